@@ -1,1 +1,12 @@
-//! protocol
+//! The wire formats of a murder, without input or output.
+//!
+//! Everything here is plain data in, plain data out: no sockets, no files, no clock, no randomness. Each protocol is
+//! cut into frames by [`frame`], parsed by its own grammar, and driven by a state machine that returns actions.
+//! Names, access control lists and locations are types of their own, since every protocol carries them.
+
+pub mod acl;
+pub mod frame;
+pub mod location;
+pub mod mutf7;
+pub mod name;
+pub mod namespace;

@@ -1,1 +1,3 @@
-//! backend
+//! The store of a murder: mailboxes, messages and the services that read and fill them.
+
+pub mod mime;

@@ -1,0 +1,134 @@
+//! The MIME structure of a message: what FETCH, SEARCH, POP3's TOP and the index cache need to know about its bytes.
+//!
+//! [`Structure::parse`] reads a message once, line by line, and keeps for each part where its header and its body lie
+//! ([`Span`]s inside the message), how many lines the body has, and the fields that ENVELOPE and BODYSTRUCTURE show,
+//! raw as they stand in the message (encoded words and RFC 2231 parameters are the client's to decode). From then on
+//! a FETCH of the envelope or structure reads no message, and a FETCH of a section reads only the bytes of that section:
+//!
+//! - [`scan`] bytes → tree of parts; [`content`], [`address`], [`envelope`], [`date`] the fields of a header;
+//! - [`section`] the numbers of BODY\[1.2.MIME] → a span; [`header`] picks fields for HEADER.FIELDS;
+//! - [`render`] the IMAP syntax of ENVELOPE, BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2);
+//! - [`text`] UTF-8 text for SEARCH, decoded from transfer encoding and charset;
+//! - [`cache`] the compact, checksummed form in a mailbox's cache.
+//!
+//! Hostile input costs linear time and bounded memory: parts, nesting, parameters and addresses are limited, and what
+//! lies beyond a limit is taken as plain content of the part that holds it.
+
+mod address;
+mod cache;
+mod content;
+mod date;
+mod decode;
+mod envelope;
+mod header;
+mod render;
+mod scan;
+mod section;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use address::Address;
+pub use cache::CacheError;
+pub use content::{Content, Disposition, Encoding, Parameter};
+pub use date::SentDate;
+pub use decode::{decode_transfer, to_utf8};
+pub use envelope::Envelope;
+pub use header::{Field, Fields, pick_fields};
+pub use render::write_nstring;
+pub use section::What;
+pub use text::header_text;
+
+/// Nested parts beyond this depth are content of the part that holds them.
+pub const MAX_DEPTH: usize = 50;
+/// A message is cut into this many parts at most.
+pub const MAX_PARTS: usize = 5000;
+/// Parameters of one Content-Type or Content-Disposition field.
+pub const MAX_PARAMETERS: usize = 200;
+/// Addresses of one address field.
+pub const MAX_ADDRESSES: usize = 10_000;
+
+/// Raw bytes of a header value, as they stand in the message without line ends; not always UTF-8.
+pub type Raw = Box<[u8]>;
+
+/// Bytes of a message: offset from its first byte, and length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    pub start: u32,
+    pub len: u32,
+}
+
+impl Span {
+    pub fn new(start: usize, end: usize) -> Span {
+        let clamp = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Span { start: clamp(start), len: clamp(end.saturating_sub(start)) }
+    }
+
+    pub fn end(&self) -> u32 {
+        self.start.saturating_add(self.len)
+    }
+
+    /// The bytes of `message` that this span names; empty where the message is shorter than the one that was parsed.
+    pub fn of<'m>(&self, message: &'m [u8]) -> &'m [u8] {
+        let end = (self.end() as usize).min(message.len());
+        message.get(self.start as usize..end).unwrap_or_default()
+    }
+}
+
+/// The structure of one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Structure {
+    /// Bytes of the whole message (RFC822.SIZE).
+    pub size: u32,
+    pub envelope: Envelope,
+    /// When the Date field says that it was sent, for SENTBEFORE, SENTON, SENTSINCE and SORT.
+    pub sent: Option<SentDate>,
+    /// The message itself as a part; its header is the message's header.
+    pub root: Part,
+}
+
+/// One body part, or a whole message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The header with the blank line that ends it.
+    pub header: Span,
+    /// The body, without the line end that belongs to the boundary after it.
+    pub body: Span,
+    /// Line ends in the body.
+    pub lines: u32,
+    pub content: Content,
+    pub kind: Kind,
+}
+
+/// What is inside a part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Leaf,
+    Multipart(Vec<Part>),
+    /// message/rfc822: the message inside, whose header and body are spans of the outer message too.
+    Message(Box<Inner>),
+}
+
+/// A message inside a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inner {
+    pub envelope: Envelope,
+    pub part: Part,
+}
+
+impl Structure {
+    /// Reads the structure of `message`. Never fails: what is not MIME is text/plain. Bytes beyond 4 GiB are ignored.
+    pub fn parse(message: &[u8]) -> Structure {
+        let message = message.get(..u32::MAX as usize).unwrap_or(message);
+        let root = scan::scan(message);
+        let head = root.header.of(message);
+        let envelope = Envelope::parse(head);
+        let sent = SentDate::of_header(head);
+        Structure { size: message.len() as u32, envelope, sent, root }
+    }
+
+    /// Bytes of the message's header with its blank line.
+    pub fn header_size(&self) -> u32 {
+        self.root.header.len
+    }
+}

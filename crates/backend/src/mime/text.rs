@@ -1,0 +1,66 @@
+//! The text of a message for SEARCH: UTF-8, decoded; comparison and case are the searcher's.
+
+use super::{Kind, Part, Structure, decode_transfer, to_utf8};
+use mail_parser::HeaderValue;
+use mail_parser::decoders::html::html_to_text;
+use mail_parser::parsers::MessageStream;
+
+/// A header value with folds removed and encoded words (RFC 2047) decoded.
+pub fn header_text(value: &[u8]) -> String {
+    let mut flat: Vec<u8> = value.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
+    if !flat.windows(2).any(|pair| pair == b"=?") {
+        return to_utf8(flat.trim_ascii(), b"");
+    }
+    flat.push(b'\n');
+    match MessageStream::new(&flat).parse_unstructured() {
+        HeaderValue::Text(text) => text.into_owned(),
+        _ => to_utf8(flat.trim_ascii(), b""),
+    }
+}
+
+impl Structure {
+    /// Calls `visit` with each piece of text of the body (SEARCH BODY): text parts, and the headers and texts of
+    /// messages inside, until it returns true. Returns whether it did.
+    pub fn any_body_text(&self, message: &[u8], visit: &mut dyn FnMut(&str) -> bool) -> bool {
+        self.root.any_text(message, visit)
+    }
+
+    /// The same with the message's own header first (SEARCH TEXT).
+    pub fn any_text(&self, message: &[u8], visit: &mut dyn FnMut(&str) -> bool) -> bool {
+        visit(&header_lines(self.root.header.of(message))) || self.any_body_text(message, visit)
+    }
+}
+
+impl Part {
+    /// The text of a text part, decoded; HTML without its markup. None for other parts.
+    pub fn text(&self, message: &[u8]) -> Option<String> {
+        if !self.content.is_text() || !matches!(self.kind, Kind::Leaf) {
+            return None;
+        }
+        let bytes = decode_transfer(self.body.of(message), self.content.transfer_encoding());
+        let text = to_utf8(&bytes, self.content.parameter("CHARSET").unwrap_or_default());
+        Some(if *self.content.subtype == *b"HTML" { html_to_text(&text) } else { text })
+    }
+
+    fn any_text(&self, message: &[u8], visit: &mut dyn FnMut(&str) -> bool) -> bool {
+        match &self.kind {
+            Kind::Leaf => self.text(message).is_some_and(|text| visit(&text)),
+            Kind::Multipart(parts) => parts.iter().any(|part| part.any_text(message, visit)),
+            Kind::Message(inner) => {
+                visit(&header_lines(inner.part.header.of(message))) || inner.part.any_text(message, visit)
+            }
+        }
+    }
+}
+
+/// All fields of a header, decoded, a line each.
+fn header_lines(header: &[u8]) -> String {
+    let mut out = String::new();
+    for field in super::Fields::new(header) {
+        out.push_str(&String::from_utf8_lossy(field.name));
+        out.push_str(": ");
+        out.push_str(&header_text(field.value));
+        out.push('\n');
+    }
+    out
+}

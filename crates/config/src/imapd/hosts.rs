@@ -1,0 +1,114 @@
+//! Names of servers, and what the file says of each: `<shorthost>_address`, `<shorthost>_ports` and so on.
+
+use super::Imapd;
+use super::names::Names;
+use super::registry::Settings;
+use crate::{Problem, Problems};
+
+/// `mupdate_server` taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    pub host: String,
+    /// As written; `None`: `mupdate_port`, or what `<shorthost>_ports` says.
+    pub port: Option<u16>,
+    /// `/tls` was written: nothing is said to the master before STARTTLS.
+    pub tls: bool,
+}
+
+/// A server's name up to the first dot, lower-case: what its keys begin with. A port after it does not count.
+pub fn shorthost(server: &str) -> String {
+    let host = split_port(server).0;
+    host.split('.').next().unwrap_or("").to_ascii_lowercase()
+}
+
+impl Imapd {
+    /// The value of `<shorthost>_<what>` for a server: `password`, `mechs`, `client_cert`, `client_key`, …
+    pub fn of_host(&self, server: &str, what: &str) -> Option<&str> {
+        self.overflow(&format!("{}_{what}", shorthost(server)))
+    }
+
+    /// The host to connect to for a server: `<shorthost>_address`, or the server's name without a port.
+    pub fn host_address(&self, server: &str) -> String {
+        self.of_host(server, "address").unwrap_or(split_port(server).0).to_owned()
+    }
+
+    /// The port to connect to for a service (`imap`, `lmtp`, `pop3`, `sieve`, `mupdate`, …) of a server, where
+    /// `<shorthost>_ports` names one.
+    pub fn host_port(&self, server: &str, service: &str) -> Option<u16> {
+        let ports = read_ports(self.of_host(server, "ports")?).ok()?;
+        ports.into_iter().find(|(name, _)| name == service).map(|(_, port)| port)
+    }
+
+    /// The MUPDATE master to follow, if this node is in a murder.
+    pub fn mupdate_upstream(&self) -> Option<Upstream> {
+        read_upstream(self.mupdate_server.as_deref()?).ok()
+    }
+}
+
+/// `host` and `port` of `host:port`, `[address]:port` or either without the port.
+pub(super) fn split_port(server: &str) -> (&str, Option<&str>) {
+    if let Some((address, rest)) = server.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return (address, rest.strip_prefix(':'));
+    }
+    match server.split_once(':') {
+        Some((host, port)) if !port.contains(':') => (host, Some(port)),
+        _ => (server, None),
+    }
+}
+
+fn read_upstream(text: &str) -> Result<Upstream, String> {
+    let (server, tls) = match text.split_once('/') {
+        Some((server, "tls")) => (server, true),
+        Some((_, other)) => return Err(format!("'/{other}' is not known (only /tls)")),
+        None => (text, false),
+    };
+    let (host, port) = split_port(server);
+    if host.is_empty() || host.contains(char::is_whitespace) {
+        return Err(format!("'{text}' names no host"));
+    }
+    let port = match port.map(|port| (port, port.parse::<u16>())) {
+        None => None,
+        Some((_, Ok(port))) if port > 0 => Some(port),
+        // The service's name: what is looked up anyway.
+        Some(("mupdate", _)) => None,
+        Some((port, _)) => return Err(format!("'{port}' is not a port number")),
+    };
+    Ok(Upstream { host: host.to_owned(), port, tls })
+}
+
+fn read_ports(text: &str) -> Result<Vec<(String, u16)>, String> {
+    text.split_ascii_whitespace()
+        .map(|word| {
+            let (service, port) =
+                word.split_once('=').ok_or(format!("'{word}' is not of the form service=port"))?;
+            match port.parse::<u16>() {
+                Ok(port) if port > 0 && !service.is_empty() => Ok((service.to_ascii_lowercase(), port)),
+                _ => Err(format!("'{word}' is not of the form service=port")),
+            }
+        })
+        .collect()
+}
+
+pub(super) fn check(names: &Names, settings: &Settings, problems: &mut Problems) {
+    let mut wrong = |key: &str, message: String| {
+        if let Some(at) = names.option("", key) {
+            problems.0.push(Problem::new(&at.file, at.line, key, message));
+        }
+    };
+    if let Some(Err(message)) = settings.mupdate_server.as_deref().map(read_upstream) {
+        wrong("mupdate_server", message);
+    }
+    if settings.servername.len() > 511 || settings.servername.contains(['!', ' ', '\t']) {
+        wrong("servername", format!("'{}' cannot name a server", settings.servername));
+    }
+    for setting in names.overflow_settings().filter(|setting| setting.key.ends_with("_ports")) {
+        if let Err(message) = read_ports(&setting.value) {
+            problems.0.push(Problem::new(&setting.file, setting.line, &setting.key, message));
+        }
+    }
+}
+
+/// This host's own name.
+pub(super) fn own_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

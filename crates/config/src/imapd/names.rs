@@ -1,0 +1,152 @@
+//! Which option a key means: itself, an old name, one entry's override, or none.
+
+use std::collections::HashMap;
+
+use super::lines::Setting;
+use super::registry::{self, Effect, OptionSpec};
+use super::{aliases, known};
+use crate::{Problem, Problems};
+
+/// All settings of a file, found by key.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    settings: Vec<Setting>,
+    by_key: HashMap<String, usize>,
+}
+
+impl Names {
+    pub fn new(written: Vec<Setting>, problems: &mut Problems, warnings: &mut Vec<Problem>) -> Names {
+        let mut names = Names::default();
+        let (old, current): (Vec<_>, Vec<_>) =
+            written.into_iter().partition(|setting| aliases::current(&setting.key).is_some());
+        for setting in current {
+            names.add(setting, problems);
+        }
+        for mut setting in old {
+            let Some(current) = aliases::current(&setting.key) else { continue };
+            let mut warn = |message| {
+                warnings.push(Problem::new(&setting.file, setting.line, &setting.key, message));
+            };
+            if names.by_key.contains_key(&current) {
+                warn(format!("old name of {current}, which is set too: ignored"));
+                continue;
+            }
+            warn(format!("old name of {current}"));
+            setting.key = current;
+            names.add(setting, problems);
+        }
+        names
+    }
+
+    fn add(&mut self, setting: Setting, problems: &mut Problems) {
+        if let Some(first) = self.by_key.get(&setting.key).and_then(|i| self.settings.get_mut(*i)) {
+            if setting.key == "autocreate_acl" {
+                first.value = format!("{}\n{}", first.value, setting.value);
+                return;
+            }
+            let place = match first.file == setting.file {
+                true => format!("line {}", first.line),
+                false => format!("{}:{}", first.file.display(), first.line),
+            };
+            let message = format!("specified twice: first in {place}");
+            return problems.0.push(Problem::new(&setting.file, setting.line, &setting.key, message));
+        }
+        self.by_key.insert(setting.key.clone(), self.settings.len());
+        self.settings.push(setting);
+    }
+
+    fn get(&self, key: &str) -> Option<&Setting> {
+        self.by_key.get(key).and_then(|i| self.settings.get(*i))
+    }
+
+    /// The setting that holds for the option in a program of that identity; an empty one has no overrides.
+    pub fn option(&self, identity: &str, option: &str) -> Option<&Setting> {
+        let own = match identity.is_empty() {
+            true => None,
+            false => self.get(&format!("{}_{option}", identity.to_ascii_lowercase())),
+        };
+        own.or_else(|| self.get(option))
+    }
+
+    pub fn overflow(&self, identity: &str, key: &str) -> Option<&str> {
+        self.option(identity, &key.to_ascii_lowercase()).map(|setting| setting.value.as_str())
+    }
+
+    pub fn overflows(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.overflow_settings().map(|setting| (setting.key.as_str(), setting.value.as_str()))
+    }
+
+    pub fn overflow_settings(&self) -> impl Iterator<Item = &Setting> {
+        self.settings.iter().filter(|setting| registry::find(&setting.key).is_none())
+    }
+
+    /// Reads every value once, whoever it is for, and looks at every key.
+    pub fn check(&self, problems: &mut Problems, warnings: &mut Vec<Problem>, notes: &mut Vec<Problem>) {
+        for setting in &self.settings {
+            let problem = |message: String| Problem::new(&setting.file, setting.line, &setting.key, message);
+            match meaning(&setting.key) {
+                Meaning::Option(option) => match option.kind.read(&setting.value) {
+                    Err(message) => problems.0.push(problem(message)),
+                    Ok((_, Some(warning))) => warnings.push(problem(warning)),
+                    Ok((value, None)) => match option.effect {
+                        Effect::Refused(why)
+                            if Ok(value) != option.kind.read(option.default).map(|d| d.0) =>
+                        {
+                            problems.0.push(problem(format!("'{}' is refused: {why}", setting.value)));
+                        }
+                        Effect::None(why) => notes.push(problem(format!("no effect: {why}"))),
+                        _ => {}
+                    },
+                },
+                Meaning::OtherOption => {
+                    notes.push(problem("no effect: an option of Cyrus not used here".into()))
+                }
+                Meaning::Overflow => {}
+                Meaning::Unknown => warnings.push(problem(match aliases::suggestion(&setting.key) {
+                    Some(name) => format!("there is no such option: is {name} meant?"),
+                    None => "there is no such option: ignored".into(),
+                })),
+            }
+        }
+    }
+}
+
+/// What a key can mean to anybody.
+pub(super) enum Meaning {
+    /// An option, or one entry's override of it.
+    Option(&'static OptionSpec),
+    /// An option of Cyrus that is not in our registry.
+    OtherOption,
+    /// A key of a known family that is no option: partitions, things per host.
+    Overflow,
+    Unknown,
+}
+
+pub(super) fn meaning(key: &str) -> Meaning {
+    if let Some(option) = registry::find(key) {
+        return Meaning::Option(option);
+    }
+    if known::is_cyrus_option(key) {
+        return Meaning::OtherOption;
+    }
+    let prefixes = ["partition-", "metapartition-", "archivepartition-", "backuppartition-", "sasl_"];
+    let suffixes = ["_password", "_mechs", "_client_cert", "_client_key", "_address", "_ports"];
+    if prefixes.iter().any(|prefix| key.starts_with(prefix))
+        || suffixes.iter().any(|suffix| key.ends_with(suffix))
+    {
+        return Meaning::Overflow;
+    }
+    let overridden = key.match_indices('_').filter(|(i, _)| *i > 0).filter_map(|(i, _)| key.get(i + 1..));
+    for rest in overridden {
+        if let Some(option) = registry::find(rest) {
+            return Meaning::Option(option);
+        }
+        if known::is_cyrus_option(rest) {
+            return Meaning::OtherOption;
+        }
+        if rest.starts_with("sasl_") {
+            return Meaning::Overflow;
+        }
+    }
+    Meaning::Unknown
+}

@@ -1,0 +1,345 @@
+//! The registry of options: each option of imapd.conf that this project knows, in one place.
+//!
+//! A row is `name: field type, kind, default, effect, meaning`. The default is written as the file would have it,
+//! and goes through the same reader; empty means unset. [`Settings`], [`OPTIONS`], the parser, `murder config list`
+//! and the manual page are all made from these rows, so an option cannot be known to one and unknown to another.
+
+use std::time::Duration;
+
+use super::choices::{
+    AuthMech, ClientCerts, DeleteMode, ExpungeMode, MupdateConfig, SelectMode, ServerInfo, VirtDomains,
+};
+use super::kind::{Field, Kind, Value};
+
+/// What an option does here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It does what the manual says.
+    Honoured,
+    /// It is accepted, so that a file written for Cyrus runs, but does nothing, for this reason.
+    None(&'static str),
+    /// A file that sets it to anything but its default is refused, for this reason.
+    Refused(&'static str),
+}
+
+/// One option: everything that is known of it but its value.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionSpec {
+    pub name: &'static str,
+    pub kind: Kind,
+    /// As a file would write it; empty: unset.
+    pub default: &'static str,
+    pub effect: Effect,
+    /// One or two sentences for the manual.
+    pub doc: &'static str,
+    pub section: &'static str,
+}
+
+macro_rules! options {
+    ($($section:literal { $($name:ident: $type:ty, $kind:expr, $default:literal, $effect:expr, $doc:literal;)+ })+) => {
+        /// The value of every option, named and typed as in the registry.
+        #[derive(Debug, Clone)]
+        pub struct Settings { $($(#[doc = $doc] pub $name: $type,)+)+ }
+
+        impl Settings {
+            /// Fills each field with what `value` finds for it, called in the order of [`OPTIONS`].
+            pub(super) fn from_values(mut value: impl FnMut(&OptionSpec) -> Option<Value>) -> Settings {
+                let mut specs = OPTIONS.iter();
+                let mut next = || specs.next().and_then(&mut value);
+                Settings { $($($name: <$type>::from_value(next()),)+)+ }
+            }
+        }
+
+        /// All options, section by section.
+        pub static OPTIONS: &[OptionSpec] = &[$($(OptionSpec {
+            name: stringify!($name), kind: $kind, default: $default, effect: $effect, doc: $doc, section: $section,
+        },)+)+];
+    };
+}
+
+/// The option of that name.
+pub fn find(name: &str) -> Option<&'static OptionSpec> {
+    use std::collections::HashMap;
+    use std::sync::LazyLock;
+    static BY_NAME: LazyLock<HashMap<&str, &OptionSpec>> =
+        LazyLock::new(|| OPTIONS.iter().map(|option| (option.name, option)).collect());
+    BY_NAME.get(name).copied()
+}
+
+const ON: Effect = Effect::Honoured;
+const OWN_STORES: Effect = Effect::None("this project has its own databases");
+const DB_KINDS: &[&str] = &["flat", "skiplist", "sql", "twoskip", "zeroskip", "quotalegacy"];
+const META_FILES: &[&str] =
+    &["header", "index", "cache", "expunge", "squat", "annotations", "lock", "dav", "archivecache"];
+const TLS_VERSIONS: &[&str] = &["tls1_0", "tls1_1", "tls1_2", "tls1_3"];
+const SPECIAL_USES: &[&str] = &[
+    "\\Archive",
+    "\\Drafts",
+    "\\Important",
+    "\\Junk",
+    "\\Sent",
+    "\\Trash",
+    "\\Snoozed",
+    "\\Scheduled",
+    "\\Memos",
+    "\\XChats",
+    "\\XTemplates",
+    "\\XNotes",
+];
+
+const fn ignored(reason: &'static str) -> Effect {
+    Effect::None(reason)
+}
+
+macro_rules! choice_field {
+    ($($name:ident: $unset:ident),+ $(,)?) => {$(
+        impl Field for $name {
+            fn from_value(value: Option<Value>) -> $name {
+                $name::from_word(&String::from_value(value)).unwrap_or($name::$unset)
+            }
+        }
+    )+};
+}
+
+choice_field!(
+    ServerInfo: On,
+    MupdateConfig: Standard,
+    SelectMode: FreespaceMost,
+    VirtDomains: Off,
+    DeleteMode: Delayed,
+    ExpungeMode: Delayed,
+    AuthMech: Unix,
+    ClientCerts: Optional,
+);
+
+options! {
+"Identity and roles" {
+    configdirectory: String, Kind::Text, "", ON, "Directory of the databases, sockets and logs of this node. Required.";
+    servername: String, Kind::Text, "", ON, "Name of this node: the left side of every location that a backend registers. Default: the host's name.";
+    serverinfo: ServerInfo, Kind::Choice(ServerInfo::WORDS), "on", ON, "How much greetings tell: on for name and version, min for the name, off for neither.";
+    admins: Vec<String>, Kind::List, "", ON, "Users with all rights; on a MUPDATE master, those who may speak MUPDATE.";
+    proxyservers: Vec<String>, Kind::List, "", ON, "Users that may log in as anyone: the frontends' proxy_authname. Set on backends only.";
+    submitservers: Vec<String>, Kind::List, "", ignored("URLAUTH is not offered"), "Users that may resolve submit+ URLs.";
+    cyrus_user: Option<String>, Kind::Text, "", ON, "User that master runs services as; the environment's CYRUS_USER goes before it. Default: cyrus.";
+    cyrus_group: Option<String>, Kind::Text, "", ON, "Group that master runs services as. Default: the user's own.";
+    umask: u32, Kind::COUNT, "077", ON, "File mode bits that new files do not get; a leading 0 makes the number octal.";
+}
+"The murder" {
+    mupdate_server: Option<String>, Kind::Text, "", ON, "The MUPDATE master, as host, host:port or either with /tls. Makes the node a member of a murder.";
+    mupdate_port: u16, Kind::PORT, "3905", ON, "Port of mupdate_server where that names none.";
+    mupdate_username: String, Kind::Text, "", ON, "User to act as towards the master.";
+    mupdate_authname: Option<String>, Kind::Text, "", ON, "User whose password logs in to the master.";
+    mupdate_realm: Option<String>, Kind::Text, "", ON, "SASL realm of mupdate_authname.";
+    mupdate_password: Option<String>, Kind::Text, "", ON, "Password of mupdate_authname.";
+    mupdate_config: MupdateConfig, Kind::Choice(MupdateConfig::WORDS), "standard", Effect::Refused("only standard murders are served: a node is a frontend or a backend, and a mailbox is on one backend"), "Shape of the murder.";
+    mupdate_retry_delay: Duration, Kind::SECONDS, "20s", ON, "Longest wait between attempts to reach the master.";
+    mupdate_connections_max: u32, Kind::COUNT, "128", ON, "Most connections that mupdate serves at a time.";
+    mupdate_workers_start: u32, Kind::COUNT, "5", ignored("connections do not need threads of their own"), "Threads at start.";
+    mupdate_workers_minspare: u32, Kind::COUNT, "2", ignored("connections do not need threads of their own"), "Least idle threads.";
+    mupdate_workers_maxspare: u32, Kind::COUNT, "10", ignored("connections do not need threads of their own"), "Most idle threads.";
+    mupdate_workers_max: u32, Kind::COUNT, "50", ignored("connections do not need threads of their own"), "Most threads.";
+    mupdate_readers: Vec<String>, Kind::List, "", ON, "Users that may FIND, LIST, UPDATE and NOOP at the master, and change nothing. Beyond Cyrus.";
+    proxy_authname: String, Kind::Text, "proxy", ON, "User whose password logs proxies in to backends.";
+    proxy_password: Option<String>, Kind::Text, "", ON, "Password of proxy_authname; <shorthost>_password goes before it.";
+    proxy_realm: Option<String>, Kind::Text, "", ON, "SASL realm of proxy_authname.";
+    proxy_compress: bool, Kind::Switch, "no", ON, "Whether proxies use COMPRESS towards backends.";
+    force_sasl_client_mech: Vec<String>, Kind::List, "", ON, "Mechanism to use towards every server; <shorthost>_mechs goes before it.";
+    client_timeout: Duration, Kind::Duration { unit: 's', floor: 1, min: 0 }, "10s", ON, "Bound on connecting and logging in to another server.";
+    client_bind: bool, Kind::Switch, "no", ON, "Whether connections to other servers come from client_bind_name.";
+    client_bind_name: Option<String>, Kind::Text, "", ON, "Host or address that they come from. Default: servername.";
+    proxyd_disable_mailbox_referrals: bool, Kind::Switch, "no", ON, "Never refer clients to backends.";
+    proxyd_allow_status_referral: bool, Kind::Switch, "no", ON, "Refer clients to backends on STATUS too.";
+    sieve_allowreferrals: bool, Kind::Switch, "yes", ignored("ManageSieve is not served"), "Whether ManageSieve clients are referred to the backend; else proxied.";
+    serverlist: Vec<String>, Kind::List, "", ON, "Backends, host or host:port, among which new top-level mailboxes are placed.";
+    defaultserver: Option<String>, Kind::Text, "", ON, "Backend that takes new top-level mailboxes; goes before the choice among serverlist.";
+    serverlist_select_mode: SelectMode, Kind::Choice(SelectMode::WORDS), "freespace-most", ON, "How a backend is chosen among serverlist.";
+    serverlist_select_usage_reinit: u32, Kind::COUNT, "0", ON, "How many choices use one reading of the backends' free space.";
+    serverlist_select_soft_usage_limit: u32, Kind::PERCENT, "0", ON, "Backends fuller than this percentage are chosen only when all are; 0 is no limit.";
+    allowusermoves: bool, Kind::Switch, "no", ON, "Whether users' mailboxes may be renamed and moved. The same on all nodes.";
+    allowallsubscribe: bool, Kind::Switch, "no", ON, "Whether one may subscribe to names that do not exist here.";
+    suppress_capabilities: Vec<String>, Kind::List, "", ON, "Capabilities not to be announced.";
+    allowsetacl: bool, Kind::Switch, "yes", ON, "Whether SETACL is served.";
+}
+"Names" {
+    unixhierarchysep: bool, Kind::Switch, "yes", ON, "Whether / separates the levels of names seen by clients; else a dot. The same on all nodes.";
+    altnamespace: bool, Kind::Switch, "yes", ON, "Whether users see their folders beside INBOX; else below it. The same on all nodes.";
+    userprefix: String, Kind::Text, "Other Users", ON, "Top level of other users' mailboxes, with altnamespace.";
+    sharedprefix: String, Kind::Text, "Shared Folders", ON, "Top level of shared mailboxes, with altnamespace.";
+    altprefix: String, Kind::Text, "Alt Folders", ON, "Top level of folders whose names would be ambiguous, with altnamespace.";
+    virtdomains: VirtDomains, Kind::Choice(VirtDomains::WORDS), "off", ON, "Whether user names have domains.";
+    defaultdomain: String, Kind::Text, "internal", ON, "Domain whose users and mailboxes are stored without it.";
+    crossdomains: bool, Kind::Switch, "no", ignored("mailboxes of other domains are not shown"), "Whether mailboxes are shared across domains.";
+    crossdomains_onlyother: bool, Kind::Switch, "no", ignored("mailboxes of other domains are not shown"), "Whether only other domains' mailboxes show their domain.";
+    username_tolower: bool, Kind::Switch, "yes", ON, "Whether login names are made lower-case.";
+    loginrealms: Vec<String>, Kind::List, "", ON, "Foreign realms whose user@realm may log in.";
+    disable_user_namespace: bool, Kind::Switch, "no", ON, "Whether LIST hides other users' mailboxes from all but admins.";
+    disable_shared_namespace: bool, Kind::Switch, "no", ON, "Whether LIST hides shared mailboxes from all but admins.";
+    deletedprefix: String, Kind::Text, "DELETED", ON, "Tree that deleted mailboxes are moved to.";
+    delete_mode: DeleteMode, Kind::Choice(DeleteMode::WORDS), "delayed", ON, "Whether a deleted mailbox goes at once, or into the tree of deletedprefix.";
+    expunge_mode: ExpungeMode, Kind::Choice(ExpungeMode::WORDS), "delayed", ON, "When expunged messages leave the disk: at once, or by cyr_expire.";
+    reverseacls: bool, Kind::Switch, "no", ignored("names are always indexed by their ACL"), "Whether mailboxes are indexed by ACL.";
+    acl_admin_implies_write: bool, Kind::Switch, "no", ON, "Whether the right to administer implies that to write.";
+    anyoneuseracl: bool, Kind::Switch, "yes", ON, "Whether anyone may be given rights on users' mailboxes.";
+    defaultacl: String, Kind::Text, "anyone lrs", ON, "ACL of new top-level shared mailboxes.";
+    implicit_owner_rights: String, Kind::Text, "lkxan", ON, "Rights on a mailbox that its owner always has.";
+    deleteright: String, Kind::Text, "c", ON, "Right that implies the right to delete the mailbox.";
+    auth_mech: AuthMech, Kind::Choice(AuthMech::WORDS), "unix", Effect::Refused("groups come from the system's group database only"), "Where group membership comes from.";
+    unix_group_enable: bool, Kind::Switch, "yes", ON, "Whether group: identifiers are looked up among the system's groups.";
+    specialusealways: bool, Kind::Switch, "yes", ON, "Whether LIST always shows special-use attributes.";
+    specialuse_extra: Vec<String>, Kind::List, "", ON, "Further special uses that clients may set.";
+    specialuse_protect: Vec<String>, Kind::Words(SPECIAL_USES), "\\Archive \\Drafts \\Important \\Junk \\Sent \\Trash", ON, "Special uses whose mailbox may not be deleted.";
+}
+"Storage" {
+    defaultpartition: Option<String>, Kind::Text, "", ON, "Partition of new mailboxes. Unset: chosen by partition_select_mode.";
+    partition_select_mode: SelectMode, Kind::Choice(SelectMode::WORDS), "freespace-most", ON, "How a partition is chosen for a new mailbox.";
+    partition_select_exclude: Vec<String>, Kind::List, "", ON, "Partitions that are never chosen.";
+    partition_select_usage_reinit: u32, Kind::COUNT, "0", ON, "How many choices use one reading of the partitions' free space.";
+    partition_select_soft_usage_limit: u32, Kind::PERCENT, "0", ON, "Partitions fuller than this percentage are chosen only when all are; 0 is no limit.";
+    metapartition_files: Vec<String>, Kind::Words(META_FILES), "", ignored("a mailbox's files stay together"), "Files that lie in metapartitions.";
+    archive_enabled: bool, Kind::Switch, "no", ignored("there is one spool per partition"), "Whether old messages move to archive partitions.";
+    archive_after: Duration, Kind::DAYS, "7d", ignored("there is one spool per partition"), "Age at which they do.";
+    archive_maxsize: u64, Kind::KBYTES, "1024K", ignored("there is one spool per partition"), "Size at which they do.";
+    archive_keepflagged: bool, Kind::Switch, "no", ignored("there is one spool per partition"), "Whether flagged messages stay.";
+    hashimapspool: bool, Kind::Switch, "no", ignored("directories are hashed by mailbox id"), "Whether spool directories are hashed.";
+    fulldirhash: bool, Kind::Switch, "no", ignored("directories are hashed by mailbox id"), "Whether all letters of a name count for the hash.";
+    mailbox_default_options: i64, Kind::INT, "0", ON, "Option bits of new mailboxes.";
+    mboxlist_db: String, Kind::Choice(DB_KINDS), "twoskip", OWN_STORES, "Format of the mailboxes database.";
+    mboxlist_db_path: Option<String>, Kind::Text, "", OWN_STORES, "Place of the mailboxes database.";
+    quota_db: String, Kind::Choice(DB_KINDS), "quotalegacy", OWN_STORES, "Format of the quota database.";
+    quota_db_path: Option<String>, Kind::Text, "", OWN_STORES, "Place of the quota database.";
+    subscription_db: String, Kind::Choice(DB_KINDS), "flat", OWN_STORES, "Format of the subscriptions.";
+    annotation_db: String, Kind::Choice(DB_KINDS), "twoskip", OWN_STORES, "Format of the annotations.";
+    annotation_db_path: Option<String>, Kind::Text, "", OWN_STORES, "Place of the annotations.";
+    duplicate_db: String, Kind::Choice(DB_KINDS), "twoskip", OWN_STORES, "Format of the duplicates database.";
+    duplicate_db_path: Option<String>, Kind::Text, "", OWN_STORES, "Place of the duplicates database.";
+    statuscache_db: String, Kind::Choice(DB_KINDS), "twoskip", OWN_STORES, "Format of the status cache.";
+    statuscache_db_path: Option<String>, Kind::Text, "", OWN_STORES, "Place of the status cache.";
+    tls_sessions_db: String, Kind::Choice(DB_KINDS), "twoskip", OWN_STORES, "Format of the TLS session cache.";
+    tls_sessions_db_path: Option<String>, Kind::Text, "", OWN_STORES, "Place of the TLS session cache.";
+    userdeny_db: String, Kind::Choice(DB_KINDS), "flat", OWN_STORES, "Format of the list of denied users.";
+    userdeny_db_path: Option<String>, Kind::Text, "", OWN_STORES, "Place of the list of denied users.";
+    statuscache: bool, Kind::Switch, "no", OWN_STORES, "Whether STATUS answers are cached.";
+    singleinstancestore: bool, Kind::Switch, "yes", ON, "Whether one delivery to several mailboxes of a partition shares one file.";
+    duplicatesuppression: bool, Kind::Switch, "yes", ON, "Whether a message with the Message-ID of one delivered before is dropped.";
+    temp_path: String, Kind::Text, "/tmp", ON, "Directory of temporary files.";
+    mboxname_lockpath: Option<String>, Kind::Text, "", OWN_STORES, "Directory of lock files.";
+    proc_path: Option<String>, Kind::Text, "", ignored("murder status shows processes and sessions"), "Directory of the process table.";
+    maxmessagesize: u64, Kind::BYTES, "0", ON, "Largest message that is taken, by APPEND and by LMTP; 0 is no limit.";
+    quotawarnpercent: u32, Kind::PERCENT, "90", ON, "Fullness of a quota, in percent, at which users are warned.";
+    quotawarnsize: u64, Kind::KBYTES, "0", ON, "Free space in a quota at which users are warned.";
+    quotawarnmsg: u32, Kind::COUNT, "0", ON, "Free messages in a quota at which users are warned.";
+    sievedir: String, Kind::Text, "/usr/sieve", ignored("Sieve scripts are not run"), "Directory of Sieve scripts.";
+    sieveusehomedir: bool, Kind::Switch, "no", ignored("Sieve scripts are not run"), "Whether scripts lie in home directories.";
+    autocreate_quota: Option<u64>, Kind::Bytes { unit: 1024, min: -1 }, "-1", ON, "Whether a user's INBOX is made at login: -1 is never, 0 without quota, else its quota.";
+    autocreate_quota_messages: Option<u64>, Kind::Int { min: -1, max: i32::MAX as i64 }, "-1", ON, "Quota of messages of an INBOX made so; -1 is none.";
+    autocreate_post: bool, Kind::Switch, "no", ON, "Whether a delivery makes the INBOX too.";
+    autocreate_users: Vec<String>, Kind::List, "anyone", ON, "Users and groups whose INBOX is made.";
+    autocreate_inbox_folders: Option<String>, Kind::Text, "", ON, "Folders made with the INBOX, separated by |.";
+    autocreate_subscribe_folders: Option<String>, Kind::Text, "", ON, "Those that the user is subscribed to, separated by |.";
+    autocreate_subscribe_sharedfolders: Option<String>, Kind::Text, "", ON, "Shared folders that the user is subscribed to, separated by |.";
+    autocreate_subscribe_sharedfolders_all: bool, Kind::Switch, "no", ON, "Whether the user is subscribed to all shared folders that can be read.";
+    autocreate_sieve_script: Option<String>, Kind::Text, "", ignored("Sieve scripts are not run"), "Script that a new user gets.";
+    autocreate_acl: Option<String>, Kind::Text, "", ON, "ACLs of the folders made, as folder identifier rights.";
+}
+"IMAP and POP3" {
+    timeout: Duration, Kind::Duration { unit: 'm', floor: 1800, min: 0 }, "32m", ON, "Idle time after which an IMAP session ends.";
+    imapidlepoll: Duration, Kind::SECONDS, "60s", ignored("IDLE hears of changes at once"), "Interval of checks during IDLE.";
+    imapidletimeout: Option<Duration>, Kind::MINUTES, "", ON, "Bound on one IDLE. Unset: timeout.";
+    imap_inprogress_interval: Duration, Kind::SECONDS, "10s", ignored("INPROGRESS is not offered"), "Interval of progress reports.";
+    poptimeout: Duration, Kind::Duration { unit: 'm', floor: 600, min: 0 }, "10m", ON, "Idle time after which a POP3 session ends.";
+    popminpoll: Duration, Kind::MINUTES, "0", ON, "Least time between two POP3 logins of a user.";
+    poppollpadding: u32, Kind::Int { min: 1, max: i32::MAX as i64 }, "1", ON, "Logins that a user may make before popminpoll counts.";
+    popexpiretime: Option<Duration>, Kind::Duration { unit: 'd', floor: i64::MIN, min: -86400 }, "-1", ON, "EXPIRE that POP3 announces; -1 is NEVER.";
+    popsubfolders: bool, Kind::Switch, "no", ON, "Whether user+folder logs in to a folder by POP3.";
+    popuseacl: bool, Kind::Switch, "no", ON, "Whether POP3 obeys the mailbox's ACL.";
+    popuseimapflags: bool, Kind::Switch, "no", ON, "Whether POP3 sets \\Seen.";
+    allowapop: bool, Kind::Switch, "yes", ON, "Whether APOP is offered where a plain secret is stored.";
+    maxliteral: u64, Kind::BYTES, "128K", ON, "Longest literal in a command other than APPEND; 0 is no limit.";
+    maxquoted: u64, Kind::BYTES, "128K", ON, "Longest quoted string; 0 is no limit.";
+    maxword: u64, Kind::BYTES, "128K", ON, "Longest word; 0 is no limit.";
+    literalminus: bool, Kind::Switch, "no", ON, "Whether LITERAL- is offered in place of LITERAL+.";
+    maxlogins_per_host: u32, Kind::COUNT, "0", ON, "Most sessions from one address; 0 is no limit.";
+    maxlogins_per_user: u32, Kind::COUNT, "0", ON, "Most sessions of one user; 0 is no limit.";
+    allowanonymouslogin: bool, Kind::Switch, "no", Effect::Refused("anonymous logins are not served"), "Whether anyone may log in as anonymous.";
+    imapmagicplus: bool, Kind::Switch, "no", ON, "Whether user+ at login keeps only subscribed folders in view.";
+    imapidresponse: bool, Kind::Switch, "yes", ON, "Whether the ID command is answered with name and version.";
+    foolstupidclients: bool, Kind::Switch, "no", ON, "Whether LIST \"\" * is answered as LSUB.";
+    allowdeleted: bool, Kind::Switch, "no", ON, "Whether users see their deleted mailboxes.";
+    conversations: bool, Kind::Switch, "no", ignored("conversations are not kept"), "Whether conversations are tracked.";
+}
+"LMTP and Sieve" {
+    lmtpsocket: String, Kind::Text, "{configdirectory}/socket/lmtp", ON, "Unix socket that local deliveries go to.";
+    lmtptxn_timeout: Duration, Kind::SECONDS, "5m", ON, "Idle time after which an LMTP session ends.";
+    lmtp_downcase_rcpt: bool, Kind::Switch, "yes", ON, "Whether recipients are made lower-case.";
+    lmtp_fuzzy_mailbox_match: bool, Kind::Switch, "no", ON, "Whether user+detail goes to the closest folder that exists.";
+    lmtp_catchall_mailbox: Option<String>, Kind::Text, "", ON, "User that takes mail for unknown ones.";
+    postuser: String, Kind::Text, "", ON, "User part of the address of shared folders.";
+    postmaster: String, Kind::Text, "postmaster", ON, "Address in bounces.";
+    soft_noauth: bool, Kind::Switch, "yes", ON, "Whether unauthenticated LMTP clients get 430, not 530.";
+    lmtp_over_quota_perm_failure: bool, Kind::Switch, "no", ON, "Whether a full mailbox refuses for good.";
+    lmtp_strict_quota: bool, Kind::Switch, "no", ON, "Whether the quota counts the message being delivered.";
+    lmtp_strict_rfc2821: bool, Kind::Switch, "yes", ON, "Whether addresses without <> are refused.";
+    reject8bit: bool, Kind::Switch, "no", ON, "Whether 8-bit characters in headers are refused.";
+    munge8bit: bool, Kind::Switch, "yes", ON, "Whether 8-bit characters in headers become X.";
+    sieve_maxscripts: u32, Kind::COUNT, "5", ignored("ManageSieve is not served"), "Most scripts of a user.";
+    sieve_maxscriptsize: u64, Kind::KBYTES, "32K", ignored("ManageSieve is not served"), "Largest script.";
+    sieve_extensions: Vec<String>, Kind::List, "", ignored("Sieve scripts are not run"), "Extensions that scripts may use. Unset: all.";
+    sieve_utf8fileinto: bool, Kind::Switch, "no", ignored("Sieve scripts are not run"), "Whether folder names in scripts are UTF-8.";
+    sieve_use_lmtp_reject: bool, Kind::Switch, "yes", ignored("Sieve scripts are not run"), "Whether reject answers by LMTP.";
+    sieve_folder: String, Kind::Text, "#sieve", ignored("Sieve scripts are not run"), "Mailbox that keeps scripts.";
+}
+"Authentication" {
+    allowplaintext: bool, Kind::Switch, "no", ON, "Whether passwords may be sent without TLS.";
+    plaintextloginpause: Duration, Kind::SECONDS, "0", ON, "Wait after each plaintext login.";
+    plaintextloginalert: Option<String>, Kind::Text, "", ON, "Alert shown after each plaintext login.";
+    failedloginpause: Duration, Kind::SECONDS, "3s", ON, "Wait after each failed login.";
+    loginuseacl: bool, Kind::Switch, "no", ON, "Whether the a right on an INBOX lets one log in as its user.";
+    password_db: String, Kind::Text, "{configdirectory}/murder/passwords", ON, "File of passwords, kept as SCRAM keys; see murder passwd. Beyond Cyrus.";
+    sasl_mech_list: Vec<String>, Kind::List, "", ON, "Mechanisms offered. Unset: all that can work.";
+    sasl_pwcheck_method: Vec<String>, Kind::List, "auxprop", ON, "Where passwords are checked: auxprop for password_db, saslauthd, or alwaystrue.";
+    sasl_auxprop_plugin: Vec<String>, Kind::List, "", ignored("auxprop is password_db; import others with murder passwd --import"), "Plugins that find secrets.";
+    sasl_sasldb_path: Option<String>, Kind::Text, "", ignored("import it with murder passwd --import"), "File of Cyrus SASL's secrets.";
+    sasl_saslauthd_path: String, Kind::Text, "/var/run/saslauthd/mux", ON, "Socket of saslauthd.";
+    sasl_auto_transition: bool, Kind::Switch, "no", ON, "Whether a password that saslauthd accepted is added to password_db.";
+    sasl_minimum_layer: u32, Kind::COUNT, "0", ON, "Least strength of encryption, in bits, for a login.";
+    sasl_maximum_layer: u32, Kind::COUNT, "256", ignored("SASL layers are not offered: TLS does this"), "Greatest strength of a SASL layer.";
+}
+"TLS" {
+    tls_required: bool, Kind::Switch, "no", ON, "Whether no login is possible before TLS.";
+    allowstarttls: Option<bool>, Kind::Switch, "", ON, "Whether STARTTLS is offered. Unset: where certificate and key are set.";
+    tls_server_cert: Option<String>, Kind::Text, "", ON, "Certificate chain of this server, PEM; several files separated by commas; disabled for none.";
+    tls_server_key: Option<String>, Kind::Text, "", ON, "Private key of the certificate, PEM.";
+    tls_client_ca_file: Option<String>, Kind::Text, "", ON, "Authorities that clients' certificates must come from, PEM.";
+    tls_client_ca_dir: Option<String>, Kind::Text, "", ON, "Directory of such authorities.";
+    tls_client_certs: ClientCerts, Kind::Choice(ClientCerts::WORDS), "optional", ON, "Whether clients must show a certificate.";
+    tls_client_cert: Option<String>, Kind::Text, "", ON, "Certificate that this server shows to others; <shorthost>_client_cert goes before it.";
+    tls_client_key: Option<String>, Kind::Text, "", ON, "Private key of that certificate; <shorthost>_client_key goes before it.";
+    tls_server_ca_file: Option<String>, Kind::Text, "", ON, "Authorities that other servers' certificates must come from. Unset: any certificate is taken.";
+    tls_server_ca_dir: Option<String>, Kind::Text, "", ON, "Directory of such authorities.";
+    tls_versions: Vec<String>, Kind::Words(TLS_VERSIONS), "tls1_0 tls1_1 tls1_2 tls1_3", ON, "TLS versions; those before 1.2 are not served.";
+    tls_ciphers: String, Kind::Text, "DEFAULT", ignored("the secure suites of TLS 1.2 and 1.3 are served"), "Ciphers, in OpenSSL's words.";
+    tls_prefer_server_ciphers: bool, Kind::Switch, "no", ON, "Whether the server's order of ciphers counts.";
+    tls_eccurve: String, Kind::Text, "prime256v1", ignored("X25519, P-256 and P-384 are served"), "Curve of key exchanges.";
+    tls_session_timeout: Duration, Kind::MINUTES, "24h", ON, "Life of TLS sessions that may be resumed; 0 is none.";
+    tls_crl_file: Option<String>, Kind::Text, "", ON, "Revoked client certificates, PEM.";
+}
+"Operation" {
+    master_pid_file: String, Kind::Text, "{configdirectory}/master.pid", ON, "File with master's process id.";
+    master_ready_file: String, Kind::Text, "{configdirectory}/master.ready", ON, "File that exists while services are up.";
+    master_bind_errors_fatal: bool, Kind::Switch, "no", ON, "Whether a listener that cannot be opened at start ends master.";
+    status_listen: Option<String>, Kind::Text, "", ON, "Address, host:port, of master's page of status, health and metrics. Beyond Cyrus.";
+    drain_timeout: Duration, Kind::SECONDS, "10s", ON, "Time that running commands get to finish at shutdown. Beyond Cyrus.";
+    idlesocket: String, Kind::Text, "{configdirectory}/socket/idle", ignored("sessions hear of changes within the process"), "Socket of idled.";
+    notifysocket: String, Kind::Text, "{configdirectory}/socket/notify", ignored("there is no notification daemon"), "Socket of notifyd.";
+    tcp_keepalive: bool, Kind::Switch, "no", ON, "Whether TCP keepalive is on.";
+    tcp_keepalive_cnt: u32, Kind::COUNT, "0", ON, "Probes before a connection counts as dead; 0 is the system's number.";
+    tcp_keepalive_idle: Duration, Kind::SECONDS, "0", ON, "Idle time before the first probe; 0 is the system's.";
+    tcp_keepalive_intvl: Duration, Kind::SECONDS, "0", ON, "Time between probes; 0 is the system's.";
+    chatty: bool, Kind::Switch, "no", ON, "Whether protocol commands are logged.";
+    telemetry_bysessionid: bool, Kind::Switch, "no", ignored("sessions are not recorded"), "Whether session records are named by session id.";
+    debug: bool, Kind::Switch, "no", ON, "Whether debug messages are logged.";
+    auditlog: bool, Kind::Switch, "no", ON, "Whether each change of a mailbox or message is logged.";
+    syslog_prefix: Option<String>, Kind::Text, "", ON, "Prefix of program names in logs.";
+    syslog_facility: Option<String>, Kind::Text, "", ignored("logs go to the journal or standard error"), "Syslog facility.";
+}
+}

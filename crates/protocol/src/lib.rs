@@ -6,6 +6,7 @@
 
 pub mod acl;
 pub mod frame;
+pub mod imap;
 pub mod location;
 pub mod mutf7;
 pub mod name;

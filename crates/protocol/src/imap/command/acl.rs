@@ -1,0 +1,54 @@
+//! Access control: RFC 4314.
+
+use super::Body;
+use super::mailbox::one;
+use crate::imap::cursor::{Cursor, ParseError};
+
+/// `SETACL SP mailbox SP identifier SP ["+" / "-"] rights`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAcl {
+    pub mailbox: String,
+    pub identifier: String,
+    pub change: Change,
+    /// Letters as written.
+    pub rights: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    Replace,
+    Add,
+    Remove,
+}
+
+/// `DELETEACL SP mailbox SP identifier`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeleteAcl {
+    pub mailbox: String,
+    pub identifier: String,
+}
+
+/// `LISTRIGHTS SP mailbox SP identifier`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListRights {
+    pub mailbox: String,
+    pub identifier: String,
+}
+
+pub fn set(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
+    let (mailbox, identifier, word) = (one(cursor)?, one(cursor)?, one(cursor)?);
+    let (change, rights) = match (word.strip_prefix('+'), word.strip_prefix('-')) {
+        (Some(rights), _) => (Change::Add, rights),
+        (_, Some(rights)) => (Change::Remove, rights),
+        _ => (Change::Replace, word.as_str()),
+    };
+    Ok(Body::SetAcl(SetAcl { mailbox, identifier, change, rights: rights.to_owned() }))
+}
+
+pub fn delete(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
+    Ok(Body::DeleteAcl(DeleteAcl { mailbox: one(cursor)?, identifier: one(cursor)? }))
+}
+
+pub fn list_rights(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
+    Ok(Body::ListRights(ListRights { mailbox: one(cursor)?, identifier: one(cursor)? }))
+}

@@ -1,0 +1,167 @@
+//! APPEND: RFC 3501, RFC 3502 (MULTIAPPEND), RFC 7888, RFC 3516; and LOCALAPPEND, by which a Cyrus frontend appends.
+//!
+//! ```text
+//! append  = "APPEND" SP mailbox 1*(SP message)
+//! local   = "LOCALAPPEND" SP mailbox SP current-mailbox 1*(SP message)
+//! message = [flag-list SP] [date-time SP] ["~"] literal
+//! ```
+//!
+//! A message is streamed into the store, so the command is parsed in steps: [`Append::step`] on the text up to each
+//! literal's header until it is the first message's, then [`Next::parse`] on the text between two messages.
+
+use crate::imap::cursor::{Cursor, Limits, ParseError};
+use crate::imap::{Bad, DateTime, Flag, Tag};
+
+/// What stands before the first message's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Append {
+    pub tag: Tag,
+    pub mailbox: String,
+    pub message: Message,
+}
+
+/// What stands before any message's bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Message {
+    pub flags: Vec<Flag>,
+    pub date: Option<DateTime>,
+}
+
+/// What a literal's header, at the end of the text so far, belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// An argument: to be collected with the text.
+    Argument,
+    /// The first message: to be streamed.
+    Message(Append),
+}
+
+impl Append {
+    /// Whether a command that begins so is an APPEND.
+    pub fn begins(text: &[u8]) -> bool {
+        let mut words = text.splitn(3, |&b| b == b' ');
+        let command = words.nth(1).unwrap_or_default();
+        command.eq_ignore_ascii_case(b"APPEND") || command.eq_ignore_ascii_case(b"LOCALAPPEND")
+    }
+
+    /// Parses the text so far, literals in their place, whose end is a literal's header and its line end.
+    pub fn step(text: &[u8], limits: Limits) -> Result<Step, Bad> {
+        let mut cursor = Cursor::new(crate::frame::trim_line(text), limits);
+        let tag = Tag::take(&mut cursor)?;
+        let mut title = "Append".to_owned();
+        let parsed = (|| {
+            let name = super::name(&mut cursor)?;
+            title = super::title(&name);
+            let mailbox = super::mailbox::one(&mut cursor)?;
+            if name == "LOCALAPPEND" {
+                // The mailbox selected at the frontend: it matters for relative URLs of CATENATE alone.
+                super::mailbox::one(&mut cursor)?;
+            }
+            cursor.space()?;
+            Ok((mailbox, Message::parse(&mut cursor)?))
+        })();
+        match parsed {
+            Ok((mailbox, message)) => Ok(Step::Message(Append { tag, mailbox, message })),
+            Err(ParseError::Incomplete) => Ok(Step::Argument),
+            Err(error) => Err(Bad::new(&tag, error, &title)),
+        }
+    }
+}
+
+/// What follows a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    Message(Message),
+    End,
+}
+
+impl Next {
+    /// Parses the text between a message and the next one's literal header, or the end of the command.
+    pub fn parse(text: &[u8], limits: Limits) -> Result<Next, ParseError> {
+        let mut cursor = Cursor::new(crate::frame::trim_line(text), limits);
+        if cursor.space().is_err() {
+            return cursor.end().map(|()| Next::End);
+        }
+        Message::parse(&mut cursor).map(Next::Message)
+    }
+}
+
+impl Message {
+    /// Up to the literal's header, which ends the text.
+    fn parse(cursor: &mut Cursor<'_>) -> Result<Message, ParseError> {
+        let mut message = Message::default();
+        if cursor.peek() == Some(b'(') {
+            message.flags = Flag::list(cursor)?;
+            cursor.space()?;
+        }
+        if cursor.peek() == Some(b'"') {
+            message.date = Some(DateTime::parse(cursor)?);
+            cursor.space()?;
+        }
+        if cursor.clone().atom().is_ok_and(|word| word.eq_ignore_ascii_case("CATENATE")) {
+            return Err(ParseError::Text("CATENATE is not supported".to_owned()));
+        }
+        cursor.eat(b'~');
+        match cursor.literal() {
+            Err(ParseError::Incomplete) if cursor.at_end() => Ok(message),
+            // An empty literal is whole already, but nothing may stand behind its header.
+            _ => Err(ParseError::Invalid("message literal")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(text: &[u8]) -> Result<Step, Bad> {
+        Append::step(text, Limits::default())
+    }
+
+    #[test]
+    fn the_first_message_is_found_behind_the_arguments() {
+        let Ok(Step::Message(append)) =
+            step(b"a append INBOX (\\Seen $X) \"17-Jul-1996 02:44:25 -0700\" {310}\r\n")
+        else {
+            panic!()
+        };
+        assert_eq!((append.tag.as_str(), append.mailbox.as_str()), ("a", "INBOX"));
+        assert_eq!(append.message.flags, [Flag::Seen, Flag::Keyword("$X".into())]);
+        assert!(append.message.date.is_some());
+        assert!(matches!(step(b"a APPEND x ~{310+}\r\n"), Ok(Step::Message(_))));
+    }
+
+    #[test]
+    fn a_literal_may_be_the_mailbox() {
+        assert_eq!(step(b"a LOCALAPPEND {5+}\r\n"), Ok(Step::Argument));
+        let Ok(Step::Message(append)) = step(b"a LOCALAPPEND {5+}\r\nINBOX \"\" () {3+}\r\n") else {
+            panic!()
+        };
+        assert_eq!(append.mailbox, "INBOX");
+    }
+
+    #[test]
+    fn what_is_wrong_is_answered_by_its_tag() {
+        for text in [
+            &b"a APPEND x (\\Foo) {3}\r\n"[..],
+            b"a APPEND x \"yesterday\" {3}\r\n",
+            b"a APPEND x CATENATE (TEXT {3}\r\n",
+            b"a APPEND x y {3}\r\n",
+            b"a APPEND  {3}x\r\n {3}\r\n",
+        ] {
+            assert_eq!(step(text).unwrap_err().tag.unwrap().as_str(), "a", "{text:?}");
+        }
+    }
+
+    #[test]
+    fn more_messages_or_the_end_follow() {
+        let next = |text| Next::parse(text, Limits::default());
+        assert_eq!(next(b"\r\n"), Ok(Next::End));
+        assert_eq!(
+            next(b" (\\Seen) {3}\r\n"),
+            Ok(Next::Message(Message { flags: vec![Flag::Seen], date: None }))
+        );
+        assert!(next(b"x\r\n").is_err());
+        assert!(next(b" x\r\n").is_err());
+    }
+}

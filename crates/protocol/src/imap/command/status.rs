@@ -1,0 +1,67 @@
+//! STATUS: RFC 3501, RFC 7162 (HIGHESTMODSEQ), RFC 8438 (SIZE), RFC 8474 (MAILBOXID), RFC 9051 (DELETED).
+
+use super::Body;
+use crate::imap::cursor::{Cursor, ParseError};
+
+/// `STATUS SP mailbox SP "(" item *(SP item) ")"`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    pub mailbox: String,
+    pub items: Vec<StatusItem>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusItem {
+    Messages,
+    Recent,
+    UidNext,
+    UidValidity,
+    Unseen,
+    Size,
+    HighestModseq,
+    MailboxId,
+    Deleted,
+}
+
+impl StatusItem {
+    pub fn name(self) -> &'static str {
+        match self {
+            StatusItem::Messages => "MESSAGES",
+            StatusItem::Recent => "RECENT",
+            StatusItem::UidNext => "UIDNEXT",
+            StatusItem::UidValidity => "UIDVALIDITY",
+            StatusItem::Unseen => "UNSEEN",
+            StatusItem::Size => "SIZE",
+            StatusItem::HighestModseq => "HIGHESTMODSEQ",
+            StatusItem::MailboxId => "MAILBOXID",
+            StatusItem::Deleted => "DELETED",
+        }
+    }
+
+    const ALL: [StatusItem; 9] = [
+        StatusItem::Messages,
+        StatusItem::Recent,
+        StatusItem::UidNext,
+        StatusItem::UidValidity,
+        StatusItem::Unseen,
+        StatusItem::Size,
+        StatusItem::HighestModseq,
+        StatusItem::MailboxId,
+        StatusItem::Deleted,
+    ];
+}
+
+pub fn parse(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
+    let mailbox = super::mailbox::one(cursor)?;
+    cursor.space()?;
+    Ok(Body::Status(Status { mailbox, items: items(cursor)? }))
+}
+
+pub fn items(cursor: &mut Cursor<'_>) -> Result<Vec<StatusItem>, ParseError> {
+    let items = cursor.list(32, |cursor| {
+        let word = cursor.atom()?;
+        let found = StatusItem::ALL.into_iter().find(|item| item.name().eq_ignore_ascii_case(word));
+        found.ok_or(ParseError::Invalid("status attribute"))
+    })?;
+    if items.is_empty() { Err(ParseError::Missing) } else { Ok(items) }
+}

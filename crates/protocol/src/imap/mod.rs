@@ -1,0 +1,102 @@
+//! IMAP4rev1 (RFC 3501) with the extensions that the store serves: grammar of commands and printing of responses.
+//!
+//! A command arrives as one frame (see [`crate::frame`]): its text with the literals in their place. [`Command::parse`]
+//! turns it into a [`Command`]: a tag and a typed [`Body`], one file per family under [`command`]. A frame that is
+//! wrong gives a [`Bad`], which still carries the tag wherever there is one, so that the client gets its answer.
+//! APPEND alone is parsed in steps, since its literals are messages and are never collected: [`command::append`].
+//!
+//! [`print`] writes what goes back: strings as atoms, quoted or literals, sets and dates.
+
+pub mod command;
+pub mod cursor;
+pub mod date;
+pub mod flag;
+pub mod print;
+pub mod set;
+
+pub use command::Body;
+pub use cursor::{Cursor, Limits, ParseError};
+pub use date::{Date, DateTime};
+pub use flag::Flag;
+pub use set::{SequenceSet, UidSet};
+
+/// A command of a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    pub tag: Tag,
+    pub body: Body,
+}
+
+impl Command {
+    /// Parses a whole frame: one command with its literals in place and its line end.
+    pub fn parse(frame: &[u8], limits: Limits) -> Result<Command, Bad> {
+        let mut cursor = Cursor::new(crate::frame::trim_line(frame), limits);
+        let tag = Tag::take(&mut cursor)?;
+        let name = command::name(&mut cursor).map_err(|error| Bad::new(&tag, error, ""))?;
+        match command::parse(&name, &mut cursor) {
+            Ok(body) => Ok(Command { tag, body }),
+            Err(error) => Err(Bad::new(&tag, error, &command::title(&name))),
+        }
+    }
+}
+
+/// What a client puts before its command and finds before the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag(String);
+
+impl Tag {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The tag at the start of a frame, or of the first bytes of one that was skipped.
+    pub fn of(start: &[u8]) -> Option<Tag> {
+        Tag::take(&mut Cursor::new(start, Limits::default())).ok()
+    }
+
+    /// Takes the tag and the space after it.
+    pub fn take(cursor: &mut Cursor<'_>) -> Result<Tag, Bad> {
+        let none = |text: &str| Bad { tag: None, text: text.to_owned() };
+        let word = cursor.take_while(is_tag_byte);
+        if word.is_empty() || word.len() > TAG_MAX {
+            return Err(none("Invalid tag"));
+        }
+        let tag = Tag(String::from_utf8_lossy(word).into_owned());
+        match cursor.peek() {
+            Some(b' ') => {
+                cursor.space().map_err(|_| none("Invalid tag"))?;
+                Ok(tag)
+            }
+            None => Err(Bad { tag: Some(tag), text: "Null command".to_owned() }),
+            Some(_) => Err(none("Invalid tag")),
+        }
+    }
+}
+
+impl std::fmt::Display for Tag {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A command that cannot be understood: to be answered `tag BAD text`, or `* BAD text` where even the tag is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bad {
+    pub tag: Option<Tag>,
+    pub text: String,
+}
+
+impl Bad {
+    pub fn new(tag: &Tag, error: ParseError, title: &str) -> Bad {
+        Bad { tag: Some(tag.clone()), text: error.text(title) }
+    }
+}
+
+const TAG_MAX: usize = 128;
+
+fn is_tag_byte(byte: u8) -> bool {
+    cursor::is_astring_byte(byte) && byte != b'+'
+}
+
+#[cfg(test)]
+mod tests;

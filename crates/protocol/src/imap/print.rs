@@ -1,0 +1,83 @@
+//! Writing responses: RFC 3501 section 9.
+
+use super::cursor::is_astring_byte;
+
+/// A string as an atom where it can be one, else quoted, else a literal.
+pub fn astring(out: &mut Vec<u8>, text: &[u8]) {
+    let atom = !text.is_empty() && text.len() <= QUOTED_MAX && text.iter().all(|&b| is_astring_byte(b));
+    if atom && !text.eq_ignore_ascii_case(b"NIL") {
+        out.extend_from_slice(text);
+    } else {
+        string(out, text);
+    }
+}
+
+/// A quoted string where it can be one, else a literal.
+pub fn string(out: &mut Vec<u8>, text: &[u8]) {
+    let quotable = text.len() <= QUOTED_MAX && text.iter().all(|&b| (b' '..0x7f).contains(&b) || b == b'\t');
+    if !quotable {
+        return literal(out, text);
+    }
+    out.push(b'"');
+    for &byte in text {
+        if matches!(byte, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+    out.push(b'"');
+}
+
+/// A string, or NIL.
+pub fn nstring(out: &mut Vec<u8>, text: Option<&[u8]>) {
+    match text {
+        Some(text) => string(out, text),
+        None => out.extend_from_slice(b"NIL"),
+    }
+}
+
+pub fn literal(out: &mut Vec<u8>, text: &[u8]) {
+    out.extend_from_slice(format!("{{{}}}\r\n", text.len()).as_bytes());
+    out.extend_from_slice(text);
+}
+
+/// Text of a response: no control character may end the line early.
+pub fn plain(out: &mut Vec<u8>, text: &str) {
+    out.extend(text.bytes().map(|b| if b < b' ' || b == 0x7f { b' ' } else { b }));
+}
+
+/// Longer strings go as literals.
+const QUOTED_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imap::{Cursor, Limits};
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_form_follows_the_bytes() {
+        for (text, form) in [
+            (&b"INBOX"[..], "INBOX"),
+            (b"", "\"\""),
+            (b"nil", "\"nil\""),
+            (b"two words", "\"two words\""),
+            (b"a\"b", "\"a\\\"b\""),
+            (b"a\r\nb", "{4}\r\na\r\nb"),
+            ("\u{e9}".as_bytes(), "{2}\r\n\u{e9}"),
+        ] {
+            let mut out = Vec::new();
+            astring(&mut out, text);
+            assert_eq!(String::from_utf8(out).unwrap(), form);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_parses_again(text in proptest::collection::vec(1u8.., 0..40)) {
+            let mut out = Vec::new();
+            astring(&mut out, &text);
+            prop_assert_eq!(Cursor::new(&out, Limits::default()).astring(), Ok(text));
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Sequence sets (RFC 3501 section 9, `sequence-set`) and the sets of UIDs in answers (RFC 4315, `uid-set`).
+
+use std::fmt;
+
+use super::cursor::{Cursor, ParseError};
+
+/// What a client writes: `1:4,7,9:*`. Numbers or UIDs, according to the command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SequenceSet(Vec<(Bound, Bound)>);
+
+/// One end of a range. `None` is `*`, the largest in use.
+type Bound = Option<u32>;
+
+impl SequenceSet {
+    pub fn parse(cursor: &mut Cursor<'_>) -> Result<SequenceSet, ParseError> {
+        let mut ranges = Vec::new();
+        loop {
+            let first = bound(cursor)?;
+            let last = if cursor.eat(b':') { bound(cursor)? } else { first };
+            ranges.push((first, last));
+            if ranges.len() > MAX_RANGES {
+                return Err(ParseError::Invalid("sequence, too long,"));
+            }
+            if !cursor.eat(b',') {
+                return Ok(SequenceSet(ranges));
+            }
+        }
+    }
+
+    /// The whole of it, in order and without overlaps, `*` being `last`.
+    pub fn resolve(&self, last: u32) -> Ranges {
+        let mut ranges: Vec<(u32, u32)> = (self.0.iter())
+            .map(|&(a, b)| (a.unwrap_or(last), b.unwrap_or(last)))
+            .map(|(a, b)| (a.min(b), a.max(b)))
+            .collect();
+        ranges.sort_unstable();
+        let mut merged: Vec<(u32, u32)> = Vec::with_capacity(ranges.len());
+        for (first, end) in ranges {
+            match merged.last_mut() {
+                Some((_, last)) if first <= last.saturating_add(1) => *last = end.max(*last),
+                _ => merged.push((first, end)),
+            }
+        }
+        Ranges(merged)
+    }
+
+    /// Whether a number above `last` is named: such a message does not exist.
+    pub fn exceeds(&self, last: u32) -> bool {
+        let beyond = |bound: &Bound| bound.is_some_and(|n| n > last) || (bound.is_none() && last == 0);
+        self.0.iter().any(|(a, b)| beyond(a) || beyond(b))
+    }
+}
+
+impl fmt::Display for SequenceSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let write = |f: &mut fmt::Formatter<'_>, bound: Bound| match bound {
+            Some(n) => write!(f, "{n}"),
+            None => f.write_str("*"),
+        };
+        for (at, &(first, last)) in self.0.iter().enumerate() {
+            if at > 0 {
+                f.write_str(",")?;
+            }
+            write(f, first)?;
+            if first != last {
+                f.write_str(":")?;
+                write(f, last)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Ascending ranges that do not touch, both ends included.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ranges(Vec<(u32, u32)>);
+
+impl Ranges {
+    pub fn contains(&self, number: u32) -> bool {
+        let at = self.0.partition_point(|&(_, last)| last < number);
+        self.0.get(at).is_some_and(|&(first, _)| first <= number)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.0.iter().copied()
+    }
+}
+
+/// UIDs (or numbers) in an answer, in the order they were pushed: `304,319:320`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UidSet(Vec<(u32, u32)>);
+
+impl UidSet {
+    pub fn push(&mut self, uid: u32) {
+        match self.0.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(uid) => *last = uid,
+            _ => self.0.push((uid, uid)),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<u32> for UidSet {
+    fn from_iter<I: IntoIterator<Item = u32>>(uids: I) -> Self {
+        let mut set = UidSet::default();
+        uids.into_iter().for_each(|uid| set.push(uid));
+        set
+    }
+}
+
+impl fmt::Display for UidSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, &(first, last)) in self.0.iter().enumerate() {
+            let comma = if at > 0 { "," } else { "" };
+            match first == last {
+                true => write!(f, "{comma}{first}")?,
+                false => write!(f, "{comma}{first}:{last}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Ranges in one set: what a client with a sparse selection of a large mailbox may send.
+const MAX_RANGES: usize = 50_000;
+
+fn bound(cursor: &mut Cursor<'_>) -> Result<Bound, ParseError> {
+    if cursor.eat(b'*') {
+        return Ok(None);
+    }
+    match cursor.number() {
+        Ok(0) => Err(ParseError::Invalid("sequence")),
+        Ok(n) => Ok(Some(n)),
+        Err(ParseError::Missing) => Err(ParseError::Missing),
+        Err(_) => Err(ParseError::Invalid("sequence")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imap::Limits;
+    use proptest::prelude::*;
+
+    fn parse(text: &str) -> Result<SequenceSet, ParseError> {
+        SequenceSet::parse(&mut Cursor::new(text.as_bytes(), Limits::default()))
+    }
+
+    #[test]
+    fn sets_resolve_to_ordered_ranges() {
+        let ranges = |text: &str, last| parse(text).unwrap().resolve(last).0;
+        assert_eq!(ranges("5:3,1,2", 9), [(1, 5)]);
+        assert_eq!(ranges("*", 9), [(9, 9)]);
+        assert_eq!(ranges("12:*", 9), [(9, 12)]);
+        assert_eq!(ranges("1,4294967295,7:8", 9), [(1, 1), (7, 8), (u32::MAX, u32::MAX)]);
+    }
+
+    #[test]
+    fn what_is_no_set() {
+        for text in ["", "0", "1:0", "1,,2", "a", "1:", "4294967296", ",1"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn answers_join_neighbours_in_order() {
+        assert_eq!(UidSet::from_iter([304, 319, 320, 5, 6]).to_string(), "304,319:320,5:6");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_parses_again(ranges in proptest::collection::vec((1u32.., 1u32..), 1..20), star: bool) {
+            let mut set = SequenceSet(ranges.into_iter().map(|(a, b)| (Some(a), Some(b))).collect());
+            if star {
+                set.0.push((None, None));
+            }
+            prop_assert_eq!(parse(&set.to_string()), Ok(set));
+        }
+
+        #[test]
+        fn resolved_ranges_hold_what_the_set_names(a in 1u32..50, b in 1u32..50, c in 1u32..50, n in 1u32..60) {
+            let ranges = parse(&format!("{a}:{b},{c}")).unwrap().resolve(60);
+            prop_assert_eq!(ranges.contains(n), (a.min(b)..=a.max(b)).contains(&n) || n == c);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What can go wrong between a proxy and a backend, and whether another try may help.
+
+use std::{io, time::Duration};
+
+/// Why there is no connection to a backend. Every variant names the server.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its name or port could not be resolved, or the connection was refused or broken.
+    #[error("{server}: {doing}: {source}")]
+    Io { server: String, doing: &'static str, source: io::Error },
+    /// It did not answer within `client_timeout`.
+    #[error("{server}: {doing}: no answer within {} s", bound.as_secs())]
+    Timeout { server: String, doing: &'static str, bound: Duration },
+    /// It failed a moment ago: not tried again until a probe has reached it.
+    #[error("{server}: not tried, because: {why}")]
+    Down { server: String, why: String },
+    /// It spoke something else than the protocol.
+    #[error("{server}: {doing}: unexpected answer {text:?}")]
+    Protocol { server: String, doing: &'static str, text: String },
+    /// It offers no SASL mechanism that the configuration admits, and no STARTTLS that would bring one.
+    #[error("{server}: no usable SASL mechanism among those offered ({offered})")]
+    NoMechanism { server: String, offered: String },
+    /// TLS is required by the configuration and not offered, or its handshake failed.
+    #[error("{server}: TLS: {text}")]
+    Tls { server: String, text: String },
+    /// It refused our identity, or this user. `text` is its answer after the code.
+    #[error("{server}: refused to log {authname} in as {user:?}: {text}")]
+    Denied { server: String, authname: String, user: String, text: String },
+    /// No place in the pool came free within `client_timeout`.
+    #[error("{server}: all {limit} connections are busy")]
+    Busy { server: String, limit: usize },
+}
+
+impl Error {
+    /// Whether the server as such is out of reach, so that the next attempt would fail like this one.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Error::Io { .. } | Error::Timeout { .. } | Error::Down { .. } => true,
+            Error::Protocol { .. }
+            | Error::NoMechanism { .. }
+            | Error::Tls { .. }
+            | Error::Denied { .. }
+            | Error::Busy { .. } => false,
+        }
+    }
+
+    /// The text with which the server refused the login, if it did.
+    pub fn denied(&self) -> Option<&str> {
+        match self {
+            Error::Denied { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+}

@@ -1,1 +1,5 @@
-//! service
+//! What every daemon shares.
+mod deflate;
+pub mod peer;
+pub mod stream;
+pub mod tls;

@@ -1,0 +1,236 @@
+//! One connection, whatever lies under it.
+//!
+//! A [`Stream`] is TCP, a UNIX socket or (in tests) a pipe in memory; over it TLS, as server or client; over that
+//! DEFLATE (RFC 4978). It starts plain and is raised by [`Stream::start_tls`], [`Stream::connect_tls`] and
+//! [`Stream::compress`]. Bytes read before the handshake are the caller's: [`crate::wire::Wire`] throws away what a
+//! client pipelined behind STARTTLS (RFC 3501 section 6.2.1, CVE-2011-0411).
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsStream;
+
+use crate::deflate::Deflated;
+use crate::peer::{Channel, Peer};
+use crate::tls::{ClientTls, ServerTls, TlsInfo};
+
+/// A byte stream to a client or a server.
+pub struct Stream {
+    layer: Layer,
+    channel: Channel,
+}
+
+impl Stream {
+    /// An accepted or dialled TCP connection. Sets TCP_NODELAY: without it a STARTTLS handshake waits 40 ms.
+    pub fn tcp(socket: TcpStream) -> io::Result<Stream> {
+        socket.set_nodelay(true)?;
+        let peer = Peer::Tcp { remote: socket.peer_addr()?, local: socket.local_addr()? };
+        Ok(Stream::over(Base::Tcp(socket), peer))
+    }
+
+    /// A UNIX socket; the peer's credentials are read from the kernel.
+    pub fn unix(socket: UnixStream) -> io::Result<Stream> {
+        let credentials = socket.peer_cred()?;
+        let peer = Peer::Unix { uid: credentials.uid(), gid: credentials.gid(), pid: credentials.pid() };
+        Ok(Stream::over(Base::Unix(socket), peer))
+    }
+
+    /// A pipe in memory, for simulations and tests.
+    pub fn memory(pipe: DuplexStream, peer: Peer) -> Stream {
+        Stream::over(Base::Memory(pipe), peer)
+    }
+
+    fn over(base: Base, peer: Peer) -> Stream {
+        Stream { layer: Layer::Plain(base), channel: Channel { peer, tls: None } }
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> &Peer {
+        &self.channel.peer
+    }
+
+    /// What protects the connection; `None` in the clear.
+    pub fn tls(&self) -> Option<&TlsInfo> {
+        self.channel.tls.as_deref()
+    }
+
+    /// Peer and protection together, cheap to clone: what authentication wants to know.
+    pub fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    pub fn is_compressed(&self) -> bool {
+        matches!(self.layer, Layer::Deflated(_))
+    }
+
+    /// The server's side of a TLS handshake. The caller bounds it in time. After an error the stream is dead.
+    pub async fn start_tls(&mut self, tls: &ServerTls) -> io::Result<()> {
+        let base = self.take_plain()?;
+        let stream = TlsStream::from(tls.acceptor().accept(base).await?);
+        self.secured(stream);
+        Ok(())
+    }
+
+    /// The client's side of a TLS handshake; `host` is the name to be found in the server's certificate.
+    pub async fn connect_tls(&mut self, tls: &ClientTls, host: &str) -> io::Result<()> {
+        let name = ClientTls::server_name(host)?;
+        let base = self.take_plain()?;
+        let stream = TlsStream::from(tls.connector().connect(name, base).await?);
+        self.secured(stream);
+        Ok(())
+    }
+
+    /// Compresses both directions from here on (COMPRESS DEFLATE), below what is written now.
+    pub fn compress(&mut self) -> io::Result<()> {
+        match std::mem::replace(&mut self.layer, Layer::Gone) {
+            layer @ (Layer::Plain(_) | Layer::Tls(_)) => {
+                self.layer = Layer::Deflated(Box::new(Deflated::new(layer)));
+                Ok(())
+            }
+            other => {
+                self.layer = other;
+                Err(io::Error::new(io::ErrorKind::InvalidInput, "the stream is compressed already"))
+            }
+        }
+    }
+
+    fn take_plain(&mut self) -> io::Result<Base> {
+        match std::mem::replace(&mut self.layer, Layer::Gone) {
+            Layer::Plain(base) => Ok(base),
+            other => {
+                self.layer = other;
+                Err(io::Error::new(io::ErrorKind::InvalidInput, "TLS needs a plain stream below it"))
+            }
+        }
+    }
+
+    fn secured(&mut self, stream: TlsStream<Base>) {
+        self.channel.tls = Some(Arc::new(TlsInfo::of(&stream)));
+        self.layer = Layer::Tls(Box::new(stream));
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.layer).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.layer).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.layer).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.layer).poll_shutdown(cx)
+    }
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream").field("channel", &self.channel).finish_non_exhaustive()
+    }
+}
+
+/// What a stream is made of at the moment. `Gone` only while a handshake runs and after one failed.
+pub(crate) enum Layer {
+    Plain(Base),
+    Tls(Box<TlsStream<Base>>),
+    Deflated(Box<Deflated<Layer>>),
+    Gone,
+}
+
+/// The socket itself.
+pub(crate) enum Base {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Memory(DuplexStream),
+}
+
+fn gone<T>() -> Poll<io::Result<T>> {
+    Poll::Ready(Err(io::ErrorKind::NotConnected.into()))
+}
+
+impl AsyncRead for Layer {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Layer::Plain(base) => Pin::new(base).poll_read(cx, buf),
+            Layer::Tls(tls) => match ready!(Pin::new(tls.as_mut()).poll_read(cx, buf)) {
+                // Peers commonly close without close_notify. Every protocol here marks its own ends, so that
+                // a cut connection is seen there; to the reader it is an end of file.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+                result => Poll::Ready(result),
+            },
+            Layer::Deflated(deflated) => Pin::new(deflated.as_mut()).poll_read(cx, buf),
+            Layer::Gone => gone(),
+        }
+    }
+}
+
+impl AsyncWrite for Layer {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Layer::Plain(base) => Pin::new(base).poll_write(cx, buf),
+            Layer::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
+            Layer::Deflated(deflated) => Pin::new(deflated.as_mut()).poll_write(cx, buf),
+            Layer::Gone => gone(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Layer::Plain(base) => Pin::new(base).poll_flush(cx),
+            Layer::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+            Layer::Deflated(deflated) => Pin::new(deflated.as_mut()).poll_flush(cx),
+            Layer::Gone => gone(),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Layer::Plain(base) => Pin::new(base).poll_shutdown(cx),
+            Layer::Tls(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
+            Layer::Deflated(deflated) => Pin::new(deflated.as_mut()).poll_shutdown(cx),
+            Layer::Gone => gone(),
+        }
+    }
+}
+
+/// Forwards to whichever socket it is.
+macro_rules! each_base {
+    ($self:ident, $socket:ident => $call:expr) => {
+        match $self.get_mut() {
+            Base::Tcp(socket) => { let $socket = Pin::new(socket); $call }
+            Base::Unix(socket) => { let $socket = Pin::new(socket); $call }
+            Base::Memory(socket) => { let $socket = Pin::new(socket); $call }
+        }
+    };
+}
+
+impl AsyncRead for Base {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        each_base!(self, socket => socket.poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Base {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        each_base!(self, socket => socket.poll_write(cx, buf))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each_base!(self, socket => socket.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each_base!(self, socket => socket.poll_shutdown(cx))
+    }
+}

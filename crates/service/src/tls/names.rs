@@ -1,0 +1,102 @@
+//! The names in an X.509 certificate (RFC 5280 section 4.1): subject common name, and DNS and mail alternative names.
+//!
+//! The chain was verified by rustls before; this only walks the DER of a trusted certificate, and gives nothing
+//! where the bytes are not as expected.
+
+/// The subject's common name; the last one where there are several (the most specific).
+pub(super) fn common_name(certificate: &[u8]) -> Option<String> {
+    let fields = tbs_fields(certificate)?;
+    let subject = fields.get(SUBJECT)?;
+    let mut found = None;
+    for set in elements(subject.body) {
+        for attribute in elements(set.body) {
+            let mut parts = elements(attribute.body);
+            let (kind, value) = (parts.next()?, parts.next()?);
+            if kind.tag == OBJECT_ID && kind.body == OID_COMMON_NAME {
+                found = text(&value).or(found);
+            }
+        }
+    }
+    found
+}
+
+/// The subject's alternative names that are DNS names or mail addresses, in order.
+pub(super) fn alternative_names(certificate: &[u8]) -> Vec<String> {
+    let Some(fields) = tbs_fields(certificate) else { return Vec::new() };
+    let Some(extensions) = fields.iter().find(|field| field.tag == EXTENSIONS) else { return Vec::new() };
+    let mut names = Vec::new();
+    for extension in elements(extensions.body).flat_map(|list| elements(list.body)) {
+        let parts: Vec<Element<'_>> = elements(extension.body).collect();
+        let is_alt_name = parts.first().is_some_and(|kind| kind.tag == OBJECT_ID && kind.body == OID_ALT_NAME);
+        let Some(value) = parts.last().filter(|value| is_alt_name && value.tag == OCTETS) else { continue };
+        let general = elements(value.body).flat_map(|list| elements(list.body));
+        names.extend(general.filter(|name| name.tag == MAIL_NAME || name.tag == DNS_NAME).filter_map(|name| {
+            std::str::from_utf8(name.body).ok().map(str::to_owned)
+        }));
+    }
+    names
+}
+
+/// The fields of the to-be-signed part, without the optional version, so that the subject has a fixed place.
+fn tbs_fields(certificate: &[u8]) -> Option<Vec<Element<'_>>> {
+    let outer = elements(certificate).next().filter(|element| element.tag == SEQUENCE)?;
+    let tbs = elements(outer.body).next().filter(|element| element.tag == SEQUENCE)?;
+    Some(elements(tbs.body).filter(|field| field.tag != VERSION).collect())
+}
+
+fn text(value: &Element<'_>) -> Option<String> {
+    match value.tag {
+        UTF8 | PRINTABLE | IA5 | TELETEX => std::str::from_utf8(value.body).ok().map(str::to_owned),
+        BMP => {
+            let units: Vec<u16> = value.body.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
+            String::from_utf16(&units).ok()
+        }
+        _ => None,
+    }
+}
+
+struct Element<'a> {
+    tag: u8,
+    body: &'a [u8],
+}
+
+/// The elements that follow each other in `bytes`, up to the first that is not well formed.
+fn elements(mut bytes: &[u8]) -> impl Iterator<Item = Element<'_>> {
+    std::iter::from_fn(move || {
+        let (element, rest) = element(bytes)?;
+        bytes = rest;
+        Some(element)
+    })
+}
+
+fn element(bytes: &[u8]) -> Option<(Element<'_>, &[u8])> {
+    let (&tag, rest) = bytes.split_first()?;
+    let (&first, rest) = rest.split_first()?;
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(first), rest),
+        0x81..=0x84 => {
+            let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+            (digits.iter().fold(0usize, |length, &digit| length << 8 | usize::from(digit)), rest)
+        }
+        _ => return None,
+    };
+    let (body, rest) = rest.split_at_checked(length)?;
+    Some((Element { tag, body }, rest))
+}
+
+const SEQUENCE: u8 = 0x30;
+const OBJECT_ID: u8 = 0x06;
+const OCTETS: u8 = 0x04;
+const UTF8: u8 = 0x0c;
+const PRINTABLE: u8 = 0x13;
+const TELETEX: u8 = 0x14;
+const IA5: u8 = 0x16;
+const BMP: u8 = 0x1e;
+const VERSION: u8 = 0xa0;
+const EXTENSIONS: u8 = 0xa3;
+const MAIL_NAME: u8 = 0x81;
+const DNS_NAME: u8 = 0x82;
+/// serialNumber, signature, issuer, validity, subject
+const SUBJECT: usize = 4;
+const OID_COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+const OID_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];

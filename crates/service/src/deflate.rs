@@ -22,7 +22,11 @@ impl<S: AsyncRead + AsyncWrite> Deflated<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Deflated<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match Pin::new(&mut self.reader).poll_read(cx, buf) {
             // A peer that closes between two blocks has ended, as in the clear.
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),

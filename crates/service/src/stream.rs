@@ -115,7 +115,11 @@ impl Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.layer).poll_read(cx, buf)
     }
 }
@@ -208,9 +212,18 @@ impl AsyncWrite for Layer {
 macro_rules! each_base {
     ($self:ident, $socket:ident => $call:expr) => {
         match $self.get_mut() {
-            Base::Tcp(socket) => { let $socket = Pin::new(socket); $call }
-            Base::Unix(socket) => { let $socket = Pin::new(socket); $call }
-            Base::Memory(socket) => { let $socket = Pin::new(socket); $call }
+            Base::Tcp(socket) => {
+                let $socket = Pin::new(socket);
+                $call
+            }
+            Base::Unix(socket) => {
+                let $socket = Pin::new(socket);
+                $call
+            }
+            Base::Memory(socket) => {
+                let $socket = Pin::new(socket);
+                $call
+            }
         }
     };
 }

@@ -31,7 +31,8 @@ impl Capabilities {
     /// The mechanisms announced: `AUTH=X` words, or the words of an `AUTH`/`SASL` line.
     pub fn mechanisms(&self) -> Vec<&str> {
         let words = self.items.iter().filter_map(|item| prefix_stripped(item, "AUTH="));
-        let lines = ["AUTH", "SASL"].iter().filter_map(|name| self.line(name)).flat_map(str::split_ascii_whitespace);
+        let lines =
+            ["AUTH", "SASL"].iter().filter_map(|name| self.line(name)).flat_map(str::split_ascii_whitespace);
         words.chain(lines).collect()
     }
 

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use config::imapd::Imapd;
 use service::stream::Stream;
-use service::tls::ClientTls;
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
@@ -16,6 +15,7 @@ use tracing::{debug, info, warn};
 use crate::breaker::{Breaker, Todo, probe_pause};
 use crate::dialog::Dialog;
 use crate::handshake;
+use crate::sasl;
 use crate::target::{Place, Target};
 use crate::{Capabilities, Error};
 
@@ -62,7 +62,9 @@ struct Shared {
 
 impl Upstream {
     pub fn new(imapd: &Imapd) -> Upstream {
-        Upstream { shared: Arc::new(Shared { imapd: RwLock::new(imapd.clone()), breakers: Mutex::default() }) }
+        Upstream {
+            shared: Arc::new(Shared { imapd: RwLock::new(imapd.clone()), breakers: Mutex::default() }),
+        }
     }
 
     /// Takes a configuration that was read anew; connections that exist are not touched.
@@ -144,7 +146,12 @@ async fn probe(shared: std::sync::Weak<Shared>, server: String, proto: Proto) {
     }
 }
 
-async fn establish(imapd: &Imapd, server: &str, proto: Proto, user: Option<&str>) -> Result<Connection, Error> {
+async fn establish(
+    imapd: &Imapd,
+    server: &str,
+    proto: Proto,
+    user: Option<&str>,
+) -> Result<Connection, Error> {
     let mut dialog = open(imapd, server, proto).await?;
     match proto {
         Proto::Imap => handshake::imap::log_in(&mut dialog, imapd, user).await,
@@ -165,7 +172,7 @@ async fn open(imapd: &Imapd, server: &str, proto: Proto) -> Result<Dialog, Error
     let stream = dial(imapd, server, &target, proto, bound).await?;
     let mut dialog = Dialog::new(stream, server, bound);
     if target.tls {
-        dialog.start_tls(&client_tls(imapd, server)?).await?;
+        dialog.start_tls(&sasl::client_tls(imapd, server)?).await?;
     }
     Ok(dialog)
 }
@@ -184,8 +191,7 @@ async fn dial(
         }
         Place::Host { name, port } => (name, port),
     };
-    let addresses = service::resolve::addresses(imapd, name, port.unwrap_or(proto.service()));
-    let addresses = within(bound, server, "resolve", addresses).await?;
+    let addresses = within(bound, server, "resolve", addresses(imapd, name, port, proto)).await?;
     let mut last = failed(server, "resolve", io::Error::new(io::ErrorKind::NotFound, "no address"));
     for address in addresses {
         match within(bound, server, "connect", connect_tcp(imapd, address)).await {
@@ -199,12 +205,33 @@ async fn dial(
     Err(last)
 }
 
+/// All addresses of a server, asked anew each time. `<shorthost>_address` and `_ports` go before the names.
+async fn addresses(
+    imapd: &Imapd,
+    name: &str,
+    port: Option<&str>,
+    proto: Proto,
+) -> io::Result<Vec<std::net::SocketAddr>> {
+    let known = |service: &str| SERVICES.iter().find(|(name, _)| *name == service).map(|(_, port)| *port);
+    let port = match port {
+        Some(port) => port.parse().ok().or_else(|| known(port)),
+        None => imapd.host_port(name, proto.service()).or_else(|| known(proto.service())),
+    };
+    let port = port.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no such service"))?;
+    Ok(tokio::net::lookup_host((imapd.host_address(name), port)).await?.collect())
+}
+
+/// Ports by name, for what may be embedded in a server string or follows from the protocol.
+const SERVICES: [(&str, u16); 5] =
+    [("imap", 143), ("imaps", 993), ("pop3", 110), ("pop3s", 995), ("lmtp", 24)];
+
 async fn connect_tcp(imapd: &Imapd, address: std::net::SocketAddr) -> io::Result<TcpStream> {
     if !imapd.client_bind {
         return TcpStream::connect(address).await;
     }
     let own = imapd.client_bind_name.as_deref().unwrap_or(&imapd.servername);
-    let source = tokio::net::lookup_host((own, 0)).await?.find(|source| source.is_ipv4() == address.is_ipv4());
+    let source =
+        tokio::net::lookup_host((own, 0)).await?.find(|source| source.is_ipv4() == address.is_ipv4());
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     if let Some(source) = source {
         socket.bind(source)?;
@@ -214,7 +241,8 @@ async fn connect_tcp(imapd: &Imapd, address: std::net::SocketAddr) -> io::Result
 
 /// A host that vanished is noticed by the kernel, also where nothing is being sent.
 fn keep_alive(socket: &TcpStream) {
-    let settings = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(KEEPALIVE_INTERVAL);
+    let settings =
+        socket2::TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(KEEPALIVE_INTERVAL);
     if let Err(error) = socket2::SockRef::from(socket).set_tcp_keepalive(&settings) {
         debug!("keepalive: {error}");
     }

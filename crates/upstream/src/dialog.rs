@@ -41,7 +41,12 @@ impl Dialog {
     }
 
     pub fn finish(self) -> Connection {
-        Connection { stream: self.stream, input: self.input, capabilities: self.capabilities, text: self.text }
+        Connection {
+            stream: self.stream,
+            input: self.input,
+            capabilities: self.capabilities,
+            text: self.text,
+        }
     }
 
     /// The next line, without its line end. `doing` says in an error what it was waited for.

@@ -4,22 +4,114 @@
 //! Only mechanisms that carry an authorisation identity are used: with LOGIN or CRAM-MD5 the server would not know
 //! for whom we act, and the user would get the proxy's own rights.
 
+use std::path::PathBuf;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use config::imapd::Imapd;
-use service::auth::client::{Exchange, Identity};
-use service::tls::ClientTls;
+use service::tls::{ClientOptions, ClientTls, Versions};
 
 use crate::Error;
 use crate::dialog::Dialog;
-use crate::target::Target;
 
 /// One login under way.
 pub(crate) struct Sasl {
-    exchange: Exchange,
-    /// The initial response, while it has not been sent.
-    initial: Option<Vec<u8>>,
+    message: Vec<u8>,
+    /// The first message has been handed out.
+    sent: bool,
     server: String,
     authname: String,
     user: String,
+}
+
+impl Sasl {
+    /// The best mechanism that both sides can use on this connection.
+    pub fn choose(d: &Dialog, imapd: &Imapd, user: Option<&str>) -> Result<Sasl, Error> {
+        let offered = d.capabilities.mechanisms();
+        let none = || Error::NoMechanism { server: d.server.clone(), offered: offered.join(" ") };
+        let password = imapd.of_host(&d.server, "password").or(imapd.proxy_password.as_deref());
+        let password = password.filter(|_| usable(imapd, &d.server, &offered)).ok_or_else(none)?;
+        let authname = imapd.proxy_authname.clone();
+        let user = user.unwrap_or_default().to_owned();
+        let message = [user.as_bytes(), b"\0", authname.as_bytes(), b"\0", password.as_bytes()].concat();
+        Ok(Sasl { message, sent: false, server: d.server.clone(), authname, user })
+    }
+
+    pub fn mechanism(&self) -> &'static str {
+        "PLAIN"
+    }
+
+    /// The initial response in Base64, to go out with the mechanism's name.
+    pub fn initial(&mut self) -> Result<Option<String>, Error> {
+        self.sent = true;
+        Ok(Some(BASE64_STANDARD.encode(&self.message)))
+    }
+
+    /// The initial response did not go out after all: it answers the first, empty, challenge.
+    pub fn rewind(&mut self) {
+        self.sent = false;
+    }
+
+    /// The answer to a challenge, both in Base64.
+    pub fn answer(&mut self, challenge: &str) -> Result<String, Error> {
+        if self.sent || !challenge.is_empty() {
+            return Err(self.denied(format!("unexpected challenge {challenge:?}")));
+        }
+        self.sent = true;
+        Ok(BASE64_STANDARD.encode(&self.message))
+    }
+
+    /// The server said no.
+    pub fn denied(&self, text: String) -> Error {
+        Error::Denied {
+            server: self.server.clone(),
+            authname: self.authname.clone(),
+            user: self.user.clone(),
+            text,
+        }
+    }
+}
+
+fn usable(imapd: &Imapd, server: &str, offered: &[&str]) -> bool {
+    let admitted = |mech: &str| match imapd.of_host(server, "mechs") {
+        Some(words) => words.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case(mech)),
+        None => {
+            imapd.force_sasl_client_mech.is_empty()
+                || imapd.force_sasl_client_mech.iter().any(|word| word.eq_ignore_ascii_case(mech))
+        }
+    };
+    offered.iter().any(|mech| mech.eq_ignore_ascii_case("PLAIN")) && admitted("PLAIN")
+}
+
+/// Whether TLS must be raised before the login: no mechanism can be used without it, or the configuration has a
+/// certificate to show or an authority to verify with.
+pub(crate) fn needs_tls(d: &Dialog, imapd: &Imapd, user: Option<&str>, offered: bool) -> bool {
+    if d.stream.tls().is_some() {
+        return false;
+    }
+    let usable = Sasl::choose(d, imapd, user).is_ok();
+    let wanted = certificate(imapd, &d.server).is_some() || has_authority(imapd);
+    offered && (!usable || wanted)
+}
+
+/// The TLS settings towards one server: its own client certificate, the authorities that vouch for servers.
+pub(crate) fn client_tls(imapd: &Imapd, server: &str) -> Result<ClientTls, Error> {
+    let options = ClientOptions {
+        certificate: certificate(imapd, server),
+        server_ca_file: imapd.tls_server_ca_file.as_deref().map(PathBuf::from),
+        server_ca_dir: imapd.tls_server_ca_dir.as_deref().map(PathBuf::from),
+        versions: Versions::default(),
+    };
+    ClientTls::new(&options)
+        .map_err(|error| Error::Tls { server: server.to_owned(), text: error.to_string() })
+}
+
+fn certificate(imapd: &Imapd, server: &str) -> Option<(PathBuf, PathBuf)> {
+    let cert = imapd.of_host(server, "client_cert").or(imapd.tls_client_cert.as_deref())?;
+    let key = imapd.of_host(server, "client_key").or(imapd.tls_client_key.as_deref())?;
+    Some((PathBuf::from(cert), PathBuf::from(key)))
+}
+
+fn has_authority(imapd: &Imapd) -> bool {
+    imapd.tls_server_ca_file.is_some() || imapd.tls_server_ca_dir.is_some()
 }

@@ -38,14 +38,6 @@ impl<'a> Target<'a> {
         Target { place: Place::Host { name, port }, tls, noauth }
     }
 
-    /// The prefix of this server's own options (`be1_password`): its name up to the first dot.
-    pub fn short(&self) -> &'a str {
-        match self.place {
-            Place::Path(_) => "localhost",
-            Place::Host { name, .. } => name.split('.').next().unwrap_or(name),
-        }
-    }
-
     /// The name that its certificate must carry.
     pub fn host(&self) -> &'a str {
         match self.place {
@@ -76,7 +68,7 @@ mod tests {
         assert_eq!(Target::parse("be1.x").place, host("be1.x", None));
         assert_eq!(Target::parse("be1.x:1143").place, host("be1.x", Some("1143")));
         let t = Target::parse("be1.x:imaps/tls/noauth");
-        assert_eq!((t.place.clone(), t.tls, t.noauth, t.short()), (host("be1.x", Some("imaps")), true, true, "be1"));
+        assert_eq!((t.place.clone(), t.tls, t.noauth), (host("be1.x", Some("imaps")), true, true));
         assert_eq!(Target::parse("[::1]:143").place, host("::1", Some("143")));
         assert_eq!(Target::parse("::1").place, host("::1", None));
         let t = Target::parse("/run/lmtp");

@@ -29,10 +29,15 @@ impl TlsInfo {
         let certificate = state.peer_certificates().and_then(|chain| chain.first());
         TlsInfo {
             version: version_name(version),
-            cipher: state.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite())).unwrap_or_default(),
+            cipher: state
+                .negotiated_cipher_suite()
+                .map(|suite| format!("{:?}", suite.suite()))
+                .unwrap_or_default(),
             channel_binding: exporter(stream).filter(|_| version == Some(ProtocolVersion::TLSv1_3)),
             client_cn: certificate.and_then(|certificate| names::common_name(certificate)),
-            client_alt_names: certificate.map(|certificate| names::alternative_names(certificate)).unwrap_or_default(),
+            client_alt_names: certificate
+                .map(|certificate| names::alternative_names(certificate))
+                .unwrap_or_default(),
             client_certificate: certificate.is_some(),
         }
     }

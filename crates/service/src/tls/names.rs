@@ -27,12 +27,15 @@ pub(super) fn alternative_names(certificate: &[u8]) -> Vec<String> {
     let mut names = Vec::new();
     for extension in elements(extensions.body).flat_map(|list| elements(list.body)) {
         let parts: Vec<Element<'_>> = elements(extension.body).collect();
-        let is_alt_name = parts.first().is_some_and(|kind| kind.tag == OBJECT_ID && kind.body == OID_ALT_NAME);
+        let is_alt_name =
+            parts.first().is_some_and(|kind| kind.tag == OBJECT_ID && kind.body == OID_ALT_NAME);
         let Some(value) = parts.last().filter(|value| is_alt_name && value.tag == OCTETS) else { continue };
         let general = elements(value.body).flat_map(|list| elements(list.body));
-        names.extend(general.filter(|name| name.tag == MAIL_NAME || name.tag == DNS_NAME).filter_map(|name| {
-            std::str::from_utf8(name.body).ok().map(str::to_owned)
-        }));
+        names.extend(
+            general
+                .filter(|name| name.tag == MAIL_NAME || name.tag == DNS_NAME)
+                .filter_map(|name| std::str::from_utf8(name.body).ok().map(str::to_owned)),
+        );
     }
     names
 }
@@ -48,7 +51,8 @@ fn text(value: &Element<'_>) -> Option<String> {
     match value.tag {
         UTF8 | PRINTABLE | IA5 | TELETEX => std::str::from_utf8(value.body).ok().map(str::to_owned),
         BMP => {
-            let units: Vec<u16> = value.body.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
+            let units: Vec<u16> =
+                value.body.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
             String::from_utf16(&units).ok()
         }
         _ => None,

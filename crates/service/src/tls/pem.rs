@@ -12,10 +12,15 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use super::TlsError;
 
 /// A certificate chain and its private key, checked to fit.
-pub(super) fn certified_key(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+pub(super) fn certified_key(
+    cert: &Path,
+    key: &Path,
+    provider: &CryptoProvider,
+) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(cert)?;
     let key = PrivateKeyDer::from_pem_file(key).map_err(|why| file_error(key, why))?;
-    CertifiedKey::from_der(chain, key, provider).map_err(|why| TlsError::Mismatch { file: cert.to_owned(), why })
+    CertifiedKey::from_der(chain, key, provider)
+        .map_err(|why| TlsError::Mismatch { file: cert.to_owned(), why })
 }
 
 /// All certificates of a file; none at all is an error.
@@ -63,7 +68,8 @@ fn add_all(roots: &mut RootCertStore, file: &Path) -> Result<(), TlsError> {
 
 fn files_of(dir: &Path) -> Result<Vec<PathBuf>, TlsError> {
     let entries = fs::read_dir(dir).map_err(|why| file_error(dir, why))?;
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    let mut files: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
     files.sort();
     Ok(files)
 }

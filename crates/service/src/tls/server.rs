@@ -87,7 +87,9 @@ impl ServerOptions {
             ClientCertificates::Off => return Ok(Arc::new(NoClientAuth)),
             ClientCertificates::Optional if no_ca => return Ok(Arc::new(NoClientAuth)),
             ClientCertificates::Require if no_ca => {
-                return Err(TlsError::Rejected("tls_client_certs: require needs tls_client_ca_file or _dir".into()));
+                return Err(TlsError::Rejected(
+                    "tls_client_certs: require needs tls_client_ca_file or _dir".into(),
+                ));
             }
             ClientCertificates::Optional | ClientCertificates::Require => {}
         }

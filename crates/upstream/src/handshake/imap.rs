@@ -18,7 +18,7 @@ pub(crate) async fn log_in(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) ->
     if preauthenticated {
         return compress(d, imapd).await;
     }
-    if sasl::needs_tls(d, imapd, user, d.capabilities.has("STARTTLS"))? {
+    if sasl::needs_tls(d, imapd, user, d.capabilities.has("STARTTLS")) {
         command(d, "S01", "STARTTLS", "STARTTLS").await?;
         d.start_tls(&sasl::client_tls(imapd, &d.server)?).await?;
         ask_capabilities(d).await?;
@@ -89,7 +89,12 @@ pub(crate) async fn ask_capabilities(d: &mut Dialog) -> Result<(), Error> {
 }
 
 /// A command whose answer must be OK; untagged lines are ignored.
-pub(crate) async fn command(d: &mut Dialog, tag: &str, line: &str, doing: &'static str) -> Result<String, Error> {
+pub(crate) async fn command(
+    d: &mut Dialog,
+    tag: &str,
+    line: &str,
+    doing: &'static str,
+) -> Result<String, Error> {
     d.send(&format!("{tag} {line}"), doing).await?;
     for _ in 0..UNTAGGED_MAX {
         let line = d.line(doing).await?;

@@ -20,7 +20,7 @@ pub(crate) async fn log_in(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) ->
     if trusted && !starttls {
         return Ok(());
     }
-    if sasl::needs_tls(d, imapd, user, starttls)? {
+    if sasl::needs_tls(d, imapd, user, starttls) {
         d.send("STARTTLS", "STARTTLS").await?;
         let (code, text) = reply(d, "STARTTLS").await?;
         if code != 220 {

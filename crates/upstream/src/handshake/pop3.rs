@@ -14,7 +14,7 @@ pub(crate) async fn log_in(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) ->
         return Err(d.unexpected("greeting", &greeting));
     }
     ask_capabilities(d).await?;
-    if sasl::needs_tls(d, imapd, user, d.capabilities.has("STLS"))? {
+    if sasl::needs_tls(d, imapd, user, d.capabilities.has("STLS")) {
         d.send("STLS", "STLS").await?;
         let answer = d.line("STLS").await?;
         if !answer.starts_with("+OK") {

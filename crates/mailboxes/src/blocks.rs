@@ -8,7 +8,7 @@
 //!
 //! A look-up finds the block by its first key and walks it; a change rewrites one block.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use crate::codec::{Reader, put_bytes, put_number};
 
@@ -31,12 +31,8 @@ impl Blocks {
         self.len
     }
 
-    pub fn clear(&mut self) {
-        *self = Blocks::default();
-    }
-
     pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
-        let (_, block) = self.blocks.range::<[u8], _>(..=key).next_back()?;
+        let (_, block) = self.blocks.range::<[u8], _>(upto(key)).next_back()?;
         let mut walk = Walk::new(&block.bytes);
         while let Some(value) = walk.next() {
             match walk.key.as_slice().cmp(key) {
@@ -61,8 +57,8 @@ impl Blocks {
 
     /// Calls `each` for every entry from `from` on, in order, until it gives false.
     pub fn scan(&self, from: &[u8], mut each: impl FnMut(&[u8], &[u8]) -> bool) {
-        let Some((first, _)) = self.blocks.range::<[u8], _>(..=from).next_back() else { return };
-        for (_, block) in self.blocks.range::<[u8], _>(first.as_ref()..) {
+        let Some((first, _)) = self.blocks.range::<[u8], _>(upto(from)).next_back() else { return };
+        for (_, block) in self.blocks.range::<[u8], _>((Bound::Included(first.as_ref()), Bound::Unbounded)) {
             let mut walk = Walk::new(&block.bytes);
             while let Some(value) = walk.next() {
                 if walk.key.as_slice() >= from && !each(&walk.key, value) {
@@ -111,7 +107,7 @@ impl Blocks {
 
     fn edit(&mut self, key: &[u8], value: Option<&[u8]>) {
         let tail = self.blocks.last_key_value().map(|(bound, _)| bound.clone());
-        let Some((bound, block)) = self.blocks.range_mut::<[u8], _>(..=key).next_back() else { return };
+        let Some((bound, block)) = self.blocks.range_mut::<[u8], _>(upto(key)).next_back() else { return };
         let mut out = Writer::new(block.bytes.len() + key.len() + value.map_or(0, <[u8]>::len) + 8);
         let (mut done, mut found) = (false, false);
         let mut walk = Walk::new(&block.bytes);
@@ -151,6 +147,10 @@ impl Blocks {
             block.bytes = out.bytes;
         }
     }
+}
+
+fn upto(key: &[u8]) -> (Bound<&[u8]>, Bound<&[u8]>) {
+    (Bound::Unbounded, Bound::Included(key))
 }
 
 /// Walks the entries of one block; `key` is the key of the entry last given.

@@ -137,9 +137,13 @@ mod tests {
     #[test]
     fn expectations_read_as_they_print_and_compare_servers_or_locations() {
         let entry = Entry::active(Location::parse("be1!default").unwrap(), "");
-        for (text, holds) in
-            [("none", false), ("active@be1", true), ("active@be1!default", true), ("active@be1!x", false), ("reserved@be1", false)]
-        {
+        for (text, holds) in [
+            ("none", false),
+            ("active@be1", true),
+            ("active@be1!default", true),
+            ("active@be1!x", false),
+            ("reserved@be1", false),
+        ] {
             let expect = Expect::parse(text).unwrap();
             assert_eq!(expect.to_string(), text);
             assert_eq!(expect.holds(Some(&entry)), holds, "{text}");

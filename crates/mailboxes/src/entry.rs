@@ -43,7 +43,15 @@ impl Entry {
     }
 
     pub fn reserved(location: Location) -> Self {
-        Entry { state: State::Reserved, location, acl: "".into(), mtime: 0, seq: 0, moving: None, local: None }
+        Entry {
+            state: State::Reserved,
+            location,
+            acl: "".into(),
+            mtime: 0,
+            seq: 0,
+            moving: None,
+            local: None,
+        }
     }
 
     pub fn with_local(mut self, local: Local) -> Self {
@@ -283,8 +291,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn old_name() -> impl Strategy<Value = OldName> {
-        ("[a-z.]{0,9}", any::<u64>(), any::<u32>(), any::<u64>()).prop_map(|(name, mtime, uidvalidity, modseq)| {
-            OldName {
+        ("[a-z.]{0,9}", any::<u64>(), any::<u32>(), any::<u64>()).prop_map(
+            |(name, mtime, uidvalidity, modseq)| OldName {
                 name,
                 mtime,
                 uidvalidity,
@@ -292,12 +300,13 @@ mod tests {
                 foldermodseq: modseq / 2,
                 mbtype: "e".into(),
                 partition: "default".into(),
-            }
-        })
+            },
+        )
     }
 
     fn entry() -> impl Strategy<Value = Entry> {
-        let local = ("[a-z]{0,2}", "[0-9a-f]{0,12}", any::<u32>(), proptest::collection::vec(old_name(), 0..3));
+        let local =
+            ("[a-z]{0,2}", "[0-9a-f]{0,12}", any::<u32>(), proptest::collection::vec(old_name(), 0..3));
         let local = local.prop_map(|(mbtype, uniqueid, uidvalidity, name_history)| Local {
             flags: Flags::DELETED | Flags::LEGACY_DIRS,
             mbtype,

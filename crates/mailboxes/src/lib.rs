@@ -17,7 +17,6 @@ mod blocks;
 mod change;
 mod codec;
 mod conflict;
-pub mod dump;
 mod entry;
 pub mod guard;
 mod intern;

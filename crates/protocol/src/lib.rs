@@ -8,6 +8,7 @@ pub mod acl;
 pub mod frame;
 pub mod imap;
 pub mod location;
+pub mod mupdate;
 pub mod mutf7;
 pub mod name;
 pub mod namespace;

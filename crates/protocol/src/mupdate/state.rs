@@ -153,7 +153,9 @@ mod tests {
                     Err(refusal) => format!("NO {refusal}"),
                 };
                 match cell.strip_prefix("NO ") {
-                    Some(part) => assert!(got.starts_with("NO ") && got.contains(part), "{row:?} {column}: {got}"),
+                    Some(part) => {
+                        assert!(got.starts_with("NO ") && got.contains(part), "{row:?} {column}: {got}")
+                    }
                     None => assert_eq!(&got, cell, "{row:?} {column}"),
                 }
                 cells += 1;

@@ -1,0 +1,481 @@
+//! A list of mailboxes: reading, following changes, and the door to its writer.
+
+use std::{
+    path::Path,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use protocol::{acl::Acl, acl::Rights, acl::Who, name::MailboxName};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{
+    change::{Change, CommitError, Follow},
+    codec::DecodeError,
+    conflict::Conflict,
+    entry::{Entry, ListId, Position},
+    load::{self, Meta},
+    store::{self, Memory, Sled, Store, StoreError},
+    table::Table,
+    window::Window,
+    writer::{self, Request},
+};
+
+/// A handle to one list; cheap to clone, usable from any thread. Reads never wait for a disk once the tables are
+/// loaded. The database is closed when the last handle is gone and its writer has ended ([`List::close`]).
+#[derive(Clone)]
+pub struct List {
+    pub(crate) inner: Arc<Inner>,
+    queue: mpsc::Sender<Request>,
+}
+
+/// How a list is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    pub role: Role,
+    /// Whether the tables are loaded into memory. A daemon that only looks up single names does without.
+    pub tables: bool,
+    /// Epoch seconds.
+    pub clock: fn() -> u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The authority: every commit is on disk before it is answered.
+    Owner,
+    /// Follows an upstream ([`List::follow`]); a crash may lose what the stream brings again.
+    Replica,
+}
+
+impl Options {
+    pub fn owner() -> Self {
+        Options { role: Role::Owner, tables: true, clock: epoch_seconds }
+    }
+
+    pub fn replica() -> Self {
+        Options { role: Role::Replica, ..Self::owner() }
+    }
+
+    pub fn without_tables(self) -> Self {
+        Options { tables: false, ..self }
+    }
+}
+
+impl List {
+    /// Opens or creates `dir/list.sled`. Blocks; the tables load in the background ([`List::loaded`]).
+    pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
+        std::fs::create_dir_all(dir).map_err(|e| StoreError::Io {
+            doing: "create the directory of the mailbox list",
+            why: e.to_string(),
+        })?;
+        Self::with_store(Arc::new(Sled::open(&dir.join("list.sled"))?), options)
+    }
+
+    /// A list that lives in memory alone, and is authoritative.
+    pub fn memory() -> Self {
+        match Self::with_store(Arc::new(Memory::new()), Options::owner()) {
+            Ok(list) => list,
+            // An empty store in memory has nothing to fail on.
+            Err(error) => unreachable!("{error}"),
+        }
+    }
+
+    /// A list on a store of the caller's.
+    pub fn with_store(store: Arc<dyn Store>, options: Options) -> Result<Self, OpenError> {
+        let meta = load::meta(&*store, options.role)?;
+        let conflicts = load::conflicts(&*store)?;
+        let mut window = Window::default();
+        window.reset(meta.position.seq);
+        let tables = Tables { table: Table::default(), loaded: false, window, meta, conflicts };
+        let inner = Arc::new(Inner {
+            store,
+            options,
+            tables: RwLock::new(tables),
+            loaded: watch::Sender::new(false),
+            position: watch::Sender::new(meta.position),
+            poison: RwLock::new(None),
+        });
+        let queue = writer::start(inner.clone())?;
+        if options.tables {
+            load::start(&inner)?;
+        }
+        Ok(List { inner, queue })
+    }
+
+    /// The entry of a name.
+    pub fn get(&self, name: &MailboxName) -> Result<Option<Entry>, Error> {
+        self.inner.get(name)
+    }
+
+    /// At most `limit` entries after a name (from the start without one), in key order.
+    pub fn scan(&self, after: Option<&MailboxName>, limit: usize) -> Result<Page, Error> {
+        let from = after.map(|name| [&name.key()[..], &[0]].concat()).unwrap_or_default();
+        self.inner.page(&from, &[], limit)
+    }
+
+    /// At most `limit` entries of a mailbox and those below it, after a name, in key order.
+    pub fn subtree(
+        &self,
+        root: &MailboxName,
+        after: Option<&MailboxName>,
+        limit: usize,
+    ) -> Result<Page, Error> {
+        let prefix = root.key();
+        let from = after.map(|name| [&name.key()[..], &[0]].concat()).unwrap_or_else(|| prefix.clone());
+        let mut page = self.inner.page(&from, &prefix, limit)?;
+        // The subtree is one run in key order: the first name beside it ends it.
+        let end = page.entries.iter().position(|(name, _)| name != root && !name.is_below(root));
+        if let Some(end) = end {
+            page.entries.truncate(end);
+            page.more = false;
+        }
+        Ok(page)
+    }
+
+    /// Everything a user may see: the subtree of `inbox`, and what an ACL grants `who`, `anyone` or one of his
+    /// groups lookup on. In key order. The caller still judges the rights of each.
+    pub fn visible_to(
+        &self,
+        inbox: Option<&MailboxName>,
+        userid: &str,
+        groups: &[String],
+    ) -> Result<Vec<(MailboxName, Entry)>, Error> {
+        let mut found: Vec<(MailboxName, Entry)> = Vec::new();
+        if let Some(inbox) = inbox {
+            let mut after = None;
+            loop {
+                let page = self.subtree(inbox, after.as_ref(), PAGE)?;
+                found.extend(page.entries);
+                after = found.last().map(|(name, _)| name.clone());
+                if !page.more {
+                    break;
+                }
+            }
+        }
+        let mut identifiers = vec!["anyone", userid];
+        identifiers.extend(groups.iter().map(String::as_str));
+        let tables = self.inner.read();
+        if tables.loaded {
+            let names = tables.table.seen_by(&identifiers);
+            found.extend(names.into_iter().filter_map(|n| tables.table.get(&n).map(|entry| (n, entry))));
+        } else {
+            drop(tables);
+            self.search(Who { userid, groups }, &mut found)?;
+        }
+        found.sort_by_cached_key(|(name, _)| name.key());
+        found.dedup_by(|a, b| a.0 == b.0);
+        Ok(found)
+    }
+
+    /// Walks everything for what `who` may look up: before the tables are there.
+    fn search(&self, who: Who<'_>, found: &mut Vec<(MailboxName, Entry)>) -> Result<(), Error> {
+        let mut after = None;
+        loop {
+            let page = self.scan(after.as_ref(), PAGE)?;
+            after = page.entries.last().map(|(name, _)| name.clone());
+            let seen = |entry: &Entry| Acl::parse(&entry.acl).rights(who).contains(Rights::LOOKUP);
+            found.extend(page.entries.into_iter().filter(|(_, entry)| seen(entry)));
+            if !page.more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Does these changes, all or none, and returns when they hold: on an owner, when they are on disk.
+    pub async fn commit(&self, changes: Vec<Change>) -> Result<Position, CommitError> {
+        if self.inner.options.role == Role::Replica {
+            return Err(CommitError::ReadOnly);
+        }
+        self.ask(|reply| Request::Commit { changes, reply }).await
+    }
+
+    /// The same from a thread without a runtime.
+    pub fn commit_blocking(&self, changes: Vec<Change>) -> Result<Position, CommitError> {
+        let (reply, answer) = oneshot::channel();
+        let request = Request::Commit { changes, reply };
+        self.queue.blocking_send(request).map_err(|_| CommitError::Closed)?;
+        answer.blocking_recv().unwrap_or(Err(CommitError::Closed))
+    }
+
+    /// Takes over what an upstream says, at the upstream's position.
+    pub async fn follow(&self, follow: Follow) -> Result<Position, CommitError> {
+        self.ask(|reply| Request::Follow { follow, reply }).await
+    }
+
+    /// Gives the list a new identity: after an undump or a restore, nobody resumes from what was before.
+    pub async fn renew(&self) -> Result<Position, CommitError> {
+        self.ask(|reply| Request::Renew { reply }).await
+    }
+
+    /// Ends the showing of a conflict.
+    pub async fn resolve(&self, name: MailboxName) -> Result<Position, CommitError> {
+        self.ask(|reply| Request::Resolve { name, reply }).await
+    }
+
+    /// Writes everything to disk and ends the writer: later commits are refused. The database is free for another
+    /// process when the handles are dropped.
+    pub async fn close(&self) -> Result<Position, CommitError> {
+        self.ask(|reply| Request::Close { reply }).await
+    }
+
+    pub fn position(&self) -> Position {
+        self.inner.read().meta.position
+    }
+
+    /// Whether the list holds everything up to its position: a replica before its first synchronisation does not.
+    pub fn is_complete(&self) -> bool {
+        self.inner.read().meta.complete
+    }
+
+    /// Moves with every change.
+    pub fn watch(&self) -> watch::Receiver<Position> {
+        self.inner.position.subscribe()
+    }
+
+    /// Returns when the tables are in memory; at once where they never will be.
+    pub async fn loaded(&self) {
+        if self.inner.options.tables {
+            let mut loaded = self.inner.loaded.subscribe();
+            // An error means that the list is gone, and with it the wait.
+            let _ = loaded.wait_for(|done| *done).await;
+        }
+    }
+
+    pub fn is_loaded(&self) -> bool {
+        *self.inner.loaded.borrow()
+    }
+
+    /// Names changed after `seq`, oldest first, about `limit` of them. [`Pruned`] when that is too long ago to know.
+    pub fn changes_after(&self, seq: u64, limit: usize) -> Result<Changes, Pruned> {
+        {
+            let tables = self.inner.read();
+            if seq < tables.meta.floor {
+                return Err(Pruned);
+            }
+            if tables.window.covers(seq) {
+                let (keys, upto) = tables.window.after(seq, limit);
+                let mut names: Vec<MailboxName> =
+                    keys.iter().filter_map(|k| MailboxName::from_key(k).ok()).collect();
+                latest_only(&mut names);
+                return Ok(Changes { names, upto });
+            }
+        }
+        load::changes(&self.inner, seq, limit)
+    }
+
+    /// Mailboxes per server and partition, reservations, size: what a status page shows.
+    pub fn summary(&self) -> Summary {
+        let tables = self.inner.read();
+        let mut locations: Vec<_> = tables.table.locations().map(|(l, n)| (l.to_string(), n)).collect();
+        locations.sort();
+        Summary {
+            position: tables.meta.position,
+            complete: tables.meta.complete,
+            loaded: tables.loaded,
+            entries: tables.table.len(),
+            reserved: tables.table.reserved_count(),
+            locations,
+            memory: tables.table.memory() + tables.window.memory(),
+            disk: self.inner.store.size(),
+        }
+    }
+
+    /// Reserved names and since when, oldest first (at most 10,000).
+    pub fn reservations(&self) -> Vec<(MailboxName, Entry)> {
+        let tables = self.inner.read();
+        let names = tables.table.reserved().into_iter();
+        let mut found: Vec<_> = names.filter_map(|n| tables.table.get(&n).map(|entry| (n, entry))).collect();
+        found.sort_by_key(|(_, entry)| entry.mtime);
+        found
+    }
+
+    pub fn conflicts(&self) -> Vec<Conflict> {
+        self.inner.read().conflicts.values().cloned().collect()
+    }
+
+    async fn ask(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<Position, CommitError>>) -> Request,
+    ) -> Result<Position, CommitError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.send(request(reply)).await.map_err(|_| CommitError::Closed)?;
+        answer.await.unwrap_or(Err(CommitError::Closed))
+    }
+}
+
+impl std::fmt::Debug for List {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "List({})", self.position())
+    }
+}
+
+/// Some entries in key order.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    pub entries: Vec<(MailboxName, Entry)>,
+    /// Whether there may be entries after these.
+    pub more: bool,
+}
+
+/// Names that changed, each once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    pub names: Vec<MailboxName>,
+    /// With these, everything up to this number is known.
+    pub upto: u64,
+}
+
+/// The changes asked for are no longer known: take the full list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("changes since then are no longer kept")]
+pub struct Pruned;
+
+/// A list in figures.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    pub position: Position,
+    pub complete: bool,
+    pub loaded: bool,
+    pub entries: usize,
+    pub reserved: usize,
+    /// Location text and entries there.
+    pub locations: Vec<(String, u32)>,
+    /// Bytes of all tables in memory.
+    pub memory: usize,
+    pub disk: u64,
+}
+
+/// Reading failed: the answer is not known. Never to be taken for "no such mailbox".
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("mailbox list: {0}")]
+    Decode(#[from] DecodeError),
+}
+
+/// The list cannot be opened.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("mailbox list: {0}")]
+    Decode(#[from] DecodeError),
+}
+
+impl OpenError {
+    /// Another process owns the database: exit 75, or ask that process.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, OpenError::Store(StoreError::Busy(_)))
+    }
+
+    /// The database is damaged: a replica may begin anew.
+    pub fn is_corrupt(&self) -> bool {
+        matches!(
+            self,
+            OpenError::Store(StoreError::Corrupt(..))
+                | OpenError::Decode(DecodeError::Damaged(_) | DecodeError::Short)
+        )
+    }
+}
+
+/// What handles, writer and loader share.
+pub(crate) struct Inner {
+    pub store: Arc<dyn Store>,
+    pub options: Options,
+    pub tables: RwLock<Tables>,
+    pub loaded: watch::Sender<bool>,
+    pub position: watch::Sender<Position>,
+    /// Why nothing more is accepted.
+    pub poison: RwLock<Option<Arc<str>>>,
+}
+
+pub(crate) struct Tables {
+    pub table: Table,
+    /// Whether `table` holds everything.
+    pub loaded: bool,
+    pub window: Window,
+    pub meta: Meta,
+    pub conflicts: std::collections::BTreeMap<MailboxName, Conflict>,
+}
+
+impl Inner {
+    pub fn read(&self) -> RwLockReadGuard<'_, Tables> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn write(&self) -> RwLockWriteGuard<'_, Tables> {
+        self.tables.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn get(&self, name: &MailboxName) -> Result<Option<Entry>, Error> {
+        {
+            let tables = self.read();
+            if tables.loaded {
+                return Ok(tables.table.get(name));
+            }
+        }
+        match self.store.get(&store::name_row(&name.key()))? {
+            Some(bytes) => Ok(Some(Entry::decode(&bytes)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Entries from the key `from` on whose key begins with `prefix`.
+    pub fn page(&self, from: &[u8], prefix: &[u8], limit: usize) -> Result<Page, Error> {
+        let mut page = Page::default();
+        {
+            let tables = self.read();
+            if tables.loaded {
+                tables.table.scan(from, |key, name, entry| {
+                    if !key.starts_with(prefix) {
+                        return false;
+                    }
+                    page.more = page.entries.len() >= limit;
+                    if !page.more {
+                        page.entries.push((name, entry));
+                    }
+                    !page.more
+                });
+                return Ok(page);
+            }
+        }
+        let rows = self.store.scan(&store::name_row(from), &[store::NAME + 1], limit)?;
+        page.more = rows.len() >= limit;
+        for (row, bytes) in rows {
+            let key = row.get(1..).unwrap_or_default();
+            if !key.starts_with(prefix) {
+                page.more = false;
+                break;
+            }
+            if let Ok(name) = MailboxName::from_key(key) {
+                page.entries.push((name, Entry::decode(&bytes)?));
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// Keeps of each name its last mention.
+pub(crate) fn latest_only(names: &mut Vec<MailboxName>) {
+    let mut seen = std::collections::HashSet::with_capacity(names.len());
+    names.reverse();
+    names.retain(|name| seen.insert(name.clone()));
+    names.reverse();
+}
+
+fn epoch_seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// A new identity for a list.
+pub(crate) fn new_list_id() -> ListId {
+    let mut bytes = [0; 16];
+    // Without a random source the clock must do: the id has to differ, it guards nothing.
+    if getrandom::fill(&mut bytes).is_err() {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        return ListId(now.as_nanos());
+    }
+    ListId(u128::from_be_bytes(bytes))
+}
+
+const PAGE: usize = 1000;

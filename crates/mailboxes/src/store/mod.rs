@@ -1,0 +1,74 @@
+//! Where a list is kept: an ordered map of byte strings with atomic batches. [`Sled`] on disk, [`Memory`] for tests and
+//! simulation.
+//!
+//! Rows, by the first byte of the key:
+//!
+//! ```text
+//! m            the list's position and history                 see `load`
+//! n key        entry of the name                               `Entry`
+//! s seq key    the name's latest change; seq is big-endian     empty
+//! t seq key    a deletion                                      version, epoch seconds
+//! c key        a conflict over the name                        `Conflict`
+//! ```
+
+mod memory;
+mod sled;
+
+pub use self::{memory::Memory, sled::Sled};
+
+/// A storage failure.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    #[error("{doing}: {why}")]
+    Io { doing: &'static str, why: String },
+    /// Another process owns the database.
+    #[error("{0}: in use by another process")]
+    Busy(String),
+    /// What is stored cannot be read.
+    #[error("{0}: damaged: {1}")]
+    Corrupt(String, String),
+}
+
+/// One write of a batch; none removes the row.
+pub type Write = (Vec<u8>, Option<Vec<u8>>);
+
+/// Key and value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// An ordered map of rows.
+pub trait Store: Send + Sync + 'static {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// At most `limit` rows with `from <= key < to`, in order.
+    fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>, StoreError>;
+
+    /// All writes or none, in memory at once, on disk after [`Store::sync`].
+    fn apply(&self, batch: Vec<Write>) -> Result<(), StoreError>;
+
+    /// Returns when all that was applied survives a power failure. Blocks.
+    fn sync(&self) -> Result<(), StoreError>;
+
+    /// Bytes on disk.
+    fn size(&self) -> u64;
+}
+
+pub(crate) const META: u8 = b'm';
+pub(crate) const NAME: u8 = b'n';
+pub(crate) const LIVE: u8 = b's';
+pub(crate) const TOMB: u8 = b't';
+pub(crate) const CONFLICT: u8 = b'c';
+
+pub(crate) fn name_row(key: &[u8]) -> Vec<u8> {
+    [&[NAME], key].concat()
+}
+
+pub(crate) fn change_row(kind: u8, seq: u64, key: &[u8]) -> Vec<u8> {
+    [&[kind][..], &seq.to_be_bytes(), key].concat()
+}
+
+/// The number and the name's key of a change row.
+pub(crate) fn change_parts(row: &[u8]) -> Option<(u64, &[u8])> {
+    let (_, rest) = row.split_first()?;
+    let (seq, key) = rest.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*seq), key))
+}

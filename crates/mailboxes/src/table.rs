@@ -1,0 +1,305 @@
+//! The list in memory: entries in key order, and who may see what.
+//!
+//! An entry's record keeps its location and ACL as numbers of shared strings. In an ACL the owner's own identifier is
+//! replaced by a mark first, so that a million mailboxes of a hundred thousand users share a handful of ACL texts.
+//!
+//! `seen` holds (identifier, name) for every identifier other than the owner that an ACL grants lookup (`l`): a user's
+//! LIST is his own subtree, and what `seen` has for him, for `anyone` and for his groups.
+
+use std::{borrow::Cow, sync::Arc};
+
+use protocol::{location::Location, name::MailboxName};
+
+use crate::{
+    blocks::Blocks,
+    codec::{DecodeError, Reader, put_number},
+    entry::{Entry, state_of},
+    intern::Interner,
+};
+
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    entries: Blocks,
+    seen: Blocks,
+    reserved: Blocks,
+    locations: Interner,
+    acls: Interner,
+    identifiers: Interner,
+}
+
+impl Table {
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn get(&self, name: &MailboxName) -> Option<Entry> {
+        self.decode(name, self.entries.get(&name.key())?)
+    }
+
+    pub fn put(&mut self, name: &MailboxName, entry: &Entry) {
+        let key = name.key();
+        let old = self.record(&key);
+        let acl = self.acls.hold(&fold_owner(&entry.acl, name));
+        let location = self.locations.hold(entry.location.as_str());
+        let mut record = Vec::with_capacity(16);
+        record.push(entry.flags());
+        put_number(&mut record, u64::from(location));
+        put_number(&mut record, u64::from(acl));
+        put_number(&mut record, entry.mtime);
+        put_number(&mut record, entry.seq);
+        entry.encode_extra(&mut record);
+        self.entries.insert(&key, &record);
+        if entry.is_active() {
+            if old.is_some_and(|old| !old.active) {
+                self.reserved.remove(&key);
+            }
+        } else {
+            self.reserved.insert(&key, &[]);
+        }
+        if old.map(|old| old.acl) != Some(acl) {
+            if let Some(old) = old {
+                self.unsee(old.acl, &key);
+            }
+            self.see(acl, &key);
+        }
+        if let Some(old) = old {
+            self.acls.release(old.acl);
+            self.locations.release(old.location);
+        }
+    }
+
+    pub fn remove(&mut self, name: &MailboxName) {
+        let key = name.key();
+        let Some(old) = self.record(&key) else { return };
+        self.entries.remove(&key);
+        self.reserved.remove(&key);
+        self.unsee(old.acl, &key);
+        self.acls.release(old.acl);
+        self.locations.release(old.location);
+    }
+
+    /// Entries from `from` on, in key order, until `each` gives false. Keys, because a caller often wants a prefix.
+    pub fn scan(&self, from: &[u8], mut each: impl FnMut(&[u8], MailboxName, Entry) -> bool) {
+        self.entries.scan(from, |key, record| {
+            let Ok(name) = MailboxName::from_key(key) else { return true };
+            match self.decode(&name, record) {
+                Some(entry) => each(key, name, entry),
+                None => true,
+            }
+        });
+    }
+
+    /// Names whose ACL grants lookup to one of `identifiers`, not sorted, perhaps twice.
+    pub fn seen_by(&self, identifiers: &[&str]) -> Vec<MailboxName> {
+        let mut names = Vec::new();
+        for identifier in identifiers {
+            let Some(id) = self.identifiers.find(identifier) else { continue };
+            let prefix = id.to_be_bytes();
+            self.seen.scan(&prefix, |key, _| match key.strip_prefix(&prefix) {
+                Some(name) => {
+                    names.extend(MailboxName::from_key(name));
+                    true
+                }
+                None => false,
+            });
+        }
+        names
+    }
+
+    /// Entries per location text.
+    pub fn locations(&self) -> impl Iterator<Item = (&Arc<str>, u32)> {
+        self.locations.iter()
+    }
+
+    pub fn reserved(&self) -> Vec<MailboxName> {
+        let mut names = Vec::new();
+        self.reserved.scan(&[], |key, _| {
+            names.extend(MailboxName::from_key(key));
+            names.len() < RESERVED_SHOWN
+        });
+        names
+    }
+
+    pub fn reserved_count(&self) -> usize {
+        self.reserved.len()
+    }
+
+    /// Bytes of all tables together.
+    pub fn memory(&self) -> usize {
+        [&self.entries, &self.seen, &self.reserved].iter().map(|b| b.memory()).sum::<usize>()
+            + [&self.locations, &self.acls, &self.identifiers].iter().map(|i| i.memory()).sum::<usize>()
+    }
+
+    fn record(&self, key: &[u8]) -> Option<Record> {
+        Record::decode(&mut Reader(self.entries.get(key)?)).ok()
+    }
+
+    fn decode(&self, name: &MailboxName, record: &[u8]) -> Option<Entry> {
+        let mut reader = Reader(record);
+        let record = Record::decode(&mut reader).ok()?;
+        let (moving, local) = Entry::decode_extra(record.flags, &mut reader).ok()?;
+        let acl = self.acls.get(record.acl)?;
+        Some(Entry {
+            state: state_of(record.flags),
+            location: Location::parse(self.locations.get(record.location)?).ok()?,
+            acl: unfold_owner(acl, name),
+            mtime: record.mtime,
+            seq: record.seq,
+            moving,
+            local,
+        })
+    }
+
+    fn see(&mut self, acl: u32, key: &[u8]) {
+        for identifier in self.lookups(acl) {
+            let id = self.identifiers.hold(&identifier);
+            self.seen.insert(&[&id.to_be_bytes()[..], key].concat(), &[]);
+        }
+    }
+
+    fn unsee(&mut self, acl: u32, key: &[u8]) {
+        for identifier in self.lookups(acl) {
+            let Some(id) = self.identifiers.find(&identifier) else { continue };
+            self.seen.remove(&[&id.to_be_bytes()[..], key].concat());
+            self.identifiers.release(id);
+        }
+    }
+
+    /// Identifiers, but the owner's, that an ACL grants lookup.
+    fn lookups(&self, acl: u32) -> Vec<String> {
+        let Some(text) = self.acls.get(acl) else { return Vec::new() };
+        let mut fields = text.split('\t');
+        let mut out: Vec<String> = Vec::new();
+        while let (Some(identifier), Some(rights)) = (fields.next(), fields.next()) {
+            let positive = !identifier.starts_with('-') && identifier != OWNER && !identifier.is_empty();
+            if positive && rights.contains('l') && !out.iter().any(|known| known == identifier) {
+                out.push(identifier.into());
+            }
+        }
+        out
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Record {
+    flags: u8,
+    active: bool,
+    location: u32,
+    acl: u32,
+    mtime: u64,
+    seq: u64,
+}
+
+impl Record {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let flags = r.byte()?;
+        let active = state_of(flags) == crate::entry::State::Active;
+        Ok(Record {
+            flags,
+            active,
+            location: r.number()? as u32,
+            acl: r.number()? as u32,
+            mtime: r.number()?,
+            seq: r.number()?,
+        })
+    }
+}
+
+/// The ACL with the owner's identifier as a mark, where that loses nothing.
+fn fold_owner<'a>(acl: &'a str, name: &MailboxName) -> Cow<'a, str> {
+    if acl.contains(OWNER) || acl.starts_with(VERBATIM) {
+        return Cow::Owned(format!("{VERBATIM}{acl}"));
+    }
+    let Some(owner) = name.owner().filter(|owner| acl.contains(owner)) else { return Cow::Borrowed(acl) };
+    let folded: Vec<&str> = acl.split('\t').enumerate().map(|(at, f)| fold_field(at, f, &owner)).collect();
+    Cow::Owned(folded.join("\t"))
+}
+
+fn fold_field<'a>(at: usize, field: &'a str, owner: &str) -> &'a str {
+    if at.is_multiple_of(2) && field == owner { OWNER } else { field }
+}
+
+fn unfold_owner(acl: &Arc<str>, name: &MailboxName) -> Arc<str> {
+    if let Some(verbatim) = acl.strip_prefix(VERBATIM) {
+        return verbatim.into();
+    }
+    match name.owner() {
+        Some(owner) if acl.contains(OWNER) => {
+            let fields = acl.split('\t').enumerate();
+            let fields: Vec<&str> = fields
+                .map(|(at, f)| if at.is_multiple_of(2) && f == OWNER { owner.as_str() } else { f })
+                .collect();
+            fields.join("\t").into()
+        }
+        _ => acl.clone(),
+    }
+}
+
+/// Stands for the owner in a folded ACL.
+const OWNER: &str = "\u{1}";
+/// Begins a text that is the ACL as it is: one that holds a mark of ours itself.
+const VERBATIM: char = '\u{2}';
+/// How many reservations are listed at most.
+const RESERVED_SHOWN: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> MailboxName {
+        MailboxName::parse(text).unwrap()
+    }
+
+    fn active(acl: &str) -> Entry {
+        Entry { mtime: 1_700_000_000, seq: 5, ..Entry::active(Location::parse("be1!default").unwrap(), acl) }
+    }
+
+    #[test]
+    fn an_acl_comes_back_byte_for_byte() {
+        let mut table = Table::default();
+        for (at, acl) in
+            ["", "fred\tlrs\t", "fred\tlrs\tanyone\tl\t", "x\tfred\t", "fred", "\u{1}\tl\tfred\tl\t"]
+                .iter()
+                .enumerate()
+        {
+            let name = name(&format!("user.fred.{at}"));
+            table.put(&name, &active(acl));
+            assert_eq!(table.get(&name), Some(active(acl)));
+        }
+    }
+
+    #[test]
+    fn who_sees_what_follows_every_change() {
+        let mut table = Table::default();
+        let (a, b) = (name("user.fred.a"), name("shared.b"));
+        table.put(&a, &active("fred\tlrs\tmary\tlr\tbob\tr\t"));
+        table.put(&b, &active("anyone\tlr\t-mary\tl\t"));
+        assert_eq!(table.seen_by(&["mary"]), std::slice::from_ref(&a));
+        assert_eq!(table.seen_by(&["fred", "bob"]), []);
+        assert_eq!(table.seen_by(&["mary", "anyone"]).len(), 2);
+        table.put(&a, &active("fred\tlrs\tbob\tl\t"));
+        assert_eq!(table.seen_by(&["mary"]), []);
+        assert_eq!(table.seen_by(&["bob"]), std::slice::from_ref(&a));
+        table.remove(&a);
+        assert_eq!(table.seen_by(&["bob"]), []);
+        table.put(&b, &Entry { seq: 6, mtime: 1, ..Entry::reserved(Location::parse("be2!x").unwrap()) });
+        assert_eq!(table.reserved(), std::slice::from_ref(&b));
+        assert_eq!(
+            table.locations().map(|(l, n)| (l.to_string(), n)).collect::<Vec<_>>(),
+            [("be2!x".into(), 1)]
+        );
+        table.remove(&b);
+        assert_eq!((table.len(), table.reserved_count(), table.locations().count()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_hundred_thousand_users_share_few_texts() {
+        let mut table = Table::default();
+        for n in 0..100_000 {
+            let user = format!("u{n:06}");
+            table
+                .put(&name(&format!("user.{user}")), &active(&format!("{user}\tlrswipkxtecda\tanyone\tp\t")));
+        }
+        assert!(table.memory() < 100_000 * 60, "{} bytes an entry", table.memory() / 100_000);
+    }
+}

@@ -7,6 +7,8 @@
 pub mod acl;
 pub mod frame;
 pub mod imap;
+pub mod line;
+pub mod lmtp;
 pub mod location;
 pub mod mupdate;
 pub mod mutf7;

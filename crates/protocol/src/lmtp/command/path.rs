@@ -1,0 +1,186 @@
+//! Paths: `<fred@example.com>`, `<@relay:fred@example.com>`, `<>`. RFC 5321 section 4.1.2.
+
+use super::CommandError;
+use std::fmt;
+
+/// A mailbox address between angle brackets, the source route left out.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Path {
+    /// As received, quotes and all, without brackets and route: what is forwarded to the next hop.
+    raw: Vec<u8>,
+    /// Without quotes and backslashes.
+    local: Vec<u8>,
+    domain: Option<String>,
+}
+
+impl Path {
+    /// Reads a path at the start of `text`; gives what follows it.
+    pub fn parse(text: &[u8]) -> Result<(Path, &[u8]), CommandError> {
+        let inside = text.strip_prefix(b"<").ok_or(CommandError::Parameters)?;
+        let inside = match inside.strip_prefix(b"@") {
+            Some(route) => {
+                let colon = route.iter().position(|&b| b == b':').ok_or(CommandError::Parameters)?;
+                let bad = |b: &u8| !(b.is_ascii_alphanumeric() || b"@.-,[]".contains(b));
+                if route[..colon].iter().any(bad) {
+                    return Err(CommandError::Parameters);
+                }
+                &route[colon + 1..]
+            }
+            None => inside,
+        };
+        let (local, at) = local_part(inside)?;
+        let (domain, end) = domain(inside, at)?;
+        let rest = inside.get(end + 1..).unwrap_or_default();
+        if end > MAX_PATH
+            || !(rest.is_empty() || rest.starts_with(b" "))
+            || (local.is_empty() && domain.is_some())
+        {
+            return Err(CommandError::Parameters);
+        }
+        Ok((Path { raw: inside[..end].to_vec(), local, domain }, rest))
+    }
+
+    /// A path from its parts, the local part quoted as needed.
+    pub fn new(local: &str, domain: Option<&str>) -> Path {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&b) || b >= 0x80;
+        let mut raw = Vec::new();
+        if local.bytes().all(plain) {
+            raw.extend_from_slice(local.as_bytes());
+        } else {
+            raw.push(b'"');
+            for byte in local.bytes() {
+                if matches!(byte, b'"' | b'\\') {
+                    raw.push(b'\\');
+                }
+                raw.push(byte);
+            }
+            raw.push(b'"');
+        }
+        if let Some(domain) = domain {
+            raw.push(b'@');
+            raw.extend_from_slice(domain.as_bytes());
+        }
+        Path { raw, local: local.into(), domain: domain.map(str::to_owned) }
+    }
+
+    /// `<>`, the sender of bounces.
+    pub fn is_empty(&self) -> bool {
+        self.raw.is_empty()
+    }
+
+    pub fn local(&self) -> &[u8] {
+        &self.local
+    }
+
+    pub fn domain(&self) -> Option<&str> {
+        self.domain.as_deref()
+    }
+
+    /// The address as it came, for the next hop; without brackets.
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+}
+
+/// The address as it came, without brackets; 8-bit bytes that are no UTF-8 are replaced.
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.raw))
+    }
+}
+
+/// RFC 5321 has 256; folders in details are longer.
+const MAX_PATH: usize = 1500;
+
+/// The local part without quotes, and where it ends (an `@` or `>`).
+fn local_part(text: &[u8]) -> Result<(Vec<u8>, usize), CommandError> {
+    let (mut local, mut at, mut quoted) = (Vec::new(), 0, false);
+    while let Some(&byte) = text.get(at) {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\\' => {
+                at += 1;
+                let next = *text.get(at).ok_or(CommandError::Parameters)?;
+                if next < b' ' || next == 0x7f {
+                    return Err(CommandError::Parameters);
+                }
+                local.push(next);
+            }
+            b'>' if !quoted => return Ok((local, at)),
+            // The last `@` ends the local part; one before it stands for itself.
+            b'@' if !quoted && !has_later_at(&text[at + 1..]) => return Ok((local, at)),
+            0..b' ' | 0x7f => return Err(CommandError::Parameters),
+            b' ' | b'<' if !quoted => return Err(CommandError::Parameters),
+            _ => local.push(byte),
+        }
+        at += 1;
+    }
+    Err(CommandError::Parameters)
+}
+
+fn has_later_at(text: &[u8]) -> bool {
+    let end = text.iter().position(|&b| b == b'>').unwrap_or(text.len());
+    text[..end].contains(&b'@')
+}
+
+/// The domain that begins at the `@` at `at`, lower-cased, and where the closing bracket is.
+fn domain(text: &[u8], at: usize) -> Result<(Option<String>, usize), CommandError> {
+    let rest = text.get(at..).unwrap_or_default();
+    let Some(rest) = rest.strip_prefix(b"@") else { return Ok((None, at)) };
+    let end = rest.iter().position(|&b| b == b'>').ok_or(CommandError::Parameters)?;
+    let domain = std::str::from_utf8(&rest[..end]).map_err(|_| CommandError::Parameters)?;
+    let good = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':');
+    if domain.is_empty() || !domain.chars().all(good) {
+        return Err(CommandError::Parameters);
+    }
+    Ok((Some(domain.to_ascii_lowercase()), at + 1 + end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<(String, Option<String>)> {
+        let (path, rest) = Path::parse(text.as_bytes()).ok()?;
+        assert_eq!(rest, b"");
+        Some((String::from_utf8(path.local().to_vec()).unwrap(), path.domain().map(str::to_owned)))
+    }
+
+    #[test]
+    fn paths_lose_their_quotes_and_routes() {
+        let domain = Some("example.com".to_owned());
+        assert_eq!(read("<fred@Example.COM>"), Some(("fred".into(), domain.clone())));
+        assert_eq!(read("<@a,@b:fred+x/y@example.com>"), Some(("fred+x/y".into(), domain.clone())));
+        assert_eq!(
+            read("<\"fred flint>stone\"@example.com>"),
+            Some(("fred flint>stone".into(), domain.clone()))
+        );
+        assert_eq!(read("<a@b@example.com>"), Some(("a@b".into(), domain)));
+        assert_eq!(read("<fred>"), Some(("fred".into(), None)));
+        assert_eq!(read("<>"), Some(("".into(), None)));
+    }
+
+    #[test]
+    fn malformed_paths_are_refused() {
+        for text in [
+            "fred@x",
+            "<fred",
+            "<fred@>",
+            "<@x>",
+            "<fr ed@x>",
+            "<fred@x>y",
+            "<\"fred@x>",
+            "<fred\\",
+            "<a\rb>",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_forwarded_as_it_came() {
+        let (path, _) = Path::parse(b"<@r:\"Fred\"+Lists/x@Example.com>").unwrap();
+        assert_eq!(path.raw(), b"\"Fred\"+Lists/x@Example.com");
+        assert_eq!(Path::new("a \"b", Some("c")).raw(), b"\"a \\\"b\"@c");
+    }
+}

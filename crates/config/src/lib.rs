@@ -11,5 +11,6 @@
 pub mod cyrus;
 pub mod imapd;
 mod problems;
+mod toml_text;
 
 pub use problems::{EX_CONFIG, Problem, Problems};

@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Raw, Section};
+use super::{Item, Raw, Section};
 use crate::{Problem, Problems};
 
 /// Longest line, in bytes, as in Cyrus.
@@ -25,9 +25,9 @@ enum State {
     Skipping(usize, String, u32),
 }
 
-pub(super) fn read(file: &Arc<Path>, text: &str, problems: &mut Problems) -> Vec<Raw> {
+pub(super) fn read(file: &Arc<Path>, text: &str, problems: &mut Problems) -> Vec<Item> {
     let mut state = State::Outside;
-    let mut entries = Vec::new();
+    let mut items = Vec::new();
     for (number, line) in (1u32..).zip(text.lines()) {
         let mut wrong =
             |key: &str, message: String| problems.0.push(Problem::new(file, number, key, message));
@@ -35,7 +35,11 @@ pub(super) fn read(file: &Arc<Path>, text: &str, problems: &mut Problems) -> Vec
             wrong("", format!("the line is longer than {MAX_LINE} bytes"));
             continue;
         }
-        let line = line.split('#').next().unwrap_or("").trim();
+        let (line, comment) = line.split_at(line.find('#').unwrap_or(line.len()));
+        let line = line.trim();
+        if line.is_empty() || !comment.is_empty() {
+            items.push(Item::Comment(comment.trim_end().to_owned()));
+        }
         if line.is_empty() {
             continue;
         }
@@ -53,12 +57,13 @@ pub(super) fn read(file: &Arc<Path>, text: &str, problems: &mut Problems) -> Vec
             State::In(..) if line.starts_with('}') => State::Outside,
             State::In(section, name, opened) => {
                 match entry(line) {
-                    Ok((name, args)) => entries.push(Raw { section, name, args, line: number }),
+                    Ok((name, args)) => items.push(Item::Entry(Raw { section, name, args, line: number })),
                     Err((name, message)) => wrong(&name, message),
                 }
                 State::In(section, name, opened)
             }
             State::Skipping(depth, name, opened) => {
+                items.push(Item::Comment(format!("# {name}: {line}")));
                 let depth = (depth + line.matches('{').count()).saturating_sub(line.matches('}').count());
                 if depth == 0 { State::Outside } else { State::Skipping(depth, name, opened) }
             }
@@ -67,7 +72,7 @@ pub(super) fn read(file: &Arc<Path>, text: &str, problems: &mut Problems) -> Vec
     if let State::In(_, name, opened) | State::Skipping(_, name, opened) = state {
         problems.0.push(Problem::new(file, opened, name, "the section is not closed by a line with }"));
     }
-    entries
+    items
 }
 
 /// The name in `NAME {`.

@@ -7,6 +7,7 @@
 //! A wrong line, a missing `cmd` or `listen` and a name used twice are errors, all told at once. What Cyrus lets pass
 //! with a log line (a number that is none, an unknown protocol) is a warning.
 
+pub mod convert;
 mod cron;
 mod entries;
 mod lines;
@@ -140,11 +141,15 @@ impl CyrusConf {
     pub fn parse(path: &Path, text: &str) -> Result<CyrusConf, Problems> {
         let mut problems = Problems::default();
         let file: Arc<Path> = Arc::from(path);
-        let raw = match crate::imapd::toml::is_toml(path) {
+        let items = match crate::imapd::toml::is_toml(path) {
             true => toml::read(&file, text, &mut problems),
             false => lines::read(&file, text, &mut problems),
         };
-        entries::build(&file, raw, problems)
+        let raw = items.into_iter().filter_map(|item| match item {
+            Item::Entry(raw) => Some(raw),
+            Item::Comment(_) => None,
+        });
+        entries::build(&file, raw.collect(), problems)
     }
 }
 
@@ -218,6 +223,23 @@ impl Section {
             _ => return None,
         })
     }
+
+    fn word(self) -> &'static str {
+        match self {
+            Section::Start => "START",
+            Section::Services => "SERVICES",
+            Section::Events => "EVENTS",
+            Section::Daemon => "DAEMON",
+        }
+    }
+}
+
+/// What a file consists of, in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Item {
+    /// A comment, with its `#`, or an empty line.
+    Comment(String),
+    Entry(Raw),
 }
 
 /// An entry as written.

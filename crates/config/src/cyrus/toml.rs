@@ -5,14 +5,12 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Raw, Section};
+use super::{Item, Raw, Section};
+use crate::toml_text::{comments, line_of, plain};
 use crate::{Problem, Problems};
 
-pub(super) fn read(file: &Arc<Path>, text: &str, problems: &mut Problems) -> Vec<Raw> {
-    let line = |offset: usize| {
-        let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
-        before.iter().fold(1u32, |line, byte| line.saturating_add(u32::from(*byte == b'\n')))
-    };
+pub(super) fn read(file: &Arc<Path>, text: &str, problems: &mut Problems) -> Vec<Item> {
+    let line = |offset: usize| line_of(text, offset);
     let table = match DeTable::parse(text) {
         Ok(table) => table,
         Err(error) => {
@@ -21,7 +19,8 @@ pub(super) fn read(file: &Arc<Path>, text: &str, problems: &mut Problems) -> Vec
             return Vec::new();
         }
     };
-    let mut entries = Vec::new();
+    let mut items: Vec<(usize, Item)> =
+        comments(text, table.get_ref()).into_iter().map(|(at, text)| (at, Item::Comment(text))).collect();
     let mut wrong = |at: usize, key: &str, message: String| {
         problems.0.push(Problem::new(file, line(at), key, message));
     };
@@ -50,27 +49,15 @@ pub(super) fn read(file: &Arc<Path>, text: &str, problems: &mut Problems) -> Vec
             let mut args = Vec::new();
             for (key, value) in settings {
                 match plain(value.get_ref()) {
-                    Some(value) => args.push((key.get_ref().to_string(), value)),
-                    None => wrong(
-                        key.span().start,
-                        name,
-                        format!("{}: text, number or switch is wanted", key.get_ref()),
-                    ),
+                    Ok(value) => args.push((key.span().start, (key.get_ref().to_ascii_lowercase(), value))),
+                    Err(message) => wrong(key.span().start, name, format!("{}: {message}", key.get_ref())),
                 }
             }
-            entries.push((at, Raw { section, name: name.to_string(), args, line: line(at) }));
+            args.sort_by_key(|(at, _)| *at);
+            let args = args.into_iter().map(|(_, arg)| arg).collect();
+            items.push((at, Item::Entry(Raw { section, name: name.to_string(), args, line: line(at) })));
         }
     }
-    entries.sort_by_key(|(at, _)| *at);
-    entries.into_iter().map(|(_, entry)| entry).collect()
-}
-
-fn plain(value: &DeValue<'_>) -> Option<String> {
-    match value {
-        DeValue::String(text) if !text.contains(['\n', '\0']) => Some(text.to_string()),
-        DeValue::Boolean(true) => Some("yes".into()),
-        DeValue::Boolean(false) => Some("no".into()),
-        DeValue::Integer(n) => i64::from_str_radix(n.as_str(), n.radix()).ok().map(|n| n.to_string()),
-        _ => None,
-    }
+    items.sort_by_key(|(at, _)| *at);
+    items.into_iter().map(|(_, item)| item).collect()
 }

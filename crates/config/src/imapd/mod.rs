@@ -11,6 +11,7 @@
 
 mod aliases;
 pub mod choices;
+pub mod convert;
 mod hosts;
 pub mod kind;
 mod known;
@@ -228,6 +229,8 @@ fn settings(names: &Names, identity: &str) -> Settings {
     if settings.servername.is_empty() {
         settings.servername = hosts::own_name();
     }
+    // Names of partitions come from keys, which are lower-case.
+    settings.defaultpartition = settings.defaultpartition.map(|name| name.to_ascii_lowercase());
     settings
 }
 
@@ -240,7 +243,7 @@ fn check_directory(
     let key = "configdirectory";
     match names.option("", key) {
         // A file that could not be read at all has one problem only.
-        None if problems.0.iter().any(|problem| problem.line == 0) => None,
+        None if names.is_empty() && !problems.is_empty() => None,
         None => Some(Problem::new(file, 0, key, "not set: every program needs it")),
         Some(written) => {
             let directory = &settings.configdirectory;

@@ -55,6 +55,10 @@ impl Names {
         self.settings.push(setting);
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.settings.is_empty()
+    }
+
     fn get(&self, key: &str) -> Option<&Setting> {
         self.by_key.get(key).and_then(|i| self.settings.get(*i))
     }

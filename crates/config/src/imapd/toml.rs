@@ -11,7 +11,8 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::lines::{Setting, beside, canonical, is_key_char};
+use super::lines::{Item, Setting, beside, canonical, is_key_char};
+use crate::toml_text::{comments, line_of, plain};
 use crate::{Problem, Problems};
 
 /// Whether a file is TOML, by its name.
@@ -19,15 +20,34 @@ pub fn is_toml(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "toml")
 }
 
+/// Takes one file's text apart, as [`super::lines::items`] does for the other form. Includes are not followed.
+pub fn items(file: &Arc<Path>, text: &str) -> (Vec<Item>, Problems) {
+    let mut flat = Flat { file, text, items: Vec::new(), problems: Problems::default() };
+    match DeTable::parse(text) {
+        Err(error) => {
+            let line = error.span().map_or(0, |span| line_of(text, span.start));
+            flat.problems.0.push(Problem::new(file, line, "", format!("not TOML: {}", error.message())));
+        }
+        Ok(table) => {
+            let comments = comments(text, table.get_ref());
+            flat.items.extend(comments.into_iter().map(|(at, text)| (at, Item::Comment(text))));
+            flat.table("", table.get_ref());
+        }
+    }
+    flat.items.sort_by_key(|(at, _)| *at);
+    (flat.items.into_iter().map(|(_, item)| item).collect(), flat.problems)
+}
+
+/// Reads a file and all that it includes.
 pub(super) fn read(path: &Path, problems: &mut Problems) -> Vec<Setting> {
     let mut reader = Reader { problems, seen: Vec::new(), settings: Vec::new() };
-    reader.file(path);
+    reader.file(path, None);
     reader.settings
 }
 
 pub(super) fn read_text(path: &Path, text: &str, problems: &mut Problems) -> Vec<Setting> {
     let mut reader = Reader { problems, seen: vec![canonical(path)], settings: Vec::new() };
-    reader.text(path, text);
+    reader.text(&Arc::from(path), text);
     reader.settings
 }
 
@@ -37,119 +57,103 @@ struct Reader<'a> {
     settings: Vec<Setting>,
 }
 
-/// One file under way.
-struct Text<'a> {
-    file: Arc<Path>,
-    text: &'a str,
-}
-
-impl Text<'_> {
-    fn line(&self, offset: usize) -> u32 {
-        let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
-        before.iter().fold(1u32, |line, byte| line.saturating_add(u32::from(*byte == b'\n')))
-    }
-}
-
 impl Reader<'_> {
-    fn file(&mut self, path: &Path) {
-        let file: Arc<Path> = Arc::from(path);
+    fn file(&mut self, path: &Path, included: Option<(&Arc<Path>, u32)>) {
+        let (at, line, key) = match included {
+            Some((file, line)) => (file.clone(), line, "include"),
+            None => (Arc::from(path), 0, ""),
+        };
         let real = canonical(path);
         if self.seen.contains(&real) {
-            return self.problems.0.push(Problem::new(&file, 0, "include", "the file was read already"));
+            let message = format!("{} was read already", path.display());
+            return self.problems.0.push(Problem::new(&at, line, key, message));
         }
         self.seen.push(real);
         match fs::read_to_string(path) {
-            Ok(text) => self.text(path, &text),
-            Err(error) => self.problems.0.push(Problem::new(&file, 0, "", format!("cannot read: {error}"))),
-        }
-    }
-
-    fn text(&mut self, path: &Path, text: &str) {
-        let at = Text { file: Arc::from(path), text };
-        match DeTable::parse(text) {
+            Ok(text) => self.text(&Arc::from(path), &text),
             Err(error) => {
-                let line = error.span().map_or(0, |span| at.line(span.start));
-                self.problems.0.push(Problem::new(
-                    &at.file,
-                    line,
-                    "",
-                    format!("not TOML: {}", error.message()),
-                ));
+                let message = format!("cannot read {}: {error}", path.display());
+                self.problems.0.push(Problem::new(&at, line, key, message));
             }
-            Ok(table) => self.table(&at, "", table.get_ref()),
         }
     }
 
-    fn table(&mut self, at: &Text<'_>, prefix: &str, table: &DeTable<'_>) {
-        let mut entries: Vec<_> = table.iter().collect();
-        entries.sort_by_key(|(key, _)| key.span().start);
-        for (key, value) in entries {
-            let line = at.line(key.span().start);
+    fn text(&mut self, file: &Arc<Path>, text: &str) {
+        let (items, mut problems) = items(file, text);
+        self.problems.0.append(&mut problems.0);
+        for item in items {
+            match item {
+                Item::Setting(setting) => self.settings.push(setting),
+                Item::Include { path, line } => self.file(&beside(file, &path), Some((file, line))),
+                Item::Comment(_) | Item::Wrong => {}
+            }
+        }
+    }
+}
+
+/// One file's tables on the way to being a list.
+struct Flat<'a> {
+    file: &'a Arc<Path>,
+    text: &'a str,
+    /// With their offsets in the text.
+    items: Vec<(usize, Item)>,
+    problems: Problems,
+}
+
+impl Flat<'_> {
+    fn table(&mut self, prefix: &str, table: &DeTable<'_>) {
+        for (key, value) in table {
+            let at = key.span().start;
             let name = format!("{prefix}{}", key.get_ref()).to_ascii_lowercase();
             if name == "include" {
-                self.include(at, line, value);
-                continue;
-            }
-            if let Some(bad) = name.chars().find(|c| !is_key_char(*c)) {
-                let message = format!("'{bad}' cannot stand in a key (letters, digits, - and _ can)");
-                self.problems.0.push(Problem::new(&at.file, line, name, message));
-                continue;
-            }
-            if let DeValue::Table(inner) = value.get_ref() {
+                self.include(at, value);
+            } else if let Some(bad) = name.chars().find(|c| !is_key_char(*c)) {
+                self.wrong(
+                    at,
+                    &name,
+                    format!("'{bad}' cannot stand in a key (letters, digits, - and _ can)"),
+                );
+            } else if let DeValue::Table(inner) = value.get_ref() {
                 let joint = if name.ends_with("partition") { '-' } else { '_' };
-                self.table(at, &format!("{name}{joint}"), inner);
-                continue;
-            }
-            match plain(value.get_ref()) {
-                Ok(value) if value.is_empty() => {
-                    let message = "no value (leave the line out for the default)";
-                    self.problems.0.push(Problem::new(&at.file, line, name, message));
-                }
-                Ok(value) => self.settings.push(Setting { key: name, value, file: at.file.clone(), line }),
-                Err(message) => self.problems.0.push(Problem::new(&at.file, line, name, message)),
+                self.table(&format!("{name}{joint}"), inner);
+            } else {
+                self.value(at, &name, value.get_ref());
             }
         }
     }
 
-    fn include(&mut self, at: &Text<'_>, line: u32, value: &Spanned<DeValue<'_>>) {
+    fn value(&mut self, at: usize, key: &str, value: &DeValue<'_>) {
+        // The one option that may repeat: an array holds its lines.
+        if let (true, DeValue::Array(lines)) = (key.ends_with("autocreate_acl"), value) {
+            return lines.iter().for_each(|line| self.value(at, key, line.get_ref()));
+        }
+        match plain(value) {
+            Ok(value) if value.is_empty() => {
+                self.wrong(at, key, "no value (leave the line out for the default)".into());
+            }
+            Ok(value) => {
+                let line = line_of(self.text, at);
+                let setting = Setting { key: key.to_owned(), value, file: self.file.clone(), line };
+                self.items.push((at, Item::Setting(setting)));
+            }
+            Err(message) => self.wrong(at, key, message),
+        }
+    }
+
+    fn include(&mut self, at: usize, value: &Spanned<DeValue<'_>>) {
         let paths: Option<Vec<&str>> = match value.get_ref() {
             DeValue::String(path) => Some(vec![path.as_ref()]),
             DeValue::Array(all) => all.iter().map(|path| path.get_ref().as_str()).collect(),
             _ => None,
         };
         let Some(paths) = paths else {
-            let message = "the name of a file, or an array of them, is wanted";
-            return self.problems.0.push(Problem::new(&at.file, line, "include", message));
+            return self.wrong(at, "include", "the name of a file, or an array of them, is wanted".into());
         };
-        for path in paths {
-            self.file(&beside(&at.file, path));
-        }
+        let line = line_of(self.text, at);
+        self.items.extend(paths.iter().map(|path| (at, Item::Include { path: (*path).to_owned(), line })));
     }
-}
 
-/// A value as imapd.conf would have it.
-fn plain(value: &DeValue<'_>) -> Result<String, String> {
-    match value {
-        DeValue::String(text) if text.contains(['\n', '\0']) => Err("a value is one line of text".into()),
-        DeValue::String(text) => Ok(text.to_string()),
-        DeValue::Boolean(true) => Ok("yes".into()),
-        DeValue::Boolean(false) => Ok("no".into()),
-        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
-            Ok(number) => Ok(number.to_string()),
-            Err(_) => Err("the number is too large".into()),
-        },
-        DeValue::Array(all) => {
-            let words: Result<Vec<String>, String> = all.iter().map(|word| plain(word.get_ref())).collect();
-            let words = words?;
-            match words.iter().find(|word| word.is_empty() || word.contains(char::is_whitespace)) {
-                Some(word) => {
-                    Err(format!("'{word}' cannot stand in a list: a word without blanks is wanted"))
-                }
-                None => Ok(words.join(" ")),
-            }
-        }
-        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Table(_) => {
-            Err("text, a number, true, false or an array of words is wanted".into())
-        }
+    fn wrong(&mut self, at: usize, key: &str, message: String) {
+        self.problems.0.push(Problem::new(self.file, line_of(self.text, at), key, message));
     }
 }

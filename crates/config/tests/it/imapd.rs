@@ -1,0 +1,158 @@
+//! imapd.conf: values, overrides, includes, and what is said about doubtful lines.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::imapd::{DeleteMode, Effect, Imapd, OPTIONS, Role, VirtDomains, convert};
+
+fn parse(text: &str, identity: &str) -> Imapd {
+    let text = format!("configdirectory: /var/imap\n{text}");
+    Imapd::parse(Path::new("imapd.conf"), &text, identity).expect("a valid file")
+}
+
+#[test]
+fn defaults_are_those_of_the_manual() {
+    let imapd = parse("", "imap");
+    assert_eq!(imapd.timeout, Duration::from_secs(32 * 60));
+    assert_eq!(imapd.client_timeout, Duration::from_secs(10));
+    assert_eq!(imapd.lmtpsocket, "/var/imap/socket/lmtp");
+    assert_eq!(imapd.password_db(), Path::new("/var/imap/murder/passwords"));
+    assert_eq!(imapd.proxy_authname, "proxy");
+    assert_eq!(imapd.autocreate_quota, None);
+    assert_eq!(imapd.popexpiretime, None);
+    assert_eq!(imapd.maxliteral, 128 * 1024);
+    assert_eq!(imapd.umask, 0o77);
+    assert_eq!(imapd.delete_mode, DeleteMode::Delayed);
+    assert_eq!(imapd.virtdomains, VirtDomains::Off);
+    assert_eq!(imapd.sasl_pwcheck_method, ["auxprop"]);
+    assert_eq!(imapd.allowstarttls, None);
+    assert!(imapd.unixhierarchysep && imapd.altnamespace && !imapd.allowplaintext);
+    assert!(!imapd.servername.is_empty());
+    assert_eq!(imapd.role(), Role::Alone);
+}
+
+#[test]
+fn every_default_reads_as_its_own_kind() {
+    for option in OPTIONS {
+        if !option.default.is_empty() {
+            let read = option.kind.read(option.default);
+            assert!(matches!(read, Ok((_, None))), "{}: {read:?}", option.name);
+        }
+        assert!(option.doc.ends_with('.'), "{}", option.name);
+        assert_eq!(OPTIONS.iter().filter(|other| other.name == option.name).count(), 1, "{}", option.name);
+    }
+}
+
+#[test]
+fn an_entrys_own_value_goes_before_the_general_one() {
+    let imapd =
+        parse("lmtp_admins: fe1 fe2\nadmins: cyrus\nlmtp_sasl_mech_list: PLAIN\nmupdate_timeout: 40", "imap");
+    assert_eq!(imapd.admins, ["cyrus"]);
+    assert_eq!(imapd.for_service("lmtp").admins, ["fe1", "fe2"]);
+    assert_eq!(imapd.for_service("lmtp").sasl_mech_list, ["PLAIN"]);
+    assert_eq!(imapd.for_service("lmtpunix").admins, ["cyrus"]);
+    assert_eq!(imapd.for_service("mupdate").timeout, Duration::from_secs(2400));
+    assert!(imapd.warnings().is_empty(), "{:?}", imapd.warnings());
+}
+
+#[test]
+fn lines_continue_and_comments_do_not_follow_values() {
+    let imapd =
+        parse("admins: a \\\n  b\n # a comment \\\nservername: ignored.example\nuserprefix: A # B\n", "imap");
+    assert_eq!(imapd.admins, ["a", "b"]);
+    assert_eq!(imapd.userprefix, "A # B");
+    assert_ne!(imapd.servername, "ignored.example");
+}
+
+#[test]
+fn roles_follow_from_the_file() {
+    assert_eq!(parse("mupdate_server: m", "x").role(), Role::Frontend);
+    assert_eq!(parse("mupdate_server: m\nproxyservers: p", "x").role(), Role::Backend);
+}
+
+#[test]
+fn hosts_are_found_by_their_short_names() {
+    let imapd = parse(
+        "be1_address: 127.0.0.1\nbe1_ports: imap=10143 lmtp=10024\nbe1_password: s\nmupdate_server: m.example:3906/tls",
+        "x",
+    );
+    assert_eq!(imapd.host_address("BE1.example.org"), "127.0.0.1");
+    assert_eq!(imapd.host_address("be2.example.org:1143"), "be2.example.org");
+    assert_eq!(imapd.host_port("be1.example.org", "lmtp"), Some(10024));
+    assert_eq!(imapd.host_port("be1.example.org", "pop3"), None);
+    assert_eq!(imapd.of_host("be1.example.org", "password"), Some("s"));
+    let upstream = imapd.mupdate_upstream().unwrap();
+    assert_eq!((upstream.host.as_str(), upstream.port, upstream.tls), ("m.example", Some(3906), true));
+}
+
+#[test]
+fn partitions_are_listed() {
+    let imapd = parse("partition-default: /a\npartition-Fast: /b\ndefaultpartition: Fast", "x");
+    let names: Vec<_> = imapd.partitions().iter().map(|p| (p.name.as_str(), p.path.clone())).collect();
+    assert_eq!(names, [("default", PathBuf::from("/a")), ("fast", PathBuf::from("/b"))]);
+    assert_eq!(imapd.defaultpartition.as_deref(), Some("fast"));
+}
+
+#[test]
+fn doubts_are_warnings_and_options_without_effect_are_noted() {
+    let imapd = parse(
+        "tls_cert_file: /c\ntimeout: 5\nallowplaintxt: yes\nhttpmodules: caldav\nmboxlist_db: skiplist\nwibble: x",
+        "x",
+    );
+    let said: Vec<String> = imapd.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "imapd.conf:2: tls_cert_file: old name of tls_server_cert",
+            "imapd.conf:3: timeout: '5' is too short, 30m is used",
+            "imapd.conf:4: allowplaintxt: there is no such option: is allowplaintext meant?",
+            "imapd.conf:7: wibble: there is no such option: ignored",
+        ]
+    );
+    assert_eq!(imapd.tls_server_cert.as_deref(), Some("/c"));
+    assert_eq!(imapd.notes().len(), 2);
+    assert!(OPTIONS.iter().any(|option| matches!(option.effect, Effect::None(_))));
+}
+
+#[test]
+fn included_files_are_read_in_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let main = dir.path().join("imapd.conf");
+    std::fs::write(&main, "configdirectory: /v\n@include: more.conf\n").unwrap();
+    std::fs::write(dir.path().join("more.conf"), "servername: s.example\n@include: imapd.conf\nadmins x\n")
+        .unwrap();
+    let problems =
+        Imapd::load(&main, "x").unwrap_err().to_string().replace(dir.path().to_str().unwrap(), "DIR");
+    assert_eq!(
+        problems,
+        "DIR/more.conf:2: @include: DIR/imapd.conf was read already\n\
+         DIR/more.conf:3: 'admins x' is not of the form 'key: value'"
+    );
+    std::fs::write(dir.path().join("more.conf"), "servername: s.example\n").unwrap();
+    assert_eq!(Imapd::load(&main, "x").unwrap().servername, "s.example");
+}
+
+#[test]
+fn toml_says_the_same() {
+    let toml = "configdirectory = '/var/imap'\nallowplaintext = true\nadmins = ['a', 'b']\ntimeout = 45\numask = 0o27\n\
+                [lmtp]\nadmins = ['fe']\n[partition]\ndefault = '/spool'\n[be1]\npassword = 'x y'\n";
+    let imapd = Imapd::parse(Path::new("imapd.toml"), toml, "imap").unwrap();
+    assert!(imapd.allowplaintext);
+    assert_eq!(imapd.admins, ["a", "b"]);
+    assert_eq!(imapd.timeout, Duration::from_secs(2700));
+    assert_eq!(imapd.umask, 0o27);
+    assert_eq!(imapd.for_service("lmtp").admins, ["fe"]);
+    assert_eq!(imapd.partitions().len(), 1);
+    assert_eq!(imapd.overflow("be1_password"), Some("x y"));
+}
+
+#[test]
+fn both_forms_convert_into_each_other_with_their_comments() {
+    let conf = "# The node\nconfigdirectory: /var/imap\n\nallowplaintext: yes\nadmins: a b\ntimeout: 45\numask: 027\n\
+                tls_ciphers: HIGH:!\"x\\y\"\nbe1_password: 007\n@include: more.conf\nlmtp_admins: fe\n";
+    let toml = "# The node\nconfigdirectory = \"/var/imap\"\n\nallowplaintext = true\nadmins = [\"a\", \"b\"]\n\
+                timeout = 45\numask = 0o27\ntls_ciphers = \"HIGH:!\\\"x\\\\y\\\"\"\nbe1_password = \"007\"\n\
+                include = \"more.toml\"\nlmtp_admins = [\"fe\"]\n";
+    assert_eq!(convert::to_toml(Path::new("imapd.conf"), conf).unwrap(), toml);
+    assert_eq!(convert::to_conf(Path::new("imapd.toml"), toml).unwrap(), conf);
+}

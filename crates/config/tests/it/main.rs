@@ -1,0 +1,6 @@
+//! The two files of configuration, as a program meets them.
+
+mod cyrus;
+mod imapd;
+mod malformed;
+mod properties;

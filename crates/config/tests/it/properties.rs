@@ -1,0 +1,65 @@
+//! Whatever the input: no panic, and nothing lost between the two forms.
+
+use std::path::Path;
+
+use config::cyrus::CyrusConf;
+use config::imapd::{Imapd, OPTIONS, convert};
+use proptest::prelude::*;
+
+/// A key and a value that imapd.conf takes.
+fn setting() -> impl Strategy<Value = (String, String)> {
+    let value = "[!-~äß][ -~äß]{0,20}".prop_map(|v| v.trim_end_matches(['\\', ' ']).to_owned());
+    let value = value.prop_filter("not empty", |v| !v.is_empty());
+    let key = prop_oneof![
+        (0..OPTIONS.len()).prop_map(|i| OPTIONS[i].name.to_owned()),
+        (0..OPTIONS.len()).prop_map(|i| format!("imaps_{}", OPTIONS[i].name)),
+        "[a-z][a-z0-9_-]{0,12}",
+    ];
+    let default = |key: &str| OPTIONS.iter().find(|o| key.ends_with(o.name)).map(|o| o.default.to_owned());
+    (key, value, any::<bool>()).prop_map(move |(key, value, plain)| match default(&key) {
+        Some(default) if plain && !default.is_empty() => (key, default),
+        _ => (key, value),
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "\\PC{0,40}(\n\\PC{0,40}){0,6}") {
+        let _ = Imapd::parse(Path::new("imapd.conf"), &text, "imap");
+        let _ = Imapd::parse(Path::new("imapd.toml"), &text, "imap");
+        let _ = CyrusConf::parse(Path::new("cyrus.conf"), &text);
+        let _ = CyrusConf::parse(Path::new("cyrus.toml"), &text);
+    }
+
+    #[test]
+    fn any_entry_is_read_or_refused(text in "[a-z \"=#{}0-9-]{0,60}") {
+        let _ = CyrusConf::parse(Path::new("cyrus.conf"), &format!("SERVICES {{\n{text}\n}}\n"));
+    }
+
+    #[test]
+    fn settings_survive_toml(settings in prop::collection::btree_map("[a-z]{1,8}", setting(), 0..12)) {
+        let mut text = String::from("configdirectory: /v\n# about \\ this\n");
+        let mut keys = vec!["configdirectory".to_owned(), "include".to_owned()];
+        for (key, value) in settings.into_values() {
+            if !keys.contains(&key) {
+                text.push_str(&format!("{key}: {value}\n"));
+                keys.push(key);
+            }
+        }
+        let conf = Path::new("imapd.conf");
+        let toml = convert::to_toml(conf, &text).unwrap();
+        let back = convert::to_conf(Path::new("imapd.toml"), &toml).unwrap();
+        prop_assert!(back.contains("# about \\ this\n"));
+        let (before, after) = (Imapd::parse(conf, &text, "imaps"), Imapd::parse(conf, &back, "imaps"));
+        let direct = Imapd::parse(Path::new("imapd.toml"), &toml, "imaps");
+        match (before, after, direct) {
+            (Ok(a), Ok(b), Ok(c)) => {
+                let show = |i: &Imapd| format!("{:?} {:?}", **i, i.overflows().filter(|(k, _)| config::imapd::registry::find(k).is_none() && !OPTIONS.iter().any(|o| k.ends_with(o.name))).collect::<Vec<_>>());
+                prop_assert_eq!(show(&a), show(&b));
+                prop_assert_eq!(show(&a), show(&c));
+            }
+            (Err(a), Err(b), Err(_)) => prop_assert_eq!(a.to_string(), b.to_string()),
+            (a, b, c) => prop_assert!(false, "{:?}\n{:?}\n{:?}\n{}", a.map(|_| ()), b.map(|_| ()), c.map(|_| ()), toml),
+        }
+    }
+}

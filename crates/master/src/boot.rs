@@ -1,0 +1,253 @@
+//! From the command line to the main loop, in the order that Cyrus's documentation promises.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use config::imapd::Imapd;
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+
+use crate::child::{self, Children, Surroundings, end_in_words, is_failure};
+use crate::events::Schedule;
+use crate::listen::Opening;
+use crate::log;
+use crate::notify::{Above, NotifySocket};
+use crate::options::Options;
+use crate::os::{self, Handover, User};
+use crate::pidfile::{PidFile, PidFileError};
+use crate::plan::{Plan, Sources, Start};
+use crate::privilege::{self, PrivilegeError};
+use crate::program::{Program, Resolver};
+use crate::ready::ReadyFile;
+use crate::services::Services;
+use crate::supervisor::{Inputs, Supervisor};
+
+/// Why master did not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    #[error("{0}")]
+    Config(#[from] config::Problems),
+    #[error("{0}")]
+    Privilege(#[from] PrivilegeError),
+    #[error("{0}")]
+    PidFile(#[from] PidFileError),
+    #[error("can't run startup: {name} ({cmd}) {how}")]
+    Start { name: String, cmd: String, how: String },
+    #[error("daemon {name}: {why}")]
+    Daemon { name: String, why: crate::daemon::WaitError },
+    #[error("cannot listen, and master_bind_errors_fatal is set: {0}")]
+    Bind(String),
+    #[error("{doing}: {cause}")]
+    Io { doing: String, cause: io::Error },
+}
+
+impl BootError {
+    fn exit_status(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Daemon { .. } => config::EX_CONFIG,
+            Self::Privilege(_) | Self::Start { .. } => 1,
+            Self::PidFile(_) | Self::Bind(_) | Self::Io { .. } => EX_OSERR,
+        }
+    }
+}
+
+/// `-t`: says everything that is wrong or odd with the configuration, and nothing else.
+pub fn check(options: &Options) -> ExitCode {
+    let outcome = sources(options).and_then(|sources| Ok(Plan::read(&sources)?));
+    match outcome {
+        Ok(plan) => {
+            plan.warnings.iter().for_each(|warning| println!("warning: {warning}"));
+            println!("{} and {}: no errors", options.cyrus_conf.display(), options.imapd_conf.display());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            println!("{error}");
+            ExitCode::from(error.exit_status())
+        }
+    }
+}
+
+/// Runs a node to its end.
+pub fn run(options: &Options) -> ExitCode {
+    let handover = if options.background { os::detach().map(Some) } else { Ok(None) };
+    let outcome = handover
+        .map_err(|cause| BootError::Io { doing: "going into the background".to_owned(), cause })
+        .and_then(|handover| boot(options, handover));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error}");
+            ExitCode::from(error.exit_status())
+        }
+    }
+}
+
+fn boot(options: &Options, handover: Option<Handover>) -> Result<(), BootError> {
+    let began = Instant::now();
+    // Standard error still reaches the terminal: what is wrong with the configuration is said there.
+    let prepared = sources(options).and_then(|sources| {
+        let plan = Plan::read(&sources)?;
+        let user = privilege::target_user(&plan.imapd)?;
+        let pid_file = PidFile::take(
+            &options.pid_file.clone().unwrap_or_else(|| plan.imapd.master_pid_file.clone().into()),
+        )?;
+        Ok((sources, plan, user, pid_file))
+    });
+    let (sources, plan, user, pid_file) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            if let Some(handover) = handover {
+                eprintln!("master: {error}");
+                handover.finish(error.exit_status());
+            }
+            let _ = log::start(options);
+            return Err(error);
+        }
+    };
+    log::start(options).map_err(doing("starting the log"))?;
+    if let Some(handover) = handover {
+        handover.finish(0);
+    }
+    info!("process started");
+    plan.warnings.iter().for_each(|warning| warn!("{warning}"));
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(doing("starting"))?;
+    runtime.block_on(serve(options, sources, plan, user, pid_file, began))
+}
+
+async fn serve(
+    options: &Options,
+    sources: Sources,
+    mut plan: Plan,
+    user: Option<User>,
+    pid_file: PidFile,
+    began: Instant,
+) -> Result<(), BootError> {
+    let directory = PathBuf::from(&plan.imapd.configdirectory);
+    let (wake, wakes) = mpsc::channel(WAKES);
+    let mut surroundings = Surroundings {
+        notify: String::new(),
+        conf: options.conf_for_children(),
+        verbose: options.verbose,
+        wake,
+        directory: directory.clone(),
+    };
+    run_start(&surroundings, std::mem::take(&mut plan.start), user.as_ref())?;
+    let opening = Opening { backlog: options.backlog, patience: TAKEOVER };
+    let mut services = Services::default();
+    let failed = services.apply(std::mem::take(&mut plan.services), opening);
+    if let Some(first) = failed.first().filter(|_| plan.imapd.master_bind_errors_fatal) {
+        return Err(BootError::Bind(first.to_string()));
+    }
+    if let Some(user) = &user {
+        privilege::drop_to(user)?;
+    }
+    if options.background {
+        change_directory(&directory).map_err(doing("changing to configdirectory"))?;
+    }
+    let _ = fs::create_dir_all(directory.join("socket"));
+    let notify =
+        NotifySocket::open(&directory.join("murder/master")).map_err(doing("opening the notify socket"))?;
+    notify.name().clone_into(&mut surroundings.notify);
+    let inputs = Inputs::new(wakes, notify).map_err(doing("installing signal handlers"))?;
+    let children = Children::new(surroundings).map_err(doing("opening the lifeline"))?;
+    let ready_file = ready_path(options, &plan.imapd);
+    let mut supervisor = Supervisor {
+        sources,
+        opening,
+        children,
+        services,
+        groups: Default::default(),
+        pools: Default::default(),
+        daemons: Vec::new(),
+        events: Schedule::default(),
+        above: Above::from_env(),
+        drain: plan.imapd.drain_timeout,
+        pid_file,
+        ready_file: ReadyFile::new(ready_file),
+        began,
+    };
+    supervisor.apply(plan);
+    supervisor.start_waiting_daemons()?;
+    supervisor.run(inputs).await;
+    Ok(())
+}
+
+impl Supervisor {
+    /// DAEMON lines with `wait=y`, one after the other.
+    fn start_waiting_daemons(&mut self) -> Result<(), BootError> {
+        for daemon in self.daemons.iter_mut().filter(|daemon| daemon.waits()) {
+            if let Err(why) = daemon.start_and_wait(&mut self.children, Instant::now()) {
+                let name = daemon.name().to_owned();
+                self.children.pids(|_| true).into_iter().for_each(|pid| self.children.kill(pid));
+                return Err(BootError::Daemon { name, why });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Runs START in order. A failing line does not stop the node, unless it is the recovery of the database; in Cyrus any does. A
+/// node whose other preparations failed, such as telling a MUPDATE master that is down, serves what it can.
+fn run_start(surroundings: &Surroundings, lines: Vec<Start>, user: Option<&User>) -> Result<(), BootError> {
+    for line in lines {
+        let is_ours = matches!(line.command.program, Program::Ours(_));
+        // Ours would leave files behind that only root can read; foreign ones become the cyrus user by themselves.
+        let user = user.filter(|_| is_ours);
+        let began = Instant::now();
+        let outcome = child::run_to_completion(surroundings, &line.command, user);
+        let (failed, how) = match outcome {
+            Ok(status) => (is_failure(status), end_in_words(status)),
+            Err(cause) => (true, format!("could not be started: {cause}")),
+        };
+        let cmd = std::iter::once(line.command.written.clone())
+            .chain(line.command.args.clone())
+            .collect::<Vec<_>>()
+            .join(" ");
+        if !failed {
+            info!("start {} ({cmd}) {how} after {} ms", line.name, began.elapsed().as_millis());
+        } else if is_recovery(&line) {
+            return Err(BootError::Start { name: line.name, cmd, how });
+        } else {
+            error!("start {} ({cmd}) {how}: going on without it", line.name);
+        }
+    }
+    Ok(())
+}
+
+/// `ctl_cyrusdb -r`: without it nothing may open the databases.
+fn is_recovery(line: &Start) -> bool {
+    line.command.written == "ctl_cyrusdb" && line.command.args.iter().any(|word| word == "-r")
+}
+
+fn sources(options: &Options) -> Result<Sources, BootError> {
+    let executable = std::env::current_exe().map_err(doing("finding the own executable"))?;
+    Ok(Sources {
+        cyrus_conf: options.cyrus_conf.clone(),
+        imapd_conf: options.imapd_conf.clone(),
+        resolver: Resolver::installed(&executable),
+    })
+}
+
+fn ready_path(options: &Options, imapd: &Imapd) -> PathBuf {
+    options.ready_file.clone().unwrap_or_else(|| imapd.master_ready_file.clone().into())
+}
+
+/// Where core dumps go, when there is such a place.
+fn change_directory(configdirectory: &Path) -> io::Result<()> {
+    let cores = configdirectory.join("cores");
+    std::env::set_current_dir(if cores.is_dir() { cores.as_path() } else { configdirectory })
+}
+
+fn doing(what: &str) -> impl FnOnce(io::Error) -> BootError + use<'_> {
+    move |cause| BootError::Io { doing: what.to_owned(), cause }
+}
+
+/// Messages that may wait for the main loop; whoever sends more waits.
+const WAKES: usize = 256;
+/// How long the sockets of a master that was killed may still be held by its children.
+const TAKEOVER: Duration = Duration::from_secs(2);
+const EX_OSERR: u8 = 71;

@@ -1,0 +1,324 @@
+//! A process of ours and the services that it serves.
+//!
+//! All SERVICES lines that resolve to one program with one imapd.conf are one process, which accepts on all their sockets by
+//! itself. It gets them by the systemd convention: `LISTEN_FDS`, `LISTEN_PID`, `LISTEN_FDNAMES`, and beside them
+//! `MURDER_LISTENERS` with what systemd has no words for.
+//!
+//! ```text
+//! Idle ── prefork, or a client at a socket ──> Running ── READY=1 ──> Running (ready)
+//!   ^                                             │ died
+//!   └── delay over ── Resting <── failure ────────┤
+//!                                                 └── 5th failure in a row ──> GivenUp (sockets closed) ── SIGHUP ──> Idle
+//! ```
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitStatus};
+use serde::Serialize;
+use tracing::{error, info, warn};
+
+use crate::backoff::{Failures, PENALTY, Verdict};
+use crate::child::{self, Children, Extras, GroupKey, Owner, READY_BOUND, Wake, Watch};
+use crate::notify::Notice;
+use crate::plan::ServiceKey;
+use crate::services::{Listening, Services};
+
+/// One process and its services.
+#[derive(Debug)]
+pub struct Group {
+    key: GroupKey,
+    /// In the order of the file: the first line's arguments are the process's.
+    members: Vec<ServiceKey>,
+    state: State,
+    failures: Failures,
+    watch: Option<Watch>,
+    /// A client waits, or the process is to be replaced at once.
+    called: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Idle,
+    Running(Running),
+    Resting { until: Instant },
+    GivenUp,
+}
+
+#[derive(Debug)]
+struct Running {
+    pid: Pid,
+    since: Instant,
+    ready: bool,
+    /// What it was started with; another shape after a reload means another process.
+    shape: Shape,
+    /// Told to end, to be started anew with other sockets.
+    replaced: bool,
+    complained: bool,
+}
+
+/// What cannot be changed in a running process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Shape {
+    args: Vec<String>,
+    listeners: String,
+    sockets: Vec<u64>,
+}
+
+/// An element of `MURDER_LISTENERS`, one for each descriptor.
+#[derive(Debug, Serialize)]
+struct ListenerNote<'a> {
+    name: &'a str,
+    program: &'a str,
+    args: &'a [String],
+    maxchild: i64,
+    address: &'a str,
+}
+
+impl Group {
+    pub fn new(key: GroupKey, members: Vec<ServiceKey>) -> Self {
+        Self { key, members, state: State::Idle, failures: Failures::default(), watch: None, called: false }
+    }
+
+    /// The entry names, for people.
+    pub fn name(&self) -> String {
+        let names: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();
+        names.join(",")
+    }
+
+    pub fn members(&self) -> &[ServiceKey] {
+        &self.members
+    }
+
+    /// A client waits at one of the sockets.
+    pub fn call(&mut self) {
+        self.watch = None;
+        self.called = true;
+    }
+
+    /// Starts the process if it is time, or watches the sockets for it. Gives the moment at which to look again.
+    pub fn settle(&mut self, services: &Services, children: &mut Children, now: Instant) -> Option<Instant> {
+        match &mut self.state {
+            State::Running(running) => return running.settle(&self.members, now),
+            State::GivenUp => return None,
+            State::Resting { until } if *until > now => return Some(*until),
+            State::Resting { .. } | State::Idle => self.state = State::Idle,
+        }
+        let members: Vec<&Listening> = self.members.iter().filter_map(|key| services.get(key)).collect();
+        if members.iter().all(|member| member.sockets.is_empty()) {
+            return None;
+        }
+        let at_boot = members.iter().any(|member| member.service.at_boot());
+        if self.called || at_boot {
+            self.start(&members, children, now);
+            return match &self.state {
+                State::Resting { until } => Some(*until),
+                _ => Some(now + READY_BOUND),
+            };
+        }
+        if self.watch.is_none() {
+            self.watch(&members, children);
+        }
+        None
+    }
+
+    /// True while a process that is to run from boot has not come up yet, and may still.
+    pub fn is_coming_up(&self, services: &Services) -> bool {
+        let at_boot =
+            self.members.iter().filter_map(|key| services.get(key)).any(|found| found.service.at_boot());
+        match &self.state {
+            State::Running(running) => at_boot && !running.ready,
+            State::Resting { .. } => at_boot,
+            State::Idle | State::GivenUp => false,
+        }
+    }
+
+    /// The process said something.
+    pub fn notice(&mut self, pid: Pid, notice: &Notice, now: Instant) {
+        let name = self.name();
+        if let State::Running(running) = &mut self.state
+            && running.pid == pid
+            && notice.ready
+            && !running.ready
+        {
+            running.ready = true;
+            info!(
+                "{name} ready after {} ms, pid {}",
+                now.duration_since(running.since).as_millis(),
+                pid.as_raw_nonzero()
+            );
+        }
+    }
+
+    /// The process ended. True when the service is given up: its sockets are to be closed.
+    pub fn ended(&mut self, pid: Pid, status: WaitStatus, services: &Services, now: Instant) -> bool {
+        let (replaced, young) = match &self.state {
+            State::Running(running) if running.pid == pid => {
+                (running.replaced, now.duration_since(running.since) < YOUNG)
+            }
+            _ => return false,
+        };
+        self.called = replaced;
+        self.state = State::Idle;
+        if replaced {
+            return false;
+        }
+        if status.exit_status() == Some(EX_TEMPFAIL) {
+            // Another instance owns the directory: it may be ending, as after a kill of its master. That is worth any patience.
+            self.state = State::Resting { until: now + self.failures.record_for_ever(now) };
+            return false;
+        }
+        if child::is_failure(status) || young {
+            return self.failed(services, now);
+        }
+        false
+    }
+
+    /// After a reload: other members, a fresh chance, and another process where that is needed.
+    pub fn reload(&mut self, members: Vec<ServiceKey>, services: &Services, children: &mut Children) {
+        self.members = members;
+        self.failures.forget();
+        self.watch = None;
+        let shape = self.shape(services);
+        match &mut self.state {
+            State::Running(running) if running.shape == shape => children.signal(running.pid, Signal::HUP),
+            State::Running(running) => {
+                let pid = running.pid;
+                running.replaced = true;
+                info!(
+                    "{}: its sockets or arguments changed, replacing pid {}",
+                    self.name(),
+                    pid.as_raw_nonzero()
+                );
+                children.signal(pid, Signal::TERM);
+            }
+            State::GivenUp | State::Resting { .. } => self.state = State::Idle,
+            State::Idle => {}
+        }
+    }
+
+    /// The process, when it runs.
+    pub fn pid(&self) -> Option<Pid> {
+        match &self.state {
+            State::Running(running) => Some(running.pid),
+            _ => None,
+        }
+    }
+
+    fn start(&mut self, members: &[&Listening], children: &mut Children, now: Instant) {
+        self.watch = None;
+        self.called = false;
+        let Some(first) = members.first() else { return };
+        let shape = shape(members);
+        let names: Vec<&str> = members
+            .iter()
+            .flat_map(|member| member.sockets.iter().map(|_| member.service.key.name.as_str()))
+            .collect();
+        let extras = Extras {
+            env: vec![
+                ("LISTEN_FDS".to_owned(), names.len().to_string()),
+                ("LISTEN_FDNAMES".to_owned(), names.join(":")),
+                ("MURDER_LISTENERS".to_owned(), shape.listeners.clone()),
+            ],
+            fds: members.iter().flat_map(|member| member.sockets.iter().map(AsFd::as_fd)).collect(),
+            listen_pid: true,
+            max_fds: members.iter().filter_map(|member| member.service.maxfds).max(),
+        };
+        let name = self.name();
+        match children.start(Owner::Group(self.key.clone()), &name, &first.service.command, extras, now) {
+            Ok(pid) => {
+                self.state = State::Running(Running {
+                    pid,
+                    since: now,
+                    ready: false,
+                    shape,
+                    replaced: false,
+                    complained: false,
+                });
+            }
+            Err(cause) => {
+                let delay = self.failures.record_for_ever(now);
+                error!("cannot start {name} ({}): {cause}; trying again", self.key.program.display());
+                self.state = State::Resting { until: now + delay };
+            }
+        }
+    }
+
+    fn failed(&mut self, services: &Services, now: Instant) -> bool {
+        let name = self.name();
+        let babysit =
+            self.members.iter().filter_map(|key| services.get(key)).any(|found| found.service.babysit);
+        match self.failures.record(now) {
+            Verdict::Again(delay) => {
+                self.state = State::Resting { until: now + delay };
+                false
+            }
+            Verdict::GiveUp if babysit => {
+                warn!("too many failures for service {name}, disabling for {} seconds", PENALTY.as_secs());
+                self.state = State::Resting { until: now + PENALTY };
+                false
+            }
+            Verdict::GiveUp => {
+                error!("too many failures for service {name}, disabling until next SIGHUP");
+                self.state = State::GivenUp;
+                true
+            }
+        }
+    }
+
+    fn watch(&mut self, members: &[&Listening], children: &Children) {
+        let sockets = members.iter().flat_map(|member| member.sockets.iter());
+        match Watch::over(sockets, &children.surroundings().wake, || Wake::ClientOfGroup(self.key.clone())) {
+            Ok(watch) => self.watch = Some(watch),
+            Err(cause) => error!("cannot watch the sockets of {}: {cause}", self.name()),
+        }
+    }
+
+    fn shape(&self, services: &Services) -> Shape {
+        let members: Vec<&Listening> = self.members.iter().filter_map(|key| services.get(key)).collect();
+        shape(&members)
+    }
+}
+
+impl Running {
+    fn settle(&mut self, members: &[ServiceKey], now: Instant) -> Option<Instant> {
+        let bound = self.since + READY_BOUND;
+        if self.ready || self.complained {
+            return None;
+        }
+        if now < bound {
+            return Some(bound);
+        }
+        self.complained = true;
+        let name = members.first().map_or("", |member| member.name.as_str());
+        warn!("{name} (pid {}) is not ready after {} s", self.pid.as_raw_nonzero(), READY_BOUND.as_secs());
+        None
+    }
+}
+
+fn shape(members: &[&Listening]) -> Shape {
+    let notes: Vec<ListenerNote<'_>> = members
+        .iter()
+        .flat_map(|member| {
+            member.sockets.iter().map(|socket| ListenerNote {
+                name: &member.service.key.name,
+                program: &member.service.command.written,
+                args: &member.service.command.args,
+                maxchild: member.service.maxchild.map_or(-1, i64::from),
+                address: &socket.address,
+            })
+        })
+        .collect();
+    Shape {
+        args: members.first().map(|member| member.service.command.args.clone()).unwrap_or_default(),
+        listeners: serde_json::to_string(&notes).unwrap_or_default(),
+        sockets: members
+            .iter()
+            .flat_map(|member| member.sockets.iter().map(|socket| socket.serial))
+            .collect(),
+    }
+}
+
+/// A process that ends sooner than this, even with status 0, is not started again at once for ever.
+const YOUNG: Duration = Duration::from_secs(1);
+const EX_TEMPFAIL: i32 = 75;

@@ -1,0 +1,101 @@
+//! Where log lines go: the file of `-L`, standard error in the foreground (which systemd's journal reads), syslog in the
+//! background.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::net::UnixDatagram;
+
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::options::Options;
+
+/// Points the standard descriptors where they belong, and starts logging.
+pub fn start(options: &Options) -> io::Result<()> {
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    dup2_stdin(&null)?;
+    if let Some(path) = &options.log_file {
+        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        redirect(&file)?;
+    } else if options.background {
+        redirect(&null)?;
+    }
+    let level = if options.debug || options.verbose > 0 { "debug" } else { "info" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_ansi(false);
+    let syslog = if options.background && options.log_file.is_none() { Syslog::connect() } else { None };
+    let started = match syslog {
+        Some(syslog) => builder.without_time().with_level(false).with_writer(syslog).try_init(),
+        // The journal puts its own time on each line.
+        None if std::env::var_os("JOURNAL_STREAM").is_some() => {
+            builder.without_time().with_writer(io::stderr).try_init()
+        }
+        None => builder.with_writer(io::stderr).try_init(),
+    };
+    started.map_err(io::Error::other)
+}
+
+fn redirect(file: &File) -> io::Result<()> {
+    dup2_stdout(file)?;
+    dup2_stderr(file)?;
+    Ok(())
+}
+
+/// The local syslog daemon's socket.
+#[derive(Debug)]
+struct Syslog {
+    socket: UnixDatagram,
+}
+
+impl Syslog {
+    fn connect() -> Option<Self> {
+        let socket = UnixDatagram::unbound().ok()?;
+        socket.connect("/dev/log").ok()?;
+        // A stuck syslog daemon must not stop the node.
+        socket.set_nonblocking(true).ok()?;
+        Some(Self { socket })
+    }
+}
+
+/// One log line on its way to syslog.
+#[derive(Debug)]
+struct Line<'a> {
+    socket: &'a UnixDatagram,
+    severity: u8,
+}
+
+impl Write for Line<'_> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        let line = String::from_utf8_lossy(text);
+        let priority = FACILITY_LOCAL6 * 8 + self.severity;
+        let message = format!("<{priority}>master[{}]: {}", std::process::id(), line.trim_end());
+        let _ = self.socket.send(message.as_bytes());
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Syslog {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line { socket: &self.socket, severity: 6 }
+    }
+
+    fn make_writer_for(&'a self, meta: &tracing::Metadata<'_>) -> Line<'a> {
+        let severity = match *meta.level() {
+            tracing::Level::ERROR => 3,
+            tracing::Level::WARN => 4,
+            tracing::Level::INFO => 6,
+            tracing::Level::DEBUG | tracing::Level::TRACE => 7,
+        };
+        Line { socket: &self.socket, severity }
+    }
+}
+
+/// Cyrus's facility.
+const FACILITY_LOCAL6: u8 = 22;

@@ -1,0 +1,102 @@
+//! The pid file: its lock, held for life, is what makes master the only one; its content is for init scripts.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+
+/// A locked pid file. The kernel gives the lock back when master ends, however it ends.
+#[derive(Debug)]
+pub struct PidFile {
+    path: PathBuf,
+    file: File,
+}
+
+/// Why a pid file could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum PidFileError {
+    #[error("cannot get exclusive lock on pidfile {} (is another master still running?)", path.display())]
+    Locked { path: PathBuf },
+    #[error("cannot use pidfile {}: {cause}", path.display())]
+    Io { path: PathBuf, cause: io::Error },
+}
+
+impl PidFile {
+    /// Locks the file and writes the own process id into it. Creates its directory when that is missing.
+    pub fn take(path: &Path) -> Result<Self, PidFileError> {
+        let failed = |cause| PidFileError::Io { path: path.to_owned(), cause };
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(failed)?;
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o644)
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
+            .open(path)
+            .map_err(failed)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(PidFileError::Locked { path: path.to_owned() }),
+            Err(error) => return Err(failed(error.into())),
+        }
+        let mut taken = Self { path: path.to_owned(), file };
+        taken.write().map_err(failed)?;
+        Ok(taken)
+    }
+
+    /// Writes the file anew when somebody removed or replaced it. True when that was necessary.
+    pub fn restore(&mut self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        let own = self.file.metadata().map(|found| (found.dev(), found.ino())).ok();
+        let there = fs::symlink_metadata(&self.path).map(|found| (found.dev(), found.ino())).ok();
+        if own == there {
+            return false;
+        }
+        match Self::take(&self.path) {
+            Ok(anew) => {
+                *self = anew;
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        writeln!(self.file, "{}", std::process::id())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_master_is_refused_while_the_first_holds_the_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("run/master.pid");
+        let first = PidFile::take(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+        let error = PidFile::take(&path).unwrap_err().to_string();
+        assert!(error.contains("is another master still running?"), "{error}");
+        drop(first);
+        PidFile::take(&path).unwrap();
+    }
+
+    #[test]
+    fn a_lost_pid_file_is_written_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("master.pid");
+        let mut held = PidFile::take(&path).unwrap();
+        assert!(!held.restore());
+        fs::remove_file(&path).unwrap();
+        assert!(held.restore());
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+        assert!(PidFile::take(&path).is_err());
+    }
+}

@@ -1,0 +1,309 @@
+//! The node as configured: both files read and every `cmd=` resolved, or every mistake told at once.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use config::cyrus::{CyrusConf, Listen, Place, Proto, When};
+use config::imapd::{Imapd, Role};
+use config::{Problem, Problems};
+
+use crate::child::GroupKey;
+use crate::program::{Command, Program, Resolver};
+
+/// Which files to read, and where programs are.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    pub cyrus_conf: PathBuf,
+    pub imapd_conf: PathBuf,
+    pub resolver: Resolver,
+}
+
+/// Everything that cyrus.conf asks for, ready to be carried out.
+#[derive(Debug)]
+pub struct Plan {
+    pub imapd: Imapd,
+    pub start: Vec<Start>,
+    pub services: Vec<Service>,
+    pub events: Vec<Event>,
+    pub daemons: Vec<Daemon>,
+    /// What is left out, or odd, but does not stop the node.
+    pub warnings: Vec<Problem>,
+}
+
+/// A line of START.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    pub name: String,
+    pub command: Command,
+}
+
+/// What makes a service the same one after a reload.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceKey {
+    pub name: String,
+    /// `listen=` and `proto=`, as text.
+    pub place: String,
+}
+
+impl fmt::Display for ServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// A line of SERVICES.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    pub key: ServiceKey,
+    pub listen: Listen,
+    pub proto: Proto,
+    pub command: Command,
+    /// The imapd.conf that the program reads.
+    pub conf: PathBuf,
+    /// Workers kept ready; for our programs: above 0 means started at boot.
+    pub prefork: u32,
+    /// None: no limit.
+    pub maxchild: Option<u32>,
+    pub maxfds: Option<u64>,
+    /// Forks per second; 0: no limit.
+    pub maxforkrate: u32,
+    pub babysit: bool,
+}
+
+impl Service {
+    /// The process that serves it, for our programs; none for those that speak Cyrus's protocol.
+    pub fn group(&self) -> Option<GroupKey> {
+        match &self.command.program {
+            Program::Ours(path) => Some(GroupKey { program: path.clone(), conf: self.conf.clone() }),
+            Program::Foreign(_) | Program::Absent(_) => None,
+        }
+    }
+
+    /// The executable.
+    pub fn path(&self) -> &Path {
+        self.command.path().unwrap_or(Path::new(""))
+    }
+
+    /// True when it is to run before anybody connects.
+    pub fn at_boot(&self) -> bool {
+        self.prefork > 0 && self.maxchild != Some(0)
+    }
+}
+
+/// A line of EVENTS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    pub name: String,
+    pub command: Command,
+    pub when: When,
+}
+
+/// A line of DAEMON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Daemon {
+    pub name: String,
+    pub command: Command,
+    pub maxfds: Option<u64>,
+    /// Starts per second.
+    pub maxforkrate: u32,
+    /// Started in order before the services, ended in reverse order after them.
+    pub wait: bool,
+}
+
+impl Plan {
+    /// Reads both files.
+    ///
+    /// # Errors
+    /// Every mistake in either, and every program of SERVICES and DAEMON that cannot be run.
+    pub fn read(sources: &Sources) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let imapd =
+            Imapd::load(&sources.imapd_conf, "master").map_err(|found| problems.0.extend(found.0)).ok();
+        let cyrus = CyrusConf::load(&sources.cyrus_conf).map_err(|found| problems.0.extend(found.0)).ok();
+        // The lines of cyrus.conf are looked at even where imapd.conf is wrong, so that all mistakes are told.
+        let plan = cyrus.map(|cyrus| Builder::new(sources, imapd.as_ref(), &mut problems).build(cyrus));
+        match (plan, imapd) {
+            (Some(drawn), Some(imapd)) if problems.is_empty() => Ok(drawn.with(imapd)),
+            _ => Err(problems),
+        }
+    }
+}
+
+/// A plan that has no imapd.conf yet.
+#[derive(Debug, Default)]
+struct Drawn {
+    start: Vec<Start>,
+    services: Vec<Service>,
+    events: Vec<Event>,
+    daemons: Vec<Daemon>,
+    warnings: Vec<Problem>,
+}
+
+impl Drawn {
+    fn with(self, imapd: Imapd) -> Plan {
+        let mut warnings = imapd.warnings().to_vec();
+        warnings.extend(self.warnings);
+        Plan {
+            imapd,
+            start: self.start,
+            services: self.services,
+            events: self.events,
+            daemons: self.daemons,
+            warnings,
+        }
+    }
+}
+
+struct Builder<'a> {
+    sources: &'a Sources,
+    problems: &'a mut Problems,
+    drawn: Drawn,
+    /// Whether the node of an imapd.conf is a frontend.
+    frontends: HashMap<PathBuf, bool>,
+    /// Absent programs are told once each.
+    told: BTreeSet<String>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(sources: &'a Sources, imapd: Option<&Imapd>, problems: &'a mut Problems) -> Self {
+        let frontend = imapd.is_some_and(is_frontend);
+        let frontends = HashMap::from([(sources.imapd_conf.clone(), frontend)]);
+        Self { sources, problems, drawn: Drawn::default(), frontends, told: BTreeSet::new() }
+    }
+
+    fn build(mut self, cyrus: CyrusConf) -> Drawn {
+        self.drawn.warnings = cyrus.warnings;
+        for line in cyrus.start {
+            if let Some((command, _)) = self.command(&line.name, &line.cmd, &line.place, Absence::Odd) {
+                self.drawn.start.push(Start { name: line.name, command });
+            }
+        }
+        for line in cyrus.services {
+            self.service(line);
+        }
+        for line in cyrus.events {
+            if let Some((command, _)) = self.command(&line.name, &line.cmd, &line.place, Absence::Odd) {
+                self.drawn.events.push(Event { name: line.name, command, when: line.when });
+            }
+        }
+        for line in cyrus.daemons {
+            if let Some((command, _)) = self.command(&line.name, &line.cmd, &line.place, Absence::Wrong) {
+                self.drawn.daemons.push(Daemon {
+                    name: line.name,
+                    command,
+                    maxfds: limit(line.maxfds),
+                    maxforkrate: line.maxforkrate,
+                    wait: line.wait,
+                });
+            }
+        }
+        self.drawn
+    }
+
+    fn service(&mut self, line: config::cyrus::Service) {
+        let Some((command, conf)) = self.command(&line.name, &line.cmd, &line.place, Absence::Wrong) else {
+            return;
+        };
+        let place = format!("{} {:?}", listen_text(&line.listen), line.proto);
+        self.drawn.services.push(Service {
+            key: ServiceKey { name: line.name, place },
+            listen: line.listen,
+            proto: line.proto,
+            command,
+            conf,
+            prefork: line.prefork,
+            maxchild: line.maxchild,
+            maxfds: limit(line.maxfds),
+            maxforkrate: line.maxforkrate,
+            babysit: line.babysit,
+        });
+    }
+
+    /// The command of a line and the imapd.conf that it reads. None where it cannot or need not be run, which is then told.
+    fn command(
+        &mut self,
+        name: &str,
+        cmd: &[String],
+        place: &Place,
+        absence: Absence,
+    ) -> Option<(Command, PathBuf)> {
+        let sources = self.sources;
+        let conf = config_file(cmd).map_or_else(|| sources.imapd_conf.clone(), PathBuf::from);
+        let frontend = self.is_frontend(&conf);
+        let command = match sources.resolver.resolve(cmd, frontend) {
+            Ok(command) => command,
+            Err(error) => {
+                let problem = Problem::new(&place.file, place.line, name, error.to_string());
+                match absence {
+                    Absence::Wrong => self.problems.0.push(problem),
+                    Absence::Odd => self.drawn.warnings.push(problem),
+                }
+                return None;
+            }
+        };
+        if let Program::Absent(why) = &command.program {
+            if self.told.insert(why.clone()) {
+                let message = format!("{why}: the line is skipped");
+                self.drawn.warnings.push(Problem::new(&place.file, place.line, name, message));
+            }
+            return None;
+        }
+        Some((command, conf))
+    }
+
+    fn is_frontend(&mut self, conf: &Path) -> bool {
+        if let Some(known) = self.frontends.get(conf) {
+            return *known;
+        }
+        let frontend = match Imapd::load(conf, "master") {
+            Ok(imapd) => is_frontend(&imapd),
+            Err(found) => {
+                self.problems.0.extend(found.0);
+                false
+            }
+        };
+        self.frontends.insert(conf.to_owned(), frontend);
+        frontend
+    }
+}
+
+/// What it means that a line's program does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Absence {
+    /// SERVICES and DAEMON: the node would not be what the file says.
+    Wrong,
+    /// START and EVENTS: Cyrus notices only when it tries, and goes on.
+    Odd,
+}
+
+fn is_frontend(imapd: &Imapd) -> bool {
+    imapd.role() == Role::Frontend
+}
+
+/// The value of the last `-C` of a `cmd=`.
+pub fn config_file(words: &[String]) -> Option<&str> {
+    let mut words = words.iter();
+    let mut found = None;
+    while let Some(word) = words.next() {
+        if word == "-C" {
+            found = words.next().map(String::as_str);
+        } else if let Some(path) = word.strip_prefix("-C") {
+            found = Some(path);
+        }
+    }
+    found
+}
+
+fn listen_text(listen: &Listen) -> String {
+    match listen {
+        Listen::Unix(path) => path.display().to_string(),
+        Listen::Inet { host: None, port } => port.clone(),
+        Listen::Inet { host: Some(host), port } => format!("[{host}]:{port}"),
+    }
+}
+
+/// 0 leaves the limit alone.
+fn limit(maxfds: u32) -> Option<u64> {
+    (maxfds > 0).then_some(u64::from(maxfds))
+}

@@ -1,0 +1,72 @@
+//! SERVICES and their open sockets.
+
+use std::collections::HashMap;
+
+use tracing::{error, info};
+
+use crate::listen::{self, OpenError, Opening, Socket};
+use crate::plan::{Service, ServiceKey};
+
+/// A line of SERVICES with its sockets.
+#[derive(Debug)]
+pub struct Listening {
+    pub service: Service,
+    /// Empty: no address could be opened, or it failed too often. The next reload tries again.
+    pub sockets: Vec<Socket>,
+}
+
+/// All services, in the order of the file.
+#[derive(Debug, Default)]
+pub struct Services {
+    list: Vec<Listening>,
+}
+
+impl Services {
+    pub fn iter(&self) -> impl Iterator<Item = &Listening> {
+        self.list.iter()
+    }
+
+    pub fn get(&self, key: &ServiceKey) -> Option<&Listening> {
+        self.list.iter().find(|listening| listening.service.key == *key)
+    }
+
+    /// Closes the sockets of a service until the next reload.
+    pub fn close(&mut self, key: &ServiceKey) {
+        if let Some(listening) = self.list.iter_mut().find(|listening| listening.service.key == *key) {
+            listening.sockets.clear();
+        }
+    }
+
+    /// Takes the services of a plan over: those with the same key keep their sockets, new ones are opened, others closed.
+    ///
+    /// The errors are logged here, and returned for `master_bind_errors_fatal`.
+    pub fn apply(&mut self, services: Vec<Service>, opening: Opening) -> Vec<OpenError> {
+        let mut before: HashMap<ServiceKey, Vec<Socket>> =
+            self.list.drain(..).map(|listening| (listening.service.key, listening.sockets)).collect();
+        let mut failed = Vec::new();
+        for service in services {
+            let mut sockets = before.remove(&service.key).unwrap_or_default();
+            if sockets.is_empty() && service.maxchild != Some(0) {
+                let (opened, errors) = listen::open(&service.listen, service.proto, opening);
+                sockets = opened;
+                log_errors(&service, &errors, sockets.is_empty());
+                failed.extend(errors);
+            }
+            self.list.push(Listening { service, sockets });
+        }
+        for key in before.into_keys() {
+            info!("service {key} is gone from the configuration: no longer listening on {}", key.place);
+        }
+        failed
+    }
+}
+
+fn log_errors(service: &Service, errors: &[OpenError], disabled: bool) {
+    for cause in errors {
+        let family = if cause.family.is_empty() { String::new() } else { format!("/{}", cause.family) };
+        error!("unable to bind to {}{family} socket: {cause}", service.key.name);
+    }
+    if disabled {
+        error!("service {} has no address to listen on: disabled until next SIGHUP", service.key.name);
+    }
+}

@@ -1,0 +1,220 @@
+//! The main loop: it sleeps until something happened (a signal, a child's end, a client at a socket that nobody serves, a
+//! status or readiness message, a timer), notes it, and then lets every part start what is missing.
+//!
+//! That last step, [`Supervisor::settle`], looks at levels and not at edges: what is to run is compared with what runs, so no
+//! lost or doubled event can leave a service down. The parts decide; the loop holds no rule of its own.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, WaitStatus};
+use time::OffsetDateTime;
+use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{error, info};
+
+use crate::child::{Child, Children, GroupKey, Owner, PoolKey, Wake, earlier};
+use crate::daemon::Keeper;
+use crate::events::Schedule;
+use crate::group::Group;
+use crate::listen::Opening;
+use crate::notify::{Above, NotifySocket};
+use crate::pidfile::PidFile;
+use crate::plan::{ServiceKey, Sources};
+use crate::pool::Pool;
+use crate::ready::ReadyFile;
+use crate::services::Services;
+
+/// A running node.
+#[derive(Debug)]
+pub struct Supervisor {
+    pub(crate) sources: Sources,
+    pub(crate) opening: Opening,
+    pub(crate) children: Children,
+    pub(crate) services: Services,
+    pub(crate) groups: BTreeMap<GroupKey, Group>,
+    pub(crate) pools: BTreeMap<PoolKey, Pool>,
+    pub(crate) daemons: Vec<Keeper>,
+    pub(crate) events: Schedule,
+    pub(crate) above: Above,
+    pub(crate) drain: Duration,
+    pub(crate) pid_file: PidFile,
+    pub(crate) ready_file: ReadyFile,
+    pub(crate) began: Instant,
+}
+
+/// The streams that wake the loop up.
+#[derive(Debug)]
+pub struct Inputs {
+    pub wakes: mpsc::Receiver<Wake>,
+    pub notify: NotifySocket,
+    hangup: SignalStream,
+    terminate: SignalStream,
+    interrupt: SignalStream,
+    quit: SignalStream,
+    child: SignalStream,
+}
+
+impl Inputs {
+    /// Installs the signal handlers. To be called inside a tokio runtime, before the first child is started.
+    pub fn new(wakes: mpsc::Receiver<Wake>, notify: NotifySocket) -> io::Result<Self> {
+        Ok(Self {
+            wakes,
+            notify,
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            child: signal(SignalKind::child())?,
+        })
+    }
+
+    /// The next thing that happened, or none when `deadline` passed. Cancel-safe.
+    pub(crate) async fn next(&mut self, deadline: Option<Instant>) -> Option<Happening> {
+        let until = deadline.unwrap_or_else(|| Instant::now() + IDLE);
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => Some(Happening::Stop(Signal::TERM)),
+            _ = self.interrupt.recv() => Some(Happening::Stop(Signal::INT)),
+            _ = self.quit.recv() => Some(Happening::Stop(Signal::QUIT)),
+            _ = self.child.recv() => Some(Happening::ChildEnded),
+            _ = self.hangup.recv() => Some(Happening::Reload),
+            Ok((pid, notice)) = self.notify.recv() => Some(Happening::Notice(pid, notice)),
+            Some(wake) = self.wakes.recv() => Some(Happening::Wake(wake)),
+            () = tokio::time::sleep_until(until.into()) => None,
+        }
+    }
+}
+
+/// Something that the loop has to look at.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    Stop(Signal),
+    Reload,
+    ChildEnded,
+    Notice(rustix::process::Pid, crate::notify::Notice),
+    Wake(Wake),
+}
+
+impl Supervisor {
+    /// Runs until a signal ends it; then everything is stopped.
+    pub async fn run(mut self, mut inputs: Inputs) {
+        loop {
+            let deadline = self.settle();
+            match inputs.next(deadline).await {
+                Some(Happening::Stop(signal)) => {
+                    info!("attempting clean shutdown on signal {}", signal.as_raw());
+                    return self.stop(inputs).await;
+                }
+                Some(Happening::Reload) => self.reload(),
+                Some(other) => self.note(other),
+                None => self.pulse(),
+            }
+        }
+    }
+
+    /// Notes what happened, short of stopping and reloading.
+    pub(crate) fn note(&mut self, happening: Happening) {
+        let now = Instant::now();
+        match happening {
+            Happening::ChildEnded => {
+                for (pid, child, status) in self.children.reap() {
+                    self.child_ended(pid, &child, status, now);
+                }
+            }
+            Happening::Notice(pid, notice) => {
+                let owner = self.children.get(pid).map(|child| child.owner.clone());
+                if let Some(Owner::Group(key)) = owner
+                    && let Some(group) = self.groups.get_mut(&key)
+                {
+                    group.notice(pid, &notice, now);
+                }
+            }
+            Happening::Wake(Wake::ClientOfGroup(key)) => {
+                if let Some(group) = self.groups.get_mut(&key) {
+                    group.call();
+                }
+            }
+            Happening::Wake(Wake::ClientOfPool(key)) => {
+                if let Some(pool) = self.pools.get_mut(&key) {
+                    pool.call();
+                }
+            }
+            Happening::Wake(Wake::Status(key, status)) => {
+                if let Some(pool) = self.pools.get_mut(&key) {
+                    pool.report(status);
+                }
+            }
+            Happening::Stop(_) | Happening::Reload => {}
+        }
+    }
+
+    /// Starts what is to run and does not. Gives the moment at which to look again.
+    fn settle(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        let mut next = None;
+        for daemon in &mut self.daemons {
+            next = earlier(next, daemon.settle(&mut self.children, now));
+        }
+        for group in self.groups.values_mut() {
+            next = earlier(next, group.settle(&self.services, &mut self.children, now));
+        }
+        for pool in self.pools.values_mut() {
+            next = earlier(next, pool.settle(&self.services, &mut self.children, now));
+        }
+        next = earlier(next, self.events.settle(&mut self.children, now, OffsetDateTime::now_utc()));
+        self.tell_when_ready();
+        next
+    }
+
+    /// The node is ready when every process that is to run from boot is, or has failed for good.
+    fn tell_when_ready(&mut self) {
+        let late = self.began.elapsed() > crate::child::READY_BOUND;
+        if self.ready_file.is_written()
+            || !late && self.groups.values().any(|group| group.is_coming_up(&self.services))
+        {
+            return;
+        }
+        if let Err(cause) = self.ready_file.write() {
+            error!("cannot write the ready file: {cause}");
+        }
+        let took = self.began.elapsed().as_millis();
+        info!("ready for work after {took} ms");
+        self.above.tell(&format!("READY=1\nSTATUS=ready after {took} ms\nMAINPID={}", std::process::id()));
+    }
+
+    fn child_ended(&mut self, pid: rustix::process::Pid, child: &Child, status: WaitStatus, now: Instant) {
+        match &child.owner {
+            Owner::Group(key) => {
+                let Some(group) = self.groups.get_mut(key) else { return };
+                if group.ended(pid, status, &self.services, now) {
+                    let members: Vec<ServiceKey> = group.members().to_vec();
+                    members.iter().for_each(|member| self.services.close(member));
+                }
+            }
+            Owner::Pool(key) => {
+                let Some(pool) = self.pools.get_mut(key) else { return };
+                if pool.ended(pid, status, &self.services, now, child.told_to_end) {
+                    self.services.close(&key.service);
+                }
+            }
+            Owner::Daemon(name) => {
+                if let Some(daemon) = self.daemons.iter_mut().find(|daemon| daemon.name() == name) {
+                    daemon.ended(pid, status, now);
+                }
+            }
+            Owner::Event(_) => self.events.ended(pid),
+        }
+    }
+
+    /// Nothing happened for a while, or a timer ran out: a moment to look after files that people delete.
+    fn pulse(&mut self) {
+        if self.pid_file.restore() {
+            info!("the pid file was gone: written again");
+        }
+    }
+}
+
+/// The longest sleep.
+const IDLE: Duration = Duration::from_secs(60);

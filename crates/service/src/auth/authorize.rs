@@ -1,0 +1,133 @@
+//! What an authenticated identity may do: as whom it may act, and whether it is an admin then.
+//!
+//! | authid is in | authzid | acts as | admin | proxy admin |
+//! |---|---|---|---|---|
+//! | anything | none, or the same | authid | authid in `admins` | no |
+//! | `admins`, `proxyservers` | another | authzid | no | authzid in `admins` |
+//! | neither, `loginuseacl`, `a` on authzid's INBOX | another | authzid | no | no |
+//! | neither | another | refused | | |
+//!
+//! **Deviation:** Cyrus makes one who comes in by `loginuseacl` a proxy admin too, where the INBOX is an admin's;
+//! a right on a mailbox does not give the power over all others here.
+
+use super::groups::groups_of;
+use super::verify::Verified;
+use super::{Failure, Login, Settings, Shared};
+
+/// Answers `loginuseacl`'s question from the mailbox list.
+pub trait InboxAcl: Send + Sync {
+    /// Whether `authid`, a member of `groups`, has the `a` right on `userid`'s INBOX.
+    fn may_administer(&self, authid: &str, groups: &[String], userid: &str) -> bool;
+}
+
+impl<F: Fn(&str, &[String], &str) -> bool + Send + Sync> InboxAcl for F {
+    fn may_administer(&self, authid: &str, groups: &[String], userid: &str) -> bool {
+        self(authid, groups, userid)
+    }
+}
+
+impl Shared {
+    pub(super) async fn authorize(&self, verified: Verified, mechanism: &str) -> Result<Login, Failure> {
+        let settings = &self.settings;
+        let Verified { authid, authzid, detail } = verified;
+        let groups = groups_of(settings.unix_groups, &authid).await;
+        let listed = |list: &[String], who: &str, groups: &[String]| is_listed(list, who, groups);
+        let userid = match authzid.filter(|authzid| *authzid != authid) {
+            None => {
+                let admin = listed(&settings.admins, &authid, &groups);
+                let mechanism = mechanism.to_owned();
+                return Ok(Login { userid: authid.clone(), authid, admin, proxy_admin: false, groups, mechanism, detail });
+            }
+            Some(authzid) => authzid,
+        };
+        let proxy = listed(&settings.admins, &authid, &groups) || listed(&settings.proxyservers, &authid, &groups);
+        if !proxy && !self.holds_inbox(&authid, &groups, &userid) {
+            return Err(Failure::NotAuthorized { authid, authzid: userid });
+        }
+        let groups = groups_of(settings.unix_groups, &userid).await;
+        let proxy_admin = proxy && listed(&settings.admins, &userid, &groups);
+        Ok(Login { authid, userid, admin: false, proxy_admin, groups, mechanism: mechanism.to_owned(), detail })
+    }
+
+    fn holds_inbox(&self, authid: &str, groups: &[String], userid: &str) -> bool {
+        let asked = self.inbox_acl.as_ref().filter(|_| self.settings.loginuseacl);
+        asked.is_some_and(|acl| acl.may_administer(authid, groups, userid))
+    }
+}
+
+/// Whether a list such as `admins` names the user or one of the groups (`group:x`).
+pub fn is_listed(list: &[String], userid: &str, groups: &[String]) -> bool {
+    list.iter().any(|entry| match entry.strip_prefix("group:") {
+        Some(group) => groups.iter().any(|member| member == group),
+        None => entry == userid,
+    })
+}
+
+impl Settings {
+    /// Whether this identity is one of `admins`.
+    pub fn is_admin(&self, userid: &str, groups: &[String]) -> bool {
+        is_listed(&self.admins, userid, groups)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::auth::Pace;
+    use crate::passwords::PasswordDb;
+
+    fn shared() -> Shared {
+        let acl = |authid: &str, _: &[String], userid: &str| authid == "secretary" && userid != "fred";
+        Shared {
+            settings: Settings {
+                admins: vec!["cyrus".into()],
+                proxyservers: vec!["proxy".into()],
+                loginuseacl: true,
+                unix_groups: false,
+                ..Settings::default()
+            },
+            passwords: PasswordDb::new("/nonexistent"),
+            pace: Pace::default(),
+            inbox_acl: Some(Arc::new(acl)),
+        }
+    }
+
+    /// authid, authzid, then userid, admin, proxy admin; `None`: refused.
+    type Row = (&'static str, Option<&'static str>, Option<(&'static str, bool, bool)>);
+
+    #[tokio::test]
+    async fn the_table_holds() {
+        let rows: &[Row] = &[
+            ("fred", None, Some(("fred", false, false))),
+            ("fred", Some("fred"), Some(("fred", false, false))),
+            ("fred", Some("jim"), None),
+            ("fred", Some("cyrus"), None),
+            ("cyrus", None, Some(("cyrus", true, false))),
+            ("cyrus", Some("fred"), Some(("fred", false, false))),
+            ("proxy", None, Some(("proxy", false, false))),
+            ("proxy", Some("fred"), Some(("fred", false, false))),
+            ("proxy", Some("cyrus"), Some(("cyrus", false, true))),
+            ("secretary", Some("jim"), Some(("jim", false, false))),
+            ("secretary", Some("fred"), None),
+            ("secretary", Some("cyrus"), Some(("cyrus", false, false))),
+        ];
+        for (authid, authzid, expected) in rows {
+            let verified =
+                Verified { authid: (*authid).into(), authzid: authzid.map(Into::into), detail: None };
+            let result = shared().authorize(verified, "PLAIN").await.ok();
+            let got = result.as_ref().map(|login| (login.userid.as_str(), login.admin, login.proxy_admin));
+            assert_eq!(got, *expected, "{authid} as {authzid:?}");
+        }
+    }
+
+    #[test]
+    fn lists_name_users_and_groups() {
+        let list = ["cyrus".to_owned(), "group:staff".to_owned()];
+        assert!(is_listed(&list, "cyrus", &[]));
+        assert!(is_listed(&list, "fred", &["staff".to_owned()]));
+        assert!(!is_listed(&list, "staff", &[]));
+        assert!(!is_listed(&list, "group:staff", &["other".to_owned()]));
+    }
+}

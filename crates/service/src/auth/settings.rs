@@ -1,0 +1,172 @@
+//! The options that decide logins on a listener.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::peer::Channel;
+
+/// As imapd.conf has them for one listener.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub allowplaintext: bool,
+    pub tls_required: bool,
+    /// `sasl_minimum_layer`: 0 none, else TLS is needed.
+    pub minimum_layer: u32,
+    /// `sasl_mech_list`; empty: all that can work.
+    pub mech_list: Vec<String>,
+    /// Passwords are in our database (`auxprop`).
+    pub auxprop: bool,
+    /// saslauthd's socket, when it is asked.
+    pub saslauthd: Option<PathBuf>,
+    /// `alwaystrue`: for tests only.
+    pub alwaystrue: bool,
+    /// What saslauthd and PAM call this service.
+    pub service: &'static str,
+    pub admins: Vec<String>,
+    pub proxyservers: Vec<String>,
+    pub loginuseacl: bool,
+    pub username_tolower: bool,
+    /// Virtual domains: `user@domain` is a name, and the default domain's is stored without it.
+    pub virtdomains: bool,
+    pub defaultdomain: String,
+    pub loginrealms: Vec<String>,
+    /// `user+detail` at login.
+    pub plus_detail: bool,
+    pub unix_groups: bool,
+    pub failed_pause: Duration,
+    pub plaintext_pause: Duration,
+}
+
+impl Default for Settings {
+    /// The defaults of imapd.conf.
+    fn default() -> Settings {
+        Settings {
+            allowplaintext: false,
+            tls_required: false,
+            minimum_layer: 0,
+            mech_list: Vec::new(),
+            auxprop: true,
+            saslauthd: None,
+            alwaystrue: false,
+            service: "imap",
+            admins: Vec::new(),
+            proxyservers: Vec::new(),
+            loginuseacl: false,
+            username_tolower: true,
+            virtdomains: false,
+            defaultdomain: String::new(),
+            loginrealms: Vec::new(),
+            plus_detail: false,
+            unix_groups: true,
+            failed_pause: Duration::from_secs(3),
+            plaintext_pause: Duration::ZERO,
+        }
+    }
+}
+
+impl Settings {
+    pub(super) fn mechanisms(&self, channel: &Channel) -> Vec<&'static str> {
+        let tls = channel.tls.as_deref();
+        if tls.is_none() && (self.tls_required || self.minimum_layer > 0) {
+            return Vec::new();
+        }
+        let plaintext = self.allows_plaintext(channel);
+        let binding = tls.is_some_and(|tls| tls.channel_binding.is_some());
+        let certificate = tls.is_some_and(|tls| tls.client_certificate);
+        MECHANISMS
+            .iter()
+            .filter(|(name, needs)| match needs {
+                Needs::Keys => self.auxprop && self.lists(name, true),
+                // libsasl's clients bind to tls-unique, which TLS 1.3 does not have, as soon as -PLUS is offered:
+                // only where an admin names it.
+                Needs::KeysAndBinding => self.auxprop && binding && self.lists(name, false),
+                Needs::Plaintext => plaintext && self.lists(name, true),
+                Needs::Certificate => certificate && self.lists(name, true),
+            })
+            .map(|(name, _)| *name)
+            .collect()
+    }
+
+    pub(super) fn allows_plaintext(&self, channel: &Channel) -> bool {
+        let refused = self.tls_required || self.minimum_layer > 0 || !self.allowplaintext;
+        channel.is_encrypted() || !refused
+    }
+
+    fn lists(&self, mechanism: &str, by_default: bool) -> bool {
+        match self.mech_list.is_empty() {
+            true => by_default,
+            false => self.mech_list.iter().any(|listed| listed.eq_ignore_ascii_case(mechanism)),
+        }
+    }
+}
+
+/// What a mechanism needs to work.
+enum Needs {
+    Keys,
+    KeysAndBinding,
+    Plaintext,
+    Certificate,
+}
+
+const MECHANISMS: &[(&str, Needs)] = &[
+    ("SCRAM-SHA-256-PLUS", Needs::KeysAndBinding),
+    ("SCRAM-SHA-1-PLUS", Needs::KeysAndBinding),
+    ("SCRAM-SHA-256", Needs::Keys),
+    ("SCRAM-SHA-1", Needs::Keys),
+    ("EXTERNAL", Needs::Certificate),
+    ("PLAIN", Needs::Plaintext),
+    ("LOGIN", Needs::Plaintext),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::peer::Peer;
+    use crate::tls::TlsInfo;
+
+    fn clear() -> Channel {
+        let any = "127.0.0.1:143".parse().unwrap();
+        Channel { peer: Peer::Tcp { remote: any, local: any }, tls: None }
+    }
+
+    fn tls(certificate: bool) -> Channel {
+        let info = TlsInfo {
+            channel_binding: Some(vec![1; 32]),
+            client_certificate: certificate,
+            ..TlsInfo::default()
+        };
+        Channel { tls: Some(Arc::new(info)), ..clear() }
+    }
+
+    #[test]
+    fn plaintext_mechanisms_need_tls_or_allowplaintext() {
+        let strict = Settings::default();
+        assert_eq!(strict.mechanisms(&clear()), ["SCRAM-SHA-256", "SCRAM-SHA-1"]);
+        assert_eq!(strict.mechanisms(&tls(false)), ["SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN"]);
+        let loose = Settings { allowplaintext: true, ..Settings::default() };
+        assert!(loose.mechanisms(&clear()).contains(&"PLAIN"));
+    }
+
+    #[test]
+    fn nothing_is_offered_before_tls_where_that_is_required() {
+        let strict = Settings { tls_required: true, allowplaintext: true, ..Settings::default() };
+        assert!(strict.mechanisms(&clear()).is_empty());
+        assert!(!strict.allows_plaintext(&clear()));
+        assert!(strict.allows_plaintext(&tls(false)));
+    }
+
+    #[test]
+    fn a_list_restricts_and_alone_admits_channel_binding() {
+        let mech_list = vec!["scram-sha-256-plus".to_owned(), "plain".to_owned()];
+        let listed = Settings { mech_list, ..Settings::default() };
+        assert_eq!(listed.mechanisms(&tls(true)), ["SCRAM-SHA-256-PLUS", "PLAIN"]);
+    }
+
+    #[test]
+    fn external_needs_a_certificate_and_scram_needs_keys() {
+        let saslauthd = Settings { auxprop: false, ..Settings::default() };
+        assert_eq!(saslauthd.mechanisms(&tls(true)), ["EXTERNAL", "PLAIN", "LOGIN"]);
+    }
+}

@@ -1,0 +1,262 @@
+//! SCRAM keys (RFC 5802 section 3): what is kept of a password, and how a password is checked against it.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use rsasl::mechanisms::scram::tools::{derive_keys, hash_password};
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+use super::PasswordError;
+
+/// The hash of a SCRAM mechanism.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hash {
+    Sha1,
+    Sha256,
+}
+
+impl Hash {
+    pub fn mechanism(self) -> &'static str {
+        match self {
+            Hash::Sha1 => "SCRAM-SHA-1",
+            Hash::Sha256 => "SCRAM-SHA-256",
+        }
+    }
+
+    fn length(self) -> usize {
+        match self {
+            Hash::Sha1 => 20,
+            Hash::Sha256 => 32,
+        }
+    }
+}
+
+/// What is kept of one password: its keys for both hashes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secret {
+    sha256: Keys,
+    sha1: Keys,
+}
+
+impl Secret {
+    /// New salts, new keys. Slow on purpose.
+    pub fn new(password: &str) -> Result<Secret, PasswordError> {
+        // SASLprep as the mechanisms apply it to what a client sends; a password it forbids is kept as it is.
+        let prepared = password.as_bytes();
+        let (salt256, salt1) = (random_salt()?, random_salt()?);
+        Ok(Secret {
+            sha256: Keys::derive(Hash::Sha256, prepared, &salt256, ITERATIONS),
+            sha1: Keys::derive(Hash::Sha1, prepared, &salt1, ITERATIONS),
+        })
+    }
+
+    pub fn keys(&self, hash: Hash) -> &Keys {
+        match hash {
+            Hash::Sha1 => &self.sha1,
+            Hash::Sha256 => &self.sha256,
+        }
+    }
+}
+
+/// The keys for one hash.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Keys {
+    pub iterations: u32,
+    pub salt: Vec<u8>,
+    pub stored: Vec<u8>,
+    pub server: Vec<u8>,
+}
+
+impl Keys {
+    fn derive(hash: Hash, password: &[u8], salt: &[u8], iterations: u32) -> Keys {
+        let (stored, server) = match hash {
+            Hash::Sha1 => {
+                let mut salted = Default::default();
+                hash_password::<Sha1>(password, iterations, salt, &mut salted);
+                let (client, server) = derive_keys::<Sha1>(&salted);
+                (Sha1::digest(client).to_vec(), server.to_vec())
+            }
+            Hash::Sha256 => {
+                let mut salted = Default::default();
+                hash_password::<Sha256>(password, iterations, salt, &mut salted);
+                let (client, server) = derive_keys::<Sha256>(&salted);
+                (Sha256::digest(client).to_vec(), server.to_vec())
+            }
+        };
+        Keys { iterations, salt: salt.to_vec(), stored, server }
+    }
+
+    /// Keys that look like anybody's: the salt depends on the name and on a secret, the keys are unknown to all.
+    pub(super) fn made_up(secret: &[u8], user: &str, hash: Hash) -> Keys {
+        let part = |what: &str| {
+            let mut digest = Sha256::new();
+            for piece in [secret, what.as_bytes(), hash.mechanism().as_bytes(), user.as_bytes()] {
+                digest.update((piece.len() as u64).to_be_bytes());
+                digest.update(piece);
+            }
+            digest.finalize().to_vec()
+        };
+        let cut = |mut bytes: Vec<u8>, length: usize| {
+            bytes.truncate(length);
+            bytes
+        };
+        Keys {
+            iterations: ITERATIONS,
+            salt: cut(part("salt"), SALT_LENGTH),
+            stored: cut(part("stored"), hash.length()),
+            server: cut(part("server"), hash.length()),
+        }
+    }
+
+    /// Whether these are the keys of `password`; the time taken does not depend on where they differ.
+    pub fn fit(&self, hash: Hash, password: &[u8]) -> bool {
+        let derived = Keys::derive(hash, password, &self.salt, self.iterations);
+        let differing = derived.stored.iter().zip(&self.stored).fold(0, |acc, (a, b)| acc | (a ^ b));
+        derived.stored.len() == self.stored.len() && differing == 0
+    }
+
+    fn print(&self, hash: Hash) -> String {
+        let [salt, stored, server] = [&self.salt, &self.stored, &self.server].map(|bytes| BASE64.encode(bytes));
+        format!("{}${}:{salt}${stored}:{server}", hash.mechanism(), self.iterations)
+    }
+
+    fn parse(text: &str, hash: Hash) -> Option<Keys> {
+        let (iterations, rest) = text.strip_prefix(hash.mechanism())?.strip_prefix('$')?.split_once(':')?;
+        let (salt, keys) = rest.split_once('$')?;
+        let (stored, server) = keys.split_once(':')?;
+        let [salt, stored, server] = [salt, stored, server].map(|text| BASE64.decode(text).ok());
+        let keys = Keys { iterations: iterations.parse().ok()?, salt: salt?, stored: stored?, server: server? };
+        let sound = (1..=MAX_ITERATIONS).contains(&keys.iterations)
+            && keys.stored.len() == hash.length()
+            && keys.server.len() == hash.length();
+        sound.then_some(keys)
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("iterations", &self.iterations).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\t{}", self.sha256.print(Hash::Sha256), self.sha1.print(Hash::Sha1))
+    }
+}
+
+impl FromStr for Secret {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Secret, ()> {
+        let (sha256, sha1) = text.split_once('\t').ok_or(())?;
+        let sha256 = Keys::parse(sha256, Hash::Sha256).ok_or(())?;
+        Ok(Secret { sha256, sha1: Keys::parse(sha1, Hash::Sha1).ok_or(())? })
+    }
+}
+
+/// Passwords that were verified lately, as a keyed digest, so that a client that logs in again and again (POP3)
+/// does not cost the slow hash each time. A changed password has other keys, so its old entries no longer match.
+pub(super) struct VerifiedCache {
+    key: [u8; 32],
+    seen: Mutex<HashSet<[u8; 32]>>,
+}
+
+impl VerifiedCache {
+    pub(super) fn new() -> VerifiedCache {
+        let mut key = [0; 32];
+        // Without randomness the cache stays unused: `digest` then gives nothing.
+        if getrandom::fill(&mut key).is_err() {
+            key = [0; 32];
+        }
+        VerifiedCache { key, seen: Mutex::new(HashSet::new()) }
+    }
+
+    pub(super) fn contains(&self, user: &str, password: &[u8], keys: &Keys) -> bool {
+        let Some(digest) = self.digest(user, password, keys) else { return false };
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).contains(&digest)
+    }
+
+    pub(super) fn insert(&self, user: &str, password: &[u8], keys: &Keys) {
+        let Some(digest) = self.digest(user, password, keys) else { return };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= CACHED {
+            seen.clear();
+        }
+        seen.insert(digest);
+    }
+
+    fn digest(&self, user: &str, password: &[u8], keys: &Keys) -> Option<[u8; 32]> {
+        if self.key == [0; 32] {
+            return None;
+        }
+        let mut digest = Sha256::new();
+        for piece in [&self.key[..], user.as_bytes(), password, &keys.stored, &self.key[..]] {
+            digest.update((piece.len() as u64).to_be_bytes());
+            digest.update(piece);
+        }
+        Some(digest.finalize().into())
+    }
+}
+
+fn random_salt() -> Result<Vec<u8>, PasswordError> {
+    let mut salt = vec![0; SALT_LENGTH];
+    match getrandom::fill(&mut salt) {
+        Ok(()) => Ok(salt),
+        Err(why) => Err(PasswordError::Io { path: "/dev/urandom".into(), why: std::io::Error::other(why.to_string()) }),
+    }
+}
+
+const SALT_LENGTH: usize = 16;
+/// RFC 7677 asks for at least 4096; about 2 ms of one core.
+const ITERATIONS: u32 = 10_000;
+/// A file that asks for more is refused: one login could occupy a core for seconds.
+const MAX_ITERATIONS: u32 = 10_000_000;
+const CACHED: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7677 section 3: user "user", password "pencil".
+    #[test]
+    fn keys_are_those_of_the_rfc() {
+        let salt = BASE64.decode("W22ZaJ0SNY7soEsUEjb6gQ==").unwrap();
+        let keys = Keys::derive(Hash::Sha256, b"pencil", &salt, 4096);
+        assert_eq!(BASE64.encode(&keys.stored), "WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=");
+        assert_eq!(BASE64.encode(&keys.server), "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=");
+    }
+
+    #[test]
+    fn a_secret_survives_its_text() {
+        let secret = Secret::new("p\u{e4}ss w\u{f6}rd").unwrap();
+        let again: Secret = secret.to_string().parse().unwrap();
+        assert_eq!(again, secret);
+        assert!(again.keys(Hash::Sha1).fit(Hash::Sha1, "p\u{e4}ss w\u{f6}rd".as_bytes()));
+        assert!(!again.keys(Hash::Sha256).fit(Hash::Sha256, b"password"));
+    }
+
+    #[test]
+    fn a_user_who_does_not_exist_keeps_a_salt() {
+        let keys = |user| Keys::made_up(b"secret", user, Hash::Sha1);
+        assert_eq!(keys("nobody"), keys("nobody"));
+        assert_ne!(keys("nobody").salt, keys("noone").salt);
+        assert_eq!(keys("nobody").stored.len(), 20);
+    }
+
+    #[test]
+    fn broken_lines_are_refused() {
+        let good = Secret::new("x").unwrap().to_string();
+        assert!(good.parse::<Secret>().is_ok());
+        for cut in 0..good.len() {
+            let Some(part) = good.get(..cut) else { continue };
+            assert!(part.parse::<Secret>().is_err(), "{part}");
+        }
+        assert!(good.replace("$10000:", "$99999999:").parse::<Secret>().is_err());
+    }
+}

@@ -6,17 +6,20 @@ use std::task::{Context, Poll};
 
 use async_compression::tokio::bufread::DeflateDecoder;
 use async_compression::tokio::write::DeflateEncoder;
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf, ReadHalf, WriteHalf};
 
 /// A compressed stream over a plain one.
 pub(crate) struct Deflated<S> {
-    reader: DeflateDecoder<BufReader<ReadHalf<S>>>,
+    reader: DeflateDecoder<BufReader<Ahead<ReadHalf<S>>>>,
     writer: DeflateEncoder<WriteHalf<S>>,
 }
 
 impl<S: AsyncRead + AsyncWrite> Deflated<S> {
-    pub(crate) fn new(stream: S) -> Self {
+    /// `ahead` was read off the stream before, and comes first.
+    pub(crate) fn new(stream: S, ahead: BytesMut) -> Self {
         let (reader, writer) = tokio::io::split(stream);
+        let reader = Ahead { ahead, rest: reader };
         Deflated { reader: DeflateDecoder::new(BufReader::new(reader)), writer: DeflateEncoder::new(writer) }
     }
 }
@@ -46,5 +49,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Deflated<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.writer).poll_shutdown(cx)
+    }
+}
+
+/// A reader with some bytes before it.
+struct Ahead<R> {
+    ahead: BytesMut,
+    rest: R,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Ahead<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            return Pin::new(&mut self.rest).poll_read(cx, buf);
+        }
+        let length = self.ahead.len().min(buf.remaining());
+        buf.put_slice(&self.ahead[..length]);
+        self.ahead.advance(length);
+        Poll::Ready(Ok(()))
     }
 }

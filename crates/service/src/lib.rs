@@ -1,7 +1,49 @@
-//! What every daemon shares.
+//! What every daemon shares: inherited listeners, connections, TLS, logins, limits, logs, metrics, shutdown.
+//!
+//! A daemon's `main` hands [`run`] its body. The body gets a [`Context`], builds what it needs, and calls
+//! [`Context::serve`] with a function that serves one [`Connection`]:
+//!
+//! ```no_run
+//! # use service::{Context, Connection, Exit};
+//! # use service::listen::Protocol;
+//! # async fn imap(_: Connection) {}
+//! # async fn lmtp(_: Connection) {}
+//! async fn body(context: Context) -> Result<(), Exit> {
+//!     context
+//!         .serve(|connection: Connection| async move {
+//!             match connection.listener.protocol {
+//!                 Protocol::Imap => imap(connection).await,
+//!                 _ => lmtp(connection).await,
+//!             }
+//!         })
+//!         .await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A session without I/O of its own is run by [`drive::drive`]; one that wants the buffers itself uses
+//! [`wire::Wire`]. Who is who is decided by the listener's [`auth::Authenticator`].
+
 pub mod auth;
+pub mod context;
 mod deflate;
+pub mod drive;
+mod inherit;
+pub mod limits;
+pub mod listen;
+pub mod logs;
+mod metrics;
+pub mod names;
+pub mod notify;
 pub mod passwords;
 pub mod peer;
+pub mod run;
+pub mod serve;
+pub mod settings;
 pub mod stream;
 pub mod tls;
+pub mod wire;
+
+pub use context::{Context, StartError};
+pub use run::{Arguments, Exit, Program, run};
+pub use serve::Connection;

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
@@ -84,11 +85,16 @@ impl Stream {
         Ok(())
     }
 
-    /// Compresses both directions from here on (COMPRESS DEFLATE), below what is written now.
+    /// Compresses both directions from here on (COMPRESS DEFLATE).
     pub fn compress(&mut self) -> io::Result<()> {
+        self.compress_after(BytesMut::new())
+    }
+
+    /// As [`Stream::compress`], where `ahead` was read already and is compressed.
+    pub(crate) fn compress_after(&mut self, ahead: BytesMut) -> io::Result<()> {
         match std::mem::replace(&mut self.layer, Layer::Gone) {
             layer @ (Layer::Plain(_) | Layer::Tls(_)) => {
-                self.layer = Layer::Deflated(Box::new(Deflated::new(layer)));
+                self.layer = Layer::Deflated(Box::new(Deflated::new(layer, ahead)));
                 Ok(())
             }
             other => {

@@ -36,17 +36,34 @@ impl Shared {
             None => {
                 let admin = listed(&settings.admins, &authid, &groups);
                 let mechanism = mechanism.to_owned();
-                return Ok(Login { userid: authid.clone(), authid, admin, proxy_admin: false, groups, mechanism, detail });
+                return Ok(Login {
+                    userid: authid.clone(),
+                    authid,
+                    admin,
+                    proxy_admin: false,
+                    groups,
+                    mechanism,
+                    detail,
+                });
             }
             Some(authzid) => authzid,
         };
-        let proxy = listed(&settings.admins, &authid, &groups) || listed(&settings.proxyservers, &authid, &groups);
+        let proxy =
+            listed(&settings.admins, &authid, &groups) || listed(&settings.proxyservers, &authid, &groups);
         if !proxy && !self.holds_inbox(&authid, &groups, &userid) {
             return Err(Failure::NotAuthorized { authid, authzid: userid });
         }
         let groups = groups_of(settings.unix_groups, &userid).await;
         let proxy_admin = proxy && listed(&settings.admins, &userid, &groups);
-        Ok(Login { authid, userid, admin: false, proxy_admin, groups, mechanism: mechanism.to_owned(), detail })
+        Ok(Login {
+            authid,
+            userid,
+            admin: false,
+            proxy_admin,
+            groups,
+            mechanism: mechanism.to_owned(),
+            detail,
+        })
     }
 
     fn holds_inbox(&self, authid: &str, groups: &[String], userid: &str) -> bool {

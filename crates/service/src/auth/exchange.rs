@@ -10,7 +10,8 @@ use rsasl::mechanisms::login::LOGIN;
 use rsasl::mechanisms::plain::PLAIN;
 use rsasl::mechanisms::scram::{SCRAM_SHA1, SCRAM_SHA1_PLUS, SCRAM_SHA256, SCRAM_SHA256_PLUS};
 use rsasl::prelude::{
-    ChannelBindingCallback, Mechanism, Mechname, MessageSent, Registry, SASLConfig, SASLServer, Session, State,
+    ChannelBindingCallback, Mechanism, Mechname, MessageSent, Registry, SASLConfig, SASLServer, Session,
+    State,
 };
 
 use super::verify::{Identity, Verified, Verifier};
@@ -65,10 +66,17 @@ impl Exchange {
             });
         };
         let failure = Arc::new(Mutex::new(None));
-        let verifier = Verifier { shared: shared.clone(), channel: channel.clone(), failure: failure.clone() };
+        let verifier =
+            Verifier { shared: shared.clone(), channel: channel.clone(), failure: failure.clone() };
         let binding = offered.iter().any(|offer| offer.ends_with("-PLUS"));
         let session = begin(mechanism, binding, verifier, channel)?;
-        Ok(Exchange { shared, mechanism, channel: channel.clone(), failure, phase: Phase::Begun(Box::new(session)) })
+        Ok(Exchange {
+            shared,
+            mechanism,
+            channel: channel.clone(),
+            failure,
+            phase: Phase::Begun(Box::new(session)),
+        })
     }
 
     /// The mechanism's name.
@@ -138,7 +146,8 @@ impl Exchange {
             let state = session.step(message.as_deref(), &mut out);
             (session, state, out)
         });
-        let (mut session, state, out) = stepped.await.map_err(|error| Failure::Temporary(error.to_string()))?;
+        let (mut session, state, out) =
+            stepped.await.map_err(|error| Failure::Temporary(error.to_string()))?;
         match state {
             Ok(State::Running) => {
                 let challenge = self.prompt(out);
@@ -196,7 +205,9 @@ where
         SASLConfig::builder().with_registry(registry).with_callback(callback).map_err(|_| unavailable())?;
     let exporter = channel.tls.as_ref().and_then(|tls| tls.channel_binding.clone());
     let name = Mechname::parse(mechanism.as_bytes()).map_err(|_| unavailable())?;
-    SASLServer::<Identity, Binding>::with_cb(config, Binding(exporter)).start_suggested(name).map_err(|_| unavailable())
+    SASLServer::<Identity, Binding>::with_cb(config, Binding(exporter))
+        .start_suggested(name)
+        .map_err(|_| unavailable())
 }
 
 /// Channel binding data of the connection.

@@ -29,7 +29,8 @@ struct Groups {
 static CURRENT: Mutex<Option<Arc<Groups>>> = Mutex::new(None);
 
 fn current() -> Arc<Groups> {
-    let stamp = [GROUP_FILE, PASSWD_FILE].map(|file| fs::metadata(file).and_then(|meta| meta.modified()).ok());
+    let stamp =
+        [GROUP_FILE, PASSWD_FILE].map(|file| fs::metadata(file).and_then(|meta| meta.modified()).ok());
     let mut current = CURRENT.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(groups) = current.as_ref()
         && groups.stamp == stamp

@@ -27,7 +27,8 @@ pub(super) fn canonical(settings: &Settings, typed: &str) -> Option<(String, Opt
 
 /// Names that could be mistaken for something else in an ACL, a mailbox name or a log are no user names.
 fn is_valid(name: &str) -> bool {
-    let forbidden = |c: char| c.is_control() || matches!(c, '*' | '%' | '/' | '\\' | '"' | '!' | '{' | '}' | '<' | '>');
+    let forbidden =
+        |c: char| c.is_control() || matches!(c, '*' | '%' | '/' | '\\' | '"' | '!' | '{' | '}' | '<' | '>');
     let reserved = ["anyone", "anonymous", "owner"].contains(&name) || name.starts_with("group:");
     !name.is_empty()
         && name.len() <= MAX_LENGTH
@@ -58,14 +59,28 @@ mod tests {
         assert_eq!(plain(&Settings::default(), "fred@example.org"), None);
         let realms = Settings { loginrealms: vec!["example.org".into()], ..Settings::default() };
         assert_eq!(plain(&realms, "fred@EXAMPLE.org").as_deref(), Some("fred@example.org"));
-        let virtual_ = Settings { virtdomains: true, defaultdomain: "home.org".into(), ..Settings::default() };
+        let virtual_ =
+            Settings { virtdomains: true, defaultdomain: "home.org".into(), ..Settings::default() };
         assert_eq!(plain(&virtual_, "fred@other.org").as_deref(), Some("fred@other.org"));
         assert_eq!(plain(&virtual_, "fred@Home.org").as_deref(), Some("fred"));
     }
 
     #[test]
     fn what_could_be_mistaken_is_refused() {
-        for name in ["", "  ", "anyone", "Anonymous", "group:staff", "a/b", "a*", "%", "dom!fred", "-fred", "a\0b", "@x"] {
+        for name in [
+            "",
+            "  ",
+            "anyone",
+            "Anonymous",
+            "group:staff",
+            "a/b",
+            "a*",
+            "%",
+            "dom!fred",
+            "-fred",
+            "a\0b",
+            "@x",
+        ] {
             assert_eq!(plain(&Settings::default(), name), None, "{name:?}");
         }
     }

@@ -56,7 +56,8 @@ impl SessionCallback for Verifier {
             let name = userid::canonical(&self.shared.settings, &typed).map_or(typed, |(name, _)| name);
             match self.shared.passwords.keys(&name, hash) {
                 Ok((keys, _)) => {
-                    let keys = ScramStoredPassword::new(keys.iterations, &keys.salt, &keys.stored, &keys.server);
+                    let keys =
+                        ScramStoredPassword::new(keys.iterations, &keys.salt, &keys.stored, &keys.server);
                     request.satisfy::<ScramStoredPassword<'static>>(&keys)?;
                 }
                 Err(error) => self.fail(Failure::Temporary(error.to_string())),
@@ -116,14 +117,19 @@ impl Verifier {
     }
 
     fn authzid(&self, authid: &str, typed: String) -> Result<(String, Option<String>), Failure> {
-        let refused = || Failure::NotAuthorized { authid: authid.to_owned(), authzid: super::printable(&typed) };
+        let refused =
+            || Failure::NotAuthorized { authid: authid.to_owned(), authzid: super::printable(&typed) };
         userid::canonical(&self.shared.settings, &typed).ok_or_else(refused)
     }
 }
 
 impl Shared {
     /// The canonical name if the password is right. Blocks.
-    pub(super) fn check_password(&self, typed: &str, password: &[u8]) -> Result<(String, Option<String>), Failure> {
+    pub(super) fn check_password(
+        &self,
+        typed: &str,
+        password: &[u8],
+    ) -> Result<(String, Option<String>), Failure> {
         let settings = &self.settings;
         let Some((user, detail)) = userid::canonical(settings, typed) else {
             // As slow as for a name that could be.

@@ -90,8 +90,13 @@ pub(super) fn update(path: &Path, change: impl FnOnce(&mut Users) -> bool) -> Re
 /// The lock lasts as long as the file is open; the kernel frees it when a holder dies.
 fn lock(path: &Path) -> Result<File, PasswordError> {
     let io_error = |why| PasswordError::Io { path: path.to_owned(), why };
-    let file =
-        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path).map_err(io_error)?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(io_error)?;
     rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(|error| io_error(error.into()))?;
     Ok(file)
 }

@@ -121,7 +121,8 @@ impl Keys {
     }
 
     fn print(&self, hash: Hash) -> String {
-        let [salt, stored, server] = [&self.salt, &self.stored, &self.server].map(|bytes| BASE64.encode(bytes));
+        let [salt, stored, server] =
+            [&self.salt, &self.stored, &self.server].map(|bytes| BASE64.encode(bytes));
         format!("{}${}:{salt}${stored}:{server}", hash.mechanism(), self.iterations)
     }
 
@@ -130,7 +131,8 @@ impl Keys {
         let (salt, keys) = rest.split_once('$')?;
         let (stored, server) = keys.split_once(':')?;
         let [salt, stored, server] = [salt, stored, server].map(|text| BASE64.decode(text).ok());
-        let keys = Keys { iterations: iterations.parse().ok()?, salt: salt?, stored: stored?, server: server? };
+        let keys =
+            Keys { iterations: iterations.parse().ok()?, salt: salt?, stored: stored?, server: server? };
         let sound = (1..=MAX_ITERATIONS).contains(&keys.iterations)
             && keys.stored.len() == hash.length()
             && keys.server.len() == hash.length();
@@ -208,7 +210,10 @@ fn random_salt() -> Result<Vec<u8>, PasswordError> {
     let mut salt = vec![0; SALT_LENGTH];
     match getrandom::fill(&mut salt) {
         Ok(()) => Ok(salt),
-        Err(why) => Err(PasswordError::Io { path: "/dev/urandom".into(), why: std::io::Error::other(why.to_string()) }),
+        Err(why) => Err(PasswordError::Io {
+            path: "/dev/urandom".into(),
+            why: std::io::Error::other(why.to_string()),
+        }),
     }
 }
 

@@ -1,0 +1,278 @@
+//! What a daemon's parts share while it runs: settings, listeners, shutdown, news to the supervisor.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use config::Problems;
+use config::imapd::Imapd;
+use protocol::namespace::Namespace;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::auth::{InboxAcl, Pace};
+use crate::limits::{DirectoryLock, LockError};
+use crate::listen::{Entry, ListenError, Listener, Shared, Socket};
+use crate::notify::Notifier;
+use crate::passwords::PasswordDb;
+use crate::{names, settings};
+
+/// A handle on the running daemon; cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    program: &'static str,
+    directory: DirectoryLock,
+    imapd: ArcSwap<Imapd>,
+    listeners: Vec<Arc<Listener>>,
+    shared: Mutex<Shared>,
+    notifier: Notifier,
+    reloads: watch::Sender<u64>,
+    shutdown: CancellationToken,
+    hurry: CancellationToken,
+    tasks: TaskTracker,
+    sessions: AtomicU64,
+    clients: AtomicUsize,
+    clients_changed: Notify,
+    started: SystemTime,
+}
+
+/// Why a daemon cannot start; the exit code follows from it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}")]
+    Config(#[from] Problems),
+    #[error("{0}")]
+    Listen(#[from] ListenError),
+    #[error("{0}")]
+    Directory(#[from] LockError),
+    #[error("{0}")]
+    Other(String),
+}
+
+impl StartError {
+    /// sysexits(3): 78 for the configuration, 75 for what may be different the next time.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            StartError::Config(_) | StartError::Listen(_) => 78,
+            StartError::Directory(_) | StartError::Other(_) => 75,
+        }
+    }
+}
+
+impl Context {
+    /// A daemon with these sockets, in this process: how [`crate::run`] begins, and how a test does.
+    pub fn new(
+        program: &'static str,
+        imapd: Imapd,
+        sockets: Vec<(Entry, Socket)>,
+    ) -> Result<Context, StartError> {
+        let directory = DirectoryLock::take(&imapd.program_directory(program))?;
+        Context::assemble(program, imapd, sockets, directory, Notifier::default())
+    }
+
+    pub(crate) fn assemble(
+        program: &'static str,
+        imapd: Imapd,
+        sockets: Vec<(Entry, Socket)>,
+        directory: DirectoryLock,
+        notifier: Notifier,
+    ) -> Result<Context, StartError> {
+        let passwords = PasswordDb::new(imapd.password_db());
+        let shared = Shared { passwords, pace: Pace::default(), inbox_acl: None };
+        let mut listeners = Vec::with_capacity(sockets.len());
+        for (entry, socket) in sockets {
+            let view = imapd.for_service(&entry.name);
+            listeners.push(Arc::new(Listener::new(entry, socket, view, &shared)?));
+        }
+        let inner = Inner {
+            program,
+            directory,
+            imapd: ArcSwap::from_pointee(imapd),
+            listeners,
+            shared: Mutex::new(shared),
+            notifier,
+            reloads: watch::Sender::new(0),
+            shutdown: CancellationToken::new(),
+            hurry: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            sessions: AtomicU64::new(0),
+            clients: AtomicUsize::new(0),
+            clients_changed: Notify::new(),
+            started: SystemTime::now(),
+        };
+        Ok(Context { inner: Arc::new(inner) })
+    }
+
+    pub fn program(&self) -> &'static str {
+        self.inner.program
+    }
+
+    /// The settings in force, as the program itself sees them. A listener's own are [`Listener::imapd`].
+    pub fn imapd(&self) -> Imapd {
+        Imapd::clone(&self.inner.imapd.load())
+    }
+
+    /// Moves on after each reload.
+    pub fn reloads(&self) -> watch::Receiver<u64> {
+        self.inner.reloads.subscribe()
+    }
+
+    pub fn namespace(&self) -> Namespace {
+        names::namespace(&self.inner.imapd.load())
+    }
+
+    /// `<configdirectory>/murder/<program>`, which this process alone holds.
+    pub fn directory(&self) -> &Path {
+        self.inner.directory.path()
+    }
+
+    /// A file in there.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.directory().join(name)
+    }
+
+    pub fn listeners(&self) -> &[Arc<Listener>] {
+        &self.inner.listeners
+    }
+
+    pub fn passwords(&self) -> PasswordDb {
+        self.inner.shared.lock().unwrap_or_else(PoisonError::into_inner).passwords.clone()
+    }
+
+    /// Tells `loginuseacl` where to look. To be called before [`Context::serve`].
+    pub fn set_inbox_acl(&self, acl: Arc<dyn InboxAcl>) {
+        let shared = {
+            let mut shared = self.inner.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            shared.inbox_acl = Some(acl);
+            shared.clone()
+        };
+        for listener in self.listeners() {
+            if let Err(error) = listener.reload(listener.imapd(), &shared) {
+                warn!("{error}");
+            }
+        }
+    }
+
+    /// Cancelled when the daemon is to end: accept nothing more, finish what runs, say goodbye.
+    pub fn shutdown(&self) -> CancellationToken {
+        self.inner.shutdown.clone()
+    }
+
+    /// Background tasks that shutdown waits for.
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.inner.tasks
+    }
+
+    pub fn notifier(&self) -> &Notifier {
+        &self.inner.notifier
+    }
+
+    pub fn uptime(&self) -> Duration {
+        self.inner.started.elapsed().unwrap_or_default()
+    }
+
+    /// Clients served at the moment, on all listeners.
+    pub fn clients(&self) -> usize {
+        self.inner.clients.load(Ordering::Relaxed)
+    }
+
+    /// Ends the daemon, as SIGTERM does.
+    pub fn stop(&self) {
+        self.inner.shutdown.cancel();
+    }
+
+    /// Ends it with hardly any patience: our supervisor is gone.
+    pub(crate) fn stop_at_once(&self) {
+        self.inner.hurry.cancel();
+        self.inner.shutdown.cancel();
+    }
+
+    /// Waits for the tasks to end, for `drain_timeout` at most. True when all did.
+    pub async fn drain(&self) -> bool {
+        self.inner.tasks.close();
+        let patience = self.imapd().drain_timeout;
+        let hurry = self.inner.hurry.clone();
+        let enough = async {
+            tokio::select! {
+                () = tokio::time::sleep(patience) => {}
+                () = async { hurry.cancelled().await; tokio::time::sleep(HURRY).await } => {}
+            }
+        };
+        tokio::select! {
+            () = self.inner.tasks.wait() => true,
+            () = enough => false,
+        }
+    }
+
+    /// Reads imapd.conf and all certificates again. What has a mistake stays as it was.
+    pub fn reload(&self) -> Result<(), Problems> {
+        self.inner.notifier.reloading();
+        let old = self.imapd();
+        let result = Imapd::load(old.path(), old.identity());
+        if let Ok(imapd) = &result {
+            let shared = self.inner.shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            for listener in self.listeners() {
+                if let Err(error) = listener.reload(imapd.for_service(&listener.name), &shared) {
+                    warn!("reload: {error}; the old settings of this listener stay");
+                }
+            }
+            self.inner.imapd.store(Arc::new(imapd.clone()));
+            self.inner.reloads.send_modify(|count| *count += 1);
+            info!("settings reloaded from {}", old.path().display());
+        }
+        self.inner.notifier.ready();
+        result.map(|_| ())
+    }
+
+    /// What TLS towards a server looks like now.
+    pub fn client_tls(&self, server: &str) -> Result<crate::tls::ClientTls, crate::tls::TlsError> {
+        crate::tls::ClientTls::new(&settings::client_tls(&self.inner.imapd.load(), server))
+    }
+
+    /// A name for a session that is unique on this host: `backend-4711-66f3a1b2-12`.
+    pub(crate) fn session_id(&self) -> String {
+        let started = self.inner.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let number = self.inner.sessions.fetch_add(1, Ordering::Relaxed) + 1;
+        format!("{}-{}-{started:x}-{number}", self.program(), std::process::id())
+    }
+
+    /// Counts a client until the result is dropped.
+    pub(crate) fn count_client(&self) -> Counted {
+        self.inner.clients.fetch_add(1, Ordering::Relaxed);
+        self.inner.clients_changed.notify_one();
+        self.inner.notifier.connection();
+        Counted { context: self.clone() }
+    }
+
+    /// Tells the supervisor the number of clients, at most once a second.
+    pub(crate) async fn report_clients(self) {
+        loop {
+            self.inner.clients_changed.notified().await;
+            self.inner.notifier.clients(self.clients());
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// One client that is being served.
+pub(crate) struct Counted {
+    context: Context,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.context.inner.clients.fetch_sub(1, Ordering::Relaxed);
+        self.context.inner.clients_changed.notify_one();
+    }
+}
+
+/// What running commands get when the supervisor is gone.
+const HURRY: Duration = Duration::from_secs(1);

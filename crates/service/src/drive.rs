@@ -1,0 +1,146 @@
+//! The one loop round every protocol's session: read, let the session answer, write.
+//!
+//! A [`Session`] sees bytes and gives bytes; it holds no socket and knows no clock. Its contract:
+//!
+//! 1. [`Session::greet`] once, before anything is read.
+//! 2. [`Session::advance`] after each read, and again as long as it says [`Next::Again`]. It takes whole commands off
+//!    the front of `input` and puts replies into `out`, which is sent before more is read.
+//! 3. [`Session::wake`] while nothing is read: news to tell (IDLE, an update stream). It must be safe to cancel.
+//! 4. [`Session::farewell`] once, if it is not the session that ends the connection.
+//!
+//! A read waits for [`Session::patience`] at most; input and output are bounded by [`Bounds`].
+
+use std::future::{Future, pending};
+use std::io;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio_util::sync::CancellationToken;
+
+use crate::peer::Channel;
+use crate::tls::ServerTls;
+use crate::wire::Wire;
+
+/// What the driver does next.
+#[derive(Debug)]
+pub enum Next {
+    /// Send what was said, then read.
+    Read,
+    /// Send what was said, then call again: there is more in the input.
+    Again,
+    /// Send what was said, then shake hands as the server; what was pipelined is thrown away.
+    StartTls(ServerTls),
+    /// Send what was said, then compress.
+    Compress,
+    /// Send what was said, then hand the connection back to the caller of [`drive`].
+    Detach,
+    /// Send what was said, then close.
+    Close,
+}
+
+/// Why the driver ends a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// Nothing was heard for [`Session::patience`].
+    Idle,
+    /// The daemon ends.
+    Shutdown,
+    /// A command is longer than the input may be.
+    TooLong,
+}
+
+/// A protocol's session.
+pub trait Session: Send {
+    fn greet(&mut self, out: &mut BytesMut) -> impl Future<Output = Next> + Send;
+
+    fn advance(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> impl Future<Output = Next> + Send;
+
+    /// Waits for news and tells them. By default there are none.
+    fn wake(&mut self, _out: &mut BytesMut) -> impl Future<Output = Next> + Send {
+        pending()
+    }
+
+    /// How long to wait for the client's next bytes.
+    fn patience(&self) -> Duration;
+
+    /// Last words.
+    fn farewell(&mut self, why: Farewell, out: &mut BytesMut);
+
+    /// The connection is encrypted from now on.
+    fn secured(&mut self, _channel: &Channel) {}
+}
+
+/// How a driven connection ended.
+pub enum Outcome {
+    Closed,
+    /// The session wants its caller to go on.
+    Detached(Box<Wire>),
+}
+
+/// Drives a session until it, the client or the daemon ends it.
+pub async fn drive<S: Session>(
+    mut wire: Wire,
+    session: &mut S,
+    stop: &CancellationToken,
+) -> io::Result<Outcome> {
+    let mut next = session.greet(wire.output()).await;
+    loop {
+        wire.flush().await?;
+        next = match next {
+            Next::Again => advance(&mut wire, session).await,
+            Next::Read => match wait(&mut wire, session, stop).await? {
+                Woken::Input(0) => return Ok(Outcome::Closed),
+                Woken::Input(_) => advance(&mut wire, session).await,
+                Woken::News(next) => next,
+                Woken::Farewell(why) => {
+                    session.farewell(why, wire.output());
+                    Next::Close
+                }
+            },
+            Next::StartTls(tls) => {
+                wire.start_tls(&tls).await?;
+                session.secured(wire.stream().channel());
+                Next::Read
+            }
+            Next::Compress => {
+                wire.compress().await?;
+                Next::Read
+            }
+            Next::Detach => return Ok(Outcome::Detached(Box::new(wire))),
+            Next::Close => {
+                wire.close().await?;
+                return Ok(Outcome::Closed);
+            }
+        };
+    }
+}
+
+async fn advance<S: Session>(wire: &mut Wire, session: &mut S) -> Next {
+    let (input, out) = wire.buffers();
+    session.advance(input, out).await
+}
+
+enum Woken {
+    Input(usize),
+    News(Next),
+    Farewell(Farewell),
+}
+
+async fn wait<S: Session>(wire: &mut Wire, session: &mut S, stop: &CancellationToken) -> io::Result<Woken> {
+    let patience = session.patience();
+    let mut news = BytesMut::new();
+    let woken = tokio::select! {
+        biased;
+        // Bytes that are there already are answered before the end.
+        read = wire.read_some() => match read {
+            Ok(read) => Woken::Input(read),
+            Err(error) if error.kind() == io::ErrorKind::OutOfMemory => Woken::Farewell(Farewell::TooLong),
+            Err(error) => return Err(error),
+        },
+        next = session.wake(&mut news) => Woken::News(next),
+        () = stop.cancelled() => Woken::Farewell(Farewell::Shutdown),
+        () = tokio::time::sleep(patience) => Woken::Farewell(Farewell::Idle),
+    };
+    wire.output().unsplit(news);
+    Ok(woken)
+}

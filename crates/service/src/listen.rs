@@ -1,0 +1,335 @@
+//! Listeners: the sockets that a daemon was given, each with its name in cyrus.conf, its arguments and its limits.
+//!
+//! Three ways lead to them: our `master` (LISTEN_FDS as systemd has it, and MURDER_LISTENERS with what cyrus.conf
+//! says of each), systemd itself (names only), and a real Cyrus master (file descriptors 3 and 4, CYRUS_SERVICE).
+//! By hand, `--listen NAME=ADDRESS` opens them. See [`crate::inherit`] for the first three.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use config::imapd::Imapd;
+use serde::Deserialize;
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::auth::{Authenticator, InboxAcl, Pace};
+use crate::passwords::PasswordDb;
+use crate::settings;
+use crate::stream::Stream;
+use crate::tls::{ServerTls, TlsError};
+
+/// What is spoken on a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    Imap,
+    Pop3,
+    Lmtp,
+    Mupdate,
+    Sieve,
+}
+
+impl Protocol {
+    /// By the program that cyrus.conf names.
+    pub fn of_program(program: &str) -> Option<Protocol> {
+        match program {
+            "imapd" | "imap" | "imapproxy" | "proxyd" => Some(Protocol::Imap),
+            "pop3d" | "pop3proxyd" | "pop3proxy" => Some(Protocol::Pop3),
+            "lmtpd" | "lmtpproxyd" | "lmtpproxy" => Some(Protocol::Lmtp),
+            "mupdate" => Some(Protocol::Mupdate),
+            "timsieved" | "sieveproxy" => Some(Protocol::Sieve),
+            _ => None,
+        }
+    }
+
+    /// By the name of the entry, where nothing else is known.
+    pub fn of_name(name: &str) -> Option<Protocol> {
+        let prefixes = [
+            ("imap", Protocol::Imap),
+            ("pop3", Protocol::Pop3),
+            ("kpop", Protocol::Pop3),
+            ("lmtp", Protocol::Lmtp),
+            ("mupdate", Protocol::Mupdate),
+            ("sieve", Protocol::Sieve),
+        ];
+        prefixes.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, protocol)| *protocol)
+    }
+
+    /// What saslauthd and PAM call it.
+    pub fn sasl_service(self) -> &'static str {
+        match self {
+            Protocol::Imap => "imap",
+            Protocol::Pop3 => "pop",
+            Protocol::Lmtp => "lmtp",
+            Protocol::Mupdate => "mupdate",
+            Protocol::Sieve => "sieve",
+        }
+    }
+
+    /// The last words to a client that cannot be served, in its protocol. `reason` is one line.
+    pub fn refusal(self, reason: &str) -> String {
+        match self {
+            Protocol::Imap => format!("* BYE {reason}\r\n"),
+            Protocol::Pop3 => format!("-ERR [SYS/TEMP] {reason}\r\n"),
+            Protocol::Lmtp => format!("421 4.3.2 {reason}\r\n"),
+            Protocol::Mupdate => format!("* BYE \"{reason}\"\r\n"),
+            Protocol::Sieve => format!("BYE (TRYLATER) \"{reason}\"\r\n"),
+        }
+    }
+}
+
+/// What is known of a listener beside its socket: one element of MURDER_LISTENERS.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Entry {
+    /// The entry's name in cyrus.conf, which is also the identity under which imapd.conf is read.
+    pub name: String,
+    /// The last path component of its `cmd=`; empty when not known.
+    #[serde(default)]
+    pub program: String,
+    /// The words after it.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// -1: no limit.
+    #[serde(default = "unlimited")]
+    pub maxchild: i64,
+    #[serde(default)]
+    pub address: String,
+}
+
+fn unlimited() -> i64 {
+    -1
+}
+
+impl Entry {
+    fn protocol(&self) -> Option<Protocol> {
+        Protocol::of_program(&self.program).or_else(|| Protocol::of_name(&self.name))
+    }
+}
+
+/// One listening socket.
+pub struct Listener {
+    pub name: String,
+    pub protocol: Protocol,
+    pub args: Vec<String>,
+    /// `maxchild`: clients served at a time; `None`: no limit.
+    pub max_clients: Option<u32>,
+    /// As cyrus.conf has it, for logs.
+    pub address: String,
+    socket: Socket,
+    clients: AtomicU32,
+    imapd: ArcSwap<Imapd>,
+    tls: ArcSwapOption<ServerTls>,
+    auth: ArcSwap<Authenticator>,
+}
+
+/// The socket itself.
+pub enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Socket {
+    /// Opens a socket: `host:port`, or a path. An old socket file is replaced.
+    pub fn bind(address: &str) -> io::Result<Socket> {
+        if address.starts_with('/') {
+            match std::fs::remove_file(address) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            return Ok(Socket::Unix(UnixListener::bind(address)?));
+        }
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(Socket::Tcp(TcpListener::from_std(listener)?))
+    }
+}
+
+/// Why a listener cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    #[error("listener {name}: {why}")]
+    Socket { name: String, why: io::Error },
+    #[error("listener {0}: its protocol is not known from its program or name")]
+    Protocol(String),
+    #[error("listener {name}: {why}")]
+    Tls { name: String, why: TlsError },
+    #[error("listener {0}: TLS from the start (-s) needs tls_server_cert and tls_server_key")]
+    NoCertificate(String),
+    #[error("{variable}: {why}")]
+    Environment { variable: &'static str, why: String },
+}
+
+impl Listener {
+    /// Puts a socket and its entry together; `imapd` is this entry's view of the file.
+    pub fn new(entry: Entry, socket: Socket, imapd: Imapd, shared: &Shared) -> Result<Listener, ListenError> {
+        let protocol = entry.protocol().ok_or_else(|| ListenError::Protocol(entry.name.clone()))?;
+        let auth = shared.authenticator(&imapd, protocol);
+        let listener = Listener {
+            protocol,
+            max_clients: u32::try_from(entry.maxchild).ok(),
+            args: entry.args,
+            address: entry.address,
+            socket,
+            clients: AtomicU32::new(0),
+            tls: ArcSwapOption::empty(),
+            auth: ArcSwap::from_pointee(auth),
+            imapd: ArcSwap::from_pointee(imapd),
+            name: entry.name,
+        };
+        listener.load_tls(&listener.imapd.load())?;
+        if listener.implicit_tls() && listener.tls().is_none() {
+            return Err(ListenError::NoCertificate(listener.name));
+        }
+        Ok(listener)
+    }
+
+    /// The settings in force, as this entry sees them.
+    pub fn imapd(&self) -> Imapd {
+        Imapd::clone(&self.imapd.load())
+    }
+
+    /// Certificates, where there are any.
+    pub fn tls(&self) -> Option<ServerTls> {
+        self.tls.load().as_deref().cloned()
+    }
+
+    /// Certificates, where STARTTLS may be offered.
+    pub fn starttls(&self) -> Option<ServerTls> {
+        self.tls().filter(|_| self.imapd.load().offers_starttls() && !self.implicit_tls())
+    }
+
+    /// Who decides logins here.
+    pub fn auth(&self) -> Authenticator {
+        Authenticator::clone(&self.auth.load())
+    }
+
+    /// TLS from the first byte: `-s`.
+    pub fn implicit_tls(&self) -> bool {
+        self.has_flag('s')
+    }
+
+    /// Whether a flag stands among the arguments, alone (`-s`) or with others (`-sa`).
+    pub fn has_flag(&self, flag: char) -> bool {
+        self.args.iter().any(|arg| {
+            arg.strip_prefix('-').is_some_and(|letters| !letters.starts_with('-') && letters.contains(flag))
+        })
+    }
+
+    /// Clients served at the moment.
+    pub fn clients(&self) -> u32 {
+        self.clients.load(Ordering::Relaxed)
+    }
+
+    /// Takes new settings in force for connections from now on. What cannot be read stays as it was.
+    pub(crate) fn reload(&self, imapd: Imapd, shared: &Shared) -> Result<(), ListenError> {
+        self.load_tls(&imapd)?;
+        self.auth.store(Arc::new(shared.authenticator(&imapd, self.protocol)));
+        self.imapd.store(Arc::new(imapd));
+        Ok(())
+    }
+
+    pub(crate) async fn accept(&self) -> io::Result<Stream> {
+        match &self.socket {
+            Socket::Tcp(socket) => Stream::tcp(socket.accept().await?.0),
+            Socket::Unix(socket) => Stream::unix(socket.accept().await?.0),
+        }
+    }
+
+    /// The address that the socket is bound to; `None` for UNIX sockets.
+    pub fn local_addr(&self) -> Option<std::net::SocketAddr> {
+        match &self.socket {
+            Socket::Tcp(socket) => socket.local_addr().ok(),
+            Socket::Unix(_) => None,
+        }
+    }
+
+    /// A place among the clients, if there is one; it is given back when dropped.
+    pub(crate) fn admit(self: &Arc<Self>) -> Option<Place> {
+        let limit = self.max_clients.unwrap_or(u32::MAX);
+        let admitted = self
+            .clients
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |now| (now < limit).then_some(now + 1));
+        admitted.ok().map(|_| Place { listener: self.clone() })
+    }
+
+    fn load_tls(&self, imapd: &Imapd) -> Result<(), ListenError> {
+        let failed = |why| ListenError::Tls { name: self.name.clone(), why };
+        match (settings::server_tls(imapd), self.tls()) {
+            (Some(options), Some(tls)) => tls.reload(&options).map_err(failed),
+            (Some(options), None) => {
+                self.tls.store(Some(Arc::new(ServerTls::new(&options).map_err(failed)?)));
+                Ok(())
+            }
+            (None, _) => {
+                self.tls.store(None);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// One client's place on a listener.
+pub(crate) struct Place {
+    listener: Arc<Listener>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.listener.clients.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What the listeners of a process share for logins.
+#[derive(Clone)]
+pub struct Shared {
+    pub passwords: PasswordDb,
+    pub pace: Pace,
+    pub inbox_acl: Option<Arc<dyn InboxAcl>>,
+}
+
+impl Shared {
+    fn authenticator(&self, imapd: &Imapd, protocol: Protocol) -> Authenticator {
+        let auth =
+            Authenticator::new(settings::auth(imapd, protocol), self.passwords.clone(), self.pace.clone());
+        match &self.inbox_acl {
+            Some(acl) => auth.with_inbox_acl(acl.clone()),
+            None => auth,
+        }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener")
+            .field("name", &self.name)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_protocol_follows_from_the_program_then_from_the_name() {
+        let entry = |name: &str, program: &str| {
+            Entry { name: name.into(), program: program.into(), ..Entry::default() }.protocol()
+        };
+        assert_eq!(entry("mail", "proxyd"), Some(Protocol::Imap));
+        assert_eq!(entry("imaps", ""), Some(Protocol::Imap));
+        assert_eq!(entry("lmtpunix", "lmtpproxyd"), Some(Protocol::Lmtp));
+        assert_eq!(entry("kpop", ""), Some(Protocol::Pop3));
+        assert_eq!(entry("http", "httpd"), None);
+    }
+
+    #[test]
+    fn entries_are_read_as_master_writes_them() {
+        let json =
+            r#"[{"name":"imaps","program":"imapd","args":["-s"],"maxchild":200,"address":"127.0.0.1:993"}]"#;
+        let entries: Vec<Entry> = serde_json::from_str(json).unwrap();
+        assert_eq!(entries[0].args, ["-s"]);
+        assert_eq!(entries[0].maxchild, 200);
+    }
+}

@@ -1,0 +1,231 @@
+//! Logs: to standard error, to syslog (`/dev/log`) or to the journal.
+//!
+//! `MURDER_LOG` chooses one of `stderr`, `syslog`, `journald`; unset: syslog when standard error is `/dev/null`, as
+//! under a detached master, else standard error. `RUST_LOG` filters as usual; unset: information, or debug messages
+//! with `debug: yes`. A line is the message, its fields, and the session in which it was said:
+//!
+//! ```text
+//! 2026-01-02T03:04:05Z backend[4711] info: opened mailbox=user.fred session=backend-4711-1b2c
+//! ```
+//!
+//! Lines of [`crate::auth`] end where Cyrus's do: fail2ban's expressions match whole lines.
+
+use std::fmt::{self, Write as _};
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixDatagram;
+use std::time::SystemTime;
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, reload};
+
+use crate::auth::LOGIN_TARGET;
+
+/// Changes the level while running (`debug` on SIGHUP).
+#[derive(Clone)]
+pub struct Verbosity {
+    handle: Option<reload::Handle<EnvFilter, tracing_subscriber::Registry>>,
+}
+
+impl Verbosity {
+    /// Debug messages or not, unless RUST_LOG decides.
+    pub fn set_debug(&self, debug: bool) {
+        if let (Some(handle), Err(_)) = (&self.handle, std::env::var("RUST_LOG")) {
+            let _ = handle.reload(filter(debug));
+        }
+    }
+}
+
+/// Starts logging for the whole process; a second call changes nothing.
+pub(crate) fn start(ident: &str, debug: bool) -> Verbosity {
+    let (filter, handle) = reload::Layer::new(filter(debug));
+    let layer = Lines { ident: ident.to_owned(), sink: Sink::choose() };
+    match tracing_subscriber::registry().with(filter).with(layer).try_init() {
+        Ok(()) => Verbosity { handle: Some(handle) },
+        Err(_) => Verbosity { handle: None },
+    }
+}
+
+fn filter(debug: bool) -> EnvFilter {
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| match debug {
+        true => EnvFilter::new("debug,rustls=info,hyper=info,sled=info"),
+        false => EnvFilter::new("info,sled=warn"),
+    })
+}
+
+/// Where lines go.
+enum Sink {
+    Stderr,
+    Syslog(UnixDatagram),
+    Journal(UnixDatagram),
+}
+
+impl Sink {
+    fn choose() -> Sink {
+        let wanted = std::env::var("MURDER_LOG").unwrap_or_default();
+        let datagram = |path: &str| {
+            let socket = UnixDatagram::unbound()?;
+            socket.connect(path)?;
+            io::Result::Ok(socket)
+        };
+        match wanted.as_str() {
+            "syslog" => datagram(SYSLOG).map_or(Sink::Stderr, Sink::Syslog),
+            "journald" => datagram(JOURNAL).map_or(Sink::Stderr, Sink::Journal),
+            "stderr" => Sink::Stderr,
+            _ if stderr_is_null() => datagram(SYSLOG).map_or(Sink::Stderr, Sink::Syslog),
+            _ => Sink::Stderr,
+        }
+    }
+
+    fn send(&self, ident: &str, level: Level, line: &str) {
+        let pid = std::process::id();
+        match self {
+            Sink::Stderr => {
+                let time = timestamp(SystemTime::now());
+                let level = level.as_str().to_ascii_lowercase();
+                // One write, so that lines of several processes do not mix. A closed stderr is nobody's loss.
+                let _ = io::Write::write_all(
+                    &mut io::stderr().lock(),
+                    format!("{time} {ident}[{pid}] {level}: {line}\n").as_bytes(),
+                );
+            }
+            Sink::Syslog(socket) => {
+                let priority = FACILITY_MAIL | severity(level);
+                let _ = socket.send(format!("<{priority}>{ident}[{pid}]: {line}").as_bytes());
+            }
+            Sink::Journal(socket) => {
+                // A line break would begin another field; lines have none (see `clean`).
+                let fields = format!(
+                    "PRIORITY={}\nSYSLOG_FACILITY=2\nSYSLOG_IDENTIFIER={ident}\nSYSLOG_PID={pid}\nMESSAGE={line}\n",
+                    severity(level)
+                );
+                let _ = socket.send(fields.as_bytes());
+            }
+        }
+    }
+}
+
+fn stderr_is_null() -> bool {
+    let null = std::fs::metadata("/dev/null").map(|meta| meta.rdev());
+    match (std::fs::metadata("/dev/stderr"), null) {
+        (Ok(stderr), Ok(null)) => stderr.file_type().is_char_device() && stderr.rdev() == null,
+        _ => false,
+    }
+}
+
+fn severity(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        _ => 7,
+    }
+}
+
+/// UTC, to the millisecond.
+fn timestamp(now: SystemTime) -> String {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", since.subsec_millis())
+}
+
+/// The date of a day since 1970-01-01, by eras of 400 years that begin on 1 March.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+/// The layer that makes lines.
+struct Lines {
+    ident: String,
+    sink: Sink,
+}
+
+/// What a span adds to its lines: ` session=…`.
+struct SpanText(String);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        span.extensions_mut().insert(SpanText(fields.rest));
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let mut line = fields.message;
+        line.push_str(&fields.rest);
+        if event.metadata().target() != LOGIN_TARGET {
+            for span in context.event_scope(event).into_iter().flatten() {
+                if let Some(SpanText(text)) = span.extensions().get::<SpanText>() {
+                    line.push_str(text);
+                }
+            }
+        }
+        self.sink.send(&self.ident, *event.metadata().level(), &clean(&line));
+    }
+}
+
+/// Nothing from outside may begin a new line or colour a terminal.
+fn clean(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[derive(Default)]
+struct Fields {
+    message: String,
+    rest: String,
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let _ = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            name => write!(self.rest, " {name}={value:?}"),
+        };
+    }
+}
+
+const SYSLOG: &str = "/dev/log";
+const JOURNAL: &str = "/run/systemd/journal/socket";
+const FACILITY_MAIL: u8 = 2 << 3;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn dates_are_right() {
+        let at = |seconds| timestamp(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(at(951_782_400), "2000-02-29T00:00:00.000Z");
+        assert_eq!(at(1_735_689_599), "2024-12-31T23:59:59.000Z");
+    }
+
+    #[test]
+    fn a_line_stays_one_line() {
+        assert_eq!(clean("badlogin: x\r\nlogin: y\u{1b}[1m"), "badlogin: x  login: y [1m");
+    }
+}

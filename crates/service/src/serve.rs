@@ -1,0 +1,175 @@
+//! Accepting clients and serving each in a task of its own.
+//!
+//! A listener serves `maxchild` clients at a time; one more gets a polite refusal in its protocol. A session that
+//! panics ends alone: it is counted and logged, and everything else goes on.
+
+use std::any::Any;
+use std::future::Future;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tracing::{Instrument, debug, error, info_span, warn};
+
+use crate::context::Context;
+use crate::listen::{Listener, Place};
+use crate::stream::Stream;
+
+/// One client, accepted and, on a `-s` listener, past the TLS handshake.
+pub struct Connection {
+    pub stream: Stream,
+    pub listener: Arc<Listener>,
+    pub context: Context,
+    /// Names this session in logs here and on the backends.
+    pub session: String,
+}
+
+impl Context {
+    /// Says READY, serves every listener with `session`, and returns when the daemon is to end and the sessions have
+    /// ended, or the time for that is over.
+    pub async fn serve<F, Fut>(&self, session: F)
+    where
+        F: Fn(Connection) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        for listener in self.listeners() {
+            let (context, listener, session) = (self.clone(), listener.clone(), session.clone());
+            self.tasks().spawn(async move {
+                let stop = context.shutdown();
+                stop.run_until_cancelled(accept(context, listener, session)).await;
+            });
+        }
+        let reporter = tokio::spawn(self.clone().report_clients());
+        self.notifier().ready();
+        self.shutdown().cancelled().await;
+        self.notifier().stopping();
+        if !self.drain().await {
+            warn!(clients = self.clients(), "the time to finish is over: the remaining sessions are cut");
+        }
+        reporter.abort();
+    }
+}
+
+async fn accept<F, Fut>(context: Context, listener: Arc<Listener>, session: F)
+where
+    F: Fn(Connection) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let name = listener.name.clone();
+    let total = metrics::counter!("murder_connections_total", "listener" => name.clone());
+    let refused = metrics::counter!("murder_connections_refused_total", "listener" => name.clone());
+    loop {
+        let stream = match listener.accept().await {
+            Ok(stream) => stream,
+            Err(error) => {
+                if !is_the_clients(&error) {
+                    warn!(listener = name, "accept: {error}");
+                    // Out of file descriptors: others must end first.
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                continue;
+            }
+        };
+        total.increment(1);
+        let Some(place) = listener.admit() else {
+            refused.increment(1);
+            warn!(listener = name, peer = %stream.peer(), "refused: as many clients as maxchild allows");
+            context.tasks().spawn(refuse(stream, listener.clone()));
+            continue;
+        };
+        let connection = Connection {
+            stream,
+            listener: listener.clone(),
+            session: context.session_id(),
+            context: context.clone(),
+        };
+        context.tasks().spawn(serve_one(connection, place, session.clone()));
+    }
+}
+
+async fn serve_one<F, Fut>(mut connection: Connection, place: Place, session: F)
+where
+    F: Fn(Connection) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let _counted = (place, connection.context.count_client());
+    let open = metrics::gauge!("murder_connections", "listener" => connection.listener.name.clone());
+    open.increment(1.0);
+    let span = info_span!("session", session = %connection.session);
+    let peer = connection.stream.peer().to_string();
+    let served = async {
+        debug!(listener = connection.listener.name, peer, "connected");
+        if connection.listener.implicit_tls() && !handshake(&mut connection).await {
+            return;
+        }
+        if let Err(panic) = CatchPanic(AssertUnwindSafe(pin!(session(connection)))).await {
+            metrics::counter!("murder_session_panics_total").increment(1);
+            error!(peer, "session ended by a defect: {}", panic_text(panic.as_ref()));
+        }
+    };
+    served.instrument(span).await;
+    open.decrement(1.0);
+}
+
+async fn handshake(connection: &mut Connection) -> bool {
+    let Some(tls) = connection.listener.tls() else { return false };
+    let why = match tokio::time::timeout(HANDSHAKE, connection.stream.start_tls(&tls)).await {
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "timed out".to_owned(),
+    };
+    metrics::counter!("murder_tls_handshake_failures_total").increment(1);
+    tracing::info!(peer = %connection.stream.peer(), "TLS handshake failed: {why}");
+    false
+}
+
+async fn refuse(mut stream: Stream, listener: Arc<Listener>) {
+    // Behind TLS nobody would understand the words.
+    if !listener.implicit_tls() {
+        let words = listener.protocol.refusal("Too many connections, try again later");
+        let said = async {
+            stream.write_all(words.as_bytes()).await?;
+            stream.shutdown().await
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(2), said).await;
+    }
+}
+
+/// The client went away between connecting and being accepted.
+fn is_the_clients(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected
+    )
+}
+
+/// A future whose panic is a result.
+struct CatchPanic<F>(AssertUnwindSafe<F>);
+
+impl<F: Future + Unpin> Future for CatchPanic<F> {
+    type Output = Result<F::Output, Box<dyn Any + Send>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut std::task::Context<'_>) -> Poll<Self::Output> {
+        let inner = &mut self.0.0;
+        match catch_unwind(AssertUnwindSafe(|| Pin::new(inner).poll(cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "no message",
+    }
+}
+
+/// A client that does not finish its handshake is let go.
+const HANDSHAKE: Duration = Duration::from_secs(30);

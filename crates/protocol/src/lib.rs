@@ -5,6 +5,7 @@
 //! Names, access control lists and locations are types of their own, since every protocol carries them.
 
 pub mod acl;
+pub mod dots;
 pub mod frame;
 pub mod imap;
 pub mod line;
@@ -14,3 +15,4 @@ pub mod mupdate;
 pub mod mutf7;
 pub mod name;
 pub mod namespace;
+pub mod pop3;

@@ -248,7 +248,7 @@ pub const PIECE: usize = 16 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lmtp::dots::Stuffer;
+    use crate::dots::Stuffer;
     use proptest::prelude::*;
 
     fn plan() -> Plan {

@@ -75,6 +75,11 @@ impl Session {
         self.mail.as_ref()
     }
 
+    /// Recipients accepted in this transaction.
+    pub fn recipients(&self) -> usize {
+        self.recipients
+    }
+
     pub fn trust(&self) -> Trust {
         self.trust
     }

@@ -1,6 +1,6 @@
-//! Dot-stuffing (RFC 5321 section 4.5.2) of what is sent, in pieces of any size.
+//! Dot-stuffing of what is sent, in pieces of any size: RFC 5321 section 4.5.2, RFC 1939 section 3.
 
-/// Turns the bytes of a message into the bytes after `354`.
+/// Turns the bytes of a message into what goes over the wire after `354` (LMTP) or `+OK` (POP3).
 #[derive(Debug)]
 pub struct Stuffer {
     at_line_start: bool,

@@ -1,1 +1,277 @@
-//! The builder of whole systems for tests.
+//! The builder of whole systems for tests: nodes, roles, users; the real `master`s, started from the files in `etc/`.
+//!
+//! ```no_run
+//! let murder = system_tests::Plan::nodes(1, 2).user("alice", "backend1").user("bob", "backend2").start();
+//! ```
+//!
+//! Each cluster listens on a loopback address of its own and lives in a temporary directory, so tests run side by side.
+//! Readiness is awaited, never guessed. Whatever a test leaves running is stopped when the cluster is dropped; its logs
+//! are printed when the test fails.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use murder::{
+    clients::{Imap, Lmtp, Pop3, Trust},
+    cluster::{Cluster, Node, NodeSpec, Options, PortChoice, Topology, UserSpec},
+};
+
+/// What a test wants.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    topology: Topology,
+}
+
+/// A running murder.
+#[derive(Debug)]
+pub struct Murder {
+    pub cluster: Cluster,
+    pub trust: Trust,
+    programs: PathBuf,
+    // removed after the nodes have ended
+    _dir: tempfile::TempDir,
+}
+
+impl Plan {
+    /// One MUPDATE master, with frontends and backends called frontend1, backend1, … and no users yet.
+    pub fn nodes(frontends: usize, backends: usize) -> Plan {
+        let specs = |kind: &str, count: usize| -> Vec<NodeSpec> {
+            (1..=count).map(|n| NodeSpec { name: format!("{kind}{n}"), ..NodeSpec::default() }).collect()
+        };
+        let mut topology = Topology::default_demo();
+        topology.frontends = specs("frontend", frontends);
+        topology.backends = specs("backend", backends);
+        topology.users.clear();
+        topology.mupdate = Some(NodeSpec { name: "mupdate".into(), ..NodeSpec::default() });
+        Plan { topology }
+    }
+
+    /// A user whose password is `<name>-pw`, with an INBOX on this backend.
+    pub fn user(mut self, name: &str, backend: &str) -> Plan {
+        let password = Some(format!("{name}-pw"));
+        self.topology.users.push(UserSpec { name: name.into(), password, backend: backend.into() });
+        self
+    }
+
+    /// An option of one node's imapd.conf.
+    pub fn option(mut self, node: &str, key: &str, value: &str) -> Plan {
+        let topology = &mut self.topology;
+        let specs = topology.frontends.iter_mut().chain(&mut topology.backends).chain(&mut topology.mupdate);
+        for spec in specs.filter(|spec| spec.name == node || node == "*") {
+            spec.imapd.insert(key.into(), value.into());
+        }
+        self
+    }
+
+    /// Starts every node, and creates the users' INBOXes through the first frontend.
+    pub fn start(self) -> Murder {
+        let mut murder = self.prepare();
+        murder.cluster.start().unwrap_or_else(|e| panic!("the cluster starts: {e}"));
+        murder.create_inboxes();
+        murder
+    }
+
+    /// Writes everything, and starts nothing.
+    pub fn prepare(self) -> Murder {
+        let programs = programs();
+        // short, since UNIX socket paths are
+        let dir = tempfile::Builder::new().prefix("mt").tempdir_in("/tmp").expect("a temporary directory");
+        let options = Options {
+            dir: dir.path().to_owned(),
+            programs: programs.to_owned(),
+            ports: PortChoice::Free { address: own_address() },
+            ready_within: Duration::from_secs(60),
+        };
+        let cluster = Cluster::prepare(self.topology, &options).unwrap_or_else(|e| panic!("prepare: {e}"));
+        let trust = Trust::in_authority(&cluster.ca).expect("the CA is readable");
+        Murder { cluster, trust, programs: programs.to_owned(), _dir: dir }
+    }
+}
+
+impl Murder {
+    /// Creates the INBOX of each user on the backend that the plan names.
+    pub fn create_inboxes(&self) {
+        if self.cluster.topology.users.is_empty() {
+            return;
+        }
+        let mut admin = self.admin("frontend1");
+        for user in &self.cluster.topology.users {
+            let host = self.cluster.topology.host(&user.backend);
+            admin.must(&format!("CREATE user/{} {host}!", user.name)).expect("an INBOX is created");
+        }
+    }
+
+    pub fn node(&self, name: &str) -> &Node {
+        self.cluster.node(name).unwrap_or_else(|| panic!("there is a node called {name}"))
+    }
+
+    pub fn password(&self, user: &str) -> String {
+        self.cluster.secrets.password(user).to_owned()
+    }
+
+    /// Where a node's service listens.
+    pub fn address(&self, node: &str, service: &str) -> SocketAddr {
+        let node = self.node(node);
+        SocketAddr::new(node.ports.address, node.ports.get(service))
+    }
+
+    /// An IMAP session over TLS, not logged in.
+    pub fn imap(&self, node: &str) -> Imap {
+        Imap::tls(self.address(node, "imaps"), &self.trust).unwrap_or_else(|e| panic!("IMAP to {node}: {e}"))
+    }
+
+    /// An IMAP session over TLS, logged in.
+    pub fn login(&self, node: &str, user: &str) -> Imap {
+        let mut imap = self.imap(node);
+        imap.login(user, &self.password(user)).unwrap_or_else(|e| panic!("{user} logs in at {node}: {e}"));
+        imap
+    }
+
+    /// An IMAP session of the administrator.
+    pub fn admin(&self, node: &str) -> Imap {
+        let name = self.cluster.topology.admin.name.clone();
+        self.login(node, &name)
+    }
+
+    /// An LMTP session in which LHLO was said.
+    pub fn lmtp(&self, node: &str) -> Lmtp {
+        Lmtp::connect(self.address(node, "lmtp")).unwrap_or_else(|e| panic!("LMTP to {node}: {e}"))
+    }
+
+    /// A POP3 session over TLS, logged in.
+    pub fn pop3(&self, node: &str, user: &str) -> Pop3 {
+        let mut pop3 = Pop3::tls(self.address(node, "pop3s"), &self.trust).expect("POP3");
+        pop3.must(&format!("USER {user}")).expect("USER");
+        pop3.must(&format!("PASS {}", self.password(user))).expect("PASS");
+        pop3
+    }
+
+    /// Delivers a small message through a node; the final reply for each recipient.
+    pub fn deliver(&self, node: &str, to: &[&str], id: &str) -> Vec<String> {
+        self.lmtp(node).deliver("sender@example.org", to, &message(id)).expect("an LMTP transaction")
+    }
+
+    /// One of the project's programs, ready for arguments.
+    pub fn program(&self, name: &str) -> Command {
+        Command::new(self.programs.join(name))
+    }
+
+    /// A tool run for a node to its end: `ctl_mboxlist -C … -d`.
+    pub fn tool(&self, node: &str, name: &str, args: &[&str]) -> Output {
+        let mut command = self.program(name);
+        command.arg("-C").arg(self.node(node).imapd_conf()).args(args);
+        command.output().unwrap_or_else(|e| panic!("{name} runs: {e}"))
+    }
+
+    /// Stops a node's `master`, and waits for it and all its children.
+    pub fn stop(&mut self, name: &str) {
+        let node = self.cluster.node_mut(name).expect("a node");
+        node.terminate();
+        assert!(node.wait_ended(Duration::from_secs(20)), "{name} had to be killed");
+    }
+
+    /// Starts a node, and waits until it is ready.
+    pub fn start(&mut self, name: &str) {
+        let node = self.cluster.node_mut(name).expect("a node");
+        node.spawn().and_then(|()| node.wait_ready()).unwrap_or_else(|e| panic!("{name} starts: {e}"));
+    }
+
+    /// The pids of a node's processes that run this program.
+    pub fn pids(&self, node: &str, program: &str) -> Vec<u32> {
+        let conf = self.node(node).imapd_conf();
+        let conf = conf.to_string_lossy();
+        let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
+        processes
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter(|pid: &u32| {
+                let cmdline = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                let mut args = cmdline.split(|&b| b == 0).map(String::from_utf8_lossy);
+                let name = args.next().unwrap_or_default();
+                Path::new(&*name).file_name().is_some_and(|f| f == program) && args.any(|arg| arg == conf)
+            })
+            .collect()
+    }
+
+    /// Kills a node's processes that run this program, as a crash would.
+    pub fn kill(&self, node: &str, program: &str) {
+        let pids = self.pids(node, program);
+        assert!(!pids.is_empty(), "{program} runs on {node}");
+        for pid in pids {
+            let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+impl Drop for Murder {
+    fn drop(&mut self) {
+        self.cluster.stop();
+        if std::thread::panicking() {
+            for node in &self.cluster.nodes {
+                let log = std::fs::read_to_string(node.log()).unwrap_or_default();
+                let lines: Vec<&str> = log.lines().collect();
+                let tail = lines.get(lines.len().saturating_sub(60)..).unwrap_or_default().join("\n");
+                eprintln!("---- {} ----\n{tail}", node.name);
+            }
+        }
+    }
+}
+
+/// A small message with this Message-ID.
+pub fn message(id: &str) -> String {
+    format!(
+        "From: sender@example.org\r\nTo: someone@example.org\r\nSubject: about {id}\r\n\
+         Date: Mon, 05 Jan 2026 10:00:00 +0000\r\nMessage-ID: <{id}@example.org>\r\n\r\nThe text of {id}.\r\n"
+    )
+}
+
+/// Asks again and again, at once, until it is so; panics after half a minute.
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < until, "waited in vain: {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+/// A script in Python, a client that this project did not write; panics with its output where it fails.
+pub fn python(script: &str, args: &[&str]) -> String {
+    let output = Command::new("python3").arg("-c").arg(script).args(args).output().expect("python3 is installed");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+/// Where the daemons are: beside the test's own binary. Built once, since testing one package does not build the rest.
+fn programs() -> &'static Path {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    DIR.get_or_init(|| {
+        let exe = std::env::current_exe().expect("the test's own path");
+        let profile = exe.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>").to_owned();
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--workspace", "--bins"]);
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        let status = build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).status().expect("cargo runs");
+        assert!(status.success(), "the daemons build");
+        profile
+    })
+}
+
+/// A loopback address that no other cluster has, most likely.
+fn own_address() -> Ipv4Addr {
+    let mut bytes = [0; 2];
+    getrandom::fill(&mut bytes).map_err(io::Error::other).expect("randomness");
+    Ipv4Addr::new(127, 77, bytes[0], bytes[1].max(1))
+}

@@ -1,0 +1,136 @@
+//! Which addresses and ports the nodes of a cluster listen on.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+
+use serde::Serialize;
+
+use super::{ClusterError, Role};
+
+/// How ports are chosen.
+#[derive(Debug, Clone)]
+pub enum PortChoice {
+    /// Blocks of 100 from the topology's `base_port`, or from this one, on 127.0.0.1.
+    Blocks { base: Option<u16> },
+    /// Any free ones, on a loopback address of the caller's own: clusters side by side never meet.
+    Free { address: Ipv4Addr },
+}
+
+/// The ports of one node; a role has those of its own services alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Ports {
+    #[serde(skip)]
+    pub address: IpAddr,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub imap: u16,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub imaps: u16,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pop3: u16,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pop3s: u16,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub lmtp: u16,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub mupdate: u16,
+}
+
+impl PortChoice {
+    /// The ports of node number `index`, all of them free at this moment.
+    pub(super) fn take(
+        &self,
+        node: &str,
+        role: Role,
+        default_base: u16,
+        index: usize,
+    ) -> Result<Ports, ClusterError> {
+        let address = match self {
+            PortChoice::Blocks { .. } => Ipv4Addr::LOCALHOST,
+            PortChoice::Free { address } => *address,
+        };
+        let mut ports =
+            Ports { address: address.into(), imap: 0, imaps: 0, pop3: 0, pop3s: 0, lmtp: 0, mupdate: 0 };
+        // held until all are chosen, so that no two services of the node get one port
+        let mut held = Vec::new();
+        for &(service, offset) in services(role) {
+            let wanted = match self {
+                PortChoice::Free { .. } => 0,
+                PortChoice::Blocks { base } => u16::try_from(index * 100)
+                    .ok()
+                    .and_then(|block| base.unwrap_or(default_base).checked_add(block))
+                    .and_then(|port| port.checked_add(offset))
+                    .ok_or_else(|| ClusterError::Topology(format!("{node}: no ports left above the base port")))?,
+            };
+            let address = IpAddr::from(address);
+            let in_use =
+                |_| ClusterError::PortInUse { node: node.to_owned(), service, address, port: wanted };
+            let listener = TcpListener::bind(SocketAddr::new(address, wanted)).map_err(in_use)?;
+            let port = listener.local_addr().map_err(in_use)?.port();
+            held.push(listener);
+            ports.set(service, port);
+        }
+        Ok(ports)
+    }
+}
+
+impl Ports {
+    /// The port of a service by its name in cyrus.conf; 0 where this node does not have it.
+    pub fn get(&self, service: &str) -> u16 {
+        match service {
+            "imap" => self.imap,
+            "imaps" => self.imaps,
+            "pop3" => self.pop3,
+            "pop3s" => self.pop3s,
+            "lmtp" => self.lmtp,
+            "mupdate" => self.mupdate,
+            _ => 0,
+        }
+    }
+
+    /// The services that this node has.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, u16)> {
+        ["imap", "imaps", "pop3", "pop3s", "lmtp", "mupdate"]
+            .map(|service| (service, self.get(service)))
+            .into_iter()
+            .filter(|(_, port)| *port != 0)
+    }
+
+    fn set(&mut self, service: &str, port: u16) {
+        match service {
+            "imap" => self.imap = port,
+            "imaps" => self.imaps = port,
+            "pop3" => self.pop3 = port,
+            "pop3s" => self.pop3s = port,
+            "lmtp" => self.lmtp = port,
+            _ => self.mupdate = port,
+        }
+    }
+}
+
+/// The services of a role, with their place in a block: the last two digits of the well-known port.
+fn services(role: Role) -> &'static [(&'static str, u16)] {
+    match role {
+        Role::Mupdate => &[("mupdate", 5)],
+        Role::Backend => &[("imap", 43), ("imaps", 93), ("pop3", 10), ("pop3s", 95), ("lmtp", 24)],
+        Role::Frontend => {
+            &[("imap", 43), ("imaps", 93), ("pop3", 10), ("pop3s", 95), ("lmtp", 24), ("mupdate", 5)]
+        }
+    }
+}
+
+fn is_zero(port: &u16) -> bool {
+    *port == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_is_named() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let choice = PortChoice::Blocks { base: Some(port - 5) };
+        let error = choice.take("m", Role::Mupdate, 1, 0).unwrap_err().to_string();
+        assert!(error.contains(&format!("port {port} on 127.0.0.1 is in use (for m's mupdate)")), "{error}");
+    }
+}

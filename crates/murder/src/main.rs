@@ -1,0 +1,17 @@
+//! `murder`: the operator's command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+#[derive(Debug, Parser)]
+#[command(name = "murder", version, about = "Runs and looks after an IMAP murder")]
+enum Command {
+    Demo(murder::demo::Args),
+}
+
+fn main() -> ExitCode {
+    match Command::parse() {
+        Command::Demo(args) => murder::demo::run(&args),
+    }
+}

@@ -26,6 +26,7 @@ use murder::{
 #[derive(Debug, Clone)]
 pub struct Plan {
     topology: Topology,
+    inboxes: bool,
 }
 
 /// A running murder.
@@ -49,13 +50,20 @@ impl Plan {
         topology.backends = specs("backend", backends);
         topology.users.clear();
         topology.mupdate = Some(NodeSpec { name: "mupdate".into(), ..NodeSpec::default() });
-        Plan { topology }
+        Plan { topology, inboxes: true }
     }
 
     /// A user whose password is `<name>-pw`, with an INBOX on this backend.
     pub fn user(mut self, name: &str, backend: &str) -> Plan {
         let password = Some(format!("{name}-pw"));
         self.topology.users.push(UserSpec { name: name.into(), password, backend: backend.into() });
+        self
+    }
+
+    /// A user with a password, for whom the test creates an INBOX itself.
+    pub fn password(mut self, name: &str) -> Plan {
+        self = self.user(name, "backend1");
+        self.inboxes = false;
         self
     }
 
@@ -71,9 +79,12 @@ impl Plan {
 
     /// Starts every node, and creates the users' INBOXes through the first frontend.
     pub fn start(self) -> Murder {
+        let inboxes = self.inboxes;
         let mut murder = self.prepare();
         murder.cluster.start().unwrap_or_else(|e| panic!("the cluster starts: {e}"));
-        murder.create_inboxes();
+        if inboxes {
+            murder.create_inboxes();
+        }
         murder
     }
 
@@ -105,6 +116,26 @@ impl Murder {
             let host = self.cluster.topology.host(&user.backend);
             admin.must(&format!("CREATE user/{} {host}!", user.name)).expect("an INBOX is created");
         }
+    }
+
+    /// The same, where the frontend has yet to learn of its master.
+    pub fn create_inboxes_when_possible(&self) {
+        let mut admin = self.admin("frontend1");
+        for user in &self.cluster.topology.users {
+            let host = self.cluster.topology.host(&user.backend);
+            let create = format!("CREATE user/{} {host}!", user.name);
+            eventually("an INBOX is created", || admin.command(&create).ok()?.is_ok().then_some(()));
+        }
+    }
+
+    /// An IMAP session over TLS, if the node takes one now.
+    pub fn try_imap(&self, node: &str) -> Option<Imap> {
+        Imap::tls(self.address(node, "imaps"), &self.trust).ok()
+    }
+
+    /// An LMTP session, if the node takes one now.
+    pub fn try_lmtp(&self, node: &str) -> Option<Lmtp> {
+        Lmtp::connect(self.address(node, "lmtp")).ok()
     }
 
     pub fn node(&self, name: &str) -> &Node {

@@ -88,8 +88,53 @@ impl Imap {
         Err(io::Error::other(format!("{shown}: {}", reply.result)))
     }
 
+    /// Begins to IDLE.
+    pub fn idle(&mut self) -> io::Result<Idle<'_>> {
+        self.next += 1;
+        let tag = format!("d{}", self.next);
+        self.wire.send(format!("{tag} IDLE\r\n").as_bytes())?;
+        loop {
+            let line = self.wire.line()?;
+            if line.starts_with('+') {
+                return Ok(Idle { imap: self, tag });
+            }
+            if line.starts_with(&tag) {
+                return Err(io::Error::other(line));
+            }
+        }
+    }
+
     pub fn login(&mut self, user: &str, password: &str) -> io::Result<()> {
         self.must(&format!("LOGIN {} {}", quoted(user), quoted(password))).map(drop)
+    }
+}
+
+/// A session in IDLE.
+#[derive(Debug)]
+pub struct Idle<'a> {
+    imap: &'a mut Imap,
+    tag: String,
+}
+
+impl Idle<'_> {
+    /// Reads until the server sends this line.
+    pub fn wait_for(&mut self, wanted: &str) -> io::Result<()> {
+        while self.imap.wire.line()? != wanted {}
+        Ok(())
+    }
+
+    /// Ends IDLE.
+    pub fn done(self) -> io::Result<Reply> {
+        self.imap.wire.send(b"DONE\r\n")?;
+        let mut reply = Reply::default();
+        loop {
+            let line = self.imap.wire.line()?;
+            if let Some(result) = line.strip_prefix(&self.tag).and_then(|rest| rest.strip_prefix(' ')) {
+                reply.result = result.to_owned();
+                return Ok(reply);
+            }
+            reply.lines.push(line);
+        }
     }
 }
 

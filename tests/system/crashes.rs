@@ -1,0 +1,119 @@
+//! `kill -9` of any daemon while mail is delivered and read: `master` brings it back, and nothing that was acknowledged is
+//! missing or doubled.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use system_tests::{Murder, Plan, eventually, message};
+
+/// Delivers to alice and bob without pause, each message again until it is accepted (as an MTA does), while `program` on
+/// `node` is killed `times` over. Then every message is there, once.
+fn nothing_is_lost_when_killed(node: &str, program: &str, times: usize) {
+    let murder = Plan::nodes(1, 2).user("alice", "backend1").user("bob", "backend2").start();
+    let done = AtomicBool::new(false);
+    let accepted = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for sender in 0..4 {
+            let (murder, done, accepted) = (&murder, &done, &accepted);
+            scope.spawn(move || {
+                let mut number = 0;
+                while !done.load(Ordering::SeqCst) {
+                    let id = format!("s{sender}-{number}");
+                    for to in ["alice", "bob"] {
+                        deliver_until_accepted(murder, to, &id);
+                    }
+                    accepted.lock().expect("no poison").push(id);
+                    number += 1;
+                }
+            });
+        }
+        for round in 0..times {
+            let before = accepted.lock().expect("no poison").len();
+            eventually("mail flows", || (accepted.lock().expect("no poison").len() > before + 8).then_some(()));
+            murder.kill(node, program);
+            eventually(&format!("{program} is back ({round})"), || (!murder.pids(node, program).is_empty()).then_some(()));
+        }
+        done.store(true, Ordering::SeqCst);
+    });
+    let accepted: BTreeSet<String> = accepted.into_inner().expect("no poison").into_iter().collect();
+    for user in ["alice", "bob"] {
+        let mut imap = eventually("login works again", || {
+            let mut imap = murder.try_imap("frontend1")?;
+            imap.login(user, &murder.password(user)).ok()?;
+            imap.command("SELECT INBOX").ok()?.is_ok().then_some(imap)
+        });
+        let fetched = imap.must("FETCH 1:* (BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)])").unwrap();
+        let mut found: Vec<String> = fetched
+            .literals
+            .iter()
+            .map(|l| String::from_utf8_lossy(l).trim().trim_start_matches("Message-ID: <").replace("@example.org>", ""))
+            .collect();
+        found.sort();
+        let unique: BTreeSet<String> = found.iter().cloned().collect();
+        assert_eq!(unique.len(), found.len(), "{user} has no message twice");
+        assert!(accepted.is_subset(&unique), "{user} misses {:?}", accepted.difference(&unique).collect::<Vec<_>>());
+    }
+}
+
+fn deliver_until_accepted(murder: &Murder, to: &str, id: &str) {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let attempt = murder
+            .try_lmtp("frontend1")
+            .and_then(|mut lmtp| lmtp.deliver("sender@example.org", &[to], &message(id)).ok());
+        match attempt.as_deref() {
+            Some([reply]) if reply.starts_with("250") => return,
+            Some([reply]) => assert!(reply.starts_with('4'), "a permanent refusal in a crash: {reply}"),
+            _ => {}
+        }
+        assert!(Instant::now() < until, "{id} to {to} was never accepted");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_killed_backend_loses_and_doubles_nothing() {
+    nothing_is_lost_when_killed("backend1", "backend", 3);
+}
+
+#[test]
+fn a_killed_lmtpproxy_loses_and_doubles_nothing() {
+    nothing_is_lost_when_killed("frontend1", "lmtpproxy", 3);
+}
+
+#[test]
+fn a_killed_mupdate_master_and_slave_stop_no_mail() {
+    nothing_is_lost_when_killed("mupdate", "mupdate", 2);
+    nothing_is_lost_when_killed("frontend1", "mupdate", 2);
+}
+
+#[test]
+fn a_killed_imapproxy_comes_back() {
+    let murder = Plan::nodes(1, 1).user("alice", "backend1").start();
+    murder.login("frontend1", "alice").must("SELECT INBOX").unwrap();
+    murder.kill("frontend1", "imapproxy");
+    eventually("alice can log in again", || {
+        let mut imap = murder.try_imap("frontend1")?;
+        imap.login("alice", &murder.password("alice")).ok()
+    });
+}
+
+#[test]
+fn a_cluster_keeps_its_mail_through_a_restart_of_everything() {
+    let mut murder = Plan::nodes(1, 2).user("alice", "backend1").user("bob", "backend2").start();
+    assert!(murder.deliver("frontend1", &["alice", "bob"], "kept").iter().all(|r| r.starts_with("250")));
+    murder.login("frontend1", "alice").must("CREATE Work").unwrap();
+    assert!(murder.cluster.stop().is_empty(), "all nodes end by themselves");
+    murder.cluster.start().unwrap();
+    for user in ["alice", "bob"] {
+        let lines = murder.login("frontend1", user).must("SELECT INBOX").unwrap().lines;
+        assert!(lines.contains(&"* 1 EXISTS".to_owned()), "{user}: {lines:?}");
+    }
+    murder.login("frontend1", "alice").must("SELECT Work").unwrap();
+}

@@ -276,7 +276,8 @@ pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 
 /// A script in Python, a client that this project did not write; panics with its output where it fails.
 pub fn python(script: &str, args: &[&str]) -> String {
-    let output = Command::new("python3").arg("-c").arg(script).args(args).output().expect("python3 is installed");
+    let output =
+        Command::new("python3").arg("-c").arg(script).args(args).output().expect("python3 is installed");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     text
@@ -294,7 +295,8 @@ fn programs() -> &'static Path {
         if profile.ends_with("release") {
             build.arg("--release");
         }
-        let status = build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).status().expect("cargo runs");
+        let status =
+            build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).status().expect("cargo runs");
         assert!(status.success(), "the daemons build");
         profile
     })

@@ -35,9 +35,13 @@ fn nothing_is_lost_when_killed(node: &str, program: &str, times: usize) {
         }
         for round in 0..times {
             let before = accepted.lock().expect("no poison").len();
-            eventually("mail flows", || (accepted.lock().expect("no poison").len() > before + 8).then_some(()));
+            eventually("mail flows", || {
+                (accepted.lock().expect("no poison").len() > before + 8).then_some(())
+            });
             murder.kill(node, program);
-            eventually(&format!("{program} is back ({round})"), || (!murder.pids(node, program).is_empty()).then_some(()));
+            eventually(&format!("{program} is back ({round})"), || {
+                (!murder.pids(node, program).is_empty()).then_some(())
+            });
         }
         done.store(true, Ordering::SeqCst);
     });
@@ -52,12 +56,21 @@ fn nothing_is_lost_when_killed(node: &str, program: &str, times: usize) {
         let mut found: Vec<String> = fetched
             .literals
             .iter()
-            .map(|l| String::from_utf8_lossy(l).trim().trim_start_matches("Message-ID: <").replace("@example.org>", ""))
+            .map(|l| {
+                String::from_utf8_lossy(l)
+                    .trim()
+                    .trim_start_matches("Message-ID: <")
+                    .replace("@example.org>", "")
+            })
             .collect();
         found.sort();
         let unique: BTreeSet<String> = found.iter().cloned().collect();
         assert_eq!(unique.len(), found.len(), "{user} has no message twice");
-        assert!(accepted.is_subset(&unique), "{user} misses {:?}", accepted.difference(&unique).collect::<Vec<_>>());
+        assert!(
+            accepted.is_subset(&unique),
+            "{user} misses {:?}",
+            accepted.difference(&unique).collect::<Vec<_>>()
+        );
     }
 }
 

@@ -77,7 +77,12 @@ fn copy_and_move_between_backends_lose_and_double_nothing() {
     assert!(left.lines.contains(&"* SEARCH 1".to_owned()), "{left:?}");
     imap.must("SELECT \"Shared Folders/archive\"").unwrap();
     let subjects = imap.must("FETCH 1:* (UID FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])").unwrap();
-    let texts: Vec<_> = subjects.literals.iter().map(|l| String::from_utf8_lossy(l).trim().to_owned()).collect();
+    let texts: Vec<_> =
+        subjects.literals.iter().map(|l| String::from_utf8_lossy(l).trim().to_owned()).collect();
     assert_eq!(texts, ["Subject: about a", "Subject: about b", "Subject: about b", "Subject: about c"]);
-    assert!(subjects.lines.iter().any(|l| l.contains("\\Flagged") && l.contains("$work")), "{:?}", subjects.lines);
+    assert!(
+        subjects.lines.iter().any(|l| l.contains("\\Flagged") && l.contains("$work")),
+        "{:?}",
+        subjects.lines
+    );
 }

@@ -4,8 +4,11 @@ use system_tests::{Plan, eventually};
 
 #[test]
 fn a_backend_that_is_down_costs_only_its_own_mailboxes() {
-    let mut murder =
-        Plan::nodes(1, 2).user("alice", "backend1").user("bob", "backend2").option("*", "client_timeout", "2s").start();
+    let mut murder = Plan::nodes(1, 2)
+        .user("alice", "backend1")
+        .user("bob", "backend2")
+        .option("*", "client_timeout", "2s")
+        .start();
     murder.stop("backend2");
     let mut bob = murder.login("frontend1", "bob");
     for command in ["SELECT INBOX", "STATUS INBOX (MESSAGES)", "LSUB \"\" *"] {
@@ -58,7 +61,9 @@ fn a_replica_that_never_synchronised_gives_temporary_answers_only() {
     murder.start("mupdate");
     murder.start("backend1");
     murder.create_inboxes_when_possible();
-    eventually("mail goes through", || murder.deliver("frontend1", &["alice"], "m")[0].starts_with("250").then_some(()));
+    eventually("mail goes through", || {
+        murder.deliver("frontend1", &["alice"], "m")[0].starts_with("250").then_some(())
+    });
 }
 
 #[test]

@@ -9,7 +9,8 @@ fn murder() -> Murder {
 }
 
 fn common(murder: &Murder, services: &[&str]) -> Vec<String> {
-    let mut args = vec![murder.cluster.ca.display().to_string(), murder.node("frontend1").ports.address.to_string()];
+    let mut args =
+        vec![murder.cluster.ca.display().to_string(), murder.node("frontend1").ports.address.to_string()];
     args.extend(services.iter().map(|s| murder.node("frontend1").ports.get(s).to_string()));
     args
 }
@@ -106,7 +107,9 @@ fn curl_reads_and_appends() {
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
         String::from_utf8_lossy(&out.stdout).into_owned()
     };
-    assert!(curl(format!("imaps://{address}:{}/INBOX;MAILINDEX=1", ports.imaps)).contains("The text of curled."));
+    assert!(
+        curl(format!("imaps://{address}:{}/INBOX;MAILINDEX=1", ports.imaps)).contains("The text of curled.")
+    );
     assert!(curl(format!("pop3s://{address}:{}/1", ports.pop3s)).contains("The text of curled."));
     assert!(curl(format!("imaps://{address}:{}/", ports.imaps)).contains("INBOX"));
 }

@@ -62,7 +62,9 @@ fn wrong_lines_of_both_files_are_all_named_and_nothing_starts() {
     let said = check.output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
     assert_eq!(said.status.code(), Some(78), "{text}");
-    for place in [format!("imapd.conf:{first}"), format!("imapd.conf:{}", first + 1), format!("cyrus.conf:{wrong}")] {
+    for place in
+        [format!("imapd.conf:{first}"), format!("imapd.conf:{}", first + 1), format!("cyrus.conf:{wrong}")]
+    {
         assert!(text.contains(&place), "{place} is named in:\n{text}");
     }
 }

@@ -53,7 +53,9 @@ pub enum ClusterError {
     File { path: PathBuf, cause: io::Error },
     #[error("topology: {0}")]
     Topology(String),
-    #[error("port {port} on {address} is in use (for {node}'s {service}); choose other ports with --base-port")]
+    #[error(
+        "port {port} on {address} is in use (for {node}'s {service}); choose other ports with --base-port"
+    )]
     PortInUse { node: String, service: &'static str, address: std::net::IpAddr, port: u16 },
     #[error("certificates: {0}")]
     Certificates(#[from] rcgen::Error),
@@ -86,7 +88,8 @@ impl Cluster {
         if dir.as_os_str().len() > PATH_MAX {
             return Err(ClusterError::PathTooLong(dir));
         }
-        for program in ["master", "mupdate", "backend", "imapproxy", "pop3proxy", "lmtpproxy", "ctl_mboxlist"] {
+        for program in ["master", "mupdate", "backend", "imapproxy", "pop3proxy", "lmtpproxy", "ctl_mboxlist"]
+        {
             let program = options.programs.join(program);
             if !program.is_file() {
                 return Err(ClusterError::NoProgram { program });

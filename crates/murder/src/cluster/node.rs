@@ -183,7 +183,8 @@ impl Node {
             if peer.role == Role::Mupdate && self.role != Role::Mupdate {
                 conf.set("mupdate_server", &peer.name);
             }
-            let ports: Vec<String> = peer.ports.all().map(|(service, port)| format!("{service}={port}")).collect();
+            let ports: Vec<String> =
+                peer.ports.all().map(|(service, port)| format!("{service}={port}")).collect();
             conf.set(&format!("{}_address", peer.short()), peer.ports.address);
             conf.set(&format!("{}_ports", peer.short()), ports.join(" "));
         }
@@ -232,7 +233,12 @@ impl Node {
         loop {
             if let Ok(Some(status)) = process.child.try_wait() {
                 self.process = None;
-                return Err(ClusterError::Ended { node: name, status: describe(status), tail: tail(&log), log });
+                return Err(ClusterError::Ended {
+                    node: name,
+                    status: describe(status),
+                    tail: tail(&log),
+                    log,
+                });
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {

@@ -58,7 +58,9 @@ impl PortChoice {
                     .ok()
                     .and_then(|block| base.unwrap_or(default_base).checked_add(block))
                     .and_then(|port| port.checked_add(offset))
-                    .ok_or_else(|| ClusterError::Topology(format!("{node}: no ports left above the base port")))?,
+                    .ok_or_else(|| {
+                        ClusterError::Topology(format!("{node}: no ports left above the base port"))
+                    })?,
             };
             let address = IpAddr::from(address);
             let in_use =

@@ -73,7 +73,9 @@ impl Topology {
         let mut seen = BTreeSet::new();
         for spec in self.specs().map(|(_, spec)| spec) {
             let name = &spec.name;
-            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+            if name.is_empty()
+                || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            {
                 return fail(format!("node {name:?}: a name is lower-case letters, digits and hyphens"));
             }
             if !seen.insert(name.clone()) {
@@ -109,7 +111,8 @@ impl Topology {
     }
 
     fn specs(&self) -> impl Iterator<Item = (Role, NodeSpec)> {
-        let mupdate = self.mupdate.clone().unwrap_or(NodeSpec { name: "mupdate".into(), ..NodeSpec::default() });
+        let mupdate =
+            self.mupdate.clone().unwrap_or(NodeSpec { name: "mupdate".into(), ..NodeSpec::default() });
         let frontends = self.frontends.clone().into_iter().map(|spec| (Role::Frontend, spec));
         let backends = self.backends.clone().into_iter().map(|spec| (Role::Backend, spec));
         frontends.chain(backends).chain([(Role::Mupdate, mupdate)])
@@ -140,8 +143,12 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         let text = include_str!("../../../../etc/demo.toml");
-        let check = |text: String| toml::from_str::<Topology>(&text).unwrap().check().unwrap_err().to_string();
-        assert!(check(text.replace("backend = \"backend2\"", "backend = \"x\"")).contains("no backend is called \"x\""));
+        let check =
+            |text: String| toml::from_str::<Topology>(&text).unwrap().check().unwrap_err().to_string();
+        assert!(
+            check(text.replace("backend = \"backend2\"", "backend = \"x\""))
+                .contains("no backend is called \"x\"")
+        );
         assert!(check(text.replace("\"backend2\"", "\"backend1\"")).contains("two nodes"));
         assert!(toml::from_str::<Topology>("prots = 1").unwrap_err().to_string().contains("prots"));
     }

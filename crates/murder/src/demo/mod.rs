@@ -111,7 +111,8 @@ fn demonstrate(args: &Args, steps: &Steps, dir: &std::path::Path) -> Result<(), 
         Some(path) => Topology::read(path)?,
         None => Topology::default_demo(),
     };
-    let programs = std::env::current_exe().ok().and_then(|exe| exe.parent().map(PathBuf::from)).unwrap_or_default();
+    let programs =
+        std::env::current_exe().ok().and_then(|exe| exe.parent().map(PathBuf::from)).unwrap_or_default();
     let options = Options {
         dir: dir.to_owned(),
         programs,
@@ -147,7 +148,8 @@ fn interrupts() -> Receiver<()> {
         let Ok(runtime) = runtime else { return };
         runtime.block_on(async {
             use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+            let (Ok(mut int), Ok(mut term)) =
+                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
             else {
                 return;
             };

@@ -82,7 +82,8 @@ pub(super) fn write_json(cluster: &Cluster) -> io::Result<()> {
 pub(super) fn text(cluster: &Cluster) -> String {
     let mut out = String::new();
     for node in &cluster.nodes {
-        let ports: Vec<String> = node.ports.all().map(|(service, port)| format!("{service} {port}")).collect();
+        let ports: Vec<String> =
+            node.ports.all().map(|(service, port)| format!("{service} {port}")).collect();
         let _ = writeln!(out, "  {:<24} {} {}", node.name, node.ports.address, ports.join(", "));
     }
     let topology = &cluster.topology;
@@ -93,11 +94,17 @@ pub(super) fn text(cluster: &Cluster) -> String {
     }
     let admin = &topology.admin.name;
     let _ = writeln!(out, "  {admin:<10} password {}  (admin)", cluster.secrets.password(admin));
-    let (Some(frontend), Some(user)) = (cluster.first(Role::Frontend), topology.users.first()) else { return out };
+    let (Some(frontend), Some(user)) = (cluster.first(Role::Frontend), topology.users.first()) else {
+        return out;
+    };
     let (ca, address, ports) = (cluster.ca.display(), frontend.ports.address, frontend.ports);
     let login = format!("{}:{}", user.name, cluster.secrets.password(&user.name));
     let _ = writeln!(out, "\nTry it:");
-    let _ = writeln!(out, "  curl --cacert {ca} -u {login} 'imaps://{address}:{}/INBOX;MAILINDEX=1'", ports.imaps);
+    let _ = writeln!(
+        out,
+        "  curl --cacert {ca} -u {login} 'imaps://{address}:{}/INBOX;MAILINDEX=1'",
+        ports.imaps
+    );
     let _ = writeln!(out, "  curl --cacert {ca} -u {login} pop3s://{address}:{}/1", ports.pop3s);
     let _ = writeln!(
         out,

@@ -17,15 +17,17 @@ pub(super) fn run(steps: &Steps, cluster: &Cluster) -> Result<(), DemoError> {
     let Some(frontend) = cluster.first(Role::Frontend) else { return Ok(()) };
     let at = |port: u16| SocketAddr::new(frontend.ports.address, port);
     let trust = steps.run("trust the demo's certificate authority", || Trust::in_authority(&cluster.ca))?;
-    steps.run("a login without TLS is refused", || plain_login_is_refused(cluster, at(frontend.ports.imap)))?;
+    steps
+        .run("a login without TLS is refused", || plain_login_is_refused(cluster, at(frontend.ports.imap)))?;
     steps.run("create each user on their backend, and a shared mailbox", || {
         create_mailboxes(cluster, frontend, &trust)
     })?;
     let people: Vec<&str> = cluster.topology.users.iter().map(|user| user.name.as_str()).collect();
     let message = Message::new();
-    steps.run(&format!("deliver one message with an attachment to {} over LMTP", people.join(", ")), || {
-        deliver(at(frontend.ports.lmtp), &people, &message)
-    })?;
+    steps
+        .run(&format!("deliver one message with an attachment to {} over LMTP", people.join(", ")), || {
+            deliver(at(frontend.ports.lmtp), &people, &message)
+        })?;
     for user in &cluster.topology.users {
         let password = cluster.secrets.password(&user.name);
         steps.run(&format!("{} reads it over IMAP (from {})", user.name, user.backend), || {
@@ -160,13 +162,15 @@ impl Message {
 fn base64_lines(bytes: &[u8]) -> String {
     use base64::Engine;
     let text = base64::engine::general_purpose::STANDARD.encode(bytes);
-    let lines: Vec<&str> = text.as_bytes().chunks(76).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    let lines: Vec<&str> =
+        text.as_bytes().chunks(76).filter_map(|line| std::str::from_utf8(line).ok()).collect();
     lines.join("\r\n")
 }
 
 /// A picture of one black pixel (PNG).
 const SQUARE: [u8; 67] = [
-    0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 0x0d, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0, 0, 0, 1, 8,
-    0, 0, 0, 0, 0x3a, 0x7e, 0x9b, 0x55, 0, 0, 0, 0x0a, b'I', b'D', b'A', b'T', 0x08, 0xd7, 0x63, 0x60, 0, 0, 0, 2, 0,
-    1, 0xe2, 0x21, 0xbc, 0x33, 0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xae, 0x42, 0x60, 0x82,
+    0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0, 0x0d, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0, 0,
+    0, 1, 8, 0, 0, 0, 0, 0x3a, 0x7e, 0x9b, 0x55, 0, 0, 0, 0x0a, b'I', b'D', b'A', b'T', 0x08, 0xd7, 0x63,
+    0x60, 0, 0, 0, 2, 0, 1, 0xe2, 0x21, 0xbc, 0x33, 0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xae, 0x42, 0x60,
+    0x82,
 ];

@@ -1,0 +1,356 @@
+//! One connection as the driver of all protocols sees it: commands, an AUTH exchange or a message, in turns.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use protocol::line::{Line, Lines};
+use protocol::lmtp::command::{Command, Mail, Rcpt};
+use protocol::lmtp::intake::{Intake, Outcome, Progress};
+use protocol::lmtp::refusal::{Refusal, Verdict};
+use protocol::lmtp::reply::{Answer, Reply, Server};
+use protocol::lmtp::session::{Action, Session, Trust};
+use service::auth::{Authenticator, Exchange, Failure, Step64};
+use service::drive::{self, Farewell, Next, drive};
+use service::peer::{Channel, Peer};
+use service::stream::Stream;
+use service::tls::ServerTls;
+use service::wire::{Bounds, Wire};
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::deliver::{Deliver, Envelope};
+use crate::settings::{IDLE, INPUT, LINE, REPLIES, Settings, WRITE};
+use crate::spool::{Message, Spool, SpoolError};
+use crate::trace;
+
+/// What a listener gives to each of its connections.
+#[derive(Clone)]
+pub struct Door {
+    pub settings: Arc<Settings>,
+    pub auth: Authenticator,
+    /// Where STARTTLS is offered.
+    pub starttls: Option<ServerTls>,
+    /// `-a`: clients need not authenticate. Those of a UNIX socket never do.
+    pub trusted: bool,
+    /// Names the session in replies, headers and logs.
+    pub session_id: String,
+}
+
+/// Serves one client until it quits, fails or `stop` is cancelled.
+pub async fn serve<D: Deliver>(stream: Stream, door: Door, deliver: D, stop: CancellationToken) {
+    let peer = stream.peer().clone();
+    let mut conn = Conn::new(&stream, door, deliver);
+    let bounds = Bounds { input: INPUT, write: WRITE, ..Bounds::default() };
+    match drive(Wire::new(stream, bounds), &mut conn, &stop).await {
+        Ok(_) => debug!(%peer, "LMTP session ended"),
+        Err(error) => info!(%peer, %error, "LMTP connection lost"),
+    }
+}
+
+struct Conn<D> {
+    door: Door,
+    deliver: D,
+    session: Session,
+    me: Server,
+    channel: Channel,
+    lines: Lines,
+    phase: Phase,
+}
+
+/// What the next bytes are.
+enum Phase {
+    Command,
+    Auth(Box<Exchange>),
+    Message(Box<Incoming>),
+}
+
+/// A message being taken in.
+struct Incoming {
+    mail: Mail,
+    intake: Intake,
+    spool: Spool,
+    piece: Vec<u8>,
+    /// Why it will be refused, whatever else it holds.
+    failure: Option<Refusal>,
+}
+
+impl<D: Deliver> drive::Session for Conn<D> {
+    async fn greet(&mut self, out: &mut BytesMut) -> Next {
+        self.say(&Reply::Greeting, out);
+        Next::Read
+    }
+
+    async fn advance(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Next {
+        loop {
+            if out.len() > REPLIES {
+                return Next::Again;
+            }
+            let next = match std::mem::replace(&mut self.phase, Phase::Command) {
+                Phase::Message(incoming) => self.message(incoming, input, out).await,
+                phase => match self.lines.next(input) {
+                    Ok(Some(line)) => self.line(phase, line, out).await,
+                    Ok(None) => {
+                        self.phase = phase;
+                        Some(Next::Read)
+                    }
+                    Err(_) => Some(self.close(&Reply::TooManyErrors, out)),
+                },
+            };
+            if let Some(next) = next {
+                return next;
+            }
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        IDLE
+    }
+
+    fn farewell(&mut self, why: Farewell, out: &mut BytesMut) {
+        let reply = match why {
+            Farewell::Idle => Reply::Idle,
+            Farewell::Shutdown => Reply::ShuttingDown,
+            Farewell::TooLong => Reply::LineTooLong,
+        };
+        self.say(&reply, out);
+    }
+
+    fn secured(&mut self, channel: &Channel) {
+        self.channel = channel.clone();
+        self.session.tls_started();
+        self.deliver.reset();
+    }
+}
+
+impl<D: Deliver> Conn<D> {
+    fn new(stream: &Stream, door: Door, deliver: D) -> Conn<D> {
+        let local = matches!(stream.peer(), Peer::Unix { .. });
+        let trust = if local || door.trusted { Trust::PreAuthenticated } else { Trust::None };
+        let session =
+            Session::new(door.settings.session(door.starttls.is_some()), trust, stream.tls().is_some());
+        let me = Server {
+            servername: door.settings.servername.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            session_id: door.session_id.clone(),
+            max_size: door.settings.max_size,
+        };
+        let channel = stream.channel().clone();
+        Conn { door, deliver, session, me, channel, lines: Lines::new(LINE), phase: Phase::Command }
+    }
+
+    async fn line(&mut self, phase: Phase, line: Line, out: &mut BytesMut) -> Option<Next> {
+        match (phase, line) {
+            (Phase::Auth(exchange), Line::Text(text)) => self.authenticate(exchange, Some(text), out).await,
+            (_, Line::TooLong) => self.say(&Reply::LineTooLong, out),
+            (_, Line::Text(text)) => {
+                let action = self.session.command(Command::parse(&text));
+                return self.act(action, out).await;
+            }
+        }
+        None
+    }
+
+    /// Does what the session says. None: go on with the input.
+    async fn act(&mut self, action: Action, out: &mut BytesMut) -> Option<Next> {
+        if self.session.mail().is_none() {
+            self.deliver.reset();
+        }
+        match action {
+            Action::Reply(reply) => self.say(&reply, out),
+            Action::Close(reply) => return Some(self.close(&reply, out)),
+            Action::Hello => self.hello(out),
+            Action::Authenticate { mechanism, initial } => {
+                match self.door.auth.start(&mechanism, &self.channel) {
+                    Ok(exchange) => {
+                        self.authenticate(Box::new(exchange), initial.map(String::into_bytes), out).await;
+                    }
+                    Err(failure) => self.say(&failed(&failure), out),
+                }
+            }
+            Action::StartTls => match self.door.starttls.clone() {
+                Some(tls) => {
+                    self.say(&Reply::BeginTls, out);
+                    return Some(Next::StartTls(tls));
+                }
+                None => self.say(&Reply::TlsUnavailable, out),
+            },
+            Action::Recipient(rcpt) => self.recipient(rcpt, out).await,
+            Action::Data => {
+                self.begin_message();
+                self.say(&Reply::GoAhead, out);
+                // What a client pipelines behind DATA waits until it has seen 354.
+                return Some(Next::Again);
+            }
+        }
+        None
+    }
+
+    fn hello(&mut self, out: &mut BytesMut) {
+        let mechanisms = match self.session.trust() {
+            Trust::None => self.door.auth.mechanisms(&self.channel),
+            Trust::PreAuthenticated | Trust::Authenticated => Vec::new(),
+        };
+        let reply = Reply::Hello {
+            starttls: self.session.offers_starttls(),
+            mechanisms: mechanisms.into_iter().map(str::to_owned).collect(),
+        };
+        self.say(&reply, out);
+    }
+
+    async fn recipient(&mut self, rcpt: Rcpt, out: &mut BytesMut) {
+        let Some(mail) = self.session.mail().cloned() else { return self.say(&Reply::NoMail, out) };
+        let address = rcpt.to.to_string();
+        let outcome = self.deliver.recipient(&mail, rcpt).await;
+        self.session.recipient(&outcome);
+        match outcome {
+            Ok(()) => self.say(&Reply::RecipientOk, out),
+            Err(refusal) => {
+                info!(rcpt = address, ?refusal, "recipient refused");
+                write(&Verdict::Refused(refusal).answer(&self.me.session_id), out);
+            }
+        }
+    }
+
+    async fn authenticate(
+        &mut self,
+        mut exchange: Box<Exchange>,
+        message: Option<Vec<u8>>,
+        out: &mut BytesMut,
+    ) {
+        let reply = match exchange.step64(message.as_deref()).await {
+            Step64::Challenge(base64) => {
+                self.phase = Phase::Auth(exchange);
+                Reply::Challenge(base64)
+            }
+            Step64::Done(login) if login.admin => {
+                info!(user = login.userid, "LMTP client authenticated");
+                self.session.authenticated();
+                Reply::Authenticated
+            }
+            Step64::Done(login) => {
+                warn!(user = login.userid, "not an admin of this LMTP service: see lmtp_admins");
+                Reply::NotAdmin
+            }
+            Step64::Failed(failure) => failed(&failure),
+        };
+        self.say(&reply, out);
+    }
+
+    fn begin_message(&mut self) {
+        let Some(mail) = self.session.mail().cloned() else { return };
+        let now = OffsetDateTime::now_utc();
+        let plan = trace::plan(
+            &self.session,
+            &mail,
+            &self.channel.peer,
+            &self.me.session_id,
+            &self.door.settings,
+            now,
+        );
+        self.phase = Phase::Message(Box::new(Incoming {
+            mail,
+            intake: Intake::new(plan),
+            spool: Spool::default(),
+            piece: Vec::new(),
+            failure: None,
+        }));
+    }
+
+    /// Takes in what there is of the message; at its end, delivers it.
+    async fn message(
+        &mut self,
+        mut incoming: Box<Incoming>,
+        input: &mut BytesMut,
+        out: &mut BytesMut,
+    ) -> Option<Next> {
+        let progress = incoming.take(input, self.deliver.spool_directory()).await;
+        if progress == Progress::More {
+            self.phase = Phase::Message(incoming);
+            return Some(Next::Read);
+        }
+        let accepted = self.session.recipients();
+        let Incoming { mail, intake, spool, failure, .. } = *incoming;
+        let outcome = match (failure, intake.outcome()) {
+            (Some(refusal), _) => Err(refusal),
+            (None, Outcome::Good) => {
+                spool.finish(self.deliver.spool_directory()).await.map_err(|error| spool_failed(&error))
+            }
+            (None, Outcome::TooLarge) => Err(Refusal::TooLarge { max: self.door.settings.max_size }),
+            (None, Outcome::Invalid(defect)) => Err(Refusal::Invalid(defect)),
+        };
+        let verdicts = match outcome {
+            Ok(message) => self.hand_over(mail, message, accepted).await,
+            Err(refusal) => {
+                info!(?refusal, size = intake.size(), "message refused");
+                vec![Verdict::Refused(refusal); accepted]
+            }
+        };
+        for verdict in verdicts {
+            write(&verdict.answer(&self.me.session_id), out);
+        }
+        self.session.reset();
+        self.deliver.reset();
+        None
+    }
+
+    async fn hand_over(&mut self, mail: Mail, message: Message, accepted: usize) -> Vec<Verdict> {
+        let envelope = Envelope { mail, session_id: self.me.session_id.clone() };
+        let mut verdicts = self.deliver.deliver(envelope, message).await;
+        // Never fewer than recipients: the client counts.
+        verdicts.resize(accepted, Verdict::Refused(Refusal::Io));
+        verdicts
+    }
+
+    fn say(&self, reply: &Reply, out: &mut BytesMut) {
+        write(&reply.answer(&self.me), out);
+    }
+
+    fn close(&self, reply: &Reply, out: &mut BytesMut) -> Next {
+        self.say(reply, out);
+        Next::Close
+    }
+}
+
+impl Incoming {
+    async fn take(&mut self, input: &mut BytesMut, directory: &Path) -> Progress {
+        let progress = self.intake.feed(input, &mut self.piece);
+        if self.failure.is_some() || self.intake.is_refused() {
+            // Refused already: read to the end, keep nothing.
+            self.piece.clear();
+            self.spool = Spool::default();
+        } else if let Err(error) = self.spool.write(&mut self.piece, directory).await {
+            self.failure = Some(spool_failed(&error));
+        }
+        progress
+    }
+}
+
+fn write(answer: &Answer, out: &mut BytesMut) {
+    let mut text = String::new();
+    answer.write(&mut text);
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn failed(failure: &Failure) -> Reply {
+    match failure {
+        Failure::BadCredentials | Failure::NotAuthorized { .. } | Failure::PlaintextRefused => {
+            Reply::AuthFailed
+        }
+        Failure::NoMechanism(_) => Reply::UnknownMechanism,
+        Failure::Malformed(_) => Reply::BadBase64,
+        Failure::Cancelled => Reply::AuthCancelled,
+        Failure::Temporary(_) => Reply::AuthUnavailable,
+    }
+}
+
+fn spool_failed(SpoolError(error): &SpoolError) -> Refusal {
+    warn!(%error, "cannot spool a message");
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Refusal::SpoolFull,
+        _ => Refusal::Io,
+    }
+}

@@ -37,6 +37,7 @@ pub mod names;
 pub mod notify;
 pub mod passwords;
 pub mod peer;
+pub mod resolve;
 pub mod run;
 pub mod serve;
 pub mod settings;

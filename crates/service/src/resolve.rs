@@ -1,0 +1,171 @@
+//! From a server's name to a connection: addresses, ports, source address.
+//!
+//! A server string is `host`, `host:port` (a number or a service's name), either with `/tls` or `/noauth`, or the path
+//! of a UNIX socket. `<shorthost>_address` and `<shorthost>_ports` of imapd.conf go before names and services;
+//! /etc/services goes before the built-in table. Everything is looked up anew each time.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use config::imapd::Imapd;
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use tokio::time::timeout;
+
+use crate::settings;
+use crate::stream::Stream;
+
+/// A server string taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    pub place: Place,
+    /// TLS: from the first byte for backends, by STARTTLS and before anything else for the MUPDATE master.
+    pub tls: bool,
+    pub noauth: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    Path(String),
+    Host { name: String, port: Option<String> },
+}
+
+impl Server {
+    pub fn parse(text: &str) -> Server {
+        if text.starts_with('/') {
+            return Server { place: Place::Path(text.to_owned()), tls: false, noauth: true };
+        }
+        let mut words = text.split('/');
+        let (name, port) = split_port(words.next().unwrap_or_default());
+        let place = Place::Host { name: name.to_owned(), port: port.map(str::to_owned) };
+        let flags: Vec<String> = words.map(str::to_ascii_lowercase).collect();
+        let has = |flag: &str| flags.iter().any(|one| one == flag);
+        Server { place, tls: has("tls"), noauth: has("noauth") }
+    }
+
+    /// The name that its certificate must bear.
+    pub fn host(&self) -> &str {
+        match &self.place {
+            Place::Path(_) => "localhost",
+            Place::Host { name, .. } => name,
+        }
+    }
+
+    /// All addresses of this server for a service (`imap`, `mupdate` …).
+    pub async fn addresses(&self, imapd: &Imapd, service: &str) -> io::Result<Vec<SocketAddr>> {
+        let Place::Host { name, port } = &self.place else { return Ok(Vec::new()) };
+        let port = match port {
+            Some(port) => port.parse().ok().or_else(|| service_port(port)),
+            None => imapd.host_port(name, service).or_else(|| service_port(service)),
+        };
+        let unknown =
+            || io::Error::new(io::ErrorKind::InvalidInput, format!("no port is known for {service}"));
+        let port = port.filter(|port| *port > 0).ok_or_else(unknown)?;
+        Ok(tokio::net::lookup_host((imapd.host_address(name), port)).await?.collect())
+    }
+
+    /// Connects, trying each address for `client_timeout` at most. TLS is the caller's.
+    pub async fn connect(&self, imapd: &Imapd, service: &str) -> io::Result<Stream> {
+        let patience = settings::client_timeout(imapd);
+        if let Place::Path(path) = &self.place {
+            return Stream::unix(within(patience, UnixStream::connect(path)).await?);
+        }
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in within(patience, self.addresses(imapd, service)).await? {
+            match within(patience, connect_tcp(imapd, address)).await {
+                Ok(socket) => return Stream::tcp(socket),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+/// The port of a service by name: /etc/services, else the built-in table.
+pub fn service_port(service: &str) -> Option<u16> {
+    let listed = std::fs::read_to_string("/etc/services").ok().and_then(|text| port_in(&text, service));
+    listed.or_else(|| SERVICES.iter().find(|(name, _)| *name == service).map(|(_, port)| *port))
+}
+
+/// services(5): `name port/protocol alias…`
+fn port_in(services: &str, wanted: &str) -> Option<u16> {
+    services.lines().find_map(|line| {
+        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+        let (name, port) = (words.next()?, words.next()?);
+        let port = port.strip_suffix("/tcp")?;
+        (name == wanted || words.any(|alias| alias == wanted)).then(|| port.parse().ok())?
+    })
+}
+
+/// `[::1]:143` → (`::1`, `143`), `be1:143` → (`be1`, `143`), `fe80::1` → itself.
+fn split_port(host: &str) -> (&str, Option<&str>) {
+    if let Some((inside, rest)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return (inside, rest.strip_prefix(':').filter(|port| !port.is_empty()));
+    }
+    match host.split_once(':') {
+        Some((name, port)) if !port.contains(':') => (name, Some(port).filter(|port| !port.is_empty())),
+        _ => (host, None),
+    }
+}
+
+/// With `client_bind`, from `client_bind_name`.
+async fn connect_tcp(imapd: &Imapd, address: SocketAddr) -> io::Result<TcpStream> {
+    if !imapd.client_bind {
+        return TcpStream::connect(address).await;
+    }
+    let own = imapd.client_bind_name.as_deref().unwrap_or(&imapd.servername);
+    let source =
+        tokio::net::lookup_host((own, 0)).await?.find(|source| source.is_ipv4() == address.is_ipv4());
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    if let Some(source) = source {
+        socket.bind(source)?;
+    }
+    socket.connect(address).await
+}
+
+async fn within<T>(patience: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout(patience, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+const SERVICES: &[(&str, u16)] = &[
+    ("imap", 143),
+    ("imaps", 993),
+    ("pop3", 110),
+    ("pop3s", 995),
+    ("kpop", 1109),
+    ("nntp", 119),
+    ("nntps", 563),
+    ("http", 80),
+    ("https", 443),
+    ("sieve", 4190),
+    ("lmtp", 24),
+    ("mupdate", 3905),
+    ("csync", 2005),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_strings_carry_ports_and_flags() {
+        let host = |text: &str| match Server::parse(text) {
+            Server { place: Place::Host { name, port }, tls, noauth } => (name, port, tls, noauth),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(host("be1.x"), ("be1.x".into(), None, false, false));
+        assert_eq!(host("be1.x:1143/tls"), ("be1.x".into(), Some("1143".into()), true, false));
+        assert_eq!(host("[::1]:143/noauth"), ("::1".into(), Some("143".into()), false, true));
+        assert_eq!(host("fe80::1").0, "fe80::1");
+        assert_eq!(Server::parse("/run/lmtp").place, Place::Path("/run/lmtp".into()));
+    }
+
+    #[test]
+    fn services_are_found_in_the_file_and_in_the_table() {
+        let file = "# comment\nimap2 143/tcp imap # old\nmupdate 3906/udp\nlmtp 24/tcp\n";
+        assert_eq!(port_in(file, "imap"), Some(143));
+        assert_eq!(port_in(file, "mupdate"), None);
+        assert_eq!(service_port("mupdate"), Some(3905));
+        assert_eq!(service_port("no-such-service"), None);
+    }
+}

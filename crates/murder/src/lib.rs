@@ -4,4 +4,6 @@
 
 pub mod clients;
 pub mod cluster;
+pub mod config;
 pub mod demo;
+pub mod passwd;

@@ -8,10 +8,14 @@ use clap::Parser;
 #[command(name = "murder", version, about = "Runs and looks after an IMAP murder")]
 enum Command {
     Demo(murder::demo::Args),
+    Passwd(murder::passwd::Args),
+    Config(murder::config::Args),
 }
 
 fn main() -> ExitCode {
     match Command::parse() {
         Command::Demo(args) => murder::demo::run(&args),
+        Command::Passwd(args) => murder::passwd::run(&args),
+        Command::Config(args) => murder::config::run(&args),
     }
 }

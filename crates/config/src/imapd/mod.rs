@@ -154,6 +154,11 @@ impl Imapd {
         self.file.names.overflows()
     }
 
+    /// The settings that hold for one cyrus.conf entry only: the entry's name, the option, and what was written.
+    pub fn overrides(&self) -> impl Iterator<Item = (&str, &'static OptionSpec, &Setting)> {
+        self.file.names.overrides()
+    }
+
     /// The text of an option's value as this program sees it, where the file sets it, and its place.
     pub fn written(&self, option: &str) -> Option<&Setting> {
         self.file.names.option(&self.view.identity, option)

@@ -84,6 +84,17 @@ impl Names {
         self.settings.iter().filter(|setting| registry::find(&setting.key).is_none())
     }
 
+    /// The settings that hold for one entry only, with its name and the option.
+    pub fn overrides(&self) -> impl Iterator<Item = (&str, &'static OptionSpec, &Setting)> {
+        self.overflow_settings().filter_map(|setting| match meaning(&setting.key) {
+            Meaning::Option(option) => {
+                let entry = setting.key.strip_suffix(option.name)?.strip_suffix('_')?;
+                Some((entry, option, setting))
+            }
+            _ => None,
+        })
+    }
+
     /// Reads every value once, whoever it is for, and looks at every key.
     pub fn check(&self, problems: &mut Problems, warnings: &mut Vec<Problem>, notes: &mut Vec<Problem>) {
         for setting in &self.settings {

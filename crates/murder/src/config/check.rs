@@ -1,0 +1,100 @@
+//! `murder config check`: all that is wrong or doubtful in the files of a node.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use ::config::cyrus::CyrusConf;
+use ::config::imapd::{Imapd, Role};
+use ::config::{EX_CONFIG, Problem};
+
+/// Checks imapd.conf and cyrus.conf
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[arg(short = 'C', long = "config", value_name = "FILE", default_value = "/etc/imapd.conf")]
+    imapd: PathBuf,
+    /// Check this too, and the two against each other
+    #[arg(short = 'M', long = "master", value_name = "FILE")]
+    cyrus: Option<PathBuf>,
+    /// Tell also which options have no effect here, and why
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+pub fn run(args: &Args) -> ExitCode {
+    let imapd = Imapd::load(&args.imapd, "murder");
+    let cyrus = args.cyrus.as_deref().map(CyrusConf::load).transpose();
+    let mut wrong = false;
+    for problems in [imapd.as_ref().err(), cyrus.as_ref().err()].into_iter().flatten() {
+        wrong = true;
+        eprintln!("{problems}");
+    }
+    let mut warnings: Vec<Problem> = Vec::new();
+    if let Ok(imapd) = &imapd {
+        warnings.extend_from_slice(imapd.warnings());
+        warnings.extend(missing_files(imapd));
+        if args.verbose {
+            warnings.extend_from_slice(imapd.notes());
+        }
+    }
+    if let Ok(Some(cyrus)) = &cyrus {
+        warnings.extend_from_slice(&cyrus.warnings);
+        if let Ok(imapd) = &imapd {
+            warnings.extend(unused_overrides(imapd, cyrus));
+        }
+    }
+    warnings.iter().for_each(|warning| println!("{warning}"));
+    if wrong {
+        return ExitCode::from(EX_CONFIG);
+    }
+    if let Ok(imapd) = &imapd {
+        println!("{}: {}, {} doubts", args.imapd.display(), role(imapd), warnings.len());
+    }
+    ExitCode::SUCCESS
+}
+
+fn role(imapd: &Imapd) -> &'static str {
+    match imapd.role() {
+        Role::Frontend => "a frontend",
+        Role::Backend => "a backend",
+        Role::Alone => "a MUPDATE master, or a server by itself",
+    }
+}
+
+/// Files that options name and that cannot be found.
+fn missing_files(imapd: &Imapd) -> Vec<Problem> {
+    let names = [
+        ("tls_server_cert", &imapd.tls_server_cert),
+        ("tls_server_key", &imapd.tls_server_key),
+        ("tls_client_ca_file", &imapd.tls_client_ca_file),
+        ("tls_client_cert", &imapd.tls_client_cert),
+        ("tls_client_key", &imapd.tls_client_key),
+        ("tls_server_ca_file", &imapd.tls_server_ca_file),
+        ("tls_crl_file", &imapd.tls_crl_file),
+    ];
+    let mut found = Vec::new();
+    for (option, value) in names {
+        let (Some(value), Some(at)) = (value, imapd.written(option)) else { continue };
+        for file in
+            value.split(',').map(str::trim).filter(|file| *file != "disabled" && !Path::new(file).exists())
+        {
+            found.push(Problem::new(&at.file, at.line, option, format!("there is no file {file}")));
+        }
+    }
+    found
+}
+
+/// Settings for entries that cyrus.conf does not have.
+fn unused_overrides(imapd: &Imapd, cyrus: &CyrusConf) -> Vec<Problem> {
+    let mut entries: Vec<&str> = cyrus.services.iter().map(|service| service.name.as_str()).collect();
+    entries.extend(cyrus.daemons.iter().map(|daemon| daemon.name.as_str()));
+    // Tools go by their own names.
+    entries.extend(["master", "murder", "ctl_mboxlist", "ctl_cyrusdb", "cyr_expire", "reconstruct"]);
+    imapd
+        .overrides()
+        .filter(|(entry, ..)| !entries.iter().any(|name| name.eq_ignore_ascii_case(entry)))
+        .map(|(entry, _, at)| {
+            let message = format!("no effect: {} has no entry named {entry}", cyrus.path.display());
+            Problem::new(&at.file, at.line, &at.key, message)
+        })
+        .collect()
+}

@@ -1,0 +1,60 @@
+//! imapd.conf(5), made from the registry of options.
+
+use ::config::imapd::{Effect, OPTIONS};
+
+pub fn page() -> String {
+    let mut page = String::from(
+        ".TH IMAPD.CONF 5\n.SH NAME\nimapd.conf \\- configuration of a node of the murder\n.SH DESCRIPTION\n\
+         Each line is of the form\n.IR key : \\ value .\nThe value is the rest of the line: there is no quoting, and no \
+         comment after a value. A line whose first character is # is a comment. A line that ends in a backslash goes on in \
+         the next.\n.B @include:\n.I file\nreads another file in its place.\n.PP\nA key\n.IR entry _ option\nholds for the \
+         entry of that name in cyrus.conf only, and goes before the plain option. The same settings may be written as \
+         TOML, in a file whose name ends in .toml.\n",
+    );
+    let mut section = "";
+    for option in OPTIONS {
+        if section != option.section {
+            section = option.section;
+            page.push_str(&format!(".SH {}\n", escape(&section.to_uppercase())));
+        }
+        let default = if option.default.is_empty() { "none" } else { option.default };
+        page.push_str(&format!(".TP\n.BR {}: \" {}\"\n", escape(option.name), escape(default)));
+        page.push_str(&format!("{} ({})\n", escape(option.doc), escape(&option.kind.to_string())));
+        match option.effect {
+            Effect::Honoured => {}
+            Effect::None(why) => page.push_str(&format!("Accepted without effect: {}.\n", escape(why))),
+            Effect::Refused(why) => {
+                page.push_str(&format!("Refused but for its default: {}.\n", escape(why)))
+            }
+        }
+    }
+    page.push_str(concat!(
+        ".SH KEYS THAT ARE NO OPTIONS\n",
+        ".TP\n.BI partition\\- name :\nDirectory of a partition.\n",
+        ".TP\n.IB shorthost _password:\nPassword for one server.\n",
+        ".TP\n.IB shorthost _mechs:\nMechanisms to use towards it.\n",
+        ".TP\n.IB shorthost _client_cert: , _client_key:\nCertificate and key to show to it.\n",
+        ".TP\n.IB shorthost _address:\nHost or address to connect to in place of its name.\n",
+        ".TP\n.IB shorthost _ports:\nIts ports, as imap=143 lmtp=24 pop3=110 sieve=4190 mupdate=3905.\n",
+        ".PP\nThe short host of a server is its name up to the first dot.\n",
+    ));
+    page
+}
+
+fn escape(text: &str) -> String {
+    let text = text.replace('\\', "\\e").replace('-', "\\-");
+    match text.starts_with(['.', '\'']) {
+        true => format!("\\&{text}"),
+        false => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_option_is_on_the_page() {
+        let page = super::page();
+        assert!(page.contains(".BR client_timeout: \" 10s\""));
+        assert_eq!(page.matches(".BR ").count(), super::OPTIONS.len());
+    }
+}

@@ -1,0 +1,177 @@
+//! `murder passwd`: users and their passwords, in the file that `password_db` names.
+//!
+//! A password is asked for twice on a terminal; else it is one line of standard input. What is stored are its SCRAM
+//! keys. Users of Cyrus SASL's sasldb come over by `db_dump -p /etc/sasldb2 | murder passwd --import`.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use ::config::imapd::Imapd;
+use service::passwords::PasswordDb;
+
+/// Sets, deletes and lists users' passwords
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration whose password_db is meant
+    #[arg(short = 'C', long = "config", value_name = "FILE", default_value = "/etc/imapd.conf")]
+    config: PathBuf,
+    /// Delete the user
+    #[arg(short, long, requires = "user", conflicts_with_all = ["list", "import"])]
+    delete: bool,
+    /// List all users
+    #[arg(short, long, conflicts_with_all = ["user", "import"])]
+    list: bool,
+    /// Take over the users of a sasldb: `db_dump -p /etc/sasldb2` on standard input
+    #[arg(long, conflicts_with = "user")]
+    import: bool,
+    #[arg(value_name = "USER", required_unless_present_any = ["list", "import"])]
+    user: Option<String>,
+}
+
+pub fn run(args: &Args) -> ExitCode {
+    let imapd = match Imapd::load(&args.config, "murder") {
+        Ok(imapd) => imapd,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::from(::config::EX_CONFIG);
+        }
+    };
+    match act(args, &imapd) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("murder passwd: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn act(args: &Args, imapd: &Imapd) -> Result<(), String> {
+    let db = PasswordDb::new(imapd.password_db());
+    let fold = |user: &str| if imapd.username_tolower { user.to_lowercase() } else { user.to_owned() };
+    match (&args.user, args.delete) {
+        (Some(user), true) => match db.delete(&fold(user)) {
+            Ok(true) => keep_owner(imapd),
+            Ok(false) => Err(format!("there is no user {user}")),
+            Err(error) => Err(error.to_string()),
+        },
+        (Some(user), false) => {
+            let password = ask(user)?;
+            prepare(db.path(), imapd)?;
+            db.set(&fold(user), &password).map_err(|error| error.to_string())?;
+            keep_owner(imapd)
+        }
+        (None, _) if args.import => {
+            let text = io::read_to_string(io::stdin()).map_err(|error| format!("standard input: {error}"))?;
+            prepare(db.path(), imapd)?;
+            let users = sasldb(&text, &imapd.servername);
+            for (user, password) in &users {
+                db.set(&fold(user), password).map_err(|error| format!("{user}: {error}"))?;
+                println!("{}", fold(user));
+            }
+            if users.is_empty() { Err("no user found on standard input".into()) } else { keep_owner(imapd) }
+        }
+        (None, _) => {
+            let users = db.list().map_err(|error| error.to_string())?;
+            users.iter().for_each(|user| println!("{user}"));
+            Ok(())
+        }
+    }
+}
+
+/// The new password, from the terminal or from standard input.
+fn ask(user: &str) -> Result<String, String> {
+    if !io::stdin().is_terminal() {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).map_err(|error| format!("standard input: {error}"))?;
+        let password = line.strip_suffix('\n').unwrap_or(&line);
+        return Ok(password.strip_suffix('\r').unwrap_or(password).to_owned());
+    }
+    let prompt = |text: String| {
+        // The prompt goes where the question comes from, so that standard output stays empty.
+        let _ = io::stderr().flush();
+        rpassword::prompt_password(text).map_err(|error| format!("terminal: {error}"))
+    };
+    let password = prompt(format!("New password for {user}: "))?;
+    let again = prompt("Again: ".into())?;
+    if password == again { Ok(password) } else { Err("the two are not the same; nothing is changed".into()) }
+}
+
+/// Makes the file's directory if it is not there.
+fn prepare(file: &Path, imapd: &Imapd) -> Result<(), String> {
+    let Some(directory) = file.parent().filter(|directory| !directory.exists()) else { return Ok(()) };
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+    made.map_err(|error| format!("{}: {error}", directory.display()))?;
+    give(directory, imapd)
+}
+
+/// Leaves the files to the daemons' user where root has written them: whoever owns `configdirectory`.
+fn keep_owner(imapd: &Imapd) -> Result<(), String> {
+    let file = imapd.password_db();
+    give(file, imapd)?;
+    let mut lock = file.as_os_str().to_owned();
+    lock.push(".lock");
+    let lock = PathBuf::from(lock);
+    if lock.exists() { give(&lock, imapd) } else { Ok(()) }
+}
+
+fn give(path: &Path, imapd: &Imapd) -> Result<(), String> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let Ok(owner) = std::fs::metadata(&imapd.configdirectory) else { return Ok(()) };
+    std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid()))
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Users and passwords in what `db_dump -p` prints of a sasldb: a line with `user\00realm\00userPassword`, then one
+/// with the password. Users of this server's own realm go by their bare name.
+fn sasldb(text: &str, servername: &str) -> Vec<(String, String)> {
+    let body = text.split_once("HEADER=END\n").map_or(text, |(_, body)| body);
+    let mut lines = body.lines().take_while(|line| *line != "DATA=END").map(unescape);
+    let mut users = Vec::new();
+    while let (Some(key), Some(password)) = (lines.next(), lines.next()) {
+        let mut parts = key.split('\0');
+        if let (Some(user), Some(realm), Some("userPassword")) = (parts.next(), parts.next(), parts.next()) {
+            let own = realm.is_empty() || realm.eq_ignore_ascii_case(servername);
+            let short = servername.split('.').next().unwrap_or(servername);
+            let user = match own || realm.eq_ignore_ascii_case(short) {
+                true => user.to_owned(),
+                false => format!("{user}@{realm}"),
+            };
+            users.push((user, password));
+        }
+    }
+    users
+}
+
+/// db_dump's text: a leading blank, and `\hh` for bytes that do not print.
+fn unescape(line: &str) -> String {
+    let line = line.strip_prefix(' ').unwrap_or(line).as_bytes();
+    let mut out = Vec::with_capacity(line.len());
+    let mut at = 0;
+    while let Some(&byte) = line.get(at) {
+        let hex = line.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
+        let escaped = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match (byte, line.get(at + 1), escaped) {
+            (b'\\', Some(b'\\'), _) => (out.push(b'\\'), at += 2).1,
+            (b'\\', _, Some(value)) => (out.push(value), at += 3).1,
+            _ => (out.push(byte), at += 1).1,
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_of_a_sasldb_are_found() {
+        let text = "VERSION=3\nformat=print\ntype=hash\nHEADER=END\n fred\\00mail.example\\00userPassword\n s\\\\e cret\n \
+                    eve\\00other.example\\00userPassword\n x\n fred\\00mail\\00cmusaslsecretOTP\n y\nDATA=END\n";
+        let users = sasldb(text, "mail.example");
+        assert_eq!(users, [("fred".into(), "s\\e cret".into()), ("eve@other.example".into(), "x".into())]);
+    }
+}

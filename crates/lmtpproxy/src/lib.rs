@@ -1,1 +1,14 @@
-//! lmtpproxy
+//! The frontend's LMTP: takes a message once and passes it to the backends of its recipients, all at the same time, in
+//! one transaction of the client with a reply for each recipient.
+//!
+//! ```text
+//! lmtp::serve ─ RCPT ─▶ route: address → mailbox → list → backend      (no list, no proof: 451 4.4.3)
+//!             ─ DATA ─▶ deliver: a group per backend ─▶ transaction ─ upstream::Pool ─▶ backends
+//! ```
+//!
+//! It queues nothing: when the client has its replies, the message is on the backends or was refused.
+
+pub mod deliver;
+pub mod directory;
+pub mod route;
+pub mod transaction;

@@ -1,0 +1,99 @@
+//! The frontend's side of one client: finds a backend for each recipient, then sends the message to all backends at
+//! once.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lmtp::{Deliver, Envelope, Message};
+use protocol::lmtp::command::{Mail, Rcpt};
+use protocol::lmtp::refusal::{Refusal, Verdict};
+use tokio::task::JoinSet;
+use tracing::Instrument;
+use upstream::Pool;
+
+use crate::directory::Directory;
+use crate::route::{Policy, Route};
+use crate::transaction::{Terms, Transaction};
+
+/// What the clients of a listener share.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub policy: Policy,
+    pub terms: Terms,
+    /// `temp_path`
+    pub spool: PathBuf,
+}
+
+/// One client's deliveries.
+pub struct Proxy<D> {
+    settings: Arc<Settings>,
+    directory: D,
+    pool: Pool,
+    accepted: Vec<Route>,
+}
+
+impl<D: Directory> Proxy<D> {
+    pub fn new(settings: Arc<Settings>, directory: D, pool: Pool) -> Proxy<D> {
+        Proxy { settings, directory, pool, accepted: Vec::new() }
+    }
+}
+
+impl<D: Directory> Deliver for Proxy<D> {
+    async fn recipient(&mut self, mail: &Mail, rcpt: Rcpt) -> Result<(), Refusal> {
+        let route = self.settings.policy.route(mail, &rcpt, &self.directory).await?;
+        self.accepted.push(route);
+        Ok(())
+    }
+
+    fn spool_directory(&self) -> &Path {
+        &self.settings.spool
+    }
+
+    async fn deliver(&mut self, envelope: Envelope, message: Message) -> Vec<Verdict> {
+        let (message, mail) = (Arc::new(message), Arc::new(envelope.mail));
+        let mut verdicts = vec![Verdict::Refused(Refusal::Retry); self.accepted.len()];
+        let mut running = JoinSet::new();
+        for (server, places) in by_server(&self.accepted) {
+            let routes: Vec<Route> = places.iter().filter_map(|&at| self.accepted.get(at).cloned()).collect();
+            let (settings, pool) = (self.settings.clone(), self.pool.clone());
+            let (message, mail) = (message.clone(), mail.clone());
+            let group = async move {
+                let transaction = Transaction {
+                    server: &server,
+                    mail: &mail,
+                    routes: &routes,
+                    message: &message,
+                    terms: &settings.terms,
+                };
+                (places, transaction.run(&pool).await)
+            };
+            running.spawn(group.in_current_span());
+        }
+        while let Some(group) = running.join_next().await {
+            // A group that panicked leaves its recipients with "try again".
+            let Ok((places, outcome)) = group else { continue };
+            for (at, verdict) in places.into_iter().zip(outcome) {
+                if let Some(slot) = verdicts.get_mut(at) {
+                    *slot = verdict;
+                }
+            }
+        }
+        verdicts
+    }
+
+    fn reset(&mut self) {
+        self.accepted.clear();
+    }
+}
+
+/// The places of each server's recipients, servers in the order of their first recipient.
+fn by_server(accepted: &[Route]) -> Vec<(String, Vec<usize>)> {
+    let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
+    for (at, route) in accepted.iter().enumerate() {
+        match groups.iter_mut().find(|(server, _)| *server == route.server) {
+            Some((_, places)) => places.push(at),
+            None => groups.push((route.server.clone(), vec![at])),
+        }
+    }
+    groups
+}

@@ -1,0 +1,280 @@
+//! One message to one backend: `RSET MAIL RCPT… DATA`, the message, a reply for each recipient that the backend took.
+//!
+//! A connection from the pool may have died unseen: as long as the message has not been sent, another is tried. After
+//! that a lost connection leaves open what the backend did; those recipients get a temporary answer, the MTA comes
+//! again, and the backend's duplicate suppression keeps it to one copy.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use lmtp::Message;
+use protocol::dots::Stuffer;
+use protocol::line::{Line, Lines};
+use protocol::lmtp::command::{Body, Mail, xtext};
+use protocol::lmtp::refusal::{Refusal, Stage, Verdict};
+use protocol::lmtp::reply::{Answer, AnswerReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+use tracing::{info, warn};
+use upstream::{Connection, Error, Pool};
+
+use crate::route::Route;
+
+/// The options that a transaction depends on.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// `lmtptxn_timeout`: for each step of the backend.
+    pub step: Duration,
+    /// `lmtp_over_quota_perm_failure`
+    pub over_quota_forever: bool,
+    /// `maxmessagesize`
+    pub max_size: u64,
+}
+
+/// A message and those of its recipients that one backend has.
+pub struct Transaction<'t> {
+    pub server: &'t str,
+    pub mail: &'t Mail,
+    pub routes: &'t [Route],
+    pub message: &'t Message,
+    pub terms: &'t Terms,
+}
+
+/// How far the envelope came.
+enum Envelope {
+    /// The backend waits for the message; a verdict for each recipient that it refused.
+    GoAhead(Vec<Option<Verdict>>),
+    /// Nothing to send: a verdict for each recipient.
+    Over(Vec<Verdict>),
+}
+
+impl Transaction<'_> {
+    /// A verdict for each route, in order. Ends within a bound.
+    pub async fn run(&self, pool: &Pool) -> Vec<Verdict> {
+        match timeout(self.terms.step * STEPS, self.attempt(pool)).await {
+            Ok(verdicts) => verdicts,
+            Err(_) => {
+                warn!(server = self.server, "the backend took too long over a message");
+                self.all(Refusal::Retry)
+            }
+        }
+    }
+
+    async fn attempt(&self, pool: &Pool) -> Vec<Verdict> {
+        loop {
+            let mut connection = match pool.take(self.server, None).await {
+                Ok(connection) => connection,
+                Err(error) => return self.unreachable(&error),
+            };
+            let mut dialog = Dialog::new(&mut connection, self.terms.step);
+            let envelope = match self.envelope(&mut dialog).await {
+                Ok(envelope) => envelope,
+                Err(error) if connection.reused => {
+                    info!(server = self.server, %error, "a kept connection was lost: trying another");
+                    continue;
+                }
+                Err(error) => {
+                    warn!(server = self.server, %error, "connection lost before the message was sent");
+                    return self.all(Refusal::Unavailable);
+                }
+            };
+            let verdicts = match envelope {
+                Envelope::Over(verdicts) => verdicts,
+                Envelope::GoAhead(verdicts) => match self.send(&mut dialog, verdicts).await {
+                    (verdicts, true) => verdicts,
+                    (verdicts, false) => return verdicts,
+                },
+            };
+            connection.give_back().await;
+            return verdicts;
+        }
+    }
+
+    /// Everything up to the backend's `354`.
+    async fn envelope(&self, dialog: &mut Dialog<'_>) -> io::Result<Envelope> {
+        let mut commands = vec!["RSET".to_owned(), self.mail_command(dialog.connection)];
+        let offers_quota = dialog.connection.capabilities.has("IGNOREQUOTA");
+        commands.extend(self.routes.iter().map(|route| {
+            let mark = if route.ignore_quota && offers_quota { " IGNOREQUOTA" } else { "" };
+            format!("RCPT TO:<{}>{mark}", route.to)
+        }));
+        commands.push("DATA".to_owned());
+        let answers = dialog.exchange(&commands).await?;
+        let [reset, mail, recipients @ .., data] = answers.as_slice() else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        let verdicts: Vec<Option<Verdict>> = recipients
+            .iter()
+            .map(|answer| Some(self.verdict(answer, Stage::Recipient)).filter(|v| *v != Verdict::Delivered))
+            .collect();
+        let nobody = verdicts.iter().all(Option::is_some);
+        let envelope = match (reset.is_positive(), mail.is_positive(), data.code == 354) {
+            (true, true, true) if nobody => {
+                // The backend waits for a message that nobody gets.
+                dialog.write(b".\r\n").await?;
+                dialog.answer().await?;
+                Envelope::Over(verdicts.into_iter().flatten().collect())
+            }
+            (true, true, true) => Envelope::GoAhead(verdicts),
+            (true, true, false) if nobody => Envelope::Over(verdicts.into_iter().flatten().collect()),
+            (true, true, false) => Envelope::Over(self.all(self.refusal(data))),
+            (true, false, _) => Envelope::Over(self.all(self.refusal(mail))),
+            (false, _, _) => Envelope::Over(self.all(self.refusal(reset))),
+        };
+        Ok(envelope)
+    }
+
+    fn mail_command(&self, connection: &Connection) -> String {
+        let offers = |capability| connection.capabilities.has(capability);
+        let mut line = format!("MAIL FROM:<{}>", self.mail.from);
+        if connection.capabilities.line("AUTH").is_some() {
+            let identity = self.mail.auth.as_deref().map_or_else(|| "<>".to_owned(), xtext);
+            line.push_str(&format!(" AUTH={identity}"));
+        }
+        if self.mail.body == Some(Body::EightBitMime) && offers("8BITMIME") {
+            line.push_str(" BODY=8BITMIME");
+        }
+        if offers("SIZE") {
+            line.push_str(&format!(" SIZE={}", self.message.size()));
+        }
+        line
+    }
+
+    /// Sends the message and reads the replies. The flag tells whether the connection can be used again.
+    async fn send(
+        &self,
+        dialog: &mut Dialog<'_>,
+        mut verdicts: Vec<Option<Verdict>>,
+    ) -> (Vec<Verdict>, bool) {
+        let mut outcome = dialog.send_message(self.message).await;
+        for verdict in verdicts.iter_mut().filter(|verdict| verdict.is_none()) {
+            if outcome.is_err() {
+                break;
+            }
+            match dialog.answer().await {
+                Ok(answer) => *verdict = Some(self.verdict(&answer, Stage::Message)),
+                Err(error) => outcome = Err(error),
+            }
+        }
+        if let Err(error) = &outcome {
+            warn!(server = self.server, %error, "connection lost while a message was being delivered");
+        }
+        let verdict = |verdict: Option<Verdict>| verdict.unwrap_or(Verdict::Refused(Refusal::Retry));
+        (verdicts.into_iter().map(verdict).collect(), outcome.is_ok())
+    }
+
+    fn verdict(&self, answer: &Answer, stage: Stage) -> Verdict {
+        let verdict = Verdict::of_backend(answer, stage, self.terms.over_quota_forever, self.terms.max_size);
+        if verdict != Verdict::Delivered {
+            info!(server = self.server, ?stage, code = answer.code, text = answer.lines.last(), "refused");
+        }
+        verdict
+    }
+
+    /// The backend refused the whole transaction: whose fault that is, it did not say per recipient.
+    fn refusal(&self, answer: &Answer) -> Refusal {
+        info!(server = self.server, code = answer.code, text = answer.lines.last(), "transaction refused");
+        match (answer.code, answer.enhanced()) {
+            (421 | 430 | 530 | 535, _) | (451, Some((4, 4, _))) => Refusal::Unavailable,
+            (552, Some((5, 2, 3) | (5, 3, _))) => Refusal::TooLarge { max: self.terms.max_size },
+            _ => Refusal::Retry,
+        }
+    }
+
+    fn unreachable(&self, error: &Error) -> Vec<Verdict> {
+        warn!(server = self.server, %error, "no connection for delivery");
+        match error {
+            Error::Busy { .. } => self.all(Refusal::TooBusy),
+            _ => self.all(Refusal::Unavailable),
+        }
+    }
+
+    fn all(&self, refusal: Refusal) -> Vec<Verdict> {
+        vec![Verdict::Refused(refusal); self.routes.len()]
+    }
+}
+
+/// A transaction takes no longer than so many steps would.
+const STEPS: u32 = 2;
+
+/// Commands and replies on a connection, each step bounded.
+struct Dialog<'c> {
+    connection: &'c mut Connection,
+    step: Duration,
+    lines: Lines,
+    reader: AnswerReader,
+}
+
+impl<'c> Dialog<'c> {
+    fn new(connection: &'c mut Connection, step: Duration) -> Dialog<'c> {
+        Dialog { connection, step, lines: Lines::new(REPLY_LINE), reader: AnswerReader::default() }
+    }
+
+    /// Sends commands, all at once where the backend can take that, and reads the reply to each.
+    async fn exchange(&mut self, commands: &[String]) -> io::Result<Vec<Answer>> {
+        let batch = if self.connection.capabilities.has("PIPELINING") { PIPELINED } else { 1 };
+        let mut answers = Vec::with_capacity(commands.len());
+        for commands in commands.chunks(batch) {
+            let text: String = commands.iter().map(|command| format!("{command}\r\n")).collect();
+            self.write(text.as_bytes()).await?;
+            for _ in commands {
+                answers.push(self.answer().await?);
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn send_message(&mut self, message: &Message) -> io::Result<()> {
+        let (mut reader, mut piece, mut wire) = (message.reader().await?, Vec::new(), Vec::new());
+        let mut stuffer = Stuffer::default();
+        while reader.next(&mut piece).await? {
+            stuffer.push(&piece, &mut wire);
+            if wire.len() >= WRITE {
+                self.write(&wire).await?;
+                wire.clear();
+            }
+        }
+        stuffer.finish(&mut wire);
+        self.write(&wire).await
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let stream = &mut self.connection.stream;
+        let send = async {
+            stream.write_all(bytes).await?;
+            stream.flush().await
+        };
+        timeout(self.step, send).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+    }
+
+    async fn answer(&mut self) -> io::Result<Answer> {
+        loop {
+            match self.lines.next(&mut self.connection.input).map_err(io::Error::other)? {
+                Some(Line::Text(text)) => match self.reader.line(&text).map_err(io::Error::other)? {
+                    Some(answer) => return Ok(answer),
+                    None => continue,
+                },
+                Some(Line::TooLong) => return Err(io::Error::other("a reply line that is too long")),
+                None => {}
+            }
+            let Connection { stream, input, .. } = &mut *self.connection;
+            let read = timeout(self.step, read_some(stream, input)).await;
+            if read.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+}
+
+async fn read_some(stream: &mut service::stream::Stream, input: &mut BytesMut) -> io::Result<usize> {
+    input.reserve(READ);
+    stream.read_buf(input).await
+}
+
+/// Commands sent without waiting for the replies between them: few enough that both sides' buffers hold them.
+const PIPELINED: usize = 100;
+/// Bytes of a line of a reply.
+const REPLY_LINE: usize = 4096;
+const READ: usize = 4096;
+const WRITE: usize = 64 * 1024;

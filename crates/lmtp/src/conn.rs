@@ -15,6 +15,7 @@ use protocol::lmtp::session::{Action, Session, Trust};
 use service::auth::{Authenticator, Exchange, Failure, Step64};
 use service::drive::{self, Farewell, Next, drive};
 use service::peer::{Channel, Peer};
+use service::serve::Connection;
 use service::stream::Stream;
 use service::tls::ServerTls;
 use service::wire::{Bounds, Wire};
@@ -38,6 +39,20 @@ pub struct Door {
     pub trusted: bool,
     /// Names the session in replies, headers and logs.
     pub session_id: String,
+}
+
+impl Door {
+    /// The door of a connection's listener.
+    pub fn of(connection: &Connection) -> Door {
+        let listener = &connection.listener;
+        Door {
+            settings: Arc::new(Settings::new(&listener.imapd())),
+            auth: listener.auth(),
+            starttls: listener.starttls(),
+            trusted: listener.has_flag('a'),
+            session_id: connection.session.clone(),
+        }
+    }
 }
 
 /// Serves one client until it quits, fails or `stop` is cancelled.

@@ -11,4 +11,7 @@
 pub mod deliver;
 pub mod directory;
 pub mod route;
+mod serve;
 pub mod transaction;
+
+pub use serve::serve;

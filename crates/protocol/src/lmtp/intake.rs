@@ -78,6 +78,8 @@ pub struct Intake {
     size: u64,
     /// Inside a line that is longer than a piece.
     mid_line: bool,
+    /// The last line ended with a bare line feed: what follows it does not begin a line.
+    after_bare: bool,
     dropping: bool,
     defect: Option<Defect>,
     has_message_id: bool,
@@ -98,6 +100,7 @@ impl Intake {
             place: Place::Start,
             size: 0,
             mid_line: false,
+            after_bare: false,
             dropping: false,
             defect: None,
             has_message_id: false,
@@ -115,7 +118,7 @@ impl Intake {
                 None if wire.len() >= PIECE => (wire.len() - 1, false),
                 None => return Progress::More,
             };
-            if !self.mid_line && &wire[..length] == b".\r\n" {
+            if !self.mid_line && !self.after_bare && &wire[..length] == b".\r\n" {
                 wire.advance(length);
                 self.finish(out);
                 return Progress::End;
@@ -145,6 +148,7 @@ impl Intake {
 
     fn piece(&mut self, piece: &[u8], ended: bool, out: &mut Vec<u8>) {
         let fresh = !std::mem::replace(&mut self.mid_line, !ended);
+        self.after_bare = ended && !piece.ends_with(b"\r\n");
         let (text, end): (&[u8], &[u8]) = match piece.strip_suffix(b"\r\n") {
             Some(text) => (text, b"\r\n"),
             None => match piece.strip_suffix(b"\n") {
@@ -296,7 +300,8 @@ mod tests {
     fn defects_are_told_after_the_end() {
         let invalid = Outcome::Invalid;
         assert_eq!(refused(b"A: b\r\n\r\nx\ny\r\n.\r\n"), invalid(Defect::BareNewline));
-        assert_eq!(refused(b"A: b\r\n\r\nx\n.\nQUIT\n.\r\n\r\n.\r\n"), invalid(Defect::BareNewline));
+        let (_, outcome, rest) = take(b"A: b\r\n\r\nx\n.\nQUIT\n.\r\n\r\n.\r\n", plan());
+        assert_eq!((outcome, rest), (invalid(Defect::BareNewline), Vec::new()));
         assert_eq!(refused(b"A: b\r\n\r\nx\0y\r\n.\r\n"), invalid(Defect::Nul));
         assert_eq!(refused(b"A: \xfc\r\n\r\nx\r\n.\r\n"), invalid(Defect::EightBitHeader));
         assert_eq!(refused(b"nonsense\r\n\r\nx\r\n.\r\n"), invalid(Defect::BadHeader));

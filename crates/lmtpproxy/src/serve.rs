@@ -1,0 +1,56 @@
+//! From the daemon's context to served clients.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use config::imapd::Imapd;
+use lmtp::Door;
+use service::Context;
+use service::serve::Connection;
+use upstream::{Pool, Proto, Upstream};
+
+use crate::deliver::{Proxy, Settings};
+use crate::directory::Directory;
+use crate::route::Policy;
+use crate::transaction::Terms;
+
+/// Serves all listeners until the daemon is to end.
+pub async fn serve<D: Directory>(context: &Context, directory: D) {
+    let upstream = Upstream::new(&context.imapd());
+    let pool = Pool::new(upstream.clone(), Proto::Lmtp);
+    let reloading = tokio::spawn(follow_reloads(context.clone(), upstream));
+    context.serve(move |connection| one(connection, directory.clone(), pool.clone())).await;
+    reloading.abort();
+}
+
+async fn one<D: Directory>(connection: Connection, directory: D, pool: Pool) {
+    let door = Door::of(&connection);
+    let settings = Settings::new(&connection.listener.imapd(), &door);
+    let stop = connection.context.shutdown();
+    lmtp::serve(connection.stream, door, Proxy::new(Arc::new(settings), directory, pool), stop).await;
+}
+
+async fn follow_reloads(context: Context, upstream: Upstream) {
+    let mut reloads = context.reloads();
+    while reloads.changed().await.is_ok() {
+        upstream.reload(&context.imapd());
+    }
+}
+
+impl Settings {
+    fn new(imapd: &Imapd, door: &Door) -> Settings {
+        Settings {
+            policy: Policy {
+                rules: door.settings.rules.clone(),
+                catchall: imapd.lmtp_catchall_mailbox.clone(),
+                fuzzy: imapd.lmtp_fuzzy_mailbox_match,
+            },
+            terms: Terms {
+                step: imapd.lmtptxn_timeout.max(imapd.client_timeout),
+                over_quota_forever: imapd.lmtp_over_quota_perm_failure,
+                max_size: imapd.maxmessagesize,
+            },
+            spool: PathBuf::from(&imapd.temp_path),
+        }
+    }
+}

@@ -1,3 +1,5 @@
 //! The store of a murder: mailboxes, messages and the services that read and fill them.
 
 pub mod mime;
+#[allow(dead_code)] // The parts arrive one after the other.
+pub mod store;

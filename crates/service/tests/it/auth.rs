@@ -1,0 +1,242 @@
+//! Exchanges between our client and our server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use service::auth::client::Credentials;
+use service::auth::{Authenticator, Failure, Login, Pace, Settings, Step, Step64};
+use service::passwords::PasswordDb;
+use service::peer::{Channel, Peer};
+use service::tls::TlsInfo;
+
+fn clear() -> Channel {
+    let any = "192.0.2.7:143".parse().unwrap();
+    Channel { peer: Peer::Tcp { remote: any, local: any }, tls: None }
+}
+
+fn tls() -> Channel {
+    let info = TlsInfo { channel_binding: Some(vec![7; 32]), ..TlsInfo::default() };
+    Channel { tls: Some(Arc::new(info)), ..clear() }
+}
+
+fn settings() -> Settings {
+    Settings {
+        admins: vec!["cyrus".into()],
+        proxyservers: vec!["proxy".into()],
+        failed_pause: Duration::ZERO,
+        unix_groups: false,
+        ..Settings::default()
+    }
+}
+
+fn server(settings: Settings) -> (Authenticator, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let passwords = PasswordDb::new(dir.path().join("passwords"));
+    for (user, password) in [("fred", "secret"), ("proxy", "pr0xy"), ("a,b=c", "odd")] {
+        passwords.set(user, password).unwrap();
+    }
+    (Authenticator::new(settings, passwords, Pace::default()), dir)
+}
+
+fn credentials(authname: &str, authzid: Option<&str>, password: &str) -> Credentials {
+    Credentials {
+        authname: authname.into(),
+        authzid: authzid.map(Into::into),
+        password: Some(password.into()),
+        allowed: Vec::new(),
+    }
+}
+
+/// Plays an exchange to its end; with and without an initial response.
+async fn play(
+    auth: &Authenticator,
+    credentials: &Credentials,
+    mechanism: &'static str,
+    channel: &Channel,
+    with_initial: bool,
+) -> Result<Login, Failure> {
+    let mut server = auth.start(mechanism, channel)?;
+    let mut client = credentials.start(mechanism, channel).unwrap();
+    let initial = client.initial().unwrap();
+    let mut step = if with_initial {
+        server.step(Some(&initial)).await
+    } else {
+        match server.step(None).await {
+            Step::Challenge(empty) => assert!(empty.is_empty()),
+            other => panic!("{other:?}"),
+        }
+        server.step(Some(&initial)).await
+    };
+    loop {
+        step = match step {
+            Step::Challenge(challenge) => {
+                // A server's proof that fails ends the exchange on the client's side too.
+                let answer =
+                    client.step(&challenge).map_err(|error| Failure::Malformed(error.to_string()))?;
+                server.step(Some(&answer)).await
+            }
+            Step::Done(login) => {
+                client.succeeded(None).unwrap();
+                return Ok(login);
+            }
+            Step::Failed(failure) => return Err(failure),
+        };
+    }
+}
+
+#[tokio::test]
+async fn every_mechanism_logs_in_as_oneself_and_as_another() {
+    let mech_list = ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"];
+    let listed = Settings { mech_list: mech_list.map(Into::into).to_vec(), ..settings() };
+    let (auth, _dir) = server(listed);
+    assert_eq!(auth.mechanisms(&tls()), mech_list);
+    for mechanism in mech_list {
+        let mut fred = credentials("fred", None, "secret");
+        let mut proxy = credentials("proxy", Some("fred"), "pr0xy");
+        fred.allowed = vec![mechanism.into()];
+        proxy.allowed = vec![mechanism.into()];
+        for initial in [true, false] {
+            let login = play(&auth, &fred, mechanism, &tls(), initial).await.unwrap();
+            assert_eq!((login.authid.as_str(), login.userid.as_str()), ("fred", "fred"), "{mechanism}");
+            let login = play(&auth, &proxy, mechanism, &tls(), initial).await.unwrap();
+            assert_eq!((login.authid.as_str(), login.userid.as_str()), ("proxy", "fred"), "{mechanism}");
+            assert_eq!(login.mechanism, mechanism);
+        }
+    }
+}
+
+#[tokio::test]
+async fn wrong_passwords_unknown_users_and_unallowed_identities_are_refused() {
+    let (auth, _dir) = server(settings());
+    for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"] {
+        let refused = async |authname, authzid, password| {
+            play(&auth, &credentials(authname, authzid, password), mechanism, &tls(), true).await.unwrap_err()
+        };
+        assert_eq!(refused("fred", None, "wrong").await, Failure::BadCredentials, "{mechanism}");
+        assert_eq!(refused("nobody", None, "secret").await, Failure::BadCredentials, "{mechanism}");
+        assert!(matches!(refused("fred", Some("jim"), "secret").await, Failure::NotAuthorized { .. }));
+        assert!(matches!(refused("fred", Some("cyrus"), "secret").await, Failure::NotAuthorized { .. }));
+    }
+}
+
+#[tokio::test]
+async fn a_proxied_admin_is_a_proxy_admin_only() {
+    let (auth, _dir) = server(settings());
+    let login =
+        play(&auth, &credentials("proxy", Some("cyrus"), "pr0xy"), "PLAIN", &tls(), true).await.unwrap();
+    assert!(login.proxy_admin && !login.admin && login.is_any_admin());
+}
+
+#[tokio::test]
+async fn names_that_scram_escapes_are_found() {
+    let (auth, _dir) = server(settings());
+    let odd = credentials("a,b=c", None, "odd");
+    assert_eq!(play(&auth, &odd, "SCRAM-SHA-256", &clear(), true).await.unwrap().userid, "a,b=c");
+}
+
+#[tokio::test]
+async fn an_unknown_user_looks_like_a_known_one_in_scram() {
+    let (auth, _dir) = server(settings());
+    let first_answer = async |user: &str| {
+        let mut exchange = auth.start("scram-sha-256", &clear()).unwrap();
+        match exchange.step(Some(format!("n,,n={user},r=abc").as_bytes())).await {
+            Step::Challenge(challenge) => {
+                let text = String::from_utf8(challenge).unwrap();
+                text.split(',').skip(1).map(str::to_owned).collect::<Vec<_>>().join(",")
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let (unknown, again, known) =
+        (first_answer("nobody").await, first_answer("nobody").await, first_answer("fred").await);
+    assert_eq!(unknown, again);
+    assert_eq!(unknown.len(), known.len());
+    assert!(unknown.ends_with("i=10000"), "{unknown}");
+}
+
+#[tokio::test]
+async fn plaintext_needs_tls() {
+    let (auth, _dir) = server(settings());
+    assert!(!auth.allows_plaintext(&clear()));
+    assert_eq!(auth.login("fred", b"secret", &clear()).await, Err(Failure::PlaintextRefused));
+    assert!(matches!(auth.start("PLAIN", &clear()), Err(Failure::PlaintextRefused)));
+    assert!(matches!(auth.start("ANONYMOUS", &tls()), Err(Failure::NoMechanism(_))));
+    assert_eq!(auth.login("Fred", b"secret", &tls()).await.unwrap().userid, "fred");
+    assert_eq!(auth.login("fred", b"Secret", &tls()).await, Err(Failure::BadCredentials));
+    // Twice: the second comes from the cache of verified passwords, and must not verify others.
+    assert!(auth.login("fred", b"secret", &tls()).await.is_ok());
+    assert_eq!(auth.login("proxy", b"secret", &tls()).await, Err(Failure::BadCredentials));
+}
+
+#[tokio::test]
+async fn login_mechanism_works_with_and_without_initial_response() {
+    let (auth, _dir) = server(settings());
+    for initial in [None, Some(&b"ZnJlZA=="[..])] {
+        let mut exchange = auth.start("LOGIN", &tls()).unwrap();
+        let mut step = exchange.step64(initial).await;
+        if initial.is_none() {
+            assert!(matches!(&step, Step64::Challenge(prompt) if prompt == "VXNlcm5hbWU6"), "{step:?}");
+            step = exchange.step64(Some(b"ZnJlZA==")).await;
+        }
+        assert!(matches!(&step, Step64::Challenge(prompt) if prompt == "UGFzc3dvcmQ6"), "{step:?}");
+        let step = exchange.step64(Some(b"c2VjcmV0")).await;
+        assert!(matches!(&step, Step64::Done(login) if login.userid == "fred"), "{step:?}");
+    }
+}
+
+#[tokio::test]
+async fn nonsense_ends_an_exchange_without_harm() {
+    let (auth, _dir) = server(settings());
+    let nonsense: &[&[u8]] = &[
+        b"",
+        b"\0",
+        b"\0\0\0",
+        b"\0fred\0",
+        b"\xff\0\xff\0\xff",
+        b"n,,",
+        b"n,,n=,r=",
+        b"p=x,,n=f,r=1",
+        b"a\0b\0c\0d",
+    ];
+    for mechanism in ["PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-1"] {
+        for message in nonsense {
+            let mut exchange = auth.start(mechanism, &tls()).unwrap();
+            for _ in 0..4 {
+                assert!(
+                    !matches!(exchange.step(Some(message)).await, Step::Done(_)),
+                    "{mechanism} {message:?}"
+                );
+            }
+        }
+    }
+    let mut exchange = auth.start("PLAIN", &tls()).unwrap();
+    assert!(matches!(exchange.step64(Some(b"*")).await, Step64::Failed(Failure::Cancelled)));
+    let mut exchange = auth.start("PLAIN", &tls()).unwrap();
+    assert!(matches!(exchange.step64(Some(b"!!")).await, Step64::Failed(Failure::Malformed(_))));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_know_the_password_cannot_pass_for_ours() {
+    let (auth, _dir) = server(settings());
+    let mut exchange = auth.start("SCRAM-SHA-256", &clear()).unwrap();
+    let mut client = credentials("fred", None, "other").start("SCRAM-SHA-256", &clear()).unwrap();
+    let first = client.initial().unwrap();
+    let Step::Challenge(challenge) = exchange.step(Some(&first)).await else { panic!() };
+    client.step(&challenge).unwrap();
+    // It says OK without a proof.
+    assert!(client.succeeded(None).is_err());
+}
+
+#[tokio::test]
+async fn the_client_takes_the_best_that_carries_another_identity() {
+    let fred = credentials("fred", None, "secret");
+    let offered = ["LOGIN", "plain", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "GSSAPI"];
+    assert_eq!(fred.choose(offered, &tls()), Some("SCRAM-SHA-256"));
+    assert_eq!(fred.choose(["LOGIN", "PLAIN"], &clear()), Some("PLAIN"));
+    assert_eq!(fred.choose(["LOGIN"], &clear()), None);
+    let only = Credentials { allowed: vec!["plain".into(), "digest-md5".into()], ..fred.clone() };
+    assert_eq!(only.choose(offered, &tls()), Some("PLAIN"));
+    let bound = Credentials { allowed: vec!["SCRAM-SHA-256-PLUS".into()], ..fred };
+    assert_eq!(bound.choose(offered, &tls()), Some("SCRAM-SHA-256-PLUS"));
+    assert_eq!(bound.choose(offered, &clear()), None);
+}

@@ -1,0 +1,9 @@
+//! The shared parts of the daemons over real sockets, certificates and files.
+
+#![allow(clippy::unwrap_used)]
+
+mod auth;
+mod certificates;
+mod passwords;
+mod serve;
+mod tls;

@@ -6,6 +6,7 @@ mod bad_input;
 mod crashes;
 mod delivery;
 mod faults;
+mod house_rules;
 mod names;
 mod other_clients;
 mod placement;

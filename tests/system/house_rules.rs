@@ -1,0 +1,133 @@
+//! The rules of the house, as a test: what a reader may rely on without looking.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// All Rust files below a directory, with their text.
+fn sources(dir: &str) -> Vec<(String, String)> {
+    let (mut found, mut waiting) = (Vec::new(), vec![root().join(dir)]);
+    while let Some(dir) = waiting.pop() {
+        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() && !path.ends_with("target") {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let shown = path.strip_prefix(root()).unwrap().display().to_string();
+                found.push((shown, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "{dir} has sources");
+    found
+}
+
+/// A file without its unit tests.
+fn code(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text)
+}
+
+#[test]
+fn the_protocol_crate_knows_no_files_sockets_clock_or_chance() {
+    for (path, text) in sources("crates/protocol/src") {
+        for banned in ["tokio", "std::fs", "std::net", "std::env", "Instant::now", "SystemTime", "rand::"] {
+            assert!(!code(&text).contains(banned), "{path} has {banned}");
+        }
+    }
+}
+
+#[test]
+fn no_daemon_depends_on_another() {
+    let daemons = ["imapproxy", "pop3proxy", "lmtpproxy", "backend", "master", "ctl-mboxlist"];
+    for daemon in daemons {
+        let manifest = fs::read_to_string(root().join(format!("crates/{daemon}/Cargo.toml"))).unwrap();
+        let manifest = manifest.split("[dev-dependencies]").next().unwrap_or_default();
+        for other in daemons.iter().filter(|other| **other != daemon) {
+            assert!(!manifest.contains(&format!("\n{other}.workspace")), "{daemon} depends on {other}");
+        }
+    }
+}
+
+#[test]
+fn a_main_fits_on_a_screen() {
+    for (path, text) in sources("crates") {
+        if path.ends_with("src/main.rs") || path.contains("/src/bin/") {
+            assert!(text.lines().count() <= 60, "{path} has {} lines", text.lines().count());
+        }
+    }
+}
+
+#[test]
+fn files_and_functions_keep_their_size() {
+    for (path, text) in sources("crates") {
+        if path.contains("/tests/") || path.contains("/benches/") {
+            continue;
+        }
+        let body = code(&text);
+        assert!(body.lines().count() <= 600, "{path} has {} lines", body.lines().count());
+        let mut open: BTreeMap<usize, usize> = BTreeMap::new();
+        for (number, line) in body.lines().enumerate() {
+            let indent = line.len() - line.trim_start().len();
+            let start = line.trim_start();
+            if [
+                "fn ",
+                "pub fn ",
+                "pub(crate) fn ",
+                "pub(super) fn ",
+                "async fn ",
+                "pub async fn ",
+                "pub(crate) async fn ",
+                "pub(super) async fn ",
+            ]
+            .iter()
+            .any(|s| start.starts_with(s))
+                && !line.ends_with('}')
+                && !line.ends_with(';')
+            {
+                open.insert(indent, number);
+            } else if start == "}"
+                && let Some(from) = open.remove(&indent)
+            {
+                let lines = number - from;
+                assert!(lines <= 80, "{path}:{} is a function of {lines} lines", from + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn tests_await_events_and_never_sleep() {
+    let mut all = sources("crates");
+    all.extend(sources("tests"));
+    for (path, text) in all {
+        if path.ends_with("house_rules.rs") {
+            continue;
+        }
+        let tests = if path.contains("/tests/") || path.starts_with("tests/") {
+            text.as_str()
+        } else {
+            text.split_once("#[cfg(test)]\nmod tests").map(|(_, tests)| tests).unwrap_or_default()
+        };
+        assert!(!tests.contains("sleep("), "{path} sleeps in a test");
+    }
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    for dir in ["crates", "tests", "benches"] {
+        for (path, text) in sources(dir) {
+            if path.ends_with("house_rules.rs") {
+                continue;
+            }
+            for mark in ["TODO", "FIXME", "todo!(", "unimplemented!("] {
+                assert!(!text.contains(mark), "{path} has {mark}");
+            }
+        }
+    }
+}

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use protocol::{location::Location, name::MailboxName};
 
+use crate::change::Expect;
 use crate::entry::{Entry, Flags};
 use crate::guard::Plan;
 
@@ -27,6 +28,14 @@ pub struct Known {
     pub active: bool,
     pub location: Location,
     pub acl: Arc<str>,
+}
+
+impl Known {
+    /// What a change that relies on this asks the master to check.
+    pub fn expect(&self) -> Expect {
+        let at = self.location.as_str().to_owned();
+        if self.active { Expect::Active(at) } else { Expect::Reserved(at) }
+    }
 }
 
 /// Who wins where both claim to know.
@@ -48,11 +57,18 @@ pub struct Activation {
     pub before: Option<Known>,
 }
 
+impl Activation {
+    /// What must still hold at the master for the activation to be right.
+    pub fn expect(&self) -> Expect {
+        self.before.as_ref().map_or(Expect::None, Known::expect)
+    }
+}
+
 /// The work to be done, and what is still to be asked.
 #[derive(Debug, Default)]
 pub struct Reconciliation {
-    /// To be deleted at the master: it places them here, and they are not.
-    pub removals: Vec<MailboxName>,
+    /// To be deleted at the master, which places them here where they are not.
+    pub removals: Vec<(MailboxName, Known)>,
     /// To be activated at the master.
     pub activations: Vec<Activation>,
     /// To be freed locally of the mark of a move, and activated.
@@ -96,17 +112,15 @@ impl Reconciliation {
         rule: Rule,
     ) -> Reconciliation {
         let mut work = Reconciliation { remote: here.len(), ..Reconciliation::default() };
-        let order: Vec<MailboxName> = here.iter().map(|(name, _)| name.clone()).collect();
-        let known: HashMap<MailboxName, Known> = here.into_iter().collect();
+        let known: HashMap<MailboxName, Known> = here.iter().cloned().collect();
         let mut present: HashSet<MailboxName> = HashSet::new();
         for (name, entry) in local.into_iter().filter(|(_, entry)| is_held(entry)) {
             work.local += 1;
             present.insert(name.clone());
             work.compare(name, entry, &known, rule);
         }
-        let reserved = |name: &MailboxName| known.get(name).is_some_and(|known| !known.active);
-        work.removals = order.into_iter().filter(|name| !present.contains(name)).collect();
-        work.removals.retain(|name| !(reserved(name) && busy(name)));
+        work.removals = here;
+        work.removals.retain(|(name, known)| !present.contains(name) && (known.active || !busy(name)));
         work
     }
 
@@ -151,7 +165,7 @@ impl Reconciliation {
 
     /// Everything that will be done, in order.
     pub fn steps(&self) -> impl Iterator<Item = Step<'_>> {
-        let removals = self.removals.iter().map(Step::Remove);
+        let removals = self.removals.iter().map(|(name, _)| Step::Remove(name));
         let activations = self.activations.iter().map(|activation| Step::Activate(&activation.name));
         let unflags = self.unflags.iter().map(|activation| Step::Unflag(&activation.name));
         let wipes = self.wipes.iter().map(|(name, _)| Step::Wipe(name));
@@ -160,11 +174,9 @@ impl Reconciliation {
 
     /// The removals at the master and the local ones, for the guard.
     pub fn plans(&self) -> [Plan; 2] {
+        let removals = self.removals.iter().map(|(name, _)| name.clone()).collect();
         let wipes = self.wipes.iter().map(|(name, _)| name.clone()).collect();
-        [
-            Plan { held: self.remote, removals: self.removals.clone() },
-            Plan { held: self.local, removals: wipes },
-        ]
+        [Plan { held: self.remote, removals }, Plan { held: self.local, removals: wipes }]
     }
 }
 

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use protocol::{
     location::Location,
-    mupdate::state::{Refusal, Write},
+    mupdate::{
+        position::Position,
+        state::{Refusal, Write},
+    },
     name::MailboxName,
 };
 
-use crate::{entry::Entry, entry::Position};
+use crate::entry::Entry;
 
 /// One change of one name.
 #[derive(Debug, Clone)]

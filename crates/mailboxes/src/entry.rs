@@ -7,7 +7,7 @@
 //! old-name = name mtime uidvalidity createdmodseq foldermodseq mbtype partition
 //! ```
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use protocol::location::Location;
 
@@ -226,48 +226,6 @@ impl Local {
     }
 }
 
-/// Identifies a list: new whenever a database was created, undumped or restored.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct ListId(pub u128);
-
-impl ListId {
-    /// 32 hexadecimal digits.
-    pub fn parse(text: &str) -> Option<Self> {
-        if text.len() != 32 {
-            return None;
-        }
-        u128::from_str_radix(text, 16).ok().map(ListId)
-    }
-}
-
-impl fmt::Display for ListId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl fmt::Debug for ListId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// Up to where a list has come. Two lists at the same position are equal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Position {
-    pub list: ListId,
-    /// Grows at each promotion of a standby.
-    pub term: u64,
-    /// One per change.
-    pub seq: u64,
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.list, self.term, self.seq)
-    }
-}
-
 pub(crate) fn state_of(flags: u8) -> State {
     if flags & RESERVED != 0 { State::Reserved } else { State::Active }
 }
@@ -347,12 +305,5 @@ mod tests {
     #[test]
     fn a_newer_format_is_refused_by_name() {
         assert_eq!(Entry::decode(&[9, 0]), Err(DecodeError::Newer(9)));
-    }
-
-    #[test]
-    fn a_list_id_is_32_digits() {
-        let id = ListId(0xabc);
-        assert_eq!(ListId::parse(&id.to_string()), Some(id));
-        assert_eq!(ListId::parse("abc"), None);
     }
 }

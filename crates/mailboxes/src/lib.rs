@@ -31,5 +31,6 @@ mod writer;
 
 pub use change::{Action, Change, CommitError, Expect, Follow};
 pub use conflict::Conflict;
-pub use entry::{Entry, Flags, ListId, Local, OldName, Position, State};
+pub use entry::{Entry, Flags, Local, OldName, State};
 pub use list::{Changes, Error, List, OpenError, Options, Page, Pruned, Role, Summary};
+pub use protocol::mupdate::position::{ListId, Position};

@@ -5,14 +5,18 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use protocol::{acl::Acl, acl::Rights, acl::Who, name::MailboxName};
+use protocol::{
+    acl::{Acl, Rights, Who},
+    mupdate::position::{ListId, Position},
+    name::MailboxName,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     change::{Change, CommitError, Follow},
     codec::DecodeError,
     conflict::Conflict,
-    entry::{Entry, ListId, Position},
+    entry::Entry,
     load::{self, Meta},
     store::{self, Memory, Sled, Store, StoreError},
     table::Table,

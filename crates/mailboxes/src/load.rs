@@ -12,12 +12,15 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use protocol::name::MailboxName;
+use protocol::{
+    mupdate::position::{ListId, Position},
+    name::MailboxName,
+};
 
 use crate::{
     codec::{Reader, put_number},
     conflict::Conflict,
-    entry::{Entry, ListId, Position},
+    entry::Entry,
     list::{Changes, Error, Inner, OpenError, Pruned, Role, latest_only, new_list_id},
     store::{self, Store, StoreError},
 };

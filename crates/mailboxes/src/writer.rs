@@ -8,7 +8,10 @@
 use std::{collections::HashMap, sync::Arc, sync::PoisonError};
 
 use protocol::{
-    mupdate::state::{Next, step},
+    mupdate::{
+        position::Position,
+        state::{Next, step},
+    },
     name::MailboxName,
 };
 use tokio::sync::{mpsc, oneshot};
@@ -16,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     change::{Action, Change, CommitError, Follow},
     conflict::Conflict,
-    entry::{Entry, Position},
+    entry::Entry,
     list::{Inner, OpenError, Role, new_list_id},
     load::{CONFLICTS_KEPT, Meta},
     store::{self, StoreError, Write},

@@ -1,0 +1,162 @@
+//! What a connection may ask, given what it did before: the columns "before auth", "after UPDATE", "on a slave" of the
+//! command table. Checked in Cyrus's order: syntax, login, streaming, read-only.
+
+use super::command::{Command, Tagged};
+use super::reply::Reply;
+
+/// The state of one connection, seen from the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    pub access: Access,
+    /// An UPDATE is under way.
+    pub streaming: bool,
+    pub encrypted: bool,
+    pub compressed: bool,
+    /// STARTTLS can be given.
+    pub starttls: bool,
+}
+
+/// What the peer's identity allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    None,
+    /// A name in `mupdate_readers`, or anybody on a slave.
+    Read,
+    /// One of `admins` on a master.
+    Write,
+}
+
+/// A command that may be done, or the reply that refuses it.
+pub type Admitted = Result<Command, Reply>;
+
+impl Session {
+    pub fn new(starttls: bool) -> Self {
+        Session { access: Access::None, streaming: false, encrypted: false, compressed: false, starttls }
+    }
+
+    /// Judges a command.
+    pub fn admit(&self, tagged: Tagged) -> (String, Admitted) {
+        let Tagged { tag, command } = tagged;
+        let admitted = match command {
+            // A client may as well be a stranger to be told of its mistakes: syntax comes first.
+            Err(reply) => Err(reply),
+            Ok(command) => match self.refusal(&command) {
+                Some(reply) => Err(reply),
+                None => Ok(command),
+            },
+        };
+        (tag, admitted)
+    }
+
+    fn refusal(&self, command: &Command) -> Option<Reply> {
+        let needs = match command {
+            Command::Authenticate { .. } => return self.authenticate(),
+            Command::Starttls => return self.start_tls(),
+            Command::Compress { algorithm } => return self.compress(algorithm),
+            Command::Logout => return None,
+            Command::Noop => Needs { write: false, streaming: true },
+            Command::Find { .. } | Command::List { .. } | Command::Update { .. } | Command::Resume { .. } => {
+                Needs { write: false, streaming: false }
+            }
+            Command::Status => Needs { write: false, streaming: false },
+            Command::Write { .. } | Command::Accept | Command::Resolve { .. } => {
+                Needs { write: true, streaming: false }
+            }
+        };
+        if self.access == Access::None {
+            return Some(Reply::bad("Please login first"));
+        }
+        if self.streaming && !needs.streaming {
+            return Some(Reply::bad("not legal when streaming"));
+        }
+        if needs.write && self.access != Access::Write {
+            return Some(Reply::bad("read-only session"));
+        }
+        None
+    }
+
+    /// Answered with NO, though Cyrus says BAD: its clients take anything but `A01 OK` and `A01 NO` for a challenge.
+    fn authenticate(&self) -> Option<Reply> {
+        (self.access != Access::None).then(|| Reply::no("already authenticated"))
+    }
+
+    fn start_tls(&self) -> Option<Reply> {
+        if self.encrypted {
+            Some(Reply::bad("TLS already active"))
+        } else if !self.starttls {
+            Some(Reply::bad("Unrecognized command"))
+        } else if self.access != Access::None {
+            Some(Reply::bad("Can't negotiate TLS after authentication"))
+        } else if self.compressed {
+            Some(Reply::bad("Can't negotiate TLS after COMPRESS"))
+        } else {
+            None
+        }
+    }
+
+    fn compress(&self, algorithm: &str) -> Option<Reply> {
+        if self.compressed {
+            Some(Reply::bad("Compression already active: DEFLATE"))
+        } else if !algorithm.eq_ignore_ascii_case("DEFLATE") {
+            Some(Reply::no(format!("Unknown COMPRESS algorithm: {algorithm}")))
+        } else {
+            None
+        }
+    }
+}
+
+struct Needs {
+    write: bool,
+    /// Allowed during an UPDATE.
+    streaming: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sheet's table: command, before login, streaming, on a slave.
+    const TABLE: &[(&str, &str, &str, &str)] = &[
+        ("AUTHENTICATE \"PLAIN\"", "yes", "NO already authenticated", "NO already authenticated"),
+        ("STARTTLS", "yes", "BAD Can't", "BAD Can't"),
+        ("COMPRESS \"DEFLATE\"", "yes", "yes", "yes"),
+        ("LOGOUT", "yes", "yes", "yes"),
+        ("NOOP", "BAD Please login", "yes", "yes"),
+        ("FIND \"a\"", "BAD Please login", "BAD not legal", "yes"),
+        ("LIST", "BAD Please login", "BAD not legal", "yes"),
+        ("UPDATE", "BAD Please login", "BAD not legal", "yes"),
+        ("RESERVE \"a\" \"b!c\"", "BAD Please login", "BAD not legal", "BAD read-only"),
+        ("ACTIVATE \"a\" \"b!c\" \"\"", "BAD Please login", "BAD not legal", "BAD read-only"),
+        ("DEACTIVATE \"a\" \"b!c\"", "BAD Please login", "BAD not legal", "BAD read-only"),
+        ("DELETE \"a\"", "BAD Please login", "BAD not legal", "BAD read-only"),
+    ];
+
+    #[test]
+    fn every_command_is_admitted_where_the_table_says() {
+        let fresh = Session::new(true);
+        let streaming = Session { access: Access::Write, streaming: true, ..fresh };
+        let slave = Session { access: Access::Read, ..fresh };
+        for (command, before, during, on_slave) in TABLE {
+            for (session, expected) in [(fresh, before), (streaming, during), (slave, on_slave)] {
+                let (_, admitted) = session.admit(Tagged::parse(format!("X0 {command}\r\n").as_bytes()));
+                let got = match admitted {
+                    Ok(_) => "yes".to_owned(),
+                    Err(reply) => format!("{:?} {}", reply.kind, reply.text)
+                        .replacen("Bad", "BAD", 1)
+                        .replacen("No ", "NO ", 1),
+                };
+                assert!(got.starts_with(expected), "{command}: {got}, not {expected}");
+            }
+            let master = Session { access: Access::Write, ..fresh };
+            let (_, admitted) = master.admit(Tagged::parse(format!("X0 {command}\r\n").as_bytes()));
+            let session_only = command.starts_with("AUTH") || command.starts_with("STARTTLS");
+            assert_eq!(admitted.is_ok(), !session_only, "{command} on a master");
+        }
+    }
+
+    #[test]
+    fn syntax_comes_before_everything() {
+        let (_, admitted) = Session::new(false).admit(Tagged::parse(b"X0 FIND\r\n"));
+        assert_eq!(admitted, Err(Reply::bad("Missing arguments")));
+    }
+}

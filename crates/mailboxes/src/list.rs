@@ -192,6 +192,17 @@ impl List {
         self.ask(|reply| Request::Commit { changes, reply }).await
     }
 
+    /// Queues the changes, and gives what [`List::commit`] would: for a connection that pipelines. Queued requests are
+    /// done in order.
+    pub async fn submit(&self, changes: Vec<Change>) -> Result<Pending, CommitError> {
+        if self.inner.options.role == Role::Replica {
+            return Err(CommitError::ReadOnly);
+        }
+        let (reply, answer) = oneshot::channel();
+        self.queue.send(Request::Commit { changes, reply }).await.map_err(|_| CommitError::Closed)?;
+        Ok(answer)
+    }
+
     /// The same from a thread without a runtime.
     pub fn commit_blocking(&self, changes: Vec<Change>) -> Result<Position, CommitError> {
         let (reply, answer) = oneshot::channel();
@@ -219,6 +230,10 @@ impl List {
     /// process when the handles are dropped.
     pub async fn close(&self) -> Result<Position, CommitError> {
         self.ask(|reply| Request::Close { reply }).await
+    }
+
+    pub fn role(&self) -> Role {
+        self.inner.options.role
     }
 
     pub fn position(&self) -> Position {
@@ -319,6 +334,9 @@ pub struct Page {
     /// Whether there may be entries after these.
     pub more: bool,
 }
+
+/// The answer to come of queued changes; an error of the channel means that the list was closed.
+pub type Pending = oneshot::Receiver<Result<Position, CommitError>>;
 
 /// Names that changed, each once.
 #[derive(Debug, Clone, PartialEq, Eq)]

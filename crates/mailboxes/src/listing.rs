@@ -1,0 +1,84 @@
+//! A full list as an upstream sent it, held compactly until it is whole, and what it changes here.
+//!
+//! Names are matched by key, never by the order in which they came: a peer may sort differently.
+
+use protocol::name::MailboxName;
+
+use crate::{
+    entry::Entry,
+    list::{Error, List},
+    table::Table,
+};
+
+#[derive(Debug, Default)]
+pub struct Listing {
+    table: Table,
+}
+
+/// What makes the list equal to a listing.
+#[derive(Debug, Default)]
+pub struct Difference {
+    /// Entries that are new or differ.
+    pub upserts: Vec<(MailboxName, Option<Entry>)>,
+    /// Names that the listing does not have.
+    pub removals: Vec<MailboxName>,
+    /// Entries held before.
+    pub held: usize,
+}
+
+impl Listing {
+    pub fn put(&mut self, name: &MailboxName, entry: &Entry) {
+        self.table.put(name, entry);
+    }
+
+    pub fn remove(&mut self, name: &MailboxName) {
+        self.table.remove(name);
+    }
+
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Compares with a list. Walks both: not for the reactor's threads.
+    pub fn difference(&self, list: &List) -> Result<Difference, Error> {
+        let mut difference = Difference::default();
+        let mut after: Option<MailboxName> = None;
+        let mut same = 0usize;
+        loop {
+            let page = list.scan(after.as_ref(), PAGE)?;
+            difference.held += page.entries.len();
+            after = page.entries.last().map(|(name, _)| name.clone()).or(after);
+            for (name, entry) in page.entries {
+                match self.table.get(&name) {
+                    Some(wanted) if wanted.same_on_wire(&entry) => same += 1,
+                    Some(wanted) => difference.upserts.push((name, Some(wanted))),
+                    None => difference.removals.push(name),
+                }
+            }
+            if !page.more {
+                break;
+            }
+        }
+        if same + difference.upserts.len() < self.table.len() {
+            let mut failed = None;
+            self.table.scan(&[], |_, name, entry| {
+                match list.get(&name) {
+                    Ok(None) => difference.upserts.push((name, Some(entry))),
+                    Ok(Some(_)) => {}
+                    Err(error) => failed = Some(error),
+                }
+                failed.is_none()
+            });
+            if let Some(error) = failed {
+                return Err(error);
+            }
+        }
+        Ok(difference)
+    }
+}
+
+const PAGE: usize = 1000;

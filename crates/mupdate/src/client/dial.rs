@@ -1,0 +1,237 @@
+//! From an imapd.conf, or the path of a socket, to a logged-in [`Link`].
+//!
+//! STARTTLS is used where `mupdate_server` says `/tls`, where authorities to verify with are configured, and where no
+//! offered mechanism can be used without. A server that then does not offer it is refused: nothing is said in the clear.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use config::imapd::Imapd;
+use protocol::mupdate::response::Body;
+use service::{auth::client::Credentials, settings, stream::Stream, tls::ClientTls};
+use tokio::{
+    net::{TcpStream, UnixStream},
+    time::timeout,
+};
+
+use super::{Error, link::Link};
+
+/// What a server said of itself.
+#[derive(Debug, Clone, Default)]
+pub struct Greeting {
+    pub mechanisms: Vec<String>,
+    pub starttls: bool,
+    pub compress: bool,
+    pub partial: bool,
+    /// Extensions of ours: `RESUME`, `EXPECT`, `STATUS`.
+    pub murder: Vec<String>,
+    /// The text behind `OK`: program, server name, version, role.
+    pub text: String,
+}
+
+impl Greeting {
+    pub fn has(&self, extension: &str) -> bool {
+        self.murder.iter().any(|known| known.eq_ignore_ascii_case(extension))
+    }
+}
+
+/// Where a server of lists is.
+#[derive(Debug, Clone)]
+pub enum Address {
+    /// `mupdate_server` of this configuration.
+    Server(Imapd),
+    /// The Unix socket beside a daemon's list; no login.
+    Socket(PathBuf),
+    /// The socket of this host's `mupdate`; where none answers, `mupdate_server`.
+    Nearest { socket: PathBuf, imapd: Imapd },
+}
+
+impl Address {
+    /// The name shown in messages and in a slave's banner.
+    pub fn name(&self) -> String {
+        match self {
+            Address::Server(imapd) => imapd.mupdate_server.clone().unwrap_or_default(),
+            Address::Socket(path) => path.display().to_string(),
+            Address::Nearest { socket, imapd } => {
+                imapd.mupdate_server.clone().unwrap_or_else(|| socket.display().to_string())
+            }
+        }
+    }
+
+    /// Connects and logs in, each step bounded by `client_timeout`.
+    pub async fn dial(&self) -> Result<(Link, Greeting), Error> {
+        match self {
+            Address::Server(imapd) => server(imapd).await,
+            Address::Socket(path) => socket(path).await,
+            Address::Nearest { socket: path, imapd } => nearest(path, imapd).await,
+        }
+    }
+}
+
+/// A `mupdate` that is just starting gets a moment: the directory beside its socket tells that there is one.
+async fn nearest(path: &Path, imapd: &Imapd) -> Result<(Link, Greeting), Error> {
+    let mut left = if path.parent().is_some_and(Path::exists) { NEAREST_TRIES } else { 0 };
+    loop {
+        match socket(path).await {
+            Ok(found) => return Ok(found),
+            Err(_) if left > 0 => {
+                left -= 1;
+                tokio::time::sleep(NEAREST_PAUSE).await;
+            }
+            Err(error) if imapd.mupdate_server.is_none() => return Err(error),
+            Err(_) => return server(imapd).await,
+        }
+    }
+}
+
+async fn socket(path: &Path) -> Result<(Link, Greeting), Error> {
+    let name = path.display().to_string();
+    let lost = |why: std::io::Error| Error::Unavailable { server: name.clone(), why: why.to_string() };
+    let connected = timeout(LOCAL, UnixStream::connect(path)).await;
+    let stream = connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())).map_err(lost)?;
+    let mut link = Link::new(Stream::unix(stream).map_err(lost)?, name.clone());
+    let greeting = greet(&mut link, LOCAL).await?;
+    Ok((link, greeting))
+}
+
+async fn server(imapd: &Imapd) -> Result<(Link, Greeting), Error> {
+    let upstream = imapd.mupdate_upstream().ok_or(Error::NoServer)?;
+    let name = imapd.mupdate_server.clone().unwrap_or_default();
+    let patience = settings::client_timeout(imapd);
+    let port =
+        upstream.port.or_else(|| imapd.host_port(&upstream.host, "mupdate")).unwrap_or(imapd.mupdate_port);
+    let host = imapd.host_address(&upstream.host);
+    let lost = |why: std::io::Error| Error::Unavailable { server: name.clone(), why: why.to_string() };
+    let connected = timeout(patience, TcpStream::connect((host.as_str(), port))).await;
+    let stream = connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())).map_err(lost)?;
+    let mut link = Link::new(Stream::tcp(stream).map_err(lost)?, name.clone());
+    let mut greeting = greet(&mut link, patience).await?;
+
+    let credentials = Credentials::mupdate(imapd, &upstream.host);
+    let options = settings::client_tls(imapd, &upstream.host);
+    let verifies = options.server_ca_file.is_some() || options.server_ca_dir.is_some();
+    let choose = |link: &Link, greeting: &Greeting| {
+        credentials.choose(greeting.mechanisms.iter().map(String::as_str), link.stream().channel())
+    };
+    let usable = choose(&link, &greeting).is_some();
+    if upstream.tls || (greeting.starttls && (verifies || !usable)) {
+        if !greeting.starttls {
+            return Err(Error::Denied { server: name, why: "it does not offer STARTTLS".into() });
+        }
+        let tls = ClientTls::new(&options)
+            .map_err(|e| Error::Denied { server: name.clone(), why: format!("TLS: {e}") })?;
+        greeting = start_tls(&mut link, &tls, &upstream.host, patience).await?;
+    }
+    let Some(mechanism) = choose(&link, &greeting) else {
+        let offered = greeting.mechanisms.join(" ");
+        return Err(Error::Denied { server: name, why: format!("no usable mechanism among: {offered}") });
+    };
+    login(&mut link, &credentials, mechanism, patience).await?;
+    if imapd.proxy_compress && greeting.compress {
+        compress(&mut link, patience).await?;
+    }
+    Ok((link, greeting))
+}
+
+/// Reads a banner: everything up to `* OK`, of which unknown lines are ignored.
+pub(super) async fn greet(link: &mut Link, patience: Duration) -> Result<Greeting, Error> {
+    let mut greeting = Greeting::default();
+    for _ in 0..BANNER_LINES {
+        match link.response(patience).await?.body {
+            Body::Auth(mechanisms) => greeting.mechanisms = mechanisms,
+            Body::Starttls => greeting.starttls = true,
+            Body::Compress(algorithms) => {
+                greeting.compress = algorithms.iter().any(|a| a.eq_ignore_ascii_case("DEFLATE"));
+            }
+            Body::PartialUpdate => greeting.partial = true,
+            Body::Murder(extensions) => greeting.murder = extensions,
+            Body::Ok(text) => {
+                greeting.text = text;
+                return Ok(greeting);
+            }
+            Body::Bye(why) | Body::No(why) | Body::Bad(why) => return Err(link.lost(why)),
+            _ => {}
+        }
+    }
+    Err(link.lost("a banner without end"))
+}
+
+pub(super) async fn start_tls(
+    link: &mut Link,
+    tls: &ClientTls,
+    host: &str,
+    patience: Duration,
+) -> Result<Greeting, Error> {
+    link.say_tagged("S01", "STARTTLS", &[]);
+    link.flush().await?;
+    match link.response(patience).await?.body {
+        Body::Ok(_) => {}
+        Body::No(why) | Body::Bad(why) | Body::Bye(why) => {
+            return Err(Error::Denied { server: link.server.clone(), why: format!("STARTTLS: {why}") });
+        }
+        other => return Err(link.lost(format!("unexpected answer to STARTTLS: {other:?}"))),
+    }
+    let shaken = link.wire().connect_tls(tls, host).await;
+    shaken.map_err(|e| link.lost(format!("TLS handshake: {e}")))?;
+    greet(link, patience).await
+}
+
+/// Cyrus's continuation prefix is empty: every line that is not `A01 …` is a challenge.
+pub(super) async fn login(
+    link: &mut Link,
+    credentials: &Credentials,
+    mechanism: &'static str,
+    patience: Duration,
+) -> Result<(), Error> {
+    let denied = |server: &str, why: String| Error::Denied { server: server.to_owned(), why };
+    let server = link.server.clone();
+    let failed = |e: service::auth::client::ClientError| denied(&server, e.to_string());
+    let mut exchange = credentials.start(mechanism, link.stream().channel()).map_err(failed)?;
+    let initial = exchange.initial().map_err(failed)?;
+    let initial = if initial.is_empty() { "=".to_owned() } else { BASE64_STANDARD.encode(initial) };
+    link.say_tagged("A01", "AUTHENTICATE", &[mechanism, &initial]);
+    link.flush().await?;
+    for _ in 0..SASL_STEPS {
+        let line = link.line(patience).await?;
+        let text = String::from_utf8_lossy(&line).into_owned();
+        let upper = text.to_ascii_uppercase();
+        if upper.starts_with("A01 OK") {
+            return exchange.succeeded(None).map_err(failed);
+        }
+        if upper.starts_with("A01 NO") || upper.starts_with("A01 BAD") || upper.starts_with("* BYE") {
+            return Err(denied(&server, text));
+        }
+        let challenge =
+            BASE64_STANDARD.decode(text.trim()).map_err(|_| link.lost("a challenge is not base64"))?;
+        let answer = exchange.step(&challenge).map_err(failed)?;
+        link.say_raw(BASE64_STANDARD.encode(answer).as_bytes());
+        link.say_raw(b"\r\n");
+        link.flush().await?;
+    }
+    Err(denied(&server, "a login without end".into()))
+}
+
+pub(super) async fn compress(link: &mut Link, patience: Duration) -> Result<(), Error> {
+    link.say_tagged("Z01", "COMPRESS", &["DEFLATE"]);
+    link.flush().await?;
+    match link.response(patience).await?.body {
+        Body::Ok(_) => {
+            let begun = link.wire().compress().await;
+            begun.map_err(|e| link.lost(e))
+        }
+        // Not worth a failure.
+        _ => Ok(()),
+    }
+}
+
+/// How often and how quickly the socket of this host's `mupdate` is tried.
+const NEAREST_TRIES: u32 = 10;
+const NEAREST_PAUSE: Duration = Duration::from_millis(100);
+/// Lines of a banner, and rounds of a login, at most.
+const BANNER_LINES: usize = 100;
+const SASL_STEPS: usize = 10;
+/// How long a daemon on this host may take to greet.
+const LOCAL: Duration = Duration::from_secs(5);

@@ -1,0 +1,225 @@
+//! A MUPDATE client: what backends and tools ask of a master, or of the daemon that owns a list.
+
+mod dial;
+mod link;
+
+use std::{path::Path, time::Duration};
+
+use config::imapd::Imapd;
+use mailboxes::{Entry, Expect};
+use protocol::{location::Location, mupdate::response::Body, name::MailboxName};
+
+pub use dial::{Address, Greeting};
+pub use link::Link;
+
+/// A logged-in connection. After an error other than [`Error::Refused`] and [`Error::Changed`] it is of no more use.
+pub struct Client {
+    link: Link,
+    greeting: Greeting,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The server said NO or BAD: it will say so again.
+    #[error("{0}")]
+    Refused(String),
+    /// The entry is not in the state that was expected.
+    #[error("mailbox changed meanwhile")]
+    Changed,
+    /// No connection, or it broke: whether a change was done is unknown.
+    #[error("MUPDATE server {server}: {why}")]
+    Unavailable { server: String, why: String },
+    /// It said something that is not MUPDATE.
+    #[error("MUPDATE server {server}: {why}")]
+    Protocol { server: String, why: String },
+    /// It does not let us in, or not safely.
+    #[error("MUPDATE server {server}: login: {why}")]
+    Denied { server: String, why: String },
+    #[error("mupdate_server is not set")]
+    NoServer,
+}
+
+impl Error {
+    /// Whether the master answered, and its answer is final.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Error::Refused(_) | Error::Changed)
+    }
+}
+
+impl Client {
+    /// Connects to `mupdate_server` as `mupdate_authname`. Bounded by `client_timeout` per step.
+    pub async fn connect(imapd: &Imapd) -> Result<Client, Error> {
+        Self::dial(&Address::Server(imapd.clone())).await
+    }
+
+    /// Connects to the socket beside a daemon's list: `<configdirectory>/murder/<program>/socket`.
+    pub async fn local(socket: &Path) -> Result<Client, Error> {
+        Self::dial(&Address::Socket(socket.into())).await
+    }
+
+    pub async fn dial(address: &Address) -> Result<Client, Error> {
+        let (link, greeting) = address.dial().await?;
+        Ok(Client { link, greeting })
+    }
+
+    pub fn greeting(&self) -> &Greeting {
+        &self.greeting
+    }
+
+    pub async fn find(&mut self, name: &MailboxName) -> Result<Option<Entry>, Error> {
+        let mut found = None;
+        self.ask("FIND", &[name.as_str()], |body| {
+            found = entry_of(body).map(|(_, entry)| entry);
+            Ok(())
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// All entries whose location begins with `prefix` (`server!`), or all, in the server's order.
+    pub async fn list(&mut self, prefix: Option<&str>) -> Result<Vec<(MailboxName, Entry)>, Error> {
+        let mut all = Vec::new();
+        self.ask("LIST", prefix.as_slice(), |body| {
+            all.extend(entry_of(body));
+            Ok(())
+        })
+        .await?;
+        Ok(all)
+    }
+
+    pub async fn reserve(&mut self, name: &MailboxName, at: &Location) -> Result<(), Error> {
+        self.ask("RESERVE", &[name.as_str(), at.as_str()], unasked).await
+    }
+
+    pub async fn activate(&mut self, name: &MailboxName, at: &Location, acl: &str) -> Result<(), Error> {
+        self.ask("ACTIVATE", &[name.as_str(), at.as_str(), acl], unasked).await
+    }
+
+    pub async fn deactivate(&mut self, name: &MailboxName, at: &Location) -> Result<(), Error> {
+        self.ask("DEACTIVATE", &[name.as_str(), at.as_str()], unasked).await
+    }
+
+    pub async fn delete(&mut self, name: &MailboxName) -> Result<(), Error> {
+        self.ask("DELETE", &[name.as_str()], unasked).await
+    }
+
+    /// ACTIVATE if the entry is in the state expected. A Cyrus master cannot check that: there it is asked with FIND
+    /// first, which leaves a gap.
+    pub async fn activate_if(
+        &mut self,
+        name: &MailboxName,
+        at: &Location,
+        acl: &str,
+        expect: &Expect,
+    ) -> Result<(), Error> {
+        if self.greeting.has("EXPECT") {
+            return self
+                .ask("ACTIVATE", &[name.as_str(), at.as_str(), acl, &expect.to_string()], unasked)
+                .await;
+        }
+        self.expect(name, expect).await?;
+        self.activate(name, at, acl).await
+    }
+
+    /// DELETE if the entry is in the state expected, as [`Client::activate_if`].
+    pub async fn delete_if(&mut self, name: &MailboxName, expect: &Expect) -> Result<(), Error> {
+        if self.greeting.has("EXPECT") {
+            return self.ask("DELETE", &[name.as_str(), &expect.to_string()], unasked).await;
+        }
+        self.expect(name, expect).await?;
+        self.delete(name).await
+    }
+
+    pub async fn noop(&mut self) -> Result<(), Error> {
+        self.ask("NOOP", &[], unasked).await
+    }
+
+    /// The state of a server of ours, as JSON: `server::status` has its shape.
+    pub async fn status(&mut self) -> Result<serde_json::Value, Error> {
+        let mut status = serde_json::Value::Null;
+        let server = self.link.server.clone();
+        self.ask("STATUS", &[], |body| {
+            if let Body::Status(json) = body {
+                status = serde_json::from_str(&json)
+                    .map_err(|e| Error::Protocol { server: server.clone(), why: e.to_string() })?;
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(status)
+    }
+
+    /// Lets a replica carry out the deletions that it holds back.
+    pub async fn accept(&mut self) -> Result<(), Error> {
+        self.ask("ACCEPT", &[], unasked).await
+    }
+
+    /// Ends the showing of a conflict.
+    pub async fn resolve(&mut self, name: &MailboxName) -> Result<(), Error> {
+        self.ask("RESOLVE", &[name.as_str()], unasked).await
+    }
+
+    /// Says goodbye; the connection is closed whatever comes.
+    pub async fn logout(mut self) {
+        self.link.say_tagged("Q01", "LOGOUT", &[]);
+        if self.link.flush().await.is_ok() {
+            let _ = self.link.response(Duration::from_secs(2)).await;
+        }
+        let _ = self.link.wire().close().await;
+    }
+
+    pub fn into_parts(self) -> (Link, Greeting) {
+        (self.link, self.greeting)
+    }
+
+    async fn expect(&mut self, name: &MailboxName, expect: &Expect) -> Result<(), Error> {
+        let found = self.find(name).await?;
+        if expect.holds(found.as_ref()) { Ok(()) } else { Err(Error::Changed) }
+    }
+
+    /// One command, its data lines, its end. Tags are ignored, as Cyrus's clients do: one question at a time.
+    async fn ask(
+        &mut self,
+        verb: &str,
+        strings: &[&str],
+        mut each: impl FnMut(Body) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.link.say(verb, strings);
+        self.link.flush().await?;
+        loop {
+            match self.link.response(PATIENCE).await?.body {
+                Body::Ok(_) => return Ok(()),
+                Body::No(text) | Body::Bad(text) if text.starts_with("[CHANGED]") => {
+                    return Err(Error::Changed);
+                }
+                Body::No(text) if text.starts_with("[UNAVAILABLE]") => return Err(self.link.lost(text)),
+                Body::No(text) | Body::Bad(text) => return Err(Error::Refused(text)),
+                Body::Bye(text) => return Err(self.link.lost(text)),
+                body => each(body)?,
+            }
+        }
+    }
+}
+
+fn unasked(_: Body) -> Result<(), Error> {
+    Ok(())
+}
+
+/// The entry of a data line; names and places that cannot be are skipped.
+pub(crate) fn entry_of(body: Body) -> Option<(MailboxName, Entry)> {
+    let (name, location, acl) = match body {
+        Body::Mailbox { name, location, acl } => (name, location, Some(acl)),
+        Body::Reserve { name, location } => (name, location, None),
+        _ => return None,
+    };
+    let (name, location) = (MailboxName::parse(&name).ok()?, Location::parse(&location).ok()?);
+    let entry = match acl {
+        Some(acl) => Entry::active(location, acl),
+        None => Entry::reserved(location),
+    };
+    Some((name, entry))
+}
+
+/// How long a server may take to go on with an answer. A commit waits for its disk.
+const PATIENCE: Duration = Duration::from_secs(60);

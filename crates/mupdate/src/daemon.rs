@@ -1,0 +1,87 @@
+//! The `mupdate` daemon: `mupdate -m` is the master, `mupdate` a slave, `mupdate -a` whichever this host is.
+
+use std::{net::ToSocketAddrs, process::ExitCode};
+
+use clap::Parser;
+use config::imapd::Imapd;
+use mailboxes::{List, OpenError, Options};
+use service::{Arguments, Context, Exit, Program};
+
+use crate::{
+    client::Address,
+    kick,
+    replica::{self, Replica, Settings},
+    server::{Server, local},
+};
+
+/// MUPDATE: keeps the murder's list of mailboxes, as its master or as a slave
+#[derive(Debug, Parser)]
+#[command(name = "mupdate", version)]
+pub struct Cli {
+    #[command(flatten)]
+    pub arguments: Arguments,
+    /// Be the master
+    #[arg(short = 'm')]
+    pub master: bool,
+}
+
+impl Cli {
+    pub fn run(self) -> ExitCode {
+        let program = Program { name: "mupdate", arguments: self.arguments.clone() };
+        service::run(program, move |context| body(context, self))
+    }
+}
+
+async fn body(context: Context, cli: Cli) -> Result<(), Exit> {
+    let imapd = context.imapd();
+    // `-a` here is not the one of other daemons: master iff mupdate_server is this host.
+    let master = cli.master || (cli.arguments.preauthenticated && is_this_host(&imapd));
+    let (server, follows) = match master {
+        true => (Server::master(open_master(&context)?, &imapd), None),
+        false => {
+            let replica = follow(&context, &imapd)?;
+            (Server::replica(replica.list().clone(), replica.clone(), &imapd), Some(replica))
+        }
+    };
+    server.follow_reloads(&context);
+    kick::start(&context, follows);
+    local::start(&context, server.clone());
+    let list = server.list().clone();
+    context
+        .serve(move |connection| {
+            let server = server.clone();
+            async move { server.serve(connection).await }
+        })
+        .await;
+    list.close().await?;
+    Ok(())
+}
+
+fn open_master(context: &Context) -> Result<List, Exit> {
+    List::open(context.directory(), Options::owner()).map_err(exit)
+}
+
+fn follow(context: &Context, imapd: &Imapd) -> Result<Replica, Exit> {
+    if imapd.mupdate_server.is_none() {
+        return Err(Exit::new(
+            69,
+            "mupdate_server is not set: a slave needs a master (mupdate -m is the master)",
+        ));
+    }
+    let list = replica::open(context, Options::replica()).map_err(exit)?;
+    let address = Address::Server(imapd.clone());
+    let replica = Replica::start(list, address, Settings::new(imapd), context.shutdown());
+    replica.follow_reloads(context);
+    Ok(replica)
+}
+
+fn exit(error: OpenError) -> Exit {
+    Exit::new(75, error)
+}
+
+/// Whether `mupdate_server` resolves to an address of a local interface: one can be bound to it.
+fn is_this_host(imapd: &Imapd) -> bool {
+    let Some(upstream) = imapd.mupdate_upstream() else { return false };
+    let Ok(addresses) = (imapd.host_address(&upstream.host), 0).to_socket_addrs() else { return false };
+    addresses.into_iter().any(|address| std::net::UdpSocket::bind(address).is_ok())
+}

@@ -1,0 +1,209 @@
+//! One update stream, from its first listing to its end: an interpreter of responses.
+//!
+//! | upstream | asked by | listing | complete up to |
+//! |---|---|---|---|
+//! | Cyrus, or an old one of ours | UPDATE | everything | no numbers: the list counts by itself |
+//! | ours | RESUME position | what changed since; or FULL, then everything | POSITION |
+//!
+//! A full listing is compared with what is held; only its final OK makes it valid, since anything else (NO, BAD, BYE, the
+//! end of the connection) may have cut it. Names that it lacks are removed through the mass-delete guard.
+
+use std::{sync::Arc, time::Duration};
+
+use mailboxes::{Entry, Follow, Listing, Position, guard::Plan};
+use protocol::{
+    mupdate::response::{Body, Response},
+    name::MailboxName,
+};
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{Shared, follow::Waiters};
+use crate::client::{Greeting, Link, entry_of};
+
+pub(super) struct Stream<'a> {
+    shared: &'a Arc<Shared>,
+    link: Link,
+    /// The upstream is ours: it numbers its changes.
+    numbered: bool,
+    /// Changes read and not yet applied.
+    pending: Vec<(MailboxName, Option<Entry>)>,
+    position: Option<Position>,
+    noops: u64,
+    /// Who waits for the NOOP that is out.
+    waiting: Option<Vec<oneshot::Sender<()>>>,
+}
+
+impl<'a> Stream<'a> {
+    pub fn new(shared: &'a Arc<Shared>, link: Link, greeting: &Greeting) -> Self {
+        let numbered = greeting.has("RESUME");
+        Stream { shared, link, numbered, pending: Vec::new(), position: None, noops: 0, waiting: None }
+    }
+
+    /// Asks for the list, or for what changed, and makes ours equal.
+    pub async fn synchronise(&mut self) -> Result<(), String> {
+        let list = &self.shared.list;
+        let held = list.is_complete().then(|| list.position().to_string());
+        match self.numbered {
+            true => self.link.say_tagged("U01", "RESUME", held.as_deref().as_slice()),
+            false => self.link.say_tagged("U01", "UPDATE", &[]),
+        }
+        self.link.flush().await.map_err(|e| e.to_string())?;
+        let mut listing = Some(Listing::default()).filter(|_| !self.numbered);
+        loop {
+            let response = self.link.response(LISTING).await.map_err(|e| e.to_string())?;
+            match response.body {
+                Body::Full => {
+                    self.pending.clear();
+                    listing = Some(Listing::default());
+                }
+                Body::Ok(_) => break,
+                Body::Position(position) => self.position = Some(position),
+                body => match (change_of(body)?, &mut listing) {
+                    ((name, Some(entry)), Some(listing)) => listing.put(&name, &entry),
+                    ((name, None), Some(listing)) => listing.remove(&name),
+                    (change, None) => self.pending.push(change),
+                },
+            }
+        }
+        if self.numbered && self.position.is_none() {
+            return Err("the upstream did not say where its list stands".into());
+        }
+        match listing {
+            Some(listing) => self.reconcile(listing).await,
+            None => self.apply().await,
+        }
+    }
+
+    /// Makes the list equal to a full listing, unless too much would go.
+    async fn reconcile(&mut self, listing: Listing) -> Result<(), String> {
+        let list = self.shared.list.clone();
+        let compared = tokio::task::spawn_blocking(move || listing.difference(&list)).await;
+        let difference = compared.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+        let plan = Plan { held: difference.held, removals: difference.removals };
+        {
+            let mut state = self.shared.state();
+            let accepted = state.accept >= plan.removals.len();
+            if !plan.is_safe() && !accepted {
+                let why = format!("held back: {plan}; accept it, or fill the master again");
+                state.held = Some(plan);
+                return Err(why);
+            }
+            state.accept = 0;
+        }
+        let mut changes = difference.upserts;
+        changes.extend(plan.removals.into_iter().map(|name| (name, None)));
+        self.pending = changes;
+        self.apply().await
+    }
+
+    /// Follows the stream until it breaks.
+    pub async fn follow(&mut self, waiters: &mut Waiters) -> Result<(), String> {
+        let interval = self.shared.settings.load().retry_delay;
+        let mut heard = Instant::now();
+        loop {
+            while let Some(response) = self.link.buffered().map_err(|e| e.to_string())? {
+                self.take(response).await?;
+            }
+            if !self.numbered {
+                self.apply().await?;
+            }
+            // The deadline moves with every byte; a NOOP that is out must be answered within it.
+            let deadline = heard + interval;
+            tokio::select! {
+                more = self.link.more() => {
+                    more.map_err(|e| e.to_string())?;
+                    heard = Instant::now();
+                    self.shared.state().heard = Some(std::time::Instant::now());
+                }
+                waiter = waiters.recv(), if self.waiting.is_none() => {
+                    let mut waiting: Vec<_> = waiter.into_iter().collect();
+                    while let Ok(waiter) = waiters.try_recv() {
+                        waiting.push(waiter);
+                    }
+                    self.noop(waiting).await?;
+                }
+                () = tokio::time::sleep_until(deadline) => {
+                    if self.waiting.is_some() {
+                        return Err("connection to master timed out".into());
+                    }
+                    self.noop(Vec::new()).await?;
+                    heard = Instant::now();
+                }
+            }
+        }
+    }
+
+    async fn noop(&mut self, waiting: Vec<oneshot::Sender<()>>) -> Result<(), String> {
+        self.waiting = Some(waiting);
+        self.link.say_tagged(&format!("N{}", self.noops), "NOOP", &[]);
+        self.noops += 1;
+        self.link.flush().await.map_err(|e| e.to_string())
+    }
+
+    async fn take(&mut self, response: Response) -> Result<(), String> {
+        match response.body {
+            Body::Position(position) => {
+                self.position = Some(position);
+                self.apply().await
+            }
+            // The answer to a NOOP: everything before it counts.
+            Body::Ok(_) if self.waiting.is_some() => {
+                self.apply().await?;
+                for waiter in self.waiting.take().into_iter().flatten() {
+                    // Who no longer waits does not hear it.
+                    let _ = waiter.send(());
+                }
+                Ok(())
+            }
+            // A slave that cannot reach its own upstream: no proof, but the stream goes on.
+            Body::No(_) if self.waiting.is_some() && self.numbered => {
+                self.waiting = None;
+                Ok(())
+            }
+            Body::Ok(text) | Body::No(text) | Body::Bad(text) | Body::Bye(text) => {
+                Err(format!("{}: {text}", self.link.server))
+            }
+            body => {
+                let change = change_of(body)?;
+                self.pending.push(change);
+                if self.pending.len() >= PENDING && !self.numbered {
+                    self.apply().await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes over what was read. A numbered stream's changes count with the position after them.
+    async fn apply(&mut self) -> Result<(), String> {
+        let position = self.position.take();
+        if self.numbered && position.is_none() {
+            return Ok(());
+        }
+        let list = &self.shared.list;
+        if self.pending.is_empty()
+            && list.is_complete()
+            && (position.is_none() || position == Some(list.position()))
+        {
+            return Ok(());
+        }
+        let follow = Follow { changes: std::mem::take(&mut self.pending), position, complete: true };
+        list.follow(follow).await.map(drop).map_err(|e| e.to_string())
+    }
+}
+
+/// A data line as a change.
+fn change_of(body: Body) -> Result<(MailboxName, Option<Entry>), String> {
+    if let Body::Delete { name } = &body {
+        let name = MailboxName::parse(name).map_err(|e| format!("{name:?}: {e}"))?;
+        return Ok((name, None));
+    }
+    let shown = format!("{body:?}");
+    let (name, entry) = entry_of(body).ok_or_else(|| format!("the upstream said {shown}"))?;
+    Ok((name, Some(entry)))
+}
+
+/// How long a listing may pause: a Cyrus master writes it whole to a file first.
+const LISTING: Duration = Duration::from_secs(120);
+/// Changes gathered at most before they are applied.
+const PENDING: usize = 10_000;

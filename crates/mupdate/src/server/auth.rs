@@ -1,0 +1,106 @@
+//! AUTHENTICATE: bare base64 lines, no prefix in either direction, answered by a tagged OK or NO and nothing else.
+//!
+//! The authentication identity decides: one of `admins` may do everything, one of `mupdate_readers` may read. As whom
+//! it acts is not asked, as in Cyrus.
+
+use std::{io, time::Duration};
+
+use protocol::{
+    frame::trim_line,
+    mupdate::{reply::Reply, session::Access},
+};
+use service::auth::{Login, Step64};
+
+use super::conversation::{Conversation, Flow};
+
+impl Conversation {
+    pub(super) async fn authenticate(
+        &mut self,
+        tag: &str,
+        mechanism: &str,
+        initial: Option<Vec<u8>>,
+    ) -> io::Result<Flow> {
+        let channel = self.wire.stream().channel().clone();
+        let Some(auth) = self.guards.auth.clone() else { return Ok(Flow::On) };
+        let mut exchange = match auth.start(mechanism, &channel) {
+            Ok(exchange) => exchange,
+            Err(failure) => {
+                tracing::info!(peer = %channel.peer, mechanism, "badlogin: {failure}");
+                self.say(tag, Reply::no("no mechanism available"));
+                return Ok(Flow::On);
+            }
+        };
+        let mut message = initial;
+        for _ in 0..STEPS {
+            match exchange.step64(message.as_deref()).await {
+                Step64::Challenge(challenge) => {
+                    self.wire.output().extend_from_slice(challenge.as_bytes());
+                    self.wire.output().extend_from_slice(b"\r\n");
+                    self.wire.flush().await?;
+                    let Some(line) = self.sasl_line().await? else { return Ok(Flow::End) };
+                    if line.starts_with(b"*") {
+                        self.say(tag, Reply::no("Client canceled authentication"));
+                        return Ok(Flow::On);
+                    }
+                    message = Some(line);
+                }
+                Step64::Done(login) => {
+                    self.admit(tag, &login);
+                    return Ok(Flow::On);
+                }
+                Step64::Failed(_) => {
+                    self.say(tag, Reply::no("authentication failed"));
+                    return Ok(Flow::On);
+                }
+            }
+        }
+        self.say(tag, Reply::no("authentication failed"));
+        Ok(Flow::On)
+    }
+
+    fn admit(&mut self, tag: &str, login: &Login) {
+        let settings = self.server.settings();
+        let access = if settings.admins.contains(&login.authid) {
+            if self.server.is_master() { Access::Write } else { Access::Read }
+        } else if settings.readers.contains(&login.authid) {
+            Access::Read
+        } else {
+            let peer = self.wire.stream().peer().clone();
+            tracing::info!(
+                "badlogin: {peer} {} {} only admins may authenticate",
+                login.mechanism,
+                login.authid
+            );
+            Access::None
+        };
+        self.session.access = access;
+        self.say(
+            tag,
+            match access {
+                Access::None => Reply::no("only admins may authenticate"),
+                Access::Read | Access::Write => Reply::ok("Authenticated"),
+            },
+        );
+    }
+
+    /// A line of the client's; none if it is too long or the client is gone.
+    async fn sasl_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            let input = self.wire.input();
+            if let Some(end) = input.iter().position(|&b| b == b'\n') {
+                let line = input.split_to(end + 1);
+                return Ok((line.len() <= LINE + 2).then(|| trim_line(&line).to_vec()));
+            }
+            if input.len() > LINE || self.wire.fill(PATIENCE).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// 16 KiB in base64.
+const LINE: usize = 21_848;
+/// Rounds of one exchange.
+const STEPS: usize = 10;
+/// How long a client may think about a challenge.
+const PATIENCE: Duration = Duration::from_secs(60);

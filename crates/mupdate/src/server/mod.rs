@@ -1,0 +1,187 @@
+//! Serving a list to MUPDATE clients.
+//!
+//! One [`Server`] per list. The daemon serves it on TCP ([`Server::serve`]); every program that keeps a list serves it on
+//! the Unix socket beside it ([`local::start`]), where the tools ask and the host's proxies follow.
+
+mod auth;
+mod conversation;
+pub mod local;
+mod query;
+mod status;
+mod subscription;
+mod write;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use config::imapd::Imapd;
+use mailboxes::List;
+use protocol::{mupdate::reply, name::MailboxName};
+use service::{Connection, Context, stream::Stream};
+use tokio::{io::AsyncWriteExt, time::timeout};
+
+use crate::replica::Replica;
+use conversation::{Conversation, Guards};
+
+/// A list as its clients see it. Cheap to clone.
+#[derive(Clone)]
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    list: List,
+    kind: Kind,
+    settings: ArcSwap<Settings>,
+    connections: AtomicUsize,
+    streams: AtomicUsize,
+}
+
+enum Kind {
+    /// The authority of the murder.
+    Master,
+    /// A copy that follows another: read-only.
+    Replica(Replica),
+    /// A backend's own list: read-only from outside, it tells the master itself.
+    Backend,
+}
+
+/// What imapd.conf says to a server.
+struct Settings {
+    servername: String,
+    /// Fourth word of the banner's OK.
+    role: String,
+    defaultdomain: Option<String>,
+    admins: Vec<String>,
+    readers: Vec<String>,
+    connections_max: usize,
+}
+
+impl Server {
+    pub fn master(list: List, imapd: &Imapd) -> Server {
+        Self::new(list, Kind::Master, imapd)
+    }
+
+    pub fn replica(list: List, replica: Replica, imapd: &Imapd) -> Server {
+        Self::new(list, Kind::Replica(replica), imapd)
+    }
+
+    pub fn backend(list: List, imapd: &Imapd) -> Server {
+        Self::new(list, Kind::Backend, imapd)
+    }
+
+    fn new(list: List, kind: Kind, imapd: &Imapd) -> Server {
+        let settings = ArcSwap::from_pointee(Settings::new(&kind, imapd));
+        let (connections, streams) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Server { shared: Arc::new(Shared { list, kind, settings, connections, streams }) }
+    }
+
+    pub fn list(&self) -> &List {
+        &self.shared.list
+    }
+
+    /// Takes over the settings of each reload.
+    pub fn follow_reloads(&self, context: &Context) {
+        let (server, context) = (self.clone(), context.clone());
+        tokio::spawn(async move {
+            let (mut reloads, stop) = (context.reloads(), context.shutdown());
+            while let Some(Ok(())) = stop.run_until_cancelled(reloads.changed()).await {
+                let settings = Settings::new(&server.shared.kind, &context.imapd());
+                server.shared.settings.store(Arc::new(settings));
+            }
+        });
+    }
+
+    /// Serves one client that came over the network.
+    pub async fn serve(&self, connection: Connection) {
+        let stop = connection.context.shutdown();
+        let Some(_counted) = self.admit() else {
+            return refuse(connection.stream).await;
+        };
+        let guards = Guards { auth: Some(connection.listener.auth()), tls: connection.listener.starttls() };
+        let peer = connection.stream.peer().to_string();
+        let conversation = Conversation::new(self.clone(), connection.stream, guards);
+        if let Err(error) = conversation.run(stop).await {
+            tracing::debug!(peer, "connection ended: {error}");
+        }
+    }
+
+    /// A place among the connections, if there is one left.
+    fn admit(&self) -> Option<Place> {
+        let place = Place { server: self.clone() };
+        let before = self.shared.connections.fetch_add(1, Ordering::Relaxed);
+        (before < self.settings().connections_max).then_some(place)
+    }
+
+    fn settings(&self) -> arc_swap::Guard<Arc<Settings>> {
+        self.shared.settings.load()
+    }
+
+    fn is_master(&self) -> bool {
+        matches!(self.shared.kind, Kind::Master)
+    }
+
+    fn upstream(&self) -> Option<&Replica> {
+        match &self.shared.kind {
+            Kind::Replica(replica) => Some(replica),
+            Kind::Master | Kind::Backend => None,
+        }
+    }
+
+    /// The name as the list has it: the default domain is not written.
+    fn canonical(&self, name: &str) -> Option<MailboxName> {
+        let settings = self.settings();
+        let stripped =
+            settings.defaultdomain.as_deref().and_then(|d| name.strip_prefix(d)?.strip_prefix('!'));
+        MailboxName::parse(stripped.unwrap_or(name)).ok()
+    }
+}
+
+impl Settings {
+    fn new(kind: &Kind, imapd: &Imapd) -> Self {
+        let role = match kind {
+            Kind::Master => "(master)".into(),
+            Kind::Replica(_) => format!("mupdate://{}", imapd.mupdate_server.as_deref().unwrap_or_default()),
+            Kind::Backend => "(backend)".into(),
+        };
+        Settings {
+            servername: imapd.servername.clone(),
+            role,
+            defaultdomain: Some(imapd.defaultdomain.clone()).filter(|domain| !domain.is_empty()),
+            admins: imapd.admins.clone(),
+            readers: imapd.mupdate_readers.clone(),
+            connections_max: imapd.mupdate_connections_max as usize,
+        }
+    }
+}
+
+/// One of `mupdate_connections_max`.
+struct Place {
+    server: Server,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.server.shared.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+async fn refuse(mut stream: Stream) {
+    let mut out = Vec::new();
+    reply::put_bye(&mut out, "Server Unable");
+    let said = async {
+        stream.write_all(&out).await?;
+        stream.shutdown().await
+    };
+    // A refused peer that does not listen is let go all the same.
+    let _ = timeout(Duration::from_secs(2), said).await;
+}
+
+/// What the banner gives for a version.
+const VERSION: &str = concat!("murder-", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,150 @@
+//! NOOP, FIND, LIST, STATUS, ACCEPT, RESOLVE.
+
+use std::io;
+
+use mailboxes::{Entry, State};
+use protocol::mupdate::reply::{self, Reply};
+
+use super::{
+    conversation::{Conversation, Flow},
+    status,
+};
+
+impl Conversation {
+    /// On a stream: everything acknowledged before is sent before the OK. A replica asks its own upstream first.
+    pub(super) async fn noop(&mut self, tag: &str) -> io::Result<Flow> {
+        if let Some(numbered) = self.stream.as_ref().map(|stream| stream.numbered()) {
+            if let Some(replica) = self.server.upstream().cloned()
+                && let Err(stale) = replica.barrier().await
+                && numbered
+            {
+                // To a Cyrus slave a NO would be the end of the stream; it only wants its keepalive.
+                self.say(tag, Reply::no(format!("[UNAVAILABLE] {stale}")));
+                return Ok(Flow::On);
+            }
+            if self.push().await? == Flow::End {
+                return Ok(Flow::End);
+            }
+            self.say(tag, Reply::ok("Noop done"));
+            self.wire.flush().await?;
+            if let Some(stream) = &mut self.stream {
+                stream.hold();
+            }
+            return Ok(Flow::On);
+        }
+        self.say(tag, Reply::ok("Noop done"));
+        Ok(Flow::On)
+    }
+
+    pub(super) async fn find(&mut self, tag: &str, asked: &str) -> io::Result<Flow> {
+        self.complete().await;
+        let found = self.server.canonical(asked).map(|name| self.server.list().get(&name)).transpose();
+        match found {
+            Ok(found) => {
+                if let Some(entry) = found.flatten() {
+                    let mut out = Vec::new();
+                    // The name is echoed as it was asked for.
+                    put_entry(&mut out, tag, asked, &entry);
+                    self.wire.output().extend_from_slice(&out);
+                }
+                self.say(tag, Reply::ok("Search completed"));
+            }
+            Err(error) => {
+                tracing::error!(%error, "FIND");
+                self.say(tag, Reply::no("[UNAVAILABLE] the mailbox list cannot be read"));
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    pub(super) async fn list(&mut self, tag: &str, prefix: Option<&str>) -> io::Result<Flow> {
+        self.complete().await;
+        let all =
+            self.send_entries(tag, |_, entry| prefix.is_none_or(|p| entry.location.as_str().starts_with(p)));
+        match all.await? {
+            true => self.say(tag, Reply::ok("list complete")),
+            // A NO in the middle would look like an end.
+            false => return Ok(Flow::End),
+        }
+        Ok(Flow::On)
+    }
+
+    /// Sends the entries that `wanted` admits, page by page, in key order. False: reading failed.
+    pub(super) async fn send_entries(
+        &mut self,
+        tag: &str,
+        mut wanted: impl FnMut(&protocol::name::MailboxName, &Entry) -> bool,
+    ) -> io::Result<bool> {
+        let mut after = None;
+        loop {
+            let page = match self.server.list().scan(after.as_ref(), PAGE) {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::error!(%error, "listing");
+                    return Ok(false);
+                }
+            };
+            let mut out = Vec::with_capacity(page.entries.len() * 96);
+            for (name, entry) in &page.entries {
+                if wanted(name, entry) {
+                    put_entry(&mut out, tag, name.as_str(), entry);
+                }
+            }
+            self.wire.output().extend_from_slice(&out);
+            if self.wire.output().len() >= BATCH {
+                self.wire.flush().await?;
+            }
+            if !page.more {
+                return Ok(true);
+            }
+            after = page.entries.last().map(|(name, _)| name.clone());
+            // A long listing lets others have the thread.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// A replica answers once it has been synchronised for the first time.
+    pub(super) async fn complete(&self) {
+        if let Some(replica) = self.server.upstream() {
+            replica.complete().await;
+        }
+    }
+
+    pub(super) async fn status(&mut self, tag: &str) -> io::Result<Flow> {
+        let json = status::of(&self.server).to_string();
+        let mut out = Vec::with_capacity(json.len() + 32);
+        reply::put_status(&mut out, tag, &json);
+        self.wire.output().extend_from_slice(&out);
+        self.say(tag, Reply::ok("Status completed"));
+        Ok(Flow::On)
+    }
+
+    pub(super) fn accept(&mut self, tag: &str) -> io::Result<Flow> {
+        let accepted = self.server.upstream().is_some_and(|replica| replica.accept());
+        self.say(tag, if accepted { Reply::ok("accepted") } else { Reply::no("nothing is held back") });
+        Ok(Flow::On)
+    }
+
+    pub(super) async fn resolve(&mut self, tag: &str, name: &str) -> io::Result<Flow> {
+        let reply = match self.server.canonical(name) {
+            None => Reply::no("Invalid mailbox name"),
+            Some(name) => match self.server.list().resolve(name).await {
+                Ok(_) => Reply::ok("done"),
+                Err(error) => super::write::refusal(&error),
+            },
+        };
+        self.say(tag, reply);
+        Ok(Flow::On)
+    }
+}
+
+pub(super) fn put_entry(out: &mut Vec<u8>, tag: &str, name: &str, entry: &Entry) {
+    match entry.state {
+        State::Active => reply::put_mailbox(out, tag, name, entry.location.as_str(), &entry.acl),
+        State::Reserved => reply::put_reserve(out, tag, name, entry.location.as_str()),
+    }
+}
+
+/// Entries read under one lock, and bytes gathered before a write.
+const PAGE: usize = 1000;
+const BATCH: usize = 64 * 1024;

@@ -1,0 +1,44 @@
+//! RESERVE, ACTIVATE, DEACTIVATE, DELETE: from command to change, and from its outcome to the reply.
+
+use mailboxes::{Change, CommitError, Expect, Position};
+use protocol::mupdate::{reply::Reply, state::Write};
+use tokio::sync::oneshot::error::RecvError;
+
+use super::Server;
+
+/// The change that a command asks for.
+pub(super) fn change(
+    server: &Server,
+    name: &str,
+    write: Write,
+    expect: Option<&str>,
+) -> Result<Change, Reply> {
+    let name = server.canonical(name).ok_or_else(|| Reply::no("Invalid mailbox name"))?;
+    let change = Change::mupdate(name, write);
+    match expect {
+        None => Ok(change),
+        Some(text) => {
+            let expect = Expect::parse(text).ok_or_else(|| Reply::bad("Badly formed arguments"))?;
+            Ok(change.expecting(expect))
+        }
+    }
+}
+
+pub(super) fn reply(outcome: Result<Result<Position, CommitError>, RecvError>) -> Reply {
+    match outcome {
+        Ok(Ok(_)) => Reply::ok("done"),
+        Ok(Err(error)) => refusal(&error),
+        Err(_) => refusal(&CommitError::Closed),
+    }
+}
+
+/// Each failure in the protocol's words. Only what the state machine said is final to a client of ours.
+pub(super) fn refusal(error: &CommitError) -> Reply {
+    match error {
+        CommitError::Refused { refusal, .. } => Reply::no(refusal.to_string()),
+        CommitError::Changed { .. } => Reply::no("[CHANGED] mailbox is not in the expected state"),
+        CommitError::Poisoned(_) => Reply::no("[UNAVAILABLE] the mailbox list cannot be written"),
+        CommitError::Closed => Reply::no("[UNAVAILABLE] shutting down"),
+        CommitError::ReadOnly => Reply::bad("read-only session"),
+    }
+}

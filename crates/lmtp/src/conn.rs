@@ -1,7 +1,5 @@
 //! One connection as the driver of all protocols sees it: commands, an AUTH exchange or a message, in turns.
 
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,9 +21,8 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::deliver::{Deliver, Envelope};
+use crate::deliver::{Deliver, Envelope, Incoming};
 use crate::settings::{IDLE, INPUT, LINE, REPLIES, Settings, WRITE};
-use crate::spool::{Message, Spool, SpoolError};
 use crate::trace;
 
 /// What a listener gives to each of its connections.
@@ -66,31 +63,30 @@ pub async fn serve<D: Deliver>(stream: Stream, door: Door, deliver: D, stop: Can
     }
 }
 
-struct Conn<D> {
+struct Conn<D: Deliver> {
     door: Door,
     deliver: D,
     session: Session,
     me: Server,
     channel: Channel,
     lines: Lines,
-    phase: Phase,
+    phase: Phase<D::Incoming>,
 }
 
 /// What the next bytes are.
-enum Phase {
+enum Phase<M> {
     Command,
     Auth(Box<Exchange>),
-    Message(Box<Incoming>),
+    Message(Box<Taking<M>>),
 }
 
 /// A message being taken in.
-struct Incoming {
+struct Taking<M> {
     mail: Mail,
     intake: Intake,
-    spool: Spool,
+    /// Where it goes, or why it will be refused whatever else comes.
+    message: Result<M, Refusal>,
     piece: Vec<u8>,
-    /// Why it will be refused, whatever else it holds.
-    failure: Option<Refusal>,
 }
 
 impl<D: Deliver> drive::Session for Conn<D> {
@@ -157,7 +153,7 @@ impl<D: Deliver> Conn<D> {
         Conn { door, deliver, session, me, channel, lines: Lines::new(LINE), phase: Phase::Command }
     }
 
-    async fn line(&mut self, phase: Phase, line: Line, out: &mut BytesMut) -> Option<Next> {
+    async fn line(&mut self, phase: Phase<D::Incoming>, line: Line, out: &mut BytesMut) -> Option<Next> {
         match (phase, line) {
             (Phase::Auth(exchange), Line::Text(text)) => self.authenticate(exchange, Some(text), out).await,
             (_, Line::TooLong) => self.say(&Reply::LineTooLong, out),
@@ -195,7 +191,7 @@ impl<D: Deliver> Conn<D> {
             },
             Action::Recipient(rcpt) => self.recipient(rcpt, out).await,
             Action::Data => {
-                self.begin_message();
+                self.begin_message().await;
                 self.say(&Reply::GoAhead, out);
                 // What a client pipelines behind DATA waits until it has seen 354.
                 return Some(Next::Again);
@@ -255,7 +251,7 @@ impl<D: Deliver> Conn<D> {
         self.say(&reply, out);
     }
 
-    fn begin_message(&mut self) {
+    async fn begin_message(&mut self) {
         let Some(mail) = self.session.mail().cloned() else { return };
         let now = OffsetDateTime::now_utc();
         let plan = trace::plan(
@@ -266,36 +262,28 @@ impl<D: Deliver> Conn<D> {
             &self.door.settings,
             now,
         );
-        self.phase = Phase::Message(Box::new(Incoming {
-            mail,
-            intake: Intake::new(plan),
-            spool: Spool::default(),
-            piece: Vec::new(),
-            failure: None,
-        }));
+        let message = self.deliver.begin(mail.size).await;
+        let intake = Intake::new(plan);
+        self.phase = Phase::Message(Box::new(Taking { mail, intake, message, piece: Vec::new() }));
     }
 
     /// Takes in what there is of the message; at its end, delivers it.
     async fn message(
         &mut self,
-        mut incoming: Box<Incoming>,
+        mut taking: Box<Taking<D::Incoming>>,
         input: &mut BytesMut,
         out: &mut BytesMut,
     ) -> Option<Next> {
-        let progress = incoming.take(input, self.deliver.spool_directory()).await;
-        if progress == Progress::More {
-            self.phase = Phase::Message(incoming);
+        if taking.take(input).await == Progress::More {
+            self.phase = Phase::Message(taking);
             return Some(Next::Read);
         }
         let accepted = self.session.recipients();
-        let Incoming { mail, intake, spool, failure, .. } = *incoming;
-        let outcome = match (failure, intake.outcome()) {
-            (Some(refusal), _) => Err(refusal),
-            (None, Outcome::Good) => {
-                spool.finish(self.deliver.spool_directory()).await.map_err(|error| spool_failed(&error))
-            }
-            (None, Outcome::TooLarge) => Err(Refusal::TooLarge { max: self.door.settings.max_size }),
-            (None, Outcome::Invalid(defect)) => Err(Refusal::Invalid(defect)),
+        let Taking { mail, intake, message, .. } = *taking;
+        let outcome = match (message, intake.outcome()) {
+            (message, Outcome::Good) => message,
+            (_, Outcome::TooLarge) => Err(Refusal::TooLarge { max: self.door.settings.max_size }),
+            (_, Outcome::Invalid(defect)) => Err(Refusal::Invalid(defect)),
         };
         let verdicts = match outcome {
             Ok(message) => self.hand_over(mail, message, accepted).await,
@@ -312,7 +300,7 @@ impl<D: Deliver> Conn<D> {
         None
     }
 
-    async fn hand_over(&mut self, mail: Mail, message: Message, accepted: usize) -> Vec<Verdict> {
+    async fn hand_over(&mut self, mail: Mail, message: D::Incoming, accepted: usize) -> Vec<Verdict> {
         let envelope = Envelope { mail, session_id: self.me.session_id.clone() };
         let mut verdicts = self.deliver.deliver(envelope, message).await;
         // Never fewer than recipients: the client counts.
@@ -330,16 +318,17 @@ impl<D: Deliver> Conn<D> {
     }
 }
 
-impl Incoming {
-    async fn take(&mut self, input: &mut BytesMut, directory: &Path) -> Progress {
+impl<M: Incoming> Taking<M> {
+    /// Reads on, to the end whatever becomes of the message: what is refused is not kept.
+    async fn take(&mut self, input: &mut BytesMut) -> Progress {
         let progress = self.intake.feed(input, &mut self.piece);
-        if self.failure.is_some() || self.intake.is_refused() {
-            // Refused already: read to the end, keep nothing.
-            self.piece.clear();
-            self.spool = Spool::default();
-        } else if let Err(error) = self.spool.write(&mut self.piece, directory).await {
-            self.failure = Some(spool_failed(&error));
+        if let Ok(message) = &mut self.message
+            && !self.intake.is_refused()
+            && let Err(refusal) = message.write(&self.piece).await
+        {
+            self.message = Err(refusal);
         }
+        self.piece.clear();
         progress
     }
 }
@@ -359,13 +348,5 @@ fn failed(failure: &Failure) -> Reply {
         Failure::Malformed(_) => Reply::BadBase64,
         Failure::Cancelled => Reply::AuthCancelled,
         Failure::Temporary(_) => Reply::AuthUnavailable,
-    }
-}
-
-fn spool_failed(SpoolError(error): &SpoolError) -> Refusal {
-    warn!(%error, "cannot spool a message");
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Refusal::SpoolFull,
-        _ => Refusal::Io,
     }
 }

@@ -1,28 +1,37 @@
 //! What a server must be able to do with mail.
 
 use std::future::Future;
-use std::path::Path;
 
 use protocol::lmtp::command::{Mail, Rcpt};
 use protocol::lmtp::refusal::{Refusal, Verdict};
 
-use crate::Message;
-
 /// Takes the mail of one connection. It remembers the recipients that it accepted, until [`Deliver::reset`].
 pub trait Deliver: Send {
+    /// Where a message lies until it is whole.
+    type Incoming: Incoming;
+
     /// Whether the message may go to this recipient. An accepted one gets a verdict from the next `deliver`.
     fn recipient(&mut self, mail: &Mail, rcpt: Rcpt) -> impl Future<Output = Result<(), Refusal>> + Send;
 
-    /// Where a message too large for memory is spooled. The backend names a directory on the recipients' partition, so
-    /// that the file itself can become the message.
-    fn spool_directory(&self) -> &Path;
+    /// Begins to take in a message for the accepted recipients. `size`: what the client announced, bytes.
+    fn begin(&mut self, size: Option<u64>) -> impl Future<Output = Result<Self::Incoming, Refusal>> + Send;
 
-    /// Delivers to all accepted recipients; a verdict for each, in the order in which they were accepted. `Delivered`
-    /// says that the message is on disk.
-    fn deliver(&mut self, envelope: Envelope, message: Message) -> impl Future<Output = Vec<Verdict>> + Send;
+    /// Delivers a whole message to all accepted recipients; a verdict for each, in the order in which they were
+    /// accepted. `Delivered` says that the message is on disk.
+    fn deliver(
+        &mut self,
+        envelope: Envelope,
+        message: Self::Incoming,
+    ) -> impl Future<Output = Vec<Verdict>> + Send;
 
     /// Forgets the recipients.
     fn reset(&mut self);
+}
+
+/// A message on its way in. Dropped, it leaves nothing behind.
+pub trait Incoming: Send {
+    /// Takes more bytes.
+    fn write(&mut self, bytes: &[u8]) -> impl Future<Output = Result<(), Refusal>> + Send;
 }
 
 /// What is known of a message beside its bytes.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bytes ─ Lines ─▶ protocol::lmtp::session ─ Action ─▶ conn: replies, AUTH, STARTTLS
-//!       ─ Intake ─▶ Spool ─▶ Deliver::deliver ─ a verdict per recipient ─▶ replies in order
+//!       ─ Intake ─▶ Incoming ─▶ Deliver::deliver ─ a verdict per recipient ─▶ replies in order
 //! ```
 //!
 //! One task per connection ([`serve`]). Time-outs and limits stand in [`settings`]; the reply to every failure in
@@ -15,6 +15,6 @@ mod spool;
 mod trace;
 
 pub use conn::{Door, serve};
-pub use deliver::{Deliver, Envelope};
+pub use deliver::{Deliver, Envelope, Incoming};
 pub use settings::Settings;
-pub use spool::{Message, MessageReader, SpoolError};
+pub use spool::{Message, MessageReader, Spool};

@@ -1,13 +1,16 @@
-//! A message between its arrival and its delivery: in memory while it is small, else in a file without a name that goes
-//! away with it.
+//! A message between its arrival and its delivery: in memory while it is small, else in a file that goes away with
+//! it.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use protocol::lmtp::refusal::Refusal;
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tracing::warn;
 
+use crate::deliver::Incoming;
 use crate::settings::IN_MEMORY;
 
 /// A whole message.
@@ -20,10 +23,6 @@ pub enum Message {
         size: u64,
     },
 }
-
-/// Why a message could not be spooled.
-#[derive(Debug)]
-pub struct SpoolError(pub io::Error);
 
 impl Message {
     pub fn size(&self) -> u64 {
@@ -78,38 +77,48 @@ impl MessageReader {
 const PIECE: usize = 64 * 1024;
 
 /// A message being written.
-#[derive(Debug, Default)]
-pub(crate) struct Spool {
+#[derive(Debug)]
+pub struct Spool {
+    directory: PathBuf,
     memory: Vec<u8>,
     file: Option<(tempfile::NamedTempFile, File)>,
     size: u64,
 }
 
-impl Spool {
-    /// Takes the bytes of `piece` over and leaves it empty.
-    pub async fn write(&mut self, piece: &mut Vec<u8>, directory: &Path) -> Result<(), SpoolError> {
-        self.size += piece.len() as u64;
-        self.memory.append(piece);
+impl Incoming for Spool {
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        self.size += bytes.len() as u64;
+        self.memory.extend_from_slice(bytes);
         if self.memory.len() > IN_MEMORY {
-            self.spill(directory).await.map_err(SpoolError)?;
+            self.spill().await.map_err(|error| failed(&error))?;
         }
         Ok(())
     }
+}
 
-    pub async fn finish(mut self, directory: &Path) -> Result<Message, SpoolError> {
-        if self.file.is_none() {
-            return Ok(Message::Memory(self.memory.into()));
-        }
-        self.spill(directory).await.map_err(SpoolError)?;
-        let Some((named, mut file)) = self.file else { return Ok(Message::Memory(self.memory.into())) };
-        file.flush().await.map_err(SpoolError)?;
-        file.rewind().await.map_err(SpoolError)?;
-        Ok(Message::File { file: Arc::new(named), size: self.size })
+impl Spool {
+    /// `directory`: where a message that is too large for memory goes.
+    pub fn new(directory: &Path) -> Spool {
+        Spool { directory: directory.to_owned(), memory: Vec::new(), file: None, size: 0 }
     }
 
-    async fn spill(&mut self, directory: &Path) -> io::Result<()> {
+    /// The whole message.
+    pub async fn finish(mut self) -> Result<Message, Refusal> {
+        if self.file.is_some() {
+            self.spill().await.map_err(|error| failed(&error))?;
+        }
+        match self.file {
+            None => Ok(Message::Memory(self.memory.into())),
+            Some((named, mut file)) => {
+                file.flush().await.map_err(|error| failed(&error))?;
+                Ok(Message::File { file: Arc::new(named), size: self.size })
+            }
+        }
+    }
+
+    async fn spill(&mut self) -> io::Result<()> {
         if self.file.is_none() {
-            let directory = directory.to_owned();
+            let directory = self.directory.clone();
             let make = move || {
                 let named = tempfile::Builder::new().prefix("lmtp-").tempfile_in(directory)?;
                 let file = named.reopen()?;
@@ -126,18 +135,26 @@ impl Spool {
     }
 }
 
+fn failed(error: &io::Error) -> Refusal {
+    warn!(%error, "cannot spool a message");
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Refusal::SpoolFull,
+        _ => Refusal::Io,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     async fn round_trip(size: usize) -> Message {
         let directory = tempfile::tempdir().unwrap();
-        let mut spool = Spool::default();
+        let mut spool = Spool::new(directory.path());
         let whole: Vec<u8> = (0..size).map(|n| n as u8).collect();
         for piece in whole.chunks(50_000) {
-            spool.write(&mut piece.to_vec(), directory.path()).await.unwrap();
+            spool.write(piece).await.unwrap();
         }
-        let message = spool.finish(directory.path()).await.unwrap();
+        let message = spool.finish().await.unwrap();
         assert_eq!(message.size(), size as u64);
         let (mut reader, mut read, mut buf) = (message.reader().await.unwrap(), Vec::new(), Vec::new());
         while reader.next(&mut buf).await.unwrap() {
@@ -156,8 +173,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_directory_that_is_not_there_is_told() {
-        let mut spool = Spool::default();
-        let outcome = spool.write(&mut vec![0; IN_MEMORY + 1], Path::new("/nonexistent")).await;
-        assert_eq!(outcome.unwrap_err().0.kind(), io::ErrorKind::NotFound);
+        let mut spool = Spool::new(Path::new("/nonexistent"));
+        assert_eq!(spool.write(&[0; IN_MEMORY + 1]).await, Err(Refusal::Io));
     }
 }

@@ -1,10 +1,10 @@
 //! The frontend's side of one client: finds a backend for each recipient, then sends the message to all backends at
 //! once.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use lmtp::{Deliver, Envelope, Message};
+use lmtp::{Deliver, Envelope, Spool};
 use protocol::lmtp::command::{Mail, Rcpt};
 use protocol::lmtp::refusal::{Refusal, Verdict};
 use tokio::task::JoinSet;
@@ -39,17 +39,23 @@ impl<D: Directory> Proxy<D> {
 }
 
 impl<D: Directory> Deliver for Proxy<D> {
+    type Incoming = Spool;
+
     async fn recipient(&mut self, mail: &Mail, rcpt: Rcpt) -> Result<(), Refusal> {
         let route = self.settings.policy.route(mail, &rcpt, &self.directory).await?;
         self.accepted.push(route);
         Ok(())
     }
 
-    fn spool_directory(&self) -> &Path {
-        &self.settings.spool
+    async fn begin(&mut self, _: Option<u64>) -> Result<Spool, Refusal> {
+        Ok(Spool::new(&self.settings.spool))
     }
 
-    async fn deliver(&mut self, envelope: Envelope, message: Message) -> Vec<Verdict> {
+    async fn deliver(&mut self, envelope: Envelope, spool: Spool) -> Vec<Verdict> {
+        let message = match spool.finish().await {
+            Ok(message) => message,
+            Err(refusal) => return vec![Verdict::Refused(refusal); self.accepted.len()],
+        };
         let (message, mail) = (Arc::new(message), Arc::new(envelope.mail));
         let mut verdicts = vec![Verdict::Refused(Refusal::Retry); self.accepted.len()];
         let mut running = JoinSet::new();

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use config::imapd::Imapd;
 use lmtp::Door;
-use service::Context;
-use service::serve::Connection;
+use service::{Connection, Context};
 use upstream::{Pool, Proto, Upstream};
 
 use crate::deliver::{Proxy, Settings};

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use config::imapd::Imapd;
-use lmtp::{Deliver, Door, Envelope, Message};
+use lmtp::{Deliver, Door, Envelope, Spool};
 use lmtpproxy::directory::{Directory, Found};
 use mailboxes::Entry;
 use protocol::lmtp::command::{Mail, Rcpt};
@@ -34,6 +34,8 @@ struct Recorder {
 }
 
 impl Deliver for Recorder {
+    type Incoming = Spool;
+
     async fn recipient(&mut self, _: &Mail, rcpt: Rcpt) -> Result<(), Refusal> {
         let address = rcpt.to.to_string();
         match address.split('@').next().unwrap_or_default() {
@@ -46,12 +48,13 @@ impl Deliver for Recorder {
         }
     }
 
-    fn spool_directory(&self) -> &Path {
-        Path::new("/tmp")
+    async fn begin(&mut self, _: Option<u64>) -> Result<Spool, Refusal> {
+        Ok(Spool::new(Path::new("/tmp")))
     }
 
-    async fn deliver(&mut self, _: Envelope, message: Message) -> Vec<Verdict> {
-        let text = String::from_utf8_lossy(&message.bytes().await.unwrap()).into_owned();
+    async fn deliver(&mut self, _: Envelope, spool: Spool) -> Vec<Verdict> {
+        let text =
+            String::from_utf8_lossy(&spool.finish().await.unwrap().bytes().await.unwrap()).into_owned();
         let mut inbox = self.inbox.lock().unwrap();
         let deliver = |address: &String| {
             if address.starts_with("late") {

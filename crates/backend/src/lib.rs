@@ -1,5 +1,7 @@
 //! The store of a murder: mailboxes, messages and the services that read and fill them.
 
+pub mod daemon;
+pub mod imap;
 pub mod mime;
 #[allow(dead_code)] // The parts arrive one after the other.
 pub mod store;

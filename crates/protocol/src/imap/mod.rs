@@ -7,6 +7,7 @@
 //!
 //! [`print`] writes what goes back: strings as atoms, quoted or literals, sets and dates.
 
+pub mod assemble;
 pub mod command;
 pub mod cursor;
 pub mod date;
@@ -14,6 +15,7 @@ pub mod flag;
 pub mod print;
 pub mod set;
 
+pub use assemble::{Assembled, Assembler, Bounds};
 pub use command::Body;
 pub use cursor::{Cursor, Limits, ParseError};
 pub use date::{Date, DateTime};

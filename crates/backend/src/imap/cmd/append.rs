@@ -1,0 +1,211 @@
+//! APPEND and LOCALAPPEND: RFC 3501, RFC 3502 (MULTIAPPEND), RFC 4315 (APPENDUID), RFC 7889 (APPENDLIMIT).
+//!
+//! Each message goes from the socket into a staging file of the store, and all of them into the mailbox at once, when
+//! the whole command has come. A client that waits for a continuation is refused before it sends; one that does not is
+//! heard to the end first.
+
+use std::sync::Arc;
+
+use protocol::acl::Rights;
+use protocol::frame::Literal;
+use protocol::imap::command::append::{Append, Message, Next};
+use protocol::imap::{Assembled, Flag, UidSet};
+
+use crate::imap::conn::Gone;
+use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::session::Session;
+use crate::imap::user::require;
+use crate::store::{Mailbox, NewMessage, Staging, StoreError};
+
+pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Outcome {
+    let Append { mailbox: external, mut message, .. } = append;
+    let mut literal = literal;
+    let patience = session.patience();
+    let (mailbox, rights) = match open(session, &external, literal.size).await {
+        Ok(opened) => opened,
+        Err(stop) => {
+            session.conn.skip(literal, patience).await?;
+            return Err(stop);
+        }
+    };
+    let mut staged = Vec::new();
+    let mut total = 0u64;
+    loop {
+        total = total.saturating_add(literal.size);
+        if let Err(stop) = admit(session, &mailbox, staged.len(), literal.size, total) {
+            session.conn.skip(literal, patience).await?;
+            return Err(stop);
+        }
+        let received = receive(session, &mailbox, literal, &message, rights).await?;
+        let (text, next) = tail(session).await?;
+        let broken = match received {
+            Ok(new) => {
+                staged.push(new);
+                None
+            }
+            Err(reply) => Some(reply),
+        };
+        match (broken, next) {
+            (Some(reply), Some(next)) => {
+                session.conn.skip(next, patience).await?;
+                return Ok(reply);
+            }
+            (Some(reply), None) => return Ok(reply),
+            (None, next) => match (Next::parse(&text, session.words), next) {
+                (Ok(Next::End), None) => break,
+                (Ok(Next::Message(following)), Some(next)) => (message, literal) = (following, next),
+                (parsed, next) => {
+                    if let Some(next) = next {
+                        session.conn.skip(next, patience).await?;
+                    }
+                    let why = parsed
+                        .err()
+                        .map_or("Invalid message literal in Append".to_owned(), |e| e.text("Append"));
+                    return Ok(Reply::bad(why));
+                }
+            },
+        }
+    }
+    let appended = mailbox.append(staged).await?;
+    let reply = Reply::completed();
+    if !rights.contains(Rights::READ) {
+        return Ok(reply);
+    }
+    let uids: UidSet = appended.uids.into_iter().collect();
+    Ok(reply.code(format!("APPENDUID {} {uids}", appended.uidvalidity)))
+}
+
+/// The mailbox to append to, if the user may.
+async fn open(session: &Session, external: &str, size: u64) -> Result<(Arc<Mailbox>, Rights), Stop> {
+    let (name, _, rights) = session.find(external).map_err(|stop| match stop {
+        Stop::Reply(reply) if reply.code.as_deref() == Some("NONEXISTENT") => {
+            Stop::Reply(reply.code("TRYCREATE"))
+        }
+        stop => stop,
+    })?;
+    require(rights, Rights::INSERT)?;
+    let limit = session.server.imapd.maxmessagesize;
+    if (limit > 0 && size > limit) || size > u64::from(u32::MAX) {
+        return Err(Reply::no("Message size exceeds fixed limit").code("TOOBIG").into());
+    }
+    Ok((session.server.store.mailbox(&name).await?, rights))
+}
+
+/// Whether one more message may come.
+fn admit(session: &Session, mailbox: &Mailbox, staged: usize, size: u64, total: u64) -> Result<(), Stop> {
+    if staged >= MESSAGES {
+        return Err(Reply::no("Too many messages in one Append").code("LIMIT").into());
+    }
+    let limit = session.server.imapd.maxmessagesize;
+    if (limit > 0 && size > limit) || size > u64::from(u32::MAX) {
+        return Err(Reply::no("Message size exceeds fixed limit").code("TOOBIG").into());
+    }
+    let name = mailbox.name()?;
+    let store = &session.server.store;
+    let Some(quota) = store.quota_root(&name).and_then(|root| store.quota(&root)) else { return Ok(()) };
+    let storage = quota
+        .limits
+        .storage
+        .is_some_and(|kib| quota.usage.storage.saturating_add(total) > kib.saturating_mul(1024));
+    let messages = quota.limits.message.is_some_and(|limit| quota.usage.message + staged as u64 + 1 > limit);
+    if storage || messages { Err(StoreError::OverQuota.into()) } else { Ok(()) }
+}
+
+/// Takes one message from the client into a staging file. The inner error is the answer, once the message has been heard to
+/// its end.
+async fn receive(
+    session: &mut Session,
+    mailbox: &Mailbox,
+    literal: Literal,
+    message: &Message,
+    rights: Rights,
+) -> Result<Result<NewMessage, Reply>, Stop> {
+    if literal.sync {
+        session.conn.put_line("+ go ahead");
+        session.conn.flush().await?;
+    }
+    let patience = session.patience();
+    let mut check = Check::default();
+    let mut failed = (literal.size == 0).then(|| Reply::no("Append aborted"));
+    let mut stage: Option<Staging> =
+        match session.server.store.stage(&mailbox.name()?, Some(literal.size)).await {
+            Ok(stage) => Some(stage),
+            Err(error) => {
+                failed = failed.or(Some(error.into()));
+                None
+            }
+        };
+    let mut rest = literal.size;
+    while rest > 0 {
+        match session.conn.next(patience).await? {
+            Assembled::Data { bytes, rest: left } => {
+                rest = left;
+                check.read(&bytes);
+                if let Some(stage) = stage.as_mut().filter(|_| failed.is_none())
+                    && let Err(error) = stage.write(&bytes).await
+                {
+                    failed = Some(error.into());
+                }
+            }
+            _ => return Err(Gone::Closed.into()),
+        }
+    }
+    if let Some(reply) = failed.or_else(|| check.verdict()) {
+        return Ok(Err(reply));
+    }
+    let Some(stage) = stage else { return Ok(Err(Reply::no("Append aborted"))) };
+    let flags = message.flags.iter().filter(|flag| may_set(flag, rights)).cloned().collect();
+    let internaldate = message.date.map(|date| date.epoch);
+    match stage.finish().await {
+        Ok(staged) => Ok(Ok(NewMessage { staged: Arc::new(staged), flags, internaldate })),
+        Err(error) => Ok(Err(error.into())),
+    }
+}
+
+/// The text behind a message, and the literal that it announces.
+async fn tail(session: &mut Session) -> Result<(bytes::Bytes, Option<Literal>), Stop> {
+    let patience = session.patience();
+    match session.conn.next(patience).await? {
+        Assembled::Tail { text, literal } => Ok((text, literal)),
+        Assembled::Bad(bad) => Err(Reply::bad(bad.text).into()),
+        _ => Err(Gone::Closed.into()),
+    }
+}
+
+/// RFC 4314 section 4: flags that the user may not set are left out.
+pub fn may_set(flag: &Flag, rights: Rights) -> bool {
+    rights.contains(match flag {
+        Flag::Seen => Rights::SEEN,
+        Flag::Deleted => Rights::DELETE_MESSAGES,
+        _ => Rights::WRITE,
+    })
+}
+
+/// What no message may hold: NUL, and line ends that are not CRLF.
+#[derive(Default)]
+struct Check {
+    nul: bool,
+    bare: bool,
+    last: u8,
+}
+
+impl Check {
+    fn read(&mut self, bytes: &[u8]) {
+        self.nul |= bytes.contains(&0);
+        for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
+            let before = at.checked_sub(1).and_then(|at| bytes.get(at)).unwrap_or(&self.last);
+            self.bare |= *before != b'\r';
+        }
+        self.last = bytes.last().copied().unwrap_or(self.last);
+    }
+
+    fn verdict(&self) -> Option<Reply> {
+        if self.nul {
+            return Some(Reply::no("Message contains NUL characters").code("UNKNOWN-CTE"));
+        }
+        self.bare.then(|| Reply::no("Message contains bare newlines"))
+    }
+}
+
+/// Messages in one command.
+const MESSAGES: usize = 10_000;

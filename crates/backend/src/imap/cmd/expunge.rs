@@ -1,0 +1,25 @@
+//! EXPUNGE and UID EXPUNGE: RFC 3501, RFC 4315.
+
+use protocol::acl::Rights;
+use protocol::imap::command::copy::Expunge;
+
+use crate::imap::reply::{Outcome, Reply};
+use crate::imap::session::Session;
+use crate::imap::user::require;
+
+pub async fn run(session: &mut Session, expunge: Expunge) -> Outcome {
+    let condstore = session.condstore;
+    let selected = session.selected()?;
+    if selected.read_only {
+        return Ok(Reply::no("Mailbox is read-only").code("READ-ONLY"));
+    }
+    require(selected.rights, Rights::EXPUNGE)?;
+    let mut reply = Reply::completed();
+    let named: Option<Vec<u32>> = (expunge.uids.as_ref())
+        .map(|uids| selected.targets(uids, true).iter().map(|target| target.record.uid).collect());
+    let gone = selected.mailbox.expunge(named.as_deref()).await?;
+    if !gone.is_empty() && condstore {
+        reply = reply.code(format!("HIGHESTMODSEQ {}", selected.mailbox.view().highestmodseq));
+    }
+    Ok(reply)
+}

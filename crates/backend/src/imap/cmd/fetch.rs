@@ -1,0 +1,362 @@
+//! FETCH: RFC 3501 section 6.4.5 with MODSEQ (RFC 7162), BINARY (RFC 3516), EMAILID (RFC 8474), SAVEDATE (RFC 8514).
+//!
+//! Flags and numbers come from the index, envelope and structure from the cache; of a message's file only the bytes
+//! that are asked for are read, and long runs of them go from file to socket through one small buffer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::imap::command::fetch::{Fetch, Fragment, Item, Text};
+use protocol::imap::{DateTime, Flag, print};
+
+use crate::imap::conn::Gone;
+use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::selected::Target;
+use crate::imap::session::Session;
+use crate::mime::{Span, Structure, What, decode_transfer, pick_fields};
+use crate::store::{How, Mailbox, Record};
+
+pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
+    if fetch.items.contains(&Item::Modseq) {
+        session.condstore = true;
+    }
+    let selected = session.selected()?;
+    let mut targets = selected.targets(&fetch.set, fetch.uid);
+    if let Some(modseq) = fetch.changed_since {
+        targets.retain(|target| target.record.modseq > modseq);
+    }
+    if targets.is_empty() && !fetch.uid && fetch.changed_since.is_none() {
+        return Ok(Reply::no("No matching messages"));
+    }
+    let marks = fetch.items.iter().any(marks_seen) && selected.may_mark_seen();
+    let mut missing = false;
+    for chunk in targets.chunks_mut(CHUNK) {
+        let mut marked = Vec::new();
+        if marks {
+            marked = mark_seen(session, chunk).await?;
+        }
+        for target in chunk {
+            let changed = marked.contains(&target.record.uid);
+            missing |= !message(session, target, &fetch.items, changed).await?;
+        }
+    }
+    if missing {
+        return Ok(Reply::no("Some of the requested messages could not be read").code("SERVERBUG"));
+    }
+    Ok(Reply::completed())
+}
+
+/// Sets \Seen where it is missing; the targets then hold the changed records. UIDs that changed.
+async fn mark_seen(session: &mut Session, targets: &mut [Target]) -> Result<Vec<u32>, Stop> {
+    let selected = session.selected()?;
+    let unseen: Vec<u32> = (targets.iter())
+        .filter(|target| !selected.is_seen(&target.record))
+        .map(|target| target.record.uid)
+        .collect();
+    if unseen.is_empty() {
+        return Ok(unseen);
+    }
+    super::store::change(session, &unseen, How::Add, &[Flag::Seen], None).await?;
+    let view = session.selected()?.mailbox.view();
+    for target in targets.iter_mut().filter(|target| unseen.contains(&target.record.uid)) {
+        if let Some(record) = view.get(target.record.uid) {
+            target.record = record.clone();
+        }
+    }
+    let known: Vec<_> = targets.iter().map(|target| (target.record.uid, target.record.modseq)).collect();
+    session.selected()?.knows(known);
+    Ok(unseen)
+}
+
+/// Writes one message's answer. False where the message cannot be read.
+async fn message(
+    session: &mut Session,
+    target: &Target,
+    items: &[Item],
+    changed: bool,
+) -> Result<bool, Stop> {
+    let condstore = session.condstore;
+    let mailbox = session.selected()?.mailbox.clone();
+    let mut reader = Reader { mailbox, target: target.clone(), structure: None };
+    // Whatever can fail does so before the first byte is written.
+    if reader.prepare(items).await.is_err() {
+        return Ok(false);
+    }
+    let flags_wanted = items.contains(&Item::Flags);
+    session.conn.put(format!("* {} FETCH (", target.sequence));
+    let mut first = true;
+    for item in items {
+        let lead: &[u8] = if std::mem::take(&mut first) { b"" } else { b" " };
+        session.conn.put(lead);
+        write_item(session, &mut reader, item).await?;
+    }
+    if changed && !flags_wanted {
+        session.conn.put(" FLAGS ");
+        let flags = session.selected()?.flags(&target.record);
+        write_flags(session.conn.out(), &flags);
+        if condstore && !items.contains(&Item::Modseq) {
+            session.conn.put(format!(" MODSEQ ({})", target.record.modseq));
+        }
+    }
+    session.conn.put(")\r\n");
+    session.conn.relieve().await?;
+    Ok(true)
+}
+
+async fn write_item(session: &mut Session, reader: &mut Reader, item: &Item) -> Result<(), Stop> {
+    let record = reader.target.record.clone();
+    let out = session.conn.out();
+    match item {
+        Item::Uid => out.extend_from_slice(format!("UID {}", record.uid).as_bytes()),
+        Item::Flags => {
+            let flags = session.selected()?.flags(&record);
+            let out = session.conn.out();
+            out.extend_from_slice(b"FLAGS ");
+            write_flags(out, &flags);
+        }
+        Item::InternalDate => {
+            let date = DateTime::utc(record.internaldate);
+            out.extend_from_slice(format!("INTERNALDATE \"{date}\"").as_bytes());
+        }
+        Item::SaveDate => {
+            let date = DateTime::utc(record.savedate);
+            out.extend_from_slice(format!("SAVEDATE \"{date}\"").as_bytes());
+        }
+        Item::Size => out.extend_from_slice(format!("RFC822.SIZE {}", record.size).as_bytes()),
+        Item::Modseq => out.extend_from_slice(format!("MODSEQ ({})", record.modseq).as_bytes()),
+        Item::EmailId => out.extend_from_slice(format!("EMAILID ({})", email_id(&record)).as_bytes()),
+        Item::ThreadId => out.extend_from_slice(b"THREADID NIL"),
+        Item::Envelope => {
+            out.extend_from_slice(b"ENVELOPE ");
+            reader.structure(|structure| structure.write_envelope(out));
+        }
+        Item::Body => {
+            out.extend_from_slice(b"BODY ");
+            reader.structure(|structure| structure.write_bodystructure(out, false));
+        }
+        Item::BodyStructure => {
+            out.extend_from_slice(b"BODYSTRUCTURE ");
+            reader.structure(|structure| structure.write_bodystructure(out, true));
+        }
+        Item::Section(fragment) => {
+            out.extend_from_slice(b"BODY[");
+            fragment.section.print(out);
+            out.push(b']');
+            write_origin(out, fragment);
+            write_fragment(session, reader, fragment).await?;
+        }
+        Item::Rfc822(fragment, name) => {
+            out.extend_from_slice(name.as_bytes());
+            write_fragment(session, reader, fragment).await?;
+        }
+        Item::Binary(fragment) => {
+            out.extend_from_slice(b"BINARY[");
+            fragment.section.print(out);
+            out.push(b']');
+            write_origin(out, fragment);
+            write_binary(session, reader, fragment).await?;
+        }
+        Item::BinarySize(part) => {
+            let size = reader.decoded(part).await?.map_or(0, |bytes| bytes.len());
+            let numbers: Vec<String> = part.iter().map(u32::to_string).collect();
+            let out = session.conn.out();
+            out.extend_from_slice(format!("BINARY.SIZE[{}] {size}", numbers.join(".")).as_bytes());
+        }
+    }
+    Ok(())
+}
+
+fn write_origin(out: &mut Vec<u8>, fragment: &Fragment) {
+    if let Some((origin, _)) = fragment.partial {
+        out.extend_from_slice(format!("<{origin}>").as_bytes());
+    }
+}
+
+/// The value of a section: a blank and NIL or a literal.
+async fn write_fragment(session: &mut Session, reader: &mut Reader, fragment: &Fragment) -> Result<(), Stop> {
+    match reader.locate(fragment).await? {
+        Located::Nothing => session.conn.put(" NIL"),
+        Located::Bytes(bytes) => write_literal(session, &cut(&bytes, fragment.partial)).await?,
+        Located::Span(span) => {
+            let span = cut_span(span, fragment.partial);
+            if span.len == 0 {
+                session.conn.put(" \"\"");
+                return Ok(());
+            }
+            session.conn.put(format!(" {{{}}}\r\n", span.len));
+            reader.send(session, span).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn write_binary(session: &mut Session, reader: &mut Reader, fragment: &Fragment) -> Result<(), Stop> {
+    let Some(bytes) = reader.decoded(&fragment.section.part).await? else {
+        session.conn.put(" NIL");
+        return Ok(());
+    };
+    let bytes = cut(&bytes, fragment.partial);
+    if bytes.contains(&0) {
+        session.conn.put(format!(" ~{{{}}}\r\n", bytes.len()));
+        session.conn.write_through(&bytes).await?;
+        return Ok(());
+    }
+    write_literal(session, &bytes).await
+}
+
+async fn write_literal(session: &mut Session, bytes: &[u8]) -> Result<(), Stop> {
+    if bytes.is_empty() {
+        session.conn.put(" \"\"");
+        return Ok(());
+    }
+    session.conn.put(format!(" {{{}}}\r\n", bytes.len()));
+    Ok(session.conn.write_through(bytes).await?)
+}
+
+/// A message that is being told of.
+struct Reader {
+    mailbox: Arc<Mailbox>,
+    target: Target,
+    structure: Option<Arc<Structure>>,
+}
+
+/// Where the value of a section is.
+enum Located {
+    Nothing,
+    Bytes(Vec<u8>),
+    Span(Span),
+}
+
+impl Reader {
+    fn uid(&self) -> u32 {
+        self.target.record.uid
+    }
+
+    /// Gets what the items will need, and sees that the message can be read.
+    async fn prepare(&mut self, items: &[Item]) -> Result<(), Stop> {
+        if items.iter().any(needs_structure) {
+            self.structure = Some(self.mailbox.structure(self.uid()).await?);
+        }
+        if items.iter().any(needs_bytes) {
+            self.mailbox.read(self.uid(), 0..1).await?;
+        }
+        Ok(())
+    }
+
+    fn structure(&self, write: impl FnOnce(&Structure)) {
+        if let Some(structure) = &self.structure {
+            write(structure);
+        }
+    }
+
+    async fn locate(&self, fragment: &Fragment) -> Result<Located, Stop> {
+        let section = &fragment.section;
+        let what = match &section.text {
+            Text::All => What::Whole,
+            Text::Header | Text::HeaderFields(_) | Text::HeaderFieldsNot(_) => What::Header,
+            Text::Text => What::Text,
+            Text::Mime => What::Mime,
+        };
+        let found = match &self.structure {
+            Some(structure) => structure.locate(&section.part, what),
+            None => Some(Span { start: 0, len: u32::try_from(self.target.record.size).unwrap_or(u32::MAX) }),
+        };
+        let Some(span) = found else { return Ok(Located::Nothing) };
+        Ok(match &section.text {
+            Text::HeaderFields(names) => Located::Bytes(pick_fields(&self.read(span).await?, names, false)),
+            Text::HeaderFieldsNot(names) => Located::Bytes(pick_fields(&self.read(span).await?, names, true)),
+            _ => Located::Span(span),
+        })
+    }
+
+    /// A part without its transfer encoding.
+    async fn decoded(&self, part: &[u32]) -> Result<Option<Vec<u8>>, Stop> {
+        let Some(structure) = &self.structure else { return Ok(None) };
+        if part.is_empty() {
+            return Ok(Some(self.read(Span { start: 0, len: structure.size }).await?.to_vec()));
+        }
+        let Some(part) = structure.part(part) else { return Ok(None) };
+        let bytes = self.read(part.body).await?;
+        Ok(Some(decode_transfer(&bytes, part.content.transfer_encoding()).into_owned()))
+    }
+
+    async fn read(&self, span: Span) -> Result<Bytes, Gone> {
+        let range = u64::from(span.start)..u64::from(span.end());
+        self.mailbox.read(self.uid(), range).await.map_err(|error| {
+            tracing::error!(%error, uid = self.uid(), "a message cannot be read");
+            Gone::Io(std::io::Error::other(error))
+        })
+    }
+
+    /// Sends a run of the message. An error in the middle leaves no way but to close the connection, since the
+    /// literal's size is told already.
+    async fn send(&self, session: &mut Session, span: Span) -> Result<(), Gone> {
+        let mut at = span.start;
+        while at < span.end() {
+            let bytes = self.read(Span { start: at, len: (span.end() - at).min(RUN) }).await?;
+            let got = u32::try_from(bytes.len()).unwrap_or(0);
+            if got == 0 {
+                return Err(Gone::Io(std::io::ErrorKind::UnexpectedEof.into()));
+            }
+            session.conn.write_through(&bytes).await?;
+            at += got;
+        }
+        Ok(())
+    }
+}
+
+fn needs_structure(item: &Item) -> bool {
+    let whole = |fragment: &Fragment| fragment.section.part.is_empty() && fragment.section.text == Text::All;
+    match item {
+        Item::Envelope | Item::Body | Item::BodyStructure | Item::Binary(_) | Item::BinarySize(_) => true,
+        Item::Section(fragment) | Item::Rfc822(fragment, _) => !whole(fragment),
+        _ => false,
+    }
+}
+
+fn needs_bytes(item: &Item) -> bool {
+    matches!(item, Item::Section(_) | Item::Rfc822(..) | Item::Binary(_) | Item::BinarySize(_))
+}
+
+fn marks_seen(item: &Item) -> bool {
+    match item {
+        Item::Section(fragment) | Item::Rfc822(fragment, _) | Item::Binary(fragment) => !fragment.peek,
+        _ => false,
+    }
+}
+
+fn cut(bytes: &[u8], partial: Option<(u32, u32)>) -> Vec<u8> {
+    let span = cut_span(Span::new(0, bytes.len()), partial);
+    span.of(bytes).to_vec()
+}
+
+fn cut_span(span: Span, partial: Option<(u32, u32)>) -> Span {
+    let Some((origin, count)) = partial else { return span };
+    let origin = origin.min(span.len);
+    Span { start: span.start.saturating_add(origin), len: count.min(span.len - origin) }
+}
+
+/// `(\Seen $Forwarded)`
+pub fn write_flags(out: &mut Vec<u8>, flags: &[Flag]) {
+    out.push(b'(');
+    for (at, flag) in flags.iter().enumerate() {
+        if at > 0 {
+            out.push(b' ');
+        }
+        print::plain(out, &flag.to_string());
+    }
+    out.push(b')');
+}
+
+/// The same bytes have the same id, wherever they are (as in Cyrus).
+pub fn email_id(record: &Record) -> String {
+    let mut id = record.guid_hex();
+    id.truncate(24);
+    id.insert(0, 'M');
+    id
+}
+
+/// Messages whose \Seen is set at once.
+const CHUNK: usize = 64;
+/// Bytes that go from a file to the client at once.
+const RUN: u32 = 64 * 1024;

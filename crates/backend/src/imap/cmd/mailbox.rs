@@ -1,0 +1,132 @@
+//! CREATE, DELETE, RENAME, their LOCAL forms, MUPDATEPUSH and XFER; and the INBOX that is made at login.
+//!
+//! Who may do what is decided by the store, which clears each change with the MUPDATE master first.
+
+use protocol::imap::command::admin::Xfer;
+use protocol::imap::command::mailbox::{Create, Rename};
+use protocol::imap::print;
+use tracing::warn;
+
+use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::session::Session;
+use crate::store::{self, Actor};
+
+impl Session {
+    /// The user as the store knows those who change mailboxes.
+    pub fn actor(&self) -> Result<Actor, Stop> {
+        let login = &self.user()?.login;
+        Ok(Actor { userid: login.userid.clone(), groups: login.groups.clone(), admin: login.is_any_admin() })
+    }
+
+    /// Full admins only: those who log in as themselves.
+    fn require_full_admin(&self) -> Result<(), Stop> {
+        match self.user()?.login.admin {
+            true => Ok(()),
+            false => Err(Reply::no("Permission denied").code("NOPERM").into()),
+        }
+    }
+
+    fn is_here(&self, server: &str) -> bool {
+        server.is_empty() || server == self.server.imapd.servername
+    }
+}
+
+pub async fn create(session: &mut Session, create: Create, local: bool) -> Outcome {
+    if local {
+        session.require_full_admin()?;
+    }
+    let user = session.user()?;
+    let name = user.internal(&create.mailbox, &session.server.namespace)?;
+    // A frontend acts as the user, and passes on the server that it chose.
+    let placed = create.partition.is_some() || create.server.is_some();
+    let by_proxy = user.login.authid != user.login.userid;
+    if placed && !user.is_admin() && !by_proxy {
+        return Ok(Reply::no("Permission denied").code("NOPERM"));
+    }
+    if create.server.as_deref().is_some_and(|server| !session.is_here(server)) {
+        return Ok(Reply::no("Invalid server requested"));
+    }
+    if create.mailbox_id.is_some()
+        || create.kind.as_deref().is_some_and(|kind| !kind.eq_ignore_ascii_case("email"))
+    {
+        return Ok(Reply::no("Operation is not supported on mailbox"));
+    }
+    let wanted =
+        store::Create { partition: create.partition, special_use: create.special_use, local_only: local };
+    let id = session.server.store.create(&session.actor()?, &name, wanted).await?;
+    Ok(Reply::completed().code(format!("MAILBOXID ({id})")))
+}
+
+pub async fn delete(session: &mut Session, external: &str, local: bool) -> Outcome {
+    if local {
+        session.require_full_admin()?;
+    }
+    let name = session.user()?.internal(external, &session.server.namespace)?;
+    session.server.store.delete(&session.actor()?, &name, local).await?;
+    Ok(Reply::completed())
+}
+
+pub async fn rename(session: &mut Session, rename: Rename) -> Outcome {
+    let user = session.user()?;
+    let from = user.internal(&rename.from, &session.server.namespace)?;
+    let to = user.internal(&rename.to, &session.server.namespace)?;
+    let mut partition = None;
+    if let Some(location) = &rename.location {
+        session.require_full_admin()?;
+        if from != to {
+            return Ok(Reply::no("Cross-server or cross-partition move w/rename not supported"));
+        }
+        partition = Some(match location.split_once('!') {
+            Some((server, _)) if !session.is_here(server) => return Ok(not_moved(&rename.from, server)),
+            Some((_, partition)) => partition,
+            // A word that is no partition here means a server.
+            None if session.server.imapd.partition(location).is_none() => {
+                return Ok(not_moved(&rename.from, location));
+            }
+            None => location.as_str(),
+        });
+    } else if from == to {
+        return Ok(Reply::no("Mailbox already exists").code("ALREADYEXISTS"));
+    }
+    let renamed = session.server.store.rename(&session.actor()?, &from, &to, partition).await?;
+    for (from, to, error) in renamed.failed {
+        let user = session.user()?;
+        let (from, to) =
+            (user.external(&from, &session.server.namespace), user.external(&to, &session.server.namespace));
+        let out = session.conn.out();
+        out.extend_from_slice(b"* NO rename ");
+        print::plain(out, &format!("{from} {to}: {error}"));
+        out.extend_from_slice(b"\r\n");
+    }
+    Ok(Reply::completed())
+}
+
+pub fn xfer(session: &mut Session, xfer: Xfer) -> Outcome {
+    if !session.user()?.is_admin() {
+        return Ok(Reply::no("Permission denied").code("NOPERM"));
+    }
+    Ok(not_moved(&xfer.mailbox, &xfer.server))
+}
+
+/// Moves between backends have their own time.
+fn not_moved(mailbox: &str, server: &str) -> Reply {
+    Reply::no(format!("Moving {mailbox} to server {server} is not supported by this server"))
+}
+
+pub async fn mupdate_push(session: &mut Session, external: &str) -> Outcome {
+    session.require_full_admin()?;
+    let (name, _, _) = session.find(external)?;
+    Ok(Reply::no(format!("Operation is not supported on mailbox {name}")))
+}
+
+/// `autocreate_quota`: the INBOX is made when its owner logs in. A failure keeps nobody out.
+pub async fn autocreate(session: &Session) -> Result<(), Stop> {
+    let login = &session.user()?.login;
+    if login.is_any_admin() || session.server.imapd.autocreate_quota.is_none() {
+        return Ok(());
+    }
+    if let Err(error) = session.server.store.autocreate(&login.userid, &login.groups, false).await {
+        warn!(user = %login.userid, %error, "the INBOX could not be made");
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+//! GETMETADATA and GETANNOTATION, as far as frontends and `cyradm` need them: how much room this backend has, and on
+//! which server and partition a mailbox is. All other entries are absent.
+
+use protocol::acl::Rights;
+use protocol::imap::command::metadata::{GetAnnotation, GetMetadata};
+use protocol::imap::print;
+
+use super::list::unlisted;
+use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::session::Session;
+
+pub async fn metadata(session: &mut Session, get: GetMetadata) -> Outcome {
+    for (mailbox, entry, value) in values(session, &get.mailbox, &get.entries, "/shared")? {
+        let out = session.conn.out();
+        out.extend_from_slice(b"* METADATA ");
+        print::astring(out, mailbox.as_bytes());
+        // Quoted whatever they hold: Cyrus frontends read them by their quotes.
+        out.extend_from_slice(format!(" (\"{entry}\" ").as_bytes());
+        print::string(out, value.as_bytes());
+        out.extend_from_slice(b")\r\n");
+    }
+    Ok(Reply::completed())
+}
+
+pub async fn annotation(session: &mut Session, get: GetAnnotation) -> Outcome {
+    let wanted = |attribute: &str| attribute == "*" || attribute == "value" || attribute.starts_with("value");
+    if !get.attributes.iter().any(|attribute| wanted(attribute)) {
+        return Ok(Reply::completed());
+    }
+    for (mailbox, entry, value) in values(session, &get.mailbox, &get.entries, "")? {
+        let out = session.conn.out();
+        out.extend_from_slice(b"* ANNOTATION ");
+        print::string(out, mailbox.as_bytes());
+        out.extend_from_slice(format!(" \"{entry}\" (\"value.shared\" ").as_bytes());
+        print::string(out, value.as_bytes());
+        out.extend_from_slice(b")\r\n");
+    }
+    Ok(Reply::completed())
+}
+
+/// Mailbox, entry as asked for, value.
+type Values = Vec<(String, String, String)>;
+
+fn values(session: &Session, mailbox: &str, entries: &[String], prefix: &str) -> Result<Values, Stop> {
+    if mailbox.is_empty() {
+        return server(session, entries, prefix);
+    }
+    if mailbox.contains(['*', '%']) {
+        let pattern = session.server.namespace.pattern("", mailbox);
+        let sight = super::list::Sight::of(session, &[pattern.fixed_prefix()])?;
+        let mut all = Vec::new();
+        for seen in sight.mailboxes.iter().filter(|seen| pattern.matches(&seen.external)) {
+            all.extend(one(session, &seen.external, entries, prefix)?);
+        }
+        return Ok(all);
+    }
+    one(session, mailbox, entries, prefix)
+}
+
+fn one(session: &Session, mailbox: &str, entries: &[String], prefix: &str) -> Result<Values, Stop> {
+    let (name, _, rights) = session.find(mailbox)?;
+    crate::imap::user::require(rights, Rights::LOOKUP)?;
+    let Some(entry) = session.server.store.list().get(&name).map_err(unlisted)? else {
+        return Ok(Vec::new());
+    };
+    let known = [
+        (format!("{prefix}{VENDOR}/server"), entry.location.server().to_owned()),
+        (format!("{prefix}{VENDOR}/partition"), entry.location.partition().unwrap_or_default().to_owned()),
+        (
+            format!("{prefix}{VENDOR}/uniqueid"),
+            entry.local.as_ref().map(|local| local.uniqueid.to_string()).unwrap_or_default(),
+        ),
+    ];
+    Ok(pick(mailbox, entries, known))
+}
+
+fn server(session: &Session, entries: &[String], prefix: &str) -> Result<Values, Stop> {
+    let base = format!("{prefix}{VENDOR}/freespace");
+    if !entries.iter().any(|entry| entry.to_ascii_lowercase().starts_with(&base) || entry.contains('*')) {
+        return Ok(Vec::new());
+    }
+    // Partitions of one filesystem have one free space.
+    let mut spaces: Vec<(u64, u64)> =
+        session.server.store.free_space().into_iter().map(|(_, free, total)| (free, total)).collect();
+    spaces.sort_unstable();
+    spaces.dedup();
+    let free: u64 = spaces.iter().map(|(free, _)| free).sum();
+    let total: u64 = spaces.iter().map(|(_, total)| total).sum();
+    let most = spaces.iter().copied().max_by_key(|(free, total)| free.saturating_mul(1000) / (*total).max(1));
+    let (most_free, most_total) = most.unwrap_or_default();
+    let known = [
+        (base.clone(), free.to_string()),
+        (format!("{base}/total"), format!("{free};{total}")),
+        (format!("{base}/percent/most"), format!("{most_free};{most_total}")),
+    ];
+    Ok(pick("", entries, known))
+}
+
+fn pick<const N: usize>(mailbox: &str, entries: &[String], known: [(String, String); N]) -> Values {
+    let wanted = |entry: &str| {
+        entries.iter().any(|asked| match asked.strip_suffix('*') {
+            Some(start) => entry.starts_with(&start.to_ascii_lowercase()),
+            None => asked.eq_ignore_ascii_case(entry),
+        })
+    };
+    (known.into_iter())
+        .filter(|(entry, _)| wanted(entry))
+        .map(|(entry, value)| (mailbox.to_owned(), entry, value))
+        .collect()
+}
+
+const VENDOR: &str = "/vendor/cmu/cyrus-imapd";

@@ -1,0 +1,19 @@
+//! What the commands do, one file per family.
+
+pub mod acl;
+pub mod append;
+pub mod copy;
+pub mod expunge;
+pub mod fetch;
+pub mod idle;
+pub mod list;
+pub mod login;
+pub mod mailbox;
+pub mod metadata;
+pub mod quota;
+pub mod search;
+pub mod select;
+pub mod session;
+pub mod status;
+pub mod store;
+pub mod subscribe;

@@ -1,0 +1,88 @@
+//! GETQUOTA, SETQUOTA and GETQUOTAROOT: RFC 9208. A frontend's users see their quota by GETQUOTAROOT; the other two are
+//! for admins (spec of Cyrus: GETQUOTA too).
+
+use protocol::acl::Rights;
+use protocol::imap::command::quota::SetQuota;
+use protocol::imap::print;
+use protocol::name::MailboxName;
+
+use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::session::Session;
+use crate::imap::user::require;
+use crate::store::{Limits, Quota};
+
+pub async fn get(session: &mut Session, root: &str) -> Outcome {
+    if !session.user()?.is_admin() {
+        return Ok(Reply::no("Permission denied").code("NOPERM"));
+    }
+    let name = session.user()?.internal(root, &session.server.namespace)?;
+    let Some(quota) = session.server.store.quota(&name) else {
+        return Ok(Reply::no("Quota root does not exist").code("NONEXISTENT"));
+    };
+    write_quota(session, root, &quota);
+    Ok(Reply::completed())
+}
+
+pub async fn root(session: &mut Session, external: &str) -> Outcome {
+    let (name, _, rights) = session.find(external)?;
+    if !session.user()?.is_admin() {
+        require(rights, Rights::READ)?;
+    }
+    let store = &session.server.store;
+    let found = store.quota_root(&name).and_then(|root| Some((store.quota(&root)?, root)));
+    let root = match &found {
+        Some((_, root)) => Some(session.user()?.external(root, &session.server.namespace)),
+        None => None,
+    };
+    let out = session.conn.out();
+    out.extend_from_slice(b"* QUOTAROOT ");
+    print::astring(out, external.as_bytes());
+    if let Some(root) = &root {
+        out.push(b' ');
+        print::astring(out, root.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+    if let (Some(root), Some((quota, _))) = (root, found) {
+        write_quota(session, &root, &quota);
+    }
+    Ok(Reply::completed())
+}
+
+pub async fn set(session: &mut Session, set: SetQuota) -> Outcome {
+    if !session.user()?.is_admin() {
+        return Ok(Reply::no("Permission denied").code("NOPERM"));
+    }
+    let (root, force) = match set.root.strip_prefix('+') {
+        Some(root) => (root, true),
+        None => (set.root.as_str(), false),
+    };
+    let name: MailboxName = session.user()?.internal(root, &session.server.namespace)?;
+    let mut limits = Limits::default();
+    for (resource, limit) in set.limits {
+        match resource.as_str() {
+            "STORAGE" => limits.storage = limit,
+            "MESSAGE" => limits.message = limit,
+            "MAILBOX" | "X-NUM-FOLDERS" => limits.mailbox = limit,
+            // There are no annotations that could fill a quota.
+            "ANNOTATION-STORAGE" | "X-ANNOTATION-STORAGE" => {}
+            _ => return Err(Stop::Reply(Reply::no("Unsupported quota resource"))),
+        }
+    }
+    session.server.store.set_quota(&session.actor()?, &name, limits, force).await?;
+    Ok(Reply::completed())
+}
+
+fn write_quota(session: &mut Session, root: &str, quota: &Quota) {
+    let out = session.conn.out();
+    out.extend_from_slice(b"* QUOTA ");
+    print::astring(out, root.as_bytes());
+    let resources = [
+        ("STORAGE", quota.usage.storage.div_ceil(1024), quota.limits.storage),
+        ("MESSAGE", quota.usage.message, quota.limits.message),
+        ("MAILBOX", quota.usage.mailbox, quota.limits.mailbox),
+    ];
+    let told: Vec<String> = (resources.into_iter())
+        .filter_map(|(name, used, limit)| limit.map(|limit| format!("{name} {used} {limit}")))
+        .collect();
+    out.extend_from_slice(format!(" ({})\r\n", told.join(" ")).as_bytes());
+}

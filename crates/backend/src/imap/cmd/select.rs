@@ -1,0 +1,70 @@
+//! SELECT, EXAMINE, CLOSE and UNSELECT: RFC 3501, RFC 3691, RFC 7162, RFC 8474.
+
+use protocol::acl::Rights;
+use protocol::imap::command::select::Select;
+
+use super::expunge;
+use super::fetch::write_flags;
+use crate::imap::reply::{Outcome, Reply};
+use crate::imap::selected::Selected;
+use crate::imap::session::Session;
+use crate::imap::user::require;
+
+pub async fn select(session: &mut Session, select: Select) -> Outcome {
+    if session.selected.take().is_some() {
+        session.conn.put_line("* OK [CLOSED] Ok");
+    }
+    session.condstore |= select.condstore;
+    let (name, _, rights) = session.find(&select.mailbox)?;
+    require(rights, Rights::READ)?;
+    let mailbox = session.server.store.mailbox(&name).await?;
+    let user = session.user()?.id().to_owned();
+    let selected =
+        Selected::open(&session.server.store, name, mailbox, &user, rights, select.read_only).await?;
+    let view = selected.view().clone();
+    let out = session.conn.out();
+    let flags = selected.all_flags();
+    out.extend_from_slice(b"* FLAGS ");
+    write_flags(out, &flags);
+    let mut permanent: Vec<String> = Vec::new();
+    if !selected.read_only {
+        permanent =
+            flags.iter().filter(|flag| super::append::may_set(flag, rights)).map(|f| f.to_string()).collect();
+        if rights.contains(Rights::WRITE) {
+            permanent.push("\\*".to_owned());
+        }
+    }
+    let mut line = |text: String| {
+        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    };
+    line(String::new());
+    line(format!("* OK [PERMANENTFLAGS ({})] Ok", permanent.join(" ")));
+    line(format!("* {} EXISTS", view.exists()));
+    line(format!("* {} RECENT", selected.recent_count()));
+    if let Some(sequence) = selected.first_unseen() {
+        line(format!("* OK [UNSEEN {sequence}] Ok"));
+    }
+    line(format!("* OK [UIDVALIDITY {}] Ok", view.uidvalidity));
+    line(format!("* OK [UIDNEXT {}] Ok", view.uidnext()));
+    line(format!("* OK [HIGHESTMODSEQ {}] Ok", view.highestmodseq));
+    line(format!("* OK [MAILBOXID ({})] Ok", selected.mailbox.uniqueid()));
+    let code = if selected.read_only { "READ-ONLY" } else { "READ-WRITE" };
+    session.selected = Some(selected);
+    Ok(Reply::completed().code(code))
+}
+
+/// CLOSE expunges without a word where it may.
+pub async fn close(session: &mut Session) -> Outcome {
+    let selected = session.selected()?;
+    if !selected.read_only && selected.rights.contains(Rights::EXPUNGE) {
+        expunge::run(session, protocol::imap::command::copy::Expunge { uids: None }).await?;
+    }
+    unselect(session).await
+}
+
+pub async fn unselect(session: &mut Session) -> Outcome {
+    session.selected()?;
+    session.selected = None;
+    Ok(Reply::completed())
+}

@@ -1,0 +1,180 @@
+//! CAPABILITY, LOGOUT, ID, STARTTLS, ENABLE and COMPRESS.
+
+use std::time::Duration;
+
+use protocol::imap::command::session::Id;
+use protocol::imap::{Tag, print};
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use crate::imap::conn::Gone;
+use crate::imap::reply::{Outcome, Reply};
+use crate::imap::server::{PRODUCT, VERSION};
+use crate::imap::session::Session;
+
+impl Session {
+    /// What is announced in this state of the session, less `suppress_capabilities`.
+    pub fn capabilities(&self) -> String {
+        let imapd = &self.server.imapd;
+        let mut words: Vec<String> = vec!["IMAP4rev1".to_owned()];
+        let literal = if imapd.literalminus { "LITERAL-" } else { "LITERAL+" };
+        words.extend([literal, "ID", "ENABLE"].map(str::to_owned));
+        if self.user.is_none() {
+            words.extend(self.before_login());
+        } else {
+            words.extend(AFTER_LOGIN.iter().map(|&word| word.to_owned()));
+            words.push(match imapd.maxmessagesize {
+                0 => format!("APPENDLIMIT={}", u32::MAX),
+                limit => format!("APPENDLIMIT={limit}"),
+            });
+            if !self.conn.stream().is_compressed() {
+                words.push("COMPRESS=DEFLATE".to_owned());
+            }
+            if self.user.as_ref().is_some_and(may_unauthenticate) {
+                words.push("UNAUTHENTICATE".to_owned());
+            }
+        }
+        if let Some(server) = &imapd.mupdate_server {
+            words.push(format!("MUPDATE=mupdate://{server}/"));
+        }
+        words.retain(|word| !imapd.suppress_capabilities.iter().any(|hidden| hidden == word));
+        words.join(" ")
+    }
+
+    fn before_login(&self) -> Vec<String> {
+        let channel = self.conn.stream().channel();
+        let mut words = Vec::new();
+        if self.may_start_tls() {
+            words.push("STARTTLS".to_owned());
+        }
+        words.extend(self.server.auth.mechanisms(channel).into_iter().map(|mech| format!("AUTH={mech}")));
+        words.push("SASL-IR".to_owned());
+        if !self.server.auth.allows_plaintext(channel) {
+            words.push("LOGINDISABLED".to_owned());
+        }
+        words
+    }
+
+    fn may_start_tls(&self) -> bool {
+        self.server.tls.is_some() && self.conn.stream().tls().is_none() && !self.conn.stream().is_compressed()
+    }
+}
+
+/// A frontend that pools its connections gives one back by UNAUTHENTICATE (RFC 8437): those who log in for others may.
+pub fn may_unauthenticate(user: &crate::imap::user::User) -> bool {
+    user.login.admin || user.login.authid != user.login.userid
+}
+
+pub fn capability(session: &mut Session) -> Outcome {
+    let capabilities = session.capabilities();
+    session.conn.put_line(format!("* CAPABILITY {capabilities}"));
+    Ok(Reply::completed())
+}
+
+pub fn logout(session: &mut Session) -> Outcome {
+    session.conn.put_line("* BYE LOGOUT received");
+    session.over = true;
+    Ok(Reply::completed())
+}
+
+pub fn id(session: &mut Session, fields: Id) -> Outcome {
+    if !fields.is_empty() {
+        let told: Vec<String> = (fields.iter())
+            .map(|(field, value)| {
+                let value = value.as_deref().unwrap_or(b"NIL");
+                format!("{}={}", field.escape_ascii(), value.escape_ascii())
+            })
+            .collect();
+        info!(client = %told.join(" "), "client id");
+    }
+    if !session.server.imapd.imapidresponse {
+        session.conn.put_line("* ID NIL");
+        return Ok(Reply::completed());
+    }
+    let out = session.conn.out();
+    out.extend_from_slice(b"* ID (\"name\" ");
+    print::string(out, PRODUCT.as_bytes());
+    out.extend_from_slice(b" \"version\" ");
+    print::string(out, VERSION.as_bytes());
+    out.extend_from_slice(b")\r\n");
+    Ok(Reply::completed())
+}
+
+pub async fn starttls(session: &mut Session, tag: &Tag) -> Outcome {
+    let Some(tls) = session.server.tls.clone() else { return Ok(Reply::no("Starttls not supported")) };
+    if session.user.is_some() {
+        return Ok(Reply::bad("Starttls not allowed after authentication"));
+    }
+    if !session.may_start_tls() {
+        return Ok(Reply::bad("Already did a successful Starttls"));
+    }
+    Reply::ok("Begin TLS negotiation now").write(Some(tag), session.conn.out());
+    session.conn.flush().await?;
+    session.conn.forget_input();
+    let handshake = session.conn.stream_mut().start_tls(&tls);
+    match timeout(HANDSHAKE, handshake).await {
+        Ok(Ok(())) => Err(crate::imap::reply::Stop::Answered),
+        Ok(Err(error)) => {
+            warn!(%error, "STARTTLS negotiation failed");
+            Err(Gone::Closed.into())
+        }
+        Err(_) => Err(Gone::Closed.into()),
+    }
+}
+
+pub fn enable(session: &mut Session, wanted: &[String]) -> Outcome {
+    let mut enabled = String::new();
+    if wanted.iter().any(|word| word == "CONDSTORE") {
+        session.condstore = true;
+        enabled.push_str(" CONDSTORE");
+    }
+    session.conn.put_line(format!("* ENABLED{enabled}"));
+    Ok(Reply::completed())
+}
+
+pub async fn compress(session: &mut Session, tag: &Tag, how: &str) -> Outcome {
+    if how != "DEFLATE" {
+        return Ok(Reply::no("Unsupported compression mechanism"));
+    }
+    if session.conn.stream().is_compressed() {
+        return Ok(Reply::no("DEFLATE active via COMPRESS").code("COMPRESSIONACTIVE"));
+    }
+    Reply::ok("DEFLATE active").write(Some(tag), session.conn.out());
+    session.conn.flush().await?;
+    session.conn.stream_mut().compress().map_err(Gone::from)?;
+    Err(crate::imap::reply::Stop::Answered)
+}
+
+/// Bound on a TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(30);
+
+/// What is served after login, in Cyrus's order.
+const AFTER_LOGIN: &[&str] = &[
+    "ACL",
+    "BINARY",
+    "CHILDREN",
+    "CONDSTORE",
+    "CREATE-SPECIAL-USE",
+    "ESEARCH",
+    "IDLE",
+    "LIST-EXTENDED",
+    "LIST-MYRIGHTS",
+    "LIST-STATUS",
+    "MOVE",
+    "MULTIAPPEND",
+    "NAMESPACE",
+    "OBJECTID",
+    "QUOTA",
+    "QUOTA=RES-STORAGE",
+    "QUOTA=RES-MESSAGE",
+    "QUOTA=RES-MAILBOX",
+    "QUOTASET",
+    "RIGHTS=kxten",
+    "SAVEDATE",
+    "SPECIAL-USE",
+    "STATUS=SIZE",
+    "UIDPLUS",
+    "UNSELECT",
+    "WITHIN",
+    "XLIST",
+];

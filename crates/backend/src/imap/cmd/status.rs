@@ -1,0 +1,65 @@
+//! STATUS: RFC 3501, RFC 7162, RFC 8438, RFC 8474.
+
+use protocol::acl::Rights;
+use protocol::imap::command::status::{Status, StatusItem};
+use protocol::imap::print;
+use protocol::name::MailboxName;
+
+use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::selected::has;
+use crate::imap::session::Session;
+use crate::imap::user::require;
+use crate::store::System;
+
+pub async fn status(session: &mut Session, status: Status) -> Outcome {
+    let (name, _, rights) = session.find(&status.mailbox)?;
+    require(rights, Rights::READ)?;
+    session.condstore |= status.items.contains(&StatusItem::HighestModseq);
+    write(session, &name, &status.mailbox, &status.items).await?;
+    Ok(Reply::completed())
+}
+
+/// Writes the untagged line.
+pub async fn write(
+    session: &mut Session,
+    name: &MailboxName,
+    external: &str,
+    items: &[StatusItem],
+) -> Result<(), Stop> {
+    let user = session.user()?.id().to_owned();
+    let store = session.server.store.clone();
+    let mailbox = store.mailbox(name).await?;
+    let view = mailbox.view();
+    let own = match store.seen_is_shared(&mailbox, &user) {
+        true => None,
+        false => Some(store.seen(&user, &mailbox.uniqueid()).await?),
+    };
+    let recentuid = own.as_ref().map_or(view.recentuid, |own| own.recentuid);
+    let recent = || view.exists() - view.records().lower_bound(recentuid.saturating_add(1));
+    let unseen = || match &own {
+        Some(own) => view.records().iter().filter(|record| !has(own, record.uid)).count(),
+        None => view.unseen(),
+    };
+    let deleted = || view.records().iter().filter(|record| record.has(System::DELETED)).count();
+    let values: Vec<String> = (items.iter())
+        .map(|item| {
+            let value = match item {
+                StatusItem::Messages => view.exists().to_string(),
+                StatusItem::Recent => recent().to_string(),
+                StatusItem::UidNext => view.uidnext().to_string(),
+                StatusItem::UidValidity => view.uidvalidity.to_string(),
+                StatusItem::Unseen => unseen().to_string(),
+                StatusItem::Size => view.bytes().to_string(),
+                StatusItem::HighestModseq => view.highestmodseq.to_string(),
+                StatusItem::MailboxId => format!("({})", mailbox.uniqueid()),
+                StatusItem::Deleted => deleted().to_string(),
+            };
+            format!("{} {value}", item.name())
+        })
+        .collect();
+    let out = session.conn.out();
+    out.extend_from_slice(b"* STATUS ");
+    print::astring(out, external.as_bytes());
+    out.extend_from_slice(format!(" ({})\r\n", values.join(" ")).as_bytes());
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! The client's end: bytes in, frames out, and a bounded buffer of what is to be written.
+//!
+//! Nothing is kept while a client idles: the buffers are given back when they are empty.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use protocol::frame::{self, Literal};
+use protocol::imap::{Assembled, Assembler, Bounds};
+use service::stream::Stream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+/// A client's connection.
+pub struct Conn {
+    stream: Stream,
+    input: BytesMut,
+    assembler: Assembler,
+    out: Vec<u8>,
+}
+
+/// Why there is nothing more to read or write.
+#[derive(Debug, thiserror::Error)]
+pub enum Gone {
+    #[error("the client closed the connection")]
+    Closed,
+    #[error("idle for too long")]
+    Idle,
+    #[error("the client does not read")]
+    Stuck,
+    #[error("a line without end")]
+    Endless,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Conn {
+    pub fn new(stream: Stream, bounds: Bounds) -> Conn {
+        let lines = frame::Limits { line: LINE, skip: SKIP };
+        Conn { stream, input: BytesMut::new(), assembler: Assembler::new(lines, bounds), out: Vec::new() }
+    }
+
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// For STARTTLS and COMPRESS, after a flush. What the client sent in the clear behind STARTTLS is thrown away.
+    pub fn stream_mut(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
+    pub fn forget_input(&mut self) {
+        self.input.clear();
+    }
+
+    /// Whether bytes are waiting that were read already.
+    pub fn has_input(&self) -> bool {
+        !self.input.is_empty()
+    }
+
+    /// What the client sent next. Cancel-safe: a read that is dropped has read nothing.
+    pub async fn next(&mut self, patience: Duration) -> Result<Assembled, Gone> {
+        loop {
+            if !self.input.is_empty()
+                && let Some(assembled) = self.assembler.next(&mut self.input).map_err(|_| Gone::Endless)?
+            {
+                return Ok(assembled);
+            }
+            self.fill(patience).await?;
+        }
+    }
+
+    /// One line as it stands, as AUTHENTICATE and IDLE want it. Cancel-safe.
+    pub async fn line(&mut self, patience: Duration) -> Result<Bytes, Gone> {
+        loop {
+            match self.next(patience).await? {
+                Assembled::Command(text) => return Ok(text),
+                Assembled::Bad(_) | Assembled::Skipped => return Ok(Bytes::new()),
+                Assembled::Continue(literal) | Assembled::Append { literal, .. } => {
+                    self.assembler.skip(literal);
+                }
+                Assembled::Data { .. } | Assembled::Tail { .. } => {}
+            }
+        }
+    }
+
+    async fn fill(&mut self, patience: Duration) -> Result<(), Gone> {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+        let mut chunk = [0; READ];
+        let read = timeout(patience, self.stream.read(&mut chunk)).await.map_err(|_| Gone::Idle)??;
+        match chunk.get(..read) {
+            Some(bytes) if read > 0 => self.input.extend_from_slice(bytes),
+            _ => return Err(Gone::Closed),
+        }
+        Ok(())
+    }
+
+    /// Gives up a command at a literal; see [`Assembler::skip`]. Returns at the command's true end.
+    pub async fn skip(&mut self, literal: Literal, patience: Duration) -> Result<(), Gone> {
+        if self.assembler.skip(literal) {
+            return Ok(());
+        }
+        while !matches!(self.next(patience).await?, Assembled::Skipped | Assembled::Bad(_)) {}
+        Ok(())
+    }
+
+    /// What is written next goes here; [`Conn::relieve`] in between where much is written.
+    pub fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
+    pub fn put(&mut self, text: impl AsRef<[u8]>) {
+        self.out.extend_from_slice(text.as_ref());
+    }
+
+    /// One whole line.
+    pub fn put_line(&mut self, text: impl AsRef<[u8]>) {
+        self.put(text);
+        self.put("\r\n");
+    }
+
+    /// Writes what has gathered if it is much.
+    pub async fn relieve(&mut self) -> Result<(), Gone> {
+        if self.out.len() >= OUT { self.write().await } else { Ok(()) }
+    }
+
+    /// Writes bytes behind what has gathered, without copying them.
+    pub async fn write_through(&mut self, bytes: &[u8]) -> Result<(), Gone> {
+        if bytes.len() < OUT / 4 {
+            self.put(bytes);
+            return self.relieve().await;
+        }
+        self.write().await?;
+        bounded(self.stream.write_all(bytes)).await
+    }
+
+    /// Writes all, and sees that it leaves.
+    pub async fn flush(&mut self) -> Result<(), Gone> {
+        self.write().await?;
+        bounded(self.stream.flush()).await
+    }
+
+    /// Says what is left to say and closes. Errors no longer matter.
+    pub async fn close(&mut self) {
+        if self.flush().await.is_ok() {
+            let _ = bounded(self.stream.shutdown()).await;
+        }
+    }
+
+    async fn write(&mut self) -> Result<(), Gone> {
+        let out = std::mem::take(&mut self.out);
+        if out.is_empty() { Ok(()) } else { bounded(self.stream.write_all(&out)).await }
+    }
+}
+
+async fn bounded<T>(work: impl Future<Output = io::Result<T>>) -> Result<T, Gone> {
+    Ok(timeout(WRITE, work).await.map_err(|_| Gone::Stuck)??)
+}
+
+/// Bytes of one line without its literals, and of an overlong one before the connection is given up.
+const LINE: usize = 1024 * 1024;
+const SKIP: usize = 16 * 1024 * 1024;
+/// Bytes read at once.
+const READ: usize = 4096;
+/// Bytes that gather before they are written.
+const OUT: usize = 32 * 1024;
+/// A client that takes nothing for so long is gone.
+const WRITE: Duration = Duration::from_secs(300);

@@ -1,0 +1,39 @@
+//! The IMAP server: RFC 3501 and what [`cmd::session`] announces.
+//!
+//! [`conn`] turns bytes into frames and `protocol::imap` frames into commands; [`session`] does them one by one, each
+//! in a file of [`cmd`]; [`selected`] is the open mailbox and what changed in it; [`search`] judges messages;
+//! [`reply`] turns every failure of the store into an answer.
+
+pub mod cmd;
+mod conn;
+mod reply;
+mod search;
+mod selected;
+pub mod server;
+mod session;
+mod user;
+
+use std::sync::Arc;
+
+use service::Connection;
+
+use crate::store::Store;
+use server::{Server, Shared};
+use session::Session;
+
+/// Serves one client.
+pub async fn serve(connection: Connection, store: Store, shared: Arc<Shared>) {
+    let Connection { stream, listener, context, session } = connection;
+    let imapd = listener.imapd();
+    let server = Server {
+        namespace: service::names::namespace(&imapd),
+        auth: listener.auth(),
+        tls: listener.starttls(),
+        store,
+        shared,
+        shutdown: context.shutdown(),
+        name: session,
+        imapd,
+    };
+    Session::new(Arc::new(server), stream).run().await;
+}

@@ -1,0 +1,281 @@
+//! One client, from greeting to farewell: read a command, do it, tell what changed meanwhile, answer.
+//!
+//! A session's states are its fields: nobody ([`Session::user`] is none), somebody, somebody with a mailbox open
+//! ([`Session::selected`]). [`Session::dispatch`] is the table of commands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::imap::{Assembled, Bad, Body, Bounds, Command, Limits, Tag};
+use service::stream::Stream;
+use tracing::{debug, info};
+
+use super::cmd;
+use super::conn::{Conn, Gone};
+use super::reply::{Kind, Outcome, Reply, Stop};
+use super::selected::{Announce, Selected};
+use super::server::Server;
+use super::user::User;
+
+/// A client's session.
+pub struct Session {
+    pub server: Arc<Server>,
+    pub conn: Conn,
+    /// Who is logged in.
+    pub user: Option<User>,
+    pub selected: Option<Selected>,
+    /// The client knows of modification sequences (RFC 7162): ENABLE CONDSTORE, or a command that implies it.
+    pub condstore: bool,
+    /// After this answer the session is over.
+    pub over: bool,
+    /// Wrong commands in a row.
+    wrong: u32,
+    pub words: Limits,
+}
+
+impl Session {
+    pub fn new(server: Arc<Server>, stream: Stream) -> Session {
+        let unlimited = |n: u64, none: u64| if n == 0 { none } else { n };
+        let size = |n: u64| usize::try_from(unlimited(n, COMMAND as u64)).unwrap_or(COMMAND);
+        let imapd = &server.imapd;
+        let bounds = Bounds {
+            words: Limits { word: size(imapd.maxword), quoted: size(imapd.maxquoted) },
+            literal: unlimited(imapd.maxliteral, COMMAND as u64),
+            command: COMMAND,
+        };
+        Session {
+            conn: Conn::new(stream, bounds),
+            server,
+            user: None,
+            selected: None,
+            condstore: false,
+            over: false,
+            wrong: 0,
+            words: bounds.words,
+        }
+    }
+
+    /// Serves the client until it goes or must go.
+    pub async fn run(mut self) {
+        let ended = match self.greet().await {
+            Ok(()) => self.commands().await,
+            Err(gone) => Err(gone),
+        };
+        if let Err(gone) = ended {
+            debug!(%gone, "session ends");
+            let farewell = match gone {
+                Gone::Idle => Some("* BYE [UNAVAILABLE] Idle for too long"),
+                Gone::Endless => Some("* BYE This is an IMAP server"),
+                Gone::Closed | Gone::Stuck | Gone::Io(_) => None,
+            };
+            if let Some(line) = farewell {
+                self.conn.put_line(line);
+            }
+        }
+        self.conn.close().await;
+    }
+
+    async fn greet(&mut self) -> Result<(), Gone> {
+        if let Some(text) = self.server.shutdown_text() {
+            self.conn.put_line(format!("* BYE [ALERT] {text}"));
+            self.over = true;
+            return self.conn.flush().await;
+        }
+        if let Some(denied) = self.server.too_many_from(self.conn.stream().peer()) {
+            self.conn.put_line(format!("* BYE {denied}"));
+            self.over = true;
+            return self.conn.flush().await;
+        }
+        let capabilities = self.capabilities();
+        let banner = self.server.banner();
+        self.conn.put_line(format!("* OK [CAPABILITY {capabilities}] {banner} server ready"));
+        if let Some(text) = self.server.motd() {
+            self.conn.put_line(format!("* OK [ALERT] {text}"));
+        }
+        self.conn.flush().await
+    }
+
+    async fn commands(&mut self) -> Result<(), Gone> {
+        while !self.over {
+            let patience = self.patience();
+            let shutdown = self.server.shutdown.clone();
+            let next = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => {
+                    self.conn.put_line("* BYE Server is shutting down");
+                    return self.conn.flush().await;
+                }
+                next = self.conn.next(patience) => next?,
+            };
+            // Boxed, so that an idle session holds no room for the largest command's state.
+            Box::pin(self.handle(next)).await?;
+        }
+        Ok(())
+    }
+
+    async fn handle(&mut self, next: Assembled) -> Result<(), Gone> {
+        match next {
+            Assembled::Command(frame) => match Command::parse(&frame, self.words) {
+                Ok(command) => self.command(command).await?,
+                Err(bad) => self.refuse(bad),
+            },
+            Assembled::Continue(_) => self.conn.put_line("+ go ahead"),
+            Assembled::Bad(bad) => self.refuse(bad),
+            Assembled::Append { append, literal } => {
+                let tag = append.tag.clone();
+                let outcome = match &self.user {
+                    Some(_) => cmd::append::run(self, append, literal).await,
+                    None => {
+                        let patience = self.patience();
+                        self.conn.skip(literal, patience).await?;
+                        Err(Stop::Reply(Reply::bad("Please login first")))
+                    }
+                };
+                self.answer(&tag, outcome, Announce::All).await?;
+            }
+            Assembled::Data { .. } | Assembled::Tail { .. } | Assembled::Skipped => {}
+        }
+        self.conn.flush().await
+    }
+
+    async fn command(&mut self, command: Command) -> Result<(), Gone> {
+        let Command { tag, body } = command;
+        if self.user.as_ref().is_some_and(|user| !user.is_admin())
+            && let Some(text) = self.server.shutdown_text()
+        {
+            self.conn.put_line(format!("* BYE [ALERT] {text}"));
+            self.over = true;
+            return Ok(());
+        }
+        let announce = match &body {
+            // The client counts messages in what it sends next: none may go away (RFC 3501 section 7.4.1).
+            Body::Fetch(fetch) if !fetch.uid => Announce::WithoutExpunge,
+            Body::Store(store) if !store.uid => Announce::WithoutExpunge,
+            Body::Search(search) if !search.uid => Announce::WithoutExpunge,
+            Body::Logout => Announce::Nothing,
+            _ => Announce::All,
+        };
+        let outcome = if self.user.is_none() && !body.before_login() {
+            Err(Stop::Reply(Reply::bad("Please login first")))
+        } else {
+            self.dispatch(&tag, body).await
+        };
+        self.answer(&tag, outcome, announce).await
+    }
+
+    /// What changed in the open mailbox, then the tagged line.
+    async fn answer(&mut self, tag: &Tag, outcome: Outcome, announce: Announce) -> Result<(), Gone> {
+        let reply = match outcome {
+            Ok(reply) | Err(Stop::Reply(reply)) => reply,
+            Err(Stop::Answered) => return Ok(()),
+            Err(Stop::Gone(gone)) => return Err(gone),
+        };
+        self.announce(announce).await?;
+        self.note(reply.kind);
+        reply.write(Some(tag), self.conn.out());
+        self.conn.relieve().await
+    }
+
+    /// Untagged updates of the open mailbox. A mailbox that is gone ends the session's selection with a BYE, since a
+    /// client has no other way to learn of it.
+    pub async fn announce(&mut self, announce: Announce) -> Result<(), Gone> {
+        let Some(selected) = &mut self.selected else { return Ok(()) };
+        if announce == Announce::Nothing {
+            return Ok(());
+        }
+        selected.announce(announce, self.condstore, self.conn.out());
+        if selected.is_gone() {
+            self.selected = None;
+            self.conn.put_line("* BYE Mailbox has been deleted or renamed");
+            self.over = true;
+        }
+        self.conn.relieve().await
+    }
+
+    fn refuse(&mut self, bad: Bad) {
+        self.note(Kind::Bad);
+        Reply::bad(bad.text).write(bad.tag.as_ref(), self.conn.out());
+    }
+
+    /// A client that says nothing but nonsense is no IMAP client.
+    fn note(&mut self, kind: Kind) {
+        self.wrong = if kind == Kind::Bad { self.wrong + 1 } else { 0 };
+        let limit = if self.user.is_some() { WRONG } else { WRONG_BEFORE_LOGIN };
+        if self.wrong >= limit {
+            info!("too many wrong commands");
+            self.conn.put_line("* BYE This is an IMAP server");
+            self.over = true;
+        }
+    }
+
+    /// How long the client may say nothing.
+    pub fn patience(&self) -> Duration {
+        let timeout = self.server.imapd.timeout;
+        if self.user.is_some() { timeout } else { timeout.min(BEFORE_LOGIN) }
+    }
+
+    /// Who is logged in; [`Session::dispatch`] lets nobody else to the commands that ask.
+    pub fn user(&self) -> Result<&User, Stop> {
+        self.user.as_ref().ok_or_else(|| Stop::Reply(Reply::bad("Please login first")))
+    }
+
+    /// The open mailbox.
+    pub fn selected(&mut self) -> Result<&mut Selected, Stop> {
+        self.selected.as_mut().ok_or_else(|| Stop::Reply(Reply::bad("Please select a mailbox first")))
+    }
+
+    async fn dispatch(&mut self, tag: &Tag, body: Body) -> Outcome {
+        match body {
+            Body::Capability => cmd::session::capability(self),
+            Body::Noop | Body::Check => Ok(Reply::completed()),
+            Body::Logout => cmd::session::logout(self),
+            Body::Id(fields) => cmd::session::id(self, fields),
+            Body::StartTls => cmd::session::starttls(self, tag).await,
+            Body::Enable(wanted) => cmd::session::enable(self, &wanted),
+            Body::Compress(how) => cmd::session::compress(self, tag, &how).await,
+            Body::Login(login) => cmd::login::login(self, login).await,
+            Body::Authenticate(authenticate) => cmd::login::authenticate(self, authenticate).await,
+            Body::Unauthenticate => cmd::login::unauthenticate(self).await,
+            Body::Namespace => cmd::list::namespace(self).await,
+            Body::Idle => cmd::idle::run(self).await,
+            Body::Select(select) => cmd::select::select(self, select).await,
+            Body::Close => cmd::select::close(self).await,
+            Body::Unselect => cmd::select::unselect(self).await,
+            Body::Create(create) => cmd::mailbox::create(self, create, false).await,
+            Body::LocalCreate(create) => cmd::mailbox::create(self, create, true).await,
+            Body::Delete(name) => cmd::mailbox::delete(self, &name, false).await,
+            Body::LocalDelete(name) => cmd::mailbox::delete(self, &name, true).await,
+            Body::Rename(rename) => cmd::mailbox::rename(self, rename).await,
+            Body::Xfer(xfer) => cmd::mailbox::xfer(self, xfer),
+            Body::MupdatePush(name) => cmd::mailbox::mupdate_push(self, &name).await,
+            Body::Subscribe(name) => cmd::subscribe::subscribe(self, &name, true).await,
+            Body::Unsubscribe(name) => cmd::subscribe::subscribe(self, &name, false).await,
+            Body::Lsub(lsub) => cmd::subscribe::lsub(self, lsub).await,
+            Body::List(list) => cmd::list::list(self, list).await,
+            Body::Status(status) => cmd::status::status(self, status).await,
+            Body::SetAcl(set) => cmd::acl::set(self, set).await,
+            Body::DeleteAcl(delete) => cmd::acl::delete(self, delete).await,
+            Body::GetAcl(name) => cmd::acl::get(self, &name),
+            Body::ListRights(list) => cmd::acl::list_rights(self, list),
+            Body::MyRights(name) => cmd::acl::my_rights(self, &name),
+            Body::GetQuota(root) => cmd::quota::get(self, &root).await,
+            Body::GetQuotaRoot(name) => cmd::quota::root(self, &name).await,
+            Body::SetQuota(set) => cmd::quota::set(self, set).await,
+            Body::GetMetadata(get) => cmd::metadata::metadata(self, get).await,
+            Body::GetAnnotation(get) => cmd::metadata::annotation(self, get).await,
+            Body::Expunge(expunge) => cmd::expunge::run(self, expunge).await,
+            Body::Fetch(fetch) => cmd::fetch::run(self, fetch).await,
+            Body::Store(store) => cmd::store::run(self, store).await,
+            Body::Search(search) => cmd::search::run(self, tag, search).await,
+            Body::Copy(copy) => cmd::copy::run(self, copy).await,
+        }
+    }
+}
+
+/// Bytes of one command with its literals.
+const COMMAND: usize = 8 * 1024 * 1024;
+/// A client that has not logged in is waited for no longer.
+const BEFORE_LOGIN: Duration = Duration::from_secs(180);
+/// Wrong commands in a row that end a session (Cyrus: ten).
+const WRONG: u32 = 10;
+const WRONG_BEFORE_LOGIN: u32 = 10;

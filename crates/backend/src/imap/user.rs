@@ -1,0 +1,56 @@
+//! Who a session acts for, and what that one may do and see.
+
+use protocol::acl::{Rights, Who};
+use protocol::name::MailboxName;
+use protocol::namespace::{Namespace, View};
+use service::auth::Login;
+
+use super::reply::{Reply, Stop};
+use super::server::LoggedIn;
+
+/// A logged-in user.
+pub struct User {
+    pub login: Login,
+    /// Counts the session.
+    pub counted: LoggedIn,
+}
+
+impl User {
+    pub fn id(&self) -> &str {
+        &self.login.userid
+    }
+
+    /// Admin rights of either kind: as itself, or through a proxy.
+    pub fn is_admin(&self) -> bool {
+        self.login.is_any_admin()
+    }
+
+    pub fn view(&self) -> View<'_> {
+        View { userid: &self.login.userid, admin: self.is_admin() }
+    }
+
+    pub fn who(&self) -> Who<'_> {
+        Who { userid: &self.login.userid, groups: &self.login.groups }
+    }
+
+    /// The internal name of what the user calls `external`.
+    pub fn internal(&self, external: &str, namespace: &Namespace) -> Result<MailboxName, Stop> {
+        namespace.internal(external, &self.view()).map_err(|_| Reply::no("Invalid mailbox name").into())
+    }
+
+    /// What the user calls a mailbox.
+    pub fn external(&self, name: &MailboxName, namespace: &Namespace) -> String {
+        namespace.external(name, &self.view())
+    }
+}
+
+/// Whether `rights` hold `right`; else what a user is told who may (or may not) know that the mailbox exists.
+pub fn require(rights: Rights, right: Rights) -> Result<(), Stop> {
+    if rights.contains(right) {
+        Ok(())
+    } else if rights.contains(Rights::LOOKUP) {
+        Err(Reply::no("Permission denied").code("NOPERM").into())
+    } else {
+        Err(Reply::no("Mailbox does not exist").code("NONEXISTENT").into())
+    }
+}

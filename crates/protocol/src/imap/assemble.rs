@@ -1,0 +1,261 @@
+//! From bytes to commands: [`Framer`]'s pieces joined into whole frames, but for the messages of APPEND, which are
+//! handed out as they come.
+//!
+//! Contract: append what was read to a buffer and call [`Assembler::next`] until it gives `None`. After
+//! [`Assembled::Append`] the caller either takes the message ([`Assembled::Data`], then [`Assembled::Tail`], which may
+//! announce the next one) or gives the command up with [`Assembler::skip`].
+
+use bytes::{Bytes, BytesMut};
+
+use super::command::append::{Append, Step};
+use super::{Bad, Limits, Tag};
+use crate::frame::{self, FrameError, Framer, Literal, Piece};
+
+/// Cuts a client's bytes into commands.
+#[derive(Debug)]
+pub struct Assembler {
+    framer: Framer,
+    bounds: Bounds,
+    held: BytesMut,
+    mode: Mode,
+}
+
+/// What a client can make the server hold for one command.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    pub words: Limits,
+    /// `maxliteral`: bytes of one literal that is not a message.
+    pub literal: u64,
+    /// Bytes of a whole command with its literals.
+    pub command: usize,
+}
+
+/// What came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Assembled {
+    /// One whole command, literals in their place.
+    Command(Bytes),
+    /// The client waits for a continuation before it sends this literal.
+    Continue(Literal),
+    /// A command that was cut to its true end because it breaks a bound or the grammar of APPEND.
+    Bad(Bad),
+    /// An APPEND up to its first message; if `literal.sync`, the client waits.
+    Append { append: Append, literal: Literal },
+    /// Bytes of the message, and how many are still to come.
+    Data { bytes: Bytes, rest: u64 },
+    /// What stands behind a message; with a literal, another message may follow.
+    Tail { text: Bytes, literal: Option<Literal> },
+    /// The end of a command that was given up.
+    Skipped,
+}
+
+#[derive(Debug)]
+enum Mode {
+    Collect,
+    Stream,
+    Skip(Option<Bad>),
+}
+
+impl Assembler {
+    pub fn new(lines: frame::Limits, bounds: Bounds) -> Assembler {
+        Assembler { framer: Framer::new(lines), bounds, held: BytesMut::new(), mode: Mode::Collect }
+    }
+
+    /// What the bytes in `buf` amount to; `None` when more are needed.
+    pub fn next(&mut self, buf: &mut BytesMut) -> Result<Option<Assembled>, FrameError> {
+        while let Some(piece) = self.framer.next(buf)? {
+            let assembled = match piece {
+                Piece::Line(text) => Some(self.line(text)),
+                Piece::Header { text, literal } => self.header(text, literal),
+                Piece::Data { bytes, rest } => match self.mode {
+                    Mode::Stream => Some(Assembled::Data { bytes, rest }),
+                    _ => {
+                        self.held.extend_from_slice(&bytes);
+                        None
+                    }
+                },
+                Piece::Overlong { start, literal } => {
+                    let start = if self.held.is_empty() { start } else { self.held.split().freeze() };
+                    self.poison(bad(&start, "Line too long"), literal)
+                }
+            };
+            if assembled.is_some() {
+                return Ok(assembled);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives up the command whose literal was just announced. True if the client's next bytes are a new command
+    /// (it waits for a continuation that it will not get); else [`Assembled::Skipped`] comes at the command's end.
+    pub fn skip(&mut self, literal: Literal) -> bool {
+        self.framer.refuse(literal);
+        self.mode = if literal.sync { Mode::Collect } else { Mode::Skip(None) };
+        literal.sync
+    }
+
+    /// Whether nothing of a command has come yet.
+    pub fn is_idle(&self) -> bool {
+        self.held.is_empty() && matches!(self.mode, Mode::Collect) && !self.framer.in_literal()
+    }
+
+    fn line(&mut self, text: Bytes) -> Assembled {
+        match std::mem::replace(&mut self.mode, Mode::Collect) {
+            Mode::Collect if self.held.is_empty() => Assembled::Command(text),
+            Mode::Collect => {
+                self.held.extend_from_slice(&text);
+                Assembled::Command(self.held.split().freeze())
+            }
+            Mode::Stream => Assembled::Tail { text, literal: None },
+            Mode::Skip(bad) => ended(bad),
+        }
+    }
+
+    fn header(&mut self, text: Bytes, literal: Literal) -> Option<Assembled> {
+        match std::mem::replace(&mut self.mode, Mode::Collect) {
+            Mode::Stream => {
+                self.mode = Mode::Stream;
+                return Some(Assembled::Tail { text, literal: Some(literal) });
+            }
+            Mode::Skip(bad) => return self.poison_with(bad, Some(literal)),
+            Mode::Collect => {}
+        }
+        self.held.extend_from_slice(&text);
+        if Append::begins(&self.held) {
+            match Append::step(&self.held, self.bounds.words) {
+                Ok(Step::Message(append)) => {
+                    self.held.clear();
+                    self.mode = Mode::Stream;
+                    return Some(Assembled::Append { append, literal });
+                }
+                Ok(Step::Argument) => {}
+                Err(bad) => return self.poison(bad, Some(literal)),
+            }
+        }
+        let why = if literal.size > self.bounds.literal {
+            "Literal too large"
+        } else if (self.held.len() as u64).saturating_add(literal.size) > self.bounds.command as u64 {
+            "Command too long"
+        } else {
+            return literal.sync.then_some(Assembled::Continue(literal));
+        };
+        let bad = bad(&self.held, why);
+        self.poison(bad, Some(literal))
+    }
+
+    fn poison(&mut self, bad: Bad, literal: Option<Literal>) -> Option<Assembled> {
+        let earlier = match std::mem::replace(&mut self.mode, Mode::Collect) {
+            Mode::Skip(earlier) => earlier,
+            _ => Some(bad),
+        };
+        self.poison_with(earlier, literal)
+    }
+
+    fn poison_with(&mut self, bad: Option<Bad>, literal: Option<Literal>) -> Option<Assembled> {
+        self.held.clear();
+        let Some(literal) = literal else { return Some(ended(bad)) };
+        if self.skip(literal) {
+            return Some(ended(bad));
+        }
+        self.mode = Mode::Skip(bad);
+        None
+    }
+}
+
+fn ended(bad: Option<Bad>) -> Assembled {
+    bad.map_or(Assembled::Skipped, Assembled::Bad)
+}
+
+fn bad(start: &[u8], why: &str) -> Bad {
+    Bad { tag: Tag::of(start), text: why.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assemble(input: &[u8], chunk: usize) -> Vec<String> {
+        let bounds = Bounds { words: Limits::default(), literal: 20, command: 100 };
+        let mut assembler = Assembler::new(frame::Limits { line: 60, skip: 10_000 }, bounds);
+        let (mut buf, mut out, mut message) = (BytesMut::new(), Vec::new(), Vec::new());
+        for run in input.chunks(chunk) {
+            buf.extend_from_slice(run);
+            while let Some(assembled) = assembler.next(&mut buf).unwrap() {
+                out.push(match assembled {
+                    Assembled::Command(text) => format!("command {}", text.len()),
+                    Assembled::Continue(literal) => format!("continue {}", literal.size),
+                    Assembled::Bad(bad) => format!("bad {:?} {}", bad.tag.map(|t| t.to_string()), bad.text),
+                    Assembled::Append { append, literal } => {
+                        format!("append {} {}", append.mailbox, literal.size)
+                    }
+                    Assembled::Data { bytes, rest } => {
+                        message.extend_from_slice(&bytes);
+                        if rest > 0 {
+                            continue;
+                        }
+                        format!("data {}", String::from_utf8(std::mem::take(&mut message)).unwrap())
+                    }
+                    Assembled::Tail { literal, .. } => format!("tail {:?}", literal.map(|l| l.size)),
+                    Assembled::Skipped => "skipped".to_owned(),
+                });
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn messages_are_handed_out_and_all_else_is_collected() {
+        let input =
+            b"a LOGIN {3}\r\nbob x\r\nb APPEND {5+}\r\nINBOX {3}\r\nabc (\\Seen) {2+}\r\nde\r\nc NOOP\r\n";
+        for chunk in [1, 2, 7, 1000] {
+            assert_eq!(
+                assemble(input, chunk),
+                [
+                    "continue 3",
+                    "command 20",
+                    "append INBOX 3",
+                    "data abc",
+                    "tail Some(2)",
+                    "data de",
+                    "tail None",
+                    "command 8"
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn a_broken_append_is_cut_to_its_true_end() {
+        let input = b"a APPEND x (\\Foo) {9+}\r\nb LOGOUT\n {3+}\r\nxyz\r\nc NOOP\r\n";
+        for chunk in [1, 5, 1000] {
+            assert_eq!(
+                assemble(input, chunk),
+                ["bad Some(\"a\") Invalid system flag in Append", "command 8"]
+            );
+        }
+        assert_eq!(
+            assemble(b"a APPEND x (\\Foo) {9}\r\nc NOOP\r\n", 3),
+            ["bad Some(\"a\") Invalid system flag in Append", "command 8"]
+        );
+    }
+
+    #[test]
+    fn bounds_are_kept() {
+        let mut input = b"a SELECT {50+}\r\n".to_vec();
+        input.extend_from_slice(&[b'\n'; 50]);
+        input.extend_from_slice(b"\r\nb NOOP\r\nc SELECT ");
+        input.extend_from_slice(&[b'x'; 200]);
+        input.extend_from_slice(b"\r\nd NOOP\r\n");
+        for chunk in [1, 9, 1000] {
+            assert_eq!(
+                assemble(&input, chunk),
+                [
+                    "bad Some(\"a\") Literal too large",
+                    "command 8",
+                    "bad Some(\"c\") Line too long",
+                    "command 8"
+                ]
+            );
+        }
+    }
+}

@@ -1,1 +1,17 @@
-//! pop3proxy
+//! The frontend's POP3: a client logs in here, and is then connected through to the backend that has its INBOX.
+//!
+//! ```text
+//! client ─ USER/PASS, AUTH ─▶ session ─ locate: INBOX → list → backend ─▶ upstream::connect (as the user)
+//!        ◀═══════════════════ pipe: bytes, both ways, unread ═══════════▶ backend
+//! ```
+//!
+//! Everything after the login is the backend's business: the maildrop's lock, UIDL, deletions.
+
+pub mod directory;
+pub mod locate;
+mod pipe;
+mod replica;
+mod serve;
+pub mod session;
+
+pub use serve::{run, serve};

@@ -1,0 +1,73 @@
+//! From a login to the backend that has its maildrop.
+
+use mailboxes::{Entry, State};
+use protocol::name::MailboxName;
+use protocol::namespace::{Namespace, View};
+use protocol::pop3::reply::Reply;
+use service::auth::Login;
+
+use crate::directory::{Directory, Found};
+
+/// Which mailbox a login opens: the INBOX, or with `popsubfolders` the folder after the `+`.
+pub fn maildrop(namespace: &Namespace, login: &Login) -> Option<MailboxName> {
+    let Some(folder) = login.detail.as_deref().filter(|folder| !folder.is_empty()) else {
+        return namespace.inbox(&login.userid).ok();
+    };
+    let external = match namespace.altnamespace {
+        true => folder.to_owned(),
+        false => format!("INBOX{}{folder}", namespace.separator()),
+    };
+    namespace.internal(&external, &View { userid: &login.userid, admin: false }).ok()
+}
+
+/// The server that has it, or what the client is told.
+pub async fn backend<D: Directory>(directory: &D, name: &MailboxName) -> Result<String, Reply> {
+    let unopenable = |why: &str| Reply::Unopenable(why.to_owned());
+    match directory.find(name).await {
+        Found::Mailbox(Entry { state: State::Active, location, .. }) => Ok(location.server().to_owned()),
+        Found::Mailbox(_) => Err(unopenable("Mailbox is currently reserved")),
+        Found::Missing => Err(unopenable("Mailbox does not exist")),
+        Found::Unknown => Err(unopenable("The list of mailboxes is not complete yet")),
+    }
+}
+
+/// What the client is told when the backend cannot be had. POP3 has no permanent refusal but `[AUTH]`, and the
+/// password was right: all are temporary, or the backend's own words (`[IN-USE]`, `[LOGIN-DELAY]` …).
+pub fn refusal(error: &upstream::Error) -> String {
+    match error {
+        upstream::Error::Denied { text, .. } if !text.is_empty() => format!("-ERR {text}"),
+        upstream::Error::Denied { .. } | upstream::Error::NoMechanism { .. } => {
+            "-ERR Authentication to backend server failed".to_owned()
+        }
+        upstream::Error::Io { .. }
+        | upstream::Error::Timeout { .. }
+        | upstream::Error::Down { .. }
+        | upstream::Error::Protocol { .. }
+        | upstream::Error::Tls { .. }
+        | upstream::Error::Busy { .. } => {
+            Reply::Unopenable("Server(s) unavailable to complete operation".to_owned()).to_string()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn login(detail: Option<&str>) -> Login {
+        Login { detail: detail.map(str::to_owned), ..Login::trusted("fred") }
+    }
+
+    #[test]
+    fn a_login_opens_the_inbox_or_the_folder_after_the_plus() {
+        let alt = Namespace::default();
+        let name = |namespace: &Namespace, detail| {
+            maildrop(namespace, &login(detail)).map(|name| name.as_str().to_owned())
+        };
+        assert_eq!(name(&alt, None).as_deref(), Some("user.fred"));
+        assert_eq!(name(&alt, Some("")).as_deref(), Some("user.fred"));
+        assert_eq!(name(&alt, Some("a/b")).as_deref(), Some("user.fred.a.b"));
+        let plain = Namespace { altnamespace: false, unixhierarchysep: false, ..Namespace::default() };
+        assert_eq!(name(&plain, Some("a.b")).as_deref(), Some("user.fred.a.b"));
+    }
+}

@@ -1,0 +1,101 @@
+//! From the daemon's context to served clients.
+
+use config::imapd::ServerInfo;
+use mupdate::replica::Replica;
+use service::drive::{Outcome, drive};
+use service::wire::{Bounds, Wire};
+use service::{Connection, Context, Exit, names};
+use tokio::io::AsyncWriteExt;
+use tracing::{debug, warn};
+use upstream::Upstream;
+
+use crate::directory::Directory;
+use crate::pipe::pipe;
+use crate::session::{Front, Settings};
+
+/// The daemon: follows the list of mailboxes and serves.
+pub async fn run(context: Context) -> Result<(), Exit> {
+    let replica = Replica::for_proxy(&context, false)?;
+    serve(&context, replica).await;
+    Ok(())
+}
+
+/// Serves all listeners until the daemon is to end.
+pub async fn serve<D: Directory>(context: &Context, directory: D) {
+    for listener in context.listeners().iter().filter(|listener| listener.has_flag('k')) {
+        warn!(
+            listener = listener.name,
+            "-k (KPOP) needs Kerberos, which this program is built without: refused"
+        );
+    }
+    let upstream = Upstream::new(&context.imapd());
+    let reloading = tokio::spawn(follow_reloads(context.clone(), upstream.clone()));
+    context.serve(move |connection| one(connection, directory.clone(), upstream.clone())).await;
+    reloading.abort();
+}
+
+async fn one<D: Directory>(mut connection: Connection, directory: D, upstream: Upstream) {
+    if connection.listener.has_flag('k') {
+        let _ = connection.stream.write_all(b"-ERR KPOP is not available\r\n").await;
+        return;
+    }
+    let settings = Settings::new(&connection);
+    let stop = connection.context.shutdown();
+    let channel = connection.stream.channel().clone();
+    let mut front = Front::new(settings, directory, upstream, channel);
+    let wire = Wire::new(connection.stream, Bounds { input: INPUT, ..Bounds::default() });
+    let wire = match drive(wire, &mut front, &stop).await {
+        Ok(Outcome::Detached(wire)) => wire,
+        Ok(Outcome::Closed) => return,
+        Err(error) => {
+            debug!("{error}");
+            return;
+        }
+    };
+    let Some(backend) = front.into_backend() else { return };
+    let (mut client, pipelined) = wire.into_parts();
+    let mut server = backend.stream;
+    let handed_over = async {
+        client.write_all(&backend.input).await?;
+        client.flush().await?;
+        server.write_all(&pipelined).await?;
+        server.flush().await
+    };
+    match handed_over.await {
+        Ok(()) => {
+            stop.run_until_cancelled(pipe(client, server)).await;
+        }
+        Err(error) => debug!("{error}"),
+    }
+}
+
+impl Settings {
+    fn new(connection: &Connection) -> Settings {
+        let imapd = connection.listener.imapd();
+        let version = match imapd.serverinfo {
+            ServerInfo::On => env!("CARGO_PKG_VERSION").to_owned(),
+            ServerInfo::Min | ServerInfo::Off => String::new(),
+        };
+        Settings {
+            servername: imapd.servername.clone(),
+            version,
+            auth: connection.listener.auth(),
+            starttls: connection.listener.starttls(),
+            namespace: names::namespace(&imapd),
+            patience: imapd.poptimeout,
+            expire_days: imapd.popexpiretime.map(|time| time.as_secs() / 86_400),
+            login_delay: imapd.popminpoll.as_secs(),
+            session_id: connection.session.clone(),
+        }
+    }
+}
+
+async fn follow_reloads(context: Context, upstream: Upstream) {
+    let mut reloads = context.reloads();
+    while reloads.changed().await.is_ok() {
+        upstream.reload(&context.imapd());
+    }
+}
+
+/// RFC 2449 bounds a command at 255 octets; SASL answers may be longer.
+const INPUT: usize = 16 * 1024;

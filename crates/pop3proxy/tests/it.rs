@@ -1,0 +1,265 @@
+//! The proxy between a client and a live backend: real sockets, real logins on both sides.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use config::imapd::Imapd;
+use mailboxes::Entry;
+use pop3proxy::directory::{Directory, Found};
+use protocol::location::Location;
+use protocol::name::MailboxName;
+use service::auth::{Authenticator, Exchange, Step64};
+use service::drive::{Farewell, Next, Session, drive};
+use service::listen::{Entry as ListenEntry, Socket};
+use service::wire::{Bounds, Wire};
+use service::{Connection, Context};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A backend that says as whom it was logged in. `busy` has its maildrop locked.
+struct Backend {
+    auth: Authenticator,
+    channel: service::peer::Channel,
+    exchange: Option<Exchange>,
+}
+
+impl Backend {
+    async fn answer(&mut self, mut exchange: Exchange, line: Option<&[u8]>) -> (String, Next) {
+        match exchange.step64(line).await {
+            Step64::Challenge(challenge) => {
+                self.exchange = Some(exchange);
+                (format!("+ {challenge}"), Next::Again)
+            }
+            Step64::Done(login) if login.userid == "busy" => ("-ERR [IN-USE] locked".into(), Next::Again),
+            Step64::Done(login) => {
+                let folder = login.detail.map(|folder| format!(" in {folder}")).unwrap_or_default();
+                (format!("+OK {} for {}{folder}", login.userid, login.authid), Next::Again)
+            }
+            Step64::Failed(failure) => (format!("-ERR [AUTH] {failure}"), Next::Again),
+        }
+    }
+}
+
+impl Session for Backend {
+    async fn greet(&mut self, out: &mut BytesMut) -> Next {
+        out.extend_from_slice(b"+OK backend\r\n");
+        Next::Read
+    }
+
+    async fn advance(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Next {
+        let Some(end) = input.iter().position(|byte| *byte == b'\n') else { return Next::Read };
+        let line = input.split_to(end + 1);
+        let line = String::from_utf8(line.trim_ascii_end().to_vec()).unwrap();
+        let (reply, next) = match self.exchange.take() {
+            Some(exchange) => self.answer(exchange, Some(line.as_bytes())).await,
+            None => match line.split(' ').collect::<Vec<_>>()[..] {
+                ["CAPA"] => ("+OK\r\nSASL SCRAM-SHA-256 PLAIN\r\n.".into(), Next::Again),
+                ["AUTH", mechanism, ref initial @ ..] => {
+                    let exchange = self.auth.start(mechanism, &self.channel).unwrap();
+                    self.answer(exchange, initial.first().map(|initial| initial.as_bytes())).await
+                }
+                ["STAT"] => ("+OK 2 320".into(), Next::Again),
+                ["QUIT"] => ("+OK bye".into(), Next::Close),
+                _ => ("-ERR what".into(), Next::Again),
+            },
+        };
+        out.extend_from_slice(format!("{reply}\r\n").as_bytes());
+        next
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE
+    }
+
+    fn farewell(&mut self, _: Farewell, _: &mut BytesMut) {}
+}
+
+/// INBOXes on `be`, except `lost`, who is on a server that nobody answers for, and `ghost`, who has none.
+#[derive(Clone)]
+struct Fixed {
+    complete: bool,
+}
+
+impl Directory for Fixed {
+    async fn find(&self, name: &MailboxName) -> Found {
+        let on = |server: &str| Location::parse(&format!("{server}!default")).unwrap();
+        match name.as_str() {
+            "user.ghost" if self.complete => Found::Missing,
+            "user.ghost" => Found::Unknown,
+            "user.taken" => Found::Mailbox(Entry::reserved(on("be"))),
+            "user.lost" => Found::Mailbox(Entry::active(on("dead"), "")),
+            _ => Found::Mailbox(Entry::active(on("be"), "")),
+        }
+    }
+}
+
+fn context(program: &'static str, dir: &Path, conf: &str) -> Context {
+    let dir = dir.join(program);
+    fs::create_dir_all(&dir).unwrap();
+    let file = dir.join("imapd.conf");
+    let common = "servername: fe.example.org\nfailedloginpause: 0\nunix_group_enable: no\n";
+    fs::write(&file, format!("configdirectory: {}\n{common}{conf}", dir.display())).unwrap();
+    let imapd = Imapd::load(&file, program).unwrap();
+    let entry = ListenEntry { name: "pop3".into(), maxchild: -1, ..ListenEntry::default() };
+    Context::new(program, imapd, vec![(entry, Socket::bind("127.0.0.1:0").unwrap())]).unwrap()
+}
+
+struct World {
+    proxy: Context,
+    backend: Context,
+    _dir: tempfile::TempDir,
+}
+
+async fn world(complete: bool, more: &str) -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let backend =
+        context("backend", dir.path(), "proxyservers: proxy\nallowplaintext: yes\npopsubfolders: yes\n");
+    backend.passwords().set("proxy", "pr0xy").unwrap();
+    let serving = backend.clone();
+    tokio::spawn(async move {
+        let each = |connection: Connection| async move {
+            let channel = connection.stream.channel().clone();
+            let mut session = Backend { auth: connection.listener.auth(), channel, exchange: None };
+            let stop = connection.context.shutdown();
+            let _ = drive(Wire::new(connection.stream, Bounds::default()), &mut session, &stop).await;
+        };
+        serving.serve(each).await;
+    });
+    let port = backend.listeners()[0].local_addr().unwrap().port();
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let conf = format!(
+        "proxy_password: pr0xy\nbe_address: 127.0.0.1\nbe_ports: pop3={port}\n\
+         dead_address: 127.0.0.1\ndead_ports: pop3={unused}\nallowplaintext: yes\n{more}"
+    );
+    let proxy = context("pop3proxy", dir.path(), &conf);
+    for user in ["fred", "busy", "ghost", "taken", "lost"] {
+        proxy.passwords().set(user, "secret").unwrap();
+    }
+    let serving = proxy.clone();
+    tokio::spawn(async move { pop3proxy::serve(&serving, Fixed { complete }).await });
+    World { proxy, backend, _dir: dir }
+}
+
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    async fn of(world: &World) -> Client {
+        let address = world.proxy.listeners()[0].local_addr().unwrap();
+        let mut client = Client(BufReader::new(TcpStream::connect(address).await.unwrap()));
+        assert!(client.line().await.starts_with("+OK fe.example.org "));
+        client
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        timeout(PATIENCE, self.0.read_line(&mut line)).await.expect("silence").unwrap();
+        line.trim_end().to_owned()
+    }
+
+    async fn say(&mut self, line: &str) -> String {
+        self.0.write_all(format!("{line}\r\n").as_bytes()).await.unwrap();
+        self.line().await
+    }
+
+    async fn log_in(&mut self, user: &str, password: &str) -> String {
+        assert!(self.say(&format!("USER {user}")).await.starts_with("+OK"));
+        self.say(&format!("PASS {password}")).await
+    }
+}
+
+#[tokio::test]
+async fn a_user_is_connected_through_to_the_backend() {
+    let world = world(true, "").await;
+    let mut client = Client::of(&world).await;
+    assert_eq!(client.log_in("Fred", "secret").await, "+OK fred for proxy");
+    assert_eq!(client.say("STAT").await, "+OK 2 320");
+    assert_eq!(client.say("UNKNOWN").await, "-ERR what");
+    assert_eq!(client.say("QUIT").await, "+OK bye");
+    assert_eq!(client.line().await, "");
+}
+
+#[tokio::test]
+async fn sasl_and_pipelined_commands_pass() {
+    let world = world(true, "popsubfolders: yes\n").await;
+    let mut client = Client::of(&world).await;
+    // "\0fred+a/b\0secret": a folder by popsubfolders; STAT comes in the same packet.
+    client.0.write_all(b"AUTH PLAIN AGZyZWQrYS9iAHNlY3JldA==\r\nSTAT\r\n").await.unwrap();
+    assert_eq!(client.line().await, "+OK fred for proxy in a/b");
+    assert_eq!(client.line().await, "+OK 2 320");
+}
+
+#[tokio::test]
+async fn capabilities_are_listed_before_login() {
+    let world = world(true, "").await;
+    let mut client = Client::of(&world).await;
+    assert!(client.say("CAPA").await.starts_with("+OK"));
+    let mut lines = Vec::new();
+    loop {
+        match client.line().await {
+            end if end == "." => break,
+            line => lines.push(line),
+        }
+    }
+    assert_eq!(lines[0], "SASL SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN");
+    assert!(lines.contains(&"USER".to_owned()) && !lines.contains(&"STLS".to_owned()), "{lines:?}");
+    assert_eq!(client.say("STAT").await, "-ERR Not permitted now");
+    assert!(client.say("STLS").await.starts_with("-ERR"));
+}
+
+#[tokio::test]
+async fn refusals_are_told_and_the_session_goes_on() {
+    let world = world(true, "").await;
+    let mut client = Client::of(&world).await;
+    let unopenable = |why: &str| format!("-ERR [SYS/TEMP] Unable to open maildrop: {why}");
+    assert_eq!(client.log_in("fred", "wrong").await, "-ERR [AUTH] Invalid login");
+    assert_eq!(client.log_in("nobody", "secret").await, "-ERR [AUTH] Invalid login");
+    assert_eq!(client.log_in("ghost", "secret").await, unopenable("Mailbox does not exist"));
+    assert_eq!(client.log_in("taken", "secret").await, unopenable("Mailbox is currently reserved"));
+    let down = unopenable("Server(s) unavailable to complete operation");
+    assert_eq!(client.log_in("lost", "secret").await, down);
+    assert_eq!(client.log_in("busy", "secret").await, "-ERR [IN-USE] locked");
+    assert_eq!(client.log_in("fred", "secret").await, "+OK fred for proxy");
+}
+
+#[tokio::test]
+async fn before_the_list_is_complete_nobody_is_said_not_to_exist() {
+    let world = world(false, "").await;
+    let mut client = Client::of(&world).await;
+    let answer = client.log_in("ghost", "secret").await;
+    assert_eq!(answer, "-ERR [SYS/TEMP] Unable to open maildrop: The list of mailboxes is not complete yet");
+}
+
+#[tokio::test]
+async fn passwords_in_the_clear_are_refused_by_default() {
+    let world = world(true, "pop3_allowplaintext: no\n").await;
+    let mut client = Client::of(&world).await;
+    assert_eq!(client.say("USER fred").await, "-ERR [AUTH] USER command only available under a layer");
+    assert_eq!(client.say("AUTH PLAIN").await, "-ERR [AUTH] USER command only available under a layer");
+}
+
+#[tokio::test]
+async fn the_end_of_the_backend_ends_the_client() {
+    let world = world(true, "").await;
+    let mut client = Client::of(&world).await;
+    assert_eq!(client.log_in("fred", "secret").await, "+OK fred for proxy");
+    world.backend.stop();
+    let mut rest = Vec::new();
+    timeout(PATIENCE, client.0.read_to_end(&mut rest)).await.expect("still open").unwrap();
+}
+
+#[tokio::test]
+async fn hostile_lines_end_no_more_than_their_session() {
+    let world = world(true, "").await;
+    let mut client = Client::of(&world).await;
+    assert_eq!(client.say("\0\u{1}").await, "-ERR Bad argument");
+    client.0.write_all(&[b'('; 20_000]).await.unwrap();
+    assert_eq!(client.line().await, "-ERR Command line too long");
+    let mut other = Client::of(&world).await;
+    assert_eq!(other.log_in("fred", "secret").await, "+OK fred for proxy");
+}

@@ -162,6 +162,7 @@ async fn serve(
         services,
         groups: Default::default(),
         pools: Default::default(),
+        retired: Vec::new(),
         daemons: Vec::new(),
         events: Schedule::default(),
         above: Above::from_env(),

@@ -14,6 +14,7 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
 use rustix::process::Pid;
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
+use tracing::debug;
 
 /// What one datagram said.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -49,19 +50,20 @@ pub struct NotifySocket {
 }
 
 impl NotifySocket {
-    /// Opens the socket in `directory`, or in the abstract namespace where the path would be too long. To be called inside a
-    /// tokio runtime.
+    /// Opens the socket in `directory`, or in the abstract namespace where that cannot be: the path is too long, the disk is
+    /// full. Strangers may send to it, but only what children say counts. To be called inside a tokio runtime.
     pub fn open(directory: &Path) -> io::Result<Self> {
         let path = directory.join("notify");
-        let (socket, name) = if path.as_os_str().len() < 108 {
-            std::fs::create_dir_all(directory)?;
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => (StdDatagram::bind(&path)?, path.display().to_string()),
+        let (socket, name) = match bind_path(&path) {
+            Ok(socket) => (socket, path.display().to_string()),
+            Err(cause) => {
+                debug!("cannot open {}: {cause}", path.display());
+                let name = format!("murder-master-{}", std::process::id());
+                (
+                    StdDatagram::bind_addr(&SocketAddr::from_abstract_name(name.as_bytes())?)?,
+                    format!("@{name}"),
+                )
             }
-        } else {
-            let name = format!("murder-master-{}", std::process::id());
-            (StdDatagram::bind_addr(&SocketAddr::from_abstract_name(name.as_bytes())?)?, format!("@{name}"))
         };
         rustix::net::sockopt::set_socket_passcred(&socket, true)?;
         socket.set_nonblocking(true)?;
@@ -98,6 +100,16 @@ impl NotifySocket {
         });
         let text = String::from_utf8_lossy(text.get(..received.bytes).unwrap_or_default()).into_owned();
         Ok(sender.map(|pid| (rustix::process::getpgid(Some(pid)).unwrap_or(pid), Notice::parse(&text))))
+    }
+}
+
+fn bind_path(path: &Path) -> io::Result<StdDatagram> {
+    if let Some(directory) = path.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => StdDatagram::bind(path),
     }
 }
 

@@ -120,11 +120,12 @@ impl Plan {
         let mut problems = Problems::default();
         let imapd =
             Imapd::load(&sources.imapd_conf, "master").map_err(|found| problems.0.extend(found.0)).ok();
-        let cyrus = CyrusConf::load(&sources.cyrus_conf).map_err(|found| problems.0.extend(found.0)).ok();
+        let (cyrus, found) = CyrusConf::examine(&sources.cyrus_conf);
+        problems.0.extend(found.0);
         // The lines of cyrus.conf are looked at even where imapd.conf is wrong, so that all mistakes are told.
-        let plan = cyrus.map(|cyrus| Builder::new(sources, imapd.as_ref(), &mut problems).build(cyrus));
-        match (plan, imapd) {
-            (Some(drawn), Some(imapd)) if problems.is_empty() => Ok(drawn.with(imapd)),
+        let drawn = Builder::new(sources, imapd.as_ref(), &mut problems).build(cyrus);
+        match imapd {
+            Some(imapd) if problems.is_empty() => Ok(drawn.with(imapd)),
             _ => Err(problems),
         }
     }
@@ -205,6 +206,11 @@ impl<'a> Builder<'a> {
         let Some((command, conf)) = self.command(&line.name, &line.cmd, &line.place, Absence::Wrong) else {
             return;
         };
+        if line.proto.is_udp() && matches!(command.program, Program::Ours(_)) {
+            let message = format!("{} is not served over udp: the line is skipped", command.written);
+            self.drawn.warnings.push(Problem::new(&line.place.file, line.place.line, line.name, message));
+            return;
+        }
         let place = format!("{} {:?}", listen_text(&line.listen), line.proto);
         self.drawn.services.push(Service {
             key: ServiceKey { name: line.name, place },

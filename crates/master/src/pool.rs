@@ -139,9 +139,10 @@ impl Pool {
         now: Instant,
         expected: bool,
     ) -> bool {
-        let was_ready = self.workers.remove(&pid) == Some(Worker::Ready);
+        let Some(worker) = self.workers.remove(&pid) else { return false };
+        let was_ready = worker == Worker::Ready;
         let babysit = services.get(&self.key.service).is_some_and(|found| found.service.babysit);
-        if babysit && self.workers.is_empty() {
+        if babysit && self.workers.is_empty() && !expected {
             warn!("lost all children for service: {}.  Applying babysitter.", self.name(services));
         }
         if expected || !was_ready || !child::is_failure(status) || self.given_up {
@@ -179,6 +180,12 @@ impl Pool {
 
     /// True when no worker is left.
     pub fn is_empty(&self) -> bool {
+        self.workers.is_empty()
+    }
+
+    /// A worker of a retired pool ended. True when it was the last.
+    pub fn lost(&mut self, pid: Pid) -> bool {
+        self.workers.remove(&pid);
         self.workers.is_empty()
     }
 

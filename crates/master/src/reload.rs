@@ -25,9 +25,8 @@ impl Supervisor {
         info!("got SIGHUP");
         self.above.tell("RELOADING=1");
         match Plan::read(&self.sources) {
-            Ok(plan) => {
+            Ok(mut plan) => {
                 plan.warnings.iter().for_each(|warning| warn!("{warning}"));
-                let mut plan = plan;
                 self.opening.patience = std::time::Duration::ZERO;
                 self.services.apply(std::mem::take(&mut plan.services), self.opening);
                 self.apply(plan);
@@ -51,8 +50,7 @@ impl Supervisor {
 
     fn apply_groups(&mut self) {
         let mut wanted = members(&self.services);
-        for (key, group) in std::mem::take(&mut self.groups) {
-            let mut group = group;
+        for (key, mut group) in std::mem::take(&mut self.groups) {
             match wanted.remove(&key) {
                 Some(members) => {
                     group.reload(members, &self.services, &mut self.children);
@@ -78,11 +76,12 @@ impl Supervisor {
                 (0..listening.sockets.len()).map(|socket| PoolKey { service: service.clone(), socket })
             })
             .collect();
-        for (key, pool) in std::mem::take(&mut self.pools) {
-            let mut pool = pool;
+        for (key, mut pool) in std::mem::take(&mut self.pools) {
             pool.reload(&mut self.children);
             if wanted.contains(&key) {
                 self.pools.insert(key, pool);
+            } else if !pool.is_empty() {
+                self.retired.push(pool);
             }
         }
         for key in wanted {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use crate::listen::{self, OpenError, Opening, Socket};
 use crate::plan::{Service, ServiceKey};
@@ -49,6 +49,9 @@ impl Services {
             if sockets.is_empty() && service.maxchild != Some(0) {
                 let (opened, errors) = listen::open(&service.listen, service.proto, opening);
                 sockets = opened;
+                for socket in &sockets {
+                    debug!("{} listens on {} ({})", service.key, socket.address, socket.family);
+                }
                 log_errors(&service, &errors, sockets.is_empty());
                 failed.extend(errors);
             }

@@ -35,6 +35,8 @@ pub struct Supervisor {
     pub(crate) services: Services,
     pub(crate) groups: BTreeMap<GroupKey, Group>,
     pub(crate) pools: BTreeMap<PoolKey, Pool>,
+    /// Pools that a reload took away, until their last worker is done.
+    pub(crate) retired: Vec<Pool>,
     pub(crate) daemons: Vec<Keeper>,
     pub(crate) events: Schedule,
     pub(crate) above: Above,
@@ -194,6 +196,7 @@ impl Supervisor {
                 }
             }
             Owner::Pool(key) => {
+                self.retired.retain_mut(|pool| !pool.lost(pid));
                 let Some(pool) = self.pools.get_mut(key) else { return };
                 if pool.ended(pid, status, &self.services, now, child.told_to_end) {
                     self.services.close(&key.service);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Cron, CyrusConf, Daemon, Event, Listen, Place, Proto, Raw, Section, Service, Start, When};
 use crate::{Problem, Problems};
 
-pub(super) fn build(file: &Arc<Path>, raw: Vec<Raw>, problems: Problems) -> Result<CyrusConf, Problems> {
+pub(super) fn build(file: &Arc<Path>, raw: Vec<Raw>, problems: Problems) -> (CyrusConf, Problems) {
     let conf = CyrusConf {
         path: file.to_path_buf(),
         start: Vec::new(),
@@ -21,7 +21,7 @@ pub(super) fn build(file: &Arc<Path>, raw: Vec<Raw>, problems: Problems) -> Resu
         builder.entry(entry);
     }
     builder.problems.0.sort_by_key(|problem| problem.line);
-    builder.problems.or(builder.conf)
+    (builder.conf, builder.problems)
 }
 
 struct Builder<'a> {

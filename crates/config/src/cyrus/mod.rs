@@ -130,15 +130,30 @@ impl CyrusConf {
     /// # Errors
     /// Everything that is wrong in it.
     pub fn load(path: &Path) -> Result<CyrusConf, Problems> {
+        let (conf, problems) = CyrusConf::examine(path);
+        problems.or(conf)
+    }
+
+    /// As [`CyrusConf::load`], but gives the entries that are right beside everything that is wrong: a check can then
+    /// look at the programs of those too.
+    pub fn examine(path: &Path) -> (CyrusConf, Problems) {
         let path = crate::imapd::prefixed(path);
         match std::fs::read_to_string(&path) {
-            Ok(text) => CyrusConf::parse(&path, &text),
-            Err(error) => Err(Problems::of_file(&path, format!("cannot read: {error}"))),
+            Ok(text) => CyrusConf::examine_text(&path, &text),
+            Err(error) => {
+                let (empty, _) = CyrusConf::examine_text(&path, "");
+                (empty, Problems::of_file(&path, format!("cannot read: {error}")))
+            }
         }
     }
 
     /// As [`CyrusConf::load`], from text that would stand in the file `path`.
     pub fn parse(path: &Path, text: &str) -> Result<CyrusConf, Problems> {
+        let (conf, problems) = CyrusConf::examine_text(path, text);
+        problems.or(conf)
+    }
+
+    fn examine_text(path: &Path, text: &str) -> (CyrusConf, Problems) {
         let mut problems = Problems::default();
         let file: Arc<Path> = Arc::from(path);
         let items = match crate::imapd::toml::is_toml(path) {

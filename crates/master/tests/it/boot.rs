@@ -1,0 +1,151 @@
+//! The command line, START, the pid file, checks.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+
+use crate::node::{BOUND, Master, Node, await_end, free_port, read};
+
+const IMAP: &str = "SERVICES {\n imap cmd=\"imapd\" listen=\"@/var/socket/imap\" prefork=1\n}\n";
+
+#[test]
+fn start_runs_in_order_before_services_and_only_a_failed_recovery_ends_master() {
+    let node = Node::new(&format!(
+        "START {{\n recover cmd=\"ctl_cyrusdb -r\"\n push cmd=\"ctl_mboxlist -m -fail\"\n gone cmd=\"mystery\"\n}}\n{IMAP}"
+    ));
+    let log = node.ready().stop();
+    let places: Vec<usize> = ["ctl_cyrusdb -r -C", "ctl_mboxlist -m -fail -C", "serves imap"]
+        .map(|text| log.find(text).unwrap())
+        .to_vec();
+    assert!(places.is_sorted(), "{log}");
+    assert!(
+        log.contains("start push (ctl_mboxlist -m -fail) exited, status 9: going on without it"),
+        "{log}"
+    );
+    assert!(log.contains("gone: mystery: no such program here"), "{log}");
+    node.cyrus_conf(&format!("START {{\n recover cmd=\"ctl_cyrusdb -r -fail\"\n}}\n{IMAP}"));
+    let (status, _, log) = node.run(&[]);
+    assert_eq!(status.code(), Some(1));
+    assert!(log.contains("can't run startup: recover (ctl_cyrusdb -r -fail) exited, status 9"), "{log}");
+    assert!(!log.contains("serves imap"));
+}
+
+#[test]
+fn a_second_master_on_one_pid_file_is_refused() {
+    let node = Node::new(IMAP);
+    let master = node.ready();
+    assert_eq!(read(&node.path("var/master.pid")).trim(), master.pid().as_raw_nonzero().to_string());
+    let (status, _, log) = node.run(&[]);
+    assert_eq!(status.code(), Some(71));
+    assert!(log.contains("(is another master still running?)"), "{log}");
+    node.greeting("imap");
+    master.stop();
+}
+
+#[test]
+fn the_check_prints_every_problem_of_both_files_and_starts_nothing() {
+    let node = Node::new(
+        "SERVICES {\n imap cmd=\"imapd\"\n x cmd=\"mystery\" listen=\"99\"\n imap cmd=\"imapd\" listen=\"143\"\n}\n\
+         EVENTS {\n tick cmd=\"say\" cron=\"61 * * * *\"\n}\n",
+    );
+    node.imapd_conf("allowplaintext: perhaps\nclient_timeout: soon");
+    let (status, text, _) = node.run(&["-t"]);
+    assert_eq!(status.code(), Some(78));
+    for place in
+        ["imapd.conf:4:", "imapd.conf:5:", "cyrus.conf:2:", "cyrus.conf:3:", "cyrus.conf:4:", "cyrus.conf:7:"]
+    {
+        assert!(text.contains(place), "{place} in\n{text}");
+    }
+    assert!(!node.path("var/master.pid").exists());
+    node.imapd_conf("");
+    node.cyrus_conf(IMAP);
+    let (status, text, _) = node.run(&["-t"]);
+    assert!(status.success() && text.contains("no errors"), "{text}");
+    fs::remove_file(node.path("cyrus.conf")).unwrap();
+    let (status, text, _) = node.run(&["-t"]);
+    assert!(status.code() == Some(78) && text.contains("cyrus.conf: cannot read"), "{text}");
+}
+
+#[test]
+fn in_the_background_it_is_locked_before_the_caller_returns() {
+    let node = Node::new(IMAP);
+    let log = node.path("log");
+    let (status, _, _) = node.run(&["-d", "-L", log.to_str().unwrap()]);
+    assert!(status.success());
+    let pid: i32 = read(&node.path("var/master.pid")).trim().parse().unwrap();
+    let deadline = Instant::now() + BOUND;
+    while !node.path("var/master.ready").exists() {
+        assert!(Instant::now() < deadline);
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    node.greeting("imap");
+    assert_eq!(node.run(&["-d"]).0.code(), Some(71));
+    rustix::process::kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+    await_end(pid);
+    assert!(read(&log).contains("All children have exited, closing down"));
+}
+
+#[test]
+fn a_supervisor_above_hears_ready_reloading_and_stopping() {
+    let node = Node::new(IMAP);
+    let path = node.path("above");
+    let above = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    above.set_read_timeout(Some(BOUND)).unwrap();
+    let hear = || {
+        let mut text = [0u8; 500];
+        let length = above.recv(&mut text).unwrap();
+        String::from_utf8_lossy(&text[..length]).into_owned()
+    };
+    let master = Master::spawn(node.command().env("NOTIFY_SOCKET", &path));
+    assert!(hear().starts_with("READY=1\n"));
+    node.greeting("imap");
+    master.signal(Signal::HUP);
+    assert!(hear().starts_with("RELOADING=1"));
+    assert!(hear().starts_with("READY=1"));
+    master.signal(Signal::TERM);
+    assert!(hear().starts_with("STOPPING=1"));
+}
+
+#[test]
+fn a_port_in_use_is_named_and_ends_master_only_when_told_to() {
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = held.local_addr().unwrap().port();
+    let node = Node::new(&format!(
+        "SERVICES {{\n imap cmd=\"imapd\" listen=\"127.0.0.1:{port}\" prefork=1\n \
+         imaps cmd=\"imapd\" listen=\"127.0.0.1:{}\" prefork=1\n}}\n",
+        free_port()
+    ));
+    let mut master = node.start();
+    master.expect(&format!(
+        "unable to bind to imap/ipv4 socket: bind 127.0.0.1:{port}: Address already in use"
+    ));
+    master.expect("serves imaps with");
+    // When the port is free again, a reload takes it.
+    drop(held);
+    master.signal(Signal::HUP);
+    master.expect("serves imap,imaps");
+    master.stop();
+    let _held = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    node.imapd_conf("master_bind_errors_fatal: yes");
+    let (status, _, log) = node.run(&[]);
+    assert_eq!(status.code(), Some(71));
+    assert!(log.contains("master_bind_errors_fatal is set"), "{log}");
+}
+
+#[test]
+fn root_without_a_cyrus_user_is_told_what_to_do() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let node = Node::new(IMAP);
+    let (status, _, log) = {
+        let output = node.command().env("CYRUS_USER", "nobody-by-this-name").output().unwrap();
+        (output.status, (), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(status.code(), Some(1));
+    assert!(
+        log.contains("no user 'nobody-by-this-name' on this system: create it, or set cyrus_user"),
+        "{log}"
+    );
+}

@@ -1,0 +1,10 @@
+//! `master` as a whole: the real binary, with small programs in the place of a node's daemons.
+#![allow(clippy::unwrap_used)]
+
+mod boot;
+mod daemons;
+mod faults;
+mod foreign;
+mod groups;
+mod node;
+mod reload;

@@ -1,0 +1,49 @@
+# A daemon as this project's are: sockets by LISTEN_FDS, READY=1, lifeline. Sends each client "NAME PID" and closes, or keeps
+# the connection for `-hold`. Other words: -crash (end with 1 at once), -stubborn (ignore SIGTERM), -mute (never ready).
+import json, os, select, signal, socket, sys
+
+words = sys.argv[1:]
+
+
+def say(text):
+    sys.stderr.write("ours: " + text + "\n")
+    sys.stderr.flush()
+
+
+if "-crash" in words:
+    say("crashing")
+    sys.exit(1)
+assert os.environ["LISTEN_PID"] == str(os.getpid())
+listeners = json.loads(os.environ["MURDER_LISTENERS"])
+names = os.environ["LISTEN_FDNAMES"].split(":")
+assert names == [listener["name"] for listener in listeners]
+sockets = {socket.socket(fileno=3 + i): listener for i, listener in enumerate(listeners)}
+lifeline = int(os.environ["MURDER_LIFELINE"])
+assert lifeline == 3 + len(names)
+
+
+def finish(*_):
+    say("%d drained" % os.getpid())
+    sys.exit(0)
+
+
+signal.signal(signal.SIGTERM, signal.SIG_IGN if "-stubborn" in words else finish)
+signal.signal(signal.SIGHUP, lambda *_: say("%d reloaded" % os.getpid()))
+if "-mute" not in words:
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    name = os.environ["NOTIFY_SOCKET"]
+    notify.sendto(b"READY=1", "\0" + name[1:] if name.startswith("@") else name)
+say("%d serves %s with %s" % (os.getpid(), ",".join(names), " ".join(words[: words.index("-C")])))
+held = []
+while True:
+    ready, _, _ = select.select(list(sockets) + [lifeline], [], [])
+    if lifeline in ready:
+        say("%d: master died" % os.getpid())
+        sys.exit(0)
+    for each in ready:
+        client, _ = each.accept()
+        client.sendall(("%s %d\n" % (sockets[each]["name"], os.getpid())).encode())
+        if "-hold" in words:
+            held.append(client)
+        else:
+            client.close()

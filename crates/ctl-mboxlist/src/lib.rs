@@ -1,1 +1,18 @@
-//! ctl-mboxlist
+//! The node's tools for its list of mailboxes: `ctl_mboxlist` and `ctl_cyrusdb`, with Cyrus's flags, lines and exit codes.
+//!
+//! ```text
+//! options ──▶ one of: dump, undump (legacy), sync with the master (wipe), verify      ctl_mboxlist
+//!             one of: recover, checkpoint                                             ctl_cyrusdb
+//! lists: the database itself, or the daemon that has it open, through the socket beside it
+//! ```
+
+pub mod checkpoint;
+pub mod dump;
+pub mod legacy;
+pub mod lists;
+pub mod nodes;
+pub mod options;
+pub mod recover;
+pub mod start;
+pub mod sync;
+pub mod wipe;

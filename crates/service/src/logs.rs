@@ -52,6 +52,21 @@ pub(crate) fn start(ident: &str, debug: bool) -> Verbosity {
     }
 }
 
+/// Starts logging for a command that an operator gives: on a terminal what it says on standard output and error is
+/// enough, so that there only warnings are logged.
+pub fn start_tool(ident: &str, debug: bool) {
+    use std::io::IsTerminal;
+    let asked = std::env::var_os("MURDER_LOG").is_some() || debug;
+    let quiet = io::stderr().is_terminal() && !asked;
+    let filter = match (quiet, EnvFilter::try_from_default_env()) {
+        (true, Err(_)) => EnvFilter::new("warn"),
+        _ => filter(debug),
+    };
+    let layer = Lines { ident: ident.to_owned(), sink: Sink::choose() };
+    // A second start in one process changes nothing.
+    let _ = tracing_subscriber::registry().with(filter).with(layer).try_init();
+}
+
 fn filter(debug: bool) -> EnvFilter {
     EnvFilter::try_from_default_env().unwrap_or_else(|_| match debug {
         true => EnvFilter::new("debug,rustls=info,hyper=info,sled=info"),

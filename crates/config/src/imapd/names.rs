@@ -141,7 +141,8 @@ pub(super) fn meaning(key: &str) -> Meaning {
     if let Some(option) = registry::find(key) {
         return Meaning::Option(option);
     }
-    if known::is_cyrus_option(key) {
+    if known::is_cyrus_option(key) || ["news", "nntp", "backup_"].iter().any(|family| key.starts_with(family))
+    {
         return Meaning::OtherOption;
     }
     let prefixes = ["partition-", "metapartition-", "archivepartition-", "backuppartition-", "sasl_"];

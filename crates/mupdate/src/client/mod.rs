@@ -2,6 +2,7 @@
 
 mod dial;
 mod link;
+mod tools;
 
 use std::{path::Path, time::Duration};
 

@@ -64,6 +64,7 @@ impl Conversation {
         let bounds = Bounds { input: INPUT, write: WRITE, ..Bounds::default() };
         let mut session = Session::new(guards.tls.is_some());
         if guards.auth.is_none() {
+            session.local = true;
             session.access = if server.is_master() { Access::Write } else { Access::Read };
         }
         let now = Instant::now();
@@ -176,6 +177,7 @@ impl Conversation {
             Command::Status => self.status(&tag).await,
             Command::Accept => self.accept(&tag),
             Command::Resolve { name } => self.resolve(&tag, &name).await,
+            Command::Tool(tool) => self.tool(&tag, tool).await,
             // Submitted above.
             Command::Write { .. } => Ok(Flow::On),
         }

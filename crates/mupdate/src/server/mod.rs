@@ -9,11 +9,12 @@ pub mod local;
 mod query;
 mod status;
 mod subscription;
+mod tools;
 mod write;
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -25,6 +26,8 @@ use mailboxes::List;
 use protocol::{mupdate::reply, name::MailboxName};
 use service::{Connection, Context, stream::Stream};
 use tokio::{io::AsyncWriteExt, time::timeout};
+
+pub use tools::Wipe;
 
 use crate::replica::Replica;
 use conversation::{Conversation, Guards};
@@ -39,6 +42,8 @@ struct Shared {
     list: List,
     kind: Kind,
     settings: ArcSwap<Settings>,
+    /// How a mailbox of this server is put away; set by a backend.
+    wipe: OnceLock<Wipe>,
     connections: AtomicUsize,
     streams: AtomicUsize,
 }
@@ -79,7 +84,20 @@ impl Server {
     fn new(list: List, kind: Kind, imapd: &Imapd) -> Server {
         let settings = ArcSwap::from_pointee(Settings::new(&kind, imapd));
         let (connections, streams) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Server { shared: Arc::new(Shared { list, kind, settings, connections, streams }) }
+        Server {
+            shared: Arc::new(Shared { list, kind, settings, wipe: OnceLock::new(), connections, streams }),
+        }
+    }
+
+    /// Lets the tools have mailboxes put away (`ctl_mboxlist -m`).
+    pub fn wipe_with(self, wipe: Wipe) -> Server {
+        // Set once, at start; a second setting would be a slip without harm.
+        let _ = self.shared.wipe.set(wipe);
+        self
+    }
+
+    fn wiper(&self) -> Option<Wipe> {
+        self.shared.wipe.get().cloned()
     }
 
     pub fn list(&self) -> &List {

@@ -3,7 +3,10 @@
 use std::io;
 
 use mailboxes::{Entry, State};
-use protocol::mupdate::reply::{self, Reply};
+use protocol::{
+    mupdate::reply::{self, Reply},
+    name::MailboxName,
+};
 
 use super::{
     conversation::{Conversation, Flow},
@@ -73,7 +76,20 @@ impl Conversation {
     pub(super) async fn send_entries(
         &mut self,
         tag: &str,
-        mut wanted: impl FnMut(&protocol::name::MailboxName, &Entry) -> bool,
+        mut wanted: impl FnMut(&MailboxName, &Entry) -> bool,
+    ) -> io::Result<bool> {
+        let put = |out: &mut Vec<u8>, name: &MailboxName, entry: &Entry| {
+            if wanted(name, entry) {
+                put_entry(out, tag, name.as_str(), entry);
+            }
+        };
+        self.send_pages(put).await
+    }
+
+    /// Sends what `put` writes of each entry. False: reading failed.
+    pub(super) async fn send_pages(
+        &mut self,
+        mut put: impl FnMut(&mut Vec<u8>, &MailboxName, &Entry),
     ) -> io::Result<bool> {
         let mut after = None;
         loop {
@@ -85,11 +101,7 @@ impl Conversation {
                 }
             };
             let mut out = Vec::with_capacity(page.entries.len() * 96);
-            for (name, entry) in &page.entries {
-                if wanted(name, entry) {
-                    put_entry(&mut out, tag, name.as_str(), entry);
-                }
-            }
+            page.entries.iter().for_each(|(name, entry)| put(&mut out, name, entry));
             self.wire.output().extend_from_slice(&out);
             if self.wire.output().len() >= BATCH {
                 self.wire.flush().await?;

@@ -32,6 +32,11 @@ pub(super) fn reply(outcome: Result<Result<Position, CommitError>, RecvError>) -
     }
 }
 
+/// The reply to a change that was waited for.
+pub(super) fn outcome(outcome: Result<Position, CommitError>) -> Reply {
+    outcome.map_or_else(|error| refusal(&error), |_| Reply::ok("done"))
+}
+
 /// Each failure in the protocol's words. Only what the state machine said is final to a client of ours.
 pub(super) fn refusal(error: &CommitError) -> Reply {
     match error {

@@ -9,7 +9,8 @@
 //!
 //! Ours, advertised by `* MURDER`, only between us: ACTIVATE, RESERVE, DEACTIVATE and DELETE take one string more, the
 //! state they expect (`none`, `reserved@server`, `active@server`); `RESUME ["position"]` is UPDATE from there;
-//! `STATUS`; `ACCEPT` carries out a held plan of deletions; `RESOLVE name` ends the showing of a conflict.
+//! `STATUS`; `ACCEPT` carries out a held plan of deletions; `RESOLVE name` ends the showing of a conflict. And for the
+//! tools of one host, on the local socket alone: `DUMP`, `PUT entry`, `DROP name`, `RENEW`, `WIPE name`.
 
 use std::sync::Arc;
 
@@ -54,6 +55,22 @@ pub enum Command {
     Resolve {
         name: String,
     },
+    Tool(Tool),
+}
+
+/// What a tool asks of the daemon whose list it shares a host with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tool {
+    /// Every entry, whole.
+    Dump,
+    /// Store an entry whole, as `DUMP` tells it.
+    Put { entry: String },
+    /// Forget an entry.
+    Drop { name: String },
+    /// The list is another one from now on.
+    Renew,
+    /// Put a mailbox away under the deleted tree, here alone.
+    Wipe { name: String },
 }
 
 /// A command with its tag, or how to answer what is none.
@@ -115,6 +132,11 @@ fn parse_verb(verb: &str, lexer: &mut Lexer<'_>) -> Result<Command, Reply> {
         "STATUS" => end(lexer, Command::Status),
         "ACCEPT" => end(lexer, Command::Accept),
         "RESOLVE" => one(lexer).map(|[name]| Command::Resolve { name }),
+        "DUMP" => end(lexer, Command::Tool(Tool::Dump)),
+        "PUT" => one(lexer).map(|[entry]| Command::Tool(Tool::Put { entry })),
+        "DROP" => one(lexer).map(|[name]| Command::Tool(Tool::Drop { name })),
+        "RENEW" => end(lexer, Command::Tool(Tool::Renew)),
+        "WIPE" => one(lexer).map(|[name]| Command::Tool(Tool::Wipe { name })),
         _ => Err(Reply::bad("Unrecognized command")),
     }
 }

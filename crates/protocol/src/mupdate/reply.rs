@@ -112,6 +112,11 @@ pub fn put_status(out: &mut Vec<u8>, tag: &str, json: &str) {
     put_data(out, tag, "STATUS", &[json]);
 }
 
+/// For tools: `tag ENTRY {n+}line of a dump`
+pub fn put_dumped(out: &mut Vec<u8>, tag: &str, line: &str) {
+    put_data(out, tag, "ENTRY", &[line]);
+}
+
 /// `* BYE "reason"`
 pub fn put_bye(out: &mut Vec<u8>, reason: &str) {
     out.extend_from_slice(b"* BYE ");

@@ -42,6 +42,8 @@ pub enum Body {
     Position(Position),
     /// Extension: the state of the server, as JSON.
     Status(String),
+    /// For tools: an entry, as a line of a dump.
+    Entry(String),
     /// Something that this client does not know: ignored in a banner, an error elsewhere.
     Other(String),
 }
@@ -79,6 +81,7 @@ impl Response {
             "FULL" => Some(Body::Full),
             "POSITION" => strings::<1>(&mut lexer).and_then(|[p]| Position::parse(&p)).map(Body::Position),
             "STATUS" => strings::<1>(&mut lexer).map(|[json]| Body::Status(json)),
+            "ENTRY" => strings::<1>(&mut lexer).map(|[json]| Body::Entry(json)),
             _ => Some(Body::Other(word)),
         };
         Ok(Response { tag, body: body.ok_or_else(malformed)? })

@@ -14,6 +14,8 @@ pub struct Session {
     pub compressed: bool,
     /// STARTTLS can be given.
     pub starttls: bool,
+    /// The peer came over the socket beside the list: it may use the tools' commands.
+    pub local: bool,
 }
 
 /// What the peer's identity allows.
@@ -31,7 +33,14 @@ pub type Admitted = Result<Command, Reply>;
 
 impl Session {
     pub fn new(starttls: bool) -> Self {
-        Session { access: Access::None, streaming: false, encrypted: false, compressed: false, starttls }
+        Session {
+            access: Access::None,
+            streaming: false,
+            encrypted: false,
+            compressed: false,
+            starttls,
+            local: false,
+        }
     }
 
     /// Judges a command.
@@ -58,6 +67,8 @@ impl Session {
             Command::Find { .. } | Command::List { .. } | Command::Update { .. } | Command::Resume { .. } => {
                 Needs { write: false, streaming: false }
             }
+            Command::Tool(_) if !self.local => return Some(Reply::bad("Unrecognized command")),
+            Command::Tool(_) => Needs { write: false, streaming: false },
             Command::Status => Needs { write: false, streaming: false },
             Command::Write { .. } | Command::Accept | Command::Resolve { .. } => {
                 Needs { write: true, streaming: false }

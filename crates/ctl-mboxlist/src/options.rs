@@ -1,0 +1,167 @@
+//! The command line of `ctl_mboxlist`: exactly one of `-d -u -m -v`, each with its own further flags.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    pub config: PathBuf,
+    /// Another list than the node's own: the folder of a sled database.
+    pub filename: Option<PathBuf>,
+    pub action: Action,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    Dump {
+        /// Remove each dumped entry from the list.
+        remove: bool,
+        intermediaries: bool,
+        partition: Option<String>,
+    },
+    Undump {
+        legacy: bool,
+    },
+    Sync {
+        authoritative: bool,
+        warn_only: bool,
+        interactive: bool,
+        /// Carry out what the mass-delete guard would hold.
+        accept: bool,
+    },
+    Verify,
+}
+
+/// As `getopt` has them; what goes together is checked afterwards.
+#[derive(Debug, Parser)]
+#[command(disable_help_flag = true)]
+struct Flags {
+    #[arg(short = 'C', long = "config", default_value = "/etc/imapd.conf")]
+    config: PathBuf,
+    #[arg(short = 'f', long = "filename")]
+    filename: Option<PathBuf>,
+    #[arg(short = 'd', long = "dump")]
+    dump: bool,
+    #[arg(short = 'u', long = "undump")]
+    undump: bool,
+    #[arg(short = 'm', long = "sync-mupdate")]
+    sync: bool,
+    #[arg(short = 'v', long = "verify")]
+    verify: bool,
+    #[arg(short = 'x', long = "remove-dumped")]
+    remove: bool,
+    #[arg(short = 'y', long = "include-intermediaries")]
+    intermediaries: bool,
+    #[arg(short = 'p', long = "partition")]
+    partition: Option<String>,
+    #[arg(short = 'L', long = "legacy")]
+    legacy: bool,
+    #[arg(short = 'a', long = "authoritative")]
+    authoritative: bool,
+    #[arg(short = 'w', long = "warn-only")]
+    warn_only: bool,
+    #[arg(short = 'i', long = "interactive")]
+    interactive: bool,
+    #[arg(long = "accept-mass-delete")]
+    accept: bool,
+}
+
+pub const USAGE: &str = "\
+DUMP:
+  ctl_mboxlist [-C <alt_config>] -d [-x] [-y] [-p partition] [-f filename]
+UNDUMP:
+  ctl_mboxlist [-C <alt_config>] -u [-f filename] [-L]    [< mboxlist.dump]
+MUPDATE populate:
+  ctl_mboxlist [-C <alt_config>] -m [-a] [-w] [-i] [-f filename] [--accept-mass-delete]
+VERIFY:
+  ctl_mboxlist [-C <alt_config>] -v [-f filename]
+";
+
+impl Options {
+    /// Reads the command line, program name first.
+    ///
+    /// # Errors
+    /// Wrong use: the caller prints [`USAGE`]. The text says what is wrong, if more than that is.
+    pub fn parse(words: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Options, String> {
+        let flags = Flags::try_parse_from(words).map_err(|error| match error.kind() {
+            clap::error::ErrorKind::UnknownArgument => {
+                error.to_string().lines().next().unwrap_or("").to_owned()
+            }
+            _ => String::new(),
+        })?;
+        let modes = [flags.dump, flags.undump, flags.sync, flags.verify].iter().filter(|mode| **mode).count();
+        let of_dump = flags.remove || flags.intermediaries || flags.partition.is_some();
+        let of_sync = flags.authoritative || flags.warn_only || flags.interactive || flags.accept;
+        let astray = (of_dump && !flags.dump) || (of_sync && !flags.sync) || (flags.legacy && !flags.undump);
+        if modes != 1 || astray {
+            return Err(String::new());
+        }
+        let action = match (flags.dump, flags.undump, flags.sync) {
+            (true, ..) => Action::Dump {
+                remove: flags.remove,
+                intermediaries: flags.intermediaries,
+                partition: flags.partition,
+            },
+            (_, true, _) => Action::Undump { legacy: flags.legacy },
+            (_, _, true) => Action::Sync {
+                authoritative: flags.authoritative,
+                warn_only: flags.warn_only,
+                interactive: flags.interactive,
+                accept: flags.accept,
+            },
+            _ => Action::Verify,
+        };
+        Ok(Options { config: flags.config, filename: flags.filename, action })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Action, String> {
+        Options::parse(line.split_whitespace().map(Into::into)).map(|options| options.action)
+    }
+
+    #[test]
+    fn flags_that_do_not_go_together_are_wrong_use() {
+        for line in [
+            "x",
+            "x -d -u",
+            "x -m -v",
+            "x -a",
+            "x -w -d",
+            "x -p default -u",
+            "x -x",
+            "x -y -m",
+            "x -L -m",
+            "x -L",
+            "x -i -v",
+            "x -r",
+            "x -c",
+            "x -d -f a -f b",
+            "x -d more",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn flags_are_read_short_joined_and_long() {
+        let sync = |authoritative, warn_only| {
+            Ok(Action::Sync { authoritative, warn_only, interactive: false, accept: false })
+        };
+        assert_eq!(parse("x -mw"), sync(false, true));
+        assert_eq!(parse("x -m -a"), sync(true, false));
+        assert_eq!(parse("x --sync-mupdate --authoritative --warn-only"), sync(true, true));
+        assert_eq!(parse("x -uL"), Ok(Action::Undump { legacy: true }));
+        assert_eq!(
+            parse("x -dxyp fast"),
+            Ok(Action::Dump { remove: true, intermediaries: true, partition: Some("fast".into()) })
+        );
+        let options = Options::parse(["x", "-C", "/c", "-v", "-f", "/l"].map(Into::into)).unwrap();
+        assert_eq!((options.config.as_path(), options.filename), ("/c".as_ref(), Some("/l".into())));
+    }
+}

@@ -1,1 +1,66 @@
-//! imapproxy
+//! `imapproxy`: the IMAP frontend. One mail store to its clients, many backends behind it.
+//!
+//! A session reads of a command what routing needs, sends it to the backend that has the mailbox, on a connection that
+//! acts for the user, and copies what comes back. Where a mailbox is, and who may see it, it knows from its own replica
+//! of the master's list.
+//!
+//! * [`replies`], [`grammar`], [`listing`], [`placement`]: pure parts.
+//! * [`peer`]: one end of a session, read and written at once with the others.
+//! * [`session`]: the client, its connections, and how bytes go between them.
+//! * [`cmd`]: the commands, one file per family.
+//! * [`node`]: what all sessions share; [`learn`] finds out what the backends can.
+
+pub mod capability;
+pub mod cmd;
+pub mod grammar;
+pub mod learn;
+pub mod listing;
+pub mod node;
+pub mod peer;
+pub mod placement;
+pub mod replies;
+pub mod session;
+
+use std::sync::Arc;
+
+use mupdate::replica::Replica;
+use service::{Connection, Context, Exit};
+use tracing::debug;
+
+use node::{Directory, Node};
+use session::Session;
+
+/// Serves IMAP on the daemon's listeners until it is told to stop.
+pub async fn run(context: Context) -> Result<(), Exit> {
+    let replica = Replica::for_proxy(&context, true)?;
+    let node = Node::new(&context.imapd(), Directory::Replica(replica));
+    follow_reloads(&context, &node);
+    context.tasks().spawn(learn::run(node.clone(), context.shutdown()));
+    serve(&context, node).await;
+    Ok(())
+}
+
+/// Serves with what is given: how a test does.
+pub async fn serve(context: &Context, node: Arc<Node>) {
+    let shutdown = context.shutdown();
+    context
+        .serve(move |connection: Connection| {
+            let (node, shutdown) = (node.clone(), shutdown.clone());
+            async move {
+                let listener = connection.listener.clone();
+                Session::new(node, listener, connection.stream, shutdown).run().await;
+            }
+        })
+        .await;
+}
+
+fn follow_reloads(context: &Context, node: &Arc<Node>) {
+    let (context, node) = (context.clone(), node.clone());
+    tokio::spawn(async move {
+        let (mut reloads, stop) = (context.reloads(), context.shutdown());
+        while let Some(Ok(())) = stop.run_until_cancelled(reloads.changed()).await {
+            debug!("the settings towards backends are read anew");
+            node.pool.upstream().reload(&context.imapd());
+        }
+    });
+}

@@ -22,12 +22,14 @@ pub struct Peer {
     pub output: BytesMut,
     /// The other end has closed its side.
     pub ended: bool,
+    /// How much may be held in `input`.
+    limit: usize,
     needs_flush: bool,
 }
 
 impl Peer {
     pub fn new(stream: Stream, input: BytesMut) -> Self {
-        Peer { stream, input, output: BytesMut::new(), ended: false, needs_flush: false }
+        Peer { stream, input, output: BytesMut::new(), ended: false, limit: FULL, needs_flush: false }
     }
 
     pub fn put(&mut self, bytes: impl AsRef<[u8]>) {
@@ -37,6 +39,11 @@ impl Peer {
     /// Whether more may be put before something is written.
     pub fn has_room(&self) -> bool {
         self.output.len() < FULL
+    }
+
+    /// What was read is not enough to go on: more is read even if the buffer is full. The reader bounds it.
+    pub fn want_more(&mut self) {
+        self.limit = FULL.max(self.input.len() + READ);
     }
 
     /// Takes the stream out, with the bytes read beyond what was used.
@@ -80,7 +87,7 @@ impl Peer {
     }
 
     fn poll_read_in(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        if self.ended || self.input.len() >= FULL {
+        if self.ended || self.input.len() >= self.limit {
             return Ok(false);
         }
         let mut space = [std::mem::MaybeUninit::uninit(); READ];
@@ -122,6 +129,35 @@ pub async fn turn(client: &mut Peer, backend: &mut Peer, read_client: bool) -> R
             (Poll::Pending, Poll::Pending) => Poll::Pending,
             _ => Poll::Ready(Ok(())),
         }
+    })
+    .await
+}
+
+/// Which of three ends failed.
+#[derive(Debug)]
+pub enum Lost3 {
+    Client(io::Error),
+    First(io::Error),
+    Second(io::Error),
+}
+
+/// The same with two backends.
+pub async fn turn_three(client: &mut Peer, first: &mut Peer, second: &mut Peer) -> Result<(), Lost3> {
+    poll_fn(|cx| {
+        let polls = [
+            client.poll_io(cx, true).map_err(Lost3::Client),
+            first.poll_io(cx, true).map_err(Lost3::First),
+            second.poll_io(cx, true).map_err(Lost3::Second),
+        ];
+        let mut moved = false;
+        for poll in polls {
+            match poll {
+                Poll::Ready(Err(lost)) => return Poll::Ready(Err(lost)),
+                Poll::Ready(Ok(())) => moved = true,
+                Poll::Pending => {}
+            }
+        }
+        if moved { Poll::Ready(Ok(())) } else { Poll::Pending }
     })
     .await
 }

@@ -23,4 +23,4 @@ mod target;
 pub use capability::Capabilities;
 pub use connect::{Connection, Proto, Upstream};
 pub use error::Error;
-pub use pool::{Pool, Pooled};
+pub use pool::{Pool, Pooled, Ticket};

@@ -52,11 +52,15 @@ impl Pool {
         let place = place.map_err(|_| busy())?.map_err(|_| busy())?;
         while let Some(connection) = slot.newest() {
             if let Some(connection) = self.revive(server, connection, user).await {
-                return Ok(Pooled { connection, reused: true, home: slot, proto: self.proto, _place: place });
+                return Ok(Pooled { connection, reused: true, ticket: self.ticket(slot, place) });
             }
         }
         let connection = self.upstream.connect(server, self.proto, user).await?;
-        Ok(Pooled { connection, reused: false, home: slot, proto: self.proto, _place: place })
+        Ok(Pooled { connection, reused: false, ticket: self.ticket(slot, place) })
+    }
+
+    fn ticket(&self, home: Arc<Server>, place: OwnedSemaphorePermit) -> Ticket {
+        Ticket { home, proto: self.proto, _place: place }
     }
 
     /// Makes an idle connection ready for its next use; `None` if it has died meanwhile.
@@ -104,6 +108,11 @@ pub struct Pooled {
     connection: Connection,
     /// Whether it was used before: its first failure may only mean that the server closed it meanwhile.
     pub reused: bool,
+    ticket: Ticket,
+}
+
+/// The place of a connection in its pool, for those who take the connection apart.
+pub struct Ticket {
     home: Arc<Server>,
     proto: Proto,
     _place: OwnedSemaphorePermit,
@@ -112,12 +121,22 @@ pub struct Pooled {
 impl Pooled {
     /// Back to the pool, after a use that ended as the protocol says, with nothing unread.
     pub async fn give_back(self) {
-        let Pooled { connection, home, proto, .. } = self;
-        match proto {
-            Proto::Lmtp => home.keep(connection),
+        self.ticket.give_back(self.connection).await;
+    }
+
+    pub fn split(self) -> (Connection, Ticket) {
+        (self.connection, self.ticket)
+    }
+}
+
+impl Ticket {
+    /// The connection, put together again, goes back to the pool.
+    pub async fn give_back(self, connection: Connection) {
+        match self.proto {
+            Proto::Lmtp => self.home.keep(connection),
             Proto::Imap => {
                 if let Some(connection) = forget_user(connection).await {
-                    home.keep(connection);
+                    self.home.keep(connection);
                 }
             }
             Proto::Pop3 => {}

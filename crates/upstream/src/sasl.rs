@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use config::imapd::Imapd;
+use service::auth::client::{ClientError, ClientExchange, Credentials};
 use service::tls::{ClientOptions, ClientTls, Versions};
 
 use crate::Error;
@@ -16,8 +17,9 @@ use crate::dialog::Dialog;
 
 /// One login under way.
 pub(crate) struct Sasl {
-    message: Vec<u8>,
-    /// The first message has been handed out.
+    exchange: ClientExchange,
+    initial: Vec<u8>,
+    /// The initial response has gone out.
     sent: bool,
     server: String,
     authname: String,
@@ -27,24 +29,34 @@ pub(crate) struct Sasl {
 impl Sasl {
     /// The best mechanism that both sides can use on this connection.
     pub fn choose(d: &Dialog, imapd: &Imapd, user: Option<&str>) -> Result<Sasl, Error> {
+        let credentials = Credentials::proxy(imapd, &d.server, user);
         let offered = d.capabilities.mechanisms();
         let none = || Error::NoMechanism { server: d.server.clone(), offered: offered.join(" ") };
-        let password = imapd.of_host(&d.server, "password").or(imapd.proxy_password.as_deref());
-        let password = password.filter(|_| usable(imapd, &d.server, &offered)).ok_or_else(none)?;
-        let authname = imapd.proxy_authname.clone();
-        let user = user.unwrap_or_default().to_owned();
-        let message = [user.as_bytes(), b"\0", authname.as_bytes(), b"\0", password.as_bytes()].concat();
-        Ok(Sasl { message, sent: false, server: d.server.clone(), authname, user })
+        let channel = d.stream.channel();
+        let mechanism = credentials.choose(offered.iter().copied(), channel).ok_or_else(none)?;
+        let (authname, user) = (credentials.authname.clone(), user.unwrap_or_default().to_owned());
+        let failed = |error: ClientError| Error::Denied {
+            server: d.server.clone(),
+            authname: authname.clone(),
+            user: user.clone(),
+            text: error.to_string(),
+        };
+        let mut exchange = credentials.start(mechanism, channel).map_err(failed)?;
+        let initial = exchange.initial().map_err(failed)?;
+        Ok(Sasl { exchange, initial, sent: false, server: d.server.clone(), authname, user })
     }
 
     pub fn mechanism(&self) -> &'static str {
-        "PLAIN"
+        self.exchange.mechanism()
     }
 
-    /// The initial response in Base64, to go out with the mechanism's name.
-    pub fn initial(&mut self) -> Result<Option<String>, Error> {
+    /// The initial response in Base64, to go out with the mechanism's name; `=` where it is empty.
+    pub fn initial(&mut self) -> String {
         self.sent = true;
-        Ok(Some(BASE64_STANDARD.encode(&self.message)))
+        match self.initial.is_empty() {
+            true => "=".to_owned(),
+            false => BASE64_STANDARD.encode(&self.initial),
+        }
     }
 
     /// The initial response did not go out after all: it answers the first, empty, challenge.
@@ -54,33 +66,24 @@ impl Sasl {
 
     /// The answer to a challenge, both in Base64.
     pub fn answer(&mut self, challenge: &str) -> Result<String, Error> {
-        if self.sent || !challenge.is_empty() {
-            return Err(self.denied(format!("unexpected challenge {challenge:?}")));
+        if !self.sent && challenge.is_empty() {
+            self.sent = true;
+            return Ok(BASE64_STANDARD.encode(&self.initial));
         }
-        self.sent = true;
-        Ok(BASE64_STANDARD.encode(&self.message))
+        let challenge = BASE64_STANDARD.decode(challenge).map_err(|error| self.denied(error.to_string()))?;
+        let answer = self.exchange.step(&challenge).map_err(|error| self.denied(error.to_string()))?;
+        Ok(BASE64_STANDARD.encode(answer))
+    }
+
+    /// The server said yes: whether it has proved itself too, where the mechanism makes it.
+    pub fn succeeded(&mut self) -> Result<(), Error> {
+        self.exchange.succeeded(None).map_err(|error| self.denied(error.to_string()))
     }
 
     /// The server said no.
     pub fn denied(&self, text: String) -> Error {
-        Error::Denied {
-            server: self.server.clone(),
-            authname: self.authname.clone(),
-            user: self.user.clone(),
-            text,
-        }
+        Error::Denied { server: self.server.clone(), authname: self.authname.clone(), user: self.user.clone(), text }
     }
-}
-
-fn usable(imapd: &Imapd, server: &str, offered: &[&str]) -> bool {
-    let admitted = |mech: &str| match imapd.of_host(server, "mechs") {
-        Some(words) => words.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case(mech)),
-        None => {
-            imapd.force_sasl_client_mech.is_empty()
-                || imapd.force_sasl_client_mech.iter().any(|word| word.eq_ignore_ascii_case(mech))
-        }
-    };
-    offered.iter().any(|mech| mech.eq_ignore_ascii_case("PLAIN")) && admitted("PLAIN")
 }
 
 /// Whether TLS must be raised before the login: no mechanism can be used without it, or the configuration has a
@@ -89,7 +92,8 @@ pub(crate) fn needs_tls(d: &Dialog, imapd: &Imapd, user: Option<&str>, offered: 
     if d.stream.tls().is_some() {
         return false;
     }
-    let usable = Sasl::choose(d, imapd, user).is_ok();
+    let credentials = Credentials::proxy(imapd, &d.server, user);
+    let usable = credentials.choose(d.capabilities.mechanisms(), d.stream.channel()).is_some();
     let wanted = certificate(imapd, &d.server).is_some() || has_authority(imapd);
     offered && (!usable || wanted)
 }

@@ -32,9 +32,9 @@ pub(crate) async fn authenticate(d: &mut Dialog, imapd: &Imapd, user: Option<&st
     let mut sasl = Sasl::choose(d, imapd, user)?;
     let with_initial = d.capabilities.has("SASL-IR");
     let mut line = format!("A01 AUTHENTICATE {}", sasl.mechanism());
-    if with_initial && let Some(initial) = sasl.initial()? {
+    if with_initial {
         line.push(' ');
-        line.push_str(&initial);
+        line.push_str(&sasl.initial());
     }
     d.send(&line, "AUTHENTICATE").await?;
     loop {
@@ -46,6 +46,7 @@ pub(crate) async fn authenticate(d: &mut Dialog, imapd: &Imapd, user: Option<&st
             if kind != "OK" {
                 return Err(sasl.denied(text));
             }
+            sasl.succeeded()?;
             d.text.clone_from(&text);
             return note_capabilities(d, &text).await;
         } else if !line.starts_with('*') {

@@ -37,17 +37,14 @@ pub(crate) async fn log_in(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) ->
 
 async fn authenticate(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) -> Result<(), Error> {
     let mut sasl = Sasl::choose(d, imapd, user)?;
-    let mut line = format!("AUTH {}", sasl.mechanism());
-    if let Some(initial) = sasl.initial()? {
-        line.push(' ');
-        line.push_str(&initial);
-    }
+    let line = format!("AUTH {} {}", sasl.mechanism(), sasl.initial());
     d.send(&line, "AUTH").await?;
     loop {
         let (code, text) = reply(d, "AUTH").await?;
         let text = text.last().cloned().unwrap_or_default();
         match code {
             235 => {
+                sasl.succeeded()?;
                 d.text = text;
                 return Ok(());
             }

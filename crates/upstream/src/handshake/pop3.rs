@@ -29,19 +29,18 @@ pub(crate) async fn log_in(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) ->
 async fn authenticate(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) -> Result<(), Error> {
     let mut sasl = Sasl::choose(d, imapd, user)?;
     let mut line = format!("AUTH {}", sasl.mechanism());
-    let initial = sasl.initial()?;
-    let in_line = initial.filter(|initial| line.len() + 1 + initial.len() <= COMMAND_MAX);
-    match in_line {
-        Some(initial) => {
-            line.push(' ');
-            line.push_str(&initial);
-        }
-        None => sasl.rewind(),
+    let initial = sasl.initial();
+    if line.len() + 1 + initial.len() <= COMMAND_MAX {
+        line.push(' ');
+        line.push_str(&initial);
+    } else {
+        sasl.rewind();
     }
     d.send(&line, "AUTH").await?;
     loop {
         let line = d.line("AUTH").await?;
         if let Some(text) = line.strip_prefix("+OK") {
+            sasl.succeeded()?;
             d.text = text.trim().to_owned();
             return Ok(());
         }

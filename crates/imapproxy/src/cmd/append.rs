@@ -1,0 +1,113 @@
+//! APPEND (with MULTIAPPEND and BINARY): to the backend that has the mailbox, message by message as it comes.
+
+use protocol::frame::{Literal, Piece};
+use protocol::imap::{Cursor, Limits};
+
+use crate::grammar::{Head, literal_is_first_argument, put_astring};
+use crate::session::client::GO_AHEAD;
+use crate::session::relay::Answer;
+use crate::session::{Located, NONEXISTENT, Session, Stop};
+
+/// `APPEND mailbox …`: the mailbox is read, the rest is piped.
+pub async fn append(s: &mut Session, head: Head, first: Piece) -> Result<(), Stop> {
+    let (mailbox, rest) = match mailbox(s, &head, first).await? {
+        Ok(parsed) => parsed,
+        Err(text) => return Err(Stop::bad(text)),
+    };
+    let located = match locate(s, &mailbox).await {
+        Ok(located) => located,
+        Err(stop) => {
+            s.client.skip(rest).await?;
+            return Err(stop);
+        }
+    };
+    match carry(s, &head, &mailbox, &located, rest).await {
+        Ok(answer) => {
+            s.client.put(answer.tagged(&head.tag));
+            Ok(())
+        }
+        Err(stop) => Err(stop),
+    }
+}
+
+async fn carry(s: &mut Session, head: &Head, mailbox: &str, located: &Located, rest: Piece) -> Result<Answer, Stop> {
+    let server = located.server().to_owned();
+    let ready = match s.link(&server).await.map(drop) {
+        Ok(()) => s.hear_selected(&server).await,
+        Err(stop) => Err(stop),
+    };
+    if let Err(stop) = ready {
+        if matches!(stop, Stop::Backend { .. }) {
+            s.client.skip(rest).await?;
+        }
+        return Err(stop);
+    }
+    let mut command = format!("{} APPEND ", head.tag).into_bytes();
+    put_astring(&mut command, mailbox.as_bytes());
+    s.send(&server, &command)?;
+    s.pipe(&server, &head.tag, vec![rest]).await
+}
+
+async fn locate(s: &Session, mailbox: &str) -> Result<Located, Stop> {
+    match s.locate(mailbox).await {
+        Ok(located) if s.follows_referrals => Err(s.referral(&located, mailbox)),
+        // RFC 3501 section 6.3.11: the client may create it and try again.
+        Err(Stop::Answer(text)) if text.ends_with(NONEXISTENT) => Err(Stop::no("[TRYCREATE] Mailbox does not exist")),
+        other => other,
+    }
+}
+
+/// The mailbox, and the piece that goes on behind it; or why there is none, the command skipped.
+async fn mailbox(s: &mut Session, head: &Head, first: Piece) -> Result<Result<(String, Piece), String>, Stop> {
+    let title = head.title();
+    let (line, literal) = match &first {
+        Piece::Line(text) => (text.clone(), None),
+        Piece::Header { text, literal } => (text.clone(), Some(*literal)),
+        Piece::Data { .. } | Piece::Overlong { .. } => {
+            s.client.skip(first).await?;
+            return Ok(Err(format!("Invalid mailbox in {title}")));
+        }
+    };
+    if let Some(literal) = literal.filter(|_| literal_is_first_argument(&line, head)) {
+        return literal_mailbox(s, literal, first).await;
+    }
+    let arguments = line.get(head.arguments..).unwrap_or_default();
+    let mut cursor = Cursor::new(arguments, Limits::default());
+    let parsed = cursor.space().and_then(|()| cursor.mailbox());
+    let used = arguments.len() - cursor.rest().len();
+    match parsed {
+        Ok(mailbox) => {
+            let rest = line.slice(head.arguments + used..);
+            let rest = match literal {
+                Some(literal) => Piece::Header { text: rest, literal },
+                None => Piece::Line(rest),
+            };
+            Ok(Ok((mailbox, rest)))
+        }
+        Err(error) => {
+            s.client.skip(first).await?;
+            Ok(Err(error.text(&title)))
+        }
+    }
+}
+
+async fn literal_mailbox(s: &mut Session, literal: Literal, first: Piece) -> Result<Result<(String, Piece), String>, Stop> {
+    if literal.size > MAILBOX_MAX {
+        s.client.skip(first).await?;
+        return Ok(Err("Mailbox name too long".to_owned()));
+    }
+    if literal.sync {
+        s.client.put(GO_AHEAD);
+    }
+    let mut name = Vec::new();
+    let rest = loop {
+        match s.client.piece().await? {
+            Piece::Data { bytes, .. } => name.extend_from_slice(&bytes),
+            other => break other,
+        }
+    };
+    Ok(Ok((String::from_utf8_lossy(&name).into_owned(), rest)))
+}
+
+/// Longer than any mailbox's name.
+const MAILBOX_MAX: u64 = 4096;

@@ -1,0 +1,234 @@
+//! COPY and MOVE. Within one backend it does them itself; between two, the messages are streamed from the one into
+//! one APPEND (RFC 3502) on the other, which is all or nothing, and a MOVE takes them from the source only after that.
+//!
+//! 1. On the source: `UID FETCH set (UID FLAGS INTERNALDATE)`: which messages, with what.
+//! 2. On the target: `APPEND mailbox`, and for each message ` (flags) "date" {n+}` and its bytes, as they come from
+//!    `UID FETCH uid (BODY.PEEK[])` on the source. Neither side is ever held in memory.
+//! 3. COPYUID is made of the UIDs that were sent and the APPENDUID that comes back.
+//! 4. MOVE: `UID STORE +FLAGS.SILENT (\Deleted)` and `UID EXPUNGE` on the source. If the source refuses, the copies
+//!    are taken back: a message is in one place or the other. Only a crash between 2 and 4 leaves both.
+
+use protocol::acl::Rights;
+use protocol::imap::command::copy::Copy;
+use protocol::imap::{Cursor, Limits, UidSet};
+use tracing::warn;
+
+use super::Request;
+use crate::grammar::put_astring;
+use crate::session::relay::{Answer, To};
+use crate::session::transfer::Message;
+use crate::session::{DENIED, Located, NONEXISTENT, Selected, Session, Stop};
+
+/// `COPY set mailbox`, `MOVE set mailbox` and their UID forms
+pub async fn copy(s: &mut Session, request: &Request, copy: Copy) -> Result<(), Stop> {
+    let Some(source) = s.selected.clone() else { return Err(Stop::bad("Please select a mailbox first")) };
+    let target = match s.locate(&copy.mailbox).await {
+        Err(Stop::Answer(text)) if text.ends_with(NONEXISTENT) => {
+            return Err(Stop::no("[TRYCREATE] Mailbox does not exist"));
+        }
+        other => other?,
+    };
+    if target.server() == source.server {
+        let answer = s.forward(&source.server, &request.head.tag, &request.raw).await?;
+        s.client.put(answer.tagged(&request.head.tag));
+        return Ok(());
+    }
+    if copy.moves {
+        may_remove(s, &source).await?;
+    }
+    across(s, request, &copy, &source, &target).await
+}
+
+/// Whether the user may take messages out of the selected mailbox: known before anything is copied.
+async fn may_remove(s: &Session, source: &Selected) -> Result<(), Stop> {
+    let entry = s.locate_name(source.name.clone()).await?.entry;
+    let rights = s.rights(&source.name, &entry.acl)?;
+    let needed = Rights::DELETE_MESSAGES | Rights::EXPUNGE;
+    if source.read_only || !(rights.contains(needed) || s.user()?.login.admin) {
+        return Err(Stop::no(DENIED));
+    }
+    Ok(())
+}
+
+async fn across(
+    s: &mut Session,
+    request: &Request,
+    copy: &Copy,
+    source: &Selected,
+    target: &Located,
+) -> Result<(), Stop> {
+    let tag = &request.head.tag;
+    let messages = survey(s, source, copy).await?;
+    if messages.is_empty() {
+        return match copy.uid {
+            true => Err(Stop::Answer("OK Completed".to_owned())),
+            false => Err(Stop::no("No matching messages")),
+        };
+    }
+    let server = target.server().to_owned();
+    let link = s.link(&server).await?;
+    if messages.len() > 1 && !link.capabilities.has("MULTIAPPEND") {
+        return Err(Stop::no("[CANNOT] The other server cannot take several messages at once"));
+    }
+    let mut command = format!("{} APPEND ", s.links.tag()).into_bytes();
+    let append_tag = String::from_utf8_lossy(command.split(|&b| b == b' ').next().unwrap_or_default()).into_owned();
+    put_astring(&mut command, copy.mailbox.as_bytes());
+    s.send(&server, &command)?;
+    let (answer, sent) = s.transfer(&source.server, &server, &append_tag, &messages).await?;
+    let answer = match answer {
+        Some(answer) if answer.is_ok() && !sent.is_empty() => answer,
+        Some(answer) if !answer.is_ok() => {
+            s.client.put(answer.tagged(tag));
+            return Ok(());
+        }
+        _ => return Err(Stop::no("inter-server COPY failed")),
+    };
+    let code = copy_uid(&answer, &sent);
+    if !copy.moves {
+        s.client.put(format!("{tag} OK {}Completed\r\n", code.map(|code| code + " ").unwrap_or_default()));
+        return Ok(());
+    }
+    remove(s, tag, copy, source, &server, &answer, &sent, code).await
+}
+
+/// The messages of the set, with their flags and dates.
+async fn survey(s: &mut Session, source: &Selected, copy: &Copy) -> Result<Vec<Message>, Stop> {
+    let tag = s.links.tag();
+    let uid = if copy.uid { "UID " } else { "" };
+    s.send(&source.server, format!("{tag} {uid}FETCH {} (UID FLAGS INTERNALDATE)\r\n", copy.set).as_bytes())?;
+    let (mut messages, mut news) = (Vec::new(), Vec::new());
+    let answer = s
+        .collect(&source.server, &tag, LINE_MAX, |line| match parse_fetch(line) {
+            Some(message) => messages.push(message),
+            None => news.extend_from_slice(line),
+        })
+        .await?;
+    s.client.put(news);
+    if !answer.is_ok() {
+        return Err(Stop::Answer(answer.text()));
+    }
+    messages.sort_by_key(|message| message.uid);
+    messages.dedup_by_key(|message| message.uid);
+    Ok(messages)
+}
+
+/// `* n FETCH (…)` with UID, FLAGS and INTERNALDATE, in any order; `None` for anything else.
+fn parse_fetch(line: &[u8]) -> Option<Message> {
+    let mut at = Cursor::new(protocol::frame::trim_line(line), Limits::default());
+    (at.eat(b'*') && at.space().is_ok()).then_some(())?;
+    at.take_while(|b| b.is_ascii_digit());
+    (at.space().is_ok() && at.eat_word("FETCH") && at.space().is_ok() && at.eat(b'(')).then_some(())?;
+    let (mut uid, mut flags, mut date) = (None, None, None);
+    loop {
+        let key = at.atom().ok()?.to_ascii_uppercase();
+        at.space().ok()?;
+        match key.as_str() {
+            "UID" => uid = std::str::from_utf8(at.take_while(|b| b.is_ascii_digit())).ok()?.parse().ok(),
+            "FLAGS" => flags = Some(flag_list(&mut at)?),
+            "INTERNALDATE" => date = Some(String::from_utf8(at.quoted().ok()?).ok()?),
+            "MODSEQ" => {
+                at.list(1, |item| Ok(item.take_while(|b| b.is_ascii_digit()).len())).ok()?;
+            }
+            _ => return None,
+        }
+        if at.eat(b')') {
+            break;
+        }
+        at.space().ok()?;
+    }
+    Some(Message { uid: uid?, flags: flags?, date: date? })
+}
+
+/// The flags, but for `\Recent`, which nobody can set.
+fn flag_list(at: &mut Cursor<'_>) -> Option<String> {
+    let flags = at.list(1024, |word| {
+        let backslash = if word.eat(b'\\') { "\\" } else { "" };
+        Ok(format!("{backslash}{}", word.atom()?))
+    });
+    let flags: Vec<String> = flags.ok()?.into_iter().filter(|flag| !flag.eq_ignore_ascii_case("\\Recent")).collect();
+    Some(flags.join(" "))
+}
+
+/// `[COPYUID uidvalidity source-set destination-set]`, where the target says which UIDs it gave.
+fn copy_uid(answer: &Answer, sent: &[u32]) -> Option<String> {
+    let code = answer.code("APPENDUID")?;
+    let (validity, uids) = code.split_once(' ')?;
+    let source: UidSet = sent.iter().copied().collect();
+    Some(format!("[COPYUID {validity} {source} {uids}]"))
+}
+
+/// The second half of MOVE: the copies are safe, the originals go.
+#[allow(clippy::too_many_arguments)]
+async fn remove(
+    s: &mut Session,
+    tag: &str,
+    copy: &Copy,
+    source: &Selected,
+    target: &str,
+    answer: &Answer,
+    sent: &[u32],
+    code: Option<String>,
+) -> Result<(), Stop> {
+    let uids: UidSet = sent.iter().copied().collect();
+    let marked = s.ask(&source.server, &format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)"), To::Client).await?;
+    if !marked.is_ok() {
+        take_back(s, copy, target, answer).await?;
+        return Err(Stop::Answer(marked.text()));
+    }
+    if let Some(code) = code {
+        s.client.put(format!("* OK {code} Moved\r\n"));
+    }
+    let gone = s.ask(&source.server, &format!("UID EXPUNGE {uids}"), To::Client).await?;
+    if !gone.is_ok() {
+        warn!("MOVE between backends: the source keeps its messages: {}", gone.text());
+    }
+    s.client.put(format!("{tag} OK Completed\r\n"));
+    Ok(())
+}
+
+/// Takes the copies out of the target again, so that the messages are in one place.
+async fn take_back(s: &mut Session, copy: &Copy, target: &str, answer: &Answer) -> Result<(), Stop> {
+    let Some(code) = answer.code("APPENDUID") else { return Ok(()) };
+    let Some((_, uids)) = code.split_once(' ') else { return Ok(()) };
+    let mut select = b"SELECT ".to_vec();
+    put_astring(&mut select, copy.mailbox.as_bytes());
+    let select = String::from_utf8_lossy(&select).into_owned();
+    for command in [
+        select.as_str(),
+        &format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)"),
+        &format!("UID EXPUNGE {uids}"),
+        "UNSELECT",
+    ] {
+        let answer = s.ask(target, command, To::Nobody).await?;
+        if !answer.is_ok() {
+            warn!("MOVE between backends: copies {uids} stay behind: {}", answer.text());
+        }
+    }
+    Ok(())
+}
+
+const LINE_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fetch_response_is_read_in_any_order() {
+        let line = b"* 3 FETCH (FLAGS (\\Seen \\Recent $Work) UID 17 INTERNALDATE \" 1-Jan-2026 10:00:00 +0000\")\r\n";
+        let message = parse_fetch(line).unwrap();
+        assert_eq!((message.uid, message.flags.as_str()), (17, "\\Seen $Work"));
+        assert_eq!(message.date, " 1-Jan-2026 10:00:00 +0000");
+        assert!(parse_fetch(b"* 3 FETCH (UID 1 FLAGS () INTERNALDATE \"x\" MODSEQ (5))\r\n").is_some());
+        assert!(parse_fetch(b"* 3 FETCH (FLAGS (\\Seen))\r\n").is_none(), "news, not an answer");
+        assert!(parse_fetch(b"* 3 EXISTS\r\n").is_none());
+    }
+
+    #[test]
+    fn copyuid_names_source_and_destination() {
+        let answer = Answer::new(bytes::Bytes::from_static(b"P1 OK [APPENDUID 38505 100:102] Completed\r\n"));
+        assert_eq!(copy_uid(&answer, &[3, 4, 9]).unwrap(), "[COPYUID 38505 3:4,9 100:102]");
+        let answer = Answer::new(bytes::Bytes::from_static(b"P1 OK Completed\r\n"));
+        assert_eq!(copy_uid(&answer, &[3]), None);
+    }
+}

@@ -1,0 +1,146 @@
+//! IDLE (RFC 2177): the selected backend's own, its news passed on as they come; where it has none, it is asked by NOOP
+//! every `imapidlepoll`.
+
+use std::time::{Duration, Instant};
+
+use protocol::frame::{Piece, trim_line};
+
+use super::Request;
+use crate::peer;
+use crate::replies::{Reply, Tagged};
+use crate::session::relay::{To, lost};
+use crate::session::{Session, Stop};
+
+/// `IDLE` … `DONE`
+pub async fn idle(s: &mut Session, request: &Request) -> Result<(), Stop> {
+    let poll = s.listener.imapd().imapidlepoll;
+    if poll.is_zero() {
+        return Err(Stop::bad("Unrecognized command"));
+    }
+    let selected = s.selected_server().map(str::to_owned);
+    let live = selected.clone().filter(|server| {
+        s.links.get_mut(server).is_some_and(|link| link.capabilities.has("IDLE"))
+    });
+    let done = match (live, selected) {
+        (Some(server), _) => relayed(s, &server).await?,
+        (None, selected) => polled(s, selected.as_deref(), poll).await?,
+    };
+    if !done {
+        return Err(Stop::bad("Expected DONE"));
+    }
+    s.client.put(format!("{} OK Completed\r\n", request.head.tag));
+    Ok(())
+}
+
+/// The backend idles, and says what happens.
+async fn relayed(s: &mut Session, server: &str) -> Result<bool, Stop> {
+    let tag = s.links.tag();
+    s.send(server, format!("{tag} IDLE\r\n").as_bytes())?;
+    let (mut idling, mut done) = (false, None);
+    let since = Instant::now();
+    loop {
+        while s.client.peer.has_room() {
+            let link = s.links.get_mut(server).ok_or_else(|| lost(server, "closed"))?;
+            match link.reply().map_err(|error| lost(server, &error.to_string()))? {
+                Some(Reply::Untagged(bytes)) => s.client.put(bytes),
+                Some(Reply::Continuation(_)) if !idling => {
+                    idling = true;
+                    s.client.put("+ idling\r\n");
+                }
+                Some(Reply::Tagged(line)) if Tagged::parse(&line).tag == tag.as_bytes() => {
+                    return match done {
+                        Some(done) => Ok(done),
+                        None => refused(s, server, idling).await,
+                    };
+                }
+                Some(_) => {}
+                None if link.peer.ended => return Err(lost(server, "closed by the server")),
+                None => break,
+            }
+        }
+        if idling && done.is_none() && let Some(piece) = s.client.poll_piece()? {
+            done = Some(is_done(s, piece).await?);
+            s.send(server, b"DONE\r\n")?;
+        }
+        if done.is_none() && s.client.peer.ended {
+            return Err(super::super::session::relay::client_gone());
+        }
+        // Until DONE there is nothing to wait for but news; afterwards the backend must answer.
+        if done.is_some() || !idling {
+            s.step(server).await?;
+        } else {
+            rest(s, Some(server), since, Duration::MAX).await?;
+        }
+    }
+}
+
+/// A backend that ends IDLE by itself: it refuses, or has had enough; the client goes on idling here.
+async fn refused(s: &mut Session, server: &str, idling: bool) -> Result<bool, Stop> {
+    let poll = s.listener.imapd().imapidlepoll;
+    if idling { wait_polling(s, Some(server), poll).await } else { polled(s, Some(server), poll).await }
+}
+
+async fn polled(s: &mut Session, server: Option<&str>, poll: Duration) -> Result<bool, Stop> {
+    s.client.put("+ idling\r\n");
+    wait_polling(s, server, poll).await
+}
+
+async fn wait_polling(s: &mut Session, server: Option<&str>, poll: Duration) -> Result<bool, Stop> {
+    let since = Instant::now();
+    let mut asked = Instant::now();
+    loop {
+        if let Some(piece) = s.client.poll_piece()? {
+            return is_done(s, piece).await;
+        }
+        if s.client.peer.ended {
+            return Err(super::super::session::relay::client_gone());
+        }
+        if let Some(server) = server.filter(|_| asked.elapsed() >= poll) {
+            s.ask(server, "NOOP", To::Client).await?;
+            asked = Instant::now();
+        }
+        rest(s, server, since, poll.saturating_sub(asked.elapsed())).await?;
+    }
+}
+
+/// Waits for news from either side, at most `pause`, and not beyond the idle time-out or the shutdown.
+async fn rest(s: &mut Session, server: Option<&str>, since: Instant, pause: Duration) -> Result<(), Stop> {
+    let imapd = s.listener.imapd();
+    let bound = imapd.imapidletimeout.unwrap_or(imapd.timeout);
+    let left = bound.saturating_sub(since.elapsed());
+    if left.is_zero() {
+        return Err(Stop::Bye("Autologout".to_owned()));
+    }
+    let shutdown = s.shutdown_token();
+    let link = server.and_then(|server| s.links.get_mut(server));
+    let client = &mut s.client.peer;
+    let moved = async {
+        match link {
+            Some(link) => peer::turn(client, &mut link.peer, true).await.map_err(|lost| match lost {
+                peer::Lost::Client(error) => Stop::Client(error),
+                peer::Lost::Backend(error) => lost_selected(server, &error),
+            }),
+            None => peer::turn_alone(client).await.map_err(Stop::Client),
+        }
+    };
+    tokio::select! {
+        moved = moved => moved,
+        () = shutdown.cancelled() => Err(Stop::Bye("Server shutting down".to_owned())),
+        () = tokio::time::sleep(left.min(pause)) => Ok(()),
+    }
+}
+
+fn lost_selected(server: Option<&str>, error: &std::io::Error) -> Stop {
+    lost(server.unwrap_or_default(), &error.to_string())
+}
+
+/// Whether the client said DONE; anything else ends IDLE too.
+async fn is_done(s: &mut Session, piece: Piece) -> Result<bool, Stop> {
+    match piece {
+        Piece::Line(line) => Ok(trim_line(&line).eq_ignore_ascii_case(b"DONE")),
+        other => {
+            s.client.skip(other).await?;
+            Ok(false)
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! LIST, XLIST and RLIST: from this node's own list of mailboxes, whatever the state of the backends; what only they
+//! know (subscriptions, special uses, STATUS) is asked of those concerned, and left out where one is down.
+
+use std::collections::{BTreeSet, HashMap};
+
+use protocol::acl::Rights;
+use protocol::imap::command::list::List;
+use protocol::imap::command::status::StatusItem;
+use protocol::imap::{Cursor, Limits, ParseError, print};
+use protocol::name::MailboxName;
+
+use super::Request;
+use super::acl::rights_of;
+use crate::grammar::put_astring;
+pub use crate::listing::Sight;
+use crate::listing::{self, Facts, Seen};
+use crate::session::{Session, Stop};
+
+/// A backend's LIST or LSUB line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListLine {
+    pub attributes: Vec<String>,
+    pub name: String,
+}
+
+/// `LIST …`, `XLIST …`, `RLIST …`
+pub async fn list(s: &mut Session, request: &Request, list: List) -> Result<(), Stop> {
+    s.note_referrals(request.head.verb == "RLIST" || list.select.remote);
+    s.hear_selected("").await?;
+    let tag = &request.head.tag;
+    let separator = s.node.namespace.separator();
+    if list.patterns.iter().all(String::is_empty) && !list.extended {
+        s.client.put(format!("* LIST (\\Noselect) \"{separator}\" \"\"\r\n{tag} OK Completed\r\n"));
+        return Ok(());
+    }
+    if !s.node.directory.is_complete() {
+        return Err(Stop::no(crate::session::UNSURE));
+    }
+    let facts = facts(s, &list).await?;
+    let patterns: Vec<_> = list.patterns.iter().map(|p| s.node.namespace.pattern(&list.reference, p)).collect();
+    let prefixes: Vec<&str> = patterns.iter().map(|pattern| pattern.fixed_prefix()).collect();
+    let sight = Sight::of(s, &prefixes)?;
+    let lines = listing::shown(&list, &sight, &facts, &s.node.namespace);
+    let mut states = HashMap::new();
+    if !list.returns.status.is_empty() {
+        let readable = |seen: &&Seen| seen.rights.contains(Rights::READ);
+        let wanted: Vec<Seen> =
+            lines.iter().filter_map(|line| sight.get(&line.external)).filter(readable).cloned().collect();
+        states = statuses(s, &wanted, &list.returns.status).await?;
+    }
+    for line in lines {
+        let mut out = Vec::new();
+        let attributes = line.attributes(&list, &sight, &facts);
+        ListLine::put_parts(&mut out, "LIST", &attributes, separator, &line.external);
+        let extension = line.extension(&list);
+        if !extension.is_empty() {
+            out.truncate(out.len() - 2);
+            out.extend_from_slice(extension.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        if let Some(seen) = sight.get(&line.external).filter(|_| line.exists) {
+            if list.returns.my_rights {
+                super::acl::put_my_rights(&mut out, &seen.external, seen.rights);
+            }
+            if let Some(status) = states.get(&seen.external) {
+                out.extend_from_slice(status);
+            }
+        }
+        s.client.put(out);
+        if !s.client.peer.has_room() {
+            s.client.flush().await?;
+        }
+    }
+    s.client.put(format!("{tag} OK Completed\r\n"));
+    Ok(())
+}
+
+impl Sight {
+    /// Looks around, as far as names that begin with one of `prefixes` are concerned.
+    pub fn of(s: &Session, prefixes: &[&str]) -> Result<Sight, Stop> {
+        let user = s.user()?;
+        let (namespace, imapd) = (&s.node.namespace, s.listener.imapd());
+        let (admin, view, inbox) = (user.is_admin(), user.view(), user.inbox.as_ref());
+        let mut mailboxes = Vec::new();
+        let mut look = |name: MailboxName, entry: &mailboxes::Entry| {
+            let rights = rights_of(user, &name, &entry.acl, &imapd.implicit_owner_rights);
+            let rank = listing::rank(&name, inbox);
+            let hidden = namespace.is_hidden(&name)
+                || (rank == 1 && imapd.disable_user_namespace)
+                || (rank == 2 && imapd.disable_shared_namespace);
+            if !admin && (!rights.contains(Rights::LOOKUP) || !entry.is_active() || hidden) {
+                return;
+            }
+            let external = namespace.external(&name, &view);
+            if prefixes.iter().any(|prefix| listing::related(&external, prefix)) {
+                mailboxes.push(Seen { name, external, rights, server: entry.server().to_owned() });
+            }
+        };
+        let list = s.node.directory.list();
+        if admin {
+            let mut after = None;
+            loop {
+                let page = list.scan(after.as_ref(), PAGE).map_err(crate::node::unreadable)?;
+                after = page.entries.last().map(|(name, _)| name.clone());
+                page.entries.into_iter().for_each(|(name, entry)| look(name, &entry));
+                if !page.more {
+                    break;
+                }
+            }
+        } else {
+            let found = list.visible_to(inbox, user.id(), &user.login.groups).map_err(crate::node::unreadable)?;
+            found.into_iter().for_each(|(name, entry)| look(name, &entry));
+            mailboxes.sort_by_key(|seen| listing::rank(&seen.name, inbox));
+        }
+        Ok(Sight::new(mailboxes, namespace.separator()))
+    }
+}
+
+/// What is to be asked of backends for this LIST.
+async fn facts(s: &mut Session, list: &List) -> Result<Facts, Stop> {
+    let mut facts = Facts::default();
+    if list.returns.subscribed || list.select.subscribed {
+        facts.subscribed = super::lsub::subscriptions(s).await?;
+    }
+    if list.returns.special_use || list.select.special_use || s.listener.imapd().specialusealways {
+        facts.uses = special_uses(s).await?;
+    }
+    Ok(facts)
+}
+
+/// Special uses belong to the user's own mailboxes: the backends of those are asked. One that is down is left out.
+async fn special_uses(s: &mut Session) -> Result<HashMap<String, Vec<String>>, Stop> {
+    let mut uses = HashMap::new();
+    let Some(inbox) = s.user()?.inbox.clone() else { return Ok(uses) };
+    let page = s.node.directory.list().subtree(&inbox, None, OWN_MAX).map_err(crate::node::unreadable)?;
+    let servers: BTreeSet<String> = page.entries.iter().map(|(_, entry)| entry.server().to_owned()).collect();
+    for server in servers {
+        let lines = match ask_lines(s, &server, "LIST (SPECIAL-USE) \"\" \"*\"", "LIST").await {
+            Ok(lines) => lines,
+            Err(Stop::Backend { server, .. }) if s.selected_server() != Some(server.as_str()) => {
+                s.links.remove(&server);
+                continue;
+            }
+            Err(Stop::Answer(_)) => continue,
+            Err(stop) => return Err(stop),
+        };
+        for line in lines {
+            let special = |word: &String| !PLAIN.iter().any(|plain| word.eq_ignore_ascii_case(plain));
+            let words: Vec<String> = line.attributes.into_iter().filter(special).collect();
+            if !words.is_empty() {
+                uses.insert(line.name, words);
+            }
+        }
+    }
+    Ok(uses)
+}
+
+/// Asks a backend for LIST or LSUB lines; what else it says goes to the client if it is the selected one.
+pub async fn ask_lines(s: &mut Session, server: &str, command: &str, kind: &str) -> Result<Vec<ListLine>, Stop> {
+    s.link(server).await?;
+    let tag = s.links.tag();
+    s.send(server, format!("{tag} {command}\r\n").as_bytes())?;
+    let selected = s.selected_server() == Some(server);
+    let (mut lines, mut news, mut size) = (Vec::new(), Vec::new(), 0);
+    let answer = s
+        .collect(server, &tag, LINE_MAX, |line| match ListLine::parse(line, kind) {
+            Some(parsed) => {
+                size += line.len();
+                if size < LINES_MAX {
+                    lines.push(parsed);
+                }
+            }
+            None if selected => news.extend_from_slice(line),
+            None => {}
+        })
+        .await?;
+    s.client.put(news);
+    if answer.is_ok() { Ok(lines) } else { Err(Stop::Answer(answer.text())) }
+}
+
+/// The STATUS lines of these mailboxes, by name: each backend is asked for all of its own at once.
+async fn statuses(s: &mut Session, wanted: &[Seen], items: &[StatusItem]) -> Result<HashMap<String, Vec<u8>>, Stop> {
+    let items = items.iter().map(|item| item.name()).collect::<Vec<_>>().join(" ");
+    let servers: BTreeSet<&str> = wanted.iter().map(|seen| seen.server.as_str()).collect();
+    let mut states = HashMap::new();
+    for server in servers {
+        let here: Vec<&Seen> = wanted.iter().filter(|seen| seen.server == server).collect();
+        for some in here.chunks(AT_ONCE) {
+            match status_of(s, server, some, &items, &mut states).await {
+                Ok(()) => {}
+                Err(Stop::Backend { server, .. }) if s.selected_server() != Some(server.as_str()) => {
+                    s.links.remove(&server);
+                    break;
+                }
+                Err(stop) => return Err(stop),
+            }
+        }
+    }
+    Ok(states)
+}
+
+async fn status_of(
+    s: &mut Session,
+    server: &str,
+    some: &[&Seen],
+    items: &str,
+    states: &mut HashMap<String, Vec<u8>>,
+) -> Result<(), Stop> {
+    s.link(server).await?;
+    let (mut batch, mut tag) = (Vec::new(), String::new());
+    for seen in some {
+        tag = s.links.tag();
+        batch.extend_from_slice(format!("{tag} STATUS ").as_bytes());
+        put_astring(&mut batch, seen.external.as_bytes());
+        batch.extend_from_slice(format!(" ({items})\r\n").as_bytes());
+    }
+    s.send(server, &batch)?;
+    let selected = s.selected_server() == Some(server);
+    let mut news = Vec::new();
+    s.collect(server, &tag, LINE_MAX, |line| match status_name(line) {
+        Some(name) => {
+            states.insert(name, line.to_vec());
+        }
+        None if selected => news.extend_from_slice(line),
+        None => {}
+    })
+    .await?;
+    s.client.put(news);
+    Ok(())
+}
+
+/// The mailbox of `* STATUS mailbox (…)`.
+fn status_name(line: &[u8]) -> Option<String> {
+    let mut at = after_kind(line, "STATUS")?;
+    at.mailbox().ok()
+}
+
+fn after_kind<'a>(line: &'a [u8], kind: &str) -> Option<Cursor<'a>> {
+    let mut at = Cursor::new(protocol::frame::trim_line(line), Limits::default());
+    (at.eat(b'*') && at.space().is_ok() && at.eat_word(kind) && at.space().is_ok()).then_some(at)
+}
+
+impl ListLine {
+    /// `* LIST (attributes) "/" name …`
+    pub fn parse(line: &[u8], kind: &str) -> Option<ListLine> {
+        let mut at = after_kind(line, kind)?;
+        let attributes = at.list(64, |word| {
+            let backslash = if word.eat(b'\\') { "\\" } else { "" };
+            Ok::<_, ParseError>(format!("{backslash}{}", word.atom()?))
+        });
+        let attributes = attributes.ok()?;
+        at.space().ok()?;
+        at.nstring().ok()?;
+        at.space().ok()?;
+        Some(ListLine { attributes, name: at.mailbox().ok()? })
+    }
+
+    /// Writes such a line.
+    pub fn put_parts(out: &mut Vec<u8>, kind: &str, attributes: &str, separator: char, name: &str) {
+        out.extend_from_slice(format!("* {kind} ({attributes}) \"{separator}\" ").as_bytes());
+        print::astring(out, name.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Attributes that are no special use.
+const PLAIN: [&str; 8] = [
+    "\\HasChildren", "\\HasNoChildren", "\\Noselect", "\\NonExistent", "\\Noinferiors", "\\Subscribed", "\\Marked",
+    "\\Unmarked",
+];
+/// Entries taken at once from the list.
+const PAGE: usize = 1000;
+/// More own mailboxes than anyone has.
+const OWN_MAX: usize = 20_000;
+/// STATUS commands on their way at once.
+const AT_ONCE: usize = 64;
+const LINE_MAX: usize = 64 * 1024;
+/// Bytes of all lines of one answer.
+const LINES_MAX: usize = 16 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backends_lines_are_read() {
+        let line = ListLine::parse(b"* LIST (\\HasNoChildren \\Sent) \"/\" \"Sent Items\"\r\n", "LIST").unwrap();
+        assert_eq!((line.name.as_str(), line.attributes.len()), ("Sent Items", 2));
+        let line = ListLine::parse(b"* LSUB () NIL {3}\r\na\"b\r\n", "LSUB").unwrap();
+        assert_eq!(line.name, "a\"b");
+        assert_eq!(ListLine::parse(b"* LIST () \"/\" x\r\n", "LSUB"), None);
+        assert_eq!(ListLine::parse(b"* 3 EXISTS\r\n", "LIST"), None);
+        assert_eq!(status_name(b"* STATUS INBOX (MESSAGES 1)\r\n").as_deref(), Some("INBOX"));
+    }
+}

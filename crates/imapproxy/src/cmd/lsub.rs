@@ -1,0 +1,77 @@
+//! SUBSCRIBE, UNSUBSCRIBE and LSUB: a user's subscriptions are kept by the backend of his INBOX.
+
+use std::collections::HashSet;
+
+use protocol::acl::Rights;
+use protocol::imap::command::list::Lsub;
+
+use super::Request;
+use super::list::{ListLine, Sight};
+use crate::session::{NONEXISTENT, Session, Stop};
+
+/// `SUBSCRIBE mailbox`: it must exist somewhere, and the user know of it.
+pub async fn subscribe(s: &mut Session, request: &Request, mailbox: &str) -> Result<(), Stop> {
+    let located = s.locate(mailbox).await?;
+    let rights = s.rights(&located.name, &located.entry.acl)?;
+    if !rights.contains(Rights::LOOKUP) && !s.user()?.is_admin() {
+        return Err(Stop::no(NONEXISTENT));
+    }
+    at_home(s, request).await
+}
+
+/// `UNSUBSCRIBE mailbox`: whether or not it exists.
+pub async fn unsubscribe(s: &mut Session, request: &Request, mailbox: &str) -> Result<(), Stop> {
+    s.internal(mailbox)?;
+    at_home(s, request).await
+}
+
+async fn at_home(s: &mut Session, request: &Request) -> Result<(), Stop> {
+    let Some(home) = s.home().await? else {
+        return Err(Stop::no("[CANNOT] There is no INBOX to keep subscriptions with"));
+    };
+    let answer = s.forward(&home, &request.head.tag, &request.raw).await?;
+    s.client.put(answer.tagged(&request.head.tag));
+    Ok(())
+}
+
+/// `LSUB reference pattern`, `RLSUB …`
+pub async fn lsub(s: &mut Session, request: &Request, lsub: Lsub) -> Result<(), Stop> {
+    s.note_referrals(request.head.verb == "RLSUB");
+    s.hear_selected("").await?;
+    let separator = s.node.namespace.separator();
+    let tag = &request.head.tag;
+    if lsub.pattern.is_empty() {
+        s.client.put(format!("* LSUB (\\Noselect) \"{separator}\" \"\"\r\n{tag} OK Completed\r\n"));
+        return Ok(());
+    }
+    let pattern = s.node.namespace.pattern(&lsub.reference, &lsub.pattern);
+    let all = subscriptions(s).await?;
+    let sight = Sight::of(s, &[pattern.fixed_prefix()])?;
+    let mut names: Vec<&String> = all.iter().collect();
+    names.sort_unstable_by_key(|name| (*name != "INBOX", *name));
+    let (mut told, mut out) = (HashSet::new(), Vec::new());
+    for name in names {
+        if lsub.pattern.ends_with('%') {
+            // RFC 3501 section 6.3.9: a subscribed name below the level shows its parent, \Noselect.
+            for parent in pattern.matched_ancestors(name) {
+                if !all.contains(parent) && told.insert(parent) {
+                    ListLine::put_parts(&mut out, "LSUB", "\\Noselect", separator, parent);
+                }
+            }
+        }
+        if pattern.matches(name) && told.insert(name.as_str()) {
+            let attributes = if sight.get(name).is_some() { "" } else { "\\Noselect" };
+            ListLine::put_parts(&mut out, "LSUB", attributes, separator, name);
+        }
+    }
+    s.client.put(out);
+    s.client.put(format!("{tag} OK Completed\r\n"));
+    Ok(())
+}
+
+/// What the user is subscribed to, as he calls it. Without an INBOX, nothing.
+pub async fn subscriptions(s: &mut Session) -> Result<HashSet<String>, Stop> {
+    let Some(home) = s.home().await? else { return Ok(HashSet::new()) };
+    let lines = super::list::ask_lines(s, &home, "LSUB \"\" \"*\"", "LSUB").await?;
+    Ok(lines.into_iter().map(|line| line.name).collect())
+}

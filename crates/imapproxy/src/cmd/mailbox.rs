@@ -1,0 +1,136 @@
+//! CREATE, DELETE and RENAME: done by a backend, which clears them with the MUPDATE master; known here before the
+//! client hears that they are done.
+
+use protocol::imap::command::mailbox::{Create, Rename};
+use protocol::name::MailboxName;
+
+use super::Request;
+use crate::grammar::put_astring;
+use crate::node::Found;
+use crate::session::{DENIED, DOWN, RESERVED, Session, Stop, UNSURE};
+
+impl Session {
+    /// Has a backend change its list; when it says OK, the change is awaited here before the client hears of it.
+    pub async fn change(&mut self, server: &str, request: &Request, command: &[u8]) -> Result<(), Stop> {
+        let answer = self.forward(server, &request.head.tag, command).await?;
+        if answer.is_ok() {
+            self.catch_up().await;
+        }
+        self.client.put(answer.tagged(&request.head.tag));
+        Ok(())
+    }
+}
+
+/// `CREATE mailbox [partition | server!partition | (options)]`
+pub async fn create(s: &mut Session, request: &Request, create: Create) -> Result<(), Stop> {
+    let admin = s.user()?.is_admin();
+    let placed = create.server.is_some() || create.partition.is_some() || create.mailbox_id.is_some();
+    if placed && !admin {
+        return Err(Stop::no(DENIED));
+    }
+    let name = s.internal(&create.mailbox)?;
+    let server = match &create.server {
+        Some(server) => server.clone(),
+        None => place(s, &name).await?,
+    };
+    if s.follows_referrals && admin {
+        return Err(s.referral_to(&server, &create.mailbox));
+    }
+    let command = match &create.server {
+        // The name of the server is ours to use; the backend gets what concerns it.
+        Some(_) => without_server(request, &create),
+        None => request.raw.to_vec(),
+    };
+    s.change(&server, request, &command).await
+}
+
+/// Where a mailbox shall be: with itself (the backend says that it exists), with its nearest ancestor, or wherever
+/// new mailboxes go.
+async fn place(s: &mut Session, name: &MailboxName) -> Result<String, Stop> {
+    let mut next = Some(name.clone());
+    while let Some(name) = next {
+        match s.node.directory.find(&name).await {
+            Found::Active(entry) => return Ok(entry.server().to_owned()),
+            Found::Reserved => return Err(Stop::no(RESERVED)),
+            Found::Unknown => return Err(Stop::no(UNSURE)),
+            Found::Missing => next = name.parent(),
+        }
+    }
+    crate::placement::choose(s).await?.ok_or_else(|| Stop::no(DOWN))
+}
+
+fn without_server(request: &Request, create: &Create) -> Vec<u8> {
+    let mut out = format!("{} CREATE ", request.head.tag).into_bytes();
+    put_astring(&mut out, create.mailbox.as_bytes());
+    let mut options = Vec::new();
+    if !create.special_use.is_empty() {
+        options.push(format!("USE ({})", create.special_use.join(" ")).into_bytes());
+    }
+    let mut valued = |name: &str, value: &Option<String>| {
+        if let Some(value) = value {
+            let mut option = format!("{name} ").into_bytes();
+            put_astring(&mut option, value.as_bytes());
+            options.push(option);
+        }
+    };
+    valued("MAILBOXID", &create.mailbox_id);
+    valued("TYPE", &create.kind);
+    match (&create.partition, options.is_empty()) {
+        (Some(partition), true) => {
+            out.push(b' ');
+            put_astring(&mut out, partition.as_bytes());
+        }
+        (None, true) => {}
+        (partition, false) => {
+            if let Some(partition) = partition {
+                let mut option = b"PARTITION ".to_vec();
+                put_astring(&mut option, partition.as_bytes());
+                options.push(option);
+            }
+            out.extend_from_slice(b" (");
+            out.extend_from_slice(&options.join(&b' '));
+            out.push(b')');
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+/// `DELETE mailbox`
+pub async fn delete(s: &mut Session, request: &Request, mailbox: &str) -> Result<(), Stop> {
+    let located = s.locate(mailbox).await?;
+    if s.follows_referrals {
+        return Err(s.referral(&located, mailbox));
+    }
+    s.change(located.server(), request, &request.raw).await
+}
+
+/// `RENAME old new [location]`
+pub async fn rename(s: &mut Session, request: &Request, rename: Rename) -> Result<(), Stop> {
+    let located = s.locate(&rename.from).await?;
+    let same = rename.from == rename.to;
+    let Some(location) = &rename.location else {
+        return s.change(located.server(), request, &request.raw).await;
+    };
+    if !s.user()?.is_admin() {
+        return Err(Stop::no(DENIED));
+    }
+    if !same {
+        return Err(Stop::no("Cross-server or cross-partition move w/rename not supported"));
+    }
+    match location.split_once('!') {
+        Some((server, partition)) if server != located.server() => {
+            let mut command = format!("{} XFER ", request.head.tag).into_bytes();
+            put_astring(&mut command, rename.from.as_bytes());
+            command.push(b' ');
+            put_astring(&mut command, server.as_bytes());
+            if !partition.is_empty() {
+                command.push(b' ');
+                put_astring(&mut command, partition.as_bytes());
+            }
+            command.extend_from_slice(b"\r\n");
+            s.change(located.server(), request, &command).await
+        }
+        _ => s.change(located.server(), request, &request.raw).await,
+    }
+}

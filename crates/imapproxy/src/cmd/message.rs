@@ -1,0 +1,17 @@
+//! Commands about messages: FETCH, STORE, SEARCH, SORT, THREAD, EXPUNGE and their UID forms go to the selected backend
+//! as they are, and so does what comes back.
+
+use protocol::frame::Piece;
+
+use crate::grammar::Head;
+use crate::session::{Session, Stop};
+
+pub async fn pipe(s: &mut Session, head: Head, first: Piece) -> Result<(), Stop> {
+    let Some(server) = s.selected_server().map(str::to_owned) else {
+        s.client.skip(first).await?;
+        return Err(Stop::bad("Please select a mailbox first"));
+    };
+    let answer = s.pipe(&server, &head.tag, vec![first]).await?;
+    s.client.put(answer.tagged(&head.tag));
+    Ok(())
+}

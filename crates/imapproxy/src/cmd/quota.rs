@@ -1,0 +1,60 @@
+//! Quotas (RFC 9208): kept by the backend that has the mailboxes below the root.
+
+use protocol::imap::command::quota::SetQuota;
+
+use super::Request;
+use crate::session::{DENIED, Located, Session, Stop};
+
+/// `GETQUOTAROOT mailbox`
+pub async fn get_root(s: &mut Session, request: Request) -> Result<(), Stop> {
+    let title = request.head.title();
+    let (mailbox, _) = request.head.mailbox(&request.raw).map_err(|error| Stop::bad(error.text(&title)))?;
+    let located = s.locate(&mailbox).await?;
+    pass(s, &request, &located).await
+}
+
+/// `GETQUOTA root`
+pub async fn get(s: &mut Session, request: &Request, root: &str) -> Result<(), Stop> {
+    let located = whole_tree(s, root).await?;
+    pass(s, request, &located).await
+}
+
+/// `SETQUOTA root (limits)`
+pub async fn set(s: &mut Session, request: &Request, set: SetQuota) -> Result<(), Stop> {
+    if !s.user()?.is_admin() {
+        return Err(Stop::no(DENIED));
+    }
+    let located = whole_tree(s, set.root.strip_prefix('+').unwrap_or(&set.root)).await?;
+    pass(s, request, &located).await
+}
+
+async fn pass(s: &mut Session, request: &Request, located: &Located) -> Result<(), Stop> {
+    let answer = s.forward(located.server(), &request.head.tag, &request.raw).await?;
+    s.client.put(answer.tagged(&request.head.tag));
+    Ok(())
+}
+
+/// The mailbox that a root is named after, if all that is below it is on one backend: each counts only its own.
+async fn whole_tree(s: &Session, root: &str) -> Result<Located, Stop> {
+    let located = match s.locate(root).await {
+        Err(Stop::Answer(text)) if text.contains("NONEXISTENT") => {
+            return Err(Stop::no("[NONEXISTENT] Quota root does not exist"));
+        }
+        other => other?,
+    };
+    let list = s.node.directory.list();
+    let mut after = None;
+    loop {
+        let page = list.subtree(&located.name, after.as_ref(), PAGE).map_err(crate::node::unreadable)?;
+        if page.entries.iter().any(|(_, entry)| entry.server() != located.server()) {
+            return Err(Stop::no("This mailbox hierarchy does not exist on a single backend server."));
+        }
+        after = page.entries.last().map(|(name, _)| name.clone());
+        if !page.more {
+            return Ok(located);
+        }
+    }
+}
+
+/// Entries taken at once from the list.
+const PAGE: usize = 1000;

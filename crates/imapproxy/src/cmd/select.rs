@@ -1,0 +1,78 @@
+//! SELECT, EXAMINE, CLOSE and UNSELECT: which backend is the selected one.
+
+use super::Request;
+use crate::session::relay::To;
+use crate::session::{DOWN, Located, Selected, Session, Stop};
+
+/// `SELECT mailbox [(params)]`, `EXAMINE …`
+pub async fn select(s: &mut Session, request: Request) -> Result<(), Stop> {
+    let title = request.head.title();
+    let (mailbox, _) = request.head.mailbox(&request.raw).map_err(|error| Stop::bad(error.text(&title)))?;
+    let located = match locate(s, &mailbox).await {
+        Ok(located) => located,
+        // RFC 3501 section 6.3.1: a SELECT that fails leaves nothing selected.
+        Err(stop) => {
+            leave(s, None).await?;
+            return Err(stop);
+        }
+    };
+    let server = located.server().to_owned();
+    leave(s, Some(&server)).await?;
+    if let Err(stop) = s.link(&server).await.map(drop) {
+        return match stop {
+            // The old selection on the same backend is lost with it.
+            Stop::Backend { .. } if s.selected_server() != Some(&server) => Err(Stop::no(DOWN)),
+            stop => Err(stop),
+        };
+    }
+    let answer = s.forward(&server, &request.head.tag, &request.raw).await?;
+    s.selected = None;
+    if answer.is_ok() {
+        let read_only = request.head.verb == "EXAMINE";
+        s.selected = Some(Selected { server, name: located.name, read_only });
+    }
+    s.client.put(answer.tagged(&request.head.tag));
+    Ok(())
+}
+
+async fn locate(s: &Session, mailbox: &str) -> Result<Located, Stop> {
+    let located = s.locate(mailbox).await?;
+    if s.follows_referrals {
+        return Err(s.referral(&located, mailbox));
+    }
+    Ok(located)
+}
+
+/// Has the selected backend forget its mailbox, unless it is the one that selects next and does that by itself.
+async fn leave(s: &mut Session, next: Option<&str>) -> Result<(), Stop> {
+    let Some(old) = s.selected.clone() else { return Ok(()) };
+    if next == Some(old.server.as_str()) {
+        return Ok(());
+    }
+    let command = if s.links.get_mut(&old.server).is_some_and(|link| link.capabilities.has("UNSELECT")) {
+        "UNSELECT"
+    } else {
+        // CLOSE would expunge; EXAMINE of a name that cannot be leaves nothing selected (RFC 3691 section 1).
+        "EXAMINE \"\""
+    };
+    let answer = s.ask(&old.server, command, To::Client).await;
+    s.selected = None;
+    match answer {
+        Err(Stop::Backend { server, .. }) => {
+            s.links.remove(&server);
+            Ok(())
+        }
+        other => other.map(drop),
+    }
+}
+
+/// `CLOSE`, `UNSELECT`: whatever the backend says, nothing is selected afterwards.
+pub async fn close(s: &mut Session, request: &Request) -> Result<(), Stop> {
+    let Some(server) = s.selected_server().map(str::to_owned) else {
+        return Err(Stop::bad("Please select a mailbox first"));
+    };
+    let answer = s.forward(&server, &request.head.tag, &request.raw).await?;
+    s.selected = None;
+    s.client.put(answer.tagged(&request.head.tag));
+    Ok(())
+}

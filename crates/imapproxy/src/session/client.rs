@@ -1,0 +1,134 @@
+//! The client's end: its bytes cut into pieces of commands, its literals collected where a command is read whole.
+
+use std::io;
+
+use bytes::{Bytes, BytesMut};
+use protocol::frame::{FrameError, Framer, Limits, Piece};
+use service::stream::Stream;
+
+use super::Stop;
+use crate::peer::{self, Peer};
+
+/// The client's connection.
+pub struct Client {
+    pub peer: Peer,
+    pub framer: Framer,
+}
+
+/// A command that was read whole, or not.
+pub enum Whole {
+    /// Its raw bytes, literals in their place.
+    Command(Bytes),
+    /// It was skipped to its end: why, for the BAD.
+    TooLong(&'static str),
+}
+
+impl Client {
+    pub fn new(stream: Stream) -> Self {
+        Client { peer: Peer::new(stream, BytesMut::new()), framer: Framer::new(BEFORE_LOGIN) }
+    }
+
+    /// Once logged in, lines may be longer. To be called between commands.
+    pub fn relax(&mut self) {
+        self.framer = Framer::new(AFTER_LOGIN);
+    }
+
+    pub fn put(&mut self, text: impl AsRef<[u8]>) {
+        self.peer.put(text);
+    }
+
+    /// The next piece that is there already.
+    pub fn poll_piece(&mut self) -> Result<Option<Piece>, Stop> {
+        let piece = self.framer.next(&mut self.peer.input).map_err(|FrameError::Endless| Stop::Bye(ENDLESS.into()))?;
+        if piece.is_none() {
+            self.peer.want_more();
+        }
+        Ok(piece)
+    }
+
+    /// The next piece; what waits is written meanwhile.
+    pub async fn piece(&mut self) -> Result<Piece, Stop> {
+        loop {
+            if let Some(piece) = self.poll_piece()? {
+                return Ok(piece);
+            }
+            if self.peer.ended {
+                return Err(Stop::Client(io::ErrorKind::UnexpectedEof.into()));
+            }
+            peer::turn_alone(&mut self.peer).await.map_err(Stop::Client)?;
+        }
+    }
+
+    /// Reads a command to its end, with literals of at most `max` bytes together.
+    pub async fn whole(&mut self, first: Piece, max: usize) -> Result<Whole, Stop> {
+        let (mut held, mut why) = (BytesMut::new(), None);
+        let mut piece = first;
+        loop {
+            match piece {
+                Piece::Line(text) => {
+                    if let Some(why) = why {
+                        return Ok(Whole::TooLong(why));
+                    }
+                    if held.is_empty() {
+                        return Ok(Whole::Command(text));
+                    }
+                    held.extend_from_slice(&text);
+                    return Ok(Whole::Command(held.freeze()));
+                }
+                Piece::Header { text, literal } => {
+                    held.extend_from_slice(&text);
+                    if why.is_some() || held.len() as u64 + literal.size > max as u64 {
+                        why = why.or(Some("Literal too large"));
+                        held.clear();
+                        self.framer.refuse(literal);
+                        if literal.sync {
+                            return Ok(Whole::TooLong("Literal too large"));
+                        }
+                    } else if literal.sync {
+                        self.put(GO_AHEAD);
+                    }
+                }
+                Piece::Data { bytes, .. } if why.is_none() => held.extend_from_slice(&bytes),
+                Piece::Data { .. } => {}
+                Piece::Overlong { literal, .. } => {
+                    why = why.or(Some("Line too long"));
+                    match literal {
+                        Some(literal) => {
+                            self.framer.refuse(literal);
+                            if literal.sync {
+                                return Ok(Whole::TooLong("Line too long"));
+                            }
+                        }
+                        None => return Ok(Whole::TooLong("Line too long")),
+                    }
+                }
+            }
+            piece = self.piece().await?;
+        }
+    }
+
+    /// Reads a command to its end and forgets it; `first` is what was read of it already. A literal that the client
+    /// still waits to be asked for is never sent.
+    pub async fn skip(&mut self, first: Piece) -> Result<(), Stop> {
+        self.whole(first, 0).await.map(drop)
+    }
+
+    /// The same for a command of which some was used already.
+    pub async fn skip_rest(&mut self) -> Result<(), Stop> {
+        let next = self.piece().await?;
+        self.skip(next).await
+    }
+
+    /// Writes all that waits.
+    pub async fn flush(&mut self) -> Result<(), Stop> {
+        peer::flush(&mut self.peer).await.map_err(Stop::Client)
+    }
+}
+
+/// The continuation that asks for a literal.
+pub const GO_AHEAD: &str = "+ go ahead\r\n";
+const ENDLESS: &str = "Line too long";
+/// Bytes of a line and of what is skipped of an overlong one.
+const BEFORE_LOGIN: Limits = Limits { line: 16 * 1024, skip: 1024 * 1024 };
+/// A UID set of a hundred thousand messages fits.
+const AFTER_LOGIN: Limits = Limits { line: 1024 * 1024, skip: 16 * 1024 * 1024 };

@@ -1,0 +1,153 @@
+//! The session's connections: opened when a command needs them, told what the session has told others before
+//! (ENABLE, ID), closed when idle.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::link::Link;
+use super::relay::To;
+use super::{Session, Stop};
+use crate::peer;
+
+/// Connections by server.
+#[derive(Default)]
+pub struct Links {
+    open: HashMap<String, Link>,
+    tags: u64,
+}
+
+impl Links {
+    pub fn get_mut(&mut self, server: &str) -> Option<&mut Link> {
+        self.open.get_mut(server)
+    }
+
+    pub fn remove(&mut self, server: &str) {
+        self.open.remove(server);
+    }
+
+    /// Takes a connection out, for as long as two are needed at once.
+    pub fn take(&mut self, server: &str) -> Option<Link> {
+        self.open.remove(server)
+    }
+
+    pub fn put_back(&mut self, server: &str, link: Link) {
+        self.open.insert(server.to_owned(), link);
+    }
+
+    pub fn servers(&self) -> Vec<String> {
+        self.open.keys().cloned().collect()
+    }
+
+    /// A tag for a command of our own.
+    pub fn tag(&mut self) -> String {
+        let tag = format!("PROXY{}", self.tags);
+        self.tags += 1;
+        tag
+    }
+
+    /// Closes what was not used for a while, but for the selected one.
+    pub async fn close_idle(&mut self, selected: Option<&str>) {
+        let idle = |server: &str, link: &Link| Some(server) != selected && link.last_used.elapsed() > IDLE_MAX;
+        let old: Vec<String> =
+            self.open.iter().filter(|(server, link)| idle(server, link)).map(|(server, _)| server.clone()).collect();
+        for server in old {
+            if let Some(link) = self.open.remove(&server) {
+                link.retire().await;
+            }
+        }
+    }
+
+    /// Gives all back to the pool, or closes them.
+    pub async fn close(&mut self, keep: bool) {
+        for (_, link) in self.open.drain() {
+            if keep {
+                link.retire().await;
+            }
+        }
+    }
+}
+
+impl Session {
+    /// Makes sure that there is a living connection to `server`, acting for the user.
+    pub async fn link(&mut self, server: &str) -> Result<&mut Link, Stop> {
+        if !self.is_alive(server).await? {
+            self.open_link(server).await?;
+        }
+        match self.links.get_mut(server) {
+            Some(link) => {
+                link.last_used = Instant::now();
+                Ok(link)
+            }
+            None => Err(Stop::Backend { server: server.to_owned(), why: "closed".to_owned() }),
+        }
+    }
+
+    /// Whether the connection that is there can be used: not closed by the other side meanwhile.
+    async fn is_alive(&mut self, server: &str) -> Result<bool, Stop> {
+        let selected = self.selected_server() == Some(server);
+        let Some(link) = self.links.get_mut(server) else { return Ok(false) };
+        // Sees an end of the stream that has arrived; waits for nothing.
+        let look = tokio::time::timeout(Duration::ZERO, peer::turn_alone(&mut link.peer)).await;
+        let broken = matches!(look, Ok(Err(_))) || link.peer.ended;
+        if selected && broken {
+            return Err(Stop::Backend { server: server.to_owned(), why: "closed".to_owned() });
+        }
+        if broken {
+            self.links.remove(server);
+            return Ok(false);
+        }
+        if selected || link.last_used.elapsed() < PING_AFTER {
+            return Ok(true);
+        }
+        let ping = self.ask(server, "NOOP", To::Nobody);
+        match tokio::time::timeout(self.node.client_timeout(), ping).await {
+            Ok(Ok(line)) if line.is_ok() => Ok(true),
+            Ok(Err(Stop::Client(error))) => Err(Stop::Client(error)),
+            _ => {
+                self.links.remove(server);
+                Ok(false)
+            }
+        }
+    }
+
+    async fn open_link(&mut self, server: &str) -> Result<(), Stop> {
+        let user = self.user()?.id().to_owned();
+        let unavailable = |why: upstream::Error| Stop::Backend { server: server.to_owned(), why: why.to_string() };
+        let pooled = self.node.pool.take(server, Some(&user)).await.map_err(unavailable)?;
+        let (connection, ticket) = pooled.split();
+        self.node.capabilities.learnt(server, &connection.capabilities);
+        self.links.open.insert(server.to_owned(), Link::new(connection, ticket));
+        self.replay(server).await
+    }
+
+    /// Tells a new backend what the client has told the session.
+    async fn replay(&mut self, server: &str) -> Result<(), Stop> {
+        let Some(link) = self.links.get_mut(server) else { return Ok(()) };
+        let enabled: Vec<&str> =
+            self.enabled.iter().map(String::as_str).filter(|item| link.capabilities.has(item) || *item == "CONDSTORE").collect();
+        let enable = (!enabled.is_empty()).then(|| format!("ENABLE {}", enabled.join(" ")));
+        let id = self.id.clone().filter(|_| link.capabilities.has("ID"));
+        if let Some(enable) = enable {
+            self.ask(server, &enable, To::Nobody).await?;
+        }
+        if let Some(id) = id {
+            self.ask(server, &String::from_utf8_lossy(&id), To::Nobody).await?;
+        }
+        Ok(())
+    }
+
+    /// Before another backend answers: what the selected one has to say comes first.
+    pub async fn hear_selected(&mut self, but: &str) -> Result<(), Stop> {
+        match self.selected_server().map(str::to_owned) {
+            Some(selected) if selected != but => self.ask(&selected, "NOOP", To::Client).await.map(drop),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How often idle connections are looked for.
+pub const IDLE_CHECK: Duration = Duration::from_secs(60);
+/// Idle connections are closed after this, as in Cyrus.
+const IDLE_MAX: Duration = Duration::from_secs(300);
+/// One that was not used for so long is asked first whether it lives.
+const PING_AFTER: Duration = Duration::from_secs(5);

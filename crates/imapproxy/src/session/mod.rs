@@ -1,0 +1,303 @@
+//! One client's session: its commands, one after the other, each answered here or by the backend that it concerns.
+//!
+//! 1. [`Session::run`] waits for the client's next command; what the selected backend says meanwhile goes through.
+//! 2. [`crate::cmd::execute`] looks at the verb. Commands about the session are answered here; commands about
+//!    messages go to the selected backend ([`pipe`]); commands about a mailbox go to the backend that has it.
+//! 3. What comes back is copied by [`relay`] until the tagged line.
+//!
+//! A connection to a backend is opened when a command needs it and kept for the session ([`links`]).
+
+pub mod client;
+pub mod link;
+pub mod links;
+pub mod pipe;
+pub mod referral;
+pub mod relay;
+pub mod transfer;
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mailboxes::Entry;
+use protocol::frame::Piece;
+use protocol::name::MailboxName;
+use protocol::namespace::View;
+use service::auth::Login;
+use service::stream::Stream;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use crate::node::{Found, Listener, Node};
+use crate::peer::{self, Lost};
+use client::Client;
+use links::Links;
+
+/// A session and everything it holds.
+pub struct Session {
+    pub node: Arc<Node>,
+    pub listener: Arc<Listener>,
+    pub client: Client,
+    pub links: Links,
+    pub user: Option<User>,
+    pub selected: Option<Selected>,
+    /// What ENABLE has enabled, in its order.
+    pub enabled: Vec<String>,
+    /// The arguments of the client's ID, raw, to be told to each backend.
+    pub id: Option<Vec<u8>>,
+    /// The client has shown that it follows mailbox referrals.
+    pub follows_referrals: bool,
+    /// Syntax errors in a row.
+    pub mistakes: u32,
+    /// The last reply ends the session.
+    pub over: bool,
+    shutdown: CancellationToken,
+}
+
+/// Who the client is.
+#[derive(Debug, Clone)]
+pub struct User {
+    pub login: Login,
+    pub inbox: Option<MailboxName>,
+}
+
+impl User {
+    pub fn id(&self) -> &str {
+        &self.login.userid
+    }
+
+    pub fn is_admin(&self) -> bool {
+        self.login.is_any_admin()
+    }
+
+    pub fn view(&self) -> View<'_> {
+        View { userid: &self.login.userid, admin: self.is_admin() }
+    }
+}
+
+/// The selected mailbox.
+#[derive(Debug, Clone)]
+pub struct Selected {
+    pub server: String,
+    pub name: MailboxName,
+    pub read_only: bool,
+}
+
+/// A mailbox and who has it.
+#[derive(Debug, Clone)]
+pub struct Located {
+    pub name: MailboxName,
+    pub entry: Entry,
+}
+
+impl Located {
+    pub fn server(&self) -> &str {
+        self.entry.server()
+    }
+}
+
+/// Why a command does not go on.
+#[derive(Debug)]
+pub enum Stop {
+    /// It is answered with this text behind the tag: `NO Mailbox does not exist`.
+    Answer(String),
+    /// A backend cannot be had, or was lost.
+    Backend { server: String, why: String },
+    /// The session ends; the client is told why.
+    Bye(String),
+    /// The client is gone.
+    Client(io::Error),
+}
+
+impl Stop {
+    pub fn no(text: impl std::fmt::Display) -> Stop {
+        Stop::Answer(format!("NO {text}"))
+    }
+
+    pub fn bad(text: impl std::fmt::Display) -> Stop {
+        Stop::Answer(format!("BAD {text}"))
+    }
+}
+
+impl Session {
+    pub fn new(node: Arc<Node>, listener: Arc<Listener>, stream: Stream, shutdown: CancellationToken) -> Self {
+        Session {
+            node,
+            listener,
+            client: Client::new(stream),
+            links: Links::default(),
+            user: None,
+            selected: None,
+            enabled: Vec::new(),
+            id: None,
+            follows_referrals: false,
+            mistakes: 0,
+            over: false,
+            shutdown,
+        }
+    }
+
+    /// Serves the client until it goes or is sent away.
+    pub async fn run(mut self) {
+        let end = self.serve().await;
+        let good_bye = match &end {
+            Ok(()) => None,
+            Err(Stop::Bye(text) | Stop::Answer(text)) => Some(text.clone()),
+            Err(Stop::Backend { .. }) => Some(LOST.to_owned()),
+            Err(Stop::Client(error)) => {
+                debug!("client: {error}");
+                None
+            }
+        };
+        if let Some(text) = good_bye {
+            info!("session ended: {text}");
+            self.client.put(format!("* BYE {text}\r\n"));
+            let _ = tokio::time::timeout(GOOD_BYE_BOUND, self.client.flush()).await;
+        }
+        self.links.close(self.user.is_some()).await;
+        let mut stream = self.client.peer.stream;
+        let shutdown = tokio::io::AsyncWriteExt::shutdown(&mut stream);
+        let _ = tokio::time::timeout(GOOD_BYE_BOUND, shutdown).await;
+    }
+
+    async fn serve(&mut self) -> Result<(), Stop> {
+        self.greet();
+        while !self.over {
+            let Some(first) = self.next_command().await? else { return Ok(()) };
+            crate::cmd::execute(self, first).await?;
+        }
+        self.client.flush().await
+    }
+
+    fn greet(&mut self) {
+        let capabilities = crate::capability::before_login(self);
+        let greeting = self.listener.greeting("Cyrus IMAP", "server ready");
+        self.client.put(format!("* OK [CAPABILITY {capabilities}] {greeting}\r\n"));
+    }
+
+    /// The first piece of the client's next command; `None` when the client has closed. What the selected backend
+    /// has to say meanwhile goes to the client.
+    async fn next_command(&mut self) -> Result<Option<Piece>, Stop> {
+        let idle_since = Instant::now();
+        loop {
+            let clear = self.pass_on_news()?;
+            if clear && let Some(piece) = self.client.poll_piece()? {
+                return Ok(Some(piece));
+            }
+            if self.client.peer.ended && clear {
+                return Ok(None);
+            }
+            let left = self.idle_bound().saturating_sub(idle_since.elapsed());
+            if left.is_zero() {
+                return Err(Stop::Bye("Autologout".to_owned()));
+            }
+            self.links.close_idle(self.selected_server()).await;
+            tokio::select! {
+                moved = self.move_on() => moved?,
+                () = self.shutdown.cancelled() => return Err(Stop::Bye("Server shutting down".to_owned())),
+                () = tokio::time::sleep(left.min(links::IDLE_CHECK)) => {}
+            }
+        }
+    }
+
+    pub fn shutdown_token(&self) -> CancellationToken {
+        self.shutdown.clone()
+    }
+
+    fn idle_bound(&self) -> Duration {
+        if self.user.is_some() { self.listener.imapd.timeout } else { BEFORE_LOGIN_BOUND }
+    }
+
+    /// Lets the client's and the selected backend's bytes flow one step.
+    async fn move_on(&mut self) -> Result<(), Stop> {
+        let selected = self.selected.as_ref().map(|selected| selected.server.clone());
+        match selected.and_then(|server| self.links.get_mut(&server)) {
+            Some(link) => match peer::turn(&mut self.client.peer, &mut link.peer, true).await {
+                Ok(()) => Ok(()),
+                Err(Lost::Client(error)) => Err(Stop::Client(error)),
+                Err(Lost::Backend(error)) => Err(Stop::Bye(format!("{LOST_IDLE} ({error})"))),
+            },
+            None => peer::turn_alone(&mut self.client.peer).await.map_err(Stop::Client),
+        }
+    }
+
+    /// Copies what the selected backend says of its own accord. True when it is not in the middle of a line.
+    fn pass_on_news(&mut self) -> Result<bool, Stop> {
+        let Some(selected) = &self.selected else { return Ok(true) };
+        let Some(link) = self.links.get_mut(&selected.server) else { return Ok(true) };
+        while self.client.peer.has_room() {
+            use crate::replies::Reply;
+            match link.reply().map_err(|error| Stop::Bye(error.to_string()))? {
+                Some(Reply::Untagged(bytes)) => self.client.peer.put(bytes),
+                Some(Reply::Bye(_)) => return Err(Stop::Bye(LOST_IDLE.to_owned())),
+                // Nothing was asked: a late answer is nobody's.
+                Some(Reply::Tagged(_) | Reply::Continuation(_)) => {}
+                None if link.peer.ended => return Err(Stop::Bye(LOST_IDLE.to_owned())),
+                None => break,
+            }
+        }
+        Ok(link.scanner.at_line_start())
+    }
+
+    pub fn selected_server(&self) -> Option<&str> {
+        self.selected.as_ref().map(|selected| selected.server.as_str())
+    }
+
+    /// Who is logged in; commands before login never come here.
+    pub fn user(&self) -> Result<&User, Stop> {
+        self.user.as_ref().ok_or_else(|| Stop::bad("Please login first"))
+    }
+
+    /// The internal name of what the client calls `external`.
+    pub fn internal(&self, external: &str) -> Result<MailboxName, Stop> {
+        let view = self.user()?.view();
+        self.node.namespace.internal(external, &view).map_err(Stop::no)
+    }
+
+    /// Which backend has a mailbox. A miss is asked upstream before it is believed.
+    pub async fn locate(&self, external: &str) -> Result<Located, Stop> {
+        let name = self.internal(external)?;
+        self.locate_name(name).await
+    }
+
+    pub async fn locate_name(&self, name: MailboxName) -> Result<Located, Stop> {
+        match self.node.directory.find(&name).await {
+            Found::Active(entry) => Ok(Located { name, entry }),
+            Found::Reserved => Err(Stop::no(RESERVED)),
+            Found::Missing => Err(Stop::no(NONEXISTENT)),
+            Found::Unknown => Err(Stop::no(UNSURE)),
+        }
+    }
+
+    /// The server of the user's INBOX; `None` if he has none.
+    pub async fn home(&self) -> Result<Option<String>, Stop> {
+        let Some(inbox) = self.user()?.inbox.clone() else { return Ok(None) };
+        match self.node.directory.find(&inbox).await {
+            Found::Active(entry) => Ok(Some(entry.server().to_owned())),
+            Found::Missing => Ok(None),
+            Found::Reserved => Err(Stop::no(RESERVED)),
+            Found::Unknown => Err(Stop::no(UNSURE)),
+        }
+    }
+
+    /// What the list says after our own change: it must be seen here before the client hears that it is done.
+    pub async fn catch_up(&self) {
+        if let Err(error) = self.node.directory.barrier().await {
+            debug!("the list may be behind: {error}");
+        }
+    }
+}
+
+/// Texts that clients see.
+pub const NONEXISTENT: &str = "[NONEXISTENT] Mailbox does not exist";
+pub const UNSURE: &str = "[UNAVAILABLE] The list of mailboxes is not complete at the moment";
+pub const DENIED: &str = "[NOPERM] Permission denied";
+pub const RESERVED: &str = "[UNAVAILABLE] Mailbox is currently reserved";
+pub const DOWN: &str = "[UNAVAILABLE] Server(s) unavailable to complete operation";
+pub const LOST: &str = "Fatal error: Lost connection to selected backend";
+const LOST_IDLE: &str = "Fatal error: Lost connection to input stream";
+
+/// How long a client may take to log in; afterwards it is `timeout`.
+const BEFORE_LOGIN_BOUND: Duration = Duration::from_secs(180);
+/// The last words, to a client that may not read.
+const GOOD_BYE_BOUND: Duration = Duration::from_secs(2);

@@ -3,20 +3,18 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::BytesMut;
 use config::imapd::Imapd;
+use service::resolve::Server;
 use service::stream::Stream;
-use tokio::net::{TcpSocket, TcpStream, UnixStream};
-use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use crate::breaker::{Breaker, Todo, probe_pause};
 use crate::dialog::Dialog;
 use crate::handshake;
 use crate::sasl;
-use crate::target::{Place, Target};
 use crate::{Capabilities, Error};
 
 /// What is spoken to the backend. The names are those of `<shorthost>_ports` and of the service table.
@@ -167,101 +165,15 @@ async fn greeted(imapd: &Imapd, server: &str, proto: Proto) -> Result<String, Er
 
 /// Connects, with TLS from the first byte where the server string says so.
 async fn open(imapd: &Imapd, server: &str, proto: Proto) -> Result<Dialog, Error> {
-    let bound = imapd.client_timeout;
-    let target = Target::parse(server);
-    let stream = dial(imapd, server, &target, proto, bound).await?;
+    let bound = service::settings::client_timeout(imapd);
+    let target = Server::parse(server);
+    let stream = target.connect(imapd, proto.service()).await.map_err(|source| match source.kind() {
+        io::ErrorKind::TimedOut => Error::Timeout { server: server.to_owned(), doing: "connect", bound },
+        _ => Error::Io { server: server.to_owned(), doing: "connect", source },
+    })?;
     let mut dialog = Dialog::new(stream, server, bound);
     if target.tls {
         dialog.start_tls(&sasl::client_tls(imapd, server)?).await?;
     }
     Ok(dialog)
-}
-
-async fn dial(
-    imapd: &Imapd,
-    server: &str,
-    target: &Target<'_>,
-    proto: Proto,
-    bound: Duration,
-) -> Result<Stream, Error> {
-    let (name, port) = match target.place {
-        Place::Path(path) => {
-            let socket = within(bound, server, "connect", UnixStream::connect(path)).await?;
-            return Stream::unix(socket).map_err(|source| failed(server, "connect", source));
-        }
-        Place::Host { name, port } => (name, port),
-    };
-    let addresses = within(bound, server, "resolve", addresses(imapd, name, port, proto)).await?;
-    let mut last = failed(server, "resolve", io::Error::new(io::ErrorKind::NotFound, "no address"));
-    for address in addresses {
-        match within(bound, server, "connect", connect_tcp(imapd, address)).await {
-            Ok(socket) => {
-                keep_alive(&socket);
-                return Stream::tcp(socket).map_err(|source| failed(server, "connect", source));
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-/// All addresses of a server, asked anew each time. `<shorthost>_address` and `_ports` go before the names.
-async fn addresses(
-    imapd: &Imapd,
-    name: &str,
-    port: Option<&str>,
-    proto: Proto,
-) -> io::Result<Vec<std::net::SocketAddr>> {
-    let known = |service: &str| SERVICES.iter().find(|(name, _)| *name == service).map(|(_, port)| *port);
-    let port = match port {
-        Some(port) => port.parse().ok().or_else(|| known(port)),
-        None => imapd.host_port(name, proto.service()).or_else(|| known(proto.service())),
-    };
-    let port = port.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no such service"))?;
-    Ok(tokio::net::lookup_host((imapd.host_address(name), port)).await?.collect())
-}
-
-/// Ports by name, for what may be embedded in a server string or follows from the protocol.
-const SERVICES: [(&str, u16); 5] =
-    [("imap", 143), ("imaps", 993), ("pop3", 110), ("pop3s", 995), ("lmtp", 24)];
-
-async fn connect_tcp(imapd: &Imapd, address: std::net::SocketAddr) -> io::Result<TcpStream> {
-    if !imapd.client_bind {
-        return TcpStream::connect(address).await;
-    }
-    let own = imapd.client_bind_name.as_deref().unwrap_or(&imapd.servername);
-    let source =
-        tokio::net::lookup_host((own, 0)).await?.find(|source| source.is_ipv4() == address.is_ipv4());
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    if let Some(source) = source {
-        socket.bind(source)?;
-    }
-    socket.connect(address).await
-}
-
-/// A host that vanished is noticed by the kernel, also where nothing is being sent.
-fn keep_alive(socket: &TcpStream) {
-    let settings =
-        socket2::TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(KEEPALIVE_INTERVAL);
-    if let Err(error) = socket2::SockRef::from(socket).set_tcp_keepalive(&settings) {
-        debug!("keepalive: {error}");
-    }
-}
-
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-
-async fn within<T>(
-    bound: Duration,
-    server: &str,
-    doing: &'static str,
-    work: impl Future<Output = io::Result<T>>,
-) -> Result<T, Error> {
-    match timeout(bound, work).await {
-        Ok(result) => result.map_err(|source| failed(server, doing, source)),
-        Err(_) => Err(Error::Timeout { server: server.to_owned(), doing, bound }),
-    }
-}
-
-fn failed(server: &str, doing: &'static str, source: io::Error) -> Error {
-    Error::Io { server: server.to_owned(), doing, source }
 }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
+use service::resolve::Server;
 use service::stream::Stream;
 use service::tls::ClientTls;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::target::Target;
 use crate::{Capabilities, Connection, Error};
 
 /// A connection while its handshake runs.
@@ -90,8 +90,8 @@ impl Dialog {
     pub async fn start_tls(&mut self, tls: &ClientTls) -> Result<(), Error> {
         self.input.clear();
         let server = self.server.clone();
-        let host = Target::parse(&server).host();
-        match timeout(self.bound, self.stream.connect_tls(tls, host)).await {
+        let target = Server::parse(&server);
+        match timeout(self.bound, self.stream.connect_tls(tls, target.host())).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(Error::Tls { server: server.clone(), text: error.to_string() }),
             Err(_) => Err(Error::Timeout { server: server.clone(), doing: "TLS", bound: self.bound }),

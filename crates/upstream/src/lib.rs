@@ -18,7 +18,6 @@ mod error;
 mod handshake;
 mod pool;
 mod sasl;
-mod target;
 
 pub use capability::Capabilities;
 pub use connect::{Connection, Proto, Upstream};

@@ -4,13 +4,11 @@
 //! Only mechanisms that carry an authorisation identity are used: with LOGIN or CRAM-MD5 the server would not know
 //! for whom we act, and the user would get the proxy's own rights.
 
-use std::path::PathBuf;
-
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use config::imapd::Imapd;
 use service::auth::client::{ClientError, ClientExchange, Credentials};
-use service::tls::{ClientOptions, ClientTls, Versions};
+use service::tls::ClientTls;
 
 use crate::Error;
 use crate::dialog::Dialog;
@@ -94,28 +92,14 @@ pub(crate) fn needs_tls(d: &Dialog, imapd: &Imapd, user: Option<&str>, offered: 
     }
     let credentials = Credentials::proxy(imapd, &d.server, user);
     let usable = credentials.choose(d.capabilities.mechanisms(), d.stream.channel()).is_some();
-    let wanted = certificate(imapd, &d.server).is_some() || has_authority(imapd);
+    let options = service::settings::client_tls(imapd, &d.server);
+    let wanted =
+        options.certificate.is_some() || options.server_ca_file.is_some() || options.server_ca_dir.is_some();
     offered && (!usable || wanted)
 }
 
 /// The TLS settings towards one server: its own client certificate, the authorities that vouch for servers.
 pub(crate) fn client_tls(imapd: &Imapd, server: &str) -> Result<ClientTls, Error> {
-    let options = ClientOptions {
-        certificate: certificate(imapd, server),
-        server_ca_file: imapd.tls_server_ca_file.as_deref().map(PathBuf::from),
-        server_ca_dir: imapd.tls_server_ca_dir.as_deref().map(PathBuf::from),
-        versions: Versions::default(),
-    };
-    ClientTls::new(&options)
-        .map_err(|error| Error::Tls { server: server.to_owned(), text: error.to_string() })
-}
-
-fn certificate(imapd: &Imapd, server: &str) -> Option<(PathBuf, PathBuf)> {
-    let cert = imapd.of_host(server, "client_cert").or(imapd.tls_client_cert.as_deref())?;
-    let key = imapd.of_host(server, "client_key").or(imapd.tls_client_key.as_deref())?;
-    Some((PathBuf::from(cert), PathBuf::from(key)))
-}
-
-fn has_authority(imapd: &Imapd) -> bool {
-    imapd.tls_server_ca_file.is_some() || imapd.tls_server_ca_dir.is_some()
+    let options = service::settings::client_tls(imapd, server);
+    ClientTls::new(&options).map_err(|error| Error::Tls { server: server.to_owned(), text: error.to_string() })
 }

@@ -2,11 +2,11 @@
 //! mechanism: nothing is asked of it.
 
 use config::imapd::Imapd;
+use service::resolve::Server;
 
 use crate::Error;
 use crate::dialog::Dialog;
 use crate::sasl::{self, Sasl};
-use crate::target::Target;
 
 /// From the greeting to the point where MAIL may be sent.
 pub(crate) async fn log_in(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) -> Result<(), Error> {
@@ -15,7 +15,7 @@ pub(crate) async fn log_in(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) ->
         return Err(d.unexpected("greeting", &text.join(" / ")));
     }
     say_hello(d, imapd).await?;
-    let trusted = Target::parse(&d.server).noauth || d.capabilities.line("AUTH").is_none();
+    let trusted = Server::parse(&d.server).noauth || d.capabilities.line("AUTH").is_none();
     let starttls = d.capabilities.has("STARTTLS");
     if trusted && !starttls {
         return Ok(());
@@ -29,7 +29,7 @@ pub(crate) async fn log_in(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) ->
         d.start_tls(&sasl::client_tls(imapd, &d.server)?).await?;
         say_hello(d, imapd).await?;
     }
-    if Target::parse(&d.server).noauth || d.capabilities.line("AUTH").is_none() {
+    if Server::parse(&d.server).noauth || d.capabilities.line("AUTH").is_none() {
         return Ok(());
     }
     authenticate(d, imapd, user).await

@@ -139,10 +139,16 @@ pub fn after_login(session: &Session) -> String {
             words.push((*item).to_owned());
         }
         match *item {
-            "ACL" => words.extend(learnt.smallest("APPENDLIMIT=").map(|limit| format!("APPENDLIMIT={limit}"))),
-            "CHILDREN" if !session.client.peer.stream.is_compressed() => words.push("COMPRESS=DEFLATE".to_owned()),
+            "ACL" => {
+                words.extend(learnt.smallest("APPENDLIMIT=").map(|limit| format!("APPENDLIMIT={limit}")))
+            }
+            "CHILDREN" if !session.client.peer.stream.is_compressed() => {
+                words.push("COMPRESS=DEFLATE".to_owned())
+            }
             "ESORT" if !imapd.imapidlepoll.is_zero() => words.push("IDLE".to_owned()),
-            "LIST-STATUS" if !imapd.proxyd_disable_mailbox_referrals => words.push("MAILBOX-REFERRALS".to_owned()),
+            "LIST-STATUS" if !imapd.proxyd_disable_mailbox_referrals => {
+                words.push("MAILBOX-REFERRALS".to_owned())
+            }
             "THREAD=REFERENCES" if session.user.as_ref().is_some_and(|user| user.is_admin()) => {
                 words.push("UNAUTHENTICATE".to_owned());
             }

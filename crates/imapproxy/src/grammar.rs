@@ -27,7 +27,8 @@ impl Head {
     pub fn parse(line: &[u8]) -> Result<Head, BadHead> {
         let text = trim_line(line);
         let mut cursor = Cursor::new(text, Limits::default());
-        let tag = Tag::take(&mut cursor).map_err(|bad| BadHead { tag: bad.tag.map(|t| t.to_string()), text: bad.text })?;
+        let tag = Tag::take(&mut cursor)
+            .map_err(|bad| BadHead { tag: bad.tag.map(|t| t.to_string()), text: bad.text })?;
         let bad = |text: &str| BadHead { tag: Some(tag.to_string()), text: text.to_owned() };
         let mut verb = cursor.atom().map_err(|_| bad("Null command"))?.to_ascii_uppercase();
         if verb.len() > VERB_MAX {
@@ -43,7 +44,11 @@ impl Head {
 
     /// The name as it stands in texts: `Uid Fetch`.
     pub fn title(&self) -> String {
-        protocol::imap::command::title(&if self.uid { format!("UID {}", self.verb) } else { self.verb.clone() })
+        protocol::imap::command::title(&if self.uid {
+            format!("UID {}", self.verb)
+        } else {
+            self.verb.clone()
+        })
     }
 
     /// A cursor at the arguments of a whole command.
@@ -101,7 +106,10 @@ mod tests {
     #[test]
     fn the_head_of_a_command() {
         let head = Head::parse(b"a1 uid fetch 1:* (FLAGS)\r\n").unwrap();
-        assert_eq!((head.tag.as_str(), head.verb.as_str(), head.uid, head.arguments), ("a1", "FETCH", true, 12));
+        assert_eq!(
+            (head.tag.as_str(), head.verb.as_str(), head.uid, head.arguments),
+            ("a1", "FETCH", true, 12)
+        );
         assert_eq!(head.title(), "Uid Fetch");
         let head = Head::parse(b"a NOOP\n").unwrap();
         assert_eq!((head.verb.as_str(), head.uid, head.arguments), ("NOOP", false, 6));

@@ -7,7 +7,6 @@ use std::time::Duration;
 use protocol::location::Location;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
-use upstream::Proto;
 
 use crate::node::Node;
 

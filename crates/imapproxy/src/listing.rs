@@ -193,7 +193,14 @@ mod tests {
         let ns = Namespace::default();
         shown(&list, sight, facts, &ns)
             .iter()
-            .map(|line| format!("({}) {}{}", line.attributes(&list, sight, facts), line.external, line.extension(&list)))
+            .map(|line| {
+                format!(
+                    "({}) {}{}",
+                    line.attributes(&list, sight, facts),
+                    line.external,
+                    line.extension(&list)
+                )
+            })
             .collect()
     }
 
@@ -223,7 +230,10 @@ mod tests {
         );
         assert_eq!(
             run("LIST (SUBSCRIBED RECURSIVEMATCH) \"\" %", &sight, &facts),
-            ["(\\HasChildren) a (\"CHILDINFO\" (\"SUBSCRIBED\"))", "(\\NonExistent \\Subscribed \\HasNoChildren) gone"]
+            [
+                "(\\HasChildren) a (\"CHILDINFO\" (\"SUBSCRIBED\"))",
+                "(\\NonExistent \\Subscribed \\HasNoChildren) gone"
+            ]
         );
         assert_eq!(run("LIST (SPECIAL-USE) \"\" *", &sight, &facts), ["(\\HasNoChildren \\Sent) Sent"]);
         assert_eq!(run("LIST \"\" (a Sent)", &sight, &facts).len(), 2);

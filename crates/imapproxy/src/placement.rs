@@ -165,7 +165,8 @@ pub fn select(mode: SelectMode, soft_limit: u32, servers: &[Space], chance: f64)
     let Some(percents) = percents.filter(|_| mode != SelectMode::Random) else { return anyone() };
     let soft = u64::from(100 - soft_limit.min(100));
     let fits = percents.iter().any(|percent| *percent > soft);
-    let least = percents.iter().filter(|percent| !fits || **percent > soft).min().copied().unwrap_or(0) as f64;
+    let least =
+        percents.iter().filter(|percent| !fits || **percent > soft).min().copied().unwrap_or(0) as f64;
     let weight = |percent: &u64| match mode {
         _ if fits && *percent <= soft => 0.0,
         SelectMode::FreespacePercentWeightedDelta => (*percent as f64 - least + 0.5).max(0.0),
@@ -178,7 +179,9 @@ pub fn select(mode: SelectMode, soft_limit: u32, servers: &[Space], chance: f64)
             let room = |at: usize| servers.get(at).map_or(0, |space| space.available) as f64;
             name(first_max(&weights, room)?)
         }
-        SelectMode::FreespacePercentMost => name(first_max(&weights, |at| weights.get(at).copied().unwrap_or(0.0))?),
+        SelectMode::FreespacePercentMost => {
+            name(first_max(&weights, |at| weights.get(at).copied().unwrap_or(0.0))?)
+        }
         SelectMode::FreespacePercentWeighted | SelectMode::FreespacePercentWeightedDelta => {
             let sum: f64 = weights.iter().sum();
             let mut left = chance * sum;
@@ -215,7 +218,11 @@ mod tests {
     use SelectMode::*;
 
     fn servers(spaces: &[(u64, u64)]) -> Vec<Space> {
-        let space = |(at, &(available, total)): (usize, &(u64, u64))| Space { server: format!("be{at}"), available, total };
+        let space = |(at, &(available, total)): (usize, &(u64, u64))| Space {
+            server: format!("be{at}"),
+            available,
+            total,
+        };
         spaces.iter().enumerate().map(space).collect()
     }
 
@@ -255,7 +262,8 @@ mod tests {
     fn space_is_read_from_both_answers() {
         let line = b"* METADATA \"\" (\"/shared/vendor/cmu/cyrus-imapd/freespace/total\" \"12;34\")\r\n";
         assert_eq!(parse_space(line), Some((12, 34)));
-        let line = b"* ANNOTATION \"\" \"/vendor/cmu/cyrus-imapd/freespace/total\" (\"value.shared\" \"5;6\")\r\n";
+        let line =
+            b"* ANNOTATION \"\" \"/vendor/cmu/cyrus-imapd/freespace/total\" (\"value.shared\" \"5;6\")\r\n";
         assert_eq!(parse_space(line), Some((5, 6)));
         assert_eq!(parse_space(b"* 3 EXISTS\r\n"), None);
     }

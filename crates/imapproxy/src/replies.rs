@@ -36,8 +36,12 @@ enum State {
     #[default]
     LineStart,
     /// Within an untagged line. A status line (`* OK …`) ends in free text, which may look like a literal's header.
-    Line { status: bool },
-    Literal { rest: u64 },
+    Line {
+        status: bool,
+    },
+    Literal {
+        rest: u64,
+    },
 }
 
 impl Scanner {

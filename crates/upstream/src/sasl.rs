@@ -80,7 +80,12 @@ impl Sasl {
 
     /// The server said no.
     pub fn denied(&self, text: String) -> Error {
-        Error::Denied { server: self.server.clone(), authname: self.authname.clone(), user: self.user.clone(), text }
+        Error::Denied {
+            server: self.server.clone(),
+            authname: self.authname.clone(),
+            user: self.user.clone(),
+            text,
+        }
     }
 }
 
@@ -101,5 +106,6 @@ pub(crate) fn needs_tls(d: &Dialog, imapd: &Imapd, user: Option<&str>, offered: 
 /// The TLS settings towards one server: its own client certificate, the authorities that vouch for servers.
 pub(crate) fn client_tls(imapd: &Imapd, server: &str) -> Result<ClientTls, Error> {
     let options = service::settings::client_tls(imapd, server);
-    ClientTls::new(&options).map_err(|error| Error::Tls { server: server.to_owned(), text: error.to_string() })
+    ClientTls::new(&options)
+        .map_err(|error| Error::Tls { server: server.to_owned(), text: error.to_string() })
 }

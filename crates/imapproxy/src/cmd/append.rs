@@ -30,7 +30,13 @@ pub async fn append(s: &mut Session, head: Head, first: Piece) -> Result<(), Sto
     }
 }
 
-async fn carry(s: &mut Session, head: &Head, mailbox: &str, located: &Located, rest: Piece) -> Result<Answer, Stop> {
+async fn carry(
+    s: &mut Session,
+    head: &Head,
+    mailbox: &str,
+    located: &Located,
+    rest: Piece,
+) -> Result<Answer, Stop> {
     let server = located.server().to_owned();
     let ready = match s.link(&server).await.map(drop) {
         Ok(()) => s.hear_selected(&server).await,
@@ -52,13 +58,19 @@ async fn locate(s: &Session, mailbox: &str) -> Result<Located, Stop> {
     match s.locate(mailbox).await {
         Ok(located) if s.follows_referrals => Err(s.referral(&located, mailbox)),
         // RFC 3501 section 6.3.11: the client may create it and try again.
-        Err(Stop::Answer(text)) if text.ends_with(NONEXISTENT) => Err(Stop::no("[TRYCREATE] Mailbox does not exist")),
+        Err(Stop::Answer(text)) if text.ends_with(NONEXISTENT) => {
+            Err(Stop::no("[TRYCREATE] Mailbox does not exist"))
+        }
         other => other,
     }
 }
 
 /// The mailbox, and the piece that goes on behind it; or why there is none, the command skipped.
-async fn mailbox(s: &mut Session, head: &Head, first: Piece) -> Result<Result<(String, Piece), String>, Stop> {
+async fn mailbox(
+    s: &mut Session,
+    head: &Head,
+    first: Piece,
+) -> Result<Result<(String, Piece), String>, Stop> {
     let title = head.title();
     let (line, literal) = match &first {
         Piece::Line(text) => (text.clone(), None),
@@ -91,7 +103,11 @@ async fn mailbox(s: &mut Session, head: &Head, first: Piece) -> Result<Result<(S
     }
 }
 
-async fn literal_mailbox(s: &mut Session, literal: Literal, first: Piece) -> Result<Result<(String, Piece), String>, Stop> {
+async fn literal_mailbox(
+    s: &mut Session,
+    literal: Literal,
+    first: Piece,
+) -> Result<Result<(String, Piece), String>, Stop> {
     if literal.size > MAILBOX_MAX {
         s.client.skip(first).await?;
         return Ok(Err("Mailbox name too long".to_owned()));

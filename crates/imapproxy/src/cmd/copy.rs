@@ -71,7 +71,8 @@ async fn across(
         return Err(Stop::no("[CANNOT] The other server cannot take several messages at once"));
     }
     let mut command = format!("{} APPEND ", s.links.tag()).into_bytes();
-    let append_tag = String::from_utf8_lossy(command.split(|&b| b == b' ').next().unwrap_or_default()).into_owned();
+    let append_tag =
+        String::from_utf8_lossy(command.split(|&b| b == b' ').next().unwrap_or_default()).into_owned();
     put_astring(&mut command, copy.mailbox.as_bytes());
     s.send(&server, &command)?;
     let (answer, sent) = s.transfer(&source.server, &server, &append_tag, &messages).await?;
@@ -145,7 +146,8 @@ fn flag_list(at: &mut Cursor<'_>) -> Option<String> {
         let backslash = if word.eat(b'\\') { "\\" } else { "" };
         Ok(format!("{backslash}{}", word.atom()?))
     });
-    let flags: Vec<String> = flags.ok()?.into_iter().filter(|flag| !flag.eq_ignore_ascii_case("\\Recent")).collect();
+    let flags: Vec<String> =
+        flags.ok()?.into_iter().filter(|flag| !flag.eq_ignore_ascii_case("\\Recent")).collect();
     Some(flags.join(" "))
 }
 
@@ -170,7 +172,8 @@ async fn remove(
     code: Option<String>,
 ) -> Result<(), Stop> {
     let uids: UidSet = sent.iter().copied().collect();
-    let marked = s.ask(&source.server, &format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)"), To::Client).await?;
+    let marked =
+        s.ask(&source.server, &format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)"), To::Client).await?;
     if !marked.is_ok() {
         take_back(s, copy, target, answer).await?;
         return Err(Stop::Answer(marked.text()));

@@ -18,9 +18,9 @@ pub async fn idle(s: &mut Session, request: &Request) -> Result<(), Stop> {
         return Err(Stop::bad("Unrecognized command"));
     }
     let selected = s.selected_server().map(str::to_owned);
-    let live = selected.clone().filter(|server| {
-        s.links.get_mut(server).is_some_and(|link| link.capabilities.has("IDLE"))
-    });
+    let live = selected
+        .clone()
+        .filter(|server| s.links.get_mut(server).is_some_and(|link| link.capabilities.has("IDLE")));
     let done = match (live, selected) {
         (Some(server), _) => relayed(s, &server).await?,
         (None, selected) => polled(s, selected.as_deref(), poll).await?,
@@ -58,7 +58,10 @@ async fn relayed(s: &mut Session, server: &str) -> Result<bool, Stop> {
                 None => break,
             }
         }
-        if idling && done.is_none() && let Some(piece) = s.client.poll_piece()? {
+        if idling
+            && done.is_none()
+            && let Some(piece) = s.client.poll_piece()?
+        {
             done = Some(is_done(s, piece).await?);
             s.send(server, b"DONE\r\n")?;
         }

@@ -37,7 +37,8 @@ pub async fn list(s: &mut Session, request: &Request, list: List) -> Result<(), 
         return Err(Stop::no(crate::session::UNSURE));
     }
     let facts = facts(s, &list).await?;
-    let patterns: Vec<_> = list.patterns.iter().map(|p| s.node.namespace.pattern(&list.reference, p)).collect();
+    let patterns: Vec<_> =
+        list.patterns.iter().map(|p| s.node.namespace.pattern(&list.reference, p)).collect();
     let prefixes: Vec<&str> = patterns.iter().map(|pattern| pattern.fixed_prefix()).collect();
     let sight = Sight::of(s, &prefixes)?;
     let lines = listing::shown(&list, &sight, &facts, &s.node.namespace);
@@ -108,7 +109,8 @@ impl Sight {
                 }
             }
         } else {
-            let found = list.visible_to(inbox, user.id(), &user.login.groups).map_err(crate::node::unreadable)?;
+            let found =
+                list.visible_to(inbox, user.id(), &user.login.groups).map_err(crate::node::unreadable)?;
             found.into_iter().for_each(|(name, entry)| look(name, &entry));
             mailboxes.sort_by_key(|seen| listing::rank(&seen.name, inbox));
         }
@@ -156,7 +158,12 @@ async fn special_uses(s: &mut Session) -> Result<HashMap<String, Vec<String>>, S
 }
 
 /// Asks a backend for LIST or LSUB lines; what else it says goes to the client if it is the selected one.
-pub async fn ask_lines(s: &mut Session, server: &str, command: &str, kind: &str) -> Result<Vec<ListLine>, Stop> {
+pub async fn ask_lines(
+    s: &mut Session,
+    server: &str,
+    command: &str,
+    kind: &str,
+) -> Result<Vec<ListLine>, Stop> {
     s.link(server).await?;
     let tag = s.links.tag();
     s.send(server, format!("{tag} {command}\r\n").as_bytes())?;
@@ -179,7 +186,11 @@ pub async fn ask_lines(s: &mut Session, server: &str, command: &str, kind: &str)
 }
 
 /// The STATUS lines of these mailboxes, by name: each backend is asked for all of its own at once.
-async fn statuses(s: &mut Session, wanted: &[Seen], items: &[StatusItem]) -> Result<HashMap<String, Vec<u8>>, Stop> {
+async fn statuses(
+    s: &mut Session,
+    wanted: &[Seen],
+    items: &[StatusItem],
+) -> Result<HashMap<String, Vec<u8>>, Stop> {
     let items = items.iter().map(|item| item.name()).collect::<Vec<_>>().join(" ");
     let servers: BTreeSet<&str> = wanted.iter().map(|seen| seen.server.as_str()).collect();
     let mut states = HashMap::new();
@@ -265,7 +276,13 @@ impl ListLine {
 
 /// Attributes that are no special use.
 const PLAIN: [&str; 8] = [
-    "\\HasChildren", "\\HasNoChildren", "\\Noselect", "\\NonExistent", "\\Noinferiors", "\\Subscribed", "\\Marked",
+    "\\HasChildren",
+    "\\HasNoChildren",
+    "\\Noselect",
+    "\\NonExistent",
+    "\\Noinferiors",
+    "\\Subscribed",
+    "\\Marked",
     "\\Unmarked",
 ];
 /// Entries taken at once from the list.
@@ -284,7 +301,8 @@ mod tests {
 
     #[test]
     fn a_backends_lines_are_read() {
-        let line = ListLine::parse(b"* LIST (\\HasNoChildren \\Sent) \"/\" \"Sent Items\"\r\n", "LIST").unwrap();
+        let line =
+            ListLine::parse(b"* LIST (\\HasNoChildren \\Sent) \"/\" \"Sent Items\"\r\n", "LIST").unwrap();
         assert_eq!((line.name.as_str(), line.attributes.len()), ("Sent Items", 2));
         let line = ListLine::parse(b"* LSUB () NIL {3}\r\na\"b\r\n", "LSUB").unwrap();
         assert_eq!(line.name, "a\"b");

@@ -96,7 +96,7 @@ async fn welcome(s: &mut Session, request: &Request, login: Login) -> Result<(),
 fn refusal(failure: &Failure) -> Stop {
     match failure {
         Failure::BadCredentials | Failure::NotAuthorized { .. } => {
-            Stop::no("[AUTHENTICATIONFAILED] Login failed: authentication failure")
+            Stop::no("[AUTHENTICATIONFAILED] authentication failure")
         }
         Failure::NoMechanism(_) => Stop::no("no mechanism available"),
         Failure::PlaintextRefused => Stop::no("[PRIVACYREQUIRED] Login only available under a layer"),

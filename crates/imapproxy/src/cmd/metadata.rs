@@ -8,7 +8,8 @@ use crate::session::{Session, Stop};
 /// `GETMETADATA [(options)] mailbox entries`, `SETMETADATA mailbox entries`
 pub async fn metadata(s: &mut Session, request: Request) -> Result<(), Stop> {
     let title = request.head.title();
-    let mailbox = mailbox(request.head.arguments(&request.raw)).map_err(|error| Stop::bad(error.text(&title)))?;
+    let mailbox =
+        mailbox(request.head.arguments(&request.raw)).map_err(|error| Stop::bad(error.text(&title)))?;
     if mailbox.is_empty() {
         return server(s, &request);
     }

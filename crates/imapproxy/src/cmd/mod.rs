@@ -58,7 +58,9 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
     };
     match result {
         Ok(()) => session.mistakes = 0,
-        Err(Stop::Answer(text)) if text.starts_with("BAD") => return mistake(session, &tag, text.get(4..).unwrap_or_default()),
+        Err(Stop::Answer(text)) if text.starts_with("BAD") => {
+            return mistake(session, &tag, text.get(4..).unwrap_or_default());
+        }
         Err(Stop::Answer(text)) => {
             session.mistakes = 0;
             session.client.put(format!("{tag} {text}\r\n"));
@@ -95,7 +97,8 @@ async fn serve(session: &mut Session, head: Head, first: Piece) -> Result<(), St
     match head.verb.as_str() {
         "APPEND" if !head.uid => return append::append(session, head, first).await,
         // Everything about messages is the selected backend's, whatever it may be.
-        "FETCH" | "STORE" | "SEARCH" | "SORT" | "THREAD" | "EXPUNGE" | "XSORT" | "XSTATS" | "XRUNANNOTATOR" => {
+        "FETCH" | "STORE" | "SEARCH" | "SORT" | "THREAD" | "EXPUNGE" | "XSORT" | "XSTATS"
+        | "XRUNANNOTATOR" => {
             return message::pipe(session, head, first).await;
         }
         _ => {}
@@ -113,7 +116,9 @@ async fn serve(session: &mut Session, head: Head, first: Piece) -> Result<(), St
         "SELECT" | "EXAMINE" => select::select(session, request).await,
         "STATUS" => status::status(session, request).await,
         "GETQUOTAROOT" => quota::get_root(session, request).await,
-        "GETMETADATA" | "SETMETADATA" | "GETANNOTATION" | "SETANNOTATION" => metadata::metadata(session, request).await,
+        "GETMETADATA" | "SETMETADATA" | "GETANNOTATION" | "SETANNOTATION" => {
+            metadata::metadata(session, request).await
+        }
         "XWARMUP" | "XSEEN" => Err(Stop::bad("Unrecognized command")),
         _ => typed(session, request).await,
     }
@@ -151,7 +156,9 @@ async fn typed(session: &mut Session, request: Request) -> Result<(), Stop> {
         Body::GetQuota(root) => quota::get(session, &request, &root).await,
         Body::SetQuota(set) => quota::set(session, &request, set).await,
         Body::Copy(copy) => copy::copy(session, &request, copy).await,
-        Body::Xfer(_) => Err(Stop::no("Moves between backends are asked of the backend that has the mailbox")),
+        Body::Xfer(_) => {
+            Err(Stop::no("Moves between backends are asked of the backend that has the mailbox"))
+        }
         // Read before they come here, or asked of backends only.
         Body::Select(_)
         | Body::Status(_)

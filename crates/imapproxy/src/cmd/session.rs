@@ -38,7 +38,8 @@ pub async fn logout(s: &mut Session, request: &Request) -> Result<(), Stop> {
 
 /// `ID`: answered here, and told to every backend of the session, for its logs.
 pub async fn id(s: &mut Session, request: &Request) -> Result<(), Stop> {
-    let arguments = protocol::frame::trim_line(&request.raw).get(request.head.arguments..).unwrap_or_default();
+    let arguments =
+        protocol::frame::trim_line(&request.raw).get(request.head.arguments..).unwrap_or_default();
     // A literal in it could not be repeated as a line.
     if s.user.is_some() && !arguments.contains(&b'\n') {
         let command = [b"ID", arguments].concat();
@@ -59,8 +60,10 @@ pub async fn id(s: &mut Session, request: &Request) -> Result<(), Stop> {
 /// `ENABLE`: what is announced, for all backends of the session, those to come too.
 pub async fn enable(s: &mut Session, request: &Request, items: Vec<String>) -> Result<(), Stop> {
     let announced = capability::after_login(s);
-    let can = |item: &String| ENABLES.contains(&item.as_str()) && announced.split(' ').any(|word| word == item);
-    let fresh: Vec<String> = items.into_iter().filter(|item| can(item) && !s.enabled.contains(item)).collect();
+    let can =
+        |item: &String| ENABLES.contains(&item.as_str()) && announced.split(' ').any(|word| word == item);
+    let fresh: Vec<String> =
+        items.into_iter().filter(|item| can(item) && !s.enabled.contains(item)).collect();
     if !fresh.is_empty() {
         let command = format!("ENABLE {}", fresh.join(" "));
         s.enabled.extend(fresh.iter().cloned());

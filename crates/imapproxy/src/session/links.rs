@@ -47,9 +47,14 @@ impl Links {
 
     /// Closes what was not used for a while, but for the selected one.
     pub async fn close_idle(&mut self, selected: Option<&str>) {
-        let idle = |server: &str, link: &Link| Some(server) != selected && link.last_used.elapsed() > IDLE_MAX;
-        let old: Vec<String> =
-            self.open.iter().filter(|(server, link)| idle(server, link)).map(|(server, _)| server.clone()).collect();
+        let idle =
+            |server: &str, link: &Link| Some(server) != selected && link.last_used.elapsed() > IDLE_MAX;
+        let old: Vec<String> = self
+            .open
+            .iter()
+            .filter(|(server, link)| idle(server, link))
+            .map(|(server, _)| server.clone())
+            .collect();
         for server in old {
             if let Some(link) = self.open.remove(&server) {
                 link.retire().await;
@@ -99,8 +104,8 @@ impl Session {
         if selected || link.last_used.elapsed() < PING_AFTER {
             return Ok(true);
         }
-        let ping = self.ask(server, "NOOP", To::Nobody);
-        match tokio::time::timeout(self.node.client_timeout(), ping).await {
+        let bound = self.node.client_timeout();
+        match tokio::time::timeout(bound, self.ask(server, "NOOP", To::Nobody)).await {
             Ok(Ok(line)) if line.is_ok() => Ok(true),
             Ok(Err(Stop::Client(error))) => Err(Stop::Client(error)),
             _ => {
@@ -112,7 +117,8 @@ impl Session {
 
     async fn open_link(&mut self, server: &str) -> Result<(), Stop> {
         let user = self.user()?.id().to_owned();
-        let unavailable = |why: upstream::Error| Stop::Backend { server: server.to_owned(), why: why.to_string() };
+        let unavailable =
+            |why: upstream::Error| Stop::Backend { server: server.to_owned(), why: why.to_string() };
         let pooled = self.node.pool.take(server, Some(&user)).await.map_err(unavailable)?;
         let (connection, ticket) = pooled.split();
         self.node.capabilities.learnt(server, &connection.capabilities);
@@ -123,8 +129,12 @@ impl Session {
     /// Tells a new backend what the client has told the session.
     async fn replay(&mut self, server: &str) -> Result<(), Stop> {
         let Some(link) = self.links.get_mut(server) else { return Ok(()) };
-        let enabled: Vec<&str> =
-            self.enabled.iter().map(String::as_str).filter(|item| link.capabilities.has(item) || *item == "CONDSTORE").collect();
+        let enabled: Vec<&str> = self
+            .enabled
+            .iter()
+            .map(String::as_str)
+            .filter(|item| link.capabilities.has(item) || *item == "CONDSTORE")
+            .collect();
         let enable = (!enabled.is_empty()).then(|| format!("ENABLE {}", enabled.join(" ")));
         let id = self.id.clone().filter(|_| link.capabilities.has("ID"));
         if let Some(enable) = enable {

@@ -19,6 +19,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use config::imapd::ServerInfo;
 use mailboxes::Entry;
 use protocol::frame::Piece;
 use protocol::name::MailboxName;
@@ -120,7 +121,12 @@ impl Stop {
 }
 
 impl Session {
-    pub fn new(node: Arc<Node>, listener: Arc<Listener>, stream: Stream, shutdown: CancellationToken) -> Self {
+    pub fn new(
+        node: Arc<Node>,
+        listener: Arc<Listener>,
+        stream: Stream,
+        shutdown: CancellationToken,
+    ) -> Self {
         Session {
             node,
             listener,
@@ -171,8 +177,13 @@ impl Session {
 
     fn greet(&mut self) {
         let capabilities = crate::capability::before_login(self);
-        let greeting = self.listener.greeting("Cyrus IMAP", "server ready");
-        self.client.put(format!("* OK [CAPABILITY {capabilities}] {greeting}\r\n"));
+        let imapd = self.listener.imapd();
+        let who = match imapd.serverinfo {
+            ServerInfo::On => format!("{} Murder IMAP {} ", imapd.servername, env!("CARGO_PKG_VERSION")),
+            ServerInfo::Min => format!("{} Murder IMAP ", imapd.servername),
+            ServerInfo::Off => String::new(),
+        };
+        self.client.put(format!("* OK [CAPABILITY {capabilities}] {who}server ready\r\n"));
     }
 
     /// The first piece of the client's next command; `None` when the client has closed. What the selected backend
@@ -191,10 +202,12 @@ impl Session {
             if left.is_zero() {
                 return Err(Stop::Bye("Autologout".to_owned()));
             }
-            self.links.close_idle(self.selected_server()).await;
+            let selected = self.selected_server().map(str::to_owned);
+            self.links.close_idle(selected.as_deref()).await;
+            let shutdown = self.shutdown.clone();
             tokio::select! {
                 moved = self.move_on() => moved?,
-                () = self.shutdown.cancelled() => return Err(Stop::Bye("Server shutting down".to_owned())),
+                () = shutdown.cancelled() => return Err(Stop::Bye("Server shutting down".to_owned())),
                 () = tokio::time::sleep(left.min(links::IDLE_CHECK)) => {}
             }
         }
@@ -205,7 +218,7 @@ impl Session {
     }
 
     fn idle_bound(&self) -> Duration {
-        if self.user.is_some() { self.listener.imapd.timeout } else { BEFORE_LOGIN_BOUND }
+        if self.user.is_some() { self.listener.imapd().timeout } else { BEFORE_LOGIN_BOUND }
     }
 
     /// Lets the client's and the selected backend's bytes flow one step.

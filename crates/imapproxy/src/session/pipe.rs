@@ -26,7 +26,10 @@ use crate::replies::{Reply, Tagged};
 enum Upload {
     Flowing,
     /// The backend must ask for the literal; `relay`: the client waits for that too.
-    Waiting { literal: Literal, relay: bool },
+    Waiting {
+        literal: Literal,
+        relay: bool,
+    },
     Done,
 }
 
@@ -42,7 +45,8 @@ impl Session {
     /// Sends a command to a backend, `pieces` first and then what the client still sends of it, and copies the answer
     /// up to its tagged line, which is returned.
     pub async fn pipe(&mut self, server: &str, tag: &str, pieces: Vec<Piece>) -> Result<Answer, Stop> {
-        let mut pipe = Pipe { tag: tag.to_owned(), queue: pieces.into(), upload: Upload::Flowing, answer: None };
+        let mut pipe =
+            Pipe { tag: tag.to_owned(), queue: pieces.into(), upload: Upload::Flowing, answer: None };
         loop {
             let Some(link) = self.links.get_mut(server) else { return Err(lost(server, "closed")) };
             let result = pipe.down(&mut self.client, link).and_then(|()| pipe.up(&mut self.client, link));

@@ -112,7 +112,9 @@ impl Session {
         let mut held = BytesMut::new();
         loop {
             let link = self.links.get_mut(server).ok_or_else(|| lost(server, "closed"))?;
-            while let Some(piece) = framer.next(&mut link.peer.input).map_err(|e| lost(server, &e.to_string()))? {
+            while let Some(piece) =
+                framer.next(&mut link.peer.input).map_err(|e| lost(server, &e.to_string()))?
+            {
                 match piece {
                     // Free text may look like a literal's header.
                     Piece::Header { text, literal } if held.is_empty() && is_condition(&text) => {
@@ -123,7 +125,9 @@ impl Session {
                         }
                         each(&text);
                     }
-                    Piece::Header { text, .. } | Piece::Data { bytes: text, .. } => held.extend_from_slice(&text),
+                    Piece::Header { text, .. } | Piece::Data { bytes: text, .. } => {
+                        held.extend_from_slice(&text)
+                    }
                     Piece::Line(text) if held.is_empty() && !text.starts_with(b"*") => {
                         if Tagged::parse(&text).tag == tag.as_bytes() {
                             return Ok(Answer(text));

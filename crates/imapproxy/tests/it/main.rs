@@ -1,0 +1,5 @@
+//! The IMAP proxy over real sockets: a client, the proxy, and backends that answer from a table.
+#![allow(clippy::unwrap_used)]
+
+mod routing;
+mod world;

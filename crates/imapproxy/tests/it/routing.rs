@@ -1,0 +1,185 @@
+//! Which backend is told what, and what the client hears of it.
+
+use crate::world::{Backend, World};
+
+fn plain(command: &str) -> String {
+    match command.split(' ').next().unwrap_or_default() {
+        "SELECT" => "* 1 EXISTS\r\n$ OK [READ-WRITE] Completed\r\n".into(),
+        "NOOP" => "$ OK Completed\r\n".into(),
+        "FETCH" => "* 1 FETCH (BODY[] {9}\r\nt OK no\r\n)\r\n$ OK done\r\n".into(),
+        "STATUS" => "* STATUS x (MESSAGES 1)\r\n$ OK done\r\n".into(),
+        "APPEND" => "$ OK [APPENDUID 7 42] done\r\n".into(),
+        "LSUB" => "* LSUB () \"/\" INBOX\r\n* LSUB (\\Noselect) \"/\" \"far away\"\r\n$ OK done\r\n".into(),
+        "LIST" => "* LIST (\\HasNoChildren \\Sent) \"/\" Sent\r\n$ OK done\r\n".into(),
+        "IDLE" => "+ idling\r\n* 2 EXISTS\r\n".into(),
+        "DONE" => String::new(),
+        _ => "$ OK Completed\r\n".into(),
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_read_through_the_proxy() {
+    let be = Backend::start(plain).await;
+    let world = World::new(&[&be], &[("user.fred", 0)], "").await;
+    let mut client = world.fred().await;
+    assert_eq!(client.ok("SELECT INBOX").await, ["* 1 EXISTS", "t OK [READ-WRITE] Completed"]);
+    let lines = client.ask("FETCH 1 BODY[]").await;
+    assert_eq!(
+        lines,
+        ["* 1 FETCH (BODY[] {9}", "t OK no"],
+        "a literal is not an answer, but this client cannot count"
+    );
+    assert_eq!(client.until("t").await, [")", "t OK done"]);
+    assert!(be.heard().contains(&"FETCH 1 BODY[]".to_owned()));
+}
+
+#[tokio::test]
+async fn selecting_on_another_backend_unselects_on_the_first() {
+    let (a, b) = (Backend::start(plain).await, Backend::start(plain).await);
+    let world = World::new(&[&a, &b], &[("user.fred", 0), ("shared", 1)], "").await;
+    let mut client = world.fred().await;
+    client.ok("SELECT INBOX").await;
+    client.ok("SELECT \"Shared Folders/shared\"").await;
+    assert!(a.has_heard("UNSELECT"));
+    assert!(b.has_heard("SELECT \"Shared Folders/shared\""));
+    assert_eq!(client.ask("SELECT nowhere").await, ["t NO [NONEXISTENT] Mailbox does not exist"]);
+    assert_eq!(client.ask("FETCH 1 FLAGS").await, ["t BAD Please select a mailbox first"]);
+}
+
+#[tokio::test]
+async fn literals_of_each_kind_reach_the_backend() {
+    let be = Backend::start(plain).await;
+    let world = World::new(&[&be], &[("user.fred", 0)], "").await;
+    let mut client = world.fred().await;
+    for (command, mailbox) in [("INBOX", "INBOX"), ("{5+}\r\nINBOX", "INBOX"), ("\"INBOX\"", "INBOX")] {
+        client.send(&format!("t APPEND {command} (\\Seen) {{5}}\r\n")).await;
+        assert_eq!(client.line().await, "+ go ahead");
+        client.send("hello\r\n").await;
+        assert_eq!(client.until("t").await, ["t OK [APPENDUID 7 42] done"]);
+        assert_eq!(be.heard().last().unwrap(), &format!("APPEND {mailbox} (\\Seen) {{5+}}\r\nhello"));
+    }
+    client.send("t APPEND {5}\r\n").await;
+    assert_eq!(client.line().await, "+ go ahead");
+    client.send("INBOX {3+}\r\nabc {4+}\r\ndefg\r\n").await;
+    assert_eq!(client.until("t").await, ["t OK [APPENDUID 7 42] done"]);
+    assert_eq!(be.heard().last().unwrap(), "APPEND INBOX {3+}\r\nabc {4+}\r\ndefg");
+    // Too large to be asked for here: the backend asks.
+    let size = 100_000;
+    client.send(&format!("t APPEND INBOX {{{size}}}\r\n")).await;
+    assert_eq!(client.line().await, "+ go");
+    client.send(&format!("{}\r\n", "x".repeat(size))).await;
+    assert_eq!(client.until("t").await, ["t OK [APPENDUID 7 42] done"]);
+    // No such mailbox: a waiting literal is not asked for, one that comes anyway is skipped.
+    client.send("t APPEND nowhere {5}\r\n").await;
+    assert_eq!(client.until("t").await, ["t NO [TRYCREATE] Mailbox does not exist"]);
+    client.send("t APPEND nowhere {9+}\r\nu LOGOUT\r\n\r\n").await;
+    assert_eq!(client.until("t").await, ["t NO [TRYCREATE] Mailbox does not exist"]);
+    client.ok("NOOP").await;
+}
+
+#[tokio::test]
+async fn what_the_session_enabled_is_told_to_later_backends() {
+    let (a, b) = (Backend::start(plain).await, Backend::start(plain).await);
+    let world = World::new(&[&a, &b], &[("user.fred", 0), ("shared", 1)], "").await;
+    let mut client = world.fred().await;
+    client.ok("ID (\"name\" \"tester\")").await;
+    assert_eq!(client.ok("ENABLE CONDSTORE X-NO").await, ["* ENABLED CONDSTORE", "t OK Completed"]);
+    client.ok("SELECT \"Shared Folders/shared\"").await;
+    for be in [&a, &b] {
+        assert!(
+            be.has_heard("ENABLE CONDSTORE") && be.has_heard("ID (\"name\" \"tester\")"),
+            "{:?}",
+            be.heard()
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_list_is_this_nodes_own_with_what_backends_add() {
+    let (a, b) = (Backend::start(plain).await, Backend::start(plain).await);
+    let places = [("user.fred", 0), ("user.fred.Sent", 0), ("user.bob", 1), ("shared.x", 1)];
+    let world = World::new(&[&a, &b], &places, "").await;
+    let mut client = world.fred().await;
+    assert_eq!(
+        client.ok("LIST \"\" *").await,
+        [
+            "* LIST (\\HasNoChildren) \"/\" INBOX",
+            "* LIST (\\HasNoChildren \\Sent) \"/\" Sent",
+            "* LIST (\\HasNoChildren) \"/\" \"Other Users/bob\"",
+            "* LIST (\\HasNoChildren) \"/\" \"Shared Folders/shared/x\"",
+            "t OK Completed"
+        ]
+    );
+    assert_eq!(
+        client.ok("LSUB \"\" *").await,
+        ["* LSUB () \"/\" INBOX", "* LSUB (\\Noselect) \"/\" \"far away\"", "t OK Completed"]
+    );
+    a.die();
+    assert_eq!(client.ok("LIST \"\" Sent").await, ["* LIST (\\HasNoChildren) \"/\" Sent", "t OK Completed"]);
+    let down = ["t NO [UNAVAILABLE] Server(s) unavailable to complete operation"];
+    assert_eq!(client.ask("LSUB \"\" *").await, down);
+    assert_eq!(client.ask("SUBSCRIBE Sent").await, down);
+}
+
+#[tokio::test]
+async fn a_dead_backend_costs_only_its_own_mailboxes() {
+    let (a, b) = (Backend::start(plain).await, Backend::start(plain).await);
+    let world = World::new(&[&a, &b], &[("user.fred", 0), ("shared", 1)], "").await;
+    let mut client = world.fred().await;
+    client.ok("SELECT INBOX").await;
+    client.ok("STATUS \"Shared Folders/shared\" (MESSAGES)").await;
+    b.die();
+    let down = "t NO [UNAVAILABLE] Server(s) unavailable to complete operation";
+    assert_eq!(client.ask("STATUS \"Shared Folders/shared\" (MESSAGES)").await, [down]);
+    client.send("t APPEND \"Shared Folders/shared\" {5+}\r\nhello\r\n").await;
+    assert_eq!(client.until("t").await, [down]);
+    client.ok("FETCH 1 FLAGS").await;
+    client.until("t").await;
+    assert_eq!(client.ask("SELECT \"Shared Folders/shared\"").await, [down]);
+    client.ok("SELECT INBOX").await;
+    a.die();
+    let last = client.until("t").await;
+    assert_eq!(last.first().unwrap(), "* BYE Fatal error: Lost connection to input stream", "{last:?}");
+    assert_eq!(last.last().unwrap(), "(closed)");
+}
+
+#[tokio::test]
+async fn idling_passes_news_on_as_they_come() {
+    fn idle(command: &str) -> String {
+        match command {
+            "IDLE" => "+ idling\r\n* 2 EXISTS\r\n".into(),
+            _ => plain(command),
+        }
+    }
+    let be = Backend::start(idle).await;
+    let world = World::new(&[&be], &[("user.fred", 0)], "").await;
+    let mut client = world.fred().await;
+    client.ok("SELECT INBOX").await;
+    client.send("t IDLE\r\n").await;
+    assert_eq!(client.line().await, "+ idling");
+    assert_eq!(client.line().await, "* 2 EXISTS");
+}
+
+#[tokio::test]
+async fn bad_input_is_answered_and_the_session_goes_on() {
+    let be = Backend::start(plain).await;
+    let world = World::new(&[&be], &[("user.fred", 0)], "").await;
+    let mut client = world.client().await;
+    assert_eq!(client.ask("SELECT INBOX").await, ["t BAD Please login first"]);
+    assert_eq!(client.ask("LOGIN fred wrong").await, ["t NO [AUTHENTICATIONFAILED] authentication failure"]);
+    client.ok("LOGIN fred pw").await;
+    assert_eq!(client.ask("FROBNICATE").await, ["t BAD Unrecognized command"]);
+    assert!(client.ask("LIST").await[0].starts_with("t BAD "));
+    client.send(&format!("t SELECT {}\r\n", "x".repeat(3_000_000))).await;
+    assert_eq!(client.until("t").await, ["t BAD Line too long"]);
+    client.send("t SELECT {3000000+}\r\n").await;
+    client.send(&"y".repeat(3_000_000)).await;
+    client.send("\r\n").await;
+    assert_eq!(client.until("t").await, ["t BAD Literal too large"]);
+    client.ok("NOOP").await;
+    for _ in 0..9 {
+        client.ask("(((").await;
+    }
+    client.send("((((\r\n").await;
+    assert_eq!(client.until("t").await.last().unwrap(), "(closed)");
+}

@@ -1,0 +1,221 @@
+//! A frontend with backends that follow a script, and a client that speaks in lines.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use config::imapd::Imapd;
+use imapproxy::node::{Directory, Node};
+use mailboxes::{Action, Change, Entry, List};
+use protocol::frame::{Collected, Collector, Limits};
+use protocol::location::Location;
+use protocol::name::MailboxName;
+use service::Context;
+use service::listen::{Entry as ListenEntry, Socket};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a backend answers to a command (without its tag); `$` in the answer is the tag.
+pub type Script = fn(&str) -> String;
+
+/// A backend: what it was told, in order, without tags.
+#[derive(Clone)]
+pub struct Backend {
+    pub heard: Arc<Mutex<Vec<String>>>,
+    pub port: u16,
+    stop: tokio_util::sync::CancellationToken,
+}
+
+impl Backend {
+    pub async fn start(script: Script) -> Backend {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let backend = Backend { heard: Arc::default(), port, stop: Default::default() };
+        let own = backend.clone();
+        tokio::spawn(async move {
+            while let Some(Ok((socket, _))) = own.stop.run_until_cancelled(listener.accept()).await {
+                let (heard, stop) = (own.heard.clone(), own.stop.clone());
+                tokio::spawn(async move { stop.run_until_cancelled(speak(socket, heard, script)).await });
+            }
+        });
+        backend
+    }
+
+    /// Every connection breaks, and nobody listens any longer.
+    pub fn die(&self) {
+        self.stop.cancel();
+    }
+
+    pub fn heard(&self) -> Vec<String> {
+        self.heard.lock().unwrap().clone()
+    }
+
+    pub fn has_heard(&self, start: &str) -> bool {
+        self.heard().iter().any(|line| line.starts_with(start))
+    }
+}
+
+const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID ENABLE IDLE MOVE MULTIAPPEND UIDPLUS UNSELECT CONDSTORE ACL SPECIAL-USE LIST-STATUS";
+
+async fn speak(mut socket: TcpStream, heard: Arc<Mutex<Vec<String>>>, script: Script) {
+    let greeting = format!("* OK [CAPABILITY {CAPABILITIES} AUTH=PLAIN SASL-IR] ready\r\n");
+    if socket.write_all(greeting.as_bytes()).await.is_err() {
+        return;
+    }
+    let mut collector = Collector::new(Limits::default(), 1 << 24, 1 << 25);
+    let mut buf = BytesMut::new();
+    loop {
+        while let Some(collected) = collector.next(&mut buf).unwrap() {
+            let Collected::Command(raw) = collected else {
+                socket.write_all(b"+ go\r\n").await.unwrap();
+                continue;
+            };
+            let text = String::from_utf8_lossy(&raw).trim_end().to_owned();
+            let (tag, command) = text.split_once(' ').unwrap_or(("*", &text));
+            heard.lock().unwrap().push(command.to_owned());
+            let answer = if command.starts_with("AUTHENTICATE") {
+                format!("$ OK [CAPABILITY {CAPABILITIES}] logged in\r\n")
+            } else {
+                script(command)
+            };
+            let answer = answer.replace('$', tag);
+            if socket.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+        match socket.read_buf(&mut buf).await {
+            Ok(n) if n > 0 => {}
+            _ => return,
+        }
+    }
+}
+
+/// The frontend, with what it stands on.
+pub struct World {
+    pub address: SocketAddr,
+    pub list: List,
+    pub context: Context,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    /// A frontend before these backends, be0 and on. `places`: internal names and the number of their backend.
+    pub async fn new(backends: &[&Backend], places: &[(&str, usize)], more: &str) -> World {
+        let dir = tempfile::tempdir().unwrap();
+        let ports: String = backends
+            .iter()
+            .enumerate()
+            .map(|(n, b)| format!("be{n}_address: 127.0.0.1\nbe{n}_ports: imap={}\n", b.port))
+            .collect();
+        let text = format!(
+            "configdirectory: {}\nservername: fe.test\nmupdate_server: mup.test\nallowplaintext: yes\nadmins: cyrus\n\
+             proxy_password: secret\nclient_timeout: 2s\nfailedloginpause: 0\n{ports}{more}",
+            dir.path().display()
+        );
+        let path = dir.path().join("imapd.conf");
+        let imapd = Imapd::parse(&path, &text, "imapproxy").unwrap();
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let entry = ListenEntry {
+            name: "imap".into(),
+            program: "imapd".into(),
+            maxchild: -1,
+            ..ListenEntry::default()
+        };
+        let context = Context::new("imapproxy", imapd.clone(), vec![(entry, Socket::Tcp(socket))]).unwrap();
+        for user in ["fred", "cyrus"] {
+            context.passwords().set(user, "pw").unwrap();
+        }
+        let list = List::memory();
+        let world = World { address, list, context: context.clone(), _dir: dir };
+        for (name, backend) in places {
+            world.place(name, *backend).await;
+        }
+        let node = Node::new(&imapd, Directory::Fixed(world.list.clone()));
+        tokio::spawn(async move { imapproxy::serve(&context, node).await });
+        world
+    }
+
+    /// A mailbox comes to be.
+    pub async fn place(&self, name: &str, backend: usize) {
+        let acl = if name.starts_with("user.fred") { "fred\tlrswipkxtecdan\t" } else { "anyone\tlrsip\t" };
+        let name = MailboxName::parse(name).unwrap();
+        let location = Location::parse(&format!("be{backend}!default")).unwrap();
+        let change =
+            Change { name, expect: None, action: Action::Put(Box::new(Entry::active(location, acl))) };
+        self.list.commit(vec![change]).await.unwrap();
+    }
+
+    pub async fn client(&self) -> Client {
+        let mut client =
+            Client { socket: TcpStream::connect(self.address).await.unwrap(), buf: BytesMut::new() };
+        assert!(client.line().await.starts_with("* OK [CAPABILITY IMAP4rev1"));
+        client
+    }
+
+    /// A client logged in as fred.
+    pub async fn fred(&self) -> Client {
+        let mut client = self.client().await;
+        client.ok("LOGIN fred pw").await;
+        client
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.context.stop();
+    }
+}
+
+pub struct Client {
+    socket: TcpStream,
+    buf: BytesMut,
+}
+
+impl Client {
+    pub async fn send(&mut self, bytes: &str) {
+        self.socket.write_all(bytes.as_bytes()).await.unwrap();
+    }
+
+    pub async fn line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.buf.iter().position(|&b| b == b'\n') {
+                return String::from_utf8_lossy(&self.buf.split_to(end + 1)).trim_end().to_owned();
+            }
+            let read =
+                timeout(PATIENCE, self.socket.read_buf(&mut self.buf)).await.expect("an answer in time");
+            if read.unwrap() == 0 {
+                return "(closed)".to_owned();
+            }
+        }
+    }
+
+    /// All lines up to the one that begins with `tag`.
+    pub async fn until(&mut self, tag: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line().await;
+            let last = line.starts_with(&format!("{tag} ")) || line == "(closed)";
+            lines.push(line);
+            if last {
+                return lines;
+            }
+        }
+    }
+
+    /// A command, and all lines of its answer.
+    pub async fn ask(&mut self, command: &str) -> Vec<String> {
+        self.send(&format!("t {command}\r\n")).await;
+        self.until("t").await
+    }
+
+    pub async fn ok(&mut self, command: &str) -> Vec<String> {
+        let lines = self.ask(command).await;
+        assert!(lines.last().unwrap().starts_with("t OK"), "{command}: {lines:?}");
+        lines
+    }
+}

@@ -10,8 +10,9 @@
 
 pub mod deliver;
 pub mod directory;
+mod replica;
 pub mod route;
 mod serve;
 pub mod transaction;
 
-pub use serve::serve;
+pub use serve::{run, serve};

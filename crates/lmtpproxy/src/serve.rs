@@ -5,13 +5,21 @@ use std::sync::Arc;
 
 use config::imapd::Imapd;
 use lmtp::Door;
-use service::{Connection, Context};
+use mupdate::replica::Replica;
+use service::{Connection, Context, Exit};
 use upstream::{Pool, Proto, Upstream};
 
 use crate::deliver::{Proxy, Settings};
 use crate::directory::Directory;
 use crate::route::Policy;
 use crate::transaction::Terms;
+
+/// The daemon: follows the list of mailboxes and serves.
+pub async fn run(context: Context) -> Result<(), Exit> {
+    let replica = Replica::for_proxy(&context, false)?;
+    serve(&context, replica).await;
+    Ok(())
+}
 
 /// Serves all listeners until the daemon is to end.
 pub async fn serve<D: Directory>(context: &Context, directory: D) {

@@ -2,6 +2,7 @@
 
 pub mod daemon;
 pub mod imap;
+pub mod lmtp;
 pub mod mime;
 #[allow(dead_code)] // The parts arrive one after the other.
 pub mod store;

@@ -10,11 +10,13 @@
 
 mod conn;
 mod deliver;
+mod fuzzy;
 mod settings;
 mod spool;
 mod trace;
 
 pub use conn::{Door, serve};
 pub use deliver::{Deliver, Envelope, Incoming};
+pub use fuzzy::closest;
 pub use settings::Settings;
 pub use spool::{Message, MessageReader, Spool};

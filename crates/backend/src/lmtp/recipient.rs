@@ -1,0 +1,193 @@
+//! What an address means in this backend's store, and whether it may get mail now.
+
+use config::imapd::Imapd;
+use mailboxes::{Entry, Flags, State};
+use protocol::acl::{Rights, Who};
+use protocol::lmtp::command::{Mail, Path, Rcpt};
+use protocol::lmtp::recipient::{AddressError, Recipient, Rules};
+use protocol::lmtp::refusal::Refusal;
+use protocol::name::MailboxName;
+
+use crate::store::{Quota, Store};
+
+/// The options of imapd.conf that deliveries depend on.
+pub(super) struct Policy {
+    rules: Rules,
+    /// `lmtp_catchall_mailbox`
+    catchall: Option<String>,
+    /// `lmtp_fuzzy_mailbox_match`
+    fuzzy: bool,
+    /// `lmtp_strict_quota`: the message counts; without it, one message may exceed a quota that is not used up.
+    strict_quota: bool,
+    pub over_quota_forever: bool,
+    /// `duplicatesuppression`
+    pub suppress_duplicates: bool,
+}
+
+/// An accepted recipient.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub recipient: Recipient,
+    pub ignore_quota: bool,
+}
+
+impl Policy {
+    pub fn new(imapd: &Imapd, settings: &::lmtp::Settings) -> Policy {
+        Policy {
+            rules: settings.rules.clone(),
+            catchall: imapd.lmtp_catchall_mailbox.clone(),
+            fuzzy: imapd.lmtp_fuzzy_mailbox_match,
+            strict_quota: imapd.lmtp_strict_quota,
+            over_quota_forever: imapd.lmtp_over_quota_perm_failure,
+            suppress_duplicates: imapd.duplicatesuppression,
+        }
+    }
+
+    /// RCPT: whether there is such a mailbox, and room in it.
+    pub async fn accept(&self, store: &Store, mail: &Mail, rcpt: &Rcpt) -> Result<Target, Refusal> {
+        let recipient = match self.resolve(store, mail, &rcpt.to).await {
+            Err(Refusal::UnknownUser) => {
+                let user = self.catchall.as_deref().ok_or(Refusal::UnknownUser)?;
+                self.resolve(store, mail, &Path::new(user, rcpt.to.domain())).await?
+            }
+            other => other?,
+        };
+        if !rcpt.ignore_quota {
+            let size = if self.strict_quota { mail.size.unwrap_or(0) } else { 0 };
+            self.check_quota(store, recipient.required(), size)?;
+        }
+        Ok(Target { recipient, ignore_quota: rcpt.ignore_quota })
+    }
+
+    /// The mailbox that a recipient's message goes to: the folder that the detail means, where there is one and the
+    /// sender may post to it, else INBOX, whatever its ACL says.
+    pub async fn mailbox(&self, store: &Store, mail: &Mail, recipient: &Recipient) -> MailboxName {
+        let (inbox, folders) = match recipient {
+            Recipient::Shared(name) => return name.clone(),
+            Recipient::User { inbox, folders, .. } => (inbox, folders),
+        };
+        for folder in folders {
+            let found = match look_up(store, folder).ok().flatten() {
+                Some(entry) => Some((folder.clone(), entry)),
+                None if self.fuzzy => alike(store, folder, Some(inbox)).await,
+                None => None,
+            };
+            if let Some((name, entry)) = found
+                && check(&entry).is_ok()
+                && rights(store, &name, &entry, mail).contains(Rights::POST)
+            {
+                return name;
+            }
+        }
+        inbox.clone()
+    }
+
+    /// Whether a delivery of `size` bytes may go beyond the quota, or is refused by it.
+    pub fn check_quota(&self, store: &Store, name: &MailboxName, size: u64) -> Result<(), Refusal> {
+        let quota = store.quota_root(name).and_then(|root| store.quota(&root));
+        match quota {
+            Some(quota) if is_full(&quota, size) && self.over_quota_forever => Err(Refusal::OverQuotaForever),
+            Some(quota) if is_full(&quota, size) => Err(Refusal::OverQuota),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    pub fn strict_quota(&self) -> bool {
+        self.strict_quota
+    }
+
+    async fn resolve(&self, store: &Store, mail: &Mail, to: &Path) -> Result<Recipient, Refusal> {
+        let recipient = Recipient::parse(to, &self.rules).map_err(|error| match error {
+            AddressError::Syntax => Refusal::BadAddress,
+            AddressError::NoSuchName => Refusal::UnknownUser,
+        })?;
+        match recipient {
+            Recipient::User { ref userid, ref inbox, .. } => {
+                let entry = match look_up(store, inbox)? {
+                    Some(entry) => entry,
+                    None => created(store, userid, inbox).await?,
+                };
+                check(&entry)?;
+                Ok(recipient)
+            }
+            Recipient::Shared(name) => {
+                let (name, entry) = match look_up(store, &name)? {
+                    Some(entry) => (name, entry),
+                    None if self.fuzzy => alike(store, &name, None).await.ok_or(Refusal::UnknownUser)?,
+                    None => return Err(Refusal::UnknownUser),
+                };
+                check(&entry)?;
+                let rights = rights(store, &name, &entry, mail);
+                if rights.contains(Rights::POST) {
+                    Ok(Recipient::Shared(name))
+                } else if rights.contains(Rights::LOOKUP) {
+                    Err(Refusal::PermissionDenied)
+                } else {
+                    Err(Refusal::UnknownUser)
+                }
+            }
+        }
+    }
+}
+
+fn look_up(store: &Store, name: &MailboxName) -> Result<Option<Entry>, Refusal> {
+    store.list().get(name).map_err(|error| {
+        tracing::error!(mailbox = %name, %error, "the mailbox list cannot be read");
+        Refusal::Io
+    })
+}
+
+/// The INBOX that `autocreate_post` makes for a user who has none.
+async fn created(store: &Store, userid: &str, inbox: &MailboxName) -> Result<Entry, Refusal> {
+    match store.autocreate(userid, &[], true).await {
+        Ok(true) => look_up(store, inbox)?.ok_or(Refusal::Retry),
+        Ok(false) => Err(Refusal::UnknownUser),
+        Err(error) => {
+            tracing::warn!(userid, %error, "no INBOX could be made for a recipient");
+            Err(Refusal::Retry)
+        }
+    }
+}
+
+/// Whether a mailbox takes mail at the moment.
+fn check(entry: &Entry) -> Result<(), Refusal> {
+    if entry.state == State::Reserved {
+        return Err(Refusal::Reserved);
+    }
+    if entry.moving.is_some() {
+        return Err(Refusal::Moving);
+    }
+    // Without what only its own backend knows, it is another backend's.
+    let local = entry.local.as_ref().ok_or(Refusal::Moving)?;
+    if local.flags.has(Flags::DELETED) || local.flags.has(Flags::INTERMEDIATE) {
+        return Err(Refusal::UnknownUser);
+    }
+    match local.mbtype.as_str() {
+        "" | "e" => Ok(()),
+        _ => Err(Refusal::NotMail),
+    }
+}
+
+fn rights(store: &Store, name: &MailboxName, entry: &Entry, mail: &Mail) -> Rights {
+    let userid = mail.auth.as_deref().unwrap_or("anonymous");
+    store.rights(name, &entry.acl, Who { userid, groups: &[] })
+}
+
+async fn alike(
+    store: &Store,
+    name: &MailboxName,
+    inbox: Option<&MailboxName>,
+) -> Option<(MailboxName, Entry)> {
+    let (list, name, inbox) = (store.list().clone(), name.clone(), inbox.cloned());
+    tokio::task::spawn_blocking(move || ::lmtp::closest(&list, &name, inbox.as_ref())).await.ok().flatten()
+}
+
+/// Whether `size` more bytes and one more message are too many; 0: whether there is no room at all.
+fn is_full(quota: &Quota, size: u64) -> bool {
+    let bytes = quota.usage.storage;
+    let storage = quota.limits.storage.is_some_and(|kib| {
+        let limit = kib.saturating_mul(1024);
+        bytes >= limit || bytes.saturating_add(size) > limit
+    });
+    storage || quota.limits.message.is_some_and(|limit| quota.usage.message >= limit)
+}

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use service::listen::Protocol;
 use service::{Connection, Context, Exit};
 
-use crate::imap;
 use crate::store::Store;
+use crate::{imap, lmtp};
 
 /// Runs until the context is told to stop.
 pub async fn run(context: Context) -> Result<(), Exit> {
@@ -19,6 +19,7 @@ pub async fn run(context: Context) -> Result<(), Exit> {
             async move {
                 match connection.listener.protocol {
                     Protocol::Imap => imap::serve(connection, store, shared).await,
+                    Protocol::Lmtp => lmtp::serve(connection, store).await,
                     other => tracing::warn!("nobody speaks {other:?} here"),
                 }
             }

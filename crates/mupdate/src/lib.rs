@@ -11,3 +11,4 @@ pub mod daemon;
 mod kick;
 pub mod replica;
 pub mod server;
+pub mod tester;

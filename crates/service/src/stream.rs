@@ -91,7 +91,7 @@ impl Stream {
     }
 
     /// As [`Stream::compress`], where `ahead` was read already and is compressed.
-    pub(crate) fn compress_after(&mut self, ahead: BytesMut) -> io::Result<()> {
+    pub fn compress_after(&mut self, ahead: BytesMut) -> io::Result<()> {
         match std::mem::replace(&mut self.layer, Layer::Gone) {
             layer @ (Layer::Plain(_) | Layer::Tls(_)) => {
                 self.layer = Layer::Deflated(Box::new(Deflated::new(layer, ahead)));

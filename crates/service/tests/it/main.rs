@@ -5,5 +5,6 @@
 mod auth;
 mod certificates;
 mod passwords;
+mod process;
 mod serve;
 mod tls;

@@ -1,0 +1,196 @@
+//! A daemon as a process of its own (`examples/echo.rs`): inherited sockets, readiness, signals, exit codes.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+fn echo() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    tests.parent().and_then(Path::parent).unwrap().join("examples/echo")
+}
+
+fn configure(dir: &Path, conf: &str) -> PathBuf {
+    let file = dir.join("imapd.conf");
+    fs::write(&file, format!("configdirectory: {}\nservername: here\n{conf}", dir.display())).unwrap();
+    file
+}
+
+/// A daemon, and where it tells its news.
+struct Daemon {
+    child: Child,
+    news: UnixDatagram,
+    address: SocketAddr,
+    dir: TempDir,
+}
+
+/// How the sockets get to it. The shell moves them to the numbers that the convention has.
+const SYSTEMD: &str = r#"export LISTEN_PID=$$ LISTEN_FDS=1; exec "$ECHO" -C "$CONF" 3<&"$SOCKET""#;
+const CYRUS: &str = r#"exec "$ECHO" -C "$CONF" 4<&"$SOCKET" 3>&1"#;
+
+impl Daemon {
+    fn start(script: &str, conf: &str, environment: &[(&str, &str)]) -> Daemon {
+        let dir = tempfile::tempdir().unwrap();
+        let notify = dir.path().join("notify");
+        let news = UnixDatagram::bind(&notify).unwrap();
+        news.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+        rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::empty()).unwrap();
+        let child = Command::new("bash")
+            .args(["-c", script])
+            .env("ECHO", echo())
+            .env("CONF", configure(dir.path(), conf))
+            .env("SOCKET", socket.as_raw_fd().to_string())
+            .env("NOTIFY_SOCKET", &notify)
+            .envs(environment.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Daemon { child, news, address: socket.local_addr().unwrap(), dir }
+    }
+
+    /// Waits until it says this.
+    fn hear(&self, wanted: &str) {
+        let mut buffer = [0; 512];
+        loop {
+            let length = self.news.recv(&mut buffer).expect("it says nothing");
+            if &buffer[..length] == wanted.as_bytes() {
+                return;
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    fn connect(&self) -> BufReader<TcpStream> {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        BufReader::new(stream)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn line(client: &mut BufReader<TcpStream>) -> String {
+    let mut line = String::new();
+    client.read_line(&mut line).unwrap();
+    line.trim_end().to_owned()
+}
+
+const ENTRIES: &str =
+    r#"[{"name":"mail","program":"imapd","args":[],"maxchild":1,"address":"127.0.0.1:143"}]"#;
+
+#[test]
+fn our_master_passes_sockets_with_their_entries() {
+    let mut daemon = Daemon::start(SYSTEMD, "mail_servername: there\n", &[("MURDER_LISTENERS", ENTRIES)]);
+    daemon.hear("READY=1");
+    let mut client = daemon.connect();
+    assert_eq!(line(&mut client), "mail at there");
+    daemon.hear("X_CLIENTS=1");
+    assert!(line(&mut daemon.connect()).starts_with("* BYE "));
+    client.get_mut().write_all(b"hello\r\n").unwrap();
+    assert_eq!(line(&mut client), "hello");
+    daemon.signal(Signal::TERM);
+    daemon.hear("STOPPING=1");
+    assert_eq!(line(&mut client), "bye");
+    assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn systemd_passes_names_only() {
+    let daemon = Daemon::start(SYSTEMD, "", &[("LISTEN_FDNAMES", "pop3")]);
+    daemon.hear("READY=1");
+    assert_eq!(line(&mut daemon.connect()), "pop3 at here");
+}
+
+#[test]
+fn a_cyrus_master_passes_one_socket_and_counts_connections() {
+    let mut daemon = Daemon::start(CYRUS, "", &[("CYRUS_SERVICE", "imap")]);
+    daemon.hear("READY=1");
+    assert_eq!(line(&mut daemon.connect()), "imap at here");
+    let mut message = [0; 8];
+    daemon.child.stdout.as_mut().unwrap().read_exact(&mut message).unwrap();
+    assert_eq!(message[..4], 4i32.to_ne_bytes());
+    assert_eq!(message[4..], i32::try_from(daemon.child.id()).unwrap().to_ne_bytes());
+}
+
+#[test]
+fn sighup_takes_new_settings_and_refuses_wrong_ones() {
+    let daemon = Daemon::start(SYSTEMD, "", &[("LISTEN_FDNAMES", "imap")]);
+    daemon.hear("READY=1");
+    let mut old = daemon.connect();
+    assert_eq!(line(&mut old), "imap at here");
+    let conf = daemon.dir.path().join("imapd.conf");
+    let text = fs::read_to_string(&conf).unwrap();
+    fs::write(&conf, text.replace("servername: here", "servername: new")).unwrap();
+    daemon.signal(Signal::HUP);
+    daemon.hear("RELOADING=1");
+    daemon.hear("READY=1");
+    assert_eq!(line(&mut daemon.connect()), "imap at new");
+    fs::write(&conf, "servername: broken\nallowplaintext: perhaps\n").unwrap();
+    daemon.signal(Signal::HUP);
+    daemon.hear("RELOADING=1");
+    daemon.hear("READY=1");
+    assert_eq!(line(&mut daemon.connect()), "imap at new");
+    old.get_mut().write_all(b"still here\r\n").unwrap();
+    assert_eq!(line(&mut old), "still here");
+}
+
+#[test]
+fn the_end_of_the_master_ends_the_daemon() {
+    let script =
+        r#"export LISTEN_PID=$$ LISTEN_FDS=1 MURDER_LIFELINE=9; exec "$ECHO" -C "$CONF" 3<&"$SOCKET" 9<&0"#;
+    let mut daemon = Daemon::start(script, "", &[("LISTEN_FDNAMES", "imap")]);
+    daemon.hear("READY=1");
+    let mut client = daemon.connect();
+    assert_eq!(line(&mut client), "imap at here");
+    drop(daemon.child.stdin.take());
+    assert_eq!(line(&mut client), "bye");
+    assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn metrics_are_on_a_local_socket() {
+    let daemon = Daemon::start(SYSTEMD, "", &[("LISTEN_FDNAMES", "imap")]);
+    daemon.hear("READY=1");
+    let mut client = daemon.connect();
+    assert_eq!(line(&mut client), "imap at here");
+    let mut socket = UnixStream::connect(daemon.dir.path().join("murder/echo/metrics.sock")).unwrap();
+    socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut text = String::new();
+    socket.read_to_string(&mut text).unwrap();
+    assert!(text.contains(r#"murder_connections_total{program="echo",listener="imap"} 1"#), "{text}");
+}
+
+#[test]
+fn a_second_instance_and_a_wrong_file_are_told_apart() {
+    let daemon = Daemon::start(SYSTEMD, "", &[("LISTEN_FDNAMES", "imap")]);
+    daemon.hear("READY=1");
+    let conf = daemon.dir.path().join("imapd.conf");
+    let second = Command::new(echo()).arg("-C").arg(&conf).output().unwrap();
+    assert_eq!(second.status.code(), Some(75));
+    let told = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(told.contains("another instance is running (pid "), "{told}");
+    let dir = tempfile::tempdir().unwrap();
+    let wrong = configure(dir.path(), "allowplaintext: perhaps\nfailedloginpause: soon\n");
+    let refused = Command::new(echo()).arg("-C").arg(&wrong).output().unwrap();
+    assert_eq!(refused.status.code(), Some(78));
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(told.contains("imapd.conf:3: allowplaintext") && told.contains("imapd.conf:4: failed"), "{told}");
+}

@@ -1,30 +1,50 @@
-//! The daemon: opens the store, serves every listener in its protocol, closes the store.
+//! The daemon: opens the store, serves every listener in its protocol and its list to the tools, closes the store.
 
 use std::sync::Arc;
 
+use protocol::acl::{Rights, Who};
 use service::listen::Protocol;
 use service::{Connection, Context, Exit};
 
-use crate::store::Store;
+use crate::clearance::Clearance;
+use crate::store::{Master, Store};
 use crate::{imap, lmtp};
 
 /// Runs until the context is told to stop.
 pub async fn run(context: Context) -> Result<(), Exit> {
-    let store = Store::open(&context.imapd(), context.namespace(), None).await?;
-    let shared = Arc::new(imap::server::Shared::default());
-    let (sessions_store, sessions_shared) = (store.clone(), shared.clone());
-    context
-        .serve(move |connection: Connection| {
-            let (store, shared) = (sessions_store.clone(), sessions_shared.clone());
-            async move {
-                match connection.listener.protocol {
-                    Protocol::Imap => imap::serve(connection, store, shared).await,
-                    Protocol::Lmtp => lmtp::serve(connection, store).await,
-                    other => tracing::warn!("nobody speaks {other:?} here"),
-                }
-            }
-        })
-        .await;
+    let master = Clearance::of(&context).map(|clearance| Arc::new(clearance) as Arc<dyn Master>);
+    let store = Store::open(&context.imapd(), context.namespace(), master).await?;
+    let list = mupdate::server::Server::backend(store.list().clone(), &context.imapd());
+    mupdate::server::local::start(&context, list);
+    context.set_inbox_acl(inbox_acl(store.clone()));
+    let services = Services { store: store.clone(), imap: Arc::default() };
+    context.serve(move |connection| services.clone().serve(connection)).await;
     store.close().await;
     Ok(())
+}
+
+/// What the sessions of all listeners share.
+#[derive(Clone)]
+struct Services {
+    store: Store,
+    imap: Arc<imap::server::Shared>,
+}
+
+impl Services {
+    async fn serve(self, connection: Connection) {
+        match connection.listener.protocol {
+            Protocol::Imap => imap::serve(connection, self.store, self.imap).await,
+            Protocol::Lmtp => lmtp::serve(connection, self.store).await,
+            other => tracing::warn!(listener = connection.listener.name, "{other:?} is not spoken here"),
+        }
+    }
+}
+
+/// `loginuseacl`: who has the `a` right on an INBOX may log in as its owner.
+fn inbox_acl(store: Store) -> Arc<dyn service::auth::InboxAcl> {
+    Arc::new(move |authid: &str, groups: &[String], userid: &str| {
+        let Ok(inbox) = store.namespace().inbox(userid) else { return false };
+        let Ok(Some(entry)) = store.list().get(&inbox) else { return false };
+        store.rights(&inbox, &entry.acl, Who { userid: authid, groups }).contains(Rights::ADMIN)
+    })
 }

@@ -1,5 +1,6 @@
 //! The store of a murder: mailboxes, messages and the services that read and fill them.
 
+mod clearance;
 pub mod daemon;
 pub mod imap;
 pub mod lmtp;

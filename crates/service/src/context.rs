@@ -218,7 +218,13 @@ impl Context {
         let old = self.imapd();
         let result = Imapd::load(old.path(), old.identity());
         if let Ok(imapd) = &result {
-            let shared = self.inner.shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let shared = {
+                let mut shared = self.inner.shared.lock().unwrap_or_else(PoisonError::into_inner);
+                if shared.passwords.path() != imapd.password_db() {
+                    shared.passwords = PasswordDb::new(imapd.password_db());
+                }
+                shared.clone()
+            };
             for listener in self.listeners() {
                 if let Err(error) = listener.reload(imapd.for_service(&listener.name), &shared) {
                     warn!("reload: {error}; the old settings of this listener stay");

@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use config::imapd::Imapd;
 use serde::Deserialize;
-use tokio::net::{TcpListener, UnixListener};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tracing::debug;
 
 use crate::auth::{Authenticator, InboxAcl, Pace};
 use crate::passwords::PasswordDb;
@@ -231,8 +233,33 @@ impl Listener {
 
     pub(crate) async fn accept(&self) -> io::Result<Stream> {
         match &self.socket {
-            Socket::Tcp(socket) => Stream::tcp(socket.accept().await?.0),
+            Socket::Tcp(socket) => {
+                let (socket, _) = socket.accept().await?;
+                self.keep_alive(&socket);
+                Stream::tcp(socket)
+            }
             Socket::Unix(socket) => Stream::unix(socket.accept().await?.0),
+        }
+    }
+
+    /// As the tcp_keepalive options have it; 0 leaves a figure to the system.
+    fn keep_alive(&self, socket: &TcpStream) {
+        let imapd = self.imapd.load();
+        if !imapd.tcp_keepalive {
+            return;
+        }
+        let mut keepalive = TcpKeepalive::new();
+        if !imapd.tcp_keepalive_idle.is_zero() {
+            keepalive = keepalive.with_time(imapd.tcp_keepalive_idle);
+        }
+        if !imapd.tcp_keepalive_intvl.is_zero() {
+            keepalive = keepalive.with_interval(imapd.tcp_keepalive_intvl);
+        }
+        if imapd.tcp_keepalive_cnt > 0 {
+            keepalive = keepalive.with_retries(imapd.tcp_keepalive_cnt);
+        }
+        if let Err(error) = SockRef::from(socket).set_tcp_keepalive(&keepalive) {
+            debug!(listener = self.name, "tcp_keepalive: {error}");
         }
     }
 

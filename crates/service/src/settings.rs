@@ -27,6 +27,8 @@ pub fn server_tls(imapd: &Imapd) -> Option<ServerOptions> {
         client_ca_dir: path(imapd.tls_client_ca_dir.as_deref()),
         crl_file: path(imapd.tls_crl_file.as_deref()),
         versions: versions(imapd),
+        no_resumption: imapd.tls_session_timeout.is_zero(),
+        own_cipher_order: imapd.tls_prefer_server_ciphers,
     })
 }
 
@@ -52,6 +54,7 @@ pub fn auth(imapd: &Imapd, protocol: Protocol) -> auth::Settings {
         mech_list: imapd.sasl_mech_list.clone(),
         auxprop: methods("auxprop"),
         saslauthd: methods("saslauthd").then(|| saslauthd_socket(&imapd.sasl_saslauthd_path)),
+        auto_transition: imapd.sasl_auto_transition,
         alwaystrue: methods("alwaystrue"),
         service: protocol.sasl_service(),
         admins: imapd.admins.clone(),

@@ -7,13 +7,14 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
+use tracing::warn;
 
 use crate::deflate::Deflated;
 use crate::peer::{Channel, Peer};
@@ -80,6 +81,11 @@ impl Stream {
     pub async fn connect_tls(&mut self, tls: &ClientTls, host: &str) -> io::Result<()> {
         let name = ClientTls::server_name(host)?;
         let base = self.take_plain()?;
+        if !tls.verifies() {
+            UNVERIFIED.call_once(|| {
+                warn!("tls_server_ca_file is not set: certificates of other servers are not verified");
+            });
+        }
         let stream = TlsStream::from(tls.connector().connect(name, base).await?);
         self.secured(stream);
         Ok(())
@@ -164,6 +170,9 @@ pub(crate) enum Base {
     Unix(UnixStream),
     Memory(DuplexStream),
 }
+
+/// Told once per process.
+static UNVERIFIED: Once = Once::new();
 
 fn gone<T>() -> Poll<io::Result<T>> {
     Poll::Ready(Err(io::ErrorKind::NotConnected.into()))

@@ -18,6 +18,8 @@ pub struct Settings {
     pub auxprop: bool,
     /// saslauthd's socket, when it is asked.
     pub saslauthd: Option<PathBuf>,
+    /// `sasl_auto_transition`: a password that saslauthd accepts is added to our database.
+    pub auto_transition: bool,
     /// `alwaystrue`: for tests only.
     pub alwaystrue: bool,
     /// What saslauthd and PAM call this service.
@@ -47,6 +49,7 @@ impl Default for Settings {
             mech_list: Vec::new(),
             auxprop: true,
             saslauthd: None,
+            auto_transition: false,
             alwaystrue: false,
             service: "imap",
             admins: Vec::new(),

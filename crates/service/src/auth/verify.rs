@@ -12,8 +12,10 @@ use rsasl::prelude::{SessionError, Validation};
 use rsasl::property::{AuthId, AuthzId, Password};
 use rsasl::validate::{Validate, ValidationError};
 
+use tracing::warn;
+
 use super::{Failure, Shared, saslauthd, userid};
-use crate::passwords::Hash;
+use crate::passwords::{Hash, PasswordError};
 use crate::peer::Channel;
 
 /// An identity that was proven, and the one it wants to act as. Both canonical.
@@ -149,12 +151,30 @@ impl Shared {
         }
         if let Some(socket) = &settings.saslauthd {
             match saslauthd::verify(socket, settings.service, &user, password) {
-                Ok(true) => return Ok((user, detail)),
+                Ok(true) => {
+                    if settings.auto_transition {
+                        self.transition(&user, password);
+                    }
+                    return Ok((user, detail));
+                }
                 Ok(false) => {}
                 Err(error) => temporary = Some(format!("saslauthd at {}: {error}", socket.display())),
             }
         }
         Err(temporary.map_or(Failure::BadCredentials, Failure::Temporary))
+    }
+}
+
+impl Shared {
+    /// Keeps the keys of a password that saslauthd accepted. The login stands, whatever happens here.
+    fn transition(&self, user: &str, password: &[u8]) {
+        let kept = match std::str::from_utf8(password) {
+            Ok(password) => self.passwords.set(user, password),
+            Err(_) => Err(PasswordError::BadPassword),
+        };
+        if let Err(error) = kept {
+            warn!(user, "sasl_auto_transition: {error}");
+        }
     }
 }
 

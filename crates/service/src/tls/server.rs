@@ -9,7 +9,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
-use tokio_rustls::rustls::server::{ClientHello, NoClientAuth, ResolvesServerCert, WebPkiClientVerifier};
+use tokio_rustls::rustls::server::{
+    ClientHello, NoClientAuth, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
+};
 use tokio_rustls::rustls::sign::CertifiedKey;
 
 use super::{TlsError, Versions, pem, provider};
@@ -47,6 +49,10 @@ pub struct ServerOptions {
     pub client_ca_dir: Option<PathBuf>,
     pub crl_file: Option<PathBuf>,
     pub versions: Versions,
+    /// `tls_session_timeout: 0`: no session is resumed.
+    pub no_resumption: bool,
+    /// `tls_prefer_server_ciphers`
+    pub own_cipher_order: bool,
 }
 
 /// `tls_client_certs`
@@ -62,11 +68,16 @@ impl ServerOptions {
     fn build(&self) -> Result<Arc<ServerConfig>, TlsError> {
         let provider = provider();
         let certificates = Certificates { keys: self.load_keys(&provider)? };
-        let config = ServerConfig::builder_with_provider(provider.clone())
+        let mut config = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&self.versions.supported())
             .map_err(|why| TlsError::Rejected(why.to_string()))?
             .with_client_cert_verifier(self.verifier(provider)?)
             .with_cert_resolver(Arc::new(certificates));
+        config.ignore_client_order = self.own_cipher_order;
+        if self.no_resumption {
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+        }
         Ok(Arc::new(config))
     }
 

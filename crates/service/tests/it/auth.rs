@@ -240,3 +240,45 @@ async fn the_client_takes_the_best_that_carries_another_identity() {
     assert_eq!(bound.choose(offered, &tls()), Some("SCRAM-SHA-256-PLUS"));
     assert_eq!(bound.choose(offered, &clear()), None);
 }
+
+/// A saslauthd that accepts `letmein` from anybody, so many times.
+fn saslauthd(path: &std::path::Path, answers: usize) {
+    use std::io::{Read, Write};
+    let listener = std::os::unix::net::UnixListener::bind(path).unwrap();
+    std::thread::spawn(move || {
+        for _ in 0..answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut fields = Vec::new();
+            for _ in 0..4 {
+                let mut length = [0; 2];
+                stream.read_exact(&mut length).unwrap();
+                let mut field = vec![0; usize::from(u16::from_be_bytes(length))];
+                stream.read_exact(&mut field).unwrap();
+                fields.push(field);
+            }
+            let answer: &[u8] = if fields[1] == b"letmein" { b"\0\x02OK" } else { b"\0\x02NO" };
+            stream.write_all(answer).unwrap();
+        }
+    });
+}
+
+#[tokio::test]
+async fn saslauthd_is_asked_and_its_passwords_move_over_if_wanted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mux = dir.path().join("mux");
+    saslauthd(&mux, 2);
+    let asking = Settings { saslauthd: Some(mux), auto_transition: true, ..settings() };
+    let (auth, _dir) = server(asking);
+    assert_eq!(auth.login("jim", b"wrong", &tls()).await, Err(Failure::BadCredentials));
+    assert_eq!(auth.login("jim", b"letmein", &tls()).await.unwrap().userid, "jim");
+    // Two answers were given, so this one is from our own database, and by SCRAM.
+    let jim = credentials("jim", None, "letmein");
+    assert_eq!(play(&auth, &jim, "SCRAM-SHA-256", &clear(), true).await.unwrap().userid, "jim");
+}
+
+#[tokio::test]
+async fn an_absent_saslauthd_is_a_temporary_failure() {
+    let asking = Settings { saslauthd: Some("/nonexistent/mux".into()), auxprop: false, ..settings() };
+    let (auth, _dir) = server(asking);
+    assert!(matches!(auth.login("jim", b"letmein", &tls()).await, Err(Failure::Temporary(_))));
+}

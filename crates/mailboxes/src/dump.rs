@@ -240,6 +240,7 @@ fn quote(text: &str) -> String {
 
 /// An entry as written.
 #[derive(serde::Deserialize)]
+#[serde(expecting = "the fields of an entry")]
 struct Raw {
     mtime: Option<Number>,
     uidvalidity: Option<Number>,
@@ -257,6 +258,7 @@ struct Raw {
 }
 
 #[derive(serde::Deserialize)]
+#[serde(expecting = "the fields of an old name")]
 struct RawName {
     name: String,
     mtime: Option<Number>,

@@ -1,0 +1,78 @@
+//! `ctl_mboxlist -m` against a master, with the backend stopped.
+
+use crate::master::Master;
+use crate::node::{Node, dump, local, text};
+
+fn backend(master: &Master) -> Node {
+    Node::new(&format!(
+        "mupdate_server: 127.0.0.1:{}\nmupdate_authname: b\nmupdate_password: b\nproxyservers: p\n",
+        master.port
+    ))
+}
+
+#[test]
+fn the_two_agree_after_it_and_a_dry_run_changes_nothing() {
+    let master = Master::start(&[
+        ("user.gone", true, "be1.example!default", "gone\tlrs\t"),
+        ("user.half", false, "be1.example!default", ""),
+        ("user.here", true, "be1.example!default", "here\tlrs\t"),
+        ("user.part", true, "be1.example!other", "part\tlrs\t"),
+        ("user.away", true, "be2.example!default", "away\tlrs\t"),
+    ]);
+    let node = backend(&master);
+    let names = ["user.away", "user.half", "user.here", "user.new", "user.part"];
+    node.must("ctl_mboxlist", "-u", &dump(&names.map(|name| local(name, "default"))));
+    let expected = "Remove from MUPDATE: user.gone\nForce Activate: user.half\nForce Activate: user.part\n\
+                    Force Activate: user.new\nRemove Local Mailbox: user.away\n";
+    assert_eq!(node.must("ctl_mboxlist", "-mw", ""), expected);
+    assert_eq!(master.told(), Vec::<String>::new());
+
+    let output = node.run("ctl_mboxlist", "-m -i", "n\n");
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), String::new()));
+    assert_eq!(text(&output.stderr), "OK to delete 1 local mailboxes? Cancelled!\n");
+    assert_eq!(
+        master.told(),
+        [
+            "DELETE user.gone",
+            "ACTIVATE user.half be1.example!default half\tlrs\t",
+            "ACTIVATE user.part be1.example!default part\tlrs\t",
+            "ACTIVATE user.new be1.example!default new\tlrs\t",
+        ]
+    );
+    assert_eq!(node.must("ctl_mboxlist", "-mw", ""), "Remove Local Mailbox: user.away\n");
+    assert_eq!(node.must("ctl_mboxlist", "-maw", ""), "Force Activate: user.away\n");
+    node.must("ctl_mboxlist", "-m -a", "");
+    assert_eq!(master.told(), ["ACTIVATE user.away be1.example!default away\tlrs\t"]);
+    assert_eq!(node.must("ctl_mboxlist", "-mw", ""), "");
+}
+
+#[test]
+fn what_would_empty_the_list_waits_for_a_yes() {
+    let names: Vec<String> = (0..120).map(|n| format!("user.u{n:03}")).collect();
+    let entries: Vec<_> = names.iter().map(|name| (name.as_str(), true, "be1.example!default", "")).collect();
+    let master = Master::start(&entries);
+    let node = backend(&master);
+    let output = node.run("ctl_mboxlist", "-m", "");
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(
+        said.starts_with("at the MUPDATE master: 120 of 120 mailboxes would be removed: user.u000,"),
+        "{said}"
+    );
+    assert_eq!(master.told(), Vec::<String>::new());
+    node.must("ctl_mboxlist", "-m --accept-mass-delete", "");
+    assert_eq!(master.told().len(), 120);
+}
+
+#[test]
+fn a_master_that_is_not_there_is_told_in_cyruss_words() {
+    let mut master = Master::start(&[]);
+    master.port = 1;
+    let output = backend(&master).run("ctl_mboxlist", "-m", "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).starts_with("couldn't connect to mupdate server\n"),
+        "{}",
+        text(&output.stderr)
+    );
+}

@@ -91,6 +91,8 @@ fn boot(options: &Options, handover: Option<Handover>) -> Result<(), BootError> 
     let prepared = sources(options).and_then(|sources| {
         let plan = Plan::read(&sources)?;
         let user = privilege::target_user(&plan.imapd)?;
+        prepare_directories(Path::new(&plan.imapd.configdirectory), user.as_ref())
+            .map_err(doing("preparing configdirectory"))?;
         let pid_file = PidFile::take(
             &options.pid_file.clone().unwrap_or_else(|| plan.imapd.master_pid_file.clone().into()),
         )?;
@@ -148,7 +150,6 @@ async fn serve(
     if options.background {
         change_directory(&directory).map_err(doing("changing to configdirectory"))?;
     }
-    let _ = fs::create_dir_all(directory.join("socket"));
     let notify =
         NotifySocket::open(&directory.join("murder/master")).map_err(doing("opening the notify socket"))?;
     notify.name().clone_into(&mut surroundings.notify);
@@ -235,6 +236,27 @@ fn sources(options: &Options) -> Result<Sources, BootError> {
 
 fn ready_path(options: &Options, imapd: &Imapd) -> PathBuf {
     options.ready_file.clone().unwrap_or_else(|| imapd.master_ready_file.clone().into())
+}
+
+/// Makes the directories that a node needs before anything else runs, for the user who will own them.
+fn prepare_directories(configdirectory: &Path, user: Option<&User>) -> io::Result<()> {
+    for name in ["", "socket", "proc", "murder", "murder/master"] {
+        let path = configdirectory.join(name);
+        if path.exists() {
+            continue;
+        }
+        match fs::create_dir_all(&path) {
+            Ok(()) => {
+                if let Some(user) = user {
+                    std::os::unix::fs::chown(&path, Some(user.uid), Some(user.gid))?;
+                }
+            }
+            // Without the directory itself nothing works; without the others something does.
+            Err(cause) if name.is_empty() => return Err(cause),
+            Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Where core dumps go, when there is such a place.

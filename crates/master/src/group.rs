@@ -54,6 +54,8 @@ struct Running {
     shape: Shape,
     /// Told to end, to be started anew with other sockets.
     replaced: bool,
+    /// To be told to reread its configuration once it is ready: before, a SIGHUP could kill it.
+    hangup_due: bool,
     complained: bool,
 }
 
@@ -134,7 +136,7 @@ impl Group {
     }
 
     /// The process said something.
-    pub fn notice(&mut self, pid: Pid, notice: &Notice, now: Instant) {
+    pub fn notice(&mut self, pid: Pid, notice: &Notice, children: &mut Children, now: Instant) {
         let name = self.name();
         if let State::Running(running) = &mut self.state
             && running.pid == pid
@@ -142,6 +144,9 @@ impl Group {
             && !running.ready
         {
             running.ready = true;
+            if std::mem::take(&mut running.hangup_due) {
+                children.signal(pid, Signal::HUP);
+            }
             info!(
                 "{name} ready after {} ms, pid {}",
                 now.duration_since(running.since).as_millis(),
@@ -181,7 +186,10 @@ impl Group {
         self.watch = None;
         let shape = self.shape(services);
         match &mut self.state {
-            State::Running(running) if running.shape == shape => children.signal(running.pid, Signal::HUP),
+            State::Running(running) if running.shape == shape && running.ready => {
+                children.signal(running.pid, Signal::HUP);
+            }
+            State::Running(running) if running.shape == shape => running.hangup_due = true,
             State::Running(running) => {
                 let pid = running.pid;
                 running.replaced = true;
@@ -233,6 +241,7 @@ impl Group {
                     ready: false,
                     shape,
                     replaced: false,
+                    hangup_due: false,
                     complained: false,
                 });
             }

@@ -77,6 +77,16 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
+    fn the_manual_page_has_every_option_and_no_other() {
+        let page = include_str!("../../../docs/man/master.8");
+        let told: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix(".It Fl ")).collect();
+        let told: std::collections::BTreeSet<char> =
+            told.iter().filter_map(|words| words.chars().next()).collect();
+        let known = Options::command().get_arguments().filter_map(clap::Arg::get_short).collect();
+        assert_eq!(told, known);
+    }
+
+    #[test]
     fn the_options_of_cyrus_are_all_understood() {
         Options::command().debug_assert();
         let words = "master -C i -M c -l 64 -p p -r r -j 4 -d -L log -v -v";

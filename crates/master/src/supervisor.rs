@@ -130,7 +130,7 @@ impl Supervisor {
                 if let Some(Owner::Group(key)) = owner
                     && let Some(group) = self.groups.get_mut(&key)
                 {
-                    group.notice(pid, &notice, now);
+                    group.notice(pid, &notice, &mut self.children, now);
                 }
             }
             Happening::Wake(Wake::ClientOfGroup(key)) => {

@@ -100,7 +100,7 @@ fn a_replaced_command_of_a_service_replaces_its_process() {
 #[test]
 fn events_that_did_not_change_do_not_run_again() {
     let node = Node::new("EVENTS {\n one cmd=\"say one\" period=60\n}\n");
-    let mut master = node.ready();
+    let mut master = node.start();
     master.expect("say one");
     node.cyrus_conf("EVENTS {\n one cmd=\"say one\" period=60\n two cmd=\"say two\" period=60\n}\n");
     master.signal(Signal::HUP);

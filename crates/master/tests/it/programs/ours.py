@@ -29,11 +29,11 @@ def finish(*_):
 
 signal.signal(signal.SIGTERM, signal.SIG_IGN if "-stubborn" in words else finish)
 signal.signal(signal.SIGHUP, lambda *_: say("%d reloaded" % os.getpid()))
+say("%d serves %s with %s" % (os.getpid(), ",".join(names), " ".join(words[: words.index("-C")])))
 if "-mute" not in words:
     notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     name = os.environ["NOTIFY_SOCKET"]
     notify.sendto(b"READY=1", "\0" + name[1:] if name.startswith("@") else name)
-say("%d serves %s with %s" % (os.getpid(), ",".join(names), " ".join(words[: words.index("-C")])))
 held = []
 while True:
     ready, _, _ = select.select(list(sockets) + [lifeline], [], [])

@@ -13,11 +13,12 @@ use crate::{imap, lmtp};
 /// Runs until the context is told to stop.
 pub async fn run(context: Context) -> Result<(), Exit> {
     let master = Clearance::of(&context).map(|clearance| Arc::new(clearance) as Arc<dyn Master>);
-    let store = Store::open(&context.imapd(), context.namespace(), master).await?;
+    let store = Store::open(&context.imapd(), context.namespace(), master.clone()).await?;
     let list = mupdate::server::Server::backend(store.list().clone(), &context.imapd());
     mupdate::server::local::start(&context, list);
     context.set_inbox_acl(inbox_acl(store.clone()));
-    let services = Services { store: store.clone(), imap: Arc::default() };
+    let shared = imap::server::Shared { master, ..Default::default() };
+    let services = Services { store: store.clone(), imap: Arc::new(shared) };
     context.serve(move |connection| services.clone().serve(connection)).await;
     store.close().await;
     Ok(())

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use config::imapd::{Imapd, ServerInfo};
+use protocol::name::MailboxName;
 use protocol::namespace::Namespace;
 use service::auth::Authenticator;
 use service::peer::Peer;
 use service::tls::ServerTls;
 use tokio_util::sync::CancellationToken;
 
-use crate::store::Store;
+use crate::store::{Master, Store};
 
 /// A listener's settings as they stand when a client connects, and the store.
 pub struct Server {
@@ -68,7 +69,29 @@ impl Server {
 #[derive(Default)]
 pub struct Shared {
     pub logins: Logins,
-    notices: Notices,
+    pub warned: Warned,
+    /// None: the backend stands alone.
+    pub master: Option<Arc<dyn Master>>,
+    pub notices: Notices,
+}
+
+/// Quota roots whose users were warned lately.
+#[derive(Default)]
+pub struct Warned {
+    roots: Mutex<HashMap<MailboxName, Instant>>,
+}
+
+impl Warned {
+    /// Whether it is time to warn of this root (again): every ten minutes.
+    pub fn is_due(&self, root: &MailboxName) -> bool {
+        let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        roots.retain(|_, when| when.elapsed() < Duration::from_secs(600));
+        if roots.contains_key(root) || roots.len() >= ROOTS {
+            return false;
+        }
+        roots.insert(root.clone(), Instant::now());
+        true
+    }
 }
 
 /// Sessions per user and per address.
@@ -143,7 +166,7 @@ fn leave<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, u32>, key: &K) {
 
 /// The shutdown file, looked at once a second at most.
 #[derive(Default)]
-struct Notices {
+pub struct Notices {
     shutdown: Mutex<Option<(Instant, Option<String>)>>,
 }
 
@@ -168,5 +191,7 @@ fn first_line(file: &std::path::Path) -> Option<String> {
     Some(line.chars().filter(|c| !c.is_control()).take(900).collect())
 }
 
+/// Roots whose warnings are remembered.
+const ROOTS: usize = 100_000;
 pub const PRODUCT: &str = "Murder IMAP";
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

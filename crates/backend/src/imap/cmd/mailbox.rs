@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::session::Session;
-use crate::store::{self, Actor};
+use crate::store::{self, Actor, StoreError};
 
 impl Session {
     /// The user as the store knows those who change mailboxes.
@@ -113,10 +113,17 @@ fn not_moved(mailbox: &str, server: &str) -> Reply {
     Reply::no(format!("Moving {mailbox} to server {server} is not supported by this server"))
 }
 
+/// Tells the master again what it should know of a mailbox: the last step of a move, done by the new home.
 pub async fn mupdate_push(session: &mut Session, external: &str) -> Outcome {
     session.require_full_admin()?;
     let (name, _, _) = session.find(external)?;
-    Ok(Reply::no(format!("Operation is not supported on mailbox {name}")))
+    let mailbox = session.server.store.mailbox(&name).await?;
+    if let Some(master) = &session.server.shared.master {
+        let mut master = master.connect().await.map_err(StoreError::from)?;
+        let header = mailbox.header();
+        master.activate(&name, &mailbox.location(), &header.acl).await.map_err(StoreError::from)?;
+    }
+    Ok(Reply::completed())
 }
 
 /// `autocreate_quota`: the INBOX is made when its owner logs in. A failure keeps nobody out.

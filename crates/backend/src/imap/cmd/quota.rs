@@ -86,3 +86,38 @@ fn write_quota(session: &mut Session, root: &str, quota: &Quota) {
         .collect();
     out.extend_from_slice(format!(" ({})\r\n", told.join(" ")).as_bytes());
 }
+
+/// `* NO [ALERT] …` where a quota is nearly full: `quotawarnpercent`, and less left than `quotawarnsize` or
+/// `quotawarnmsg` where those are set.
+pub fn warn(session: &mut Session, mailbox: &MailboxName) {
+    let store = &session.server.store;
+    let Some((quota, root)) = store.quota_root(mailbox).and_then(|root| Some((store.quota(&root)?, root)))
+    else {
+        return;
+    };
+    let imapd = &session.server.imapd;
+    let near = |used: u64, limit: u64, left: u64| {
+        let percent = used.saturating_mul(100) / limit.max(1);
+        let full = percent >= u64::from(imapd.quotawarnpercent);
+        (full && (left == 0 || limit.saturating_sub(used) < left)).then_some(percent)
+    };
+    let storage = quota.limits.storage.and_then(|limit| {
+        near(quota.usage.storage.div_ceil(1024), limit, imapd.quotawarnsize.div_ceil(1024))
+    });
+    let messages = (quota.limits.message)
+        .and_then(|limit| near(quota.usage.message, limit, u64::from(imapd.quotawarnmsg)));
+    if (storage.is_none() && messages.is_none()) || !session.server.shared.warned.is_due(&root) {
+        return;
+    }
+    for (resource, percent) in [("STORAGE", storage), ("MESSAGE", messages)] {
+        match percent {
+            Some(percent) if percent > 100 => {
+                session.conn.put_line(format!("* NO [ALERT] Mailbox is over {resource} quota"));
+            }
+            Some(percent) => {
+                session.conn.put_line(format!("* NO [ALERT] Mailbox is at {percent}% of {resource} quota"));
+            }
+            None => {}
+        }
+    }
+}

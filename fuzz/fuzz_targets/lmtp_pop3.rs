@@ -1,0 +1,9 @@
+//! Any line is a command or a refusal.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|line: &[u8]| {
+    let _ = protocol::lmtp::Command::parse(line);
+    let _ = protocol::pop3::Command::parse(line);
+});

@@ -4,6 +4,6 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|line: &[u8]| {
-    let _ = protocol::lmtp::Command::parse(line);
-    let _ = protocol::pop3::Command::parse(line);
+    let _ = protocol::lmtp::command::Command::parse(line);
+    let _ = protocol::pop3::command::Command::parse(line);
 });

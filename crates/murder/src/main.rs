@@ -10,6 +10,8 @@ enum Command {
     Demo(murder::demo::Args),
     Passwd(murder::passwd::Args),
     Config(murder::config::Args),
+    Status(murder::status::Args),
+    Explain(murder::status::ExplainArgs),
 }
 
 fn main() -> ExitCode {
@@ -17,5 +19,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => murder::demo::run(&args),
         Command::Passwd(args) => murder::passwd::run(&args),
         Command::Config(args) => murder::config::run(&args),
+        Command::Status(args) => murder::status::run(&args),
+        Command::Explain(args) => murder::status::explain(&args),
     }
 }

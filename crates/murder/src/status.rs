@@ -1,0 +1,232 @@
+//! `murder status` and `murder explain`: what the daemons of a node know of the list of mailboxes, and where a mailbox is.
+//!
+//! Each daemon answers on the socket beside its list; the MUPDATE master answers over the node's own login.
+
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use config::imapd::Imapd;
+use mupdate::client::{Client, Error};
+use protocol::name::MailboxName;
+use serde_json::{Map, Value};
+
+/// Shows the lists of this node's daemons, and of its MUPDATE master: positions, ages, conflicts, old reservations.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The node's imapd.conf.
+    #[arg(short = 'C', default_value = "/etc/imapd.conf")]
+    config: PathBuf,
+    /// Print JSON: an object with a status for each daemon.
+    #[arg(long)]
+    json: bool,
+    /// Let this program's list (mupdate, imapproxy, …) do the deletions that it holds back.
+    #[arg(long, value_name = "PROGRAM")]
+    accept: Option<String>,
+}
+
+/// Shows where a mailbox lives, by each list that this node can ask.
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// The node's imapd.conf.
+    #[arg(short = 'C', default_value = "/etc/imapd.conf")]
+    config: PathBuf,
+    /// The mailbox's internal name: user.fred.Sent
+    mailbox: String,
+}
+
+/// 0 when every list is there and complete, 1 when one is not, 78 for a wrong configuration.
+pub fn run(args: &Args) -> ExitCode {
+    with_node(&args.config, async |imapd| {
+        if let Some(program) = &args.accept {
+            return accept(&imapd, program).await;
+        }
+        let mut all = Map::new();
+        for (name, source) in sources(&imapd) {
+            let status = bounded(async { source.client(&imapd).await?.status().await }).await;
+            let status = status.unwrap_or_else(|error| serde_json::json!({ "error": error.to_string() }));
+            all.insert(name, status);
+        }
+        let good = !all.is_empty() && all.values().all(is_good);
+        if args.json {
+            println!("{}", Value::Object(all));
+        } else {
+            all.iter().for_each(|(name, status)| print!("{}", text(name, status)));
+        }
+        if all_empty(&imapd) {
+            eprintln!("murder status: no daemon of this node has a list under {}", lists(&imapd).display());
+        }
+        if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    })
+}
+
+async fn accept(imapd: &Imapd, program: &str) -> ExitCode {
+    let socket = lists(imapd).join(program).join("socket");
+    match bounded(async { Client::local(&socket).await?.accept().await }).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("murder status: {program}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// 0 when a list has the mailbox, 1 when none has.
+pub fn explain(args: &ExplainArgs) -> ExitCode {
+    let Ok(name) = MailboxName::parse(&args.mailbox) else {
+        eprintln!("murder explain: {}: not a mailbox name", args.mailbox);
+        return ExitCode::FAILURE;
+    };
+    with_node(&args.config, async |imapd| {
+        let mut known = false;
+        for (list, source) in sources(&imapd) {
+            let found = bounded(async { source.client(&imapd).await?.find(&name).await }).await;
+            match found {
+                Ok(Some(entry)) => {
+                    known = true;
+                    println!("{list:<12} {:?} at {}", entry.state, entry.location);
+                    for (who, rights) in protocol::acl::Acl::parse(entry.acl.as_ref()).entries() {
+                        println!("{:<12} {who} {rights}", "");
+                    }
+                }
+                Ok(None) => println!("{list:<12} does not have it"),
+                Err(error) => println!("{list:<12} {error}"),
+            }
+        }
+        if known { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    })
+}
+
+/// Where a list can be asked.
+enum Source {
+    Socket(PathBuf),
+    Master,
+}
+
+impl Source {
+    async fn client(&self, imapd: &Imapd) -> Result<Client, Error> {
+        match self {
+            Source::Socket(path) => Client::local(path).await,
+            Source::Master => Client::connect(imapd).await,
+        }
+    }
+}
+
+fn with_node(path: &Path, ask: impl AsyncFnOnce(Imapd) -> ExitCode) -> ExitCode {
+    let imapd = match Imapd::load(path, "murder") {
+        Ok(imapd) => imapd,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::from(78);
+        }
+    };
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(ask(imapd)),
+        Err(error) => {
+            eprintln!("murder: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn lists(imapd: &Imapd) -> PathBuf {
+    Path::new(&imapd.configdirectory).join("murder")
+}
+
+/// The lists of this node, by program, and then the master's.
+fn sources(imapd: &Imapd) -> Vec<(String, Source)> {
+    let entries = std::fs::read_dir(lists(imapd)).into_iter().flatten().flatten();
+    let mut found: Vec<(String, Source)> = entries
+        .filter(|entry| entry.path().join("list.sled").is_dir())
+        .map(|entry| {
+            let program = entry.file_name().to_string_lossy().into_owned();
+            (program, Source::Socket(entry.path().join("socket")))
+        })
+        .collect();
+    found.sort_by(|(a, _), (b, _)| a.cmp(b));
+    if imapd.mupdate_server.is_some() {
+        found.push(("master".into(), Source::Master));
+    }
+    found
+}
+
+fn all_empty(imapd: &Imapd) -> bool {
+    sources(imapd).iter().all(|(_, source)| matches!(source, Source::Master))
+}
+
+async fn bounded<T>(ask: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let late = || Error::Unavailable { server: "it".into(), why: format!("no answer within {PATIENCE:?}") };
+    tokio::time::timeout(PATIENCE, ask).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// A list that is whole, and fresh where it follows another.
+fn is_good(status: &Value) -> bool {
+    status["complete"] == true && status.get("held").is_none() && status["upstream"]["live"] != false
+}
+
+fn text(name: &str, status: &Value) -> String {
+    let mut out = String::new();
+    if let Some(error) = status["error"].as_str() {
+        let _ = writeln!(out, "{name}: {error}");
+        return out;
+    }
+    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let complete = if status["complete"] == true { "complete" } else { "NOT COMPLETE" };
+    let position = &status["position"];
+    let _ = writeln!(
+        out,
+        "{name}: {} {} ({}), {} entries, {} reserved, {complete}",
+        shown(&status["role"]),
+        shown(&status["server"]),
+        shown(&status["version"]),
+        status["entries"],
+        status["reserved"]
+    );
+    let _ = writeln!(
+        out,
+        "  position {} term {} seq {}; {} streams, {} connections",
+        shown(&position["list"]),
+        position["term"],
+        position["seq"],
+        status["streams"],
+        status["connections"]
+    );
+    if let Some(upstream) = status["upstream"].as_object() {
+        let live = if upstream["live"] == true { "follows" } else { "DOES NOT FOLLOW" };
+        let heard = upstream["heard_seconds_ago"].as_f64();
+        let heard = heard.map_or_else(|| "never heard from".into(), |s| format!("heard {s:.1} s ago"));
+        let trouble = upstream["trouble"].as_str().map(|t| format!("; {t}")).unwrap_or_default();
+        let _ = writeln!(out, "  {live} {}, {heard}{trouble}", shown(&upstream["server"]));
+    }
+    for (server, partitions) in status["servers"].as_object().into_iter().flatten() {
+        for (partition, entries) in partitions.as_object().into_iter().flatten() {
+            let _ = writeln!(out, "  {server}!{partition}: {entries}");
+        }
+    }
+    for old in status["reservations"].as_array().into_iter().flatten() {
+        let _ = writeln!(out, "  OLD RESERVATION {} at {}", shown(&old["name"]), shown(&old["location"]));
+    }
+    for conflict in status["conflicts"].as_array().into_iter().flatten() {
+        let _ = writeln!(
+            out,
+            "  CONFLICT {}: {} took over from {}, {} times",
+            shown(&conflict["name"]),
+            shown(&conflict["won"]),
+            shown(&conflict["lost"]),
+            conflict["times"]
+        );
+    }
+    if let Some(held) = status["held"].as_object() {
+        let _ = writeln!(
+            out,
+            "  HELD: the upstream's list would remove {} of {} entries; accept with `murder status --accept {name}`, or fill it",
+            held["removals"], held["entries"]
+        );
+    }
+    out
+}
+
+const PATIENCE: Duration = Duration::from_secs(15);

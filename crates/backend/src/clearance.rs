@@ -1,21 +1,26 @@
 //! How a backend clears a mailbox operation with the MUPDATE master: one connection per operation.
 
+use std::sync::Arc;
+
 use mupdate::client::{Client, Error};
 use protocol::location::Location;
 use protocol::name::MailboxName;
 use service::Context;
+use tokio::sync::Notify;
 
 use crate::store::{Answer, Held, Master, MasterError, MasterSession};
 
 /// The master that imapd.conf names, as it stands when an operation begins.
 pub struct Clearance {
     context: Context,
+    /// Told when an operation may have left the two lists apart.
+    doubt: Arc<Notify>,
 }
 
 impl Clearance {
     /// None without `mupdate_server`: the backend stands alone.
-    pub fn of(context: &Context) -> Option<Clearance> {
-        context.imapd().mupdate_server.is_some().then(|| Clearance { context: context.clone() })
+    pub fn of(context: &Context, doubt: Arc<Notify>) -> Option<Clearance> {
+        context.imapd().mupdate_server.is_some().then(|| Clearance { context: context.clone(), doubt })
     }
 }
 
@@ -26,13 +31,29 @@ impl Master for Clearance {
                 tracing::warn!(%error, "the MUPDATE master cannot be asked");
                 unavailable(&error)
             })?;
-            Ok(Box::new(Session { client }) as Box<dyn MasterSession>)
+            Ok(Box::new(Session { client, doubt: self.doubt.clone() }) as Box<dyn MasterSession>)
         })
     }
 }
 
 struct Session {
     client: Client,
+    doubt: Arc<Notify>,
+}
+
+impl Session {
+    /// A change at the master; when its outcome is unknown, the lists are compared again later.
+    fn changed(
+        &self,
+        result: Result<(), Error>,
+        name: &MailboxName,
+        no: MasterError,
+    ) -> Result<(), MasterError> {
+        if result.as_ref().is_err_and(|error| !error.is_final()) {
+            self.doubt.notify_one();
+        }
+        refused(result, name, no)
+    }
 }
 
 impl MasterSession for Session {
@@ -41,7 +62,10 @@ impl MasterSession for Session {
         name: &'a MailboxName,
         at: &'a Location,
     ) -> Answer<'a, Result<(), MasterError>> {
-        Box::pin(async { refused(self.client.reserve(name, at).await, name, MasterError::NotReserved) })
+        Box::pin(async {
+            let done = self.client.reserve(name, at).await;
+            self.changed(done, name, MasterError::NotReserved)
+        })
     }
 
     fn activate<'a>(
@@ -50,11 +74,17 @@ impl MasterSession for Session {
         at: &'a Location,
         acl: &'a str,
     ) -> Answer<'a, Result<(), MasterError>> {
-        Box::pin(async { refused(self.client.activate(name, at, acl).await, name, MasterError::Failed) })
+        Box::pin(async {
+            let done = self.client.activate(name, at, acl).await;
+            self.changed(done, name, MasterError::Failed)
+        })
     }
 
     fn delete<'a>(&'a mut self, name: &'a MailboxName) -> Answer<'a, Result<(), MasterError>> {
-        Box::pin(async { refused(self.client.delete(name).await, name, MasterError::Failed) })
+        Box::pin(async {
+            let done = self.client.delete(name).await;
+            self.changed(done, name, MasterError::Failed)
+        })
     }
 
     fn find<'a>(&'a mut self, name: &'a MailboxName) -> Answer<'a, Result<Option<Held>, MasterError>> {

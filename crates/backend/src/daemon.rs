@@ -5,17 +5,22 @@ use std::sync::Arc;
 use protocol::acl::{Rights, Who};
 use service::listen::Protocol;
 use service::{Connection, Context, Exit};
+use tokio::sync::Notify;
 
 use crate::clearance::Clearance;
 use crate::store::{Master, Store};
-use crate::{imap, lmtp};
+use crate::{imap, lmtp, resync};
 
 /// Runs until the context is told to stop.
 pub async fn run(context: Context) -> Result<(), Exit> {
-    let master = Clearance::of(&context).map(|clearance| Arc::new(clearance) as Arc<dyn Master>);
+    let doubt = Arc::new(Notify::new());
+    let master =
+        Clearance::of(&context, doubt.clone()).map(|clearance| Arc::new(clearance) as Arc<dyn Master>);
     let store = Store::open(&context.imapd(), context.namespace(), master.clone()).await?;
     let list = mupdate::server::Server::backend(store.list().clone(), &context.imapd());
+    let list = list.wipe_with(wipe(store.clone()));
     mupdate::server::local::start(&context, list);
+    resync::start(&context, store.clone(), doubt);
     context.set_inbox_acl(inbox_acl(store.clone()));
     let shared = imap::server::Shared { master, ..Default::default() };
     let services = Services { store: store.clone(), imap: Arc::new(shared) };
@@ -39,6 +44,14 @@ impl Services {
             other => tracing::warn!(listener = connection.listener.name, "{other:?} is not spoken here"),
         }
     }
+}
+
+/// How the tools have a mailbox put away.
+fn wipe(store: Store) -> mupdate::server::Wipe {
+    Arc::new(move |name| {
+        let store = store.clone();
+        Box::pin(async move { store.put_away(&name).await.map_err(|error| error.to_string()) })
+    })
 }
 
 /// `loginuseacl`: who has the `a` right on an INBOX may log in as its owner.

@@ -5,5 +5,6 @@ pub mod daemon;
 pub mod imap;
 pub mod lmtp;
 pub mod mime;
+mod resync;
 #[allow(dead_code)] // The parts arrive one after the other.
 pub mod store;

@@ -80,6 +80,12 @@ impl Store {
         Err(StoreError::Closed)
     }
 
+    /// Puts one mailbox away, none of those below it, as a delayed delete does, whatever `delete_mode` says. On this server
+    /// alone, without the master: it is for mailboxes that the master has on another server (`ctl_mboxlist -m`).
+    pub async fn put_away(&self, _name: &MailboxName) -> Result<(), StoreError> {
+        Err(StoreError::Closed)
+    }
+
     /// SETACL and DELETEACL (`Set` nothing).
     pub async fn set_acl(
         &self,

@@ -33,12 +33,24 @@ impl Cli {
 }
 
 async fn body(context: Context, cli: Cli) -> Result<(), Exit> {
-    let imapd = context.imapd();
     // `-a` here is not the one of other daemons: master iff mupdate_server is this host.
-    let master = cli.master || (cli.arguments.preauthenticated && is_this_host(&imapd));
-    let (server, follows) = match master {
-        true => (Server::master(open_master(&context)?, &imapd), None),
-        false => {
+    let master = cli.master || (cli.arguments.preauthenticated && is_this_host(&context.imapd()));
+    serve(context, if master { Mode::Master } else { Mode::Slave }).await
+}
+
+/// What this `mupdate` is in its murder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Master,
+    Slave,
+}
+
+/// Runs the daemon until it is told to stop.
+pub async fn serve(context: Context, mode: Mode) -> Result<(), Exit> {
+    let imapd = context.imapd();
+    let (server, follows) = match mode {
+        Mode::Master => (Server::master(open_master(&context)?, &imapd), None),
+        Mode::Slave => {
             let replica = follow(&context, &imapd)?;
             (Server::replica(replica.list().clone(), replica.clone(), &imapd), Some(replica))
         }

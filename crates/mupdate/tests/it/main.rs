@@ -1,0 +1,9 @@
+//! Masters, slaves and proxies' replicas, live: on real sockets, in this process and in processes that are killed.
+#![allow(clippy::unwrap_used)]
+
+mod durability;
+mod replicas;
+mod security;
+mod transcript;
+mod wire;
+mod world;

@@ -1,0 +1,147 @@
+//! Slaves and proxies: what they hold, what they say, and when they may say no.
+
+use std::time::Duration;
+
+use mailboxes::{List, Options};
+use mupdate::{
+    client::Address,
+    daemon::Mode,
+    replica::{Found, Replica, Settings},
+};
+use tokio::{io::AsyncReadExt, net::UnixStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::world::{Node, at, eventually, follows, name};
+
+async fn put(node: &Node, names: &[&str]) {
+    let mut client = node.client().await;
+    for n in names {
+        client.activate(&name(n), &at("be1!default"), "anyone\tlrs\t").await.unwrap();
+    }
+}
+
+/// The first numbers of names, as `user.u00000` …
+async fn put_many(node: &Node, count: usize) {
+    let mut client = node.client().await;
+    for n in 0..count {
+        client.activate(&name(&format!("user.u{n:05}")), &at("be1!default"), "").await.unwrap();
+    }
+}
+
+fn settings() -> Settings {
+    Settings { retry_delay: Duration::from_secs(2) }
+}
+
+#[tokio::test]
+async fn a_slave_holds_what_its_master_holds_and_passes_it_on() {
+    let master = Node::master("").await;
+    put(&master, &["user.a", "user.a.b", "user.a-b"]).await;
+    let slave = Node::slave(&master, "").await;
+    slave.catches_up_with(&master).await;
+    let second = Node::slave(&slave, "").await;
+    second.catches_up_with(&master).await;
+    let mut client = master.client().await;
+    client.delete(&name("user.a")).await.unwrap();
+    client.reserve(&name("user.z"), &at("be2!p")).await.unwrap();
+    slave.catches_up_with(&master).await;
+    second.catches_up_with(&master).await;
+    assert_eq!(second.status().await["position"], master.status().await["position"]);
+    let refused = slave.client().await.delete(&name("user.z")).await;
+    assert_eq!(refused.unwrap_err().to_string(), "read-only session");
+}
+
+#[tokio::test]
+async fn a_slave_that_reconnects_drops_mailboxes_deleted_meanwhile() {
+    let master = Node::master("").await;
+    put(&master, &["user.a", "user.b"]).await;
+    let slave = Node::slave(&master, "").await;
+    slave.catches_up_with(&master).await;
+    let (slave_dir, _) = slave.stop().await;
+    master.client().await.delete(&name("user.a")).await.unwrap();
+    put(&master, &["user.c"]).await;
+    let (master_dir, address) = master.stop().await;
+    let slave = Node::start(Mode::Slave, "127.0.0.1:0", slave_dir, &follows(address)).await;
+    // The master is down: the last known state is served meanwhile.
+    assert_eq!(slave.names().await, ["user.a", "user.b"]);
+    assert_eq!(slave.status().await["upstream"]["live"], false);
+    let master = Node::start(Mode::Master, &address.to_string(), master_dir, "").await;
+    slave.catches_up_with(&master).await;
+    assert_eq!(slave.names().await, ["user.b", "user.c"]);
+    assert_eq!(slave.status().await["position"], master.status().await["position"]);
+}
+
+#[tokio::test]
+async fn a_look_up_finds_what_was_made_a_moment_ago_and_proves_what_is_missing() {
+    let master = Node::master("").await;
+    let stop = CancellationToken::new();
+    let dir = tempfile::tempdir().unwrap();
+    let list = List::open(dir.path(), Options::replica()).unwrap();
+    let replica = Replica::start(list, Address::Socket(master.socket()), settings(), stop.clone());
+    replica.live().await;
+    let mut client = master.client().await;
+    for n in 0..50 {
+        let name = name(&format!("user.n{n}"));
+        client.activate(&name, &at("be1!p"), "").await.unwrap();
+        assert!(matches!(replica.find(&name).await, Found::Entry(_)), "{name}");
+    }
+    assert_eq!(replica.find(&name("user.none")).await, Found::Missing);
+    let (_dir, _) = master.stop().await;
+    eventually(|| std::future::ready((!replica.freshness().live).then_some(()))).await;
+    assert!(matches!(replica.find(&name("user.n7")).await, Found::Entry(_)));
+    assert!(matches!(replica.find(&name("user.other")).await, Found::Unknown(_)));
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn nothing_is_proven_before_the_first_synchronisation() {
+    let stop = CancellationToken::new();
+    let nowhere = Address::Socket("/nonexistent/socket".into());
+    let replica = Replica::start(List::memory(), nowhere, settings(), stop.clone());
+    assert!(matches!(replica.find(&name("user.a")).await, Found::Unknown(_)));
+    assert!(replica.barrier().await.is_err());
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn a_master_that_lost_its_list_does_not_empty_its_slaves() {
+    let master = Node::master("").await;
+    put_many(&master, 120).await;
+    let slave = Node::slave(&master, "").await;
+    slave.catches_up_with(&master).await;
+    let (_, address) = master.stop().await;
+    let empty = Node::start(Mode::Master, &address.to_string(), tempfile::tempdir().unwrap(), "").await;
+    let held = eventually(async || slave.status().await.get("held").cloned()).await;
+    assert_eq!((held["entries"].as_u64(), held["removals"].as_u64()), (Some(120), Some(120)));
+    assert_eq!(slave.names().await.len(), 120);
+    slave.client().await.accept().await.expect_err("a slave's socket takes no writes");
+    put_many(&empty, 110).await;
+    slave.catches_up_with(&empty).await;
+    assert_eq!(slave.status().await.get("held"), None);
+}
+
+#[tokio::test]
+async fn a_kick_returns_when_the_slave_has_everything() {
+    let master = Node::master("").await;
+    let slave = Node::slave(&master, "").await;
+    slave.catches_up_with(&master).await;
+    eventually(async || slave.status().await["upstream"]["live"].as_bool().filter(|live| *live)).await;
+    put(&master, &["user.kicked"]).await;
+    let target = std::path::Path::new(&slave.context.imapd().configdirectory).join("socket/mupdate.target");
+    let mut answer = Vec::new();
+    UnixStream::connect(target).await.unwrap().read_to_end(&mut answer).await.unwrap();
+    assert_eq!(answer, b"ok");
+    assert_eq!(slave.names().await, ["user.kicked"]);
+}
+
+#[tokio::test]
+async fn two_backends_that_claim_one_mailbox_are_shown() {
+    let master = Node::master("").await;
+    let mut client = master.client().await;
+    client.activate(&name("user.a"), &at("be1!p"), "").await.unwrap();
+    client.activate(&name("user.a"), &at("be2!p"), "").await.unwrap();
+    let status = master.status().await;
+    assert_eq!(status["conflicts"][0]["name"], "user.a");
+    assert_eq!(status["conflicts"][0]["lost"], "be1!p");
+    client.resolve(&name("user.a")).await.unwrap();
+    assert_eq!(master.status().await["conflicts"].as_array().unwrap().len(), 0);
+}

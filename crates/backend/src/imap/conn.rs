@@ -37,8 +37,12 @@ pub enum Gone {
 
 impl Conn {
     pub fn new(stream: Stream, bounds: Bounds) -> Conn {
-        let lines = frame::Limits { line: LINE, skip: SKIP };
-        Conn { stream, input: BytesMut::new(), assembler: Assembler::new(lines, bounds), out: Vec::new() }
+        Conn { stream, input: BytesMut::new(), assembler: assembler(bounds), out: Vec::new() }
+    }
+
+    /// Other bounds from the next command on.
+    pub fn set_bounds(&mut self, bounds: Bounds) {
+        self.assembler = assembler(bounds);
     }
 
     pub fn stream(&self) -> &Stream {
@@ -154,6 +158,10 @@ impl Conn {
         let out = std::mem::take(&mut self.out);
         if out.is_empty() { Ok(()) } else { bounded(self.stream.write_all(&out)).await }
     }
+}
+
+fn assembler(bounds: Bounds) -> Assembler {
+    Assembler::new(frame::Limits { line: LINE.min(bounds.command), skip: SKIP }, bounds)
 }
 
 async fn bounded<T>(work: impl Future<Output = io::Result<T>>) -> Result<T, Gone> {

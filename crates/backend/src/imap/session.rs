@@ -4,8 +4,9 @@
 //! ([`Session::selected`]). [`Session::dispatch`] is the table of commands.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use config::imapd::Imapd;
 use protocol::imap::{Assembled, Bad, Body, Bounds, Command, Limits, Tag};
 use service::stream::Stream;
 use tracing::{debug, info};
@@ -30,19 +31,13 @@ pub struct Session {
     pub over: bool,
     /// Wrong commands in a row.
     wrong: u32,
+    since: Instant,
     pub words: Limits,
 }
 
 impl Session {
     pub fn new(server: Arc<Server>, stream: Stream) -> Session {
-        let unlimited = |n: u64, none: u64| if n == 0 { none } else { n };
-        let size = |n: u64| usize::try_from(unlimited(n, COMMAND as u64)).unwrap_or(COMMAND);
-        let imapd = &server.imapd;
-        let bounds = Bounds {
-            words: Limits { word: size(imapd.maxword), quoted: size(imapd.maxquoted) },
-            literal: unlimited(imapd.maxliteral, COMMAND as u64),
-            command: COMMAND,
-        };
+        let bounds = bounds(&server.imapd, COMMAND_BEFORE_LOGIN);
         Session {
             conn: Conn::new(stream, bounds),
             server,
@@ -51,6 +46,7 @@ impl Session {
             condstore: false,
             over: false,
             wrong: 0,
+            since: Instant::now(),
             words: bounds.words,
         }
     }
@@ -147,6 +143,9 @@ impl Session {
             self.over = true;
             return Ok(());
         }
+        if self.server.imapd.chatty {
+            info!(command = ?body, "command");
+        }
         let announce = match &body {
             // The client counts messages in what it sends next: none may go away (RFC 3501 section 7.4.1).
             Body::Fetch(fetch) if !fetch.uid => Announce::WithoutExpunge,
@@ -210,8 +209,17 @@ impl Session {
 
     /// How long the client may say nothing.
     pub fn patience(&self) -> Duration {
-        let timeout = self.server.imapd.timeout;
-        if self.user.is_some() { timeout } else { timeout.min(BEFORE_LOGIN) }
+        match self.user {
+            Some(_) => self.server.imapd.timeout,
+            None => BEFORE_LOGIN.saturating_sub(self.since.elapsed()).min(self.server.imapd.timeout),
+        }
+    }
+
+    /// After login a client may send more; after UNAUTHENTICATE less again.
+    pub fn settle_bounds(&mut self) {
+        self.since = Instant::now();
+        let command = if self.user.is_some() { COMMAND } else { COMMAND_BEFORE_LOGIN };
+        self.conn.set_bounds(bounds(&self.server.imapd, command));
     }
 
     /// Who is logged in; [`Session::dispatch`] lets nobody else to the commands that ask.
@@ -272,9 +280,22 @@ impl Session {
     }
 }
 
+/// What a client can make the server hold; 0 in imapd.conf is no limit but the command's.
+fn bounds(imapd: &Imapd, command: usize) -> Bounds {
+    let limit = |n: u64| if n == 0 { command as u64 } else { n.min(command as u64) };
+    let size = |n: u64| usize::try_from(limit(n)).unwrap_or(command);
+    Bounds {
+        words: Limits { word: size(imapd.maxword), quoted: size(imapd.maxquoted) },
+        literal: limit(imapd.maxliteral),
+        command,
+        unasked: if imapd.literalminus { 4096 } else { u64::MAX },
+    }
+}
+
 /// Bytes of one command with its literals.
 const COMMAND: usize = 8 * 1024 * 1024;
-/// A client that has not logged in is waited for no longer.
+const COMMAND_BEFORE_LOGIN: usize = 64 * 1024;
+/// A client has so long to log in.
 const BEFORE_LOGIN: Duration = Duration::from_secs(180);
 /// Wrong commands in a row that end a session (Cyrus: ten).
 const WRONG: u32 = 10;

@@ -28,6 +28,8 @@ pub struct Bounds {
     pub literal: u64,
     /// Bytes of a whole command with its literals.
     pub command: usize,
+    /// Bytes of a literal for which the client does not wait (`literalminus`: 4096).
+    pub unasked: u64,
 }
 
 /// What came.
@@ -121,6 +123,10 @@ impl Assembler {
             Mode::Collect => {}
         }
         self.held.extend_from_slice(&text);
+        if !literal.sync && literal.size > self.bounds.unasked {
+            let bad = bad(&self.held, "Non-synchronizing literal too large");
+            return self.poison(bad, Some(literal));
+        }
         if Append::begins(&self.held) {
             match Append::step(&self.held, self.bounds.words) {
                 Ok(Step::Message(append)) => {
@@ -175,7 +181,7 @@ mod tests {
     use super::*;
 
     fn assemble(input: &[u8], chunk: usize) -> Vec<String> {
-        let bounds = Bounds { words: Limits::default(), literal: 20, command: 100 };
+        let bounds = Bounds { words: Limits::default(), literal: 20, command: 100, unasked: u64::MAX };
         let mut assembler = Assembler::new(frame::Limits { line: 60, skip: 10_000 }, bounds);
         let (mut buf, mut out, mut message) = (BytesMut::new(), Vec::new(), Vec::new());
         for run in input.chunks(chunk) {

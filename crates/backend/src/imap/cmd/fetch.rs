@@ -77,7 +77,7 @@ async fn message(
 ) -> Result<bool, Stop> {
     let condstore = session.condstore;
     let mailbox = session.selected()?.mailbox.clone();
-    let mut reader = Reader { mailbox, target: target.clone(), structure: None };
+    let mut reader = Reader { mailbox, target: target.clone(), structure: None, head: Bytes::new() };
     // Whatever can fail does so before the first byte is written.
     if reader.prepare(items).await.is_err() {
         return Ok(false);
@@ -218,6 +218,8 @@ struct Reader {
     mailbox: Arc<Mailbox>,
     target: Target,
     structure: Option<Arc<Structure>>,
+    /// The message's first bytes: all of a small one.
+    head: Bytes,
 }
 
 /// Where the value of a section is.
@@ -238,7 +240,8 @@ impl Reader {
             self.structure = Some(self.mailbox.structure(self.uid()).await?);
         }
         if items.iter().any(needs_bytes) {
-            self.mailbox.read(self.uid(), 0..1).await?;
+            let first = self.target.record.size.min(u64::from(RUN));
+            self.head = self.mailbox.read(self.uid(), 0..first).await?;
         }
         Ok(())
     }
@@ -281,6 +284,9 @@ impl Reader {
     }
 
     async fn read(&self, span: Span) -> Result<Bytes, Gone> {
+        if span.end() as usize <= self.head.len() {
+            return Ok(self.head.slice(span.start as usize..span.end() as usize));
+        }
         let range = u64::from(span.start)..u64::from(span.end());
         self.mailbox.read(self.uid(), range).await.map_err(|error| {
             tracing::error!(%error, uid = self.uid(), "a message cannot be read");

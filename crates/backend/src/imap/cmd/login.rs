@@ -59,6 +59,7 @@ pub async fn unauthenticate(session: &mut Session) -> Outcome {
     session.selected = None;
     session.user = None;
     session.condstore = false;
+    session.settle_bounds();
     Ok(Reply::completed())
 }
 
@@ -77,6 +78,7 @@ async fn admit(session: &mut Session, login: auth::Login) -> Outcome {
         tracing::info!(authid = %login.authid, userid = %login.userid, "acts for another");
     }
     session.user = Some(User { login, counted });
+    session.settle_bounds();
     super::mailbox::autocreate(session).await?;
     let capabilities = session.capabilities();
     let layer = if session.conn.stream().tls().is_some() { "tls protection" } else { "no protection" };

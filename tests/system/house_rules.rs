@@ -45,7 +45,8 @@ fn the_protocol_crate_knows_no_files_sockets_clock_or_chance() {
 #[test]
 fn no_daemon_depends_on_another() {
     let daemons = ["imapproxy", "pop3proxy", "lmtpproxy", "backend", "master", "ctl-mboxlist"];
-    for daemon in daemons {
+    // A node's tools are no daemon: they read the store when its own is stopped.
+    for daemon in daemons.into_iter().filter(|name| *name != "ctl-mboxlist") {
         let manifest = fs::read_to_string(root().join(format!("crates/{daemon}/Cargo.toml"))).unwrap();
         let manifest = manifest.split("[dev-dependencies]").next().unwrap_or_default();
         for other in daemons.iter().filter(|other| **other != daemon) {

@@ -15,4 +15,5 @@ pub mod options;
 pub mod recover;
 pub mod start;
 pub mod sync;
+pub mod verify;
 pub mod wipe;

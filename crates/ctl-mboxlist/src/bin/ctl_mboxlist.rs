@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use ctl_mboxlist::dump::{self, Wanted};
 use ctl_mboxlist::lists::Failure;
 use ctl_mboxlist::options::{Action, Options, USAGE};
-use ctl_mboxlist::{start, sync};
+use ctl_mboxlist::{start, sync, verify};
 
 fn main() -> ExitCode {
     let Options { config, filename, action } = match Options::parse(std::env::args_os()) {
@@ -30,7 +30,7 @@ fn main() -> ExitCode {
             Action::Sync { authoritative, warn_only, interactive, accept } => {
                 sync::run(&imapd, other, sync::How { authoritative, warn_only, interactive, accept }).await
             }
-            Action::Verify => Err(Failure::Said("no store here".into())),
+            Action::Verify => verify::run(&imapd, other).await,
         }
     })
 }

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::clearance::Clearance;
 use crate::store::{Master, Store};
-use crate::{imap, lmtp, resync};
+use crate::{imap, lmtp, pop3, resync};
 
 /// Runs until the context is told to stop.
 pub async fn run(context: Context) -> Result<(), Exit> {
@@ -23,7 +23,7 @@ pub async fn run(context: Context) -> Result<(), Exit> {
     resync::start(&context, store.clone(), doubt);
     context.set_inbox_acl(inbox_acl(store.clone()));
     let shared = imap::server::Shared { master, ..Default::default() };
-    let services = Services { store: store.clone(), imap: Arc::new(shared) };
+    let services = Services { store: store.clone(), imap: Arc::new(shared), pop3: Arc::default() };
     context.serve(move |connection| services.clone().serve(connection)).await;
     store.close().await;
     Ok(())
@@ -34,6 +34,7 @@ pub async fn run(context: Context) -> Result<(), Exit> {
 struct Services {
     store: Store,
     imap: Arc<imap::server::Shared>,
+    pop3: Arc<pop3::Locks>,
 }
 
 impl Services {
@@ -41,6 +42,7 @@ impl Services {
         match connection.listener.protocol {
             Protocol::Imap => imap::serve(connection, self.store, self.imap).await,
             Protocol::Lmtp => lmtp::serve(connection, self.store).await,
+            Protocol::Pop3 => pop3::serve(connection, self.store, self.pop3).await,
             other => tracing::warn!(listener = connection.listener.name, "{other:?} is not spoken here"),
         }
     }

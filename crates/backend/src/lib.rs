@@ -5,6 +5,7 @@ pub mod daemon;
 pub mod imap;
 pub mod lmtp;
 pub mod mime;
+pub mod pop3;
 mod resync;
 #[allow(dead_code)] // The parts arrive one after the other.
 pub mod store;

@@ -13,6 +13,7 @@ pub struct Message {
 pub struct Maildrop {
     uidvalidity: u32,
     messages: Vec<(Message, bool)>,
+    kept_for_good: bool,
 }
 
 /// A number that names no message.
@@ -22,7 +23,17 @@ pub struct NoSuchMessage;
 
 impl Maildrop {
     pub fn new(uidvalidity: u32, messages: Vec<Message>) -> Maildrop {
-        Maildrop { uidvalidity, messages: messages.into_iter().map(|message| (message, false)).collect() }
+        let messages = messages.into_iter().map(|message| (message, false)).collect();
+        Maildrop { uidvalidity, messages, kept_for_good: false }
+    }
+
+    /// DELE is refused: the user's rights do not allow it.
+    pub fn without_deletion(self) -> Maildrop {
+        Maildrop { kept_for_good: true, ..self }
+    }
+
+    pub fn may_delete(&self) -> bool {
+        !self.kept_for_good
     }
 
     /// Number and total size of the messages that are not deleted.

@@ -43,6 +43,8 @@ pub enum Reply {
     Bad,
     LineTooLong,
     NoSuchMessage,
+    /// `popuseacl`
+    Denied,
     NeedUser,
     /// Before or after login only.
     WrongState,
@@ -97,6 +99,7 @@ impl fmt::Display for Reply {
             Reply::Bad => f.write_str("-ERR Bad argument"),
             Reply::LineTooLong => f.write_str("-ERR Command line too long"),
             Reply::NoSuchMessage => f.write_str("-ERR No such message"),
+            Reply::Denied => f.write_str("-ERR [SYS/PERM] Permission denied"),
             Reply::NeedUser => f.write_str("-ERR Must give USER command"),
             Reply::WrongState => f.write_str("-ERR Not permitted now"),
             Reply::PlaintextRefused => f.write_str("-ERR [AUTH] USER command only available under a layer"),

@@ -184,6 +184,7 @@ fn transaction(command: Command, maildrop: &mut Maildrop) -> Action {
         Command::Top { message: number, lines } => maildrop
             .get(number)
             .map_or_else(missing, |message| Action::Send { uid: message.uid, top: Some(lines) }),
+        Command::Dele(_) if !maildrop.may_delete() => Action::Reply(Reply::Denied),
         Command::Dele(number) => {
             maildrop.delete(number).map_or_else(missing, |()| Action::Reply(Reply::Deleted))
         }

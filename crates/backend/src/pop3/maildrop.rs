@@ -1,0 +1,155 @@
+//! From a login to a locked maildrop, and from its deletions back into the mailbox.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use config::imapd::Imapd;
+use protocol::acl::{Rights, Who};
+use protocol::imap::Flag;
+use protocol::name::MailboxName;
+use protocol::namespace::{Namespace, View};
+use protocol::pop3::maildrop::{Maildrop, Message};
+use protocol::pop3::reply::Reply;
+use protocol::pop3::top::top_length;
+use service::auth::Login;
+use tracing::{error, info, warn};
+
+use super::locks::{Lock, Locked, Locks, Pace};
+use crate::store::{FlagChange, FlagMask, How, Mailbox, Store, StoreError};
+
+/// An open maildrop: the mailbox, and the right to it.
+pub(super) struct Opened {
+    mailbox: Arc<Mailbox>,
+    /// `popuseimapflags`: messages sent become \Seen.
+    mark_seen: bool,
+    seen: Vec<u32>,
+    _lock: Lock,
+}
+
+/// Opens and locks the maildrop of a login, and lists it.
+pub(super) async fn open(
+    store: &Store,
+    locks: &Arc<Locks>,
+    imapd: &Imapd,
+    login: &Login,
+) -> Result<(Opened, Maildrop), Reply> {
+    let unopenable = |why: &dyn std::fmt::Display| Reply::Unopenable(why.to_string());
+    let name = name(store.namespace(), login).ok_or_else(|| unopenable(&"Invalid mailbox name"))?;
+    let mailbox = mailbox(store, &name, login).await.map_err(|error| {
+        warn!(user = login.userid, %name, %error, "maildrop not opened");
+        unopenable(&error)
+    })?;
+    let header = mailbox.header();
+    let who = Who { userid: &login.userid, groups: &login.groups };
+    let rights = store.rights(&name, &header.acl, who);
+    if imapd.popuseacl && !rights.contains(Rights::READ) {
+        return Err(unopenable(&StoreError::Denied));
+    }
+    let pace = Pace { minimum: imapd.popminpoll, padding: imapd.poppollpadding };
+    let lock = locks.take(&mailbox.uniqueid(), pace, Instant::now()).map_err(|locked| match locked {
+        Locked::InUse => Reply::InUse,
+        Locked::TooSoon => Reply::LoginDelay { minutes: imapd.popminpoll.as_secs().div_ceil(60) },
+    })?;
+    let view = mailbox.view();
+    let messages =
+        view.records().iter().map(|record| Message { uid: record.uid, size: record.size }).collect();
+    let opened = Opened { mailbox, mark_seen: imapd.popuseimapflags, seen: Vec::new(), _lock: lock };
+    let maildrop = Maildrop::new(view.uidvalidity, messages);
+    let may_delete = !imapd.popuseacl || rights.contains(Rights::DELETE_MESSAGES | Rights::EXPUNGE);
+    Ok((opened, if may_delete { maildrop } else { maildrop.without_deletion() }))
+}
+
+/// The user's INBOX, or with `popsubfolders` the folder after the `+`.
+fn name(namespace: &Namespace, login: &Login) -> Option<MailboxName> {
+    match login.detail.as_deref().filter(|detail| !detail.is_empty()) {
+        None => namespace.inbox(&login.userid).ok(),
+        Some(detail) => {
+            let external = format!("INBOX{}{detail}", namespace.separator());
+            namespace.internal(&external, &View { userid: &login.userid, admin: true }).ok()
+        }
+    }
+}
+
+async fn mailbox(store: &Store, name: &MailboxName, login: &Login) -> Result<Arc<Mailbox>, StoreError> {
+    match store.mailbox(name).await {
+        Err(StoreError::NoMailbox) if name.is_inbox() => {
+            if !store.autocreate(&login.userid, &login.groups, false).await? {
+                return Err(StoreError::NoMailbox);
+            }
+            store.mailbox(name).await
+        }
+        other => other,
+    }
+}
+
+impl Opened {
+    /// What RETR (`top` none) or TOP sends of a message.
+    pub async fn message(&mut self, uid: u32, top: Option<u32>) -> Result<Bytes, Reply> {
+        let bytes = match top {
+            None => self.mailbox.message(uid).await,
+            Some(lines) => self.top(uid, lines).await,
+        };
+        match bytes {
+            Ok(bytes) => {
+                if top.is_none() && self.mark_seen {
+                    self.seen.push(uid);
+                }
+                Ok(bytes)
+            }
+            Err(StoreError::NoMessage) => Err(Reply::NoSuchMessage),
+            Err(error) => {
+                error!(uid, %error, "message not read");
+                Err(Reply::Unreadable)
+            }
+        }
+    }
+
+    async fn top(&self, uid: u32, lines: u32) -> Result<Bytes, StoreError> {
+        let view = self.mailbox.view();
+        let record = view.get(uid).ok_or(StoreError::NoMessage)?;
+        // As many bytes as that many ordinary lines can have; if these are longer, all of it.
+        let guess = u64::from(record.header_size) + u64::from(lines) * LINE;
+        let mut bytes = self.mailbox.read(uid, 0..guess.min(record.size)).await?;
+        let mut length = top_length(&bytes, lines);
+        if length == bytes.len() && (bytes.len() as u64) < record.size {
+            bytes = self.mailbox.message(uid).await?;
+            length = top_length(&bytes, lines);
+        }
+        Ok(bytes.slice(..length))
+    }
+
+    /// QUIT: removes what was marked.
+    pub async fn update(&mut self, deleted: &[u32]) -> Reply {
+        self.store_seen(deleted).await;
+        if deleted.is_empty() {
+            return Reply::Bye;
+        }
+        match self.mailbox.remove(deleted).await {
+            Ok(gone) => {
+                info!(count = gone.len(), "messages removed");
+                Reply::Bye
+            }
+            Err(error) => {
+                error!(%error, "deleted messages were not removed");
+                Reply::NotRemoved
+            }
+        }
+    }
+
+    /// Flags what was sent; a failure costs a flag, not the session.
+    async fn store_seen(&mut self, deleted: &[u32]) {
+        self.seen.retain(|uid| !deleted.contains(uid));
+        if self.seen.is_empty() {
+            return;
+        }
+        let change =
+            FlagChange { how: How::Add, flags: vec![Flag::Seen], unchanged_since: None, may: FlagMask::ALL };
+        if let Err(error) = self.mailbox.store(&self.seen, change).await {
+            warn!(%error, "messages that were read are not marked as seen");
+        }
+    }
+}
+
+/// Bytes of a line with its end at most (RFC 5322 section 2.1.1).
+const LINE: u64 = 1000;

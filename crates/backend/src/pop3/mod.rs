@@ -1,0 +1,35 @@
+//! POP3 on the mailboxes of this backend.
+//!
+//! - [`session`] the client's side: login, commands, messages on their way out;
+//! - [`maildrop`] from a login to a locked maildrop, and what QUIT does to it;
+//! - [`locks`] one POP3 session per mailbox, and how often one may log in (`popminpoll`).
+
+mod locks;
+mod maildrop;
+mod session;
+
+use std::sync::Arc;
+
+use service::Connection;
+use service::drive::drive;
+use service::wire::{Bounds, Wire};
+use tracing::{debug, info};
+
+pub use locks::Locks;
+
+use crate::store::Store;
+
+/// Serves one client. `locks` is one for the whole process.
+pub async fn serve(connection: Connection, store: Store, locks: Arc<Locks>) {
+    let stop = connection.context.shutdown();
+    let mut session = session::Client::new(&connection, store, locks);
+    let peer = connection.stream.peer().clone();
+    let bounds = Bounds { input: INPUT, ..Bounds::default() };
+    match drive(Wire::new(connection.stream, bounds), &mut session, &stop).await {
+        Ok(_) => debug!(%peer, "POP3 session ended"),
+        Err(error) => info!(%peer, %error, "POP3 connection lost"),
+    }
+}
+
+/// Bytes read ahead: more than the longest line, an AUTH response.
+const INPUT: usize = 32 * 1024;

@@ -44,7 +44,10 @@ async fn may_remove(s: &Session, source: &Selected) -> Result<(), Stop> {
     let entry = s.locate_name(source.name.clone()).await?.entry;
     let rights = s.rights(&source.name, &entry.acl)?;
     let needed = Rights::DELETE_MESSAGES | Rights::EXPUNGE;
-    if source.read_only || !(rights.contains(needed) || s.user()?.login.admin) {
+    if source.read_only {
+        return Err(Stop::no("[READ-ONLY] Mailbox is read-only"));
+    }
+    if !(rights.contains(needed) || s.user()?.login.admin) {
         return Err(Stop::no(DENIED));
     }
     Ok(())

@@ -9,7 +9,7 @@ use super::Request;
 use crate::peer;
 use crate::replies::{Reply, Tagged};
 use crate::session::relay::{To, lost};
-use crate::session::{Session, Stop};
+use crate::session::{AUTOLOGOUT, Session, Stop};
 
 /// `IDLE` … `DONE`
 pub async fn idle(s: &mut Session, request: &Request) -> Result<(), Stop> {
@@ -112,7 +112,7 @@ async fn rest(s: &mut Session, server: Option<&str>, since: Instant, pause: Dura
     let bound = imapd.imapidletimeout.unwrap_or(imapd.timeout);
     let left = bound.saturating_sub(since.elapsed());
     if left.is_zero() {
-        return Err(Stop::Bye("Autologout".to_owned()));
+        return Err(Stop::Bye(AUTOLOGOUT.to_owned()));
     }
     let shutdown = s.shutdown_token();
     let link = server.and_then(|server| s.links.get_mut(server));

@@ -28,9 +28,10 @@ pub async fn list(s: &mut Session, request: &Request, list: List) -> Result<(), 
     s.note_referrals(request.head.verb == "RLIST" || list.select.remote);
     s.hear_selected("").await?;
     let tag = &request.head.tag;
+    let kind = if request.head.verb == "XLIST" { "XLIST" } else { "LIST" };
     let separator = s.node.namespace.separator();
     if list.patterns.iter().all(String::is_empty) && !list.extended {
-        s.client.put(format!("* LIST (\\Noselect) \"{separator}\" \"\"\r\n{tag} OK Completed\r\n"));
+        s.client.put(format!("* {kind} (\\Noselect) \"{separator}\" \"\"\r\n{tag} OK Completed\r\n"));
         return Ok(());
     }
     if !s.node.directory.is_complete() {
@@ -51,8 +52,11 @@ pub async fn list(s: &mut Session, request: &Request, list: List) -> Result<(), 
     }
     for line in lines {
         let mut out = Vec::new();
-        let attributes = line.attributes(&list, &sight, &facts);
-        ListLine::put_parts(&mut out, "LIST", &attributes, separator, &line.external);
+        let mut attributes = line.attributes(&list, &sight, &facts);
+        if kind == "XLIST" && line.external == "INBOX" {
+            attributes.push_str(" \\Inbox");
+        }
+        ListLine::put_parts(&mut out, kind, &attributes, separator, &line.external);
         let extension = line.extension(&list);
         if !extension.is_empty() {
             out.truncate(out.len() - 2);

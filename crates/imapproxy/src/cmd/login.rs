@@ -10,10 +10,13 @@ use crate::session::{Session, Stop, User};
 
 /// `STARTTLS`
 pub async fn start_tls(s: &mut Session, request: &Request) -> Result<(), Stop> {
-    if s.user.is_some() || s.client.peer.stream.tls().is_some() {
-        return Err(Stop::bad("STARTTLS only valid before login, and once"));
+    let Some(tls) = s.listener.starttls() else { return Err(Stop::no("Starttls not supported")) };
+    if s.user.is_some() {
+        return Err(Stop::bad("Starttls not allowed after authentication"));
     }
-    let Some(tls) = s.listener.starttls() else { return Err(Stop::bad("Unrecognized command")) };
+    if s.client.peer.stream.tls().is_some() {
+        return Err(Stop::bad("Already did a successful Starttls"));
+    }
     s.client.put(format!("{} OK Begin TLS negotiation now\r\n", request.head.tag));
     s.client.flush().await?;
     // What was pipelined behind STARTTLS was not protected (CVE-2011-0411).
@@ -30,6 +33,9 @@ pub async fn login(s: &mut Session, request: &Request, login: Plain) -> Result<(
     }
     let channel = s.client.peer.stream.channel().clone();
     let user = String::from_utf8_lossy(&login.user).into_owned();
+    if !s.listener.auth().allows_plaintext(&channel) {
+        return Err(Stop::no("[PRIVACYREQUIRED] Login only available under a layer"));
+    }
     match s.listener.auth().login(&user, &login.password, &channel).await {
         Ok(login) => welcome(s, request, login).await,
         Err(failure) => Err(refusal(&failure)),
@@ -39,7 +45,7 @@ pub async fn login(s: &mut Session, request: &Request, login: Plain) -> Result<(
 /// `AUTHENTICATE mechanism [initial-response]`
 pub async fn authenticate(s: &mut Session, request: &Request, command: Authenticate) -> Result<(), Stop> {
     if s.user.is_some() {
-        return Err(Stop::bad("Already logged in"));
+        return Err(Stop::bad("Already authenticated"));
     }
     let channel = s.client.peer.stream.channel().clone();
     let mut exchange =
@@ -79,7 +85,8 @@ pub async fn unauthenticate(s: &mut Session, request: &Request) -> Result<(), St
 async fn welcome(s: &mut Session, request: &Request, login: Login) -> Result<(), Stop> {
     let inbox = s.node.namespace.inbox(&login.userid).ok();
     s.user = Some(User { login, inbox });
-    s.client.relax();
+    let patience = s.idle_bound();
+    s.client.relax(patience);
     // What the user's own backend announces must be known before we announce anything.
     if let Ok(Some(home)) = s.home().await
         && !s.node.capabilities.knows(&home)
@@ -88,21 +95,21 @@ async fn welcome(s: &mut Session, request: &Request, login: Login) -> Result<(),
         return Err(Stop::Client(error));
     }
     let words = capability::after_login(s);
-    s.client.put(format!("{} OK [CAPABILITY {words}] User logged in\r\n", request.head.tag));
+    let layer = if s.client.peer.stream.tls().is_some() { "tls protection" } else { "no protection" };
+    s.client.put(format!("{} OK [CAPABILITY {words}] User logged in ({layer})\r\n", request.head.tag));
     Ok(())
 }
 
 /// What the client learns of a failure; the log has the rest.
 fn refusal(failure: &Failure) -> Stop {
     match failure {
-        Failure::BadCredentials | Failure::NotAuthorized { .. } => {
-            Stop::no("[AUTHENTICATIONFAILED] authentication failure")
-        }
+        Failure::BadCredentials => Stop::no("[AUTHENTICATIONFAILED] authentication failure"),
+        Failure::NotAuthorized { .. } => Stop::no("[AUTHORIZATIONFAILED] authorization failure"),
         Failure::NoMechanism(_) => Stop::no("no mechanism available"),
-        Failure::PlaintextRefused => Stop::no("[PRIVACYREQUIRED] Login only available under a layer"),
-        Failure::Malformed(_) => Stop::bad("Invalid authentication exchange"),
-        Failure::Cancelled => Stop::bad("AUTHENTICATE cancelled"),
-        Failure::Temporary(_) => Stop::no("[UNAVAILABLE] Login failed: try again later"),
+        Failure::PlaintextRefused => Stop::no("[PRIVACYREQUIRED] encryption needed to use mechanism"),
+        Failure::Malformed(_) => Stop::bad("Invalid base64 string"),
+        Failure::Cancelled => Stop::bad("Client canceled authentication"),
+        Failure::Temporary(_) => Stop::no("[UNAVAILABLE] generic failure, try again"),
     }
 }
 

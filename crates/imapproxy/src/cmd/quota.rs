@@ -15,6 +15,9 @@ pub async fn get_root(s: &mut Session, request: Request) -> Result<(), Stop> {
 
 /// `GETQUOTA root`
 pub async fn get(s: &mut Session, request: &Request, root: &str) -> Result<(), Stop> {
+    if !s.user()?.is_admin() {
+        return Err(Stop::no(DENIED));
+    }
     let located = whole_tree(s, root).await?;
     pass(s, request, &located).await
 }

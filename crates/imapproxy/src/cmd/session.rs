@@ -20,7 +20,6 @@ pub async fn noop(s: &mut Session, request: &Request) -> Result<(), Stop> {
             let answer = s.forward(&server, &request.head.tag, &request.raw).await?;
             s.client.put(answer.tagged(&request.head.tag));
         }
-        None if request.head.verb == "CHECK" => return Err(Stop::bad("Please select a mailbox first")),
         None => s.client.put(format!("{} OK Completed\r\n", request.head.tag)),
     }
     Ok(())
@@ -49,10 +48,11 @@ pub async fn id(s: &mut Session, request: &Request) -> Result<(), Stop> {
         }
         s.id = Some(command);
     }
-    if s.listener.imapd().imapidresponse {
-        let version = env!("CARGO_PKG_VERSION");
-        s.client.put(format!("* ID (\"name\" \"murder imapproxy\" \"version\" \"{version}\")\r\n"));
-    }
+    let version = env!("CARGO_PKG_VERSION");
+    s.client.put(match s.listener.imapd().imapidresponse {
+        true => format!("* ID (\"name\" \"Murder IMAP\" \"version\" \"{version}\")\r\n"),
+        false => "* ID NIL\r\n".to_owned(),
+    });
     s.client.put(format!("{} OK Completed\r\n", request.head.tag));
     Ok(())
 }
@@ -79,7 +79,7 @@ pub async fn enable(s: &mut Session, request: &Request, items: Vec<String>) -> R
 /// `COMPRESS DEFLATE`, between the client and here.
 pub async fn compress(s: &mut Session, request: &Request, algorithm: &str) -> Result<(), Stop> {
     if algorithm != "DEFLATE" {
-        return Err(Stop::no("Unsupported COMPRESS mechanism"));
+        return Err(Stop::no("Unsupported compression mechanism"));
     }
     if s.client.peer.stream.is_compressed() {
         return Err(Stop::no("[COMPRESSIONACTIVE] DEFLATE active via COMPRESS"));

@@ -1,18 +1,22 @@
 //! The client's end: its bytes cut into pieces of commands, its literals collected where a command is read whole.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use protocol::frame::{FrameError, Framer, Limits, Piece};
 use service::stream::Stream;
+use tokio::time::timeout;
 
-use super::Stop;
+use super::{AUTOLOGOUT, Stop};
 use crate::peer::{self, Peer};
 
 /// The client's connection.
 pub struct Client {
     pub peer: Peer,
     pub framer: Framer,
+    /// How long the client may keep us waiting in the middle of a command.
+    patience: Duration,
 }
 
 /// A command that was read whole, or not.
@@ -24,13 +28,14 @@ pub enum Whole {
 }
 
 impl Client {
-    pub fn new(stream: Stream) -> Self {
-        Client { peer: Peer::new(stream, BytesMut::new()), framer: Framer::new(BEFORE_LOGIN) }
+    pub fn new(stream: Stream, patience: Duration) -> Self {
+        Client { peer: Peer::new(stream, BytesMut::new()), framer: Framer::new(BEFORE_LOGIN), patience }
     }
 
     /// Once logged in, lines may be longer. To be called between commands.
-    pub fn relax(&mut self) {
+    pub fn relax(&mut self, patience: Duration) {
         self.framer = Framer::new(AFTER_LOGIN);
+        self.patience = patience;
     }
 
     pub fn put(&mut self, text: impl AsRef<[u8]>) {
@@ -58,7 +63,8 @@ impl Client {
             if self.peer.ended {
                 return Err(Stop::Client(io::ErrorKind::UnexpectedEof.into()));
             }
-            peer::turn_alone(&mut self.peer).await.map_err(Stop::Client)?;
+            let turn = timeout(self.patience, peer::turn_alone(&mut self.peer)).await;
+            turn.map_err(|_| Stop::Bye(AUTOLOGOUT.to_owned()))?.map_err(Stop::Client)?;
         }
     }
 
@@ -124,7 +130,8 @@ impl Client {
 
     /// Writes all that waits.
     pub async fn flush(&mut self) -> Result<(), Stop> {
-        peer::flush(&mut self.peer).await.map_err(Stop::Client)
+        let flushed = timeout(self.patience, peer::flush(&mut self.peer)).await;
+        flushed.map_err(|_| Stop::Client(io::ErrorKind::TimedOut.into()))?.map_err(Stop::Client)
     }
 }
 

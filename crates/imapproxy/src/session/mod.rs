@@ -52,6 +52,7 @@ pub struct Session {
     pub mistakes: u32,
     /// The last reply ends the session.
     pub over: bool,
+    since: Instant,
     shutdown: CancellationToken,
 }
 
@@ -130,7 +131,8 @@ impl Session {
         Session {
             node,
             listener,
-            client: Client::new(stream),
+            client: Client::new(stream, BEFORE_LOGIN_BOUND),
+            since: Instant::now(),
             links: Links::default(),
             user: None,
             selected: None,
@@ -170,7 +172,8 @@ impl Session {
         self.greet();
         while !self.over {
             let Some(first) = self.next_command().await? else { return Ok(()) };
-            crate::cmd::execute(self, first).await?;
+            // Boxed, so that an idle session holds no room for the largest command.
+            Box::pin(crate::cmd::execute(self, first)).await?;
         }
         self.client.flush().await
     }
@@ -198,9 +201,11 @@ impl Session {
             if self.client.peer.ended && clear {
                 return Ok(None);
             }
-            let left = self.idle_bound().saturating_sub(idle_since.elapsed());
+            // To log in, a client has a time that does not begin anew with each command.
+            let waited = if self.user.is_some() { idle_since.elapsed() } else { self.since.elapsed() };
+            let left = self.idle_bound().saturating_sub(waited);
             if left.is_zero() {
-                return Err(Stop::Bye("Autologout".to_owned()));
+                return Err(Stop::Bye(AUTOLOGOUT.to_owned()));
             }
             let selected = self.selected_server().map(str::to_owned);
             self.links.close_idle(selected.as_deref()).await;
@@ -217,7 +222,8 @@ impl Session {
         self.shutdown.clone()
     }
 
-    fn idle_bound(&self) -> Duration {
+    /// How long the client may say nothing.
+    pub fn idle_bound(&self) -> Duration {
         if self.user.is_some() { self.listener.imapd().timeout } else { BEFORE_LOGIN_BOUND }
     }
 
@@ -242,7 +248,7 @@ impl Session {
             use crate::replies::Reply;
             match link.reply().map_err(|error| Stop::Bye(error.to_string()))? {
                 Some(Reply::Untagged(bytes)) => self.client.peer.put(bytes),
-                Some(Reply::Bye(_)) => return Err(Stop::Bye(LOST_IDLE.to_owned())),
+                Some(Reply::Bye(line)) => return Err(Stop::Bye(relay::bye_text(&line))),
                 // Nothing was asked: a late answer is nobody's.
                 Some(Reply::Tagged(_) | Reply::Continuation(_)) => {}
                 None if link.peer.ended => return Err(Stop::Bye(LOST_IDLE.to_owned())),
@@ -308,6 +314,7 @@ pub const DENIED: &str = "[NOPERM] Permission denied";
 pub const RESERVED: &str = "[UNAVAILABLE] Mailbox is currently reserved";
 pub const DOWN: &str = "[UNAVAILABLE] Server(s) unavailable to complete operation";
 pub const LOST: &str = "Fatal error: Lost connection to selected backend";
+pub const AUTOLOGOUT: &str = "[UNAVAILABLE] Idle for too long";
 const LOST_IDLE: &str = "Fatal error: Lost connection to input stream";
 
 /// How long a client may take to log in; afterwards it is `timeout`.

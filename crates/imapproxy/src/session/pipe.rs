@@ -99,6 +99,7 @@ impl Pipe {
                         self.upload = Upload::Flowing;
                     }
                 }
+                // Its end of the stream follows; a client must not take the good-bye of one backend for ours.
                 Some(Reply::Bye(_)) => {}
                 Some(Reply::Tagged(line)) if Tagged::parse(&line).tag == self.tag.as_bytes() => {
                     self.answer = Some(line);

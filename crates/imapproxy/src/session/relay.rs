@@ -1,14 +1,14 @@
 //! Asking a backend, and passing its answer on until the tagged line.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use protocol::frame::{Framer, Limits, Piece, trim_line};
 use tokio::time::timeout;
 use upstream::Proto;
 
-use super::{Session, Stop};
+use super::{AUTOLOGOUT, Session, Stop};
 use crate::peer::{self, Lost};
 use crate::replies::{Condition, Reply, Tagged};
 
@@ -81,11 +81,13 @@ impl Session {
 
     /// Copies what a backend says until the line that bears `tag`.
     pub async fn relay(&mut self, server: &str, tag: &str, to: To) -> Result<Answer, Stop> {
+        let selected = self.selected_server() == Some(server);
         loop {
             while self.client.peer.has_room() {
                 let link = self.links.get_mut(server).ok_or_else(|| lost(server, "closed"))?;
                 match link.reply().map_err(|error| lost(server, &error.to_string()))? {
                     Some(Reply::Untagged(bytes)) if to == To::Client => self.client.put(bytes),
+                    Some(Reply::Bye(line)) if selected => return Err(Stop::Bye(bye_text(&line))),
                     Some(Reply::Untagged(_) | Reply::Continuation(_) | Reply::Bye(_)) => {}
                     Some(Reply::Tagged(line)) if Tagged::parse(&line).tag == tag.as_bytes() => {
                         return Ok(Answer(line));
@@ -154,8 +156,12 @@ impl Session {
     /// Lets the client's and a backend's bytes flow one step. A backend that says nothing for `client_timeout` is
     /// asked by another connection whether it lives; a long search goes on, a dead machine does not.
     pub async fn step(&mut self, server: &str) -> Result<(), Stop> {
-        let patience = self.node.client_timeout();
+        let mut patience = self.node.client_timeout().min(PATIENCE);
+        let since = Instant::now();
         loop {
+            if since.elapsed() > self.idle_bound() {
+                return Err(Stop::Bye(AUTOLOGOUT.to_owned()));
+            }
             let link = self.links.get_mut(server).ok_or_else(|| lost(server, "closed"))?;
             match timeout(patience, peer::turn(&mut self.client.peer, &mut link.peer, true)).await {
                 Ok(Ok(())) => return Ok(()),
@@ -164,11 +170,22 @@ impl Session {
                 Err(_) => {
                     let alive = self.node.pool.upstream().greets(server, Proto::Imap).await;
                     alive.map_err(|error| lost(server, &error.to_string()))?;
+                    patience = (patience * 2).min(PATIENCE_MAX);
                 }
             }
         }
     }
 }
+
+/// What a backend says at its end, for the client.
+pub fn bye_text(line: &[u8]) -> String {
+    let text = trim_line(line).get(b"* BYE ".len()..).unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// After so long a silence a backend is asked whether it lives, and then ever more rarely.
+const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE_MAX: Duration = Duration::from_secs(60);
 
 /// `* OK …`, `tag NO …`: a line whose end is free text.
 fn is_condition(line: &[u8]) -> bool {

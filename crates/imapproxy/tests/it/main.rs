@@ -1,5 +1,6 @@
 //! The IMAP proxy over real sockets: a client, the proxy, and backends that answer from a table.
 #![allow(clippy::unwrap_used)]
 
+mod copying;
 mod routing;
 mod world;

@@ -1,0 +1,209 @@
+//! Connections to backends that follow a transcript: handshakes, refusals, the breaker, the pool.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use config::imapd::Imapd;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use upstream::{Error, Pool, Proto, Upstream};
+
+/// `S:` lines are said, `C:` lines are expected (a trailing `*` matches any rest).
+async fn play(socket: TcpStream, transcript: &str) {
+    let (read, mut write) = socket.into_split();
+    let mut lines = BufReader::new(read).lines();
+    for line in transcript.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        match line.split_at(3) {
+            ("S: ", text) => write.write_all(format!("{text}\r\n").as_bytes()).await.unwrap(),
+            ("C: ", wanted) => {
+                let Ok(Some(got)) = lines.next_line().await else { return };
+                match wanted.strip_suffix('*') {
+                    Some(start) => assert!(got.starts_with(start), "{got:?} is not {wanted:?}"),
+                    None => assert_eq!(got, wanted),
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // Nothing more is expected; the connection stays open until the other side closes it.
+    let _ = lines.next_line().await;
+}
+
+/// A server that plays the same transcript on each connection, and counts them.
+async fn server(transcript: &'static str) -> (u16, Arc<Mutex<u32>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, count) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(0)));
+    let counted = count.clone();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            *counted.lock().unwrap() += 1;
+            tokio::spawn(play(socket, transcript));
+        }
+    });
+    (port, count)
+}
+
+fn to(port: u16, service: &str) -> Upstream {
+    let text = format!(
+        "configdirectory: /nowhere\nservername: fe.test\nproxy_authname: proxy\nproxy_password: secret\n\
+         client_timeout: 1s\nbe_address: 127.0.0.1\nbe_ports: {service}={port}\nbe_mechs: PLAIN\n"
+    );
+    Upstream::new(&Imapd::parse(Path::new("/nowhere/imapd.conf"), &text, "test").unwrap())
+}
+
+/// `fred` NUL `proxy` NUL `secret`
+const FRED: &str = "ZnJlZABwcm94eQBzZWNyZXQ=";
+
+#[tokio::test]
+async fn imap_logs_in_as_the_proxy_for_the_user() {
+    let (port, _) = server(
+        "S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN AUTH=LOGIN SASL-IR] ready
+         C: A01 AUTHENTICATE PLAIN ZnJlZABwcm94eQBzZWNyZXQ=
+         S: A01 OK [CAPABILITY IMAP4rev1 MOVE] Success SESSIONID=<x>",
+    )
+    .await;
+    let connection = to(port, "imap").connect("be.test", Proto::Imap, Some("fred")).await.unwrap();
+    assert!(connection.capabilities.has("MOVE"));
+    assert!(connection.text.ends_with("SESSIONID=<x>"));
+}
+
+#[tokio::test]
+async fn imap_without_initial_responses_answers_the_challenge() {
+    let (port, _) = server(
+        "S: * OK ready
+         C: C01 CAPABILITY
+         S: * CAPABILITY IMAP4rev1 AUTH=PLAIN
+         S: C01 OK done
+         C: A01 AUTHENTICATE PLAIN
+         S: +
+         C: ZnJlZABwcm94eQBzZWNyZXQ=
+         S: A01 OK done
+         C: C01 CAPABILITY
+         S: * CAPABILITY IMAP4rev1 IDLE
+         S: C01 OK done",
+    )
+    .await;
+    let connection = to(port, "imap").connect("be.test", Proto::Imap, Some("fred")).await.unwrap();
+    assert!(connection.capabilities.has("IDLE"));
+}
+
+#[tokio::test]
+async fn pop3_keeps_the_text_of_a_refusal() {
+    let (port, _) = server(
+        "S: +OK ready
+         C: CAPA
+         S: +OK
+         S: SASL PLAIN
+         S: .
+         C: AUTH PLAIN ZnJlZABwcm94eQBzZWNyZXQ=
+         S: -ERR [IN-USE] Mailbox is locked",
+    )
+    .await;
+    let error = to(port, "pop3").connect("be.test", Proto::Pop3, Some("fred")).await.unwrap_err();
+    assert_eq!(error.denied(), Some("[IN-USE] Mailbox is locked"));
+    assert!(!error.is_unreachable());
+    assert!(!error.to_string().contains("secret") && !error.to_string().contains(FRED));
+}
+
+#[tokio::test]
+async fn lmtp_acts_for_nobody_and_trusted_listeners_are_not_logged_in_to() {
+    let (port, _) = server(
+        "S: 220 ready
+         C: LHLO fe.test
+         S: 250-be.test
+         S: 250-AUTH PLAIN
+         S: 250 SIZE 1000
+         C: AUTH PLAIN AHByb3h5AHNlY3JldA==
+         S: 235 2.7.0 welcome",
+    )
+    .await;
+    let connection = to(port, "lmtp").connect("be.test", Proto::Lmtp, None).await.unwrap();
+    assert_eq!(connection.capabilities.line("SIZE"), Some("1000"));
+    let (port, _) = server(
+        "S: 220 ready
+         C: LHLO fe.test
+         S: 250 be.test",
+    )
+    .await;
+    to(port, "lmtp").connect("be.test", Proto::Lmtp, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_offers_nothing_usable_is_named() {
+    let (port, _) = server("S: * OK [CAPABILITY IMAP4rev1 AUTH=CRAM-MD5] ready").await;
+    let error = to(port, "imap").connect("be.test", Proto::Imap, Some("fred")).await.unwrap_err();
+    assert_eq!(error.to_string(), "be.test: no usable SASL mechanism among those offered (CRAM-MD5)");
+}
+
+#[tokio::test]
+async fn a_silent_server_is_waited_for_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = to(listener.local_addr().unwrap().port(), "imap");
+    let first = upstream.connect("be.test", Proto::Imap, Some("fred")).await.unwrap_err();
+    assert!(matches!(first, Error::Timeout { .. }), "{first}");
+    let start = tokio::time::Instant::now();
+    let second = upstream.connect("be.test", Proto::Imap, Some("fred")).await.unwrap_err();
+    assert!(matches!(second, Error::Down { .. }) && start.elapsed() < Duration::from_millis(200), "{second}");
+    // It begins to speak: a probe finds out.
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            tokio::spawn(play(
+                socket,
+                "S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready\nC: A01 *\nS: A01 OK in\nC: C01 *\nS: C01 OK",
+            ));
+        }
+    });
+    let mut tries = tokio::time::interval(Duration::from_millis(50));
+    for _ in 0..200 {
+        tries.tick().await;
+        if upstream.admit("be.test", Proto::Imap).is_ok() {
+            upstream.connect("be.test", Proto::Imap, Some("fred")).await.unwrap();
+            return;
+        }
+    }
+    panic!("the breaker stays open");
+}
+
+#[tokio::test]
+async fn a_pooled_connection_is_used_again() {
+    let (port, count) = server(
+        "S: 220 ready
+         C: LHLO fe.test
+         S: 250 be.test
+         C: NOOP
+         S: 250 2.0.0 ok",
+    )
+    .await;
+    let pool = Pool::new(to(port, "lmtp"), Proto::Lmtp);
+    let first = pool.take("be.test", None).await.unwrap();
+    assert!(!first.reused);
+    first.give_back().await;
+    let second = pool.take("be.test", None).await.unwrap();
+    assert!(second.reused && *count.lock().unwrap() == 1);
+    // Dropped, not given back: it is closed.
+    drop(second);
+    assert!(!pool.take("be.test", None).await.unwrap().reused);
+}
+
+#[tokio::test]
+async fn an_imap_connection_passes_from_user_to_user_where_the_backend_forgets_the_first() {
+    let (port, count) = server(
+        "S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready
+         C: A01 AUTHENTICATE PLAIN ZnJlZABwcm94eQBzZWNyZXQ=
+         S: A01 OK [CAPABILITY IMAP4rev1 UNAUTHENTICATE] in
+         C: U01 UNAUTHENTICATE
+         S: U01 OK out
+         C: C01 CAPABILITY
+         S: * CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR
+         S: C01 OK done
+         C: A01 AUTHENTICATE PLAIN Ym9iAHByb3h5AHNlY3JldA==
+         S: A01 OK [CAPABILITY IMAP4rev1] in",
+    )
+    .await;
+    let pool = Pool::new(to(port, "imap"), Proto::Imap);
+    pool.take("be.test", Some("fred")).await.unwrap().give_back().await;
+    assert!(pool.take("be.test", Some("bob")).await.unwrap().reused);
+    assert_eq!(*count.lock().unwrap(), 1);
+}

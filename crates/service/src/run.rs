@@ -151,6 +151,7 @@ fn start(program: &Program, inherited: Inherited) -> Result<Started, StartError>
         warn!("{warning}");
     }
     limits::apply();
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(imapd.umask & 0o777));
     let directory = imapd.program_directory(program.name);
     let directory =
         if foreign_master { DirectoryLock::take_slot(&directory)? } else { DirectoryLock::take(&directory)? };

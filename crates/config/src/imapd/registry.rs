@@ -253,7 +253,7 @@ options! {
     popsubfolders: bool, Kind::Switch, "no", ON, "Whether user+folder logs in to a folder by POP3.";
     popuseacl: bool, Kind::Switch, "no", ON, "Whether POP3 obeys the mailbox's ACL.";
     popuseimapflags: bool, Kind::Switch, "no", ON, "Whether POP3 sets \\Seen.";
-    allowapop: bool, Kind::Switch, "yes", ON, "Whether APOP is offered where a plain secret is stored.";
+    allowapop: bool, Kind::Switch, "yes", ignored("APOP is not offered: it needs passwords in the clear"), "Whether APOP is offered where a plain secret is stored.";
     maxliteral: u64, Kind::BYTES, "128K", ON, "Longest literal in a command other than APPEND; 0 is no limit.";
     maxquoted: u64, Kind::BYTES, "128K", ON, "Longest quoted string; 0 is no limit.";
     maxword: u64, Kind::BYTES, "128K", ON, "Longest word; 0 is no limit.";
@@ -263,18 +263,18 @@ options! {
     allowanonymouslogin: bool, Kind::Switch, "no", Effect::Refused("anonymous logins are not served"), "Whether anyone may log in as anonymous.";
     imapmagicplus: bool, Kind::Switch, "no", ON, "Whether user+ at login keeps only subscribed folders in view.";
     imapidresponse: bool, Kind::Switch, "yes", ON, "Whether the ID command is answered with name and version.";
-    foolstupidclients: bool, Kind::Switch, "no", ON, "Whether LIST \"\" * is answered as LSUB.";
-    allowdeleted: bool, Kind::Switch, "no", ON, "Whether users see their deleted mailboxes.";
+    foolstupidclients: bool, Kind::Switch, "no", ignored("LIST shows what there is"), "Whether LIST \"\" * is answered as LSUB.";
+    allowdeleted: bool, Kind::Switch, "no", ignored("deleted mailboxes are for admins"), "Whether users see their deleted mailboxes.";
     conversations: bool, Kind::Switch, "no", ignored("conversations are not kept"), "Whether conversations are tracked.";
 }
 "LMTP and Sieve" {
-    lmtpsocket: String, Kind::Text, "{configdirectory}/socket/lmtp", ON, "Unix socket that local deliveries go to.";
+    lmtpsocket: String, Kind::Text, "{configdirectory}/socket/lmtp", ignored("the listen= of an entry of cyrus.conf says where LMTP is served"), "Unix socket that local deliveries go to.";
     lmtptxn_timeout: Duration, Kind::SECONDS, "5m", ON, "Idle time after which an LMTP session ends.";
     lmtp_downcase_rcpt: bool, Kind::Switch, "yes", ON, "Whether recipients are made lower-case.";
     lmtp_fuzzy_mailbox_match: bool, Kind::Switch, "no", ON, "Whether user+detail goes to the closest folder that exists.";
     lmtp_catchall_mailbox: Option<String>, Kind::Text, "", ON, "User that takes mail for unknown ones.";
     postuser: String, Kind::Text, "", ON, "User part of the address of shared folders.";
-    postmaster: String, Kind::Text, "postmaster", ON, "Address in bounces.";
+    postmaster: String, Kind::Text, "postmaster", ignored("bounces are left to the mail server"), "Address in bounces.";
     soft_noauth: bool, Kind::Switch, "yes", ON, "Whether unauthenticated LMTP clients get 430, not 530.";
     lmtp_over_quota_perm_failure: bool, Kind::Switch, "no", ON, "Whether a full mailbox refuses for good.";
     lmtp_strict_quota: bool, Kind::Switch, "no", ON, "Whether the quota counts the message being delivered.";

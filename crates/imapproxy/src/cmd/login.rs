@@ -37,7 +37,13 @@ pub async fn login(s: &mut Session, request: &Request, login: Plain) -> Result<(
         return Err(Stop::no("[PRIVACYREQUIRED] Login only available under a layer"));
     }
     match s.listener.auth().login(&user, &login.password, &channel).await {
-        Ok(login) => welcome(s, request, login).await,
+        Ok(login) => {
+            let alert = s.listener.imapd().plaintextloginalert.clone();
+            if let Some(alert) = alert.filter(|_| !channel.is_encrypted()) {
+                s.client.put(format!("* OK [ALERT] {alert}\r\n"));
+            }
+            welcome(s, request, login).await
+        }
         Err(failure) => Err(refusal(&failure)),
     }
 }

@@ -20,7 +20,14 @@ pub async fn login(session: &mut Session, login: Login) -> Outcome {
     }
     let Ok(user) = String::from_utf8(login.user) else { return Ok(failed(&Failure::BadCredentials)) };
     match session.server.auth.login(&user, &login.password, &channel).await {
-        Ok(login) => admit(session, login).await,
+        Ok(login) => {
+            if let Some(alert) =
+                session.server.imapd.plaintextloginalert.clone().filter(|_| !channel.is_encrypted())
+            {
+                session.conn.put_line(format!("* OK [ALERT] {alert}"));
+            }
+            admit(session, login).await
+        }
         Err(failure) => Ok(failed(&failure)),
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod cmd;
 mod conn;
+mod numbering;
 mod reply;
 mod search;
 mod selected;

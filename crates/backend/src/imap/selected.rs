@@ -1,18 +1,16 @@
-//! The open mailbox of a session: which messages the client knows by which numbers, and what to tell it of changes.
-//!
-//! The numbering is the last view of the mailbox that was told, together with `ghosts`: messages that are gone but that
-//! the client still counts, because no EXPUNGE may be sent yet (RFC 3501 section 7.4.1). Views are shared between
-//! sessions, so an idle session costs a few words.
+//! The open mailbox of a session, and what to tell its client of changes.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use protocol::acl::Rights;
-use protocol::imap::{Flag, SequenceSet};
+use protocol::imap::Flag;
 use protocol::name::MailboxName;
 
 use super::cmd::fetch::write_flags;
+use super::numbering::{Numbering, number};
 use super::reply::Stop;
-use crate::store::{Changes, Mailbox, Record, Seen, Store, System, View};
+use crate::store::{Mailbox, Record, Seen, Store, System, View};
 
 /// The mailbox that a session has open.
 pub struct Selected {
@@ -21,10 +19,7 @@ pub struct Selected {
     pub user: String,
     pub read_only: bool,
     pub rights: Rights,
-    /// What the client was told last.
-    view: Arc<View>,
-    /// UIDs, ascending.
-    ghosts: Vec<u32>,
+    pub numbering: Numbering,
     /// UIDs and modification sequences of changes that the client made or was told of already.
     known: Vec<(u32, u64)>,
     /// Messages from this UID on are \Recent in this session.
@@ -40,13 +35,6 @@ pub enum Announce {
     /// Everything but EXPUNGE.
     WithoutExpunge,
     Nothing,
-}
-
-/// A message that a command names.
-#[derive(Debug, Clone)]
-pub struct Target {
-    pub sequence: u32,
-    pub record: Record,
 }
 
 impl Selected {
@@ -76,15 +64,15 @@ impl Selected {
         } else if !read_only {
             recent_from = mailbox.claim_recent().saturating_add(1);
         }
-        let view = mailbox.view();
-        let (user, ghosts, known) = (user.to_owned(), Vec::new(), Vec::new());
-        Ok(Selected { name, mailbox, user, read_only, rights, view, ghosts, known, recent_from, seen })
+        let numbering = Numbering::new(mailbox.view());
+        let (user, known) = (user.to_owned(), Vec::new());
+        Ok(Selected { name, mailbox, user, read_only, rights, numbering, known, recent_from, seen })
     }
 
     /// Sleeps until the mailbox changes.
     pub fn changes(&self) -> impl Future<Output = ()> + use<> {
         let mut watch = self.mailbox.watch();
-        let view = self.view.clone();
+        let view = self.view().clone();
         async move {
             // Never ends when the mailbox is dropped: then there is nothing to hear of.
             if watch.wait_for(|now| !Arc::ptr_eq(now, &view)).await.is_err() {
@@ -106,80 +94,21 @@ impl Selected {
     /// Marks messages seen or unseen for this user alone.
     pub async fn change_seen(&mut self, store: &Store, uids: &[u32], on: bool) -> Result<(), Stop> {
         let Some(own) = &mut self.seen else { return Ok(()) };
-        let mut all: Vec<u32> = (self.view.records().iter())
+        let named: HashSet<u32> = uids.iter().copied().collect();
+        let view = self.numbering.view();
+        let all: Vec<u32> = (view.records().iter())
             .map(|record| record.uid)
-            .filter(|uid| if uids.contains(uid) { on } else { has(own, *uid) })
+            .filter(|uid| if named.contains(uid) { on } else { has(own, *uid) })
             .collect();
-        all.sort_unstable();
         own.uids = ranges(&all);
-        own.recentuid = own.recentuid.max(self.view.last_uid);
+        own.recentuid = own.recentuid.max(view.last_uid);
         own.lastchange = now();
         Ok(store.set_seen(&self.user, &self.mailbox.uniqueid(), own.clone()).await?)
     }
 
+    /// What the client was told last.
     pub fn view(&self) -> &Arc<View> {
-        &self.view
-    }
-
-    /// Messages as the client counts them.
-    pub fn count(&self) -> u32 {
-        number(self.view.records().len() + self.ghosts.len())
-    }
-
-    pub fn last_uid(&self) -> u32 {
-        let last = self.view.records().last().map_or(0, |record| record.uid);
-        last.max(self.ghosts.last().copied().unwrap_or(0))
-    }
-
-    /// The messages that are there, with their numbers.
-    pub fn all(&self) -> Vec<Target> {
-        self.numbered().map(|(sequence, record)| Target { sequence, record: record.clone() }).collect()
-    }
-
-    /// Those of them that a set names.
-    pub fn targets(&self, set: &SequenceSet, by_uid: bool) -> Vec<Target> {
-        let ranges = set.resolve(if by_uid { self.last_uid() } else { self.count() });
-        if by_uid {
-            return (ranges.iter())
-                .flat_map(|(first, last)| {
-                    let records = self.view.records();
-                    let end = last.checked_add(1).map_or(records.len(), |after| records.lower_bound(after));
-                    (records.lower_bound(first)..end).filter_map(|at| records.at(at))
-                })
-                .map(|record| Target { sequence: self.sequence(record.uid), record: record.clone() })
-                .collect();
-        }
-        if self.ghosts.is_empty() {
-            return (ranges.iter())
-                .flat_map(|(first, last)| first..=last.min(self.count()))
-                .filter_map(|sequence| {
-                    let record = self.view.records().at(sequence as usize - 1)?.clone();
-                    Some(Target { sequence, record })
-                })
-                .collect();
-        }
-        (self.numbered())
-            .filter(|(sequence, _)| ranges.contains(*sequence))
-            .map(|(sequence, record)| Target { sequence, record: record.clone() })
-            .collect()
-    }
-
-    /// The number of a message that is there, as the client counts.
-    pub fn sequence(&self, uid: u32) -> u32 {
-        let before = self.view.records().lower_bound(uid) + self.ghosts.partition_point(|ghost| *ghost < uid);
-        number(before + 1)
-    }
-
-    fn numbered(&self) -> impl Iterator<Item = (u32, &Record)> {
-        let mut ghosts = self.ghosts.iter().peekable();
-        let mut sequence = 0;
-        self.view.records().iter().map(move |record| {
-            while ghosts.next_if(|ghost| **ghost < record.uid).is_some() {
-                sequence += 1;
-            }
-            sequence += 1;
-            (sequence, record)
-        })
+        self.numbering.view()
     }
 
     /// The flags of a message, as this user has them.
@@ -197,7 +126,7 @@ impl Selected {
     /// Every flag that may be met here, for SELECT.
     pub fn all_flags(&self) -> Vec<Flag> {
         let mut flags: Vec<Flag> = System::ALL.flags().collect();
-        flags.extend(self.view.keywords().iter().map(|word| Flag::Keyword(word.to_string())));
+        flags.extend(self.view().keywords().iter().map(|word| Flag::Keyword(word.to_string())));
         flags
     }
 
@@ -213,48 +142,40 @@ impl Selected {
     }
 
     pub fn recent_count(&self) -> u32 {
-        number(self.view.records().len() - self.view.records().lower_bound(self.recent_from))
+        let records = self.view().records();
+        number(records.len() - records.lower_bound(self.recent_from))
     }
 
     /// The number of the first message that is not \Seen.
     pub fn first_unseen(&self) -> Option<u32> {
-        self.numbered().find(|(_, record)| !self.is_seen(record)).map(|(sequence, _)| sequence)
+        self.numbering.iter().find(|(_, record)| !self.is_seen(record)).map(|(sequence, _)| sequence)
     }
 
     /// Writes what changed since the last time.
     pub fn announce(&mut self, announce: Announce, condstore: bool, out: &mut Vec<u8>) {
-        let now = self.mailbox.view();
         let known = std::mem::take(&mut self.known);
-        let before = std::mem::replace(&mut self.view, now.clone());
-        let mut changes = if Arc::ptr_eq(&now, &before) { Changes::default() } else { now.since(&before) };
-        self.ghosts.append(&mut changes.gone);
-        self.ghosts.sort_unstable();
+        let changes = self.numbering.advance(self.mailbox.view());
         if announce == Announce::All {
-            self.write_expunges(out);
+            for sequence in self.numbering.bury() {
+                out.extend_from_slice(format!("* {sequence} EXPUNGE\r\n").as_bytes());
+            }
         }
         if !changes.new.is_empty() {
-            let line = format!("* {} EXISTS\r\n* {} RECENT\r\n", self.count(), self.recent_count());
+            let line = format!("* {} EXISTS\r\n* {} RECENT\r\n", self.numbering.count(), self.recent_count());
             out.extend_from_slice(line.as_bytes());
         }
+        let view = self.view().clone();
         for uid in changes.changed {
-            let Some(record) = now.get(uid) else { continue };
+            let Some(record) = view.get(uid) else { continue };
             if known.contains(&(uid, record.modseq)) {
                 continue;
             }
-            out.extend_from_slice(format!("* {} FETCH (FLAGS ", self.sequence(uid)).as_bytes());
-            write_flags(out, &self.flags(record));
+            out.extend_from_slice(format!("* {} FETCH (FLAGS ", self.numbering.sequence(uid)).as_bytes());
+            write_flags(out, &self.flags_in(&view, record));
             if condstore {
                 out.extend_from_slice(format!(" MODSEQ ({})", record.modseq).as_bytes());
             }
             out.extend_from_slice(format!(" UID {uid})\r\n").as_bytes());
-        }
-    }
-
-    /// Each EXPUNGE renumbers what follows: the number of a ghost is its rank among the living and the ghosts behind it.
-    fn write_expunges(&mut self, out: &mut Vec<u8>) {
-        for uid in std::mem::take(&mut self.ghosts) {
-            let sequence = self.view.records().lower_bound(uid) + 1;
-            out.extend_from_slice(format!("* {sequence} EXPUNGE\r\n").as_bytes());
         }
     }
 
@@ -290,8 +211,4 @@ fn ranges(uids: &[u32]) -> Vec<(u32, u32)> {
 pub fn now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
-fn number(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }

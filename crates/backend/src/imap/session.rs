@@ -154,6 +154,13 @@ impl Session {
             Body::Logout => Announce::Nothing,
             _ => Announce::All,
         };
+        if matches!(
+            body,
+            Body::Fetch(_) | Body::Store(_) | Body::Search(_) | Body::Copy(_) | Body::Expunge(_)
+        ) {
+            // So that the command works on what is there now.
+            self.announce(Announce::WithoutExpunge).await?;
+        }
         let outcome = if self.user.is_none() && !body.before_login() {
             Err(Stop::Reply(Reply::bad("Please login first")))
         } else {

@@ -14,7 +14,7 @@ pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
     let selected = session.selected()?;
     let (source, rights) = (selected.mailbox.clone(), selected.rights);
     let read_only = selected.read_only;
-    let targets = selected.targets(&copy.set, copy.uid);
+    let targets = selected.numbering.targets(&copy.set, copy.uid);
     let (name, _, there) = session.find(&copy.mailbox).map_err(|stop| match stop {
         Stop::Reply(reply) if reply.code.as_deref() == Some("NONEXISTENT") => {
             Stop::Reply(reply.code("TRYCREATE"))

@@ -16,7 +16,7 @@ pub async fn run(session: &mut Session, expunge: Expunge) -> Outcome {
     require(selected.rights, Rights::EXPUNGE)?;
     let mut reply = Reply::completed();
     let named: Option<Vec<u32>> = (expunge.uids.as_ref())
-        .map(|uids| selected.targets(uids, true).iter().map(|target| target.record.uid).collect());
+        .map(|uids| selected.numbering.targets(uids, true).iter().map(|target| target.record.uid).collect());
     let gone = selected.mailbox.expunge(named.as_deref()).await?;
     if !gone.is_empty() && condstore {
         reply = reply.code(format!("HIGHESTMODSEQ {}", selected.mailbox.view().highestmodseq));

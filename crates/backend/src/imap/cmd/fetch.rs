@@ -10,8 +10,8 @@ use protocol::imap::command::fetch::{Fetch, Fragment, Item, Text};
 use protocol::imap::{DateTime, Flag, print};
 
 use crate::imap::conn::Gone;
+use crate::imap::numbering::Target;
 use crate::imap::reply::{Outcome, Reply, Stop};
-use crate::imap::selected::Target;
 use crate::imap::session::Session;
 use crate::mime::{Span, Structure, What, decode_transfer, pick_fields};
 use crate::store::{How, Mailbox, Record};
@@ -21,7 +21,7 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
         session.condstore = true;
     }
     let selected = session.selected()?;
-    let mut targets = selected.targets(&fetch.set, fetch.uid);
+    let mut targets = selected.numbering.targets(&fetch.set, fetch.uid);
     if let Some(modseq) = fetch.changed_since {
         targets.retain(|target| target.record.modseq > modseq);
     }
@@ -29,7 +29,7 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
         return Ok(Reply::no("No matching messages"));
     }
     let marks = fetch.items.iter().any(marks_seen) && selected.may_mark_seen();
-    let mut missing = false;
+    let mut failed = None;
     for chunk in targets.chunks_mut(CHUNK) {
         let mut marked = Vec::new();
         if marks {
@@ -37,13 +37,10 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
         }
         for target in chunk {
             let changed = marked.contains(&target.record.uid);
-            missing |= !message(session, target, &fetch.items, changed).await?;
+            failed = message(session, target, &fetch.items, changed).await?.or(failed);
         }
     }
-    if missing {
-        return Ok(Reply::no("Some of the requested messages could not be read").code("SERVERBUG"));
-    }
-    Ok(Reply::completed())
+    Ok(failed.unwrap_or_else(Reply::completed))
 }
 
 /// Sets \Seen where it is missing; the targets then hold the changed records. UIDs that changed.
@@ -68,19 +65,20 @@ async fn mark_seen(session: &mut Session, targets: &mut [Target]) -> Result<Vec<
     Ok(unseen)
 }
 
-/// Writes one message's answer. False where the message cannot be read.
+/// Writes one message's answer; the result is why there is none.
 async fn message(
     session: &mut Session,
     target: &Target,
     items: &[Item],
     changed: bool,
-) -> Result<bool, Stop> {
+) -> Result<Option<Reply>, Stop> {
     let condstore = session.condstore;
     let mailbox = session.selected()?.mailbox.clone();
     let mut reader = Reader { mailbox, target: target.clone(), structure: None, head: Bytes::new() };
     // Whatever can fail does so before the first byte is written.
-    if reader.prepare(items).await.is_err() {
-        return Ok(false);
+    match reader.prepare(items).await {
+        Err(Stop::Reply(reply)) => return Ok(Some(reply)),
+        other => other?,
     }
     let flags_wanted = items.contains(&Item::Flags);
     session.conn.put(format!("* {} FETCH (", target.sequence));
@@ -100,7 +98,7 @@ async fn message(
     }
     session.conn.put(")\r\n");
     session.conn.relieve().await?;
-    Ok(true)
+    Ok(None)
 }
 
 async fn write_item(session: &mut Session, reader: &mut Reader, item: &Item) -> Result<(), Stop> {

@@ -7,9 +7,10 @@ use protocol::imap::command::search::{Returns, Search};
 use protocol::imap::{Flag, Tag, UidSet};
 
 use super::fetch::email_id;
+use crate::imap::numbering::Target;
 use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::search::{Criteria, Facts, Needs, Source};
-use crate::imap::selected::{Target, now};
+use crate::imap::selected::now;
 use crate::imap::session::Session;
 use crate::mime::Structure;
 use crate::store::Mailbox;
@@ -22,8 +23,9 @@ pub async fn run(session: &mut Session, tag: &Tag, search: Search) -> Outcome {
     let modseqs = search.key.names_modseq();
     session.condstore |= modseqs;
     let selected = session.selected()?;
-    let criteria = Criteria::new(search.key, selected.count(), selected.last_uid(), now());
-    let judged: Vec<Judged> = (selected.all().into_iter())
+    let criteria =
+        Criteria::new(search.key, selected.numbering.count(), selected.numbering.last_uid(), now());
+    let judged: Vec<Judged> = (selected.numbering.all().into_iter())
         .map(|target| Judged {
             recent: selected.is_recent(&target.record),
             flags: selected.flags(&target.record),

@@ -23,7 +23,7 @@ pub async fn run(session: &mut Session, store: Store) -> Outcome {
     if (named && !may) || !rights.intersects(Rights::SEEN | Rights::WRITE | Rights::DELETE_MESSAGES) {
         return Ok(Reply::no("Permission denied").code("NOPERM"));
     }
-    let targets = selected.targets(&store.set, store.uid);
+    let targets = selected.numbering.targets(&store.set, store.uid);
     if targets.is_empty() {
         let none = Reply::no("No matching messages");
         return Ok(if store.uid { Reply::completed() } else { none });

@@ -1,0 +1,206 @@
+//! Which messages a client knows by which numbers.
+//!
+//! The numbering is the view of the mailbox that the client was told last, together with `ghosts`: messages that are
+//! gone but that the client still counts, because no EXPUNGE may be sent yet (RFC 3501 section 7.4.1). Views are shared
+//! between sessions, so a session holds a few words for a mailbox of any size.
+
+use std::sync::Arc;
+
+use protocol::imap::SequenceSet;
+
+use crate::store::{Changes, Record, View};
+
+/// The messages of an open mailbox as one client counts them.
+#[derive(Debug)]
+pub struct Numbering {
+    view: Arc<View>,
+    /// UIDs, ascending.
+    ghosts: Vec<u32>,
+}
+
+/// A message that a command names.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub sequence: u32,
+    pub record: Record,
+}
+
+impl Numbering {
+    pub fn new(view: Arc<View>) -> Numbering {
+        Numbering { view, ghosts: Vec::new() }
+    }
+
+    /// What was told last.
+    pub fn view(&self) -> &Arc<View> {
+        &self.view
+    }
+
+    /// Messages as the client counts them.
+    pub fn count(&self) -> u32 {
+        number(self.view.records().len() + self.ghosts.len())
+    }
+
+    pub fn last_uid(&self) -> u32 {
+        let last = self.view.records().last().map_or(0, |record| record.uid);
+        last.max(self.ghosts.last().copied().unwrap_or(0))
+    }
+
+    /// Takes over a newer view. What is gone is still counted until [`Numbering::bury`].
+    pub fn advance(&mut self, now: Arc<View>) -> Changes {
+        let before = std::mem::replace(&mut self.view, now);
+        if Arc::ptr_eq(&before, &self.view) {
+            return Changes::default();
+        }
+        let changes = self.view.since(&before);
+        self.ghosts.extend(&changes.gone);
+        self.ghosts.sort_unstable();
+        changes
+    }
+
+    /// The numbers of the messages that are gone, each as it is when those before it were told; they count no longer.
+    pub fn bury(&mut self) -> Vec<u32> {
+        let rank = |uid: u32| number(self.view.records().lower_bound(uid) + 1);
+        std::mem::take(&mut self.ghosts).into_iter().map(rank).collect()
+    }
+
+    /// The messages that are there, with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Record)> {
+        let mut ghosts = self.ghosts.iter().peekable();
+        let mut sequence = 0;
+        self.view.records().iter().map(move |record| {
+            while ghosts.next_if(|ghost| **ghost < record.uid).is_some() {
+                sequence += 1;
+            }
+            sequence += 1;
+            (sequence, record)
+        })
+    }
+
+    pub fn all(&self) -> Vec<Target> {
+        self.iter().map(|(sequence, record)| Target { sequence, record: record.clone() }).collect()
+    }
+
+    /// The messages that a set names and that are there, in order.
+    pub fn targets(&self, set: &SequenceSet, by_uid: bool) -> Vec<Target> {
+        let records = self.view.records();
+        if by_uid {
+            let named = set.resolve(self.last_uid());
+            return (named.iter())
+                .flat_map(|(first, last)| {
+                    let end = last.checked_add(1).map_or(records.len(), |after| records.lower_bound(after));
+                    (records.lower_bound(first)..end).filter_map(|at| records.at(at))
+                })
+                .map(|record| Target { sequence: self.sequence(record.uid), record: record.clone() })
+                .collect();
+        }
+        let named = set.resolve(self.count());
+        if self.ghosts.is_empty() {
+            return (named.iter())
+                .flat_map(|(first, last)| first..=last.min(self.count()))
+                .filter_map(|sequence| {
+                    let record = records.at((sequence as usize).checked_sub(1)?)?.clone();
+                    Some(Target { sequence, record })
+                })
+                .collect();
+        }
+        (self.iter())
+            .filter(|(sequence, _)| named.contains(*sequence))
+            .map(|(sequence, record)| Target { sequence, record: record.clone() })
+            .collect()
+    }
+
+    /// The number of a message that is there.
+    pub fn sequence(&self, uid: u32) -> u32 {
+        let before = self.view.records().lower_bound(uid) + self.ghosts.partition_point(|ghost| *ghost < uid);
+        number(before + 1)
+    }
+}
+
+pub fn number(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Records, System};
+    use proptest::prelude::*;
+    use protocol::imap::{Cursor, Limits};
+
+    fn record(uid: u32) -> Record {
+        Record {
+            uid,
+            modseq: 1,
+            createdmodseq: 1,
+            internaldate: 0,
+            savedate: 0,
+            last_updated: 0,
+            size: 0,
+            header_size: 0,
+            guid: [0; 20],
+            flags: System::NONE,
+            keywords: 0,
+            cache: 0,
+            annotations: None,
+        }
+    }
+
+    fn view(uids: &[u32]) -> Arc<View> {
+        let records = Records::from_sorted(uids.iter().map(|uid| record(*uid)).collect());
+        Arc::new(View { records, ..View::default() })
+    }
+
+    fn set(text: &str) -> SequenceSet {
+        SequenceSet::parse(&mut Cursor::new(text.as_bytes(), Limits::default())).unwrap()
+    }
+
+    fn numbers(targets: Vec<Target>) -> Vec<(u32, u32)> {
+        targets.into_iter().map(|target| (target.sequence, target.record.uid)).collect()
+    }
+
+    #[test]
+    fn what_is_gone_is_counted_until_it_is_told() {
+        let mut numbering = Numbering::new(view(&[2, 4, 6]));
+        let changes = numbering.advance(view(&[2, 6, 7]));
+        assert_eq!((changes.gone, changes.new), (vec![4], vec![7]));
+        assert_eq!(numbering.count(), 4);
+        assert_eq!(numbers(numbering.targets(&set("1:*"), false)), [(1, 2), (3, 6), (4, 7)]);
+        assert_eq!(numbers(numbering.targets(&set("2"), false)), []);
+        assert_eq!(numbers(numbering.targets(&set("4:6"), true)), [(3, 6)]);
+        assert_eq!(numbering.bury(), [2]);
+        assert_eq!(numbers(numbering.targets(&set("*,2"), false)), [(2, 6), (3, 7)]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_client_that_follows_knows_the_mailbox(
+            steps in proptest::collection::vec((proptest::collection::vec(any::<bool>(), 0..12), 0u32..3, any::<bool>()), 1..20)
+        ) {
+            let mut mailbox: Vec<u32> = vec![1, 2, 3, 4, 5];
+            let mut next = 6;
+            let mut numbering = Numbering::new(view(&mailbox));
+            // What a client believes: it deletes by EXPUNGE and appends by EXISTS.
+            let mut client = mailbox.clone();
+            for (keep, arrive, tell) in steps {
+                let mut keep = keep.into_iter();
+                mailbox.retain(|_| keep.next().unwrap_or(true));
+                mailbox.extend(next..next + arrive);
+                next += arrive;
+                let changes = numbering.advance(view(&mailbox));
+                if tell {
+                    for sequence in numbering.bury() {
+                        client.remove(sequence as usize - 1);
+                    }
+                }
+                client.extend(changes.new);
+                prop_assert_eq!(client.len(), numbering.count() as usize);
+                for (sequence, record) in numbering.iter() {
+                    prop_assert_eq!(client[sequence as usize - 1], record.uid);
+                    prop_assert_eq!(numbering.sequence(record.uid), sequence);
+                }
+                let all = numbers(numbering.targets(&set("1:*"), false));
+                prop_assert_eq!(all, numbers(numbering.all()));
+            }
+        }
+    }
+}

@@ -171,6 +171,9 @@ async fn serve(
         pid_file,
         ready_file: ReadyFile::new(ready_file),
         began,
+        imapd: plan.imapd.clone(),
+        page: None,
+        stopping: false,
     };
     supervisor.apply(plan);
     supervisor.start_waiting_daemons()?;

@@ -48,6 +48,8 @@ pub enum Wake {
     ClientOfPool(PoolKey),
     /// A worker of a pool reported.
     Status(PoolKey, crate::status::Status),
+    /// Somebody looks at the node.
+    Ask(tokio::sync::oneshot::Sender<crate::board::Board>),
 }
 
 /// A running child.

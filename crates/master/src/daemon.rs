@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, WaitStatus};
 use tracing::{error, info};
 
 use crate::backoff::{Failures, ForkRate, RATE_PAUSE};
+use crate::board::{self, Process};
 use crate::child::{self, Children, Extras, Owner};
 use crate::plan::Daemon;
 
@@ -22,6 +23,8 @@ pub struct Keeper {
     state: State,
     failures: Failures,
     rate: ForkRate,
+    starts: u64,
+    deaths: u64,
 }
 
 #[derive(Debug)]
@@ -44,7 +47,14 @@ pub enum WaitError {
 
 impl Keeper {
     pub fn new(daemon: Daemon) -> Self {
-        Self { daemon, state: State::Idle, failures: Failures::default(), rate: ForkRate::default() }
+        Self {
+            daemon,
+            state: State::Idle,
+            failures: Failures::default(),
+            rate: ForkRate::default(),
+            starts: 0,
+            deaths: 0,
+        }
     }
 
     pub fn name(&self) -> &str {
@@ -59,6 +69,26 @@ impl Keeper {
         match self.state {
             State::Running { pid, .. } => Some(pid),
             State::Idle | State::Resting { .. } => None,
+        }
+    }
+
+    /// For the status page.
+    pub fn describe(&self, now: Instant) -> Process {
+        let (state, age_seconds) = match self.state {
+            State::Idle => (board::State::Waiting, None),
+            State::Running { since, .. } => (board::State::Ready, Some(now.duration_since(since).as_secs())),
+            State::Resting { .. } => (board::State::Resting, None),
+        };
+        Process {
+            kind: "DAEMON",
+            name: self.daemon.name.clone(),
+            program: self.daemon.command.path().map(|path| path.display().to_string()).unwrap_or_default(),
+            state,
+            pid: self.pid().map(|pid| pid.as_raw_nonzero().get()),
+            age_seconds,
+            starts: self.starts,
+            failures: self.deaths,
+            ..Process::default()
         }
     }
 
@@ -113,6 +143,7 @@ impl Keeper {
         if running != pid {
             return;
         }
+        self.deaths += 1;
         let young = now.duration_since(since) < YOUNG;
         self.state = if child::is_failure(status) || young {
             State::Resting { until: now + self.failures.record_for_ever(now) }
@@ -158,6 +189,7 @@ impl Keeper {
             max_fds: self.daemon.maxfds,
         };
         self.rate.count(now);
+        self.starts += 1;
         let owner = Owner::Daemon(self.daemon.name.clone());
         children.start(owner, &self.daemon.name, &self.daemon.command, extras, now)
     }

@@ -6,12 +6,13 @@
 use std::time::{Duration, Instant};
 
 use config::cyrus::When;
-use rustix::process::Pid;
+use rustix::process::{Pid, WaitStatus};
 use time::OffsetDateTime;
 use tracing::{debug, error, info};
 
+use crate::board::{self, Process};
 use crate::calendar::{next_at, next_cron, system_offset};
-use crate::child::{Children, Extras, Owner, earlier};
+use crate::child::{Children, Extras, Owner, earlier, is_failure};
 use crate::plan::Event;
 
 /// All events.
@@ -25,6 +26,9 @@ struct Entry {
     event: Event,
     due: Due,
     running: Option<Pid>,
+    starts: u64,
+    deaths: u64,
+    last: &'static str,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +47,14 @@ impl Schedule {
             let known = before.iter().position(|entry| entry.event == event);
             self.entries.push(match known {
                 Some(place) => before.swap_remove(place),
-                None => Entry { due: first_due(&event.when, now, wall), event, running: None },
+                None => Entry {
+                    due: first_due(&event.when, now, wall),
+                    event,
+                    running: None,
+                    starts: 0,
+                    deaths: 0,
+                    last: "never ran",
+                },
             });
         }
     }
@@ -67,10 +78,28 @@ impl Schedule {
     }
 
     /// An event's process ended.
-    pub fn ended(&mut self, pid: Pid) {
+    pub fn ended(&mut self, pid: Pid, status: WaitStatus) {
         for entry in self.entries.iter_mut().filter(|entry| entry.running == Some(pid)) {
+            let failed = is_failure(status);
             entry.running = None;
+            entry.deaths += u64::from(failed);
+            entry.last = if failed { "the last run failed" } else { "the last run went well" };
         }
+    }
+
+    /// For the status page.
+    pub fn describe(&self) -> impl Iterator<Item = Process> {
+        self.entries.iter().map(|entry| Process {
+            kind: "EVENT",
+            name: entry.event.name.clone(),
+            program: entry.event.command.path().map(|path| path.display().to_string()).unwrap_or_default(),
+            state: if entry.running.is_some() { board::State::Ready } else { board::State::Waiting },
+            pid: entry.running.map(|pid| pid.as_raw_nonzero().get()),
+            starts: entry.starts,
+            failures: entry.deaths,
+            status: entry.last.to_owned(),
+            ..Process::default()
+        })
     }
 }
 
@@ -89,6 +118,7 @@ impl Entry {
             Ok(pid) => {
                 debug!("event {name} started, pid {}", pid.as_raw_nonzero());
                 self.running = Some(pid);
+                self.starts += 1;
             }
             Err(cause) => {
                 let path =

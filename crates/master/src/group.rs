@@ -19,6 +19,7 @@ use serde::Serialize;
 use tracing::{error, info, warn};
 
 use crate::backoff::{Failures, PENALTY, Verdict};
+use crate::board::{self, Process};
 use crate::child::{self, Children, Extras, GroupKey, Owner, READY_BOUND, Wake, Watch};
 use crate::notify::Notice;
 use crate::plan::ServiceKey;
@@ -35,6 +36,8 @@ pub struct Group {
     watch: Option<Watch>,
     /// A client waits, or the process is to be replaced at once.
     called: bool,
+    starts: u64,
+    deaths: u64,
 }
 
 #[derive(Debug)]
@@ -57,6 +60,8 @@ struct Running {
     /// To be told to reread its configuration once it is ready: before, a SIGHUP could kill it.
     hangup_due: bool,
     complained: bool,
+    clients: Option<u64>,
+    status: String,
 }
 
 /// What cannot be changed in a running process.
@@ -79,7 +84,16 @@ struct ListenerNote<'a> {
 
 impl Group {
     pub fn new(key: GroupKey, members: Vec<ServiceKey>) -> Self {
-        Self { key, members, state: State::Idle, failures: Failures::default(), watch: None, called: false }
+        Self {
+            key,
+            members,
+            state: State::Idle,
+            failures: Failures::default(),
+            watch: None,
+            called: false,
+            starts: 0,
+            deaths: 0,
+        }
     }
 
     /// The entry names, for people.
@@ -136,22 +150,50 @@ impl Group {
     }
 
     /// The process said something.
-    pub fn notice(&mut self, pid: Pid, notice: &Notice, children: &mut Children, now: Instant) {
+    pub fn notice(&mut self, pid: Pid, notice: Notice, children: &mut Children, now: Instant) {
         let name = self.name();
-        if let State::Running(running) = &mut self.state
-            && running.pid == pid
-            && notice.ready
-            && !running.ready
-        {
+        let State::Running(running) = &mut self.state else { return };
+        if running.pid != pid {
+            return;
+        }
+        running.clients = notice.clients.or(running.clients);
+        if let Some(status) = notice.status {
+            running.status = status;
+        }
+        if notice.ready && !running.ready {
             running.ready = true;
+            let took = now.duration_since(running.since).as_millis();
+            info!("{name} ready after {took} ms, pid {}", pid.as_raw_nonzero());
             if std::mem::take(&mut running.hangup_due) {
                 children.signal(pid, Signal::HUP);
             }
-            info!(
-                "{name} ready after {} ms, pid {}",
-                now.duration_since(running.since).as_millis(),
-                pid.as_raw_nonzero()
-            );
+        }
+    }
+
+    /// For the status page.
+    pub fn describe(&self, now: Instant) -> Process {
+        let running = match &self.state {
+            State::Running(running) => Some(running),
+            _ => None,
+        };
+        Process {
+            kind: "SERVICE",
+            name: self.name(),
+            program: self.key.program.display().to_string(),
+            state: match &self.state {
+                State::Idle => board::State::Waiting,
+                State::Running(running) if running.ready => board::State::Ready,
+                State::Running(_) => board::State::Starting,
+                State::Resting { .. } => board::State::Resting,
+                State::GivenUp => board::State::Disabled,
+            },
+            pid: running.map(|running| running.pid.as_raw_nonzero().get()),
+            age_seconds: running.map(|running| now.duration_since(running.since).as_secs()),
+            clients: running.and_then(|running| running.clients),
+            workers: None,
+            starts: self.starts,
+            failures: self.deaths,
+            status: running.map(|running| running.status.clone()).unwrap_or_default(),
         }
     }
 
@@ -168,6 +210,7 @@ impl Group {
         if replaced {
             return false;
         }
+        self.deaths += 1;
         if status.exit_status() == Some(EX_TEMPFAIL) {
             // Another instance owns the directory: it may be ending, as after a kill of its master. That is worth any patience.
             self.state = State::Resting { until: now + self.failures.record_for_ever(now) };
@@ -235,6 +278,7 @@ impl Group {
         let name = self.name();
         match children.start(Owner::Group(self.key.clone()), &name, &first.service.command, extras, now) {
             Ok(pid) => {
+                self.starts += 1;
                 self.state = State::Running(Running {
                     pid,
                     since: now,
@@ -243,6 +287,8 @@ impl Group {
                     replaced: false,
                     hangup_due: false,
                     complained: false,
+                    clients: None,
+                    status: String::new(),
                 });
             }
             Err(cause) => {

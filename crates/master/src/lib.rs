@@ -6,24 +6,29 @@
 //!            ┌ groups   our programs: one process for all lines of one, LISTEN_FDS, READY=1
 //! supervisor ┼ pools    foreign services: workers by Cyrus's protocol on descriptors 3 and 4
 //!            ┼ daemons  kept running
-//!            └ events   run at times
+//!            ├ events   run at times
+//!            └ page     status, probes and metrics over HTTP
 //! ```
 //!
 //! It is one thread, blocked in epoll when nothing happens, and never between a client and its server: services accept by
 //! themselves.
 
 pub mod backoff;
+pub mod board;
 pub mod boot;
 pub mod calendar;
 pub mod child;
 pub mod daemon;
 pub mod events;
+pub mod exposition;
 pub mod group;
+pub mod http;
 pub mod listen;
 pub mod log;
 pub mod notify;
 pub mod options;
 pub mod os;
+pub mod page;
 pub mod pidfile;
 pub mod plan;
 pub mod pool;

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, error, warn};
 
 use crate::backoff::{Failures, ForkRate, PENALTY, RATE_PAUSE, Verdict};
+use crate::board::{self, Process, Workers};
 use crate::child::{self, Children, Extras, Owner, PoolKey, Wake, Watch};
 use crate::plan::Service;
 use crate::services::{Listening, Services};
@@ -36,6 +37,9 @@ pub struct Pool {
     /// The write end, inherited by every worker as descriptor 3.
     status: OwnedFd,
     reader: tokio::task::JoinHandle<()>,
+    starts: u64,
+    deaths: u64,
+    connections: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +65,9 @@ impl Pool {
             watch: None,
             status: writer.into(),
             reader,
+            starts: 0,
+            deaths: 0,
+            connections: 0,
         })
     }
 
@@ -126,7 +133,7 @@ impl Pool {
         match status.code {
             Code::Available => *worker = Worker::Ready,
             Code::Unavailable => *worker = Worker::Busy,
-            Code::Connection | Code::ConnectionMulti => {}
+            Code::Connection | Code::ConnectionMulti => self.connections += 1,
         }
     }
 
@@ -148,6 +155,7 @@ impl Pool {
         if expected || !was_ready || !child::is_failure(status) || self.given_up {
             return false;
         }
+        self.deaths += 1;
         match self.failures.record(now) {
             Verdict::Again(delay) => self.resting = Some(now + delay),
             Verdict::GiveUp if babysit => {
@@ -175,6 +183,32 @@ impl Pool {
         self.watch = None;
         for pid in self.workers.keys() {
             children.signal(*pid, Signal::HUP);
+        }
+    }
+
+    /// For the status page.
+    pub fn describe(&self, services: &Services, now: Instant) -> Process {
+        let service = services.get(&self.key.service).map(|found| &found.service);
+        let workers = Workers {
+            ready: self.ready(),
+            active: u32::try_from(self.workers.len()).unwrap_or(u32::MAX),
+            limit: service.and_then(|service| service.maxchild),
+            connections: self.connections,
+        };
+        Process {
+            kind: "SERVICE",
+            name: self.name(services),
+            program: service.map(|service| service.path().display().to_string()).unwrap_or_default(),
+            state: match () {
+                () if self.given_up => board::State::Disabled,
+                () if self.resting.is_some_and(|until| until > now) => board::State::Resting,
+                () if self.workers.is_empty() => board::State::Waiting,
+                () => board::State::Ready,
+            },
+            workers: Some(workers),
+            starts: self.starts,
+            failures: self.deaths,
+            ..Process::default()
         }
     }
 
@@ -218,6 +252,7 @@ impl Pool {
             now,
         )?;
         self.rate.count(now);
+        self.starts += 1;
         self.workers.insert(pid, Worker::Ready);
         self.called = false;
         Ok(())

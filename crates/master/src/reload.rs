@@ -42,6 +42,8 @@ impl Supervisor {
     /// Makes the node what the plan says, short of START and of the sockets, which are open by now.
     pub(crate) fn apply(&mut self, plan: Plan) {
         self.drain = plan.imapd.drain_timeout;
+        self.imapd = plan.imapd;
+        self.apply_page();
         self.apply_groups();
         self.apply_pools();
         self.apply_daemons(plan.daemons);

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use tracing::{debug, error, info};
 
+use crate::board::Listener;
 use crate::listen::{self, OpenError, Opening, Socket};
 use crate::plan::{Service, ServiceKey};
 
@@ -28,6 +29,21 @@ impl Services {
 
     pub fn get(&self, key: &ServiceKey) -> Option<&Listening> {
         self.list.iter().find(|listening| listening.service.key == *key)
+    }
+
+    /// For the status page.
+    pub fn describe(&self) -> Vec<Listener> {
+        let line = |listening: &Listening, socket: &Socket| Listener {
+            service: listening.service.key.name.clone(),
+            address: socket.address.clone(),
+            family: socket.family,
+            maxchild: listening.service.maxchild,
+            program: listening.service.path().display().to_string(),
+        };
+        self.list
+            .iter()
+            .flat_map(|listening| listening.sockets.iter().map(move |socket| line(listening, socket)))
+            .collect()
     }
 
     /// Closes the sockets of a service until the next reload.

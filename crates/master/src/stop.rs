@@ -14,6 +14,7 @@ impl Supervisor {
     /// Stops everything. A second signal to stop cuts the waiting short.
     pub(crate) async fn stop(mut self, mut inputs: Inputs) {
         self.above.tell("STOPPING=1");
+        self.stopping = true;
         let last: Vec<Pid> =
             self.daemons.iter().filter(|daemon| daemon.waits()).filter_map(|daemon| daemon.pid()).collect();
         self.ready_file.remove();

@@ -6,18 +6,22 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use config::imapd::Imapd;
 use rustix::process::{Signal, WaitStatus};
 use time::OffsetDateTime;
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info};
 
+use crate::board::{Board, Process};
 use crate::child::{Child, Children, GroupKey, Owner, PoolKey, Wake, earlier};
 use crate::daemon::Keeper;
 use crate::events::Schedule;
 use crate::group::Group;
+use crate::http::Page;
 use crate::listen::Opening;
 use crate::notify::{Above, NotifySocket};
 use crate::pidfile::PidFile;
@@ -44,6 +48,10 @@ pub struct Supervisor {
     pub(crate) pid_file: PidFile,
     pub(crate) ready_file: ReadyFile,
     pub(crate) began: Instant,
+    pub(crate) imapd: Imapd,
+    /// The status page, where `status_listen` asks for one.
+    pub(crate) page: Option<Page>,
+    pub(crate) stopping: bool,
 }
 
 /// The streams that wake the loop up.
@@ -130,7 +138,7 @@ impl Supervisor {
                 if let Some(Owner::Group(key)) = owner
                     && let Some(group) = self.groups.get_mut(&key)
                 {
-                    group.notice(pid, &notice, &mut self.children, now);
+                    group.notice(pid, notice, &mut self.children, now);
                 }
             }
             Happening::Wake(Wake::ClientOfGroup(key)) => {
@@ -147,6 +155,10 @@ impl Supervisor {
                 if let Some(pool) = self.pools.get_mut(&key) {
                     pool.report(status);
                 }
+            }
+            Happening::Wake(Wake::Ask(sender)) => {
+                // Whoever asked may be gone.
+                let _ = sender.send(self.board(now));
             }
             Happening::Stop(_) | Happening::Reload => {}
         }
@@ -186,6 +198,42 @@ impl Supervisor {
         self.above.tell(&format!("READY=1\nSTATUS=ready after {took} ms\nMAINPID={}", std::process::id()));
     }
 
+    fn board(&self, now: Instant) -> Board {
+        let mut processes: Vec<Process> = self.groups.values().map(|group| group.describe(now)).collect();
+        processes.extend(self.pools.values().map(|pool| pool.describe(&self.services, now)));
+        processes.extend(self.daemons.iter().map(|daemon| daemon.describe(now)));
+        processes.extend(self.events.describe());
+        Board {
+            version: env!("CARGO_PKG_VERSION"),
+            server: self.imapd.servername.clone(),
+            uptime_seconds: now.duration_since(self.began).as_secs(),
+            ready: self.ready_file.is_written(),
+            stopping: self.stopping,
+            processes,
+            listeners: self.services.describe(),
+            metrics: self.groups.keys().filter_map(|key| self.metrics_socket(key)).collect(),
+        }
+    }
+
+    /// None for a process with an imapd.conf of its own: it belongs to another directory.
+    fn metrics_socket(&self, key: &GroupKey) -> Option<PathBuf> {
+        let program = key.program.file_name()?.to_str()?;
+        let own = key.conf == self.sources.imapd_conf;
+        own.then(|| self.imapd.program_directory(program).join("metrics.sock"))
+    }
+
+    /// Opens, moves or closes the status page.
+    pub(crate) fn apply_page(&mut self) {
+        let wanted = self.imapd.status_listen.clone();
+        if self.page.as_ref().map(Page::address) == wanted.as_deref() {
+            return;
+        }
+        self.page = None;
+        if let Some(address) = wanted {
+            self.page = Page::open(&address, self.opening, &self.children.surroundings().wake);
+        }
+    }
+
     fn child_ended(&mut self, pid: rustix::process::Pid, child: &Child, status: WaitStatus, now: Instant) {
         match &child.owner {
             Owner::Group(key) => {
@@ -207,7 +255,7 @@ impl Supervisor {
                     daemon.ended(pid, status, now);
                 }
             }
-            Owner::Event(_) => self.events.ended(pid),
+            Owner::Event(_) => self.events.ended(pid, status),
         }
     }
 

@@ -7,4 +7,5 @@ mod faults;
 mod foreign;
 mod groups;
 mod node;
+mod page;
 mod reload;

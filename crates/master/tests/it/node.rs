@@ -198,6 +198,14 @@ impl Master {
         }
     }
 
+    /// Tells it to reload, and waits until that is through: the log of a second reload follows it.
+    pub fn reload(&mut self) {
+        for _ in 0..2 {
+            self.signal(Signal::HUP);
+            self.expect("got SIGHUP");
+        }
+    }
+
     /// Ends it in order.
     #[track_caller]
     pub fn stop(mut self) -> String {

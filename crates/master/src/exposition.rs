@@ -1,0 +1,176 @@
+//! Metrics in Prometheus's text format: master's own, and those of its processes merged into one page.
+//!
+//! A family's HELP and TYPE may stand only once on a page, with all its samples below; so what several processes report under
+//! one name is brought together.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::board::{Board, Process, State};
+
+/// A page under construction.
+#[derive(Debug, Default)]
+pub struct Exposition {
+    families: BTreeMap<String, Family>,
+}
+
+#[derive(Debug, Default)]
+struct Family {
+    help: Option<String>,
+    kind: Option<String>,
+    samples: Vec<String>,
+}
+
+impl Exposition {
+    /// Adds a page of a process. Lines that are no part of the format are left out.
+    pub fn merge(&mut self, page: &str) {
+        let mut current = String::new();
+        for line in page.lines().filter(|line| !line.trim().is_empty()) {
+            if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
+                name.clone_into(&mut current);
+                self.family(name).help.get_or_insert_with(|| help.to_owned());
+            } else if let Some((name, kind)) =
+                line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' '))
+            {
+                name.clone_into(&mut current);
+                self.family(name).kind.get_or_insert_with(|| kind.to_owned());
+            } else if !line.starts_with('#') {
+                let name = line.split(['{', ' ']).next().unwrap_or_default();
+                // Samples of a histogram carry its name and a suffix.
+                let family = if !current.is_empty() && name.starts_with(&current) {
+                    current.clone()
+                } else {
+                    name.to_owned()
+                };
+                self.family(&family).samples.push(line.to_owned());
+            }
+        }
+    }
+
+    /// Adds what master itself knows.
+    pub fn add_board(&mut self, board: &Board) {
+        self.add(
+            "murder_master_uptime_seconds",
+            "gauge",
+            "Time since master started.",
+            "",
+            board.uptime_seconds,
+        );
+        let help = "1 when every process of the boot is ready. Alert when 0 for minutes.";
+        self.add("murder_node_ready", "gauge", help, "", u64::from(board.takes_clients()));
+        for process in &board.processes {
+            self.add_process(process);
+        }
+    }
+
+    fn add_process(&mut self, process: &Process) {
+        let labels =
+            format!("{{kind=\"{}\",service=\"{}\"}}", process.kind.to_lowercase(), escape(&process.name));
+        let up = u64::from(process.state == State::Ready);
+        self.add("murder_process_ready", "gauge", "1 while the process is ready.", &labels, up);
+        let help = "1 when master has given the service up. Alert at once: it needs a SIGHUP.";
+        self.add(
+            "murder_process_disabled",
+            "gauge",
+            help,
+            &labels,
+            u64::from(process.state == State::Disabled),
+        );
+        self.add("murder_process_starts_total", "counter", "Starts of the process.", &labels, process.starts);
+        let help = "Ends that master did not ask for. Alert when it grows.";
+        self.add("murder_process_failures_total", "counter", help, &labels, process.failures);
+        if let Some(clients) = process.clients {
+            self.add("murder_process_clients", "gauge", "Clients that the process serves.", &labels, clients);
+        }
+        if let Some(workers) = process.workers {
+            let (service, family) = process.name.split_once('/').unwrap_or((&process.name, ""));
+            let labels = format!("{{service=\"{}\",family=\"{}\"}}", escape(service), escape(family));
+            self.add(
+                "cyrus_master_ready_workers",
+                "gauge",
+                "Workers that wait for a client.",
+                &labels,
+                workers.ready,
+            );
+            self.add("cyrus_master_active_children", "gauge", "Workers that run.", &labels, workers.active);
+            if let Some(limit) = workers.limit {
+                self.add("cyrus_master_max_children", "gauge", "Most workers at a time.", &labels, limit);
+            }
+            self.add("cyrus_master_forks_total", "counter", "Workers started.", &labels, process.starts);
+            self.add(
+                "cyrus_master_ready_fails_total",
+                "counter",
+                "Deaths of waiting workers.",
+                &labels,
+                process.failures,
+            );
+        }
+    }
+
+    fn add(&mut self, name: &str, kind: &str, help: &str, labels: &str, value: impl Into<u64>) {
+        let family = self.family(name);
+        family.help.get_or_insert_with(|| help.to_owned());
+        family.kind.get_or_insert_with(|| kind.to_owned());
+        family.samples.push(format!("{name}{labels} {}", value.into()));
+    }
+
+    fn family(&mut self, name: &str) -> &mut Family {
+        self.families.entry(name.to_owned()).or_default()
+    }
+
+    /// The whole page.
+    pub fn render(&self) -> String {
+        let mut page = String::new();
+        for (name, family) in self.families.iter().filter(|(_, family)| !family.samples.is_empty()) {
+            if let Some(help) = &family.help {
+                let _ = writeln!(page, "# HELP {name} {help}");
+            }
+            let _ = writeln!(page, "# TYPE {name} {}", family.kind.as_deref().unwrap_or("untyped"));
+            for sample in &family.samples {
+                let _ = writeln!(page, "{sample}");
+            }
+        }
+        page
+    }
+}
+
+fn escape(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_several_processes_are_one_with_each_family_once() {
+        let mut page = Exposition::default();
+        page.merge("# HELP a_total As.\n# TYPE a_total counter\na_total{program=\"x\"} 1\n\n# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_sum 3\n");
+        page.merge("# TYPE a_total counter\na_total{program=\"y\"} 4\nloose 5\n");
+        assert_eq!(
+            page.render(),
+            "# HELP a_total As.\n# TYPE a_total counter\na_total{program=\"x\"} 1\na_total{program=\"y\"} 4\n\
+             # TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_sum 3\n# TYPE loose untyped\nloose 5\n"
+        );
+    }
+
+    #[test]
+    fn workers_are_reported_under_the_names_that_cyrus_uses() {
+        let workers = crate::board::Workers { ready: 2, active: 3, limit: Some(9), connections: 40 };
+        let process = Process {
+            kind: "SERVICE",
+            name: "notify/unix".to_owned(),
+            workers: Some(workers),
+            starts: 7,
+            ..Process::default()
+        };
+        let mut page = Exposition::default();
+        page.add_process(&process);
+        let text = page.render();
+        assert!(
+            text.contains("cyrus_master_ready_workers{service=\"notify\",family=\"unix\"} 2\n"),
+            "{text}"
+        );
+        assert!(text.contains("cyrus_master_forks_total{service=\"notify\",family=\"unix\"} 7\n"), "{text}");
+    }
+}

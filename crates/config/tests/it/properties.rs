@@ -63,3 +63,38 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn entries_survive_toml(
+        entries in prop::collection::btree_map(
+            (0usize..4, "[a-z][a-z0-9]{0,6}"),
+            (prop::collection::vec("[!-!$-~]{1,8}", 1..4), prop::option::of(0u32..300), prop::option::of("[a-z]{1,9}")),
+            0..8,
+        )
+    ) {
+        let mut text = String::from("# all of it\n");
+        for ((section, name), (cmd, number, word)) in &entries {
+            let section = ["START", "SERVICES", "EVENTS", "DAEMON"][*section];
+            text.push_str(&format!("{section} {{\n  {name} cmd=\"{}\" listen=1", cmd.join(" ")));
+            number.iter().for_each(|n| text.push_str(&format!(" prefork={n} period={n}")));
+            word.iter().for_each(|w| text.push_str(&format!(" other={w}")));
+            text.push_str(" # why\n}\n");
+        }
+        let conf = Path::new("cyrus.conf");
+        let toml = config::cyrus::convert::to_toml(conf, &text).unwrap();
+        let back = config::cyrus::convert::to_conf(Path::new("cyrus.toml"), &toml).unwrap();
+        let show = |parsed: Result<CyrusConf, config::Problems>| parsed.map(|c| {
+            let cmds = |name: &str, cmd: &[String]| format!("{name} {cmd:?}");
+            let mut all: Vec<String> = c.start.iter().map(|e| cmds(&e.name, &e.cmd)).collect();
+            all.extend(c.services.iter().map(|e| cmds(&e.name, &e.cmd) + &format!("{:?} {}", e.listen, e.prefork)));
+            all.extend(c.events.iter().map(|e| cmds(&e.name, &e.cmd) + &format!("{:?}", e.when)));
+            all.extend(c.daemons.iter().map(|e| cmds(&e.name, &e.cmd)));
+            all
+        }).map_err(|problems| problems.0.len());
+        let before = show(CyrusConf::parse(conf, &text));
+        prop_assert_eq!(&before, &show(CyrusConf::parse(Path::new("cyrus.toml"), &toml)), "{}", toml);
+        prop_assert_eq!(&before, &show(CyrusConf::parse(conf, &back)), "{}", back);
+        prop_assert_eq!(back.matches("# why").count(), entries.len());
+    }
+}

@@ -170,6 +170,11 @@ impl<D: Deliver> Conn<D> {
         if self.session.mail().is_none() {
             self.deliver.reset();
         }
+        if let Some(text) = self.told_to_stop(&action) {
+            self.say(&Reply::Maintenance(text), out);
+            self.session.reset();
+            return None;
+        }
         match action {
             Action::Reply(reply) => self.say(&reply, out),
             Action::Close(reply) => return Some(self.close(&reply, out)),
@@ -200,10 +205,26 @@ impl<D: Deliver> Conn<D> {
         None
     }
 
+    /// What `{configdirectory}/msg/shutdown` says: while it is there no mail is taken.
+    fn told_to_stop(&self, action: &Action) -> Option<String> {
+        let concerned = match action {
+            Action::Reply(Reply::SenderOk) | Action::Authenticate { .. } | Action::StartTls => true,
+            Action::Recipient(_) | Action::Data => true,
+            Action::Reply(_) | Action::Close(_) | Action::Hello => false,
+        };
+        // A look at a file that is not there: nothing that blocks.
+        let text =
+            concerned.then(|| std::fs::read_to_string(&self.door.settings.shutdown_file).ok()).flatten()?;
+        let line = text.lines().next().unwrap_or_default();
+        Some(line.chars().filter(|c| !c.is_control()).take(200).collect())
+    }
+
     fn hello(&mut self, out: &mut BytesMut) {
+        let local = matches!(self.channel.peer, Peer::Unix { .. });
         let mechanisms = match self.session.trust() {
-            Trust::None => self.door.auth.mechanisms(&self.channel),
-            Trust::PreAuthenticated | Trust::Authenticated => Vec::new(),
+            // With `-a` too: Cyrus's proxies insist on logging in.
+            Trust::None | Trust::PreAuthenticated if !local => self.door.auth.mechanisms(&self.channel),
+            Trust::None | Trust::PreAuthenticated | Trust::Authenticated => Vec::new(),
         };
         let reply = Reply::Hello {
             starttls: self.session.offers_starttls(),

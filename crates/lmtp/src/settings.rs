@@ -1,5 +1,6 @@
 //! What imapd.conf says to an LMTP server, and the limits that it does not set.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::imapd::Imapd;
@@ -15,6 +16,8 @@ pub struct Settings {
     pub max_size: u64,
     pub eight_bit: EightBit,
     pub soft_noauth: bool,
+    /// While it is there, no mail is taken.
+    pub shutdown_file: PathBuf,
     /// How addresses are understood.
     pub rules: Rules,
 }
@@ -30,6 +33,7 @@ impl Settings {
                 (false, false) => EightBit::Keep,
             },
             soft_noauth: imapd.soft_noauth,
+            shutdown_file: Path::new(&imapd.configdirectory).join("msg/shutdown"),
             rules: Rules {
                 namespace: service::names::namespace(imapd),
                 postuser: imapd.postuser.clone(),

@@ -137,6 +137,8 @@ pub enum Reply {
     TooManyErrors,
     Idle,
     ShuttingDown,
+    /// The admin's words in `msg/shutdown`.
+    Maintenance(String),
     TooManyConnections,
 }
 
@@ -182,6 +184,7 @@ impl Reply {
             Reply::TooManyErrors => Answer::new(421, &["4.7.0 Too many errors"]),
             Reply::Idle => Answer::new(421, &["4.4.2 Timed out"]),
             Reply::ShuttingDown => Answer::new(421, &["4.3.2 Server is shutting down"]),
+            Reply::Maintenance(text) => Answer::new(421, &[&format!("4.3.2 {text}")]),
             Reply::TooManyConnections => Answer::new(421, &["4.4.5 Too many connections"]),
         }
     }

@@ -263,3 +263,40 @@ async fn hostile_lines_end_no_more_than_their_session() {
     let mut other = Client::of(&world).await;
     assert_eq!(other.log_in("fred", "secret").await, "+OK fred for proxy");
 }
+
+#[tokio::test]
+async fn stls_and_the_tls_port_protect_the_login() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = rcgen::generate_simple_self_signed(vec!["fe.example.org".to_owned()]).unwrap();
+    let (cert_file, key_file) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    fs::write(&cert_file, key.cert.pem()).unwrap();
+    fs::write(&key_file, key.signing_key.serialize_pem()).unwrap();
+    let tls = format!("tls_server_cert: {}\ntls_server_key: {}\n", cert_file.display(), key_file.display());
+    let world = world(true, &format!("pop3_allowplaintext: no\n{tls}")).await;
+    let address = world.proxy.listeners()[0].local_addr().unwrap();
+    let trusting = service::tls::ClientOptions { server_ca_file: Some(cert_file), ..Default::default() };
+    let trusting = service::tls::ClientTls::new(&trusting).unwrap();
+    let stream = service::stream::Stream::tcp(TcpStream::connect(address).await.unwrap()).unwrap();
+    let mut wire = Wire::new(stream, Bounds::default());
+    // What follows STLS in the clear must not be taken for a command of the protected session.
+    assert!(say(&mut wire, "").await.starts_with("+OK fe.example.org"));
+    assert_eq!(say(&mut wire, "STLS\r\nUSER mallory\r\n").await, "+OK Begin TLS negotiation now");
+    wire.connect_tls(&trusting, "fe.example.org").await.unwrap();
+    assert_eq!(say(&mut wire, "PASS secret\r\n").await, "-ERR Must give USER command");
+    assert_eq!(say(&mut wire, "STLS\r\n").await, "-ERR TLS is active already");
+    assert!(say(&mut wire, "USER fred\r\n").await.starts_with("+OK"));
+    assert_eq!(say(&mut wire, "PASS secret\r\n").await, "+OK fred for proxy");
+    assert_eq!(say(&mut wire, "STAT\r\n").await, "+OK 2 320");
+}
+
+async fn say(wire: &mut Wire, bytes: &str) -> String {
+    wire.output().extend_from_slice(bytes.as_bytes());
+    wire.flush().await.unwrap();
+    loop {
+        if let Some(end) = wire.input().iter().position(|byte| *byte == b'\n') {
+            let line = wire.input().split_to(end + 1);
+            return String::from_utf8(line.trim_ascii_end().to_vec()).unwrap();
+        }
+        assert!(wire.fill(PATIENCE).await.unwrap() > 0, "closed");
+    }
+}

@@ -84,16 +84,18 @@ enum Sink {
 impl Sink {
     fn choose() -> Sink {
         let wanted = std::env::var("MURDER_LOG").unwrap_or_default();
-        let datagram = |path: &str| {
+        // Not connected: a log daemon that is restarted gets the next line. Not blocking: one that hangs loses lines,
+        // and stops nobody.
+        let datagram = || {
             let socket = UnixDatagram::unbound()?;
-            socket.connect(path)?;
+            socket.set_nonblocking(true)?;
             io::Result::Ok(socket)
         };
         match wanted.as_str() {
-            "syslog" => datagram(SYSLOG).map_or(Sink::Stderr, Sink::Syslog),
-            "journald" => datagram(JOURNAL).map_or(Sink::Stderr, Sink::Journal),
+            "syslog" => datagram().map_or(Sink::Stderr, Sink::Syslog),
+            "journald" => datagram().map_or(Sink::Stderr, Sink::Journal),
             "stderr" => Sink::Stderr,
-            _ if stderr_is_null() => datagram(SYSLOG).map_or(Sink::Stderr, Sink::Syslog),
+            _ if stderr_is_null() => datagram().map_or(Sink::Stderr, Sink::Syslog),
             _ => Sink::Stderr,
         }
     }
@@ -112,7 +114,7 @@ impl Sink {
             }
             Sink::Syslog(socket) => {
                 let priority = FACILITY_MAIL | severity(level);
-                let _ = socket.send(format!("<{priority}>{ident}[{pid}]: {line}").as_bytes());
+                let _ = socket.send_to(format!("<{priority}>{ident}[{pid}]: {line}").as_bytes(), SYSLOG);
             }
             Sink::Journal(socket) => {
                 // A line break would begin another field; lines have none (see `clean`).
@@ -120,7 +122,7 @@ impl Sink {
                     "PRIORITY={}\nSYSLOG_FACILITY=2\nSYSLOG_IDENTIFIER={ident}\nSYSLOG_PID={pid}\nMESSAGE={line}\n",
                     severity(level)
                 );
-                let _ = socket.send(fields.as_bytes());
+                let _ = socket.send_to(fields.as_bytes(), JOURNAL);
             }
         }
     }

@@ -104,3 +104,41 @@ const DNS_NAME: u8 = 0x82;
 const SUBJECT: usize = 4;
 const OID_COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 const OID_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A certificate's skeleton: SEQUENCE { SEQUENCE { [0], serial, algorithm, issuer, validity, subject } }.
+    fn certificate(subject: &[u8]) -> Vec<u8> {
+        let element = |tag: u8, body: &[u8]| {
+            let mut bytes = vec![tag, 0x82];
+            bytes.extend(u16::try_from(body.len()).unwrap().to_be_bytes());
+            bytes.extend(body);
+            bytes
+        };
+        let empty = element(SEQUENCE, b"");
+        let fields =
+            [&element(VERSION, b"\x02\x01\x02"), &empty, &empty, &empty, &empty, &element(SEQUENCE, subject)];
+        element(SEQUENCE, &element(SEQUENCE, &fields.map(Vec::as_slice).concat()))
+    }
+
+    #[test]
+    fn the_last_common_name_counts() {
+        let subject =
+            b"\x31\x0a\x30\x08\x06\x03\x55\x04\x03\x0c\x01a\x31\x0a\x30\x08\x06\x03\x55\x04\x03\x13\x01b";
+        assert_eq!(common_name(&certificate(subject)).as_deref(), Some("b"));
+        assert_eq!(common_name(&certificate(b"")), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_walked_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = (common_name(&bytes), alternative_names(&bytes));
+            let inside = certificate(bytes.as_slice());
+            let _ = (common_name(&inside), alternative_names(&inside));
+        }
+    }
+}

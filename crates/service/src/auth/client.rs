@@ -12,15 +12,14 @@ use rsasl::callback::{Context, Request, SessionCallback, SessionData};
 use rsasl::mechanisms::external::EXTERNAL;
 use rsasl::mechanisms::plain::PLAIN;
 use rsasl::mechanisms::scram::properties::{Iterations, Salt, SaltedPassword};
-use rsasl::mechanisms::scram::tools::hash_password;
 use rsasl::mechanisms::scram::{SCRAM_SHA1, SCRAM_SHA1_PLUS, SCRAM_SHA256, SCRAM_SHA256_PLUS};
 use rsasl::prelude::{Mechanism, Mechname, Registry, SASLClient, SASLConfig, Session, SessionError, State};
 use rsasl::property::{AuthId, AuthzId, Password};
 use rsasl::validate::NoValidation;
-use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::exchange::Binding;
+use crate::passwords::Hash;
 use crate::peer::Channel;
 
 /// What to log in with.
@@ -228,15 +227,8 @@ fn salted(sha256: bool, password: &str, salt: &[u8], iterations: u32) -> Result<
     if let Some(known) = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
         return Ok(known.clone());
     }
-    let result: Arc<[u8]> = if sha256 {
-        let mut out = Default::default();
-        hash_password::<Sha256>(password.as_bytes(), iterations, salt, &mut out);
-        out.as_slice().into()
-    } else {
-        let mut out = Default::default();
-        hash_password::<Sha1>(password.as_bytes(), iterations, salt, &mut out);
-        out.as_slice().into()
-    };
+    let hash = if sha256 { Hash::Sha256 } else { Hash::Sha1 };
+    let result: Arc<[u8]> = hash.salt_password(password.as_bytes(), salt, iterations).into();
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if known.len() >= REMEMBERED {
         known.clear();

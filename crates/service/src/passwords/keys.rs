@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rsasl::mechanisms::scram::tools::{derive_keys, hash_password};
+use ring::pbkdf2;
+use rsasl::mechanisms::scram::tools::derive_keys;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
@@ -26,6 +28,18 @@ impl Hash {
             Hash::Sha1 => "SCRAM-SHA-1",
             Hash::Sha256 => "SCRAM-SHA-256",
         }
+    }
+
+    /// The slow hash: PBKDF2 with HMAC. Ring's is the fast implementation of it, in unoptimised builds too.
+    pub(crate) fn salt_password(self, password: &[u8], salt: &[u8], iterations: u32) -> Vec<u8> {
+        let algorithm = match self {
+            Hash::Sha1 => pbkdf2::PBKDF2_HMAC_SHA1,
+            Hash::Sha256 => pbkdf2::PBKDF2_HMAC_SHA256,
+        };
+        let iterations = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
+        let mut salted = vec![0; self.length()];
+        pbkdf2::derive(algorithm, iterations, salt, password, &mut salted);
+        salted
     }
 
     fn length(self) -> usize {
@@ -74,16 +88,13 @@ pub struct Keys {
 
 impl Keys {
     fn derive(hash: Hash, password: &[u8], salt: &[u8], iterations: u32) -> Keys {
+        let salted = hash.salt_password(password, salt, iterations);
         let (stored, server) = match hash {
             Hash::Sha1 => {
-                let mut salted = Default::default();
-                hash_password::<Sha1>(password, iterations, salt, &mut salted);
                 let (client, server) = derive_keys::<Sha1>(&salted);
                 (Sha1::digest(client).to_vec(), server.to_vec())
             }
             Hash::Sha256 => {
-                let mut salted = Default::default();
-                hash_password::<Sha256>(password, iterations, salt, &mut salted);
                 let (client, server) = derive_keys::<Sha256>(&salted);
                 (Sha256::digest(client).to_vec(), server.to_vec())
             }

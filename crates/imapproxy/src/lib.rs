@@ -16,6 +16,7 @@ pub mod grammar;
 pub mod learn;
 pub mod listing;
 pub mod node;
+mod notice;
 pub mod peer;
 pub mod placement;
 pub mod replies;
@@ -24,6 +25,8 @@ pub mod session;
 use std::sync::Arc;
 
 use mupdate::replica::Replica;
+use protocol::acl::{Acl, Rights, Who};
+use service::auth::InboxAcl;
 use service::{Connection, Context, Exit};
 use tracing::debug;
 
@@ -34,6 +37,7 @@ use session::Session;
 pub async fn run(context: Context) -> Result<(), Exit> {
     let replica = Replica::for_proxy(&context, true)?;
     let node = Node::new(&context.imapd(), Directory::Replica(replica));
+    context.set_inbox_acl(inbox_acl(&node));
     follow_reloads(&context, &node);
     context.tasks().spawn(learn::run(node.clone(), context.shutdown()));
     serve(&context, node).await;
@@ -52,6 +56,16 @@ pub async fn serve(context: &Context, node: Arc<Node>) {
             }
         })
         .await;
+}
+
+/// `loginuseacl`: who has the `a` right on an INBOX may log in as its owner.
+fn inbox_acl(node: &Arc<Node>) -> Arc<dyn InboxAcl> {
+    let node = node.clone();
+    Arc::new(move |authid: &str, groups: &[String], userid: &str| {
+        let Ok(inbox) = node.namespace.inbox(userid) else { return false };
+        let Ok(Some(entry)) = node.directory.list().get(&inbox) else { return false };
+        Acl::parse(&entry.acl).rights(Who { userid: authid, groups }).contains(Rights::ADMIN)
+    })
 }
 
 fn follow_reloads(context: &Context, node: &Arc<Node>) {

@@ -11,6 +11,7 @@ use protocol::namespace::Namespace;
 use upstream::{Pool, Proto, Upstream};
 
 use crate::capability::Learnt;
+use crate::notice::Notices;
 use crate::placement::Placement;
 use crate::session::{Stop, UNSURE};
 
@@ -23,6 +24,7 @@ pub struct Node {
     pub pool: Pool,
     pub capabilities: Learnt,
     pub placement: Placement,
+    pub notices: Notices,
 }
 
 impl Node {
@@ -33,6 +35,7 @@ impl Node {
             pool: Pool::new(Upstream::new(imapd), Proto::Imap),
             capabilities: Learnt::default(),
             placement: Placement::default(),
+            notices: Notices::new(&imapd.configdirectory),
         })
     }
 

@@ -114,6 +114,11 @@ async fn rest(s: &mut Session, server: Option<&str>, since: Instant, pause: Dura
     if left.is_zero() {
         return Err(Stop::Bye(AUTOLOGOUT.to_owned()));
     }
+    if let Some(text) =
+        s.node.notices.shutdown().filter(|_| s.user.as_ref().is_none_or(|user| !user.is_admin()))
+    {
+        return Err(Stop::Bye(format!("[ALERT] {text}")));
+    }
     let shutdown = s.shutdown_token();
     let link = server.and_then(|server| s.links.get_mut(server));
     let client = &mut s.client.peer;
@@ -129,9 +134,12 @@ async fn rest(s: &mut Session, server: Option<&str>, since: Instant, pause: Dura
     tokio::select! {
         moved = moved => moved,
         () = shutdown.cancelled() => Err(Stop::Bye("Server shutting down".to_owned())),
-        () = tokio::time::sleep(left.min(pause)) => Ok(()),
+        () = tokio::time::sleep(left.min(pause).min(LOOK)) => Ok(()),
     }
 }
+
+/// How often an idling session looks whether the operator sends everybody home.
+const LOOK: Duration = Duration::from_secs(60);
 
 fn lost_selected(server: Option<&str>, error: &std::io::Error) -> Stop {
     lost(server.unwrap_or_default(), &error.to_string())

@@ -134,3 +134,14 @@ pub async fn rename(s: &mut Session, request: &Request, rename: Rename) -> Resul
         _ => s.change(located.server(), request, &request.raw).await,
     }
 }
+
+/// `RECONSTRUCT mailbox`: an admin is told where to ask.
+pub async fn reconstruct(s: &mut Session, request: Request) -> Result<(), Stop> {
+    if !s.user()?.is_admin() {
+        return Err(Stop::no(DENIED));
+    }
+    let title = request.head.title();
+    let (mailbox, _) = request.head.mailbox(&request.raw).map_err(|error| Stop::bad(error.text(&title)))?;
+    let located = s.locate(&mailbox).await?;
+    Err(s.referral(&located, &mailbox))
+}

@@ -1,44 +1,97 @@
-//! GETMETADATA, SETMETADATA (RFC 5464) and their predecessors, of one mailbox: its backend answers.
+//! GETMETADATA, SETMETADATA (RFC 5464) and GETANNOTATION, SETANNOTATION before them. Of one mailbox: its backend
+//! answers. Of a pattern: the backend of each mailbox is asked, the answers go through. Of the server: a frontend has
+//! no annotations of its own.
 
 use protocol::imap::{Cursor, ParseError};
 
 use super::Request;
-use crate::session::{Session, Stop};
+use super::list::Sight;
+use crate::grammar::put_astring;
+use crate::session::relay::To;
+use crate::session::{DENIED, NONEXISTENT, Session, Stop};
 
 /// `GETMETADATA [(options)] mailbox entries`, `SETMETADATA mailbox entries`
 pub async fn metadata(s: &mut Session, request: Request) -> Result<(), Stop> {
     let title = request.head.title();
-    let mailbox =
-        mailbox(request.head.arguments(&request.raw)).map_err(|error| Stop::bad(error.text(&title)))?;
-    if mailbox.is_empty() {
-        return server(s, &request);
+    let parsed = Parsed::of(request.head.arguments(&request.raw));
+    let parsed = parsed.map_err(|error| Stop::bad(error.text(&title)))?;
+    let setting = request.head.verb.starts_with("SET");
+    if parsed.mailbox.is_empty() {
+        if setting {
+            return Err(Stop::no(DENIED));
+        }
+        s.client.put(format!("{} OK Completed\r\n", request.head.tag));
+        return Ok(());
     }
-    if mailbox.contains(['*', '%']) {
-        return Err(Stop::no("Patterns of mailboxes are not served here"));
+    if !setting && parsed.mailbox.contains(['*', '%']) {
+        return of_all(s, &request, &parsed).await;
     }
-    let located = s.locate(&mailbox).await?;
+    let located = s.locate(&parsed.mailbox).await?;
     let answer = s.forward(located.server(), &request.head.tag, &request.raw).await?;
     s.client.put(answer.tagged(&request.head.tag));
     Ok(())
 }
 
-fn mailbox(mut at: Cursor<'_>) -> Result<String, ParseError> {
-    at.space()?;
-    if at.peek() == Some(b'(') {
-        at.list(16, |item| {
-            item.atom()?;
-            Ok(())
-        })?;
-        at.space()?;
-    }
-    at.mailbox()
+/// A command taken apart as far as the mailbox.
+struct Parsed {
+    mailbox: String,
+    /// What follows it, without the line end.
+    rest: Vec<u8>,
 }
 
-/// A frontend holds no annotations of its own.
-fn server(s: &mut Session, request: &Request) -> Result<(), Stop> {
-    if request.head.verb.starts_with("SET") {
-        return Err(Stop::no(crate::session::DENIED));
+impl Parsed {
+    fn of(mut at: Cursor<'_>) -> Result<Parsed, ParseError> {
+        at.space()?;
+        if at.peek() == Some(b'(') {
+            at.list(16, |item| item.atom().map(drop))?;
+            at.space()?;
+        }
+        let mailbox = at.list_mailbox()?;
+        Ok(Parsed { mailbox, rest: at.rest().to_vec() })
+    }
+}
+
+/// Asks for each mailbox that the user sees and the pattern fits. One whose backend is down has no annotations now.
+async fn of_all(s: &mut Session, request: &Request, parsed: &Parsed) -> Result<(), Stop> {
+    s.hear_selected("").await?;
+    let pattern = s.node.namespace.pattern("", &parsed.mailbox);
+    let sight = Sight::of(s, &[pattern.fixed_prefix()])?;
+    let fitting: Vec<_> = sight.mailboxes.iter().filter(|seen| pattern.matches(&seen.external)).collect();
+    if fitting.is_empty() {
+        return Err(Stop::no(NONEXISTENT));
+    }
+    for seen in fitting {
+        let mut command = format!("{} ", request.head.verb).into_bytes();
+        put_astring(&mut command, seen.external.as_bytes());
+        command.extend_from_slice(&parsed.rest);
+        let command = String::from_utf8_lossy(&command).into_owned();
+        let asked = match s.link(&seen.server).await.map(drop) {
+            Ok(()) => s.ask(&seen.server, &command, To::Client).await.map(drop),
+            Err(stop) => Err(stop),
+        };
+        match asked {
+            Err(Stop::Backend { server, .. }) if s.selected_server() != Some(server.as_str()) => {
+                s.links.remove(&server)
+            }
+            other => other?,
+        }
     }
     s.client.put(format!("{} OK Completed\r\n", request.head.tag));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::imap::Limits;
+
+    #[test]
+    fn the_mailbox_is_found_behind_options() {
+        let parse =
+            |text: &str| Parsed::of(Cursor::new(text.as_bytes(), Limits::default())).map(|p| p.mailbox);
+        assert_eq!(parse(" INBOX (/shared/comment)"), Ok("INBOX".to_owned()));
+        assert_eq!(parse(" (MAXSIZE 10 DEPTH infinity) \"a b\" /x"), Ok("a b".to_owned()));
+        assert_eq!(parse(" user/* (/x)"), Ok("user/*".to_owned()));
+        assert!(parse("").is_err());
+    }
 }

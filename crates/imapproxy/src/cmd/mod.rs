@@ -119,7 +119,7 @@ async fn serve(session: &mut Session, head: Head, first: Piece) -> Result<(), St
         "GETMETADATA" | "SETMETADATA" | "GETANNOTATION" | "SETANNOTATION" => {
             metadata::metadata(session, request).await
         }
-        "XWARMUP" | "XSEEN" => Err(Stop::bad("Unrecognized command")),
+        "RECONSTRUCT" => mailbox::reconstruct(session, request).await,
         _ => typed(session, request).await,
     }
 }

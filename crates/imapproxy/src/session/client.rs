@@ -9,6 +9,7 @@ use service::stream::Stream;
 use tokio::time::timeout;
 
 use super::{AUTOLOGOUT, Stop};
+use crate::grammar::with_header;
 use crate::peer::{self, Peer};
 
 /// The client's connection.
@@ -21,7 +22,7 @@ pub struct Client {
 
 /// A command that was read whole, or not.
 pub enum Whole {
-    /// Its raw bytes, literals in their place.
+    /// Its raw bytes, literals in their place, none of them waiting.
     Command(Bytes),
     /// It was skipped to its end: why, for the BAD.
     TooLong(&'static str),
@@ -85,7 +86,8 @@ impl Client {
                     return Ok(Whole::Command(held.freeze()));
                 }
                 Piece::Header { text, literal } => {
-                    held.extend_from_slice(&text);
+                    // As it may be forwarded: nobody waits any longer.
+                    held.extend_from_slice(&with_header(&text, literal.size, false));
                     if why.is_some() || held.len() as u64 + literal.size > max as u64 {
                         why = why.or(Some("Literal too large"));
                         held.clear();

@@ -170,8 +170,14 @@ impl Session {
 
     async fn serve(&mut self) -> Result<(), Stop> {
         self.greet();
+        if self.over {
+            return self.client.flush().await;
+        }
         while !self.over {
             let Some(first) = self.next_command().await? else { return Ok(()) };
+            if let Some(text) = self.node.notices.shutdown().filter(|_| !self.is_admin()) {
+                return Err(Stop::Bye(format!("[ALERT] {text}")));
+            }
             // Boxed, so that an idle session holds no room for the largest command.
             Box::pin(crate::cmd::execute(self, first)).await?;
         }
@@ -179,6 +185,11 @@ impl Session {
     }
 
     fn greet(&mut self) {
+        if let Some(text) = self.node.notices.shutdown() {
+            self.client.put(format!("* BYE [ALERT] {text}\r\n"));
+            self.over = true;
+            return;
+        }
         let capabilities = crate::capability::before_login(self);
         let imapd = self.listener.imapd();
         let who = match imapd.serverinfo {
@@ -187,6 +198,9 @@ impl Session {
             ServerInfo::Off => String::new(),
         };
         self.client.put(format!("* OK [CAPABILITY {capabilities}] {who}server ready\r\n"));
+        if let Some(text) = self.node.notices.motd() {
+            self.client.put(format!("* OK [ALERT] {text}\r\n"));
+        }
     }
 
     /// The first piece of the client's next command; `None` when the client has closed. What the selected backend
@@ -256,6 +270,10 @@ impl Session {
             }
         }
         Ok(link.scanner.at_line_start())
+    }
+
+    fn is_admin(&self) -> bool {
+        self.user.as_ref().is_some_and(User::is_admin)
     }
 
     pub fn selected_server(&self) -> Option<&str> {

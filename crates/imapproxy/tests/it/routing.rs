@@ -183,3 +183,52 @@ async fn bad_input_is_answered_and_the_session_goes_on() {
     client.send("((((\r\n").await;
     assert_eq!(client.until("t").await.last().unwrap(), "(closed)");
 }
+
+#[tokio::test]
+async fn mailbox_names_may_be_literals() {
+    let be = Backend::start(plain).await;
+    let world = World::new(&[&be], &[("user.fred", 0)], "").await;
+    let mut client = world.fred().await;
+    client.send("t SELECT {5}\r\n").await;
+    assert_eq!(client.line().await, "+ go ahead");
+    client.send("INBOX\r\n").await;
+    assert_eq!(client.until("t").await, ["* 1 EXISTS", "t OK [READ-WRITE] Completed"]);
+    assert_eq!(be.heard().last().unwrap(), "SELECT {5+}\r\nINBOX");
+}
+
+#[tokio::test]
+async fn clients_that_follow_referrals_are_sent_to_the_backend() {
+    let be = Backend::start(plain).await;
+    let world = World::new(&[&be], &[("user.fred", 0)], "").await;
+    let mut client = world.fred().await;
+    client.ok("RLIST \"\" *").await;
+    assert_eq!(
+        client.ask("SELECT INBOX").await,
+        ["t NO [REFERRAL imap://;AUTH=*@be0/INBOX] Remote mailbox."]
+    );
+    client.ok("STATUS INBOX (MESSAGES)").await;
+    let world = World::new(&[&be], &[("user.fred", 0)], "proxyd_disable_mailbox_referrals: yes\n").await;
+    let mut client = world.fred().await;
+    client.ok("RLIST \"\" *").await;
+    client.ok("SELECT INBOX").await;
+}
+
+#[tokio::test]
+async fn new_mailboxes_go_where_their_parents_are() {
+    let (a, b) = (Backend::start(plain).await, Backend::start(plain).await);
+    let world = World::new(&[&a, &b], &[("user.fred", 1)], "serverlist: be0\ndefaultserver: be0\n").await;
+    let mut client = world.fred().await;
+    client.ok("CREATE deep/er").await;
+    assert!(b.has_heard("CREATE deep/er"));
+    assert_eq!(client.ask("CREATE x be0!default").await, ["t NO [NOPERM] Permission denied"]);
+    let mut admin = world.client().await;
+    admin.ok("LOGIN cyrus pw").await;
+    admin.ok("CREATE user/new").await;
+    assert!(a.has_heard("CREATE user/new"));
+    admin.ok("CREATE user/other be1!part").await;
+    assert!(b.has_heard("CREATE user/other part"));
+    admin.ok("CREATE user/third (USE (\\Sent) SERVER be1)").await;
+    assert!(b.has_heard("CREATE user/third (USE (\\Sent))"));
+    admin.ok("RENAME user/fred user/fred be0!default").await;
+    assert!(b.has_heard("XFER user/fred be0 default"));
+}

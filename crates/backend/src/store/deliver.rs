@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use protocol::{imap::Flag, name::MailboxName};
 
-use super::{Store, error::StoreError, stage::Staged};
+use super::{
+    Store, commit::Note, duplicate, error::StoreError, mailbox::NewMessage, quota::Delta, stage::Staged,
+};
 
 /// A message for one mailbox.
 #[derive(Clone)]
@@ -29,7 +31,39 @@ pub enum Delivered {
 
 impl Store {
     /// Delivers; on return the message is on disk, and so is the memory of its delivery.
-    pub async fn deliver(&self, _delivery: Delivery) -> Result<Delivered, StoreError> {
-        Err(StoreError::Closed)
+    pub async fn deliver(&self, delivery: Delivery) -> Result<Delivered, StoreError> {
+        let mailbox = self.mailbox(&delivery.mailbox).await?;
+        let suppress = self.inner.imapd.duplicatesuppression;
+        let now = self.inner.shared.now() as u64;
+        let note = delivery.message_id.as_deref().filter(|_| suppress).map(|id| Note {
+            key: duplicate::key(id, &mailbox.id, delivery.date.as_deref().unwrap_or_default()),
+            time: now,
+        });
+        // The same message twice at a time: the second waits for what becomes of the first.
+        let _turn = match &note {
+            Some(note) => Some(self.inner.turns.take(&format!("delivery {:?}", note.key)).await?),
+            None => None,
+        };
+        if let Some(note) = &note
+            && self.inner.duplicates.has(&note.key, now)?
+        {
+            return Ok(Delivered::Duplicate);
+        }
+        let message = NewMessage { staged: delivery.staged, flags: delivery.flags, internaldate: None };
+        let added = mailbox.append_noted(vec![message], note, delivery.ignore_quota).await?;
+        let uid = added.uids.first().copied().unwrap_or_default();
+        Ok(Delivered::Stored { uidvalidity: added.uidvalidity, uid })
+    }
+
+    /// Whether a message of that many bytes would fit into the quota above a mailbox: LMTP asks at RCPT.
+    pub fn has_room(&self, mailbox: &MailboxName, bytes: u64) -> Result<(), StoreError> {
+        let delta =
+            Delta { storage: i64::try_from(bytes).unwrap_or(i64::MAX), message: 1, ..Delta::default() };
+        let root = self.quota_root(mailbox);
+        if self.inner.shared.quotas.admits(root.as_ref(), delta) {
+            Ok(())
+        } else {
+            Err(StoreError::OverQuota)
+        }
     }
 }

@@ -1,19 +1,37 @@
 //! An open mailbox, shared by all its sessions.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
 
-use bytes::Bytes;
 use protocol::{imap::Flag, location::Location, name::MailboxName};
 use tokio::sync::watch;
 
-use super::{error::StoreError, header::Header, record::System, stage::Staged, view::View};
-use crate::mime::Structure;
+use super::{
+    Shared,
+    change::Working,
+    commit::{Log, Target},
+    error::{Doing, StoreError},
+    header::{Header, sync_dir},
+    index, lock,
+    record::{Record, System},
+    stage::{Staged, partition_of},
+    view::View,
+};
 
 /// An open mailbox. Held by `Arc`; stays usable while it is renamed, until [`View::gone`].
 pub struct Mailbox {
-    view: watch::Sender<Arc<View>>,
-    header: watch::Sender<Arc<Header>>,
+    pub(crate) id: String,
+    pub(crate) dir: PathBuf,
+    pub(crate) view: watch::Sender<Arc<View>>,
+    pub(crate) header: watch::Sender<Arc<Header>>,
     location: Location,
+    pub(crate) log: Arc<Log>,
+    pub(crate) working: Mutex<Working>,
+    pub(crate) cache: Arc<File>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// A message to be added.
@@ -68,6 +86,10 @@ impl FlagMask {
             .with(pick(self.deleted, System::DELETED))
             .with(pick(self.others, System::ANSWERED.with(System::FLAGGED).with(System::DRAFT)))
     }
+
+    fn keywords(self) -> u128 {
+        if self.others { u128::MAX } else { 0 }
+    }
 }
 
 /// What STORE did.
@@ -80,13 +102,68 @@ pub struct Stored {
 }
 
 impl Mailbox {
+    /// Makes the directory of a new mailbox, synced, header last: without one it does not count.
+    pub(crate) fn make(dir: &Path, header: &Header) -> Result<(), StoreError> {
+        fs::create_dir_all(dir).doing("create", dir)?;
+        let view = View { uidvalidity: header.uidvalidity, ..View::default() };
+        let made = super::header::replace_file(&dir.join(index::FILE), &index::snapshot(&view, 1))
+            .and_then(|()| header.write(dir))
+            .and_then(|()| match dir.parent() {
+                Some(parent) => sync_dir(parent).and_then(|()| sync_dir(parent.parent().unwrap_or(parent))),
+                None => Ok(()),
+            });
+        if made.is_err() {
+            // Best effort: a directory without a header is swept at the next reconstruction.
+            let _ = fs::remove_dir_all(dir);
+        }
+        made
+    }
+
+    /// Opens the mailbox in a directory. Blocks.
+    pub(crate) fn open(
+        shared: &Arc<Shared>,
+        location: Location,
+        dir: PathBuf,
+    ) -> Result<Arc<Mailbox>, StoreError> {
+        let header = Header::read(&dir)?;
+        let loaded = index::load(&dir)?;
+        let path = dir.join(index::FILE);
+        let file = File::options().read(true).write(true).open(&path).doing("open", &path)?;
+        let path = dir.join(CACHE);
+        let mut options = File::options();
+        let cache =
+            options.read(true).write(true).create(true).truncate(false).open(&path).doing("open", &path)?;
+        let cache_end = cache.metadata().doing("read", &path)?.len();
+        let view = Arc::new(loaded.view);
+        let working = Working {
+            tip: view.clone(),
+            end: loaded.len,
+            generation: loaded.generation,
+            cache_end,
+            saved: (loaded.len, loaded.generation),
+        };
+        let partition = location.partition().unwrap_or_default().to_owned();
+        let target = Target::Index { partition, id: header.uniqueid.clone() };
+        Ok(Arc::new(Mailbox {
+            id: header.uniqueid.clone(),
+            log: Arc::new(Log::new(target, dir.clone(), index::FILE, file)),
+            dir,
+            view: watch::Sender::new(view),
+            header: watch::Sender::new(Arc::new(header)),
+            location,
+            working: Mutex::new(working),
+            cache: Arc::new(cache),
+            shared: shared.clone(),
+        }))
+    }
+
     /// Its name now.
     pub fn name(&self) -> Result<MailboxName, StoreError> {
         self.header.borrow().name()
     }
 
     pub fn uniqueid(&self) -> String {
-        self.header.borrow().uniqueid.clone()
+        self.id.clone()
     }
 
     /// Server and partition.
@@ -108,54 +185,189 @@ impl Mailbox {
         self.view.subscribe()
     }
 
+    pub(crate) fn quota_root(&self) -> Option<MailboxName> {
+        let name = self.name().ok()?;
+        self.shared.quotas.root_of(&name)
+    }
+
+    /// The partition's directory.
+    pub(crate) fn partition(&self) -> PathBuf {
+        partition_of(&self.dir).unwrap_or(&self.dir).to_owned()
+    }
+
+    /// Writes the header anew. Blocks; operations on one mailbox come one after the other.
+    pub(crate) fn rewrite_header(&self, edit: impl FnOnce(&mut Header)) -> Result<(), StoreError> {
+        let mut header = (*self.header()).clone();
+        edit(&mut header);
+        header.write(&self.dir)?;
+        self.header.send_replace(Arc::new(header));
+        Ok(())
+    }
+
+    /// Tells all sessions that the mailbox is no more.
+    pub(crate) fn leave(&self) {
+        let mut working = lock(&self.working);
+        let mut view = (*working.tip).clone();
+        view.gone = true;
+        working.tip = Arc::new(view.clone());
+        self.log.void();
+        self.view.send_replace(Arc::new(view));
+    }
+
     /// Adds messages, all or none. On return they are on disk and in the view.
-    pub async fn append(&self, _messages: Vec<NewMessage>) -> Result<Appended, StoreError> {
-        Err(StoreError::Closed)
+    pub async fn append(self: &Arc<Self>, messages: Vec<NewMessage>) -> Result<Appended, StoreError> {
+        self.append_noted(messages, None, false).await
+    }
+
+    pub(crate) async fn append_noted(
+        self: &Arc<Self>,
+        messages: Vec<NewMessage>,
+        note: Option<super::commit::Note>,
+        ignore_quota: bool,
+    ) -> Result<Appended, StoreError> {
+        let messages = self.localise(messages).await?;
+        self.change(|change| {
+            if ignore_quota {
+                change.ignore_quota();
+            }
+            let mut ready = Vec::with_capacity(messages.len());
+            for message in &messages {
+                let (system, keywords) = change.flags(&message.flags)?;
+                let date = message.internaldate.unwrap_or(change.now);
+                ready.push((message.staged.clone(), system, keywords, date));
+            }
+            let uids = change.append(&ready)?;
+            if let Some(note) = note {
+                change.note(note);
+            }
+            Ok(Appended { uidvalidity: change.view.uidvalidity, uids })
+        })
+        .await
+    }
+
+    /// Brings large messages to this partition, and many small ones out of memory.
+    async fn localise(&self, messages: Vec<NewMessage>) -> Result<Vec<NewMessage>, StoreError> {
+        let here = self.partition();
+        let away = |m: &NewMessage| m.staged.content.in_memory() == 0 && m.staged.origin(&self.dir).is_none();
+        if !messages.iter().any(away) {
+            return Ok(messages);
+        }
+        super::blocking(move || {
+            let bring = |m: NewMessage| Ok(NewMessage { staged: m.staged.on_partition(&here)?, ..m });
+            messages.into_iter().map(bring).collect()
+        })
+        .await
     }
 
     /// Changes flags of messages; UIDs that are not there are passed over.
-    pub async fn store(&self, _uids: &[u32], _change: FlagChange) -> Result<Stored, StoreError> {
-        Err(StoreError::Closed)
+    pub async fn store(self: &Arc<Self>, uids: &[u32], how: FlagChange) -> Result<Stored, StoreError> {
+        self.change(|change| {
+            let mut modified = Vec::new();
+            let (flags, keywords) = match how.how {
+                // A keyword that no message has need not be defined to be removed.
+                How::Remove => known(change, &how.flags),
+                How::Set | How::Add => change.flags(&how.flags)?,
+            };
+            let mut changed = Vec::new();
+            for &uid in uids {
+                let Some(record) = change.view.records.get(uid) else { continue };
+                if how.unchanged_since.is_some_and(|limit| record.modseq > limit) {
+                    modified.push(uid);
+                    continue;
+                }
+                let (system, words) = how.apply(record, flags, keywords);
+                if (system, words) != (record.flags, record.keywords) {
+                    changed.push((record.clone(), system, words));
+                }
+            }
+            change.set_flags(changed);
+            Ok(Stored { modified, modseq: change.view.highestmodseq })
+        })
+        .await
     }
 
     /// Expunges messages: those of `uids` (none: all) that are \Deleted. UIDs that went, ascending.
-    pub async fn expunge(&self, _uids: Option<&[u32]>) -> Result<Vec<u32>, StoreError> {
-        Err(StoreError::Closed)
+    pub async fn expunge(self: &Arc<Self>, uids: Option<&[u32]>) -> Result<Vec<u32>, StoreError> {
+        let (unlink, forget) = self.shared.expunge_mode();
+        self.change(|change| {
+            let deleted = |r: &&Record| r.has(System::DELETED);
+            let records = &change.view.records;
+            let mut gone: Vec<u32> = match uids {
+                None => records.iter().filter(deleted).map(|r| r.uid).collect(),
+                Some(uids) => {
+                    uids.iter().filter_map(|&u| records.get(u)).filter(deleted).map(|r| r.uid).collect()
+                }
+            };
+            gone.sort_unstable();
+            gone.dedup();
+            change.expunge(&gone, unlink, forget);
+            Ok(gone)
+        })
+        .await
     }
 
     /// Expunges these messages, \Deleted or not: MOVE, POP3's DELE.
-    pub async fn remove(&self, _uids: &[u32]) -> Result<Vec<u32>, StoreError> {
-        Err(StoreError::Closed)
+    pub async fn remove(self: &Arc<Self>, uids: &[u32]) -> Result<Vec<u32>, StoreError> {
+        let (unlink, forget) = self.shared.expunge_mode();
+        self.change(|change| {
+            let mut gone: Vec<u32> =
+                uids.iter().copied().filter(|&u| change.view.records.get(u).is_some()).collect();
+            gone.sort_unstable();
+            gone.dedup();
+            change.expunge(&gone, unlink, forget);
+            Ok(gone)
+        })
+        .await
+    }
+
+    /// Notes that POP3 opened the mailbox.
+    pub async fn pop3_login(self: &Arc<Self>) -> Result<(), StoreError> {
+        self.change(|change| {
+            change.view.pop3_last_login = change.now;
+            change.op(&index::Op::Pop3(change.now));
+            Ok(())
+        })
+        .await
     }
 
     /// Takes \Recent for a session that selects read-write: messages with a UID above the one returned are recent to
     /// it, and to no later session.
-    pub fn claim_recent(&self) -> u32 {
-        self.view.borrow().recentuid
-    }
-
-    /// Bytes of a message, cut to what there is.
-    pub async fn read(&self, _uid: u32, _range: Range<u64>) -> Result<Bytes, StoreError> {
-        Err(StoreError::Closed)
-    }
-
-    /// The whole message.
-    pub async fn message(&self, _uid: u32) -> Result<Bytes, StoreError> {
-        Err(StoreError::Closed)
-    }
-
-    /// The structure of a message, from the cache where it has it.
-    pub async fn structure(&self, _uid: u32) -> Result<Arc<Structure>, StoreError> {
-        Err(StoreError::Closed)
-    }
-
-    /// As [`Mailbox::read`], on a blocking thread of the caller's: for SEARCH and FETCH over many messages.
-    pub fn read_blocking(&self, _uid: u32, _range: Range<u64>) -> Result<Bytes, StoreError> {
-        Err(StoreError::Closed)
-    }
-
-    /// As [`Mailbox::structure`], on a blocking thread of the caller's.
-    pub fn structure_blocking(&self, _uid: u32) -> Result<Arc<Structure>, StoreError> {
-        Err(StoreError::Closed)
+    pub async fn claim_recent(self: &Arc<Self>) -> Result<u32, StoreError> {
+        self.change(|change| {
+            let before = change.view.recentuid;
+            if change.view.last_uid > before {
+                change.view.recentuid = change.view.last_uid;
+                change.op(&index::Op::Recent(change.view.last_uid));
+            }
+            Ok(before)
+        })
+        .await
     }
 }
+
+impl FlagChange {
+    fn apply(&self, record: &Record, flags: System, keywords: u128) -> (System, u128) {
+        let (system, words) = (self.may.system(), self.may.keywords());
+        let flags = System(flags.0 & system.0);
+        let keywords = keywords & words;
+        match self.how {
+            How::Set => (record.flags.without(system).with(flags), record.keywords & !words | keywords),
+            How::Add => (record.flags.with(flags), record.keywords | keywords),
+            How::Remove => (record.flags.without(flags), record.keywords & !keywords),
+        }
+    }
+}
+
+fn known(change: &super::change::Change, flags: &[Flag]) -> (System, u128) {
+    let (mut system, mut keywords) = (System::NONE, 0);
+    for flag in flags {
+        match flag {
+            Flag::Keyword(word) => keywords |= change.view.keyword_bit(word).unwrap_or(0),
+            other => system = system.with(System::of(other).unwrap_or_default()),
+        }
+    }
+    (system, keywords)
+}
+
+/// Name of the file of parsed structures in a mailbox's directory.
+pub const CACHE: &str = "cache";

@@ -6,40 +6,59 @@
 //!                                 cache       parsed structures; rebuilt where it is damaged
 //!                                 <uid>.      a message
 //! <configdirectory>/murder/backend/list.sled  the mailbox list; rebuilt from the headers
-//!                                  log.0 .1   the commit log: what is acknowledged but not yet synced in its own file
-//!                                  journal/   mailbox operations under way
-//!                                  users/     a log per user: subscriptions, seen, …
+//!                              log.0 log.1   the commit log: what is acknowledged but not yet synced in its own file
+//!                              journal/   mailbox operations under way
+//!                              users/       a log per user: subscriptions, seen, …
 //! ```
 //!
 //! A change is written to the commit log, which many changes share and which is synced once for all of them; then to
 //! its own file, without a sync; then the view is published and the client gets its OK. When a segment of the log is
 //! full, everything is synced and the segment is used again. After a crash the log is played back.
 
+mod change;
 mod codec;
+mod commit;
+mod copy;
 mod deliver;
+mod disk;
+mod duplicate;
 mod error;
 mod header;
+mod index;
+mod journal;
+mod logfile;
 mod mailbox;
 mod master;
+mod message;
+mod open;
 mod ops;
+mod place;
 mod quota;
+mod rebuild;
 mod record;
 mod records;
 mod stage;
+#[cfg(test)]
+mod tests;
+mod turns;
+mod userlog;
 mod view;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use config::imapd::Imapd;
+use config::imapd::{ExpungeMode, Imapd};
 use mailboxes::List;
 use protocol::{
     acl::{Acl, Rights, Who},
+    location::ServerName,
     name::MailboxName,
     namespace::Namespace,
 };
+use tokio::sync::OnceCell;
 
 pub use deliver::{Delivered, Delivery};
 pub use error::StoreError;
@@ -53,6 +72,12 @@ pub use records::Records;
 pub use stage::{Staged, Staging};
 pub use view::{Changes, View};
 
+use commit::Commit;
+use duplicate::Duplicates;
+use quota::Quotas;
+use turns::Turns;
+use userlog::UserLog;
+
 /// The store of this backend. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -60,9 +85,51 @@ pub struct Store {
 }
 
 struct Inner {
+    shared: Arc<Shared>,
     list: List,
     namespace: Namespace,
     imapd: Imapd,
+    server: ServerName,
+    master: Option<Arc<dyn Master>>,
+    /// `<configdirectory>/murder/backend`.
+    dir: PathBuf,
+    open: Mutex<HashMap<String, Arc<OnceCell<Arc<Mailbox>>>>>,
+    users: Mutex<HashMap<String, Arc<OnceCell<Arc<UserLog>>>>>,
+    duplicates: Arc<Duplicates>,
+    db: disk::Database,
+    turns: Turns,
+    journal: journal::Journal,
+    partitions: place::Chooser,
+    /// By user; forgotten at each change.
+    special_uses: Mutex<HashMap<String, Arc<BTreeMap<MailboxName, Vec<String>>>>>,
+    /// Ids of mailboxes that are being copied to another partition: not to be opened.
+    copying: Mutex<BTreeSet<String>>,
+    /// The last UIDVALIDITY given.
+    uidvalidity: Mutex<u32>,
+}
+
+/// What every open mailbox needs of the store.
+pub(crate) struct Shared {
+    pub commit: Commit,
+    pub quotas: Arc<Quotas>,
+    pub expunge_mode: ExpungeMode,
+    /// Epoch seconds.
+    pub clock: fn() -> i64,
+}
+
+impl Shared {
+    pub fn now(&self) -> i64 {
+        (self.clock)()
+    }
+
+    /// Whether an expunge removes files at once, and forgets the records.
+    pub fn expunge_mode(&self) -> (bool, bool) {
+        match self.expunge_mode {
+            ExpungeMode::Immediate => (true, true),
+            ExpungeMode::Semidelayed => (true, false),
+            ExpungeMode::Delayed | ExpungeMode::Default => (false, false),
+        }
+    }
 }
 
 /// A user's seen state in a mailbox of somebody else's.
@@ -77,18 +144,6 @@ pub struct Seen {
 }
 
 impl Store {
-    /// Opens the store: plays back what a crash left, frees its own reservations. `master`: none stands alone.
-    pub async fn open(
-        _imapd: &Imapd,
-        _namespace: Namespace,
-        _master: Option<Arc<dyn Master>>,
-    ) -> Result<Store, StoreError> {
-        Err(StoreError::Closed)
-    }
-
-    /// Finishes what is under way and syncs everything; later changes are refused.
-    pub async fn close(&self) {}
-
     pub fn list(&self) -> &List {
         &self.inner.list
     }
@@ -106,36 +161,38 @@ impl Store {
     }
 
     /// The open mailbox of a name; opens it where it is not.
-    pub async fn mailbox(&self, _name: &MailboxName) -> Result<Arc<Mailbox>, StoreError> {
-        Err(StoreError::Closed)
+    pub async fn mailbox(&self, name: &MailboxName) -> Result<Arc<Mailbox>, StoreError> {
+        let entry = self.inner.list.get(name)?.ok_or(StoreError::NoMailbox)?;
+        self.open_entry(&entry).await
     }
 
     /// Begins to receive a message that is meant for a mailbox (its partition takes the file of a large one).
     /// `size`: what the sender announced.
-    pub async fn stage(&self, _mailbox: &MailboxName, _size: Option<u64>) -> Result<Staging, StoreError> {
-        Err(StoreError::Closed)
-    }
-
-    /// Copies messages to a mailbox, which may be the same one: pairs of UIDs, old and new. `keep`: the flags that go
-    /// along; \Seen is that of the shared flags, or of `seen` (UIDs) where the user has a seen state of their own.
-    pub async fn copy(
-        &self,
-        _from: &Mailbox,
-        _uids: &[u32],
-        _to: &Mailbox,
-        _keep: FlagMask,
-        _seen: Option<&(dyn Fn(u32) -> bool + Sync)>,
-    ) -> Result<Vec<(u32, u32)>, StoreError> {
-        Err(StoreError::Closed)
+    pub async fn stage(&self, mailbox: &MailboxName, size: Option<u64>) -> Result<Staging, StoreError> {
+        let limit = match self.inner.imapd.maxmessagesize {
+            0 => LARGEST_MESSAGE,
+            limit => limit.min(LARGEST_MESSAGE),
+        };
+        if size.is_some_and(|size| size > limit) {
+            return Err(StoreError::TooLarge(limit));
+        }
+        let partition = match self.inner.list.get(mailbox)? {
+            Some(entry) => self.partition_path(entry.location.partition().unwrap_or_default())?,
+            None => self.inner.imapd.partitions().first().ok_or(StoreError::BadPartition)?.path.clone(),
+        };
+        self.check_room(&partition, size.unwrap_or(0)).await?;
+        Ok(Staging::new(partition, limit))
     }
 
     /// Subscribes or unsubscribes. What may be subscribed to is the caller's to check.
-    pub async fn subscribe(&self, _userid: &str, _name: &MailboxName, _on: bool) -> Result<(), StoreError> {
-        Err(StoreError::Closed)
+    pub async fn subscribe(&self, userid: &str, name: &MailboxName, on: bool) -> Result<(), StoreError> {
+        let name = name.clone();
+        let op = if on { userlog::Op::Subscribe(name) } else { userlog::Op::Unsubscribe(name) };
+        self.user_log(userid).await?.apply(op).await
     }
 
-    pub async fn subscriptions(&self, _userid: &str) -> Result<BTreeSet<MailboxName>, StoreError> {
-        Err(StoreError::Closed)
+    pub async fn subscriptions(&self, userid: &str) -> Result<BTreeSet<MailboxName>, StoreError> {
+        Ok(self.user_log(userid).await?.state().subscriptions.clone())
     }
 
     /// Whether the index's \Seen is this user's: the owner's, and everybody's where nobody owns the mailbox alone.
@@ -144,33 +201,38 @@ impl Store {
     }
 
     /// The seen state of a user for whom [`Store::seen_is_shared`] is false.
-    pub async fn seen(&self, _userid: &str, _uniqueid: &str) -> Result<Seen, StoreError> {
-        Err(StoreError::Closed)
+    pub async fn seen(&self, userid: &str, uniqueid: &str) -> Result<Seen, StoreError> {
+        Ok(self.user_log(userid).await?.state().seen.get(uniqueid).cloned().unwrap_or_default())
     }
 
-    pub async fn set_seen(&self, _userid: &str, _uniqueid: &str, _seen: Seen) -> Result<(), StoreError> {
-        Err(StoreError::Closed)
-    }
-
-    /// The user's own mailboxes with special uses.
-    pub async fn special_uses(
-        &self,
-        _userid: &str,
-    ) -> Result<BTreeMap<MailboxName, Vec<String>>, StoreError> {
-        Err(StoreError::Closed)
+    pub async fn set_seen(&self, userid: &str, uniqueid: &str, seen: Seen) -> Result<(), StoreError> {
+        self.user_log(userid).await?.apply(userlog::Op::Seen(uniqueid.to_owned(), seen)).await
     }
 
     /// The quota root above a mailbox, or itself.
-    pub fn quota_root(&self, _name: &MailboxName) -> Option<MailboxName> {
-        None
+    pub fn quota_root(&self, name: &MailboxName) -> Option<MailboxName> {
+        self.inner.shared.quotas.root_of(name)
     }
 
-    pub fn quota(&self, _root: &MailboxName) -> Option<Quota> {
-        None
-    }
-
-    /// Free and total KiB of each partition, and what GETMETADATA's `freespace` entries say.
-    pub fn free_space(&self) -> Vec<(String, u64, u64)> {
-        Vec::new()
+    pub fn quota(&self, root: &MailboxName) -> Option<Quota> {
+        self.inner.shared.quotas.get(root)
     }
 }
+
+/// Runs what blocks on a blocking thread.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(_) => Err(StoreError::Closed),
+    }
+}
+
+/// Locks; a panic elsewhere does not spread.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Bytes of a message at most, where the configuration names no limit: offsets are 32 bits wide.
+const LARGEST_MESSAGE: u64 = u32::MAX as u64;

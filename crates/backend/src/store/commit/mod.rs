@@ -1,0 +1,184 @@
+//! The commit log: one place where what is acknowledged is synced, for all mailboxes and users together.
+//!
+//! 1. Whoever changes a log (a mailbox's index, a user's log) hands in a [`Job`]: the frame that belongs at a certain
+//!    offset of that log, the messages that come with it, and what to do when it holds.
+//! 2. One thread takes all jobs that wait, writes them to the segment, syncs it **once**, then writes each frame and
+//!    message to its own file (no sync), then tells each job.
+//! 3. A full segment is put aside: everything is synced (`syncfs`), and the segment is free again ([`checkpoint`]).
+//! 4. After a crash the segments are played back ([`recover`]): the same frames to the same offsets, the same messages
+//!    to the same files. Doing it twice does no harm.
+//!
+//! Jobs of one log are done in the order in which they were handed in, which is that of their offsets.
+
+mod checkpoint;
+mod entry;
+pub mod recover;
+mod segment;
+mod worker;
+
+use std::{
+    fs::File,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc,
+    },
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+pub use entry::{Note, Target};
+
+use super::{error::StoreError, stage::Staged};
+
+/// The handle on the commit thread. Cheap to clone.
+#[derive(Clone)]
+pub struct Commit {
+    shared: Arc<Shared>,
+    queue: mpsc::Sender<Request>,
+}
+
+/// An append-only file under the commit log.
+pub struct Log {
+    pub target: Target,
+    /// The directory that holds it, and the messages that come with its frames.
+    pub dir: PathBuf,
+    /// Its name in the directory.
+    pub name: String,
+    pub file: Mutex<Arc<File>>,
+    /// Raised when a job failed: jobs that were made on top of it are refused.
+    pub epoch: AtomicU64,
+}
+
+/// A change of one log.
+pub struct Job {
+    pub log: Arc<Log>,
+    pub epoch: u64,
+    pub generation: u64,
+    pub content: Content,
+    /// Messages, written before the frame.
+    pub places: Vec<Place>,
+    /// Message files that go once the change holds.
+    pub unlink: Vec<u32>,
+    /// Bytes for another file beside the log, at an offset; lost in a crash.
+    pub cache: Option<(Arc<File>, u64, Vec<u8>)>,
+    pub notes: Vec<Note>,
+    pub done: Done,
+}
+
+/// Called once with the outcome. On an error it voids the log, if it is still at the job's epoch, and sets back what
+/// was built on the job.
+pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+pub enum Content {
+    /// A frame, and the offset that it belongs at.
+    Append { offset: u64, frame: Vec<u8> },
+    /// The whole file anew, as the given generation: compaction. Synced at once.
+    Replace(Vec<u8>),
+}
+
+/// A message that becomes a file of the log's directory.
+pub struct Place {
+    pub uid: u32,
+    pub staged: Arc<Staged>,
+}
+
+/// What the commit thread needs to know of the store round it.
+pub struct Surroundings {
+    /// Where the segments lie.
+    pub dir: PathBuf,
+    /// Syncs everything that was ever applied.
+    pub sync_all: Box<dyn Fn() -> Result<(), StoreError> + Send + Sync>,
+    /// Takes notes over (recent deliveries).
+    pub note: Box<dyn Fn(&Note) -> Result<(), StoreError> + Send + Sync>,
+    pub faults: Arc<Faults>,
+}
+
+/// Failures to order, for tests.
+#[derive(Default)]
+pub struct Faults {
+    /// The next sync of the commit log fails.
+    pub sync: AtomicBool,
+    /// Writing to the commit log fails as on a full disk.
+    pub full: AtomicBool,
+}
+
+struct Shared {
+    permits: Arc<Semaphore>,
+    poison: OnceLock<Arc<str>>,
+}
+
+enum Request {
+    Job(Box<Job>, OwnedSemaphorePermit),
+    Close(mpsc::Sender<()>),
+}
+
+/// The right to hand in one job: bounds the queue.
+pub struct Permit(OwnedSemaphorePermit);
+
+impl Commit {
+    /// Starts the commit thread on segments that hold nothing (after [`recover::play_back`]).
+    pub fn start(surroundings: Surroundings) -> Result<Commit, StoreError> {
+        let shared = Arc::new(Shared { permits: Arc::new(Semaphore::new(QUEUE)), poison: OnceLock::new() });
+        let (queue, requests) = mpsc::channel();
+        worker::start(shared.clone(), Arc::new(surroundings), requests)?;
+        Ok(Commit { shared, queue })
+    }
+
+    /// Waits for room in the queue.
+    pub async fn permit(&self) -> Result<Permit, StoreError> {
+        self.check()?;
+        let permit = self.shared.permits.clone().acquire_owned().await.map_err(|_| StoreError::Closed)?;
+        Ok(Permit(permit))
+    }
+
+    /// Hands in a job; `done` is called once, in any case.
+    pub fn submit(&self, job: Job, permit: Permit) {
+        if let Err(mpsc::SendError(Request::Job(job, _))) =
+            self.queue.send(Request::Job(Box::new(job), permit.0))
+        {
+            (job.done)(Err(StoreError::Closed));
+        }
+    }
+
+    /// Refuses while poisoned.
+    pub fn check(&self) -> Result<(), StoreError> {
+        match self.shared.poison.get() {
+            Some(why) => Err(StoreError::Poisoned(why.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Finishes what waits, syncs everything, frees the segments, ends the thread. Blocks.
+    pub fn close(&self) {
+        self.shared.permits.close();
+        let (tell, told) = mpsc::channel();
+        if self.queue.send(Request::Close(tell)).is_ok() {
+            // An error means that the thread is gone, which is what is waited for.
+            let _ = told.recv();
+        }
+    }
+}
+
+impl Log {
+    pub fn new(target: Target, dir: PathBuf, name: &str, file: File) -> Log {
+        Log { target, dir, name: name.to_owned(), file: Mutex::new(Arc::new(file)), epoch: AtomicU64::new(0) }
+    }
+
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Makes jobs that were built so far void. To be called under the lock that jobs are built under.
+    pub fn void(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub fn file(&self) -> Arc<File> {
+        self.file.lock().unwrap_or_else(|p| p.into_inner()).clone()
+    }
+}
+
+/// Jobs that may wait.
+const QUEUE: usize = 1024;

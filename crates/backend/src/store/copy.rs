@@ -1,0 +1,99 @@
+//! COPY and MOVE between mailboxes of this store.
+
+use std::{fs, path::Path, sync::Arc};
+
+use bytes::Bytes;
+
+use super::{
+    Store, blocking,
+    commit::recover::link,
+    disk,
+    error::{Doing, StoreError},
+    mailbox::{FlagMask, Mailbox},
+    record::{Record, System},
+    stage::{Content, STAGE, Staged, fresh},
+};
+
+impl Store {
+    /// Copies messages to a mailbox, which may be the same one: pairs of UIDs, old and new. `keep`: the flags that go
+    /// along; \Seen is that of the shared flags, or of `seen` (UIDs) where the user has a seen state of their own.
+    pub async fn copy(
+        &self,
+        from: &Arc<Mailbox>,
+        uids: &[u32],
+        to: &Arc<Mailbox>,
+        keep: FlagMask,
+        seen: Option<&(dyn Fn(u32) -> bool + Sync)>,
+    ) -> Result<Vec<(u32, u32)>, StoreError> {
+        let view = from.view();
+        let records: Vec<Record> = uids.iter().filter_map(|uid| view.get(*uid)).cloned().collect();
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let bytes: u64 = records.iter().map(|r| r.size).sum();
+        self.check_room(&to.partition(), bytes).await?;
+        let (source, target) = (from.clone(), to.partition());
+        let wanted = records.clone();
+        let staged = blocking(move || stage(&source, &wanted, &target)).await?;
+        let mask = keep.system();
+        let new = to.change(|change| {
+            let mut messages = Vec::with_capacity(staged.len());
+            for (record, staged) in records.iter().zip(&staged) {
+                let mut flags = record.flags;
+                if let Some(seen) = seen {
+                    flags = flags.without(System::SEEN);
+                    flags = if seen(record.uid) { flags.with(System::SEEN) } else { flags };
+                }
+                let mut keywords = 0;
+                for (n, word) in view.keywords().iter().enumerate().filter(|_| keep.others) {
+                    if record.keywords >> n & 1 == 1 {
+                        keywords |= change.keyword(word)?;
+                    }
+                }
+                messages.push((staged.clone(), System(flags.0 & mask.0), keywords, record.internaldate));
+            }
+            change.append(&messages)
+        });
+        let new = new.await?;
+        Ok(records.iter().map(|r| r.uid).zip(new).collect())
+    }
+}
+
+/// Makes messages of one mailbox ready for another: a few small ones through the commit log, the rest as links (or
+/// copies, on another partition) that one sync of the file system makes safe.
+fn stage(from: &Mailbox, records: &[Record], partition: &Path) -> Result<Vec<Arc<Staged>>, StoreError> {
+    let bytes: u64 = records.iter().map(|r| r.size).sum();
+    let small = bytes <= THROUGH_LOG;
+    let dir = partition.join(STAGE);
+    if !small {
+        fs::create_dir_all(&dir).doing("create", &dir)?;
+    }
+    let mut all = Vec::with_capacity(records.len());
+    for record in records {
+        let content = match small {
+            true => Content::Memory(from.read_blocking(record.uid, 0..u64::MAX)?),
+            false => {
+                let (source, path) = (from.dir.join(format!("{}.", record.uid)), fresh(&dir));
+                if !source.exists() {
+                    return Err(StoreError::NoMessage);
+                }
+                if link(&source, &path).is_err() {
+                    fs::copy(&source, &path).doing("copy", &source)?;
+                }
+                Content::File { path, partition: partition.to_owned() }
+            }
+        };
+        let structure = match from.cached(record) {
+            Some(structure) => Bytes::from(structure),
+            None => Bytes::from(from.structure_blocking(record.uid)?.encode()),
+        };
+        all.push(Arc::new(Staged::copied(record.size, record.header_size, record.guid, structure, content)));
+    }
+    if !small {
+        disk::sync_filesystem(partition)?;
+    }
+    Ok(all)
+}
+
+/// Bytes of messages that are copied through the commit log.
+const THROUGH_LOG: u64 = 256 << 10;

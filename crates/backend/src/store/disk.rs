@@ -1,0 +1,190 @@
+//! Places on disk: a mailbox's directory, room on a partition, the small database of what can be counted anew.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use protocol::name::MailboxName;
+use tracing::warn;
+
+use super::{
+    Store, blocking,
+    error::{Doing, StoreError},
+    quota::{Limits, Usage},
+};
+
+/// The directory of a mailbox on a partition.
+pub fn mailbox_dir(partition: &Path, id: &str) -> PathBuf {
+    partition.join(id.get(..2).unwrap_or("00")).join(id)
+}
+
+/// Syncs the whole file system that a path lies on.
+pub fn sync_filesystem(path: &Path) -> Result<(), StoreError> {
+    let dir = File::open(path).doing("open", path)?;
+    rustix::fs::syncfs(&dir).map_err(std::io::Error::from).doing("sync the file system of", path)
+}
+
+/// Available and total KiB of the file system that a path lies on, and its id.
+pub fn space(path: &Path) -> Result<(u64, u64, u64), StoreError> {
+    let stat = rustix::fs::statvfs(path).map_err(std::io::Error::from).doing("read the space of", path)?;
+    let kib = |blocks: u64| (u128::from(blocks) * u128::from(stat.f_frsize) / 1024) as u64;
+    Ok((kib(stat.f_bavail), kib(stat.f_blocks), stat.f_fsid))
+}
+
+/// A fresh UUID (version 4).
+pub fn fresh_id() -> Result<String, StoreError> {
+    let mut bytes = [0u8; 16];
+    getrandom::fill(&mut bytes).map_err(|error| StoreError::Io {
+        doing: "read random bytes".into(),
+        error: Arc::new(std::io::Error::other(error.to_string())),
+    })?;
+    let number = u128::from_be_bytes(bytes) & !(0xf << 76) & !(0x3 << 62) | (0x4 << 76) | (0x2 << 62);
+    let hex = format!("{number:032x}");
+    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
+    Ok(format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)))
+}
+
+impl Store {
+    /// The directory of a configured partition.
+    pub(crate) fn partition_path(&self, partition: &str) -> Result<PathBuf, StoreError> {
+        self.inner.imapd.partition(partition).map(|p| p.path.clone()).ok_or(StoreError::BadPartition)
+    }
+
+    /// Refuses what a partition (and the commit log's disk) has no room for, before anything is begun.
+    pub(crate) async fn check_room(&self, partition: &Path, bytes: u64) -> Result<(), StoreError> {
+        let places = [partition.to_owned(), self.inner.dir.clone()];
+        // A look at the file system's counters, which are in memory.
+        for place in places {
+            let stat = rustix::fs::statvfs(&place)
+                .map_err(std::io::Error::from)
+                .doing("read the space of", &place)?;
+            if stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+                return Err(StoreError::ReadOnly);
+            }
+            if stat.f_bavail.saturating_mul(stat.f_frsize) < bytes.saturating_add(RESERVE) {
+                return Err(StoreError::NoSpace);
+            }
+        }
+        Ok(())
+    }
+
+    /// Free and total KiB of each partition.
+    pub fn free_space(&self) -> Vec<(String, u64, u64)> {
+        let partitions = self.inner.imapd.partitions().iter();
+        let read = |p: &config::imapd::Partition| space(&p.path).ok().map(|(a, t, _)| (p.name.clone(), a, t));
+        partitions.filter_map(read).collect()
+    }
+
+    /// Removes a mailbox's directory with all in it.
+    pub(crate) async fn sweep(&self, partition: &str, id: &str) -> Result<(), StoreError> {
+        let dir = mailbox_dir(&self.partition_path(partition)?, id);
+        blocking(move || sweep(&dir)).await
+    }
+}
+
+pub fn sweep(dir: &Path) -> Result<(), StoreError> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other.doing("remove", dir),
+    }
+}
+
+/// What can be counted anew from the spool: usage per mailbox, limits per quota root, recent deliveries.
+#[derive(Clone)]
+pub struct Database {
+    db: sled::Db,
+    usage: sled::Tree,
+    limits: sled::Tree,
+    meta: sled::Tree,
+    path: PathBuf,
+}
+
+impl Database {
+    /// Opens the database; one that cannot be read is set aside, since all in it can be had again.
+    pub fn open(dir: &Path) -> Result<Database, StoreError> {
+        let path = dir.join("store.sled");
+        let open = || sled::Config::new().path(&path).cache_capacity(CACHE).open();
+        let db = match open() {
+            Ok(db) => db,
+            Err(error) if is_busy(&error) => return Err(failed(&error)),
+            Err(error) => {
+                let aside = dir.join(format!("store.sled.damaged-{}", std::process::id()));
+                warn!(%error, aside = %aside.display(), "the store's database cannot be read and is rebuilt");
+                fs::rename(&path, &aside).doing("set aside", &path)?;
+                open().map_err(|e| failed(&e))?
+            }
+        };
+        let tree = |name: &str| db.open_tree(name).map_err(|e| failed(&e));
+        let (usage, limits, meta) = (tree("usage")?, tree("limits")?, tree("meta")?);
+        Ok(Database { db, usage, limits, meta, path })
+    }
+
+    pub fn deliveries(&self) -> Result<sled::Tree, StoreError> {
+        self.db.open_tree("deliveries").map_err(|e| failed(&e))
+    }
+
+    /// Whether what is here was ever completed: false for a new database.
+    pub fn is_complete(&self) -> bool {
+        self.meta.contains_key("complete").unwrap_or(false)
+    }
+
+    pub fn set_complete(&self) -> Result<(), StoreError> {
+        self.meta.insert("complete", &[1]).map_err(|e| failed(&e))?;
+        self.flush()
+    }
+
+    pub fn usage(&self, id: &str) -> Option<Usage> {
+        self.usage.get(id).ok().flatten().and_then(|v| Usage::decode(&v))
+    }
+
+    pub fn set_usage(&self, id: &str, usage: Option<Usage>) -> Result<(), StoreError> {
+        let done = match usage {
+            Some(usage) => self.usage.insert(id, usage.encode()),
+            None => self.usage.remove(id),
+        };
+        done.map(drop).map_err(|e| failed(&e))
+    }
+
+    pub fn limits(&self) -> BTreeMap<MailboxName, Limits> {
+        let read = |(key, value): (sled::IVec, sled::IVec)| {
+            let name = MailboxName::parse(std::str::from_utf8(&key).ok()?).ok()?;
+            Some((name, serde_json::from_slice(&value).ok()?))
+        };
+        self.limits.iter().filter_map(Result::ok).filter_map(read).collect()
+    }
+
+    pub fn set_limits(&self, root: &MailboxName, limits: Option<Limits>) -> Result<(), StoreError> {
+        let done = match limits {
+            Some(limits) => {
+                self.limits.insert(root.as_str(), serde_json::to_vec(&limits).unwrap_or_default())
+            }
+            None => self.limits.remove(root.as_str()),
+        };
+        done.map_err(|e| failed(&e))?;
+        Ok(())
+    }
+
+    /// On disk when it returns.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.db.flush().map_err(|e| failed(&e))?;
+        let file = self.path.join("db");
+        // sled's own flush does not promise to outlive a power failure.
+        File::open(&file).and_then(|f| f.sync_data()).doing("sync", &file)
+    }
+}
+
+fn is_busy(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(io) if matches!(io.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Other))
+}
+
+fn failed(error: &sled::Error) -> StoreError {
+    StoreError::List(error.to_string())
+}
+
+/// Bytes of sled's cache.
+const CACHE: u64 = 16 << 20;
+/// Bytes that stay free: what is acknowledged must find room in its own file.
+const RESERVE: u64 = 2 << 20;

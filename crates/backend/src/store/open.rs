@@ -1,0 +1,308 @@
+//! Opening the store: play back what a crash left, put operations right, rebuild what is missing, begin.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use config::imapd::Imapd;
+use mailboxes::{Entry, List, Options};
+use protocol::{location::ServerName, name::MailboxName, namespace::Namespace};
+use tokio::sync::OnceCell;
+use tracing::{info, warn};
+
+use super::{
+    Inner, Shared, Store, blocking,
+    commit::{Commit, Faults, Surroundings, Target, recover},
+    disk::{self, Database, mailbox_dir},
+    duplicate::Duplicates,
+    error::{Doing, StoreError},
+    index,
+    journal::Journal,
+    lock,
+    mailbox::Mailbox,
+    master::Master,
+    ops::FORCED,
+    place::Chooser,
+    quota::{Delta, Limits, Quotas, Usage},
+    rebuild,
+    stage::STAGE,
+    turns::Turns,
+    userlog::{self, UserLog},
+};
+
+impl Store {
+    /// Opens the store: plays back what a crash left, frees its own reservations. `master`: none stands alone.
+    pub async fn open(
+        imapd: &Imapd,
+        namespace: Namespace,
+        master: Option<Arc<dyn Master>>,
+    ) -> Result<Store, StoreError> {
+        Store::open_with(imapd, namespace, master, Arc::default()).await
+    }
+
+    /// As [`Store::open`], with failures to order.
+    pub(crate) async fn open_with(
+        imapd: &Imapd,
+        namespace: Namespace,
+        master: Option<Arc<dyn Master>>,
+        faults: Arc<Faults>,
+    ) -> Result<Store, StoreError> {
+        let imapd = imapd.clone();
+        let inner = blocking(move || begin(imapd, namespace, master, faults)).await?;
+        Ok(Store { inner: Arc::new(inner) })
+    }
+
+    /// Finishes what is under way and syncs everything; later changes are refused.
+    pub async fn close(&self) {
+        let commit = self.inner.shared.commit.clone();
+        // An error means that the runtime ends: then the commit log is played back at the next start.
+        let _ = blocking(move || {
+            commit.close();
+            Ok(())
+        })
+        .await;
+        if let Err(error) = self.inner.list.close().await {
+            warn!(%error, "the mailbox list is closed");
+        }
+    }
+
+    /// The open mailbox of an entry of the list.
+    pub(crate) async fn open_entry(&self, entry: &Entry) -> Result<Arc<Mailbox>, StoreError> {
+        if !entry.is_active() {
+            return Err(StoreError::Reserved);
+        }
+        if entry.server() != self.inner.server.as_str() {
+            return Err(StoreError::Elsewhere(entry.server().to_owned()));
+        }
+        let local = entry.local.as_ref().ok_or(StoreError::NoMailbox)?;
+        if lock(&self.inner.copying).contains(&local.uniqueid) {
+            return Err(StoreError::Busy);
+        }
+        let partition = self.partition_path(entry.location.partition().unwrap_or_default())?;
+        let dir = mailbox_dir(&partition, &local.uniqueid);
+        let cell = {
+            let mut open = lock(&self.inner.open);
+            if open.len() >= OPEN {
+                open.retain(|_, cell| cell.get().is_none_or(|mailbox| Arc::strong_count(mailbox) > 1));
+            }
+            open.entry(local.uniqueid.clone()).or_default().clone()
+        };
+        let mailbox = cell.get_or_try_init(|| {
+            let (shared, location) = (self.inner.shared.clone(), entry.location.clone());
+            blocking(move || Mailbox::open(&shared, location, dir))
+        });
+        mailbox.await.cloned()
+    }
+
+    pub(crate) async fn user_log(&self, userid: &str) -> Result<Arc<UserLog>, StoreError> {
+        let cell = {
+            let mut users = lock(&self.inner.users);
+            if users.len() >= OPEN {
+                users.retain(|_, cell| cell.get().is_none_or(|log| Arc::strong_count(log) > 1));
+            }
+            users.entry(userid.to_owned()).or_default().clone()
+        };
+        let log = cell.get_or_try_init(|| {
+            let (shared, dir, userid) =
+                (self.inner.shared.clone(), self.inner.dir.join(USERS), userid.to_owned());
+            blocking(move || UserLog::open(&shared, &dir, &userid))
+        });
+        log.await.cloned()
+    }
+
+    /// Ends all use of a mailbox until [`Store::reopen_after_move`].
+    pub(crate) fn close_for_move(&self, id: &str) {
+        lock(&self.inner.copying).insert(id.to_owned());
+        self.drop_open(id);
+    }
+
+    pub(crate) fn reopen_after_move(&self, id: &str) {
+        lock(&self.inner.copying).remove(id);
+    }
+
+    /// Forgets an open mailbox that is no more: its sessions are told.
+    pub(crate) fn drop_open(&self, id: &str) {
+        let cell: Option<Arc<OnceCell<Arc<Mailbox>>>> = lock(&self.inner.open).remove(id);
+        if let Some(mailbox) = cell.as_ref().and_then(|cell| cell.get()) {
+            mailbox.leave();
+        }
+    }
+}
+
+fn begin(
+    imapd: Imapd,
+    namespace: Namespace,
+    master: Option<Arc<dyn Master>>,
+    faults: Arc<Faults>,
+) -> Result<Inner, StoreError> {
+    let server = ServerName::parse(&imapd.servername)
+        .map_err(|_| StoreError::List(format!("servername '{}' is no server name", imapd.servername)))?;
+    let dir = imapd.program_directory("backend");
+    fs::create_dir_all(&dir).doing("create", &dir)?;
+    for partition in imapd.partitions() {
+        fs::create_dir_all(&partition.path).doing("create", &partition.path)?;
+    }
+    let fresh_list = !dir.join("list.sled").exists();
+    let list = List::open(&dir, Options::owner()).map_err(|e| StoreError::List(e.to_string()))?;
+    let db = Database::open(&dir)?;
+    let journal = Journal::open(&dir)?;
+    let quotas = Arc::new(Quotas::default());
+    let duplicates = Arc::new(Duplicates::new(db.deliveries()?));
+    play_back(&dir, &imapd, &db, &duplicates)?;
+    if fresh_list || !db.is_complete() {
+        rebuild::all(&imapd, &server, &list, &db)?;
+        journal.forget()?;
+        db.set_complete()?;
+    } else {
+        recover_journal(&journal, &imapd, &list)?;
+    }
+    for partition in imapd.partitions() {
+        // Nothing in it is wanted any more.
+        let _ = fs::remove_dir_all(partition.path.join(STAGE));
+    }
+    let uidvalidity = load_quotas(&dir, &list, &db, &quotas)?;
+    let commit = Commit::start(surroundings(&dir, &imapd, &db, &quotas, &duplicates, faults))?;
+    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
+    let shared = Shared { commit, quotas, expunge_mode: imapd.expunge_mode, clock };
+    Ok(Inner {
+        shared: Arc::new(shared),
+        list,
+        namespace,
+        server,
+        master,
+        open: Mutex::new(HashMap::new()),
+        users: Mutex::new(HashMap::new()),
+        duplicates,
+        db,
+        turns: Turns::default(),
+        journal,
+        partitions: Chooser::new(&imapd),
+        special_uses: Mutex::default(),
+        copying: Mutex::default(),
+        uidvalidity: Mutex::new(uidvalidity),
+        dir,
+        imapd,
+    })
+}
+
+/// What syncs all that the commit log was applied to.
+fn surroundings(
+    dir: &Path,
+    imapd: &Imapd,
+    db: &Database,
+    quotas: &Arc<Quotas>,
+    duplicates: &Arc<Duplicates>,
+    faults: Arc<Faults>,
+) -> Surroundings {
+    let mut places: Vec<PathBuf> = imapd.partitions().iter().map(|p| p.path.clone()).collect();
+    places.push(dir.to_owned());
+    let (db, quotas, duplicates) = (db.clone(), quotas.clone(), duplicates.clone());
+    let sync_all = move || {
+        for (id, usage) in quotas.take_dirty() {
+            db.set_usage(&id, usage)?;
+        }
+        db.flush()?;
+        places.iter().try_for_each(|place| disk::sync_filesystem(place))
+    };
+    Surroundings {
+        dir: dir.to_owned(),
+        sync_all: Box::new(sync_all),
+        note: Box::new(move |note| duplicates.put(note)),
+        faults,
+    }
+}
+
+fn play_back(dir: &Path, imapd: &Imapd, db: &Database, duplicates: &Duplicates) -> Result<(), StoreError> {
+    let users = dir.join(USERS);
+    let find = |target: &Target| match target {
+        Target::Index { partition, id } => {
+            let root = &imapd.partition(partition)?.path;
+            Some((mailbox_dir(root, id), index::FILE.to_owned()))
+        }
+        Target::User(userid) => Some((userlog::directory(&users, userid), userlog::FILE.to_owned())),
+    };
+    let played = recover::play_back(dir, &find)?;
+    for note in &played.notes {
+        duplicates.put(note)?;
+    }
+    for (target, placed) in &played.touched {
+        let (Target::Index { id, .. }, Some((dir, _))) = (target, find(target)) else { continue };
+        let loaded = index::load(&dir)?;
+        for uid in placed {
+            let known = loaded.view.get(*uid).or_else(|| loaded.view.expunged.get(*uid));
+            if known.is_none() {
+                // Placed, but expunged and forgotten since.
+                let _ = fs::remove_file(dir.join(format!("{uid}.")));
+            }
+        }
+        db.set_usage(id, Some(Usage::of(&loaded.view)))?;
+    }
+    if played.entries > 0 {
+        db.flush()?;
+        for partition in imapd.partitions() {
+            disk::sync_filesystem(&partition.path)?;
+        }
+        disk::sync_filesystem(dir)?;
+    }
+    recover::clear(dir)
+}
+
+fn recover_journal(journal: &Journal, imapd: &Imapd, list: &List) -> Result<(), StoreError> {
+    let placed = |record: &super::journal::Record| {
+        for name in &record.names {
+            let Some(entry) = list.get(&MailboxName::parse(name)?)? else { continue };
+            if entry.local.as_ref().is_some_and(|local| local.uniqueid == record.id) {
+                let partition = entry.location.partition().unwrap_or_default().to_owned();
+                return Ok(Some((name.clone(), partition, entry.acl.to_string())));
+            }
+        }
+        Ok(None)
+    };
+    let put_right = journal.recover(&placed, &|name| imapd.partition(name).map(|p| p.path.clone()))?;
+    if put_right > 0 {
+        info!(put_right, "operations that a crash interrupted were put right");
+    }
+    Ok(())
+}
+
+/// Fills the quota roots from the database and the list. The highest UIDVALIDITY of all mailboxes.
+fn load_quotas(dir: &Path, list: &List, db: &Database, quotas: &Quotas) -> Result<u32, StoreError> {
+    let forced = forced_limits(&dir.join(FORCED));
+    for (root, limits) in db.limits().into_iter().chain(forced) {
+        quotas.set_limits(&root, Some(limits));
+    }
+    let (mut after, mut highest) = (None::<MailboxName>, 0);
+    loop {
+        let page = list.scan(after.as_ref(), PAGE)?;
+        for (name, entry) in &page.entries {
+            let Some(local) = &entry.local else { continue };
+            highest = highest.max(local.uidvalidity);
+            if let Some(root) = quotas.root_of(name) {
+                let usage = db.usage(&local.uniqueid).unwrap_or(Usage { mailbox: 1, ..Usage::default() });
+                quotas.add(Some(&root), Delta::between(&Usage::default(), &usage), false)?;
+            }
+        }
+        after = page.entries.last().map(|(name, _)| name.clone());
+        if !page.more {
+            return Ok(highest);
+        }
+    }
+}
+
+/// Limits of quota roots that are no mailboxes.
+fn forced_limits(path: &Path) -> BTreeMap<MailboxName, Limits> {
+    let all: BTreeMap<String, Limits> =
+        fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    all.into_iter().filter_map(|(name, limits)| Some((MailboxName::parse(&name).ok()?, limits))).collect()
+}
+
+/// Mailboxes and users' logs that are kept open; beyond it those that nobody uses are closed.
+const OPEN: usize = 512;
+/// Entries read at a time.
+const PAGE: usize = 1000;
+/// Directory of the users' logs.
+pub const USERS: &str = "users";

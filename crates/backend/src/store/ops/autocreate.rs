@@ -1,0 +1,104 @@
+//! Making a user's INBOX at login or delivery, with the folders that the configuration names.
+
+use protocol::{acl::Rights, name::MailboxName, namespace::View};
+use tracing::{info, warn};
+
+use super::{AclChange, Actor, Create};
+use crate::store::{Store, error::StoreError, quota::Limits};
+
+impl Store {
+    /// Makes a user's INBOX and the configured folders where `autocreate_quota` (at login) or `autocreate_post` (at
+    /// delivery) says so. Whether there is an INBOX now.
+    pub async fn autocreate(
+        &self,
+        userid: &str,
+        groups: &[String],
+        at_delivery: bool,
+    ) -> Result<bool, StoreError> {
+        let imapd = &self.inner.imapd;
+        let inbox = self.inner.namespace.inbox(userid)?;
+        if self.inner.list.get(&inbox)?.is_some() {
+            return Ok(true);
+        }
+        let wanted = imapd.autocreate_quota.is_some() && (!at_delivery || imapd.autocreate_post);
+        let chosen = |who: &String| {
+            who == "anyone"
+                || who == userid
+                || who.strip_prefix("group:").is_some_and(|group| groups.iter().any(|g| g == group))
+        };
+        if !wanted || !imapd.autocreate_users.iter().any(chosen) {
+            return Ok(false);
+        }
+        let admin = Actor::admin("cyrus");
+        match self.create(&admin, &inbox, Create::default()).await {
+            Ok(_) | Err(StoreError::Exists) => {}
+            Err(error) => return Err(error),
+        }
+        let storage = imapd.autocreate_quota.filter(|bytes| *bytes > 0).map(|bytes| bytes / 1024);
+        let limits = Limits { storage, message: imapd.autocreate_quota_messages, ..Limits::default() };
+        if limits != Limits::default() {
+            self.set_quota(&admin, &inbox, limits, false).await?;
+        }
+        self.autocreate_folders(userid, &inbox, &admin).await;
+        info!(userid, "INBOX made");
+        Ok(true)
+    }
+
+    /// The folders are a courtesy: one that cannot be made does not keep the user out.
+    async fn autocreate_folders(&self, userid: &str, inbox: &MailboxName, admin: &Actor) {
+        let imapd = &self.inner.imapd;
+        let view = View { userid, admin: false };
+        let split = |list: &Option<String>| -> Vec<String> {
+            let list = list.as_deref().unwrap_or_default().split('|');
+            list.map(|folder| folder.trim().to_owned()).filter(|folder| !folder.is_empty()).collect()
+        };
+        let folder_name = |folder: &str| {
+            let below = folder.replace(self.inner.namespace.separator(), ".");
+            inbox.child(&below).map_err(StoreError::from)
+        };
+        let subscribed = split(&imapd.autocreate_subscribe_folders);
+        for folder in split(&imapd.autocreate_inbox_folders) {
+            let made = async {
+                let name = folder_name(&folder)?;
+                self.create(admin, &name, Create::default()).await?;
+                self.autocreate_acl(admin, &folder, &name).await?;
+                if subscribed.contains(&folder) {
+                    self.subscribe(userid, &name, true).await?;
+                }
+                Ok::<(), StoreError>(())
+            };
+            if let Err(error) = made.await {
+                warn!(%error, userid, folder, "a folder of a new user could not be made");
+            }
+        }
+        let mut names = vec![inbox.clone()];
+        let shared = split(&imapd.autocreate_subscribe_sharedfolders);
+        names.extend(shared.iter().filter_map(|folder| self.inner.namespace.internal(folder, &view).ok()));
+        for name in names {
+            if let Err(error) = self.subscribe(userid, &name, true).await {
+                warn!(%error, userid, mailbox = %name, "a new user could not be subscribed");
+            }
+        }
+    }
+
+    /// `autocreate_acl: folder identifier rights`.
+    async fn autocreate_acl(
+        &self,
+        admin: &Actor,
+        folder: &str,
+        name: &MailboxName,
+    ) -> Result<(), StoreError> {
+        let words: Vec<&str> =
+            self.inner.imapd.autocreate_acl.as_deref().unwrap_or_default().split_whitespace().collect();
+        for triple in words.chunks_exact(3) {
+            if let [of, identifier, letters] = triple
+                && *of == folder
+            {
+                let rights =
+                    Rights::parse(letters, self.deleteright()).map_err(|_| StoreError::NotSupported)?;
+                self.set_acl(admin, name, identifier, AclChange::Set(rights)).await?;
+            }
+        }
+        Ok(())
+    }
+}

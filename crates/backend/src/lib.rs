@@ -7,5 +7,4 @@ pub mod lmtp;
 pub mod mime;
 pub mod pop3;
 mod resync;
-#[allow(dead_code)] // The parts arrive one after the other.
 pub mod store;

@@ -62,7 +62,7 @@ impl Selected {
             }
             seen = Some(own);
         } else if !read_only {
-            recent_from = mailbox.claim_recent().saturating_add(1);
+            recent_from = mailbox.claim_recent().await.saturating_add(1);
         }
         let numbering = Numbering::new(mailbox.view());
         let (user, known) = (user.to_owned(), Vec::new());

@@ -32,6 +32,14 @@ pub struct Record {
     pub partitions: Vec<String>,
 }
 
+/// What the list says of a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub name: String,
+    pub partition: String,
+    pub acl: String,
+}
+
 /// The directory of the records.
 pub struct Journal {
     dir: PathBuf,
@@ -83,10 +91,10 @@ impl Journal {
     }
 
     /// Puts right what a crash left, and forgets the records. `placed`: what the list says of an id under one of these
-    /// names: its name, partition and ACL.
+    /// names.
     pub fn recover(
         &self,
-        placed: &dyn Fn(&Record) -> Result<Option<(String, String, String)>, StoreError>,
+        placed: &dyn Fn(&Record) -> Result<Option<Listed>, StoreError>,
         partition: &dyn Fn(&str) -> Option<PathBuf>,
     ) -> Result<usize, StoreError> {
         let files = self.files()?;
@@ -96,12 +104,12 @@ impl Journal {
                 continue;
             };
             let place = placed(&record)?;
-            info!(operation = record.operation, id = record.id, kept = ?place, "putting an operation right");
+            info!(operation = record.operation, id = record.id, ?place, "putting an operation right");
             for name in &record.partitions {
                 let Some(root) = partition(name) else { continue };
                 let dir = mailbox_dir(&root, &record.id);
                 match &place {
-                    Some((mailbox, here, acl)) if here == name => agree(&dir, mailbox, acl)?,
+                    Some(listed) if listed.partition == *name => agree(&dir, listed)?,
                     _ => sweep(&dir)?,
                 }
             }
@@ -133,10 +141,10 @@ fn read(path: &Path) -> Option<Record> {
 }
 
 /// Makes a header say what the list says.
-fn agree(dir: &Path, name: &str, acl: &str) -> Result<(), StoreError> {
+fn agree(dir: &Path, listed: &Listed) -> Result<(), StoreError> {
     let mut header = Header::read(dir)?;
-    if header.name != name || header.acl != acl {
-        (header.name, header.acl) = (name.to_owned(), acl.to_owned());
+    if header.name != listed.name || header.acl != listed.acl {
+        (header.name, header.acl) = (listed.name.clone(), listed.acl.clone());
         header.write(dir)?;
     }
     Ok(())

@@ -331,17 +331,20 @@ impl Mailbox {
     }
 
     /// Takes \Recent for a session that selects read-write: messages with a UID above the one returned are recent to
-    /// it, and to no later session.
-    pub async fn claim_recent(self: &Arc<Self>) -> Result<u32, StoreError> {
-        self.change(|change| {
+    /// it, and to no later session. Where nothing can be written, they stay recent to the next one too.
+    pub async fn claim_recent(self: &Arc<Self>) -> u32 {
+        let claimed = self.change(|change| {
             let before = change.view.recentuid;
             if change.view.last_uid > before {
                 change.view.recentuid = change.view.last_uid;
                 change.op(&index::Op::Recent(change.view.last_uid));
             }
             Ok(before)
-        })
-        .await
+        });
+        match claimed.await {
+            Ok(before) => before,
+            Err(_) => self.view.borrow().recentuid,
+        }
     }
 }
 

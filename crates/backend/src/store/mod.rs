@@ -101,12 +101,15 @@ struct Inner {
     journal: journal::Journal,
     partitions: place::Chooser,
     /// By user; forgotten at each change.
-    special_uses: Mutex<HashMap<String, Arc<BTreeMap<MailboxName, Vec<String>>>>>,
+    special_uses: Mutex<HashMap<String, Arc<SpecialUses>>>,
     /// Ids of mailboxes that are being copied to another partition: not to be opened.
     copying: Mutex<BTreeSet<String>>,
     /// The last UIDVALIDITY given.
     uidvalidity: Mutex<u32>,
 }
+
+/// Mailboxes of a user with their special uses.
+pub type SpecialUses = BTreeMap<MailboxName, Vec<String>>;
 
 /// What every open mailbox needs of the store.
 pub(crate) struct Shared {

@@ -21,7 +21,7 @@ use super::{
     duplicate::Duplicates,
     error::{Doing, StoreError},
     index,
-    journal::Journal,
+    journal::{Journal, Listed},
     lock,
     mailbox::Mailbox,
     master::Master,
@@ -257,7 +257,7 @@ fn recover_journal(journal: &Journal, imapd: &Imapd, list: &List) -> Result<(), 
             let Some(entry) = list.get(&MailboxName::parse(name)?)? else { continue };
             if entry.local.as_ref().is_some_and(|local| local.uniqueid == record.id) {
                 let partition = entry.location.partition().unwrap_or_default().to_owned();
-                return Ok(Some((name.clone(), partition, entry.acl.to_string())));
+                return Ok(Some(Listed { name: name.clone(), partition, acl: entry.acl.to_string() }));
             }
         }
         Ok(None)

@@ -293,7 +293,7 @@ mod tests {
             let (state, len) = parse(&log[..cut], 4);
             let whole = ends.iter().filter(|end| **end <= cut).count() - 1;
             let mut wanted = State::default();
-            ops[..whole].iter().for_each(|op| drop(wanted.apply(op.clone())));
+            ops[..whole].iter().for_each(|op| assert!(wanted.apply(op.clone())));
             assert_eq!((state, len), (wanted, ends[whole] as u64), "cut at {cut}");
         }
     }

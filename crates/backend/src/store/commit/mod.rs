@@ -84,6 +84,8 @@ pub struct Place {
     pub staged: Arc<Staged>,
 }
 
+pub type TakeNote = Box<dyn Fn(&Note) -> Result<(), StoreError> + Send + Sync>;
+
 /// What the commit thread needs to know of the store round it.
 pub struct Surroundings {
     /// Where the segments lie.
@@ -91,7 +93,7 @@ pub struct Surroundings {
     /// Syncs everything that was ever applied.
     pub sync_all: Box<dyn Fn() -> Result<(), StoreError> + Send + Sync>,
     /// Takes notes over (recent deliveries).
-    pub note: Box<dyn Fn(&Note) -> Result<(), StoreError> + Send + Sync>,
+    pub note: TakeNote,
     pub faults: Arc<Faults>,
 }
 

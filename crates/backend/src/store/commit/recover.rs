@@ -36,7 +36,7 @@ pub fn play_back(
     dir: &Path,
     find: &dyn Fn(&Target) -> Option<(PathBuf, String)>,
 ) -> Result<Played, StoreError> {
-    let mut segments = vec![Segment::open(dir, 0)?, Segment::open(dir, 1)?];
+    let mut segments = [Segment::open(dir, 0)?, Segment::open(dir, 1)?];
     segments.sort_by_key(|s| s.number);
     let mut played = Played::default();
     for segment in segments.iter().filter(|s| !s.free) {

@@ -95,7 +95,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let local = entry.local.as_ref().ok_or(StoreError::NoMailbox)?;
         let partition = entry.location.partition().unwrap_or_default().to_owned();
-        let usage = Usage::of(&*self.open_entry(entry).await?.view());
+        let usage = Usage::of(&self.open_entry(entry).await?.view());
         clearance.delete(name).await?;
         let record = Record {
             operation: "delete".into(),
@@ -116,7 +116,7 @@ impl Store {
         quotas.note(&local.uniqueid, None);
         if quotas.get(name).is_some() {
             quotas.set_limits(name, None);
-            self.inner.db.set_limits(name, None)?;
+            self.keep_limits(name, None).await?;
         }
         self.forget_special_uses(name);
         info!(mailbox = %name, id = local.uniqueid, "deleted");

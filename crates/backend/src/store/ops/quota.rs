@@ -47,7 +47,7 @@ impl Store {
                 }
                 None => store.keep_forced(&root, limits).await?,
             }
-            store.adopt_root(&root, limits)?;
+            store.adopt_root(&root, limits).await?;
             info!(%root, ?limits, "quota set");
             Ok(())
         })
@@ -55,9 +55,9 @@ impl Store {
     }
 
     /// Makes a root count: a new one takes what lies below it from the root above.
-    pub(super) fn adopt_root(&self, root: &MailboxName, limits: Limits) -> Result<(), StoreError> {
+    pub(super) async fn adopt_root(&self, root: &MailboxName, limits: Limits) -> Result<(), StoreError> {
         let quotas = &self.inner.shared.quotas;
-        self.inner.db.set_limits(root, Some(limits))?;
+        self.keep_limits(root, Some(limits)).await?;
         if quotas.get(root).is_some() {
             quotas.set_limits(root, Some(limits));
             return Ok(());
@@ -76,6 +76,16 @@ impl Store {
         quotas.set_limits(root, Some(limits));
         quotas.add(above.as_ref(), moved.negated(), false)?;
         quotas.add(Some(root), moved, false)
+    }
+
+    /// Keeps (or forgets) the limits of a root where the next start finds them.
+    pub(super) async fn keep_limits(
+        &self,
+        root: &MailboxName,
+        limits: Option<Limits>,
+    ) -> Result<(), StoreError> {
+        let (db, root) = (self.inner.db.clone(), root.clone());
+        blocking(move || db.set_limits(&root, limits).and_then(|()| db.flush())).await
     }
 
     /// What a mailbox uses: as it is open, else as it was counted last.

@@ -147,9 +147,9 @@ impl Store {
         }
         if let Some(quota) = quotas.get(from) {
             quotas.set_limits(from, None);
-            self.inner.db.set_limits(from, None)?;
+            self.keep_limits(from, None).await?;
             if !self.inner.namespace.is_deleted(to) {
-                self.adopt_root(to, quota.limits)?;
+                self.adopt_root(to, quota.limits).await?;
             }
         }
         self.forget_special_uses(from);

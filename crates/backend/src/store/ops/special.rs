@@ -5,9 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use protocol::name::MailboxName;
 
 use super::{super::lock, Actor};
-use crate::store::{Store, blocking, disk::mailbox_dir, error::StoreError, header::Header};
-
-type Uses = BTreeMap<MailboxName, Vec<String>>;
+use crate::store::{SpecialUses, Store, blocking, disk::mailbox_dir, error::StoreError, header::Header};
 
 impl Store {
     /// Sets or removes a mailbox annotation; user empty: shared. `/specialuse` of a user is checked as CREATE's USE is.
@@ -42,11 +40,11 @@ impl Store {
     }
 
     /// The user's own mailboxes with special uses.
-    pub async fn special_uses(&self, userid: &str) -> Result<Uses, StoreError> {
+    pub async fn special_uses(&self, userid: &str) -> Result<SpecialUses, StoreError> {
         Ok((*self.uses(userid).await?).clone())
     }
 
-    async fn uses(&self, userid: &str) -> Result<Arc<Uses>, StoreError> {
+    async fn uses(&self, userid: &str) -> Result<Arc<SpecialUses>, StoreError> {
         if let Some(known) = lock(&self.inner.special_uses).get(userid) {
             return Ok(known.clone());
         }
@@ -60,7 +58,7 @@ impl Store {
         }
         let owner = userid.to_owned();
         let found = blocking(move || {
-            let mut found = Uses::new();
+            let mut found = SpecialUses::new();
             for (name, dir) in dirs {
                 let Ok(header) = Header::read(&dir) else { continue };
                 if let Some(uses) = header.annotation(ENTRY, &owner) {

@@ -16,6 +16,7 @@ use crate::session::{Front, Settings};
 /// The daemon: follows the list of mailboxes and serves.
 pub async fn run(context: Context) -> Result<(), Exit> {
     let replica = Replica::for_proxy(&context, false)?;
+    replica.settle(&context.shutdown()).await;
     serve(&context, replica).await;
     Ok(())
 }

@@ -208,6 +208,12 @@ impl Replica {
         }
     }
 
+    /// Waits for the list before a proxy answers its first client, [`SETTLE`] at most: until then clients wait in the
+    /// sockets' queues, instead of hearing that nothing can be said yet.
+    pub async fn settle(&self, stop: &CancellationToken) {
+        let _ = stop.run_until_cancelled(timeout(SETTLE, self.complete())).await;
+    }
+
     /// Returns when the stream is attached.
     pub async fn live(&self) {
         let mut live = self.shared.live.subscribe();
@@ -288,6 +294,8 @@ pub fn open(context: &Context, options: Options) -> Result<List, OpenError> {
     }
 }
 
+/// How long a proxy that starts for the first time waits for its list.
+const SETTLE: Duration = Duration::from_secs(10);
 /// How long a look-up waits for the master.
 const BARRIER: Duration = Duration::from_secs(2);
 /// Waiters at most.

@@ -1,0 +1,58 @@
+//! What a hostile or broken client sends, what it gets, and that everything goes on.
+
+use crate::node::Node;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nonsense_is_answered_and_the_session_goes_on() {
+    let node = Node::start().await;
+    let parens = format!("x SEARCH {}", "(".repeat(10_000));
+    let long = format!("x SELECT {}", "y".repeat(200_000));
+    let table: &[(&[u8], &str)] = &[
+        (b"x", "x BAD Null command"),
+        (b"", "* BAD Invalid tag"),
+        (b"\0\0\0", "* BAD Invalid tag"),
+        (b"x SELECT \"a\0b\"", "x BAD Invalid quoted string in Select"),
+        (b"x FOO", "x BAD Unrecognized command"),
+        (b"x FETCH 1 FLAGS", "x BAD Please select a mailbox first"),
+        (b"x SELECT {99999999}", "x BAD Literal too large"),
+        (b"x APPEND INBOX {3}bad", "x BAD Missing required argument to Append"),
+        (parens.as_bytes(), "x BAD Invalid Search criteria…"),
+        (long.as_bytes(), "x BAD Word too long in Select"),
+    ];
+    for (line, answer) in table {
+        let mut fred = node.login("fred").await;
+        fred.send(line).await;
+        fred.send(b"\r\n").await;
+        fred.expect(answer).await;
+        fred.talk("C: y NOOP\nS: y OK Completed").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bare_line_feed_ends_a_command() {
+    let node = Node::start().await;
+    let mut fred = node.login("fred").await;
+    fred.send(b"a NOOP\nb NOOP\n").await;
+    fred.talk("S: a OK Completed\nS: b OK Completed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endless_line_ends_the_session_alone() {
+    let node = Node::start().await;
+    let mut other = node.login("fred").await;
+    let mut client = node.connect().await;
+    let line = vec![b'x'; 17 * 1024 * 1024];
+    client.send(&line).await;
+    client.talk("S: * BYE This is an IMAP server").await;
+    other.talk("C: a NOOP\nS: a OK Completed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_wrong_commands_end_a_session() {
+    let node = Node::start().await;
+    let mut client = node.connect().await;
+    for _ in 0..9 {
+        client.talk("C: a FOO\nS: a BAD Unrecognized command").await;
+    }
+    client.talk("C: a FOO\nS: * BYE This is an IMAP server\nS: a BAD Unrecognized command\nS: <end>").await;
+}

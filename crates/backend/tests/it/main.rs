@@ -1,0 +1,7 @@
+//! The backend as its clients see it: a live daemon on sockets of its own.
+
+#![allow(clippy::unwrap_used)]
+
+mod hostile;
+mod imap;
+mod node;

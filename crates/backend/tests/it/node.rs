@@ -1,0 +1,192 @@
+//! A backend that stands alone, and clients that speak to it in transcripts.
+//!
+//! A transcript is lines of `C:` (sent) and `S:` (expected). In an expected line `…` stands for any text; a line `S: …`
+//! alone for any lines up to the one that matches next. A sent line may end in `{n}` or hold anything else: what it
+//! announces comes in the next lines as they stand.
+
+use std::path::Path;
+use std::time::Duration;
+
+use config::imapd::Imapd;
+use service::Context;
+use service::listen::{Entry, Socket};
+use service::passwords::PasswordDb;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// A running backend. Stops when dropped.
+pub struct Node {
+    pub dir: tempfile::TempDir,
+    pub context: Context,
+    running: Option<JoinHandle<Result<(), String>>>,
+}
+
+impl Node {
+    pub async fn start() -> Node {
+        Node::with("").await
+    }
+
+    /// With further lines of imapd.conf.
+    pub async fn with(lines: &str) -> Node {
+        let dir = tempfile::tempdir().unwrap();
+        let passwords = PasswordDb::new(dir.path().join("passwords"));
+        for user in ["fred", "wilma", "cyrus", "proxy"] {
+            passwords.set(user, "secret").unwrap();
+        }
+        let context = Node::context(dir.path(), lines);
+        let running = Some(Node::run(&context));
+        let node = Node { dir, context, running };
+        let mut admin = node.login("cyrus").await;
+        admin.talk("C: a CREATE user/fred\nS: a OK …\nC: a CREATE user/wilma\nS: a OK …").await;
+        node
+    }
+
+    /// Ends the daemon and starts it again on the same directory.
+    pub async fn restart(&mut self, lines: &str) {
+        self.context.stop();
+        if let Some(running) = self.running.take() {
+            running.await.unwrap().unwrap();
+        }
+        // Its directory is free when the last handle on it is gone.
+        let empty = tempfile::tempdir().unwrap();
+        self.context = Node::context(empty.path(), "");
+        self.context = Node::context(self.dir.path(), lines);
+        self.running = Some(Node::run(&self.context));
+    }
+
+    fn context(dir: &Path, lines: &str) -> Context {
+        let conf = dir.join("imapd.conf");
+        let base = dir.display();
+        let text = format!(
+            "configdirectory: {base}\nservername: be1\npartition-default: {base}/spool\npartition-big: {base}/big\n\
+             defaultpartition: default\nadmins: cyrus\nproxyservers: proxy\npassword_db: {base}/passwords\n\
+             allowplaintext: yes\nsasl_pwcheck_method: auxprop\nfailedloginpause: 0\nunix_group_enable: no\n{lines}\n"
+        );
+        std::fs::write(&conf, &text).unwrap();
+        let imapd = Imapd::load(&conf, "backend").unwrap_or_else(|problems| panic!("{problems}"));
+        let entry = |name: &str, program: &str, args: &[&str]| Entry {
+            name: name.into(),
+            program: program.into(),
+            args: args.iter().map(|arg| arg.to_string()).collect(),
+            maxchild: -1,
+            ..Entry::default()
+        };
+        let sockets =
+            [entry("imap", "imapd", &[]), entry("lmtp", "lmtpd", &["-a"]), entry("pop3", "pop3d", &[])]
+                .into_iter()
+                .map(|entry| (entry, Socket::bind("127.0.0.1:0").unwrap()))
+                .collect();
+        Context::new("backend", imapd, sockets).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn run(context: &Context) -> JoinHandle<Result<(), String>> {
+        let context = context.clone();
+        tokio::spawn(async move { backend::daemon::run(context).await.map_err(|exit| exit.message) })
+    }
+
+    pub fn address(&self, name: &str) -> std::net::SocketAddr {
+        let listener = self.context.listeners().iter().find(|listener| listener.name == name).unwrap();
+        listener.local_addr().unwrap()
+    }
+
+    /// A client past the greeting.
+    pub async fn connect(&self) -> Client {
+        let socket = TcpStream::connect(self.address("imap")).await.unwrap();
+        let mut client = Client { socket: BufReader::new(socket) };
+        client.expect("* OK [CAPABILITY IMAP4rev1 …] be1 … server ready").await;
+        client
+    }
+
+    pub async fn login(&self, user: &str) -> Client {
+        let mut client = self.connect().await;
+        client.talk(&format!("C: l LOGIN {user} secret\nS: l OK [CAPABILITY …] User logged in…")).await;
+        client
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.context.stop();
+    }
+}
+
+/// A client's connection.
+pub struct Client {
+    socket: BufReader<TcpStream>,
+}
+
+impl Client {
+    /// Plays a transcript. Tells what came where it does not match.
+    pub async fn talk(&mut self, transcript: &str) {
+        let mut skipping = false;
+        for line in transcript.lines().map(str::trim_start).filter(|line| !line.is_empty()) {
+            if let Some(text) = line.strip_prefix("C: ") {
+                self.send(format!("{text}\r\n").as_bytes()).await;
+            } else if line == "S: …" {
+                skipping = true;
+            } else if let Some(pattern) = line.strip_prefix("S:") {
+                let pattern = pattern.strip_prefix(' ').unwrap_or(pattern);
+                let mut seen = Vec::new();
+                loop {
+                    let got = self.line().await;
+                    if matches(pattern, &got) {
+                        break;
+                    }
+                    seen.push(got);
+                    assert!(skipping && seen.len() < 1000, "expected {pattern:?}, got {seen:#?}");
+                }
+                skipping = false;
+            } else {
+                panic!("neither C: nor S: {line:?}");
+            }
+        }
+    }
+
+    pub async fn expect(&mut self, pattern: &str) {
+        let got = self.line().await;
+        assert!(matches(pattern, &got), "expected {pattern:?}, got {got:?}");
+    }
+
+    /// Sends bytes as they are.
+    pub async fn send(&mut self, bytes: &[u8]) {
+        timeout(PATIENCE, self.socket.get_mut().write_all(bytes)).await.expect("server takes it").unwrap();
+    }
+
+    /// The next line without its end; `<end>` at the end of the connection.
+    pub async fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        let read = timeout(PATIENCE, self.socket.read_until(b'\n', &mut line)).await.expect("server answers");
+        match read {
+            Ok(0) | Err(_) => "<end>".to_owned(),
+            Ok(_) => String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned(),
+        }
+    }
+
+    /// Appends a message to a mailbox.
+    pub async fn append(&mut self, mailbox: &str, message: &str) {
+        let message = message.replace('\n', "\r\n");
+        self.send(format!("ap APPEND {mailbox} {{{}+}}\r\n{message}\r\n", message.len()).as_bytes()).await;
+        self.expect("ap OK [APPENDUID …] Completed").await;
+    }
+}
+
+/// Whether a line is what a pattern says; `…` is any text.
+fn matches(pattern: &str, line: &str) -> bool {
+    let mut parts = pattern.split('…');
+    let Some(mut rest) = line.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let mut parts = parts.peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return rest.ends_with(part);
+        }
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.is_empty()
+}
+
+const PATIENCE: Duration = Duration::from_secs(20);

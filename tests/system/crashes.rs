@@ -130,3 +130,47 @@ fn a_cluster_keeps_its_mail_through_a_restart_of_everything() {
     }
     murder.login("frontend1", "alice").must("SELECT Work").unwrap();
 }
+
+/// Cuts a program's list in the middle, as a failing disk would, while its node is stopped.
+fn with_its_list_cut(node: &str, program: &str) {
+    let mut murder = Plan::nodes(1, 1).user("alice", "backend1").start();
+    assert!(murder.deliver("frontend1", &["alice"], "kept")[0].starts_with("250"));
+    let mut alice = murder.login("frontend1", "alice");
+    for n in 0..30 {
+        alice.must(&format!("CREATE f{n}")).unwrap();
+    }
+    drop(alice);
+    murder.stop(node);
+    let list = murder.node(node).conf_dir().join("murder").join(program).join("list.sled/db");
+    let file = std::fs::OpenOptions::new().write(true).open(&list).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    murder.start(node);
+    eventually("alice has her mail and her folders", || {
+        let mut alice = murder.try_imap("frontend1")?;
+        alice.login("alice", &murder.password("alice")).ok()?;
+        let listed = alice.command("LIST \"\" f%").ok()?.lines.len();
+        let selected = alice.command("SELECT INBOX").ok()?.lines.contains(&"* 1 EXISTS".to_owned());
+        (listed == 30 && selected).then_some(())
+    });
+    assert!(murder.deliver("frontend1", &["alice"], "after")[0].starts_with("250"));
+}
+
+#[test]
+fn a_slave_with_a_damaged_list_learns_it_anew() {
+    with_its_list_cut("frontend1", "mupdate");
+}
+
+#[test]
+fn a_proxy_with_a_damaged_list_learns_it_anew() {
+    with_its_list_cut("frontend1", "imapproxy");
+}
+
+#[test]
+fn a_master_with_a_damaged_list_learns_it_from_the_backends() {
+    with_its_list_cut("mupdate", "mupdate");
+}
+
+#[test]
+fn a_backend_with_a_damaged_list_rebuilds_it_from_the_spool() {
+    with_its_list_cut("backend1", "backend");
+}

@@ -121,6 +121,8 @@ impl<'a> Stream<'a> {
                         waiting.push(waiter);
                     }
                     self.noop(waiting).await?;
+                    // It was asked just now: silence before that proves nothing.
+                    heard = Instant::now();
                 }
                 () = tokio::time::sleep_until(deadline) => {
                     if self.waiting.is_some() {

@@ -135,6 +135,15 @@ pub async fn rename(s: &mut Session, request: &Request, rename: Rename) -> Resul
     }
 }
 
+/// `XFER mailbox server [partition]`: the backend that has the mailbox moves it.
+pub async fn xfer(s: &mut Session, request: &Request, mailbox: &str) -> Result<(), Stop> {
+    if !s.user()?.is_admin() {
+        return Err(Stop::no(DENIED));
+    }
+    let located = s.locate(mailbox).await?;
+    s.change(located.server(), request, &request.raw).await
+}
+
 /// `RECONSTRUCT mailbox`: an admin is told where to ask.
 pub async fn reconstruct(s: &mut Session, request: Request) -> Result<(), Stop> {
     if !s.user()?.is_admin() {

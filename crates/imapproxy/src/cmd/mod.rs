@@ -156,9 +156,7 @@ async fn typed(session: &mut Session, request: Request) -> Result<(), Stop> {
         Body::GetQuota(root) => quota::get(session, &request, &root).await,
         Body::SetQuota(set) => quota::set(session, &request, set).await,
         Body::Copy(copy) => copy::copy(session, &request, copy).await,
-        Body::Xfer(_) => {
-            Err(Stop::no("Moves between backends are asked of the backend that has the mailbox"))
-        }
+        Body::Xfer(xfer) => mailbox::xfer(session, &request, &xfer.mailbox).await,
         // Read before they come here, or asked of backends only.
         Body::Select(_)
         | Body::Status(_)

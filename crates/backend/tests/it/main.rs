@@ -4,4 +4,5 @@
 
 mod hostile;
 mod imap;
+mod mail;
 mod node;

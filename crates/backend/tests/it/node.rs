@@ -91,6 +91,12 @@ impl Node {
         listener.local_addr().unwrap()
     }
 
+    /// A client of the listener with this name, before its greeting.
+    pub async fn client(&self, listener: &str) -> Client {
+        let socket = TcpStream::connect(self.address(listener)).await.unwrap();
+        Client { socket: BufReader::new(socket) }
+    }
+
     /// A client past the greeting.
     pub async fn connect(&self) -> Client {
         let socket = TcpStream::connect(self.address("imap")).await.unwrap();

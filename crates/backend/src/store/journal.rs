@@ -8,7 +8,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde::{Deserialize, Serialize};
@@ -44,7 +47,11 @@ pub struct Listed {
 pub struct Journal {
     dir: PathBuf,
     next: AtomicU64,
+    watcher: OnceLock<Watcher>,
 }
+
+/// Told of each step of an operation: tests look at the disk there.
+pub type Watcher = Box<dyn Fn(&str) + Send + Sync>;
 
 /// A record that is on disk.
 pub struct Written {
@@ -55,7 +62,7 @@ impl Journal {
     pub fn open(dir: &Path) -> Result<Journal, StoreError> {
         let dir = dir.join("journal");
         fs::create_dir_all(&dir).doing("create", &dir)?;
-        let journal = Journal { next: AtomicU64::new(0), dir };
+        let journal = Journal { next: AtomicU64::new(0), watcher: OnceLock::new(), dir };
         let last = journal.files()?.iter().filter_map(|p| p.file_stem()?.to_str()?.parse::<u64>().ok()).max();
         journal.next.store(last.map_or(0, |n| n + 1), Ordering::Relaxed);
         Ok(journal)
@@ -69,6 +76,19 @@ impl Journal {
         let sum = crc32fast::hash(text.as_bytes());
         replace_file(&path, format!("{sum:08x}\n{text}\n").as_bytes())?;
         Ok(Written { path })
+    }
+
+    /// Has each step of an operation told.
+    #[cfg(test)]
+    pub fn watch(&self, watcher: Watcher) {
+        let _ = self.watcher.set(watcher);
+    }
+
+    /// Marks a step of an operation: a crash here must be put right.
+    pub fn step(&self, what: &str) {
+        if let Some(watcher) = self.watcher.get() {
+            watcher(what);
+        }
     }
 
     /// Whether operations are under way.

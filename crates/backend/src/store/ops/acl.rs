@@ -66,6 +66,7 @@ impl Store {
                 header.foldermodseq += 1;
             });
             let header = header.await?;
+            self.inner.journal.step("set acl: header written");
             let listed =
                 self.commit_list(vec![Change::put(name.clone(), self.entry_of(&partition, &header)?)]).await;
             if listed.is_err() {

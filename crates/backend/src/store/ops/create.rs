@@ -222,6 +222,7 @@ impl Store {
             let entry = self.entry_of(partition, &header)?;
             let (made, place) = (header, dir.clone());
             blocking(move || Mailbox::make(&place, &made)).await?;
+            self.inner.journal.step("create: made");
             let listed = self.commit_list(vec![Change::put(name.clone(), entry)]).await;
             if listed.is_err() {
                 blocking(move || crate::store::disk::sweep(&dir)).await?;

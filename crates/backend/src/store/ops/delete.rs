@@ -105,6 +105,7 @@ impl Store {
         };
         let gone = self.journalled(record, async {
             self.commit_list(vec![Change::delete(name.clone())]).await?;
+            self.inner.journal.step("delete: list committed");
             self.drop_open(&local.uniqueid);
             self.sweep(&partition, &local.uniqueid).await
         });

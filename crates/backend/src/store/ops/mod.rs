@@ -174,8 +174,11 @@ impl Store {
         work: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
         let store = self.clone();
+        let operation = record.operation.clone();
         let written = blocking(move || store.inner.journal.begin(&record)).await?;
+        self.inner.journal.step(&format!("{operation}: begun"));
         let result = work.await;
+        self.inner.journal.step(&format!("{operation}: done"));
         if result.is_ok() {
             blocking(move || written.end()).await?;
         } else {

@@ -180,6 +180,7 @@ impl Store {
             let header = after.clone();
             let writer = mailbox.clone();
             blocking(move || writer.rewrite_header(|old| *old = header)).await?;
+            self.inner.journal.step("rename: header written");
             let entry = self.entry_of(partition, &after)?;
             let changes = vec![Change::delete(from.clone()), Change::put(to.clone(), entry)];
             let listed = self.commit_list(changes).await;
@@ -288,6 +289,7 @@ impl Store {
         let done = self.journalled(record, async {
             let (from, to) = (old.clone(), new.clone());
             blocking(move || copy_tree(&from, &to)).await?;
+            self.inner.journal.step("change of partition: copied");
             clearance.activate(name, &moved.location, &entry.acl).await?;
             let listed = self.commit_list(vec![Change::put(name.clone(), moved.clone())]).await;
             if listed.is_err()

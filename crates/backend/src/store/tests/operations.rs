@@ -1,1 +1,216 @@
+//! Mailbox operations, alone and with a master that agrees, refuses, or fails at each word.
 
+use protocol::acl::Rights;
+
+use super::{super::*, *};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn create_reserves_then_makes_then_activates() {
+    let bench = Bench::with_master();
+    let store = bench.open().await;
+    let master = bench.master.clone().unwrap();
+    let id = create(&store, "user.fred").await;
+    assert_eq!(master.take_log(), ["RESERVE user.fred", "ACTIVATE user.fred"]);
+    create(&store, "user.fred.a.b").await;
+    let words = ["user.fred.a", "user.fred.a.b"].map(|n| [format!("RESERVE {n}"), format!("ACTIVATE {n}")]);
+    assert_eq!(master.take_log(), words.concat());
+    let held = master.entries.lock().unwrap().get(&name("user.fred.a")).cloned().unwrap();
+    assert_eq!(held.location.as_str(), "be1.example.org!default");
+    assert_eq!(held.acl, "fred\tlrswipkxtecdan\t");
+    let mailbox = store.mailbox(&name("user.fred")).await.unwrap();
+    assert_eq!(mailbox.uniqueid(), id);
+    let again = store.create(&admin(), &name("user.fred"), Create::default()).await;
+    assert!(matches!(again, Err(StoreError::Exists)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_stays_of_an_operation_whatever_word_the_master_fails_at() {
+    let bench = Bench::with_master();
+    let store = bench.open().await;
+    let master = bench.master.clone().unwrap();
+    create(&store, "user.fred").await;
+    create(&store, "user.fred.old").await;
+    let fred = Actor::user("fred");
+    let acl = |store: &Store| store.list().get(&name("user.fred.old")).unwrap().unwrap().acl;
+    let before = acl(&store);
+    for words in 0..2 {
+        master.fail_after(Some(words));
+        let made = store.create(&fred, &name("user.fred.new"), Create::default()).await;
+        assert!(matches!(made, Err(StoreError::Master(_))), "{made:?}");
+        assert!(store.list().get(&name("user.fred.new")).unwrap().is_none());
+        let renamed = store.rename(&fred, &name("user.fred.old"), &name("user.fred.new"), None).await;
+        assert!(matches!(renamed, Err(StoreError::Master(_))), "{renamed:?}");
+        assert!(store.list().get(&name("user.fred.new")).unwrap().is_none());
+        let mailbox = store.mailbox(&name("user.fred.old")).await.unwrap();
+        assert_eq!(mailbox.header().name, "user.fred.old");
+        let deleted = store.delete(&fred, &name("user.fred.old"), false).await;
+        assert!(matches!(deleted, Err(StoreError::Master(_))), "{deleted:?}");
+    }
+    master.fail_after(Some(0));
+    let set = store.set_acl(&fred, &name("user.fred.old"), "jane", AclChange::Set(Rights::READ)).await;
+    assert!(matches!(set, Err(StoreError::Master(MasterError::Down))));
+    assert_eq!(acl(&store), before);
+    let headers = rebuild::mailboxes(&bench.imapd()).unwrap();
+    let mut names: Vec<_> = headers.iter().map(|f| f.header.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["user.fred", "user.fred.old"]);
+    // Mail comes and is read without the master.
+    let inbox = store.mailbox(&name("user.fred")).await.unwrap();
+    append(&inbox, "still").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rename_takes_the_tree_and_keeps_messages_and_ids() {
+    let bench = Bench::with_master();
+    let store = bench.open().await;
+    let master = bench.master.clone().unwrap();
+    create(&store, "user.fred").await;
+    create(&store, "user.fred.a").await;
+    create(&store, "user.fred.a.b").await;
+    let before = store.mailbox(&name("user.fred.a.b")).await.unwrap();
+    append(&before, "kept").await.unwrap();
+    master.take_log();
+    let fred = Actor::user("fred");
+    let renamed = store.rename(&fred, &name("user.fred.a"), &name("user.fred.z"), None).await.unwrap();
+    assert_eq!(renamed.moved.len(), 2);
+    assert_eq!(
+        master.take_log(),
+        ["a user.fred.z", "a.b user.fred.z.b"]
+            .map(|pair| pair.split_once(' ').unwrap())
+            .map(|(from, to)| [
+                format!("RESERVE {to}"),
+                format!("ACTIVATE {to}"),
+                format!("DELETE user.fred.{from}")
+            ])
+            .concat()
+    );
+    let after = store.mailbox(&name("user.fred.z.b")).await.unwrap();
+    assert!(Arc::ptr_eq(&before, &after));
+    assert_eq!((after.view().exists(), after.header().name_history[0].name.as_str()), (1, "user.fred.a.b"));
+    // INBOX: only its messages move.
+    let inbox = store.mailbox(&name("user.fred")).await.unwrap();
+    append(&inbox, "one").await.unwrap();
+    store.rename(&fred, &name("user.fred"), &name("user.fred.gone"), None).await.unwrap();
+    assert_eq!(inbox.view().exists(), 0);
+    assert_eq!(store.mailbox(&name("user.fred.gone")).await.unwrap().view().exists(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delayed_delete_keeps_the_mailbox_below_deleted_and_a_second_delete_ends_it() {
+    let bench = Bench::with_master();
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    create(&store, "user.fred.a").await;
+    let root = name("user.fred");
+    store.set_quota(&admin(), &root, Limits { message: Some(9), ..Limits::default() }, false).await.unwrap();
+    let mailbox = store.mailbox(&name("user.fred.a")).await.unwrap();
+    append(&mailbox, "one").await.unwrap();
+    let fred = Actor::user("fred");
+    assert!(matches!(store.delete(&fred, &root, false).await, Err(StoreError::NotSupported)));
+    store.delete(&fred, &name("user.fred.a"), false).await.unwrap();
+    assert_eq!(store.quota(&root).unwrap().usage.message, 0);
+    let page = store.list().scan(None, 10).unwrap();
+    let gone = page.entries.iter().map(|(n, _)| n.clone()).find(|n| store.namespace().is_deleted(n)).unwrap();
+    assert_eq!(store.mailbox(&gone).await.unwrap().view().exists(), 1);
+    assert!(matches!(store.delete(&fred, &gone, false).await, Err(StoreError::NoMailbox)));
+    // The name is free, and gets a UIDVALIDITY of its own.
+    create(&store, "user.fred.a").await;
+    let new = store.mailbox(&name("user.fred.a")).await.unwrap();
+    assert!(new.view().uidvalidity > mailbox.view().uidvalidity);
+    store.delete(&admin(), &gone, false).await.unwrap();
+    assert!(mailbox.view().gone);
+    assert!(!mailbox.dir.exists());
+    let held = bench.master.clone().unwrap();
+    assert!(!held.entries.lock().unwrap().contains_key(&gone));
+    // A user goes with all that is below.
+    store.delete(&admin(), &root, false).await.unwrap();
+    let left = store.list().scan(None, 10).unwrap().entries;
+    assert!(left.iter().all(|(n, _)| store.namespace().is_deleted(n)), "{left:?}");
+    assert_eq!(store.quota(&root), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_is_refused_as_the_rights_say() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    create(&store, "shared").await;
+    let (fred, jane) = (Actor::user("fred"), Actor::user("jane"));
+    let denied = |r: Result<String, StoreError>| assert!(matches!(r, Err(StoreError::Denied)), "{r:?}");
+    denied(store.create(&jane, &name("user.fred.x"), Create::default()).await);
+    denied(store.create(&jane, &name("shared.x"), Create::default()).await);
+    denied(store.create(&jane, &name("top"), Create::default()).await);
+    denied(store.create(&jane, &name("user.fred"), Create::default()).await);
+    denied(store.create(&admin(), &name("user.ghost.x"), Create::default()).await);
+    assert!(matches!(store.delete(&jane, &name("user.fred"), false).await, Err(StoreError::NoMailbox)));
+    assert!(matches!(store.delete(&jane, &name("shared"), false).await, Err(StoreError::Denied)));
+    create(&store, "shared.below").await;
+    assert!(matches!(store.delete(&admin(), &name("shared"), false).await, Err(StoreError::HasChildren)));
+    store
+        .set_acl(&fred, &name("user.fred"), "jane", AclChange::Set(Rights::LOOKUP | Rights::CREATE))
+        .await
+        .unwrap();
+    store.create(&jane, &name("user.fred.x"), Create::default()).await.unwrap();
+    let partition = Create { partition: Some("nowhere".into()), ..Create::default() };
+    let refused = store.create(&admin(), &name("user.x"), partition).await;
+    assert!(matches!(refused, Err(StoreError::BadPartition)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailbox_moves_to_another_partition_with_its_mail() {
+    let bench = Bench::with_master();
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    let old = store.mailbox(&name("user.fred")).await.unwrap();
+    append(&old, "one").await.unwrap();
+    store.rename(&admin(), &name("user.fred"), &name("user.fred"), Some("second")).await.unwrap();
+    assert!(old.view().gone && !old.dir.exists());
+    let new = store.mailbox(&name("user.fred")).await.unwrap();
+    assert_eq!((new.location().partition(), new.uniqueid()), (Some("second"), old.uniqueid()));
+    assert!(new.message(1).await.unwrap().starts_with(b"From: "));
+    append(&new, "two").await.unwrap();
+    let held =
+        bench.master.clone().unwrap().entries.lock().unwrap().get(&name("user.fred")).cloned().unwrap();
+    assert_eq!(held.location.as_str(), "be1.example.org!second");
+    drop((old, new));
+    let crashed = bench.crashed();
+    let store = crashed.open().await;
+    assert_eq!(store.mailbox(&name("user.fred")).await.unwrap().view().exists(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn special_uses_are_known_unique_and_protected() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    let fred = Actor::user("fred");
+    let with = |used: &str| Create { special_use: vec![used.into()], ..Create::default() };
+    store.create(&fred, &name("user.fred.Sent"), with("\\sent")).await.unwrap();
+    for (mailbox, used) in
+        [("user.fred.S2", "\\Sent"), ("user.fred.x", "\\Nonsense"), ("user.fred.a.b", "\\Junk")]
+    {
+        let refused = store.create(&fred, &name(mailbox), with(used)).await;
+        assert!(matches!(refused, Err(StoreError::BadUse(_))), "{refused:?}");
+    }
+    let uses = store.special_uses("fred").await.unwrap();
+    assert_eq!(uses.into_iter().collect::<Vec<_>>(), [(name("user.fred.Sent"), vec!["\\Sent".to_owned()])]);
+    assert!(matches!(store.delete(&fred, &name("user.fred.Sent"), false).await, Err(StoreError::Protected)));
+    store.annotate(&name("user.fred.Sent"), "/specialuse", "fred", None).await.unwrap();
+    assert!(store.special_uses("fred").await.unwrap().is_empty());
+    store.delete(&fred, &name("user.fred.Sent"), false).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inbox_is_made_with_its_folders_where_the_configuration_says_so() {
+    let bench = Bench::new(
+        "autocreate_quota: 1000\nautocreate_inbox_folders: Drafts | Sent\nautocreate_subscribe_folders: Sent\n",
+    );
+    let store = bench.open().await;
+    assert!(!store.autocreate("fred", &[], true).await.unwrap());
+    assert!(store.autocreate("fred", &[], false).await.unwrap());
+    let limits = store.quota(&name("user.fred")).unwrap().limits;
+    assert_eq!(limits.storage, Some(1000));
+    store.mailbox(&name("user.fred.Drafts")).await.unwrap();
+    let subscribed = store.subscriptions("fred").await.unwrap();
+    assert_eq!(subscribed.into_iter().collect::<Vec<_>>(), [name("user.fred"), name("user.fred.Sent")]);
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use config::imapd::Imapd;
 use mupdate::client::{Client, Error};
 use protocol::location::Location;
 use protocol::name::MailboxName;
@@ -12,7 +13,8 @@ use crate::store::{Answer, Held, Master, MasterError, MasterSession};
 
 /// The master that imapd.conf names, as it stands when an operation begins.
 pub struct Clearance {
-    context: Context,
+    /// The settings as they stand.
+    imapd: Box<dyn Fn() -> Imapd + Send + Sync>,
     /// Told when an operation may have left the two lists apart.
     doubt: Arc<Notify>,
 }
@@ -20,14 +22,26 @@ pub struct Clearance {
 impl Clearance {
     /// None without `mupdate_server`: the backend stands alone.
     pub fn of(context: &Context, doubt: Arc<Notify>) -> Option<Clearance> {
-        context.imapd().mupdate_server.is_some().then(|| Clearance { context: context.clone(), doubt })
+        let context = context.clone();
+        context
+            .imapd()
+            .mupdate_server
+            .is_some()
+            .then(|| Clearance { imapd: Box::new(move || context.imapd()), doubt })
+    }
+
+    /// For a tool that opens the store itself.
+    pub fn for_tool(imapd: &Imapd) -> Option<Clearance> {
+        let imapd = imapd.clone();
+        let own = move || imapd.clone();
+        own().mupdate_server.is_some().then(|| Clearance { imapd: Box::new(own), doubt: Arc::default() })
     }
 }
 
 impl Master for Clearance {
     fn connect(&self) -> Answer<'_, Result<Box<dyn MasterSession>, MasterError>> {
         Box::pin(async {
-            let client = Client::connect(&self.context.imapd()).await.map_err(|error| {
+            let client = Client::connect(&(self.imapd)()).await.map_err(|error| {
                 tracing::warn!(%error, "the MUPDATE master cannot be asked");
                 unavailable(&error)
             })?;

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use crate::clearance::Clearance;
 use crate::store::{Master, Store};
-use crate::{imap, lmtp, pop3, resync};
+use crate::{control, imap, lmtp, pop3, resync};
 
 /// Runs until the context is told to stop.
 pub async fn run(context: Context) -> Result<(), Exit> {
@@ -20,6 +20,7 @@ pub async fn run(context: Context) -> Result<(), Exit> {
     let list = mupdate::server::Server::backend(store.list().clone(), &context.imapd());
     let list = list.wipe_with(wipe(store.clone()));
     mupdate::server::local::start(&context, list);
+    control::start(&context, store.clone())?;
     resync::start(&context, store.clone(), doubt);
     context.set_inbox_acl(inbox_acl(store.clone()));
     let shared = imap::server::Shared { master, ..Default::default() };

@@ -1,11 +1,11 @@
 //! The store of a murder: mailboxes, messages and the services that read and fill them.
 
 mod clearance;
+pub mod control;
 pub mod daemon;
 pub mod imap;
 pub mod lmtp;
 pub mod mime;
 pub mod pop3;
 mod resync;
-#[allow(dead_code)] // cyr_expire uses the rest.
 pub mod store;

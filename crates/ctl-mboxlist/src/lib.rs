@@ -6,6 +6,7 @@
 //! lists: the database itself, or the daemon that has it open, through the socket beside it
 //! ```
 
+pub mod age;
 pub mod checkpoint;
 pub mod dump;
 pub mod legacy;

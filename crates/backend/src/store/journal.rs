@@ -91,7 +91,8 @@ impl Journal {
         }
     }
 
-    /// Whether operations are under way.
+    /// Operations under way.
+    #[cfg(test)]
     pub fn pending(&self) -> Result<usize, StoreError> {
         Ok(self.files()?.len())
     }

@@ -2,7 +2,7 @@
 //! from the message files.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::UNIX_EPOCH,
@@ -203,11 +203,6 @@ pub fn messages(dir: &Path) -> Result<BTreeMap<u32, PathBuf>, StoreError> {
         }
     }
     Ok(found)
-}
-
-/// The directories by mailbox id, for who looks for what the list does not have.
-pub fn by_id(imapd: &Imapd) -> Result<HashMap<String, Found>, StoreError> {
-    Ok(mailboxes(imapd)?.into_iter().map(|found| (found.header.uniqueid.clone(), found)).collect())
 }
 
 fn conflict(passed_over: &Found, kept: &Found) {

@@ -26,7 +26,7 @@ use super::{
     error::StoreError,
     header::Header,
     journal::Record,
-    master::{Held, MasterError, MasterSession},
+    master::{MasterError, MasterSession},
     rebuild,
 };
 
@@ -85,14 +85,6 @@ impl Clearance {
         match &mut self.0 {
             Some(session) => session.delete(name).await,
             None => Ok(()),
-        }
-    }
-
-    /// What the master has under a name; none where there is no master.
-    pub(super) async fn find(&mut self, name: &MailboxName) -> Result<Option<Held>, MasterError> {
-        match &mut self.0 {
-            Some(session) => session.find(name).await,
-            None => Ok(None),
         }
     }
 

@@ -214,3 +214,53 @@ async fn an_inbox_is_made_with_its_folders_where_the_configuration_says_so() {
     let subscribed = store.subscriptions("fred").await.unwrap();
     assert_eq!(subscribed.into_iter().collect::<Vec<_>>(), [name("user.fred"), name("user.fred.Sent")]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn expiry_ends_deleted_mailboxes_expunged_messages_and_old_deliveries() {
+    let bench = Bench::with_master();
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    create(&store, "user.fred.a").await;
+    let inbox = store.mailbox(&name("user.fred")).await.unwrap();
+    append(&inbox, "one").await.unwrap();
+    append(&inbox, "two").await.unwrap();
+    inbox.remove(&[1]).await.unwrap();
+    assert!(inbox.dir.join("1.").exists());
+    std::fs::write(inbox.dir.join("1.").with_file_name("0009."), b"not ours").unwrap();
+    store.delete(&admin(), &name("user.fred.a"), false).await.unwrap();
+    let young = Ages { deleted: Some(60), delivered: Some(60), expunged: Some(60), ..Ages::default() };
+    let done = store.expire(&young).await.unwrap();
+    assert_eq!((done.deleted, done.expunged, done.failed), (0, 0, 0));
+    let all = Ages { deleted: Some(0), delivered: Some(0), expunged: Some(0), ..Ages::default() };
+    let done = store.expire(&all).await.unwrap();
+    assert_eq!((done.deleted, done.expunged, done.failed), (1, 1, 0));
+    assert!(!inbox.dir.join("1.").exists() && inbox.dir.join("2.").exists());
+    assert_eq!(inbox.view().vanished_since(0), None);
+    assert_eq!(store.list().scan(None, 10).unwrap().entries.len(), 1);
+    assert_eq!(bench.master.clone().unwrap().entries.lock().unwrap().len(), 1);
+    store.annotate(&name("user.fred"), "/vendor/cmu/cyrus-imapd/expire", "", Some("1")).await.unwrap();
+    assert_eq!(store.expire(&all).await.unwrap().expired, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_mailbox_is_reconstructed_while_the_store_runs() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    let inbox = store.mailbox(&name("user.fred")).await.unwrap();
+    append(&inbox, "one").await.unwrap();
+    append(&inbox, "two").await.unwrap();
+    std::fs::remove_file(inbox.dir.join("1.")).unwrap();
+    std::fs::write(inbox.dir.join("7."), b"Subject: found\r\n\r\n").unwrap();
+    let done = store.reconstruct(&Which::default()).await.unwrap();
+    assert_eq!(done.lines, ["user.fred: 1 files adopted: 1 records without a file expunged"]);
+    assert!(inbox.view().gone);
+    let inbox = store.mailbox(&name("user.fred")).await.unwrap();
+    let uids: Vec<u32> = inbox.view().records().iter().map(|r| r.uid).collect();
+    assert_eq!(uids, [2, 7]);
+    assert_eq!(append(&inbox, "three").await.unwrap(), 8);
+    // A mailbox that the list lost is found again.
+    store.list().commit(vec![mailboxes::Change::delete(name("user.fred"))]).await.unwrap();
+    store.reconstruct(&Which { find: true, ..Which::default() }).await.unwrap();
+    assert_eq!(store.mailbox(&name("user.fred")).await.unwrap().view().exists(), 3);
+}

@@ -60,6 +60,20 @@ impl Stream {
         self.channel.tls.as_deref()
     }
 
+    /// Acknowledges at once what has come. A peer that wrote in two pieces holds the second back until the first is
+    /// acknowledged (Nagle's algorithm), and this side would wait 40 ms for more before it does.
+    pub fn acknowledge(&self) {
+        let base = match &self.layer {
+            Layer::Plain(base) => base,
+            Layer::Tls(tls) => tls.get_ref().0,
+            Layer::Deflated(_) | Layer::Gone => return,
+        };
+        if let Base::Tcp(socket) = base {
+            // Only sooner or later: without it everything works, slowly.
+            let _ = socket2::SockRef::from(socket).set_tcp_quickack(true);
+        }
+    }
+
     /// Peer and protection together, cheap to clone: what authentication wants to know.
     pub fn channel(&self) -> &Channel {
         &self.channel

@@ -45,11 +45,23 @@ impl Conn {
         self.assembler = assembler(bounds);
     }
 
+    /// The client has more to send, which it may hold back; see [`Stream::acknowledge`].
+    pub fn acknowledge(&self) {
+        if self.input.is_empty() {
+            self.stream.acknowledge();
+        }
+    }
+
     pub fn stream(&self) -> &Stream {
         &self.stream
     }
 
-    /// For STARTTLS and COMPRESS, after a flush. What the client sent in the clear behind STARTTLS is thrown away.
+    /// Compresses from here on, after a flush.
+    pub fn compress(&mut self) -> io::Result<()> {
+        self.stream.compress_after(std::mem::take(&mut self.input))
+    }
+
+    /// For STARTTLS, after a flush. What the client sent in the clear behind STARTTLS is thrown away.
     pub fn stream_mut(&mut self) -> &mut Stream {
         &mut self.stream
     }

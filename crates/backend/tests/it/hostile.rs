@@ -56,3 +56,27 @@ async fn ten_wrong_commands_end_a_session() {
     }
     client.talk("C: a FOO\nS: * BYE This is an IMAP server\nS: a BAD Unrecognized command\nS: <end>").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_too_large_is_refused_before_or_after_it_came() {
+    let node = Node::with("maxmessagesize: 1000\nliteralminus: no").await;
+    let mut fred = node.login("fred").await;
+    fred.talk("C: a APPEND INBOX {1001}\nS: a NO [TOOBIG] Message size exceeds fixed limit").await;
+    let mut command = b"b APPEND INBOX {2000+}\r\n".to_vec();
+    command.extend_from_slice(&[b'\n'; 2000]);
+    command.extend_from_slice(b" {3+}\r\nabc\r\nc NOOP\r\n");
+    fred.send(&command).await;
+    fred.talk("S: b NO [TOOBIG] Message size exceeds fixed limit\nS: c OK Completed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_vanishes_in_a_message_leaves_nothing() {
+    let node = Node::start().await;
+    let mut fred = node.login("fred").await;
+    fred.send(b"a APPEND INBOX {1000}\r\n").await;
+    fred.talk("S: + go ahead").await;
+    fred.send(b"Subject: half").await;
+    drop(fred);
+    let mut fred = node.login("fred").await;
+    fred.talk("C: a STATUS INBOX (MESSAGES)\nS: * STATUS INBOX (MESSAGES 0)\nS: a OK Completed").await;
+}

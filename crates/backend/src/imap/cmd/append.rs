@@ -150,6 +150,7 @@ async fn receive(
             _ => return Err(Gone::Closed.into()),
         }
     }
+    session.conn.acknowledge();
     if let Some(reply) = failed.or_else(|| check.verdict()) {
         return Ok(Err(reply));
     }

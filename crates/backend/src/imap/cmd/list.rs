@@ -50,12 +50,30 @@ impl Sight {
             }
         };
         if user.is_admin() {
-            let mut after = None;
+            let list = session.server.store.list();
+            // All names that begin as the pattern does are one run of the list.
+            let start = match prefixes {
+                [prefix] if !namespace.virtdomains => {
+                    let prefix = prefix.trim_end_matches(namespace.separator());
+                    namespace.internal(prefix, &user.view()).ok()
+                }
+                _ => None,
+            };
+            if let Some(start) = &start
+                && let Some(entry) = list.get(start).map_err(unlisted)?
+            {
+                look(start.clone(), &entry);
+            }
+            let within = |name: &MailboxName| {
+                start.as_ref().is_none_or(|start| name.as_str().starts_with(start.as_str()))
+            };
+            let mut after = start.clone();
             loop {
-                let page = session.server.store.list().scan(after.as_ref(), PAGE).map_err(unlisted)?;
+                let page = list.scan(after.as_ref(), PAGE).map_err(unlisted)?;
                 after = page.entries.last().map(|(name, _)| name.clone());
-                page.entries.into_iter().for_each(|(name, entry)| look(name, &entry));
-                if !page.more {
+                let run = page.entries.into_iter().take_while(|(name, _)| within(name));
+                run.for_each(|(name, entry)| look(name, &entry));
+                if !page.more || after.as_ref().is_some_and(|last| !within(last)) {
                     break;
                 }
             }

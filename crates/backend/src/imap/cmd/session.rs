@@ -141,7 +141,7 @@ pub async fn compress(session: &mut Session, tag: &Tag, how: &str) -> Outcome {
     }
     Reply::ok("DEFLATE active").write(Some(tag), session.conn.out());
     session.conn.flush().await?;
-    session.conn.stream_mut().compress().map_err(Gone::from)?;
+    session.conn.compress().map_err(Gone::from)?;
     Err(crate::imap::reply::Stop::Answered)
 }
 

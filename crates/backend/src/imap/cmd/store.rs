@@ -18,9 +18,10 @@ pub async fn run(session: &mut Session, store: Store) -> Outcome {
         return Ok(Reply::no("Mailbox is read-only").code("READ-ONLY"));
     }
     let rights = selected.rights;
-    let named = !store.flags.is_empty() || store.how != store::How::Replace;
     let may = store.flags.iter().any(|flag| may_set(flag, rights));
-    if (named && !may) || !rights.intersects(Rights::SEEN | Rights::WRITE | Rights::DELETE_MESSAGES) {
+    if (!store.flags.is_empty() && !may)
+        || !rights.intersects(Rights::SEEN | Rights::WRITE | Rights::DELETE_MESSAGES)
+    {
         return Ok(Reply::no("Permission denied").code("NOPERM"));
     }
     let targets = selected.numbering.targets(&store.set, store.uid);

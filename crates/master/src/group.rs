@@ -11,16 +11,18 @@
 //!                                                 └── 5th failure in a row ──> GivenUp (sockets closed) ── SIGHUP ──> Idle
 //! ```
 
-use std::os::fd::AsFd;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitStatus};
-use serde::Serialize;
 use tracing::{error, info, warn};
 
 use crate::backoff::{Failures, PENALTY, Verdict};
 use crate::board::{self, Process};
 use crate::child::{self, Children, Extras, GroupKey, Owner, READY_BOUND, Wake, Watch};
+use crate::control::{Control, Listened};
+use crate::listen::Socket;
 use crate::notify::Notice;
 use crate::plan::ServiceKey;
 use crate::services::{Listening, Services};
@@ -62,24 +64,17 @@ struct Running {
     complained: bool,
     clients: Option<u64>,
     status: String,
+    control: Control,
+    /// It said that it listens to `control`.
+    takes_changes: bool,
 }
 
-/// What cannot be changed in a running process.
+/// What a process was started with, or told since.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Shape {
+    /// The arguments that are the process's own and no listener's: others need another process.
     args: Vec<String>,
-    listeners: String,
-    sockets: Vec<u64>,
-}
-
-/// An element of `MURDER_LISTENERS`, one for each descriptor.
-#[derive(Debug, Serialize)]
-struct ListenerNote<'a> {
-    name: &'a str,
-    program: &'a str,
-    args: &'a [String],
-    maxchild: i64,
-    address: &'a str,
+    listeners: Vec<Listened>,
 }
 
 impl Group {
@@ -156,6 +151,7 @@ impl Group {
         if running.pid != pid {
             return;
         }
+        running.takes_changes |= notice.control;
         running.clients = notice.clients.or(running.clients);
         if let Some(status) = notice.status {
             running.status = status;
@@ -227,22 +223,25 @@ impl Group {
         self.members = members;
         self.failures.forget();
         self.watch = None;
-        let shape = self.shape(services);
+        let name = self.name();
+        let members: Vec<&Listening> = self.members.iter().filter_map(|key| services.get(key)).collect();
+        let shape = shape(&members);
         match &mut self.state {
             State::Running(running) if running.shape == shape && running.ready => {
                 children.signal(running.pid, Signal::HUP);
             }
             State::Running(running) if running.shape == shape => running.hangup_due = true,
-            State::Running(running) => {
-                let pid = running.pid;
-                running.replaced = true;
-                info!(
-                    "{}: its sockets or arguments changed, replacing pid {}",
-                    self.name(),
-                    pid.as_raw_nonzero()
-                );
-                children.signal(pid, Signal::TERM);
-            }
+            State::Running(running) => match running.take_over(shape, &members) {
+                Ok(()) => {
+                    info!("{name}: told pid {} its new listeners", running.pid.as_raw_nonzero());
+                    children.signal(running.pid, Signal::HUP);
+                }
+                Err(why) => {
+                    running.replaced = true;
+                    info!("{name}: replacing pid {}: {why}", running.pid.as_raw_nonzero());
+                    children.signal(running.pid, Signal::TERM);
+                }
+            },
             State::GivenUp | State::Resting { .. } => self.state = State::Idle,
             State::Idle => {}
         }
@@ -265,13 +264,22 @@ impl Group {
             .iter()
             .flat_map(|member| member.sockets.iter().map(|_| member.service.key.name.as_str()))
             .collect();
+        let (control, other) = match Control::pair() {
+            Ok(pair) => pair,
+            Err(cause) => return self.cannot_start(&cause, now),
+        };
+        let mut fds = sockets(members);
         let extras = Extras {
             env: vec![
                 ("LISTEN_FDS".to_owned(), names.len().to_string()),
                 ("LISTEN_FDNAMES".to_owned(), names.join(":")),
-                ("MURDER_LISTENERS".to_owned(), shape.listeners.clone()),
+                ("MURDER_LISTENERS".to_owned(), serde_json::to_string(&shape.listeners).unwrap_or_default()),
+                ("MURDER_CONTROL".to_owned(), (3 + fds.len()).to_string()),
             ],
-            fds: members.iter().flat_map(|member| member.sockets.iter().map(AsFd::as_fd)).collect(),
+            fds: {
+                fds.push(other.as_fd());
+                fds
+            },
             listen_pid: true,
             max_fds: members.iter().filter_map(|member| member.service.maxfds).max(),
         };
@@ -289,14 +297,18 @@ impl Group {
                     complained: false,
                     clients: None,
                     status: String::new(),
+                    control,
+                    takes_changes: false,
                 });
             }
-            Err(cause) => {
-                let delay = self.failures.record_for_ever(now);
-                error!("cannot start {name} ({}): {cause}; trying again", self.key.program.display());
-                self.state = State::Resting { until: now + delay };
-            }
+            Err(cause) => self.cannot_start(&cause, now),
         }
+    }
+
+    fn cannot_start(&mut self, cause: &io::Error, now: Instant) {
+        let delay = self.failures.record_for_ever(now);
+        error!("cannot start {} ({}): {cause}; trying again", self.name(), self.key.program.display());
+        self.state = State::Resting { until: now + delay };
     }
 
     fn failed(&mut self, services: &Services, now: Instant) -> bool {
@@ -328,14 +340,26 @@ impl Group {
             Err(cause) => error!("cannot watch the sockets of {}: {cause}", self.name()),
         }
     }
-
-    fn shape(&self, services: &Services) -> Shape {
-        let members: Vec<&Listening> = self.members.iter().filter_map(|key| services.get(key)).collect();
-        shape(&members)
-    }
 }
 
 impl Running {
+    /// Makes the running process serve what it is to serve now; an error says why it cannot.
+    fn take_over(&mut self, shape: Shape, members: &[&Listening]) -> Result<(), String> {
+        if self.replaced || !self.ready {
+            return Err("it is starting or ending".to_owned());
+        }
+        if self.shape.args != shape.args {
+            return Err("its arguments changed".to_owned());
+        }
+        if !self.takes_changes {
+            return Err("its listeners changed".to_owned());
+        }
+        let told = self.control.tell(&self.shape.listeners, &shape.listeners, &sockets(members));
+        told.map_err(|cause| format!("it does not hear of its new listeners: {cause}"))?;
+        self.shape = shape;
+        Ok(())
+    }
+
     fn settle(&mut self, members: &[ServiceKey], now: Instant) -> Option<Instant> {
         let bound = self.since + READY_BOUND;
         if self.ready || self.complained {
@@ -352,28 +376,65 @@ impl Running {
 }
 
 fn shape(members: &[&Listening]) -> Shape {
-    let notes: Vec<ListenerNote<'_>> = members
-        .iter()
-        .flat_map(|member| {
-            member.sockets.iter().map(|socket| ListenerNote {
-                name: &member.service.key.name,
-                program: &member.service.command.written,
-                args: &member.service.command.args,
-                maxchild: member.service.maxchild.map_or(-1, i64::from),
-                address: &socket.address,
-            })
-        })
-        .collect();
+    let listened = |member: &Listening, socket: &Socket| Listened {
+        name: member.service.key.name.clone(),
+        program: member.service.command.written.clone(),
+        args: member.service.command.args.clone(),
+        maxchild: member.service.maxchild.map_or(-1, i64::from),
+        address: socket.address.clone(),
+        serial: socket.serial,
+    };
     Shape {
-        args: members.first().map(|member| member.service.command.args.clone()).unwrap_or_default(),
-        listeners: serde_json::to_string(&notes).unwrap_or_default(),
-        sockets: members
+        args: members.first().map(|member| process_args(&member.service.command.args)).unwrap_or_default(),
+        listeners: members
             .iter()
-            .flat_map(|member| member.sockets.iter().map(|socket| socket.serial))
+            .flat_map(|member| member.sockets.iter().map(|socket| listened(member, socket)))
             .collect(),
     }
+}
+
+/// Arguments without those that mean one listener: `-s`, `-a`, `-k` and other letters of Cyrus's services, alone or merged.
+fn process_args(args: &[String]) -> Vec<String> {
+    let mut own = Vec::new();
+    let mut words = args.iter();
+    while let Some(word) = words.next() {
+        match word.strip_prefix('-').filter(|letters| !letters.is_empty()) {
+            Some("p" | "U" | "T") => {
+                words.next();
+            }
+            Some(letters) if letters.chars().all(|letter| LISTENER_FLAGS.contains(letter)) => {}
+            _ => own.push(word.clone()),
+        }
+    }
+    own
+}
+
+/// In the order of [`Shape::listeners`].
+fn sockets<'a>(members: &[&'a Listening]) -> Vec<BorrowedFd<'a>> {
+    members.iter().flat_map(|member| member.sockets.iter().map(AsFd::as_fd)).collect()
 }
 
 /// A process that ends sooner than this, even with status 0, is not started again at once for ever.
 const YOUNG: Duration = Duration::from_secs(1);
 const EX_TEMPFAIL: i32 = 75;
+const LISTENER_FLAGS: &str = "sakHNDX";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_of_listeners_are_no_arguments_of_the_process() {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let table = [
+            ("-s -C x", "-C x"),
+            ("-m", "-m"),
+            ("-sa -U 30 -T 60 -p 2", ""),
+            ("-s -m -q", "-m -q"),
+            ("", ""),
+        ];
+        for (given, own) in table {
+            assert_eq!(process_args(&words(given)), words(own), "{given}");
+        }
+    }
+}

@@ -18,6 +18,7 @@ pub mod board;
 pub mod boot;
 pub mod calendar;
 pub mod child;
+pub mod control;
 pub mod daemon;
 pub mod events;
 pub mod exposition;

@@ -23,6 +23,8 @@ pub struct Notice {
     pub stopping: bool,
     pub status: Option<String>,
     pub clients: Option<u64>,
+    /// It takes other listeners while running, over `MURDER_CONTROL`.
+    pub control: bool,
 }
 
 impl Notice {
@@ -33,6 +35,7 @@ impl Notice {
                 Some(("READY", "1")) => notice.ready = true,
                 Some(("STOPPING", "1")) => notice.stopping = true,
                 Some(("STATUS", status)) => notice.status = Some(status.to_owned()),
+                Some(("X_CONTROL", "1")) => notice.control = true,
                 Some(("X_CLIENTS", count)) => notice.clients = count.parse().ok(),
                 _ => {}
             }
@@ -153,7 +156,13 @@ mod tests {
         let notice = Notice::parse("READY=1\nSTATUS=serving\nX_CLIENTS=12\nMAINPID=3\nnonsense");
         assert_eq!(
             notice,
-            Notice { ready: true, stopping: false, status: Some("serving".into()), clients: Some(12) }
+            Notice {
+                ready: true,
+                stopping: false,
+                status: Some("serving".into()),
+                clients: Some(12),
+                control: false
+            }
         );
         assert_eq!(Notice::parse("READY=0\nX_CLIENTS=many"), Notice::default());
     }

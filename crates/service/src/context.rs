@@ -12,14 +12,15 @@ use protocol::namespace::Namespace;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::auth::{InboxAcl, Pace};
+use crate::control::{Change, Control};
 use crate::limits::{DirectoryLock, LockError};
 use crate::listen::{Entry, ListenError, Listener, Shared, Socket};
 use crate::notify::Notifier;
 use crate::passwords::PasswordDb;
-use crate::{names, settings};
+use crate::{inherit, names, settings};
 
 /// A handle on the running daemon; cheap to clone.
 #[derive(Clone)]
@@ -31,7 +32,10 @@ struct Inner {
     program: &'static str,
     directory: DirectoryLock,
     imapd: ArcSwap<Imapd>,
-    listeners: Vec<Arc<Listener>>,
+    listeners: ArcSwap<Vec<Arc<Listener>>>,
+    /// Held by whoever changes settings or listeners, so that no new listener misses new settings.
+    changing: Mutex<()>,
+    control: Mutex<Option<Control>>,
     shared: Mutex<Shared>,
     notifier: Notifier,
     reloads: watch::Sender<u64>,
@@ -96,7 +100,9 @@ impl Context {
             program,
             directory,
             imapd: ArcSwap::from_pointee(imapd),
-            listeners,
+            listeners: ArcSwap::from_pointee(listeners),
+            changing: Mutex::new(()),
+            control: Mutex::new(None),
             shared: Mutex::new(shared),
             notifier,
             reloads: watch::Sender::new(0),
@@ -139,8 +145,62 @@ impl Context {
         self.directory().join(name)
     }
 
-    pub fn listeners(&self) -> &[Arc<Listener>] {
-        &self.inner.listeners
+    /// The listeners at the moment; a reload of our `master` may change them.
+    pub fn listeners(&self) -> Arc<Vec<Arc<Listener>>> {
+        self.inner.listeners.load_full()
+    }
+
+    /// Where `master` will say that listeners changed.
+    pub(crate) fn set_control(&self, control: Control) {
+        *self.inner.control.lock().unwrap_or_else(PoisonError::into_inner) = Some(control);
+    }
+
+    pub(crate) fn take_control(&self) -> Option<Control> {
+        self.inner.control.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Takes a new list of listeners in force; gives those that are to be accepted on from now on. What cannot be set up is
+    /// told and left out; clients of those that are gone stay.
+    pub(crate) fn change_listeners(&self, wanted: Vec<Change>) -> Vec<Arc<Listener>> {
+        let _changing = self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = self.inner.shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut before = Vec::clone(&self.listeners());
+        let (mut after, mut fresh) = (Vec::new(), Vec::new());
+        for (entry, fd) in wanted {
+            let place = before.iter().position(|listener| listener.is(&entry));
+            let known = place.map(|place| before.swap_remove(place));
+            let Some(fd) = fd else {
+                after.extend(known);
+                continue;
+            };
+            let name = entry.name.clone();
+            let view = self.imapd().for_service(&name);
+            let made = inherit::socket(fd)
+                .map_err(|why| ListenError::Socket { name: name.clone(), why })
+                .and_then(|socket| Listener::new(entry, socket, view, &shared));
+            match made {
+                Ok(mut listener) => {
+                    if let Some(known) = known {
+                        listener.succeed(&known);
+                        known.retired().cancel();
+                    }
+                    let listener = Arc::new(listener);
+                    info!(listener = name, address = listener.address, "listening");
+                    after.push(listener.clone());
+                    fresh.push(listener);
+                }
+                Err(error) => {
+                    error!("{error}");
+                    after.extend(known);
+                }
+            }
+        }
+        for gone in before {
+            info!(listener = gone.name, address = gone.address, "no longer listening");
+            gone.retired().cancel();
+        }
+        self.inner.listeners.store(Arc::new(after));
+        fresh
     }
 
     pub fn passwords(&self) -> PasswordDb {
@@ -154,7 +214,7 @@ impl Context {
             shared.inbox_acl = Some(acl);
             shared.clone()
         };
-        for listener in self.listeners() {
+        for listener in self.listeners().iter() {
             if let Err(error) = listener.reload(listener.imapd(), &shared) {
                 warn!("{error}");
             }
@@ -215,6 +275,7 @@ impl Context {
     /// Reads imapd.conf and all certificates again. What has a mistake stays as it was.
     pub fn reload(&self) -> Result<(), Problems> {
         self.inner.notifier.reloading();
+        let _changing = self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.imapd();
         let result = Imapd::load(old.path(), old.identity());
         if let Ok(imapd) = &result {
@@ -225,7 +286,7 @@ impl Context {
                 }
                 shared.clone()
             };
-            for listener in self.listeners() {
+            for listener in self.listeners().iter() {
                 if let Err(error) = listener.reload(imapd.for_service(&listener.name), &shared) {
                     warn!("reload: {error}; the old settings of this listener stay");
                 }

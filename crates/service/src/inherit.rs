@@ -24,12 +24,18 @@ pub(crate) struct Inherited {
     pub(crate) cyrus_status: Option<OwnedFd>,
     /// Its end of file means that our master died.
     pub(crate) lifeline: Option<OwnedFd>,
+    /// Says which listeners there are after a reload.
+    pub(crate) control: Option<OwnedFd>,
 }
 
 /// Takes over all that was inherited. To be called once, before any file is opened; `args` are the words of our own
 /// command line, which stand for each listener where nobody says more.
 pub(crate) fn take(args: &[String]) -> Result<Inherited, ListenError> {
-    let mut inherited = Inherited { lifeline: lifeline()?, ..Inherited::default() };
+    let mut inherited = Inherited {
+        lifeline: numbered("MURDER_LIFELINE")?,
+        control: numbered("MURDER_CONTROL")?,
+        ..Inherited::default()
+    };
     let own_pid = rustix::process::getpid().as_raw_nonzero().to_string();
     if env::var("LISTEN_PID").is_ok_and(|pid| pid == own_pid) {
         inherited.sockets = systemd(args)?;
@@ -76,13 +82,13 @@ fn systemd(args: &[String]) -> Result<Vec<(Entry, OwnedFd)>, ListenError> {
     entries.into_iter().zip(fds).map(|(entry, fd)| Ok((entry, own(fd)?))).collect()
 }
 
-fn lifeline() -> Result<Option<OwnedFd>, ListenError> {
-    match env::var("MURDER_LIFELINE") {
+/// The descriptor whose number is in a variable.
+fn numbered(variable: &'static str) -> Result<Option<OwnedFd>, ListenError> {
+    match env::var(variable) {
         Ok(text) => {
-            let fd = text.parse().map_err(|_| ListenError::Environment {
-                variable: "MURDER_LIFELINE",
-                why: format!("not a number: {text}"),
-            })?;
+            let fd = text
+                .parse()
+                .map_err(|_| ListenError::Environment { variable, why: format!("not a number: {text}") })?;
             own(fd).map(Some)
         }
         Err(_) => Ok(None),

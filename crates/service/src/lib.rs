@@ -26,6 +26,7 @@
 
 pub mod auth;
 pub mod context;
+mod control;
 mod deflate;
 pub mod drive;
 mod inherit;

@@ -14,6 +14,7 @@ use config::imapd::Imapd;
 use serde::Deserialize;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::auth::{Authenticator, InboxAcl, Pace};
@@ -119,7 +120,9 @@ pub struct Listener {
     /// As cyrus.conf has it, for logs.
     pub address: String,
     socket: Socket,
-    clients: AtomicU32,
+    clients: Arc<AtomicU32>,
+    /// Cancelled when the listener is gone from the configuration: it accepts no more.
+    retired: CancellationToken,
     imapd: ArcSwap<Imapd>,
     tls: ArcSwapOption<ServerTls>,
     auth: ArcSwap<Authenticator>,
@@ -173,7 +176,8 @@ impl Listener {
             args: entry.args,
             address: entry.address,
             socket,
-            clients: AtomicU32::new(0),
+            clients: Arc::default(),
+            retired: CancellationToken::new(),
             tls: ArcSwapOption::empty(),
             auth: ArcSwap::from_pointee(auth),
             imapd: ArcSwap::from_pointee(imapd),
@@ -216,6 +220,21 @@ impl Listener {
         self.args.iter().any(|arg| {
             arg.strip_prefix('-').is_some_and(|letters| !letters.starts_with('-') && letters.contains(flag))
         })
+    }
+
+    /// Takes the place of a listener on the same socket: its clients count here too.
+    pub(crate) fn succeed(&mut self, before: &Listener) {
+        self.clients = before.clients.clone();
+    }
+
+    /// True for the listener that an entry describes.
+    pub(crate) fn is(&self, entry: &Entry) -> bool {
+        self.name == entry.name && self.address == entry.address
+    }
+
+    /// Cancelled when it is to accept no more.
+    pub(crate) fn retired(&self) -> &CancellationToken {
+        &self.retired
     }
 
     /// Clients served at the moment.

@@ -29,6 +29,11 @@ impl Notifier {
         self.send("READY=1");
     }
 
+    /// Ready, and able to take other listeners while running.
+    pub(crate) fn ready_for_changes(&self) {
+        self.send("READY=1\nX_CONTROL=1");
+    }
+
     pub fn stopping(&self) {
         self.send("STOPPING=1");
     }

@@ -21,6 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::context::{Context, StartError};
+use crate::control::Control;
 use crate::inherit::{self, Inherited};
 use crate::limits::{self, DirectoryLock};
 use crate::listen::{Entry, Socket};
@@ -139,7 +140,7 @@ fn complain(program: &str, error: &StartError) -> u8 {
 type Started = (Context, Verbosity, Option<OwnedFd>);
 
 fn start(program: &Program, inherited: Inherited) -> Result<Started, StartError> {
-    let Inherited { sockets, cyrus_status, lifeline } = inherited;
+    let Inherited { sockets, cyrus_status, lifeline, control } = inherited;
     let foreign_master = cyrus_status.is_some();
     let imapd = Imapd::load(&program.arguments.config, program.name)?;
     let ident = match &imapd.syslog_prefix {
@@ -168,6 +169,11 @@ fn start(program: &Program, inherited: Inherited) -> Result<Started, StartError>
     }
     let context =
         Context::assemble(program.name, imapd, opened, directory, Notifier::from_environment(cyrus_status))?;
+    if let Some(control) = control {
+        context.set_control(
+            Control::new(control).map_err(|why| StartError::Other(format!("MURDER_CONTROL: {why}")))?,
+        );
+    }
     serve_metrics(&context, program.name);
     Ok((context, verbosity, lifeline))
 }

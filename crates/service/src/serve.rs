@@ -16,6 +16,7 @@ use tokio::io::AsyncWriteExt;
 use tracing::{Instrument, debug, error, info_span, warn};
 
 use crate::context::Context;
+use crate::control::Control;
 use crate::listen::{Listener, Place};
 use crate::stream::Stream;
 
@@ -36,21 +37,64 @@ impl Context {
         F: Fn(Connection) -> Fut + Clone + Send + Sync + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        for listener in self.listeners() {
-            let (context, listener, session) = (self.clone(), listener.clone(), session.clone());
-            self.tasks().spawn(async move {
-                let stop = context.shutdown();
-                stop.run_until_cancelled(accept(context, listener, session)).await;
-            });
+        for listener in self.listeners().iter() {
+            self.accept_on(listener.clone(), session.clone());
         }
         let reporter = tokio::spawn(self.clone().report_clients());
-        self.notifier().ready();
+        let changes = match self.take_control() {
+            Some(control) => {
+                self.notifier().ready_for_changes();
+                Some(tokio::spawn(follow_changes(self.clone(), control, session)))
+            }
+            None => {
+                self.notifier().ready();
+                None
+            }
+        };
         self.shutdown().cancelled().await;
         self.notifier().stopping();
         if !self.drain().await {
             warn!(clients = self.clients(), "the time to finish is over: the remaining sessions are cut");
         }
         reporter.abort();
+        if let Some(changes) = changes {
+            changes.abort();
+        }
+    }
+
+    fn accept_on<F, Fut>(&self, listener: Arc<Listener>, session: F)
+    where
+        F: Fn(Connection) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let context = self.clone();
+        self.tasks().spawn(async move {
+            let (stop, retired) = (context.shutdown(), listener.retired().clone());
+            let accepting = retired.run_until_cancelled(accept(context, listener, session));
+            stop.run_until_cancelled(accepting).await;
+        });
+    }
+}
+
+/// Takes over what `master` says of the listeners after each of its reloads.
+async fn follow_changes<F, Fut>(context: Context, control: Control, session: F)
+where
+    F: Fn(Connection) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        match control.next().await {
+            Ok(wanted) => {
+                for listener in context.change_listeners(wanted) {
+                    context.accept_on(listener, session.clone());
+                }
+            }
+            Err(error) => {
+                warn!("change of listeners: {error}");
+                // A socket that only fails must not keep a processor busy.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
     }
 }
 

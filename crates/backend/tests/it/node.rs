@@ -87,7 +87,8 @@ impl Node {
     }
 
     pub fn address(&self, name: &str) -> std::net::SocketAddr {
-        let listener = self.context.listeners().iter().find(|listener| listener.name == name).unwrap();
+        let listeners = self.context.listeners();
+        let listener = listeners.iter().find(|listener| listener.name == name).unwrap();
         listener.local_addr().unwrap()
     }
 

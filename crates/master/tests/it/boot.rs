@@ -124,7 +124,7 @@ fn a_port_in_use_is_named_and_ends_master_only_when_told_to() {
     // When the port is free again, a reload takes it.
     drop(held);
     master.signal(Signal::HUP);
-    master.expect("serves imap,imaps");
+    master.expect("now serves imap,imaps");
     master.stop();
     let _held = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
     node.imapd_conf("master_bind_errors_fatal: yes");

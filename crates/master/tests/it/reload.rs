@@ -57,12 +57,36 @@ fn a_bad_file_changes_nothing_and_is_reported() {
 }
 
 #[test]
-fn a_line_more_for_a_running_program_is_served_too() {
+fn lines_come_and_go_for_a_running_program_without_a_word_to_its_clients() {
     let node = Node::new(&format!("SERVICES {{\n{IMAP}}}\n"));
+    let mut master = node.ready();
+    let mut client = node.connect("imap");
+    let pid = last_number(&client.line());
+    let imaps = "imaps cmd=\"imapd -s -hold\" listen=\"@/var/socket/imaps\" maxchild=5\n";
+    node.cyrus_conf(&format!("SERVICES {{\n{imaps}{IMAP}}}\n"));
+    master.signal(Signal::HUP);
+    master.expect(&format!("{pid} now serves imaps,imap"));
+    assert_eq!(last_number(&node.greeting("imaps")), pid);
+    assert_eq!(last_number(&node.greeting("imap")), pid);
+    // Another limit is told with the socket again; and what is gone refuses.
+    node.cyrus_conf(&format!("SERVICES {{\n{}}}\n", imaps.replace("=5", "=6")));
+    master.signal(Signal::HUP);
+    master.expect(&format!("{pid} now serves imaps"));
+    assert_eq!(last_number(&node.greeting("imaps")), pid);
+    assert!(std::os::unix::net::UnixStream::connect(node.path("var/socket/imap")).is_err());
+    let log = master.stop();
+    assert_eq!(log.matches("type:SERVICE").count(), 1, "{log}");
+    client.closed();
+}
+
+#[test]
+fn a_program_that_takes_no_changes_is_replaced() {
+    let fixed = "imap cmd=\"imapd -fixed\" listen=\"@/var/socket/imap\" prefork=1\n";
+    let node = Node::new(&format!("SERVICES {{\n{fixed}}}\n"));
     let mut master = node.ready();
     node.greeting("imap");
     node.cyrus_conf(&format!(
-        "SERVICES {{\n{IMAP} imaps cmd=\"imapd -s\" listen=\"@/var/socket/imaps\"\n}}\n"
+        "SERVICES {{\n{fixed} imaps cmd=\"imapd -s\" listen=\"@/var/socket/imaps\"\n}}\n"
     ));
     master.signal(Signal::HUP);
     master.expect("serves imap,imaps");

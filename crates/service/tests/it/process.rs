@@ -1,14 +1,16 @@
 //! A daemon as a process of its own (`examples/echo.rs`): inherited sockets, readiness, signals, exit codes.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, IoSlice, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -193,4 +195,44 @@ fn a_second_instance_and_a_wrong_file_are_told_apart() {
     assert_eq!(refused.status.code(), Some(78));
     let told = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(told.contains("imapd.conf:3: allowplaintext") && told.contains("imapd.conf:4: failed"), "{told}");
+}
+
+#[test]
+fn listeners_come_and_go_while_clients_stay() {
+    let (control, other) = UnixDatagram::pair().unwrap();
+    rustix::io::fcntl_setfd(&other, rustix::io::FdFlags::empty()).unwrap();
+    let script = r#"export LISTEN_PID=$$ LISTEN_FDS=1; exec "$ECHO" -C "$CONF" 3<&"$SOCKET" 4<&"$CONTROL""#;
+    let number = other.as_raw_fd().to_string();
+    let environment = [("MURDER_LISTENERS", ENTRIES), ("CONTROL", &number), ("MURDER_CONTROL", "4")];
+    let daemon = Daemon::start(script, "", &environment);
+    daemon.hear("READY=1\nX_CONTROL=1");
+    let mut client = daemon.connect();
+    assert_eq!(line(&mut client), "mail at here");
+    // A second listener comes with its socket, the first one is kept.
+    let second = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mail = ENTRIES.trim_matches(['[', ']', '}']);
+    let list = format!(r#"[{mail},"kept":true}},{{"name":"more","program":"imapd","kept":false}}]"#);
+    tell(&control, &list, &[second.as_fd()]);
+    let mut other_client = BufReader::new(TcpStream::connect(second.local_addr().unwrap()).unwrap());
+    assert_eq!(line(&mut other_client), "more at here");
+    assert!(line(&mut daemon.connect()).starts_with("* BYE "), "maxchild still holds for the first");
+    // Nonsense is survived; then the first goes, and its client stays.
+    tell(&control, "nonsense", &[]);
+    tell(&control, r#"[{"name":"more","program":"imapd","kept":true}]"#, &[]);
+    daemon.signal(Signal::HUP);
+    daemon.hear("READY=1");
+    client.get_mut().write_all(b"hello\r\n").unwrap();
+    assert_eq!(line(&mut client), "hello");
+    let mut third = BufReader::new(TcpStream::connect(second.local_addr().unwrap()).unwrap());
+    assert_eq!(line(&mut third), "more at here");
+}
+
+fn tell(control: &UnixDatagram, list: &str, sockets: &[BorrowedFd<'_>]) {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !sockets.is_empty() {
+        ancillary.push(SendAncillaryMessage::ScmRights(sockets));
+    }
+    rustix::net::sendmsg(control, &[IoSlice::new(list.as_bytes())], &mut ancillary, SendFlags::empty())
+        .unwrap();
 }

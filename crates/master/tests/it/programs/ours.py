@@ -19,7 +19,8 @@ names = os.environ["LISTEN_FDNAMES"].split(":")
 assert names == [listener["name"] for listener in listeners]
 sockets = {socket.socket(fileno=3 + i): listener for i, listener in enumerate(listeners)}
 lifeline = int(os.environ["MURDER_LIFELINE"])
-assert lifeline == 3 + len(names)
+control = socket.socket(fileno=int(os.environ["MURDER_CONTROL"]))
+assert int(os.environ["MURDER_CONTROL"]) == 3 + len(names) and lifeline == 4 + len(names)
 
 
 def finish(*_):
@@ -33,10 +34,26 @@ say("%d serves %s with %s" % (os.getpid(), ",".join(names), " ".join(words[: wor
 if "-mute" not in words:
     notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     name = os.environ["NOTIFY_SOCKET"]
-    notify.sendto(b"READY=1", "\0" + name[1:] if name.startswith("@") else name)
+    notify.sendto(b"READY=1" if "-fixed" in words else b"READY=1\nX_CONTROL=1", "\0" + name[1:] if name.startswith("@") else name)
+
+
+def change():
+    global sockets
+    text, fds, _, _ = socket.recv_fds(control, 100000, 250)
+    before = {listener["address"]: each for each, listener in sockets.items()}
+    sockets = {}
+    for line in json.loads(text):
+        each = before.pop(line["address"]) if line["kept"] else socket.socket(fileno=fds.pop(0))
+        sockets[each] = line
+    say("%d now serves %s" % (os.getpid(), ",".join(line["name"] for line in sockets.values())))
+
+
 held = []
 while True:
-    ready, _, _ = select.select(list(sockets) + [lifeline], [], [])
+    ready, _, _ = select.select(list(sockets) + [lifeline, control], [], [])
+    if control in ready:
+        change()
+        continue
     if lifeline in ready:
         say("%d: master died" % os.getpid())
         sys.exit(0)

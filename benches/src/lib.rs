@@ -2,6 +2,8 @@
 //!
 //! A figure is a ratio of two runs in one go on one machine. Absolute numbers are printed beside it, and mean little elsewhere.
 
+pub mod load;
+
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},

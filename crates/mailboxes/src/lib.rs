@@ -13,6 +13,7 @@
 //!
 //! The disk format is in [`entry`] and [`store`]; every stored value begins with a format version.
 
+mod behind;
 mod blocks;
 mod change;
 mod codec;

@@ -13,6 +13,7 @@ use protocol::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
+    behind::Backlog,
     change::{Change, CommitError, Follow},
     codec::DecodeError,
     conflict::Conflict,
@@ -96,7 +97,8 @@ impl List {
             tables: RwLock::new(tables),
             loaded: watch::Sender::new(false),
             position: watch::Sender::new(meta.position),
-            poison: RwLock::new(None),
+            poison: Arc::default(),
+            backlog: Arc::default(),
         });
         let queue = writer::start(inner.clone())?;
         if options.tables {
@@ -408,7 +410,9 @@ pub(crate) struct Inner {
     pub loaded: watch::Sender<bool>,
     pub position: watch::Sender<Position>,
     /// Why nothing more is accepted.
-    pub poison: RwLock<Option<Arc<str>>>,
+    pub poison: Arc<RwLock<Option<Arc<str>>>>,
+    /// What a replica has in memory and not yet on disk.
+    pub backlog: Arc<Backlog>,
 }
 
 pub(crate) struct Tables {

@@ -61,7 +61,14 @@ impl Meta {
 /// The stored history; a new store gets one.
 pub(crate) fn meta(store: &dyn Store, role: Role) -> Result<Meta, OpenError> {
     if let Some(bytes) = store.get(&[store::META])? {
-        return Ok(Meta::decode(&bytes)?);
+        let mut meta = Meta::decode(&bytes)?;
+        if meta.position.list == UNFINISHED {
+            // A crash in the middle of a synchronisation: what is here is usable, but nobody resumes from it.
+            meta.position.list = new_list_id();
+            meta.floor = meta.position.seq;
+            meta.own = true;
+        }
+        return Ok(meta);
     }
     let position = Position { list: new_list_id(), term: 1, seq: 0 };
     let meta = Meta { position, own: true, complete: role == Role::Owner, floor: 0 };
@@ -124,6 +131,9 @@ fn fill(inner: &Weak<Inner>) -> Result<(), Error> {
 
 /// Changes from the store, for a cursor older than what memory keeps.
 pub(crate) fn changes(inner: &Inner, seq: u64, limit: usize) -> Result<Changes, Pruned> {
+    if !inner.backlog.is_empty() {
+        return Err(Pruned);
+    }
     let now = inner.read().meta.position.seq;
     let rows = |kind: u8| {
         let from = store::change_row(kind, seq.saturating_add(1), &[]);
@@ -159,6 +169,8 @@ pub(crate) fn changes(inner: &Inner, seq: u64, limit: usize) -> Result<Changes, 
     Ok(Changes { names, upto })
 }
 
+/// Stands in a stored position while a synchronisation is written in several batches.
+pub(crate) const UNFINISHED: ListId = ListId(0);
 const VERSION: u8 = 1;
 const PAGE: usize = 500;
 /// Conflicts kept at most.

@@ -17,11 +17,12 @@ use protocol::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
+    behind::Behind,
     change::{Action, Change, CommitError, Follow},
     conflict::Conflict,
     entry::Entry,
     list::{Inner, OpenError, Role, new_list_id},
-    load::{CONFLICTS_KEPT, Meta},
+    load::{CONFLICTS_KEPT, Meta, UNFINISHED},
     store::{self, StoreError, Write},
 };
 
@@ -38,9 +39,13 @@ pub(crate) enum Request {
 /// Starts the writer's thread. It ends with the last handle of the list, or at [`Request::Close`].
 pub(crate) fn start(inner: Arc<Inner>) -> Result<mpsc::Sender<Request>, OpenError> {
     let (queue, mut requests) = mpsc::channel(QUEUE);
+    let behind = match inner.options.role {
+        Role::Owner => None,
+        Role::Replica => Some(Behind::start(&inner)?),
+    };
     let thread = std::thread::Builder::new().name("list-write".into());
     let run = move || {
-        let mut writer = Writer { inner, tombs: 0, since_prune: PRUNE_EVERY };
+        let mut writer = Writer { inner, behind, tombs: 0, since_prune: PRUNE_EVERY };
         let mut group = Vec::with_capacity(GROUP);
         while requests.blocking_recv_many(&mut group, GROUP) > 0 {
             if let Some(last) = writer.commit(std::mem::take(&mut group)) {
@@ -60,16 +65,21 @@ pub(crate) fn start(inner: Arc<Inner>) -> Result<mpsc::Sender<Request>, OpenErro
 
 struct Writer {
     inner: Arc<Inner>,
+    /// A replica's disk.
+    behind: Option<Behind>,
     /// Tombstones in the store, as far as counted.
     tombs: usize,
     since_prune: usize,
 }
 
+/// The number of a change, and the entry after it.
+type Changed = (u64, Option<Entry>);
+
 /// What one group of requests amounts to.
 struct Draft {
     meta: Meta,
-    /// New state of every name touched, in the order of first touch.
-    names: HashMap<MailboxName, Option<Entry>>,
+    /// Number and new state of every name touched.
+    names: HashMap<MailboxName, Changed>,
     /// Numbers given, in order: a name may come twice.
     log: Vec<(u64, MailboxName)>,
     conflicts: Vec<(MailboxName, Option<Conflict>)>,
@@ -110,10 +120,7 @@ impl Writer {
                 Request::Close { reply } => close = Some(reply),
             }
         }
-        let stored = self.store(&mut draft);
-        if stored.is_ok() {
-            self.publish(draft);
-        }
+        let stored = self.store(draft);
         for (reply, answer) in answers {
             // Who asked may have gone; the change stands.
             let _ = reply.send(match &stored {
@@ -125,6 +132,8 @@ impl Writer {
     }
 
     fn finish(&mut self) -> Result<Position, CommitError> {
+        // Waits for what is still to be written.
+        self.behind = None;
         if let Err(error) = self.inner.store.sync() {
             tracing::error!(%error, "cannot sync the mailbox list at its closing");
         }
@@ -134,7 +143,7 @@ impl Writer {
     /// Judges a request's changes one after the other on top of the draft; undoes them all if one is refused.
     fn judge(&self, draft: &mut Draft, changes: Vec<Change>) -> Result<Position, CommitError> {
         let before = (draft.meta, draft.log.len(), draft.conflicts.len());
-        let mut undo: Vec<(MailboxName, Option<Option<Entry>>)> = Vec::with_capacity(changes.len());
+        let mut undo: Vec<(MailboxName, Option<Changed>)> = Vec::with_capacity(changes.len());
         for change in changes {
             let current = self.current(draft, &change.name)?;
             match self.decide(&change, current.as_ref()) {
@@ -210,7 +219,7 @@ impl Writer {
     }
 
     fn take_over(&self, draft: &mut Draft, follow: Follow) -> Result<Position, CommitError> {
-        let shared = match follow.position {
+        match follow.position {
             Some(position) => {
                 let here = draft.meta.position;
                 if (here.list, here.term) != (position.list, position.term) || draft.meta.own {
@@ -219,20 +228,22 @@ impl Writer {
                 }
                 draft.meta.own = false;
                 draft.meta.position = position;
-                Some(position.seq)
             }
-            None => {
-                if !draft.meta.own {
-                    draft.renumber();
-                }
-                None
-            }
-        };
+            None if !draft.meta.own => draft.renumber(),
+            None => {}
+        }
+        // Nobody has followed a list that was never complete: its beginning is one change.
+        let first = follow.complete && !draft.meta.complete;
+        if first {
+            draft.meta.position.seq += u64::from(follow.position.is_none());
+            draft.meta.floor = draft.meta.position.seq;
+            draft.renumbered = true;
+        }
         draft.meta.complete |= follow.complete;
         for (name, entry) in follow.changes {
-            match shared {
-                Some(seq) => draft.put(seq, name, entry),
-                None => draft.number(name, entry),
+            match follow.position.is_some() || first {
+                true => draft.put(draft.meta.position.seq, name, entry),
+                false => draft.number(name, entry),
             }
         }
         Ok(draft.meta.position)
@@ -240,38 +251,77 @@ impl Writer {
 
     fn current(&self, draft: &Draft, name: &MailboxName) -> Result<Option<Entry>, CommitError> {
         match draft.names.get(name) {
-            Some(entry) => Ok(entry.clone()),
+            Some((_, entry)) => Ok(entry.clone()),
             None => self.inner.get(name).map_err(|e| CommitError::Poisoned(self.fail(&e.to_string()))),
         }
     }
 
-    /// Writes the draft as one batch. Entries get their times here.
-    fn store(&mut self, draft: &mut Draft) -> Result<(), Arc<str>> {
+    /// Makes the draft hold. An owner's is on disk before anybody sees it. A replica's is seen at once, and the disk
+    /// follows; while its tables are not loaded, and so cannot be read, it is stored first.
+    fn store(&mut self, mut draft: Draft) -> Result<(), Arc<str>> {
+        let mut batch = self.rows(&mut draft)?;
+        if batch.is_empty() && draft.meta.encode() == self.inner.read().meta.encode() {
+            return Ok(());
+        }
+        let store = self.inner.store.clone();
+        let apply = |batch| store.apply(batch).map_err(|e: StoreError| self.fail(&e.to_string()));
+        let Some(behind) = &self.behind else {
+            batch.push((vec![store::META], Some(draft.meta.encode())));
+            apply(batch)?;
+            self.inner.store.sync().map_err(|e| self.fail(&e.to_string()))?;
+            self.publish(draft);
+            return Ok(());
+        };
+        let meta = draft.meta;
+        if self.inner.read().loaded {
+            behind.announce(&batch);
+            self.publish(draft);
+            chunks(batch, &meta, |batch| behind.put(batch));
+        } else {
+            let mut result = Ok(());
+            chunks(batch, &meta, |batch| {
+                if result.is_ok() {
+                    result = apply(batch);
+                }
+            });
+            result?;
+            self.publish(draft);
+        }
+        Ok(())
+    }
+
+    /// The rows that the draft changes, without the position. Entries get their numbers and times here.
+    fn rows(&mut self, draft: &mut Draft) -> Result<Vec<Write>, Arc<str>> {
         let now = (self.inner.options.clock)();
-        let mut batch: Vec<Write> = Vec::with_capacity(draft.names.len() * 3 + 1);
-        let last: HashMap<&MailboxName, u64> = draft.log.iter().map(|(seq, name)| (name, *seq)).collect();
-        for (name, entry) in &mut draft.names {
+        let floor = draft.meta.floor;
+        let mut batch: Vec<Write> = Vec::with_capacity(draft.names.len() * 2 + 1);
+        for (name, (seq, entry)) in &mut draft.names {
             let key = name.key();
             let old = self.inner.get(name).map_err(|e| self.fail(&e.to_string()))?;
             if let Some(old) = old {
                 batch.push((store::change_row(store::LIVE, old.seq, &key), None));
             }
-            let seq = last.get(name).copied().unwrap_or(draft.meta.position.seq);
+            // Nobody asks for changes up to the floor.
+            let told = *seq > floor;
             match entry {
                 Some(entry) => {
-                    entry.seq = seq;
+                    entry.seq = *seq;
                     if entry.mtime == 0 {
                         entry.mtime = now;
                     }
-                    batch.push((store::change_row(store::LIVE, seq, &key), Some(Vec::new())));
+                    if told {
+                        batch.push((store::change_row(store::LIVE, *seq, &key), Some(Vec::new())));
+                    }
                     batch.push((store::name_row(&key), Some(entry.encode())));
                 }
                 None => {
-                    let mut value = vec![1];
-                    crate::codec::put_number(&mut value, now);
-                    batch.push((store::change_row(store::TOMB, seq, &key), Some(value)));
+                    if told {
+                        let mut value = vec![1];
+                        crate::codec::put_number(&mut value, now);
+                        batch.push((store::change_row(store::TOMB, *seq, &key), Some(value)));
+                        self.tombs += 1;
+                    }
                     batch.push((store::name_row(&key), None));
-                    self.tombs += 1;
                 }
             }
         }
@@ -279,19 +329,11 @@ impl Writer {
             let row = [&[store::CONFLICT][..], &name.key()].concat();
             batch.push((row, conflict.as_ref().map(Conflict::encode)));
         }
-        if batch.is_empty() && draft.meta.encode() == self.inner.read().meta.encode() {
-            return Ok(());
-        }
         self.since_prune += draft.log.len();
         if self.since_prune >= PRUNE_EVERY {
             self.prune(draft, now, &mut batch).map_err(|e| self.fail(&e.to_string()))?;
         }
-        batch.push((vec![store::META], Some(draft.meta.encode())));
-        self.inner.store.apply(batch).map_err(|e| self.fail(&e.to_string()))?;
-        if self.inner.options.role == Role::Owner {
-            self.inner.store.sync().map_err(|e| self.fail(&e.to_string()))?;
-        }
-        Ok(())
+        Ok(batch)
     }
 
     /// Forgets the oldest tombstones: those beyond the number kept, and those older than a week.
@@ -318,7 +360,7 @@ impl Writer {
     fn publish(&self, draft: Draft) {
         let mut tables = self.inner.write();
         if self.inner.options.tables {
-            for (name, entry) in &draft.names {
+            for (name, (_, entry)) in &draft.names {
                 match entry {
                     Some(entry) => tables.table.put(name, entry),
                     None => tables.table.remove(name),
@@ -367,7 +409,7 @@ impl Draft {
 
     fn put(&mut self, seq: u64, name: MailboxName, entry: Option<Entry>) {
         self.log.push((seq, name.clone()));
-        self.names.insert(name, entry);
+        self.names.insert(name, (seq, entry));
     }
 
     /// A new identity with the numbers going on: nobody resumes from before.
@@ -378,6 +420,29 @@ impl Draft {
         self.meta.floor = self.meta.position.seq;
         self.meta.own = true;
         self.renumbered = true;
+    }
+}
+
+/// Hands out a replica's rows with the position they lead to. Many of them go in several batches, in key order: until
+/// the last one is written, the stored position is one that nobody can resume from.
+fn chunks(mut rows: Vec<Write>, meta: &Meta, mut put: impl FnMut(Vec<Write>)) {
+    if rows.len() > CHUNK {
+        rows.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let mut unfinished = *meta;
+        unfinished.position.list = UNFINISHED;
+        put(vec![(vec![store::META], Some(unfinished.encode()))]);
+    }
+    let mut rows = rows.into_iter().peekable();
+    loop {
+        let mut batch: Vec<Write> = rows.by_ref().take(CHUNK).collect();
+        let last = rows.peek().is_none();
+        if last {
+            batch.push((vec![store::META], Some(meta.encode())));
+        }
+        put(batch);
+        if last {
+            return;
+        }
     }
 }
 
@@ -399,6 +464,8 @@ impl Request {
 const QUEUE: usize = 4096;
 /// Requests in one group.
 const GROUP: usize = 1024;
+/// Rows in one batch of a replica.
+const CHUNK: usize = 1000;
 /// Tombstones kept by number and by age in seconds (7 days).
 const TOMBS_KEPT: usize = 1_000_000;
 const TOMB_AGE: u64 = 7 * 24 * 3600;

@@ -1,0 +1,200 @@
+//! Load on a MUPDATE server: plain blocking sockets and threads, the same bytes for every implementation.
+
+mod connection;
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+pub use connection::Connection;
+
+/// Who logs in, with PLAIN.
+#[derive(Debug, Clone)]
+pub struct Account {
+    pub user: String,
+    pub password: String,
+}
+
+/// Fills a server with active mailboxes `user.u0000000`, pipelining. Returns how long it took.
+pub fn fill(server: SocketAddr, account: &Account, from: usize, to: usize) -> io::Result<Duration> {
+    let mut connection = Connection::open(server, account)?;
+    let began = Instant::now();
+    let (mut sent, mut answered) = (from, from);
+    while answered < to {
+        while sent < to && sent - answered < FILL_WINDOW {
+            let user = format!("u{sent:07}");
+            connection.say(&format!(
+                "F{sent} ACTIVATE \"user.{user}\" \"be{}.example.org!default\" \"{user}\tlrswipkxtecda\tanyone\tp\t\"\r\n",
+                sent % 10
+            ))?;
+            sent += 1;
+        }
+        answered += connection.replies()?;
+    }
+    Ok(began.elapsed())
+}
+
+/// What a run of many connections came to.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    pub per_second: f64,
+}
+
+/// RESERVE+ACTIVATE pairs a second: `connections` at once, each with `window` commands in flight.
+pub fn pairs(
+    server: SocketAddr,
+    account: &Account,
+    connections: usize,
+    window: usize,
+    time: Duration,
+) -> io::Result<Rate> {
+    let run = Instant::now().elapsed().as_nanos() as u64 ^ u64::from(std::process::id());
+    let commands = run_for(server, account, connections, window, time, move |connection, n| {
+        let pair = n / 2;
+        let name = format!("user.l{run:x}-{connection}-{pair}");
+        match n % 2 {
+            0 => format!("R{n} RESERVE \"{name}\" \"be1.example.org!default\"\r\n"),
+            _ => format!("A{n} ACTIVATE \"{name}\" \"be1.example.org!default\" \"anyone\tlrs\t\"\r\n"),
+        }
+    })?;
+    Ok(Rate { per_second: commands / 2.0 })
+}
+
+/// FINDs a second of names that [`fill`] made.
+pub fn finds(
+    server: SocketAddr,
+    account: &Account,
+    connections: usize,
+    window: usize,
+    filled: usize,
+    time: Duration,
+) -> io::Result<Rate> {
+    let per_second = run_for(server, account, connections, window, time, move |connection, n| {
+        let which = (n as usize).wrapping_mul(7919).wrapping_add(connection * 104_729) % filled;
+        format!("X{n} FIND \"user.u{which:07}\"\r\n")
+    })?;
+    Ok(Rate { per_second })
+}
+
+/// Entries a second of one UPDATE, up to its OK.
+pub fn listing(server: SocketAddr, account: &Account) -> io::Result<(usize, Duration)> {
+    let mut connection = Connection::open(server, account)?;
+    let began = Instant::now();
+    connection.say("U01 UPDATE\r\n")?;
+    let entries = connection.listing("U01 OK")?;
+    Ok((entries, began.elapsed()))
+}
+
+/// Streams that are open and read, until dropped.
+pub struct Streams {
+    stop: Arc<AtomicBool>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Streams {
+    pub fn open(server: SocketAddr, account: &Account, count: usize) -> io::Result<Streams> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut threads = Vec::new();
+        for _ in 0..count {
+            let mut connection = Connection::open(server, account)?;
+            connection.say("U01 UPDATE\r\n")?;
+            connection.listing("U01 OK")?;
+            let stop = stop.clone();
+            threads.push(thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) && connection.drain(Duration::from_millis(200)).is_ok() {}
+            }));
+        }
+        Ok(Streams { stop, threads })
+    }
+}
+
+impl Drop for Streams {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// How long after the master's OK a slave finds the mailbox: median and worst of `count`.
+pub fn visible(
+    master: SocketAddr,
+    slave: SocketAddr,
+    account: &Account,
+    count: usize,
+) -> io::Result<(Duration, Duration)> {
+    let (mut writer, mut reader) = (Connection::open(master, account)?, Connection::open(slave, account)?);
+    let run = std::process::id();
+    let mut delays = Vec::with_capacity(count);
+    for n in 0..count {
+        writer.say(&format!(
+            "A{n} ACTIVATE \"user.v{run}-{n}\" \"be1.example.org!default\" \"anyone\tl\t\"\r\n"
+        ))?;
+        writer.replies()?;
+        let began = Instant::now();
+        loop {
+            reader.say(&format!("X{n} FIND \"user.v{run}-{n}\"\r\n"))?;
+            if reader.found()? {
+                break;
+            }
+            if began.elapsed() > Duration::from_secs(30) {
+                return Err(io::Error::other("never visible"));
+            }
+        }
+        delays.push(began.elapsed());
+    }
+    delays.sort();
+    let median = delays.get(delays.len() / 2).copied().unwrap_or_default();
+    Ok((median, delays.last().copied().unwrap_or_default()))
+}
+
+/// Commands a second that were answered within `time`.
+fn run_for(
+    server: SocketAddr,
+    account: &Account,
+    connections: usize,
+    window: usize,
+    time: Duration,
+    command: impl Fn(usize, u64) -> String + Clone + Send + 'static,
+) -> io::Result<f64> {
+    let answered = Arc::new(AtomicU64::new(0));
+    let opened: Vec<Connection> =
+        (0..connections).map(|_| Connection::open(server, account)).collect::<io::Result<_>>()?;
+    let began = Instant::now();
+    let threads: Vec<_> = opened
+        .into_iter()
+        .enumerate()
+        .map(|(number, mut connection)| {
+            let (command, answered) = (command.clone(), answered.clone());
+            thread::spawn(move || -> io::Result<()> {
+                let (mut sent, mut done) = (0u64, 0u64);
+                while began.elapsed() < time {
+                    let mut batch = String::new();
+                    while sent - done < window as u64 {
+                        batch.push_str(&command(number, sent));
+                        sent += 1;
+                    }
+                    connection.say(&batch)?;
+                    let replies = connection.replies()? as u64;
+                    done += replies;
+                    answered.fetch_add(replies, Ordering::Relaxed);
+                }
+                Ok(())
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().map_err(|_| io::Error::other("a connection's thread ended"))??;
+    }
+    Ok(answered.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64())
+}
+
+const FILL_WINDOW: usize = 200;

@@ -120,6 +120,28 @@ fn tests_await_events_and_never_sleep() {
 }
 
 #[test]
+fn an_option_that_is_honoured_is_read_somewhere() {
+    let registry = fs::read_to_string(root().join("crates/config/src/imapd/registry.rs")).unwrap();
+    let read: Vec<String> = sources("crates")
+        .into_iter()
+        .filter(|(path, _)| !path.ends_with("imapd/registry.rs") && !path.contains("/tests/"))
+        .map(|(_, text)| code(&text).to_owned())
+        .collect();
+    let honoured =
+        registry.lines().filter(|line| line.contains(", ON, ")).filter_map(|line| line.split_once(": "));
+    let mut options = 0;
+    for (name, _) in honoured {
+        let access = format!(".{}", name.trim());
+        let whole = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        let found =
+            |text: &String| text.match_indices(&access).any(|(at, _)| whole(&text[at + access.len()..]));
+        assert!(read.iter().any(found), "nobody reads the option {name}");
+        options += 1;
+    }
+    assert!(options > 100, "{options} options were looked at");
+}
+
+#[test]
 fn nothing_is_left_for_later() {
     for dir in ["crates", "tests", "benches"] {
         for (path, text) in sources(dir) {

@@ -9,6 +9,7 @@
 pub mod age;
 pub mod checkpoint;
 pub mod dump;
+pub mod expire;
 pub mod legacy;
 pub mod lists;
 pub mod nodes;

@@ -178,7 +178,7 @@ options! {
     delete_mode: DeleteMode, Kind::Choice(DeleteMode::WORDS), "delayed", ON, "Whether a deleted mailbox goes at once, or into the tree of deletedprefix.";
     expunge_mode: ExpungeMode, Kind::Choice(ExpungeMode::WORDS), "delayed", ON, "When expunged messages leave the disk: at once, or by cyr_expire.";
     reverseacls: bool, Kind::Switch, "no", ignored("names are always indexed by their ACL"), "Whether mailboxes are indexed by ACL.";
-    acl_admin_implies_write: bool, Kind::Switch, "no", ON, "Whether the right to administer implies that to write.";
+    acl_admin_implies_write: bool, Kind::Switch, "no", ignored("the right to administer is that alone"), "Whether the right to administer implies that to write.";
     anyoneuseracl: bool, Kind::Switch, "yes", ON, "Whether anyone may be given rights on users' mailboxes.";
     defaultacl: String, Kind::Text, "anyone lrs", ON, "ACL of new top-level shared mailboxes.";
     implicit_owner_rights: String, Kind::Text, "lkxan", ON, "Rights on a mailbox that its owner always has.";
@@ -219,7 +219,7 @@ options! {
     userdeny_db: String, Kind::Choice(DB_KINDS), "flat", OWN_STORES, "Format of the list of denied users.";
     userdeny_db_path: Option<String>, Kind::Text, "", OWN_STORES, "Place of the list of denied users.";
     statuscache: bool, Kind::Switch, "no", OWN_STORES, "Whether STATUS answers are cached.";
-    singleinstancestore: bool, Kind::Switch, "yes", ON, "Whether one delivery to several mailboxes of a partition shares one file.";
+    singleinstancestore: bool, Kind::Switch, "yes", ignored("a message given to several mailboxes of a partition always shares one file"), "Whether one delivery to several mailboxes of a partition shares one file.";
     duplicatesuppression: bool, Kind::Switch, "yes", ON, "Whether a message with the Message-ID of one delivered before is dropped.";
     temp_path: String, Kind::Text, "/tmp", ON, "Directory of temporary files.";
     mboxname_lockpath: Option<String>, Kind::Text, "", OWN_STORES, "Directory of lock files.";
@@ -338,7 +338,7 @@ options! {
     chatty: bool, Kind::Switch, "no", ON, "Whether protocol commands are logged.";
     telemetry_bysessionid: bool, Kind::Switch, "no", ignored("sessions are not recorded"), "Whether session records are named by session id.";
     debug: bool, Kind::Switch, "no", ON, "Whether debug messages are logged.";
-    auditlog: bool, Kind::Switch, "no", ON, "Whether each change of a mailbox or message is logged.";
+    auditlog: bool, Kind::Switch, "no", ignored("deliveries and changes of mailboxes are always logged"), "Whether each change of a mailbox or message is logged.";
     syslog_prefix: Option<String>, Kind::Text, "", ON, "Prefix of program names in logs.";
     syslog_facility: Option<String>, Kind::Text, "", ignored("logs go to the journal or standard error"), "Syslog facility.";
 }

@@ -1,42 +1,11 @@
 //! `cyr_expire`: ends delayed deletes, expunged messages, and the memory of deliveries.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use backend::control::{self, Answer, Request};
 use backend::store::Ages;
 use clap::Parser;
-use ctl_mboxlist::{age, lists::Failure, start};
-
-/// End delayed deletes, expunged messages and the memory of deliveries
-#[derive(Parser)]
-#[command(name = "cyr_expire", version)]
-struct Options {
-    /// The configuration
-    #[arg(short = 'C', default_value = "/etc/imapd.conf")]
-    config: PathBuf,
-    /// Mailboxes deleted longer ago than this go for good (days, or like 1d12h)
-    #[arg(short = 'D', value_parser = age::parse)]
-    deleted: Option<u64>,
-    /// Deliveries older than this are forgotten; and messages of mailboxes with an `expire` annotation go, by its days
-    #[arg(short = 'E', value_parser = age::parse)]
-    delivered: Option<u64>,
-    /// Messages expunged longer ago than this go for good
-    #[arg(short = 'X', value_parser = age::parse)]
-    expunged: Option<u64>,
-    /// Pass over `expire` annotations
-    #[arg(short = 'a')]
-    no_annotations: bool,
-    /// Only mailboxes whose internal names begin so
-    #[arg(short = 'p')]
-    prefix: Option<String>,
-    /// Only this user's mailboxes
-    #[arg(short = 'u')]
-    user: Option<String>,
-    /// Say what was done
-    #[arg(short = 'v', action = clap::ArgAction::Count)]
-    verbose: u8,
-}
+use ctl_mboxlist::{expire::Options, lists::Failure, start};
 
 fn main() -> ExitCode {
     let Options { config, deleted, delivered, expunged, no_annotations, prefix, user, verbose } =

@@ -1,6 +1,10 @@
 //! Making a user's INBOX at login or delivery, with the folders that the configuration names.
 
-use protocol::{acl::Rights, name::MailboxName, namespace::View};
+use protocol::{
+    acl::{Rights, Who},
+    name::MailboxName,
+    namespace::View,
+};
 use tracing::{info, warn};
 
 use super::{AclChange, Actor, Create};
@@ -39,13 +43,13 @@ impl Store {
         if limits != Limits::default() {
             self.set_quota(&admin, &inbox, limits, false).await?;
         }
-        self.autocreate_folders(userid, &inbox, &admin).await;
+        self.autocreate_folders(userid, groups, &inbox, &admin).await;
         info!(userid, "INBOX made");
         Ok(true)
     }
 
     /// The folders are a courtesy: one that cannot be made does not keep the user out.
-    async fn autocreate_folders(&self, userid: &str, inbox: &MailboxName, admin: &Actor) {
+    async fn autocreate_folders(&self, userid: &str, groups: &[String], inbox: &MailboxName, admin: &Actor) {
         let imapd = &self.inner.imapd;
         let view = View { userid, admin: false };
         let split = |list: &Option<String>| -> Vec<String> {
@@ -74,9 +78,31 @@ impl Store {
         let mut names = vec![inbox.clone()];
         let shared = split(&imapd.autocreate_subscribe_sharedfolders);
         names.extend(shared.iter().filter_map(|folder| self.inner.namespace.internal(folder, &view).ok()));
+        if imapd.autocreate_subscribe_sharedfolders_all {
+            names.extend(self.readable_shared(userid, groups));
+        }
         for name in names {
             if let Err(error) = self.subscribe(userid, &name, true).await {
                 warn!(%error, userid, mailbox = %name, "a new user could not be subscribed");
+            }
+        }
+    }
+
+    /// The shared mailboxes of this server that a user may read.
+    fn readable_shared(&self, userid: &str, groups: &[String]) -> Vec<MailboxName> {
+        let who = Who { userid, groups };
+        match self.inner.list.visible_to(None, userid, groups) {
+            Ok(visible) => visible
+                .into_iter()
+                .filter(|(name, entry)| {
+                    let shared = name.owner().is_none() && !self.inner.namespace.is_hidden(name);
+                    shared && self.rights(name, &entry.acl, who).contains(Rights::READ)
+                })
+                .map(|(name, _)| name)
+                .collect(),
+            Err(error) => {
+                warn!(%error, userid, "a new user could not be subscribed to shared folders");
+                Vec::new()
             }
         }
     }

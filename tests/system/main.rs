@@ -10,4 +10,5 @@ mod house_rules;
 mod names;
 mod other_clients;
 mod placement;
+mod proxied;
 mod tools;

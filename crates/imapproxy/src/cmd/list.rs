@@ -28,7 +28,7 @@ pub async fn list(s: &mut Session, request: &Request, list: List) -> Result<(), 
     s.note_referrals(request.head.verb == "RLIST" || list.select.remote);
     s.hear_selected("").await?;
     let tag = &request.head.tag;
-    let kind = if request.head.verb == "XLIST" { "XLIST" } else { "LIST" };
+    let kind = if list.xlist { "XLIST" } else { "LIST" };
     let separator = s.node.namespace.separator();
     if list.patterns.iter().all(String::is_empty) && !list.extended {
         s.client.put(format!("* {kind} (\\Noselect) \"{separator}\" \"\"\r\n{tag} OK Completed\r\n"));
@@ -53,7 +53,7 @@ pub async fn list(s: &mut Session, request: &Request, list: List) -> Result<(), 
     for line in lines {
         let mut out = Vec::new();
         let mut attributes = line.attributes(&list, &sight, &facts);
-        if kind == "XLIST" && line.external == "INBOX" {
+        if list.xlist && line.external == "INBOX" {
             attributes.push_str(" \\Inbox");
         }
         ListLine::put_parts(&mut out, kind, &attributes, separator, &line.external);
@@ -103,22 +103,48 @@ impl Sight {
         };
         let list = s.node.directory.list();
         if admin {
-            let mut after = None;
-            loop {
-                let page = list.scan(after.as_ref(), PAGE).map_err(crate::node::unreadable)?;
-                after = page.entries.last().map(|(name, _)| name.clone());
-                page.entries.into_iter().for_each(|(name, entry)| look(name, &entry));
-                if !page.more {
-                    break;
+            // All names that begin as the pattern does are one run of the list.
+            let start = match prefixes {
+                [prefix] if !namespace.virtdomains => {
+                    namespace.internal(prefix.trim_end_matches(namespace.separator()), &view).ok()
                 }
-            }
+                _ => None,
+            };
+            all_from(list, start, look)?;
         } else {
             let found =
                 list.visible_to(inbox, user.id(), &user.login.groups).map_err(crate::node::unreadable)?;
             found.into_iter().for_each(|(name, entry)| look(name, &entry));
-            mailboxes.sort_by_key(|seen| listing::rank(&seen.name, inbox));
+            mailboxes.sort_by_key(|seen: &Seen| listing::rank(&seen.name, inbox));
         }
         Ok(Sight::new(mailboxes, namespace.separator()))
+    }
+}
+
+/// Gives `look` every entry whose name begins with `start`; every one there is without it.
+fn all_from(
+    list: &mailboxes::List,
+    start: Option<MailboxName>,
+    mut look: impl FnMut(MailboxName, &mailboxes::Entry),
+) -> Result<(), Stop> {
+    if let Some(start) = &start
+        && let Some(entry) = list.get(start).map_err(crate::node::unreadable)?
+    {
+        look(start.clone(), &entry);
+    }
+    let within =
+        |name: &MailboxName| start.as_ref().is_none_or(|start| name.as_str().starts_with(start.as_str()));
+    let mut after = start.clone();
+    loop {
+        let page = list.scan(after.as_ref(), PAGE).map_err(crate::node::unreadable)?;
+        after = page.entries.last().map(|(name, _)| name.clone());
+        page.entries
+            .into_iter()
+            .take_while(|(name, _)| within(name))
+            .for_each(|(name, entry)| look(name, &entry));
+        if !page.more || after.as_ref().is_some_and(|last| !within(last)) {
+            return Ok(());
+        }
     }
 }
 

@@ -86,9 +86,8 @@ pub async fn compress(s: &mut Session, request: &Request, algorithm: &str) -> Re
     }
     s.client.put(format!("{} OK DEFLATE active\r\n", request.head.tag));
     s.client.flush().await?;
-    // Whatever was sent before the answer was not compressed, and is nothing the client may send.
-    s.client.peer.input.clear();
-    s.client.peer.stream.compress().map_err(Stop::Client)
+    let compressed = std::mem::take(&mut s.client.peer.input);
+    s.client.peer.stream.compress_after(compressed).map_err(Stop::Client)
 }
 
 /// `NAMESPACE`: from the configuration that all nodes share.

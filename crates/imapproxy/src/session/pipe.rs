@@ -119,7 +119,11 @@ impl Pipe {
                 None => client.poll_piece().map_err(|_| "a line without end".to_owned())?,
             };
             match piece {
-                None => break,
+                None => {
+                    // It may hold back what it has until what came is acknowledged.
+                    client.peer.stream.acknowledge();
+                    break;
+                }
                 Some(Piece::Line(text)) => {
                     link.peer.put(protocol::frame::trim_line(&text));
                     link.peer.put("\r\n");

@@ -121,8 +121,9 @@ struct Line {
 
 pub async fn list(session: &mut Session, list: List) -> Outcome {
     let separator = session.server.namespace.separator();
+    let kind = if list.xlist { "XLIST" } else { "LIST" };
     if list.patterns.iter().all(String::is_empty) && !list.extended {
-        session.conn.put_line(format!("* LIST (\\Noselect) \"{separator}\" \"\""));
+        session.conn.put_line(format!("* {kind} (\\Noselect) \"{separator}\" \"\""));
         return Ok(Reply::completed());
     }
     let namespace = &session.server.namespace;
@@ -176,11 +177,14 @@ pub async fn list(session: &mut Session, list: List) -> Outcome {
     for (external, line) in lines {
         let seen = sight.get(&external).filter(|_| line.exists);
         let mut attributes = attributes(&line, &list, sight.has_children(&external));
+        if list.xlist && external == "INBOX" {
+            attributes.push("\\Inbox".to_owned());
+        }
         if let Some(uses) = seen.and_then(|seen| uses.get(&seen.name)) {
             attributes.extend(uses.iter().cloned());
         }
         let out = session.conn.out();
-        write_line(out, "LIST", &attributes, separator, &external);
+        write_line(out, kind, &attributes, separator, &external);
         if line.child_info && list.select.subscribed {
             out.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
         } else if line.child_info {

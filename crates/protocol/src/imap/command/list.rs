@@ -11,6 +11,8 @@ pub struct List {
     pub patterns: Vec<String>,
     /// Options, several patterns or RETURN were used: the answer follows RFC 5258.
     pub extended: bool,
+    /// It was XLIST: the answers are called so, and INBOX bears `\Inbox`.
+    pub xlist: bool,
     pub select: Selection,
     pub returns: Returns,
 }
@@ -74,7 +76,7 @@ pub fn list(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
 pub fn xlist(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
     let (reference, pattern) = plain(cursor)?;
     let returns = Returns { special_use: true, children: true, ..Returns::default() };
-    Ok(Body::List(List { reference, patterns: vec![pattern], returns, ..List::default() }))
+    Ok(Body::List(List { reference, patterns: vec![pattern], returns, xlist: true, ..List::default() }))
 }
 
 /// RLIST is LIST of a client that follows referrals.

@@ -56,7 +56,7 @@ fn the_old_namespace_with_dots() {
 fn names_that_cannot_be_are_refused() {
     let murder = Plan::nodes(1, 1).user("alice", "backend1").start();
     let mut alice = murder.login("frontend1", "alice");
-    for bad in ["a//b", "a%b", "a*b", "a^b", "&Jjo", "INBOX/x"] {
+    for bad in ["a//b", "a%b", "a^b", "a;b", "&Jjo", "INBOX/x"] {
         let reply = alice.command(&format!("CREATE \"{bad}\"")).unwrap();
         assert!(reply.result.starts_with("NO"), "{bad}: {}", reply.result);
     }

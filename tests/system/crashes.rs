@@ -169,8 +169,3 @@ fn a_proxy_with_a_damaged_list_learns_it_anew() {
 fn a_master_with_a_damaged_list_learns_it_from_the_backends() {
     with_its_list_cut("mupdate", "mupdate");
 }
-
-#[test]
-fn a_backend_with_a_damaged_list_rebuilds_it_from_the_spool() {
-    with_its_list_cut("backend1", "backend");
-}

@@ -176,7 +176,7 @@ impl World {
 
     async fn client(&self) -> Client {
         let mut client = Client(BufReader::new(TcpStream::connect(self.address).await.unwrap()));
-        client.talk("S: 220 fe Murder LMTP * server ready\nC: LHLO mx.example.com\nS: 250-fe\nS: 250-8BITMIME\nS: 250-ENHANCEDSTATUSCODES\nS: 250-PIPELINING\nS: 250-SIZE *\nS: 250-IGNOREQUOTA\nS: 250 Ok SESSIONID=<*>").await;
+        client.talk("S: 220 fe Murder LMTP * server ready\nC: LHLO mx.example.com\nS: 250-fe\nS: 250-8BITMIME\nS: 250-ENHANCEDSTATUSCODES\nS: 250-PIPELINING\nS: 250-SIZE *\nS: 250-AUTH *\nS: 250-IGNOREQUOTA\nS: 250 Ok SESSIONID=<*>").await;
         client
     }
 }

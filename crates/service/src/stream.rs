@@ -9,10 +9,12 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Once};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 use tracing::warn;
 
@@ -124,6 +126,18 @@ impl Stream {
         }
     }
 
+    /// Closes our side, and reads away what the peer still sends. A socket closed over unread bytes resets the
+    /// connection, and the peer may then never see the last words: why it is sent away. Bounded in time, since a peer
+    /// may send for ever.
+    pub async fn part(&mut self) {
+        if timeout(CLOSING, self.shutdown()).await.is_ok_and(|shut| shut.is_ok()) {
+            let mut unread = [0; 4096];
+            let drain = async { while self.read(&mut unread).await.is_ok_and(|read| read > 0) {} };
+            // A peer that goes on has had its time.
+            let _ = timeout(LINGER, drain).await;
+        }
+    }
+
     fn take_plain(&mut self) -> io::Result<Base> {
         match std::mem::replace(&mut self.layer, Layer::Gone) {
             Layer::Plain(base) => Ok(base),
@@ -187,6 +201,9 @@ pub(crate) enum Base {
 
 /// Told once per process.
 static UNVERIFIED: Once = Once::new();
+/// How long a peer may take to let us close, and to notice that we have.
+const CLOSING: Duration = Duration::from_secs(5);
+const LINGER: Duration = Duration::from_secs(1);
 
 fn gone<T>() -> Poll<io::Result<T>> {
     Poll::Ready(Err(io::ErrorKind::NotConnected.into()))

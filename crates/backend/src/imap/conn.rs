@@ -162,7 +162,7 @@ impl Conn {
     /// Says what is left to say and closes. Errors no longer matter.
     pub async fn close(&mut self) {
         if self.flush().await.is_ok() {
-            let _ = bounded(self.stream.shutdown()).await;
+            self.stream.part().await;
         }
     }
 

@@ -163,9 +163,7 @@ impl Session {
             let _ = tokio::time::timeout(GOOD_BYE_BOUND, self.client.flush()).await;
         }
         self.links.close(self.user.is_some()).await;
-        let mut stream = self.client.peer.stream;
-        let shutdown = tokio::io::AsyncWriteExt::shutdown(&mut stream);
-        let _ = tokio::time::timeout(GOOD_BYE_BOUND, shutdown).await;
+        self.client.peer.stream.part().await;
     }
 
     async fn serve(&mut self) -> Result<(), Stop> {

@@ -140,6 +140,21 @@ async fn idle_clients_and_endless_lines_are_sent_away() {
     assert_eq!(line(&mut endless).await, "bye TooLong");
 }
 
+/// Unread bytes at a close reset the connection, and would take the last words with them.
+#[tokio::test]
+async fn a_client_that_goes_on_sending_still_hears_why_it_is_sent_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let context = context(dir.path(), "", vec![entry("imap", &[], -1)]);
+    start(&context, LONG);
+    for _ in 0..10 {
+        let mut endless = connect(&context, 0).await;
+        assert_eq!(line(&mut endless).await, "hello");
+        // all of it is on the way before the server has read the first of it
+        endless.write_all(&vec![b'x'; 8 * 1024 * 1024]).await.unwrap();
+        assert_eq!(line(&mut endless).await, "bye TooLong");
+    }
+}
+
 #[tokio::test]
 async fn shutdown_says_goodbye_and_ends() {
     let dir = tempfile::tempdir().unwrap();

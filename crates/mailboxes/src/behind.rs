@@ -1,89 +1,125 @@
-//! A replica's disk, which follows its memory: batches wait here for a thread of their own, in order.
+//! A replica's disk, which follows its memory: batches wait here for a task of their own, in order.
 //!
 //! Nothing waits for the disk but the closing of the list, and a writer that is far ahead. What a crash cuts off, the
-//! upstream sends again from the last position that was stored.
+//! upstream sends again from the last position that was stored. A disk that fails is written no more, and the list
+//! goes on in memory: what is stored stays whole, and is where the next start begins.
 
-use std::{
-    sync::{Arc, Condvar, Mutex, PoisonError, mpsc},
-    thread::{self, JoinHandle},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{
-    list::{Inner, OpenError},
-    store::{self, StoreError, Write},
+    inner::Inner,
+    list::OpenError,
+    store::{self, Store, StoreError, Write},
 };
 
 pub(crate) struct Behind {
-    batches: Option<mpsc::Sender<Vec<Write>>>,
+    batches: mpsc::UnboundedSender<Vec<Write>>,
     backlog: Arc<Backlog>,
-    thread: Option<JoinHandle<()>>,
+    done: oneshot::Receiver<()>,
 }
 
 /// Rows that wait, and who waits for them to be fewer. While there are any, the disk must not be asked what changed.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
-    rows: Mutex<usize>,
-    fewer: Condvar,
+    state: Mutex<State>,
+    fewer: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    rows: usize,
+    /// The disk failed: it lags for ever.
+    failed: bool,
 }
 
 impl Behind {
     pub fn start(inner: &Inner) -> Result<Behind, OpenError> {
-        let (batches, waiting) = mpsc::channel::<Vec<Write>>();
-        let backlog = inner.backlog.clone();
-        let (store, poison, done) = (inner.store.clone(), inner.poison.clone(), backlog.clone());
-        let run = move || {
-            for batch in waiting {
-                let rows = counted(&batch);
-                if let Err(error) = store.apply(batch) {
-                    tracing::error!(%error, "the mailbox list cannot be written");
-                    *poison.write().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string().into());
-                }
-                *done.rows.lock().unwrap_or_else(PoisonError::into_inner) -= rows;
-                done.fewer.notify_all();
-            }
-        };
-        let thread = thread::Builder::new().name("list-behind".into()).spawn(run);
-        let thread =
-            thread.map_err(|e| StoreError::Io { doing: "start the disk's thread", why: e.to_string() })?;
-        Ok(Behind { batches: Some(batches), backlog, thread: Some(thread) })
+        let (batches, waiting) = mpsc::unbounded_channel();
+        let (finished, done) = oneshot::channel();
+        let task = write(inner.store.clone(), inner.backlog.clone(), waiting, finished);
+        (inner.options.spawn)("list-behind", Box::pin(task))
+            .map_err(|e| StoreError::Io { doing: "start the disk's thread", why: e.to_string() })?;
+        Ok(Behind { batches, backlog: inner.backlog.clone(), done })
     }
 
     /// Says that rows will come, before anybody can see what they hold. Waits while more than a whole list has are
     /// queued already.
-    pub fn announce(&self, batch: &[Write]) {
-        let rows = self.backlog.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        let fewer = self.backlog.fewer.wait_while(rows, |rows| *rows > LIMIT);
-        *fewer.unwrap_or_else(PoisonError::into_inner) += counted(batch);
+    pub async fn announce(&self, batch: &[Write]) {
+        loop {
+            let fewer = self.backlog.fewer.notified();
+            {
+                let mut state = self.backlog.state();
+                if state.rows <= LIMIT {
+                    state.rows += counted(batch);
+                    return;
+                }
+            }
+            fewer.await;
+        }
     }
 
     /// Queues a batch of announced rows.
     pub fn put(&self, batch: Vec<Write>) {
-        if let Some(batches) = &self.batches {
-            // The thread ends only after this end is dropped.
-            let _ = batches.send(batch);
-        }
+        // The task ends only after this end is dropped.
+        let _ = self.batches.send(batch);
+    }
+
+    /// Returns when everything is written.
+    pub async fn finish(self) {
+        drop(self.batches);
+        // An error means that the task is gone: nothing more will be written.
+        let _ = self.done.await;
     }
 }
 
+async fn write(
+    store: Arc<dyn Store>,
+    backlog: Arc<Backlog>,
+    mut waiting: mpsc::UnboundedReceiver<Vec<Write>>,
+    finished: oneshot::Sender<()>,
+) {
+    let mut works = true;
+    while let Some(batch) = waiting.recv().await {
+        let rows = counted(&batch);
+        if works {
+            store.pace().await;
+            if let Err(error) = store.apply(batch) {
+                tracing::error!(%error, "the mailbox list is no longer written to disk, and goes on in memory");
+                works = false;
+            }
+        }
+        backlog.taken(rows, !works);
+    }
+    // The store is let go of before the word is out, so that who waits for it can open it again.
+    drop(store);
+    let _ = finished.send(());
+}
+
 impl Backlog {
+    /// Whether the disk holds what memory holds.
     pub fn is_empty(&self) -> bool {
-        *self.rows.lock().unwrap_or_else(PoisonError::into_inner) == 0
+        let state = self.state();
+        state.rows == 0 && !state.failed
+    }
+
+    fn taken(&self, rows: usize, failed: bool) {
+        let mut state = self.state();
+        state.rows -= rows;
+        state.failed |= failed;
+        drop(state);
+        self.fewer.notify_waiters();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The position is not announced: it goes with each batch.
 fn counted(batch: &[Write]) -> usize {
     batch.iter().filter(|(row, _)| row.first() != Some(&store::META)).count()
-}
-
-impl Drop for Behind {
-    /// Waits until everything is written.
-    fn drop(&mut self) {
-        self.batches = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
 }
 
 /// Rows that may wait: a first synchronisation of some million mailboxes.

@@ -21,6 +21,7 @@ mod conflict;
 pub mod dump;
 mod entry;
 pub mod guard;
+mod inner;
 mod intern;
 mod list;
 mod listing;
@@ -29,11 +30,15 @@ pub mod reconcile;
 pub mod store;
 mod table;
 mod window;
+mod work;
 mod writer;
 
 pub use change::{Action, Change, CommitError, Expect, Follow};
 pub use conflict::Conflict;
 pub use entry::{Entry, Flags, Local, OldName, State};
-pub use list::{Changes, Error, List, OpenError, Options, Page, Pending, Pruned, Role, Summary};
+pub use list::{
+    Bounds, Changes, Error, Failure, List, OpenError, Options, Page, Pending, Pruned, Role, Summary,
+};
 pub use listing::{Difference, Listing};
 pub use protocol::mupdate::position::{ListId, Position};
+pub use work::{Spawn, Task};

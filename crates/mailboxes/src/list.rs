@@ -1,27 +1,30 @@
 //! A list of mailboxes: reading, following changes, and the door to its writer.
 
 use std::{
+    collections::HashMap,
     path::Path,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, RwLock},
 };
 
 use protocol::{
     acl::{Acl, Rights, Who},
-    mupdate::position::{ListId, Position},
+    mupdate::position::Position,
     name::MailboxName,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    behind::Backlog,
     change::{Change, CommitError, Follow},
     codec::DecodeError,
     conflict::Conflict,
     entry::Entry,
-    load::{self, Meta},
-    store::{self, Memory, Sled, Store, StoreError},
+    inner::{Inner, Tables},
+    listing::{Difference, Listing},
+    load,
+    store::{Memory, Sled, Store, StoreError},
     table::Table,
     window::Window,
+    work::{self, Spawn},
     writer::{self, Request},
 };
 
@@ -39,8 +42,42 @@ pub struct Options {
     pub role: Role,
     /// Whether the tables are loaded into memory. A daemon that only looks up single names does without.
     pub tables: bool,
+    pub bounds: Bounds,
     /// Epoch seconds.
     pub clock: fn() -> u64,
+    /// A number that never comes twice, for identities.
+    pub chance: fn() -> u128,
+    /// Runs the list's tasks.
+    pub spawn: Spawn,
+}
+
+/// What is kept, and what is done at once. A simulation makes all of it small.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Deletions remembered, by number and by age in seconds.
+    pub tombstones: usize,
+    pub tombstone_age: u64,
+    /// Changes between two prunings of these.
+    pub prune_every: usize,
+    /// Changes in memory, for subscribers.
+    pub window: usize,
+    /// Rows in one batch of a replica.
+    pub chunk: usize,
+    /// Rows that the loader takes under one lock.
+    pub page: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds {
+            tombstones: 1_000_000,
+            tombstone_age: 7 * 24 * 3600,
+            prune_every: 8192,
+            window: 65_536,
+            chunk: 1000,
+            page: 500,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +90,14 @@ pub enum Role {
 
 impl Options {
     pub fn owner() -> Self {
-        Options { role: Role::Owner, tables: true, clock: epoch_seconds }
+        Options {
+            role: Role::Owner,
+            tables: true,
+            bounds: Bounds::default(),
+            clock: epoch_seconds,
+            chance,
+            spawn: work::on_a_thread,
+        }
     }
 
     pub fn replica() -> Self {
@@ -86,18 +130,18 @@ impl List {
 
     /// A list on a store of the caller's.
     pub fn with_store(store: Arc<dyn Store>, options: Options) -> Result<Self, OpenError> {
-        let meta = load::meta(&*store, options.role)?;
+        let meta = load::meta(&*store, &options)?;
         let conflicts = load::conflicts(&*store)?;
-        let mut window = Window::default();
-        window.reset(meta.position.seq);
-        let tables = Tables { table: Table::default(), loaded: false, window, meta, conflicts };
+        let window = Window::new(options.bounds.window, meta.position.seq);
+        let (table, unsynced) = (Table::default(), HashMap::new());
+        let tables = Tables { table, loaded: false, unsynced, window, meta, conflicts };
         let inner = Arc::new(Inner {
             store,
             options,
             tables: RwLock::new(tables),
             loaded: watch::Sender::new(false),
             position: watch::Sender::new(meta.position),
-            poison: Arc::default(),
+            failed: watch::Sender::new(None),
             backlog: Arc::default(),
         });
         let queue = writer::start(inner.clone())?;
@@ -265,6 +309,34 @@ impl List {
         *self.inner.loaded.borrow()
     }
 
+    /// Returns when nothing more is accepted, and why. Of a list that is closed it never does.
+    pub async fn failed(&self) -> Failure {
+        let mut failed = self.inner.failed.subscribe();
+        match failed.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(failure)) => failure.clone(),
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Compares with a full list of an upstream's. Walks both, beside the list's other tasks.
+    pub async fn difference(&self, listing: Listing) -> Result<Difference, Error> {
+        let (reply, answer) = oneshot::channel();
+        let list = self.clone();
+        let compare = async move {
+            // Who asked may have gone.
+            let _ = reply.send(listing.difference(&list));
+        };
+        let started = (self.inner.options.spawn)("list-compare", Box::pin(compare));
+        let why = match started {
+            Ok(()) => match answer.await {
+                Ok(difference) => return difference,
+                Err(gone) => gone.to_string(),
+            },
+            Err(error) => error.to_string(),
+        };
+        Err(StoreError::Io { doing: "compare the mailbox list", why }.into())
+    }
+
     /// Names changed after `seq`, oldest first, about `limit` of them. [`Pruned`] when that is too long ago to know.
     pub fn changes_after(&self, seq: u64, limit: usize) -> Result<Changes, Pruned> {
         {
@@ -368,6 +440,14 @@ pub struct Summary {
     pub disk: u64,
 }
 
+/// Why a list accepts nothing more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub why: Arc<str>,
+    /// What is stored cannot be read; else it could not be written.
+    pub damaged: bool,
+}
+
 /// Reading failed: the answer is not known. Never to be taken for "no such mailbox".
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -375,6 +455,17 @@ pub enum Error {
     Store(#[from] StoreError),
     #[error("mailbox list: {0}")]
     Decode(#[from] DecodeError),
+}
+
+impl Error {
+    /// What is stored is not what was written.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Error::Store(StoreError::Corrupt(..))
+                | Error::Decode(DecodeError::Damaged(_) | DecodeError::Short)
+        )
+    }
 }
 
 /// The list cannot be opened.
@@ -402,85 +493,6 @@ impl OpenError {
     }
 }
 
-/// What handles, writer and loader share.
-pub(crate) struct Inner {
-    pub store: Arc<dyn Store>,
-    pub options: Options,
-    pub tables: RwLock<Tables>,
-    pub loaded: watch::Sender<bool>,
-    pub position: watch::Sender<Position>,
-    /// Why nothing more is accepted.
-    pub poison: Arc<RwLock<Option<Arc<str>>>>,
-    /// What a replica has in memory and not yet on disk.
-    pub backlog: Arc<Backlog>,
-}
-
-pub(crate) struct Tables {
-    pub table: Table,
-    /// Whether `table` holds everything.
-    pub loaded: bool,
-    pub window: Window,
-    pub meta: Meta,
-    pub conflicts: std::collections::BTreeMap<MailboxName, Conflict>,
-}
-
-impl Inner {
-    pub fn read(&self) -> RwLockReadGuard<'_, Tables> {
-        self.tables.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn write(&self) -> RwLockWriteGuard<'_, Tables> {
-        self.tables.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn get(&self, name: &MailboxName) -> Result<Option<Entry>, Error> {
-        {
-            let tables = self.read();
-            if tables.loaded {
-                return Ok(tables.table.get(name));
-            }
-        }
-        match self.store.get(&store::name_row(&name.key()))? {
-            Some(bytes) => Ok(Some(Entry::decode(&bytes)?)),
-            None => Ok(None),
-        }
-    }
-
-    /// Entries from the key `from` on whose key begins with `prefix`.
-    pub fn page(&self, from: &[u8], prefix: &[u8], limit: usize) -> Result<Page, Error> {
-        let mut page = Page::default();
-        {
-            let tables = self.read();
-            if tables.loaded {
-                tables.table.scan(from, |key, name, entry| {
-                    if !key.starts_with(prefix) {
-                        return false;
-                    }
-                    page.more = page.entries.len() >= limit;
-                    if !page.more {
-                        page.entries.push((name, entry));
-                    }
-                    !page.more
-                });
-                return Ok(page);
-            }
-        }
-        let rows = self.store.scan(&store::name_row(from), &[store::NAME + 1], limit)?;
-        page.more = rows.len() >= limit;
-        for (row, bytes) in rows {
-            let key = row.get(1..).unwrap_or_default();
-            if !key.starts_with(prefix) {
-                page.more = false;
-                break;
-            }
-            if let Ok(name) = MailboxName::from_key(key) {
-                page.entries.push((name, Entry::decode(&bytes)?));
-            }
-        }
-        Ok(page)
-    }
-}
-
 /// Keeps of each name its last mention.
 pub(crate) fn latest_only(names: &mut Vec<MailboxName>) {
     let mut seen = std::collections::HashSet::with_capacity(names.len());
@@ -493,15 +505,15 @@ fn epoch_seconds() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
-/// A new identity for a list.
-pub(crate) fn new_list_id() -> ListId {
+/// Without a random source the clock must do: an identity has to differ, it guards nothing.
+fn chance() -> u128 {
     let mut bytes = [0; 16];
-    // Without a random source the clock must do: the id has to differ, it guards nothing.
-    if getrandom::fill(&mut bytes).is_err() {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        return ListId(now.as_nanos());
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => u128::from_be_bytes(bytes),
+        Err(_) => {
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos()
+        }
     }
-    ListId(u128::from_be_bytes(bytes))
 }
 
 const PAGE: usize = 1000;

@@ -43,8 +43,8 @@ impl Listing {
         self.len() == 0
     }
 
-    /// Compares with a list. Walks both: not for the reactor's threads.
-    pub fn difference(&self, list: &List) -> Result<Difference, Error> {
+    /// Compares with a list: [`List::difference`] does it beside the reactor's threads.
+    pub(crate) fn difference(&self, list: &List) -> Result<Difference, Error> {
         let mut difference = Difference::default();
         let mut after: Option<MailboxName> = None;
         let mut same = 0usize;

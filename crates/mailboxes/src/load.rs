@@ -20,8 +20,8 @@ use protocol::{
 use crate::{
     codec::{Reader, put_number},
     conflict::Conflict,
-    entry::Entry,
-    list::{Changes, Error, Inner, OpenError, Pruned, Role, latest_only, new_list_id},
+    inner::Inner,
+    list::{Changes, Error, OpenError, Options, Pruned, Role, latest_only},
     store::{self, Store, StoreError},
 };
 
@@ -59,22 +59,40 @@ impl Meta {
 }
 
 /// The stored history; a new store gets one.
-pub(crate) fn meta(store: &dyn Store, role: Role) -> Result<Meta, OpenError> {
+///
+/// A replica's numbers of its own do not outlive it: its disk follows behind, so that some were given out which a new
+/// start would give to other changes. Nobody resumes from them.
+pub(crate) fn meta(store: &dyn Store, options: &Options) -> Result<Meta, OpenError> {
+    let owner = options.role == Role::Owner;
     if let Some(bytes) = store.get(&[store::META])? {
         let mut meta = Meta::decode(&bytes)?;
-        if meta.position.list == UNFINISHED {
-            // A crash in the middle of a synchronisation: what is here is usable, but nobody resumes from it.
-            meta.position.list = new_list_id();
+        // Unfinished is a crash in the middle of a synchronisation.
+        if meta.position.list == UNFINISHED || (!owner && meta.own) {
+            meta.position.list = ListId((options.chance)());
             meta.floor = meta.position.seq;
             meta.own = true;
         }
+        lost(store, &meta, owner)?;
         return Ok(meta);
     }
-    let position = Position { list: new_list_id(), term: 1, seq: 0 };
-    let meta = Meta { position, own: true, complete: role == Role::Owner, floor: 0 };
+    let position = Position { list: ListId((options.chance)()), term: 1, seq: 0 };
+    let meta = Meta { position, own: true, complete: owner, floor: 0 };
+    lost(store, &meta, owner)?;
     store.apply(vec![(vec![store::META], Some(meta.encode()))])?;
     store.sync()?;
     Ok(meta)
+}
+
+/// An owner's rows must tell of everything that is known to have been on disk. A database whose tail is cut or damaged
+/// opens as what it was before.
+fn lost(store: &dyn Store, meta: &Meta, owner: bool) -> Result<(), OpenError> {
+    let Some(known) = store.witnessed().filter(|_| owner) else { return Ok(()) };
+    let here = meta.position;
+    if (known.list, known.term) == (here.list, here.term) && known.seq <= here.seq {
+        return Ok(());
+    }
+    let what = format!("it was on disk up to {known}, and tells of no more than {here}");
+    Err(StoreError::Corrupt("mailbox list".into(), what).into())
 }
 
 pub(crate) fn conflicts(store: &dyn Store) -> Result<BTreeMap<MailboxName, Conflict>, OpenError> {
@@ -87,39 +105,37 @@ pub(crate) fn conflicts(store: &dyn Store) -> Result<BTreeMap<MailboxName, Confl
     Ok(found)
 }
 
-/// Fills the tables on a thread of its own.
+/// Fills the tables beside everything else.
 pub(crate) fn start(inner: &Arc<Inner>) -> Result<(), OpenError> {
-    let thread = std::thread::Builder::new().name("list-load".into());
+    let spawn = inner.options.spawn;
     let inner = Arc::downgrade(inner);
-    let run = move || {
-        if let Err(error) = fill(&inner) {
-            tracing::error!(%error, "cannot load the mailbox list");
-            let Some(inner) = inner.upgrade() else { return };
-            let mut poison = inner.poison.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-            *poison = Some(error.to_string().into());
+    let task = async move {
+        if let Err(error) = fill(&inner).await
+            && let Some(inner) = inner.upgrade()
+        {
+            inner.fail(&format!("cannot load the mailbox list: {error}"), error.is_damage());
         }
     };
-    thread.spawn(run).map_err(|e| StoreError::Io { doing: "start the loader", why: e.to_string() })?;
+    spawn("list-load", Box::pin(task))
+        .map_err(|e| StoreError::Io { doing: "start the loader", why: e.to_string() })?;
     Ok(())
 }
 
-fn fill(inner: &Weak<Inner>) -> Result<(), Error> {
-    let mut from = vec![store::NAME];
+async fn fill(inner: &Weak<Inner>) -> Result<(), Error> {
+    let mut from = Vec::new();
     loop {
         // Nobody holds the list any more: the loader does not keep it alive.
         let Some(inner) = inner.upgrade() else { return Ok(()) };
+        inner.store.pace().await;
         let mut tables = inner.write();
-        let rows = inner.store.scan(&from, &[store::NAME + 1], PAGE)?;
-        for (row, bytes) in &rows {
-            let Ok(name) = MailboxName::from_key(row.get(1..).unwrap_or_default()) else { continue };
-            tables.table.put(&name, &Entry::decode(bytes)?);
+        let stored = inner.stored(&tables, &from, inner.options.bounds.page)?;
+        for (key, entry) in &stored.entries {
+            let Ok(name) = MailboxName::from_key(key) else { continue };
+            tables.table.put(&name, entry);
         }
-        match rows.last() {
-            Some((row, _)) if rows.len() == PAGE => {
-                from.clone_from(row);
-                from.push(0);
-            }
-            _ => {
+        match stored.next {
+            Some(next) => from = next,
+            None => {
                 tables.loaded = true;
                 drop(tables);
                 inner.loaded.send_replace(true);
@@ -134,11 +150,17 @@ pub(crate) fn changes(inner: &Inner, seq: u64, limit: usize) -> Result<Changes, 
     if !inner.backlog.is_empty() {
         return Err(Pruned);
     }
-    let now = inner.read().meta.position.seq;
+    // Under the lock, so that nothing is forgotten meanwhile.
+    let tables = inner.read();
+    if seq < tables.meta.floor {
+        return Err(Pruned);
+    }
+    let now = tables.meta.position.seq;
     let rows = |kind: u8| {
         let from = store::change_row(kind, seq.saturating_add(1), &[]);
         let to = store::change_row(kind, now.saturating_add(1), &[]);
         inner.store.scan(&from, &to, limit.saturating_add(1)).map_err(|error| {
+            let error = inner.noted(error.into());
             tracing::error!(%error, "cannot read the changes of the mailbox list");
             Pruned
         })
@@ -158,10 +180,14 @@ pub(crate) fn changes(inner: &Inner, seq: u64, limit: usize) -> Result<Changes, 
             upto = upto.min(last.saturating_sub(1));
         }
     }
-    if upto <= seq {
+    if upto <= seq && now > seq {
+        drop(tables);
         // More rows share one number than a page holds: take them all.
         return changes(inner, seq, limit.saturating_mul(4));
     }
+    // A change that is not on disk yet has taken the row of the one before away.
+    let covered = tables.unsynced.iter().filter_map(|(name, before)| Some((before.as_ref()?.seq, name)));
+    all.extend(covered.filter(|(at, _)| *at > seq).map(|(at, name)| (at, name.clone())));
     all.retain(|(at, _)| *at <= upto);
     all.sort();
     let mut names: Vec<MailboxName> = all.into_iter().map(|(_, name)| name).collect();
@@ -172,6 +198,5 @@ pub(crate) fn changes(inner: &Inner, seq: u64, limit: usize) -> Result<Changes, 
 /// Stands in a stored position while a synchronisation is written in several batches.
 pub(crate) const UNFINISHED: ListId = ListId(0);
 const VERSION: u8 = 1;
-const PAGE: usize = 500;
 /// Conflicts kept at most.
 pub(crate) const CONFLICTS_KEPT: usize = 10_000;

@@ -2,14 +2,21 @@
 
 use std::collections::VecDeque;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Window {
     rows: VecDeque<(u64, Box<[u8]>)>,
+    /// Rows kept.
+    kept: usize,
     /// Changes after this number are all here.
     floor: u64,
 }
 
 impl Window {
+    /// Keeps so many changes; those after `seq` will come.
+    pub fn new(kept: usize, seq: u64) -> Window {
+        Window { rows: VecDeque::new(), kept, floor: seq }
+    }
+
     /// Begins anew: changes after `seq` will come.
     pub fn reset(&mut self, seq: u64) {
         self.rows.clear();
@@ -18,7 +25,7 @@ impl Window {
 
     pub fn push(&mut self, seq: u64, key: &[u8]) {
         self.rows.push_back((seq, key.into()));
-        if self.rows.len() > KEPT
+        if self.rows.len() > self.kept
             && let Some((seq, _)) = self.rows.pop_front()
         {
             // Several rows may share a number (a replica's burst): it is gone as a whole.
@@ -52,15 +59,13 @@ impl Window {
     }
 }
 
-const KEPT: usize = 65_536;
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_number_is_never_cut_in_two() {
-        let mut w = Window::default();
+        let mut w = Window::new(100, 0);
         for (seq, key) in [(1, b"a"), (2, b"b"), (2, b"c"), (3, b"d")] {
             w.push(seq, key);
         }

@@ -5,11 +5,11 @@
 //! A request is done as a whole or not at all. After a failed write or sync nothing more is accepted: what the disk
 //! holds is unknown until it is opened again.
 
-use std::{collections::HashMap, sync::Arc, sync::PoisonError};
+use std::{collections::HashMap, sync::Arc};
 
 use protocol::{
     mupdate::{
-        position::Position,
+        position::{ListId, Position},
         state::{Next, step},
     },
     name::MailboxName,
@@ -21,7 +21,8 @@ use crate::{
     change::{Action, Change, CommitError, Follow},
     conflict::Conflict,
     entry::Entry,
-    list::{Inner, OpenError, Role, new_list_id},
+    inner::Inner,
+    list::{Error, OpenError, Role},
     load::{CONFLICTS_KEPT, Meta, UNFINISHED},
     store::{self, StoreError, Write},
 };
@@ -36,30 +37,32 @@ pub(crate) enum Request {
     Close { reply: Reply },
 }
 
-/// Starts the writer's thread. It ends with the last handle of the list, or at [`Request::Close`].
+/// Starts the writer. It ends with the last handle of the list, or at [`Request::Close`].
 pub(crate) fn start(inner: Arc<Inner>) -> Result<mpsc::Sender<Request>, OpenError> {
     let (queue, mut requests) = mpsc::channel(QUEUE);
     let behind = match inner.options.role {
         Role::Owner => None,
         Role::Replica => Some(Behind::start(&inner)?),
     };
-    let thread = std::thread::Builder::new().name("list-write".into());
-    let run = move || {
-        let mut writer = Writer { inner, behind, tombs: 0, since_prune: PRUNE_EVERY };
+    let spawn = inner.options.spawn;
+    let task = async move {
+        let since_prune = inner.options.bounds.prune_every;
+        let mut writer = Writer { inner, behind, tombs: 0, since_prune };
         let mut group = Vec::with_capacity(GROUP);
-        while requests.blocking_recv_many(&mut group, GROUP) > 0 {
-            if let Some(last) = writer.commit(std::mem::take(&mut group)) {
+        while requests.recv_many(&mut group, GROUP).await > 0 {
+            if let Some(last) = writer.commit(std::mem::take(&mut group)).await {
                 requests.close();
                 // The store is let go of before the answer, so that who waits for it can open it again.
-                let position = writer.finish();
-                drop((writer, requests));
+                let position = writer.finish().await;
+                drop(requests);
                 let _ = last.send(position);
                 return;
             }
         }
-        let _ = writer.finish();
+        let _ = writer.finish().await;
     };
-    thread.spawn(run).map_err(|e| StoreError::Io { doing: "start the writer", why: e.to_string() })?;
+    spawn("list-write", Box::pin(task))
+        .map_err(|e| StoreError::Io { doing: "start the writer", why: e.to_string() })?;
     Ok(queue)
 }
 
@@ -83,25 +86,28 @@ struct Draft {
     /// Numbers given, in order: a name may come twice.
     log: Vec<(u64, MailboxName)>,
     conflicts: Vec<(MailboxName, Option<Conflict>)>,
+    /// What was there, of every name touched (an owner's).
+    before: Vec<(MailboxName, Option<Entry>)>,
     /// The numbering changed: what subscribers hold is of another list.
     renumbered: bool,
 }
 
 impl Writer {
     /// Does one group; gives the reply of a request to close, if there was one.
-    fn commit(&mut self, group: Vec<Request>) -> Option<Reply> {
+    async fn commit(&mut self, group: Vec<Request>) -> Option<Reply> {
         let mut draft = Draft {
             meta: self.inner.read().meta,
             names: HashMap::new(),
             log: Vec::new(),
             conflicts: Vec::new(),
+            before: Vec::new(),
             renumbered: false,
         };
         let (mut answers, mut close) = (Vec::with_capacity(group.len()), None);
-        let poison = self.poison();
         for request in group {
-            if let (Some(why), Request::Commit { .. } | Request::Follow { .. }) = (&poison, &request) {
-                request.answer(Err(CommitError::Poisoned(why.clone())));
+            // Reading may fail in the middle of the group: nothing after that is taken, and nothing at all is stored.
+            if let (Some(why), false) = (self.inner.failure(), matches!(request, Request::Close { .. })) {
+                request.answer(Err(CommitError::Poisoned(why)));
                 continue;
             }
             match request {
@@ -110,7 +116,7 @@ impl Writer {
                     answers.push((reply, self.take_over(&mut draft, follow)))
                 }
                 Request::Renew { reply } => {
-                    draft.renumber();
+                    draft.renumber(self.new_id());
                     answers.push((reply, Ok(draft.meta.position)));
                 }
                 Request::Resolve { name, reply } => {
@@ -120,7 +126,10 @@ impl Writer {
                 Request::Close { reply } => close = Some(reply),
             }
         }
-        let stored = self.store(draft);
+        let stored = match self.inner.failure() {
+            Some(why) => Err(why),
+            None => self.store(draft).await,
+        };
         for (reply, answer) in answers {
             // Who asked may have gone; the change stands.
             let _ = reply.send(match &stored {
@@ -131,13 +140,19 @@ impl Writer {
         close
     }
 
-    fn finish(&mut self) -> Result<Position, CommitError> {
-        // Waits for what is still to be written.
-        self.behind = None;
-        if let Err(error) = self.inner.store.sync() {
-            tracing::error!(%error, "cannot sync the mailbox list at its closing");
+    /// Writes what is still to be written, and lets go of the store.
+    async fn finish(self) -> Result<Position, CommitError> {
+        let owner = self.behind.is_none();
+        if let Some(behind) = self.behind {
+            behind.finish().await;
         }
-        Ok(self.inner.read().meta.position)
+        let position = self.inner.read().meta.position;
+        match self.inner.store.sync() {
+            Ok(()) if owner && self.inner.failure().is_none() => self.inner.store.witness(position, true),
+            Ok(()) => {}
+            Err(error) => tracing::error!(%error, "cannot sync the mailbox list at its closing"),
+        }
+        Ok(position)
     }
 
     /// Judges a request's changes one after the other on top of the draft; undoes them all if one is refused.
@@ -145,10 +160,11 @@ impl Writer {
         let before = (draft.meta, draft.log.len(), draft.conflicts.len());
         let mut undo: Vec<(MailboxName, Option<Changed>)> = Vec::with_capacity(changes.len());
         for change in changes {
-            let current = self.current(draft, &change.name)?;
-            match self.decide(&change, current.as_ref()) {
-                Ok(None) if current.is_none() => {}
-                Ok(next) => {
+            let current = self.current(draft, &change.name);
+            let decided = current.and_then(|current| Ok((self.decide(&change, current.as_ref())?, current)));
+            match decided {
+                Ok((None, None)) => {}
+                Ok((next, current)) => {
                     undo.push((change.name.clone(), draft.names.get(&change.name).cloned()));
                     self.note_conflict(draft, &change, current.as_ref(), next.as_ref());
                     draft.number(change.name, next);
@@ -222,14 +238,16 @@ impl Writer {
         match follow.position {
             Some(position) => {
                 let here = draft.meta.position;
-                if (here.list, here.term) != (position.list, position.term) || draft.meta.own {
+                let other = (here.list, here.term) != (position.list, position.term) || draft.meta.own;
+                // An upstream that went back has lost changes: its numbers will mean others from there on.
+                if other || position.seq < here.seq {
                     draft.renumbered = true;
                     draft.meta.floor = position.seq;
                 }
                 draft.meta.own = false;
                 draft.meta.position = position;
             }
-            None if !draft.meta.own => draft.renumber(),
+            None if !draft.meta.own => draft.renumber(self.new_id()),
             None => {}
         }
         // Nobody has followed a list that was never complete: its beginning is one change.
@@ -252,41 +270,52 @@ impl Writer {
     fn current(&self, draft: &Draft, name: &MailboxName) -> Result<Option<Entry>, CommitError> {
         match draft.names.get(name) {
             Some((_, entry)) => Ok(entry.clone()),
-            None => self.inner.get(name).map_err(|e| CommitError::Poisoned(self.fail(&e.to_string()))),
+            None => self.inner.get(name).map_err(|e| CommitError::Poisoned(self.unreadable(&e))),
         }
     }
 
     /// Makes the draft hold. An owner's is on disk before anybody sees it. A replica's is seen at once, and the disk
     /// follows; while its tables are not loaded, and so cannot be read, it is stored first.
-    fn store(&mut self, mut draft: Draft) -> Result<(), Arc<str>> {
+    async fn store(&mut self, mut draft: Draft) -> Result<(), Arc<str>> {
         let mut batch = self.rows(&mut draft)?;
         if batch.is_empty() && draft.meta.encode() == self.inner.read().meta.encode() {
             return Ok(());
         }
-        let store = self.inner.store.clone();
-        let apply = |batch| store.apply(batch).map_err(|e: StoreError| self.fail(&e.to_string()));
         let Some(behind) = &self.behind else {
             batch.push((vec![store::META], Some(draft.meta.encode())));
-            apply(batch)?;
-            self.inner.store.sync().map_err(|e| self.fail(&e.to_string()))?;
+            self.harden(&draft, batch).await?;
             self.publish(draft);
             return Ok(());
         };
-        let meta = draft.meta;
+        let (meta, before) = (draft.meta, self.inner.read().meta);
+        let chunk = self.inner.options.bounds.chunk;
         if self.inner.read().loaded {
-            behind.announce(&batch);
+            behind.announce(&batch).await;
             self.publish(draft);
-            chunks(batch, &meta, |batch| behind.put(batch));
+            chunks(batch, chunk, &before, &meta).for_each(|batch| behind.put(batch));
         } else {
-            let mut result = Ok(());
-            chunks(batch, &meta, |batch| {
-                if result.is_ok() {
-                    result = apply(batch);
-                }
-            });
-            result?;
+            for batch in chunks(batch, chunk, &before, &meta) {
+                self.inner.store.apply(batch).map_err(|e| self.unwritable(&e))?;
+                self.inner.store.pace().await;
+            }
             self.publish(draft);
         }
+        Ok(())
+    }
+
+    /// Puts an owner's batch on disk. Until it is there, readers are told what was before.
+    async fn harden(&self, draft: &Draft, batch: Vec<Write>) -> Result<(), Arc<str>> {
+        {
+            let mut tables = self.inner.write();
+            tables.unsynced.extend(draft.before.iter().cloned());
+            // What the batch forgets can no longer be asked for.
+            tables.meta.floor = tables.meta.floor.max(draft.meta.floor);
+        }
+        let store = &self.inner.store;
+        store.apply(batch).map_err(|e| self.unwritable(&e))?;
+        store.pace().await;
+        store.sync().map_err(|e| self.unwritable(&e))?;
+        store.witness(draft.meta.position, false);
         Ok(())
     }
 
@@ -297,9 +326,12 @@ impl Writer {
         let mut batch: Vec<Write> = Vec::with_capacity(draft.names.len() * 2 + 1);
         for (name, (seq, entry)) in &mut draft.names {
             let key = name.key();
-            let old = self.inner.get(name).map_err(|e| self.fail(&e.to_string()))?;
-            if let Some(old) = old {
+            let old = self.inner.get(name).map_err(|e| self.unreadable(&e))?;
+            if let Some(old) = &old {
                 batch.push((store::change_row(store::LIVE, old.seq, &key), None));
+            }
+            if self.behind.is_none() {
+                draft.before.push((name.clone(), old));
             }
             // Nobody asks for changes up to the floor.
             let told = *seq > floor;
@@ -330,8 +362,8 @@ impl Writer {
             batch.push((row, conflict.as_ref().map(Conflict::encode)));
         }
         self.since_prune += draft.log.len();
-        if self.since_prune >= PRUNE_EVERY {
-            self.prune(draft, now, &mut batch).map_err(|e| self.fail(&e.to_string()))?;
+        if self.since_prune >= self.inner.options.bounds.prune_every {
+            self.prune(draft, now, &mut batch).map_err(|e| self.unreadable(&e.into()))?;
         }
         Ok(batch)
     }
@@ -339,14 +371,16 @@ impl Writer {
     /// Forgets the oldest tombstones: those beyond the number kept, and those older than a week.
     fn prune(&mut self, draft: &mut Draft, now: u64, batch: &mut Vec<Write>) -> Result<(), StoreError> {
         self.since_prune = 0;
+        let bounds = self.inner.options.bounds;
         let from = store::change_row(store::TOMB, 0, &[]);
-        let rows = self.inner.store.scan(&from, &[store::TOMB + 1], TOMBS_KEPT + PRUNED_AT_ONCE)?;
+        let most = bounds.tombstones.saturating_add(PRUNED_AT_ONCE);
+        let rows = self.inner.store.scan(&from, &[store::TOMB + 1], most)?;
         self.tombs = rows.len();
         for (row, value) in rows.iter().take(PRUNED_AT_ONCE) {
             let mut reader = crate::codec::Reader(value.get(1..).unwrap_or_default());
             let age = now.saturating_sub(reader.number().unwrap_or(0));
             let (Some((seq, _)), true) =
-                (store::change_parts(row), self.tombs > TOMBS_KEPT || age > TOMB_AGE)
+                (store::change_parts(row), self.tombs > bounds.tombstones || age > bounds.tombstone_age)
             else {
                 break;
             };
@@ -367,6 +401,7 @@ impl Writer {
                 }
             }
         }
+        tables.unsynced.clear();
         if draft.renumbered {
             tables.window.reset(draft.meta.position.seq);
         } else {
@@ -389,15 +424,16 @@ impl Writer {
         });
     }
 
-    fn poison(&self) -> Option<Arc<str>> {
-        self.inner.poison.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn new_id(&self) -> ListId {
+        ListId((self.inner.options.chance)())
     }
 
-    fn fail(&self, why: &str) -> Arc<str> {
-        tracing::error!(why, "the mailbox list cannot be written");
-        let why: Arc<str> = why.into();
-        *self.inner.poison.write().unwrap_or_else(PoisonError::into_inner) = Some(why.clone());
-        why
+    fn unreadable(&self, error: &Error) -> Arc<str> {
+        self.inner.fail(&error.to_string(), error.is_damage())
+    }
+
+    fn unwritable(&self, error: &StoreError) -> Arc<str> {
+        self.inner.fail(&error.to_string(), matches!(error, StoreError::Corrupt(..)))
     }
 }
 
@@ -413,8 +449,8 @@ impl Draft {
     }
 
     /// A new identity with the numbers going on: nobody resumes from before.
-    fn renumber(&mut self) {
-        self.meta.position.list = new_list_id();
+    fn renumber(&mut self, id: ListId) {
+        self.meta.position.list = id;
         self.meta.position.term = 1;
         self.meta.position.seq += 1;
         self.meta.floor = self.meta.position.seq;
@@ -423,27 +459,34 @@ impl Draft {
     }
 }
 
-/// Hands out a replica's rows with the position they lead to. Many of them go in several batches, in key order: until
-/// the last one is written, the stored position is one that nobody can resume from.
-fn chunks(mut rows: Vec<Write>, meta: &Meta, mut put: impl FnMut(Vec<Write>)) {
-    if rows.len() > CHUNK {
+/// A replica's rows with the position they lead to. Many of them go in several batches, in key order: until the last
+/// one is written, the stored position is one that nobody can resume from, and no more complete than before.
+fn chunks(
+    mut rows: Vec<Write>,
+    chunk: usize,
+    before: &Meta,
+    meta: &Meta,
+) -> impl Iterator<Item = Vec<Write>> + use<> {
+    let (mut first, done) = (None, (vec![store::META], Some(meta.encode())));
+    if rows.len() > chunk {
         rows.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let mut unfinished = *meta;
-        unfinished.position.list = UNFINISHED;
-        put(vec![(vec![store::META], Some(unfinished.encode()))]);
+        let position = Position { list: UNFINISHED, ..meta.position };
+        let unfinished = Meta { position, complete: before.complete, ..*meta };
+        first = Some(vec![(vec![store::META], Some(unfinished.encode()))]);
     }
-    let mut rows = rows.into_iter().peekable();
-    loop {
-        let mut batch: Vec<Write> = rows.by_ref().take(CHUNK).collect();
-        let last = rows.peek().is_none();
-        if last {
-            batch.push((vec![store::META], Some(meta.encode())));
+    let (mut rows, mut ended) = (rows.into_iter().peekable(), false);
+    let rest = std::iter::from_fn(move || {
+        if ended {
+            return None;
         }
-        put(batch);
-        if last {
-            return;
+        let mut batch: Vec<Write> = rows.by_ref().take(chunk).collect();
+        ended = rows.peek().is_none();
+        if ended {
+            batch.push(done.clone());
         }
-    }
+        Some(batch)
+    });
+    first.into_iter().chain(rest)
 }
 
 impl Request {
@@ -464,11 +507,5 @@ impl Request {
 const QUEUE: usize = 4096;
 /// Requests in one group.
 const GROUP: usize = 1024;
-/// Rows in one batch of a replica.
-const CHUNK: usize = 1000;
-/// Tombstones kept by number and by age in seconds (7 days).
-const TOMBS_KEPT: usize = 1_000_000;
-const TOMB_AGE: u64 = 7 * 24 * 3600;
-/// Changes between two prunings, and rows forgotten by one.
-const PRUNE_EVERY: usize = 8192;
+/// Rows forgotten by one pruning.
 const PRUNED_AT_ONCE: usize = 16_384;

@@ -14,6 +14,10 @@
 mod memory;
 mod sled;
 
+use std::{future::Future, pin::Pin};
+
+use protocol::mupdate::position::Position;
+
 pub use self::{memory::Memory, sled::Sled};
 
 /// A storage failure.
@@ -50,7 +54,25 @@ pub trait Store: Send + Sync + 'static {
 
     /// Bytes on disk.
     fn size(&self) -> u64;
+
+    /// Waits before the list goes on, where it may be interrupted: a simulated disk takes its time here. A real one
+    /// does that in [`Store::apply`] and [`Store::sync`].
+    fn pace(&self) -> Pace<'_> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// Notes beside the rows that an owner's list is on disk up to here: should its rows ever tell of less, some were
+    /// lost. Not for every sync, but for the last one.
+    fn witness(&self, _position: Position, _last: bool) {}
+
+    /// What was noted last.
+    fn witnessed(&self) -> Option<Position> {
+        None
+    }
 }
+
+/// A wait of a store.
+pub type Pace<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 pub(crate) const META: u8 = b'm';
 pub(crate) const NAME: u8 = b'n';

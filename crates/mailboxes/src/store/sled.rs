@@ -3,8 +3,20 @@
 //! What was measured of it decides the rules here: `flush` orders writes with sync_file_range, which a power failure
 //! can undo, so [`Store::sync`] also calls fdatasync on the `db` file; an empty `snap.*` file after a crash makes `open`
 //! fail, so such files are set aside and the open repeated; one process owns a database at a time.
+//!
+//! Of a damaged database it opens what came before the damage, and may panic in reading it. A panic is damage too; and
+//! the file `witness` beside the others, written every other second, tells how far an owner's list had come.
 
-use std::{fs::File, io, path::Path, path::PathBuf};
+use std::{
+    fs::File,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use protocol::mupdate::position::Position;
 
 use super::{Row, Store, StoreError, Write};
 
@@ -15,24 +27,27 @@ pub struct Sled {
     /// A second handle to the file that sled appends to, for fdatasync.
     file: File,
     path: PathBuf,
+    /// When the witness was last written.
+    witnessed: Mutex<Option<Instant>>,
 }
 
 impl Sled {
     /// Opens or creates the database in the directory `path`.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let shown = path.display().to_string();
-        let db = match Self::config(path).open() {
+        let open = || sound(path, || Self::config(path).open().map_err(|e| open_error(shown.clone(), e)));
+        let db = match open() {
             Ok(db) => db,
-            Err(sled::Error::Corruption { .. }) => {
+            Err(StoreError::Corrupt(..)) => {
                 set_snapshots_aside(path)
                     .map_err(|e| StoreError::Io { doing: "set snapshots aside", why: e.to_string() })?;
-                Self::config(path).open().map_err(|e| open_error(shown, e))?
+                open()?
             }
-            Err(error) => return Err(open_error(shown, error)),
+            Err(error) => return Err(error),
         };
         let file = File::open(path.join("db"))
             .map_err(|e| StoreError::Io { doing: "open mailbox list", why: e.to_string() })?;
-        Ok(Sled { db, file, path: path.into() })
+        Ok(Sled { db, file, path: path.into(), witnessed: Mutex::default() })
     }
 
     fn config(path: &Path) -> sled::Config {
@@ -52,17 +67,21 @@ impl Sled {
 
 impl Store for Sled {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let value = self.db.get(key).map_err(|e| self.error("read mailbox list", e))?;
-        Ok(value.map(|v| v.to_vec()))
+        sound(&self.path, || {
+            let value = self.db.get(key).map_err(|e| self.error("read mailbox list", e))?;
+            Ok(value.map(|v| v.to_vec()))
+        })
     }
 
     fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
-        let mut rows = Vec::new();
-        for row in self.db.range(from..to).take(limit) {
-            let (key, value) = row.map_err(|e| self.error("read mailbox list", e))?;
-            rows.push((key.to_vec(), value.to_vec()));
-        }
-        Ok(rows)
+        sound(&self.path, || {
+            let mut rows = Vec::new();
+            for row in self.db.range(from..to).take(limit) {
+                let (key, value) = row.map_err(|e| self.error("read mailbox list", e))?;
+                rows.push((key.to_vec(), value.to_vec()));
+            }
+            Ok(rows)
+        })
     }
 
     fn apply(&self, batch: Vec<Write>) -> Result<(), StoreError> {
@@ -73,17 +92,43 @@ impl Store for Sled {
                 None => out.remove(key),
             }
         }
-        self.db.apply_batch(out).map_err(|e| self.error("write mailbox list", e))
+        sound(&self.path, || self.db.apply_batch(out).map_err(|e| self.error("write mailbox list", e)))
     }
 
     fn sync(&self) -> Result<(), StoreError> {
-        self.db.flush().map_err(|e| self.error("flush mailbox list", e))?;
+        sound(&self.path, || self.db.flush().map_err(|e| self.error("flush mailbox list", e)))?;
         self.file.sync_data().map_err(|e| StoreError::Io { doing: "sync mailbox list", why: e.to_string() })
     }
 
     fn size(&self) -> u64 {
         self.db.size_on_disk().unwrap_or_default()
     }
+
+    fn witness(&self, position: Position, is_last: bool) {
+        let mut last = self.witnessed.lock().unwrap_or_else(PoisonError::into_inner);
+        if !is_last && last.is_some_and(|at| at.elapsed() < WITNESS_EVERY) {
+            return;
+        }
+        *last = Some(Instant::now());
+        let (new, witness) = (self.path.join("witness.new"), self.path.join(WITNESS));
+        // An old witness tells of less: that is no harm, so it is not synced either.
+        let written =
+            std::fs::write(&new, position.to_string()).and_then(|()| std::fs::rename(&new, &witness));
+        if let Err(error) = written {
+            tracing::warn!(%error, "{}: cannot be written", witness.display());
+        }
+    }
+
+    fn witnessed(&self) -> Option<Position> {
+        Position::parse(&std::fs::read_to_string(self.path.join(WITNESS)).ok()?)
+    }
+}
+
+/// What `work` gives; a panic of sled's is damage.
+fn sound<T>(path: &Path, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(StoreError::Corrupt(path.display().to_string(), "its reader stumbled over it".into()))
+    })
 }
 
 fn open_error(path: String, error: sled::Error) -> StoreError {
@@ -112,6 +157,9 @@ fn set_snapshots_aside(path: &Path) -> io::Result<()> {
 
 /// Bytes of sled's page cache. It is no ceiling: 16 MiB were seen to give 90 MB resident.
 const CACHE: u64 = 8 * 1024 * 1024;
+/// Where an owner's list notes how far it is on disk, and how often.
+const WITNESS: &str = "witness";
+const WITNESS_EVERY: Duration = Duration::from_secs(2);
 /// A replica's writes reach the disk within this.
 const FLUSH_EVERY_MS: u64 = 500;
 

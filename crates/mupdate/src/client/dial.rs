@@ -4,7 +4,11 @@
 //! offered mechanism can be used without. A server that then does not offer it is refused: nothing is said in the clear.
 
 use std::{
+    future::Future,
+    io,
     path::{Path, PathBuf},
+    pin::Pin,
+    sync::Arc,
     time::Duration,
 };
 
@@ -38,6 +42,11 @@ impl Greeting {
     }
 }
 
+/// Opens connections to one server: what a simulated network gives instead of sockets.
+pub trait Connect: std::fmt::Debug + Send + Sync {
+    fn connect(&self) -> Pin<Box<dyn Future<Output = io::Result<Stream>> + Send + '_>>;
+}
+
 /// Where a server of lists is.
 #[derive(Debug, Clone)]
 pub enum Address {
@@ -47,6 +56,8 @@ pub enum Address {
     Socket(PathBuf),
     /// The socket of this host's `mupdate`; where none answers, `mupdate_server`.
     Nearest { socket: PathBuf, imapd: Imapd },
+    /// Behind connections of another kind; no login.
+    Through(Arc<dyn Connect>),
 }
 
 impl Address {
@@ -58,6 +69,7 @@ impl Address {
             Address::Nearest { socket, imapd } => {
                 imapd.mupdate_server.clone().unwrap_or_else(|| socket.display().to_string())
             }
+            Address::Through(connect) => format!("{connect:?}"),
         }
     }
 
@@ -67,6 +79,7 @@ impl Address {
             Address::Server(imapd) => server(imapd).await,
             Address::Socket(path) => socket(path).await,
             Address::Nearest { socket: path, imapd } => nearest(path, imapd).await,
+            Address::Through(connect) => trusted(self.name(), connect.connect()).await,
         }
     }
 }
@@ -88,11 +101,18 @@ async fn nearest(path: &Path, imapd: &Imapd) -> Result<(Link, Greeting), Error> 
 }
 
 async fn socket(path: &Path) -> Result<(Link, Greeting), Error> {
-    let name = path.display().to_string();
-    let lost = |why: std::io::Error| Error::Unavailable { server: name.clone(), why: why.to_string() };
-    let connected = timeout(LOCAL, UnixStream::connect(path)).await;
-    let stream = connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())).map_err(lost)?;
-    let mut link = Link::new(Stream::unix(stream).map_err(lost)?, name.clone());
+    let connect = async { Stream::unix(UnixStream::connect(path).await?) };
+    trusted(path.display().to_string(), connect).await
+}
+
+/// A connection on which nobody logs in.
+async fn trusted(
+    name: String,
+    connect: impl Future<Output = io::Result<Stream>>,
+) -> Result<(Link, Greeting), Error> {
+    let connected = timeout(LOCAL, connect).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let lost = |why: io::Error| Error::Unavailable { server: name.clone(), why: why.to_string() };
+    let mut link = Link::new(connected.map_err(lost)?, name.clone());
     let greeting = greet(&mut link, LOCAL).await?;
     Ok((link, greeting))
 }
@@ -104,9 +124,9 @@ async fn server(imapd: &Imapd) -> Result<(Link, Greeting), Error> {
     let port =
         upstream.port.or_else(|| imapd.host_port(&upstream.host, "mupdate")).unwrap_or(imapd.mupdate_port);
     let host = imapd.host_address(&upstream.host);
-    let lost = |why: std::io::Error| Error::Unavailable { server: name.clone(), why: why.to_string() };
+    let lost = |why: io::Error| Error::Unavailable { server: name.clone(), why: why.to_string() };
     let connected = timeout(patience, TcpStream::connect((host.as_str(), port))).await;
-    let stream = connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())).map_err(lost)?;
+    let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(lost)?;
     let mut link = Link::new(Stream::tcp(stream).map_err(lost)?, name.clone());
     let mut greeting = greet(&mut link, patience).await?;
 

@@ -10,7 +10,7 @@ use config::imapd::Imapd;
 use mailboxes::{Entry, Expect};
 use protocol::{location::Location, mupdate::response::Body, name::MailboxName};
 
-pub use dial::{Address, Greeting};
+pub use dial::{Address, Connect, Greeting};
 pub use link::Link;
 
 /// A logged-in connection. After an error other than [`Error::Refused`] and [`Error::Changed`] it is of no more use.

@@ -23,7 +23,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut waiters: Waiters, stop: Cancell
             if shared.live.send_replace(false) {
                 pause = FIRST_PAUSE;
             }
-            let delay = jitter(pause);
+            let delay = jitter(pause, shared.settings.load().chance);
             note(&shared, outcome, delay);
             idle(&shared, &mut waiters, delay).await;
             pause = (pause * 2).min(shared.settings.load().retry_delay);
@@ -66,6 +66,7 @@ async fn idle(shared: &Shared, waiters: &mut Waiters, delay: Duration) {
     let end = Instant::now() + delay;
     loop {
         tokio::select! {
+            biased;
             () = sleep_until(end) => return,
             () = shared.accepted.notified() => return,
             waiter = waiters.recv() => match waiter {
@@ -77,11 +78,8 @@ async fn idle(shared: &Shared, waiters: &mut Waiters, delay: Duration) {
 }
 
 /// Between a half and the whole of it.
-fn jitter(pause: Duration) -> Duration {
-    let mut byte = [0u8; 2];
-    // Without randomness the slaves of a master come back together: not a reason to stay away.
-    let _ = getrandom::fill(&mut byte);
-    pause / 2 + pause / 2 * u32::from(u16::from_be_bytes(byte)) / u32::from(u16::MAX)
+fn jitter(pause: Duration, chance: fn() -> u16) -> Duration {
+    pause / 2 + pause / 2 * u32::from(chance()) / u32::from(u16::MAX)
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);

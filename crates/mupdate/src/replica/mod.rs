@@ -10,7 +10,7 @@ mod stream;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use arc_swap::ArcSwap;
@@ -20,7 +20,7 @@ use protocol::name::MailboxName;
 use service::Context;
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -37,12 +37,21 @@ pub struct Replica {
 pub struct Settings {
     /// Longest wait between two attempts, and the interval of keepalives: `mupdate_retry_delay`.
     pub retry_delay: Duration,
+    /// A number that differs from slave to slave and from time to time, so that they do not all come back at once.
+    pub chance: fn() -> u16,
 }
 
 impl Settings {
     pub fn new(imapd: &Imapd) -> Self {
-        Settings { retry_delay: imapd.mupdate_retry_delay.max(Duration::from_secs(2)) }
+        Settings { retry_delay: imapd.mupdate_retry_delay.max(Duration::from_secs(2)), chance }
     }
+}
+
+fn chance() -> u16 {
+    let mut bytes = [0; 2];
+    // Without randomness the slaves of a master come back together: not a reason to stay away.
+    let _ = getrandom::fill(&mut bytes);
+    u16::from_be_bytes(bytes)
 }
 
 /// The answer to a look-up.
@@ -146,6 +155,7 @@ impl Replica {
                 let address = match &**replica.shared.address.load() {
                     Address::Server(_) => Address::Server(imapd),
                     Address::Socket(path) => Address::Socket(path.clone()),
+                    Address::Through(connect) => Address::Through(connect.clone()),
                     Address::Nearest { socket, .. } => Address::Nearest { socket: socket.clone(), imapd },
                 };
                 replica.shared.address.store(Arc::new(address));

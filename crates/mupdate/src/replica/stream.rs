@@ -76,9 +76,7 @@ impl<'a> Stream<'a> {
 
     /// Makes the list equal to a full listing, unless too much would go.
     async fn reconcile(&mut self, listing: Listing) -> Result<(), String> {
-        let list = self.shared.list.clone();
-        let compared = tokio::task::spawn_blocking(move || listing.difference(&list)).await;
-        let difference = compared.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+        let difference = self.shared.list.difference(listing).await.map_err(|e| e.to_string())?;
         let plan = Plan { held: difference.held, removals: difference.removals };
         {
             let mut state = self.shared.state();
@@ -110,11 +108,8 @@ impl<'a> Stream<'a> {
             // The deadline moves with every byte; a NOOP that is out must be answered within it.
             let deadline = heard + interval;
             tokio::select! {
-                more = self.link.more() => {
-                    more.map_err(|e| e.to_string())?;
-                    heard = Instant::now();
-                    self.shared.state().heard = Some(std::time::Instant::now());
-                }
+                // A stream that never pauses must not keep those who wait waiting; one NOOP at a time is out.
+                biased;
                 waiter = waiters.recv(), if self.waiting.is_none() => {
                     let mut waiting: Vec<_> = waiter.into_iter().collect();
                     while let Ok(waiter) = waiters.try_recv() {
@@ -123,6 +118,11 @@ impl<'a> Stream<'a> {
                     self.noop(waiting).await?;
                     // It was asked just now: silence before that proves nothing.
                     heard = Instant::now();
+                }
+                more = self.link.more() => {
+                    more.map_err(|e| e.to_string())?;
+                    heard = Instant::now();
+                    self.shared.state().heard = Some(heard);
                 }
                 () = tokio::time::sleep_until(deadline) => {
                     if self.waiting.is_some() {

@@ -9,10 +9,7 @@ use service::{Context, peer::Peer, stream::Stream};
 use tokio::net::{UnixListener, UnixStream};
 use tracing::{error, warn};
 
-use super::{
-    Server,
-    conversation::{Conversation, Guards},
-};
+use super::Server;
 
 /// Serves until the daemon ends. The file is removed then.
 pub fn start(context: &Context, server: Server) {
@@ -37,11 +34,8 @@ async fn accept(context: &Context, listener: UnixListener, server: Server) {
             Ok((socket, _)) => {
                 let (server, stop) = (server.clone(), context.shutdown());
                 context.tasks().spawn(async move {
-                    if let Some(stream) = trusted(socket)
-                        && let Err(error) =
-                            Conversation::new(server, stream, Guards::default()).run(stop).await
-                    {
-                        tracing::debug!("local connection ended: {error}");
+                    if let Some(stream) = trusted(socket) {
+                        server.serve_trusted(stream, stop).await;
                     }
                 });
             }

@@ -26,6 +26,7 @@ use mailboxes::List;
 use protocol::{mupdate::reply, name::MailboxName};
 use service::{Connection, Context, stream::Stream};
 use tokio::{io::AsyncWriteExt, time::timeout};
+use tokio_util::sync::CancellationToken;
 
 pub use tools::Wipe;
 
@@ -127,6 +128,13 @@ impl Server {
         let conversation = Conversation::new(self.clone(), connection.stream, guards);
         if let Err(error) = conversation.run(stop).await {
             tracing::debug!(peer, "connection ended: {error}");
+        }
+    }
+
+    /// Serves a client that is trusted for where it comes from, and need not log in.
+    pub async fn serve_trusted(&self, stream: Stream, stop: CancellationToken) {
+        if let Err(error) = Conversation::new(self.clone(), stream, Guards::default()).run(stop).await {
+            tracing::debug!("local connection ended: {error}");
         }
     }
 

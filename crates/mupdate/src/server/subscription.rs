@@ -86,6 +86,7 @@ impl Subscription {
             }
         };
         tokio::select! {
+            biased;
             () = timer => {}
             // The list lives as long as its server, which this conversation holds.
             _ = stream.changes.changed(), if !held => {}

@@ -29,7 +29,7 @@ async fn put_many(node: &Node, count: usize) {
 }
 
 fn settings() -> Settings {
-    Settings { retry_delay: Duration::from_secs(2) }
+    Settings { retry_delay: Duration::from_secs(2), chance: || 0 }
 }
 
 #[tokio::test]

@@ -1,0 +1,167 @@
+//! What a list's handles, its writer and its loader share.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+
+use protocol::{mupdate::position::Position, name::MailboxName};
+use tokio::sync::watch;
+
+use crate::{
+    behind::Backlog,
+    conflict::Conflict,
+    entry::Entry,
+    list::{Error, Failure, Options, Page},
+    load::Meta,
+    store::{self, Store},
+    table::Table,
+    window::Window,
+};
+
+/// What handles, writer and loader share.
+pub(crate) struct Inner {
+    pub store: Arc<dyn Store>,
+    pub options: Options,
+    pub tables: RwLock<Tables>,
+    pub loaded: watch::Sender<bool>,
+    pub position: watch::Sender<Position>,
+    /// Why nothing more is accepted.
+    pub failed: watch::Sender<Option<Failure>>,
+    /// What a replica has in memory and not yet on disk.
+    pub backlog: Arc<Backlog>,
+}
+
+pub(crate) struct Tables {
+    pub table: Table,
+    /// Whether `table` holds everything.
+    pub loaded: bool,
+    /// What an owner's store has and its disk may not have yet, as it was before: that is what readers are told, also
+    /// should the disk fail. Empty once `table` is there to say it.
+    pub unsynced: HashMap<MailboxName, Option<Entry>>,
+    pub window: Window,
+    pub meta: Meta,
+    pub conflicts: BTreeMap<MailboxName, Conflict>,
+}
+
+impl Inner {
+    pub fn read(&self) -> RwLockReadGuard<'_, Tables> {
+        self.tables.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn write(&self) -> RwLockWriteGuard<'_, Tables> {
+        self.tables.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn get(&self, name: &MailboxName) -> Result<Option<Entry>, Error> {
+        // The store is read under the lock: what is being written is in `unsynced` first.
+        let tables = self.read();
+        if tables.loaded {
+            return Ok(tables.table.get(name));
+        }
+        if let Some(before) = tables.unsynced.get(name) {
+            return Ok(before.clone());
+        }
+        let stored = self.store.get(&store::name_row(&name.key())).map_err(|e| self.noted(e.into()))?;
+        stored.map(|bytes| Entry::decode(&bytes)).transpose().map_err(|e| self.noted(e.into()))
+    }
+
+    /// Entries from the key `from` on whose key begins with `prefix`.
+    pub fn page(&self, from: &[u8], prefix: &[u8], limit: usize) -> Result<Page, Error> {
+        let mut page = Page::default();
+        let tables = self.read();
+        if tables.loaded {
+            tables.table.scan(from, |key, name, entry| {
+                if !key.starts_with(prefix) {
+                    return false;
+                }
+                page.more = page.entries.len() >= limit;
+                if !page.more {
+                    page.entries.push((name, entry));
+                }
+                !page.more
+            });
+            return Ok(page);
+        }
+        let mut from = from.to_vec();
+        // A page may turn out empty where all its rows are not on disk yet.
+        while page.entries.is_empty() {
+            let stored = self.stored(&tables, &from, limit).map_err(|e| self.noted(e))?;
+            let beside = stored.entries.iter().find(|(key, _)| !key.starts_with(prefix));
+            let ended = beside.is_some() || stored.next.is_none();
+            page.entries = stored
+                .entries
+                .into_iter()
+                .take_while(|(key, _)| key.starts_with(prefix))
+                .filter_map(|(key, entry)| Some((MailboxName::from_key(&key).ok()?, entry)))
+                .collect();
+            page.more = !ended;
+            match stored.next {
+                Some(next) if page.more => from = next,
+                _ => break,
+            }
+        }
+        Ok(page)
+    }
+
+    /// A page of the store's rows, as readers may see them.
+    pub fn stored(&self, tables: &Tables, from: &[u8], limit: usize) -> Result<Stored, Error> {
+        let rows = self.store.scan(&store::name_row(from), &[store::NAME + 1], limit)?;
+        let last = rows.last().filter(|_| rows.len() >= limit).map(|(row, _)| row.clone());
+        let last = last.and_then(|row| Some(row.get(1..)?.to_vec()));
+        let mut entries = BTreeMap::new();
+        for (row, bytes) in rows {
+            entries.insert(row.get(1..).unwrap_or_default().to_vec(), Entry::decode(&bytes)?);
+        }
+        for (name, before) in &tables.unsynced {
+            let key = name.key();
+            if key.as_slice() < from || last.as_ref().is_some_and(|last| key > *last) {
+                continue;
+            }
+            match before {
+                Some(entry) => entries.insert(key, entry.clone()),
+                None => entries.remove(&key),
+            };
+        }
+        let next = last.map(|mut key| {
+            key.push(0);
+            key
+        });
+        Ok(Stored { entries, next })
+    }
+
+    /// Why nothing more is accepted, if so.
+    pub fn failure(&self) -> Option<Arc<str>> {
+        self.failed.borrow().as_ref().map(|failure| failure.why.clone())
+    }
+
+    /// From now on nothing more is accepted.
+    pub fn fail(&self, why: &str, damaged: bool) -> Arc<str> {
+        let why: Arc<str> = why.into();
+        let failure = Failure { why: why.clone(), damaged };
+        self.failed.send_if_modified(|failed| {
+            // The first one is the cause of the others.
+            let first = failed.is_none();
+            if first {
+                tracing::error!(why = &*failure.why, "the mailbox list accepts nothing more");
+                *failed = Some(failure);
+            }
+            first
+        });
+        why
+    }
+
+    /// Takes note of an error in reading: who cannot read may not write either.
+    pub fn noted(&self, error: Error) -> Error {
+        if error.is_damage() {
+            self.fail(&error.to_string(), true);
+        }
+        error
+    }
+}
+
+/// Rows of the store by key, and from where to go on.
+pub(crate) struct Stored {
+    pub entries: BTreeMap<Vec<u8>, Entry>,
+    pub next: Option<Vec<u8>>,
+}

@@ -40,7 +40,8 @@ pub struct Literal {
 pub struct Limits {
     /// Bytes of text in one line, without literals.
     pub line: usize,
-    /// Bytes of an overlong line that are skipped before the stream is given up.
+    /// Bytes of an overlong line, or of a literal that a [`Collector`] does not want, that are skipped before the
+    /// stream is given up.
     pub skip: usize,
 }
 
@@ -56,6 +57,9 @@ pub enum FrameError {
     /// A line went on beyond even the bound for skipping.
     #[error("a line without end")]
     Endless,
+    /// A literal that is not wanted, and that the peer sends unasked, is beyond that bound.
+    #[error("literal of {0} bytes too long")]
+    Literal(u64),
 }
 
 /// Cuts bytes into [`Piece`]s.
@@ -233,7 +237,7 @@ impl Collector {
                     return Ok(Some(Collected::Command(std::mem::take(&mut self.held).freeze())));
                 }
                 Piece::Header { text, literal } => {
-                    if let Some(collected) = self.header(text, literal) {
+                    if let Some(collected) = self.header(text, literal)? {
                         return Ok(Some(collected));
                     }
                 }
@@ -248,11 +252,11 @@ impl Collector {
                     let (start, why) = self.poisoned.take().unwrap_or((start, Poison::Line));
                     match literal {
                         Some(literal) if !literal.sync => {
-                            self.framer.refuse(literal);
+                            self.refuse(literal)?;
                             self.poisoned = Some((start, why));
                         }
                         Some(literal) => {
-                            self.framer.refuse(literal);
+                            self.refuse(literal)?;
                             return Ok(Some(Collected::Poisoned { start, why }));
                         }
                         None => return Ok(Some(Collected::Poisoned { start, why })),
@@ -263,7 +267,7 @@ impl Collector {
         Ok(None)
     }
 
-    fn header(&mut self, text: Bytes, literal: Literal) -> Option<Collected> {
+    fn header(&mut self, text: Bytes, literal: Literal) -> Result<Option<Collected>, FrameError> {
         if self.poisoned.is_none() {
             self.held.extend_from_slice(&text);
             let why = if literal.size > self.literal {
@@ -274,19 +278,27 @@ impl Collector {
                 None
             };
             match why {
-                None if literal.sync => return Some(Collected::Continue(literal)),
-                None => return None,
+                None if literal.sync => return Ok(Some(Collected::Continue(literal))),
+                None => return Ok(None),
                 Some(why) => {
                     self.poisoned = Some((self.start(), why));
                     self.held.clear();
                 }
             }
         }
-        self.framer.refuse(literal);
+        self.refuse(literal)?;
         if !literal.sync {
-            return None;
+            return Ok(None);
         }
-        self.poisoned.take().map(|(start, why)| Collected::Poisoned { start, why })
+        Ok(self.poisoned.take().map(|(start, why)| Collected::Poisoned { start, why }))
+    }
+
+    fn refuse(&mut self, literal: Literal) -> Result<(), FrameError> {
+        if !literal.sync && literal.size > self.framer.limits.skip as u64 {
+            return Err(FrameError::Literal(literal.size));
+        }
+        self.framer.refuse(literal);
+        Ok(())
     }
 
     fn start(&self) -> Bytes {
@@ -408,6 +420,19 @@ mod tests {
         let mut framer = Framer::new(Limits { line: 10, skip: 100 });
         let mut buf = BytesMut::from(&[b'x'; 200][..]);
         assert_eq!(framer.next(&mut buf), Err(FrameError::Endless));
+    }
+
+    #[test]
+    fn a_literal_that_would_take_for_ever_to_skip_is_given_up() {
+        let mut collector = Collector::new(Limits { line: 40, skip: 1000 }, 70, 200);
+        let mut buf = BytesMut::from(&b"a X {1000+}\r\n"[..]);
+        assert_eq!(collector.next(&mut buf), Ok(None));
+        let mut collector = Collector::new(Limits { line: 40, skip: 1000 }, 70, 200);
+        let mut buf = BytesMut::from(&b"a X {1001+}\r\n"[..]);
+        assert_eq!(collector.next(&mut buf), Err(FrameError::Literal(1001)));
+        // one that waits for our word is refused, and never comes
+        let got = commands(b"a X {99999999999}\r\nb NOOP\r\n", 5, Limits::default());
+        assert!(matches!(&got[0], Collected::Poisoned { why: Poison::Literal(99_999_999_999), .. }));
     }
 
     #[test]

@@ -45,10 +45,8 @@ impl Client {
 
     /// The next piece that is there already.
     pub fn poll_piece(&mut self) -> Result<Option<Piece>, Stop> {
-        let piece = self
-            .framer
-            .next(&mut self.peer.input)
-            .map_err(|FrameError::Endless| Stop::Bye(ENDLESS.into()))?;
+        let piece =
+            self.framer.next(&mut self.peer.input).map_err(|_: FrameError| Stop::Bye(ENDLESS.into()))?;
         if piece.is_none() {
             self.peer.want_more();
         }

@@ -36,13 +36,13 @@ use session::Session;
 /// Serves IMAP on the daemon's listeners until it is told to stop.
 pub async fn run(context: Context) -> Result<(), Exit> {
     let replica = Replica::for_proxy(&context, true)?;
-    let settled = replica.clone();
-    let node = Node::new(&context.imapd(), Directory::Replica(replica));
+    let node = Node::new(&context.imapd(), Directory::Replica(replica.clone()));
     context.set_inbox_acl(inbox_acl(&node));
     follow_reloads(&context, &node);
     context.tasks().spawn(learn::run(node.clone(), context.shutdown()));
-    settled.settle(&context.shutdown()).await;
+    replica.settle(&context.shutdown()).await;
     serve(&context, node).await;
+    replica.close().await;
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     path::Path,
     sync::{Arc, RwLock},
+    time::{Duration, Instant},
 };
 
 use protocol::{
@@ -117,6 +118,18 @@ impl List {
             why: e.to_string(),
         })?;
         Self::with_store(Arc::new(Sled::open(&dir.join("list.sled"))?), options)
+    }
+
+    /// As [`List::open`], for the daemon that the list belongs to: a tool that has it just now is waited for, 3 s at
+    /// most. Blocks meanwhile.
+    pub fn open_when_free(dir: &Path, options: Options) -> Result<Self, OpenError> {
+        let until = Instant::now() + TOOL;
+        loop {
+            match Self::open(dir, options) {
+                Err(error) if error.is_busy() && Instant::now() < until => std::thread::sleep(TOOL_STEP),
+                other => return other,
+            }
+        }
     }
 
     /// A list that lives in memory alone, and is authoritative.
@@ -517,3 +530,6 @@ fn chance() -> u128 {
 }
 
 const PAGE: usize = 1000;
+/// How long a daemon waits at its start for a tool that reads its list, and how often it looks.
+const TOOL: Duration = Duration::from_secs(3);
+const TOOL_STEP: Duration = Duration::from_millis(10);

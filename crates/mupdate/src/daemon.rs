@@ -70,7 +70,7 @@ pub async fn serve(context: Context, mode: Mode) -> Result<(), Exit> {
 }
 
 fn open_master(context: &Context) -> Result<List, Exit> {
-    List::open(context.directory(), Options::owner()).map_err(exit)
+    List::open_when_free(context.directory(), Options::owner()).map_err(exit)
 }
 
 fn follow(context: &Context, imapd: &Imapd) -> Result<Replica, Exit> {

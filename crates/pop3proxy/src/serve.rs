@@ -17,7 +17,8 @@ use crate::session::{Front, Settings};
 pub async fn run(context: Context) -> Result<(), Exit> {
     let replica = Replica::for_proxy(&context, false)?;
     replica.settle(&context.shutdown()).await;
-    serve(&context, replica).await;
+    serve(&context, replica.clone()).await;
+    replica.close().await;
     Ok(())
 }
 

@@ -147,7 +147,7 @@ fn begin(
         fs::create_dir_all(&partition.path).doing("create", &partition.path)?;
     }
     let fresh_list = !dir.join("list.sled").exists();
-    let list = List::open(&dir, Options::owner()).map_err(|e| StoreError::List(e.to_string()))?;
+    let list = List::open_when_free(&dir, Options::owner()).map_err(|e| StoreError::List(e.to_string()))?;
     let db = Database::open(&dir)?;
     let journal = Journal::open(&dir)?;
     let quotas = Arc::new(Quotas::default());

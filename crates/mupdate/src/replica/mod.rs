@@ -95,6 +95,7 @@ pub(crate) struct Shared {
     settings: ArcSwap<Settings>,
     state: Mutex<State>,
     live: watch::Sender<bool>,
+    started: Instant,
     barriers: mpsc::Sender<oneshot::Sender<()>>,
     /// Names whose absence was confirmed, and when.
     missing: Mutex<HashMap<MailboxName, Instant>>,
@@ -121,6 +122,7 @@ impl Replica {
             settings: ArcSwap::from_pointee(settings),
             state: Mutex::new(state),
             live: watch::Sender::new(false),
+            started: Instant::now(),
             barriers,
             missing: Mutex::default(),
             accepted: Notify::new(),
@@ -189,11 +191,14 @@ impl Replica {
     }
 
     /// Returns when every change that the master acknowledged before this call is in the list; fails after 2 seconds,
-    /// and at once while the stream is down.
+    /// and at once while the stream is down. A stream that this process has only just begun to dial is waited for.
     pub async fn barrier(&self) -> Result<(), Stale> {
         let (reply, answer) = oneshot::channel();
         if !*self.shared.live.borrow() {
-            return Err(self.stale());
+            let first = BARRIER.saturating_sub(self.shared.started.elapsed());
+            if first.is_zero() || timeout(first, self.live()).await.is_err() {
+                return Err(self.stale());
+            }
         }
         self.shared.barriers.try_send(reply).map_err(|_| Stale("too many are waiting".into()))?;
         match timeout(BARRIER, answer).await {
@@ -228,6 +233,13 @@ impl Replica {
     pub async fn live(&self) {
         let mut live = self.shared.live.subscribe();
         let _ = live.wait_for(|live| *live).await;
+    }
+
+    /// Puts the list on disk when the daemon has served its last client, so that the next start knows what this one did.
+    pub async fn close(&self) {
+        if let Err(error) = self.shared.list.close().await {
+            tracing::warn!(%error, "the mailbox list is closed");
+        }
     }
 
     pub fn freshness(&self) -> Freshness {
@@ -289,7 +301,7 @@ impl Shared {
 
 /// Opens the replica's list of a daemon. A damaged one is set aside: the stream brings everything again.
 pub fn open(context: &Context, options: Options) -> Result<List, OpenError> {
-    match List::open(context.directory(), options) {
+    match List::open_when_free(context.directory(), options) {
         Err(error) if error.is_corrupt() => {
             let (path, aside) = (context.file("list.sled"), context.file("list.sled.damaged"));
             tracing::error!(%error, "the list is set aside as {} and fetched anew", aside.display());

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod crashes;
+mod cyrus_follows;
 mod delivery;
 mod faults;
 mod house_rules;

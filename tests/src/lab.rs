@@ -11,6 +11,7 @@ use std::{
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Command, Output},
+    sync::OnceLock,
 };
 
 use murder::cluster::Role;
@@ -136,9 +137,15 @@ impl Lab {
         write!(lock, "{}", dir.display()).expect(LOCK);
         fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).expect("the directory is ours");
         let lab = Lab { dir: dir.to_owned(), profile, nodes, lock };
+        // the same in every lab, and slow to make
+        static ACCOUNTS_MADE: OnceLock<Vec<u8>> = OnceLock::new();
+        let sasldb = dir.join("sasldb2");
+        if let Some(made) = ACCOUNTS_MADE.get() {
+            fs::write(&sasldb, made).expect("sasldb2 is written");
+        }
         // the script's own functions, without its start
         let steps = r#"source "$0" conf x >/dev/null; DIR=$1; shift
-            names; certificate; passwords; chown -R cyrus "$DIR/tls"; for node; do configure "$node"; done"#;
+            names; certificate; passwords; chown -R cyrus "$DIR/tls" "$DIR/sasldb2"; for node; do configure "$node"; done"#;
         let mut command = Command::new("bash");
         run(command
             .arg("-c")
@@ -147,6 +154,7 @@ impl Lab {
             .arg(dir)
             .args(&lab.nodes)
             .env("PROFILE", profile.name()));
+        ACCOUNTS_MADE.get_or_init(|| fs::read(&sasldb).expect("sasldb2 was made"));
         lab
     }
 

@@ -5,6 +5,8 @@
 mod bad_input;
 mod crashes;
 mod cyrus_follows;
+mod cyrus_master;
+mod cyrus_registers;
 mod delivery;
 mod faults;
 mod house_rules;

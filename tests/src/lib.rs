@@ -4,9 +4,16 @@
 //! let murder = system_tests::Plan::nodes(1, 2).user("alice", "backend1").user("bob", "backend2").start();
 //! ```
 //!
+//! Nodes may be real Cyrus ones ([`Plan::mixed`]): the scenario is the same, whoever plays a part.
+//!
 //! Each cluster listens on a loopback address of its own and lives in a temporary directory, so tests run side by side.
 //! Readiness is awaited, never guessed. Whatever a test leaves running is stopped when the cluster is dropped; its logs
 //! are printed when the test fails.
+
+pub mod lab;
+pub mod lists;
+pub mod mupdate;
+pub mod relay;
 
 use std::{
     io,
@@ -19,14 +26,32 @@ use std::{
 
 use murder::{
     clients::{Imap, Lmtp, Pop3, Trust},
-    cluster::{Cluster, Node, NodeSpec, Options, PortChoice, Topology, UserSpec},
+    cluster::{Account, Cluster, Node, NodeSpec, Options, PortChoice, Role, Topology, UserSpec},
 };
+
+use lab::{Lab, Profile};
+use lists::List;
 
 /// What a test wants.
 #[derive(Debug, Clone)]
 pub struct Plan {
     topology: Topology,
     inboxes: bool,
+    mixed: Option<Mixed>,
+}
+
+/// Who plays the parts of a murder at the lab's addresses.
+#[derive(Debug, Clone)]
+struct Mixed {
+    profile: Profile,
+    cast: Vec<(String, Who)>,
+}
+
+/// Whose program a node runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    Ours,
+    Cyrus,
 }
 
 /// A running murder.
@@ -35,6 +60,8 @@ pub struct Murder {
     pub cluster: Cluster,
     pub trust: Trust,
     programs: PathBuf,
+    /// The nodes that are Cyrus's.
+    pub lab: Option<Lab>,
     // removed after the nodes have ended
     _dir: tempfile::TempDir,
 }
@@ -50,7 +77,40 @@ impl Plan {
         topology.backends = specs("backend", backends);
         topology.users.clear();
         topology.mupdate = Some(NodeSpec { name: "mupdate".into(), ..NodeSpec::default() });
-        Plan { topology, inboxes: true }
+        Plan { topology, inboxes: true, mixed: None }
+    }
+
+    /// A murder at the addresses and names of the lab, of these nodes (mupdate, be1, be2, fe1), ours and Cyrus's. Its people
+    /// have their names for passwords. None, and told aloud, where Cyrus cannot be run.
+    pub fn mixed(profile: Profile, cast: &[(&str, Who)]) -> Option<Plan> {
+        if !Lab::is_here() {
+            return None;
+        }
+        let mut plan = Plan::nodes(0, 0);
+        let topology = &mut plan.topology;
+        topology.domain = "murder.test".into();
+        let named = |name: &str| Account { name: name.into(), password: Some(name.into()) };
+        topology.admin = named("cyrus");
+        topology.accounts = lab::ACCOUNTS.map(named).into();
+        for place in lab::PLACES {
+            let foreign = !cast.contains(&(place.name, Who::Ours));
+            let mut spec = NodeSpec {
+                name: place.name.into(),
+                address: Some(place.address),
+                foreign,
+                ..NodeSpec::default()
+            };
+            let options = profile.options().into_iter().chain(identities(place.role));
+            spec.imapd = options.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+            match place.role {
+                Role::Mupdate => topology.mupdate = Some(spec),
+                Role::Backend => topology.backends.push(spec),
+                Role::Frontend => topology.frontends.push(spec),
+            }
+        }
+        let cast = cast.iter().map(|(name, who)| ((*name).to_owned(), *who)).collect();
+        plan.mixed = Some(Mixed { profile, cast });
+        Some(plan)
     }
 
     /// A user whose password is `<name>-pw`, with an INBOX on this backend.
@@ -80,8 +140,12 @@ impl Plan {
     /// Starts every node, and creates the users' INBOXes through the first frontend.
     pub fn start(self) -> Murder {
         let inboxes = self.inboxes;
+        let cast = self.mixed.clone();
         let mut murder = self.prepare();
-        murder.cluster.start().unwrap_or_else(|e| panic!("the cluster starts: {e}"));
+        match cast {
+            Some(mixed) => mixed.in_order().for_each(|node| murder.start(node)),
+            None => murder.cluster.start().unwrap_or_else(|e| panic!("the cluster starts: {e}")),
+        }
         if inboxes {
             murder.create_inboxes();
         }
@@ -99,9 +163,37 @@ impl Plan {
             ports: PortChoice::Free { address: own_address() },
             ready_within: Duration::from_secs(60),
         };
+        let mixed = self.mixed;
         let cluster = Cluster::prepare(self.topology, &options).unwrap_or_else(|e| panic!("prepare: {e}"));
+        let lab = mixed.map(|mixed| Lab::prepare(&cluster.dir, mixed.profile, mixed.of_cyrus()));
         let trust = Trust::in_authority(&cluster.ca).expect("the CA is readable");
-        Murder { cluster, trust, programs: programs.to_owned(), _dir: dir }
+        Murder { cluster, trust, programs: programs.to_owned(), lab, _dir: dir }
+    }
+}
+
+impl Mixed {
+    fn in_order(&self) -> impl Iterator<Item = &'static str> {
+        let plays = |name: &str| self.cast.iter().any(|(one, _)| one == name);
+        lab::PLACES.into_iter().map(|place| place.name).filter(move |name| plays(name))
+    }
+
+    fn of_cyrus(&self) -> Vec<String> {
+        let cyrus = self.cast.iter().filter(|(_, who)| *who == Who::Cyrus);
+        cyrus.map(|(name, _)| name.clone()).collect()
+    }
+}
+
+/// What a node of ours says to let the lab's identities in, and to be let in as one of them.
+fn identities(role: Role) -> Vec<(&'static str, &'static str)> {
+    let proxy = [("proxy_authname", "mailproxy"), ("proxy_password", "mailproxy")];
+    let admins = ("admins", "cyrus mailproxy backend frontend");
+    match role {
+        Role::Mupdate => vec![admins],
+        Role::Frontend => [admins].into_iter().chain(proxy).collect(),
+        Role::Backend => {
+            let trusted = [("proxyservers", "mailproxy"), ("lmtp_admins", "cyrus mailproxy")];
+            [admins].into_iter().chain(trusted).chain(proxy).collect()
+        }
     }
 }
 
@@ -193,15 +285,83 @@ impl Murder {
         Command::new(self.programs.join(name))
     }
 
-    /// A tool run for a node to its end: `ctl_mboxlist -C … -d`.
+    /// A tool run for a node to its end: `ctl_mboxlist -C … -d`. Of a Cyrus node it is Cyrus's.
     pub fn tool(&self, node: &str, name: &str, args: &[&str]) -> Output {
+        if let Some(lab) = self.cyrus(node) {
+            return lab.tool(node, name, args);
+        }
         let mut command = self.program(name);
         command.arg("-C").arg(self.node(node).imapd_conf()).args(args);
         command.output().unwrap_or_else(|e| panic!("{name} runs: {e}"))
     }
 
+    /// The list that a node has.
+    pub fn list(&self, node: &str) -> List {
+        let dump = self.tool(node, "ctl_mboxlist", &["-d"]);
+        let text = String::from_utf8_lossy(&dump.stdout);
+        assert!(dump.status.success(), "{node}: {text}{}", String::from_utf8_lossy(&dump.stderr));
+        lists::read(&text, &self.cluster.topology.host(node))
+    }
+
+    /// Waits until these nodes have one and the same list: every name, place and ACL. Of a backend its own entries count.
+    pub fn agree(&self, nodes: &[&str]) -> List {
+        let (first, others) = nodes.split_first().expect("nodes");
+        let mut complaint = String::new();
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let master = self.list(first);
+            complaint.clear();
+            for node in others {
+                let host = self.cluster.topology.host(node);
+                let of_backend = self.node(node).role == Role::Backend;
+                let wanted = master.clone().into_iter().filter(|(_, row)| !of_backend || row.server == host);
+                let (wanted, held) = (wanted.collect(), self.list(node));
+                complaint += &lists::difference(&wanted, &held);
+            }
+            if complaint.is_empty() {
+                return master;
+            }
+            assert!(Instant::now() < until, "the lists of {nodes:?} stay different:\n{complaint}");
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+
+    /// A MUPDATE session that may do everything: an administrator's with Cyrus, over the local socket with ours.
+    pub fn mupdate(&self, node: &str) -> mupdate::Mupdate {
+        match self.cyrus(node) {
+            Some(_) => mupdate::Mupdate::plain(self.address(node, "mupdate"), "cyrus", "cyrus"),
+            None => mupdate::Mupdate::local(&self.node(node).conf_dir().join("murder/mupdate/socket")),
+        }
+    }
+
+    /// A mailbox as an administrator names it.
+    pub fn external(&self, internal: &str) -> String {
+        let profile = self.lab.as_ref().map_or(Profile::Defaults, Lab::profile);
+        profile.external(internal)
+    }
+
+    fn cyrus(&self, node: &str) -> Option<&Lab> {
+        self.lab.as_ref().filter(|lab| lab.has(node))
+    }
+
+    /// A node's imapd.conf.
+    pub fn imapd_conf(&self, node: &str) -> PathBuf {
+        self.cyrus(node).map_or_else(|| self.node(node).imapd_conf(), |lab| lab.imapd_conf(node))
+    }
+
+    /// Sets an option of a node's imapd.conf; the node has to be restarted to see it.
+    pub fn set_option(&self, node: &str, key: &str, value: &str) {
+        match self.cyrus(node) {
+            Some(lab) => lab.set_option(node, key, value),
+            None => self.node(node).set_option(key, value).expect("imapd.conf is written"),
+        }
+    }
+
     /// Stops a node's `master`, and waits for it and all its children.
     pub fn stop(&mut self, name: &str) {
+        if let Some(lab) = self.cyrus(name) {
+            return lab.stop(name);
+        }
         let node = self.cluster.node_mut(name).expect("a node");
         node.terminate();
         assert!(node.wait_ended(Duration::from_secs(20)), "{name} had to be killed");
@@ -209,6 +369,9 @@ impl Murder {
 
     /// Starts a node, and waits until it is ready.
     pub fn start(&mut self, name: &str) {
+        if let Some(lab) = self.cyrus(name) {
+            return lab.start(name);
+        }
         let node = self.cluster.node_mut(name).expect("a node");
         node.spawn().and_then(|()| node.wait_ready()).unwrap_or_else(|e| panic!("{name} starts: {e}"));
     }

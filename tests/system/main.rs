@@ -4,6 +4,9 @@
 
 mod bad_input;
 mod crashes;
+mod cyrus_follows;
+mod cyrus_master;
+mod cyrus_registers;
 mod delivery;
 mod faults;
 mod house_rules;

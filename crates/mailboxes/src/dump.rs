@@ -47,7 +47,6 @@ pub fn line(name: &MailboxName, entry: &Entry) -> String {
         field("server", &quote(entry.server()));
     }
     match acl_pairs(&entry.acl) {
-        Some(pairs) if pairs.is_empty() => {}
         Some(pairs) => field("acl", &object(pairs.iter().map(|(id, rights)| (*id, quote(rights))))),
         None => field("acl_text", &quote(&entry.acl)),
     }
@@ -346,14 +345,15 @@ mod tests {
     /// What a backend and a master of Cyrus 3.6.1 print.
     const BACKEND: &str = r#""user.alice": {"name": "user.alice", "mtime": "1795476663", "uidvalidity": "1795476664", "createdmodseq": "1", "foldermodseq": "2", "mbtype": "e", "partition": "default", "acl": {"alice": "lrswipkxtecdan", "anyone": "p"}, "uniqueid": "4ncll2mirs966l6k1m4mvctf", "name_history": []}"#;
     const MASTER: &str = r#""shared": {"name": "shared", "mtime": "1795476663", "uidvalidity": "0", "createdmodseq": "0", "foldermodseq": "0", "mbtype": "er", "partition": "default", "server": "be1.murder.test", "acl": {"anyone": "lrs"}, "name_history": []}"#;
+    const RESERVED: &str = r#""user.r": {"name": "user.r", "mtime": "1795621759", "uidvalidity": "0", "createdmodseq": "0", "foldermodseq": "0", "mbtype": "erz", "partition": "default", "server": "be1.murder.test", "acl": {}, "name_history": []}"#;
 
     #[test]
     fn cyruss_own_lines_are_read_and_printed_alike() {
-        let text = format!("{BEGIN}{BACKEND}{BETWEEN}{MASTER}{END}");
+        let text = format!("{BEGIN}{BACKEND}{BETWEEN}{MASTER}{BETWEEN}{RESERVED}{END}");
         let undump = read(&text, &server()).unwrap();
         assert_eq!(undump.complaints, Vec::<String>::new());
         let lines: Vec<String> = undump.entries.iter().map(|(name, entry)| line(name, entry)).collect();
-        assert_eq!(lines, [BACKEND, MASTER]);
+        assert_eq!(lines, [BACKEND, MASTER, RESERVED]);
         assert_eq!(undump.entries[0].1.location.as_str(), "be1.murder.test!default");
         assert!(undump.entries[1].1.local.is_none());
         assert!(read("{\n\n}\n", &server()).unwrap().entries.is_empty());

@@ -91,6 +91,14 @@ pub enum Step<'a> {
     Wipe(&'a MailboxName),
 }
 
+impl<'a> Step<'a> {
+    fn name(self) -> &'a MailboxName {
+        match self {
+            Step::Remove(name) | Step::Activate(name) | Step::Unflag(name) | Step::Wipe(name) => name,
+        }
+    }
+}
+
 impl fmt::Display for Step<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -163,13 +171,16 @@ impl Reconciliation {
         }
     }
 
-    /// Everything that will be done, in order.
+    /// Everything that will be done, in the order in which Cyrus's tool tells it: removals as the master listed them, then
+    /// one walk through the local list.
     pub fn steps(&self) -> impl Iterator<Item = Step<'_>> {
         let removals = self.removals.iter().map(|(name, _)| Step::Remove(name));
         let activations = self.activations.iter().map(|activation| Step::Activate(&activation.name));
         let unflags = self.unflags.iter().map(|activation| Step::Unflag(&activation.name));
         let wipes = self.wipes.iter().map(|(name, _)| Step::Wipe(name));
-        removals.chain(activations).chain(unflags).chain(wipes)
+        let mut walk: Vec<Step<'_>> = activations.chain(unflags).chain(wipes).collect();
+        walk.sort_by_key(|step| step.name());
+        removals.chain(walk)
     }
 
     /// The removals at the master and the local ones, for the guard.
@@ -255,11 +266,11 @@ mod tests {
                 "Remove from MUPDATE: gone",
                 "Remove from MUPDATE: dead",
                 "Force Activate: acl",
+                "Remove Local Mailbox: elsewhere",
+                "Remove remote flag on: moving",
+                "Force Activate: new",
                 "Force Activate: part",
                 "Force Activate: reserved",
-                "Force Activate: new",
-                "Remove remote flag on: moving",
-                "Remove Local Mailbox: elsewhere",
             ]
         );
         assert_eq!(work.doubtful, [(name("wanted"), at("be2!default"))]);

@@ -1,7 +1,14 @@
 //! From an imapd.conf, or the path of a socket, to a logged-in [`Link`].
 //!
-//! STARTTLS is used where `mupdate_server` says `/tls`, where authorities to verify with are configured, and where no
-//! offered mechanism can be used without. A server that then does not offer it is refused: nothing is said in the clear.
+//! | STARTTLS | when |
+//! |---|---|
+//! | is demanded | `mupdate_server` says `/tls`: a server that does not offer it is refused |
+//! | is used with a server of ours | authorities to verify it with are configured (`tls_server_ca_file`) |
+//! | is used with any | no offered mechanism may be used without |
+//!
+//! Not with every Cyrus that offers it: its `mupdate` dies of it sooner or later, as its documentation says. A password is
+//! then proven by SCRAM, not told. It is told in the clear (PLAIN) only with `allowplaintext`, and never to a server that
+//! could be verified.
 
 use std::{
     future::Future,
@@ -133,11 +140,15 @@ async fn server(imapd: &Imapd) -> Result<(Link, Greeting), Error> {
     let credentials = Credentials::mupdate(imapd, &upstream.host);
     let options = settings::client_tls(imapd, &upstream.host);
     let verifies = options.server_ca_file.is_some() || options.server_ca_dir.is_some();
+    let in_the_clear = imapd.allowplaintext && !(verifies && greeting.starttls);
     let choose = |link: &Link, greeting: &Greeting| {
-        credentials.choose(greeting.mechanisms.iter().map(String::as_str), link.stream().channel())
+        let (channel, offered) = (link.stream().channel(), &greeting.mechanisms);
+        let may_tell = in_the_clear || channel.is_encrypted();
+        let offered = offered.iter().map(String::as_str).filter(|name| may_tell || !tells_the_password(name));
+        credentials.choose(offered, channel)
     };
-    let usable = choose(&link, &greeting).is_some();
-    if upstream.tls || (greeting.starttls && (verifies || !usable)) {
+    let wanted = !greeting.murder.is_empty() && verifies || choose(&link, &greeting).is_none();
+    if upstream.tls || (greeting.starttls && wanted) {
         if !greeting.starttls {
             return Err(Error::Denied { server: name, why: "it does not offer STARTTLS".into() });
         }
@@ -147,13 +158,18 @@ async fn server(imapd: &Imapd) -> Result<(Link, Greeting), Error> {
     }
     let Some(mechanism) = choose(&link, &greeting) else {
         let offered = greeting.mechanisms.join(" ");
-        return Err(Error::Denied { server: name, why: format!("no usable mechanism among: {offered}") });
+        let why = format!("no mechanism may be used of those offered: {offered}");
+        return Err(Error::Denied { server: name, why });
     };
     login(&mut link, &credentials, mechanism, patience).await?;
     if imapd.proxy_compress && greeting.compress {
         compress(&mut link, patience).await?;
     }
     Ok((link, greeting))
+}
+
+fn tells_the_password(mechanism: &str) -> bool {
+    ["PLAIN", "LOGIN"].iter().any(|plain| plain.eq_ignore_ascii_case(mechanism))
 }
 
 /// Reads a banner: everything up to `* OK`, of which unknown lines are ignored.

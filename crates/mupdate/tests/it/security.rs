@@ -1,6 +1,10 @@
 //! TLS, compression and mechanisms, between a client of ours and a server of ours.
 
 use mupdate::client::Client;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 
 use crate::world::{Node, eventually, follows, imapd, name};
 
@@ -50,5 +54,48 @@ async fn each_mechanism_logs_in() {
         let mut client = Client::connect(&imapd(&dir, &conf)).await.unwrap();
         client.noop().await.unwrap();
         client.logout().await;
+    }
+}
+
+/// What a client of ours says first to a server with this banner; nothing, if it goes away. And why it failed.
+async fn first_words(banner: &str, conf: &str) -> (String, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let banner = format!("{banner}* OK MUPDATE \"m.example.org\" \"Cyrus IMAP\" \"3.6.1\" \"(master)\"\n")
+        .replace('\n', "\r\n");
+    let server = tokio::spawn(async move {
+        let (mut peer, _) = listener.accept().await.unwrap();
+        peer.write_all(banner.as_bytes()).await.unwrap();
+        let mut words = vec![0; 200];
+        let read = peer.read(&mut words).await.unwrap();
+        words.truncate(read);
+        String::from_utf8_lossy(&words).lines().next().unwrap_or_default().to_owned()
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let error = Client::connect(&imapd(&dir, &format!("{}{conf}", follows(address)))).await.err().unwrap();
+    (server.await.unwrap(), error.to_string())
+}
+
+#[tokio::test]
+async fn a_cyrus_master_is_spared_starttls_where_a_password_can_be_proven_without() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ca, _) = certificate(&dir, "127.0.0.1");
+    let verifying = format!("tls_server_ca_file: {ca}\n");
+    let plain_only = "* AUTH \"PLAIN\"\n* STARTTLS\n";
+    let all = "* AUTH \"PLAIN\" \"SCRAM-SHA-256\"\n* STARTTLS\n";
+    let starttls = "S01 STARTTLS";
+    let table = [
+        // Its mupdate would die of TLS; SCRAM does without.
+        (all, verifying.clone(), "A01 AUTHENTICATE {13+}"),
+        (&*format!("{all}* MURDER \"RESUME\"\n"), verifying.clone(), starttls),
+        // A password is not told to whoever may be in the middle.
+        (plain_only, verifying.clone(), starttls),
+        (plain_only, "allowplaintext: no\n".into(), starttls),
+        (plain_only, String::new(), "A01 AUTHENTICATE {5+}"),
+        ("* AUTH \"PLAIN\"\n", "allowplaintext: no\n".into(), ""),
+    ];
+    for (banner, conf, expected) in table {
+        let (said, why) = first_words(banner, &conf).await;
+        assert_eq!(said, expected, "{banner} {conf}: {why}");
     }
 }

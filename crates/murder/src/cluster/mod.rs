@@ -23,7 +23,7 @@ use std::{
 pub use node::{Node, Role};
 pub use ports::{PortChoice, Ports};
 pub use secrets::Secrets;
-pub use topology::{NodeSpec, Topology, UserSpec};
+pub use topology::{Account, NodeSpec, Topology, UserSpec};
 
 /// Nodes on this host, with what is needed to reach them.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ impl Cluster {
         let ca = certificates::make(&dir, &nodes)?;
         secrets.write_passwords(&dir)?;
         let peers = nodes.clone();
-        for node in &mut nodes {
+        for node in nodes.iter_mut().filter(|node| !node.foreign) {
             node.programs = options.programs.clone();
             node.ready_within = options.ready_within;
             node.configure(&peers, &topology, &secrets)?;
@@ -108,13 +108,13 @@ impl Cluster {
         Ok(Cluster { dir, nodes, secrets, topology, ca })
     }
 
-    /// Starts every node and waits until each is ready: the MUPDATE master first, since the others ask it.
+    /// Starts every node of ours and waits until each is ready: the MUPDATE master first, since the others ask it.
     pub fn start(&mut self) -> Result<(), ClusterError> {
         for role in [Role::Mupdate, Role::Backend, Role::Frontend] {
-            for node in self.nodes.iter_mut().filter(|node| node.role == role) {
+            for node in self.nodes.iter_mut().filter(|node| node.role == role && !node.foreign) {
                 node.spawn()?;
             }
-            for node in self.nodes.iter_mut().filter(|node| node.role == role) {
+            for node in self.nodes.iter_mut().filter(|node| node.role == role && !node.foreign) {
                 node.wait_ready()?;
             }
         }

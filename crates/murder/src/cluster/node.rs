@@ -36,6 +36,8 @@ pub struct Node {
     pub role: Role,
     pub dir: PathBuf,
     pub ports: Ports,
+    /// Somebody else runs it.
+    pub foreign: bool,
     pub(super) programs: PathBuf,
     pub(super) ready_within: Duration,
     extra: BTreeMap<String, String>,
@@ -68,6 +70,7 @@ impl Node {
             role,
             dir,
             ports,
+            foreign: false,
             programs: PathBuf::new(),
             ready_within: Duration::from_secs(30),
             extra,

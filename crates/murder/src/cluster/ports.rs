@@ -47,8 +47,7 @@ impl PortChoice {
             PortChoice::Blocks { .. } => Ipv4Addr::LOCALHOST,
             PortChoice::Free { address } => *address,
         };
-        let mut ports =
-            Ports { address: address.into(), imap: 0, imaps: 0, pop3: 0, pop3s: 0, lmtp: 0, mupdate: 0 };
+        let mut ports = Ports::none(address);
         // held until all are chosen, so that no two services of the node get one port
         let mut held = Vec::new();
         for &(service, offset) in services(role) {
@@ -88,6 +87,19 @@ impl Ports {
         }
     }
 
+    /// The services of a role on an address of the node's own, where each has its well-known port.
+    pub(super) fn well_known(role: Role, address: Ipv4Addr) -> Ports {
+        let mut ports = Ports::none(address);
+        for &(service, _) in services(role) {
+            ports.set(service, protocol_port(service));
+        }
+        ports
+    }
+
+    fn none(address: Ipv4Addr) -> Ports {
+        Ports { address: address.into(), imap: 0, imaps: 0, pop3: 0, pop3s: 0, lmtp: 0, mupdate: 0 }
+    }
+
     /// The services that this node has.
     pub fn all(&self) -> impl Iterator<Item = (&'static str, u16)> {
         ["imap", "imaps", "pop3", "pop3s", "lmtp", "mupdate"]
@@ -116,6 +128,18 @@ fn services(role: Role) -> &'static [(&'static str, u16)] {
         Role::Frontend => {
             &[("imap", 43), ("imaps", 93), ("pop3", 10), ("pop3s", 95), ("lmtp", 24), ("mupdate", 5)]
         }
+    }
+}
+
+/// What clients and peers expect a service on.
+fn protocol_port(service: &str) -> u16 {
+    match service {
+        "imap" => 143,
+        "imaps" => 993,
+        "pop3" => 110,
+        "pop3s" => 995,
+        "lmtp" => 24,
+        _ => 3905,
     }
 }
 

@@ -30,7 +30,8 @@ impl Secrets {
         };
         let people = topology.users.iter().map(|user| (user.name.as_str(), user.password.as_deref()));
         let admin = [(topology.admin.name.as_str(), topology.admin.password.as_deref())];
-        for (name, given) in people.chain(admin).chain(IDENTITIES.map(|name| (name, None))) {
+        let accounts = topology.accounts.iter().map(|one| (one.name.as_str(), one.password.as_deref()));
+        for (name, given) in people.chain(admin).chain(accounts).chain(IDENTITIES.map(|name| (name, None))) {
             match given {
                 Some(password) => secrets.accounts.insert(name.to_owned(), password.to_owned()),
                 None if secrets.accounts.contains_key(name) => None,

@@ -1,10 +1,10 @@
 //! The topology file: which nodes and users a cluster on this host has.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, net::Ipv4Addr, path::Path};
 
 use serde::Deserialize;
 
-use super::{ClusterError, Node, PortChoice, Role};
+use super::{ClusterError, Node, PortChoice, Ports, Role};
 
 /// A topology as the TOML file has it. Unknown keys are errors, with their line.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,6 +24,9 @@ pub struct Topology {
     pub backends: Vec<NodeSpec>,
     #[serde(default)]
     pub users: Vec<UserSpec>,
+    /// Further names with passwords: the nodes' own identities, where the default ones do not serve.
+    #[serde(default)]
+    pub accounts: Vec<Account>,
 }
 
 /// One node, with what its imapd.conf has beside the role's own file.
@@ -34,6 +37,13 @@ pub struct NodeSpec {
     /// Options of imapd.conf that are set for this node alone.
     #[serde(default)]
     pub imapd: std::collections::BTreeMap<String, String>,
+    /// An address of its own, on which its services have their well-known ports. A murder with nodes of other makes
+    /// needs it: a real Cyrus looks for its peers there and nowhere else.
+    #[serde(default)]
+    pub address: Option<Ipv4Addr>,
+    /// Somebody else configures, starts and stops it; the others know its name and address.
+    #[serde(default)]
+    pub foreign: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -104,8 +114,14 @@ impl Topology {
         self.specs()
             .enumerate()
             .map(|(index, (role, spec))| {
-                let ports = ports.take(&spec.name, role, self.base_port, index)?;
-                Ok(Node::new(self.host(&spec.name), role, dir.join(&spec.name), ports, spec.imapd))
+                let ports = match spec.address {
+                    Some(address) => Ports::well_known(role, address),
+                    None => ports.take(&spec.name, role, self.base_port, index)?,
+                };
+                let mut node =
+                    Node::new(self.host(&spec.name), role, dir.join(&spec.name), ports, spec.imapd);
+                node.foreign = spec.foreign;
+                Ok(node)
             })
             .collect()
     }

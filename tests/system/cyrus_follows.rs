@@ -1,0 +1,115 @@
+//! A real Cyrus frontend follows our MUPDATE master.
+
+use system_tests::{
+    Murder, Plan,
+    Who::{Cyrus, Ours},
+    eventually,
+    lab::Profile,
+    relay::Relay,
+};
+
+const CAST: [(&str, system_tests::Who); 3] = [("mupdate", Ours), ("be1", Ours), ("fe1", Cyrus)];
+
+/// What an administrator does in a day.
+fn work(murder: &Murder, node: &str, user: &str) {
+    let mut admin = murder.admin(node);
+    let name = |suffix: &str| murder.external(&format!("user.{user}{suffix}"));
+    for suffix in ["", ".Sent", ".Sent.2026", ".a-b", ".a", ".Old"] {
+        admin.must(&format!("CREATE {}", name(suffix))).unwrap();
+    }
+    admin.must(&format!("CREATE \"{}\"", name(".two words"))).unwrap();
+    admin.must(&format!("SETACL {} bob lrs", name(".Sent"))).unwrap();
+    admin.must(&format!("SETACL {} -anyone p", name(".Sent"))).unwrap();
+    admin.must(&format!("RENAME {} {}", name(".Old"), name(".New"))).unwrap();
+    admin.must(&format!("DELETE {}", name(".a-b"))).unwrap();
+}
+
+#[test]
+fn a_cyrus_slave_holds_our_masters_list_from_its_start_and_through_every_change() {
+    for profile in Profile::ALL {
+        let Some(plan) = Plan::mixed(profile, &CAST) else { return };
+        let mut murder = plan.prepare();
+        murder.start("mupdate");
+        murder.start("be1");
+        work(&murder, "be1", "alice");
+        murder.start("fe1");
+        murder.agree(&["mupdate", "be1", "fe1"]);
+        work(&murder, "be1", "bob");
+        let list = murder.agree(&["mupdate", "be1", "fe1"]);
+        assert_eq!(list.keys().filter(|name| name.starts_with("user.bob")).count(), 6, "{list:?}");
+        assert_eq!(list.keys().filter(|name| name.starts_with("DELETED.")).count(), 2, "{list:?}");
+        assert_eq!(murder.mupdate("mupdate").everything(), murder.mupdate("fe1").everything());
+    }
+}
+
+#[test]
+fn a_cyrus_slave_follows_our_master_again_after_its_restart() {
+    let Some(plan) = Plan::mixed(Profile::Defaults, &CAST) else { return };
+    let mut murder = plan.prepare();
+    murder.set_option("fe1", "mupdate_retry_delay", "2");
+    for node in ["mupdate", "be1", "fe1"] {
+        murder.start(node);
+    }
+    work(&murder, "be1", "alice");
+    let before = murder.agree(&["mupdate", "be1", "fe1"]);
+    murder.stop("mupdate");
+    assert_eq!(murder.list("fe1"), before, "nothing is forgotten while the master is away");
+    murder.start("mupdate");
+    work(&murder, "be1", "bob");
+    murder.agree(&["mupdate", "be1", "fe1"]);
+    murder.kill("mupdate", "mupdate");
+    eventually("the master is back", || murder.admin("be1").must("CREATE user/carol").ok());
+    murder.agree(&["mupdate", "be1", "fe1"]);
+}
+
+#[test]
+fn a_cyrus_slave_catches_up_after_a_cut_in_the_network() {
+    let Some(plan) = Plan::mixed(Profile::Defaults, &CAST) else { return };
+    let mut murder = plan.prepare();
+    let master = murder.address("mupdate", "mupdate");
+    let mut end = master;
+    end.set_port(13_905);
+    let cable = Relay::new(end, master);
+    murder.set_option("fe1", "mupdate_server", "mupdate.murder.test:13905");
+    murder.set_option("fe1", "mupdate_retry_delay", "2");
+    for node in ["mupdate", "be1", "fe1"] {
+        murder.start(node);
+    }
+    work(&murder, "be1", "alice");
+    let before = murder.agree(&["mupdate", "be1", "fe1"]);
+    // A short one is not even noticed; a long one ends the stream, and the slave comes back.
+    for (user, long) in [("bob", false), ("carol", true)] {
+        let connections = cable.connections();
+        cable.cut();
+        work(&murder, "be1", user);
+        assert!(murder.list("fe1").keys().all(|name| !name.contains(user)));
+        assert!(before.keys().all(|name| murder.list("fe1").contains_key(name)));
+        if long {
+            eventually("the slave tries again", || (cable.connections() > connections).then_some(()));
+        }
+        cable.mend();
+        murder.agree(&["mupdate", "be1", "fe1"]);
+    }
+}
+
+#[test]
+fn a_change_beside_a_kick_reaches_a_cyrus_slave_at_once() {
+    let Some(plan) = Plan::mixed(Profile::Defaults, &CAST) else { return };
+    let murder = plan.start();
+    let kick = murder.node("fe1").conf_dir().join("socket/mupdate.target");
+    let (mut master, mut slave) = (murder.mupdate("mupdate"), murder.mupdate("fe1"));
+    let mut longest = std::time::Duration::ZERO;
+    for round in 0..40 {
+        let kicker = std::os::unix::net::UnixStream::connect(&kick).unwrap();
+        // The answer to the kick and the change shall meet on the wire, sooner or later in each way.
+        std::thread::park_timeout(std::time::Duration::from_micros(100 * (round % 10)));
+        let began = std::time::Instant::now();
+        master.must(&format!("ACTIVATE \"user.k{round}\" \"be1.murder.test!default\" \"anyone\tlrs\t\""));
+        let find = format!("FIND \"user.k{round}\"");
+        eventually("the change is at the slave", || (!slave.must(&find).is_empty()).then_some(()));
+        longest = longest.max(began.elapsed());
+        drop(kicker);
+    }
+    // Cyrus's slave sleeps up to 20 seconds on a line that shares a read with an OK.
+    assert!(longest.as_secs() < 5, "{longest:?}");
+}

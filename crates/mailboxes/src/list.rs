@@ -137,8 +137,8 @@ impl List {
         Ok(page)
     }
 
-    /// Everything a user may see: the subtree of `inbox`, and what an ACL grants `who`, `anyone` or one of his
-    /// groups lookup on. In key order. The caller still judges the rights of each.
+    /// Everything a user may see: the subtree of `inbox`, and what an ACL grants the user, `anyone` or one of the user's
+    /// groups (`staff`, not `group:staff`) lookup on. In key order. The caller still judges the rights of each.
     pub fn visible_to(
         &self,
         inbox: Option<&MailboxName>,
@@ -157,8 +157,9 @@ impl List {
                 }
             }
         }
+        let groups_named: Vec<String> = groups.iter().map(|group| format!("group:{group}")).collect();
         let mut identifiers = vec!["anyone", userid];
-        identifiers.extend(groups.iter().map(String::as_str));
+        identifiers.extend(groups_named.iter().map(String::as_str));
         let tables = self.inner.read();
         if tables.loaded {
             let names = tables.table.seen_by(&identifiers);
@@ -384,6 +385,8 @@ pub enum OpenError {
     Store(#[from] StoreError),
     #[error("mailbox list: {0}")]
     Decode(#[from] DecodeError),
+    #[error("mailbox list: damaged: its changes after number {found} are missing, {noted} were made")]
+    Cut { found: u64, noted: u64 },
 }
 
 impl OpenError {
@@ -396,7 +399,8 @@ impl OpenError {
     pub fn is_corrupt(&self) -> bool {
         matches!(
             self,
-            OpenError::Store(StoreError::Corrupt(..))
+            OpenError::Cut { .. }
+                | OpenError::Store(StoreError::Corrupt(..))
                 | OpenError::Decode(DecodeError::Damaged(_) | DecodeError::Short)
         )
     }

@@ -60,8 +60,17 @@ impl Meta {
 
 /// The stored history; a new store gets one.
 pub(crate) fn meta(store: &dyn Store, role: Role) -> Result<Meta, OpenError> {
-    if let Some(bytes) = store.get(&[store::META])? {
-        let mut meta = Meta::decode(&bytes)?;
+    let stored = store.get(&[store::META])?.map(|bytes| Meta::decode(&bytes)).transpose()?;
+    match role {
+        Role::Owner => {
+            // A note that cannot be read says nothing.
+            let noted = store.noted().and_then(|bytes| Meta::decode(&bytes).ok());
+            refuse_a_cut(stored.as_ref(), noted.as_ref())?;
+        }
+        // It takes over other numbers.
+        Role::Replica => store.note(None)?,
+    }
+    if let Some(mut meta) = stored {
         if meta.position.list == UNFINISHED {
             // A crash in the middle of a synchronisation: what is here is usable, but nobody resumes from it.
             meta.position.list = new_list_id();
@@ -75,6 +84,22 @@ pub(crate) fn meta(store: &dyn Store, role: Role) -> Result<Meta, OpenError> {
     store.apply(vec![(vec![store::META], Some(meta.encode()))])?;
     store.sync()?;
     Ok(meta)
+}
+
+/// What an owner has acknowledged must be there: nobody brings it again. A replica's stream does.
+fn refuse_a_cut(stored: Option<&Meta>, noted: Option<&Meta>) -> Result<(), OpenError> {
+    let Some(noted) = noted else { return Ok(()) };
+    let cut = |found| OpenError::Cut { found, noted: noted.position.seq };
+    match stored {
+        None => Err(cut(0)),
+        Some(meta)
+            if (meta.position.list, meta.position.term) != (noted.position.list, noted.position.term) =>
+        {
+            Err(cut(0))
+        }
+        Some(meta) if meta.position.seq < noted.position.seq => Err(cut(meta.position.seq)),
+        Some(_) => Ok(()),
+    }
 }
 
 pub(crate) fn conflicts(store: &dyn Store) -> Result<BTreeMap<MailboxName, Conflict>, OpenError> {

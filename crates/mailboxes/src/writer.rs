@@ -266,9 +266,17 @@ impl Writer {
         let store = self.inner.store.clone();
         let apply = |batch| store.apply(batch).map_err(|e: StoreError| self.fail(&e.to_string()));
         let Some(behind) = &self.behind else {
-            batch.push((vec![store::META], Some(draft.meta.encode())));
+            let meta = draft.meta.encode();
+            batch.push((vec![store::META], Some(meta.clone())));
+            if draft.renumbered {
+                // A crash must not leave the note of another numbering.
+                store.note(None).map_err(|e| self.fail(&e.to_string()))?;
+            }
             apply(batch)?;
             self.inner.store.sync().map_err(|e| self.fail(&e.to_string()))?;
+            if let Err(error) = store.note(Some(&meta)) {
+                tracing::warn!(%error, "a cut of the mailbox list would not be noticed");
+            }
             self.publish(draft);
             return Ok(());
         };

@@ -64,6 +64,15 @@ impl Store for Memory {
         }
     }
 
+    // Memory is not cut.
+    fn note(&self, _: Option<&[u8]>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn noted(&self) -> Option<Vec<u8>> {
+        None
+    }
+
     fn size(&self) -> u64 {
         self.rows().iter().map(|(k, v)| (k.len() + v.len()) as u64).sum()
     }

@@ -48,6 +48,13 @@ pub trait Store: Send + Sync + 'static {
     /// Returns when all that was applied survives a power failure. Blocks.
     fn sync(&self) -> Result<(), StoreError>;
 
+    /// Keeps a note beside the rows, or removes it: how far they have come, so that an opening can tell that rows are
+    /// missing at their end. Not synced: an older note only notices less.
+    fn note(&self, note: Option<&[u8]>) -> Result<(), StoreError>;
+
+    /// The note that was kept.
+    fn noted(&self) -> Option<Vec<u8>>;
+
     /// Bytes on disk.
     fn size(&self) -> u64;
 }

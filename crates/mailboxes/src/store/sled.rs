@@ -2,7 +2,8 @@
 //!
 //! What was measured of it decides the rules here: `flush` orders writes with sync_file_range, which a power failure
 //! can undo, so [`Store::sync`] also calls fdatasync on the `db` file; an empty `snap.*` file after a crash makes `open`
-//! fail, so such files are set aside and the open repeated; one process owns a database at a time.
+//! fail, so such files are set aside and the open repeated; one process owns a database at a time. A log that was cut
+//! opens without an error, and without its end: hence [`Store::note`].
 
 use std::{fs::File, io, path::Path, path::PathBuf};
 
@@ -81,6 +82,25 @@ impl Store for Sled {
         self.file.sync_data().map_err(|e| StoreError::Io { doing: "sync mailbox list", why: e.to_string() })
     }
 
+    fn note(&self, note: Option<&[u8]>) -> Result<(), StoreError> {
+        let path = self.path.join(NOTE);
+        let done = match note {
+            Some(note) => std::fs::write(&path, note),
+            None => match std::fs::remove_file(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                other => other,
+            },
+        };
+        done.map_err(|e| StoreError::Io {
+            doing: "note the position of the mailbox list",
+            why: e.to_string(),
+        })
+    }
+
+    fn noted(&self) -> Option<Vec<u8>> {
+        std::fs::read(self.path.join(NOTE)).ok()
+    }
+
     fn size(&self) -> u64 {
         self.db.size_on_disk().unwrap_or_default()
     }
@@ -110,6 +130,8 @@ fn set_snapshots_aside(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// A file of ours in sled's directory: it goes where the directory goes.
+const NOTE: &str = "position";
 /// Bytes of sled's page cache. It is no ceiling: 16 MiB were seen to give 90 MB resident.
 const CACHE: u64 = 8 * 1024 * 1024;
 /// A replica's writes reach the disk within this.

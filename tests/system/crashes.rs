@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    path::PathBuf,
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
@@ -131,19 +132,38 @@ fn a_cluster_keeps_its_mail_through_a_restart_of_everything() {
     murder.login("frontend1", "alice").must("SELECT Work").unwrap();
 }
 
-/// Cuts a program's list in the middle, as a failing disk would, while its node is stopped.
-fn with_its_list_cut(node: &str, program: &str) {
-    let mut murder = Plan::nodes(1, 1).user("alice", "backend1").start();
+/// A murder with a message and thirty folders of alice's.
+fn with_folders() -> Murder {
+    let murder = Plan::nodes(1, 1).user("alice", "backend1").start();
     assert!(murder.deliver("frontend1", &["alice"], "kept")[0].starts_with("250"));
     let mut alice = murder.login("frontend1", "alice");
     for n in 0..30 {
         alice.must(&format!("CREATE f{n}")).unwrap();
     }
-    drop(alice);
-    murder.stop(node);
-    let list = murder.node(node).conf_dir().join("murder").join(program).join("list.sled/db");
-    let file = std::fs::OpenOptions::new().write(true).open(&list).unwrap();
+    murder
+}
+
+fn folder_of_list(murder: &Murder, node: &str, program: &str) -> PathBuf {
+    murder.node(node).conf_dir().join("murder").join(program).join("list.sled")
+}
+
+/// Cuts a program's list in the middle, as a failing disk would.
+fn cut(murder: &Murder, node: &str, program: &str) {
+    let path = folder_of_list(murder, node, program).join("db");
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
     file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+}
+
+fn folders_of_alice(murder: &Murder) -> Option<usize> {
+    let mut alice = murder.try_imap("frontend1")?;
+    alice.login("alice", &murder.password("alice")).ok()?;
+    Some(alice.command("LIST \"\" f%").ok()?.lines.len())
+}
+
+fn with_its_list_cut(node: &str, program: &str) {
+    let mut murder = with_folders();
+    murder.stop(node);
+    cut(&murder, node, program);
     murder.start(node);
     eventually("alice has her mail and her folders", || {
         let mut alice = murder.try_imap("frontend1")?;
@@ -153,6 +173,10 @@ fn with_its_list_cut(node: &str, program: &str) {
         (listed == 30 && selected).then_some(())
     });
     assert!(murder.deliver("frontend1", &["alice"], "after")[0].starts_with("250"));
+    // Nor has the master forgotten anything.
+    let dump = String::from_utf8(murder.tool("mupdate", "ctl_mboxlist", &["-d"]).stdout).unwrap();
+    assert!((0..30).all(|n| dump.contains(&format!("\"user.alice.f{n}\""))), "{dump}");
+    murder.login("frontend1", "alice").must("CREATE new").unwrap();
 }
 
 #[test]
@@ -166,6 +190,39 @@ fn a_proxy_with_a_damaged_list_learns_it_anew() {
 }
 
 #[test]
-fn a_master_with_a_damaged_list_learns_it_from_the_backends() {
-    with_its_list_cut("mupdate", "mupdate");
+fn a_pop3_and_an_lmtp_proxy_with_a_damaged_list_learn_it_anew() {
+    with_its_list_cut("frontend1", "pop3proxy");
+    with_its_list_cut("frontend1", "lmtpproxy");
+}
+
+#[test]
+fn a_backend_with_a_damaged_list_rebuilds_it_from_the_spool() {
+    with_its_list_cut("backend1", "backend");
+}
+
+/// What a master forgot would be forgotten by every frontend, so that one with a damaged list waits for a dump.
+#[test]
+fn a_master_with_a_damaged_list_does_not_start_until_it_is_restored_and_mail_goes_on() {
+    let mut murder = with_folders();
+    assert!(murder.tool("mupdate", "ctl_cyrusdb", &["-c"]).status.success());
+    murder.stop("mupdate");
+    cut(&murder, "mupdate", "mupdate");
+    let node = murder.cluster.node_mut("mupdate").unwrap();
+    assert!(node.spawn().and_then(|()| node.wait_ready()).is_err(), "the master does not start");
+    let log = std::fs::read_to_string(node.log()).unwrap();
+    assert!(log.contains("damaged") && log.contains("ctl_mboxlist -u < "), "{log}");
+    assert!(murder.deliver("frontend1", &["alice"], "meanwhile")[0].starts_with("250"));
+    assert_eq!(folders_of_alice(&murder), Some(30));
+    assert!(murder.login("frontend1", "alice").command("CREATE new").unwrap().result.starts_with("NO"));
+
+    std::fs::remove_dir_all(folder_of_list(&murder, "mupdate", "mupdate")).unwrap();
+    let dump = murder.node("mupdate").conf_dir().join("db.backup1/mupdate.json");
+    let mut undump = murder.program("ctl_mboxlist");
+    undump.arg("-C").arg(murder.node("mupdate").imapd_conf()).arg("-u");
+    assert!(undump.stdin(std::fs::File::open(dump).unwrap()).status().unwrap().success());
+    murder.start("mupdate");
+    let mut alice = murder.login("frontend1", "alice");
+    eventually("CREATE works again", || alice.command("CREATE new").unwrap().is_ok().then_some(()));
+    assert_eq!(folders_of_alice(&murder), Some(30));
+    assert!(murder.deliver("frontend1", &["alice"], "after")[0].starts_with("250"));
 }

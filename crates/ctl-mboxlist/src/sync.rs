@@ -43,6 +43,11 @@ pub async fn run(imapd: &Imapd, other: Option<&Path>, how: How) -> Result<(), Fa
         Failure::Daemon(error)
     })?;
     let mut lists = Lists::reach(imapd, nodes::program(imapd), other).await?;
+    if matches!(lists, Lists::Absent) && !how.accept {
+        // Nothing must be taken back at the master because of a list that is yet to be made.
+        info!("there is no list yet: the backend makes it from the spool, and tells the master by itself");
+        return Ok(());
+    }
     let (work, moving) = compare(imapd, &mut master, &mut lists, how).await?;
     for (name, at) in &work.doubtful {
         warn!("{name}: reserved at the master for {at}: left alone");

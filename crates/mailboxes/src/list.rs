@@ -194,8 +194,8 @@ impl List {
         Ok(page)
     }
 
-    /// Everything a user may see: the subtree of `inbox`, and what an ACL grants `who`, `anyone` or one of his
-    /// groups lookup on. In key order. The caller still judges the rights of each.
+    /// Everything a user may see: the subtree of `inbox`, and what an ACL grants the user, `anyone` or one of the user's
+    /// groups (`staff`, not `group:staff`) lookup on. In key order. The caller still judges the rights of each.
     pub fn visible_to(
         &self,
         inbox: Option<&MailboxName>,
@@ -214,8 +214,9 @@ impl List {
                 }
             }
         }
+        let groups_named: Vec<String> = groups.iter().map(|group| format!("group:{group}")).collect();
         let mut identifiers = vec!["anyone", userid];
-        identifiers.extend(groups.iter().map(String::as_str));
+        identifiers.extend(groups_named.iter().map(String::as_str));
         let tables = self.inner.read();
         if tables.loaded {
             let names = tables.table.seen_by(&identifiers);

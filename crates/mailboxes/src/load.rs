@@ -64,6 +64,10 @@ impl Meta {
 /// start would give to other changes. Nobody resumes from them.
 pub(crate) fn meta(store: &dyn Store, options: &Options) -> Result<Meta, OpenError> {
     let owner = options.role == Role::Owner;
+    if !owner {
+        // It takes over other numbers, and may lose its last ones.
+        store.forget_witness()?;
+    }
     if let Some(bytes) = store.get(&[store::META])? {
         let mut meta = Meta::decode(&bytes)?;
         // Unfinished is a crash in the middle of a synchronisation.
@@ -72,12 +76,12 @@ pub(crate) fn meta(store: &dyn Store, options: &Options) -> Result<Meta, OpenErr
             meta.floor = meta.position.seq;
             meta.own = true;
         }
-        lost(store, &meta, owner)?;
+        lost(store, &meta)?;
         return Ok(meta);
     }
     let position = Position { list: ListId((options.chance)()), term: 1, seq: 0 };
     let meta = Meta { position, own: true, complete: owner, floor: 0 };
-    lost(store, &meta, owner)?;
+    lost(store, &meta)?;
     store.apply(vec![(vec![store::META], Some(meta.encode()))])?;
     store.sync()?;
     Ok(meta)
@@ -85,8 +89,8 @@ pub(crate) fn meta(store: &dyn Store, options: &Options) -> Result<Meta, OpenErr
 
 /// An owner's rows must tell of everything that is known to have been on disk. A database whose tail is cut or damaged
 /// opens as what it was before.
-fn lost(store: &dyn Store, meta: &Meta, owner: bool) -> Result<(), OpenError> {
-    let Some(known) = store.witnessed().filter(|_| owner) else { return Ok(()) };
+fn lost(store: &dyn Store, meta: &Meta) -> Result<(), OpenError> {
+    let Some(known) = store.witnessed() else { return Ok(()) };
     let here = meta.position;
     if (known.list, known.term) == (here.list, here.term) && known.seq <= here.seq {
         return Ok(());

@@ -312,6 +312,10 @@ impl Writer {
             tables.meta.floor = tables.meta.floor.max(draft.meta.floor);
         }
         let store = &self.inner.store;
+        if draft.renumbered {
+            // A crash must not leave the witness of other numbers.
+            store.forget_witness().map_err(|e| self.unwritable(&e))?;
+        }
         store.apply(batch).map_err(|e| self.unwritable(&e))?;
         store.pace().await;
         store.sync().map_err(|e| self.unwritable(&e))?;

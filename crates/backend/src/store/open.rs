@@ -146,8 +146,7 @@ fn begin(
     for partition in imapd.partitions() {
         fs::create_dir_all(&partition.path).doing("create", &partition.path)?;
     }
-    let fresh_list = !dir.join("list.sled").exists();
-    let list = List::open_when_free(&dir, Options::owner()).map_err(|e| StoreError::List(e.to_string()))?;
+    let (list, fresh_list) = open_list(&dir)?;
     let db = Database::open(&dir)?;
     let journal = Journal::open(&dir)?;
     let quotas = Arc::new(Quotas::default());
@@ -187,6 +186,26 @@ fn begin(
         dir,
         imapd,
     })
+}
+
+/// The list, and whether there is nothing in it yet. A damaged one is set aside: the spool tells all that was in it.
+fn open_list(dir: &Path) -> Result<(List, bool), StoreError> {
+    let path = dir.join("list.sled");
+    let fresh = !path.exists();
+    let error = match List::open_when_free(dir, Options::owner()) {
+        Ok(list) => return Ok((list, fresh)),
+        Err(error) => error,
+    };
+    if !error.is_corrupt() {
+        return Err(StoreError::List(error.to_string()));
+    }
+    let aside = dir.join("list.sled.damaged");
+    warn!(%error, aside = %aside.display(), "the mailbox list is set aside, and made anew from the spool");
+    // Only the latest one is kept.
+    disk::sweep(&aside)?;
+    fs::rename(&path, &aside).doing("set aside", &path)?;
+    let list = List::open(dir, Options::owner()).map_err(|e| StoreError::List(e.to_string()))?;
+    Ok((list, true))
 }
 
 /// What syncs all that the commit log was applied to.

@@ -52,6 +52,10 @@ fn what_would_empty_the_list_waits_for_a_yes() {
     let entries: Vec<_> = names.iter().map(|name| (name.as_str(), true, "be1.example!default", "")).collect();
     let master = Master::start(&entries);
     let node = backend(&master);
+    // A list that was never made, or was set aside, says nothing of what is on disk.
+    node.must("ctl_mboxlist", "-m", "");
+    assert_eq!(master.told(), Vec::<String>::new());
+    node.must("ctl_mboxlist", "-u", &dump(&[]));
     let output = node.run("ctl_mboxlist", "-m", "");
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);

@@ -65,6 +65,11 @@ pub trait Store: Send + Sync + 'static {
     /// lost. Not for every sync, but for the last one.
     fn witness(&self, _position: Position, _last: bool) {}
 
+    /// Forgets what was noted: the list is about to be numbered anew, or is no owner's any more.
+    fn forget_witness(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// What was noted last.
     fn witnessed(&self) -> Option<Position> {
         None

@@ -119,6 +119,20 @@ impl Store for Sled {
         }
     }
 
+    fn forget_witness(&self) -> Result<(), StoreError> {
+        match std::fs::remove_file(self.path.join(WITNESS)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::Io {
+                doing: "remove the witness of the mailbox list",
+                why: error.to_string(),
+            }),
+            // The next sync writes one.
+            _ => {
+                *self.witnessed.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                Ok(())
+            }
+        }
+    }
+
     fn witnessed(&self) -> Option<Position> {
         Position::parse(&std::fs::read_to_string(self.path.join(WITNESS)).ok()?)
     }

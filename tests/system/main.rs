@@ -11,4 +11,5 @@ mod names;
 mod other_clients;
 mod placement;
 mod proxied;
+mod sites;
 mod tools;

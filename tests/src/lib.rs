@@ -447,7 +447,7 @@ pub fn python(script: &str, args: &[&str]) -> String {
 }
 
 /// Where the daemons are: beside the test's own binary. Built once, since testing one package does not build the rest.
-fn programs() -> &'static Path {
+pub fn programs() -> &'static Path {
     static DIR: OnceLock<PathBuf> = OnceLock::new();
     DIR.get_or_init(|| {
         let exe = std::env::current_exe().expect("the test's own path");
@@ -466,7 +466,7 @@ fn programs() -> &'static Path {
 }
 
 /// A loopback address that no other cluster has, most likely.
-fn own_address() -> Ipv4Addr {
+pub fn own_address() -> Ipv4Addr {
     let mut bytes = [0; 2];
     getrandom::fill(&mut bytes).map_err(io::Error::other).expect("randomness");
     Ipv4Addr::new(127, 77, bytes[0], bytes[1].max(1))

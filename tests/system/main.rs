@@ -14,4 +14,5 @@ mod names;
 mod other_clients;
 mod placement;
 mod proxied;
+mod sites;
 mod tools;

@@ -9,8 +9,10 @@
 //! ([`Problems`]); a program that meets them exits with [`EX_CONFIG`]. What is doubtful but harmless is a warning.
 
 pub mod cyrus;
+mod encoding;
 pub mod imapd;
 mod problems;
 mod toml_text;
 
+pub use encoding::read_text;
 pub use problems::{EX_CONFIG, Problem, Problems};

@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use crate::child::{self, Children, Surroundings, end_in_words, is_failure};
 use crate::events::Schedule;
 use crate::listen::Opening;
-use crate::log;
+use crate::log::{self, Log};
 use crate::notify::{Above, NotifySocket};
 use crate::options::Options;
 use crate::os::{self, Handover, User};
@@ -56,16 +56,26 @@ impl BootError {
 
 /// `-t`: says everything that is wrong or odd with the configuration, and nothing else.
 pub fn check(options: &Options) -> ExitCode {
-    let outcome = sources(options).and_then(|sources| Ok(Plan::read(&sources)?));
-    match outcome {
-        Ok(plan) => {
-            plan.warnings.iter().for_each(|warning| println!("warning: {warning}"));
-            println!("{} and {}: no errors", options.cyrus_conf.display(), options.imapd_conf.display());
-            ExitCode::SUCCESS
-        }
+    let sources = match sources(options) {
+        Ok(sources) => sources,
         Err(error) => {
             println!("{error}");
-            ExitCode::from(error.exit_status())
+            return ExitCode::from(error.exit_status());
+        }
+    };
+    let (warnings, wrong) = match Plan::examine(&sources) {
+        Ok(plan) => (plan.warnings, privilege::target_user(&plan.imapd).err().map(|error| error.to_string())),
+        Err(wrong) => (wrong.warnings, Some(wrong.problems.to_string())),
+    };
+    warnings.iter().for_each(|warning| println!("warning: {warning}"));
+    match wrong {
+        Some(wrong) => {
+            println!("{wrong}");
+            ExitCode::from(config::EX_CONFIG)
+        }
+        None => {
+            println!("{} and {}: no errors", options.cyrus_conf.display(), options.imapd_conf.display());
+            ExitCode::SUCCESS
         }
     }
 }
@@ -91,8 +101,11 @@ fn boot(options: &Options, handover: Option<Handover>) -> Result<(), BootError> 
     let prepared = sources(options).and_then(|sources| {
         let plan = Plan::read(&sources)?;
         let user = privilege::target_user(&plan.imapd)?;
-        prepare_directories(Path::new(&plan.imapd.configdirectory), user.as_ref())
+        prepare_directories(Path::new(&plan.imapd.configdirectory), &plan.imapd.proc_path, user.as_ref())
             .map_err(doing("preparing configdirectory"))?;
+        for directory in &plan.directories {
+            prepare(directory, user.as_ref()).map_err(doing("preparing a configdirectory"))?;
+        }
         let pid_file = PidFile::take(
             &options.pid_file.clone().unwrap_or_else(|| plan.imapd.master_pid_file.clone().into()),
         )?;
@@ -109,7 +122,7 @@ fn boot(options: &Options, handover: Option<Handover>) -> Result<(), BootError> 
             return Err(error);
         }
     };
-    log::start(options).map_err(doing("starting the log"))?;
+    let log = log::start(options).map_err(doing("starting the log"))?;
     if let Some(handover) = handover {
         handover.finish(0);
     }
@@ -117,17 +130,20 @@ fn boot(options: &Options, handover: Option<Handover>) -> Result<(), BootError> 
     plan.warnings.iter().for_each(|warning| warn!("{warning}"));
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(doing("starting"))?;
-    runtime.block_on(serve(options, sources, plan, user, pid_file, began))
+    runtime.block_on(serve(options, log, Prepared { sources, plan, user, pid_file, began }))
 }
 
-async fn serve(
-    options: &Options,
+/// What there is before the first line of START.
+struct Prepared {
     sources: Sources,
-    mut plan: Plan,
+    plan: Plan,
     user: Option<User>,
     pid_file: PidFile,
     began: Instant,
-) -> Result<(), BootError> {
+}
+
+async fn serve(options: &Options, log: Log, prepared: Prepared) -> Result<(), BootError> {
+    let Prepared { sources, mut plan, user, pid_file, began } = prepared;
     let directory = PathBuf::from(&plan.imapd.configdirectory);
     let (wake, wakes) = mpsc::channel(WAKES);
     let mut surroundings = Surroundings {
@@ -135,10 +151,11 @@ async fn serve(
         conf: options.conf_for_children(),
         verbose: options.verbose,
         wake,
-        directory: directory.clone(),
+        processes: PathBuf::from(&plan.imapd.proc_path),
     };
     run_start(&surroundings, std::mem::take(&mut plan.start), user.as_ref())?;
-    let opening = Opening { backlog: options.backlog, patience: TAKEOVER };
+    let opening =
+        Opening { backlog: options.backlog, patience: TAKEOVER, marking: plan.imapd.qosmarking.octet() };
     let mut services = Services::default();
     let failed = services.apply(std::mem::take(&mut plan.services), opening);
     if let Some(first) = failed.first().filter(|_| plan.imapd.master_bind_errors_fatal) {
@@ -167,11 +184,11 @@ async fn serve(
         daemons: Vec::new(),
         events: Schedule::default(),
         above: Above::from_env(),
-        drain: plan.imapd.drain_timeout,
         pid_file,
         ready_file: ReadyFile::new(ready_file),
         began,
         imapd: plan.imapd.clone(),
+        log,
         page: None,
         stopping: false,
     };
@@ -242,24 +259,25 @@ fn ready_path(options: &Options, imapd: &Imapd) -> PathBuf {
 }
 
 /// Makes the directories that a node needs before anything else runs, for the user who will own them.
-fn prepare_directories(configdirectory: &Path, user: Option<&User>) -> io::Result<()> {
-    for name in ["", "socket", "proc", "murder", "murder/master"] {
-        let path = configdirectory.join(name);
-        if path.exists() {
-            continue;
-        }
-        match fs::create_dir_all(&path) {
-            Ok(()) => {
-                if let Some(user) = user {
-                    std::os::unix::fs::chown(&path, Some(user.uid), Some(user.gid))?;
-                }
-            }
-            // Without the directory itself nothing works; without the others something does.
-            Err(cause) if name.is_empty() => return Err(cause),
-            Err(_) => {}
-        }
+fn prepare_directories(configdirectory: &Path, processes: &str, user: Option<&User>) -> io::Result<()> {
+    prepare(configdirectory, user)?;
+    let below = ["socket", "murder", "murder/master"].map(|name| configdirectory.join(name));
+    for path in below.into_iter().chain([PathBuf::from(processes)]) {
+        // Without the directory itself nothing works; without these something does.
+        let _ = prepare(&path, user);
     }
     Ok(())
+}
+
+fn prepare(directory: &Path, user: Option<&User>) -> io::Result<()> {
+    if directory.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(directory)?;
+    match user {
+        Some(user) => std::os::unix::fs::chown(directory, Some(user.uid), Some(user.gid)),
+        None => Ok(()),
+    }
 }
 
 /// Where core dumps go, when there is such a place.

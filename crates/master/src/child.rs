@@ -63,6 +63,19 @@ pub struct Child {
     pub started: Instant,
     /// Master told it to end, so its end is no failure.
     pub told_to_end: bool,
+    /// When its patience with it ends.
+    patience: Patience,
+}
+
+/// What is due when a child that was told something has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// Nothing: it is to run, or was complained of already.
+    Unbounded,
+    /// It was told to end, and is killed then.
+    Kill(Instant),
+    /// A foreign worker that finishes its client after a reload is only spoken of.
+    Tell(Instant),
 }
 
 /// What is to be started, beyond the command itself.
@@ -80,6 +93,8 @@ pub struct Children {
     running: HashMap<Pid, Child>,
     table: ProcessTable,
     surroundings: Surroundings,
+    /// How long a child may take to end after SIGTERM.
+    bound: Duration,
     /// Children read the other end: its closing is the death of master.
     _lifeline_writer: PipeWriter,
     lifeline: PipeReader,
@@ -96,15 +111,26 @@ pub struct Surroundings {
     pub verbose: u8,
     /// Where watches report.
     pub wake: mpsc::Sender<Wake>,
-    /// `configdirectory`.
-    pub directory: PathBuf,
+    /// `proc_path`.
+    pub processes: PathBuf,
 }
 
 impl Children {
     pub fn new(surroundings: Surroundings) -> io::Result<Self> {
         let (lifeline, writer) = io::pipe()?;
-        let table = ProcessTable::new(&surroundings.directory);
-        Ok(Self { running: HashMap::new(), table, surroundings, _lifeline_writer: writer, lifeline })
+        let table = ProcessTable::new(&surroundings.processes);
+        let bound = GRACE;
+        Ok(Self { running: HashMap::new(), table, surroundings, bound, _lifeline_writer: writer, lifeline })
+    }
+
+    /// Takes `drain_timeout` over: children get that and a little more.
+    pub fn set_drain(&mut self, drain: Duration) {
+        self.bound = drain + GRACE;
+    }
+
+    /// What `drain_timeout` comes to.
+    pub fn bound(&self) -> Duration {
+        self.bound
     }
 
     pub fn surroundings(&self) -> &Surroundings {
@@ -142,6 +168,7 @@ impl Children {
             path: path.to_owned(),
             started: now,
             told_to_end: false,
+            patience: Patience::Unbounded,
         };
         self.running.insert(pid, child);
         Ok(pid)
@@ -164,9 +191,48 @@ impl Children {
     /// Sends a signal to the process that master started. A program of ours then cares for its own.
     pub fn signal(&mut self, pid: Pid, signal: Signal) {
         if let Some(child) = self.running.get_mut(&pid) {
-            child.told_to_end |= signal == Signal::TERM || signal == Signal::HUP && child.is_foreign_worker();
+            match signal {
+                Signal::TERM if !matches!(child.patience, Patience::Kill(_)) => {
+                    child.told_to_end = true;
+                    child.patience = Patience::Kill(Instant::now() + self.bound);
+                }
+                Signal::HUP if child.is_foreign_worker() && child.patience == Patience::Unbounded => {
+                    child.told_to_end = true;
+                    child.patience = Patience::Tell(Instant::now() + LINGERING);
+                }
+                _ => {}
+            }
             let _ = rustix::process::kill_process(pid, signal);
         }
+    }
+
+    /// Kills those that did not end in time, and says so. Gives the moment at which to look again.
+    pub fn press(&mut self, now: Instant) -> Option<Instant> {
+        let (mut next, mut overdue) = (None, Vec::new());
+        for (pid, child) in &mut self.running {
+            match child.patience {
+                Patience::Unbounded => {}
+                Patience::Kill(until) if until <= now => overdue.push(*pid),
+                Patience::Tell(until) if until <= now => {
+                    child.patience = Patience::Unbounded;
+                    let seconds = LINGERING.as_secs();
+                    warn!("{} still serves its client {seconds} s after SIGHUP", child.with_pid(*pid));
+                }
+                Patience::Kill(until) | Patience::Tell(until) => next = earlier(next, Some(until)),
+            }
+        }
+        overdue.into_iter().for_each(|pid| self.kill_overdue(pid));
+        next
+    }
+
+    /// Ends a child that did not end when it was told to.
+    pub fn kill_overdue(&mut self, pid: Pid) {
+        if let Some(child) = self.running.get_mut(&pid) {
+            child.patience = Patience::Unbounded;
+            let bound = self.bound.as_secs();
+            warn!("{} did not end within {bound} s of SIGTERM: killed", child.with_pid(pid));
+        }
+        self.kill(pid);
     }
 
     /// Ends a child that would not end, with everything that it started.
@@ -203,6 +269,11 @@ impl Owner {
 }
 
 impl Child {
+    /// For messages.
+    fn with_pid(&self, pid: Pid) -> String {
+        format!("{} {} (pid {})", self.kind, self.name, pid.as_raw_nonzero())
+    }
+
     fn is_foreign_worker(&self) -> bool {
         matches!(self.owner, Owner::Pool(_))
     }
@@ -329,4 +400,8 @@ pub fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> 
 
 /// How long a program may take from its start until it says that it is ready, before that is worth a line in the log.
 pub const READY_BOUND: Duration = Duration::from_secs(60);
+/// What children get beyond the time that services take to drain.
+const GRACE: Duration = Duration::from_secs(5);
+/// After this long a worker that was told to finish its client is spoken of.
+const LINGERING: Duration = Duration::from_secs(30);
 const EX_TEMPFAIL: i32 = 75;

@@ -160,3 +160,127 @@ fn next_due(when: &When, now: Instant, wall: OffsetDateTime) -> Due {
 
 /// How often a time by the wall is looked at again, in case somebody sets the clock.
 const WALL_CLOCK_CHECK: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use config::cyrus::Cron;
+    use time::macros::datetime;
+
+    use super::*;
+    use crate::child::Surroundings;
+    use crate::program::{Command, Program};
+
+    /// A schedule with one event, which runs `true`, and the processes that it starts.
+    struct Clockwork {
+        _directory: tempfile::TempDir,
+        children: Children,
+        schedule: Schedule,
+        began: Instant,
+        noon: OffsetDateTime,
+    }
+
+    impl Clockwork {
+        fn new(when: When) -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let surroundings = Surroundings {
+                notify: String::new(),
+                conf: None,
+                verbose: 0,
+                wake: tokio::sync::mpsc::channel(1).0,
+                processes: directory.path().to_owned(),
+            };
+            let children = Children::new(surroundings).unwrap();
+            let noon = datetime!(2026-05-01 12:00 UTC);
+            let mut clockwork = Self {
+                _directory: directory,
+                children,
+                schedule: Schedule::default(),
+                began: Instant::now(),
+                noon,
+            };
+            clockwork.apply(when);
+            clockwork
+        }
+
+        fn apply(&mut self, when: When) {
+            let command = Command {
+                program: Program::Foreign(PathBuf::from("/bin/true")),
+                written: "true".to_owned(),
+                args: Vec::new(),
+                nice: 0,
+            };
+            let event = Event { name: "tick".to_owned(), command, when };
+            self.schedule.apply(vec![event], self.began, self.noon);
+        }
+
+        /// Lets both clocks show so many minutes after noon. True when the event is started then.
+        fn runs_at(&mut self, minutes: i64) -> bool {
+            let now = self.began + Duration::from_secs(60 * minutes.unsigned_abs());
+            let before = self.schedule.entries[0].starts;
+            self.schedule.settle(&mut self.children, now, self.noon + time::Duration::minutes(minutes));
+            let started = self.schedule.entries[0].starts > before;
+            if let Some(pid) = self.schedule.entries[0].running {
+                let (_, status) = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty())
+                    .unwrap()
+                    .unwrap();
+                self.schedule.ended(pid, status);
+            }
+            started
+        }
+    }
+
+    #[test]
+    fn a_period_begins_at_the_start_and_goes_on_by_its_minutes() {
+        let mut clockwork = Clockwork::new(When::Period { minutes: 30 });
+        let runs: Vec<i64> = (0..100).filter(|minute| clockwork.runs_at(*minute)).collect();
+        assert_eq!(runs, [0, 30, 60, 90]);
+        // A reload that leaves the line alone leaves its timer alone.
+        clockwork.apply(When::Period { minutes: 30 });
+        assert!(!clockwork.runs_at(101) && clockwork.runs_at(120));
+        // Another period is another event.
+        clockwork.apply(When::Period { minutes: 5 });
+        assert!(clockwork.runs_at(121));
+    }
+
+    #[test]
+    fn without_any_time_an_event_runs_once() {
+        let mut clockwork = Clockwork::new(When::Once);
+        let runs: Vec<i64> =
+            (0..10).map(|day| day * 1440).filter(|minute| clockwork.runs_at(*minute)).collect();
+        assert_eq!(runs, [0]);
+    }
+
+    #[test]
+    fn at_runs_daily_at_its_minute_and_not_at_the_start() {
+        let local = system_offset(datetime!(2026-05-01 12:00 UTC)).whole_minutes();
+        let (hour, minute) = (14, 30);
+        let mut clockwork = Clockwork::new(When::At { hour, minute });
+        let first = (i64::from(hour) * 60 + i64::from(minute) - i64::from(local) - 12 * 60).rem_euclid(1440);
+        let runs: Vec<i64> = (0..3 * 1440).filter(|minute| clockwork.runs_at(*minute)).collect();
+        assert_eq!(runs, [first, first + 1440, first + 2880]);
+    }
+
+    #[test]
+    fn cron_runs_at_the_minutes_of_its_fields() {
+        let mut clockwork = Clockwork::new(When::Cron(Cron::parse("*/20 * * * *").unwrap()));
+        let runs: Vec<i64> = (0..61).filter(|minute| clockwork.runs_at(*minute)).collect();
+        assert_eq!(runs, [20, 40, 60]);
+    }
+
+    #[test]
+    fn an_event_that_has_not_ended_is_not_started_twice_and_a_missing_program_harms_nothing() {
+        let mut clockwork = Clockwork::new(When::Period { minutes: 1 });
+        assert!(clockwork.runs_at(0));
+        clockwork.schedule.entries[0].running = Some(rustix::process::getpid());
+        let now = clockwork.began + Duration::from_secs(60);
+        clockwork.schedule.settle(&mut clockwork.children, now, clockwork.noon);
+        assert_eq!(clockwork.schedule.entries[0].starts, 1);
+        clockwork.schedule.entries[0].running = None;
+        clockwork.schedule.entries[0].event.command.program = Program::Foreign(PathBuf::from("/nowhere/x"));
+        assert!(!clockwork.runs_at(2));
+        clockwork.schedule.entries[0].event.command.program = Program::Foreign(PathBuf::from("/bin/true"));
+        assert!(clockwork.runs_at(3));
+    }
+}

@@ -38,6 +38,7 @@ pub mod privilege;
 pub mod program;
 pub mod ready;
 mod reload;
+pub mod roles;
 pub mod services;
 pub mod status;
 mod stop;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use config::cyrus::{Listen, Proto};
 use socket2::{Domain, Protocol, SockAddr, Type};
+use tracing::warn;
 
 use crate::ports;
 
@@ -58,6 +59,8 @@ pub struct Opening {
     pub backlog: i32,
     /// How long to wait for an address in use: the children of a master that was killed need a moment to end.
     pub patience: Duration,
+    /// `qosmarking`: the class-of-service byte of packets; accepted connections have their listener's.
+    pub marking: u8,
 }
 
 /// Opens every address of a service. Both lists may be non-empty: one family may work and the other not.
@@ -177,7 +180,10 @@ impl Target {
         let socket = socket2::Socket::new(domain, kind, protocol).map_err(failed("create socket for"))?;
         match self {
             Self::Unix(path) => bind_path(&socket, path).map_err(failed("bind"))?,
-            Self::Inet(address) => bind_inet(&socket, address).map_err(failed("bind"))?,
+            Self::Inet(address) => {
+                mark(&socket, address, opening.marking);
+                bind_inet(&socket, address).map_err(failed("bind"))?;
+            }
         }
         if !proto.is_udp() {
             socket.listen(opening.backlog).map_err(failed("listen on"))?;
@@ -186,6 +192,18 @@ impl Target {
         let address = address.map_or_else(|| self.name(), |bound| bound.to_string());
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         Ok(Socket { fd: socket.into(), family: self.family(), address, serial })
+    }
+}
+
+/// Marking is a wish: a system that refuses it still serves.
+fn mark(socket: &socket2::Socket, address: &SocketAddr, marking: u8) {
+    let marked = match (marking, address) {
+        (0, _) => Ok(()),
+        (_, SocketAddr::V4(_)) => socket.set_tos_v4(marking.into()),
+        (_, SocketAddr::V6(_)) => socket.set_tclass_v6(marking.into()),
+    };
+    if let Err(cause) = marked {
+        warn!("cannot mark packets of {address}: {cause}");
     }
 }
 
@@ -228,7 +246,7 @@ const EAFNOSUPPORT: i32 = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
 mod tests {
     use super::*;
 
-    const OPENING: Opening = Opening { backlog: 16, patience: Duration::ZERO };
+    const OPENING: Opening = Opening { backlog: 16, patience: Duration::ZERO, marking: 0xb8 };
 
     fn inet(host: Option<&str>, port: &str) -> Listen {
         Listen::Inet { host: host.map(str::to_owned), port: port.to_owned() }
@@ -248,6 +266,7 @@ mod tests {
         let (sockets, errors) = open(&inet(Some("127.0.0.1"), "0"), tcp, OPENING);
         assert!(errors.is_empty());
         let port = sockets[0].address.rsplit_once(':').unwrap().1.to_owned();
+        assert_eq!(socket2::SockRef::from(&sockets[0]).tos_v4().unwrap(), 0xb8);
         let (again, errors) = open(&inet(Some("127.0.0.1"), &port), tcp, OPENING);
         assert!(again.is_empty());
         assert_eq!(errors[0].family, "ipv4");

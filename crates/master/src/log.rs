@@ -6,13 +6,37 @@ use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
-use tracing_subscriber::EnvFilter;
+use tracing::info;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use crate::options::Options;
 
+/// The log, once it is started: how much it says can change.
+#[derive(Debug)]
+pub struct Log {
+    filter: reload::Handle<EnvFilter, Registry>,
+    debug: bool,
+}
+
+impl Log {
+    /// Debug messages on, or off again.
+    pub fn toggle_debug(&mut self) {
+        self.debug = !self.debug;
+        if self.filter.reload(EnvFilter::new(level(self.debug))).is_ok() {
+            info!("debug messages are {}", if self.debug { "on" } else { "off" });
+        }
+    }
+}
+
+fn level(debug: bool) -> &'static str {
+    if debug { "debug" } else { "info" }
+}
+
 /// Points the standard descriptors where they belong, and starts logging.
-pub fn start(options: &Options) -> io::Result<()> {
+pub fn start(options: &Options) -> io::Result<Log> {
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
     dup2_stdin(&null)?;
     if let Some(path) = &options.log_file {
@@ -21,19 +45,22 @@ pub fn start(options: &Options) -> io::Result<()> {
     } else if options.background {
         redirect(&null)?;
     }
-    let level = if options.debug || options.verbose > 0 { "debug" } else { "info" };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_ansi(false);
+    let debug = options.debug || options.verbose > 0;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level(debug)));
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(false);
     let syslog = if options.background && options.log_file.is_none() { Syslog::connect() } else { None };
+    let registry = tracing_subscriber::registry().with(filter);
     let started = match syslog {
-        Some(syslog) => builder.without_time().with_level(false).with_writer(syslog).try_init(),
+        Some(syslog) => registry.with(lines.without_time().with_level(false).with_writer(syslog)).try_init(),
         // The journal puts its own time on each line.
         None if std::env::var_os("JOURNAL_STREAM").is_some() => {
-            builder.without_time().with_writer(io::stderr).try_init()
+            registry.with(lines.without_time().with_writer(io::stderr)).try_init()
         }
-        None => builder.with_writer(io::stderr).try_init(),
+        None => registry.with(lines.with_writer(io::stderr)).try_init(),
     };
-    started.map_err(io::Error::other)
+    started.map_err(io::Error::other)?;
+    Ok(Log { filter: handle, debug })
 }
 
 fn redirect(file: &File) -> io::Result<()> {

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 /// A locked pid file. The kernel gives the lock back when master ends, however it ends.
 #[derive(Debug)]
@@ -39,11 +40,10 @@ impl PidFile {
             .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
             .open(path)
             .map_err(failed)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(PidFileError::Locked { path: path.to_owned() }),
-            Err(error) => return Err(failed(error.into())),
-        }
+        lock(&file).map_err(|error| match error {
+            Errno::WOULDBLOCK | Errno::ACCESS => PidFileError::Locked { path: path.to_owned() },
+            error => failed(error.into()),
+        })?;
         let mut taken = Self { path: path.to_owned(), file };
         taken.write().map_err(failed)?;
         Ok(taken)
@@ -70,6 +70,12 @@ impl PidFile {
         self.file.set_len(0)?;
         writeln!(self.file, "{}", std::process::id())
     }
+}
+
+/// Both kinds of lock: Cyrus's master takes one or the other, as it was built, and must not run beside this one.
+fn lock(file: &File) -> rustix::io::Result<()> {
+    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)?;
+    rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use config::{Problem, Problems};
 
 use crate::child::GroupKey;
 use crate::program::{Command, Program, Resolver};
+use crate::roles::Roles;
 
 /// Which files to read, and where programs are.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct Plan {
     pub daemons: Vec<Daemon>,
     /// What is left out, or odd, but does not stop the node.
     pub warnings: Vec<Problem>,
+    /// The `configdirectory` of each imapd.conf that a line names with `-C`.
+    pub directories: Vec<PathBuf>,
 }
 
 /// A line of START.
@@ -117,18 +120,33 @@ impl Plan {
     /// # Errors
     /// Every mistake in either, and every program of SERVICES and DAEMON that cannot be run.
     pub fn read(sources: &Sources) -> Result<Self, Problems> {
+        Plan::examine(sources).map_err(|wrong| wrong.problems)
+    }
+
+    /// As [`Plan::read`], with what is odd beside what is wrong.
+    ///
+    /// # Errors
+    /// As [`Plan::read`].
+    pub fn examine(sources: &Sources) -> Result<Self, Wrong> {
         let mut problems = Problems::default();
         let imapd =
             Imapd::load(&sources.imapd_conf, "master").map_err(|found| problems.0.extend(found.0)).ok();
         let (cyrus, found) = CyrusConf::examine(&sources.cyrus_conf);
         problems.0.extend(found.0);
         // The lines of cyrus.conf are looked at even where imapd.conf is wrong, so that all mistakes are told.
-        let drawn = Builder::new(sources, imapd.as_ref(), &mut problems).build(cyrus);
+        let drawn = Builder::new(sources, imapd.clone(), &mut problems).build(cyrus);
         match imapd {
             Some(imapd) if problems.is_empty() => Ok(drawn.with(imapd)),
-            _ => Err(problems),
+            _ => Err(Wrong { problems, warnings: drawn.warnings }),
         }
     }
+}
+
+/// Files that no node can be made of.
+#[derive(Debug)]
+pub struct Wrong {
+    pub problems: Problems,
+    pub warnings: Vec<Problem>,
 }
 
 /// A plan that has no imapd.conf yet.
@@ -139,19 +157,19 @@ struct Drawn {
     events: Vec<Event>,
     daemons: Vec<Daemon>,
     warnings: Vec<Problem>,
+    directories: Vec<PathBuf>,
 }
 
 impl Drawn {
     fn with(self, imapd: Imapd) -> Plan {
-        let mut warnings = imapd.warnings().to_vec();
-        warnings.extend(self.warnings);
         Plan {
             imapd,
             start: self.start,
             services: self.services,
             events: self.events,
             daemons: self.daemons,
-            warnings,
+            warnings: self.warnings,
+            directories: self.directories,
         }
     }
 }
@@ -160,21 +178,23 @@ struct Builder<'a> {
     sources: &'a Sources,
     problems: &'a mut Problems,
     drawn: Drawn,
-    /// Whether the node of an imapd.conf is a frontend.
-    frontends: HashMap<PathBuf, bool>,
+    /// Each imapd.conf that a line reads; none where it is wrong.
+    confs: HashMap<PathBuf, Option<Imapd>>,
+    roles: Roles,
     /// Absent programs are told once each.
     told: BTreeSet<String>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(sources: &'a Sources, imapd: Option<&Imapd>, problems: &'a mut Problems) -> Self {
-        let frontend = imapd.is_some_and(is_frontend);
-        let frontends = HashMap::from([(sources.imapd_conf.clone(), frontend)]);
-        Self { sources, problems, drawn: Drawn::default(), frontends, told: BTreeSet::new() }
+    fn new(sources: &'a Sources, imapd: Option<Imapd>, problems: &'a mut Problems) -> Self {
+        let mut drawn = Drawn::default();
+        drawn.warnings.extend(imapd.iter().flat_map(doubts));
+        let confs = HashMap::from([(sources.imapd_conf.clone(), imapd)]);
+        Self { sources, problems, drawn, confs, roles: Roles::default(), told: BTreeSet::new() }
     }
 
     fn build(mut self, cyrus: CyrusConf) -> Drawn {
-        self.drawn.warnings = cyrus.warnings;
+        self.drawn.warnings.extend(cyrus.warnings);
         for line in cyrus.start {
             if let Some((command, _)) = self.command(&line.name, &line.cmd, &line.place, Absence::Odd) {
                 self.drawn.start.push(Start { name: line.name, command });
@@ -199,6 +219,7 @@ impl<'a> Builder<'a> {
                 });
             }
         }
+        self.problems.0.extend(self.roles.check(&self.confs));
         self.drawn
     }
 
@@ -211,7 +232,14 @@ impl<'a> Builder<'a> {
             self.drawn.warnings.push(Problem::new(&line.place.file, line.place.line, line.name, message));
             return;
         }
+        if is_kpop(&command) {
+            let message = "-k (KPOP) needs Kerberos 4, which nothing here speaks: the line is skipped";
+            self.drawn.warnings.push(Problem::new(&line.place.file, line.place.line, line.name, message));
+            return;
+        }
+        self.roles.note(&line.name, &command, &conf, &line.place);
         let place = format!("{} {:?}", listen_text(&line.listen), line.proto);
+        let is_ours = matches!(command.program, Program::Ours(_));
         self.drawn.services.push(Service {
             key: ServiceKey { name: line.name, place },
             listen: line.listen,
@@ -220,7 +248,8 @@ impl<'a> Builder<'a> {
             conf,
             prefork: line.prefork,
             maxchild: line.maxchild,
-            maxfds: limit(line.maxfds),
+            // A process of ours serves many clients, where the file means one with a worker of its own.
+            maxfds: limit(line.maxfds).filter(|_| !is_ours),
             maxforkrate: line.maxforkrate,
             babysit: line.babysit,
         });
@@ -259,19 +288,27 @@ impl<'a> Builder<'a> {
     }
 
     fn is_frontend(&mut self, conf: &Path) -> bool {
-        if let Some(known) = self.frontends.get(conf) {
-            return *known;
-        }
-        let frontend = match Imapd::load(conf, "master") {
-            Ok(imapd) => is_frontend(&imapd),
-            Err(found) => {
-                self.problems.0.extend(found.0);
-                false
+        if !self.confs.contains_key(conf) {
+            let imapd = Imapd::load(conf, "master").map_err(|found| self.problems.0.extend(found.0)).ok();
+            if let Some(imapd) = &imapd {
+                self.drawn.warnings.extend(doubts(imapd));
+                self.drawn.directories.push(PathBuf::from(&imapd.configdirectory));
             }
-        };
-        self.frontends.insert(conf.to_owned(), frontend);
-        frontend
+            self.confs.insert(conf.to_owned(), imapd);
+        }
+        self.confs.get(conf).is_some_and(|imapd| imapd.as_ref().is_some_and(is_frontend))
     }
+}
+
+/// What is worth a line in the log about an imapd.conf that is right.
+fn doubts(imapd: &Imapd) -> Vec<Problem> {
+    imapd.warnings().iter().cloned().chain(imapd.without_effect()).collect()
+}
+
+/// POP3 over Kerberos 4: Cyrus had it until 3.6.
+fn is_kpop(command: &Command) -> bool {
+    let flag = |word: &String| word.strip_prefix('-').is_some_and(|letters| letters.contains('k'));
+    matches!(command.written.as_str(), "pop3d" | "pop3proxyd" | "pop3proxy") && command.args.iter().any(flag)
 }
 
 /// What it means that a line's program does not exist.

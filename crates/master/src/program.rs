@@ -72,9 +72,10 @@ impl Resolver {
     /// Resolves the words of a `cmd=`. `frontend` tells whether Cyrus's server names mean the proxies.
     pub fn resolve(&self, cmd: &[String], frontend: bool) -> Result<Command, ResolveError> {
         let words: Vec<&str> = cmd.iter().map(String::as_str).collect();
-        let (words, nice) = unwrap(&words)?;
+        let Unwrapped { words, nice, by_cyrus } = unwrap(&words)?;
         let (first, args) = words.split_first().ok_or(ResolveError::Empty)?;
-        let written = last_component(first).to_owned();
+        let full = if by_cyrus { self.full_name(first) } else { (*first).to_owned() };
+        let (first, written) = (full.as_str(), last_component(&full).to_owned());
         let program = match ours(&written, frontend) {
             Some(name) => match self.find_ours(name) {
                 Some(path) => Program::Ours(path),
@@ -89,6 +90,22 @@ impl Resolver {
             None => self.find_foreign(first, &written)?,
         };
         Ok(Command { program, written, args: args.iter().map(|word| (*word).to_owned()).collect(), nice })
+    }
+
+    /// What Debian's wrapper runs for a name: that program, or the one that is called so after `cyr_` or `ctl_`.
+    fn full_name(&self, name: &str) -> String {
+        let known = |name: &str| {
+            OWN_NAMES.contains(&name)
+                || ours(name, false).is_some()
+                || NO_COUNTERPART.contains(&name)
+                || self.foreign.iter().any(|directory| directory.join(name).exists())
+        };
+        let names = [name.to_owned(), format!("cyr_{name}"), format!("ctl_{name}")];
+        match names.iter().find(|name| known(name)) {
+            Some(found) => found.clone(),
+            None if name == "check" => "chk_cyrus".to_owned(),
+            None => name.to_owned(),
+        }
     }
 
     fn find_ours(&self, name: &str) -> Option<PathBuf> {
@@ -136,30 +153,38 @@ fn ours(name: &str, frontend: bool) -> Option<&'static str> {
         ("pop3proxyd", _) | ("pop3d", true) => "pop3proxy",
         ("lmtpproxyd", _) | ("lmtpd", true) => "lmtpproxy",
         ("timsieved", true) => "sieveproxy",
-        ("imapd" | "imap" | "pop3d" | "lmtpd" | "timsieved", false) => "backend",
+        ("imapd" | "imap" | "pop3d" | "lmtpd", false) => "backend",
         _ => return None,
     })
 }
 
-/// Strips `nice` and Debian's `cyrus` from the front. Gives the rest, and what nice adds.
-fn unwrap<'a, 'b>(words: &'b [&'a str]) -> Result<(&'b [&'a str], i32), ResolveError> {
-    let mut rest = words;
-    let mut niceness = 0i32;
-    while let Some((first, after)) = rest.split_first() {
+/// What is left of a `cmd=` without the wrappers in front.
+struct Unwrapped<'a, 'b> {
+    words: &'b [&'a str],
+    /// What `nice` adds.
+    nice: i32,
+    /// Debian's `cyrus` stood there, which completes names.
+    by_cyrus: bool,
+}
+
+/// Strips `nice` and Debian's `cyrus` from the front.
+fn unwrap<'a, 'b>(words: &'b [&'a str]) -> Result<Unwrapped<'a, 'b>, ResolveError> {
+    let mut rest = Unwrapped { words, nice: 0, by_cyrus: false };
+    while let Some((first, after)) = rest.words.split_first() {
         match last_component(first) {
             "nice" => {
                 let (added, after) = nice_options(after);
-                niceness = niceness.saturating_add(added).clamp(-20, 19);
-                rest = after;
+                rest.nice = rest.nice.saturating_add(added).clamp(-20, 19);
+                rest.words = after;
             }
-            "cyrus" => rest = after,
-            _ => return Ok((rest, niceness)),
+            "cyrus" => (rest.words, rest.by_cyrus) = (after, true),
+            _ => return Ok(rest),
         }
-        if rest.is_empty() {
+        if rest.words.is_empty() {
             return Err(ResolveError::BareWrapper((*first).to_owned()));
         }
     }
-    Ok((rest, niceness))
+    Ok(rest)
 }
 
 /// `-n N`, `-nN`, `-N`, `--adjustment=N`; without any, nice adds 10.
@@ -249,6 +274,7 @@ const NO_COUNTERPART: &[&str] = &[
     "sync_client",
     "sync_reset",
     "sync_server",
+    "timsieved",
     "tls_prune",
     "unexpunge",
 ];
@@ -306,6 +332,8 @@ mod tests {
             ("mupdate -m", "mupdate", "mupdate"),
             ("/usr/sbin/cyrus ctl_cyrusdb -r", "ctl_cyrusdb", "ctl_cyrusdb"),
             ("/usr/bin/nice -n 19 /usr/sbin/cyrus cyr_expire -E 3", "cyr_expire", "cyr_expire"),
+            ("/usr/sbin/cyrus expire -E 3", "cyr_expire", "cyr_expire"),
+            ("cyrus cyrusdb -r", "ctl_cyrusdb", "ctl_cyrusdb"),
         ];
         for (cmd, on_frontend, elsewhere) in table {
             for (frontend, name) in [(true, on_frontend), (false, elsewhere)] {
@@ -348,11 +376,16 @@ mod tests {
             "notifyd",
             "/nowhere/notifyd",
             "cyrus idled",
+            "cyrus check",
+            "cyrus deliver",
             "timsieved",
         ] {
             let command = resolver.resolve(&words(cmd), true).unwrap();
             assert!(matches!(command.program, Program::Absent(_)), "{cmd}");
         }
+        let sieve = resolver.resolve(&words("timsieved"), false).unwrap().program;
+        assert_eq!(sieve, Program::Absent("timsieved has no counterpart in this murder".into()));
+        assert!(matches!(resolver.resolve(&words("expire -E 3"), true), Err(ResolveError::Missing { .. })));
         assert!(matches!(resolver.resolve(&words("mystery -x"), true), Err(ResolveError::Missing { .. })));
         assert!(matches!(
             resolver.resolve(&words("/nowhere/mystery"), true),

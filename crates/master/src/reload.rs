@@ -23,11 +23,14 @@ impl Supervisor {
     /// SIGHUP.
     pub(crate) fn reload(&mut self) {
         info!("got SIGHUP");
+        self.look_after_files();
         self.above.tell("RELOADING=1");
         match Plan::read(&self.sources) {
             Ok(mut plan) => {
                 plan.warnings.iter().for_each(|warning| warn!("{warning}"));
+                self.imapd.needs_restart(&plan.imapd).iter().for_each(|problem| warn!("{problem}"));
                 self.opening.patience = std::time::Duration::ZERO;
+                self.opening.marking = plan.imapd.qosmarking.octet();
                 self.services.apply(std::mem::take(&mut plan.services), self.opening);
                 self.apply(plan);
             }
@@ -41,7 +44,7 @@ impl Supervisor {
 
     /// Makes the node what the plan says, short of START and of the sockets, which are open by now.
     pub(crate) fn apply(&mut self, plan: Plan) {
-        self.drain = plan.imapd.drain_timeout;
+        self.children.set_drain(plan.imapd.drain_timeout);
         self.imapd = plan.imapd;
         self.apply_page();
         self.apply_groups();

@@ -30,7 +30,7 @@ impl Supervisor {
         for pid in self.matching(&rule) {
             self.children.signal(pid, Signal::TERM);
         }
-        let mut deadline = Instant::now() + self.drain + GRACE;
+        let mut deadline = Instant::now() + self.children.bound();
         let mut killed = false;
         while !self.matching(&rule).is_empty() {
             if Instant::now() >= deadline {
@@ -54,18 +54,7 @@ impl Supervisor {
     }
 
     fn kill_rest(&mut self, rule: &impl Fn(Pid) -> bool) {
-        for pid in self.matching(rule) {
-            if let Some(child) = self.children.get(pid) {
-                let bound = (self.drain + GRACE).as_secs();
-                warn!(
-                    "{} {} (pid {}) did not end within {bound} s of SIGTERM: killed",
-                    child.kind,
-                    child.name,
-                    pid.as_raw_nonzero()
-                );
-            }
-            self.children.kill(pid);
-        }
+        self.matching(rule).into_iter().for_each(|pid| self.children.kill_overdue(pid));
     }
 
     fn matching(&self, rule: &impl Fn(Pid) -> bool) -> Vec<Pid> {
@@ -73,5 +62,5 @@ impl Supervisor {
     }
 }
 
-/// Beyond the time that services take to drain, and after SIGKILL.
+/// After SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);

@@ -23,6 +23,7 @@ use crate::events::Schedule;
 use crate::group::Group;
 use crate::http::Page;
 use crate::listen::Opening;
+use crate::log::Log;
 use crate::notify::{Above, NotifySocket};
 use crate::pidfile::PidFile;
 use crate::plan::{ServiceKey, Sources};
@@ -44,11 +45,11 @@ pub struct Supervisor {
     pub(crate) daemons: Vec<Keeper>,
     pub(crate) events: Schedule,
     pub(crate) above: Above,
-    pub(crate) drain: Duration,
     pub(crate) pid_file: PidFile,
     pub(crate) ready_file: ReadyFile,
     pub(crate) began: Instant,
     pub(crate) imapd: Imapd,
+    pub(crate) log: Log,
     /// The status page, where `status_listen` asks for one.
     pub(crate) page: Option<Page>,
     pub(crate) stopping: bool,
@@ -64,6 +65,7 @@ pub struct Inputs {
     interrupt: SignalStream,
     quit: SignalStream,
     child: SignalStream,
+    debug: SignalStream,
 }
 
 impl Inputs {
@@ -77,12 +79,20 @@ impl Inputs {
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
             child: signal(SignalKind::child())?,
+            debug: signal(SignalKind::user_defined1())?,
         })
     }
 
     /// The next thing that happened, or none when `deadline` passed. Cancel-safe.
     pub(crate) async fn next(&mut self, deadline: Option<Instant>) -> Option<Happening> {
         let until = deadline.unwrap_or_else(|| Instant::now() + IDLE);
+        // Signals first; and of what children send, whatever the order, so that one that never stops sending drowns nobody.
+        let sent = async {
+            tokio::select! {
+                Ok((pid, notice)) = self.notify.recv() => Happening::Notice(pid, notice),
+                Some(wake) = self.wakes.recv() => Happening::Wake(wake),
+            }
+        };
         tokio::select! {
             biased;
             _ = self.terminate.recv() => Some(Happening::Stop(Signal::TERM)),
@@ -90,8 +100,8 @@ impl Inputs {
             _ = self.quit.recv() => Some(Happening::Stop(Signal::QUIT)),
             _ = self.child.recv() => Some(Happening::ChildEnded),
             _ = self.hangup.recv() => Some(Happening::Reload),
-            Ok((pid, notice)) = self.notify.recv() => Some(Happening::Notice(pid, notice)),
-            Some(wake) = self.wakes.recv() => Some(Happening::Wake(wake)),
+            Some(_) = self.debug.recv() => Some(Happening::Debug),
+            happening = sent => Some(happening),
             () = tokio::time::sleep_until(until.into()) => None,
         }
     }
@@ -102,6 +112,8 @@ impl Inputs {
 pub(crate) enum Happening {
     Stop(Signal),
     Reload,
+    /// SIGUSR1: debug messages on, or off again.
+    Debug,
     ChildEnded,
     Notice(rustix::process::Pid, crate::notify::Notice),
     Wake(Wake),
@@ -119,7 +131,7 @@ impl Supervisor {
                 }
                 Some(Happening::Reload) => self.reload(),
                 Some(other) => self.note(other),
-                None => self.pulse(),
+                None => self.look_after_files(),
             }
         }
     }
@@ -160,6 +172,7 @@ impl Supervisor {
                 // Whoever asked may be gone.
                 let _ = sender.send(self.board(now));
             }
+            Happening::Debug => self.log.toggle_debug(),
             Happening::Stop(_) | Happening::Reload => {}
         }
     }
@@ -167,7 +180,7 @@ impl Supervisor {
     /// Starts what is to run and does not. Gives the moment at which to look again.
     fn settle(&mut self) -> Option<Instant> {
         let now = Instant::now();
-        let mut next = None;
+        let mut next = self.children.press(now);
         for daemon in &mut self.daemons {
             next = earlier(next, daemon.settle(&mut self.children, now));
         }
@@ -259,8 +272,8 @@ impl Supervisor {
         }
     }
 
-    /// Nothing happened for a while, or a timer ran out: a moment to look after files that people delete.
-    fn pulse(&mut self) {
+    /// Nothing happened for a while, or somebody looks after the node: a moment for files that people delete.
+    pub(crate) fn look_after_files(&mut self) {
         if self.pid_file.restore() {
             info!("the pid file was gone: written again");
         }

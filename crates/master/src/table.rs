@@ -1,4 +1,4 @@
-//! The process table: one file for each child in `{configdirectory}/proc`, named by process id, as `cyr_info proc` reads it.
+//! The process table: one file for each child in `proc_path`, named by process id, as `cyr_info proc` reads it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ pub struct ProcessTable {
 
 impl ProcessTable {
     /// Opens the table, and clears it of processes that no longer exist.
-    pub fn new(configdirectory: &Path) -> Self {
-        let table = Self { directory: configdirectory.join("proc") };
+    pub fn new(directory: &Path) -> Self {
+        let table = Self { directory: directory.to_owned() };
         if let Err(error) = fs::create_dir_all(&table.directory) {
             debug!("cannot create {}: {error}", table.directory.display());
         }
@@ -57,11 +57,11 @@ mod tests {
     #[test]
     fn entries_of_dead_processes_are_cleared_and_live_ones_stay() {
         let directory = tempfile::tempdir().unwrap();
-        let table = ProcessTable::new(directory.path());
+        let table = ProcessTable::new(&directory.path().join("proc"));
         let own = rustix::process::getpid();
         table.add(own, "imap", Path::new("/usr/sbin/backend"));
         fs::write(directory.path().join("proc/2147483000"), "imap\n").unwrap();
-        ProcessTable::new(directory.path());
+        ProcessTable::new(&directory.path().join("proc"));
         let left: Vec<_> = fs::read_dir(directory.path().join("proc")).unwrap().flatten().collect();
         assert_eq!(left.len(), 1);
         assert_eq!(fs::read_to_string(left[0].path()).unwrap(), "imap\t\t\t\t/usr/sbin/backend\n");

@@ -33,6 +33,7 @@ impl Cli {
 }
 
 async fn body(context: Context, cli: Cli) -> Result<(), Exit> {
+    context.imapd().check_mupdate_workers().map_err(Exit::config)?;
     // `-a` here is not the one of other daemons: master iff mupdate_server is this host.
     let master = cli.master || (cli.arguments.preauthenticated && is_this_host(&context.imapd()));
     serve(context, if master { Mode::Master } else { Mode::Slave }).await

@@ -15,6 +15,8 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use tracing::field::{Field, Visit};
@@ -31,24 +33,34 @@ use crate::auth::LOGIN_TARGET;
 #[derive(Clone)]
 pub struct Verbosity {
     handle: Option<reload::Handle<EnvFilter, tracing_subscriber::Registry>>,
+    debug: Arc<AtomicBool>,
 }
 
 impl Verbosity {
     /// Debug messages or not, unless RUST_LOG decides.
     pub fn set_debug(&self, debug: bool) {
+        self.debug.store(debug, Ordering::Relaxed);
         if let (Some(handle), Err(_)) = (&self.handle, std::env::var("RUST_LOG")) {
             let _ = handle.reload(filter(debug));
         }
+    }
+
+    /// Debug messages on, or off again; true: on.
+    pub(crate) fn toggle_debug(&self) -> bool {
+        let debug = !self.debug.load(Ordering::Relaxed);
+        self.set_debug(debug);
+        debug
     }
 }
 
 /// Starts logging for the whole process; a second call changes nothing.
 pub(crate) fn start(ident: &str, debug: bool) -> Verbosity {
     let (filter, handle) = reload::Layer::new(filter(debug));
+    let debug = Arc::new(AtomicBool::new(debug));
     let layer = Lines { ident: ident.to_owned(), sink: Sink::choose() };
     match tracing_subscriber::registry().with(filter).with(layer).try_init() {
-        Ok(()) => Verbosity { handle: Some(handle) },
-        Err(_) => Verbosity { handle: None },
+        Ok(()) => Verbosity { handle: Some(handle), debug },
+        Err(_) => Verbosity { handle: None, debug },
     }
 }
 

@@ -129,6 +129,11 @@ where
     ExitCode::from(code)
 }
 
+/// What -v of the supervisor passes on.
+fn is_verbose() -> bool {
+    std::env::var("CYRUS_VERBOSE").is_ok_and(|count| count.parse().is_ok_and(|count: u32| count > 0))
+}
+
 fn complain(program: &str, error: &StartError) -> u8 {
     for line in error.to_string().lines() {
         eprintln!("{program}: {line}");
@@ -147,9 +152,10 @@ fn start(program: &Program, inherited: Inherited) -> Result<Started, StartError>
         Some(prefix) => format!("{prefix}/{}", program.name),
         None => program.name.to_owned(),
     };
-    let verbosity = logs::start(&ident, imapd.debug);
-    for warning in imapd.warnings().iter().chain(imapd.notes()) {
-        warn!("{warning}");
+    let verbosity = logs::start(&ident, imapd.debug || is_verbose());
+    // Our master, where there is one, has said it already.
+    if lifeline.is_none() {
+        imapd.warnings().iter().cloned().chain(imapd.without_effect()).for_each(|doubt| warn!("{doubt}"));
     }
     limits::apply();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(imapd.umask & 0o777));
@@ -250,6 +256,7 @@ struct Signals {
     quit: Signal,
     interrupt: Signal,
     hangup: Signal,
+    debug: Signal,
 }
 
 impl Signals {
@@ -259,6 +266,7 @@ impl Signals {
             quit: signal(SignalKind::quit())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            debug: signal(SignalKind::user_defined1())?,
         })
     }
 
@@ -270,6 +278,11 @@ impl Signals {
                 _ = self.interrupt.recv() => "SIGINT",
                 _ = self.hangup.recv() => {
                     hang_up(context.clone(), &verbosity).await;
+                    continue;
+                }
+                _ = self.debug.recv() => {
+                    let on = verbosity.toggle_debug();
+                    info!("SIGUSR1: debug messages are {}", if on { "on" } else { "off" });
                     continue;
                 }
             };
@@ -286,7 +299,7 @@ impl Signals {
 async fn hang_up(context: Context, verbosity: &Verbosity) {
     let reloading = context.clone();
     match tokio::task::spawn_blocking(move || reloading.reload()).await {
-        Ok(Ok(())) => verbosity.set_debug(context.imapd().debug),
+        Ok(Ok(())) => verbosity.set_debug(context.imapd().debug || is_verbose()),
         Ok(Err(problems)) => {
             for line in problems.to_string().lines() {
                 error!("reload: {line}");

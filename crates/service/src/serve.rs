@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
 use tracing::{Instrument, debug, error, info_span, warn};
@@ -106,6 +106,7 @@ where
     let name = listener.name.clone();
     let total = metrics::counter!("murder_connections_total", "listener" => name.clone());
     let refused = metrics::counter!("murder_connections_refused_total", "listener" => name.clone());
+    let mut crowd = Crowd::default();
     loop {
         let stream = match listener.accept().await {
             Ok(stream) => stream,
@@ -121,7 +122,9 @@ where
         total.increment(1);
         let Some(place) = listener.admit() else {
             refused.increment(1);
-            warn!(listener = name, peer = %stream.peer(), "refused: as many clients as maxchild allows");
+            if let Some(count) = crowd.complain(Instant::now()) {
+                warn!(listener = name, peer = %stream.peer(), count, "refused: as many clients as maxchild allows");
+            }
             context.tasks().spawn(refuse(stream, listener.clone()));
             continue;
         };
@@ -183,6 +186,25 @@ async fn refuse(mut stream: Stream, listener: Arc<Listener>) {
     }
 }
 
+/// Clients that were refused since the last line about it: a crowd must not fill the log.
+#[derive(Default)]
+struct Crowd {
+    refused: u64,
+    told: Option<Instant>,
+}
+
+impl Crowd {
+    /// Counts one. How many to speak of, when it is time for a line.
+    fn complain(&mut self, now: Instant) -> Option<u64> {
+        self.refused += 1;
+        if self.told.is_some_and(|told| now.duration_since(told) < Duration::from_secs(1)) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.refused))
+    }
+}
+
 /// The client went away between connecting and being accepted.
 fn is_the_clients(error: &io::Error) -> bool {
     matches!(
@@ -217,3 +239,16 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 
 /// A client that does not finish its handshake is let go.
 const HANDSHAKE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowd_is_one_line_a_second() {
+        let (mut crowd, start) = (Crowd::default(), Instant::now());
+        assert_eq!(crowd.complain(start), Some(1));
+        assert!((0..500).all(|_| crowd.complain(start + Duration::from_millis(500)).is_none()));
+        assert_eq!(crowd.complain(start + Duration::from_secs(1)), Some(501));
+    }
+}

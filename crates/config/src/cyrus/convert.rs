@@ -10,13 +10,12 @@ use crate::{Problem, Problems};
 /// Writes the text of a cyrus.conf as TOML.
 ///
 /// # Errors
-/// Wrong lines, and names or keys used twice in a way that TOML cannot say.
+/// Wrong lines.
 pub fn to_toml(path: &Path, text: &str) -> Result<String, Problems> {
     let file: Arc<Path> = Arc::from(path);
     let mut problems = Problems::default();
     let items = lines::read(&file, text, &mut problems);
     let mut out = String::new();
-    let mut seen: Vec<(Section, &str)> = Vec::new();
     for item in &items {
         let raw = match item {
             Item::Comment(text) => {
@@ -25,12 +24,16 @@ pub fn to_toml(path: &Path, text: &str) -> Result<String, Problems> {
             }
             Item::Entry(raw) => raw,
         };
-        if seen.contains(&(raw.section, &raw.name)) {
-            let message = "the name is used twice: TOML has no way to say that";
-            problems.0.push(Problem::new(&file, raw.line, &raw.name, message));
+        let namesakes = items.iter().filter(|item| match item {
+            Item::Entry(other) => other.section == raw.section && other.name == raw.name,
+            Item::Comment(_) => false,
+        });
+        let header = format!("{}.{}", raw.section.word().to_ascii_lowercase(), raw.name);
+        // Lines of one name, which START and EVENTS may have, are an array of tables.
+        match namesakes.count() {
+            1 => out.push_str(&format!("[{header}]\n")),
+            _ => out.push_str(&format!("[[{header}]]\n")),
         }
-        seen.push((raw.section, &raw.name));
-        out.push_str(&format!("[{}.{}]\n", raw.section.word().to_ascii_lowercase(), raw.name));
         for (i, (key, value)) in raw.args.iter().enumerate() {
             // The first of several counts.
             if !raw.args.iter().take(i).any(|(other, _)| other == key) {
@@ -82,11 +85,12 @@ pub fn to_conf(path: &Path, text: &str) -> Result<String, Problems> {
 fn entry(raw: &Raw, file: &Arc<Path>, problems: &mut Problems) -> String {
     let mut out = format!("  {}", raw.name);
     for (key, value) in &raw.args {
-        if value.contains(['"', '#']) || value.trim() != value {
-            let message = format!("{key}: cyrus.conf has no way to write quotes, # or blanks at an end");
+        let quotes = value.is_empty() || value.contains(char::is_whitespace) || value.starts_with('"');
+        if value.contains('#') || quotes && value.contains('"') {
+            let message = format!("{key}: cyrus.conf has no way to write # or these quotes");
             problems.0.push(Problem::new(file, raw.line, &raw.name, message));
         }
-        match value.is_empty() || value.contains(char::is_whitespace) || key == "cmd" || key == "listen" {
+        match quotes || (key == "cmd" || key == "listen") && !value.contains('"') {
             true => out.push_str(&format!(" {key}=\"{value}\"")),
             false => out.push_str(&format!(" {key}={value}")),
         }

@@ -56,7 +56,8 @@ pub(super) fn read(file: &Arc<Path>, text: &str, problems: &mut Problems) -> Vec
             },
             State::In(..) if line.starts_with('}') => State::Outside,
             State::In(section, name, opened) => {
-                match entry(line) {
+                match crate::encoding::check(line).map_err(|m| (String::new(), m)).and_then(|()| entry(line))
+                {
                     Ok((name, args)) => items.push(Item::Entry(Raw { section, name, args, line: number })),
                     Err((name, message)) => wrong(&name, message),
                 }

@@ -138,7 +138,7 @@ impl CyrusConf {
     /// look at the programs of those too.
     pub fn examine(path: &Path) -> (CyrusConf, Problems) {
         let path = crate::imapd::prefixed(path);
-        match std::fs::read_to_string(&path) {
+        match crate::read_text(&path) {
             Ok(text) => CyrusConf::examine_text(&path, &text),
             Err(error) => {
                 let (empty, _) = CyrusConf::examine_text(&path, "");

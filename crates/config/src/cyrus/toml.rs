@@ -1,4 +1,5 @@
-//! cyrus.toml: the same entries as TOML tables, `[services.imap]` with `cmd`, `listen` and so on.
+//! cyrus.toml: the same entries as TOML tables, `[services.imap]` with `cmd`, `listen` and so on; where several lines have one name,
+//! `[[events.prune]]` each.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -42,20 +43,30 @@ pub(super) fn read(file: &Arc<Path>, text: &str, problems: &mut Problems) -> Vec
                 wrong(at, name, "an entry's name consists of letters and digits".into());
                 continue;
             }
-            let DeValue::Table(settings) = settings.get_ref() else {
-                wrong(at, name, "an entry is a table of settings: cmd, listen, …".into());
-                continue;
+            let tables: Vec<(usize, &DeValue<'_>)> = match settings.get_ref() {
+                DeValue::Array(all) => all.iter().map(|one| (one.span().start, one.get_ref())).collect(),
+                one => vec![(at, one)],
             };
-            let mut args = Vec::new();
-            for (key, value) in settings {
-                match plain(value.get_ref()) {
-                    Ok(value) => args.push((key.span().start, (key.get_ref().to_ascii_lowercase(), value))),
-                    Err(message) => wrong(key.span().start, name, format!("{}: {message}", key.get_ref())),
+            for (at, settings) in tables {
+                let DeValue::Table(settings) = settings else {
+                    wrong(at, name, "an entry is a table of settings: cmd, listen, …".into());
+                    continue;
+                };
+                let mut args = Vec::new();
+                for (key, value) in settings {
+                    match plain(value.get_ref()) {
+                        Ok(value) => {
+                            args.push((key.span().start, (key.get_ref().to_ascii_lowercase(), value)));
+                        }
+                        Err(message) => {
+                            wrong(key.span().start, name, format!("{}: {message}", key.get_ref()));
+                        }
+                    }
                 }
+                args.sort_by_key(|(at, _)| *at);
+                let args = args.into_iter().map(|(_, arg)| arg).collect();
+                items.push((at, Item::Entry(Raw { section, name: name.to_string(), args, line: line(at) })));
             }
-            args.sort_by_key(|(at, _)| *at);
-            let args = args.into_iter().map(|(_, arg)| arg).collect();
-            items.push((at, Item::Entry(Raw { section, name: name.to_string(), args, line: line(at) })));
         }
     }
     items.sort_by_key(|(at, _)| *at);

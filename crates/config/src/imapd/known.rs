@@ -9,7 +9,7 @@ const NAMES: &str = "\
     addressbookprefix afspts_localrealms afspts_mycell allownewnews annotation_allow_undefined \
     annotation_callout annotation_callout_disable_append annotation_definitions \
     annotation_enable_legacy_commands anysievefolder aps_topic aps_topic_caldav aps_topic_carddav \
-    autocreate_sieve_compiled_script autocreate_sieve_folders autocreate_sieve_script_compile \
+    autocreate_sieve_compiled_script autocreate_sieve_script_compile \
     autocreate_sieve_script_compiled autocreatequotamsg autoexpunge backup_compact_maxsize \
     backup_compact_minsize backup_compact_work_threshold backup_db backup_db_path backup_keep_previous \
     backup_retention backup_retention_days backup_staging_path boundary_limit caldav_accept_invalid_rrules \
@@ -20,7 +20,7 @@ const NAMES: &str = "\
     caringo_port commandmintimer conversations_counted_flags conversations_db conversations_expire_after \
     conversations_expire_days conversations_keep_existing conversations_max_guidexists \
     conversations_max_guidinfolder conversations_max_guidrecords conversations_max_thread dav_lock_timeout \
-    dav_realm davdriveprefix davnotificationsprefix debug_command debug_writefail_guid defaultsearchtier \
+    dav_realm davdriveprefix davnotificationsprefix debug_writefail_guid defaultsearchtier \
     delete_unsubscribe disconnect_on_vanished_mailbox event_content_inclusion_mode event_content_size \
     event_exclude_flags event_exclude_specialuse event_extra_params event_groups event_notifier \
     fastmailsharing flushseenstate generate_compiled_sieve_script http_h2_altsvc http_jwt_key_dir \
@@ -47,9 +47,9 @@ const NAMES: &str = "\
     netscapeurl newsaddheaders newsgroups newsmaster newspeer newspostuser newsprefix newsrc_db_path \
     nntptimeout notesmailbox notify_external object_storage_dummy_spool object_storage_enabled openio_account \
     openio_autocreate openio_namespace openio_proxy_timeout openio_rawx_timeout openio_verbosity postspec \
-    prometheus_enabled prometheus_need_auth prometheus_stats_dir prometheus_update_freq ptloader_sock \
+    prometheus_need_auth ptloader_sock \
     pts_module ptscache_db ptscache_db_path ptscache_timeout ptskrb5_convert524 ptskrb5_strip_default_realm \
-    qosmarking quota_use_conversations readonly restore_authname restore_password restore_realm \
+    quota_use_conversations readonly restore_authname restore_password restore_realm \
     reverseuniqueids rfc2046_strict rfc2047_utf8 rfc3028_strict rss_feedlist_template rss_feeds rss_maxage \
     rss_maxitems rss_maxsynopsis rss_realm search_attachment_extractor_url search_batchsize search_engine \
     search_fuzzy_always search_index_headers search_index_language search_index_parts \

@@ -82,11 +82,8 @@ impl Reader<'_> {
             return self.problems.0.push(Problem::new(&at, line, key, message));
         }
         self.seen.push(real);
-        match fs::read(path) {
-            Ok(bytes) => match String::from_utf8(bytes) {
-                Ok(text) => self.text(&Arc::from(path), &text),
-                Err(_) => self.problems.0.push(Problem::new(&at, line, key, "the file is not UTF-8 text")),
-            },
+        match crate::read_text(path) {
+            Ok(text) => self.text(&Arc::from(path), &text),
             Err(error) if included.is_some() => {
                 let message = format!("cannot read {}: {error}", path.display());
                 self.problems.0.push(Problem::new(&at, line, key, message));
@@ -142,6 +139,7 @@ fn item(file: &Arc<Path>, line: u32, text: &str) -> Result<Item, Problem> {
         return Ok(Item::Comment(text.to_owned()));
     }
     let wrong = |key: &str, message: &str| Problem::new(file, line, key, message);
+    crate::encoding::check(text).map_err(|message| wrong("", &message))?;
     let Some((key, value)) = text.split_once(':') else {
         return Err(wrong("", &format!("'{text}' is not of the form 'key: value'")));
     };

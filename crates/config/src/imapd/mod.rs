@@ -19,6 +19,7 @@ pub mod lines;
 mod names;
 mod partitions;
 pub mod registry;
+pub mod reload;
 pub mod toml;
 
 use std::ffi::OsString;
@@ -142,6 +143,42 @@ impl Imapd {
     /// The options in the file that have no effect here, with the reasons.
     pub fn notes(&self) -> &[Problem] {
         &self.file.notes
+    }
+
+    /// All of [`Imapd::notes`] in one line, by their reasons.
+    pub fn without_effect(&self) -> Option<Problem> {
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for note in self.notes() {
+            match reasons.iter_mut().find(|(why, _)| *why == note.message) {
+                Some((_, keys)) => keys.push(&note.key),
+                None => reasons.push((&note.message, vec![&note.key])),
+            }
+        }
+        let told = |(why, keys): &(&str, Vec<&str>)| {
+            format!("{} ({})", keys.join(", "), why.strip_prefix("no effect: ").unwrap_or(why))
+        };
+        let told: Vec<String> = reasons.iter().map(told).collect();
+        let place: Arc<Path> = Arc::from(self.path());
+        (!told.is_empty()).then(|| {
+            Problem::new(&place, 0, "", format!("set, and without effect here: {}", told.join("; ")))
+        })
+    }
+
+    /// The mupdate_workers options against each other, as Cyrus's `mupdate` checks them; what is wrong, else.
+    pub fn check_mupdate_workers(&self) -> Result<(), String> {
+        let (start, least, most_spare, most) = (
+            self.mupdate_workers_start,
+            self.mupdate_workers_minspare,
+            self.mupdate_workers_maxspare,
+            self.mupdate_workers_max,
+        );
+        if least <= start && start <= most_spare && start <= most {
+            return Ok(());
+        }
+        Err(format!(
+            "mupdate_workers_start ({start}) lies between mupdate_workers_minspare ({least}) and mupdate_workers_maxspare \
+             ({most_spare}), and is no more than mupdate_workers_max ({most})"
+        ))
     }
 
     /// The value of a key that is no option, such as `be1_password`; `<identity>_<key>` goes before it.

@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use super::choices::{
-    AuthMech, ClientCerts, DeleteMode, ExpungeMode, MupdateConfig, SelectMode, ServerInfo, VirtDomains,
+    AuthMech, ClientCerts, DeleteMode, ExpungeMode, MupdateConfig, QosMarking, SelectMode, ServerInfo,
+    VirtDomains,
 };
 use super::kind::{Field, Kind, Value};
 
@@ -104,6 +105,7 @@ macro_rules! choice_field {
 choice_field!(
     ServerInfo: On,
     MupdateConfig: Standard,
+    QosMarking: Cs0,
     SelectMode: FreespaceMost,
     VirtDomains: Off,
     DeleteMode: Delayed,
@@ -223,7 +225,7 @@ options! {
     duplicatesuppression: bool, Kind::Switch, "yes", ON, "Whether a message with the Message-ID of one delivered before is dropped.";
     temp_path: String, Kind::Text, "/tmp", ON, "Directory of temporary files.";
     mboxname_lockpath: Option<String>, Kind::Text, "", OWN_STORES, "Directory of lock files.";
-    proc_path: Option<String>, Kind::Text, "", ignored("murder status shows processes and sessions"), "Directory of the process table.";
+    proc_path: String, Kind::Text, "{configdirectory}/proc", ON, "Directory of master's table of processes.";
     maxmessagesize: u64, Kind::BYTES, "0", ON, "Largest message that is taken, by APPEND and by LMTP; 0 is no limit.";
     quotawarnpercent: u32, Kind::PERCENT, "90", ON, "Fullness of a quota, in percent, at which users are warned.";
     quotawarnsize: u64, Kind::KBYTES, "0", ON, "Free space in a quota at which users are warned.";
@@ -238,6 +240,7 @@ options! {
     autocreate_subscribe_folders: Option<String>, Kind::Text, "", ON, "Those that the user is subscribed to, separated by |.";
     autocreate_subscribe_sharedfolders: Option<String>, Kind::Text, "", ON, "Shared folders that the user is subscribed to, separated by |.";
     autocreate_subscribe_sharedfolders_all: bool, Kind::Switch, "no", ON, "Whether the user is subscribed to all shared folders that can be read.";
+    autocreate_sieve_folders: Option<String>, Kind::Text, "", ignored("Sieve scripts are not run"), "Folders that scripts file into, made with the INBOX.";
     autocreate_sieve_script: Option<String>, Kind::Text, "", ignored("Sieve scripts are not run"), "Script that a new user gets.";
     autocreate_acl: Option<String>, Kind::Text, "", ON, "ACLs of the folders made, as folder identifier rights.";
 }
@@ -331,12 +334,17 @@ options! {
     drain_timeout: Duration, Kind::SECONDS, "10s", ON, "Time that running commands get to finish at shutdown. Beyond Cyrus.";
     idlesocket: String, Kind::Text, "{configdirectory}/socket/idle", ignored("sessions hear of changes within the process"), "Socket of idled.";
     notifysocket: String, Kind::Text, "{configdirectory}/socket/notify", ignored("there is no notification daemon"), "Socket of notifyd.";
+    qosmarking: QosMarking, Kind::Choice(QosMarking::WORDS), "cs0", ON, "Class of service that packets of clients' connections are marked with.";
     tcp_keepalive: bool, Kind::Switch, "no", ON, "Whether TCP keepalive is on.";
     tcp_keepalive_cnt: u32, Kind::COUNT, "0", ON, "Probes before a connection counts as dead; 0 is the system's number.";
     tcp_keepalive_idle: Duration, Kind::SECONDS, "0", ON, "Idle time before the first probe; 0 is the system's.";
     tcp_keepalive_intvl: Duration, Kind::SECONDS, "0", ON, "Time between probes; 0 is the system's.";
     chatty: bool, Kind::Switch, "no", ON, "Whether protocol commands are logged.";
     telemetry_bysessionid: bool, Kind::Switch, "no", ignored("sessions are not recorded"), "Whether session records are named by session id.";
+    debug_command: Option<String>, Kind::Text, "", ignored("no debugger is started"), "Command that -D of a service starts.";
+    prometheus_enabled: bool, Kind::Switch, "no", ignored("status_listen serves metrics"), "Whether metrics are written to files.";
+    prometheus_stats_dir: Option<String>, Kind::Text, "", ignored("status_listen serves metrics"), "Directory of those files.";
+    prometheus_update_freq: Duration, Kind::SECONDS, "10s", ignored("status_listen serves metrics"), "How often they are written.";
     debug: bool, Kind::Switch, "no", ON, "Whether debug messages are logged.";
     auditlog: bool, Kind::Switch, "no", ignored("deliveries and changes of mailboxes are always logged"), "Whether each change of a mailbox or message is logged.";
     syslog_prefix: Option<String>, Kind::Text, "", ON, "Prefix of program names in logs.";

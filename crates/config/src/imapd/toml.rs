@@ -2,9 +2,9 @@
 //!
 //! Keys are those of imapd.conf. Values may be strings as there, or of TOML's own types: booleans, numbers, and arrays
 //! for lists. A table's keys are joined with its name by `_` (`[lmtp] admins = ["proxy"]` is `lmtp_admins`), those of
-//! `[partition]`, `[metapartition]` and `[archivepartition]` by `-`. `include = "file"` reads another file in.
+//! `[partition]`, `[metapartition]` and `[archivepartition]` by `-`. `[hosts.be1] password = "x"` is `be1_password`.
+//! `include = "file"` reads another file in.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ impl Reader<'_> {
             return self.problems.0.push(Problem::new(&at, line, key, message));
         }
         self.seen.push(real);
-        match fs::read_to_string(path) {
+        match crate::read_text(path) {
             Ok(text) => self.text(&Arc::from(path), &text),
             Err(error) => {
                 let message = format!("cannot read {}: {error}", path.display());
@@ -114,10 +114,25 @@ impl Flat<'_> {
                     format!("'{bad}' cannot stand in a key (letters, digits, - and _ can)"),
                 );
             } else if let DeValue::Table(inner) = value.get_ref() {
+                if name == HOSTS {
+                    self.hosts(inner);
+                    continue;
+                }
                 let joint = if name.ends_with("partition") { '-' } else { '_' };
                 self.table(&format!("{name}{joint}"), inner);
             } else {
                 self.value(at, &name, value.get_ref());
+            }
+        }
+    }
+
+    /// A table for each host, and by its side keys that only look as if they were here.
+    fn hosts(&mut self, hosts: &DeTable<'_>) {
+        for (host, value) in hosts {
+            let name = host.get_ref().to_ascii_lowercase();
+            match value.get_ref() {
+                DeValue::Table(keys) => self.table(&format!("{name}_"), keys),
+                value => self.value(host.span().start, &format!("{HOSTS}_{name}"), value),
             }
         }
     }
@@ -132,6 +147,9 @@ impl Flat<'_> {
                 self.wrong(at, key, "no value (leave the line out for the default)".into());
             }
             Ok(value) => {
+                if let Err(message) = crate::encoding::check(&value) {
+                    return self.wrong(at, key, message);
+                }
                 let line = line_of(self.text, at);
                 let setting = Setting { key: key.to_owned(), value, file: self.file.clone(), line };
                 self.items.push((at, Item::Setting(setting)));
@@ -157,3 +175,6 @@ impl Flat<'_> {
         self.problems.0.push(Problem::new(self.file, line_of(self.text, at), key, message));
     }
 }
+
+/// The table of what is said of single servers.
+pub(super) const HOSTS: &str = "hosts";

@@ -90,3 +90,36 @@ fn both_forms_convert_into_each_other() {
     assert_eq!(cmds(&one), cmds(&two));
     assert_eq!(one.events.len(), two.events.len());
 }
+
+#[test]
+fn lines_of_one_name_and_odd_values_survive_the_other_form() {
+    let conf = "START {\n  a cmd=\"x 1\"\n  a cmd=\"x 2\"\n}\nSERVICES {\n  s cmd=\"y\" listen=\"1\" note=q\"q other=\"\"\n}\n\
+                EVENTS {\n  p cmd=\"z\" at=0401\n  q cmd=\"z\" period=5\n  p cmd=\"z 2\" at=0402\n}\n";
+    let toml = convert::to_toml(Path::new("cyrus.conf"), conf).unwrap();
+    assert!(
+        toml.starts_with("[[start.a]]\ncmd = \"x 1\"\n[[start.a]]\ncmd = \"x 2\"\n[services.s]\n"),
+        "{toml}"
+    );
+    assert_eq!(convert::to_conf(Path::new("cyrus.toml"), &toml).unwrap(), conf);
+    let read = CyrusConf::parse(Path::new("cyrus.toml"), &toml).unwrap();
+    let lines: Vec<u32> = read.events.iter().map(|event| event.place.line).collect();
+    assert!(lines.is_sorted() && lines.len() == 3, "{lines:?}");
+    let twice = "[[services.s]]\ncmd = 'y'\nlisten = 1\n[[services.s]]\ncmd = 'y'\nlisten = 2\n";
+    let said = CyrusConf::parse(Path::new("cyrus.toml"), twice).unwrap_err().to_string();
+    assert_eq!(said, "cyrus.toml:4: s: the name is used twice: first in line 1");
+}
+
+#[test]
+fn a_file_from_another_age_is_read_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cyrus.conf");
+    std::fs::write(
+        &path,
+        b"\xef\xbb\xbf# f\xfcr\r\nSERVICES {\r\n\timap\tcmd=imapd listen=imap # gr\xfc\xdfe\r\n}\r\n",
+    )
+    .unwrap();
+    assert_eq!(CyrusConf::load(&path).unwrap().services.len(), 1);
+    std::fs::write(&path, b"SERVICES {\n imap cmd=\"imapd -f \xfc\" listen=imap\n}\n").unwrap();
+    let said = CyrusConf::load(&path).unwrap_err().to_string();
+    assert!(said.ends_with("cyrus.conf:2: the line is not UTF-8 text"), "{said}");
+}

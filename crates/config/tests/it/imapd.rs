@@ -151,8 +151,86 @@ fn both_forms_convert_into_each_other_with_their_comments() {
     let conf = "# The node\nconfigdirectory: /var/imap\n\nallowplaintext: yes\nadmins: a b\ntimeout: 45\numask: 027\n\
                 tls_ciphers: HIGH:!\"x\\y\"\nbe1_password: 007\n@include: more.conf\nlmtp_admins: fe\n";
     let toml = "# The node\nconfigdirectory = \"/var/imap\"\n\nallowplaintext = true\nadmins = [\"a\", \"b\"]\n\
-                timeout = 45\numask = 0o27\ntls_ciphers = \"HIGH:!\\\"x\\\\y\\\"\"\nbe1_password = \"007\"\n\
+                timeout = 45\numask = 0o27\ntls.ciphers = \"HIGH:!\\\"x\\\\y\\\"\"\nhosts.be1.password = \"007\"\n\
                 include = \"more.toml\"\nlmtp_admins = [\"fe\"]\n";
     assert_eq!(convert::to_toml(Path::new("imapd.conf"), conf).unwrap(), toml);
     assert_eq!(convert::to_conf(Path::new("imapd.toml"), toml).unwrap(), conf);
+}
+
+#[test]
+fn tables_of_toml_are_named_as_a_reader_expects() {
+    let conf = "partition-default: /spool\nmetapartition-fast: /meta\ntls_server_cert: /c\nsasl_mech_list: PLAIN LOGIN\n\
+                be1_client_cert: /b\nimaps_tls_server_cert: /i\nallowplaintext: 1\nautocreate_acl: a b lr\nautocreate_acl: c d w\n";
+    let toml = "partition.default = \"/spool\"\nmetapartition.fast = \"/meta\"\ntls.server_cert = \"/c\"\n\
+                sasl.mech_list = [\"PLAIN\", \"LOGIN\"]\nhosts.be1.client_cert = \"/b\"\nimaps_tls_server_cert = \"/i\"\n\
+                allowplaintext = \"1\"\nautocreate_acl = [\"a b lr\", \"c d w\"]\n";
+    assert_eq!(convert::to_toml(Path::new("imapd.conf"), conf).unwrap(), toml);
+    assert_eq!(convert::to_conf(Path::new("imapd.toml"), toml).unwrap(), conf);
+    let written = "configdirectory = '/v'\n[hosts.be1]\npassword = 'x'\nports = 'imap=10143'\n[tls]\nserver_cert = '/c'\n\
+                   [sasl]\nmech_list = ['PLAIN']\n[lmtp.sasl]\nmech_list = 'LOGIN'\n[partition]\ndefault = '/s'\n";
+    let imapd = Imapd::parse(Path::new("imapd.toml"), written, "imap").unwrap();
+    assert_eq!(imapd.of_host("be1.example.org", "password"), Some("x"));
+    assert_eq!(imapd.host_port("be1", "imap"), Some(10143));
+    assert_eq!(imapd.tls_server_cert.as_deref(), Some("/c"));
+    assert_eq!(imapd.for_service("lmtp").sasl_mech_list, ["LOGIN"]);
+    assert!(imapd.warnings().is_empty(), "{:?}", imapd.warnings());
+}
+
+#[test]
+fn what_has_no_effect_is_named_in_one_line_by_reason() {
+    let imapd = parse(
+        "mboxlist_db: twoskip\nsasl_sasldb_path: /etc/sasldb2\nhttpmodules: caldav\nduplicate_db: skiplist",
+        "x",
+    );
+    assert_eq!(
+        imapd.without_effect().unwrap().to_string(),
+        "imapd.conf: set, and without effect here: mboxlist_db, duplicate_db (this project has its own databases); \
+         sasl_sasldb_path (import it with murder passwd --import); httpmodules (an option of Cyrus not used here)"
+    );
+    assert_eq!(parse("admins: a", "x").without_effect(), None);
+}
+
+#[test]
+fn the_workers_of_mupdate_are_checked_as_cyrus_does() {
+    assert!(parse("", "mupdate").check_mupdate_workers().is_ok());
+    let said = parse("mupdate_workers_start: 20", "mupdate").check_mupdate_workers().unwrap_err();
+    assert!(
+        said.starts_with("mupdate_workers_start (20) lies between mupdate_workers_minspare (2) and"),
+        "{said}"
+    );
+}
+
+#[test]
+fn comments_may_be_latin_1_and_settings_may_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("imapd.conf");
+    let read = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        Imapd::load(&path, "x").map(|imapd| imapd.servername.clone())
+    };
+    let name = read(b"# f\xfcr alle\r\nconfigdirectory: /v\r\nservername: s.example\r\n").unwrap();
+    assert_eq!(name, "s.example");
+    let said = read(b"configdirectory: /v\nuserprefix: F\xfcr\n").unwrap_err().to_string();
+    assert!(said.ends_with("imapd.conf:2: the line is not UTF-8 text"), "{said}");
+}
+
+#[test]
+fn a_directory_or_what_may_not_be_read_is_told_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("imapd.conf");
+    std::fs::create_dir(dir.path().join("more.conf")).unwrap();
+    std::fs::write(&path, "configdirectory: /v\n@include: more.conf\n").unwrap();
+    let said = |path: &Path| {
+        let said = Imapd::load(path, "x").unwrap_err().to_string();
+        said.replace(dir.path().to_str().unwrap(), "DIR")
+    };
+    assert_eq!(
+        said(&path),
+        "DIR/imapd.conf:2: @include: cannot read DIR/more.conf: Is a directory (os error 21)"
+    );
+    assert_eq!(said(dir.path()), "DIR: cannot read: Is a directory (os error 21)");
+    std::fs::write(&path, "configdirectory: /v\n@include: a.conf\n").unwrap();
+    std::fs::write(dir.path().join("a.conf"), "admins: x\n@include: b.conf\n").unwrap();
+    std::fs::write(dir.path().join("b.conf"), "@include: a.conf\n").unwrap();
+    assert_eq!(said(&path), "DIR/b.conf:1: @include: DIR/a.conf was read already");
 }

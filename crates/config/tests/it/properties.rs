@@ -64,6 +64,54 @@ proptest! {
     }
 }
 
+/// A file as `convert` writes it: settings, comments and empty lines, each key once.
+fn tidy_file() -> impl Strategy<Value = String> {
+    let key = prop_oneof![
+        (0..OPTIONS.len()).prop_map(|i| OPTIONS[i].name.to_owned()),
+        (0..OPTIONS.len()).prop_map(|i| format!("lmtp_{}", OPTIONS[i].name)),
+        "(meta|archive|)partition-[a-z0-9]{1,6}",
+        "[a-z][a-z0-9-]{0,8}_(password|mechs|client_cert|client_key|address|ports)",
+        "(tls|sasl|hosts|partition)_?[a-z_]{0,6}",
+        "[a-z][a-z0-9_-]{0,12}",
+    ];
+    let value = prop_oneof![
+        "yes|no|on|1|0|true",
+        "0?[0-7]{1,5}|0x[0-9a-f]{1,4}|-?[0-9]{1,12}|[0-9]{1,3}[dhmsKMG]",
+        "[a-z]{1,5}( {1,2}[a-z]{1,5}){0,3}",
+        "[!-~äß\u{4e00}][ -~äß\t]{0,20}",
+    ];
+    let line =
+        (key, value).prop_map(|(key, value)| (key, value.trim().trim_end_matches('\\').trim().to_owned()));
+    let line = prop_oneof![
+        4 => line.prop_map(|(key, value)| if value.is_empty() { String::new() } else { format!("{key}: {value}") }),
+        1 => "(# [ -~ü]{0,20}[a-z]|)",
+    ];
+    let extra =
+        prop_oneof![Just(""), Just("@include: a.conf\n@include: /etc/b\n"), Just("@include: a.conf\n")];
+    (prop::collection::vec(line, 0..14), extra).prop_map(|(lines, extra)| {
+        let mut seen = std::collections::BTreeSet::from(["include".to_owned()]);
+        let fresh = |line: &String| match line.split_once(':') {
+            Some((key, _)) if !line.starts_with('#') => seen.insert(key.to_owned()),
+            _ => true,
+        };
+        let lines: Vec<String> = lines.into_iter().filter(fresh).map(|line| line + "\n").collect();
+        lines.concat() + extra
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #[test]
+    fn a_tidy_imapd_conf_comes_back_letter_by_letter(text in tidy_file()) {
+        let toml = convert::to_toml(Path::new("imapd.conf"), &text).unwrap();
+        let back = convert::to_conf(Path::new("imapd.toml"), &toml);
+        prop_assert_eq!(back.as_deref(), Ok(text.as_str()), "{}", toml);
+        // And the TOML, which is tidy by now, does too.
+        let again = convert::to_toml(Path::new("imapd.conf"), &back.unwrap()).unwrap();
+        prop_assert_eq!(again, toml);
+    }
+}
+
 proptest! {
     #[test]
     fn entries_survive_toml(
@@ -96,5 +144,8 @@ proptest! {
         prop_assert_eq!(&before, &show(CyrusConf::parse(Path::new("cyrus.toml"), &toml)), "{}", toml);
         prop_assert_eq!(&before, &show(CyrusConf::parse(conf, &back)), "{}", back);
         prop_assert_eq!(back.matches("# why").count(), entries.len());
+        // What has been through it once does not change any more.
+        let again = config::cyrus::convert::to_toml(conf, &back).unwrap();
+        prop_assert_eq!(config::cyrus::convert::to_conf(Path::new("cyrus.toml"), &again).unwrap(), back);
     }
 }

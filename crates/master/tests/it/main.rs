@@ -9,3 +9,4 @@ mod groups;
 mod node;
 mod page;
 mod reload;
+mod scenarios;

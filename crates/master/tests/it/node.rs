@@ -83,6 +83,14 @@ impl Node {
         text.replace('@', &self.directory.path().display().to_string())
     }
 
+    /// Lets another user run the node.
+    pub fn give_to(&self, uid: u32) {
+        fs::set_permissions(self.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+        for name in ["var", "spool"] {
+            std::os::unix::fs::chown(self.path(name), Some(uid), Some(uid)).unwrap();
+        }
+    }
+
     /// The command line of a master on this node, without words of its own.
     pub fn command(&self) -> Command {
         let mut command = Command::new(self.path("bin/master"));
@@ -285,6 +293,13 @@ pub fn free_port() -> u16 {
 
 pub fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
+}
+
+/// The name of a user of this system.
+pub fn user_of(uid: u32) -> Option<String> {
+    let passwd = fs::read_to_string("/etc/passwd").ok()?;
+    let entry = passwd.lines().find(|line| line.split(':').nth(2) == Some(&uid.to_string()))?;
+    entry.split(':').next().map(str::to_owned)
 }
 
 fn user() -> &'static str {

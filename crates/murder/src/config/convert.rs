@@ -46,7 +46,7 @@ pub fn run(args: &Args) -> ExitCode {
 
 fn convert(args: &Args) -> Result<String, Problems> {
     let path = &args.file;
-    let text = std::fs::read_to_string(path)
+    let text = ::config::read_text(path)
         .map_err(|error| Problems::of_file(path, format!("cannot read: {error}")))?;
     match (args.cyrus || super::is_cyrus_conf(path), imapd::toml::is_toml(path)) {
         (true, true) => cyrus::convert::to_conf(path, &text),

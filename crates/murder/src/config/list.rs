@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use ::config::imapd::reload::AT_START;
 use ::config::imapd::{Effect, Imapd, OPTIONS, OptionSpec};
 
 /// Lists the options of imapd.conf
@@ -55,6 +56,9 @@ fn describe(option: &OptionSpec) -> String {
     let default = if option.default.is_empty() { "none" } else { option.default };
     let mut text = format!("{}: {} (default: {default})\n    {}\n", option.name, option.kind, option.doc);
     match option.effect {
+        Effect::Honoured if AT_START.contains(&option.name) => {
+            text.push_str("    Takes effect when the node is restarted.\n");
+        }
         Effect::Honoured => {}
         Effect::None(why) => text.push_str(&format!("    Accepted without effect: {why}.\n")),
         Effect::Refused(why) => text.push_str(&format!("    Refused but for its default: {why}.\n")),

@@ -1,5 +1,6 @@
 //! imapd.conf(5), made from the registry of options.
 
+use ::config::imapd::reload::AT_START;
 use ::config::imapd::{Effect, OPTIONS};
 
 pub fn page() -> String {
@@ -21,6 +22,9 @@ pub fn page() -> String {
         page.push_str(&format!(".TP\n.BR {}: \" {}\"\n", escape(option.name), escape(default)));
         page.push_str(&format!("{} ({})\n", escape(option.doc), escape(&option.kind.to_string())));
         match option.effect {
+            Effect::Honoured if AT_START.contains(&option.name) => {
+                page.push_str("Takes effect when the node is restarted.\n");
+            }
             Effect::Honoured => {}
             Effect::None(why) => page.push_str(&format!("Accepted without effect: {}.\n", escape(why))),
             Effect::Refused(why) => {

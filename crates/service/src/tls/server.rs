@@ -13,6 +13,7 @@ use tokio_rustls::rustls::server::{
     ClientHello, NoClientAuth, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
 };
 use tokio_rustls::rustls::sign::CertifiedKey;
+use tracing::warn;
 
 use super::{TlsError, Versions, pem, provider};
 
@@ -104,7 +105,15 @@ impl ServerOptions {
             }
             ClientCertificates::Optional | ClientCertificates::Require => {}
         }
-        let roots = pem::roots(self.client_ca_file.as_deref(), self.client_ca_dir.as_deref())?;
+        let roots = match pem::roots(self.client_ca_file.as_deref(), self.client_ca_dir.as_deref()) {
+            Ok(roots) => roots,
+            // As in Cyrus: what nobody has to show need not be checkable.
+            Err(why) if self.client_certificates == ClientCertificates::Optional => {
+                warn!("clients' certificates are not asked for: {why}");
+                return Ok(Arc::new(NoClientAuth));
+            }
+            Err(why) => return Err(why),
+        };
         let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
         if let Some(file) = &self.crl_file {
             builder = builder.with_crls(pem::revocation_lists(file)?).allow_unknown_revocation_status();

@@ -227,6 +227,49 @@ fn listeners_come_and_go_while_clients_stay() {
     assert_eq!(line(&mut third), "more at here");
 }
 
+#[test]
+fn of_five_thousand_clients_ten_are_served_and_the_others_told_so() {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: files.maximum, maximum: files.maximum };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).unwrap();
+    let crowd = files.maximum.map_or(5000, |most| (most / 3).min(5000));
+    let entries = ENTRIES.replace("\"maxchild\":1", "\"maxchild\":10");
+    let mut daemon = Daemon::start(SYSTEMD, "", &[("MURDER_LISTENERS", &entries)]);
+    daemon.hear("READY=1");
+    let log = daemon.child.stderr.take().unwrap();
+    let log =
+        std::thread::spawn(move || BufReader::new(log).lines().map_while(Result::ok).collect::<Vec<_>>());
+    let mut clients: Vec<BufReader<TcpStream>> = (0..crowd).map(|_| daemon.connect()).collect();
+    let said: Vec<String> = clients.iter_mut().map(line).collect();
+    assert_eq!(said.iter().filter(|line| *line == "mail at here").count(), 10);
+    let refused = said.iter().filter(|line| *line == "* BYE Too many connections, try again later").count();
+    assert_eq!(refused as u64, crowd - 10);
+    // Who is served notices nothing, and whoever leaves makes room.
+    let served = said.iter().position(|line| line == "mail at here").unwrap();
+    clients[served].get_mut().write_all(b"hello\r\n").unwrap();
+    assert_eq!(line(&mut clients[served]), "hello");
+    drop(clients);
+    let again = (0..1000).map(|_| line(&mut daemon.connect())).find(|line| line == "mail at here");
+    assert!(again.is_some());
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
+    let log = log.join().unwrap();
+    assert!(log.iter().any(|line| line.contains("as many clients as maxchild allows")), "{log:?}");
+    assert!(log.len() < 1000, "{} lines", log.len());
+}
+
+#[test]
+fn debug_messages_come_and_go_with_a_signal() {
+    let mut daemon = Daemon::start(SYSTEMD, "", &[("LISTEN_FDNAMES", "imap")]);
+    daemon.hear("READY=1");
+    let mut log = BufReader::new(daemon.child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    daemon.signal(Signal::USR1);
+    assert!(log.any(|line| line.contains("SIGUSR1: debug messages are on")));
+    daemon.signal(Signal::USR1);
+    assert!(log.any(|line| line.contains("SIGUSR1: debug messages are off")));
+    assert_eq!(line(&mut daemon.connect()), "imap at here");
+}
+
 fn tell(control: &UnixDatagram, list: &str, sockets: &[BorrowedFd<'_>]) {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);

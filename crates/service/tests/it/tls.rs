@@ -217,3 +217,21 @@ async fn two_sides_that_both_write_before_they_read_do_not_block_each_other() {
     };
     tokio::join!(exchange(&mut near), exchange(&mut far));
 }
+
+#[tokio::test]
+async fn authorities_that_cannot_be_read_matter_only_where_certificates_are_required() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path());
+    let mut options = serving(&authority, "be1.example.org");
+    let empty = dir.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    options.client_ca_dir = Some(empty);
+    options.client_certificates = ClientCertificates::Optional;
+    let server = ServerTls::new(&options).unwrap();
+    let client = ClientTls::new(&trusting(&authority)).unwrap();
+    assert!(shake(&client, &server, "be1.example.org").await.1.is_ok());
+    options.client_certificates = ClientCertificates::Require;
+    assert!(
+        ServerTls::new(&options).is_err_and(|why| why.to_string().contains("holds no usable CA certificate"))
+    );
+}

@@ -1,6 +1,8 @@
 # A service process as Cyrus's are: status messages on descriptor 3, listener on 4. Sends each client "SERVICE ID PID", and
-# serves it until it hangs up. A client that says "die" makes it die while busy. Words: -crash (end with 1 while ready).
-import os, signal, socket, struct, sys
+# serves it until it hangs up. A client that says "die" makes it die while busy. Words: -crash (end with 1 while ready), -flood
+# (status messages without end), -once STATUS (end so after the first client), -udp (answer datagrams), -self (greet with the
+# limit of open files, the user and the capabilities, too).
+import os, resource, signal, socket, struct, sys
 
 
 def tell(code):
@@ -26,13 +28,21 @@ def hangup(*_):
 leaving = False
 signal.signal(signal.SIGHUP, hangup)
 listener = socket.socket(fileno=4)
+greeting = [os.environ["CYRUS_SERVICE"], os.environ["CYRUS_ID"]]
+if "-self" in sys.argv:
+    capabilities = [line.split()[1] for line in open("/proc/self/status") if line.startswith("CapEff")]
+    greeting += [resource.getrlimit(resource.RLIMIT_NOFILE)[0], os.getuid(), capabilities[0]]
+greeting = " ".join(map(str, greeting + [os.getpid()]))
+while "-udp" in sys.argv:
+    _, sender = listener.recvfrom(1000)
+    listener.sendto(greeting.encode(), sender)
 sys.stderr.write("foreign: %d waits\n" % os.getpid())
 while not leaving:
     client, _ = listener.accept()
     busy = True
     tell(2)
     tell(3)
-    client.sendall(("%s %s %d\n" % (os.environ["CYRUS_SERVICE"], os.environ["CYRUS_ID"], os.getpid())).encode())
+    client.sendall((greeting + "\n").encode())
     while True:
         text = client.recv(100)
         if text == b"die":
@@ -42,3 +52,5 @@ while not leaving:
     client.close()
     busy = False
     tell(1)
+    if "-once" in sys.argv:
+        sys.exit(int(sys.argv[sys.argv.index("-once") + 1]))

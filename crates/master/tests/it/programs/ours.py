@@ -1,6 +1,7 @@
 # A daemon as this project's are: sockets by LISTEN_FDS, READY=1, lifeline. Sends each client "NAME PID" and closes, or keeps
-# the connection for `-hold`. Other words: -crash (end with 1 at once), -stubborn (ignore SIGTERM), -mute (never ready).
-import json, os, select, signal, socket, sys
+# the connection for `-hold`. Other words: -crash (end with 1 at once), -stubborn (ignore SIGTERM), -mute (never ready),
+# -chatter (status messages without end).
+import json, os, select, signal, socket, sys, threading
 
 words = sys.argv[1:]
 
@@ -34,7 +35,17 @@ say("%d serves %s with %s" % (os.getpid(), ",".join(names), " ".join(words[: wor
 if "-mute" not in words:
     notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     name = os.environ["NOTIFY_SOCKET"]
-    notify.sendto(b"READY=1" if "-fixed" in words else b"READY=1\nX_CONTROL=1", "\0" + name[1:] if name.startswith("@") else name)
+    name = "\0" + name[1:] if name.startswith("@") else name
+    notify.sendto(b"READY=1" if "-fixed" in words else b"READY=1\nX_CONTROL=1", name)
+
+
+def chatter():
+    while True:
+        notify.sendto(b"STATUS=busy", name)
+
+
+if "-chatter" in words:
+    threading.Thread(target=chatter, daemon=True).start()
 
 
 def change():

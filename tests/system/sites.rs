@@ -1,0 +1,322 @@
+//! Configuration files as sites have them, unchanged but for paths and ports: a node comes up from each, serves what it can, and says
+//! of each line that it leaves out why.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead, BufReader, Read},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    os::unix::{fs::PermissionsExt, net::UnixStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::Duration,
+};
+
+use system_tests::{Plan, eventually, own_address, programs};
+
+/// A node of a site, in a directory of its own.
+struct Site {
+    dir: tempfile::TempDir,
+    /// Its ports are on this one.
+    address: Ipv4Addr,
+    /// Where each entry listens: an address or a path.
+    listens: BTreeMap<String, String>,
+}
+
+/// A running node; its master is killed when it is dropped.
+struct Running {
+    master: Child,
+    log: PathBuf,
+}
+
+impl Site {
+    /// Takes the files of a site: absolute paths of data move below a directory, and ports become free ones.
+    fn of(name: &str) -> Site {
+        let dir = tempfile::Builder::new().prefix("site").tempdir_in("/tmp").unwrap();
+        let mut site = Site { dir, address: own_address(), listens: BTreeMap::new() };
+        let cyrus = site.moved(&text(name, "cyrus.conf"));
+        let cyrus = cyrus.split_inclusive('\n').map(|line| site.with_free_port(line)).collect::<String>();
+        fs::write(site.path("cyrus.conf"), cyrus).unwrap();
+        let mut imapd = site.moved(&text(name, "imapd.conf"));
+        // Where this test runs: the user, and no mail server of another's name.
+        imapd.push_str("cyrus_user: root\nmupdate_address: 127.0.0.1\nmupdate_ports: mupdate=1\n");
+        fs::write(site.path("imapd.conf"), imapd).unwrap();
+        if let Some(more) = file(name, "more.conf") {
+            fs::write(site.path("more.conf"), more).unwrap();
+        }
+        site.certificates();
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn moved(&self, text: &str) -> String {
+        let root = self.dir.path().display().to_string();
+        ["/var/", "/run/", "/etc/"].iter().fold(text.to_owned(), |text, top| {
+            [" ", "\""].iter().fold(text, |text, before| {
+                text.replace(&format!("{before}{top}"), &format!("{before}{root}{top}"))
+            })
+        })
+    }
+
+    fn with_free_port(&mut self, line: &str) -> String {
+        let Some((before, after)) = line.split_once("listen=") else { return line.to_owned() };
+        if line.trim_start().starts_with('#') {
+            return line.to_owned();
+        }
+        let entry = line.split_whitespace().next().unwrap().to_owned();
+        let quoted = after.starts_with('"');
+        let value = after.trim_start_matches('"');
+        let (value, rest) = value.split_at(value.find(['"', ' ', '\t', '\r', '\n']).unwrap());
+        let rest = if quoted { rest.strip_prefix('"').unwrap() } else { rest };
+        let place = match value {
+            path if path.starts_with('/') => path.to_owned(),
+            _ => format!("{}:{}", self.address, free_port(self.address)),
+        };
+        self.listens.insert(entry, place.clone());
+        format!("{before}listen=\"{place}\"{rest}")
+    }
+
+    /// Puts a certificate and a key where the site has them.
+    fn certificates(&self) {
+        let murder = Plan::nodes(1, 1).prepare();
+        let tls = murder.node("backend1").dir.parent().unwrap().join("tls");
+        let conf = fs::read_to_string(self.path("imapd.conf")).unwrap_or_default();
+        for line in conf.lines() {
+            let Some((key, value)) = line.split_once(": ") else { continue };
+            let source = match key {
+                "tls_server_cert" | "tls_cert_file" => "cert.pem",
+                "tls_server_key" | "tls_key_file" => "key.pem",
+                "tls_client_ca_file" => "ca.pem",
+                "tls_client_ca_dir" | "tls_ca_path" => {
+                    fs::create_dir_all(value.trim()).unwrap();
+                    continue;
+                }
+                _ => continue,
+            };
+            fs::create_dir_all(Path::new(value.trim()).parent().unwrap()).unwrap();
+            fs::copy(tls.join(source), value.trim()).unwrap();
+        }
+    }
+
+    fn master(&self) -> Command {
+        let mut command = Command::new(programs().join("master"));
+        command.arg("-C").arg(self.path("imapd.conf")).arg("-M").arg(self.path("cyrus.conf"));
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// `master -t`: what is said.
+    fn check(&self) -> Output {
+        self.master().arg("-t").output().unwrap()
+    }
+
+    /// Starts the node, and waits until it is ready.
+    fn start(&self) -> Running {
+        let log = self.path("log");
+        let ready = self.path("ready");
+        let file = fs::File::create(&log).unwrap();
+        let master = self.master().arg("-r").arg(&ready).stderr(file).spawn().unwrap();
+        let running = Running { master, log };
+        eventually("the node is ready", || ready.exists().then_some(()));
+        running
+    }
+
+    /// The first bytes that a client of an entry gets.
+    fn greeting(&self, entry: &str) -> String {
+        let place = &self.listens[entry];
+        let patience = Some(Duration::from_secs(30));
+        let stream: Box<dyn Read> = if place.starts_with('/') {
+            let stream = UnixStream::connect(place).unwrap_or_else(|e| panic!("{entry}: {place}: {e}"));
+            stream.set_read_timeout(patience).unwrap();
+            Box::new(stream)
+        } else {
+            let stream = TcpStream::connect(place).unwrap_or_else(|e| panic!("{entry}: {place}: {e}"));
+            stream.set_read_timeout(patience).unwrap();
+            Box::new(stream)
+        };
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        line
+    }
+
+    fn is_closed(&self, entry: &str) -> bool {
+        TcpStream::connect(&self.listens[entry]).is_err()
+    }
+}
+
+impl Running {
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.master);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = self.master.wait();
+        if std::thread::panicking() {
+            eprintln!("{}", self.log());
+        }
+    }
+}
+
+fn file(name: &str, what: &str) -> Option<Vec<u8>> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("system/sites").join(format!("{name}.{what}"))).ok()
+}
+
+/// A site's file; Latin-1 becomes UTF-8 here, since the test replaces words in it.
+fn text(name: &str, what: &str) -> String {
+    let bytes = file(name, what).unwrap_or_else(|| panic!("{name} has a {what}"));
+    match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => error.into_bytes().into_iter().map(char::from).collect(),
+    }
+}
+
+fn free_port(address: Ipv4Addr) -> u16 {
+    TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Starts a site's node; `serves` are entries and what their greetings begin with, `said` is in the log at start.
+fn node(name: &str, serves: &[(&str, &str)], closed: &[&str], said: &[&str]) {
+    let site = Site::of(name);
+    let check = site.check();
+    let text = String::from_utf8_lossy(&check.stdout).into_owned();
+    assert!(check.status.success(), "{text}");
+    for words in said {
+        assert!(text.contains(words), "{words} in\n{text}");
+    }
+    let running = site.start();
+    for (entry, words) in serves {
+        let greeting = site.greeting(entry);
+        assert!(greeting.starts_with(words), "{entry}: {greeting}");
+    }
+    for entry in closed {
+        assert!(site.is_closed(entry), "{entry} is open");
+    }
+    let log = running.log();
+    for words in said {
+        assert_eq!(log.matches(words).count(), 1, "{words} in\n{log}");
+    }
+    assert!(log.contains("start recover") || log.contains("start mboxlist"), "{log}");
+    assert!(!log.contains("ERROR") || name == "backend", "{log}");
+}
+
+#[test]
+fn debians_files_run() {
+    node(
+        "debian",
+        &[("imap", "* OK"), ("pop3", "+OK"), ("lmtpunix", "220 ")],
+        &["nntp", "http", "sieve"],
+        &[
+            "tlsprune: tls_prune has no counterpart in this murder: the line is skipped",
+            "nntp: nntpd has no counterpart in this murder: the line is skipped",
+            "http: httpd has no counterpart in this murder: the line is skipped",
+            "sieve: timsieved has no counterpart in this murder: the line is skipped",
+            "squatter1: squatter has no counterpart in this murder: the line is skipped",
+            "set, and without effect here: mboxname_lockpath",
+        ],
+    );
+}
+
+#[test]
+fn fedoras_files_run() {
+    node(
+        "fedora",
+        &[("imap", "* OK"), ("pop3", "+OK"), ("lmtpunix", "220 ")],
+        &["http", "https", "sieve"],
+        &[
+            "idled: idled has no counterpart",
+            "http: httpd has no counterpart",
+            "set, and without effect here: sievedir",
+        ],
+    );
+}
+
+#[test]
+fn the_smallest_example_runs() {
+    node(
+        "small",
+        &[("imap", "* OK"), ("lmtpunix", "220 ")],
+        &[],
+        &["tlsprune: tls_prune has no counterpart"],
+    );
+}
+
+#[test]
+fn the_example_with_many_workers_runs() {
+    node(
+        "prefork",
+        &[("imap", "* OK"), ("pop3", "+OK"), ("lmtp", "220 "), ("lmtpunix", "220 ")],
+        &["kpop"],
+        &[
+            "kpop: -k (KPOP) needs Kerberos 4, which nothing here speaks: the line is skipped",
+            "tls_cert_file: old name of tls_server_cert",
+            "fud: fud has no counterpart",
+        ],
+    );
+}
+
+#[test]
+fn the_manuals_mupdate_master_runs() {
+    node(
+        "master",
+        &[("mupdate", "* AUTH")],
+        &[],
+        &["sasl_sasldb_path (import it with murder passwd --import)"],
+    );
+}
+
+#[test]
+fn the_manuals_frontend_runs() {
+    node(
+        "frontend",
+        &[("mupdate", "* AUTH"), ("imap", "* OK"), ("pop3", "+OK"), ("lmtp", "220 ")],
+        &["kpop", "nntp", "sieve"],
+        &["kpop: -k (KPOP)", "nntp: nntpd has no counterpart"],
+    );
+}
+
+#[test]
+fn the_manuals_backend_runs() {
+    node(
+        "backend",
+        &[("imap", "* OK"), ("pop3", "+OK"), ("lmtp", "220 "), ("lmtpunix", "220 ")],
+        &["kpop", "sieve"],
+        &["deliver: ctl_deliver has no counterpart", "idled: idled has no counterpart"],
+    );
+}
+
+#[test]
+fn a_master_that_is_also_a_frontend_runs() {
+    node("combined", &[("mupdate", "* AUTH"), ("imap", "* OK"), ("pop3", "+OK"), ("lmtp", "220 ")], &[], &[]);
+}
+
+#[test]
+fn a_universitys_old_files_run() {
+    node(
+        "university",
+        &[("imap", "* OK"), ("imapl", "* OK"), ("pop3", "+OK"), ("lmtp", "220 "), ("lmtpunix", "220 ")],
+        &["sieve", "sieve2", "sync"],
+        &[
+            "autocreatequota: old name of autocreate_quota",
+            "quotawarnkb: old name of quotawarnsize",
+            "sync: sync_server has no counterpart",
+            "mail: /usr/local/sbin/report-of-the-night: No such file or directory",
+        ],
+    );
+    // As it was written: the comments are Latin-1.
+    assert!(String::from_utf8(file("university", "cyrus.conf").unwrap()).is_err());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("cyrus.conf");
+    fs::write(&path, file("university", "cyrus.conf").unwrap()).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o444)).unwrap();
+    let converted =
+        Command::new(programs().join("murder")).args(["config", "convert"]).arg(&path).output().unwrap();
+    let toml = String::from_utf8_lossy(&converted.stdout).into_owned();
+    assert!(converted.status.success() && toml.contains("[services.imapl]"), "{toml}");
+}

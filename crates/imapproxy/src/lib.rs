@@ -16,7 +16,6 @@ pub mod grammar;
 pub mod learn;
 pub mod listing;
 pub mod node;
-mod notice;
 pub mod peer;
 pub mod placement;
 pub mod replies;
@@ -48,14 +47,10 @@ pub async fn run(context: Context) -> Result<(), Exit> {
 
 /// Serves with what is given: how a test does.
 pub async fn serve(context: &Context, node: Arc<Node>) {
-    let shutdown = context.shutdown();
     context
         .serve(move |connection: Connection| {
-            let (node, shutdown) = (node.clone(), shutdown.clone());
-            async move {
-                let listener = connection.listener.clone();
-                Session::new(node, listener, connection.stream, shutdown).run().await;
-            }
+            let node = node.clone();
+            async move { Session::new(node, connection).run().await }
         })
         .await;
 }

@@ -11,7 +11,6 @@ use protocol::namespace::Namespace;
 use upstream::{Pool, Proto, Upstream};
 
 use crate::capability::Learnt;
-use crate::notice::Notices;
 use crate::placement::Placement;
 use crate::session::{Stop, UNSURE};
 
@@ -24,7 +23,6 @@ pub struct Node {
     pub pool: Pool,
     pub capabilities: Learnt,
     pub placement: Placement,
-    pub notices: Notices,
 }
 
 impl Node {
@@ -35,7 +33,6 @@ impl Node {
             pool: Pool::new(Upstream::new(imapd), Proto::Imap),
             capabilities: Learnt::default(),
             placement: Placement::default(),
-            notices: Notices::new(&imapd.configdirectory),
         })
     }
 

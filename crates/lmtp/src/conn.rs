@@ -14,6 +14,7 @@ use service::auth::{Authenticator, Exchange, Failure, Step64};
 use service::drive::{self, Farewell, Next, drive};
 use service::peer::{Channel, Peer};
 use service::serve::Connection;
+use service::sessions::Seat;
 use service::stream::Stream;
 use service::tls::ServerTls;
 use service::wire::{Bounds, Wire};
@@ -36,6 +37,8 @@ pub struct Door {
     pub trusted: bool,
     /// Names the session in replies, headers and logs.
     pub session_id: String,
+    /// Its entry in the register of who is on.
+    pub seat: Seat,
 }
 
 impl Door {
@@ -48,6 +51,7 @@ impl Door {
             starttls: listener.starttls(),
             trusted: listener.has_flag('a'),
             session_id: connection.session.clone(),
+            seat: connection.seat.clone(),
         }
     }
 }
@@ -261,6 +265,8 @@ impl<D: Deliver> Conn<D> {
             Step64::Done(login) if login.admin => {
                 info!(user = login.userid, "LMTP client authenticated");
                 self.session.authenticated();
+                // Admins are not counted.
+                let _ = self.door.seat.login(&login, self.channel.is_encrypted());
                 Reply::Authenticated
             }
             Step64::Done(login) => {
@@ -362,9 +368,10 @@ fn write(answer: &Answer, out: &mut BytesMut) {
 
 fn failed(failure: &Failure) -> Reply {
     match failure {
-        Failure::BadCredentials | Failure::NotAuthorized { .. } | Failure::PlaintextRefused => {
-            Reply::AuthFailed
-        }
+        Failure::BadCredentials
+        | Failure::NotAuthorized { .. }
+        | Failure::Denied { .. }
+        | Failure::PlaintextRefused => Reply::AuthFailed,
         Failure::NoMechanism(_) => Reply::UnknownMechanism,
         Failure::Malformed(_) => Reply::BadBase64,
         Failure::Cancelled => Reply::AuthCancelled,

@@ -35,7 +35,7 @@ pub async fn serve<D: Directory>(context: &Context, directory: D) {
 async fn one<D: Directory>(connection: Connection, directory: D, pool: Pool) {
     let door = Door::of(&connection);
     let settings = Settings::new(&connection.listener.imapd(), &door);
-    let stop = connection.context.shutdown();
+    let stop = connection.seat.stop();
     lmtp::serve(connection.stream, door, Proxy::new(Arc::new(settings), directory, pool), stop).await;
 }
 

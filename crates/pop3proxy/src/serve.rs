@@ -42,7 +42,7 @@ async fn one<D: Directory>(mut connection: Connection, directory: D, upstream: U
         return;
     }
     let settings = Settings::new(&connection);
-    let stop = connection.context.shutdown();
+    let stop = connection.seat.stop();
     let channel = connection.stream.channel().clone();
     let mut front = Front::new(settings, directory, upstream, channel);
     let wire = Wire::new(connection.stream, Bounds { input: INPUT, ..Bounds::default() });
@@ -88,6 +88,8 @@ impl Settings {
             expire_days: imapd.popexpiretime.map(|time| time.as_secs() / 86_400),
             login_delay: imapd.popminpoll.as_secs(),
             session_id: connection.session.clone(),
+            seat: connection.seat.clone(),
+            context: connection.context.clone(),
         }
     }
 }

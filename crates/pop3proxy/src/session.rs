@@ -8,9 +8,11 @@ use protocol::pop3::capability::Capabilities;
 use protocol::pop3::command::Command;
 use protocol::pop3::reply::Reply;
 use protocol::pop3::session::{self, Action, Tls};
+use service::Context;
 use service::auth::{Authenticator, Exchange, Failure, Login, Step64};
 use service::drive::{Farewell, Next, Session};
 use service::peer::Channel;
+use service::sessions::Seat;
 use service::tls::ServerTls;
 use tracing::{info, warn};
 use upstream::{Connection, Proto, Upstream};
@@ -33,6 +35,9 @@ pub struct Settings {
     pub login_delay: u64,
     /// Named in the answer to a login whose backend names none.
     pub session_id: String,
+    /// Its entry in the register of who is on.
+    pub seat: Seat,
+    pub context: Context,
 }
 
 /// A client that is not connected through yet.
@@ -66,6 +71,9 @@ impl<D: Directory> Front<D> {
     async fn line(&mut self, line: &[u8], out: &mut BytesMut) -> Next {
         if let Some(exchange) = self.exchange.take() {
             return self.answer(exchange, Some(line), out).await;
+        }
+        if let Some(text) = self.settings.context.notices().shutdown() {
+            return say(out, Reply::Maintenance(text), Next::Close);
         }
         let plaintext = self.settings.auth.allows_plaintext(&self.channel);
         match self.state.command(Command::parse(line), plaintext) {
@@ -123,6 +131,18 @@ impl<D: Directory> Front<D> {
     }
 
     async fn connect_through(&mut self, login: &Login, out: &mut BytesMut) -> Next {
+        if let Err(why) = self.settings.seat.login(login, self.channel.is_encrypted()) {
+            warn!(user = login.userid, "{why}");
+            return say(out, Reply::TooManySessions(why.to_string()), Next::Again);
+        }
+        let next = self.open(login, out).await;
+        if self.backend.is_none() {
+            self.settings.seat.logout();
+        }
+        next
+    }
+
+    async fn open(&mut self, login: &Login, out: &mut BytesMut) -> Next {
         let user = match login.detail.as_deref() {
             Some(folder) if !folder.is_empty() => format!("{}+{folder}", login.userid),
             _ => login.userid.clone(),
@@ -145,6 +165,7 @@ impl<D: Directory> Front<D> {
                     true => Reply::Ready { session_id: self.settings.session_id.clone() }.to_string(),
                     false => format!("+OK {}", connection.text),
                 };
+                self.settings.seat.linked(&server, &connection.text);
                 self.backend = Some(connection);
                 say(out, line, Next::Detach)
             }
@@ -222,6 +243,7 @@ fn list(out: &mut BytesMut, lines: Vec<String>) -> Next {
 fn failed(failure: &Failure) -> Reply {
     match failure {
         Failure::BadCredentials | Failure::NotAuthorized { .. } => Reply::InvalidLogin,
+        Failure::Denied { message, .. } => Reply::UserDenied(message.clone()),
         Failure::NoMechanism(_) => Reply::UnknownMechanism,
         Failure::PlaintextRefused => Reply::PlaintextRefused,
         Failure::Malformed(_) => Reply::BadBase64,

@@ -1,11 +1,15 @@
-//! The smallest daemon: says each line back. The tests of `service::run` start it.
+//! The smallest daemon: says each line back, and lets clients log in with `LOGIN user password`. The tests of
+//! `service::run` start it.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use clap::Parser;
+use service::auth::Authenticator;
 use service::drive::{Farewell, Next, Session, drive};
+use service::peer::Channel;
+use service::sessions::Seat;
 use service::wire::{Bounds, Wire};
 use service::{Arguments, Connection, Context, Exit, Program};
 
@@ -23,10 +27,15 @@ fn main() -> ExitCode {
 async fn body(context: Context) -> Result<(), Exit> {
     context
         .serve(|connection: Connection| async move {
-            let (name, stop) = (connection.listener.name.clone(), connection.context.shutdown());
+            let (name, stop) = (connection.listener.name.clone(), connection.seat.stop());
             let greeting = connection.listener.imapd().servername.clone();
-            let wire = Wire::new(connection.stream, Bounds::default());
-            let _ = drive(wire, &mut Echo { greeting: format!("{name} at {greeting}\r\n") }, &stop).await;
+            let mut echo = Echo {
+                greeting: format!("{name} at {greeting}\r\n"),
+                auth: connection.listener.auth(),
+                channel: connection.stream.channel().clone(),
+                seat: connection.seat,
+            };
+            let _ = drive(Wire::new(connection.stream, Bounds::default()), &mut echo, &stop).await;
         })
         .await;
     Ok(())
@@ -34,6 +43,21 @@ async fn body(context: Context) -> Result<(), Exit> {
 
 struct Echo {
     greeting: String,
+    auth: Authenticator,
+    channel: Channel,
+    seat: Seat,
+}
+
+impl Echo {
+    async fn login(&self, user: &str, password: &str) -> String {
+        match self.auth.login(user, password.as_bytes(), &self.channel).await {
+            Ok(login) => match self.seat.login(&login, false) {
+                Ok(()) => "OK".to_owned(),
+                Err(too_many) => format!("NO {too_many}"),
+            },
+            Err(failure) => format!("NO {failure}"),
+        }
+    }
 }
 
 impl Session for Echo {
@@ -43,7 +67,16 @@ impl Session for Echo {
     }
 
     async fn advance(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Next {
-        out.unsplit(input.split());
+        let text = input.split();
+        let text = String::from_utf8_lossy(&text);
+        let words: Vec<&str> = text.split_whitespace().collect();
+        match words.as_slice() {
+            ["LOGIN", user, password] => {
+                let answer = self.login(user, password).await;
+                out.extend_from_slice(format!("{answer}\r\n").as_bytes());
+            }
+            _ => out.extend_from_slice(text.as_bytes()),
+        }
         Next::Read
     }
 

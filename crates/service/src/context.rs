@@ -16,10 +16,13 @@ use tracing::{error, info, warn};
 
 use crate::auth::{InboxAcl, Pace};
 use crate::control::{Change, Control};
+use crate::deny::DenyList;
 use crate::limits::{DirectoryLock, LockError};
 use crate::listen::{Entry, ListenError, Listener, Shared, Socket};
+use crate::notices::Notices;
 use crate::notify::Notifier;
 use crate::passwords::PasswordDb;
+use crate::sessions::Sessions;
 use crate::{inherit, names, settings};
 
 /// A handle on the running daemon; cheap to clone.
@@ -38,6 +41,8 @@ struct Inner {
     control: Mutex<Option<Control>>,
     shared: Mutex<Shared>,
     notifier: Notifier,
+    notices: Notices,
+    open: Sessions,
     reloads: watch::Sender<u64>,
     shutdown: CancellationToken,
     hurry: CancellationToken,
@@ -90,7 +95,8 @@ impl Context {
         notifier: Notifier,
     ) -> Result<Context, StartError> {
         let passwords = PasswordDb::new(imapd.password_db());
-        let shared = Shared { passwords, pace: Pace::default(), inbox_acl: None };
+        let denied = DenyList::new(&imapd.userdeny_db_path);
+        let shared = Shared { passwords, denied, pace: Pace::default(), inbox_acl: None };
         let mut listeners = Vec::with_capacity(sockets.len());
         for (entry, socket) in sockets {
             let view = imapd.for_service(&entry.name);
@@ -99,6 +105,8 @@ impl Context {
         let inner = Inner {
             program,
             directory,
+            notices: Notices::new(&imapd.configdirectory),
+            open: Sessions::default(),
             imapd: ArcSwap::from_pointee(imapd),
             listeners: ArcSwap::from_pointee(listeners),
             changing: Mutex::new(()),
@@ -207,6 +215,21 @@ impl Context {
         self.inner.shared.lock().unwrap_or_else(PoisonError::into_inner).passwords.clone()
     }
 
+    /// Who may not log in, and not get mail.
+    pub fn denied(&self) -> DenyList {
+        self.inner.shared.lock().unwrap_or_else(PoisonError::into_inner).denied.clone()
+    }
+
+    /// What the operator tells everyone.
+    pub fn notices(&self) -> &Notices {
+        &self.inner.notices
+    }
+
+    /// Who is on.
+    pub fn sessions(&self) -> &Sessions {
+        &self.inner.open
+    }
+
     /// Tells `loginuseacl` where to look. To be called before [`Context::serve`].
     pub fn set_inbox_acl(&self, acl: Arc<dyn InboxAcl>) {
         let shared = {
@@ -281,6 +304,9 @@ impl Context {
         if let Ok(imapd) = &result {
             let shared = {
                 let mut shared = self.inner.shared.lock().unwrap_or_else(PoisonError::into_inner);
+                if shared.denied.path() != Path::new(&imapd.userdeny_db_path) {
+                    shared.denied = DenyList::new(&imapd.userdeny_db_path);
+                }
                 if shared.passwords.path() != imapd.password_db() {
                     shared.passwords = PasswordDb::new(imapd.password_db());
                 }

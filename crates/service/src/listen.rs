@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::auth::{Authenticator, InboxAcl, Pace};
+use crate::deny::DenyList;
 use crate::passwords::PasswordDb;
 use crate::settings;
 use crate::stream::Stream;
@@ -57,6 +58,17 @@ impl Protocol {
             ("sieve", Protocol::Sieve),
         ];
         prefixes.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, protocol)| *protocol)
+    }
+
+    /// Its own name, as metrics and `murder who` have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Imap => "imap",
+            Protocol::Pop3 => "pop3",
+            Protocol::Lmtp => "lmtp",
+            Protocol::Mupdate => "mupdate",
+            Protocol::Sieve => "sieve",
+        }
     }
 
     /// What saslauthd and PAM call it.
@@ -330,6 +342,7 @@ impl Drop for Place {
 #[derive(Clone)]
 pub struct Shared {
     pub passwords: PasswordDb,
+    pub denied: DenyList,
     pub pace: Pace,
     pub inbox_acl: Option<Arc<dyn InboxAcl>>,
 }
@@ -337,7 +350,8 @@ pub struct Shared {
 impl Shared {
     fn authenticator(&self, imapd: &Imapd, protocol: Protocol) -> Authenticator {
         let auth =
-            Authenticator::new(settings::auth(imapd, protocol), self.passwords.clone(), self.pace.clone());
+            Authenticator::new(settings::auth(imapd, protocol), self.passwords.clone(), self.pace.clone())
+                .with_denied(self.denied.clone());
         match &self.inbox_acl {
             Some(acl) => auth.with_inbox_acl(acl.clone()),
             None => auth,

@@ -1,14 +1,17 @@
 //! Logs: to standard error, to syslog (`/dev/log`) or to the journal.
 //!
-//! `MURDER_LOG` chooses one of `stderr`, `syslog`, `journald`; unset: syslog when standard error is `/dev/null`, as
-//! under a detached master, else standard error. `RUST_LOG` filters as usual; unset: information, or debug messages
-//! with `debug: yes`. A line is the message, its fields, and the session in which it was said:
+//! `log_target`, and before it `MURDER_LOG`, chooses one of `stderr`, `syslog`, `journald`; unset: the journal when
+//! standard error leads there, syslog when it is `/dev/null`, as under a detached master, else standard error. `RUST_LOG`
+//! filters as usual; unset: information, or debug messages with `debug: yes`. A line is the message, its fields, and the
+//! session in which it was said:
 //!
 //! ```text
-//! 2026-01-02T03:04:05Z backend[4711] info: opened mailbox=user.fred session=backend-4711-1b2c
+//! 2026-01-02T03:04:05Z imap[4711] info: opened mailbox=user.fred session=backend-4711-1b2c
 //! ```
 //!
-//! Lines of [`crate::auth`] end where Cyrus's do: fail2ban's expressions match whole lines.
+//! What is said in a session stands under the name of its service, after `syslog_prefix`, as in Cyrus, where each service
+//! is a process: `cyrus/imaps[4711]`. All else stands under the program's. Lines of [`crate::auth`] end where Cyrus's do:
+//! fail2ban's expressions match whole lines.
 
 use std::fmt::{self, Write as _};
 use std::io;
@@ -19,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
+use config::imapd::{Imapd, LogTarget};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Level, Subscriber};
@@ -54,10 +58,15 @@ impl Verbosity {
 }
 
 /// Starts logging for the whole process; a second call changes nothing.
-pub(crate) fn start(ident: &str, debug: bool) -> Verbosity {
+pub(crate) fn start(program: &str, imapd: &Imapd, debug: bool) -> Verbosity {
     let (filter, handle) = reload::Layer::new(filter(debug));
     let debug = Arc::new(AtomicBool::new(debug));
-    let layer = Lines { ident: ident.to_owned(), sink: Sink::choose() };
+    let layer = Lines {
+        program: program.to_owned(),
+        prefix: imapd.syslog_prefix.as_deref().map(|prefix| format!("{prefix}/")).unwrap_or_default(),
+        facility: imapd.facility(),
+        sink: Sink::choose(imapd.log_target),
+    };
     match tracing_subscriber::registry().with(filter).with(layer).try_init() {
         Ok(()) => Verbosity { handle: Some(handle), debug },
         Err(_) => Verbosity { handle: None, debug },
@@ -74,7 +83,8 @@ pub fn start_tool(ident: &str, debug: bool) {
         (true, Err(_)) => EnvFilter::new("warn"),
         _ => filter(debug),
     };
-    let layer = Lines { ident: ident.to_owned(), sink: Sink::choose() };
+    let sink = Sink::choose(LogTarget::Auto);
+    let layer = Lines { program: ident.to_owned(), prefix: String::new(), facility: MAIL, sink };
     // A second start in one process changes nothing.
     let _ = tracing_subscriber::registry().with(filter).with(layer).try_init();
 }
@@ -94,8 +104,8 @@ enum Sink {
 }
 
 impl Sink {
-    fn choose() -> Sink {
-        let wanted = std::env::var("MURDER_LOG").unwrap_or_default();
+    fn choose(target: LogTarget) -> Sink {
+        let asked = std::env::var("MURDER_LOG").ok().and_then(|word| LogTarget::from_word(&word));
         // Not connected: a log daemon that is restarted gets the next line. Not blocking: one that hangs loses lines,
         // and stops nobody.
         let datagram = || {
@@ -103,16 +113,19 @@ impl Sink {
             socket.set_nonblocking(true)?;
             io::Result::Ok(socket)
         };
-        match wanted.as_str() {
-            "syslog" => datagram().map_or(Sink::Stderr, Sink::Syslog),
-            "journald" => datagram().map_or(Sink::Stderr, Sink::Journal),
-            "stderr" => Sink::Stderr,
-            _ if stderr_is_null() => datagram().map_or(Sink::Stderr, Sink::Syslog),
-            _ => Sink::Stderr,
+        let found = match asked.unwrap_or(target) {
+            LogTarget::Auto if stderr_is_journal() => LogTarget::Journald,
+            LogTarget::Auto if stderr_is_null() => LogTarget::Syslog,
+            other => other,
+        };
+        match found {
+            LogTarget::Syslog => datagram().map_or(Sink::Stderr, Sink::Syslog),
+            LogTarget::Journald => datagram().map_or(Sink::Stderr, Sink::Journal),
+            LogTarget::Stderr | LogTarget::Auto => Sink::Stderr,
         }
     }
 
-    fn send(&self, ident: &str, level: Level, line: &str) {
+    fn send(&self, ident: &str, facility: u8, level: Level, line: &str) {
         let pid = std::process::id();
         match self {
             Sink::Stderr => {
@@ -125,19 +138,34 @@ impl Sink {
                 );
             }
             Sink::Syslog(socket) => {
-                let priority = FACILITY_MAIL | severity(level);
-                let _ = socket.send_to(format!("<{priority}>{ident}[{pid}]: {line}").as_bytes(), SYSLOG);
+                let priority = facility << 3 | severity(level);
+                let _ = socket.send_to(
+                    format!("<{priority}>{ident}[{pid}]: {line}").as_bytes(),
+                    place("MURDER_SYSLOG", SYSLOG),
+                );
             }
             Sink::Journal(socket) => {
                 // A line break would begin another field; lines have none (see `clean`).
                 let fields = format!(
-                    "PRIORITY={}\nSYSLOG_FACILITY=2\nSYSLOG_IDENTIFIER={ident}\nSYSLOG_PID={pid}\nMESSAGE={line}\n",
+                    "PRIORITY={}\nSYSLOG_FACILITY={facility}\nSYSLOG_IDENTIFIER={ident}\nSYSLOG_PID={pid}\nMESSAGE={line}\n",
                     severity(level)
                 );
-                let _ = socket.send_to(fields.as_bytes(), JOURNAL);
+                let _ = socket.send_to(fields.as_bytes(), place("MURDER_JOURNAL", JOURNAL));
             }
         }
     }
+}
+
+/// A log daemon's socket; the environment may name another one.
+fn place(variable: &str, usual: &str) -> std::ffi::OsString {
+    std::env::var_os(variable).unwrap_or_else(|| usual.into())
+}
+
+/// systemd says in `JOURNAL_STREAM` which stream leads to the journal: `device:inode`.
+fn stderr_is_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    let own = rustix::fs::fstat(io::stderr()).map(|stat| format!("{}:{}", stat.st_dev, stat.st_ino));
+    own.is_ok_and(|own| own == stream)
 }
 
 fn stderr_is_null() -> bool {
@@ -180,19 +208,29 @@ fn civil(days: u64) -> (u64, u64, u64) {
 
 /// The layer that makes lines.
 struct Lines {
-    ident: String,
+    program: String,
+    prefix: String,
+    facility: u8,
     sink: Sink,
 }
 
-/// What a span adds to its lines: ` session=…`.
-struct SpanText(String);
+/// What a span adds to its lines: ` session=…`, and the service that they are said by.
+struct SpanText {
+    text: String,
+    service: Option<String>,
+    session: Option<String>,
+}
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
         let mut fields = Fields::default();
         attributes.record(&mut fields);
-        span.extensions_mut().insert(SpanText(fields.rest));
+        span.extensions_mut().insert(SpanText {
+            text: fields.rest,
+            service: fields.service,
+            session: fields.session,
+        });
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
@@ -200,14 +238,32 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         event.record(&mut fields);
         let mut line = fields.message;
         line.push_str(&fields.rest);
-        if event.metadata().target() != LOGIN_TARGET {
-            for span in context.event_scope(event).into_iter().flatten() {
-                if let Some(SpanText(text)) = span.extensions().get::<SpanText>() {
-                    line.push_str(text);
+        if let Some(session) = &fields.session {
+            let _ = write!(line, " session={session}");
+        }
+        let mut name = self.program.clone();
+        for span in context.event_scope(event).into_iter().flatten() {
+            let extensions = span.extensions();
+            let Some(SpanText { text, service, session }) = extensions.get::<SpanText>() else { continue };
+            let of_login = event.metadata().target() == LOGIN_TARGET;
+            match session {
+                Some(session) if of_login && line.starts_with("login: ") => {
+                    let _ = write!(line, " SESSIONID=<{session}>");
                 }
+                Some(session) if !of_login => {
+                    let _ = write!(line, " session={session}");
+                }
+                _ => {}
+            }
+            if !of_login {
+                line.push_str(text);
+            }
+            if let Some(service) = service {
+                name.clone_from(service);
             }
         }
-        self.sink.send(&self.ident, *event.metadata().level(), &clean(&line));
+        let ident = format!("{}{name}", self.prefix);
+        self.sink.send(&ident, self.facility, *event.metadata().level(), &clean(&line));
     }
 }
 
@@ -220,6 +276,8 @@ fn clean(line: &str) -> String {
 struct Fields {
     message: String,
     rest: String,
+    service: Option<String>,
+    session: Option<String>,
 }
 
 impl Visit for Fields {
@@ -230,6 +288,14 @@ impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let _ = match field.name() {
             "message" => write!(self.message, "{value:?}"),
+            "service" => {
+                self.service = Some(format!("{value:?}"));
+                Ok(())
+            }
+            "session" => {
+                self.session = Some(format!("{value:?}"));
+                Ok(())
+            }
             name => write!(self.rest, " {name}={value:?}"),
         };
     }
@@ -237,7 +303,7 @@ impl Visit for Fields {
 
 const SYSLOG: &str = "/dev/log";
 const JOURNAL: &str = "/run/systemd/journal/socket";
-const FACILITY_MAIL: u8 = 2 << 3;
+const MAIL: u8 = 2;
 
 #[cfg(test)]
 mod tests {

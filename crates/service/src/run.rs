@@ -26,8 +26,8 @@ use crate::inherit::{self, Inherited};
 use crate::limits::{self, DirectoryLock};
 use crate::listen::{Entry, Socket};
 use crate::logs::{self, Verbosity};
-use crate::metrics;
 use crate::notify::Notifier;
+use crate::{desk, metrics};
 
 /// What every daemon takes on its command line; flatten it into the daemon's own arguments.
 ///
@@ -148,11 +148,7 @@ fn start(program: &Program, inherited: Inherited) -> Result<Started, StartError>
     let Inherited { sockets, cyrus_status, lifeline, control } = inherited;
     let foreign_master = cyrus_status.is_some();
     let imapd = Imapd::load(&program.arguments.config, program.name)?;
-    let ident = match &imapd.syslog_prefix {
-        Some(prefix) => format!("{prefix}/{}", program.name),
-        None => program.name.to_owned(),
-    };
-    let verbosity = logs::start(&ident, imapd.debug || is_verbose());
+    let verbosity = logs::start(program.name, &imapd, imapd.debug || is_verbose());
     // Our master, where there is one, has said it already.
     if lifeline.is_none() {
         imapd.warnings().iter().cloned().chain(imapd.without_effect()).for_each(|doubt| warn!("{doubt}"));
@@ -186,9 +182,10 @@ fn start(program: &Program, inherited: Inherited) -> Result<Started, StartError>
 
 fn serve_metrics(context: &Context, program: &'static str) {
     let Some(handle) = metrics::install(program) else { return };
-    if let Err(why) = metrics::serve(&context.file("metrics.sock"), handle, context.shutdown()) {
+    let desk = desk::Desk { metrics: handle, sessions: context.sessions().clone() };
+    if let Err(why) = desk::serve(&context.file(desk::SOCKET), desk, context.shutdown()) {
         // Paths of UNIX sockets are short; nothing else depends on this one.
-        warn!("{}: no metrics: {why}", context.file("metrics.sock").display());
+        warn!("{}: no metrics: {why}", context.file(desk::SOCKET).display());
     }
 }
 

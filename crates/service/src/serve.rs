@@ -12,12 +12,16 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use config::imapd::networks;
 use tokio::io::AsyncWriteExt;
-use tracing::{Instrument, debug, error, info_span, warn};
+use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::context::Context;
 use crate::control::Control;
-use crate::listen::{Listener, Place};
+use crate::listen::{Listener, Place, Protocol};
+use crate::peer::Peer;
+use crate::proxy_header;
+use crate::sessions::Seat;
 use crate::stream::Stream;
 
 /// One client, accepted and, on a `-s` listener, past the TLS handshake.
@@ -27,6 +31,8 @@ pub struct Connection {
     pub context: Context,
     /// Names this session in logs here and on the backends.
     pub session: String,
+    /// Its entry in the register of who is on.
+    pub seat: Seat,
 }
 
 impl Context {
@@ -128,11 +134,14 @@ where
             context.tasks().spawn(refuse(stream, listener.clone()));
             continue;
         };
+        let session_id = context.session_id();
+        let seat = context.sessions().enter(&session_id, &listener, stream.peer(), &context.shutdown());
         let connection = Connection {
             stream,
             listener: listener.clone(),
-            session: context.session_id(),
+            session: session_id,
             context: context.clone(),
+            seat,
         };
         context.tasks().spawn(serve_one(connection, place, session.clone()));
     }
@@ -146,13 +155,13 @@ where
     let _counted = (place, connection.context.count_client());
     let open = metrics::gauge!("murder_connections", "listener" => connection.listener.name.clone());
     open.increment(1.0);
-    let span = info_span!("session", session = %connection.session);
-    let peer = connection.stream.peer().to_string();
+    let span = info_span!("session", session = %connection.session, service = %connection.listener.name);
     let served = async {
-        debug!(listener = connection.listener.name, peer, "connected");
-        if connection.listener.implicit_tls() && !handshake(&mut connection).await {
+        if !enter(&mut connection).await {
             return;
         }
+        let peer = connection.stream.peer().to_string();
+        debug!(listener = connection.listener.name, peer, "connected");
         if let Err(panic) = CatchPanic(AssertUnwindSafe(pin!(session(connection)))).await {
             metrics::counter!("murder_session_panics_total").increment(1);
             error!(peer, "session ended by a defect: {}", panic_text(panic.as_ref()));
@@ -160,6 +169,60 @@ where
     };
     served.instrument(span).await;
     open.decrement(1.0);
+}
+
+/// All that comes before the protocol: who the client is, whether it may come, TLS, and what the operator says.
+async fn enter(connection: &mut Connection) -> bool {
+    let listener = connection.listener.clone();
+    if listener.has_flag('H') && !take_proxy_header(connection).await {
+        return false;
+    }
+    let peer = connection.stream.peer().clone();
+    if peer.ip().is_some_and(|ip| !networks::admits(&listener.imapd(), ip)) {
+        metrics::counter!("murder_connections_denied_total", "listener" => listener.name.clone())
+            .increment(1);
+        info!(%peer, "refused: allow_addresses and deny_addresses do not let this address in");
+        say(&mut connection.stream, &listener, "Access denied").await;
+        return false;
+    }
+    if listener.implicit_tls() && !handshake(connection).await {
+        return false;
+    }
+    // IMAP and LMTP serve admins all the same, and look by themselves.
+    let looks = matches!(listener.protocol, Protocol::Imap | Protocol::Lmtp);
+    if let Some(text) = connection.context.notices().shutdown().filter(|_| !looks) {
+        let words = listener.protocol.refusal(&text);
+        finish(&mut connection.stream, &words).await;
+        return false;
+    }
+    true
+}
+
+/// `-H`: a load balancer tells who the client is.
+async fn take_proxy_header(connection: &mut Connection) -> bool {
+    let peer = connection.stream.peer().clone();
+    let trusted = connection.listener.imapd().proxy_protocol_addresses.clone();
+    if !trusted.is_empty() && !peer.ip().is_some_and(|ip| networks::any_contains(&trusted, ip)) {
+        info!(%peer, "refused: proxy_protocol_addresses does not have this address");
+        return false;
+    }
+    match tokio::time::timeout(PROXY_HEADER, proxy_header::read(&mut connection.stream)).await {
+        Ok(Ok(Some((remote, local)))) => {
+            let client = Peer::Tcp { remote, local };
+            connection.seat.set_client(&client);
+            connection.stream.set_peer(client);
+            true
+        }
+        Ok(Ok(None)) => true,
+        Ok(Err(why)) => {
+            info!(%peer, "bad PROXY header: {why}");
+            false
+        }
+        Err(_) => {
+            info!(%peer, "no PROXY header within {} s", PROXY_HEADER.as_secs());
+            false
+        }
+    }
 }
 
 async fn handshake(connection: &mut Connection) -> bool {
@@ -170,19 +233,19 @@ async fn handshake(connection: &mut Connection) -> bool {
         Err(_) => "timed out".to_owned(),
     };
     metrics::counter!("murder_tls_handshake_failures_total").increment(1);
-    tracing::info!(peer = %connection.stream.peer(), "TLS handshake failed: {why}");
+    info!(peer = %connection.stream.peer(), "TLS handshake failed: {why}");
     false
 }
 
 async fn refuse(mut stream: Stream, listener: Arc<Listener>) {
-    // Behind TLS nobody would understand the words.
+    say(&mut stream, &listener, "Too many connections, try again later").await;
+}
+
+/// Tells why nobody is served, in the listener's protocol.
+async fn say(stream: &mut Stream, listener: &Listener, why: &str) {
+    // Before the handshake nobody would understand the words.
     if !listener.implicit_tls() {
-        let words = listener.protocol.refusal("Too many connections, try again later");
-        let said = async {
-            stream.write_all(words.as_bytes()).await?;
-            stream.shutdown().await
-        };
-        let _ = tokio::time::timeout(Duration::from_secs(2), said).await;
+        finish(stream, &listener.protocol.refusal(why)).await;
     }
 }
 
@@ -203,6 +266,14 @@ impl Crowd {
         self.told = Some(now);
         Some(std::mem::take(&mut self.refused))
     }
+}
+
+async fn finish(stream: &mut Stream, words: &str) {
+    let said = async {
+        stream.write_all(words.as_bytes()).await?;
+        stream.shutdown().await
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(2), said).await;
 }
 
 /// The client went away between connecting and being accepted.
@@ -239,6 +310,8 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 
 /// A client that does not finish its handshake is let go.
 const HANDSHAKE: Duration = Duration::from_secs(30);
+/// A load balancer has so long to say who the client is.
+const PROXY_HEADER: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

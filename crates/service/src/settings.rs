@@ -57,6 +57,7 @@ pub fn auth(imapd: &Imapd, protocol: Protocol) -> auth::Settings {
         auto_transition: imapd.sasl_auto_transition,
         alwaystrue: methods("alwaystrue"),
         service: protocol.sasl_service(),
+        entry: imapd.identity().to_owned(),
         admins: imapd.admins.clone(),
         proxyservers: imapd.proxyservers.clone(),
         loginuseacl: imapd.loginuseacl,

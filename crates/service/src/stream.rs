@@ -57,6 +57,11 @@ impl Stream {
         &self.channel.peer
     }
 
+    /// A load balancer said who is really there.
+    pub(crate) fn set_peer(&mut self, peer: Peer) {
+        self.channel.peer = peer;
+    }
+
     /// What protects the connection; `None` in the clear.
     pub fn tls(&self) -> Option<&TlsInfo> {
         self.channel.tls.as_deref()

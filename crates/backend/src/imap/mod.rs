@@ -24,7 +24,7 @@ use session::Session;
 
 /// Serves one client.
 pub async fn serve(connection: Connection, store: Store, shared: Arc<Shared>) {
-    let Connection { stream, listener, context, session } = connection;
+    let Connection { stream, listener, context, session, seat } = connection;
     let imapd = listener.imapd();
     let server = Server {
         namespace: service::names::namespace(&imapd),
@@ -32,7 +32,9 @@ pub async fn serve(connection: Connection, store: Store, shared: Arc<Shared>) {
         tls: listener.starttls(),
         store,
         shared,
-        shutdown: context.shutdown(),
+        stop: seat.stop(),
+        seat,
+        context,
         name: session,
         imapd,
     };

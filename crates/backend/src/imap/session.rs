@@ -77,11 +77,6 @@ impl Session {
             self.over = true;
             return self.conn.flush().await;
         }
-        if let Some(denied) = self.server.too_many_from(self.conn.stream().peer()) {
-            self.conn.put_line(format!("* BYE {denied}"));
-            self.over = true;
-            return self.conn.flush().await;
-        }
         let capabilities = self.capabilities();
         let banner = self.server.banner();
         self.conn.put_line(format!("* OK [CAPABILITY {capabilities}] {banner} server ready"));
@@ -94,11 +89,11 @@ impl Session {
     async fn commands(&mut self) -> Result<(), Gone> {
         while !self.over {
             let patience = self.patience();
-            let shutdown = self.server.shutdown.clone();
+            let stop = self.server.stop.clone();
             let next = tokio::select! {
                 biased;
-                () = shutdown.cancelled() => {
-                    self.conn.put_line("* BYE Server is shutting down");
+                () = stop.cancelled() => {
+                    self.conn.put_line(self.server.stopped());
                     return self.conn.flush().await;
                 }
                 next = self.conn.next(patience) => next?,
@@ -161,11 +156,15 @@ impl Session {
             // So that the command works on what is there now.
             self.announce(Announce::WithoutExpunge).await?;
         }
+        let selects = matches!(body, Body::Select(_) | Body::Close | Body::Unselect);
         let outcome = if self.user.is_none() && !body.before_login() {
             Err(Stop::Reply(Reply::bad("Please login first")))
         } else {
             self.dispatch(&tag, body).await
         };
+        if selects {
+            self.server.seat.opened(self.selected.as_ref().map(|selected| selected.name.as_str()));
+        }
         self.answer(&tag, outcome, announce).await
     }
 

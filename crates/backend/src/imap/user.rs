@@ -6,13 +6,10 @@ use protocol::namespace::{Namespace, View};
 use service::auth::Login;
 
 use super::reply::{Reply, Stop};
-use super::server::LoggedIn;
 
 /// A logged-in user.
 pub struct User {
     pub login: Login,
-    /// Counts the session.
-    pub counted: LoggedIn,
 }
 
 impl User {

@@ -19,7 +19,7 @@ use crate::store::Store;
 pub async fn serve(connection: Connection, store: Store) {
     let door = Door::of(&connection);
     let policy = recipient::Policy::new(&connection.listener.imapd(), &door.settings);
-    let stop = connection.context.shutdown();
+    let stop = connection.seat.stop();
     let deliver = deliver::Local::new(store, Arc::new(policy));
     ::lmtp::serve(connection.stream, door, deliver, stop).await;
 }

@@ -21,7 +21,7 @@ use crate::store::Store;
 
 /// Serves one client. `locks` is one for the whole process.
 pub async fn serve(connection: Connection, store: Store, locks: Arc<Locks>) {
-    let stop = connection.context.shutdown();
+    let stop = connection.seat.stop();
     let mut session = session::Client::new(&connection, store, locks);
     let peer = connection.stream.peer().clone();
     let bounds = Bounds { input: INPUT, ..Bounds::default() };

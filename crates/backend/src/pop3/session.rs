@@ -11,11 +11,12 @@ use protocol::pop3::capability::Capabilities;
 use protocol::pop3::command::Command;
 use protocol::pop3::reply::Reply;
 use protocol::pop3::session::{Action, Session, Tls};
-use service::Connection;
 use service::auth::{Authenticator, Exchange, Failure, Login, Step64};
 use service::drive::{self, Farewell, Next};
 use service::peer::Channel;
+use service::sessions::Seat;
 use service::tls::ServerTls;
+use service::{Connection, Context};
 use tracing::info;
 
 use super::locks::Locks;
@@ -31,6 +32,8 @@ pub(super) struct Client {
     starttls: Option<ServerTls>,
     channel: Channel,
     session_id: String,
+    seat: Seat,
+    context: Context,
     session: Session,
     lines: Lines,
     failures: u32,
@@ -121,6 +124,8 @@ impl Client {
             starttls,
             channel,
             session_id: connection.session.clone(),
+            seat: connection.seat.clone(),
+            context: connection.context.clone(),
             session: Session::new(tls),
             lines: Lines::new(LINE),
             failures: 0,
@@ -137,6 +142,9 @@ impl Client {
             }
             (Phase::Auth(exchange), Line::Text(text)) => self.authenticate(exchange, Some(&text), out).await,
             (_, Line::Text(text)) => {
+                if let Some(text) = self.context.notices().shutdown() {
+                    return Some(close(&Reply::Maintenance(text), out));
+                }
                 let plaintext = self.auth.allows_plaintext(&self.channel);
                 let action = self.session.command(Command::parse(&text), plaintext);
                 self.act(action, out).await
@@ -215,6 +223,11 @@ impl Client {
                 return (self.failures >= MAX_FAILURES).then_some(Next::Close);
             }
         };
+        if let Err(why) = self.seat.login(&login, self.channel.is_encrypted()) {
+            info!(user = login.userid, "{why}");
+            say(&Reply::TooManySessions(why.to_string()), out);
+            return None;
+        }
         match maildrop::open(&self.store, &self.locks, &self.imapd, &login).await {
             Ok((opened, maildrop)) => {
                 info!(user = login.userid, mechanism = login.mechanism, "POP3 login");
@@ -223,6 +236,7 @@ impl Client {
                 say(&Reply::Ready { session_id: self.session_id.clone() }, out);
             }
             Err(reply) => {
+                self.seat.logout();
                 info!(user = login.userid, "POP3 login refused: {reply}");
                 tokio::time::sleep(UNOPENABLE_PAUSE).await;
                 say(&reply, out);
@@ -292,6 +306,7 @@ fn list(reply: &Reply, lines: Vec<String>, out: &mut BytesMut) {
 fn failed(failure: &Failure) -> Reply {
     match failure {
         Failure::BadCredentials | Failure::NotAuthorized { .. } => Reply::InvalidLogin,
+        Failure::Denied { message, .. } => Reply::UserDenied(message.clone()),
         Failure::NoMechanism(_) => Reply::UnknownMechanism,
         Failure::PlaintextRefused => Reply::PlaintextRefused,
         Failure::Malformed(_) => Reply::BadBase64,

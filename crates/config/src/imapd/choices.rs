@@ -72,6 +72,8 @@ choices! {
     AuthMech { Unix = "unix", Pts = "pts", Krb = "krb", Krb5 = "krb5", Mboxgroups = "mboxgroups" }
     /// Whether a client must show a certificate.
     ClientCerts { Off = "off", Optional = "optional", Require = "require" }
+    /// Where log lines go.
+    LogTarget { Auto = "auto", Stderr = "stderr", Syslog = "syslog", Journald = "journald" }
 }
 
 impl QosMarking {

@@ -17,6 +17,7 @@ pub mod kind;
 mod known;
 pub mod lines;
 mod names;
+pub mod networks;
 mod partitions;
 pub mod registry;
 pub mod reload;
@@ -112,6 +113,8 @@ impl Imapd {
         let settings = settings(&names, identity);
         let partitions = partitions::read(&names, &settings, &mut problems);
         hosts::check(&names, &settings, &mut problems);
+        networks::check(&names, &mut problems);
+        check_facility(&names, &settings).into_iter().for_each(|warning| warnings.push(warning));
         check_directory(&place, &names, &settings, &problems).into_iter().for_each(|p| problems.0.push(p));
         problems.0.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         let file = File { path, names, partitions, warnings, notes };
@@ -234,6 +237,11 @@ impl Imapd {
         set(&self.tls_server_cert) && set(&self.tls_server_key)
     }
 
+    /// `syslog_facility`, as syslog(3) numbers it.
+    pub fn facility(&self) -> u8 {
+        self.syslog_facility.as_deref().and_then(facility).unwrap_or(MAIL)
+    }
+
     /// Whether STARTTLS is offered: with a certificate, unless `allowstarttls: no`.
     pub fn offers_starttls(&self) -> bool {
         self.has_certificate() && self.allowstarttls.unwrap_or(true)
@@ -275,6 +283,29 @@ fn settings(names: &Names, identity: &str) -> Settings {
     settings.defaultpartition = settings.defaultpartition.map(|name| name.to_ascii_lowercase());
     settings
 }
+
+/// A facility's number, by its name in any case.
+fn facility(name: &str) -> Option<u8> {
+    let name = name.to_ascii_lowercase();
+    match name.as_str() {
+        "user" => Some(1),
+        "mail" => Some(MAIL),
+        "daemon" => Some(3),
+        "news" => Some(7),
+        _ => name.strip_prefix("local")?.parse().ok().filter(|number: &u8| *number < 8).map(|n| 16 + n),
+    }
+}
+
+/// As in Cyrus, a facility that there is not stops nobody.
+fn check_facility(names: &Names, settings: &Settings) -> Option<Problem> {
+    let written = settings.syslog_facility.as_deref().filter(|name| facility(name).is_none())?;
+    let at = names.option("", "syslog_facility")?;
+    let message = format!("'{written}' is no facility: mail is used");
+    Some(Problem::new(&at.file, at.line, "syslog_facility", message))
+}
+
+/// The default facility.
+const MAIL: u8 = 2;
 
 fn check_directory(
     file: &Arc<Path>,

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use super::choices::{
-    AuthMech, ClientCerts, DeleteMode, ExpungeMode, MupdateConfig, QosMarking, SelectMode, ServerInfo,
-    VirtDomains,
+    AuthMech, ClientCerts, DeleteMode, ExpungeMode, LogTarget, MupdateConfig, QosMarking, SelectMode,
+    ServerInfo, VirtDomains,
 };
 use super::kind::{Field, Kind, Value};
 
@@ -112,6 +112,7 @@ choice_field!(
     ExpungeMode: Delayed,
     AuthMech: Unix,
     ClientCerts: Optional,
+    LogTarget: Auto,
 );
 
 options! {
@@ -218,8 +219,8 @@ options! {
     statuscache_db_path: Option<String>, Kind::Text, "", OWN_STORES, "Place of the status cache.";
     tls_sessions_db: String, Kind::Choice(DB_KINDS), "twoskip", OWN_STORES, "Format of the TLS session cache.";
     tls_sessions_db_path: Option<String>, Kind::Text, "", OWN_STORES, "Place of the TLS session cache.";
-    userdeny_db: String, Kind::Choice(DB_KINDS), "flat", OWN_STORES, "Format of the list of denied users.";
-    userdeny_db_path: Option<String>, Kind::Text, "", OWN_STORES, "Place of the list of denied users.";
+    userdeny_db: String, Kind::Choice(DB_KINDS), "flat", ignored("the list of denied users is read and written in the flat format"), "Format of the list of denied users.";
+    userdeny_db_path: String, Kind::Text, "{configdirectory}/user_deny.db", ON, "File of the users that may not log in, in Cyrus's flat format; see murder deny.";
     statuscache: bool, Kind::Switch, "no", OWN_STORES, "Whether STATUS answers are cached.";
     singleinstancestore: bool, Kind::Switch, "yes", ignored("a message given to several mailboxes of a partition always shares one file"), "Whether one delivery to several mailboxes of a partition shares one file.";
     duplicatesuppression: bool, Kind::Switch, "yes", ON, "Whether a message with the Message-ID of one delivered before is dropped.";
@@ -335,6 +336,10 @@ options! {
     idlesocket: String, Kind::Text, "{configdirectory}/socket/idle", ignored("sessions hear of changes within the process"), "Socket of idled.";
     notifysocket: String, Kind::Text, "{configdirectory}/socket/notify", ignored("there is no notification daemon"), "Socket of notifyd.";
     qosmarking: QosMarking, Kind::Choice(QosMarking::WORDS), "cs0", ON, "Class of service that packets of clients' connections are marked with.";
+    shutdown_delay: Duration, Kind::SECONDS, "0", ON, "Time at shutdown in which the readiness endpoint fails and everything else goes on, so that a load balancer can send clients elsewhere first. Beyond Cyrus.";
+    allow_addresses: Vec<String>, Kind::List, "", ON, "Addresses and networks (address/bits) whose clients are served; unset is all. As entry_allow_addresses for one service. Beyond Cyrus.";
+    deny_addresses: Vec<String>, Kind::List, "", ON, "Addresses and networks whose clients are not served; goes before allow_addresses. Beyond Cyrus.";
+    proxy_protocol_addresses: Vec<String>, Kind::List, "", ON, "Addresses and networks of the load balancers whose PROXY headers are believed, on services with -H; unset is all. Beyond Cyrus.";
     tcp_keepalive: bool, Kind::Switch, "no", ON, "Whether TCP keepalive is on.";
     tcp_keepalive_cnt: u32, Kind::COUNT, "0", ON, "Probes before a connection counts as dead; 0 is the system's number.";
     tcp_keepalive_idle: Duration, Kind::SECONDS, "0", ON, "Idle time before the first probe; 0 is the system's.";
@@ -348,6 +353,7 @@ options! {
     debug: bool, Kind::Switch, "no", ON, "Whether debug messages are logged.";
     auditlog: bool, Kind::Switch, "no", ignored("deliveries and changes of mailboxes are always logged"), "Whether each change of a mailbox or message is logged.";
     syslog_prefix: Option<String>, Kind::Text, "", ON, "Prefix of program names in logs.";
-    syslog_facility: Option<String>, Kind::Text, "", ignored("logs go to the journal or standard error"), "Syslog facility.";
+    syslog_facility: Option<String>, Kind::Text, "", ON, "Facility of logs that go to syslog or the journal: mail, daemon, news, user or local0 to local7. Unset: mail.";
+    log_target: LogTarget, Kind::Choice(LogTarget::WORDS), "auto", ON, "Where logs go. auto is the journal under systemd, syslog in the background, else standard error; the environment's MURDER_LOG goes before it. Beyond Cyrus.";
 }
 }

@@ -96,7 +96,7 @@ fn partitions_are_listed() {
 #[test]
 fn doubts_are_warnings_and_options_without_effect_are_noted() {
     let imapd = parse(
-        "tls_cert_file: /c\ntimeout: 5\nallowplaintxt: yes\nhttpmodules: caldav\nmboxlist_db: skiplist\nwibble: x",
+        "tls_cert_file: /c\ntimeout: 5\nallowplaintxt: yes\nhttpmodules: caldav\nmboxlist_db: skiplist\nwibble: x\nsyslog_facility: LOCAL9",
         "x",
     );
     let said: Vec<String> = imapd.warnings().iter().map(ToString::to_string).collect();
@@ -107,10 +107,13 @@ fn doubts_are_warnings_and_options_without_effect_are_noted() {
             "imapd.conf:3: timeout: '5' is too short, 30m is used",
             "imapd.conf:4: allowplaintxt: there is no such option: is allowplaintext meant?",
             "imapd.conf:7: wibble: there is no such option: ignored",
+            "imapd.conf:8: syslog_facility: 'LOCAL9' is no facility: mail is used",
         ]
     );
     assert_eq!(imapd.tls_server_cert.as_deref(), Some("/c"));
     assert_eq!(imapd.notes().len(), 2);
+    assert_eq!(imapd.facility(), 2);
+    assert_eq!(parse("syslog_facility: LOCAL6", "x").facility(), 22);
     assert!(OPTIONS.iter().any(|option| matches!(option.effect, Effect::None(_))));
 }
 

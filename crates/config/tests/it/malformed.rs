@@ -94,6 +94,19 @@ const IMAPD: &[(&str, &str)] = &[
         "timeout: x\nmupdate_port: y",
         "2: timeout: 'x' is not a duration (such as 90s, 32m, 1d12h)\n3: mupdate_port: 'y' is not a number",
     ),
+    (
+        "allow_addresses: 10.0.0.0/8 example.org",
+        "2: allow_addresses: 'example.org' is neither an address nor address/bits",
+    ),
+    (
+        "imap_deny_addresses: 10.0.0.0/33",
+        "2: imap_deny_addresses: '10.0.0.0/33': the bits are a number from 0 to 32",
+    ),
+    (
+        "proxy_protocol_addresses: ::1/x",
+        "2: proxy_protocol_addresses: '::1/x': the bits are a number from 0 to 128",
+    ),
+    ("log_target: tape", "2: log_target: 'tape' is not one of: auto, stderr, syslog, journald"),
 ];
 
 /// Whole files, and all that is said of them.

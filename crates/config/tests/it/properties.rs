@@ -22,6 +22,12 @@ fn setting() -> impl Strategy<Value = (String, String)> {
     })
 }
 
+/// Where problems are: `imapd.conf:3: key`.
+fn places(problems: &config::Problems) -> Vec<String> {
+    let place = |line: &str| line.splitn(3, ": ").take(2).collect::<Vec<_>>().join(": ");
+    problems.to_string().lines().map(place).collect()
+}
+
 proptest! {
     #[test]
     fn any_text_is_read_or_refused(text in "\\PC{0,40}(\n\\PC{0,40}){0,6}") {
@@ -58,7 +64,8 @@ proptest! {
                 prop_assert_eq!(show(&a), show(&b));
                 prop_assert_eq!(show(&a), show(&c));
             }
-            (Err(a), Err(b), Err(_)) => prop_assert_eq!(a.to_string(), b.to_string()),
+            // The words of a switch are not kept, the places are.
+            (Err(a), Err(b), Err(_)) => prop_assert_eq!(places(&a), places(&b)),
             (a, b, c) => prop_assert!(false, "{:?}\n{:?}\n{:?}\n{}", a.map(|_| ()), b.map(|_| ()), c.map(|_| ()), toml),
         }
     }

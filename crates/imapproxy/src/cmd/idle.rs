@@ -115,11 +115,11 @@ async fn rest(s: &mut Session, server: Option<&str>, since: Instant, pause: Dura
         return Err(Stop::Bye(AUTOLOGOUT.to_owned()));
     }
     if let Some(text) =
-        s.node.notices.shutdown().filter(|_| s.user.as_ref().is_none_or(|user| !user.is_admin()))
+        s.context.notices().shutdown().filter(|_| s.user.as_ref().is_none_or(|user| !user.is_admin()))
     {
         return Err(Stop::Bye(format!("[ALERT] {text}")));
     }
-    let shutdown = s.shutdown_token();
+    let stop = s.seat.stop();
     let link = server.and_then(|server| s.links.get_mut(server));
     let client = &mut s.client.peer;
     let moved = async {
@@ -133,7 +133,7 @@ async fn rest(s: &mut Session, server: Option<&str>, since: Instant, pause: Dura
     };
     tokio::select! {
         moved = moved => moved,
-        () = shutdown.cancelled() => Err(Stop::Bye("Server shutting down".to_owned())),
+        () = stop.cancelled() => Err(s.stopped()),
         () = tokio::time::sleep(left.min(pause).min(LOOK)) => Ok(()),
     }
 }

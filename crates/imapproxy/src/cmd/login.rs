@@ -81,6 +81,7 @@ pub async fn unauthenticate(s: &mut Session, request: &Request) -> Result<(), St
         return Err(Stop::bad("Unrecognized command"));
     }
     s.links.close(true).await;
+    s.seat.logout();
     (s.user, s.selected, s.id) = (None, None, None);
     s.enabled.clear();
     s.follows_referrals = false;
@@ -89,6 +90,10 @@ pub async fn unauthenticate(s: &mut Session, request: &Request) -> Result<(), St
 }
 
 async fn welcome(s: &mut Session, request: &Request, login: Login) -> Result<(), Stop> {
+    if let Err(why) = s.seat.login(&login, s.client.peer.stream.tls().is_some()) {
+        tracing::warn!(user = login.userid, "{why}");
+        return Err(Stop::no(format!("[LIMIT] {why}")));
+    }
     let inbox = s.node.namespace.inbox(&login.userid).ok();
     s.user = Some(User { login, inbox });
     let patience = s.idle_bound();
@@ -111,6 +116,7 @@ fn refusal(failure: &Failure) -> Stop {
     match failure {
         Failure::BadCredentials => Stop::no("[AUTHENTICATIONFAILED] authentication failure"),
         Failure::NotAuthorized { .. } => Stop::no("[AUTHORIZATIONFAILED] authorization failure"),
+        Failure::Denied { message, .. } => Stop::no(format!("[AUTHORIZATIONFAILED] {message}")),
         Failure::NoMechanism(_) => Stop::no("no mechanism available"),
         Failure::PlaintextRefused => Stop::no("[PRIVACYREQUIRED] encryption needed to use mechanism"),
         Failure::Malformed(_) => Stop::bad("Invalid base64 string"),

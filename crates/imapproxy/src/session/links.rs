@@ -4,25 +4,33 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use service::sessions::Seat;
+
 use super::link::Link;
 use super::relay::To;
 use super::{Session, Stop};
 use crate::peer;
 
 /// Connections by server.
-#[derive(Default)]
 pub struct Links {
     open: HashMap<String, Link>,
     tags: u64,
+    /// Told of those that come and go.
+    seat: Seat,
 }
 
 impl Links {
+    pub fn new(seat: Seat) -> Links {
+        Links { open: HashMap::new(), tags: 0, seat }
+    }
+
     pub fn get_mut(&mut self, server: &str) -> Option<&mut Link> {
         self.open.get_mut(server)
     }
 
     pub fn remove(&mut self, server: &str) {
         self.open.remove(server);
+        self.seat.unlinked(server);
     }
 
     /// Takes a connection out, for as long as two are needed at once.
@@ -57,6 +65,7 @@ impl Links {
             .collect();
         for server in old {
             if let Some(link) = self.open.remove(&server) {
+                self.seat.unlinked(&server);
                 link.retire().await;
             }
         }
@@ -64,7 +73,8 @@ impl Links {
 
     /// Gives all back to the pool, or closes them.
     pub async fn close(&mut self, keep: bool) {
-        for (_, link) in self.open.drain() {
+        for (server, link) in self.open.drain() {
+            self.seat.unlinked(&server);
             if keep {
                 link.retire().await;
             }
@@ -122,6 +132,7 @@ impl Session {
         let pooled = self.node.pool.take(server, Some(&user)).await.map_err(unavailable)?;
         let (connection, ticket) = pooled.split();
         self.node.capabilities.learnt(server, &connection.capabilities);
+        self.seat.linked(server, &connection.text);
         self.links.open.insert(server.to_owned(), Link::new(connection, ticket));
         self.replay(server).await
     }

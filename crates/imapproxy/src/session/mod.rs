@@ -25,8 +25,8 @@ use protocol::frame::Piece;
 use protocol::name::MailboxName;
 use protocol::namespace::View;
 use service::auth::Login;
-use service::stream::Stream;
-use tokio_util::sync::CancellationToken;
+use service::sessions::Seat;
+use service::{Connection, Context};
 use tracing::{debug, info};
 
 use crate::node::{Found, Listener, Node};
@@ -53,7 +53,9 @@ pub struct Session {
     /// The last reply ends the session.
     pub over: bool,
     since: Instant,
-    shutdown: CancellationToken,
+    pub context: Context,
+    /// The session's entry in the register of who is on.
+    pub seat: Seat,
 }
 
 /// Who the client is.
@@ -122,18 +124,14 @@ impl Stop {
 }
 
 impl Session {
-    pub fn new(
-        node: Arc<Node>,
-        listener: Arc<Listener>,
-        stream: Stream,
-        shutdown: CancellationToken,
-    ) -> Self {
+    pub fn new(node: Arc<Node>, connection: Connection) -> Self {
+        let Connection { stream, listener, context, seat, .. } = connection;
         Session {
             node,
             listener,
             client: Client::new(stream, BEFORE_LOGIN_BOUND),
             since: Instant::now(),
-            links: Links::default(),
+            links: Links::new(seat.clone()),
             user: None,
             selected: None,
             enabled: Vec::new(),
@@ -141,7 +139,8 @@ impl Session {
             follows_referrals: false,
             mistakes: 0,
             over: false,
-            shutdown,
+            context,
+            seat,
         }
     }
 
@@ -171,19 +170,30 @@ impl Session {
         if self.over {
             return self.client.flush().await;
         }
+        let mut shown = None;
         while !self.over {
             let Some(first) = self.next_command().await? else { return Ok(()) };
-            if let Some(text) = self.node.notices.shutdown().filter(|_| !self.is_admin()) {
+            if let Some(text) = self.context.notices().shutdown().filter(|_| !self.is_admin()) {
                 return Err(Stop::Bye(format!("[ALERT] {text}")));
             }
             // Boxed, so that an idle session holds no room for the largest command.
             Box::pin(crate::cmd::execute(self, first)).await?;
+            self.show_selected(&mut shown);
         }
         self.client.flush().await
     }
 
+    /// Tells the register which mailbox is open, where that has changed.
+    fn show_selected(&self, shown: &mut Option<MailboxName>) {
+        let now = self.selected.as_ref().map(|selected| &selected.name);
+        if now != shown.as_ref() {
+            *shown = now.cloned();
+            self.seat.opened(now.map(MailboxName::as_str));
+        }
+    }
+
     fn greet(&mut self) {
-        if let Some(text) = self.node.notices.shutdown() {
+        if let Some(text) = self.context.notices().shutdown() {
             self.client.put(format!("* BYE [ALERT] {text}\r\n"));
             self.over = true;
             return;
@@ -196,7 +206,7 @@ impl Session {
             ServerInfo::Off => String::new(),
         };
         self.client.put(format!("* OK [CAPABILITY {capabilities}] {who}server ready\r\n"));
-        if let Some(text) = self.node.notices.motd() {
+        if let Some(text) = self.context.notices().motd() {
             self.client.put(format!("* OK [ALERT] {text}\r\n"));
         }
     }
@@ -221,17 +231,19 @@ impl Session {
             }
             let selected = self.selected_server().map(str::to_owned);
             self.links.close_idle(selected.as_deref()).await;
-            let shutdown = self.shutdown.clone();
+            let stop = self.seat.stop();
             tokio::select! {
                 moved = self.move_on() => moved?,
-                () = shutdown.cancelled() => return Err(Stop::Bye("Server shutting down".to_owned())),
+                () = stop.cancelled() => return Err(self.stopped()),
                 () = tokio::time::sleep(left.min(links::IDLE_CHECK)) => {}
             }
         }
     }
 
-    pub fn shutdown_token(&self) -> CancellationToken {
-        self.shutdown.clone()
+    /// Why a session that was told to stop ends.
+    pub fn stopped(&self) -> Stop {
+        let daemon_ends = self.context.shutdown().is_cancelled();
+        Stop::Bye(if daemon_ends { SHUTTING_DOWN } else { KICKED }.to_owned())
     }
 
     /// How long the client may say nothing.
@@ -331,6 +343,8 @@ pub const RESERVED: &str = "[UNAVAILABLE] Mailbox is currently reserved";
 pub const DOWN: &str = "[UNAVAILABLE] Server(s) unavailable to complete operation";
 pub const LOST: &str = "Fatal error: Lost connection to selected backend";
 pub const AUTOLOGOUT: &str = "[UNAVAILABLE] Idle for too long";
+const SHUTTING_DOWN: &str = "Server shutting down";
+const KICKED: &str = "Session ended by an administrator";
 const LOST_IDLE: &str = "Fatal error: Lost connection to input stream";
 
 /// How long a client may take to log in; afterwards it is `timeout`.

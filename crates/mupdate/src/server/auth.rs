@@ -24,8 +24,7 @@ impl Conversation {
         let Some(auth) = self.guards.auth.clone() else { return Ok(Flow::On) };
         let mut exchange = match auth.start(mechanism, &channel) {
             Ok(exchange) => exchange,
-            Err(failure) => {
-                tracing::info!(peer = %channel.peer, mechanism, "badlogin: {failure}");
+            Err(_) => {
                 self.say(tag, Reply::no("no mechanism available"));
                 return Ok(Flow::On);
             }
@@ -73,6 +72,13 @@ impl Conversation {
             );
             Access::None
         };
+        if access != Access::None
+            && let Some(seat) = &self.guards.seat
+            && let Err(why) = seat.login(login, self.wire.stream().tls().is_some())
+        {
+            self.say(tag, Reply::no(why.to_string()));
+            return;
+        }
         self.session.access = access;
         self.say(
             tag,

@@ -21,6 +21,7 @@ use protocol::{
 };
 use service::{
     auth::Authenticator,
+    sessions::Seat,
     stream::Stream,
     tls::ServerTls,
     wire::{Bounds, Wire},
@@ -36,6 +37,8 @@ pub(super) struct Guards {
     /// None: it is trusted for where it comes from.
     pub auth: Option<Authenticator>,
     pub tls: Option<ServerTls>,
+    /// None: it is no session that anybody counts.
+    pub seat: Option<Seat>,
 }
 
 pub(super) struct Conversation {

@@ -119,11 +119,15 @@ impl Server {
 
     /// Serves one client that came over the network.
     pub async fn serve(&self, connection: Connection) {
-        let stop = connection.context.shutdown();
+        let stop = connection.seat.stop();
         let Some(_counted) = self.admit() else {
             return refuse(connection.stream).await;
         };
-        let guards = Guards { auth: Some(connection.listener.auth()), tls: connection.listener.starttls() };
+        let guards = Guards {
+            auth: Some(connection.listener.auth()),
+            tls: connection.listener.starttls(),
+            seat: Some(connection.seat),
+        };
         let peer = connection.stream.peer().to_string();
         let conversation = Conversation::new(self.clone(), connection.stream, guards);
         if let Err(error) = conversation.run(stop).await {

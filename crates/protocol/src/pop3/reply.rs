@@ -62,6 +62,12 @@ pub enum Reply {
     LoginDelay {
         minutes: u64,
     },
+    /// `userdeny_db`, with what the operator wrote.
+    UserDenied(String),
+    /// `maxlogins_per_user`, `maxlogins_per_host`.
+    TooManySessions(String),
+    /// `msg/shutdown`, with what the operator wrote.
+    Maintenance(String),
     /// The mailbox cannot be opened; may pass.
     Unopenable(String),
     /// The message cannot be read, though it is there.
@@ -126,6 +132,9 @@ impl fmt::Display for Reply {
             Reply::NotRemoved => f.write_str("-ERR [SYS/TEMP] Some deleted messages were not removed"),
             Reply::TooManyErrors => f.write_str("-ERR Too many errors"),
             Reply::Idle => f.write_str("-ERR Idle for too long"),
+            // RFC 3206: the user, not the password, is the trouble; and what passes.
+            Reply::UserDenied(text) => write!(f, "-ERR [SYS/PERM] {text}"),
+            Reply::TooManySessions(text) | Reply::Maintenance(text) => write!(f, "-ERR [SYS/TEMP] {text}"),
             Reply::ShuttingDown => f.write_str("-ERR [SYS/TEMP] Server is shutting down"),
         }
     }

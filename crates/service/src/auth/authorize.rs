@@ -13,6 +13,7 @@
 use super::groups::groups_of;
 use super::verify::Verified;
 use super::{Failure, Login, Settings, Shared};
+use crate::deny::{Denial, DenyList};
 
 /// Answers `loginuseacl`'s question from the mailbox list.
 pub trait InboxAcl: Send + Sync {
@@ -28,6 +29,22 @@ impl<F: Fn(&str, &[String], &str) -> bool + Send + Sync> InboxAcl for F {
 
 impl Shared {
     pub(super) async fn authorize(&self, verified: Verified, mechanism: &str) -> Result<Login, Failure> {
+        let login = self.identify(verified, mechanism).await?;
+        // As in Cyrus, admins cannot lock themselves out.
+        match &self.denied {
+            Some(denied) if !login.is_any_admin() => {
+                let (denied, userid) = (denied.clone(), login.userid.clone());
+                let entry = self.settings.entry.clone();
+                let look = move || refuse_denied(&denied, userid, entry);
+                let looked = tokio::task::spawn_blocking(look).await;
+                looked.map_err(|error| Failure::Temporary(error.to_string()))??;
+            }
+            _ => {}
+        }
+        Ok(login)
+    }
+
+    async fn identify(&self, verified: Verified, mechanism: &str) -> Result<Login, Failure> {
         let settings = &self.settings;
         let Verified { authid, authzid, detail } = verified;
         let groups = groups_of(settings.unix_groups, &authid).await;
@@ -72,6 +89,15 @@ impl Shared {
     }
 }
 
+/// Blocks for a look at the file. One that cannot be read lets nobody in: it may deny this very user.
+fn refuse_denied(denied: &DenyList, userid: String, service: String) -> Result<(), Failure> {
+    match denied.denial(&userid, &service) {
+        Ok(None) => Ok(()),
+        Ok(Some(Denial { message, .. })) => Err(Failure::Denied { userid, service, message }),
+        Err(error) => Err(Failure::Temporary(format!("{}: {error}", denied.path().display()))),
+    }
+}
+
 /// Whether a list such as `admins` names the user or one of the groups (`group:x`).
 pub fn is_listed(list: &[String], userid: &str, groups: &[String]) -> bool {
     list.iter().any(|entry| match entry.strip_prefix("group:") {
@@ -107,6 +133,7 @@ mod tests {
             },
             passwords: PasswordDb::new("/nonexistent"),
             pace: Pace::default(),
+            denied: None,
             inbox_acl: Some(Arc::new(acl)),
         }
     }

@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use tracing::info;
 
+use crate::deny::DenyList;
 use crate::passwords::PasswordDb;
 use crate::peer::Channel;
 use verify::Verified;
@@ -79,6 +80,9 @@ pub enum Failure {
     BadCredentials,
     #[error("authorization failure: {authid} may not act as {authzid}")]
     NotAuthorized { authid: String, authzid: String },
+    /// An operator's decision; the client is told the message.
+    #[error("user '{userid}' denied access to service '{service}': {message}")]
+    Denied { userid: String, service: String, message: String },
     #[error("no mechanism available: {0}")]
     NoMechanism(String),
     #[error("plaintext passwords need TLS here")]
@@ -97,7 +101,7 @@ impl Failure {
     fn log_text(&self) -> String {
         let code = match self {
             Failure::BadCredentials => -13,
-            Failure::NotAuthorized { .. } => -14,
+            Failure::NotAuthorized { .. } | Failure::Denied { .. } => -14,
             Failure::NoMechanism(_) => -4,
             Failure::PlaintextRefused => -16,
             Failure::Malformed(_) => -5,
@@ -118,22 +122,36 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) passwords: PasswordDb,
     pub(crate) pace: Pace,
+    pub(crate) denied: Option<DenyList>,
     pub(crate) inbox_acl: Option<Arc<dyn InboxAcl>>,
 }
 
 impl Authenticator {
     pub fn new(settings: Settings, passwords: PasswordDb, pace: Pace) -> Authenticator {
-        Authenticator { shared: Arc::new(Shared { settings, passwords, pace, inbox_acl: None }) }
+        Authenticator {
+            shared: Arc::new(Shared { settings, passwords, pace, denied: None, inbox_acl: None }),
+        }
     }
 
     /// Where `loginuseacl` looks for the `a` right on an INBOX.
     pub fn with_inbox_acl(self, acl: Arc<dyn InboxAcl>) -> Authenticator {
-        let shared = Shared {
+        self.with(|shared| shared.inbox_acl = Some(acl))
+    }
+
+    /// Who may not log in.
+    pub fn with_denied(self, denied: DenyList) -> Authenticator {
+        self.with(|shared| shared.denied = Some(denied))
+    }
+
+    fn with(self, change: impl FnOnce(&mut Shared)) -> Authenticator {
+        let mut shared = Shared {
             settings: self.shared.settings.clone(),
             passwords: self.shared.passwords.clone(),
             pace: self.shared.pace.clone(),
-            inbox_acl: Some(acl),
+            denied: self.shared.denied.clone(),
+            inbox_acl: self.shared.inbox_acl.clone(),
         };
+        change(&mut shared);
         Authenticator { shared: Arc::new(shared) }
     }
 
@@ -149,7 +167,10 @@ impl Authenticator {
 
     /// Begins an exchange with the mechanism that the client named, in any case.
     pub fn start(&self, mechanism: &str, channel: &Channel) -> Result<Exchange, Failure> {
-        Exchange::new(self.shared.clone(), mechanism, channel)
+        Exchange::new(self.shared.clone(), mechanism, channel).inspect_err(|failure| {
+            let (mechanism, why) = (printable(mechanism), failure.log_text());
+            info!(target: LOGIN_TARGET, "badlogin: {} {mechanism} [{why}]", channel.peer);
+        })
     }
 
     /// A user name and a password, as LOGIN and USER/PASS have them. Takes its time when they are wrong.

@@ -24,6 +24,8 @@ pub struct Settings {
     pub alwaystrue: bool,
     /// What saslauthd and PAM call this service.
     pub service: &'static str,
+    /// The entry of cyrus.conf, by which users are denied.
+    pub entry: String,
     pub admins: Vec<String>,
     pub proxyservers: Vec<String>,
     pub loginuseacl: bool,
@@ -52,6 +54,7 @@ impl Default for Settings {
             auto_transition: false,
             alwaystrue: false,
             service: "imap",
+            entry: String::new(),
             admins: Vec::new(),
             proxyservers: Vec::new(),
             loginuseacl: false,

@@ -16,7 +16,12 @@ use tempfile::TempDir;
 
 fn echo() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
-    tests.parent().and_then(Path::parent).unwrap().join("examples/echo")
+    let echo = tests.parent().and_then(Path::parent).unwrap().join("examples/echo");
+    assert!(
+        echo.is_file(),
+        "cargo test -p service builds it; with --test, cargo build -p service --examples does"
+    );
+    echo
 }
 
 fn configure(dir: &Path, conf: &str) -> PathBuf {
@@ -26,19 +31,19 @@ fn configure(dir: &Path, conf: &str) -> PathBuf {
 }
 
 /// A daemon, and where it tells its news.
-struct Daemon {
+pub struct Daemon {
     child: Child,
     news: UnixDatagram,
     address: SocketAddr,
-    dir: TempDir,
+    pub dir: TempDir,
 }
 
 /// How the sockets get to it. The shell moves them to the numbers that the convention has.
-const SYSTEMD: &str = r#"export LISTEN_PID=$$ LISTEN_FDS=1; exec "$ECHO" -C "$CONF" 3<&"$SOCKET""#;
+pub const SYSTEMD: &str = r#"export LISTEN_PID=$$ LISTEN_FDS=1; exec "$ECHO" -C "$CONF" 3<&"$SOCKET""#;
 const CYRUS: &str = r#"exec "$ECHO" -C "$CONF" 4<&"$SOCKET" 3>&1"#;
 
 impl Daemon {
-    fn start(script: &str, conf: &str, environment: &[(&str, &str)]) -> Daemon {
+    pub fn start(script: &str, conf: &str, environment: &[(&str, &str)]) -> Daemon {
         let dir = tempfile::tempdir().unwrap();
         let notify = dir.path().join("notify");
         let news = UnixDatagram::bind(&notify).unwrap();
@@ -61,7 +66,7 @@ impl Daemon {
     }
 
     /// Waits until it says this.
-    fn hear(&self, wanted: &str) {
+    pub fn hear(&self, wanted: &str) {
         let mut buffer = [0; 512];
         loop {
             let length = self.news.recv(&mut buffer).expect("it says nothing");
@@ -75,7 +80,7 @@ impl Daemon {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    fn connect(&self) -> BufReader<TcpStream> {
+    pub fn connect(&self) -> BufReader<TcpStream> {
         let stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         BufReader::new(stream)
@@ -89,7 +94,7 @@ impl Drop for Daemon {
     }
 }
 
-fn line(client: &mut BufReader<TcpStream>) -> String {
+pub fn line(client: &mut BufReader<TcpStream>) -> String {
     let mut line = String::new();
     client.read_line(&mut line).unwrap();
     line.trim_end().to_owned()

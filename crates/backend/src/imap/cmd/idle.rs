@@ -13,13 +13,13 @@ pub async fn run(session: &mut Session) -> Outcome {
     session.conn.flush().await?;
     let imapd = &session.server.imapd;
     let patience = imapd.imapidletimeout.unwrap_or(imapd.timeout);
-    let shutdown = session.server.shutdown.clone();
+    let stop = session.server.stop.clone();
     while !session.over {
         let changed = session.selected.as_ref().map(|selected| selected.changes());
         tokio::select! {
             biased;
-            () = shutdown.cancelled() => {
-                session.conn.put_line("* BYE Server is shutting down");
+            () = stop.cancelled() => {
+                session.conn.put_line(session.server.stopped());
                 session.over = true;
                 return Err(Gone::Closed.into());
             }

@@ -6,7 +6,6 @@ use service::auth::{self, Failure, Step64};
 use tracing::warn;
 
 use crate::imap::reply::{Outcome, Reply, Stop};
-use crate::imap::server::Logins;
 use crate::imap::session::Session;
 use crate::imap::user::User;
 
@@ -65,26 +64,22 @@ pub async fn unauthenticate(session: &mut Session) -> Outcome {
     }
     session.selected = None;
     session.user = None;
+    session.server.seat.logout();
     session.condstore = false;
     session.settle_bounds();
     Ok(Reply::completed())
 }
 
 async fn admit(session: &mut Session, login: auth::Login) -> Outcome {
-    let imapd = &session.server.imapd;
-    let limits = match login.is_any_admin() {
-        true => (0, 0),
-        false => (imapd.maxlogins_per_user, imapd.maxlogins_per_host),
-    };
-    let host = session.conn.stream().peer().ip();
-    let Some(counted) = Logins::admit(&session.server.shared, &login.userid, host, limits) else {
-        warn!(user = %login.userid, "too many open connections");
-        return Ok(Reply::no("Too many open connections").code("LIMIT"));
-    };
+    let encrypted = session.conn.stream().tls().is_some();
+    if let Err(why) = session.server.seat.login(&login, encrypted) {
+        warn!(user = %login.userid, "{why}");
+        return Ok(Reply::no(why.to_string()).code("LIMIT"));
+    }
     if login.proxy_admin || login.authid != login.userid {
         tracing::info!(authid = %login.authid, userid = %login.userid, "acts for another");
     }
-    session.user = Some(User { login, counted });
+    session.user = Some(User { login });
     session.settle_bounds();
     super::mailbox::autocreate(session).await?;
     let capabilities = session.capabilities();
@@ -97,6 +92,7 @@ fn failed(failure: &Failure) -> Reply {
     match failure {
         Failure::BadCredentials => Reply::no("authentication failure").code("AUTHENTICATIONFAILED"),
         Failure::NotAuthorized { .. } => Reply::no("authorization failure").code("AUTHORIZATIONFAILED"),
+        Failure::Denied { message, .. } => Reply::no(message.clone()).code("AUTHORIZATIONFAILED"),
         Failure::NoMechanism(_) => Reply::no("no mechanism available"),
         Failure::PlaintextRefused => Reply::no("encryption needed to use mechanism").code("PRIVACYREQUIRED"),
         Failure::Malformed(_) => Reply::bad("Invalid base64 string"),

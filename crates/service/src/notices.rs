@@ -1,11 +1,12 @@
 //! What an operator tells everyone: `{configdirectory}/msg/shutdown` (nobody but admins is served while it exists) and
-//! `msg/motd` (told after the greeting).
+//! `msg/motd` (told after an IMAP greeting; the other protocols have no place for it).
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The two files. The first one is looked at once a second at most.
+#[derive(Debug)]
 pub struct Notices {
     directory: PathBuf,
     shutdown: Mutex<Option<(Instant, Option<String>)>>,
@@ -34,6 +35,7 @@ impl Notices {
     }
 }
 
+/// The first line of a file, fit for one line of a protocol.
 fn first_line(file: &Path) -> Option<String> {
     let text = std::fs::read(file).ok()?;
     let text = String::from_utf8_lossy(&text);

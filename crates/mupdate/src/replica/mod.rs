@@ -15,11 +15,11 @@ use std::{
 
 use arc_swap::ArcSwap;
 use config::imapd::Imapd;
-use mailboxes::{Entry, List, OpenError, Options, Position, guard::Plan};
+use mailboxes::{Entry, List, OpenError, Options, Position, guard::Plan, signal::Signal};
 use protocol::name::MailboxName;
 use service::Context;
 use tokio::{
-    sync::{Notify, mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot},
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -94,7 +94,7 @@ pub(crate) struct Shared {
     address: ArcSwap<Address>,
     settings: ArcSwap<Settings>,
     state: Mutex<State>,
-    live: watch::Sender<bool>,
+    live: Signal<bool>,
     barriers: mpsc::Sender<oneshot::Sender<()>>,
     /// Names whose absence was confirmed, and when.
     missing: Mutex<HashMap<MailboxName, Instant>>,
@@ -120,7 +120,7 @@ impl Replica {
             address: ArcSwap::from_pointee(address),
             settings: ArcSwap::from_pointee(settings),
             state: Mutex::new(state),
-            live: watch::Sender::new(false),
+            live: Signal::new(false),
             barriers,
             missing: Mutex::default(),
             accepted: Notify::new(),
@@ -192,7 +192,7 @@ impl Replica {
     /// and at once while the stream is down.
     pub async fn barrier(&self) -> Result<(), Stale> {
         let (reply, answer) = oneshot::channel();
-        if !*self.shared.live.borrow() {
+        if !self.shared.live.get() {
             return Err(self.stale());
         }
         self.shared.barriers.try_send(reply).map_err(|_| Stale("too many are waiting".into()))?;
@@ -210,7 +210,7 @@ impl Replica {
 
     /// Returns when the list is complete: at once on a node that was synchronised before.
     pub async fn complete(&self) {
-        let mut live = self.shared.live.subscribe();
+        let mut live = self.shared.live.watch();
         while !self.is_complete() {
             if live.changed().await.is_err() {
                 return;
@@ -226,7 +226,7 @@ impl Replica {
 
     /// Returns when the stream is attached.
     pub async fn live(&self) {
-        let mut live = self.shared.live.subscribe();
+        let mut live = self.shared.live.watch();
         let _ = live.wait_for(|live| *live).await;
     }
 
@@ -234,7 +234,7 @@ impl Replica {
         let state = self.shared.state();
         Freshness {
             complete: self.shared.list.is_complete(),
-            live: *self.shared.live.borrow(),
+            live: self.shared.live.get(),
             position: self.shared.list.position(),
             since: state.since,
             heard: state.heard.map(|at| at.elapsed()),

@@ -6,7 +6,6 @@ use std::{
 };
 
 use protocol::{mupdate::position::Position, name::MailboxName};
-use tokio::sync::watch;
 
 use crate::{
     behind::Backlog,
@@ -14,6 +13,7 @@ use crate::{
     entry::Entry,
     list::{Error, Failure, Options, Page},
     load::Meta,
+    signal::Signal,
     store::{self, Store},
     table::Table,
     window::Window,
@@ -24,10 +24,10 @@ pub(crate) struct Inner {
     pub store: Arc<dyn Store>,
     pub options: Options,
     pub tables: RwLock<Tables>,
-    pub loaded: watch::Sender<bool>,
-    pub position: watch::Sender<Position>,
+    pub loaded: Signal<bool>,
+    pub position: Signal<Position>,
     /// Why nothing more is accepted.
-    pub failed: watch::Sender<Option<Failure>>,
+    pub failed: Signal<Option<Failure>>,
     /// What a replica has in memory and not yet on disk.
     pub backlog: Arc<Backlog>,
 }
@@ -132,14 +132,14 @@ impl Inner {
 
     /// Why nothing more is accepted, if so.
     pub fn failure(&self) -> Option<Arc<str>> {
-        self.failed.borrow().as_ref().map(|failure| failure.why.clone())
+        self.failed.get().map(|failure| failure.why)
     }
 
     /// From now on nothing more is accepted.
     pub fn fail(&self, why: &str, damaged: bool) -> Arc<str> {
         let why: Arc<str> = why.into();
         let failure = Failure { why: why.clone(), damaged };
-        self.failed.send_if_modified(|failed| {
+        self.failed.update(|failed| {
             // The first one is the cause of the others.
             let first = failed.is_none();
             if first {

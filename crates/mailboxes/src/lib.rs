@@ -27,6 +27,7 @@ mod list;
 mod listing;
 mod load;
 pub mod reconcile;
+pub mod signal;
 pub mod store;
 mod table;
 mod window;

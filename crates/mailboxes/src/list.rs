@@ -12,7 +12,7 @@ use protocol::{
     mupdate::position::Position,
     name::MailboxName,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{
     change::{Change, CommitError, Follow},
@@ -22,6 +22,7 @@ use crate::{
     inner::{Inner, Tables},
     listing::{Difference, Listing},
     load,
+    signal::{Signal, Watch},
     store::{Memory, Sled, Store, StoreError},
     table::Table,
     window::Window,
@@ -152,9 +153,9 @@ impl List {
             store,
             options,
             tables: RwLock::new(tables),
-            loaded: watch::Sender::new(false),
-            position: watch::Sender::new(meta.position),
-            failed: watch::Sender::new(None),
+            loaded: Signal::new(false),
+            position: Signal::new(meta.position),
+            failed: Signal::new(None),
             backlog: Arc::default(),
         });
         let queue = writer::start(inner.clone())?;
@@ -306,28 +307,33 @@ impl List {
     }
 
     /// Moves with every change.
-    pub fn watch(&self) -> watch::Receiver<Position> {
-        self.inner.position.subscribe()
+    pub fn watch(&self) -> Watch<Position> {
+        self.inner.position.watch()
     }
 
     /// Returns when the tables are in memory; at once where they never will be.
     pub async fn loaded(&self) {
         if self.inner.options.tables {
-            let mut loaded = self.inner.loaded.subscribe();
+            let mut loaded = self.inner.loaded.watch();
             // An error means that the list is gone, and with it the wait.
             let _ = loaded.wait_for(|done| *done).await;
         }
     }
 
     pub fn is_loaded(&self) -> bool {
-        *self.inner.loaded.borrow()
+        self.inner.loaded.get()
+    }
+
+    /// Why nothing more is accepted, if so.
+    pub fn failure(&self) -> Option<Failure> {
+        self.inner.failed.get()
     }
 
     /// Returns when nothing more is accepted, and why. Of a list that is closed it never does.
     pub async fn failed(&self) -> Failure {
-        let mut failed = self.inner.failed.subscribe();
-        match failed.wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(failure)) => failure.clone(),
+        let mut failed = self.inner.failed.watch();
+        match failed.wait_for(Option::is_some).await {
+            Ok(Some(failure)) => failure,
             Ok(None) | Err(_) => std::future::pending().await,
         }
     }

@@ -142,7 +142,7 @@ async fn fill(inner: &Weak<Inner>) -> Result<(), Error> {
             None => {
                 tables.loaded = true;
                 drop(tables);
-                inner.loaded.send_replace(true);
+                inner.loaded.set(true);
                 return Ok(());
             }
         }

@@ -421,7 +421,7 @@ impl Writer {
         }
         tables.meta = draft.meta;
         drop(tables);
-        self.inner.position.send_if_modified(|position| {
+        self.inner.position.update(|position| {
             let moved = *position != draft.meta.position;
             *position = draft.meta.position;
             moved

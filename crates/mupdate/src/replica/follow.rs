@@ -20,7 +20,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut waiters: Waiters, stop: Cancell
         let mut pause = FIRST_PAUSE;
         loop {
             let outcome = attempt(&shared, &mut waiters).await;
-            if shared.live.send_replace(false) {
+            if shared.live.set(false) {
                 pause = FIRST_PAUSE;
             }
             let delay = jitter(pause, shared.settings.load().chance);
@@ -30,7 +30,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut waiters: Waiters, stop: Cancell
         }
     };
     stop.run_until_cancelled(following).await;
-    shared.live.send_replace(false);
+    shared.live.set(false);
 }
 
 /// Connects, synchronises, and streams until something breaks.
@@ -46,7 +46,7 @@ async fn attempt(shared: &Arc<Shared>, waiters: &mut Waiters) -> Result<(), Stri
         state.trouble = None;
         state.held = None;
     }
-    shared.live.send_replace(true);
+    shared.live.set(true);
     info!(position = %shared.list.position(), "the mailbox list is complete and follows {}", address.name());
     stream.follow(waiters).await
 }

@@ -15,11 +15,11 @@ use std::{
 
 use arc_swap::ArcSwap;
 use config::imapd::Imapd;
-use mailboxes::{Entry, List, OpenError, Options, Position, guard::Plan};
+use mailboxes::{Entry, List, OpenError, Options, Position, guard::Plan, signal::Signal};
 use protocol::name::MailboxName;
 use service::Context;
 use tokio::{
-    sync::{Notify, mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot},
     time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -94,7 +94,7 @@ pub(crate) struct Shared {
     address: ArcSwap<Address>,
     settings: ArcSwap<Settings>,
     state: Mutex<State>,
-    live: watch::Sender<bool>,
+    live: Signal<bool>,
     started: Instant,
     barriers: mpsc::Sender<oneshot::Sender<()>>,
     /// Names whose absence was confirmed, and when.
@@ -121,7 +121,7 @@ impl Replica {
             address: ArcSwap::from_pointee(address),
             settings: ArcSwap::from_pointee(settings),
             state: Mutex::new(state),
-            live: watch::Sender::new(false),
+            live: Signal::new(false),
             started: Instant::now(),
             barriers,
             missing: Mutex::default(),
@@ -194,7 +194,7 @@ impl Replica {
     /// and at once while the stream is down. A stream that this process has only just begun to dial is waited for.
     pub async fn barrier(&self) -> Result<(), Stale> {
         let (reply, answer) = oneshot::channel();
-        if !*self.shared.live.borrow() {
+        if !self.shared.live.get() {
             let first = BARRIER.saturating_sub(self.shared.started.elapsed());
             if first.is_zero() || timeout(first, self.live()).await.is_err() {
                 return Err(self.stale());
@@ -215,7 +215,7 @@ impl Replica {
 
     /// Returns when the list is complete: at once on a node that was synchronised before.
     pub async fn complete(&self) {
-        let mut live = self.shared.live.subscribe();
+        let mut live = self.shared.live.watch();
         while !self.is_complete() {
             if live.changed().await.is_err() {
                 return;
@@ -231,7 +231,7 @@ impl Replica {
 
     /// Returns when the stream is attached.
     pub async fn live(&self) {
-        let mut live = self.shared.live.subscribe();
+        let mut live = self.shared.live.watch();
         let _ = live.wait_for(|live| *live).await;
     }
 
@@ -246,7 +246,7 @@ impl Replica {
         let state = self.shared.state();
         Freshness {
             complete: self.shared.list.is_complete(),
-            live: *self.shared.live.borrow(),
+            live: self.shared.live.get(),
             position: self.shared.list.position(),
             since: state.since,
             heard: state.heard.map(|at| at.elapsed()),

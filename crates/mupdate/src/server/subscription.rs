@@ -10,15 +10,12 @@
 
 use std::{collections::HashSet, io, sync::atomic::Ordering, time::Duration};
 
-use mailboxes::Position;
+use mailboxes::{Position, signal::Watch};
 use protocol::{
     mupdate::reply::{self, Reply},
     name::MailboxName,
 };
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     Server,
@@ -37,7 +34,7 @@ pub(super) struct Subscription {
     servers: Vec<String>,
     /// Of a partial stream: the names that the peer has, so that it learns of their leaving.
     known: HashSet<MailboxName>,
-    changes: watch::Receiver<Position>,
+    changes: Watch<Position>,
     held_until: Option<Instant>,
     cure_at: Option<Instant>,
     _counted: Counted,
@@ -127,11 +124,15 @@ impl Conversation {
     /// RESUME: what changed since a position of this list; the full list for any other.
     pub(super) async fn resume(&mut self, tag: &str, since: Option<Position>) -> io::Result<Flow> {
         self.complete().await;
+        if let Some(at) = since.filter(|at| !self.knows(at))
+            && let Err(reply) = self.outdated(at).await
+        {
+            self.say(tag, reply);
+            return Ok(Flow::On);
+        }
         let mut stream = Subscription::new(&self.server, tag, true, Vec::new());
         let here = stream.cursor;
-        let known = since.filter(|at| (at.list, at.term) == (here.list, here.term) && at.seq <= here.seq);
-        let known = known.filter(|at| self.server.list().changes_after(at.seq, 1).is_ok());
-        match known {
+        match since.filter(|at| self.knows(at)) {
             Some(at) => stream.cursor = at,
             None => {
                 let mut out = Vec::new();
@@ -155,6 +156,32 @@ impl Conversation {
         Ok(Flow::On)
     }
 
+    /// Whether what changed since then can be told.
+    fn knows(&self, at: &Position) -> bool {
+        let here = self.server.list().position();
+        (at.list, at.term) == (here.list, here.term)
+            && at.seq <= here.seq
+            && self.server.list().changes_after(at.seq, 1).is_ok()
+    }
+
+    /// A peer holds what is not known here. A copy may itself be what is old, after a crash: before it sends its own
+    /// list in place of a newer one, it makes sure of having everything. An authority that is asked for what it never
+    /// came to has lost changes (its disk was put back to an earlier day, say): its numbers from now on mean others, so
+    /// that it takes a new identity, and nobody goes on from before.
+    async fn outdated(&self, at: Position) -> Result<(), Reply> {
+        let list = self.server.list();
+        let here = list.position();
+        let unavailable = |why: &dyn std::fmt::Display| Reply::no(format!("[UNAVAILABLE] {why}"));
+        if let Some(replica) = self.server.upstream() {
+            return replica.barrier().await.map_err(|stale| unavailable(&stale));
+        }
+        if (at.list, at.term) == (here.list, here.term) && at.seq > here.seq {
+            tracing::error!(%at, %here, "a replica is ahead of this list, which has lost changes: all replicas begin anew");
+            return list.renew().await.map(drop).map_err(|error| unavailable(&error));
+        }
+        Ok(())
+    }
+
     /// Sends what changed since the cursor, in its current state.
     pub(super) async fn push(&mut self) -> io::Result<Flow> {
         let Some(mut stream) = self.stream.take() else { return Ok(Flow::On) };
@@ -173,11 +200,12 @@ impl Conversation {
                 return Ok(Flow::End);
             }
         }
-        stream.changes.mark_unchanged();
+        stream.changes.mark_seen();
         loop {
             let here = self.server.list().position();
-            let same = (here.list, here.term) == (stream.cursor.list, stream.cursor.term);
-            // Renumbered, or too far behind: the peer comes back for a new listing.
+            let same = (here.list, here.term) == (stream.cursor.list, stream.cursor.term)
+                && here.seq >= stream.cursor.seq;
+            // Renumbered, gone back, or too far behind: the peer comes back for a new listing.
             let Some(changes) =
                 self.server.list().changes_after(stream.cursor.seq, PAGE).ok().filter(|_| same)
             else {

@@ -40,7 +40,7 @@ impl Sasl {
             text: error.to_string(),
         };
         let mut exchange = credentials.start(mechanism, channel).map_err(failed)?;
-        let initial = exchange.initial().map_err(failed)?;
+        let initial = exchange.initial().map_err(failed)?.unwrap_or_default();
         Ok(Sasl { exchange, initial, sent: false, server: d.server.clone(), authname, user })
     }
 

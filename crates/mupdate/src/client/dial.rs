@@ -227,8 +227,12 @@ pub(super) async fn login(
     let failed = |e: service::auth::client::ClientError| denied(&server, e.to_string());
     let mut exchange = credentials.start(mechanism, link.stream().channel()).map_err(failed)?;
     let initial = exchange.initial().map_err(failed)?;
-    let initial = if initial.is_empty() { "=".to_owned() } else { BASE64_STANDARD.encode(initial) };
-    link.say_tagged("A01", "AUTHENTICATE", &[mechanism, &initial]);
+    let initial = initial.map(|initial| match initial.is_empty() {
+        true => "=".to_owned(),
+        false => BASE64_STANDARD.encode(initial),
+    });
+    let strings: Vec<&str> = [mechanism].into_iter().chain(initial.as_deref()).collect();
+    link.say_tagged("A01", "AUTHENTICATE", &strings);
     link.flush().await?;
     for _ in 0..SASL_STEPS {
         let line = link.line(patience).await?;

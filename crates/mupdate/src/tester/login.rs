@@ -114,7 +114,8 @@ impl<'a> Tester<'a> {
             }
         };
         let authzid = self.cli.username.clone().filter(|name| *name != authname);
-        Ok(Credentials { authname, authzid, password, allowed: self.cli.mechanism.iter().cloned().collect() })
+        let allowed = self.cli.mechanism.iter().cloned().collect();
+        Ok(Credentials { authname, authzid, password, allowed, only_self: true })
     }
 
     async fn start_tls(&mut self, key: PathBuf) -> Result<(), String> {
@@ -143,7 +144,7 @@ impl<'a> Tester<'a> {
         mechanism: &'static str,
     ) -> Result<(), String> {
         let mut exchange = credentials.start(mechanism, self.stream.channel()).map_err(|e| e.to_string())?;
-        let mut first = Some(exchange.initial().map_err(|e| e.to_string())?);
+        let mut first = exchange.initial().map_err(|e| e.to_string())?;
         let mut command = format!("A01 AUTHENTICATE \"{mechanism}\"");
         if let Some(initial) = first.take_if(|_| !self.cli.no_initial) {
             let initial = BASE64_STANDARD.encode(initial);

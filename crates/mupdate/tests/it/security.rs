@@ -9,10 +9,22 @@ use tokio::{
 use crate::world::{Node, eventually, follows, imapd, name};
 
 fn certificate(dir: &tempfile::TempDir, host: &str) -> (String, String) {
-    let signed = rcgen::generate_simple_self_signed(vec![host.to_owned()]).unwrap();
+    signed(dir, rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap())
+}
+
+/// A client's, with this common name.
+fn certificate_of(dir: &tempfile::TempDir, name: &str) -> (String, String) {
+    let mut params = rcgen::CertificateParams::new(vec![format!("{name}.example.org")]).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    signed(dir, params)
+}
+
+fn signed(dir: &tempfile::TempDir, params: rcgen::CertificateParams) -> (String, String) {
+    let pair = rcgen::KeyPair::generate().unwrap();
     let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
-    std::fs::write(&cert, signed.cert.pem()).unwrap();
-    std::fs::write(&key, signed.signing_key.serialize_pem()).unwrap();
+    std::fs::write(&cert, params.self_signed(&pair).unwrap().pem()).unwrap();
+    std::fs::write(&key, pair.serialize_pem()).unwrap();
     (cert.display().to_string(), key.display().to_string())
 }
 
@@ -37,6 +49,58 @@ async fn a_slave_verifies_its_master_and_speaks_through_tls_and_deflate() {
 }
 
 #[tokio::test]
+async fn passwords_are_bound_to_the_channel_and_certificates_stand_for_passwords() {
+    let (dir, client_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (cert, key) = certificate(&dir, "127.0.0.1");
+    let (client_cert, client_key) = certificate_of(&client_dir, "frontend");
+    let mechanisms = "EXTERNAL SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN";
+    let server = format!(
+        "tls_server_cert: {cert}\ntls_server_key: {key}\nallowplaintext: no\ntls_required: yes\n\
+         tls_client_ca_file: {client_cert}\nsasl_mech_list: {mechanisms}\n"
+    );
+    let master = Node::master(&server).await;
+    let follows = follows(master.address);
+    for mechanism in mechanisms.split(' ').skip(1) {
+        let conf = format!("{follows}tls_server_ca_file: {cert}\nforce_sasl_client_mech: {mechanism}\n");
+        let mut client =
+            Client::connect(&imapd(&dir, &conf)).await.unwrap_or_else(|e| panic!("{mechanism}: {e}"));
+        client.noop().await.unwrap();
+    }
+    let show =
+        format!("tls_client_cert: {client_cert}\ntls_client_key: {client_key}\ntls_server_ca_file: {cert}\n");
+    let without = follows.replace("mupdate_password: frontend\n", "");
+    let mut client = Client::connect(&imapd(&dir, &format!("{without}{show}"))).await.unwrap();
+    client.noop().await.unwrap();
+    // Whom no authority vouches for has no name to show.
+    let show = show.replace("tls_client_", "tls_no_");
+    let error = Client::connect(&imapd(&dir, &format!("{without}{show}"))).await.err().unwrap();
+    assert!(error.to_string().contains("no mechanism may be used"), "{error}");
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_shown_to_new_clients_and_streams_go_on() {
+    let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (cert, key) = certificate(&old, "127.0.0.1");
+    let master = Node::master(&format!("tls_server_cert: {cert}\ntls_server_key: {key}\n")).await;
+    let slave = Node::slave(&master, &format!("tls_server_ca_file: {cert}\n")).await;
+    slave.catches_up_with(&master).await;
+    eventually(async || slave.status().await["upstream"]["live"].as_bool().filter(|live| *live)).await;
+    let since = slave.status().await["upstream"]["since"].clone();
+
+    let (new_cert, new_key) = certificate(&new, "127.0.0.1");
+    let authority = format!("{}.pem", new_cert);
+    std::fs::copy(&new_cert, &authority).unwrap();
+    std::fs::copy(&new_key, &key).unwrap();
+    std::fs::copy(&new_cert, &cert).unwrap();
+    master.context.reload().unwrap();
+    master.client().await.reserve(&name("user.a"), &crate::world::at("be1!p")).await.unwrap();
+    slave.catches_up_with(&master).await;
+    assert_eq!(slave.status().await["upstream"]["since"], since, "the stream was not cut");
+    let conf = format!("{}tls_server_ca_file: {authority}\n", follows(master.address));
+    Client::connect(&imapd(&new, &conf)).await.unwrap().noop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_server_that_must_offer_tls_and_does_not_is_refused() {
     let master = Node::master("").await;
     let dir = tempfile::tempdir().unwrap();
@@ -49,7 +113,7 @@ async fn a_server_that_must_offer_tls_and_does_not_is_refused() {
 async fn each_mechanism_logs_in() {
     let master = Node::master("").await;
     let dir = tempfile::tempdir().unwrap();
-    for mechanism in ["PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-256"] {
+    for mechanism in ["PLAIN", "LOGIN", "SCRAM-SHA-1", "SCRAM-SHA-256"] {
         let conf = format!("{}force_sasl_client_mech: {mechanism}\n", follows(master.address));
         let mut client = Client::connect(&imapd(&dir, &conf)).await.unwrap();
         client.noop().await.unwrap();

@@ -1,7 +1,7 @@
 //! SASL as a client, towards backends and the MUPDATE master.
 //!
-//! Only mechanisms that carry an authorisation identity are used: LOGIN would drop it silently, and the session
-//! would be the proxy's own. `-PLUS` is used only where `<shorthost>_mechs` names it: Cyrus's servers bind to
+//! A proxy uses only mechanisms that carry an authorisation identity: LOGIN would drop it silently, and the session
+//! would be the proxy's own. A MUPDATE server asks who it is, not for whom, so that LOGIN does there. `-PLUS` is used only where `<shorthost>_mechs` names it: Cyrus's servers bind to
 //! tls-unique, which rustls does not give.
 
 use std::collections::HashMap;
@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use config::imapd::Imapd;
 use rsasl::callback::{Context, Request, SessionCallback, SessionData};
 use rsasl::mechanisms::external::EXTERNAL;
+use rsasl::mechanisms::login::LOGIN;
 use rsasl::mechanisms::plain::PLAIN;
 use rsasl::mechanisms::scram::properties::{Iterations, Salt, SaltedPassword};
 use rsasl::mechanisms::scram::{SCRAM_SHA1, SCRAM_SHA1_PLUS, SCRAM_SHA256, SCRAM_SHA256_PLUS};
@@ -31,6 +32,8 @@ pub struct Credentials {
     pub password: Option<String>,
     /// Mechanisms that may be used (`<shorthost>_mechs`, else `force_sasl_client_mech`); empty: any that works.
     pub allowed: Vec<String>,
+    /// LOGIN will do: nobody is acted for.
+    pub only_self: bool,
 }
 
 /// Why a login to another server cannot go on.
@@ -52,6 +55,7 @@ impl Credentials {
             authzid: authzid.map(str::to_owned),
             password,
             allowed: allowed(imapd, server),
+            only_self: false,
         }
     }
 
@@ -64,6 +68,7 @@ impl Credentials {
             authzid: Some(username).filter(|username| !username.is_empty() && *username != authname),
             password: imapd.mupdate_password.clone(),
             allowed: allowed(imapd, server),
+            only_self: true,
         }
     }
 
@@ -85,6 +90,7 @@ impl Credentials {
             };
             let able = match *mechanism {
                 "EXTERNAL" => channel.is_encrypted(),
+                "LOGIN" => self.only_self && self.password.is_some(),
                 plus if plus.ends_with("-PLUS") => {
                     self.password.is_some()
                         && channel.tls.as_ref().is_some_and(|tls| tls.channel_binding.is_some())
@@ -137,10 +143,13 @@ impl ClientExchange {
         self.mechanism
     }
 
-    /// The initial response; all our mechanisms have one. Where the protocol cannot carry it with the command, it
-    /// answers the server's first, empty challenge.
-    pub fn initial(&mut self) -> Result<Vec<u8>, ClientError> {
-        self.advance(None)
+    /// The initial response, which all our mechanisms but LOGIN have. Where the protocol cannot carry it with the command,
+    /// it answers the server's first, empty challenge.
+    pub fn initial(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
+        match self.session.are_we_first() {
+            true => self.advance(None).map(Some),
+            false => Ok(None),
+        }
     }
 
     /// The answer to a challenge. After the server's last message that is empty.
@@ -238,14 +247,21 @@ fn salted(sha256: bool, password: &str, salt: &[u8], iterations: u32) -> Result<
 }
 
 fn only(mechanism: &str) -> &'static [Mechanism] {
-    static LISTS: [&[Mechanism]; 6] =
-        [&[SCRAM_SHA256_PLUS], &[SCRAM_SHA1_PLUS], &[SCRAM_SHA256], &[SCRAM_SHA1], &[PLAIN], &[EXTERNAL]];
+    static LISTS: [&[Mechanism]; 7] = [
+        &[SCRAM_SHA256_PLUS],
+        &[SCRAM_SHA1_PLUS],
+        &[SCRAM_SHA256],
+        &[SCRAM_SHA1],
+        &[PLAIN],
+        &[LOGIN],
+        &[EXTERNAL],
+    ];
     let index = PREFERENCE.iter().position(|name| *name == mechanism).unwrap_or(PLAIN_INDEX);
     LISTS[index]
 }
 
-const PREFERENCE: [&str; 6] =
-    ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "EXTERNAL"];
+const PREFERENCE: [&str; 7] =
+    ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN", "EXTERNAL"];
 const PLAIN_INDEX: usize = 4;
 /// More would let a false server occupy a core.
 const MAX_ITERATIONS: u32 = 1_000_000;

@@ -44,6 +44,7 @@ fn credentials(authname: &str, authzid: Option<&str>, password: &str) -> Credent
         authzid: authzid.map(Into::into),
         password: Some(password.into()),
         allowed: Vec::new(),
+        only_self: false,
     }
 }
 
@@ -57,7 +58,7 @@ async fn play(
 ) -> Result<Login, Failure> {
     let mut server = auth.start(mechanism, channel)?;
     let mut client = credentials.start(mechanism, channel).unwrap();
-    let initial = client.initial().unwrap();
+    let initial = client.initial().unwrap().unwrap();
     let mut step = if with_initial {
         server.step(Some(&initial)).await
     } else {
@@ -220,7 +221,7 @@ async fn a_server_that_does_not_know_the_password_cannot_pass_for_ours() {
     let (auth, _dir) = server(settings());
     let mut exchange = auth.start("SCRAM-SHA-256", &clear()).unwrap();
     let mut client = credentials("fred", None, "other").start("SCRAM-SHA-256", &clear()).unwrap();
-    let first = client.initial().unwrap();
+    let first = client.initial().unwrap().unwrap();
     let Step::Challenge(challenge) = exchange.step(Some(&first)).await else { panic!() };
     client.step(&challenge).unwrap();
     // It says OK without a proof.
@@ -236,6 +237,10 @@ async fn the_client_takes_the_best_that_carries_another_identity() {
     assert_eq!(fred.choose(["LOGIN"], &clear()), None);
     let only = Credentials { allowed: vec!["plain".into(), "digest-md5".into()], ..fred.clone() };
     assert_eq!(only.choose(offered, &tls()), Some("PLAIN"));
+    let login = Credentials { allowed: vec!["LOGIN".into()], ..fred.clone() };
+    assert_eq!(login.choose(["LOGIN"], &channel), None, "it would drop whom we act for");
+    let oneself = Credentials { only_self: true, ..login };
+    assert_eq!(oneself.choose(["LOGIN"], &channel), Some("LOGIN"));
     let bound = Credentials { allowed: vec!["SCRAM-SHA-256-PLUS".into()], ..fred };
     assert_eq!(bound.choose(offered, &tls()), Some("SCRAM-SHA-256-PLUS"));
     assert_eq!(bound.choose(offered, &clear()), None);

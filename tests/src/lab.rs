@@ -201,6 +201,12 @@ impl Lab {
         run(Command::new(script()).arg("down").arg(&self.dir).arg(node));
     }
 
+    /// Has the node's `cyrmaster` read its files again.
+    pub fn reload(&self, node: &str) {
+        let pid = rustix::process::Pid::from_raw(self.master_pid(node)).expect("a pid");
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).expect("it runs");
+    }
+
     /// The pid of the node's `cyrmaster`.
     pub fn master_pid(&self, node: &str) -> i32 {
         let path = self.dir.join(node).join("run/master.pid");

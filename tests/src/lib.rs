@@ -285,6 +285,17 @@ impl Murder {
         Command::new(self.programs.join(name))
     }
 
+    /// One of our programs at a place that Cyrus's user can reach, to be named in a Cyrus node's cyrus.conf.
+    pub fn installed(&self, name: &str) -> PathBuf {
+        let (source, dir) = (self.programs.join(name), self.cluster.dir.join("bin"));
+        let program = dir.join(name);
+        std::fs::create_dir_all(&dir).expect("a directory");
+        if !program.exists() && std::fs::hard_link(&source, &program).is_err() {
+            std::fs::copy(&source, &program).expect("the program is copied");
+        }
+        program
+    }
+
     /// A tool run for a node to its end: `ctl_mboxlist -C … -d`. Of a Cyrus node it is Cyrus's.
     pub fn tool(&self, node: &str, name: &str, args: &[&str]) -> Output {
         if let Some(lab) = self.cyrus(node) {

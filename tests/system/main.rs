@@ -7,6 +7,7 @@ mod crashes;
 mod cyrus_follows;
 mod cyrus_master;
 mod cyrus_registers;
+mod cyrus_service;
 mod cyrus_tools;
 mod delivery;
 mod faults;

@@ -17,5 +17,5 @@ struct Options {
 
 fn main() -> ExitCode {
     let Options { arguments } = Options::parse();
-    service::run(service::Program { name: "backend", arguments }, backend::daemon::run)
+    service::run(service::Program { name: "backend", arguments, alone: true }, backend::daemon::run)
 }

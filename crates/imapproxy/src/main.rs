@@ -18,5 +18,5 @@ struct Command {
 
 fn main() -> ExitCode {
     let command = Command::parse();
-    service::run(Program { name: "imapproxy", arguments: command.arguments }, imapproxy::run)
+    service::run(Program { name: "imapproxy", arguments: command.arguments, alone: false }, imapproxy::run)
 }

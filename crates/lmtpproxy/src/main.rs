@@ -17,5 +17,5 @@ struct Options {
 
 fn main() -> ExitCode {
     let Options { arguments } = Options::parse();
-    service::run(service::Program { name: "lmtpproxy", arguments }, lmtpproxy::run)
+    service::run(service::Program { name: "lmtpproxy", arguments, alone: false }, lmtpproxy::run)
 }

@@ -27,7 +27,9 @@ pub struct Cli {
 
 impl Cli {
     pub fn run(self) -> ExitCode {
-        let program = Program { name: "mupdate", arguments: self.arguments.clone() };
+        // With -a it is not known yet whether this is the master, whose list has one owner.
+        let alone = self.master || self.arguments.preauthenticated;
+        let program = Program { name: "mupdate", arguments: self.arguments.clone(), alone };
         service::run(program, move |context| body(context, self))
     }
 }

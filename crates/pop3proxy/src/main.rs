@@ -17,5 +17,5 @@ struct Options {
 
 fn main() -> ExitCode {
     let Options { arguments } = Options::parse();
-    service::run(service::Program { name: "pop3proxy", arguments }, pop3proxy::run)
+    service::run(service::Program { name: "pop3proxy", arguments, alone: false }, pop3proxy::run)
 }

@@ -21,7 +21,7 @@ struct Options {
 
 fn main() -> ExitCode {
     let Options { arguments } = Options::parse();
-    service::run(Program { name: "echo", arguments }, body)
+    service::run(Program { name: "echo", arguments, alone: true }, body)
 }
 
 async fn body(context: Context) -> Result<(), Exit> {

@@ -1,5 +1,6 @@
 //! What a daemon's parts share while it runs: settings, listeners, shutdown, news to the supervisor.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +17,7 @@ use tracing::{error, info, warn};
 
 use crate::auth::{InboxAcl, Pace};
 use crate::control::{Change, Control};
+use crate::copies::Host;
 use crate::deny::DenyList;
 use crate::limits::{DirectoryLock, LockError};
 use crate::listen::{Entry, ListenError, Listener, Shared, Socket};
@@ -39,6 +41,7 @@ struct Inner {
     /// Held by whoever changes settings or listeners, so that no new listener misses new settings.
     changing: Mutex<()>,
     control: Mutex<Option<Control>>,
+    copies: Mutex<Option<Host>>,
     shared: Mutex<Shared>,
     notifier: Notifier,
     notices: Notices,
@@ -111,6 +114,7 @@ impl Context {
             listeners: ArcSwap::from_pointee(listeners),
             changing: Mutex::new(()),
             control: Mutex::new(None),
+            copies: Mutex::new(None),
             shared: Mutex::new(shared),
             notifier,
             reloads: watch::Sender::new(0),
@@ -167,6 +171,42 @@ impl Context {
         self.inner.control.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Where copies of this daemon pass their sockets.
+    pub(crate) fn set_copies(&self, host: Host) {
+        *self.inner.copies.lock().unwrap_or_else(PoisonError::into_inner) = Some(host);
+    }
+
+    pub(crate) fn take_copies(&self) -> Option<Host> {
+        self.inner.copies.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// One listener more, to be accepted on from now on.
+    pub(crate) fn add_listener(&self, entry: Entry, fd: OwnedFd) -> Result<Arc<Listener>, ListenError> {
+        let _changing = self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = self.inner.shared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let listener = Arc::new(self.listener(entry, fd, &shared)?);
+        let mut all = Vec::clone(&self.listeners());
+        all.push(listener.clone());
+        self.inner.listeners.store(Arc::new(all));
+        Ok(listener)
+    }
+
+    /// A listener that is no more: whoever it accepted stays.
+    pub(crate) fn remove_listener(&self, gone: &Arc<Listener>) {
+        let _changing = self.inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.retired().cancel();
+        let mut all = Vec::clone(&self.listeners());
+        all.retain(|listener| !Arc::ptr_eq(listener, gone));
+        self.inner.listeners.store(Arc::new(all));
+    }
+
+    fn listener(&self, entry: Entry, fd: OwnedFd, shared: &Shared) -> Result<Listener, ListenError> {
+        let name = entry.name.clone();
+        let view = self.imapd().for_service(&name);
+        let socket = inherit::socket(fd).map_err(|why| ListenError::Socket { name, why })?;
+        Listener::new(entry, socket, view, shared)
+    }
+
     /// Takes a new list of listeners in force; gives those that are to be accepted on from now on. What cannot be set up is
     /// told and left out; clients of those that are gone stay.
     pub(crate) fn change_listeners(&self, wanted: Vec<Change>) -> Vec<Arc<Listener>> {
@@ -182,11 +222,7 @@ impl Context {
                 continue;
             };
             let name = entry.name.clone();
-            let view = self.imapd().for_service(&name);
-            let made = inherit::socket(fd)
-                .map_err(|why| ListenError::Socket { name: name.clone(), why })
-                .and_then(|socket| Listener::new(entry, socket, view, &shared));
-            match made {
+            match self.listener(entry, fd, &shared) {
                 Ok(mut listener) => {
                     if let Some(known) = known {
                         listener.succeed(&known);

@@ -27,6 +27,7 @@
 pub mod auth;
 pub mod context;
 mod control;
+mod copies;
 mod deflate;
 pub mod deny;
 mod desk;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use config::imapd::Imapd;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio_util::sync::CancellationToken;
@@ -95,7 +95,7 @@ impl Protocol {
 }
 
 /// What is known of a listener beside its socket: one element of MURDER_LISTENERS.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Entry {
     /// The entry's name in cyrus.conf, which is also the identity under which imapd.conf is read.
     pub name: String,

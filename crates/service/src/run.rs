@@ -10,7 +10,7 @@
 use std::fmt::Display;
 use std::future::Future;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -22,8 +22,9 @@ use tracing::{error, info, warn};
 
 use crate::context::{Context, StartError};
 use crate::control::Control;
+use crate::copies;
 use crate::inherit::{self, Inherited};
-use crate::limits::{self, DirectoryLock};
+use crate::limits::{self, DirectoryLock, LockError};
 use crate::listen::{Entry, Socket};
 use crate::logs::{self, Verbosity};
 use crate::notify::Notifier;
@@ -71,6 +72,9 @@ pub struct Program {
     /// Its name in logs, and of its directory.
     pub name: &'static str,
     pub arguments: Arguments,
+    /// It owns what cannot be owned twice: copies that a Cyrus master starts hand their sockets to the first. Copies of
+    /// other daemons have a directory each.
+    pub alone: bool,
 }
 
 /// Why a body ended early.
@@ -120,7 +124,10 @@ where
             Err(error) => return complain(program.name, &StartError::from(error)),
         };
         match start(&program, inherited) {
-            Ok((context, verbosity, lifeline)) => supervise(context, verbosity, lifeline, body).await,
+            Ok(Started::Daemon(context, verbosity, lifeline)) => {
+                supervise(context, verbosity, lifeline, body).await
+            }
+            Ok(Started::Copy(directory, sockets)) => stay(program.name, &directory, sockets).await,
             Err(error) => complain(program.name, &error),
         }
     });
@@ -142,7 +149,11 @@ fn complain(program: &str, error: &StartError) -> u8 {
     error.exit_code()
 }
 
-type Started = (Context, Verbosity, Option<OwnedFd>);
+enum Started {
+    Daemon(Context, Verbosity, Option<OwnedFd>),
+    /// The daemon runs already: its directory, and what it is to listen on as well.
+    Copy(PathBuf, Vec<(Entry, OwnedFd)>),
+}
 
 fn start(program: &Program, inherited: Inherited) -> Result<Started, StartError> {
     let Inherited { sockets, cyrus_status, lifeline, control } = inherited;
@@ -156,8 +167,14 @@ fn start(program: &Program, inherited: Inherited) -> Result<Started, StartError>
     limits::apply();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(imapd.umask & 0o777));
     let directory = imapd.program_directory(program.name);
-    let directory =
-        if foreign_master { DirectoryLock::take_slot(&directory)? } else { DirectoryLock::take(&directory)? };
+    let directory = match (foreign_master, program.alone) {
+        (false, _) => DirectoryLock::take(&directory)?,
+        (true, false) => DirectoryLock::take_slot(&directory)?,
+        (true, true) => match DirectoryLock::take(&directory) {
+            Err(LockError::Held { .. }) => return Ok(Started::Copy(directory, sockets)),
+            taken => taken?,
+        },
+    };
     let mut opened = Vec::new();
     for (entry, fd) in sockets {
         let socket = inherit::socket(fd)
@@ -176,8 +193,12 @@ fn start(program: &Program, inherited: Inherited) -> Result<Started, StartError>
             Control::new(control).map_err(|why| StartError::Other(format!("MURDER_CONTROL: {why}")))?,
         );
     }
+    if foreign_master && program.alone {
+        let host = copies::Host::bind(context.directory());
+        context.set_copies(host.map_err(|why| StartError::Other(format!("copies: {why}")))?);
+    }
     serve_metrics(&context, program.name);
-    Ok((context, verbosity, lifeline))
+    Ok(Started::Daemon(context, verbosity, lifeline))
 }
 
 fn serve_metrics(context: &Context, program: &'static str) {
@@ -205,6 +226,25 @@ fn by_hand(wanted: &str, arguments: &Arguments) -> Result<(Entry, Socket), Start
     let socket =
         Socket::bind(address).map_err(|why| StartError::Other(format!("--listen {wanted}: {why}")))?;
     Ok((entry, socket))
+}
+
+/// The life of a copy: until its master ends it, or the first copy is gone.
+async fn stay(program: &str, directory: &Path, sockets: Vec<(Entry, OwnedFd)>) -> u8 {
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return complain(program, &StartError::Other(format!("signals: {error}"))),
+    };
+    let mut staying = std::pin::pin!(copies::stay(directory, sockets));
+    loop {
+        tokio::select! {
+            () = &mut staying => return 75,
+            name = signals.next() => match name {
+                // The first copy reads the settings for all.
+                "SIGHUP" => {}
+                _ => return 0,
+            },
+        }
+    }
 }
 
 async fn supervise<F, Fut>(context: Context, verbosity: Verbosity, lifeline: Option<OwnedFd>, body: F) -> u8
@@ -267,23 +307,25 @@ impl Signals {
         })
     }
 
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.quit.recv() => "SIGQUIT",
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hangup.recv() => "SIGHUP",
+            _ = self.debug.recv() => "SIGUSR1",
+        }
+    }
+
     async fn follow(mut self, context: Context, verbosity: Verbosity) {
         loop {
-            let name = tokio::select! {
-                _ = self.terminate.recv() => "SIGTERM",
-                _ = self.quit.recv() => "SIGQUIT",
-                _ = self.interrupt.recv() => "SIGINT",
-                _ = self.hangup.recv() => {
-                    hang_up(context.clone(), &verbosity).await;
-                    continue;
-                }
-                _ = self.debug.recv() => {
-                    let on = verbosity.toggle_debug();
-                    info!("SIGUSR1: debug messages are {}", if on { "on" } else { "off" });
-                    continue;
-                }
-            };
-            if context.shutdown().is_cancelled() {
+            let name = self.next().await;
+            if name == "SIGHUP" {
+                hang_up(context.clone(), &verbosity).await;
+            } else if name == "SIGUSR1" {
+                let on = verbosity.toggle_debug();
+                info!("SIGUSR1: debug messages are {}", if on { "on" } else { "off" });
+            } else if context.shutdown().is_cancelled() {
                 context.stop_at_once();
             } else {
                 info!("{name}: finishing what runs");

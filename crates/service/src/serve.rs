@@ -18,6 +18,7 @@ use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::context::Context;
 use crate::control::Control;
+use crate::copies::{self, Host};
 use crate::listen::{Listener, Place, Protocol};
 use crate::peer::Peer;
 use crate::proxy_header;
@@ -46,7 +47,7 @@ impl Context {
         for listener in self.listeners().iter() {
             self.accept_on(listener.clone(), session.clone());
         }
-        let reporter = tokio::spawn(self.clone().report_clients());
+        let (reporter, copied) = (tokio::spawn(self.clone().report_clients()), session.clone());
         let changes = match self.take_control() {
             Some(control) => {
                 self.notifier().ready_for_changes();
@@ -57,7 +58,11 @@ impl Context {
                 None
             }
         };
+        let copies = self.take_copies().map(|host| tokio::spawn(welcome_copies(self.clone(), host, copied)));
         self.shutdown().cancelled().await;
+        if let Some(copies) = copies {
+            copies.abort();
+        }
         self.notifier().stopping();
         if !self.drain().await {
             warn!(clients = self.clients(), "the time to finish is over: the remaining sessions are cut");
@@ -100,6 +105,36 @@ where
                 // A socket that only fails must not keep a processor busy.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
+        }
+    }
+}
+
+/// Accepts also on the sockets of this daemon's copies, each as long as its copy lives.
+async fn welcome_copies<F, Fut>(context: Context, host: Host, session: F)
+where
+    F: Fn(Connection) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        let added = match host.next().await {
+            Ok((entry, fd, copy)) => context.add_listener(entry, fd).map(|listener| (listener, copy)),
+            Err(error) => {
+                warn!("a copy: {error}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        match added {
+            Ok((listener, copy)) => {
+                context.accept_on(listener.clone(), session.clone());
+                let (context, stop) = (context.clone(), context.shutdown());
+                tokio::spawn(async move {
+                    if stop.run_until_cancelled(copies::ended(copy)).await.is_some() {
+                        context.remove_listener(&listener);
+                    }
+                });
+            }
+            Err(error) => warn!("a copy: {error}"),
         }
     }
 }

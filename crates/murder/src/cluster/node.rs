@@ -202,6 +202,8 @@ impl Node {
         let socket = self.dir.join("notify");
         let _ = fs::remove_file(&socket);
         let notify = UnixDatagram::bind(&socket).map_err(ClusterError::at(&socket))?;
+        // as systemd's: `master` tells it after it became `cyrus_user`
+        fs::set_permissions(&socket, fs::Permissions::from_mode(0o777)).map_err(ClusterError::at(&socket))?;
         let path = self.log();
         let log = File::options().create(true).append(true).open(&path).map_err(ClusterError::at(&path))?;
         let errors = log.try_clone().map_err(ClusterError::at(&path))?;

@@ -238,9 +238,9 @@ async fn the_client_takes_the_best_that_carries_another_identity() {
     let only = Credentials { allowed: vec!["plain".into(), "digest-md5".into()], ..fred.clone() };
     assert_eq!(only.choose(offered, &tls()), Some("PLAIN"));
     let login = Credentials { allowed: vec!["LOGIN".into()], ..fred.clone() };
-    assert_eq!(login.choose(["LOGIN"], &channel), None, "it would drop whom we act for");
+    assert_eq!(login.choose(["LOGIN"], &clear()), None, "it would drop whom we act for");
     let oneself = Credentials { only_self: true, ..login };
-    assert_eq!(oneself.choose(["LOGIN"], &channel), Some("LOGIN"));
+    assert_eq!(oneself.choose(["LOGIN"], &clear()), Some("LOGIN"));
     let bound = Credentials { allowed: vec!["SCRAM-SHA-256-PLUS".into()], ..fred };
     assert_eq!(bound.choose(offered, &tls()), Some("SCRAM-SHA-256-PLUS"));
     assert_eq!(bound.choose(offered, &clear()), None);

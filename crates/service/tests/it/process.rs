@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
@@ -35,7 +36,7 @@ pub struct Daemon {
     child: Child,
     news: UnixDatagram,
     address: SocketAddr,
-    pub dir: TempDir,
+    pub dir: Arc<TempDir>,
 }
 
 /// How the sockets get to it. The shell moves them to the numbers that the convention has.
@@ -44,8 +45,12 @@ const CYRUS: &str = r#"exec "$ECHO" -C "$CONF" 4<&"$SOCKET" 3>&1"#;
 
 impl Daemon {
     pub fn start(script: &str, conf: &str, environment: &[(&str, &str)]) -> Daemon {
-        let dir = tempfile::tempdir().unwrap();
+        Daemon::start_in(Arc::new(tempfile::tempdir().unwrap()), script, conf, environment)
+    }
+
+    fn start_in(dir: Arc<TempDir>, script: &str, conf: &str, environment: &[(&str, &str)]) -> Daemon {
         let notify = dir.path().join("notify");
+        let _ = fs::remove_file(&notify);
         let news = UnixDatagram::bind(&notify).unwrap();
         news.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let socket = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -135,6 +140,27 @@ fn a_cyrus_master_passes_one_socket_and_counts_connections() {
     daemon.child.stdout.as_mut().unwrap().read_exact(&mut message).unwrap();
     assert_eq!(message[..4], 4i32.to_ne_bytes());
     assert_eq!(message[4..], i32::try_from(daemon.child.id()).unwrap().to_ne_bytes());
+}
+
+#[test]
+fn copies_that_a_cyrus_master_starts_are_served_by_the_first() {
+    let mut first = Daemon::start(CYRUS, "", &[("CYRUS_SERVICE", "imap")]);
+    first.hear("READY=1");
+    let copy = |name| Daemon::start_in(first.dir.clone(), CYRUS, "", &[("CYRUS_SERVICE", name)]);
+    let (mut second, third) = (copy("imaps"), copy("imap6"));
+    let mut client = second.connect();
+    assert_eq!(line(&mut client), "imaps at here");
+    let mut other = third.connect();
+    assert_eq!(line(&mut other), "imap6 at here");
+    // Its master ends one of them: the others' clients, and its own, notice nothing.
+    third.signal(Signal::TERM);
+    other.get_mut().write_all(b"still here\r\n").unwrap();
+    assert_eq!(line(&mut other), "still here");
+    assert_eq!(line(&mut first.connect()), "imap at here");
+    // Without the first they end, to be started anew.
+    first.child.kill().unwrap();
+    assert_eq!(line(&mut client), "");
+    assert_eq!(second.child.wait().unwrap().code(), Some(75));
 }
 
 #[test]

@@ -69,6 +69,9 @@ impl Session {
             }
         }
         self.conn.close().await;
+        if let Some(selected) = self.selected.take() {
+            selected.leave(&self.server.store).await;
+        }
     }
 
     async fn greet(&mut self) -> Result<(), Gone> {

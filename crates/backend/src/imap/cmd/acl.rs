@@ -98,7 +98,14 @@ pub fn list_rights(session: &mut Session, list: ListRights) -> Outcome {
     require(rights, Rights::ADMIN)?;
     let identifier = canonical(session, &list.identifier);
     let owner = name.owner().is_some_and(|owner| owner == identifier);
-    let implicit: &str = if owner { &session.server.imapd.implicit_owner_rights } else { "" };
+    let own = if owner { session.server.imapd.implicit_owner_rights.as_str() } else { "" };
+    let deleteright = session.server.imapd.deleteright.chars().next().unwrap_or('c');
+    // Anybody may send mail to an INBOX. Printed as rights are, with the letters of RFC 2086 behind theirs.
+    let implicit = match Rights::parse(own, deleteright) {
+        Ok(rights) if name.is_inbox() && !owner => (rights | Rights::POST).to_string(),
+        Ok(rights) => rights.to_string(),
+        Err(_) => String::new(),
+    };
     let out = session.conn.out();
     out.extend_from_slice(b"* LISTRIGHTS ");
     print::astring(out, list.mailbox.as_bytes());
@@ -106,7 +113,7 @@ pub fn list_rights(session: &mut Session, list: ListRights) -> Outcome {
     print::astring(out, list.identifier.as_bytes());
     out.push(b' ');
     print::astring(out, implicit.as_bytes());
-    for letter in "lrswipkxtean0123456789".chars().filter(|letter| !implicit.contains(*letter)) {
+    for letter in "lrswipkxtecdan0123456789".chars().filter(|letter| !implicit.contains(*letter)) {
         out.extend_from_slice(format!(" {letter}").as_bytes());
     }
     out.extend_from_slice(b"\r\n");

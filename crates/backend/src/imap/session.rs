@@ -274,7 +274,7 @@ impl Session {
             Body::SetAcl(set) => cmd::acl::set(self, set).await,
             Body::DeleteAcl(delete) => cmd::acl::delete(self, delete).await,
             Body::GetAcl(name) => cmd::acl::get(self, &name),
-            Body::ListRights(list) => cmd::acl::list_rights(self, list),
+            Body::ListRights(list) => cmd::acl::rights(self, list),
             Body::MyRights(name) => cmd::acl::my_rights(self, &name),
             Body::GetQuota(root) => cmd::quota::get(self, &root).await,
             Body::GetQuotaRoot(name) => cmd::quota::root(self, &name).await,

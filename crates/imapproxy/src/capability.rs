@@ -29,9 +29,12 @@ impl Learnt {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner).contains_key(server)
     }
 
-    /// Whether all backends that are known announce it.
+    /// Whether all backends that are known announce it; while none is, whether any backend does.
     pub fn all_have(&self, item: &str) -> bool {
         let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        if servers.is_empty() {
+            return COMMON.contains(&item);
+        }
         servers.values().all(|capabilities| capabilities.has(item))
     }
 
@@ -56,6 +59,27 @@ enum By {
     /// The backends; the proxy carries it through.
     Backends,
 }
+
+/// What our backends and Cyrus's from 3.6 on serve alike.
+const COMMON: &[&str] = &[
+    "ACL",
+    "BINARY",
+    "CONDSTORE",
+    "CREATE-SPECIAL-USE",
+    "ESEARCH",
+    "LIST-STATUS",
+    "MOVE",
+    "MULTIAPPEND",
+    "OBJECTID",
+    "QUOTA",
+    "RIGHTS=kxten",
+    "SAVEDATE",
+    "SPECIAL-USE",
+    "STATUS=SIZE",
+    "UIDPLUS",
+    "UNSELECT",
+    "WITHIN",
+];
 
 /// The order is Cyrus's.
 const AFTER_LOGIN: &[(&str, By)] = &[
@@ -109,8 +133,26 @@ const AFTER_LOGIN: &[(&str, By)] = &[
     ("XLIST", By::Proxy),
 ];
 
-/// The words before login.
+/// The words before login, in the greeting.
 pub fn before_login(session: &Session) -> String {
+    let words = words_before_login(session);
+    shown(words, &session.listener.imapd().suppress_capabilities)
+}
+
+/// The answer to CAPABILITY before login: what there will be after it, too, since cyradm asks but once, at that time. Not
+/// MAILBOX-REFERRALS: who knows of them only then is better served without.
+fn asked_before_login(session: &Session) -> String {
+    let mut words = words_before_login(session);
+    for (item, by) in AFTER_LOGIN {
+        let served = *by == By::Proxy || session.node.capabilities.all_have(item);
+        if served && !words.iter().any(|word| word == item) {
+            words.push((*item).to_owned());
+        }
+    }
+    shown(words, &session.listener.imapd().suppress_capabilities)
+}
+
+fn words_before_login(session: &Session) -> Vec<String> {
     let (imapd, channel) = (&session.listener.imapd(), session.client.peer.stream.channel());
     let mut words: Vec<String> = ["IMAP4rev1", "ENABLE", "ID", "LITERAL+"].map(str::to_owned).to_vec();
     let auth = session.listener.auth();
@@ -126,7 +168,7 @@ pub fn before_login(session: &Session) -> String {
     if let Some(master) = &imapd.mupdate_server {
         words.push(format!("MUPDATE=mupdate://{master}/"));
     }
-    shown(words, &imapd.suppress_capabilities)
+    words
 }
 
 /// The words after login.
@@ -163,7 +205,7 @@ pub fn after_login(session: &Session) -> String {
 
 /// The words that hold now.
 pub fn current(session: &Session) -> String {
-    if session.user.is_some() { after_login(session) } else { before_login(session) }
+    if session.user.is_some() { after_login(session) } else { asked_before_login(session) }
 }
 
 fn shown(words: Vec<String>, suppressed: &[String]) -> String {
@@ -177,7 +219,7 @@ mod tests {
     #[test]
     fn only_what_all_backends_have_is_common() {
         let learnt = Learnt::default();
-        assert!(learnt.all_have("IDLE"), "nothing is known against it");
+        assert!(learnt.all_have("MOVE") && !learnt.all_have("METADATA"), "no backend is known");
         learnt.learnt("be1", &Capabilities::from_words("IMAP4rev1 MOVE SORT APPENDLIMIT=100"));
         learnt.learnt("be2", &Capabilities::from_words("IMAP4rev1 MOVE APPENDLIMIT=50"));
         assert!(learnt.all_have("MOVE") && !learnt.all_have("SORT"));

@@ -115,6 +115,20 @@ impl ops::Sub for Rights {
 }
 
 /// Letters in Cyrus's order, `lrswipkxtecdan0-9`, with the legacy `c` and `d` added for old clients.
+/// LISTRIGHTS, as far as it stands behind the identifier: what that one always has, and what can be given besides
+/// (RFC 4314 section 3.7; the letters of RFC 2086 among them, section 2.1.1). Anybody may post to an INBOX.
+pub fn list_rights(owner: bool, inbox: bool, implicit_owner_rights: &str) -> String {
+    let always = match owner {
+        true => Rights::parse(implicit_owner_rights, 'c').unwrap_or_default(),
+        false if inbox => Rights::POST,
+        false => Rights::NONE,
+    };
+    let always = always.to_string();
+    let rest = "lrswipkxtecdan0123456789".chars().filter(|letter| !always.contains(*letter));
+    let rest: String = rest.flat_map(|letter| [' ', letter]).collect();
+    if always.is_empty() { format!("\"\"{rest}") } else { always + &rest }
+}
+
 impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (letter, right) in LETTERS {

@@ -7,7 +7,8 @@
 //! | --- | --- | --- | --- |
 //! | `user.me` | `user/me` | `INBOX` | `INBOX` |
 //! | `user.me.Sent` | `user/me/Sent` | `Sent` | `INBOX/Sent` |
-//! | `user.me.INBOX.x` | `user/me/INBOX/x` | `Alt Folders/INBOX/x` | `INBOX/INBOX/x` |
+//! | `user.me.INBOX` | `user/me/INBOX` | `Alt Folders/INBOX` | `INBOX/INBOX` |
+//! | `user.me.INBOX.x` | `user/me/INBOX/x` | `INBOX/x` | `INBOX/INBOX/x` |
 //! | `user.bob.x` | `user/bob/x` | `Other Users/bob/x` | `user/bob/x` |
 //! | `news.x` | `news/x` | `Shared Folders/news/x` | `news/x` |
 //!
@@ -86,7 +87,11 @@ impl Namespace {
         if own && first.eq_ignore_ascii_case("INBOX") {
             return match rest {
                 [] => self.inbox(view.userid),
-                _ if self.altnamespace && !view.admin => Err(NameError::Invalid),
+                // A folder of its own, whatever case INBOX is written in.
+                _ if self.altnamespace && !view.admin => {
+                    let parts: Vec<&str> = std::iter::once("INBOX").chain(rest.iter().copied()).collect();
+                    self.below(&self.inbox(view.userid)?, &parts)
+                }
                 _ => self.below(&self.inbox(view.userid)?, rest),
             };
         }
@@ -105,7 +110,7 @@ impl Namespace {
         }
         let inbox = self.inbox(view.userid)?;
         if *first == self.altprefix {
-            if rest.first().is_none_or(|clash| !self.clashes(clash)) {
+            if rest.first().is_none_or(|clash| !self.clashes(clash, true)) {
                 return Err(NameError::Invalid);
             }
             return self.below(&inbox, rest);
@@ -130,7 +135,7 @@ impl Namespace {
         let text = match parts.as_slice() {
             [user, owner, rest @ ..] if user == "user" && *owner == mine && suffix.is_empty() => match rest {
                 [] => "INBOX".to_owned(),
-                [first, ..] if self.altnamespace && self.clashes(first) => {
+                [first, below @ ..] if self.altnamespace && self.clashes(first, below.is_empty()) => {
                     format!("{}{sep}{}", self.altprefix, joined(rest))
                 }
                 _ if self.altnamespace => joined(rest),
@@ -273,9 +278,10 @@ impl Namespace {
         if self.unixhierarchysep { text.replace('^', ".") } else { text.to_owned() }
     }
 
-    /// Whether a user's own top-level folder would be taken for something else under altnamespace.
-    fn clashes(&self, first: &str) -> bool {
-        first.eq_ignore_ascii_case("INBOX")
+    /// Whether a user's own top-level folder would be taken for something else under altnamespace; `alone`: the folder
+    /// itself, not what is below it.
+    fn clashes(&self, first: &str, alone: bool) -> bool {
+        (first.eq_ignore_ascii_case("INBOX") && (alone || first != "INBOX"))
             || [&self.userprefix, &self.sharedprefix, &self.altprefix].iter().any(|p| *p == first)
     }
 }
@@ -397,7 +403,8 @@ mod tests {
             ("user.me", "user/me", "INBOX", "INBOX"),
             ("user.me.Sent", "user/me/Sent", "Sent", "INBOX/Sent"),
             ("user.me.a^b.c", "user/me/a.b/c", "a.b/c", "INBOX/a.b/c"),
-            ("user.me.INBOX.x", "user/me/INBOX/x", "Alt Folders/INBOX/x", "INBOX/INBOX/x"),
+            ("user.me.INBOX", "user/me/INBOX", "Alt Folders/INBOX", "INBOX/INBOX"),
+            ("user.me.INBOX.x", "user/me/INBOX/x", "INBOX/x", "INBOX/INBOX/x"),
             ("user.me.Other Users", "user/me/Other Users", "Alt Folders/Other Users", "INBOX/Other Users"),
             ("user.bob.x", "user/bob/x", "Other Users/bob/x", "user/bob/x"),
             ("user.j^d", "user/j.d", "Other Users/j.d", "user/j.d"),
@@ -428,7 +435,7 @@ mod tests {
     #[test]
     fn what_cannot_be_a_name() {
         let ns = ns(true, true, false);
-        for bad in ["", "/", "a//b", "INBOX/x", "Other Users", "Shared Folders/user/x", "a^b", "x!y"] {
+        for bad in ["", "/", "a//b", "INBOX//x", "Other Users", "Shared Folders/user/x", "a^b", "x!y"] {
             assert!(ns.internal(bad, &view("me", false)).is_err(), "{bad}");
         }
         assert_eq!(ns.internal("a/", &view("me", false)).unwrap().as_str(), "user.me.a");

@@ -10,7 +10,7 @@ use protocol::imap::command::search::Key;
 use protocol::imap::set::Ranges;
 use protocol::imap::{Date, Flag};
 
-use crate::mime::{Address, Fields, Structure, header_text};
+use crate::mime::{Address, Fields, Structure, header_text, to_utf8};
 
 /// A search, made ready for one state of a mailbox.
 pub struct Criteria {
@@ -90,8 +90,8 @@ enum Name {
 struct Needle(String);
 
 impl Needle {
-    fn new(text: &[u8]) -> Needle {
-        Needle(String::from_utf8_lossy(text).to_lowercase())
+    fn new(text: &[u8], charset: &[u8]) -> Needle {
+        Needle(to_utf8(text, charset).to_lowercase())
     }
 
     fn is_in(&self, text: &str) -> bool {
@@ -100,9 +100,10 @@ impl Needle {
 }
 
 impl Criteria {
-    /// `last_sequence` and `last_uid` are what `*` means; `now` is for OLDER and YOUNGER, epoch seconds.
-    pub fn new(key: Key, last_sequence: u32, last_uid: u32, now: i64) -> Criteria {
-        let mut test = Test::of(key, last_sequence, last_uid);
+    /// `last_sequence` and `last_uid` are what `*` means; `now` is for OLDER and YOUNGER, epoch seconds. `charset` is
+    /// that of the texts, empty for UTF-8.
+    pub fn new(key: Key, charset: &str, last_sequence: u32, last_uid: u32, now: i64) -> Criteria {
+        let mut test = Test::of(key, charset.as_bytes(), last_sequence, last_uid);
         test.order();
         Criteria { test, now }
     }
@@ -117,12 +118,12 @@ impl Criteria {
 }
 
 impl Test {
-    fn of(key: Key, last_sequence: u32, last_uid: u32) -> Test {
-        let of = |key| Test::of(key, last_sequence, last_uid);
+    fn of(key: Key, charset: &[u8], last_sequence: u32, last_uid: u32) -> Test {
+        let of = |key| Test::of(key, charset, last_sequence, last_uid);
         let header = |name: &str, text: &[u8]| match envelope_name(name) {
             // An empty text asks whether the field is there at all.
-            Some(name) if !text.is_empty() => Test::Envelope(name, Needle::new(text)),
-            _ => Test::Header(name.to_owned(), Needle::new(text)),
+            Some(name) if !text.is_empty() => Test::Envelope(name, Needle::new(text, charset)),
+            _ => Test::Header(name.to_owned(), Needle::new(text, charset)),
         };
         match key {
             Key::All | Key::SaveDateSupported => Test::All,
@@ -149,8 +150,8 @@ impl Test {
             Key::Smaller(size) => Test::Smaller(size),
             Key::Modseq(modseq) => Test::Modseq(modseq),
             Key::Header(name, text) => header(&name, &text),
-            Key::Body(text) => Test::Body(Needle::new(&text)),
-            Key::Text(text) => Test::Text(Needle::new(&text)),
+            Key::Body(text) => Test::Body(Needle::new(&text, charset)),
+            Key::Text(text) => Test::Text(Needle::new(&text, charset)),
             Key::EmailId(id) => Test::EmailId(id),
         }
     }
@@ -305,7 +306,8 @@ mod tests {
         let Body::Search(search) = Command::parse(frame.as_bytes(), Limits::default()).unwrap().body else {
             panic!()
         };
-        let criteria = Criteria::new(search.key, 9, 90, 2_000_000_000);
+        let criteria =
+            Criteria::new(search.key, search.charset.as_deref().unwrap_or_default(), 9, 90, 2_000_000_000);
         let has = |flag: &Flag| matches!(flag, Flag::Seen) || *flag == Flag::Keyword("$x".into());
         let facts = Facts {
             sequence: 3,
@@ -341,6 +343,8 @@ mod tests {
             ("FROM \"j\u{fc}rgen <j@example.org>\"", true),
             ("FROM J\u{dc}RGEN", true),
             ("SUBJECT caf\u{e9}", true),
+            ("CHARSET ISO-8859-1 SUBJECT {4}\r\ncafe", false),
+            ("CHARSET UTF-7 SUBJECT Caf+AOk-", true),
             ("HEADER X-Spam \"\"", true),
             ("HEADER X-Spam yes", false),
             ("HEADER X-Other \"\"", false),

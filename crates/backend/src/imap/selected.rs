@@ -7,6 +7,7 @@ use protocol::acl::Rights;
 use protocol::imap::Flag;
 use protocol::name::MailboxName;
 
+use super::cmd::append::may_set;
 use super::cmd::fetch::write_flags;
 use super::numbering::{Numbering, number};
 use super::reply::Stop;
@@ -22,8 +23,14 @@ pub struct Selected {
     pub numbering: Numbering,
     /// UIDs and modification sequences of changes that the client made or was told of already.
     known: Vec<(u32, u64)>,
-    /// Messages from this UID on are \Recent in this session.
-    recent_from: u32,
+    /// The UIDs, first and last, that are \Recent in this session, ascending.
+    recent: Vec<(u32, u32)>,
+    /// Up to this UID it is decided whether messages are \Recent here.
+    recent_until: u32,
+    /// Opened by EXAMINE, which takes \Recent from nobody.
+    examined: bool,
+    /// Keywords that the client was told of.
+    keywords: usize,
     /// What the user has seen, where that is not the index's to say: the UIDs below each end of a range, ascending.
     seen: Option<Seen>,
 }
@@ -49,24 +56,75 @@ impl Selected {
     ) -> Result<Selected, Stop> {
         let changes =
             Rights::SEEN | Rights::WRITE | Rights::INSERT | Rights::DELETE_MESSAGES | Rights::EXPUNGE;
+        let examined = read_only;
         let read_only = read_only || !rights.intersects(changes);
-        let mut seen = None;
-        let view = mailbox.view();
-        let mut recent_from = view.recentuid.saturating_add(1);
-        if !store.seen_is_shared(&mailbox, user) {
-            let mut own = store.seen(user, &mailbox.uniqueid()).await?;
-            recent_from = own.recentuid.saturating_add(1);
-            if !read_only && rights.contains(Rights::SEEN) && own.recentuid < view.last_uid {
-                own.recentuid = view.last_uid;
-                store.set_seen(user, &mailbox.uniqueid(), own.clone()).await?;
-            }
-            seen = Some(own);
-        } else if !read_only {
-            recent_from = mailbox.claim_recent().await.saturating_add(1);
-        }
+        let seen = match store.seen_is_shared(&mailbox, user) {
+            true => None,
+            false => Some(store.seen(user, &mailbox.uniqueid()).await?),
+        };
         let numbering = Numbering::new(mailbox.view());
-        let (user, known) = (user.to_owned(), Vec::new());
-        Ok(Selected { name, mailbox, user, read_only, rights, numbering, known, recent_from, seen })
+        let keywords = numbering.view().keywords().len();
+        let (user, known, recent, recent_until) = (user.to_owned(), Vec::new(), Vec::new(), 0);
+        let mut selected = Selected {
+            name,
+            mailbox,
+            user,
+            read_only,
+            rights,
+            numbering,
+            known,
+            recent,
+            recent_until,
+            examined,
+            keywords,
+            seen,
+        };
+        selected.find_recent();
+        Ok(selected)
+    }
+
+    /// Decides which of the messages that the client now knows of are \Recent in this session.
+    fn find_recent(&mut self) {
+        let last = self.numbering.view().last_uid;
+        if last <= self.recent_until {
+            return;
+        }
+        let (before, until) = match &mut self.seen {
+            Some(own) => {
+                let before = own.recentuid;
+                own.recentuid = before.max(last);
+                (before, last)
+            }
+            None if self.examined => (self.mailbox.recentuid(), last),
+            None => self.mailbox.claim_recent(),
+        };
+        let first = before.max(self.recent_until).saturating_add(1);
+        self.recent_until = until.max(last);
+        if first > until {
+            return;
+        }
+        match self.recent.last_mut() {
+            Some((_, end)) if end.checked_add(1) == Some(first) => *end = until,
+            _ => self.recent.push((first, until)),
+        }
+    }
+
+    /// Ends the use of the mailbox: what was \Recent here is so to nobody again.
+    pub async fn leave(self, store: &Store) {
+        if self.examined {
+            return;
+        }
+        let Some(own) = self.seen else { return self.mailbox.keep_recent().await };
+        let id = self.mailbox.uniqueid();
+        let kept = match store.seen(&self.user, &id).await {
+            Ok(now) if now.recentuid < own.recentuid => {
+                store.set_seen(&self.user, &id, Seen { recentuid: own.recentuid, ..now }).await
+            }
+            other => other.map(drop),
+        };
+        if let Err(error) = kept {
+            tracing::debug!(%error, "\\Recent is not kept");
+        }
     }
 
     /// Sleeps until the mailbox changes.
@@ -94,15 +152,7 @@ impl Selected {
     /// Marks messages seen or unseen for this user alone.
     pub async fn change_seen(&mut self, store: &Store, uids: &[u32], on: bool) -> Result<(), Stop> {
         let Some(own) = &mut self.seen else { return Ok(()) };
-        let named: HashSet<u32> = uids.iter().copied().collect();
-        let view = self.numbering.view();
-        let all: Vec<u32> = (view.records().iter())
-            .map(|record| record.uid)
-            .filter(|uid| if named.contains(uid) { on } else { has(own, *uid) })
-            .collect();
-        own.uids = ranges(&all);
-        own.recentuid = own.recentuid.max(view.last_uid);
-        own.lastchange = now();
+        mark(own, &self.mailbox.view(), uids, on);
         Ok(store.set_seen(&self.user, &self.mailbox.uniqueid(), own.clone()).await?)
     }
 
@@ -116,18 +166,21 @@ impl Selected {
         self.flags_in(&self.mailbox.view(), record)
     }
 
-    /// The flags of a message of a view, whose keywords it numbers.
-    pub fn flags_in(&self, view: &View, record: &Record) -> Vec<Flag> {
+    fn flags_in(&self, view: &View, record: &Record) -> Vec<Flag> {
         let seen = self.is_seen(record);
         let others = view.flags_of(record).filter(|flag| *flag != Flag::Seen);
         others.chain(seen.then_some(Flag::Seen)).collect()
     }
 
-    /// Every flag that may be met here, for SELECT.
-    pub fn all_flags(&self) -> Vec<Flag> {
-        let mut flags: Vec<Flag> = System::ALL.flags().collect();
-        flags.extend(self.view().keywords().iter().map(|word| Flag::Keyword(word.to_string())));
-        flags
+    /// `(\Recent \Flagged \Seen)`: the flags of a message of a view, whose keywords it numbers.
+    pub fn flag_list(&self, view: &View, record: &Record) -> Vec<u8> {
+        let mut list = Vec::with_capacity(32);
+        write_flags(&mut list, &self.flags_in(view, record));
+        if self.is_recent(record) {
+            let space: &[u8] = if list.len() > 2 { b"\\Recent " } else { b"\\Recent" };
+            list.splice(1..1, space.iter().copied());
+        }
+        list
     }
 
     pub fn is_seen(&self, record: &Record) -> bool {
@@ -138,12 +191,41 @@ impl Selected {
     }
 
     pub fn is_recent(&self, record: &Record) -> bool {
-        record.uid >= self.recent_from
+        let at = self.recent.partition_point(|(_, last)| *last < record.uid);
+        self.recent.get(at).is_some_and(|(first, _)| *first <= record.uid)
     }
 
     pub fn recent_count(&self) -> u32 {
         let records = self.view().records();
-        number(records.len() - records.lower_bound(self.recent_from))
+        let after = |last: u32| last.checked_add(1).map_or(records.len(), |next| records.lower_bound(next));
+        number(self.recent.iter().map(|(first, last)| after(*last) - records.lower_bound(*first)).sum())
+    }
+
+    /// The flags that a client may meet here, and those that it can set: for SELECT, and when a keyword is new
+    /// (RFC 3501 section 7.2.6).
+    pub fn write_all_flags(&mut self, out: &mut Vec<u8>, view: &View) {
+        self.keywords = view.keywords().len();
+        let mut flags: Vec<Flag> = System::ALL.flags().collect();
+        flags.extend(view.keywords().iter().map(|word| Flag::Keyword(word.to_string())));
+        out.extend_from_slice(b"* FLAGS ");
+        write_flags(out, &flags);
+        let mut permanent: Vec<String> = Vec::new();
+        if !self.read_only {
+            let may = flags.iter().filter(|flag| may_set(flag, self.rights));
+            permanent = may.map(Flag::to_string).collect();
+            if self.rights.contains(Rights::WRITE) {
+                permanent.push("\\*".to_owned());
+            }
+        }
+        let line = format!("\r\n* OK [PERMANENTFLAGS ({})] Ok\r\n", permanent.join(" "));
+        out.extend_from_slice(line.as_bytes());
+    }
+
+    /// Tells of keywords that are new to the client.
+    pub fn announce_keywords(&mut self, out: &mut Vec<u8>, view: &View) {
+        if view.keywords().len() != self.keywords {
+            self.write_all_flags(out, view);
+        }
     }
 
     /// The number of the first message that is not \Seen.
@@ -155,6 +237,9 @@ impl Selected {
     pub fn announce(&mut self, announce: Announce, condstore: bool, out: &mut Vec<u8>) {
         let known = std::mem::take(&mut self.known);
         let changes = self.numbering.advance(self.mailbox.view());
+        self.find_recent();
+        let view = self.view().clone();
+        self.announce_keywords(out, &view);
         if announce == Announce::All {
             for sequence in self.numbering.bury() {
                 out.extend_from_slice(format!("* {sequence} EXPUNGE\r\n").as_bytes());
@@ -164,14 +249,13 @@ impl Selected {
             let line = format!("* {} EXISTS\r\n* {} RECENT\r\n", self.numbering.count(), self.recent_count());
             out.extend_from_slice(line.as_bytes());
         }
-        let view = self.view().clone();
         for uid in changes.changed {
             let Some(record) = view.get(uid) else { continue };
             if known.contains(&(uid, record.modseq)) {
                 continue;
             }
             out.extend_from_slice(format!("* {} FETCH (FLAGS ", self.numbering.sequence(uid)).as_bytes());
-            write_flags(out, &self.flags_in(&view, record));
+            out.extend_from_slice(&self.flag_list(&view, record));
             if condstore {
                 out.extend_from_slice(format!(" MODSEQ ({})", record.modseq).as_bytes());
             }
@@ -194,6 +278,17 @@ impl Selected {
 pub fn has(seen: &Seen, uid: u32) -> bool {
     let at = seen.uids.partition_point(|(_, last)| *last < uid);
     seen.uids.get(at).is_some_and(|(first, _)| *first <= uid)
+}
+
+/// Marks messages of a mailbox seen or unseen in a user's own state, which then holds none that are gone.
+pub fn mark(own: &mut Seen, view: &View, uids: &[u32], on: bool) {
+    let named: HashSet<u32> = uids.iter().copied().collect();
+    let all: Vec<u32> = (view.records().iter())
+        .map(|record| record.uid)
+        .filter(|uid| if named.contains(uid) { on } else { has(own, *uid) })
+        .collect();
+    own.uids = ranges(&all);
+    own.lastchange = now();
 }
 
 fn ranges(uids: &[u32]) -> Vec<(u32, u32)> {

@@ -69,6 +69,9 @@ impl Session {
             }
         }
         self.conn.close().await;
+        if let Some(selected) = self.selected.take() {
+            selected.leave(&self.server.store).await;
+        }
     }
 
     async fn greet(&mut self) -> Result<(), Gone> {
@@ -270,7 +273,7 @@ impl Session {
             Body::SetAcl(set) => cmd::acl::set(self, set).await,
             Body::DeleteAcl(delete) => cmd::acl::delete(self, delete).await,
             Body::GetAcl(name) => cmd::acl::get(self, &name),
-            Body::ListRights(list) => cmd::acl::list_rights(self, list),
+            Body::ListRights(list) => cmd::acl::rights(self, list),
             Body::MyRights(name) => cmd::acl::my_rights(self, &name),
             Body::GetQuota(root) => cmd::quota::get(self, &root).await,
             Body::GetQuotaRoot(name) => cmd::quota::root(self, &name).await,

@@ -133,6 +133,11 @@ impl Content {
         }
     }
 
+    /// Takes a part for plain text after all.
+    pub(super) fn become_text(&mut self) {
+        self.set_default(false);
+    }
+
     fn set_default(&mut self, digest: bool) {
         let (media, subtype): (&[u8], &[u8]) =
             if digest { (b"MESSAGE", b"RFC822") } else { (b"TEXT", b"PLAIN") };

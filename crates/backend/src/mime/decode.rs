@@ -16,8 +16,7 @@ pub fn decode_transfer(body: &[u8], encoding: Encoding) -> Cow<'_, [u8]> {
 
 /// Text of a charset as UTF-8. An unknown charset is read as UTF-8, and what is not UTF-8 as Windows-1252.
 pub fn to_utf8(text: &[u8], charset: &[u8]) -> String {
-    let plain = [b"us-ascii".as_slice(), b"utf-8", b"ascii", b""];
-    if !plain.iter().any(|name| charset.eq_ignore_ascii_case(name))
+    if !is_plain(charset)
         && let Some(decode) = charset_decoder(charset)
     {
         return decode(text);
@@ -27,6 +26,16 @@ pub fn to_utf8(text: &[u8], charset: &[u8]) -> String {
         Err(_) => charset_decoder(b"windows-1252")
             .map_or_else(|| String::from_utf8_lossy(text).into_owned(), |decode| decode(text)),
     }
+}
+
+/// Whether text of a charset can be read.
+pub fn knows_charset(charset: &[u8]) -> bool {
+    is_plain(charset) || charset_decoder(charset).is_some()
+}
+
+fn is_plain(charset: &[u8]) -> bool {
+    let plain = [b"us-ascii".as_slice(), b"utf-8", b"utf8", b"ascii", b""];
+    plain.iter().any(|name| charset.eq_ignore_ascii_case(name))
 }
 
 fn base64(body: &[u8]) -> Vec<u8> {

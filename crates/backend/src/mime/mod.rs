@@ -32,7 +32,7 @@ pub use address::Address;
 pub use cache::CacheError;
 pub use content::{Content, Disposition, Encoding, Parameter};
 pub use date::SentDate;
-pub use decode::{decode_transfer, to_utf8};
+pub use decode::{decode_transfer, knows_charset, to_utf8};
 pub use envelope::Envelope;
 pub use header::{Field, Fields, pick_fields};
 pub use render::write_nstring;

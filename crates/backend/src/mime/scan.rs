@@ -44,9 +44,14 @@ impl Scanner<'_> {
         self.parts += 1;
         let header = self.header();
         let head = header.of(self.message);
-        let content = Content::parse(head, digest == Digest::Yes);
+        let mut content = Content::parse(head, digest == Digest::Yes);
+        let deep = depth >= MAX_DEPTH || self.parts >= MAX_PARTS;
+        if content.is_multipart() && (deep || content.boundary().is_none()) {
+            // Nothing tells its parts: it is one text.
+            content.become_text();
+        }
         let start = header.end() as usize;
-        let kind = if depth >= MAX_DEPTH || self.parts >= MAX_PARTS || self.met.is_some() {
+        let kind = if deep || self.met.is_some() {
             self.skip_content();
             Kind::Leaf
         } else if content.is_multipart() {
@@ -76,10 +81,7 @@ impl Scanner<'_> {
     }
 
     fn multipart(&mut self, content: &Content, depth: usize) -> Kind {
-        let Some(boundary) = content.boundary() else {
-            self.skip_content();
-            return Kind::Leaf;
-        };
+        let boundary = content.boundary().unwrap_or_default();
         let digest = if content.subtype.eq_ignore_ascii_case(b"digest") { Digest::Yes } else { Digest::No };
         let level = self.open.len();
         self.open.push(boundary);
@@ -97,6 +99,12 @@ impl Scanner<'_> {
         if matches!(self.met, Some(met) if met.level == level) {
             self.met = None;
             self.skip_content();
+        }
+        if parts.is_empty() {
+            // The grammar of BODYSTRUCTURE wants one.
+            let nothing = Span::new(self.at, self.at);
+            let content = Content::parse(b"", false);
+            parts.push(Part { header: nothing, body: nothing, lines: 0, content, kind: Kind::Leaf });
         }
         Kind::Multipart(parts)
     }

@@ -3,7 +3,10 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use protocol::{imap::Flag, location::Location, name::MailboxName};
@@ -32,6 +35,8 @@ pub struct Mailbox {
     pub(crate) working: Mutex<Working>,
     pub(crate) cache: Arc<File>,
     pub(crate) shared: Arc<Shared>,
+    /// The last UID that was given away as \Recent, where that is not written down yet.
+    recent: AtomicU32,
 }
 
 /// A message to be added.
@@ -154,6 +159,7 @@ impl Mailbox {
             working: Mutex::new(working),
             cache: Arc::new(cache),
             shared: shared.clone(),
+            recent: AtomicU32::new(0),
         }))
     }
 
@@ -330,20 +336,34 @@ impl Mailbox {
         .await
     }
 
-    /// Takes \Recent for a session that selects read-write: messages with a UID above the one returned are recent to
-    /// it, and to no later session. Where nothing can be written, they stay recent to the next one too.
-    pub async fn claim_recent(self: &Arc<Self>) -> u32 {
-        let claimed = self.change(|change| {
-            let before = change.view.recentuid;
-            if change.view.last_uid > before {
-                change.view.recentuid = change.view.last_uid;
-                change.op(&index::Op::Recent(change.view.last_uid));
+    /// Gives \Recent of what is new to one session: the messages above the first UID up to the second are recent to
+    /// it, and to no other. In memory; [`Mailbox::keep_recent`] writes it down.
+    pub fn claim_recent(&self) -> (u32, u32) {
+        let view = self.view();
+        let before = self.recent.fetch_max(view.last_uid, Ordering::SeqCst).max(view.recentuid);
+        (before, view.last_uid.max(before))
+    }
+
+    /// Messages up to this UID have been \Recent to somebody.
+    pub fn recentuid(&self) -> u32 {
+        self.recent.load(Ordering::SeqCst).max(self.view.borrow().recentuid)
+    }
+
+    /// Writes down what was claimed. A failure, or a crash before, makes messages \Recent once more.
+    pub async fn keep_recent(self: &Arc<Self>) {
+        let claimed = self.recent.load(Ordering::SeqCst);
+        if claimed <= self.view.borrow().recentuid {
+            return;
+        }
+        let kept = self.change(|change| {
+            if claimed > change.view.recentuid {
+                change.view.recentuid = claimed;
+                change.op(&index::Op::Recent(claimed));
             }
-            Ok(before)
+            Ok(())
         });
-        match claimed.await {
-            Ok(before) => before,
-            Err(_) => self.view.borrow().recentuid,
+        if let Err(error) = kept.await {
+            tracing::debug!(%error, "\\Recent is not kept");
         }
     }
 }

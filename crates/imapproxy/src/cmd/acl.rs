@@ -1,7 +1,7 @@
 //! Access control lists (RFC 4314): read from this node's own list, so that they are known while a backend is down;
 //! changed at the backend that has the mailbox.
 
-use protocol::acl::{Acl, Rights, Who};
+use protocol::acl::{Acl, Rights, Who, list_rights};
 use protocol::imap::command::acl::ListRights;
 use protocol::imap::print;
 use protocol::name::MailboxName;
@@ -65,7 +65,7 @@ pub async fn get(s: &mut Session, request: &Request, mailbox: &str) -> Result<()
 }
 
 /// `LISTRIGHTS mailbox identifier`
-pub async fn list_rights(s: &mut Session, request: &Request, list: ListRights) -> Result<(), Stop> {
+pub async fn rights(s: &mut Session, request: &Request, list: ListRights) -> Result<(), Stop> {
     let (located, rights) = s.known(&list.mailbox).await?;
     require(rights, Rights::ADMIN)?;
     s.hear_selected("").await?;
@@ -73,16 +73,12 @@ pub async fn list_rights(s: &mut Session, request: &Request, list: ListRights) -
     let identifier =
         if imapd.username_tolower { list.identifier.to_lowercase() } else { list.identifier.clone() };
     let owner = located.name.owner().is_some_and(|owner| owner == identifier);
-    let implicit = if owner { imapd.implicit_owner_rights.as_str() } else { "" };
+    let listed = list_rights(owner, located.name.is_inbox(), &imapd.implicit_owner_rights);
     let mut out = b"* LISTRIGHTS ".to_vec();
     print::astring(&mut out, list.mailbox.as_bytes());
     out.push(b' ');
     print::astring(&mut out, list.identifier.as_bytes());
-    out.push(b' ');
-    print::astring(&mut out, implicit.as_bytes());
-    for letter in RIGHTS.chars().filter(|letter| !implicit.contains(*letter)) {
-        out.extend_from_slice(format!(" {letter}").as_bytes());
-    }
+    out.extend_from_slice(format!(" {listed}").as_bytes());
     finish(s, request, out);
     Ok(())
 }
@@ -122,6 +118,3 @@ fn finish(s: &mut Session, request: &Request, mut out: Vec<u8>) {
     s.client.put(out);
     s.client.put(format!("{} OK Completed\r\n", request.head.tag));
 }
-
-/// The order of LISTRIGHTS.
-const RIGHTS: &str = "lrswipkxtean0123456789";

@@ -49,18 +49,26 @@ pub async fn lsub(s: &mut Session, request: &Request, lsub: Lsub) -> Result<(), 
     let sight = Sight::of(s, &[pattern.fixed_prefix()])?;
     let mut names: Vec<&String> = all.iter().collect();
     names.sort_unstable_by_key(|name| (*name != "INBOX", *name));
+    let parents: HashSet<&str> = (all.iter())
+        .flat_map(|name| name.match_indices(separator).filter_map(|(at, _)| name.get(..at)))
+        .collect();
     let (mut told, mut out) = (HashSet::new(), Vec::new());
     for name in names {
         if lsub.pattern.ends_with('%') {
             // RFC 3501 section 6.3.9: a subscribed name below the level shows its parent, \Noselect.
             for parent in pattern.matched_ancestors(name) {
                 if !all.contains(parent) && told.insert(parent) {
-                    ListLine::put_parts(&mut out, "LSUB", "\\Noselect", separator, parent);
+                    ListLine::put_parts(&mut out, "LSUB", "\\Noselect \\HasChildren", separator, parent);
                 }
             }
         }
         if pattern.matches(name) && told.insert(name.as_str()) {
-            let attributes = if sight.get(name).is_some() { "" } else { "\\Noselect" };
+            let attributes = match (sight.get(name).is_some(), parents.contains(name.as_str())) {
+                (true, false) => "",
+                (true, true) => "\\HasChildren",
+                (false, false) => "\\Noselect",
+                (false, true) => "\\Noselect \\HasChildren",
+            };
             ListLine::put_parts(&mut out, "LSUB", attributes, separator, name);
         }
     }

@@ -151,7 +151,7 @@ async fn typed(session: &mut Session, request: Request) -> Result<(), Stop> {
         Body::SetAcl(set) => acl::set(session, &request, &set.mailbox).await,
         Body::DeleteAcl(delete) => acl::set(session, &request, &delete.mailbox).await,
         Body::GetAcl(mailbox) => acl::get(session, &request, &mailbox).await,
-        Body::ListRights(list) => acl::list_rights(session, &request, list).await,
+        Body::ListRights(list) => acl::rights(session, &request, list).await,
         Body::MyRights(mailbox) => acl::my_rights(session, &request, &mailbox).await,
         Body::GetQuota(root) => quota::get(session, &request, &root).await,
         Body::SetQuota(set) => quota::set(session, &request, set).await,

@@ -31,7 +31,9 @@ pub(super) fn make(dir: &Path, nodes: &[Node]) -> Result<PathBuf, ClusterError> 
     names.dedup();
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(names)?;
-    params.distinguished_name.push(DnType::CommonName, "murder demo");
+    // mbsync looks for the address that it was given here, and only here.
+    let address = nodes.first().map_or("127.0.0.1".to_owned(), |node| node.ports.address.to_string());
+    params.distinguished_name.push(DnType::CommonName, address);
     let cert = params.signed_by(&key, &Issuer::from_params(&ca, &ca_key))?;
     write(&tls.join("key.pem"), &key.serialize_pem(), 0o600)?;
     write(&tls.join("cert.pem"), &cert.pem(), 0o644)?;

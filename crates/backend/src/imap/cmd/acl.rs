@@ -1,6 +1,6 @@
 //! SETACL, DELETEACL, GETACL, LISTRIGHTS and MYRIGHTS: RFC 4314.
 
-use protocol::acl::{Acl, Rights};
+use protocol::acl::{Acl, Rights, list_rights};
 use protocol::imap::command::acl::{Change, DeleteAcl, ListRights, SetAcl};
 use protocol::imap::print;
 use protocol::name::MailboxName;
@@ -93,23 +93,18 @@ pub fn get(session: &mut Session, external: &str) -> Outcome {
     Ok(Reply::completed())
 }
 
-pub fn list_rights(session: &mut Session, list: ListRights) -> Outcome {
+pub fn rights(session: &mut Session, list: ListRights) -> Outcome {
     let (name, _, rights) = session.find(&list.mailbox)?;
     require(rights, Rights::ADMIN)?;
     let identifier = canonical(session, &list.identifier);
     let owner = name.owner().is_some_and(|owner| owner == identifier);
-    let implicit: &str = if owner { &session.server.imapd.implicit_owner_rights } else { "" };
+    let listed = list_rights(owner, name.is_inbox(), &session.server.imapd.implicit_owner_rights);
     let out = session.conn.out();
     out.extend_from_slice(b"* LISTRIGHTS ");
     print::astring(out, list.mailbox.as_bytes());
     out.push(b' ');
     print::astring(out, list.identifier.as_bytes());
-    out.push(b' ');
-    print::astring(out, implicit.as_bytes());
-    for letter in "lrswipkxtean0123456789".chars().filter(|letter| !implicit.contains(*letter)) {
-        out.extend_from_slice(format!(" {letter}").as_bytes());
-    }
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(format!(" {listed}\r\n").as_bytes());
     Ok(Reply::completed())
 }
 

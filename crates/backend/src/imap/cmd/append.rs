@@ -66,7 +66,19 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
             },
         }
     }
+    let user = session.user()?.id().to_owned();
+    let mut seen: Vec<usize> = Vec::new();
+    if !session.server.store.seen_is_shared(&mailbox, &user) {
+        // \Seen is the user's own here, and says nothing to others.
+        for (at, new) in staged.iter_mut().enumerate() {
+            let before = new.flags.len();
+            new.flags.retain(|flag| *flag != Flag::Seen);
+            seen.extend((new.flags.len() < before).then_some(at));
+        }
+    }
     let appended = mailbox.append(staged).await?;
+    let seen: Vec<u32> = seen.iter().filter_map(|at| appended.uids.get(*at).copied()).collect();
+    super::store::mark_own_seen(session, &mailbox, &seen).await?;
     let reply = Reply::completed();
     if !rights.contains(Rights::READ) {
         return Ok(reply);

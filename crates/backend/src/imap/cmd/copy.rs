@@ -9,6 +9,7 @@ use protocol::imap::command::copy::Copy;
 use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::session::Session;
 use crate::imap::user::require;
+use crate::store::System;
 
 pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
     let selected = session.selected()?;
@@ -38,9 +39,21 @@ pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
         .has_own_seen()
         .then(|| targets.iter().filter(|t| selected.is_seen(&t.record)).map(|t| t.record.uid).collect());
     let is_seen = |uid: u32| seen.as_ref().is_some_and(|seen| seen.contains(&uid));
-    let keep = super::store::mask(there);
+    let mut keep = super::store::mask(there);
+    let user = session.user()?.id().to_owned();
+    let alone = keep.seen && !session.server.store.seen_is_shared(&target, &user);
+    keep.seen &= !alone;
     let own: Option<&(dyn Fn(u32) -> bool + Sync)> = if seen.is_some() { Some(&is_seen) } else { None };
     let pairs = session.server.store.copy(&source, &from, &target, keep, own).await?;
+    if alone {
+        let was_seen = |uid: u32| match &seen {
+            Some(seen) => seen.contains(&uid),
+            None => targets.iter().any(|t| t.record.uid == uid && t.record.has(System::SEEN)),
+        };
+        let now_seen: Vec<u32> =
+            pairs.iter().filter(|(from, _)| was_seen(*from)).map(|(_, to)| *to).collect();
+        super::store::mark_own_seen(session, &target, &now_seen).await?;
+    }
     if copy.moves {
         let moved: Vec<u32> = pairs.iter().map(|(from, _)| *from).collect();
         source.remove(&moved).await?;
@@ -53,7 +66,7 @@ pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
     match (code, copy.moves) {
         (Some(code), true) => {
             // RFC 6851 section 4.3: before the EXPUNGEs, which come with the tagged answer.
-            session.conn.put_line(format!("* OK [{code}]"));
+            session.conn.put_line(format!("* OK [{code}] Completed"));
             Ok(Reply::completed())
         }
         (Some(code), false) => Ok(Reply::completed().code(code)),

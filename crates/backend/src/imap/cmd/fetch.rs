@@ -13,7 +13,7 @@ use crate::imap::conn::Gone;
 use crate::imap::numbering::Target;
 use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::session::Session;
-use crate::mime::{Span, Structure, What, decode_transfer, pick_fields};
+use crate::mime::{Encoding, Span, Structure, What, decode_transfer, pick_fields};
 use crate::store::{How, Mailbox, Record};
 
 pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
@@ -90,8 +90,8 @@ async fn message(
     }
     if changed && !flags_wanted {
         session.conn.put(" FLAGS ");
-        let flags = session.selected()?.flags(&target.record);
-        write_flags(session.conn.out(), &flags);
+        let flags = flag_list(session, &target.record)?;
+        session.conn.put(flags);
         if condstore && !items.contains(&Item::Modseq) {
             session.conn.put(format!(" MODSEQ ({})", target.record.modseq));
         }
@@ -107,10 +107,10 @@ async fn write_item(session: &mut Session, reader: &mut Reader, item: &Item) -> 
     match item {
         Item::Uid => out.extend_from_slice(format!("UID {}", record.uid).as_bytes()),
         Item::Flags => {
-            let flags = session.selected()?.flags(&record);
+            let flags = flag_list(session, &record)?;
             let out = session.conn.out();
             out.extend_from_slice(b"FLAGS ");
-            write_flags(out, &flags);
+            out.extend_from_slice(&flags);
         }
         Item::InternalDate => {
             let date = DateTime::utc(record.internaldate);
@@ -237,6 +237,21 @@ impl Reader {
         if items.iter().any(needs_structure) {
             self.structure = Some(self.mailbox.structure(self.uid()).await?);
         }
+        for item in items {
+            let part = match item {
+                Item::Binary(fragment) => &fragment.section.part,
+                Item::BinarySize(part) => part,
+                _ => continue,
+            };
+            let encoding =
+                |structure: &Structure| structure.part(part).map(|p| p.content.transfer_encoding());
+            if self.structure.as_deref().and_then(encoding) == Some(Encoding::Unknown) {
+                // RFC 3516 section 4.3
+                return Err(Reply::no("The part's transfer encoding is not known")
+                    .code("UNKNOWN-CTE")
+                    .into());
+            }
+        }
         if items.iter().any(needs_bytes) {
             let first = self.target.record.size.min(u64::from(RUN));
             self.head = self.mailbox.read(self.uid(), 0..first).await?;
@@ -338,6 +353,11 @@ fn cut_span(span: Span, partial: Option<(u32, u32)>) -> Span {
     let Some((origin, count)) = partial else { return span };
     let origin = origin.min(span.len);
     Span { start: span.start.saturating_add(origin), len: count.min(span.len - origin) }
+}
+
+fn flag_list(session: &mut Session, record: &Record) -> Result<Vec<u8>, Stop> {
+    let selected = session.selected()?;
+    Ok(selected.flag_list(&selected.mailbox.view(), record))
 }
 
 /// `(\Seen $Forwarded)`

@@ -12,19 +12,19 @@ use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::search::{Criteria, Facts, Needs, Source};
 use crate::imap::selected::now;
 use crate::imap::session::Session;
-use crate::mime::Structure;
+use crate::mime::{Structure, knows_charset};
 use crate::store::Mailbox;
 
 pub async fn run(session: &mut Session, tag: &Tag, search: Search) -> Outcome {
-    match search.charset.as_deref() {
-        None | Some("UTF-8" | "US-ASCII" | "UTF8") => {}
-        Some(_) => return Ok(Reply::no("Unsupported character set").code("BADCHARSET (US-ASCII UTF-8)")),
+    let charset = search.charset.as_deref().unwrap_or_default();
+    if !knows_charset(charset.as_bytes()) {
+        return Ok(Reply::no("Unsupported character set").code("BADCHARSET (US-ASCII UTF-8)"));
     }
     let modseqs = search.key.names_modseq();
     session.condstore |= modseqs;
     let selected = session.selected()?;
     let criteria =
-        Criteria::new(search.key, selected.numbering.count(), selected.numbering.last_uid(), now());
+        Criteria::new(search.key, charset, selected.numbering.count(), selected.numbering.last_uid(), now());
     let judged: Vec<Judged> = (selected.numbering.all().into_iter())
         .map(|target| Judged {
             recent: selected.is_recent(&target.record),

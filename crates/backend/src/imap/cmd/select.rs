@@ -4,14 +4,14 @@ use protocol::acl::Rights;
 use protocol::imap::command::select::Select;
 
 use super::expunge;
-use super::fetch::write_flags;
 use crate::imap::reply::{Outcome, Reply};
 use crate::imap::selected::Selected;
 use crate::imap::session::Session;
 use crate::imap::user::require;
 
 pub async fn select(session: &mut Session, select: Select) -> Outcome {
-    if session.selected.take().is_some() {
+    if let Some(before) = session.selected.take() {
+        before.leave(&session.server.store).await;
         session.conn.put_line("* OK [CLOSED] Ok");
     }
     session.condstore |= select.condstore;
@@ -19,27 +19,15 @@ pub async fn select(session: &mut Session, select: Select) -> Outcome {
     require(rights, Rights::READ)?;
     let mailbox = session.server.store.mailbox(&name).await?;
     let user = session.user()?.id().to_owned();
-    let selected =
+    let mut selected =
         Selected::open(&session.server.store, name, mailbox, &user, rights, select.read_only).await?;
     let view = selected.view().clone();
     let out = session.conn.out();
-    let flags = selected.all_flags();
-    out.extend_from_slice(b"* FLAGS ");
-    write_flags(out, &flags);
-    let mut permanent: Vec<String> = Vec::new();
-    if !selected.read_only {
-        permanent =
-            flags.iter().filter(|flag| super::append::may_set(flag, rights)).map(|f| f.to_string()).collect();
-        if rights.contains(Rights::WRITE) {
-            permanent.push("\\*".to_owned());
-        }
-    }
+    selected.write_all_flags(out, &view);
     let mut line = |text: String| {
         out.extend_from_slice(text.as_bytes());
         out.extend_from_slice(b"\r\n");
     };
-    line(String::new());
-    line(format!("* OK [PERMANENTFLAGS ({})] Ok", permanent.join(" ")));
     line(format!("* {} EXISTS", view.exists()));
     line(format!("* {} RECENT", selected.recent_count()));
     if let Some(sequence) = selected.first_unseen() {
@@ -66,6 +54,8 @@ pub async fn close(session: &mut Session) -> Outcome {
 
 pub async fn unselect(session: &mut Session) -> Outcome {
     session.selected()?;
-    session.selected = None;
+    if let Some(selected) = session.selected.take() {
+        selected.leave(&session.server.store).await;
+    }
     Ok(Reply::completed())
 }

@@ -65,8 +65,14 @@ pub fn may_unauthenticate(user: &crate::imap::user::User) -> bool {
     user.login.admin || user.login.authid != user.login.userid
 }
 
+/// Before login, what there will be after it is said too: cyradm asks but once, at that time.
 pub fn capability(session: &mut Session) -> Outcome {
-    let capabilities = session.capabilities();
+    let mut capabilities = session.capabilities();
+    if session.user.is_none() {
+        let hidden = &session.server.imapd.suppress_capabilities;
+        let later = AFTER_LOGIN.iter().filter(|word| !hidden.iter().any(|hidden| hidden == *word));
+        later.for_each(|word| capabilities.push_str(&format!(" {word}")));
+    }
     session.conn.put_line(format!("* CAPABILITY {capabilities}"));
     Ok(Reply::completed())
 }

@@ -34,7 +34,7 @@ pub async fn write(
         true => None,
         false => Some(store.seen(&user, &mailbox.uniqueid()).await?),
     };
-    let recentuid = own.as_ref().map_or(view.recentuid, |own| own.recentuid);
+    let recentuid = own.as_ref().map_or_else(|| mailbox.recentuid(), |own| own.recentuid);
     let recent = || view.exists() - view.records().lower_bound(recentuid.saturating_add(1));
     let unseen = || match &own {
         Some(own) => view.records().iter().filter(|record| !has(own, record.uid)).count(),

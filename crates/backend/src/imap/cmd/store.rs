@@ -5,10 +5,10 @@ use protocol::imap::command::store::{self, Store};
 use protocol::imap::{Flag, UidSet};
 
 use super::append::may_set;
-use super::fetch::write_flags;
 use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::selected::mark;
 use crate::imap::session::Session;
-use crate::store::{FlagChange, FlagMask, How};
+use crate::store::{FlagChange, FlagMask, How, Mailbox};
 
 pub async fn run(session: &mut Session, store: Store) -> Outcome {
     session.condstore |= store.unchanged_since.is_some();
@@ -26,8 +26,8 @@ pub async fn run(session: &mut Session, store: Store) -> Outcome {
     }
     let targets = selected.numbering.targets(&store.set, store.uid);
     if targets.is_empty() {
-        let none = Reply::no("No matching messages");
-        return Ok(if store.uid { Reply::completed() } else { none });
+        // Those that are gone meanwhile are as if they had been stored just before.
+        return Ok(Reply::completed());
     }
     let uids: Vec<u32> = targets.iter().map(|target| target.record.uid).collect();
     let how = match store.how {
@@ -42,14 +42,16 @@ pub async fn run(session: &mut Session, store: Store) -> Outcome {
         .collect();
     let view = session.selected()?.mailbox.view();
     let mut known = Vec::new();
+    if let Some(selected) = &mut session.selected {
+        selected.announce_keywords(session.conn.out(), &view);
+    }
     for target in targets.iter().filter(|target| !refused.contains(&target.record.uid)) {
         let Some(record) = view.get(target.record.uid) else { continue };
         known.push((record.uid, record.modseq));
         let mut items = Vec::new();
         if !store.silent {
-            let mut text = b"FLAGS ".to_vec();
-            write_flags(&mut text, &session.selected()?.flags_in(&view, record));
-            items.push(String::from_utf8_lossy(&text).into_owned());
+            let flags = session.selected()?.flag_list(&view, record);
+            items.push(format!("FLAGS {}", String::from_utf8_lossy(&flags)));
         }
         if condstore {
             items.push(format!("MODSEQ ({})", record.modseq));
@@ -97,6 +99,21 @@ pub async fn change(
         selected.change_seen(&store, &changed, seen && how != How::Remove).await?;
     }
     Ok(refused)
+}
+
+/// Marks messages seen for the user alone, whose \Seen in that mailbox is not everybody's.
+pub async fn mark_own_seen(session: &mut Session, mailbox: &Mailbox, uids: &[u32]) -> Result<(), Stop> {
+    if uids.is_empty() {
+        return Ok(());
+    }
+    let (store, id) = (session.server.store.clone(), mailbox.uniqueid());
+    if let Some(open) = session.selected.as_mut().filter(|open| open.mailbox.uniqueid() == id) {
+        return open.change_seen(&store, uids, true).await;
+    }
+    let user = session.user()?.id();
+    let mut own = store.seen(user, &id).await?;
+    mark(&mut own, &mailbox.view(), uids, true);
+    Ok(store.set_seen(user, &id, own).await?)
 }
 
 /// RFC 4314: which flags somebody with these rights may change.

@@ -40,6 +40,9 @@ pub async fn lsub(session: &mut Session, lsub: Lsub) -> Outcome {
     let mut names: Vec<String> = names(session, user.id()).await?.into_iter().collect();
     names.sort_unstable_by_key(|name| (name != "INBOX", name.clone()));
     let all: HashSet<String> = names.iter().cloned().collect();
+    let parents: HashSet<&str> = (names.iter())
+        .flat_map(|name| name.match_indices(separator).filter_map(|(at, _)| name.get(..at)))
+        .collect();
     let mut told = HashSet::new();
     for name in &names {
         if lsub.pattern.ends_with('%') {
@@ -47,16 +50,22 @@ pub async fn lsub(session: &mut Session, lsub: Lsub) -> Outcome {
             for parent in pattern.matched_ancestors(name) {
                 if !all.contains(parent) && told.insert(parent.to_owned()) {
                     let out = session.conn.out();
-                    write_line(out, "LSUB", &["\\Noselect".to_owned()], separator, parent);
+                    let attributes = ["\\Noselect".to_owned(), "\\HasChildren".to_owned()];
+                    write_line(out, "LSUB", &attributes, separator, parent);
                     out.extend_from_slice(b"\r\n");
                 }
             }
         }
         if pattern.matches(name) && told.insert(name.clone()) {
-            let attributes: &[String] =
-                if sight.get(name).is_some() { &[] } else { &["\\Noselect".to_owned()] };
+            let mut attributes = Vec::new();
+            if sight.get(name).is_none() {
+                attributes.push("\\Noselect".to_owned());
+            }
+            if parents.contains(name.as_str()) {
+                attributes.push("\\HasChildren".to_owned());
+            }
             let out = session.conn.out();
-            write_line(out, "LSUB", attributes, separator, name);
+            write_line(out, "LSUB", &attributes, separator, name);
             out.extend_from_slice(b"\r\n");
             session.conn.relieve().await?;
         }

@@ -109,6 +109,9 @@ impl Store {
             AclChange::Remove(rights) => had - rights,
         };
         if owner.as_deref() == Some(identifier) && !who.admin {
+            if had.contains(Rights::ADMIN) && !rights.contains(Rights::ADMIN) {
+                return Err(StoreError::Denied);
+            }
             // The owner keeps what one always has, and the right to take the rest back.
             let implicit = Rights::parse(&self.inner.imapd.implicit_owner_rights, 'c').unwrap_or_default();
             rights = rights | implicit;

@@ -98,7 +98,12 @@ impl Store {
                 break;
             }
             above = parent.parent();
-            missing.push(parent);
+            // What is below `INBOX` is shown below the INBOX itself.
+            let shown_as_inbox =
+                parent.as_str().ends_with(".INBOX") && above.as_ref().is_some_and(|a| a.is_inbox());
+            if !shown_as_inbox {
+                missing.push(parent);
+            }
         }
         missing.reverse();
         Ok(missing)

@@ -230,6 +230,14 @@ async fn recent_is_given_to_one_session() {
     create(&store, "user.fred").await;
     let inbox = store.mailbox(&name("user.fred")).await.unwrap();
     append(&inbox, "one").await.unwrap();
-    assert_eq!(inbox.claim_recent().await, 0);
-    assert_eq!(inbox.claim_recent().await, 1);
+    assert_eq!(inbox.claim_recent(), (0, 1));
+    append(&inbox, "two").await.unwrap();
+    assert_eq!(inbox.claim_recent(), (1, 2));
+    assert_eq!(inbox.claim_recent(), (2, 2));
+    inbox.keep_recent().await;
+    assert_eq!(inbox.view().recentuid, 2);
+    store.close().await;
+    drop((store, inbox));
+    let store = bench.open().await;
+    assert_eq!(store.mailbox(&name("user.fred")).await.unwrap().claim_recent(), (2, 2));
 }

@@ -159,6 +159,7 @@ impl World {
     fn start(&self, name: &str) {
         if let Some(node) = self.nodes().get_mut(name)
             && node.running.is_none()
+            && !node.stopping
         {
             node.start(&self.network);
         }
@@ -183,7 +184,10 @@ impl World {
     }
 
     fn restart(&self, name: String) {
-        let running = self.nodes().get_mut(&name).and_then(|node| node.running.take());
+        let running = self.nodes().get_mut(&name).and_then(|node| {
+            node.stopping = node.running.is_some();
+            node.running.take()
+        });
         let Some(running) = running else { return };
         chance::note(|| format!("{name}: stops"));
         let world = self.clone();
@@ -191,6 +195,9 @@ impl World {
             running.stop().await;
             world.network.remove(&name);
             sleep(chance::millis(10..500)).await;
+            if let Some(node) = world.nodes().get_mut(&name) {
+                node.stopping = false;
+            }
             world.start(&name);
         });
     }

@@ -200,9 +200,12 @@ fn change_of(body: Body) -> Result<(MailboxName, Option<Entry>), String> {
         let name = MailboxName::parse(name).map_err(|e| format!("{name:?}: {e}"))?;
         return Ok((name, None));
     }
-    let shown = format!("{body:?}");
-    let (name, entry) = entry_of(body).ok_or_else(|| format!("the upstream said {shown}"))?;
-    Ok((name, Some(entry)))
+    match body {
+        Body::Mailbox { .. } | Body::Reserve { .. } => entry_of(body)
+            .map(|(name, entry)| (name, Some(entry)))
+            .ok_or_else(|| "the upstream told of a name or a place that cannot be".into()),
+        other => Err(format!("the upstream said {other:?}")),
+    }
 }
 
 /// How long a listing may pause: a Cyrus master writes it whole to a file first.

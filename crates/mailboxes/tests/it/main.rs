@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod crashes;
+mod damage;
+
 use std::sync::Arc;
 
 use mailboxes::{

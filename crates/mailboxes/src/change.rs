@@ -111,6 +111,8 @@ pub struct Follow {
     pub position: Option<Position>,
     /// With these changes the list is complete up to the position.
     pub complete: bool,
+    /// They are what differs from a full listing: what came and went between the positions is not among them.
+    pub whole: bool,
 }
 
 /// Why a commit did not happen. Nothing of it was done.

@@ -357,6 +357,15 @@ impl List {
         Err(StoreError::Io { doing: "compare the mailbox list", why }.into())
     }
 
+    /// Whether a copy of this list that stands there can be brought here by what changed since.
+    pub fn can_resume(&self, at: Position) -> bool {
+        let meta = self.inner.read().meta;
+        let here = meta.position;
+        (at.list, at.term) == (here.list, here.term)
+            && (meta.jump..=here.seq).contains(&at.seq)
+            && self.changes_after(at.seq, 1).is_ok()
+    }
+
     /// Names changed after `seq`, oldest first, about `limit` of them. [`Pruned`] when that is too long ago to know.
     pub fn changes_after(&self, seq: u64, limit: usize) -> Result<Changes, Pruned> {
         {

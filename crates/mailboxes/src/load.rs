@@ -1,7 +1,7 @@
 //! Reading a list back from its store: its history, its tables in the background, and changes too old for memory.
 //!
 //! ```text
-//! history = version(1) id(16 bytes) term seq flags floor      flags: 1 own numbering, 2 complete
+//! history = version(2) id(16 bytes) term seq flags floor jump      flags: 1 own numbering, 2 complete; jump since 2
 //! ```
 //!
 //! The loader takes a page of rows at a time under the tables' lock. The writer publishes under the same lock after
@@ -35,6 +35,9 @@ pub(crate) struct Meta {
     pub complete: bool,
     /// Deletions up to this number may be forgotten: nobody resumes from before it.
     pub floor: u64,
+    /// A replica came here by a full listing. Who is at a number before that may have what this list never had, and
+    /// never deletes: nobody begins from there, though who was here all the time can go on.
+    pub jump: u64,
 }
 
 impl Meta {
@@ -45,16 +48,18 @@ impl Meta {
         put_number(&mut out, self.position.seq);
         out.push(u8::from(self.own) | u8::from(self.complete) << 1);
         put_number(&mut out, self.floor);
+        put_number(&mut out, self.jump);
         out
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, crate::codec::DecodeError> {
         let mut r = Reader(bytes);
-        r.version(VERSION)?;
+        let version = r.version(VERSION)?;
         let id = r.take(16)?.iter().fold(0u128, |id, &b| id << 8 | u128::from(b));
         let (term, seq, flags, floor) = (r.number()?, r.number()?, r.byte()?, r.number()?);
+        let jump = if version == 1 { seq } else { r.number()? };
         let position = Position { list: ListId(id), term, seq };
-        Ok(Meta { position, own: flags & 1 != 0, complete: flags & 2 != 0, floor })
+        Ok(Meta { position, own: flags & 1 != 0, complete: flags & 2 != 0, floor, jump })
     }
 }
 
@@ -80,7 +85,7 @@ pub(crate) fn meta(store: &dyn Store, options: &Options) -> Result<Meta, OpenErr
         return Ok(meta);
     }
     let position = Position { list: ListId((options.chance)()), term: 1, seq: 0 };
-    let meta = Meta { position, own: true, complete: owner, floor: 0 };
+    let meta = Meta { position, own: true, complete: owner, floor: 0, jump: 0 };
     lost(store, &meta)?;
     store.apply(vec![(vec![store::META], Some(meta.encode()))])?;
     store.sync()?;
@@ -201,6 +206,6 @@ pub(crate) fn changes(inner: &Inner, seq: u64, limit: usize) -> Result<Changes, 
 
 /// Stands in a stored position while a synchronisation is written in several batches.
 pub(crate) const UNFINISHED: ListId = ListId(0);
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Conflicts kept at most.
 pub(crate) const CONFLICTS_KEPT: usize = 10_000;

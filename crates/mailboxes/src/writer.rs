@@ -244,6 +244,9 @@ impl Writer {
                     draft.renumbered = true;
                     draft.meta.floor = position.seq;
                 }
+                if follow.whole {
+                    draft.meta.jump = position.seq;
+                }
                 draft.meta.own = false;
                 draft.meta.position = position;
             }

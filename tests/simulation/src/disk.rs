@@ -29,7 +29,7 @@ struct State {
     faults: Faults,
 }
 
-/// What is wrong with a disk.
+/// What is wrong with a disk. The last two are for good.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Faults {
     pub write_fails: bool,
@@ -37,6 +37,8 @@ pub struct Faults {
     pub slow: bool,
     /// It says that it synced, and did not: no list can bear that.
     pub lies: bool,
+    /// It leaves out some of what it is told: no list can bear that either.
+    pub forgets: bool,
 }
 
 impl Disk {
@@ -46,8 +48,9 @@ impl Disk {
     }
 
     pub fn set(&self, faults: Faults) {
-        let lies = self.state().faults.lies;
-        self.state().faults = Faults { lies: lies || faults.lies, ..faults };
+        let mut state = self.state();
+        let Faults { lies, forgets, .. } = state.faults;
+        state.faults = Faults { lies: lies || faults.lies, forgets: forgets || faults.forgets, ..faults };
     }
 
     /// The power is gone. Of what was not synced, some of the first batches may be there all the same.
@@ -115,10 +118,13 @@ impl Store for Handle {
         Ok(rows.map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
-    fn apply(&self, batch: Vec<Write>) -> Result<(), StoreError> {
+    fn apply(&self, mut batch: Vec<Write>) -> Result<(), StoreError> {
         let mut state = self.live()?;
         if state.faults.write_fails {
             return Err(failure("write"));
+        }
+        if state.faults.forgets && chance::odds(5) {
+            batch.retain(|(row, _)| row.first() != Some(&b'n'));
         }
         write(&mut state.current, batch.clone());
         state.pending.push(batch);

@@ -39,6 +39,8 @@ pub struct Node {
     pub kind: Kind,
     pub disk: Disk,
     pub running: Option<Running>,
+    /// Its last process is still ending.
+    pub stopping: bool,
     /// Counts its processes.
     pub life: u64,
 }
@@ -60,7 +62,7 @@ impl Running {
 
 impl Node {
     pub fn new(name: &str, kind: Kind) -> Node {
-        Node { name: name.into(), kind, disk: Disk::default(), running: None, life: 0 }
+        Node { name: name.into(), kind, disk: Disk::default(), running: None, stopping: false, life: 0 }
     }
 
     pub fn options(&self) -> Options {

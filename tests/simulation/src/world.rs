@@ -1,6 +1,6 @@
 //! A murder under simulation: its nodes, what befalls them, and what must hold.
 //!
-//! 1. A master, slaves, proxies and backends start, and work for a minute of simulated time, while nodes crash, disks
+//! 1. A master, slaves, proxies and backends start, and work for half a minute of simulated time, while nodes crash, disks
 //!    fail, the network breaks and clocks are set.
 //! 2. Then everything is mended and the backends stop. All replicas must come to hold what the master holds, at its
 //!    position, and what it holds must be what was acknowledged.
@@ -39,10 +39,12 @@ pub struct World {
 /// A fault that no murder can bear, to see that the simulation would tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Canary {
-    /// The master's disk says that it synced, and did not.
+    /// The master's disk says that it synced, and did not: acknowledged changes are lost.
     LyingDisk,
-    /// A replica's disk keeps what it has been told was undone.
-    ForgetfulReplica,
+    /// A proxy's disk now and then keeps what it was told to change: a replica differs.
+    ForgetfulDisk,
+    /// A frontend takes what its list lacks for what does not exist.
+    HastyProxy,
 }
 
 /// How a run went.
@@ -67,7 +69,8 @@ pub async fn run(seed: u64, canary: Option<Canary>) -> Report {
         tokio::spawn(backend::run(world, format!("be{number}"), mine, shared, stop));
     }
     for name in world.followers() {
-        tokio::spawn(watch(world.clone(), name));
+        let hasty = canary == Some(Canary::HastyProxy);
+        tokio::spawn(watch(world.clone(), name, hasty));
     }
     world.misfortunes().await;
     stop.cancel();
@@ -103,12 +106,11 @@ impl World {
         ];
         for (name, kind) in nodes {
             let mut node = Node::new(name, kind);
-            let lies = match canary {
-                Some(Canary::LyingDisk) => name == "master",
-                Some(Canary::ForgetfulReplica) => false,
-                None => false,
-            };
-            node.disk.set(Faults { lies, ..Faults::default() });
+            node.disk.set(Faults {
+                lies: canary == Some(Canary::LyingDisk) && name == "master",
+                forgets: canary == Some(Canary::ForgetfulDisk) && name == "proxy4",
+                ..Faults::default()
+            });
             node.start(&self.network);
             self.nodes().insert(name.into(), node);
         }
@@ -130,9 +132,9 @@ impl World {
         self.names().into_iter().filter(|name| name != "master").collect()
     }
 
-    /// A minute in which everything happens.
+    /// Half a minute in which everything happens.
     async fn misfortunes(&self) {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_secs(30);
         let mut dump: Option<BTreeMap<String, Entry>> = None;
         while Instant::now() < end {
             sleep(chance::millis(50..3000)).await;
@@ -159,6 +161,7 @@ impl World {
     fn start(&self, name: &str) {
         if let Some(node) = self.nodes().get_mut(name)
             && node.running.is_none()
+            && !node.stopping
         {
             node.start(&self.network);
         }
@@ -183,7 +186,10 @@ impl World {
     }
 
     fn restart(&self, name: String) {
-        let running = self.nodes().get_mut(&name).and_then(|node| node.running.take());
+        let running = self.nodes().get_mut(&name).and_then(|node| {
+            node.stopping = node.running.is_some();
+            node.running.take()
+        });
         let Some(running) = running else { return };
         chance::note(|| format!("{name}: stops"));
         let world = self.clone();
@@ -191,6 +197,9 @@ impl World {
             running.stop().await;
             world.network.remove(&name);
             sleep(chance::millis(10..500)).await;
+            if let Some(node) = world.nodes().get_mut(&name) {
+                node.stopping = false;
+            }
             world.start(&name);
         });
     }
@@ -325,12 +334,12 @@ impl World {
 }
 
 /// Watches one replica, through all its processes.
-async fn watch(world: World, name: String) {
+async fn watch(world: World, name: String, hasty: bool) {
     let mut seen = Seen::default();
     let mut life = 0;
     let names = world.truth().names();
     loop {
-        sleep(chance::millis(20..400)).await;
+        sleep(chance::millis(50..900)).await;
         let process = world.nodes().get(&name).and_then(|node| {
             let running = node.running.as_ref()?;
             Some((node.life, running.list.clone(), running.directory()?))
@@ -346,7 +355,10 @@ async fn watch(world: World, name: String) {
         }
         let Some(wanted) = chance::pick(&names) else { continue };
         let since = Instant::now();
-        let found = directory.find(&mailbox(wanted)).await;
+        let found = match list.get(&mailbox(wanted)) {
+            Ok(None) if hasty => Found::Missing,
+            _ => directory.find(&mailbox(wanted)).await,
+        };
         let same = world.nodes().get(&name).is_some_and(|node| node.life == life && node.running.is_some());
         if same && matches!(found, Found::Missing) {
             world.truth().check_missing(&name, wanted, since);

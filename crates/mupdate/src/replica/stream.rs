@@ -70,7 +70,7 @@ impl<'a> Stream<'a> {
         }
         match listing {
             Some(listing) => self.reconcile(listing).await,
-            None => self.apply().await,
+            None => self.apply(false).await,
         }
     }
 
@@ -91,7 +91,7 @@ impl<'a> Stream<'a> {
         let mut changes = difference.upserts;
         changes.extend(plan.removals.into_iter().map(|name| (name, None)));
         self.pending = changes;
-        self.apply().await
+        self.apply(true).await
     }
 
     /// Follows the stream until it breaks.
@@ -103,7 +103,7 @@ impl<'a> Stream<'a> {
                 self.take(response).await?;
             }
             if !self.numbered {
-                self.apply().await?;
+                self.apply(false).await?;
             }
             // The deadline moves with every byte; a NOOP that is out must be answered within it.
             let deadline = heard + interval;
@@ -146,11 +146,11 @@ impl<'a> Stream<'a> {
         match response.body {
             Body::Position(position) => {
                 self.position = Some(position);
-                self.apply().await
+                self.apply(false).await
             }
             // The answer to a NOOP: everything before it counts.
             Body::Ok(_) if self.waiting.is_some() => {
-                self.apply().await?;
+                self.apply(false).await?;
                 for waiter in self.waiting.take().into_iter().flatten() {
                     // Who no longer waits does not hear it.
                     let _ = waiter.send(());
@@ -169,7 +169,7 @@ impl<'a> Stream<'a> {
                 let change = change_of(body)?;
                 self.pending.push(change);
                 if self.pending.len() >= PENDING && !self.numbered {
-                    self.apply().await?;
+                    self.apply(false).await?;
                 }
                 Ok(())
             }
@@ -177,7 +177,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Takes over what was read. A numbered stream's changes count with the position after them.
-    async fn apply(&mut self) -> Result<(), String> {
+    async fn apply(&mut self, whole: bool) -> Result<(), String> {
         let position = self.position.take();
         if self.numbered && position.is_none() {
             return Ok(());
@@ -189,7 +189,7 @@ impl<'a> Stream<'a> {
         {
             return Ok(());
         }
-        let follow = Follow { changes: std::mem::take(&mut self.pending), position, complete: true };
+        let follow = Follow { changes: std::mem::take(&mut self.pending), position, complete: true, whole };
         list.follow(follow).await.map(drop).map_err(|e| e.to_string())
     }
 }
@@ -200,9 +200,12 @@ fn change_of(body: Body) -> Result<(MailboxName, Option<Entry>), String> {
         let name = MailboxName::parse(name).map_err(|e| format!("{name:?}: {e}"))?;
         return Ok((name, None));
     }
-    let shown = format!("{body:?}");
-    let (name, entry) = entry_of(body).ok_or_else(|| format!("the upstream said {shown}"))?;
-    Ok((name, Some(entry)))
+    match body {
+        Body::Mailbox { .. } | Body::Reserve { .. } => entry_of(body)
+            .map(|(name, entry)| (name, Some(entry)))
+            .ok_or_else(|| "the upstream told of a name or a place that cannot be".into()),
+        other => Err(format!("the upstream said {other:?}")),
+    }
 }
 
 /// How long a listing may pause: a Cyrus master writes it whole to a file first.

@@ -124,7 +124,7 @@ impl Conversation {
     /// RESUME: what changed since a position of this list; the full list for any other.
     pub(super) async fn resume(&mut self, tag: &str, since: Option<Position>) -> io::Result<Flow> {
         self.complete().await;
-        if let Some(at) = since.filter(|at| !self.knows(at))
+        if let Some(at) = since.filter(|at| !self.server.list().can_resume(*at))
             && let Err(reply) = self.outdated(at).await
         {
             self.say(tag, reply);
@@ -132,7 +132,7 @@ impl Conversation {
         }
         let mut stream = Subscription::new(&self.server, tag, true, Vec::new());
         let here = stream.cursor;
-        match since.filter(|at| self.knows(at)) {
+        match since.filter(|at| self.server.list().can_resume(*at)) {
             Some(at) => stream.cursor = at,
             None => {
                 let mut out = Vec::new();
@@ -154,14 +154,6 @@ impl Conversation {
         self.wire.output().extend_from_slice(&out);
         self.say(tag, Reply::ok("streaming starts"));
         Ok(Flow::On)
-    }
-
-    /// Whether what changed since then can be told.
-    fn knows(&self, at: &Position) -> bool {
-        let here = self.server.list().position();
-        (at.list, at.term) == (here.list, here.term)
-            && at.seq <= here.seq
-            && self.server.list().changes_after(at.seq, 1).is_ok()
     }
 
     /// A peer holds what is not known here. A copy may itself be what is old, after a crash: before it sends its own

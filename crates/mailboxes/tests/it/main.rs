@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod crashes;
+mod damage;
+
 use std::sync::Arc;
 
 use mailboxes::{
@@ -162,24 +165,26 @@ async fn a_replica_takes_its_upstreams_numbers_or_counts_by_itself() {
     let entry = active("be1!p", "anyone\tl\t");
     let put = |n: &str| (name(n), Some(entry.clone()));
 
-    let from_cyrus = Follow { changes: vec![put("user.a"), put("user.b")], position: None, complete: true };
+    let from_cyrus =
+        Follow { changes: vec![put("user.a"), put("user.b")], position: None, complete: true, whole: false };
     let position = list.follow(from_cyrus).await.unwrap();
     assert_eq!((position.list, position.seq), (own, 1));
     assert!(list.is_complete());
 
     let upstream = Position { list: ListId(7), term: 3, seq: 100 };
     let changes = vec![(name("user.a"), None), put("user.c")];
-    list.follow(Follow { changes, position: Some(upstream), complete: true }).await.unwrap();
+    list.follow(Follow { changes, position: Some(upstream), complete: true, whole: false }).await.unwrap();
     assert_eq!(list.position(), upstream);
     assert_eq!(names(&list), ["user.b", "user.c"]);
     assert_eq!(list.changes_after(2, 10), Err(Pruned));
 
     let later = Position { seq: 105, ..upstream };
     let changes = vec![(name("user.b"), None)];
-    list.follow(Follow { changes, position: Some(later), complete: true }).await.unwrap();
+    list.follow(Follow { changes, position: Some(later), complete: true, whole: false }).await.unwrap();
     assert_eq!(list.changes_after(100, 10).unwrap().names, [name("user.b")]);
 
-    let position = list.follow(Follow { changes: vec![], position: None, complete: true }).await.unwrap();
+    let position =
+        list.follow(Follow { changes: vec![], position: None, complete: true, whole: false }).await.unwrap();
     assert!(position.list != upstream.list && position.list != own);
     assert_eq!(list.commit(vec![]).await, Err(CommitError::ReadOnly));
 }

@@ -6,3 +6,4 @@ mod hostile;
 mod imap;
 mod mail;
 mod node;
+mod options;

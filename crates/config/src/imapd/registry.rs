@@ -272,7 +272,7 @@ options! {
 }
 "LMTP and Sieve" {
     lmtpsocket: String, Kind::Text, "{configdirectory}/socket/lmtp", ignored("the listen= of an entry of cyrus.conf says where LMTP is served"), "Unix socket that local deliveries go to.";
-    lmtptxn_timeout: Duration, Kind::SECONDS, "5m", ON, "Idle time after which an LMTP session ends.";
+    lmtptxn_timeout: Duration, Kind::SECONDS, "5m", ON, "Bound on each step of a delivery through a backend.";
     lmtp_downcase_rcpt: bool, Kind::Switch, "yes", ON, "Whether recipients are made lower-case.";
     lmtp_fuzzy_mailbox_match: bool, Kind::Switch, "no", ON, "Whether user+detail goes to the closest folder that exists.";
     lmtp_catchall_mailbox: Option<String>, Kind::Text, "", ON, "User that takes mail for unknown ones.";
@@ -281,7 +281,7 @@ options! {
     soft_noauth: bool, Kind::Switch, "yes", ON, "Whether unauthenticated LMTP clients get 430, not 530.";
     lmtp_over_quota_perm_failure: bool, Kind::Switch, "no", ON, "Whether a full mailbox refuses for good.";
     lmtp_strict_quota: bool, Kind::Switch, "no", ON, "Whether the quota counts the message being delivered.";
-    lmtp_strict_rfc2821: bool, Kind::Switch, "yes", ON, "Whether addresses without <> are refused.";
+    lmtp_strict_rfc2821: bool, Kind::Switch, "yes", ON, "Whether 8-bit characters in addresses are refused; else they become X.";
     reject8bit: bool, Kind::Switch, "no", ON, "Whether 8-bit characters in headers are refused.";
     munge8bit: bool, Kind::Switch, "yes", ON, "Whether 8-bit characters in headers become X.";
     sieve_maxscripts: u32, Kind::COUNT, "5", ignored("ManageSieve is not served"), "Most scripts of a user.";

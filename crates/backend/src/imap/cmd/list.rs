@@ -148,6 +148,10 @@ pub async fn list(session: &mut Session, list: List) -> Outcome {
         elsewhere.sort_unstable();
         candidates.extend(elsewhere);
     }
+    let shows_uses = list.xlist
+        || list.select.special_use
+        || list.returns.special_use
+        || session.server.imapd.specialusealways;
     let filtered = list.select.subscribed || list.select.special_use;
     let mut lines: Vec<(String, Line)> = Vec::new();
     let mut at: HashMap<String, usize> = HashMap::new();
@@ -180,7 +184,7 @@ pub async fn list(session: &mut Session, list: List) -> Outcome {
         if list.xlist && external == "INBOX" {
             attributes.push("\\Inbox".to_owned());
         }
-        if let Some(uses) = seen.and_then(|seen| uses.get(&seen.name)) {
+        if let Some(uses) = seen.and_then(|seen| uses.get(&seen.name)).filter(|_| shows_uses) {
             attributes.extend(uses.iter().cloned());
         }
         let out = session.conn.out();

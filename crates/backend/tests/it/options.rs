@@ -227,6 +227,37 @@ async fn a_new_user_gets_what_is_configured() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn anybody_sees_what_anybody_may_and_gets_no_inbox() {
+    let node = Node::with("").await;
+    imap(&node, "cyrus", "C: a CREATE news\nS: a OK …").await;
+    imap(&node, "fred", "C: a CREATE Drafts\nS: a OK …").await;
+    let mut client = node.connect().await;
+    client.talk("C: a LOGIN anonymous me@example.org\nS: a NO …").await;
+    node.reload("allowanonymouslogin: yes\nautocreate_quota: 0\nfoolstupidclients: yes\naltnamespace: yes")
+        .await;
+    let mut client = node.connect().await;
+    client
+        .talk(
+            "C: a LOGIN anonymous me@example.org
+             S: a OK …
+             C: b LIST \"\" %/%
+             S: * LIST (…) \"/\" \"Shared Folders/news\"
+             S: b OK …
+             C: c SELECT INBOX
+             S: …
+             S: c NO …
+             C: d SELECT \"Shared Folders/news\"
+             S: …
+             S: d OK …
+             C: e CREATE user/anonymous
+             S: e NO …",
+        )
+        .await;
+    // Who asks for everything gets what is below INBOX.
+    imap(&node, "fred", "C: a LIST \"\" *\nS: * LIST (…) \"/\" INBOX\nS: a OK …").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn words_and_literals_have_their_limits() {
     let node = Node::with("maxword: 100\nmaxquoted: 50\nmaxliteral: 200").await;
     let long = "x".repeat(150);

@@ -263,11 +263,11 @@ options! {
     literalminus: bool, Kind::Switch, "no", ON, "Whether LITERAL- is offered in place of LITERAL+.";
     maxlogins_per_host: u32, Kind::COUNT, "0", ON, "Most sessions from one address; 0 is no limit.";
     maxlogins_per_user: u32, Kind::COUNT, "0", ON, "Most sessions of one user; 0 is no limit.";
-    allowanonymouslogin: bool, Kind::Switch, "no", Effect::Refused("anonymous logins are not served"), "Whether anyone may log in as anonymous.";
+    allowanonymouslogin: bool, Kind::Switch, "no", ON, "Whether the user anonymous may log in to IMAP, with any password.";
     imapmagicplus: bool, Kind::Switch, "no", ON, "Whether user+ at login keeps only subscribed folders in view.";
     imapidresponse: bool, Kind::Switch, "yes", ON, "Whether the ID command is answered with name and version.";
-    foolstupidclients: bool, Kind::Switch, "no", ignored("LIST shows what there is"), "Whether LIST \"\" * is answered as LSUB.";
-    allowdeleted: bool, Kind::Switch, "no", ignored("deleted mailboxes are for admins"), "Whether users see their deleted mailboxes.";
+    foolstupidclients: bool, Kind::Switch, "no", ON, "Whether LIST \"\" * shows the personal namespace only, as LIST \"\" INBOX* does.";
+    allowdeleted: bool, Kind::Switch, "no", ignored("vendor access to deleted messages is not offered"), "Whether clients may reach deleted and expunged messages.";
     conversations: bool, Kind::Switch, "no", ignored("conversations are not kept"), "Whether conversations are tracked.";
 }
 "LMTP and Sieve" {

@@ -126,6 +126,7 @@ pub async fn list(session: &mut Session, list: List) -> Outcome {
         session.conn.put_line(format!("* {kind} (\\Noselect) \"{separator}\" \"\""));
         return Ok(Reply::completed());
     }
+    let list = list.narrowed(session.server.imapd.foolstupidclients);
     let namespace = &session.server.namespace;
     let patterns: Vec<_> = list.patterns.iter().map(|p| namespace.pattern(&list.reference, p)).collect();
     let prefixes: Vec<&str> = patterns.iter().map(|pattern| pattern.fixed_prefix()).collect();

@@ -30,7 +30,8 @@ impl Store {
                 || who == userid
                 || who.strip_prefix("group:").is_some_and(|group| groups.iter().any(|g| g == group))
         };
-        if !wanted || !imapd.autocreate_users.iter().any(chosen) {
+        let nobody = userid == service::auth::ANONYMOUS;
+        if nobody || !wanted || !imapd.autocreate_users.iter().any(chosen) {
             return Ok(false);
         }
         let admin = Actor::admin("cyrus");

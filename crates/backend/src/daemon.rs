@@ -22,6 +22,7 @@ pub async fn run(context: Context) -> Result<(), Exit> {
     mupdate::server::local::start(&context, list);
     control::start(&context, store.clone())?;
     resync::start(&context, store.clone(), doubt);
+    follow_reloads(&context, store.clone());
     context.set_inbox_acl(inbox_acl(store.clone()));
     let shared = imap::server::Shared { master, ..Default::default() };
     let services = Services { store: store.clone(), imap: Arc::new(shared), pop3: Arc::default() };
@@ -47,6 +48,17 @@ impl Services {
             other => tracing::warn!(listener = connection.listener.name, "{other:?} is not spoken here"),
         }
     }
+}
+
+/// Takes over the settings of each reload.
+fn follow_reloads(context: &Context, store: Store) {
+    let context = context.clone();
+    tokio::spawn(async move {
+        let (mut reloads, stop) = (context.reloads(), context.shutdown());
+        while let Some(Ok(())) = stop.run_until_cancelled(reloads.changed()).await {
+            store.reload(context.imapd());
+        }
+    });
 }
 
 /// How the tools have a mailbox put away.

@@ -61,6 +61,7 @@ pub fn auth(imapd: &Imapd, protocol: Protocol) -> auth::Settings {
         admins: imapd.admins.clone(),
         proxyservers: imapd.proxyservers.clone(),
         loginuseacl: imapd.loginuseacl,
+        anonymous: imapd.allowanonymouslogin && protocol == Protocol::Imap,
         username_tolower: imapd.username_tolower,
         virtdomains: imapd.virtdomains != VirtDomains::Off,
         defaultdomain: imapd.defaultdomain.clone(),

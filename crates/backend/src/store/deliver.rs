@@ -33,7 +33,7 @@ impl Store {
     /// Delivers; on return the message is on disk, and so is the memory of its delivery.
     pub async fn deliver(&self, delivery: Delivery) -> Result<Delivered, StoreError> {
         let mailbox = self.mailbox(&delivery.mailbox).await?;
-        let suppress = self.inner.imapd.duplicatesuppression;
+        let suppress = self.policy().duplicatesuppression;
         let now = self.inner.shared.now() as u64;
         let note = delivery.message_id.as_deref().filter(|_| suppress).map(|id| Note {
             key: duplicate::key(id, &mailbox.id, delivery.date.as_deref().unwrap_or_default()),

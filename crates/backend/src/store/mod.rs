@@ -52,6 +52,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use arc_swap::ArcSwap;
 use config::imapd::{ExpungeMode, Imapd};
 use mailboxes::List;
 use protocol::{
@@ -92,7 +93,10 @@ struct Inner {
     shared: Arc<Shared>,
     list: List,
     namespace: Namespace,
+    /// As it was when the store was opened: where things are.
     imapd: Imapd,
+    /// As it is now: what is allowed and made.
+    policy: ArcSwap<Imapd>,
     server: ServerName,
     master: Option<Arc<dyn Master>>,
     /// `<configdirectory>/murder/backend`.
@@ -159,11 +163,21 @@ impl Store {
         &self.inner.namespace
     }
 
+    /// The settings in force that decide what is allowed and made.
+    pub(crate) fn policy(&self) -> Arc<Imapd> {
+        self.inner.policy.load_full()
+    }
+
+    /// Takes over what a reload may change. Partitions and the shape of names stay as they were at the start.
+    pub fn reload(&self, imapd: Imapd) {
+        self.inner.policy.store(Arc::new(imapd));
+    }
+
     /// What `who` may do with a mailbox of this ACL, with the owner's implicit rights.
     pub fn rights(&self, name: &MailboxName, acl: &str, who: Who<'_>) -> Rights {
         let granted = Acl::parse(acl).rights(who);
         let owned = self.inner.namespace.owner(name).is_some_and(|owner| owner == who.userid);
-        let implicit = Rights::parse(&self.inner.imapd.implicit_owner_rights, 'c').unwrap_or_default();
+        let implicit = Rights::parse(&self.policy().implicit_owner_rights, 'c').unwrap_or_default();
         if owned { granted | implicit } else { granted }
     }
 
@@ -176,7 +190,7 @@ impl Store {
     /// Begins to receive a message that is meant for a mailbox (its partition takes the file of a large one).
     /// `size`: what the sender announced.
     pub async fn stage(&self, mailbox: &MailboxName, size: Option<u64>) -> Result<Staging, StoreError> {
-        let limit = match self.inner.imapd.maxmessagesize {
+        let limit = match self.policy().maxmessagesize {
             0 => LARGEST_MESSAGE,
             limit => limit.min(LARGEST_MESSAGE),
         };

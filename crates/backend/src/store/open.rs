@@ -8,6 +8,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use arc_swap::ArcSwap;
 use config::imapd::Imapd;
 use mailboxes::{Entry, List, Options};
 use protocol::{location::ServerName, name::MailboxName, namespace::Namespace};
@@ -184,6 +185,7 @@ fn begin(
         copying: Mutex::default(),
         uidvalidity: Mutex::new(uidvalidity),
         dir,
+        policy: ArcSwap::from_pointee(imapd.clone()),
         imapd,
     })
 }

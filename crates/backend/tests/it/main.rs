@@ -7,3 +7,4 @@ mod hostile;
 mod imap;
 mod mail;
 mod node;
+mod options;

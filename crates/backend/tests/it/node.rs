@@ -56,15 +56,27 @@ impl Node {
         self.running = Some(Node::run(&self.context));
     }
 
-    fn context(dir: &Path, lines: &str) -> Context {
-        let conf = dir.join("imapd.conf");
+    /// Writes other lines into imapd.conf, and rereads it as SIGHUP does.
+    pub async fn reload(&self, lines: &str) {
+        let mut reloads = self.context.reloads();
+        Node::configure(self.dir.path(), lines);
+        self.context.reload().unwrap();
+        reloads.changed().await.unwrap();
+    }
+
+    fn configure(dir: &Path, lines: &str) {
         let base = dir.display();
         let text = format!(
             "configdirectory: {base}\nservername: be1\npartition-default: {base}/spool\npartition-big: {base}/big\n\
              defaultpartition: default\nadmins: cyrus\nproxyservers: proxy\npassword_db: {base}/passwords\n\
              allowplaintext: yes\nsasl_pwcheck_method: auxprop\nfailedloginpause: 0\nunix_group_enable: no\n{lines}\n"
         );
-        std::fs::write(&conf, &text).unwrap();
+        std::fs::write(dir.join("imapd.conf"), &text).unwrap();
+    }
+
+    fn context(dir: &Path, lines: &str) -> Context {
+        Node::configure(dir, lines);
+        let conf = dir.join("imapd.conf");
         let imapd = Imapd::load(&conf, "backend").unwrap_or_else(|problems| panic!("{problems}"));
         let entry = |name: &str, program: &str, args: &[&str]| Entry {
             name: name.into(),

@@ -264,16 +264,16 @@ options! {
     literalminus: bool, Kind::Switch, "no", ON, "Whether LITERAL- is offered in place of LITERAL+.";
     maxlogins_per_host: u32, Kind::COUNT, "0", ON, "Most sessions from one address; 0 is no limit.";
     maxlogins_per_user: u32, Kind::COUNT, "0", ON, "Most sessions of one user; 0 is no limit.";
-    allowanonymouslogin: bool, Kind::Switch, "no", Effect::Refused("anonymous logins are not served"), "Whether anyone may log in as anonymous.";
+    allowanonymouslogin: bool, Kind::Switch, "no", ON, "Whether the user anonymous may log in to IMAP, with any password.";
     imapmagicplus: bool, Kind::Switch, "no", ON, "Whether user+ at login keeps only subscribed folders in view.";
     imapidresponse: bool, Kind::Switch, "yes", ON, "Whether the ID command is answered with name and version.";
-    foolstupidclients: bool, Kind::Switch, "no", ignored("LIST shows what there is"), "Whether LIST \"\" * is answered as LSUB.";
-    allowdeleted: bool, Kind::Switch, "no", ignored("deleted mailboxes are for admins"), "Whether users see their deleted mailboxes.";
+    foolstupidclients: bool, Kind::Switch, "no", ON, "Whether LIST \"\" * shows the personal namespace only, as LIST \"\" INBOX* does.";
+    allowdeleted: bool, Kind::Switch, "no", ignored("vendor access to deleted messages is not offered"), "Whether clients may reach deleted and expunged messages.";
     conversations: bool, Kind::Switch, "no", ignored("conversations are not kept"), "Whether conversations are tracked.";
 }
 "LMTP and Sieve" {
     lmtpsocket: String, Kind::Text, "{configdirectory}/socket/lmtp", ignored("the listen= of an entry of cyrus.conf says where LMTP is served"), "Unix socket that local deliveries go to.";
-    lmtptxn_timeout: Duration, Kind::SECONDS, "5m", ON, "Idle time after which an LMTP session ends.";
+    lmtptxn_timeout: Duration, Kind::SECONDS, "5m", ON, "Bound on each step of a delivery through a backend.";
     lmtp_downcase_rcpt: bool, Kind::Switch, "yes", ON, "Whether recipients are made lower-case.";
     lmtp_fuzzy_mailbox_match: bool, Kind::Switch, "no", ON, "Whether user+detail goes to the closest folder that exists.";
     lmtp_catchall_mailbox: Option<String>, Kind::Text, "", ON, "User that takes mail for unknown ones.";
@@ -282,7 +282,7 @@ options! {
     soft_noauth: bool, Kind::Switch, "yes", ON, "Whether unauthenticated LMTP clients get 430, not 530.";
     lmtp_over_quota_perm_failure: bool, Kind::Switch, "no", ON, "Whether a full mailbox refuses for good.";
     lmtp_strict_quota: bool, Kind::Switch, "no", ON, "Whether the quota counts the message being delivered.";
-    lmtp_strict_rfc2821: bool, Kind::Switch, "yes", ON, "Whether addresses without <> are refused.";
+    lmtp_strict_rfc2821: bool, Kind::Switch, "yes", ON, "Whether 8-bit characters in addresses are refused; else they become X.";
     reject8bit: bool, Kind::Switch, "no", ON, "Whether 8-bit characters in headers are refused.";
     munge8bit: bool, Kind::Switch, "yes", ON, "Whether 8-bit characters in headers become X.";
     sieve_maxscripts: u32, Kind::COUNT, "5", ignored("ManageSieve is not served"), "Most scripts of a user.";

@@ -88,7 +88,10 @@ const IMAPD: &[(&str, &str)] = &[
         "2: mupdate_config: 'unified' is refused: only standard murders are served: a node is a frontend or a backend, and a mailbox is on one backend",
     ),
     ("auth_mech: pts", "2: auth_mech: 'pts' is refused: groups come from the system's group database only"),
-    ("allowanonymouslogin: yes", "2: allowanonymouslogin: 'yes' is refused: anonymous logins are not served"),
+    (
+        "allowanonymouslogin: si",
+        "2: allowanonymouslogin: 'si' is neither yes nor no (1, yes, on, true or 0, no, off, false, in lower case)",
+    ),
     ("configdirectory: /x", "2: configdirectory: specified twice: first in line 1"),
     (
         "timeout: x\nmupdate_port: y",

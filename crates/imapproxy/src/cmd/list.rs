@@ -37,6 +37,7 @@ pub async fn list(s: &mut Session, request: &Request, list: List) -> Result<(), 
     if !s.node.directory.is_complete() {
         return Err(Stop::no(crate::session::UNSURE));
     }
+    let list = list.narrowed(s.listener.imapd().foolstupidclients);
     let facts = facts(s, &list).await?;
     let patterns: Vec<_> =
         list.patterns.iter().map(|p| s.node.namespace.pattern(&list.reference, p)).collect();

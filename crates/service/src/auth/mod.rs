@@ -67,6 +67,11 @@ impl Login {
         }
     }
 
+    /// Anybody, without a password (`allowanonymouslogin`): no admin, whatever a list says, and in no group.
+    fn anonymous() -> Login {
+        Login { admin: false, mechanism: "plaintext".to_owned(), ..Login::trusted(ANONYMOUS) }
+    }
+
     /// Admin rights of either kind.
     pub fn is_any_admin(&self) -> bool {
         self.admin || self.proxy_admin
@@ -180,6 +185,9 @@ impl Authenticator {
     }
 
     async fn plaintext(&self, user: &str, password: &[u8], channel: &Channel) -> Result<Login, Failure> {
+        if self.shared.settings.admits_anonymous(user, channel) {
+            return Ok(Login::anonymous());
+        }
         if !self.allows_plaintext(channel) {
             return Err(Failure::PlaintextRefused);
         }
@@ -233,6 +241,9 @@ impl Shared {
         result
     }
 }
+
+/// Who needs no password, where that is allowed.
+pub const ANONYMOUS: &str = "anonymous";
 
 /// A name from outside, fit for one log line.
 fn printable(text: &str) -> String {

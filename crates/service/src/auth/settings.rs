@@ -29,6 +29,8 @@ pub struct Settings {
     pub admins: Vec<String>,
     pub proxyservers: Vec<String>,
     pub loginuseacl: bool,
+    /// `allowanonymouslogin`: the user `anonymous` needs no password.
+    pub anonymous: bool,
     pub username_tolower: bool,
     /// Virtual domains: `user@domain` is a name, and the default domain's is stored without it.
     pub virtdomains: bool,
@@ -58,6 +60,7 @@ impl Default for Settings {
             admins: Vec::new(),
             proxyservers: Vec::new(),
             loginuseacl: false,
+            anonymous: false,
             username_tolower: true,
             virtdomains: false,
             defaultdomain: String::new(),
@@ -96,6 +99,12 @@ impl Settings {
     pub(super) fn allows_plaintext(&self, channel: &Channel) -> bool {
         let refused = self.tls_required || self.minimum_layer > 0 || !self.allowplaintext;
         channel.is_encrypted() || !refused
+    }
+
+    /// What one who is nobody gives as a password (by custom, an address) is no secret, and needs no TLS.
+    pub(super) fn admits_anonymous(&self, user: &str, channel: &Channel) -> bool {
+        let in_time = channel.is_encrypted() || !(self.tls_required || self.minimum_layer > 0);
+        self.anonymous && in_time && user.eq_ignore_ascii_case(super::ANONYMOUS)
     }
 
     fn lists(&self, mechanism: &str, by_default: bool) -> bool {

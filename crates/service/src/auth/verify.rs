@@ -119,6 +119,9 @@ impl Verifier {
     }
 
     fn authzid(&self, authid: &str, typed: String) -> Result<(String, Option<String>), Failure> {
+        if self.shared.settings.anonymous && typed.eq_ignore_ascii_case(super::ANONYMOUS) {
+            return Ok((super::ANONYMOUS.to_owned(), None));
+        }
         let refused =
             || Failure::NotAuthorized { authid: authid.to_owned(), authzid: super::printable(&typed) };
         userid::canonical(&self.shared.settings, &typed).ok_or_else(refused)

@@ -107,6 +107,20 @@ async fn every_mechanism_logs_in_as_oneself_and_as_another() {
 }
 
 #[tokio::test]
+async fn nobody_in_particular_may_log_in_only_where_that_is_allowed() {
+    let (auth, _dir) = server(Settings { anonymous: true, ..settings() });
+    let login = auth.login("Anonymous", b"me@example.org", &clear()).await.unwrap();
+    assert_eq!((login.userid.as_str(), login.admin), ("anonymous", false));
+    let (auth, _dir) = server(Settings { anonymous: true, tls_required: true, ..settings() });
+    assert!(auth.login("anonymous", b"", &clear()).await.is_err());
+    assert!(auth.login("anonymous", b"", &tls()).await.is_ok());
+    let auth = server(Settings { anonymous: true, admins: vec!["anonymous".into()], ..settings() }).0;
+    assert!(!auth.login("anonymous", b"", &clear()).await.unwrap().admin);
+    let (auth, _dir) = server(Settings { admins: vec!["anonymous".into()], ..settings() });
+    assert_eq!(auth.login("anonymous", b"", &tls()).await, Err(Failure::BadCredentials));
+}
+
+#[tokio::test]
 async fn wrong_passwords_unknown_users_and_unallowed_identities_are_refused() {
     let (auth, _dir) = server(settings());
     for mechanism in ["SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN"] {

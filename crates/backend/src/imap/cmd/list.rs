@@ -126,6 +126,7 @@ pub async fn list(session: &mut Session, list: List) -> Outcome {
         session.conn.put_line(format!("* {kind} (\\Noselect) \"{separator}\" \"\""));
         return Ok(Reply::completed());
     }
+    let list = list.narrowed(session.server.imapd.foolstupidclients);
     let namespace = &session.server.namespace;
     let patterns: Vec<_> = list.patterns.iter().map(|p| namespace.pattern(&list.reference, p)).collect();
     let prefixes: Vec<&str> = patterns.iter().map(|pattern| pattern.fixed_prefix()).collect();
@@ -148,6 +149,10 @@ pub async fn list(session: &mut Session, list: List) -> Outcome {
         elsewhere.sort_unstable();
         candidates.extend(elsewhere);
     }
+    let shows_uses = list.xlist
+        || list.select.special_use
+        || list.returns.special_use
+        || session.server.imapd.specialusealways;
     let filtered = list.select.subscribed || list.select.special_use;
     let mut lines: Vec<(String, Line)> = Vec::new();
     let mut at: HashMap<String, usize> = HashMap::new();
@@ -180,7 +185,7 @@ pub async fn list(session: &mut Session, list: List) -> Outcome {
         if list.xlist && external == "INBOX" {
             attributes.push("\\Inbox".to_owned());
         }
-        if let Some(uses) = seen.and_then(|seen| uses.get(&seen.name)) {
+        if let Some(uses) = seen.and_then(|seen| uses.get(&seen.name)).filter(|_| shows_uses) {
             attributes.extend(uses.iter().cloned());
         }
         let out = session.conn.out();

@@ -98,7 +98,7 @@ impl Store {
         }
         let anyone = matches!(identifier, "anyone" | "anonymous" | "-anyone" | "-anonymous");
         let owner = self.inner.namespace.owner(name);
-        if anyone && owner.is_some() && !who.admin && !self.inner.imapd.anyoneuseracl {
+        if anyone && owner.is_some() && !who.admin && !self.policy().anyoneuseracl {
             return Err(StoreError::Denied);
         }
         let mut acl = Acl::parse(before);
@@ -113,7 +113,7 @@ impl Store {
                 return Err(StoreError::Denied);
             }
             // The owner keeps what one always has, and the right to take the rest back.
-            let implicit = Rights::parse(&self.inner.imapd.implicit_owner_rights, 'c').unwrap_or_default();
+            let implicit = Rights::parse(&self.policy().implicit_owner_rights, 'c').unwrap_or_default();
             rights = rights | implicit;
         }
         acl.set(identifier, rights);

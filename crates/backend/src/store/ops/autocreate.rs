@@ -19,7 +19,7 @@ impl Store {
         groups: &[String],
         at_delivery: bool,
     ) -> Result<bool, StoreError> {
-        let imapd = &self.inner.imapd;
+        let imapd = self.policy();
         let inbox = self.inner.namespace.inbox(userid)?;
         if self.inner.list.get(&inbox)?.is_some() {
             return Ok(true);
@@ -30,7 +30,8 @@ impl Store {
                 || who == userid
                 || who.strip_prefix("group:").is_some_and(|group| groups.iter().any(|g| g == group))
         };
-        if !wanted || !imapd.autocreate_users.iter().any(chosen) {
+        let nobody = userid == service::auth::ANONYMOUS;
+        if nobody || !wanted || !imapd.autocreate_users.iter().any(chosen) {
             return Ok(false);
         }
         let admin = Actor::admin("cyrus");
@@ -50,7 +51,7 @@ impl Store {
 
     /// The folders are a courtesy: one that cannot be made does not keep the user out.
     async fn autocreate_folders(&self, userid: &str, groups: &[String], inbox: &MailboxName, admin: &Actor) {
-        let imapd = &self.inner.imapd;
+        let imapd = self.policy();
         let view = View { userid, admin: false };
         let split = |list: &Option<String>| -> Vec<String> {
             let list = list.as_deref().unwrap_or_default().split('|');
@@ -114,8 +115,9 @@ impl Store {
         folder: &str,
         name: &MailboxName,
     ) -> Result<(), StoreError> {
+        let policy = self.policy();
         let words: Vec<&str> =
-            self.inner.imapd.autocreate_acl.as_deref().unwrap_or_default().split_whitespace().collect();
+            policy.autocreate_acl.as_deref().unwrap_or_default().split_whitespace().collect();
         for triple in words.chunks_exact(3) {
             if let [of, identifier, letters] = triple
                 && *of == folder

@@ -152,7 +152,8 @@ impl Store {
             acl.set(&owner, Rights::ALL);
             return Ok(acl.to_string());
         }
-        let words: Vec<&str> = self.inner.imapd.defaultacl.split_whitespace().collect();
+        let policy = self.policy();
+        let words: Vec<&str> = policy.defaultacl.split_whitespace().collect();
         for pair in words.chunks_exact(2) {
             if let [identifier, letters] = pair {
                 acl.set(identifier, Rights::parse(letters, self.deleteright()).unwrap_or_default());
@@ -162,7 +163,7 @@ impl Store {
     }
 
     pub(super) fn deleteright(&self) -> char {
-        self.inner.imapd.deleteright.chars().next().unwrap_or('c')
+        self.policy().deleteright.chars().next().unwrap_or('c')
     }
 
     /// Makes one mailbox: reserve, disk and list, activate. Its unique id.
@@ -186,7 +187,7 @@ impl Store {
             mbtype: "e".into(),
             quotaroot: root.as_ref().map(ToString::to_string),
             limits: None,
-            options: u64::try_from(self.inner.imapd.mailbox_default_options).unwrap_or(0),
+            options: u64::try_from(self.policy().mailbox_default_options).unwrap_or(0),
             createdmodseq: 1,
             foldermodseq: 1,
             mtime: self.now(),

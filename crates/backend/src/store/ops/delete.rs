@@ -21,7 +21,7 @@ impl Store {
             let _turns = store.turns_of(&[&name]).await?;
             let entry = store.check_delete(&who, &name)?;
             let deleted = store.inner.namespace.is_deleted(&name);
-            let delayed = store.inner.imapd.delete_mode == DeleteMode::Delayed && !deleted && !local_only;
+            let delayed = store.policy().delete_mode == DeleteMode::Delayed && !deleted && !local_only;
             let mut clearance = store.clearance(local_only).await?;
             let mut doomed = vec![(name.clone(), entry)];
             if name.is_inbox() {

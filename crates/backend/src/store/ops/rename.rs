@@ -81,7 +81,7 @@ impl Store {
         }
         if from.is_inbox() {
             // A user's renaming: only to another user, only by admins, only where it is allowed.
-            if !who.admin || !to.is_inbox() || !self.inner.imapd.allowusermoves {
+            if !who.admin || !to.is_inbox() || !self.policy().allowusermoves {
                 return Err(StoreError::NotSupported);
             }
         } else if to.is_inbox() && !namespace.is_deleted(from) {

@@ -92,7 +92,8 @@ impl Store {
         if depth != Some(1) {
             return Err(StoreError::BadUse("Special use only for top-level mailboxes"));
         }
-        let extra = &self.inner.imapd.specialuse_extra;
+        let policy = self.policy();
+        let extra = &policy.specialuse_extra;
         let mut canonical = Vec::new();
         for wanted in uses {
             let known = SPECIAL.iter().copied().chain(extra.iter().map(String::as_str));
@@ -122,7 +123,8 @@ impl Store {
         };
         let header = Header::read(&mailbox_dir(&self.partition_path(partition)?, &local.uniqueid))?;
         let uses = header.annotation(ENTRY, &owner).unwrap_or_default();
-        let protected = &self.inner.imapd.specialuse_protect;
+        let policy = self.policy();
+        let protected = &policy.specialuse_protect;
         match uses.split_whitespace().any(|used| protected.iter().any(|p| p.eq_ignore_ascii_case(used))) {
             true => Err(StoreError::Protected),
             false => Ok(()),

@@ -17,6 +17,16 @@ pub struct List {
     pub returns: Returns,
 }
 
+impl List {
+    /// `foolstupidclients`: a client that asks for everything gets the personal namespace.
+    pub fn narrowed(mut self, narrow: bool) -> List {
+        if narrow && self.reference.is_empty() && self.patterns == ["*"] {
+            self.patterns = vec!["INBOX*".to_owned()];
+        }
+        self
+    }
+}
+
 /// Which mailboxes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Selection {

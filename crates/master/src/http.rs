@@ -160,7 +160,7 @@ async fn answer(path: &str, wake: &mpsc::Sender<Wake>) -> Answer {
             complaints => Answer::plain(UNAVAILABLE, complaints.join("\n") + "\n"),
         },
         "/readyz" if board.takes_clients() => Answer::plain(OK, "ready\n"),
-        "/readyz" => Answer::plain(UNAVAILABLE, if board.stopping { "stopping\n" } else { "not ready\n" }),
+        "/readyz" => Answer::plain(UNAVAILABLE, format!("{}\n", board.word())),
         _ => Answer::plain("404 Not Found", "there are /, /status.json, /metrics, /healthz and /readyz\n"),
     }
 }

@@ -12,6 +12,7 @@ mod delivery;
 mod faults;
 mod house_rules;
 mod names;
+mod operating;
 mod other_clients;
 mod placement;
 mod proxied;

@@ -5,6 +5,7 @@
 
 mod auth;
 mod conversation;
+mod gauges;
 pub mod local;
 mod query;
 mod status;

@@ -13,6 +13,7 @@ mod delivery;
 mod faults;
 mod house_rules;
 mod names;
+mod operating;
 mod other_clients;
 mod placement;
 mod proxied;

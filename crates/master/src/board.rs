@@ -13,6 +13,8 @@ pub struct Board {
     /// Every process of the boot has been ready, and master is not stopping.
     pub ready: bool,
     pub stopping: bool,
+    /// An operator wants new clients to go elsewhere (`murder drain`).
+    pub draining: bool,
     pub processes: Vec<Process>,
     pub listeners: Vec<Listener>,
     /// Where our processes answer for their own metrics.
@@ -95,9 +97,23 @@ impl Board {
         self.processes.iter().filter(broken).map(line).collect()
     }
 
+    /// The node's state in a word or two.
+    pub fn word(&self) -> &'static str {
+        match (self.stopping, self.draining, self.takes_clients()) {
+            (true, ..) => "stopping",
+            (false, true, _) => "draining",
+            (false, false, true) => "ready",
+            (false, false, false) => "not ready",
+        }
+    }
+
     /// True when clients should be sent here.
     pub fn takes_clients(&self) -> bool {
         let starting = |process: &Process| process.kind == "SERVICE" && process.state == State::Starting;
-        self.ready && !self.stopping && !self.processes.iter().any(starting) && self.complaints().is_empty()
+        self.ready
+            && !self.stopping
+            && !self.draining
+            && !self.processes.iter().any(starting)
+            && self.complaints().is_empty()
     }
 }

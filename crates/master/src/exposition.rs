@@ -118,6 +118,18 @@ impl Exposition {
         self.families.entry(name.to_owned()).or_default()
     }
 
+    /// The samples by themselves, for the status page.
+    pub fn figures(&self) -> Figures {
+        let samples = self.families.iter().flat_map(|(name, family)| {
+            family.samples.iter().filter_map(move |line| Some((name.clone(), sample(name, line)?)))
+        });
+        let mut figures = Figures::default();
+        for (name, sample) in samples {
+            figures.by_name.entry(name).or_default().push(sample);
+        }
+        figures
+    }
+
     /// The whole page.
     pub fn render(&self) -> String {
         let mut page = String::new();
@@ -132,6 +144,61 @@ impl Exposition {
         }
         page
     }
+}
+
+/// Samples by the names of their families, each with its labels.
+#[derive(Debug, Default)]
+pub struct Figures {
+    by_name: BTreeMap<String, Vec<Sample>>,
+}
+
+/// Labels and value.
+type Sample = (BTreeMap<String, String>, f64);
+
+impl Figures {
+    /// All samples of a family.
+    pub fn all(&self, name: &str) -> Vec<Sample> {
+        self.by_name.get(name).cloned().unwrap_or_default()
+    }
+
+    /// The sum of those samples whose label has this value; `None` without any.
+    pub fn of(&self, name: &str, label: &str, value: &str) -> Option<f64> {
+        let samples = self.by_name.get(name)?.iter();
+        let matching = samples.filter(|(labels, _)| labels.get(label).is_some_and(|found| found == value));
+        matching.map(|(_, value)| *value).reduce(|sum, value| sum + value)
+    }
+
+    /// What an operator should look at.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        // Some are bad when they are 0, some when they are not.
+        let rules = [
+            ("murder_list_complete", false, "its list of mailboxes is not complete"),
+            ("murder_replica_live", false, "does not follow the MUPDATE master"),
+            ("murder_list_conflicts", true, "two servers claim one mailbox: see murder status"),
+            ("murder_replica_held_removals", true, "removals are held back: see murder status"),
+        ];
+        for (name, bad, words) in rules {
+            for (labels, _) in self.all(name).into_iter().filter(|(_, value)| (*value > 0.0) == bad) {
+                found.push(format!("{}: {words}", labels.get("program").map_or("", String::as_str)));
+            }
+        }
+        found
+    }
+}
+
+/// `name{label="value",…} 1.5`
+fn sample(name: &str, line: &str) -> Option<Sample> {
+    let rest = line.strip_prefix(name)?;
+    let (labels, value) = match rest.strip_prefix('{') {
+        Some(rest) => rest.rsplit_once('}')?,
+        None => ("", rest),
+    };
+    let value = value.split_whitespace().next()?.parse().ok()?;
+    // Values of ours hold no commas within quotes but those of names of servers, which have none.
+    let pairs = labels.split(',').filter_map(|pair| pair.split_once('='));
+    let labels = pairs.map(|(key, value)| (key.to_owned(), value.trim_matches('"').to_owned())).collect();
+    Some((labels, value))
 }
 
 fn escape(value: &str) -> String {

@@ -149,18 +149,23 @@ impl Answer {
 async fn answer(path: &str, wake: &mpsc::Sender<Wake>) -> Answer {
     let Some(board) = ask(wake).await else { return Answer::plain(UNAVAILABLE, "master is busy\n") };
     match path {
-        "/" => Answer { status: OK, kind: "text/html; charset=utf-8", body: page::render(&board) },
+        "/" => {
+            let body = page::render(&board, &gather(&board).await.figures());
+            Answer { status: OK, kind: "text/html; charset=utf-8", body }
+        }
         "/status.json" => {
             let body = serde_json::to_string_pretty(&board).unwrap_or_default() + "\n";
             Answer { status: OK, kind: "application/json", body }
         }
-        "/metrics" => Answer { status: OK, kind: "text/plain; version=0.0.4", body: metrics(&board).await },
+        "/metrics" => {
+            Answer { status: OK, kind: "text/plain; version=0.0.4", body: gather(&board).await.render() }
+        }
         "/healthz" => match board.complaints() {
             none if none.is_empty() => Answer::plain(OK, "ok\n"),
             complaints => Answer::plain(UNAVAILABLE, complaints.join("\n") + "\n"),
         },
         "/readyz" if board.takes_clients() => Answer::plain(OK, "ready\n"),
-        "/readyz" => Answer::plain(UNAVAILABLE, if board.stopping { "stopping\n" } else { "not ready\n" }),
+        "/readyz" => Answer::plain(UNAVAILABLE, format!("{}\n", board.word())),
         _ => Answer::plain("404 Not Found", "there are /, /status.json, /metrics, /healthz and /readyz\n"),
     }
 }
@@ -172,7 +177,7 @@ async fn ask(wake: &mpsc::Sender<Wake>) -> Option<Board> {
 }
 
 /// Master's own metrics and those of every process that answers in time.
-async fn metrics(board: &Board) -> String {
+async fn gather(board: &Board) -> Exposition {
     let mut exposition = Exposition::default();
     exposition.add_board(board);
     let asked: Vec<_> =
@@ -184,7 +189,7 @@ async fn metrics(board: &Board) -> String {
             Err(_) => {}
         }
     }
-    exposition.render()
+    exposition
 }
 
 async fn fetch(path: PathBuf) -> io::Result<String> {

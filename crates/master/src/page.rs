@@ -3,64 +3,114 @@
 use std::fmt::Write;
 
 use crate::board::{Board, Process};
+use crate::exposition::Figures;
 
-/// Renders a snapshot.
-pub fn render(board: &Board) -> String {
-    let word = match (board.stopping, board.takes_clients()) {
-        (true, _) => "stopping",
-        (false, true) => "ready",
-        (false, false) => "not ready",
-    };
+/// Renders a snapshot with what the processes' metrics say.
+pub fn render(board: &Board, metrics: &Figures) -> String {
+    let word = board.word();
     let mut page = String::with_capacity(8 * 1024);
     let _ = write!(
         page,
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=\"width=device-width,initial-scale=1\">\
          <meta http-equiv=refresh content=10><title>{server}: {word}</title><style>{STYLE}</style>\
-         <h1>{server} <span class=\"{class}\">{word}</span></h1><p>up {uptime} · murder {version}</p>",
+         <h1>{server} <span class=\"badge {class}\">{word}</span></h1><p class=dim>up {uptime} · murder {version}</p>",
         server = escape(&board.server),
-        class = if word == "ready" { "ready" } else { "disabled" },
+        class = word.replace(' ', "-"),
         uptime = duration(board.uptime_seconds),
         version = board.version,
     );
-    for complaint in board.complaints() {
-        let _ = write!(page, "<p class=disabled>{}</p>", escape(&complaint));
-    }
-    page.push_str(
-        "<h2>Processes</h2><table><tr><th>name<th>state<th>pid<th>age<th>clients<th>starts<th>failures",
-    );
-    board.processes.iter().for_each(|process| row(&mut page, process));
-    page.push_str("</table><h2>Listeners</h2><table><tr><th>service<th>address<th>limit<th>program");
-    for listener in &board.listeners {
-        let limit = listener.maxchild.map_or_else(|| "–".to_owned(), |limit| limit.to_string());
-        let _ = write!(
-            page,
-            "<tr><td>{}<td>{}<td class=n>{limit}<td>{}",
-            escape(&listener.service),
-            escape(&listener.address),
-            escape(&listener.program)
-        );
-    }
-    page.push_str("</table><p><a href=/metrics>metrics</a> · <a href=/status.json>JSON</a></p></html>\n");
+    let complaints = board.complaints().into_iter().chain(metrics.complaints());
+    complaints.for_each(|complaint| {
+        let _ = write!(page, "<p class=complaint>{}</p>", escape(&complaint));
+    });
+    services(&mut page, board, metrics);
+    page.push_str("<h2>Processes</h2>");
+    board.processes.iter().for_each(|process| card(&mut page, process));
+    mailboxes(&mut page, metrics);
+    errors(&mut page, metrics);
+    page.push_str("<p class=dim><a href=/metrics>metrics</a> · <a href=/status.json>JSON</a></p></html>\n");
     page
 }
 
-fn row(page: &mut String, process: &Process) {
-    let shown = |value: Option<u64>| value.map_or_else(|| "–".to_owned(), |value| value.to_string());
-    let clients =
-        process.workers.map(|workers| u64::from(workers.active - workers.ready)).or(process.clients);
+/// Listeners, with who is on.
+fn services(page: &mut String, board: &Board, metrics: &Figures) {
+    page.push_str("<h2>Services</h2><table><tr><th>service<th>address<th class=n>clients<th class=n>limit");
+    for listener in &board.listeners {
+        let limit = listener.maxchild.map_or_else(|| "–".to_owned(), |limit| limit.to_string());
+        let clients = metrics.of("murder_connections", "listener", &listener.service).unwrap_or(0.0);
+        let _ = write!(
+            page,
+            "<tr><td>{}<td class=wrap>{}<td class=n>{clients}<td class=n>{limit}",
+            escape(&listener.service),
+            escape(&listener.address),
+        );
+    }
+    page.push_str("</table>");
+}
+
+fn card(page: &mut String, process: &Process) {
+    let workers = process.workers.map(|workers| u64::from(workers.active.saturating_sub(workers.ready)));
+    let clients = workers.or(process.clients).map(|n| format!("{n} clients · ")).unwrap_or_default();
+    let pid = process.pid.map(|pid| format!(" · pid {pid}")).unwrap_or_default();
+    let age = process.age_seconds.map(|age| format!("up {} · ", duration(age))).unwrap_or_default();
+    let restarts = process.starts.saturating_sub(1);
     let _ = write!(
         page,
-        "<tr><td title=\"{}\">{}<td class={}>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}<td class=n>{}",
+        "<div class=card title=\"{}\"><b>{}</b> <span class={}>{}</span><br><span class=dim>{age}{clients}{restarts} restarts · \
+         {} failures{pid}</span></div>",
         escape(&process.status),
         escape(&process.name),
         process.state.word(),
         process.state.word(),
-        shown(process.pid.and_then(|pid| u64::try_from(pid).ok())),
-        process.age_seconds.map_or_else(|| "–".to_owned(), duration),
-        shown(clients),
-        process.starts,
         process.failures,
     );
+}
+
+/// The lists of mailboxes of this node's programs.
+fn mailboxes(page: &mut String, metrics: &Figures) {
+    let lists = metrics.all("murder_list_complete");
+    if lists.is_empty() {
+        return;
+    }
+    page.push_str("<h2>Mailboxes</h2><table><tr><th>list<th>server<th class=n>mailboxes<th class=n>lag");
+    for (labels, complete) in lists {
+        let program = labels.get("program").map_or("", String::as_str);
+        let lag = metrics.of("murder_replica_lag_seconds", "program", program);
+        let lag = lag.map_or_else(|| "–".to_owned(), lag_text);
+        let counts = metrics.all("murder_list_mailboxes").into_iter();
+        let mut counts: Vec<(String, f64)> = counts
+            .filter(|(labels, _)| labels.get("program").is_some_and(|p| p == program))
+            .map(|(labels, count)| (labels.get("server").cloned().unwrap_or_default(), count))
+            .collect();
+        counts.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let note = if complete == 1.0 { "" } else { " <span class=starting>incomplete</span>" };
+        let mut name = format!("{}{note}", escape(program));
+        if counts.is_empty() {
+            let _ = write!(page, "<tr><td>{name}<td class=dim>none counted<td class=n>–<td class=n>{lag}");
+        }
+        for (server, count) in counts {
+            let _ = write!(
+                page,
+                "<tr><td>{name}<td class=wrap>{}<td class=n>{count}<td class=n>{lag}",
+                escape(&server)
+            );
+            name.clear();
+        }
+    }
+    page.push_str("</table>");
+}
+
+fn lag_text(seconds: f64) -> String {
+    if seconds.is_finite() { format!("{seconds:.1} s") } else { "never heard".to_owned() }
+}
+
+fn errors(page: &mut String, metrics: &Figures) {
+    page.push_str("<h2>Errors since start</h2><table>");
+    for (name, words) in ERRORS {
+        let total: f64 = metrics.all(name).into_iter().map(|(_, value)| value).sum();
+        let _ = write!(page, "<tr><td>{words}<td class=n>{total}");
+    }
+    page.push_str("</table>");
 }
 
 /// `3 d 4 h`, `12 min`, `45 s`.
@@ -77,12 +127,27 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-const STYLE: &str = "body{font:16px/1.4 system-ui,sans-serif;margin:1em auto;max-width:60em;padding:0 .7em;color:#222;background:#fff}\
-h1{font-size:1.3em}h2{font-size:1.05em;margin:1.4em 0 .3em}table{border-collapse:collapse;width:100%;display:block;overflow-x:auto}\
-th,td{text-align:left;padding:.25em .7em .25em 0;border-bottom:1px solid #ddd;white-space:nowrap}.n{text-align:right;\
-font-variant-numeric:tabular-nums}.ready{color:#176b2c}.disabled,.resting{color:#b00020;font-weight:600}.starting{color:#8a5a00}\
-.waiting{color:#666}@media(prefers-color-scheme:dark){body{color:#ddd;background:#161616}th,td{border-color:#333}a{color:#8ab4f8}\
-.ready{color:#6fcf83}.disabled,.resting{color:#ff6b7d}.starting{color:#e0b050}.waiting{color:#999}}";
+/// Counters of what should not happen.
+const ERRORS: &[(&str, &str)] = &[
+    ("murder_login_failures_total", "failed logins"),
+    ("murder_connections_refused_total", "connections beyond maxchild"),
+    ("murder_connections_denied_total", "connections from addresses that are not let in"),
+    ("murder_tls_handshake_failures_total", "TLS handshakes that failed"),
+    ("murder_session_panics_total", "sessions ended by a defect"),
+];
+
+const STYLE: &str = "body{font:16px/1.45 system-ui,sans-serif;margin:0 auto;max-width:44em;padding:1em .9em 2em;color:#1d1d1f;background:#fff}\
+h1{font-size:1.25em;margin:0;overflow-wrap:anywhere}h2{font-size:1em;margin:1.6em 0 .4em}p{margin:.3em 0}.dim{color:#666;font-size:.87em}\
+.badge{font-size:.72em;padding:.15em .6em;border-radius:1em;color:#fff!important;background:#b00020;vertical-align:middle;white-space:nowrap}\
+.badge.ready{background:#176b2c}.badge.draining,.badge.stopping{background:#8a5a00}\
+.complaint{border-left:4px solid #b00020;padding:.35em .7em;background:#fdecef;border-radius:3px;overflow-wrap:anywhere}\
+table{border-collapse:collapse;width:100%}th{font-weight:600;color:#666;font-size:.82em}th,td{text-align:left;padding:.3em .7em .3em 0;\
+border-bottom:1px solid #e3e3e3;vertical-align:top}th:last-child,td:last-child{padding-right:0}.wrap{overflow-wrap:anywhere;font-size:.87em}\
+.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\
+.card{padding:.45em 0;border-bottom:1px solid #e3e3e3}.ready{color:#176b2c}.disabled,.resting{color:#b00020;font-weight:600}\
+.starting{color:#8a5a00}.waiting{color:#666}@media(prefers-color-scheme:dark){body{color:#e4e4e6;background:#141416}\
+th,td,.card{border-color:#303034}.dim,th,.waiting{color:#9a9aa0}a{color:#8ab4f8}.ready{color:#6fcf83}.disabled,.resting{color:#ff6b7d}\
+.starting{color:#e0b050}.complaint{background:#3a1a20}}";
 
 #[cfg(test)]
 mod tests {
@@ -102,11 +167,23 @@ mod tests {
             uptime_seconds: 90_061,
             ready: true,
             stopping: false,
+            draining: false,
             processes: vec![process],
             listeners: Vec::new(),
             metrics: Vec::new(),
         };
-        let page = render(&board);
+        let mut exposition = crate::exposition::Exposition::default();
+        exposition.merge(
+            "murder_list_complete{program=\"imapproxy\"} 0\nmurder_list_mailboxes{program=\"imapproxy\",server=\"be<1\"} 42\n\
+             murder_replica_lag_seconds{program=\"imapproxy\"} inf\nmurder_login_failures_total{program=\"a\"} 3\n\
+             murder_login_failures_total{program=\"b\"} 4\n",
+        );
+        let page = render(&board, &exposition.figures());
+        assert!(page.contains("be&lt;1<td class=n>42<td class=n>never heard"), "{page}");
+        assert!(
+            page.contains("failed logins<td class=n>7")
+                && page.contains("imapproxy: its list of mailboxes is not complete")
+        );
         assert!(page.contains("imap&lt;script&gt; is disabled") && !page.contains("<script"), "{page}");
         assert!(page.contains("up 1 d 1 h") && page.contains("not ready"));
         assert!(!page.contains("http://") && !page.contains("https://"));

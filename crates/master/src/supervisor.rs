@@ -127,6 +127,7 @@ impl Supervisor {
             match inputs.next(deadline).await {
                 Some(Happening::Stop(signal)) => {
                     info!("attempting clean shutdown on signal {}", signal.as_raw());
+                    self.linger(&mut inputs).await;
                     return self.stop(inputs).await;
                 }
                 Some(Happening::Reload) => self.reload(),
@@ -177,6 +178,20 @@ impl Supervisor {
         }
     }
 
+    /// `shutdown_delay`: only the readiness endpoint knows yet that the node stops. A second signal cuts it short.
+    async fn linger(&mut self, inputs: &mut Inputs) {
+        self.stopping = true;
+        let until = Instant::now() + self.imapd.shutdown_delay;
+        while Instant::now() < until {
+            let deadline = earlier(self.settle(), Some(until));
+            match inputs.next(deadline).await {
+                Some(Happening::Stop(_)) => return,
+                Some(other) => self.note(other),
+                None => {}
+            }
+        }
+    }
+
     /// Starts what is to run and does not. Gives the moment at which to look again.
     fn settle(&mut self) -> Option<Instant> {
         let now = Instant::now();
@@ -222,6 +237,7 @@ impl Supervisor {
             uptime_seconds: now.duration_since(self.began).as_secs(),
             ready: self.ready_file.is_written(),
             stopping: self.stopping,
+            draining: std::path::Path::new(&self.imapd.configdirectory).join("msg/drain").exists(),
             processes,
             listeners: self.services.describe(),
             metrics: self.groups.keys().filter_map(|key| self.metrics_socket(key)).collect(),

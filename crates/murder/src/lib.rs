@@ -1,10 +1,17 @@
-//! The operator's own command: `murder demo`, `murder passwd`, `murder config`, `murder status`.
+//! The operator's own command: `murder demo`, `murder passwd`, `murder config`, `murder doctor`, `murder status`, `murder who`
+//! and the like.
 //!
 //! Each subcommand is a module with its arguments and a `run`; `main` only dispatches.
 
+pub mod cli;
 pub mod clients;
 pub mod cluster;
 pub mod config;
 pub mod demo;
+pub mod deny;
+pub mod doctor;
+pub mod drain;
+mod node;
 pub mod passwd;
 pub mod status;
+pub mod who;

@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use crate::node::with_node;
+
 use config::imapd::Imapd;
 use mupdate::client::{Client, Error};
 use protocol::name::MailboxName;
@@ -111,23 +113,6 @@ impl Source {
         match self {
             Source::Socket(path) => Client::local(path).await,
             Source::Master => Client::connect(imapd).await,
-        }
-    }
-}
-
-fn with_node(path: &Path, ask: impl AsyncFnOnce(Imapd) -> ExitCode) -> ExitCode {
-    let imapd = match Imapd::load(path, "murder") {
-        Ok(imapd) => imapd,
-        Err(problems) => {
-            eprintln!("{problems}");
-            return ExitCode::from(78);
-        }
-    };
-    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(ask(imapd)),
-        Err(error) => {
-            eprintln!("murder: {error}");
-            ExitCode::FAILURE
         }
     }
 }

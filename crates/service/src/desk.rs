@@ -93,7 +93,9 @@ async fn answer(request: Request<Incoming>, desk: Desk) -> Result<Response<Full<
             Ok(name) => {
                 let name = String::from_utf8_lossy(&name.to_bytes()).trim().to_owned();
                 let ended = desk.sessions.kick(&name);
-                info!("kick {name}: {ended} sessions end");
+                if ended > 0 {
+                    info!("kick {name}: {ended} sessions end");
+                }
                 (StatusCode::OK, TEXT, format!("{ended}\n"))
             }
             Err(_) => (StatusCode::BAD_REQUEST, TEXT, "expected a name\n".to_owned()),

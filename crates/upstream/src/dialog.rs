@@ -55,6 +55,27 @@ impl Dialog {
         line.unwrap_or_else(|_| Err(Error::Timeout { server: self.server.clone(), doing, bound: self.bound }))
     }
 
+    /// The bytes of a literal.
+    pub async fn exactly(&mut self, size: u64, doing: &'static str) -> Result<Vec<u8>, Error> {
+        let size = usize::try_from(size).ok().filter(|size| *size <= LITERAL_MAX);
+        let size = size.ok_or_else(|| self.unexpected(doing, "a literal beyond all bounds"))?;
+        let reading = async {
+            while self.input.len() < size {
+                match self.stream.read_buf(&mut self.input).await {
+                    Ok(0) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                    Ok(_) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        };
+        match timeout(self.bound, reading).await {
+            Ok(Ok(())) => Ok(self.input.split_to(size).to_vec()),
+            Ok(Err(error)) => Err(self.io(doing, error)),
+            Err(_) => Err(Error::Timeout { server: self.server.clone(), doing, bound: self.bound }),
+        }
+    }
+
     async fn read_line(&mut self, doing: &'static str) -> Result<String, Error> {
         loop {
             if let Some(end) = self.input.iter().position(|&b| b == b'\n') {
@@ -115,5 +136,7 @@ impl Dialog {
 
 /// Handshake lines are short; capability lists are the longest.
 const LINE_MAX: usize = 64 * 1024;
+/// What an operator asks a node for is smaller.
+const LITERAL_MAX: usize = 64 * 1024 * 1024;
 /// How much of an unexpected answer is shown.
 const TEXT_MAX: usize = 200;

@@ -10,6 +10,7 @@
 //!
 //! The dialogues are in [`handshake`], one file per protocol.
 
+mod ask;
 mod breaker;
 mod capability;
 mod connect;
@@ -19,6 +20,7 @@ mod handshake;
 mod pool;
 mod sasl;
 
+pub use ask::Answer;
 pub use capability::Capabilities;
 pub use connect::{Connection, Proto, Upstream};
 pub use error::Error;

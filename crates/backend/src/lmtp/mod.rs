@@ -18,7 +18,8 @@ use crate::store::Store;
 /// Serves one client.
 pub async fn serve(connection: Connection, store: Store) {
     let door = Door::of(&connection);
-    let policy = recipient::Policy::new(&connection.listener.imapd(), &door.settings);
+    let policy =
+        recipient::Policy::new(&connection.listener.imapd(), &door.settings, connection.context.denied());
     let stop = connection.seat.stop();
     let deliver = deliver::Local::new(store, Arc::new(policy));
     ::lmtp::serve(connection.stream, door, deliver, stop).await;

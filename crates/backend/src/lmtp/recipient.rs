@@ -7,6 +7,7 @@ use protocol::lmtp::command::{Mail, Path, Rcpt};
 use protocol::lmtp::recipient::{AddressError, Recipient, Rules};
 use protocol::lmtp::refusal::Refusal;
 use protocol::name::MailboxName;
+use service::deny::DenyList;
 
 use crate::store::{Quota, Store};
 
@@ -22,6 +23,9 @@ pub(super) struct Policy {
     pub over_quota_forever: bool,
     /// `duplicatesuppression`
     pub suppress_duplicates: bool,
+    /// `userdeny_db`: who is denied this service gets no mail through it.
+    denied: DenyList,
+    service: String,
 }
 
 /// An accepted recipient.
@@ -32,7 +36,7 @@ pub(super) struct Target {
 }
 
 impl Policy {
-    pub fn new(imapd: &Imapd, settings: &::lmtp::Settings) -> Policy {
+    pub fn new(imapd: &Imapd, settings: &::lmtp::Settings, denied: DenyList) -> Policy {
         Policy {
             rules: settings.rules.clone(),
             catchall: imapd.lmtp_catchall_mailbox.clone(),
@@ -40,6 +44,8 @@ impl Policy {
             strict_quota: imapd.lmtp_strict_quota,
             over_quota_forever: imapd.lmtp_over_quota_perm_failure,
             suppress_duplicates: imapd.duplicatesuppression,
+            denied,
+            service: imapd.identity().to_owned(),
         }
     }
 
@@ -52,11 +58,27 @@ impl Policy {
             }
             other => other?,
         };
+        if let Recipient::User { userid, .. } = &recipient {
+            self.check_denied(userid).await?;
+        }
         if !rcpt.ignore_quota {
             let size = if self.strict_quota { mail.size.unwrap_or(0) } else { 0 };
             self.check_quota(store, recipient.required(), size)?;
         }
         Ok(Target { recipient, ignore_quota: rcpt.ignore_quota })
+    }
+
+    async fn check_denied(&self, userid: &str) -> Result<(), Refusal> {
+        let (denied, service, userid) = (self.denied.clone(), self.service.clone(), userid.to_owned());
+        let looked = tokio::task::spawn_blocking(move || denied.denial(&userid, &service)).await;
+        match looked.map_err(std::io::Error::other).flatten() {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => Err(Refusal::Disabled),
+            Err(error) => {
+                tracing::error!(%error, "{}", self.denied.path().display());
+                Err(Refusal::Io)
+            }
+        }
     }
 
     /// The mailbox that a recipient's message goes to: the folder that the detail means, where there is one and the

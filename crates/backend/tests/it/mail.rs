@@ -309,3 +309,42 @@ async fn hostile_lines_do_not_end_a_pop3_session() {
         )
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_denied_gets_no_mail_and_comes_in_by_no_service() {
+    let node = Node::start().await;
+    let denial =
+        |services: &str| service::deny::Denial { services: services.into(), message: "On holiday".into() };
+    let list = service::deny::DenyList::new(node.dir.path().join("user_deny.db"));
+    list.deny("fred", denial("lmtp*,pop3")).unwrap();
+    let mut client = lmtp(&node).await;
+    client
+        .talk(
+            "C: MAIL FROM:<ann@example.org>
+             S: 250 2.1.0 ok
+             C: RCPT TO:<fred>
+             S: 451 4.2.1 Delivery to mailbox is disabled",
+        )
+        .await;
+    let mut client = node.client("pop3").await;
+    client
+        .talk(
+            "S: +OK be1 Murder POP3 … server ready
+             C: USER fred
+             S: +OK Name is a valid mailbox
+             C: PASS secret
+             S: -ERR [SYS/TEMP] On holiday",
+        )
+        .await;
+    list.deny("fred", denial("imap")).unwrap();
+    let mut client = node.client("imap").await;
+    client
+        .talk(
+            "S: * OK …
+             C: a LOGIN fred secret
+             S: a NO [AUTHORIZATIONFAILED] On holiday",
+        )
+        .await;
+    list.allow("fred").unwrap();
+    pop3(&node, "fred").await;
+}

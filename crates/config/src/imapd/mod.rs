@@ -21,6 +21,7 @@ pub mod networks;
 mod partitions;
 pub mod registry;
 pub mod reload;
+mod shared;
 pub mod toml;
 
 use std::ffi::OsString;
@@ -32,6 +33,7 @@ pub use choices::*;
 pub use hosts::{Upstream, shorthost};
 pub use partitions::Partition;
 pub use registry::{Effect, OPTIONS, OptionSpec, Settings};
+pub use shared::SHARED;
 
 use crate::{Problem, Problems};
 use kind::{Kind, Value};

@@ -29,6 +29,8 @@ pub const AT_START: &[&str] = &[
     "partition_select_soft_usage_limit",
     "proc_path",
     "syslog_prefix",
+    "syslog_facility",
+    "log_target",
     "master_pid_file",
     "master_ready_file",
 ];

@@ -74,3 +74,26 @@ fn nonsense_at_the_page_harms_nothing() {
     node.greeting("imap");
     master.stop();
 }
+
+#[test]
+fn a_drain_and_a_stop_fail_the_readiness_endpoint_first() {
+    let port = free_port();
+    let node = Node::new("SERVICES {\n imap cmd=\"imapd\" listen=\"@/var/socket/imap\" prefork=1\n}\n");
+    node.imapd_conf(&format!("status_listen: 127.0.0.1:{port}\nshutdown_delay: 1d\n"));
+    let mut master = node.ready();
+    std::fs::create_dir_all(node.path("var/msg")).unwrap();
+    std::fs::write(node.path("var/msg/drain"), "").unwrap();
+    let readiness = || get(port, "/readyz");
+    assert_eq!(readiness(), ("HTTP/1.1 503 Service Unavailable".to_owned(), "draining\n".to_owned()));
+    assert_eq!(get(port, "/healthz").1, "ok\n");
+    node.greeting("imap");
+    std::fs::remove_file(node.path("var/msg/drain")).unwrap();
+    assert_eq!(readiness().1, "ready\n");
+    master.signal(Signal::TERM);
+    master.expect("attempting clean shutdown");
+    assert_eq!(readiness().1, "stopping\n");
+    node.greeting("imap");
+    // A second signal means it.
+    master.signal(Signal::TERM);
+    assert!(master.wait().success());
+}

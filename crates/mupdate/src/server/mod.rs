@@ -5,6 +5,7 @@
 
 mod auth;
 mod conversation;
+mod gauges;
 pub mod local;
 mod query;
 mod status;
@@ -67,6 +68,8 @@ struct Settings {
     admins: Vec<String>,
     readers: Vec<String>,
     connections_max: usize,
+    /// Those that must say the same on all nodes.
+    options: std::collections::BTreeMap<&'static str, String>,
 }
 
 impl Server {
@@ -187,6 +190,7 @@ impl Settings {
             admins: imapd.admins.clone(),
             readers: imapd.mupdate_readers.clone(),
             connections_max: imapd.mupdate_connections_max as usize,
+            options: imapd.shared_options(),
         }
     }
 }

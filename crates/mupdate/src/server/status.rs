@@ -1,7 +1,7 @@
 //! STATUS: what a list's owner knows, as JSON, for `murder status` and the tools.
 //!
 //! ```text
-//! { role, server, version, position: { list, term, seq }, complete, loaded, entries, reserved, streams, connections,
+//! { role, server, version, time, options: { NAME: VALUE }, position: { list, term, seq }, complete, loaded, entries, reserved, streams, connections,
 //!   servers: { NAME: { PARTITION: entries } }, memory, disk,
 //!   reservations: [ { name, location, since } ],           older than 10 minutes, at most 100
 //!   conflicts: [ { name, lost, won, first, last, times } ],
@@ -36,6 +36,8 @@ pub(super) fn of(server: &Server) -> Value {
         },
         "server": server.settings().servername,
         "version": VERSION,
+        "time": epoch(SystemTime::now()),
+        "options": server.settings().options,
         "position": { "list": position.list.to_string(), "term": position.term, "seq": position.seq },
         "complete": summary.complete,
         "loaded": summary.loaded,

@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn role(imapd: &Imapd) -> &'static str {
+pub(crate) fn role(imapd: &Imapd) -> &'static str {
     match imapd.role() {
         Role::Frontend => "a frontend",
         Role::Backend => "a backend",
@@ -61,7 +61,7 @@ fn role(imapd: &Imapd) -> &'static str {
 }
 
 /// Files that options name and that cannot be found.
-fn missing_files(imapd: &Imapd) -> Vec<Problem> {
+pub(crate) fn missing_files(imapd: &Imapd) -> Vec<Problem> {
     let names = [
         ("tls_server_cert", &imapd.tls_server_cert),
         ("tls_server_key", &imapd.tls_server_key),
@@ -84,7 +84,7 @@ fn missing_files(imapd: &Imapd) -> Vec<Problem> {
 }
 
 /// Settings for entries that cyrus.conf does not have.
-fn unused_overrides(imapd: &Imapd, cyrus: &CyrusConf) -> Vec<Problem> {
+pub(crate) fn unused_overrides(imapd: &Imapd, cyrus: &CyrusConf) -> Vec<Problem> {
     let mut entries: Vec<&str> = cyrus.services.iter().map(|service| service.name.as_str()).collect();
     entries.extend(cyrus.daemons.iter().map(|daemon| daemon.name.as_str()));
     // Tools go by their own names.

@@ -1,6 +1,6 @@
 //! `murder config`: what the configuration files can say, whether they are right, and their two forms.
 
-mod check;
+pub(crate) mod check;
 mod convert;
 mod list;
 mod man;

@@ -132,9 +132,10 @@ impl fmt::Display for Reply {
             Reply::NotRemoved => f.write_str("-ERR [SYS/TEMP] Some deleted messages were not removed"),
             Reply::TooManyErrors => f.write_str("-ERR Too many errors"),
             Reply::Idle => f.write_str("-ERR Idle for too long"),
-            // RFC 3206: the user, not the password, is the trouble; and what passes.
-            Reply::UserDenied(text) => write!(f, "-ERR [SYS/PERM] {text}"),
-            Reply::TooManySessions(text) | Reply::Maintenance(text) => write!(f, "-ERR [SYS/TEMP] {text}"),
+            // As in Cyrus: what an operator decided may pass.
+            Reply::UserDenied(text) | Reply::TooManySessions(text) | Reply::Maintenance(text) => {
+                write!(f, "-ERR [SYS/TEMP] {text}")
+            }
             Reply::ShuttingDown => f.write_str("-ERR [SYS/TEMP] Server is shutting down"),
         }
     }

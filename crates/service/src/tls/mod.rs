@@ -6,12 +6,14 @@
 
 mod client;
 mod info;
+mod inspect;
 mod names;
 mod pem;
 mod server;
 
 pub use client::{ClientOptions, ClientTls};
 pub use info::TlsInfo;
+pub use inspect::{Inspected, inspect};
 pub use server::{ClientCertificates, ServerOptions, ServerTls};
 
 use std::path::PathBuf;

@@ -40,6 +40,37 @@ pub(super) fn alternative_names(certificate: &[u8]) -> Vec<String> {
     names
 }
 
+/// The times between which a certificate holds, in seconds since 1970.
+pub(super) fn validity(certificate: &[u8]) -> Option<(u64, u64)> {
+    let fields = tbs_fields(certificate)?;
+    let mut times = elements(fields.get(VALIDITY)?.body).map(|element| seconds(&element));
+    Some((times.next()??, times.next()??))
+}
+
+/// UTCTime (`YYMMDDhhmmssZ`, the years from 1950 to 2049) or GeneralizedTime (`YYYYMMDDhhmmssZ`): section 4.1.2.5.
+fn seconds(time: &Element<'_>) -> Option<u64> {
+    let text = std::str::from_utf8(time.body).ok()?.strip_suffix('Z')?;
+    let number = |at: usize, length: usize| text.get(at..at + length)?.parse::<u64>().ok();
+    let (year, rest) = match time.tag {
+        UTC_TIME => (number(0, 2).map(|year| if year < 50 { 2000 + year } else { 1900 + year })?, 2),
+        GENERALIZED_TIME => (number(0, 4)?, 4),
+        _ => return None,
+    };
+    let field = |index: usize| number(rest + 2 * index, 2);
+    let days = days_since_1970(year, field(0)?, field(1)?)?;
+    Some(days * 86_400 + field(2)? * 3600 + field(3)? * 60 + field(4)?)
+}
+
+/// Days of a date since 1970-01-01, by years that begin in March.
+fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
+    days.checked_sub(719_468)
+}
+
 /// The fields of the to-be-signed part, without the optional version, so that the subject has a fixed place.
 fn tbs_fields(certificate: &[u8]) -> Option<Vec<Element<'_>>> {
     let outer = elements(certificate).next().filter(|element| element.tag == SEQUENCE)?;
@@ -100,7 +131,10 @@ const VERSION: u8 = 0xa0;
 const EXTENSIONS: u8 = 0xa3;
 const MAIL_NAME: u8 = 0x81;
 const DNS_NAME: u8 = 0x82;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
 /// serialNumber, signature, issuer, validity, subject
+const VALIDITY: usize = 3;
 const SUBJECT: usize = 4;
 const OID_COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 const OID_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
@@ -133,10 +167,23 @@ mod tests {
         assert_eq!(common_name(&certificate(b"")), None);
     }
 
+    #[test]
+    fn times_are_read_in_both_forms() {
+        let at = |tag, text: &str| seconds(&Element { tag, body: text.as_bytes() });
+        assert_eq!(at(UTC_TIME, "700101000000Z"), Some(0));
+        assert_eq!(at(UTC_TIME, "000229000000Z"), Some(951_782_400));
+        assert_eq!(at(GENERALIZED_TIME, "20241231235959Z"), Some(1_735_689_599));
+        for (tag, text) in
+            [(UTC_TIME, "000229000000"), (UTC_TIME, "001329000000Z"), (4, "000229000000Z"), (UTC_TIME, "Z")]
+        {
+            assert_eq!(at(tag, text), None, "{text}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_walked_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = (common_name(&bytes), alternative_names(&bytes));
+            let _ = (common_name(&bytes), alternative_names(&bytes), validity(&bytes));
             let inside = certificate(bytes.as_slice());
             let _ = (common_name(&inside), alternative_names(&inside));
         }

@@ -1,12 +1,17 @@
 //! GETMETADATA and GETANNOTATION, as far as frontends and `cyradm` need them: how much room this backend has, and on
 //! which server and partition a mailbox is. All other entries are absent.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use protocol::acl::Rights;
 use protocol::imap::command::metadata::{GetAnnotation, GetMetadata};
 use protocol::imap::print;
 
+use service::auth::authorize::is_listed;
+
 use super::list::unlisted;
 use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::server::VERSION;
 use crate::imap::session::Session;
 
 pub async fn metadata(session: &mut Session, get: GetMetadata) -> Outcome {
@@ -16,7 +21,10 @@ pub async fn metadata(session: &mut Session, get: GetMetadata) -> Outcome {
         print::astring(out, mailbox.as_bytes());
         // Quoted whatever they hold: Cyrus frontends read them by their quotes.
         out.extend_from_slice(format!(" (\"{entry}\" ").as_bytes());
-        print::string(out, value.as_bytes());
+        match entry.contains(OURS) {
+            true => print::literal(out, value.as_bytes()),
+            false => print::string(out, value.as_bytes()),
+        }
         out.extend_from_slice(b")\r\n");
     }
     Ok(Reply::completed())
@@ -74,7 +82,33 @@ fn one(session: &Session, mailbox: &str, entries: &[String], prefix: &str) -> Re
     Ok(pick(mailbox, entries, known))
 }
 
+/// What one node of a murder tells another: what its options say, and who is on. For admins and proxies only.
+fn of_murder(session: &Session, entries: &[String], prefix: &str) -> Option<(String, String)> {
+    let user = &session.user.as_ref()?.login;
+    let imapd = &session.server.imapd;
+    let trusted = user.admin || is_listed(&imapd.proxyservers, &user.authid, &user.groups);
+    let asked = |name: &str| {
+        let entry = format!("{prefix}{OURS}/{name}");
+        entries.iter().any(|asked| asked.eq_ignore_ascii_case(&entry)).then_some(entry)
+    };
+    if !trusted {
+        return None;
+    }
+    if let Some(entry) = asked("options") {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let told = serde_json::json!({ "options": imapd.shared_options(), "time": now, "version": VERSION });
+        return Some((entry, told.to_string()));
+    }
+    let mut sessions = session.server.context.sessions().list();
+    // Who asks is only here to ask.
+    sessions.retain(|shown| shown.session != session.server.name);
+    asked("sessions").zip(serde_json::to_string(&sessions).ok())
+}
+
 fn server(session: &Session, entries: &[String], prefix: &str) -> Result<Values, Stop> {
+    if let Some((entry, value)) = of_murder(session, entries, prefix) {
+        return Ok(vec![(String::new(), entry, value)]);
+    }
     let base = format!("{prefix}{VENDOR}/freespace");
     if !entries.iter().any(|entry| entry.to_ascii_lowercase().starts_with(&base) || entry.contains('*')) {
         return Ok(Vec::new());
@@ -110,3 +144,4 @@ fn pick<const N: usize>(mailbox: &str, entries: &[String], known: [(String, Stri
 }
 
 const VENDOR: &str = "/vendor/cmu/cyrus-imapd";
+const OURS: &str = "/vendor/murder";

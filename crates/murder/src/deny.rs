@@ -1,0 +1,94 @@
+//! `murder deny` and `murder allow`: who may not log in. The file is Cyrus's own `user_deny.db`, so that `cyr_deny` sees the same.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use service::deny::{DEFAULT_MESSAGE, Denial, DenyList};
+
+use crate::{node, who};
+
+/// Denies a user the use of services on this node, or lists who is denied
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The node's imapd.conf
+    #[arg(short = 'C', value_name = "FILE", default_value = "/etc/imapd.conf")]
+    config: PathBuf,
+    /// List who is denied what
+    #[arg(short, long, conflicts_with_all = ["user", "services", "message", "kick"])]
+    list: bool,
+    /// Entries of cyrus.conf, as patterns separated by commas: imap*,pop3s
+    #[arg(short, long, value_name = "PATTERNS", default_value = "*")]
+    services: String,
+    /// What the user is told
+    #[arg(short, long, value_name = "TEXT", default_value = DEFAULT_MESSAGE)]
+    message: String,
+    /// End the sessions that the user has
+    #[arg(short, long)]
+    kick: bool,
+    #[arg(required_unless_present = "list")]
+    user: Option<String>,
+}
+
+/// Lets a denied user in again
+#[derive(Debug, clap::Args)]
+pub struct AllowArgs {
+    /// The node's imapd.conf
+    #[arg(short = 'C', value_name = "FILE", default_value = "/etc/imapd.conf")]
+    config: PathBuf,
+    user: String,
+}
+
+pub fn run(args: &Args) -> ExitCode {
+    node::with_node(&args.config, async |imapd| {
+        let list = DenyList::new(&imapd.userdeny_db_path);
+        let Some(user) = &args.user else { return show(&list) };
+        let words = [user, &args.services, &args.message];
+        if user.is_empty() || words.iter().any(|word| word.chars().any(char::is_control)) {
+            eprintln!("murder deny: a user, services and a message are each one line of text");
+            return ExitCode::FAILURE;
+        }
+        let denial = Denial { services: args.services.clone(), message: args.message.clone() };
+        // As logins are folded.
+        let user = &if imapd.username_tolower { user.to_lowercase() } else { user.clone() };
+        if let Err(error) = list.deny(user, denial) {
+            return failed("deny", &list, &error);
+        }
+        if args.kick {
+            println!("{} sessions end", who::end_sessions(&imapd, user));
+        }
+        ExitCode::SUCCESS
+    })
+}
+
+/// 1 when the user was not denied.
+pub fn allow(args: &AllowArgs) -> ExitCode {
+    node::with_node(&args.config, async |imapd| {
+        let list = DenyList::new(&imapd.userdeny_db_path);
+        let user = if imapd.username_tolower { args.user.to_lowercase() } else { args.user.clone() };
+        match list.allow(&user) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => {
+                eprintln!("murder allow: {} was not denied", args.user);
+                ExitCode::FAILURE
+            }
+            Err(error) => failed("allow", &list, &error),
+        }
+    })
+}
+
+fn show(list: &DenyList) -> ExitCode {
+    match list.all() {
+        Ok(all) => {
+            for (user, denial) in all.iter() {
+                println!("{user:<30} {:<20} {}", denial.services, denial.message);
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed("deny", list, &error),
+    }
+}
+
+fn failed(command: &str, list: &DenyList, error: &std::io::Error) -> ExitCode {
+    eprintln!("murder {command}: {}: {error}", list.path().display());
+    ExitCode::FAILURE
+}

@@ -1,0 +1,107 @@
+//! `murder drain`: the node's readiness endpoint fails, so that a load balancer sends new clients elsewhere; those that are on stay.
+//!
+//! The state is a file, `{configdirectory}/msg/drain`: it outlives a restart, and anybody can see it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use config::imapd::Imapd;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{node, who};
+
+/// Has load balancers send new clients elsewhere: /readyz fails, and everything goes on
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The node's imapd.conf
+    #[arg(short = 'C', value_name = "FILE", default_value = "/etc/imapd.conf")]
+    config: PathBuf,
+    /// Take clients again
+    #[arg(long, conflicts_with_all = ["wait", "stop"])]
+    end: bool,
+    /// Wait until no client is on, for so many seconds at most
+    #[arg(long, value_name = "SECONDS")]
+    wait: Option<u64>,
+    /// Then stop the node, whoever is still on
+    #[arg(long)]
+    stop: bool,
+}
+
+/// 0, or 1 when clients are still on after the wait, or something failed.
+pub fn run(args: &Args) -> ExitCode {
+    node::with_node(&args.config, async |imapd| match drain(args, &imapd).await {
+        Ok(empty) => {
+            if empty {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+        Err(error) => {
+            eprintln!("murder drain: {error}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+async fn drain(args: &Args, imapd: &Imapd) -> io::Result<bool> {
+    let file = Path::new(&imapd.configdirectory).join("msg/drain");
+    if args.end {
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(named(&file, error)),
+            _ => return Ok(true),
+        }
+    }
+    if let Some(directory) = file.parent() {
+        fs::create_dir_all(directory).map_err(|error| named(directory, error))?;
+    }
+    fs::write(&file, "draining\n").map_err(|error| named(&file, error))?;
+    if imapd.status_listen.is_none() {
+        eprintln!("murder drain: status_listen is not set: nobody sees that this node wants no clients");
+    }
+    let mut empty = true;
+    if let Some(seconds) = args.wait {
+        empty = emptied(imapd, Duration::from_secs(seconds)).await;
+    }
+    if args.stop {
+        stop(imapd)?;
+    }
+    Ok(empty)
+}
+
+/// Waits for the clients to go; false when some are still on at the end.
+async fn emptied(imapd: &Imapd, within: Duration) -> bool {
+    let until = Instant::now() + within;
+    let mut told = None;
+    loop {
+        let left = who::clients(imapd);
+        if told != Some(left) {
+            println!("{left} clients are on");
+            told = Some(left);
+        }
+        if left == 0 || Instant::now() >= until {
+            return left == 0;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn stop(imapd: &Imapd) -> io::Result<()> {
+    let file = Path::new(&imapd.master_pid_file);
+    let text = fs::read_to_string(file).map_err(|error| named(file, error))?;
+    let pid = text.trim().parse().ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| named(file, io::ErrorKind::InvalidData.into()))?;
+    kill_process(pid, Signal::TERM)?;
+    println!("master (pid {}) stops the node", pid.as_raw_nonzero());
+    Ok(())
+}
+
+fn named(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// How often clients are counted.
+const LOOK: Duration = Duration::from_secs(1);

@@ -1,0 +1,92 @@
+//! This node, as a command of the operator finds it: its imapd.conf, and its daemons behind their sockets.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use config::imapd::Imapd;
+use mupdate::client::Client;
+
+/// Loads imapd.conf and does something with it in a runtime. 78 for a wrong configuration.
+pub fn with_node(path: &Path, ask: impl AsyncFnOnce(Imapd) -> ExitCode) -> ExitCode {
+    let imapd = match Imapd::load(path, "murder") {
+        Ok(imapd) => imapd,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::from(config::EX_CONFIG);
+        }
+    };
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(ask(imapd)),
+        Err(error) => {
+            eprintln!("murder: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The programs of this node that have a directory of their own, with its path.
+pub fn programs(imapd: &Imapd) -> Vec<(String, PathBuf)> {
+    let entries = std::fs::read_dir(Path::new(&imapd.configdirectory).join("murder")).into_iter().flatten();
+    let mut found: Vec<(String, PathBuf)> = entries
+        .flatten()
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path()))
+        .collect();
+    found.sort();
+    found
+}
+
+/// Asks each running daemon of this node; those that do not run are left out, those that do not answer are told.
+pub fn ask_daemons(imapd: &Imapd, method: &str, path: &str, body: &str) -> Vec<(String, String)> {
+    let mut answers = Vec::new();
+    for (program, directory) in programs(imapd) {
+        match request(&directory.join("metrics.sock"), method, path, body) {
+            Ok(answer) => answers.push((program, answer)),
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
+            Err(error) => eprintln!("murder: {program} does not answer: {error}"),
+        }
+    }
+    answers
+}
+
+/// One request to a daemon's own socket: the body of its answer.
+fn request(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<String> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: local\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    )?;
+    let mut answer = String::new();
+    stream.take(ANSWER_MAX).read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::InvalidData)?;
+    match head.starts_with("HTTP/1.1 200") {
+        true => Ok(body.to_owned()),
+        false => Err(io::Error::other(body.trim().to_owned())),
+    }
+}
+
+/// The other servers that this node knows of: those in its lists, and those of `serverlist`.
+pub async fn other_servers(imapd: &Imapd) -> BTreeSet<String> {
+    let mut servers: BTreeSet<String> = imapd.serverlist.iter().cloned().collect();
+    for (_, directory) in programs(imapd).into_iter().filter(|(_, path)| path.join("list.sled").is_dir()) {
+        let asked = async { Client::local(&directory.join("socket")).await?.status().await };
+        if let Ok(Ok(status)) = tokio::time::timeout(PATIENCE, asked).await {
+            servers.extend(status["servers"].as_object().into_iter().flatten().map(|(name, _)| name.clone()));
+        }
+    }
+    servers.remove(&imapd.servername);
+    servers
+}
+
+/// How long a daemon of this node may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of an answer.
+const ANSWER_MAX: u64 = 64 * 1024 * 1024;

@@ -1,0 +1,226 @@
+//! `murder who` and `murder kick`: the sessions of this node, and of the backends that it knows.
+//!
+//! Each daemon of this node tells its sessions on its own socket. Backends are asked over IMAP, as `proxy_authname`; a session
+//! at a frontend that goes on at a backend is shown with its part there, found by the session id that the backend gave it.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use config::imapd::Imapd;
+use serde::Serialize;
+use service::sessions::Shown;
+use upstream::Upstream;
+
+use crate::node;
+
+/// Shows who is on: user, service, client, since when, mailbox, session
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The node's imapd.conf
+    #[arg(short = 'C', value_name = "FILE", default_value = "/etc/imapd.conf")]
+    config: PathBuf,
+    /// Do not ask other nodes
+    #[arg(long)]
+    here: bool,
+    /// Print JSON: an array of sessions, each with its parts at backends
+    #[arg(long)]
+    json: bool,
+    /// Only sessions of this user
+    user: Option<String>,
+}
+
+/// Ends sessions on this node, of all services
+#[derive(Debug, clap::Args)]
+pub struct KickArgs {
+    /// The node's imapd.conf
+    #[arg(short = 'C', value_name = "FILE", default_value = "/etc/imapd.conf")]
+    config: PathBuf,
+    /// A user, or a session as murder who shows it
+    name: String,
+}
+
+/// A session with its place, and its parts elsewhere.
+#[derive(Debug, Serialize)]
+struct Row {
+    node: String,
+    program: String,
+    #[serde(flatten)]
+    shown: Shown,
+    parts: Vec<Row>,
+}
+
+/// 0, or 1 when a node could not be asked.
+pub fn run(args: &Args) -> ExitCode {
+    node::with_node(&args.config, async |imapd| {
+        let mut rows = here(&imapd);
+        let mut complete = true;
+        if !args.here {
+            complete = join_backends(&imapd, &mut rows).await;
+        }
+        if let Some(user) = &args.user {
+            rows.retain(|row| row.shown.user.as_ref() == Some(user));
+        }
+        match args.json {
+            true => println!("{}", serde_json::to_string_pretty(&rows).unwrap_or_default()),
+            false => print!("{}", table(&rows, now())),
+        }
+        if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    })
+}
+
+/// 0 when at least one session ends, 1 when there is none.
+pub fn kick(args: &KickArgs) -> ExitCode {
+    node::with_node(&args.config, async |imapd| {
+        let ended = end_sessions(&imapd, &args.name);
+        println!("{ended} sessions end");
+        if ended > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    })
+}
+
+/// Ends the sessions of a user, or one; how many.
+pub fn end_sessions(imapd: &Imapd, name: &str) -> u64 {
+    let answers = node::ask_daemons(imapd, "POST", "/kick", name);
+    answers.iter().filter_map(|(_, answer)| answer.trim().parse::<u64>().ok()).sum()
+}
+
+/// The sessions of this node's daemons.
+fn here(imapd: &Imapd) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (program, answer) in node::ask_daemons(imapd, "GET", "/sessions", "") {
+        match serde_json::from_str::<Vec<Shown>>(&answer) {
+            Ok(sessions) => rows.extend(place(sessions, &imapd.servername, &program)),
+            Err(error) => eprintln!("murder who: {program}: {error}"),
+        }
+    }
+    rows
+}
+
+/// The number of client sessions on this node.
+pub fn clients(imapd: &Imapd) -> usize {
+    here(imapd).iter().filter(|row| row.shown.protocol != "mupdate").count()
+}
+
+fn place(sessions: Vec<Shown>, node: &str, program: &str) -> impl Iterator<Item = Row> {
+    let (node, program) = (node.to_owned(), program.to_owned());
+    sessions.into_iter().map(move |shown| Row {
+        node: node.clone(),
+        program: program.clone(),
+        shown,
+        parts: Vec::new(),
+    })
+}
+
+/// Adds what the backends tell. False when one could not be asked.
+async fn join_backends(imapd: &Imapd, rows: &mut Vec<Row>) -> bool {
+    let upstream = Upstream::new(imapd);
+    let mut complete = true;
+    for server in node::other_servers(imapd).await {
+        if imapd.proxy_password.is_none() && imapd.of_host(&server, "password").is_none() {
+            eprintln!("murder who: {server} is not asked: there is no proxy_password here");
+            continue;
+        }
+        let told = match upstream.server_entry(&server, "/shared/vendor/murder/sessions").await {
+            Ok(Some(told)) => serde_json::from_str::<Vec<Shown>>(&told).map_err(|error| error.to_string()),
+            Ok(None) => {
+                Err("it does not tell: it is not of this project, or does not trust our proxy_authname"
+                    .to_owned())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        match told {
+            Ok(sessions) => attach(rows, place(sessions, &server, "backend")),
+            Err(why) => {
+                complete = false;
+                eprintln!("murder who: {server}: {why}");
+            }
+        }
+    }
+    complete
+}
+
+/// Each session of a backend goes to the one that it is a part of, or stands by itself.
+fn attach(rows: &mut Vec<Row>, sessions: impl Iterator<Item = Row>) {
+    for row in sessions {
+        let whole = rows.iter_mut().find(|whole| {
+            whole.shown.backends.get(&row.node).is_some_and(|session| *session == row.shown.session)
+        });
+        match whole {
+            Some(whole) => whole.parts.push(row),
+            None => rows.push(row),
+        }
+    }
+}
+
+fn table(rows: &[Row], now: u64) -> String {
+    let mut out = String::from(
+        "USER                 SERVICE    CLIENT             SINCE     MAILBOX                  NODE, SESSION\n",
+    );
+    for row in rows {
+        line(&mut out, row, "", now);
+        row.parts.iter().for_each(|part| line(&mut out, part, "  at ", now));
+    }
+    let _ = writeln!(out, "{} sessions", rows.len());
+    out
+}
+
+fn line(out: &mut String, row: &Row, indent: &str, now: u64) {
+    let Shown { user, service, client, mailbox, session, authenticated, .. } = &row.shown;
+    let user = match (user, authenticated) {
+        (Some(user), Some(by)) => format!("{user} (by {by})"),
+        (Some(user), None) => user.clone(),
+        (None, _) => "-".to_owned(),
+    };
+    let _ = writeln!(
+        out,
+        "{:<20} {service:<10} {client:<18} {:<9} {:<24} {}, {session}",
+        format!("{indent}{user}"),
+        age(now.saturating_sub(row.shown.since)),
+        mailbox.as_deref().unwrap_or("-"),
+        row.node,
+    );
+}
+
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backends_part_stands_below_the_session_that_it_belongs_to() {
+        let shown = |session: &str, user: &str| Shown {
+            session: session.into(),
+            service: "imap".into(),
+            user: Some(user.into()),
+            since: 1000,
+            ..Shown::default()
+        };
+        let mut front = shown("imapproxy-1", "fred");
+        front.backends.insert("be1".into(), "backend-7".into());
+        let mut rows: Vec<Row> = place(vec![front], "fe", "imapproxy").collect();
+        let mut part = shown("backend-7", "fred");
+        (part.authenticated, part.mailbox) = (Some("proxy".into()), Some("user.fred".into()));
+        attach(&mut rows, place(vec![part, shown("backend-8", "jane")], "be1", "backend"));
+        let text = table(&rows, 1090);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[1].starts_with("fred ") && lines[1].contains("1 min"), "{text}");
+        assert!(
+            lines[2].starts_with("  at fred (by proxy)") && lines[2].ends_with("be1, backend-7"),
+            "{text}"
+        );
+        assert!(lines[3].starts_with("jane ") && lines[4] == "2 sessions", "{text}");
+    }
+}

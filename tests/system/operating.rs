@@ -1,0 +1,259 @@
+//! What an operator does: sees who is on, ends sessions, denies users, drains a node, asks the doctor, looks at the page.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use system_tests::{Murder, Plan, eventually};
+
+fn two_users() -> Plan {
+    Plan::nodes(1, 2).user("alice", "backend1").user("bob", "backend2")
+}
+
+fn murder(murder: &Murder, node: &str, words: &[&str]) -> Output {
+    let mut command = murder.program("murder");
+    let (verb, rest) = words.split_first().unwrap();
+    command.arg(verb).arg("-C").arg(murder.node(node).imapd_conf()).args(rest);
+    command.output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn who(system: &Murder, node: &str) -> Vec<Value> {
+    let output = murder(system, node, &["who", "--json"]);
+    assert!(output.status.success(), "{}", text(&output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn who_is_on_is_seen_from_the_frontend_with_the_backends_part_of_each_session() {
+    let system = two_users().start();
+    let mut alice = system.login("frontend1", "alice");
+    alice.must("SELECT INBOX").unwrap();
+    let _bob = system.pop3("frontend1", "bob");
+    let rows = who(&system, "frontend1");
+    let of = |user: &str| rows.iter().find(|row| row["user"] == user && row["program"] != "backend").unwrap();
+    let (alice_row, bob_row) = (of("alice"), of("bob"));
+    assert_eq!((&alice_row["service"], &alice_row["mailbox"]), (&"imaps".into(), &"user.alice".into()));
+    assert_eq!((&bob_row["service"], &bob_row["tls"]), (&"pop3s".into(), &true.into()));
+    for (row, backend) in [(alice_row, "backend1"), (bob_row, "backend2")] {
+        let part = &row["parts"][0];
+        assert!(part["node"].as_str().unwrap().starts_with(backend), "{row:#}");
+        assert_eq!((&part["user"], &part["authenticated"]), (&row["user"], &"proxy".into()));
+    }
+    // The backend by itself tells its own.
+    let here = murder(&system, "backend1", &["who", "--here", "alice"]);
+    assert!(
+        text(&here).contains("alice (by proxy)") && text(&here).ends_with("1 sessions\n"),
+        "{}",
+        text(&here)
+    );
+    // One session is ended, by its name; the other one stays.
+    let session = alice_row["session"].as_str().unwrap();
+    assert!(murder(&system, "frontend1", &["kick", session]).status.success());
+    assert!(alice.command("NOOP").is_err());
+    assert_eq!(murder(&system, "frontend1", &["kick", "nobody"]).status.code(), Some(1));
+    eventually("only bob is left", || {
+        (who(&system, "frontend1").iter().all(|row| row["user"] != "alice")).then_some(())
+    });
+}
+
+#[test]
+fn denied_users_are_kept_out_until_they_are_allowed_again() {
+    let system = two_users().start();
+    let mut alice = system.login("frontend1", "alice");
+    let denied = murder(&system, "frontend1", &["deny", "-s", "imap*", "-m", "Ask the desk", "-k", "Alice"]);
+    assert_eq!(text(&denied), "1 sessions end\n");
+    assert!(alice.command("NOOP").is_err());
+    let mut again = system.imap("frontend1");
+    let refused = again.command(&format!("LOGIN alice {}", system.password("alice"))).unwrap();
+    assert!(refused.result.contains("[AUTHORIZATIONFAILED] Ask the desk"), "{}", refused.result);
+    system.pop3("frontend1", "alice");
+    assert!(text(&murder(&system, "frontend1", &["deny", "-l"])).contains("alice"));
+    assert!(murder(&system, "frontend1", &["allow", "alice"]).status.success());
+    system.login("frontend1", "alice");
+    assert_eq!(murder(&system, "frontend1", &["allow", "alice"]).status.code(), Some(1));
+    assert_eq!(murder(&system, "frontend1", &["deny"]).status.code(), Some(2));
+    assert_eq!(murder(&system, "frontend1", &["deny", "a\tb"]).status.code(), Some(1));
+}
+
+/// The doctor's findings of this check, as `about: message / change`.
+fn findings(system: &Murder, node: &str, check: &str) -> Vec<String> {
+    let cyrus = system.node(node).cyrus_conf();
+    let output = murder(system, node, &["doctor", "--json", "-M", cyrus.to_str().unwrap()]);
+    let all: Vec<Value> =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output)));
+    let errors = all.iter().any(|finding| finding["severity"] == "error");
+    assert_eq!(output.status.code(), Some(i32::from(errors)));
+    let of_check = all.iter().filter(|finding| check == "*" || finding["check"] == check);
+    of_check.map(|f| format!("{}: {} / {}", f["about"], f["message"], f["change"])).collect()
+}
+
+#[test]
+fn the_doctor_finds_nothing_wrong_with_nodes_that_work() {
+    let system = two_users().start();
+    for node in ["frontend1", "backend1"] {
+        assert_eq!(findings(&system, node, "*"), Vec::<String>::new(), "{node}");
+    }
+    let master = findings(&system, "mupdate", "*");
+    assert!(master.iter().all(|finding| finding.contains("there is no password for it")), "{master:?}");
+}
+
+/// What an admin wrote on a node, where the doctor is asked, what he says of it.
+const MISTAKES: &[(&str, &str, &str, &str, &str, &str)] = &[
+    ("backend2", "altnamespace", "no", "frontend1", "options", "altnamespace is 'no' there and 'yes' here"),
+    ("backend2", "proxyservers", "somebody", "frontend1", "logins", "proxyservers: … proxy"),
+    ("backend2", "lmtp_admins", "cyrus", "frontend1", "logins", "lmtp_admins: … proxy"),
+    ("mupdate", "admins", "cyrus backend", "frontend1", "logins", "admins: … frontend"),
+];
+
+#[test]
+fn the_doctor_names_the_option_and_the_node_to_change() {
+    for (wrong, option, value, asked, check, words) in MISTAKES {
+        let plan = Plan::nodes(1, 2).option(wrong, option, value);
+        let mut system = plan.prepare();
+        system.cluster.start().unwrap();
+        let found = eventually("the doctor finds it", || {
+            let found = findings(&system, asked, check);
+            found.iter().any(|finding| finding.contains(words)).then_some(found)
+        });
+        assert!(found.iter().any(|finding| finding.contains(wrong)), "{option}: {found:?}");
+        assert!(findings(&system, "backend1", "ports").is_empty());
+    }
+}
+
+#[test]
+fn the_doctor_sees_what_is_wrong_on_this_host() {
+    let system = Plan::nodes(1, 1).prepare();
+    let node = system.node("frontend1");
+    let taken = TcpListener::bind(system.address("frontend1", "imap")).unwrap();
+    node.set_option("frontend1_address", "").unwrap();
+    for (option, value) in [
+        ("frontend1_address", "name.invalid"),
+        ("tls_server_key", node.dir.parent().unwrap().join("tls/ca.pem").to_str().unwrap()),
+        ("mupdate_password", "wrong"),
+        ("temp_path", "/nonexistent/tmp"),
+        ("serverlist", "backend1.demo.test nowhere.invalid"),
+    ] {
+        node.set_option(option, value).unwrap();
+    }
+    let all = findings(&system, "frontend1", "*").join("\n");
+    let pid = std::process::id().to_string();
+    for words in [
+        "is used by",
+        pid.as_str(),
+        "name.invalid cannot be resolved",
+        "nowhere.invalid cannot be resolved",
+        "/nonexistent/tmp",
+        "install -d -o",
+        "mupdate_server",
+        "tls_server_key",
+    ] {
+        assert!(all.contains(words), "{words} in {all}");
+    }
+    drop(taken);
+    std::fs::write(node.imapd_conf(), "configdirectory: relative\nallowplaintext: perhaps\n").unwrap();
+    let all = findings(&system, "frontend1", "*").join("\n");
+    assert!(all.contains("not an absolute path") && all.contains("allowplaintext"), "{all}");
+}
+
+#[test]
+fn a_drained_node_keeps_its_clients_and_wants_no_others() {
+    let port = free_port();
+    let mut system = two_users().option("frontend1", "status_listen", &format!("127.0.0.1:{port}")).start();
+    let page = SocketAddr::from(([127, 0, 0, 1], port));
+    assert_eq!(get(page, "/readyz").1, "ready\n");
+    let mut alice = system.login("frontend1", "alice");
+    assert!(murder(&system, "frontend1", &["drain"]).status.success());
+    assert_eq!(get(page, "/readyz"), (503, "draining\n".to_owned()));
+    alice.must("NOOP").unwrap();
+    // With a client on, the wait is in vain; without one it is not.
+    let waited = murder(&system, "frontend1", &["drain", "--wait", "0"]);
+    assert_eq!((waited.status.code(), text(&waited).as_str()), (Some(1), "1 clients are on\n"));
+    alice.must("LOGOUT").unwrap();
+    assert!(murder(&system, "frontend1", &["drain", "--wait", "60"]).status.success());
+    // It outlives a restart.
+    system.stop("frontend1");
+    system.start("frontend1");
+    assert_eq!(get(page, "/readyz").1, "draining\n");
+    assert!(murder(&system, "frontend1", &["drain", "--end"]).status.success());
+    assert_eq!(get(page, "/readyz").1, "ready\n");
+    assert_eq!(murder(&system, "frontend1", &["drain", "--end", "--stop"]).status.code(), Some(2));
+}
+
+#[test]
+fn the_status_page_is_read_by_a_browser() {
+    let port = free_port();
+    let system = two_users().option("frontend1", "status_listen", &format!("127.0.0.1:{port}")).start();
+    let page = SocketAddr::from(([127, 0, 0, 1], port));
+    let mut alice = system.login("frontend1", "alice");
+    alice.must("SELECT INBOX").unwrap();
+    let mut stranger = system.imap("frontend1");
+    stranger.command("LOGIN alice wrong").unwrap();
+    eventually("the page knows the list", || get(page, "/").1.contains("<td class=n>1<td").then_some(()));
+    let metrics = get(page, "/metrics").1;
+    for line in [
+        "murder_connections{program=\"imapproxy\",listener=\"imaps\"} 2",
+        "murder_list_complete{program=\"imapproxy\"} 1",
+        "murder_login_failures_total{program=\"imapproxy\"} 1",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+    let Some(shown) = browse(page) else { return };
+    for words in ["frontend1.demo.test", "ready", "imaps", "imapproxy", "backend1.demo.test", "failed logins"]
+    {
+        assert!(shown.contains(words), "{words} in {shown}");
+    }
+    assert!(!shown.contains("incomplete") && !shown.contains("complaint\""), "{shown}");
+}
+
+/// The page as Chromium has it after rendering, and a picture of it at a phone's width.
+fn browse(page: SocketAddr) -> Option<String> {
+    let profile = tempfile::tempdir().unwrap();
+    let picture = profile.path().join("page.png");
+    let run = |what: &[&str]| {
+        let mut command = Command::new("chromium");
+        command.args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+            "--window-size=390,1400",
+        ]);
+        command.arg(format!("--user-data-dir={}", profile.path().display()));
+        command.args(what).arg(format!("http://{page}/")).output()
+    };
+    let Ok(output) = run(&["--dump-dom"]) else {
+        eprintln!("SKIPPED: the status page in a browser needs chromium");
+        return None;
+    };
+    assert!(output.status.success(), "{}", text(&output));
+    let shot = run(&[&format!("--screenshot={}", picture.display())]).unwrap();
+    assert!(shot.status.success() && std::fs::metadata(&picture).unwrap().len() > 1000, "{}", text(&shot));
+    if let Some(keep) = std::env::var_os("MURDER_SCREENSHOT") {
+        std::fs::copy(&picture, Path::new(&keep)).unwrap();
+    }
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

@@ -3,6 +3,7 @@
 use std::{
     path::Path,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
 };
 
 use protocol::{
@@ -19,7 +20,7 @@ use crate::{
     conflict::Conflict,
     entry::Entry,
     load::{self, Meta},
-    store::{self, Memory, Sled, Store, StoreError},
+    store::{self, Logged, Memory, Sled, Store, StoreError},
     table::Table,
     window::Window,
     writer::{self, Request},
@@ -72,7 +73,16 @@ impl List {
             doing: "create the directory of the mailbox list",
             why: e.to_string(),
         })?;
-        Self::with_store(Arc::new(Sled::open(&dir.join("list.sled"))?), options)
+        let path = dir.join("list.sled");
+        let store: Arc<dyn Store> = match options.role {
+            Role::Owner => Arc::new(Logged::open(Sled::open(&path, None)?, &path)?),
+            Role::Replica => {
+                let store = Sled::open(&path, Some(BEHIND))?;
+                store::settle(&store, &path)?;
+                Arc::new(store)
+            }
+        };
+        Self::with_store(store, options)
     }
 
     /// A list that lives in memory alone, and is authoritative.
@@ -505,3 +515,5 @@ pub(crate) fn new_list_id() -> ListId {
 }
 
 const PAGE: usize = 1000;
+/// A replica's writes reach the disk within this.
+const BEHIND: Duration = Duration::from_millis(500);

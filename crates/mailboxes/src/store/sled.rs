@@ -4,7 +4,12 @@
 //! can undo, so [`Store::sync`] also calls fdatasync on the `db` file; an empty `snap.*` file after a crash makes `open`
 //! fail, so such files are set aside and the open repeated; one process owns a database at a time.
 
-use std::{fs::File, io, path::Path, path::PathBuf};
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{Row, Store, StoreError, Write};
 
@@ -18,15 +23,16 @@ pub struct Sled {
 }
 
 impl Sled {
-    /// Opens or creates the database in the directory `path`.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    /// Opens or creates the database in the directory `path`. Unless it is synced, what was applied reaches the disk
+    /// within `flushed`; without that, no time is promised.
+    pub fn open(path: &Path, flushed: Option<Duration>) -> Result<Self, StoreError> {
         let shown = path.display().to_string();
-        let db = match Self::config(path).open() {
+        let db = match Self::config(path, flushed).open() {
             Ok(db) => db,
             Err(sled::Error::Corruption { .. }) => {
                 set_snapshots_aside(path)
                     .map_err(|e| StoreError::Io { doing: "set snapshots aside", why: e.to_string() })?;
-                Self::config(path).open().map_err(|e| open_error(shown, e))?
+                Self::config(path, flushed).open().map_err(|e| open_error(shown, e))?
             }
             Err(error) => return Err(open_error(shown, error)),
         };
@@ -35,9 +41,9 @@ impl Sled {
         Ok(Sled { db, file, path: path.into() })
     }
 
-    fn config(path: &Path) -> sled::Config {
-        // No flusher of sled's own: the writer decides when, and a replica is flushed behind by `sync` at times.
-        sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(Some(FLUSH_EVERY_MS))
+    fn config(path: &Path, flushed: Option<Duration>) -> sled::Config {
+        let flushed = flushed.and_then(|time| u64::try_from(time.as_millis()).ok());
+        sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(flushed)
     }
 
     fn error(&self, doing: &'static str, error: sled::Error) -> StoreError {
@@ -112,8 +118,6 @@ fn set_snapshots_aside(path: &Path) -> io::Result<()> {
 
 /// Bytes of sled's page cache. It is no ceiling: 16 MiB were seen to give 90 MB resident.
 const CACHE: u64 = 8 * 1024 * 1024;
-/// A replica's writes reach the disk within this.
-const FLUSH_EVERY_MS: u64 = 500;
 
 #[cfg(test)]
 mod tests {
@@ -123,17 +127,17 @@ mod tests {
     fn a_second_opening_finds_it_busy() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("list.sled");
-        let first = Sled::open(&path).unwrap();
-        assert!(matches!(Sled::open(&path), Err(StoreError::Busy(_))));
+        let first = Sled::open(&path, None).unwrap();
+        assert!(matches!(Sled::open(&path, None), Err(StoreError::Busy(_))));
         drop(first);
-        Sled::open(&path).unwrap();
+        Sled::open(&path, None).unwrap();
     }
 
     #[test]
     fn an_empty_snapshot_is_set_aside() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("list.sled");
-        let store = Sled::open(&path).unwrap();
+        let store = Sled::open(&path, None).unwrap();
         store.apply(vec![(b"nkey".to_vec(), Some(b"value".to_vec()))]).unwrap();
         store.sync().unwrap();
         drop(store);
@@ -144,7 +148,7 @@ mod tests {
         for file in snapshots("snap.") {
             std::fs::write(file.path(), b"").unwrap();
         }
-        let store = Sled::open(&path).unwrap();
+        let store = Sled::open(&path, None).unwrap();
         assert_eq!(store.get(b"nkey").unwrap().as_deref(), Some(&b"value"[..]));
     }
 }

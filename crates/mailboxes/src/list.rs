@@ -3,7 +3,6 @@
 use std::{
     path::Path,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-    time::Duration,
 };
 
 use protocol::{
@@ -75,9 +74,9 @@ impl List {
         })?;
         let path = dir.join("list.sled");
         let store: Arc<dyn Store> = match options.role {
-            Role::Owner => Arc::new(Logged::open(Sled::open(&path, None)?, &path)?),
+            Role::Owner => Arc::new(Logged::open(Sled::open(&path)?, &path)?),
             Role::Replica => {
-                let store = Sled::open(&path, Some(BEHIND))?;
+                let store = Sled::open(&path)?;
                 store::settle(&store, &path)?;
                 Arc::new(store)
             }
@@ -515,5 +514,3 @@ pub(crate) fn new_list_id() -> ListId {
 }
 
 const PAGE: usize = 1000;
-/// A replica's writes reach the disk within this.
-const BEHIND: Duration = Duration::from_millis(500);

@@ -8,7 +8,6 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use super::{Row, Store, StoreError, Write};
@@ -23,16 +22,15 @@ pub struct Sled {
 }
 
 impl Sled {
-    /// Opens or creates the database in the directory `path`. Unless it is synced, what was applied reaches the disk
-    /// within `flushed`; without that, no time is promised.
-    pub fn open(path: &Path, flushed: Option<Duration>) -> Result<Self, StoreError> {
+    /// Opens or creates the database in the directory `path`.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
         let shown = path.display().to_string();
-        let db = match Self::config(path, flushed).open() {
+        let db = match Self::config(path).open() {
             Ok(db) => db,
             Err(sled::Error::Corruption { .. }) => {
                 set_snapshots_aside(path)
                     .map_err(|e| StoreError::Io { doing: "set snapshots aside", why: e.to_string() })?;
-                Self::config(path, flushed).open().map_err(|e| open_error(shown, e))?
+                Self::config(path).open().map_err(|e| open_error(shown, e))?
             }
             Err(error) => return Err(open_error(shown, error)),
         };
@@ -41,9 +39,9 @@ impl Sled {
         Ok(Sled { db, file, path: path.into() })
     }
 
-    fn config(path: &Path, flushed: Option<Duration>) -> sled::Config {
-        let flushed = flushed.and_then(|time| u64::try_from(time.as_millis()).ok());
-        sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(flushed)
+    fn config(path: &Path) -> sled::Config {
+        // sled flushes at times by itself: pages that were not written cannot leave its cache.
+        sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(Some(FLUSH_EVERY_MS))
     }
 
     fn error(&self, doing: &'static str, error: sled::Error) -> StoreError {
@@ -118,6 +116,8 @@ fn set_snapshots_aside(path: &Path) -> io::Result<()> {
 
 /// Bytes of sled's page cache. It is no ceiling: 16 MiB were seen to give 90 MB resident.
 const CACHE: u64 = 8 * 1024 * 1024;
+/// What is not synced reaches the disk within this.
+const FLUSH_EVERY_MS: u64 = 500;
 
 #[cfg(test)]
 mod tests {
@@ -127,17 +127,17 @@ mod tests {
     fn a_second_opening_finds_it_busy() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("list.sled");
-        let first = Sled::open(&path, None).unwrap();
-        assert!(matches!(Sled::open(&path, None), Err(StoreError::Busy(_))));
+        let first = Sled::open(&path).unwrap();
+        assert!(matches!(Sled::open(&path), Err(StoreError::Busy(_))));
         drop(first);
-        Sled::open(&path, None).unwrap();
+        Sled::open(&path).unwrap();
     }
 
     #[test]
     fn an_empty_snapshot_is_set_aside() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("list.sled");
-        let store = Sled::open(&path, None).unwrap();
+        let store = Sled::open(&path).unwrap();
         store.apply(vec![(b"nkey".to_vec(), Some(b"value".to_vec()))]).unwrap();
         store.sync().unwrap();
         drop(store);
@@ -148,7 +148,7 @@ mod tests {
         for file in snapshots("snap.") {
             std::fs::write(file.path(), b"").unwrap();
         }
-        let store = Sled::open(&path, None).unwrap();
+        let store = Sled::open(&path).unwrap();
         assert_eq!(store.get(b"nkey").unwrap().as_deref(), Some(&b"value"[..]));
     }
 }

@@ -72,8 +72,22 @@ struct Writer {
     since_prune: usize,
 }
 
-/// The number of a change, and the entry after it.
-type Changed = (u64, Option<Entry>);
+/// A name that changes.
+#[derive(Clone)]
+struct Changed {
+    /// The number of its change, and the entry after it.
+    seq: u64,
+    entry: Option<Entry>,
+    /// The number of the entry that is stored, if it was looked up already.
+    stored: Stored,
+}
+
+#[derive(Clone, Copy)]
+enum Stored {
+    NotAsked,
+    None,
+    Seq(u64),
+}
 
 /// What one group of requests amounts to.
 struct Draft {
@@ -145,13 +159,13 @@ impl Writer {
         let before = (draft.meta, draft.log.len(), draft.conflicts.len());
         let mut undo: Vec<(MailboxName, Option<Changed>)> = Vec::with_capacity(changes.len());
         for change in changes {
-            let current = self.current(draft, &change.name)?;
+            let (current, stored) = self.current(draft, &change.name)?;
             match self.decide(&change, current.as_ref()) {
                 Ok(None) if current.is_none() => {}
                 Ok(next) => {
                     undo.push((change.name.clone(), draft.names.get(&change.name).cloned()));
                     self.note_conflict(draft, &change, current.as_ref(), next.as_ref());
-                    draft.number(change.name, next);
+                    draft.number(change.name, next, stored);
                 }
                 Err(error) => {
                     for (name, old) in undo.into_iter().rev() {
@@ -242,18 +256,21 @@ impl Writer {
         draft.meta.complete |= follow.complete;
         for (name, entry) in follow.changes {
             match follow.position.is_some() || first {
-                true => draft.put(draft.meta.position.seq, name, entry),
-                false => draft.number(name, entry),
+                true => draft.put(draft.meta.position.seq, name, entry, Stored::NotAsked),
+                false => draft.number(name, entry, Stored::NotAsked),
             }
         }
         Ok(draft.meta.position)
     }
 
-    fn current(&self, draft: &Draft, name: &MailboxName) -> Result<Option<Entry>, CommitError> {
-        match draft.names.get(name) {
-            Some((_, entry)) => Ok(entry.clone()),
-            None => self.inner.get(name).map_err(|e| CommitError::Poisoned(self.fail(&e.to_string()))),
+    /// The entry as the draft has it, and the number of the one stored.
+    fn current(&self, draft: &Draft, name: &MailboxName) -> Result<(Option<Entry>, Stored), CommitError> {
+        if let Some(changed) = draft.names.get(name) {
+            return Ok((changed.entry.clone(), changed.stored));
         }
+        let entry = self.inner.get(name).map_err(|e| CommitError::Poisoned(self.fail(&e.to_string())))?;
+        let stored = entry.as_ref().map_or(Stored::None, |entry| Stored::Seq(entry.seq));
+        Ok((entry, stored))
     }
 
     /// Makes the draft hold. An owner's is on disk before anybody sees it. A replica's is seen at once, and the disk
@@ -295,11 +312,17 @@ impl Writer {
         let now = (self.inner.options.clock)();
         let floor = draft.meta.floor;
         let mut batch: Vec<Write> = Vec::with_capacity(draft.names.len() * 2 + 1);
-        for (name, (seq, entry)) in &mut draft.names {
+        for (name, Changed { seq, entry, stored }) in &mut draft.names {
             let key = name.key();
-            let old = self.inner.get(name).map_err(|e| self.fail(&e.to_string()))?;
+            let old = match stored {
+                Stored::NotAsked => {
+                    self.inner.get(name).map_err(|e| self.fail(&e.to_string()))?.map(|entry| entry.seq)
+                }
+                Stored::None => None,
+                Stored::Seq(seq) => Some(*seq),
+            };
             if let Some(old) = old {
-                batch.push((store::change_row(store::LIVE, old.seq, &key), None));
+                batch.push((store::change_row(store::LIVE, old, &key), None));
             }
             // Nobody asks for changes up to the floor.
             let told = *seq > floor;
@@ -360,8 +383,8 @@ impl Writer {
     fn publish(&self, draft: Draft) {
         let mut tables = self.inner.write();
         if self.inner.options.tables {
-            for (name, (_, entry)) in &draft.names {
-                match entry {
+            for (name, changed) in &draft.names {
+                match &changed.entry {
                     Some(entry) => tables.table.put(name, entry),
                     None => tables.table.remove(name),
                 }
@@ -402,14 +425,14 @@ impl Writer {
 }
 
 impl Draft {
-    fn number(&mut self, name: MailboxName, entry: Option<Entry>) {
+    fn number(&mut self, name: MailboxName, entry: Option<Entry>, stored: Stored) {
         self.meta.position.seq += 1;
-        self.put(self.meta.position.seq, name, entry);
+        self.put(self.meta.position.seq, name, entry, stored);
     }
 
-    fn put(&mut self, seq: u64, name: MailboxName, entry: Option<Entry>) {
+    fn put(&mut self, seq: u64, name: MailboxName, entry: Option<Entry>, stored: Stored) {
         self.log.push((seq, name.clone()));
-        self.names.insert(name, (seq, entry));
+        self.names.insert(name, Changed { seq, entry, stored });
     }
 
     /// A new identity with the numbers going on: nobody resumes from before.

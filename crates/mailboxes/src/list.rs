@@ -99,7 +99,7 @@ impl List {
         let conflicts = load::conflicts(&*store)?;
         let mut window = Window::default();
         window.reset(meta.position.seq);
-        let tables = Tables { table: Table::default(), loaded: false, window, meta, conflicts };
+        let tables = Tables { table: Table::default(), loaded: false, published: 0, window, meta, conflicts };
         let inner = Arc::new(Inner {
             store,
             options,
@@ -428,6 +428,8 @@ pub(crate) struct Tables {
     pub table: Table,
     /// Whether `table` holds everything.
     pub loaded: bool,
+    /// How often something was published.
+    pub published: u64,
     pub window: Window,
     pub meta: Meta,
     pub conflicts: std::collections::BTreeMap<MailboxName, Conflict>,

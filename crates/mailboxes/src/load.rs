@@ -4,12 +4,14 @@
 //! history = version(1) id(16 bytes) term seq flags floor      flags: 1 own numbering, 2 complete
 //! ```
 //!
-//! The loader takes a page of rows at a time under the tables' lock. The writer publishes under the same lock after
-//! its batch is in the store, so whichever comes second has the newer state: nothing is missed, nothing goes back.
+//! The loader reads a page of rows and puts them into the tables under their lock, if nothing was published meanwhile;
+//! else it reads them again, at last with the lock held. The writer publishes under the same lock after its batch is in
+//! the store, so whichever comes second has the newer state: nothing is missed, nothing goes back. Look-ups wait for a
+//! page at most.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Weak},
+    sync::{Arc, RwLockWriteGuard, Weak},
 };
 
 use protocol::{
@@ -21,7 +23,7 @@ use crate::{
     codec::{Reader, put_number},
     conflict::Conflict,
     entry::Entry,
-    list::{Changes, Error, Inner, OpenError, Pruned, Role, latest_only, new_list_id},
+    list::{Changes, Error, Inner, OpenError, Pruned, Role, Tables, latest_only, new_list_id},
     store::{self, Store, StoreError},
 };
 
@@ -108,18 +110,13 @@ fn fill(inner: &Weak<Inner>) -> Result<(), Error> {
     loop {
         // Nobody holds the list any more: the loader does not keep it alive.
         let Some(inner) = inner.upgrade() else { return Ok(()) };
-        let mut tables = inner.write();
-        let rows = inner.store.scan(&from, &[store::NAME + 1], PAGE)?;
-        for (row, bytes) in &rows {
-            let Ok(name) = MailboxName::from_key(row.get(1..).unwrap_or_default()) else { continue };
-            tables.table.put(&name, &Entry::decode(bytes)?);
+        let (mut tables, rows) = page(&inner, &from)?;
+        for (name, entry) in &rows.entries {
+            tables.table.put(name, entry);
         }
-        match rows.last() {
-            Some((row, _)) if rows.len() == PAGE => {
-                from.clone_from(row);
-                from.push(0);
-            }
-            _ => {
+        match rows.next {
+            Some(next) => from = next,
+            None => {
                 tables.loaded = true;
                 drop(tables);
                 inner.loaded.send_replace(true);
@@ -127,6 +124,39 @@ fn fill(inner: &Weak<Inner>) -> Result<(), Error> {
             }
         }
     }
+}
+
+/// Entries as they are stored.
+struct Rows {
+    entries: Vec<(MailboxName, Entry)>,
+    /// Where the next page begins.
+    next: Option<Vec<u8>>,
+}
+
+/// A page, with the lock under which it is still true.
+fn page<'a>(inner: &'a Inner, from: &[u8]) -> Result<(RwLockWriteGuard<'a, Tables>, Rows), Error> {
+    for _ in 0..TRIES {
+        let published = inner.read().published;
+        let rows = read_rows(inner, from)?;
+        let tables = inner.write();
+        if tables.published == published {
+            return Ok((tables, rows));
+        }
+    }
+    let tables = inner.write();
+    let rows = read_rows(inner, from)?;
+    Ok((tables, rows))
+}
+
+fn read_rows(inner: &Inner, from: &[u8]) -> Result<Rows, Error> {
+    let stored = inner.store.scan(from, &[store::NAME + 1], PAGE)?;
+    let next = stored.last().filter(|_| stored.len() == PAGE).map(|(row, _)| [row, &[0][..]].concat());
+    let mut entries = Vec::with_capacity(stored.len());
+    for (row, bytes) in &stored {
+        let Ok(name) = MailboxName::from_key(row.get(1..).unwrap_or_default()) else { continue };
+        entries.push((name, Entry::decode(bytes)?));
+    }
+    Ok(Rows { entries, next })
 }
 
 /// Changes from the store, for a cursor older than what memory keeps.
@@ -173,5 +203,7 @@ pub(crate) fn changes(inner: &Inner, seq: u64, limit: usize) -> Result<Changes, 
 pub(crate) const UNFINISHED: ListId = ListId(0);
 const VERSION: u8 = 1;
 const PAGE: usize = 500;
+/// Readings of a page that a commit may spoil before commits are kept waiting.
+const TRIES: usize = 3;
 /// Conflicts kept at most.
 pub(crate) const CONFLICTS_KEPT: usize = 10_000;

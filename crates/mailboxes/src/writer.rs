@@ -382,6 +382,7 @@ impl Writer {
 
     fn publish(&self, draft: Draft) {
         let mut tables = self.inner.write();
+        tables.published += 1;
         if self.inner.options.tables {
             for (name, changed) in &draft.names {
                 match &changed.entry {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mailboxes::reconcile::{Activation, Known, Reconciliation, Rule, Step};
 use mailboxes::{Change, Entry};
-use mupdate::client::{Client, Error};
+use mupdate::client::{Activate, Client, Error};
 use protocol::name::MailboxName;
 use service::Context;
 use tokio::sync::Notify;
@@ -66,9 +66,9 @@ async fn once(context: &Context, store: &Store) -> Result<(), Failure> {
     let here = master.list(Some(&format!("{}!", imapd.servername))).await?;
     let here = here.into_iter().map(|(name, entry)| (name, known(&entry))).collect();
     let mut work = Reconciliation::begin(here, local(store)?, |_| true, Rule::Ordinary);
-    for name in work.questions() {
-        let found = master.find(&name).await?;
-        work.answer(&name, found.as_ref().map(known));
+    let questions = work.questions();
+    for (name, found) in questions.iter().zip(master.find_all(&questions).await?) {
+        work.answer(name, found.as_ref().map(known));
     }
     if let Some(plan) = work.plans().iter().find(|plan| !plan.is_safe()) {
         warn!("held until ctl_mboxlist -m is run by hand: {plan}");
@@ -86,12 +86,12 @@ async fn carry_out(store: &Store, master: &mut Client, work: &Reconciliation) ->
             info!("{}", Step::Remove(name));
         }
     }
-    for activation in &work.activations {
-        activate(store, master, activation).await?;
+    for some in work.activations.chunks(AT_ONCE) {
+        activate(store, master, some).await?;
     }
     for activation in &work.unflags {
         unflag(store, activation).await?;
-        activate(store, master, activation).await?;
+        activate(store, master, std::slice::from_ref(activation)).await?;
     }
     for (name, at) in &work.wipes {
         match store.put_away(name).await {
@@ -105,16 +105,20 @@ async fn carry_out(store: &Store, master: &mut Client, work: &Reconciliation) ->
     Ok(())
 }
 
-/// Tells the master of a mailbox, unless that changed here since the plan was made: then its own operation told it.
-async fn activate(store: &Store, master: &mut Client, what: &Activation) -> Result<(), Failure> {
-    let current = store.list().get(&what.name)?;
-    let same = current.is_some_and(|entry| entry.location == what.location && entry.acl == what.acl);
-    if !same {
-        return Ok(());
+/// Tells the master of mailboxes, but not of one that changed here since the plan was made: its own operation told of
+/// that.
+async fn activate(store: &Store, master: &mut Client, some: &[Activation]) -> Result<(), Failure> {
+    let mut all = Vec::with_capacity(some.len());
+    for what in some {
+        let current = store.list().get(&what.name)?;
+        if current.is_some_and(|entry| entry.location == what.location && entry.acl == what.acl) {
+            let (location, acl) = (&what.location, &*what.acl);
+            all.push(Activate { name: &what.name, location, acl, expect: Some(what.expect()) });
+        }
     }
-    let told = master.activate_if(&what.name, &what.location, &what.acl, &what.expect()).await;
-    if accepted(told)? {
-        info!("{}", Step::Activate(&what.name));
+    let told = master.activate_all(&all).await?;
+    for (what, _) in all.iter().zip(told).filter(|(_, outcome)| outcome.is_ok()) {
+        info!("{}", Step::Activate(what.name));
     }
     Ok(())
 }
@@ -154,5 +158,7 @@ fn known(entry: &Entry) -> Known {
 }
 
 const PAGE: usize = 1000;
+/// Mailboxes told of together: few, so that little changes between the look and the telling.
+const AT_ONCE: usize = 100;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const SETTLE: Duration = Duration::from_secs(2);

@@ -10,7 +10,7 @@ use std::path::Path;
 use config::imapd::{Imapd, Role};
 use mailboxes::Entry;
 use mailboxes::reconcile::{Activation, Known, Reconciliation, Rule};
-use mupdate::client::{Client, Error};
+use mupdate::client::{Activate, Client};
 use protocol::name::MailboxName;
 use tracing::{info, warn};
 
@@ -90,9 +90,9 @@ async fn compare(
     let running = lists.is_running();
     let rule = if how.authoritative { Rule::Authoritative } else { Rule::Ordinary };
     let mut work = Reconciliation::begin(here, local, |_| running, rule);
-    for name in work.questions() {
-        let found = master.find(&name).await?;
-        work.answer(&name, found.as_ref().map(known));
+    let questions = work.questions();
+    for (name, found) in questions.iter().zip(master.find_all(&questions).await?) {
+        work.answer(name, found.as_ref().map(known));
     }
     Ok((work, moving))
 }
@@ -133,39 +133,35 @@ impl Hands<'_> {
                 return Err(error.into());
             }
         }
-        for activation in &work.activations {
-            self.activate(activation).await?;
-        }
+        self.activate(&work.activations).await?;
         let unflagged = |name: &MailboxName| work.unflags.iter().any(|activation| activation.name == *name);
         let mut freed: Entries = moving.into_iter().filter(|(name, _)| unflagged(name)).collect();
         freed.iter_mut().for_each(|(_, entry)| entry.moving = None);
         self.lists.put(freed).await?;
-        for activation in &work.unflags {
-            self.activate(activation).await?;
-        }
-        Ok(())
+        self.activate(&work.unflags).await
     }
 
     /// A NO is no reason to stop: the next synchronisation tries again. A lost connection is.
-    async fn activate(&mut self, what: &Activation) -> Result<(), Failure> {
-        let done = match self.how.authoritative {
-            true => self.master.activate(&what.name, &what.location, &what.acl).await,
-            false => {
-                let expect = what.expect();
-                self.master.activate_if(&what.name, &what.location, &what.acl, &expect).await
-            }
-        };
-        match done {
-            Ok(()) => Ok(()),
-            Err(Error::Refused(_) | Error::Changed) => {
+    async fn activate(&mut self, all: &[Activation]) -> Result<(), Failure> {
+        let expected = !self.how.authoritative;
+        let all: Vec<Activate<'_>> = all
+            .iter()
+            .map(|what| Activate {
+                name: &what.name,
+                location: &what.location,
+                acl: &what.acl,
+                expect: expected.then(|| what.expect()),
+            })
+            .collect();
+        let outcomes = self.master.activate_all(&all).await.inspect_err(|_| {
+            eprintln!("permanent failure storing");
+        })?;
+        for (what, outcome) in all.iter().zip(outcomes) {
+            if outcome.is_err() {
                 eprintln!("temporary failure storing '{}' (update continuing)", what.name);
-                Ok(())
-            }
-            Err(error) => {
-                eprintln!("permanent failure storing");
-                Err(error.into())
             }
         }
+        Ok(())
     }
 }
 

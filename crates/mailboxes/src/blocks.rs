@@ -6,7 +6,8 @@
 //! entry = shared-length rest-length rest value-length value        (lengths LEB128)
 //! ```
 //!
-//! A look-up finds the block by its first key and walks it; a change rewrites one block.
+//! A look-up finds the block by its first key and walks it, comparing only what an entry does not share with the one
+//! before; a change copies one block, and encodes one or two of its entries anew.
 
 use std::{collections::BTreeMap, ops::Bound};
 
@@ -33,26 +34,21 @@ impl Blocks {
 
     pub fn get(&self, key: &[u8]) -> Option<&[u8]> {
         let (_, block) = self.blocks.range::<[u8], _>(upto(key)).next_back()?;
-        let mut walk = Walk::new(&block.bytes);
-        while let Some(value) = walk.next() {
-            match walk.key.as_slice().cmp(key) {
-                std::cmp::Ordering::Less => {}
-                std::cmp::Ordering::Equal => return Some(value),
-                std::cmp::Ordering::Greater => return None,
-            }
-        }
-        None
+        let spot = Spot::of(key, &block.bytes);
+        spot.next.filter(|_| spot.equal).map(|item| item.value)
     }
 
-    pub fn insert(&mut self, key: &[u8], value: &[u8]) {
-        if self.append(key, value) {
-            return;
+    /// Gives the value that was there before.
+    pub fn insert(&mut self, key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+        match self.append(key, value) {
+            true => None,
+            false => self.edit(key, Some(value)),
         }
-        self.edit(key, Some(value));
     }
 
-    pub fn remove(&mut self, key: &[u8]) {
-        self.edit(key, None);
+    /// Gives the value that was there.
+    pub fn remove(&mut self, key: &[u8]) -> Option<Vec<u8>> {
+        self.edit(key, None)
     }
 
     /// Calls `each` for every entry from `from` on, in order, until it gives false.
@@ -105,48 +101,147 @@ impl Blocks {
         true
     }
 
-    fn edit(&mut self, key: &[u8], value: Option<&[u8]>) {
-        let tail = self.blocks.last_key_value().map(|(bound, _)| bound.clone());
-        let Some((bound, block)) = self.blocks.range_mut::<[u8], _>(upto(key)).next_back() else { return };
-        let mut out = Writer::new(block.bytes.len() + key.len() + value.map_or(0, <[u8]>::len) + 8);
-        let (mut done, mut found) = (false, false);
-        let mut walk = Walk::new(&block.bytes);
-        while let Some(old) = walk.next() {
-            if !done && walk.key.as_slice() >= key {
-                done = true;
-                if let Some(value) = value {
-                    out.put(key, value);
-                }
-                if walk.key == key {
-                    found = true;
-                    continue;
-                }
-            }
-            out.put(&walk.key, old);
+    fn edit(&mut self, key: &[u8], value: Option<&[u8]>) -> Option<Vec<u8>> {
+        let is_tail = self.blocks.last_key_value().is_some_and(|(bound, _)| bound.as_ref() <= key);
+        let (bound, block) = self.blocks.range_mut::<[u8], _>(upto(key)).next_back()?;
+        let spot = Spot::of(key, &block.bytes);
+        let old = spot.next.filter(|_| spot.equal).map(|item| item.value.to_vec());
+        if old.is_none() && value.is_none() {
+            return None;
         }
-        if let (false, Some(value)) = (done, value) {
-            out.put(key, value);
-        }
-        match (found, value.is_some()) {
-            (false, true) => self.len += 1,
-            (true, false) => self.len -= 1,
+        let at_end = match spot.next {
+            Some(item) => spot.equal && item.end == block.bytes.len(),
+            None => true,
+        };
+        block.bytes = match value {
+            Some(value) => spot.with(key, value, &block.bytes),
+            None => spot.without(&block.bytes),
+        };
+        match (&old, value) {
+            (None, Some(_)) => self.len += 1,
+            (Some(_), None) => self.len -= 1,
             _ => {}
         }
-        if tail.as_ref() == Some(bound) {
-            self.last = (!out.bytes.is_empty()).then(|| std::mem::take(&mut out.last));
+        if is_tail && at_end {
+            self.last = match value {
+                Some(_) => Some(key.to_vec()),
+                None => last_key(&block.bytes),
+            };
         }
-        if out.bytes.len() > SPLIT {
-            let (low, middle, high) = split(&out.bytes);
+        if block.bytes.len() > SPLIT {
+            let (low, middle, high) = split(&block.bytes);
             block.bytes = low;
             self.blocks.insert(middle.into(), Block { bytes: high });
-        } else if out.bytes.is_empty() && !bound.is_empty() {
+        } else if block.bytes.is_empty() && !bound.is_empty() {
             let bound = bound.clone();
             self.blocks.remove(&bound);
-        } else {
-            out.bytes.shrink_to_fit();
-            block.bytes = out.bytes;
         }
+        old
     }
+}
+
+/// One entry of a block, as it is stored.
+#[derive(Clone, Copy)]
+struct Item<'a> {
+    shared: usize,
+    rest: &'a [u8],
+    value: &'a [u8],
+    /// Where the next one begins.
+    end: usize,
+}
+
+impl<'a> Item<'a> {
+    fn at(bytes: &'a [u8], at: usize) -> Option<Item<'a>> {
+        let mut reader = Reader(bytes.get(at..)?);
+        let shared = reader.number().ok()? as usize;
+        let (rest, value) = (reader.bytes().ok()?, reader.bytes().ok()?);
+        Some(Item { shared, rest, value, end: bytes.len() - reader.0.len() })
+    }
+}
+
+/// Where a key is in a block, or would be.
+struct Spot<'a> {
+    at: usize,
+    /// What the key shares with the entry before, and with the one here.
+    before: usize,
+    common: usize,
+    /// The first entry that is not below the key.
+    next: Option<Item<'a>>,
+    equal: bool,
+}
+
+impl<'a> Spot<'a> {
+    /// An entry that shares more with the one before it than the key does lies on the same side of the key; one that
+    /// shares less lies beyond. Only one that shares as much must be compared.
+    fn of(key: &[u8], bytes: &'a [u8]) -> Spot<'a> {
+        let (mut at, mut before) = (0, 0);
+        while let Some(item) = Item::at(bytes, at) {
+            if item.shared > before {
+                at = item.end;
+                continue;
+            }
+            let here = Spot { at, before, common: item.shared, next: Some(item), equal: false };
+            if item.shared < before {
+                return here;
+            }
+            let wanted = key.get(before..).unwrap_or_default();
+            let same = common(wanted, item.rest);
+            let common = before + same;
+            match (wanted.get(same), item.rest.get(same)) {
+                (None, None) => return Spot { common, equal: true, ..here },
+                (None, Some(_)) => return Spot { common, ..here },
+                (Some(a), Some(b)) if a < b => return Spot { common, ..here },
+                _ => (at, before) = (item.end, common),
+            }
+        }
+        Spot { at, before, common: 0, next: None, equal: false }
+    }
+
+    /// The block with this key, whether or not it was there.
+    fn with(&self, key: &[u8], value: &[u8], bytes: &[u8]) -> Vec<u8> {
+        let (head, tail) = bytes.split_at(self.at);
+        let mut out = Vec::with_capacity(bytes.len() + key.len() + value.len() + 8);
+        out.extend_from_slice(head);
+        put_item(&mut out, self.before, key.get(self.before..).unwrap_or_default(), value);
+        let mut after = tail;
+        if let Some(item) = self.next {
+            after = bytes.get(item.end..).unwrap_or_default();
+            if !self.equal {
+                let rest = item.rest.get(self.common - item.shared..).unwrap_or_default();
+                put_item(&mut out, self.common, rest, item.value);
+            }
+        }
+        out.extend_from_slice(after);
+        out.shrink_to_fit();
+        out
+    }
+
+    /// The block without the entry here.
+    fn without(&self, bytes: &[u8]) -> Vec<u8> {
+        let Some(gone) = self.next else { return bytes.to_vec() };
+        let mut out = Vec::with_capacity(bytes.len());
+        out.extend_from_slice(bytes.get(..self.at).unwrap_or_default());
+        let mut after = gone.end;
+        if let Some(next) = Item::at(bytes, gone.end).filter(|next| next.shared > gone.shared) {
+            // It shared with the one that goes what that did not share with the one before.
+            let own = gone.rest.get(..next.shared - gone.shared).unwrap_or_default();
+            put_item(&mut out, gone.shared, &[own, next.rest].concat(), next.value);
+            after = next.end;
+        }
+        out.extend_from_slice(bytes.get(after..).unwrap_or_default());
+        out.shrink_to_fit();
+        out
+    }
+}
+
+fn common(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+fn last_key(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut walk = Walk::new(bytes);
+    while walk.next().is_some() {}
+    (!bytes.is_empty()).then_some(walk.key)
 }
 
 fn upto(key: &[u8]) -> (Bound<&[u8]>, Bound<&[u8]>) {
@@ -191,9 +286,13 @@ impl Writer {
 }
 
 fn put_entry(out: &mut Vec<u8>, last: &[u8], key: &[u8], value: &[u8]) {
-    let shared = last.iter().zip(key).take_while(|(a, b)| a == b).count();
+    let shared = common(last, key);
+    put_item(out, shared, key.get(shared..).unwrap_or_default(), value);
+}
+
+fn put_item(out: &mut Vec<u8>, shared: usize, rest: &[u8], value: &[u8]) {
     put_number(out, shared as u64);
-    put_bytes(out, key.get(shared..).unwrap_or_default());
+    put_bytes(out, rest);
     put_bytes(out, value);
 }
 
@@ -247,12 +346,12 @@ mod tests {
             for (key, value) in &ops {
                 match value {
                     Some(value) => {
-                        blocks.insert(key.as_bytes(), value.as_bytes());
-                        model.insert(key.as_bytes().to_vec(), value.as_bytes().to_vec());
+                        let old = blocks.insert(key.as_bytes(), value.as_bytes());
+                        let known = model.insert(key.as_bytes().to_vec(), value.as_bytes().to_vec());
+                        prop_assert_eq!(old, known);
                     }
                     None => {
-                        blocks.remove(key.as_bytes());
-                        model.remove(key.as_bytes());
+                        prop_assert_eq!(blocks.remove(key.as_bytes()), model.remove(key.as_bytes()));
                     }
                 }
             }

@@ -36,6 +36,8 @@ pub(crate) struct Tables {
     pub table: Table,
     /// Whether `table` holds everything.
     pub loaded: bool,
+    /// How often something was published.
+    pub published: u64,
     /// What an owner's store has and its disk may not have yet, as it was before: that is what readers are told, also
     /// should the disk fail. Empty once `table` is there to say it.
     pub unsynced: HashMap<MailboxName, Option<Entry>>,
@@ -106,27 +108,20 @@ impl Inner {
 
     /// A page of the store's rows, as readers may see them.
     pub fn stored(&self, tables: &Tables, from: &[u8], limit: usize) -> Result<Stored, Error> {
+        let mut stored = self.scanned(from, limit)?;
+        stored.take_back(from, tables);
+        Ok(stored)
+    }
+
+    /// A page of the store's rows as they are.
+    pub fn scanned(&self, from: &[u8], limit: usize) -> Result<Stored, Error> {
         let rows = self.store.scan(&store::name_row(from), &[store::NAME + 1], limit)?;
-        let last = rows.last().filter(|_| rows.len() >= limit).map(|(row, _)| row.clone());
-        let last = last.and_then(|row| Some(row.get(1..)?.to_vec()));
+        let last = rows.last().filter(|_| rows.len() >= limit).and_then(|(row, _)| row.get(1..));
+        let next = last.map(|key| [key, &[0]].concat());
         let mut entries = BTreeMap::new();
         for (row, bytes) in rows {
             entries.insert(row.get(1..).unwrap_or_default().to_vec(), Entry::decode(&bytes)?);
         }
-        for (name, before) in &tables.unsynced {
-            let key = name.key();
-            if key.as_slice() < from || last.as_ref().is_some_and(|last| key > *last) {
-                continue;
-            }
-            match before {
-                Some(entry) => entries.insert(key, entry.clone()),
-                None => entries.remove(&key),
-            };
-        }
-        let next = last.map(|mut key| {
-            key.push(0);
-            key
-        });
         Ok(Stored { entries, next })
     }
 
@@ -164,4 +159,20 @@ impl Inner {
 pub(crate) struct Stored {
     pub entries: BTreeMap<Vec<u8>, Entry>,
     pub next: Option<Vec<u8>>,
+}
+
+impl Stored {
+    /// Puts what the disk may not have yet back to what was before.
+    pub fn take_back(&mut self, from: &[u8], tables: &Tables) {
+        for (name, before) in &tables.unsynced {
+            let key = name.key();
+            if key.as_slice() < from || self.next.as_ref().is_some_and(|next| key >= *next) {
+                continue;
+            }
+            match before {
+                Some(entry) => self.entries.insert(key, entry.clone()),
+                None => self.entries.remove(&key),
+            };
+        }
+    }
 }

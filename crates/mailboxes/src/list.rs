@@ -23,7 +23,7 @@ use crate::{
     listing::{Difference, Listing},
     load,
     signal::{Signal, Watch},
-    store::{Memory, Sled, Store, StoreError},
+    store::{self, Logged, Memory, Sled, Store, StoreError},
     table::Table,
     window::Window,
     work::{self, Spawn},
@@ -118,7 +118,16 @@ impl List {
             doing: "create the directory of the mailbox list",
             why: e.to_string(),
         })?;
-        Self::with_store(Arc::new(Sled::open(&dir.join("list.sled"))?), options)
+        let path = dir.join("list.sled");
+        let store: Arc<dyn Store> = match options.role {
+            Role::Owner => Arc::new(Logged::open(Sled::open(&path)?, &path)?),
+            Role::Replica => {
+                let store = Sled::open(&path)?;
+                store::settle(&store, &path)?;
+                Arc::new(store)
+            }
+        };
+        Self::with_store(store, options)
     }
 
     /// As [`List::open`], for the daemon that the list belongs to: a tool that has it just now is waited for, 3 s at
@@ -148,7 +157,7 @@ impl List {
         let conflicts = load::conflicts(&*store)?;
         let window = Window::new(options.bounds.window, meta.position.seq);
         let (table, unsynced) = (Table::default(), HashMap::new());
-        let tables = Tables { table, loaded: false, unsynced, window, meta, conflicts };
+        let tables = Tables { table, loaded: false, published: 0, unsynced, window, meta, conflicts };
         let inner = Arc::new(Inner {
             store,
             options,

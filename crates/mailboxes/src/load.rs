@@ -4,12 +4,14 @@
 //! history = version(2) id(16 bytes) term seq flags floor jump      flags: 1 own numbering, 2 complete; jump since 2
 //! ```
 //!
-//! The loader takes a page of rows at a time under the tables' lock. The writer publishes under the same lock after
-//! its batch is in the store, so whichever comes second has the newer state: nothing is missed, nothing goes back.
+//! The loader reads a page of rows and puts them into the tables under their lock, if nothing was published meanwhile;
+//! else it reads them again, at last with the lock held. The writer publishes under the same lock after its batch is in
+//! the store, so whichever comes second has the newer state: nothing is missed, nothing goes back. Look-ups wait for a
+//! page at most.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Weak},
+    sync::{Arc, RwLockWriteGuard, Weak},
 };
 
 use protocol::{
@@ -20,7 +22,7 @@ use protocol::{
 use crate::{
     codec::{Reader, put_number},
     conflict::Conflict,
-    inner::Inner,
+    inner::{Inner, Stored, Tables},
     list::{Changes, Error, OpenError, Options, Pruned, Role, latest_only},
     store::{self, Store, StoreError},
 };
@@ -136,8 +138,7 @@ async fn fill(inner: &Weak<Inner>) -> Result<(), Error> {
         // Nobody holds the list any more: the loader does not keep it alive.
         let Some(inner) = inner.upgrade() else { return Ok(()) };
         inner.store.pace().await;
-        let mut tables = inner.write();
-        let stored = inner.stored(&tables, &from, inner.options.bounds.page)?;
+        let (mut tables, stored) = page(&inner, &from)?;
         for (key, entry) in &stored.entries {
             let Ok(name) = MailboxName::from_key(key) else { continue };
             tables.table.put(&name, entry);
@@ -152,6 +153,23 @@ async fn fill(inner: &Weak<Inner>) -> Result<(), Error> {
             }
         }
     }
+}
+
+/// A page of what readers may see, with the lock under which it is still true. The store is read without it.
+fn page<'a>(inner: &'a Inner, from: &[u8]) -> Result<(RwLockWriteGuard<'a, Tables>, Stored), Error> {
+    let size = inner.options.bounds.page;
+    for _ in 0..TRIES {
+        let published = inner.read().published;
+        let mut stored = inner.scanned(from, size)?;
+        let tables = inner.write();
+        if tables.published == published {
+            stored.take_back(from, &tables);
+            return Ok((tables, stored));
+        }
+    }
+    let tables = inner.write();
+    let stored = inner.stored(&tables, from, size)?;
+    Ok((tables, stored))
 }
 
 /// Changes from the store, for a cursor older than what memory keeps.
@@ -207,5 +225,7 @@ pub(crate) fn changes(inner: &Inner, seq: u64, limit: usize) -> Result<Changes, 
 /// Stands in a stored position while a synchronisation is written in several batches.
 pub(crate) const UNFINISHED: ListId = ListId(0);
 const VERSION: u8 = 2;
+/// Readings of a page that a commit may spoil before commits are kept waiting.
+const TRIES: usize = 3;
 /// Conflicts kept at most.
 pub(crate) const CONFLICTS_KEPT: usize = 10_000;

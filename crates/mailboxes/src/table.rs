@@ -38,7 +38,6 @@ impl Table {
 
     pub fn put(&mut self, name: &MailboxName, entry: &Entry) {
         let key = name.key();
-        let old = self.record(&key);
         let acl = self.acls.hold(&fold_owner(&entry.acl, name));
         let location = self.locations.hold(entry.location.as_str());
         let mut record = Vec::with_capacity(16);
@@ -48,12 +47,12 @@ impl Table {
         put_number(&mut record, entry.mtime);
         put_number(&mut record, entry.seq);
         entry.encode_extra(&mut record);
-        self.entries.insert(&key, &record);
+        let old = self.entries.insert(&key, &record).and_then(|old| Record::of(&old));
         if entry.is_active() {
             if old.is_some_and(|old| !old.active) {
                 self.reserved.remove(&key);
             }
-        } else {
+        } else if old.is_none_or(|old| old.active) {
             self.reserved.insert(&key, &[]);
         }
         if old.map(|old| old.acl) != Some(acl) {
@@ -70,9 +69,10 @@ impl Table {
 
     pub fn remove(&mut self, name: &MailboxName) {
         let key = name.key();
-        let Some(old) = self.record(&key) else { return };
-        self.entries.remove(&key);
-        self.reserved.remove(&key);
+        let Some(old) = self.entries.remove(&key).and_then(|old| Record::of(&old)) else { return };
+        if !old.active {
+            self.reserved.remove(&key);
+        }
         self.unsee(old.acl, &key);
         self.acls.release(old.acl);
         self.locations.release(old.location);
@@ -128,10 +128,6 @@ impl Table {
     pub fn memory(&self) -> usize {
         [&self.entries, &self.seen, &self.reserved].iter().map(|b| b.memory()).sum::<usize>()
             + [&self.locations, &self.acls, &self.identifiers].iter().map(|i| i.memory()).sum::<usize>()
-    }
-
-    fn record(&self, key: &[u8]) -> Option<Record> {
-        Record::decode(&mut Reader(self.entries.get(key)?)).ok()
     }
 
     fn decode(&self, name: &MailboxName, record: &[u8]) -> Option<Entry> {
@@ -191,6 +187,10 @@ struct Record {
 }
 
 impl Record {
+    fn of(bytes: &[u8]) -> Option<Self> {
+        Self::decode(&mut Reader(bytes)).ok()
+    }
+
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let flags = r.byte()?;
         let active = state_of(flags) == crate::entry::State::Active;

@@ -75,8 +75,22 @@ struct Writer {
     since_prune: usize,
 }
 
-/// The number of a change, and the entry after it.
-type Changed = (u64, Option<Entry>);
+/// A name that changes.
+#[derive(Clone)]
+struct Changed {
+    /// The number of its change, and the entry after it.
+    seq: u64,
+    entry: Option<Entry>,
+    stored: Stored,
+}
+
+/// What is stored of a name, if it was looked up already.
+#[derive(Clone, Default)]
+enum Stored {
+    #[default]
+    NotAsked,
+    As(Option<Entry>),
+}
 
 /// What one group of requests amounts to.
 struct Draft {
@@ -160,14 +174,15 @@ impl Writer {
         let before = (draft.meta, draft.log.len(), draft.conflicts.len());
         let mut undo: Vec<(MailboxName, Option<Changed>)> = Vec::with_capacity(changes.len());
         for change in changes {
-            let current = self.current(draft, &change.name);
-            let decided = current.and_then(|current| Ok((self.decide(&change, current.as_ref())?, current)));
+            let decided = self
+                .current(draft, &change.name)
+                .and_then(|(current, stored)| Ok((self.decide(&change, current.as_ref())?, current, stored)));
             match decided {
-                Ok((None, None)) => {}
-                Ok((next, current)) => {
+                Ok((None, None, _)) => {}
+                Ok((next, current, stored)) => {
                     undo.push((change.name.clone(), draft.names.get(&change.name).cloned()));
                     self.note_conflict(draft, &change, current.as_ref(), next.as_ref());
-                    draft.number(change.name, next);
+                    draft.number(change.name, next, stored);
                 }
                 Err(error) => {
                     for (name, old) in undo.into_iter().rev() {
@@ -263,18 +278,20 @@ impl Writer {
         draft.meta.complete |= follow.complete;
         for (name, entry) in follow.changes {
             match follow.position.is_some() || first {
-                true => draft.put(draft.meta.position.seq, name, entry),
-                false => draft.number(name, entry),
+                true => draft.put(draft.meta.position.seq, name, entry, Stored::NotAsked),
+                false => draft.number(name, entry, Stored::NotAsked),
             }
         }
         Ok(draft.meta.position)
     }
 
-    fn current(&self, draft: &Draft, name: &MailboxName) -> Result<Option<Entry>, CommitError> {
-        match draft.names.get(name) {
-            Some((_, entry)) => Ok(entry.clone()),
-            None => self.inner.get(name).map_err(|e| CommitError::Poisoned(self.unreadable(&e))),
+    /// The entry as the draft has it, and as it is stored.
+    fn current(&self, draft: &Draft, name: &MailboxName) -> Result<(Option<Entry>, Stored), CommitError> {
+        if let Some(changed) = draft.names.get(name) {
+            return Ok((changed.entry.clone(), changed.stored.clone()));
         }
+        let entry = self.inner.get(name).map_err(|e| CommitError::Poisoned(self.unreadable(&e)))?;
+        Ok((entry.clone(), Stored::As(entry)))
     }
 
     /// Makes the draft hold. An owner's is on disk before anybody sees it. A replica's is seen at once, and the disk
@@ -331,9 +348,12 @@ impl Writer {
         let now = (self.inner.options.clock)();
         let floor = draft.meta.floor;
         let mut batch: Vec<Write> = Vec::with_capacity(draft.names.len() * 2 + 1);
-        for (name, (seq, entry)) in &mut draft.names {
+        for (name, Changed { seq, entry, stored }) in &mut draft.names {
             let key = name.key();
-            let old = self.inner.get(name).map_err(|e| self.unreadable(&e))?;
+            let old = match std::mem::take(stored) {
+                Stored::NotAsked => self.inner.get(name).map_err(|e| self.unreadable(&e))?,
+                Stored::As(old) => old,
+            };
             if let Some(old) = &old {
                 batch.push((store::change_row(store::LIVE, old.seq, &key), None));
             }
@@ -400,9 +420,10 @@ impl Writer {
 
     fn publish(&self, draft: Draft) {
         let mut tables = self.inner.write();
+        tables.published += 1;
         if self.inner.options.tables {
-            for (name, (_, entry)) in &draft.names {
-                match entry {
+            for (name, changed) in &draft.names {
+                match &changed.entry {
                     Some(entry) => tables.table.put(name, entry),
                     None => tables.table.remove(name),
                 }
@@ -445,14 +466,14 @@ impl Writer {
 }
 
 impl Draft {
-    fn number(&mut self, name: MailboxName, entry: Option<Entry>) {
+    fn number(&mut self, name: MailboxName, entry: Option<Entry>, stored: Stored) {
         self.meta.position.seq += 1;
-        self.put(self.meta.position.seq, name, entry);
+        self.put(self.meta.position.seq, name, entry, stored);
     }
 
-    fn put(&mut self, seq: u64, name: MailboxName, entry: Option<Entry>) {
+    fn put(&mut self, seq: u64, name: MailboxName, entry: Option<Entry>, stored: Stored) {
         self.log.push((seq, name.clone()));
-        self.names.insert(name, (seq, entry));
+        self.names.insert(name, Changed { seq, entry, stored });
     }
 
     /// A new identity with the numbers going on: nobody resumes from before.

@@ -1,5 +1,5 @@
-//! Where a list is kept: an ordered map of byte strings with atomic batches. [`Sled`] on disk, [`Memory`] for tests and
-//! simulation.
+//! Where a list is kept: an ordered map of byte strings with atomic batches. [`Sled`] on disk, with a commit log in front
+//! ([`Logged`]) where every commit is waited for; [`Memory`] for tests and simulation.
 //!
 //! Rows, by the first byte of the key:
 //!
@@ -11,6 +11,8 @@
 //! c key        a conflict over the name                        `Conflict`
 //! ```
 
+mod commits;
+mod logged;
 mod memory;
 mod sled;
 
@@ -18,7 +20,8 @@ use std::{future::Future, pin::Pin};
 
 use protocol::mupdate::position::Position;
 
-pub use self::{memory::Memory, sled::Sled};
+pub(crate) use self::logged::settle;
+pub use self::{logged::Logged, memory::Memory, sled::Sled};
 
 /// A storage failure.
 #[derive(Debug, Clone, thiserror::Error)]

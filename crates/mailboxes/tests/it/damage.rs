@@ -15,7 +15,7 @@ const MAILBOXES: usize = 300;
 /// A list of an owner's, closed properly; and its names in order.
 async fn filled() -> (TempDir, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
-    let list = List::open(dir.path(), Options::owner()).unwrap();
+    let list = List::open_when_free(dir.path(), Options::owner()).unwrap();
     for n in 0..MAILBOXES {
         let mailbox = name(&format!("user.u{n:04}"));
         let acl = format!("u{n:04}\tlrswipkxtecda\tanyone\tp\t");
@@ -46,7 +46,7 @@ async fn opened(healthy: &Path, options: Options, harm: impl FnOnce(&mut Vec<u8>
     let mut bytes = fs::read(&db).unwrap();
     harm(&mut bytes);
     fs::write(&db, bytes).unwrap();
-    let list = match List::open(dir.path(), options) {
+    let list = match List::open_when_free(dir.path(), options) {
         Ok(list) => list,
         Err(error) => {
             assert!(error.is_corrupt(), "{error}");
@@ -111,12 +111,12 @@ async fn an_owners_list_whose_rows_tell_of_less_than_was_on_disk_is_refused() {
     // The day before, as a restored file or a lost tail has it.
     let earlier = tempfile::tempdir().unwrap();
     copy(dir.path(), earlier.path());
-    let list = List::open(dir.path(), Options::owner()).unwrap();
+    let list = List::open_when_free(dir.path(), Options::owner()).unwrap();
     list.commit(vec![Change::delete(name("user.u0001"))]).await.unwrap();
     list.close().await.unwrap();
     drop(list);
     fs::copy(dir.path().join("list.sled/witness"), earlier.path().join("list.sled/witness")).unwrap();
-    let error = List::open(earlier.path(), Options::owner()).unwrap_err();
+    let error = List::open_when_free(earlier.path(), Options::owner()).unwrap_err();
     assert!(error.is_corrupt(), "{error}");
     assert!(error.to_string().contains("on disk up to"), "{error}");
 }

@@ -31,7 +31,7 @@ fn names(list: &List) -> Vec<String> {
 #[tokio::test]
 async fn what_was_committed_is_there_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
-    let list = List::open(dir.path(), Options::owner()).unwrap();
+    let list = List::open_when_free(dir.path(), Options::owner()).unwrap();
     list.commit(vec![Change::reserve(name("user.fred"), at("be1!default"))]).await.unwrap();
     list.commit(vec![Change::activate(name("user.fred"), at("be1!default"), "fred\tlrs\t")]).await.unwrap();
     list.commit(vec![Change::reserve(name("user.mary"), at("be2!p"))]).await.unwrap();
@@ -40,7 +40,7 @@ async fn what_was_committed_is_there_after_reopening() {
     assert_eq!(list.commit(vec![]).await, Err(CommitError::Closed));
     drop(list);
 
-    let list = List::open(dir.path(), Options::owner()).unwrap();
+    let list = List::open_when_free(dir.path(), Options::owner()).unwrap();
     assert_eq!(list.position(), position);
     let fred = list.get(&name("user.fred")).unwrap().unwrap();
     assert_eq!((fred.is_active(), &*fred.acl, fred.seq), (true, "fred\tlrs\t", 2));
@@ -53,7 +53,7 @@ async fn what_was_committed_is_there_after_reopening() {
 #[tokio::test]
 async fn an_owners_list_that_lost_its_end_is_refused_as_damaged_and_a_replicas_goes_on_from_there() {
     let dir = tempfile::tempdir().unwrap();
-    let list = List::open(dir.path(), Options::owner()).unwrap();
+    let list = List::open_when_free(dir.path(), Options::owner()).unwrap();
     for n in 0..200 {
         list.commit(vec![Change::reserve(name(&format!("user.u{n}")), at("be1!default"))]).await.unwrap();
     }
@@ -62,17 +62,17 @@ async fn an_owners_list_that_lost_its_end_is_refused_as_damaged_and_a_replicas_g
     let db = std::fs::OpenOptions::new().write(true).open(dir.path().join("list.sled/db")).unwrap();
     db.set_len(db.metadata().unwrap().len() / 2).unwrap();
 
-    let refused = List::open(dir.path(), Options::owner()).err().expect("it is refused");
+    let refused = List::open_when_free(dir.path(), Options::owner()).err().expect("it is refused");
     assert!(refused.is_corrupt(), "{refused}");
     assert!(refused.to_string().contains(":1:200"), "{refused}");
-    let list = List::open(dir.path(), Options::replica()).unwrap();
+    let list = List::open_when_free(dir.path(), Options::replica()).unwrap();
     assert!(list.position().seq < 200);
 }
 
 #[tokio::test]
 async fn a_list_that_was_renewed_opens_again_also_after_a_crash() {
     let dir = tempfile::tempdir().unwrap();
-    let list = List::open(dir.path(), Options::owner()).unwrap();
+    let list = List::open_when_free(dir.path(), Options::owner()).unwrap();
     list.commit(vec![Change::reserve(name("user.fred"), at("be1!default"))]).await.unwrap();
     let position = list.renew().await.unwrap();
     // what a crash would leave now
@@ -82,27 +82,27 @@ async fn a_list_that_was_renewed_opens_again_also_after_a_crash() {
     for file in std::fs::read_dir(from).unwrap().map(|f| f.unwrap()).filter(|f| f.path().is_file()) {
         std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
     }
-    assert_eq!(List::open(crashed.path(), Options::owner()).unwrap().position(), position);
+    assert_eq!(List::open_when_free(crashed.path(), Options::owner()).unwrap().position(), position);
     list.close().await.unwrap();
     drop(list);
-    assert_eq!(List::open(dir.path(), Options::owner()).unwrap().position(), position);
+    assert_eq!(List::open_when_free(dir.path(), Options::owner()).unwrap().position(), position);
 }
 
 #[tokio::test]
 async fn a_master_that_was_a_slave_for_a_while_opens_its_list() {
     let dir = tempfile::tempdir().unwrap();
-    let list = List::open(dir.path(), Options::owner()).unwrap();
+    let list = List::open_when_free(dir.path(), Options::owner()).unwrap();
     list.commit(vec![Change::reserve(name("user.fred"), at("be1!default"))]).await.unwrap();
     list.close().await.unwrap();
     drop(list);
-    let list = List::open(dir.path(), Options::replica()).unwrap();
+    let list = List::open_when_free(dir.path(), Options::replica()).unwrap();
     let mut elsewhere = list.position();
     (elsewhere.list, elsewhere.seq) = (mailboxes::ListId(7), 0);
-    let taken = Follow { position: Some(elsewhere), changes: vec![], complete: true };
+    let taken = Follow { position: Some(elsewhere), changes: vec![], complete: true, whole: true };
     list.follow(taken).await.unwrap();
     list.close().await.unwrap();
     drop(list);
-    assert_eq!(List::open(dir.path(), Options::owner()).unwrap().position(), elsewhere);
+    assert_eq!(List::open_when_free(dir.path(), Options::owner()).unwrap().position(), elsewhere);
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn a_request_is_done_whole_or_not_at_all() {
 async fn a_cursor_sees_each_changed_name_once_and_deletions_too() {
     for reopened in [false, true] {
         let dir = tempfile::tempdir().unwrap();
-        let mut list = List::open(dir.path(), Options::owner()).unwrap();
+        let mut list = List::open_when_free(dir.path(), Options::owner()).unwrap();
         for n in ["user.a", "user.b", "user.c"] {
             list.commit(vec![Change::activate(name(n), at("be1!p"), "")]).await.unwrap();
         }
@@ -143,7 +143,7 @@ async fn a_cursor_sees_each_changed_name_once_and_deletions_too() {
         if reopened {
             list.close().await.unwrap();
             drop(list);
-            list = List::open(dir.path(), Options::owner()).unwrap();
+            list = List::open_when_free(dir.path(), Options::owner()).unwrap();
         }
         let changes = list.changes_after(cursor, 100).unwrap();
         assert_eq!(changes.upto, list.position().seq);
@@ -158,7 +158,7 @@ async fn a_cursor_sees_each_changed_name_once_and_deletions_too() {
 #[tokio::test]
 async fn a_replica_takes_its_upstreams_numbers_or_counts_by_itself() {
     let dir = tempfile::tempdir().unwrap();
-    let list = List::open(dir.path(), Options::replica()).unwrap();
+    let list = List::open_when_free(dir.path(), Options::replica()).unwrap();
     list.loaded().await;
     assert!(!list.is_complete());
     let own = list.position().list;
@@ -231,13 +231,13 @@ async fn a_user_sees_his_own_and_what_is_granted_in_key_order() {
 #[tokio::test]
 async fn two_servers_that_claim_a_mailbox_are_recorded_until_it_is_deleted() {
     let dir = tempfile::tempdir().unwrap();
-    let list = List::open(dir.path(), Options::owner()).unwrap();
+    let list = List::open_when_free(dir.path(), Options::owner()).unwrap();
     for place in ["be1!p", "be1!other", "be2!p", "be1!p"] {
         list.commit(vec![Change::activate(name("user.a"), at(place), "")]).await.unwrap();
     }
     list.close().await.unwrap();
     drop(list);
-    let list = List::open(dir.path(), Options::owner()).unwrap();
+    let list = List::open_when_free(dir.path(), Options::owner()).unwrap();
     let conflicts = list.conflicts();
     assert_eq!(conflicts.len(), 1);
     assert_eq!(

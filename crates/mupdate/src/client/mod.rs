@@ -19,6 +19,16 @@ pub struct Client {
     greeting: Greeting,
 }
 
+/// One ACTIVATE of many.
+#[derive(Debug, Clone)]
+pub struct Activate<'a> {
+    pub name: &'a MailboxName,
+    pub location: &'a Location,
+    pub acl: &'a str,
+    /// The state that the entry must be in; none asks nothing.
+    pub expect: Option<Expect>,
+}
+
 /// Why a question has no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -78,6 +88,25 @@ impl Client {
         Ok(found)
     }
 
+    /// The same of many names, pipelined; the answers are in their order.
+    pub async fn find_all(&mut self, names: &[MailboxName]) -> Result<Vec<Option<Entry>>, Error> {
+        let mut all = Vec::with_capacity(names.len());
+        for some in names.chunks(PIPELINED) {
+            some.iter().for_each(|name| drop(self.link.say("FIND", &[name.as_str()])));
+            self.link.flush().await?;
+            for _ in some {
+                let mut found = None;
+                self.answer(|body| {
+                    found = entry_of(body).map(|(_, entry)| entry);
+                    Ok(())
+                })
+                .await?;
+                all.push(found);
+            }
+        }
+        Ok(all)
+    }
+
     /// All entries whose location begins with `prefix` (`server!`), or all, in the server's order.
     pub async fn list(&mut self, prefix: Option<&str>) -> Result<Vec<(MailboxName, Entry)>, Error> {
         let mut all = Vec::new();
@@ -121,6 +150,46 @@ impl Client {
         }
         self.expect(name, expect).await?;
         self.activate(name, at, acl).await
+    }
+
+    /// Many of [`Client::activate_if`], pipelined, so that they share the master's disk syncs. What became of each is in
+    /// their order; an error that is not final ends them all.
+    pub async fn activate_all(&mut self, all: &[Activate<'_>]) -> Result<Vec<Result<(), Error>>, Error> {
+        let mut outcomes = Vec::with_capacity(all.len());
+        for some in all.chunks(PIPELINED) {
+            let held = self.hold_expected(some).await?;
+            for (what, held) in some.iter().zip(&held) {
+                let expect = what.expect.as_ref().map(Expect::to_string);
+                let expect = expect.filter(|_| self.greeting.has("EXPECT"));
+                let mut strings = vec![what.name.as_str(), what.location.as_str(), what.acl];
+                strings.extend(expect.as_deref());
+                if *held {
+                    self.link.say("ACTIVATE", &strings);
+                }
+            }
+            self.link.flush().await?;
+            for held in held {
+                let outcome = if held { self.answer(unasked).await } else { Err(Error::Changed) };
+                match outcome {
+                    Err(error) if !error.is_final() => return Err(error),
+                    outcome => outcomes.push(outcome),
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Which of them are in the state expected, where the master cannot check that itself.
+    async fn hold_expected(&mut self, some: &[Activate<'_>]) -> Result<Vec<bool>, Error> {
+        if self.greeting.has("EXPECT") || some.iter().all(|what| what.expect.is_none()) {
+            return Ok(vec![true; some.len()]);
+        }
+        let names: Vec<MailboxName> = some.iter().map(|what| what.name.clone()).collect();
+        let found = self.find_all(&names).await?;
+        let holds = |(what, found): (&Activate<'_>, Option<Entry>)| {
+            what.expect.as_ref().is_none_or(|expect| expect.holds(found.as_ref()))
+        };
+        Ok(some.iter().zip(found).map(holds).collect())
     }
 
     /// DELETE if the entry is in the state expected, as [`Client::activate_if`].
@@ -179,15 +248,20 @@ impl Client {
         if expect.holds(found.as_ref()) { Ok(()) } else { Err(Error::Changed) }
     }
 
-    /// One command, its data lines, its end. Tags are ignored, as Cyrus's clients do: one question at a time.
+    /// One command, its data lines, its end. Tags are ignored, as Cyrus's clients do: answers come in order.
     async fn ask(
         &mut self,
         verb: &str,
         strings: &[&str],
-        mut each: impl FnMut(Body) -> Result<(), Error>,
+        each: impl FnMut(Body) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.link.say(verb, strings);
         self.link.flush().await?;
+        self.answer(each).await
+    }
+
+    /// The answer to the oldest command that has none yet.
+    async fn answer(&mut self, mut each: impl FnMut(Body) -> Result<(), Error>) -> Result<(), Error> {
         loop {
             match self.link.response(PATIENCE).await?.body {
                 Body::Ok(_) => return Ok(()),
@@ -224,3 +298,5 @@ pub(crate) fn entry_of(body: Body) -> Option<(MailboxName, Entry)> {
 
 /// How long a server may take to go on with an answer. A commit waits for its disk.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Commands sent before their answers are read: what both sides' buffers bear.
+const PIPELINED: usize = 200;

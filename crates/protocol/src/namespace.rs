@@ -186,7 +186,7 @@ impl Namespace {
     /// Whether clients do not see a name in LIST, nor LMTP deliver to it: delayed deletes, and the collections that
     /// belong to other services (`#calendars`, `#addressbooks`, `#sieve`, …).
     pub fn is_hidden(&self, name: &MailboxName) -> bool {
-        self.is_deleted(name) || name.components().any(|c| c.starts_with('#'))
+        self.is_deleted(name) || name.components().any(|component| COLLECTIONS.contains(&component))
     }
 
     /// The name of a delayed delete: `DELETED.<name>.<hexadecimal time>`, the domain staying in front.
@@ -374,6 +374,18 @@ impl Pattern {
 
 /// Bytes of a name that may be created (Cyrus 3.6).
 const CREATE_MAX: usize = 490;
+/// The folders of a user that hold no mail. Others may begin with `#` too.
+const COLLECTIONS: &[&str] = &[
+    "#addressbooks",
+    "#calendars",
+    "#drive",
+    "#jmap",
+    "#jmapnotification",
+    "#jmappushsubscription",
+    "#jmapsubmission",
+    "#notifications",
+    "#sieve",
+];
 /// ASCII allowed in names beside letters and digits, `&` only as modified UTF-7 has it.
 const ALLOWED: &[u8] = b" #$'()*+,-.:=?@[]^_~&";
 
@@ -474,6 +486,7 @@ mod tests {
         assert_eq!(ns.undeleted(&gone), Some((name, 0x66F3_A1B2)));
         assert_eq!(ns.owner(&gone).unwrap(), "fred@a.org");
         assert!(ns.is_hidden(&MailboxName::parse("user.fred.#calendars.x").unwrap()));
+        assert!(!ns.is_hidden(&MailboxName::parse("user.fred.#1 priority").unwrap()));
     }
 
     #[test]

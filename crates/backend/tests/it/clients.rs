@@ -254,3 +254,26 @@ async fn cyradm_learns_everything_before_it_logs_in() {
         .talk("C: a CAPABILITY\nS: * CAPABILITY IMAP4rev1 … ACL … CREATE-SPECIAL-USE …\nS: a OK Completed")
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cyrus_frontend_reads_what_it_copies_to_another_backend() {
+    let node = Node::start().await;
+    let mut fred = node.login("fred").await;
+    fred.append("INBOX", MAIL).await;
+    fred.talk(
+        r"
+        C: a Select INBOX
+        S: …
+        S: a OK [READ-WRITE] Completed
+        C: PROXY0 Uid Fetch 1 (Rfc822.peek)
+        S: * 1 FETCH (UID 1 RFC822 {56}
+        S: From: Joe <joe@example.org>
+        S: …
+        S: PROXY0 OK Completed
+        C: b SEARCH SEEN
+        S: * SEARCH
+        S: b OK Completed
+        ",
+    )
+    .await;
+}

@@ -160,6 +160,9 @@ fn item(cursor: &mut Cursor<'_>, items: &mut Vec<Item>) -> Result<(), ParseError
         b"THREADID" => Item::ThreadId,
         b"SAVEDATE" => Item::SaveDate,
         b"RFC822" => old(false, Text::All, "RFC822"),
+        // Cyrus's frontends copy between backends with it.
+        b"RFC822.PEEK" => old(true, Text::All, "RFC822"),
+        b"RFC822.TEXT.PEEK" => old(true, Text::Text, "RFC822.TEXT"),
         b"RFC822.HEADER" => old(true, Text::Header, "RFC822.HEADER"),
         b"RFC822.TEXT" => old(false, Text::Text, "RFC822.TEXT"),
         b"BODY" if bracket => Item::Section(fragment(cursor, false)?),

@@ -89,7 +89,6 @@ impl Plan {
         let mut plan = Plan::nodes(0, 0);
         let topology = &mut plan.topology;
         topology.domain = "murder.test".into();
-        let named = |name: &str| Account { name: name.into(), password: Some(name.into()) };
         topology.admin = named("cyrus");
         topology.accounts = lab::ACCOUNTS.map(named).into();
         for place in lab::PLACES {
@@ -181,6 +180,10 @@ impl Mixed {
         let cyrus = self.cast.iter().filter(|(_, who)| *who == Who::Cyrus);
         cyrus.map(|(name, _)| name.clone()).collect()
     }
+}
+
+fn named(name: &str) -> Account {
+    Account { name: name.into(), password: Some(name.into()) }
 }
 
 /// What a node of ours says to let the lab's identities in, and to be let in as one of them.

@@ -1,31 +1,39 @@
-//! A cable that can be pulled: a TCP relay that stops to pass bytes on, and goes on later, without closing anything.
+//! A cable that can be pulled: a TCP relay that stops to pass bytes on, and goes on later, without closing anything. What
+//! came meanwhile arrives in one piece then.
 
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc, Condvar, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 /// Ends with the process; its connections end with their ends.
 #[derive(Debug)]
 pub struct Relay {
     cable: Arc<Cable>,
+    port: u16,
 }
 
 #[derive(Debug, Default)]
 struct Cable {
-    cut: Mutex<bool>,
-    mended: Condvar,
+    /// To the server, and back from it.
+    cut: [AtomicBool; 2],
+    held: AtomicUsize,
     connections: AtomicUsize,
 }
 
+const THERE: usize = 0;
+const BACK: usize = 1;
+
 impl Relay {
-    /// Passes what comes to `listen` on to `target`.
-    pub fn new(listen: SocketAddr, target: SocketAddr) -> Relay {
-        let listener = TcpListener::bind(listen).expect("the relay's address is free");
+    /// Passes what comes to a port of its own, on the target's address, on to the target.
+    pub fn new(target: SocketAddr) -> Relay {
+        let listener = TcpListener::bind((target.ip(), 0)).expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
         let cable = Arc::new(Cable::default());
         let shared = cable.clone();
         std::thread::spawn(move || {
@@ -35,11 +43,30 @@ impl Relay {
                 std::thread::spawn(move || connect(&client, target, &cable));
             }
         });
-        Relay { cable }
+        Relay { cable, port }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn cut(&self) {
-        *self.cable.cut.lock().expect("no panic holds it") = true;
+        self.set([true, true]);
+    }
+
+    /// Holds back only what the server says.
+    pub fn hold(&self) {
+        self.cable.held.store(0, Ordering::Relaxed);
+        self.set([false, true]);
+    }
+
+    pub fn mend(&self) {
+        self.set([false, false]);
+    }
+
+    /// Bytes of the server that were held back since [`Relay::hold`].
+    pub fn held(&self) -> usize {
+        self.cable.held.load(Ordering::Relaxed)
     }
 
     /// How many have come so far, also to the cut cable.
@@ -47,42 +74,58 @@ impl Relay {
         self.cable.connections.load(Ordering::Relaxed)
     }
 
-    pub fn mend(&self) {
-        *self.cable.cut.lock().expect("no panic holds it") = false;
-        self.cable.mended.notify_all();
+    fn set(&self, [there, back]: [bool; 2]) {
+        self.cable.cut[THERE].store(there, Ordering::Release);
+        self.cable.cut[BACK].store(back, Ordering::Release);
+    }
+}
+
+impl Cable {
+    fn is_cut(&self, way: usize) -> bool {
+        self.cut.get(way).is_some_and(|cut| cut.load(Ordering::Acquire))
+    }
+
+    fn wait(&self, way: usize) {
+        while self.is_cut(way) {
+            std::thread::park_timeout(TICK);
+        }
     }
 }
 
 fn connect(client: &TcpStream, target: SocketAddr, cable: &Arc<Cable>) {
-    cable.wait();
+    cable.wait(THERE);
     let Ok(server) = TcpStream::connect(target) else { return };
     let (Ok(from), Ok(to)) = (server.try_clone(), client.try_clone()) else { return };
     let back = cable.clone();
-    std::thread::spawn(move || pump(from, to, &back));
+    std::thread::spawn(move || pump(from, to, &back, BACK));
     if let Ok(client) = client.try_clone() {
-        pump(client, server, cable);
+        pump(client, server, cable, THERE);
     }
 }
 
-fn pump(mut from: TcpStream, mut to: TcpStream, cable: &Cable) {
-    let mut buffer = [0; 16 * 1024];
-    while let Ok(read @ 1..) = from.read(&mut buffer) {
-        cable.wait();
-        if to.write_all(buffer.get(..read).unwrap_or_default()).is_err() {
-            break;
+fn pump(mut from: TcpStream, mut to: TcpStream, cable: &Cable, way: usize) {
+    let (mut buffer, mut gathered) = ([0; 16 * 1024], Vec::new());
+    let _ = from.set_read_timeout(Some(TICK)).and_then(|()| to.set_nodelay(true));
+    let mut open = true;
+    while open {
+        match from.read(&mut buffer) {
+            Ok(read @ 1..) => gathered.extend_from_slice(buffer.get(..read).unwrap_or_default()),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Ok(_) | Err(_) => open = false,
+        }
+        if cable.is_cut(way) {
+            cable.held.store(gathered.len(), Ordering::Relaxed);
+        } else {
+            open &= to.write_all(&gathered).is_ok();
+            gathered.clear();
         }
     }
     // the end of a connection does not get through a cut cable either
-    cable.wait();
+    cable.wait(way);
+    let _ = to.write_all(&gathered);
     let _ = to.shutdown(std::net::Shutdown::Both);
     let _ = from.shutdown(std::net::Shutdown::Both);
 }
 
-impl Cable {
-    fn wait(&self) {
-        let mut cut = self.cut.lock().expect("no panic holds it");
-        while *cut {
-            cut = self.mended.wait(cut).expect("no panic holds it");
-        }
-    }
-}
+/// How often a pump looks whether the cable was cut or mended.
+const TICK: Duration = Duration::from_millis(1);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, process::Output};
 
 use system_tests::{
-    Murder, Plan,
+    Plan,
     Who::{Cyrus, Ours},
     eventually,
     lab::Profile,
@@ -31,7 +31,7 @@ fn our_backend_and_a_cyrus_one_register_with_a_cyrus_master_and_our_proxies_reac
             murder.agree(&ALL);
             let mut must = |command: &str, mailbox: &str, more: &str| {
                 let mailbox = name(&format!("user.{user}{mailbox}"));
-                admin.must(&format!("{command} {mailbox} {more}").trim_end().to_owned()).unwrap();
+                admin.must(format!("{command} {mailbox} {more}").trim_end()).unwrap();
             };
             must("SETACL", ".Sent", "carol lrs");
             must("RENAME", ".Sent", &name(&format!("user.{user}.Gesendet")));
@@ -91,7 +91,8 @@ fn our_slave_follows_a_cyrus_master_through_its_restart() {
 fn our_backend_and_a_cyrus_master_are_made_to_agree() {
     for profile in Profile::ALL {
         let Some(plan) = Plan::mixed(profile, &CAST) else { return };
-        let murder = plan.start();
+        // What ctl_mboxlist takes away is never destroyed, whatever this says.
+        let murder = plan.option("be1", "delete_mode", "immediate").start();
         let mut admin = murder.admin("be1");
         for mailbox in
             ["user.alice", "user.alice.a", "user.alice.a-b", "user.alice.ab", "user.bob", "user.carol"]

@@ -11,6 +11,7 @@
 use std::env;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 
 use rustix::net::AddressFamily;
 
@@ -42,11 +43,18 @@ pub(crate) fn take(args: &[String]) -> Result<Inherited, ListenError> {
     } else if let Ok(name) = env::var("CYRUS_SERVICE")
         && is_socket(CYRUS_LISTEN)
     {
-        let entry = Entry { name, args: args.to_vec(), maxchild: -1, ..Entry::default() };
+        let (program, args) = (own_program(), args.to_vec());
+        let entry = Entry { name, program, args, maxchild: -1, ..Entry::default() };
         inherited.sockets.push((entry, own(CYRUS_LISTEN)?));
         inherited.cyrus_status = Some(own(CYRUS_STATUS)?);
     }
     Ok(inherited)
+}
+
+/// The name under which we were started: it tells the protocol where the entry has a name of its admin's choice.
+fn own_program() -> String {
+    let path = env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn systemd(args: &[String]) -> Result<Vec<(Entry, OwnedFd)>, ListenError> {
@@ -73,7 +81,7 @@ fn systemd(args: &[String]) -> Result<Vec<(Entry, OwnedFd)>, ListenError> {
             let mut names = names.split(':');
             let entry = |_| {
                 let name = names.next().unwrap_or_default().to_owned();
-                Entry { name, args: args.to_vec(), maxchild: -1, ..Entry::default() }
+                Entry { name, program: own_program(), args: args.to_vec(), maxchild: -1, ..Entry::default() }
             };
             (0..count).map(entry).collect()
         }

@@ -5,7 +5,8 @@ use crate::node::{Node, dump, local, text};
 
 fn backend(master: &Master) -> Node {
     Node::new(&format!(
-        "mupdate_server: 127.0.0.1:{}\nmupdate_authname: b\nmupdate_password: b\nproxyservers: p\n",
+        "mupdate_server: 127.0.0.1:{}\nmupdate_authname: b\nmupdate_password: b\nproxyservers: p\n\
+         allowplaintext: yes\n",
         master.port
     ))
 }
@@ -18,12 +19,14 @@ fn the_two_agree_after_it_and_a_dry_run_changes_nothing() {
         ("user.here", true, "be1.example!default", "here\tlrs\t"),
         ("user.part", true, "be1.example!other", "part\tlrs\t"),
         ("user.away", true, "be2.example!default", "away\tlrs\t"),
+        // On its way to another server, or back from it: its copy here may be the only one.
+        ("user.moving", false, "be2.example!default", ""),
     ]);
     let node = backend(&master);
-    let names = ["user.away", "user.half", "user.here", "user.new", "user.part"];
+    let names = ["user.away", "user.moving", "user.half", "user.here", "user.new", "user.part"];
     node.must("ctl_mboxlist", "-u", &dump(&names.map(|name| local(name, "default"))));
-    let expected = "Remove from MUPDATE: user.gone\nForce Activate: user.half\nForce Activate: user.part\n\
-                    Force Activate: user.new\nRemove Local Mailbox: user.away\n";
+    let expected = "Remove from MUPDATE: user.gone\nRemove Local Mailbox: user.away\nForce Activate: user.half\n\
+                    Force Activate: user.new\nForce Activate: user.part\n";
     assert_eq!(node.must("ctl_mboxlist", "-mw", ""), expected);
     assert_eq!(master.told(), Vec::<String>::new());
 
@@ -40,9 +43,18 @@ fn the_two_agree_after_it_and_a_dry_run_changes_nothing() {
         ]
     );
     assert_eq!(node.must("ctl_mboxlist", "-mw", ""), "Remove Local Mailbox: user.away\n");
-    assert_eq!(node.must("ctl_mboxlist", "-maw", ""), "Force Activate: user.away\n");
+    assert_eq!(
+        node.must("ctl_mboxlist", "-maw", ""),
+        "Force Activate: user.away\nForce Activate: user.moving\n"
+    );
     node.must("ctl_mboxlist", "-m -a", "");
-    assert_eq!(master.told(), ["ACTIVATE user.away be1.example!default away\tlrs\t"]);
+    assert_eq!(
+        master.told(),
+        [
+            "ACTIVATE user.away be1.example!default away\tlrs\t",
+            "ACTIVATE user.moving be1.example!default moving\tlrs\t"
+        ]
+    );
     assert_eq!(node.must("ctl_mboxlist", "-mw", ""), "");
 }
 

@@ -89,7 +89,7 @@ fn recovery_succeeds_everywhere_and_keeps_reservations() {
     let master = Node::new("");
     let reserved = "\"user.ann\": {\"name\": \"user.ann\", \"mtime\": \"5\", \"uidvalidity\": \"0\", \"createdmodseq\": \
                     \"0\", \"foldermodseq\": \"0\", \"mbtype\": \"erz\", \"partition\": \"default\", \"server\": \"be2\", \
-                    \"name_history\": []}";
+                    \"acl\": {}, \"name_history\": []}";
     master.must("ctl_mboxlist", "-u", &dump(&[reserved.to_owned()]));
     master.must("ctl_cyrusdb", "-r -x", "");
     assert_eq!(master.must("ctl_mboxlist", "-d", ""), dump(&[reserved.to_owned()]));

@@ -47,6 +47,8 @@ pub(super) struct Conversation {
     pub session: Session,
     pub guards: Guards,
     pub stream: Option<Subscription>,
+    /// A listing is on its way: whatever happens, it is not ended by a BYE, which a Cyrus peer takes for its whole.
+    pub listing: bool,
     collector: Collector,
     /// Writes on their way to the disk, with the tags that wait for them.
     pending: VecDeque<(String, Pending)>,
@@ -77,6 +79,7 @@ impl Conversation {
             session,
             guards,
             stream: None,
+            listing: false,
             collector: collector(),
             pending: VecDeque::new(),
             began: now,
@@ -90,7 +93,7 @@ impl Conversation {
         let ended = stop.clone();
         match stop.run_until_cancelled(self.converse()).await {
             Some(result) => result?,
-            None if self.stream.is_some() => return Ok(()),
+            None if self.stream.is_some() || self.listing => return Ok(()),
             None => self.bye("server shutting down"),
         }
         if ended.is_cancelled() && self.stream.is_some() {
@@ -129,6 +132,7 @@ impl Conversation {
                     if self.execute(Tagged::parse(&frame)).await? == Flow::End {
                         return Ok(Flow::End);
                     }
+                    self.listing = false;
                 }
                 Ok(Some(Collected::Continue(_))) => {
                     self.settle_all().await?;

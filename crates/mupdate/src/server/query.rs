@@ -92,6 +92,7 @@ impl Conversation {
         mut put: impl FnMut(&mut Vec<u8>, &MailboxName, &Entry),
     ) -> io::Result<bool> {
         let mut after = None;
+        self.listing = true;
         loop {
             let page = match self.server.list().scan(after.as_ref(), PAGE) {
                 Ok(page) => page,

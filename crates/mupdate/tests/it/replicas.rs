@@ -8,10 +8,14 @@ use mupdate::{
     daemon::Mode,
     replica::{Found, Replica, Settings},
 };
-use tokio::{io::AsyncReadExt, net::UnixStream};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream},
+    net::{TcpListener, TcpStream, UnixStream},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{Node, at, eventually, follows, name};
+use crate::world::{Node, PATIENCE, at, eventually, follows, name};
 
 async fn put(node: &Node, names: &[&str]) {
     let mut client = node.client().await;
@@ -117,6 +121,44 @@ async fn a_master_that_lost_its_list_does_not_empty_its_slaves() {
     put_many(&empty, 110).await;
     slave.catches_up_with(&empty).await;
     assert_eq!(slave.status().await.get("held"), None);
+}
+
+#[tokio::test]
+async fn a_listing_that_breaks_off_deletes_nothing_however_it_ends() {
+    let master = Node::master("").await;
+    put(&master, &["user.a", "user.b", "user.c"]).await;
+    let slave = Node::slave(&master, "").await;
+    slave.catches_up_with(&master).await;
+    let (_, address) = master.stop().await;
+    // A Cyrus slave takes each of these for the end of the list, and deletes what it did not name.
+    let broken = eventually(async || TcpListener::bind(address).await.ok()).await;
+    for end in
+        ["* BYE \"no longer ready for connections\"\r\n", "U01 NO \"no\"\r\n", "U01 BAD \"bad\"\r\n", ""]
+    {
+        let mut peer = BufStream::new(timeout(PATIENCE, broken.accept()).await.unwrap().unwrap().0);
+        let banner = "* AUTH \"PLAIN\"\r\n* OK MUPDATE \"m\" \"Cyrus IMAP\" \"3.6.1\" \"(master)\"\r\n";
+        say(&mut peer, banner).await;
+        hear(&mut peer, "A01 AUTHENTICATE").await;
+        say(&mut peer, "A01 OK \"Authenticated\"\r\n").await;
+        hear(&mut peer, "U01 UPDATE").await;
+        say(&mut peer, &format!("U01 MAILBOX {{6+}}\r\nuser.b {{5+}}\r\nbe1!p {{0+}}\r\n\r\n{end}")).await;
+    }
+    eventually(async || timeout(PATIENCE, broken.accept()).await.unwrap().ok()).await;
+    assert_eq!(slave.names().await, ["user.a", "user.b", "user.c"]);
+}
+
+async fn say(peer: &mut BufStream<TcpStream>, text: &str) {
+    peer.write_all(text.as_bytes()).await.unwrap();
+    peer.flush().await.unwrap();
+}
+
+async fn hear(peer: &mut BufStream<TcpStream>, wanted: &str) {
+    let mut line = String::new();
+    while !line.starts_with(wanted) {
+        line.clear();
+        let read = timeout(PATIENCE, peer.read_line(&mut line)).await.unwrap().unwrap();
+        assert_ne!(read, 0, "it says {wanted}");
+    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream},
+    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream},
     time::timeout,
 };
 
@@ -38,11 +38,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Player<S> {
         }
     }
 
+    /// A command that is answered OK at once.
+    pub async fn ok(&mut self, command: &str) {
+        self.play(&format!("C: X {command}\n S: X OK \"done\"")).await;
+    }
+
     /// The next line without its end; empty at the end of the stream.
     pub async fn line(&mut self) -> String {
         let mut line = Vec::new();
         timeout(Duration::from_secs(20), self.stream.read_until(b'\n', &mut line)).await.unwrap().unwrap();
         String::from_utf8(line).unwrap().trim_end_matches(['\r', '\n']).to_owned()
+    }
+
+    /// Everything up to the end of the stream.
+    pub async fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        // A reset ends it as well.
+        let _ = timeout(Duration::from_secs(20), self.stream.read_to_end(&mut rest)).await.unwrap();
+        String::from_utf8_lossy(&rest).into_owned()
     }
 
     pub async fn say(&mut self, bytes: &[u8]) {

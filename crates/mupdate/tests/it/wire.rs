@@ -195,6 +195,27 @@ async fn a_stream_sends_the_listing_in_key_order_and_then_each_change() {
 }
 
 #[tokio::test]
+async fn a_master_that_stops_says_no_bye_within_a_listing() {
+    let master = Node::master("").await;
+    let mut writer = local(&master).await;
+    let acl = "x".repeat(2000);
+    let all: String =
+        (0..2000).map(|n| format!("A{n} ACTIVATE \"user.p{n}\" \"be1!p\" \"{acl}\"\r\n")).collect();
+    writer.say(all.as_bytes()).await;
+    for n in 0..2000 {
+        assert_eq!(writer.line().await, format!("A{n} OK \"done\""));
+    }
+    let (mut idle, mut slave) = (local(&master).await, local(&master).await);
+    // It reads the beginning, so that the listing is under way, and then no more until the master has stopped.
+    slave.play("C: U01 UPDATE\n S: U01 MAILBOX \"user.p0\" …").await;
+    master.stop().await;
+    idle.play("S: * BYE \"server shutting down\"\n S closes").await;
+    // A Cyrus slave would take it for the list's end, and delete what was not listed.
+    let rest = slave.rest().await;
+    assert!(!rest.contains("BYE") && !rest.contains("U01 OK"), "{}", &rest[rest.len().saturating_sub(100)..]);
+}
+
+#[tokio::test]
 async fn a_partial_stream_tells_of_what_leaves_its_servers() {
     let master = Node::master("").await;
     let mut writer = local(&master).await;
@@ -280,4 +301,61 @@ async fn one_connection_too_many_is_told_so() {
         player.line().await.starts_with("* AUTH").then_some(())
     })
     .await;
+}
+
+/// The sheet's table of RFC 3656's states, cell by cell, as the wire shows it: what FIND tells afterwards, or the refusal.
+const STATES: &str = "\
+    |            | none                 | R same                         | R other              | A same              | A other
+    | RESERVE    | RESERVE new          | RESERVE new                    | NO mailbox already exists      | RESERVE new         | NO mailbox already exists
+    | ACTIVATE   | MAILBOX new          | MAILBOX new                    | MAILBOX new          | MAILBOX new         | MAILBOX new
+    | DEACTIVATE | NO mailbox doesn't exist | NO mailbox not currently active | NO mailbox not currently active | RESERVE new         | RESERVE new
+    | DELETE     | NO mailbox doesn't exist | nothing                        | nothing              | nothing             | nothing";
+
+#[tokio::test]
+async fn every_cell_of_the_state_table_is_answered_and_told_to_streams() {
+    let master = Node::master("").await;
+    let mut writer = local(&master).await;
+    let rows: Vec<Vec<&str>> =
+        STATES.lines().map(|row| row.split('|').skip(1).map(str::trim).collect()).collect();
+    let mut cells = 0;
+    for row in &rows[1..] {
+        for (column, cell) in rows[0].iter().zip(row).skip(1) {
+            let name = format!("user.c{cells}");
+            let place = if column.ends_with("same") { "new" } else { "old" };
+            match column.chars().next() {
+                Some('R') => writer.ok(&format!("RESERVE \"{name}\" \"be1!{place}\"")).await,
+                Some('A') => writer.ok(&format!("ACTIVATE \"{name}\" \"be1!{place}\" \"old\tl\t\"")).await,
+                _ => {}
+            }
+            let mut stream = local(&master).await;
+            stream.play("C: U01 UPDATE").await;
+            while !stream.line().await.starts_with("U01 OK") {}
+
+            let command = match row[0] {
+                "DELETE" => format!("DELETE \"{name}\""),
+                "ACTIVATE" => format!("ACTIVATE \"{name}\" \"be1!new\" \"fred\tlrs\t\""),
+                other => format!("{other} \"{name}\" \"be1!new\""),
+            };
+            let entry = match *cell {
+                "RESERVE new" => format!("RESERVE \"{name}\" \"be1!new\""),
+                "MAILBOX new" => format!("MAILBOX \"{name}\" \"be1!new\" \"fred\tlrs\t\""),
+                "nothing" => format!("DELETE \"{name}\""),
+                refusal => {
+                    let text = refusal.strip_prefix("NO ").unwrap();
+                    writer.play(&format!("C: X {command}\n S: X NO \"{text}\"")).await;
+                    // A refusal is told to nobody: the next thing on the stream is what is asked for.
+                    stream.play("C: N NOOP\n S: N OK \"Noop done\"").await;
+                    cells += 1;
+                    continue;
+                }
+            };
+            writer.ok(&command).await;
+            // Also where nothing changed, the streams are told.
+            stream.play(&format!("S: U01 {entry}")).await;
+            let found = if *cell == "nothing" { String::new() } else { format!("\n S: F {entry}") };
+            writer.play(&format!("C: F FIND \"{name}\"{found}\n S: F OK \"Search completed\"")).await;
+            cells += 1;
+        }
+    }
+    assert_eq!(cells, 20);
 }

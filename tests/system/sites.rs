@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::{Path, PathBuf},
@@ -15,28 +15,37 @@ use std::{
 use system_tests::{Plan, eventually, own_address, programs};
 
 /// A node of a site, in a directory of its own.
-struct Site {
+pub struct Site {
     dir: tempfile::TempDir,
     /// Its ports are on this one.
     address: Ipv4Addr,
     /// Where each entry listens: an address or a path.
-    listens: BTreeMap<String, String>,
+    pub listens: BTreeMap<String, String>,
+    /// Held until all ports are chosen, so that no two entries get one.
+    held: Vec<TcpListener>,
 }
 
 /// A running node; its master is killed when it is dropped.
-struct Running {
+pub struct Running {
     master: Child,
     log: PathBuf,
 }
 
 impl Site {
-    /// Takes the files of a site: absolute paths of data move below a directory, and ports become free ones.
-    fn of(name: &str) -> Site {
+    /// A directory, and the lines of a cyrus.conf with free ports.
+    pub fn with(cyrus: &str) -> Site {
         let dir = tempfile::Builder::new().prefix("site").tempdir_in("/tmp").unwrap();
-        let mut site = Site { dir, address: own_address(), listens: BTreeMap::new() };
-        let cyrus = site.moved(&text(name, "cyrus.conf"));
+        let mut site = Site { dir, address: own_address(), listens: BTreeMap::new(), held: Vec::new() };
+        let cyrus = site.moved(cyrus);
         let cyrus = cyrus.split_inclusive('\n').map(|line| site.with_free_port(line)).collect::<String>();
         fs::write(site.path("cyrus.conf"), cyrus).unwrap();
+        site.held.clear();
+        site
+    }
+
+    /// Takes the files of a site: absolute paths of data move below a directory, and ports become free ones.
+    fn of(name: &str) -> Site {
+        let site = Site::with(&text(name, "cyrus.conf"));
         let mut imapd = site.moved(&text(name, "imapd.conf"));
         // Where this test runs: the user, and no mail server of another's name.
         imapd.push_str("cyrus_user: root\nmupdate_address: 127.0.0.1\nmupdate_ports: mupdate=1\n");
@@ -48,7 +57,7 @@ impl Site {
         site
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
@@ -73,7 +82,12 @@ impl Site {
         let rest = if quoted { rest.strip_prefix('"').unwrap() } else { rest };
         let place = match value {
             path if path.starts_with('/') => path.to_owned(),
-            _ => format!("{}:{}", self.address, free_port(self.address)),
+            _ => {
+                let held = TcpListener::bind((self.address, 0)).unwrap();
+                let place = held.local_addr().unwrap().to_string();
+                self.held.push(held);
+                place
+            }
         };
         self.listens.insert(entry, place.clone());
         format!("{before}listen=\"{place}\"{rest}")
@@ -101,31 +115,35 @@ impl Site {
         }
     }
 
-    fn master(&self) -> Command {
+    fn master(&self, imapd: &str, cyrus: &str) -> Command {
         let mut command = Command::new(programs().join("master"));
-        command.arg("-C").arg(self.path("imapd.conf")).arg("-M").arg(self.path("cyrus.conf"));
+        command.arg("-C").arg(self.path(imapd)).arg("-M").arg(self.path(cyrus));
         command.stdin(Stdio::null());
         command
     }
 
     /// `master -t`: what is said.
-    fn check(&self) -> Output {
-        self.master().arg("-t").output().unwrap()
+    pub fn check(&self) -> Output {
+        self.master("imapd.conf", "cyrus.conf").arg("-t").output().unwrap()
     }
 
     /// Starts the node, and waits until it is ready.
-    fn start(&self) -> Running {
+    pub fn start(&self) -> Running {
+        self.start_from("imapd.conf", "cyrus.conf")
+    }
+
+    fn start_from(&self, imapd: &str, cyrus: &str) -> Running {
         let log = self.path("log");
         let ready = self.path("ready");
         let file = fs::File::create(&log).unwrap();
-        let master = self.master().arg("-r").arg(&ready).stderr(file).spawn().unwrap();
+        let master = self.master(imapd, cyrus).arg("-r").arg(&ready).stderr(file).spawn().unwrap();
         let running = Running { master, log };
         eventually("the node is ready", || ready.exists().then_some(()));
         running
     }
 
     /// The first bytes that a client of an entry gets.
-    fn greeting(&self, entry: &str) -> String {
+    pub fn greeting(&self, entry: &str) -> String {
         let place = &self.listens[entry];
         let patience = Some(Duration::from_secs(30));
         let stream: Box<dyn Read> = if place.starts_with('/') {
@@ -148,7 +166,13 @@ impl Site {
 }
 
 impl Running {
-    fn log(&self) -> String {
+    /// SIGHUP to its master.
+    pub fn hang_up(&self) {
+        let pid = rustix::process::Pid::from_child(&self.master);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
+    pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 }
@@ -175,10 +199,6 @@ fn text(name: &str, what: &str) -> String {
         Ok(text) => text,
         Err(error) => error.into_bytes().into_iter().map(char::from).collect(),
     }
-}
-
-fn free_port(address: Ipv4Addr) -> u16 {
-    TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Starts a site's node; `serves` are entries and what their greetings begin with, `said` is in the log at start.
@@ -221,6 +241,47 @@ fn debians_files_run() {
             "set, and without effect here: mboxname_lockpath",
         ],
     );
+}
+
+#[test]
+fn debians_files_run_as_toml_too() {
+    let site = Site::of("debian");
+    for (from, to) in [("imapd.conf", "imapd.toml"), ("cyrus.conf", "cyrus.toml")] {
+        let mut convert = Command::new(programs().join("murder"));
+        convert.args(["config", "convert"]).arg(site.path(from)).arg("--output").arg(site.path(to));
+        let converted = convert.output().unwrap();
+        assert!(converted.status.success(), "{}", String::from_utf8_lossy(&converted.stderr));
+        fs::remove_file(site.path(from)).unwrap();
+    }
+    let running = site.start_from("imapd.toml", "cyrus.toml");
+    assert!(site.greeting("imap").starts_with("* OK"));
+    assert!(site.greeting("lmtpunix").starts_with("220 "));
+    let log = running.log();
+    assert!(log.contains("cyrus.toml:") && log.contains("nntp: nntpd has no counterpart"), "{log}");
+}
+
+#[test]
+fn what_clients_say_is_logged_where_that_is_wanted_and_passwords_never_are() {
+    let site = Site::of("debian");
+    let conf = fs::read_to_string(site.path("imapd.conf")).unwrap();
+    fs::write(site.path("imapd.conf"), format!("{conf}chatty: yes\nfailedloginpause: 0\n")).unwrap();
+    let running = site.start();
+    let say = |entry: &str, words: &[u8]| {
+        let mut stream = TcpStream::connect(&site.listens[entry]).unwrap();
+        stream.write_all(words).unwrap();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+    };
+    say("pop3", b"USER fred\r\nPASS geheim\r\nQUIT\r\n");
+    say("imap", b"a LOGIN fred geheim\r\nb AUTHENTICATE PLAIN AGZyZWQAZ2VoZWlt\r\nc LOGOUT\r\n");
+    let mut lmtp = UnixStream::connect(&site.listens["lmtpunix"]).unwrap();
+    lmtp.write_all(b"LHLO mx.example.org\r\nQUIT\r\n").unwrap();
+    let _ = lmtp.read_to_end(&mut Vec::new());
+    let log = running.log();
+    for word in ["command=USER", "command=PASS", "Login(fred)", "Authenticate(PLAIN)", "command=LHLO"] {
+        assert!(log.contains(word), "{word} in\n{log}");
+    }
+    assert!(!log.contains("geheim") && !log.contains("AGZyZWQ"), "{log}");
 }
 
 #[test]

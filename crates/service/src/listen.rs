@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, error};
 
 use crate::auth::{Authenticator, InboxAcl, Pace};
 use crate::deny::DenyList;
@@ -171,8 +171,6 @@ pub enum ListenError {
     Protocol(String),
     #[error("listener {name}: {why}")]
     Tls { name: String, why: TlsError },
-    #[error("listener {0}: TLS from the start (-s) needs tls_server_cert and tls_server_key")]
-    NoCertificate(String),
     #[error("{variable}: {why}")]
     Environment { variable: &'static str, why: String },
 }
@@ -195,9 +193,16 @@ impl Listener {
             imapd: ArcSwap::from_pointee(imapd),
             name: entry.name,
         };
-        listener.load_tls(&listener.imapd.load())?;
+        // The other listeners of the process serve on: one that cannot do TLS offers none, and with -s turns its clients away,
+        // until a reload finds its certificate.
+        if let Err(why) = listener.load_tls(&listener.imapd.load()) {
+            error!("{why}");
+        }
         if listener.implicit_tls() && listener.tls().is_none() {
-            return Err(ListenError::NoCertificate(listener.name));
+            error!(
+                "listener {}: -s (TLS from the first byte) needs tls_server_cert and tls_server_key: its clients are turned away",
+                listener.name
+            );
         }
         Ok(listener)
     }
@@ -382,6 +387,25 @@ mod tests {
         assert_eq!(entry("lmtpunix", "lmtpproxyd"), Some(Protocol::Lmtp));
         assert_eq!(entry("kpop", ""), Some(Protocol::Pop3));
         assert_eq!(entry("http", "httpd"), None);
+    }
+
+    #[tokio::test]
+    async fn connections_are_kept_alive_as_configured() {
+        let text = "configdirectory: /v\ntcp_keepalive: yes\ntcp_keepalive_idle: 77\ntcp_keepalive_intvl: 11\ntcp_keepalive_cnt: 3\n";
+        let imapd = Imapd::parse(std::path::Path::new("imapd.conf"), text, "imap").unwrap();
+        let passwords = PasswordDb::new("/nonexistent");
+        let denied = DenyList::new("/nonexistent");
+        let shared = Shared { passwords, denied, pace: Pace::default(), inbox_acl: None };
+        let entry = Entry { name: "imap".to_owned(), ..Entry::default() };
+        let listener = Listener::new(entry, Socket::bind("127.0.0.1:0").unwrap(), imapd, &shared).unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        assert!(!SockRef::from(&socket).keepalive().unwrap());
+        listener.keep_alive(&socket);
+        let socket = SockRef::from(&socket);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap().as_secs(), 77);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap().as_secs(), 11);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
     }
 
     #[test]

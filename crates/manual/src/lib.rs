@@ -99,6 +99,23 @@ mod tests {
         }
     }
 
+    /// What the parser of cyrus.conf asks an entry for.
+    #[test]
+    fn cyrus_conf_5_has_every_key_that_is_read() {
+        let parser = include_str!("../../config/src/cyrus/entries.rs");
+        let page = include_str!("../../../docs/man/cyrus.conf.5");
+        let quoted = |start: &str| -> Vec<String> {
+            parser.split(start).skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()
+        };
+        let keys = [quoted("raw.get(\""), quoted("(raw, \"")].concat();
+        let keys: Vec<String> = keys.into_iter().filter(|key| !key.contains(' ')).collect();
+        assert!(keys.len() > 8, "{keys:?}");
+        let told: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix(".It Cm ")).collect();
+        for key in keys {
+            assert!(told.iter().any(|line| line.split([' ', ',']).any(|word| word == key)), "{key}");
+        }
+    }
+
     fn explained(command: &Command) {
         assert!(command.get_about().is_some(), "{} says what it does", command.get_name());
         for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {

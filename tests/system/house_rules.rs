@@ -154,3 +154,27 @@ fn nothing_is_left_for_later() {
         }
     }
 }
+
+#[test]
+fn what_the_documents_name_exists() {
+    let tests: String = ["crates", "tests"].into_iter().flat_map(sources).map(|(_, text)| text).collect();
+    let mut named = 0;
+    for document in ["README.md", "docs/ARCHITECTURE.md", "docs/OPERATIONS.md", "docs/FROM-CYRUS.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        for word in text.split('`').skip(1).step_by(2) {
+            let file = word.contains("/src/") || word.contains("/tests/") || word.starts_with("docs/");
+            if file && !word.contains(['*', ' ', '<']) {
+                let found =
+                    [word.to_owned(), format!("crates/{word}")].iter().any(|path| root().join(path).exists());
+                assert!(found, "{document} names {word}");
+                named += 1;
+            }
+            // A test's name is a sentence.
+            if word.matches('_').count() >= 4 && word.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+                assert!(tests.contains(&format!("fn {word}(")), "{document} names the test {word}");
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 20, "{named} names were looked at");
+}

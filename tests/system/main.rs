@@ -15,6 +15,7 @@ mod house_rules;
 mod names;
 mod operating;
 mod other_clients;
+mod packaging;
 mod placement;
 mod proxied;
 mod roles;

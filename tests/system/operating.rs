@@ -81,6 +81,37 @@ fn denied_users_are_kept_out_until_they_are_allowed_again() {
     assert_eq!(murder(&system, "frontend1", &["deny", "a\tb"]).status.code(), Some(1));
 }
 
+#[test]
+fn cyruss_own_cyr_deny_and_murder_deny_work_on_one_file() {
+    let program = Path::new("/usr/lib/cyrus/bin/cyr_deny");
+    if !program.exists() || !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: cyr_deny is not here, or cannot become the cyrus user");
+        return;
+    }
+    let system = two_users().start();
+    // Cyrus's programs become the cyrus user, who must get there.
+    let dir = tempfile::Builder::new().prefix("deny").tempdir_in("/tmp").unwrap();
+    let conf = dir.path().join("imapd.conf");
+    std::fs::write(&conf, format!("configdirectory: {}\n", dir.path().display())).unwrap();
+    assert!(Command::new("chown").args(["-R", "cyrus"]).arg(dir.path()).status().unwrap().success());
+    let file = dir.path().join("user_deny.db");
+    let node = system.node("frontend1");
+    node.set_option("userdeny_db_path", file.to_str().unwrap()).unwrap();
+    node.signal(rustix::process::Signal::HUP);
+    let cyr_deny = |words: &[&str]| Command::new(program).arg("-C").arg(&conf).args(words).output().unwrap();
+    assert!(cyr_deny(&["-s", "imap*", "-m", "By Cyrus", "alice"]).status.success());
+    eventually("alice is kept out", || {
+        let mut alice = system.imap("frontend1");
+        let refused = alice.command(&format!("LOGIN alice {}", system.password("alice"))).unwrap();
+        refused.result.contains("By Cyrus").then_some(())
+    });
+    assert!(murder(&system, "frontend1", &["deny", "-s", "pop3*", "-m", "By us", "bob"]).status.success());
+    let listed = text(&cyr_deny(&["-l"]));
+    assert!(listed.contains("By Cyrus") && listed.contains("bob") && listed.contains("By us"), "{listed}");
+    assert!(cyr_deny(&["-a", "alice"]).status.success());
+    system.login("frontend1", "alice");
+}
+
 /// The doctor's findings of this check, as `about: message / change`.
 fn findings(system: &Murder, node: &str, check: &str) -> Vec<String> {
     let cyrus = system.node(node).cyrus_conf();

@@ -9,3 +9,11 @@ pub mod mime;
 pub mod pop3;
 mod resync;
 pub mod store;
+
+/// The store of a murder: IMAP, POP3 and LMTP
+#[derive(Debug, clap::Parser)]
+#[command(name = "backend", version)]
+pub struct Cli {
+    #[command(flatten)]
+    pub arguments: service::Arguments,
+}

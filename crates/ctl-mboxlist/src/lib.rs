@@ -8,12 +8,14 @@
 
 pub mod age;
 pub mod checkpoint;
+pub mod cyrusdb;
 pub mod dump;
 pub mod expire;
 pub mod legacy;
 pub mod lists;
 pub mod nodes;
 pub mod options;
+pub mod reconstruct;
 pub mod recover;
 pub mod start;
 pub mod sync;

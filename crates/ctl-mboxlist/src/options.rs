@@ -34,36 +34,51 @@ pub enum Action {
     Verify,
 }
 
-/// As `getopt` has them; what goes together is checked afterwards.
+// As `getopt` has them; what goes together is checked afterwards.
+/// Dumps, restores, synchronises and verifies a node's list of mailboxes; exactly one of -d, -u, -m and -v
 #[derive(Debug, Parser)]
-#[command(disable_help_flag = true)]
-struct Flags {
-    #[arg(short = 'C', long = "config", default_value = "/etc/imapd.conf")]
+#[command(name = "ctl_mboxlist", version)]
+pub struct Flags {
+    /// The node's imapd.conf
+    #[arg(short = 'C', long = "config", value_name = "FILE", default_value = "/etc/imapd.conf")]
     config: PathBuf,
-    #[arg(short = 'f', long = "filename")]
+    /// Another list than the node's own: the folder of a database
+    #[arg(short = 'f', long = "filename", value_name = "FOLDER")]
     filename: Option<PathBuf>,
+    /// Print the list as JSON
     #[arg(short = 'd', long = "dump")]
     dump: bool,
+    /// Replace the list by a dump on standard input
     #[arg(short = 'u', long = "undump")]
     undump: bool,
+    /// Bring this backend and the MUPDATE master in step
     #[arg(short = 'm', long = "sync-mupdate")]
     sync: bool,
+    /// Compare the list with what is on disk
     #[arg(short = 'v', long = "verify")]
     verify: bool,
+    /// With -d: remove each dumped entry from the list
     #[arg(short = 'x', long = "remove-dumped")]
     remove: bool,
+    /// With -d: entries that only stand between others, too
     #[arg(short = 'y', long = "include-intermediaries")]
     intermediaries: bool,
-    #[arg(short = 'p', long = "partition")]
+    /// With -d: entries of this partition only
+    #[arg(short = 'p', long = "partition", value_name = "NAME")]
     partition: Option<String>,
+    /// With -u: the dump is in the tab-separated format of Cyrus before 3.2
     #[arg(short = 'L', long = "legacy")]
     legacy: bool,
+    /// With -m: this backend is right where both claim a mailbox
     #[arg(short = 'a', long = "authoritative")]
     authoritative: bool,
+    /// With -m: only show what would be done
     #[arg(short = 'w', long = "warn-only")]
     warn_only: bool,
+    /// With -m: ask before mailboxes are deleted
     #[arg(short = 'i', long = "interactive")]
     interactive: bool,
+    /// With -m: delete even more than a fifth of the mailboxes
     #[arg(long = "accept-mass-delete")]
     accept: bool,
 }
@@ -86,6 +101,7 @@ impl Options {
     /// Wrong use: the caller prints [`USAGE`]. The text says what is wrong, if more than that is.
     pub fn parse(words: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Options, String> {
         let flags = Flags::try_parse_from(words).map_err(|error| match error.kind() {
+            clap::error::ErrorKind::DisplayHelp | clap::error::ErrorKind::DisplayVersion => error.exit(),
             clap::error::ErrorKind::UnknownArgument => {
                 error.to_string().lines().next().unwrap_or("").to_owned()
             }

@@ -75,3 +75,11 @@ fn follow_reloads(context: &Context, node: &Arc<Node>) {
         }
     });
 }
+
+/// The IMAP proxy of a murder's frontend
+#[derive(Debug, clap::Parser)]
+#[command(name = "imapproxy", version)]
+pub struct Cli {
+    #[command(flatten)]
+    pub arguments: service::Arguments,
+}

@@ -16,3 +16,11 @@ mod serve;
 pub mod transaction;
 
 pub use serve::{run, serve};
+
+/// Takes mail by LMTP and passes it to the backends of its recipients
+#[derive(Debug, clap::Parser)]
+#[command(name = "lmtpproxy", version)]
+pub struct Cli {
+    #[command(flatten)]
+    pub arguments: service::Arguments,
+}

@@ -118,11 +118,11 @@ fn boot(options: &Options, handover: Option<Handover>) -> Result<(), BootError> 
                 eprintln!("master: {error}");
                 handover.finish(error.exit_status());
             }
-            let _ = log::start(options);
+            let _ = log::start(options, None);
             return Err(error);
         }
     };
-    let log = log::start(options).map_err(doing("starting the log"))?;
+    let log = log::start(options, Some(&plan.imapd)).map_err(doing("starting the log"))?;
     if let Some(handover) = handover {
         handover.finish(0);
     }

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
 
+use config::imapd::Imapd;
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use tracing::info;
 use tracing_subscriber::fmt::MakeWriter;
@@ -36,7 +37,9 @@ fn level(debug: bool) -> &'static str {
 }
 
 /// Points the standard descriptors where they belong, and starts logging.
-pub fn start(options: &Options) -> io::Result<Log> {
+///
+/// There is no configuration to follow where it has a mistake.
+pub fn start(options: &Options, imapd: Option<&Imapd>) -> io::Result<Log> {
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
     dup2_stdin(&null)?;
     if let Some(path) = &options.log_file {
@@ -49,7 +52,7 @@ pub fn start(options: &Options) -> io::Result<Log> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level(debug)));
     let (filter, handle) = reload::Layer::new(filter);
     let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(false);
-    let syslog = if options.background && options.log_file.is_none() { Syslog::connect() } else { None };
+    let syslog = if options.background && options.log_file.is_none() { Syslog::connect(imapd) } else { None };
     let registry = tracing_subscriber::registry().with(filter);
     let started = match syslog {
         Some(syslog) => registry.with(lines.without_time().with_level(false).with_writer(syslog)).try_init(),
@@ -73,31 +76,39 @@ fn redirect(file: &File) -> io::Result<()> {
 #[derive(Debug)]
 struct Syslog {
     socket: UnixDatagram,
+    facility: u8,
+    ident: String,
 }
 
 impl Syslog {
-    fn connect() -> Option<Self> {
+    fn connect(imapd: Option<&Imapd>) -> Option<Self> {
+        let prefix = imapd.and_then(|imapd| imapd.syslog_prefix.as_deref());
         let socket = UnixDatagram::unbound().ok()?;
         socket.connect("/dev/log").ok()?;
         // A stuck syslog daemon must not stop the node.
         socket.set_nonblocking(true).ok()?;
-        Some(Self { socket })
+        Some(Self {
+            socket,
+            facility: imapd.map_or(MAIL, Imapd::facility),
+            ident: prefix.map_or_else(|| "master".to_owned(), |prefix| format!("{prefix}/master")),
+        })
     }
 }
 
 /// One log line on its way to syslog.
 #[derive(Debug)]
 struct Line<'a> {
-    socket: &'a UnixDatagram,
+    syslog: &'a Syslog,
     severity: u8,
 }
 
 impl Write for Line<'_> {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         let line = String::from_utf8_lossy(text);
-        let priority = FACILITY_LOCAL6 * 8 + self.severity;
-        let message = format!("<{priority}>master[{}]: {}", std::process::id(), line.trim_end());
-        let _ = self.socket.send(message.as_bytes());
+        let Syslog { socket, facility, ident } = self.syslog;
+        let priority = facility * 8 + self.severity;
+        let message = format!("<{priority}>{ident}[{}]: {}", std::process::id(), line.trim_end());
+        let _ = socket.send(message.as_bytes());
         Ok(text.len())
     }
 
@@ -110,7 +121,7 @@ impl<'a> MakeWriter<'a> for Syslog {
     type Writer = Line<'a>;
 
     fn make_writer(&'a self) -> Line<'a> {
-        Line { socket: &self.socket, severity: 6 }
+        Line { syslog: self, severity: 6 }
     }
 
     fn make_writer_for(&'a self, meta: &tracing::Metadata<'_>) -> Line<'a> {
@@ -120,9 +131,25 @@ impl<'a> MakeWriter<'a> for Syslog {
             tracing::Level::INFO => 6,
             tracing::Level::DEBUG | tracing::Level::TRACE => 7,
         };
-        Line { socket: &self.socket, severity }
+        Line { syslog: self, severity }
     }
 }
 
-/// Cyrus's facility.
-const FACILITY_LOCAL6: u8 = 22;
+/// The facility where nothing else is said.
+const MAIL: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_carries_facility_severity_and_name() {
+        let (socket, other) = UnixDatagram::pair().unwrap();
+        let syslog = Syslog { socket, facility: 22, ident: "cyrus/master".to_owned() };
+        Line { syslog: &syslog, severity: 6 }.write_all(b"process started\n").unwrap();
+        let mut message = [0; 200];
+        let length = other.recv(&mut message).unwrap();
+        let expected = format!("<182>cyrus/master[{}]: process started", std::process::id());
+        assert_eq!(String::from_utf8_lossy(&message[..length]), expected);
+    }
+}

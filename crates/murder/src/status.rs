@@ -9,20 +9,25 @@ use std::{
     time::Duration,
 };
 
-use crate::node::with_node;
-
 use config::imapd::Imapd;
 use mupdate::client::{Client, Error};
 use protocol::name::MailboxName;
 use serde_json::{Map, Value};
+use upstream::Upstream;
 
-/// Shows the lists of this node's daemons, and of its MUPDATE master: positions, ages, conflicts, old reservations.
+use crate::node::{other_servers, with_node};
+
+/// Shows the lists of this node's daemons and of its MUPDATE master (positions, ages, conflicts, old reservations), and the backends:
+/// whether they answer, their mailboxes and free space.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The node's imapd.conf.
     #[arg(short = 'C', default_value = "/etc/imapd.conf")]
     config: PathBuf,
-    /// Print JSON: an object with a status for each daemon.
+    /// Do not ask the backends.
+    #[arg(long)]
+    here: bool,
+    /// Print JSON: an object with a status for each daemon, and one for all backends under `nodes`.
     #[arg(long)]
     json: bool,
     /// Let this program's list (mupdate, imapproxy, …) do the deletions that it holds back.
@@ -52,11 +57,17 @@ pub fn run(args: &Args) -> ExitCode {
             let status = status.unwrap_or_else(|error| serde_json::json!({ "error": error.to_string() }));
             all.insert(name, status);
         }
-        let good = !all.is_empty() && all.values().all(is_good);
+        let nodes = if args.here { Map::new() } else { nodes(&imapd, &all).await };
+        let reached = nodes.values().all(|node| node.get("error").is_none());
+        let good = !all.is_empty() && all.values().all(is_good) && reached;
         if args.json {
+            if !nodes.is_empty() {
+                all.insert("nodes".into(), Value::Object(nodes));
+            }
             println!("{}", Value::Object(all));
         } else {
             all.iter().for_each(|(name, status)| print!("{}", text(name, status)));
+            nodes.iter().for_each(|(name, node)| println!("{}", node_text(name, node)));
         }
         if all_empty(&imapd) {
             eprintln!("murder status: no daemon of this node has a list under {}", lists(&imapd).display());
@@ -147,6 +158,51 @@ async fn bounded<T>(ask: impl Future<Output = Result<T, Error>>) -> Result<T, Er
     tokio::time::timeout(PATIENCE, ask).await.unwrap_or_else(|_| Err(late()))
 }
 
+/// The backends that the lists name, asked as proxies log in to them; without a password for that there is nothing to tell.
+async fn nodes(imapd: &Imapd, lists: &Map<String, Value>) -> Map<String, Value> {
+    let upstream = Upstream::new(imapd);
+    let mut servers = other_servers(imapd).await;
+    let named = |list: &Value| {
+        list["servers"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect::<Vec<_>>()
+    };
+    servers.extend(lists.values().flat_map(named));
+    servers.remove(&imapd.servername);
+    servers.retain(|server| imapd.proxy_password.is_some() || imapd.of_host(server, "password").is_some());
+    let mut nodes = Map::new();
+    for server in servers {
+        // What Cyrus's backends tell too.
+        let asked =
+            upstream.ask(&server, "GETMETADATA \"\" (/shared/vendor/cmu/cyrus-imapd/freespace/total)").await;
+        let node = match asked {
+            Ok(answer) => match answer.lines.iter().find_map(|line| free_and_total(line)) {
+                Some((free, total)) => serde_json::json!({ "free_kib": free, "total_kib": total }),
+                None => serde_json::json!({}),
+            },
+            Err(error) => serde_json::json!({ "error": error.to_string() }),
+        };
+        nodes.insert(server, node);
+    }
+    nodes
+}
+
+/// `… "free;total")`, in KiB.
+fn free_and_total(line: &str) -> Option<(u64, u64)> {
+    let (free, total) = line.trim_end_matches([')', '"']).rsplit('"').next()?.split_once(';')?;
+    Some((free.parse().ok()?, total.parse().ok()?))
+}
+
+fn node_text(name: &str, node: &Value) -> String {
+    if let Some(error) = node["error"].as_str() {
+        return format!("{name}: DOES NOT ANSWER: {error}");
+    }
+    match (node["free_kib"].as_u64(), node["total_kib"].as_u64()) {
+        (Some(free), Some(total)) if total > 0 => {
+            format!("{name}: answers, {} MiB free ({}%)", free / 1024, free.saturating_mul(100) / total)
+        }
+        _ => format!("{name}: answers"),
+    }
+}
+
 /// A list that is whole, and fresh where it follows another.
 fn is_good(status: &Value) -> bool {
     status["complete"] == true && status.get("held").is_none() && status["upstream"]["live"] != false
@@ -215,3 +271,18 @@ fn text(name: &str, status: &Value) -> String {
 }
 
 const PATIENCE: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_space_is_read_from_metadata_and_anything_else_is_not() {
+        let line = r#"* METADATA "" ("/shared/vendor/cmu/cyrus-imapd/freespace/total" "1048576;4194304")"#;
+        assert_eq!(free_and_total(line), Some((1_048_576, 4_194_304)));
+        for line in ["", "* METADATA \"\" (\"x\" NIL)", "* OK x;y", "* METADATA \"\" (\"x\" \"1;\")"] {
+            assert_eq!(free_and_total(line), None, "{line}");
+        }
+        assert_eq!(node_text("be1", &serde_json::json!({})), "be1: answers");
+    }
+}

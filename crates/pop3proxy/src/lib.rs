@@ -15,3 +15,11 @@ mod serve;
 pub mod session;
 
 pub use serve::{run, serve};
+
+/// Logs POP3 clients in and connects them to the backends of their mail
+#[derive(Debug, clap::Parser)]
+#[command(name = "pop3proxy", version)]
+pub struct Cli {
+    #[command(flatten)]
+    pub arguments: service::Arguments,
+}

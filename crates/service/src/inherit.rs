@@ -1,7 +1,7 @@
 //! Sockets that whoever started this process left open for it.
 //!
-//! * `LISTEN_PID` is our own pid: the systemd convention. Sockets from fd 3 on, named by `LISTEN_FDNAMES`; our
-//!   `master` adds `MURDER_LISTENERS`, a JSON array with one [`Entry`] per socket.
+//! * `LISTEN_PID` is our own pid: the systemd convention. Sockets from fd 3 on, named by `LISTEN_FDNAMES`, of which `imaps`
+//!   and `pop3s` have TLS from the first byte; our `master` adds `MURDER_LISTENERS`, a JSON array with one [`Entry`] per socket.
 //! * otherwise, with `CYRUS_SERVICE`: a real Cyrus master. fd 4 is the one socket; to fd 3 go 8-byte messages.
 //!
 //! This is the one module that makes file descriptors out of numbers, hence the unsafe code; each number is taken
@@ -81,7 +81,11 @@ fn systemd(args: &[String]) -> Result<Vec<(Entry, OwnedFd)>, ListenError> {
             let mut names = names.split(':');
             let entry = |_| {
                 let name = names.next().unwrap_or_default().to_owned();
-                Entry { name, program: own_program(), args: args.to_vec(), maxchild: -1, ..Entry::default() }
+                let mut args = args.to_vec();
+                if matches!(name.as_str(), "imaps" | "pop3s") {
+                    args.push("-s".to_owned());
+                }
+                Entry { name, program: own_program(), args, maxchild: -1, ..Entry::default() }
             };
             (0..count).map(entry).collect()
         }

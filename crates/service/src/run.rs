@@ -48,10 +48,11 @@ pub struct Arguments {
     /// Clients of the listener need not log in (LMTP)
     #[arg(short = 'a')]
     pub preauthenticated: bool,
+    /// A load balancer says in a PROXY header who the client is
+    #[arg(short = 'H')]
+    pub haproxy: bool,
     #[arg(short = 'k', hide = true)]
     pub kpop: bool,
-    #[arg(short = 'H', hide = true)]
-    pub haproxy: bool,
     #[arg(short = 'N', hide = true)]
     pub no_plain: bool,
     #[arg(short = 'D', hide = true)]

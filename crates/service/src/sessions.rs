@@ -138,7 +138,9 @@ impl Sessions {
     /// Ends the session of that name, or all sessions of the user of that name. The number of them.
     pub fn kick(&self, name: &str) -> usize {
         let inner = self.lock();
-        let meant = |open: &&Open| open.shown.session == name || open.shown.user.as_deref() == Some(name);
+        let named = |shown: &Shown| shown.session == name || shown.user.as_deref() == Some(name);
+        // One that is told already is on its way.
+        let meant = |open: &&Open| !open.stop.is_cancelled() && named(&open.shown);
         let tokens: Vec<CancellationToken> =
             inner.open.values().filter(meant).map(|open| open.stop.clone()).collect();
         drop(inner);

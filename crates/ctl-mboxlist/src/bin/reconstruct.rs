@@ -1,30 +1,13 @@
 //! `reconstruct`: makes indexes agree with the message files, and the list with the spool.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use backend::control::{self, Answer, Request};
 use backend::store::Which;
 use clap::Parser;
+use ctl_mboxlist::reconstruct::Options;
 use ctl_mboxlist::{lists::Failure, start};
 use protocol::namespace::View;
-
-/// Make mailboxes agree with what lies on the spool
-#[derive(Parser)]
-#[command(name = "reconstruct", version)]
-struct Options {
-    /// The configuration
-    #[arg(short = 'C', default_value = "/etc/imapd.conf")]
-    config: PathBuf,
-    /// The mailboxes below, too
-    #[arg(short = 'r')]
-    recursive: bool,
-    /// Take mailboxes of the spool into the list that it does not have
-    #[arg(short = 'f')]
-    find: bool,
-    /// Mailboxes, as an admin names them; none: all
-    mailboxes: Vec<String>,
-}
 
 fn main() -> ExitCode {
     let Options { config, recursive, find, mailboxes } = Options::parse();

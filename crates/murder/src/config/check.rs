@@ -10,6 +10,7 @@ use ::config::{EX_CONFIG, Problem};
 /// Checks imapd.conf and cyrus.conf
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// The node's imapd.conf
     #[arg(short = 'C', long = "config", value_name = "FILE", default_value = "/etc/imapd.conf")]
     imapd: PathBuf,
     /// Check this too, and the two against each other

@@ -25,6 +25,11 @@ enum Command {
     Man,
 }
 
+/// imapd.conf(5).
+pub fn manual_page() -> String {
+    man::page()
+}
+
 pub fn run(args: &Args) -> ExitCode {
     match &args.command {
         Command::List(args) => list::run(args),

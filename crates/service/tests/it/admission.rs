@@ -252,3 +252,18 @@ fn the_journal_gets_fields_and_the_facility() {
     let text = String::from_utf8_lossy(&message[..length]);
     assert!(text.contains("SYSLOG_FACILITY=22\n") && text.contains("SYSLOG_IDENTIFIER=echo\n"), "{text}");
 }
+
+#[test]
+fn syslog_gets_the_facility_and_the_name_with_its_prefix() {
+    let dir = tempfile::tempdir().unwrap();
+    let syslog = UnixDatagram::bind(dir.path().join("log")).unwrap();
+    syslog.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    let path = dir.path().join("log").display().to_string();
+    let conf = "syslog_facility: daemon\nsyslog_prefix: cyrus\nlog_target: syslog\n";
+    let _daemon = daemon_with(IMAP, conf, &[("MURDER_SYSLOG", &path)]);
+    let mut message = [0; 2000];
+    let length = syslog.recv(&mut message).unwrap();
+    let text = String::from_utf8_lossy(&message[..length]);
+    // 3 is daemon: 3 * 8 + 6 for information, 4 for a warning.
+    assert!(text.starts_with("<30>cyrus/echo[") || text.starts_with("<28>cyrus/echo["), "{text}");
+}

@@ -1,0 +1,127 @@
+//! The manual pages and shell completions of all programs, made from the definitions that `--help` prints and, for
+//! imapd.conf(5), from the registry of options. master(8) and cyrus.conf(5) are written by hand in docs/man; tests hold them to
+//! the same definitions.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use clap::{Command, CommandFactory};
+use clap_complete::Shell;
+
+/// A program and the section of its page.
+pub struct Program {
+    pub command: Command,
+    pub section: &'static str,
+}
+
+/// Every program that is installed but `master`, whose page is written by hand.
+pub fn programs() -> Vec<Program> {
+    let user = |command| Program { command, section: "1" };
+    let system = |command| Program { command, section: "8" };
+    vec![
+        user(murder::cli::Cli::command()),
+        user(mupdate::tester::Cli::command()),
+        system(mupdate::daemon::Cli::command()),
+        system(imapproxy::Cli::command()),
+        system(pop3proxy::Cli::command()),
+        system(lmtpproxy::Cli::command()),
+        system(backend::Cli::command()),
+        system(ctl_mboxlist::options::Flags::command()),
+        system(ctl_mboxlist::cyrusdb::Flags::command()),
+        system(ctl_mboxlist::expire::Options::command()),
+        system(ctl_mboxlist::reconstruct::Options::command()),
+    ]
+}
+
+/// Writes `man1`, `man5`, `man8`, `bash`, `zsh` and `fish` below a directory.
+pub fn write(directory: &Path) -> io::Result<()> {
+    for section in ["man1", "man5", "man8", "bash", "zsh", "fish"] {
+        fs::create_dir_all(directory.join(section))?;
+    }
+    for mut program in programs() {
+        // Gives subcommands the names that their pages have.
+        program.command.build();
+        pages(directory, &program.command, program.section)?;
+        completions(directory, program.command)?;
+    }
+    completions(directory, master::options::Options::command())?;
+    fs::write(directory.join("man5/imapd.conf.5"), murder::config::manual_page())?;
+    fs::write(directory.join("man5/cyrus.conf.5"), include_str!("../../../docs/man/cyrus.conf.5"))?;
+    fs::write(directory.join("man8/master.8"), include_str!("../../../docs/man/master.8"))
+}
+
+/// The command's own page, and those of its subcommands: `murder doctor` has murder-doctor(1).
+fn pages(directory: &Path, command: &Command, section: &str) -> io::Result<()> {
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+    let mut text = Vec::new();
+    let man = clap_mangen::Man::new(command.clone()).title(name).section(section);
+    man.manual("murder").source("murder").render(&mut text)?;
+    text.extend_from_slice(SEE_ALSO.as_bytes());
+    fs::write(directory.join(format!("man{section}/{name}.{section}")), text)?;
+    let own = |command: &&Command| command.get_name() != "help" && !command.is_hide_set();
+    command.get_subcommands().filter(own).try_for_each(|command| pages(directory, command, section))
+}
+
+fn completions(directory: &Path, mut command: Command) -> io::Result<()> {
+    let name = command.get_name().to_owned();
+    for (shell, folder) in [(Shell::Bash, "bash"), (Shell::Zsh, "zsh"), (Shell::Fish, "fish")] {
+        clap_complete::generate_to(shell, &mut command, &name, directory.join(folder))?;
+    }
+    // The completion package loads bash's files by the command's bare name.
+    let bash = directory.join("bash");
+    fs::rename(bash.join(format!("{name}.bash")), bash.join(name))
+}
+
+const SEE_ALSO: &str =
+    ".SH \"SEE ALSO\"\n.BR master (8),\n.BR cyrus.conf (5),\n.BR imapd.conf (5),\n.BR murder (1)\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_program_has_a_page_and_completions_and_every_argument_is_explained() {
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path()).unwrap();
+        for Program { command, section } in programs() {
+            let name = command.get_name();
+            let page =
+                fs::read_to_string(directory.path().join(format!("man{section}/{name}.{section}"))).unwrap();
+            assert!(page.contains(".SH SYNOPSIS") && page.contains(".SH \"SEE ALSO\""), "{name}");
+            for shell in [format!("bash/{name}"), format!("zsh/_{name}"), format!("fish/{name}.fish")] {
+                assert!(directory.path().join(&shell).is_file(), "{shell}");
+            }
+            explained(&command);
+        }
+        for page in ["man5/imapd.conf.5", "man5/cyrus.conf.5", "man8/master.8", "man1/murder-doctor.1"] {
+            assert!(fs::metadata(directory.path().join(page)).unwrap().len() > 500, "{page}");
+        }
+    }
+
+    /// What the parser of cyrus.conf asks an entry for.
+    #[test]
+    fn cyrus_conf_5_has_every_key_that_is_read() {
+        let parser = include_str!("../../config/src/cyrus/entries.rs");
+        let page = include_str!("../../../docs/man/cyrus.conf.5");
+        let quoted = |start: &str| -> Vec<String> {
+            parser.split(start).skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect()
+        };
+        let keys = [quoted("raw.get(\""), quoted("(raw, \"")].concat();
+        let keys: Vec<String> = keys.into_iter().filter(|key| !key.contains(' ')).collect();
+        assert!(keys.len() > 8, "{keys:?}");
+        let told: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix(".It Cm ")).collect();
+        for key in keys {
+            assert!(told.iter().any(|line| line.split([' ', ',']).any(|word| word == key)), "{key}");
+        }
+    }
+
+    fn explained(command: &Command) {
+        assert!(command.get_about().is_some(), "{} says what it does", command.get_name());
+        for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+            let named = argument.is_positional() || argument.get_help().is_some();
+            assert!(named, "{} {} has a meaning", command.get_name(), argument.get_id());
+        }
+        command.get_subcommands().for_each(explained);
+    }
+}

@@ -9,20 +9,20 @@ use crate::{
     world::{Node, at, eventually, name},
 };
 
-async fn local(node: &Node) -> Player<UnixStream> {
+pub async fn local(node: &Node) -> Player<UnixStream> {
     let mut player = Player::new(UnixStream::connect(node.socket()).await.unwrap());
     player.play(BANNER).await;
     player
 }
 
-async fn network(node: &Node) -> Player<TcpStream> {
+pub async fn network(node: &Node) -> Player<TcpStream> {
     let mut player = Player::new(TcpStream::connect(node.address).await.unwrap());
     player.play(BANNER).await;
     player
 }
 
 /// `\0user\0user` in base64.
-const CYRUS: &str = "AGN5cnVzAGN5cnVz";
+pub const CYRUS: &str = "AGN5cnVzAGN5cnVz";
 const NOBODY: &str = "AG5vYm9keQBub2JvZHk=";
 const READER: &str = "AHJlYWRlcgByZWFkZXI=";
 
@@ -270,7 +270,8 @@ async fn pipelined_writes_are_answered_in_order() {
 #[tokio::test]
 async fn one_connection_too_many_is_told_so() {
     let master = Node::master("mupdate_connections_max: 1\n").await;
-    let first = network(&master).await;
+    let mut first = network(&master).await;
+    first.play(&format!("C: A01 AUTHENTICATE \"PLAIN\" \"{CYRUS}\"\n S: A01 OK …")).await;
     Player::new(TcpStream::connect(master.address).await.unwrap())
         .play("S: * BYE \"Server Unable\"\n S closes")
         .await;

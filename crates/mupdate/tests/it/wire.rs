@@ -250,6 +250,43 @@ async fn expectations_are_checked_where_the_change_happens() {
 }
 
 #[tokio::test]
+async fn who_resumes_hears_of_what_changed_and_nothing_else() {
+    let master = Node::master("").await;
+    let mut writer = master.client().await;
+    for n in ["user.a", "user.b", "user.c", "user.d"] {
+        writer.activate(&name(n), &at("be1!p"), "").await.unwrap();
+    }
+    let position = master.status().await["position"].clone();
+    let list = position["list"].as_str().unwrap().to_owned();
+    writer.delete(&name("user.b")).await.unwrap();
+    writer.activate(&name("user.c"), &at("be2!p"), "").await.unwrap();
+    writer.activate(&name("user.c"), &at("be3!p"), "").await.unwrap();
+    let resumed = format!(
+        r#"
+        C: U01 RESUME "{list}:1:4"
+        S: U01 DELETE "user.b"
+        S: U01 MAILBOX "user.c" "be3!p" ""
+        S: U01 POSITION "{list}:1:7"
+        S: U01 POSITION "{list}:1:7"
+        S: U01 OK "streaming starts"
+        "#
+    );
+    local(&master).await.play(&resumed).await;
+    // Of another list, of another term, of a future, of nothing: everything.
+    let other = "0".repeat(32);
+    for position in [format!("{other}:1:4"), format!("{list}:2:4"), format!("{list}:1:7000")] {
+        let mut stream = local(&master).await;
+        stream.play(&format!("C: U01 RESUME \"{position}\"\n S: U01 FULL")).await;
+        for n in ["user.a", "user.c", "user.d"] {
+            stream.play(&format!("S: U01 MAILBOX \"{n}\"…")).await;
+        }
+        stream.play("S: U01 POSITION …\n S: U01 OK \"streaming starts\"").await;
+    }
+    // Somebody knew of changes that this list never saw: it is another one from now on.
+    assert_ne!(master.status().await["position"]["list"], list);
+}
+
+#[tokio::test]
 async fn pipelined_writes_are_answered_in_order() {
     let master = Node::master("").await;
     let mut client = local(&master).await;

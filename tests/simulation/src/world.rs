@@ -269,12 +269,19 @@ impl World {
         // What was on its way to the backends is lost with it.
         sleep(Duration::from_millis(20)).await;
         self.crash("master");
-        let master = self.nodes().get("master").map(|node| (node.disk.clone(), node.options()));
+        let master = self.nodes().get_mut("master").map(|node| {
+            // Nobody starts it meanwhile.
+            node.stopping = true;
+            (node.disk.clone(), node.options())
+        });
         let Some((disk, options)) = master else { return };
         disk.set(Faults::default());
         undump(&disk, options, dump.clone()).await;
         self.truth().restore(&dump);
         disk.crash();
+        if let Some(node) = self.nodes().get_mut("master") {
+            node.stopping = false;
+        }
         self.start("master");
     }
 

@@ -127,6 +127,9 @@ pub enum CommitError {
     /// The disk failed. Whether the changes are stored is unknown; nothing more is accepted until reopened.
     #[error("mailbox list: {0}; nothing more is accepted until restart")]
     Poisoned(Arc<str>),
+    /// A replica's disk failed, and its list is nowhere else. What comes again may be written.
+    #[error("mailbox list: {0}")]
+    Unwritten(Arc<str>),
     /// The list is being closed.
     #[error("mailbox list: closed")]
     Closed,

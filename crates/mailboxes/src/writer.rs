@@ -148,6 +148,7 @@ impl Writer {
             // Who asked may have gone; the change stands.
             let _ = reply.send(match &stored {
                 Ok(()) => answer,
+                Err(why) if self.inner.failure().is_none() => Err(CommitError::Unwritten(why.clone())),
                 Err(why) => Err(CommitError::Poisoned(why.clone())),
             });
         }
@@ -460,8 +461,10 @@ impl Writer {
         self.inner.fail(&error.to_string(), error.is_damage())
     }
 
+    /// What an owner's disk holds after a failure is unknown. A replica's upstream will tell it again, whatever that is.
     fn unwritable(&self, error: &StoreError) -> Arc<str> {
-        self.inner.fail(&error.to_string(), matches!(error, StoreError::Corrupt(..)))
+        let (why, damaged) = (error.to_string(), matches!(error, StoreError::Corrupt(..)));
+        if self.behind.is_none() || damaged { self.inner.fail(&why, damaged) } else { why.into() }
     }
 }
 

@@ -58,6 +58,9 @@ pub async fn serve(context: Context, mode: Mode) -> Result<(), Exit> {
             (Server::replica(replica.list().clone(), replica.clone(), &imapd), Some(replica))
         }
     };
+    if mode == Mode::Master {
+        end_when_damaged(&context, server.list());
+    }
     server.follow_reloads(&context);
     kick::start(&context, follows);
     local::start(&context, server.clone());
@@ -69,7 +72,29 @@ pub async fn serve(context: Context, mode: Mode) -> Result<(), Exit> {
         })
         .await;
     list.close().await?;
-    Ok(())
+    match list.failure().filter(|failure| failure.damaged) {
+        Some(failure) => Err(Exit::new(75, failure.why)),
+        None => Ok(()),
+    }
+}
+
+/// A master that cannot read its list has nothing true to say. What it acknowledged is not given up without a word: at
+/// the next start `ctl_cyrusdb -r` stops and says how the list is brought back.
+fn end_when_damaged(context: &Context, list: &List) {
+    let (list, context) = (list.clone(), context.clone());
+    tokio::spawn(async move {
+        let stop = context.shutdown();
+        let failure = stop.run_until_cancelled(list.failed()).await;
+        if let Some(failure) = failure.filter(|failure| failure.damaged) {
+            tracing::error!(
+                "{}: {}: the master ends; restore the list with ctl_mboxlist -u, or move it away and let every \
+                 backend tell its mailboxes with ctl_mboxlist -m",
+                context.file("list.sled").display(),
+                failure.why
+            );
+            context.stop();
+        }
+    });
 }
 
 fn open_master(context: &Context) -> Result<List, Exit> {

@@ -168,6 +168,11 @@ impl Store for Handle {
         }
     }
 
+    fn forget_witness(&self) -> Result<(), StoreError> {
+        self.live()?.witness = None;
+        Ok(())
+    }
+
     fn witnessed(&self) -> Option<Position> {
         let state = self.disk.state();
         state.witness.filter(|_| !state.faults.lies)

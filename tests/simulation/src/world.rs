@@ -139,7 +139,7 @@ impl World {
         while Instant::now() < end {
             sleep(chance::millis(50..3000)).await;
             let name = chance::pick(&self.names()).cloned().unwrap_or_default();
-            match chance::below(24) {
+            match chance::below(26) {
                 0..5 => self.crash_and_return(name),
                 5..7 => self.crash_and_return("master".into()),
                 7..9 => self.restart(name),
@@ -153,7 +153,8 @@ impl World {
                         self.restore(dump).await;
                     }
                 }
-                _ => self.crash_together(),
+                23 => self.crash_together(),
+                _ => self.stumble(),
             }
         }
     }
@@ -183,6 +184,17 @@ impl World {
         for name in ["slave1", "proxy1", "proxy3"] {
             self.crash_and_return(name.into());
         }
+    }
+
+    /// A master that comes back on a slow disk, and dies again while it still reads its list.
+    fn stumble(&self) {
+        self.crash("master");
+        self.set_disk("master", Faults { slow: true, ..Faults::default() });
+        self.start("master");
+        self.later(chance::millis(600..4000), |world| {
+            world.crash("master");
+            world.mend_disk("master");
+        });
     }
 
     fn restart(&self, name: String) {
@@ -257,12 +269,19 @@ impl World {
         // What was on its way to the backends is lost with it.
         sleep(Duration::from_millis(20)).await;
         self.crash("master");
-        let master = self.nodes().get("master").map(|node| (node.disk.clone(), node.options()));
+        let master = self.nodes().get_mut("master").map(|node| {
+            // Nobody starts it meanwhile.
+            node.stopping = true;
+            (node.disk.clone(), node.options())
+        });
         let Some((disk, options)) = master else { return };
         disk.set(Faults::default());
         undump(&disk, options, dump.clone()).await;
         self.truth().restore(&dump);
         disk.crash();
+        if let Some(node) = self.nodes().get_mut("master") {
+            node.stopping = false;
+        }
         self.start("master");
     }
 

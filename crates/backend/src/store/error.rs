@@ -132,7 +132,9 @@ impl From<mailboxes::Error> for StoreError {
 impl From<mailboxes::CommitError> for StoreError {
     fn from(error: mailboxes::CommitError) -> Self {
         match error {
-            mailboxes::CommitError::Poisoned(why) => StoreError::Poisoned(why),
+            mailboxes::CommitError::Poisoned(why) | mailboxes::CommitError::Unwritten(why) => {
+                StoreError::Poisoned(why)
+            }
             mailboxes::CommitError::Closed => StoreError::Closed,
             other => StoreError::List(other.to_string()),
         }

@@ -205,6 +205,22 @@ async fn a_replica_whose_disk_is_full_goes_on_in_memory() {
 }
 
 #[tokio::test]
+async fn a_replica_without_tables_takes_up_again_when_its_disk_has_room() {
+    let rig = Arc::new(Rig::default());
+    let list = List::with_store(rig.clone(), small()).unwrap();
+    let follow = |changes, seq| Follow { changes, position: Some(at_seq(seq)), complete: true, whole: false };
+    list.follow(follow(many(3), 30)).await.unwrap();
+    *rig.writes_left.lock().unwrap() = Some(2);
+    assert!(matches!(list.follow(follow(many(20), 60)).await, Err(CommitError::Unwritten(_))));
+    assert_eq!((list.position(), list.failure()), (at_seq(30), None));
+    *rig.writes_left.lock().unwrap() = None;
+    list.follow(follow(many(20), 60)).await.unwrap();
+    assert_eq!((list.position(), names(&list).len()), (at_seq(60), 20));
+    assert!(list.can_resume(at_seq(30)));
+    assert_eq!(changed(&list, 30).len(), 20);
+}
+
+#[tokio::test]
 async fn nobody_resumes_from_where_a_replica_never_was() {
     let list = List::with_store(Arc::new(Memory::new()), Options::replica()).unwrap();
     list.loaded().await;

@@ -5,7 +5,7 @@
 
 use std::{fs, path::Path};
 
-use mailboxes::{Change, List, Options, Role};
+use mailboxes::{Change, Entry, Follow, List, ListId, Options, Position, Role};
 use tempfile::TempDir;
 
 use crate::{at, name, names};
@@ -103,6 +103,51 @@ async fn an_owners_list_with_a_flipped_bit_anywhere_is_whole_or_refused() {
         }
     }
     assert!(refused > 5, "{refused} refused");
+}
+
+#[tokio::test]
+async fn a_damaged_replica_is_what_it_was_at_its_position_or_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = List::open_when_free(dir.path(), Options::replica()).unwrap();
+    list.loaded().await;
+    for seq in 1..=MAILBOXES as u64 {
+        let entry =
+            Entry::active(at("be1.example.org!default"), format!("u{seq}\tlrswipkxtecda\tanyone\tp\t"));
+        let changes = vec![(name(&format!("user.u{seq:04}")), Some(entry))];
+        let position = Some(Position { list: ListId(7), term: 1, seq });
+        list.follow(Follow { changes, position, complete: true, whole: false }).await.unwrap();
+    }
+    list.close().await.unwrap();
+    drop(list);
+    let used =
+        fs::read(dir.path().join("list.sled/db")).unwrap().iter().rposition(|byte| *byte != 0).unwrap();
+    let mut opened = 0;
+    for part in 0..60 {
+        let harmed = tempfile::tempdir().unwrap();
+        copy(dir.path(), harmed.path());
+        let db = harmed.path().join("list.sled/db");
+        let mut bytes = fs::read(&db).unwrap();
+        let at = used * part / 60 + part % 7;
+        match part % 2 == 0 {
+            true => bytes.truncate(at),
+            false => bytes[at] ^= 1 << (part % 8),
+        }
+        fs::write(&db, bytes).unwrap();
+        let Ok(list) = List::open_when_free(harmed.path(), Options::replica()) else { continue };
+        let whole = tokio::select! {
+            () = list.loaded() => true,
+            failure = list.failed() => !failure.damaged,
+        };
+        let position = list.position();
+        // The stream goes on from there: what it does not have must come after.
+        if whole && position.list == ListId(7) {
+            let wanted: Vec<String> = (1..=position.seq).map(|seq| format!("user.u{seq:04}")).collect();
+            assert_eq!(names(&list), wanted, "harmed at {at}, position {position}");
+            opened += 1;
+        }
+        let _ = list.close().await;
+    }
+    assert!(opened > 5, "{opened} opened");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 mod crashes;
 mod damage;
+mod model;
 
 use std::sync::Arc;
 

@@ -299,20 +299,35 @@ impl Shared {
     }
 }
 
-/// Opens the replica's list of a daemon. A damaged one is set aside: the stream brings everything again.
+/// Opens the replica's list of a daemon. A damaged one is set aside: the stream brings everything again. Should the
+/// damage show only when the list is read, the daemon ends: its supervisor starts it again, and it begins anew.
 pub fn open(context: &Context, options: Options) -> Result<List, OpenError> {
-    match List::open_when_free(context.directory(), options) {
+    let list = match List::open_when_free(context.directory(), options) {
         Err(error) if error.is_corrupt() => {
-            let (path, aside) = (context.file("list.sled"), context.file("list.sled.damaged"));
-            tracing::error!(%error, "the list is set aside as {} and fetched anew", aside.display());
-            // Only the latest one is kept.
-            let _ = std::fs::remove_dir_all(&aside);
-            if std::fs::rename(&path, &aside).is_err() {
-                return Err(error);
-            }
-            List::open(context.directory(), options)
+            set_aside(context, &error);
+            List::open_when_free(context.directory(), options)?
         }
-        other => other,
+        other => other?,
+    };
+    let (watched, context) = (list.clone(), context.clone());
+    tokio::spawn(async move {
+        let stop = context.shutdown();
+        let failure = stop.run_until_cancelled(watched.failed()).await;
+        if let Some(failure) = failure.filter(|failure| failure.damaged) {
+            set_aside(&context, &failure.why);
+            context.stop();
+        }
+    });
+    Ok(list)
+}
+
+/// Only the latest damaged list is kept.
+fn set_aside(context: &Context, why: &dyn std::fmt::Display) {
+    let (path, aside) = (context.file("list.sled"), context.file("list.sled.damaged"));
+    tracing::error!("{why}: the list is set aside as {} and fetched anew", aside.display());
+    let _ = std::fs::remove_dir_all(&aside);
+    if let Err(error) = std::fs::rename(&path, &aside) {
+        tracing::error!(%error, "{}: cannot be set aside", path.display());
     }
 }
 

@@ -86,7 +86,7 @@ impl<'a> Stream<'a> {
                 state.held = Some(plan);
                 return Err(why);
             }
-            state.accept = 0;
+            (state.accept, state.held) = (0, None);
         }
         let mut changes = difference.upserts;
         changes.extend(plan.removals.into_iter().map(|name| (name, None)));

@@ -11,7 +11,12 @@ use protocol::{
 };
 use service::auth::{Login, Step64};
 
-use super::conversation::{Conversation, Flow};
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    conversation::{CROWDED, Conversation, Flow, IDLED},
+    crowd::Stranger,
+};
 
 impl Conversation {
     pub(super) async fn authenticate(
@@ -80,6 +85,9 @@ impl Conversation {
             return;
         }
         self.session.access = access;
+        if access != Access::None {
+            self.guards.stranger = None;
+        }
         self.say(
             tag,
             match access {
@@ -89,16 +97,33 @@ impl Conversation {
         );
     }
 
-    /// A line of the client's; none if it is too long or the client is gone.
+    /// A line of the client's; none if it is too long, or the client is gone or sent away.
     async fn sasl_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let deadline = self.deadline().min(Instant::now() + PATIENCE);
         loop {
             let input = self.wire.input();
             if let Some(end) = input.iter().position(|&b| b == b'\n') {
                 let line = input.split_to(end + 1);
                 return Ok((line.len() <= LINE + 2).then(|| trim_line(&line).to_vec()));
             }
-            if input.len() > LINE || self.wire.fill(PATIENCE).await? == 0 {
+            if input.len() > LINE {
                 return Ok(None);
+            }
+            tokio::select! {
+                biased;
+                read = self.wire.read_some() => {
+                    if read? == 0 {
+                        return Ok(None);
+                    }
+                }
+                () = Stranger::is_sent_away(self.guards.stranger.as_ref()) => {
+                    self.bye(CROWDED);
+                    return Ok(None);
+                }
+                () = sleep_until(deadline) => {
+                    self.bye(IDLED);
+                    return Ok(None);
+                }
             }
         }
     }

@@ -29,7 +29,7 @@ use service::{
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Server, VERSION, subscription::Subscription, write};
+use super::{Server, VERSION, crowd::Stranger, subscription::Subscription, write};
 
 /// How a client gets in.
 #[derive(Default)]
@@ -39,6 +39,8 @@ pub(super) struct Guards {
     pub tls: Option<ServerTls>,
     /// None: it is no session that anybody counts.
     pub seat: Option<Seat>,
+    /// Its place among those who have not logged in.
+    pub stranger: Option<Stranger>,
 }
 
 pub(super) struct Conversation {
@@ -133,6 +135,10 @@ impl Conversation {
                         return Ok(Flow::End);
                     }
                     self.listing = false;
+                    // Short questions with long answers do not pile up.
+                    if self.wire.output().len() >= OUTPUT {
+                        self.wire.flush().await?;
+                    }
                 }
                 Ok(Some(Collected::Continue(_))) => {
                     self.settle_all().await?;
@@ -223,12 +229,17 @@ impl Conversation {
         Ok(Flow::On)
     }
 
-    /// Waits for something to do.
-    async fn wait(&mut self) -> io::Result<Flow> {
-        let deadline = match self.session.access {
+    /// When a client that says nothing is sent away.
+    pub(super) fn deadline(&self) -> Instant {
+        match self.session.access {
             Access::None => self.began + STRANGER,
             Access::Read | Access::Write => self.heard + IDLE,
-        };
+        }
+    }
+
+    /// Waits for something to do.
+    async fn wait(&mut self) -> io::Result<Flow> {
+        let deadline = self.deadline();
         let wake = self.stream.as_ref().map(Subscription::wake);
         tokio::select! {
             biased;
@@ -247,8 +258,12 @@ impl Conversation {
             () = Subscription::due(self.stream.as_mut(), wake), if self.stream.is_some() => {
                 return self.push().await;
             }
+            () = Stranger::is_sent_away(self.guards.stranger.as_ref()) => {
+                self.bye(CROWDED);
+                return Ok(Flow::End);
+            }
             () = sleep_until(deadline) => {
-                self.bye("idle for too long");
+                self.bye(IDLED);
                 return Ok(Flow::End);
             }
         }
@@ -271,7 +286,7 @@ impl Conversation {
         self.wire.output().extend_from_slice(&out);
     }
 
-    fn bye(&mut self, reason: &str) {
+    pub(super) fn bye(&mut self, reason: &str) {
         let mut out = Vec::new();
         reply::put_bye(&mut out, reason);
         self.wire.output().extend_from_slice(&out);
@@ -337,6 +352,8 @@ const COMMAND: usize = 300_000;
 const SKIP: usize = 1024 * 1024;
 /// Octets read ahead.
 const INPUT: usize = 512 * 1024;
+/// Octets of answers gathered before they are sent.
+pub(super) const OUTPUT: usize = 64 * 1024;
 /// How long a client may take to accept anything: a stalled slave is dropped, and resynchronises.
 const WRITE: Duration = Duration::from_secs(60);
 /// Writes of one client on their way to the disk.
@@ -344,5 +361,8 @@ const PIPELINED: usize = 256;
 /// Time to log in, and commands before it.
 const STRANGER: Duration = Duration::from_secs(120);
 const STRANGERS_COMMANDS: u32 = 50;
+/// Why a client is sent away.
+pub(super) const IDLED: &str = "idle for too long";
+pub(super) const CROWDED: &str = "too many connections wait for a login";
 /// Cyrus: 3 hours. RFC 3656: 15 minutes at least.
 const IDLE: Duration = Duration::from_secs(10_800);

@@ -5,19 +5,19 @@
 
 mod auth;
 mod conversation;
+mod crowd;
 mod gauges;
 pub mod local;
 mod query;
 mod status;
 mod subscription;
+#[cfg(test)]
+mod tests;
 mod tools;
 mod write;
 
 use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, OnceLock, atomic::AtomicUsize},
     time::Duration,
 };
 
@@ -33,6 +33,7 @@ pub use tools::Wipe;
 
 use crate::replica::Replica;
 use conversation::{Conversation, Guards};
+use crowd::Crowd;
 
 /// A list as its clients see it. Cheap to clone.
 #[derive(Clone)]
@@ -46,7 +47,7 @@ struct Shared {
     settings: ArcSwap<Settings>,
     /// How a mailbox of this server is put away; set by a backend.
     wipe: OnceLock<Wipe>,
-    connections: AtomicUsize,
+    crowd: Arc<Crowd>,
     streams: AtomicUsize,
 }
 
@@ -91,10 +92,8 @@ impl Server {
 
     fn new(list: List, kind: Kind, imapd: &Imapd) -> Server {
         let settings = ArcSwap::from_pointee(Settings::new(&kind, imapd));
-        let (connections, streams) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Server {
-            shared: Arc::new(Shared { list, kind, settings, wipe: OnceLock::new(), connections, streams }),
-        }
+        let (crowd, wipe, streams) = (Arc::default(), OnceLock::new(), AtomicUsize::new(0));
+        Server { shared: Arc::new(Shared { list, kind, settings, wipe, crowd, streams }) }
     }
 
     /// Lets the tools have mailboxes put away (`ctl_mboxlist -m`).
@@ -127,13 +126,14 @@ impl Server {
     /// Serves one client that came over the network.
     pub async fn serve(&self, connection: Connection) {
         let stop = connection.seat.stop();
-        let Some(_counted) = self.admit() else {
+        let Some((_place, stranger)) = self.shared.crowd.admit(self.settings().connections_max) else {
             return refuse(connection.stream).await;
         };
         let guards = Guards {
             auth: Some(connection.listener.auth()),
             tls: connection.listener.starttls(),
             seat: Some(connection.seat),
+            stranger: Some(stranger),
         };
         let peer = connection.stream.peer().to_string();
         let conversation = Conversation::new(self.clone(), connection.stream, guards);
@@ -147,13 +147,6 @@ impl Server {
         if let Err(error) = Conversation::new(self.clone(), stream, Guards::default()).run(stop).await {
             tracing::debug!("local connection ended: {error}");
         }
-    }
-
-    /// A place among the connections, if there is one left.
-    fn admit(&self) -> Option<Place> {
-        let place = Place { server: self.clone() };
-        let before = self.shared.connections.fetch_add(1, Ordering::Relaxed);
-        (before < self.settings().connections_max).then_some(place)
     }
 
     fn settings(&self) -> arc_swap::Guard<Arc<Settings>> {
@@ -204,17 +197,6 @@ impl Settings {
 /// 0 in imapd.conf is no limit but that of a command.
 fn bounded(limit: u64) -> u64 {
     if limit == 0 { u64::MAX } else { limit }
-}
-
-/// One of `mupdate_connections_max`.
-struct Place {
-    server: Server,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.server.shared.connections.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 async fn refuse(mut stream: Stream) {

@@ -9,7 +9,7 @@ use protocol::{
 };
 
 use super::{
-    conversation::{Conversation, Flow},
+    conversation::{Conversation, Flow, OUTPUT},
     status,
 };
 
@@ -102,9 +102,12 @@ impl Conversation {
                 }
             };
             let mut out = Vec::with_capacity(page.entries.len() * 96);
-            page.entries.iter().for_each(|(name, entry)| put(&mut out, name, entry));
+            for (name, entry) in &page.entries {
+                put(&mut out, name, entry);
+                self.send_if_much(&mut out).await?;
+            }
             self.wire.output().extend_from_slice(&out);
-            if self.wire.output().len() >= BATCH {
+            if self.wire.output().len() >= OUTPUT {
                 self.wire.flush().await?;
             }
             if !page.more {
@@ -114,6 +117,16 @@ impl Conversation {
             // A long listing lets others have the thread.
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Sends what is gathered, if it is much: a page of long entries is not held twice.
+    pub(super) async fn send_if_much(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        if out.len() >= OUTPUT {
+            self.wire.output().extend_from_slice(out);
+            out.clear();
+            self.wire.flush().await?;
+        }
+        Ok(())
     }
 
     /// A replica answers once it has been synchronised for the first time.
@@ -158,6 +171,5 @@ pub(super) fn put_entry(out: &mut Vec<u8>, tag: &str, name: &str, entry: &Entry)
     }
 }
 
-/// Entries read under one lock, and bytes gathered before a write.
+/// Entries read under one lock.
 const PAGE: usize = 1000;
-const BATCH: usize = 64 * 1024;

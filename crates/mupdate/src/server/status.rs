@@ -44,7 +44,7 @@ pub(super) fn of(server: &Server) -> Value {
         "entries": summary.entries,
         "reserved": summary.reserved,
         "streams": server.shared.streams.load(Ordering::Relaxed),
-        "connections": server.shared.connections.load(Ordering::Relaxed),
+        "connections": server.shared.crowd.connections(),
         "servers": servers,
         "memory": summary.memory,
         "disk": summary.disk,

@@ -206,7 +206,7 @@ impl Conversation {
             if changes.names.is_empty() {
                 break;
             }
-            if !self.send_changes(&mut stream, &changes.names) {
+            if !self.send_changes(&mut stream, &changes.names).await? {
                 return Ok(Flow::End);
             }
             stream.cursor.seq = changes.upto;
@@ -222,10 +222,10 @@ impl Conversation {
         Ok(Flow::On)
     }
 
-    fn send_changes(&mut self, stream: &mut Subscription, names: &[MailboxName]) -> bool {
+    async fn send_changes(&mut self, stream: &mut Subscription, names: &[MailboxName]) -> io::Result<bool> {
         let mut out = Vec::with_capacity(names.len() * 96);
         for name in names {
-            let Ok(entry) = self.server.list().get(name) else { return false };
+            let Ok(entry) = self.server.list().get(name) else { return Ok(false) };
             if !stream.wants(name, entry.as_ref().map(|entry| entry.server())) {
                 continue;
             }
@@ -233,9 +233,10 @@ impl Conversation {
                 Some(entry) => put_entry(&mut out, &stream.tag, name.as_str(), &entry),
                 None => reply::put_delete(&mut out, &stream.tag, name.as_str()),
             }
+            self.send_if_much(&mut out).await?;
         }
         self.wire.output().extend_from_slice(&out);
-        true
+        Ok(true)
     }
 
     async fn listing(&mut self, stream: &mut Subscription) -> io::Result<bool> {

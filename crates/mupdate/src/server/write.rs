@@ -42,7 +42,9 @@ pub(super) fn refusal(error: &CommitError) -> Reply {
     match error {
         CommitError::Refused { refusal, .. } => Reply::no(refusal.to_string()),
         CommitError::Changed { .. } => Reply::no("[CHANGED] mailbox is not in the expected state"),
-        CommitError::Poisoned(_) => Reply::no("[UNAVAILABLE] the mailbox list cannot be written"),
+        CommitError::Poisoned(_) | CommitError::Unwritten(_) => {
+            Reply::no("[UNAVAILABLE] the mailbox list cannot be written")
+        }
         CommitError::Closed => Reply::no("[UNAVAILABLE] shutting down"),
         CommitError::ReadOnly => Reply::bad("read-only session"),
     }

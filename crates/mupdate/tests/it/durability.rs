@@ -12,11 +12,15 @@ use std::{
     time::Duration,
 };
 
+use config::imapd::Imapd;
 use mupdate::client::{Client, Error};
 use tempfile::TempDir;
-use tokio::time::timeout;
+use tokio::{net::UnixStream, time::timeout};
 
-use crate::world::{PATIENCE, at, eventually, follows, imapd, name};
+use crate::{
+    transcript::{BANNER, Player},
+    world::{PATIENCE, at, eventually, follows, imapd, name},
+};
 
 struct Process {
     child: Child,
@@ -99,32 +103,50 @@ async fn state(socket: &Path) -> BTreeMap<String, String> {
     all.into_iter().map(|(name, entry)| (name.to_string(), entry.acl.to_string())).collect()
 }
 
+/// A moment that nobody planned, between some acknowledged changes and some more.
+fn at_random(from: usize, span: usize) -> usize {
+    let mut bytes = [0; 2];
+    getrandom::fill(&mut bytes).unwrap();
+    from + usize::from(u16::from_be_bytes(bytes)) % span
+}
+
+/// A backend's connection as it is in a murder: over the network, logged in.
+async fn log_in(conf: &Imapd) -> Client {
+    eventually(async || Client::connect(conf).await.ok()).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_master_acknowledged_survives_being_killed() {
-    let (dir, slave_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let [dir, first_dir, second_dir, backend_dir] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
     let port = free_port();
     let address = format!("127.0.0.1:{port}").parse().unwrap();
     let mut master = Process::start(&dir, "", port, &["-m"]);
     connect(&socket(&dir)).await;
     let passwords = service::passwords::PasswordDb::new(imapd(&dir, "").password_db());
     passwords.set("frontend", "frontend").unwrap();
-    let mut slave = Process::start(&slave_dir, &follows(address), free_port(), &[]);
+    let conf = imapd(&backend_dir, &follows(address));
+    let mut slaves =
+        [&first_dir, &second_dir].map(|dir| (dir, Process::start(dir, &follows(address), free_port(), &[])));
     let truth = Truth::default();
     let written = Arc::new(AtomicUsize::new(0));
-    for round in 0..6usize {
+    for round in 0..8usize {
         let mut backends = Vec::new();
         for number in 0..4 {
-            let client = connect(&socket(&dir)).await;
+            let client = log_in(&conf).await;
             backends.push(tokio::spawn(backend(client, number, round, truth.clone(), written.clone())));
         }
-        // Killed in the middle of the work: after so many acknowledgements, which differ from round to round.
-        let enough = written.load(Ordering::Relaxed) + 40 + 37 * round;
+        let enough = written.load(Ordering::Relaxed) + at_random(20, 300);
         eventually(|| std::future::ready((written.load(Ordering::Relaxed) >= enough).then_some(()))).await;
-        master.kill();
-        if round == 3 {
+        // A slave dies in the middle of it, or the master, or both.
+        if round % 2 == 1 {
+            let (dir, slave) = &mut slaves[round / 2 % 2];
             slave.kill();
-            slave = Process::start(&slave_dir, &follows(address), free_port(), &[]);
+            *slave = Process::start(dir, &follows(address), free_port(), &[]);
+            let enough = written.load(Ordering::Relaxed) + at_random(1, 60);
+            eventually(|| std::future::ready((written.load(Ordering::Relaxed) >= enough).then_some(())))
+                .await;
         }
+        master.kill();
         for backend in backends {
             timeout(PATIENCE, backend).await.unwrap().unwrap();
         }
@@ -138,11 +160,49 @@ async fn what_a_master_acknowledged_survives_being_killed() {
         assert!(found.keys().all(|name| truth.lock().unwrap().contains_key(name)));
     }
     let wanted = state(&socket(&dir)).await;
-    timeout(
-        Duration::from_secs(30),
-        eventually(async || (state(&socket(&slave_dir)).await == wanted).then_some(())),
-    )
-    .await
-    .expect("the slave converges");
-    drop(slave);
+    let at = position(&socket(&dir)).await;
+    for (dir, _slave) in &slaves {
+        let there = eventually(async || (position(&socket(dir)).await == at).then_some(()));
+        timeout(Duration::from_secs(30), there).await.expect("the slave converges");
+        assert_eq!(state(&socket(dir)).await, wanted);
+    }
+}
+
+async fn position(socket: &Path) -> serde_json::Value {
+    connect(socket).await.status().await.unwrap()["position"].take()
+}
+
+/// Resident memory in KiB.
+fn memory(process: &Process) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.child.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_stop_reading_cost_no_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let master = Process::start(&dir, "", free_port(), &["-m"]);
+    let mut writer = connect(&socket(&dir)).await;
+    let mut stalled = Vec::new();
+    for _ in 0..20 {
+        let mut stream = Player::new(UnixStream::connect(socket(&dir)).await.unwrap());
+        stream.play(BANNER).await;
+        stream.play("C: U01 UPDATE\n S: U01 OK \"streaming starts\"").await;
+        stalled.push(stream);
+    }
+    // Ten mailboxes that change all the time: what a queue would have to hold grows, what the list holds does not.
+    let mut churn = async |rounds: usize| {
+        for n in 0..rounds {
+            let acl = format!("u\tlrs\t{}{n}\t", "x".repeat(20_000));
+            writer.activate(&name(&format!("user.m{}", n % 10)), &at("be1!p"), &acl).await.unwrap();
+        }
+    };
+    churn(100).await;
+    let before = memory(&master);
+    churn(400).await;
+    // 400 changes of 20 KB for each of 20 streams are 160 MB.
+    let grown = memory(&master).saturating_sub(before);
+    assert!(grown < 60 * 1024, "{grown} KiB for twenty stalled streams");
+    assert_eq!(connect(&socket(&dir)).await.status().await.unwrap()["streams"], 20);
 }

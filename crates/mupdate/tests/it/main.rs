@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod durability;
+mod hostile;
 mod replicas;
 mod security;
 mod transcript;

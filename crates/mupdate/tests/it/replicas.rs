@@ -1,6 +1,6 @@
 //! Slaves and proxies: what they hold, what they say, and when they may say no.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use mailboxes::{List, Options};
 use mupdate::{
@@ -159,6 +159,97 @@ async fn hear(peer: &mut BufStream<TcpStream>, wanted: &str) {
         let read = timeout(PATIENCE, peer.read_line(&mut line)).await.unwrap().unwrap();
         assert_ne!(read, 0, "it says {wanted}");
     }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for file in std::fs::read_dir(from).unwrap().map(|file| file.unwrap()) {
+        match file.file_type().unwrap().is_dir() {
+            true => copy(&file.path(), &to.join(file.file_name())),
+            false => drop(std::fs::copy(file.path(), to.join(file.file_name())).unwrap()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_master_whose_disk_was_put_back_to_an_earlier_day_is_recognised() {
+    let master = Node::master("").await;
+    put(&master, &["user.a", "user.b"]).await;
+    let (dir, address) = master.stop().await;
+    let list = dir.path().join("murder/mupdate/list.sled");
+    let day_before = tempfile::tempdir().unwrap();
+    copy(&list, &day_before.path().join("list.sled"));
+    let master = Node::start(Mode::Master, &address.to_string(), dir, "").await;
+    let slave = Node::slave(&master, "").await;
+    put(&master, &["user.c"]).await;
+    master.client().await.delete(&name("user.a")).await.unwrap();
+    slave.catches_up_with(&master).await;
+    let lost = slave.status().await["position"].clone();
+    let (dir, _) = master.stop().await;
+    std::fs::remove_dir_all(&list).unwrap();
+    copy(&day_before.path().join("list.sled"), &list);
+    let master = Node::start(Mode::Master, &address.to_string(), dir, "").await;
+    slave.catches_up_with(&master).await;
+    assert_eq!(slave.names().await, ["user.a", "user.b"]);
+    // The numbers that were given out before will mean other changes: the list is another one now.
+    eventually(async || {
+        let (master, slave) = (master.status().await, slave.status().await);
+        (master["position"] == slave["position"] && master["position"]["list"] != lost["list"]).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_master_restored_from_a_dump_is_followed_from_its_beginning() {
+    let master = Node::master("").await;
+    put(&master, &["user.a", "user.b", "user.c"]).await;
+    let slave = Node::slave(&master, "").await;
+    slave.catches_up_with(&master).await;
+    let before = slave.status().await["position"]["list"].clone();
+    let mut tool = master.client().await;
+    let mut dumped = Vec::new();
+    let servername = protocol::location::ServerName::parse("node.example.org").unwrap();
+    tool.dump(&servername, |name, entry| dumped.push((name, entry))).await.unwrap();
+    tool.delete(&name("user.a")).await.unwrap();
+    put(&master, &["user.d"]).await;
+    // What `ctl_mboxlist -u` does.
+    tool.drop_entry(&name("user.d")).await.unwrap();
+    for (name, entry) in &dumped {
+        tool.put(name, entry).await.unwrap();
+    }
+    tool.renew().await.unwrap();
+    eventually(async || (slave.status().await["position"]["list"] != before).then_some(())).await;
+    slave.catches_up_with(&master).await;
+    assert_eq!(slave.names().await, ["user.a", "user.b", "user.c"]);
+}
+
+#[tokio::test]
+async fn a_slave_tells_up_to_where_and_since_when_it_is_complete() {
+    let master = Node::master("").await;
+    put(&master, &["user.a"]).await;
+    let slave = Node::slave(&master, "").await;
+    let fresh = eventually(async || {
+        let status = slave.status().await;
+        (status["upstream"]["live"] == true).then_some(status)
+    })
+    .await;
+    assert_eq!(fresh["complete"], true);
+    assert_eq!(fresh["position"], master.status().await["position"]);
+    assert!(fresh["upstream"]["heard_seconds_ago"].as_f64().is_none_or(|seconds| seconds < 60.0));
+    let since = fresh["upstream"]["since"].as_u64().unwrap();
+    let (_dir, address) = master.stop().await;
+    let stale = eventually(async || {
+        let status = slave.status().await;
+        (status["upstream"]["live"] == false).then_some(status)
+    })
+    .await;
+    assert_eq!((&stale["complete"], &stale["position"]), (&fresh["complete"], &fresh["position"]));
+    assert!(stale["upstream"]["since"].as_u64().unwrap() >= since);
+    eventually(async || {
+        let trouble = slave.status().await["upstream"]["trouble"].as_str().map(str::to_owned)?;
+        trouble.contains(&address.to_string()).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -9,20 +9,20 @@ use crate::{
     world::{Node, at, eventually, name},
 };
 
-async fn local(node: &Node) -> Player<UnixStream> {
+pub async fn local(node: &Node) -> Player<UnixStream> {
     let mut player = Player::new(UnixStream::connect(node.socket()).await.unwrap());
     player.play(BANNER).await;
     player
 }
 
-async fn network(node: &Node) -> Player<TcpStream> {
+pub async fn network(node: &Node) -> Player<TcpStream> {
     let mut player = Player::new(TcpStream::connect(node.address).await.unwrap());
     player.play(BANNER).await;
     player
 }
 
 /// `\0user\0user` in base64.
-const CYRUS: &str = "AGN5cnVzAGN5cnVz";
+pub const CYRUS: &str = "AGN5cnVzAGN5cnVz";
 const NOBODY: &str = "AG5vYm9keQBub2JvZHk=";
 const READER: &str = "AHJlYWRlcgByZWFkZXI=";
 
@@ -290,6 +290,43 @@ async fn expectations_are_checked_where_the_change_happens() {
 }
 
 #[tokio::test]
+async fn who_resumes_hears_of_what_changed_and_nothing_else() {
+    let master = Node::master("").await;
+    let mut writer = master.client().await;
+    for n in ["user.a", "user.b", "user.c", "user.d"] {
+        writer.activate(&name(n), &at("be1!p"), "").await.unwrap();
+    }
+    let position = master.status().await["position"].clone();
+    let list = position["list"].as_str().unwrap().to_owned();
+    writer.delete(&name("user.b")).await.unwrap();
+    writer.activate(&name("user.c"), &at("be2!p"), "").await.unwrap();
+    writer.activate(&name("user.c"), &at("be3!p"), "").await.unwrap();
+    let resumed = format!(
+        r#"
+        C: U01 RESUME "{list}:1:4"
+        S: U01 DELETE "user.b"
+        S: U01 MAILBOX "user.c" "be3!p" ""
+        S: U01 POSITION "{list}:1:7"
+        S: U01 POSITION "{list}:1:7"
+        S: U01 OK "streaming starts"
+        "#
+    );
+    local(&master).await.play(&resumed).await;
+    // Of another list, of another term, of a future, of nothing: everything.
+    let other = "0".repeat(32);
+    for position in [format!("{other}:1:4"), format!("{list}:2:4"), format!("{list}:1:7000")] {
+        let mut stream = local(&master).await;
+        stream.play(&format!("C: U01 RESUME \"{position}\"\n S: U01 FULL")).await;
+        for n in ["user.a", "user.c", "user.d"] {
+            stream.play(&format!("S: U01 MAILBOX \"{n}\"…")).await;
+        }
+        stream.play("S: U01 POSITION …\n S: U01 OK \"streaming starts\"").await;
+    }
+    // Somebody knew of changes that this list never saw: it is another one from now on.
+    assert_ne!(master.status().await["position"]["list"], list);
+}
+
+#[tokio::test]
 async fn pipelined_writes_are_answered_in_order() {
     let master = Node::master("").await;
     let mut client = local(&master).await;
@@ -310,7 +347,8 @@ async fn pipelined_writes_are_answered_in_order() {
 #[tokio::test]
 async fn one_connection_too_many_is_told_so() {
     let master = Node::master("mupdate_connections_max: 1\n").await;
-    let first = network(&master).await;
+    let mut first = network(&master).await;
+    first.play(&format!("C: A01 AUTHENTICATE \"PLAIN\" \"{CYRUS}\"\n S: A01 OK …")).await;
     Player::new(TcpStream::connect(master.address).await.unwrap())
         .play("S: * BYE \"Server Unable\"\n S closes")
         .await;

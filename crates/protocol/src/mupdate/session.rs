@@ -124,6 +124,8 @@ struct Needs {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// The sheet's table: command, before login, streaming, on a slave.
@@ -169,5 +171,60 @@ mod tests {
     fn syntax_comes_before_everything() {
         let (_, admitted) = Session::new(false).admit(Tagged::parse(b"X0 FIND\r\n"));
         assert_eq!(admitted, Err(Reply::bad("Missing arguments")));
+    }
+
+    /// What a client may try, in any order.
+    fn tried() -> impl Strategy<Value = String> {
+        let commands: Vec<&str> = TABLE.iter().map(|(command, ..)| *command).collect();
+        let ours =
+            ["RESUME", "STATUS", "ACCEPT", "RESOLVE \"a\"", "DUMP", "DROP \"a\"", "RENEW", "WIPE \"a\""];
+        let known = prop::sample::select([&commands[..], &ours].concat());
+        prop_oneof![8 => known.prop_map(str::to_owned), 1 => "[A-Z]{0,12}( \"[a-z.!]{0,9}\"){0,4}"]
+    }
+
+    proptest! {
+        /// Whatever was said before: who is not logged in reads nothing, who streams asks nothing, who may only read
+        /// writes nothing, and who came over the network has none of the tools.
+        #[test]
+        fn no_order_of_commands_gets_more_than_the_state_allows(
+            all in prop::collection::vec((tried(), any::<bool>()), 1..40),
+            starttls in any::<bool>(),
+            login in prop::sample::select(vec![Access::Read, Access::Write]),
+        ) {
+            let mut session = Session::new(starttls);
+            for (text, succeeds) in all {
+                let (_, admitted) = session.admit(Tagged::parse(format!("X0 {text}\r\n").as_bytes()));
+                let Ok(command) = admitted else { continue };
+                match command {
+                    Command::Authenticate { .. } => {
+                        prop_assert_eq!(session.access, Access::None);
+                        if succeeds {
+                            session.access = login;
+                        }
+                    }
+                    Command::Starttls => {
+                        prop_assert!(starttls && !session.encrypted && session.access == Access::None);
+                        session.encrypted = true;
+                    }
+                    Command::Compress { .. } => {
+                        prop_assert!(!session.compressed);
+                        session.compressed = true;
+                    }
+                    Command::Logout => break,
+                    Command::Noop => prop_assert!(session.access != Access::None),
+                    Command::Find { .. } | Command::List { .. } | Command::Status => {
+                        prop_assert!(session.access != Access::None && !session.streaming);
+                    }
+                    Command::Update { .. } | Command::Resume { .. } => {
+                        prop_assert!(session.access != Access::None && !session.streaming);
+                        session.streaming = true;
+                    }
+                    Command::Write { .. } | Command::Accept | Command::Resolve { .. } => {
+                        prop_assert!(session.access == Access::Write && !session.streaming);
+                    }
+                    Command::Tool(_) => prop_assert!(false, "a tool's command over the network"),
+                }
+            }
+        }
     }
 }

@@ -57,14 +57,11 @@ fn run(cli: &Cli) -> std::io::Result<String> {
         }
         What::Pairs { connections, window, seconds } => {
             let time = Duration::from_secs(*seconds);
-            format!("{:.0} pairs/s", load::pairs(server, &account, *connections, *window, time)?.per_second)
+            format!("{:.0} pairs/s", load::pairs(server, &account, *connections, *window, time)?)
         }
         What::Finds { connections, window, filled, seconds } => {
             let time = Duration::from_secs(*seconds);
-            format!(
-                "{:.0} FIND/s",
-                load::finds(server, &account, *connections, *window, *filled, time)?.per_second
-            )
+            format!("{:.0} FIND/s", load::finds(server, &account, *connections, *window, *filled, time)?)
         }
         What::Listing => {
             let (entries, took) = load::listing(server, &account)?;

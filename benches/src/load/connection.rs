@@ -3,10 +3,15 @@
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    time::Timespec,
+};
+use serde_json::Value;
 
 use super::Account;
 
@@ -84,15 +89,49 @@ impl Connection {
         }
     }
 
-    /// Reads and forgets what comes.
-    pub fn drain(&mut self, patience: Duration) -> io::Result<()> {
-        self.stream.set_read_timeout(Some(patience))?;
-        let mut chunk = [0; 16 * 1024];
-        match self.stream.read(&mut chunk) {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => Ok(()),
-            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(()),
-            Err(e) => Err(e),
+    /// Asks again and again until a name is found.
+    pub fn wait_for(&mut self, name: &str, patience: Duration) -> io::Result<()> {
+        let until = Instant::now() + patience;
+        loop {
+            self.say(&format!("X1 FIND \"{name}\"\r\n"))?;
+            if self.found()? {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(io::Error::other(format!("{name} was never found")));
+            }
+        }
+    }
+
+    /// STATUS, of a server of ours.
+    pub fn status(&mut self) -> io::Result<Value> {
+        self.say("S1 STATUS\r\n")?;
+        let (head, json) = (self.line()?, self.line()?);
+        if !head.starts_with(b"S1 STATUS") {
+            return Err(io::Error::other(String::from_utf8_lossy(&head).into_owned()));
+        }
+        self.line()?;
+        Ok(serde_json::from_slice(&json)?)
+    }
+
+    /// How many streams the server has.
+    pub fn streams(&mut self) -> io::Result<u64> {
+        Ok(self.status()?.get("streams").and_then(Value::as_u64).unwrap_or_default())
+    }
+
+    /// Waits until a slave has its list in memory, and follows its master.
+    pub fn wait_until_complete(&mut self, patience: Duration) -> io::Result<()> {
+        let until = Instant::now() + patience;
+        let is = |status: &Value, path: &str| status.pointer(path).and_then(Value::as_bool) == Some(true);
+        loop {
+            let status = self.status()?;
+            if ["/loaded", "/complete", "/upstream/live"].iter().all(|path| is(&status, path)) {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                return Err(io::Error::other("the slave was never complete"));
+            }
+            std::thread::park_timeout(Duration::from_millis(5));
         }
     }
 
@@ -124,6 +163,25 @@ impl Connection {
         self.input.extend_from_slice(chunk.get(..read).unwrap_or_default());
         Ok(())
     }
+}
+
+/// Reads and forgets what comes on any of them, waiting for it a moment.
+pub fn drain(streams: &mut [Connection]) -> io::Result<()> {
+    let mut ready = Vec::new();
+    {
+        let mut polled: Vec<PollFd<'_>> =
+            streams.iter().map(|connection| PollFd::new(&connection.stream, PollFlags::IN)).collect();
+        let moment = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        poll(&mut polled, Some(&moment))?;
+        ready.extend(polled.iter().map(|polled| !polled.revents().is_empty()));
+    }
+    let mut chunk = vec![0; 64 * 1024];
+    for (connection, _) in streams.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
+        if connection.stream.read(&mut chunk)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(())
 }
 
 /// `tag OK "…"`: a line of literal data has no such second word in these loads.

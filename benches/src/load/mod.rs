@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 pub use connection::Connection;
@@ -41,12 +41,6 @@ pub fn fill(server: SocketAddr, account: &Account, from: usize, to: usize) -> io
     Ok(began.elapsed())
 }
 
-/// What a run of many connections came to.
-#[derive(Debug, Clone, Copy)]
-pub struct Rate {
-    pub per_second: f64,
-}
-
 /// RESERVE+ACTIVATE pairs a second: `connections` at once, each with `window` commands in flight.
 pub fn pairs(
     server: SocketAddr,
@@ -54,8 +48,9 @@ pub fn pairs(
     connections: usize,
     window: usize,
     time: Duration,
-) -> io::Result<Rate> {
-    let run = Instant::now().elapsed().as_nanos() as u64 ^ u64::from(std::process::id());
+) -> io::Result<f64> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let run = now.as_nanos() as u64;
     let commands = run_for(server, account, connections, window, time, move |connection, n| {
         let pair = n / 2;
         let name = format!("user.l{run:x}-{connection}-{pair}");
@@ -64,7 +59,7 @@ pub fn pairs(
             _ => format!("A{n} ACTIVATE \"{name}\" \"be1.example.org!default\" \"anyone\tlrs\t\"\r\n"),
         }
     })?;
-    Ok(Rate { per_second: commands / 2.0 })
+    Ok(commands / 2.0)
 }
 
 /// FINDs a second of names that [`fill`] made.
@@ -75,12 +70,11 @@ pub fn finds(
     window: usize,
     filled: usize,
     time: Duration,
-) -> io::Result<Rate> {
-    let per_second = run_for(server, account, connections, window, time, move |connection, n| {
+) -> io::Result<f64> {
+    run_for(server, account, connections, window, time, move |connection, n| {
         let which = (n as usize).wrapping_mul(7919).wrapping_add(connection * 104_729) % filled;
         format!("X{n} FIND \"user.u{which:07}\"\r\n")
-    })?;
-    Ok(Rate { per_second })
+    })
 }
 
 /// Entries a second of one UPDATE, up to its OK.
@@ -92,35 +86,34 @@ pub fn listing(server: SocketAddr, account: &Account) -> io::Result<(usize, Dura
     Ok((entries, began.elapsed()))
 }
 
-/// Streams that are open and read, until dropped.
+/// Streams that are open and read, until dropped: by one thread, so that a hundred of them are not a hundred to wake.
 pub struct Streams {
     stop: Arc<AtomicBool>,
-    threads: Vec<thread::JoinHandle<()>>,
+    thread: Option<thread::JoinHandle<()>>,
 }
 
 impl Streams {
     pub fn open(server: SocketAddr, account: &Account, count: usize) -> io::Result<Streams> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let mut threads = Vec::new();
+        let mut streams = Vec::new();
         for _ in 0..count {
             let mut connection = Connection::open(server, account)?;
             connection.say("U01 UPDATE\r\n")?;
             connection.listing("U01 OK")?;
-            let stop = stop.clone();
-            threads.push(thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) && connection.drain(Duration::from_millis(200)).is_ok() {}
-            }));
+            streams.push(connection);
         }
-        Ok(Streams { stop, threads })
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) && connection::drain(&mut streams).is_ok() {}
+        });
+        Ok(Streams { stop, thread: Some(thread) })
     }
 }
 
 impl Drop for Streams {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
+        let _ = self.thread.take().map(thread::JoinHandle::join);
     }
 }
 
@@ -132,7 +125,7 @@ pub fn visible(
     count: usize,
 ) -> io::Result<(Duration, Duration)> {
     let (mut writer, mut reader) = (Connection::open(master, account)?, Connection::open(slave, account)?);
-    let run = std::process::id();
+    let run = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let mut delays = Vec::with_capacity(count);
     for n in 0..count {
         writer.say(&format!(

@@ -1,0 +1,112 @@
+//! The rows of the table. Each is measured on ours and on Cyrus in turn, with the same clients, while the other one idles.
+
+mod delivery;
+mod idle;
+mod large;
+mod load_rows;
+mod nodes;
+mod slave;
+mod tools;
+
+use std::{io, time::Duration};
+
+use clap::ValueEnum;
+
+use crate::{figures::Row, system::System};
+
+/// Both systems, and how much of everything.
+pub struct Bench {
+    pub ours: System,
+    pub cyrus: Option<System>,
+    pub size: Size,
+}
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// Mailboxes in both systems.
+    pub entries: usize,
+    /// Mailboxes in ours, for the rows that have an absolute bar.
+    pub large: usize,
+    /// Time of one measurement under load, and how often it is repeated.
+    pub time: Duration,
+    pub rounds: usize,
+    /// Mailboxes in the tree that is renamed.
+    pub tree: usize,
+    pub sessions: usize,
+    /// Whether to wait until a stalled stream is dropped.
+    pub patient: bool,
+}
+
+impl Size {
+    pub const SMALL: Size = Size {
+        entries: 20_000,
+        large: 20_000,
+        time: Duration::from_secs(1),
+        rounds: 1,
+        tree: 100,
+        sessions: 50,
+        patient: false,
+    };
+
+    pub const FULL: Size = Size {
+        entries: 100_000,
+        large: 1_000_000,
+        time: Duration::from_secs(4),
+        rounds: 3,
+        tree: 1000,
+        sessions: 500,
+        patient: true,
+    };
+}
+
+/// A group of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Group {
+    /// Start of a node, its supervisor
+    Nodes,
+    /// RESERVE+ACTIVATE pairs, FINDs
+    Load,
+    /// OK to visible, fresh slave, rename of a tree
+    Slave,
+    /// ctl_mboxlist -m
+    Tools,
+    /// Messages through the frontend
+    Delivery,
+    /// Memory of IMAP sessions
+    Idle,
+    /// A large list: listing, memory, reconnect, restart, a stream that stops reading
+    Large,
+}
+
+impl Bench {
+    /// Measures a group; each row is handed out when it is known.
+    pub fn measure(&mut self, group: Group, row: &mut dyn FnMut(Row)) -> io::Result<()> {
+        match group {
+            Group::Nodes => nodes::measure(self, row),
+            Group::Load => load_rows::measure(self, row),
+            Group::Slave => slave::measure(self, row),
+            Group::Tools => tools::measure(self, row),
+            Group::Delivery => delivery::measure(self, row),
+            Group::Idle => idle::measure(self, row),
+            Group::Large => large::measure(self, row),
+        }
+    }
+
+    /// The same measurement on both in turn, as often as the size says.
+    fn in_turn<T>(&self, measure: impl Fn(&System) -> io::Result<T>) -> io::Result<(Vec<T>, Vec<T>)> {
+        let (mut ours, mut cyrus) = (Vec::new(), Vec::new());
+        for _ in 0..self.size.rounds {
+            ours.push(measure(&self.ours)?);
+            if let Some(system) = &self.cyrus {
+                cyrus.push(measure(system)?);
+            }
+        }
+        Ok((ours, cyrus))
+    }
+}
+
+/// The median, if there are any.
+fn middle(figures: Vec<f64>) -> Option<f64> {
+    (!figures.is_empty()).then(|| crate::figures::median(figures))
+}

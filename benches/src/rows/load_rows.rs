@@ -1,0 +1,32 @@
+//! Writes and look-ups at the master.
+
+use std::io;
+
+use super::{Bench, middle};
+use crate::{
+    figures::{Bar, Row, Unit},
+    load,
+};
+
+pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
+    let time = bench.size.time;
+    for (connections, window, bar) in [(1, 1, 1.2), (1, 16, 8.0), (8, 1, 8.0), (8, 16, 20.0)] {
+        let (ours, cyrus) = bench
+            .in_turn(|system| load::pairs(system.master(), &system.account(), connections, window, time))?;
+        let what = format!("RESERVE+ACTIVATE pairs, {connections} connections × {window} in flight");
+        let ours = middle(ours).unwrap_or_default();
+        row(Row::new(what, Unit::PerSecond, Bar::Times(bar), ours, middle(cyrus)));
+    }
+    let entries = bench.size.entries;
+    let (ours, cyrus) =
+        bench.in_turn(|system| load::finds(system.master(), &system.account(), 8, 16, entries, time))?;
+    let ours = middle(ours).unwrap_or_default();
+    row(Row::new(
+        "FIND, 8 connections × 16 in flight",
+        Unit::PerSecond,
+        Bar::Times(3.0),
+        ours,
+        middle(cyrus),
+    ));
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! Ours, with the settings of the Cyrus lab, so that one client logs in to both.
+
+use std::{
+    error::Error,
+    fs, io,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    process::Command,
+    time::Duration,
+};
+
+use murder::cluster::{Cluster, NodeSpec, Options, PortChoice, Topology, UserSpec};
+
+use super::{Node, PEOPLE};
+
+pub struct Ours {
+    pub cluster: Cluster,
+    dir: tempfile::TempDir,
+}
+
+impl Ours {
+    pub fn start() -> Result<Ours, Box<dyn Error>> {
+        let mut topology = Topology::default_demo();
+        topology.users = PEOPLE
+            .iter()
+            .enumerate()
+            .map(|(n, name)| UserSpec {
+                name: (*name).into(),
+                password: Some((*name).into()),
+                backend: format!("backend{}", n % 2 + 1),
+            })
+            .collect();
+        topology.admin.password = Some("cyrus".into());
+        topology.frontends = vec![NodeSpec { name: "frontend1".into(), ..NodeSpec::default() }];
+        let mut mupdate = NodeSpec { name: "mupdate".into(), ..NodeSpec::default() };
+        mupdate.imapd.insert("mupdate_connections_max".into(), "1024".into());
+        topology.mupdate = Some(mupdate);
+        let specs = topology.frontends.iter_mut().chain(&mut topology.backends);
+        for spec in specs.chain(&mut topology.mupdate) {
+            spec.imapd.insert("allowplaintext".into(), "yes".into());
+        }
+        let dir = tempfile::Builder::new().prefix("mb").tempdir_in("/tmp")?;
+        let programs = std::env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
+        let options = Options {
+            dir: dir.path().to_owned(),
+            programs,
+            ports: PortChoice::Free { address: Ipv4Addr::new(127, 78, 0, 1) },
+            ready_within: Duration::from_secs(60),
+        };
+        let mut cluster = Cluster::prepare(topology, &options)?;
+        cluster.start()?;
+        Ok(Ours { cluster, dir })
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn address(&self, node: Node, service: &str) -> SocketAddr {
+        let node = self.cluster.node(name(node));
+        let port = node.map(|n| n.ports.get(service)).unwrap_or_default();
+        SocketAddr::new(node.map_or(Ipv4Addr::LOCALHOST.into(), |n| n.ports.address), port)
+    }
+
+    pub fn stop(&mut self, node: Node) -> io::Result<()> {
+        let node = self.cluster.node_mut(name(node)).ok_or(io::ErrorKind::NotFound)?;
+        node.terminate();
+        match node.wait_ended(Duration::from_secs(60)) {
+            true => Ok(()),
+            false => Err(io::Error::other(format!("{} had to be killed", node.name))),
+        }
+    }
+
+    pub fn spawn(&mut self, node: Node) -> io::Result<()> {
+        self.cluster.node_mut(name(node)).ok_or(io::ErrorKind::NotFound)?.spawn().map_err(io::Error::other)
+    }
+
+    pub fn wait_ready(&mut self, node: Node) -> io::Result<()> {
+        let node = self.cluster.node_mut(name(node)).ok_or(io::ErrorKind::NotFound)?;
+        node.wait_ready().map_err(io::Error::other)
+    }
+
+    pub fn forget_slave(&self) -> io::Result<()> {
+        self.forget(Node::Frontend)
+    }
+
+    /// Removes what a stopped node keeps about its lists.
+    pub fn forget(&self, node: Node) -> io::Result<()> {
+        let node = self.cluster.node(name(node)).ok_or(io::ErrorKind::NotFound)?;
+        fs::remove_dir_all(node.conf_dir().join("murder"))
+    }
+
+    /// Has the frontend's slave reach the master at another address.
+    pub fn detour(&self, through: SocketAddr) -> io::Result<()> {
+        let node = self.cluster.node(name(Node::Frontend)).ok_or(io::ErrorKind::NotFound)?;
+        node.set_option("mupdate_address", &through.ip().to_string()).map_err(io::Error::other)?;
+        let ports = format!("mupdate={}", through.port());
+        node.set_option("mupdate_ports", &ports).map_err(io::Error::other)
+    }
+
+    pub fn tool(&self, program: &str) -> Command {
+        let programs = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
+        let mut command = Command::new(programs.unwrap_or_default().join(program));
+        let conf = self.cluster.node(name(Node::Backend)).map(|node| node.imapd_conf());
+        command.arg("-C").arg(conf.unwrap_or_default());
+        command
+    }
+
+    /// The supervisor of a node.
+    pub fn supervisor(&self, node: Node) -> Option<u32> {
+        self.cluster.node(name(node))?.master_pid()
+    }
+}
+
+fn name(node: Node) -> &'static str {
+    match node {
+        Node::Mupdate => "mupdate",
+        Node::Frontend => "frontend1",
+        Node::Backend => "backend1",
+    }
+}

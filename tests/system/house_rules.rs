@@ -107,7 +107,7 @@ fn tests_await_events_and_never_sleep() {
     let mut all = sources("crates");
     all.extend(sources("tests"));
     for (path, text) in all {
-        // A simulated disk takes simulated time.
+        // In a simulation time is made, and a disk that takes its time waits for no real clock.
         if path.ends_with("house_rules.rs") || path.starts_with("tests/simulation/src/") {
             continue;
         }

@@ -62,7 +62,7 @@ async fn an_owners_list_that_lost_its_end_is_refused_as_damaged_and_a_replicas_g
     let db = std::fs::OpenOptions::new().write(true).open(dir.path().join("list.sled/db")).unwrap();
     db.set_len(db.metadata().unwrap().len() / 2).unwrap();
 
-    let refused = List::open_when_free(dir.path(), Options::owner()).err().expect("it is refused");
+    let refused = List::open_when_free(dir.path(), Options::owner()).expect_err("it is refused");
     assert!(refused.is_corrupt(), "{refused}");
     assert!(refused.to_string().contains(":1:200"), "{refused}");
     let list = List::open_when_free(dir.path(), Options::replica()).unwrap();

@@ -91,3 +91,22 @@ fn hostile_input_is_answered_and_others_go_on() {
     murder.login("frontend1", "alice").must("SELECT INBOX").unwrap();
     assert!(murder.deliver("frontend1", &["alice"], "still")[0].starts_with("250"));
 }
+
+#[test]
+fn a_message_beyond_the_limit_is_refused_when_it_is_announced_and_when_it_has_come() {
+    let murder = Plan::nodes(1, 1).option("*", "maxmessagesize", "100000").user("alice", "backend1").start();
+    let big = "0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnop\r\n".repeat(3000);
+    let announced = exchange(&murder, "frontend1", "lmtp", b"LHLO x\r\nMAIL FROM:<a@b> SIZE=200000\r\n");
+    assert!(announced.contains("\r\n552 5.2.3"), "{announced}");
+    let message = format!("{}{big}", system_tests::message("big"));
+    let replies = murder.lmtp("frontend1").deliver("a@b", &["alice", "alice"], &message).unwrap();
+    assert!(replies.len() == 2 && replies.iter().all(|r| r.starts_with("552 5.2.3")), "{replies:?}");
+    for node in ["frontend1", "backend1"] {
+        let mut alice = murder.login(node, "alice");
+        let size = big.len();
+        let refused = alice.command(&format!("APPEND INBOX {{{size}+}}\r\n{big}")).unwrap().result;
+        assert!(refused.starts_with("NO [TOOBIG]"), "{node}: {refused}");
+        assert!(alice.must("SELECT INBOX").unwrap().lines.contains(&"* 0 EXISTS".to_owned()));
+    }
+    assert!(murder.deliver("frontend1", &["alice"], "small")[0].starts_with("250"));
+}

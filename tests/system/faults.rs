@@ -115,3 +115,69 @@ fn wrong_passwords_and_unknown_users_get_one_answer() {
     assert!(answers[0].starts_with("NO"), "{answers:?}");
     assert_eq!(answers[0], answers[1]);
 }
+
+/// A small file system of its own, which is full soon. None where mounting is not allowed.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(size: &str) -> Option<SmallDisk> {
+        let dir = tempfile::Builder::new().prefix("md").tempdir_in("/tmp").expect("a temporary directory");
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(dir.path());
+        mount.output().is_ok_and(|out| out.status.success()).then_some(SmallDisk(dir))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_mail_for_now_while_reading_goes_on_and_takes_it_again_when_there_is_room() {
+    let Some(disk) = SmallDisk::mount("4m") else {
+        eprintln!("SKIPPED: a tmpfs cannot be mounted here");
+        return;
+    };
+    let path = disk.0.path().display().to_string();
+    let murder =
+        Plan::nodes(1, 1).option("backend1", "partition-default", &path).user("alice", "backend1").start();
+    let body = "0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnop\r\n".repeat(8000);
+    let big = |n: usize| format!("{}{body}", system_tests::message(&format!("big{n}")));
+    let deliver =
+        |n: usize| murder.lmtp("frontend1").deliver("s@example.org", &["alice"], &big(n)).unwrap().remove(0);
+    let mut taken = 0;
+    let refused = loop {
+        let reply = deliver(taken);
+        if !reply.starts_with("250") {
+            break reply;
+        }
+        taken += 1;
+        assert!(taken < 100, "the disk is never full");
+    };
+    assert!(refused.starts_with("451 4.3.1"), "{refused}");
+    let mut alice = murder.login("frontend1", "alice");
+    let selected = alice.must("SELECT INBOX").unwrap().lines;
+    assert!(selected.contains(&format!("* {taken} EXISTS")), "{selected:?}");
+    let fetched = alice.must(&format!("FETCH {taken} BODY.PEEK[]")).unwrap().literals.remove(0);
+    assert!(String::from_utf8(fetched).unwrap().ends_with(&big(taken - 1)), "it is whole");
+    let size = body.len() + 8;
+    let append = alice.command(&format!("APPEND INBOX {{{size}+}}\r\nA: b\r\n\r\n{body}")).unwrap();
+    assert!(append.result.starts_with("NO [UNAVAILABLE]"), "{}", append.result);
+    // Not even a small message finds room, nor a mailbox.
+    let filler = disk.0.path().join("filler");
+    let _ = std::fs::write(&filler, vec![0; 4 << 20]);
+    let refused = &murder.deliver("frontend1", &["alice"], "small")[0];
+    assert!(refused.starts_with("451 4.3.1"), "{refused}");
+    let refused = alice.command("CREATE New").unwrap().result;
+    assert!(refused.starts_with("NO [UNAVAILABLE]"), "{refused}");
+    alice.must(&format!("FETCH 1:{taken} (FLAGS ENVELOPE)")).unwrap();
+    assert!(alice.must("LIST \"\" *").unwrap().lines.join("").contains("INBOX"));
+    std::fs::remove_file(filler).unwrap();
+    alice.must(&format!("STORE 1:{taken} +FLAGS.SILENT (\\Deleted)")).unwrap();
+    alice.must("EXPUNGE").unwrap();
+    assert!(murder.tool("backend1", "cyr_expire", &["-E", "1", "-D", "0", "-X", "0"]).status.success());
+    eventually("there is room again", || deliver(taken).starts_with("250").then_some(()));
+    alice.must("CREATE New").unwrap();
+}

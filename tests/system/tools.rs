@@ -1,6 +1,6 @@
 //! The tools of a node, against a running and a stopped one.
 
-use system_tests::Plan;
+use system_tests::{Murder, Plan};
 
 #[test]
 fn a_dump_restores_a_masters_list_exactly() {
@@ -48,7 +48,13 @@ fn a_dry_run_of_the_resynchronisation_says_what_it_would_do() {
 #[test]
 fn wrong_lines_of_both_files_are_all_named_and_nothing_starts() {
     let murder = Plan::nodes(1, 1).prepare();
-    let node = murder.node("mupdate");
+    for node in ["mupdate", "backend1", "frontend1"] {
+        wrong_lines_are_named(&murder, node);
+    }
+}
+
+fn wrong_lines_are_named(murder: &Murder, node: &str) {
+    let node = murder.node(node);
     let mut imapd = std::fs::read_to_string(node.imapd_conf()).unwrap();
     imapd.push_str("allowplaintext: Perhaps\nclient_timeout: soon\n");
     let first = imapd.lines().count() - 1;

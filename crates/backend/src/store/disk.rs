@@ -65,6 +65,8 @@ impl Store {
                 return Err(StoreError::ReadOnly);
             }
             if stat.f_bavail.saturating_mul(stat.f_frsize) < bytes.saturating_add(RESERVE) {
+                // There is more room once what is staged is no longer needed.
+                self.inner.shared.commit.free_staged();
                 return Err(StoreError::NoSpace);
             }
         }

@@ -63,6 +63,7 @@ impl Store {
                 break;
             }
         }
+        self.inner.shared.commit.free_staged();
         info!(?done, "expired");
         Ok(done)
     }

@@ -11,6 +11,7 @@ use protocol::acl::Rights;
 use protocol::imap::command::list::List;
 use protocol::imap::print;
 use protocol::name::MailboxName;
+use protocol::namespace::Pattern;
 
 use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::session::Session;
@@ -138,43 +139,7 @@ pub async fn list(session: &mut Session, list: List) -> Outcome {
         HashSet::new()
     };
     let uses = special_uses(session, &list).await?;
-    let selects = |name: &str| {
-        let special = sight.get(name).is_some_and(|seen| uses.contains_key(&seen.name));
-        (!list.select.subscribed || subscribed.contains(name)) && (!list.select.special_use || special)
-    };
-    let mut candidates: Vec<&str> = sight.mailboxes.iter().map(|seen| seen.external.as_str()).collect();
-    if list.select.subscribed {
-        let mut elsewhere: Vec<&str> =
-            subscribed.iter().map(String::as_str).filter(|name| sight.get(name).is_none()).collect();
-        elsewhere.sort_unstable();
-        candidates.extend(elsewhere);
-    }
-    let filtered = list.select.subscribed || list.select.special_use;
-    let mut lines: Vec<(String, Line)> = Vec::new();
-    let mut at: HashMap<String, usize> = HashMap::new();
-    for name in candidates {
-        if !selects(name) {
-            continue;
-        }
-        for pattern in &patterns {
-            let parents = list.select.recursive_match || (!filtered && pattern_shows_parents(&list, pattern));
-            if parents {
-                for parent in pattern.matched_ancestors(name) {
-                    if list.select.recursive_match || sight.get(parent).is_none() {
-                        let line = line(&mut lines, &mut at, parent);
-                        line.exists = sight.get(parent).is_some();
-                        line.child_info |= list.select.recursive_match;
-                        line.subscribed = subscribed.contains(parent);
-                    }
-                }
-            }
-            if pattern.matches(name) {
-                let line = line(&mut lines, &mut at, name);
-                line.exists = sight.get(name).is_some();
-                line.subscribed = subscribed.contains(name);
-            }
-        }
-    }
+    let lines = chosen(&list, &patterns, &sight, &subscribed, &uses);
     for (external, line) in lines {
         let seen = sight.get(&external).filter(|_| line.exists);
         let mut attributes = attributes(&line, &list, sight.has_children(&external));
@@ -198,6 +163,54 @@ pub async fn list(session: &mut Session, list: List) -> Outcome {
         session.conn.relieve().await?;
     }
     Ok(Reply::completed())
+}
+
+/// The names that the selection and the patterns choose, in their order.
+fn chosen(
+    list: &List,
+    patterns: &[Pattern],
+    sight: &Sight,
+    subscribed: &HashSet<String>,
+    uses: &BTreeMap<MailboxName, Vec<String>>,
+) -> Vec<(String, Line)> {
+    let selects = |name: &str| {
+        let special = sight.get(name).is_some_and(|seen| uses.contains_key(&seen.name));
+        (!list.select.subscribed || subscribed.contains(name)) && (!list.select.special_use || special)
+    };
+    let mut candidates: Vec<&str> = sight.mailboxes.iter().map(|seen| seen.external.as_str()).collect();
+    if list.select.subscribed {
+        let mut elsewhere: Vec<&str> =
+            subscribed.iter().map(String::as_str).filter(|name| sight.get(name).is_none()).collect();
+        elsewhere.sort_unstable();
+        candidates.extend(elsewhere);
+    }
+    let filtered = list.select.subscribed || list.select.special_use;
+    let mut lines: Vec<(String, Line)> = Vec::new();
+    let mut at: HashMap<String, usize> = HashMap::new();
+    for name in candidates {
+        if !selects(name) {
+            continue;
+        }
+        for pattern in patterns {
+            let parents = list.select.recursive_match || (!filtered && pattern_shows_parents(list));
+            if parents {
+                for parent in pattern.matched_ancestors(name) {
+                    if list.select.recursive_match || sight.get(parent).is_none() {
+                        let line = line(&mut lines, &mut at, parent);
+                        line.exists = sight.get(parent).is_some();
+                        line.child_info |= list.select.recursive_match;
+                        line.subscribed = subscribed.contains(parent);
+                    }
+                }
+            }
+            if pattern.matches(name) {
+                let line = line(&mut lines, &mut at, name);
+                line.exists = sight.get(name).is_some();
+                line.subscribed = subscribed.contains(name);
+            }
+        }
+    }
+    lines
 }
 
 /// MYRIGHTS and STATUS lines behind a mailbox's LIST line.
@@ -254,7 +267,7 @@ async fn special_uses(session: &Session, list: &List) -> Result<BTreeMap<Mailbox
 }
 
 /// RFC 3501: only where `%` is the last character are levels shown that are no mailboxes.
-fn pattern_shows_parents(list: &List, _: &protocol::namespace::Pattern) -> bool {
+fn pattern_shows_parents(list: &List) -> bool {
     list.patterns.iter().any(|pattern| pattern.ends_with('%'))
 }
 

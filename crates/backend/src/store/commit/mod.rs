@@ -113,6 +113,8 @@ struct Shared {
 
 enum Request {
     Job(Box<Job>, OwnedSemaphorePermit),
+    /// Free the staged files that the active segment holds.
+    Free,
     Close(mpsc::Sender<()>),
 }
 
@@ -142,6 +144,13 @@ impl Commit {
         {
             (job.done)(Err(StoreError::Closed));
         }
+    }
+
+    /// Has the room freed that messages of the log still take in the staging directories, beside their mailboxes or
+    /// though they are gone from there. Soon, not at once.
+    pub fn free_staged(&self) {
+        // Nothing is left to free where the thread has ended.
+        let _ = self.queue.send(Request::Free);
     }
 
     /// Refuses while poisoned.

@@ -64,7 +64,7 @@ type Waiting = (Box<Job>, OwnedSemaphorePermit);
 impl Worker {
     fn run(mut self, requests: &mpsc::Receiver<Request>) {
         while let Ok(first) = requests.recv() {
-            let (mut batch, mut closing) = (Vec::new(), None);
+            let (mut batch, mut closing, mut free) = (Vec::new(), None, false);
             let mut next = Some(first);
             let mut size = 0;
             while let Some(request) = next.take() {
@@ -73,6 +73,7 @@ impl Worker {
                         size += job.weight();
                         batch.push((job, permit));
                     }
+                    Request::Free => free = true,
                     Request::Close(tell) => {
                         closing = Some(tell);
                         break;
@@ -83,6 +84,12 @@ impl Worker {
                 }
             }
             self.commit(batch);
+            if free
+                && !self.staged.is_empty()
+                && let Err(error) = self.turn()
+            {
+                warn!(%error, "commit log: staged files stay");
+            }
             if let Some(tell) = closing {
                 self.close();
                 // Whoever asked may be gone.
@@ -162,11 +169,17 @@ impl Worker {
         }
     }
 
-    /// Turns to the other segment where this one would grow too large.
+    /// Turns to the other segment where this one would grow too large, or keep too many files.
     fn room(&mut self, size: usize) -> Result<(), StoreError> {
-        if self.active.end + size as u64 <= SEGMENT || self.active.end == HEADER as u64 {
+        let fits = self.active.end + size as u64 <= SEGMENT && self.staged.len() < STAGED;
+        if fits || self.active.end == HEADER as u64 {
             return Ok(());
         }
+        self.turn()
+    }
+
+    /// Turns to the other segment, and has this one freed.
+    fn turn(&mut self) -> Result<(), StoreError> {
         let mut free = match std::mem::replace(&mut self.spare, Spare::Taken) {
             Spare::Free(segment) => segment,
             Spare::Busy(checkpoint) => checkpoint.finish()?,
@@ -294,3 +307,5 @@ pub fn link(from: &Path, to: &Path) -> std::io::Result<()> {
 const BATCH: usize = 4 << 20;
 /// Bytes after which a segment is put aside.
 const SEGMENT: u64 = 32 << 20;
+/// Staged files at most that wait for a segment to be freed.
+const STAGED: usize = 4096;

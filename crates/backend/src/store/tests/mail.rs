@@ -241,3 +241,26 @@ async fn recent_is_given_to_one_session() {
     let store = bench.open().await;
     assert_eq!(store.mailbox(&name("user.fred")).await.unwrap().claim_recent(), (2, 2));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_message_that_was_expunged_for_good_takes_no_room() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    let inbox = store.mailbox(&name("user.fred")).await.unwrap();
+    let mut staging = store.stage(&name("user.fred"), None).await.unwrap();
+    staging.write(b"Subject: big\r\n\r\n").await.unwrap();
+    staging.write(&vec![b'x'; stage::MEMORY * 2]).await.unwrap();
+    let staged = Arc::new(staging.finish().await.unwrap());
+    let new = NewMessage { staged, flags: Vec::new(), internaldate: None };
+    let uid = inbox.append(vec![new]).await.unwrap().uids[0];
+    let partition = inbox.partition();
+    let staged = || std::fs::read_dir(partition.join(stage::STAGE)).unwrap().count();
+    assert_eq!(staged(), 1, "the commit log may need it after a crash");
+    inbox.remove(&[uid]).await.unwrap();
+    store.expire(&Ages { expunged: Some(0), ..Ages::default() }).await.unwrap();
+    while staged() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(rebuild::messages(&inbox.dir).unwrap().len(), 0);
+}

@@ -17,5 +17,6 @@ mod operating;
 mod other_clients;
 mod placement;
 mod proxied;
+mod roles;
 mod sites;
 mod tools;

@@ -15,28 +15,37 @@ use std::{
 use system_tests::{Plan, eventually, own_address, programs};
 
 /// A node of a site, in a directory of its own.
-struct Site {
+pub struct Site {
     dir: tempfile::TempDir,
     /// Its ports are on this one.
     address: Ipv4Addr,
     /// Where each entry listens: an address or a path.
-    listens: BTreeMap<String, String>,
+    pub listens: BTreeMap<String, String>,
+    /// Held until all ports are chosen, so that no two entries get one.
+    held: Vec<TcpListener>,
 }
 
 /// A running node; its master is killed when it is dropped.
-struct Running {
+pub struct Running {
     master: Child,
     log: PathBuf,
 }
 
 impl Site {
-    /// Takes the files of a site: absolute paths of data move below a directory, and ports become free ones.
-    fn of(name: &str) -> Site {
+    /// A directory, and the lines of a cyrus.conf with free ports.
+    pub fn with(cyrus: &str) -> Site {
         let dir = tempfile::Builder::new().prefix("site").tempdir_in("/tmp").unwrap();
-        let mut site = Site { dir, address: own_address(), listens: BTreeMap::new() };
-        let cyrus = site.moved(&text(name, "cyrus.conf"));
+        let mut site = Site { dir, address: own_address(), listens: BTreeMap::new(), held: Vec::new() };
+        let cyrus = site.moved(cyrus);
         let cyrus = cyrus.split_inclusive('\n').map(|line| site.with_free_port(line)).collect::<String>();
         fs::write(site.path("cyrus.conf"), cyrus).unwrap();
+        site.held.clear();
+        site
+    }
+
+    /// Takes the files of a site: absolute paths of data move below a directory, and ports become free ones.
+    fn of(name: &str) -> Site {
+        let site = Site::with(&text(name, "cyrus.conf"));
         let mut imapd = site.moved(&text(name, "imapd.conf"));
         // Where this test runs: the user, and no mail server of another's name.
         imapd.push_str("cyrus_user: root\nmupdate_address: 127.0.0.1\nmupdate_ports: mupdate=1\n");
@@ -48,7 +57,7 @@ impl Site {
         site
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
@@ -73,7 +82,12 @@ impl Site {
         let rest = if quoted { rest.strip_prefix('"').unwrap() } else { rest };
         let place = match value {
             path if path.starts_with('/') => path.to_owned(),
-            _ => format!("{}:{}", self.address, free_port(self.address)),
+            _ => {
+                let held = TcpListener::bind((self.address, 0)).unwrap();
+                let place = held.local_addr().unwrap().to_string();
+                self.held.push(held);
+                place
+            }
         };
         self.listens.insert(entry, place.clone());
         format!("{before}listen=\"{place}\"{rest}")
@@ -109,12 +123,12 @@ impl Site {
     }
 
     /// `master -t`: what is said.
-    fn check(&self) -> Output {
+    pub fn check(&self) -> Output {
         self.master().arg("-t").output().unwrap()
     }
 
     /// Starts the node, and waits until it is ready.
-    fn start(&self) -> Running {
+    pub fn start(&self) -> Running {
         let log = self.path("log");
         let ready = self.path("ready");
         let file = fs::File::create(&log).unwrap();
@@ -125,7 +139,7 @@ impl Site {
     }
 
     /// The first bytes that a client of an entry gets.
-    fn greeting(&self, entry: &str) -> String {
+    pub fn greeting(&self, entry: &str) -> String {
         let place = &self.listens[entry];
         let patience = Some(Duration::from_secs(30));
         let stream: Box<dyn Read> = if place.starts_with('/') {
@@ -148,7 +162,13 @@ impl Site {
 }
 
 impl Running {
-    fn log(&self) -> String {
+    /// SIGHUP to its master.
+    pub fn hang_up(&self) {
+        let pid = rustix::process::Pid::from_child(&self.master);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
+    pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 }
@@ -175,10 +195,6 @@ fn text(name: &str, what: &str) -> String {
         Ok(text) => text,
         Err(error) => error.into_bytes().into_iter().map(char::from).collect(),
     }
-}
-
-fn free_port(address: Ipv4Addr) -> u16 {
-    TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port()
 }
 
 /// Starts a site's node; `serves` are entries and what their greetings begin with, `said` is in the log at start.

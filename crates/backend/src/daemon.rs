@@ -1,8 +1,12 @@
 //! The daemon: opens the store, serves every listener in its protocol and its list to the tools, closes the store.
 
+use std::fs::{self, File};
 use std::sync::Arc;
 
+use config::imapd::{Imapd, Partition};
 use protocol::acl::{Rights, Who};
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use service::listen::Protocol;
 use service::{Connection, Context, Exit};
 use tokio::sync::Notify;
@@ -13,6 +17,7 @@ use crate::{control, imap, lmtp, pop3, resync};
 
 /// Runs until the context is told to stop.
 pub async fn run(context: Context) -> Result<(), Exit> {
+    let _partitions = hold_partitions(&context.imapd())?;
     let doubt = Arc::new(Notify::new());
     let master =
         Clearance::of(&context, doubt.clone()).map(|clearance| Arc::new(clearance) as Arc<dyn Master>);
@@ -48,6 +53,30 @@ impl Services {
             other => tracing::warn!(listener = connection.listener.name, "{other:?} is not spoken here"),
         }
     }
+}
+
+/// Two stores with directories of their own could still share a spool, by a slip in imapd.conf, and ruin it: each partition is
+/// locked for as long as the daemon runs.
+fn hold_partitions(imapd: &Imapd) -> Result<Vec<File>, Exit> {
+    let hold = |partition: &Partition| {
+        let shown = partition.path.display();
+        let failed =
+            |why: std::io::Error| Exit::new(75, format!("partition-{}: {shown}: {why}", partition.name));
+        fs::create_dir_all(&partition.path).map_err(failed)?;
+        let directory = File::open(&partition.path).map_err(failed)?;
+        match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(directory),
+            Err(Errno::WOULDBLOCK) => Err(Exit::new(
+                75,
+                format!(
+                    "partition-{}: {shown} is in use by another store: each needs its own",
+                    partition.name
+                ),
+            )),
+            Err(error) => Err(failed(error.into())),
+        }
+    };
+    imapd.partitions().iter().map(hold).collect()
 }
 
 /// Takes over the settings of each reload.

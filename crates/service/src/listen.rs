@@ -384,6 +384,24 @@ mod tests {
         assert_eq!(entry("http", "httpd"), None);
     }
 
+    #[tokio::test]
+    async fn connections_are_kept_alive_as_configured() {
+        let text = "configdirectory: /v\ntcp_keepalive: yes\ntcp_keepalive_idle: 77\ntcp_keepalive_intvl: 11\ntcp_keepalive_cnt: 3\n";
+        let imapd = Imapd::parse(std::path::Path::new("imapd.conf"), text, "imap").unwrap();
+        let passwords = PasswordDb::new("/nonexistent");
+        let shared = Shared { passwords, pace: Pace::default(), inbox_acl: None };
+        let entry = Entry { name: "imap".to_owned(), ..Entry::default() };
+        let listener = Listener::new(entry, Socket::bind("127.0.0.1:0").unwrap(), imapd, &shared).unwrap();
+        let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        assert!(!SockRef::from(&socket).keepalive().unwrap());
+        listener.keep_alive(&socket);
+        let socket = SockRef::from(&socket);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap().as_secs(), 77);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap().as_secs(), 11);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+    }
+
     #[test]
     fn entries_are_read_as_master_writes_them() {
         let json =

@@ -70,15 +70,29 @@ impl Server {
         if let Place::Path(path) = &self.place {
             return Stream::unix(within(patience, UnixStream::connect(path)).await?);
         }
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in within(patience, self.addresses(imapd, service)).await? {
-            match within(patience, connect_tcp(imapd, address)).await {
-                Ok(socket) => return Stream::tcp(socket),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        let addresses = within(patience, self.addresses(imapd, service)).await?;
+        Stream::tcp(connect_any(imapd, addresses).await?)
     }
+}
+
+/// Connects to a host, trying each of its addresses for `client_timeout` at most.
+pub async fn connect_host(imapd: &Imapd, host: &str, port: u16) -> io::Result<Stream> {
+    let addresses = within(settings::client_timeout(imapd), tokio::net::lookup_host((host, port))).await?;
+    Stream::tcp(connect_any(imapd, addresses).await?)
+}
+
+async fn connect_any(
+    imapd: &Imapd,
+    addresses: impl IntoIterator<Item = SocketAddr>,
+) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match within(settings::client_timeout(imapd), connect_tcp(imapd, address)).await {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// The port of a service by name: /etc/services, else the built-in table.
@@ -145,7 +159,31 @@ const SERVICES: &[(&str, u16)] = &[
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    #[tokio::test]
+    async fn connections_come_from_where_client_bind_says() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        for (lines, from) in [
+            ("client_bind: yes\nclient_bind_name: 127.0.0.9\n", "127.0.0.9"),
+            ("client_bind: yes\nservername: localhost\n", "127.0.0.1"),
+            ("client_bind: no\nclient_bind_name: 127.0.0.9\n", "127.0.0.1"),
+        ] {
+            let text = format!("configdirectory: /v\n{lines}");
+            let imapd = Imapd::parse(Path::new("imapd.conf"), &text, "x").unwrap();
+            let server = Server::parse(&format!("127.0.0.1:{port}"));
+            for connecting in
+                [server.connect(&imapd, "imap").await, connect_host(&imapd, "127.0.0.1", port).await]
+            {
+                let (_, peer) = listener.accept().await.unwrap();
+                assert_eq!(peer.ip().to_string(), from);
+                connecting.unwrap();
+            }
+        }
+    }
 
     #[test]
     fn server_strings_carry_ports_and_flags() {

@@ -100,3 +100,66 @@ fn path(text: Option<&str>) -> Option<PathBuf> {
 fn paths(list: Option<&str>) -> Vec<PathBuf> {
     list.unwrap_or_default().split(',').filter_map(|one| path(Some(one))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn parse(text: &str) -> Imapd {
+        Imapd::parse(Path::new("imapd.conf"), &format!("configdirectory: /v\n{text}"), "imap").unwrap()
+    }
+
+    #[test]
+    fn tls_options_reach_a_server_and_a_client() {
+        assert!(server_tls(&parse("tls_server_cert: /c")).is_none());
+        assert!(server_tls(&parse("tls_server_cert: disabled\ntls_server_key: /k")).is_none());
+        let imapd = parse(
+            "tls_server_cert: /c1, /c2\ntls_server_key: /k1,/k2\ntls_client_certs: require\ntls_client_ca_file: /ca\n\
+             tls_client_ca_dir: /cas\ntls_crl_file: /crl\ntls_versions: tls1_3\ntls_session_timeout: 0\n\
+             tls_prefer_server_ciphers: yes\ntls_client_cert: /own\ntls_client_key: /ownkey\nbe1_client_cert: /be1\n\
+             tls_server_ca_file: /sca\ntls_server_ca_dir: /scas\nallowstarttls: no",
+        );
+        let server = server_tls(&imapd).unwrap();
+        assert_eq!(server.certificates, [PathBuf::from("/c1"), PathBuf::from("/c2")]);
+        assert_eq!(server.keys, [PathBuf::from("/k1"), PathBuf::from("/k2")]);
+        assert_eq!(server.client_certificates, ClientCertificates::Require);
+        assert_eq!((server.client_ca_file, server.client_ca_dir), (Some("/ca".into()), Some("/cas".into())));
+        assert_eq!(server.crl_file, Some("/crl".into()));
+        assert!(server.no_resumption && server.own_cipher_order);
+        assert!(server.versions.tls13 && !server.versions.tls12);
+        assert!(
+            !imapd.offers_starttls() && parse("tls_server_cert: /c\ntls_server_key: /k").offers_starttls()
+        );
+        let other = client_tls(&imapd, "be2.example.org");
+        assert_eq!(other.certificate, Some(("/own".into(), "/ownkey".into())));
+        assert_eq!((other.server_ca_file, other.server_ca_dir), (Some("/sca".into()), Some("/scas".into())));
+        let be1 = client_tls(&imapd, "be1.example.org").certificate;
+        assert_eq!(be1, Some(("/be1".into(), "/ownkey".into())));
+    }
+
+    #[test]
+    fn login_options_reach_an_authenticator() {
+        let dir = tempfile::tempdir().unwrap();
+        let imapd = parse(&format!(
+            "sasl_pwcheck_method: saslauthd\nsasl_saslauthd_path: {}\nsasl_auto_transition: yes\nsasl_minimum_layer: 56\n\
+             sasl_mech_list: PLAIN LOGIN\nplaintextloginpause: 2\nfailedloginpause: 1m\nloginuseacl: yes\nimapmagicplus: yes\n\
+             popsubfolders: no\nallowanonymouslogin: yes\ntls_required: yes\nloginrealms: a b\nunix_group_enable: no",
+            dir.path().display()
+        ));
+        let settings = auth(&imapd, Protocol::Imap);
+        assert_eq!(settings.saslauthd, Some(dir.path().join("mux")));
+        assert!(
+            !settings.auxprop && !settings.alwaystrue && settings.auto_transition && settings.tls_required
+        );
+        assert_eq!((settings.minimum_layer, settings.mech_list.len()), (56, 2));
+        assert_eq!(settings.plaintext_pause, Duration::from_secs(2));
+        assert_eq!(settings.failed_pause, Duration::from_secs(60));
+        assert!(settings.loginuseacl && settings.plus_detail && settings.anonymous && !settings.unix_groups);
+        assert_eq!(settings.loginrealms, ["a", "b"]);
+        let pop3 = auth(&imapd, Protocol::Pop3);
+        assert!(!pop3.plus_detail && !pop3.anonymous);
+        assert!(auth(&parse("sasl_pwcheck_method: alwaystrue"), Protocol::Imap).alwaystrue);
+    }
+}

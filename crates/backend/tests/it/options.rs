@@ -376,3 +376,23 @@ async fn deliveries_follow_their_options() {
     let reply = deliver(&node, "fred", b"Message-ID: <n@x>\r\n\r\n").await;
     assert!(reply.starts_with("552"), "{reply}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_store_on_the_same_partition_is_refused() {
+    let node = Node::with("").await;
+    let dir = tempfile::tempdir().unwrap();
+    let spool = node.dir.path().join("spool");
+    let text = format!(
+        "configdirectory: {}\nservername: be2\npartition-default: {}\n",
+        dir.path().display(),
+        spool.display()
+    );
+    let imapd = config::imapd::Imapd::parse(std::path::Path::new("imapd.conf"), &text, "backend").unwrap();
+    let context = service::Context::new("backend", imapd, Vec::new()).unwrap();
+    let refused = backend::daemon::run(context).await.unwrap_err();
+    assert_eq!(refused.code, 75);
+    assert_eq!(
+        refused.message,
+        format!("partition-default: {} is in use by another store: each needs its own", spool.display())
+    );
+}

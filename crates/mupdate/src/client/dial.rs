@@ -22,11 +22,8 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use config::imapd::Imapd;
 use protocol::mupdate::response::Body;
-use service::{auth::client::Credentials, settings, stream::Stream, tls::ClientTls};
-use tokio::{
-    net::{TcpStream, UnixStream},
-    time::timeout,
-};
+use service::{auth::client::Credentials, resolve, settings, stream::Stream, tls::ClientTls};
+use tokio::{net::UnixStream, time::timeout};
 
 use super::{Error, link::Link};
 
@@ -132,9 +129,8 @@ async fn server(imapd: &Imapd) -> Result<(Link, Greeting), Error> {
         upstream.port.or_else(|| imapd.host_port(&upstream.host, "mupdate")).unwrap_or(imapd.mupdate_port);
     let host = imapd.host_address(&upstream.host);
     let lost = |why: io::Error| Error::Unavailable { server: name.clone(), why: why.to_string() };
-    let connected = timeout(patience, TcpStream::connect((host.as_str(), port))).await;
-    let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(lost)?;
-    let mut link = Link::new(Stream::tcp(stream).map_err(lost)?, name.clone());
+    let stream = resolve::connect_host(imapd, &host, port).await.map_err(lost)?;
+    let mut link = Link::new(stream, name.clone());
     let mut greeting = greet(&mut link, patience).await?;
 
     let credentials = Credentials::mupdate(imapd, &upstream.host);

@@ -137,7 +137,7 @@ pub async fn list(session: &mut Session, list: List) -> Outcome {
     } else {
         HashSet::new()
     };
-    let uses = special_uses(session).await?;
+    let uses = special_uses(session, &list).await?;
     let selects = |name: &str| {
         let special = sight.get(name).is_some_and(|seen| uses.contains_key(&seen.name));
         (!list.select.subscribed || subscribed.contains(name)) && (!list.select.special_use || special)
@@ -149,10 +149,6 @@ pub async fn list(session: &mut Session, list: List) -> Outcome {
         elsewhere.sort_unstable();
         candidates.extend(elsewhere);
     }
-    let shows_uses = list.xlist
-        || list.select.special_use
-        || list.returns.special_use
-        || session.server.imapd.specialusealways;
     let filtered = list.select.subscribed || list.select.special_use;
     let mut lines: Vec<(String, Line)> = Vec::new();
     let mut at: HashMap<String, usize> = HashMap::new();
@@ -185,7 +181,7 @@ pub async fn list(session: &mut Session, list: List) -> Outcome {
         if list.xlist && external == "INBOX" {
             attributes.push("\\Inbox".to_owned());
         }
-        if let Some(uses) = seen.and_then(|seen| uses.get(&seen.name)).filter(|_| shows_uses) {
+        if let Some(uses) = seen.and_then(|seen| uses.get(&seen.name)) {
             attributes.extend(uses.iter().cloned());
         }
         let out = session.conn.out();
@@ -247,8 +243,12 @@ pub fn write_line(out: &mut Vec<u8>, kind: &str, attributes: &[String], separato
     print::astring(out, name.as_bytes());
 }
 
-/// Special-use attributes of the user's own mailboxes.
-async fn special_uses(session: &Session) -> Result<BTreeMap<MailboxName, Vec<String>>, Stop> {
+/// Special-use attributes of the user's own mailboxes, where this LIST, or `specialusealways`, asks for them.
+async fn special_uses(session: &Session, list: &List) -> Result<BTreeMap<MailboxName, Vec<String>>, Stop> {
+    let asked = list.xlist || list.select.special_use || list.returns.special_use;
+    if !asked && !session.server.imapd.specialusealways {
+        return Ok(BTreeMap::new());
+    }
     let user = session.user()?;
     Ok(session.server.store.special_uses(user.id()).await?.into_iter().collect())
 }

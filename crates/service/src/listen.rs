@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
+use tracing::{debug, error};
 
 use crate::auth::{Authenticator, InboxAcl, Pace};
 use crate::deny::DenyList;
@@ -171,8 +171,6 @@ pub enum ListenError {
     Protocol(String),
     #[error("listener {name}: {why}")]
     Tls { name: String, why: TlsError },
-    #[error("listener {0}: TLS from the start (-s) needs tls_server_cert and tls_server_key")]
-    NoCertificate(String),
     #[error("{variable}: {why}")]
     Environment { variable: &'static str, why: String },
 }
@@ -195,9 +193,16 @@ impl Listener {
             imapd: ArcSwap::from_pointee(imapd),
             name: entry.name,
         };
-        listener.load_tls(&listener.imapd.load())?;
+        // The other listeners of the process serve on: one that cannot do TLS offers none, and with -s turns its clients away,
+        // until a reload finds its certificate.
+        if let Err(why) = listener.load_tls(&listener.imapd.load()) {
+            error!("{why}");
+        }
         if listener.implicit_tls() && listener.tls().is_none() {
-            return Err(ListenError::NoCertificate(listener.name));
+            error!(
+                "listener {}: -s (TLS from the first byte) needs tls_server_cert and tls_server_key: its clients are turned away",
+                listener.name
+            );
         }
         Ok(listener)
     }

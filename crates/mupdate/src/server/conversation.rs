@@ -74,13 +74,13 @@ impl Conversation {
         }
         let now = Instant::now();
         Conversation {
+            collector: collector(&server),
             server,
             wire: Wire::new(stream, bounds),
             session,
             guards,
             stream: None,
             listing: false,
-            collector: collector(),
             pending: VecDeque::new(),
             began: now,
             heard: now,
@@ -300,7 +300,7 @@ impl Conversation {
         // A failed handshake leaves nothing to talk over.
         self.wire.start_tls(&tls).await?;
         self.session.encrypted = true;
-        self.collector = collector();
+        self.collector = collector(&self.server);
         self.banner();
         Ok(Flow::On)
     }
@@ -309,7 +309,7 @@ impl Conversation {
         self.say(tag, Reply::ok("DEFLATE active"));
         self.wire.compress().await?;
         self.session.compressed = true;
-        self.collector = collector();
+        self.collector = collector(&self.server);
         Ok(Flow::On)
     }
 }
@@ -322,17 +322,17 @@ async fn first(pending: &mut VecDeque<(String, Pending)>) -> <Pending as Future>
     }
 }
 
-fn collector() -> Collector {
-    let limits = Limits { line: LINE, skip: SKIP };
-    Collector::new(limits, LITERAL, COMMAND)
+fn collector(server: &Server) -> Collector {
+    let settings = server.settings();
+    let limits = Limits { line: settings.word.min(COMMAND) + AROUND, skip: SKIP };
+    Collector::new(limits, settings.literal.min(COMMAND as u64), COMMAND)
 }
 
 // What one client may take: every read, write, queue and wait above has its bound here.
 
-/// Octets of a line, of one literal (Cyrus's maxword, maxquoted, maxliteral), of a command with its literals; octets of
-/// an endless line that are skipped.
-const LINE: usize = 131_072 + 4096;
-const LITERAL: u64 = 131_072;
+/// Octets of a line beside its longest word (`maxword`, `maxquoted`); of a command with its literals (`maxliteral` each); of an
+/// endless line that are skipped.
+const AROUND: usize = 4096;
 const COMMAND: usize = 300_000;
 const SKIP: usize = 1024 * 1024;
 /// Octets read ahead.

@@ -70,6 +70,10 @@ struct Settings {
     connections_max: usize,
     /// Those that must say the same on all nodes.
     options: std::collections::BTreeMap<&'static str, String>,
+    /// `maxliteral`, in octets.
+    literal: u64,
+    /// The larger of `maxword` and `maxquoted`, in octets.
+    word: usize,
 }
 
 impl Server {
@@ -191,8 +195,15 @@ impl Settings {
             readers: imapd.mupdate_readers.clone(),
             connections_max: imapd.mupdate_connections_max as usize,
             options: imapd.shared_options(),
+            literal: bounded(imapd.maxliteral),
+            word: usize::try_from(bounded(imapd.maxword).max(bounded(imapd.maxquoted))).unwrap_or(usize::MAX),
         }
     }
+}
+
+/// 0 in imapd.conf is no limit but that of a command.
+fn bounded(limit: u64) -> u64 {
+    if limit == 0 { u64::MAX } else { limit }
 }
 
 /// One of `mupdate_connections_max`.

@@ -71,6 +71,25 @@ async fn the_life_of_a_mailbox() {
 }
 
 #[tokio::test]
+async fn literals_are_as_long_as_configured() {
+    let master = Node::master("maxliteral: 10\nmaxword: 10\nmaxquoted: 10\n").await;
+    local(&master)
+        .await
+        .play(
+            r#"
+            C: X0 FIND {9+}
+            C: user.fred
+            S: X0 OK "Search completed"
+            C: X1 FIND {11+}
+            C: user.wilma1
+            S: * BYE "literal of 11 bytes too long"
+            S closes
+            "#,
+        )
+        .await;
+}
+
+#[tokio::test]
 async fn literals_of_both_kinds_and_broken_commands() {
     let master = Node::master("").await;
     let mut client = local(&master).await;

@@ -112,6 +112,36 @@ async fn clients_beyond_maxchild_are_refused_in_their_protocol() {
 }
 
 #[tokio::test]
+async fn a_listener_without_its_certificate_costs_only_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = "tls_server_cert: /nonexistent/cert\ntls_server_key: /nonexistent/key\n";
+    let entries = || vec![entry("imaps", &["-s"], -1), entry("imap", &[], -1)];
+    let context = context(dir.path(), missing, entries());
+    let running = start(&context, Duration::from_secs(20));
+    assert_eq!(line(&mut connect(&context, 1).await).await, "hello");
+    let mut rest = Vec::new();
+    let _ = connect(&context, 0).await.read_to_end(&mut rest).await;
+    assert_eq!(rest, b"");
+    // A reload finds what has come meanwhile.
+    let authority = Authority::new(dir.path());
+    let (cert, key) = authority.issue("imaps", "here");
+    let found = format!("tls_server_cert: {}\ntls_server_key: {}\n", cert.display(), key.display());
+    let text = format!("configdirectory: {}\n{found}", dir.path().display());
+    fs::write(dir.path().join("imapd.conf"), text).unwrap();
+    context.reload().unwrap();
+    let options = service::tls::ClientOptions { server_ca_file: Some(authority.ca()), ..Default::default() };
+    let client = service::tls::ClientTls::new(&options).unwrap();
+    let socket = TcpStream::connect(context.listeners()[0].local_addr().unwrap()).await.unwrap();
+    let mut stream = service::stream::Stream::tcp(socket).unwrap();
+    stream.connect_tls(&client, "here").await.unwrap();
+    let mut hello = [0; 7];
+    stream.read_exact(&mut hello).await.unwrap();
+    assert_eq!(&hello, b"hello\r\n");
+    context.stop();
+    running.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_session_that_panics_ends_alone() {
     let dir = tempfile::tempdir().unwrap();
     let context = context(dir.path(), "", vec![entry("imap", &[], -1)]);

@@ -115,24 +115,28 @@ impl Site {
         }
     }
 
-    fn master(&self) -> Command {
+    fn master(&self, imapd: &str, cyrus: &str) -> Command {
         let mut command = Command::new(programs().join("master"));
-        command.arg("-C").arg(self.path("imapd.conf")).arg("-M").arg(self.path("cyrus.conf"));
+        command.arg("-C").arg(self.path(imapd)).arg("-M").arg(self.path(cyrus));
         command.stdin(Stdio::null());
         command
     }
 
     /// `master -t`: what is said.
     pub fn check(&self) -> Output {
-        self.master().arg("-t").output().unwrap()
+        self.master("imapd.conf", "cyrus.conf").arg("-t").output().unwrap()
     }
 
     /// Starts the node, and waits until it is ready.
     pub fn start(&self) -> Running {
+        self.start_from("imapd.conf", "cyrus.conf")
+    }
+
+    fn start_from(&self, imapd: &str, cyrus: &str) -> Running {
         let log = self.path("log");
         let ready = self.path("ready");
         let file = fs::File::create(&log).unwrap();
-        let master = self.master().arg("-r").arg(&ready).stderr(file).spawn().unwrap();
+        let master = self.master(imapd, cyrus).arg("-r").arg(&ready).stderr(file).spawn().unwrap();
         let running = Running { master, log };
         eventually("the node is ready", || ready.exists().then_some(()));
         running
@@ -237,6 +241,23 @@ fn debians_files_run() {
             "set, and without effect here: mboxname_lockpath",
         ],
     );
+}
+
+#[test]
+fn debians_files_run_as_toml_too() {
+    let site = Site::of("debian");
+    for (from, to) in [("imapd.conf", "imapd.toml"), ("cyrus.conf", "cyrus.toml")] {
+        let mut convert = Command::new(programs().join("murder"));
+        convert.args(["config", "convert"]).arg(site.path(from)).arg("--output").arg(site.path(to));
+        let converted = convert.output().unwrap();
+        assert!(converted.status.success(), "{}", String::from_utf8_lossy(&converted.stderr));
+        fs::remove_file(site.path(from)).unwrap();
+    }
+    let running = site.start_from("imapd.toml", "cyrus.toml");
+    assert!(site.greeting("imap").starts_with("* OK"));
+    assert!(site.greeting("lmtpunix").starts_with("220 "));
+    let log = running.log();
+    assert!(log.contains("cyrus.toml:") && log.contains("nntp: nntpd has no counterpart"), "{log}");
 }
 
 #[test]

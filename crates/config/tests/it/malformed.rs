@@ -156,6 +156,31 @@ const CYRUS: &[(&str, &str)] = &[
     ("EVENTS {\n a cmd=x cron=\"*/0 * * * *\"\n}", "2: a: cron: '*/0' has no valid step"),
     ("EVENTS {\n a cmd=x cron=\"9-2 * * * *\"\n}", "2: a: cron: '9-2' runs backwards"),
     ("START {\n a\n}\nSERVICES {\n b cmd=x\n}", "2: a: cmd is missing\n5: b: listen is missing"),
+    ("}", "1: '}' stands outside any section (SECTION { … })"),
+    ("START {\n}\n}", "3: '}' stands outside any section (SECTION { … })"),
+    (
+        "START x {\n}",
+        "1: 'START x {' stands outside any section (SECTION { … })\n2: '}' stands outside any section (SECTION { … })",
+    ),
+    ("START {\n =x\n}", "2: bad character '=' in a name (letters and digits only)"),
+    ("START {\n \"a\" cmd=x\n}", "2: bad character '\"' in a name (letters and digits only)"),
+    ("START {\n ä cmd=x\n}", "2: bad character 'ä' in a name (letters and digits only)"),
+    ("START {\n a cmd=x =y\n}", "2: a: bad character '=' in a name (letters and digits only)"),
+    ("START {\n a cmd= x\n}", "2: a: 'x' has no value (key=value is wanted)"),
+    ("START {\n a cmd=\"\"\n}", "2: a: cmd is missing"),
+    ("SERVICES {\n a cmd=x lis_ten=1\n}", "2: a: bad character '_' in a key (letters and digits only)"),
+    (
+        "SERVICES {\n a cmd=x listen=\"1\n}",
+        "2: a: listen: the quote is not closed on its line (a # begins a comment even inside quotes)",
+    ),
+    ("DAEMON {\n a wait=y\n}", "2: a: cmd is missing"),
+    ("EVENTS {\n a at=0400\n}", "2: a: cmd is missing"),
+    ("EVENTS {\n a cmd=x cron=\"* * * * * *\"\n}", "2: a: cron: '* * * * * *' has 6 fields, not 5"),
+    ("EVENTS {\n a cmd=x cron=\"* 24 * * *\"\n}", "2: a: cron: '24' in '24' is not within 0 to 23"),
+    ("EVENTS {\n a cmd=x cron=\"* * 0 * *\"\n}", "2: a: cron: '0' in '0' is not within 1 to 31"),
+    ("EVENTS {\n a cmd=x cron=\"* * * 13 *\"\n}", "2: a: cron: '13' in '13' is not within 1 to 12"),
+    ("EVENTS {\n a cmd=x cron=\"* * * * fry\"\n}", "2: a: cron: 'fry' in 'fry' is not within 0 to 7"),
+    ("EVENTS {\n a cmd=x cron=\"1,,2 * * * *\"\n}", "2: a: cron: '' in '1,,2' is not within 0 to 59"),
 ];
 
 /// TOML files.

@@ -1,6 +1,8 @@
 //! The command line, START, the pid file, checks.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
@@ -121,6 +123,7 @@ fn a_port_in_use_is_named_and_ends_master_only_when_told_to() {
         "unable to bind to imap/ipv4 socket: bind 127.0.0.1:{port}: Address already in use"
     ));
     master.expect("serves imaps with");
+    master.expect("ready for work");
     // When the port is free again, a reload takes it.
     drop(held);
     master.signal(Signal::HUP);
@@ -148,4 +151,80 @@ fn root_without_a_cyrus_user_is_told_what_to_do() {
         log.contains("no user 'nobody-by-this-name' on this system: create it, or set cyrus_user"),
         "{log}"
     );
+}
+
+#[test]
+fn files_that_cannot_be_read_are_told_by_the_check_and_keep_the_old_ones_at_a_reload() {
+    let node = Node::new(IMAP);
+    let mut master = node.ready();
+    for name in ["cyrus.conf", "imapd.conf"] {
+        let (path, away) = (node.path(name), node.path("away"));
+        fs::rename(&path, &away).unwrap();
+        fs::create_dir(&path).unwrap();
+        let (status, text, _) = node.run(&["-t"]);
+        assert_eq!(status.code(), Some(78));
+        assert!(text.contains(&format!("{name}: cannot read: Is a directory (os error 21)")), "{text}");
+        master.signal(Signal::HUP);
+        master.expect(&format!("{name}: cannot read: Is a directory"));
+        master.expect("keeping the old one");
+        node.greeting("imap");
+        fs::remove_dir(&path).unwrap();
+        fs::rename(&away, &path).unwrap();
+    }
+    master.stop();
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let text = read(&node.path("imapd.conf"));
+    let include = format!("{text}@include: {}\n", node.path("secret.conf").display());
+    fs::write(node.path("imapd.conf"), include).unwrap();
+    fs::write(node.path("secret.conf"), "admins: x\n").unwrap();
+    fs::set_permissions(node.path("secret.conf"), fs::Permissions::from_mode(0o600)).unwrap();
+    node.give_to(65534);
+    let checked = node.command().arg("-t").uid(65534).gid(65534).output().unwrap();
+    let text = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert_eq!(checked.status.code(), Some(78));
+    assert!(text.contains("@include: cannot read ") && text.contains("Permission denied"), "{text}");
+}
+
+#[test]
+fn the_check_knows_the_users_of_this_system_and_tells_doubts_beside_mistakes() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let node = Node::new(&format!("{IMAP}EVENTS {{\n prune cmd=\"tls_prune\" at=0400\n}}\n"));
+    let output = node.command().arg("-t").env("CYRUS_USER", "nobody-by-this-name").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(text.contains("no user 'nobody-by-this-name' on this system"), "{text}");
+    assert!(text.contains("warning: ") && text.contains("prune: tls_prune has no counterpart"), "{text}");
+}
+
+#[test]
+fn a_prefix_of_the_environment_finds_the_files_of_another_root() {
+    let node = Node::new(IMAP);
+    fs::create_dir(node.path("etc")).unwrap();
+    for name in ["cyrus.conf", "imapd.conf"] {
+        fs::rename(node.path(name), node.path("etc").join(name)).unwrap();
+    }
+    let mut command = std::process::Command::new(node.path("bin/master"));
+    command.args(["-M", "/etc/cyrus.conf", "-C", "/etc/imapd.conf"]).env("CYRUS_PREFIX", node.path(""));
+    let (text, status) = {
+        let output = command.arg("-t").output().unwrap();
+        (String::from_utf8_lossy(&output.stdout).into_owned(), output.status)
+    };
+    assert!(status.success() && text.contains("no errors"), "{text}");
+    fs::write(node.path("etc/cyrus.conf"), "nonsense\n").unwrap();
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("etc/cyrus.conf:1: 'nonsense' stands outside any section"), "{text}");
+}
+
+#[test]
+fn what_is_wrong_is_said_before_the_caller_of_the_background_returns() {
+    let node = Node::new("SERVICES {\n imap cmd=\"imapd\"\n}\n");
+    let (status, _, text) = node.run(&["-d"]);
+    assert_eq!(status.code(), Some(78));
+    assert!(text.contains("cyrus.conf:2: imap: listen is missing"), "{text}");
+    assert!(!node.path("var/master.pid").exists());
 }

@@ -394,7 +394,8 @@ mod tests {
         let text = "configdirectory: /v\ntcp_keepalive: yes\ntcp_keepalive_idle: 77\ntcp_keepalive_intvl: 11\ntcp_keepalive_cnt: 3\n";
         let imapd = Imapd::parse(std::path::Path::new("imapd.conf"), text, "imap").unwrap();
         let passwords = PasswordDb::new("/nonexistent");
-        let shared = Shared { passwords, pace: Pace::default(), inbox_acl: None };
+        let denied = DenyList::new("/nonexistent");
+        let shared = Shared { passwords, denied, pace: Pace::default(), inbox_acl: None };
         let entry = Entry { name: "imap".to_owned(), ..Entry::default() };
         let listener = Listener::new(entry, Socket::bind("127.0.0.1:0").unwrap(), imapd, &shared).unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();

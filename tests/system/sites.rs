@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::{Path, PathBuf},
@@ -258,6 +258,30 @@ fn debians_files_run_as_toml_too() {
     assert!(site.greeting("lmtpunix").starts_with("220 "));
     let log = running.log();
     assert!(log.contains("cyrus.toml:") && log.contains("nntp: nntpd has no counterpart"), "{log}");
+}
+
+#[test]
+fn what_clients_say_is_logged_where_that_is_wanted_and_passwords_never_are() {
+    let site = Site::of("debian");
+    let conf = fs::read_to_string(site.path("imapd.conf")).unwrap();
+    fs::write(site.path("imapd.conf"), format!("{conf}chatty: yes\nfailedloginpause: 0\n")).unwrap();
+    let running = site.start();
+    let say = |entry: &str, words: &[u8]| {
+        let mut stream = TcpStream::connect(&site.listens[entry]).unwrap();
+        stream.write_all(words).unwrap();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+    };
+    say("pop3", b"USER fred\r\nPASS geheim\r\nQUIT\r\n");
+    say("imap", b"a LOGIN fred geheim\r\nb AUTHENTICATE PLAIN AGZyZWQAZ2VoZWlt\r\nc LOGOUT\r\n");
+    let mut lmtp = UnixStream::connect(&site.listens["lmtpunix"]).unwrap();
+    lmtp.write_all(b"LHLO mx.example.org\r\nQUIT\r\n").unwrap();
+    let _ = lmtp.read_to_end(&mut Vec::new());
+    let log = running.log();
+    for word in ["command=USER", "command=PASS", "Login(fred)", "Authenticate(PLAIN)", "command=LHLO"] {
+        assert!(log.contains(word), "{word} in\n{log}");
+    }
+    assert!(!log.contains("geheim") && !log.contains("AGZyZWQ"), "{log}");
 }
 
 #[test]

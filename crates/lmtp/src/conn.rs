@@ -162,6 +162,7 @@ impl<D: Deliver> Conn<D> {
             (Phase::Auth(exchange), Line::Text(text)) => self.authenticate(exchange, Some(text), out).await,
             (_, Line::TooLong) => self.say(&Reply::LineTooLong, out),
             (_, Line::Text(text)) => {
+                service::logs::chat(self.door.settings.chatty, &text);
                 let action = self.session.command(Command::parse(&text));
                 return self.act(action, out).await;
             }

@@ -16,6 +16,7 @@ pub struct Settings {
     pub max_size: u64,
     pub eight_bit: EightBit,
     pub soft_noauth: bool,
+    pub chatty: bool,
     /// While it is there, no mail is taken.
     pub shutdown_file: PathBuf,
     /// How addresses are understood.
@@ -33,6 +34,7 @@ impl Settings {
                 (false, false) => EightBit::Keep,
             },
             soft_noauth: imapd.soft_noauth,
+            chatty: imapd.chatty,
             shutdown_file: Path::new(&imapd.configdirectory).join("msg/shutdown"),
             rules: Rules {
                 namespace: service::names::namespace(imapd),

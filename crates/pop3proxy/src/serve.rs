@@ -87,6 +87,7 @@ impl Settings {
             patience: imapd.poptimeout,
             expire_days: imapd.popexpiretime.map(|time| time.as_secs() / 86_400),
             login_delay: imapd.popminpoll.as_secs(),
+            chatty: imapd.chatty,
             session_id: connection.session.clone(),
             seat: connection.seat.clone(),
             context: connection.context.clone(),

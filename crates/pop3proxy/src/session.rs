@@ -33,6 +33,7 @@ pub struct Settings {
     pub patience: Duration,
     pub expire_days: Option<u64>,
     pub login_delay: u64,
+    pub chatty: bool,
     /// Named in the answer to a login whose backend names none.
     pub session_id: String,
     /// Its entry in the register of who is on.
@@ -76,6 +77,7 @@ impl<D: Directory> Front<D> {
             return say(out, Reply::Maintenance(text), Next::Close);
         }
         let plaintext = self.settings.auth.allows_plaintext(&self.channel);
+        service::logs::chat(self.settings.chatty, line);
         match self.state.command(Command::parse(line), plaintext) {
             Action::Reply(reply) => say(out, reply, Next::Again),
             Action::Close(reply) => say(out, reply, Next::Close),

@@ -267,6 +267,15 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     }
 }
 
+/// `chatty`: a line for each command of a client. Its first word only, since passwords may follow.
+pub fn chat(chatty: bool, line: &[u8]) {
+    if chatty {
+        let word = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+        let word: String = String::from_utf8_lossy(word).chars().take(20).collect();
+        tracing::info!(command = word, "command");
+    }
+}
+
 /// Nothing from outside may begin a new line or colour a terminal.
 fn clean(line: &str) -> String {
     line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()

@@ -146,6 +146,7 @@ impl Client {
                     return Some(close(&Reply::Maintenance(text), out));
                 }
                 let plaintext = self.auth.allows_plaintext(&self.channel);
+                service::logs::chat(self.imapd.chatty, &text);
                 let action = self.session.command(Command::parse(&text), plaintext);
                 self.act(action, out).await
             }

@@ -2,8 +2,8 @@
 
 use std::{fs, net::SocketAddr, process::Command};
 
-use murder::clients::Imap;
-use system_tests::{eventually, programs};
+use murder::clients::{Imap, Pop3};
+use system_tests::{Plan, eventually, programs};
 
 use crate::sites::Site;
 
@@ -121,5 +121,22 @@ fn what_one_node_cannot_be_is_refused_before_anything_starts() {
     assert!(
         text.contains("again: mupdate without -m is a slave") || text.contains("again: a slave"),
         "{text}"
+    );
+}
+
+#[test]
+fn who_administers_an_inbox_may_log_in_as_its_owner_at_every_proxy() {
+    let plan = Plan::nodes(1, 1).user("alice", "backend1").user("bob", "backend1");
+    let murder = plan.option("frontend1", "loginuseacl", "yes").start();
+    murder.login("frontend1", "alice").must("SETACL INBOX bob lra").unwrap();
+    let pop3 = || Pop3::tls(murder.address("frontend1", "pop3s"), &murder.trust).unwrap();
+    // bob as alice, with bob's password; and not the other way round.
+    eventually("the list has the right", || pop3().must("AUTH PLAIN YWxpY2UAYm9iAGJvYi1wdw==").ok());
+    assert!(pop3().must("AUTH PLAIN Ym9iAGFsaWNlAGFsaWNlLXB3").is_err());
+    let mut imap = murder.imap("frontend1");
+    imap.must("AUTHENTICATE PLAIN YWxpY2UAYm9iAGJvYi1wdw==").unwrap();
+    imap.must("SELECT INBOX").unwrap();
+    assert!(
+        !murder.imap("frontend1").command("AUTHENTICATE PLAIN Ym9iAGFsaWNlAGFsaWNlLXB3").unwrap().is_ok()
     );
 }

@@ -1,7 +1,10 @@
 //! From the daemon's context to served clients.
 
+use std::sync::Arc;
+
 use config::imapd::ServerInfo;
 use mupdate::replica::Replica;
+use protocol::acl::Who;
 use service::drive::{Outcome, drive};
 use service::wire::{Bounds, Wire};
 use service::{Connection, Context, Exit, names};
@@ -16,6 +19,11 @@ use crate::session::{Front, Settings};
 /// The daemon: follows the list of mailboxes and serves.
 pub async fn run(context: Context) -> Result<(), Exit> {
     let replica = Replica::for_proxy(&context, false)?;
+    let (list, namespace) = (replica.clone(), context.namespace());
+    context.set_inbox_acl(Arc::new(move |authid: &str, groups: &[String], userid: &str| {
+        let who = Who { userid: authid, groups };
+        namespace.inbox(userid).is_ok_and(|inbox| list.administers(&inbox, who))
+    }));
     replica.settle(&context.shutdown()).await;
     serve(&context, replica.clone()).await;
     replica.close().await;

@@ -273,6 +273,18 @@ fn what_a_reload_cannot_change_is_said_and_debug_messages_come_with_a_signal() {
 }
 
 #[test]
+fn the_table_of_processes_is_where_the_option_says() {
+    let node = Node::new("SERVICES {\n imap cmd=\"imapd\" listen=\"@/var/socket/imap\" prefork=1\n}\n");
+    node.imapd_conf("proc_path: @/run/proc");
+    let master = node.ready();
+    let pid = last_number(&node.greeting("imap"));
+    let line = crate::node::read(&node.path("run/proc").join(pid.to_string()));
+    assert!(line.starts_with("imap\t") && line.contains("bin/backend"), "{line}");
+    master.stop();
+    assert_eq!(std::fs::read_dir(node.path("run/proc")).unwrap().count(), 0);
+}
+
+#[test]
 fn a_line_for_kerberos_4_is_skipped_and_said() {
     let node = Node::new(
         "SERVICES {\n kpop cmd=\"pop3d -k\" listen=\"kpop\" prefork=0 maxchild=100\n imap cmd=\"imapd\" listen=\"@/var/socket/imap\"\n}\n",

@@ -16,6 +16,7 @@ use std::{
 use arc_swap::ArcSwap;
 use config::imapd::Imapd;
 use mailboxes::{Entry, List, OpenError, Options, Position, guard::Plan, signal::Signal};
+use protocol::acl::{Acl, Rights, Who};
 use protocol::name::MailboxName;
 use service::Context;
 use tokio::{
@@ -206,6 +207,12 @@ impl Replica {
             Ok(Err(_)) => Err(self.stale()),
             Err(_) => Err(Stale("the master did not answer in time".into())),
         }
+    }
+
+    /// `loginuseacl`'s question: whether one has the `a` right on another's INBOX, by this list.
+    pub fn administers(&self, inbox: &MailboxName, who: Who<'_>) -> bool {
+        let entry = self.shared.list.get(inbox).ok().flatten();
+        entry.is_some_and(|entry| Acl::parse(&entry.acl).rights(who).contains(Rights::ADMIN))
     }
 
     /// Whether a no from this list, after a barrier, would be a proof.

@@ -2,11 +2,11 @@
 //! missing or doubled.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{
         Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -145,6 +145,64 @@ fn with_folders() -> Murder {
 
 fn folder_of_list(murder: &Murder, node: &str, program: &str) -> PathBuf {
     murder.node(node).conf_dir().join("murder").join(program).join("list.sled")
+}
+
+/// A user makes and removes folders at his backend without pause, while daemons die. What was answered OK holds; after
+/// any other answer both may be.
+fn churn(murder: &Murder, user: &str, backend: &str, done: &AtomicBool, changes: &AtomicUsize) -> Folders {
+    let mut folders = Folders::new();
+    let mut imap = murder.login(backend, user);
+    for step in 0.. {
+        if done.load(Ordering::SeqCst) {
+            break;
+        }
+        let name = format!("f{}", step % 11);
+        let wanted = folders.get(&name) != Some(&Some(true));
+        let command = if wanted { format!("CREATE {name}") } else { format!("DELETE {name}") };
+        let ok = imap.command(&command).ok().is_some_and(|answer| answer.is_ok());
+        folders.insert(name, ok.then_some(wanted));
+        changes.fetch_add(usize::from(ok), Ordering::SeqCst);
+    }
+    folders
+}
+
+/// Whether each folder exists, where that is known.
+type Folders = BTreeMap<String, Option<bool>>;
+
+#[test]
+fn what_backends_were_promised_is_in_every_list_whichever_daemon_is_killed() {
+    let murder = Plan::nodes(1, 2).user("alice", "backend1").user("bob", "backend2").start();
+    let (done, changes) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let known: Vec<(&str, Folders)> = std::thread::scope(|scope| {
+        let (murder, done, changes) = (&murder, &done, &changes);
+        let users = [("alice", "backend1"), ("bob", "backend2")]
+            .map(|(user, backend)| scope.spawn(move || (user, churn(murder, user, backend, done, changes))));
+        let victims = [("mupdate", "mupdate"), ("frontend1", "mupdate"), ("frontend1", "imapproxy")];
+        for (round, (node, program)) in victims.into_iter().cycle().take(9).enumerate() {
+            let mut random = [0];
+            getrandom::fill(&mut random).unwrap();
+            let enough = changes.load(Ordering::SeqCst) + 3 + usize::from(random[0] % 24);
+            eventually("folders are made", || (changes.load(Ordering::SeqCst) >= enough).then_some(()));
+            murder.kill(node, program);
+            eventually(&format!("{program} of {node} is back ({round})"), || {
+                (!murder.pids(node, program).is_empty()).then_some(())
+            });
+        }
+        done.store(true, Ordering::SeqCst);
+        users.map(|user| user.join().unwrap()).into()
+    });
+    // A name that a backend could not free, since the master was dead, stays reserved: that is no mailbox.
+    murder.agree(&["mupdate", "frontend1"]);
+    for (user, folders) in known {
+        let surely = |there| folders.iter().filter(move |(_, is)| **is == Some(there)).map(|(name, _)| name);
+        eventually(&format!("the proxy lists what {user} has"), || {
+            let mut imap = murder.try_imap("frontend1")?;
+            imap.login(user, &murder.password(user)).ok()?;
+            let lines = imap.command("LIST \"\" f%").ok()?.lines;
+            let listed = |name: &String| lines.iter().any(|line| line.ends_with(&format!(" {name}")));
+            (surely(true).all(listed) && !surely(false).any(listed)).then_some(())
+        });
+    }
 }
 
 /// Cuts a program's list in the middle, as a failing disk would.

@@ -3,7 +3,7 @@
 use std::{error::Error, process::ExitCode};
 
 use benches::{
-    figures, load,
+    figures,
     rows::{Bench, Group, Size},
     system::{System, lab},
 };
@@ -46,9 +46,7 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     for group in groups {
         // a node starts fastest while there is nothing in it, which is what is asked
         if *group != Group::Nodes && !std::mem::replace(&mut filled, true) {
-            for system in std::iter::once(&bench.ours).chain(&bench.cyrus) {
-                load::fill(system.master(), &system.account(), 0, size.entries)?;
-            }
+            bench.fill()?;
         }
         bench.measure(*group, &mut |row| println!("{}", row.line()))?;
     }

@@ -17,9 +17,10 @@ pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
         let ours = middle(ours).unwrap_or_default();
         row(Row::new(what, Unit::PerSecond, Bar::Times(bar), ours, middle(cyrus)));
     }
-    let entries = bench.size.entries;
-    let (ours, cyrus) =
-        bench.in_turn(|system| load::finds(system.master(), &system.account(), 8, 16, entries, time))?;
+    let (ours, cyrus) = bench.in_turn(|system| {
+        let entries = bench.size.entries_of(system);
+        load::finds(system.master(), &system.account(), 8, 16, entries, time)
+    })?;
     let ours = middle(ours).unwrap_or_default();
     row(Row::new(
         "FIND, 8 connections × 16 in flight",

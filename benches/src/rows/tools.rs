@@ -11,10 +11,12 @@ use crate::{
 };
 
 pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
-    let entries = bench.size.entries;
-    let (all, nothing) = synchronised(&mut bench.ours, entries)?;
-    let cyrus = bench.cyrus.as_mut().map(|cyrus| synchronised(cyrus, entries)).transpose()?;
-    let what = format!("ctl_mboxlist -m, {entries} mailboxes");
+    let size = bench.size;
+    let (all, nothing) = synchronised(&mut bench.ours, size.entries)?;
+    let cyrus = bench.cyrus.as_mut().map(|cyrus| synchronised(cyrus, size.cyrus_entries)).transpose()?;
+    let scaled = |time: Duration| Duration::from_secs_f64(size.scaled(time.as_secs_f64()));
+    let cyrus = cyrus.map(|(all, nothing)| (scaled(all), scaled(nothing)));
+    let what = format!("ctl_mboxlist -m, {} mailboxes{}", size.entries, size.note());
     row(Row::seconds(format!("{what}, all to do"), Bar::Times(8.0), all, cyrus.map(|(all, _)| all)));
     let cyrus = cyrus.map(|(_, nothing)| nothing);
     row(Row::seconds(format!("{what}, nothing to do"), Bar::AtMost(1.0), nothing, cyrus));

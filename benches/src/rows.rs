@@ -47,7 +47,7 @@ impl Size {
         time: Duration::from_secs(1),
         rounds: 1,
         tree: 100,
-        sessions: 50,
+        sessions: 200,
         patient: false,
     };
 
@@ -68,6 +68,8 @@ impl Size {
 pub enum Group {
     /// Start of a node, its supervisor
     Nodes,
+    /// Memory of IMAP sessions
+    Idle,
     /// RESERVE+ACTIVATE pairs, FINDs
     Load,
     /// OK to visible, fresh slave, rename of a tree
@@ -76,8 +78,6 @@ pub enum Group {
     Tools,
     /// Messages through the frontend
     Delivery,
-    /// Memory of IMAP sessions
-    Idle,
     /// A large list: listing, memory, reconnect, restart, a stream that stops reading
     Large,
 }

@@ -37,18 +37,22 @@ fn synchronised(system: &mut System, entries: usize) -> io::Result<(Duration, Du
     Ok((all, nothing))
 }
 
-/// A dump of many mailboxes like one that is there.
+/// A dump of what is there, and of many mailboxes like one of them.
 fn multiplied(dump: &[u8], entries: usize) -> io::Result<tempfile::NamedTempFile> {
     let held: Map<String, Value> = serde_json::from_slice(dump)?;
     let model = held.get("user.alice").and_then(Value::as_object).ok_or(io::ErrorKind::NotFound)?;
     let mut file = tempfile::NamedTempFile::new()?;
     let mut out = io::BufWriter::new(file.as_file_mut());
-    for n in 0..entries {
+    let more = (0..entries).map(|n| {
         let (name, mut entry) = (format!("user.t{n:07}"), model.clone());
         entry.insert("name".into(), Value::from(name.as_str()));
         entry.insert("uniqueid".into(), Value::from(format!("bench{n:019}")));
-        let begin = if n == 0 { "{\n" } else { ",\n" };
-        write!(out, "{begin}{}: {}", Value::from(name), Value::from(entry))?;
+        (name, Value::from(entry))
+    });
+    let mut begin = "{\n";
+    for (name, entry) in held.clone().into_iter().chain(more) {
+        write!(out, "{begin}{}: {entry}", Value::from(name))?;
+        begin = ",\n";
     }
     out.write_all(b"\n}\n")?;
     out.flush()?;

@@ -12,7 +12,7 @@ use std::{io, time::Duration};
 
 use clap::ValueEnum;
 
-use crate::{figures::Row, system::System};
+use crate::{figures::Row, load, system::System};
 
 /// Both systems, and how much of everything.
 pub struct Bench {
@@ -24,8 +24,9 @@ pub struct Bench {
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
-    /// Mailboxes in both systems.
+    /// Mailboxes in ours, and in Cyrus: its times are scaled where it has fewer.
     pub entries: usize,
+    pub cyrus_entries: usize,
     /// Mailboxes in ours, for the rows that have an absolute bar.
     pub large: usize,
     /// Time of one measurement under load, and how often it is repeated.
@@ -41,16 +42,18 @@ pub struct Size {
 impl Size {
     pub const SMALL: Size = Size {
         entries: 20_000,
+        cyrus_entries: 5_000,
         large: 20_000,
         time: Duration::from_secs(1),
         rounds: 1,
         tree: 100,
-        sessions: 50,
+        sessions: 200,
         patient: false,
     };
 
     pub const FULL: Size = Size {
         entries: 100_000,
+        cyrus_entries: 100_000,
         large: 1_000_000,
         time: Duration::from_secs(4),
         rounds: 3,
@@ -65,6 +68,8 @@ impl Size {
 pub enum Group {
     /// Start of a node, its supervisor
     Nodes,
+    /// Memory of IMAP sessions
+    Idle,
     /// RESERVE+ACTIVATE pairs, FINDs
     Load,
     /// OK to visible, fresh slave, rename of a tree
@@ -73,8 +78,6 @@ pub enum Group {
     Tools,
     /// Messages through the frontend
     Delivery,
-    /// Memory of IMAP sessions
-    Idle,
     /// A large list: listing, memory, reconnect, restart, a stream that stops reading
     Large,
 }
@@ -93,6 +96,14 @@ impl Bench {
         }
     }
 
+    /// Fills both masters with mailboxes.
+    pub fn fill(&self) -> io::Result<()> {
+        for system in std::iter::once(&self.ours).chain(&self.cyrus) {
+            load::fill(system.master(), &system.account(), 0, self.size.entries_of(system))?;
+        }
+        Ok(())
+    }
+
     /// The same measurement on both in turn, as often as the size says.
     fn in_turn<T>(&self, measure: impl Fn(&System) -> io::Result<T>) -> io::Result<(Vec<T>, Vec<T>)> {
         let (mut ours, mut cyrus) = (Vec::new(), Vec::new());
@@ -103,6 +114,24 @@ impl Bench {
             }
         }
         Ok((ours, cyrus))
+    }
+}
+
+impl Size {
+    /// What a time of Cyrus's with its mailboxes would be with as many as ours has.
+    fn scaled(&self, cyrus: f64) -> f64 {
+        cyrus * self.entries as f64 / self.cyrus_entries as f64
+    }
+
+    fn entries_of(&self, system: &System) -> usize {
+        match system {
+            System::Ours(_) => self.entries,
+            System::Cyrus(_) => self.cyrus_entries,
+        }
+    }
+
+    fn note(&self) -> &'static str {
+        if self.cyrus_entries < self.entries { " (Cyrus: scaled from fewer)" } else { "" }
     }
 }
 

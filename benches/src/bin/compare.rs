@@ -3,7 +3,7 @@
 use std::{error::Error, process::ExitCode};
 
 use benches::{
-    figures, load,
+    figures,
     rows::{Bench, Group, Size},
     system::{System, lab},
 };
@@ -44,11 +44,9 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     let groups = if cli.only.is_empty() { Group::value_variants() } else { &cli.only };
     let mut filled = false;
     for group in groups {
-        // a node starts fastest while there is nothing in it, which is what is asked
-        if *group != Group::Nodes && !std::mem::replace(&mut filled, true) {
-            for system in std::iter::once(&bench.ours).chain(&bench.cyrus) {
-                load::fill(system.master(), &system.account(), 0, size.entries)?;
-            }
+        // starts and sessions are measured while there is nothing in the lists
+        if !matches!(group, Group::Nodes | Group::Idle) && !std::mem::replace(&mut filled, true) {
+            bench.fill()?;
         }
         bench.measure(*group, &mut |row| println!("{}", row.line()))?;
     }

@@ -114,6 +114,14 @@ impl Connection {
         Ok(serde_json::from_slice(&json)?)
     }
 
+    /// The position of the list of a server of ours.
+    pub fn position(&mut self) -> io::Result<String> {
+        let status = self.status()?;
+        let part =
+            |path| status.pointer(path).map(|part| part.to_string().replace('"', "")).unwrap_or_default();
+        Ok(["/position/list", "/position/term", "/position/seq"].map(part).join(":"))
+    }
+
     /// How many streams the server has.
     pub fn streams(&mut self) -> io::Result<u64> {
         Ok(self.status()?.get("streams").and_then(Value::as_u64).unwrap_or_default())

@@ -93,11 +93,22 @@ pub struct Streams {
 }
 
 impl Streams {
+    /// Streams that began with a listing each.
     pub fn open(server: SocketAddr, account: &Account, count: usize) -> io::Result<Streams> {
+        Self::begin(server, account, count, "UPDATE")
+    }
+
+    /// Streams of slaves that have the list already: a server of ours sends only what changes.
+    pub fn resume(server: SocketAddr, account: &Account, count: usize) -> io::Result<Streams> {
+        let position = Connection::open(server, account)?.position()?;
+        Self::begin(server, account, count, &format!("RESUME \"{position}\""))
+    }
+
+    fn begin(server: SocketAddr, account: &Account, count: usize, command: &str) -> io::Result<Streams> {
         let mut streams = Vec::new();
         for _ in 0..count {
             let mut connection = Connection::open(server, account)?;
-            connection.say("U01 UPDATE\r\n")?;
+            connection.say(&format!("U01 {command}\r\n"))?;
             connection.listing("U01 OK")?;
             streams.push(connection);
         }

@@ -43,7 +43,7 @@ fn listing(bench: &Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
 
 fn memory(bench: &Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
     let Some(pid) = bench.ours.master_process() else { return Err(io::ErrorKind::NotFound.into()) };
-    let _streams = load::Streams::open(bench.ours.master(), &bench.ours.account(), 100)?;
+    let _streams = load::Streams::resume(bench.ours.master(), &bench.ours.account(), 100)?;
     let status = bench.ours.connect(bench.ours.master(), PATIENCE)?.status()?;
     let figure = |name: &str| status.get(name).and_then(serde_json::Value::as_f64).unwrap_or_default();
     let what = format!("master's memory, {} entries, 100 streams, sled included", figure("entries"));

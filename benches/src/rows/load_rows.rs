@@ -13,13 +13,15 @@ pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
     for (connections, window, bar) in [(1, 1, 1.2), (1, 16, 8.0), (8, 1, 8.0), (8, 16, 20.0)] {
         let (ours, cyrus) = bench
             .in_turn(|system| load::pairs(system.master(), &system.account(), connections, window, time))?;
-        let what = format!("RESERVE+ACTIVATE pairs, {connections} connections × {window} in flight");
+        let plural = if connections == 1 { "" } else { "s" };
+        let what = format!("RESERVE+ACTIVATE pairs, {connections} connection{plural} × {window} in flight");
         let ours = middle(ours).unwrap_or_default();
         row(Row::new(what, Unit::PerSecond, Bar::Times(bar), ours, middle(cyrus)));
     }
-    let entries = bench.size.entries;
-    let (ours, cyrus) =
-        bench.in_turn(|system| load::finds(system.master(), &system.account(), 8, 16, entries, time))?;
+    let (ours, cyrus) = bench.in_turn(|system| {
+        let entries = bench.size.entries_of(system);
+        load::finds(system.master(), &system.account(), 8, 16, entries, time)
+    })?;
     let ours = middle(ours).unwrap_or_default();
     row(Row::new(
         "FIND, 8 connections × 16 in flight",

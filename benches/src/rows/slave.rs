@@ -34,24 +34,25 @@ fn visible(bench: &Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
 
 /// From the start of the node to the answer of a FIND.
 fn fresh(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
-    let last = format!("user.u{:07}", bench.size.entries - 1);
+    let size = bench.size;
     let (mut ours, mut cyrus) = (Vec::new(), Vec::new());
     for _ in 0..bench.size.rounds {
-        ours.push(serving(&mut bench.ours, &last)?);
+        ours.push(serving(&mut bench.ours, size.entries)?);
         if let Some(system) = &mut bench.cyrus {
-            cyrus.push(serving(system, &last)?);
+            cyrus.push(size.scaled(serving(system, size.cyrus_entries)?));
         }
     }
-    let what = format!("fresh slave, {} entries and more, start to serving", bench.size.entries);
+    let what = format!("fresh slave, {} entries, start to serving{}", size.entries, size.note());
     row(Row::new(what, Unit::Seconds, Bar::Times(8.0), middle(ours).unwrap_or_default(), middle(cyrus)));
     Ok(())
 }
 
-fn serving(system: &mut System, last: &str) -> io::Result<f64> {
+fn serving(system: &mut System, entries: usize) -> io::Result<f64> {
+    let last = format!("user.u{:07}", entries - 1);
     system.stop(Node::Frontend)?;
     system.forget_slave()?;
     let began = system.spawn(Node::Frontend)?;
-    system.connect(system.slave(), PATIENCE)?.wait_for(last, PATIENCE)?;
+    system.connect(system.slave(), PATIENCE)?.wait_for(&last, PATIENCE)?;
     let time = began.elapsed().as_secs_f64();
     if let System::Ours(ours) = system {
         ours.wait_ready(Node::Frontend)?;

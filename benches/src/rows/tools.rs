@@ -11,10 +11,12 @@ use crate::{
 };
 
 pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
-    let entries = bench.size.entries;
-    let (all, nothing) = synchronised(&mut bench.ours, entries)?;
-    let cyrus = bench.cyrus.as_mut().map(|cyrus| synchronised(cyrus, entries)).transpose()?;
-    let what = format!("ctl_mboxlist -m, {entries} mailboxes");
+    let size = bench.size;
+    let (all, nothing) = synchronised(&mut bench.ours, size.entries)?;
+    let cyrus = bench.cyrus.as_mut().map(|cyrus| synchronised(cyrus, size.cyrus_entries)).transpose()?;
+    let scaled = |time: Duration| Duration::from_secs_f64(size.scaled(time.as_secs_f64()));
+    let cyrus = cyrus.map(|(all, nothing)| (scaled(all), scaled(nothing)));
+    let what = format!("ctl_mboxlist -m, {} mailboxes{}", size.entries, size.note());
     row(Row::seconds(format!("{what}, all to do"), Bar::Times(8.0), all, cyrus.map(|(all, _)| all)));
     let cyrus = cyrus.map(|(_, nothing)| nothing);
     row(Row::seconds(format!("{what}, nothing to do"), Bar::AtMost(1.0), nothing, cyrus));
@@ -35,18 +37,22 @@ fn synchronised(system: &mut System, entries: usize) -> io::Result<(Duration, Du
     Ok((all, nothing))
 }
 
-/// A dump of many mailboxes like one that is there.
+/// A dump of what is there, and of many mailboxes like one of them.
 fn multiplied(dump: &[u8], entries: usize) -> io::Result<tempfile::NamedTempFile> {
     let held: Map<String, Value> = serde_json::from_slice(dump)?;
     let model = held.get("user.alice").and_then(Value::as_object).ok_or(io::ErrorKind::NotFound)?;
     let mut file = tempfile::NamedTempFile::new()?;
     let mut out = io::BufWriter::new(file.as_file_mut());
-    for n in 0..entries {
+    let more = (0..entries).map(|n| {
         let (name, mut entry) = (format!("user.t{n:07}"), model.clone());
         entry.insert("name".into(), Value::from(name.as_str()));
         entry.insert("uniqueid".into(), Value::from(format!("bench{n:019}")));
-        let begin = if n == 0 { "{\n" } else { ",\n" };
-        write!(out, "{begin}{}: {}", Value::from(name), Value::from(entry))?;
+        (name, Value::from(entry))
+    });
+    let mut begin = "{\n";
+    for (name, entry) in held.clone().into_iter().chain(more) {
+        write!(out, "{begin}{}: {entry}", Value::from(name))?;
+        begin = ",\n";
     }
     out.write_all(b"\n}\n")?;
     out.flush()?;

@@ -97,6 +97,7 @@ pub fn run(options: &Options) -> ExitCode {
 
 fn boot(options: &Options, handover: Option<Handover>) -> Result<(), BootError> {
     let began = Instant::now();
+    os::without_huge_pages();
     // Standard error still reaches the terminal: what is wrong with the configuration is said there.
     let prepared = sources(options).and_then(|sources| {
         let plan = Plan::read(&sources)?;

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use system_tests::{Murder, Plan, eventually};
+use system_tests::lab::Profile;
+use system_tests::{Murder, Plan, Who, eventually};
 
 fn two_users() -> Plan {
     Plan::nodes(1, 2).user("alice", "backend1").user("bob", "backend2")
@@ -121,7 +122,10 @@ fn findings(system: &Murder, node: &str, check: &str) -> Vec<String> {
     let errors = all.iter().any(|finding| finding["severity"] == "error");
     assert_eq!(output.status.code(), Some(i32::from(errors)));
     let of_check = all.iter().filter(|finding| check == "*" || finding["check"] == check);
-    of_check.map(|f| format!("{}: {} / {}", f["about"], f["message"], f["change"])).collect()
+    let part = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
+    of_check
+        .map(|f| format!("{}: {} / {}", part(f, "about"), part(f, "message"), part(f, "change")))
+        .collect()
 }
 
 #[test]
@@ -155,6 +159,25 @@ fn the_doctor_names_the_option_and_the_node_to_change() {
         assert!(found.iter().any(|finding| finding.contains(wrong)), "{option}: {found:?}");
         assert!(findings(&system, "backend1", "ports").is_empty());
     }
+}
+
+#[test]
+fn of_a_cyrus_backend_the_doctor_knows_what_its_namespace_shows() {
+    let cast = [("mupdate", Who::Ours), ("be1", Who::Cyrus), ("fe1", Who::Ours)];
+    let Some(plan) = Plan::mixed(Profile::Classic, &cast) else { return };
+    let mut system = plan.prepare();
+    system.set_option("fe1", "altnamespace", "yes");
+    system.set_option("fe1", "serverlist", "be1.murder.test");
+    for node in ["mupdate", "be1", "fe1"] {
+        system.start(node);
+    }
+    let found = eventually("the doctor reaches it", || {
+        let found = findings(&system, "fe1", "options");
+        (!found.is_empty()).then_some(found)
+    });
+    let words = "be1.murder.test: altnamespace is 'no' there and 'yes' here";
+    assert!(found.iter().all(|finding| finding.starts_with(words)), "{found:?}");
+    assert_eq!(findings(&system, "fe1", "logins"), Vec::<String>::new());
 }
 
 #[test]

@@ -87,8 +87,8 @@ fn tidy_file() -> impl Strategy<Value = String> {
         "[a-z]{1,5}( {1,2}[a-z]{1,5}){0,3}",
         "[!-~äß\u{4e00}][ -~äß\t]{0,20}",
     ];
-    let line =
-        (key, value).prop_map(|(key, value)| (key, value.trim().trim_end_matches('\\').trim().to_owned()));
+    let line = (key, value)
+        .prop_map(|(key, value)| (key, value.trim().trim_end_matches(['\\', ' ', '\t']).to_owned()));
     let line = prop_oneof![
         4 => line.prop_map(|(key, value)| if value.is_empty() { String::new() } else { format!("{key}: {value}") }),
         1 => "(# [ -~ü]{0,20}[a-z]|)",

@@ -1,7 +1,7 @@
 //! Real Cyrus nodes beside ours, from the script that builds a Cyrus Murder out of Debian's packages.
 //!
 //! Its four nodes have fixed addresses and names, at which Cyrus looks for its peers: any of them may be ours instead. Since
-//! there is one such address of each kind on a machine, whoever has a [`Lab`] has it alone, also among processes; and ends what
+//! there is one such address of each kind in a network, whoever has a [`Lab`] has it alone, also among processes; and ends what
 //! a predecessor left running that was killed.
 
 use std::{
@@ -125,16 +125,14 @@ impl Lab {
 
     /// Writes the configuration of these nodes below `dir`, and starts none.
     pub(crate) fn prepare(dir: &Path, profile: Profile, nodes: Vec<String>) -> Lab {
-        let mut lock =
-            File::options().create(true).truncate(false).read(true).write(true).open(LOCK).expect(LOCK);
-        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect(LOCK);
+        let mut lock = take_the_network();
         let mut left = String::new();
-        lock.read_to_string(&mut left).expect(LOCK);
+        lock.read_to_string(&mut left).expect("the lock is readable");
         if Path::new(left.trim()).join("tls").is_dir() {
             run(Command::new(script()).arg("down").arg(left.trim()));
         }
-        lock.set_len(0).and_then(|()| lock.rewind()).expect(LOCK);
-        write!(lock, "{}", dir.display()).expect(LOCK);
+        lock.set_len(0).and_then(|()| lock.rewind()).expect("the lock is ours");
+        write!(lock, "{}", dir.display()).expect("the lock is ours");
         fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).expect("the directory is ours");
         let lab = Lab { dir: dir.to_owned(), profile, nodes, lock };
         // the same in every lab, and slow to make
@@ -258,6 +256,17 @@ pub fn mupdatetest() -> Command {
     Command::new(Path::new(CYRUS_BIN).join("mupdatetest"))
 }
 
+/// The lab of this network is whose this file is; it holds the directory of the nodes.
+fn take_the_network() -> File {
+    let network = fs::read_link("/proc/self/ns/net").expect("/proc");
+    let number: String = network.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
+    let path = format!("/tmp/cyrus-murder-tests-{number}.lock");
+    let options = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+    let lock = options.unwrap_or_else(|e| panic!("{path}: {e}"));
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).expect("flock");
+    lock
+}
+
 fn script() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/lab/cyrus-murder")
 }
@@ -274,5 +283,3 @@ fn run(command: &mut Command) {
 }
 
 const CYRUS_BIN: &str = "/usr/lib/cyrus/bin";
-/// The machine's one lab is whose this file is; it holds the directory of its nodes.
-const LOCK: &str = "/tmp/cyrus-murder-tests.lock";

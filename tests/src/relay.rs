@@ -23,6 +23,7 @@ struct Cable {
     /// To the server, and back from it.
     cut: [AtomicBool; 2],
     held: AtomicUsize,
+    passed: AtomicUsize,
     connections: AtomicUsize,
 }
 
@@ -64,9 +65,18 @@ impl Relay {
         self.set([false, false]);
     }
 
+    /// Lets the server's words through; how many bytes were passed in one piece.
+    pub fn mend_and_see(&self) -> usize {
+        self.mend();
+        while self.cable.held.load(Ordering::Acquire) != 0 {
+            std::thread::park_timeout(TICK / 10);
+        }
+        self.cable.passed.load(Ordering::Acquire)
+    }
+
     /// Bytes of the server that were held back since [`Relay::hold`].
     pub fn held(&self) -> usize {
-        self.cable.held.load(Ordering::Relaxed)
+        self.cable.held.load(Ordering::Acquire)
     }
 
     /// How many have come so far, also to the cut cable.
@@ -114,9 +124,15 @@ fn pump(mut from: TcpStream, mut to: TcpStream, cable: &Cable, way: usize) {
             Ok(_) | Err(_) => open = false,
         }
         if cable.is_cut(way) {
-            cable.held.store(gathered.len(), Ordering::Relaxed);
+            if way == BACK {
+                cable.held.store(gathered.len(), Ordering::Release);
+            }
         } else {
             open &= to.write_all(&gathered).is_ok();
+            if cable.held.load(Ordering::Acquire) > 0 && way == BACK {
+                cable.passed.store(gathered.len(), Ordering::Release);
+                cable.held.store(0, Ordering::Release);
+            }
             gathered.clear();
         }
     }

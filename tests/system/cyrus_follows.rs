@@ -48,6 +48,40 @@ fn a_cyrus_slave_holds_our_masters_list_from_its_start_and_through_every_change(
 }
 
 #[test]
+fn a_cyrus_frontend_serves_the_mail_of_our_backend() {
+    for profile in Profile::ALL {
+        let Some(plan) = Plan::mixed(profile, &CAST) else { return };
+        let murder = plan.start();
+        // At the backend: a Cyrus frontend dies of a CREATE that names a server, with Cyrus's backends too.
+        murder.admin("be1").must(&format!("CREATE {}", murder.external("user.alice"))).unwrap();
+        murder.agree(&["mupdate", "be1", "fe1"]);
+        let replies = murder.deliver("fe1", &["alice", "nobody"], "through");
+        let codes: Vec<&str> = replies.iter().map(|reply| &reply[..3]).collect();
+        assert!(codes.contains(&"250") && codes.contains(&"550"), "{replies:?}");
+
+        let mut alice = murder.login("fe1", "alice");
+        let sent = if profile == Profile::Classic { "INBOX.Sent" } else { "Sent" };
+        alice.must(&format!("CREATE {sent}")).unwrap();
+        let listed = alice.must("LIST \"\" *").unwrap().lines;
+        assert_eq!(listed.len(), 2, "{listed:?}");
+        assert!(alice.must("SELECT INBOX").unwrap().lines.contains(&"* 1 EXISTS".to_owned()));
+        let fetched = alice.must("FETCH 1 (FLAGS BODY[TEXT])").unwrap();
+        assert_eq!(String::from_utf8_lossy(&fetched.literals[0]), "The text of through.\r\n");
+        alice.must("STORE 1 +FLAGS (\\Flagged)").unwrap();
+        alice.must(&format!("COPY 1 {sent}")).unwrap();
+        let status = alice.must(&format!("STATUS {sent} (MESSAGES)")).unwrap().lines;
+        assert!(status.iter().any(|line| line.contains("MESSAGES 1")), "{status:?}");
+        assert_eq!(alice.must("SEARCH FLAGGED").unwrap().lines, ["* SEARCH 1"]);
+        alice.must(&format!("SETACL {sent} bob lrs")).unwrap();
+        alice.must(&format!("RENAME {sent} {sent}2")).unwrap();
+        alice.must(&format!("DELETE {sent}2")).unwrap();
+        let mut pop3 = murder.pop3("fe1", "alice");
+        assert!(pop3.retrieve(1).unwrap().contains("The text of through."));
+        murder.agree(&["mupdate", "be1", "fe1"]);
+    }
+}
+
+#[test]
 fn a_cyrus_slave_follows_our_master_again_after_its_restart() {
     let Some(plan) = Plan::mixed(Profile::Defaults, &CAST) else { return };
     let mut murder = plan.prepare();
@@ -103,27 +137,36 @@ fn a_change_beside_a_kick_reaches_a_cyrus_slave_at_once() {
     }
     let kick = murder.node("fe1").conf_dir().join("socket/mupdate.target");
     let (mut master, mut slave) = (murder.mupdate("mupdate"), murder.mupdate("fe1"));
-    let mut slow = 0;
-    for round in 0..12 {
-        // The change is made as soon as the OK to the kick's NOOP is under way, and would travel in one packet with it.
+    let mut rounds = 0;
+    for round in 0..200 {
+        // The change is made as soon as the OK to the kick's NOOP is under way, and would travel in one packet with it:
+        // Cyrus's slave sleeps up to 20 seconds on a line that shares a read with an OK.
         cable.hold();
-        let kicker = UnixStream::connect(&kick).unwrap();
+        let began = Instant::now();
+        let _kicker = UnixStream::connect(&kick).unwrap();
         let answer = eventually("the kick is answered", || Some(cable.held()).filter(|held| *held > 0));
         master.must(&format!("ACTIVATE \"user.k{round}\" \"be1.murder.test!default\" \"anyone\tlrs\t\""));
         let until = Instant::now() + Duration::from_millis(15);
         while Instant::now() < until && cable.held() == answer {
             std::thread::park_timeout(Duration::from_millis(1));
         }
-        cable.mend();
-        let began = Instant::now();
+        let (held, passed) = (cable.held(), cable.mend_and_see());
+        // On a busy machine the two may meet after all, and the round proves nothing.
+        let in_time = began.elapsed() < Duration::from_millis(40);
+        assert!(!in_time || held == answer, "the change went out right behind the OK");
         let find = format!("FIND \"user.k{round}\"");
+        let _again = (passed != answer).then(|| UnixStream::connect(&kick));
+        let began = Instant::now();
         eventually("the change is at the slave", || (!slave.must(&find).is_empty()).then_some(()));
-        drop(kicker);
-        // Cyrus's slave sleeps up to 20 seconds on a line that shares a read with an OK.
-        slow += usize::from(began.elapsed().as_secs() >= 5);
-        // One may be due to this machine, on which the two met after all.
-        assert!(slow < 2, "in round {round} it took {:?}", began.elapsed());
+        if in_time && passed == answer {
+            assert!(began.elapsed().as_secs() < 5, "in round {round} it took {:?}", began.elapsed());
+            rounds += 1;
+            if rounds == 10 {
+                return;
+            }
+        }
     }
+    assert!(rounds > 0, "this machine was too busy for a single round");
 }
 
 /// Has the frontend reach its master through a cable that can be cut.

@@ -37,6 +37,9 @@ fn our_backend_and_a_cyrus_one_register_with_a_cyrus_master_and_our_proxies_reac
             must("RENAME", ".Sent", &name(&format!("user.{user}.Gesendet")));
             must("SETACL", ".a-b", "cyrus lrswipkxtecda");
             must("DELETE", ".a-b", "");
+            // Cyrus 3.6 tells no partition after a RENAME; this makes it good, and changes nothing with ours.
+            let done = murder.tool(node, "ctl_mboxlist", &["-m"]);
+            assert!(done.status.success(), "{}", text(&done));
             let list = murder.agree(&ALL);
             assert!(list.keys().any(|one| one.starts_with(&format!("DELETED.user.{user}.a-b."))), "{list:?}");
         }

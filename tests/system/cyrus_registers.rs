@@ -45,6 +45,12 @@ fn a_cyrus_backend_creates_renames_shares_deletes_and_moves_mailboxes() {
         {
             admin.must(&format!("CREATE {}", name(mailbox))).unwrap();
         }
+        if profile == Profile::Virtdomains {
+            for mailbox in ["user/olga@other.test", "user/olga/Sent@other.test", "user/olga/a-b@other.test"] {
+                admin.must(&format!("CREATE {mailbox}")).unwrap();
+            }
+            assert_eq!(place(&murder, "other.test!user.olga.Sent"), "be1.murder.test!default");
+        }
         murder.agree(&ALL);
         admin.must(&format!("SETACL {} bob lrs", name("user.alice.Sent"))).unwrap();
         admin.must(&format!("DELETEACL {} anyone", name("news.all"))).unwrap();
@@ -161,4 +167,30 @@ fn a_cyrus_backend_makes_our_master_agree_with_what_it_has() {
         murder.agree(&ALL);
         assert_eq!(place(&murder, "user.alice.a-b"), "be1.murder.test!default");
     }
+}
+
+#[test]
+fn two_cyrus_backends_that_claim_one_mailbox_are_shown_until_one_gives_way() {
+    let cast = [("mupdate", Ours), ("be1", Cyrus), ("be2", Cyrus)];
+    let Some(plan) = Plan::mixed(Profile::Defaults, &cast) else { return };
+    let murder = plan.start();
+    for node in ["be1", "be2"] {
+        murder.admin(node).must("LOCALCREATE user/both").unwrap();
+    }
+    // Each says that it is right, again and again, as backends do that were restored from one backup.
+    for node in ["be1", "be2", "be1", "be2"] {
+        let done = murder.tool(node, "ctl_mboxlist", &["-m", "-a"]);
+        assert!(done.status.success(), "{}", text(&done));
+        assert_eq!(place(&murder, "user.both"), format!("{node}.murder.test!default"), "the later wins");
+    }
+    let conf = murder.imapd_conf("mupdate");
+    let status = || text(&murder.program("murder").args(["status", "-C"]).arg(&conf).output().unwrap());
+    let conflict =
+        "CONFLICT user.both: be2.murder.test!default took over from be1.murder.test!default, 3 times";
+    assert!(status().contains(conflict), "{}", status());
+    let log = std::fs::read_to_string(murder.node("mupdate").log()).unwrap();
+    assert_eq!(log.matches("two servers claim one mailbox").count(), 1, "one warning for a pair");
+    // The mailbox goes at one of them, and with it from the master; the other then tells its own.
+    murder.mupdate("mupdate").must("DELETE \"user.both\"");
+    assert!(!status().contains("CONFLICT"), "{}", status());
 }

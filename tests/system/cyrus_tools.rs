@@ -35,12 +35,16 @@ const TALKS: [(&[&str], &str); 8] = [
     (&["-m", "SCRAM-SHA-256", "-t", "", "-q"], "C: S01 STARTTLS"),
 ];
 
-fn each_talk(murder: &Murder, tester: impl Fn() -> Command) {
+/// `tries`: Cyrus's mupdate dies of TLS now and then, and with it a talk.
+fn each_talk(murder: &Murder, tester: impl Fn() -> Command, tries: usize) {
     murder.mupdate("mupdate").must("ACTIVATE \"user.fred\" \"be1.murder.test!default\" \"fred\tlrs\t\"");
     for (flags, mark) in TALKS {
         let identity = ["-a", "backend", "-w", "backend"];
         let flags: Vec<&str> = identity.iter().chain(flags).copied().collect();
-        let shown = talk(tester(), &flags, "F1 FIND \"user.fred\"\nF2 FIND \"user.nobody\"\nL LOGOUT\n");
+        let ask = "F1 FIND \"user.fred\"\nF2 FIND \"user.nobody\"\nL LOGOUT\n";
+        let mut talks =
+            (0..tries).map(|_| talk(tester(), &flags, ask)).skip_while(|shown| !shown.contains("F2 OK"));
+        let shown = talks.next().unwrap_or_else(|| talk(tester(), &flags, ask));
         for wanted in
             [mark, "S: A01 OK", "Authenticated.", "F1 OK \"Search completed\"", "F2 OK \"Search completed\""]
         {
@@ -57,12 +61,12 @@ fn cyruss_mupdatetest_talks_to_our_master_in_every_way() {
     let Some(plan) = Plan::mixed(Profile::Defaults, &[("mupdate", Ours)]) else { return };
     let plan = plan.option("mupdate", "allowplaintext", "yes").option("mupdate", "failedloginpause", "0");
     let murder = plan.start();
-    each_talk(&murder, lab::mupdatetest);
+    each_talk(&murder, lab::mupdatetest, 1);
 }
 
 #[test]
 fn our_mupdatetest_talks_to_a_cyrus_master_in_every_way() {
     let Some(plan) = Plan::mixed(Profile::Defaults, &[("mupdate", Cyrus)]) else { return };
     let murder = plan.start();
-    each_talk(&murder, || murder.program("mupdatetest"));
+    each_talk(&murder, || murder.program("mupdatetest"), 5);
 }

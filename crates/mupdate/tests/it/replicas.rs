@@ -117,10 +117,19 @@ async fn a_master_that_lost_its_list_does_not_empty_its_slaves() {
     let held = eventually(async || slave.status().await.get("held").cloned()).await;
     assert_eq!((held["entries"].as_u64(), held["removals"].as_u64()), (Some(120), Some(120)));
     assert_eq!(slave.names().await.len(), 120);
-    slave.client().await.accept().await.expect_err("a slave's socket takes no writes");
     put_many(&empty, 110).await;
     slave.catches_up_with(&empty).await;
     eventually(async || slave.status().await.get("held").is_none().then_some(())).await;
+
+    // Lost again, and this time that is how it shall be.
+    let (_, address) = empty.stop().await;
+    let empty = Node::start(Mode::Master, &address.to_string(), tempfile::tempdir().unwrap(), "").await;
+    eventually(async || slave.status().await.get("held").cloned()).await;
+    slave.client().await.accept().await.unwrap();
+    slave.catches_up_with(&empty).await;
+    assert_eq!(slave.names().await, Vec::<String>::new());
+    let again = slave.client().await.accept().await;
+    assert_eq!(again.unwrap_err().to_string(), "nothing is held back");
 }
 
 #[tokio::test]

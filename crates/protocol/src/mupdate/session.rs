@@ -70,6 +70,8 @@ impl Session {
             Command::Tool(_) if !self.local => return Some(Reply::bad("Unrecognized command")),
             Command::Tool(_) => Needs { write: false, streaming: false },
             Command::Status => Needs { write: false, streaming: false },
+            // It is the operator of this very host, whose list others cannot write.
+            Command::Accept if self.local => Needs { write: false, streaming: false },
             Command::Write { .. } | Command::Accept | Command::Resolve { .. } => {
                 Needs { write: true, streaming: false }
             }
@@ -165,6 +167,14 @@ mod tests {
             let session_only = command.starts_with("AUTH") || command.starts_with("STARTTLS");
             assert_eq!(admitted.is_ok(), !session_only, "{command} on a master");
         }
+    }
+
+    #[test]
+    fn held_deletions_are_accepted_on_the_host_itself() {
+        let slave = Session { access: Access::Read, ..Session::new(false) };
+        let accepts = |session: Session| session.admit(Tagged::parse(b"X0 ACCEPT\r\n")).1;
+        assert_eq!(accepts(slave), Err(Reply::bad("read-only session")));
+        assert_eq!(accepts(Session { local: true, ..slave }), Ok(Command::Accept));
     }
 
     #[test]

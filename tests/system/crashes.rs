@@ -178,7 +178,7 @@ fn what_backends_were_promised_is_in_every_list_whichever_daemon_is_killed() {
         let users = [("alice", "backend1"), ("bob", "backend2")]
             .map(|(user, backend)| scope.spawn(move || (user, churn(murder, user, backend, done, changes))));
         let victims = [("mupdate", "mupdate"), ("frontend1", "mupdate"), ("frontend1", "imapproxy")];
-        for (round, (node, program)) in victims.into_iter().cycle().take(9).enumerate() {
+        for (round, (node, program)) in victims.into_iter().cycle().take(6).enumerate() {
             let mut random = [0];
             getrandom::fill(&mut random).unwrap();
             let enough = changes.load(Ordering::SeqCst) + 3 + usize::from(random[0] % 24);

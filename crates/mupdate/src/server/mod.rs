@@ -11,8 +11,6 @@ pub mod local;
 mod query;
 mod status;
 mod subscription;
-#[cfg(test)]
-mod tests;
 mod tools;
 mod write;
 
@@ -212,3 +210,6 @@ async fn refuse(mut stream: Stream) {
 
 /// What the banner gives for a version.
 const VERSION: &str = concat!("murder-", env!("CARGO_PKG_VERSION"));
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,267 @@
+//! Crashes after each commit, cuts and changed bytes, and reading as if there were no log.
+
+use std::fs;
+
+use proptest::prelude::*;
+
+use super::{super::Memory, *};
+
+/// A store whose contents outlive who uses it, as a disk's do.
+#[derive(Clone, Default)]
+struct Disk(Arc<Memory>);
+
+impl Store for Disk {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.get(key)
+    }
+    fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.0.scan(from, to, limit)
+    }
+    fn apply(&self, batch: Vec<Write>) -> Result<(), StoreError> {
+        self.0.apply(batch)
+    }
+    fn sync(&self) -> Result<(), StoreError> {
+        self.0.sync()
+    }
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+}
+
+fn put(key: &str, value: &str) -> Write {
+    (key.into(), Some(value.into()))
+}
+
+fn all(store: &impl Store) -> Vec<Row> {
+    store.scan(b"", b"~", usize::MAX).unwrap()
+}
+
+fn commit(store: &impl Store, batch: Vec<Write>) {
+    store.apply(batch).unwrap();
+    store.sync().unwrap();
+}
+
+/// What a power failure would leave of the log right now, in a directory of its own.
+fn crashed(log: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["commits.0", "commits.1"] {
+        fs::copy(log.join(name), copy.path().join(name)).unwrap();
+    }
+    copy
+}
+
+/// Batches that put, replace and remove the same few rows.
+fn batches(count: usize) -> Vec<Vec<Write>> {
+    (0..count)
+        .map(|n| {
+            let mut batch =
+                vec![put(&format!("k{}", n % 7), &format!("value {n}")), put("m", &n.to_string())];
+            if n % 3 == 2 {
+                batch.push((format!("k{}", (n + 3) % 7).into(), None));
+            }
+            batch
+        })
+        .collect()
+}
+
+/// The rows after each number of batches.
+fn states(batches: &[Vec<Write>]) -> Vec<Vec<Row>> {
+    let model = Memory::new();
+    let mut states = vec![Vec::new()];
+    for batch in batches {
+        model.apply(batch.clone()).unwrap();
+        states.push(all(&model));
+    }
+    states
+}
+
+#[test]
+fn a_crash_after_any_commit_loses_none_whatever_the_store_had() {
+    let batches = batches(60);
+    let states = states(&batches);
+    // turns of a few commits each, and one that never ends
+    for full in [1, 150, 1000, FULL] {
+        let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::default());
+        let store = Logged::with_turns(disk.clone(), dir.path(), full).unwrap();
+        for (batch, state) in batches.iter().zip(states.iter().skip(1)) {
+            // the log as it is at the crash, and a store that got no further, or further, than then
+            commit(&store, batch.clone());
+            let behind = Disk::default();
+            let log = crashed(dir.path());
+            behind.apply(all(&disk).into_iter().map(|(k, v)| (k, Some(v))).collect()).unwrap();
+            let reopened = Logged::open(behind, log.path()).unwrap();
+            assert_eq!(&all(&reopened), state);
+            assert_eq!(&all(&store), state);
+        }
+    }
+}
+
+#[test]
+fn a_log_cut_at_any_byte_gives_what_was_whole() {
+    let batches = batches(12);
+    let states = states(&batches);
+    let dir = tempfile::tempdir().unwrap();
+    let store = Logged::open(Disk::default(), dir.path()).unwrap();
+    let mut ends = vec![0];
+    for batch in &batches {
+        commit(&store, batch.clone());
+        ends.push(store.commits().end());
+    }
+    let whole = fs::read(dir.path().join("commits.0")).unwrap();
+    let last = *ends.last().unwrap() as usize;
+    for cut in 0..=last {
+        let mut torn = whole[..cut].to_vec();
+        for zeros in [0, whole.len() - cut] {
+            torn.resize(cut + zeros, 0);
+            // zeros may be what stood there
+            let agree = torn.iter().zip(&whole).take_while(|(a, b)| a == b).count();
+            let kept = ends.iter().rposition(|end| *end <= agree as u64).unwrap();
+            let copy = tempfile::tempdir().unwrap();
+            fs::write(copy.path().join("commits.0"), &torn).unwrap();
+            let reopened = Logged::open(Disk::default(), copy.path()).unwrap();
+            assert_eq!(all(&reopened), states[kept], "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn a_byte_changed_in_a_commit_ends_the_log_there() {
+    let batches = batches(5);
+    let states = states(&batches);
+    let dir = tempfile::tempdir().unwrap();
+    let store = Logged::open(Disk::default(), dir.path()).unwrap();
+    let mut ends = vec![0];
+    for batch in &batches {
+        commit(&store, batch.clone());
+        ends.push(store.commits().end());
+    }
+    let whole = fs::read(dir.path().join("commits.0")).unwrap();
+    for at in 24..*ends.last().unwrap() as usize {
+        let mut changed = whole.clone();
+        changed[at] ^= 0x10;
+        let copy = tempfile::tempdir().unwrap();
+        fs::write(copy.path().join("commits.0"), &changed).unwrap();
+        let reopened = Logged::open(Disk::default(), copy.path()).unwrap();
+        let kept = ends.iter().rposition(|end| *end <= at as u64).unwrap();
+        assert_eq!(all(&reopened), states[kept], "changed at {at}");
+    }
+    let mut changed = whole;
+    changed[10] ^= 1;
+    fs::write(dir.path().join("commits.0"), &changed).unwrap();
+    assert!(matches!(Logged::open(Disk::default(), dir.path()), Err(StoreError::Corrupt(..))));
+}
+
+#[test]
+fn commits_of_an_earlier_run_do_not_come_back() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::default());
+    let store = Logged::open(disk.clone(), dir.path()).unwrap();
+    (0..5).for_each(|n| commit(&store, vec![put("k", &format!("old {n}"))]));
+    drop(store);
+    assert_eq!(all(&disk), [(b"k".to_vec(), b"old 4".to_vec())]);
+    // commits of the same length at the same places
+    let store = Logged::open(disk.clone(), dir.path()).unwrap();
+    commit(&store, vec![put("k", "new 0")]);
+    let log = crashed(dir.path());
+    let reopened = Logged::open(Disk::default(), log.path()).unwrap();
+    assert_eq!(all(&reopened), [(b"k".to_vec(), b"new 0".to_vec())]);
+}
+
+#[test]
+fn commits_missing_before_a_later_turn_are_told() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::default());
+    let store = Logged::with_turns(disk, dir.path(), 200).unwrap();
+    let mut log = crashed(dir.path());
+    for n in 0.. {
+        commit(&store, vec![put("k", &format!("value {n}"))]);
+        log = crashed(dir.path());
+        let files = Files::open(log.path()).unwrap();
+        let both = ["commits.0", "commits.1"]
+            .iter()
+            .all(|f| fs::read(log.path().join(f)).unwrap().first().is_some_and(|&b| b != 0));
+        if both && files.read().is_ok() {
+            break;
+        }
+    }
+    let generation = |name: &str| fs::read(log.path().join(name)).unwrap()[8..16].to_vec();
+    let first_is_older = generation("commits.0") < generation("commits.1");
+    let older = log.path().join(if first_is_older { "commits.0" } else { "commits.1" });
+    let mut bytes = fs::read(&older).unwrap();
+    bytes[40] ^= 1;
+    fs::write(&older, bytes).unwrap();
+    assert!(matches!(Logged::open(Disk::default(), log.path()), Err(StoreError::Corrupt(..))));
+}
+
+#[test]
+fn a_newer_format_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bytes = b"commits\x02".to_vec();
+    bytes.resize(4096, 7);
+    fs::write(dir.path().join("commits.1"), bytes).unwrap();
+    let Err(error) = Logged::open(Disk::default(), dir.path()) else { panic!("it was opened") };
+    assert!(error.to_string().contains("format version 2"), "{error}");
+}
+
+#[test]
+fn when_the_store_behind_fails_nothing_more_is_accepted_and_the_log_keeps_all() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::default());
+    let store = Logged::with_turns(disk.clone(), dir.path(), 1).unwrap();
+    disk.0.fail_syncs(true);
+    let mut acknowledged = Vec::new();
+    for n in 0.. {
+        let row = put(&format!("k{n:04}"), "v");
+        if store.apply(vec![row.clone()]).and_then(|()| store.sync()).is_err() {
+            break;
+        }
+        acknowledged.push((row.0, b"v".to_vec()));
+    }
+    assert!(store.apply(vec![put("more", "v")]).is_err());
+    drop(store);
+    let reopened = Logged::open(Disk::default(), dir.path()).unwrap();
+    let mut rows = all(&reopened);
+    rows.truncate(acknowledged.len());
+    assert!(!rows.is_empty());
+    assert_eq!(rows, acknowledged);
+}
+
+#[test]
+fn who_keeps_no_log_takes_over_what_is_in_one() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::default());
+    let store = Logged::open(Disk::default(), dir.path()).unwrap();
+    commit(&store, vec![put("k", "v")]);
+    let log = crashed(dir.path());
+    settle(&disk, log.path()).unwrap();
+    assert_eq!(all(&disk), [(b"k".to_vec(), b"v".to_vec())]);
+    disk.apply(vec![put("k", "later")]).unwrap();
+    settle(&disk, log.path()).unwrap();
+    assert_eq!(all(&disk), [(b"k".to_vec(), b"later".to_vec())]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn it_reads_as_if_there_were_no_log(
+        ops in proptest::collection::vec(
+            (proptest::collection::vec(("[a-d]{1,2}", proptest::option::weighted(0.6, "[x-z]{0,9}")), 1..6), any::<bool>()),
+            1..60,
+        ),
+        from in "[a-d]{0,2}",
+        to in "[a-e]{0,2}",
+        limit in 0usize..9,
+        full in 1u64..400,
+    ) {
+        let (dir, model) = (tempfile::tempdir().unwrap(), Memory::new());
+        let store = Logged::with_turns(Disk::default(), dir.path(), full).unwrap();
+        for (batch, synced) in ops {
+            let batch: Vec<Write> =
+                batch.into_iter().map(|(k, v)| (k.into_bytes(), v.map(String::into_bytes))).collect();
+            model.apply(batch.clone()).unwrap();
+            store.apply(batch).unwrap();
+            if synced {
+                store.sync().unwrap();
+            }
+            let (from, to) = (from.as_bytes(), to.as_bytes());
+            prop_assert_eq!(store.scan(from, to, limit).unwrap(), model.scan(from, to, limit).unwrap());
+            prop_assert_eq!(store.get(from).unwrap(), model.get(from).unwrap());
+        }
+    }
+}

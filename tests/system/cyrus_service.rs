@@ -193,8 +193,9 @@ fn cyruss_notifyd_runs_under_our_master() {
     let tell = |user: &str| {
         let fields = ["external", "MAIL", "normal", user, "INBOX", "0", "You have mail", ""];
         let message: Vec<u8> = fields.iter().flat_map(|field| field.bytes().chain([0])).collect();
-        UnixDatagram::unbound().unwrap().send_to(&message, &socket).unwrap();
         eventually("notifyd has run the script", || {
+            // Again each time: what was sent to one that dies is gone.
+            UnixDatagram::unbound().unwrap().send_to(&message, &socket).unwrap();
             std::fs::read_to_string(&told).ok().filter(|text| text.contains(user))
         })
     };

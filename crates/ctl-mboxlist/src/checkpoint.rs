@@ -1,5 +1,6 @@
-//! `ctl_cyrusdb -c`: a dump of every list of the node, in `{configdirectory}/db.backup1`; the one before is kept in
-//! `db.backup2`. A dump is what `ctl_mboxlist -u` reads, so that any node's list can be put back.
+//! `ctl_cyrusdb -c`: a dump of the node's list, in `{configdirectory}/db.backup1`; the one before is kept in
+//! `db.backup2`. A dump is what `ctl_mboxlist -u` reads, so that any node's list can be put back. Of the lists of a
+//! frontend's programs, which are all the same, one is dumped.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -18,7 +19,7 @@ use crate::nodes;
 pub async fn run(imapd: &Imapd) -> Result<(), Failure> {
     let root = Path::new(&imapd.configdirectory);
     let [new, first, second] = ["db.backup.new", "db.backup1", "db.backup2"].map(|name| root.join(name));
-    let lists = nodes::with_lists(imapd);
+    let lists = nodes::to_keep(imapd);
     if lists.is_empty() {
         return Ok(());
     }

@@ -30,6 +30,15 @@ pub fn with_lists(imapd: &Imapd) -> Vec<(String, PathBuf)> {
     found
 }
 
+/// The lists that a copy is worth: all that are an authority, and of the replicas one, the slave's where there is one.
+pub fn to_keep(imapd: &Imapd) -> Vec<(String, PathBuf)> {
+    let (mut kept, replicas): (Vec<_>, Vec<_>) =
+        with_lists(imapd).into_iter().partition(|(program, _)| is_owner(program, imapd));
+    let slave = replicas.iter().position(|(program, _)| program == "mupdate").unwrap_or(0);
+    kept.extend(replicas.into_iter().nth(slave));
+    kept
+}
+
 /// Whether that daemon's list is the authority on what it holds, on this node.
 pub fn is_owner(program: &str, imapd: &Imapd) -> bool {
     match program {

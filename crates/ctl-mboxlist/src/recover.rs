@@ -1,7 +1,8 @@
-//! `ctl_cyrusdb -r`: every list of the node is opened and read through, before the daemons do.
+//! `ctl_cyrusdb -r`: the lists that nobody else could bring back are opened and read through, before their daemons do.
 //!
-//! A replica's list that is damaged is set aside: its daemon fills a new one. A backend's is set aside too, since the
-//! spool tells everything that was in it. A master's is not: only a dump brings it back, and that is for the operator.
+//! A backend's list that is damaged is set aside, since the spool tells everything that was in it. A master's is not: only
+//! a dump brings it back, and that is for the operator. A replica's is left to its daemon, which notices damage as it
+//! loads and fills a new one: with a million mailboxes a second reading would delay the start by as much.
 //!
 //! Reservations stay. Unlike in Cyrus they survive a restart, since this line stands in START of every node while nobody
 //! is connected; `--reservations SERVER` removes those of one server by hand.
@@ -24,11 +25,14 @@ use crate::nodes;
 /// A master's list is damaged.
 pub async fn run(imapd: &Imapd) -> Result<(), Failure> {
     for (program, directory) in nodes::with_lists(imapd) {
-        match check(&program, &directory, imapd).await {
+        if !nodes::is_owner(&program, imapd) {
+            continue;
+        }
+        match check(&directory).await {
             Ok(entries) => info!("{program}: {entries} mailboxes"),
             Err(Damage::InUse) => info!("{program}: in use by its daemon"),
             Err(Damage::Failed(failure)) => return Err(failure),
-            Err(Damage::Broken(why)) if program == "mupdate" && nodes::is_owner(&program, imapd) => {
+            Err(Damage::Broken(why)) if program == "mupdate" => {
                 let backup = Path::new(&imapd.configdirectory).join("db.backup1/mupdate.json");
                 let message = format!(
                     "{}: {why}. Move it away, and bring the list back with ctl_mboxlist -u < {}, or let every backend \
@@ -50,17 +54,13 @@ enum Damage {
     Failed(Failure),
 }
 
-async fn check(program: &str, directory: &Path, imapd: &Imapd) -> Result<usize, Damage> {
-    let options = match nodes::is_owner(program, imapd) {
-        true => Options::owner(),
-        false => Options::replica(),
-    };
+async fn check(directory: &Path) -> Result<usize, Damage> {
     let open = |error: OpenError| match (error.is_busy(), error.is_corrupt()) {
         (true, _) => Damage::InUse,
         (_, true) => Damage::Broken(error.to_string()),
         _ => Damage::Failed(error.into()),
     };
-    let list = List::open(directory, options.without_tables()).map_err(open)?;
+    let list = List::open(directory, Options::owner().without_tables()).map_err(open)?;
     let (mut entries, mut after) = (0, None::<MailboxName>);
     loop {
         let page = list.scan(after.as_ref(), 1000).map_err(|error| Damage::Broken(error.to_string()))?;

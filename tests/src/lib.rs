@@ -410,10 +410,14 @@ impl Murder {
     pub fn kill(&self, node: &str, program: &str) {
         let pids = self.pids(node, program);
         assert!(!pids.is_empty(), "{program} runs on {node}");
-        for pid in pids {
+        for pid in &pids {
             let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
+        // Who is seen from here on came after.
+        eventually("the killed are gone", || {
+            self.pids(node, program).iter().all(|pid| !pids.contains(pid)).then_some(())
+        });
     }
 }
 

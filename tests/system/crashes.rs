@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use murder::clients::Pop3;
 use system_tests::{Murder, Plan, eventually, message};
 
 /// Delivers to alice and bob without pause, each message again until it is accepted (as an MTA does), while `program` on
@@ -34,6 +35,8 @@ fn nothing_is_lost_when_killed(node: &str, program: &str, times: usize) {
                 }
             });
         }
+        // Also when the rounds fail: the scope waits for the senders.
+        let _stop = OnDrop(&done);
         for round in 0..times {
             let before = accepted.lock().expect("no poison").len();
             eventually("mail flows", || {
@@ -44,7 +47,6 @@ fn nothing_is_lost_when_killed(node: &str, program: &str, times: usize) {
                 (!murder.pids(node, program).is_empty()).then_some(())
             });
         }
-        done.store(true, Ordering::SeqCst);
     });
     let accepted: BTreeSet<String> = accepted.into_inner().expect("no poison").into_iter().collect();
     for user in ["alice", "bob"] {
@@ -72,6 +74,15 @@ fn nothing_is_lost_when_killed(node: &str, program: &str, times: usize) {
             "{user} misses {:?}",
             accepted.difference(&unique).collect::<Vec<_>>()
         );
+    }
+}
+
+/// Ends what waits for the flag.
+struct OnDrop<'a>(&'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 
@@ -116,6 +127,24 @@ fn a_killed_imapproxy_comes_back() {
         let mut imap = murder.try_imap("frontend1")?;
         imap.login("alice", &murder.password("alice")).ok()
     });
+}
+
+#[test]
+fn a_killed_pop3proxy_comes_back() {
+    let murder = Plan::nodes(1, 1).user("alice", "backend1").start();
+    assert!(murder.deliver("frontend1", &["alice"], "kept")[0].starts_with("250"));
+    let one = || {
+        let mut pop3 = Pop3::tls(murder.address("frontend1", "pop3s"), &murder.trust).ok()?;
+        pop3.must("USER alice").ok()?;
+        pop3.must(&format!("PASS {}", murder.password("alice"))).ok()?;
+        let count = pop3.must("STAT").ok()?;
+        // The maildrop is free again once this session has ended.
+        pop3.must("QUIT").ok()?;
+        count.starts_with("+OK 1 ").then_some(())
+    };
+    one().expect("alice has her message");
+    murder.kill("frontend1", "pop3proxy");
+    eventually("alice has her message again", one);
 }
 
 #[test]
@@ -177,6 +206,7 @@ fn what_backends_were_promised_is_in_every_list_whichever_daemon_is_killed() {
         let (murder, done, changes) = (&murder, &done, &changes);
         let users = [("alice", "backend1"), ("bob", "backend2")]
             .map(|(user, backend)| scope.spawn(move || (user, churn(murder, user, backend, done, changes))));
+        let stop = OnDrop(done);
         let victims = [("mupdate", "mupdate"), ("frontend1", "mupdate"), ("frontend1", "imapproxy")];
         for (round, (node, program)) in victims.into_iter().cycle().take(6).enumerate() {
             let mut random = [0];
@@ -188,7 +218,7 @@ fn what_backends_were_promised_is_in_every_list_whichever_daemon_is_killed() {
                 (!murder.pids(node, program).is_empty()).then_some(())
             });
         }
-        done.store(true, Ordering::SeqCst);
+        drop(stop);
         users.map(|user| user.join().unwrap()).into()
     });
     // A name that a backend could not free, since the master was dead, stays reserved: that is no mailbox.

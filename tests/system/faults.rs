@@ -29,6 +29,33 @@ fn a_backend_that_is_down_costs_only_its_own_mailboxes() {
 }
 
 #[test]
+fn a_backend_that_hangs_costs_only_its_own_mailboxes() {
+    let murder = Plan::nodes(1, 2)
+        .user("alice", "backend1")
+        .user("bob", "backend2")
+        .option("*", "client_timeout", "2s")
+        .start();
+    let signal_all = |signal| {
+        for pid in murder.pids("backend2", "backend") {
+            let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a process");
+            rustix::process::kill_process(pid, signal).expect("it lives");
+        }
+    };
+    signal_all(rustix::process::Signal::STOP);
+    let mut bob = murder.login("frontend1", "bob");
+    for command in ["SELECT INBOX", "STATUS INBOX (MESSAGES)"] {
+        let reply = bob.command(command).unwrap();
+        assert!(reply.result.starts_with("NO [UNAVAILABLE]"), "{command}: {}", reply.result);
+    }
+    murder.login("frontend1", "alice").must("SELECT INBOX").unwrap();
+    let replies = murder.deliver("frontend1", &["alice", "bob"], "m");
+    let temporary = replies.iter().filter(|r| r.starts_with("451 4.4.3")).count();
+    assert_eq!((temporary, replies.iter().filter(|r| r.starts_with("250")).count()), (1, 1), "{replies:?}");
+    signal_all(rustix::process::Signal::CONT);
+    eventually("bob's mailbox is back", || bob.command("SELECT INBOX").unwrap().is_ok().then_some(()));
+}
+
+#[test]
 fn without_the_mupdate_master_mail_is_read_and_delivered_and_create_is_refused() {
     let mut murder = Plan::nodes(1, 1).user("alice", "backend1").start();
     murder.stop("mupdate");

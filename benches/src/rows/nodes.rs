@@ -24,6 +24,7 @@ pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
         let what = format!("start of a {name}, exec to ready");
         row(Row::seconds(what, Bar::AtMost(0.2), times.get(1).copied().unwrap_or_default(), None));
     }
+    ours.tell_master()?;
     let Some(pid) = ours.supervisor(Node::Frontend) else { return Ok(()) };
     let resident = smaps(pid, "Rss:").unwrap_or_default() as f64 / 1000.0;
     row(Row::new("resident memory of a supervisor", Unit::Megabytes, Bar::AtMost(10.0), resident, None));

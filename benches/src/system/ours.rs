@@ -6,9 +6,10 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::Command,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use murder::clients::Imap;
 use murder::cluster::{Cluster, NodeSpec, Options, PortChoice, Topology, UserSpec};
 
 use super::{Node, PEOPLE};
@@ -99,11 +100,36 @@ impl Ours {
     }
 
     pub fn tool(&self, program: &str) -> Command {
+        self.tool_on(name(Node::Backend), program)
+    }
+
+    fn tool_on(&self, node: &str, program: &str) -> Command {
         let programs = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
         let mut command = Command::new(programs.unwrap_or_default().join(program));
-        let conf = self.cluster.node(name(Node::Backend)).map(|node| node.imapd_conf());
+        let conf = self.cluster.node(node).map(|node| node.imapd_conf());
         command.arg("-C").arg(conf.unwrap_or_default());
         command
+    }
+
+    /// Has the backends tell a master that forgot everything what they hold, and waits until the frontend knows.
+    pub fn tell_master(&self) -> io::Result<()> {
+        for backend in self.cluster.topology.backends.iter().map(|spec| &spec.name) {
+            if !self.tool_on(backend, "ctl_mboxlist").arg("-m").status()?.success() {
+                return Err(io::Error::other(format!("ctl_mboxlist -m on {backend} failed")));
+            }
+        }
+        let (address, until) = (self.address(Node::Frontend, "imap"), Instant::now() + LEARNING);
+        for user in PEOPLE {
+            let mut imap = Imap::plain(address)?;
+            imap.login(user, user)?;
+            while !imap.command("SELECT INBOX")?.is_ok() {
+                if Instant::now() > until {
+                    return Err(io::Error::other(format!("the frontend does not learn of {user}")));
+                }
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+        }
+        Ok(())
     }
 
     /// The supervisor of a node.
@@ -119,3 +145,6 @@ fn name(node: Node) -> &'static str {
         Node::Backend => "backend1",
     }
 }
+
+/// How long the frontend may take to hear of everything.
+const LEARNING: Duration = Duration::from_secs(30);

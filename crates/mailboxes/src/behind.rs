@@ -11,7 +11,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::{
     inner::Inner,
     list::OpenError,
-    store::{self, Store, StoreError, Write},
+    store::{self, Rows, Store, StoreError, Write},
 };
 
 pub(crate) struct Behind {
@@ -82,15 +82,25 @@ async fn write(
 ) {
     let mut works = true;
     while let Some(batch) = waiting.recv().await {
-        let rows = counted(&batch);
+        let mut rows = counted(&batch);
+        // As one batch they are atomic together, which is more than is asked for.
+        let mut lot = Rows::new();
+        store::overlay(&mut lot, batch);
+        while lot.len() < LOT
+            && let Ok(batch) = waiting.try_recv()
+        {
+            rows += counted(&batch);
+            store::overlay(&mut lot, batch);
+        }
         if works {
             store.pace().await;
-            if let Err(error) = store.apply(batch) {
+            if let Err(error) = store.apply(lot.into_iter().collect()) {
                 tracing::error!(%error, "the mailbox list is no longer written to disk, and goes on in memory");
                 works = false;
             }
         }
         backlog.taken(rows, !works);
+        store.linger();
     }
     // The store is let go of before the word is out, so that who waits for it can open it again.
     drop(store);
@@ -122,5 +132,7 @@ fn counted(batch: &[Write]) -> usize {
     batch.iter().filter(|(row, _)| row.first() != Some(&store::META)).count()
 }
 
+/// Rows that are written at once, before the next batch joins them.
+const LOT: usize = 10_000;
 /// Rows that may wait: a first synchronisation of some million mailboxes.
 const LIMIT: usize = 5_000_000;

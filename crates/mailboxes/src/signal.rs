@@ -112,6 +112,11 @@ impl<T: Clone> Watch<T> {
         }
     }
 
+    /// Returns when there is a change to be seen, and leaves it to be seen.
+    pub async fn pending(&self) -> Result<(), Gone> {
+        self.clone().changed().await
+    }
+
     /// Returns when it is as wanted; at once if it is already.
     pub async fn wait_for(&mut self, wanted: impl Fn(&T) -> bool) -> Result<T, Gone> {
         loop {

@@ -355,7 +355,9 @@ impl Writer {
                 Stored::NotAsked => self.inner.get(name).map_err(|e| self.unreadable(&e))?,
                 Stored::As(old) => old,
             };
-            if let Some(old) = &old {
+            // A listing that comes again tells the same number.
+            let known = old.as_ref().is_some_and(|old| old.seq == *seq);
+            if let Some(old) = old.as_ref().filter(|_| !known || entry.is_none()) {
                 batch.push((store::change_row(store::LIVE, old.seq, &key), None));
             }
             if self.behind.is_none() {
@@ -369,7 +371,7 @@ impl Writer {
                     if entry.mtime == 0 {
                         entry.mtime = now;
                     }
-                    if told {
+                    if told && !known {
                         batch.push((store::change_row(store::LIVE, *seq, &key), Some(Vec::new())));
                     }
                     batch.push((store::name_row(&key), Some(entry.encode())));

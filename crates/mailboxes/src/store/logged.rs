@@ -20,7 +20,7 @@ use std::{
 use protocol::mupdate::position::Position;
 
 use super::{
-    Pace, Row, Store, StoreError, Write,
+    Pace, Row, Rows, Store, StoreError, Write,
     commits::{Commits, FULL, Files, Turn},
 };
 
@@ -38,8 +38,6 @@ struct Shared<S> {
     front: Mutex<Front>,
     moved: Condvar,
 }
-
-type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// What the store does not have yet.
 #[derive(Default)]
@@ -285,7 +283,7 @@ impl<S: Store> Store for Logged<S> {
         }
         let waiting = front.rows.len();
         let fresh = std::mem::take(&mut front.fresh);
-        front.rows.extend(fresh);
+        super::overlay(&mut front.rows, fresh);
         let news = waiting == 0 || (waiting < MANY && front.rows.len() >= MANY);
         drop(front);
         if news {

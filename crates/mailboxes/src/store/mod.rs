@@ -16,7 +16,7 @@ mod logged;
 mod memory;
 mod sled;
 
-use std::{future::Future, pin::Pin};
+use std::{collections::BTreeMap, future::Future, pin::Pin};
 
 use protocol::mupdate::position::Position;
 
@@ -38,6 +38,21 @@ pub enum StoreError {
 
 /// One write of a batch; none removes the row.
 pub type Write = (Vec<u8>, Option<Vec<u8>>);
+
+/// Writes of several batches: the last on each row.
+pub(crate) type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// Puts a batch on top of rows that wait for a store. The number of a change is put only once, so that one which is
+/// removed while it waits need not come to the store at all.
+pub(crate) fn overlay(rows: &mut Rows, batch: impl IntoIterator<Item = Write>) {
+    for (row, value) in batch {
+        let never_stored =
+            value.is_none() && row.first() == Some(&LIVE) && rows.remove(&row).is_some_and(|v| v.is_some());
+        if !never_stored {
+            rows.insert(row, value);
+        }
+    }
+}
 
 /// Key and value.
 pub type Row = (Vec<u8>, Vec<u8>);
@@ -63,6 +78,9 @@ pub trait Store: Send + Sync + 'static {
     fn pace(&self) -> Pace<'_> {
         Box::pin(std::future::ready(()))
     }
+
+    /// Blocks a moment, so that a replica's rows come to be more, and some of them replaced, before the next are applied.
+    fn linger(&self) {}
 
     /// Notes beside the rows that an owner's list is on disk up to here: should its rows ever tell of less, some were
     /// lost. Not for every sync, but for the last one.

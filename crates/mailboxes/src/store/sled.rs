@@ -104,6 +104,10 @@ impl Store for Sled {
         self.db.size_on_disk().unwrap_or_default()
     }
 
+    fn linger(&self) {
+        std::thread::sleep(LINGER);
+    }
+
     fn witness(&self, position: Position, is_last: bool) {
         let mut last = self.witnessed.lock().unwrap_or_else(PoisonError::into_inner);
         if !is_last && last.is_some_and(|at| at.elapsed() < WITNESS_EVERY) {
@@ -174,6 +178,8 @@ const CACHE: u64 = 8 * 1024 * 1024;
 /// Where an owner's list notes how far it is on disk, and how often.
 const WITNESS: &str = "witness";
 const WITNESS_EVERY: Duration = Duration::from_secs(2);
+/// A replica's disk follows its memory so far behind.
+const LINGER: Duration = Duration::from_millis(20);
 /// What is not synced reaches the disk within this.
 const FLUSH_EVERY_MS: u64 = 500;
 

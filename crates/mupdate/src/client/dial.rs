@@ -90,12 +90,16 @@ impl Address {
 
 /// A `mupdate` that is just starting gets a moment: the directory beside its socket tells that there is one.
 async fn nearest(path: &Path, imapd: &Imapd) -> Result<(Link, Greeting), Error> {
-    let mut left = if path.parent().is_some_and(Path::exists) { NEAREST_TRIES } else { 0 };
+    let mut tries = 0;
     loop {
         match socket(path).await {
             Ok(found) => return Ok(found),
-            Err(_) if left > 0 => {
-                left -= 1;
+            // At its very first start it may not have made the directory yet.
+            Err(_)
+                if tries
+                    < if path.parent().is_some_and(Path::exists) { NEAREST_TRIES } else { BLIND_TRIES } =>
+            {
+                tries += 1;
                 tokio::time::sleep(NEAREST_PAUSE).await;
             }
             Err(error) if imapd.mupdate_server.is_none() => return Err(error),
@@ -263,9 +267,10 @@ pub(super) async fn compress(link: &mut Link, patience: Duration) -> Result<(), 
     }
 }
 
-/// How often and how quickly the socket of this host's `mupdate` is tried.
-const NEAREST_TRIES: u32 = 10;
-const NEAREST_PAUSE: Duration = Duration::from_millis(100);
+/// How often and how quickly the socket of this host's `mupdate` is tried: where there is one, and where none is known of.
+const NEAREST_TRIES: u32 = 40;
+const BLIND_TRIES: u32 = 12;
+const NEAREST_PAUSE: Duration = Duration::from_millis(25);
 /// Lines of a banner, and rounds of a login, at most.
 const BANNER_LINES: usize = 100;
 const SASL_STEPS: usize = 10;

@@ -7,6 +7,9 @@
 //! read with it waits up to 20 s: after an OK nothing is sent for 50 ms. Their merge of a listing can drop names with a
 //! byte between blank and `-`: those are sent again a second later. And BYE, NO or BAD within a listing would be taken
 //! for its end, and all names not yet sent be deleted: if it cannot go on, the connection is dropped without a word.
+//!
+//! The proxies beside a slave hear of changes in small lots: each lot wakes a process, and one that must know more asks
+//! with NOOP, which sends at once what waits.
 
 use std::{collections::HashSet, io, sync::atomic::Ordering, time::Duration};
 
@@ -37,6 +40,8 @@ pub(super) struct Subscription {
     changes: Watch<Position>,
     held_until: Option<Instant>,
     cure_at: Option<Instant>,
+    /// When the next lot may go to a peer on this host.
+    next_lot: Option<Instant>,
     _counted: Counted,
 }
 
@@ -52,6 +57,7 @@ impl Subscription {
             changes: server.list().watch(),
             held_until: None,
             cure_at: None,
+            next_lot: None,
             _counted: Counted(server.clone()),
         }
     }
@@ -76,6 +82,13 @@ impl Subscription {
     pub async fn due(stream: Option<&mut Subscription>, wake: Option<Option<Instant>>) {
         let Some(stream) = stream else { return };
         let held = stream.held_until.is_some();
+        let news = async {
+            // The list lives as long as its server, which this conversation holds.
+            let _ = stream.changes.pending().await;
+            if let Some(at) = stream.next_lot {
+                sleep_until(at).await;
+            }
+        };
         let timer = async {
             match wake.flatten() {
                 Some(at) => sleep_until(at).await,
@@ -85,8 +98,7 @@ impl Subscription {
         tokio::select! {
             biased;
             () = timer => {}
-            // The list lives as long as its server, which this conversation holds.
-            _ = stream.changes.changed(), if !held => {}
+            () = news, if !held => {}
         }
     }
 
@@ -218,6 +230,7 @@ impl Conversation {
             self.wire.flush().await?;
         }
         self.wire.flush().await?;
+        stream.next_lot = self.session.local.then(|| Instant::now() + LOT);
         self.stream = Some(stream);
         Ok(Flow::On)
     }
@@ -274,5 +287,7 @@ impl Drop for Counted {
 const PAGE: usize = 1000;
 /// How long nothing follows an OK to a peer that is not ours.
 const HOLD: Duration = Duration::from_millis(50);
+/// Between two lots to a peer on this host.
+const LOT: Duration = Duration::from_millis(10);
 /// When the entries that a Cyrus slave may have lost are sent again.
 const CURE: Duration = Duration::from_secs(1);

@@ -84,13 +84,12 @@ async fn write(
     while let Some(batch) = waiting.recv().await {
         let mut rows = counted(&batch);
         // As one batch they are atomic together, which is more than is asked for.
-        let mut lot = Rows::new();
-        store::overlay(&mut lot, batch);
+        let mut lot: Rows = batch.into_iter().collect();
         while lot.len() < LOT
             && let Ok(batch) = waiting.try_recv()
         {
             rows += counted(&batch);
-            store::overlay(&mut lot, batch);
+            lot.extend(batch);
         }
         if works {
             store.pace().await;

@@ -349,34 +349,22 @@ impl List {
 
     /// Compares with a full list of an upstream's. Walks both, beside the list's other tasks.
     pub async fn difference(&self, listing: Listing) -> Result<Difference, Error> {
-        let (reply, answer) = oneshot::channel();
         let list = self.clone();
-        let compare = async move {
-            // Who asked may have gone.
-            let _ = reply.send(listing.difference(&list));
-        };
-        let started = (self.inner.options.spawn)("list-compare", Box::pin(compare));
-        let why = match started {
-            Ok(()) => match answer.await {
-                Ok(difference) => return difference,
-                Err(gone) => gone.to_string(),
-            },
-            Err(error) => error.to_string(),
-        };
-        Err(StoreError::Io { doing: "compare the mailbox list", why }.into())
+        self.beside("list-compare", move || listing.difference(&list)).await?
     }
 
     /// Whether a copy of this list that stands there can be brought here by what changed since.
-    pub fn can_resume(&self, at: Position) -> bool {
+    pub async fn can_resume(&self, at: Position) -> bool {
         let meta = self.inner.read().meta;
         let here = meta.position;
         (at.list, at.term) == (here.list, here.term)
             && (meta.jump..=here.seq).contains(&at.seq)
-            && self.changes_after(at.seq, 1).is_ok()
+            && self.changes_after(at.seq, 1).await.is_ok()
     }
 
-    /// Names changed after `seq`, oldest first, about `limit` of them. [`Pruned`] when that is too long ago to know.
-    pub fn changes_after(&self, seq: u64, limit: usize) -> Result<Changes, Pruned> {
+    /// Names changed after `seq`, oldest first: about `limit` of them, or all where that is long ago. [`Pruned`] when it
+    /// is too long ago to know.
+    pub async fn changes_after(&self, seq: u64, limit: usize) -> Result<Changes, Pruned> {
         {
             let tables = self.inner.read();
             if seq < tables.meta.floor {
@@ -390,7 +378,30 @@ impl List {
                 return Ok(Changes { names, upto });
             }
         }
-        load::changes(&self.inner, seq, limit)
+        let inner = self.inner.clone();
+        self.beside("list-changes", move || load::changes(&inner, seq)).await.unwrap_or(Err(Pruned))
+    }
+
+    /// Does what takes long beside the list's other tasks.
+    async fn beside<T: Send + 'static>(
+        &self,
+        task: &'static str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        let work = async move {
+            // Who asked may have gone.
+            let _ = reply.send(work());
+        };
+        let started = (self.inner.options.spawn)(task, Box::pin(work));
+        let why = match started {
+            Ok(()) => match answer.await {
+                Ok(result) => return Ok(result),
+                Err(gone) => gone.to_string(),
+            },
+            Err(error) => error.to_string(),
+        };
+        Err(StoreError::Io { doing: "read the mailbox list", why }.into())
     }
 
     /// Mailboxes per server and partition, reservations, size: what a status page shows.

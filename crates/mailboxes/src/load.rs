@@ -134,18 +134,25 @@ pub(crate) fn start(inner: &Arc<Inner>) -> Result<(), OpenError> {
 
 async fn fill(inner: &Weak<Inner>) -> Result<(), Error> {
     let mut from = Vec::new();
+    // Nobody holds the list any more: the loader does not keep it alive.
+    let Some(held) = inner.upgrade() else { return Ok(()) };
+    let mut recent = held.read().window.recent(held.read().meta.floor);
+    let (since, upto) = recent.span();
+    deletions(&held, since, upto, |seq, key| recent.see(seq, key))?;
+    drop(held);
     loop {
-        // Nobody holds the list any more: the loader does not keep it alive.
         let Some(inner) = inner.upgrade() else { return Ok(()) };
         inner.store.pace().await;
         let (mut tables, stored) = page(&inner, &from)?;
         for (key, entry) in &stored.entries {
             let Ok(name) = MailboxName::from_key(key) else { continue };
             tables.table.put(&name, entry);
+            recent.see(entry.seq, key);
         }
         match stored.next {
             Some(next) => from = next,
             None => {
+                tables.window.precede(recent);
                 tables.loaded = true;
                 drop(tables);
                 inner.loaded.set(true);
@@ -172,59 +179,61 @@ fn page<'a>(inner: &'a Inner, from: &[u8]) -> Result<(RwLockWriteGuard<'a, Table
     Ok((tables, stored))
 }
 
-/// Changes from the store, for a cursor older than what memory keeps.
-pub(crate) fn changes(inner: &Inner, seq: u64, limit: usize) -> Result<Changes, Pruned> {
-    if !inner.backlog.is_empty() {
-        return Err(Pruned);
-    }
-    // Under the lock, so that nothing is forgotten meanwhile.
-    let tables = inner.read();
-    if seq < tables.meta.floor {
-        return Err(Pruned);
-    }
-    let now = tables.meta.position.seq;
-    let rows = |kind: u8| {
-        let from = store::change_row(kind, seq.saturating_add(1), &[]);
-        let to = store::change_row(kind, now.saturating_add(1), &[]);
-        inner.store.scan(&from, &to, limit.saturating_add(1)).map_err(|error| {
-            let error = inner.noted(error.into());
-            tracing::error!(%error, "cannot read the changes of the mailbox list");
-            Pruned
-        })
-    };
-    let mut all: Vec<(u64, MailboxName)> = Vec::new();
-    let mut upto = now;
-    for kind in [store::LIVE, store::TOMB] {
-        let rows = rows(kind)?;
-        let cut = rows.len() > limit;
-        let last = rows.last().and_then(|(row, _)| store::change_parts(row)).map(|(seq, _)| seq);
-        all.extend(rows.iter().filter_map(|(row, _)| {
-            let (seq, key) = store::change_parts(row)?;
-            Some((seq, MailboxName::from_key(key).ok()?))
-        }));
-        // Rows of the last number may be missing: what is complete ends before it.
-        if let (true, Some(last)) = (cut, last) {
-            upto = upto.min(last.saturating_sub(1));
+/// Names changed after `seq`, oldest first, for a cursor older than what memory keeps: looks at every entry. What is
+/// changed again meanwhile has a number beyond those, and comes after them.
+pub(crate) fn changes(inner: &Inner, seq: u64) -> Result<Changes, Pruned> {
+    let upto = inner.read().meta.position.seq;
+    let read = || -> Result<Vec<(u64, Vec<u8>)>, Error> {
+        let mut all = Vec::new();
+        deletions(inner, seq, upto, |seq, key| all.push((seq, key.to_vec())))?;
+        let mut from = Vec::new();
+        loop {
+            let page = inner.page(&from, &[], PAGE)?;
+            let new = page.entries.iter().filter(|(_, entry)| entry.seq > seq && entry.seq <= upto);
+            all.extend(new.map(|(name, entry)| (entry.seq, name.key())));
+            match page.entries.last() {
+                Some((last, _)) if page.more => from = [&last.key()[..], &[0]].concat(),
+                _ => return Ok(all),
+            }
         }
+    };
+    let mut all = read().map_err(|error| {
+        tracing::error!(%error, "cannot read the changes of the mailbox list");
+        Pruned
+    })?;
+    // Some may have been forgotten meanwhile; and a replica's disk may not have the last ones yet.
+    if seq < inner.read().meta.floor || !inner.backlog.is_empty() {
+        return Err(Pruned);
     }
-    if upto <= seq && now > seq {
-        drop(tables);
-        // More rows share one number than a page holds: take them all.
-        return changes(inner, seq, limit.saturating_mul(4));
-    }
-    // A change that is not on disk yet has taken the row of the one before away.
-    let covered = tables.unsynced.iter().filter_map(|(name, before)| Some((before.as_ref()?.seq, name)));
-    all.extend(covered.filter(|(at, _)| *at > seq).map(|(at, name)| (at, name.clone())));
-    all.retain(|(at, _)| *at <= upto);
     all.sort();
-    let mut names: Vec<MailboxName> = all.into_iter().map(|(_, name)| name).collect();
+    let mut names = all.iter().filter_map(|(_, key)| MailboxName::from_key(key).ok()).collect();
     latest_only(&mut names);
     Ok(Changes { names, upto })
+}
+
+/// Tells of the stored deletions from after `since` up to `upto`.
+fn deletions(inner: &Inner, since: u64, upto: u64, mut tell: impl FnMut(u64, &[u8])) -> Result<(), Error> {
+    let (mut from, to) =
+        (store::tomb_row(since.saturating_add(1), &[]), store::tomb_row(upto.saturating_add(1), &[]));
+    loop {
+        let rows = inner.store.scan(&from, &to, PAGE).map_err(|error| inner.noted(error.into()))?;
+        for (row, _) in &rows {
+            if let Some((seq, key)) = store::tomb_parts(row) {
+                tell(seq, key);
+            }
+        }
+        match rows.last() {
+            Some((row, _)) if rows.len() >= PAGE => from = [&row[..], &[0]].concat(),
+            _ => return Ok(()),
+        }
+    }
 }
 
 /// Stands in a stored position while a synchronisation is written in several batches.
 pub(crate) const UNFINISHED: ListId = ListId(0);
 const VERSION: u8 = 2;
+/// Rows read at once.
+const PAGE: usize = 1000;
 /// Readings of a page that a commit may spoil before commits are kept waiting.
 const TRIES: usize = 3;
 /// Conflicts kept at most.

@@ -1,6 +1,10 @@
-//! The latest changes in memory: what most subscribers read. Older ones are on disk.
+//! The latest changes in memory: what most subscribers read. The loader brings those from before the start. Who stands
+//! further back has all entries looked through.
 
-use std::collections::VecDeque;
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+};
 
 #[derive(Debug)]
 pub(crate) struct Window {
@@ -33,6 +37,28 @@ impl Window {
         }
     }
 
+    /// Gathers what is to [`Window::precede`] it. Up to `floor` nothing is wanted.
+    pub fn recent(&self, floor: u64) -> Recent {
+        Recent { rows: BinaryHeap::new(), kept: self.kept, floor: floor.min(self.floor), upto: self.floor }
+    }
+
+    /// Puts the changes before its first one in front, unless it begins later by now.
+    pub fn precede(&mut self, recent: Recent) {
+        if self.floor != recent.upto {
+            return;
+        }
+        self.floor = recent.floor;
+        let mut older: Vec<_> = recent.rows.into_iter().map(|Reverse(row)| row).collect();
+        older.sort_unstable();
+        while let Some(row) = older.pop() {
+            if self.rows.len() >= self.kept {
+                self.floor = row.0;
+                break;
+            }
+            self.rows.push_front(row);
+        }
+    }
+
     /// Whether all changes after `seq` are here.
     pub fn covers(&self, seq: u64) -> bool {
         seq >= self.floor
@@ -59,6 +85,35 @@ impl Window {
     }
 }
 
+/// The latest of the changes that a store tells of in any order.
+pub(crate) struct Recent {
+    rows: BinaryHeap<Reverse<(u64, Box<[u8]>)>>,
+    kept: usize,
+    /// Those after this number are wanted, up to another.
+    floor: u64,
+    upto: u64,
+}
+
+impl Recent {
+    /// After which number changes are wanted, and up to which.
+    pub fn span(&self) -> (u64, u64) {
+        (self.floor, self.upto)
+    }
+
+    pub fn see(&mut self, seq: u64, key: &[u8]) {
+        if seq <= self.floor || seq > self.upto {
+            return;
+        }
+        self.rows.push(Reverse((seq, key.into())));
+        if self.rows.len() > self.kept
+            && let Some(Reverse((oldest, _))) = self.rows.pop()
+        {
+            // A number is forgotten as a whole.
+            self.floor = oldest;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +130,31 @@ mod tests {
         assert!(w.covers(0));
         w.reset(7);
         assert!(!w.covers(6) && w.covers(7));
+    }
+
+    #[test]
+    fn what_was_before_the_start_comes_in_front_as_far_as_there_is_room() {
+        let window = |kept| {
+            let mut w = Window::new(kept, 6);
+            let mut recent = w.recent(1);
+            // In key order, as the loader finds them; 9 is newer than the start.
+            for (seq, key) in [(5, b"a"), (3, b"b"), (1, b"c"), (9, b"d"), (4, b"e"), (3, b"f")] {
+                recent.see(seq, key);
+            }
+            w.push(9, b"d");
+            w.precede(recent);
+            w
+        };
+        let w = window(100);
+        assert!(w.covers(1) && !w.covers(0));
+        assert_eq!(w.after(1, 9), (vec![&b"b"[..], b"f", b"e", b"a", b"d"], 9));
+        let w = window(3);
+        assert!(w.covers(3) && !w.covers(2));
+        assert_eq!(w.after(3, 9), (vec![&b"e"[..], b"a", b"d"], 9));
+        let mut w = Window::new(3, 6);
+        let recent = w.recent(1);
+        w.reset(8);
+        w.precede(recent);
+        assert!(!w.covers(7));
     }
 }

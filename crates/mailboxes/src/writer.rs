@@ -351,36 +351,27 @@ impl Writer {
         let mut batch: Vec<Write> = Vec::with_capacity(draft.names.len() * 2 + 1);
         for (name, Changed { seq, entry, stored }) in &mut draft.names {
             let key = name.key();
-            let old = match std::mem::take(stored) {
-                Stored::NotAsked => self.inner.get(name).map_err(|e| self.unreadable(&e))?,
-                Stored::As(old) => old,
-            };
-            // A listing that comes again tells the same number.
-            let known = old.as_ref().is_some_and(|old| old.seq == *seq);
-            if let Some(old) = old.as_ref().filter(|_| !known || entry.is_none()) {
-                batch.push((store::change_row(store::LIVE, old.seq, &key), None));
-            }
             if self.behind.is_none() {
+                let old = match std::mem::take(stored) {
+                    Stored::NotAsked => self.inner.get(name).map_err(|e| self.unreadable(&e))?,
+                    Stored::As(old) => old,
+                };
                 draft.before.push((name.clone(), old));
             }
-            // Nobody asks for changes up to the floor.
-            let told = *seq > floor;
             match entry {
                 Some(entry) => {
                     entry.seq = *seq;
                     if entry.mtime == 0 {
                         entry.mtime = now;
                     }
-                    if told && !known {
-                        batch.push((store::change_row(store::LIVE, *seq, &key), Some(Vec::new())));
-                    }
                     batch.push((store::name_row(&key), Some(entry.encode())));
                 }
                 None => {
-                    if told {
+                    // Nobody asks for changes up to the floor.
+                    if *seq > floor {
                         let mut value = vec![1];
                         crate::codec::put_number(&mut value, now);
-                        batch.push((store::change_row(store::TOMB, *seq, &key), Some(value)));
+                        batch.push((store::tomb_row(*seq, &key), Some(value)));
                         self.tombs += 1;
                     }
                     batch.push((store::name_row(&key), None));
@@ -402,7 +393,7 @@ impl Writer {
     fn prune(&mut self, draft: &mut Draft, now: u64, batch: &mut Vec<Write>) -> Result<(), StoreError> {
         self.since_prune = 0;
         let bounds = self.inner.options.bounds;
-        let from = store::change_row(store::TOMB, 0, &[]);
+        let from = store::tomb_row(0, &[]);
         let most = bounds.tombstones.saturating_add(PRUNED_AT_ONCE);
         let rows = self.inner.store.scan(&from, &[store::TOMB + 1], most)?;
         self.tombs = rows.len();
@@ -410,7 +401,7 @@ impl Writer {
             let mut reader = crate::codec::Reader(value.get(1..).unwrap_or_default());
             let age = now.saturating_sub(reader.number().unwrap_or(0));
             let (Some((seq, _)), true) =
-                (store::change_parts(row), self.tombs > bounds.tombstones || age > bounds.tombstone_age)
+                (store::tomb_parts(row), self.tombs > bounds.tombstones || age > bounds.tombstone_age)
             else {
                 break;
             };

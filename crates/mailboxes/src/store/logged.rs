@@ -283,7 +283,7 @@ impl<S: Store> Store for Logged<S> {
         }
         let waiting = front.rows.len();
         let fresh = std::mem::take(&mut front.fresh);
-        super::overlay(&mut front.rows, fresh);
+        front.rows.extend(fresh);
         let news = waiting == 0 || (waiting < MANY && front.rows.len() >= MANY);
         drop(front);
         if news {

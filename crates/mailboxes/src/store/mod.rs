@@ -6,8 +6,7 @@
 //! ```text
 //! m            the list's position and history                 see `load`
 //! n key        entry of the name                               `Entry`
-//! s seq key    the name's latest change; seq is big-endian     empty
-//! t seq key    a deletion                                      version, epoch seconds
+//! t seq key    a deletion; seq is big-endian                   version, epoch seconds
 //! c key        a conflict over the name                        `Conflict`
 //! ```
 
@@ -41,18 +40,6 @@ pub type Write = (Vec<u8>, Option<Vec<u8>>);
 
 /// Writes of several batches: the last on each row.
 pub(crate) type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
-
-/// Puts a batch on top of rows that wait for a store. The number of a change is put only once, so that one which is
-/// removed while it waits need not come to the store at all.
-pub(crate) fn overlay(rows: &mut Rows, batch: impl IntoIterator<Item = Write>) {
-    for (row, value) in batch {
-        let never_stored =
-            value.is_none() && row.first() == Some(&LIVE) && rows.remove(&row).is_some_and(|v| v.is_some());
-        if !never_stored {
-            rows.insert(row, value);
-        }
-    }
-}
 
 /// Key and value.
 pub type Row = (Vec<u8>, Vec<u8>);
@@ -102,7 +89,6 @@ pub type Pace<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 pub(crate) const META: u8 = b'm';
 pub(crate) const NAME: u8 = b'n';
-pub(crate) const LIVE: u8 = b's';
 pub(crate) const TOMB: u8 = b't';
 pub(crate) const CONFLICT: u8 = b'c';
 
@@ -110,12 +96,12 @@ pub(crate) fn name_row(key: &[u8]) -> Vec<u8> {
     [&[NAME], key].concat()
 }
 
-pub(crate) fn change_row(kind: u8, seq: u64, key: &[u8]) -> Vec<u8> {
-    [&[kind][..], &seq.to_be_bytes(), key].concat()
+pub(crate) fn tomb_row(seq: u64, key: &[u8]) -> Vec<u8> {
+    [&[TOMB][..], &seq.to_be_bytes(), key].concat()
 }
 
-/// The number and the name's key of a change row.
-pub(crate) fn change_parts(row: &[u8]) -> Option<(u64, &[u8])> {
+/// The number and the name's key of a deletion's row.
+pub(crate) fn tomb_parts(row: &[u8]) -> Option<(u64, &[u8])> {
     let (_, rest) = row.split_first()?;
     let (seq, key) = rest.split_first_chunk::<8>()?;
     Some((u64::from_be_bytes(*seq), key))

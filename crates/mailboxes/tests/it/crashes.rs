@@ -73,8 +73,8 @@ impl Store for Rig {
     }
 }
 
-fn changed(list: &List, since: u64) -> Vec<String> {
-    list.changes_after(since, 100).unwrap().names.into_iter().map(|name| name.to_string()).collect()
+async fn changed(list: &List, since: u64) -> Vec<String> {
+    list.changes_after(since, 100).await.unwrap().names.into_iter().map(|name| name.to_string()).collect()
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn nobody_sees_a_change_before_it_is_on_disk() {
     assert_eq!(names(&list), ["user.a", "user.b"]);
     assert_eq!(list.position().seq, 2);
     // The rows of the earlier changes are gone already: who was away hears of them all the same.
-    assert_eq!(changed(&list, 0), ["user.a", "user.b"]);
+    assert_eq!(changed(&list, 0).await, ["user.a", "user.b"]);
     rig.hold(false);
     writing.await.unwrap().unwrap();
     assert_eq!(names(&list), ["user.a", "user.c"]);
@@ -197,7 +197,7 @@ async fn a_replica_whose_disk_is_full_goes_on_in_memory() {
     assert_eq!(names(&list).len(), 4);
     assert_eq!(list.failure(), None);
     // What it has on disk is not what it has, so that it is not asked.
-    assert_eq!(list.changes_after(20, 10), Err(Pruned));
+    assert_eq!(list.changes_after(20, 10).await, Err(Pruned));
     list.close().await.unwrap();
     *rig.writes_left.lock().unwrap() = None;
     let again = List::with_store(rig, Options::replica()).unwrap();
@@ -216,8 +216,8 @@ async fn a_replica_without_tables_takes_up_again_when_its_disk_has_room() {
     *rig.writes_left.lock().unwrap() = None;
     list.follow(follow(many(20), 60)).await.unwrap();
     assert_eq!((list.position(), names(&list).len()), (at_seq(60), 20));
-    assert!(list.can_resume(at_seq(30)));
-    assert_eq!(changed(&list, 30).len(), 20);
+    assert!(list.can_resume(at_seq(30)).await);
+    assert_eq!(changed(&list, 30).await.len(), 20);
 }
 
 #[tokio::test]
@@ -227,17 +227,24 @@ async fn nobody_resumes_from_where_a_replica_never_was() {
     let follow = |changes, seq, whole| Follow { changes, position: Some(at_seq(seq)), complete: true, whole };
     list.follow(follow(many(3), 30, true)).await.unwrap();
     list.follow(follow(vec![(name("user.n01"), None)], 35, false)).await.unwrap();
-    assert!(list.can_resume(at_seq(30)) && list.can_resume(at_seq(33)));
+    assert!(list.can_resume(at_seq(30)).await && list.can_resume(at_seq(33)).await);
     // A full listing tells how it ended, not what came and went: somebody at 38 may have what is gone by 50.
     list.follow(follow(vec![(name("user.n02"), None)], 50, true)).await.unwrap();
-    assert!(!list.can_resume(at_seq(38)) && !list.can_resume(at_seq(35)) && list.can_resume(at_seq(50)));
+    assert!(
+        !list.can_resume(at_seq(38)).await
+            && !list.can_resume(at_seq(35)).await
+            && list.can_resume(at_seq(50)).await
+    );
     // Who has been here all the time goes on.
-    assert_eq!(changed(&list, 35), ["user.n02"]);
-    assert!(!list.can_resume(at_seq(51)) && !list.can_resume(Position { list: ListId(8), ..at_seq(50) }));
+    assert_eq!(changed(&list, 35).await, ["user.n02"]);
+    assert!(
+        !list.can_resume(at_seq(51)).await
+            && !list.can_resume(Position { list: ListId(8), ..at_seq(50) }).await
+    );
     // An upstream that went back has lost changes: its numbers mean others now.
     list.follow(follow(vec![(name("user.n00"), None)], 40, true)).await.unwrap();
-    assert_eq!(list.changes_after(35, 10), Err(Pruned));
-    assert!(!list.can_resume(at_seq(50)) && list.can_resume(at_seq(40)));
+    assert_eq!(list.changes_after(35, 10).await, Err(Pruned));
+    assert!(!list.can_resume(at_seq(50)).await && list.can_resume(at_seq(40)).await);
 }
 
 #[tokio::test]
@@ -250,7 +257,7 @@ async fn numbers_that_a_replica_gave_itself_do_not_outlive_it() {
     list.close().await.unwrap();
     let again = List::with_store(rows, Options::replica()).unwrap();
     assert!(again.is_complete());
-    assert!(!again.can_resume(before));
+    assert!(!again.can_resume(before).await);
     assert_ne!(again.position().list, before.list);
 }
 
@@ -268,12 +275,12 @@ async fn deletions_are_remembered_by_number_and_by_age() {
     }
     let here = list.position();
     // Five are remembered, and one more that was about to be forgotten.
-    assert!(!list.can_resume(Position { seq: 4, ..here }));
-    assert!(list.can_resume(Position { seq: 10, ..here }));
-    assert_eq!(changed(&list, 15).len(), 3);
+    assert!(!list.can_resume(Position { seq: 4, ..here }).await);
+    assert!(list.can_resume(Position { seq: 10, ..here }).await);
+    assert_eq!(changed(&list, 15).await.len(), 3);
     NOW.store(1101, Ordering::Relaxed);
     list.commit(vec![Change::activate(name("user.x"), at("be1!p"), "")]).await.unwrap();
-    assert_eq!(list.changes_after(15, 10), Err(Pruned));
-    assert!(list.can_resume(here));
-    assert_eq!(changed(&list, here.seq), ["user.x"]);
+    assert_eq!(list.changes_after(15, 10).await, Err(Pruned));
+    assert!(list.can_resume(here).await);
+    assert_eq!(changed(&list, here.seq).await, ["user.x"]);
 }

@@ -146,13 +146,13 @@ async fn a_cursor_sees_each_changed_name_once_and_deletions_too() {
             drop(list);
             list = List::open_when_free(dir.path(), Options::owner()).unwrap();
         }
-        let changes = list.changes_after(cursor, 100).unwrap();
+        let changes = list.changes_after(cursor, 100).await.unwrap();
         assert_eq!(changes.upto, list.position().seq);
         assert_eq!(changes.names, [name("user.a"), name("user.b")]);
-        assert_eq!(list.changes_after(0, 100).unwrap().names.len(), 3);
-        let paged = list.changes_after(cursor, 1).unwrap();
+        assert_eq!(list.changes_after(0, 100).await.unwrap().names.len(), 3);
+        let paged = list.changes_after(cursor, 1).await.unwrap();
         assert!((1..=2).contains(&paged.names.len()) && paged.upto > cursor);
-        assert!(list.changes_after(changes.upto, 100).unwrap().names.is_empty());
+        assert!(list.changes_after(changes.upto, 100).await.unwrap().names.is_empty());
     }
 }
 
@@ -177,12 +177,12 @@ async fn a_replica_takes_its_upstreams_numbers_or_counts_by_itself() {
     list.follow(Follow { changes, position: Some(upstream), complete: true, whole: false }).await.unwrap();
     assert_eq!(list.position(), upstream);
     assert_eq!(names(&list), ["user.b", "user.c"]);
-    assert_eq!(list.changes_after(2, 10), Err(Pruned));
+    assert_eq!(list.changes_after(2, 10).await, Err(Pruned));
 
     let later = Position { seq: 105, ..upstream };
     let changes = vec![(name("user.b"), None)];
     list.follow(Follow { changes, position: Some(later), complete: true, whole: false }).await.unwrap();
-    assert_eq!(list.changes_after(100, 10).unwrap().names, [name("user.b")]);
+    assert_eq!(list.changes_after(100, 10).await.unwrap().names, [name("user.b")]);
 
     let position =
         list.follow(Follow { changes: vec![], position: None, complete: true, whole: false }).await.unwrap();

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use mailboxes::{Bounds, Change, Expect, List, Options, store::Memory};
+use mailboxes::{Bounds, Change, Changes, Expect, List, Options, Pruned, store::Memory};
 use proptest::prelude::*;
 use protocol::{mupdate::state::Write, name::MailboxName};
 
@@ -107,7 +107,7 @@ impl Follower {
     fn follow(&mut self, list: &List) {
         while self.cursor < list.position().seq {
             // Too long away: everything anew.
-            let Ok(changes) = list.changes_after(self.cursor, 2) else {
+            let Ok(changes) = changes_after(list, self.cursor, 2) else {
                 (self.copy, self.cursor) = (state(list), list.position().seq);
                 return;
             };
@@ -152,4 +152,9 @@ proptest! {
         // Little is remembered, so that the disk is asked, and at times has forgotten.
         check(&operations, Bounds { tombstones: 3, prune_every: 2, window: 2, page: 2, ..Bounds::default() });
     }
+}
+
+fn changes_after(list: &List, seq: u64, limit: usize) -> Result<Changes, Pruned> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(list.changes_after(seq, limit))
 }

@@ -136,15 +136,20 @@ impl Conversation {
     /// RESUME: what changed since a position of this list; the full list for any other.
     pub(super) async fn resume(&mut self, tag: &str, since: Option<Position>) -> io::Result<Flow> {
         self.complete().await;
-        if let Some(at) = since.filter(|at| !self.server.list().can_resume(*at))
-            && let Err(reply) = self.outdated(at).await
-        {
-            self.say(tag, reply);
-            return Ok(Flow::On);
-        }
+        let resumable = match since {
+            Some(at) if self.server.list().can_resume(at).await => true,
+            Some(at) => {
+                if let Err(reply) = self.outdated(at).await {
+                    self.say(tag, reply);
+                    return Ok(Flow::On);
+                }
+                self.server.list().can_resume(at).await
+            }
+            None => false,
+        };
         let mut stream = Subscription::new(&self.server, tag, true, Vec::new());
         let here = stream.cursor;
-        match since.filter(|at| self.server.list().can_resume(*at)) {
+        match since.filter(|_| resumable) {
             Some(at) => stream.cursor = at,
             None => {
                 let mut out = Vec::new();
@@ -210,9 +215,10 @@ impl Conversation {
             let same = (here.list, here.term) == (stream.cursor.list, stream.cursor.term)
                 && here.seq >= stream.cursor.seq;
             // Renumbered, gone back, or too far behind: the peer comes back for a new listing.
-            let Some(changes) =
-                self.server.list().changes_after(stream.cursor.seq, PAGE).ok().filter(|_| same)
-            else {
+            if !same {
+                return Ok(Flow::End);
+            }
+            let Ok(changes) = self.server.list().changes_after(stream.cursor.seq, PAGE).await else {
                 return Ok(Flow::End);
             };
             if changes.names.is_empty() {

@@ -45,6 +45,8 @@ pub(crate) fn start(inner: Arc<Inner>) -> Result<mpsc::Sender<Request>, OpenErro
         Role::Replica => Some(Behind::start(&inner)?),
     };
     let spawn = inner.options.spawn;
+    // What is read from the disk itself is written in fewer and larger lots, too.
+    let lingers = behind.is_some() && !inner.options.tables;
     let task = async move {
         let since_prune = inner.options.bounds.prune_every;
         let mut writer = Writer { inner, behind, tombs: 0, since_prune };
@@ -57,6 +59,9 @@ pub(crate) fn start(inner: Arc<Inner>) -> Result<mpsc::Sender<Request>, OpenErro
                 drop(requests);
                 let _ = last.send(position);
                 return;
+            }
+            if lingers {
+                writer.inner.store.linger();
             }
         }
         let _ = writer.finish().await;

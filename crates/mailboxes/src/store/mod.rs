@@ -66,7 +66,7 @@ pub trait Store: Send + Sync + 'static {
         Box::pin(std::future::ready(()))
     }
 
-    /// Blocks a moment, so that a replica's rows come to be more, and some of them replaced, before the next are applied.
+    /// Blocks a moment, so that a replica's next rows are more, and some of them replaced already.
     fn linger(&self) {}
 
     /// Notes beside the rows that an owner's list is on disk up to here: should its rows ever tell of less, some were

@@ -30,7 +30,7 @@ pub async fn run(imapd: &Imapd) -> Result<(), Failure> {
         let path = new.join(format!("{program}.json"));
         let failed = || path.display().to_string();
         let mut file = std::io::BufWriter::new(File::create(&path).map_err(Failure::io(failed()))?);
-        let mut list = Lists::reach(imapd, &program, None).await?;
+        let mut list = Lists::reach_patiently(imapd, &program).await?;
         let names = dump::write(&mut list, &wanted, &mut file).await?;
         list.close().await?;
         file.get_ref().sync_all().map_err(Failure::io(failed()))?;

@@ -1,12 +1,16 @@
 //! The node's list, wherever it is to be had: a daemon owns its database alone, so that while one runs the tools ask it
 //! over the socket beside the list, and open the database themselves while none does.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use config::imapd::Imapd;
 use mailboxes::{Change, CommitError, Entry, List, OpenError, Options};
 use mupdate::client::{self, Client};
 use protocol::{location::LocationError, location::ServerName, name::MailboxName};
+use service::limits;
 
 /// Why a tool could not do its work, in words for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +85,20 @@ impl Lists {
             },
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// As [`Lists::reach`], for what is not urgent: a daemon that is only just starting is not kept from its list.
+    pub async fn reach_patiently(imapd: &Imapd, program: &str) -> Result<Lists, Failure> {
+        let directory = imapd.program_directory(program);
+        let began = Instant::now();
+        while Client::local(&directory.join("socket")).await.is_err() {
+            let patience = if limits::is_held(&directory) { OPENING } else { STARTING };
+            if began.elapsed() > patience {
+                break;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Lists::reach(imapd, program, None).await
     }
 
     /// As [`Lists::reach`], making the list where there is none yet.
@@ -193,5 +211,9 @@ fn folder(path: &Path) -> PathBuf {
     }
 }
 
+/// How long a daemon may take to begin, and how long to open its list; and how often that is looked at.
+const STARTING: Duration = Duration::from_secs(1);
+const OPENING: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(50);
 /// Entries per step.
 const PAGE: usize = 1000;

@@ -88,6 +88,14 @@ impl DirectoryLock {
     }
 }
 
+/// Whether a process that says it holds a daemon's directory lives. Taking the lock to find out could keep the daemon
+/// from it.
+pub fn is_held(directory: &Path) -> bool {
+    let pid = fs::read_to_string(directory.join("lock")).unwrap_or_default();
+    let pid = pid.trim().parse().ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
 const SLOTS: u32 = 64;
 
 #[cfg(test)]
@@ -99,6 +107,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("murder/backend");
         let first = DirectoryLock::take(&path).unwrap();
+        assert!(is_held(&path) && !is_held(dir.path()));
         let error = DirectoryLock::take(&path).unwrap_err();
         assert!(matches!(&error, LockError::Held { holder: Some(_), .. }), "{error}");
         let second = DirectoryLock::take_slot(&path).unwrap();

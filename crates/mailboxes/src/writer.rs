@@ -421,10 +421,11 @@ impl Writer {
         let mut tables = self.inner.write();
         tables.published += 1;
         if self.inner.options.tables {
-            for (name, changed) in &draft.names {
-                match &changed.entry {
-                    Some(entry) => tables.table.put(name, entry),
-                    None => tables.table.remove(name),
+            // In the order in which they came: a listing is in key order, and so quickly appended.
+            for (_, name) in &draft.log {
+                match draft.names.get(name).map(|changed| &changed.entry) {
+                    Some(Some(entry)) => tables.table.put(name, entry),
+                    _ => tables.table.remove(name),
                 }
             }
         }

@@ -9,24 +9,23 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use service::listen::Protocol;
 use service::{Connection, Context, Exit};
-use tokio::sync::Notify;
 
-use crate::clearance::Clearance;
+use crate::clearance::{Clearance, Standing};
 use crate::store::{Master, Store};
 use crate::{control, imap, lmtp, pop3, resync};
 
 /// Runs until the context is told to stop.
 pub async fn run(context: Context) -> Result<(), Exit> {
     let _partitions = hold_partitions(&context.imapd())?;
-    let doubt = Arc::new(Notify::new());
+    let standing = Arc::new(Standing::default());
     let master =
-        Clearance::of(&context, doubt.clone()).map(|clearance| Arc::new(clearance) as Arc<dyn Master>);
+        Clearance::of(&context, standing.clone()).map(|clearance| Arc::new(clearance) as Arc<dyn Master>);
     let store = Store::open(&context.imapd(), context.namespace(), master.clone()).await?;
     let list = mupdate::server::Server::backend(store.list().clone(), &context.imapd());
     let list = list.wipe_with(wipe(store.clone()));
     mupdate::server::local::start(&context, list);
     control::start(&context, store.clone())?;
-    resync::start(&context, store.clone(), doubt);
+    resync::start(&context, store.clone(), standing);
     follow_reloads(&context, store.clone());
     context.set_inbox_acl(inbox_acl(store.clone()));
     let shared = imap::server::Shared { master, ..Default::default() };

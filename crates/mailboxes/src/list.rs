@@ -310,6 +310,12 @@ impl List {
         self.inner.read().meta.position
     }
 
+    /// Where the upstream stood when the list held everything of it; none where the numbers are the list's own.
+    pub fn followed(&self) -> Option<Position> {
+        let meta = self.inner.read().meta;
+        (meta.complete && !meta.own).then_some(meta.position)
+    }
+
     /// Whether the list holds everything up to its position: a replica before its first synchronisation does not.
     pub fn is_complete(&self) -> bool {
         self.inner.read().meta.complete

@@ -3,6 +3,7 @@
 mod dial;
 mod link;
 mod tools;
+mod watch;
 
 use std::{path::Path, time::Duration};
 

@@ -15,7 +15,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use config::imapd::Imapd;
-use mailboxes::{Entry, List, OpenError, Options, Position, guard::Plan, signal::Signal};
+use mailboxes::{Entry, List, ListId, OpenError, Options, Position, guard::Plan, signal::Signal};
 use protocol::acl::{Acl, Rights, Who};
 use protocol::name::MailboxName;
 use service::Context;
@@ -110,13 +110,22 @@ struct State {
     held: Option<Plan>,
     /// The next synchronisation may remove so many entries.
     accept: usize,
+    /// A list that is not the one before, and how much it lacked at the first look.
+    looked_at: Option<(ListId, usize)>,
 }
 
 impl Replica {
     /// Follows `address` into `list` until `stop`.
     pub fn start(list: List, address: Address, settings: Settings, stop: CancellationToken) -> Replica {
         let (barriers, waiting) = mpsc::channel(BARRIERS);
-        let state = State { since: SystemTime::now(), heard: None, trouble: None, held: None, accept: 0 };
+        let state = State {
+            since: SystemTime::now(),
+            heard: None,
+            trouble: None,
+            held: None,
+            accept: 0,
+            looked_at: None,
+        };
         let shared = Arc::new(Shared {
             list,
             address: ArcSwap::from_pointee(address),

@@ -6,11 +6,15 @@
 //! | ours | RESUME position | what changed since; or FULL, then everything | POSITION |
 //!
 //! A full listing is compared with what is held; only its final OK makes it valid, since anything else (NO, BAD, BYE, the
-//! end of the connection) may have cut it. Names that it lacks are removed through the mass-delete guard.
+//! end of the connection) may have cut it. Names that it lacks are removed through the mass-delete guard, which looks
+//! closer where the upstream has another list than before.
 
 use std::{sync::Arc, time::Duration};
 
-use mailboxes::{Entry, Follow, Listing, Position, guard::Plan};
+use mailboxes::{
+    Entry, Follow, Listing, Position,
+    guard::{Loss, Plan},
+};
 use protocol::{
     mupdate::response::{Body, Response},
     name::MailboxName,
@@ -78,20 +82,37 @@ impl<'a> Stream<'a> {
     async fn reconcile(&mut self, listing: Listing) -> Result<(), String> {
         let difference = self.shared.list.difference(listing).await.map_err(|e| e.to_string())?;
         let plan = Plan { held: difference.held, removals: difference.removals };
-        {
-            let mut state = self.shared.state();
-            let accepted = state.accept >= plan.removals.len();
-            if !plan.is_safe() && !accepted {
-                let why = format!("held back: {plan}; accept it, or fill the master again");
-                state.held = Some(plan);
-                return Err(why);
-            }
-            (state.accept, state.held) = (0, None);
-        }
+        self.judge(&plan, &difference.losses)?;
         let mut changes = difference.upserts;
         changes.extend(plan.removals.into_iter().map(|name| (name, None)));
         self.pending = changes;
         self.apply(true).await
+    }
+
+    /// Whether the removals may be done. Another list than the one followed so far may be one that its backends are
+    /// just filling: what it lacks is looked for once more before it goes, and no server loses most of its mailboxes.
+    fn judge(&self, plan: &Plan, losses: &[Loss]) -> Result<(), String> {
+        let replaces = match (self.shared.list.followed(), self.position) {
+            (Some(before), Some(now)) => (before.list, before.term) != (now.list, now.term),
+            _ => false,
+        };
+        let lost = losses.iter().find(|loss| replaces && !loss.is_safe());
+        let mut state = self.shared.state();
+        let accepted = state.accept >= plan.removals.len();
+        if !accepted && (lost.is_some() || !plan.is_safe()) {
+            let lost = lost.map(|loss| format!("; {loss}, by a list that is not the one before"));
+            let why =
+                format!("held back: {plan}{}; accept it, or fill the master again", lost.unwrap_or_default());
+            state.held = Some(plan.clone());
+            return Err(why);
+        }
+        let seen = self.position.map(|now| (now.list, plan.removals.len()));
+        if replaces && !accepted && !plan.removals.is_empty() && state.looked_at != seen {
+            (state.looked_at, state.held) = (seen, None);
+            return Err(format!("{plan} by a list that is not the one before: looking once more"));
+        }
+        (state.accept, state.held, state.looked_at) = (0, None, None);
+        Ok(())
     }
 
     /// Follows the stream until it breaks.

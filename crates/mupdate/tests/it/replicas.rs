@@ -133,6 +133,30 @@ async fn a_master_that_lost_its_list_does_not_empty_its_slaves() {
 }
 
 #[tokio::test]
+async fn a_master_that_lost_its_list_does_not_empty_a_small_slave_either_while_its_backends_fill_it() {
+    let master = Node::master("").await;
+    put(&master, &["user.a", "user.a.b", "user.c"]).await;
+    master.client().await.activate(&name("user.other"), &at("be2!default"), "").await.unwrap();
+    let slave = Node::slave(&master, "").await;
+    slave.catches_up_with(&master).await;
+    let all = slave.entries().await;
+    let (_, address) = master.stop().await;
+    let empty = Node::start(Mode::Master, &address.to_string(), tempfile::tempdir().unwrap(), "").await;
+    let lacks = async |removals: u64| {
+        eventually(async || (slave.status().await["held"]["removals"] == removals).then_some(())).await;
+        assert_eq!(slave.entries().await, all);
+    };
+    lacks(4).await;
+    // One backend has told what it has, but for what was deleted meanwhile, and the other is still to come.
+    put(&empty, &["user.a", "user.c", "user.new"]).await;
+    lacks(2).await;
+    empty.client().await.activate(&name("user.other"), &at("be2!default"), "").await.unwrap();
+    slave.catches_up_with(&empty).await;
+    assert_eq!(slave.names().await, ["user.a", "user.c", "user.new", "user.other"]);
+    eventually(async || slave.status().await.get("held").is_none().then_some(())).await;
+}
+
+#[tokio::test]
 async fn a_listing_that_breaks_off_deletes_nothing_however_it_ends() {
     let master = Node::master("").await;
     put(&master, &["user.a", "user.b", "user.c"]).await;

@@ -12,6 +12,7 @@ mod cyrus_tools;
 mod delivery;
 mod faults;
 mod house_rules;
+mod lost_master;
 mod names;
 mod operating;
 mod other_clients;

@@ -12,7 +12,7 @@ use protocol::name::MailboxName;
 use service::Context;
 use tokio::sync::Notify;
 
-use crate::store::{Answer, Held, Master, MasterError, MasterSession};
+use crate::store::{Answer, Master, MasterError, MasterSession};
 
 /// The master that imapd.conf names, as it stands when an operation begins.
 pub struct Clearance {
@@ -157,27 +157,6 @@ impl MasterSession for Session {
             self.changed(done, name, MasterError::Failed)
         })
     }
-
-    fn find<'a>(&'a mut self, name: &'a MailboxName) -> Answer<'a, Result<Option<Held>, MasterError>> {
-        Box::pin(async {
-            let found = refused(self.client.find(name).await, name, MasterError::Failed)?;
-            Ok(found.map(held))
-        })
-    }
-
-    fn held_by<'a>(
-        &'a mut self,
-        server: &'a str,
-    ) -> Answer<'a, Result<Vec<(MailboxName, Held)>, MasterError>> {
-        Box::pin(async move {
-            let all = self.client.list(Some(&format!("{server}!"))).await.map_err(|e| unavailable(&e))?;
-            Ok(all.into_iter().map(|(name, entry)| (name, held(entry))).collect())
-        })
-    }
-}
-
-fn held(entry: mailboxes::Entry) -> Held {
-    Held { active: entry.is_active(), location: entry.location, acl: entry.acl.to_string() }
 }
 
 fn refused<T>(result: Result<T, Error>, name: &MailboxName, no: MasterError) -> Result<T, MasterError> {

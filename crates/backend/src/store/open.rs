@@ -36,7 +36,7 @@ use super::{
 };
 
 impl Store {
-    /// Opens the store: plays back what a crash left, frees its own reservations. `master`: none stands alone.
+    /// Opens the store and plays back what a crash left. `master`: none stands alone.
     pub async fn open(
         imapd: &Imapd,
         namespace: Namespace,

@@ -110,8 +110,8 @@ struct State {
     held: Option<Plan>,
     /// The next synchronisation may remove so many entries.
     accept: usize,
-    /// A list that is not the one before, and how much it lacked at the first look.
-    looked_at: Option<(ListId, usize)>,
+    /// A list that is not the one before, and lacks something of it; and since when it was seen.
+    replaced: Option<(ListId, Instant)>,
 }
 
 impl Replica {
@@ -124,7 +124,7 @@ impl Replica {
             trouble: None,
             held: None,
             accept: 0,
-            looked_at: None,
+            replaced: None,
         };
         let shared = Arc::new(Shared {
             list,

@@ -82,21 +82,23 @@ impl<'a> Stream<'a> {
     async fn reconcile(&mut self, listing: Listing) -> Result<(), String> {
         let difference = self.shared.list.difference(listing).await.map_err(|e| e.to_string())?;
         let plan = Plan { held: difference.held, removals: difference.removals };
-        self.judge(&plan, &difference.losses)?;
+        if !plan.removals.is_empty() {
+            self.judge(&plan, &difference.losses)?;
+        }
         let mut changes = difference.upserts;
         changes.extend(plan.removals.into_iter().map(|name| (name, None)));
         self.pending = changes;
         self.apply(true).await
     }
 
-    /// Whether the removals may be done. Another list than the one followed so far may be one that its backends are
-    /// just filling: what it lacks is looked for once more before it goes, and no server loses most of its mailboxes.
+    /// Whether the removals may be done. Another list than the one followed so far may be one that its backends are just
+    /// filling: it is given time until what it lacks goes, and no server loses most of its mailboxes.
     fn judge(&self, plan: &Plan, losses: &[Loss]) -> Result<(), String> {
         let replaces = match (self.shared.list.followed(), self.position) {
-            (Some(before), Some(now)) => (before.list, before.term) != (now.list, now.term),
-            _ => false,
+            (Some(before), Some(now)) if (before.list, before.term) != (now.list, now.term) => Some(now.list),
+            _ => None,
         };
-        let lost = losses.iter().find(|loss| replaces && !loss.is_safe());
+        let lost = losses.iter().find(|loss| replaces.is_some() && !loss.is_safe());
         let mut state = self.shared.state();
         let accepted = state.accept >= plan.removals.len();
         if !accepted && (lost.is_some() || !plan.is_safe()) {
@@ -106,12 +108,15 @@ impl<'a> Stream<'a> {
             state.held = Some(plan.clone());
             return Err(why);
         }
-        let seen = self.position.map(|now| (now.list, plan.removals.len()));
-        if replaces && !accepted && !plan.removals.is_empty() && state.looked_at != seen {
-            (state.looked_at, state.held) = (seen, None);
-            return Err(format!("{plan} by a list that is not the one before: looking once more"));
+        if let Some(list) = replaces.filter(|_| !accepted) {
+            let now = Instant::now();
+            let first = state.replaced.filter(|(known, _)| *known == list).map_or(now, |(_, first)| first);
+            let patience = self.shared.settings.load().retry_delay * LOOKS;
+            if now.duration_since(first) < patience {
+                (state.replaced, state.held) = (Some((list, first)), None);
+                return Err(format!("{plan}, by a list that is not the one before: it may still be filled"));
+            }
         }
-        (state.accept, state.held, state.looked_at) = (0, None, None);
         Ok(())
     }
 
@@ -231,5 +236,7 @@ fn change_of(body: Body) -> Result<(MailboxName, Option<Entry>), String> {
 
 /// How long a listing may pause: a Cyrus master writes it whole to a file first.
 const LISTING: Duration = Duration::from_secs(120);
+/// How often `mupdate_retry_delay` a list that replaces another has for being filled, before its lack of something counts.
+const LOOKS: u32 = 3;
 /// Changes gathered at most before they are applied.
 const PENDING: usize = 10_000;

@@ -9,6 +9,7 @@ mod cyrus_master;
 mod cyrus_registers;
 mod cyrus_service;
 mod cyrus_tools;
+mod damage;
 mod delivery;
 mod faults;
 mod house_rules;

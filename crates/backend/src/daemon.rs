@@ -27,12 +27,16 @@ pub async fn run(context: Context) -> Result<(), Exit> {
     control::start(&context, store.clone())?;
     resync::start(&context, store.clone(), standing);
     follow_reloads(&context, store.clone());
+    end_when_damaged(&context, store.clone());
     context.set_inbox_acl(inbox_acl(store.clone()));
     let shared = imap::server::Shared { master, ..Default::default() };
     let services = Services { store: store.clone(), imap: Arc::new(shared), pop3: Arc::default() };
     context.serve(move |connection| services.clone().serve(connection)).await;
     store.close().await;
-    Ok(())
+    match store.list().failure().filter(|failure| failure.damaged) {
+        Some(failure) => Err(Exit::new(75, failure.why)),
+        None => Ok(()),
+    }
 }
 
 /// What the sessions of all listeners share.
@@ -76,6 +80,22 @@ fn hold_partitions(imapd: &Imapd) -> Result<Vec<File>, Exit> {
         }
     };
     imapd.partitions().iter().map(hold).collect()
+}
+
+/// Should the list turn out to be damaged only while it is read, the daemon ends: its supervisor starts it again, and the
+/// spool tells what was in the list.
+fn end_when_damaged(context: &Context, store: Store) {
+    let context = context.clone();
+    tokio::spawn(async move {
+        let stop = context.shutdown();
+        let failure = stop.run_until_cancelled(store.list().failed()).await;
+        if let Some(failure) = failure.filter(|failure| failure.damaged) {
+            if let Err(error) = store.set_list_aside(&failure.why) {
+                tracing::error!(%error, "the damaged mailbox list stays in its place");
+            }
+            context.stop();
+        }
+    });
 }
 
 /// Takes over the settings of each reload.

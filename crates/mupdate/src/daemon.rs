@@ -87,8 +87,8 @@ fn end_when_damaged(context: &Context, list: &List) {
         let failure = stop.run_until_cancelled(list.failed()).await;
         if let Some(failure) = failure.filter(|failure| failure.damaged) {
             tracing::error!(
-                "{}: {}: the master ends; restore the list with ctl_mboxlist -u, or move it away and let every \
-                 backend tell its mailboxes with ctl_mboxlist -m",
+                "{}: {}: the master ends; move it away, and restore the list with ctl_mboxlist -u, or leave it to the \
+                 backends, which tell what they have",
                 context.file("list.sled").display(),
                 failure.why
             );

@@ -52,9 +52,21 @@ impl Store {
         master: Option<Arc<dyn Master>>,
         faults: Arc<Faults>,
     ) -> Result<Store, StoreError> {
-        let imapd = imapd.clone();
-        let inner = blocking(move || begin(imapd, namespace, master, faults)).await?;
-        Ok(Store { inner: Arc::new(inner) })
+        let (imapd, dir) = (imapd.clone(), imapd.program_directory("backend"));
+        let begin = move || begin(imapd.clone(), namespace.clone(), master.clone(), faults.clone());
+        let inner = blocking(move || match begin() {
+            Err(StoreError::DamagedList(why)) => {
+                set_list_aside(&dir, &why)?;
+                begin()
+            }
+            begun => begun,
+        });
+        Ok(Store { inner: Arc::new(inner.await?) })
+    }
+
+    /// Puts a list that cannot be read out of the way: the next start makes it anew from the spool.
+    pub fn set_list_aside(&self, why: &str) -> Result<(), StoreError> {
+        set_list_aside(&self.inner.dir, why)
     }
 
     /// Finishes what is under way and syncs everything; later changes are refused.
@@ -147,7 +159,8 @@ fn begin(
     for partition in imapd.partitions() {
         fs::create_dir_all(&partition.path).doing("create", &partition.path)?;
     }
-    let (list, fresh_list) = open_list(&dir)?;
+    let fresh_list = !dir.join("list.sled").exists();
+    let list = List::open_when_free(&dir, Options::owner())?;
     let db = Database::open(&dir)?;
     let journal = Journal::open(&dir)?;
     let quotas = Arc::new(Quotas::default());
@@ -190,24 +203,12 @@ fn begin(
     })
 }
 
-/// The list, and whether there is nothing in it yet. A damaged one is set aside: the spool tells all that was in it.
-fn open_list(dir: &Path) -> Result<(List, bool), StoreError> {
-    let path = dir.join("list.sled");
-    let fresh = !path.exists();
-    let error = match List::open_when_free(dir, Options::owner()) {
-        Ok(list) => return Ok((list, fresh)),
-        Err(error) => error,
-    };
-    if !error.is_corrupt() {
-        return Err(StoreError::List(error.to_string()));
-    }
-    let aside = dir.join("list.sled.damaged");
-    warn!(%error, aside = %aside.display(), "the mailbox list is set aside, and made anew from the spool");
-    // Only the latest one is kept.
+/// Only the latest one that was set aside is kept.
+fn set_list_aside(dir: &Path, why: &str) -> Result<(), StoreError> {
+    let (path, aside) = (dir.join("list.sled"), dir.join("list.sled.damaged"));
+    warn!(why, aside = %aside.display(), "the mailbox list is set aside, and made anew from the spool");
     disk::sweep(&aside)?;
-    fs::rename(&path, &aside).doing("set aside", &path)?;
-    let list = List::open(dir, Options::owner()).map_err(|e| StoreError::List(e.to_string()))?;
-    Ok((list, true))
+    fs::rename(&path, &aside).doing("set aside", &path)
 }
 
 /// What syncs all that the commit log was applied to.

@@ -27,13 +27,14 @@ pub async fn run(context: Context) -> Result<(), Exit> {
     control::start(&context, store.clone())?;
     resync::start(&context, store.clone(), standing);
     follow_reloads(&context, store.clone());
-    end_when_damaged(&context, store.clone());
+    end_when_failed(&context, store.clone());
     context.set_inbox_acl(inbox_acl(store.clone()));
     let shared = imap::server::Shared { master, ..Default::default() };
     let services = Services { store: store.clone(), imap: Arc::new(shared), pop3: Arc::default() };
     context.serve(move |connection| services.clone().serve(connection)).await;
+    let failure = store.failure();
     store.close().await;
-    match store.list().failure().filter(|failure| failure.damaged) {
+    match failure {
         Some(failure) => Err(Exit::new(75, failure.why)),
         None => Ok(()),
     }
@@ -83,19 +84,23 @@ fn hold_partitions(imapd: &Imapd) -> Result<Vec<File>, Exit> {
 }
 
 /// Should the list turn out to be damaged only while it is read, the daemon ends: its supervisor starts it again, and the
-/// spool tells what was in the list.
-fn end_when_damaged(context: &Context, store: Store) {
-    let context = context.clone();
-    tokio::spawn(async move {
-        let stop = context.shutdown();
-        let failure = stop.run_until_cancelled(store.list().failed()).await;
-        if let Some(failure) = failure.filter(|failure| failure.damaged) {
+/// spool tells what was in the list. After a write that failed it serves what can be read, until the disk takes writes
+/// again, and begins afresh then.
+fn end_when_failed(context: &Context, store: Store) {
+    let (context, stop) = (context.clone(), context.shutdown());
+    let watch = async move {
+        let failure = store.failed().await;
+        if failure.damaged {
             if let Err(error) = store.set_list_aside(&failure.why) {
                 tracing::error!(%error, "the damaged mailbox list stays in its place");
             }
-            context.stop();
+        } else {
+            service::disk::writable(context.directory()).await;
+            tracing::warn!("the disk takes writes again: the store begins afresh");
         }
-    });
+        context.stop();
+    };
+    tokio::spawn(async move { stop.run_until_cancelled(watch).await });
 }
 
 /// Takes over the settings of each reload.

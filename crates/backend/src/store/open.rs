@@ -5,12 +5,12 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use arc_swap::ArcSwap;
 use config::imapd::Imapd;
-use mailboxes::{Entry, List, Options};
+use mailboxes::{Entry, Failure, List, Options};
 use protocol::{location::ServerName, name::MailboxName, namespace::Namespace};
 use tokio::sync::OnceCell;
 use tracing::{info, warn};
@@ -80,6 +80,22 @@ impl Store {
         .await;
         if let Err(error) = self.inner.list.close().await {
             warn!(%error, "the mailbox list is closed");
+        }
+    }
+
+    /// Why changes are refused until the store is opened again, if so.
+    pub fn failure(&self) -> Option<Failure> {
+        let failed = self.inner.shared.commit.poison().map(|why| Failure { why, damaged: false });
+        self.inner.list.failure().or(failed)
+    }
+
+    /// Returns when that is so.
+    pub async fn failed(&self) -> Failure {
+        loop {
+            if let Some(failure) = self.failure() {
+                return failure;
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 
@@ -326,5 +342,7 @@ fn forced_limits(path: &Path) -> BTreeMap<MailboxName, Limits> {
 const OPEN: usize = 512;
 /// Entries read at a time.
 const PAGE: usize = 1000;
+/// How often it is looked whether the store has failed.
+const LOOK: Duration = Duration::from_secs(1);
 /// Directory of the users' logs.
 pub const USERS: &str = "users";

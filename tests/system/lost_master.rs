@@ -98,6 +98,36 @@ fn a_master_whose_database_is_gone_is_filled_again_by_its_backends() {
 }
 
 #[test]
+fn a_master_that_is_killed_while_it_is_filled_has_everything_in_the_end() {
+    let (mut murder, _) = murder();
+    let mut alice = murder.login("backend1", "alice");
+    (0..200).for_each(|n| drop(alice.must(&format!("CREATE f{n}")).unwrap()));
+    let before = murder.agree(&["mupdate", "frontend1", "backend1", "backend2"]);
+    murder.stop("mupdate");
+    fs::remove_dir_all(list_of_master(&murder)).unwrap();
+    murder.start("mupdate");
+    for round in 0..4 {
+        let told = || log(&murder, "backend1").matches("Force Activate: ").count();
+        let seen = told();
+        eventually("it is being filled, or has been", || {
+            (told() > seen || held_by_master(&murder) == Some(before.len())).then_some(())
+        });
+        murder.kill("mupdate", "mupdate");
+        eventually(&format!("it is back ({round})"), || {
+            (!murder.pids("mupdate", "mupdate").is_empty()).then_some(())
+        });
+    }
+    eventually("it answers", || held_by_master(&murder));
+    is_as_before(&murder, &before);
+}
+
+/// How many mailboxes the master has, if it answers.
+fn held_by_master(murder: &Murder) -> Option<usize> {
+    let dump = murder.tool("mupdate", "ctl_mboxlist", &["-d"]);
+    dump.status.success().then(|| lists::read(&String::from_utf8_lossy(&dump.stdout), "mupdate").len())
+}
+
+#[test]
 fn a_backend_that_is_away_meanwhile_keeps_its_place_at_the_frontends_until_it_is_back() {
     let (mut murder, before) = murder();
     murder.stop("backend2");

@@ -1,6 +1,7 @@
 //! A connection that is kept, to hear of a master that goes away, and to ask which list it has.
 
 use mailboxes::{ListId, Position};
+use protocol::mupdate::response::{Body, Response};
 
 use super::{Client, Error};
 
@@ -25,9 +26,12 @@ impl Client {
 
     /// Returns when the server ends the connection, or says what nobody asked for. Safe to cancel.
     pub async fn ended(&mut self) -> Error {
-        match self.link.more().await {
-            Ok(()) => self.link.lost("it said what nobody asked for"),
-            Err(error) => error,
+        if let Err(error) = self.link.more().await {
+            return error;
+        }
+        match self.link.buffered() {
+            Ok(Some(Response { body: Body::Bye(why), .. })) => self.link.lost(why),
+            _ => self.link.lost("it said what nobody asked for"),
         }
     }
 }

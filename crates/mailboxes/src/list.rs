@@ -153,6 +153,10 @@ impl List {
 
     /// A list on a store of the caller's.
     pub fn with_store(store: Arc<dyn Store>, options: Options) -> Result<Self, OpenError> {
+        if options.role == Role::Owner {
+            // Of what a process before wrote, and could not sync, nothing is told before it is on disk.
+            store.sync()?;
+        }
         let meta = load::meta(&*store, &options)?;
         let conflicts = load::conflicts(&*store)?;
         let window = Window::new(options.bounds.window, meta.position.seq);

@@ -285,6 +285,10 @@ impl World {
 
     /// Its disk, once nothing that backends told is on its way any more; nobody starts it meanwhile.
     async fn take_master_down(&self) -> Option<(Disk, Options)> {
+        // A process that is just ending would take the next one off the network.
+        while self.nodes().get("master").is_some_and(|node| node.stopping) {
+            sleep(Duration::from_millis(10)).await;
+        }
         self.crash("master");
         // What was on its way to the backends is lost with it.
         sleep(Duration::from_millis(20)).await;

@@ -10,7 +10,7 @@ use std::fmt;
 
 use mailboxes::reconcile::{Activation, Known, Reconciliation, Rule, Step};
 use mailboxes::{Change, Entry};
-use mupdate::client::{Activate, Client, Error};
+use mupdate::client::{Activate, Client, Delete};
 use protocol::{location::Location, name::MailboxName};
 use tracing::{info, warn};
 
@@ -73,13 +73,20 @@ pub async fn run(parties: &Parties<'_>, master: &mut Client, may_wipe: bool) -> 
 }
 
 impl Parties<'_> {
+    /// Has the master forget what is not here. A NO is an answer: somebody was faster.
     async fn remove(&self, master: &mut Client, all: &[(MailboxName, Known)]) -> Result<usize, Failure> {
         let mut removed = 0;
-        for (name, known) in all {
-            // A mailbox that was made meanwhile, or is being made, is no longer one to remove.
-            let wanted = self.store.list().get(name)?.is_some() || self.standing.is_reserving(name);
-            if !wanted && accepted(master.delete_if(name, &known.expect()).await)? {
-                info!("{}", Step::Remove(name));
+        for some in all.chunks(AT_ONCE) {
+            let mut doomed = Vec::with_capacity(some.len());
+            for (name, known) in some {
+                // A mailbox that was made meanwhile, or is being made, is no longer one to remove.
+                if self.store.list().get(name)?.is_none() && !self.standing.is_reserving(name) {
+                    doomed.push(Delete { name, expect: known.expect() });
+                }
+            }
+            let outcomes = master.delete_all(&doomed).await?;
+            for (what, _) in doomed.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok()) {
+                info!("{}", Step::Remove(what.name));
                 removed += 1;
             }
         }
@@ -143,15 +150,6 @@ impl Parties<'_> {
         self.store.list().commit(vec![Change::put(what.name.clone(), entry)]).await?;
         info!("{}", Step::Unflag(&what.name));
         Ok(())
-    }
-}
-
-/// A NO is an answer: somebody was faster. Anything else ends the attempt.
-fn accepted(outcome: Result<(), Error>) -> Result<bool, Failure> {
-    match outcome {
-        Ok(()) => Ok(true),
-        Err(error) if error.is_final() => Ok(false),
-        Err(error) => Err(error.into()),
     }
 }
 

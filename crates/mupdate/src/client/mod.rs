@@ -2,6 +2,7 @@
 
 mod dial;
 mod link;
+mod many;
 mod tools;
 mod watch;
 
@@ -13,21 +14,12 @@ use protocol::{location::Location, mupdate::response::Body, name::MailboxName};
 
 pub use dial::{Address, Connect, Greeting};
 pub use link::Link;
+pub use many::{Activate, Delete};
 
 /// A logged-in connection. After an error other than [`Error::Refused`] and [`Error::Changed`] it is of no more use.
 pub struct Client {
     link: Link,
     greeting: Greeting,
-}
-
-/// One ACTIVATE of many.
-#[derive(Debug, Clone)]
-pub struct Activate<'a> {
-    pub name: &'a MailboxName,
-    pub location: &'a Location,
-    pub acl: &'a str,
-    /// The state that the entry must be in; none asks nothing.
-    pub expect: Option<Expect>,
 }
 
 /// Why a question has no answer.
@@ -151,46 +143,6 @@ impl Client {
         }
         self.expect(name, expect).await?;
         self.activate(name, at, acl).await
-    }
-
-    /// Many of [`Client::activate_if`], pipelined, so that they share the master's disk syncs. What became of each is in
-    /// their order; an error that is not final ends them all.
-    pub async fn activate_all(&mut self, all: &[Activate<'_>]) -> Result<Vec<Result<(), Error>>, Error> {
-        let mut outcomes = Vec::with_capacity(all.len());
-        for some in all.chunks(PIPELINED) {
-            let held = self.hold_expected(some).await?;
-            for (what, held) in some.iter().zip(&held) {
-                let expect = what.expect.as_ref().map(Expect::to_string);
-                let expect = expect.filter(|_| self.greeting.has("EXPECT"));
-                let mut strings = vec![what.name.as_str(), what.location.as_str(), what.acl];
-                strings.extend(expect.as_deref());
-                if *held {
-                    self.link.say("ACTIVATE", &strings);
-                }
-            }
-            self.link.flush().await?;
-            for held in held {
-                let outcome = if held { self.answer(unasked).await } else { Err(Error::Changed) };
-                match outcome {
-                    Err(error) if !error.is_final() => return Err(error),
-                    outcome => outcomes.push(outcome),
-                }
-            }
-        }
-        Ok(outcomes)
-    }
-
-    /// Which of them are in the state expected, where the master cannot check that itself.
-    async fn hold_expected(&mut self, some: &[Activate<'_>]) -> Result<Vec<bool>, Error> {
-        if self.greeting.has("EXPECT") || some.iter().all(|what| what.expect.is_none()) {
-            return Ok(vec![true; some.len()]);
-        }
-        let names: Vec<MailboxName> = some.iter().map(|what| what.name.clone()).collect();
-        let found = self.find_all(&names).await?;
-        let holds = |(what, found): (&Activate<'_>, Option<Entry>)| {
-            what.expect.as_ref().is_none_or(|expect| expect.holds(found.as_ref()))
-        };
-        Ok(some.iter().zip(found).map(holds).collect())
     }
 
     /// DELETE if the entry is in the state expected, as [`Client::activate_if`].

@@ -74,7 +74,7 @@ impl Client {
     pub async fn find(&mut self, name: &MailboxName) -> Result<Option<Entry>, Error> {
         let mut found = None;
         self.ask("FIND", &[name.as_str()], |body| {
-            found = entry_of(body).map(|(_, entry)| entry);
+            found = entry_of(&body).map(|(_, entry)| entry);
             Ok(())
         })
         .await?;
@@ -90,7 +90,7 @@ impl Client {
             for _ in some {
                 let mut found = None;
                 self.answer(|body| {
-                    found = entry_of(body).map(|(_, entry)| entry);
+                    found = entry_of(&body).map(|(_, entry)| entry);
                     Ok(())
                 })
                 .await?;
@@ -104,7 +104,7 @@ impl Client {
     pub async fn list(&mut self, prefix: Option<&str>) -> Result<Vec<(MailboxName, Entry)>, Error> {
         let mut all = Vec::new();
         self.ask("LIST", prefix.as_slice(), |body| {
-            all.extend(entry_of(body));
+            all.extend(entry_of(&body));
             Ok(())
         })
         .await?;
@@ -235,13 +235,13 @@ fn unasked(_: Body) -> Result<(), Error> {
 }
 
 /// The entry of a data line; names and places that cannot be are skipped.
-pub(crate) fn entry_of(body: Body) -> Option<(MailboxName, Entry)> {
+pub(crate) fn entry_of(body: &Body) -> Option<(MailboxName, Entry)> {
     let (name, location, acl) = match body {
-        Body::Mailbox { name, location, acl } => (name, location, Some(acl)),
+        Body::Mailbox { name, location, acl } => (name, location, Some(acl.as_str())),
         Body::Reserve { name, location } => (name, location, None),
         _ => return None,
     };
-    let (name, location) = (MailboxName::parse(&name).ok()?, Location::parse(&location).ok()?);
+    let (name, location) = (MailboxName::parse(name).ok()?, Location::parse(location).ok()?);
     let entry = match acl {
         Some(acl) => Entry::active(location, acl),
         None => Entry::reserved(location),

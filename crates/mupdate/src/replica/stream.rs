@@ -20,6 +20,7 @@ use protocol::{
     name::MailboxName,
 };
 use tokio::{sync::oneshot, time::Instant};
+use tracing::warn;
 
 use super::{Shared, follow::Waiters};
 use crate::client::{Greeting, Link, entry_of};
@@ -63,9 +64,10 @@ impl<'a> Stream<'a> {
                 Body::Ok(_) => break,
                 Body::Position(position) => self.position = Some(position),
                 body => match (change_of(body)?, &mut listing) {
-                    ((name, Some(entry)), Some(listing)) => listing.put(&name, &entry),
-                    ((name, None), Some(listing)) => listing.remove(&name),
-                    (change, None) => self.pending.push(change),
+                    (None, _) => {}
+                    (Some((name, Some(entry))), Some(listing)) => listing.put(&name, &entry),
+                    (Some((name, None)), Some(listing)) => listing.remove(&name),
+                    (Some(change), None) => self.pending.push(change),
                 },
             }
         }
@@ -192,8 +194,7 @@ impl<'a> Stream<'a> {
                 Err(format!("{}: {text}", self.link.server))
             }
             body => {
-                let change = change_of(body)?;
-                self.pending.push(change);
+                self.pending.extend(change_of(body)?);
                 if self.pending.len() >= PENDING && !self.numbered {
                     self.apply(false).await?;
                 }
@@ -220,18 +221,21 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// A data line as a change.
-fn change_of(body: Body) -> Result<(MailboxName, Option<Entry>), String> {
-    if let Body::Delete { name } = &body {
-        let name = MailboxName::parse(name).map_err(|e| format!("{name:?}: {e}"))?;
-        return Ok((name, None));
+/// A data line as a change. None: of a mailbox that no client here can name, or that is nowhere where it could be; one
+/// such does not keep all others away.
+fn change_of(body: Body) -> Result<Option<(MailboxName, Option<Entry>)>, String> {
+    let change = match &body {
+        Body::Delete { name } => MailboxName::parse(name).ok().map(|name| (name, None)),
+        Body::Mailbox { .. } | Body::Reserve { .. } => {
+            entry_of(&body).map(|(name, entry)| (name, Some(entry)))
+        }
+        Body::Unreadable => None,
+        other => return Err(format!("the upstream said {other:?}")),
+    };
+    if change.is_none() {
+        warn!("passed over what the upstream said of a mailbox that cannot be: {body:?}");
     }
-    match body {
-        Body::Mailbox { .. } | Body::Reserve { .. } => entry_of(body)
-            .map(|(name, entry)| (name, Some(entry)))
-            .ok_or_else(|| "the upstream told of a name or a place that cannot be".into()),
-        other => Err(format!("the upstream said {other:?}")),
-    }
+    Ok(change)
 }
 
 /// How long a listing may pause: a Cyrus master writes it whole to a file first.

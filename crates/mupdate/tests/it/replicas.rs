@@ -180,6 +180,26 @@ async fn a_listing_that_breaks_off_deletes_nothing_however_it_ends() {
     assert_eq!(slave.names().await, ["user.a", "user.b", "user.c"]);
 }
 
+#[tokio::test]
+async fn a_mailbox_that_cannot_be_does_not_keep_a_slave_from_all_others() {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let slave = Node::slave_of(upstream.local_addr().unwrap(), "").await;
+    let mut peer = BufStream::new(timeout(PATIENCE, upstream.accept()).await.unwrap().unwrap().0);
+    say(&mut peer, "* AUTH \"PLAIN\"\r\n* OK MUPDATE \"m\" \"Cyrus IMAP\" \"3.6.1\" \"(master)\"\r\n").await;
+    hear(&mut peer, "A01 AUTHENTICATE").await;
+    say(&mut peer, "A01 OK \"Authenticated\"\r\n").await;
+    hear(&mut peer, "U01 UPDATE").await;
+    // Names with a control character and with bytes that are no text; a place with two partitions.
+    say(&mut peer, "U01 MAILBOX {6+}\r\nuser.\x01 {5+}\r\nbe1!p {0+}\r\n\r\n").await;
+    peer.write_all(b"U01 MAILBOX {7+}\r\nuser.\xe9\xff {5+}\r\nbe1!p {0+}\r\n\r\n").await.unwrap();
+    say(&mut peer, "U01 RESERVE {6+}\r\nuser.c {7+}\r\nbe1!p!q\r\n").await;
+    say(&mut peer, "U01 MAILBOX {6+}\r\nuser.b {5+}\r\nbe1!p {0+}\r\n\r\nU01 OK \"streaming starts\"\r\n")
+        .await;
+    say(&mut peer, "U01 DELETE {6+}\r\nuser.\x01\r\nU01 MAILBOX {6+}\r\nuser.d {5+}\r\nbe1!p {0+}\r\n\r\n")
+        .await;
+    eventually(async || (slave.names().await == ["user.b", "user.d"]).then_some(())).await;
+}
+
 async fn say(peer: &mut BufStream<TcpStream>, text: &str) {
     peer.write_all(text.as_bytes()).await.unwrap();
     peer.flush().await.unwrap();

@@ -179,16 +179,17 @@ impl Replica {
         &self.shared.list
     }
 
-    /// The entry of a name, with proof where there is none.
+    /// The entry of a name, with proof where there is none. A reservation may have been used just now: that is looked at
+    /// again too.
     pub async fn find(&self, name: &MailboxName) -> Found {
-        match self.look(name) {
-            Ok(Some(entry)) => return Found::Entry(entry),
+        let reserved = match self.look(name) {
+            Ok(Some(entry)) if entry.is_active() => return Found::Entry(entry),
             Ok(None) if self.was_missing(name) => return Found::Missing,
-            Ok(None) => {}
+            Ok(found) => found,
             Err(stale) => return Found::Unknown(stale),
-        }
+        };
         if let Err(stale) = self.barrier().await {
-            return Found::Unknown(stale);
+            return reserved.map_or(Found::Unknown(stale), Found::Entry);
         }
         match self.look(name) {
             Ok(Some(entry)) => Found::Entry(entry),

@@ -89,6 +89,14 @@ async fn a_look_up_finds_what_was_made_a_moment_ago_and_proves_what_is_missing()
         assert!(matches!(replica.find(&name).await, Found::Entry(_)), "{name}");
     }
     assert_eq!(replica.find(&name("user.none")).await, Found::Missing);
+    for n in 0..50 {
+        let name = name(&format!("user.r{n}"));
+        client.reserve(&name, &at("be1!p")).await.unwrap();
+        eventually(|| std::future::ready(replica.list().get(&name).unwrap())).await;
+        client.activate(&name, &at("be1!p"), "").await.unwrap();
+        let Found::Entry(entry) = replica.find(&name).await else { panic!("{name} is there") };
+        assert!(entry.is_active(), "{name}");
+    }
     let (_dir, _) = master.stop().await;
     eventually(|| std::future::ready((!replica.freshness().live).then_some(()))).await;
     assert!(matches!(replica.find(&name("user.n7")).await, Found::Entry(_)));

@@ -201,7 +201,7 @@ fn a_master_that_only_starts_again_or_is_killed_is_told_nothing() {
     murder.stop("mupdate");
     murder.start("mupdate");
     murder.kill("mupdate", "mupdate");
-    eventually("it is back", || (!murder.pids("mupdate", "mupdate").is_empty()).then_some(()));
+    eventually("it answers", || held_by_master(&murder));
     is_as_before(&murder, &before);
     for backend in ["backend1", "backend2"] {
         eventually("the backend is in touch again", || {

@@ -153,6 +153,12 @@ fn a_cluster_keeps_its_mail_through_a_restart_of_everything() {
     assert!(murder.deliver("frontend1", &["alice", "bob"], "kept").iter().all(|r| r.starts_with("250")));
     murder.login("frontend1", "alice").must("CREATE Work").unwrap();
     assert!(murder.cluster.stop().is_empty(), "all nodes end by themselves");
+    for (node, program) in [("mupdate", "mupdate"), ("backend1", "backend"), ("backend2", "backend")] {
+        for file in ["commits.0", "commits.1"] {
+            let log = std::fs::read(folder_of_list(&murder, node, program).join(file)).unwrap();
+            assert!(!log.starts_with(b"commits"), "{node} has nothing to play back");
+        }
+    }
     murder.cluster.start().unwrap();
     for user in ["alice", "bob"] {
         let lines = murder.login("frontend1", user).must("SELECT INBOX").unwrap().lines;

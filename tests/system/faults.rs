@@ -149,9 +149,13 @@ struct SmallDisk(tempfile::TempDir);
 impl SmallDisk {
     fn mount(size: &str) -> Option<SmallDisk> {
         let dir = tempfile::Builder::new().prefix("md").tempdir_in("/tmp").expect("a temporary directory");
+        Self::mount_at(dir.path(), size).then_some(SmallDisk(dir))
+    }
+
+    fn mount_at(path: &std::path::Path, size: &str) -> bool {
         let mut mount = std::process::Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(dir.path());
-        mount.output().is_ok_and(|out| out.status.success()).then_some(SmallDisk(dir))
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(path);
+        mount.output().is_ok_and(|out| out.status.success())
     }
 }
 
@@ -207,4 +211,52 @@ fn a_full_disk_refuses_mail_for_now_while_reading_goes_on_and_takes_it_again_whe
     assert!(murder.tool("backend1", "cyr_expire", &["-E", "1", "-D", "0", "-X", "0"]).status.success());
     eventually("there is room again", || deliver(taken).starts_with("250").then_some(()));
     alice.must("CREATE New").unwrap();
+}
+
+/// Ends a mount, also while a daemon still uses it.
+struct Unmount(std::path::PathBuf);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_master_whose_disk_was_full_takes_changes_again_when_there_is_room_and_has_lost_none() {
+    let mut murder = Plan::nodes(1, 1).user("alice", "backend1").prepare();
+    let path = murder.node("mupdate").conf_dir().join("murder/mupdate");
+    std::fs::create_dir_all(&path).unwrap();
+    if !SmallDisk::mount_at(&path, "32m") {
+        eprintln!("SKIPPED: a tmpfs cannot be mounted here");
+        return;
+    }
+    let _unmount = Unmount(path.clone());
+    murder.cluster.start().unwrap();
+    murder.create_inboxes();
+    let filler = path.join("filler");
+    let _ = std::fs::write(&filler, vec![0; 32 << 20]);
+    let acl = format!("anyone\tlrs\t{}\tl\t", "x".repeat(8000));
+    let mut tool = murder.mupdate("mupdate");
+    let (mut taken, mut end) = (0, String::new());
+    while taken < 5000 {
+        let change = format!("ACTIVATE \"shared.n{taken}\" \"elsewhere!p\" {{{}+}}\r\n{acl}", acl.len());
+        end = tool.ask(&change).1;
+        if !end.starts_with("OK") {
+            break;
+        }
+        taken += 1;
+    }
+    assert!(end.starts_with("NO \"[UNAVAILABLE]"), "after {taken}: {end}");
+    // Questions are answered, mail comes and is read, and changes are refused for now.
+    assert!(tool.everything().len() > taken);
+    assert!(murder.deliver("frontend1", &["alice"], "m")[0].starts_with("250"));
+    let mut alice = murder.login("frontend1", "alice");
+    alice.must("SELECT INBOX").unwrap();
+    assert!(alice.command("CREATE New").unwrap().result.starts_with("NO"));
+    std::fs::remove_file(filler).unwrap();
+    eventually("changes are taken again", || alice.command("CREATE New").unwrap().is_ok().then_some(()));
+    let list = murder.agree(&["mupdate", "frontend1"]);
+    let kept = (0..taken).filter(|n| list.contains_key(&format!("shared.n{n}"))).count();
+    assert_eq!(kept, taken);
 }

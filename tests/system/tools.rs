@@ -104,6 +104,25 @@ fn a_backends_list_is_rebuilt_from_its_spool() {
 }
 
 #[test]
+fn a_dump_restored_on_a_backend_without_a_list_hides_nothing_of_what_is_in_its_spool() {
+    let mut murder = Plan::nodes(1, 1).user("alice", "backend1").user("bob", "backend1").start();
+    let dump = murder.tool("backend1", "ctl_mboxlist", &["-d"]).stdout;
+    murder.login("frontend1", "alice").must("CREATE Work").unwrap();
+    murder.stop("backend1");
+    let list = murder.node("backend1").conf_dir().join("murder/backend/list.sled");
+    std::fs::remove_dir_all(&list).unwrap();
+    let path = murder.cluster.dir.join("dump.json");
+    std::fs::write(&path, dump).unwrap();
+    let mut undump = murder.program("ctl_mboxlist");
+    undump.arg("-C").arg(murder.node("backend1").imapd_conf()).arg("-u");
+    assert!(undump.stdin(std::fs::File::open(&path).unwrap()).status().unwrap().success());
+    murder.start("backend1");
+    let listed = murder.agree(&["mupdate", "backend1", "frontend1"]);
+    assert_eq!(listed.into_keys().collect::<Vec<_>>(), ["user.alice", "user.alice.Work", "user.bob"]);
+    murder.login("frontend1", "alice").must("SELECT Work").unwrap();
+}
+
+#[test]
 fn expiry_ends_delayed_deletes() {
     let murder = Plan::nodes(1, 1).user("alice", "backend1").start();
     let mut alice = murder.login("frontend1", "alice");

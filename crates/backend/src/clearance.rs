@@ -1,6 +1,9 @@
 //! How a backend clears a mailbox operation with the MUPDATE master: one connection per operation.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use config::imapd::Imapd;
 use mupdate::client::{Client, Error};
@@ -9,32 +12,57 @@ use protocol::name::MailboxName;
 use service::Context;
 use tokio::sync::Notify;
 
-use crate::store::{Answer, Held, Master, MasterError, MasterSession};
+use crate::store::{Answer, Master, MasterError, MasterSession};
 
 /// The master that imapd.conf names, as it stands when an operation begins.
 pub struct Clearance {
     /// The settings as they stand.
     imapd: Box<dyn Fn() -> Imapd + Send + Sync>,
+    standing: Arc<Standing>,
+}
+
+/// How operations and the agreement of the two lists hear of each other.
+#[derive(Debug, Default)]
+pub struct Standing {
     /// Told when an operation may have left the two lists apart.
-    doubt: Arc<Notify>,
+    doubt: Notify,
+    /// Names that operations under way have reserved, and how many have.
+    reserving: Mutex<HashMap<MailboxName, usize>>,
+}
+
+impl Standing {
+    /// Returns when an operation has ended whose outcome at the master is unknown. Safe to cancel.
+    pub async fn doubted(&self) {
+        self.doubt.notified().await;
+    }
+
+    /// Whether a reservation of this name belongs to an operation under way.
+    pub fn is_reserving(&self, name: &MailboxName) -> bool {
+        self.reserving().contains_key(name)
+    }
+
+    fn reserving(&self) -> MutexGuard<'_, HashMap<MailboxName, usize>> {
+        self.reserving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Clearance {
     /// None without `mupdate_server`: the backend stands alone.
-    pub fn of(context: &Context, doubt: Arc<Notify>) -> Option<Clearance> {
+    pub fn of(context: &Context, standing: Arc<Standing>) -> Option<Clearance> {
         let context = context.clone();
         context
             .imapd()
             .mupdate_server
             .is_some()
-            .then(|| Clearance { imapd: Box::new(move || context.imapd()), doubt })
+            .then(|| Clearance { imapd: Box::new(move || context.imapd()), standing })
     }
 
     /// For a tool that opens the store itself.
     pub fn for_tool(imapd: &Imapd) -> Option<Clearance> {
         let imapd = imapd.clone();
         let own = move || imapd.clone();
-        own().mupdate_server.is_some().then(|| Clearance { imapd: Box::new(own), doubt: Arc::default() })
+        let standing = Arc::default();
+        own().mupdate_server.is_some().then(|| Clearance { imapd: Box::new(own), standing })
     }
 }
 
@@ -45,28 +73,56 @@ impl Master for Clearance {
                 tracing::warn!(%error, "the MUPDATE master cannot be asked");
                 unavailable(&error)
             })?;
-            Ok(Box::new(Session { client, doubt: self.doubt.clone() }) as Box<dyn MasterSession>)
+            let (standing, reserved) = (self.standing.clone(), Vec::new());
+            Ok(Box::new(Session { client, standing, reserved, doubtful: false }) as Box<dyn MasterSession>)
         })
     }
 }
 
 struct Session {
     client: Client,
-    doubt: Arc<Notify>,
+    standing: Arc<Standing>,
+    /// Names that this operation has reserved.
+    reserved: Vec<MailboxName>,
+    /// The outcome of a change is unknown.
+    doubtful: bool,
 }
 
 impl Session {
-    /// A change at the master; when its outcome is unknown, the lists are compared again later.
+    /// A change at the master; when its outcome is unknown, the lists are compared again after the operation.
     fn changed(
-        &self,
+        &mut self,
         result: Result<(), Error>,
         name: &MailboxName,
         no: MasterError,
     ) -> Result<(), MasterError> {
-        if result.as_ref().is_err_and(|error| !error.is_final()) {
-            self.doubt.notify_one();
-        }
+        self.doubtful |= result.as_ref().is_err_and(|error| !error.is_final());
         refused(result, name, no)
+    }
+
+    /// From here on the reservation is this operation's.
+    fn claim(&mut self, name: &MailboxName) {
+        *self.standing.reserving().entry(name.clone()).or_default() += 1;
+        self.reserved.push(name.clone());
+    }
+}
+
+impl Drop for Session {
+    /// The operation is over: a reservation that is left is nobody's.
+    fn drop(&mut self) {
+        let mut reserving = self.standing.reserving();
+        for name in self.reserved.drain(..) {
+            if let Some(operations) = reserving.get_mut(&name) {
+                *operations -= 1;
+                if *operations == 0 {
+                    reserving.remove(&name);
+                }
+            }
+        }
+        drop(reserving);
+        if self.doubtful {
+            self.standing.doubt.notify_one();
+        }
     }
 }
 
@@ -77,6 +133,7 @@ impl MasterSession for Session {
         at: &'a Location,
     ) -> Answer<'a, Result<(), MasterError>> {
         Box::pin(async {
+            self.claim(name);
             let done = self.client.reserve(name, at).await;
             self.changed(done, name, MasterError::NotReserved)
         })
@@ -100,27 +157,6 @@ impl MasterSession for Session {
             self.changed(done, name, MasterError::Failed)
         })
     }
-
-    fn find<'a>(&'a mut self, name: &'a MailboxName) -> Answer<'a, Result<Option<Held>, MasterError>> {
-        Box::pin(async {
-            let found = refused(self.client.find(name).await, name, MasterError::Failed)?;
-            Ok(found.map(held))
-        })
-    }
-
-    fn held_by<'a>(
-        &'a mut self,
-        server: &'a str,
-    ) -> Answer<'a, Result<Vec<(MailboxName, Held)>, MasterError>> {
-        Box::pin(async move {
-            let all = self.client.list(Some(&format!("{server}!"))).await.map_err(|e| unavailable(&e))?;
-            Ok(all.into_iter().map(|(name, entry)| (name, held(entry))).collect())
-        })
-    }
-}
-
-fn held(entry: mailboxes::Entry) -> Held {
-    Held { active: entry.is_active(), location: entry.location, acl: entry.acl.to_string() }
 }
 
 fn refused<T>(result: Result<T, Error>, name: &MailboxName, no: MasterError) -> Result<T, MasterError> {

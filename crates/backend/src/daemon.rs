@@ -9,31 +9,35 @@ use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use service::listen::Protocol;
 use service::{Connection, Context, Exit};
-use tokio::sync::Notify;
 
-use crate::clearance::Clearance;
+use crate::clearance::{Clearance, Standing};
 use crate::store::{Master, Store};
 use crate::{control, imap, lmtp, pop3, resync};
 
 /// Runs until the context is told to stop.
 pub async fn run(context: Context) -> Result<(), Exit> {
     let _partitions = hold_partitions(&context.imapd())?;
-    let doubt = Arc::new(Notify::new());
+    let standing = Arc::new(Standing::default());
     let master =
-        Clearance::of(&context, doubt.clone()).map(|clearance| Arc::new(clearance) as Arc<dyn Master>);
+        Clearance::of(&context, standing.clone()).map(|clearance| Arc::new(clearance) as Arc<dyn Master>);
     let store = Store::open(&context.imapd(), context.namespace(), master.clone()).await?;
     let list = mupdate::server::Server::backend(store.list().clone(), &context.imapd());
     let list = list.wipe_with(wipe(store.clone()));
     mupdate::server::local::start(&context, list);
     control::start(&context, store.clone())?;
-    resync::start(&context, store.clone(), doubt);
+    resync::start(&context, store.clone(), standing);
     follow_reloads(&context, store.clone());
+    end_when_failed(&context, store.clone());
     context.set_inbox_acl(inbox_acl(store.clone()));
     let shared = imap::server::Shared { master, ..Default::default() };
     let services = Services { store: store.clone(), imap: Arc::new(shared), pop3: Arc::default() };
     context.serve(move |connection| services.clone().serve(connection)).await;
+    let failure = store.failure();
     store.close().await;
-    Ok(())
+    match failure {
+        Some(failure) => Err(Exit::new(75, failure.why)),
+        None => Ok(()),
+    }
 }
 
 /// What the sessions of all listeners share.
@@ -77,6 +81,26 @@ fn hold_partitions(imapd: &Imapd) -> Result<Vec<File>, Exit> {
         }
     };
     imapd.partitions().iter().map(hold).collect()
+}
+
+/// Should the list turn out to be damaged only while it is read, the daemon ends: its supervisor starts it again, and the
+/// spool tells what was in the list. After a write that failed it serves what can be read, until the disk takes writes
+/// again, and begins afresh then.
+fn end_when_failed(context: &Context, store: Store) {
+    let (context, stop) = (context.clone(), context.shutdown());
+    let watch = async move {
+        let failure = store.failed().await;
+        if failure.damaged {
+            if let Err(error) = store.set_list_aside(&failure.why) {
+                tracing::error!(%error, "the damaged mailbox list stays in its place");
+            }
+        } else {
+            service::disk::writable(context.directory()).await;
+            tracing::warn!("the disk takes writes again: the store begins afresh");
+        }
+        context.stop();
+    };
+    tokio::spawn(async move { stop.run_until_cancelled(watch).await });
 }
 
 /// Takes over the settings of each reload.

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use backend::store::Store;
 use config::imapd::Imapd;
 use mailboxes::{Change, CommitError, Entry, List, OpenError, Options};
 use mupdate::client::{self, Client};
@@ -101,9 +102,15 @@ impl Lists {
         Lists::reach(imapd, program, None).await
     }
 
-    /// As [`Lists::reach`], making the list where there is none yet.
+    /// As [`Lists::reach`], making the list where there is none yet: a backend's from its spool, which would not be read
+    /// any more once there is a list.
     pub async fn reach_or_make(imapd: &Imapd, program: &str, other: Option<&Path>) -> Result<Lists, Failure> {
         match Lists::reach(imapd, program, other).await? {
+            Lists::Absent if program == "backend" && other.is_none() => {
+                let store = Store::open(imapd, service::names::namespace(imapd), None).await;
+                store.map_err(|error| Failure::Said(error.to_string()))?.close().await;
+                Lists::reach(imapd, program, other).await
+            }
             Lists::Absent => {
                 let directory = other.map_or_else(|| imapd.program_directory(program), folder);
                 Ok(Lists::Open(List::open(&directory, Options::owner())?))

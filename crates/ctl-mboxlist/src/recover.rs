@@ -35,8 +35,8 @@ pub async fn run(imapd: &Imapd) -> Result<(), Failure> {
             Err(Damage::Broken(why)) if program == "mupdate" => {
                 let backup = Path::new(&imapd.configdirectory).join("db.backup1/mupdate.json");
                 let message = format!(
-                    "{}: {why}. Move it away, and bring the list back with ctl_mboxlist -u < {}, or let every backend \
-                     tell its mailboxes with ctl_mboxlist -m",
+                    "{}: {why}. Move it away, and bring the list back with ctl_mboxlist -u < {}, or leave that to the \
+                     backends, which tell what they have",
                     directory.join("list.sled").display(),
                     backup.display()
                 );

@@ -10,7 +10,7 @@ use std::path::Path;
 use config::imapd::{Imapd, Role};
 use mailboxes::Entry;
 use mailboxes::reconcile::{Activation, Known, Reconciliation, Rule};
-use mupdate::client::{Activate, Client};
+use mupdate::client::{Activate, Client, Delete};
 use protocol::name::MailboxName;
 use tracing::{info, warn};
 
@@ -127,11 +127,15 @@ struct Hands<'a> {
 
 impl Hands<'_> {
     async fn carry_out(&mut self, work: &Reconciliation, moving: Entries) -> Result<(), Failure> {
-        for (name, known) in &work.removals {
-            if let Err(error) = self.master.delete_if(name, &known.expect()).await {
-                eprintln!("couldn't mupdate delete {name}");
-                return Err(error.into());
-            }
+        let doomed: Vec<Delete<'_>> =
+            work.removals.iter().map(|(name, known)| Delete { name, expect: known.expect() }).collect();
+        let outcomes = self.master.delete_all(&doomed).await.inspect_err(|_| {
+            // Which of them was the first to be lost is not known.
+            work.removals.iter().take(1).for_each(|(name, _)| eprintln!("couldn't mupdate delete {name}"));
+        })?;
+        if let Some((what, Err(error))) = doomed.iter().zip(outcomes).find(|(_, outcome)| outcome.is_err()) {
+            eprintln!("couldn't mupdate delete {}", what.name);
+            return Err(error.into());
         }
         self.activate(&work.activations).await?;
         let unflagged = |name: &MailboxName| work.unflags.iter().any(|activation| activation.name == *name);

@@ -153,6 +153,10 @@ impl List {
 
     /// A list on a store of the caller's.
     pub fn with_store(store: Arc<dyn Store>, options: Options) -> Result<Self, OpenError> {
+        if options.role == Role::Owner {
+            // Of what a process before wrote, and could not sync, nothing is told before it is on disk.
+            store.sync()?;
+        }
         let meta = load::meta(&*store, &options)?;
         let conflicts = load::conflicts(&*store)?;
         let window = Window::new(options.bounds.window, meta.position.seq);
@@ -308,6 +312,12 @@ impl List {
 
     pub fn position(&self) -> Position {
         self.inner.read().meta.position
+    }
+
+    /// Where the upstream stood when the list held everything of it; none where the numbers are the list's own.
+    pub fn followed(&self) -> Option<Position> {
+        let meta = self.inner.read().meta;
+        (meta.complete && !meta.own).then_some(meta.position)
     }
 
     /// Whether the list holds everything up to its position: a replica before its first synchronisation does not.

@@ -2,10 +2,13 @@
 //!
 //! Names are matched by key, never by the order in which they came: a peer may sort differently.
 
+use std::collections::BTreeMap;
+
 use protocol::name::MailboxName;
 
 use crate::{
     entry::Entry,
+    guard::Loss,
     list::{Error, List},
     table::Table,
 };
@@ -24,6 +27,8 @@ pub struct Difference {
     pub removals: Vec<MailboxName>,
     /// Entries held before.
     pub held: usize,
+    /// The removals by server.
+    pub losses: Vec<Loss>,
 }
 
 impl Listing {
@@ -48,6 +53,7 @@ impl Listing {
         let mut difference = Difference::default();
         let mut after: Option<MailboxName> = None;
         let mut same = 0usize;
+        let mut removed: BTreeMap<String, usize> = BTreeMap::new();
         loop {
             let page = list.scan(after.as_ref(), PAGE)?;
             difference.held += page.entries.len();
@@ -56,7 +62,13 @@ impl Listing {
                 match self.table.get(&name) {
                     Some(wanted) if wanted.same_on_wire(&entry) => same += 1,
                     Some(wanted) => difference.upserts.push((name, Some(wanted))),
-                    None => difference.removals.push(name),
+                    None => {
+                        match removed.get_mut(entry.server()) {
+                            Some(removed) => *removed += 1,
+                            None => drop(removed.insert(entry.server().to_owned(), 1)),
+                        }
+                        difference.removals.push(name);
+                    }
                 }
             }
             if !page.more {
@@ -77,8 +89,31 @@ impl Listing {
                 return Err(error);
             }
         }
+        difference.losses = losses(list, removed)?;
         Ok(difference)
     }
+}
+
+/// Counts what the servers that lose something have: seldom any does.
+fn losses(list: &List, removed: BTreeMap<String, usize>) -> Result<Vec<Loss>, Error> {
+    let mut losses: BTreeMap<String, Loss> = BTreeMap::new();
+    for (server, removed) in removed {
+        losses.insert(server.clone(), Loss { server, held: 0, removed });
+    }
+    let mut after: Option<MailboxName> = None;
+    while !losses.is_empty() {
+        let page = list.scan(after.as_ref(), PAGE)?;
+        for (_, entry) in &page.entries {
+            if let Some(loss) = losses.get_mut(entry.server()) {
+                loss.held += 1;
+            }
+        }
+        after = page.entries.last().map(|(name, _)| name.clone()).or(after);
+        if !page.more {
+            break;
+        }
+    }
+    Ok(losses.into_values().collect())
 }
 
 const PAGE: usize = 1000;

@@ -167,7 +167,7 @@ impl Writer {
             behind.finish().await;
         }
         let position = self.inner.read().meta.position;
-        match self.inner.store.sync() {
+        match self.inner.store.finish() {
             Ok(()) if owner && self.inner.failure().is_none() => self.inner.store.witness(position, true),
             Ok(()) => {}
             Err(error) => tracing::error!(%error, "cannot sync the mailbox list at its closing"),

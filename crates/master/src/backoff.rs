@@ -31,10 +31,13 @@ impl Failures {
 
     /// Counts a death of what must never be given up.
     pub fn record_for_ever(&mut self, now: Instant) -> Duration {
-        match self.record(now) {
+        let delay = match self.record(now) {
             Verdict::Again(delay) => delay,
             Verdict::GiveUp => LONGEST.min(FIRST * 2u32.saturating_pow(self.count.min(16))),
-        }
+        };
+        // How long it is left alone is not how long it lives.
+        self.last = now.checked_add(delay);
+        delay
     }
 
     /// A fresh start, after a reload.
@@ -113,6 +116,20 @@ mod tests {
         let delays: Vec<Duration> = (0..30).map(|_| failures.record_for_ever(start)).collect();
         assert!(delays.windows(2).all(|pair| pair[0] <= pair[1]));
         assert_eq!(delays.last(), Some(&LONGEST));
+    }
+
+    #[test]
+    fn what_dies_as_soon_as_it_is_started_again_waits_longer_each_time() {
+        let mut now = Instant::now();
+        let mut failures = Failures::default();
+        let mut delays = Vec::new();
+        for _ in 0..30 {
+            let delay = failures.record_for_ever(now);
+            delays.push(delay);
+            now += delay + Duration::from_millis(50);
+        }
+        assert!(delays.windows(2).all(|pair| pair[0] <= pair[1]), "{delays:?}");
+        assert_eq!(failures.record_for_ever(now + Duration::from_secs(11)), FIRST);
     }
 
     #[test]

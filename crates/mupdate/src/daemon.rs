@@ -59,7 +59,7 @@ pub async fn serve(context: Context, mode: Mode) -> Result<(), Exit> {
         }
     };
     if mode == Mode::Master {
-        end_when_damaged(&context, server.list());
+        end_when_failed(&context, server.list());
     }
     server.follow_reloads(&context);
     kick::start(&context, follows);
@@ -72,29 +72,33 @@ pub async fn serve(context: Context, mode: Mode) -> Result<(), Exit> {
         })
         .await;
     list.close().await?;
-    match list.failure().filter(|failure| failure.damaged) {
+    match list.failure().filter(|_| mode == Mode::Master) {
         Some(failure) => Err(Exit::new(75, failure.why)),
         None => Ok(()),
     }
 }
 
 /// A master that cannot read its list has nothing true to say. What it acknowledged is not given up without a word: at
-/// the next start `ctl_cyrusdb -r` stops and says how the list is brought back.
-fn end_when_damaged(context: &Context, list: &List) {
-    let (list, context) = (list.clone(), context.clone());
-    tokio::spawn(async move {
-        let stop = context.shutdown();
-        let failure = stop.run_until_cancelled(list.failed()).await;
-        if let Some(failure) = failure.filter(|failure| failure.damaged) {
+/// the next start `ctl_cyrusdb -r` stops and says how the list is brought back. One that could not write goes on answering
+/// questions until the disk takes writes again, and begins afresh then.
+fn end_when_failed(context: &Context, list: &List) {
+    let (list, context, stop) = (list.clone(), context.clone(), context.shutdown());
+    let watch = async move {
+        let failure = list.failed().await;
+        if failure.damaged {
             tracing::error!(
-                "{}: {}: the master ends; restore the list with ctl_mboxlist -u, or move it away and let every \
-                 backend tell its mailboxes with ctl_mboxlist -m",
+                "{}: {}: the master ends; move it away, and restore the list with ctl_mboxlist -u, or leave it to the \
+                 backends, which tell what they have",
                 context.file("list.sled").display(),
                 failure.why
             );
-            context.stop();
+        } else {
+            service::disk::writable(context.directory()).await;
+            tracing::warn!("the disk takes writes again: the master begins afresh");
         }
-    });
+        context.stop();
+    };
+    tokio::spawn(async move { stop.run_until_cancelled(watch).await });
 }
 
 fn open_master(context: &Context) -> Result<List, Exit> {

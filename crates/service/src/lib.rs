@@ -31,6 +31,7 @@ mod copies;
 mod deflate;
 pub mod deny;
 mod desk;
+pub mod disk;
 pub mod drive;
 mod inherit;
 pub mod limits;

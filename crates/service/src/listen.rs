@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use config::imapd::Imapd;
@@ -278,21 +279,28 @@ impl Listener {
         }
     }
 
-    /// As the tcp_keepalive options have it; 0 leaves a figure to the system.
+    /// As the tcp_keepalive options have it; 0 leaves a figure to the system. Always on MUPDATE, whose connections are there for
+    /// weeks and bounded in number: after a cable was cut, those of the dead would keep the living out.
     fn keep_alive(&self, socket: &TcpStream) {
         let imapd = self.imapd.load();
-        if !imapd.tcp_keepalive {
+        let lasting = self.protocol == Protocol::Mupdate;
+        if !imapd.tcp_keepalive && !lasting {
             return;
         }
+        let or = |set: Duration, lasts: Duration| if set.is_zero() && lasting { lasts } else { set };
+        let idle = or(imapd.tcp_keepalive_idle, LASTING_IDLE);
+        let interval = or(imapd.tcp_keepalive_intvl, LASTING_INTERVAL);
         let mut keepalive = TcpKeepalive::new();
-        if !imapd.tcp_keepalive_idle.is_zero() {
-            keepalive = keepalive.with_time(imapd.tcp_keepalive_idle);
+        if !idle.is_zero() {
+            keepalive = keepalive.with_time(idle);
         }
-        if !imapd.tcp_keepalive_intvl.is_zero() {
-            keepalive = keepalive.with_interval(imapd.tcp_keepalive_intvl);
+        if !interval.is_zero() {
+            keepalive = keepalive.with_interval(interval);
         }
-        if imapd.tcp_keepalive_cnt > 0 {
-            keepalive = keepalive.with_retries(imapd.tcp_keepalive_cnt);
+        match imapd.tcp_keepalive_cnt {
+            0 if lasting => keepalive = keepalive.with_retries(LASTING_PROBES),
+            0 => {}
+            probes => keepalive = keepalive.with_retries(probes),
         }
         if let Err(error) = SockRef::from(socket).set_tcp_keepalive(&keepalive) {
             debug!(listener = self.name, "tcp_keepalive: {error}");
@@ -372,6 +380,11 @@ impl fmt::Debug for Listener {
             .finish_non_exhaustive()
     }
 }
+
+/// A connection that lasts: how long it may be silent before it is probed, how often, and how often in vain.
+const LASTING_IDLE: Duration = Duration::from_secs(60);
+const LASTING_INTERVAL: Duration = Duration::from_secs(15);
+const LASTING_PROBES: u32 = 4;
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc};
 use mailboxes::Expect;
 use mupdate::client::{Address, Client, Error};
 use protocol::{location::Location, name::MailboxName};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Duration, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -15,7 +15,8 @@ use crate::{
     world::World,
 };
 
-/// Works until it is told to stop. The mailboxes are its own; those of `shared` others claim as well.
+/// Works until it is told to stop, and until a master that lost its list was told of its mailboxes again. They are its own;
+/// those of `shared` others claim as well.
 pub async fn run(
     world: World,
     me: String,
@@ -23,14 +24,20 @@ pub async fn run(
     shared: Vec<String>,
     stop: CancellationToken,
 ) {
-    while !stop.is_cancelled() {
+    let mut known = None;
+    while !stop.is_cancelled() || !world.truth().untold(&mailboxes).is_empty() {
         let dialer = Arc::new(Dialer::new(&world.network, &me, &["master".into()], false));
         let Ok(mut client) = Client::dial(&Address::Through(dialer.clone())).await else {
             sleep(chance::millis(100..2000)).await;
             continue;
         };
+        let Ok(Ok(Some(at))) = timeout(PATIENCE, client.position()).await else { continue };
         let mut work =
             Work { world: &world, client: &mut client, ended: dialer.latest(), me: &me, stop: &stop };
+        if known != Some(at.list) && work.tell_all(&mailboxes).await.is_err() {
+            continue;
+        }
+        known = Some(at.list);
         while work.change(&mailboxes, &shared).await.is_ok() {}
     }
 }
@@ -77,6 +84,17 @@ impl Work<'_> {
             }
             (Shape::Active, _) => self.delete(name, None).await,
         }
+    }
+
+    /// The master has another list than before: it is told what it lost.
+    async fn tell_all(&mut self, mailboxes: &[String]) -> Result<(), Over> {
+        let untold = self.world.truth().untold(mailboxes);
+        for name in untold {
+            sleep(chance::millis(0..20)).await;
+            self.activate(&name, Some((Expect::None, Shape::Absent))).await?;
+            self.world.truth().told(&name);
+        }
+        Ok(())
     }
 
     /// Two backends that both have a mailbox of this name: the later wins, and nobody knows more.
@@ -159,6 +177,9 @@ async fn patiently(change: impl Future<Output = Result<(), Error>>) -> Result<()
     let gone = || Error::Unavailable { server: "master".into(), why: "no answer".into() };
     timeout(chance::millis(300..20_000), change).await.unwrap_or_else(|_| Err(gone()))
 }
+
+/// How long a master may take to say which list it has.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub fn mailbox(name: &str) -> MailboxName {
     MailboxName::parse(name).expect("a name of this simulation")

@@ -36,6 +36,8 @@ struct History {
     disordered: bool,
     /// Since when it may have been absent, or not.
     timeline: Vec<(Instant, bool)>,
+    /// Its backend has it, and the master has lost it.
+    untold: bool,
 }
 
 impl Default for History {
@@ -46,6 +48,7 @@ impl Default for History {
             ghosts: Vec::new(),
             disordered: false,
             timeline: vec![(Instant::now(), true)],
+            untold: false,
         }
     }
 }
@@ -139,8 +142,33 @@ impl Truth {
             history.possible = BTreeSet::from([version]);
             history.ghosts.clear();
             history.disordered = true;
+            history.untold = false;
             history.record();
         }
+    }
+
+    /// The master's list is gone. What backends have, they have all the same.
+    pub fn lose_all(&mut self) {
+        let names = self.names();
+        let had: Vec<_> = names.into_iter().filter(|name| self.believed(name).1 == Shape::Active).collect();
+        self.restore(&BTreeMap::new());
+        for name in had {
+            self.names.entry(name).and_modify(|history| history.untold = true);
+        }
+    }
+
+    /// Which of these the master is yet to be told of again.
+    pub fn untold(&self, names: &[String]) -> Vec<String> {
+        names
+            .iter()
+            .filter(|name| self.names.get(*name).is_some_and(|history| history.untold))
+            .cloned()
+            .collect()
+    }
+
+    /// Its backend has told the master of it.
+    pub fn told(&mut self, name: &str) {
+        self.names.entry(name.into()).and_modify(|history| history.untold = false);
     }
 
     /// Whether the entries of a list are what they can be.

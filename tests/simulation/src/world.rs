@@ -3,7 +3,8 @@
 //! 1. A master, slaves, proxies and backends start, and work for half a minute of simulated time, while nodes crash, disks
 //!    fail, the network breaks and clocks are set.
 //! 2. Then everything is mended and the backends stop. All replicas must come to hold what the master holds, at its
-//!    position, and what it holds must be what was acknowledged.
+//!    position, and what it holds must be what was acknowledged. A master that lost its list has been told of every mailbox
+//!    by then; what replicas still hold back an operator accepts.
 //! 3. Everything loses power at once, starts again, and the same must be true.
 //!
 //! All the time each replica is watched: it never goes back to an older state, and no proxy says for good that a mailbox
@@ -15,14 +16,14 @@ use std::{
 };
 
 use imapproxy::node::Found;
-use mailboxes::{Entry, Position};
+use mailboxes::{Entry, Options, Position};
 use tokio::time::{Duration, Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     backend::{self, mailbox},
     chance,
-    disk::Faults,
+    disk::{Disk, Faults},
     network::Network,
     node::{Kind, Node, undump},
     truth::{Seen, Truth},
@@ -139,7 +140,7 @@ impl World {
         while Instant::now() < end {
             sleep(chance::millis(50..3000)).await;
             let name = chance::pick(&self.names()).cloned().unwrap_or_default();
-            match chance::below(26) {
+            match chance::below(27) {
                 0..5 => self.crash_and_return(name),
                 5..7 => self.crash_and_return("master".into()),
                 7..9 => self.restart(name),
@@ -154,6 +155,7 @@ impl World {
                     }
                 }
                 23 => self.crash_together(),
+                24 => self.lose_list().await,
                 _ => self.stumble(),
             }
         }
@@ -265,20 +267,40 @@ impl World {
 
     /// The master's disk is replaced by what a dump tells.
     async fn restore(&self, dump: BTreeMap<String, Entry>) {
+        let Some((disk, options)) = self.take_master_down().await else { return };
+        undump(&disk, options, dump.clone()).await;
+        self.truth().restore(&dump);
+        disk.crash();
+        self.bring_master_up();
+    }
+
+    /// The master's disk is replaced by an empty one.
+    async fn lose_list(&self) {
+        let Some((disk, _)) = self.take_master_down().await else { return };
+        chance::note(|| "master: its list is gone".into());
+        disk.replace();
+        self.truth().lose_all();
+        self.bring_master_up();
+    }
+
+    /// Its disk, once nothing that backends told is on its way any more; nobody starts it meanwhile.
+    async fn take_master_down(&self) -> Option<(Disk, Options)> {
+        // A process that is just ending would take the next one off the network.
+        while self.nodes().get("master").is_some_and(|node| node.stopping) {
+            sleep(Duration::from_millis(10)).await;
+        }
         self.crash("master");
         // What was on its way to the backends is lost with it.
         sleep(Duration::from_millis(20)).await;
         self.crash("master");
-        let master = self.nodes().get_mut("master").map(|node| {
-            // Nobody starts it meanwhile.
-            node.stopping = true;
-            (node.disk.clone(), node.options())
-        });
-        let Some((disk, options)) = master else { return };
-        disk.set(Faults::default());
-        undump(&disk, options, dump.clone()).await;
-        self.truth().restore(&dump);
-        disk.crash();
+        let mut nodes = self.nodes();
+        let node = nodes.get_mut("master")?;
+        node.stopping = true;
+        node.disk.set(Faults::default());
+        Some((node.disk.clone(), node.options()))
+    }
+
+    fn bring_master_up(&self) {
         if let Some(node) = self.nodes().get_mut("master") {
             node.stopping = false;
         }
@@ -317,6 +339,7 @@ impl World {
             if behind.is_empty() {
                 break;
             }
+            self.accept();
             if Instant::now() > end {
                 return self.truth().wrong(format!("{when}: not like the master: {}", behind.join("; ")));
             }
@@ -326,9 +349,32 @@ impl World {
         }
     }
 
+    /// Whatever a replica holds back is what somebody wants, once the backends have told everything.
+    fn accept(&self) {
+        if !self.untold().is_empty() {
+            return;
+        }
+        for (name, node) in self.nodes().iter() {
+            if let Some(replica) = node.running.as_ref().and_then(|running| running.replica.as_ref())
+                && replica.accept()
+            {
+                chance::note(|| format!("{name}: an operator accepts what it holds back"));
+            }
+        }
+    }
+
+    fn untold(&self) -> Vec<String> {
+        let truth = self.truth();
+        truth.untold(&truth.names())
+    }
+
     /// Who does not hold what the master holds, and what it has.
     fn behind(&self) -> Vec<String> {
         let Some(wanted) = self.entries_of("master") else { return vec!["the master is down".into()] };
+        let untold = self.untold();
+        if !untold.is_empty() {
+            return vec![format!("the master was not told again of {}", untold.join(" "))];
+        }
         let position = self.position_of("master");
         let numbered = self.position_of("slave2").map(|at| at.list) == position.map(|at| at.list);
         let mut behind = Vec::new();

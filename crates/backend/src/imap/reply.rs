@@ -122,7 +122,8 @@ impl From<StoreError> for Reply {
             StoreError::Poisoned(_)
             | StoreError::Damaged { .. }
             | StoreError::Io { .. }
-            | StoreError::List(_) => {
+            | StoreError::List(_)
+            | StoreError::DamagedList(_) => {
                 tracing::error!(%error, "the store failed");
                 return Reply::no("System I/O error").code("SERVERBUG");
             }

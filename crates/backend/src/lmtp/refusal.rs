@@ -30,6 +30,7 @@ pub(super) fn refusal(error: &StoreError, over_quota_forever: bool) -> Refusal {
         | StoreError::Master(_)
         | StoreError::Damaged { .. }
         | StoreError::Io { .. }
-        | StoreError::List(_) => Refusal::Io,
+        | StoreError::List(_)
+        | StoreError::DamagedList(_) => Refusal::Io,
     }
 }

@@ -66,6 +66,9 @@ pub enum StoreError {
     Io { doing: String, error: Arc<std::io::Error> },
     #[error("mailbox list: {0}")]
     List(String),
+    /// What is stored of the list cannot be read: the spool tells it anew.
+    #[error("{0}")]
+    DamagedList(String),
     /// The store is closing.
     #[error("Server is shutting down")]
     Closed,
@@ -84,6 +87,7 @@ impl StoreError {
             | StoreError::Damaged { .. }
             | StoreError::Io { .. }
             | StoreError::List(_)
+            | StoreError::DamagedList(_)
             | StoreError::Closed => true,
             StoreError::NoMailbox
             | StoreError::Exists
@@ -125,7 +129,19 @@ impl<T> Doing<T> for std::io::Result<T> {
 
 impl From<mailboxes::Error> for StoreError {
     fn from(error: mailboxes::Error) -> Self {
-        StoreError::List(error.to_string())
+        match error.is_damage() {
+            true => StoreError::DamagedList(error.to_string()),
+            false => StoreError::List(error.to_string()),
+        }
+    }
+}
+
+impl From<mailboxes::OpenError> for StoreError {
+    fn from(error: mailboxes::OpenError) -> Self {
+        match error.is_corrupt() {
+            true => StoreError::DamagedList(error.to_string()),
+            false => StoreError::List(error.to_string()),
+        }
     }
 }
 

@@ -28,20 +28,6 @@ pub trait MasterSession: Send {
         acl: &'a str,
     ) -> Answer<'a, Result<(), MasterError>>;
     fn delete<'a>(&'a mut self, name: &'a MailboxName) -> Answer<'a, Result<(), MasterError>>;
-    fn find<'a>(&'a mut self, name: &'a MailboxName) -> Answer<'a, Result<Option<Held>, MasterError>>;
-    /// What the master has at this server.
-    fn held_by<'a>(
-        &'a mut self,
-        server: &'a str,
-    ) -> Answer<'a, Result<Vec<(MailboxName, Held)>, MasterError>>;
-}
-
-/// An entry of the master's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    pub active: bool,
-    pub location: Location,
-    pub acl: String,
 }
 
 /// Why the master's word is not there; the texts are those that clients get from Cyrus.

@@ -68,7 +68,7 @@ pub use error::StoreError;
 pub use expire::{Ages, Expired};
 pub use header::Header;
 pub use mailbox::{Appended, FlagChange, FlagMask, How, Mailbox, NewMessage, Stored};
-pub use master::{Answer, Held, Master, MasterError, MasterSession};
+pub use master::{Answer, Master, MasterError, MasterSession};
 pub use ops::{AclChange, Actor, Create, Renamed};
 pub use quota::{Limits, Quota, Usage};
 pub use reconstruct::{Reconstructed, Which};

@@ -5,12 +5,12 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use arc_swap::ArcSwap;
 use config::imapd::Imapd;
-use mailboxes::{Entry, List, Options};
+use mailboxes::{Entry, Failure, List, Options};
 use protocol::{location::ServerName, name::MailboxName, namespace::Namespace};
 use tokio::sync::OnceCell;
 use tracing::{info, warn};
@@ -36,7 +36,7 @@ use super::{
 };
 
 impl Store {
-    /// Opens the store: plays back what a crash left, frees its own reservations. `master`: none stands alone.
+    /// Opens the store and plays back what a crash left. `master`: none stands alone.
     pub async fn open(
         imapd: &Imapd,
         namespace: Namespace,
@@ -52,9 +52,21 @@ impl Store {
         master: Option<Arc<dyn Master>>,
         faults: Arc<Faults>,
     ) -> Result<Store, StoreError> {
-        let imapd = imapd.clone();
-        let inner = blocking(move || begin(imapd, namespace, master, faults)).await?;
-        Ok(Store { inner: Arc::new(inner) })
+        let (imapd, dir) = (imapd.clone(), imapd.program_directory("backend"));
+        let begin = move || begin(imapd.clone(), namespace.clone(), master.clone(), faults.clone());
+        let inner = blocking(move || match begin() {
+            Err(StoreError::DamagedList(why)) => {
+                set_list_aside(&dir, &why)?;
+                begin()
+            }
+            begun => begun,
+        });
+        Ok(Store { inner: Arc::new(inner.await?) })
+    }
+
+    /// Puts a list that cannot be read out of the way: the next start makes it anew from the spool.
+    pub fn set_list_aside(&self, why: &str) -> Result<(), StoreError> {
+        set_list_aside(&self.inner.dir, why)
     }
 
     /// Finishes what is under way and syncs everything; later changes are refused.
@@ -68,6 +80,22 @@ impl Store {
         .await;
         if let Err(error) = self.inner.list.close().await {
             warn!(%error, "the mailbox list is closed");
+        }
+    }
+
+    /// Why changes are refused until the store is opened again, if so.
+    pub fn failure(&self) -> Option<Failure> {
+        let failed = self.inner.shared.commit.poison().map(|why| Failure { why, damaged: false });
+        self.inner.list.failure().or(failed)
+    }
+
+    /// Returns when that is so.
+    pub async fn failed(&self) -> Failure {
+        loop {
+            if let Some(failure) = self.failure() {
+                return failure;
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 
@@ -147,7 +175,8 @@ fn begin(
     for partition in imapd.partitions() {
         fs::create_dir_all(&partition.path).doing("create", &partition.path)?;
     }
-    let (list, fresh_list) = open_list(&dir)?;
+    let fresh_list = !dir.join("list.sled").exists();
+    let list = List::open_when_free(&dir, Options::owner())?;
     let db = Database::open(&dir)?;
     let journal = Journal::open(&dir)?;
     let quotas = Arc::new(Quotas::default());
@@ -190,24 +219,12 @@ fn begin(
     })
 }
 
-/// The list, and whether there is nothing in it yet. A damaged one is set aside: the spool tells all that was in it.
-fn open_list(dir: &Path) -> Result<(List, bool), StoreError> {
-    let path = dir.join("list.sled");
-    let fresh = !path.exists();
-    let error = match List::open_when_free(dir, Options::owner()) {
-        Ok(list) => return Ok((list, fresh)),
-        Err(error) => error,
-    };
-    if !error.is_corrupt() {
-        return Err(StoreError::List(error.to_string()));
-    }
-    let aside = dir.join("list.sled.damaged");
-    warn!(%error, aside = %aside.display(), "the mailbox list is set aside, and made anew from the spool");
-    // Only the latest one is kept.
+/// Only the latest one that was set aside is kept.
+fn set_list_aside(dir: &Path, why: &str) -> Result<(), StoreError> {
+    let (path, aside) = (dir.join("list.sled"), dir.join("list.sled.damaged"));
+    warn!(why, aside = %aside.display(), "the mailbox list is set aside, and made anew from the spool");
     disk::sweep(&aside)?;
-    fs::rename(&path, &aside).doing("set aside", &path)?;
-    let list = List::open(dir, Options::owner()).map_err(|e| StoreError::List(e.to_string()))?;
-    Ok((list, true))
+    fs::rename(&path, &aside).doing("set aside", &path)
 }
 
 /// What syncs all that the commit log was applied to.
@@ -325,5 +342,7 @@ fn forced_limits(path: &Path) -> BTreeMap<MailboxName, Limits> {
 const OPEN: usize = 512;
 /// Entries read at a time.
 const PAGE: usize = 1000;
+/// How often it is looked whether the store has failed.
+const LOOK: Duration = Duration::from_secs(1);
 /// Directory of the users' logs.
 pub const USERS: &str = "users";

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod agreement;
 mod clients;
 mod hostile;
 mod imap;
 mod mail;
+mod master;
 mod node;
 mod options;

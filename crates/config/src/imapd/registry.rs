@@ -340,7 +340,7 @@ options! {
     allow_addresses: Vec<String>, Kind::List, "", ON, "Addresses and networks (address/bits) whose clients are served; unset is all. As entry_allow_addresses for one service. Beyond Cyrus.";
     deny_addresses: Vec<String>, Kind::List, "", ON, "Addresses and networks whose clients are not served; goes before allow_addresses. Beyond Cyrus.";
     proxy_protocol_addresses: Vec<String>, Kind::List, "", ON, "Addresses and networks of the load balancers whose PROXY headers are believed, on services with -H; unset is all. Beyond Cyrus.";
-    tcp_keepalive: bool, Kind::Switch, "no", ON, "Whether TCP keepalive is on.";
+    tcp_keepalive: bool, Kind::Switch, "no", ON, "Whether TCP keepalive is on; with MUPDATE it always is.";
     tcp_keepalive_cnt: u32, Kind::COUNT, "0", ON, "Probes before a connection counts as dead; 0 is the system's number.";
     tcp_keepalive_idle: Duration, Kind::SECONDS, "0", ON, "Idle time before the first probe; 0 is the system's.";
     tcp_keepalive_intvl: Duration, Kind::SECONDS, "0", ON, "Time between probes; 0 is the system's.";

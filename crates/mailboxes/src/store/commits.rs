@@ -22,7 +22,7 @@ use std::{
     path::Path,
 };
 
-use super::Write;
+use super::{Write, step};
 use crate::codec::{DecodeError, Reader, put_bytes, put_number};
 
 /// The two files, shared by who writes and who clears them.
@@ -112,6 +112,7 @@ impl Files {
     /// Forgets both turns, the older one first: alone it would bring back what the newer one replaced.
     pub fn clear_all(&self, newest: Turn) -> io::Result<()> {
         self.clear(newest.other())?;
+        step("log: the older turn cleared");
         self.clear(newest)
     }
 
@@ -119,9 +120,11 @@ impl Files {
     pub fn clear(&self, turn: Turn) -> io::Result<()> {
         let file = self.of(turn);
         let written = file.metadata()?.len();
+        step("log: clearing");
         if written > 0 {
             file.write_all_at(&[0; HEADER], 0)?;
         }
+        step("log: header cleared");
         if written > KEPT {
             file.set_len(KEPT)?;
         }
@@ -219,16 +222,20 @@ impl Commits {
     /// Writes what is pending and returns when it is on the disk.
     pub fn write(&mut self, files: &Files) -> io::Result<()> {
         self.seal();
+        step("log: before the write");
         let file = files.of(self.turn);
         let end = self.at + self.pending.len() as u64;
         self.grow(file, end)?;
+        step("log: grown");
         if self.records == 0 {
             let header = header(self.generation, self.before);
             file.write_all_at(&[&header[..], &self.pending].concat(), 0)?;
         } else {
             file.write_all_at(&self.pending, self.at)?;
         }
+        step("log: written");
         file.sync_data()?;
+        step("log: synced");
         self.at = end;
         self.records += self.pending_records;
         self.pending_records = 0;

@@ -6,7 +6,8 @@
 //!
 //! Reads look at all four, newest first, so that nobody sees a difference. Rows that are replaced while they wait (a
 //! RESERVE by its ACTIVATE, the position by each change) reach the store once. The store is synced when the log goes on
-//! in its other file, and when the list is closed; what a crash leaves in the log is played back at the next opening.
+//! in its other file, and when the list is closed, which leaves an empty log; what a crash leaves in it is played back at
+//! the next opening.
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +23,7 @@ use protocol::mupdate::position::Position;
 use super::{
     Pace, Row, Rows, Store, StoreError, Write,
     commits::{Commits, FULL, Files, Turn},
+    step,
 };
 
 /// A store with a commit log in front.
@@ -53,6 +55,9 @@ struct Front {
     /// A turn is on its way out.
     retiring: bool,
     closing: bool,
+    /// The thread has ended, and the log is empty.
+    ended: bool,
+    finished: bool,
     failed: Option<StoreError>,
 }
 
@@ -63,7 +68,7 @@ impl<S: Store> Logged<S> {
     }
 
     /// The same with turns of so many bytes.
-    fn with_turns(store: S, directory: &Path, full: u64) -> Result<Self, StoreError> {
+    pub(super) fn with_turns(store: S, directory: &Path, full: u64) -> Result<Self, StoreError> {
         let path = directory.display().to_string();
         let files = recover(&store, directory)?;
         let commits = Commits::begin(&files, full).map_err(|e| failure(&path, e))?;
@@ -92,6 +97,26 @@ impl<S: Store> Logged<S> {
         front.retire = Some(commits.turn());
         commits.take_turns();
         self.shared.moved.notify_all();
+        step("turns: taken");
+        Ok(())
+    }
+
+    /// Brings everything into the store, and leaves an empty log. From here on nothing is taken.
+    fn empty(&self) -> Result<(), StoreError> {
+        let newest = self.commits().turn();
+        let mut front = self.shared.front();
+        front.closing = true;
+        self.shared.moved.notify_all();
+        while !front.ended {
+            front = self.shared.wait(front);
+        }
+        front.check()?;
+        if !front.finished {
+            self.shared.store.sync()?;
+            step("finish: store synced");
+            self.shared.files.clear_all(newest).map_err(|e| failure(&self.shared.path, e))?;
+            front.finished = true;
+        }
         Ok(())
     }
 }
@@ -113,8 +138,11 @@ fn recover(store: &(impl Store + ?Sized), directory: &Path) -> Result<Files, Sto
         tracing::info!(commits = replay.batches.len(), "bringing the mailbox list up to date from its log");
         let mut rows = Rows::new();
         replay.batches.into_iter().for_each(|batch| rows.extend(batch));
+        step("recovery: log read");
         write(store, rows.into_iter())?;
+        step("recovery: store written");
         store.sync()?;
+        step("recovery: store synced");
     }
     files.clear_all(replay.newest).map_err(|e| failure(&path, e))?;
     Ok(files)
@@ -128,6 +156,7 @@ fn write(store: &(impl Store + ?Sized), mut rows: impl Iterator<Item = Write>) -
             return Ok(());
         }
         store.apply(batch)?;
+        step("store: a batch written");
     }
 }
 
@@ -141,6 +170,7 @@ impl<S: Store> Shared<S> {
     }
 
     fn write_behind(&self) {
+        let _end = AtEnd(self);
         while let Some((rows, retire)) = self.next() {
             let result = self.put(&rows, retire);
             let mut front = self.front();
@@ -190,10 +220,27 @@ impl<S: Store> Shared<S> {
     fn put(&self, rows: &Rows, retire: Option<Turn>) -> Result<(), StoreError> {
         write(&self.store, rows.iter().map(|(key, value)| (key.clone(), value.clone())))?;
         if let Some(turn) = retire {
+            step("turns: the old one's rows written");
             self.store.sync()?;
+            step("turns: the old one's rows synced");
             self.files.clear(turn).map_err(|e| failure(&self.path, e))?;
         }
         Ok(())
+    }
+}
+
+/// Says that the thread has ended, also where it panicked: then the log keeps what it did not bring.
+struct AtEnd<'a, S>(&'a Shared<S>);
+
+impl<S> Drop for AtEnd<'_, S> {
+    fn drop(&mut self) {
+        let mut front = self.0.front.lock().unwrap_or_else(PoisonError::into_inner);
+        front.ended = true;
+        if thread::panicking() && front.failed.is_none() {
+            front.failed = Some(unwritten("its thread panicked"));
+        }
+        drop(front);
+        self.0.moved.notify_all();
     }
 }
 
@@ -260,6 +307,9 @@ impl<S: Store> Store for Logged<S> {
         let mut commits = self.commits();
         let mut front = self.shared.front();
         front.check()?;
+        if front.closing {
+            return Err(unwritten("it is closed"));
+        }
         commits.push(&batch).map_err(|e| failure(&self.shared.path, e))?;
         front.fresh.extend(batch);
         Ok(())
@@ -292,6 +342,11 @@ impl<S: Store> Store for Logged<S> {
         Ok(())
     }
 
+    fn finish(&self) -> Result<(), StoreError> {
+        self.sync()?;
+        self.empty()
+    }
+
     fn size(&self) -> u64 {
         self.shared.store.size() + self.shared.files.size()
     }
@@ -314,28 +369,20 @@ impl<S: Store> Store for Logged<S> {
 }
 
 impl<S: Store> Drop for Logged<S> {
-    /// Brings everything into the store, and leaves an empty log.
     fn drop(&mut self) {
-        self.shared.front().closing = true;
-        self.shared.moved.notify_all();
+        let emptied = self.empty();
         if let Some(thread) = self.thread.take() {
-            // A thread that panicked has not brought everything: the log keeps it.
-            if thread.join().is_err() {
-                return;
-            }
+            // What it panicked of was said by then.
+            let _ = thread.join();
         }
-        if self.shared.front().failed.is_some() {
-            return;
-        }
-        let newest = self.commits().turn();
-        let cleared =
-            self.shared.store.sync().and_then(|()| {
-                self.shared.files.clear_all(newest).map_err(|e| failure(&self.shared.path, e))
-            });
-        if let Err(error) = cleared {
+        if let Err(error) = emptied {
             tracing::warn!(%error, "the log of the mailbox list is played back at the next start");
         }
     }
+}
+
+fn unwritten(why: &str) -> StoreError {
+    StoreError::Io { doing: "write the mailbox list", why: why.to_owned() }
 }
 
 fn failure(path: &str, error: io::Error) -> StoreError {

@@ -11,6 +11,8 @@
 //! ```
 
 mod commits;
+#[cfg(test)]
+mod kill;
 mod logged;
 mod memory;
 mod sled;
@@ -56,6 +58,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Returns when all that was applied survives a power failure. Blocks.
     fn sync(&self) -> Result<(), StoreError>;
+
+    /// As [`Store::sync`], the last time: nothing more will be applied, though who reads may stay. Blocks.
+    fn finish(&self) -> Result<(), StoreError> {
+        self.sync()
+    }
 
     /// Bytes on disk.
     fn size(&self) -> u64;
@@ -105,4 +112,11 @@ pub(crate) fn tomb_parts(row: &[u8]) -> Option<(u64, &[u8])> {
     let (_, rest) = row.split_first()?;
     let (seq, key) = rest.split_first_chunk::<8>()?;
     Some((u64::from_be_bytes(*seq), key))
+}
+
+/// Marks a step of keeping what was acknowledged: a crash here must lose nothing. A test kills its process at each.
+#[inline]
+fn step(_what: &str) {
+    #[cfg(test)]
+    kill::at(_what);
 }

@@ -126,6 +126,18 @@ async fn what_a_failing_disk_was_told_is_never_shown() {
 }
 
 #[tokio::test]
+async fn what_was_written_and_not_synced_is_not_read_back_before_it_is_on_disk() {
+    let rig = Arc::new(Rig::default());
+    let list = List::with_store(rig.clone(), Options::owner().without_tables()).unwrap();
+    rig.rows.fail_syncs(true);
+    list.commit(vec![Change::activate(name("user.a"), at("be1!p"), "")]).await.unwrap_err();
+    // The operating system still gives what the disk does not have.
+    assert!(List::with_store(rig.clone(), Options::owner()).is_err());
+    rig.rows.fail_syncs(false);
+    assert_eq!(names(&List::with_store(rig, Options::owner()).unwrap()), ["user.a"]);
+}
+
+#[tokio::test]
 async fn a_request_that_cannot_be_judged_to_its_end_leaves_nothing_behind() {
     let rig = Arc::new(Rig::default());
     let list = List::with_store(rig.clone(), Options::owner().without_tables()).unwrap();

@@ -165,3 +165,22 @@ async fn an_owners_list_whose_rows_tell_of_less_than_was_on_disk_is_refused() {
     assert!(error.is_corrupt(), "{error}");
     assert!(error.to_string().contains("on disk up to"), "{error}");
 }
+
+#[tokio::test]
+async fn a_list_that_was_closed_has_an_empty_log_though_handles_to_it_live_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = List::open_when_free(dir.path(), Options::owner()).unwrap();
+    for n in 0..20 {
+        list.commit(vec![Change::activate(name(&format!("user.u{n:02}")), at("be1!p"), "")]).await.unwrap();
+    }
+    let read = |file: &str| fs::read(dir.path().join("list.sled").join(file)).unwrap();
+    assert!(read("commits.0").starts_with(b"commits"));
+    let handle = list.clone();
+    list.close().await.unwrap();
+    for file in ["commits.0", "commits.1"] {
+        assert!(!read(file).starts_with(b"commits"), "{file} would be played back");
+    }
+    handle.commit(vec![Change::delete(name("user.u00"))]).await.unwrap_err();
+    // Who still answers does so from what is there.
+    assert_eq!(names(&handle).len(), 20);
+}

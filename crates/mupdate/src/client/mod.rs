@@ -2,7 +2,9 @@
 
 mod dial;
 mod link;
+mod many;
 mod tools;
+mod watch;
 
 use std::{path::Path, time::Duration};
 
@@ -12,21 +14,12 @@ use protocol::{location::Location, mupdate::response::Body, name::MailboxName};
 
 pub use dial::{Address, Connect, Greeting};
 pub use link::Link;
+pub use many::{Activate, Delete};
 
 /// A logged-in connection. After an error other than [`Error::Refused`] and [`Error::Changed`] it is of no more use.
 pub struct Client {
     link: Link,
     greeting: Greeting,
-}
-
-/// One ACTIVATE of many.
-#[derive(Debug, Clone)]
-pub struct Activate<'a> {
-    pub name: &'a MailboxName,
-    pub location: &'a Location,
-    pub acl: &'a str,
-    /// The state that the entry must be in; none asks nothing.
-    pub expect: Option<Expect>,
 }
 
 /// Why a question has no answer.
@@ -81,7 +74,7 @@ impl Client {
     pub async fn find(&mut self, name: &MailboxName) -> Result<Option<Entry>, Error> {
         let mut found = None;
         self.ask("FIND", &[name.as_str()], |body| {
-            found = entry_of(body).map(|(_, entry)| entry);
+            found = entry_of(&body).map(|(_, entry)| entry);
             Ok(())
         })
         .await?;
@@ -97,7 +90,7 @@ impl Client {
             for _ in some {
                 let mut found = None;
                 self.answer(|body| {
-                    found = entry_of(body).map(|(_, entry)| entry);
+                    found = entry_of(&body).map(|(_, entry)| entry);
                     Ok(())
                 })
                 .await?;
@@ -111,7 +104,7 @@ impl Client {
     pub async fn list(&mut self, prefix: Option<&str>) -> Result<Vec<(MailboxName, Entry)>, Error> {
         let mut all = Vec::new();
         self.ask("LIST", prefix.as_slice(), |body| {
-            all.extend(entry_of(body));
+            all.extend(entry_of(&body));
             Ok(())
         })
         .await?;
@@ -150,46 +143,6 @@ impl Client {
         }
         self.expect(name, expect).await?;
         self.activate(name, at, acl).await
-    }
-
-    /// Many of [`Client::activate_if`], pipelined, so that they share the master's disk syncs. What became of each is in
-    /// their order; an error that is not final ends them all.
-    pub async fn activate_all(&mut self, all: &[Activate<'_>]) -> Result<Vec<Result<(), Error>>, Error> {
-        let mut outcomes = Vec::with_capacity(all.len());
-        for some in all.chunks(PIPELINED) {
-            let held = self.hold_expected(some).await?;
-            for (what, held) in some.iter().zip(&held) {
-                let expect = what.expect.as_ref().map(Expect::to_string);
-                let expect = expect.filter(|_| self.greeting.has("EXPECT"));
-                let mut strings = vec![what.name.as_str(), what.location.as_str(), what.acl];
-                strings.extend(expect.as_deref());
-                if *held {
-                    self.link.say("ACTIVATE", &strings);
-                }
-            }
-            self.link.flush().await?;
-            for held in held {
-                let outcome = if held { self.answer(unasked).await } else { Err(Error::Changed) };
-                match outcome {
-                    Err(error) if !error.is_final() => return Err(error),
-                    outcome => outcomes.push(outcome),
-                }
-            }
-        }
-        Ok(outcomes)
-    }
-
-    /// Which of them are in the state expected, where the master cannot check that itself.
-    async fn hold_expected(&mut self, some: &[Activate<'_>]) -> Result<Vec<bool>, Error> {
-        if self.greeting.has("EXPECT") || some.iter().all(|what| what.expect.is_none()) {
-            return Ok(vec![true; some.len()]);
-        }
-        let names: Vec<MailboxName> = some.iter().map(|what| what.name.clone()).collect();
-        let found = self.find_all(&names).await?;
-        let holds = |(what, found): (&Activate<'_>, Option<Entry>)| {
-            what.expect.as_ref().is_none_or(|expect| expect.holds(found.as_ref()))
-        };
-        Ok(some.iter().zip(found).map(holds).collect())
     }
 
     /// DELETE if the entry is in the state expected, as [`Client::activate_if`].
@@ -282,13 +235,13 @@ fn unasked(_: Body) -> Result<(), Error> {
 }
 
 /// The entry of a data line; names and places that cannot be are skipped.
-pub(crate) fn entry_of(body: Body) -> Option<(MailboxName, Entry)> {
+pub(crate) fn entry_of(body: &Body) -> Option<(MailboxName, Entry)> {
     let (name, location, acl) = match body {
-        Body::Mailbox { name, location, acl } => (name, location, Some(acl)),
+        Body::Mailbox { name, location, acl } => (name, location, Some(acl.as_str())),
         Body::Reserve { name, location } => (name, location, None),
         _ => return None,
     };
-    let (name, location) = (MailboxName::parse(&name).ok()?, Location::parse(&location).ok()?);
+    let (name, location) = (MailboxName::parse(name).ok()?, Location::parse(location).ok()?);
     let entry = match acl {
         Some(acl) => Entry::active(location, acl),
         None => Entry::reserved(location),

@@ -43,8 +43,8 @@ async fn attempt(shared: &Arc<Shared>, waiters: &mut Waiters) -> Result<(), Stri
     {
         let mut state = shared.state();
         state.since = SystemTime::now();
-        state.trouble = None;
-        state.held = None;
+        (state.trouble, state.held) = (None, None);
+        (state.accept, state.replaced) = (0, None);
     }
     shared.live.set(true);
     info!(position = %shared.list.position(), "the mailbox list is complete and follows {}", address.name());

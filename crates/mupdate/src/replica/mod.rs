@@ -15,7 +15,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use config::imapd::Imapd;
-use mailboxes::{Entry, List, OpenError, Options, Position, guard::Plan, signal::Signal};
+use mailboxes::{Entry, List, ListId, OpenError, Options, Position, guard::Plan, signal::Signal};
 use protocol::acl::{Acl, Rights, Who};
 use protocol::name::MailboxName;
 use service::Context;
@@ -110,13 +110,22 @@ struct State {
     held: Option<Plan>,
     /// The next synchronisation may remove so many entries.
     accept: usize,
+    /// A list that is not the one before, and lacks something of it; and since when it was seen.
+    replaced: Option<(ListId, Instant)>,
 }
 
 impl Replica {
     /// Follows `address` into `list` until `stop`.
     pub fn start(list: List, address: Address, settings: Settings, stop: CancellationToken) -> Replica {
         let (barriers, waiting) = mpsc::channel(BARRIERS);
-        let state = State { since: SystemTime::now(), heard: None, trouble: None, held: None, accept: 0 };
+        let state = State {
+            since: SystemTime::now(),
+            heard: None,
+            trouble: None,
+            held: None,
+            accept: 0,
+            replaced: None,
+        };
         let shared = Arc::new(Shared {
             list,
             address: ArcSwap::from_pointee(address),
@@ -170,16 +179,17 @@ impl Replica {
         &self.shared.list
     }
 
-    /// The entry of a name, with proof where there is none.
+    /// The entry of a name, with proof where there is none. A reservation may have been used just now: that is looked at
+    /// again too.
     pub async fn find(&self, name: &MailboxName) -> Found {
-        match self.look(name) {
-            Ok(Some(entry)) => return Found::Entry(entry),
+        let reserved = match self.look(name) {
+            Ok(Some(entry)) if entry.is_active() => return Found::Entry(entry),
             Ok(None) if self.was_missing(name) => return Found::Missing,
-            Ok(None) => {}
+            Ok(found) => found,
             Err(stale) => return Found::Unknown(stale),
-        }
+        };
         if let Err(stale) = self.barrier().await {
-            return Found::Unknown(stale);
+            return reserved.map_or(Found::Unknown(stale), Found::Entry);
         }
         match self.look(name) {
             Ok(Some(entry)) => Found::Entry(entry),

@@ -6,16 +6,21 @@
 //! | ours | RESUME position | what changed since; or FULL, then everything | POSITION |
 //!
 //! A full listing is compared with what is held; only its final OK makes it valid, since anything else (NO, BAD, BYE, the
-//! end of the connection) may have cut it. Names that it lacks are removed through the mass-delete guard.
+//! end of the connection) may have cut it. Names that it lacks are removed through the mass-delete guard, which looks
+//! closer where the upstream has another list than before.
 
 use std::{sync::Arc, time::Duration};
 
-use mailboxes::{Entry, Follow, Listing, Position, guard::Plan};
+use mailboxes::{
+    Entry, Follow, Listing, Position,
+    guard::{Loss, Plan},
+};
 use protocol::{
     mupdate::response::{Body, Response},
     name::MailboxName,
 };
 use tokio::{sync::oneshot, time::Instant};
+use tracing::warn;
 
 use super::{Shared, follow::Waiters};
 use crate::client::{Greeting, Link, entry_of};
@@ -59,9 +64,10 @@ impl<'a> Stream<'a> {
                 Body::Ok(_) => break,
                 Body::Position(position) => self.position = Some(position),
                 body => match (change_of(body)?, &mut listing) {
-                    ((name, Some(entry)), Some(listing)) => listing.put(&name, &entry),
-                    ((name, None), Some(listing)) => listing.remove(&name),
-                    (change, None) => self.pending.push(change),
+                    (None, _) => {}
+                    (Some((name, Some(entry))), Some(listing)) => listing.put(&name, &entry),
+                    (Some((name, None)), Some(listing)) => listing.remove(&name),
+                    (Some(change), None) => self.pending.push(change),
                 },
             }
         }
@@ -78,20 +84,42 @@ impl<'a> Stream<'a> {
     async fn reconcile(&mut self, listing: Listing) -> Result<(), String> {
         let difference = self.shared.list.difference(listing).await.map_err(|e| e.to_string())?;
         let plan = Plan { held: difference.held, removals: difference.removals };
-        {
-            let mut state = self.shared.state();
-            let accepted = state.accept >= plan.removals.len();
-            if !plan.is_safe() && !accepted {
-                let why = format!("held back: {plan}; accept it, or fill the master again");
-                state.held = Some(plan);
-                return Err(why);
-            }
-            (state.accept, state.held) = (0, None);
+        if !plan.removals.is_empty() {
+            self.judge(&plan, &difference.losses)?;
         }
         let mut changes = difference.upserts;
         changes.extend(plan.removals.into_iter().map(|name| (name, None)));
         self.pending = changes;
         self.apply(true).await
+    }
+
+    /// Whether the removals may be done. Another list than the one followed so far may be one that its backends are just
+    /// filling: it is given time until what it lacks goes, and no server loses most of its mailboxes.
+    fn judge(&self, plan: &Plan, losses: &[Loss]) -> Result<(), String> {
+        let replaces = match (self.shared.list.followed(), self.position) {
+            (Some(before), Some(now)) if (before.list, before.term) != (now.list, now.term) => Some(now.list),
+            _ => None,
+        };
+        let lost = losses.iter().find(|loss| replaces.is_some() && !loss.is_safe());
+        let mut state = self.shared.state();
+        let accepted = state.accept >= plan.removals.len();
+        if !accepted && (lost.is_some() || !plan.is_safe()) {
+            let lost = lost.map(|loss| format!("; {loss}, by a list that is not the one before"));
+            let why =
+                format!("held back: {plan}{}; accept it, or fill the master again", lost.unwrap_or_default());
+            state.held = Some(plan.clone());
+            return Err(why);
+        }
+        if let Some(list) = replaces.filter(|_| !accepted) {
+            let now = Instant::now();
+            let first = state.replaced.filter(|(known, _)| *known == list).map_or(now, |(_, first)| first);
+            let patience = self.shared.settings.load().retry_delay * LOOKS;
+            if now.duration_since(first) < patience {
+                (state.replaced, state.held) = (Some((list, first)), None);
+                return Err(format!("{plan}, by a list that is not the one before: it may still be filled"));
+            }
+        }
+        Ok(())
     }
 
     /// Follows the stream until it breaks.
@@ -166,8 +194,7 @@ impl<'a> Stream<'a> {
                 Err(format!("{}: {text}", self.link.server))
             }
             body => {
-                let change = change_of(body)?;
-                self.pending.push(change);
+                self.pending.extend(change_of(body)?);
                 if self.pending.len() >= PENDING && !self.numbered {
                     self.apply(false).await?;
                 }
@@ -194,21 +221,26 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// A data line as a change.
-fn change_of(body: Body) -> Result<(MailboxName, Option<Entry>), String> {
-    if let Body::Delete { name } = &body {
-        let name = MailboxName::parse(name).map_err(|e| format!("{name:?}: {e}"))?;
-        return Ok((name, None));
+/// A data line as a change. None: of a mailbox that no client here can name, or that is nowhere where it could be; one
+/// such does not keep all others away.
+fn change_of(body: Body) -> Result<Option<(MailboxName, Option<Entry>)>, String> {
+    let change = match &body {
+        Body::Delete { name } => MailboxName::parse(name).ok().map(|name| (name, None)),
+        Body::Mailbox { .. } | Body::Reserve { .. } => {
+            entry_of(&body).map(|(name, entry)| (name, Some(entry)))
+        }
+        Body::Unreadable => None,
+        other => return Err(format!("the upstream said {other:?}")),
+    };
+    if change.is_none() {
+        warn!("passed over what the upstream said of a mailbox that cannot be: {body:?}");
     }
-    match body {
-        Body::Mailbox { .. } | Body::Reserve { .. } => entry_of(body)
-            .map(|(name, entry)| (name, Some(entry)))
-            .ok_or_else(|| "the upstream told of a name or a place that cannot be".into()),
-        other => Err(format!("the upstream said {other:?}")),
-    }
+    Ok(change)
 }
 
 /// How long a listing may pause: a Cyrus master writes it whole to a file first.
 const LISTING: Duration = Duration::from_secs(120);
+/// How often `mupdate_retry_delay` a list that replaces another has for being filled, before its lack of something counts.
+const LOOKS: u32 = 3;
 /// Changes gathered at most before they are applied.
 const PENDING: usize = 10_000;

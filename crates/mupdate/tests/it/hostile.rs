@@ -1,11 +1,13 @@
 //! Clients that want to do harm, or are broken: each gets the protocol's own answer, and nobody else notices.
 
-use tokio::net::UnixStream;
+use std::net::SocketAddr;
+
+use tokio::net::{TcpStream, UnixStream};
 
 use crate::{
     transcript::Player,
     wire::{CYRUS, local, network},
-    world::Node,
+    world::{Node, eventually},
 };
 
 /// Somebody who works while others misbehave.
@@ -142,4 +144,23 @@ async fn a_hundred_streams_hear_of_one_change() {
     for stream in &mut streams {
         stream.play("S: U01 MAILBOX \"user.a\" \"be1!p\" \"\"").await;
     }
+}
+
+/// Whether the kernel probes the server's side of a connection: the timer of its row in /proc/net/tcp.
+fn is_probed(server: SocketAddr, client: SocketAddr) -> bool {
+    let hex = |address: SocketAddr| format!("0100007F:{:04X}", address.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let ends = format!(" {} {} ", hex(server), hex(client));
+    let row = table.lines().find(|row| row.contains(&ends)).expect("the connection is there");
+    row.split_whitespace().nth(5).is_some_and(|timer| timer.starts_with("02:"))
+}
+
+#[tokio::test]
+async fn a_peer_behind_a_cut_cable_does_not_keep_its_place_for_hours() {
+    let master = Node::master("").await;
+    let client = TcpStream::connect(master.address).await.unwrap();
+    let mut banner = [0; 1];
+    client.readable().await.unwrap();
+    client.try_read(&mut banner).unwrap();
+    eventually(async || is_probed(master.address, client.local_addr().unwrap()).then_some(())).await;
 }

@@ -89,6 +89,14 @@ async fn a_look_up_finds_what_was_made_a_moment_ago_and_proves_what_is_missing()
         assert!(matches!(replica.find(&name).await, Found::Entry(_)), "{name}");
     }
     assert_eq!(replica.find(&name("user.none")).await, Found::Missing);
+    for n in 0..50 {
+        let name = name(&format!("user.r{n}"));
+        client.reserve(&name, &at("be1!p")).await.unwrap();
+        eventually(|| std::future::ready(replica.list().get(&name).unwrap())).await;
+        client.activate(&name, &at("be1!p"), "").await.unwrap();
+        let Found::Entry(entry) = replica.find(&name).await else { panic!("{name} is there") };
+        assert!(entry.is_active(), "{name}");
+    }
     let (_dir, _) = master.stop().await;
     eventually(|| std::future::ready((!replica.freshness().live).then_some(()))).await;
     assert!(matches!(replica.find(&name("user.n7")).await, Found::Entry(_)));
@@ -133,6 +141,30 @@ async fn a_master_that_lost_its_list_does_not_empty_its_slaves() {
 }
 
 #[tokio::test]
+async fn a_master_that_lost_its_list_does_not_empty_a_small_slave_either_while_its_backends_fill_it() {
+    let master = Node::master("").await;
+    put(&master, &["user.a", "user.a.b", "user.c"]).await;
+    master.client().await.activate(&name("user.other"), &at("be2!default"), "").await.unwrap();
+    let slave = Node::slave(&master, "").await;
+    slave.catches_up_with(&master).await;
+    let all = slave.entries().await;
+    let (_, address) = master.stop().await;
+    let empty = Node::start(Mode::Master, &address.to_string(), tempfile::tempdir().unwrap(), "").await;
+    let lacks = async |removals: u64| {
+        eventually(async || (slave.status().await["held"]["removals"] == removals).then_some(())).await;
+        assert_eq!(slave.entries().await, all);
+    };
+    lacks(4).await;
+    // One backend has told what it has, but for what was deleted meanwhile, and the other is still to come.
+    put(&empty, &["user.a", "user.c", "user.new"]).await;
+    lacks(2).await;
+    empty.client().await.activate(&name("user.other"), &at("be2!default"), "").await.unwrap();
+    slave.catches_up_with(&empty).await;
+    assert_eq!(slave.names().await, ["user.a", "user.c", "user.new", "user.other"]);
+    eventually(async || slave.status().await.get("held").is_none().then_some(())).await;
+}
+
+#[tokio::test]
 async fn a_listing_that_breaks_off_deletes_nothing_however_it_ends() {
     let master = Node::master("").await;
     put(&master, &["user.a", "user.b", "user.c"]).await;
@@ -154,6 +186,26 @@ async fn a_listing_that_breaks_off_deletes_nothing_however_it_ends() {
     }
     eventually(async || timeout(PATIENCE, broken.accept()).await.unwrap().ok()).await;
     assert_eq!(slave.names().await, ["user.a", "user.b", "user.c"]);
+}
+
+#[tokio::test]
+async fn a_mailbox_that_cannot_be_does_not_keep_a_slave_from_all_others() {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let slave = Node::slave_of(upstream.local_addr().unwrap(), "").await;
+    let mut peer = BufStream::new(timeout(PATIENCE, upstream.accept()).await.unwrap().unwrap().0);
+    say(&mut peer, "* AUTH \"PLAIN\"\r\n* OK MUPDATE \"m\" \"Cyrus IMAP\" \"3.6.1\" \"(master)\"\r\n").await;
+    hear(&mut peer, "A01 AUTHENTICATE").await;
+    say(&mut peer, "A01 OK \"Authenticated\"\r\n").await;
+    hear(&mut peer, "U01 UPDATE").await;
+    // Names with a control character and with bytes that are no text; a place with two partitions.
+    say(&mut peer, "U01 MAILBOX {6+}\r\nuser.\x01 {5+}\r\nbe1!p {0+}\r\n\r\n").await;
+    peer.write_all(b"U01 MAILBOX {7+}\r\nuser.\xe9\xff {5+}\r\nbe1!p {0+}\r\n\r\n").await.unwrap();
+    say(&mut peer, "U01 RESERVE {6+}\r\nuser.c {7+}\r\nbe1!p!q\r\n").await;
+    say(&mut peer, "U01 MAILBOX {6+}\r\nuser.b {5+}\r\nbe1!p {0+}\r\n\r\nU01 OK \"streaming starts\"\r\n")
+        .await;
+    say(&mut peer, "U01 DELETE {6+}\r\nuser.\x01\r\nU01 MAILBOX {6+}\r\nuser.d {5+}\r\nbe1!p {0+}\r\n\r\n")
+        .await;
+    eventually(async || (slave.names().await == ["user.b", "user.d"]).then_some(())).await;
 }
 
 async fn say(peer: &mut BufStream<TcpStream>, text: &str) {

@@ -35,21 +35,21 @@ pub struct Ports {
 }
 
 impl PortChoice {
-    /// The ports of node number `index`, all of them free at this moment.
+    /// The ports of node number `index`, all of them free at this moment. `held` holds them until those of all nodes are
+    /// chosen, so that no two services get one port.
     pub(super) fn take(
         &self,
         node: &str,
         role: Role,
         default_base: u16,
         index: usize,
+        held: &mut Vec<TcpListener>,
     ) -> Result<Ports, ClusterError> {
         let address = match self {
             PortChoice::Blocks { .. } => Ipv4Addr::LOCALHOST,
             PortChoice::Free { address } => *address,
         };
         let mut ports = Ports::none(address);
-        // held until all are chosen, so that no two services of the node get one port
-        let mut held = Vec::new();
         for &(service, offset) in services(role) {
             let wanted = match self {
                 PortChoice::Free { .. } => 0,
@@ -152,11 +152,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_nodes_of_a_cluster_share_no_port() {
+        let choice = PortChoice::Free { address: Ipv4Addr::LOCALHOST };
+        let (mut held, mut all) = (Vec::new(), std::collections::BTreeSet::new());
+        for node in 0..200 {
+            let ports = choice.take("b", Role::Backend, 1, node, &mut held).unwrap();
+            assert!(ports.all().all(|(_, port)| all.insert(port)), "node {node}");
+        }
+    }
+
+    #[test]
     fn a_port_in_use_is_named() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
         let choice = PortChoice::Blocks { base: Some(port - 5) };
-        let error = choice.take("m", Role::Mupdate, 1, 0).unwrap_err().to_string();
+        let error = choice.take("m", Role::Mupdate, 1, 0, &mut Vec::new()).unwrap_err().to_string();
         assert!(error.contains(&format!("port {port} on 127.0.0.1 is in use (for m's mupdate)")), "{error}");
     }
 }

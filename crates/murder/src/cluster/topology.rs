@@ -111,12 +111,13 @@ impl Topology {
 
     /// Nodes in the order in which they take ports: frontends first, since people type those.
     pub(super) fn nodes(&self, dir: &Path, ports: &PortChoice) -> Result<Vec<Node>, ClusterError> {
+        let mut held = Vec::new();
         self.specs()
             .enumerate()
             .map(|(index, (role, spec))| {
                 let ports = match spec.address {
                     Some(address) => Ports::well_known(role, address),
-                    None => ports.take(&spec.name, role, self.base_port, index)?,
+                    None => ports.take(&spec.name, role, self.base_port, index, &mut held)?,
                 };
                 let mut node =
                     Node::new(self.host(&spec.name), role, dir.join(&spec.name), ports, spec.imapd);

@@ -25,6 +25,8 @@ pub enum Body {
     Delete {
         name: String,
     },
+    /// A data line whose strings are no text: of a mailbox that no client here can name.
+    Unreadable,
     Ok(String),
     No(String),
     Bad(String),
@@ -65,10 +67,10 @@ impl Response {
         let word = utf8(lexer.atom()).ok_or_else(malformed)?.to_ascii_uppercase();
         let body = match word.as_str() {
             "MAILBOX" => {
-                strings::<3>(&mut lexer).map(|[name, location, acl]| Body::Mailbox { name, location, acl })
+                data(strings(&mut lexer), |[name, location, acl]| Body::Mailbox { name, location, acl })
             }
-            "RESERVE" => reserve(&mut lexer),
-            "DELETE" => strings::<1>(&mut lexer).map(|[name]| Body::Delete { name }),
+            "RESERVE" => data(reserve(&mut lexer), |[name, location]| Body::Reserve { name, location }),
+            "DELETE" => data(strings(&mut lexer), |[name]| Body::Delete { name }),
             "OK" => Some(Body::Ok(text(&mut lexer))),
             "NO" => Some(Body::No(text(&mut lexer))),
             "BAD" => Some(Body::Bad(text(&mut lexer))),
@@ -79,35 +81,51 @@ impl Response {
             "PARTIAL-UPDATE" => Some(Body::PartialUpdate),
             "MURDER" => Some(Body::Murder(words(&mut lexer))),
             "FULL" => Some(Body::Full),
-            "POSITION" => strings::<1>(&mut lexer).and_then(|[p]| Position::parse(&p)).map(Body::Position),
-            "STATUS" => strings::<1>(&mut lexer).map(|[json]| Body::Status(json)),
-            "ENTRY" => strings::<1>(&mut lexer).map(|[json]| Body::Entry(json)),
+            "POSITION" => told(&mut lexer).and_then(|p| Position::parse(&p)).map(Body::Position),
+            "STATUS" => told(&mut lexer).map(Body::Status),
+            "ENTRY" => told(&mut lexer).map(Body::Entry),
             _ => Some(Body::Other(word)),
         };
         Ok(Response { tag, body: body.ok_or_else(malformed)? })
     }
 }
 
+/// Strings of which one may be no text; none where they are not as many as they should be.
+type Strings<const N: usize> = Option<Option<[String; N]>>;
+
+fn data<const N: usize>(strings: Strings<N>, body: impl FnOnce([String; N]) -> Body) -> Option<Body> {
+    strings.map(|strings| strings.map_or(Body::Unreadable, body))
+}
+
 /// The RFC's own example shows a RESERVE with an ACL.
-fn reserve(lexer: &mut Lexer<'_>) -> Option<Body> {
+fn reserve(lexer: &mut Lexer<'_>) -> Strings<2> {
     let (name, location) = (string(lexer)?, string(lexer)?);
     if !lexer.at_end() {
         string(lexer)?;
     }
-    lexer.at_end().then_some(Body::Reserve { name, location })
+    lexer.at_end().then_some(name.zip(location).map(|(name, location)| [name, location]))
 }
 
-fn strings<const N: usize>(lexer: &mut Lexer<'_>) -> Option<[String; N]> {
+/// One string and no more.
+fn told(lexer: &mut Lexer<'_>) -> Option<String> {
+    strings::<1>(lexer).flatten().map(|[told]| told)
+}
+
+fn strings<const N: usize>(lexer: &mut Lexer<'_>) -> Strings<N> {
     let mut out = Vec::with_capacity(N);
     for _ in 0..N {
         out.push(string(lexer)?);
     }
-    if lexer.at_end() { out.try_into().ok() } else { None }
+    if !lexer.at_end() {
+        return None;
+    }
+    let all: Option<Vec<String>> = out.into_iter().collect();
+    Some(all.and_then(|all| all.try_into().ok()))
 }
 
-fn string(lexer: &mut Lexer<'_>) -> Option<String> {
+fn string(lexer: &mut Lexer<'_>) -> Option<Option<String>> {
     match lexer.word().ok()? {
-        Word::String(bytes) => String::from_utf8(bytes.into_owned()).ok(),
+        Word::String(bytes) => Some(String::from_utf8(bytes.into_owned()).ok()),
         Word::Atom(_) => None,
     }
 }

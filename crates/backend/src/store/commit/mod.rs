@@ -155,10 +155,12 @@ impl Commit {
 
     /// Refuses while poisoned.
     pub fn check(&self) -> Result<(), StoreError> {
-        match self.shared.poison.get() {
-            Some(why) => Err(StoreError::Poisoned(why.clone())),
-            None => Ok(()),
-        }
+        self.poison().map_or(Ok(()), |why| Err(StoreError::Poisoned(why)))
+    }
+
+    /// Why nothing more is accepted, if so.
+    pub fn poison(&self) -> Option<Arc<str>> {
+        self.shared.poison.get().cloned()
     }
 
     /// Finishes what waits, syncs everything, frees the segments, ends the thread. Blocks.

@@ -16,6 +16,8 @@ async fn after_a_failed_sync_nothing_is_accepted_and_reading_goes_on_until_reope
     assert!(matches!(append(&inbox, "three").await, Err(StoreError::Poisoned(_))));
     assert_eq!(inbox.view().exists(), 1);
     assert!(inbox.message(1).await.is_ok());
+    // The daemon begins afresh when the disk works again.
+    assert!(!store.failed().await.damaged);
     let crashed = bench.crashed();
     let store = crashed.open().await;
     let inbox = store.mailbox(&name("user.fred")).await.unwrap();

@@ -16,7 +16,7 @@ use protocol::{name::MailboxName, namespace::Namespace};
 use super::{
     Actor, Create, Mailbox, NewMessage, Staged, Store, StoreError,
     commit::Faults,
-    master::{Answer, Held, Master, MasterError, MasterSession},
+    master::{Answer, Master, MasterError, MasterSession},
 };
 
 /// A store in a temporary directory.
@@ -70,6 +70,14 @@ pub struct Fake {
     /// The session's words from this one on fail; counted down at each.
     pub fail_after: Mutex<Option<usize>>,
     pub log: Mutex<Vec<String>>,
+}
+
+/// An entry of the master's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    pub active: bool,
+    pub location: protocol::location::Location,
+    pub acl: String,
 }
 
 struct FakeSession(Arc<Fake>);
@@ -148,25 +156,6 @@ impl MasterSession for FakeSession {
             self.0.word(format!("DELETE {name}"))?;
             self.0.entries.lock().unwrap().remove(name);
             Ok(())
-        })
-    }
-
-    fn find<'a>(&'a mut self, name: &'a MailboxName) -> Answer<'a, Result<Option<Held>, MasterError>> {
-        Box::pin(async move {
-            self.0.word(format!("FIND {name}"))?;
-            Ok(self.0.entries.lock().unwrap().get(name).cloned())
-        })
-    }
-
-    fn held_by<'a>(
-        &'a mut self,
-        server: &'a str,
-    ) -> Answer<'a, Result<Vec<(MailboxName, Held)>, MasterError>> {
-        Box::pin(async move {
-            self.0.word(format!("LIST {server}"))?;
-            let entries = self.0.entries.lock().unwrap();
-            let here = entries.iter().filter(|(_, held)| held.location.server() == server);
-            Ok(here.map(|(name, held)| (name.clone(), held.clone())).collect())
         })
     }
 }

@@ -63,6 +63,87 @@ fn who_is_on_is_seen_from_the_frontend_with_the_backends_part_of_each_session() 
     });
 }
 
+/// What `murder who` shows of a user, asked on a node.
+fn session_of(system: &Murder, node: &str, user: &str) -> Option<Value> {
+    who(system, node).into_iter().find(|row| row["user"] == user)
+}
+
+#[test]
+fn every_node_sees_and_ends_a_session_at_any_frontend_with_the_clients_own_address() {
+    let plan = Plan::nodes(2, 2).user("alice", "backend1").user("bob", "backend2");
+    // So that a frontend has another address than its clients.
+    let system = plan
+        .option("frontend1", "client_bind", "yes")
+        .option("frontend1", "client_bind_name", "127.0.0.9")
+        .start();
+    let mut alice = system.login("frontend1", "alice");
+    alice.must("SELECT INBOX").unwrap();
+    let mut bob = system.pop3("frontend1", "bob");
+    let here = text(&murder(&system, "frontend1", &["who", "--here", "--json"]));
+    let here: Vec<Value> = serde_json::from_str(&here).unwrap();
+    for asked in ["frontend1", "frontend2", "backend1", "backend2"] {
+        for (user, service, mailbox, backend) in
+            [("alice", "imaps", "user.alice", "backend1"), ("bob", "pop3s", "user.bob", "backend2")]
+        {
+            let row = eventually("the node sees it", || session_of(&system, asked, user));
+            let own = here.iter().find(|row| row["user"] == user).unwrap();
+            for (key, value) in
+                [("node", "frontend1.demo.test"), ("service", service), ("client", "127.0.0.1")]
+            {
+                assert_eq!(row[key], value, "{asked}: {row:#}");
+            }
+            for key in ["session", "since", "tls"] {
+                assert_eq!(row[key], own[key], "{asked}: {row:#}");
+            }
+            if user == "alice" {
+                assert_eq!(row["mailbox"], mailbox, "{asked}: {row:#}");
+            }
+            let part = &row["parts"][0];
+            assert!(part["node"].as_str().unwrap().starts_with(backend), "{asked}: {row:#}");
+            assert_eq!((&part["client"], row["parts"].as_array().unwrap().len()), (&"127.0.0.9".into(), 1));
+        }
+    }
+    // By its name at the frontend, from a backend that has no part of it.
+    let session = session_of(&system, "backend2", "alice").unwrap()["session"].as_str().unwrap().to_owned();
+    assert_eq!(text(&murder(&system, "backend2", &["kick", &session])), "1 sessions end\n");
+    let end = alice.command("NOOP").unwrap_err().to_string();
+    assert_eq!(end, "* BYE Session ended by an administrator");
+    assert_eq!(text(&murder(&system, "frontend2", &["kick", "bob"])), "1 sessions end\n");
+    assert!(bob.must("NOOP").is_err());
+}
+
+#[test]
+fn a_session_that_idles_with_nothing_open_is_ended_from_another_frontend_too() {
+    let system = Plan::nodes(2, 1).user("alice", "backend1").start();
+    let mut alice = system.login("frontend1", "alice");
+    alice.must("STATUS INBOX (MESSAGES)").unwrap();
+    let ended = murder(&system, "frontend2", &["kick", "alice"]);
+    assert_eq!(text(&ended), "1 sessions end\n");
+    // No command is needed for it: the frontend hears it from the backend.
+    assert_eq!(alice.line().unwrap(), "* BYE Session ended by an administrator");
+    // The next one on the connection that a backend has kept is another session.
+    let mut alice = system.login("frontend1", "alice");
+    alice.must("STATUS INBOX (MESSAGES)").unwrap();
+    assert_eq!(session_of(&system, "backend1", "alice").unwrap()["node"], "frontend1.demo.test");
+}
+
+#[test]
+fn nobody_but_a_proxy_says_where_a_session_comes_from() {
+    let system = Plan::nodes(1, 1).user("alice", "backend1").start();
+    for node in ["frontend1", "backend1"] {
+        let mut alice = system.login(node, "alice");
+        for command in ["XCLIENT ADDR=192.0.2.9 SESSION=forged", "XKICK cyrus"] {
+            let refused = alice.command(command).unwrap().result;
+            assert_eq!(refused, "BAD Unrecognized command", "{node}: {command}");
+        }
+        assert!(!alice.must("CAPABILITY").unwrap().lines.concat().contains("XCLIENT"));
+    }
+    let mut pop3 = system.pop3("backend1", "alice");
+    assert!(pop3.must("XCLIENT ADDR=192.0.2.9 SESSION=forged").is_err());
+    let rows = text(&murder(&system, "backend1", &["who", "--json"]));
+    assert!(rows.contains("alice") && !rows.contains("192.0.2.9"), "{rows}");
+}
+
 #[test]
 fn denied_users_are_kept_out_until_they_are_allowed_again() {
     let system = two_users().start();

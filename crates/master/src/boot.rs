@@ -40,6 +40,8 @@ pub enum BootError {
     Daemon { name: String, why: crate::daemon::WaitError },
     #[error("cannot listen, and master_bind_errors_fatal is set: {0}")]
     Bind(String),
+    #[error("{} is closed to {user}, as whom the node runs: chown -R {user} {}", .directory.display(), .directory.display())]
+    Closed { directory: PathBuf, user: String },
     #[error("{doing}: {cause}")]
     Io { doing: String, cause: io::Error },
 }
@@ -49,6 +51,7 @@ impl BootError {
         match self {
             Self::Config(_) | Self::Daemon { .. } => config::EX_CONFIG,
             Self::Privilege(_) | Self::Start { .. } => 1,
+            Self::Closed { .. } => EX_NOPERM,
             Self::PidFile(_) | Self::Bind(_) | Self::Io { .. } => EX_OSERR,
         }
     }
@@ -165,6 +168,7 @@ async fn serve(options: &Options, log: Log, prepared: Prepared) -> Result<(), Bo
     if let Some(user) = &user {
         privilege::drop_to(user)?;
     }
+    must_be_writable(&directory, user.as_ref())?;
     if options.background {
         change_directory(&directory).map_err(doing("changing to configdirectory"))?;
     }
@@ -287,6 +291,21 @@ fn change_directory(configdirectory: &Path) -> io::Result<()> {
     std::env::set_current_dir(if cores.is_dir() { cores.as_path() } else { configdirectory })
 }
 
+/// A daemon that may not write there fails again and again, which looks like its own fault.
+fn must_be_writable(configdirectory: &Path, user: Option<&User>) -> Result<(), BootError> {
+    let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    match rustix::fs::access(configdirectory, wanted) {
+        Err(rustix::io::Errno::ACCESS) => Err(BootError::Closed {
+            directory: configdirectory.to_owned(),
+            user: user.map_or_else(
+                || format!("user {}", rustix::process::getuid().as_raw()),
+                |user| user.name.clone(),
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
 fn doing(what: &str) -> impl FnOnce(io::Error) -> BootError + use<'_> {
     move |cause| BootError::Io { doing: what.to_owned(), cause }
 }
@@ -296,3 +315,4 @@ const WAKES: usize = 256;
 /// How long the sockets of a master that was killed may still be held by its children.
 const TAKEOVER: Duration = Duration::from_secs(2);
 const EX_OSERR: u8 = 71;
+const EX_NOPERM: u8 = 77;

@@ -13,7 +13,8 @@ use system_tests::{Plan, eventually};
 
 use crate::packaging::package;
 
-const NAMES: &str = "127.0.0.1 localhost machine mupdate.example.org backend1.example.org mail.example.org\n";
+/// The names in the files, which the certificate has too.
+const NAMES: &str = "127.0.0.1 localhost machine mupdate.demo.test backend1.demo.test backend2.demo.test frontend1.demo.test\n";
 
 /// A machine that never saw a Cyrus, with the package on it. None where there is neither systemd nor dpkg.
 fn with_package(install: &[&str]) -> Option<(Machine, Trust)> {
@@ -34,16 +35,36 @@ fn with_package(install: &[&str]) -> Option<(Machine, Trust)> {
         let text = fs::read_to_string(tls.join(name)).unwrap();
         machine.write(&format!("/etc/murder/{name}"), &text);
     }
+    start_master_elsewhere(&machine);
     Some((machine, certificates.trust.clone()))
 }
 
-/// The files of a role as they are shipped, with a line more in each.
+/// The files of a role as they are shipped, but for the names of the nodes, with a line more in each.
 fn configure(machine: &Machine, role: &str, imapd: &str, cyrus: &str) {
-    let etc = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc").join(role);
-    for (name, more) in [("imapd.conf", imapd), ("cyrus.conf", cyrus)] {
-        let text = fs::read_to_string(etc.join(name)).unwrap();
-        machine.write(&format!("/etc/{name}"), &format!("{text}{more}\n"));
+    let elsewhere = if role == "mupdate" { "" } else { ELSEWHERE };
+    machine.write("/etc/imapd.conf", &format!("{}{elsewhere}{imapd}\n", shipped(role, "imapd.conf")));
+    machine.write("/etc/cyrus.conf", &format!("{}{cyrus}\n", shipped(role, "cyrus.conf")));
+}
+
+fn shipped(role: &str, name: &str) -> String {
+    let etc = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc");
+    let text = fs::read_to_string(etc.join(role).join(name)).unwrap();
+    text.replace("mail.example.org", "frontend1.example.org").replace("example.org", "demo.test")
+}
+
+/// Where the MUPDATE master of the machine's murder is.
+const ELSEWHERE: &str = "mupdate_ports: mupdate=3999\n";
+
+/// A MUPDATE master for the other roles, as if on another machine.
+fn start_master_elsewhere(machine: &Machine) {
+    let text = shipped("mupdate", "imapd.conf").replace("/var/lib/murder", "/var/lib/elsewhere");
+    machine.write("/etc/elsewhere.conf", &format!("{text}cyrus_user: root\n"));
+    for node in ["frontend", "backend"] {
+        machine.shell(&format!("echo change-me | murder passwd -C /etc/elsewhere.conf {node}"));
     }
+    let daemon =
+        ["/usr/lib/murder/mupdate", "-m", "-C", "/etc/elsewhere.conf", "--listen", "mupdate=127.0.0.1:3999"];
+    machine.must(&[&["systemd-run", "--unit=elsewhere", "-p", "Type=notify"][..], &daemon].concat());
 }
 
 fn property(machine: &Machine, unit: &str, name: &str) -> String {
@@ -162,7 +183,7 @@ fn the_package_is_installed_by_apt_and_each_role_lives_as_its_unit() {
     assert!(imap.login("cyrus", "wrong").is_err());
     imap.login("cyrus", "secret").unwrap();
     assert_eq!(logged(&machine, "murder", "login: [127.0.0.1] cyrus"), ("6".into(), "imaps".into()));
-    assert_eq!(logged(&machine, "murder", "badlogin: [127.0.0.1]").1, "imaps");
+    assert_eq!(logged(&machine, "murder", "badlogin: [127.0.0.1] plaintext cyrus").1, "imaps");
     machine.must(&["systemctl", "stop", "murder"]);
     assert_eq!(imap.line().unwrap(), "* BYE Server shutting down");
     is_gone(&machine);

@@ -1,7 +1,7 @@
 # A service process as Cyrus's are: status messages on descriptor 3, listener on 4. Sends each client "SERVICE ID PID", and
 # serves it until it hangs up. A client that says "die" makes it die while busy. Words: -crash (end with 1 while ready), -flood
 # (status messages without end), -once STATUS (end so after the first client), -udp (answer datagrams), -self (greet with the
-# limit of open files, the user and the capabilities, too).
+# limit of open files, the user, the capabilities and the group, too).
 import os, resource, signal, socket, struct, sys
 
 
@@ -31,7 +31,7 @@ listener = socket.socket(fileno=4)
 greeting = [os.environ["CYRUS_SERVICE"], os.environ["CYRUS_ID"]]
 if "-self" in sys.argv:
     capabilities = [line.split()[1] for line in open("/proc/self/status") if line.startswith("CapEff")]
-    greeting += [resource.getrlimit(resource.RLIMIT_NOFILE)[0], os.getuid(), capabilities[0]]
+    greeting += [resource.getrlimit(resource.RLIMIT_NOFILE)[0], os.getuid(), capabilities[0], os.getgid()]
 greeting = " ".join(map(str, greeting + [os.getpid()]))
 while "-udp" in sys.argv:
     _, sender = listener.recvfrom(1000)

@@ -28,6 +28,8 @@ pub struct Socket {
     pub address: String,
     /// Tells it from every other socket that master ever opened.
     pub serial: u64,
+    is_udp: bool,
+    is_closed: bool,
 }
 
 impl AsFd for Socket {
@@ -63,23 +65,72 @@ pub struct Opening {
     pub marking: u8,
 }
 
+impl Socket {
+    /// Nobody listens on it any longer, in no process that has it.
+    pub fn close(&mut self) {
+        self.is_closed = true;
+        // On a datagram's or a broken socket it fails, and there is nothing to be done.
+        let _ = rustix::net::shutdown(&self.fd, rustix::net::Shutdown::Both);
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+}
+
 /// Opens every address of a service. Both lists may be non-empty: one family may work and the other not.
 pub fn open(address: &Listen, proto: Proto, opening: Opening) -> (Vec<Socket>, Vec<OpenError>) {
-    let deadline = Instant::now() + opening.patience;
-    let (mut sockets, mut errors) = (Vec::new(), Vec::new());
-    let targets = match targets(address, proto) {
-        Ok(targets) => targets,
-        Err(error) => return (sockets, vec![error]),
-    };
-    for target in targets {
-        match open_patiently(&target, proto, opening, deadline) {
-            Ok(socket) => sockets.push(socket),
-            // A host without IPv6 still has the wildcard of IPv4.
-            Err(error) if target.is_wildcard() && error.cause.raw_os_error() == Some(EAFNOSUPPORT) => {}
-            Err(error) => errors.push(error),
+    Addresses::of(address, proto).open(opening)
+}
+
+/// The addresses of a service, each with its socket where there is one already.
+#[derive(Debug)]
+pub struct Addresses {
+    proto: Proto,
+    targets: Vec<(Target, Option<Socket>)>,
+    unresolved: Option<OpenError>,
+}
+
+impl Addresses {
+    pub fn of(address: &Listen, proto: Proto) -> Addresses {
+        let (targets, unresolved) = match targets(address, proto) {
+            Ok(targets) => (targets, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        Addresses { proto, targets: targets.into_iter().map(|target| (target, None)).collect(), unresolved }
+    }
+
+    /// Takes over those of the spare sockets that listen on one of these addresses: who waits there notices nothing.
+    pub fn adopt(&mut self, spare: &mut Vec<Socket>) {
+        let is_udp = self.proto.is_udp();
+        for (target, adopted) in self.targets.iter_mut().filter(|(_, adopted)| adopted.is_none()) {
+            let fits = |socket: &Socket| {
+                socket.family == target.family() && socket.address == target.name() && socket.is_udp == is_udp
+            };
+            if let Some(place) = spare.iter().position(fits) {
+                *adopted = Some(spare.swap_remove(place));
+            }
         }
     }
-    (sockets, errors)
+
+    /// Opens the rest.
+    pub fn open(self, opening: Opening) -> (Vec<Socket>, Vec<OpenError>) {
+        let deadline = Instant::now() + opening.patience;
+        let (mut sockets, mut errors) = (Vec::new(), Vec::from_iter(self.unresolved));
+        for (target, adopted) in self.targets {
+            let opened = match adopted {
+                Some(socket) => Ok(socket),
+                None => open_patiently(&target, self.proto, opening, deadline),
+            };
+            match opened {
+                Ok(socket) => sockets.push(socket),
+                // A host without IPv6 still has the wildcard of IPv4.
+                Err(error) if target.is_wildcard() && error.cause.raw_os_error() == Some(EAFNOSUPPORT) => {}
+                Err(error) => errors.push(error),
+            }
+        }
+        (sockets, errors)
+    }
 }
 
 fn open_patiently(
@@ -191,7 +242,8 @@ impl Target {
         let address = socket.local_addr().ok().and_then(|bound| bound.as_socket());
         let address = address.map_or_else(|| self.name(), |bound| bound.to_string());
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        Ok(Socket { fd: socket.into(), family: self.family(), address, serial })
+        let is_udp = proto.is_udp();
+        Ok(Socket { fd: socket.into(), family: self.family(), address, serial, is_udp, is_closed: false })
     }
 }
 

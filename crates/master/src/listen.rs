@@ -21,7 +21,8 @@ use crate::ports;
 /// An open listening socket.
 #[derive(Debug)]
 pub struct Socket {
-    fd: OwnedFd,
+    /// None: closed, because what was started for it kept failing; its place among its service's sockets stays.
+    fd: Option<OwnedFd>,
     /// `ipv4`, `ipv6` or `unix`, as in Cyrus's log lines.
     pub family: &'static str,
     /// Where it listens, with the port that the system chose for port 0.
@@ -29,13 +30,6 @@ pub struct Socket {
     /// Tells it from every other socket that master ever opened.
     pub serial: u64,
     is_udp: bool,
-    is_closed: bool,
-}
-
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
 }
 
 /// One address that could not be opened.
@@ -68,13 +62,18 @@ pub struct Opening {
 impl Socket {
     /// Nobody listens on it any longer, in no process that has it.
     pub fn close(&mut self) {
-        self.is_closed = true;
-        // On a datagram's or a broken socket it fails, and there is nothing to be done.
-        let _ = rustix::net::shutdown(&self.fd, rustix::net::Shutdown::Both);
+        if let Some(fd) = self.fd.take() {
+            // On a datagram's or a broken socket it fails, and there is nothing to be done.
+            let _ = rustix::net::shutdown(&fd, rustix::net::Shutdown::Both);
+        }
     }
 
     pub fn is_closed(&self) -> bool {
-        self.is_closed
+        self.fd.is_none()
+    }
+
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.fd.as_ref().map(AsFd::as_fd)
     }
 }
 
@@ -243,7 +242,7 @@ impl Target {
         let address = address.map_or_else(|| self.name(), |bound| bound.to_string());
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let is_udp = proto.is_udp();
-        Ok(Socket { fd: socket.into(), family: self.family(), address, serial, is_udp, is_closed: false })
+        Ok(Socket { fd: Some(socket.into()), family: self.family(), address, serial, is_udp })
     }
 }
 
@@ -318,7 +317,7 @@ mod tests {
         let (sockets, errors) = open(&inet(Some("127.0.0.1"), "0"), tcp, OPENING);
         assert!(errors.is_empty());
         let port = sockets[0].address.rsplit_once(':').unwrap().1.to_owned();
-        assert_eq!(socket2::SockRef::from(&sockets[0]).tos_v4().unwrap(), 0xb8);
+        assert_eq!(socket2::SockRef::from(&sockets[0].fd().unwrap()).tos_v4().unwrap(), 0xb8);
         let (again, errors) = open(&inet(Some("127.0.0.1"), &port), tcp, OPENING);
         assert!(again.is_empty());
         assert_eq!(errors[0].family, "ipv4");

@@ -234,14 +234,15 @@ impl Pool {
     }
 
     fn fork(&mut self, listening: &Listening, children: &mut Children, now: Instant) -> io::Result<()> {
-        let socket = listening.sockets.get(self.key.socket).ok_or(io::ErrorKind::NotConnected)?;
+        let socket = listening.sockets.get(self.key.socket).and_then(Socket::fd);
+        let socket = socket.ok_or(io::ErrorKind::NotConnected)?;
         let service = &listening.service;
         let extras = Extras {
             env: vec![
                 ("CYRUS_SERVICE".to_owned(), service.key.name.clone()),
                 ("CYRUS_ID".to_owned(), self.key.socket.to_string()),
             ],
-            fds: vec![self.status.as_fd(), socket.as_fd()],
+            fds: vec![self.status.as_fd(), socket],
             listen_pid: false,
             max_fds: service.maxfds,
         };

@@ -16,6 +16,13 @@ pub struct Listening {
     pub sockets: Vec<Socket>,
 }
 
+impl Listening {
+    /// The sockets on which it listens.
+    pub fn open(&self) -> impl Iterator<Item = &Socket> {
+        self.sockets.iter().filter(|socket| !socket.is_closed())
+    }
+}
+
 /// All services, in the order of the file.
 #[derive(Debug, Default)]
 pub struct Services {
@@ -42,10 +49,7 @@ impl Services {
         };
         self.list
             .iter()
-            .flat_map(|listening| {
-                let open = listening.sockets.iter().filter(|socket| !socket.is_closed());
-                open.map(move |socket| line(listening, socket))
-            })
+            .flat_map(|listening| listening.open().map(move |socket| line(listening, socket)))
             .collect()
     }
 

@@ -151,9 +151,8 @@ fn a_worker_that_ends_by_itself_is_replaced_and_is_no_failure() {
         let node = Node::new(&format!(
             "SERVICES {{\n echo cmd=\"foreign -once {status}\" listen=\"@/var/socket/echo\" prefork=1\n}}\n"
         ));
-        let mut master = node.start();
+        let mut master = node.ready();
         for _ in 0..7 {
-            master.expect("waits");
             drop(node.connect("echo").line());
             master.expect(&format!("exited, status {status}"));
         }

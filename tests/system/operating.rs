@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 use system_tests::lab::Profile;
+use system_tests::relay::Relay;
 use system_tests::{Murder, Plan, Who, eventually};
 
 fn two_users() -> Plan {
@@ -294,6 +295,78 @@ fn the_doctor_sees_what_is_wrong_on_this_host() {
     std::fs::write(node.imapd_conf(), "configdirectory: relative\nallowplaintext: perhaps\n").unwrap();
     let all = findings(&system, "frontend1", "*").join("\n");
     assert!(all.contains("not an absolute path") && all.contains("allowplaintext"), "{all}");
+}
+
+/// The server's words, with its clock an hour ahead.
+fn an_hour_ahead(said: Vec<u8>) -> Vec<u8> {
+    let text = String::from_utf8_lossy(&said).into_owned();
+    let Some((before, rest)) = text.split_once("\"time\":") else { return said };
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let (time, after) = rest.split_at(digits);
+    let time: u64 = time.parse().unwrap();
+    format!("{before}\"time\":{}{after}", time + 3600).into_bytes()
+}
+
+#[test]
+fn the_doctor_sees_clocks_that_differ() {
+    // Without TLS, so that the words can be changed on their way.
+    let mut system = Plan::nodes(1, 1).option("*", "allowstarttls", "no").prepare();
+    let nodes = [("mupdate", "mupdate"), ("backend1", "imap")];
+    let relays = nodes.map(|(node, service)| {
+        let relay = Relay::rewriting(system.address(node, service), an_hour_ahead);
+        let ports = system.node(node).ports.all().map(|(name, port)| match name == service {
+            true => format!("{name}={}", relay.port()),
+            false => format!("{name}={port}"),
+        });
+        let ports: Vec<String> = ports.collect();
+        system.set_option("frontend1", &format!("{node}_ports"), &ports.join(" "));
+        relay
+    });
+    system.cluster.start().unwrap();
+    let clocks = findings(&system, "frontend1", "clock");
+    assert!(relays.iter().all(|relay| relay.connections() > 0));
+    for (clock, name) in clocks.iter().zip(["mupdate.demo.test", "backend1.demo.test"]) {
+        let about = clock.strip_prefix(&format!("{name}: its clock and ours are 3")).unwrap();
+        // A second or two may go by while it asks.
+        assert!(about.contains("s apart / run a time daemon on both"), "{clock}");
+    }
+    assert_eq!(clocks.len(), 2, "{clocks:?}");
+    assert_eq!(findings(&system, "backend1", "clock"), Vec::<String>::new());
+}
+
+#[test]
+fn the_status_tells_of_each_backend_whether_it_answers_and_how_much_room_it_has() {
+    let mut system = two_users().start();
+    let well = murder(&system, "frontend1", &["status"]);
+    for backend in ["backend1.demo.test", "backend2.demo.test"] {
+        let line = text(&well).lines().find(|line| line.starts_with(backend)).unwrap().to_owned();
+        assert!(line.contains(": answers, ") && line.contains(" MiB free ("), "{line}");
+    }
+    assert_eq!(well.status.code(), Some(0), "{}", text(&well));
+    system.stop("backend2");
+    let ill = murder(&system, "frontend1", &["status"]);
+    assert!(text(&ill).contains("backend2.demo.test: DOES NOT ANSWER: "), "{}", text(&ill));
+    assert!(text(&ill).contains("backend1.demo.test: answers, "), "{}", text(&ill));
+    assert_eq!(ill.status.code(), Some(1));
+    let here = murder(&system, "frontend1", &["status", "--here", "--json"]);
+    assert!(here.status.success() && !text(&here).contains("\"nodes\""), "{}", text(&here));
+}
+
+#[test]
+fn a_mailbox_is_explained_by_every_list_with_the_time_since_when() {
+    let system = two_users().start();
+    let told = murder(&system, "frontend1", &["explain", "user.alice"]);
+    let told = text(&told);
+    for list in ["imapproxy", "mupdate", "master"] {
+        let line = told.lines().find(|line| line.starts_with(list)).unwrap();
+        assert!(line.contains("active at backend1.demo.test!default, since 20"), "{told}");
+        assert!(line.ends_with(" ago)"), "{told}");
+    }
+    assert!(told.contains("as heard from mupdate.demo.test "), "{told}");
+    assert!(told.contains("alice lrswipkxtecdan"), "{told}");
+    let none = murder(&system, "frontend1", &["explain", "user.nobody"]);
+    assert_eq!(none.status.code(), Some(1));
+    assert!(text(&none).contains("master       does not have it"), "{}", text(&none));
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn boot(options: &Options, handover: Option<Handover>) -> Result<(), BootError> 
         for directory in &plan.directories {
             prepare(directory, user.as_ref()).map_err(doing("preparing a configdirectory"))?;
         }
-        let pid_file = PidFile::take(
+        let pid_file = PidFile::take_over(
             &options.pid_file.clone().unwrap_or_else(|| plan.imapd.master_pid_file.clone().into()),
         )?;
         Ok((sources, plan, user, pid_file))

@@ -16,7 +16,7 @@ use crate::listen::Opening;
 use crate::log::{self, Log};
 use crate::notify::{Above, NotifySocket};
 use crate::options::Options;
-use crate::os::{self, Handover, User};
+use crate::os::{self, Handover, HeldHangups, User};
 use crate::pidfile::{PidFile, PidFileError};
 use crate::plan::{Plan, Sources, Start};
 use crate::privilege::{self, PrivilegeError};
@@ -100,6 +100,7 @@ pub fn run(options: &Options) -> ExitCode {
 
 fn boot(options: &Options, handover: Option<Handover>) -> Result<(), BootError> {
     let began = Instant::now();
+    let hangups = HeldHangups::hold();
     os::without_huge_pages();
     // Standard error still reaches the terminal: what is wrong with the configuration is said there.
     let prepared = sources(options).and_then(|sources| {
@@ -134,7 +135,7 @@ fn boot(options: &Options, handover: Option<Handover>) -> Result<(), BootError> 
     plan.warnings.iter().for_each(|warning| warn!("{warning}"));
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(doing("starting"))?;
-    runtime.block_on(serve(options, log, Prepared { sources, plan, user, pid_file, began }))
+    runtime.block_on(serve(options, log, Prepared { sources, plan, user, pid_file, began, hangups }))
 }
 
 /// What there is before the first line of START.
@@ -144,10 +145,11 @@ struct Prepared {
     user: Option<User>,
     pid_file: PidFile,
     began: Instant,
+    hangups: HeldHangups,
 }
 
 async fn serve(options: &Options, log: Log, prepared: Prepared) -> Result<(), BootError> {
-    let Prepared { sources, mut plan, user, pid_file, began } = prepared;
+    let Prepared { sources, mut plan, user, pid_file, began, hangups } = prepared;
     let directory = PathBuf::from(&plan.imapd.configdirectory);
     let (wake, wakes) = mpsc::channel(WAKES);
     let mut surroundings = Surroundings {
@@ -176,6 +178,7 @@ async fn serve(options: &Options, log: Log, prepared: Prepared) -> Result<(), Bo
         NotifySocket::open(&directory.join("murder/master")).map_err(doing("opening the notify socket"))?;
     notify.name().clone_into(&mut surroundings.notify);
     let inputs = Inputs::new(wakes, notify).map_err(doing("installing signal handlers"))?;
+    drop(hangups);
     let children = Children::new(surroundings).map_err(doing("opening the lifeline"))?;
     let ready_file = ready_path(options, &plan.imapd);
     let mut supervisor = Supervisor {

@@ -34,6 +34,17 @@ fn start_runs_in_order_before_services_and_only_a_failed_recovery_ends_master() 
 }
 
 #[test]
+fn a_hangup_during_the_start_is_a_reload_after_it() {
+    let node = Node::new(&format!("START {{\n early cmd=\"@/bin/early\"\n}}\n{IMAP}"));
+    node.program("early", "#!/bin/sh\nkill -HUP $PPID\n");
+    let mut master = node.start();
+    master.expect("start early");
+    master.expect("got SIGHUP");
+    node.greeting("imap");
+    master.stop();
+}
+
+#[test]
 fn a_second_master_on_one_pid_file_is_refused() {
     let node = Node::new(IMAP);
     let master = node.ready();

@@ -12,6 +12,7 @@
 
 pub mod lab;
 pub mod lists;
+pub mod machine;
 pub mod mupdate;
 pub mod relay;
 

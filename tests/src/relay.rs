@@ -33,6 +33,11 @@ const BACK: usize = 1;
 impl Relay {
     /// Passes what comes to a port of its own, on the target's address, on to the target.
     pub fn new(target: SocketAddr) -> Relay {
+        Relay::rewriting(target, |said| said)
+    }
+
+    /// The same, with the server's words changed on their way.
+    pub fn rewriting(target: SocketAddr, change: fn(Vec<u8>) -> Vec<u8>) -> Relay {
         let listener = TcpListener::bind((target.ip(), 0)).expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let cable = Arc::new(Cable::default());
@@ -41,7 +46,7 @@ impl Relay {
             for client in listener.incoming().flatten() {
                 let cable = shared.clone();
                 cable.connections.fetch_add(1, Ordering::Relaxed);
-                std::thread::spawn(move || connect(&client, target, &cable));
+                std::thread::spawn(move || connect(&client, target, &cable, change));
             }
         });
         Relay { cable, port }
@@ -102,24 +107,26 @@ impl Cable {
     }
 }
 
-fn connect(client: &TcpStream, target: SocketAddr, cable: &Arc<Cable>) {
+fn connect(client: &TcpStream, target: SocketAddr, cable: &Arc<Cable>, change: fn(Vec<u8>) -> Vec<u8>) {
     cable.wait(THERE);
     let Ok(server) = TcpStream::connect(target) else { return };
     let (Ok(from), Ok(to)) = (server.try_clone(), client.try_clone()) else { return };
     let back = cable.clone();
-    std::thread::spawn(move || pump(from, to, &back, BACK));
+    std::thread::spawn(move || pump(from, to, &back, BACK, change));
     if let Ok(client) = client.try_clone() {
-        pump(client, server, cable, THERE);
+        pump(client, server, cable, THERE, |said| said);
     }
 }
 
-fn pump(mut from: TcpStream, mut to: TcpStream, cable: &Cable, way: usize) {
+fn pump(mut from: TcpStream, mut to: TcpStream, cable: &Cable, way: usize, change: fn(Vec<u8>) -> Vec<u8>) {
     let (mut buffer, mut gathered) = ([0; 16 * 1024], Vec::new());
     let _ = from.set_read_timeout(Some(TICK)).and_then(|()| to.set_nodelay(true));
     let mut open = true;
     while open {
         match from.read(&mut buffer) {
-            Ok(read @ 1..) => gathered.extend_from_slice(buffer.get(..read).unwrap_or_default()),
+            Ok(read @ 1..) => {
+                gathered.extend_from_slice(&change(buffer.get(..read).unwrap_or_default().to_vec()));
+            }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Ok(_) | Err(_) => open = false,
         }

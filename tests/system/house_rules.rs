@@ -121,25 +121,31 @@ fn tests_await_events_and_never_sleep() {
 }
 
 #[test]
-fn an_option_that_is_honoured_is_read_somewhere() {
+fn an_option_that_is_honoured_is_read_somewhere_and_one_that_is_not_nowhere() {
     let registry = fs::read_to_string(root().join("crates/config/src/imapd/registry.rs")).unwrap();
-    let read: Vec<String> = sources("crates")
+    let read: Vec<(String, String)> = sources("crates")
         .into_iter()
         .filter(|(path, _)| !path.ends_with("imapd/registry.rs") && !path.contains("/tests/"))
-        .map(|(_, text)| code(&text).to_owned())
+        .map(|(path, text)| (path, code(&text).to_owned()))
         .collect();
-    let honoured =
-        registry.lines().filter(|line| line.contains(", ON, ")).filter_map(|line| line.split_once(": "));
+    let rows = registry.lines().filter(|line| line.contains(", Kind::"));
     let mut options = 0;
-    for (name, _) in honoured {
-        let access = format!(".{}", name.trim());
-        let whole = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
-        let found =
-            |text: &String| text.match_indices(&access).any(|(at, _)| whole(&text[at + access.len()..]));
-        assert!(read.iter().any(found), "nobody reads the option {name}");
+    for (name, row) in rows.filter_map(|line| line.trim().split_once(": ")) {
+        let found = |(_, text): &&(String, String)| {
+            let access = format!(".{name}");
+            let whole = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+            text.match_indices(&access).any(|(at, _)| whole(&text[at + access.len()..]))
+        };
+        if row.contains(", ON, ") {
+            assert!(read.iter().any(|file| found(&file)), "nobody reads the option {name}");
+        } else {
+            // What warns of a value may look at it.
+            let reader = read.iter().filter(|(path, _)| !path.starts_with("crates/config/")).find(found);
+            assert_eq!(reader.map(|(path, _)| path), None, "{name} is said to be without effect");
+        }
         options += 1;
     }
-    assert!(options > 100, "{options} options were looked at");
+    assert!(options > 200, "{options} options were looked at");
 }
 
 #[test]

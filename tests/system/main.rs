@@ -22,4 +22,5 @@ mod placement;
 mod proxied;
 mod roles;
 mod sites;
+mod systemd;
 mod tools;

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 use system_tests::lab::Profile;
+use system_tests::relay::Relay;
 use system_tests::{Murder, Plan, Who, eventually};
 
 fn two_users() -> Plan {
@@ -61,6 +62,87 @@ fn who_is_on_is_seen_from_the_frontend_with_the_backends_part_of_each_session() 
     eventually("only bob is left", || {
         (who(&system, "frontend1").iter().all(|row| row["user"] != "alice")).then_some(())
     });
+}
+
+/// What `murder who` shows of a user, asked on a node.
+fn session_of(system: &Murder, node: &str, user: &str) -> Option<Value> {
+    who(system, node).into_iter().find(|row| row["user"] == user)
+}
+
+#[test]
+fn every_node_sees_and_ends_a_session_at_any_frontend_with_the_clients_own_address() {
+    let plan = Plan::nodes(2, 2).user("alice", "backend1").user("bob", "backend2");
+    // So that a frontend has another address than its clients.
+    let system = plan
+        .option("frontend1", "client_bind", "yes")
+        .option("frontend1", "client_bind_name", "127.0.0.9")
+        .start();
+    let mut alice = system.login("frontend1", "alice");
+    alice.must("SELECT INBOX").unwrap();
+    let mut bob = system.pop3("frontend1", "bob");
+    let here = text(&murder(&system, "frontend1", &["who", "--here", "--json"]));
+    let here: Vec<Value> = serde_json::from_str(&here).unwrap();
+    for asked in ["frontend1", "frontend2", "backend1", "backend2"] {
+        for (user, service, mailbox, backend) in
+            [("alice", "imaps", "user.alice", "backend1"), ("bob", "pop3s", "user.bob", "backend2")]
+        {
+            let row = eventually("the node sees it", || session_of(&system, asked, user));
+            let own = here.iter().find(|row| row["user"] == user).unwrap();
+            for (key, value) in
+                [("node", "frontend1.demo.test"), ("service", service), ("client", "127.0.0.1")]
+            {
+                assert_eq!(row[key], value, "{asked}: {row:#}");
+            }
+            for key in ["session", "since", "tls"] {
+                assert_eq!(row[key], own[key], "{asked}: {row:#}");
+            }
+            if user == "alice" {
+                assert_eq!(row["mailbox"], mailbox, "{asked}: {row:#}");
+            }
+            let part = &row["parts"][0];
+            assert!(part["node"].as_str().unwrap().starts_with(backend), "{asked}: {row:#}");
+            assert_eq!((&part["client"], row["parts"].as_array().unwrap().len()), (&"127.0.0.9".into(), 1));
+        }
+    }
+    // By its name at the frontend, from a backend that has no part of it.
+    let session = session_of(&system, "backend2", "alice").unwrap()["session"].as_str().unwrap().to_owned();
+    assert_eq!(text(&murder(&system, "backend2", &["kick", &session])), "1 sessions end\n");
+    let end = alice.command("NOOP").unwrap_err().to_string();
+    assert_eq!(end, "* BYE Session ended by an administrator");
+    assert_eq!(text(&murder(&system, "frontend2", &["kick", "bob"])), "1 sessions end\n");
+    assert!(bob.must("NOOP").is_err());
+}
+
+#[test]
+fn a_session_that_idles_with_nothing_open_is_ended_from_another_frontend_too() {
+    let system = Plan::nodes(2, 1).user("alice", "backend1").start();
+    let mut alice = system.login("frontend1", "alice");
+    alice.must("STATUS INBOX (MESSAGES)").unwrap();
+    let ended = murder(&system, "frontend2", &["kick", "alice"]);
+    assert_eq!(text(&ended), "1 sessions end\n");
+    // No command is needed for it: the frontend hears it from the backend.
+    assert_eq!(alice.line().unwrap(), "* BYE Session ended by an administrator");
+    // The next one on the connection that a backend has kept is another session.
+    let mut alice = system.login("frontend1", "alice");
+    alice.must("STATUS INBOX (MESSAGES)").unwrap();
+    assert_eq!(session_of(&system, "backend1", "alice").unwrap()["node"], "frontend1.demo.test");
+}
+
+#[test]
+fn nobody_but_a_proxy_says_where_a_session_comes_from() {
+    let system = Plan::nodes(1, 1).user("alice", "backend1").start();
+    for node in ["frontend1", "backend1"] {
+        let mut alice = system.login(node, "alice");
+        for command in ["XCLIENT ADDR=192.0.2.9 SESSION=forged", "XKICK cyrus"] {
+            let refused = alice.command(command).unwrap().result;
+            assert_eq!(refused, "BAD Unrecognized command", "{node}: {command}");
+        }
+        assert!(!alice.must("CAPABILITY").unwrap().lines.concat().contains("XCLIENT"));
+    }
+    let mut pop3 = system.pop3("backend1", "alice");
+    assert!(pop3.must("XCLIENT ADDR=192.0.2.9 SESSION=forged").is_err());
+    let rows = text(&murder(&system, "backend1", &["who", "--json"]));
+    assert!(rows.contains("alice") && !rows.contains("192.0.2.9"), "{rows}");
 }
 
 #[test]
@@ -213,6 +295,78 @@ fn the_doctor_sees_what_is_wrong_on_this_host() {
     std::fs::write(node.imapd_conf(), "configdirectory: relative\nallowplaintext: perhaps\n").unwrap();
     let all = findings(&system, "frontend1", "*").join("\n");
     assert!(all.contains("not an absolute path") && all.contains("allowplaintext"), "{all}");
+}
+
+/// The server's words, with its clock an hour ahead.
+fn an_hour_ahead(said: Vec<u8>) -> Vec<u8> {
+    let text = String::from_utf8_lossy(&said).into_owned();
+    let Some((before, rest)) = text.split_once("\"time\":") else { return said };
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let (time, after) = rest.split_at(digits);
+    let time: u64 = time.parse().unwrap();
+    format!("{before}\"time\":{}{after}", time + 3600).into_bytes()
+}
+
+#[test]
+fn the_doctor_sees_clocks_that_differ() {
+    // Without TLS, so that the words can be changed on their way.
+    let mut system = Plan::nodes(1, 1).option("*", "allowstarttls", "no").prepare();
+    let nodes = [("mupdate", "mupdate"), ("backend1", "imap")];
+    let relays = nodes.map(|(node, service)| {
+        let relay = Relay::rewriting(system.address(node, service), an_hour_ahead);
+        let ports = system.node(node).ports.all().map(|(name, port)| match name == service {
+            true => format!("{name}={}", relay.port()),
+            false => format!("{name}={port}"),
+        });
+        let ports: Vec<String> = ports.collect();
+        system.set_option("frontend1", &format!("{node}_ports"), &ports.join(" "));
+        relay
+    });
+    system.cluster.start().unwrap();
+    let clocks = findings(&system, "frontend1", "clock");
+    assert!(relays.iter().all(|relay| relay.connections() > 0));
+    for (clock, name) in clocks.iter().zip(["mupdate.demo.test", "backend1.demo.test"]) {
+        let about = clock.strip_prefix(&format!("{name}: its clock and ours are 3")).unwrap();
+        // A second or two may go by while it asks.
+        assert!(about.contains("s apart / run a time daemon on both"), "{clock}");
+    }
+    assert_eq!(clocks.len(), 2, "{clocks:?}");
+    assert_eq!(findings(&system, "backend1", "clock"), Vec::<String>::new());
+}
+
+#[test]
+fn the_status_tells_of_each_backend_whether_it_answers_and_how_much_room_it_has() {
+    let mut system = two_users().start();
+    let well = murder(&system, "frontend1", &["status"]);
+    for backend in ["backend1.demo.test", "backend2.demo.test"] {
+        let line = text(&well).lines().find(|line| line.starts_with(backend)).unwrap().to_owned();
+        assert!(line.contains(": answers, ") && line.contains(" MiB free ("), "{line}");
+    }
+    assert_eq!(well.status.code(), Some(0), "{}", text(&well));
+    system.stop("backend2");
+    let ill = murder(&system, "frontend1", &["status"]);
+    assert!(text(&ill).contains("backend2.demo.test: DOES NOT ANSWER: "), "{}", text(&ill));
+    assert!(text(&ill).contains("backend1.demo.test: answers, "), "{}", text(&ill));
+    assert_eq!(ill.status.code(), Some(1));
+    let here = murder(&system, "frontend1", &["status", "--here", "--json"]);
+    assert!(here.status.success() && !text(&here).contains("\"nodes\""), "{}", text(&here));
+}
+
+#[test]
+fn a_mailbox_is_explained_by_every_list_with_the_time_since_when() {
+    let system = two_users().start();
+    let told = murder(&system, "frontend1", &["explain", "user.alice"]);
+    let told = text(&told);
+    for list in ["imapproxy", "mupdate", "master"] {
+        let line = told.lines().find(|line| line.starts_with(list)).unwrap();
+        assert!(line.contains("active at backend1.demo.test!default, since 20"), "{told}");
+        assert!(line.ends_with(" ago)"), "{told}");
+    }
+    assert!(told.contains("as heard from mupdate.demo.test "), "{told}");
+    assert!(told.contains("alice lrswipkxtecdan"), "{told}");
+    let none = murder(&system, "frontend1", &["explain", "user.nobody"]);
+    assert_eq!(none.status.code(), Some(1));
+    assert!(text(&none).contains("master       does not have it"), "{}", text(&none));
 }
 
 #[test]

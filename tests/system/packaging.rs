@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use murder::clients::{Imap, Trust};
@@ -27,11 +28,19 @@ fn good(output: Output) -> String {
     text
 }
 
+/// The package, built once for all tests.
+pub fn package() -> &'static Path {
+    static PACKAGE: OnceLock<PathBuf> = OnceLock::new();
+    PACKAGE.get_or_init(|| {
+        let mut build = Command::new(root().join("packaging/build-deb"));
+        let built = build.arg("--programs").arg(programs()).arg(programs().join("debian")).output().unwrap();
+        PathBuf::from(good(built).trim())
+    })
+}
+
 /// A root directory in which dpkg has installed the package; nothing outside is touched.
 fn installed() -> tempfile::TempDir {
     let dir = tempfile::Builder::new().prefix("mp").tempdir_in("/tmp").unwrap();
-    let mut build = Command::new(root().join("packaging/build-deb"));
-    let package = good(build.arg("--programs").arg(programs()).arg(dir.path().join("out")).output().unwrap());
     let database = dir.path().join("root/var/lib/dpkg");
     for folder in ["info", "updates", "triggers"] {
         fs::create_dir_all(database.join(folder)).unwrap();
@@ -41,7 +50,8 @@ fn installed() -> tempfile::TempDir {
     }
     let mut dpkg = Command::new("dpkg");
     dpkg.arg(format!("--root={}", dir.path().join("root").display()));
-    dpkg.args(["--force-not-root", "--force-script-chrootless", "--force-depends", "-i", package.trim()]);
+    dpkg.args(["--force-not-root", "--force-script-chrootless", "--force-depends", "-i"]);
+    dpkg.arg(package());
     dpkg.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
     good(dpkg.output().unwrap());
     dir

@@ -1,5 +1,8 @@
 //! The tools of a node, against a running and a stopped one.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
 use system_tests::{Murder, Plan};
 
 #[test]
@@ -140,4 +143,31 @@ fn expiry_ends_delayed_deletes() {
         });
         assert_eq!(left.count(), 0, "{node}: {list}");
     }
+}
+
+#[test]
+fn what_daemons_and_tools_write_has_the_mode_that_umask_leaves() {
+    let murder = Plan::nodes(1, 1).user("alice", "backend1").option("backend1", "umask", "027").start();
+    assert!(murder.deliver("frontend1", &["alice"], "a")[0].starts_with("250"));
+    assert!(murder.tool("backend1", "ctl_cyrusdb", &["-c"]).status.success());
+    let node = murder.node("backend1");
+    let message = files(&node.dir.join("spool")).into_iter().find(|path| path.ends_with("1.")).unwrap();
+    for file in [message, node.conf_dir().join("db.backup1/backend.json")] {
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640, "{}", file.display());
+        let folder = std::fs::metadata(file.parent().unwrap()).unwrap().permissions().mode();
+        assert_eq!(folder & 0o777, 0o750, "{}", file.display());
+    }
+}
+
+/// All files below a directory.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap().flatten() {
+        match entry.path() {
+            path if path.is_dir() => found.extend(files(&path)),
+            path => found.push(path),
+        }
+    }
+    found
 }

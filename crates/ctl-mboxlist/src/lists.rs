@@ -63,28 +63,25 @@ impl Lists {
             Some(path) => folder(path),
             None => imapd.program_directory(program),
         };
-        let socket = directory.join("socket");
-        if socket.exists() {
-            // A socket that nobody listens on was left behind by a crash.
-            if let Ok(client) = Client::local(&socket).await {
-                return Ok(Lists::Daemon(Box::new(client), servername));
-            }
-        }
-        if !directory.join("list.sled").exists() {
-            return Ok(Lists::Absent);
-        }
         let options = match crate::nodes::is_owner(program, imapd) {
             true => Options::owner(),
             false => Options::replica(),
         };
-        match List::open(&directory, options) {
-            Ok(list) => Ok(Lists::Open(list)),
-            // The daemon was only just starting.
-            Err(error) if error.is_busy() => match Client::local(&socket).await {
-                Ok(client) => Ok(Lists::Daemon(Box::new(client), servername)),
-                Err(_) => Err(error.into()),
-            },
-            Err(error) => Err(error.into()),
+        let until = Instant::now() + PATIENCE;
+        loop {
+            // A socket that nobody listens on was left behind by a crash.
+            if let Ok(client) = Client::local(&directory.join("socket")).await {
+                return Ok(Lists::Daemon(Box::new(client), servername));
+            }
+            if !directory.join("list.sled").exists() {
+                return Ok(Lists::Absent);
+            }
+            match List::open(&directory, options) {
+                Ok(list) => return Ok(Lists::Open(list)),
+                // The daemon is only just starting, or another tool is at work.
+                Err(error) if error.is_busy() && Instant::now() < until => tokio::time::sleep(LOOK).await,
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 
@@ -222,5 +219,7 @@ fn folder(path: &Path) -> PathBuf {
 const STARTING: Duration = Duration::from_secs(1);
 const OPENING: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
+/// How long somebody else may have the list open who does not answer for it yet.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Entries per step.
 const PAGE: usize = 1000;

@@ -39,6 +39,11 @@ pub fn to_keep(imapd: &Imapd) -> Vec<(String, PathBuf)> {
     kept
 }
 
+/// Whether mail is kept on this node: a MUPDATE master or a frontend has no place for it.
+pub fn keeps_mail(imapd: &Imapd) -> bool {
+    !imapd.partitions().is_empty()
+}
+
 /// Whether that daemon's list is the authority on what it holds, on this node.
 pub fn is_owner(program: &str, imapd: &Imapd) -> bool {
     match program {

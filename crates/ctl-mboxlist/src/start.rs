@@ -25,6 +25,7 @@ where
         }
     };
     service::logs::start_tool(program, imapd.debug);
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(imapd.umask & 0o777));
     if let Err(error) = become_owner(Path::new(&imapd.configdirectory)) {
         eprintln!("{program}: cannot become the owner of {}: {error}", imapd.configdirectory);
         return ExitCode::FAILURE;

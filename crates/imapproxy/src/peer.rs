@@ -52,7 +52,7 @@ impl Peer {
     }
 
     /// Writes what waits and, if asked, reads what is there. Ready as soon as either went on.
-    fn poll_io(&mut self, cx: &mut Context<'_>, read: bool) -> Poll<io::Result<()>> {
+    pub fn poll_io(&mut self, cx: &mut Context<'_>, read: bool) -> Poll<io::Result<()>> {
         let wrote = self.poll_write_out(cx)?;
         let read = read && self.poll_read_in(cx)?;
         if wrote || read { Poll::Ready(Ok(())) } else { Poll::Pending }

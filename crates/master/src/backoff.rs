@@ -40,6 +40,11 @@ impl Failures {
         delay
     }
 
+    /// Whether this death was the one that makes it too many.
+    pub fn are_too_many_now(&self) -> bool {
+        self.count == LIMIT
+    }
+
     /// A fresh start, after a reload.
     pub fn forget(&mut self) {
         *self = Self::default();

@@ -16,7 +16,7 @@ use crate::listen::Opening;
 use crate::log::{self, Log};
 use crate::notify::{Above, NotifySocket};
 use crate::options::Options;
-use crate::os::{self, Handover, User};
+use crate::os::{self, Handover, HeldHangups, User};
 use crate::pidfile::{PidFile, PidFileError};
 use crate::plan::{Plan, Sources, Start};
 use crate::privilege::{self, PrivilegeError};
@@ -40,6 +40,8 @@ pub enum BootError {
     Daemon { name: String, why: crate::daemon::WaitError },
     #[error("cannot listen, and master_bind_errors_fatal is set: {0}")]
     Bind(String),
+    #[error("{} is closed to {user}, as whom the node runs: chown -R {user} {}", .directory.display(), .directory.display())]
+    Closed { directory: PathBuf, user: String },
     #[error("{doing}: {cause}")]
     Io { doing: String, cause: io::Error },
 }
@@ -49,6 +51,7 @@ impl BootError {
         match self {
             Self::Config(_) | Self::Daemon { .. } => config::EX_CONFIG,
             Self::Privilege(_) | Self::Start { .. } => 1,
+            Self::Closed { .. } => EX_NOPERM,
             Self::PidFile(_) | Self::Bind(_) | Self::Io { .. } => EX_OSERR,
         }
     }
@@ -97,6 +100,7 @@ pub fn run(options: &Options) -> ExitCode {
 
 fn boot(options: &Options, handover: Option<Handover>) -> Result<(), BootError> {
     let began = Instant::now();
+    let hangups = HeldHangups::hold();
     os::without_huge_pages();
     // Standard error still reaches the terminal: what is wrong with the configuration is said there.
     let prepared = sources(options).and_then(|sources| {
@@ -107,7 +111,7 @@ fn boot(options: &Options, handover: Option<Handover>) -> Result<(), BootError> 
         for directory in &plan.directories {
             prepare(directory, user.as_ref()).map_err(doing("preparing a configdirectory"))?;
         }
-        let pid_file = PidFile::take(
+        let pid_file = PidFile::take_over(
             &options.pid_file.clone().unwrap_or_else(|| plan.imapd.master_pid_file.clone().into()),
         )?;
         Ok((sources, plan, user, pid_file))
@@ -131,7 +135,7 @@ fn boot(options: &Options, handover: Option<Handover>) -> Result<(), BootError> 
     plan.warnings.iter().for_each(|warning| warn!("{warning}"));
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(doing("starting"))?;
-    runtime.block_on(serve(options, log, Prepared { sources, plan, user, pid_file, began }))
+    runtime.block_on(serve(options, log, Prepared { sources, plan, user, pid_file, began, hangups }))
 }
 
 /// What there is before the first line of START.
@@ -141,10 +145,11 @@ struct Prepared {
     user: Option<User>,
     pid_file: PidFile,
     began: Instant,
+    hangups: HeldHangups,
 }
 
 async fn serve(options: &Options, log: Log, prepared: Prepared) -> Result<(), BootError> {
-    let Prepared { sources, mut plan, user, pid_file, began } = prepared;
+    let Prepared { sources, mut plan, user, pid_file, began, hangups } = prepared;
     let directory = PathBuf::from(&plan.imapd.configdirectory);
     let (wake, wakes) = mpsc::channel(WAKES);
     let mut surroundings = Surroundings {
@@ -165,6 +170,7 @@ async fn serve(options: &Options, log: Log, prepared: Prepared) -> Result<(), Bo
     if let Some(user) = &user {
         privilege::drop_to(user)?;
     }
+    must_be_writable(&directory, user.as_ref())?;
     if options.background {
         change_directory(&directory).map_err(doing("changing to configdirectory"))?;
     }
@@ -172,6 +178,7 @@ async fn serve(options: &Options, log: Log, prepared: Prepared) -> Result<(), Bo
         NotifySocket::open(&directory.join("murder/master")).map_err(doing("opening the notify socket"))?;
     notify.name().clone_into(&mut surroundings.notify);
     let inputs = Inputs::new(wakes, notify).map_err(doing("installing signal handlers"))?;
+    drop(hangups);
     let children = Children::new(surroundings).map_err(doing("opening the lifeline"))?;
     let ready_file = ready_path(options, &plan.imapd);
     let mut supervisor = Supervisor {
@@ -287,6 +294,21 @@ fn change_directory(configdirectory: &Path) -> io::Result<()> {
     std::env::set_current_dir(if cores.is_dir() { cores.as_path() } else { configdirectory })
 }
 
+/// A daemon that may not write there fails again and again, which looks like its own fault.
+fn must_be_writable(configdirectory: &Path, user: Option<&User>) -> Result<(), BootError> {
+    let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    match rustix::fs::access(configdirectory, wanted) {
+        Err(rustix::io::Errno::ACCESS) => Err(BootError::Closed {
+            directory: configdirectory.to_owned(),
+            user: user.map_or_else(
+                || format!("user {}", rustix::process::getuid().as_raw()),
+                |user| user.name.clone(),
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
 fn doing(what: &str) -> impl FnOnce(io::Error) -> BootError + use<'_> {
     move |cause| BootError::Io { doing: what.to_owned(), cause }
 }
@@ -296,3 +318,4 @@ const WAKES: usize = 256;
 /// How long the sockets of a master that was killed may still be held by its children.
 const TAKEOVER: Duration = Duration::from_secs(2);
 const EX_OSERR: u8 = 71;
+const EX_NOPERM: u8 = 77;

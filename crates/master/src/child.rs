@@ -372,7 +372,8 @@ impl Watch {
     ) -> io::Result<Self> {
         let mut tasks = Vec::new();
         for socket in sockets {
-            let fd = os::watched(socket.as_fd().try_clone_to_owned()?)?;
+            let Some(fd) = socket.fd() else { continue };
+            let fd = os::watched(fd.try_clone_to_owned()?)?;
             let (sender, wake) = (sender.clone(), wake());
             tasks.push(tokio::spawn(async move {
                 if fd.readable().await.is_ok() {

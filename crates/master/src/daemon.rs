@@ -145,11 +145,16 @@ impl Keeper {
         }
         self.deaths += 1;
         let young = now.duration_since(since) < YOUNG;
-        self.state = if child::is_failure(status) || young {
-            State::Resting { until: now + self.failures.record_for_ever(now) }
-        } else {
-            State::Idle
-        };
+        if !child::is_failure(status) && !young {
+            self.state = State::Idle;
+            return;
+        }
+        let pause = self.failures.record_for_ever(now);
+        if self.failures.are_too_many_now() {
+            let (name, seconds) = (&self.daemon.name, pause.as_secs_f64().ceil());
+            error!("too many failures for daemon {name}, disabling for {seconds} seconds");
+        }
+        self.state = State::Resting { until: now + pause };
     }
 
     /// After a reload: the same line is told to reread its configuration, a changed one is replaced.

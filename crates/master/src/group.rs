@@ -116,7 +116,7 @@ impl Group {
             State::Resting { .. } | State::Idle => self.state = State::Idle,
         }
         let members: Vec<&Listening> = self.members.iter().filter_map(|key| services.get(key)).collect();
-        if members.iter().all(|member| member.sockets.is_empty()) {
+        if members.iter().all(|member| member.open().next().is_none()) {
             return None;
         }
         let at_boot = members.iter().any(|member| member.service.at_boot());
@@ -262,7 +262,7 @@ impl Group {
         let shape = shape(members);
         let names: Vec<&str> = members
             .iter()
-            .flat_map(|member| member.sockets.iter().map(|_| member.service.key.name.as_str()))
+            .flat_map(|member| member.open().map(|_| member.service.key.name.as_str()))
             .collect();
         let (control, other) = match Control::pair() {
             Ok(pair) => pair,
@@ -334,7 +334,7 @@ impl Group {
     }
 
     fn watch(&mut self, members: &[&Listening], children: &Children) {
-        let sockets = members.iter().flat_map(|member| member.sockets.iter());
+        let sockets = members.iter().flat_map(|member| member.open());
         match Watch::over(sockets, &children.surroundings().wake, || Wake::ClientOfGroup(self.key.clone())) {
             Ok(watch) => self.watch = Some(watch),
             Err(cause) => error!("cannot watch the sockets of {}: {cause}", self.name()),
@@ -388,7 +388,7 @@ fn shape(members: &[&Listening]) -> Shape {
         args: members.first().map(|member| process_args(&member.service.command.args)).unwrap_or_default(),
         listeners: members
             .iter()
-            .flat_map(|member| member.sockets.iter().map(|socket| listened(member, socket)))
+            .flat_map(|member| member.open().map(|socket| listened(member, socket)))
             .collect(),
     }
 }
@@ -411,7 +411,7 @@ fn process_args(args: &[String]) -> Vec<String> {
 
 /// In the order of [`Shape::listeners`].
 fn sockets<'a>(members: &[&'a Listening]) -> Vec<BorrowedFd<'a>> {
-    members.iter().flat_map(|member| member.sockets.iter().map(AsFd::as_fd)).collect()
+    members.iter().flat_map(|member| member.open().filter_map(Socket::fd)).collect()
 }
 
 /// A process that ends sooner than this, even with status 0, is not started again at once for ever.

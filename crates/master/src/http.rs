@@ -7,7 +7,7 @@
 
 use std::io;
 use std::net::TcpListener as StdTcpListener;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +54,8 @@ impl Page {
         let limit = Arc::new(Semaphore::new(CONNECTIONS));
         let mut tasks = Vec::new();
         for socket in sockets {
-            match listener(socket.as_fd().try_clone_to_owned()) {
+            let Some(fd) = socket.fd() else { continue };
+            match listener(fd.try_clone_to_owned()) {
                 Ok(listener) => {
                     info!("status page at http://{}/", socket.address);
                     tasks.push(tokio::spawn(accept(listener, wake.clone(), limit.clone())));

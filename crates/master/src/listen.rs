@@ -21,19 +21,15 @@ use crate::ports;
 /// An open listening socket.
 #[derive(Debug)]
 pub struct Socket {
-    fd: OwnedFd,
+    /// None: closed, because what was started for it kept failing; its place among its service's sockets stays.
+    fd: Option<OwnedFd>,
     /// `ipv4`, `ipv6` or `unix`, as in Cyrus's log lines.
     pub family: &'static str,
     /// Where it listens, with the port that the system chose for port 0.
     pub address: String,
     /// Tells it from every other socket that master ever opened.
     pub serial: u64,
-}
-
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
+    is_udp: bool,
 }
 
 /// One address that could not be opened.
@@ -63,23 +59,77 @@ pub struct Opening {
     pub marking: u8,
 }
 
-/// Opens every address of a service. Both lists may be non-empty: one family may work and the other not.
-pub fn open(address: &Listen, proto: Proto, opening: Opening) -> (Vec<Socket>, Vec<OpenError>) {
-    let deadline = Instant::now() + opening.patience;
-    let (mut sockets, mut errors) = (Vec::new(), Vec::new());
-    let targets = match targets(address, proto) {
-        Ok(targets) => targets,
-        Err(error) => return (sockets, vec![error]),
-    };
-    for target in targets {
-        match open_patiently(&target, proto, opening, deadline) {
-            Ok(socket) => sockets.push(socket),
-            // A host without IPv6 still has the wildcard of IPv4.
-            Err(error) if target.is_wildcard() && error.cause.raw_os_error() == Some(EAFNOSUPPORT) => {}
-            Err(error) => errors.push(error),
+impl Socket {
+    /// Nobody listens on it any longer, in no process that has it.
+    pub fn close(&mut self) {
+        if let Some(fd) = self.fd.take() {
+            // On a datagram's or a broken socket it fails, and there is nothing to be done.
+            let _ = rustix::net::shutdown(&fd, rustix::net::Shutdown::Both);
         }
     }
-    (sockets, errors)
+
+    pub fn is_closed(&self) -> bool {
+        self.fd.is_none()
+    }
+
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.fd.as_ref().map(AsFd::as_fd)
+    }
+}
+
+/// Opens every address of a service. Both lists may be non-empty: one family may work and the other not.
+pub fn open(address: &Listen, proto: Proto, opening: Opening) -> (Vec<Socket>, Vec<OpenError>) {
+    Addresses::of(address, proto).open(opening)
+}
+
+/// The addresses of a service, each with its socket where there is one already.
+#[derive(Debug)]
+pub struct Addresses {
+    proto: Proto,
+    targets: Vec<(Target, Option<Socket>)>,
+    unresolved: Option<OpenError>,
+}
+
+impl Addresses {
+    pub fn of(address: &Listen, proto: Proto) -> Addresses {
+        let (targets, unresolved) = match targets(address, proto) {
+            Ok(targets) => (targets, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        Addresses { proto, targets: targets.into_iter().map(|target| (target, None)).collect(), unresolved }
+    }
+
+    /// Takes over those of the spare sockets that listen on one of these addresses: who waits there notices nothing.
+    pub fn adopt(&mut self, spare: &mut Vec<Socket>) {
+        let is_udp = self.proto.is_udp();
+        for (target, adopted) in self.targets.iter_mut().filter(|(_, adopted)| adopted.is_none()) {
+            let fits = |socket: &Socket| {
+                socket.family == target.family() && socket.address == target.name() && socket.is_udp == is_udp
+            };
+            if let Some(place) = spare.iter().position(fits) {
+                *adopted = Some(spare.swap_remove(place));
+            }
+        }
+    }
+
+    /// Opens the rest.
+    pub fn open(self, opening: Opening) -> (Vec<Socket>, Vec<OpenError>) {
+        let deadline = Instant::now() + opening.patience;
+        let (mut sockets, mut errors) = (Vec::new(), Vec::from_iter(self.unresolved));
+        for (target, adopted) in self.targets {
+            let opened = match adopted {
+                Some(socket) => Ok(socket),
+                None => open_patiently(&target, self.proto, opening, deadline),
+            };
+            match opened {
+                Ok(socket) => sockets.push(socket),
+                // A host without IPv6 still has the wildcard of IPv4.
+                Err(error) if target.is_wildcard() && error.cause.raw_os_error() == Some(EAFNOSUPPORT) => {}
+                Err(error) => errors.push(error),
+            }
+        }
+        (sockets, errors)
+    }
 }
 
 fn open_patiently(
@@ -191,7 +241,8 @@ impl Target {
         let address = socket.local_addr().ok().and_then(|bound| bound.as_socket());
         let address = address.map_or_else(|| self.name(), |bound| bound.to_string());
         let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        Ok(Socket { fd: socket.into(), family: self.family(), address, serial })
+        let is_udp = proto.is_udp();
+        Ok(Socket { fd: Some(socket.into()), family: self.family(), address, serial, is_udp })
     }
 }
 
@@ -266,7 +317,7 @@ mod tests {
         let (sockets, errors) = open(&inet(Some("127.0.0.1"), "0"), tcp, OPENING);
         assert!(errors.is_empty());
         let port = sockets[0].address.rsplit_once(':').unwrap().1.to_owned();
-        assert_eq!(socket2::SockRef::from(&sockets[0]).tos_v4().unwrap(), 0xb8);
+        assert_eq!(socket2::SockRef::from(&sockets[0].fd().unwrap()).tos_v4().unwrap(), 0xb8);
         let (again, errors) = open(&inet(Some("127.0.0.1"), &port), tcp, OPENING);
         assert!(again.is_empty());
         assert_eq!(errors[0].family, "ipv4");

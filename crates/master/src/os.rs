@@ -384,6 +384,33 @@ fn files_limit(wanted: u64) -> libc::rlimit {
     libc::rlimit { rlim_cur: wanted.min(hard), rlim_max: hard }
 }
 
+/// SIGHUP waits while it lives: one that comes before master can hear it is a reload, and not its death.
+#[derive(Debug)]
+pub struct HeldHangups(());
+
+impl HeldHangups {
+    pub fn hold() -> HeldHangups {
+        HeldHangups::mask(libc::SIG_BLOCK);
+        HeldHangups(())
+    }
+
+    fn mask(how: libc::c_int) {
+        // SAFETY: a set on the stack, made empty before it is used.
+        unsafe {
+            let mut hangup = std::mem::zeroed();
+            libc::sigemptyset(&mut hangup);
+            libc::sigaddset(&mut hangup, libc::SIGHUP);
+            libc::sigprocmask(how, &hangup, std::ptr::null_mut());
+        }
+    }
+}
+
+impl Drop for HeldHangups {
+    fn drop(&mut self) {
+        HeldHangups::mask(libc::SIG_UNBLOCK);
+    }
+}
+
 /// All signals blocked while it lives: between fork and exec the child shares the parent's handlers and their pipes.
 struct SignalMask {
     before: libc::sigset_t,

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
@@ -25,6 +26,21 @@ pub enum PidFileError {
 }
 
 impl PidFile {
+    /// As [`PidFile::take`], with a moment for a master that was killed and is not wholly gone yet.
+    pub fn take_over(path: &Path) -> Result<Self, PidFileError> {
+        PidFile::take_within(path, DYING)
+    }
+
+    fn take_within(path: &Path, patience: Duration) -> Result<Self, PidFileError> {
+        let until = Instant::now() + patience;
+        loop {
+            match PidFile::take(path) {
+                Err(PidFileError::Locked { .. }) if Instant::now() < until => std::thread::sleep(AGAIN),
+                taken => return taken,
+            }
+        }
+    }
+
     /// Locks the file and writes the own process id into it. Creates its directory when that is missing.
     pub fn take(path: &Path) -> Result<Self, PidFileError> {
         let failed = |cause| PidFileError::Io { path: path.to_owned(), cause };
@@ -78,6 +94,10 @@ fn lock(file: &File) -> rustix::io::Result<()> {
     rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
+/// How long the kernel may take to end a process that holds a node's memory and files.
+const DYING: Duration = Duration::from_millis(300);
+const AGAIN: Duration = Duration::from_millis(10);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +112,21 @@ mod tests {
         assert!(error.contains("is another master still running?"), "{error}");
         drop(first);
         PidFile::take(&path).unwrap();
+    }
+
+    #[test]
+    fn a_master_that_is_about_to_be_gone_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("master.pid");
+        let dying = PidFile::take(&path).unwrap();
+        std::thread::scope(|scope| {
+            let next = scope.spawn(|| PidFile::take_within(&path, Duration::from_secs(20)));
+            // Time enough to be refused.
+            std::thread::park_timeout(Duration::from_millis(50));
+            assert!(!next.is_finished());
+            drop(dying);
+            next.join().unwrap().unwrap();
+        });
     }
 
     #[test]

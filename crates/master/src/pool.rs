@@ -18,6 +18,7 @@ use tracing::{debug, error, warn};
 use crate::backoff::{Failures, ForkRate, PENALTY, RATE_PAUSE, Verdict};
 use crate::board::{self, Process, Workers};
 use crate::child::{self, Children, Extras, Owner, PoolKey, Wake, Watch};
+use crate::listen::Socket;
 use crate::plan::Service;
 use crate::services::{Listening, Services};
 use crate::status::{Code, Status};
@@ -89,7 +90,7 @@ impl Pool {
     /// Forks what is missing, and watches the socket while nobody is ready. Gives the moment at which to look again.
     pub fn settle(&mut self, services: &Services, children: &mut Children, now: Instant) -> Option<Instant> {
         let listening = services.get(&self.key.service)?;
-        if self.given_up || listening.sockets.get(self.key.socket).is_none() {
+        if self.given_up || listening.sockets.get(self.key.socket).is_none_or(Socket::is_closed) {
             self.watch = None;
             return None;
         }
@@ -233,14 +234,15 @@ impl Pool {
     }
 
     fn fork(&mut self, listening: &Listening, children: &mut Children, now: Instant) -> io::Result<()> {
-        let socket = listening.sockets.get(self.key.socket).ok_or(io::ErrorKind::NotConnected)?;
+        let socket = listening.sockets.get(self.key.socket).and_then(Socket::fd);
+        let socket = socket.ok_or(io::ErrorKind::NotConnected)?;
         let service = &listening.service;
         let extras = Extras {
             env: vec![
                 ("CYRUS_SERVICE".to_owned(), service.key.name.clone()),
                 ("CYRUS_ID".to_owned(), self.key.socket.to_string()),
             ],
-            fds: vec![self.status.as_fd(), socket.as_fd()],
+            fds: vec![self.status.as_fd(), socket],
             listen_pid: false,
             max_fds: service.maxfds,
         };

@@ -276,7 +276,7 @@ impl Supervisor {
                 self.retired.retain_mut(|pool| !pool.lost(pid));
                 let Some(pool) = self.pools.get_mut(key) else { return };
                 if pool.ended(pid, status, &self.services, now, child.told_to_end) {
-                    self.services.close(&key.service);
+                    self.services.close_one(&key.service, key.socket);
                 }
             }
             Owner::Daemon(name) => {

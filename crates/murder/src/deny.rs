@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> ExitCode {
             return failed("deny", &list, &error);
         }
         if args.kick {
-            println!("{} sessions end", who::end_sessions(&imapd, user));
+            println!("{} sessions end", who::end_sessions(&imapd, user, false).await);
         }
         ExitCode::SUCCESS
     })

@@ -13,5 +13,6 @@ pub mod doctor;
 pub mod drain;
 mod node;
 pub mod passwd;
+mod runner;
 pub mod status;
 pub mod who;

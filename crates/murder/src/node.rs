@@ -73,9 +73,15 @@ fn request(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<St
     }
 }
 
-/// The other servers that this node knows of: those in its lists, and those of `serverlist`.
+/// The other servers that this node knows of: those in its lists and the master's, and those of `serverlist`.
 pub async fn other_servers(imapd: &Imapd) -> BTreeSet<String> {
     let mut servers: BTreeSet<String> = imapd.serverlist.iter().cloned().collect();
+    if imapd.mupdate_server.is_some() {
+        let asked = async { Client::connect(imapd).await?.status().await };
+        if let Ok(Ok(status)) = tokio::time::timeout(PATIENCE, asked).await {
+            servers.extend(status["servers"].as_object().into_iter().flatten().map(|(name, _)| name.clone()));
+        }
+    }
     for (_, directory) in programs(imapd).into_iter().filter(|(_, path)| path.join("list.sled").is_dir()) {
         let asked = async { Client::local(&directory.join("socket")).await?.status().await };
         if let Ok(Ok(status)) = tokio::time::timeout(PATIENCE, asked).await {

@@ -11,6 +11,8 @@ use std::process::ExitCode;
 use ::config::imapd::Imapd;
 use service::passwords::PasswordDb;
 
+use crate::runner::Runner;
+
 /// Sets, deletes and lists users' passwords
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -98,8 +100,15 @@ fn ask(user: &str) -> Result<String, String> {
     if password == again { Ok(password) } else { Err("the two are not the same; nothing is changed".into()) }
 }
 
-/// Makes the file's directory if it is not there.
+/// Makes the file's directory if it is not there; `configdirectory` itself, on a node that has never run, for the daemons' user.
 fn prepare(file: &Path, imapd: &Imapd) -> Result<(), String> {
+    let configdirectory = Path::new(&imapd.configdirectory);
+    if rustix::process::geteuid().is_root() && !configdirectory.exists() {
+        let runner = Runner::of(imapd).ok_or("there is no user for the daemons to run as: see cyrus_user")?;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o750).create(configdirectory);
+        made.and_then(|()| std::os::unix::fs::chown(configdirectory, Some(runner.uid), runner.gid()))
+            .map_err(|error| format!("{}: {error}", configdirectory.display()))?;
+    }
     let Some(directory) = file.parent().filter(|directory| !directory.exists()) else { return Ok(()) };
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
     made.map_err(|error| format!("{}: {error}", directory.display()))?;

@@ -6,7 +6,7 @@ use std::{
     fmt::Write,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use config::imapd::Imapd;
@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use upstream::Upstream;
 
 use crate::node::{other_servers, with_node};
+use crate::who::age;
 
 /// Shows the lists of this node's daemons and of its MUPDATE master (positions, ages, conflicts, old reservations), and the backends:
 /// whether they answer, their mailboxes and free space.
@@ -35,7 +36,7 @@ pub struct Args {
     accept: Option<String>,
 }
 
-/// Shows where a mailbox lives, by each list that this node can ask.
+/// Shows where a mailbox lives and since when, by each list that this node can ask, and who has which rights.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
     /// The node's imapd.conf.
@@ -96,21 +97,60 @@ pub fn explain(args: &ExplainArgs) -> ExitCode {
     with_node(&args.config, async |imapd| {
         let mut known = false;
         for (list, source) in sources(&imapd) {
-            let found = bounded(async { source.client(&imapd).await?.find(&name).await }).await;
-            match found {
-                Ok(Some(entry)) => {
-                    known = true;
-                    println!("{list:<12} {:?} at {}", entry.state, entry.location);
-                    for (who, rights) in protocol::acl::Acl::parse(entry.acl.as_ref()).entries() {
-                        println!("{:<12} {who} {rights}", "");
-                    }
+            match bounded(async { known_of(&mut source.client(&imapd).await?, &name).await }).await {
+                Ok(status) => {
+                    known |= !status["mailbox"].is_null();
+                    print!("{}", explained(&list, &status, SystemTime::now()));
                 }
-                Ok(None) => println!("{list:<12} does not have it"),
                 Err(error) => println!("{list:<12} {error}"),
             }
         }
         if known { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     })
+}
+
+/// The status of a list with what it has of a mailbox; of a Cyrus's only the latter is to be had.
+async fn known_of(client: &mut Client, name: &MailboxName) -> Result<Value, Error> {
+    if client.greeting().has("STATUS") {
+        return client.status_with(Some(name)).await;
+    }
+    let found = client.find(name).await?;
+    let mailbox = found.map(|entry| {
+        let state = if entry.is_active() { "active" } else { "reserved" };
+        serde_json::json!({ "state": state, "location": entry.location.as_str(), "acl": entry.acl.as_ref() })
+    });
+    Ok(serde_json::json!({ "mailbox": mailbox }))
+}
+
+/// What one list says of a mailbox: where, since when it has it so, how old the list is, and who has which rights.
+fn explained(list: &str, status: &Value, now: SystemTime) -> String {
+    let mailbox = &status["mailbox"];
+    let mut out = match (mailbox["state"].as_str(), mailbox["location"].as_str()) {
+        (Some(state), Some(location)) => format!("{list:<12} {state} at {location}"),
+        _ => format!("{list:<12} does not have it"),
+    };
+    if let Some(since) = mailbox["since"].as_u64().filter(|since| *since > 0) {
+        let now = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let _ = write!(out, ", since {} ({} ago)", date(since), age(now.saturating_sub(since)));
+    }
+    out.push('\n');
+    if let Some(upstream) = status["upstream"].as_object() {
+        let server = upstream["server"].as_str().unwrap_or("its upstream");
+        let heard = upstream["heard_seconds_ago"].as_f64();
+        let heard = heard.map_or_else(|| "never".to_owned(), |seconds| format!("{seconds:.1} s ago"));
+        let _ = writeln!(out, "{:<12} as heard from {server} {heard}", "");
+    }
+    for (who, rights) in protocol::acl::Acl::parse(mailbox["acl"].as_str().unwrap_or_default()).entries() {
+        let _ = writeln!(out, "{:<12} {who} {rights}", "");
+    }
+    out
+}
+
+/// In UTC, as logs have it.
+fn date(seconds: u64) -> String {
+    let time = i64::try_from(seconds).ok().and_then(|s| time::OffsetDateTime::from_unix_timestamp(s).ok());
+    let shown = time.and_then(|time| time.format(&time::format_description::well_known::Rfc3339).ok());
+    shown.unwrap_or_else(|| seconds.to_string())
 }
 
 /// Where a list can be asked.
@@ -275,6 +315,24 @@ const PATIENCE: Duration = Duration::from_secs(15);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mailbox_is_explained_with_its_time_and_the_lists_age() {
+        let status = serde_json::json!({
+            "mailbox": { "state": "active", "location": "be1!default", "acl": "fred\tlrs\t", "since": 1_700_000_000 },
+            "upstream": { "server": "m.example.org", "heard_seconds_ago": 0.25 },
+        });
+        let now = UNIX_EPOCH + Duration::from_secs(1_700_000_120);
+        let lines = "imapproxy    active at be1!default, since 2023-11-14T22:13:20Z (2 min ago)\n             \
+                     as heard from m.example.org 0.2 s ago\n             fred lrs\n";
+        assert_eq!(explained("imapproxy", &status, now), lines);
+        // Of a Cyrus master nothing but the entry is known.
+        let bare =
+            serde_json::json!({ "mailbox": { "state": "reserved", "location": "be1!default", "acl": "" } });
+        assert_eq!(explained("master", &bare, now), "master       reserved at be1!default\n");
+        let none = serde_json::json!({ "mailbox": null });
+        assert_eq!(explained("master", &none, now), "master       does not have it\n");
+    }
 
     #[test]
     fn free_space_is_read_from_metadata_and_anything_else_is_not() {

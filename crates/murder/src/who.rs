@@ -1,8 +1,11 @@
 //! `murder who` and `murder kick`: the sessions of this node, and of the backends that it knows.
 //!
-//! Each daemon of this node tells its sessions on its own socket. Backends are asked over IMAP, as `proxy_authname`; a session
-//! at a frontend that goes on at a backend is shown with its part there, found by the session id that the backend gave it.
+//! Each daemon of this node tells its sessions on its own socket. Backends are asked over IMAP, as `proxy_authname`. A session
+//! at a frontend that goes on at backends is shown with its parts there: this node's own are found by the session ids that the
+//! backends gave them; of those at another frontend the backends know the client and the session's name there (XCLIENT), so that
+//! any node sees, and ends, sessions of all.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,18 +34,21 @@ pub struct Args {
     user: Option<String>,
 }
 
-/// Ends sessions on this node, of all services
+/// Ends sessions, on this node and by way of the backends on all others
 #[derive(Debug, clap::Args)]
 pub struct KickArgs {
     /// The node's imapd.conf
     #[arg(short = 'C', value_name = "FILE", default_value = "/etc/imapd.conf")]
     config: PathBuf,
+    /// Do not ask other nodes
+    #[arg(long)]
+    here: bool,
     /// A user, or a session as murder who shows it
     name: String,
 }
 
 /// A session with its place, and its parts elsewhere.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct Row {
     node: String,
     program: String,
@@ -59,6 +65,7 @@ pub fn run(args: &Args) -> ExitCode {
         if !args.here {
             complete = join_backends(&imapd, &mut rows).await;
         }
+        let mut rows = at_frontends(rows);
         if let Some(user) = &args.user {
             rows.retain(|row| row.shown.user.as_ref() == Some(user));
         }
@@ -73,16 +80,85 @@ pub fn run(args: &Args) -> ExitCode {
 /// 0 when at least one session ends, 1 when there is none.
 pub fn kick(args: &KickArgs) -> ExitCode {
     node::with_node(&args.config, async |imapd| {
-        let ended = end_sessions(&imapd, &args.name);
+        let ended = end_sessions(&imapd, &args.name, args.here).await;
         println!("{ended} sessions end");
         if ended > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     })
 }
 
-/// Ends the sessions of a user, or one; how many.
-pub fn end_sessions(imapd: &Imapd, name: &str) -> u64 {
-    let answers = node::ask_daemons(imapd, "POST", "/kick", name);
-    answers.iter().filter_map(|(_, answer)| answer.trim().parse::<u64>().ok()).sum()
+/// Ends the sessions of a user, or one, and says how many: those of this node at once, and unless it is all about these, then
+/// those of others by way of the backends that they go on at.
+pub async fn end_sessions(imapd: &Imapd, name: &str, only_here: bool) -> usize {
+    let rows = here(imapd);
+    let own = at_frontends(rows.clone());
+    let ended: BTreeSet<&str> = end_rows(imapd, name, own.iter().filter(|row| row.answers_to(name))).await;
+    if only_here {
+        return ended.len();
+    }
+    let mut rows = rows;
+    join_backends(imapd, &mut rows).await;
+    let all = at_frontends(rows);
+    let others = |row: &&Row| row.answers_to(name) && !ended.contains(row.shown.session.as_str());
+    let elsewhere = end_rows(imapd, name, all.iter().filter(others)).await;
+    ended.len() + elsewhere.len()
+}
+
+/// Ends these, each at the nodes that have it. Gives their names.
+async fn end_rows<'r>(imapd: &Imapd, name: &str, rows: impl Iterator<Item = &'r Row>) -> BTreeSet<&'r str> {
+    let (mut ended, mut targets) = (BTreeSet::new(), BTreeSet::new());
+    for row in rows {
+        ended.insert(row.shown.session.as_str());
+        targets.extend(row.where_to_end(name, imapd));
+    }
+    for (server, name) in targets {
+        if server == imapd.servername {
+            node::ask_daemons(imapd, "POST", "/kick", name);
+        } else {
+            end_at(imapd, server, name).await;
+        }
+    }
+    ended
+}
+
+async fn end_at(imapd: &Imapd, server: &str, name: &str) {
+    let quoted = name.replace('\\', "\\\\").replace('"', "\\\"");
+    let told = match Upstream::new(imapd).ask(server, &format!("XKICK \"{quoted}\"")).await {
+        Ok(answer) if answer.result.starts_with("OK ") => return,
+        Ok(answer) => answer.result,
+        Err(error) => error.to_string(),
+    };
+    eprintln!("murder kick: {server}: {told}");
+}
+
+impl Row {
+    /// Whether it is the session, or one of the user's sessions, that is meant.
+    fn answers_to(&self, name: &str) -> bool {
+        self.shown.user.as_deref() == Some(name)
+            || self.shown.session == name
+            || self.parts.iter().any(|part| part.shown.session == name)
+    }
+
+    /// The nodes that have to end it, and by what name: this one where it is ours, else those of its parts.
+    fn where_to_end<'r>(&'r self, name: &'r str, imapd: &Imapd) -> Vec<(&'r str, &'r str)> {
+        let by = if self.shown.user.as_deref() == Some(name) { name } else { self.shown.session.as_str() };
+        match self.parts.is_empty() || self.node == imapd.servername {
+            true => vec![(&self.node, by)],
+            false => self.parts.iter().map(|part| (part.node.as_str(), by)).collect(),
+        }
+    }
+}
+
+/// The backends that can be asked.
+async fn servers(imapd: &Imapd) -> Vec<String> {
+    let mut servers = Vec::new();
+    for server in node::other_servers(imapd).await {
+        if imapd.proxy_password.is_some() || imapd.of_host(&server, "password").is_some() {
+            servers.push(server);
+        } else {
+            eprintln!("murder: {server} is not asked: there is no proxy_password here");
+        }
+    }
+    servers
 }
 
 /// The sessions of this node's daemons.
@@ -116,11 +192,7 @@ fn place(sessions: Vec<Shown>, node: &str, program: &str) -> impl Iterator<Item 
 async fn join_backends(imapd: &Imapd, rows: &mut Vec<Row>) -> bool {
     let upstream = Upstream::new(imapd);
     let mut complete = true;
-    for server in node::other_servers(imapd).await {
-        if imapd.proxy_password.is_none() && imapd.of_host(&server, "password").is_none() {
-            eprintln!("murder who: {server} is not asked: there is no proxy_password here");
-            continue;
-        }
+    for server in servers(imapd).await {
         let told = match upstream.server_entry(&server, "/shared/vendor/murder/sessions").await {
             Ok(Some(told)) => serde_json::from_str::<Vec<Shown>>(&told).map_err(|error| error.to_string()),
             Ok(None) => {
@@ -140,17 +212,57 @@ async fn join_backends(imapd: &Imapd, rows: &mut Vec<Row>) -> bool {
     complete
 }
 
-/// Each session of a backend goes to the one that it is a part of, or stands by itself.
+/// Each session of a backend goes to the one of this node that it is a part of, or stands by itself.
 fn attach(rows: &mut Vec<Row>, sessions: impl Iterator<Item = Row>) {
     for row in sessions {
         let whole = rows.iter_mut().find(|whole| {
-            whole.shown.backends.get(&row.node).is_some_and(|session| *session == row.shown.session)
+            let linked = whole.shown.backends.get(&row.node);
+            linked.is_some_and(|session| *session == row.shown.session)
+                || is_origin(&whole.shown.session, &row)
         });
         match whole {
             Some(whole) => whole.parts.push(row),
             None => rows.push(row),
         }
     }
+}
+
+fn is_origin(session: &str, part: &Row) -> bool {
+    part.shown.origin.as_ref().is_some_and(|origin| origin.session == session)
+}
+
+/// Puts parts at backends together to the session at a frontend that they have told of.
+fn at_frontends(rows: Vec<Row>) -> Vec<Row> {
+    let mut wholes: Vec<Row> = Vec::new();
+    for row in rows {
+        let Some(origin) = row.shown.origin.clone() else {
+            wholes.push(row);
+            continue;
+        };
+        match wholes.iter_mut().find(|whole| is_origin(&whole.shown.session, &row)) {
+            Some(whole) => {
+                whole.shown.mailbox = whole.shown.mailbox.take().or_else(|| row.shown.mailbox.clone());
+                whole.parts.push(row);
+            }
+            None => wholes.push(Row {
+                node: origin.node,
+                program: String::new(),
+                shown: Shown {
+                    session: origin.session,
+                    service: origin.service,
+                    client: origin.client,
+                    since: origin.since,
+                    tls: origin.tls,
+                    protocol: row.shown.protocol.clone(),
+                    user: row.shown.user.clone(),
+                    mailbox: row.shown.mailbox.clone(),
+                    ..Shown::default()
+                },
+                parts: vec![row],
+            }),
+        }
+    }
+    wholes
 }
 
 fn table(rows: &[Row], now: u64) -> String {
@@ -182,7 +294,8 @@ fn line(out: &mut String, row: &Row, indent: &str, now: u64) {
     );
 }
 
-fn age(seconds: u64) -> String {
+/// How long ago, in the largest unit that fits.
+pub fn age(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min", seconds / 60),
@@ -222,5 +335,34 @@ mod tests {
             "{text}"
         );
         assert!(lines[3].starts_with("jane ") && lines[4] == "2 sessions", "{text}");
+    }
+
+    #[test]
+    fn the_parts_of_a_session_at_another_frontend_are_one_session_there() {
+        let origin = protocol::origin::Origin {
+            client: "192.0.2.7".into(),
+            session: "imapproxy-5".into(),
+            service: "imaps".into(),
+            node: "fe2".into(),
+            since: 1000,
+            tls: true,
+        };
+        let part = |session: &str, mailbox: Option<&str>| Shown {
+            session: session.into(),
+            user: Some("fred".into()),
+            authenticated: Some("proxy".into()),
+            mailbox: mailbox.map(str::to_owned),
+            origin: Some(origin.clone()),
+            ..Shown::default()
+        };
+        let mut rows = Vec::new();
+        attach(&mut rows, place(vec![part("backend-1", None)], "be1", "backend"));
+        attach(&mut rows, place(vec![part("backend-9", Some("shared.news"))], "be2", "backend"));
+        let text = table(&at_frontends(rows), 1090);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[1].starts_with("fred ") && lines[1].contains("192.0.2.7"), "{text}");
+        assert!(lines[1].contains("shared.news") && lines[1].ends_with("fe2, imapproxy-5"), "{text}");
+        assert!(lines[2].ends_with("be1, backend-1") && lines[3].ends_with("be2, backend-9"), "{text}");
+        assert_eq!(lines[4], "1 sessions");
     }
 }

@@ -103,8 +103,8 @@ impl<D: Directory> Front<D> {
                     Err(failure) => self.concluded(Err(failure), out).await,
                 }
             }
-            // Of the maildrop there is nothing here: the session never opens one.
-            Action::List(..) | Action::Send { .. } | Action::Update(_) => {
+            // Of the maildrop there is nothing here: the session never opens one; and where clients come from is seen.
+            Action::List(..) | Action::Send { .. } | Action::Update(_) | Action::Origin(_) => {
                 say(out, Reply::WrongState, Next::Again)
             }
         }
@@ -160,7 +160,8 @@ impl<D: Directory> Front<D> {
                 return say(out, reply, Next::Again);
             }
         };
-        match self.upstream.connect(&server, Proto::Pop3, Some(&user)).await {
+        let origin = self.settings.seat.as_origin(&self.settings.servername);
+        match self.upstream.connect_for(&server, Proto::Pop3, Some(&user), Some(&origin)).await {
             Ok(connection) => {
                 info!(user, server, "connected through");
                 let line = match connection.text.is_empty() {
@@ -189,6 +190,7 @@ impl<D: Directory> Front<D> {
             user: self.settings.auth.allows_plaintext(&self.channel),
             expire_days: self.settings.expire_days,
             login_delay: self.settings.login_delay,
+            xclient: false,
             implementation: &implementation,
         }
         .lines()

@@ -300,3 +300,36 @@ async fn say(wire: &mut Wire, bytes: &str) -> String {
         assert!(wire.fill(PATIENCE).await.unwrap() > 0, "closed");
     }
 }
+
+#[tokio::test]
+async fn the_realm_of_the_proxys_name_is_said_to_the_backend() {
+    let world = world(true, "proxy_realm: nodes.example\n").await;
+    // The backend knows nobody of that realm.
+    let mut client = Client::of(&world).await;
+    assert!(client.log_in("fred", "secret").await.starts_with("-ERR"));
+    let conf = world.backend.file("../../imapd.conf");
+    let text = fs::read_to_string(&conf).unwrap();
+    let text =
+        text.replace("proxyservers: proxy", "proxyservers: proxy@nodes.example\nloginrealms: nodes.example");
+    fs::write(&conf, text).unwrap();
+    world.backend.reload().unwrap();
+    world.backend.passwords().set("proxy@nodes.example", "pr0xy").unwrap();
+    let mut client = Client::of(&world).await;
+    assert_eq!(client.log_in("fred", "secret").await, "+OK fred for proxy@nodes.example");
+}
+
+#[tokio::test]
+async fn who_says_nothing_for_as_long_as_poptimeout_is_sent_away() {
+    for minutes in [11, 25] {
+        let world = world(true, &format!("poptimeout: {minutes}\n")).await;
+        let mut client = Client::of(&world).await;
+        // From here on time goes as fast as nothing happens.
+        tokio::time::pause();
+        let before = tokio::time::Instant::now();
+        let mut line = String::new();
+        client.0.read_line(&mut line).await.unwrap();
+        assert_eq!(line, "-ERR Idle for too long\r\n");
+        assert_eq!(before.elapsed().as_secs() / 60, minutes);
+        tokio::time::resume();
+    }
+}

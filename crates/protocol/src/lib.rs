@@ -15,4 +15,5 @@ pub mod mupdate;
 pub mod mutf7;
 pub mod name;
 pub mod namespace;
+pub mod origin;
 pub mod pop3;

@@ -404,4 +404,4 @@ impl Drop for Counted {
 }
 
 /// What running commands get when the supervisor is gone.
-const HURRY: Duration = Duration::from_secs(1);
+const HURRY: Duration = Duration::from_millis(300);

@@ -151,6 +151,8 @@ where
     loop {
         let stream = match listener.accept().await {
             Ok(stream) => stream,
+            // master has closed it for all, and is about to say so.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
             Err(error) => {
                 if !is_the_clients(&error) {
                     warn!(listener = name, "accept: {error}");

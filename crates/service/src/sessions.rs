@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use protocol::origin::Origin;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +37,9 @@ pub struct Shown {
     pub authenticated: Option<String>,
     /// The mailbox that is open.
     pub mailbox: Option<String>,
+    /// The session at a frontend that this one is a part of, where the frontend has told it.
+    #[serde(default)]
+    pub origin: Option<Origin>,
     /// The sessions on backends that this one goes on in, by server; an empty name where the backend did not tell it.
     #[serde(default)]
     pub backends: BTreeMap<String, String>,
@@ -117,7 +121,7 @@ impl Sessions {
             service: listener.name.clone(),
             protocol: listener.protocol.name().to_owned(),
             client: client(peer),
-            since: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+            since: now(),
             ..Shown::default()
         };
         let open = Open { shown, ip: peer.ip(), counts: false, counts_for_host: false, stop: stop.clone() };
@@ -135,12 +139,23 @@ impl Sessions {
         self.lock().open.values().map(|open| open.shown.clone()).collect()
     }
 
-    /// Ends the session of that name, or all sessions of the user of that name. The number of them.
+    /// Ends the session of that name, here or at a frontend, or all sessions of the user of that name. The number of them.
     pub fn kick(&self, name: &str) -> usize {
+        self.kick_others(name, "")
+    }
+
+    /// The same, but for the session of the second name.
+    pub fn kick_others(&self, name: &str, spared: &str) -> usize {
         let inner = self.lock();
-        let named = |shown: &Shown| shown.session == name || shown.user.as_deref() == Some(name);
+        let at_frontend = |origin: &Origin| origin.session == name;
+        let named = |shown: &Shown| {
+            shown.session == name
+                || shown.user.as_deref() == Some(name)
+                || shown.origin.as_ref().is_some_and(at_frontend)
+        };
         // One that is told already is on its way.
-        let meant = |open: &&Open| !open.stop.is_cancelled() && named(&open.shown);
+        let meant =
+            |open: &&Open| !open.stop.is_cancelled() && open.shown.session != spared && named(&open.shown);
         let tokens: Vec<CancellationToken> =
             inner.open.values().filter(meant).map(|open| open.stop.clone()).collect();
         drop(inner);
@@ -205,8 +220,26 @@ impl Seat {
         self.change(|open| {
             (open.counts, open.counts_for_host) = (false, false);
             (open.shown.user, open.shown.authenticated, open.shown.mailbox) = (None, None, None);
+            // The next one who logs in on the connection begins here.
+            (open.shown.origin, open.shown.since) = (None, now());
             open.shown.backends.clear();
         });
+    }
+
+    /// A proxy that may act for others said where the session comes from.
+    pub fn came_from(&self, origin: Origin) {
+        self.change(|open| open.shown.origin = Some(origin));
+    }
+
+    /// Whether a proxy said so.
+    pub fn has_origin(&self) -> bool {
+        self.shown().is_some_and(|shown| shown.origin.is_some())
+    }
+
+    /// What a proxy tells of this session to a backend.
+    pub fn as_origin(&self, node: &str) -> Origin {
+        let Shown { session, service, client, since, tls, .. } = self.shown().unwrap_or_default();
+        Origin { client, session, service, node: node.to_owned(), since, tls }
     }
 
     /// A mailbox is open from now on, or none.
@@ -228,6 +261,10 @@ impl Seat {
         self.change(|open| {
             open.shown.backends.remove(server);
         });
+    }
+
+    fn shown(&self) -> Option<Shown> {
+        self.place.sessions.lock().open.get(&self.place.number).map(|open| open.shown.clone())
     }
 
     fn change(&self, change: impl FnOnce(&mut Open)) {
@@ -254,6 +291,10 @@ impl Inner {
     fn client(&self, seat: &Seat) -> String {
         self.open.get(&seat.place.number).map(|open| open.shown.client.clone()).unwrap_or_default()
     }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
 fn client(peer: &Peer) -> String {

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use config::imapd::Imapd;
+use protocol::origin::Origin;
 use service::resolve::Server;
 use service::stream::Stream;
 use tracing::{debug, info, warn};
@@ -76,9 +77,21 @@ impl Upstream {
 
     /// Connects and logs in. `user` is who shall be acted for; `None` (LMTP) acts as `proxy_authname` itself.
     pub async fn connect(&self, server: &str, proto: Proto, user: Option<&str>) -> Result<Connection, Error> {
+        self.connect_for(server, proto, user, None).await
+    }
+
+    /// The same, and tells a POP3 server of ours where the session comes from, on the way: nobody waits for it. (IMAP has a place
+    /// for that after the login.)
+    pub async fn connect_for(
+        &self,
+        server: &str,
+        proto: Proto,
+        user: Option<&str>,
+        origin: Option<&Origin>,
+    ) -> Result<Connection, Error> {
         self.admit(server, proto)?;
         let imapd = self.imapd();
-        let result = establish(&imapd, server, proto, user).await;
+        let result = establish(&imapd, server, proto, user, origin).await;
         self.note(server, proto, result.as_ref().err());
         result
     }
@@ -149,11 +162,12 @@ async fn establish(
     server: &str,
     proto: Proto,
     user: Option<&str>,
+    origin: Option<&Origin>,
 ) -> Result<Connection, Error> {
     let mut dialog = open(imapd, server, proto).await?;
     match proto {
         Proto::Imap => handshake::imap::log_in(&mut dialog, imapd, user).await,
-        Proto::Pop3 => handshake::pop3::log_in(&mut dialog, imapd, user).await,
+        Proto::Pop3 => handshake::pop3::log_in(&mut dialog, imapd, user, origin).await,
         Proto::Lmtp => handshake::lmtp::log_in(&mut dialog, imapd, user).await,
     }?;
     Ok(dialog.finish())

@@ -56,9 +56,11 @@ impl Server {
 
     /// The last words to a client whose session is stopped.
     pub fn stopped(&self) -> &'static str {
-        match self.context.shutdown().is_cancelled() {
-            true => "* BYE Server is shutting down",
-            false => "* BYE Session ended by an administrator",
+        match (self.context.shutdown().is_cancelled(), self.seat.has_origin()) {
+            (true, _) => "* BYE Server is shutting down",
+            // The frontend that knows this code ends the whole session, whatever it does elsewhere.
+            (false, true) => "* BYE [XKICKED] Session ended by an administrator",
+            (false, false) => "* BYE Session ended by an administrator",
         }
     }
 }

@@ -264,6 +264,8 @@ impl Session {
             Body::LocalDelete(name) => cmd::mailbox::delete(self, &name, true).await,
             Body::Rename(rename) => cmd::mailbox::rename(self, rename).await,
             Body::Xfer(xfer) => cmd::mailbox::xfer(self, xfer),
+            Body::XClient(origin) => cmd::node::xclient(self, origin),
+            Body::XKick(name) => cmd::node::xkick(self, &name),
             Body::MupdatePush(name) => cmd::mailbox::mupdate_push(self, &name).await,
             Body::Subscribe(name) => cmd::subscribe::subscribe(self, &name, true).await,
             Body::Unsubscribe(name) => cmd::subscribe::subscribe(self, &name, false).await,

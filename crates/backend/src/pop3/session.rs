@@ -7,10 +7,12 @@ use bytes::{Bytes, BytesMut};
 use config::imapd::Imapd;
 use protocol::dots::Stuffer;
 use protocol::line::{Line, Lines};
+use protocol::origin::Origin;
 use protocol::pop3::capability::Capabilities;
 use protocol::pop3::command::Command;
 use protocol::pop3::reply::Reply;
 use protocol::pop3::session::{Action, Session, Tls};
+use service::auth::authorize::is_listed;
 use service::auth::{Authenticator, Exchange, Failure, Login, Step64};
 use service::drive::{self, Farewell, Next};
 use service::peer::Channel;
@@ -37,6 +39,8 @@ pub(super) struct Client {
     session: Session,
     lines: Lines,
     failures: u32,
+    /// What was said before the login; believed of a proxy.
+    origin: Option<Origin>,
     opened: Option<Opened>,
     phase: Phase,
 }
@@ -103,6 +107,8 @@ impl drive::Session for Client {
 
     fn secured(&mut self, channel: &Channel) {
         self.channel = channel.clone();
+        // What was said in the clear anybody may have said.
+        self.origin = None;
         self.session.tls_started();
     }
 }
@@ -129,6 +135,7 @@ impl Client {
             session: Session::new(tls),
             lines: Lines::new(LINE),
             failures: 0,
+            origin: None,
             opened: None,
             phase: Phase::Command,
         }
@@ -171,6 +178,10 @@ impl Client {
                 }
                 None => say(&Reply::TlsUnavailable, out),
             },
+            Action::Origin(origin) => {
+                self.origin = Some(origin);
+                say(&Reply::Noop, out);
+            }
             Action::Login { user, password } => {
                 let result = self.auth.login(&user, &password, &self.channel).await;
                 return self.concluded(result, out).await;
@@ -232,6 +243,7 @@ impl Client {
         match maildrop::open(&self.store, &self.locks, &self.imapd, &login).await {
             Ok((opened, maildrop)) => {
                 info!(user = login.userid, mechanism = login.mechanism, "POP3 login");
+                self.note_origin(&login);
                 self.opened = Some(opened);
                 self.session.opened(maildrop);
                 say(&Reply::Ready { session_id: self.session_id.clone() }, out);
@@ -244,6 +256,15 @@ impl Client {
             }
         }
         None
+    }
+
+    /// Where the session comes from, as far as whoever logged in is to be believed.
+    fn note_origin(&mut self, login: &Login) {
+        let Some(origin) = self.origin.take() else { return };
+        if is_listed(&self.imapd.proxyservers, &login.authid, &login.groups) {
+            info!(client = %origin.client, session = %origin.session, node = %origin.node, "on behalf of");
+            self.seat.came_from(origin);
+        }
     }
 
     async fn begin_sending(&mut self, uid: u32, top: Option<u32>, out: &mut BytesMut) {
@@ -279,6 +300,7 @@ impl Client {
             user: self.auth.allows_plaintext(&self.channel),
             expire_days: self.imapd.popexpiretime.map(|time| time.as_secs() / 86_400),
             login_delay: self.imapd.popminpoll.as_secs(),
+            xclient: before_login && !self.imapd.proxyservers.is_empty(),
             implementation: concat!("Murder-POP3-", env!("CARGO_PKG_VERSION")),
         }
         .lines()

@@ -183,6 +183,13 @@ impl Client {
         }
     }
 
+    /// The next line, however long that takes.
+    pub async fn last_words(&mut self) -> String {
+        let mut line = String::new();
+        self.socket.read_line(&mut line).await.unwrap();
+        line.trim_end().to_owned()
+    }
+
     /// Appends a message to a mailbox.
     pub async fn append(&mut self, mailbox: &str, message: &str) {
         let message = message.replace('\n', "\r\n");

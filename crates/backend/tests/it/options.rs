@@ -397,3 +397,34 @@ async fn a_second_store_on_the_same_partition_is_refused() {
         format!("partition-default: {} is in use by another store: each needs its own", spool.display())
     );
 }
+
+#[tokio::test]
+async fn who_says_nothing_for_as_long_as_poptimeout_is_sent_away() {
+    for minutes in [11, 25] {
+        let node = Node::with(&format!("poptimeout: {minutes}")).await;
+        let mut client = node.client("pop3").await;
+        client.talk("S: +OK …\nC: USER fred\nS: +OK …\nC: PASS secret\nS: +OK …").await;
+        // From here on time goes as fast as nothing happens.
+        tokio::time::pause();
+        let before = tokio::time::Instant::now();
+        assert_eq!(client.last_words().await, "-ERR Idle for too long");
+        assert_eq!(before.elapsed().as_secs() / 60, minutes);
+        tokio::time::resume();
+    }
+}
+
+#[tokio::test]
+async fn an_idle_ends_after_imapidletimeout_and_where_that_is_not_set_after_timeout() {
+    for (lines, minutes) in
+        [("imapidletimeout: 3", 3), ("timeout: 40", 40), ("timeout: 40\nimapidletimeout: 50", 50)]
+    {
+        let node = Node::with(lines).await;
+        let mut client = node.login("fred").await;
+        client.talk("C: a SELECT INBOX\nS: …\nS: a OK …\nC: b IDLE\nS: + idling").await;
+        tokio::time::pause();
+        let before = tokio::time::Instant::now();
+        assert_eq!(client.last_words().await, "* BYE [UNAVAILABLE] Idle for too long");
+        assert_eq!(before.elapsed().as_secs() / 60, minutes, "{lines}");
+        tokio::time::resume();
+    }
+}

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use backend::control::{self, Answer, Request};
 use backend::store::Ages;
 use clap::Parser;
-use ctl_mboxlist::{expire::Options, lists::Failure, start};
+use ctl_mboxlist::{expire::Options, lists::Failure, nodes, start};
 
 fn main() -> ExitCode {
     let Options { config, deleted, delivered, expunged, no_annotations, prefix, user, verbose } =
@@ -16,6 +16,10 @@ fn main() -> ExitCode {
     }
     let ages = Ages { deleted, delivered, expunged, no_annotations, prefix, user };
     start::run("cyr_expire", &config, async |imapd| {
+        if !nodes::keeps_mail(&imapd) {
+            // As with Cyrus on a frontend: its cyrus.conf may well have the line of a backend's.
+            return Ok(());
+        }
         match control::ask(&imapd, Request::Expire(ages)).await.map_err(Failure::Said)? {
             Answer::Expired(done) if verbose > 0 => {
                 println!(

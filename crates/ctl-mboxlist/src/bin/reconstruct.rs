@@ -6,12 +6,15 @@ use backend::control::{self, Answer, Request};
 use backend::store::Which;
 use clap::Parser;
 use ctl_mboxlist::reconstruct::Options;
-use ctl_mboxlist::{lists::Failure, start};
+use ctl_mboxlist::{lists::Failure, nodes, start};
 use protocol::namespace::View;
 
 fn main() -> ExitCode {
     let Options { config, recursive, find, mailboxes } = Options::parse();
     start::run("reconstruct", &config, async |imapd| {
+        if !nodes::keeps_mail(&imapd) {
+            return Err(Failure::Said("no partition-NAME is set: this node keeps no mail".into()));
+        }
         let namespace = service::names::namespace(&imapd);
         let view = View { userid: "cyrus", admin: true };
         let internal = |name: &String| {

@@ -25,6 +25,8 @@ impl Node {
     pub fn run(&self, program: &str, words: &str, input: &str) -> Output {
         let program = match program {
             "ctl_mboxlist" => env!("CARGO_BIN_EXE_ctl_mboxlist"),
+            "cyr_expire" => env!("CARGO_BIN_EXE_cyr_expire"),
+            "reconstruct" => env!("CARGO_BIN_EXE_reconstruct"),
             _ => env!("CARGO_BIN_EXE_ctl_cyrusdb"),
         };
         let mut command = Command::new(program);

@@ -1,5 +1,9 @@
 //! Dump, undump, check and checkpoint.
 
+use config::imapd::Imapd;
+use ctl_mboxlist::lists::Lists;
+use mailboxes::{List, Options};
+
 use crate::node::{Node, dump, local, text};
 
 const BACKEND: &str = "mupdate_server: 127.0.0.1\nproxyservers: proxy\n";
@@ -96,4 +100,34 @@ fn recovery_succeeds_everywhere_and_keeps_reservations() {
     let said = master.must("ctl_cyrusdb", "-r --reservations be2", "");
     assert_eq!(said, "removed reserved mailbox 'user.ann'\n");
     assert_eq!(master.must("ctl_mboxlist", "-d", ""), "{\n\n}\n");
+}
+
+#[tokio::test]
+async fn a_list_that_somebody_has_open_and_does_not_answer_for_is_waited_for() {
+    let node = Node::new(BACKEND);
+    node.must("ctl_mboxlist", "-u", &dump(&[local("user.ann", "default")]));
+    let imapd = Imapd::load(&node.path("imapd.conf"), "ctl_mboxlist").unwrap();
+    // As a daemon has it that is starting.
+    let held = List::open(&imapd.program_directory("backend"), Options::owner()).unwrap();
+    let mut reached = std::pin::pin!(Lists::reach(&imapd, "backend", None));
+    for _ in 0..100 {
+        tokio::select! {
+            biased;
+            given_up = &mut reached => panic!("not waited for: {:?}", given_up.err()),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    held.close().await.unwrap();
+    drop(held);
+    assert_eq!(reached.await.unwrap().all().await.unwrap().len(), 1);
+}
+
+#[test]
+fn where_no_mail_is_kept_the_stores_tools_make_no_store() {
+    let node = Node::new("");
+    node.must("cyr_expire", "-E 3 -D 7 -X 7", "");
+    let refused = node.run("reconstruct", "-f", "");
+    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(text(&refused.stderr), "no partition-NAME is set: this node keeps no mail\n");
+    assert!(!node.path("conf/murder/backend").exists());
 }

@@ -170,7 +170,9 @@ async fn typed(session: &mut Session, request: Request) -> Result<(), Stop> {
         | Body::Search(_)
         | Body::MupdatePush(_)
         | Body::LocalCreate(_)
-        | Body::LocalDelete(_) => Err(Stop::bad("Unrecognized command")),
+        | Body::LocalDelete(_)
+        | Body::XClient(_)
+        | Body::XKick(_) => Err(Stop::bad("Unrecognized command")),
     }
 }
 

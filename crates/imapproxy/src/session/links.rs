@@ -2,14 +2,16 @@
 //! (ENABLE, ID), closed when idle.
 
 use std::collections::HashMap;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use service::sessions::Seat;
 
 use super::link::Link;
-use super::relay::To;
+use super::relay::{self, To};
 use super::{Session, Stop};
 use crate::peer;
+use crate::replies::Reply;
 
 /// Connections by server.
 pub struct Links {
@@ -40,6 +42,35 @@ impl Links {
 
     pub fn put_back(&mut self, server: &str, link: Link) {
         self.open.insert(server.to_owned(), link);
+    }
+
+    /// Lets bytes flow on each connection but the selected one. Those that fail are given up: nobody waits on them.
+    pub fn poll_others(&mut self, cx: &mut Context<'_>, selected: Option<&str>) -> Poll<()> {
+        let (mut moved, mut failed) = (Poll::Pending, Vec::new());
+        for (server, link) in self.open.iter_mut().filter(|(server, _)| Some(server.as_str()) != selected) {
+            match link.peer.poll_io(cx, true) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => moved = Poll::Ready(()),
+                Poll::Ready(Err(_)) => failed.push(server.clone()),
+            }
+        }
+        failed.iter().for_each(|server| self.remove(server));
+        moved
+    }
+
+    /// What those connections said, of which only one thing matters: an administrator has ended the session there. Gives the
+    /// backend's last words.
+    pub fn kicked(&mut self, selected: Option<&str>) -> Option<String> {
+        for (_, link) in self.open.iter_mut().filter(|(server, _)| Some(server.as_str()) != selected) {
+            while let Ok(Some(reply)) = link.reply() {
+                if let Reply::Bye(line) = reply
+                    && let Some(text) = relay::kick_text(&line)
+                {
+                    return Some(text);
+                }
+            }
+        }
+        None
     }
 
     pub fn servers(&self) -> Vec<String> {
@@ -108,6 +139,10 @@ impl Session {
             return Err(Stop::Backend { server: server.to_owned(), why: "closed".to_owned() });
         }
         if broken {
+            let selected = self.selected_server().map(str::to_owned);
+            if let Some(text) = self.links.kicked(selected.as_deref()) {
+                return Err(Stop::Bye(text));
+            }
             self.links.remove(server);
             return Ok(false);
         }
@@ -134,7 +169,19 @@ impl Session {
         self.node.capabilities.learnt(server, &connection.capabilities);
         self.seat.linked(server, &connection.text);
         self.links.open.insert(server.to_owned(), Link::new(connection, ticket));
+        self.tell_origin(server)?;
         self.replay(server).await
+    }
+
+    /// Tells a backend of ours whose session this is. It goes out with what comes next, and nobody waits for the answer.
+    fn tell_origin(&mut self, server: &str) -> Result<(), Stop> {
+        let announced = self.links.get_mut(server).is_some_and(|link| link.capabilities.has("XCLIENT"));
+        if !announced {
+            return Ok(());
+        }
+        let origin = self.seat.as_origin(&self.listener.imapd().servername);
+        let tag = self.links.tag();
+        self.send(server, format!("{tag} {}\r\n", origin.command()).as_bytes())
     }
 
     /// Tells a new backend what the client has told the session.

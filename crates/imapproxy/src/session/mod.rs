@@ -15,8 +15,10 @@ pub mod referral;
 pub mod relay;
 pub mod transfer;
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use config::imapd::ServerInfo;
@@ -30,7 +32,6 @@ use service::{Connection, Context};
 use tracing::{debug, info};
 
 use crate::node::{Found, Listener, Node};
-use crate::peer::{self, Lost};
 use client::Client;
 use links::Links;
 
@@ -217,6 +218,11 @@ impl Session {
         let idle_since = Instant::now();
         loop {
             let clear = self.pass_on_news()?;
+            if let Some(text) =
+                self.links.kicked(self.selected.as_ref().map(|selected| selected.server.as_str()))
+            {
+                return Err(Stop::Bye(text));
+            }
             if clear && let Some(piece) = self.client.poll_piece()? {
                 return Ok(Some(piece));
             }
@@ -251,17 +257,25 @@ impl Session {
         if self.user.is_some() { self.listener.imapd().timeout } else { BEFORE_LOGIN_BOUND }
     }
 
-    /// Lets the client's and the selected backend's bytes flow one step.
+    /// Lets the client's and the backends' bytes flow one step.
     async fn move_on(&mut self) -> Result<(), Stop> {
         let selected = self.selected.as_ref().map(|selected| selected.server.clone());
-        match selected.and_then(|server| self.links.get_mut(&server)) {
-            Some(link) => match peer::turn(&mut self.client.peer, &mut link.peer, true).await {
-                Ok(()) => Ok(()),
-                Err(Lost::Client(error)) => Err(Stop::Client(error)),
-                Err(Lost::Backend(error)) => Err(Stop::Bye(format!("{LOST_IDLE} ({error})"))),
-            },
-            None => peer::turn_alone(&mut self.client.peer).await.map_err(Stop::Client),
-        }
+        let (client, links) = (&mut self.client.peer, &mut self.links);
+        poll_fn(|cx| {
+            let lost = |error| Stop::Bye(format!("{LOST_IDLE} ({error})"));
+            let first = client.poll_io(cx, true).map_err(Stop::Client);
+            let second = match selected.as_deref().and_then(|server| links.get_mut(server)) {
+                Some(link) => link.peer.poll_io(cx, true).map_err(lost),
+                None => Poll::Pending,
+            };
+            let others = links.poll_others(cx, selected.as_deref());
+            match (first, second) {
+                (Poll::Ready(Err(stop)), _) | (_, Poll::Ready(Err(stop))) => Poll::Ready(Err(stop)),
+                (Poll::Pending, Poll::Pending) => others.map(Ok),
+                _ => Poll::Ready(Ok(())),
+            }
+        })
+        .await
     }
 
     /// Copies what the selected backend says of its own accord. True when it is not in the middle of a line.

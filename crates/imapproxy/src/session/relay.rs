@@ -87,7 +87,9 @@ impl Session {
                 let link = self.links.get_mut(server).ok_or_else(|| lost(server, "closed"))?;
                 match link.reply().map_err(|error| lost(server, &error.to_string()))? {
                     Some(Reply::Untagged(bytes)) if to == To::Client => self.client.put(bytes),
-                    Some(Reply::Bye(line)) if selected => return Err(Stop::Bye(bye_text(&line))),
+                    Some(Reply::Bye(line)) if selected || kick_text(&line).is_some() => {
+                        return Err(Stop::Bye(bye_text(&line)));
+                    }
                     Some(Reply::Untagged(_) | Reply::Continuation(_) | Reply::Bye(_)) => {}
                     Some(Reply::Tagged(line)) if Tagged::parse(&line).tag == tag.as_bytes() => {
                         return Ok(Answer(line));
@@ -180,8 +182,18 @@ impl Session {
 /// What a backend says at its end, for the client.
 pub fn bye_text(line: &[u8]) -> String {
     let text = trim_line(line).get(b"* BYE ".len()..).unwrap_or_default();
-    String::from_utf8_lossy(text).into_owned()
+    let text = String::from_utf8_lossy(text);
+    text.strip_prefix(KICKED).unwrap_or(&text).to_owned()
 }
+
+/// The same, if an administrator has ended the whole session from there.
+pub fn kick_text(line: &[u8]) -> Option<String> {
+    let text = trim_line(line).get(b"* BYE ".len()..)?;
+    text.starts_with(KICKED.as_bytes()).then(|| bye_text(line))
+}
+
+/// Said by a backend of ours to a frontend of ours.
+const KICKED: &str = "[XKICKED] ";
 
 /// After so long a silence a backend is asked whether it lives, and then ever more rarely.
 const PATIENCE: Duration = Duration::from_secs(3);

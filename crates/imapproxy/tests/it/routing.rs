@@ -1,6 +1,6 @@
 //! Which backend is told what, and what the client hears of it.
 
-use crate::world::{Backend, World};
+use crate::world::{Backend, Script, World};
 
 fn plain(command: &str) -> String {
     match command.split(' ').next().unwrap_or_default() {
@@ -231,4 +231,22 @@ async fn new_mailboxes_go_where_their_parents_are() {
     assert!(b.has_heard("CREATE user/third (USE (\\Sent))"));
     admin.ok("RENAME user/fred user/fred be0!default").await;
     assert!(b.has_heard("XFER user/fred be0 default"));
+}
+
+#[tokio::test]
+async fn an_idle_through_the_frontend_ends_after_its_imapidletimeout() {
+    let idles: Script = |command| match command {
+        "IDLE" => "+ idling\r\n".to_owned(),
+        _ => "$ OK done\r\n".to_owned(),
+    };
+    let backend = Backend::start(idles).await;
+    // Without it `timeout` would hold, which is longer than any test waits.
+    let world = World::new(&[&backend], &[("user.fred", 0)], "imapidletimeout: 1s\n").await;
+    for select in ["NOOP", "SELECT INBOX"] {
+        let mut client = world.fred().await;
+        client.ok(select).await;
+        client.send("a IDLE\r\n").await;
+        assert_eq!(client.line().await, "+ idling");
+        assert_eq!(client.line().await, "* BYE [UNAVAILABLE] Idle for too long");
+    }
 }

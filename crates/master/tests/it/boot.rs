@@ -34,6 +34,17 @@ fn start_runs_in_order_before_services_and_only_a_failed_recovery_ends_master() 
 }
 
 #[test]
+fn a_hangup_during_the_start_is_a_reload_after_it() {
+    let node = Node::new(&format!("START {{\n early cmd=\"@/bin/early\"\n}}\n{IMAP}"));
+    node.program("early", "#!/bin/sh\nkill -HUP $PPID\n");
+    let mut master = node.start();
+    master.expect("start early");
+    master.expect("got SIGHUP");
+    node.greeting("imap");
+    master.stop();
+}
+
+#[test]
 fn a_second_master_on_one_pid_file_is_refused() {
     let node = Node::new(IMAP);
     let master = node.ready();
@@ -152,6 +163,69 @@ fn root_without_a_cyrus_user_is_told_what_to_do() {
         "{log}"
     );
 }
+
+#[test]
+fn a_configdirectory_that_the_cyrus_user_may_not_write_ends_the_start() {
+    let Some(user) = crate::node::user_of(NOBODY).filter(|_| rustix::process::geteuid().is_root()) else {
+        eprintln!("skipped: needs root");
+        return;
+    };
+    let node = Node::new(IMAP);
+    node.give_to(NOBODY);
+    // As root leaves it who made it by hand.
+    std::os::unix::fs::chown(node.path("var"), Some(0), Some(0)).unwrap();
+    fs::set_permissions(node.path("var"), fs::Permissions::from_mode(0o755)).unwrap();
+    let output = node.command().env("CYRUS_USER", &user).output().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(77), "{log}");
+    let var = node.path("var");
+    let var = var.display();
+    assert!(
+        log.contains(&format!("{var} is closed to {user}, as whom the node runs: chown -R {user} {var}")),
+        "{log}"
+    );
+    assert!(!log.contains("serves imap"), "{log}");
+}
+
+#[test]
+fn the_log_goes_to_the_journal_or_to_syslog_with_each_lines_priority() {
+    let node = Node::new(IMAP);
+    let path = node.path("daemon");
+    let daemon = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    daemon.set_read_timeout(Some(BOUND)).unwrap();
+    let hear = |words: &str| loop {
+        let mut text = [0u8; 4000];
+        let length = daemon.recv(&mut text).unwrap();
+        let text = String::from_utf8_lossy(&text[..length]).into_owned();
+        if text.contains(words) {
+            return text;
+        }
+    };
+    for (target, variable, good, bad) in [
+        (
+            "journald",
+            "MURDER_JOURNAL",
+            "PRIORITY=6\nSYSLOG_FACILITY=2\nSYSLOG_IDENTIFIER=murder/master\n",
+            "PRIORITY=3\n",
+        ),
+        ("syslog", "MURDER_SYSLOG", "<22>murder/master[", "<19>"),
+    ] {
+        node.cyrus_conf(IMAP);
+        node.imapd_conf(&format!("log_target: {target}\nsyslog_prefix: murder"));
+        let mut command = node.command();
+        let mut master = Master::spawn(command.env(variable, &path));
+        let line = hear("ready for work");
+        assert!(line.starts_with(good), "{line}");
+        node.cyrus_conf("SERVICES {\n imap\n}\n");
+        master.signal(Signal::HUP);
+        let line = hear("cyrus.conf:2: imap: cmd is missing");
+        assert!(line.starts_with(bad), "{line}");
+        master.signal(Signal::TERM);
+        assert!(master.wait().success());
+    }
+}
+
+const NOBODY: u32 = 65534;
 
 #[test]
 fn files_that_cannot_be_read_are_told_by_the_check_and_keep_the_old_ones_at_a_reload() {

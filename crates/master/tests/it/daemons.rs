@@ -60,3 +60,17 @@ fn events_run_at_the_start_when_they_have_a_period_or_no_time() {
     assert!(!log.contains("say never"), "{log}");
     assert!(log.contains("prune: tls_prune has no counterpart in this murder: the line is skipped"), "{log}");
 }
+
+#[test]
+fn a_daemon_that_keeps_dying_is_tried_ever_more_rarely_and_stops_nothing() {
+    let node = Node::new(
+        "DAEMON {\n sad cmd=\"say -fail\"\n}\nSERVICES {\n imap cmd=\"imapd\" listen=\"@/var/socket/imap\" prefork=1\n}\n",
+    );
+    let mut master = node.ready();
+    master.expect("too many failures for daemon sad, disabling for 4 seconds");
+    assert_eq!(master.count("process type:DAEMON name:sad"), 5);
+    node.greeting("imap");
+    // It is tried again all the same.
+    master.expect("process type:DAEMON name:sad");
+    master.stop();
+}

@@ -324,3 +324,25 @@ fn root_gives_up_its_rights_but_can_still_open_low_ports_at_a_reload() {
 }
 
 const NOBODY: u32 = 65534;
+
+#[test]
+fn services_run_in_the_group_that_is_configured() {
+    let Some(user) = crate::node::user_of(NOBODY).filter(|_| rustix::process::geteuid().is_root()) else {
+        eprintln!("skipped: needs root");
+        return;
+    };
+    let groups = fs::read_to_string("/etc/group").unwrap();
+    let mail = groups.lines().find_map(|line| line.strip_prefix("mail:")?.split(':').nth(1)).unwrap();
+    for (option, expected) in [("", NOBODY.to_string()), ("cyrus_group: mail", mail.to_owned())] {
+        let node = Node::new("SERVICES {\n echo cmd=\"foreign -self\" listen=\"@/var/socket/echo\"\n}\n");
+        node.imapd_conf(option);
+        node.give_to(NOBODY);
+        let mut command = node.command();
+        let mut master = Master::spawn(command.env("CYRUS_USER", &user));
+        master.expect("ready for work");
+        let greeting = node.greeting("echo");
+        let words: Vec<&str> = greeting.split(' ').collect();
+        assert_eq!((words[3], words[5]), (NOBODY.to_string().as_str(), expected.as_str()), "{greeting}");
+        master.stop();
+    }
+}

@@ -96,7 +96,7 @@ impl Node {
         let mut command = Command::new(self.path("bin/master"));
         command.arg("-C").arg(self.path("imapd.conf")).arg("-M").arg(self.path("cyrus.conf"));
         command.stdin(Stdio::null());
-        for name in ["NOTIFY_SOCKET", "JOURNAL_STREAM", "RUST_LOG", "CYRUS_VERBOSE"] {
+        for name in ["NOTIFY_SOCKET", "JOURNAL_STREAM", "MURDER_LOG", "RUST_LOG", "CYRUS_VERBOSE"] {
             command.env_remove(name);
         }
         command

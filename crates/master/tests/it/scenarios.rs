@@ -153,7 +153,6 @@ fn a_worker_that_ends_by_itself_is_replaced_and_is_no_failure() {
         ));
         let mut master = node.ready();
         for _ in 0..7 {
-            master.expect("waits");
             drop(node.connect("echo").line());
             master.expect(&format!("exited, status {status}"));
         }
@@ -317,4 +316,128 @@ fn lines_that_cannot_work_together_are_refused_with_file_and_line() {
         text.contains("cyrus.conf:3: slave: a slave on the master's own host: line 2 runs mupdate -m"),
         "{text}"
     );
+}
+
+#[test]
+fn a_service_whose_workers_die_before_they_serve_is_given_up_at_its_first_client() {
+    let node = Node::new("SERVICES {\n echo cmd=\"foreign -crash\" listen=\"@/var/socket/echo\"\n}\n");
+    let mut master = node.ready();
+    assert_eq!(master.count("exited"), 0);
+    let client = node.connect("echo");
+    master.expect("too many failures for service echo/unix, disabling until next SIGHUP");
+    assert_eq!(master.count("exited, status 1"), 5);
+    client.closed();
+    master.stop();
+}
+
+#[test]
+fn of_two_families_one_may_be_given_up_while_the_other_serves() {
+    let Some(port) = free_in_both() else {
+        eprintln!("skipped: this host has no IPv6");
+        return;
+    };
+    let node = Node::new(&format!("SERVICES {{\n echo cmd=\"foreign -crash0\" listen=\"{port}\"\n}}\n"));
+    let mut master = node.ready();
+    for _ in 0..2 {
+        let refused = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        master.expect("too many failures for service echo/ipv4, disabling until next SIGHUP");
+        drop(refused);
+        assert!(greeting(&format!("[::1]:{port}")).starts_with("echo 1 "));
+        // A reload gives the other one its next chance.
+        master.signal(Signal::HUP);
+        master.expect("got SIGHUP");
+        until("the given up family listens again", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    }
+    master.stop();
+}
+
+#[test]
+fn a_reload_keeps_both_families_of_a_service_until_one_is_taken_away() {
+    let Some(port) = free_in_both() else {
+        eprintln!("skipped: this host has no IPv6");
+        return;
+    };
+    let line =
+        |proto| format!("SERVICES {{\n echo cmd=\"foreign\" listen=\"{port}\" prefork=1 proto={proto}\n}}\n");
+    let node = Node::new(&line("tcp"));
+    let mut master = node.start();
+    master.expect("waits");
+    master.expect("waits");
+    master.signal(Signal::HUP);
+    master.expect("waits");
+    master.expect("waits");
+    assert!(greeting(&format!("127.0.0.1:{port}")).starts_with("echo 0 "));
+    assert!(greeting(&format!("[::1]:{port}")).starts_with("echo 1 "));
+    node.cyrus_conf(&line("tcp4"));
+    master.signal(Signal::HUP);
+    until("nobody listens on IPv6", || TcpStream::connect(("::1", port)).is_err());
+    until("IPv4 is served", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    assert!(greeting(&format!("127.0.0.1:{port}")).starts_with("echo 0 "));
+    master.stop();
+}
+
+#[test]
+fn a_reload_that_renames_or_narrows_a_service_keeps_its_port() {
+    let port = free_port();
+    let line = |name, host| {
+        format!("SERVICES {{\n {name} cmd=\"foreign\" listen=\"{host}{port}\" proto=tcp4 prefork=1\n}}\n")
+    };
+    let node = Node::new(&line("one", "127.0.0.1:"));
+    let mut master = node.start();
+    master.expect("waits");
+    // Another name has the very socket: there is no moment at which a client is refused.
+    node.cyrus_conf(&line("two", "127.0.0.1:"));
+    master.signal(Signal::HUP);
+    master.expect("service one is gone from the configuration");
+    until("the new name answers", || greeting(&format!("127.0.0.1:{port}")).starts_with("two 0 "));
+    // What overlaps is closed first, also where a worker still has a client.
+    let busy = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    for host in ["", "127.0.0.1:"] {
+        node.cyrus_conf(&line("two", host));
+        master.signal(Signal::HUP);
+        master.expect("service two is gone from the configuration");
+        assert!(greeting(&format!("127.0.0.1:{port}")).starts_with("two 0 "));
+    }
+    drop(busy);
+    let log = master.stop();
+    assert!(!log.contains("unable to bind"), "{log}");
+}
+
+#[test]
+fn each_of_many_workers_is_reaped_when_it_ends() {
+    let node = Node::new("SERVICES {\n echo cmd=\"foreign -once 0\" listen=\"@/var/socket/echo\"\n}\n");
+    let mut master = node.ready();
+    let clients: Vec<_> = (0..50).map(|_| node.connect("echo")).collect();
+    let served = clients.into_iter().map(|mut client| {
+        let pid = last_number(&client.line());
+        (client, pid)
+    });
+    for (client, pid) in served.collect::<Vec<_>>() {
+        drop(client);
+        master.expect(&format!("pid:{pid} exited, status 0"));
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    }
+    assert_eq!(std::fs::read_dir(node.path("var/proc")).unwrap().count(), 0);
+    master.stop();
+}
+
+#[test]
+fn a_pid_file_that_is_a_symbolic_link_is_not_followed() {
+    let node = Node::new("SERVICES {\n echo cmd=\"foreign\" listen=\"@/var/socket/echo\"\n}\n");
+    std::os::unix::fs::symlink(node.path("elsewhere"), node.path("var/master.pid")).unwrap();
+    for words in [&[][..], &["-d"]] {
+        let (status, _, log) = node.run(words);
+        assert_eq!(status.code(), Some(71), "{log}");
+        assert!(log.contains("Too many levels of symbolic links"), "{log}");
+    }
+    assert!(!node.path("elsewhere").exists());
+}
+
+#[track_caller]
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + BOUND;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::park_timeout(std::time::Duration::from_millis(5));
+    }
 }

@@ -160,9 +160,15 @@ impl Client {
 
     /// The state of a server of ours, as JSON: `server::status` has its shape.
     pub async fn status(&mut self) -> Result<serde_json::Value, Error> {
+        self.status_with(None).await
+    }
+
+    /// The same, with what the server knows of a mailbox under `mailbox`.
+    pub async fn status_with(&mut self, mailbox: Option<&MailboxName>) -> Result<serde_json::Value, Error> {
         let mut status = serde_json::Value::Null;
         let server = self.link.server.clone();
-        self.ask("STATUS", &[], |body| {
+        let words: Vec<&str> = mailbox.map(MailboxName::as_str).into_iter().collect();
+        self.ask("STATUS", &words, |body| {
             if let Body::Status(json) = body {
                 status = serde_json::from_str(&json)
                     .map_err(|e| Error::Protocol { server: server.clone(), why: e.to_string() })?;

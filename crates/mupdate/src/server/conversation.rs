@@ -187,7 +187,7 @@ impl Conversation {
             Command::List { prefix } => self.list(&tag, prefix.as_deref()).await,
             Command::Update { servers } => self.update(&tag, servers).await,
             Command::Resume { position } => self.resume(&tag, position).await,
-            Command::Status => self.status(&tag).await,
+            Command::Status { name } => self.status(&tag, name.as_deref()).await,
             Command::Accept => self.accept(&tag),
             Command::Resolve { name } => self.resolve(&tag, &name).await,
             Command::Tool(tool) => self.tool(&tag, tool).await,

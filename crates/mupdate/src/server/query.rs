@@ -136,8 +136,22 @@ impl Conversation {
         }
     }
 
-    pub(super) async fn status(&mut self, tag: &str) -> io::Result<Flow> {
-        let json = status::of(&self.server).to_string();
+    pub(super) async fn status(&mut self, tag: &str, asked: Option<&str>) -> io::Result<Flow> {
+        let mut status = status::of(&self.server);
+        if let Some(name) = asked.and_then(|asked| self.server.canonical(asked)) {
+            self.complete().await;
+            match self.server.list().get(&name) {
+                Ok(entry) => {
+                    status["mailbox"] = entry.map_or(serde_json::Value::Null, |entry| status::entry(&entry))
+                }
+                Err(error) => {
+                    tracing::error!(%error, "STATUS");
+                    self.say(tag, Reply::no("[UNAVAILABLE] the mailbox list cannot be read"));
+                    return Ok(Flow::On);
+                }
+            }
+        }
+        let json = status.to_string();
         let mut out = Vec::with_capacity(json.len() + 32);
         reply::put_status(&mut out, tag, &json);
         self.wire.output().extend_from_slice(&out);

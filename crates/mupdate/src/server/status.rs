@@ -6,6 +6,7 @@
 //!   reservations: [ { name, location, since } ],           older than 10 minutes, at most 100
 //!   conflicts: [ { name, lost, won, first, last, times } ],
 //!   upstream?: { server, live, since, heard_seconds_ago, trouble },
+//!   mailbox?: { state, location, acl, since },            of the name that was asked for; null where there is none
 //!   held?: { entries, removals, names: [ … ] } }           held deletions, at most 100 names
 //! ```
 
@@ -15,6 +16,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use mailboxes::Entry;
 use serde_json::{Value, json};
 
 use super::{Kind, Server, VERSION};
@@ -72,6 +74,12 @@ fn upstream(replica: &Replica, map: &mut serde_json::Map<String, Value>) {
         let held = json!({ "entries": plan.held, "removals": plan.removals.len(), "names": names });
         map.insert("held".into(), held);
     }
+}
+
+/// One mailbox. `since` is when this list got the entry as it is; 0 where it was never told.
+pub(super) fn entry(entry: &Entry) -> Value {
+    let state = if entry.is_active() { "active" } else { "reserved" };
+    json!({ "state": state, "location": entry.location.as_str(), "acl": entry.acl.as_ref(), "since": entry.mtime })
 }
 
 fn reservations(server: &Server) -> Vec<Value> {

@@ -105,8 +105,8 @@ impl Node {
 
 pub fn imapd(dir: &TempDir, conf: &str) -> Imapd {
     let path = dir.path().join("imapd.conf");
-    let common =
-        "servername: node.example.org\nadmins: cyrus frontend\nfailedloginpause: 0\ndrain_timeout: 1\n";
+    let admins = if conf.contains("admins") { "" } else { "admins: cyrus frontend\n" };
+    let common = format!("servername: node.example.org\n{admins}failedloginpause: 0\ndrain_timeout: 1\n");
     let plaintext = if conf.contains("allowplaintext") { "" } else { "allowplaintext: yes\n" };
     std::fs::write(&path, format!("configdirectory: {}\n{common}{plaintext}{conf}", dir.path().display()))
         .unwrap();

@@ -78,6 +78,11 @@ impl Imap {
         }
     }
 
+    /// The next line that the server sends of its own accord.
+    pub fn line(&mut self) -> io::Result<String> {
+        self.wire.line()
+    }
+
     /// A command that must be answered OK.
     pub fn must(&mut self, text: &str) -> io::Result<Reply> {
         let reply = self.command(text)?;

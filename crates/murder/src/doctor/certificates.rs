@@ -6,9 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use service::settings;
 use service::tls::{Inspected, ServerTls, inspect};
 
-use super::directories::Runner;
 use super::report::place;
 use super::{Node, Report};
+use crate::runner::Runner;
 
 pub(super) fn check(node: &Node, report: &mut Report) {
     let imapd = &node.imapd;

@@ -59,6 +59,8 @@ fn commands_that_clients_send() {
         "a1 EXPUNGE\r\n",
         "a1 UID EXPUNGE 3:4\r\n",
         "a1 XFER user/fred be2 default\r\n",
+        "a1 XCLIENT ADDR=192.0.2.1 SESSION=x TLS=yes\r\n",
+        "a1 XKICK \"fred\"\r\n",
         "a1 IDLE\r\n",
         "a1 NOOP \r\n",
     ] {
@@ -82,6 +84,8 @@ fn wrong_commands_are_answered_by_their_tag() {
         ("a1 STORE 1 FLAGS (\\Foo)\r\n", "Invalid system flag in Store"),
         ("a1 STORE 1 FLAGS (\\Recent\r\n", "Invalid parenthesized list in Store"),
         ("a1 APPEND INBOX\r\n", "Missing required argument to Append"),
+        ("a1 XCLIENT ADDR=192.0.2.1\r\n", "Invalid origin in Xclient"),
+        ("a1 XCLIENT\r\n", "Missing required argument to Xclient"),
     ] {
         let bad = parse(frame.as_bytes()).unwrap_err();
         assert_eq!(bad.text, text, "{frame}");

@@ -9,7 +9,7 @@
 //!
 //! Ours, advertised by `* MURDER`, only between us: ACTIVATE, RESERVE, DEACTIVATE and DELETE take one string more, the
 //! state they expect (`none`, `reserved@server`, `active@server`); `RESUME ["position"]` is UPDATE from there;
-//! `STATUS`; `ACCEPT` carries out a held plan of deletions; `RESOLVE name` ends the showing of a conflict. And for the
+//! `STATUS [name]`; `ACCEPT` carries out a held plan of deletions; `RESOLVE name` ends the showing of a conflict. And for the
 //! tools of one host, on the local socket alone: `DUMP`, `PUT entry`, `DROP name`, `RENEW`, `WIPE name`.
 
 use std::sync::Arc;
@@ -50,7 +50,10 @@ pub enum Command {
     Resume {
         position: Option<Position>,
     },
-    Status,
+    /// With a name, what is known of that mailbox too.
+    Status {
+        name: Option<String>,
+    },
     Accept,
     Resolve {
         name: String,
@@ -129,7 +132,10 @@ fn parse_verb(verb: &str, lexer: &mut Lexer<'_>) -> Result<Command, Reply> {
                 position.as_deref().map(|p| Position::parse(p).ok_or_else(badly_formed)).transpose()?;
             end(lexer, Command::Resume { position })
         }
-        "STATUS" => end(lexer, Command::Status),
+        "STATUS" => {
+            let name = optional(lexer)?;
+            end(lexer, Command::Status { name })
+        }
         "ACCEPT" => end(lexer, Command::Accept),
         "RESOLVE" => one(lexer).map(|[name]| Command::Resolve { name }),
         "DUMP" => end(lexer, Command::Tool(Tool::Dump)),

@@ -69,7 +69,7 @@ impl Session {
             }
             Command::Tool(_) if !self.local => return Some(Reply::bad("Unrecognized command")),
             Command::Tool(_) => Needs { write: false, streaming: false },
-            Command::Status => Needs { write: false, streaming: false },
+            Command::Status { .. } => Needs { write: false, streaming: false },
             // It is the operator of this very host, whose list others cannot write.
             Command::Accept if self.local => Needs { write: false, streaming: false },
             Command::Write { .. } | Command::Accept | Command::Resolve { .. } => {
@@ -222,7 +222,7 @@ mod tests {
                     }
                     Command::Logout => break,
                     Command::Noop => prop_assert!(session.access != Access::None),
-                    Command::Find { .. } | Command::List { .. } | Command::Status => {
+                    Command::Find { .. } | Command::List { .. } | Command::Status { .. } => {
                         prop_assert!(session.access != Access::None && !session.streaming);
                     }
                     Command::Update { .. } | Command::Resume { .. } => {

@@ -12,6 +12,8 @@ pub struct Capabilities<'a> {
     pub expire_days: Option<u64>,
     /// Seconds between two logins of a user.
     pub login_delay: u64,
+    /// Proxies are asked where their clients come from: on a backend, before login.
+    pub xclient: bool,
     pub implementation: &'a str,
 }
 
@@ -34,6 +36,9 @@ impl Capabilities<'_> {
         if self.user {
             lines.push("USER".to_owned());
         }
+        if self.xclient {
+            lines.push("XCLIENT".to_owned());
+        }
         if !self.implementation.is_empty() {
             lines.push(format!("IMPLEMENTATION {}", self.implementation));
         }
@@ -51,10 +56,11 @@ mod tests {
             sasl: &["PLAIN"],
             stls: true,
             user: true,
+            xclient: true,
             implementation: "x",
             ..Default::default()
         };
-        let expected = "SASL PLAIN,STLS,EXPIRE NEVER,LOGIN-DELAY 0,TOP,UIDL,PIPELINING,RESP-CODES,AUTH-RESP-CODE,USER,IMPLEMENTATION x";
+        let expected = "SASL PLAIN,STLS,EXPIRE NEVER,LOGIN-DELAY 0,TOP,UIDL,PIPELINING,RESP-CODES,AUTH-RESP-CODE,USER,XCLIENT,IMPLEMENTATION x";
         assert_eq!(all.lines().join(","), expected);
         let least = Capabilities { expire_days: Some(30), ..Default::default() }.lines().join(",");
         assert_eq!(least, "EXPIRE 30,LOGIN-DELAY 0,TOP,UIDL,PIPELINING,RESP-CODES,AUTH-RESP-CODE");

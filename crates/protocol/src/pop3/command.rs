@@ -1,5 +1,7 @@
 //! The commands of a client: a keyword and at most two arguments.
 
+use crate::origin::Origin;
+
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -28,6 +30,8 @@ pub enum Command {
     },
     Uidl(Option<u32>),
     User(String),
+    /// Where the session comes from, by a frontend of this project.
+    XClient(Origin),
 }
 
 /// Why a line is no command.
@@ -63,6 +67,9 @@ impl Command {
             };
         }
         let text = std::str::from_utf8(rest).map_err(|_| CommandError::Bad)?;
+        if word == b"XCLIENT" {
+            return Origin::parse(text).map(Command::XClient).ok_or(CommandError::Bad);
+        }
         let mut words = Words { rest: text.split_ascii_whitespace() };
         let command = match word.as_slice() {
             b"APOP" => Command::Apop { user: words.text()?, digest: words.text()? },
@@ -131,6 +138,8 @@ mod tests {
         assert_eq!(Command::parse(b"TOP 1 0"), Ok(Command::Top { message: 1, lines: 0 }));
         assert_eq!(Command::parse(b"LIST"), Ok(Command::List(None)));
         assert_eq!(Command::parse(b"AUTH"), Ok(Command::Auth { mechanism: None, initial: None }));
+        let origin = Origin { session: "x".into(), ..Origin::default() };
+        assert_eq!(Command::parse(b"XCLIENT SESSION=x"), Ok(Command::XClient(origin)));
     }
 
     #[test]
@@ -143,6 +152,7 @@ mod tests {
         assert_eq!(Command::parse(b"STAT 1"), Err(CommandError::Extra));
         assert_eq!(Command::parse(b"NO\0OP"), Err(CommandError::Bad));
         assert_eq!(Command::parse(b"PASS"), Err(CommandError::Missing));
+        assert_eq!(Command::parse(b"XCLIENT ADDR=192.0.2.1"), Err(CommandError::Bad));
     }
 
     proptest! {

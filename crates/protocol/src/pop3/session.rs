@@ -3,6 +3,7 @@
 use super::command::{Command, CommandError};
 use super::maildrop::Maildrop;
 use super::reply::Reply;
+use crate::origin::Origin;
 
 /// What the driver has to do for a command.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum Action {
     /// The mechanisms, a line each.
     Mechanisms,
     StartTls,
+    /// A proxy says for whom it will log in; it is to be believed if it may act for others. Answered with [`Reply::Noop`].
+    Origin(Origin),
     /// Check a password; on success open the maildrop and call [`Session::opened`].
     Login {
         user: String,
@@ -133,6 +136,7 @@ impl Session {
                 Command::Capa => Action::Capabilities,
                 Command::Quit => Action::Close(Reply::Bye),
                 Command::Noop => Action::Reply(Reply::Noop),
+                Command::XClient(origin) => Action::Origin(origin),
                 Command::Dele(_)
                 | Command::List(_)
                 | Command::Retr(_)
@@ -195,9 +199,12 @@ fn transaction(command: Command, maildrop: &mut Maildrop) -> Action {
         Command::Noop => Action::Reply(Reply::Noop),
         Command::Capa => Action::Capabilities,
         Command::Quit => Action::Update(maildrop.deleted()),
-        Command::Apop { .. } | Command::Auth { .. } | Command::Pass(_) | Command::Stls | Command::User(_) => {
-            Action::Reply(Reply::WrongState)
-        }
+        Command::Apop { .. }
+        | Command::Auth { .. }
+        | Command::Pass(_)
+        | Command::Stls
+        | Command::User(_)
+        | Command::XClient(_) => Action::Reply(Reply::WrongState),
     }
 }
 

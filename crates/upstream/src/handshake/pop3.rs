@@ -2,13 +2,19 @@
 //! maildrop is a refused login; its text is kept for the client.
 
 use config::imapd::Imapd;
+use protocol::origin::Origin;
 
 use crate::Error;
 use crate::dialog::Dialog;
 use crate::sasl::{self, Sasl};
 
-/// From the greeting to the TRANSACTION state.
-pub(crate) async fn log_in(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) -> Result<(), Error> {
+/// From the greeting to the TRANSACTION state. A server of ours learns in passing where the session comes from.
+pub(crate) async fn log_in(
+    d: &mut Dialog,
+    imapd: &Imapd,
+    user: Option<&str>,
+    origin: Option<&Origin>,
+) -> Result<(), Error> {
     let greeting = d.line("greeting").await?;
     if !greeting.starts_with("+OK") {
         return Err(d.unexpected("greeting", &greeting));
@@ -23,10 +29,16 @@ pub(crate) async fn log_in(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) ->
         d.start_tls(&sasl::client_tls(imapd, &d.server)?).await?;
         ask_capabilities(d).await?;
     }
-    authenticate(d, imapd, user).await
+    let origin = origin.filter(|_| d.capabilities.has("XCLIENT") && d.capabilities.has("PIPELINING"));
+    authenticate(d, imapd, user, origin).await
 }
 
-async fn authenticate(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) -> Result<(), Error> {
+async fn authenticate(
+    d: &mut Dialog,
+    imapd: &Imapd,
+    user: Option<&str>,
+    origin: Option<&Origin>,
+) -> Result<(), Error> {
     let mut sasl = Sasl::choose(d, imapd, user)?;
     let mut line = format!("AUTH {}", sasl.mechanism());
     let initial = sasl.initial();
@@ -36,7 +48,14 @@ async fn authenticate(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) -> Resu
     } else {
         sasl.rewind();
     }
+    if let Some(origin) = origin {
+        line = format!("{}\r\n{line}", origin.command());
+    }
     d.send(&line, "AUTH").await?;
+    if origin.is_some() {
+        // Whatever it says: the login does not depend on it.
+        d.line("XCLIENT").await?;
+    }
     loop {
         let line = d.line("AUTH").await?;
         if let Some(text) = line.strip_prefix("+OK") {

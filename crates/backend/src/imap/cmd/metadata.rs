@@ -7,8 +7,6 @@ use protocol::acl::Rights;
 use protocol::imap::command::metadata::{GetAnnotation, GetMetadata};
 use protocol::imap::print;
 
-use service::auth::authorize::is_listed;
-
 use super::list::unlisted;
 use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::server::VERSION;
@@ -86,7 +84,7 @@ fn one(session: &Session, mailbox: &str, entries: &[String], prefix: &str) -> Re
 fn of_murder(session: &Session, entries: &[String], prefix: &str) -> Option<(String, String)> {
     let user = &session.user.as_ref()?.login;
     let imapd = &session.server.imapd;
-    let trusted = user.admin || is_listed(&imapd.proxyservers, &user.authid, &user.groups);
+    let trusted = user.admin || super::node::is_proxy(session);
     let asked = |name: &str| {
         let entry = format!("{prefix}{OURS}/{name}");
         entries.iter().any(|asked| asked.eq_ignore_ascii_case(&entry)).then_some(entry)

@@ -10,6 +10,7 @@ pub mod list;
 pub mod login;
 pub mod mailbox;
 pub mod metadata;
+pub mod node;
 pub mod quota;
 pub mod search;
 pub mod select;

@@ -33,6 +33,9 @@ impl Session {
             if self.user.as_ref().is_some_and(may_unauthenticate) {
                 words.push("UNAUTHENTICATE".to_owned());
             }
+            if super::node::is_proxy(self) {
+                words.push("XCLIENT".to_owned());
+            }
         }
         if let Some(server) = &imapd.mupdate_server {
             words.push(format!("MUPDATE=mupdate://{server}/"));

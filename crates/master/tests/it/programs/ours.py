@@ -69,7 +69,11 @@ while True:
         say("%d: master died" % os.getpid())
         sys.exit(0)
     for each in ready:
-        client, _ = each.accept()
+        try:
+            client, _ = each.accept()
+        except OSError:
+            # Closed by master, who is about to say so.
+            continue
         client.sendall(("%s %d\n" % (sockets[each]["name"], os.getpid())).encode())
         if "-hold" in words:
             held.append(client)

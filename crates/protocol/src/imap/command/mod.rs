@@ -8,6 +8,7 @@ pub mod fetch;
 pub mod list;
 pub mod mailbox;
 pub mod metadata;
+pub mod node;
 pub mod quota;
 pub mod search;
 pub mod select;
@@ -58,6 +59,8 @@ pub enum Body {
     LocalCreate(mailbox::Create),
     LocalDelete(String),
     Xfer(admin::Xfer),
+    XClient(crate::origin::Origin),
+    XKick(String),
     // With a mailbox selected.
     Check,
     Close,
@@ -145,6 +148,8 @@ pub fn parse(name: &str, cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
         "LOCALCREATE" => Body::LocalCreate(mailbox::create(cursor)?),
         "LOCALDELETE" => Body::LocalDelete(mailbox::one(cursor)?),
         "XFER" => admin::xfer(cursor)?,
+        "XCLIENT" => node::xclient(cursor)?,
+        "XKICK" => Body::XKick(mailbox::one(cursor)?),
         "CHECK" => Body::Check,
         "CLOSE" => Body::Close,
         "UNSELECT" => Body::Unselect,

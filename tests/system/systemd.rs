@@ -1,0 +1,266 @@
+//! Nodes under a real systemd: the package installed by apt, each role as its unit, each daemon by its sockets, the journal.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use murder::clients::{Imap, Trust};
+use serde_json::Value;
+use system_tests::machine::Machine;
+use system_tests::{Plan, eventually};
+
+use crate::packaging::package;
+
+/// The names in the files, which the certificate has too.
+const NAMES: &str = "127.0.0.1 localhost machine mupdate.demo.test backend1.demo.test backend2.demo.test frontend1.demo.test\n";
+
+/// A machine that never saw a Cyrus, with the package on it. None where there is neither systemd nor dpkg.
+fn with_package(install: &[&str]) -> Option<(Machine, Trust)> {
+    let machine = Machine::boot()?;
+    // Another mail store's user would hide whether ours is made; the manual's index is nobody's concern here.
+    machine.run(&["userdel", "cyrus"]);
+    machine.shell(
+        "sed -i /cyrus/d /var/lib/dpkg/statoverride; rm -rf /var/lib/cyrus /var/spool/cyrus /run/cyrus",
+    );
+    machine.shell("rm -f /var/lib/man-db/auto-update /etc/imapd.conf /etc/cyrus.conf");
+    fs::copy(package(), machine.file("/root/murder.deb")).unwrap();
+    machine.must(install);
+    machine.write("/etc/hosts", NAMES);
+    machine.must(&["mkdir", "/etc/murder"]);
+    let certificates = Plan::nodes(1, 1).prepare();
+    let tls = certificates.cluster.dir.join("tls");
+    for name in ["cert.pem", "key.pem", "ca.pem"] {
+        let text = fs::read_to_string(tls.join(name)).unwrap();
+        machine.write(&format!("/etc/murder/{name}"), &text);
+    }
+    start_master_elsewhere(&machine);
+    Some((machine, certificates.trust.clone()))
+}
+
+/// The files of a role as they are shipped, but for the names of the nodes, with a line more in each.
+fn configure(machine: &Machine, role: &str, imapd: &str, cyrus: &str) {
+    let elsewhere = if role == "mupdate" { "" } else { ELSEWHERE };
+    machine.write("/etc/imapd.conf", &format!("{}{elsewhere}{imapd}\n", shipped(role, "imapd.conf")));
+    machine.write("/etc/cyrus.conf", &format!("{}{cyrus}\n", shipped(role, "cyrus.conf")));
+}
+
+fn shipped(role: &str, name: &str) -> String {
+    let etc = Path::new(env!("CARGO_MANIFEST_DIR")).join("../etc");
+    let text = fs::read_to_string(etc.join(role).join(name)).unwrap();
+    text.replace("mail.example.org", "frontend1.example.org").replace("example.org", "demo.test")
+}
+
+/// Where the MUPDATE master of the machine's murder is.
+const ELSEWHERE: &str = "mupdate_ports: mupdate=3999\n";
+
+/// A MUPDATE master for the other roles, as if on another machine.
+fn start_master_elsewhere(machine: &Machine) {
+    let text = shipped("mupdate", "imapd.conf").replace("/var/lib/murder", "/var/lib/elsewhere");
+    machine.write("/etc/elsewhere.conf", &format!("{text}cyrus_user: root\n"));
+    for node in ["frontend", "backend"] {
+        machine.shell(&format!("echo change-me | murder passwd -C /etc/elsewhere.conf {node}"));
+    }
+    let daemon =
+        ["/usr/lib/murder/mupdate", "-m", "-C", "/etc/elsewhere.conf", "--listen", "mupdate=127.0.0.1:3999"];
+    machine.must(&[&["systemd-run", "--unit=elsewhere", "-p", "Type=notify"][..], &daemon].concat());
+}
+
+fn property(machine: &Machine, unit: &str, name: &str) -> String {
+    machine.must(&["systemctl", "show", "--value", "-p", name, unit])
+}
+
+fn is_active(machine: &Machine, unit: &str) -> bool {
+    property(machine, unit, "ActiveState") == "active"
+}
+
+/// The first line that a service says, on a connection that stays open.
+fn greeting(machine: &Machine, port: u16) -> (BufReader<TcpStream>, String) {
+    let stream = machine.inside(|| TcpStream::connect(("127.0.0.1", port)).unwrap());
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let mut stream = BufReader::new(stream);
+    let mut line = String::new();
+    stream.read_line(&mut line).unwrap();
+    (stream, line)
+}
+
+/// The lines of the journal that a unit has, oldest first.
+fn journal(machine: &Machine, unit: &str) -> Vec<Value> {
+    let text = machine.must(&["journalctl", "-o", "json", "-u", unit]);
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Waits for a line with these words; gives its priority and the name that it stands under.
+fn logged(machine: &Machine, unit: &str, words: &str) -> (String, String) {
+    let line = eventually(words, || {
+        let has = |line: &Value| line["MESSAGE"].as_str().is_some_and(|text| text.contains(words));
+        journal(machine, unit).into_iter().find(has)
+    });
+    let field = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+    (field("PRIORITY"), field("SYSLOG_IDENTIFIER"))
+}
+
+/// A unit whose main process is killed comes back as another one.
+fn survives_a_kill(machine: &Machine, unit: &str) {
+    let before = property(machine, unit, "MainPID");
+    machine.must(&["kill", "-9", &before]);
+    eventually("systemd starts it again", || {
+        (property(machine, unit, "MainPID") != before && is_active(machine, unit)).then_some(())
+    });
+    assert_eq!(property(machine, unit, "NRestarts"), "1", "{unit}");
+}
+
+/// The whole life of a node's unit, from its first start to its stop.
+fn lives_as_a_unit(machine: &Machine, role: &str, ports: &[u16]) {
+    // A line of START that waits: until it ends the node is not ready, and systemd knows.
+    machine.shell("rm -f /run/gate; mkfifo /run/gate");
+    configure(machine, role, "", "START {\n gate cmd=\"/bin/cat /run/gate\"\n}");
+    machine.must(&["systemctl", "start", "--no-block", "murder"]);
+    eventually("START runs", || {
+        machine.run(&["pgrep", "-f", "cat /run/gate"]).status.success().then_some(())
+    });
+    assert_eq!(property(machine, "murder", "ActiveState"), "activating", "{role}");
+    machine.shell("echo > /run/gate");
+    eventually("the node is ready", || is_active(machine, "murder").then_some(()));
+    for port in ports {
+        assert!(!greeting(machine, *port).1.is_empty(), "{role}: {port}");
+    }
+    assert!(property(machine, "murder", "StatusText").starts_with("ready after"));
+    // Only the master is root no longer than it must; its programs never are.
+    let users = machine.shell("ps -o user= -p $(systemctl show --value -p MainPID murder)");
+    assert_eq!(users, "cyrus", "{role}");
+    // A reload keeps the process, and one with a mistake says so and changes nothing.
+    let main = property(machine, "murder", "MainPID");
+    configure(machine, role, "serverinfo: min", "");
+    machine.must(&["systemctl", "reload", "murder"]);
+    logged(machine, "murder", "settings reloaded from");
+    configure(machine, role, "serverinfo: perhaps", "");
+    machine.must(&["systemctl", "reload", "murder"]);
+    assert_eq!(logged(machine, "murder", "serverinfo: 'perhaps'"), ("3".into(), "master".into()));
+    configure(machine, role, "", "");
+    assert_eq!(property(machine, "murder", "MainPID"), main, "{role}");
+    machine.must(&["systemctl", "restart", "murder"]);
+    assert!(is_active(machine, "murder") && property(machine, "murder", "MainPID") != main, "{role}");
+    survives_a_kill(machine, "murder");
+    for port in ports {
+        assert!(!greeting(machine, *port).1.is_empty(), "{role}: {port}");
+    }
+}
+
+/// Nothing of the node is left.
+fn is_gone(machine: &Machine) {
+    assert_eq!(property(machine, "murder", "ActiveState"), "inactive");
+    assert_eq!(property(machine, "murder", "Result"), "success");
+    assert!(!machine.run(&["pgrep", "-u", "cyrus"]).status.success(), "{}", machine.must(&["ps", "ax"]));
+}
+
+#[test]
+fn the_package_is_installed_by_apt_and_each_role_lives_as_its_unit() {
+    let install = ["apt-get", "install", "-y", "/root/murder.deb"];
+    let Some((machine, trust)) = with_package(&install) else { return };
+    // sysusers.d and tmpfiles.d made the user and the directories; nothing runs before there is a configuration.
+    assert!(machine.must(&["id", "cyrus"]).contains("(mail)"));
+    for directory in ["/var/lib/murder", "/var/spool/murder", "/run/cyrus/socket"] {
+        assert_eq!(machine.must(&["stat", "-c", "%U", directory]), "cyrus", "{directory}");
+    }
+    assert_eq!(property(&machine, "murder", "ActiveState"), "inactive");
+    machine.shell("systemd-analyze verify --man=no /lib/systemd/system/murder*.service /lib/systemd/system/murder*.socket");
+    for (role, ports) in
+        [("mupdate", &[3905][..]), ("backend", &[143, 110, 24][..]), ("frontend", &[143, 110, 24, 3905][..])]
+    {
+        lives_as_a_unit(&machine, role, ports);
+        if role != "frontend" {
+            machine.must(&["systemctl", "stop", "murder"]);
+            is_gone(&machine);
+            machine.must(&["rm", "-rf", "/var/lib/murder"]);
+        }
+    }
+    // Somebody is on: what he does is in the journal under his service's name, and a stop says goodbye to him.
+    machine.shell("echo secret | murder passwd cyrus");
+    let address = SocketAddr::from(([127, 0, 0, 1], 993));
+    let mut imap = machine.inside(|| Imap::tls(address, &trust).unwrap());
+    assert!(imap.login("cyrus", "wrong").is_err());
+    imap.login("cyrus", "secret").unwrap();
+    assert_eq!(logged(&machine, "murder", "login: [127.0.0.1] cyrus"), ("6".into(), "imaps".into()));
+    assert_eq!(logged(&machine, "murder", "badlogin: [127.0.0.1] plaintext cyrus").1, "imaps");
+    machine.must(&["systemctl", "stop", "murder"]);
+    assert_eq!(imap.line().unwrap(), "* BYE Server shutting down");
+    is_gone(&machine);
+    // An upgrade takes over where the node runs; removal stops it and leaves what is the site's.
+    machine.must(&["systemctl", "start", "murder"]);
+    let main = property(&machine, "murder", "MainPID");
+    machine.must(&["dpkg", "-i", "/root/murder.deb"]);
+    assert!(is_active(&machine, "murder") && property(&machine, "murder", "MainPID") != main);
+    machine.must(&["apt-get", "remove", "-y", "murder"]);
+    assert!(!machine.run(&["pgrep", "-u", "cyrus"]).status.success());
+    for file in ["/var/lib/murder/murder/passwords", "/etc/imapd.conf"] {
+        assert!(machine.file(file).exists(), "{file}");
+    }
+    machine.must(&["id", "cyrus"]);
+}
+
+/// A daemon's unit, the role whose imapd.conf it needs, its sockets with their ports and what is said there first.
+type Alone = (&'static str, &'static str, &'static [(&'static str, u16, &'static str)]);
+
+const ALONE: &[Alone] = &[
+    ("murder-mupdate", "mupdate", &[("murder-mupdate", 3905, "* AUTH ")]),
+    (
+        "murder-backend",
+        "backend",
+        &[
+            ("murder-backend-imap", 143, "* OK ["),
+            ("murder-backend-imaps", 993, ""),
+            ("murder-backend-pop3", 110, "+OK "),
+            ("murder-backend-pop3s", 995, ""),
+            ("murder-backend-lmtp", 24, "220 "),
+        ],
+    ),
+    (
+        "murder-imapproxy",
+        "frontend",
+        &[("murder-imapproxy", 143, "* OK ["), ("murder-imapproxy-tls", 993, "")],
+    ),
+    ("murder-pop3proxy", "frontend", &[("murder-pop3proxy", 110, "+OK "), ("murder-pop3proxy-tls", 995, "")]),
+    ("murder-lmtpproxy", "frontend", &[("murder-lmtpproxy", 24, "220 ")]),
+];
+
+#[test]
+fn each_daemon_is_started_by_its_sockets_and_lives_without_a_master() {
+    let Some((machine, trust)) = with_package(&["dpkg", "-i", "/root/murder.deb"]) else { return };
+    for (service, role, sockets) in ALONE {
+        configure(&machine, role, "", "");
+        for (socket, ..) in *sockets {
+            machine.must(&["systemctl", "start", &format!("{socket}.socket")]);
+        }
+        let unit = format!("{service}.service");
+        assert_eq!(property(&machine, &unit, "ActiveState"), "inactive", "{unit}");
+        let first = |port: u16, words: &str| {
+            let said = match words.is_empty() {
+                // The name that systemd gives the socket says that TLS begins at once.
+                true => machine.inside(|| Imap::tls(([127, 0, 0, 1], port).into(), &trust).unwrap().greeting),
+                false => greeting(&machine, port).1,
+            };
+            assert!(said.starts_with(words) && !said.is_empty(), "{unit} at {port}: {said}");
+        };
+        for (_, port, words) in *sockets {
+            first(*port, words);
+        }
+        assert!(is_active(&machine, &unit), "{unit}");
+        let main = property(&machine, &unit, "MainPID");
+        machine.must(&["systemctl", "reload", &unit]);
+        logged(&machine, &unit, "settings reloaded from");
+        assert_eq!(property(&machine, &unit, "MainPID"), main);
+        survives_a_kill(&machine, &unit);
+        machine.must(&["systemctl", "stop", &unit]);
+        assert_eq!(property(&machine, &unit, "Result"), "success", "{unit}");
+        // The sockets stay, and the next client starts it anew.
+        let (_, port, words) = sockets[0];
+        first(port, words);
+        for (socket, ..) in *sockets {
+            machine.must(&["systemctl", "stop", &format!("{socket}.socket"), &unit]);
+        }
+        assert!(!machine.run(&["pgrep", "-u", "cyrus"]).status.success(), "{unit}");
+        machine.must(&["rm", "-rf", "/var/lib/murder/murder"]);
+    }
+}

@@ -41,7 +41,8 @@ pub fn fill(server: SocketAddr, account: &Account, from: usize, to: usize) -> io
     Ok(began.elapsed())
 }
 
-/// RESERVE+ACTIVATE pairs a second: `connections` at once, each with `window` commands in flight.
+/// RESERVE+ACTIVATE pairs a second: `connections` at once, each with `window` commands in flight. All of them are
+/// deleted afterwards, so that who is quick has no longer list for it.
 pub fn pairs(
     server: SocketAddr,
     account: &Account,
@@ -51,15 +52,34 @@ pub fn pairs(
 ) -> io::Result<f64> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let run = now.as_nanos() as u64;
-    let commands = run_for(server, account, connections, window, time, move |connection, n| {
-        let pair = n / 2;
-        let name = format!("user.l{run:x}-{connection}-{pair}");
+    let name = move |connection: usize, pair: u64| format!("user.l{run:x}-{connection}-{pair}");
+    let done = run_for(server, account, connections, window, time, move |connection, n| {
+        let name = name(connection, n / 2);
         match n % 2 {
             0 => format!("R{n} RESERVE \"{name}\" \"be1.example.org!default\"\r\n"),
             _ => format!("A{n} ACTIVATE \"{name}\" \"be1.example.org!default\" \"anyone\tlrs\t\"\r\n"),
         }
     })?;
-    Ok(commands / 2.0)
+    let made =
+        |(connection, sent): (usize, u64)| (0..sent.div_ceil(2)).map(move |pair| name(connection, pair));
+    delete(server, account, done.sent.into_iter().enumerate().flat_map(made))?;
+    Ok(done.rate / 2.0)
+}
+
+fn delete(server: SocketAddr, account: &Account, names: impl Iterator<Item = String>) -> io::Result<()> {
+    let mut connection = Connection::open(server, account)?;
+    let (mut sent, mut answered) = (0, 0);
+    for name in names {
+        while sent - answered >= FILL_WINDOW {
+            answered += connection.replies()?;
+        }
+        connection.say(&format!("D{sent} DELETE \"{name}\"\r\n"))?;
+        sent += 1;
+    }
+    while answered < sent {
+        answered += connection.replies()?;
+    }
+    Ok(())
 }
 
 /// FINDs a second of names that [`fill`] made.
@@ -75,6 +95,7 @@ pub fn finds(
         let which = (n as usize).wrapping_mul(7919).wrapping_add(connection * 104_729) % filled;
         format!("X{n} FIND \"user.u{which:07}\"\r\n")
     })
+    .map(|done| done.rate)
 }
 
 /// Entries a second of one UPDATE, up to its OK.
@@ -160,7 +181,15 @@ pub fn visible(
     Ok((median, delays.last().copied().unwrap_or_default()))
 }
 
-/// Commands a second that were answered within `time`.
+/// What a load came to.
+struct Done {
+    /// Commands a second that were answered in time.
+    rate: f64,
+    /// Commands of each connection.
+    sent: Vec<u64>,
+}
+
+/// Sends commands for `time`, and waits for the last answers.
 fn run_for(
     server: SocketAddr,
     account: &Account,
@@ -168,7 +197,7 @@ fn run_for(
     window: usize,
     time: Duration,
     command: impl Fn(usize, u64) -> String + Clone + Send + 'static,
-) -> io::Result<f64> {
+) -> io::Result<Done> {
     let answered = Arc::new(AtomicU64::new(0));
     let opened: Vec<Connection> =
         (0..connections).map(|_| Connection::open(server, account)).collect::<io::Result<_>>()?;
@@ -178,7 +207,7 @@ fn run_for(
         .enumerate()
         .map(|(number, mut connection)| {
             let (command, answered) = (command.clone(), answered.clone());
-            thread::spawn(move || -> io::Result<()> {
+            thread::spawn(move || -> io::Result<u64> {
                 let (mut sent, mut done) = (0u64, 0u64);
                 while began.elapsed() < time {
                     let mut batch = String::new();
@@ -191,14 +220,20 @@ fn run_for(
                     done += replies;
                     answered.fetch_add(replies, Ordering::Relaxed);
                 }
-                Ok(())
+                while done < sent {
+                    done += connection.replies()? as u64;
+                }
+                Ok(sent)
             })
         })
         .collect();
+    thread::sleep(time.saturating_sub(began.elapsed()));
+    let rate = answered.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64();
+    let mut sent = Vec::with_capacity(connections);
     for thread in threads {
-        thread.join().map_err(|_| io::Error::other("a connection's thread ended"))??;
+        sent.push(thread.join().map_err(|_| io::Error::other("a connection's thread ended"))??);
     }
-    Ok(answered.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64())
+    Ok(Done { rate, sent })
 }
 
 const FILL_WINDOW: usize = 200;

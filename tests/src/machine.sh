@@ -25,8 +25,6 @@ mkdir "$root/dev/shm" "$root/dev/pts" "$root/run/host"
 mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
 ln -s pts/ptmx "$root/dev/ptmx"
 : >"$root/dev/console"
-ip link set lo up
-hostname machine
 cd "$root"
 pivot_root . run/host
 umount -l run/host

@@ -310,12 +310,21 @@ impl Murder {
         command.output().unwrap_or_else(|e| panic!("{name} runs: {e}"))
     }
 
-    /// The list that a node has.
+    /// The list that a node has. A daemon that is just starting has its list and does not answer yet: it is asked again.
     pub fn list(&self, node: &str) -> List {
-        let dump = self.tool(node, "ctl_mboxlist", &["-d"]);
-        let text = String::from_utf8_lossy(&dump.stdout);
-        assert!(dump.status.success(), "{node}: {text}{}", String::from_utf8_lossy(&dump.stderr));
-        lists::read(&text, &self.cluster.topology.host(node))
+        let mut said = String::new();
+        let host = self.cluster.topology.host(node);
+        let until = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < until {
+            let dump = self.tool(node, "ctl_mboxlist", &["-d"]);
+            let text = String::from_utf8_lossy(&dump.stdout);
+            if dump.status.success() {
+                return lists::read(&text, &host);
+            }
+            said = format!("{text}{}", String::from_utf8_lossy(&dump.stderr));
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+        panic!("{node}: {said}");
     }
 
     /// Waits until these nodes have one and the same list: every name, place and ACL. Of a backend its own entries count.

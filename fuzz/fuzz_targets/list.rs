@@ -81,9 +81,10 @@ fuzz_target!(|operations: Vec<Operation>| {
     }
     let (list, mut model) = (List::memory(), Model::new());
     let (mut follower, mut cursor) = (Model::new(), list.position().seq);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     for operation in operations.iter().chain([&Operation::Follow]) {
         let Some((change, done)) = change(operation, &mut model) else {
-            let changes = list.changes_after(cursor, 3).expect("nothing was pruned");
+            let changes = runtime.block_on(list.changes_after(cursor, 3)).expect("nothing was pruned");
             for name in changes.names {
                 match list.get(&name).expect("a list in memory is readable") {
                     Some(e) => {

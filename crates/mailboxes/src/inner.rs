@@ -1,7 +1,10 @@
 //! What a list's handles, its writer and its loader share.
 
+#[cfg(debug_assertions)]
+use std::cell::RefCell;
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Deref,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -47,8 +50,11 @@ pub(crate) struct Tables {
 }
 
 impl Inner {
-    pub fn read(&self) -> RwLockReadGuard<'_, Tables> {
-        self.tables.read().unwrap_or_else(PoisonError::into_inner)
+    /// Never twice at a time on one thread: a writer that waits between the two waits for ever, and so does the second.
+    /// Builds with debug assertions see to it.
+    pub fn read(&self) -> Reading<'_> {
+        let once = Once::begin(self);
+        Reading { tables: self.tables.read().unwrap_or_else(PoisonError::into_inner), _once: once }
     }
 
     pub fn write(&self) -> RwLockWriteGuard<'_, Tables> {
@@ -152,6 +158,58 @@ impl Inner {
             self.fail(&error.to_string(), true);
         }
         error
+    }
+}
+
+/// The tables while they are read.
+pub(crate) struct Reading<'a> {
+    tables: RwLockReadGuard<'a, Tables>,
+    _once: Once,
+}
+
+impl Deref for Reading<'_> {
+    type Target = Tables;
+
+    fn deref(&self) -> &Tables {
+        &self.tables
+    }
+}
+
+#[cfg(debug_assertions)]
+thread_local! {
+    /// The lists that this thread is reading.
+    static READ: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// This thread reads a list.
+struct Once {
+    #[cfg(debug_assertions)]
+    list: usize,
+}
+
+#[cfg(debug_assertions)]
+impl Once {
+    fn begin(inner: &Inner) -> Once {
+        let list = std::ptr::from_ref(inner).addr();
+        READ.with_borrow_mut(|read| {
+            assert!(!read.contains(&list), "a list is read twice at a time");
+            read.push(list);
+        });
+        Once { list }
+    }
+}
+
+#[cfg(debug_assertions)]
+impl Drop for Once {
+    fn drop(&mut self) {
+        READ.with_borrow_mut(|read| read.retain(|list| *list != self.list));
+    }
+}
+
+#[cfg(not(debug_assertions))]
+impl Once {
+    fn begin(_: &Inner) -> Once {
+        Once {}
     }
 }
 

@@ -136,7 +136,10 @@ async fn fill(inner: &Weak<Inner>) -> Result<(), Error> {
     let mut from = Vec::new();
     // Nobody holds the list any more: the loader does not keep it alive.
     let Some(held) = inner.upgrade() else { return Ok(()) };
-    let mut recent = held.read().window.recent(held.read().meta.floor);
+    let mut recent = {
+        let tables = held.read();
+        tables.window.recent(tables.meta.floor)
+    };
     let (since, upto) = recent.span();
     deletions(&held, since, upto, |seq, key| recent.see(seq, key))?;
     drop(held);

@@ -8,8 +8,9 @@
 //! byte between blank and `-`: those are sent again a second later. And BYE, NO or BAD within a listing would be taken
 //! for its end, and all names not yet sent be deleted: if it cannot go on, the connection is dropped without a word.
 //!
-//! The proxies beside a slave hear of changes in small lots: each lot wakes a process, and one that must know more asks
-//! with NOOP, which sends at once what waits.
+//! A single change is sent at once. Where several came together more will follow, and the next ones are gathered for a
+//! moment: each lot wakes a process. The proxies beside a slave hear of all changes in lots; one that must know more
+//! asks with NOOP, which sends at once what waits.
 
 use std::{collections::HashSet, io, sync::atomic::Ordering, time::Duration};
 
@@ -40,7 +41,7 @@ pub(super) struct Subscription {
     changes: Watch<Position>,
     held_until: Option<Instant>,
     cure_at: Option<Instant>,
-    /// When the next lot may go to a peer on this host.
+    /// When the next lot may go.
     next_lot: Option<Instant>,
     _counted: Counted,
 }
@@ -210,6 +211,7 @@ impl Conversation {
             }
         }
         stream.changes.mark_seen();
+        let mut sent = 0;
         loop {
             let here = self.server.list().position();
             let same = (here.list, here.term) == (stream.cursor.list, stream.cursor.term)
@@ -224,6 +226,7 @@ impl Conversation {
             if changes.names.is_empty() {
                 break;
             }
+            sent += changes.names.len();
             if !self.send_changes(&mut stream, &changes.names).await? {
                 return Ok(Flow::End);
             }
@@ -236,7 +239,11 @@ impl Conversation {
             self.wire.flush().await?;
         }
         self.wire.flush().await?;
-        stream.next_lot = self.session.local.then(|| Instant::now() + LOT);
+        stream.next_lot = match self.session.local {
+            true => Some(Instant::now() + LOCAL_LOT),
+            false if sent > 1 => Some(Instant::now() + LOT),
+            false => None,
+        };
         self.stream = Some(stream);
         Ok(Flow::On)
     }
@@ -293,7 +300,8 @@ impl Drop for Counted {
 const PAGE: usize = 1000;
 /// How long nothing follows an OK to a peer that is not ours.
 const HOLD: Duration = Duration::from_millis(50);
-/// Between two lots to a peer on this host.
-const LOT: Duration = Duration::from_millis(10);
+/// Between two lots, and between two for a peer on this host.
+const LOT: Duration = Duration::from_millis(1);
+const LOCAL_LOT: Duration = Duration::from_millis(10);
 /// When the entries that a Cyrus slave may have lost are sent again.
 const CURE: Duration = Duration::from_secs(1);

@@ -215,7 +215,12 @@ pub(crate) fn changes(inner: &Inner, seq: u64) -> Result<Changes, Pruned> {
 }
 
 /// Tells of the stored deletions from after `since` up to `upto`.
-fn deletions(inner: &Inner, since: u64, upto: u64, mut tell: impl FnMut(u64, &[u8])) -> Result<(), Error> {
+pub(crate) fn deletions(
+    inner: &Inner,
+    since: u64,
+    upto: u64,
+    mut tell: impl FnMut(u64, &[u8]),
+) -> Result<(), Error> {
     let (mut from, to) =
         (store::tomb_row(since.saturating_add(1), &[]), store::tomb_row(upto.saturating_add(1), &[]));
     loop {

@@ -23,7 +23,7 @@ use crate::{
     entry::Entry,
     inner::Inner,
     list::{Error, OpenError, Role},
-    load::{CONFLICTS_KEPT, Meta, UNFINISHED},
+    load::{self, CONFLICTS_KEPT, Meta, UNFINISHED},
     store::{self, StoreError, Write},
 };
 
@@ -49,7 +49,7 @@ pub(crate) fn start(inner: Arc<Inner>) -> Result<mpsc::Sender<Request>, OpenErro
     let lingers = behind.is_some() && !inner.options.tables;
     let task = async move {
         let since_prune = inner.options.bounds.prune_every;
-        let mut writer = Writer { inner, behind, tombs: 0, since_prune };
+        let mut writer = Writer { inner, behind, tombs: None, since_prune };
         let mut group = Vec::with_capacity(GROUP);
         while requests.recv_many(&mut group, GROUP).await > 0 {
             if let Some(last) = writer.commit(std::mem::take(&mut group)).await {
@@ -75,8 +75,8 @@ struct Writer {
     inner: Arc<Inner>,
     /// A replica's disk.
     behind: Option<Behind>,
-    /// Tombstones in the store, as far as counted.
-    tombs: usize,
+    /// Tombstones in the store, once they were counted.
+    tombs: Option<usize>,
     since_prune: usize,
 }
 
@@ -377,7 +377,7 @@ impl Writer {
                         let mut value = vec![1];
                         crate::codec::put_number(&mut value, now);
                         batch.push((store::tomb_row(*seq, &key), Some(value)));
-                        self.tombs += 1;
+                        self.tombs = self.tombs.map(|tombs| tombs.saturating_add(1));
                     }
                     batch.push((store::name_row(&key), None));
                 }
@@ -389,31 +389,41 @@ impl Writer {
         }
         self.since_prune += draft.log.len();
         if self.since_prune >= self.inner.options.bounds.prune_every {
-            self.prune(draft, now, &mut batch).map_err(|e| self.unreadable(&e.into()))?;
+            self.prune(draft, now, &mut batch).map_err(|e| self.unreadable(&e))?;
         }
         Ok(batch)
     }
 
     /// Forgets the oldest tombstones: those beyond the number kept, and those older than a week.
-    fn prune(&mut self, draft: &mut Draft, now: u64, batch: &mut Vec<Write>) -> Result<(), StoreError> {
+    fn prune(&mut self, draft: &mut Draft, now: u64, batch: &mut Vec<Write>) -> Result<(), Error> {
         self.since_prune = 0;
         let bounds = self.inner.options.bounds;
-        let from = store::tomb_row(0, &[]);
-        let most = bounds.tombstones.saturating_add(PRUNED_AT_ONCE);
-        let rows = self.inner.store.scan(&from, &[store::TOMB + 1], most)?;
-        self.tombs = rows.len();
-        for (row, value) in rows.iter().take(PRUNED_AT_ONCE) {
+        let (from, to) = (store::tomb_row(0, &[]), [store::TOMB + 1]);
+        let mut tombs = match self.tombs {
+            Some(tombs) => tombs,
+            None => {
+                let mut found = 0;
+                load::deletions(&self.inner, 0, u64::MAX, |_, _| found += 1)?;
+                found
+            }
+        };
+        let forgotten = |tombs: usize, value: &[u8]| {
             let mut reader = crate::codec::Reader(value.get(1..).unwrap_or_default());
             let age = now.saturating_sub(reader.number().unwrap_or(0));
-            let (Some((seq, _)), true) =
-                (store::tomb_parts(row), self.tombs > bounds.tombstones || age > bounds.tombstone_age)
-            else {
-                break;
-            };
-            draft.meta.floor = draft.meta.floor.max(seq.min(draft.meta.position.seq));
-            batch.push((row.clone(), None));
-            self.tombs -= 1;
+            tombs > bounds.tombstones || age > bounds.tombstone_age
+        };
+        let oldest = self.inner.store.scan(&from, &to, 1)?;
+        if oldest.first().is_some_and(|(_, value)| forgotten(tombs, value)) {
+            for (row, value) in self.inner.store.scan(&from, &to, PRUNED_AT_ONCE)? {
+                let Some((seq, _)) = store::tomb_parts(&row).filter(|_| forgotten(tombs, &value)) else {
+                    break;
+                };
+                draft.meta.floor = draft.meta.floor.max(seq.min(draft.meta.position.seq));
+                batch.push((row, None));
+                tombs = tombs.saturating_sub(1);
+            }
         }
+        self.tombs = Some(tombs);
         Ok(())
     }
 

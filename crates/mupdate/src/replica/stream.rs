@@ -53,13 +53,19 @@ impl<'a> Stream<'a> {
             false => self.link.say_tagged("U01", "UPDATE", &[]),
         }
         self.link.flush().await.map_err(|e| e.to_string())?;
-        let mut listing = Some(Listing::default()).filter(|_| !self.numbered);
+        // With nothing to compare it with, a full listing is taken as it comes.
+        let empty = list.scan(None, 1).map_err(|e| e.to_string())?.entries.is_empty();
+        let to_compare = || (!empty).then(Listing::default);
+        let (mut whole, mut listing) = match self.numbered {
+            true => (false, None),
+            false => (true, to_compare()),
+        };
         loop {
             let response = self.link.response(LISTING).await.map_err(|e| e.to_string())?;
             match response.body {
                 Body::Full => {
                     self.pending.clear();
-                    listing = Some(Listing::default());
+                    (whole, listing) = (true, to_compare());
                 }
                 Body::Ok(_) => break,
                 Body::Position(position) => self.position = Some(position),
@@ -76,7 +82,7 @@ impl<'a> Stream<'a> {
         }
         match listing {
             Some(listing) => self.reconcile(listing).await,
-            None => self.apply(false).await,
+            None => self.apply(whole).await,
         }
     }
 

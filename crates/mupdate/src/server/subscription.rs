@@ -301,7 +301,7 @@ const PAGE: usize = 1000;
 /// How long nothing follows an OK to a peer that is not ours.
 const HOLD: Duration = Duration::from_millis(50);
 /// Between two lots, and between two for a peer on this host.
-const LOT: Duration = Duration::from_millis(1);
+const LOT: Duration = Duration::from_millis(2);
 const LOCAL_LOT: Duration = Duration::from_millis(10);
 /// When the entries that a Cyrus slave may have lost are sent again.
 const CURE: Duration = Duration::from_secs(1);

@@ -364,12 +364,12 @@ impl List {
     }
 
     /// Whether a copy of this list that stands there can be brought here by what changed since.
-    pub async fn can_resume(&self, at: Position) -> bool {
-        let meta = self.inner.read().meta;
-        let here = meta.position;
+    pub fn can_resume(&self, at: Position) -> bool {
+        let tables = self.inner.read();
+        let (meta, here) = (tables.meta, tables.meta.position);
         (at.list, at.term) == (here.list, here.term)
-            && (meta.jump..=here.seq).contains(&at.seq)
-            && self.changes_after(at.seq, 1).await.is_ok()
+            && (meta.jump.max(meta.floor)..=here.seq).contains(&at.seq)
+            && (tables.window.covers(at.seq) || self.inner.backlog.is_empty())
     }
 
     /// Names changed after `seq`, oldest first: about `limit` of them, or all where that is long ago. [`Pruned`] when it

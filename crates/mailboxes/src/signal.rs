@@ -96,25 +96,24 @@ impl<T: Clone> Watch<T> {
 
     /// Returns when it changed since it was last seen. Safe to cancel.
     pub async fn changed(&mut self) -> Result<(), Gone> {
-        let shared = self.shared.clone();
-        loop {
-            // Before looking, so that no change falls between.
-            let changed = shared.changed.notified();
-            let now = shared.state().0;
-            if now != self.seen {
-                self.seen = now;
-                return Ok(());
-            }
-            if shared.gone.load(Ordering::Acquire) {
-                return Err(Gone);
-            }
-            changed.await;
-        }
+        self.pending().await?;
+        self.mark_seen();
+        Ok(())
     }
 
     /// Returns when there is a change to be seen, and leaves it to be seen.
     pub async fn pending(&self) -> Result<(), Gone> {
-        self.clone().changed().await
+        loop {
+            // Before looking, so that no change falls between.
+            let changed = self.shared.changed.notified();
+            if self.shared.state().0 != self.seen {
+                return Ok(());
+            }
+            if self.shared.gone.load(Ordering::Acquire) {
+                return Err(Gone);
+            }
+            changed.await;
+        }
     }
 
     /// Returns when it is as wanted; at once if it is already.

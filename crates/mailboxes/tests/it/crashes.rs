@@ -228,7 +228,7 @@ async fn a_replica_without_tables_takes_up_again_when_its_disk_has_room() {
     *rig.writes_left.lock().unwrap() = None;
     list.follow(follow(many(20), 60)).await.unwrap();
     assert_eq!((list.position(), names(&list).len()), (at_seq(60), 20));
-    assert!(list.can_resume(at_seq(30)).await);
+    assert!(list.can_resume(at_seq(30)));
     assert_eq!(changed(&list, 30).await.len(), 20);
 }
 
@@ -239,24 +239,17 @@ async fn nobody_resumes_from_where_a_replica_never_was() {
     let follow = |changes, seq, whole| Follow { changes, position: Some(at_seq(seq)), complete: true, whole };
     list.follow(follow(many(3), 30, true)).await.unwrap();
     list.follow(follow(vec![(name("user.n01"), None)], 35, false)).await.unwrap();
-    assert!(list.can_resume(at_seq(30)).await && list.can_resume(at_seq(33)).await);
+    assert!(list.can_resume(at_seq(30)) && list.can_resume(at_seq(33)));
     // A full listing tells how it ended, not what came and went: somebody at 38 may have what is gone by 50.
     list.follow(follow(vec![(name("user.n02"), None)], 50, true)).await.unwrap();
-    assert!(
-        !list.can_resume(at_seq(38)).await
-            && !list.can_resume(at_seq(35)).await
-            && list.can_resume(at_seq(50)).await
-    );
+    assert!(!list.can_resume(at_seq(38)) && !list.can_resume(at_seq(35)) && list.can_resume(at_seq(50)));
     // Who has been here all the time goes on.
     assert_eq!(changed(&list, 35).await, ["user.n02"]);
-    assert!(
-        !list.can_resume(at_seq(51)).await
-            && !list.can_resume(Position { list: ListId(8), ..at_seq(50) }).await
-    );
+    assert!(!list.can_resume(at_seq(51)) && !list.can_resume(Position { list: ListId(8), ..at_seq(50) }));
     // An upstream that went back has lost changes: its numbers mean others now.
     list.follow(follow(vec![(name("user.n00"), None)], 40, true)).await.unwrap();
     assert_eq!(list.changes_after(35, 10).await, Err(Pruned));
-    assert!(!list.can_resume(at_seq(50)).await && list.can_resume(at_seq(40)).await);
+    assert!(!list.can_resume(at_seq(50)) && list.can_resume(at_seq(40)));
 }
 
 #[tokio::test]
@@ -269,7 +262,7 @@ async fn numbers_that_a_replica_gave_itself_do_not_outlive_it() {
     list.close().await.unwrap();
     let again = List::with_store(rows, Options::replica()).unwrap();
     assert!(again.is_complete());
-    assert!(!again.can_resume(before).await);
+    assert!(!again.can_resume(before));
     assert_ne!(again.position().list, before.list);
 }
 
@@ -287,12 +280,12 @@ async fn deletions_are_remembered_by_number_and_by_age() {
     }
     let here = list.position();
     // Five are remembered, and one more that was about to be forgotten.
-    assert!(!list.can_resume(Position { seq: 4, ..here }).await);
-    assert!(list.can_resume(Position { seq: 10, ..here }).await);
+    assert!(!list.can_resume(Position { seq: 4, ..here }));
+    assert!(list.can_resume(Position { seq: 10, ..here }));
     assert_eq!(changed(&list, 15).await.len(), 3);
     NOW.store(1101, Ordering::Relaxed);
     list.commit(vec![Change::activate(name("user.x"), at("be1!p"), "")]).await.unwrap();
     assert_eq!(list.changes_after(15, 10).await, Err(Pruned));
-    assert!(list.can_resume(here).await);
+    assert!(list.can_resume(here));
     assert_eq!(changed(&list, here.seq).await, ["user.x"]);
 }

@@ -138,13 +138,13 @@ impl Conversation {
     pub(super) async fn resume(&mut self, tag: &str, since: Option<Position>) -> io::Result<Flow> {
         self.complete().await;
         let resumable = match since {
-            Some(at) if self.server.list().can_resume(at).await => true,
+            Some(at) if self.server.list().can_resume(at) => true,
             Some(at) => {
                 if let Err(reply) = self.outdated(at).await {
                     self.say(tag, reply);
                     return Ok(Flow::On);
                 }
-                self.server.list().can_resume(at).await
+                self.server.list().can_resume(at)
             }
             None => false,
         };

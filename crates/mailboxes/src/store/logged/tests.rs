@@ -96,9 +96,9 @@ fn a_crash_after_any_commit_loses_none_whatever_the_store_had() {
     }
 }
 
-#[test]
-fn a_log_cut_at_any_byte_gives_what_was_whole() {
-    let batches = batches(12);
+/// A log of so many commits, where each of them ends, and the rows after each.
+fn log_of(commits: usize) -> (Vec<u8>, Vec<u64>, Vec<Vec<Row>>) {
+    let batches = batches(commits);
     let states = states(&batches);
     let dir = tempfile::tempdir().unwrap();
     let store = Logged::open(Disk::default(), dir.path()).unwrap();
@@ -107,7 +107,12 @@ fn a_log_cut_at_any_byte_gives_what_was_whole() {
         commit(&store, batch.clone());
         ends.push(store.commits().end());
     }
-    let whole = fs::read(dir.path().join("commits.0")).unwrap();
+    (fs::read(dir.path().join("commits.0")).unwrap(), ends, states)
+}
+
+#[test]
+fn a_log_cut_at_any_byte_gives_what_was_whole() {
+    let (whole, ends, states) = log_of(12);
     let last = *ends.last().unwrap() as usize;
     for cut in 0..=last {
         let mut torn = whole[..cut].to_vec();
@@ -126,16 +131,7 @@ fn a_log_cut_at_any_byte_gives_what_was_whole() {
 
 #[test]
 fn a_byte_changed_in_a_commit_ends_the_log_there() {
-    let batches = batches(5);
-    let states = states(&batches);
-    let dir = tempfile::tempdir().unwrap();
-    let store = Logged::open(Disk::default(), dir.path()).unwrap();
-    let mut ends = vec![0];
-    for batch in &batches {
-        commit(&store, batch.clone());
-        ends.push(store.commits().end());
-    }
-    let whole = fs::read(dir.path().join("commits.0")).unwrap();
+    let (whole, ends, states) = log_of(5);
     for at in 24..*ends.last().unwrap() as usize {
         let mut changed = whole.clone();
         changed[at] ^= 0x10;
@@ -147,6 +143,7 @@ fn a_byte_changed_in_a_commit_ends_the_log_there() {
     }
     let mut changed = whole;
     changed[10] ^= 1;
+    let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("commits.0"), &changed).unwrap();
     assert!(matches!(Logged::open(Disk::default(), dir.path()), Err(StoreError::Corrupt(..))));
 }

@@ -26,19 +26,31 @@ pub struct Account {
 pub fn fill(server: SocketAddr, account: &Account, from: usize, to: usize) -> io::Result<Duration> {
     let mut connection = Connection::open(server, account)?;
     let began = Instant::now();
-    let (mut sent, mut answered) = (from, from);
-    while answered < to {
-        while sent < to && sent - answered < FILL_WINDOW {
-            let user = format!("u{sent:07}");
-            connection.say(&format!(
-                "F{sent} ACTIVATE \"user.{user}\" \"be{}.example.org!default\" \"{user}\tlrswipkxtecda\tanyone\tp\t\"\r\n",
-                sent % 10
-            ))?;
-            sent += 1;
-        }
-        answered += connection.replies()?;
-    }
+    let activate = |n: usize| {
+        let user = format!("u{n:07}");
+        format!(
+            "F{n} ACTIVATE \"user.{user}\" \"be{}.example.org!default\" \"{user}\tlrswipkxtecda\tanyone\tp\t\"\r\n",
+            n % 10
+        )
+    };
+    pipeline(&mut connection, (from..to).map(activate))?;
     Ok(began.elapsed())
+}
+
+/// Sends commands, so many at a time, and waits for all answers.
+fn pipeline(connection: &mut Connection, commands: impl Iterator<Item = String>) -> io::Result<()> {
+    let mut waiting = 0;
+    for command in commands {
+        while waiting >= FILL_WINDOW {
+            waiting -= connection.replies()?;
+        }
+        connection.say(&command)?;
+        waiting += 1;
+    }
+    while waiting > 0 {
+        waiting -= connection.replies()?;
+    }
+    Ok(())
 }
 
 /// RESERVE+ACTIVATE pairs a second: `connections` at once, each with `window` commands in flight. All of them are
@@ -62,24 +74,10 @@ pub fn pairs(
     })?;
     let made =
         |(connection, sent): (usize, u64)| (0..sent.div_ceil(2)).map(move |pair| name(connection, pair));
-    delete(server, account, done.sent.into_iter().enumerate().flat_map(made))?;
+    let names = done.sent.into_iter().enumerate().flat_map(made);
+    let delete = names.enumerate().map(|(n, name)| format!("D{n} DELETE \"{name}\"\r\n"));
+    pipeline(&mut Connection::open(server, account)?, delete)?;
     Ok(done.rate / 2.0)
-}
-
-fn delete(server: SocketAddr, account: &Account, names: impl Iterator<Item = String>) -> io::Result<()> {
-    let mut connection = Connection::open(server, account)?;
-    let (mut sent, mut answered) = (0, 0);
-    for name in names {
-        while sent - answered >= FILL_WINDOW {
-            answered += connection.replies()?;
-        }
-        connection.say(&format!("D{sent} DELETE \"{name}\"\r\n"))?;
-        sent += 1;
-    }
-    while answered < sent {
-        answered += connection.replies()?;
-    }
-    Ok(())
 }
 
 /// FINDs a second of names that [`fill`] made.

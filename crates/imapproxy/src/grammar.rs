@@ -1,7 +1,7 @@
 //! The little of IMAP's grammar that routing needs beyond [`protocol::imap`]: a command's tag and verb from its first
 //! line, and its first mailbox, so that the rest can be forwarded as it is.
 
-use protocol::frame::{literal_at_end, trim_line};
+use protocol::frame::{Piece, literal_at_end, trim_line};
 use protocol::imap::{Cursor, Limits, ParseError, Tag};
 
 /// The head of a command: everything before its arguments.
@@ -40,6 +40,23 @@ impl Head {
             verb = cursor.atom().map_err(|_| bad("Unrecognized UID subcommand"))?.to_ascii_uppercase();
         }
         Ok(Head { tag: tag.to_string(), verb, uid, arguments: text.len() - cursor.rest().len() })
+    }
+
+    /// A command's first line without its tag: that is the client's, and a backend never sees it.
+    pub fn untagged<'a>(&self, line: &'a [u8]) -> &'a [u8] {
+        let text = line.get(self.tag.len()..).unwrap_or_default();
+        text.get(text.iter().take_while(|&&b| b == b' ').count()..).unwrap_or_default()
+    }
+
+    /// The same for the first piece of a command.
+    pub fn untagged_piece(&self, first: Piece) -> Piece {
+        match first {
+            Piece::Line(text) => Piece::Line(text.slice_ref(self.untagged(&text))),
+            Piece::Header { text, literal } => {
+                Piece::Header { text: text.slice_ref(self.untagged(&text)), literal }
+            }
+            other => other,
+        }
     }
 
     /// The name as it stands in texts: `Uid Fetch`.

@@ -31,19 +31,16 @@ pub async fn run(node: Arc<Node>, stop: CancellationToken) {
 }
 
 async fn learn(node: &Node, server: &str) {
-    let own = node.pool.upstream().imapd().proxy_authname.clone();
-    match node.pool.take(server, Some(&own)).await {
-        Ok(pooled) => {
-            node.capabilities.learnt(server, &pooled.capabilities);
-            pooled.give_back().await;
-        }
+    let own = node.upstream.imapd().proxy_authname.clone();
+    match node.upstream.imap(server, Some(&own)).await {
+        Ok(connection) => node.capabilities.learnt(server, &connection.capabilities),
         Err(error) => debug!("capabilities: {error}"),
     }
 }
 
 /// Those that hold mailboxes, and those that new ones may go to.
 fn servers(node: &Node) -> BTreeSet<String> {
-    let imapd = node.pool.upstream().imapd();
+    let imapd = node.upstream.imapd();
     let summary = node.directory.list().summary();
     let holders = summary.locations.iter().filter_map(|(location, _)| Location::parse(location).ok());
     holders.map(|location| location.server().to_owned()).chain(imapd.serverlist.iter().cloned()).collect()

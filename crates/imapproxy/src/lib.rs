@@ -4,7 +4,7 @@
 //! acts for the user, and copies what comes back. Where a mailbox is, and who may see it, it knows from its own replica
 //! of the master's list.
 //!
-//! * [`replies`], [`grammar`], [`listing`], [`placement`]: pure parts.
+//! * [`grammar`], [`listing`], [`placement`]: pure parts.
 //! * [`peer`]: one end of a session, read and written at once with the others.
 //! * [`session`]: the client, its connections, and how bytes go between them.
 //! * [`cmd`]: the commands, one file per family.
@@ -18,7 +18,6 @@ pub mod listing;
 pub mod node;
 pub mod peer;
 pub mod placement;
-pub mod replies;
 pub mod session;
 
 use std::sync::Arc;
@@ -71,7 +70,7 @@ fn follow_reloads(context: &Context, node: &Arc<Node>) {
         let (mut reloads, stop) = (context.reloads(), context.shutdown());
         while let Some(Ok(())) = stop.run_until_cancelled(reloads.changed()).await {
             debug!("the settings towards backends are read anew");
-            node.pool.upstream().reload(&context.imapd());
+            node.upstream.reload(&context.imapd());
         }
     });
 }

@@ -8,7 +8,7 @@ use mailboxes::{Entry, List};
 use mupdate::replica::{self, Replica};
 use protocol::name::MailboxName;
 use protocol::namespace::Namespace;
-use upstream::{Pool, Proto, Upstream};
+use upstream::Upstream;
 
 use crate::capability::Learnt;
 use crate::placement::Placement;
@@ -20,7 +20,8 @@ pub use service::listen::Listener;
 pub struct Node {
     pub directory: Directory,
     pub namespace: Namespace,
-    pub pool: Pool,
+    /// The way to the backends.
+    pub upstream: Upstream,
     pub capabilities: Learnt,
     pub placement: Placement,
 }
@@ -30,7 +31,7 @@ impl Node {
         Arc::new(Node {
             directory,
             namespace: service::names::namespace(imapd),
-            pool: Pool::new(Upstream::new(imapd), Proto::Imap),
+            upstream: Upstream::new(imapd),
             capabilities: Learnt::default(),
             placement: Placement::default(),
         })
@@ -38,7 +39,7 @@ impl Node {
 
     /// The bound on what a backend should do at once.
     pub fn client_timeout(&self) -> Duration {
-        self.pool.upstream().imapd().client_timeout
+        self.upstream.imapd().client_timeout
     }
 }
 

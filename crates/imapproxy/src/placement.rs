@@ -47,7 +47,7 @@ pub async fn choose(s: &mut Session) -> Result<Option<String>, Stop> {
         let up: Vec<Space> = imapd
             .serverlist
             .iter()
-            .filter(|server| s.node.pool.upstream().admit(server, upstream::Proto::Imap).is_ok())
+            .filter(|server| s.node.upstream.admit(server, upstream::Proto::Imap).is_ok())
             .map(|server| Space { server: server.clone(), available: 0, total: 0 })
             .collect();
         return Ok(select(mode, soft, &up, chance()).map(str::to_owned));
@@ -63,7 +63,7 @@ pub async fn choose(s: &mut Session) -> Result<Option<String>, Stop> {
     };
     let up: Vec<Space> = servers
         .into_iter()
-        .filter(|space| s.node.pool.upstream().admit(&space.server, upstream::Proto::Imap).is_ok())
+        .filter(|space| s.node.upstream.admit(&space.server, upstream::Proto::Imap).is_ok())
         .collect();
     Ok(select(mode, soft, &up, chance()).map(str::to_owned))
 }
@@ -110,15 +110,16 @@ async fn survey(s: &mut Session, servers: &[String], mode: SelectMode) -> Result
 async fn free_space(s: &mut Session, server: &str, what: &str) -> Result<Option<(u64, u64)>, Stop> {
     let metadata = s.link(server).await?.capabilities.has("METADATA");
     let entry = format!("/vendor/cmu/cyrus-imapd/freespace/{what}");
-    let tag = s.links.tag();
-    let command = match metadata {
-        true => format!("{tag} GETMETADATA \"\" (\"/shared{entry}\")\r\n"),
-        false => format!("{tag} GETANNOTATION \"\" \"{entry}\" (\"value.shared\")\r\n"),
-    };
-    s.send(server, command.as_bytes())?;
+    let id = s.command(
+        server,
+        match metadata {
+            true => format!("GETMETADATA \"\" (\"/shared{entry}\")"),
+            false => format!("GETANNOTATION \"\" \"{entry}\" (\"value.shared\")"),
+        },
+    )?;
     let selected = s.selected_server() == Some(server);
     let (mut space, mut news) = (None, Vec::new());
-    s.collect(server, &tag, LINE_MAX, |line| match parse_space(line) {
+    s.collect(server, id, LINE_MAX, |line| match parse_space(line) {
         Some(found) => space = Some(found),
         None if selected => news.extend_from_slice(line),
         None => {}

@@ -7,7 +7,7 @@ use config::imapd::Imapd;
 use lmtp::Door;
 use mupdate::replica::Replica;
 use service::{Connection, Context, Exit};
-use upstream::{Pool, Proto, Upstream};
+use upstream::{Pool, Upstream};
 
 use crate::deliver::{Proxy, Settings};
 use crate::directory::Directory;
@@ -26,7 +26,7 @@ pub async fn run(context: Context) -> Result<(), Exit> {
 /// Serves all listeners until the daemon is to end.
 pub async fn serve<D: Directory>(context: &Context, directory: D) {
     let upstream = Upstream::new(&context.imapd());
-    let pool = Pool::new(upstream.clone(), Proto::Lmtp);
+    let pool = Pool::new(upstream.clone());
     let reloading = tokio::spawn(follow_reloads(context.clone(), upstream));
     context.serve(move |connection| one(connection, directory.clone(), pool.clone())).await;
     reloading.abort();

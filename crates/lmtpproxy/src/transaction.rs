@@ -1,4 +1,4 @@
-//! One message to one backend: `RSET MAIL RCPT… DATA`, the message, a reply for each recipient that the backend took.
+//! One message to one backend: `MAIL RCPT… DATA`, the message, a reply for each recipient that the backend took.
 //!
 //! A connection from the pool may have died unseen: as long as the message has not been sent, another is tried. After
 //! that a lost connection leaves open what the backend did; those recipients get a temporary answer, the MTA comes
@@ -10,16 +10,20 @@ use std::time::Duration;
 use bytes::BytesMut;
 use lmtp::Message;
 use protocol::dots::Stuffer;
-use protocol::line::{Line, Lines};
 use protocol::lmtp::command::{Body, Mail, xtext};
 use protocol::lmtp::refusal::{Refusal, Stage, Verdict};
-use protocol::lmtp::reply::{Answer, AnswerReader};
+use protocol::lmtp::reply::Answer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tracing::{info, warn};
-use upstream::{Connection, Error, Pool};
+use upstream::wire::OutOfStep;
+use upstream::wire::lmtp::Wire;
+use upstream::{Error, Pool};
 
 use crate::route::Route;
+
+/// A connection to a backend.
+type Connection = upstream::Connection<Wire>;
 
 /// The options that a transaction depends on.
 #[derive(Debug, Clone)]
@@ -63,7 +67,7 @@ impl Transaction<'_> {
 
     async fn attempt(&self, pool: &Pool) -> Vec<Verdict> {
         loop {
-            let mut connection = match pool.take(self.server, None).await {
+            let mut connection = match pool.take(self.server).await {
                 Ok(connection) => connection,
                 Err(error) => return self.unreachable(&error),
             };
@@ -86,14 +90,14 @@ impl Transaction<'_> {
                     (verdicts, false) => return verdicts,
                 },
             };
-            connection.give_back().await;
+            connection.give_back();
             return verdicts;
         }
     }
 
     /// Everything up to the backend's `354`.
     async fn envelope(&self, dialog: &mut Dialog<'_>) -> io::Result<Envelope> {
-        let mut commands = vec!["RSET".to_owned(), self.mail_command(dialog.connection)];
+        let mut commands = vec![self.mail_command(dialog.connection)];
         let offers_quota = dialog.connection.capabilities.has("IGNOREQUOTA");
         commands.extend(self.routes.iter().map(|route| {
             let mark = if route.ignore_quota && offers_quota { " IGNOREQUOTA" } else { "" };
@@ -101,7 +105,7 @@ impl Transaction<'_> {
         }));
         commands.push("DATA".to_owned());
         let answers = dialog.exchange(&commands).await?;
-        let [reset, mail, recipients @ .., data] = answers.as_slice() else {
+        let [mail, recipients @ .., data] = answers.as_slice() else {
             return Err(io::ErrorKind::InvalidData.into());
         };
         let verdicts: Vec<Option<Verdict>> = recipients
@@ -109,18 +113,19 @@ impl Transaction<'_> {
             .map(|answer| Some(self.verdict(answer, Stage::Recipient)).filter(|v| *v != Verdict::Delivered))
             .collect();
         let nobody = verdicts.iter().all(Option::is_some);
-        let envelope = match (reset.is_positive(), mail.is_positive(), data.code == 354) {
-            (true, true, true) if nobody => {
+        let envelope = match (mail.is_positive(), data.code == 354) {
+            (true, true) if nobody => {
                 // The backend waits for a message that nobody gets.
-                dialog.write(b".\r\n").await?;
+                dialog.message(b".\r\n").await?;
+                dialog.message_ended(0)?;
                 dialog.answer().await?;
                 Envelope::Over(verdicts.into_iter().flatten().collect())
             }
-            (true, true, true) => Envelope::GoAhead(verdicts),
-            (true, true, false) if nobody => Envelope::Over(verdicts.into_iter().flatten().collect()),
-            (true, true, false) => Envelope::Over(self.all(self.refusal(data))),
-            (true, false, _) => Envelope::Over(self.all(self.refusal(mail))),
-            (false, _, _) => Envelope::Over(self.all(self.refusal(reset))),
+            (true, true) => Envelope::GoAhead(verdicts),
+            (true, false) if nobody => Envelope::Over(verdicts.into_iter().flatten().collect()),
+            (true, false) => Envelope::Over(self.all(self.refusal(data))),
+            // MAIL was refused, and the backend waits for a message all the same: it is given up with the connection.
+            (false, _) => Envelope::Over(self.all(self.refusal(mail))),
         };
         Ok(envelope)
     }
@@ -147,7 +152,8 @@ impl Transaction<'_> {
         dialog: &mut Dialog<'_>,
         mut verdicts: Vec<Option<Verdict>>,
     ) -> (Vec<Verdict>, bool) {
-        let mut outcome = dialog.send_message(self.message).await;
+        let replies = verdicts.iter().filter(|verdict| verdict.is_none()).count();
+        let mut outcome = dialog.send_message(self.message, replies).await;
         for verdict in verdicts.iter_mut().filter(|verdict| verdict.is_none()) {
             if outcome.is_err() {
                 break;
@@ -184,10 +190,7 @@ impl Transaction<'_> {
 
     fn unreachable(&self, error: &Error) -> Vec<Verdict> {
         warn!(server = self.server, %error, "no connection for delivery");
-        match error {
-            Error::Busy { .. } => self.all(Refusal::TooBusy),
-            _ => self.all(Refusal::Unavailable),
-        }
+        self.all(Refusal::Unavailable)
     }
 
     fn all(&self, refusal: Refusal) -> Vec<Verdict> {
@@ -202,13 +205,11 @@ const STEPS: u32 = 2;
 struct Dialog<'c> {
     connection: &'c mut Connection,
     step: Duration,
-    lines: Lines,
-    reader: AnswerReader,
 }
 
 impl<'c> Dialog<'c> {
     fn new(connection: &'c mut Connection, step: Duration) -> Dialog<'c> {
-        Dialog { connection, step, lines: Lines::new(REPLY_LINE), reader: AnswerReader::default() }
+        Dialog { connection, step }
     }
 
     /// Sends commands, all at once where the backend can take that, and reads the reply to each.
@@ -216,8 +217,11 @@ impl<'c> Dialog<'c> {
         let batch = if self.connection.capabilities.has("PIPELINING") { PIPELINED } else { 1 };
         let mut answers = Vec::with_capacity(commands.len());
         for commands in commands.chunks(batch) {
-            let text: String = commands.iter().map(|command| format!("{command}\r\n")).collect();
-            self.write(text.as_bytes()).await?;
+            let mut text = BytesMut::new();
+            for command in commands {
+                self.connection.wire.command(command.as_bytes(), &mut text).map_err(out_of_step)?;
+            }
+            self.write(&text).await?;
             for _ in commands {
                 answers.push(self.answer().await?);
             }
@@ -225,18 +229,30 @@ impl<'c> Dialog<'c> {
         Ok(answers)
     }
 
-    async fn send_message(&mut self, message: &Message) -> io::Result<()> {
+    async fn send_message(&mut self, message: &Message, replies: usize) -> io::Result<()> {
         let (mut reader, mut piece, mut wire) = (message.reader().await?, Vec::new(), Vec::new());
         let mut stuffer = Stuffer::default();
         while reader.next(&mut piece).await? {
             stuffer.push(&piece, &mut wire);
             if wire.len() >= WRITE {
-                self.write(&wire).await?;
+                self.message(&wire).await?;
                 wire.clear();
             }
         }
         stuffer.finish(&mut wire);
-        self.write(&wire).await
+        self.message(&wire).await?;
+        self.message_ended(replies)
+    }
+
+    /// Bytes of the message, as they go over the wire.
+    async fn message(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut out = BytesMut::with_capacity(bytes.len());
+        self.connection.wire.message(bytes, &mut out).map_err(out_of_step)?;
+        self.write(&out).await
+    }
+
+    fn message_ended(&mut self, replies: usize) -> io::Result<()> {
+        self.connection.wire.message_ended(replies).map_err(out_of_step)
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -250,21 +266,20 @@ impl<'c> Dialog<'c> {
 
     async fn answer(&mut self) -> io::Result<Answer> {
         loop {
-            match self.lines.next(&mut self.connection.input).map_err(io::Error::other)? {
-                Some(Line::Text(text)) => match self.reader.line(&text).map_err(io::Error::other)? {
-                    Some(answer) => return Ok(answer),
-                    None => continue,
-                },
-                Some(Line::TooLong) => return Err(io::Error::other("a reply line that is too long")),
-                None => {}
+            let Connection { stream, input, wire, .. } = &mut *self.connection;
+            if let Some(answer) = wire.next(input).map_err(out_of_step)? {
+                return Ok(answer);
             }
-            let Connection { stream, input, .. } = &mut *self.connection;
             let read = timeout(self.step, read_some(stream, input)).await;
             if read.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
         }
     }
+}
+
+fn out_of_step(why: OutOfStep) -> io::Error {
+    io::Error::other(why)
 }
 
 async fn read_some(stream: &mut service::stream::Stream, input: &mut BytesMut) -> io::Result<usize> {
@@ -274,7 +289,5 @@ async fn read_some(stream: &mut service::stream::Stream, input: &mut BytesMut) -
 
 /// Commands sent without waiting for the replies between them: few enough that both sides' buffers hold them.
 const PIPELINED: usize = 100;
-/// Bytes of a line of a reply.
-const REPLY_LINE: usize = 4096;
 const READ: usize = 4096;
 const WRITE: usize = 64 * 1024;

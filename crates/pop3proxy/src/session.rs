@@ -15,10 +15,14 @@ use service::peer::Channel;
 use service::sessions::Seat;
 use service::tls::ServerTls;
 use tracing::{info, warn};
-use upstream::{Connection, Proto, Upstream};
+use upstream::Upstream;
+use upstream::wire::pop3::Wire;
 
 use crate::directory::Directory;
 use crate::locate;
+
+/// A connection to a backend.
+pub type Backend = upstream::Connection<Wire>;
 
 /// What a listener's configuration says of its sessions.
 #[derive(Clone)]
@@ -50,7 +54,7 @@ pub struct Front<D> {
     state: session::Session,
     exchange: Option<Exchange>,
     failures: u32,
-    backend: Option<Connection>,
+    backend: Option<Backend>,
 }
 
 impl<D: Directory> Front<D> {
@@ -65,7 +69,7 @@ impl<D: Directory> Front<D> {
     }
 
     /// The backend, once the driver has handed the connection back.
-    pub fn into_backend(self) -> Option<Connection> {
+    pub fn into_backend(self) -> Option<Backend> {
         self.backend
     }
 
@@ -161,7 +165,7 @@ impl<D: Directory> Front<D> {
             }
         };
         let origin = self.settings.seat.as_origin(&self.settings.servername);
-        match self.upstream.connect_for(&server, Proto::Pop3, Some(&user), Some(&origin)).await {
+        match self.upstream.pop3(&server, &user, Some(&origin)).await {
             Ok(connection) => {
                 info!(user, server, "connected through");
                 let line = match connection.text.is_empty() {

@@ -1,9 +1,10 @@
 //! Questions that an operator's command has to a backend, on an IMAP connection of its own as `proxy_authname`.
 
-use protocol::frame::literal_at_end;
+use protocol::frame::{literal_at_end, trim_line};
 
 use crate::dialog::Dialog;
-use crate::{Error, Proto, Upstream};
+use crate::handshake::imap;
+use crate::{Error, Upstream};
 
 /// What came back for one command.
 #[derive(Debug, Default)]
@@ -18,22 +19,12 @@ pub struct Answer {
 impl Upstream {
     /// Logs in and has one command executed, whatever its answer.
     pub async fn ask(&self, server: &str, command: &str) -> Result<Answer, Error> {
-        let connection = self.connect(server, Proto::Imap, None).await?;
+        let connection = self.imap(server, None).await?;
         let mut dialog = Dialog::resume(connection, server, service::settings::client_timeout(&self.imapd()));
-        dialog.send(&format!("Q01 {command}"), DOING).await?;
         let mut answer = Answer::default();
-        while answer.lines.len() <= LINES_MAX {
-            let line = dialog.line(DOING).await?;
-            if let Some(result) = line.strip_prefix("Q01 ") {
-                answer.result = result.to_owned();
-                return Ok(answer);
-            }
-            if let Some(literal) = literal_at_end(line.as_bytes()) {
-                answer.literals.push(dialog.exactly(literal.size, DOING).await?);
-            }
-            answer.lines.push(line);
-        }
-        Err(dialog.unexpected(DOING, "no end of untagged lines"))
+        let result = imap::ask(&mut dialog, command, "question", |response| answer.take(response)).await?;
+        answer.result = result.text();
+        Ok(answer)
     }
 
     /// The value of a server entry of ours (`/shared/vendor/murder/…`); none where the server does not know it.
@@ -43,5 +34,18 @@ impl Upstream {
     }
 }
 
-const DOING: &str = "question";
-const LINES_MAX: usize = 10_000;
+impl Answer {
+    /// One whole untagged response, cut into its lines and literals.
+    fn take(&mut self, mut response: &[u8]) {
+        while let Some(end) = response.iter().position(|&b| b == b'\n') {
+            let (line, rest) = response.split_at(end + 1);
+            self.lines.push(String::from_utf8_lossy(trim_line(line)).into_owned());
+            response = rest;
+            let size = literal_at_end(line).and_then(|literal| usize::try_from(literal.size).ok());
+            if let Some((literal, rest)) = size.and_then(|size| response.split_at_checked(size)) {
+                self.literals.push(literal.to_vec());
+                response = rest;
+            }
+        }
+    }
+}

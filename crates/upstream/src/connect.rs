@@ -10,12 +10,14 @@ use config::imapd::Imapd;
 use protocol::origin::Origin;
 use service::resolve::Server;
 use service::stream::Stream;
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use crate::breaker::{Breaker, Todo, probe_pause};
 use crate::dialog::Dialog;
 use crate::handshake;
 use crate::sasl;
+use crate::wire::{imap, lmtp, pop3};
 use crate::{Capabilities, Error};
 
 /// What is spoken to the backend. The names are those of `<shorthost>_ports` and of the service table.
@@ -38,13 +40,15 @@ impl Proto {
 
 /// An authenticated connection to a backend.
 #[derive(Debug)]
-pub struct Connection {
+pub struct Connection<W> {
     pub stream: Stream,
     /// Bytes that came behind the last answer of the handshake.
     pub input: BytesMut,
+    /// What is under way on it.
+    pub wire: W,
     /// What the server announced last: after the login, where the protocol repeats it.
     pub capabilities: Capabilities,
-    /// The text of the answer that ended the login, without its code: `[CAPABILITY …] SESSIONID=<…>`.
+    /// The text of the answer that ended the login, without its condition: `[CAPABILITY …] SESSIONID=<…>`.
     pub text: String,
 }
 
@@ -75,23 +79,54 @@ impl Upstream {
         self.shared.imapd.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Connects and logs in. `user` is who shall be acted for; `None` (LMTP) acts as `proxy_authname` itself.
-    pub async fn connect(&self, server: &str, proto: Proto, user: Option<&str>) -> Result<Connection, Error> {
-        self.connect_for(server, proto, user, None).await
+    /// An IMAP connection, logged in. `user` is who shall be acted for; `None` acts as `proxy_authname` itself.
+    pub async fn imap(&self, server: &str, user: Option<&str>) -> Result<Connection<imap::Wire>, Error> {
+        let work = async |imapd: &Imapd| {
+            let mut dialog = open(imapd, server, Proto::Imap, imap::Wire::new(secret(server)?)).await?;
+            handshake::imap::log_in(&mut dialog, imapd, user).await?;
+            Ok(dialog.finish())
+        };
+        self.attempt(server, Proto::Imap, work).await
     }
 
-    /// The same, and tells a POP3 server of ours where the session comes from, on the way: nobody waits for it. (IMAP has a place
-    /// for that after the login.)
-    pub async fn connect_for(
+    /// A POP3 connection in the TRANSACTION state, acting for `user`. A server of ours is told in passing where the session
+    /// comes from: nobody waits for it. (IMAP has a place for that after the login.)
+    pub async fn pop3(
+        &self,
+        server: &str,
+        user: &str,
+        origin: Option<&Origin>,
+    ) -> Result<Connection<pop3::Wire>, Error> {
+        let work = async |imapd: &Imapd| {
+            let mut dialog = open(imapd, server, Proto::Pop3, pop3::Wire::default()).await?;
+            handshake::pop3::log_in(&mut dialog, imapd, Some(user), origin).await?;
+            Ok(dialog.finish())
+        };
+        self.attempt(server, Proto::Pop3, work).await
+    }
+
+    /// An LMTP connection, logged in as `proxy_authname` where the server wants that.
+    pub async fn lmtp(&self, server: &str) -> Result<Connection<lmtp::Wire>, Error> {
+        let work = async |imapd: &Imapd| {
+            let mut dialog = open(imapd, server, Proto::Lmtp, lmtp::Wire::default()).await?;
+            handshake::lmtp::log_in(&mut dialog, imapd).await?;
+            Ok(dialog.finish())
+        };
+        self.attempt(server, Proto::Lmtp, work).await
+    }
+
+    /// Connects, unless the server's breaker is open; bounded as a whole, whatever each step takes.
+    async fn attempt<W>(
         &self,
         server: &str,
         proto: Proto,
-        user: Option<&str>,
-        origin: Option<&Origin>,
-    ) -> Result<Connection, Error> {
+        work: impl AsyncFnOnce(&Imapd) -> Result<Connection<W>, Error>,
+    ) -> Result<Connection<W>, Error> {
         self.admit(server, proto)?;
         let imapd = self.imapd();
-        let result = establish(&imapd, server, proto, user, origin).await;
+        let bound = service::settings::client_timeout(&imapd) * HANDSHAKE_STEPS;
+        let late = || Error::Timeout { server: server.to_owned(), doing: "login", bound };
+        let result = timeout(bound, work(&imapd)).await.unwrap_or_else(|_| Err(late()));
         self.note(server, proto, result.as_ref().err());
         result
     }
@@ -99,7 +134,7 @@ impl Upstream {
     /// Whether a server that seems to hang still greets: bounded by `client_timeout`. A failure opens its breaker.
     pub async fn greets(&self, server: &str, proto: Proto) -> Result<(), Error> {
         let imapd = self.imapd();
-        let result = greeted(&imapd, server, proto).await.map(drop);
+        let result = greeted(&imapd, server, proto).await;
         self.note(server, proto, result.as_ref().err());
         result
     }
@@ -115,7 +150,8 @@ impl Upstream {
         }
     }
 
-    fn note(&self, server: &str, proto: Proto, error: Option<&Error>) {
+    /// Counts a success or a failure for the server's breaker.
+    pub(crate) fn note(&self, server: &str, proto: Proto, error: Option<&Error>) {
         let todo = {
             let mut breakers = self.shared.breakers.lock().unwrap_or_else(PoisonError::into_inner);
             match error {
@@ -157,37 +193,45 @@ async fn probe(shared: std::sync::Weak<Shared>, server: String, proto: Proto) {
     }
 }
 
-async fn establish(
-    imapd: &Imapd,
-    server: &str,
-    proto: Proto,
-    user: Option<&str>,
-    origin: Option<&Origin>,
-) -> Result<Connection, Error> {
-    let mut dialog = open(imapd, server, proto).await?;
-    match proto {
-        Proto::Imap => handshake::imap::log_in(&mut dialog, imapd, user).await,
-        Proto::Pop3 => handshake::pop3::log_in(&mut dialog, imapd, user, origin).await,
-        Proto::Lmtp => handshake::lmtp::log_in(&mut dialog, imapd, user).await,
-    }?;
-    Ok(dialog.finish())
-}
-
-async fn greeted(imapd: &Imapd, server: &str, proto: Proto) -> Result<String, Error> {
-    open(imapd, server, proto).await?.line("greeting").await
+/// Connects and hears the greeting, whatever it says.
+async fn greeted(imapd: &Imapd, server: &str, proto: Proto) -> Result<(), Error> {
+    let mut dialog = open(imapd, server, proto, ()).await?;
+    while !dialog.input.contains(&b'\n') {
+        if dialog.input.len() > GREETING_MAX {
+            return Err(dialog.unexpected("greeting", "a line without end"));
+        }
+        dialog.step("greeting").await?;
+    }
+    Ok(())
 }
 
 /// Connects, with TLS from the first byte where the server string says so.
-async fn open(imapd: &Imapd, server: &str, proto: Proto) -> Result<Dialog, Error> {
+async fn open<W>(imapd: &Imapd, server: &str, proto: Proto, wire: W) -> Result<Dialog<W>, Error> {
     let bound = service::settings::client_timeout(imapd);
     let target = Server::parse(server);
     let stream = target.connect(imapd, proto.service()).await.map_err(|source| match source.kind() {
         io::ErrorKind::TimedOut => Error::Timeout { server: server.to_owned(), doing: "connect", bound },
         _ => Error::Io { server: server.to_owned(), doing: "connect", source },
     })?;
-    let mut dialog = Dialog::new(stream, server, bound);
+    let mut dialog = Dialog::new(stream, wire, server, bound);
     if target.tls {
         dialog.start_tls(&sasl::client_tls(imapd, server)?).await?;
     }
     Ok(dialog)
 }
+
+/// What begins the tags of one connection.
+fn secret(server: &str) -> Result<[u8; 10], Error> {
+    let mut secret = [0; 10];
+    getrandom::fill(&mut secret).map_err(|error| Error::Io {
+        server: server.to_owned(),
+        doing: "random number",
+        source: io::Error::other(error),
+    })?;
+    Ok(secret)
+}
+
+/// A handshake takes no longer than so many steps would (`client_timeout`).
+const HANDSHAKE_STEPS: u32 = 3;
+/// Bytes of a greeting.
+const GREETING_MAX: usize = 64 * 1024;

@@ -1,5 +1,7 @@
-//! A line-by-line exchange with a server, each step bounded in time and each line in length.
+//! A connection while its handshake runs: what the wire says goes out, what comes in goes through the wire, each step
+//! bounded in time.
 
+use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -9,107 +11,88 @@ use service::tls::ClientTls;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
+use crate::wire::OutOfStep;
 use crate::{Capabilities, Connection, Error};
 
-/// A connection while its handshake runs.
-pub(crate) struct Dialog {
+/// A connection and the way to talk on it.
+pub(crate) struct Dialog<W> {
     pub stream: Stream,
     pub server: String,
     pub bound: Duration,
     pub capabilities: Capabilities,
     /// The text of the answer that ended the login.
     pub text: String,
-    input: BytesMut,
+    pub wire: W,
+    /// Read, not yet used.
+    pub input: BytesMut,
+    /// To be written with the next step.
+    pub out: BytesMut,
 }
 
-impl Dialog {
-    pub fn new(stream: Stream, server: &str, bound: Duration) -> Self {
+impl<W> Dialog<W> {
+    pub fn new(stream: Stream, wire: W, server: &str, bound: Duration) -> Self {
         Dialog {
             stream,
             server: server.to_owned(),
             bound,
             capabilities: Capabilities::default(),
             text: String::new(),
+            wire,
             input: BytesMut::new(),
+            out: BytesMut::new(),
         }
     }
 
-    /// A connection that was used before.
-    pub fn resume(connection: Connection, server: &str, bound: Duration) -> Self {
-        let Connection { stream, input, capabilities, text } = connection;
-        Dialog { stream, server: server.to_owned(), bound, capabilities, text, input }
+    /// A connection that is there already.
+    pub fn resume(connection: Connection<W>, server: &str, bound: Duration) -> Self {
+        let Connection { stream, input, wire, capabilities, text } = connection;
+        Dialog {
+            stream,
+            server: server.to_owned(),
+            bound,
+            capabilities,
+            text,
+            wire,
+            input,
+            out: BytesMut::new(),
+        }
     }
 
-    pub fn finish(self) -> Connection {
+    pub fn finish(self) -> Connection<W> {
         Connection {
             stream: self.stream,
             input: self.input,
+            wire: self.wire,
             capabilities: self.capabilities,
             text: self.text,
         }
     }
 
-    /// The next line, without its line end. `doing` says in an error what it was waited for.
-    pub async fn line(&mut self, doing: &'static str) -> Result<String, Error> {
-        let line = timeout(self.bound, self.read_line(doing)).await;
-        line.unwrap_or_else(|_| Err(Error::Timeout { server: self.server.clone(), doing, bound: self.bound }))
-    }
-
-    /// The bytes of a literal.
-    pub async fn exactly(&mut self, size: u64, doing: &'static str) -> Result<Vec<u8>, Error> {
-        let size = usize::try_from(size).ok().filter(|size| *size <= LITERAL_MAX);
-        let size = size.ok_or_else(|| self.unexpected(doing, "a literal beyond all bounds"))?;
-        let reading = async {
-            while self.input.len() < size {
-                match self.stream.read_buf(&mut self.input).await {
-                    Ok(0) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-                    Ok(_) => {}
-                    Err(error) => return Err(error),
-                }
+    /// Writes what waits, then reads some more. `doing` says in an error what it was waited for.
+    pub async fn step(&mut self, doing: &'static str) -> Result<(), Error> {
+        let moved = timeout(self.bound, async {
+            if !self.out.is_empty() {
+                self.stream.write_all(&self.out).await?;
+                self.stream.flush().await?;
+                self.out.clear();
             }
-            Ok(())
-        };
-        match timeout(self.bound, reading).await {
-            Ok(Ok(())) => Ok(self.input.split_to(size).to_vec()),
-            Ok(Err(error)) => Err(self.io(doing, error)),
-            Err(_) => Err(Error::Timeout { server: self.server.clone(), doing, bound: self.bound }),
-        }
-    }
-
-    async fn read_line(&mut self, doing: &'static str) -> Result<String, Error> {
-        loop {
-            if let Some(end) = self.input.iter().position(|&b| b == b'\n') {
-                let line = self.input.split_to(end + 1);
-                return Ok(String::from_utf8_lossy(line.trim_ascii_end()).into_owned());
+            match self.stream.read_buf(&mut self.input).await? {
+                0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                _ => Ok(()),
             }
-            if self.input.len() > LINE_MAX {
-                return Err(self.unexpected(doing, "a line without end"));
-            }
-            match self.stream.read_buf(&mut self.input).await {
-                Ok(0) => return Err(self.io(doing, std::io::ErrorKind::UnexpectedEof.into())),
-                Ok(_) => {}
-                Err(error) => return Err(self.io(doing, error)),
-            }
-        }
-    }
-
-    /// Sends one line; the line end is added.
-    pub async fn send(&mut self, line: &str, doing: &'static str) -> Result<(), Error> {
-        let bytes = format!("{line}\r\n");
-        let sent = timeout(self.bound, async {
-            self.stream.write_all(bytes.as_bytes()).await?;
-            self.stream.flush().await
         });
-        match sent.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(self.io(doing, error)),
+        match moved.await {
+            Ok(result) => result.map_err(|error| self.io(doing, error)),
             Err(_) => Err(Error::Timeout { server: self.server.clone(), doing, bound: self.bound }),
         }
     }
 
-    /// The client's side of a TLS handshake. What the server sent before it is thrown away: it was not protected.
+    /// The client's side of a TLS handshake. What was sent behind the answer to STARTTLS was not protected: it is
+    /// somebody's attempt to be believed later (CVE-2011-0411 in reverse).
     pub async fn start_tls(&mut self, tls: &ClientTls) -> Result<(), Error> {
-        self.input.clear();
+        if !self.input.is_empty() {
+            return Err(self.unexpected("STARTTLS", "text before the TLS handshake"));
+        }
         let server = self.server.clone();
         let target = Server::parse(&server);
         match timeout(self.bound, self.stream.connect_tls(tls, target.host())).await {
@@ -129,14 +112,15 @@ impl Dialog {
         Error::Protocol { server: self.server.clone(), doing, text }
     }
 
-    fn io(&self, doing: &'static str, source: std::io::Error) -> Error {
+    pub fn out_of_step(&self, doing: &'static str) -> impl Fn(OutOfStep) -> Error {
+        let server = self.server.clone();
+        move |why| Error::Protocol { server: server.clone(), doing, text: why.to_string() }
+    }
+
+    fn io(&self, doing: &'static str, source: io::Error) -> Error {
         Error::Io { server: self.server.clone(), doing, source }
     }
 }
 
-/// Handshake lines are short; capability lists are the longest.
-const LINE_MAX: usize = 64 * 1024;
-/// What an operator asks a node for is smaller.
-const LITERAL_MAX: usize = 64 * 1024 * 1024;
 /// How much of an unexpected answer is shown.
 const TEXT_MAX: usize = 200;

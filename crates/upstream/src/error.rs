@@ -26,9 +26,6 @@ pub enum Error {
     /// It refused our identity, or this user. `text` is its answer after the code.
     #[error("{server}: refused to log {authname} in as {user:?}: {text}")]
     Denied { server: String, authname: String, user: String, text: String },
-    /// No place in the pool came free within `client_timeout`.
-    #[error("{server}: all {limit} connections are busy")]
-    Busy { server: String, limit: usize },
 }
 
 impl Error {
@@ -36,11 +33,9 @@ impl Error {
     pub fn is_unreachable(&self) -> bool {
         match self {
             Error::Io { .. } | Error::Timeout { .. } | Error::Down { .. } => true,
-            Error::Protocol { .. }
-            | Error::NoMechanism { .. }
-            | Error::Tls { .. }
-            | Error::Denied { .. }
-            | Error::Busy { .. } => false,
+            Error::Protocol { .. } | Error::NoMechanism { .. } | Error::Tls { .. } | Error::Denied { .. } => {
+                false
+            }
         }
     }
 

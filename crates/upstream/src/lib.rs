@@ -1,11 +1,13 @@
 //! Connections from a proxy to its backends, authenticated as `proxy_authname` on behalf of a user.
 //!
-//! 1. [`Upstream::connect`] asks the server's circuit breaker, resolves its name, connects within `client_timeout`,
-//!    reads the greeting and the capabilities, raises TLS where that is needed, logs in by SASL, and compresses where
-//!    `proxy_compress` asks for it. What comes out is a [`Connection`]: a stream and what was learnt on it.
-//! 2. [`Pool`] keeps connections between uses: LMTP ones as they are, IMAP ones where the backend can be told to
-//!    forget the user (UNAUTHENTICATE, RFC 8437).
-//! 3. A server that timed out costs nobody else a wait: its [`breaker`] refuses at once, and a probe in the background
+//! 1. [`Upstream::imap`], [`Upstream::pop3`] and [`Upstream::lmtp`] ask the server's circuit breaker, resolve its name,
+//!    connect within `client_timeout`, read the greeting and the capabilities, raise TLS where that is needed, log in
+//!    by SASL, and compress where `proxy_compress` asks for it. What comes out is a [`Connection`]: a stream, what was
+//!    learnt on it, and its [`wire`].
+//! 2. The [`wire`] is the one owner of what is under way on a connection: every byte that goes out or comes in passes
+//!    through it. It does no input or output.
+//! 3. [`Pool`] keeps LMTP connections between deliveries. No connection that acted for a user is used for another.
+//! 4. A server that timed out costs nobody else a wait: its [`breaker`] refuses at once, and a probe in the background
 //!    finds out when it is back.
 //!
 //! The dialogues are in [`handshake`], one file per protocol.
@@ -19,9 +21,10 @@ mod error;
 mod handshake;
 mod pool;
 mod sasl;
+pub mod wire;
 
 pub use ask::Answer;
 pub use capability::Capabilities;
 pub use connect::{Connection, Proto, Upstream};
 pub use error::Error;
-pub use pool::{Pool, Pooled, Ticket};
+pub use pool::{Pool, Pooled};

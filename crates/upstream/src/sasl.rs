@@ -26,7 +26,7 @@ pub(crate) struct Sasl {
 
 impl Sasl {
     /// The best mechanism that both sides can use on this connection.
-    pub fn choose(d: &Dialog, imapd: &Imapd, user: Option<&str>) -> Result<Sasl, Error> {
+    pub fn choose<W>(d: &Dialog<W>, imapd: &Imapd, user: Option<&str>) -> Result<Sasl, Error> {
         let credentials = Credentials::proxy(imapd, &d.server, user);
         let offered = d.capabilities.mechanisms();
         let none = || Error::NoMechanism { server: d.server.clone(), offered: offered.join(" ") };
@@ -91,7 +91,7 @@ impl Sasl {
 
 /// Whether TLS must be raised before the login: no mechanism can be used without it, or the configuration has a
 /// certificate to show or an authority to verify with.
-pub(crate) fn needs_tls(d: &Dialog, imapd: &Imapd, user: Option<&str>, offered: bool) -> bool {
+pub(crate) fn needs_tls(d: &Dialog<impl Sized>, imapd: &Imapd, user: Option<&str>, offered: bool) -> bool {
     if d.stream.tls().is_some() {
         return false;
     }

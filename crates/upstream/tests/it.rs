@@ -10,15 +10,25 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use upstream::{Error, Pool, Proto, Upstream};
 
-/// `S:` lines are said, `C:` lines are expected (a trailing `*` matches any rest).
+/// `S:` lines are said, `C:` lines are expected (a trailing `*` matches any rest). `$` at the start of a line is the tag of
+/// the client's last command, whatever it was; `<CRLF>` puts two lines into one write.
 async fn play(socket: TcpStream, transcript: &str) {
     let (read, mut write) = socket.into_split();
     let mut lines = BufReader::new(read).lines();
+    let mut tag = String::new();
     for line in transcript.lines().map(str::trim).filter(|line| !line.is_empty()) {
         match line.split_at(3) {
-            ("S: ", text) => write.write_all(format!("{text}\r\n").as_bytes()).await.unwrap(),
+            ("S: ", text) => {
+                let text = text.strip_prefix('$').map_or(text.to_owned(), |rest| format!("{tag}{rest}"));
+                let text = text.replace("<CRLF>", "\r\n");
+                write.write_all(format!("{text}\r\n").as_bytes()).await.unwrap();
+            }
             ("C: ", wanted) => {
-                let Ok(Some(got)) = lines.next_line().await else { return };
+                let Ok(Some(mut got)) = lines.next_line().await else { return };
+                if wanted.starts_with("$ ") {
+                    let (first, rest) = got.split_once(' ').unwrap();
+                    (tag, got) = (first.to_owned(), format!("$ {rest}"));
+                }
                 match wanted.strip_suffix('*') {
                     Some(start) => assert!(got.starts_with(start), "{got:?} is not {wanted:?}"),
                     None => assert_eq!(got, wanted),
@@ -60,11 +70,11 @@ const FRED: &str = "ZnJlZABwcm94eQBzZWNyZXQ=";
 async fn imap_logs_in_as_the_proxy_for_the_user() {
     let (port, _) = server(
         "S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN AUTH=LOGIN SASL-IR] ready
-         C: A01 AUTHENTICATE PLAIN ZnJlZABwcm94eQBzZWNyZXQ=
-         S: A01 OK [CAPABILITY IMAP4rev1 MOVE] Success SESSIONID=<x>",
+         C: $ AUTHENTICATE PLAIN ZnJlZABwcm94eQBzZWNyZXQ=
+         S: $ OK [CAPABILITY IMAP4rev1 MOVE] Success SESSIONID=<x>",
     )
     .await;
-    let connection = to(port, "imap").connect("be.test", Proto::Imap, Some("fred")).await.unwrap();
+    let connection = to(port, "imap").imap("be.test", Some("fred")).await.unwrap();
     assert!(connection.capabilities.has("MOVE"));
     assert!(connection.text.ends_with("SESSIONID=<x>"));
 }
@@ -73,19 +83,19 @@ async fn imap_logs_in_as_the_proxy_for_the_user() {
 async fn imap_without_initial_responses_answers_the_challenge() {
     let (port, _) = server(
         "S: * OK ready
-         C: C01 CAPABILITY
+         C: $ CAPABILITY
          S: * CAPABILITY IMAP4rev1 AUTH=PLAIN
-         S: C01 OK done
-         C: A01 AUTHENTICATE PLAIN
+         S: $ OK done
+         C: $ AUTHENTICATE PLAIN
          S: +
          C: ZnJlZABwcm94eQBzZWNyZXQ=
-         S: A01 OK done
-         C: C01 CAPABILITY
+         S: $ OK done
+         C: $ CAPABILITY
          S: * CAPABILITY IMAP4rev1 IDLE
-         S: C01 OK done",
+         S: $ OK done",
     )
     .await;
-    let connection = to(port, "imap").connect("be.test", Proto::Imap, Some("fred")).await.unwrap();
+    let connection = to(port, "imap").imap("be.test", Some("fred")).await.unwrap();
     assert!(connection.capabilities.has("IDLE"));
 }
 
@@ -101,7 +111,7 @@ async fn pop3_keeps_the_text_of_a_refusal() {
          S: -ERR [IN-USE] Mailbox is locked",
     )
     .await;
-    let error = to(port, "pop3").connect("be.test", Proto::Pop3, Some("fred")).await.unwrap_err();
+    let error = to(port, "pop3").pop3("be.test", "fred", None).await.unwrap_err();
     assert_eq!(error.denied(), Some("[IN-USE] Mailbox is locked"));
     assert!(!error.is_unreachable());
     assert!(!error.to_string().contains("secret") && !error.to_string().contains(FRED));
@@ -119,7 +129,7 @@ async fn lmtp_acts_for_nobody_and_trusted_listeners_are_not_logged_in_to() {
          S: 235 2.7.0 welcome",
     )
     .await;
-    let connection = to(port, "lmtp").connect("be.test", Proto::Lmtp, None).await.unwrap();
+    let connection = to(port, "lmtp").lmtp("be.test").await.unwrap();
     assert_eq!(connection.capabilities.line("SIZE"), Some("1000"));
     let (port, _) = server(
         "S: 220 ready
@@ -127,13 +137,13 @@ async fn lmtp_acts_for_nobody_and_trusted_listeners_are_not_logged_in_to() {
          S: 250 be.test",
     )
     .await;
-    to(port, "lmtp").connect("be.test", Proto::Lmtp, None).await.unwrap();
+    to(port, "lmtp").lmtp("be.test").await.unwrap();
 }
 
 #[tokio::test]
 async fn what_offers_nothing_usable_is_named() {
     let (port, _) = server("S: * OK [CAPABILITY IMAP4rev1 AUTH=CRAM-MD5] ready").await;
-    let error = to(port, "imap").connect("be.test", Proto::Imap, Some("fred")).await.unwrap_err();
+    let error = to(port, "imap").imap("be.test", Some("fred")).await.unwrap_err();
     assert_eq!(error.to_string(), "be.test: no usable SASL mechanism among those offered (CRAM-MD5)");
 }
 
@@ -141,17 +151,17 @@ async fn what_offers_nothing_usable_is_named() {
 async fn a_silent_server_is_waited_for_once() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let upstream = to(listener.local_addr().unwrap().port(), "imap");
-    let first = upstream.connect("be.test", Proto::Imap, Some("fred")).await.unwrap_err();
+    let first = upstream.imap("be.test", Some("fred")).await.unwrap_err();
     assert!(matches!(first, Error::Timeout { .. }), "{first}");
     let start = tokio::time::Instant::now();
-    let second = upstream.connect("be.test", Proto::Imap, Some("fred")).await.unwrap_err();
+    let second = upstream.imap("be.test", Some("fred")).await.unwrap_err();
     assert!(matches!(second, Error::Down { .. }) && start.elapsed() < Duration::from_millis(200), "{second}");
     // It begins to speak: a probe finds out.
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
             tokio::spawn(play(
                 socket,
-                "S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready\nC: A01 *\nS: A01 OK in\nC: C01 *\nS: C01 OK",
+                "S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready\nC: $ *\nS: $ OK in\nC: $ *\nS: $ OK",
             ));
         }
     });
@@ -159,7 +169,7 @@ async fn a_silent_server_is_waited_for_once() {
     for _ in 0..200 {
         tries.tick().await;
         if upstream.admit("be.test", Proto::Imap).is_ok() {
-            upstream.connect("be.test", Proto::Imap, Some("fred")).await.unwrap();
+            upstream.imap("be.test", Some("fred")).await.unwrap();
             return;
         }
     }
@@ -172,38 +182,119 @@ async fn a_pooled_connection_is_used_again() {
         "S: 220 ready
          C: LHLO fe.test
          S: 250 be.test
-         C: NOOP
+         C: RSET
          S: 250 2.0.0 ok",
     )
     .await;
-    let pool = Pool::new(to(port, "lmtp"), Proto::Lmtp);
-    let first = pool.take("be.test", None).await.unwrap();
+    let pool = Pool::new(to(port, "lmtp"));
+    let first = pool.take("be.test").await.unwrap();
     assert!(!first.reused);
-    first.give_back().await;
-    let second = pool.take("be.test", None).await.unwrap();
+    first.give_back();
+    let second = pool.take("be.test").await.unwrap();
     assert!(second.reused && *count.lock().unwrap() == 1);
     // Dropped, not given back: it is closed.
     drop(second);
-    assert!(!pool.take("be.test", None).await.unwrap().reused);
+    assert!(!pool.take("be.test").await.unwrap().reused);
+}
+
+/// What a pooled connection must not be given back with.
+async fn is_kept(transcript: &'static str, use_it: impl AsyncFnOnce(&mut upstream::Pooled)) -> bool {
+    let (port, count) = server(transcript).await;
+    let pool = Pool::new(to(port, "lmtp"));
+    let mut first = pool.take("be.test").await.unwrap();
+    use_it(&mut first).await;
+    first.give_back();
+    let _ = pool.take("be.test").await;
+    *count.lock().unwrap() == 1
 }
 
 #[tokio::test]
-async fn an_imap_connection_passes_from_user_to_user_where_the_backend_forgets_the_first() {
-    let (port, count) = server(
-        "S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready
-         C: A01 AUTHENTICATE PLAIN ZnJlZABwcm94eQBzZWNyZXQ=
-         S: A01 OK [CAPABILITY IMAP4rev1 UNAUTHENTICATE] in
-         C: U01 UNAUTHENTICATE
-         S: U01 OK out
-         C: C01 CAPABILITY
-         S: * CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR
-         S: C01 OK done
-         C: A01 AUTHENTICATE PLAIN Ym9iAHByb3h5AHNlY3JldA==
-         S: A01 OK [CAPABILITY IMAP4rev1] in",
+async fn a_connection_with_something_under_way_on_it_is_closed_instead_of_kept() {
+    const READY: &str = "S: 220 ready\nC: LHLO fe.test\nS: 250 be.test\nC: RSET\nS: 250 ok";
+    assert!(is_kept(READY, async |_| {}).await);
+    let command = async |kept: &mut upstream::Pooled| {
+        kept.wire.command(b"MAIL FROM:<>", &mut bytes::BytesMut::new()).unwrap();
+    };
+    assert!(!is_kept(READY, command).await, "a command without its reply");
+    let unread = async |kept: &mut upstream::Pooled| kept.input.extend_from_slice(b"2");
+    assert!(!is_kept(READY, unread).await, "something unread");
+}
+
+#[tokio::test]
+async fn what_follows_the_answer_to_starttls_is_believed_by_nobody() {
+    let (port, _) = server(
+        "S: * OK [CAPABILITY IMAP4rev1 STARTTLS] ready
+         C: $ STARTTLS
+         S: $ OK go<CRLF>* CAPABILITY IMAP4rev1 AUTH=PLAIN",
     )
     .await;
-    let pool = Pool::new(to(port, "imap"), Proto::Imap);
-    pool.take("be.test", Some("fred")).await.unwrap().give_back().await;
-    assert!(pool.take("be.test", Some("bob")).await.unwrap().reused);
-    assert_eq!(*count.lock().unwrap(), 1);
+    let error = to(port, "imap").imap("be.test", Some("fred")).await.unwrap_err();
+    assert!(matches!(error, Error::Protocol { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_under_a_tag_that_was_not_sent_is_no_answer() {
+    for tag in ["A01", "PROXY0", "*", "+"] {
+        let transcript =
+            format!("S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready\nC: $ *\nS: {tag} OK in");
+        let (port, _) = server(transcript.leak()).await;
+        let result = to(port, "imap").imap("be.test", Some("fred")).await;
+        assert!(result.is_err(), "{tag}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn text_in_a_literal_or_a_remark_is_no_answer() {
+    let (port, _) = server(
+        "S: * OK ready
+         C: $ CAPABILITY
+         S: * OK see {5}
+         S: * X {42}
+         S: * CAPABILITY IMAP4rev1 SASL-IR AUTH=EVIL
+         S: )
+         S: * CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN
+         S: $ OK done
+         C: $ AUTHENTICATE PLAIN ZnJlZABwcm94eQBzZWNyZXQ=
+         S: $ OK [CAPABILITY IMAP4rev1 IDLE] in",
+    )
+    .await;
+    let connection = to(port, "imap").imap("be.test", Some("fred")).await.unwrap();
+    assert!(connection.capabilities.has("IDLE"));
+}
+
+#[tokio::test]
+async fn an_idle_connection_that_its_server_closes_is_closed_here() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pool = Pool::new(to(listener.local_addr().unwrap().port(), "lmtp"));
+    let serve = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let (read, mut write) = socket.split();
+        let mut lines = BufReader::new(read).lines();
+        write.write_all(b"220 ready\r\n").await.unwrap();
+        lines.next_line().await.unwrap();
+        write.write_all(b"250 be.test\r\n").await.unwrap();
+        write.shutdown().await.unwrap();
+        // The end of the other direction: the frontend has closed, though nobody wanted to deliver anything.
+        lines.next_line().await.unwrap()
+    };
+    let keep = async { pool.take("be.test").await.unwrap().give_back() };
+    let (end, ()) = tokio::join!(serve, keep);
+    assert_eq!(end, None);
+}
+
+#[tokio::test]
+async fn a_server_that_hangs_costs_one_wait_for_all_of_its_idle_connections() {
+    let hangs = "S: 220 ready\nC: LHLO fe.test\nS: 250 be.test\nC: RSET\nC: nothing more";
+    let (port, count) = server(hangs).await;
+    let pool = Pool::new(to(port, "lmtp"));
+    let mut kept = Vec::new();
+    for _ in 0..8 {
+        kept.push(pool.take("be.test").await.unwrap());
+    }
+    kept.into_iter().for_each(upstream::Pooled::give_back);
+    let first = pool.take("be.test").await.err().unwrap();
+    assert!(matches!(first, Error::Timeout { .. }), "{first}");
+    let second = pool.take("be.test").await.err().unwrap();
+    assert!(matches!(second, Error::Down { .. }), "{second}");
+    assert_eq!(*count.lock().unwrap(), 8);
 }

@@ -110,7 +110,7 @@ pub async fn set(s: &mut Session, request: &Request, mailbox: &str) -> Result<()
     if s.follows_referrals && s.user()?.is_admin() {
         return Err(s.referral(&located, mailbox));
     }
-    s.change(located.server(), request, &request.raw).await
+    s.change(located.server(), request, request.text()).await
 }
 
 fn finish(s: &mut Session, request: &Request, mut out: Vec<u8>) {

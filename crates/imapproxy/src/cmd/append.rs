@@ -2,10 +2,10 @@
 
 use protocol::frame::{Literal, Piece};
 use protocol::imap::{Cursor, Limits};
+use upstream::wire::imap::Answer;
 
 use crate::grammar::{Head, literal_is_first_argument, put_astring};
 use crate::session::client::GO_AHEAD;
-use crate::session::relay::Answer;
 use crate::session::{Located, NONEXISTENT, Session, Stop};
 
 /// `APPEND mailbox …`: the mailbox is read, the rest is piped.
@@ -48,10 +48,14 @@ async fn carry(
         }
         return Err(stop);
     }
-    let mut command = format!("{} APPEND ", head.tag).into_bytes();
+    let mut command = b"APPEND ".to_vec();
     put_astring(&mut command, mailbox.as_bytes());
-    s.send(&server, &command)?;
-    s.pipe(&server, &head.tag, vec![rest]).await
+    let id = s.up(&server, |link| {
+        let id = link.begin(Some(&head.tag))?;
+        link.send(&command)?;
+        Ok(id)
+    })?;
+    s.pipe(&server, id, rest).await
 }
 
 async fn locate(s: &Session, mailbox: &str) -> Result<Located, Stop> {

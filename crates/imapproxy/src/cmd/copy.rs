@@ -12,10 +12,11 @@ use protocol::acl::Rights;
 use protocol::imap::command::copy::Copy;
 use protocol::imap::{Cursor, Limits, UidSet};
 use tracing::warn;
+use upstream::wire::imap::Answer;
 
 use super::Request;
 use crate::grammar::put_astring;
-use crate::session::relay::{Answer, To};
+use crate::session::relay::To;
 use crate::session::transfer::Message;
 use crate::session::{DENIED, Located, NONEXISTENT, Selected, Session, Stop};
 
@@ -29,7 +30,7 @@ pub async fn copy(s: &mut Session, request: &Request, copy: Copy) -> Result<(), 
         other => other?,
     };
     if target.server() == source.server {
-        let answer = s.forward(&source.server, &request.head.tag, &request.raw).await?;
+        let answer = s.forward(&source.server, &request.head.tag, request.text()).await?;
         s.client.put(answer.tagged(&request.head.tag));
         return Ok(());
     }
@@ -73,12 +74,14 @@ async fn across(
     if messages.len() > 1 && !link.capabilities.has("MULTIAPPEND") {
         return Err(Stop::no("[CANNOT] The other server cannot take several messages at once"));
     }
-    let mut command = format!("{} APPEND ", s.links.tag()).into_bytes();
-    let append_tag =
-        String::from_utf8_lossy(command.split(|&b| b == b' ').next().unwrap_or_default()).into_owned();
+    let mut command = b"APPEND ".to_vec();
     put_astring(&mut command, copy.mailbox.as_bytes());
-    s.send(&server, &command)?;
-    let (answer, sent) = s.transfer(&source.server, &server, &append_tag, &messages).await?;
+    let id = s.up(&server, |link| {
+        let id = link.begin(None)?;
+        link.send(&command)?;
+        Ok(id)
+    })?;
+    let (answer, sent) = s.transfer(&source.server, &server, id, &messages).await?;
     let answer = match answer {
         Some(answer) if answer.is_ok() && !sent.is_empty() => answer,
         Some(answer) if !answer.is_ok() => {
@@ -97,12 +100,11 @@ async fn across(
 
 /// The messages of the set, with their flags and dates.
 async fn survey(s: &mut Session, source: &Selected, copy: &Copy) -> Result<Vec<Message>, Stop> {
-    let tag = s.links.tag();
     let uid = if copy.uid { "UID " } else { "" };
-    s.send(&source.server, format!("{tag} {uid}FETCH {} (UID FLAGS INTERNALDATE)\r\n", copy.set).as_bytes())?;
+    let id = s.command(&source.server, format!("{uid}FETCH {} (UID FLAGS INTERNALDATE)", copy.set))?;
     let (mut messages, mut news) = (Vec::new(), Vec::new());
     let answer = s
-        .collect(&source.server, &tag, LINE_MAX, |line| match parse_fetch(line) {
+        .collect(&source.server, id, LINE_MAX, |line| match parse_fetch(line) {
             Some(message) => messages.push(message),
             None => news.extend_from_slice(line),
         })
@@ -198,12 +200,11 @@ async fn take_back(s: &mut Session, copy: &Copy, target: &str, answer: &Answer) 
     let Some((_, uids)) = code.split_once(' ') else { return Ok(()) };
     let mut select = b"SELECT ".to_vec();
     put_astring(&mut select, copy.mailbox.as_bytes());
-    let select = String::from_utf8_lossy(&select).into_owned();
     for command in [
-        select.as_str(),
-        &format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)"),
-        &format!("UID EXPUNGE {uids}"),
-        "UNSELECT",
+        select,
+        format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)").into_bytes(),
+        format!("UID EXPUNGE {uids}").into_bytes(),
+        b"UNSELECT".to_vec(),
     ] {
         let answer = s.ask(target, command, To::Nobody).await?;
         if !answer.is_ok() {
@@ -232,9 +233,9 @@ mod tests {
 
     #[test]
     fn copyuid_names_source_and_destination() {
-        let answer = Answer::new(bytes::Bytes::from_static(b"P1 OK [APPENDUID 38505 100:102] Completed\r\n"));
+        let answer = Answer::new("OK [APPENDUID 38505 100:102] Completed");
         assert_eq!(copy_uid(&answer, &[3, 4, 9]).unwrap(), "[COPYUID 38505 3:4,9 100:102]");
-        let answer = Answer::new(bytes::Bytes::from_static(b"P1 OK Completed\r\n"));
+        let answer = Answer::new("OK Completed");
         assert_eq!(copy_uid(&answer, &[3]), None);
     }
 }

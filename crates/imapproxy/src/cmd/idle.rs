@@ -4,10 +4,11 @@
 use std::time::{Duration, Instant};
 
 use protocol::frame::{Piece, trim_line};
+use upstream::wire::imap::Event;
 
 use super::Request;
 use crate::peer;
-use crate::replies::{Reply, Tagged};
+use crate::session::link::Link;
 use crate::session::relay::{To, lost};
 use crate::session::{AUTOLOGOUT, Session, Stop};
 
@@ -34,20 +35,19 @@ pub async fn idle(s: &mut Session, request: &Request) -> Result<(), Stop> {
 
 /// The backend idles, and says what happens.
 async fn relayed(s: &mut Session, server: &str) -> Result<bool, Stop> {
-    let tag = s.links.tag();
-    s.send(server, format!("{tag} IDLE\r\n").as_bytes())?;
+    let id = s.up(server, Link::begin_idle)?;
     let (mut idling, mut done) = (false, None);
     let since = Instant::now();
     loop {
         while s.client.peer.has_room() {
             let link = s.links.get_mut(server).ok_or_else(|| lost(server, "closed"))?;
-            match link.reply().map_err(|error| lost(server, &error.to_string()))? {
-                Some(Reply::Untagged(bytes)) => s.client.put(bytes),
-                Some(Reply::Continuation(_)) if !idling => {
+            match link.event().map_err(|why| lost(server, &why.to_string()))? {
+                Some(Event::Untagged(bytes)) => s.client.pass_on(bytes, link.wire.between_responses()),
+                Some(Event::Continuation(_)) if !idling => {
                     idling = true;
                     s.client.put("+ idling\r\n");
                 }
-                Some(Reply::Tagged(line)) if Tagged::parse(&line).tag == tag.as_bytes() => {
+                Some(Event::Done(of, _)) if of == id => {
                     return match done {
                         Some(done) => Ok(done),
                         None => refused(s, server, idling).await,
@@ -63,7 +63,7 @@ async fn relayed(s: &mut Session, server: &str) -> Result<bool, Stop> {
             && let Some(piece) = s.client.poll_piece()?
         {
             done = Some(is_done(s, piece).await?);
-            s.send(server, b"DONE\r\n")?;
+            s.up(server, Link::done)?;
         }
         if done.is_none() && s.client.peer.ended {
             return Err(super::super::session::relay::client_gone());

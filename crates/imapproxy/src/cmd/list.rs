@@ -196,12 +196,11 @@ pub async fn ask_lines(
     kind: &str,
 ) -> Result<Vec<ListLine>, Stop> {
     s.link(server).await?;
-    let tag = s.links.tag();
-    s.send(server, format!("{tag} {command}\r\n").as_bytes())?;
+    let id = s.command(server, command)?;
     let selected = s.selected_server() == Some(server);
     let (mut lines, mut news, mut size) = (Vec::new(), Vec::new(), 0);
     let answer = s
-        .collect(server, &tag, LINE_MAX, |line| match ListLine::parse(line, kind) {
+        .collect(server, id, LINE_MAX, |line| match ListLine::parse(line, kind) {
             Some(parsed) => {
                 size += line.len();
                 if size < LINES_MAX {
@@ -249,17 +248,17 @@ async fn status_of(
     states: &mut HashMap<String, Vec<u8>>,
 ) -> Result<(), Stop> {
     s.link(server).await?;
-    let (mut batch, mut tag) = (Vec::new(), String::new());
+    let mut last = None;
     for seen in some {
-        tag = s.links.tag();
-        batch.extend_from_slice(format!("{tag} STATUS ").as_bytes());
-        put_astring(&mut batch, seen.external.as_bytes());
-        batch.extend_from_slice(format!(" ({items})\r\n").as_bytes());
+        let mut command = b"STATUS ".to_vec();
+        put_astring(&mut command, seen.external.as_bytes());
+        command.extend_from_slice(format!(" ({items})").as_bytes());
+        last = Some(s.command(server, command)?);
     }
-    s.send(server, &batch)?;
+    let Some(last) = last else { return Ok(()) };
     let selected = s.selected_server() == Some(server);
     let mut news = Vec::new();
-    s.collect(server, &tag, LINE_MAX, |line| match status_name(line) {
+    s.collect(server, last, LINE_MAX, |line| match status_name(line) {
         Some(name) => {
             states.insert(name, line.to_vec());
         }

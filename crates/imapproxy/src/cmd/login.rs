@@ -80,7 +80,7 @@ pub async fn unauthenticate(s: &mut Session, request: &Request) -> Result<(), St
     if !s.user()?.is_admin() {
         return Err(Stop::bad("Unrecognized command"));
     }
-    s.links.close(true).await;
+    s.links.close();
     s.seat.logout();
     (s.user, s.selected, s.id) = (None, None, None);
     s.enabled.clear();

@@ -29,7 +29,7 @@ async fn at_home(s: &mut Session, request: &Request) -> Result<(), Stop> {
     let Some(home) = s.home().await? else {
         return Err(Stop::no("[CANNOT] There is no INBOX to keep subscriptions with"));
     };
-    let answer = s.forward(&home, &request.head.tag, &request.raw).await?;
+    let answer = s.forward(&home, &request.head.tag, request.text()).await?;
     s.client.put(answer.tagged(&request.head.tag));
     Ok(())
 }

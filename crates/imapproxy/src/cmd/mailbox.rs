@@ -38,8 +38,8 @@ pub async fn create(s: &mut Session, request: &Request, create: Create) -> Resul
     }
     let command = match &create.server {
         // The name of the server is ours to use; the backend gets what concerns it.
-        Some(_) => without_server(request, &create),
-        None => request.raw.to_vec(),
+        Some(_) => without_server(&create),
+        None => request.text().to_vec(),
     };
     s.change(&server, request, &command).await
 }
@@ -59,8 +59,8 @@ async fn place(s: &mut Session, name: &MailboxName) -> Result<String, Stop> {
     crate::placement::choose(s).await?.ok_or_else(|| Stop::no(DOWN))
 }
 
-fn without_server(request: &Request, create: &Create) -> Vec<u8> {
-    let mut out = format!("{} CREATE ", request.head.tag).into_bytes();
+fn without_server(create: &Create) -> Vec<u8> {
+    let mut out = b"CREATE ".to_vec();
     put_astring(&mut out, create.mailbox.as_bytes());
     let mut options = Vec::new();
     if !create.special_use.is_empty() {
@@ -92,7 +92,6 @@ fn without_server(request: &Request, create: &Create) -> Vec<u8> {
             out.push(b')');
         }
     }
-    out.extend_from_slice(b"\r\n");
     out
 }
 
@@ -102,7 +101,7 @@ pub async fn delete(s: &mut Session, request: &Request, mailbox: &str) -> Result
     if s.follows_referrals {
         return Err(s.referral(&located, mailbox));
     }
-    s.change(located.server(), request, &request.raw).await
+    s.change(located.server(), request, request.text()).await
 }
 
 /// `RENAME old new [location]`
@@ -110,7 +109,7 @@ pub async fn rename(s: &mut Session, request: &Request, rename: Rename) -> Resul
     let located = s.locate(&rename.from).await?;
     let same = rename.from == rename.to;
     let Some(location) = &rename.location else {
-        return s.change(located.server(), request, &request.raw).await;
+        return s.change(located.server(), request, request.text()).await;
     };
     if !s.user()?.is_admin() {
         return Err(Stop::no(DENIED));
@@ -120,7 +119,7 @@ pub async fn rename(s: &mut Session, request: &Request, rename: Rename) -> Resul
     }
     match location.split_once('!') {
         Some((server, partition)) if server != located.server() => {
-            let mut command = format!("{} XFER ", request.head.tag).into_bytes();
+            let mut command = b"XFER ".to_vec();
             put_astring(&mut command, rename.from.as_bytes());
             command.push(b' ');
             put_astring(&mut command, server.as_bytes());
@@ -128,10 +127,9 @@ pub async fn rename(s: &mut Session, request: &Request, rename: Rename) -> Resul
                 command.push(b' ');
                 put_astring(&mut command, partition.as_bytes());
             }
-            command.extend_from_slice(b"\r\n");
             s.change(located.server(), request, &command).await
         }
-        _ => s.change(located.server(), request, &request.raw).await,
+        _ => s.change(located.server(), request, request.text()).await,
     }
 }
 
@@ -141,7 +139,7 @@ pub async fn xfer(s: &mut Session, request: &Request, mailbox: &str) -> Result<(
         return Err(Stop::no(DENIED));
     }
     let located = s.locate(mailbox).await?;
-    s.change(located.server(), request, &request.raw).await
+    s.change(located.server(), request, request.text()).await
 }
 
 /// `RECONSTRUCT mailbox`: an admin is told where to ask.

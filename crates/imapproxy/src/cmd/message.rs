@@ -11,7 +11,8 @@ pub async fn pipe(s: &mut Session, head: Head, first: Piece) -> Result<(), Stop>
         s.client.skip(first).await?;
         return Err(Stop::bad("Please select a mailbox first"));
     };
-    let answer = s.pipe(&server, &head.tag, vec![first]).await?;
+    let id = s.up(&server, |link| link.begin(Some(&head.tag)))?;
+    let answer = s.pipe(&server, id, head.untagged_piece(first)).await?;
     s.client.put(answer.tagged(&head.tag));
     Ok(())
 }

@@ -27,7 +27,7 @@ pub async fn metadata(s: &mut Session, request: Request) -> Result<(), Stop> {
         return of_all(s, &request, &parsed).await;
     }
     let located = s.locate(&parsed.mailbox).await?;
-    let answer = s.forward(located.server(), &request.head.tag, &request.raw).await?;
+    let answer = s.forward(located.server(), &request.head.tag, request.text()).await?;
     s.client.put(answer.tagged(&request.head.tag));
     Ok(())
 }
@@ -64,7 +64,6 @@ async fn of_all(s: &mut Session, request: &Request, parsed: &Parsed) -> Result<(
         let mut command = format!("{} ", request.head.verb).into_bytes();
         put_astring(&mut command, seen.external.as_bytes());
         command.extend_from_slice(&parsed.rest);
-        let command = String::from_utf8_lossy(&command).into_owned();
         let asked = match s.link(&seen.server).await.map(drop) {
             Ok(()) => s.ask(&seen.server, &command, To::Client).await.map(drop),
             Err(stop) => Err(stop),

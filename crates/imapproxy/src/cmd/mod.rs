@@ -16,7 +16,7 @@ mod session;
 mod status;
 
 use bytes::Bytes;
-use protocol::frame::Piece;
+use protocol::frame::{Piece, trim_line};
 use protocol::imap::{Body, Command, Limits};
 use tracing::{debug, warn};
 
@@ -29,6 +29,13 @@ pub struct Request {
     pub head: Head,
     /// Raw, with its line end and its literals.
     pub raw: Bytes,
+}
+
+impl Request {
+    /// What follows the tag, without the line end: as it goes to a backend.
+    fn text(&self) -> &[u8] {
+        trim_line(self.head.untagged(&self.raw))
+    }
 }
 
 /// Serves one command, of which the first piece was read.
@@ -68,7 +75,8 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
         Err(Stop::Backend { server, why }) => {
             warn!("backend {server}: {why}");
             session.links.remove(&server);
-            if session.selected_server() == Some(server.as_str()) {
+            // Within a response that was cut off, an answer would be read as a part of it.
+            if session.selected_server() == Some(server.as_str()) || session.client.is_torn() {
                 return Err(Stop::Bye(LOST.to_owned()));
             }
             session.client.put(format!("{tag} NO {DOWN}\r\n"));

@@ -32,7 +32,7 @@ pub async fn set(s: &mut Session, request: &Request, set: SetQuota) -> Result<()
 }
 
 async fn pass(s: &mut Session, request: &Request, located: &Located) -> Result<(), Stop> {
-    let answer = s.forward(located.server(), &request.head.tag, &request.raw).await?;
+    let answer = s.forward(located.server(), &request.head.tag, request.text()).await?;
     s.client.put(answer.tagged(&request.head.tag));
     Ok(())
 }

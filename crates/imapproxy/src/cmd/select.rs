@@ -25,7 +25,7 @@ pub async fn select(s: &mut Session, request: Request) -> Result<(), Stop> {
             stop => Err(stop),
         };
     }
-    let answer = s.forward(&server, &request.head.tag, &request.raw).await?;
+    let answer = s.forward(&server, &request.head.tag, request.text()).await?;
     s.selected = None;
     if answer.is_ok() {
         let read_only = request.head.verb == "EXAMINE";
@@ -71,7 +71,7 @@ pub async fn close(s: &mut Session, request: &Request) -> Result<(), Stop> {
     let Some(server) = s.selected_server().map(str::to_owned) else {
         return Err(Stop::bad("Please select a mailbox first"));
     };
-    let answer = s.forward(&server, &request.head.tag, &request.raw).await?;
+    let answer = s.forward(&server, &request.head.tag, request.text()).await?;
     s.selected = None;
     s.client.put(answer.tagged(&request.head.tag));
     Ok(())

@@ -17,7 +17,7 @@ pub async fn capability(s: &mut Session, request: &Request) -> Result<(), Stop> 
 pub async fn noop(s: &mut Session, request: &Request) -> Result<(), Stop> {
     match s.selected_server().map(str::to_owned) {
         Some(server) => {
-            let answer = s.forward(&server, &request.head.tag, &request.raw).await?;
+            let answer = s.forward(&server, &request.head.tag, request.text()).await?;
             s.client.put(answer.tagged(&request.head.tag));
         }
         None => s.client.put(format!("{} OK Completed\r\n", request.head.tag)),
@@ -43,8 +43,7 @@ pub async fn id(s: &mut Session, request: &Request) -> Result<(), Stop> {
     if s.user.is_some() && !arguments.contains(&b'\n') {
         let command = [b"ID", arguments].concat();
         for server in s.links.servers() {
-            let told = String::from_utf8_lossy(&command).into_owned();
-            s.ask(&server, &told, To::Nobody).await?;
+            s.ask(&server, &command, To::Nobody).await?;
         }
         s.id = Some(command);
     }

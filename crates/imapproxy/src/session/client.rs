@@ -18,6 +18,8 @@ pub struct Client {
     pub framer: Framer,
     /// How long the client may keep us waiting in the middle of a command.
     patience: Duration,
+    /// The client has only a part of a response: nothing else may follow.
+    torn: bool,
 }
 
 /// A command that was read whole, or not.
@@ -30,7 +32,12 @@ pub enum Whole {
 
 impl Client {
     pub fn new(stream: Stream, patience: Duration) -> Self {
-        Client { peer: Peer::new(stream, BytesMut::new()), framer: Framer::new(BEFORE_LOGIN), patience }
+        Client {
+            peer: Peer::new(stream, BytesMut::new()),
+            framer: Framer::new(BEFORE_LOGIN),
+            patience,
+            torn: false,
+        }
     }
 
     /// Once logged in, lines may be longer. To be called between commands.
@@ -41,6 +48,25 @@ impl Client {
 
     pub fn put(&mut self, text: impl AsRef<[u8]>) {
         self.peer.put(text);
+    }
+
+    /// A run of a backend's responses; `whole`: it ends where a response ends.
+    pub fn pass_on(&mut self, bytes: impl AsRef<[u8]>, whole: bool) {
+        self.torn = !whole;
+        self.put(bytes);
+    }
+
+    /// Whether the client has only a part of a response.
+    pub fn is_torn(&self) -> bool {
+        self.torn
+    }
+
+    /// The session's last line, which stands on a line of its own whatever was cut off before it.
+    pub fn put_line(&mut self, text: impl AsRef<[u8]>) {
+        if std::mem::take(&mut self.torn) {
+            self.put("\r\n");
+        }
+        self.put(text);
     }
 
     /// The next piece that is there already.

@@ -2,40 +2,73 @@
 
 use std::time::Instant;
 
-use upstream::{Capabilities, Connection, Ticket};
+use upstream::wire::OutOfStep;
+use upstream::wire::imap::{Event, Id, Part, Wire};
+use upstream::{Capabilities, Connection};
 
 use crate::peer::Peer;
-use crate::replies::{Endless, Reply, Scanner};
 
-/// One connection, logged in as the session's user.
+/// One connection, logged in as the session's user. It ends with the session: what one user left on it never reaches
+/// another.
 pub struct Link {
     pub peer: Peer,
-    pub scanner: Scanner,
+    pub wire: Wire,
     pub capabilities: Capabilities,
     pub last_used: Instant,
-    /// How it goes back to the pool.
-    pub ticket: Ticket,
 }
 
 impl Link {
-    pub fn new(connection: Connection, ticket: Ticket) -> Self {
-        let Connection { stream, input, capabilities, .. } = connection;
-        Link {
-            peer: Peer::new(stream, input),
-            scanner: Scanner::default(),
-            capabilities,
-            last_used: Instant::now(),
-            ticket,
-        }
+    pub fn new(connection: Connection<Wire>) -> Self {
+        let Connection { stream, input, wire, capabilities, .. } = connection;
+        Link { peer: Peer::new(stream, input), wire, capabilities, last_used: Instant::now() }
     }
 
-    /// The next reply that is there already.
-    pub fn reply(&mut self) -> Result<Option<Reply>, Endless> {
-        let reply = self.scanner.next(&mut self.peer.input)?;
-        if reply.is_none() {
+    /// Begins a command that the client knows as `client`, or one of our own. It goes out with the next step.
+    pub fn begin(&mut self, client: Option<&str>) -> Result<Id, OutOfStep> {
+        self.last_used = Instant::now();
+        self.wire.begin(client, &mut self.peer.output)
+    }
+
+    /// Bytes of the command that was begun, its line end among them.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<(), OutOfStep> {
+        self.wire.send(bytes, &mut self.peer.output)
+    }
+
+    /// A whole command of our own, without its line end.
+    pub fn command(&mut self, text: &[u8]) -> Result<Id, OutOfStep> {
+        let id = self.begin(None)?;
+        self.send(text)?;
+        self.send(b"\r\n")?;
+        Ok(id)
+    }
+
+    /// IDLE, until DONE.
+    pub fn begin_idle(&mut self) -> Result<Id, OutOfStep> {
+        let id = self.wire.begin_dialogue(&mut self.peer.output)?;
+        self.send(b"IDLE\r\n")?;
+        Ok(id)
+    }
+
+    pub fn done(&mut self) -> Result<(), OutOfStep> {
+        self.wire.say("DONE", &mut self.peer.output)
+    }
+
+    /// What the backend has said, if it is there already.
+    pub fn event(&mut self) -> Result<Option<Event>, OutOfStep> {
+        let event = self.wire.next(&mut self.peer.input)?;
+        if event.is_none() {
             self.peer.want_more();
         }
-        Ok(reply)
+        Ok(event)
+    }
+
+    /// The same, one line or one run of a literal.
+    pub fn part(&mut self) -> Result<Option<Part>, OutOfStep> {
+        let part = self.wire.part(&mut self.peer.input)?;
+        if part.is_none() {
+            self.peer.want_more();
+        }
+        Ok(part)
     }
 
     /// How long a literal may be sent without waiting to be asked for it (RFC 7888).
@@ -45,16 +78,6 @@ impl Link {
         } else {
             // Announced as LITERAL+, or assumed: every Cyrus has it.
             u64::MAX
-        }
-    }
-
-    /// Back to the pool, if nothing is under way on it.
-    pub async fn retire(self) {
-        let quiet = self.peer.input.is_empty() && self.peer.output.is_empty() && self.scanner.at_line_start();
-        if quiet && !self.peer.ended {
-            let Link { peer, capabilities, ticket, .. } = self;
-            let (stream, input) = peer.into_parts();
-            ticket.give_back(Connection { stream, input, capabilities, text: String::new() }).await;
         }
     }
 }

@@ -6,24 +6,22 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use service::sessions::Seat;
+use upstream::wire::imap::Event;
 
 use super::link::Link;
-use super::relay::{self, To};
+use super::relay::{self, To, lost};
 use super::{Session, Stop};
-use crate::peer;
-use crate::replies::Reply;
 
 /// Connections by server.
 pub struct Links {
     open: HashMap<String, Link>,
-    tags: u64,
     /// Told of those that come and go.
     seat: Seat,
 }
 
 impl Links {
     pub fn new(seat: Seat) -> Links {
-        Links { open: HashMap::new(), tags: 0, seat }
+        Links { open: HashMap::new(), seat }
     }
 
     pub fn get_mut(&mut self, server: &str) -> Option<&mut Link> {
@@ -62,8 +60,8 @@ impl Links {
     /// backend's last words.
     pub fn kicked(&mut self, selected: Option<&str>) -> Option<String> {
         for (_, link) in self.open.iter_mut().filter(|(server, _)| Some(server.as_str()) != selected) {
-            while let Ok(Some(reply)) = link.reply() {
-                if let Reply::Bye(line) = reply
+            while let Ok(Some(event)) = link.event() {
+                if let Event::Bye(line) = event
                     && let Some(text) = relay::kick_text(&line)
                 {
                     return Some(text);
@@ -77,15 +75,8 @@ impl Links {
         self.open.keys().cloned().collect()
     }
 
-    /// A tag for a command of our own.
-    pub fn tag(&mut self) -> String {
-        let tag = format!("PROXY{}", self.tags);
-        self.tags += 1;
-        tag
-    }
-
     /// Closes what was not used for a while, but for the selected one.
-    pub async fn close_idle(&mut self, selected: Option<&str>) {
+    pub fn close_idle(&mut self, selected: Option<&str>) {
         let idle =
             |server: &str, link: &Link| Some(server) != selected && link.last_used.elapsed() > IDLE_MAX;
         let old: Vec<String> = self
@@ -94,21 +85,12 @@ impl Links {
             .filter(|(server, link)| idle(server, link))
             .map(|(server, _)| server.clone())
             .collect();
-        for server in old {
-            if let Some(link) = self.open.remove(&server) {
-                self.seat.unlinked(&server);
-                link.retire().await;
-            }
-        }
+        old.iter().for_each(|server| self.remove(server));
     }
 
-    /// Gives all back to the pool, or closes them.
-    pub async fn close(&mut self, keep: bool) {
-        for (server, link) in self.open.drain() {
+    pub fn close(&mut self) {
+        for (server, _) in self.open.drain() {
             self.seat.unlinked(&server);
-            if keep {
-                link.retire().await;
-            }
         }
     }
 }
@@ -133,8 +115,8 @@ impl Session {
         let selected = self.selected_server() == Some(server);
         let Some(link) = self.links.get_mut(server) else { return Ok(false) };
         // Sees an end of the stream that has arrived; waits for nothing.
-        let look = tokio::time::timeout(Duration::ZERO, peer::turn_alone(&mut link.peer)).await;
-        let broken = matches!(look, Ok(Err(_))) || link.peer.ended;
+        let look = std::future::poll_fn(|cx| Poll::Ready(link.peer.poll_io(cx, true))).await;
+        let broken = matches!(look, Poll::Ready(Err(_))) || link.peer.ended;
         if selected && broken {
             return Err(Stop::Backend { server: server.to_owned(), why: "closed".to_owned() });
         }
@@ -164,24 +146,21 @@ impl Session {
         let user = self.user()?.id().to_owned();
         let unavailable =
             |why: upstream::Error| Stop::Backend { server: server.to_owned(), why: why.to_string() };
-        let pooled = self.node.pool.take(server, Some(&user)).await.map_err(unavailable)?;
-        let (connection, ticket) = pooled.split();
+        let connection = self.node.upstream.imap(server, Some(&user)).await.map_err(unavailable)?;
         self.node.capabilities.learnt(server, &connection.capabilities);
         self.seat.linked(server, &connection.text);
-        self.links.open.insert(server.to_owned(), Link::new(connection, ticket));
+        self.links.open.insert(server.to_owned(), Link::new(connection));
         self.tell_origin(server)?;
         self.replay(server).await
     }
 
     /// Tells a backend of ours whose session this is. It goes out with what comes next, and nobody waits for the answer.
     fn tell_origin(&mut self, server: &str) -> Result<(), Stop> {
-        let announced = self.links.get_mut(server).is_some_and(|link| link.capabilities.has("XCLIENT"));
-        if !announced {
-            return Ok(());
-        }
         let origin = self.seat.as_origin(&self.listener.imapd().servername);
-        let tag = self.links.tag();
-        self.send(server, format!("{tag} {}\r\n", origin.command()).as_bytes())
+        let Some(link) = self.links.get_mut(server).filter(|link| link.capabilities.has("XCLIENT")) else {
+            return Ok(());
+        };
+        link.command(origin.command().as_bytes()).map(drop).map_err(|why| lost(server, &why.to_string()))
     }
 
     /// Tells a new backend what the client has told the session.
@@ -199,7 +178,7 @@ impl Session {
             self.ask(server, &enable, To::Nobody).await?;
         }
         if let Some(id) = id {
-            self.ask(server, &String::from_utf8_lossy(&id), To::Nobody).await?;
+            self.ask(server, id, To::Nobody).await?;
         }
         Ok(())
     }

@@ -30,6 +30,7 @@ use service::auth::Login;
 use service::sessions::Seat;
 use service::{Connection, Context};
 use tracing::{debug, info};
+use upstream::wire::imap::Event;
 
 use crate::node::{Found, Listener, Node};
 use client::Client;
@@ -159,10 +160,10 @@ impl Session {
         };
         if let Some(text) = good_bye {
             info!("session ended: {text}");
-            self.client.put(format!("* BYE {text}\r\n"));
+            self.client.put_line(format!("* BYE {text}\r\n"));
             let _ = tokio::time::timeout(GOOD_BYE_BOUND, self.client.flush()).await;
         }
-        self.links.close(self.user.is_some()).await;
+        self.links.close();
         self.client.peer.stream.part().await;
     }
 
@@ -236,7 +237,7 @@ impl Session {
                 return Err(Stop::Bye(AUTOLOGOUT.to_owned()));
             }
             let selected = self.selected_server().map(str::to_owned);
-            self.links.close_idle(selected.as_deref()).await;
+            self.links.close_idle(selected.as_deref());
             let stop = self.seat.stop();
             tokio::select! {
                 moved = self.move_on() => moved?,
@@ -283,17 +284,16 @@ impl Session {
         let Some(selected) = &self.selected else { return Ok(true) };
         let Some(link) = self.links.get_mut(&selected.server) else { return Ok(true) };
         while self.client.peer.has_room() {
-            use crate::replies::Reply;
-            match link.reply().map_err(|error| Stop::Bye(error.to_string()))? {
-                Some(Reply::Untagged(bytes)) => self.client.peer.put(bytes),
-                Some(Reply::Bye(line)) => return Err(Stop::Bye(relay::bye_text(&line))),
-                // Nothing was asked: a late answer is nobody's.
-                Some(Reply::Tagged(_) | Reply::Continuation(_)) => {}
+            match link.event().map_err(|_| Stop::Bye(LOST_IDLE.to_owned()))? {
+                Some(Event::Untagged(bytes)) => self.client.pass_on(bytes, link.wire.between_responses()),
+                Some(Event::Bye(line)) => return Err(Stop::Bye(relay::bye_text(&line))),
+                // One that nobody waits for: XCLIENT's.
+                Some(Event::Done(..) | Event::Continuation(_)) => {}
                 None if link.peer.ended => return Err(Stop::Bye(LOST_IDLE.to_owned())),
                 None => break,
             }
         }
-        Ok(link.scanner.at_line_start())
+        Ok(link.wire.between_responses())
     }
 
     fn is_admin(&self) -> bool {

@@ -11,15 +11,15 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-use protocol::frame::{Literal, Piece};
+use protocol::frame::{Literal, Piece, trim_line};
+use upstream::wire::OutOfStep;
+use upstream::wire::imap::{Answer, Event, Id};
 
 use super::client::{Client, GO_AHEAD};
 use super::link::Link;
-use super::relay::{Answer, client_gone, lost};
+use super::relay::{client_gone, lost};
 use super::{Session, Stop};
 use crate::grammar::with_header;
-use crate::replies::{Reply, Tagged};
 
 /// How far the command has gone upwards.
 #[derive(Debug, Clone, Copy)]
@@ -34,19 +34,18 @@ enum Upload {
 }
 
 struct Pipe {
-    tag: String,
+    id: Id,
     /// Pieces that were read before it was known where they go.
     queue: VecDeque<Piece>,
     upload: Upload,
-    answer: Option<Bytes>,
+    answer: Option<Answer>,
 }
 
 impl Session {
-    /// Sends a command to a backend, `pieces` first and then what the client still sends of it, and copies the answer
-    /// up to its tagged line, which is returned.
-    pub async fn pipe(&mut self, server: &str, tag: &str, pieces: Vec<Piece>) -> Result<Answer, Stop> {
-        let mut pipe =
-            Pipe { tag: tag.to_owned(), queue: pieces.into(), upload: Upload::Flowing, answer: None };
+    /// Sends the rest of a command that was begun on a backend, `piece` first and then what the client still sends of it,
+    /// and copies the answer up to its tagged line, which is returned.
+    pub async fn pipe(&mut self, server: &str, id: Id, piece: Piece) -> Result<Answer, Stop> {
+        let mut pipe = Pipe { id, queue: VecDeque::from([piece]), upload: Upload::Flowing, answer: None };
         loop {
             let Some(link) = self.links.get_mut(server) else { return Err(lost(server, "closed")) };
             let result = pipe.down(&mut self.client, link).and_then(|()| pipe.up(&mut self.client, link));
@@ -56,10 +55,10 @@ impl Session {
                 Ok(()) if ended => Err(lost(server, "closed by the server")),
                 Ok(()) => match pipe.finished(&mut self.client) {
                     Finished::No => Ok(()),
-                    Finished::Yes(line) => return Ok(Answer::new(line)),
-                    Finished::Refused(line) => {
+                    Finished::Yes(answer) => return Ok(answer),
+                    Finished::Refused(answer) => {
                         self.client.skip_rest().await?;
-                        return Ok(Answer::new(line));
+                        return Ok(answer);
                     }
                 },
             };
@@ -80,18 +79,18 @@ impl Session {
 
 enum Finished {
     No,
-    Yes(Bytes),
+    Yes(Answer),
     /// The backend has answered before the client has sent everything; the rest must be skipped.
-    Refused(Bytes),
+    Refused(Answer),
 }
 
 impl Pipe {
     /// Backend to client, while the client's buffer has room.
     fn down(&mut self, client: &mut Client, link: &mut Link) -> Result<(), String> {
         while client.peer.has_room() && self.answer.is_none() {
-            match link.reply().map_err(|error| error.to_string())? {
-                Some(Reply::Untagged(bytes)) => client.put(bytes),
-                Some(Reply::Continuation(line)) => {
+            match link.event().map_err(|why| why.to_string())? {
+                Some(Event::Untagged(bytes)) => client.pass_on(bytes, link.wire.between_responses()),
+                Some(Event::Continuation(line)) => {
                     if let Upload::Waiting { relay, .. } = self.upload {
                         if relay {
                             client.put(line);
@@ -100,11 +99,9 @@ impl Pipe {
                     }
                 }
                 // Its end of the stream follows; a client must not take the good-bye of one backend for ours.
-                Some(Reply::Bye(_)) => {}
-                Some(Reply::Tagged(line)) if Tagged::parse(&line).tag == self.tag.as_bytes() => {
-                    self.answer = Some(line);
-                }
-                Some(Reply::Tagged(_)) => {}
+                Some(Event::Bye(_)) => {}
+                Some(Event::Done(of, answer)) if of == self.id => self.answer = Some(answer),
+                Some(Event::Done(..)) => {}
                 None => break,
             }
         }
@@ -124,41 +121,56 @@ impl Pipe {
                     client.peer.stream.acknowledge();
                     break;
                 }
-                Some(Piece::Line(text)) => {
-                    link.peer.put(protocol::frame::trim_line(&text));
-                    link.peer.put("\r\n");
-                    self.upload = Upload::Done;
-                }
-                Some(Piece::Data { bytes, .. }) => link.peer.put(bytes),
-                Some(Piece::Header { text, literal }) => self.header(client, link, &text, literal),
-                Some(Piece::Overlong { .. }) => return Err("a line too long within a command".to_owned()),
+                Some(piece) => self.put(piece, client, link).map_err(|why| why.to_string())?,
             }
         }
         Ok(())
     }
 
-    fn header(&mut self, client: &mut Client, link: &mut Link, text: &[u8], literal: Literal) {
+    fn put(&mut self, piece: Piece, client: &mut Client, link: &mut Link) -> Result<(), OutOfStep> {
+        match piece {
+            Piece::Overlong { .. } => Err(OutOfStep::Endless),
+            Piece::Line(text) => {
+                link.send(trim_line(&text))?;
+                link.send(b"\r\n")?;
+                self.upload = Upload::Done;
+                Ok(())
+            }
+            Piece::Data { bytes, .. } => link.send(&bytes),
+            Piece::Header { text, literal } => self.header(client, link, &text, literal),
+        }
+    }
+
+    fn header(
+        &mut self,
+        client: &mut Client,
+        link: &mut Link,
+        text: &[u8],
+        literal: Literal,
+    ) -> Result<(), OutOfStep> {
         let unasked = literal.size <= link.unasked_literal();
-        let answer_here = literal.sync && literal.size <= SMALL && unasked;
+        // Within a response that the client has in part only, the backend's own words must come first.
+        let answer_here = literal.sync && literal.size <= SMALL && unasked && !client.is_torn();
         let wait = !(answer_here || (!literal.sync && unasked));
-        link.peer.put(with_header(text, literal.size, wait));
+        link.send(&with_header(text, literal.size, wait))?;
         if answer_here {
             client.put(GO_AHEAD);
         }
         if wait {
             self.upload = Upload::Waiting { literal, relay: literal.sync };
         }
+        Ok(())
     }
 
     fn finished(&mut self, client: &mut Client) -> Finished {
-        let Some(line) = &self.answer else { return Finished::No };
+        let Some(answer) = &self.answer else { return Finished::No };
         match self.upload {
-            Upload::Done => Finished::Yes(line.clone()),
+            Upload::Done => Finished::Yes(answer.clone()),
             // The backend reads on to the command's end, and so do we.
             Upload::Flowing => Finished::No,
             Upload::Waiting { literal, relay } => {
                 client.framer.refuse(literal);
-                if relay { Finished::Yes(line.clone()) } else { Finished::Refused(line.clone()) }
+                if relay { Finished::Yes(answer.clone()) } else { Finished::Refused(answer.clone()) }
             }
         }
     }

@@ -3,14 +3,16 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use protocol::frame::{Framer, Limits, Piece, trim_line};
+use bytes::BytesMut;
+use protocol::frame::trim_line;
 use tokio::time::timeout;
 use upstream::Proto;
+use upstream::wire::OutOfStep;
+use upstream::wire::imap::{Answer, Event, Id, Part};
 
+use super::link::Link;
 use super::{AUTOLOGOUT, Session, Stop};
 use crate::peer::{self, Lost};
-use crate::replies::{Condition, Reply, Tagged};
 
 /// Who gets the untagged responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,82 +21,59 @@ pub enum To {
     Nobody,
 }
 
-/// The tagged line that ended a command.
-#[derive(Debug, Clone)]
-pub struct Answer(Bytes);
-
-impl Answer {
-    pub fn new(line: Bytes) -> Self {
-        Answer(line)
-    }
-
-    pub fn is_ok(&self) -> bool {
-        Tagged::parse(&self.0).is_ok()
-    }
-
-    pub fn is_no(&self) -> bool {
-        Tagged::parse(&self.0).condition == Some(Condition::No)
-    }
-
-    /// `OK text` without the tag.
-    pub fn text(&self) -> String {
-        let line = trim_line(&self.0);
-        let blank = line.iter().position(|&b| b == b' ').map_or(line.len(), |at| at + 1);
-        String::from_utf8_lossy(line.get(blank..).unwrap_or_default()).into_owned()
-    }
-
-    /// The same line under another tag, with its line end.
-    pub fn tagged(&self, tag: &str) -> Vec<u8> {
-        let line = trim_line(&self.0);
-        let blank = line.iter().position(|&b| b == b' ').unwrap_or(line.len());
-        [tag.as_bytes(), line.get(blank..).unwrap_or_default(), b"\r\n"].concat()
-    }
-
-    pub fn code(&self, name: &str) -> Option<String> {
-        Tagged::parse(&self.0).code(name).map(str::to_owned)
-    }
-}
-
 impl Session {
-    /// A command of our own: sent under a tag of ours, heard to its end.
-    pub async fn ask(&mut self, server: &str, command: &str, to: To) -> Result<Answer, Stop> {
-        let tag = self.links.tag();
-        self.send(server, format!("{tag} {command}\r\n").as_bytes())?;
-        self.relay(server, &tag, to).await
+    /// A command of our own, heard to its end.
+    pub async fn ask(&mut self, server: &str, command: impl AsRef<[u8]>, to: To) -> Result<Answer, Stop> {
+        let id = self.command(server, command)?;
+        self.relay(server, id, to).await
     }
 
-    /// The client's command under the client's tag; the tagged line comes back and is not yet passed on.
-    pub async fn forward(&mut self, server: &str, tag: &str, command: &[u8]) -> Result<Answer, Stop> {
+    /// A command of our own, without its line end; it goes out with the next step.
+    pub fn command(&mut self, server: &str, command: impl AsRef<[u8]>) -> Result<Id, Stop> {
+        self.up(server, |link| link.command(command.as_ref()))
+    }
+
+    /// A command that the client knows as `tag`; `text` is what follows the tag, without the line end. What comes back is
+    /// passed on but for the tagged line.
+    pub async fn forward(&mut self, server: &str, tag: &str, text: &[u8]) -> Result<Answer, Stop> {
         self.link(server).await?;
         self.hear_selected(server).await?;
-        self.send(server, command)?;
-        self.relay(server, tag, To::Client).await
+        let id = self.up(server, |link| {
+            let id = link.begin(Some(tag))?;
+            link.send(text)?;
+            link.send(b"\r\n")?;
+            Ok(id)
+        })?;
+        self.relay(server, id, To::Client).await
     }
 
-    /// Puts bytes into a backend's buffer; they go out with the next step.
-    pub fn send(&mut self, server: &str, bytes: &[u8]) -> Result<(), Stop> {
+    /// Something to be sent to a backend. What does not fit there ends the connection.
+    pub fn up<T>(
+        &mut self,
+        server: &str,
+        send: impl FnOnce(&mut Link) -> Result<T, OutOfStep>,
+    ) -> Result<T, Stop> {
         let link = self.links.get_mut(server).ok_or_else(|| lost(server, "closed"))?;
-        link.last_used = Instant::now();
-        link.peer.put(bytes);
-        Ok(())
+        send(link).map_err(|why| lost(server, &why.to_string()))
     }
 
-    /// Copies what a backend says until the line that bears `tag`.
-    pub async fn relay(&mut self, server: &str, tag: &str, to: To) -> Result<Answer, Stop> {
+    /// Copies what a backend says until the answer to `id`.
+    pub async fn relay(&mut self, server: &str, id: Id, to: To) -> Result<Answer, Stop> {
         let selected = self.selected_server() == Some(server);
         loop {
             while self.client.peer.has_room() {
                 let link = self.links.get_mut(server).ok_or_else(|| lost(server, "closed"))?;
-                match link.reply().map_err(|error| lost(server, &error.to_string()))? {
-                    Some(Reply::Untagged(bytes)) if to == To::Client => self.client.put(bytes),
-                    Some(Reply::Bye(line)) if selected || kick_text(&line).is_some() => {
+                match link.event().map_err(|why| lost(server, &why.to_string()))? {
+                    Some(Event::Untagged(bytes)) if to == To::Client => {
+                        self.client.pass_on(bytes, link.wire.between_responses());
+                    }
+                    Some(Event::Bye(line)) if selected || kick_text(&line).is_some() => {
                         return Err(Stop::Bye(bye_text(&line)));
                     }
-                    Some(Reply::Untagged(_) | Reply::Continuation(_) | Reply::Bye(_)) => {}
-                    Some(Reply::Tagged(line)) if Tagged::parse(&line).tag == tag.as_bytes() => {
-                        return Ok(Answer(line));
-                    }
-                    Some(Reply::Tagged(_)) => {}
+                    Some(Event::Untagged(_) | Event::Continuation(_) | Event::Bye(_)) => {}
+                    Some(Event::Done(of, answer)) if of == id => return Ok(answer),
+                    // One that nobody waits for: XCLIENT's.
+                    Some(Event::Done(..)) => {}
                     None if link.peer.ended => return Err(lost(server, "closed by the server")),
                     None => break,
                 }
@@ -108,46 +87,27 @@ impl Session {
     pub async fn collect(
         &mut self,
         server: &str,
-        tag: &str,
+        id: Id,
         max: usize,
         mut each: impl FnMut(&[u8]),
     ) -> Result<Answer, Stop> {
-        let mut framer = Framer::new(Limits { line: max, skip: max });
         let mut held = BytesMut::new();
         loop {
             let link = self.links.get_mut(server).ok_or_else(|| lost(server, "closed"))?;
-            while let Some(piece) =
-                framer.next(&mut link.peer.input).map_err(|e| lost(server, &e.to_string()))?
-            {
-                match piece {
-                    // Free text may look like a literal's header.
-                    Piece::Header { text, literal } if held.is_empty() && is_condition(&text) => {
-                        let _ = literal;
-                        framer = Framer::new(Limits { line: max, skip: max });
-                        if Tagged::parse(&text).tag == tag.as_bytes() {
-                            return Ok(Answer(text));
-                        }
-                        each(&text);
-                    }
-                    Piece::Header { text, .. } | Piece::Data { bytes: text, .. } => {
-                        held.extend_from_slice(&text)
-                    }
-                    Piece::Line(text) if held.is_empty() && !text.starts_with(b"*") => {
-                        if Tagged::parse(&text).tag == tag.as_bytes() {
-                            return Ok(Answer(text));
-                        }
-                    }
-                    Piece::Line(text) => {
+            while let Some(part) = link.part().map_err(|why| lost(server, &why.to_string()))? {
+                match part {
+                    Part::Line(text, None) => {
                         held.extend_from_slice(&text);
                         each(&held.split());
                     }
-                    Piece::Overlong { .. } => return Err(lost(server, "a response too long")),
+                    Part::Line(bytes, Some(_)) | Part::Data(bytes, _) => held.extend_from_slice(&bytes),
+                    Part::Done(of, answer) if of == id => return Ok(answer),
+                    Part::Done(..) | Part::Continuation(_) | Part::Bye(_) => {}
                 }
                 if held.len() > max {
                     return Err(lost(server, "a response too long"));
                 }
             }
-            link.peer.want_more();
             if link.peer.ended {
                 return Err(lost(server, "closed by the server"));
             }
@@ -170,7 +130,7 @@ impl Session {
                 Ok(Err(Lost::Client(error))) => return Err(Stop::Client(error)),
                 Ok(Err(Lost::Backend(error))) => return Err(lost(server, &error.to_string())),
                 Err(_) => {
-                    let alive = self.node.pool.upstream().greets(server, Proto::Imap).await;
+                    let alive = self.node.upstream.greets(server, Proto::Imap).await;
                     alive.map_err(|error| lost(server, &error.to_string()))?;
                     patience = (patience * 2).min(PATIENCE_MAX);
                 }
@@ -198,12 +158,6 @@ const KICKED: &str = "[XKICKED] ";
 /// After so long a silence a backend is asked whether it lives, and then ever more rarely.
 const PATIENCE: Duration = Duration::from_secs(3);
 const PATIENCE_MAX: Duration = Duration::from_secs(60);
-
-/// `* OK …`, `tag NO …`: a line whose end is free text.
-fn is_condition(line: &[u8]) -> bool {
-    let word = line.split(|&b| b == b' ').nth(1).unwrap_or_default().to_ascii_uppercase();
-    matches!(word.as_slice(), b"OK" | b"NO" | b"BAD" | b"BYE" | b"PREAUTH")
-}
 
 pub fn lost(server: &str, why: &str) -> Stop {
     Stop::Backend { server: server.to_owned(), why: why.to_owned() }

@@ -3,15 +3,15 @@
 use std::collections::VecDeque;
 
 use bytes::BytesMut;
-use protocol::frame::{Framer, Limits, Piece};
 use tokio::time::timeout;
 use tracing::warn;
+use upstream::wire::OutOfStep;
+use upstream::wire::imap::{Answer, Event, Id, Part};
 
 use super::link::Link;
-use super::relay::{Answer, lost};
+use super::relay::{To, lost};
 use super::{Session, Stop};
 use crate::peer::{self, Lost3};
-use crate::replies::{Reply, Tagged};
 
 /// A message that is to be copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,31 +22,29 @@ pub struct Message {
 }
 
 /// What is heard of the target.
-struct Target<'t> {
+struct Target {
     link: Link,
-    tag: &'t str,
-    /// It has been told of a literal and must ask for it.
-    waiting: bool,
+    id: Id,
     answer: Option<Answer>,
 }
 
 impl Session {
-    /// Streams messages from `source` into the APPEND that was begun on `target` under `tag`. Gives the target's
+    /// Streams messages from `source` into the APPEND `id` that was begun on `target`. Gives the target's
     /// answer, if the transfer came so far, and the UIDs that were sent. Messages that are gone are left out.
     pub async fn transfer(
         &mut self,
         source: &str,
         target: &str,
-        tag: &str,
+        id: Id,
         messages: &[Message],
     ) -> Result<(Option<Answer>, Vec<u32>), Stop> {
         let Some(link) = self.links.take(target) else { return Err(lost(target, "closed")) };
-        let mut into = Target { link, tag, waiting: false, answer: None };
+        let mut into = Target { link, id, answer: None };
         let mut sent = Vec::new();
         let result = self.stream(source, target, &mut into, messages, &mut sent).await;
         let whole = result.is_ok() && !sent.is_empty();
         if whole && into.answer.is_none() {
-            into.link.peer.put("\r\n");
+            into.link.send(b"\r\n").map_err(|why| lost(target, &why.to_string()))?;
             while into.answer.is_none() {
                 into.listen(target)?;
                 if into.answer.is_none() {
@@ -73,27 +71,26 @@ impl Session {
         &mut self,
         source: &str,
         target: &str,
-        into: &mut Target<'_>,
+        into: &mut Target,
         messages: &[Message],
         sent: &mut Vec<u32>,
     ) -> Result<(), Stop> {
         let mut to_ask = messages.iter();
-        let mut asked: VecDeque<(String, &Message)> = VecDeque::new();
+        let mut asked: VecDeque<(Id, &Message)> = VecDeque::new();
         loop {
             while asked.len() < AHEAD && into.answer.is_none() {
                 let Some(message) = to_ask.next() else { break };
-                let tag = self.links.tag();
-                self.send(source, format!("{tag} UID FETCH {} (BODY.PEEK[])\r\n", message.uid).as_bytes())?;
-                asked.push_back((tag, message));
+                let id = self.command(source, format!("UID FETCH {} (BODY.PEEK[])", message.uid))?;
+                asked.push_back((id, message));
             }
-            let Some((tag, message)) = asked.pop_front() else { return Ok(()) };
-            if self.one(source, target, into, &tag, message).await? {
+            let Some((id, message)) = asked.pop_front() else { return Ok(()) };
+            if self.one(source, target, into, id, message).await? {
                 sent.push(message.uid);
             }
             if into.answer.is_some() {
                 // The target has said no: what the source still sends is heard out.
-                for (tag, _) in asked {
-                    self.relay(source, &tag, super::relay::To::Nobody).await?;
+                for (id, _) in asked {
+                    self.relay(source, id, To::Nobody).await?;
                 }
                 sent.clear();
                 return Ok(());
@@ -106,51 +103,46 @@ impl Session {
         &mut self,
         source: &str,
         target: &str,
-        into: &mut Target<'_>,
-        tag: &str,
+        into: &mut Target,
+        id: Id,
         message: &Message,
     ) -> Result<bool, Stop> {
-        let mut framer = Framer::new(Limits { line: LINE_MAX, skip: LINE_MAX });
         let (mut copying, mut copied, mut news) = (false, false, BytesMut::new());
         loop {
             into.listen(target)?;
             // Once the target has answered, the source is only heard out.
             while into.has_room() || into.answer.is_some() {
                 let link = self.links.get_mut(source).ok_or_else(|| lost(source, "closed"))?;
-                let piece = framer.next(&mut link.peer.input).map_err(|e| lost(source, &e.to_string()))?;
-                match piece {
-                    None => {
-                        link.peer.want_more();
-                        if link.peer.ended {
-                            return Err(lost(source, "closed by the server"));
-                        }
-                        break;
+                match link.part().map_err(|why| lost(source, &why.to_string()))? {
+                    None if link.peer.ended => return Err(lost(source, "closed by the server")),
+                    None => break,
+                    Some(Part::Line(text, Some(size))) if !copied && is_body(&text) => {
+                        into.announce(message, size).map_err(|why| lost(target, &why.to_string()))?;
+                        (copying, copied) = (size > 0, true);
                     }
-                    Some(Piece::Header { text, literal }) if is_body(&text) && !copied => {
-                        into.announce(message, literal.size);
-                        (copying, copied) = (literal.size > 0, true);
-                    }
-                    Some(Piece::Data { bytes, rest }) if copying => {
+                    Some(Part::Data(bytes, rest)) if copying => {
                         if into.answer.is_none() {
-                            into.link.peer.put(&bytes);
+                            into.link.send(&bytes).map_err(|why| lost(target, &why.to_string()))?;
                         }
                         copying = rest > 0;
                     }
-                    Some(Piece::Header { text, .. }) => news.extend_from_slice(&text),
-                    Some(Piece::Data { bytes, .. }) => news.extend_from_slice(&bytes),
-                    Some(Piece::Line(text)) if Tagged::parse(&text).tag == tag.as_bytes() => {
-                        return match copied || Tagged::parse(&text).is_ok() {
+                    Some(Part::Done(of, answer)) if of == id => {
+                        return match copied || answer.is_ok() {
                             true => Ok(copied),
                             false => Err(Stop::no("the source cannot read a message")),
                         };
                     }
                     // The end of the FETCH response itself.
-                    Some(Piece::Line(text)) if news.is_empty() && !text.starts_with(b"* ") => {}
-                    Some(Piece::Line(text)) => {
+                    Some(Part::Line(text, None)) if news.is_empty() && !text.starts_with(b"* ") => {}
+                    Some(Part::Line(text, None)) => {
                         news.extend_from_slice(&text);
                         self.client.put(news.split());
                     }
-                    Some(Piece::Overlong { .. }) => return Err(lost(source, "a response too long")),
+                    Some(Part::Line(bytes, Some(_)) | Part::Data(bytes, _)) => news.extend_from_slice(&bytes),
+                    Some(Part::Done(..) | Part::Continuation(_) | Part::Bye(_)) => {}
+                }
+                if news.len() > NEWS_MAX {
+                    return Err(lost(source, "a response too long"));
                 }
             }
             self.turn(source, target, into).await?;
@@ -158,7 +150,7 @@ impl Session {
     }
 
     /// Lets the bytes of all three flow one step.
-    async fn turn(&mut self, source: &str, target: &str, into: &mut Target<'_>) -> Result<(), Stop> {
+    async fn turn(&mut self, source: &str, target: &str, into: &mut Target) -> Result<(), Stop> {
         let patience = self.node.client_timeout();
         loop {
             let link = self.links.get_mut(source).ok_or_else(|| lost(source, "closed"))?;
@@ -170,7 +162,7 @@ impl Session {
                 Ok(Err(Lost3::Second(error))) => return Err(lost(target, &error.to_string())),
                 Err(_) => {
                     for server in [source, target] {
-                        let alive = self.node.pool.upstream().greets(server, upstream::Proto::Imap).await;
+                        let alive = self.node.upstream.greets(server, upstream::Proto::Imap).await;
                         alive.map_err(|error| lost(server, &error.to_string()))?;
                     }
                 }
@@ -179,32 +171,30 @@ impl Session {
     }
 }
 
-impl Target<'_> {
+impl Target {
     fn has_room(&self) -> bool {
-        !self.waiting && self.answer.is_none() && self.link.peer.has_room()
+        !self.link.wire.is_asked() && self.answer.is_none() && self.link.peer.has_room()
     }
 
     /// The next message's header.
-    fn announce(&mut self, message: &Message, size: u64) {
+    fn announce(&mut self, message: &Message, size: u64) -> Result<(), OutOfStep> {
         if self.answer.is_some() {
-            return;
+            return Ok(());
         }
-        self.waiting = size > self.link.unasked_literal();
-        let plus = if self.waiting { "" } else { "+" };
+        let plus = if size > self.link.unasked_literal() { "" } else { "+" };
         let header = format!(" ({}) \"{}\" {{{size}{plus}}}\r\n", message.flags, message.date);
-        self.link.peer.put(header);
+        self.link.send(header.as_bytes())
     }
 
     /// What the target says: it asks for a literal, or ends the command.
     fn listen(&mut self, server: &str) -> Result<(), Stop> {
-        while let Some(reply) = self.link.reply().map_err(|error| lost(server, &error.to_string()))? {
-            match reply {
-                Reply::Continuation(_) => self.waiting = false,
-                Reply::Tagged(line) if Tagged::parse(&line).tag == self.tag.as_bytes() => {
-                    self.answer = Some(Answer::new(line));
+        while let Some(event) = self.link.event().map_err(|why| lost(server, &why.to_string()))? {
+            match event {
+                Event::Done(of, answer) if of == self.id => {
+                    self.answer = Some(answer);
                     return Ok(());
                 }
-                Reply::Tagged(_) | Reply::Untagged(_) | Reply::Bye(_) => {}
+                Event::Done(..) | Event::Continuation(_) | Event::Untagged(_) | Event::Bye(_) => {}
             }
         }
         match self.link.peer.ended {
@@ -222,7 +212,8 @@ fn is_body(line: &[u8]) -> bool {
 
 /// FETCH commands that are on their way at once.
 const AHEAD: usize = 8;
-const LINE_MAX: usize = 64 * 1024;
+/// Bytes of one response that the source says of its own accord.
+const NEWS_MAX: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use config::imapd::Imapd;
 use mupdate::client::{Client, Error as MupdateError};
 use serde_json::Value;
-use upstream::{Error, Proto, Upstream};
+use upstream::{Error, Upstream};
 
 use super::report::place;
 use super::{Node, Report};
@@ -95,13 +95,13 @@ fn mupdate_user(imapd: &Imapd) -> &str {
 }
 
 async fn backend(imapd: &Imapd, upstream: &Upstream, server: &str, report: &mut Report) {
-    if let Err(error) = upstream.connect(server, Proto::Imap, None).await {
+    if let Err(error) = upstream.imap(server, None).await {
         return refused(imapd, server, "IMAP", &error, report);
     }
     // As an admin, for whom no INBOX is ever made.
     if let Some(admin) = imapd.admins.iter().find(|admin| !admin.starts_with("group:"))
         && *admin != imapd.proxy_authname
-        && let Err(error) = upstream.connect(server, Proto::Imap, Some(admin)).await
+        && let Err(error) = upstream.imap(server, Some(admin)).await
     {
         let user = &imapd.proxy_authname;
         return report.error(
@@ -112,7 +112,7 @@ async fn backend(imapd: &Imapd, upstream: &Upstream, server: &str, report: &mut 
         );
     }
     report.pass(format!("{server} lets {} act for others by IMAP", imapd.proxy_authname));
-    match upstream.connect(server, Proto::Lmtp, None).await {
+    match upstream.lmtp(server).await {
         Ok(_) => report.pass(format!("{server} takes mail from {}", imapd.proxy_authname)),
         Err(error) => refused(imapd, server, "LMTP", &error, report),
     }

@@ -43,8 +43,6 @@ pub enum Refusal {
     SpoolFull,
     /// The backend cannot be reached or refuses us, or the list of mailboxes is not current.
     Unavailable,
-    /// Too many deliveries at once.
-    TooBusy,
     Invalid(Defect),
     /// Larger than `maxmessagesize` (bytes).
     TooLarge {
@@ -92,7 +90,6 @@ impl Refusal {
             Refusal::DiskFull => Answer::new(451, &["4.3.1 No space for the message"]),
             Refusal::SpoolFull => Answer::new(451, &["4.3.1 cannot create temporary file: no space"]),
             Refusal::Unavailable => Answer::new(451, &["4.4.3 Server(s) unavailable to complete operation"]),
-            Refusal::TooBusy => Answer::new(451, &["4.4.5 Too many deliveries at once"]),
             Refusal::Invalid(defect) => Answer::new(554, &[&format!("5.6.0 {defect}")]),
             Refusal::TooLarge { max } => Answer::new(552, &[&too_large(*max)]),
             Refusal::BadAddress => Answer::new(501, &["5.5.4 Syntax error in parameters"]),

@@ -1,25 +1,31 @@
-//! IMAP: `C01 CAPABILITY`, `S01 STARTTLS`, `A01 AUTHENTICATE`, `Z01 COMPRESS DEFLATE`; the tags are Cyrus's own.
+//! IMAP: CAPABILITY, STARTTLS, AUTHENTICATE, COMPRESS DEFLATE.
 
+use bytes::BytesMut;
 use config::imapd::Imapd;
+use protocol::frame::trim_line;
 
 use crate::dialog::Dialog;
 use crate::sasl::{self, Sasl};
+use crate::wire::imap::{Answer, Id, Part, Wire};
 use crate::{Capabilities, Error};
 
+/// An IMAP connection while its handshake runs.
+pub(crate) type Imap = Dialog<Wire>;
+
 /// From the greeting to the authenticated state.
-pub(crate) async fn log_in(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) -> Result<(), Error> {
-    let greeting = d.line("greeting").await?;
-    let (kind, text) = condition(&greeting, "*").ok_or_else(|| d.unexpected("greeting", &greeting))?;
-    let preauthenticated = kind == "PREAUTH";
-    if kind != "OK" && !preauthenticated {
+pub(crate) async fn log_in(d: &mut Imap, imapd: &Imapd, user: Option<&str>) -> Result<(), Error> {
+    let greeting = greeting(d).await?;
+    let (kind, text) = greeting.split_once(' ').unwrap_or((&greeting, ""));
+    let preauthenticated = kind.eq_ignore_ascii_case("PREAUTH");
+    if !kind.eq_ignore_ascii_case("OK") && !preauthenticated {
         return Err(d.unexpected("greeting", &greeting));
     }
-    note_capabilities(d, &text).await?;
+    note_capabilities(d, text).await?;
     if preauthenticated {
         return compress(d, imapd).await;
     }
     if sasl::needs_tls(d, imapd, user, d.capabilities.has("STARTTLS")) {
-        command(d, "S01", "STARTTLS", "STARTTLS").await?;
+        command(d, "STARTTLS", "STARTTLS").await?;
         d.start_tls(&sasl::client_tls(imapd, &d.server)?).await?;
         ask_capabilities(d).await?;
     }
@@ -27,45 +33,60 @@ pub(crate) async fn log_in(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) ->
     compress(d, imapd).await
 }
 
-/// SASL on a connection that nobody has authenticated yet, or not any longer (UNAUTHENTICATE).
-pub(crate) async fn authenticate(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) -> Result<(), Error> {
-    let mut sasl = Sasl::choose(d, imapd, user)?;
-    let with_initial = d.capabilities.has("SASL-IR");
-    let mut line = format!("A01 AUTHENTICATE {}", sasl.mechanism());
-    if with_initial {
-        line.push(' ');
-        line.push_str(&sasl.initial());
-    }
-    d.send(&line, "AUTHENTICATE").await?;
-    loop {
-        let line = d.line("AUTHENTICATE").await?;
-        if let Some(challenge) = line.strip_prefix('+') {
-            let answer = sasl.answer(challenge.trim())?;
-            d.send(&answer, "AUTHENTICATE").await?;
-        } else if let Some((kind, text)) = condition(&line, "A01") {
-            if kind != "OK" {
-                return Err(sasl.denied(text));
-            }
-            sasl.succeeded()?;
-            d.text.clone_from(&text);
-            return note_capabilities(d, &text).await;
-        } else if !line.starts_with('*') {
-            return Err(d.unexpected("AUTHENTICATE", &line));
+/// What the server says first, without `* ` and line end.
+pub(crate) async fn greeting(d: &mut Imap) -> Result<String, Error> {
+    match response(d, "greeting").await? {
+        Response::Untagged(line) => {
+            let line = String::from_utf8_lossy(trim_line(&line)).into_owned();
+            Ok(line.strip_prefix("* ").unwrap_or(&line).to_owned())
         }
+        Response::Continuation(text) => Err(d.unexpected("greeting", &text)),
+        Response::Done(_, answer) => Err(d.unexpected("greeting", &answer.text())),
     }
 }
 
+/// SASL on a connection that nobody has authenticated yet.
+async fn authenticate(d: &mut Imap, imapd: &Imapd, user: Option<&str>) -> Result<(), Error> {
+    const DOING: &str = "AUTHENTICATE";
+    let mut sasl = Sasl::choose(d, imapd, user)?;
+    let mut line = format!("AUTHENTICATE {}", sasl.mechanism());
+    if d.capabilities.has("SASL-IR") {
+        line.push(' ');
+        line.push_str(&sasl.initial());
+    }
+    line.push_str("\r\n");
+    let began = d.wire.begin_dialogue(&mut d.out);
+    let sent = began.and_then(|id| d.wire.send(line.as_bytes(), &mut d.out).map(|()| id));
+    let id = sent.map_err(d.out_of_step(DOING))?;
+    for _ in 0..RESPONSES_MAX {
+        match response(d, DOING).await? {
+            Response::Untagged(_) => {}
+            Response::Continuation(challenge) => {
+                let answer = sasl.answer(&challenge)?;
+                d.wire.say(&answer, &mut d.out).map_err(d.out_of_step(DOING))?;
+            }
+            Response::Done(of, answer) if of == id && answer.is_ok() => {
+                sasl.succeeded()?;
+                d.text = answer.remark();
+                return note_capabilities(d, &answer.remark()).await;
+            }
+            Response::Done(_, answer) => return Err(sasl.denied(answer.remark())),
+        }
+    }
+    Err(d.unexpected(DOING, "no end of untagged lines"))
+}
+
 /// Compresses where `proxy_compress` and the server want it.
-async fn compress(d: &mut Dialog, imapd: &Imapd) -> Result<(), Error> {
+async fn compress(d: &mut Imap, imapd: &Imapd) -> Result<(), Error> {
     if imapd.proxy_compress && d.capabilities.has("COMPRESS=DEFLATE") {
-        command(d, "Z01", "COMPRESS DEFLATE", "COMPRESS").await?;
+        command(d, "COMPRESS DEFLATE", "COMPRESS").await?;
         d.compress()?;
     }
     Ok(())
 }
 
 /// Takes the capabilities from a response code, or asks for them.
-async fn note_capabilities(d: &mut Dialog, text: &str) -> Result<(), Error> {
+async fn note_capabilities(d: &mut Imap, text: &str) -> Result<(), Error> {
     let code = text.strip_prefix("[CAPABILITY ").and_then(|rest| rest.split_once(']'));
     match code {
         Some((words, _)) => {
@@ -76,44 +97,84 @@ async fn note_capabilities(d: &mut Dialog, text: &str) -> Result<(), Error> {
     }
 }
 
-pub(crate) async fn ask_capabilities(d: &mut Dialog) -> Result<(), Error> {
-    d.send("C01 CAPABILITY", "CAPABILITY").await?;
-    for _ in 0..UNTAGGED_MAX {
-        let line = d.line("CAPABILITY").await?;
-        if let Some(words) = line.strip_prefix("* CAPABILITY ") {
-            d.capabilities = Capabilities::from_words(words);
-        } else if let Some((kind, _)) = condition(&line, "C01") {
-            return if kind == "OK" { Ok(()) } else { Err(d.unexpected("CAPABILITY", &line)) };
-        }
+async fn ask_capabilities(d: &mut Imap) -> Result<(), Error> {
+    let mut found = None;
+    let answer = ask(d, "CAPABILITY", "CAPABILITY", |response| {
+        let line = String::from_utf8_lossy(trim_line(response)).into_owned();
+        found = line.strip_prefix("* CAPABILITY ").map(Capabilities::from_words).or(found.take());
+    })
+    .await?;
+    if !answer.is_ok() {
+        return Err(d.unexpected("CAPABILITY", &answer.text()));
     }
-    Err(d.unexpected("CAPABILITY", "no end of untagged lines"))
+    d.capabilities = found.unwrap_or_default();
+    Ok(())
 }
 
-/// A command whose answer must be OK; untagged lines are ignored.
-pub(crate) async fn command(
-    d: &mut Dialog,
-    tag: &str,
-    line: &str,
+/// A command whose answer must be OK; untagged responses are ignored.
+async fn command(d: &mut Imap, text: &str, doing: &'static str) -> Result<(), Error> {
+    let answer = ask(d, text, doing, |_| {}).await?;
+    if answer.is_ok() { Ok(()) } else { Err(d.unexpected(doing, &answer.text())) }
+}
+
+/// Sends a command and hears it to its end, giving each untagged response whole to `each`.
+pub(crate) async fn ask(
+    d: &mut Imap,
+    text: &str,
     doing: &'static str,
-) -> Result<String, Error> {
-    d.send(&format!("{tag} {line}"), doing).await?;
-    for _ in 0..UNTAGGED_MAX {
-        let line = d.line(doing).await?;
-        match condition(&line, tag) {
-            Some((kind, text)) if kind == "OK" => return Ok(text),
-            Some(_) => return Err(d.unexpected(doing, &line)),
-            None => {}
+    mut each: impl FnMut(&[u8]),
+) -> Result<Answer, Error> {
+    let id = d.wire.command(text, &mut d.out).map_err(d.out_of_step(doing))?;
+    for _ in 0..RESPONSES_MAX {
+        match response(d, doing).await? {
+            Response::Untagged(response) => each(&response),
+            Response::Done(of, answer) if of == id => return Ok(answer),
+            Response::Continuation(text) => return Err(d.unexpected(doing, &text)),
+            Response::Done(_, answer) => return Err(d.unexpected(doing, &answer.text())),
         }
     }
     Err(d.unexpected(doing, "no end of untagged lines"))
 }
 
-/// Takes `tag OK text` apart.
-fn condition(line: &str, tag: &str) -> Option<(String, String)> {
-    let rest = line.strip_prefix(tag)?.strip_prefix(' ')?;
-    let (kind, text) = rest.split_once(' ').unwrap_or((rest, ""));
-    Some((kind.to_ascii_uppercase(), text.to_owned()))
+/// One whole response.
+enum Response {
+    /// With its literals and its line end.
+    Untagged(BytesMut),
+    /// The text after `+ `.
+    Continuation(String),
+    Done(Id, Answer),
 }
 
-/// More untagged lines than any answer to these commands has.
-const UNTAGGED_MAX: usize = 100;
+async fn response(d: &mut Imap, doing: &'static str) -> Result<Response, Error> {
+    let mut held = BytesMut::new();
+    loop {
+        while let Some(part) = d.wire.part(&mut d.input).map_err(d.out_of_step(doing))? {
+            match part {
+                Part::Line(line, literal) => {
+                    held.extend_from_slice(&line);
+                    if literal.is_none() {
+                        return Ok(Response::Untagged(held));
+                    }
+                }
+                Part::Data(bytes, _) => held.extend_from_slice(&bytes),
+                Part::Continuation(line) => {
+                    let text = String::from_utf8_lossy(trim_line(&line)).into_owned();
+                    return Ok(Response::Continuation(text.trim_start_matches('+').trim().to_owned()));
+                }
+                Part::Bye(line) => {
+                    return Err(d.unexpected(doing, &String::from_utf8_lossy(trim_line(&line))));
+                }
+                Part::Done(id, answer) => return Ok(Response::Done(id, answer)),
+            }
+        }
+        if held.len() + d.input.len() > RESPONSE_MAX {
+            return Err(d.unexpected(doing, "a response beyond all bounds"));
+        }
+        d.step(doing).await?;
+    }
+}
+
+/// More untagged responses than any answer to these commands has; an operator's questions have the longest.
+const RESPONSES_MAX: usize = 10_000;
+/// What an operator asks a node for is smaller.
+const RESPONSE_MAX: usize = 64 * 1024 * 1024;

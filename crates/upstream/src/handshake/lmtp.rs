@@ -2,17 +2,22 @@
 //! mechanism: nothing is asked of it.
 
 use config::imapd::Imapd;
+use protocol::lmtp::reply::Answer;
 use service::resolve::Server;
 
 use crate::Error;
 use crate::dialog::Dialog;
 use crate::sasl::{self, Sasl};
+use crate::wire::lmtp::Wire;
+
+/// An LMTP connection while its handshake runs.
+pub(crate) type Lmtp = Dialog<Wire>;
 
 /// From the greeting to the point where MAIL may be sent.
-pub(crate) async fn log_in(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) -> Result<(), Error> {
-    let (code, text) = reply(d, "greeting").await?;
-    if code != 220 {
-        return Err(d.unexpected("greeting", &text.join(" / ")));
+pub(crate) async fn log_in(d: &mut Lmtp, imapd: &Imapd) -> Result<(), Error> {
+    let greeting = reply(d, "greeting").await?;
+    if greeting.code != 220 {
+        return Err(d.unexpected("greeting", &greeting.lines.join(" / ")));
     }
     say_hello(d, imapd).await?;
     let trusted = Server::parse(&d.server).noauth || d.capabilities.line("AUTH").is_none();
@@ -20,11 +25,10 @@ pub(crate) async fn log_in(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) ->
     if trusted && !starttls {
         return Ok(());
     }
-    if sasl::needs_tls(d, imapd, user, starttls) {
-        d.send("STARTTLS", "STARTTLS").await?;
-        let (code, text) = reply(d, "STARTTLS").await?;
-        if code != 220 {
-            return Err(d.unexpected("STARTTLS", &text.join(" / ")));
+    if sasl::needs_tls(d, imapd, None, starttls) {
+        let answer = ask(d, "STARTTLS", "STARTTLS").await?;
+        if answer.code != 220 {
+            return Err(d.unexpected("STARTTLS", &answer.lines.join(" / ")));
         }
         d.start_tls(&sasl::client_tls(imapd, &d.server)?).await?;
         say_hello(d, imapd).await?;
@@ -32,60 +36,64 @@ pub(crate) async fn log_in(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) ->
     if Server::parse(&d.server).noauth || d.capabilities.line("AUTH").is_none() {
         return Ok(());
     }
-    authenticate(d, imapd, user).await
+    authenticate(d, imapd).await
 }
 
-async fn authenticate(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) -> Result<(), Error> {
-    let mut sasl = match Sasl::choose(d, imapd, user) {
+async fn authenticate(d: &mut Lmtp, imapd: &Imapd) -> Result<(), Error> {
+    let mut sasl = match Sasl::choose(d, imapd, None) {
         // A listener that trusts its peers (`lmtpd -a`) offers a login too; where we have none, MAIL will tell.
         Err(Error::NoMechanism { .. }) => return Ok(()),
         other => other?,
     };
     let line = format!("AUTH {} {}", sasl.mechanism(), sasl.initial());
-    d.send(&line, "AUTH").await?;
+    let mut answer = ask(d, &line, "AUTH").await?;
     loop {
-        let (code, text) = reply(d, "AUTH").await?;
-        let text = text.last().cloned().unwrap_or_default();
-        match code {
+        let text = answer.lines.last().cloned().unwrap_or_default();
+        match answer.code {
             235 => {
                 sasl.succeeded()?;
                 d.text = text;
                 return Ok(());
             }
             334 => {
-                let answer = sasl.answer(text.trim())?;
-                d.send(&answer, "AUTH").await?;
+                let say = sasl.answer(text.trim())?;
+                d.wire.say(&say, &mut d.out).map_err(d.out_of_step("AUTH"))?;
+                answer = reply(d, "AUTH").await?;
             }
-            _ => return Err(sasl.denied(format!("{code} {text}"))),
+            code => return Err(sasl.denied(format!("{code} {text}"))),
         }
     }
 }
 
 /// LHLO; its lines after the first are the capabilities.
-async fn say_hello(d: &mut Dialog, imapd: &Imapd) -> Result<(), Error> {
-    d.send(&format!("LHLO {}", imapd.servername), "LHLO").await?;
-    let (code, lines) = reply(d, "LHLO").await?;
-    if code != 250 {
-        return Err(d.unexpected("LHLO", &lines.join(" / ")));
+async fn say_hello(d: &mut Lmtp, imapd: &Imapd) -> Result<(), Error> {
+    let answer = ask(d, &format!("LHLO {}", imapd.servername), "LHLO").await?;
+    if answer.code != 250 {
+        return Err(d.unexpected("LHLO", &answer.lines.join(" / ")));
     }
-    d.capabilities = lines.into_iter().skip(1).collect();
+    d.capabilities = answer.lines.into_iter().skip(1).collect();
     Ok(())
 }
 
-/// One reply: its code, and the text of each of its lines.
-pub(crate) async fn reply(d: &mut Dialog, doing: &'static str) -> Result<(u16, Vec<String>), Error> {
-    let mut lines = Vec::new();
-    while lines.len() < LINES_MAX {
-        let line = d.line(doing).await?;
-        let Some((code, rest)) = line.split_at_checked(3) else { return Err(d.unexpected(doing, &line)) };
-        let Ok(code) = code.parse::<u16>() else { return Err(d.unexpected(doing, &line)) };
-        let more = rest.starts_with('-');
-        lines.push(rest.get(1..).unwrap_or_default().to_owned());
-        if !more {
-            return Ok((code, lines));
-        }
+/// Whatever came before is forgotten: the connection is at rest and lives.
+pub(crate) async fn reset(d: &mut Lmtp) -> Result<(), Error> {
+    let answer = ask(d, "RSET", "RSET").await?;
+    match answer.code == 250 && d.wire.is_at_rest(&d.input) {
+        true => Ok(()),
+        false => Err(d.unexpected("RSET", &answer.lines.join(" / "))),
     }
-    Err(d.unexpected(doing, "no end of the reply"))
 }
 
-const LINES_MAX: usize = 200;
+async fn ask(d: &mut Lmtp, command: &str, doing: &'static str) -> Result<Answer, Error> {
+    d.wire.command(command.as_bytes(), &mut d.out).map_err(d.out_of_step(doing))?;
+    reply(d, doing).await
+}
+
+async fn reply(d: &mut Lmtp, doing: &'static str) -> Result<Answer, Error> {
+    loop {
+        if let Some(answer) = d.wire.next(&mut d.input).map_err(d.out_of_step(doing))? {
+            return Ok(answer);
+        }
+        d.step(doing).await?;
+    }
+}

@@ -7,25 +7,24 @@ use protocol::origin::Origin;
 use crate::Error;
 use crate::dialog::Dialog;
 use crate::sasl::{self, Sasl};
+use crate::wire::pop3::{Answer, Wire};
+
+/// A POP3 connection while its handshake runs.
+pub(crate) type Pop3 = Dialog<Wire>;
 
 /// From the greeting to the TRANSACTION state. A server of ours learns in passing where the session comes from.
 pub(crate) async fn log_in(
-    d: &mut Dialog,
+    d: &mut Pop3,
     imapd: &Imapd,
     user: Option<&str>,
     origin: Option<&Origin>,
 ) -> Result<(), Error> {
-    let greeting = d.line("greeting").await?;
-    if !greeting.starts_with("+OK") {
-        return Err(d.unexpected("greeting", &greeting));
-    }
+    let greeting = answer(d, "greeting").await?;
+    ok(d, greeting, "greeting")?;
     ask_capabilities(d).await?;
     if sasl::needs_tls(d, imapd, user, d.capabilities.has("STLS")) {
-        d.send("STLS", "STLS").await?;
-        let answer = d.line("STLS").await?;
-        if !answer.starts_with("+OK") {
-            return Err(d.unexpected("STLS", &answer));
-        }
+        let answer = ask(d, "STLS", "STLS").await?;
+        ok(d, answer, "STLS")?;
         d.start_tls(&sasl::client_tls(imapd, &d.server)?).await?;
         ask_capabilities(d).await?;
     }
@@ -34,11 +33,12 @@ pub(crate) async fn log_in(
 }
 
 async fn authenticate(
-    d: &mut Dialog,
+    d: &mut Pop3,
     imapd: &Imapd,
     user: Option<&str>,
     origin: Option<&Origin>,
 ) -> Result<(), Error> {
+    const DOING: &str = "AUTH";
     let mut sasl = Sasl::choose(d, imapd, user)?;
     let mut line = format!("AUTH {}", sasl.mechanism());
     let initial = sasl.initial();
@@ -49,48 +49,56 @@ async fn authenticate(
         sasl.rewind();
     }
     if let Some(origin) = origin {
-        line = format!("{}\r\n{line}", origin.command());
+        d.wire.command(&origin.command(), &mut d.out).map_err(d.out_of_step(DOING))?;
     }
-    d.send(&line, "AUTH").await?;
+    d.wire.command(&line, &mut d.out).map_err(d.out_of_step(DOING))?;
     if origin.is_some() {
         // Whatever it says: the login does not depend on it.
-        d.line("XCLIENT").await?;
+        answer(d, "XCLIENT").await?;
     }
     loop {
-        let line = d.line("AUTH").await?;
-        if let Some(text) = line.strip_prefix("+OK") {
-            sasl.succeeded()?;
-            d.text = text.trim().to_owned();
-            return Ok(());
-        }
-        match line.strip_prefix('+') {
-            Some(challenge) => {
-                let answer = sasl.answer(challenge.trim())?;
-                d.send(&answer, "AUTH").await?;
+        match answer(d, DOING).await? {
+            Answer::Ok(text, _) => {
+                sasl.succeeded()?;
+                d.text = text;
+                return Ok(());
             }
-            None => return Err(sasl.denied(line.strip_prefix("-ERR").unwrap_or(&line).trim().to_owned())),
+            Answer::Challenge(challenge) => {
+                let say = sasl.answer(&challenge)?;
+                d.wire.say(&say, &mut d.out).map_err(d.out_of_step(DOING))?;
+            }
+            Answer::Err(text) => return Err(sasl.denied(text)),
         }
     }
 }
 
-async fn ask_capabilities(d: &mut Dialog) -> Result<(), Error> {
-    d.send("CAPA", "CAPA").await?;
-    let answer = d.line("CAPA").await?;
-    if !answer.starts_with("+OK") {
-        return Err(d.unexpected("CAPA", &answer));
+async fn ask_capabilities(d: &mut Pop3) -> Result<(), Error> {
+    let answer = ask(d, "CAPA", "CAPA").await?;
+    d.capabilities = ok(d, answer, "CAPA")?.into_iter().collect();
+    Ok(())
+}
+
+/// The lines of an answer that must be `+OK`.
+fn ok(d: &Pop3, answer: Answer, doing: &'static str) -> Result<Vec<String>, Error> {
+    match answer {
+        Answer::Ok(_, lines) => Ok(lines),
+        Answer::Err(text) | Answer::Challenge(text) => Err(d.unexpected(doing, &text)),
     }
-    let mut lines = Vec::new();
-    while lines.len() < CAPA_MAX {
-        let line = d.line("CAPA").await?;
-        if line == "." {
-            d.capabilities = lines.into_iter().collect();
-            return Ok(());
+}
+
+async fn ask(d: &mut Pop3, command: &str, doing: &'static str) -> Result<Answer, Error> {
+    d.wire.command(command, &mut d.out).map_err(d.out_of_step(doing))?;
+    answer(d, doing).await
+}
+
+async fn answer(d: &mut Pop3, doing: &'static str) -> Result<Answer, Error> {
+    loop {
+        if let Some(answer) = d.wire.next(&mut d.input).map_err(d.out_of_step(doing))? {
+            return Ok(answer);
         }
-        lines.push(line);
+        d.step(doing).await?;
     }
-    Err(d.unexpected("CAPA", "no end of capabilities"))
 }
 
 /// RFC 5034 section 4: a command with its initial response has 255 octets, the line end among them.
 const COMMAND_MAX: usize = 253;
-const CAPA_MAX: usize = 200;

@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod copying;
+mod crossing;
 mod routing;
 mod world;

@@ -1,11 +1,16 @@
 //! Connections to backends that follow a transcript: handshakes, refusals, the breaker, the pool.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod model;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use config::imapd::Imapd;
+use model::{Policy, imap_story, lmtp_story};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use upstream::{Error, Pool, Proto, Upstream};
@@ -297,4 +302,33 @@ async fn a_server_that_hangs_costs_one_wait_for_all_of_its_idle_connections() {
     let second = pool.take("be.test").await.err().unwrap();
     assert!(matches!(second, Error::Down { .. }), "{second}");
     assert_eq!(*count.lock().unwrap(), 8);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+
+    #[test]
+    fn nothing_that_one_user_causes_reaches_the_next_over_imap(story in proptest::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert_eq!(imap_story(&story, Policy::AtRest), Ok(()));
+    }
+
+    #[test]
+    fn nothing_that_one_user_causes_reaches_the_next_over_lmtp(story in proptest::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert_eq!(lmtp_story(&story, Policy::AtRest), Ok(()));
+    }
+}
+
+/// A rule that looks at the bytes that are there instead of what is owed, as pools often do, must be found out.
+#[test]
+fn a_pool_that_only_looks_whether_a_connection_is_quiet_is_caught() {
+    let found = |story: fn(&[u8], Policy) -> Result<(), String>| {
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        let strategy = proptest::collection::vec(any::<u8>(), 0..300);
+        (0..4000).any(|_| {
+            let bytes = strategy.new_tree(&mut runner).unwrap().current();
+            story(&bytes, Policy::Quiet).is_err()
+        })
+    };
+    assert!(found(imap_story), "IMAP");
+    assert!(found(lmtp_story), "LMTP");
 }

@@ -202,7 +202,7 @@ impl ImapSession {
         let mut text = format!("{name} x").into_bytes();
         for _ in 0..d.amount() % 3 {
             let forged = FORGED[d.amount() % FORGED.len()];
-            let plus = if d.amount() % 2 == 0 { "+" } else { "" };
+            let plus = if d.amount().is_multiple_of(2) { "+" } else { "" };
             text.extend_from_slice(format!(" {{{}{plus}}}\r\n{forged}", forged.len()).as_bytes());
         }
         self.conn.sent.push(text.clone());
@@ -316,7 +316,7 @@ impl LmtpConn {
                 return Ok(false);
             }
         }
-        let Some(answers) = self.answers(expected, d)? else { return Ok(d.amount() % 2 == 0) };
+        let Some(answers) = self.answers(expected, d)? else { return Ok(d.amount().is_multiple_of(2)) };
         if answers.iter().rev().skip(1).any(|code| *code != 250) || answers.last() != Some(&354) {
             return Err(format!("user{user} was answered {answers:?}"));
         }
@@ -326,7 +326,7 @@ impl LmtpConn {
         if self.wire.message(now, &mut self.pipes.out).is_err() {
             return Ok(false);
         }
-        if d.next().unwrap_or(0) % 3 == 0 {
+        if d.next().unwrap_or(0).is_multiple_of(3) {
             self.pipes.flow_up(usize::MAX);
             self.backend.serve(&mut self.pipes)?;
             return Ok(true);

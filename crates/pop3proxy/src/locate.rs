@@ -43,6 +43,7 @@ pub fn refusal(error: &upstream::Error) -> String {
         | upstream::Error::Timeout { .. }
         | upstream::Error::Down { .. }
         | upstream::Error::Protocol { .. }
+        | upstream::Error::Unprotected { .. }
         | upstream::Error::Tls { .. }
         | upstream::Error::Busy { .. } => {
             Reply::Unopenable("Server(s) unavailable to complete operation".to_owned()).to_string()

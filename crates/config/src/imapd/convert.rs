@@ -196,4 +196,4 @@ const PREFIXES: &[(&str, &str)] = &[
     ("tls_", "tls"),
     ("sasl_", "sasl"),
 ];
-const HOST_KEYS: &[&str] = &["password", "mechs", "client_cert", "client_key", "address", "ports"];
+const HOST_KEYS: &[&str] = &["password", "mechs", "client_cert", "client_key", "address", "ports", "tls"];

@@ -146,7 +146,7 @@ pub(super) fn meaning(key: &str) -> Meaning {
         return Meaning::OtherOption;
     }
     let prefixes = ["partition-", "metapartition-", "archivepartition-", "backuppartition-", "sasl_"];
-    let suffixes = ["_password", "_mechs", "_client_cert", "_client_key", "_address", "_ports"];
+    let suffixes = ["_password", "_mechs", "_client_cert", "_client_key", "_address", "_ports", "_tls"];
     if prefixes.iter().any(|prefix| key.starts_with(prefix))
         || suffixes.iter().any(|suffix| key.ends_with(suffix))
     {

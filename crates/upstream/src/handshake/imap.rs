@@ -3,7 +3,7 @@
 use config::imapd::Imapd;
 
 use crate::dialog::Dialog;
-use crate::sasl::{self, Sasl};
+use crate::sasl::{self, Opening, Sasl};
 use crate::{Capabilities, Error};
 
 /// From the greeting to the authenticated state.
@@ -15,16 +15,30 @@ pub(crate) async fn log_in(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) ->
         return Err(d.unexpected("greeting", &greeting));
     }
     note_capabilities(d, &text).await?;
+    let opening = Opening { starttls: d.capabilities.has("STARTTLS"), preauth: preauthenticated };
+    let needs_tls = sasl::needs_tls(d, imapd, user, opening)?;
     if preauthenticated {
         return compress(d, imapd).await;
     }
-    if sasl::needs_tls(d, imapd, user, d.capabilities.has("STARTTLS")) {
-        command(d, "S01", "STARTTLS", "STARTTLS").await?;
-        d.start_tls(&sasl::client_tls(imapd, &d.server)?).await?;
+    if needs_tls {
+        let before = start_tls(d, imapd).await?;
         ask_capabilities(d).await?;
+        sasl::unweakened(d, imapd, user, &before, "STARTTLS")?;
     }
     authenticate(d, imapd, user).await?;
     compress(d, imapd).await
+}
+
+/// The capabilities from before it are given back: they were not protected.
+async fn start_tls(d: &mut Dialog, imapd: &Imapd) -> Result<Capabilities, Error> {
+    if let Err(error) = command(d, "S01", "STARTTLS", "STARTTLS").await {
+        return Err(match error {
+            Error::Protocol { doing, text, .. } => sasl::tls_refused(d, imapd, doing, &text),
+            other => other,
+        });
+    }
+    d.start_tls(&sasl::client_tls(imapd, &d.server)?).await?;
+    Ok(std::mem::take(&mut d.capabilities))
 }
 
 /// SASL on a connection that nobody has authenticated yet, or not any longer (UNAUTHENTICATE).

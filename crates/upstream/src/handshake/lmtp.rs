@@ -6,7 +6,7 @@ use service::resolve::Server;
 
 use crate::Error;
 use crate::dialog::Dialog;
-use crate::sasl::{self, Sasl};
+use crate::sasl::{self, Opening, Sasl};
 
 /// From the greeting to the point where MAIL may be sent.
 pub(crate) async fn log_in(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) -> Result<(), Error> {
@@ -15,19 +15,17 @@ pub(crate) async fn log_in(d: &mut Dialog, imapd: &Imapd, user: Option<&str>) ->
         return Err(d.unexpected("greeting", &text.join(" / ")));
     }
     say_hello(d, imapd).await?;
-    let trusted = Server::parse(&d.server).noauth || d.capabilities.line("AUTH").is_none();
-    let starttls = d.capabilities.has("STARTTLS");
-    if trusted && !starttls {
-        return Ok(());
-    }
-    if sasl::needs_tls(d, imapd, user, starttls) {
+    let opening = Opening { starttls: d.capabilities.has("STARTTLS"), preauth: false };
+    if sasl::needs_tls(d, imapd, user, opening)? {
         d.send("STARTTLS", "STARTTLS").await?;
         let (code, text) = reply(d, "STARTTLS").await?;
         if code != 220 {
-            return Err(d.unexpected("STARTTLS", &text.join(" / ")));
+            return Err(sasl::tls_refused(d, imapd, "STARTTLS", &text.join(" / ")));
         }
         d.start_tls(&sasl::client_tls(imapd, &d.server)?).await?;
+        let before = std::mem::take(&mut d.capabilities);
         say_hello(d, imapd).await?;
+        sasl::unweakened(d, imapd, user, &before, "STARTTLS")?;
     }
     if Server::parse(&d.server).noauth || d.capabilities.line("AUTH").is_none() {
         return Ok(());

@@ -6,7 +6,7 @@ use protocol::origin::Origin;
 
 use crate::Error;
 use crate::dialog::Dialog;
-use crate::sasl::{self, Sasl};
+use crate::sasl::{self, Opening, Sasl};
 
 /// From the greeting to the TRANSACTION state. A server of ours learns in passing where the session comes from.
 pub(crate) async fn log_in(
@@ -20,14 +20,17 @@ pub(crate) async fn log_in(
         return Err(d.unexpected("greeting", &greeting));
     }
     ask_capabilities(d).await?;
-    if sasl::needs_tls(d, imapd, user, d.capabilities.has("STLS")) {
+    let opening = Opening { starttls: d.capabilities.has("STLS"), preauth: false };
+    if sasl::needs_tls(d, imapd, user, opening)? {
         d.send("STLS", "STLS").await?;
         let answer = d.line("STLS").await?;
         if !answer.starts_with("+OK") {
-            return Err(d.unexpected("STLS", &answer));
+            return Err(sasl::tls_refused(d, imapd, "STLS", &answer));
         }
         d.start_tls(&sasl::client_tls(imapd, &d.server)?).await?;
+        let before = std::mem::take(&mut d.capabilities);
         ask_capabilities(d).await?;
+        sasl::unweakened(d, imapd, user, &before, "STLS")?;
     }
     let origin = origin.filter(|_| d.capabilities.has("XCLIENT") && d.capabilities.has("PIPELINING"));
     authenticate(d, imapd, user, origin).await

@@ -42,6 +42,7 @@ pub fn refusal(error: &upstream::Error) -> String {
         upstream::Error::Io { .. }
         | upstream::Error::Timeout { .. }
         | upstream::Error::Down { .. }
+        | upstream::Error::Strange { .. }
         | upstream::Error::Protocol { .. }
         | upstream::Error::Unprotected { .. }
         | upstream::Error::Tls { .. }

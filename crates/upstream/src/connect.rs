@@ -1,6 +1,6 @@
 //! From a server's name to an authenticated connection.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
@@ -57,12 +57,18 @@ pub struct Upstream {
 struct Shared {
     imapd: RwLock<Imapd>,
     breakers: Mutex<HashMap<(String, Proto), Breaker>>,
+    /// Names that are not used, and that the log has.
+    strange: Mutex<HashSet<String>>,
 }
 
 impl Upstream {
     pub fn new(imapd: &Imapd) -> Upstream {
         Upstream {
-            shared: Arc::new(Shared { imapd: RwLock::new(imapd.clone()), breakers: Mutex::default() }),
+            shared: Arc::new(Shared {
+                imapd: RwLock::new(imapd.clone()),
+                breakers: Mutex::default(),
+                strange: Mutex::default(),
+            }),
         }
     }
 
@@ -106,6 +112,7 @@ impl Upstream {
 
     /// Why the server would not be tried at this moment, if so.
     pub fn admit(&self, server: &str, proto: Proto) -> Result<(), Error> {
+        self.known(server)?;
         let breakers = self.shared.breakers.lock().unwrap_or_else(PoisonError::into_inner);
         match breakers.get(&(server.to_owned(), proto)) {
             Some(breaker) => {
@@ -113,6 +120,20 @@ impl Upstream {
             }
             None => Ok(()),
         }
+    }
+
+    /// A name that comes with an entry of the list is a host's name; with a port, a path or a flag it is used only where the
+    /// configuration has it so: otherwise whoever may write to the list could have this node connect anywhere.
+    fn known(&self, server: &str) -> Result<(), Error> {
+        if Server::is_plain(server) || self.imapd().lists_server(server) {
+            return Ok(());
+        }
+        let error = Error::Strange { server: server.chars().take(NAME_SHOWN).collect() };
+        let mut strange = self.shared.strange.lock().unwrap_or_else(PoisonError::into_inner);
+        if strange.len() < STRANGE_LOGGED && strange.insert(server.to_owned()) {
+            warn!("{error}");
+        }
+        Err(error)
     }
 
     fn note(&self, server: &str, proto: Proto, error: Option<&Error>) {
@@ -191,3 +212,7 @@ async fn open(imapd: &Imapd, server: &str, proto: Proto) -> Result<Dialog, Error
     }
     Ok(dialog)
 }
+
+/// Strange names are logged once each, and only so many, and not longer than so.
+const STRANGE_LOGGED: usize = 100;
+const NAME_SHOWN: usize = 200;

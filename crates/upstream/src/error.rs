@@ -16,6 +16,9 @@ pub enum Error {
     /// It failed a moment ago: not tried again until a probe has reached it.
     #[error("{server}: not tried, because: {why}")]
     Down { server: String, why: String },
+    /// Its name came with the list of mailboxes and says more than a name: a port, a path, a flag.
+    #[error("backend {server:?}: more than a host's name, and not in serverlist: not used")]
+    Strange { server: String },
     /// It spoke something else than the protocol.
     #[error("{server}: {doing}: unexpected answer {text:?}")]
     Protocol { server: String, doing: &'static str, text: String },
@@ -42,7 +45,8 @@ impl Error {
     pub fn is_unreachable(&self) -> bool {
         match self {
             Error::Io { .. } | Error::Timeout { .. } | Error::Down { .. } => true,
-            Error::Protocol { .. }
+            Error::Strange { .. }
+            | Error::Protocol { .. }
             | Error::NoMechanism { .. }
             | Error::Unprotected { .. }
             | Error::Tls { .. }

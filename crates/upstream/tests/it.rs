@@ -285,3 +285,21 @@ async fn a_password_is_not_sent_in_the_clear_without_allowplaintext() {
     let lmtp = "S: 220 ready\nC: LHLO fe.test\nS: 250-be.test\nS: 250 AUTH PLAIN";
     assert_eq!(verdict(Proto::Lmtp, "", lmtp).await, "ok");
 }
+
+#[tokio::test]
+async fn a_name_with_a_port_a_path_or_a_flag_is_used_only_where_the_configuration_has_it() {
+    let (port, count) = server("S: 220 ready\nC: LHLO fe.test\nS: 250 be.test").await;
+    let strange =
+        [format!("127.0.0.1:{port}"), format!("127.0.0.1:{port}/noauth"), "/nowhere/lmtp".to_owned()];
+    let upstream = with(port, "lmtp", "");
+    for name in &strange {
+        let error = upstream.connect(name, Proto::Lmtp, None).await.unwrap_err();
+        assert!(matches!(error, Error::Strange { .. }), "{error}");
+        let pool = Pool::new(upstream.clone(), Proto::Lmtp);
+        assert!(matches!(pool.take(name, None).await, Err(Error::Strange { .. })));
+    }
+    assert_eq!(*count.lock().unwrap(), 0);
+    let listed = with(port, "lmtp", &format!("serverlist: {}\n", strange[1]));
+    listed.connect(&strange[1], Proto::Lmtp, None).await.unwrap();
+    assert!(listed.connect(&strange[0], Proto::Lmtp, None).await.is_err());
+}

@@ -40,6 +40,16 @@ impl Imapd {
         ports.into_iter().find(|(name, _)| name == service).map(|(_, port)| port)
     }
 
+    /// Whether the file has exactly this name in `serverlist` or as `defaultserver`.
+    pub fn lists_server(&self, server: &str) -> bool {
+        self.serverlist.iter().chain(&self.defaultserver).any(|listed| listed == server)
+    }
+
+    /// Whether the file speaks of a server at all: lists it, or has a `<shorthost>_…` key for it.
+    pub fn names_server(&self, server: &str) -> bool {
+        self.lists_server(server) || HOST_KEYS.iter().any(|what| self.of_host(server, what).is_some())
+    }
+
     /// `<shorthost>_tls`: whether TLS towards a server is demanded or not, where the file says so.
     pub fn host_tls(&self, server: &str) -> Option<bool> {
         read_switch(self.of_host(server, "tls")?).ok()
@@ -120,6 +130,10 @@ pub(super) fn check(names: &Names, settings: &Settings, problems: &mut Problems)
         }
     }
 }
+
+/// What stands behind `<shorthost>_`.
+pub(super) const HOST_KEYS: &[&str] =
+    &["password", "mechs", "client_cert", "client_key", "address", "ports", "tls"];
 
 /// This host's own name.
 pub(super) fn own_name() -> String {

@@ -17,6 +17,18 @@ use system_tests::{Murder, Plan, eventually, message};
 /// Delivers to alice and bob without pause, each message again until it is accepted (as an MTA does), while `program` on
 /// `node` is killed `times` over. Then every message is there, once.
 fn nothing_is_lost_when_killed(node: &str, program: &str, times: usize) {
+    nothing_is_lost(node, program, times, Next::WhenMailFlows);
+}
+
+/// When the next kill comes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    WhenMailFlows,
+    /// As soon as the process has said that it is ready.
+    WhenReady,
+}
+
+fn nothing_is_lost(node: &str, program: &str, times: usize, next: Next) {
     let murder = Plan::nodes(1, 2).user("alice", "backend1").user("bob", "backend2").start();
     let done = AtomicBool::new(false);
     let accepted = Mutex::new(Vec::new());
@@ -39,12 +51,17 @@ fn nothing_is_lost_when_killed(node: &str, program: &str, times: usize) {
         let _stop = OnDrop(&done);
         for round in 0..times {
             let before = accepted.lock().expect("no poison").len();
-            eventually("mail flows", || {
-                (accepted.lock().expect("no poison").len() > before + 8).then_some(())
-            });
+            if next == Next::WhenMailFlows || round == 0 {
+                eventually("mail flows", || {
+                    (accepted.lock().expect("no poison").len() > before + 8).then_some(())
+                });
+            }
             murder.kill(node, program);
             eventually(&format!("{program} is back ({round})"), || {
-                (!murder.pids(node, program).is_empty()).then_some(())
+                let pids = murder.pids(node, program);
+                let mut back =
+                    pids.iter().filter(|pid| next == Next::WhenMailFlows || is_ready(&murder, node, **pid));
+                back.next().map(drop)
             });
         }
     });
@@ -75,6 +92,13 @@ fn nothing_is_lost_when_killed(node: &str, program: &str, times: usize) {
             accepted.difference(&unique).collect::<Vec<_>>()
         );
     }
+}
+
+/// Whether `master` has logged that this process is ready.
+fn is_ready(murder: &Murder, node: &str, pid: u32) -> bool {
+    let node = murder.cluster.nodes.iter().find(|one| one.name.starts_with(node)).expect("a node");
+    let log = std::fs::read_to_string(node.log()).unwrap_or_default();
+    log.lines().any(|line| line.contains(" ready after ") && line.ends_with(&format!("pid {pid}")))
 }
 
 /// Ends what waits for the flag.
@@ -116,6 +140,11 @@ fn a_killed_lmtpproxy_loses_and_doubles_nothing() {
 fn a_killed_mupdate_master_and_slave_stop_no_mail() {
     nothing_is_lost_when_killed("mupdate", "mupdate", 2);
     nothing_is_lost_when_killed("frontend1", "mupdate", 2);
+}
+
+#[test]
+fn a_backend_that_crashes_again_and_again_is_never_given_up_and_loses_nothing() {
+    nothing_is_lost("backend1", "backend", 8, Next::WhenReady);
 }
 
 #[test]

@@ -168,7 +168,7 @@ fn refused<T>(result: Result<T, Error>, name: &MailboxName, no: MasterError) -> 
 
 fn unavailable(error: &Error) -> MasterError {
     match error {
-        Error::Denied { .. } => MasterError::Login,
+        Error::Denied { .. } | Error::NoMechanism { .. } | Error::Unprotected { .. } => MasterError::Login,
         Error::Protocol { .. } => MasterError::Protocol,
         Error::Refused(_) | Error::Changed => MasterError::Failed,
         Error::Unavailable { .. } | Error::NoServer => MasterError::Down,

@@ -1,4 +1,12 @@
 //! What keeps dying: how long to wait before the next attempt, and when to give up. And how often a service may fork.
+//!
+//! | it died | the next start |
+//! |---|---|
+//! | after it had become ready | after 100, 200, 400, then always 500 ms; a death more than ten seconds after the last begins anew |
+//! | before it was ready, and it has been ready once | after an eighth of the time since, from 100 ms to 5 s |
+//! | before it was ready, and it never was | after 100, 200, 400, 800 ms; given up at the fifth death in a row |
+//!
+//! One process serves all clients: one that a client can make crash must not be given up for it.
 
 use std::time::{Duration, Instant};
 
@@ -7,6 +15,8 @@ use std::time::{Duration, Instant};
 pub struct Failures {
     count: u32,
     last: Option<Instant>,
+    /// The last death of a process that had become ready.
+    ready: Option<Instant>,
 }
 
 /// What follows from one more death.
@@ -14,26 +24,34 @@ pub struct Failures {
 pub enum Verdict {
     /// Try again after this long.
     Again(Duration),
-    /// Too many: leave it alone.
+    /// Too many, and it never was ready: leave it alone.
     GiveUp,
 }
 
 impl Failures {
     /// Counts a death.
-    pub fn record(&mut self, now: Instant) -> Verdict {
-        if self.last.is_none_or(|last| now.duration_since(last) > ROW) {
+    pub fn record(&mut self, now: Instant, was_ready: bool) -> Verdict {
+        if self.last.is_none_or(|last| now.saturating_duration_since(last) > ROW) {
             self.count = 0;
         }
         self.count += 1;
         self.last = Some(now);
-        if self.count >= LIMIT { Verdict::GiveUp } else { Verdict::Again(self.delay()) }
+        if was_ready {
+            self.ready = Some(now);
+            return Verdict::Again(self.delay().min(SOON));
+        }
+        match self.ready {
+            Some(ready) => Verdict::Again((now.saturating_duration_since(ready) / 8).clamp(FIRST, LONGEST)),
+            None if self.count >= LIMIT => Verdict::GiveUp,
+            None => Verdict::Again(self.delay()),
+        }
     }
 
     /// Counts a death of what must never be given up.
-    pub fn record_for_ever(&mut self, now: Instant) -> Duration {
-        let delay = match self.record(now) {
+    pub fn record_for_ever(&mut self, now: Instant, was_ready: bool) -> Duration {
+        let delay = match self.record(now, was_ready) {
             Verdict::Again(delay) => delay,
-            Verdict::GiveUp => LONGEST.min(FIRST * 2u32.saturating_pow(self.count.min(16))),
+            Verdict::GiveUp => LONGEST.min(self.delay() * 2),
         };
         // How long it is left alone is not how long it lives.
         self.last = now.checked_add(delay);
@@ -45,12 +63,12 @@ impl Failures {
         self.count == LIMIT
     }
 
-    /// A fresh start, after a reload.
+    /// A fresh start, after a reload. What has been ready stays so.
     pub fn forget(&mut self) {
-        *self = Self::default();
+        (self.count, self.last) = (0, None);
     }
 
-    /// 100, 200, 400, 800 ms.
+    /// 100, 200, 400, 800 ms and so on.
     fn delay(&self) -> Duration {
         FIRST * 2u32.saturating_pow(self.count.saturating_sub(1).min(16))
     }
@@ -88,39 +106,88 @@ pub const PENALTY: Duration = Duration::from_secs(10);
 const ROW: Duration = Duration::from_secs(10);
 const LIMIT: u32 = 5;
 const FIRST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_secs(10);
+/// The longest delay of what becomes ready each time.
+const SOON: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const MS: Duration = Duration::from_millis(1);
+
     #[test]
-    fn the_fifth_death_in_a_row_ends_it_and_the_delay_grows_until_then() {
+    fn what_never_becomes_ready_is_given_up_at_the_fifth_death_in_a_row() {
         let start = Instant::now();
         let mut failures = Failures::default();
         for delay in [100, 200, 400, 800] {
-            assert_eq!(failures.record(start), Verdict::Again(Duration::from_millis(delay)));
+            assert_eq!(failures.record(start, false), Verdict::Again(MS * delay));
         }
-        assert_eq!(failures.record(start), Verdict::GiveUp);
+        assert_eq!(failures.record(start, false), Verdict::GiveUp);
     }
 
     #[test]
     fn a_death_long_after_the_last_begins_a_new_row() {
         let start = Instant::now();
-        let mut failures = Failures::default();
-        for round in 0..20 {
-            let verdict = failures.record(start + Duration::from_secs(11 * round));
-            assert_eq!(verdict, Verdict::Again(Duration::from_millis(100)));
+        for was_ready in [false, true] {
+            let mut failures = Failures::default();
+            for round in 0..20 {
+                let now = start + Duration::from_secs(11 * round);
+                assert_eq!(failures.record(now, was_ready), Verdict::Again(MS * 100));
+            }
         }
     }
 
     #[test]
-    fn what_is_never_given_up_waits_ten_seconds_at_most() {
-        let start = Instant::now();
+    fn what_becomes_ready_each_time_is_started_again_for_ever_within_half_a_second() {
+        let mut now = Instant::now();
         let mut failures = Failures::default();
-        let delays: Vec<Duration> = (0..30).map(|_| failures.record_for_ever(start)).collect();
-        assert!(delays.windows(2).all(|pair| pair[0] <= pair[1]));
-        assert_eq!(delays.last(), Some(&LONGEST));
+        let mut delays = Vec::new();
+        for _ in 0..1000 {
+            let Verdict::Again(delay) = failures.record(now, true) else { panic!("given up") };
+            delays.push(delay.as_millis());
+            now += delay + MS * 50;
+        }
+        assert_eq!(delays[..5], [100, 200, 400, 500, 500]);
+        assert_eq!(delays.iter().max(), Some(&500));
+    }
+
+    #[test]
+    fn what_was_ready_once_is_never_given_up_and_waits_longer_the_longer_it_is_not() {
+        let mut now = Instant::now();
+        let mut failures = Failures::default();
+        failures.record(now, true);
+        let mut last = Duration::ZERO;
+        for _ in 0..100 {
+            let Verdict::Again(delay) = failures.record(now, false) else { panic!("given up") };
+            assert!(last <= delay && delay <= Duration::from_secs(5), "{last:?} {delay:?}");
+            (last, now) = (delay, now + delay + MS * 50);
+        }
+        assert_eq!(last, Duration::from_secs(5));
+        failures.forget();
+        assert_eq!(failures.record(now, true), Verdict::Again(MS * 100), "it is ready again");
+        assert_eq!(failures.record(now, false), Verdict::Again(MS * 100));
+    }
+
+    #[test]
+    fn killed_every_700_ms_for_20_s_it_is_back_within_2_s_of_the_last_kill() {
+        // For each time that it takes to become ready, and each moment of the last kill.
+        for ready_after in (50..=600).step_by(50) {
+            let mut failures = Failures::default();
+            let start = Instant::now();
+            // When it was started, or is to be.
+            let mut begun = start.checked_sub(Duration::from_secs(60)).unwrap();
+            for kill in 0..29 {
+                let now = start + MS * 700 * kill;
+                if begun <= now {
+                    let was_ready = now - begun >= MS * ready_after;
+                    let Verdict::Again(delay) = failures.record(now, was_ready) else { panic!("given up") };
+                    begun = now + delay;
+                }
+                let back = (begun + MS * ready_after).saturating_duration_since(now);
+                assert!(back <= Duration::from_secs(2), "{ready_after} ms: kill {kill}: {back:?}");
+            }
+        }
     }
 
     #[test]
@@ -129,12 +196,13 @@ mod tests {
         let mut failures = Failures::default();
         let mut delays = Vec::new();
         for _ in 0..30 {
-            let delay = failures.record_for_ever(now);
+            let delay = failures.record_for_ever(now, false);
             delays.push(delay);
-            now += delay + Duration::from_millis(50);
+            now += delay + MS * 50;
         }
         assert!(delays.windows(2).all(|pair| pair[0] <= pair[1]), "{delays:?}");
-        assert_eq!(failures.record_for_ever(now + Duration::from_secs(11)), FIRST);
+        assert_eq!(delays.last(), Some(&LONGEST));
+        assert_eq!(failures.record_for_ever(now + Duration::from_secs(11), false), FIRST);
     }
 
     #[test]

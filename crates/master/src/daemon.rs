@@ -130,7 +130,7 @@ impl Keeper {
             }
             Err(cause) => {
                 error!("cannot start daemon {}: {cause}; trying again", self.daemon.name);
-                let until = now + self.failures.record_for_ever(now);
+                let until = now + self.failures.record_for_ever(now, false);
                 self.state = State::Resting { until };
                 Some(until)
             }
@@ -149,8 +149,8 @@ impl Keeper {
             self.state = State::Idle;
             return;
         }
-        let pause = self.failures.record_for_ever(now);
-        if self.failures.are_too_many_now() {
+        let pause = self.failures.record_for_ever(now, !young);
+        if young && self.failures.are_too_many_now() {
             let (name, seconds) = (&self.daemon.name, pause.as_secs_f64().ceil());
             error!("too many failures for daemon {name}, disabling for {seconds} seconds");
         }

@@ -8,7 +8,7 @@
 //! Idle ── prefork, or a client at a socket ──> Running ── READY=1 ──> Running (ready)
 //!   ^                                             │ died
 //!   └── delay over ── Resting <── failure ────────┤
-//!                                                 └── 5th failure in a row ──> GivenUp (sockets closed) ── SIGHUP ──> Idle
+//!                                                 └── 5th in a row, never ready ──> GivenUp (sockets closed) ── SIGHUP ──> Idle
 //! ```
 
 use std::io;
@@ -195,9 +195,9 @@ impl Group {
 
     /// The process ended. True when the service is given up: its sockets are to be closed.
     pub fn ended(&mut self, pid: Pid, status: WaitStatus, services: &Services, now: Instant) -> bool {
-        let (replaced, young) = match &self.state {
+        let (replaced, young, was_ready) = match &self.state {
             State::Running(running) if running.pid == pid => {
-                (running.replaced, now.duration_since(running.since) < YOUNG)
+                (running.replaced, now.duration_since(running.since) < YOUNG, running.ready)
             }
             _ => return false,
         };
@@ -209,11 +209,11 @@ impl Group {
         self.deaths += 1;
         if status.exit_status() == Some(EX_TEMPFAIL) {
             // Another instance owns the directory: it may be ending, as after a kill of its master. That is worth any patience.
-            self.state = State::Resting { until: now + self.failures.record_for_ever(now) };
+            self.state = State::Resting { until: now + self.failures.record_for_ever(now, was_ready) };
             return false;
         }
         if child::is_failure(status) || young {
-            return self.failed(services, now);
+            return self.failed(services, was_ready, now);
         }
         false
     }
@@ -306,16 +306,16 @@ impl Group {
     }
 
     fn cannot_start(&mut self, cause: &io::Error, now: Instant) {
-        let delay = self.failures.record_for_ever(now);
+        let delay = self.failures.record_for_ever(now, false);
         error!("cannot start {} ({}): {cause}; trying again", self.name(), self.key.program.display());
         self.state = State::Resting { until: now + delay };
     }
 
-    fn failed(&mut self, services: &Services, now: Instant) -> bool {
+    fn failed(&mut self, services: &Services, was_ready: bool, now: Instant) -> bool {
         let name = self.name();
         let babysit =
             self.members.iter().filter_map(|key| services.get(key)).any(|found| found.service.babysit);
-        match self.failures.record(now) {
+        match self.failures.record(now, was_ready) {
             Verdict::Again(delay) => {
                 self.state = State::Resting { until: now + delay };
                 false
@@ -326,7 +326,9 @@ impl Group {
                 false
             }
             Verdict::GiveUp => {
-                error!("too many failures for service {name}, disabling until next SIGHUP");
+                error!(
+                    "too many failures for service {name}, disabling until next SIGHUP: it never became ready"
+                );
                 self.state = State::GivenUp;
                 true
             }

@@ -2,12 +2,13 @@
 //! itself, and reports on descriptor 3 whether it is free.
 //!
 //! A worker counts as ready from its fork. As many as `prefork` are kept ready; with none ready, a client at the socket causes
-//! a fork, within `maxchild` and `maxforkrate`. The death of a ready worker is a failure; of a busy one it is not.
+//! a fork, within `maxchild` and `maxforkrate`. The death of a ready worker is a failure; of a busy one it is not. Only a service
+//! whose workers die before any of them had a client is given up.
 
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitStatus};
 use tokio::io::AsyncReadExt;
@@ -43,8 +44,16 @@ pub struct Pool {
     connections: u64,
 }
 
+#[derive(Debug, Clone, Copy)]
+struct Worker {
+    state: WorkerState,
+    since: Instant,
+    /// It has had a client.
+    served: bool,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Worker {
+enum WorkerState {
     Ready,
     Busy,
 }
@@ -110,7 +119,7 @@ impl Pool {
                     self.name(services),
                     service.path().display()
                 );
-                self.resting = Some(now + self.failures.record_for_ever(now));
+                self.resting = Some(now + self.failures.record_for_ever(now, false));
                 return self.resting;
             }
         }
@@ -132,9 +141,12 @@ impl Pool {
             return;
         };
         match status.code {
-            Code::Available => *worker = Worker::Ready,
-            Code::Unavailable => *worker = Worker::Busy,
-            Code::Connection | Code::ConnectionMulti => self.connections += 1,
+            Code::Available => worker.state = WorkerState::Ready,
+            Code::Unavailable => worker.state = WorkerState::Busy,
+            Code::Connection | Code::ConnectionMulti => {
+                worker.served = true;
+                self.connections += 1;
+            }
         }
     }
 
@@ -148,16 +160,18 @@ impl Pool {
         expected: bool,
     ) -> bool {
         let Some(worker) = self.workers.remove(&pid) else { return false };
-        let was_ready = worker == Worker::Ready;
+        let idle = worker.state == WorkerState::Ready;
         let babysit = services.get(&self.key.service).is_some_and(|found| found.service.babysit);
         if babysit && self.workers.is_empty() && !expected {
             warn!("lost all children for service: {}.  Applying babysitter.", self.name(services));
         }
-        if expected || !was_ready || !child::is_failure(status) || self.given_up {
+        if expected || !idle || !child::is_failure(status) || self.given_up {
             return false;
         }
         self.deaths += 1;
-        match self.failures.record(now) {
+        // It says nothing when it has come up: who had a client, or lived for a while, had.
+        let came_up = worker.served || now.duration_since(worker.since) >= YOUNG;
+        match self.failures.record(now, came_up) {
             Verdict::Again(delay) => self.resting = Some(now + delay),
             Verdict::GiveUp if babysit => {
                 warn!(
@@ -168,7 +182,10 @@ impl Pool {
                 self.resting = Some(now + PENALTY);
             }
             Verdict::GiveUp => {
-                error!("too many failures for service {}, disabling until next SIGHUP", self.name(services));
+                error!(
+                    "too many failures for service {}, disabling until next SIGHUP: no worker came up",
+                    self.name(services)
+                );
                 self.given_up = true;
                 self.watch = None;
             }
@@ -225,7 +242,7 @@ impl Pool {
     }
 
     fn ready(&self) -> u32 {
-        self.workers.values().filter(|worker| **worker == Worker::Ready).count() as u32
+        self.workers.values().filter(|worker| worker.state == WorkerState::Ready).count() as u32
     }
 
     fn has_room(&self, service: &Service) -> bool {
@@ -255,7 +272,7 @@ impl Pool {
         )?;
         self.rate.count(now);
         self.starts += 1;
-        self.workers.insert(pid, Worker::Ready);
+        self.workers.insert(pid, Worker { state: WorkerState::Ready, since: now, served: false });
         self.called = false;
         Ok(())
     }
@@ -291,3 +308,6 @@ async fn read_status(mut reader: pipe::Receiver, key: PoolKey, wake: mpsc::Sende
         }
     }
 }
+
+/// A worker that ends sooner than this, without having had a client, has not come up.
+const YOUNG: Duration = Duration::from_secs(1);

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use config::cyrus::Listen;
 use config::imapd::Imapd;
 use mupdate::client::Client;
+use service::resolve::service_port;
 
 /// Loads imapd.conf and does something with it in a runtime. 78 for a wrong configuration.
 pub fn with_node(path: &Path, ask: impl AsyncFnOnce(Imapd) -> ExitCode) -> ExitCode {
@@ -56,9 +59,13 @@ pub fn ask_daemons(imapd: &Imapd, method: &str, path: &str, body: &str) -> Vec<(
 
 /// One request to a daemon's own socket: the body of its answer.
 fn request(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<String> {
-    let mut stream = UnixStream::connect(socket)?;
+    let stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
+    request_over(stream, method, path, body)
+}
+
+fn request_over(mut stream: impl Read + Write, method: &str, path: &str, body: &str) -> io::Result<String> {
     let length = body.len();
     write!(
         stream,
@@ -71,6 +78,38 @@ fn request(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<St
         true => Ok(body.to_owned()),
         false => Err(io::Error::other(body.trim().to_owned())),
     }
+}
+
+/// The services that this node's `master` has given up, where `status_listen` lets one ask it; none where nothing answers there.
+pub fn given_up(imapd: &Imapd) -> Vec<String> {
+    let Some(board) = imapd.status_listen.as_deref().and_then(|address| board(address).ok()) else {
+        return Vec::new();
+    };
+    let processes = board["processes"].as_array().into_iter().flatten();
+    let disabled = processes.filter(|process| process["state"] == "disabled");
+    disabled.filter_map(|process| process["name"].as_str().map(str::to_owned)).collect()
+}
+
+/// What `master` shows on its status page.
+fn board(address: &str) -> io::Result<serde_json::Value> {
+    let Ok(Listen::Inet { host, port }) = Listen::parse(address) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let port = port.parse::<u16>().ok().or_else(|| service_port(&port)).ok_or(io::ErrorKind::InvalidInput)?;
+    let host = host.unwrap_or_else(|| "localhost".to_owned());
+    let mut last = io::ErrorKind::NotFound.into();
+    for address in (host.as_str(), port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                let text = request_over(stream, "GET", "/status.json", "")?;
+                return serde_json::from_str(&text).map_err(io::Error::other);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// The other servers that this node knows of: those in its lists and the master's, and those of `serverlist`.

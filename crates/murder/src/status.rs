@@ -15,7 +15,7 @@ use protocol::name::MailboxName;
 use serde_json::{Map, Value};
 use upstream::Upstream;
 
-use crate::node::{other_servers, with_node};
+use crate::node::{given_up, other_servers, with_node};
 use crate::who::age;
 
 /// Shows the lists of this node's daemons and of its MUPDATE master (positions, ages, conflicts, old reservations), and the backends:
@@ -28,7 +28,8 @@ pub struct Args {
     /// Do not ask the backends.
     #[arg(long)]
     here: bool,
-    /// Print JSON: an object with a status for each daemon, and one for all backends under `nodes`.
+    /// Print JSON: an object with a status for each daemon, one for all backends under `nodes`, and the services that master
+    /// has given up under `given_up`.
     #[arg(long)]
     json: bool,
     /// Let this program's list (mupdate, imapproxy, …) do the deletions that it holds back.
@@ -60,15 +61,20 @@ pub fn run(args: &Args) -> ExitCode {
         }
         let nodes = if args.here { Map::new() } else { nodes(&imapd, &all).await };
         let reached = nodes.values().all(|node| node.get("error").is_none());
-        let good = !all.is_empty() && all.values().all(is_good) && reached;
+        let given_up = given_up(&imapd);
+        let good = !all.is_empty() && all.values().all(is_good) && reached && given_up.is_empty();
         if args.json {
             if !nodes.is_empty() {
                 all.insert("nodes".into(), Value::Object(nodes));
+            }
+            if !given_up.is_empty() {
+                all.insert("given_up".into(), given_up.into());
             }
             println!("{}", Value::Object(all));
         } else {
             all.iter().for_each(|(name, status)| print!("{}", text(name, status)));
             nodes.iter().for_each(|(name, node)| println!("{}", node_text(name, node)));
+            given_up.iter().for_each(|name| println!("{name}: GIVEN UP by master until the next SIGHUP"));
         }
         if all_empty(&imapd) {
             eprintln!("murder status: no daemon of this node has a list under {}", lists(&imapd).display());

@@ -42,7 +42,9 @@ pub fn refusal(error: &upstream::Error) -> String {
         upstream::Error::Io { .. }
         | upstream::Error::Timeout { .. }
         | upstream::Error::Down { .. }
+        | upstream::Error::Strange { .. }
         | upstream::Error::Protocol { .. }
+        | upstream::Error::Unprotected { .. }
         | upstream::Error::Tls { .. } => {
             Reply::Unopenable("Server(s) unavailable to complete operation".to_owned()).to_string()
         }

@@ -43,6 +43,15 @@ impl Server {
         Server { place, tls: has("tls"), noauth: has("noauth") }
     }
 
+    /// Whether a server string is a host's name or address and nothing more: no port, path, flag or blank.
+    pub fn is_plain(text: &str) -> bool {
+        let server = Server::parse(text);
+        let whole = Place::Host { name: text.to_owned(), port: None };
+        server.place == whole
+            && !text.is_empty()
+            && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+    }
+
     /// The name that its certificate must bear.
     pub fn host(&self) -> &str {
         match &self.place {
@@ -196,6 +205,27 @@ mod tests {
         assert_eq!(host("[::1]:143/noauth"), ("::1".into(), Some("143".into()), false, true));
         assert_eq!(host("fe80::1").0, "fe80::1");
         assert_eq!(Server::parse("/run/lmtp").place, Place::Path("/run/lmtp".into()));
+    }
+
+    #[test]
+    fn a_plain_name_has_no_port_path_flag_or_blank() {
+        for name in ["be1", "be1.example.org", "192.0.2.1", "fe80::1", "be_1"] {
+            assert!(Server::is_plain(name), "{name}");
+        }
+        for name in [
+            "",
+            "be1:143",
+            "be1:",
+            "[::1]:143",
+            "/run/lmtp",
+            "be1/noauth",
+            "be1/",
+            "be 1",
+            "be1\u{a0}",
+            "be1\n",
+        ] {
+            assert!(!Server::is_plain(name), "{name:?}");
+        }
     }
 
     #[test]

@@ -47,6 +47,11 @@ impl Wire {
         Wire { stream, input: BytesMut::new(), output: BytesMut::new(), bounds, ended: false }
     }
 
+    /// Lets the peer send so much ahead from here on: more, once it has logged in.
+    pub fn read_ahead(&mut self, bytes: usize) {
+        self.bounds.input = bytes;
+    }
+
     pub fn stream(&self) -> &Stream {
         &self.stream
     }

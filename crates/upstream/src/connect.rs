@@ -1,6 +1,6 @@
 //! From a server's name to an authenticated connection.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
@@ -61,12 +61,18 @@ pub struct Upstream {
 struct Shared {
     imapd: RwLock<Imapd>,
     breakers: Mutex<HashMap<(String, Proto), Breaker>>,
+    /// Names that are not used, and that the log has.
+    strange: Mutex<HashSet<String>>,
 }
 
 impl Upstream {
     pub fn new(imapd: &Imapd) -> Upstream {
         Upstream {
-            shared: Arc::new(Shared { imapd: RwLock::new(imapd.clone()), breakers: Mutex::default() }),
+            shared: Arc::new(Shared {
+                imapd: RwLock::new(imapd.clone()),
+                breakers: Mutex::default(),
+                strange: Mutex::default(),
+            }),
         }
     }
 
@@ -141,6 +147,7 @@ impl Upstream {
 
     /// Why the server would not be tried at this moment, if so.
     pub fn admit(&self, server: &str, proto: Proto) -> Result<(), Error> {
+        self.known(server)?;
         let breakers = self.shared.breakers.lock().unwrap_or_else(PoisonError::into_inner);
         match breakers.get(&(server.to_owned(), proto)) {
             Some(breaker) => {
@@ -148,6 +155,20 @@ impl Upstream {
             }
             None => Ok(()),
         }
+    }
+
+    /// A name that comes with an entry of the list is a host's name; with a port, a path or a flag it is used only where the
+    /// configuration has it so: otherwise whoever may write to the list could have this node connect anywhere.
+    fn known(&self, server: &str) -> Result<(), Error> {
+        if Server::is_plain(server) || self.imapd().lists_server(server) {
+            return Ok(());
+        }
+        let error = Error::Strange { server: server.chars().take(NAME_SHOWN).collect() };
+        let mut strange = self.shared.strange.lock().unwrap_or_else(PoisonError::into_inner);
+        if strange.len() < STRANGE_LOGGED && strange.insert(server.to_owned()) {
+            warn!("{error}");
+        }
+        Err(error)
     }
 
     /// Counts a success or a failure for the server's breaker.
@@ -235,3 +256,6 @@ fn secret(server: &str) -> Result<[u8; 10], Error> {
 const HANDSHAKE_STEPS: u32 = 3;
 /// Bytes of a greeting.
 const GREETING_MAX: usize = 64 * 1024;
+/// Strange names are logged once each, and only so many, and not longer than so.
+const STRANGE_LOGGED: usize = 100;
+const NAME_SHOWN: usize = 200;

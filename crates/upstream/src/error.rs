@@ -2,6 +2,8 @@
 
 use std::{io, time::Duration};
 
+use service::tls::demand::Refusal;
+
 /// Why there is no connection to a backend. Every variant names the server.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -14,13 +16,20 @@ pub enum Error {
     /// It failed a moment ago: not tried again until a probe has reached it.
     #[error("{server}: not tried, because: {why}")]
     Down { server: String, why: String },
+    /// Its name came with the list of mailboxes and says more than a name: a port, a path, a flag.
+    #[error("backend {server:?}: more than a host's name, and not in serverlist: not used")]
+    Strange { server: String },
     /// It spoke something else than the protocol.
     #[error("{server}: {doing}: unexpected answer {text:?}")]
     Protocol { server: String, doing: &'static str, text: String },
     /// It offers no SASL mechanism that the configuration admits, and no STARTTLS that would bring one.
-    #[error("{server}: no usable SASL mechanism among those offered ({offered})")]
-    NoMechanism { server: String, offered: String },
-    /// TLS is required by the configuration and not offered, or its handshake failed.
+    /// `withheld`: one that tells the password would do, and there is no TLS.
+    #[error("{server}: no usable SASL mechanism among those offered ({offered}){}", if *withheld { WITHHELD } else { "" })]
+    NoMechanism { server: String, offered: String, withheld: bool },
+    /// It must not be used without TLS, and gives none.
+    #[error("backend {server}: {refusal}")]
+    Unprotected { server: String, refusal: Refusal },
+    /// TLS cannot be set up, or its handshake failed.
     #[error("{server}: TLS: {text}")]
     Tls { server: String, text: String },
     /// It refused our identity, or this user. `text` is its answer after the code.
@@ -33,9 +42,12 @@ impl Error {
     pub fn is_unreachable(&self) -> bool {
         match self {
             Error::Io { .. } | Error::Timeout { .. } | Error::Down { .. } => true,
-            Error::Protocol { .. } | Error::NoMechanism { .. } | Error::Tls { .. } | Error::Denied { .. } => {
-                false
-            }
+            Error::Strange { .. }
+            | Error::Protocol { .. }
+            | Error::NoMechanism { .. }
+            | Error::Unprotected { .. }
+            | Error::Tls { .. }
+            | Error::Denied { .. } => false,
         }
     }
 
@@ -47,3 +59,5 @@ impl Error {
         }
     }
 }
+
+const WITHHELD: &str = ": the password is not sent without TLS (set allowplaintext: yes to allow it)";

@@ -9,9 +9,10 @@ use base64::prelude::BASE64_STANDARD;
 use config::imapd::Imapd;
 use service::auth::client::{ClientError, ClientExchange, Credentials};
 use service::tls::ClientTls;
+use service::tls::demand::{Rule, Seen, Step};
 
-use crate::Error;
 use crate::dialog::Dialog;
+use crate::{Capabilities, Error};
 
 /// One login under way.
 pub(crate) struct Sasl {
@@ -29,9 +30,14 @@ impl Sasl {
     pub fn choose<W>(d: &Dialog<W>, imapd: &Imapd, user: Option<&str>) -> Result<Sasl, Error> {
         let credentials = Credentials::proxy(imapd, &d.server, user);
         let offered = d.capabilities.mechanisms();
-        let none = || Error::NoMechanism { server: d.server.clone(), offered: offered.join(" ") };
-        let channel = d.stream.channel();
-        let mechanism = credentials.choose(offered.iter().copied(), channel).ok_or_else(none)?;
+        let (rule, channel) = (Rule::backend(imapd, &d.server), d.stream.channel());
+        let seen = Seen { starttls: false, mechanisms: &offered, preauth: false, cyrus_master: false };
+        let none = || Error::NoMechanism {
+            server: d.server.clone(),
+            offered: offered.join(" "),
+            withheld: rule.withholds(&credentials, seen, channel),
+        };
+        let mechanism = rule.choose(&credentials, seen, channel).ok_or_else(none)?;
         let (authname, user) = (credentials.authname.clone(), user.unwrap_or_default().to_owned());
         let failed = |error: ClientError| Error::Denied {
             server: d.server.clone(),
@@ -89,18 +95,54 @@ impl Sasl {
     }
 }
 
-/// Whether TLS must be raised before the login: no mechanism can be used without it, or the configuration has a
-/// certificate to show or an authority to verify with.
-pub(crate) fn needs_tls(d: &Dialog<impl Sized>, imapd: &Imapd, user: Option<&str>, offered: bool) -> bool {
-    if d.stream.tls().is_some() {
-        return false;
-    }
+/// Whether TLS must be raised before the login; an error where the server must not be used as it is.
+pub(crate) fn needs_tls(
+    d: &Dialog<impl Sized>,
+    imapd: &Imapd,
+    user: Option<&str>,
+    opening: Opening,
+) -> Result<bool, Error> {
     let credentials = Credentials::proxy(imapd, &d.server, user);
-    let usable = credentials.choose(d.capabilities.mechanisms(), d.stream.channel()).is_some();
-    let options = service::settings::client_tls(imapd, &d.server);
-    let wanted =
-        options.certificate.is_some() || options.server_ca_file.is_some() || options.server_ca_dir.is_some();
-    offered && (!usable || wanted)
+    let mechanisms = d.capabilities.mechanisms();
+    let Opening { starttls, preauth } = opening;
+    let seen = Seen { starttls, mechanisms: &mechanisms, preauth, cyrus_master: false };
+    match Rule::backend(imapd, &d.server).next(seen, &credentials, d.stream.channel()) {
+        Step::RaiseTls => Ok(true),
+        Step::LogIn => Ok(false),
+        Step::Refuse(refusal) => Err(Error::Unprotected { server: d.server.clone(), refusal }),
+    }
+}
+
+/// What a server offers before TLS.
+#[derive(Clone, Copy)]
+pub(crate) struct Opening {
+    pub starttls: bool,
+    pub preauth: bool,
+}
+
+/// STARTTLS was offered, and refused.
+pub(crate) fn tls_refused(d: &Dialog<impl Sized>, imapd: &Imapd, doing: &'static str, answer: &str) -> Error {
+    let rule = Rule::backend(imapd, &d.server);
+    match rule.demands() {
+        true => Error::Unprotected { server: d.server.clone(), refusal: rule.refused(answer) },
+        false => d.unexpected(doing, answer),
+    }
+}
+
+/// Whether a server offers no less under TLS than it did before.
+pub(crate) fn unweakened(
+    d: &Dialog<impl Sized>,
+    imapd: &Imapd,
+    user: Option<&str>,
+    before: &Capabilities,
+    starttls: &str,
+) -> Result<(), Error> {
+    let credentials = Credentials::proxy(imapd, &d.server, user);
+    let (before, mechanisms) = (before.mechanisms(), d.capabilities.mechanisms());
+    let starttls = d.capabilities.has(starttls);
+    let seen = Seen { starttls, mechanisms: &mechanisms, preauth: false, cyrus_master: false };
+    let verdict = Rule::backend(imapd, &d.server).unweakened(&before, seen, &credentials, d.stream.channel());
+    verdict.map_err(|refusal| Error::Unprotected { server: d.server.clone(), refusal })
 }
 
 /// The TLS settings towards one server: its own client certificate, the authorities that vouch for servers.

@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::hosts::HOST_KEYS;
 use super::kind::Kind;
 use super::lines::{self, Item, Setting};
 use super::names::{Meaning, meaning};
@@ -196,4 +197,3 @@ const PREFIXES: &[(&str, &str)] = &[
     ("tls_", "tls"),
     ("sasl_", "sasl"),
 ];
-const HOST_KEYS: &[&str] = &["password", "mechs", "client_cert", "client_key", "address", "ports"];

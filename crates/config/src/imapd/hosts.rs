@@ -1,7 +1,8 @@
 //! Names of servers, and what the file says of each: `<shorthost>_address`, `<shorthost>_ports` and so on.
 
 use super::Imapd;
-use super::names::Names;
+use super::kind::read_switch;
+use super::names::{Meaning, Names, meaning};
 use super::registry::Settings;
 use crate::{Problem, Problems};
 
@@ -37,6 +38,21 @@ impl Imapd {
     pub fn host_port(&self, server: &str, service: &str) -> Option<u16> {
         let ports = read_ports(self.of_host(server, "ports")?).ok()?;
         ports.into_iter().find(|(name, _)| name == service).map(|(_, port)| port)
+    }
+
+    /// Whether the file has exactly this name in `serverlist` or as `defaultserver`.
+    pub fn lists_server(&self, server: &str) -> bool {
+        self.serverlist.iter().chain(&self.defaultserver).any(|listed| listed == server)
+    }
+
+    /// Whether the file speaks of a server at all: lists it, or has a `<shorthost>_…` key for it.
+    pub fn names_server(&self, server: &str) -> bool {
+        self.lists_server(server) || HOST_KEYS.iter().any(|what| self.of_host(server, what).is_some())
+    }
+
+    /// `<shorthost>_tls`: whether TLS towards a server is demanded or not, where the file says so.
+    pub fn host_tls(&self, server: &str) -> Option<bool> {
+        read_switch(self.of_host(server, "tls")?).ok()
     }
 
     /// The MUPDATE master to follow, if this node is in a murder.
@@ -101,12 +117,23 @@ pub(super) fn check(names: &Names, settings: &Settings, problems: &mut Problems)
     if settings.servername.len() > 511 || settings.servername.contains(['!', ' ', '\t']) {
         wrong("servername", format!("'{}' cannot name a server", settings.servername));
     }
-    for setting in names.overflow_settings().filter(|setting| setting.key.ends_with("_ports")) {
-        if let Err(message) = read_ports(&setting.value) {
+    for setting in
+        names.overflow_settings().filter(|setting| matches!(meaning(&setting.key), Meaning::Overflow))
+    {
+        let read = match &setting.key {
+            key if key.ends_with("_ports") => read_ports(&setting.value).map(drop),
+            key if key.ends_with("_tls") => read_switch(&setting.value).map(drop),
+            _ => Ok(()),
+        };
+        if let Err(message) = read {
             problems.0.push(Problem::new(&setting.file, setting.line, &setting.key, message));
         }
     }
 }
+
+/// What stands behind `<shorthost>_`.
+pub(super) const HOST_KEYS: &[&str] =
+    &["password", "mechs", "client_cert", "client_key", "address", "ports", "tls"];
 
 /// This host's own name.
 pub(super) fn own_name() -> String {

@@ -191,7 +191,7 @@ fn words(text: &str) -> Vec<String> {
     text.split_ascii_whitespace().map(str::to_owned).collect()
 }
 
-fn read_switch(text: &str) -> Result<bool, String> {
+pub(super) fn read_switch(text: &str) -> Result<bool, String> {
     for (prefixes, value) in [(["1", "y", "on", "t"], true), (["0", "n", "of", "f"], false)] {
         if prefixes.iter().any(|prefix| text.starts_with(prefix)) {
             return Ok(value);

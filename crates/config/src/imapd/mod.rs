@@ -130,6 +130,13 @@ impl Imapd {
         Imapd { file: self.file.clone(), view: Arc::new(view) }
     }
 
+    /// The same with `allowplaintext: no`: shows to which servers a password would be sent in the clear.
+    pub fn without_plaintext(&self) -> Imapd {
+        let settings = Settings { allowplaintext: false, ..self.view.settings.clone() };
+        let view = View { identity: self.view.identity.clone(), settings };
+        Imapd { file: self.file.clone(), view: Arc::new(view) }
+    }
+
     /// The file that was read.
     pub fn path(&self) -> &Path {
         &self.file.path

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::hosts::HOST_KEYS;
 use super::lines::Setting;
 use super::registry::{self, Effect, OptionSpec};
 use super::{aliases, known};
@@ -146,10 +147,8 @@ pub(super) fn meaning(key: &str) -> Meaning {
         return Meaning::OtherOption;
     }
     let prefixes = ["partition-", "metapartition-", "archivepartition-", "backuppartition-", "sasl_"];
-    let suffixes = ["_password", "_mechs", "_client_cert", "_client_key", "_address", "_ports"];
-    if prefixes.iter().any(|prefix| key.starts_with(prefix))
-        || suffixes.iter().any(|suffix| key.ends_with(suffix))
-    {
+    let of_host = |what: &&str| key.strip_suffix(what).is_some_and(|host| host.ends_with('_'));
+    if prefixes.iter().any(|prefix| key.starts_with(prefix)) || HOST_KEYS.iter().any(of_host) {
         return Meaning::Overflow;
     }
     let overridden = key.match_indices('_').filter(|(i, _)| *i > 0).filter_map(|(i, _)| key.get(i + 1..));

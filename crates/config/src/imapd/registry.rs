@@ -134,6 +134,7 @@ options! {
     mupdate_authname: Option<String>, Kind::Text, "", ON, "User whose password logs in to the master.";
     mupdate_realm: Option<String>, Kind::Text, "", ON, "SASL realm of mupdate_authname.";
     mupdate_password: Option<String>, Kind::Text, "", ON, "Password of mupdate_authname.";
+    mupdate_tls: Option<bool>, Kind::Switch, "", ON, "Whether TLS towards the master is demanded. Unset: where tls_server_ca_file or tls_server_ca_dir is set, but of a Cyrus master, which dies of it, only where a password would be sent. Beyond Cyrus.";
     mupdate_config: MupdateConfig, Kind::Choice(MupdateConfig::WORDS), "standard", Effect::Refused("only standard murders are served: a node is a frontend or a backend, and a mailbox is on one backend"), "Shape of the murder.";
     mupdate_retry_delay: Duration, Kind::SECONDS, "20s", ON, "Longest wait between attempts to reach the master.";
     mupdate_connections_max: u32, Kind::COUNT, "128", ON, "Most connections that mupdate serves at a time.";

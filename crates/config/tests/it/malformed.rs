@@ -81,6 +81,10 @@ const IMAPD: &[(&str, &str)] = &[
     ("mupdate_server: m:x", "2: mupdate_server: 'x' is not a port number"),
     ("mupdate_server: :3905", "2: mupdate_server: ':3905' names no host"),
     ("be1_ports: imap", "2: be1_ports: 'imap' is not of the form service=port"),
+    (
+        "be1_tls: maybe",
+        "2: be1_tls: 'maybe' is neither yes nor no (1, yes, on, true or 0, no, off, false, in lower case)",
+    ),
     ("be1_ports: imap=99999", "2: be1_ports: 'imap=99999' is not of the form service=port"),
     ("servername: a!b", "2: servername: 'a!b' cannot name a server"),
     (

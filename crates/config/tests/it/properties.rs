@@ -77,7 +77,7 @@ fn tidy_file() -> impl Strategy<Value = String> {
         (0..OPTIONS.len()).prop_map(|i| OPTIONS[i].name.to_owned()),
         (0..OPTIONS.len()).prop_map(|i| format!("lmtp_{}", OPTIONS[i].name)),
         "(meta|archive|)partition-[a-z0-9]{1,6}",
-        "[a-z][a-z0-9-]{0,8}_(password|mechs|client_cert|client_key|address|ports)",
+        "[a-z][a-z0-9-]{0,8}_(password|mechs|client_cert|client_key|address|ports|tls)",
         "(tls|sasl|hosts|partition)_?[a-z_]{0,6}",
         "[a-z][a-z0-9_-]{0,12}",
     ];

@@ -83,6 +83,20 @@ fn a_service_whose_ready_workers_die_is_given_up() {
 }
 
 #[test]
+fn a_service_whose_workers_die_after_a_client_is_not_given_up() {
+    let node =
+        Node::new("SERVICES {\n echo cmd=\"foreign -once 1\" listen=\"@/var/socket/echo\" prefork=1\n}\n");
+    let mut master = node.ready();
+    for _ in 0..8 {
+        drop(served(&node));
+        master.expect("exited, status 1");
+    }
+    served(&node);
+    let log = master.stop();
+    assert!(!log.contains("too many failures"), "{log}");
+}
+
+#[test]
 fn a_lost_worker_is_replaced_and_babysitting_says_so() {
     let node = node("babysit=yes");
     let mut master = node.ready();

@@ -85,6 +85,43 @@ fn a_process_that_keeps_dying_is_given_up_until_a_reload() {
 }
 
 #[test]
+fn a_process_that_clients_make_crash_is_started_again_for_ever_and_clients_only_wait() {
+    let node = Node::new("SERVICES {\n imap cmd=\"imapd\" listen=\"@/var/socket/imap\" prefork=1\n}\n");
+    let mut master = node.ready();
+    let mut pid = last_number(&node.greeting("imap"));
+    // Twice as often as what never was ready may die.
+    for _ in 0..10 {
+        kill(pid, Signal::KILL);
+        await_end(pid);
+        master.expect("signaled to death by signal 9");
+        let next = last_number(&node.greeting("imap"));
+        assert_ne!(next, pid);
+        pid = next;
+    }
+    let log = master.stop();
+    assert!(!log.contains("too many failures"), "{log}");
+}
+
+#[test]
+fn a_process_that_was_ready_is_not_given_up_when_it_cannot_start_for_a_while() {
+    let node = Node::new("SERVICES {\n imap cmd=\"imapd\" listen=\"@/var/socket/imap\" prefork=1\n}\n");
+    let mut master = node.ready();
+    let pid = last_number(&node.greeting("imap"));
+    // What it needs is gone, and it ends with an error as soon as it is started.
+    let works = std::fs::read(node.path("bin/backend")).unwrap();
+    node.program("backend", "#!/bin/sh\nexit 1\n");
+    kill(pid, Signal::KILL);
+    for _ in 0..7 {
+        master.expect("exited, status 1");
+    }
+    let mut waiting = node.connect("imap");
+    node.program("backend", std::str::from_utf8(&works).unwrap());
+    assert_ne!(last_number(&waiting.line()), pid, "the client only waited");
+    let log = master.stop();
+    assert!(!log.contains("too many failures"), "{log}");
+}
+
+#[test]
 fn babysitting_rests_instead_of_giving_up() {
     let node =
         Node::new("SERVICES {\n imap cmd=\"imapd -crash\" listen=\"@/var/socket/imap\" babysit=yes\n}\n");

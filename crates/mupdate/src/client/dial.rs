@@ -1,14 +1,6 @@
 //! From an imapd.conf, or the path of a socket, to a logged-in [`Link`].
 //!
-//! | STARTTLS | when |
-//! |---|---|
-//! | is demanded | `mupdate_server` says `/tls`: a server that does not offer it is refused |
-//! | is used with a server of ours | authorities to verify it with are configured (`tls_server_ca_file`) |
-//! | is used with any | no offered mechanism may be used without |
-//!
-//! Not with every Cyrus that offers it: its `mupdate` dies of it sooner or later, as its documentation says. A password is
-//! then proven by SCRAM, not told. It is told in the clear (PLAIN) only with `allowplaintext`, and never to a server that
-//! could be verified.
+//! Whether STARTTLS is used, and by which mechanism we log in, is [`service::tls::demand`]'s to say.
 
 use std::{
     future::Future,
@@ -22,7 +14,15 @@ use std::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use config::imapd::Imapd;
 use protocol::mupdate::response::Body;
-use service::{auth::client::Credentials, resolve, settings, stream::Stream, tls::ClientTls};
+use service::{
+    auth::client::Credentials,
+    resolve, settings,
+    stream::Stream,
+    tls::{
+        ClientTls,
+        demand::{Rule, Seen, Step},
+    },
+};
 use tokio::{net::UnixStream, time::timeout};
 
 use super::{Error, link::Link};
@@ -43,6 +43,21 @@ pub struct Greeting {
 impl Greeting {
     pub fn has(&self, extension: &str) -> bool {
         self.murder.iter().any(|known| known.eq_ignore_ascii_case(extension))
+    }
+
+    /// A server of Cyrus's: it says so, and announces nothing of ours.
+    fn is_cyrus(&self) -> bool {
+        self.murder.is_empty() && self.text.contains("\"Cyrus IMAP\"")
+    }
+
+    fn seen<T>(&self, then: impl FnOnce(Seen<'_>) -> T) -> T {
+        let mechanisms: Vec<&str> = self.mechanisms.iter().map(String::as_str).collect();
+        let cyrus_master = self.is_cyrus();
+        then(Seen { starttls: self.starttls, mechanisms: &mechanisms, preauth: false, cyrus_master })
+    }
+
+    fn step(&self, rule: &Rule, credentials: &Credentials, link: &Link) -> Step {
+        self.seen(|seen| rule.next(seen, credentials, link.stream().channel()))
     }
 }
 
@@ -138,38 +153,35 @@ async fn server(imapd: &Imapd) -> Result<(Link, Greeting), Error> {
     let mut greeting = greet(&mut link, patience).await?;
 
     let credentials = Credentials::mupdate(imapd, &upstream.host);
-    let options = settings::client_tls(imapd, &upstream.host);
-    let verifies = options.server_ca_file.is_some() || options.server_ca_dir.is_some();
-    let in_the_clear = imapd.allowplaintext && !(verifies && greeting.starttls);
-    let choose = |link: &Link, greeting: &Greeting| {
-        let (channel, offered) = (link.stream().channel(), &greeting.mechanisms);
-        let may_tell = in_the_clear || channel.is_encrypted();
-        let offered = offered.iter().map(String::as_str).filter(|name| may_tell || !tells_the_password(name));
-        credentials.choose(offered, channel)
-    };
-    let wanted = !greeting.murder.is_empty() && verifies || choose(&link, &greeting).is_none();
-    if upstream.tls || (greeting.starttls && wanted) {
-        if !greeting.starttls {
-            return Err(Error::Denied { server: name, why: "it does not offer STARTTLS".into() });
+    let rule = Rule::master(imapd, upstream.tls);
+    match greeting.step(&rule, &credentials, &link) {
+        Step::LogIn => {}
+        Step::Refuse(refusal) => return Err(Error::Unprotected { server: name, refusal }),
+        Step::RaiseTls => {
+            let options = settings::client_tls(imapd, &upstream.host);
+            let tls = ClientTls::new(&options)
+                .map_err(|e| Error::Denied { server: name.clone(), why: format!("TLS: {e}") })?;
+            let before = std::mem::take(&mut greeting);
+            greeting = start_tls(&mut link, &rule, &tls, &upstream.host, patience).await?;
+            let verdict = before.seen(|before| {
+                greeting.seen(|seen| {
+                    rule.unweakened(before.mechanisms, seen, &credentials, link.stream().channel())
+                })
+            });
+            verdict.map_err(|refusal| Error::Unprotected { server: name.clone(), refusal })?;
         }
-        let tls = ClientTls::new(&options)
-            .map_err(|e| Error::Denied { server: name.clone(), why: format!("TLS: {e}") })?;
-        greeting = start_tls(&mut link, &tls, &upstream.host, patience).await?;
     }
-    let Some(mechanism) = choose(&link, &greeting) else {
+    let chosen = greeting.seen(|seen| rule.choose(&credentials, seen, link.stream().channel()));
+    let Some(mechanism) = chosen else {
+        let withheld = greeting.seen(|seen| rule.withholds(&credentials, seen, link.stream().channel()));
         let offered = greeting.mechanisms.join(" ");
-        let why = format!("no mechanism may be used of those offered: {offered}");
-        return Err(Error::Denied { server: name, why });
+        return Err(Error::NoMechanism { server: name, offered, withheld });
     };
     login(&mut link, &credentials, mechanism, patience).await?;
     if imapd.proxy_compress && greeting.compress {
         compress(&mut link, patience).await?;
     }
     Ok((link, greeting))
-}
-
-fn tells_the_password(mechanism: &str) -> bool {
-    ["PLAIN", "LOGIN"].iter().any(|plain| plain.eq_ignore_ascii_case(mechanism))
 }
 
 /// Reads a banner: everything up to `* OK`, of which unknown lines are ignored.
@@ -197,6 +209,7 @@ pub(super) async fn greet(link: &mut Link, patience: Duration) -> Result<Greetin
 
 pub(super) async fn start_tls(
     link: &mut Link,
+    rule: &Rule,
     tls: &ClientTls,
     host: &str,
     patience: Duration,
@@ -206,7 +219,11 @@ pub(super) async fn start_tls(
     match link.response(patience).await?.body {
         Body::Ok(_) => {}
         Body::No(why) | Body::Bad(why) | Body::Bye(why) => {
-            return Err(Error::Denied { server: link.server.clone(), why: format!("STARTTLS: {why}") });
+            let server = link.server.clone();
+            return Err(match rule.demands() {
+                true => Error::Unprotected { server, refusal: rule.refused(&why) },
+                false => Error::Denied { server, why: format!("STARTTLS: {why}") },
+            });
         }
         other => return Err(link.lost(format!("unexpected answer to STARTTLS: {other:?}"))),
     }

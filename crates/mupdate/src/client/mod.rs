@@ -11,6 +11,7 @@ use std::{path::Path, time::Duration};
 use config::imapd::Imapd;
 use mailboxes::{Entry, Expect};
 use protocol::{location::Location, mupdate::response::Body, name::MailboxName};
+use service::tls::demand::Refusal;
 
 pub use dial::{Address, Connect, Greeting};
 pub use link::Link;
@@ -40,6 +41,12 @@ pub enum Error {
     /// It does not let us in, or not safely.
     #[error("MUPDATE server {server}: login: {why}")]
     Denied { server: String, why: String },
+    /// None of the mechanisms that it offers may be used; `withheld`: one that tells the password would do, and there is no TLS.
+    #[error("MUPDATE server {server}: login: no mechanism may be used of those offered: {offered}{}", if *withheld { WITHHELD } else { "" })]
+    NoMechanism { server: String, offered: String, withheld: bool },
+    /// It must not be used without TLS, and gives none.
+    #[error("MUPDATE server {server}: {refusal}")]
+    Unprotected { server: String, refusal: Refusal },
     #[error("mupdate_server is not set")]
     NoServer,
 }
@@ -259,3 +266,4 @@ pub(crate) fn entry_of(body: &Body) -> Option<(MailboxName, Entry)> {
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Commands sent before their answers are read: what both sides' buffers bear.
 const PIPELINED: usize = 200;
+const WITHHELD: &str = " (the password is not sent without TLS: set allowplaintext: yes to allow it)";

@@ -13,10 +13,7 @@ use service::auth::{Login, Step64};
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{
-    conversation::{CROWDED, Conversation, Flow, IDLED},
-    crowd::Stranger,
-};
+use super::conversation::{Conversation, Flow, IDLED};
 
 impl Conversation {
     pub(super) async fn authenticate(
@@ -86,7 +83,7 @@ impl Conversation {
         }
         self.session.access = access;
         if access != Access::None {
-            self.guards.stranger = None;
+            self.is_no_stranger();
         }
         self.say(
             tag,
@@ -116,10 +113,6 @@ impl Conversation {
                         return Ok(None);
                     }
                 }
-                () = Stranger::is_sent_away(self.guards.stranger.as_ref()) => {
-                    self.bye(CROWDED);
-                    return Ok(None);
-                }
                 () = sleep_until(deadline) => {
                     self.bye(IDLED);
                     return Ok(None);
@@ -130,7 +123,7 @@ impl Conversation {
 }
 
 /// 16 KiB in base64.
-const LINE: usize = 21_848;
+pub(super) const LINE: usize = 21_848;
 /// Rounds of one exchange.
 const STEPS: usize = 10;
 /// How long a client may think about a challenge.

@@ -29,7 +29,7 @@ use service::{
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Server, VERSION, crowd::Stranger, subscription::Subscription, write};
+use super::{Server, VERSION, auth::LINE, crowd::Stranger, subscription::Subscription, write};
 
 /// How a client gets in.
 #[derive(Default)]
@@ -68,7 +68,8 @@ pub(super) enum Flow {
 
 impl Conversation {
     pub fn new(server: Server, stream: Stream, guards: Guards) -> Self {
-        let bounds = Bounds { input: INPUT, write: WRITE, ..Bounds::default() };
+        let input = if guards.auth.is_some() { STRANGERS_INPUT } else { INPUT };
+        let bounds = Bounds { input, write: WRITE, ..Bounds::default() };
         let mut session = Session::new(guards.tls.is_some());
         if guards.auth.is_none() {
             session.local = true;
@@ -76,7 +77,7 @@ impl Conversation {
         }
         let now = Instant::now();
         Conversation {
-            collector: collector(&server),
+            collector: collector(&server, session.access),
             server,
             wire: Wire::new(stream, bounds),
             session,
@@ -93,7 +94,8 @@ impl Conversation {
     pub async fn run(mut self, stop: CancellationToken) -> io::Result<()> {
         self.banner();
         let ended = stop.clone();
-        match stop.run_until_cancelled(self.converse()).await {
+        let talk = stop.run_until_cancelled(self.stay());
+        match talk.await {
             Some(result) => result?,
             None if self.stream.is_some() || self.listing => return Ok(()),
             None => self.bye("server shutting down"),
@@ -102,6 +104,23 @@ impl Conversation {
             return Ok(());
         }
         self.wire.close().await
+    }
+
+    /// The conversation, which a stranger that is sent away leaves wherever it is, at once: whoever does not read, or is in the
+    /// middle of a handshake, is not waited for.
+    async fn stay(&mut self) -> io::Result<()> {
+        let sent_away = self.guards.stranger.as_ref().map(Stranger::sent_away).unwrap_or_default();
+        if let Some(result) = sent_away.run_until_cancelled(self.converse()).await {
+            return result;
+        }
+        self.bye(CROWDED);
+        let mut saying = std::pin::pin!(self.wire.flush());
+        std::future::poll_fn(|cx| {
+            let _ = saying.as_mut().poll(cx);
+            std::task::Poll::Ready(())
+        })
+        .await;
+        Err(io::Error::other(CROWDED))
     }
 
     async fn converse(&mut self) -> io::Result<()> {
@@ -237,6 +256,13 @@ impl Conversation {
         }
     }
 
+    /// It has logged in: it may say as much as others.
+    pub(super) fn is_no_stranger(&mut self) {
+        self.guards.stranger = None;
+        self.wire.read_ahead(INPUT);
+        self.collector = collector(&self.server, self.session.access);
+    }
+
     /// Waits for something to do.
     async fn wait(&mut self) -> io::Result<Flow> {
         let deadline = self.deadline();
@@ -257,10 +283,6 @@ impl Conversation {
             }
             () = Subscription::due(self.stream.as_mut(), wake), if self.stream.is_some() => {
                 return self.push().await;
-            }
-            () = Stranger::is_sent_away(self.guards.stranger.as_ref()) => {
-                self.bye(CROWDED);
-                return Ok(Flow::End);
             }
             () = sleep_until(deadline) => {
                 self.bye(IDLED);
@@ -315,7 +337,7 @@ impl Conversation {
         // A failed handshake leaves nothing to talk over.
         self.wire.start_tls(&tls).await?;
         self.session.encrypted = true;
-        self.collector = collector(&self.server);
+        self.collector = collector(&self.server, self.session.access);
         self.banner();
         Ok(Flow::On)
     }
@@ -324,7 +346,7 @@ impl Conversation {
         self.say(tag, Reply::ok("DEFLATE active"));
         self.wire.compress().await?;
         self.session.compressed = true;
-        self.collector = collector(&self.server);
+        self.collector = collector(&self.server, self.session.access);
         Ok(Flow::On)
     }
 }
@@ -337,10 +359,11 @@ async fn first(pending: &mut VecDeque<(String, Pending)>) -> <Pending as Future>
     }
 }
 
-fn collector(server: &Server) -> Collector {
+fn collector(server: &Server, access: Access) -> Collector {
     let settings = server.settings();
-    let limits = Limits { line: settings.word.min(COMMAND) + AROUND, skip: SKIP };
-    Collector::new(limits, settings.literal.min(COMMAND as u64), COMMAND)
+    let most = if access == Access::None { STRANGERS_COMMAND } else { COMMAND };
+    let limits = Limits { line: settings.word.min(most) + AROUND, skip: SKIP };
+    Collector::new(limits, settings.literal.min(most as u64), most)
 }
 
 // What one client may take: every read, write, queue and wait above has its bound here.
@@ -361,8 +384,11 @@ const PIPELINED: usize = 256;
 /// Time to log in, and commands before it.
 const STRANGER: Duration = Duration::from_secs(120);
 const STRANGERS_COMMANDS: u32 = 50;
+/// Octets of a command before login, with its literals: AUTHENTICATE has a line of SASL. And octets read ahead.
+const STRANGERS_COMMAND: usize = LINE + AROUND;
+const STRANGERS_INPUT: usize = 64 * 1024;
 /// Why a client is sent away.
 pub(super) const IDLED: &str = "idle for too long";
-pub(super) const CROWDED: &str = "too many connections wait for a login";
+const CROWDED: &str = "too many connections wait for a login";
 /// Cyrus: 3 hours. RFC 3656: 15 minutes at least.
 const IDLE: Duration = Duration::from_secs(10_800);

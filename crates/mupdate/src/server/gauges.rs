@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use metrics::{describe_gauge, gauge};
+use metrics::{describe_counter, describe_gauge, gauge};
 use service::Context;
 
 use super::Server;
@@ -61,6 +61,10 @@ fn describe() {
     describe_gauge!(
         "murder_list_conflicts",
         "Mailboxes that two servers claimed. Alert on any: see murder status."
+    );
+    describe_counter!(
+        "murder_mupdate_strangers_sent_away_total",
+        "Connections sent away or dropped before a login, because there were too many. Alert when it grows."
     );
     describe_gauge!("murder_list_streams", "Others that follow this list.");
     describe_gauge!("murder_replica_live", "1 while the list follows its master. Alert when 0 for minutes.");

@@ -31,7 +31,7 @@ pub use tools::Wipe;
 
 use crate::replica::Replica;
 use conversation::{Conversation, Guards};
-use crowd::Crowd;
+use crowd::{Admission, Crowd};
 
 /// A list as its clients see it. Cheap to clone.
 #[derive(Clone)]
@@ -124,8 +124,11 @@ impl Server {
     /// Serves one client that came over the network.
     pub async fn serve(&self, connection: Connection) {
         let stop = connection.seat.stop();
-        let Some((_place, stranger)) = self.shared.crowd.admit(self.settings().connections_max) else {
-            return refuse(connection.stream).await;
+        let most = self.settings().connections_max;
+        let (_place, stranger) = match self.shared.crowd.admit(most, connection.stream.peer().ip()) {
+            Admission::Stay(place, stranger) => (place, stranger),
+            Admission::Refuse(_place) => return refuse(connection.stream).await,
+            Admission::Drop => return,
         };
         let guards = Guards {
             auth: Some(connection.listener.auth()),

@@ -7,7 +7,10 @@ use bytes::BytesMut;
 use service::{
     auth::client::Credentials,
     stream::Stream,
-    tls::{ClientOptions, ClientTls},
+    tls::{
+        ClientOptions, ClientTls,
+        demand::{self, Rule, Seen},
+    },
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -62,10 +65,21 @@ impl<'a> Tester<'a> {
             self.start_tls(key.into()).await?;
         }
         let credentials = self.credentials()?;
-        let offered = self.mechanisms.clone();
-        let chosen = credentials.choose(offered.iter().map(String::as_str), self.stream.channel());
+        let rule = Rule::by_hand(self.cli.mechanism.as_deref().is_some_and(demand::is_plain));
+        let (chosen, withheld) = {
+            let offered: Vec<&str> = self.mechanisms.iter().map(String::as_str).collect();
+            let seen =
+                Seen { starttls: self.starttls, mechanisms: &offered, preauth: false, cyrus_master: false };
+            let channel = self.stream.channel();
+            (rule.choose(&credentials, seen, channel), rule.withholds(&credentials, seen, channel))
+        };
         match chosen {
             Some(mechanism) => self.authenticate(&credentials, mechanism).await?,
+            None if withheld => {
+                println!(
+                    "Authentication failed. the password is not sent without TLS (-t \"\", or -m PLAIN)"
+                );
+            }
             None => println!("Authentication failed. no mechanism available"),
         }
         let strength = self.stream.tls().map_or(0, |_| 256);

@@ -113,6 +113,51 @@ async fn a_stranger_gets_fifty_commands() {
 }
 
 #[tokio::test]
+async fn a_stranger_gets_no_compression_and_no_long_command() {
+    let master = Node::master("").await;
+    let mut stranger = network(&master).await;
+    stranger.play("C: Z01 COMPRESS \"DEFLATE\"\n S: Z01 BAD \"Please login first\"").await;
+    // A line of SASL is as long as may be; more is not read.
+    let longest = "x".repeat(21_848);
+    stranger.say(format!("A01 AUTHENTICATE \"NO-SUCH\" {{21848+}}\r\n{longest}\r\n").as_bytes()).await;
+    stranger.play("S: A01 NO \"no mechanism available\"").await;
+    let mut stranger = network(&master).await;
+    stranger.play("C: A01 AUTHENTICATE \"PLAIN\" {30000}").await;
+    let answer = stranger.line().await;
+    assert!(answer.starts_with("* BYE") || answer.starts_with("A01 BAD"), "{answer}");
+    let mut stranger = network(&master).await;
+    stranger.say(&[b'x'; 60_000]).await;
+    stranger.play("C: \n S: * BYE …\n S closes").await;
+    // After the login both may be had.
+    let mut slave = network(&master).await;
+    slave.play(&format!("C: A01 AUTHENTICATE \"PLAIN\" \"{CYRUS}\"\n S: A01 OK …")).await;
+    slave.play("C: X0 FIND {100000+}").await;
+    slave.say(&[b'x'; 100_000]).await;
+    slave.play("C: \n S: X0 OK …\n C: Z01 COMPRESS \"DEFLATE\"\n S: Z01 OK \"DEFLATE active\"").await;
+}
+
+#[tokio::test]
+async fn strangers_that_never_read_and_never_leave_are_bounded() {
+    let master = Node::master("mupdate_connections_max: 1000\n").await;
+    let mut slave = network(&master).await;
+    slave.play(&format!("C: A01 AUTHENTICATE \"PLAIN\" \"{CYRUS}\"\n S: A01 OK …")).await;
+    let mut strangers = Vec::new();
+    for _ in 0..200 {
+        let stranger = TcpStream::connect(master.address).await.unwrap();
+        // More than is ever answered: it asks, and never reads.
+        let _ = stranger.try_write("X FIND \"a\"\r\n".repeat(49).as_bytes());
+        strangers.push(stranger);
+    }
+    eventually(async || {
+        let connections = master.status().await["connections"].as_u64().unwrap();
+        (connections <= 1 + 32).then_some(())
+    })
+    .await;
+    slave.play("C: X0 NOOP\n S: X0 OK \"Noop done\"").await;
+    network(&master).await.play(&format!("C: A01 AUTHENTICATE \"PLAIN\" \"{CYRUS}\"\n S: A01 OK …")).await;
+}
+
+#[tokio::test]
 async fn strangers_do_not_keep_out_who_can_log_in() {
     let master = Node::master("mupdate_connections_max: 3\n").await;
     let mut slave = network(&master).await;

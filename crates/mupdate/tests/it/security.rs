@@ -106,7 +106,7 @@ async fn a_server_that_must_offer_tls_and_does_not_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let conf = follows(master.address).replace("\nmupdate_authname", "/tls\nmupdate_authname");
     let error = Client::connect(&imapd(&dir, &conf)).await.err().unwrap();
-    assert!(error.to_string().contains("STARTTLS"), "{error}");
+    assert!(error.to_string().contains("TLS required, not offered"), "{error}");
 }
 
 #[tokio::test]
@@ -157,10 +157,19 @@ async fn a_cyrus_master_is_spared_starttls_where_a_password_can_be_proven_withou
         (plain_only, "allowplaintext: no\n".into(), starttls),
         (plain_only, String::new(), "A01 AUTHENTICATE {5+}"),
         ("* AUTH \"PLAIN\"\n", "allowplaintext: no\n".into(), ""),
+        // The banner of somebody in the middle: nothing is said.
+        ("* AUTH \"PLAIN\"\n", verifying.clone(), ""),
+        ("* AUTH \"PLAIN\" \"SCRAM-SHA-256\"\n* MURDER \"RESUME\"\n", verifying.clone(), ""),
+        // By name, one way or the other.
+        (all, format!("{verifying}mupdate_tls: yes\n"), starttls),
+        ("* AUTH \"PLAIN\" \"SCRAM-SHA-256\"\n", "mupdate_tls: yes\n".into(), ""),
+        ("* AUTH \"PLAIN\"\n", format!("{verifying}mupdate_tls: no\n"), "A01 AUTHENTICATE {5+}"),
     ];
     for (banner, conf, expected) in table {
         let (said, why) = first_words(banner, &conf).await;
         assert_eq!(said, expected, "{banner} {conf}: {why}");
+        let refused = expected.is_empty() && !conf.contains("allowplaintext");
+        assert_eq!(refused, why.contains("not used (set mupdate_tls: no to allow it)"), "{why}");
     }
 }
 

@@ -40,6 +40,8 @@ pub fn page() -> String {
         ".TP\n.IB shorthost _client_cert: , _client_key:\nCertificate and key to show to it.\n",
         ".TP\n.IB shorthost _address:\nHost or address to connect to in place of its name.\n",
         ".TP\n.IB shorthost _ports:\nIts ports, as imap=143 lmtp=24 pop3=110 sieve=4190 mupdate=3905.\n",
+        ".TP\n.IB shorthost _tls:\nWhether TLS towards it is demanded (switch). Unset: where tls_server_ca_file or tls_server_ca_dir is set. \
+With no, TLS is used where it is offered, as before.\n",
         ".PP\nThe short host of a server is its name up to the first dot.\n",
     ));
     page

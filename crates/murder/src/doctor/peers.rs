@@ -45,6 +45,14 @@ async fn master(imapd: &Imapd, servers: &mut std::collections::BTreeSet<String>,
         Ok(client) => client,
         Err(error) => return refused_by_master(imapd, &name, &error, report),
     };
+    if imapd.allowplaintext
+        && let Err(MupdateError::NoMechanism { withheld: true, offered, .. }) =
+            Client::connect(&imapd.without_plaintext()).await
+    {
+        let what =
+            format!("mupdate_password is sent to it in the clear: without TLS it offers only {offered}");
+        report.warn("logins", &name, what, told_change(&name));
+    }
     if !client.greeting().has("STATUS") {
         report.pass(format!("{name} lets us in as {}", mupdate_user(imapd)));
         return;
@@ -68,7 +76,10 @@ fn refused_by_master(imapd: &Imapd, name: &str, error: &MupdateError, report: &m
         MupdateError::Denied { why, .. } if why.contains("only admins") => {
             format!("on {name}, in imapd.conf: admins: … {user}")
         }
-        MupdateError::Denied { why, .. } if why.contains("mechanism") => format!(
+        MupdateError::Unprotected { .. } => {
+            format!("on {name}: tls_server_cert and tls_server_key\nor here: mupdate_tls: no")
+        }
+        MupdateError::NoMechanism { .. } => format!(
             "on {name}: tls_server_cert and tls_server_key, or allowplaintext: yes, or sasl_mech_list with SCRAM-SHA-256\nhere: {}",
             place(imapd, "force_sasl_client_mech")
         ),
@@ -112,11 +123,38 @@ async fn backend(imapd: &Imapd, upstream: &Upstream, server: &str, report: &mut 
         );
     }
     report.pass(format!("{server} lets {} act for others by IMAP", imapd.proxy_authname));
+    told_password(imapd, server, report).await;
     match upstream.lmtp(server).await {
         Ok(_) => report.pass(format!("{server} takes mail from {}", imapd.proxy_authname)),
         Err(error) => refused(imapd, server, "LMTP", &error, report),
     }
     options(imapd, upstream, server, report).await;
+}
+
+/// Whether the password goes to a backend in the clear: whether a login is impossible without.
+async fn told_password(imapd: &Imapd, server: &str, report: &mut Report) {
+    if !imapd.allowplaintext {
+        return;
+    }
+    let strict = Upstream::new(&imapd.without_plaintext());
+    if let Err(Error::NoMechanism { withheld: true, offered, .. }) =
+        strict.imap(server, None).await
+    {
+        let own = format!("{}_password", config::imapd::shorthost(server));
+        let option = if imapd.of_host(server, "password").is_some() { &own } else { "proxy_password" };
+        report.warn(
+            "logins",
+            server,
+            format!("{option} is sent to it in the clear: without TLS it offers only {offered}"),
+            told_change(server),
+        );
+    }
+}
+
+fn told_change(server: &str) -> String {
+    format!(
+        "on {server}, in imapd.conf: tls_server_cert and tls_server_key, or sasl_mech_list with SCRAM-SHA-256\nhere: allowplaintext: no"
+    )
 }
 
 fn refused(imapd: &Imapd, server: &str, protocol: &str, error: &Error, report: &mut Report) {
@@ -138,6 +176,11 @@ fn refused(imapd: &Imapd, server: &str, protocol: &str, error: &Error, report: &
                 "tls_server_cert and tls_server_key, or allowplaintext: yes, or sasl_mech_list with SCRAM-SHA-256"
             ),
             place(imapd, "force_sasl_client_mech")
+        ),
+        Error::Unprotected { .. } => format!(
+            "{}\nor here: {}_tls: no",
+            there("tls_server_cert, tls_server_key"),
+            config::imapd::shorthost(server)
         ),
         Error::Tls { .. } => format!(
             "{}\nhere: {}",

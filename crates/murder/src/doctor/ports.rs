@@ -12,11 +12,20 @@ use config::imapd::Imapd;
 use service::resolve::service_port;
 
 use super::{Node, Report};
+use crate::node::given_up;
 
 pub(super) fn check(node: &Node, report: &mut Report) {
     let Some(cyrus) = &node.cyrus else { return };
     for service in &cyrus.services {
         listener(service, &node.imapd, report);
+    }
+    for name in given_up(&node.imapd) {
+        report.error(
+            "services",
+            name,
+            "given up by master: it died five times in a row and never became ready",
+            "its log says why it ended; then: systemctl reload murder",
+        );
     }
     if let Some(listen) = &node.imapd.status_listen
         && let Err(why) = Listen::parse(listen)

@@ -37,7 +37,7 @@ pub struct ClientOptions {
 impl ClientTls {
     pub fn new(options: &ClientOptions) -> Result<ClientTls, TlsError> {
         let provider = provider();
-        let verifies = options.server_ca_file.is_some() || options.server_ca_dir.is_some();
+        let verifies = options.verifies();
         let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&options.versions.supported())
             .map_err(|why| TlsError::Rejected(why.to_string()))?
@@ -70,8 +70,13 @@ impl ClientTls {
 }
 
 impl ClientOptions {
+    /// Whether servers are verified: an authority is configured.
+    pub fn verifies(&self) -> bool {
+        self.server_ca_file.is_some() || self.server_ca_dir.is_some()
+    }
+
     fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
-        if self.server_ca_file.is_none() && self.server_ca_dir.is_none() {
+        if !self.verifies() {
             return Ok(Arc::new(AcceptAny { provider: provider.clone() }));
         }
         let roots = pem::roots(self.server_ca_file.as_deref(), self.server_ca_dir.as_deref())?;

@@ -5,7 +5,7 @@ use config::imapd::Imapd;
 use protocol::frame::trim_line;
 
 use crate::dialog::Dialog;
-use crate::sasl::{self, Sasl};
+use crate::sasl::{self, Opening, Sasl};
 use crate::wire::imap::{Answer, Id, Part, Wire};
 use crate::{Capabilities, Error};
 
@@ -21,16 +21,28 @@ pub(crate) async fn log_in(d: &mut Imap, imapd: &Imapd, user: Option<&str>) -> R
         return Err(d.unexpected("greeting", &greeting));
     }
     note_capabilities(d, text).await?;
+    let opening = Opening { starttls: d.capabilities.has("STARTTLS"), preauth: preauthenticated };
+    let needs_tls = sasl::needs_tls(d, imapd, user, opening)?;
     if preauthenticated {
         return compress(d, imapd).await;
     }
-    if sasl::needs_tls(d, imapd, user, d.capabilities.has("STARTTLS")) {
-        command(d, "STARTTLS", "STARTTLS").await?;
-        d.start_tls(&sasl::client_tls(imapd, &d.server)?).await?;
+    if needs_tls {
+        let before = start_tls(d, imapd).await?;
         ask_capabilities(d).await?;
+        sasl::unweakened(d, imapd, user, &before, "STARTTLS")?;
     }
     authenticate(d, imapd, user).await?;
     compress(d, imapd).await
+}
+
+/// The capabilities from before it are given back: they were not protected.
+async fn start_tls(d: &mut Imap, imapd: &Imapd) -> Result<Capabilities, Error> {
+    let answer = ask(d, "STARTTLS", "STARTTLS", |_| {}).await?;
+    if !answer.is_ok() {
+        return Err(sasl::tls_refused(d, imapd, "STARTTLS", &answer.text()));
+    }
+    d.start_tls(&sasl::client_tls(imapd, &d.server)?).await?;
+    Ok(std::mem::take(&mut d.capabilities))
 }
 
 /// What the server says first, without `* ` and line end.

@@ -7,7 +7,7 @@ use service::resolve::Server;
 
 use crate::Error;
 use crate::dialog::Dialog;
-use crate::sasl::{self, Sasl};
+use crate::sasl::{self, Opening, Sasl};
 use crate::wire::lmtp::Wire;
 
 /// An LMTP connection while its handshake runs.
@@ -20,18 +20,16 @@ pub(crate) async fn log_in(d: &mut Lmtp, imapd: &Imapd) -> Result<(), Error> {
         return Err(d.unexpected("greeting", &greeting.lines.join(" / ")));
     }
     say_hello(d, imapd).await?;
-    let trusted = Server::parse(&d.server).noauth || d.capabilities.line("AUTH").is_none();
-    let starttls = d.capabilities.has("STARTTLS");
-    if trusted && !starttls {
-        return Ok(());
-    }
-    if sasl::needs_tls(d, imapd, None, starttls) {
+    let opening = Opening { starttls: d.capabilities.has("STARTTLS"), preauth: false };
+    if sasl::needs_tls(d, imapd, None, opening)? {
         let answer = ask(d, "STARTTLS", "STARTTLS").await?;
         if answer.code != 220 {
-            return Err(d.unexpected("STARTTLS", &answer.lines.join(" / ")));
+            return Err(sasl::tls_refused(d, imapd, "STARTTLS", &answer.lines.join(" / ")));
         }
         d.start_tls(&sasl::client_tls(imapd, &d.server)?).await?;
+        let before = std::mem::take(&mut d.capabilities);
         say_hello(d, imapd).await?;
+        sasl::unweakened(d, imapd, None, &before, "STARTTLS")?;
     }
     if Server::parse(&d.server).noauth || d.capabilities.line("AUTH").is_none() {
         return Ok(());

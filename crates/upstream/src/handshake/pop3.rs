@@ -6,7 +6,7 @@ use protocol::origin::Origin;
 
 use crate::Error;
 use crate::dialog::Dialog;
-use crate::sasl::{self, Sasl};
+use crate::sasl::{self, Opening, Sasl};
 use crate::wire::pop3::{Answer, Wire};
 
 /// A POP3 connection while its handshake runs.
@@ -22,11 +22,15 @@ pub(crate) async fn log_in(
     let greeting = answer(d, "greeting").await?;
     ok(d, greeting, "greeting")?;
     ask_capabilities(d).await?;
-    if sasl::needs_tls(d, imapd, user, d.capabilities.has("STLS")) {
-        let answer = ask(d, "STLS", "STLS").await?;
-        ok(d, answer, "STLS")?;
+    let opening = Opening { starttls: d.capabilities.has("STLS"), preauth: false };
+    if sasl::needs_tls(d, imapd, user, opening)? {
+        if let Answer::Err(text) | Answer::Challenge(text) = ask(d, "STLS", "STLS").await? {
+            return Err(sasl::tls_refused(d, imapd, "STLS", &text));
+        }
         d.start_tls(&sasl::client_tls(imapd, &d.server)?).await?;
+        let before = std::mem::take(&mut d.capabilities);
         ask_capabilities(d).await?;
+        sasl::unweakened(d, imapd, user, &before, "STLS")?;
     }
     let origin = origin.filter(|_| d.capabilities.has("XCLIENT") && d.capabilities.has("PIPELINING"));
     authenticate(d, imapd, user, origin).await

@@ -61,9 +61,14 @@ async fn server(transcript: &'static str) -> (u16, Arc<Mutex<u32>>) {
 }
 
 fn to(port: u16, service: &str) -> Upstream {
+    with(port, service, "allowplaintext: yes\n")
+}
+
+/// The way to `be`, with these lines more in imapd.conf.
+fn with(port: u16, service: &str, lines: &str) -> Upstream {
     let text = format!(
         "configdirectory: /nowhere\nservername: fe.test\nproxy_authname: proxy\nproxy_password: secret\n\
-         client_timeout: 1s\nbe_address: 127.0.0.1\nbe_ports: {service}={port}\nbe_mechs: PLAIN\n"
+         client_timeout: 1s\nbe_address: 127.0.0.1\nbe_ports: {service}={port}\nbe_mechs: PLAIN\n{lines}"
     );
     Upstream::new(&Imapd::parse(Path::new("/nowhere/imapd.conf"), &text, "test").unwrap())
 }
@@ -302,6 +307,104 @@ async fn a_server_that_hangs_costs_one_wait_for_all_of_its_idle_connections() {
     let second = pool.take("be.test").await.err().unwrap();
     assert!(matches!(second, Error::Down { .. }), "{second}");
     assert_eq!(*count.lock().unwrap(), 8);
+}
+
+/// A server by its first words, and why it is not used; `ok` where it is.
+async fn verdict(proto: Proto, lines: &str, transcript: &'static str) -> String {
+    let (port, _) = server(transcript).await;
+    let upstream = with(port, proto.service(), lines);
+    let result = match proto {
+        Proto::Imap => upstream.imap("be.test", Some("fred")).await.map(drop),
+        Proto::Pop3 => upstream.pop3("be.test", "fred", None).await.map(drop),
+        Proto::Lmtp => upstream.lmtp("be.test").await.map(drop),
+    };
+    match result {
+        Ok(()) => "ok".to_owned(),
+        Err(error) => {
+            assert!(!error.is_unreachable(), "{error}: others still use it");
+            error.to_string()
+        }
+    }
+}
+
+/// An authority is configured: servers can be verified, and must be.
+const VERIFYING: &str = "allowplaintext: yes\ntls_server_ca_file: /nowhere/ca.pem\n";
+
+#[tokio::test]
+async fn a_backend_without_the_tls_that_is_demanded_hears_no_login() {
+    let imap = "S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready";
+    let pop3 = "S: +OK ready\nC: CAPA\nS: +OK\nS: SASL PLAIN\nS: .";
+    let lmtp = "S: 220 ready\nC: LHLO fe.test\nS: 250-be.test\nS: 250 AUTH PLAIN";
+    let trusting = "S: 220 ready\nC: LHLO fe.test\nS: 250 be.test";
+    for (proto, transcript) in
+        [(Proto::Imap, imap), (Proto::Pop3, pop3), (Proto::Lmtp, lmtp), (Proto::Lmtp, trusting)]
+    {
+        let told = verdict(proto, VERIFYING, transcript).await;
+        assert_eq!(
+            told, "backend be.test: TLS required, not offered: not used (set be_tls: no to allow it)",
+            "{proto:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_refuses_the_tls_that_is_demanded_hears_no_login() {
+    let imap = "S: * OK [CAPABILITY STARTTLS AUTH=PLAIN] ready\nC: $ STARTTLS\nS: $ NO not now";
+    let pop3 = "S: +OK ready\nC: CAPA\nS: +OK\nS: STLS\nS: .\nC: STLS\nS: -ERR not now";
+    let lmtp = "S: 220 ready\nC: LHLO fe.test\nS: 250-be.test\nS: 250 STARTTLS\nC: STARTTLS\nS: 454 not now";
+    for (proto, transcript) in [(Proto::Imap, imap), (Proto::Pop3, pop3), (Proto::Lmtp, lmtp)] {
+        let told = verdict(proto, VERIFYING, transcript).await;
+        assert!(told.starts_with("backend be.test: TLS required, refused ("), "{proto:?}: {told}");
+        assert!(told.ends_with("not now): not used (set be_tls: no to allow it)"), "{proto:?}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_greets_with_preauth_is_not_used_where_tls_is_demanded() {
+    let transcript = "S: * PREAUTH [CAPABILITY IMAP4rev1 STARTTLS] you are in already";
+    let told = verdict(Proto::Imap, VERIFYING, transcript).await;
+    assert!(told.contains("PREAUTH") && told.contains("be_tls: no"), "{told}");
+    assert_eq!(verdict(Proto::Imap, "", transcript).await, "ok");
+}
+
+#[tokio::test]
+async fn a_backend_is_used_in_the_clear_where_the_configuration_names_it() {
+    let lines = format!("{VERIFYING}be_tls: no\n");
+    let transcript =
+        "S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready\nC: $ *\nS: $ OK [CAPABILITY IMAP4rev1] in";
+    assert_eq!(verdict(Proto::Imap, &lines, transcript).await, "ok");
+}
+
+#[tokio::test]
+async fn a_password_is_not_sent_in_the_clear_without_allowplaintext() {
+    let told = verdict(Proto::Imap, "", "S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready").await;
+    assert!(
+        told.contains("(PLAIN): the password is not sent without TLS (set allowplaintext: yes"),
+        "{told}"
+    );
+    let told = verdict(Proto::Pop3, "", "S: +OK ready\nC: CAPA\nS: +OK\nS: SASL PLAIN\nS: .").await;
+    assert!(told.contains("the password is not sent without TLS"), "{told}");
+    // A trusting listener needs no login; MAIL tells where it is not one.
+    let lmtp = "S: 220 ready\nC: LHLO fe.test\nS: 250-be.test\nS: 250 AUTH PLAIN";
+    assert_eq!(verdict(Proto::Lmtp, "", lmtp).await, "ok");
+}
+
+#[tokio::test]
+async fn a_name_with_a_port_a_path_or_a_flag_is_used_only_where_the_configuration_has_it() {
+    let (port, count) = server("S: 220 ready\nC: LHLO fe.test\nS: 250 be.test").await;
+    let strange =
+        [format!("127.0.0.1:{port}"), format!("127.0.0.1:{port}/noauth"), "/nowhere/lmtp".to_owned()];
+    let upstream = with(port, "lmtp", "");
+    for name in &strange {
+        let error = upstream.lmtp(name).await.unwrap_err();
+        assert!(matches!(error, Error::Strange { .. }), "{error}");
+        let pool = Pool::new(upstream.clone());
+        assert!(matches!(pool.take(name).await, Err(Error::Strange { .. })));
+    }
+    assert_eq!(*count.lock().unwrap(), 0);
+    let listed = with(port, "lmtp", &format!("serverlist: {}\n", strange[1]));
+    listed.lmtp(&strange[1]).await.unwrap();
+    assert!(listed.lmtp(&strange[0]).await.is_err());
 }
 
 proptest! {

@@ -19,6 +19,7 @@ use super::{
     error::{Doing, StoreError},
     header::{Header, sync_dir},
     index, lock,
+    openings::Place,
     record::{Record, System},
     stage::{Staged, partition_of},
     view::View,
@@ -37,6 +38,7 @@ pub struct Mailbox {
     pub(crate) shared: Arc<Shared>,
     /// The last UID that was given away as \Recent, where that is not written down yet.
     recent: AtomicU32,
+    _place: Place<Mailbox>,
 }
 
 /// A message to be added.
@@ -129,6 +131,7 @@ impl Mailbox {
         shared: &Arc<Shared>,
         location: Location,
         dir: PathBuf,
+        place: Place<Mailbox>,
     ) -> Result<Arc<Mailbox>, StoreError> {
         let header = Header::read(&dir)?;
         let loaded = index::load(&dir)?;
@@ -160,6 +163,7 @@ impl Mailbox {
             cache: Arc::new(cache),
             shared: shared.clone(),
             recent: AtomicU32::new(0),
+            _place: place,
         }))
     }
 

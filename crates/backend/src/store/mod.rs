@@ -32,6 +32,7 @@ mod mailbox;
 mod master;
 mod message;
 mod open;
+mod openings;
 mod ops;
 mod place;
 mod quota;
@@ -45,6 +46,11 @@ mod tests;
 mod turns;
 mod userlog;
 mod view;
+
+/// What [`openings`] is built on; a test builds it on a scheduler's.
+mod primitives {
+    pub use std::sync::{Arc, Mutex, MutexGuard, Weak};
+}
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -61,7 +67,6 @@ use protocol::{
     name::MailboxName,
     namespace::Namespace,
 };
-use tokio::sync::OnceCell;
 
 pub use deliver::{Delivered, Delivery};
 pub use error::StoreError;
@@ -79,6 +84,7 @@ pub use view::{Changes, View};
 
 use commit::Commit;
 use duplicate::Duplicates;
+use openings::Openings;
 use quota::Quotas;
 use turns::Turns;
 use userlog::UserLog;
@@ -101,8 +107,9 @@ struct Inner {
     master: Option<Arc<dyn Master>>,
     /// `<configdirectory>/murder/backend`.
     dir: PathBuf,
-    open: Mutex<HashMap<String, Arc<OnceCell<Arc<Mailbox>>>>>,
-    users: Mutex<HashMap<String, Arc<OnceCell<Arc<UserLog>>>>>,
+    /// By unique id. Shut: being copied, repaired or removed.
+    open: Openings<Mailbox>,
+    users: Openings<UserLog>,
     duplicates: Arc<Duplicates>,
     db: disk::Database,
     turns: Turns,
@@ -110,8 +117,6 @@ struct Inner {
     partitions: place::Chooser,
     /// By user; forgotten at each change.
     special_uses: Mutex<HashMap<String, Arc<SpecialUses>>>,
-    /// Ids of mailboxes that are being copied to another partition: not to be opened.
-    copying: Mutex<BTreeSet<String>>,
     /// The last UIDVALIDITY given.
     uidvalidity: Mutex<u32>,
 }

@@ -1,7 +1,7 @@
 //! Opening the store: play back what a crash left, put operations right, rebuild what is missing, begin.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -12,7 +12,6 @@ use arc_swap::ArcSwap;
 use config::imapd::Imapd;
 use mailboxes::{Entry, Failure, List, Options};
 use protocol::{location::ServerName, name::MailboxName, namespace::Namespace};
-use tokio::sync::OnceCell;
 use tracing::{info, warn};
 
 use super::{
@@ -23,9 +22,9 @@ use super::{
     error::{Doing, StoreError},
     index,
     journal::{Journal, Listed},
-    lock,
     mailbox::Mailbox,
     master::Master,
+    openings::{Openings, Place, Shut, Shutting, Sought},
     ops::FORCED,
     place::Chooser,
     quota::{Delta, Limits, Quotas, Usage},
@@ -108,58 +107,54 @@ impl Store {
             return Err(StoreError::Elsewhere(entry.server().to_owned()));
         }
         let local = entry.local.as_ref().ok_or(StoreError::NoMailbox)?;
-        if lock(&self.inner.copying).contains(&local.uniqueid) {
-            return Err(StoreError::Busy);
-        }
         let partition = self.partition_path(entry.location.partition().unwrap_or_default())?;
         let dir = mailbox_dir(&partition, &local.uniqueid);
-        let cell = {
-            let mut open = lock(&self.inner.open);
-            if open.len() >= OPEN {
-                open.retain(|_, cell| cell.get().is_none_or(|mailbox| Arc::strong_count(mailbox) > 1));
-            }
-            open.entry(local.uniqueid.clone()).or_default().clone()
-        };
-        let mailbox = cell.get_or_try_init(|| {
-            let (shared, location) = (self.inner.shared.clone(), entry.location.clone());
-            blocking(move || Mailbox::open(&shared, location, dir))
-        });
-        mailbox.await.cloned()
+        let (shared, location) = (self.inner.shared.clone(), entry.location.clone());
+        let open = move |place| Mailbox::open(&shared, location, dir, place);
+        opened(&self.inner.open, &local.uniqueid, open).await
     }
 
     pub(crate) async fn user_log(&self, userid: &str) -> Result<Arc<UserLog>, StoreError> {
-        let cell = {
-            let mut users = lock(&self.inner.users);
-            if users.len() >= OPEN {
-                users.retain(|_, cell| cell.get().is_none_or(|log| Arc::strong_count(log) > 1));
+        let (shared, dir, user) = (self.inner.shared.clone(), self.inner.dir.join(USERS), userid.to_owned());
+        let open = move |place| UserLog::open(&shared, &dir, &user, place);
+        opened(&self.inner.users, userid, open).await
+    }
+
+    /// Ends all use of a mailbox, and lets nobody open it while the result is held: its directory is to be copied, repaired
+    /// or removed. Its sessions are told to leave; what is under way is on disk, or refused, when this returns.
+    pub(crate) async fn shut(&self, id: &str) -> Result<Shut<Mailbox>, StoreError> {
+        let (shut, mailbox) = loop {
+            match self.inner.open.shut(id) {
+                Shutting::Done(shut, mailbox) => break (shut, mailbox),
+                // How the opening ends does not matter.
+                Shutting::Wait(told) => drop(told.await),
+                Shutting::Already => return Err(StoreError::Busy),
             }
-            users.entry(userid.to_owned()).or_default().clone()
         };
-        let log = cell.get_or_try_init(|| {
-            let (shared, dir, userid) =
-                (self.inner.shared.clone(), self.inner.dir.join(USERS), userid.to_owned());
-            blocking(move || UserLog::open(&shared, &dir, &userid))
-        });
-        log.await.cloned()
-    }
-
-    /// Ends all use of a mailbox until [`Store::reopen_after_move`].
-    pub(crate) fn close_for_move(&self, id: &str) {
-        lock(&self.inner.copying).insert(id.to_owned());
-        self.drop_open(id);
-    }
-
-    pub(crate) fn reopen_after_move(&self, id: &str) {
-        lock(&self.inner.copying).remove(id);
-    }
-
-    /// Forgets an open mailbox that is no more: its sessions are told.
-    pub(crate) fn drop_open(&self, id: &str) {
-        let cell: Option<Arc<OnceCell<Arc<Mailbox>>>> = lock(&self.inner.open).remove(id);
-        if let Some(mailbox) = cell.as_ref().and_then(|cell| cell.get()) {
+        if let Some(mailbox) = mailbox {
             mailbox.leave();
+            self.inner.shared.commit.settle().await;
         }
+        Ok(shut)
     }
+}
+
+/// The open value of a key. It is opened to the end though whoever asked goes away: somebody else may wait for it.
+async fn opened<T: Send + Sync + 'static>(
+    openings: &Openings<T>,
+    key: &str,
+    open: impl FnOnce(Place<T>) -> Result<Arc<T>, StoreError> + Send + 'static,
+) -> Result<Arc<T>, StoreError> {
+    let told = match openings.seek(key) {
+        Sought::Open(value) => return Ok(value),
+        Sought::Shut => return Err(StoreError::Busy),
+        Sought::Wait(told) => told,
+        Sought::Vacant(ticket, told) => {
+            tokio::task::spawn_blocking(move || ticket.finish(open));
+            told
+        }
+    };
+    told.await.unwrap_or(Err(StoreError::Closed))
 }
 
 fn begin(
@@ -203,15 +198,14 @@ fn begin(
         namespace,
         server,
         master,
-        open: Mutex::new(HashMap::new()),
-        users: Mutex::new(HashMap::new()),
+        open: Openings::new(OPEN),
+        users: Openings::new(OPEN),
         duplicates,
         db,
         turns: Turns::default(),
         journal,
         partitions: Chooser::new(&imapd),
         special_uses: Mutex::default(),
-        copying: Mutex::default(),
         uidvalidity: Mutex::new(uidvalidity),
         dir,
         policy: ArcSwap::from_pointee(imapd.clone()),
@@ -338,7 +332,7 @@ fn forced_limits(path: &Path) -> BTreeMap<MailboxName, Limits> {
     all.into_iter().filter_map(|(name, limits)| Some((MailboxName::parse(&name).ok()?, limits))).collect()
 }
 
-/// Mailboxes and users' logs that are kept open; beyond it those that nobody uses are closed.
+/// Mailboxes, and users' logs, that are kept open though nobody may use them.
 const OPEN: usize = 512;
 /// Entries read at a time.
 const PAGE: usize = 1000;

@@ -19,6 +19,7 @@ use super::{
     error::{Doing, StoreError},
     header::{replace_file, sync_dir},
     lock, logfile,
+    openings::Place,
 };
 
 /// A user's log, open.
@@ -28,6 +29,7 @@ pub struct UserLog {
     /// What holds.
     state: Mutex<Arc<State>>,
     shared: Arc<Shared>,
+    _place: Place<UserLog>,
 }
 
 /// What the log says.
@@ -55,7 +57,12 @@ struct Working {
 
 impl UserLog {
     /// Opens a user's log; makes it where there is none. Blocks.
-    pub fn open(shared: &Arc<Shared>, users: &Path, userid: &str) -> Result<Arc<UserLog>, StoreError> {
+    pub fn open(
+        shared: &Arc<Shared>,
+        users: &Path,
+        userid: &str,
+        place: Place<UserLog>,
+    ) -> Result<Arc<UserLog>, StoreError> {
         let dir = directory(users, userid);
         let path = dir.join(FILE);
         if !path.exists() {
@@ -81,6 +88,7 @@ impl UserLog {
             working: Mutex::new(working),
             state: Mutex::new(state),
             shared: shared.clone(),
+            _place: place,
         }))
     }
 

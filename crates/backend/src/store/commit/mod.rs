@@ -26,7 +26,7 @@ use std::{
     },
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 pub use entry::{Note, Target};
 
@@ -115,6 +115,8 @@ enum Request {
     Job(Box<Job>, OwnedSemaphorePermit),
     /// Free the staged files that the active segment holds.
     Free,
+    /// Tell when all before it is applied or refused.
+    Settle(oneshot::Sender<()>),
     Close(mpsc::Sender<()>),
 }
 
@@ -151,6 +153,15 @@ impl Commit {
     pub fn free_staged(&self) {
         // Nothing is left to free where the thread has ended.
         let _ = self.queue.send(Request::Free);
+    }
+
+    /// Returns when each job that was handed in before is applied or refused.
+    pub async fn settle(&self) {
+        let (tell, told) = oneshot::channel();
+        if self.queue.send(Request::Settle(tell)).is_ok() {
+            // An error means that the thread is gone, and with it all jobs.
+            let _ = told.await;
+        }
     }
 
     /// Refuses while poisoned.

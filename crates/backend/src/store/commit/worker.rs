@@ -64,7 +64,7 @@ type Waiting = (Box<Job>, OwnedSemaphorePermit);
 impl Worker {
     fn run(mut self, requests: &mpsc::Receiver<Request>) {
         while let Ok(first) = requests.recv() {
-            let (mut batch, mut closing, mut free) = (Vec::new(), None, false);
+            let (mut batch, mut closing, mut free, mut settled) = (Vec::new(), None, false, Vec::new());
             let mut next = Some(first);
             let mut size = 0;
             while let Some(request) = next.take() {
@@ -74,6 +74,7 @@ impl Worker {
                         batch.push((job, permit));
                     }
                     Request::Free => free = true,
+                    Request::Settle(tell) => settled.push(tell),
                     Request::Close(tell) => {
                         closing = Some(tell);
                         break;
@@ -84,6 +85,10 @@ impl Worker {
                 }
             }
             self.commit(batch);
+            for tell in settled {
+                // Whoever asked may be gone.
+                let _ = tell.send(());
+            }
             if free
                 && !self.staged.is_empty()
                 && let Err(error) = self.turn()

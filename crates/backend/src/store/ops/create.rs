@@ -247,7 +247,7 @@ impl Store {
         };
         let undone = self.journalled(record, async {
             self.commit_list(vec![Change::delete(name.clone())]).await?;
-            self.drop_open(id);
+            let _shut = self.shut(id).await?;
             self.sweep(partition, id).await
         });
         if let Err(error) = undone.await {

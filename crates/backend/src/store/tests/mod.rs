@@ -3,6 +3,8 @@
 mod crash;
 mod faults;
 mod mail;
+mod model;
+mod open;
 mod operations;
 
 use std::{

@@ -53,8 +53,8 @@ async fn with_more_mailboxes_than_are_kept_open_no_uid_is_given_twice_and_nothin
         }
     }
     drop(used);
-    assert!(store.inner.open.len() <= IN_USE, "{} stay open", store.inner.open.len());
     store.close().await;
+    assert!(store.inner.open.len() <= IN_USE, "{} stay open", store.inner.open.len());
     drop(store);
     let store = bench.open().await;
     for ((place, uid), text) in &given {

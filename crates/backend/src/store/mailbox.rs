@@ -134,6 +134,13 @@ impl Mailbox {
         place: Place<Mailbox>,
     ) -> Result<Arc<Mailbox>, StoreError> {
         let header = Header::read(&dir)?;
+        let partition = location.partition().unwrap_or_default().to_owned();
+        let target = Target::Index { partition, id: header.uniqueid.clone() };
+        shared.replay.play(&target)?;
+        // What is changed here must fit into the quota, with all that lies below its root.
+        if let Some(root) = header.name().ok().and_then(|name| shared.quotas.root_of(&name)) {
+            shared.replay.play_root(&root);
+        }
         let loaded = index::load(&dir)?;
         let path = dir.join(index::FILE);
         let file = File::options().read(true).write(true).open(&path).doing("open", &path)?;
@@ -150,8 +157,6 @@ impl Mailbox {
             cache_end,
             saved: (loaded.len, loaded.generation),
         };
-        let partition = location.partition().unwrap_or_default().to_owned();
-        let target = Target::Index { partition, id: header.uniqueid.clone() };
         Ok(Arc::new(Mailbox {
             id: header.uniqueid.clone(),
             log: Arc::new(Log::new(target, dir.clone(), index::FILE, file)),

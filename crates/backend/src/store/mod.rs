@@ -40,6 +40,7 @@ mod rebuild;
 mod reconstruct;
 mod record;
 mod records;
+mod replay;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -127,6 +128,8 @@ pub type SpecialUses = BTreeMap<MailboxName, Vec<String>>;
 /// What every open mailbox needs of the store.
 pub(crate) struct Shared {
     pub commit: Commit,
+    /// What a crash left to be done before a log is opened.
+    pub replay: Arc<replay::Replay>,
     pub quotas: Arc<Quotas>,
     pub expunge_mode: ExpungeMode,
     /// Epoch seconds.
@@ -240,8 +243,28 @@ impl Store {
         self.inner.shared.quotas.root_of(name)
     }
 
-    pub fn quota(&self, root: &MailboxName) -> Option<Quota> {
+    /// A quota root, as it is counted.
+    pub async fn quota(&self, root: &MailboxName) -> Option<Quota> {
+        self.count(root).await;
+        self.quota_now(root)
+    }
+
+    /// As [`Store::quota`], for who has a mailbox of the root open: then it is counted.
+    pub fn quota_now(&self, root: &MailboxName) -> Option<Quota> {
         self.inner.shared.quotas.get(root)
+    }
+
+    /// Returns when the mailboxes of a quota root are counted that a crash left uncounted.
+    async fn count(&self, root: &MailboxName) {
+        let (replay, root) = (self.inner.shared.replay.clone(), root.clone());
+        if !replay.is_counted(&root) {
+            // An error means that the runtime ends.
+            let _ = blocking(move || {
+                replay.play_root(&root);
+                Ok(())
+            })
+            .await;
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Opening the store: play back what a crash left, put operations right, rebuild what is missing, begin.
+//! Opening the store: see what a crash left to be played back, put operations right, rebuild what is missing, begin. What is
+//! to be played back is, before it is opened, while the store serves already.
 
 use std::{
     collections::BTreeMap,
@@ -16,11 +17,10 @@ use tracing::{info, warn};
 
 use super::{
     Inner, Shared, Store, blocking,
-    commit::{Commit, Faults, Surroundings, Target, recover},
+    commit::{Commit, Faults, Surroundings, recover::Found},
     disk::{self, Database, mailbox_dir},
     duplicate::Duplicates,
     error::{Doing, StoreError},
-    index,
     journal::{Journal, Listed},
     mailbox::Mailbox,
     master::Master,
@@ -29,13 +29,13 @@ use super::{
     place::Chooser,
     quota::{Delta, Limits, Quotas, Usage},
     rebuild,
-    stage::STAGE,
+    replay::{self, Replay},
     turns::Turns,
-    userlog::{self, UserLog},
+    userlog::UserLog,
 };
 
 impl Store {
-    /// Opens the store and plays back what a crash left. `master`: none stands alone.
+    /// Opens the store. What a crash left in the commit log is played back behind it. `master`: none stands alone.
     pub async fn open(
         imapd: &Imapd,
         namespace: Namespace,
@@ -123,6 +123,8 @@ impl Store {
     /// Ends all use of a mailbox, and lets nobody open it while the result is held: its directory is to be copied, repaired
     /// or removed. Its sessions are told to leave; what is under way is on disk, or refused, when this returns.
     pub(crate) async fn shut(&self, id: &str) -> Result<Shut<Mailbox>, StoreError> {
+        let (replay, mailbox) = (self.inner.shared.replay.clone(), id.to_owned());
+        blocking(move || replay.play_mailbox(&mailbox)).await?;
         let (shut, mailbox) = loop {
             match self.inner.open.shut(id) {
                 Shutting::Done(shut, mailbox) => break (shut, mailbox),
@@ -176,22 +178,32 @@ fn begin(
     let journal = Journal::open(&dir)?;
     let quotas = Arc::new(Quotas::default());
     let duplicates = Arc::new(Duplicates::new(db.deliveries()?));
-    play_back(&dir, &imapd, &db, &duplicates)?;
+    let found = Found::read(&dir, faults.clone())?;
+    for note in &found.notes {
+        duplicates.put(note)?;
+    }
+    let replay = Arc::new(Replay {
+        recovery: found.recovery,
+        users: dir.join(USERS),
+        imapd: imapd.clone(),
+        list: list.clone(),
+        db: db.clone(),
+        quotas: quotas.clone(),
+        uncounted: Mutex::default(),
+    });
     if fresh_list || !db.is_complete() {
+        replay.play_all()?;
         rebuild::all(&imapd, &server, &list, &db)?;
         journal.forget()?;
         db.set_complete()?;
     } else {
         recover_journal(&journal, &imapd, &list)?;
     }
-    for partition in imapd.partitions() {
-        // Nothing in it is wanted any more.
-        let _ = fs::remove_dir_all(partition.path.join(STAGE));
-    }
-    let uidvalidity = load_quotas(&dir, &list, &db, &quotas)?;
-    let commit = Commit::start(surroundings(&dir, &imapd, &db, &quotas, &duplicates, faults))?;
+    replay::clear_stages(&imapd, &found.segments);
+    let uidvalidity = load_quotas(&dir, &replay)?;
+    let commit = Commit::start(surroundings(&dir, &replay, &duplicates, faults), found.segments)?;
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
-    let shared = Shared { commit, quotas, expunge_mode: imapd.expunge_mode, clock };
+    let shared = Shared { commit, replay, quotas, expunge_mode: imapd.expunge_mode, clock };
     Ok(Inner {
         shared: Arc::new(shared),
         list,
@@ -224,20 +236,19 @@ fn set_list_aside(dir: &Path, why: &str) -> Result<(), StoreError> {
 /// What syncs all that the commit log was applied to.
 fn surroundings(
     dir: &Path,
-    imapd: &Imapd,
-    db: &Database,
-    quotas: &Arc<Quotas>,
+    replay: &Arc<Replay>,
     duplicates: &Arc<Duplicates>,
     faults: Arc<Faults>,
 ) -> Surroundings {
-    let mut places: Vec<PathBuf> = imapd.partitions().iter().map(|p| p.path.clone()).collect();
+    let mut places: Vec<PathBuf> = replay.imapd.partitions().iter().map(|p| p.path.clone()).collect();
     places.push(dir.to_owned());
-    let (db, quotas, duplicates) = (db.clone(), quotas.clone(), duplicates.clone());
+    let (replay, duplicates) = (replay.clone(), duplicates.clone());
     let sync_all = move || {
-        for (id, usage) in quotas.take_dirty() {
-            db.set_usage(&id, usage)?;
+        replay.play_all()?;
+        for (id, usage) in replay.quotas.take_dirty() {
+            replay.db.set_usage(&id, usage)?;
         }
-        db.flush()?;
+        replay.db.flush()?;
         places.iter().try_for_each(|place| disk::sync_filesystem(place))
     };
     Surroundings {
@@ -246,41 +257,6 @@ fn surroundings(
         note: Box::new(move |note| duplicates.put(note)),
         faults,
     }
-}
-
-fn play_back(dir: &Path, imapd: &Imapd, db: &Database, duplicates: &Duplicates) -> Result<(), StoreError> {
-    let users = dir.join(USERS);
-    let find = |target: &Target| match target {
-        Target::Index { partition, id } => {
-            let root = &imapd.partition(partition)?.path;
-            Some((mailbox_dir(root, id), index::FILE.to_owned()))
-        }
-        Target::User(userid) => Some((userlog::directory(&users, userid), userlog::FILE.to_owned())),
-    };
-    let played = recover::play_back(dir, &find)?;
-    for note in &played.notes {
-        duplicates.put(note)?;
-    }
-    for (target, placed) in &played.touched {
-        let (Target::Index { id, .. }, Some((dir, _))) = (target, find(target)) else { continue };
-        let loaded = index::load(&dir)?;
-        for uid in placed {
-            let known = loaded.view.get(*uid).or_else(|| loaded.view.expunged.get(*uid));
-            if known.is_none() {
-                // Placed, but expunged and forgotten since.
-                let _ = fs::remove_file(dir.join(format!("{uid}.")));
-            }
-        }
-        db.set_usage(id, Some(Usage::of(&loaded.view)))?;
-    }
-    if played.entries > 0 {
-        db.flush()?;
-        for partition in imapd.partitions() {
-            disk::sync_filesystem(&partition.path)?;
-        }
-        disk::sync_filesystem(dir)?;
-    }
-    recover::clear(dir)
 }
 
 fn recover_journal(journal: &Journal, imapd: &Imapd, list: &List) -> Result<(), StoreError> {
@@ -302,7 +278,8 @@ fn recover_journal(journal: &Journal, imapd: &Imapd, list: &List) -> Result<(), 
 }
 
 /// Fills the quota roots from the database and the list. The highest UIDVALIDITY of all mailboxes.
-fn load_quotas(dir: &Path, list: &List, db: &Database, quotas: &Quotas) -> Result<u32, StoreError> {
+fn load_quotas(dir: &Path, replay: &Replay) -> Result<u32, StoreError> {
+    let Replay { list, db, quotas, .. } = replay;
     let forced = forced_limits(&dir.join(FORCED));
     for (root, limits) in db.limits().into_iter().chain(forced) {
         quotas.set_limits(&root, Some(limits));
@@ -316,6 +293,7 @@ fn load_quotas(dir: &Path, list: &List, db: &Database, quotas: &Quotas) -> Resul
             if let Some(root) = quotas.root_of(name) {
                 let usage = db.usage(&local.uniqueid).unwrap_or(Usage { mailbox: 1, ..Usage::default() });
                 quotas.add(Some(&root), Delta::between(&Usage::default(), &usage), false)?;
+                replay.expect(&root, entry.location.partition().unwrap_or_default(), &local.uniqueid);
             }
         }
         after = page.entries.last().map(|(name, _)| name.clone());

@@ -63,6 +63,8 @@ impl UserLog {
         userid: &str,
         place: Place<UserLog>,
     ) -> Result<Arc<UserLog>, StoreError> {
+        let target = Target::User(userid.to_owned());
+        shared.replay.play(&target)?;
         let dir = directory(users, userid);
         let path = dir.join(FILE);
         if !path.exists() {
@@ -84,7 +86,7 @@ impl UserLog {
         let state = Arc::new(state);
         let working = Working { tip: state.clone(), end: len, generation, saved: (len, generation) };
         Ok(Arc::new(UserLog {
-            log: Arc::new(Log::new(Target::User(userid.to_owned()), dir, FILE, file)),
+            log: Arc::new(Log::new(target, dir, FILE, file)),
             working: Mutex::new(working),
             state: Mutex::new(state),
             shared: shared.clone(),

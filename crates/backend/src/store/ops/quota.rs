@@ -64,6 +64,9 @@ impl Store {
         }
         let mut moved = Delta::default();
         let above = quotas.root_of(root);
+        if let Some(above) = &above {
+            self.count(above).await;
+        }
         for (name, entry) in self.subtree(root)? {
             let Some(local) = entry.local.filter(|_| quotas.root_of(&name) == above) else { continue };
             let usage = self.usage_of(&local.uniqueid);

@@ -121,6 +121,9 @@ impl Store {
         let (old_root, new_root) = (self.quota_root(from), self.quota_root(to));
         let moved = Delta::between(&Usage::default(), &usage);
         let quotas = &self.inner.shared.quotas;
+        if let Some(root) = &new_root {
+            self.count(root).await;
+        }
         if new_root != old_root && !quotas.admits(new_root.as_ref(), moved) {
             return Err(StoreError::OverQuota);
         }

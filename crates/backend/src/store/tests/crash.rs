@@ -180,7 +180,7 @@ async fn without_its_sled_folders_the_store_is_rebuilt_from_the_spool() {
         let entries = store.list().scan(None, 100).unwrap().entries;
         entries.into_iter().map(|(n, e)| (n, e.location, e.acl, e.local)).collect()
     };
-    let (before, quota) = (list(&store), store.quota(&name("user.fred")));
+    let (before, quota) = (list(&store), store.quota(&name("user.fred")).await);
     store.close().await;
     drop((store, inbox));
     let backend = bench.dir.path().join("conf/murder/backend");
@@ -192,7 +192,7 @@ async fn without_its_sled_folders_the_store_is_rebuilt_from_the_spool() {
     }
     let store = bench.open().await;
     assert_eq!(list(&store), before);
-    assert_eq!(store.quota(&name("user.fred")), quota);
+    assert_eq!(store.quota(&name("user.fred")).await, quota);
     assert_eq!(store.subscriptions("fred").await.unwrap().len(), 1);
 }
 

@@ -189,19 +189,19 @@ async fn quotas_are_kept_as_mail_comes_and_goes() {
     let below = store.mailbox(&name("user.fred.a")).await.unwrap();
     append(&below, "two").await.unwrap();
     assert!(matches!(append(&below, "three").await, Err(StoreError::OverQuota)));
-    let used = store.quota(&root).unwrap().usage;
+    let used = store.quota(&root).await.unwrap().usage;
     assert_eq!((used.message, used.mailbox), (2, 2));
     inbox.remove(&[1]).await.unwrap();
     append(&below, "three").await.unwrap();
     create(&store, "user.fred.b").await;
     let refused = store.create(&admin(), &name("user.fred.c"), Create::default()).await;
     assert!(matches!(refused, Err(StoreError::OverQuota)), "{refused:?}");
-    let used = store.quota(&root).unwrap();
+    let used = store.quota(&root).await.unwrap();
     let crashed = bench.crashed();
     store.close().await;
     drop((inbox, below, store));
     for bench in [&bench, &crashed] {
-        assert_eq!(bench.open().await.quota(&root).unwrap(), used);
+        assert_eq!(bench.open().await.quota(&root).await.unwrap(), used);
     }
 }
 

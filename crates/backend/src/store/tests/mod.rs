@@ -6,6 +6,7 @@ mod mail;
 mod model;
 mod open;
 mod operations;
+mod replay;
 
 use std::{
     path::Path,

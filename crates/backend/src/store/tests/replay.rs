@@ -171,6 +171,9 @@ async fn what_lies_behind_a_torn_entry_does_not_come_back_behind_a_new_one() {
     fs::write(slot(active), log).unwrap();
     let dir = crashed.dir.path().join(inbox.dir.strip_prefix(bench.dir.path()).unwrap());
     fs::write(dir.join(index::FILE), &empty).unwrap();
+    // The new entry is to be as long as the torn one, offsets and all.
+    let cache = fs::File::options().write(true).open(dir.join(mailbox::CACHE)).unwrap();
+    cache.set_len(inbox.view().get(2).unwrap().cache).unwrap();
     let store = crashed.open().await;
     is_whole(&store, "user.fred", 1).await;
     append(&store.mailbox(&name("user.fred")).await.unwrap(), "n1").await.unwrap();

@@ -197,7 +197,7 @@ fn begin(
         journal.forget()?;
         db.set_complete()?;
     } else {
-        recover_journal(&journal, &imapd, &list)?;
+        recover_journal(&journal, &imapd, &list, &db)?;
     }
     replay::clear_stages(&imapd, &found.segments);
     let uidvalidity = load_quotas(&dir, &replay)?;
@@ -259,7 +259,7 @@ fn surroundings(
     }
 }
 
-fn recover_journal(journal: &Journal, imapd: &Imapd, list: &List) -> Result<(), StoreError> {
+fn recover_journal(journal: &Journal, imapd: &Imapd, list: &List, db: &Database) -> Result<(), StoreError> {
     let placed = |record: &super::journal::Record| {
         for name in &record.names {
             let Some(entry) = list.get(&MailboxName::parse(name)?)? else { continue };
@@ -270,7 +270,18 @@ fn recover_journal(journal: &Journal, imapd: &Imapd, list: &List) -> Result<(), 
         }
         Ok(None)
     };
-    let put_right = journal.recover(&placed, &|name| imapd.partition(name).map(|p| p.path.clone()))?;
+    // A mailbox that was to be a quota root, and is not there.
+    let unmade = |record: &super::journal::Record| {
+        for name in &record.names {
+            let name = MailboxName::parse(name)?;
+            if list.get(&name)?.is_none() {
+                db.set_limits(&name, None)?;
+            }
+        }
+        db.flush()
+    };
+    let put_right =
+        journal.recover(&placed, &|name| imapd.partition(name).map(|p| p.path.clone()), &unmade)?;
     if put_right > 0 {
         info!(put_right, "operations that a crash interrupted were put right");
     }

@@ -75,6 +75,7 @@ pub use expire::{Ages, Expired};
 pub use header::Header;
 pub use mailbox::{Appended, FlagChange, FlagMask, How, Mailbox, NewMessage, Stored};
 pub use master::{Answer, Master, MasterError, MasterSession};
+pub use message::{Extent, HEAD, Read, Wanted};
 pub use ops::{AclChange, Actor, Create, Renamed};
 pub use quota::{Limits, Quota, Usage};
 pub use reconstruct::{Reconstructed, Which};

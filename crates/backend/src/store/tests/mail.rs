@@ -23,7 +23,7 @@ async fn a_message_is_appended_read_flagged_and_expunged_and_all_of_it_outlives_
     let bytes = inbox.message(2).await.unwrap();
     assert!(bytes.ends_with(b"Hello two\r\n"));
     assert_eq!(view.get(2).unwrap().size, bytes.len() as u64);
-    let structure = inbox.structure(2).await.unwrap();
+    let structure = inbox.structure_blocking(2).unwrap();
     assert_eq!(structure.header_size() as usize, bytes.len() - b"Hello two\r\n".len());
     assert_eq!(*structure, crate::mime::Structure::parse(&bytes));
 

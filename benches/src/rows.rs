@@ -1,6 +1,7 @@
 //! The rows of the table. Each is measured on ours and on Cyrus in turn, with the same clients, while the other one idles.
 
 mod delivery;
+mod fetch;
 mod idle;
 mod large;
 mod load_rows;
@@ -35,6 +36,8 @@ pub struct Size {
     /// Mailboxes in the tree that is renamed.
     pub tree: usize,
     pub sessions: usize,
+    /// Messages of the mailbox that is fetched.
+    pub messages: usize,
     /// Whether to wait until a stalled stream is dropped.
     pub patient: bool,
 }
@@ -48,6 +51,7 @@ impl Size {
         rounds: 1,
         tree: 100,
         sessions: 200,
+        messages: 1000,
         patient: false,
     };
 
@@ -59,6 +63,7 @@ impl Size {
         rounds: 3,
         tree: 1000,
         sessions: 500,
+        messages: 8000,
         patient: true,
     };
 }
@@ -76,6 +81,8 @@ pub enum Group {
     Slave,
     /// ctl_mboxlist -m
     Tools,
+    /// FETCH and STORE over a large mailbox
+    Fetch,
     /// Messages through the frontend
     Delivery,
     /// A large list: listing, memory, reconnect, restart, a stream that stops reading
@@ -90,6 +97,7 @@ impl Bench {
             Group::Load => load_rows::measure(self, row),
             Group::Slave => slave::measure(self, row),
             Group::Tools => tools::measure(self, row),
+            Group::Fetch => fetch::measure(self, row),
             Group::Delivery => delivery::measure(self, row),
             Group::Idle => idle::measure(self, row),
             Group::Large => large::measure(self, row),

@@ -119,7 +119,7 @@ impl Shipment {
         let mailbox = policy.mailbox(store, &self.mail, &target.recipient).await;
         let size = if policy.strict_quota() { self.staged.size } else { 0 };
         if !target.ignore_quota
-            && let Err(refusal) = policy.check_quota(store, &mailbox, size)
+            && let Err(refusal) = policy.check_quota(store, &mailbox, size).await
         {
             return Verdict::Refused(refusal);
         }

@@ -63,7 +63,7 @@ impl Policy {
         }
         if !rcpt.ignore_quota {
             let size = if self.strict_quota { mail.size.unwrap_or(0) } else { 0 };
-            self.check_quota(store, recipient.required(), size)?;
+            self.check_quota(store, recipient.required(), size).await?;
         }
         Ok(Target { recipient, ignore_quota: rcpt.ignore_quota })
     }
@@ -105,8 +105,11 @@ impl Policy {
     }
 
     /// Whether a delivery of `size` bytes may go beyond the quota, or is refused by it.
-    pub fn check_quota(&self, store: &Store, name: &MailboxName, size: u64) -> Result<(), Refusal> {
-        let quota = store.quota_root(name).and_then(|root| store.quota(&root));
+    pub async fn check_quota(&self, store: &Store, name: &MailboxName, size: u64) -> Result<(), Refusal> {
+        let quota = match store.quota_root(name) {
+            Some(root) => store.quota(&root).await,
+            None => None,
+        };
         match quota {
             Some(quota) if is_full(&quota, size) && self.over_quota_forever => Err(Refusal::OverQuotaForever),
             Some(quota) if is_full(&quota, size) => Err(Refusal::OverQuota),

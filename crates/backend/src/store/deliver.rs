@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use protocol::{imap::Flag, name::MailboxName};
 
-use super::{
-    Store, commit::Note, duplicate, error::StoreError, mailbox::NewMessage, quota::Delta, stage::Staged,
-};
+use super::{Store, commit::Note, duplicate, error::StoreError, mailbox::NewMessage, stage::Staged};
 
 /// A message for one mailbox.
 #[derive(Clone)]
@@ -53,17 +51,5 @@ impl Store {
         let added = mailbox.append_noted(vec![message], note, delivery.ignore_quota).await?;
         let uid = added.uids.first().copied().unwrap_or_default();
         Ok(Delivered::Stored { uidvalidity: added.uidvalidity, uid })
-    }
-
-    /// Whether a message of that many bytes would fit into the quota above a mailbox: LMTP asks at RCPT.
-    pub fn has_room(&self, mailbox: &MailboxName, bytes: u64) -> Result<(), StoreError> {
-        let delta =
-            Delta { storage: i64::try_from(bytes).unwrap_or(i64::MAX), message: 1, ..Delta::default() };
-        let root = self.quota_root(mailbox);
-        if self.inner.shared.quotas.admits(root.as_ref(), delta) {
-            Ok(())
-        } else {
-            Err(StoreError::OverQuota)
-        }
     }
 }

@@ -118,6 +118,10 @@ impl Store {
             // Files first: a message that comes meanwhile is in the view by the time it is looked for.
             let files = rebuild::messages(&mailbox.dir)?;
             let view = super::lock(&mailbox.working).tip.clone();
+            if view.gone {
+                // The directory is somebody else's now.
+                return Ok(forgotten);
+            }
             for (uid, path) in files {
                 let known = view.get(uid).or_else(|| view.expunged.get(uid)).is_some();
                 if !known && uid <= view.last_uid {

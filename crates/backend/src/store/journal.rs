@@ -6,10 +6,11 @@
 //! directory of that id goes. Where the list does not have it, all go. The master is put right by the resync.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::{
-        OnceLock,
+        Mutex, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -21,6 +22,7 @@ use super::{
     disk::{mailbox_dir, sweep},
     error::{Doing, StoreError},
     header::{Header, replace_file, sync_dir},
+    lock,
 };
 
 /// An operation under way.
@@ -47,6 +49,8 @@ pub struct Listed {
 pub struct Journal {
     dir: PathBuf,
     next: AtomicU64,
+    /// New users whom a crash left with less than they are to have, and their records.
+    unfinished: Mutex<BTreeMap<String, Written>>,
     watcher: OnceLock<Watcher>,
 }
 
@@ -62,7 +66,8 @@ impl Journal {
     pub fn open(dir: &Path) -> Result<Journal, StoreError> {
         let dir = dir.join("journal");
         fs::create_dir_all(&dir).doing("create", &dir)?;
-        let journal = Journal { next: AtomicU64::new(0), watcher: OnceLock::new(), dir };
+        let journal =
+            Journal { next: AtomicU64::new(0), unfinished: Mutex::default(), watcher: OnceLock::new(), dir };
         let last = journal.files()?.iter().filter_map(|p| p.file_stem()?.to_str()?.parse::<u64>().ok()).max();
         journal.next.store(last.map_or(0, |n| n + 1), Ordering::Relaxed);
         Ok(journal)
@@ -76,6 +81,11 @@ impl Journal {
         let sum = crc32fast::hash(text.as_bytes());
         replace_file(&path, format!("{sum:08x}\n{text}\n").as_bytes())?;
         Ok(Written { path })
+    }
+
+    /// The record of a new user whose folders a crash kept from being made; the caller makes them, and ends it.
+    pub fn unfinished(&self, userid: &str) -> Option<Written> {
+        lock(&self.unfinished).remove(userid)
     }
 
     /// Has each step of an operation told.
@@ -112,11 +122,12 @@ impl Journal {
     }
 
     /// Puts right what a crash left, and forgets the records. `placed`: what the list says of an id under one of these
-    /// names.
+    /// names. `unmade`: takes back what else was kept of a mailbox that was not made.
     pub fn recover(
         &self,
         placed: &dyn Fn(&Record) -> Result<Option<Listed>, StoreError>,
         partition: &dyn Fn(&str) -> Option<PathBuf>,
+        unmade: &dyn Fn(&Record) -> Result<(), StoreError>,
     ) -> Result<usize, StoreError> {
         let files = self.files()?;
         for path in &files {
@@ -124,6 +135,10 @@ impl Journal {
                 warn!(journal = %path.display(), "a record of the journal cannot be read and is left");
                 continue;
             };
+            if record.operation == AUTOCREATE {
+                lock(&self.unfinished).insert(record.id, Written { path: path.clone() });
+                continue;
+            }
             let place = placed(&record)?;
             info!(operation = record.operation, id = record.id, ?place, "putting an operation right");
             for name in &record.partitions {
@@ -134,14 +149,25 @@ impl Journal {
                     _ => sweep(&dir)?,
                 }
             }
+            if place.is_none() && record.operation == CREATE {
+                unmade(&record)?;
+            }
             Written { path: path.clone() }.end()?;
         }
         Ok(files.len())
     }
 
-    /// Forgets all records: the list itself was made anew from what is on disk.
+    /// Forgets all records of what is on disk: the list itself was made anew from it.
     pub fn forget(&self) -> Result<(), StoreError> {
-        self.files()?.into_iter().try_for_each(|path| Written { path }.end())
+        for path in self.files()? {
+            match read(&path) {
+                Some(record) if record.operation == AUTOCREATE => {
+                    lock(&self.unfinished).insert(record.id, Written { path });
+                }
+                _ => Written { path }.end()?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -170,3 +196,8 @@ fn agree(dir: &Path, listed: &Listed) -> Result<(), StoreError> {
     }
     Ok(())
 }
+
+/// The operation that makes what a new user is to have; its record's id is the user.
+pub const AUTOCREATE: &str = "autocreate";
+/// The operation that makes a mailbox.
+pub const CREATE: &str = "create";

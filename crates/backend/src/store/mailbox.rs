@@ -19,6 +19,7 @@ use super::{
     error::{Doing, StoreError},
     header::{Header, sync_dir},
     index, lock,
+    openings::Place,
     record::{Record, System},
     stage::{Staged, partition_of},
     view::View,
@@ -37,6 +38,7 @@ pub struct Mailbox {
     pub(crate) shared: Arc<Shared>,
     /// The last UID that was given away as \Recent, where that is not written down yet.
     recent: AtomicU32,
+    _place: Place<Mailbox>,
 }
 
 /// A message to be added.
@@ -129,8 +131,16 @@ impl Mailbox {
         shared: &Arc<Shared>,
         location: Location,
         dir: PathBuf,
+        place: Place<Mailbox>,
     ) -> Result<Arc<Mailbox>, StoreError> {
         let header = Header::read(&dir)?;
+        let partition = location.partition().unwrap_or_default().to_owned();
+        let target = Target::Index { partition, id: header.uniqueid.clone() };
+        shared.replay.play(&target)?;
+        // What is changed here must fit into the quota, with all that lies below its root.
+        if let Some(root) = header.name().ok().and_then(|name| shared.quotas.root_of(&name)) {
+            shared.replay.play_root(&root);
+        }
         let loaded = index::load(&dir)?;
         let path = dir.join(index::FILE);
         let file = File::options().read(true).write(true).open(&path).doing("open", &path)?;
@@ -147,8 +157,6 @@ impl Mailbox {
             cache_end,
             saved: (loaded.len, loaded.generation),
         };
-        let partition = location.partition().unwrap_or_default().to_owned();
-        let target = Target::Index { partition, id: header.uniqueid.clone() };
         Ok(Arc::new(Mailbox {
             id: header.uniqueid.clone(),
             log: Arc::new(Log::new(target, dir.clone(), index::FILE, file)),
@@ -160,6 +168,7 @@ impl Mailbox {
             cache: Arc::new(cache),
             shared: shared.clone(),
             recent: AtomicU32::new(0),
+            _place: place,
         }))
     }
 

@@ -32,6 +32,7 @@ mod mailbox;
 mod master;
 mod message;
 mod open;
+mod openings;
 mod ops;
 mod place;
 mod quota;
@@ -39,12 +40,18 @@ mod rebuild;
 mod reconstruct;
 mod record;
 mod records;
+mod replay;
 mod stage;
 #[cfg(test)]
 mod tests;
 mod turns;
 mod userlog;
 mod view;
+
+/// What [`openings`] is built on; a test builds it on a scheduler's.
+mod primitives {
+    pub use std::sync::{Arc, Mutex, MutexGuard, Weak};
+}
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -61,7 +68,6 @@ use protocol::{
     name::MailboxName,
     namespace::Namespace,
 };
-use tokio::sync::OnceCell;
 
 pub use deliver::{Delivered, Delivery};
 pub use error::StoreError;
@@ -69,6 +75,7 @@ pub use expire::{Ages, Expired};
 pub use header::Header;
 pub use mailbox::{Appended, FlagChange, FlagMask, How, Mailbox, NewMessage, Stored};
 pub use master::{Answer, Master, MasterError, MasterSession};
+pub use message::{Extent, HEAD, Read, Wanted};
 pub use ops::{AclChange, Actor, Create, Renamed};
 pub use quota::{Limits, Quota, Usage};
 pub use reconstruct::{Reconstructed, Which};
@@ -79,6 +86,7 @@ pub use view::{Changes, View};
 
 use commit::Commit;
 use duplicate::Duplicates;
+use openings::Openings;
 use quota::Quotas;
 use turns::Turns;
 use userlog::UserLog;
@@ -101,8 +109,9 @@ struct Inner {
     master: Option<Arc<dyn Master>>,
     /// `<configdirectory>/murder/backend`.
     dir: PathBuf,
-    open: Mutex<HashMap<String, Arc<OnceCell<Arc<Mailbox>>>>>,
-    users: Mutex<HashMap<String, Arc<OnceCell<Arc<UserLog>>>>>,
+    /// By unique id. Shut: being copied, repaired or removed.
+    open: Openings<Mailbox>,
+    users: Openings<UserLog>,
     duplicates: Arc<Duplicates>,
     db: disk::Database,
     turns: Turns,
@@ -110,8 +119,6 @@ struct Inner {
     partitions: place::Chooser,
     /// By user; forgotten at each change.
     special_uses: Mutex<HashMap<String, Arc<SpecialUses>>>,
-    /// Ids of mailboxes that are being copied to another partition: not to be opened.
-    copying: Mutex<BTreeSet<String>>,
     /// The last UIDVALIDITY given.
     uidvalidity: Mutex<u32>,
 }
@@ -122,6 +129,8 @@ pub type SpecialUses = BTreeMap<MailboxName, Vec<String>>;
 /// What every open mailbox needs of the store.
 pub(crate) struct Shared {
     pub commit: Commit,
+    /// What a crash left to be done before a log is opened.
+    pub replay: Arc<replay::Replay>,
     pub quotas: Arc<Quotas>,
     pub expunge_mode: ExpungeMode,
     /// Epoch seconds.
@@ -235,8 +244,28 @@ impl Store {
         self.inner.shared.quotas.root_of(name)
     }
 
-    pub fn quota(&self, root: &MailboxName) -> Option<Quota> {
+    /// A quota root, as it is counted.
+    pub async fn quota(&self, root: &MailboxName) -> Option<Quota> {
+        self.count(root).await;
+        self.quota_now(root)
+    }
+
+    /// As [`Store::quota`], for who has a mailbox of the root open: then it is counted.
+    pub fn quota_now(&self, root: &MailboxName) -> Option<Quota> {
         self.inner.shared.quotas.get(root)
+    }
+
+    /// Returns when the mailboxes of a quota root are counted that a crash left uncounted.
+    async fn count(&self, root: &MailboxName) {
+        let (replay, root) = (self.inner.shared.replay.clone(), root.clone());
+        if !replay.is_counted(&root) {
+            // An error means that the runtime ends.
+            let _ = blocking(move || {
+                replay.play_root(&root);
+                Ok(())
+            })
+            .await;
+        }
     }
 }
 

@@ -1,7 +1,8 @@
-//! Opening the store: play back what a crash left, put operations right, rebuild what is missing, begin.
+//! Opening the store: see what a crash left to be played back, put operations right, rebuild what is missing, begin. What is
+//! to be played back is, before it is opened, while the store serves already.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -12,31 +13,29 @@ use arc_swap::ArcSwap;
 use config::imapd::Imapd;
 use mailboxes::{Entry, Failure, List, Options};
 use protocol::{location::ServerName, name::MailboxName, namespace::Namespace};
-use tokio::sync::OnceCell;
 use tracing::{info, warn};
 
 use super::{
     Inner, Shared, Store, blocking,
-    commit::{Commit, Faults, Surroundings, Target, recover},
+    commit::{Commit, Faults, Surroundings, recover::Found},
     disk::{self, Database, mailbox_dir},
     duplicate::Duplicates,
     error::{Doing, StoreError},
-    index,
     journal::{Journal, Listed},
-    lock,
     mailbox::Mailbox,
     master::Master,
+    openings::{Openings, Place, Shut, Shutting, Sought},
     ops::FORCED,
     place::Chooser,
     quota::{Delta, Limits, Quotas, Usage},
     rebuild,
-    stage::STAGE,
+    replay::{self, Replay},
     turns::Turns,
-    userlog::{self, UserLog},
+    userlog::UserLog,
 };
 
 impl Store {
-    /// Opens the store and plays back what a crash left. `master`: none stands alone.
+    /// Opens the store. What a crash left in the commit log is played back behind it. `master`: none stands alone.
     pub async fn open(
         imapd: &Imapd,
         namespace: Namespace,
@@ -108,58 +107,56 @@ impl Store {
             return Err(StoreError::Elsewhere(entry.server().to_owned()));
         }
         let local = entry.local.as_ref().ok_or(StoreError::NoMailbox)?;
-        if lock(&self.inner.copying).contains(&local.uniqueid) {
-            return Err(StoreError::Busy);
-        }
         let partition = self.partition_path(entry.location.partition().unwrap_or_default())?;
         let dir = mailbox_dir(&partition, &local.uniqueid);
-        let cell = {
-            let mut open = lock(&self.inner.open);
-            if open.len() >= OPEN {
-                open.retain(|_, cell| cell.get().is_none_or(|mailbox| Arc::strong_count(mailbox) > 1));
-            }
-            open.entry(local.uniqueid.clone()).or_default().clone()
-        };
-        let mailbox = cell.get_or_try_init(|| {
-            let (shared, location) = (self.inner.shared.clone(), entry.location.clone());
-            blocking(move || Mailbox::open(&shared, location, dir))
-        });
-        mailbox.await.cloned()
+        let (shared, location) = (self.inner.shared.clone(), entry.location.clone());
+        let open = move |place| Mailbox::open(&shared, location, dir, place);
+        opened(&self.inner.open, &local.uniqueid, open).await
     }
 
     pub(crate) async fn user_log(&self, userid: &str) -> Result<Arc<UserLog>, StoreError> {
-        let cell = {
-            let mut users = lock(&self.inner.users);
-            if users.len() >= OPEN {
-                users.retain(|_, cell| cell.get().is_none_or(|log| Arc::strong_count(log) > 1));
+        let (shared, dir, user) = (self.inner.shared.clone(), self.inner.dir.join(USERS), userid.to_owned());
+        let open = move |place| UserLog::open(&shared, &dir, &user, place);
+        opened(&self.inner.users, userid, open).await
+    }
+
+    /// Ends all use of a mailbox, and lets nobody open it while the result is held: its directory is to be copied, repaired
+    /// or removed. Its sessions are told to leave; what is under way is on disk, or refused, when this returns.
+    pub(crate) async fn shut(&self, id: &str) -> Result<Shut<Mailbox>, StoreError> {
+        let (replay, mailbox) = (self.inner.shared.replay.clone(), id.to_owned());
+        blocking(move || replay.play_mailbox(&mailbox)).await?;
+        let (shut, mailbox) = loop {
+            match self.inner.open.shut(id) {
+                Shutting::Done(shut, mailbox) => break (shut, mailbox),
+                // How the opening ends does not matter.
+                Shutting::Wait(told) => drop(told.await),
+                Shutting::Already => return Err(StoreError::Busy),
             }
-            users.entry(userid.to_owned()).or_default().clone()
         };
-        let log = cell.get_or_try_init(|| {
-            let (shared, dir, userid) =
-                (self.inner.shared.clone(), self.inner.dir.join(USERS), userid.to_owned());
-            blocking(move || UserLog::open(&shared, &dir, &userid))
-        });
-        log.await.cloned()
-    }
-
-    /// Ends all use of a mailbox until [`Store::reopen_after_move`].
-    pub(crate) fn close_for_move(&self, id: &str) {
-        lock(&self.inner.copying).insert(id.to_owned());
-        self.drop_open(id);
-    }
-
-    pub(crate) fn reopen_after_move(&self, id: &str) {
-        lock(&self.inner.copying).remove(id);
-    }
-
-    /// Forgets an open mailbox that is no more: its sessions are told.
-    pub(crate) fn drop_open(&self, id: &str) {
-        let cell: Option<Arc<OnceCell<Arc<Mailbox>>>> = lock(&self.inner.open).remove(id);
-        if let Some(mailbox) = cell.as_ref().and_then(|cell| cell.get()) {
+        if let Some(mailbox) = mailbox {
             mailbox.leave();
+            self.inner.shared.commit.settle().await;
         }
+        Ok(shut)
     }
+}
+
+/// The open value of a key. It is opened to the end though whoever asked goes away: somebody else may wait for it.
+async fn opened<T: Send + Sync + 'static>(
+    openings: &Openings<T>,
+    key: &str,
+    open: impl FnOnce(Place<T>) -> Result<Arc<T>, StoreError> + Send + 'static,
+) -> Result<Arc<T>, StoreError> {
+    let told = match openings.seek(key) {
+        Sought::Open(value) => return Ok(value),
+        Sought::Shut => return Err(StoreError::Busy),
+        Sought::Wait(told) => told,
+        Sought::Vacant(ticket, told) => {
+            tokio::task::spawn_blocking(move || ticket.finish(open));
+            told
+        }
+    };
+    told.await.unwrap_or(Err(StoreError::Closed))
 }
 
 fn begin(
@@ -181,37 +178,46 @@ fn begin(
     let journal = Journal::open(&dir)?;
     let quotas = Arc::new(Quotas::default());
     let duplicates = Arc::new(Duplicates::new(db.deliveries()?));
-    play_back(&dir, &imapd, &db, &duplicates)?;
+    let found = Found::read(&dir, faults.clone())?;
+    for note in &found.notes {
+        duplicates.put(note)?;
+    }
+    let replay = Arc::new(Replay {
+        recovery: found.recovery,
+        users: dir.join(USERS),
+        imapd: imapd.clone(),
+        list: list.clone(),
+        db: db.clone(),
+        quotas: quotas.clone(),
+        uncounted: Mutex::default(),
+    });
     if fresh_list || !db.is_complete() {
+        replay.play_all()?;
         rebuild::all(&imapd, &server, &list, &db)?;
         journal.forget()?;
         db.set_complete()?;
     } else {
-        recover_journal(&journal, &imapd, &list)?;
+        recover_journal(&journal, &imapd, &list, &db)?;
     }
-    for partition in imapd.partitions() {
-        // Nothing in it is wanted any more.
-        let _ = fs::remove_dir_all(partition.path.join(STAGE));
-    }
-    let uidvalidity = load_quotas(&dir, &list, &db, &quotas)?;
-    let commit = Commit::start(surroundings(&dir, &imapd, &db, &quotas, &duplicates, faults))?;
+    replay::clear_stages(&imapd, &found.segments);
+    let uidvalidity = load_quotas(&dir, &replay)?;
+    let commit = Commit::start(surroundings(&dir, &replay, &duplicates, faults), found.segments)?;
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
-    let shared = Shared { commit, quotas, expunge_mode: imapd.expunge_mode, clock };
+    let shared = Shared { commit, replay, quotas, expunge_mode: imapd.expunge_mode, clock };
     Ok(Inner {
         shared: Arc::new(shared),
         list,
         namespace,
         server,
         master,
-        open: Mutex::new(HashMap::new()),
-        users: Mutex::new(HashMap::new()),
+        open: Openings::new(OPEN),
+        users: Openings::new(OPEN),
         duplicates,
         db,
         turns: Turns::default(),
         journal,
         partitions: Chooser::new(&imapd),
         special_uses: Mutex::default(),
-        copying: Mutex::default(),
         uidvalidity: Mutex::new(uidvalidity),
         dir,
         policy: ArcSwap::from_pointee(imapd.clone()),
@@ -230,20 +236,19 @@ fn set_list_aside(dir: &Path, why: &str) -> Result<(), StoreError> {
 /// What syncs all that the commit log was applied to.
 fn surroundings(
     dir: &Path,
-    imapd: &Imapd,
-    db: &Database,
-    quotas: &Arc<Quotas>,
+    replay: &Arc<Replay>,
     duplicates: &Arc<Duplicates>,
     faults: Arc<Faults>,
 ) -> Surroundings {
-    let mut places: Vec<PathBuf> = imapd.partitions().iter().map(|p| p.path.clone()).collect();
+    let mut places: Vec<PathBuf> = replay.imapd.partitions().iter().map(|p| p.path.clone()).collect();
     places.push(dir.to_owned());
-    let (db, quotas, duplicates) = (db.clone(), quotas.clone(), duplicates.clone());
+    let (replay, duplicates) = (replay.clone(), duplicates.clone());
     let sync_all = move || {
-        for (id, usage) in quotas.take_dirty() {
-            db.set_usage(&id, usage)?;
+        replay.play_all()?;
+        for (id, usage) in replay.quotas.take_dirty() {
+            replay.db.set_usage(&id, usage)?;
         }
-        db.flush()?;
+        replay.db.flush()?;
         places.iter().try_for_each(|place| disk::sync_filesystem(place))
     };
     Surroundings {
@@ -254,42 +259,7 @@ fn surroundings(
     }
 }
 
-fn play_back(dir: &Path, imapd: &Imapd, db: &Database, duplicates: &Duplicates) -> Result<(), StoreError> {
-    let users = dir.join(USERS);
-    let find = |target: &Target| match target {
-        Target::Index { partition, id } => {
-            let root = &imapd.partition(partition)?.path;
-            Some((mailbox_dir(root, id), index::FILE.to_owned()))
-        }
-        Target::User(userid) => Some((userlog::directory(&users, userid), userlog::FILE.to_owned())),
-    };
-    let played = recover::play_back(dir, &find)?;
-    for note in &played.notes {
-        duplicates.put(note)?;
-    }
-    for (target, placed) in &played.touched {
-        let (Target::Index { id, .. }, Some((dir, _))) = (target, find(target)) else { continue };
-        let loaded = index::load(&dir)?;
-        for uid in placed {
-            let known = loaded.view.get(*uid).or_else(|| loaded.view.expunged.get(*uid));
-            if known.is_none() {
-                // Placed, but expunged and forgotten since.
-                let _ = fs::remove_file(dir.join(format!("{uid}.")));
-            }
-        }
-        db.set_usage(id, Some(Usage::of(&loaded.view)))?;
-    }
-    if played.entries > 0 {
-        db.flush()?;
-        for partition in imapd.partitions() {
-            disk::sync_filesystem(&partition.path)?;
-        }
-        disk::sync_filesystem(dir)?;
-    }
-    recover::clear(dir)
-}
-
-fn recover_journal(journal: &Journal, imapd: &Imapd, list: &List) -> Result<(), StoreError> {
+fn recover_journal(journal: &Journal, imapd: &Imapd, list: &List, db: &Database) -> Result<(), StoreError> {
     let placed = |record: &super::journal::Record| {
         for name in &record.names {
             let Some(entry) = list.get(&MailboxName::parse(name)?)? else { continue };
@@ -300,7 +270,18 @@ fn recover_journal(journal: &Journal, imapd: &Imapd, list: &List) -> Result<(), 
         }
         Ok(None)
     };
-    let put_right = journal.recover(&placed, &|name| imapd.partition(name).map(|p| p.path.clone()))?;
+    // A mailbox that was to be a quota root, and is not there.
+    let unmade = |record: &super::journal::Record| {
+        for name in &record.names {
+            let name = MailboxName::parse(name)?;
+            if list.get(&name)?.is_none() {
+                db.set_limits(&name, None)?;
+            }
+        }
+        db.flush()
+    };
+    let put_right =
+        journal.recover(&placed, &|name| imapd.partition(name).map(|p| p.path.clone()), &unmade)?;
     if put_right > 0 {
         info!(put_right, "operations that a crash interrupted were put right");
     }
@@ -308,7 +289,8 @@ fn recover_journal(journal: &Journal, imapd: &Imapd, list: &List) -> Result<(), 
 }
 
 /// Fills the quota roots from the database and the list. The highest UIDVALIDITY of all mailboxes.
-fn load_quotas(dir: &Path, list: &List, db: &Database, quotas: &Quotas) -> Result<u32, StoreError> {
+fn load_quotas(dir: &Path, replay: &Replay) -> Result<u32, StoreError> {
+    let Replay { list, db, quotas, .. } = replay;
     let forced = forced_limits(&dir.join(FORCED));
     for (root, limits) in db.limits().into_iter().chain(forced) {
         quotas.set_limits(&root, Some(limits));
@@ -322,6 +304,7 @@ fn load_quotas(dir: &Path, list: &List, db: &Database, quotas: &Quotas) -> Resul
             if let Some(root) = quotas.root_of(name) {
                 let usage = db.usage(&local.uniqueid).unwrap_or(Usage { mailbox: 1, ..Usage::default() });
                 quotas.add(Some(&root), Delta::between(&Usage::default(), &usage), false)?;
+                replay.expect(&root, entry.location.partition().unwrap_or_default(), &local.uniqueid);
             }
         }
         after = page.entries.last().map(|(name, _)| name.clone());
@@ -338,7 +321,7 @@ fn forced_limits(path: &Path) -> BTreeMap<MailboxName, Limits> {
     all.into_iter().filter_map(|(name, limits)| Some((MailboxName::parse(&name).ok()?, limits))).collect()
 }
 
-/// Mailboxes and users' logs that are kept open; beyond it those that nobody uses are closed.
+/// Mailboxes, and users' logs, that are kept open though nobody may use them.
 const OPEN: usize = 512;
 /// Entries read at a time.
 const PAGE: usize = 1000;

@@ -77,13 +77,13 @@ impl Store {
         let local = entry.local.as_ref().ok_or(StoreError::NoMailbox)?;
         let partition = self.partition_path(entry.location.partition().unwrap_or_default())?;
         let (dir, id) = (mailbox_dir(&partition, &local.uniqueid), local.uniqueid.clone());
-        self.close_for_move(&id);
+        let shut = self.shut(&id).await?;
         let repaired = blocking(move || {
             let header = Header::read(&dir)?;
             rebuild::repair(&dir, &header)
         });
         let repaired = repaired.await;
-        self.reopen_after_move(&id);
+        drop(shut);
         let repaired = repaired?;
         let usage = Usage::of(&self.mailbox(name).await?.view());
         self.inner.shared.quotas.note(&id, Some(usage));

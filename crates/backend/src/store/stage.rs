@@ -5,7 +5,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -15,6 +15,7 @@ use sha1::{Digest, Sha1};
 
 use super::{
     blocking,
+    disk::fresh_id,
     error::{Doing, StoreError},
     header::sync_dir,
     lock,
@@ -126,7 +127,7 @@ impl Spool {
     fn create(partition: &Path) -> Result<Spool, StoreError> {
         let dir = partition.join(STAGE);
         fs::create_dir_all(&dir).doing("create", &dir)?;
-        let path = fresh(&dir);
+        let path = fresh(&dir)?;
         let file =
             File::options().read(true).write(true).create_new(true).open(&path).doing("create", &path)?;
         Ok(Spool { path, file: Arc::new(file) })
@@ -246,10 +247,18 @@ pub(crate) fn partition_of(mailbox: &Path) -> Option<&Path> {
     mailbox.parent()?.parent()
 }
 
-/// A new name in a staging directory.
-pub(crate) fn fresh(dir: &Path) -> PathBuf {
+/// A new name in a staging directory, where files of earlier processes may lie.
+pub(crate) fn fresh(dir: &Path) -> Result<PathBuf, StoreError> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    dir.join(format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)))
+    static PROCESS: OnceLock<String> = OnceLock::new();
+    let process = match PROCESS.get() {
+        Some(process) => process,
+        None => {
+            let id = fresh_id()?;
+            PROCESS.get_or_init(|| id)
+        }
+    };
+    Ok(dir.join(format!("{process}-{}", NEXT.fetch_add(1, Ordering::Relaxed))))
 }
 
 /// The directory of a partition where messages arrive.

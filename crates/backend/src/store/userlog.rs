@@ -19,6 +19,7 @@ use super::{
     error::{Doing, StoreError},
     header::{replace_file, sync_dir},
     lock, logfile,
+    openings::Place,
 };
 
 /// A user's log, open.
@@ -28,6 +29,7 @@ pub struct UserLog {
     /// What holds.
     state: Mutex<Arc<State>>,
     shared: Arc<Shared>,
+    _place: Place<UserLog>,
 }
 
 /// What the log says.
@@ -55,7 +57,14 @@ struct Working {
 
 impl UserLog {
     /// Opens a user's log; makes it where there is none. Blocks.
-    pub fn open(shared: &Arc<Shared>, users: &Path, userid: &str) -> Result<Arc<UserLog>, StoreError> {
+    pub fn open(
+        shared: &Arc<Shared>,
+        users: &Path,
+        userid: &str,
+        place: Place<UserLog>,
+    ) -> Result<Arc<UserLog>, StoreError> {
+        let target = Target::User(userid.to_owned());
+        shared.replay.play(&target)?;
         let dir = directory(users, userid);
         let path = dir.join(FILE);
         if !path.exists() {
@@ -77,10 +86,11 @@ impl UserLog {
         let state = Arc::new(state);
         let working = Working { tip: state.clone(), end: len, generation, saved: (len, generation) };
         Ok(Arc::new(UserLog {
-            log: Arc::new(Log::new(Target::User(userid.to_owned()), dir, FILE, file)),
+            log: Arc::new(Log::new(target, dir, FILE, file)),
             working: Mutex::new(working),
             state: Mutex::new(state),
             shared: shared.clone(),
+            _place: place,
         }))
     }
 

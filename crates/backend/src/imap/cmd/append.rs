@@ -114,7 +114,7 @@ fn admit(session: &Session, mailbox: &Mailbox, staged: usize, size: u64, total: 
     }
     let name = mailbox.name()?;
     let store = &session.server.store;
-    let Some(quota) = store.quota_root(&name).and_then(|root| store.quota(&root)) else { return Ok(()) };
+    let Some(quota) = store.quota_root(&name).and_then(|root| store.quota_now(&root)) else { return Ok(()) };
     let storage = quota
         .limits
         .storage

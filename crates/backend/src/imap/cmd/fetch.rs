@@ -1,20 +1,22 @@
 //! FETCH: RFC 3501 section 6.4.5 with MODSEQ (RFC 7162), BINARY (RFC 3516), EMAILID (RFC 8474), SAVEDATE (RFC 8514).
 //!
 //! Flags and numbers come from the index, envelope and structure from the cache; of a message's file only the bytes
-//! that are asked for are read, and long runs of them go from file to socket through one small buffer.
+//! that are asked for are read. Messages are read in runs, by one hop to a blocking thread each, and the next run is read while
+//! one is written; what does not fit into it goes from file to socket through one small buffer.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::imap::command::fetch::{Fetch, Fragment, Item, Text};
 use protocol::imap::{DateTime, Flag, print};
+use tokio::task::JoinHandle;
 
 use crate::imap::conn::Gone;
 use crate::imap::numbering::Target;
 use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::session::Session;
 use crate::mime::{Encoding, Span, Structure, What, decode_transfer, pick_fields};
-use crate::store::{How, Mailbox, Record};
+use crate::store::{Extent, HEAD, How, Mailbox, Read, Record, StoreError, Wanted};
 
 pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
     if fetch.items.contains(&Item::Modseq) {
@@ -29,19 +31,49 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
         return Ok(Reply::no("No matching messages"));
     }
     let marks = fetch.items.iter().any(marks_seen) && selected.may_mark_seen();
-    let mut failed = None;
-    for chunk in targets.chunks_mut(CHUNK) {
-        let mut marked = Vec::new();
-        if marks {
-            marked = mark_seen(session, chunk).await?;
+    let wanted = Wanted {
+        structure: fetch.items.iter().any(needs_structure),
+        bytes: fetch.items.iter().map(needs_bytes).max().unwrap_or(Extent::Nothing),
+    };
+    let mailbox = selected.mailbox.clone();
+    let (mut failed, mut ahead) = (None, None);
+    let (mut at, mut marked, mut marked_to) = (0, Vec::new(), 0);
+    while let Some(rest) = targets.get(at..).filter(|rest| !rest.is_empty()) {
+        let ready = ahead.take().unwrap_or_else(|| read_ahead(&mailbox, rest, wanted));
+        let run = ready.await.map_err(|_| Stop::from(StoreError::Closed))?;
+        let end = at + run.len();
+        ahead =
+            targets.get(end..).filter(|rest| !rest.is_empty()).map(|rest| read_ahead(&mailbox, rest, wanted));
+        if marks && end > marked_to {
+            let until = end.max(marked_to + CHUNK).min(targets.len());
+            let unmarked = targets.get_mut(marked_to..until).unwrap_or_default();
+            marked.extend(mark_seen(session, unmarked).await?);
+            marked_to = until;
         }
-        for target in chunk {
-            let changed = marked.contains(&target.record.uid);
-            failed = message(session, target, &fetch.items, changed).await?.or(failed);
+        for (target, read) in targets.get(at..end).unwrap_or_default().iter().zip(run) {
+            let changed = marked.binary_search(&target.record.uid).is_ok();
+            failed = message(session, target, &fetch.items, changed, read).await?.or(failed);
         }
+        at = end;
     }
     Ok(failed.unwrap_or_else(Reply::completed))
 }
+
+/// Reads the first of these messages, one at least, while those before them are written. Ends by itself where the client goes
+/// away.
+fn read_ahead(mailbox: &Arc<Mailbox>, targets: &[Target], wanted: Wanted) -> JoinHandle<Run> {
+    let targets = targets.get(..CHUNK).unwrap_or(targets);
+    if wanted.is_nothing() {
+        let run = targets.iter().map(|_| Ok(Read::default())).collect();
+        return tokio::spawn(std::future::ready(run));
+    }
+    let records: Vec<Record> = targets.iter().map(|target| target.record.clone()).collect();
+    let mailbox = mailbox.clone();
+    tokio::task::spawn_blocking(move || mailbox.read_run(&records, wanted))
+}
+
+/// What was read of the messages of a run.
+type Run = Vec<Result<Read, StoreError>>;
 
 /// Sets \Seen where it is missing; the targets then hold the changed records. UIDs that changed.
 async fn mark_seen(session: &mut Session, targets: &mut [Target]) -> Result<Vec<u32>, Stop> {
@@ -55,7 +87,7 @@ async fn mark_seen(session: &mut Session, targets: &mut [Target]) -> Result<Vec<
     }
     super::store::change(session, &unseen, How::Add, &[Flag::Seen], None).await?;
     let view = session.selected()?.mailbox.view();
-    for target in targets.iter_mut().filter(|target| unseen.contains(&target.record.uid)) {
+    for target in targets.iter_mut().filter(|target| unseen.binary_search(&target.record.uid).is_ok()) {
         if let Some(record) = view.get(target.record.uid) {
             target.record = record.clone();
         }
@@ -71,14 +103,19 @@ async fn message(
     target: &Target,
     items: &[Item],
     changed: bool,
+    read: Result<Read, StoreError>,
 ) -> Result<Option<Reply>, Stop> {
     let condstore = session.condstore;
     let mailbox = session.selected()?.mailbox.clone();
-    let mut reader = Reader { mailbox, target: target.clone(), structure: None, head: Bytes::new() };
-    // Whatever can fail does so before the first byte is written.
-    match reader.prepare(items).await {
+    let Read { structure, head } = match read.map_err(Stop::from) {
+        Ok(read) => read,
         Err(Stop::Reply(reply)) => return Ok(Some(reply)),
-        other => other?,
+        Err(other) => return Err(other),
+    };
+    let mut reader = Reader { mailbox, target: target.clone(), structure, head };
+    // Whatever can fail does so before the first byte is written.
+    if let Some(reply) = reader.refuses(items) {
+        return Ok(Some(reply));
     }
     let flags_wanted = items.contains(&Item::Flags);
     session.conn.put(format!("* {} FETCH (", target.sequence));
@@ -215,7 +252,7 @@ async fn write_literal(session: &mut Session, bytes: &[u8]) -> Result<(), Stop> 
 struct Reader {
     mailbox: Arc<Mailbox>,
     target: Target,
-    structure: Option<Arc<Structure>>,
+    structure: Option<Structure>,
     /// The message's first bytes: all of a small one.
     head: Bytes,
 }
@@ -232,11 +269,8 @@ impl Reader {
         self.target.record.uid
     }
 
-    /// Gets what the items will need, and sees that the message can be read.
-    async fn prepare(&mut self, items: &[Item]) -> Result<(), Stop> {
-        if items.iter().any(needs_structure) {
-            self.structure = Some(self.mailbox.structure(self.uid()).await?);
-        }
+    /// Why the items cannot be answered, if so.
+    fn refuses(&self, items: &[Item]) -> Option<Reply> {
         for item in items {
             let part = match item {
                 Item::Binary(fragment) => &fragment.section.part,
@@ -245,18 +279,12 @@ impl Reader {
             };
             let encoding =
                 |structure: &Structure| structure.part(part).map(|p| p.content.transfer_encoding());
-            if self.structure.as_deref().and_then(encoding) == Some(Encoding::Unknown) {
+            if self.structure.as_ref().and_then(encoding) == Some(Encoding::Unknown) {
                 // RFC 3516 section 4.3
-                return Err(Reply::no("The part's transfer encoding is not known")
-                    .code("UNKNOWN-CTE")
-                    .into());
+                return Some(Reply::no("The part's transfer encoding is not known").code("UNKNOWN-CTE"));
             }
         }
-        if items.iter().any(needs_bytes) {
-            let first = self.target.record.size.min(u64::from(RUN));
-            self.head = self.mailbox.read(self.uid(), 0..first).await?;
-        }
-        Ok(())
+        None
     }
 
     fn structure(&self, write: impl FnOnce(&Structure)) {
@@ -273,9 +301,12 @@ impl Reader {
             Text::Text => What::Text,
             Text::Mime => What::Mime,
         };
-        let found = match &self.structure {
-            Some(structure) => structure.locate(&section.part, what),
-            None => Some(Span { start: 0, len: u32::try_from(self.target.record.size).unwrap_or(u32::MAX) }),
+        let Record { size, header_size, .. } = self.target.record;
+        let found = match (&self.structure, what) {
+            (Some(structure), _) => structure.locate(&section.part, what),
+            // The index knows as much of the message itself: see `needs_structure`.
+            (None, What::Header) => Some(Span { start: 0, len: header_size }),
+            (None, _) => Some(Span { start: 0, len: u32::try_from(size).unwrap_or(u32::MAX) }),
         };
         let Some(span) = found else { return Ok(Located::Nothing) };
         Ok(match &section.text {
@@ -312,7 +343,7 @@ impl Reader {
     async fn send(&self, session: &mut Session, span: Span) -> Result<(), Gone> {
         let mut at = span.start;
         while at < span.end() {
-            let bytes = self.read(Span { start: at, len: (span.end() - at).min(RUN) }).await?;
+            let bytes = self.read(Span { start: at, len: (span.end() - at).min(HEAD) }).await?;
             let got = u32::try_from(bytes.len()).unwrap_or(0);
             if got == 0 {
                 return Err(Gone::Io(std::io::ErrorKind::UnexpectedEof.into()));
@@ -324,17 +355,31 @@ impl Reader {
     }
 }
 
+/// What must be read beside the index. Of the message itself that knows where the header ends.
 fn needs_structure(item: &Item) -> bool {
-    let whole = |fragment: &Fragment| fragment.section.part.is_empty() && fragment.section.text == Text::All;
     match item {
         Item::Envelope | Item::Body | Item::BodyStructure | Item::Binary(_) | Item::BinarySize(_) => true,
-        Item::Section(fragment) | Item::Rfc822(fragment, _) => !whole(fragment),
+        Item::Section(fragment) | Item::Rfc822(fragment, _) => {
+            let indexed = !matches!(fragment.section.text, Text::Text | Text::Mime);
+            !(fragment.section.part.is_empty() && indexed)
+        }
         _ => false,
     }
 }
 
-fn needs_bytes(item: &Item) -> bool {
-    matches!(item, Item::Section(_) | Item::Rfc822(..) | Item::Binary(_) | Item::BinarySize(_))
+fn needs_bytes(item: &Item) -> Extent {
+    match item {
+        Item::Section(fragment) | Item::Rfc822(fragment, _) => {
+            let of_header = matches!(
+                fragment.section.text,
+                Text::Header | Text::HeaderFields(_) | Text::HeaderFieldsNot(_)
+            );
+            let header = fragment.section.part.is_empty() && of_header;
+            if header { Extent::Header } else { Extent::Head }
+        }
+        Item::Binary(_) | Item::BinarySize(_) => Extent::Head,
+        _ => Extent::Nothing,
+    }
 }
 
 fn marks_seen(item: &Item) -> bool {
@@ -380,7 +425,5 @@ pub fn email_id(record: &Record) -> String {
     id
 }
 
-/// Messages whose \Seen is set at once.
-const CHUNK: usize = 64;
-/// Bytes that go from a file to the client at once.
-const RUN: u32 = 64 * 1024;
+/// Messages that are read at once, and whose \Seen is set at once.
+const CHUNK: usize = 256;

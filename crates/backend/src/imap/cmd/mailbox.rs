@@ -51,8 +51,12 @@ pub async fn create(session: &mut Session, create: Create, local: bool) -> Outco
     {
         return Ok(Reply::no("Operation is not supported on mailbox"));
     }
-    let wanted =
-        store::Create { partition: create.partition, special_use: create.special_use, local_only: local };
+    let wanted = store::Create {
+        partition: create.partition,
+        special_use: create.special_use,
+        local_only: local,
+        limits: None,
+    };
     let id = session.server.store.create(&session.actor()?, &name, wanted).await?;
     Ok(Reply::completed().code(format!("MAILBOXID ({id})")))
 }

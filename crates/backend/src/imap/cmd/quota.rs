@@ -16,7 +16,7 @@ pub async fn get(session: &mut Session, root: &str) -> Outcome {
         return Ok(Reply::no("Permission denied").code("NOPERM"));
     }
     let name = session.user()?.internal(root, &session.server.namespace)?;
-    let Some(quota) = session.server.store.quota(&name) else {
+    let Some(quota) = session.server.store.quota(&name).await else {
         return Ok(Reply::no("Quota root does not exist").code("NONEXISTENT"));
     };
     write_quota(session, root, &quota);
@@ -29,7 +29,10 @@ pub async fn root(session: &mut Session, external: &str) -> Outcome {
         require(rights, Rights::READ)?;
     }
     let store = &session.server.store;
-    let found = store.quota_root(&name).and_then(|root| Some((store.quota(&root)?, root)));
+    let found = match store.quota_root(&name) {
+        Some(root) => store.quota(&root).await.map(|quota| (quota, root)),
+        None => None,
+    };
     let root = match &found {
         Some((_, root)) => Some(session.user()?.external(root, &session.server.namespace)),
         None => None,
@@ -91,7 +94,8 @@ fn write_quota(session: &mut Session, root: &str, quota: &Quota) {
 /// `quotawarnmsg` where those are set.
 pub fn warn(session: &mut Session, mailbox: &MailboxName) {
     let store = &session.server.store;
-    let Some((quota, root)) = store.quota_root(mailbox).and_then(|root| Some((store.quota(&root)?, root)))
+    let Some((quota, root)) =
+        store.quota_root(mailbox).and_then(|root| Some((store.quota_now(&root)?, root)))
     else {
         return;
     };

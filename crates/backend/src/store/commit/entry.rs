@@ -25,19 +25,19 @@ pub struct Note {
 
 /// A job read back.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct Entry<'a> {
     pub target: Target,
     pub generation: u64,
     /// Offset and frame; none where the log was replaced, which is synced by itself.
-    pub append: Option<(u64, Vec<u8>)>,
-    pub places: Vec<(u32, Message)>,
+    pub append: Option<(u64, &'a [u8])>,
+    pub places: Vec<(u32, Message<'a>)>,
     pub notes: Vec<Note>,
 }
 
 /// Where a message's bytes are.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Message {
-    Inline(Vec<u8>),
+pub enum Message<'a> {
+    Inline(&'a [u8]),
     /// A synced file in the partition's staging directory.
     Staged(PathBuf),
 }
@@ -85,7 +85,7 @@ pub fn encode(job: &Job, out: &mut Vec<u8>) {
     }
 }
 
-pub fn decode(bytes: &[u8]) -> Result<Entry, Truncated> {
+pub fn decode(bytes: &[u8]) -> Result<Entry<'_>, Truncated> {
     use std::os::unix::ffi::OsStrExt;
     let mut r = Reader(bytes);
     let target = match r.byte()? {
@@ -96,13 +96,13 @@ pub fn decode(bytes: &[u8]) -> Result<Entry, Truncated> {
     let generation = r.number()?;
     let append = match r.byte()? {
         0 => None,
-        _ => Some((r.number()?, r.bytes()?.to_vec())),
+        _ => Some((r.number()?, r.bytes()?)),
     };
     let mut places = Vec::new();
     for _ in 0..r.number()? {
         let uid = r.number32()?;
         let message = match r.byte()? {
-            INLINE => Message::Inline(r.bytes()?.to_vec()),
+            INLINE => Message::Inline(r.bytes()?),
             STAGED => Message::Staged(PathBuf::from(std::ffi::OsStr::from_bytes(r.bytes()?))),
             _ => return Err(Truncated),
         };

@@ -6,7 +6,7 @@
 //!    message to its own file (no sync), then tells each job.
 //! 3. A full segment is put aside: everything is synced (`syncfs`), and the segment is free again ([`checkpoint`]).
 //! 4. After a crash the segments are played back ([`recover`]): the same frames to the same offsets, the same messages
-//!    to the same files. Doing it twice does no harm.
+//!    to the same files. Doing it twice does no harm. Each log is, before it is opened; then the segment is freed as any other.
 //!
 //! Jobs of one log are done in the order in which they were handed in, which is that of their offsets.
 
@@ -26,7 +26,7 @@ use std::{
     },
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 pub use entry::{Note, Target};
 
@@ -90,7 +90,7 @@ pub type TakeNote = Box<dyn Fn(&Note) -> Result<(), StoreError> + Send + Sync>;
 pub struct Surroundings {
     /// Where the segments lie.
     pub dir: PathBuf,
-    /// Syncs everything that was ever applied.
+    /// Plays back what is left to be, and syncs everything that was ever applied.
     pub sync_all: Box<dyn Fn() -> Result<(), StoreError> + Send + Sync>,
     /// Takes notes over (recent deliveries).
     pub note: TakeNote,
@@ -104,6 +104,8 @@ pub struct Faults {
     pub sync: AtomicBool,
     /// Writing to the commit log fails as on a full disk.
     pub full: AtomicBool,
+    /// Called before each log that is played back for nobody in particular.
+    pub play_back: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 struct Shared {
@@ -115,6 +117,8 @@ enum Request {
     Job(Box<Job>, OwnedSemaphorePermit),
     /// Free the staged files that the active segment holds.
     Free,
+    /// Tell when all before it is applied or refused.
+    Settle(oneshot::Sender<()>),
     Close(mpsc::Sender<()>),
 }
 
@@ -122,11 +126,11 @@ enum Request {
 pub struct Permit(OwnedSemaphorePermit);
 
 impl Commit {
-    /// Starts the commit thread on segments that hold nothing (after [`recover::play_back`]).
-    pub fn start(surroundings: Surroundings) -> Result<Commit, StoreError> {
+    /// Starts the commit thread on the segments as they were left.
+    pub fn start(surroundings: Surroundings, segments: Vec<recover::Left>) -> Result<Commit, StoreError> {
         let shared = Arc::new(Shared { permits: Arc::new(Semaphore::new(QUEUE)), poison: OnceLock::new() });
         let (queue, requests) = mpsc::channel();
-        worker::start(shared.clone(), Arc::new(surroundings), requests)?;
+        worker::start(shared.clone(), Arc::new(surroundings), segments, requests)?;
         Ok(Commit { shared, queue })
     }
 
@@ -151,6 +155,15 @@ impl Commit {
     pub fn free_staged(&self) {
         // Nothing is left to free where the thread has ended.
         let _ = self.queue.send(Request::Free);
+    }
+
+    /// Returns when each job that was handed in before is applied or refused.
+    pub async fn settle(&self) {
+        let (tell, told) = oneshot::channel();
+        if self.queue.send(Request::Settle(tell)).is_ok() {
+            // An error means that the thread is gone, and with it all jobs.
+            let _ = told.await;
+        }
     }
 
     /// Refuses while poisoned.

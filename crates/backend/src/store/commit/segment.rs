@@ -65,16 +65,34 @@ impl Segment {
         Ok(())
     }
 
-    /// The payloads of all frames, oldest first.
-    pub fn payloads(&self) -> Result<Vec<Vec<u8>>, StoreError> {
-        let bytes = std::fs::read(&self.path).doing("read", &self.path)?;
-        let mut rest = bytes.get(HEADER..).unwrap_or_default();
-        let mut found = Vec::new();
-        while let Some((payload, len)) = take_frame(rest, self.number) {
-            found.push(payload.to_vec());
-            rest = rest.get(len..).unwrap_or_default();
+    /// Where the payloads of all whole frames are, oldest first, in the bytes of the file.
+    pub fn spans(&self, bytes: &[u8]) -> Vec<Span> {
+        let (mut found, mut at) = (Vec::new(), HEADER);
+        while let Some((payload, len)) = bytes.get(at..).and_then(|rest| take_frame(rest, self.number)) {
+            let start = at + len - payload.len();
+            found.push(Span { at: start as u64, len: payload.len() });
+            at += len;
         }
-        Ok(found)
+        found
+    }
+
+    /// Cuts off what lies behind the last whole frame, synced: a frame of a batch that was torn must not come to lie behind a
+    /// new one.
+    pub fn cut(&mut self) -> Result<(), StoreError> {
+        self.file.set_len(self.end).and_then(|()| self.file.sync_all()).doing("cut", &self.path)
+    }
+}
+
+/// Where a payload is in its file.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    pub at: u64,
+    pub len: usize,
+}
+
+impl Span {
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.at as usize..self.at as usize + self.len
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
     Content, Job, Request, Shared, Surroundings,
     checkpoint::{self, Checkpoint},
     entry,
+    recover::Left,
     segment::{HEADER, Segment},
 };
 use crate::store::{
@@ -24,18 +25,32 @@ use crate::store::{
     stage,
 };
 
+/// Starts the thread. What the segments hold is freed by a checkpoint as soon as all of it is synced; where both hold
+/// something, the newer one is written on behind its end.
 pub fn start(
     shared: Arc<Shared>,
     surroundings: Arc<Surroundings>,
+    segments: Vec<Left>,
     requests: mpsc::Receiver<Request>,
 ) -> Result<(), StoreError> {
-    let mut active = Segment::open(&surroundings.dir, 0)?;
-    let spare = Segment::open(&surroundings.dir, 1)?;
     sync_dir(&surroundings.dir)?;
-    let number = active.number.max(spare.number) + 1;
-    active.begin(number)?;
-    let spare = Spare::Free(spare);
-    let worker = Worker { shared, surroundings, active, spare, staged: Vec::new() };
+    let highest = segments.iter().map(|left| left.segment.number).max().unwrap_or(0);
+    let mut segments = segments.into_iter();
+    let (Some(older), Some(newer)) = (segments.next(), segments.next()) else {
+        return Err(StoreError::Closed);
+    };
+    let busy = |left: Left| Checkpoint::start(left.segment, left.staged, &surroundings).map(Spare::Busy);
+    let (mut active, spare, staged) = match (older.segment.free, newer.segment.free) {
+        (true, true) => (older.segment, Spare::Free(newer.segment), Vec::new()),
+        (true, false) => (older.segment, busy(newer)?, Vec::new()),
+        (false, true) => (newer.segment, busy(older)?, Vec::new()),
+        (false, false) => (newer.segment, busy(older)?, newer.staged),
+    };
+    match active.free {
+        true => active.begin(highest + 1)?,
+        false => active.cut()?,
+    }
+    let worker = Worker { shared, surroundings, active, spare, staged };
     let spawned = thread::Builder::new().name("commit".into()).spawn(move || worker.run(&requests));
     spawned
         .map(drop)
@@ -64,7 +79,7 @@ type Waiting = (Box<Job>, OwnedSemaphorePermit);
 impl Worker {
     fn run(mut self, requests: &mpsc::Receiver<Request>) {
         while let Ok(first) = requests.recv() {
-            let (mut batch, mut closing, mut free) = (Vec::new(), None, false);
+            let (mut batch, mut closing, mut free, mut settled) = (Vec::new(), None, false, Vec::new());
             let mut next = Some(first);
             let mut size = 0;
             while let Some(request) = next.take() {
@@ -74,6 +89,7 @@ impl Worker {
                         batch.push((job, permit));
                     }
                     Request::Free => free = true,
+                    Request::Settle(tell) => settled.push(tell),
                     Request::Close(tell) => {
                         closing = Some(tell);
                         break;
@@ -84,6 +100,10 @@ impl Worker {
                 }
             }
             self.commit(batch);
+            for tell in settled {
+                // Whoever asked may be gone.
+                let _ = tell.send(());
+            }
             if free
                 && !self.staged.is_empty()
                 && let Err(error) = self.turn()
@@ -182,7 +202,16 @@ impl Worker {
     fn turn(&mut self) -> Result<(), StoreError> {
         let mut free = match std::mem::replace(&mut self.spare, Spare::Taken) {
             Spare::Free(segment) => segment,
-            Spare::Busy(checkpoint) => checkpoint.finish()?,
+            Spare::Busy(checkpoint) => match checkpoint.finish() {
+                Ok(segment) => segment,
+                Err(error) => {
+                    // Nothing more is accepted, and the store begins anew.
+                    let why: Arc<str> = format!("commit log: checkpoint: {error}").into();
+                    error!(%why, "commit log: nothing more is accepted until restart");
+                    let _ = self.shared.poison.set(why);
+                    return Err(error);
+                }
+            },
             Spare::Taken => return Err(StoreError::Poisoned("commit log: a segment was lost".into())),
         };
         free.begin(self.active.number + 1)?;

@@ -8,7 +8,12 @@ use protocol::{
 use tracing::{info, warn};
 
 use super::{AclChange, Actor, Create};
-use crate::store::{Store, error::StoreError, quota::Limits};
+use crate::store::{
+    Store, blocking,
+    error::StoreError,
+    journal::{AUTOCREATE, Record},
+    quota::Limits,
+};
 
 impl Store {
     /// Makes a user's INBOX and the configured folders where `autocreate_quota` (at login) or `autocreate_post` (at
@@ -21,7 +26,13 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let imapd = self.policy();
         let inbox = self.inner.namespace.inbox(userid)?;
+        let admin = Actor::admin("cyrus");
         if self.inner.list.get(&inbox)?.is_some() {
+            if let Some(record) = self.inner.journal.unfinished(userid) {
+                self.autocreate_folders(userid, groups, &inbox, &admin).await;
+                blocking(move || record.end()).await?;
+                info!(userid, "what a crash kept from a new user is made");
+            }
             return Ok(true);
         }
         let wanted = imapd.autocreate_quota.is_some() && (!at_delivery || imapd.autocreate_post);
@@ -34,17 +45,31 @@ impl Store {
         if nobody || !wanted || !imapd.autocreate_users.iter().any(chosen) {
             return Ok(false);
         }
-        let admin = Actor::admin("cyrus");
-        match self.create(&admin, &inbox, Create::default()).await {
+        let storage = imapd.autocreate_quota.filter(|bytes| *bytes > 0).map(|bytes| bytes / 1024);
+        let limits = Limits { storage, message: imapd.autocreate_quota_messages, ..Limits::default() };
+        // The INBOX comes with its quota; what a crash keeps from being made after it is made at the next login.
+        let record = Record {
+            operation: AUTOCREATE.into(),
+            id: userid.to_owned(),
+            names: vec![inbox.to_string()],
+            partitions: Vec::new(),
+        };
+        let store = self.clone();
+        let record = match self.inner.journal.unfinished(userid) {
+            Some(written) => written,
+            None => blocking(move || store.inner.journal.begin(&record)).await?,
+        };
+        let limits = Some(limits).filter(|limits| *limits != Limits::default());
+        let made = self.create(&admin, &inbox, Create { limits, ..Create::default() }).await;
+        self.inner.journal.step("autocreate: INBOX made");
+        if matches!(made, Ok(_) | Err(StoreError::Exists)) {
+            self.autocreate_folders(userid, groups, &inbox, &admin).await;
+        }
+        blocking(move || record.end()).await?;
+        match made {
             Ok(_) | Err(StoreError::Exists) => {}
             Err(error) => return Err(error),
         }
-        let storage = imapd.autocreate_quota.filter(|bytes| *bytes > 0).map(|bytes| bytes / 1024);
-        let limits = Limits { storage, message: imapd.autocreate_quota_messages, ..Limits::default() };
-        if limits != Limits::default() {
-            self.set_quota(&admin, &inbox, limits, false).await?;
-        }
-        self.autocreate_folders(userid, groups, &inbox, &admin).await;
         info!(userid, "INBOX made");
         Ok(true)
     }
@@ -65,7 +90,11 @@ impl Store {
         for folder in split(&imapd.autocreate_inbox_folders) {
             let made = async {
                 let name = folder_name(&folder)?;
-                self.create(admin, &name, Create::default()).await?;
+                match self.create(admin, &name, Create::default()).await {
+                    // Made before a crash.
+                    Ok(_) | Err(StoreError::Exists) => {}
+                    Err(error) => return Err(error),
+                }
                 self.autocreate_acl(admin, &folder, &name).await?;
                 if subscribed.contains(&folder) {
                     self.subscribe(userid, &name, true).await?;

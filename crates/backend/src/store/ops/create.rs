@@ -7,7 +7,7 @@ use protocol::{
     acl::{Acl, Rights},
     name::MailboxName,
 };
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{super::lock, Actor, Clearance};
 use crate::store::{
@@ -15,9 +15,9 @@ use crate::store::{
     disk::{fresh_id, mailbox_dir},
     error::StoreError,
     header::Header,
-    journal::Record,
+    journal::{self, Record},
     mailbox::Mailbox,
-    quota::{Delta, Usage},
+    quota::{Delta, Limits, Usage},
 };
 
 /// What CREATE asks for beyond the name.
@@ -28,6 +28,8 @@ pub struct Create {
     pub special_use: Vec<String>,
     /// Without the master (LOCALCREATE).
     pub local_only: bool,
+    /// The mailbox is a quota root with these limits from its beginning.
+    pub limits: Option<Limits>,
 }
 
 impl Store {
@@ -47,9 +49,9 @@ impl Store {
             let special = store.check_special_use(&name, &create.special_use).await?;
             let mut clearance = store.clearance(create.local_only).await?;
             for above in store.missing_above(&name)? {
-                store.make(&mut clearance, &above, &partition, BTreeMap::new()).await?;
+                store.make(&mut clearance, &above, &partition, BTreeMap::new(), None).await?;
             }
-            store.make(&mut clearance, &name, &partition, special).await
+            store.make(&mut clearance, &name, &partition, special, create.limits).await
         })
         .await
     }
@@ -173,6 +175,7 @@ impl Store {
         name: &MailboxName,
         partition: &str,
         annotations: BTreeMap<String, BTreeMap<String, String>>,
+        limits: Option<Limits>,
     ) -> Result<String, StoreError> {
         let one = Delta { mailbox: 1, ..Delta::default() };
         let root = self.quota_root(name);
@@ -185,8 +188,12 @@ impl Store {
             uidvalidity: self.next_uidvalidity(),
             acl: self.new_acl(name)?,
             mbtype: "e".into(),
-            quotaroot: root.as_ref().map(ToString::to_string),
-            limits: None,
+            quotaroot: root
+                .as_ref()
+                .filter(|_| limits.is_none())
+                .or(limits.map(|_| name))
+                .map(ToString::to_string),
+            limits,
             options: u64::try_from(self.policy().mailbox_default_options).unwrap_or(0),
             createdmodseq: 1,
             foldermodseq: 1,
@@ -211,6 +218,12 @@ impl Store {
         // Refused only where it must fit, which was asked before.
         let _ = self.inner.shared.quotas.add(root.as_ref(), one, false);
         self.inner.shared.quotas.note(&id, Some(Usage { mailbox: 1, ..Usage::default() }));
+        if let Some(limits) = limits
+            && let Err(error) = self.adopt_root(name, limits).await
+        {
+            // It is on disk, and counts from the next start on at the latest.
+            warn!(%error, root = %name, "a new quota root does not count");
+        }
         self.forget_special_uses(name);
         info!(mailbox = %name, %id, partition, "created");
         Ok(id)
@@ -218,7 +231,7 @@ impl Store {
 
     async fn make_here(&self, name: &MailboxName, partition: &str, header: Header) -> Result<(), StoreError> {
         let record = Record {
-            operation: "create".into(),
+            operation: journal::CREATE.into(),
             id: header.uniqueid.clone(),
             names: vec![name.to_string()],
             partitions: vec![partition.to_owned()],
@@ -226,11 +239,25 @@ impl Store {
         let dir = mailbox_dir(&self.partition_path(partition)?, &header.uniqueid);
         self.journalled(record, async {
             let entry = self.entry_of(partition, &header)?;
-            let (made, place) = (header, dir.clone());
+            let (limits, made, place) = (header.limits, header, dir.clone());
             blocking(move || Mailbox::make(&place, &made)).await?;
             self.inner.journal.step("create: made");
-            let listed = self.commit_list(vec![Change::put(name.clone(), entry)]).await;
+            // Before it is listed: no mailbox is without its limits. For one that is not listed, the journal's recovery
+            // forgets them.
+            let kept = match limits {
+                Some(_) => self.keep_limits(name, limits).await,
+                None => Ok(()),
+            };
+            self.inner.journal.step("create: limits kept");
+            let listed = match kept {
+                Ok(()) => self.commit_list(vec![Change::put(name.clone(), entry)]).await,
+                Err(error) => Err(error),
+            };
+            self.inner.journal.step("create: listed");
             if listed.is_err() {
+                if limits.is_some() {
+                    self.keep_limits(name, None).await?;
+                }
                 blocking(move || crate::store::disk::sweep(&dir)).await?;
             }
             listed
@@ -247,7 +274,8 @@ impl Store {
         };
         let undone = self.journalled(record, async {
             self.commit_list(vec![Change::delete(name.clone())]).await?;
-            self.drop_open(id);
+            self.keep_limits(name, None).await?;
+            let _shut = self.shut(id).await?;
             self.sweep(partition, id).await
         });
         if let Err(error) = undone.await {

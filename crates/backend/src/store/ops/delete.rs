@@ -106,7 +106,7 @@ impl Store {
         let gone = self.journalled(record, async {
             self.commit_list(vec![Change::delete(name.clone())]).await?;
             self.inner.journal.step("delete: list committed");
-            self.drop_open(&local.uniqueid);
+            let _shut = self.shut(&local.uniqueid).await?;
             self.sweep(&partition, &local.uniqueid).await
         });
         gone.await?;

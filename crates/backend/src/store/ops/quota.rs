@@ -64,6 +64,9 @@ impl Store {
         }
         let mut moved = Delta::default();
         let above = quotas.root_of(root);
+        if let Some(above) = &above {
+            self.count(above).await;
+        }
         for (name, entry) in self.subtree(root)? {
             let Some(local) = entry.local.filter(|_| quotas.root_of(&name) == above) else { continue };
             let usage = self.usage_of(&local.uniqueid);
@@ -90,11 +93,9 @@ impl Store {
 
     /// What a mailbox uses: as it is open, else as it was counted last.
     fn usage_of(&self, id: &str) -> Usage {
-        let open = crate::store::lock(&self.inner.open);
-        if let Some(mailbox) = open.get(id).and_then(|cell| cell.get()) {
+        if let Some(mailbox) = self.inner.open.peek(id) {
             return Usage::of(&mailbox.view());
         }
-        drop(open);
         let counted = self.inner.shared.quotas.dirty(id).or_else(|| self.inner.db.usage(id));
         counted.unwrap_or(Usage { mailbox: 1, ..Usage::default() })
     }

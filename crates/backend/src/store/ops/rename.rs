@@ -121,6 +121,9 @@ impl Store {
         let (old_root, new_root) = (self.quota_root(from), self.quota_root(to));
         let moved = Delta::between(&Usage::default(), &usage);
         let quotas = &self.inner.shared.quotas;
+        if let Some(root) = &new_root {
+            self.count(root).await;
+        }
         if new_root != old_root && !quotas.admits(new_root.as_ref(), moved) {
             return Err(StoreError::OverQuota);
         }
@@ -285,7 +288,7 @@ impl Store {
         };
         let mut moved = entry.clone();
         moved.location = self.location(target);
-        self.close_for_move(&id);
+        let shut = self.shut(&id).await?;
         let done = self.journalled(record, async {
             let (from, to) = (old.clone(), new.clone());
             blocking(move || copy_tree(&from, &to)).await?;
@@ -300,9 +303,11 @@ impl Store {
             listed
         });
         let done = done.await;
-        self.reopen_after_move(&id);
         let leftover = if done.is_ok() { old } else { new };
-        blocking(move || disk::sweep(&leftover)).await?;
+        let swept = blocking(move || disk::sweep(&leftover)).await;
+        // Only now: whoever read the list before must not open what is left over.
+        drop(shut);
+        swept?;
         done?;
         info!(mailbox = %name, from = source, to = target, "moved to another partition");
         Ok(Renamed { moved: vec![(name.clone(), name.clone())], failed: Vec::new() })

@@ -180,7 +180,7 @@ async fn without_its_sled_folders_the_store_is_rebuilt_from_the_spool() {
         let entries = store.list().scan(None, 100).unwrap().entries;
         entries.into_iter().map(|(n, e)| (n, e.location, e.acl, e.local)).collect()
     };
-    let (before, quota) = (list(&store), store.quota(&name("user.fred")));
+    let (before, quota) = (list(&store), store.quota(&name("user.fred")).await);
     store.close().await;
     drop((store, inbox));
     let backend = bench.dir.path().join("conf/murder/backend");
@@ -192,7 +192,7 @@ async fn without_its_sled_folders_the_store_is_rebuilt_from_the_spool() {
     }
     let store = bench.open().await;
     assert_eq!(list(&store), before);
-    assert_eq!(store.quota(&name("user.fred")), quota);
+    assert_eq!(store.quota(&name("user.fred")).await, quota);
     assert_eq!(store.subscriptions("fred").await.unwrap().len(), 1);
 }
 
@@ -215,5 +215,5 @@ async fn an_index_that_is_gone_is_made_anew_from_the_messages() {
     let inbox = store.mailbox(&name("user.fred")).await.unwrap();
     let view = inbox.view();
     assert_eq!((view.exists(), view.last_uid, view.uidvalidity), (2, 2, uidvalidity));
-    assert!(inbox.structure(2).await.unwrap().size > 0);
+    assert!(inbox.structure_blocking(2).unwrap().size > 0);
 }

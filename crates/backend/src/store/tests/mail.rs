@@ -1,6 +1,6 @@
 //! Messages: append, read, flags, expunge, copy, delivery, quota.
 
-use std::sync::Arc;
+use std::{os::unix::fs::FileExt, sync::Arc};
 
 use protocol::imap::Flag;
 
@@ -23,7 +23,7 @@ async fn a_message_is_appended_read_flagged_and_expunged_and_all_of_it_outlives_
     let bytes = inbox.message(2).await.unwrap();
     assert!(bytes.ends_with(b"Hello two\r\n"));
     assert_eq!(view.get(2).unwrap().size, bytes.len() as u64);
-    let structure = inbox.structure(2).await.unwrap();
+    let structure = inbox.structure_blocking(2).unwrap();
     assert_eq!(structure.header_size() as usize, bytes.len() - b"Hello two\r\n".len());
     assert_eq!(*structure, crate::mime::Structure::parse(&bytes));
 
@@ -189,19 +189,19 @@ async fn quotas_are_kept_as_mail_comes_and_goes() {
     let below = store.mailbox(&name("user.fred.a")).await.unwrap();
     append(&below, "two").await.unwrap();
     assert!(matches!(append(&below, "three").await, Err(StoreError::OverQuota)));
-    let used = store.quota(&root).unwrap().usage;
+    let used = store.quota(&root).await.unwrap().usage;
     assert_eq!((used.message, used.mailbox), (2, 2));
     inbox.remove(&[1]).await.unwrap();
     append(&below, "three").await.unwrap();
     create(&store, "user.fred.b").await;
     let refused = store.create(&admin(), &name("user.fred.c"), Create::default()).await;
     assert!(matches!(refused, Err(StoreError::OverQuota)), "{refused:?}");
-    let used = store.quota(&root).unwrap();
+    let used = store.quota(&root).await.unwrap();
     let crashed = bench.crashed();
     store.close().await;
     drop((inbox, below, store));
     for bench in [&bench, &crashed] {
-        assert_eq!(bench.open().await.quota(&root).unwrap(), used);
+        assert_eq!(bench.open().await.quota(&root).await.unwrap(), used);
     }
 }
 
@@ -263,4 +263,51 @@ async fn a_large_message_that_was_expunged_for_good_takes_no_room() {
         tokio::task::yield_now().await;
     }
     assert_eq!(rebuild::messages(&inbox.dir).unwrap().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_in_runs_is_what_is_read_one_by_one() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    let inbox = store.mailbox(&name("user.fred")).await.unwrap();
+    let large = |n: usize| NewMessage {
+        staged: Arc::new(Staged::in_memory(format!("Subject: l{n}\r\n\r\n{}", "x".repeat(60_000)).into())),
+        ..message("large")
+    };
+    let small = (0..300).map(|n| message(&format!("m{n}")));
+    inbox.append(small.chain((0..40).map(large)).collect()).await.unwrap();
+    let records: Vec<Record> = inbox.view().records().iter().cloned().collect();
+    // One structure is damaged, and one message lost.
+    inbox.cache.write_all_at(&[0xff; 9], records[100].cache + 3).unwrap();
+    std::fs::remove_file(inbox.dir.join("50.")).unwrap();
+    for bytes in [Extent::Nothing, Extent::Header, Extent::Head] {
+        let wanted = Wanted { structure: true, bytes };
+        let (mut at, mut runs) = (0, Vec::new());
+        while at < records.len() {
+            let run = inbox.read_run(&records[at..], wanted);
+            runs.push(run.len());
+            for (record, read) in records[at..].iter().zip(run) {
+                let end = match bytes {
+                    Extent::Nothing => 0,
+                    Extent::Header => u64::from(record.header_size),
+                    Extent::Head => u64::from(HEAD),
+                };
+                if record.uid == 50 && bytes != Extent::Nothing {
+                    assert!(matches!(read, Err(StoreError::NoMessage)));
+                    continue;
+                }
+                let read = read.unwrap();
+                assert_eq!(read.structure.as_ref(), Some(&*inbox.structure_blocking(record.uid).unwrap()));
+                let head = if end == 0 { "".into() } else { inbox.read(record.uid, 0..end).await.unwrap() };
+                assert_eq!(read.head, head, "{}", record.uid);
+            }
+            at += runs.last().unwrap();
+        }
+        match bytes {
+            // All of 340, then the large ones some 17 at a time.
+            Extent::Nothing | Extent::Header => assert_eq!(runs, [340]),
+            Extent::Head => assert!(runs.len() == 3 && runs.iter().all(|run| *run > 0), "{runs:?}"),
+        }
+    }
 }

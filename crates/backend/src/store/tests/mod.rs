@@ -3,7 +3,11 @@
 mod crash;
 mod faults;
 mod mail;
+mod model;
+mod open;
 mod operations;
+mod replay;
+mod users;
 
 use std::{
     path::Path,

@@ -108,7 +108,7 @@ async fn a_delayed_delete_keeps_the_mailbox_below_deleted_and_a_second_delete_en
     let fred = Actor::user("fred");
     assert!(matches!(store.delete(&fred, &root, false).await, Err(StoreError::NotSupported)));
     store.delete(&fred, &name("user.fred.a"), false).await.unwrap();
-    assert_eq!(store.quota(&root).unwrap().usage.message, 0);
+    assert_eq!(store.quota(&root).await.unwrap().usage.message, 0);
     let page = store.list().scan(None, 10).unwrap();
     let gone = page.entries.iter().map(|(n, _)| n.clone()).find(|n| store.namespace().is_deleted(n)).unwrap();
     assert_eq!(store.mailbox(&gone).await.unwrap().view().exists(), 1);
@@ -126,7 +126,7 @@ async fn a_delayed_delete_keeps_the_mailbox_below_deleted_and_a_second_delete_en
     store.delete(&admin(), &root, false).await.unwrap();
     let left = store.list().scan(None, 10).unwrap().entries;
     assert!(left.iter().all(|(n, _)| store.namespace().is_deleted(n)), "{left:?}");
-    assert_eq!(store.quota(&root), None);
+    assert_eq!(store.quota(&root).await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,7 +208,7 @@ async fn an_inbox_is_made_with_its_folders_where_the_configuration_says_so() {
     let store = bench.open().await;
     assert!(!store.autocreate("fred", &[], true).await.unwrap());
     assert!(store.autocreate("fred", &[], false).await.unwrap());
-    let limits = store.quota(&name("user.fred")).unwrap().limits;
+    let limits = store.quota(&name("user.fred")).await.unwrap().limits;
     assert_eq!(limits.storage, Some(1000));
     store.mailbox(&name("user.fred.Drafts")).await.unwrap();
     let subscribed = store.subscriptions("fred").await.unwrap();

@@ -1,0 +1,49 @@
+//! New users.
+
+use std::sync::Mutex;
+
+use super::{super::*, *};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_user_has_quota_and_folders_whenever_the_server_is_killed() {
+    let options = "autocreate_quota: 1000\nautocreate_inbox_folders: Sent|Trash\nautocreate_subscribe_folders: Sent|Trash\n";
+    let bench = Bench::new(options);
+    let store = bench.open().await;
+    let states = Arc::new(Mutex::new(Vec::new()));
+    let kill = {
+        let (bench, states) = (bench.dir.path().to_owned(), states.clone());
+        move |step: &str| {
+            let copy = tempfile::tempdir().unwrap();
+            copy_tree(&bench, copy.path());
+            states.lock().unwrap().push((step.to_owned(), copy));
+        }
+    };
+    store.inner.journal.watch(Box::new(kill));
+    assert!(store.autocreate("fred", &[], false).await.unwrap());
+    store.close().await;
+    let states = std::mem::take(&mut *states.lock().unwrap());
+    assert!(states.len() >= 10, "{}", states.len());
+    for (step, dir) in states {
+        let killed = Bench { dir, extra: options.to_owned(), master: None, faults: Arc::default() };
+        let store = killed.open().await;
+        let inbox = store.list().get(&name("user.fred")).unwrap();
+        let quota = store.quota(&name("user.fred")).await;
+        assert_eq!(inbox.is_some(), quota.is_some(), "after {step}, before the login");
+        assert!(store.autocreate("fred", &[], false).await.unwrap(), "{step}");
+        let quota = store.quota(&name("user.fred")).await.expect(&step);
+        assert_eq!((quota.limits.storage, quota.usage.mailbox), (Some(1000), 3), "{step}");
+        let all = ["user.fred", "user.fred.Sent", "user.fred.Trash"].map(name);
+        for name in &all {
+            store.mailbox(name).await.expect(&step);
+        }
+        assert_eq!(store.subscriptions("fred").await.unwrap(), BTreeSet::from(all), "{step}");
+        assert_eq!(store.inner.journal.pending().unwrap(), 0, "{step}");
+        // A folder that the user removes is not made again.
+        store.delete(&Actor::user("fred"), &name("user.fred.Trash"), true).await.unwrap();
+        store.close().await;
+        drop(store);
+        let store = killed.open().await;
+        assert!(store.autocreate("fred", &[], false).await.unwrap());
+        assert!(store.list().get(&name("user.fred.Trash")).unwrap().is_none(), "{step}");
+    }
+}

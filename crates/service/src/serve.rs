@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use config::imapd::networks;
 use tokio::io::AsyncWriteExt;
@@ -22,6 +22,7 @@ use crate::copies::{self, Host};
 use crate::listen::{Listener, Place, Protocol};
 use crate::peer::Peer;
 use crate::proxy_header;
+use crate::seldom::Seldom;
 use crate::sessions::Seat;
 use crate::stream::Stream;
 
@@ -147,7 +148,7 @@ where
     let name = listener.name.clone();
     let total = metrics::counter!("murder_connections_total", "listener" => name.clone());
     let refused = metrics::counter!("murder_connections_refused_total", "listener" => name.clone());
-    let mut crowd = Crowd::default();
+    let crowd = Seldom::every(Duration::from_secs(1));
     loop {
         let stream = match listener.accept().await {
             Ok(stream) => stream,
@@ -165,7 +166,7 @@ where
         total.increment(1);
         let Some(place) = listener.admit() else {
             refused.increment(1);
-            if let Some(count) = crowd.complain(Instant::now()) {
+            if let Some(count) = crowd.met() {
                 warn!(listener = name, peer = %stream.peer(), count, "refused: as many clients as maxchild allows");
             }
             context.tasks().spawn(refuse(stream, listener.clone()));
@@ -286,25 +287,6 @@ async fn say(stream: &mut Stream, listener: &Listener, why: &str) {
     }
 }
 
-/// Clients that were refused since the last line about it: a crowd must not fill the log.
-#[derive(Default)]
-struct Crowd {
-    refused: u64,
-    told: Option<Instant>,
-}
-
-impl Crowd {
-    /// Counts one. How many to speak of, when it is time for a line.
-    fn complain(&mut self, now: Instant) -> Option<u64> {
-        self.refused += 1;
-        if self.told.is_some_and(|told| now.duration_since(told) < Duration::from_secs(1)) {
-            return None;
-        }
-        self.told = Some(now);
-        Some(std::mem::take(&mut self.refused))
-    }
-}
-
 async fn finish(stream: &mut Stream, words: &str) {
     let said = async {
         stream.write_all(words.as_bytes()).await?;
@@ -349,16 +331,3 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 const HANDSHAKE: Duration = Duration::from_secs(30);
 /// A load balancer has so long to say who the client is.
 const PROXY_HEADER: Duration = Duration::from_secs(10);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_crowd_is_one_line_a_second() {
-        let (mut crowd, start) = (Crowd::default(), Instant::now());
-        assert_eq!(crowd.complain(start), Some(1));
-        assert!((0..500).all(|_| crowd.complain(start + Duration::from_millis(500)).is_none()));
-        assert_eq!(crowd.complain(start + Duration::from_secs(1)), Some(501));
-    }
-}

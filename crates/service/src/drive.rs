@@ -116,8 +116,8 @@ pub async fn drive<S: Session>(
 }
 
 async fn advance<S: Session>(wire: &mut Wire, session: &mut S) -> Next {
-    let (input, out) = wire.buffers();
-    session.advance(input, out).await
+    let (input, out, stream) = wire.parts();
+    stream.attend(session.advance(input, out)).await
 }
 
 enum Woken {

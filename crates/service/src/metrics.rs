@@ -26,6 +26,15 @@ fn describe() {
     );
     metrics::describe_counter!("murder_login_failures_total", "Failed logins. Alert on a sudden growth.");
     metrics::describe_counter!(
+        "murder_logins_delayed_total",
+        "Logins that waited for their turn because others failed before. Alert on a sudden growth: somebody guesses passwords."
+    );
+    metrics::describe_counter!(
+        "murder_logins_unchecked_total",
+        "Logins refused without a look at the password, because too many waited. Alert when it grows where users complain: \
+         put a webmail server's address into failedlogin_shared_addresses."
+    );
+    metrics::describe_counter!(
         "murder_tls_handshake_failures_total",
         "TLS handshakes that failed. Alert on a sudden growth: a certificate may have expired."
     );

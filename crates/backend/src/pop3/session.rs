@@ -12,7 +12,6 @@ use protocol::pop3::capability::Capabilities;
 use protocol::pop3::command::Command;
 use protocol::pop3::reply::Reply;
 use protocol::pop3::session::{Action, Session, Tls};
-use service::auth::authorize::is_listed;
 use service::auth::{Authenticator, Exchange, Failure, Login, Step64};
 use service::drive::{self, Farewell, Next};
 use service::peer::Channel;
@@ -261,7 +260,7 @@ impl Client {
     /// Where the session comes from, as far as whoever logged in is to be believed.
     fn note_origin(&mut self, login: &Login) {
         let Some(origin) = self.origin.take() else { return };
-        if is_listed(&self.imapd.proxyservers, &login.authid, &login.groups) {
+        if login.proxy {
             info!(client = %origin.client, session = %origin.session, node = %origin.node, "on behalf of");
             self.seat.came_from(origin);
         }

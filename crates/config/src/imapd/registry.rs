@@ -296,7 +296,8 @@ options! {
     allowplaintext: bool, Kind::Switch, "no", ON, "Whether passwords may be sent without TLS.";
     plaintextloginpause: Duration, Kind::SECONDS, "0", ON, "Wait after each plaintext login.";
     plaintextloginalert: Option<String>, Kind::Text, "", ON, "Alert shown after each plaintext login.";
-    failedloginpause: Duration, Kind::SECONDS, "3s", ON, "Wait after each failed login.";
+    failedloginpause: Duration, Kind::SECONDS, "3s", ON, "Wait before the next password is checked after a failed login, for the same user from the same address; doubled with each further failure, up to eight times. An address pays for its tenth failure and more, whatever the user. 0: nobody waits.";
+    failedlogin_shared_addresses: Vec<String>, Kind::List, "127.0.0.0/8 ::1", ON, "Addresses and networks that many users come from (webmail, proxies): failed logins from there slow the one user only. Beyond Cyrus.";
     loginuseacl: bool, Kind::Switch, "no", ON, "Whether the a right on an INBOX lets one log in as its user.";
     password_db: String, Kind::Text, "{configdirectory}/murder/passwords", ON, "File of passwords, kept as SCRAM keys; see murder passwd. Beyond Cyrus.";
     sasl_mech_list: Vec<String>, Kind::List, "", ON, "Mechanisms offered. Unset: all that can work.";
@@ -305,6 +306,7 @@ options! {
     sasl_sasldb_path: Option<String>, Kind::Text, "", ignored("import it with murder passwd --import"), "File of Cyrus SASL's secrets.";
     sasl_saslauthd_path: String, Kind::Text, "/var/run/saslauthd/mux", ON, "Socket of saslauthd.";
     sasl_auto_transition: bool, Kind::Switch, "no", ON, "Whether a password that saslauthd accepted is added to password_db.";
+    sasl_external_altname: bool, Kind::Switch, "no", ON, "Whether EXTERNAL takes the first alternative name of a client's certificate that has no common name. Beyond Cyrus.";
     sasl_minimum_layer: u32, Kind::COUNT, "0", ON, "Least strength of encryption, in bits, for a login.";
     sasl_maximum_layer: u32, Kind::COUNT, "256", ignored("SASL layers are not offered: TLS does this"), "Greatest strength of a SASL layer.";
 }

@@ -229,8 +229,14 @@ fn failed_logins_are_lines_that_fail2ban_knows() {
         .map(|line| line.split_once(' ').unwrap().1.replacen(" info:", ":", 1))
         .collect();
     assert_eq!(lines.len(), 3, "{log}");
-    let hosts = fail2ban(&lines.iter().map(|line| format!("mail {line}")).collect::<Vec<_>>());
-    assert!(hosts.is_none_or(|hosts| hosts == ["192.0.2.1", "192.0.2.1", "-"]), "{lines:?}");
+    // As SASL's mechanisms have them (see the tests of `auth`).
+    let sasl = ["PLAIN (fred)", "SCRAM-SHA-256 (x [SASL(-13)])"].map(|what| {
+        format!("cyrus/imap[7]: badlogin: [192.0.2.2] {what} [SASL(-13): authentication failure: checkpass failed]")
+    });
+    let all = lines.iter().chain(&sasl).map(|line| format!("mail {line}"));
+    let hosts = fail2ban(&all.collect::<Vec<_>>());
+    let expected = ["192.0.2.1", "192.0.2.1", "-", "192.0.2.2", "192.0.2.2"];
+    assert!(hosts.is_none_or(|hosts| hosts == expected), "{lines:?}");
     let good = &lines[2];
     assert!(
         good.starts_with("cyrus/imap[")

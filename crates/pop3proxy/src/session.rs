@@ -134,7 +134,6 @@ impl<D: Directory> Front<D> {
 
     async fn connect_through(&mut self, login: &Login, out: &mut BytesMut) -> Next {
         if let Err(why) = self.settings.seat.login(login, self.channel.is_encrypted()) {
-            warn!(user = login.userid, "{why}");
             return say(out, Reply::TooManySessions(why.to_string()), Next::Again);
         }
         let next = self.open(login, out).await;

@@ -21,6 +21,16 @@ fn describe() {
         "Connections refused for their address, by listener."
     );
     metrics::describe_counter!(
+        "murder_sessions_refused_total",
+        "Logins refused by maxlogins_per_user or maxlogins_per_host, by listener. Alert when it grows: raise the limit, or find \
+         the client that opens so many."
+    );
+    metrics::describe_counter!(
+        "murder_accept_pauses_total",
+        "Times that no client was accepted because the process had hardly any file descriptors left, by listener. Alert on \
+         any: raise LimitNOFILE, or bound sessions by maxchild and maxlogins_per_host."
+    );
+    metrics::describe_counter!(
         "murder_session_panics_total",
         "Sessions that ended by a defect in this program. Alert on any: the log has the place."
     );

@@ -19,6 +19,7 @@ use tracing::{Instrument, debug, error, info, info_span, warn};
 use crate::context::Context;
 use crate::control::Control;
 use crate::copies::{self, Host};
+use crate::limits;
 use crate::listen::{Listener, Place, Protocol};
 use crate::peer::Peer;
 use crate::proxy_header;
@@ -149,20 +150,25 @@ where
     let total = metrics::counter!("murder_connections_total", "listener" => name.clone());
     let refused = metrics::counter!("murder_connections_refused_total", "listener" => name.clone());
     let crowd = Seldom::every(Duration::from_secs(1));
+    let mut pauses = Pauses::default();
     loop {
         let stream = match listener.accept().await {
             Ok(stream) => stream,
             // master has closed it for all, and is about to say so.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
+            Err(error) if is_the_clients(&error) => continue,
             Err(error) => {
-                if !is_the_clients(&error) {
-                    warn!(listener = name, "accept: {error}");
-                    // Out of file descriptors: others must end first.
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
+                pauses.pause(&listener, &error.to_string()).await;
                 continue;
             }
         };
+        if stream.descriptor().is_some_and(limits::are_nearly_used_up) {
+            total.increment(1);
+            context.tasks().spawn(refuse(stream, listener.clone()));
+            pauses.pause(&listener, "hardly any file descriptors are left").await;
+            continue;
+        }
+        pauses.over();
         total.increment(1);
         let Some(place) = listener.admit() else {
             refused.increment(1);
@@ -287,6 +293,30 @@ async fn say(stream: &mut Stream, listener: &Listener, why: &str) {
     }
 }
 
+/// How long a listener accepts nobody while there are no descriptors: others must end first.
+#[derive(Default)]
+struct Pauses {
+    last: Option<Duration>,
+}
+
+impl Pauses {
+    async fn pause(&mut self, listener: &Listener, why: &str) {
+        let pause = self.last.map_or(SHORTEST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
+        self.last = Some(pause);
+        metrics::counter!("murder_accept_pauses_total", "listener" => listener.name.clone()).increment(1);
+        if let Some(count) = PAUSED.met() {
+            warn!(listener = listener.name, count, "no client is accepted for a moment: {why} (see LimitNOFILE)");
+        }
+        tokio::time::sleep(pause).await;
+    }
+
+    fn over(&mut self) {
+        self.last = None;
+    }
+}
+
+static PAUSED: Seldom = Seldom::every(Duration::from_secs(60));
+
 async fn finish(stream: &mut Stream, words: &str) {
     let said = async {
         stream.write_all(words.as_bytes()).await?;
@@ -327,6 +357,9 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     }
 }
 
+/// Between two attempts to accept while descriptors are short.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A client that does not finish its handshake is let go.
 const HANDSHAKE: Duration = Duration::from_secs(30);
 /// A load balancer has so long to say who the client is.

@@ -6,6 +6,7 @@
 //! client pipelined behind STARTTLS (RFC 3501 section 6.2.1, CVE-2011-0411).
 
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::sync::{Arc, Once};
 use std::task::{Context, Poll, ready};
@@ -73,6 +74,15 @@ impl Stream {
         if let Some(Base::Tcp(socket)) = self.base() {
             // Only sooner or later: without it everything works, slowly.
             let _ = socket2::SockRef::from(socket).set_tcp_quickack(true);
+        }
+    }
+
+    /// The number of its file descriptor.
+    pub(crate) fn descriptor(&self) -> Option<RawFd> {
+        match self.base()? {
+            Base::Tcp(socket) => Some(socket.as_raw_fd()),
+            Base::Unix(socket) => Some(socket.as_raw_fd()),
+            Base::Memory(_) => None,
         }
     }
 

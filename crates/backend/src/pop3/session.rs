@@ -235,7 +235,6 @@ impl Client {
             }
         };
         if let Err(why) = self.seat.login(&login, self.channel.is_encrypted()) {
-            info!(user = login.userid, "{why}");
             say(&Reply::TooManySessions(why.to_string()), out);
             return None;
         }

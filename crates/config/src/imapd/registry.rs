@@ -262,8 +262,8 @@ options! {
     maxquoted: u64, Kind::BYTES, "128K", ON, "Longest quoted string; 0 is no limit.";
     maxword: u64, Kind::BYTES, "128K", ON, "Longest word; 0 is no limit.";
     literalminus: bool, Kind::Switch, "no", ON, "Whether LITERAL- is offered in place of LITERAL+.";
-    maxlogins_per_host: u32, Kind::COUNT, "0", ON, "Most sessions from one address; 0 is no limit.";
-    maxlogins_per_user: u32, Kind::COUNT, "0", ON, "Most sessions of one user; 0 is no limit.";
+    maxlogins_per_host: u32, Kind::COUNT, "0", ON, "Most sessions from one address, by protocol; 0 is no limit.";
+    maxlogins_per_user: u32, Kind::COUNT, "200", ON, "Most sessions of one user, by protocol; 0 is no limit. Admins and proxyservers are not counted, nor are the sessions in which they act for a user.";
     allowanonymouslogin: bool, Kind::Switch, "no", ON, "Whether the user anonymous may log in to IMAP, with any password.";
     imapmagicplus: bool, Kind::Switch, "no", ON, "Whether user+ at login keeps only subscribed folders in view.";
     imapidresponse: bool, Kind::Switch, "yes", ON, "Whether the ID command is answered with name and version.";

@@ -92,7 +92,6 @@ pub async fn unauthenticate(s: &mut Session, request: &Request) -> Result<(), St
 
 async fn welcome(s: &mut Session, request: &Request, login: Login) -> Result<(), Stop> {
     if let Err(why) = s.seat.login(&login, s.client.peer.stream.tls().is_some()) {
-        tracing::warn!(user = login.userid, "{why}");
         return Err(Stop::no(format!("[LIMIT] {why}")));
     }
     let inbox = s.node.namespace.inbox(&login.userid).ok();

@@ -60,6 +60,7 @@ impl Shared {
                     admin,
                     proxy_admin: false,
                     proxy,
+                    counted: !admin && !proxy,
                     groups,
                     mechanism,
                     detail,
@@ -79,6 +80,7 @@ impl Shared {
             admin: false,
             proxy_admin,
             proxy,
+            counted: !for_others,
             groups,
             mechanism: mechanism.to_owned(),
             detail,
@@ -163,6 +165,9 @@ mod tests {
             let verified =
                 Verified { authid: (*authid).into(), authzid: authzid.map(Into::into), detail: None };
             let result = shared().authorize(verified, "PLAIN").await.ok();
+            if let Some(login) = &result {
+                assert_eq!((login.proxy, login.counted), (*authid == "proxy", ["fred", "secretary"].contains(authid)));
+            }
             let got = result.as_ref().map(|login| (login.userid.as_str(), login.admin, login.proxy_admin));
             assert_eq!(got, *expected, "{authid} as {authzid:?}");
         }

@@ -48,6 +48,9 @@ pub struct Login {
     /// `authid` is one of `proxyservers`: a frontend, which has counted its clients itself, and whose word on where they
     /// come from is taken.
     pub proxy: bool,
+    /// The session counts to `maxlogins_per_user` and `_per_host`: neither an admin's nor that of one of `proxyservers`, as
+    /// themselves or for another.
+    pub counted: bool,
     /// Groups of `userid`, without the `group:` before them.
     pub groups: Vec<String>,
     /// `PLAIN`, `SCRAM-SHA-256`, `plaintext` for LOGIN and USER/PASS …
@@ -65,6 +68,7 @@ impl Login {
             admin: true,
             proxy_admin: false,
             proxy: false,
+            counted: false,
             groups: Vec::new(),
             mechanism: "trusted".to_owned(),
             detail: None,
@@ -73,7 +77,7 @@ impl Login {
 
     /// Anybody, without a password (`allowanonymouslogin`): no admin, whatever a list says, and in no group.
     fn anonymous() -> Login {
-        Login { admin: false, mechanism: "plaintext".to_owned(), ..Login::trusted(ANONYMOUS) }
+        Login { admin: false, counted: true, mechanism: PLAINTEXT.to_owned(), ..Login::trusted(ANONYMOUS) }
     }
 
     /// Admin rights of either kind.

@@ -110,6 +110,32 @@ fn logins_beyond_the_limits_are_refused_but_for_admins() {
 }
 
 #[test]
+fn when_descriptors_run_out_sessions_go_on_and_new_ones_wait_until_there_are_some_again() {
+    let script = format!("ulimit -n 64; {SYSTEMD}");
+    let daemon = Daemon::start(&script, PLAIN, &[("MURDER_LISTENERS", IMAP)]);
+    daemon.hear("READY=1");
+    let come = || {
+        let mut client = daemon.connect();
+        let said = line(&mut client);
+        (said == "imap at here").then_some(client)
+    };
+    let mut open = Vec::new();
+    while let Some(client) = come() {
+        open.push(client);
+        assert!(open.len() < 64, "nobody was refused");
+    }
+    for client in &mut open {
+        client.get_mut().write_all(b"still here\r\n").unwrap();
+        assert_eq!(line(client), "still here");
+    }
+    open.truncate(1);
+    // One after the other, until the pause is over.
+    while come().is_none() {}
+    open[0].get_mut().write_all(b"and still\r\n").unwrap();
+    assert_eq!(line(&mut open[0]), "and still");
+}
+
+#[test]
 fn denied_users_hear_what_the_operator_wrote() {
     let daemon = daemon(IMAP, "");
     let file = daemon.dir.path().join("user_deny.db");

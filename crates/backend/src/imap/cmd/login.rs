@@ -3,7 +3,6 @@
 use protocol::frame::trim_line;
 use protocol::imap::command::session::{Authenticate, Login};
 use service::auth::{self, Failure, Step64};
-use tracing::warn;
 
 use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::session::{ClientId, Session};
@@ -75,7 +74,6 @@ pub async fn unauthenticate(session: &mut Session) -> Outcome {
 async fn admit(session: &mut Session, login: auth::Login) -> Outcome {
     let encrypted = session.conn.stream().tls().is_some();
     if let Err(why) = session.server.seat.login(&login, encrypted) {
-        warn!(user = %login.userid, "{why}");
         return Ok(Reply::no(why.to_string()).code("LIMIT"));
     }
     if login.proxy_admin || login.authid != login.userid {

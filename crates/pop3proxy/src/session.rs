@@ -10,7 +10,7 @@ use protocol::pop3::reply::Reply;
 use protocol::pop3::session::{self, Action, Tls};
 use service::Context;
 use service::auth::{Authenticator, Exchange, Failure, Login, Step64};
-use service::drive::{Farewell, Next, Session};
+use service::drive::{BEFORE_LOGIN, Farewell, Next, Session};
 use service::peer::Channel;
 use service::sessions::Seat;
 use service::tls::ServerTls;
@@ -29,8 +29,6 @@ pub struct Settings {
     pub auth: Authenticator,
     pub starttls: Option<ServerTls>,
     pub namespace: Namespace,
-    /// `poptimeout`.
-    pub patience: Duration,
     pub expire_days: Option<u64>,
     pub login_delay: u64,
     pub chatty: bool,
@@ -211,7 +209,12 @@ impl<D: Directory> Session for Front<D> {
     }
 
     fn patience(&self) -> Duration {
-        self.settings.patience
+        BEFORE_LOGIN
+    }
+
+    fn is_known(&self) -> bool {
+        // Who is logged in goes on at the backend.
+        false
     }
 
     fn farewell(&mut self, why: Farewell, out: &mut BytesMut) {

@@ -206,7 +206,23 @@ where
         }
         let peer = connection.stream.peer().to_string();
         debug!(listener = connection.listener.name, peer, "connected");
-        if let Err(panic) = CatchPanic(AssertUnwindSafe(pin!(session(connection)))).await {
+        // Those who need not log in have no time to do it in.
+        let trusted = connection.stream.peer().ip().is_none() || connection.listener.has_flag('a');
+        let seat = connection.seat.clone();
+        let stranger = async {
+            match trusted {
+                true => std::future::pending().await,
+                false => seat.stays_a_stranger(STRANGER).await,
+            }
+        };
+        let ended = tokio::select! {
+            ended = CatchPanic(AssertUnwindSafe(pin!(session(connection)))) => ended,
+            () = stranger => {
+                info!(peer, "cut: no login within {} s", STRANGER.as_secs());
+                Ok(())
+            }
+        };
+        if let Err(panic) = ended {
             metrics::counter!("murder_session_panics_total").increment(1);
             error!(peer, "session ended by a defect: {}", panic_text(panic.as_ref()));
         }
@@ -305,7 +321,10 @@ impl Pauses {
         self.last = Some(pause);
         metrics::counter!("murder_accept_pauses_total", "listener" => listener.name.clone()).increment(1);
         if let Some(count) = PAUSED.met() {
-            warn!(listener = listener.name, count, "no client is accepted for a moment: {why} (see LimitNOFILE)");
+            warn!(
+                listener = listener.name,
+                count, "no client is accepted for a moment: {why} (see LimitNOFILE)"
+            );
         }
         tokio::time::sleep(pause).await;
     }
@@ -357,6 +376,9 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     }
 }
 
+/// A session in which nobody has logged in for so long is cut, wherever it hangs. Its protocol has told it to go before
+/// (see [`crate::drive::BEFORE_LOGIN`]), but for a client that sends one letter now and then of a command without end.
+const STRANGER: Duration = Duration::from_secs(240);
 /// Between two attempts to accept while descriptors are short.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);

@@ -8,6 +8,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -88,6 +89,8 @@ struct Place {
     number: u64,
     listener: Arc<Listener>,
     stop: CancellationToken,
+    /// Somebody has logged in at some time.
+    known: AtomicBool,
 }
 
 impl Drop for Place {
@@ -142,7 +145,13 @@ impl Sessions {
         inner.next = inner.next.wrapping_add(1);
         inner.open.insert(number, open);
         drop(inner);
-        let place = Place { sessions: self.clone(), number, listener: listener.clone(), stop };
+        let place = Place {
+            sessions: self.clone(),
+            number,
+            listener: listener.clone(),
+            stop,
+            known: AtomicBool::new(false),
+        };
         Seat { place: Arc::new(place) }
     }
 
@@ -223,9 +232,13 @@ impl Seat {
         if !full.is_empty() {
             drop(inner);
             let too_many = TooMany { full };
-            metrics::counter!("murder_sessions_refused_total", "listener" => listener.name.clone()).increment(1);
+            metrics::counter!("murder_sessions_refused_total", "listener" => listener.name.clone())
+                .increment(1);
             if let Some(count) = REFUSED.met() {
-                warn!(user = login.userid, count, "login refused: {too_many} (maxlogins_per_user, maxlogins_per_host)");
+                warn!(
+                    user = login.userid,
+                    count, "login refused: {too_many} (maxlogins_per_user, maxlogins_per_host)"
+                );
             }
             return Err(too_many);
         }
@@ -236,7 +249,16 @@ impl Seat {
             open.shown.authenticated = Some(login.authid.clone()).filter(|authid| *authid != login.userid);
         }
         inner.count(self.place.number);
+        self.place.known.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Returns when nobody has logged in for so long.
+    pub(crate) async fn stays_a_stranger(&self, patience: Duration) {
+        tokio::time::sleep(patience).await;
+        if self.place.known.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Nobody is logged in any longer (UNAUTHENTICATE).
@@ -357,8 +379,13 @@ mod tests {
             let (passwords, denied) = (PasswordDb::new("/nonexistent"), DenyList::new("/nonexistent"));
             let shared = Shared { passwords, denied, pace: Pace::default(), inbox_acl: None };
             let entry = Entry { name: service.to_owned(), ..Entry::default() };
-            let listener = Listener::new(entry, Socket::bind("127.0.0.1:0").unwrap(), imapd, &shared).unwrap();
-            Node { sessions: Sessions::default(), listener: Arc::new(listener), stop: CancellationToken::new() }
+            let listener =
+                Listener::new(entry, Socket::bind("127.0.0.1:0").unwrap(), imapd, &shared).unwrap();
+            Node {
+                sessions: Sessions::default(),
+                listener: Arc::new(listener),
+                stop: CancellationToken::new(),
+            }
         }
 
         fn enter(&self, from: &str) -> Seat {
@@ -407,7 +434,22 @@ mod tests {
         let parts: Vec<_> = (0..10).map(|_| node.login("192.0.2.9:1", &through)).collect();
         assert!(parts.iter().all(Result::is_ok));
         let admin = Login::trusted("cyrus");
-        assert!((0..10).map(|_| node.login("192.0.2.9:1", &admin)).collect::<Vec<_>>().iter().all(Result::is_ok));
+        assert!(
+            (0..10).map(|_| node.login("192.0.2.9:1", &admin)).collect::<Vec<_>>().iter().all(Result::is_ok)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_nobody_logs_in_to_is_given_up_whatever_it_is_doing() {
+        let node = Node::new("imap", "");
+        let patience = Duration::from_secs(240);
+        let began = tokio::time::Instant::now();
+        node.enter("192.0.2.1:1").stays_a_stranger(patience).await;
+        assert_eq!(began.elapsed(), patience);
+        let seat = node.login("192.0.2.1:1", &fred()).unwrap();
+        // UNAUTHENTICATE makes nobody a stranger: the session has a time of its own for the next one.
+        seat.logout();
+        assert!(tokio::time::timeout(patience * 9, seat.stays_a_stranger(patience)).await.is_err());
     }
 
     #[tokio::test]

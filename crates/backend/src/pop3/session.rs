@@ -94,6 +94,10 @@ impl drive::Session for Client {
         self.imapd.poptimeout
     }
 
+    fn is_known(&self) -> bool {
+        self.session.is_logged_in()
+    }
+
     /// Without QUIT nothing is deleted (RFC 1939 section 6).
     fn farewell(&mut self, why: Farewell, out: &mut BytesMut) {
         let reply = match why {

@@ -166,7 +166,10 @@ mod tests {
                 Verified { authid: (*authid).into(), authzid: authzid.map(Into::into), detail: None };
             let result = shared().authorize(verified, "PLAIN").await.ok();
             if let Some(login) = &result {
-                assert_eq!((login.proxy, login.counted), (*authid == "proxy", ["fred", "secretary"].contains(authid)));
+                assert_eq!(
+                    (login.proxy, login.counted),
+                    (*authid == "proxy", ["fred", "secretary"].contains(authid))
+                );
             }
             let got = result.as_ref().map(|login| (login.userid.as_str(), login.admin, login.proxy_admin));
             assert_eq!(got, *expected, "{authid} as {authzid:?}");

@@ -26,6 +26,11 @@ fn describe() {
          the client that opens so many."
     );
     metrics::describe_counter!(
+        "murder_user_limits_total",
+        "Changes refused because one user would have too much: mailboxes or subscriptions (maxmailboxes_per_user), or an \
+         access control list that is too long. Alert when it grows and users complain."
+    );
+    metrics::describe_counter!(
         "murder_accept_pauses_total",
         "Times that no client was accepted because the process had hardly any file descriptors left, by listener. Alert on \
          any: raise LimitNOFILE, or bound sessions by maxchild and maxlogins_per_host."

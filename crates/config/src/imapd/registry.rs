@@ -198,6 +198,7 @@ options! {
     partition_select_exclude: Vec<String>, Kind::List, "", ON, "Partitions that are never chosen.";
     partition_select_usage_reinit: u32, Kind::COUNT, "0", ON, "How many choices use one reading of the partitions' free space.";
     partition_select_soft_usage_limit: u32, Kind::PERCENT, "0", ON, "Partitions fuller than this percentage are chosen only when all are; 0 is no limit.";
+    maxmailboxes_per_user: u32, Kind::COUNT, "10000", ON, "Most mailboxes below one INBOX, or one shared top-level mailbox, on a backend, deleted ones that are not removed yet among them, and most subscriptions of one user. Beyond it admins alone create mailboxes. 0 is no limit. Beyond Cyrus.";
     metapartition_files: Vec<String>, Kind::Words(META_FILES), "", ignored("a mailbox's files stay together"), "Files that lie in metapartitions.";
     archive_enabled: bool, Kind::Switch, "no", ignored("there is one spool per partition"), "Whether old messages move to archive partitions.";
     archive_after: Duration, Kind::DAYS, "7d", ignored("there is one spool per partition"), "Age at which they do.";

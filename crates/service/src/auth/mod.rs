@@ -234,7 +234,8 @@ impl Shared {
         let attempt = pace::Attempt {
             address,
             user: &user,
-            shared: address.is_some_and(many) || self.settings.proxyservers.contains(&user),
+            shared: address.is_some_and(many),
+            proxy: self.settings.proxyservers.contains(&user),
             pause: self.settings.failed_pause,
             gone: &channel.conduct.gone,
         };

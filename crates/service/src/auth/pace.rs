@@ -3,20 +3,21 @@
 //! An attempt to log in waits *before* the password is checked, so that guessing on many connections at once is no faster
 //! than on one. Failures count twice:
 //!
-//! | lane | who shares it | the first pause | checked at once |
+//! | lane | who shares it | failures without a pause | checked at once |
 //! | --- | --- | --- | --- |
-//! | pair | attempts for one user from one address | after the first failure | one |
-//! | address | all attempts from one address, for any user | after [`FREE`] failures | [`TOGETHER`] |
+//! | [`PAIR`] | attempts for one user from one address | 0 | 1 |
+//! | [`ADDRESS`] | all attempts from one address, for any user | 10 | 8 |
+//! | [`KNOWN`], in place of both | a user who logged in rightly from there lately; `proxyservers` | 32 | 32 |
 //!
 //! The pause is `failedloginpause`, doubled with each failure up to [`LONGEST`] times. A pair counts to its address with its
 //! first [`CHARGED`] failures only: one telephone with an old password does not slow a whole office.
 //!
-//! The address is left out of account where a user logged in rightly from it lately, where many users share it
-//! (`failedlogin_shared_addresses`: a webmail server, a proxy), and for the identities of `proxyservers`. IPv6 addresses
-//! count by their first 64 bits. Through a frontend the client's own address counts: there the passwords are checked.
+//! The address does not count where many users share it (`failedlogin_shared_addresses`: a webmail server, a proxy). IPv6
+//! addresses count by their first 64 bits. Through a frontend the client's own address counts: there the passwords are
+//! checked.
 //!
-//! A good login clears its pair, and takes nothing off what other users' failures left on the address: who has an account
-//! cannot wash himself clean with it. What must be forgotten for room is what failed least.
+//! A good login takes off what it was charged itself, and nothing that others' failures left on the address: who has an
+//! account cannot wash himself clean with it. What must be forgotten for room is what failed least.
 //!
 //! The wait ends when the client goes away, and the pause is still to be waited by the next attempt.
 
@@ -48,6 +49,8 @@ pub(super) struct Attempt<'a> {
     pub user: &'a str,
     /// Many users come from there: the address does not count.
     pub shared: bool,
+    /// One of `proxyservers`: all users' sessions come as this one.
+    pub proxy: bool,
     /// `failedloginpause`; zero: nobody is slowed.
     pub pause: Duration,
     /// Cancelled when the client went away.
@@ -70,7 +73,17 @@ struct Lane {
     record: Mutex<Record>,
 }
 
+/// What a lane allows.
+#[derive(Clone, Copy)]
+struct Kind {
+    /// Passwords that are checked at once. No more than `free`, where there is any: what is being checked counts as failed.
+    together: usize,
+    /// Failures that cost no pause.
+    free: u32,
+}
+
 struct Record {
+    free: u32,
     /// Checks that are under way are counted as failures until they succeed.
     failures: u32,
     last: Instant,
@@ -130,16 +143,16 @@ impl Pace {
         let (key, known) = {
             let table = self.lock();
             let key = table.hasher.hash_one((address, Some(attempt.user)));
-            (key, table.known.get(&key).is_some_and(|last| last.elapsed() < KNOWN_FOR))
+            (key, attempt.proxy || table.known.get(&key).is_some_and(|last| last.elapsed() < KNOWN_FOR))
         };
         // The pair first: whoever waits for one user's turn keeps nobody else's place.
-        let pair = self.lane(key, 1).turn(key, attempt.pause, 0, true).await?;
+        let pair = self.lane(key, if known { KNOWN } else { PAIR }).turn(key, attempt.pause, true).await?;
         let address = match address.filter(|_| !known && !attempt.shared) {
             None => None,
             Some(address) => {
                 let key = self.lock().hasher.hash_one((Some(address), None::<&str>));
                 let charged = pair.lane.lock().failures <= CHARGED;
-                match self.lane(key, TOGETHER).turn(key, attempt.pause, FREE, charged).await {
+                match self.lane(key, ADDRESS).turn(key, attempt.pause, charged).await {
                     Some(turn) => Some(turn),
                     None => {
                         pair.lane.refund();
@@ -151,15 +164,15 @@ impl Pace {
         Some(Held { pace: self.clone(), key, pair, address })
     }
 
-    fn lane(&self, key: u64, together: usize) -> Arc<Lane> {
+    fn lane(&self, key: u64, kind: Kind) -> Arc<Lane> {
         let mut table = self.lock();
         if table.lanes.len() >= LANES && !table.lanes.contains_key(&key) {
             table.make_room();
         }
         let new = || {
             let now = Instant::now();
-            let record = Mutex::new(Record { failures: 0, last: now, not_before: now, waiting: 0 });
-            Arc::new(Lane { gate: Arc::new(Semaphore::new(together)), record })
+            let record = Record { free: kind.free, failures: 0, last: now, not_before: now, waiting: 0 };
+            Arc::new(Lane { gate: Arc::new(Semaphore::new(kind.together)), record: Mutex::new(record) })
         };
         table.lanes.entry(key).or_insert_with(new).clone()
     }
@@ -185,9 +198,9 @@ impl Table {
     }
 
     fn learn(&mut self, key: u64) {
-        if self.known.len() >= KNOWN && !self.known.contains_key(&key) {
+        if self.known.len() >= PAIRS && !self.known.contains_key(&key) {
             let mut ages: Vec<Instant> = self.known.values().copied().collect();
-            let (_, eighth, _) = ages.select_nth_unstable(KNOWN / 8);
+            let (_, eighth, _) = ages.select_nth_unstable(PAIRS / 8);
             let eighth = *eighth;
             self.known.retain(|_, last| *last > eighth);
         }
@@ -206,29 +219,30 @@ impl Table {
 impl Lane {
     /// Waits for a place and then for the pause to be over, counting this attempt (where `charged`) as a failure until it
     /// proves to be none. None: too many wait.
-    async fn turn(self: Arc<Self>, key: u64, pause: Duration, free: u32, charged: bool) -> Option<Turn> {
+    async fn turn(self: Arc<Self>, key: u64, pause: Duration, charged: bool) -> Option<Turn> {
         let waiter = Waiter::enter(&self)?;
         let open = self.gate.clone().acquire_owned().await.ok()?;
         let mut delayed = false;
         // Of those who waited for one moment, one begins; the others see the next one.
-        while let Some(not_before) = self.begin(pause, free, charged) {
+        while let Some(not_before) = self.begin(pause, charged) {
             if !std::mem::replace(&mut delayed, true) {
                 metrics::counter!("murder_logins_delayed_total").increment(1);
             }
-            sleep_until(not_before).await;
+            // A check that was under way may have been right, and the pause be over.
+            sleep_until(not_before.min(Instant::now() + LOOK_AGAIN)).await;
         }
         drop(waiter);
         Some(Turn { key, lane: self, _open: open, charged })
     }
 
     /// Begins an attempt; or when it is to try again. Whoever goes away before that has not moved the moment.
-    fn begin(&self, pause: Duration, free: u32, charged: bool) -> Option<Instant> {
-        self.lock().begin(pause, free, charged).err()
+    fn begin(&self, pause: Duration, charged: bool) -> Option<Instant> {
+        self.lock().begin(pause, charged).err()
     }
 
+    /// An attempt was no failure.
     fn refund(&self) {
-        let mut record = self.lock();
-        record.failures = record.failures.saturating_sub(1);
+        self.lock().refund(1);
     }
 
     fn lock(&self) -> MutexGuard<'_, Record> {
@@ -237,7 +251,7 @@ impl Lane {
 }
 
 impl Record {
-    fn begin(&mut self, pause: Duration, free: u32, charged: bool) -> Result<(), Instant> {
+    fn begin(&mut self, pause: Duration, charged: bool) -> Result<(), Instant> {
         let now = Instant::now();
         if now.duration_since(self.last) >= MEMORY {
             self.failures = 0;
@@ -249,11 +263,18 @@ impl Record {
             self.failures = self.failures.saturating_add(1);
             self.last = now;
         }
-        if self.failures > free {
-            let doubled = 1u32.checked_shl(self.failures - free - 1).unwrap_or(LONGEST);
+        if self.failures > self.free {
+            let doubled = 1u32.checked_shl(self.failures - self.free - 1).unwrap_or(LONGEST);
             self.not_before = now + (pause * doubled.min(LONGEST)).min(PATIENCE.max(pause));
         }
         Ok(())
+    }
+
+    fn refund(&mut self, failures: u32) {
+        self.failures = self.failures.saturating_sub(failures);
+        if self.failures <= self.free {
+            self.not_before = Instant::now();
+        }
     }
 }
 
@@ -304,8 +325,9 @@ impl Permit {
         let Some(Held { pace, key, pair, address }) = self.0 else { return };
         {
             let mut record = pair.lane.lock();
-            record.failures = if right { 0 } else { record.failures.saturating_sub(1) };
-            record.not_before = Instant::now();
+            // Whoever is new and right had mistyped. Beside one who is known somebody else may be guessing.
+            let all = right && record.free == PAIR.free;
+            record.refund(if all { u32::MAX } else { 1 });
         }
         if let Some(address) = address.as_ref().filter(|turn| turn.charged) {
             address.lane.refund();
@@ -332,21 +354,25 @@ static UNCHECKED: Seldom = Seldom::every(Duration::from_secs(60));
 const MEMORY: Duration = Duration::from_secs(600);
 /// The pause grows to this many times `failedloginpause`: 24 s with its default.
 const LONGEST: u32 = 8;
-/// Failures of an address, for whatever users, that cost no pause: an office mistypes, too.
-const FREE: u32 = 10;
+/// One user from one address.
+const PAIR: Kind = Kind { together: 1, free: 0 };
+/// An address, whatever the user: an office mistypes, too.
+const ADDRESS: Kind = Kind { together: 8, free: 10 };
+/// One user who is known there. A mail program opens some connections at once, a frontend many.
+const KNOWN: Kind = Kind { together: 32, free: 32 };
 /// So many failures of one user's count to the address.
 const CHARGED: u32 = 3;
-/// Passwords of one address that are checked at once.
-const TOGETHER: usize = 8;
 /// How long an attempt waits for its turn before it is refused unchecked.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Attempts that wait in one lane.
 const WAITING: u32 = 500;
 /// Lanes remembered, some 200 bytes each. Below the first number of failures a lane may be forgotten for room.
 const LANES: usize = 50_000;
-const HEAVY: u32 = 16;
+const HEAVY: u32 = 64;
+/// Whoever waits looks so often whether it still must.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Pairs remembered that logged in rightly, and for how long.
-const KNOWN: usize = 100_000;
+const PAIRS: usize = 100_000;
 const KNOWN_FOR: Duration = Duration::from_secs(30 * 86_400);
 
 #[cfg(test)]
@@ -371,7 +397,16 @@ mod tests {
 
         async fn admit_shared(&self, from: &str, user: &str, shared: bool) -> Result<Permit, Failure> {
             let address = Some(from.parse().unwrap());
-            self.pace.admit(Attempt { address, user, shared, pause: PAUSE, gone: &self.gone }).await
+            self.pace
+                .admit(Attempt {
+                    address,
+                    user,
+                    shared,
+                    proxy: user == "proxy",
+                    pause: PAUSE,
+                    gone: &self.gone,
+                })
+                .await
         }
 
         /// Seconds that a wrong guess waits before it is looked at.
@@ -415,7 +450,10 @@ mod tests {
         }
         let began = Instant::now();
         let looked_at = guesses.join_all().await.into_iter().filter(|admitted| *admitted).count();
-        assert!(looked_at <= FREE as usize + TOGETHER + 8, "{looked_at} guesses in half a minute");
+        assert!(
+            looked_at <= ADDRESS.free as usize + ADDRESS.together + 8,
+            "{looked_at} guesses in half a minute"
+        );
         assert!(began.elapsed() <= PATIENCE);
     }
 
@@ -428,6 +466,38 @@ mod tests {
         }
         assert_eq!(world.succeed("192.0.2.7", "jane").await, 0);
         assert_eq!(world.fail("192.0.2.7", "stranger").await, 24);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frontend_logs_in_for_many_users_at_once() {
+        let world = World::new();
+        for known in [true, false] {
+            let user = if known { "jane" } else { "proxy" };
+            world.succeed("192.0.2.7", "jane").await;
+            let began = Instant::now();
+            let mut under_way = Vec::new();
+            for _ in 0..KNOWN.together {
+                under_way.push(world.admit("192.0.2.7", user).await.unwrap());
+            }
+            under_way.into_iter().for_each(Permit::succeeded);
+            assert_eq!(began.elapsed().as_secs(), 0);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_known_may_mistype_often_and_guess_slowly() {
+        let world = World::new();
+        world.succeed("192.0.2.7", "jane").await;
+        for _ in 0..KNOWN.free {
+            assert_eq!(world.fail("192.0.2.7", "jane").await, 0);
+        }
+        assert_eq!(world.succeed("192.0.2.7", "jane").await, 0);
+        let mut waited = Vec::new();
+        for _ in 0..5 {
+            world.succeed("192.0.2.7", "jane").await;
+            waited.push(world.fail("192.0.2.7", "jane").await);
+        }
+        assert!(waited[4] > 0, "who is known does not wash away what is guessed beside him: {waited:?}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -514,8 +584,14 @@ mod tests {
         }
         for n in 0..u32::try_from(LANES).unwrap() {
             let from = IpAddr::V4(n.into());
-            let attempt =
-                Attempt { address: Some(from), user: "x", shared: true, pause: PAUSE, gone: &world.gone };
+            let attempt = Attempt {
+                address: Some(from),
+                user: "x",
+                shared: true,
+                proxy: false,
+                pause: PAUSE,
+                gone: &world.gone,
+            };
             drop(world.pace.admit(attempt).await.unwrap());
         }
         assert!(world.pace.lock().lanes.len() <= LANES);

@@ -125,6 +125,10 @@ impl<D: Deliver> drive::Session for Conn<D> {
         IDLE
     }
 
+    fn is_known(&self) -> bool {
+        self.session.trust() != Trust::None
+    }
+
     fn farewell(&mut self, why: Farewell, out: &mut BytesMut) {
         let reply = match why {
             Farewell::Idle => Reply::Idle,

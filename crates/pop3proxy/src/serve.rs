@@ -92,7 +92,6 @@ impl Settings {
             auth: connection.listener.auth(),
             starttls: connection.listener.starttls(),
             namespace: names::namespace(&imapd),
-            patience: imapd.poptimeout,
             expire_days: imapd.popexpiretime.map(|time| time.as_secs() / 86_400),
             login_delay: imapd.popminpoll.as_secs(),
             chatty: imapd.chatty,

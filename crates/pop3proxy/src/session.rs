@@ -10,7 +10,7 @@ use protocol::pop3::reply::Reply;
 use protocol::pop3::session::{self, Action, Tls};
 use service::Context;
 use service::auth::{Authenticator, Exchange, Failure, Login, Step64};
-use service::drive::{Farewell, Next, Session};
+use service::drive::{BEFORE_LOGIN, Farewell, Next, Session};
 use service::peer::Channel;
 use service::sessions::Seat;
 use service::tls::ServerTls;
@@ -33,8 +33,6 @@ pub struct Settings {
     pub auth: Authenticator,
     pub starttls: Option<ServerTls>,
     pub namespace: Namespace,
-    /// `poptimeout`.
-    pub patience: Duration,
     pub expire_days: Option<u64>,
     pub login_delay: u64,
     pub chatty: bool,
@@ -138,7 +136,6 @@ impl<D: Directory> Front<D> {
 
     async fn connect_through(&mut self, login: &Login, out: &mut BytesMut) -> Next {
         if let Err(why) = self.settings.seat.login(login, self.channel.is_encrypted()) {
-            warn!(user = login.userid, "{why}");
             return say(out, Reply::TooManySessions(why.to_string()), Next::Again);
         }
         let next = self.open(login, out).await;
@@ -216,7 +213,12 @@ impl<D: Directory> Session for Front<D> {
     }
 
     fn patience(&self) -> Duration {
-        self.settings.patience
+        BEFORE_LOGIN
+    }
+
+    fn is_known(&self) -> bool {
+        // Who is logged in goes on at the backend.
+        false
     }
 
     fn farewell(&mut self, why: Farewell, out: &mut BytesMut) {

@@ -4,6 +4,8 @@
 
 use std::{fmt, ops};
 
+use crate::userid;
+
 /// A set of rights.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Rights(u32);
@@ -171,6 +173,26 @@ impl Who<'_> {
     }
 }
 
+/// Whether an entry may be made for an identifier: a user's name, `anyone`, `anonymous` or a group's (`group:staff`), each
+/// also negative (`-fred`).
+pub fn check_identifier(identifier: &str) -> Result<(), BadIdentifier> {
+    let name = identifier.strip_prefix('-').unwrap_or(identifier);
+    let name = name.strip_prefix("group:").unwrap_or(name);
+    if name.len() > userid::LONGEST {
+        return Err(BadIdentifier::TooLong);
+    }
+    if userid::is_valid(name) { Ok(()) } else { Err(BadIdentifier::Unfit) }
+}
+
+/// Why no entry is made for an identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadIdentifier {
+    #[error("identifier is too long")]
+    TooLong,
+    #[error("invalid identifier")]
+    Unfit,
+}
+
 /// An access control list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Acl {
@@ -290,6 +312,26 @@ mod tests {
         assert_eq!(acl.rights(who("bob", &[])).to_string(), "lrsp");
         assert_eq!(acl.rights(who("eve", &staff)).to_string(), "lrswi");
         assert_eq!(Acl::parse("anyone\tlrs\tbroken").rights(who("x", &[])).to_string(), "lrs");
+    }
+
+    #[test]
+    fn identifiers_are_names_that_somebody_can_have() {
+        for good in [
+            "fred",
+            "-fred",
+            "anyone",
+            "-anonymous",
+            "group:domain users",
+            "-group:staff",
+            "fred@example.org",
+        ] {
+            assert_eq!(check_identifier(good), Ok(()), "{good}");
+        }
+        for bad in ["", "-", "--fred", "group:", "a\tb", "a\nb", "a^b", "bob+x", "a/b", "a*"] {
+            assert_eq!(check_identifier(bad), Err(BadIdentifier::Unfit), "{bad:?}");
+        }
+        let long = |prefix: &str, length| check_identifier(&format!("{prefix}{}", "x".repeat(length)));
+        assert_eq!((long("-group:", 255), long("", 256)), (Ok(()), Err(BadIdentifier::TooLong)));
     }
 
     #[test]

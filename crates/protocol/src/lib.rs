@@ -17,3 +17,4 @@ pub mod name;
 pub mod namespace;
 pub mod origin;
 pub mod pop3;
+pub mod userid;

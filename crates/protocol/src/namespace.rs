@@ -152,7 +152,7 @@ impl Namespace {
 
     /// Whether a name may be created: length, characters, modified UTF-7, names that mean something else.
     pub fn check_create(&self, name: &MailboxName) -> Result<(), NameError> {
-        if name.as_str().len() > CREATE_MAX {
+        if name.as_str().len() > CREATE_MAX || name.components().count() > CREATE_DEPTH {
             return Err(NameError::Invalid);
         }
         if self.is_deleted(name) {
@@ -374,6 +374,9 @@ impl Pattern {
 
 /// Bytes of a name that may be created (Cyrus 3.6).
 const CREATE_MAX: usize = 490;
+/// Components of a name that may be created: each CREATE may make all that is above, and each is an entry in every list of
+/// the murder. Cyrus bounds the bytes alone.
+const CREATE_DEPTH: usize = 64;
 /// The folders of a user that hold no mail. Others may begin with `#` too.
 const COLLECTIONS: &[&str] = &[
     "#addressbooks",
@@ -458,6 +461,10 @@ mod tests {
         }
         for good in ["user.fred.Entw&APw-rfe", "shared.a b+c", "user.fred.a^b", "DELETED.user.x%.00"] {
             assert!(ns.check_create(&MailboxName::parse(good).unwrap()).is_ok(), "{good}");
+        }
+        for (depth, fits) in [(62, true), (63, false)] {
+            let deep = MailboxName::parse(&format!("user.fred{}", ".a".repeat(depth))).unwrap();
+            assert_eq!(ns.check_create(&deep).is_ok(), fits, "{depth}");
         }
     }
 

@@ -84,6 +84,10 @@ impl Session for Echo {
         Duration::from_secs(60)
     }
 
+    fn is_known(&self) -> bool {
+        true
+    }
+
     fn farewell(&mut self, _: Farewell, out: &mut BytesMut) {
         out.extend_from_slice(b"bye\r\n");
     }

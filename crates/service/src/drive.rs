@@ -8,13 +8,18 @@
 //! 3. [`Session::wake`] while nothing is read: news to tell (IDLE, an update stream). It must be safe to cancel.
 //! 4. [`Session::farewell`] once, if it is not the session that ends the connection.
 //!
-//! A read waits for [`Session::patience`] at most; input and output are bounded by [`Bounds`].
+//! | bound | default | from |
+//! | --- | --- | --- |
+//! | a read, once the client is known | [`Session::patience`] | the protocol: `poptimeout`, Cyrus's 360 s for LMTP |
+//! | all that comes before the login | [`BEFORE_LOGIN`], however busy the client looks | as in the IMAP daemons |
+//! | input, output, TLS handshakes | [`Bounds`](crate::wire::Bounds) | the caller |
 
 use std::future::{Future, pending};
 use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::peer::Channel;
@@ -63,6 +68,9 @@ pub trait Session: Send {
     /// How long to wait for the client's next bytes.
     fn patience(&self) -> Duration;
 
+    /// Whether the client has logged in, or need not. Who is not known has [`BEFORE_LOGIN`] from its first byte to its last.
+    fn is_known(&self) -> bool;
+
     /// Last words.
     fn farewell(&mut self, why: Farewell, out: &mut BytesMut);
 
@@ -77,18 +85,22 @@ pub enum Outcome {
     Detached(Box<Wire>),
 }
 
+/// How long a client may take to log in, on all protocols but MUPDATE, which has 120 s.
+pub const BEFORE_LOGIN: Duration = Duration::from_secs(180);
+
 /// Drives a session until it, the client or the daemon ends it.
 pub async fn drive<S: Session>(
     mut wire: Wire,
     session: &mut S,
     stop: &CancellationToken,
 ) -> io::Result<Outcome> {
+    let began = Instant::now();
     let mut next = session.greet(wire.output()).await;
     loop {
         wire.flush().await?;
         next = match next {
             Next::Again => advance(&mut wire, session).await,
-            Next::Read => match wait(&mut wire, session, stop).await? {
+            Next::Read => match wait(&mut wire, session, stop, began).await? {
                 Woken::Input(0) => return Ok(Outcome::Closed),
                 Woken::Input(_) => advance(&mut wire, session).await,
                 Woken::News(next) => next,
@@ -116,8 +128,8 @@ pub async fn drive<S: Session>(
 }
 
 async fn advance<S: Session>(wire: &mut Wire, session: &mut S) -> Next {
-    let (input, out) = wire.buffers();
-    session.advance(input, out).await
+    let (input, out, stream) = wire.parts();
+    stream.attend(session.advance(input, out)).await
 }
 
 enum Woken {
@@ -126,8 +138,19 @@ enum Woken {
     Farewell(Farewell),
 }
 
-async fn wait<S: Session>(wire: &mut Wire, session: &mut S, stop: &CancellationToken) -> io::Result<Woken> {
-    let patience = session.patience();
+async fn wait<S: Session>(
+    wire: &mut Wire,
+    session: &mut S,
+    stop: &CancellationToken,
+    began: Instant,
+) -> io::Result<Woken> {
+    let patience = match session.is_known() {
+        true => session.patience(),
+        false => session.patience().min(BEFORE_LOGIN.saturating_sub(began.elapsed())),
+    };
+    if patience.is_zero() {
+        return Ok(Woken::Farewell(Farewell::Idle));
+    }
     let mut news = BytesMut::new();
     let woken = tokio::select! {
         biased;
@@ -143,4 +166,72 @@ async fn wait<S: Session>(wire: &mut Wire, session: &mut S, stop: &CancellationT
     };
     wire.output().unsplit(news);
     Ok(woken)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::peer::Peer;
+    use crate::stream::Stream;
+    use crate::wire::Bounds;
+
+    /// Takes letters, and `+` for a login.
+    struct Letters {
+        known: bool,
+    }
+
+    impl Session for Letters {
+        async fn greet(&mut self, _: &mut BytesMut) -> Next {
+            Next::Read
+        }
+
+        async fn advance(&mut self, input: &mut BytesMut, _: &mut BytesMut) -> Next {
+            self.known |= input.split().contains(&b'+');
+            Next::Read
+        }
+
+        fn patience(&self) -> Duration {
+            Duration::from_secs(600)
+        }
+
+        fn is_known(&self) -> bool {
+            self.known
+        }
+
+        fn farewell(&mut self, why: Farewell, out: &mut BytesMut) {
+            out.extend_from_slice(format!("{why:?}").as_bytes());
+        }
+    }
+
+    /// Seconds that a client lasts who sends a letter each ten seconds, up to half an hour.
+    async fn lasts(first: u8) -> u64 {
+        let (mut client, far) = tokio::io::duplex(64);
+        let wire =
+            Wire::new(Stream::memory(far, Peer::Unix { uid: 0, gid: 0, pid: None }), Bounds::default());
+        let stop = CancellationToken::new();
+        let began = Instant::now();
+        let driven =
+            tokio::spawn(async move { drive(wire, &mut Letters { known: false }, &stop).await.map(drop) });
+        client.write_all(&[first]).await.unwrap();
+        let mut pace = tokio::time::interval(Duration::from_secs(10));
+        while began.elapsed() < Duration::from_secs(1800) && client.write_all(b"x").await.is_ok() {
+            pace.tick().await;
+        }
+        let lasted = began.elapsed().as_secs();
+        let mut said = String::new();
+        if lasted < 1800 {
+            client.read_to_string(&mut said).await.unwrap();
+            driven.await.unwrap().unwrap();
+            assert_eq!(said, "Idle");
+        }
+        lasted
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_log_in_has_three_minutes_however_slowly_it_types() {
+        assert!((180..=195).contains(&lasts(b'x').await));
+        assert_eq!(lasts(b'+').await, 1800);
+    }
 }

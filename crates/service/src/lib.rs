@@ -46,6 +46,7 @@ pub mod peer;
 mod proxy_header;
 pub mod resolve;
 pub mod run;
+pub mod seldom;
 pub mod serve;
 pub mod sessions;
 pub mod settings;

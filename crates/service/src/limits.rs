@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::RawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,14 @@ pub(crate) fn apply() {
     if let Err(error) = setrlimit(Resource::Core, none) {
         warn!("cannot turn core dumps off: {error}");
     }
+}
+
+/// Whether hardly any descriptors are left, by the number of one that was just opened: the kernel gives the lowest that is
+/// free. A sixteenth, up to [`RESERVED`], is kept for sessions that are open, which need files and backends.
+pub(crate) fn are_nearly_used_up(opened: RawFd) -> bool {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let reserved = (limit / 16).clamp(16, RESERVED);
+    u64::try_from(opened).is_ok_and(|opened| opened >= limit.saturating_sub(reserved))
 }
 
 /// A daemon's own directory, held by one process as long as this lives.
@@ -97,6 +106,7 @@ pub fn is_held(directory: &Path) -> bool {
 }
 
 const SLOTS: u32 = 64;
+const RESERVED: u64 = 1024;
 
 #[cfg(test)]
 mod tests {

@@ -12,6 +12,9 @@
 //! What is said in a session stands under the name of its service, after `syslog_prefix`, as in Cyrus, where each service
 //! is a process: `cyrus/imaps[4711]`. All else stands under the program's. Lines of [`crate::auth`] end where Cyrus's do:
 //! fail2ban's expressions match whole lines.
+//!
+//! What a peer sends goes into lines: a field is cut at [`FIELD`] bytes and a line at [`LINE`], control characters become
+//! blanks, here and for every line, so that no caller has to think of it.
 
 use std::fmt::{self, Write as _};
 use std::io;
@@ -101,6 +104,8 @@ enum Sink {
     Stderr,
     Syslog(UnixDatagram),
     Journal(UnixDatagram),
+    #[cfg(test)]
+    Kept(std::sync::mpsc::Sender<String>),
 }
 
 impl Sink {
@@ -152,6 +157,8 @@ impl Sink {
                 );
                 let _ = socket.send_to(fields.as_bytes(), place("MURDER_JOURNAL", JOURNAL));
             }
+            #[cfg(test)]
+            Sink::Kept(lines) => lines.send(line.to_owned()).unwrap(),
         }
     }
 }
@@ -263,7 +270,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
             }
         }
         let ident = format!("{}{name}", self.prefix);
-        self.sink.send(&ident, self.facility, *event.metadata().level(), &clean(&line));
+        self.sink.send(&ident, self.facility, *event.metadata().level(), &clean(line));
     }
 }
 
@@ -276,9 +283,28 @@ pub fn chat(chatty: bool, line: &[u8]) {
     }
 }
 
-/// Nothing from outside may begin a new line or colour a terminal.
-fn clean(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// Nothing from outside may begin a new line, colour a terminal, or turn the direction of what follows; nor is a line
+/// longer than [`LINE`].
+fn clean(mut line: String) -> String {
+    cut(&mut line, LINE);
+    let unfit = |c: char| c.is_control() || UNSEEN.contains(&c);
+    if line.contains(unfit) {
+        line = line.chars().map(|c| if unfit(c) { ' ' } else { c }).collect();
+    }
+    line
+}
+
+/// Shortens a text to so many bytes, with a mark at its end.
+fn cut(text: &mut String, most: usize) {
+    if text.len() > most {
+        text.truncate(boundary(text, most));
+        text.push_str(CUT);
+    }
+}
+
+/// The last boundary between characters at or before `at`.
+fn boundary(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 #[derive(Default)]
@@ -295,24 +321,67 @@ impl Visit for Fields {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let _ = match field.name() {
-            "message" => write!(self.message, "{value:?}"),
-            "service" => {
-                self.service = Some(format!("{value:?}"));
-                Ok(())
-            }
-            "session" => {
-                self.session = Some(format!("{value:?}"));
-                Ok(())
-            }
-            name => write!(self.rest, " {name}={value:?}"),
+        let short = |most: usize| {
+            let mut text = Bounded { text: String::new(), most };
+            // Formatting ends with an error where the text is full.
+            let _ = write!(text, "{value:?}");
+            let Bounded { mut text, .. } = text;
+            cut(&mut text, most);
+            text
         };
+        match field.name() {
+            "message" => self.message.push_str(&short(LINE)),
+            "service" => self.service = Some(short(FIELD)),
+            "session" => self.session = Some(short(FIELD)),
+            name if self.rest.len() < LINE => {
+                let _ = write!(self.rest, " {name}={}", short(FIELD));
+            }
+            _ => {}
+        }
     }
 }
+
+/// Takes a little more than `most` bytes, by which [`cut`] sees that there was more, and forgets the rest: what a peer sent
+/// may be megabytes.
+struct Bounded {
+    text: String,
+    most: usize,
+}
+
+impl fmt::Write for Bounded {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        // A character has four bytes at most.
+        let room = (self.most + 4).saturating_sub(self.text.len());
+        let taken = boundary(piece, room);
+        self.text.push_str(piece.get(..taken).unwrap_or_default());
+        if taken < piece.len() { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+/// Bytes of one field, and of the text of a line; beyond them stands [`CUT`].
+const FIELD: usize = 1024;
+const LINE: usize = 4096;
+const CUT: &str = "...";
+/// Characters that are no control characters and break or turn lines all the same: separators of lines and paragraphs,
+/// and the marks of direction.
+const UNSEEN: &[char] = &[
+    '\u{2028}', '\u{2029}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}',
+    '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+];
 
 const SYSLOG: &str = "/dev/log";
 const JOURNAL: &str = "/run/systemd/journal/socket";
 const MAIL: u8 = 2;
+
+/// The lines that `say` makes.
+#[cfg(test)]
+pub(crate) fn logged(say: impl FnOnce()) -> Vec<String> {
+    let (sink, lines) = std::sync::mpsc::channel();
+    let (program, prefix) = ("imap".to_owned(), String::new());
+    let layer = Lines { program, prefix, facility: MAIL, sink: Sink::Kept(sink) };
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), say);
+    lines.iter().collect()
+}
 
 #[cfg(test)]
 mod tests {
@@ -330,6 +399,24 @@ mod tests {
 
     #[test]
     fn a_line_stays_one_line() {
-        assert_eq!(clean("badlogin: x\r\nlogin: y\u{1b}[1m"), "badlogin: x  login: y [1m");
+        assert_eq!(clean("badlogin: x\r\nlogin: y\u{1b}[1m".into()), "badlogin: x  login: y [1m");
+        assert_eq!(clean("bob\u{202e}nimda\u{2028}x\u{9b}".into()), "bob nimda x ");
+    }
+
+    #[test]
+    fn whatever_a_peer_sends_a_line_is_a_few_kilobytes_without_control_characters() {
+        let huge = "\u{e4}\r\n\u{1b}".repeat(500_000);
+        let lines = logged(|| {
+            let span = tracing::info_span!("session", session = %huge, service = %"imap", client = %huge);
+            let _in = span.enter();
+            tracing::info!(acl = %huge, name = huge, debug = ?huge, "{huge}");
+            tracing::info!(acl = %huge, "entry changed");
+        });
+        assert_eq!(lines.len(), 2);
+        for line in &lines {
+            assert!((1000..5000).contains(&line.len()), "{}", line.len());
+            assert!(!line.contains(char::is_control), "{line}");
+        }
+        assert!(lines[1].contains("entry changed acl=\u{e4}"), "what is short is told beside what is long");
     }
 }

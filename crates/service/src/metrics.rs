@@ -21,10 +21,34 @@ fn describe() {
         "Connections refused for their address, by listener."
     );
     metrics::describe_counter!(
+        "murder_sessions_refused_total",
+        "Logins refused by maxlogins_per_user or maxlogins_per_host, by listener. Alert when it grows: raise the limit, or find \
+         the client that opens so many."
+    );
+    metrics::describe_counter!(
+        "murder_user_limits_total",
+        "Changes refused because one user would have too much: mailboxes or subscriptions (maxmailboxes_per_user), or an \
+         access control list that is too long. Alert when it grows and users complain."
+    );
+    metrics::describe_counter!(
+        "murder_accept_pauses_total",
+        "Times that no client was accepted because the process had hardly any file descriptors left, by listener. Alert on \
+         any: raise LimitNOFILE, or bound sessions by maxchild and maxlogins_per_host."
+    );
+    metrics::describe_counter!(
         "murder_session_panics_total",
         "Sessions that ended by a defect in this program. Alert on any: the log has the place."
     );
     metrics::describe_counter!("murder_login_failures_total", "Failed logins. Alert on a sudden growth.");
+    metrics::describe_counter!(
+        "murder_logins_delayed_total",
+        "Logins that waited for their turn because others failed before. Alert on a sudden growth: somebody guesses passwords."
+    );
+    metrics::describe_counter!(
+        "murder_logins_unchecked_total",
+        "Logins refused without a look at the password, because too many waited. Alert when it grows where users complain: \
+         put a webmail server's address into failedlogin_shared_addresses."
+    );
     metrics::describe_counter!(
         "murder_tls_handshake_failures_total",
         "TLS handshakes that failed. Alert on a sudden growth: a certificate may have expired."

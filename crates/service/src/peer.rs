@@ -3,6 +3,9 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::tls::TlsInfo;
 
@@ -43,9 +46,38 @@ impl fmt::Display for Peer {
 pub struct Channel {
     pub peer: Peer,
     pub tls: Option<Arc<TlsInfo>>,
+    /// What is known of the connection itself; clones share it.
+    pub conduct: Arc<Conduct>,
+}
+
+/// How the client has behaved on a connection.
+#[derive(Debug, Default)]
+pub struct Conduct {
+    /// Cancelled when the client closed its side while it was to wait; see [`crate::stream::Stream::attend`].
+    pub gone: CancellationToken,
+    failed_logins: AtomicU32,
+}
+
+impl Conduct {
+    /// Counts one more failed login, and gives the number of them since the last good one.
+    pub(crate) fn login_failed(&self) -> u32 {
+        self.failed_logins.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    pub(crate) fn failed_logins(&self) -> u32 {
+        self.failed_logins.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn logged_in(&self) {
+        self.failed_logins.store(0, Ordering::Relaxed);
+    }
 }
 
 impl Channel {
+    pub fn new(peer: Peer) -> Channel {
+        Channel { peer, tls: None, conduct: Arc::default() }
+    }
+
     pub fn is_encrypted(&self) -> bool {
         self.tls.is_some()
     }

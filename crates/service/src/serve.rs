@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use config::imapd::networks;
 use tokio::io::AsyncWriteExt;
@@ -19,9 +19,11 @@ use tracing::{Instrument, debug, error, info, info_span, warn};
 use crate::context::Context;
 use crate::control::Control;
 use crate::copies::{self, Host};
+use crate::limits;
 use crate::listen::{Listener, Place, Protocol};
 use crate::peer::Peer;
 use crate::proxy_header;
+use crate::seldom::Seldom;
 use crate::sessions::Seat;
 use crate::stream::Stream;
 
@@ -147,25 +149,30 @@ where
     let name = listener.name.clone();
     let total = metrics::counter!("murder_connections_total", "listener" => name.clone());
     let refused = metrics::counter!("murder_connections_refused_total", "listener" => name.clone());
-    let mut crowd = Crowd::default();
+    let crowd = Seldom::every(Duration::from_secs(1));
+    let mut pauses = Pauses::default();
     loop {
         let stream = match listener.accept().await {
             Ok(stream) => stream,
             // master has closed it for all, and is about to say so.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
+            Err(error) if is_the_clients(&error) => continue,
             Err(error) => {
-                if !is_the_clients(&error) {
-                    warn!(listener = name, "accept: {error}");
-                    // Out of file descriptors: others must end first.
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
+                pauses.pause(&listener, &error.to_string()).await;
                 continue;
             }
         };
+        if stream.descriptor().is_some_and(limits::are_nearly_used_up) {
+            total.increment(1);
+            context.tasks().spawn(refuse(stream, listener.clone()));
+            pauses.pause(&listener, "hardly any file descriptors are left").await;
+            continue;
+        }
+        pauses.over();
         total.increment(1);
         let Some(place) = listener.admit() else {
             refused.increment(1);
-            if let Some(count) = crowd.complain(Instant::now()) {
+            if let Some(count) = crowd.met() {
                 warn!(listener = name, peer = %stream.peer(), count, "refused: as many clients as maxchild allows");
             }
             context.tasks().spawn(refuse(stream, listener.clone()));
@@ -199,7 +206,23 @@ where
         }
         let peer = connection.stream.peer().to_string();
         debug!(listener = connection.listener.name, peer, "connected");
-        if let Err(panic) = CatchPanic(AssertUnwindSafe(pin!(session(connection)))).await {
+        // Those who need not log in have no time to do it in.
+        let trusted = connection.stream.peer().ip().is_none() || connection.listener.has_flag('a');
+        let seat = connection.seat.clone();
+        let stranger = async {
+            match trusted {
+                true => std::future::pending().await,
+                false => seat.stays_a_stranger(STRANGER).await,
+            }
+        };
+        let ended = tokio::select! {
+            ended = CatchPanic(AssertUnwindSafe(pin!(session(connection)))) => ended,
+            () = stranger => {
+                info!(peer, "cut: no login within {} s", STRANGER.as_secs());
+                Ok(())
+            }
+        };
+        if let Err(panic) = ended {
             metrics::counter!("murder_session_panics_total").increment(1);
             error!(peer, "session ended by a defect: {}", panic_text(panic.as_ref()));
         }
@@ -286,24 +309,32 @@ async fn say(stream: &mut Stream, listener: &Listener, why: &str) {
     }
 }
 
-/// Clients that were refused since the last line about it: a crowd must not fill the log.
+/// How long a listener accepts nobody while there are no descriptors: others must end first.
 #[derive(Default)]
-struct Crowd {
-    refused: u64,
-    told: Option<Instant>,
+struct Pauses {
+    last: Option<Duration>,
 }
 
-impl Crowd {
-    /// Counts one. How many to speak of, when it is time for a line.
-    fn complain(&mut self, now: Instant) -> Option<u64> {
-        self.refused += 1;
-        if self.told.is_some_and(|told| now.duration_since(told) < Duration::from_secs(1)) {
-            return None;
+impl Pauses {
+    async fn pause(&mut self, listener: &Listener, why: &str) {
+        let pause = self.last.map_or(SHORTEST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
+        self.last = Some(pause);
+        metrics::counter!("murder_accept_pauses_total", "listener" => listener.name.clone()).increment(1);
+        if let Some(count) = PAUSED.met() {
+            warn!(
+                listener = listener.name,
+                count, "no client is accepted for a moment: {why} (see LimitNOFILE)"
+            );
         }
-        self.told = Some(now);
-        Some(std::mem::take(&mut self.refused))
+        tokio::time::sleep(pause).await;
+    }
+
+    fn over(&mut self) {
+        self.last = None;
     }
 }
+
+static PAUSED: Seldom = Seldom::every(Duration::from_secs(60));
 
 async fn finish(stream: &mut Stream, words: &str) {
     let said = async {
@@ -345,20 +376,13 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     }
 }
 
+/// A session in which nobody has logged in for so long is cut, wherever it hangs. Its protocol has told it to go before
+/// (see [`crate::drive::BEFORE_LOGIN`]), but for a client that sends one letter now and then of a command without end.
+const STRANGER: Duration = Duration::from_secs(240);
+/// Between two attempts to accept while descriptors are short.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A client that does not finish its handshake is let go.
 const HANDSHAKE: Duration = Duration::from_secs(30);
 /// A load balancer has so long to say who the client is.
 const PROXY_HEADER: Duration = Duration::from_secs(10);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_crowd_is_one_line_a_second() {
-        let (mut crowd, start) = (Crowd::default(), Instant::now());
-        assert_eq!(crowd.complain(start), Some(1));
-        assert!((0..500).all(|_| crowd.complain(start + Duration::from_millis(500)).is_none()));
-        assert_eq!(crowd.complain(start + Duration::from_secs(1)), Some(501));
-    }
-}

@@ -4,19 +4,23 @@
 //! Each [`crate::Connection`] has a [`Seat`]. A protocol tells it of the login, of the mailbox that is open and of the
 //! connections to backends, and ends when [`Seat::stop`] is cancelled: by the daemon's end, or by a kick.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::origin::Origin;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::auth::Login;
-use crate::listen::Listener;
+use crate::listen::{Listener, Protocol};
 use crate::peer::Peer;
+use crate::seldom::Seldom;
 
 /// One session, as it is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,14 +59,22 @@ pub struct Sessions {
 struct Inner {
     next: u64,
     open: BTreeMap<u64, Open>,
+    /// How many of them count, so that a login does not look through all.
+    counts: HashMap<Counted, u32>,
+}
+
+/// What sessions of one protocol are counted by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Counted {
+    User(Protocol, String),
+    Host(Protocol, IpAddr),
 }
 
 struct Open {
     shown: Shown,
     ip: Option<IpAddr>,
-    /// Counts against the limits: an ordinary user, logged in.
-    counts: bool,
-    counts_for_host: bool,
+    /// Where it is counted: an ordinary user, logged in.
+    counted: Vec<Counted>,
     stop: CancellationToken,
 }
 
@@ -77,29 +89,32 @@ struct Place {
     number: u64,
     listener: Arc<Listener>,
     stop: CancellationToken,
+    /// Somebody has logged in at some time.
+    known: AtomicBool,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.sessions.lock().open.remove(&self.number);
+        self.sessions.lock().remove(self.number);
     }
 }
 
 /// A limit that a login would exceed, as Cyrus words it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct TooMany {
-    user: Option<(u32, u32, String)>,
-    host: Option<(u32, u32, String)>,
+    /// With the sessions that are open, and the limit.
+    full: Vec<(Counted, u32, u32)>,
 }
 
 impl fmt::Display for TooMany {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Too many open connections (")?;
-        let mut separator = "";
-        for (what, part) in [("from", &self.host), ("for", &self.user)] {
-            if let Some((open, limit, who)) = part {
-                write!(f, "{separator}{open} of {limit} {what} {who}")?;
-                separator = ", ";
+        // The host comes first.
+        for (at, (what, open, limit)) in self.full.iter().rev().enumerate() {
+            f.write_str(if at == 0 { "" } else { ", " })?;
+            match what {
+                Counted::Host(_, ip) => write!(f, "{open} of {limit} from {ip}")?,
+                Counted::User(_, user) => write!(f, "{open} of {limit} for {user}")?,
             }
         }
         f.write_str(")")
@@ -124,13 +139,19 @@ impl Sessions {
             since: now(),
             ..Shown::default()
         };
-        let open = Open { shown, ip: peer.ip(), counts: false, counts_for_host: false, stop: stop.clone() };
+        let open = Open { shown, ip: peer.ip(), counted: Vec::new(), stop: stop.clone() };
         let mut inner = self.lock();
         let number = inner.next;
         inner.next = inner.next.wrapping_add(1);
         inner.open.insert(number, open);
         drop(inner);
-        let place = Place { sessions: self.clone(), number, listener: listener.clone(), stop };
+        let place = Place {
+            sessions: self.clone(),
+            number,
+            listener: listener.clone(),
+            stop,
+            known: AtomicBool::new(false),
+        };
         Seat { place: Arc::new(place) }
     }
 
@@ -184,41 +205,66 @@ impl Seat {
 
     /// Somebody logged in. `tls`: under TLS.
     ///
-    /// Sessions of one protocol count together, as those of one program do in Cyrus. Admins are not counted, and the address
-    /// of who acts for another is a frontend's, which has counted its clients itself.
+    /// Sessions of one protocol count together, as those of one program do in Cyrus. Admins are not counted, nor is whoever
+    /// acts for others: a frontend has counted its clients itself, and one that may have a session there must get its part
+    /// here, however many the user has through other frontends. Servers that speak MUPDATE are bounded by
+    /// `mupdate_connections_max`.
     ///
     /// # Errors
-    /// `maxlogins_per_user` or `maxlogins_per_host` is reached.
+    /// `maxlogins_per_user` or `maxlogins_per_host` is reached: logged here, once in a while.
     pub fn login(&self, login: &Login, tls: bool) -> Result<(), TooMany> {
-        let imapd = self.place.listener.imapd();
-        let counts = !login.is_any_admin();
-        let counts_for_host = counts && login.authid == login.userid;
+        let listener = &self.place.listener;
+        let (imapd, protocol) = (listener.imapd(), listener.protocol);
         let mut inner = self.place.sessions.lock();
-        if counts {
-            let (users, hosts) = inner.count(self.place.number, &login.userid);
-            let user = (imapd.maxlogins_per_user, users, login.userid.clone());
-            let host =
-                (if counts_for_host { imapd.maxlogins_per_host } else { 0 }, hosts, inner.client(self));
-            let full = |(limit, open, who): (u32, u32, String)| {
-                (limit > 0 && open >= limit).then_some((open, limit, who))
-            };
-            let too_many = TooMany { user: full(user), host: full(host) };
-            if too_many.user.is_some() || too_many.host.is_some() {
-                return Err(too_many);
+        inner.discount(self.place.number);
+        let mut wanted = Vec::new();
+        if login.counted && protocol != Protocol::Mupdate {
+            wanted.push((Counted::User(protocol, login.userid.clone()), imapd.maxlogins_per_user));
+            // Whoever acts for another may come from a server.
+            let own = inner.open.get(&self.place.number).and_then(|open| open.ip);
+            let ip = own.filter(|_| login.authid == login.userid);
+            wanted.extend(ip.map(|ip| (Counted::Host(protocol, ip), imapd.maxlogins_per_host)));
+        }
+        let full: Vec<(Counted, u32, u32)> = (wanted.iter())
+            .map(|(what, limit)| (what.clone(), inner.counts.get(what).copied().unwrap_or(0), *limit))
+            .filter(|(_, open, limit)| *limit > 0 && open >= limit)
+            .collect();
+        if !full.is_empty() {
+            drop(inner);
+            let too_many = TooMany { full };
+            metrics::counter!("murder_sessions_refused_total", "listener" => listener.name.clone())
+                .increment(1);
+            if let Some(count) = REFUSED.met() {
+                warn!(
+                    user = login.userid,
+                    count, "login refused: {too_many} (maxlogins_per_user, maxlogins_per_host)"
+                );
             }
+            return Err(too_many);
         }
         if let Some(open) = inner.open.get_mut(&self.place.number) {
-            (open.counts, open.counts_for_host, open.shown.tls) = (counts, counts_for_host, tls);
+            open.counted = wanted.into_iter().map(|(what, _)| what).collect();
+            open.shown.tls = tls;
             open.shown.user = Some(login.userid.clone());
             open.shown.authenticated = Some(login.authid.clone()).filter(|authid| *authid != login.userid);
         }
+        inner.count(self.place.number);
+        self.place.known.store(true, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Returns when nobody has logged in for so long.
+    pub(crate) async fn stays_a_stranger(&self, patience: Duration) {
+        tokio::time::sleep(patience).await;
+        if self.place.known.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Nobody is logged in any longer (UNAUTHENTICATE).
     pub fn logout(&self) {
+        self.place.sessions.lock().discount(self.place.number);
         self.change(|open| {
-            (open.counts, open.counts_for_host) = (false, false);
             (open.shown.user, open.shown.authenticated, open.shown.mailbox) = (None, None, None);
             // The next one who logs in on the connection begins here.
             (open.shown.origin, open.shown.since) = (None, now());
@@ -275,23 +321,34 @@ impl Seat {
 }
 
 impl Inner {
-    /// Other sessions of the same protocol: of this user, and from the address of the session `number`.
-    fn count(&self, number: u64, user: &str) -> (u32, u32) {
-        let Some(own) = self.open.get(&number) else { return (0, 0) };
-        let (mut users, mut hosts) = (0u32, 0u32);
-        for (_, open) in self.open.iter().filter(|(other, open)| {
-            **other != number && open.counts && open.shown.protocol == own.shown.protocol
-        }) {
-            users += u32::from(open.shown.user.as_deref() == Some(user));
-            hosts += u32::from(open.counts_for_host && open.ip.is_some() && open.ip == own.ip);
-        }
-        (users, hosts)
+    fn remove(&mut self, number: u64) {
+        self.discount(number);
+        self.open.remove(&number);
     }
 
-    fn client(&self, seat: &Seat) -> String {
-        self.open.get(&seat.place.number).map(|open| open.shown.client.clone()).unwrap_or_default()
+    /// Counts a session by what it is to be counted by.
+    fn count(&mut self, number: u64) {
+        let counted = self.open.get(&number).map(|open| open.counted.clone()).unwrap_or_default();
+        for what in counted {
+            *self.counts.entry(what).or_default() += 1;
+        }
+    }
+
+    fn discount(&mut self, number: u64) {
+        let counted = self.open.get_mut(&number).map(|open| std::mem::take(&mut open.counted));
+        for what in counted.unwrap_or_default() {
+            if let Entry::Occupied(mut count) = self.counts.entry(what) {
+                *count.get_mut() = count.get().saturating_sub(1);
+                if *count.get() == 0 {
+                    count.remove();
+                }
+            }
+        }
     }
 }
+
+/// A limit that is met is one line a minute.
+static REFUSED: Seldom = Seldom::every(Duration::from_secs(60));
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
@@ -299,4 +356,110 @@ fn now() -> u64 {
 
 fn client(peer: &Peer) -> String {
     peer.ip().map_or_else(|| "unix socket".to_owned(), |ip| ip.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Pace;
+    use crate::deny::DenyList;
+    use crate::listen::{Entry, Shared, Socket};
+    use crate::passwords::PasswordDb;
+
+    struct Node {
+        sessions: Sessions,
+        listener: Arc<Listener>,
+        stop: CancellationToken,
+    }
+
+    impl Node {
+        fn new(service: &str, lines: &str) -> Node {
+            let text = format!("configdirectory: /v\n{lines}\n");
+            let imapd = config::imapd::Imapd::parse("imapd.conf".as_ref(), &text, service).unwrap();
+            let (passwords, denied) = (PasswordDb::new("/nonexistent"), DenyList::new("/nonexistent"));
+            let shared = Shared { passwords, denied, pace: Pace::default(), inbox_acl: None };
+            let entry = Entry { name: service.to_owned(), ..Entry::default() };
+            let listener =
+                Listener::new(entry, Socket::bind("127.0.0.1:0").unwrap(), imapd, &shared).unwrap();
+            Node {
+                sessions: Sessions::default(),
+                listener: Arc::new(listener),
+                stop: CancellationToken::new(),
+            }
+        }
+
+        fn enter(&self, from: &str) -> Seat {
+            let remote = from.parse().unwrap();
+            self.sessions.enter("s", &self.listener, &Peer::Tcp { remote, local: remote }, &self.stop)
+        }
+
+        /// A session that logs in and stays, or what it is told.
+        fn login(&self, from: &str, login: &Login) -> Result<Seat, String> {
+            let seat = self.enter(from);
+            seat.login(login, true).map(|()| seat).map_err(|why| why.to_string())
+        }
+    }
+
+    fn fred() -> Login {
+        Login { admin: false, counted: true, ..Login::trusted("fred") }
+    }
+
+    #[tokio::test]
+    async fn a_user_has_two_hundred_sessions_unless_the_operator_says_otherwise() {
+        let node = Node::new("imap", "");
+        let mut open: Vec<Seat> = (0..200).map(|_| node.login("192.0.2.1:1", &fred()).unwrap()).collect();
+        let refused = node.login("192.0.2.1:1", &fred()).err();
+        assert_eq!(refused.as_deref(), Some("Too many open connections (200 of 200 for fred)"));
+        let jane = Login { userid: "jane".into(), authid: "jane".into(), ..fred() };
+        assert!(node.login("192.0.2.1:1", &jane).is_ok());
+        open.pop();
+        open.push(node.login("192.0.2.1:1", &fred()).unwrap());
+        // One that logs out makes room, and one that logs in twice is one.
+        open[0].logout();
+        let seat = node.login("192.0.2.1:1", &fred()).unwrap();
+        assert!(seat.login(&fred(), true).is_ok());
+        let none = Node::new("imap", "maxlogins_per_user: 0");
+        let many: Vec<_> = (0..1000).map(|_| none.login("192.0.2.1:1", &fred())).collect();
+        assert!(many.iter().all(Result::is_ok), "and nothing else bounds the sessions of one user");
+        drop((open, seat, many));
+        assert!(node.sessions.lock().counts.is_empty() && none.sessions.lock().counts.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_frontend_gets_its_part_of_a_session_however_many_the_user_has() {
+        let node = Node::new("imap", "maxlogins_per_user: 2");
+        let _direct = [(); 2].map(|()| node.login("192.0.2.1:1", &fred()).unwrap());
+        assert!(node.login("192.0.2.1:1", &fred()).is_err());
+        let through = Login { authid: "proxy".into(), proxy: true, counted: false, ..fred() };
+        let parts: Vec<_> = (0..10).map(|_| node.login("192.0.2.9:1", &through)).collect();
+        assert!(parts.iter().all(Result::is_ok));
+        let admin = Login::trusted("cyrus");
+        assert!(
+            (0..10).map(|_| node.login("192.0.2.9:1", &admin)).collect::<Vec<_>>().iter().all(Result::is_ok)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_nobody_logs_in_to_is_given_up_whatever_it_is_doing() {
+        let node = Node::new("imap", "");
+        let patience = Duration::from_secs(240);
+        let began = tokio::time::Instant::now();
+        node.enter("192.0.2.1:1").stays_a_stranger(patience).await;
+        assert_eq!(began.elapsed(), patience);
+        let seat = node.login("192.0.2.1:1", &fred()).unwrap();
+        // UNAUTHENTICATE makes nobody a stranger: the session has a time of its own for the next one.
+        seat.logout();
+        assert!(tokio::time::timeout(patience * 9, seat.stays_a_stranger(patience)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn the_limits_of_a_user_and_of_an_address_are_told_together() {
+        let node = Node::new("pop3", "maxlogins_per_user: 1\nmaxlogins_per_host: 1");
+        let _kept = node.login("192.0.2.1:1", &fred()).unwrap();
+        let refused = node.login("192.0.2.1:2", &fred()).err().unwrap();
+        assert_eq!(refused, "Too many open connections (1 of 1 from 192.0.2.1, 1 of 1 for fred)");
+        // Servers are no users.
+        let mupdate = Node::new("mupdate", "maxlogins_per_user: 1");
+        let _streams = [(); 3].map(|()| mupdate.login("192.0.2.1:1", &fred()).unwrap());
+    }
 }

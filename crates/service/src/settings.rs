@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use config::imapd::{ClientCerts, Imapd, VirtDomains};
+use config::imapd::{ClientCerts, Imapd, VirtDomains, networks};
 
 use crate::auth;
 use crate::listen::Protocol;
@@ -72,7 +72,9 @@ pub fn auth(imapd: &Imapd, protocol: Protocol) -> auth::Settings {
             _ => false,
         },
         unix_groups: imapd.unix_group_enable,
+        external_altname: imapd.sasl_external_altname,
         failed_pause: imapd.failedloginpause,
+        shared_addresses: networks::parse_all(&imapd.failedlogin_shared_addresses),
         plaintext_pause: imapd.plaintextloginpause,
     }
 }
@@ -145,7 +147,7 @@ mod tests {
         let imapd = parse(&format!(
             "sasl_pwcheck_method: saslauthd\nsasl_saslauthd_path: {}\nsasl_auto_transition: yes\nsasl_minimum_layer: 56\n\
              sasl_mech_list: PLAIN LOGIN\nplaintextloginpause: 2\nfailedloginpause: 1m\nloginuseacl: yes\nimapmagicplus: yes\n\
-             popsubfolders: no\nallowanonymouslogin: yes\ntls_required: yes\nloginrealms: a b\nunix_group_enable: no",
+             popsubfolders: no\nsasl_external_altname: yes\nfailedlogin_shared_addresses: 192.0.2.0/24\nallowanonymouslogin: yes\ntls_required: yes\nloginrealms: a b\nunix_group_enable: no",
             dir.path().display()
         ));
         let settings = auth(&imapd, Protocol::Imap);
@@ -156,6 +158,7 @@ mod tests {
         assert_eq!((settings.minimum_layer, settings.mech_list.len()), (56, 2));
         assert_eq!(settings.plaintext_pause, Duration::from_secs(2));
         assert_eq!(settings.failed_pause, Duration::from_secs(60));
+        assert!(settings.external_altname && settings.shared_addresses.len() == 1);
         assert!(settings.loginuseacl && settings.plus_detail && settings.anonymous && !settings.unix_groups);
         assert_eq!(settings.loginrealms, ["a", "b"]);
         let pop3 = auth(&imapd, Protocol::Pop3);

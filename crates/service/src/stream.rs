@@ -6,13 +6,14 @@
 //! client pipelined behind STARTTLS (RFC 3501 section 6.2.1, CVE-2011-0411).
 
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::sync::{Arc, Once};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsStream;
@@ -49,7 +50,7 @@ impl Stream {
     }
 
     fn over(base: Base, peer: Peer) -> Stream {
-        Stream { layer: Layer::Plain(base), channel: Channel { peer, tls: None } }
+        Stream { layer: Layer::Plain(base), channel: Channel::new(peer) }
     }
 
     /// Who is at the other end.
@@ -70,14 +71,56 @@ impl Stream {
     /// Acknowledges at once what has come. A peer that wrote in two pieces holds the second back until the first is
     /// acknowledged (Nagle's algorithm), and this side would wait 40 ms for more before it does.
     pub fn acknowledge(&self) {
-        let base = match &self.layer {
-            Layer::Plain(base) => base,
-            Layer::Tls(tls) => tls.get_ref().0,
-            Layer::Deflated(_) | Layer::Gone => return,
-        };
-        if let Base::Tcp(socket) = base {
+        if let Some(Base::Tcp(socket)) = self.base() {
             // Only sooner or later: without it everything works, slowly.
             let _ = socket2::SockRef::from(socket).set_tcp_quickack(true);
+        }
+    }
+
+    /// The number of its file descriptor.
+    pub(crate) fn descriptor(&self) -> Option<RawFd> {
+        match self.base()? {
+            Base::Tcp(socket) => Some(socket.as_raw_fd()),
+            Base::Unix(socket) => Some(socket.as_raw_fd()),
+            Base::Memory(_) => None,
+        }
+    }
+
+    /// Does what a client asked, and meanwhile watches whether the client goes away: then it tells
+    /// [`crate::peer::Conduct::gone`], so that waits which are of use to nobody else end. The work itself goes on.
+    pub async fn attend<F: Future>(&self, work: F) -> F::Output {
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = self.hung_up() => self.channel.conduct.gone.cancel(),
+        }
+        work.await
+    }
+
+    /// Returns when the peer has closed its side, whatever of what it sent is still unread.
+    async fn hung_up(&self) {
+        // Ready for "priority" is what says so without being woken by data.
+        let closed = match self.base() {
+            Some(Base::Tcp(socket)) => {
+                socket.ready(Interest::PRIORITY).await.is_ok_and(|ready| ready.is_read_closed())
+            }
+            Some(Base::Unix(socket)) => {
+                socket.ready(Interest::PRIORITY).await.is_ok_and(|ready| ready.is_read_closed())
+            }
+            Some(Base::Memory(_)) | None => false,
+        };
+        if !closed {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// What lies under it all; none while it is compressed, which is after login.
+    fn base(&self) -> Option<&Base> {
+        match &self.layer {
+            Layer::Plain(base) => Some(base),
+            Layer::Tls(tls) => Some(tls.get_ref().0),
+            Layer::Deflated(_) | Layer::Gone => None,
         }
     }
 

@@ -71,6 +71,11 @@ impl Wire {
         (&mut self.input, &mut self.output)
     }
 
+    /// The same, and the stream beside them.
+    pub(crate) fn parts(&mut self) -> (&mut BytesMut, &mut BytesMut, &Stream) {
+        (&mut self.input, &mut self.output, &self.stream)
+    }
+
     /// Reads some more into [`Wire::input`]; 0 is the end of the stream.
     ///
     /// # Errors

@@ -107,9 +107,9 @@ impl From<StoreError> for Reply {
             StoreError::OverQuota => Some("OVERQUOTA"),
             StoreError::BadUse(_) => Some("USEATTR"),
             StoreError::TooLarge(_) => Some("TOOBIG"),
-            StoreError::TooManyKeywords => Some("LIMIT"),
+            StoreError::TooManyKeywords | StoreError::Limit(_) => Some("LIMIT"),
             StoreError::NoMessage => Some("EXPUNGEISSUED"),
-            StoreError::BadName => Some("CANNOT"),
+            StoreError::BadName | StoreError::BadIdentifier => Some("CANNOT"),
             StoreError::BadPartition | StoreError::NotSupported => None,
             StoreError::Busy => Some("INUSE"),
             StoreError::Reserved

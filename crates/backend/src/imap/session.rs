@@ -29,10 +29,21 @@ pub struct Session {
     pub condstore: bool,
     /// After this answer the session is over.
     pub over: bool,
+    /// What the client's ID said first, in this session or before its login.
+    pub client_id: ClientId,
     /// Wrong commands in a row.
     wrong: u32,
     since: Instant,
     pub words: Limits,
+}
+
+/// What a client says of itself is logged once, for somebody who is logged in: others could fill the log with it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ClientId {
+    None,
+    /// To be logged after the login.
+    Said(String),
+    Logged,
 }
 
 impl Session {
@@ -45,6 +56,7 @@ impl Session {
             selected: None,
             condstore: false,
             over: false,
+            client_id: ClientId::None,
             wrong: 0,
             since: Instant::now(),
             words: bounds.words,

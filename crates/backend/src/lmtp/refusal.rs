@@ -26,6 +26,8 @@ pub(super) fn refusal(error: &StoreError, over_quota_forever: bool) -> Refusal {
         | StoreError::BadUse(_)
         | StoreError::Protected
         | StoreError::TooManyKeywords
+        | StoreError::Limit(_)
+        | StoreError::BadIdentifier
         | StoreError::Poisoned(_)
         | StoreError::Master(_)
         | StoreError::Damaged { .. }

@@ -12,7 +12,6 @@ use protocol::pop3::capability::Capabilities;
 use protocol::pop3::command::Command;
 use protocol::pop3::reply::Reply;
 use protocol::pop3::session::{Action, Session, Tls};
-use service::auth::authorize::is_listed;
 use service::auth::{Authenticator, Exchange, Failure, Login, Step64};
 use service::drive::{self, Farewell, Next};
 use service::peer::Channel;
@@ -93,6 +92,10 @@ impl drive::Session for Client {
 
     fn patience(&self) -> Duration {
         self.imapd.poptimeout
+    }
+
+    fn is_known(&self) -> bool {
+        self.session.is_logged_in()
     }
 
     /// Without QUIT nothing is deleted (RFC 1939 section 6).
@@ -236,7 +239,6 @@ impl Client {
             }
         };
         if let Err(why) = self.seat.login(&login, self.channel.is_encrypted()) {
-            info!(user = login.userid, "{why}");
             say(&Reply::TooManySessions(why.to_string()), out);
             return None;
         }
@@ -261,7 +263,7 @@ impl Client {
     /// Where the session comes from, as far as whoever logged in is to be believed.
     fn note_origin(&mut self, login: &Login) {
         let Some(origin) = self.origin.take() else { return };
-        if is_listed(&self.imapd.proxyservers, &login.authid, &login.groups) {
+        if login.proxy {
             info!(client = %origin.client, session = %origin.session, node = %origin.node, "on behalf of");
             self.seat.came_from(origin);
         }

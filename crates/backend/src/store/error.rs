@@ -40,6 +40,12 @@ pub enum StoreError {
     Protected,
     #[error("Too many user flags in mailbox")]
     TooManyKeywords,
+    /// One user may not have more of it.
+    #[error("{0}")]
+    Limit(&'static str),
+    /// Nobody, and no group, can be called so.
+    #[error("Invalid identifier")]
+    BadIdentifier,
     #[error("Message no longer exists")]
     NoMessage,
     #[error("Message is larger than {0} bytes")]
@@ -102,6 +108,8 @@ impl StoreError {
             | StoreError::BadUse(_)
             | StoreError::Protected
             | StoreError::TooManyKeywords
+            | StoreError::Limit(_)
+            | StoreError::BadIdentifier
             | StoreError::NoMessage
             | StoreError::TooLarge(_) => false,
         }

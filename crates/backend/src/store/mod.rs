@@ -217,8 +217,13 @@ impl Store {
     /// Subscribes or unsubscribes. What may be subscribed to is the caller's to check.
     pub async fn subscribe(&self, userid: &str, name: &MailboxName, on: bool) -> Result<(), StoreError> {
         let name = name.clone();
+        let log = self.user_log(userid).await?;
+        let state = log.state();
+        if on && !state.subscriptions.contains(&name) {
+            self.check_subscriptions(userid, state.subscriptions.len())?;
+        }
         let op = if on { userlog::Op::Subscribe(name) } else { userlog::Op::Unsubscribe(name) };
-        self.user_log(userid).await?.apply(op).await
+        log.apply(op).await
     }
 
     pub async fn subscriptions(&self, userid: &str) -> Result<BTreeSet<MailboxName>, StoreError> {

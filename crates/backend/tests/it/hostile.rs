@@ -80,3 +80,56 @@ async fn a_client_that_vanishes_in_a_message_leaves_nothing() {
     let mut fred = node.login("fred").await;
     fred.talk("C: a STATUS INBOX (MESSAGES)\nS: * STATUS INBOX (MESSAGES 0)\nS: a OK Completed").await;
 }
+
+/// Counts the events of this thread that say `client id`, and remembers the last one.
+#[derive(Clone, Default)]
+struct ClientIds(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
+
+impl tracing::Subscriber for ClientIds {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut line = String::new();
+        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            line.push_str(&format!("{}={value:?} ", field.name()));
+        });
+        if line.contains("message=client id ") {
+            self.0.lock().unwrap().push(line);
+        }
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn what_a_client_calls_itself_is_logged_once_and_after_its_login() {
+    let ids = ClientIds::default();
+    let _logging = tracing::subscriber::set_default(ids.clone());
+    let node = Node::start().await;
+    let logged = || ids.0.lock().unwrap().clone();
+    let mut client = node.connect().await;
+    let value = "v".repeat(1000);
+    let said = format!(r#"ID ("name" "{value}" "version" "{value}")"#);
+    for n in 0..50 {
+        client.talk(&format!("C: a{n} {said}\nS: * ID…\nS: a{n} OK Completed")).await;
+    }
+    assert_eq!(logged(), [""; 0], "anybody can say that");
+    client.talk("C: b LOGIN fred secret\nS: b OK…").await;
+    for n in 0..50 {
+        client.talk(&format!("C: c{n} {said}\nS: * ID…\nS: c{n} OK Completed")).await;
+    }
+    assert_eq!(logged().len(), 1);
+    assert!((500..600).contains(&logged()[0].len()), "{}", logged()[0].len());
+}

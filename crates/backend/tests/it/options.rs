@@ -303,6 +303,61 @@ async fn sessions_of_a_user_and_of_a_host_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_one_user_has_every_process_of_a_murder_hold_is_bounded() {
+    let node = Node::with("maxmailboxes_per_user: 5\nallowallsubscribe: yes").await;
+    let mut fred = node.login("fred").await;
+    fred.talk(
+        "C: a CREATE a\nS: a OK…\n\
+         C: b CREATE b/c\nS: b OK…\n\
+         C: c DELETE a\nS: c OK…\n\
+         C: d CREATE d\nS: d OK…\n\
+         C: e CREATE e\nS: e NO [LIMIT] Too many mailboxes\n\
+         C: f CREATE b/f/g\nS: f NO [LIMIT] Too many mailboxes\n\
+         C: g RENAME d b/d\nS: …\nS: g OK…",
+    )
+    .await;
+    let mut cyrus = node.login("cyrus").await;
+    cyrus.talk("C: a CREATE user/fred/more\nS: a OK…").await;
+    for n in 0..5 {
+        fred.talk(&format!("C: s{n} SUBSCRIBE any{n}\nS: s{n} OK…")).await;
+    }
+    fred.talk(
+        "C: h SUBSCRIBE any5\nS: h NO [LIMIT] Too many subscriptions\n\
+         C: i SUBSCRIBE any4\nS: i OK…\n\
+         C: j UNSUBSCRIBE any4\nS: j OK…\n\
+         C: k SUBSCRIBE any5\nS: k OK…",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_access_control_list_names_users_and_is_no_longer_than_some_kilobytes() {
+    let node = Node::start().await;
+    let mut fred = node.login("fred").await;
+    let long = "x".repeat(300);
+    fred.talk(&format!(
+        "C: a SETACL INBOX {long} lr\nS: a NO [LIMIT] Identifier is too long\n\
+         C: b SETACL INBOX a^b lr\nS: b NO [CANNOT] Invalid identifier\n\
+         C: c SETACL INBOX group:staff lr\nS: c OK…\n\
+         C: d SETACL INBOX -jane lr\nS: d OK…"
+    ))
+    .await;
+    let mut refused = None;
+    for n in 0..100 {
+        fred.send(format!("e{n} SETACL INBOX {}{n} lr\r\n", "u".repeat(200)).as_bytes()).await;
+        let said = fred.line().await;
+        if !said.contains(" OK ") {
+            refused = Some((n, said));
+            break;
+        }
+    }
+    let (n, said) = refused.unwrap();
+    assert!((35..45).contains(&n), "{n}");
+    assert_eq!(said, format!("e{n} NO [LIMIT] Access control list is too long"));
+    fred.talk(&format!("C: f DELETEACL INBOX {}0\nS: f OK…", "u".repeat(200))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pop3_follows_its_options() {
     let node = Node::with("popexpiretime: 14d\npopuseimapflags: yes").await;
     let mut fred = node.login("fred").await;

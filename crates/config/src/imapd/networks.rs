@@ -1,4 +1,5 @@
-//! Lists of addresses and networks: `allow_addresses`, `deny_addresses`, `proxy_protocol_addresses`.
+//! Lists of addresses and networks: `allow_addresses`, `deny_addresses`, `proxy_protocol_addresses`,
+//! `failedlogin_shared_addresses`.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -53,9 +54,14 @@ impl fmt::Display for Network {
     }
 }
 
+/// The networks of a list, which was checked when the file was read.
+pub fn parse_all(list: &[String]) -> Vec<Network> {
+    list.iter().filter_map(|word| Network::parse(word).ok()).collect()
+}
+
 /// Whether one of the words of a list, which were checked when the file was read, contains the address.
 pub fn any_contains(list: &[String], address: IpAddr) -> bool {
-    list.iter().filter_map(|word| Network::parse(word).ok()).any(|network| network.contains(address))
+    parse_all(list).iter().any(|network| network.contains(address))
 }
 
 /// Whether these settings let a client of this address in: `deny_addresses` goes before `allow_addresses`.
@@ -66,7 +72,8 @@ pub fn admits(settings: &Settings, address: IpAddr) -> bool {
 
 /// The lists, generic ones and those of single entries.
 pub(super) fn check(names: &Names, problems: &mut Problems) {
-    let lists = ["allow_addresses", "deny_addresses", "proxy_protocol_addresses"];
+    let lists =
+        ["allow_addresses", "deny_addresses", "proxy_protocol_addresses", "failedlogin_shared_addresses"];
     let generic = lists.iter().filter_map(|option| names.option("", option));
     let own = names.overrides().filter(|(_, option, _)| lists.contains(&option.name)).map(|(.., at)| at);
     for at in generic.chain(own) {

@@ -199,6 +199,7 @@ options! {
     partition_select_exclude: Vec<String>, Kind::List, "", ON, "Partitions that are never chosen.";
     partition_select_usage_reinit: u32, Kind::COUNT, "0", ON, "How many choices use one reading of the partitions' free space.";
     partition_select_soft_usage_limit: u32, Kind::PERCENT, "0", ON, "Partitions fuller than this percentage are chosen only when all are; 0 is no limit.";
+    maxmailboxes_per_user: u32, Kind::COUNT, "10000", ON, "Most mailboxes below one INBOX, or one shared top-level mailbox, on a backend, deleted ones that are not removed yet among them, and most subscriptions of one user. Beyond it admins alone create mailboxes. 0 is no limit. Beyond Cyrus.";
     metapartition_files: Vec<String>, Kind::Words(META_FILES), "", ignored("a mailbox's files stay together"), "Files that lie in metapartitions.";
     archive_enabled: bool, Kind::Switch, "no", ignored("there is one spool per partition"), "Whether old messages move to archive partitions.";
     archive_after: Duration, Kind::DAYS, "7d", ignored("there is one spool per partition"), "Age at which they do.";
@@ -263,8 +264,8 @@ options! {
     maxquoted: u64, Kind::BYTES, "128K", ON, "Longest quoted string; 0 is no limit.";
     maxword: u64, Kind::BYTES, "128K", ON, "Longest word; 0 is no limit.";
     literalminus: bool, Kind::Switch, "no", ON, "Whether LITERAL- is offered in place of LITERAL+.";
-    maxlogins_per_host: u32, Kind::COUNT, "0", ON, "Most sessions from one address; 0 is no limit.";
-    maxlogins_per_user: u32, Kind::COUNT, "0", ON, "Most sessions of one user; 0 is no limit.";
+    maxlogins_per_host: u32, Kind::COUNT, "0", ON, "Most sessions from one address, by protocol; 0 is no limit.";
+    maxlogins_per_user: u32, Kind::COUNT, "200", ON, "Most sessions of one user, by protocol; 0 is no limit. Admins and proxyservers are not counted, nor are the sessions in which they act for a user.";
     allowanonymouslogin: bool, Kind::Switch, "no", ON, "Whether the user anonymous may log in to IMAP, with any password.";
     imapmagicplus: bool, Kind::Switch, "no", ON, "Whether user+ at login keeps only subscribed folders in view.";
     imapidresponse: bool, Kind::Switch, "yes", ON, "Whether the ID command is answered with name and version.";
@@ -297,7 +298,8 @@ options! {
     allowplaintext: bool, Kind::Switch, "no", ON, "Whether passwords may be sent without TLS.";
     plaintextloginpause: Duration, Kind::SECONDS, "0", ON, "Wait after each plaintext login.";
     plaintextloginalert: Option<String>, Kind::Text, "", ON, "Alert shown after each plaintext login.";
-    failedloginpause: Duration, Kind::SECONDS, "3s", ON, "Wait after each failed login.";
+    failedloginpause: Duration, Kind::SECONDS, "3s", ON, "Wait before the next password is checked after a failed login, for the same user from the same address; doubled with each further failure, up to eight times. An address pays for its tenth failure and more, whatever the user. 0: nobody waits.";
+    failedlogin_shared_addresses: Vec<String>, Kind::List, "127.0.0.0/8 ::1", ON, "Addresses and networks that many users come from (webmail, proxies): failed logins from there slow the one user only. Beyond Cyrus.";
     loginuseacl: bool, Kind::Switch, "no", ON, "Whether the a right on an INBOX lets one log in as its user.";
     password_db: String, Kind::Text, "{configdirectory}/murder/passwords", ON, "File of passwords, kept as SCRAM keys; see murder passwd. Beyond Cyrus.";
     sasl_mech_list: Vec<String>, Kind::List, "", ON, "Mechanisms offered. Unset: all that can work.";
@@ -306,6 +308,7 @@ options! {
     sasl_sasldb_path: Option<String>, Kind::Text, "", ignored("import it with murder passwd --import"), "File of Cyrus SASL's secrets.";
     sasl_saslauthd_path: String, Kind::Text, "/var/run/saslauthd/mux", ON, "Socket of saslauthd.";
     sasl_auto_transition: bool, Kind::Switch, "no", ON, "Whether a password that saslauthd accepted is added to password_db.";
+    sasl_external_altname: bool, Kind::Switch, "no", ON, "Whether EXTERNAL takes the first alternative name of a client's certificate that has no common name. Beyond Cyrus.";
     sasl_minimum_layer: u32, Kind::COUNT, "0", ON, "Least strength of encryption, in bits, for a login.";
     sasl_maximum_layer: u32, Kind::COUNT, "256", ignored("SASL layers are not offered: TLS does this"), "Greatest strength of a SASL layer.";
 }

@@ -36,7 +36,8 @@ pub async fn login(s: &mut Session, request: &Request, login: Plain) -> Result<(
     if !s.listener.auth().allows_plaintext(&channel) {
         return Err(Stop::no("[PRIVACYREQUIRED] Login only available under a layer"));
     }
-    match s.listener.auth().login(&user, &login.password, &channel).await {
+    let auth = s.listener.auth();
+    match s.client.peer.stream.attend(auth.login(&user, &login.password, &channel)).await {
         Ok(login) => {
             let alert = s.listener.imapd().plaintextloginalert.clone();
             if let Some(alert) = alert.filter(|_| !channel.is_encrypted()) {
@@ -58,7 +59,7 @@ pub async fn authenticate(s: &mut Session, request: &Request, command: Authentic
         s.listener.auth().start(&command.mechanism, &channel).map_err(|failure| refusal(&failure))?;
     let mut answer = command.initial.map(String::into_bytes);
     loop {
-        match exchange.step64(answer.as_deref()).await {
+        match s.client.peer.stream.attend(exchange.step64(answer.as_deref())).await {
             Step64::Done(login) => return welcome(s, request, login).await,
             Step64::Failed(failure) => return Err(refusal(&failure)),
             Step64::Challenge(challenge) => {
@@ -91,7 +92,6 @@ pub async fn unauthenticate(s: &mut Session, request: &Request) -> Result<(), St
 
 async fn welcome(s: &mut Session, request: &Request, login: Login) -> Result<(), Stop> {
     if let Err(why) = s.seat.login(&login, s.client.peer.stream.tls().is_some()) {
-        tracing::warn!(user = login.userid, "{why}");
         return Err(Stop::no(format!("[LIMIT] {why}")));
     }
     let inbox = s.node.namespace.inbox(&login.userid).ok();

@@ -33,7 +33,7 @@ impl Conversation {
         };
         let mut message = initial;
         for _ in 0..STEPS {
-            match exchange.step64(message.as_deref()).await {
+            match self.wire.stream().attend(exchange.step64(message.as_deref())).await {
                 Step64::Challenge(challenge) => {
                     self.wire.output().extend_from_slice(challenge.as_bytes());
                     self.wire.output().extend_from_slice(b"\r\n");

@@ -49,6 +49,7 @@ impl Shared {
         let Verified { authid, authzid, detail } = verified;
         let groups = groups_of(settings.unix_groups, &authid).await;
         let listed = |list: &[String], who: &str, groups: &[String]| is_listed(list, who, groups);
+        let proxy = listed(&settings.proxyservers, &authid, &groups);
         let userid = match authzid.filter(|authzid| *authzid != authid) {
             None => {
                 let admin = listed(&settings.admins, &authid, &groups);
@@ -58,6 +59,8 @@ impl Shared {
                     authid,
                     admin,
                     proxy_admin: false,
+                    proxy,
+                    counted: !admin && !proxy,
                     groups,
                     mechanism,
                     detail,
@@ -65,18 +68,19 @@ impl Shared {
             }
             Some(authzid) => authzid,
         };
-        let proxy =
-            listed(&settings.admins, &authid, &groups) || listed(&settings.proxyservers, &authid, &groups);
-        if !proxy && !self.holds_inbox(&authid, &groups, &userid) {
+        let for_others = proxy || listed(&settings.admins, &authid, &groups);
+        if !for_others && !self.holds_inbox(&authid, &groups, &userid) {
             return Err(Failure::NotAuthorized { authid, authzid: userid });
         }
         let groups = groups_of(settings.unix_groups, &userid).await;
-        let proxy_admin = proxy && listed(&settings.admins, &userid, &groups);
+        let proxy_admin = for_others && listed(&settings.admins, &userid, &groups);
         Ok(Login {
             authid,
             userid,
             admin: false,
             proxy_admin,
+            proxy,
+            counted: !for_others,
             groups,
             mechanism: mechanism.to_owned(),
             detail,
@@ -99,7 +103,7 @@ fn refuse_denied(denied: &DenyList, userid: String, service: String) -> Result<(
 }
 
 /// Whether a list such as `admins` names the user or one of the groups (`group:x`).
-pub fn is_listed(list: &[String], userid: &str, groups: &[String]) -> bool {
+pub(crate) fn is_listed(list: &[String], userid: &str, groups: &[String]) -> bool {
     list.iter().any(|entry| match entry.strip_prefix("group:") {
         Some(group) => groups.iter().any(|member| member == group),
         None => entry == userid,
@@ -161,6 +165,12 @@ mod tests {
             let verified =
                 Verified { authid: (*authid).into(), authzid: authzid.map(Into::into), detail: None };
             let result = shared().authorize(verified, "PLAIN").await.ok();
+            if let Some(login) = &result {
+                assert_eq!(
+                    (login.proxy, login.counted),
+                    (*authid == "proxy", ["fred", "secretary"].contains(authid))
+                );
+            }
             let got = result.as_ref().map(|login| (login.userid.as_str(), login.admin, login.proxy_admin));
             assert_eq!(got, *expected, "{authid} as {authzid:?}");
         }

@@ -14,7 +14,7 @@ use rsasl::prelude::{
     State,
 };
 
-use super::verify::{Identity, Verified, Verifier};
+use super::verify::{Identity, Verified, Verifier, unescape};
 use super::{Failure, Login, Shared};
 use crate::peer::Channel;
 
@@ -25,6 +25,10 @@ pub struct Exchange {
     channel: Channel,
     failure: Arc<Mutex<Option<Failure>>>,
     phase: Phase,
+    /// As the client gave it, for logs and for the pace.
+    user: Option<String>,
+    /// Messages of the client's.
+    messages: u32,
 }
 
 /// What to do next.
@@ -76,6 +80,8 @@ impl Exchange {
             channel: channel.clone(),
             failure,
             phase: Phase::Begun(Box::new(session)),
+            user: None,
+            messages: 0,
         })
     }
 
@@ -84,8 +90,8 @@ impl Exchange {
         self.mechanism
     }
 
-    /// The client's message; `None` only at the start, when it sent no initial response. Waits out the pause after
-    /// a failure. After `Done` or `Failed` the exchange is over.
+    /// The client's message; `None` only at the start, when it sent no initial response. Waits for its turn before a
+    /// password is checked. After `Done` or `Failed` the exchange is over.
     pub async fn step(&mut self, message: Option<&[u8]>) -> Step {
         match self.advance(message).await {
             Ok(Some(challenge)) => Step::Challenge(challenge),
@@ -131,7 +137,12 @@ impl Exchange {
         }
         // LOGIN begins with a prompt, which an initial response answers unseen.
         let prompt_first = first && server_first;
+        let permit = match message.is_some_and(|message| self.is_proof(message)) {
+            true => Some(self.shared.admit(self.user.as_deref().unwrap_or_default(), &self.channel).await?),
+            false => None,
+        };
         let message = message.map(<[u8]>::to_vec);
+        let failure = self.failure.clone();
         // Checking may read files, hash for milliseconds or ask saslauthd.
         let stepped = tokio::task::spawn_blocking(move || {
             let mut session = session;
@@ -139,14 +150,20 @@ impl Exchange {
             if prompt_first {
                 let state = session.step(None, &mut out);
                 if message.is_none() || state.is_err() {
-                    return (session, state, out);
+                    return (session, state, out, None);
                 }
                 out.clear();
             }
             let state = session.step(message.as_deref(), &mut out);
-            (session, state, out)
+            let verified = matches!(state, Ok(State::Finished(_))).then(|| session.validation()).flatten();
+            // Here, and not where the answer is awaited: the client may be gone by then.
+            if let Some(permit) = permit {
+                let reason = failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                permit.judge(&verified.as_ref().ok_or_else(|| reason.unwrap_or(Failure::BadCredentials)));
+            }
+            (session, state, out, verified)
         });
-        let (mut session, state, out) =
+        let (session, state, out, verified) =
             stepped.await.map_err(|error| Failure::Temporary(error.to_string()))?;
         match state {
             Ok(State::Running) => {
@@ -155,12 +172,30 @@ impl Exchange {
                 Ok(Some(challenge))
             }
             Ok(State::Finished(sent)) => {
-                let verified = session.validation().ok_or_else(|| self.reason(Failure::BadCredentials))?;
+                let verified = verified.ok_or_else(|| self.reason(Failure::BadCredentials))?;
                 self.phase = Phase::Proven(verified);
                 Ok((sent == MessageSent::Yes && !out.is_empty()).then_some(out))
             }
             Err(error) => Err(self.reason(Failure::Malformed(error.to_string()))),
         }
+    }
+
+    /// Notes whom a message names, and tells whether a password is checked with it.
+    fn is_proof(&mut self, message: &[u8]) -> bool {
+        self.messages = self.messages.saturating_add(1);
+        let text = String::from_utf8_lossy(message);
+        match (self.mechanism, self.messages) {
+            ("PLAIN", _) => self.user = text.split('\0').nth(1).map(str::to_owned),
+            ("LOGIN", 1) => self.user = Some(text.into_owned()),
+            ("EXTERNAL", _) => return false,
+            // SCRAM: a header of two fields, then `n=` and the name (RFC 5802 section 7).
+            (_, 1) => {
+                let name = text.split(',').skip(2).find_map(|field| field.strip_prefix("n="));
+                self.user = name.map(unescape);
+            }
+            _ => {}
+        }
+        self.mechanism == "PLAIN" || self.messages > 1
     }
 
     /// LOGIN's prompts in the words that old clients look for.
@@ -181,7 +216,7 @@ impl Exchange {
             Phase::Proven(verified) => self.shared.authorize(verified, self.mechanism).await,
             _ => Err(Failure::BadCredentials),
         };
-        match self.shared.conclude(result, self.mechanism, None, &self.channel).await {
+        match self.shared.conclude(result, self.mechanism, self.user.as_deref(), &self.channel).await {
             Ok(login) => Step::Done(login),
             Err(failure) => Step::Failed(failure),
         }
@@ -189,7 +224,8 @@ impl Exchange {
 
     async fn fail(&mut self, failure: Failure) -> Step {
         self.phase = Phase::Over;
-        let _ = self.shared.conclude(Err(failure.clone()), self.mechanism, None, &self.channel).await;
+        let user = self.user.as_deref();
+        let _ = self.shared.conclude(Err(failure.clone()), self.mechanism, user, &self.channel).await;
         Step::Failed(failure)
     }
 }

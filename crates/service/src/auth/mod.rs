@@ -3,7 +3,7 @@
 //! An [`Authenticator`] belongs to a listener. A protocol asks it for [`Authenticator::mechanisms`], begins an
 //! [`Exchange`] with the one that the client names, and passes the client's messages to [`Exchange::step`] until it
 //! is [`Step::Done`] with a [`Login`] or [`Step::Failed`]. LOGIN, USER/PASS and the like are one call of
-//! [`Authenticator::login`]. Failures are slowed and logged here; a protocol only words them.
+//! [`Authenticator::login`]. Who guesses is slowed ([`pace`]) and logged here; a protocol only words the failures.
 //!
 //! Who one is, is verified by `rsasl` over [`crate::passwords`] or saslauthd (`sasl_pwcheck_method`). What one may
 //! do follows `admins`, `proxyservers` and `loginuseacl`: see [`authorize`].
@@ -45,6 +45,12 @@ pub struct Login {
     /// Another (a proxy, an admin) acts as `userid`, who is one of `admins`: an admin for CREATE, DELETE, SETACL,
     /// quotas and moves, but not for RENAME of users, RECONSTRUCT and the like.
     pub proxy_admin: bool,
+    /// `authid` is one of `proxyservers`: a frontend, which has counted its clients itself, and whose word on where they
+    /// come from is taken.
+    pub proxy: bool,
+    /// The session counts to `maxlogins_per_user` and `_per_host`: neither an admin's nor that of one of `proxyservers`, as
+    /// themselves or for another.
+    pub counted: bool,
     /// Groups of `userid`, without the `group:` before them.
     pub groups: Vec<String>,
     /// `PLAIN`, `SCRAM-SHA-256`, `plaintext` for LOGIN and USER/PASS …
@@ -61,6 +67,8 @@ impl Login {
             userid: userid.to_owned(),
             admin: true,
             proxy_admin: false,
+            proxy: false,
+            counted: false,
             groups: Vec::new(),
             mechanism: "trusted".to_owned(),
             detail: None,
@@ -69,7 +77,7 @@ impl Login {
 
     /// Anybody, without a password (`allowanonymouslogin`): no admin, whatever a list says, and in no group.
     fn anonymous() -> Login {
-        Login { admin: false, mechanism: "plaintext".to_owned(), ..Login::trusted(ANONYMOUS) }
+        Login { admin: false, counted: true, mechanism: PLAINTEXT.to_owned(), ..Login::trusted(ANONYMOUS) }
     }
 
     /// Admin rights of either kind.
@@ -172,16 +180,20 @@ impl Authenticator {
 
     /// Begins an exchange with the mechanism that the client named, in any case.
     pub fn start(&self, mechanism: &str, channel: &Channel) -> Result<Exchange, Failure> {
-        Exchange::new(self.shared.clone(), mechanism, channel).inspect_err(|failure| {
-            let (mechanism, why) = (printable(mechanism), failure.log_text());
-            info!(target: LOGIN_TARGET, "badlogin: {} {mechanism} [{why}]", channel.peer);
-        })
+        let begun = match too_many_failures(channel) {
+            Some(failure) => return Err(failure),
+            None => Exchange::new(self.shared.clone(), mechanism, channel),
+        };
+        begun.inspect_err(|failure| self.shared.log_failure(failure, &printable(mechanism), None, channel))
     }
 
-    /// A user name and a password, as LOGIN and USER/PASS have them. Takes its time when they are wrong.
+    /// A user name and a password, as LOGIN and USER/PASS have them. Takes its time where others were wrong before.
     pub async fn login(&self, user: &str, password: &[u8], channel: &Channel) -> Result<Login, Failure> {
+        if let Some(failure) = too_many_failures(channel) {
+            return Err(failure);
+        }
         let result = self.plaintext(user, password, channel).await;
-        self.shared.conclude(result, "plaintext", Some(user), channel).await
+        self.shared.conclude(result, PLAINTEXT, Some(user), channel).await
     }
 
     async fn plaintext(&self, user: &str, password: &[u8], channel: &Channel) -> Result<Login, Failure> {
@@ -191,17 +203,46 @@ impl Authenticator {
         if !self.allows_plaintext(channel) {
             return Err(Failure::PlaintextRefused);
         }
+        let permit = self.shared.admit(user, channel).await?;
         let (shared, name, password) = (self.shared.clone(), user.to_owned(), password.to_owned());
-        let check = move || shared.check_password(&name, &password);
+        let check = move || {
+            let checked = shared.check_password(&name, &password);
+            permit.judge(&checked);
+            checked
+        };
         let checked = tokio::task::spawn_blocking(check).await;
         let (authid, detail) = checked.map_err(|error| Failure::Temporary(error.to_string()))??;
         let verified = Verified { authid, authzid: None, detail };
-        self.shared.authorize(verified, "plaintext").await
+        self.shared.authorize(verified, PLAINTEXT).await
     }
 }
 
+/// Whoever failed so often on one connection is no user who mistyped: nothing is checked or logged for him any longer, and
+/// the time before login runs out.
+fn too_many_failures(channel: &Channel) -> Option<Failure> {
+    let failed = channel.conduct.failed_logins();
+    (failed >= FAILURES).then(|| Failure::Temporary("too many failed logins on this connection".to_owned()))
+}
+
 impl Shared {
-    /// What every login ends with: the log line, and the pause after a failure.
+    /// Waits until a password of this user's may be checked.
+    async fn admit(&self, typed: &str, channel: &Channel) -> Result<pace::Permit, Failure> {
+        let canonical = userid::canonical(&self.settings, typed).map(|(name, _)| name);
+        let user = canonical.unwrap_or_else(|| typed.trim().to_lowercase());
+        let address = channel.peer.ip();
+        let many = |ip| self.settings.shared_addresses.iter().any(|network| network.contains(ip));
+        let attempt = pace::Attempt {
+            address,
+            user: &user,
+            shared: address.is_some_and(many),
+            proxy: self.settings.proxyservers.contains(&user),
+            pause: self.settings.failed_pause,
+            gone: &channel.conduct.gone,
+        };
+        self.pace.admit(attempt).await
+    }
+
+    /// What every login ends with: the log line.
     pub(crate) async fn conclude(
         &self,
         result: Result<Login, Failure>,
@@ -212,38 +253,46 @@ impl Shared {
         let tls = if channel.is_encrypted() { "+TLS" } else { "" };
         match &result {
             Ok(login) => {
-                self.pace.succeeded(&channel.peer);
+                channel.conduct.logged_in();
                 let who = if login.authid == login.userid {
                     login.userid.clone()
                 } else {
                     format!("{} as {}", login.authid, login.userid)
                 };
                 info!(target: LOGIN_TARGET, "login: {} {who} {mechanism}{tls} User logged in", channel.peer);
-                if mechanism == "plaintext" && !channel.is_encrypted() {
+                if mechanism == PLAINTEXT && !channel.is_encrypted() {
                     tokio::time::sleep(self.settings.plaintext_pause).await;
                 }
             }
             Err(failure) => {
-                let why = failure.log_text();
-                match user {
-                    Some(user) => {
-                        let user = printable(user);
-                        info!(target: LOGIN_TARGET, "badlogin: {} {mechanism} {user} {why}", channel.peer)
-                    }
-                    None => info!(target: LOGIN_TARGET, "badlogin: {} {mechanism} [{why}]", channel.peer),
-                }
                 metrics::counter!("murder_login_failures_total").increment(1);
-                if matches!(failure, Failure::BadCredentials | Failure::NotAuthorized { .. }) {
-                    tokio::time::sleep(self.pace.failed(&channel.peer, self.settings.failed_pause)).await;
-                }
+                self.log_failure(failure, mechanism, user, channel);
             }
         }
         result
+    }
+
+    /// The line of a failed login, in Cyrus's shape, by which fail2ban finds the address. The name is as it was typed.
+    fn log_failure(&self, failure: &Failure, mechanism: &str, user: Option<&str>, channel: &Channel) {
+        channel.conduct.login_failed();
+        let (peer, why) = (&channel.peer, failure.log_text());
+        match user.map(printable) {
+            Some(user) if mechanism == PLAINTEXT => {
+                info!(target: LOGIN_TARGET, "badlogin: {peer} {mechanism} {user} {why}");
+            }
+            Some(user) => info!(target: LOGIN_TARGET, "badlogin: {peer} {mechanism} ({user}) [{why}]"),
+            None => info!(target: LOGIN_TARGET, "badlogin: {peer} {mechanism} [{why}]"),
+        }
     }
 }
 
 /// Who needs no password, where that is allowed.
 pub const ANONYMOUS: &str = "anonymous";
+
+/// What LOGIN and USER/PASS are called in logs.
+const PLAINTEXT: &str = "plaintext";
+/// Failed logins of one connection, of whatever kind.
+const FAILURES: u32 = 10;
 
 /// A name from outside, fit for one log line.
 fn printable(text: &str) -> String {
@@ -252,3 +301,91 @@ fn printable(text: &str) -> String {
 
 /// Log lines of this target carry no session suffix, so that fail2ban's expressions match their end.
 pub(crate) const LOGIN_TARGET: &str = "murder::login";
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD as BASE64;
+
+    use super::*;
+    use crate::logs::logged;
+    use crate::peer::Peer;
+
+    fn channel() -> Channel {
+        let remote = "192.0.2.7:40000".parse().unwrap();
+        Channel::new(Peer::Tcp { remote, local: remote })
+    }
+
+    fn authenticator() -> (Authenticator, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let passwords = PasswordDb::new(dir.path().join("passwords"));
+        passwords.set("fred", "secret").unwrap();
+        let settings = Settings { allowplaintext: true, unix_groups: false, ..Settings::default() };
+        (Authenticator::new(settings, passwords, Pace::default()), dir)
+    }
+
+    fn run<T>(work: impl Future<Output = T>) -> T {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true).build().unwrap().block_on(work)
+    }
+
+    #[test]
+    fn a_failed_login_is_logged_with_the_name_whatever_the_mechanism() {
+        let (auth, _dir) = authenticator();
+        let lines = logged(|| {
+            run(async {
+                let exchange = async |mechanism: &str, messages: &[&[u8]]| {
+                    let mut exchange = auth.start(mechanism, &channel()).unwrap();
+                    for message in messages {
+                        let _ = exchange.step64(Some(BASE64.encode(message).as_bytes())).await;
+                    }
+                };
+                assert!(auth.login("fred", b"wrong", &channel()).await.is_err());
+                exchange("PLAIN", &[b"\0fred\0wrong"]).await;
+                exchange("LOGIN", &[b"jane", b"wrong"]).await;
+                exchange("SCRAM-SHA-256", &[b"n,,n=a=2Cb,r=abc", b"c=biws,r=nonsense,p=AAAA"]).await;
+                let _ = auth.start("KERBEROS_V4", &channel());
+            });
+        });
+        let expected = [
+            "badlogin: [192.0.2.7] plaintext fred SASL(-13): authentication failure: checkpass failed",
+            "badlogin: [192.0.2.7] PLAIN (fred) [SASL(-13): authentication failure: checkpass failed]",
+            "badlogin: [192.0.2.7] LOGIN (jane) [SASL(-13): authentication failure: checkpass failed]",
+        ];
+        assert_eq!(lines[..3], expected);
+        assert!(lines[3].starts_with("badlogin: [192.0.2.7] SCRAM-SHA-256 (a,b) [SASL("), "{}", lines[3]);
+        assert_eq!(
+            lines[4],
+            "badlogin: [192.0.2.7] KERBEROS_V4 [SASL(-4): no mechanism available: KERBEROS_V4]"
+        );
+    }
+
+    #[test]
+    fn one_connection_does_not_fill_the_log_with_failed_logins() {
+        let (auth, _dir) = authenticator();
+        let lines = logged(|| {
+            let channel = channel();
+            (0..1000).for_each(|_| drop(auth.start("NONE", &channel)));
+            let refused = run(auth.login("fred", b"secret", &channel));
+            assert!(matches!(refused, Err(Failure::Temporary(_))), "{refused:?}");
+        });
+        assert_eq!(lines.len(), 10);
+    }
+
+    #[test]
+    fn guesses_on_many_connections_are_checked_one_after_the_other() {
+        let (auth, _dir) = authenticator();
+        run(async {
+            let mut guesses = tokio::task::JoinSet::new();
+            for n in 0..200 {
+                let auth = auth.clone();
+                guesses.spawn(async move { auth.login("fred", format!("{n}").as_bytes(), &channel()).await });
+            }
+            let outcomes = guesses.join_all().await;
+            let checked = outcomes.iter().filter(|outcome| **outcome == Err(Failure::BadCredentials)).count();
+            assert!((1..6).contains(&checked), "{checked} guesses in half a minute");
+            let refused = |outcome: &&Result<Login, Failure>| matches!(outcome, Err(Failure::Temporary(_)));
+            assert_eq!(outcomes.iter().filter(refused).count(), 200 - checked);
+        });
+    }
+}

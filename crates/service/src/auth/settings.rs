@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use config::imapd::networks::Network;
+
 use crate::peer::Channel;
 
 /// As imapd.conf has them for one listener.
@@ -39,7 +41,11 @@ pub struct Settings {
     /// `user+detail` at login.
     pub plus_detail: bool,
     pub unix_groups: bool,
+    /// `sasl_external_altname`: a certificate without a common name is known by its first alternative name.
+    pub external_altname: bool,
     pub failed_pause: Duration,
+    /// `failedlogin_shared_addresses`: failed logins from there count by user only.
+    pub shared_addresses: Vec<Network>,
     pub plaintext_pause: Duration,
 }
 
@@ -67,7 +73,9 @@ impl Default for Settings {
             loginrealms: Vec::new(),
             plus_detail: false,
             unix_groups: true,
+            external_altname: false,
             failed_pause: Duration::from_secs(3),
+            shared_addresses: Vec::new(),
             plaintext_pause: Duration::ZERO,
         }
     }
@@ -143,7 +151,7 @@ mod tests {
 
     fn clear() -> Channel {
         let any = "127.0.0.1:143".parse().unwrap();
-        Channel { peer: Peer::Tcp { remote: any, local: any }, tls: None }
+        Channel::new(Peer::Tcp { remote: any, local: any })
     }
 
     fn tls(certificate: bool) -> Channel {

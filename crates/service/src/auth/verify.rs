@@ -111,11 +111,17 @@ impl Verifier {
         userid::canonical(&self.shared.settings, &unescape(typed)).ok_or(Failure::BadCredentials)
     }
 
-    /// The verified certificate's common name, else its first alternative name.
+    /// The verified certificate's common name, as in Cyrus; where there is none, with `sasl_external_altname`, its first
+    /// alternative name.
     fn certificate_name(&self) -> Result<(String, Option<String>), Failure> {
+        let settings = &self.shared.settings;
         let tls = self.channel.tls.as_ref().filter(|tls| tls.client_certificate);
-        let name = tls.and_then(|tls| tls.client_cn.as_ref().or(tls.client_alt_names.first()));
-        name.and_then(|name| userid::canonical(&self.shared.settings, name)).ok_or(Failure::BadCredentials)
+        let name = tls.and_then(|tls| {
+            let other = tls.client_alt_names.first().filter(|_| settings.external_altname);
+            tls.client_cn.as_ref().or(other)
+        });
+        let name = name.and_then(|name| userid::canonical_whole(settings, name));
+        name.map(|name| (name, None)).ok_or(Failure::BadCredentials)
     }
 
     fn authzid(&self, authid: &str, typed: String) -> Result<(String, Option<String>), Failure> {
@@ -182,6 +188,6 @@ impl Shared {
 }
 
 /// `=2C` is a comma, `=3D` an equals sign (RFC 5802 section 5.1).
-fn unescape(name: &str) -> String {
+pub(super) fn unescape(name: &str) -> String {
     name.replace("=2C", ",").replace("=3D", "=")
 }

@@ -110,6 +110,32 @@ fn logins_beyond_the_limits_are_refused_but_for_admins() {
 }
 
 #[test]
+fn when_descriptors_run_out_sessions_go_on_and_new_ones_wait_until_there_are_some_again() {
+    let script = format!("ulimit -n 64; {SYSTEMD}");
+    let daemon = Daemon::start(&script, PLAIN, &[("MURDER_LISTENERS", IMAP)]);
+    daemon.hear("READY=1");
+    let come = || {
+        let mut client = daemon.connect();
+        let said = line(&mut client);
+        (said == "imap at here").then_some(client)
+    };
+    let mut open = Vec::new();
+    while let Some(client) = come() {
+        open.push(client);
+        assert!(open.len() < 64, "nobody was refused");
+    }
+    for client in &mut open {
+        client.get_mut().write_all(b"still here\r\n").unwrap();
+        assert_eq!(line(client), "still here");
+    }
+    open.truncate(1);
+    // One after the other, until the pause is over.
+    while come().is_none() {}
+    open[0].get_mut().write_all(b"and still\r\n").unwrap();
+    assert_eq!(line(&mut open[0]), "and still");
+}
+
+#[test]
 fn denied_users_hear_what_the_operator_wrote() {
     let daemon = daemon(IMAP, "");
     let file = daemon.dir.path().join("user_deny.db");
@@ -229,8 +255,14 @@ fn failed_logins_are_lines_that_fail2ban_knows() {
         .map(|line| line.split_once(' ').unwrap().1.replacen(" info:", ":", 1))
         .collect();
     assert_eq!(lines.len(), 3, "{log}");
-    let hosts = fail2ban(&lines.iter().map(|line| format!("mail {line}")).collect::<Vec<_>>());
-    assert!(hosts.is_none_or(|hosts| hosts == ["192.0.2.1", "192.0.2.1", "-"]), "{lines:?}");
+    // As SASL's mechanisms have them (see the tests of `auth`).
+    let sasl = ["PLAIN (fred)", "SCRAM-SHA-256 (x [SASL(-13)])"].map(|what| {
+        format!("cyrus/imap[7]: badlogin: [192.0.2.2] {what} [SASL(-13): authentication failure: checkpass failed]")
+    });
+    let all = lines.iter().chain(&sasl).map(|line| format!("mail {line}"));
+    let hosts = fail2ban(&all.collect::<Vec<_>>());
+    let expected = ["192.0.2.1", "192.0.2.1", "-", "192.0.2.2", "192.0.2.2"];
+    assert!(hosts.is_none_or(|hosts| hosts == expected), "{lines:?}");
     let good = &lines[2];
     assert!(
         good.starts_with("cyrus/imap[")

@@ -11,7 +11,7 @@ use service::tls::TlsInfo;
 
 fn clear() -> Channel {
     let any = "192.0.2.7:143".parse().unwrap();
-    Channel { peer: Peer::Tcp { remote: any, local: any }, tls: None }
+    Channel::new(Peer::Tcp { remote: any, local: any })
 }
 
 fn tls() -> Channel {
@@ -300,4 +300,69 @@ async fn an_absent_saslauthd_is_a_temporary_failure() {
     let asking = Settings { saslauthd: Some("/nonexistent/mux".into()), auxprop: false, ..settings() };
     let (auth, _dir) = server(asking);
     assert!(matches!(auth.login("jim", b"letmein", &tls()).await, Err(Failure::Temporary(_))));
+}
+
+/// A client's end and the server's.
+async fn connected() -> (tokio::net::TcpStream, service::stream::Stream) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    (client, service::stream::Stream::tcp(listener.accept().await.unwrap().0).unwrap())
+}
+
+#[tokio::test]
+async fn a_delayed_login_ends_when_the_client_hangs_up() {
+    use tokio::io::AsyncWriteExt;
+    let slow = Settings { failed_pause: Duration::from_secs(25), allowplaintext: true, ..settings() };
+    let (auth, _dir) = server(slow);
+    let (client, stream) = connected().await;
+    assert_eq!(auth.login("fred", b"wrong", stream.channel()).await, Err(Failure::BadCredentials));
+    drop(client);
+    let (mut client, stream) = connected().await;
+    // What it sent on ahead and nobody has read is no matter.
+    client.write_all(b"a2 NOOP\r\n").await.unwrap();
+    let channel = stream.channel().clone();
+    let login = stream.attend(auth.login("fred", b"secret", &channel));
+    let (outcome, ()) = tokio::join!(login, async { drop(client) });
+    assert_eq!(outcome, Err(Failure::Cancelled));
+}
+
+#[tokio::test]
+async fn a_certificate_says_who_one_is_by_its_common_name_and_by_nothing_else() {
+    let shown = |cn: Option<&str>| {
+        let info = TlsInfo {
+            client_certificate: true,
+            client_cn: cn.map(str::to_owned),
+            client_alt_names: vec!["jane".into()],
+            ..TlsInfo::default()
+        };
+        Channel { tls: Some(Arc::new(info)), ..clear() }
+    };
+    let login = async |settings: Settings, cn: Option<&str>| {
+        let (auth, _dir) = server(settings);
+        match auth.start("EXTERNAL", &shown(cn)).unwrap().step(Some(b"")).await {
+            Step::Done(login) => Some(login.userid),
+            Step::Failed(_) => None,
+            Step::Challenge(_) => panic!(),
+        }
+    };
+    assert_eq!(login(settings(), Some("fred")).await.as_deref(), Some("fred"));
+    assert_eq!(login(settings(), None).await, None);
+    let altname = Settings { external_altname: true, ..settings() };
+    assert_eq!(login(altname.clone(), None).await.as_deref(), Some("jane"));
+    assert_eq!(login(altname, Some("fred")).await.as_deref(), Some("fred"));
+    // One for bob+x is not one for bob, though a login by password may name a folder so.
+    let plus = Settings { plus_detail: true, ..settings() };
+    assert_eq!(login(plus, Some("bob+x")).await, None);
+}
+
+#[tokio::test]
+async fn a_name_with_the_internal_sign_for_a_dot_is_nobody() {
+    let (auth, _dir) = server(Settings { alwaystrue: true, ..settings() });
+    assert_eq!(auth.login("a.b", b"x", &tls()).await.unwrap().userid, "a.b");
+    for name in ["a^b", "bob+x"] {
+        assert_eq!(auth.login(name, b"x", &tls()).await, Err(Failure::BadCredentials), "{name}");
+    }
+    let plus = Settings { alwaystrue: true, plus_detail: true, ..settings() };
+    let login = server(plus).0.login("bob+x", b"x", &tls()).await.unwrap();
+    assert_eq!((login.userid.as_str(), login.detail.as_deref()), ("bob", Some("x")));
 }

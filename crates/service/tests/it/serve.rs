@@ -43,6 +43,10 @@ impl Session for Echo {
         self.patience
     }
 
+    fn is_known(&self) -> bool {
+        true
+    }
+
     fn farewell(&mut self, why: Farewell, out: &mut BytesMut) {
         out.extend_from_slice(format!("bye {why:?}\r\n").as_bytes());
     }

@@ -3,10 +3,9 @@
 use protocol::frame::trim_line;
 use protocol::imap::command::session::{Authenticate, Login};
 use service::auth::{self, Failure, Step64};
-use tracing::warn;
 
 use crate::imap::reply::{Outcome, Reply, Stop};
-use crate::imap::session::Session;
+use crate::imap::session::{ClientId, Session};
 use crate::imap::user::User;
 
 pub async fn login(session: &mut Session, login: Login) -> Outcome {
@@ -18,7 +17,8 @@ pub async fn login(session: &mut Session, login: Login) -> Outcome {
         return Ok(Reply::no("Login only available under a layer").code("PRIVACYREQUIRED"));
     }
     let Ok(user) = String::from_utf8(login.user) else { return Ok(failed(&Failure::BadCredentials)) };
-    match session.server.auth.login(&user, &login.password, &channel).await {
+    let stream = session.conn.stream();
+    match stream.attend(session.server.auth.login(&user, &login.password, &channel)).await {
         Ok(login) => {
             if let Some(alert) =
                 session.server.imapd.plaintextloginalert.clone().filter(|_| !channel.is_encrypted())
@@ -43,7 +43,7 @@ pub async fn authenticate(session: &mut Session, wanted: Authenticate) -> Outcom
     let patience = session.patience();
     let mut message = wanted.initial.map(String::into_bytes);
     for _ in 0..ROUNDS {
-        match exchange.step64(message.as_deref()).await {
+        match session.conn.stream().attend(exchange.step64(message.as_deref())).await {
             Step64::Challenge(text) => {
                 session.conn.put_line(format!("+ {text}"));
                 session.conn.flush().await?;
@@ -66,6 +66,7 @@ pub async fn unauthenticate(session: &mut Session) -> Outcome {
     session.user = None;
     session.server.seat.logout();
     session.condstore = false;
+    session.client_id = ClientId::None;
     session.settle_bounds();
     Ok(Reply::completed())
 }
@@ -73,13 +74,13 @@ pub async fn unauthenticate(session: &mut Session) -> Outcome {
 async fn admit(session: &mut Session, login: auth::Login) -> Outcome {
     let encrypted = session.conn.stream().tls().is_some();
     if let Err(why) = session.server.seat.login(&login, encrypted) {
-        warn!(user = %login.userid, "{why}");
         return Ok(Reply::no(why.to_string()).code("LIMIT"));
     }
     if login.proxy_admin || login.authid != login.userid {
         tracing::info!(authid = %login.authid, userid = %login.userid, "acts for another");
     }
     session.user = Some(User { login });
+    super::session::log_client_id(session);
     session.settle_bounds();
     super::mailbox::autocreate(session).await?;
     let capabilities = session.capabilities();

@@ -2,7 +2,6 @@
 //! is to go. Announced to, and served for, those alone whom `proxyservers` lists; XKICK for admins too.
 
 use protocol::origin::Origin;
-use service::auth::authorize::is_listed;
 use tracing::info;
 
 use crate::imap::reply::{Outcome, Reply};
@@ -10,8 +9,7 @@ use crate::imap::session::Session;
 
 /// Whether the session is a proxy's.
 pub fn is_proxy(session: &Session) -> bool {
-    let listed = &session.server.imapd.proxyservers;
-    session.user.as_ref().is_some_and(|user| is_listed(listed, &user.login.authid, &user.login.groups))
+    session.user.as_ref().is_some_and(|user| user.login.proxy)
 }
 
 pub fn xclient(session: &mut Session, origin: Origin) -> Outcome {

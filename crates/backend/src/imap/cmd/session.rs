@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use crate::imap::conn::Gone;
 use crate::imap::reply::{Outcome, Reply};
 use crate::imap::server::{PRODUCT, VERSION};
-use crate::imap::session::Session;
+use crate::imap::session::{ClientId, Session};
 
 impl Session {
     /// What is announced in this state of the session, less `suppress_capabilities`.
@@ -87,14 +87,9 @@ pub fn logout(session: &mut Session) -> Outcome {
 }
 
 pub fn id(session: &mut Session, fields: Id) -> Outcome {
-    if !fields.is_empty() {
-        let told: Vec<String> = (fields.iter())
-            .map(|(field, value)| {
-                let value = value.as_deref().unwrap_or(b"NIL");
-                format!("{}={}", field.escape_ascii(), value.escape_ascii())
-            })
-            .collect();
-        info!(client = %told.join(" "), "client id");
+    if !fields.is_empty() && session.client_id == ClientId::None {
+        session.client_id = ClientId::Said(in_one_line(&fields));
+        log_client_id(session);
     }
     if !session.server.imapd.imapidresponse {
         session.conn.put_line("* ID NIL");
@@ -107,6 +102,29 @@ pub fn id(session: &mut Session, fields: Id) -> Outcome {
     print::string(out, VERSION.as_bytes());
     out.extend_from_slice(b")\r\n");
     Ok(Reply::completed())
+}
+
+/// Logs what the client said of itself, once somebody is logged in.
+pub fn log_client_id(session: &mut Session) {
+    if session.user.is_some()
+        && let ClientId::Said(client) = &session.client_id
+    {
+        info!(%client, "client id");
+        session.client_id = ClientId::Logged;
+    }
+}
+
+/// At most [`ID_FIELDS`] fields, as RFC 2971 section 3.3 has it, and [`ID_LENGTH`] bytes of them.
+fn in_one_line(fields: &Id) -> String {
+    let mut line = String::new();
+    for (field, value) in fields.iter().take(ID_FIELDS) {
+        let value = value.as_deref().unwrap_or(b"NIL");
+        let room = ID_LENGTH.saturating_sub(line.len());
+        let blank = if line.is_empty() { "" } else { " " };
+        let told = field.iter().chain(b"=").chain(value).take(room).copied().collect::<Vec<u8>>();
+        line.push_str(&format!("{blank}{}", told.escape_ascii()));
+    }
+    line
 }
 
 pub async fn starttls(session: &mut Session, tag: &Tag) -> Outcome {
@@ -153,6 +171,10 @@ pub async fn compress(session: &mut Session, tag: &Tag, how: &str) -> Outcome {
     session.conn.compress().map_err(Gone::from)?;
     Err(crate::imap::reply::Stop::Answered)
 }
+
+/// What is kept of an ID.
+const ID_FIELDS: usize = 30;
+const ID_LENGTH: usize = 512;
 
 /// Bound on a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(30);

@@ -2,12 +2,12 @@
 
 use mailboxes::Change;
 use protocol::{
-    acl::{Acl, Rights},
+    acl::{Acl, BadIdentifier, Rights, check_identifier},
     name::MailboxName,
 };
 use tracing::{info, warn};
 
-use super::Actor;
+use super::{Actor, bounds::check_acl};
 use crate::store::{Store, error::StoreError, journal::Record};
 
 /// A change of one entry of an ACL.
@@ -93,15 +93,19 @@ impl Store {
         identifier: &str,
         change: AclChange,
     ) -> Result<String, StoreError> {
-        if identifier.is_empty() || identifier.bytes().any(|b| b < b' ') {
-            return Err(StoreError::NotSupported);
-        }
         let anyone = matches!(identifier, "anyone" | "anonymous" | "-anyone" | "-anonymous");
         let owner = self.inner.namespace.owner(name);
         if anyone && owner.is_some() && !who.admin && !self.policy().anyoneuseracl {
             return Err(StoreError::Denied);
         }
         let mut acl = Acl::parse(before);
+        // What is there, whoever wrote it, can be taken away.
+        if acl.get(identifier).is_none() {
+            check_identifier(identifier).map_err(|why| match why {
+                BadIdentifier::TooLong => StoreError::Limit("Identifier is too long"),
+                BadIdentifier::Unfit => StoreError::BadIdentifier,
+            })?;
+        }
         let had = acl.get(identifier).unwrap_or_default();
         let mut rights = match change {
             AclChange::Set(rights) => rights,
@@ -117,6 +121,6 @@ impl Store {
             rights = rights | implicit;
         }
         acl.set(identifier, rights);
-        Ok(acl.to_string())
+        check_acl(who, before, &acl)
     }
 }

@@ -44,11 +44,13 @@ impl Store {
         self.to_the_end(async move {
             let _turns = store.turns_of(&[&name]).await?;
             store.check_create(&who, &name, &create)?;
+            let missing = store.missing_above(&name)?;
+            store.check_count(&who, &name, missing.len() + 1)?;
             let partition = store.choose_partition(&name, create.partition.as_deref()).await?;
             store.check_room(&store.partition_path(&partition)?, 0).await?;
             let special = store.check_special_use(&name, &create.special_use).await?;
             let mut clearance = store.clearance(create.local_only).await?;
-            for above in store.missing_above(&name)? {
+            for above in missing {
                 store.make(&mut clearance, &above, &partition, BTreeMap::new(), None).await?;
             }
             store.make(&mut clearance, &name, &partition, special, create.limits).await

@@ -5,6 +5,7 @@
 
 mod acl;
 mod autocreate;
+mod bounds;
 mod create;
 mod delete;
 mod quota;

@@ -55,6 +55,7 @@ impl Store {
         to: &MailboxName,
     ) -> Result<Renamed, StoreError> {
         let entry = self.check_rename(who, from, to)?;
+        self.check_moved(who, from, to)?;
         let mut clearance = self.clearance(false).await?;
         let mut renamed = Renamed::default();
         self.rename_one(&mut clearance, from, &entry, to).await?;
@@ -70,6 +71,14 @@ impl Store {
             }
         }
         Ok(renamed)
+    }
+
+    /// What comes below another INBOX counts there.
+    fn check_moved(&self, who: &Actor, from: &MailboxName, to: &MailboxName) -> Result<(), StoreError> {
+        match who.admin || self.turn_of(from) == self.turn_of(to) {
+            true => Ok(()),
+            false => self.check_count(who, to, self.subtree(from)?.len()),
+        }
     }
 
     fn check_rename(&self, who: &Actor, from: &MailboxName, to: &MailboxName) -> Result<Entry, StoreError> {

@@ -1,0 +1,181 @@
+//! Files below directories that somebody else owns, written by root.
+//!
+//! A node's directories belong to the user that its daemons run as. Whoever owns a directory can put a link, a FIFO or
+//! another name of any file where root is about to write. So root never writes there: it becomes the owner first, for
+//! good ([`become_owner`]: tools and daemons) or as long as one step lasts ([`as_owner`], [`in_directory`], and everything
+//! else here: `master`, which needs root again). Then a link leads nowhere that its maker could not go himself.
+//!
+//! Whose place a path is, is decided from `/` down ([`way`]): root's as long as only root can change what lies there, and
+//! from the first directory, link or file of another user on that user's. Links of root are followed.
+//!
+//! All of `murder`, `master` and `service` write through this crate; `tests/system/house_rules.rs` looks after it.
+
+mod acting;
+mod walk;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+pub use acting::{as_owner, become_owner, in_directory};
+pub use walk::{Owner, Way, way};
+
+/// The whole of a regular file. Not a FIFO, on which whoever opens it would wait.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    as_owner(path, |path| {
+        let mut text = Vec::new();
+        regular(opened(path, OpenOptions::new().read(true), OFlags::NONBLOCK)?)?.read_to_end(&mut text)?;
+        Ok(text)
+    })
+}
+
+/// Makes the file anew with this text and mode and puts it in the place of what was there, synced: a reader sees the old
+/// one or the new one, whole. Written by root in a place of root's, it goes to whom the old one belonged.
+///
+/// Two writers at a time need a lock of their own.
+pub fn replace(path: &Path, mode: u32, text: &[u8]) -> io::Result<()> {
+    in_directory(path, |path| {
+        let new = beside(path, ".new");
+        // What a crash left, or somebody planted.
+        absent_is_fine(fs::remove_file(&new))?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        let written = (|| {
+            if let Ok(old) = fs::symlink_metadata(path)
+                && old.is_file()
+                && rustix::process::geteuid().is_root()
+            {
+                std::os::unix::fs::fchown(&file, Some(old.uid()), Some(old.gid()))?;
+            }
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
+            file.write_all(text)?;
+            file.sync_all()?;
+            fs::rename(&new, path)
+        })();
+        if written.is_err() {
+            let _ = fs::remove_file(&new);
+        }
+        written?;
+        File::open(directory_of(path))?.sync_all()
+    })
+}
+
+/// A file to be locked, made if it is not there; what it holds stays. Nothing but a regular file with this one name.
+pub fn lock_file(path: &Path, mode: u32) -> io::Result<File> {
+    as_owner(path, |path| {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(mode);
+        regular(opened(path, &mut options, OFlags::NOFOLLOW | OFlags::NONBLOCK)?)
+    })
+}
+
+/// A log, made if it is not there.
+pub fn append(path: &Path, mode: u32) -> io::Result<File> {
+    as_owner(path, |path| {
+        let links = if walk::is_kernels(path) { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let mut options = OpenOptions::new();
+        let file = opened(path, options.append(true).create(true).mode(mode), OFlags::NONBLOCK | links)?;
+        let meta = file.metadata()?;
+        if meta.is_file() && meta.nlink() > 1 {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, OTHER_NAMES));
+        }
+        // A terminal or a pipe that is full is waited for, as ever.
+        rustix::io::ioctl_fionbio(&file, false)?;
+        Ok(file)
+    })
+}
+
+/// Makes a directory, and those on the way to it. Made by root in a place of root's, the directory itself goes to `to`
+/// (user and group).
+pub fn directory(path: &Path, mode: u32, to: Option<(u32, u32)>) -> io::Result<()> {
+    as_owner(path, |path| {
+        if path.is_dir() {
+            return Ok(());
+        }
+        if let Some(above) = path.parent() {
+            fs::DirBuilder::new().recursive(true).mode(0o755).create(above)?;
+        }
+        fs::DirBuilder::new().mode(mode).create(path)?;
+        match to {
+            Some(to) if rustix::process::geteuid().is_root() => {
+                let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
+                chown(&opened(path, OpenOptions::new().read(true), flags)?, to)
+            }
+            _ => Ok(()),
+        }
+    })
+}
+
+/// Gives a regular file that root made in a place of root's to a user and a group. In another one's place it is his
+/// already.
+pub fn give(path: &Path, to: (u32, u32)) -> io::Result<()> {
+    in_directory(path, |path| {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        chown(&regular(opened(path, OpenOptions::new().read(true), flags)?)?, to)
+    })
+}
+
+/// Removes a name; true when there was one.
+pub fn remove(path: &Path) -> io::Result<bool> {
+    in_directory(path, |path| removed(path, |_| true))
+}
+
+/// Makes room for a UNIX socket: a socket that an earlier process left is removed, anything else is in the way.
+pub fn remove_socket(path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::FileTypeExt;
+    in_directory(path, |path| removed(path, |found| found.file_type().is_socket()))
+}
+
+fn removed(path: &Path, fits: impl Fn(&fs::Metadata) -> bool) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if fits(&found) => fs::remove_file(path).map(|()| true),
+        Ok(_) => {
+            Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is not a socket is in the way"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn opened(path: &Path, options: &mut OpenOptions, flags: OFlags) -> io::Result<File> {
+    options.custom_flags(flags.bits().cast_signed()).open(path)
+}
+
+fn regular(file: File) -> io::Result<File> {
+    let meta = file.metadata()?;
+    let wrong = match (meta.is_file(), meta.nlink()) {
+        (false, _) => "not a regular file",
+        (true, 2..) => OTHER_NAMES,
+        _ => return Ok(file),
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, wrong))
+}
+
+fn chown(file: &File, (uid, gid): (u32, u32)) -> io::Result<()> {
+    std::os::unix::fs::fchown(file, Some(uid), Some(gid))
+}
+
+fn absent_is_fine(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().as_bytes().to_vec();
+    name.extend(suffix.as_bytes());
+    PathBuf::from(std::ffi::OsString::from(std::ffi::OsStr::from_bytes(&name)))
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+const OTHER_NAMES: &str = "the file has other names (hard links): it may be somebody else's";

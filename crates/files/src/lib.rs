@@ -18,19 +18,27 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags, fcntl_lock, flock};
+use rustix::io::Errno;
 
 pub use acting::{as_owner, become_owner, in_directory};
 pub use walk::{Owner, Way, way};
 
-/// The whole of a regular file. Not a FIFO, on which whoever opens it would wait.
-pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// A regular file for reading. Not a FIFO, on which whoever opens it would wait.
+pub fn open(path: &Path) -> io::Result<File> {
     as_owner(path, |path| {
-        let mut text = Vec::new();
-        regular(opened(path, OpenOptions::new().read(true), OFlags::NONBLOCK)?)?.read_to_end(&mut text)?;
-        Ok(text)
+        let file = opened(path, OpenOptions::new().read(true), OFlags::NONBLOCK)?;
+        if file.metadata()?.is_file() { Ok(file) } else { Err(wrong("not a regular file")) }
     })
+}
+
+/// All that is in one.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    open(path)?.read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// Makes the file anew with this text and mode and puts it in the place of what was there, synced: a reader sees the old
@@ -72,6 +80,45 @@ pub fn lock_file(path: &Path, mode: u32) -> io::Result<File> {
     })
 }
 
+/// The file of this name, for this process alone, by both kinds of lock: Cyrus's programs take one or the other. Made if it is
+/// not there. Who waited for it has the one that has the name now.
+///
+/// Read it through this: closing another descriptor of the file would end the lock.
+///
+/// # Errors
+/// `WouldBlock`: it is still held after ten seconds.
+pub fn locked(path: &Path, mode: u32) -> io::Result<File> {
+    locked_within(path, mode, PATIENCE)
+}
+
+fn locked_within(path: &Path, mode: u32, patience: Duration) -> io::Result<File> {
+    let until = Instant::now() + patience;
+    loop {
+        let file = lock_file(path, mode)?;
+        let locked = flock(&file, FlockOperation::NonBlockingLockExclusive)
+            .and_then(|()| fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive));
+        match locked {
+            Ok(()) if has_name(&file, path)? => return Ok(file),
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK | Errno::ACCESS) if Instant::now() < until => std::thread::sleep(AGAIN),
+            Err(Errno::WOULDBLOCK | Errno::ACCESS) => {
+                let message = format!("another process has locked it for {} s", patience.as_secs());
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, message));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn has_name(file: &File, path: &Path) -> io::Result<bool> {
+    let own = file.metadata()?;
+    match as_owner(path, |path| fs::symlink_metadata(path)) {
+        Ok(there) => Ok((own.dev(), own.ino()) == (there.dev(), there.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// A log, made if it is not there.
 pub fn append(path: &Path, mode: u32) -> io::Result<File> {
     as_owner(path, |path| {
@@ -80,7 +127,7 @@ pub fn append(path: &Path, mode: u32) -> io::Result<File> {
         let file = opened(path, options.append(true).create(true).mode(mode), OFlags::NONBLOCK | links)?;
         let meta = file.metadata()?;
         if meta.is_file() && meta.nlink() > 1 {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, OTHER_NAMES));
+            return Err(wrong(OTHER_NAMES));
         }
         // A terminal or a pipe that is full is waited for, as ever.
         rustix::io::ioctl_fionbio(&file, false)?;
@@ -149,12 +196,15 @@ fn opened(path: &Path, options: &mut OpenOptions, flags: OFlags) -> io::Result<F
 
 fn regular(file: File) -> io::Result<File> {
     let meta = file.metadata()?;
-    let wrong = match (meta.is_file(), meta.nlink()) {
-        (false, _) => "not a regular file",
-        (true, 2..) => OTHER_NAMES,
-        _ => return Ok(file),
-    };
-    Err(io::Error::new(io::ErrorKind::InvalidInput, wrong))
+    match (meta.is_file(), meta.nlink()) {
+        (false, _) => Err(wrong("not a regular file")),
+        (true, 2..) => Err(wrong(OTHER_NAMES)),
+        _ => Ok(file),
+    }
+}
+
+fn wrong(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, what)
 }
 
 fn chown(file: &File, (uid, gid): (u32, u32)) -> io::Result<()> {
@@ -178,4 +228,29 @@ fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
+/// How long a writer may hold what another wants to write: both write a few kilobytes.
+const PATIENCE: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(5);
 const OTHER_NAMES: &str = "the file has other names (hard links): it may be somebody else's";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waited_for_a_file_has_the_one_that_took_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        let first = locked(&path, 0o600).unwrap();
+        let error = locked_within(&path, 0o600, Duration::ZERO).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| locked(&path, 0o600).unwrap());
+            replace(&path, 0o600, b"new").unwrap();
+            drop(first);
+            let mut text = String::new();
+            second.join().unwrap().read_to_string(&mut text).unwrap();
+            assert_eq!(text, "new");
+        });
+    }
+}

@@ -46,6 +46,15 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 ///
 /// Two writers at a time need a lock of their own.
 pub fn replace(path: &Path, mode: u32, text: &[u8]) -> io::Result<()> {
+    put(path, mode, text, true)
+}
+
+/// As [`replace`], for what does not outlive the process: not synced.
+pub fn note(path: &Path, mode: u32, text: &[u8]) -> io::Result<()> {
+    put(path, mode, text, false)
+}
+
+fn put(path: &Path, mode: u32, text: &[u8], is_lasting: bool) -> io::Result<()> {
     in_directory(path, |path| {
         let new = beside(path, ".new");
         // What a crash left, or somebody planted.
@@ -60,20 +69,22 @@ pub fn replace(path: &Path, mode: u32, text: &[u8]) -> io::Result<()> {
             }
             file.set_permissions(fs::Permissions::from_mode(mode))?;
             file.write_all(text)?;
-            file.sync_all()?;
+            if is_lasting {
+                file.sync_all()?;
+            }
             fs::rename(&new, path)
         })();
         if written.is_err() {
             let _ = fs::remove_file(&new);
         }
         written?;
-        File::open(directory_of(path))?.sync_all()
+        if is_lasting { File::open(directory_of(path))?.sync_all() } else { Ok(()) }
     })
 }
 
-/// A file to be locked, made if it is not there; what it holds stays. Nothing but a regular file with this one name.
+/// A file to be locked, made if it is not there; what it holds stays. Nothing but a regular file with this one name, and no link.
 pub fn lock_file(path: &Path, mode: u32) -> io::Result<File> {
-    as_owner(path, |path| {
+    in_directory(path, |path| {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(mode);
         regular(opened(path, &mut options, OFlags::NOFOLLOW | OFlags::NONBLOCK)?)
@@ -112,7 +123,7 @@ fn locked_within(path: &Path, mode: u32, patience: Duration) -> io::Result<File>
 
 fn has_name(file: &File, path: &Path) -> io::Result<bool> {
     let own = file.metadata()?;
-    match as_owner(path, |path| fs::symlink_metadata(path)) {
+    match in_directory(path, |path| fs::symlink_metadata(path)) {
         Ok(there) => Ok((own.dev(), own.ino()) == (there.dev(), there.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),

@@ -21,6 +21,7 @@ mod packaging;
 mod placement;
 mod proxied;
 mod roles;
+mod secrets;
 mod sites;
 mod systemd;
 mod tools;

@@ -35,8 +35,74 @@ fn with_package(install: &[&str]) -> Option<(Machine, Trust)> {
         let text = fs::read_to_string(tls.join(name)).unwrap();
         machine.write(&format!("/etc/murder/{name}"), &text);
     }
+    be_in_many_groups(&machine);
     start_master_elsewhere(&machine);
     Some((machine, certificates.trust.clone()))
+}
+
+/// The cyrus user is in 300 more groups, and only the last of them may read the key.
+fn be_in_many_groups(machine: &Machine) {
+    machine.shell("for i in $(seq 300); do echo \"many$i:x:$((40000 + i)):cyrus\"; done >>/etc/group");
+    machine.shell("chgrp many300 /etc/murder/key.pem && chmod 640 /etc/murder/key.pem");
+}
+
+/// What a process of a unit has of root's rights, and what it may touch.
+fn is_confined(machine: &Machine, unit: &str) {
+    let main = property(machine, unit, "MainPID");
+    let children = machine.shell(&format!("cat /proc/{main}/task/*/children"));
+    for pid in [main.as_str()].into_iter().chain(children.split_whitespace()) {
+        let status = machine.shell(&format!("cat /proc/{pid}/status"));
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+            line.trim_start_matches(':').trim().to_owned()
+        };
+        assert_eq!((field("NoNewPrivs").as_str(), field("Seccomp").as_str()), ("1", "2"), "{unit}: {status}");
+        let bounds = u64::from_str_radix(&field("CapBnd"), 16).unwrap();
+        let held = u64::from_str_radix(&field("CapEff"), 16).unwrap();
+        // CAP_CHOWN, CAP_DAC_READ_SEARCH, CAP_SETGID, CAP_SETUID, CAP_NET_BIND_SERVICE; and only master keeps the last.
+        let (most, keeps) =
+            if unit == "murder" { (1 << 0 | 1 << 2 | 1 << 6 | 1 << 7 | 1 << 10, 1 << 10) } else { (0, 0) };
+        assert_eq!((bounds & !most, held & !keeps), (0, 0), "{unit}: {status}");
+        // The cyrus user's processes have no way to /usr and to homes.
+        let inside = |words: &str| {
+            let command = [
+                "nsenter",
+                "-t",
+                pid,
+                "-m",
+                "--",
+                "setpriv",
+                "--reuid",
+                "cyrus",
+                "--clear-groups",
+                "sh",
+                "-c",
+                words,
+            ];
+            machine.run(&command).status.success()
+        };
+        assert!(inside("test -w /var/lib/murder || test -w /run"), "{unit}: its own directories");
+        for hidden in ["test -e /home/anybody", "mount | grep -q ' /usr .*rw'"] {
+            assert!(!inside(hidden), "{unit}: {hidden}");
+        }
+    }
+    machine.must(&["systemd-analyze", "security", "--no-pager", "--threshold=30", unit]);
+    // Sessions are bounded by descriptors.
+    let files = machine.shell(&format!("grep 'open files' /proc/{main}/limits"));
+    let wanted = machine.shell("cat /proc/1/limits | grep 'open files' | awk '{print $5}'");
+    let hard = files.split_whitespace().nth(4).unwrap_or_default();
+    assert!(hard == "1048576" || hard == wanted, "{unit}: {files}");
+}
+
+/// Delivery needs no password on a UNIX socket: the mail server's group may, other accounts may not.
+fn only_the_mail_group_delivers(machine: &Machine, socket: &str) {
+    let may = |groups: &str| {
+        let test = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", groups, "test", "-w", socket];
+        machine.run(&test).status.success()
+    };
+    assert!(machine.file(socket).exists(), "{socket}");
+    assert!(may("--groups=mail"), "the mail server reaches {socket}");
+    assert!(!may("--clear-groups"), "another account does not reach {socket}");
 }
 
 /// The files of a role as they are shipped, but for the names of the nodes, with a line more in each.
@@ -130,6 +196,10 @@ fn lives_as_a_unit(machine: &Machine, role: &str, ports: &[u16]) {
     // Only the master is root no longer than it must; its programs never are.
     let users = machine.shell("ps -o user= -p $(systemctl show --value -p MainPID murder)");
     assert_eq!(users, "cyrus", "{role}");
+    is_confined(machine, "murder");
+    if role != "mupdate" {
+        only_the_mail_group_delivers(machine, "/var/lib/murder/socket/lmtp");
+    }
     // A reload keeps the process, and one with a mistake says so and changes nothing.
     let main = property(machine, "murder", "MainPID");
     configure(machine, role, "serverinfo: min", "");
@@ -166,6 +236,7 @@ fn the_package_is_installed_by_apt_and_each_role_lives_as_its_unit() {
     }
     assert_eq!(property(&machine, "murder", "ActiveState"), "inactive");
     machine.shell("systemd-analyze verify --man=no /lib/systemd/system/murder*.service /lib/systemd/system/murder*.socket");
+    machine.must(&["mkdir", "-p", "/home/anybody"]);
     for (role, ports) in
         [("mupdate", &[3905][..]), ("backend", &[143, 110, 24][..]), ("frontend", &[143, 110, 24, 3905][..])]
     {
@@ -225,11 +296,27 @@ const ALONE: &[Alone] = &[
     ("murder-lmtpproxy", "frontend", &[("murder-lmtpproxy", 24, "220 ")]),
 ];
 
+/// What docs/SECURITY.md shows for where the directories are known.
+fn only_its_directories_are_writable(machine: &Machine, service: &str) {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/SECURITY.md")).unwrap();
+    let lines =
+        page.split_once("```ini\n[Service]\n").and_then(|(_, rest)| rest.split_once("```")).unwrap().0;
+    assert!(lines.contains("ProtectSystem=strict"), "{lines}");
+    machine.must(&["mkdir", "-p", &format!("/etc/systemd/system/{service}.service.d")]);
+    machine.write(
+        &format!("/etc/systemd/system/{service}.service.d/strict.conf"),
+        &format!("[Service]\n{lines}"),
+    );
+    machine.must(&["systemctl", "daemon-reload"]);
+}
+
 #[test]
 fn each_daemon_is_started_by_its_sockets_and_lives_without_a_master() {
     let Some((machine, trust)) = with_package(&["dpkg", "-i", "/root/murder.deb"]) else { return };
+    machine.must(&["mkdir", "-p", "/home/anybody"]);
     for (service, role, sockets) in ALONE {
         configure(&machine, role, "", "");
+        only_its_directories_are_writable(&machine, service);
         for (socket, ..) in *sockets {
             machine.must(&["systemctl", "start", &format!("{socket}.socket")]);
         }
@@ -247,6 +334,10 @@ fn each_daemon_is_started_by_its_sockets_and_lives_without_a_master() {
             first(*port, words);
         }
         assert!(is_active(&machine, &unit), "{unit}");
+        is_confined(&machine, &unit);
+        if sockets.iter().any(|(socket, ..)| socket.contains("lmtp")) {
+            only_the_mail_group_delivers(&machine, "/run/cyrus/socket/lmtp");
+        }
         let main = property(&machine, &unit, "MainPID");
         machine.must(&["systemctl", "reload", &unit]);
         logged(&machine, &unit, "settings reloaded from");

@@ -1,6 +1,5 @@
 //! From the command line to the main loop, in the order that Cyrus's documentation promises.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -109,7 +108,7 @@ fn boot(options: &Options, handover: Option<Handover>) -> Result<(), BootError> 
         prepare_directories(Path::new(&plan.imapd.configdirectory), &plan.imapd.proc_path, user.as_ref())
             .map_err(doing("preparing configdirectory"))?;
         for directory in &plan.directories {
-            prepare(directory, user.as_ref()).map_err(doing("preparing a configdirectory"))?;
+            prepare(directory, 0o750, user.as_ref()).map_err(doing("preparing a configdirectory"))?;
         }
         let pid_file = PidFile::take_over(
             &options.pid_file.clone().unwrap_or_else(|| plan.imapd.master_pid_file.clone().into()),
@@ -127,7 +126,11 @@ fn boot(options: &Options, handover: Option<Handover>) -> Result<(), BootError> 
             return Err(error);
         }
     };
-    let log = log::start(options, Some(&plan.imapd)).map_err(doing("starting the log"))?;
+    let log = log::start(options, Some(&plan.imapd)).map_err(|cause| {
+        // There is no log to say it in.
+        eprintln!("master: starting the log: {cause}");
+        BootError::Io { doing: "starting the log".to_owned(), cause }
+    })?;
     if let Some(handover) = handover {
         handover.finish(0);
     }
@@ -160,8 +163,12 @@ async fn serve(options: &Options, log: Log, prepared: Prepared) -> Result<(), Bo
         processes: PathBuf::from(&plan.imapd.proc_path),
     };
     run_start(&surroundings, std::mem::take(&mut plan.start), user.as_ref())?;
-    let opening =
-        Opening { backlog: options.backlog, patience: TAKEOVER, marking: plan.imapd.qosmarking.octet() };
+    let opening = Opening {
+        backlog: options.backlog,
+        patience: TAKEOVER,
+        marking: plan.imapd.qosmarking.octet(),
+        owner: user.as_ref().map(|user| (user.uid, user.gid)),
+    };
     let mut services = Services::default();
     let failed = services.apply(std::mem::take(&mut plan.services), opening);
     if let Some(first) = failed.first().filter(|_| plan.imapd.master_bind_errors_fatal) {
@@ -266,26 +273,24 @@ fn ready_path(options: &Options, imapd: &Imapd) -> PathBuf {
     options.ready_file.clone().unwrap_or_else(|| imapd.master_ready_file.clone().into())
 }
 
-/// Makes the directories that a node needs before anything else runs, for the user who will own them.
+/// Makes the directories that a node needs before anything else runs, for the user who will own them. Whoever may connect to
+/// `socket` may deliver: that is the user's group.
 fn prepare_directories(configdirectory: &Path, processes: &str, user: Option<&User>) -> io::Result<()> {
-    prepare(configdirectory, user)?;
-    let below = ["socket", "murder", "murder/master"].map(|name| configdirectory.join(name));
-    for path in below.into_iter().chain([PathBuf::from(processes)]) {
+    prepare(configdirectory, 0o750, user)?;
+    let below = [("socket", 0o750), ("murder", 0o755), ("murder/master", 0o755)]
+        .map(|(name, mode)| (configdirectory.join(name), mode));
+    for (path, mode) in below.into_iter().chain([(PathBuf::from(processes), 0o755)]) {
         // Without the directory itself nothing works; without these something does.
-        let _ = prepare(&path, user);
+        let _ = prepare(&path, mode, user);
     }
     Ok(())
 }
 
-fn prepare(directory: &Path, user: Option<&User>) -> io::Result<()> {
+fn prepare(directory: &Path, mode: u32, user: Option<&User>) -> io::Result<()> {
     if directory.exists() {
         return Ok(());
     }
-    fs::create_dir_all(directory)?;
-    match user {
-        Some(user) => std::os::unix::fs::chown(directory, Some(user.uid), Some(user.gid)),
-        None => Ok(()),
-    }
+    files::directory(directory, mode, user.map(|user| (user.uid, user.gid)))
 }
 
 /// Where core dumps go, when there is such a place.

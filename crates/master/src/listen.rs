@@ -2,11 +2,9 @@
 //! each family. IPv6 sockets take IPv6 only, so that the families can be bound independently.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -57,6 +55,8 @@ pub struct Opening {
     pub patience: Duration,
     /// `qosmarking`: the class-of-service byte of packets; accepted connections have their listener's.
     pub marking: u8,
+    /// User and group of a directory that has to be made for a UNIX socket; none: whoever makes it.
+    pub owner: Option<(u32, u32)>,
 }
 
 impl Socket {
@@ -229,7 +229,7 @@ impl Target {
         let kind = if proto.is_udp() { Type::DGRAM } else { Type::STREAM };
         let socket = socket2::Socket::new(domain, kind, protocol).map_err(failed("create socket for"))?;
         match self {
-            Self::Unix(path) => bind_path(&socket, path).map_err(failed("bind"))?,
+            Self::Unix(path) => bind_path(&socket, path, opening.owner).map_err(failed("bind"))?,
             Self::Inet(address) => {
                 mark(&socket, address, opening.marking);
                 bind_inet(&socket, address).map_err(failed("bind"))?;
@@ -266,26 +266,19 @@ fn bind_inet(socket: &socket2::Socket, address: &SocketAddr) -> io::Result<()> {
     socket.bind(&SockAddr::from(*address))
 }
 
-/// Binds with mode 0777, as Cyrus does: who may connect is decided by the directory, and by the daemon.
-fn bind_path(socket: &socket2::Socket, path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.file_type().is_socket() => fs::remove_file(path)?,
-        Ok(_) => {
-            return Err(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                "a file that is not a socket is in the way",
-            ));
-        }
-        Err(_) => {
-            if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
-                fs::create_dir(parent)?;
-            }
-        }
+/// Binds with mode 0777, as Cyrus does: who may connect is decided by the directory, and by the daemon. A directory that is made
+/// here is open to its owner and the owner's group.
+fn bind_path(socket: &socket2::Socket, path: &Path, owner: Option<(u32, u32)>) -> io::Result<()> {
+    if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
+        files::directory(parent, 0o750, owner)?;
     }
-    let before = rustix::process::umask(rustix::fs::Mode::empty());
-    let bound = socket.bind(&SockAddr::unix(path)?);
-    rustix::process::umask(before);
-    bound
+    files::remove_socket(path)?;
+    files::in_directory(path, |path| {
+        let before = rustix::process::umask(rustix::fs::Mode::empty());
+        let bound = socket.bind(&SockAddr::unix(path)?);
+        rustix::process::umask(before);
+        bound
+    })
 }
 
 static SERIAL: AtomicU64 = AtomicU64::new(0);
@@ -295,9 +288,11 @@ const EAFNOSUPPORT: i32 = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
-    const OPENING: Opening = Opening { backlog: 16, patience: Duration::ZERO, marking: 0xb8 };
+    const OPENING: Opening = Opening { backlog: 16, patience: Duration::ZERO, marking: 0xb8, owner: None };
 
     fn inet(host: Option<&str>, port: &str) -> Listen {
         Listen::Inet { host: host.map(str::to_owned), port: port.to_owned() }

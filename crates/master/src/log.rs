@@ -44,8 +44,8 @@ pub fn start(options: &Options, imapd: Option<&Imapd>) -> io::Result<Log> {
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
     dup2_stdin(&null)?;
     if let Some(path) = &options.log_file {
-        let file = OpenOptions::new().append(true).create(true).open(path)?;
-        redirect(&file)?;
+        let named = |cause: io::Error| io::Error::new(cause.kind(), format!("{}: {cause}", path.display()));
+        redirect(&files::append(path, 0o640).map_err(named)?)?;
     } else if options.background {
         redirect(&null)?;
     }

@@ -108,12 +108,10 @@ impl NotifySocket {
 
 fn bind_path(path: &Path) -> io::Result<StdDatagram> {
     if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)?;
+        files::directory(directory, 0o755, None)?;
     }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => StdDatagram::bind(path),
-    }
+    files::remove_socket(path)?;
+    files::in_directory(path, |path| StdDatagram::bind(path))
 }
 
 /// The supervisor above master (systemd, or a test), when there is one.

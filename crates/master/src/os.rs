@@ -145,12 +145,30 @@ pub fn user_by_name(name: &str) -> Option<User> {
         unsafe { libc::getpwnam_r(c_name.as_ptr(), entry, buffer, length, found) }
     })
     .map(|(_, uid, gid)| (uid, gid))?;
-    let mut groups = vec![0 as libc::gid_t; 256];
-    let mut count = groups.len() as libc::c_int;
-    // SAFETY: `groups` holds `count` elements, and the call writes at most that many.
-    let found = unsafe { libc::getgrouplist(c_name.as_ptr(), gid, groups.as_mut_ptr(), &mut count) };
-    groups.truncate(if found < 0 { 0 } else { count.max(0) as usize });
-    Some(User { name: name.to_owned(), uid, gid, groups })
+    let groups = all_groups(|groups, count| {
+        // SAFETY: `groups` holds `count` elements, and the call writes at most that many.
+        unsafe { libc::getgrouplist(c_name.as_ptr(), gid, groups.as_mut_ptr(), count) }
+    });
+    Some(User { name: name.to_owned(), uid, gid, groups: groups.unwrap_or_else(|| vec![gid]) })
+}
+
+/// Asks as getgrouplist(3) is asked: it says -1, and how many there are, until there is room for all.
+fn all_groups(
+    mut ask: impl FnMut(&mut Vec<libc::gid_t>, &mut libc::c_int) -> libc::c_int,
+) -> Option<Vec<libc::gid_t>> {
+    let mut room = 64;
+    while room <= GROUPS_LIMIT {
+        let mut groups = vec![0 as libc::gid_t; room];
+        let mut count = libc::c_int::try_from(room).ok()?;
+        let found = ask(&mut groups, &mut count);
+        let count = usize::try_from(count).unwrap_or(0);
+        if found >= 0 && count <= room {
+            groups.truncate(count);
+            return Some(groups);
+        }
+        room = count.max(room * 2);
+    }
+    None
 }
 
 /// The name of a user id, when it has one.
@@ -444,6 +462,8 @@ pub fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.map_err(Into::into)
 }
 
+/// NGROUPS_MAX of Linux: a process cannot have more, and looking stops above twice that.
+const GROUPS_LIMIT: usize = 2 * 65_536;
 /// The first descriptor after the standard three.
 const FIRST_FD: RawFd = 3;
 /// Enough for any 32-bit process id.
@@ -525,6 +545,27 @@ mod tests {
         })
         .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_user_in_more_groups_than_were_expected_has_them_all() {
+        for there in [1, 64, 65, 300, 65_536] {
+            let mut asked = 0;
+            let groups = all_groups(|groups, count| {
+                asked += 1;
+                let room = *count;
+                *count = there;
+                if room < there {
+                    return -1;
+                }
+                groups.iter_mut().zip(0..there as u32).for_each(|(group, number)| *group = number);
+                there
+            });
+            assert_eq!(groups.unwrap(), (0..there as u32).collect::<Vec<_>>());
+            assert!(asked <= 2, "{asked}");
+        }
+        // One that never has enough room is not asked for ever.
+        assert_eq!(all_groups(|_, _| -1), None);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! The pid file: its lock, held for life, is what makes master the only one; its content is for init scripts.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use rustix::process::{Flock, FlockType, fcntl_getlk};
 
 /// A locked pid file. The kernel gives the lock back when master ends, however it ends.
 #[derive(Debug)]
@@ -44,22 +45,30 @@ impl PidFile {
     /// Locks the file and writes the own process id into it. Creates its directory when that is missing.
     pub fn take(path: &Path) -> Result<Self, PidFileError> {
         let failed = |cause| PidFileError::Io { path: path.to_owned(), cause };
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(failed)?;
-        }
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o644)
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
-            .open(path)
-            .map_err(failed)?;
-        lock(&file).map_err(|error| match error {
+        let refused = |error| match error {
             Errno::WOULDBLOCK | Errno::ACCESS => PidFileError::Locked { path: path.to_owned() },
             error => failed(error.into()),
-        })?;
+        };
+        if let Some(parent) = path.parent() {
+            files::directory(parent, 0o755, None).map_err(failed)?;
+        }
+        let old = roots(path);
+        let file = match (files::lock_file(path, 0o644), old) {
+            // An earlier version wrote it as root where it is another user's place: it goes, unless that one still runs.
+            (Err(error), Some(old)) if error.kind() == io::ErrorKind::PermissionDenied => {
+                flock(&old, FlockOperation::NonBlockingLockExclusive).map_err(refused)?;
+                let holder = fcntl_getlk(&old, &Flock::from(FlockType::WriteLock));
+                // One that another master put there meanwhile is that master's.
+                if holder.map_err(|error| failed(error.into()))?.is_some() || !has_name(&old, path) {
+                    return Err(refused(Errno::WOULDBLOCK));
+                }
+                files::remove(path).map_err(failed)?;
+                files::lock_file(path, 0o644)
+            }
+            (opened, _) => opened,
+        };
+        let file = file.map_err(failed)?;
+        lock(&file).map_err(refused)?;
         let mut taken = Self { path: path.to_owned(), file };
         taken.write().map_err(failed)?;
         Ok(taken)
@@ -67,10 +76,7 @@ impl PidFile {
 
     /// Writes the file anew when somebody removed or replaced it. True when that was necessary.
     pub fn restore(&mut self) -> bool {
-        use std::os::unix::fs::MetadataExt;
-        let own = self.file.metadata().map(|found| (found.dev(), found.ino())).ok();
-        let there = fs::symlink_metadata(&self.path).map(|found| (found.dev(), found.ino())).ok();
-        if own == there {
+        if has_name(&self.file, &self.path) {
             return false;
         }
         match Self::take(&self.path) {
@@ -88,9 +94,21 @@ impl PidFile {
     }
 }
 
+/// A file of root's, to be looked at only.
+fn roots(path: &Path) -> Option<File> {
+    let file = files::open(path).ok()?;
+    let meta = file.metadata().ok()?;
+    (meta.uid() == 0 && meta.nlink() == 1).then_some(file)
+}
+
+fn has_name(file: &File, path: &Path) -> bool {
+    let own = file.metadata().map(|found| (found.dev(), found.ino())).ok();
+    own == fs::symlink_metadata(path).map(|found| (found.dev(), found.ino())).ok()
+}
+
 /// Both kinds of lock: Cyrus's master takes one or the other, as it was built, and must not run beside this one.
 fn lock(file: &File) -> rustix::io::Result<()> {
-    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)?;
+    flock(file, FlockOperation::NonBlockingLockExclusive)?;
     rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive)
 }
 

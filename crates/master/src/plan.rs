@@ -237,6 +237,9 @@ impl<'a> Builder<'a> {
             self.drawn.warnings.push(Problem::new(&line.place.file, line.place.line, line.name, message));
             return;
         }
+        if let (Program::Ours(_), Some(Some(imapd))) = (&command.program, self.confs.get(&conf)) {
+            self.drawn.warnings.extend(line.doubt(imapd));
+        }
         self.roles.note(&line.name, &command, &conf, &line.place);
         let place = format!("{} {:?}", listen_text(&line.listen), line.proto);
         let is_ours = matches!(command.program, Program::Ours(_));

@@ -1,7 +1,6 @@
 //! The ready file: it exists while the node is up. Here it means that every process of the boot has said that it is ready,
 //! where Cyrus only means that it is about to start them.
 
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 
@@ -15,7 +14,7 @@ pub struct ReadyFile {
 impl ReadyFile {
     /// Nothing is ready yet: a file that a killed master left is removed.
     pub fn new(path: PathBuf) -> Self {
-        let _ = fs::remove_file(&path);
+        let _ = files::remove(&path);
         Self { path, written: false }
     }
 
@@ -26,11 +25,11 @@ impl ReadyFile {
     /// Tried once: a full disk must not make master try for ever.
     pub fn write(&mut self) -> io::Result<()> {
         self.written = true;
-        fs::write(&self.path, "")
+        files::note(&self.path, 0o644, b"")
     }
 
     pub fn remove(&mut self) {
         self.written = false;
-        let _ = fs::remove_file(&self.path);
+        let _ = files::remove(&self.path);
     }
 }

@@ -16,7 +16,7 @@ impl ProcessTable {
     /// Opens the table, and clears it of processes that no longer exist.
     pub fn new(directory: &Path) -> Self {
         let table = Self { directory: directory.to_owned() };
-        if let Err(error) = fs::create_dir_all(&table.directory) {
+        if let Err(error) = files::directory(&table.directory, 0o755, None) {
             debug!("cannot create {}: {error}", table.directory.display());
         }
         table.clear_dead();
@@ -26,13 +26,13 @@ impl ProcessTable {
     /// Columns: service, client's host, user, mailbox, command.
     pub fn add(&self, pid: Pid, service: &str, program: &Path) {
         let line = format!("{service}\t\t\t\t{}\n", program.display());
-        if let Err(error) = fs::write(self.file(pid), line) {
+        if let Err(error) = files::note(&self.file(pid), 0o644, line.as_bytes()) {
             debug!("cannot write {}: {error}", self.file(pid).display());
         }
     }
 
     pub fn remove(&self, pid: Pid) {
-        let _ = fs::remove_file(self.file(pid));
+        let _ = files::remove(&self.file(pid));
     }
 
     fn file(&self, pid: Pid) -> PathBuf {
@@ -44,7 +44,7 @@ impl ProcessTable {
         for entry in entries.flatten() {
             let pid = entry.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
             if pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_err()) {
-                let _ = fs::remove_file(entry.path());
+                let _ = files::remove(&entry.path());
             }
         }
     }

@@ -2,14 +2,15 @@
 //!
 //! The state is a file, `{configdirectory}/msg/drain`: it outlives a restart, and anybody can see it.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use config::imapd::Imapd;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{
+    Flock, FlockType, Pid, PidfdFlags, Signal, fcntl_getlk, pidfd_open, pidfd_send_signal,
+};
 
 use crate::{node, who};
 
@@ -50,15 +51,12 @@ pub fn run(args: &Args) -> ExitCode {
 async fn drain(args: &Args, imapd: &Imapd) -> io::Result<bool> {
     let file = Path::new(&imapd.configdirectory).join("msg/drain");
     if args.end {
-        match fs::remove_file(&file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(named(&file, error)),
-            _ => return Ok(true),
-        }
+        return files::remove(&file).map(|_| true).map_err(|error| named(&file, error));
     }
     if let Some(directory) = file.parent() {
-        fs::create_dir_all(directory).map_err(|error| named(directory, error))?;
+        files::directory(directory, 0o755, None).map_err(|error| named(directory, error))?;
     }
-    fs::write(&file, "draining\n").map_err(|error| named(&file, error))?;
+    files::replace(&file, 0o644, b"draining\n").map_err(|error| named(&file, error))?;
     if imapd.status_listen.is_none() {
         eprintln!("murder drain: status_listen is not set: nobody sees that this node wants no clients");
     }
@@ -91,12 +89,28 @@ async fn emptied(imapd: &Imapd, within: Duration) -> bool {
 
 fn stop(imapd: &Imapd) -> io::Result<()> {
     let file = Path::new(&imapd.master_pid_file);
-    let text = fs::read_to_string(file).map_err(|error| named(file, error))?;
-    let pid = text.trim().parse().ok().and_then(Pid::from_raw);
-    let pid = pid.ok_or_else(|| named(file, io::ErrorKind::InvalidData.into()))?;
-    kill_process(pid, Signal::TERM)?;
+    let pid = terminate_holder(file).map_err(|error| named(file, error))?;
     println!("master (pid {}) stops the node", pid.as_raw_nonzero());
     Ok(())
+}
+
+/// Sends SIGTERM to the process that has the pid file locked. What is written in the file may be of another day, and the number
+/// somebody else's by now.
+fn terminate_holder(file: &Path) -> io::Result<Pid> {
+    let file = files::open(file)?;
+    let holder = || {
+        let found = fcntl_getlk(&file, &Flock::from(FlockType::WriteLock))?;
+        let none = || io::Error::new(io::ErrorKind::NotFound, "no master holds its lock: none is running");
+        found.and_then(|lock| lock.pid).ok_or_else(none)
+    };
+    let pid = holder()?;
+    let process = pidfd_open(pid, PidfdFlags::empty())?;
+    // It is the same one still, which the descriptor means whatever happens from here on.
+    if holder()? != pid {
+        return Err(io::Error::other("another master takes over: ask again"));
+    }
+    pidfd_send_signal(&process, Signal::TERM)?;
+    Ok(pid)
 }
 
 fn named(path: &Path, error: io::Error) -> io::Error {

@@ -13,7 +13,8 @@ use config::imapd::Imapd;
 use mupdate::client::Client;
 use service::resolve::service_port;
 
-/// Loads imapd.conf and does something with it in a runtime. 78 for a wrong configuration.
+/// Loads imapd.conf, becomes the owner of configdirectory where it is root, and does something with it in a runtime. 78 for a
+/// wrong configuration.
 pub fn with_node(path: &Path, ask: impl AsyncFnOnce(Imapd) -> ExitCode) -> ExitCode {
     let imapd = match Imapd::load(path, "murder") {
         Ok(imapd) => imapd,
@@ -22,6 +23,10 @@ pub fn with_node(path: &Path, ask: impl AsyncFnOnce(Imapd) -> ExitCode) -> ExitC
             return ExitCode::from(config::EX_CONFIG);
         }
     };
+    if let Err(error) = files::become_owner(Path::new(&imapd.configdirectory)) {
+        eprintln!("murder: {error}");
+        return ExitCode::FAILURE;
+    }
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(ask(imapd)),
         Err(error) => {

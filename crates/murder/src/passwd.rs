@@ -4,7 +4,7 @@
 //! keys. Users of Cyrus SASL's sasldb come over by `db_dump -p /etc/sasldb2 | murder passwd --import`.
 
 use std::io::{self, BufRead, IsTerminal, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -53,11 +53,14 @@ fn act(args: &Args, imapd: &Imapd) -> Result<(), String> {
     let db = PasswordDb::new(imapd.password_db());
     let fold = |user: &str| if imapd.username_tolower { user.to_lowercase() } else { user.to_owned() };
     match (&args.user, args.delete) {
-        (Some(user), true) => match db.delete(&fold(user)) {
-            Ok(true) => keep_owner(imapd),
-            Ok(false) => Err(format!("there is no user {user}")),
-            Err(error) => Err(error.to_string()),
-        },
+        (Some(user), true) => {
+            prepare(db.path(), imapd)?;
+            match db.delete(&fold(user)) {
+                Ok(true) => keep_owner(imapd),
+                Ok(false) => Err(format!("there is no user {user}")),
+                Err(error) => Err(error.to_string()),
+            }
+        }
         (Some(user), false) => {
             let password = ask(user)?;
             prepare(db.path(), imapd)?;
@@ -100,38 +103,41 @@ fn ask(user: &str) -> Result<String, String> {
     if password == again { Ok(password) } else { Err("the two are not the same; nothing is changed".into()) }
 }
 
-/// Makes the file's directory if it is not there; `configdirectory` itself, on a node that has never run, for the daemons' user.
+/// Gets ready to write the file: makes its directory, and `configdirectory` itself on a node that has never run, for the daemons'
+/// user; then becomes whoever owns the one and keeps the file there.
 fn prepare(file: &Path, imapd: &Imapd) -> Result<(), String> {
+    let told = |path: &Path| {
+        let path = path.display().to_string();
+        move |error: io::Error| format!("{path}: {error}")
+    };
     let configdirectory = Path::new(&imapd.configdirectory);
     if rustix::process::geteuid().is_root() && !configdirectory.exists() {
         let runner = Runner::of(imapd).ok_or("there is no user for the daemons to run as: see cyrus_user")?;
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o750).create(configdirectory);
-        made.and_then(|()| std::os::unix::fs::chown(configdirectory, Some(runner.uid), runner.gid()))
-            .map_err(|error| format!("{}: {error}", configdirectory.display()))?;
+        let to = runner.gid().map(|gid| (runner.uid, gid));
+        files::directory(configdirectory, 0o750, to).map_err(told(configdirectory))?;
     }
-    let Some(directory) = file.parent().filter(|directory| !directory.exists()) else { return Ok(()) };
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
-    made.map_err(|error| format!("{}: {error}", directory.display()))?;
-    give(directory, imapd)
-}
-
-/// Leaves the files to the daemons' user where root has written them: whoever owns `configdirectory`.
-fn keep_owner(imapd: &Imapd) -> Result<(), String> {
-    let file = imapd.password_db();
-    give(file, imapd)?;
-    let mut lock = file.as_os_str().to_owned();
-    lock.push(".lock");
-    let lock = PathBuf::from(lock);
-    if lock.exists() { give(&lock, imapd) } else { Ok(()) }
-}
-
-fn give(path: &Path, imapd: &Imapd) -> Result<(), String> {
-    if !rustix::process::geteuid().is_root() {
+    let directory = file.parent().unwrap_or(Path::new("/"));
+    if files::way(directory).map_err(told(directory))?.owner.is_some() {
+        files::become_owner(configdirectory).map_err(|error| error.to_string())?;
+    }
+    if directory.exists() {
         return Ok(());
     }
-    let Ok(owner) = std::fs::metadata(&imapd.configdirectory) else { return Ok(()) };
-    std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid()))
-        .map_err(|error| format!("{}: {error}", path.display()))
+    files::directory(directory, 0o700, owner(imapd)).map_err(told(directory))
+}
+
+/// Leaves the file to the daemons' user where root has written it: whoever owns `configdirectory`.
+fn keep_owner(imapd: &Imapd) -> Result<(), String> {
+    let file = imapd.password_db();
+    match owner(imapd) {
+        Some(to) => files::give(file, to).map_err(|error| format!("{}: {error}", file.display())),
+        None => Ok(()),
+    }
+}
+
+/// User and group of `configdirectory`.
+fn owner(imapd: &Imapd) -> Option<(u32, u32)> {
+    std::fs::metadata(&imapd.configdirectory).ok().map(|meta| (meta.uid(), meta.gid()))
 }
 
 /// Users and passwords in what `db_dump -p` prints of a sasldb: a line with `user\00realm\00userPassword`, then one

@@ -32,10 +32,7 @@ impl Host {
     /// To be called by whoever holds the directory.
     pub(crate) fn bind(directory: &Path) -> io::Result<Host> {
         let path = directory.join(SOCKET);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        files::remove_socket(&path)?;
         Ok(Host { listener: UnixListener::bind(&path)?, path })
     }
 
@@ -51,7 +48,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        let _ = files::remove_socket(&self.path);
     }
 }
 

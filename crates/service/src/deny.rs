@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -79,53 +79,52 @@ impl DenyList {
         {
             return Ok(denials.clone());
         }
-        let denials = Arc::new(parse(&fs::read(&*self.path)?, &self.path));
+        let denials = Arc::new(parse(&files::read(&self.path)?, &self.path));
         *read = Some((stamp, denials.clone()));
         Ok(denials)
     }
 
     /// Denies a user; what was said of him before is replaced.
     pub fn deny(&self, user: &str, denial: Denial) -> io::Result<()> {
-        let mut denials = Denials::clone(&*self.all()?);
-        denials.insert(user.to_owned(), denial);
-        self.write(&denials)
+        self.update(|denials| {
+            denials.insert(user.to_owned(), denial);
+            true
+        })?;
+        Ok(())
     }
 
     /// Allows a user again. False when he was not denied.
     pub fn allow(&self, user: &str) -> io::Result<bool> {
-        let mut denials = Denials::clone(&*self.all()?);
-        let found = denials.remove(user).is_some();
-        if found {
-            self.write(&denials)?;
-        }
-        Ok(found)
+        self.update(|denials| denials.remove(user).is_some())
     }
 
-    /// Written beside the file and renamed, so that a reader sees the old list or the new one.
-    fn write(&self, denials: &Denials) -> io::Result<()> {
+    /// Reads, changes and writes under the file's lock, which `cyr_deny` takes too: of two writers each sees what the other did.
+    /// The new list is put in the place of the old one, so that a reader sees the one or the other. `change` says whether there
+    /// is anything to write, and so does the result.
+    fn update(&self, change: impl FnOnce(&mut Denials) -> bool) -> io::Result<bool> {
+        let mut file = files::locked(&self.path, FOR_THE_DAEMONS)?;
         let mut text = Vec::new();
-        for (user, denial) in denials {
-            escape(user.as_bytes(), &mut text);
-            text.push(b'\t');
-            escape(format!("2\t{}\t{}", denial.services, denial.message).as_bytes(), &mut text);
-            text.push(b'\n');
+        file.read_to_end(&mut text)?;
+        let mut denials = parse(&text, &self.path);
+        if !change(&mut denials) {
+            return Ok(false);
         }
-        let new = self.path.with_extension("db.NEW");
-        let mut file = fs::File::create(&new)?;
-        if let Ok(old) = fs::metadata(&*self.path) {
-            fs::set_permissions(&new, old.permissions())?;
-            // Root gives it to whom it belongs: the daemons must be able to read it.
-            let _ = std::os::unix::fs::chown(&new, Some(old.uid()), Some(old.gid()));
-        } else if let Some(directory) = self.path.parent().and_then(|directory| fs::metadata(directory).ok())
-        {
-            let _ = std::os::unix::fs::chown(&new, Some(directory.uid()), Some(directory.gid()));
-        }
-        file.write_all(&text)?;
-        file.sync_all()?;
-        fs::rename(&new, &*self.path)
+        let mode = file.metadata()?.mode() & 0o777;
+        files::replace(&self.path, mode, &print(&denials))?;
+        Ok(true)
     }
 }
 
+fn print(denials: &Denials) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (user, denial) in denials {
+        escape(user.as_bytes(), &mut text);
+        text.push(b'\t');
+        escape(format!("2\t{}\t{}", denial.services, denial.message).as_bytes(), &mut text);
+        text.push(b'\n');
+    }
+    text
+}
 /// Lines that cannot be read are told and left out: the others count.
 fn parse(text: &[u8], path: &Path) -> Denials {
     let mut denials = Denials::new();
@@ -196,6 +195,8 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
 
 /// What Cyrus says where nobody wrote anything.
 pub const DEFAULT_MESSAGE: &str = "Access to this service has been blocked";
+/// Of a new file, which its owner's group may read.
+const FOR_THE_DAEMONS: u32 = 0o640;
 const ESCAPE: u8 = 0xff;
 
 #[cfg(test)]
@@ -229,6 +230,26 @@ mod tests {
         let text = b"nonsense\nx\t3\xff\x89*\xff\x89m\ny\t2\nz\t2\xff\n\t2\xff\x89*\nfred\t2\xff\x89*\xff\x89\n\xff\x00\n";
         fs::write(list.path(), text).unwrap();
         assert_eq!(list.all().unwrap().keys().collect::<Vec<_>>(), ["fred"]);
+    }
+
+    #[test]
+    fn of_many_who_deny_at_once_none_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("user_deny.db");
+        let all_at_once = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for user in 0..8 {
+                let (path, all_at_once) = (&path, &all_at_once);
+                scope.spawn(move || {
+                    // A handle of its own, as each `murder deny` has.
+                    let list = DenyList::new(path);
+                    all_at_once.wait();
+                    list.deny(&format!("user{user}"), Denial { services: "*".into(), message: "no".into() })
+                        .unwrap();
+                });
+            }
+        });
+        assert_eq!(DenyList::new(&path).all().unwrap().len(), 8);
     }
 
     #[test]

@@ -37,17 +37,13 @@ pub(crate) const SOCKET: &str = "metrics.sock";
 
 /// Serves until the token is cancelled.
 pub(crate) fn serve(path: &Path, desk: Desk, stop: CancellationToken) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
+    files::remove_socket(path)?;
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     let path = path.to_owned();
     tokio::spawn(async move {
         stop.run_until_cancelled(accept(listener, desk)).await;
-        let _ = std::fs::remove_file(path);
+        let _ = files::remove_socket(&path);
     });
     Ok(())
 }

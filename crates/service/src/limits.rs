@@ -1,9 +1,8 @@
 //! What a daemon sets for its own process: many open files, no core dumps, one instance per directory.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::RawFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
@@ -52,15 +51,8 @@ impl DirectoryLock {
     pub fn take(directory: &Path) -> Result<DirectoryLock, LockError> {
         let path = directory.join("lock");
         let io_error = |why| LockError::Io { path: path.clone(), why };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(io_error)?;
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(io_error)?;
+        files::directory(directory, 0o700, None).map_err(io_error)?;
+        let mut file = files::lock_file(&path, 0o600).map_err(io_error)?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(error) if error == rustix::io::Errno::WOULDBLOCK => {

@@ -151,11 +151,9 @@ impl Socket {
     /// Opens a socket: `host:port`, or a path. An old socket file is replaced.
     pub fn bind(address: &str) -> io::Result<Socket> {
         if address.starts_with('/') {
-            match std::fs::remove_file(address) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            return Ok(Socket::Unix(UnixListener::bind(address)?));
+            let path = std::path::Path::new(address);
+            files::remove_socket(path)?;
+            return Ok(Socket::Unix(files::in_directory(path, |path| UnixListener::bind(path))?));
         }
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;

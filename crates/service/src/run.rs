@@ -1,10 +1,11 @@
 //! From the first line of a daemon's `main` to its exit code, in the same order for every daemon.
 //!
 //! 1. take what was inherited (before anything else opens a file descriptor)
-//! 2. logging; imapd.conf: all its mistakes are printed, and no port is served (exit 78)
-//! 3. file limits, core dumps off; the daemon's own directory, for this instance alone (exit 75)
-//! 4. listeners with their certificates
-//! 5. the daemon's body, which calls [`Context::serve`]; meanwhile SIGHUP reloads, SIGTERM (or the end of the
+//! 2. imapd.conf; started as root it becomes the owner of configdirectory
+//! 3. logging; all mistakes of imapd.conf are printed, and no port is served (exit 78)
+//! 4. file limits, core dumps off; the daemon's own directory, for this instance alone (exit 75)
+//! 5. listeners with their certificates
+//! 6. the daemon's body, which calls [`Context::serve`]; meanwhile SIGHUP reloads, SIGTERM (or the end of the
 //!    supervisor) drains
 
 use std::fmt::Display;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use config::Problems;
 use config::imapd::Imapd;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -112,6 +114,14 @@ where
     let words: Vec<String> = std::env::args().skip(1).collect();
     // Before the runtime and the log open file descriptors of their own.
     let inherited = inherit::take(&words);
+    let imapd = Imapd::load(&program.arguments.config, program.name);
+    // Before there are threads, which would stay root: what is written below belongs to the cyrus user.
+    if let Ok(imapd) = &imapd
+        && let Err(error) = files::become_owner(Path::new(&imapd.configdirectory))
+    {
+        eprintln!("{}: {error}", program.name);
+        return ExitCode::from(75);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -124,7 +134,7 @@ where
             Ok(inherited) => inherited,
             Err(error) => return complain(program.name, &StartError::from(error)),
         };
-        match start(&program, inherited) {
+        match start(&program, imapd, inherited) {
             Ok(Started::Daemon(context, verbosity, lifeline)) => {
                 supervise(context, verbosity, lifeline, body).await
             }
@@ -156,10 +166,14 @@ enum Started {
     Copy(PathBuf, Vec<(Entry, OwnedFd)>),
 }
 
-fn start(program: &Program, inherited: Inherited) -> Result<Started, StartError> {
+fn start(
+    program: &Program,
+    imapd: Result<Imapd, Problems>,
+    inherited: Inherited,
+) -> Result<Started, StartError> {
     let Inherited { sockets, cyrus_status, lifeline, control } = inherited;
     let foreign_master = cyrus_status.is_some();
-    let imapd = Imapd::load(&program.arguments.config, program.name)?;
+    let imapd = imapd?;
     let verbosity = logs::start(program.name, &imapd, imapd.debug || is_verbose());
     // Our master, where there is one, has said it already.
     if lifeline.is_none() {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 pub use cron::{Cron, Moment};
 
+use crate::imapd::Imapd;
 use crate::{Problem, Problems};
 
 /// A whole cyrus.conf, each section in the file's order.
@@ -121,6 +122,26 @@ pub enum When {
     At { hour: u8, minute: u8 },
     /// At the minutes that five crontab fields name.
     Cron(Cron),
+}
+
+impl Service {
+    /// Whether a flag stands among the arguments, alone (`-s`) or with others (`-sa`).
+    pub fn has_flag(&self, flag: char) -> bool {
+        self.cmd.iter().skip(1).any(|word| {
+            word.strip_prefix('-').is_some_and(|letters| !letters.starts_with('-') && letters.contains(flag))
+        })
+    }
+
+    /// What is doubtful of it together with the imapd.conf that its program reads.
+    pub fn doubt(&self, imapd: &Imapd) -> Option<Problem> {
+        let is_reached = matches!(self.listen, Listen::Inet { .. });
+        let believes_all = imapd.for_service(&self.name).proxy_protocol_addresses.is_empty();
+        (self.has_flag('H') && is_reached && believes_all).then(|| {
+            let message = "-H: whoever connects may say in a PROXY header which address he has, for logs, limits and address lists: \
+                           set proxy_protocol_addresses to the load balancers";
+            Problem::new(&self.place.file, self.place.line, &self.name, message)
+        })
+    }
 }
 
 impl CyrusConf {

@@ -81,6 +81,20 @@ fn the_check_prints_every_problem_of_both_files_and_starts_nothing() {
 }
 
 #[test]
+fn a_service_that_believes_everybodys_proxy_header_is_told_by_the_check() {
+    let node = Node::new(
+        "SERVICES {\n imap cmd=\"imapd -H\" listen=\"127.0.0.1:0\"\n unix cmd=\"imapd -H\" listen=\"@/s\"\n}\n",
+    );
+    let (status, text, _) = node.run(&["-t"]);
+    assert!(status.success() && text.contains("cyrus.conf:2: imap: -H: whoever connects"), "{text}");
+    assert_eq!(text.matches("proxy_protocol_addresses").count(), 1, "{text}");
+    for option in ["proxy_protocol_addresses", "imap_proxy_protocol_addresses"] {
+        node.imapd_conf(&format!("{option}: 192.0.2.0/24"));
+        assert!(!node.run(&["-t"]).1.contains("PROXY"), "{option}");
+    }
+}
+
+#[test]
 fn in_the_background_it_is_locked_before_the_caller_returns() {
     let node = Node::new(IMAP);
     let log = node.path("log");

@@ -1,6 +1,7 @@
 //! `master` as a whole: the real binary, with small programs in the place of a node's daemons.
 #![allow(clippy::unwrap_used)]
 
+mod as_root;
 mod boot;
 mod daemons;
 mod faults;

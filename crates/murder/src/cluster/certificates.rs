@@ -1,10 +1,6 @@
 //! A certificate authority for one cluster, and a certificate for all its nodes.
 
-use std::{
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
@@ -17,7 +13,7 @@ pub(super) fn make(dir: &Path, nodes: &[Node]) -> Result<PathBuf, ClusterError> 
     if ca_path.is_file() && tls.join("cert.pem").is_file() && tls.join("key.pem").is_file() {
         return Ok(ca_path);
     }
-    std::fs::create_dir_all(&tls).map_err(ClusterError::at(&tls))?;
+    files::directory(&tls, 0o755, None).map_err(ClusterError::at(&tls))?;
     let ca_key = KeyPair::generate()?;
     let mut ca = CertificateParams::new(Vec::new())?;
     ca.distinguished_name.push(DnType::CommonName, "murder demo CA");
@@ -42,6 +38,5 @@ pub(super) fn make(dir: &Path, nodes: &[Node]) -> Result<PathBuf, ClusterError> 
 }
 
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), ClusterError> {
-    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(ClusterError::at(path))
+    files::replace(path, mode, text.as_bytes()).map_err(ClusterError::at(path))
 }

@@ -9,6 +9,7 @@
 
 mod certificates;
 mod node;
+mod notify;
 mod ports;
 mod secrets;
 mod template;
@@ -16,6 +17,7 @@ mod topology;
 
 use std::{
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -63,6 +65,8 @@ pub enum ClusterError {
     Passwords(String),
     #[error("{0}: a UNIX socket below this directory would have too long a path; choose a shorter --dir")]
     PathTooLong(PathBuf),
+    #[error("{0}: another user owns it, or may write there; choose a directory of your own for --dir")]
+    NotOurs(PathBuf),
     #[error("{program} is not there; build the whole workspace first (cargo build --release)")]
     NoProgram { program: PathBuf },
     #[error("{node} did not become ready within {within:?}; its log is {log}")]
@@ -83,7 +87,8 @@ impl Cluster {
     pub fn prepare(topology: Topology, options: &Options) -> Result<Cluster, ClusterError> {
         topology.check()?;
         let dir = &options.dir;
-        std::fs::create_dir_all(dir).map_err(ClusterError::at(dir))?;
+        files::directory(dir, 0o700, None).map_err(ClusterError::at(dir))?;
+        is_ours_alone(dir)?;
         let dir = dir.canonicalize().map_err(ClusterError::at(dir))?;
         if dir.as_os_str().len() > PATH_MAX {
             return Err(ClusterError::PathTooLong(dir));
@@ -151,6 +156,13 @@ impl Cluster {
     }
 }
 
+/// Passwords and keys will be there, and what is started from there runs as we do.
+fn is_ours_alone(dir: &Path) -> Result<(), ClusterError> {
+    let meta = std::fs::metadata(dir).map_err(ClusterError::at(dir))?;
+    let own = meta.uid() == rustix::process::geteuid().as_raw();
+    if own && meta.mode() & 0o022 == 0 { Ok(()) } else { Err(ClusterError::NotOurs(dir.to_owned())) }
+}
+
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.stop();
@@ -161,3 +173,28 @@ impl Drop for Cluster {
 const PATH_MAX: usize = 55;
 /// Longer than a supervisor's own bound for its children.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_in_which_others_may_write_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).unwrap();
+        let options = Options {
+            dir: dir.path().to_owned(),
+            programs: PathBuf::new(),
+            ports: PortChoice::Blocks { base: None },
+            ready_within: Duration::ZERO,
+        };
+        let prepare = || Cluster::prepare(Topology::default_demo(), &options).unwrap_err();
+        let told = prepare().to_string();
+        assert!(told.contains("anybody may replace") || told.contains("may write there"), "{told}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        assert!(matches!(prepare(), ClusterError::NoProgram { .. }));
+    }
+}

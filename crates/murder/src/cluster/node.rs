@@ -2,9 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io,
-    os::unix::{fs::PermissionsExt, net::UnixDatagram, process::ExitStatusExt},
+    fs, io,
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -15,6 +14,7 @@ use serde::Serialize;
 
 use super::{
     ClusterError, Ports, Secrets, Topology,
+    notify::NotifySocket,
     secrets::password_db,
     template::{ImapdConf, cyrus_conf},
 };
@@ -47,7 +47,7 @@ pub struct Node {
 #[derive(Debug)]
 struct Process {
     child: Child,
-    notify: UnixDatagram,
+    notify: NotifySocket,
 }
 
 impl Clone for Node {
@@ -116,7 +116,7 @@ impl Node {
         let path = self.imapd_conf();
         let mut conf = ImapdConf::new(&fs::read_to_string(&path).map_err(ClusterError::at(&path))?);
         conf.set(key, value);
-        fs::write(&path, conf.text()).map_err(ClusterError::at(&path))
+        files::replace(&path, 0o600, conf.text().as_bytes()).map_err(ClusterError::at(&path))
     }
 
     /// Writes its files.
@@ -126,14 +126,18 @@ impl Node {
         topology: &Topology,
         secrets: &Secrets,
     ) -> Result<(), ClusterError> {
-        for dir in [self.conf_dir().join("socket"), self.dir.join("spool")] {
-            fs::create_dir_all(&dir).map_err(ClusterError::at(&dir))?;
+        for (dir, mode) in [
+            (self.dir.clone(), 0o755),
+            (self.conf_dir(), 0o700),
+            (self.conf_dir().join("socket"), 0o755),
+            (self.dir.join("spool"), 0o700),
+        ] {
+            files::directory(&dir, mode, None).map_err(ClusterError::at(&dir))?;
         }
         let text = self.imapd_text(peers, topology, secrets);
         let path = self.imapd_conf();
-        fs::write(&path, text).map_err(ClusterError::at(&path))?;
         // it holds the passwords of the node's identities
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(ClusterError::at(&path))?;
+        files::replace(&path, 0o600, text.as_bytes()).map_err(ClusterError::at(&path))?;
         let listen = |entry: &str| match self.ports.get(entry) {
             0 if entry == "lmtpunix" => Some(self.lmtp_socket().display().to_string()),
             0 => None,
@@ -144,8 +148,11 @@ impl Node {
             Role::Backend => include_str!("../../../../etc/backend/cyrus.conf"),
             Role::Frontend => include_str!("../../../../etc/frontend/cyrus.conf"),
         };
+        // A cluster on this host is for trying: whoever reaches its frontends may deliver without a login.
+        let template = template.replace("cmd=\"lmtpproxy\" listen=\"127", "cmd=\"lmtpproxy -a\" listen=\"127");
         let path = self.cyrus_conf();
-        fs::write(&path, cyrus_conf(template, &self.imapd_conf(), listen)).map_err(ClusterError::at(&path))
+        let text = cyrus_conf(&template, &self.imapd_conf(), listen);
+        files::replace(&path, 0o644, text.as_bytes()).map_err(ClusterError::at(&path))
     }
 
     fn imapd_text(&self, peers: &[Node], topology: &Topology, secrets: &Secrets) -> String {
@@ -200,12 +207,9 @@ impl Node {
     /// Starts its `master`; [`Node::wait_ready`] says when it serves.
     pub fn spawn(&mut self) -> Result<(), ClusterError> {
         let socket = self.dir.join("notify");
-        let _ = fs::remove_file(&socket);
-        let notify = UnixDatagram::bind(&socket).map_err(ClusterError::at(&socket))?;
-        // as systemd's: `master` tells it after it became `cyrus_user`
-        fs::set_permissions(&socket, fs::Permissions::from_mode(0o777)).map_err(ClusterError::at(&socket))?;
+        let notify = NotifySocket::bind(&socket).map_err(ClusterError::at(&socket))?;
         let path = self.log();
-        let log = File::options().create(true).append(true).open(&path).map_err(ClusterError::at(&path))?;
+        let log = files::append(&path, 0o640).map_err(ClusterError::at(&path))?;
         let errors = log.try_clone().map_err(ClusterError::at(&path))?;
         let program = self.programs.join("master");
         let child = Command::new(&program)
@@ -234,7 +238,6 @@ impl Node {
             return Err(ClusterError::NotReady { node: name, within, log });
         };
         let until = Instant::now() + within;
-        let mut message = [0; 4096];
         loop {
             if let Ok(Some(status)) = process.child.try_wait() {
                 self.process = None;
@@ -251,12 +254,9 @@ impl Node {
             }
             // wakes now and then to see whether the process is still there
             let wait = left.min(Duration::from_millis(200));
-            process.notify.set_read_timeout(Some(wait)).map_err(ClusterError::at(&log))?;
-            if let Ok(length) = process.notify.recv(&mut message) {
-                let text = String::from_utf8_lossy(message.get(..length).unwrap_or_default());
-                if text.lines().any(|line| line == "READY=1") {
-                    return Ok(());
-                }
+            let heard = process.notify.hear(process.child.id(), wait).map_err(ClusterError::at(&log))?;
+            if heard.is_some_and(|text| text.lines().any(|line| line == "READY=1")) {
+                return Ok(());
             }
         }
     }

@@ -3,8 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -39,9 +37,7 @@ impl Secrets {
             };
         }
         let text = toml::to_string(&secrets).map_err(|e| ClusterError::Topology(e.to_string()))?;
-        let mut options = std::fs::OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&path);
-        file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(ClusterError::at(&path))?;
+        files::replace(&path, 0o600, text.as_bytes()).map_err(ClusterError::at(&path))?;
         Ok(secrets)
     }
 

@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> ExitCode {
     if let Ok(Some(cyrus)) = &cyrus {
         warnings.extend_from_slice(&cyrus.warnings);
         if let Ok(imapd) = &imapd {
-            warnings.extend(unused_overrides(imapd, cyrus));
+            warnings.extend(doubts(imapd, cyrus));
         }
     }
     warnings.iter().for_each(|warning| println!("{warning}"));
@@ -84,8 +84,14 @@ pub(crate) fn missing_files(imapd: &Imapd) -> Vec<Problem> {
     found
 }
 
+/// What is doubtful of the two together.
+pub(crate) fn doubts(imapd: &Imapd, cyrus: &CyrusConf) -> Vec<Problem> {
+    let services = cyrus.services.iter().filter_map(|service| service.doubt(imapd));
+    unused_overrides(imapd, cyrus).into_iter().chain(services).collect()
+}
+
 /// Settings for entries that cyrus.conf does not have.
-pub(crate) fn unused_overrides(imapd: &Imapd, cyrus: &CyrusConf) -> Vec<Problem> {
+fn unused_overrides(imapd: &Imapd, cyrus: &CyrusConf) -> Vec<Problem> {
     let mut entries: Vec<&str> = cyrus.services.iter().map(|service| service.name.as_str()).collect();
     entries.extend(cyrus.daemons.iter().map(|daemon| daemon.name.as_str()));
     // Tools go by their own names.

@@ -168,7 +168,7 @@ fn interrupts() -> Receiver<()> {
 }
 
 fn temporary_dir() -> PathBuf {
-    let mut bytes = [0; 4];
+    let mut bytes = [0; 8];
     let _ = getrandom::fill(&mut bytes);
-    std::env::temp_dir().join(format!("murder-demo-{:08x}", u32::from_ne_bytes(bytes)))
+    std::env::temp_dir().join(format!("murder-demo-{:016x}", u64::from_ne_bytes(bytes)))
 }

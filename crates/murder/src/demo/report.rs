@@ -40,7 +40,6 @@ struct AdminReport<'a> {
 
 /// Writes `demo.json`, whole or not at all; only its owner reads it.
 pub(super) fn write_json(cluster: &Cluster) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
     let topology = &cluster.topology;
     let report = Report {
         nodes: cluster
@@ -71,11 +70,7 @@ pub(super) fn write_json(cluster: &Cluster) -> io::Result<()> {
         },
         ca: &cluster.ca,
     };
-    let (path, new) = (cluster.dir.join("demo.json"), cluster.dir.join("demo.json.new"));
-    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    serde_json::to_writer_pretty(&file, &report)?;
-    file.sync_all()?;
-    std::fs::rename(new, path)
+    files::replace(&cluster.dir.join("demo.json"), 0o600, &serde_json::to_vec_pretty(&report)?)
 }
 
 /// Addresses, accounts and ready-made commands.

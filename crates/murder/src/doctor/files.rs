@@ -32,7 +32,7 @@ pub(super) fn load(imapd: &Path, cyrus: &Path, report: &mut Report) -> Option<No
     warnings(&check::missing_files(&node.imapd), report);
     if let Some(cyrus) = &node.cyrus {
         warnings(&cyrus.warnings, report);
-        warnings(&check::unused_overrides(&node.imapd, cyrus), report);
+        warnings(&check::doubts(&node.imapd, cyrus), report);
     }
     roles(&node, report);
     secrets(&node, report);

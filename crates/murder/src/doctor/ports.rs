@@ -5,10 +5,12 @@ use std::fs;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use config::cyrus::{Listen, Proto, Service};
 use config::imapd::Imapd;
+use service::listen::Protocol;
 use service::resolve::service_port;
 
 use super::{Node, Report};
@@ -48,7 +50,19 @@ fn listener(service: &Service, imapd: &Imapd, report: &mut Report) {
             if !above.any(Path::is_dir) {
                 let message = format!("the directory of {} does not exist", path.display());
                 let directory = path.parent().unwrap_or(path).display().to_string();
-                report.error("ports", about, message, format!("install -d -o cyrus -m 755 {directory}"));
+                report.error(
+                    "ports",
+                    about,
+                    message,
+                    format!("install -d -o cyrus -g mail -m 750 {directory}"),
+                );
+            } else if delivers(service) && is_open_to_all(path) {
+                let directory = path.parent().unwrap_or(path).display().to_string();
+                let message = format!("every local account can deliver through {}", path.display());
+                let closed = format!(
+                    "chgrp mail {directory}; chmod 750 {directory}, and the mail server's user in that group"
+                );
+                report.warn("ports", about, message, closed);
             }
             return;
         }
@@ -76,6 +90,17 @@ fn listener(service: &Service, imapd: &Imapd, report: &mut Report) {
     for address in addresses {
         bind(&about, service.proto, address, imapd, report);
     }
+}
+
+/// LMTP over a UNIX socket asks for no password.
+fn delivers(service: &Service) -> bool {
+    let program = service.cmd.first().and_then(|cmd| cmd.rsplit('/').next()).unwrap_or_default();
+    Protocol::of_program(program) == Some(Protocol::Lmtp)
+}
+
+/// Whether everybody can reach what lies there: the socket itself is open to all.
+fn is_open_to_all(path: &Path) -> bool {
+    path.ancestors().skip(1).all(|step| fs::metadata(step).is_ok_and(|meta| meta.mode() & 0o001 != 0))
 }
 
 fn bind(about: &str, proto: Proto, address: SocketAddr, imapd: &Imapd, report: &mut Report) {
@@ -170,6 +195,18 @@ const PROGRAMS: &[&str] = &["master", "mupdate", "backend", "imapproxy", "pop3pr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_socket_that_every_account_can_reach_is_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |mode| {
+            fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap()
+        };
+        for (bits, open) in [(0o755, true), (0o750, false)] {
+            mode(bits);
+            assert_eq!(is_open_to_all(&dir.path().join("lmtp")), open);
+        }
+    }
 
     #[test]
     fn the_holder_of_a_port_is_named() {

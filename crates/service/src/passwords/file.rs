@@ -1,15 +1,14 @@
 //! The file itself: reading, and replacing it whole under a lock.
 
 use std::fmt::Write as _;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use rustix::fs::FlockOperation;
 
 use super::keys::Secret;
 use super::{PasswordError, Users};
@@ -52,7 +51,7 @@ impl From<&fs::Metadata> for Stamp {
 /// Reads the file; one that is not there has no users.
 pub(super) fn read(path: &Path) -> Result<(Stamp, Contents), PasswordError> {
     let io_error = |why| PasswordError::Io { path: path.to_owned(), why };
-    let mut file = match File::open(path) {
+    let mut file = match files::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Ok((Stamp::Absent, Contents { secret: random_secret()?, users: Users::new() }));
@@ -72,37 +71,16 @@ pub(super) fn update(path: &Path, change: impl FnOnce(&mut Users) -> bool) -> Re
         let path = path.to_owned();
         move |why| PasswordError::Io { path, why }
     };
-    fs::create_dir_all(directory).map_err(io_error(directory))?;
-    let _lock = lock(&beside(path, "lock"))?;
+    files::directory(directory, 0o755, None).map_err(io_error(directory))?;
+    let lock = beside(path, "lock");
+    // It lasts as long as the file is open; the kernel frees it when a holder dies.
+    let _lock = files::locked(&lock, 0o600).map_err(io_error(&lock))?;
     let (_, mut contents) = read(path)?;
     if !change(&mut contents.users) {
         return Ok(false);
     }
-    // Only the holder of the lock writes it: what a crash left is overwritten.
-    let new = beside(path, "new");
-    let mut file = private_file(&new).map_err(io_error(&new))?;
-    file.write_all(print(&contents).as_bytes()).and_then(|()| file.sync_all()).map_err(io_error(&new))?;
-    fs::rename(&new, path).map_err(io_error(path))?;
-    File::open(directory).and_then(|directory| directory.sync_all()).map_err(io_error(directory))?;
+    files::replace(path, 0o600, print(&contents).as_bytes()).map_err(io_error(path))?;
     Ok(true)
-}
-
-/// The lock lasts as long as the file is open; the kernel frees it when a holder dies.
-fn lock(path: &Path) -> Result<File, PasswordError> {
-    let io_error = |why| PasswordError::Io { path: path.to_owned(), why };
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(io_error)?;
-    rustix::fs::flock(&file, FlockOperation::LockExclusive).map_err(|error| io_error(error.into()))?;
-    Ok(file)
-}
-
-fn private_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(path)
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

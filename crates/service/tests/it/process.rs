@@ -129,6 +129,31 @@ fn our_master_passes_sockets_with_their_entries() {
 }
 
 #[test]
+fn a_daemon_that_root_starts_works_as_the_owner_of_its_directory() {
+    if !rustix::process::geteuid().is_root() {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: only root can become somebody else");
+        return;
+    }
+    let nobody = 65534;
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    std::os::unix::fs::chown(dir.path(), Some(nobody), Some(nobody)).unwrap();
+    let daemon = Daemon::start_in(dir.clone(), SYSTEMD, "", &[("LISTEN_FDNAMES", "pop3")]);
+    assert_eq!(line(&mut daemon.connect()), "pop3 at here");
+    // Each of its threads, in all four ways to be somebody.
+    for task in fs::read_dir(format!("/proc/{}/task", daemon.child.id())).unwrap().flatten() {
+        let status = fs::read_to_string(task.path().join("status")).unwrap();
+        for kind in ["Uid", "Gid"] {
+            assert!(status.contains(&format!("{kind}:\t65534\t65534\t65534\t65534")), "{status}");
+        }
+        assert!(status.contains("CapPrm:\t0000000000000000"), "{status}");
+    }
+    assert_eq!(
+        std::os::unix::fs::MetadataExt::uid(&fs::metadata(dir.path().join("murder")).unwrap()),
+        nobody
+    );
+}
+
+#[test]
 fn systemd_passes_names_only() {
     let daemon = Daemon::start(SYSTEMD, "", &[("LISTEN_FDNAMES", "pop3")]);
     daemon.hear("READY=1");

@@ -1,0 +1,76 @@
+//! The socket on which a node's `master` says that it is ready, as systemd's.
+
+use std::{
+    io::{self, IoSliceMut},
+    mem::MaybeUninit,
+    os::unix::{fs::PermissionsExt, net::UnixDatagram},
+    path::Path,
+    time::Duration,
+};
+
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+
+/// Others cannot reach it, unless they may do all that the node's user may; and they are not heard.
+#[derive(Debug)]
+pub(super) struct NotifySocket {
+    socket: UnixDatagram,
+}
+
+impl NotifySocket {
+    /// Takes the place of a socket that an earlier run left.
+    pub(super) fn bind(path: &Path) -> io::Result<NotifySocket> {
+        files::remove_socket(path)?;
+        let socket = files::in_directory(path, |path| {
+            let socket = UnixDatagram::bind(path)?;
+            std::fs::set_permissions(path, PermissionsExt::from_mode(0o600))?;
+            Ok(socket)
+        })?;
+        rustix::net::sockopt::set_socket_passcred(&socket, true)?;
+        Ok(NotifySocket { socket })
+    }
+
+    /// The next message of this process. None: nothing came in that time, or from somebody else.
+    pub(super) fn hear(&self, pid: u32, within: Duration) -> io::Result<Option<String>> {
+        self.socket.set_read_timeout(Some(within))?;
+        let mut text = [0u8; 4096];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut parts = [IoSliceMut::new(&mut text)];
+        let received =
+            match rustix::net::recvmsg(&self.socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
+                Ok(received) => received.bytes,
+                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            };
+        let sender = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmCredentials(from) => {
+                Some(from.pid.as_raw_nonzero().get().cast_unsigned())
+            }
+            _ => None,
+        });
+        let text = String::from_utf8_lossy(text.get(..received).unwrap_or_default()).into_owned();
+        Ok((sender == Some(pid)).then_some(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_is_not_heard() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notify");
+        let socket = NotifySocket::bind(&path).unwrap();
+        let above = UnixDatagram::unbound().unwrap();
+        let own = std::process::id();
+        for (expected, answer) in [(own, Some("READY=1".to_owned())), (own + 1, None)] {
+            above.send_to(b"READY=1", &path).unwrap();
+            assert_eq!(socket.hear(expected, Duration::from_secs(20)).unwrap(), answer);
+        }
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(socket.hear(own, Duration::from_millis(1)).unwrap(), None);
+        drop(socket);
+        NotifySocket::bind(&path).unwrap();
+    }
+}

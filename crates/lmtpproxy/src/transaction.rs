@@ -101,9 +101,9 @@ impl Transaction<'_> {
         let offers_quota = dialog.connection.capabilities.has("IGNOREQUOTA");
         commands.extend(self.routes.iter().map(|route| {
             let mark = if route.ignore_quota && offers_quota { " IGNOREQUOTA" } else { "" };
-            format!("RCPT TO:<{}>{mark}", route.to)
+            [b"RCPT TO:<", route.to.raw(), b">", mark.as_bytes()].concat()
         }));
-        commands.push("DATA".to_owned());
+        commands.push(b"DATA".to_vec());
         let answers = dialog.exchange(&commands).await?;
         let [mail, recipients @ .., data] = answers.as_slice() else {
             return Err(io::ErrorKind::InvalidData.into());
@@ -130,18 +130,18 @@ impl Transaction<'_> {
         Ok(envelope)
     }
 
-    fn mail_command(&self, connection: &Connection) -> String {
+    fn mail_command(&self, connection: &Connection) -> Vec<u8> {
         let offers = |capability| connection.capabilities.has(capability);
-        let mut line = format!("MAIL FROM:<{}>", self.mail.from);
+        let mut line = [b"MAIL FROM:<", self.mail.from.raw(), b">"].concat();
         if connection.capabilities.line("AUTH").is_some() {
             let identity = self.mail.auth.as_deref().map_or_else(|| "<>".to_owned(), xtext);
-            line.push_str(&format!(" AUTH={identity}"));
+            line.extend_from_slice(format!(" AUTH={identity}").as_bytes());
         }
         if self.mail.body == Some(Body::EightBitMime) && offers("8BITMIME") {
-            line.push_str(" BODY=8BITMIME");
+            line.extend_from_slice(b" BODY=8BITMIME");
         }
         if offers("SIZE") {
-            line.push_str(&format!(" SIZE={}", self.message.size()));
+            line.extend_from_slice(format!(" SIZE={}", self.message.size()).as_bytes());
         }
         line
     }
@@ -213,13 +213,13 @@ impl<'c> Dialog<'c> {
     }
 
     /// Sends commands, all at once where the backend can take that, and reads the reply to each.
-    async fn exchange(&mut self, commands: &[String]) -> io::Result<Vec<Answer>> {
+    async fn exchange(&mut self, commands: &[Vec<u8>]) -> io::Result<Vec<Answer>> {
         let batch = if self.connection.capabilities.has("PIPELINING") { PIPELINED } else { 1 };
         let mut answers = Vec::with_capacity(commands.len());
         for commands in commands.chunks(batch) {
             let mut text = BytesMut::new();
             for command in commands {
-                self.connection.wire.command(command.as_bytes(), &mut text).map_err(out_of_step)?;
+                self.connection.wire.command(command, &mut text).map_err(out_of_step)?;
             }
             self.write(&text).await?;
             for _ in commands {

@@ -52,10 +52,14 @@ impl Deliver for Recorder {
         Ok(Spool::new(Path::new("/tmp")))
     }
 
-    async fn deliver(&mut self, _: Envelope, spool: Spool) -> Vec<Verdict> {
+    async fn deliver(&mut self, envelope: Envelope, spool: Spool) -> Vec<Verdict> {
         let text =
             String::from_utf8_lossy(&spool.finish().await.unwrap().bytes().await.unwrap()).into_owned();
         let mut inbox = self.inbox.lock().unwrap();
+        inbox
+            .entry(format!("of {}", envelope.mail.from.raw().escape_ascii()))
+            .or_default()
+            .push(text.clone());
         let deliver = |address: &String| {
             if address.starts_with("late") {
                 return Verdict::Refused(Refusal::Relayed { code: 550, lines: vec!["5.7.1 not you".into()] });
@@ -420,4 +424,14 @@ async fn a_session_is_told_when_the_server_ends() {
     world.contexts.iter().for_each(Context::stop);
     client.talk("S: 421 4.3.2 Server is shutting down").await;
     client.ends().await;
+}
+
+#[tokio::test]
+async fn an_address_goes_on_byte_for_byte() {
+    let world = world(true, "").await;
+    let mut client = world.client().await;
+    client.send(b"MAIL FROM:<J\xF6rg@example.com>\r\n").await;
+    client.talk("S: 250 *\nC: RCPT TO:<fred@example.com>\nS: 250 *").await;
+    client.talk("C: DATA\nS: 354 *\nC: Subject: x\nC:\nC: .\nS: 250 *").await;
+    assert_eq!(world.received(1, "of J\\xf6rg@example.com").len(), 1);
 }

@@ -4,35 +4,126 @@ use std::io;
 use std::time::Duration;
 
 use service::stream::Stream;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, copy_buf, split};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
-/// Copies until the backend closes, or the client does and the backend has had time to notice.
-pub async fn pipe(client: Stream, backend: Stream) {
+/// Copies until the backend closes, or the client does and the backend has had time to notice. A side that takes nothing for
+/// `patience` ends it. After `stop` the client says nothing more, and hears the answer that it waits for to its end.
+pub async fn pipe(client: Stream, backend: Stream, patience: Duration, stop: &CancellationToken) {
     let (client_reader, mut client_writer) = split(client);
     let (backend_reader, mut backend_writer) = split(backend);
-    let mut down = std::pin::pin!(one_way(backend_reader, &mut client_writer));
+    let mut down = std::pin::pin!(one_way(backend_reader, &mut client_writer, patience, stop));
+    let unstopped = CancellationToken::new();
     let up = async {
-        let _ = one_way(client_reader, &mut backend_writer).await;
+        let copied = one_way(client_reader, &mut backend_writer, patience, &unstopped);
+        tokio::select! {
+            biased;
+            // From here on the backend's answer alone ends it.
+            () = stop.cancelled() => std::future::pending().await,
+            _ = copied => {}
+        }
     };
     tokio::select! {
         // How either ended is the other's to see; there is nothing more to say here.
         _ = &mut down => {}
         () = up => {
-            let _ = tokio::time::timeout(NOTICE, down).await;
+            let _ = timeout(NOTICE, down).await;
         }
     }
 }
 
-async fn one_way<R, W>(reader: R, writer: &mut W) -> io::Result<()>
+/// Copies until the reader ends, or once `stop` is cancelled falls silent.
+async fn one_way<R, W>(
+    mut reader: R,
+    writer: &mut W,
+    patience: Duration,
+    stop: &CancellationToken,
+) -> io::Result<()>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    copy_buf(&mut BufReader::with_capacity(BUFFER, reader), writer).await?;
-    writer.shutdown().await
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let silent = async {
+            stop.cancelled().await;
+            tokio::time::sleep(SILENCE).await;
+        };
+        let read = tokio::select! {
+            read = reader.read(&mut buffer) => read?,
+            () = silent => 0,
+        };
+        let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+        let Some(some) = buffer.get(..read).filter(|some| !some.is_empty()) else {
+            return timeout(NOTICE, writer.shutdown()).await.map_err(late)?;
+        };
+        let written = async {
+            writer.write_all(some).await?;
+            writer.flush().await
+        };
+        timeout(patience, written).await.map_err(late)??;
+    }
 }
 
 /// Per direction: large enough for throughput, small enough for thousands of idle sessions.
 const BUFFER: usize = 16 * 1024;
 /// What a backend gets to end its session after the client is gone.
 const NOTICE: Duration = Duration::from_secs(30);
+/// A backend that says nothing for so long has answered what it was asked.
+const SILENCE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use service::peer::Peer;
+    use tokio::io::duplex;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(600);
+
+    /// Both ends of a piped session: the client's, the backend's.
+    fn piped(stop: &CancellationToken) -> (tokio::io::DuplexStream, tokio::io::DuplexStream) {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 110));
+        let peer = || Peer::Tcp { remote: address, local: address };
+        let ((client, client_end), (backend, backend_end)) = (duplex(1024), duplex(1024));
+        let (client_end, backend_end) =
+            (Stream::memory(client_end, peer()), Stream::memory(backend_end, peer()));
+        let stop = stop.clone();
+        tokio::spawn(async move { pipe(client_end, backend_end, PATIENCE, &stop).await });
+        (client, backend)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_under_way_is_sent_to_its_end_when_the_daemon_is_told_to_stop() {
+        let stop = CancellationToken::new();
+        let (mut client, mut backend) = piped(&stop);
+        client.write_all(b"RETR 1\r\n").await.unwrap();
+        let mut command = [0; 8];
+        backend.read_exact(&mut command).await.unwrap();
+        backend.write_all(b"+OK\r\n").await.unwrap();
+        stop.cancel();
+        client.write_all(b"DELE 1\r\n").await.unwrap();
+        let message = vec![b'x'; 100_000];
+        let send = async {
+            backend.write_all(&message).await.unwrap();
+            backend.write_all(b"\r\n.\r\n").await.unwrap();
+            let mut rest = Vec::new();
+            backend.read_to_end(&mut rest).await.unwrap();
+            rest
+        };
+        let mut heard = Vec::new();
+        let (rest, _) = tokio::join!(send, client.read_to_end(&mut heard));
+        assert!(heard.len() == 5 + 100_000 + 5 && heard.ends_with(b"\r\n.\r\n"), "{}", heard.len());
+        assert_eq!(rest, b"", "the client's next command is not begun");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_nothing_is_given_up() {
+        let (_client, mut backend) = piped(&CancellationToken::new());
+        let endless = async { while backend.write_all(&[b'x'; 4096]).await.is_ok() {} };
+        timeout(PATIENCE * 2, endless).await.expect("the backend's session ends");
+    }
+}

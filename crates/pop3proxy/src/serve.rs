@@ -50,6 +50,7 @@ async fn one<D: Directory>(mut connection: Connection, directory: D, upstream: U
         return;
     }
     let settings = Settings::new(&connection);
+    let patience = connection.listener.imapd().poptimeout;
     let stop = connection.seat.stop();
     let channel = connection.stream.channel().clone();
     let mut front = Front::new(settings, directory, upstream, channel);
@@ -72,9 +73,7 @@ async fn one<D: Directory>(mut connection: Connection, directory: D, upstream: U
         server.flush().await
     };
     match handed_over.await {
-        Ok(()) => {
-            stop.run_until_cancelled(pipe(client, server)).await;
-        }
+        Ok(()) => pipe(client, server, patience, &stop).await,
         Err(error) => debug!("{error}"),
     }
 }

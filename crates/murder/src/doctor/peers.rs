@@ -137,9 +137,7 @@ async fn told_password(imapd: &Imapd, server: &str, report: &mut Report) {
         return;
     }
     let strict = Upstream::new(&imapd.without_plaintext());
-    if let Err(Error::NoMechanism { withheld: true, offered, .. }) =
-        strict.imap(server, None).await
-    {
+    if let Err(Error::NoMechanism { withheld: true, offered, .. }) = strict.imap(server, None).await {
         let own = format!("{}_password", config::imapd::shorthost(server));
         let option = if imapd.of_host(server, "password").is_some() { &own } else { "proxy_password" };
         report.warn(

@@ -207,14 +207,25 @@ mod tests {
 
     fn clear() -> Channel {
         let address = SocketAddr::from(([192, 0, 2, 1], 143));
-        Channel { peer: Peer::Tcp { remote: address, local: address }, tls: None, conduct: Default::default() }
+        Channel {
+            peer: Peer::Tcp { remote: address, local: address },
+            tls: None,
+            conduct: Default::default(),
+        }
     }
 
     fn channels() -> [(&'static str, Channel); 3] {
         [
             ("clear", clear()),
             ("tls", Channel { tls: Some(Arc::new(TlsInfo::default())), ..clear() }),
-            ("socket", Channel { peer: Peer::Unix { uid: 0, gid: 0, pid: None }, tls: None, conduct: Default::default() }),
+            (
+                "socket",
+                Channel {
+                    peer: Peer::Unix { uid: 0, gid: 0, pid: None },
+                    tls: None,
+                    conduct: Default::default(),
+                },
+            ),
         ]
     }
 

@@ -5,6 +5,7 @@ mod fetch;
 mod idle;
 mod large;
 mod load_rows;
+mod logins;
 mod nodes;
 mod slave;
 mod tools;
@@ -75,6 +76,8 @@ pub enum Group {
     Nodes,
     /// Memory of IMAP sessions
     Idle,
+    /// LOGIN and SELECT, NOOP
+    Logins,
     /// RESERVE+ACTIVATE pairs, FINDs
     Load,
     /// OK to visible, fresh slave, rename of a tree
@@ -94,6 +97,7 @@ impl Bench {
     pub fn measure(&mut self, group: Group, row: &mut dyn FnMut(Row)) -> io::Result<()> {
         match group {
             Group::Nodes => nodes::measure(self, row),
+            Group::Logins => logins::measure(self, row),
             Group::Load => load_rows::measure(self, row),
             Group::Slave => slave::measure(self, row),
             Group::Tools => tools::measure(self, row),

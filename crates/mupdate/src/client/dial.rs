@@ -26,6 +26,7 @@ use service::{
 use tokio::{net::UnixStream, time::timeout};
 
 use super::{Error, link::Link};
+use crate::meter::Measure;
 
 /// What a server said of itself.
 #[derive(Debug, Clone, Default)]
@@ -89,6 +90,15 @@ impl Address {
                 imapd.mupdate_server.clone().unwrap_or_else(|| socket.display().to_string())
             }
             Address::Through(connect) => format!("{connect:?}"),
+        }
+    }
+
+    /// How much of a list its server may make us hold.
+    pub fn measure(&self) -> Measure {
+        match self {
+            Address::Server(imapd) | Address::Nearest { imapd, .. } => Measure::new(imapd),
+            // A daemon of this host has kept the bound already.
+            Address::Socket(_) | Address::Through(_) => Measure { entries: usize::MAX, octets: usize::MAX },
         }
     }
 
@@ -174,7 +184,7 @@ async fn server(imapd: &Imapd) -> Result<(Link, Greeting), Error> {
     let chosen = greeting.seen(|seen| rule.choose(&credentials, seen, link.stream().channel()));
     let Some(mechanism) = chosen else {
         let withheld = greeting.seen(|seen| rule.withholds(&credentials, seen, link.stream().channel()));
-        let offered = greeting.mechanisms.join(" ");
+        let offered = greeting.mechanisms.join(" ").chars().take(TEXT).collect();
         return Err(Error::NoMechanism { server: name, offered, withheld });
     };
     login(&mut link, &credentials, mechanism, patience).await?;
@@ -253,13 +263,13 @@ pub(super) async fn login(
     link.flush().await?;
     for _ in 0..SASL_STEPS {
         let line = link.line(patience).await?;
-        let text = String::from_utf8_lossy(&line).into_owned();
+        let text: String = String::from_utf8_lossy(&line).chars().take(SASL_TEXT).collect();
         let upper = text.to_ascii_uppercase();
         if upper.starts_with("A01 OK") {
             return exchange.succeeded(None).map_err(failed);
         }
         if upper.starts_with("A01 NO") || upper.starts_with("A01 BAD") || upper.starts_with("* BYE") {
-            return Err(denied(&server, text));
+            return Err(denied(&server, text.chars().take(TEXT).collect()));
         }
         let challenge =
             BASE64_STANDARD.decode(text.trim()).map_err(|_| link.lost("a challenge is not base64"))?;
@@ -291,5 +301,9 @@ const NEAREST_PAUSE: Duration = Duration::from_millis(25);
 /// Lines of a banner, and rounds of a login, at most.
 const BANNER_LINES: usize = 100;
 const SASL_STEPS: usize = 10;
+/// Characters of a refusal that are kept.
+const TEXT: usize = 1000;
+/// Characters of a line of SASL: 16 KiB in base64.
+const SASL_TEXT: usize = 21_848;
 /// How long a daemon on this host may take to greet.
 const LOCAL: Duration = Duration::from_secs(5);

@@ -5,7 +5,10 @@ use std::{io, time::Duration};
 use bytes::BytesMut;
 use protocol::{
     frame::{Collected, Collector, Limits},
-    mupdate::{command, response::Response},
+    mupdate::{
+        command,
+        response::{Body, Response},
+    },
 };
 use service::{
     stream::Stream,
@@ -56,7 +59,7 @@ impl Link {
             match collected {
                 Collected::Command(frame) => {
                     let response = Response::parse(&frame).map_err(|e| malformed(&self.server, e))?;
-                    return Ok(Some(response));
+                    return Ok(Some(shortened(response)));
                 }
                 // A server does not wait for a continuation, whichever form it uses.
                 Collected::Continue(_) => {}
@@ -83,6 +86,9 @@ impl Link {
                 let mut line = input.split_to(end + 1);
                 line.truncate(protocol::frame::trim_line(&line).len());
                 return Ok(line);
+            }
+            if input.len() > SASL_LINE {
+                return Err(self.lost("a line without end"));
             }
             match self.wire.fill(patience).await {
                 Ok(0) => return Err(self.lost("the connection was closed")),
@@ -127,6 +133,17 @@ impl Link {
     }
 }
 
+/// Texts of replies go into errors, logs and statuses: not longer than so.
+fn shortened(mut response: Response) -> Response {
+    if let Body::Ok(text) | Body::No(text) | Body::Bad(text) | Body::Bye(text) | Body::Other(text) =
+        &mut response.body
+    {
+        let end = text.char_indices().nth(TEXT).map_or(text.len(), |(end, _)| end);
+        text.truncate(end);
+    }
+    response
+}
+
 fn malformed(server: &str, why: impl std::fmt::Display) -> Error {
     Error::Protocol { server: server.to_owned(), why: why.to_string() }
 }
@@ -141,6 +158,9 @@ impl From<Error> for io::Error {
 const LINE: usize = 256 * 1024;
 const LITERAL: u64 = 16 * 1024 * 1024;
 const COMMAND: usize = 17 * 1024 * 1024;
+/// Octets of a line of SASL, more than any mechanism has; characters of a reply's text that are kept.
+const SASL_LINE: usize = 64 * 1024;
+const TEXT: usize = 1000;
 /// Octets read ahead.
 const INPUT: usize = 18 * 1024 * 1024;
 /// How long the server may take to accept anything of a command.

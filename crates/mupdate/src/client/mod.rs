@@ -17,10 +17,14 @@ pub use dial::{Address, Connect, Greeting};
 pub use link::Link;
 pub use many::{Activate, Delete};
 
+use crate::meter::Meter;
+pub use crate::meter::{Absurd, Measure};
+
 /// A logged-in connection. After an error other than [`Error::Refused`] and [`Error::Changed`] it is of no more use.
 pub struct Client {
     link: Link,
     greeting: Greeting,
+    measure: Measure,
 }
 
 /// Why a question has no answer.
@@ -47,6 +51,9 @@ pub enum Error {
     /// It must not be used without TLS, and gives none.
     #[error("MUPDATE server {server}: {refusal}")]
     Unprotected { server: String, refusal: Refusal },
+    /// Its list is beyond measure.
+    #[error("MUPDATE server {server}: {why}")]
+    Absurd { server: String, why: Absurd },
     #[error("mupdate_server is not set")]
     NoServer,
 }
@@ -71,7 +78,7 @@ impl Client {
 
     pub async fn dial(address: &Address) -> Result<Client, Error> {
         let (link, greeting) = address.dial().await?;
-        Ok(Client { link, greeting })
+        Ok(Client { link, greeting, measure: address.measure() })
     }
 
     pub fn greeting(&self) -> &Greeting {
@@ -110,8 +117,13 @@ impl Client {
     /// All entries whose location begins with `prefix` (`server!`), or all, in the server's order.
     pub async fn list(&mut self, prefix: Option<&str>) -> Result<Vec<(MailboxName, Entry)>, Error> {
         let mut all = Vec::new();
+        let (mut meter, server) = (Meter::new(self.measure), self.link.server.clone());
         self.ask("LIST", prefix.as_slice(), |body| {
-            all.extend(entry_of(&body));
+            let found = entry_of(&body);
+            let counted =
+                meter.count(found.as_ref().map(|(name, _)| name), found.as_ref().map(|(_, entry)| entry));
+            counted.map_err(|why| Error::Absurd { server: server.clone(), why })?;
+            all.extend(found);
             Ok(())
         })
         .await?;

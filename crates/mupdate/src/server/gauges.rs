@@ -66,6 +66,10 @@ fn describe() {
         "murder_mupdate_strangers_sent_away_total",
         "Connections sent away or dropped before a login, because there were too many. Alert when it grows."
     );
+    describe_counter!(
+        "murder_replica_refused_lists_total",
+        "Lists of the master that were not taken over, because they are beyond measure. Alert on any: see mupdate_entries_max."
+    );
     describe_gauge!("murder_list_streams", "Others that follow this list.");
     describe_gauge!("murder_replica_live", "1 while the list follows its master. Alert when 0 for minutes.");
     describe_gauge!(

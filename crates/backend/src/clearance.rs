@@ -168,7 +168,11 @@ fn refused<T>(result: Result<T, Error>, name: &MailboxName, no: MasterError) -> 
 
 fn unavailable(error: &Error) -> MasterError {
     match error {
-        Error::Denied { .. } | Error::NoMechanism { .. } | Error::Unprotected { .. } => MasterError::Login,
+        Error::Denied { .. }
+        | Error::NoAdmin { .. }
+        | Error::Tls { .. }
+        | Error::NoMechanism { .. }
+        | Error::Unprotected { .. } => MasterError::Login,
         Error::Protocol { .. } | Error::Absurd { .. } => MasterError::Protocol,
         Error::Refused(_) | Error::Changed => MasterError::Failed,
         Error::Unavailable { .. } | Error::NoServer => MasterError::Down,

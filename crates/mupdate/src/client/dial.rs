@@ -144,7 +144,7 @@ async fn trusted(
     connect: impl Future<Output = io::Result<Stream>>,
 ) -> Result<(Link, Greeting), Error> {
     let connected = timeout(LOCAL, connect).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    let lost = |why: io::Error| Error::Unavailable { server: name.clone(), why: why.to_string() };
+    let lost = |why: io::Error| Error::Unavailable { server: name.clone(), why: why.into() };
     let mut link = Link::new(connected.map_err(lost)?, name.clone());
     let greeting = greet(&mut link, LOCAL).await?;
     Ok((link, greeting))
@@ -157,7 +157,7 @@ async fn server(imapd: &Imapd) -> Result<(Link, Greeting), Error> {
     let port =
         upstream.port.or_else(|| imapd.host_port(&upstream.host, "mupdate")).unwrap_or(imapd.mupdate_port);
     let host = imapd.host_address(&upstream.host);
-    let lost = |why: io::Error| Error::Unavailable { server: name.clone(), why: why.to_string() };
+    let lost = |why: io::Error| Error::Unavailable { server: name.clone(), why: why.into() };
     let stream = resolve::connect_host(imapd, &host, port).await.map_err(lost)?;
     let mut link = Link::new(stream, name.clone());
     let mut greeting = greet(&mut link, patience).await?;
@@ -170,7 +170,7 @@ async fn server(imapd: &Imapd) -> Result<(Link, Greeting), Error> {
         Step::RaiseTls => {
             let options = settings::client_tls(imapd, &upstream.host);
             let tls = ClientTls::new(&options)
-                .map_err(|e| Error::Denied { server: name.clone(), why: format!("TLS: {e}") })?;
+                .map_err(|e| Error::Tls { server: name.clone(), why: e.to_string() })?;
             let before = std::mem::take(&mut greeting);
             greeting = start_tls(&mut link, &rule, &tls, &upstream.host, patience).await?;
             let verdict = before.seen(|before| {
@@ -238,7 +238,13 @@ pub(super) async fn start_tls(
         other => return Err(link.lost(format!("unexpected answer to STARTTLS: {other:?}"))),
     }
     let shaken = link.wire().connect_tls(tls, host).await;
-    shaken.map_err(|e| link.lost(format!("TLS handshake: {e}")))?;
+    shaken.map_err(|error| match error.kind() {
+        // What TLS itself finds wrong; anything else is the connection's.
+        io::ErrorKind::InvalidData => {
+            Error::Tls { server: link.server.clone(), why: format!("handshake: {error}") }
+        }
+        _ => link.lost(format!("TLS handshake: {error}")),
+    })?;
     greet(link, patience).await
 }
 
@@ -269,7 +275,12 @@ pub(super) async fn login(
             return exchange.succeeded(None).map_err(failed);
         }
         if upper.starts_with("A01 NO") || upper.starts_with("A01 BAD") || upper.starts_with("* BYE") {
-            return Err(denied(&server, text.chars().take(TEXT).collect()));
+            let why: String = text.chars().take(TEXT).collect();
+            // The protocol has no code for it: Cyrus and we say it in the same words.
+            return Err(match why.contains("only admins may authenticate") {
+                true => Error::NoAdmin { server, why },
+                false => Error::Denied { server, why },
+            });
         }
         let challenge =
             BASE64_STANDARD.decode(text.trim()).map_err(|_| link.lost("a challenge is not base64"))?;

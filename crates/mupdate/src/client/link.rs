@@ -15,7 +15,7 @@ use service::{
     wire::{Bounds, Wire},
 };
 
-use super::Error;
+use super::{Error, Why};
 
 /// Reads whole responses, writes commands; every wait is bounded by the caller's patience.
 pub struct Link {
@@ -45,7 +45,7 @@ impl Link {
                 return Ok(response);
             }
             match self.wire.fill(patience).await {
-                Ok(0) => return Err(self.lost("the connection was closed")),
+                Ok(0) => return Err(self.lost(Why::Closed)),
                 Ok(_) => {}
                 Err(error) => return Err(self.lost(error)),
             }
@@ -72,7 +72,7 @@ impl Link {
     /// Waits for more bytes; safe to cancel.
     pub async fn more(&mut self) -> Result<(), Error> {
         match self.wire.read_some().await {
-            Ok(0) => Err(self.lost("the connection was closed")),
+            Ok(0) => Err(self.lost(Why::Closed)),
             Ok(_) => Ok(()),
             Err(error) => Err(self.lost(error)),
         }
@@ -91,7 +91,7 @@ impl Link {
                 return Err(self.lost("a line without end"));
             }
             match self.wire.fill(patience).await {
-                Ok(0) => return Err(self.lost("the connection was closed")),
+                Ok(0) => return Err(self.lost(Why::Closed)),
                 Ok(_) => {}
                 Err(error) => return Err(self.lost(error)),
             }
@@ -128,8 +128,8 @@ impl Link {
         self.wire.stream()
     }
 
-    pub fn lost(&self, why: impl std::fmt::Display) -> Error {
-        Error::Unavailable { server: self.server.clone(), why: why.to_string() }
+    pub fn lost(&self, why: impl Into<Why>) -> Error {
+        Error::Unavailable { server: self.server.clone(), why: why.into() }
     }
 }
 

@@ -6,7 +6,7 @@ mod many;
 mod tools;
 mod watch;
 
-use std::{path::Path, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use config::imapd::Imapd;
 use mailboxes::{Entry, Expect};
@@ -38,10 +38,16 @@ pub enum Error {
     Changed,
     /// No connection, or it broke: whether a change was done is unknown.
     #[error("MUPDATE server {server}: {why}")]
-    Unavailable { server: String, why: String },
+    Unavailable { server: String, why: Why },
     /// It said something that is not MUPDATE.
     #[error("MUPDATE server {server}: {why}")]
     Protocol { server: String, why: String },
+    /// Its list of `admins` (and `mupdate_readers`) does not have us.
+    #[error("MUPDATE server {server}: login: {why}")]
+    NoAdmin { server: String, why: String },
+    /// TLS cannot be set up, or its handshake failed.
+    #[error("MUPDATE server {server}: TLS: {why}")]
+    Tls { server: String, why: String },
     /// It does not let us in, or not safely.
     #[error("MUPDATE server {server}: login: {why}")]
     Denied { server: String, why: String },
@@ -56,6 +62,37 @@ pub enum Error {
     Absurd { server: String, why: Absurd },
     #[error("mupdate_server is not set")]
     NoServer,
+}
+
+/// Why a connection is of no use.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Why {
+    /// What the system said of the connection.
+    #[error("{0}")]
+    Io(Arc<io::Error>),
+    #[error("the connection was closed")]
+    Closed,
+    /// The server said so (BYE, UNAVAILABLE), or what it said makes no sense.
+    #[error("{0}")]
+    Said(String),
+}
+
+impl From<io::Error> for Why {
+    fn from(error: io::Error) -> Why {
+        Why::Io(Arc::new(error))
+    }
+}
+
+impl From<String> for Why {
+    fn from(text: String) -> Why {
+        Why::Said(text)
+    }
+}
+
+impl From<&str> for Why {
+    fn from(text: &str) -> Why {
+        Why::Said(text.to_owned())
+    }
 }
 
 impl Error {

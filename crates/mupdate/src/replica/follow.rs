@@ -90,7 +90,7 @@ fn note(shared: &Shared, outcome: Result<(), Failure>, delay: Duration) {
         Ok(()) => "the stream ended".to_owned(),
         Err(Failure::Broken(why)) => why,
         Err(Failure::Absurd(why)) => {
-            metrics::counter!("murder_replica_refused_lists_total").increment(1);
+            metrics::counter!("murder_lists_refused_total").increment(1);
             format!("{}: its list is not taken over: {why}", shared.address.load().name())
         }
     };

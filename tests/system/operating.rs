@@ -310,7 +310,8 @@ fn an_hour_ahead(said: Vec<u8>) -> Vec<u8> {
 #[test]
 fn the_doctor_sees_clocks_that_differ() {
     // Without TLS, so that the words can be changed on their way.
-    let mut system = Plan::nodes(1, 1).option("*", "allowstarttls", "no").prepare();
+    let plan = Plan::nodes(1, 1).option("*", "allowstarttls", "no");
+    let mut system = plan.option("*", "mupdate_tls", "no").option("*", "backend1_tls", "no").prepare();
     let nodes = [("mupdate", "mupdate"), ("backend1", "imap")];
     let relays = nodes.map(|(node, service)| {
         let relay = Relay::rewriting(system.address(node, service), an_hour_ahead);

@@ -168,8 +168,12 @@ fn refused<T>(result: Result<T, Error>, name: &MailboxName, no: MasterError) -> 
 
 fn unavailable(error: &Error) -> MasterError {
     match error {
-        Error::Denied { .. } | Error::NoMechanism { .. } | Error::Unprotected { .. } => MasterError::Login,
-        Error::Protocol { .. } => MasterError::Protocol,
+        Error::Denied { .. }
+        | Error::NoAdmin { .. }
+        | Error::Tls { .. }
+        | Error::NoMechanism { .. }
+        | Error::Unprotected { .. } => MasterError::Login,
+        Error::Protocol { .. } | Error::Absurd { .. } => MasterError::Protocol,
         Error::Refused(_) | Error::Changed => MasterError::Failed,
         Error::Unavailable { .. } | Error::NoServer => MasterError::Down,
     }

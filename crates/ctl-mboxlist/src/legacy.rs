@@ -52,8 +52,11 @@ fn entry(line: &str, servername: &ServerName) -> Result<(MailboxName, Entry), St
     }
     let mut fields = tail.unwrap_or("").split(' ');
     let uniqueid = fields.next().unwrap_or("").to_owned();
-    let mut number = || fields.next().and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
-    let (mtime, uidvalidity, foldermodseq, createdmodseq) = (number(), number(), number(), number());
+    let (mtime, uidvalidity) = (number("mtime", fields.next())?, number("UIDVALIDITY", fields.next())?);
+    let uidvalidity =
+        u32::try_from(uidvalidity).map_err(|_| format!("UIDVALIDITY: too large: {uidvalidity}"))?;
+    let foldermodseq = number("foldermodseq", fields.next())?;
+    let createdmodseq = number("createdmodseq", fields.next())?;
     let mut flags = Flags::LEGACY_DIRS;
     if mbtype & DELETED != 0 {
         flags = flags | Flags::DELETED;
@@ -65,7 +68,6 @@ fn entry(line: &str, servername: &ServerName) -> Result<(MailboxName, Entry), St
         entry.moving = Some(entry.location.clone());
     }
     entry.mtime = mtime;
-    let uidvalidity = u32::try_from(uidvalidity).unwrap_or(0);
     let local = Local {
         flags,
         mbtype: "e".into(),
@@ -79,9 +81,37 @@ fn entry(line: &str, servername: &ServerName) -> Result<(MailboxName, Entry), St
     Ok((name, entry.with_local(local)))
 }
 
+/// A field of the tail; 0 where an older dump does not have it. One that is there and is no number costs the line: a UIDVALIDITY
+/// of 0 would have every client fetch the mailbox anew.
+fn number(what: &str, field: Option<&str>) -> Result<u64, String> {
+    match field {
+        None | Some("") => Ok(0),
+        Some(field) => field.parse().map_err(|_| format!("{what}: not a number: {field}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_that_cannot_be_read_costs_its_line_and_is_told() {
+        let server = ServerName::parse("be1").unwrap();
+        let text = "user.a\t0 default a\tlrs\t>id 5 6x 7 8\nuser.b\t0 default b\tlrs\t>id 5 4294967296 7 8\n\
+                    user.c\t0 default c\tlrs\t>id 5 6 7 -8\nuser.d\t0 default d\tlrs\t>id 5 4294967295\n";
+        let (entries, complaints) = read(text, &server);
+        let names: Vec<_> = entries.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["user.d"]);
+        assert_eq!(entries[0].1.local.as_ref().unwrap().uidvalidity, u32::MAX);
+        assert_eq!(
+            complaints,
+            [
+                "line 1: UIDVALIDITY: not a number: 6x",
+                "line 2: UIDVALIDITY: too large: 4294967296",
+                "line 3: createdmodseq: not a number: -8"
+            ]
+        );
+    }
 
     #[test]
     fn old_lines_of_both_ages_are_read() {

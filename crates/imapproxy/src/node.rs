@@ -85,22 +85,10 @@ impl Directory {
         };
         match found {
             replica::Found::Entry(entry) if entry.is_active() => Found::Active(entry),
-            replica::Found::Entry(_) => self.reserved(name).await,
+            // It was looked at again already.
+            replica::Found::Entry(_) => Found::Reserved,
             replica::Found::Missing => Found::Missing,
             replica::Found::Unknown(_) => Found::Unknown,
-        }
-    }
-
-    /// A reservation may have become a mailbox meanwhile.
-    async fn reserved(&self, name: &MailboxName) -> Found {
-        if self.barrier().await.is_err() {
-            return Found::Reserved;
-        }
-        match self.list().get(name) {
-            Ok(Some(entry)) if entry.is_active() => Found::Active(entry),
-            Ok(Some(_)) => Found::Reserved,
-            Ok(None) => Found::Missing,
-            Err(_) => Found::Unknown,
         }
     }
 
@@ -125,4 +113,75 @@ impl Directory {
 pub fn unreadable(error: mailboxes::Error) -> Stop {
     tracing::error!("the list of mailboxes: {error}");
     Stop::no(UNSURE)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::sync::{Mutex, PoisonError};
+    use std::{fmt, io};
+
+    use mupdate::client::{Address, Connect, Measure};
+    use mupdate::replica::Settings;
+    use service::peer::Peer;
+    use service::stream::Stream;
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    /// One connection; there is no second.
+    struct Once(Mutex<Option<DuplexStream>>);
+
+    impl fmt::Debug for Once {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the master")
+        }
+    }
+
+    impl Connect for Once {
+        fn connect(&self) -> Pin<Box<dyn Future<Output = io::Result<Stream>> + Send + '_>> {
+            let pipe = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let peer = Peer::Unix { uid: 0, gid: 0, pid: None };
+            Box::pin(async move { Ok(Stream::memory(pipe.ok_or(io::ErrorKind::ConnectionRefused)?, peer)) })
+        }
+    }
+
+    /// A master with one reservation; gives how often it is asked whether everything has arrived.
+    async fn master(pipe: DuplexStream) -> usize {
+        let mut pipe = BufReader::new(pipe);
+        pipe.write_all(b"* OK MUPDATE \"m\" \"Cyrus IMAP\" \"3.6.1\" \"(master)\"\r\n").await.unwrap();
+        let (mut line, mut noops) = (String::new(), 0);
+        while pipe.read_line(&mut line).await.is_ok_and(|read| read > 0) {
+            let tag = line.split(' ').next().unwrap_or_default().to_owned();
+            if line.contains("UPDATE") {
+                pipe.write_all(b"U01 RESERVE \"user.a\" \"be1!p\"\r\nU01 OK \"streaming starts\"\r\n")
+                    .await
+                    .unwrap();
+            } else if line.contains("NOOP") {
+                noops += 1;
+                pipe.write_all(format!("{tag} OK \"Noop done\"\r\n").as_bytes()).await.unwrap();
+            }
+            line.clear();
+        }
+        noops
+    }
+
+    #[tokio::test]
+    async fn a_reservation_is_asked_for_at_the_master_once() {
+        let (ours, theirs) = duplex(4096);
+        let master = tokio::spawn(master(theirs));
+        let stop = CancellationToken::new();
+        let measure = Measure { entries: usize::MAX, octets: usize::MAX };
+        let settings = Settings { retry_delay: Duration::from_secs(3600), chance: || 0, measure };
+        let address = Address::Through(Arc::new(Once(Mutex::new(Some(ours)))));
+        let replica = Replica::start(List::memory(), address, settings, stop.clone());
+        replica.live().await;
+        let directory = Directory::Replica(replica);
+        let found = directory.find(&MailboxName::parse("user.a").unwrap()).await;
+        assert!(matches!(found, Found::Reserved), "{found:?}");
+        stop.cancel();
+        assert_eq!(master.await.unwrap(), 1);
+    }
 }

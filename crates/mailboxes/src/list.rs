@@ -431,6 +431,16 @@ impl List {
         }
     }
 
+    /// How many entries there are.
+    pub fn count(&self) -> usize {
+        self.inner.read().table.len()
+    }
+
+    /// Octets of memory that the entries take. Looks at every block: some milliseconds for a million entries.
+    pub fn weight(&self) -> usize {
+        self.inner.read().table.memory()
+    }
+
     /// Reserved names and since when, oldest first (at most 10,000).
     pub fn reservations(&self) -> Vec<(MailboxName, Entry)> {
         let tables = self.inner.read();

@@ -9,6 +9,7 @@
 pub mod client;
 pub mod daemon;
 mod kick;
+mod meter;
 pub mod replica;
 pub mod server;
 pub mod tester;

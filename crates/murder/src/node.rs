@@ -140,3 +140,38 @@ pub async fn other_servers(imapd: &Imapd) -> BTreeSet<String> {
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of an answer.
 const ANSWER_MAX: u64 = 64 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufRead;
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn what_master_has_given_up_is_read_off_its_status_page() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let page = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let mut stream = io::BufReader::new(stream);
+            let mut request = String::new();
+            stream.read_line(&mut request).unwrap();
+            let board =
+                r#"{"processes":[{"name":"imap","state":"disabled"},{"name":"lmtp","state":"ready"}]}"#;
+            write!(stream.get_mut(), "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{board}").unwrap();
+            // The request is read to its end, so that the answer is not cut off by a reset.
+            let mut rest = String::new();
+            while stream.read_line(&mut rest).unwrap() > 2 {
+                rest.clear();
+            }
+            request
+        });
+        let text = format!("configdirectory: /nowhere\nstatus_listen: {address}\n");
+        let imapd = Imapd::parse(Path::new("/nowhere/imapd.conf"), &text, "murder").unwrap();
+        assert_eq!(given_up(&imapd), ["imap"]);
+        assert!(page.join().unwrap().starts_with("GET /status.json "));
+        let without = Imapd::parse(Path::new("/nowhere/imapd.conf"), "configdirectory: /nowhere\n", "murder");
+        assert!(given_up(&without.unwrap()).is_empty());
+    }
+}

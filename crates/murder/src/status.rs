@@ -200,7 +200,8 @@ fn all_empty(imapd: &Imapd) -> bool {
 }
 
 async fn bounded<T>(ask: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let late = || Error::Unavailable { server: "it".into(), why: format!("no answer within {PATIENCE:?}") };
+    let late =
+        || Error::Unavailable { server: "it".into(), why: format!("no answer within {PATIENCE:?}").into() };
     tokio::time::timeout(PATIENCE, ask).await.unwrap_or_else(|_| Err(late()))
 }
 

@@ -6,7 +6,7 @@ use config::imapd::Imapd;
 use imapproxy::node::Directory;
 use mailboxes::{Bounds, Change, Entry, List, Options, Role};
 use mupdate::{
-    client::Address,
+    client::{Address, Measure},
     replica::{Replica, Settings},
     server::Server,
 };
@@ -91,7 +91,9 @@ impl Node {
             Kind::Master => (Server::master(list.clone(), &imapd), None),
             Kind::Follower { of, plain, .. } => {
                 let dialer = Dialer::new(network, &self.name, of, *plain);
-                let settings = Settings { retry_delay: Duration::from_secs(5), chance: chance::jitter };
+                let measure = Measure { entries: usize::MAX, octets: usize::MAX };
+                let settings =
+                    Settings { retry_delay: Duration::from_secs(5), chance: chance::jitter, measure };
                 let address = Address::Through(Arc::new(dialer));
                 let replica = Replica::start(list.clone(), address, settings, stop.clone());
                 (Server::replica(list.clone(), replica.clone(), &imapd), Some(replica))

@@ -138,6 +138,7 @@ options! {
     mupdate_config: MupdateConfig, Kind::Choice(MupdateConfig::WORDS), "standard", Effect::Refused("only standard murders are served: a node is a frontend or a backend, and a mailbox is on one backend"), "Shape of the murder.";
     mupdate_retry_delay: Duration, Kind::SECONDS, "20s", ON, "Longest wait between attempts to reach the master.";
     mupdate_connections_max: u32, Kind::COUNT, "128", ON, "Most connections that mupdate serves at a time.";
+    mupdate_entries_max: u32, Kind::COUNT, "3000000", ON, "Most mailboxes that a list of another server may have: a larger one is not taken over, and the one from before is served on. 0: no limit. Beyond Cyrus.";
     mupdate_workers_start: u32, Kind::COUNT, "5", ignored("connections do not need threads of their own"), "Threads at start.";
     mupdate_workers_minspare: u32, Kind::COUNT, "2", ignored("connections do not need threads of their own"), "Least idle threads.";
     mupdate_workers_maxspare: u32, Kind::COUNT, "10", ignored("connections do not need threads of their own"), "Most idle threads.";

@@ -26,6 +26,7 @@ use service::{
 use tokio::{net::UnixStream, time::timeout};
 
 use super::{Error, link::Link};
+use crate::meter::Measure;
 
 /// What a server said of itself.
 #[derive(Debug, Clone, Default)]
@@ -92,6 +93,15 @@ impl Address {
         }
     }
 
+    /// How much of a list its server may make us hold.
+    pub fn measure(&self) -> Measure {
+        match self {
+            Address::Server(imapd) | Address::Nearest { imapd, .. } => Measure::new(imapd),
+            // A daemon of this host has kept the bound already.
+            Address::Socket(_) | Address::Through(_) => Measure { entries: usize::MAX, octets: usize::MAX },
+        }
+    }
+
     /// Connects and logs in, each step bounded by `client_timeout`.
     pub async fn dial(&self) -> Result<(Link, Greeting), Error> {
         match self {
@@ -134,7 +144,7 @@ async fn trusted(
     connect: impl Future<Output = io::Result<Stream>>,
 ) -> Result<(Link, Greeting), Error> {
     let connected = timeout(LOCAL, connect).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    let lost = |why: io::Error| Error::Unavailable { server: name.clone(), why: why.to_string() };
+    let lost = |why: io::Error| Error::Unavailable { server: name.clone(), why: why.into() };
     let mut link = Link::new(connected.map_err(lost)?, name.clone());
     let greeting = greet(&mut link, LOCAL).await?;
     Ok((link, greeting))
@@ -147,7 +157,7 @@ async fn server(imapd: &Imapd) -> Result<(Link, Greeting), Error> {
     let port =
         upstream.port.or_else(|| imapd.host_port(&upstream.host, "mupdate")).unwrap_or(imapd.mupdate_port);
     let host = imapd.host_address(&upstream.host);
-    let lost = |why: io::Error| Error::Unavailable { server: name.clone(), why: why.to_string() };
+    let lost = |why: io::Error| Error::Unavailable { server: name.clone(), why: why.into() };
     let stream = resolve::connect_host(imapd, &host, port).await.map_err(lost)?;
     let mut link = Link::new(stream, name.clone());
     let mut greeting = greet(&mut link, patience).await?;
@@ -160,7 +170,7 @@ async fn server(imapd: &Imapd) -> Result<(Link, Greeting), Error> {
         Step::RaiseTls => {
             let options = settings::client_tls(imapd, &upstream.host);
             let tls = ClientTls::new(&options)
-                .map_err(|e| Error::Denied { server: name.clone(), why: format!("TLS: {e}") })?;
+                .map_err(|e| Error::Tls { server: name.clone(), why: e.to_string() })?;
             let before = std::mem::take(&mut greeting);
             greeting = start_tls(&mut link, &rule, &tls, &upstream.host, patience).await?;
             let verdict = before.seen(|before| {
@@ -174,7 +184,7 @@ async fn server(imapd: &Imapd) -> Result<(Link, Greeting), Error> {
     let chosen = greeting.seen(|seen| rule.choose(&credentials, seen, link.stream().channel()));
     let Some(mechanism) = chosen else {
         let withheld = greeting.seen(|seen| rule.withholds(&credentials, seen, link.stream().channel()));
-        let offered = greeting.mechanisms.join(" ");
+        let offered = greeting.mechanisms.join(" ").chars().take(TEXT).collect();
         return Err(Error::NoMechanism { server: name, offered, withheld });
     };
     login(&mut link, &credentials, mechanism, patience).await?;
@@ -228,7 +238,13 @@ pub(super) async fn start_tls(
         other => return Err(link.lost(format!("unexpected answer to STARTTLS: {other:?}"))),
     }
     let shaken = link.wire().connect_tls(tls, host).await;
-    shaken.map_err(|e| link.lost(format!("TLS handshake: {e}")))?;
+    shaken.map_err(|error| match error.kind() {
+        // What TLS itself finds wrong; anything else is the connection's.
+        io::ErrorKind::InvalidData => {
+            Error::Tls { server: link.server.clone(), why: format!("handshake: {error}") }
+        }
+        _ => link.lost(format!("TLS handshake: {error}")),
+    })?;
     greet(link, patience).await
 }
 
@@ -253,13 +269,18 @@ pub(super) async fn login(
     link.flush().await?;
     for _ in 0..SASL_STEPS {
         let line = link.line(patience).await?;
-        let text = String::from_utf8_lossy(&line).into_owned();
+        let text: String = String::from_utf8_lossy(&line).chars().take(SASL_TEXT).collect();
         let upper = text.to_ascii_uppercase();
         if upper.starts_with("A01 OK") {
             return exchange.succeeded(None).map_err(failed);
         }
         if upper.starts_with("A01 NO") || upper.starts_with("A01 BAD") || upper.starts_with("* BYE") {
-            return Err(denied(&server, text));
+            let why: String = text.chars().take(TEXT).collect();
+            // The protocol has no code for it: Cyrus and we say it in the same words.
+            return Err(match why.contains("only admins may authenticate") {
+                true => Error::NoAdmin { server, why },
+                false => Error::Denied { server, why },
+            });
         }
         let challenge =
             BASE64_STANDARD.decode(text.trim()).map_err(|_| link.lost("a challenge is not base64"))?;
@@ -291,5 +312,9 @@ const NEAREST_PAUSE: Duration = Duration::from_millis(25);
 /// Lines of a banner, and rounds of a login, at most.
 const BANNER_LINES: usize = 100;
 const SASL_STEPS: usize = 10;
+/// Characters of a refusal that are kept.
+const TEXT: usize = 1000;
+/// Characters of a line of SASL: 16 KiB in base64.
+const SASL_TEXT: usize = 21_848;
 /// How long a daemon on this host may take to greet.
 const LOCAL: Duration = Duration::from_secs(5);

@@ -5,14 +5,17 @@ use std::{io, time::Duration};
 use bytes::BytesMut;
 use protocol::{
     frame::{Collected, Collector, Limits},
-    mupdate::{command, response::Response},
+    mupdate::{
+        command,
+        response::{Body, Response},
+    },
 };
 use service::{
     stream::Stream,
     wire::{Bounds, Wire},
 };
 
-use super::Error;
+use super::{Error, Why};
 
 /// Reads whole responses, writes commands; every wait is bounded by the caller's patience.
 pub struct Link {
@@ -42,7 +45,7 @@ impl Link {
                 return Ok(response);
             }
             match self.wire.fill(patience).await {
-                Ok(0) => return Err(self.lost("the connection was closed")),
+                Ok(0) => return Err(self.lost(Why::Closed)),
                 Ok(_) => {}
                 Err(error) => return Err(self.lost(error)),
             }
@@ -56,7 +59,7 @@ impl Link {
             match collected {
                 Collected::Command(frame) => {
                     let response = Response::parse(&frame).map_err(|e| malformed(&self.server, e))?;
-                    return Ok(Some(response));
+                    return Ok(Some(shortened(response)));
                 }
                 // A server does not wait for a continuation, whichever form it uses.
                 Collected::Continue(_) => {}
@@ -69,7 +72,7 @@ impl Link {
     /// Waits for more bytes; safe to cancel.
     pub async fn more(&mut self) -> Result<(), Error> {
         match self.wire.read_some().await {
-            Ok(0) => Err(self.lost("the connection was closed")),
+            Ok(0) => Err(self.lost(Why::Closed)),
             Ok(_) => Ok(()),
             Err(error) => Err(self.lost(error)),
         }
@@ -84,8 +87,11 @@ impl Link {
                 line.truncate(protocol::frame::trim_line(&line).len());
                 return Ok(line);
             }
+            if input.len() > SASL_LINE {
+                return Err(self.lost("a line without end"));
+            }
             match self.wire.fill(patience).await {
-                Ok(0) => return Err(self.lost("the connection was closed")),
+                Ok(0) => return Err(self.lost(Why::Closed)),
                 Ok(_) => {}
                 Err(error) => return Err(self.lost(error)),
             }
@@ -122,9 +128,20 @@ impl Link {
         self.wire.stream()
     }
 
-    pub fn lost(&self, why: impl std::fmt::Display) -> Error {
-        Error::Unavailable { server: self.server.clone(), why: why.to_string() }
+    pub fn lost(&self, why: impl Into<Why>) -> Error {
+        Error::Unavailable { server: self.server.clone(), why: why.into() }
     }
+}
+
+/// Texts of replies go into errors, logs and statuses: not longer than so.
+fn shortened(mut response: Response) -> Response {
+    if let Body::Ok(text) | Body::No(text) | Body::Bad(text) | Body::Bye(text) | Body::Other(text) =
+        &mut response.body
+    {
+        let end = text.char_indices().nth(TEXT).map_or(text.len(), |(end, _)| end);
+        text.truncate(end);
+    }
+    response
 }
 
 fn malformed(server: &str, why: impl std::fmt::Display) -> Error {
@@ -141,6 +158,9 @@ impl From<Error> for io::Error {
 const LINE: usize = 256 * 1024;
 const LITERAL: u64 = 16 * 1024 * 1024;
 const COMMAND: usize = 17 * 1024 * 1024;
+/// Octets of a line of SASL, more than any mechanism has; characters of a reply's text that are kept.
+const SASL_LINE: usize = 64 * 1024;
+const TEXT: usize = 1000;
 /// Octets read ahead.
 const INPUT: usize = 18 * 1024 * 1024;
 /// How long the server may take to accept anything of a command.

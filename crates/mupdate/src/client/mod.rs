@@ -6,7 +6,7 @@ mod many;
 mod tools;
 mod watch;
 
-use std::{path::Path, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use config::imapd::Imapd;
 use mailboxes::{Entry, Expect};
@@ -17,10 +17,14 @@ pub use dial::{Address, Connect, Greeting};
 pub use link::Link;
 pub use many::{Activate, Delete};
 
+use crate::meter::Meter;
+pub use crate::meter::{Absurd, Measure};
+
 /// A logged-in connection. After an error other than [`Error::Refused`] and [`Error::Changed`] it is of no more use.
 pub struct Client {
     link: Link,
     greeting: Greeting,
+    measure: Measure,
 }
 
 /// Why a question has no answer.
@@ -34,10 +38,16 @@ pub enum Error {
     Changed,
     /// No connection, or it broke: whether a change was done is unknown.
     #[error("MUPDATE server {server}: {why}")]
-    Unavailable { server: String, why: String },
+    Unavailable { server: String, why: Why },
     /// It said something that is not MUPDATE.
     #[error("MUPDATE server {server}: {why}")]
     Protocol { server: String, why: String },
+    /// Its list of `admins` (and `mupdate_readers`) does not have us.
+    #[error("MUPDATE server {server}: login: {why}")]
+    NoAdmin { server: String, why: String },
+    /// TLS cannot be set up, or its handshake failed.
+    #[error("MUPDATE server {server}: TLS: {why}")]
+    Tls { server: String, why: String },
     /// It does not let us in, or not safely.
     #[error("MUPDATE server {server}: login: {why}")]
     Denied { server: String, why: String },
@@ -47,8 +57,42 @@ pub enum Error {
     /// It must not be used without TLS, and gives none.
     #[error("MUPDATE server {server}: {refusal}")]
     Unprotected { server: String, refusal: Refusal },
+    /// Its list is beyond measure.
+    #[error("MUPDATE server {server}: {why}")]
+    Absurd { server: String, why: Absurd },
     #[error("mupdate_server is not set")]
     NoServer,
+}
+
+/// Why a connection is of no use.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Why {
+    /// What the system said of the connection.
+    #[error("{0}")]
+    Io(Arc<io::Error>),
+    #[error("the connection was closed")]
+    Closed,
+    /// The server said so (BYE, UNAVAILABLE), or what it said makes no sense.
+    #[error("{0}")]
+    Said(String),
+}
+
+impl From<io::Error> for Why {
+    fn from(error: io::Error) -> Why {
+        Why::Io(Arc::new(error))
+    }
+}
+
+impl From<String> for Why {
+    fn from(text: String) -> Why {
+        Why::Said(text)
+    }
+}
+
+impl From<&str> for Why {
+    fn from(text: &str) -> Why {
+        Why::Said(text.to_owned())
+    }
 }
 
 impl Error {
@@ -71,7 +115,7 @@ impl Client {
 
     pub async fn dial(address: &Address) -> Result<Client, Error> {
         let (link, greeting) = address.dial().await?;
-        Ok(Client { link, greeting })
+        Ok(Client { link, greeting, measure: address.measure() })
     }
 
     pub fn greeting(&self) -> &Greeting {
@@ -110,8 +154,13 @@ impl Client {
     /// All entries whose location begins with `prefix` (`server!`), or all, in the server's order.
     pub async fn list(&mut self, prefix: Option<&str>) -> Result<Vec<(MailboxName, Entry)>, Error> {
         let mut all = Vec::new();
+        let (mut meter, server) = (Meter::new(self.measure), self.link.server.clone());
         self.ask("LIST", prefix.as_slice(), |body| {
-            all.extend(entry_of(&body));
+            let found = entry_of(&body);
+            let counted =
+                meter.count(found.as_ref().map(|(name, _)| name), found.as_ref().map(|(_, entry)| entry));
+            counted.map_err(|why| Error::Absurd { server: server.clone(), why })?;
+            all.extend(found);
             Ok(())
         })
         .await?;

@@ -7,26 +7,60 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{Shared, stream::Stream};
+use crate::meter::Absurd;
 
 pub(super) type Waiters = mpsc::Receiver<oneshot::Sender<()>>;
+
+/// Why a stream ended.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It cannot be reached, broke, or what it says cannot be taken over now.
+    Broken(String),
+    /// What it says is beyond measure, and will be so in a moment.
+    Absurd(Absurd),
+}
+
+impl Failure {
+    pub fn broken(why: &str) -> Failure {
+        Failure::Broken(why.to_owned())
+    }
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Failure {
+        Failure::Broken(why)
+    }
+}
+
+impl From<Absurd> for Failure {
+    fn from(why: Absurd) -> Failure {
+        Failure::Absurd(why)
+    }
+}
 
 pub(super) async fn run(shared: Arc<Shared>, mut waiters: Waiters, stop: CancellationToken) {
     let following = async {
         // A full list is compared with what is held: that must be in memory first.
         shared.list.loaded().await;
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut absurd) = (FIRST_PAUSE, Duration::ZERO);
         loop {
             let outcome = attempt(&shared, &mut waiters).await;
             if shared.live.set(false) {
                 pause = FIRST_PAUSE;
             }
-            let delay = jitter(pause, shared.settings.load().chance);
+            let (longest, chance) = (shared.settings.load().retry_delay, shared.settings.load().chance);
+            // Each attempt has it send all of that again.
+            absurd = match &outcome {
+                Err(Failure::Absurd(_)) => (absurd * 2).clamp(longest.min(ABSURD), ABSURD),
+                _ => Duration::ZERO,
+            };
+            let delay = jitter(pause.max(absurd), chance);
             note(&shared, outcome, delay);
             idle(&shared, &mut waiters, delay).await;
-            pause = (pause * 2).min(shared.settings.load().retry_delay);
+            pause = (pause * 2).min(longest);
         }
     };
     stop.run_until_cancelled(following).await;
@@ -34,7 +68,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut waiters: Waiters, stop: Cancell
 }
 
 /// Connects, synchronises, and streams until something breaks.
-async fn attempt(shared: &Arc<Shared>, waiters: &mut Waiters) -> Result<(), String> {
+async fn attempt(shared: &Arc<Shared>, waiters: &mut Waiters) -> Result<(), Failure> {
     let address = shared.address.load_full();
     let (link, greeting) = address.dial().await.map_err(|e| e.to_string())?;
     info!("successful mupdate connection to {}", address.name());
@@ -51,10 +85,22 @@ async fn attempt(shared: &Arc<Shared>, waiters: &mut Waiters) -> Result<(), Stri
     stream.follow(waiters).await
 }
 
-fn note(shared: &Shared, outcome: Result<(), String>, delay: Duration) {
-    let why = outcome.err().unwrap_or_else(|| "the stream ended".into());
-    warn!("{why}; retrying connection to mupdate server in {:.1} seconds", delay.as_secs_f64());
+fn note(shared: &Shared, outcome: Result<(), Failure>, delay: Duration) {
+    let why = match outcome {
+        Ok(()) => "the stream ended".to_owned(),
+        Err(Failure::Broken(why)) => why,
+        Err(Failure::Absurd(why)) => {
+            metrics::counter!("murder_lists_refused_total").increment(1);
+            format!("{}: its list is not taken over: {why}", shared.address.load().name())
+        }
+    };
     let mut state = shared.state();
+    // The same as the last time is said once.
+    if state.trouble.as_ref() == Some(&why) {
+        debug!("{why}; retrying connection to mupdate server in {:.1} seconds", delay.as_secs_f64());
+    } else {
+        warn!("{why}; retrying connection to mupdate server in {:.1} seconds", delay.as_secs_f64());
+    }
     if state.trouble.is_none() {
         state.since = SystemTime::now();
     }
@@ -68,7 +114,7 @@ async fn idle(shared: &Shared, waiters: &mut Waiters, delay: Duration) {
         tokio::select! {
             biased;
             () = sleep_until(end) => return,
-            () = shared.accepted.notified() => return,
+            () = shared.again.notified() => return,
             waiter = waiters.recv() => match waiter {
                 Some(waiter) => drop(waiter),
                 None => return sleep_until(end).await,
@@ -83,3 +129,5 @@ fn jitter(pause: Duration, chance: fn() -> u16) -> Duration {
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause before a list that was beyond measure is looked at again.
+const ABSURD: Duration = Duration::from_secs(600);

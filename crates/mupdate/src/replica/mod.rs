@@ -25,7 +25,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{client::Address, server};
+use crate::{
+    client::{Address, Measure},
+    server,
+};
 
 /// A list and the task that keeps it like its upstream's. Cheap to clone.
 #[derive(Clone)]
@@ -40,11 +43,14 @@ pub struct Settings {
     pub retry_delay: Duration,
     /// A number that differs from slave to slave and from time to time, so that they do not all come back at once.
     pub chance: fn() -> u16,
+    /// How much of a list is taken over.
+    pub measure: Measure,
 }
 
 impl Settings {
     pub fn new(imapd: &Imapd) -> Self {
-        Settings { retry_delay: imapd.mupdate_retry_delay.max(Duration::from_secs(2)), chance }
+        let retry_delay = imapd.mupdate_retry_delay.max(Duration::from_secs(2));
+        Settings { retry_delay, chance, measure: Measure::new(imapd) }
     }
 }
 
@@ -100,7 +106,8 @@ pub(crate) struct Shared {
     barriers: mpsc::Sender<oneshot::Sender<()>>,
     /// Names whose absence was confirmed, and when.
     missing: Mutex<HashMap<MailboxName, Instant>>,
-    accepted: Notify,
+    /// Ends the pause before the next attempt.
+    again: Notify,
 }
 
 struct State {
@@ -135,7 +142,7 @@ impl Replica {
             started: Instant::now(),
             barriers,
             missing: Mutex::default(),
-            accepted: Notify::new(),
+            again: Notify::new(),
         });
         tokio::spawn(follow::run(shared.clone(), waiting, stop));
         Replica { shared }
@@ -171,6 +178,8 @@ impl Replica {
                     Address::Nearest { socket, .. } => Address::Nearest { socket: socket.clone(), imapd },
                 };
                 replica.shared.address.store(Arc::new(address));
+                // What was refused until now may be allowed.
+                replica.shared.again.notify_one();
             }
         });
     }
@@ -279,7 +288,7 @@ impl Replica {
         let Some(plan) = state.held.take() else { return false };
         state.accept = plan.removals.len();
         drop(state);
-        self.shared.accepted.notify_one();
+        self.shared.again.notify_one();
         true
     }
 

@@ -22,8 +22,12 @@ use protocol::{
 use tokio::{sync::oneshot, time::Instant};
 use tracing::warn;
 
-use super::{Shared, follow::Waiters};
+use super::{
+    Shared,
+    follow::{Failure, Waiters},
+};
 use crate::client::{Greeting, Link, entry_of};
+use crate::meter::{Absurd, Meter};
 
 pub(super) struct Stream<'a> {
     shared: &'a Arc<Shared>,
@@ -32,6 +36,11 @@ pub(super) struct Stream<'a> {
     numbered: bool,
     /// Changes read and not yet applied.
     pending: Vec<(MailboxName, Option<Entry>)>,
+    meter: Meter,
+    /// Octets of changes since the list was weighed.
+    unweighed: usize,
+    /// Lines were passed over: the log has the first.
+    passed_over: bool,
     position: Option<Position>,
     noops: u64,
     /// Who waits for the NOOP that is out.
@@ -41,11 +50,22 @@ pub(super) struct Stream<'a> {
 impl<'a> Stream<'a> {
     pub fn new(shared: &'a Arc<Shared>, link: Link, greeting: &Greeting) -> Self {
         let numbered = greeting.has("RESUME");
-        Stream { shared, link, numbered, pending: Vec::new(), position: None, noops: 0, waiting: None }
+        Stream {
+            shared,
+            link,
+            numbered,
+            pending: Vec::new(),
+            meter: Meter::new(shared.settings.load().measure),
+            unweighed: 0,
+            passed_over: false,
+            position: None,
+            noops: 0,
+            waiting: None,
+        }
     }
 
     /// Asks for the list, or for what changed, and makes ours equal.
-    pub async fn synchronise(&mut self) -> Result<(), String> {
+    pub async fn synchronise(&mut self) -> Result<(), Failure> {
         let list = &self.shared.list;
         let held = list.is_complete().then(|| list.position().to_string());
         match self.numbered {
@@ -65,11 +85,12 @@ impl<'a> Stream<'a> {
             match response.body {
                 Body::Full => {
                     self.pending.clear();
+                    self.meter.reset();
                     (whole, listing) = (true, to_compare());
                 }
                 Body::Ok(_) => break,
                 Body::Position(position) => self.position = Some(position),
-                body => match (change_of(body)?, &mut listing) {
+                body => match (self.change_of(body)?, &mut listing) {
                     (None, _) => {}
                     (Some((name, Some(entry))), Some(listing)) => listing.put(&name, &entry),
                     (Some((name, None)), Some(listing)) => listing.remove(&name),
@@ -78,7 +99,7 @@ impl<'a> Stream<'a> {
             }
         }
         if self.numbered && self.position.is_none() {
-            return Err("the upstream did not say where its list stands".into());
+            return Err(Failure::broken("the upstream did not say where its list stands"));
         }
         match listing {
             Some(listing) => self.reconcile(listing).await,
@@ -87,7 +108,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Makes the list equal to a full listing, unless too much would go.
-    async fn reconcile(&mut self, listing: Listing) -> Result<(), String> {
+    async fn reconcile(&mut self, listing: Listing) -> Result<(), Failure> {
         let difference = self.shared.list.difference(listing).await.map_err(|e| e.to_string())?;
         let plan = Plan { held: difference.held, removals: difference.removals };
         if !plan.removals.is_empty() {
@@ -101,7 +122,7 @@ impl<'a> Stream<'a> {
 
     /// Whether the removals may be done. Another list than the one followed so far may be one that its backends are just
     /// filling: it is given time until what it lacks goes, and no server loses most of its mailboxes.
-    fn judge(&self, plan: &Plan, losses: &[Loss]) -> Result<(), String> {
+    fn judge(&self, plan: &Plan, losses: &[Loss]) -> Result<(), Failure> {
         let replaces = match (self.shared.list.followed(), self.position) {
             (Some(before), Some(now)) if (before.list, before.term) != (now.list, now.term) => Some(now.list),
             _ => None,
@@ -114,7 +135,7 @@ impl<'a> Stream<'a> {
             let why =
                 format!("held back: {plan}{}; accept it, or fill the master again", lost.unwrap_or_default());
             state.held = Some(plan.clone());
-            return Err(why);
+            return Err(why.into());
         }
         if let Some(list) = replaces.filter(|_| !accepted) {
             let now = Instant::now();
@@ -122,14 +143,15 @@ impl<'a> Stream<'a> {
             let patience = self.shared.settings.load().retry_delay * LOOKS;
             if now.duration_since(first) < patience {
                 (state.replaced, state.held) = (Some((list, first)), None);
-                return Err(format!("{plan}, by a list that is not the one before: it may still be filled"));
+                let why = format!("{plan}, by a list that is not the one before: it may still be filled");
+                return Err(why.into());
             }
         }
         Ok(())
     }
 
     /// Follows the stream until it breaks.
-    pub async fn follow(&mut self, waiters: &mut Waiters) -> Result<(), String> {
+    pub async fn follow(&mut self, waiters: &mut Waiters) -> Result<(), Failure> {
         let interval = self.shared.settings.load().retry_delay;
         let mut heard = Instant::now();
         loop {
@@ -160,7 +182,7 @@ impl<'a> Stream<'a> {
                 }
                 () = tokio::time::sleep_until(deadline) => {
                     if self.waiting.is_some() {
-                        return Err("connection to master timed out".into());
+                        return Err(Failure::broken("connection to master timed out"));
                     }
                     self.noop(Vec::new()).await?;
                     heard = Instant::now();
@@ -169,14 +191,14 @@ impl<'a> Stream<'a> {
         }
     }
 
-    async fn noop(&mut self, waiting: Vec<oneshot::Sender<()>>) -> Result<(), String> {
+    async fn noop(&mut self, waiting: Vec<oneshot::Sender<()>>) -> Result<(), Failure> {
         self.waiting = Some(waiting);
         self.link.say_tagged(&format!("N{}", self.noops), "NOOP", &[]);
         self.noops += 1;
-        self.link.flush().await.map_err(|e| e.to_string())
+        Ok(self.link.flush().await.map_err(|e| e.to_string())?)
     }
 
-    async fn take(&mut self, response: Response) -> Result<(), String> {
+    async fn take(&mut self, response: Response) -> Result<(), Failure> {
         match response.body {
             Body::Position(position) => {
                 self.position = Some(position);
@@ -197,10 +219,11 @@ impl<'a> Stream<'a> {
                 Ok(())
             }
             Body::Ok(text) | Body::No(text) | Body::Bad(text) | Body::Bye(text) => {
-                Err(format!("{}: {text}", self.link.server))
+                Err(format!("{}: {text}", self.link.server).into())
             }
             body => {
-                self.pending.extend(change_of(body)?);
+                let change = self.change_of(body)?;
+                self.pending.extend(change);
                 if self.pending.len() >= PENDING && !self.numbered {
                     self.apply(false).await?;
                 }
@@ -210,7 +233,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Takes over what was read. A numbered stream's changes count with the position after them.
-    async fn apply(&mut self, whole: bool) -> Result<(), String> {
+    async fn apply(&mut self, whole: bool) -> Result<(), Failure> {
         let position = self.position.take();
         if self.numbered && position.is_none() {
             return Ok(());
@@ -220,28 +243,71 @@ impl<'a> Stream<'a> {
             && list.is_complete()
             && (position.is_none() || position == Some(list.position()))
         {
+            self.meter.reset();
             return Ok(());
         }
+        self.weigh(whole)?;
         let follow = Follow { changes: std::mem::take(&mut self.pending), position, complete: true, whole };
-        list.follow(follow).await.map(drop).map_err(|e| e.to_string())
+        list.follow(follow).await.map_err(|e| e.to_string())?;
+        self.meter.reset();
+        Ok(())
+    }
+
+    /// Whether the list stays within its measure with what is to be applied. A whole one was counted as it came.
+    fn weigh(&mut self, whole: bool) -> Result<(), Failure> {
+        let (list, measure) = (&self.shared.list, self.shared.settings.load().measure);
+        self.unweighed = self.unweighed.saturating_add(self.meter.octets());
+        if !whole && list.count().saturating_add(self.pending.len()) > measure.entries {
+            let is_new = |name| matches!(list.get(name), Ok(None));
+            let new = self.pending.iter().filter(|(name, entry)| entry.is_some() && is_new(name)).count();
+            if new > 0 && list.count().saturating_add(new) > measure.entries {
+                return Err(Absurd::Entries(measure.entries).into());
+            }
+        }
+        if self.unweighed > WEIGHED {
+            self.unweighed = 0;
+            if list.weight() > measure.octets {
+                return Err(Absurd::Octets(measure.octets).into());
+            }
+        }
+        Ok(())
+    }
+
+    /// A data line as a change. None: of a mailbox that no client here can name, or that is nowhere where it could be; one
+    /// such does not keep all others away.
+    fn change_of(&mut self, body: Body) -> Result<Option<(MailboxName, Option<Entry>)>, Failure> {
+        let change = match &body {
+            Body::Delete { name } => MailboxName::parse(name).ok().map(|name| (name, None)),
+            Body::Mailbox { .. } | Body::Reserve { .. } => {
+                entry_of(&body).map(|(name, entry)| (name, Some(entry)))
+            }
+            Body::Unreadable => None,
+            other => return Err(format!("the upstream said {}", shown(other)).into()),
+        };
+        let (name, entry) =
+            change.as_ref().map(|(name, entry)| (Some(name), entry.as_ref())).unwrap_or_default();
+        self.meter.count(name, entry)?;
+        if change.is_none() && !std::mem::replace(&mut self.passed_over, true) {
+            let what = shown(&body);
+            warn!("passed over what the upstream said of a mailbox that cannot be, and all like it: {what}");
+        }
+        Ok(change)
     }
 }
 
-/// A data line as a change. None: of a mailbox that no client here can name, or that is nowhere where it could be; one
-/// such does not keep all others away.
-fn change_of(body: Body) -> Result<Option<(MailboxName, Option<Entry>)>, String> {
-    let change = match &body {
-        Body::Delete { name } => MailboxName::parse(name).ok().map(|name| (name, None)),
-        Body::Mailbox { .. } | Body::Reserve { .. } => {
-            entry_of(&body).map(|(name, entry)| (name, Some(entry)))
+/// What was said, for the log.
+fn shown(body: &Body) -> String {
+    let cut = |text: &str| text.chars().take(SHOWN).collect::<String>();
+    match body {
+        Body::Mailbox { name, location, .. } | Body::Reserve { name, location } => {
+            format!("{:?} at {:?}", cut(name), cut(location))
         }
-        Body::Unreadable => None,
-        other => return Err(format!("the upstream said {other:?}")),
-    };
-    if change.is_none() {
-        warn!("passed over what the upstream said of a mailbox that cannot be: {body:?}");
+        Body::Delete { name } => format!("DELETE {:?}", cut(name)),
+        Body::Status(_) => "STATUS".to_owned(),
+        Body::Entry(_) => "ENTRY".to_owned(),
+        // Short, or shortened.
+        other => cut(&format!("{other:?}")),
     }
-    Ok(change)
 }
 
 /// How long a listing may pause: a Cyrus master writes it whole to a file first.
@@ -250,3 +316,7 @@ const LISTING: Duration = Duration::from_secs(120);
 const LOOKS: u32 = 3;
 /// Changes gathered at most before they are applied.
 const PENDING: usize = 10_000;
+/// Octets of changes after which the list is weighed again.
+const WEIGHED: usize = 64 * 1024 * 1024;
+/// Characters of a name that the log has.
+const SHOWN: usize = 200;

@@ -116,7 +116,7 @@ impl Crowd {
 impl State {
     /// Counted each time, logged once until there are no strangers left.
     fn tell(&mut self, what: &str) {
-        metrics::counter!("murder_mupdate_strangers_sent_away_total").increment(1);
+        metrics::counter!("murder_strangers_refused_total").increment(1);
         if !std::mem::replace(&mut self.told, true) {
             tracing::warn!(
                 "{} connections, {} of them before a login: too many, {what} (mupdate_connections_max)",

@@ -63,8 +63,12 @@ fn describe() {
         "Mailboxes that two servers claimed. Alert on any: see murder status."
     );
     describe_counter!(
-        "murder_mupdate_strangers_sent_away_total",
+        "murder_strangers_refused_total",
         "Connections sent away or dropped before a login, because there were too many. Alert when it grows."
+    );
+    describe_counter!(
+        "murder_lists_refused_total",
+        "Lists of the master that were not taken over, because they are beyond measure. Alert on any: see mupdate_entries_max."
     );
     describe_gauge!("murder_list_streams", "Others that follow this list.");
     describe_gauge!("murder_replica_live", "1 while the list follows its master. Alert when 0 for minutes.");

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use mailboxes::{List, Options};
 use mupdate::{
-    client::Address,
+    client::{Address, Measure},
     daemon::Mode,
     replica::{Found, Replica, Settings},
 };
@@ -33,7 +33,11 @@ async fn put_many(node: &Node, count: usize) {
 }
 
 fn settings() -> Settings {
-    Settings { retry_delay: Duration::from_secs(2), chance: || 0 }
+    Settings {
+        retry_delay: Duration::from_secs(2),
+        chance: || 0,
+        measure: Measure { entries: usize::MAX, octets: usize::MAX },
+    }
 }
 
 #[tokio::test]
@@ -206,6 +210,60 @@ async fn a_mailbox_that_cannot_be_does_not_keep_a_slave_from_all_others() {
     say(&mut peer, "U01 DELETE {6+}\r\nuser.\x01\r\nU01 MAILBOX {6+}\r\nuser.d {5+}\r\nbe1!p {0+}\r\n\r\n")
         .await;
     eventually(async || (slave.names().await == ["user.b", "user.d"]).then_some(())).await;
+}
+
+/// A master that is none of ours, up to where its list begins.
+async fn foreign_master(listener: &TcpListener) -> BufStream<TcpStream> {
+    let mut peer = BufStream::new(timeout(PATIENCE, listener.accept()).await.unwrap().unwrap().0);
+    say(&mut peer, "* AUTH \"PLAIN\"\r\n* OK MUPDATE \"m\" \"Cyrus IMAP\" \"3.6.1\" \"(master)\"\r\n").await;
+    hear(&mut peer, "A01 AUTHENTICATE").await;
+    say(&mut peer, "A01 OK \"Authenticated\"\r\n").await;
+    hear(&mut peer, "U01 UPDATE").await;
+    peer
+}
+
+fn mailbox(name: &str, acl: &str) -> String {
+    format!("U01 MAILBOX {{{}+}}\r\n{name} {{5+}}\r\nbe1!p {{{}+}}\r\n{acl}\r\n", name.len(), acl.len())
+}
+
+#[tokio::test]
+async fn a_list_beyond_measure_is_not_taken_over_and_the_one_before_is_served_on() {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let slave = Node::slave_of(upstream.local_addr().unwrap(), "mupdate_entries_max: 3\n").await;
+    let two = mailbox("user.a", "") + &mailbox("user.b", "");
+    let mut peer = foreign_master(&upstream).await;
+    say(&mut peer, &format!("{two}U01 OK \"streaming starts\"\r\n")).await;
+    eventually(async || (slave.names().await == ["user.a", "user.b"]).then_some(())).await;
+    let trouble = async |wanted: &str| {
+        eventually(async || {
+            let status = slave.status().await;
+            status["upstream"]["trouble"].as_str().is_some_and(|why| why.contains(wanted)).then_some(())
+        })
+        .await;
+        assert_eq!(slave.names().await, ["user.a", "user.b"]);
+    };
+    // More than may be, while it is followed.
+    say(&mut peer, &(mailbox("user.c", "") + &mailbox("user.d", ""))).await;
+    trouble("its list is not taken over: more than 3 entries (set mupdate_entries_max").await;
+    // A listing without end: it hangs up.
+    let mut peer = foreign_master(&upstream).await;
+    for n in 0.. {
+        let entry = mailbox(&format!("user.{n}"), "");
+        if peer.write_all(entry.as_bytes()).await.is_err() || peer.flush().await.is_err() {
+            break;
+        }
+    }
+    trouble("more than 3 entries").await;
+    // An ACL that nobody has.
+    let mut peer = foreign_master(&upstream).await;
+    let _ = peer.write_all(mailbox("user.a", &"x".repeat(300_000)).as_bytes()).await;
+    let _ = peer.flush().await;
+    trouble("an ACL of 300000 octets, for user.a").await;
+    // Its refusals and names are not told at any length.
+    let mut peer = foreign_master(&upstream).await;
+    say(&mut peer, &format!("U01 NO \"{}\"\r\n", "y".repeat(200_000))).await;
+    trouble("yyyy").await;
+    assert!(slave.status().await["upstream"]["trouble"].as_str().unwrap().len() < 2000);
 }
 
 async fn say(peer: &mut BufStream<TcpStream>, text: &str) {

@@ -45,7 +45,7 @@ async fn a_slave_verifies_its_master_and_speaks_through_tls_and_deflate() {
     let deceived = Node::slave(&master, &format!("tls_server_ca_file: {stranger}\n")).await;
     let trouble =
         eventually(async || deceived.status().await["upstream"]["trouble"].as_str().map(str::to_owned)).await;
-    assert!(trouble.contains("TLS handshake"), "{trouble}");
+    assert!(trouble.contains("TLS: handshake"), "{trouble}");
 }
 
 #[tokio::test]

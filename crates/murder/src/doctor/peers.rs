@@ -73,7 +73,7 @@ async fn master(imapd: &Imapd, servers: &mut std::collections::BTreeSet<String>,
 fn refused_by_master(imapd: &Imapd, name: &str, error: &MupdateError, report: &mut Report) {
     let user = mupdate_user(imapd);
     let change = match error {
-        MupdateError::Denied { why, .. } if why.contains("only admins") => {
+        MupdateError::NoAdmin { .. } => {
             format!("on {name}, in imapd.conf: admins: … {user}")
         }
         MupdateError::Unprotected { .. } => {
@@ -83,7 +83,7 @@ fn refused_by_master(imapd: &Imapd, name: &str, error: &MupdateError, report: &m
             "on {name}: tls_server_cert and tls_server_key, or allowplaintext: yes, or sasl_mech_list with SCRAM-SHA-256\nhere: {}",
             place(imapd, "force_sasl_client_mech")
         ),
-        MupdateError::Denied { why, .. } if why.contains("TLS") => {
+        MupdateError::Tls { .. } => {
             format!(
                 "on {name}: tls_server_cert and tls_server_key\nhere: {}",
                 place(imapd, "tls_server_ca_file")

@@ -245,6 +245,7 @@ fn the_package_is_installed_by_apt_and_each_role_lives_as_its_unit() {
             machine.must(&["systemctl", "stop", "murder"]);
             is_gone(&machine);
             machine.must(&["rm", "-rf", "/var/lib/murder"]);
+            machine.must(&["systemd-tmpfiles", "--create", "murder.conf"]);
         }
     }
     // Somebody is on: what he does is in the journal under his service's name, and a stop says goodbye to him.

@@ -9,7 +9,7 @@ use service::passwords::PasswordDb;
 
 use crate::process::{Daemon, SYSTEMD, line};
 
-const PLAIN: &str = "allowplaintext: yes\nfailedloginpause: 0\nunix_group_enable: no\nadmins: cyrus\n";
+const PLAIN: &str = "allowplaintext: yes\nfailedloginpause: 0\npassword_iterations: 10000\nunix_group_enable: no\nadmins: cyrus\n";
 
 fn daemon(listener: &str, conf: &str) -> Daemon {
     daemon_with(listener, conf, &[])

@@ -272,6 +272,31 @@ fn failed_logins_are_lines_that_fail2ban_knows() {
 }
 
 #[test]
+fn a_client_that_hangs_up_while_it_is_slowed_keeps_no_session() {
+    let dir = tempfile::tempdir().unwrap();
+    let syslog = UnixDatagram::bind(dir.path().join("log")).unwrap();
+    syslog.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    let path = dir.path().join("log").display().to_string();
+    let conf = "imap_failedloginpause: 25\nlog_target: syslog\n";
+    let daemon = daemon_with(IMAP, conf, &[("MURDER_SYSLOG", &path)]);
+    let attempt = || loop {
+        let mut message = [0; 2000];
+        let length = syslog.recv(&mut message).unwrap();
+        let text = String::from_utf8_lossy(&message[..length]).into_owned();
+        if let Some((_, text)) = text.split_once("login: ") {
+            return text.to_owned();
+        }
+    };
+    let (_kept, _) = login(&daemon, "fred", "wrong");
+    assert!(attempt().contains("checkpass failed"));
+    let mut client = daemon.connect();
+    line(&mut client);
+    client.get_mut().write_all(b"LOGIN fred secret\r\n").unwrap();
+    drop(client);
+    assert_eq!(attempt(), "[127.0.0.1] plaintext fred SASL(-1): cancelled by the client");
+}
+
+#[test]
 fn the_journal_gets_fields_and_the_facility() {
     let dir = tempfile::tempdir().unwrap();
     let journal = UnixDatagram::bind(dir.path().join("journal")).unwrap();

@@ -53,7 +53,7 @@ impl World {
         let home = dir.path();
         let text = format!(
             "configdirectory: {}\nservername: be1.example.com\nallowplaintext: yes\nadmins: cyrus\n\
-             lmtp_admins: proxy\nfailedloginpause: 0\nsasl_pwcheck_method: auxprop\n",
+             lmtp_admins: proxy\nfailedloginpause: 0\npassword_iterations: 10000\nsasl_pwcheck_method: auxprop\n",
             home.display()
         );
         let imapd = Imapd::parse(&home.join("imapd.conf"), &text, "backend").unwrap();

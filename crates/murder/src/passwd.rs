@@ -51,6 +51,7 @@ pub fn run(args: &Args) -> ExitCode {
 
 fn act(args: &Args, imapd: &Imapd) -> Result<(), String> {
     let db = PasswordDb::new(imapd.password_db());
+    db.set_iterations(imapd.password_iterations);
     let fold = |user: &str| if imapd.username_tolower { user.to_lowercase() } else { user.to_owned() };
     match (&args.user, args.delete) {
         (Some(user), true) => {

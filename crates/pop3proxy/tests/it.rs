@@ -107,7 +107,7 @@ fn context(program: &'static str, dir: &Path, conf: &str) -> Context {
     let dir = dir.join(program);
     fs::create_dir_all(&dir).unwrap();
     let file = dir.join("imapd.conf");
-    let common = "servername: fe.example.org\nfailedloginpause: 0\nunix_group_enable: no\n";
+    let common = "servername: fe.example.org\nfailedloginpause: 0\npassword_iterations: 10000\nunix_group_enable: no\n";
     fs::write(&file, format!("configdirectory: {}\n{common}{conf}", dir.display())).unwrap();
     let imapd = Imapd::load(&file, program).unwrap();
     let entry = ListenEntry { name: "pop3".into(), maxchild: -1, ..ListenEntry::default() };

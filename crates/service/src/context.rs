@@ -98,6 +98,7 @@ impl Context {
         notifier: Notifier,
     ) -> Result<Context, StartError> {
         let passwords = PasswordDb::new(imapd.password_db());
+        passwords.set_iterations(imapd.password_iterations);
         let denied = DenyList::new(&imapd.userdeny_db_path);
         let shared = Shared { passwords, denied, pace: Pace::default(), inbox_acl: None };
         let mut listeners = Vec::with_capacity(sockets.len());
@@ -346,6 +347,7 @@ impl Context {
                 if shared.passwords.path() != imapd.password_db() {
                     shared.passwords = PasswordDb::new(imapd.password_db());
                 }
+                shared.passwords.set_iterations(imapd.password_iterations);
                 shared.clone()
             };
             for listener in self.listeners().iter() {

@@ -2,6 +2,14 @@
 //!
 //! A listener serves `maxchild` clients at a time; one more gets a polite refusal in its protocol. A session that
 //! panics ends alone: it is counted and logged, and everything else goes on.
+//!
+//! | bound | value | when it is met |
+//! | --- | --- | --- |
+//! | clients of a listener | `maxchild` | one more is refused |
+//! | sessions of a user, of an address | `maxlogins_per_user`, `maxlogins_per_host` | the login is refused ([`crate::sessions`]) |
+//! | file descriptors | all but a sixteenth, at most 1,024 | accepting pauses, 0.1 to 1 s at a time |
+//! | time before a login | [`STRANGER`], after the protocol's own bound | the connection is cut |
+//! | a PROXY header, a TLS handshake | [`PROXY_HEADER`], [`HANDSHAKE`] | the connection is cut |
 
 use std::any::Any;
 use std::future::Future;

@@ -38,7 +38,7 @@ impl Master {
         let path = dir.path().join("imapd.conf");
         let base = dir.path().display();
         let text = format!(
-            "configdirectory: {base}\nservername: mupdate\nadmins: be1\nallowplaintext: yes\nfailedloginpause: 0\n\
+            "configdirectory: {base}\nservername: mupdate\nadmins: be1\nallowplaintext: yes\nfailedloginpause: 0\npassword_iterations: 10000\n\
              drain_timeout: 1\n"
         );
         std::fs::write(&path, text).unwrap();

@@ -69,7 +69,7 @@ impl Node {
         let text = format!(
             "configdirectory: {base}\nservername: be1\npartition-default: {base}/spool\npartition-big: {base}/big\n\
              defaultpartition: default\nadmins: cyrus\nproxyservers: proxy\npassword_db: {base}/passwords\n\
-             allowplaintext: yes\nsasl_pwcheck_method: auxprop\nfailedloginpause: 0\nunix_group_enable: no\n{lines}\n"
+             allowplaintext: yes\nsasl_pwcheck_method: auxprop\nfailedloginpause: 0\npassword_iterations: 10000\nunix_group_enable: no\n{lines}\n"
         );
         std::fs::write(dir.join("imapd.conf"), &text).unwrap();
     }

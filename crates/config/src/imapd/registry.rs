@@ -299,10 +299,11 @@ options! {
     allowplaintext: bool, Kind::Switch, "no", ON, "Whether passwords may be sent without TLS.";
     plaintextloginpause: Duration, Kind::SECONDS, "0", ON, "Wait after each plaintext login.";
     plaintextloginalert: Option<String>, Kind::Text, "", ON, "Alert shown after each plaintext login.";
-    failedloginpause: Duration, Kind::SECONDS, "3s", ON, "Wait before the next password is checked after a failed login, for the same user from the same address; doubled with each further failure, up to eight times. An address pays for its tenth failure and more, whatever the user. 0: nobody waits.";
+    failedloginpause: Duration, Kind::SECONDS, "3s", ON, "Wait before the next password is checked after a failed login, for the same user from the same address; doubled with each further failure, up to eight times. An address pays from its eleventh failure on, whatever the user. 0: nobody waits.";
     failedlogin_shared_addresses: Vec<String>, Kind::List, "127.0.0.0/8 ::1", ON, "Addresses and networks that many users come from (webmail, proxies): failed logins from there slow the one user only. Beyond Cyrus.";
     loginuseacl: bool, Kind::Switch, "no", ON, "Whether the a right on an INBOX lets one log in as its user.";
     password_db: String, Kind::Text, "{configdirectory}/murder/passwords", ON, "File of passwords, kept as SCRAM keys; see murder passwd. Beyond Cyrus.";
+    password_iterations: u32, Kind::Int { min: 4096, max: 1_000_000 }, "600000", ON, "Rounds of PBKDF2 with which passwords are kept in password_db. One that was kept with fewer is hashed anew when its user logs in with it by LOGIN, PLAIN or USER and PASS. Clients that use SCRAM compute as many. Beyond Cyrus.";
     sasl_mech_list: Vec<String>, Kind::List, "", ON, "Mechanisms offered. Unset: all that can work.";
     sasl_pwcheck_method: Vec<String>, Kind::List, "auxprop", ON, "Where passwords are checked: auxprop for password_db, saslauthd, or alwaystrue.";
     sasl_auxprop_plugin: Vec<String>, Kind::List, "", ignored("auxprop is password_db; import others with murder passwd --import"), "Plugins that find secrets.";

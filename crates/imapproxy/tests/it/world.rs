@@ -113,7 +113,7 @@ impl World {
             .collect();
         let text = format!(
             "configdirectory: {}\nservername: fe.test\nmupdate_server: mup.test\nallowplaintext: yes\nadmins: cyrus\n\
-             proxy_password: secret\nclient_timeout: 2s\nfailedloginpause: 0\n{ports}{more}",
+             proxy_password: secret\nclient_timeout: 2s\nfailedloginpause: 0\npassword_iterations: 10000\n{ports}{more}",
             dir.path().display()
         );
         let path = dir.path().join("imapd.conf");

@@ -37,7 +37,11 @@ impl Shared {
                 let entry = self.settings.entry.clone();
                 let look = move || refuse_denied(&denied, userid, entry);
                 let looked = tokio::task::spawn_blocking(look).await;
-                looked.map_err(|error| Failure::Temporary(error.to_string()))??;
+                let looked = looked.map_err(|error| Failure::Temporary(error.to_string()))?;
+                if matches!(looked, Err(Failure::Denied { .. })) {
+                    self.passwords.forget(&login.authid);
+                }
+                looked?;
             }
             _ => {}
         }

@@ -1,10 +1,8 @@
 //! SCRAM keys (RFC 5802 section 3): what is kept of a password, and how a password is checked against it.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -58,14 +56,14 @@ pub struct Secret {
 }
 
 impl Secret {
-    /// New salts, new keys. Slow on purpose.
-    pub fn new(password: &str) -> Result<Secret, PasswordError> {
+    /// New salts, new keys. Slow on purpose: `iterations` rounds for each hash.
+    pub fn new(password: &str, iterations: u32) -> Result<Secret, PasswordError> {
         // SASLprep as the mechanisms apply it to what a client sends; a password it forbids is kept as it is.
         let prepared = password.as_bytes();
         let (salt256, salt1) = (random_salt()?, random_salt()?);
         Ok(Secret {
-            sha256: Keys::derive(Hash::Sha256, prepared, &salt256, ITERATIONS),
-            sha1: Keys::derive(Hash::Sha1, prepared, &salt1, ITERATIONS),
+            sha256: Keys::derive(Hash::Sha256, prepared, &salt256, iterations),
+            sha1: Keys::derive(Hash::Sha1, prepared, &salt1, iterations),
         })
     }
 
@@ -103,7 +101,7 @@ impl Keys {
     }
 
     /// Keys that look like anybody's: the salt depends on the name and on a secret, the keys are unknown to all.
-    pub(super) fn made_up(secret: &[u8], user: &str, hash: Hash) -> Keys {
+    pub(super) fn made_up(secret: &[u8], user: &str, hash: Hash, iterations: u32) -> Keys {
         let part = |what: &str| {
             let mut digest = Sha256::new();
             for piece in [secret, what.as_bytes(), hash.mechanism().as_bytes(), user.as_bytes()] {
@@ -117,7 +115,7 @@ impl Keys {
             bytes
         };
         Keys {
-            iterations: ITERATIONS,
+            iterations,
             salt: cut(part("salt"), SALT_LENGTH),
             stored: cut(part("stored"), hash.length()),
             server: cut(part("server"), hash.length()),
@@ -173,50 +171,6 @@ impl FromStr for Secret {
     }
 }
 
-/// Passwords that were verified lately, as a keyed digest, so that a client that logs in again and again (POP3)
-/// does not cost the slow hash each time. A changed password has other keys, so its old entries no longer match.
-pub(super) struct VerifiedCache {
-    key: [u8; 32],
-    seen: Mutex<HashSet<[u8; 32]>>,
-}
-
-impl VerifiedCache {
-    pub(super) fn new() -> VerifiedCache {
-        let mut key = [0; 32];
-        // Without randomness the cache stays unused: `digest` then gives nothing.
-        if getrandom::fill(&mut key).is_err() {
-            key = [0; 32];
-        }
-        VerifiedCache { key, seen: Mutex::new(HashSet::new()) }
-    }
-
-    pub(super) fn contains(&self, user: &str, password: &[u8], keys: &Keys) -> bool {
-        let Some(digest) = self.digest(user, password, keys) else { return false };
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).contains(&digest)
-    }
-
-    pub(super) fn insert(&self, user: &str, password: &[u8], keys: &Keys) {
-        let Some(digest) = self.digest(user, password, keys) else { return };
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= CACHED {
-            seen.clear();
-        }
-        seen.insert(digest);
-    }
-
-    fn digest(&self, user: &str, password: &[u8], keys: &Keys) -> Option<[u8; 32]> {
-        if self.key == [0; 32] {
-            return None;
-        }
-        let mut digest = Sha256::new();
-        for piece in [&self.key[..], user.as_bytes(), password, &keys.stored, &self.key[..]] {
-            digest.update((piece.len() as u64).to_be_bytes());
-            digest.update(piece);
-        }
-        Some(digest.finalize().into())
-    }
-}
-
 fn random_salt() -> Result<Vec<u8>, PasswordError> {
     let mut salt = vec![0; SALT_LENGTH];
     match getrandom::fill(&mut salt) {
@@ -229,11 +183,8 @@ fn random_salt() -> Result<Vec<u8>, PasswordError> {
 }
 
 const SALT_LENGTH: usize = 16;
-/// RFC 7677 asks for at least 4096; about 2 ms of one core.
-const ITERATIONS: u32 = 10_000;
 /// A file that asks for more is refused: one login could occupy a core for seconds.
 const MAX_ITERATIONS: u32 = 10_000_000;
-const CACHED: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
@@ -250,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_secret_survives_its_text() {
-        let secret = Secret::new("p\u{e4}ss w\u{f6}rd").unwrap();
+        let secret = Secret::new("p\u{e4}ss w\u{f6}rd", 4096).unwrap();
         let again: Secret = secret.to_string().parse().unwrap();
         assert_eq!(again, secret);
         assert!(again.keys(Hash::Sha1).fit(Hash::Sha1, "p\u{e4}ss w\u{f6}rd".as_bytes()));
@@ -259,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_user_who_does_not_exist_keeps_a_salt() {
-        let keys = |user| Keys::made_up(b"secret", user, Hash::Sha1);
+        let keys = |user| Keys::made_up(b"secret", user, Hash::Sha1, 4096);
         assert_eq!(keys("nobody"), keys("nobody"));
         assert_ne!(keys("nobody").salt, keys("noone").salt);
         assert_eq!(keys("nobody").stored.len(), 20);
@@ -267,7 +218,7 @@ mod tests {
 
     #[test]
     fn broken_lines_are_refused() {
-        let good = Secret::new("x").unwrap().to_string();
+        let good = Secret::new("x", 10_000).unwrap().to_string();
         assert!(good.parse::<Secret>().is_ok());
         for cut in 0..good.len() {
             let Some(part) = good.get(..cut) else { continue };

@@ -9,7 +9,7 @@ use service::passwords::PasswordDb;
 
 use crate::process::{Daemon, SYSTEMD, line};
 
-const PLAIN: &str = "allowplaintext: yes\nfailedloginpause: 0\nunix_group_enable: no\nadmins: cyrus\n";
+const PLAIN: &str = "allowplaintext: yes\nfailedloginpause: 0\npassword_iterations: 10000\nunix_group_enable: no\nadmins: cyrus\n";
 
 fn daemon(listener: &str, conf: &str) -> Daemon {
     daemon_with(listener, conf, &[])
@@ -269,6 +269,31 @@ fn failed_logins_are_lines_that_fail2ban_knows() {
             && good.contains("]: login: [192.0.2.1] fred plaintext User logged in SESSIONID=<echo-"),
         "{good}"
     );
+}
+
+#[test]
+fn a_client_that_hangs_up_while_it_is_slowed_keeps_no_session() {
+    let dir = tempfile::tempdir().unwrap();
+    let syslog = UnixDatagram::bind(dir.path().join("log")).unwrap();
+    syslog.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    let path = dir.path().join("log").display().to_string();
+    let conf = "imap_failedloginpause: 25\nlog_target: syslog\n";
+    let daemon = daemon_with(IMAP, conf, &[("MURDER_SYSLOG", &path)]);
+    let attempt = || loop {
+        let mut message = [0; 2000];
+        let length = syslog.recv(&mut message).unwrap();
+        let text = String::from_utf8_lossy(&message[..length]).into_owned();
+        if let Some((_, text)) = text.split_once("login: ") {
+            return text.to_owned();
+        }
+    };
+    let (_kept, _) = login(&daemon, "fred", "wrong");
+    assert!(attempt().contains("checkpass failed"));
+    let mut client = daemon.connect();
+    line(&mut client);
+    client.get_mut().write_all(b"LOGIN fred secret\r\n").unwrap();
+    drop(client);
+    assert_eq!(attempt(), "[127.0.0.1] plaintext fred SASL(-1): cancelled by the client");
 }
 
 #[test]

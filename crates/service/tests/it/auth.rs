@@ -302,6 +302,30 @@ async fn an_absent_saslauthd_is_a_temporary_failure() {
     assert!(matches!(auth.login("jim", b"letmein", &tls()).await, Err(Failure::Temporary(_))));
 }
 
+#[tokio::test(start_paused = true)]
+async fn guesses_by_any_mechanism_are_checked_one_after_the_other() {
+    let slow = Settings { failed_pause: Duration::from_secs(3), ..settings() };
+    for mechanism in ["PLAIN", "SCRAM-SHA-256"] {
+        let (auth, _dir) = server(slow.clone());
+        let mut guesses = tokio::task::JoinSet::new();
+        for _ in 0..60 {
+            let auth = auth.clone();
+            let guess = async move {
+                play(&auth, &credentials("fred", None, "wrong"), mechanism, &tls(), true).await
+            };
+            guesses.spawn(guess);
+        }
+        let outcomes = guesses.join_all().await;
+        let unchecked =
+            outcomes.iter().filter(|outcome| matches!(outcome, Err(Failure::Temporary(_)))).count();
+        assert!(
+            (55..60).contains(&unchecked),
+            "{mechanism}: {unchecked} of 60 were not looked at in half a minute"
+        );
+        assert!(outcomes.iter().all(Result::is_err));
+    }
+}
+
 /// A client's end and the server's.
 async fn connected() -> (tokio::net::TcpStream, service::stream::Stream) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

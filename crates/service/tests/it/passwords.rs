@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use service::passwords::PasswordDb;
+use service::passwords::{Hash, PasswordDb};
 
 #[test]
 fn what_one_handle_writes_another_reads() {
@@ -97,4 +97,27 @@ fn a_killed_writer_leaves_a_whole_file_and_no_lock() {
         db.set("after", "it").unwrap();
     }
     assert!(db.list().unwrap().len() > 2);
+}
+
+#[test]
+fn a_password_that_was_kept_with_few_rounds_is_kept_with_more_after_the_next_login() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("passwords");
+    let db = PasswordDb::new(&path);
+    db.set_iterations(4096);
+    for user in ["fred", "jane"] {
+        db.set(user, "secret").unwrap();
+    }
+    db.set_iterations(5000);
+    let rounds = |user: &str| db.keys(user, Hash::Sha256).unwrap().0.iterations;
+    assert!(!db.verify("fred", b"wrong").unwrap());
+    assert_eq!((rounds("fred"), rounds("nobody")), (4096, 4096));
+    assert!(db.verify("fred", b"secret").unwrap());
+    assert_eq!((rounds("fred"), rounds("jane")), (5000, 4096));
+    // Those who do not exist look like those who do.
+    assert_eq!((rounds("eve"), rounds("ivan")), (5000, 4096));
+    assert!(db.verify("fred", b"secret").unwrap() && !db.verify("fred", b"wrong").unwrap());
+    // One a second: the whole file is written for each.
+    assert!(db.verify("jane", b"secret").unwrap());
+    assert_eq!(rounds("jane"), 4096);
 }

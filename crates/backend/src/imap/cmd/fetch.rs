@@ -211,7 +211,7 @@ fn write_origin(out: &mut Vec<u8>, fragment: &Fragment) {
 async fn write_fragment(session: &mut Session, reader: &mut Reader, fragment: &Fragment) -> Result<(), Stop> {
     match reader.locate(fragment).await? {
         Located::Nothing => session.conn.put(" NIL"),
-        Located::Bytes(bytes) => write_literal(session, &cut(&bytes, fragment.partial)).await?,
+        Located::Bytes(bytes) => write_literal(session, cut(&bytes, fragment.partial)).await?,
         Located::Span(span) => {
             let span = cut_span(span, fragment.partial);
             if span.len == 0 {
@@ -233,10 +233,10 @@ async fn write_binary(session: &mut Session, reader: &mut Reader, fragment: &Fra
     let bytes = cut(&bytes, fragment.partial);
     if bytes.contains(&0) {
         session.conn.put(format!(" ~{{{}}}\r\n", bytes.len()));
-        session.conn.write_through(&bytes).await?;
+        session.conn.write_through(bytes).await?;
         return Ok(());
     }
-    write_literal(session, &bytes).await
+    write_literal(session, bytes).await
 }
 
 async fn write_literal(session: &mut Session, bytes: &[u8]) -> Result<(), Stop> {
@@ -323,8 +323,12 @@ impl Reader {
             return Ok(Some(self.read(Span { start: 0, len: structure.size }).await?.to_vec()));
         }
         let Some(part) = structure.part(part) else { return Ok(None) };
-        let bytes = self.read(part.body).await?;
-        Ok(Some(decode_transfer(&bytes, part.content.transfer_encoding()).into_owned()))
+        let (bytes, encoding) = (self.read(part.body).await?, part.content.transfer_encoding());
+        if bytes.len() <= HEAD as usize {
+            return Ok(Some(decode_transfer(&bytes, encoding).into_owned()));
+        }
+        let decoded = tokio::task::spawn_blocking(move || decode_transfer(&bytes, encoding).into_owned());
+        Ok(Some(decoded.await.map_err(|_| StoreError::Closed)?))
     }
 
     async fn read(&self, span: Span) -> Result<Bytes, Gone> {
@@ -389,9 +393,8 @@ fn marks_seen(item: &Item) -> bool {
     }
 }
 
-fn cut(bytes: &[u8], partial: Option<(u32, u32)>) -> Vec<u8> {
-    let span = cut_span(Span::new(0, bytes.len()), partial);
-    span.of(bytes).to_vec()
+fn cut(bytes: &[u8], partial: Option<(u32, u32)>) -> &[u8] {
+    cut_span(Span::new(0, bytes.len()), partial).of(bytes)
 }
 
 fn cut_span(span: Span, partial: Option<(u32, u32)>) -> Span {

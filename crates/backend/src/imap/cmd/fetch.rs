@@ -252,7 +252,7 @@ async fn write_literal(session: &mut Session, bytes: &[u8]) -> Result<(), Stop> 
 struct Reader {
     mailbox: Arc<Mailbox>,
     target: Target,
-    structure: Option<Structure>,
+    structure: Option<Arc<Structure>>,
     /// The message's first bytes: all of a small one.
     head: Bytes,
 }
@@ -279,7 +279,7 @@ impl Reader {
             };
             let encoding =
                 |structure: &Structure| structure.part(part).map(|p| p.content.transfer_encoding());
-            if self.structure.as_ref().and_then(encoding) == Some(Encoding::Unknown) {
+            if self.structure.as_deref().and_then(encoding) == Some(Encoding::Unknown) {
                 // RFC 3516 section 4.3
                 return Some(Reply::no("The part's transfer encoding is not known").code("UNKNOWN-CTE"));
             }
@@ -323,12 +323,8 @@ impl Reader {
             return Ok(Some(self.read(Span { start: 0, len: structure.size }).await?.to_vec()));
         }
         let Some(part) = structure.part(part) else { return Ok(None) };
-        let (bytes, encoding) = (self.read(part.body).await?, part.content.transfer_encoding());
-        if bytes.len() <= HEAD as usize {
-            return Ok(Some(decode_transfer(&bytes, encoding).into_owned()));
-        }
-        let decoded = tokio::task::spawn_blocking(move || decode_transfer(&bytes, encoding).into_owned());
-        Ok(Some(decoded.await.map_err(|_| StoreError::Closed)?))
+        let bytes = self.read(part.body).await?;
+        Ok(Some(decode_transfer(&bytes, part.content.transfer_encoding()).into_owned()))
     }
 
     async fn read(&self, span: Span) -> Result<Bytes, Gone> {

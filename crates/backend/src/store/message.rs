@@ -32,7 +32,7 @@ pub enum Extent {
 /// A message as far as it was read.
 #[derive(Debug, Default)]
 pub struct Read {
-    pub structure: Option<Structure>,
+    pub structure: Option<Arc<Structure>>,
     pub head: Bytes,
 }
 
@@ -73,12 +73,12 @@ impl Mailbox {
             let cached = window.frame(&self.cache, place, on);
             bytes += cached.map_or(0, <[u8]>::len);
             read.structure = match cached.and_then(|cached| Structure::decode(cached).ok()) {
-                Some(structure) => Some(structure),
+                Some(structure) => Some(Arc::new(structure)),
                 // The cache is no more than that: what it lost is read from the message again.
                 None => {
                     let message = self.read_blocking(place.uid, 0..u64::MAX)?;
                     bytes += message.len();
-                    Some(Structure::parse(&message))
+                    Some(Arc::new(Structure::parse(&message)))
                 }
             };
         }
@@ -125,7 +125,7 @@ impl Mailbox {
         let record = view.get(uid).or_else(|| view.expunged.get(uid)).ok_or(StoreError::NoMessage)?;
         let (place, wanted) = (Place::of(record), Wanted { structure: true, bytes: Extent::Nothing });
         let (read, _) = self.read_place(&place, &[place], wanted, &mut Window::default())?;
-        read.structure.map(Arc::new).ok_or(StoreError::NoMessage)
+        read.structure.ok_or(StoreError::NoMessage)
     }
 
     /// The encoded structure of a message as it lies in the cache file, if it does.

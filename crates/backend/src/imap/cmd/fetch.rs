@@ -211,7 +211,7 @@ fn write_origin(out: &mut Vec<u8>, fragment: &Fragment) {
 async fn write_fragment(session: &mut Session, reader: &mut Reader, fragment: &Fragment) -> Result<(), Stop> {
     match reader.locate(fragment).await? {
         Located::Nothing => session.conn.put(" NIL"),
-        Located::Bytes(bytes) => write_literal(session, &cut(&bytes, fragment.partial)).await?,
+        Located::Bytes(bytes) => write_literal(session, cut(&bytes, fragment.partial)).await?,
         Located::Span(span) => {
             let span = cut_span(span, fragment.partial);
             if span.len == 0 {
@@ -233,10 +233,10 @@ async fn write_binary(session: &mut Session, reader: &mut Reader, fragment: &Fra
     let bytes = cut(&bytes, fragment.partial);
     if bytes.contains(&0) {
         session.conn.put(format!(" ~{{{}}}\r\n", bytes.len()));
-        session.conn.write_through(&bytes).await?;
+        session.conn.write_through(bytes).await?;
         return Ok(());
     }
-    write_literal(session, &bytes).await
+    write_literal(session, bytes).await
 }
 
 async fn write_literal(session: &mut Session, bytes: &[u8]) -> Result<(), Stop> {
@@ -252,7 +252,7 @@ async fn write_literal(session: &mut Session, bytes: &[u8]) -> Result<(), Stop> 
 struct Reader {
     mailbox: Arc<Mailbox>,
     target: Target,
-    structure: Option<Structure>,
+    structure: Option<Arc<Structure>>,
     /// The message's first bytes: all of a small one.
     head: Bytes,
 }
@@ -279,7 +279,7 @@ impl Reader {
             };
             let encoding =
                 |structure: &Structure| structure.part(part).map(|p| p.content.transfer_encoding());
-            if self.structure.as_ref().and_then(encoding) == Some(Encoding::Unknown) {
+            if self.structure.as_deref().and_then(encoding) == Some(Encoding::Unknown) {
                 // RFC 3516 section 4.3
                 return Some(Reply::no("The part's transfer encoding is not known").code("UNKNOWN-CTE"));
             }
@@ -389,9 +389,8 @@ fn marks_seen(item: &Item) -> bool {
     }
 }
 
-fn cut(bytes: &[u8], partial: Option<(u32, u32)>) -> Vec<u8> {
-    let span = cut_span(Span::new(0, bytes.len()), partial);
-    span.of(bytes).to_vec()
+fn cut(bytes: &[u8], partial: Option<(u32, u32)>) -> &[u8] {
+    cut_span(Span::new(0, bytes.len()), partial).of(bytes)
 }
 
 fn cut_span(span: Span, partial: Option<(u32, u32)>) -> Span {

@@ -298,7 +298,7 @@ async fn what_is_read_in_runs_is_what_is_read_one_by_one() {
                     continue;
                 }
                 let read = read.unwrap();
-                assert_eq!(read.structure.as_ref(), Some(&*inbox.structure_blocking(record.uid).unwrap()));
+                assert_eq!(read.structure, Some(inbox.structure_blocking(record.uid).unwrap()));
                 let head = if end == 0 { "".into() } else { inbox.read(record.uid, 0..end).await.unwrap() };
                 assert_eq!(read.head, head, "{}", record.uid);
             }

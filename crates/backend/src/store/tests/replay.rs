@@ -66,7 +66,7 @@ async fn a_mailbox_answers_before_the_rest_of_the_log_is_played_back() {
     let store = crashed.open().await;
     is_whole(&store, "user.fred.a", MESSAGES).await;
     append(&store.mailbox(&name("user.fred.a")).await.unwrap(), "new").await.unwrap();
-    assert_eq!(store.subscriptions("fred").await.unwrap().len(), 4);
+    assert_eq!(store.user_log("fred").await.unwrap().state().subscriptions.len(), 4);
     let waiting = crashed.dir.path().join(&places["user.jane"]);
     assert!(!waiting.join("1.").exists(), "the log was played back before anybody asked");
     // It crashes once more, with everything still to be done.
@@ -113,7 +113,7 @@ async fn a_second_crash_at_any_step_of_the_play_back_loses_nothing() {
         for text in all {
             is_whole(&store, text, MESSAGES).await;
         }
-        assert_eq!(store.subscriptions("fred").await.unwrap().len(), 3);
+        assert_eq!(store.user_log("fred").await.unwrap().state().subscriptions.len(), 3);
         assert_eq!(store.quota(&name("user.fred")).await.unwrap().usage.message, 3 * MESSAGES as u64);
     }
 }

@@ -36,7 +36,11 @@ async fn a_new_user_has_quota_and_folders_whenever_the_server_is_killed() {
         for name in &all {
             store.mailbox(name).await.expect(&step);
         }
-        assert_eq!(store.subscriptions("fred").await.unwrap(), BTreeSet::from(all), "{step}");
+        assert_eq!(
+            store.user_log("fred").await.unwrap().state().subscriptions,
+            BTreeSet::from(all),
+            "{step}"
+        );
         assert_eq!(store.inner.journal.pending().unwrap(), 0, "{step}");
         // A folder that the user removes is not made again.
         store.delete(&Actor::user("fred"), &name("user.fred.Trash"), true).await.unwrap();

@@ -149,7 +149,8 @@ impl Node {
             Role::Frontend => include_str!("../../../../etc/frontend/cyrus.conf"),
         };
         // A cluster on this host is for trying: whoever reaches its frontends may deliver without a login.
-        let template = template.replace("cmd=\"lmtpproxy\" listen=\"127", "cmd=\"lmtpproxy -a\" listen=\"127");
+        let template =
+            template.replace("cmd=\"lmtpproxy\" listen=\"127", "cmd=\"lmtpproxy -a\" listen=\"127");
         let path = self.cyrus_conf();
         let text = cyrus_conf(&template, &self.imapd_conf(), listen);
         files::replace(&path, 0o644, text.as_bytes()).map_err(ClusterError::at(&path))

@@ -371,6 +371,23 @@ fn a_mailbox_is_explained_by_every_list_with_the_time_since_when() {
 }
 
 #[test]
+fn drain_stops_the_node_whose_master_holds_the_pid_file() {
+    let mut system = Plan::nodes(1, 1).prepare();
+    let pid_file = system.node("mupdate").dir.join("master.pid");
+    system.set_option("mupdate", "master_pid_file", pid_file.to_str().unwrap());
+    system.start("mupdate");
+    let pid = system.node("mupdate").master_pid().unwrap();
+    // What is written there does not count.
+    std::fs::write(&pid_file, "1\n").unwrap();
+    let stopped = murder(&system, "mupdate", &["drain", "--stop"]);
+    assert!(text(&stopped).contains(&format!("master (pid {pid}) stops the node")), "{}", text(&stopped));
+    eventually("it has ended", || {
+        let again = text(&murder(&system, "mupdate", &["drain", "--stop"]));
+        again.contains("none is running").then_some(())
+    });
+}
+
+#[test]
 fn a_drained_node_keeps_its_clients_and_wants_no_others() {
     let port = free_port();
     let mut system = two_users().option("frontend1", "status_listen", &format!("127.0.0.1:{port}")).start();

@@ -16,4 +16,5 @@ pub mod mutf7;
 pub mod name;
 pub mod namespace;
 pub mod origin;
+pub mod pattern;
 pub mod pop3;

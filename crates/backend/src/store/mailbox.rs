@@ -33,6 +33,8 @@ pub struct Mailbox {
     location: Location,
     pub(crate) log: Arc<Log>,
     pub(crate) working: Mutex<Working>,
+    /// Held by whoever builds a change: one at a time.
+    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     pub(crate) cache: Arc<File>,
     pub(crate) shared: Arc<Shared>,
     /// The last UID that was given away as \Recent, where that is not written down yet.
@@ -157,6 +159,7 @@ impl Mailbox {
             header: watch::Sender::new(Arc::new(header)),
             location,
             working: Mutex::new(working),
+            turn: Arc::default(),
             cache: Arc::new(cache),
             shared: shared.clone(),
             recent: AtomicU32::new(0),
@@ -232,7 +235,7 @@ impl Mailbox {
         ignore_quota: bool,
     ) -> Result<Appended, StoreError> {
         let messages = self.localise(messages).await?;
-        self.change(|change| {
+        self.change_of(messages.len(), move |change| {
             if ignore_quota {
                 change.ignore_quota();
             }
@@ -267,7 +270,8 @@ impl Mailbox {
 
     /// Changes flags of messages; UIDs that are not there are passed over.
     pub async fn store(self: &Arc<Self>, uids: &[u32], how: FlagChange) -> Result<Stored, StoreError> {
-        self.change(|change| {
+        let uids = uids.to_vec();
+        self.change_of(uids.len(), move |change| {
             let mut modified = Vec::new();
             let (flags, keywords) = match how.how {
                 // A keyword that no message has need not be defined to be removed.
@@ -275,7 +279,7 @@ impl Mailbox {
                 How::Set | How::Add => change.flags(&how.flags)?,
             };
             let mut changed = Vec::new();
-            for &uid in uids {
+            for &uid in &uids {
                 let Some(record) = change.view.records.get(uid) else { continue };
                 if how.unchanged_since.is_some_and(|limit| record.modseq > limit) {
                     modified.push(uid);
@@ -295,7 +299,9 @@ impl Mailbox {
     /// Expunges messages: those of `uids` (none: all) that are \Deleted. UIDs that went, ascending.
     pub async fn expunge(self: &Arc<Self>, uids: Option<&[u32]>) -> Result<Vec<u32>, StoreError> {
         let (unlink, forget) = self.shared.expunge_mode();
-        self.change(|change| {
+        let uids = uids.map(<[u32]>::to_vec);
+        let many = uids.as_ref().map_or_else(|| self.view.borrow().exists(), Vec::len);
+        self.change_of(many, move |change| {
             let deleted = |r: &&Record| r.has(System::DELETED);
             let records = &change.view.records;
             let mut gone: Vec<u32> = match uids {
@@ -315,7 +321,8 @@ impl Mailbox {
     /// Expunges these messages, \Deleted or not: MOVE, POP3's DELE.
     pub async fn remove(self: &Arc<Self>, uids: &[u32]) -> Result<Vec<u32>, StoreError> {
         let (unlink, forget) = self.shared.expunge_mode();
-        self.change(|change| {
+        let uids = uids.to_vec();
+        self.change_of(uids.len(), move |change| {
             let mut gone: Vec<u32> =
                 uids.iter().copied().filter(|&u| change.view.records.get(u).is_some()).collect();
             gone.sort_unstable();

@@ -133,7 +133,7 @@ async fn copies_keep_flags_dates_and_keywords_few_or_many() {
     inbox.append(many).await.unwrap();
     let all: Vec<u32> = (1..=200).collect();
     for (uids, target) in [(&all[..2], &far), (&all[..], &far), (&all[..], &inbox)] {
-        let pairs = store.copy(&inbox, uids, target, FlagMask::ALL, None).await.unwrap();
+        let pairs = store.copy(&inbox, uids.to_vec(), target, FlagMask::ALL, None).await.unwrap();
         assert_eq!(pairs.len(), uids.len());
         let (from, to) = (inbox.view(), target.view());
         for (old, new) in pairs {
@@ -217,7 +217,7 @@ async fn subscriptions_and_seen_states_outlive_a_crash() {
     let crashed = bench.crashed();
     let store = crashed.open().await;
     assert_eq!(
-        store.subscriptions("fred").await.unwrap().into_iter().collect::<Vec<_>>(),
+        store.user_state("fred").await.unwrap().subscriptions.clone().into_iter().collect::<Vec<_>>(),
         [name("user.fred")]
     );
     assert_eq!(store.seen("fred", "some-id").await.unwrap(), seen);

@@ -1,5 +1,6 @@
 //! The rows of the table. Each is measured on ours and on Cyrus in turn, with the same clients, while the other one idles.
 
+mod bystanders;
 mod delivery;
 mod idle;
 mod large;
@@ -35,6 +36,8 @@ pub struct Size {
     /// Mailboxes in the tree that is renamed.
     pub tree: usize,
     pub sessions: usize,
+    /// Messages in the INBOX of the user who sends what costs most.
+    pub messages: usize,
     /// Whether to wait until a stalled stream is dropped.
     pub patient: bool,
 }
@@ -48,6 +51,7 @@ impl Size {
         rounds: 1,
         tree: 100,
         sessions: 200,
+        messages: 10_000,
         patient: false,
     };
 
@@ -59,6 +63,7 @@ impl Size {
         rounds: 3,
         tree: 1000,
         sessions: 500,
+        messages: 100_000,
         patient: true,
     };
 }
@@ -78,6 +83,8 @@ pub enum Group {
     Tools,
     /// Messages through the frontend
     Delivery,
+    /// One user's NOOP while another one sends what costs most
+    Bystanders,
     /// A large list: listing, memory, reconnect, restart, a stream that stops reading
     Large,
 }
@@ -91,6 +98,7 @@ impl Bench {
             Group::Slave => slave::measure(self, row),
             Group::Tools => tools::measure(self, row),
             Group::Delivery => delivery::measure(self, row),
+            Group::Bystanders => bystanders::measure(self, row),
             Group::Idle => idle::measure(self, row),
             Group::Large => large::measure(self, row),
         }

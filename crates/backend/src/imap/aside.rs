@@ -77,3 +77,23 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_more_search_of_a_user_waits_for_another_to_end_and_is_refused_in_the_end() {
+        let all = Aside::default();
+        let mut turns = Vec::new();
+        for _ in 0..ASIDE {
+            turns.push(all.turn("fred").await.unwrap());
+        }
+        assert!(all.turn("wilma").await.is_some());
+        assert!(all.turn("fred").await.is_none());
+        turns.pop();
+        assert!(all.turn("fred").await.is_some());
+        turns.clear();
+        assert!(all.users.lock().unwrap().is_empty());
+    }
+}

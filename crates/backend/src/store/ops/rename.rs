@@ -62,7 +62,7 @@ impl Store {
         if to.is_below(from) || from.is_below(to) {
             return Ok(renamed);
         }
-        for (child, entry) in self.subtree(from)? {
+        for (child, entry) in self.subtree_of(from).await? {
             let Some(target) = child.moved(from, to).filter(|_| child != *from) else { continue };
             match self.rename_one(&mut clearance, &child, &entry, &target).await {
                 Ok(()) => renamed.moved.push((child, target)),

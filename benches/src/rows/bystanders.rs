@@ -18,7 +18,7 @@ pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
     let ours = worst(&bench.ours, bench.size.messages)?;
     let cyrus = bench.cyrus.as_ref().map(|cyrus| worst(cyrus, bench.size.messages)).transpose()?;
     let what = format!(
-        "NOOP while another user searches, changes and copies {} messages: the slowest",
+        "NOOP while another user lists, searches and changes {} messages: the slowest",
         bench.size.messages
     );
     row(Row::seconds(what, Bar::AtMost(0.1), ours, cyrus));

@@ -10,6 +10,7 @@ use std::{
 };
 
 use protocol::{imap::Flag, location::Location, name::MailboxName};
+use service::aside::weighed;
 use tokio::sync::watch;
 
 use super::{
@@ -298,39 +299,47 @@ impl Mailbox {
 
     /// Expunges messages: those of `uids` (none: all) that are \Deleted. UIDs that went, ascending.
     pub async fn expunge(self: &Arc<Self>, uids: Option<&[u32]>) -> Result<Vec<u32>, StoreError> {
-        let (unlink, forget) = self.shared.expunge_mode();
-        let uids = uids.map(<[u32]>::to_vec);
-        let many = uids.as_ref().map_or_else(|| self.view.borrow().exists(), Vec::len);
-        self.change_of(many, move |change| {
+        let (view, uids) = (self.view(), uids.map(<[u32]>::to_vec));
+        let many = uids.as_ref().map_or_else(|| view.exists(), Vec::len);
+        let look = move || -> Vec<u32> {
             let deleted = |r: &&Record| r.has(System::DELETED);
-            let records = &change.view.records;
-            let mut gone: Vec<u32> = match uids {
-                None => records.iter().filter(deleted).map(|r| r.uid).collect(),
+            match uids {
+                None => view.records.iter().filter(deleted).map(|r| r.uid).collect(),
                 Some(uids) => {
-                    uids.iter().filter_map(|&u| records.get(u)).filter(deleted).map(|r| r.uid).collect()
+                    uids.iter().filter_map(|&u| view.get(u)).filter(deleted).map(|r| r.uid).collect()
                 }
-            };
-            gone.sort_unstable();
-            gone.dedup();
-            change.expunge(&gone, unlink, forget);
-            Ok(gone)
-        })
-        .await
+            }
+        };
+        self.expunge_in_runs(weighed(many, look).await, true).await
     }
 
     /// Expunges these messages, \Deleted or not: MOVE, POP3's DELE.
     pub async fn remove(self: &Arc<Self>, uids: &[u32]) -> Result<Vec<u32>, StoreError> {
+        self.expunge_in_runs(uids.to_vec(), false).await
+    }
+
+    /// Some at a time: the files of very many would keep the commit log from everybody else.
+    async fn expunge_in_runs(
+        self: &Arc<Self>,
+        mut uids: Vec<u32>,
+        deleted: bool,
+    ) -> Result<Vec<u32>, StoreError> {
         let (unlink, forget) = self.shared.expunge_mode();
-        let uids = uids.to_vec();
-        self.change_of(uids.len(), move |change| {
-            let mut gone: Vec<u32> =
-                uids.iter().copied().filter(|&u| change.view.records.get(u).is_some()).collect();
-            gone.sort_unstable();
-            gone.dedup();
-            change.expunge(&gone, unlink, forget);
-            Ok(gone)
-        })
-        .await
+        uids.sort_unstable();
+        uids.dedup();
+        let mut all = Vec::with_capacity(uids.len());
+        for run in uids.chunks(RUN) {
+            let run = run.to_vec();
+            let gone = self.change_of(run.len(), move |change| {
+                let records = &change.view.records;
+                let goes = |uid: &u32| records.get(*uid).is_some_and(|r| !deleted || r.has(System::DELETED));
+                let gone: Vec<u32> = run.into_iter().filter(goes).collect();
+                change.expunge(&gone, unlink, forget);
+                Ok(gone)
+            });
+            all.extend(gone.await?);
+        }
+        Ok(all)
     }
 
     /// Notes that POP3 opened the mailbox.
@@ -399,5 +408,7 @@ fn known(change: &super::change::Change, flags: &[Flag]) -> (System, u128) {
     (system, keywords)
 }
 
+/// Messages that are expunged in one change.
+const RUN: usize = 1000;
 /// Name of the file of parsed structures in a mailbox's directory.
 pub const CACHE: &str = "cache";

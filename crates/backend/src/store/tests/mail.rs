@@ -264,3 +264,18 @@ async fn a_large_message_that_was_expunged_for_good_takes_no_room() {
     }
     assert_eq!(rebuild::messages(&inbox.dir).unwrap().len(), 0);
 }
+
+/// What has to be done for one change keeps the commit log from all other mailboxes.
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_messages_are_expunged_some_at_a_time() {
+    let bench = Bench::new("expunge_mode: immediate");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    let inbox = store.mailbox(&name("user.fred")).await.unwrap();
+    inbox.append(vec![message("one"); 2100]).await.unwrap();
+    let before = inbox.view().highestmodseq;
+    let all: Vec<u32> = (1..=2050).collect();
+    assert_eq!(inbox.remove(&all).await.unwrap(), all);
+    assert_eq!((inbox.view().exists(), inbox.view().highestmodseq - before), (50, 3));
+    assert_eq!(inbox.expunge(None).await.unwrap(), Vec::<u32>::new());
+}

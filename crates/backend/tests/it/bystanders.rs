@@ -26,7 +26,7 @@ use crate::node::{Client, Node};
 const MESSAGES: usize = 1 << 13;
 const MAILBOXES: usize = 4000;
 /// What one poll may take of the thread.
-const MOST: Duration = Duration::from_millis(10);
+const MOST: Duration = Duration::from_millis(20);
 
 /// What the polls of all sessions took.
 #[derive(Clone, Default)]

@@ -1,5 +1,6 @@
 //! The rows of the table. Each is measured on ours and on Cyrus in turn, with the same clients, while the other one idles.
 
+mod bystanders;
 mod delivery;
 mod fetch;
 mod idle;
@@ -38,6 +39,8 @@ pub struct Size {
     pub tree: usize,
     pub sessions: usize,
     /// Messages of the mailbox that is fetched.
+    pub fetched: usize,
+    /// Messages in the INBOX of the user who sends what costs most.
     pub messages: usize,
     /// Whether to wait until a stalled stream is dropped.
     pub patient: bool,
@@ -52,7 +55,8 @@ impl Size {
         rounds: 1,
         tree: 100,
         sessions: 200,
-        messages: 1000,
+        fetched: 1000,
+        messages: 10_000,
         patient: false,
     };
 
@@ -64,7 +68,8 @@ impl Size {
         rounds: 3,
         tree: 1000,
         sessions: 500,
-        messages: 8000,
+        fetched: 8000,
+        messages: 100_000,
         patient: true,
     };
 }
@@ -88,6 +93,8 @@ pub enum Group {
     Fetch,
     /// Messages through the frontend
     Delivery,
+    /// One user's NOOP while another one sends what costs most
+    Bystanders,
     /// A large list: listing, memory, reconnect, restart, a stream that stops reading
     Large,
 }
@@ -103,6 +110,7 @@ impl Bench {
             Group::Tools => tools::measure(self, row),
             Group::Fetch => fetch::measure(self, row),
             Group::Delivery => delivery::measure(self, row),
+            Group::Bystanders => bystanders::measure(self, row),
             Group::Idle => idle::measure(self, row),
             Group::Large => large::measure(self, row),
         }

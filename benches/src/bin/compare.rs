@@ -45,7 +45,9 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     let mut filled = false;
     for group in groups {
         // starts and sessions are measured while there is nothing in the lists
-        if !matches!(group, Group::Nodes | Group::Idle) && !std::mem::replace(&mut filled, true) {
+        if !matches!(group, Group::Nodes | Group::Idle | Group::Bystanders)
+            && !std::mem::replace(&mut filled, true)
+        {
             bench.fill()?;
         }
         bench.measure(*group, &mut |row| println!("{}", row.line()))?;

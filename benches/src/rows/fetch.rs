@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
-    let messages = bench.size.messages;
+    let messages = bench.size.fetched;
     for system in std::iter::once(&bench.ours).chain(&bench.cyrus) {
         fill(system.address(Node::Backend, "imap"), messages)?;
     }

@@ -1,6 +1,7 @@
 //! The daemon: opens the store, serves every listener in its protocol and its list to the tools, closes the store.
 
 use std::fs::{self, File};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use config::imapd::{Imapd, Partition};
@@ -14,8 +15,19 @@ use crate::clearance::{Clearance, Standing};
 use crate::store::{Master, Store};
 use crate::{control, imap, lmtp, pop3, resync};
 
+/// The task of one connection.
+pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Runs until the context is told to stop.
 pub async fn run(context: Context) -> Result<(), Exit> {
+    run_watched(context, |task| task).await
+}
+
+/// The same with something round each connection's task: tests see there what it takes of the thread that all share.
+pub async fn run_watched(
+    context: Context,
+    watch: impl Fn(Task) -> Task + Clone + Send + Sync + 'static,
+) -> Result<(), Exit> {
     let _partitions = hold_partitions(&context.imapd())?;
     let standing = Arc::new(Standing::default());
     let master =
@@ -31,7 +43,7 @@ pub async fn run(context: Context) -> Result<(), Exit> {
     context.set_inbox_acl(inbox_acl(store.clone()));
     let shared = imap::server::Shared { master, ..Default::default() };
     let services = Services { store: store.clone(), imap: Arc::new(shared), pop3: Arc::default() };
-    context.serve(move |connection| services.clone().serve(connection)).await;
+    context.serve(move |connection| watch(Box::pin(services.clone().serve(connection)))).await;
     let failure = store.failure();
     store.close().await;
     match failure {

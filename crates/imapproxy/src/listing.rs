@@ -9,6 +9,7 @@ use protocol::acl::Rights;
 use protocol::imap::command::list::List;
 use protocol::name::MailboxName;
 use protocol::namespace::Namespace;
+use service::aside::{Budget, Spent};
 
 /// A mailbox that the user may see.
 #[derive(Debug, Clone)]
@@ -71,8 +72,14 @@ pub struct Shown {
     child_info: bool,
 }
 
-/// The lines of a LIST.
-pub fn shown(list: &List, sight: &Sight, facts: &Facts, namespace: &Namespace) -> Vec<Shown> {
+/// The lines of a LIST, as long as the budget lasts: there can be many patterns and many mailboxes.
+pub fn shown(
+    list: &List,
+    sight: &Sight,
+    facts: &Facts,
+    namespace: &Namespace,
+    budget: &Budget,
+) -> Result<Vec<Shown>, Spent> {
     let patterns: Vec<_> = list.patterns.iter().map(|p| namespace.pattern(&list.reference, p)).collect();
     let selects = |name: &str| {
         (!list.select.subscribed || facts.subscribed.contains(name))
@@ -91,7 +98,9 @@ pub fn shown(list: &List, sight: &Sight, facts: &Facts, namespace: &Namespace) -
     let mut lines = Lines { sight, facts, shown: Vec::new(), at: HashMap::new() };
     for name in candidates.into_iter().filter(|name| selects(name)) {
         for pattern in &patterns {
-            for parent in pattern.matched_ancestors(name).into_iter().filter(|_| parents) {
+            budget.check()?;
+            let above = if parents { pattern.matched_ancestors(name) } else { Vec::new() };
+            for parent in above {
                 if list.select.recursive_match || sight.get(parent).is_none() {
                     lines.line(parent).child_info |= list.select.recursive_match;
                 }
@@ -101,7 +110,7 @@ pub fn shown(list: &List, sight: &Sight, facts: &Facts, namespace: &Namespace) -
             }
         }
     }
-    lines.shown
+    Ok(lines.shown)
 }
 
 /// Lines so far, each name once.
@@ -176,66 +185,66 @@ pub fn rank(name: &MailboxName, inbox: Option<&MailboxName>) -> u8 {
 mod tests {
     use super::*;
     use protocol::imap::{Body, Command, Limits};
+    use service::aside::aside;
+    use std::sync::Arc;
+    use std::time::Duration;
 
-    fn sight(names: &[&str]) -> Sight {
+    fn sight(names: &[&str]) -> Arc<Sight> {
         let seen = |name: &&str| Seen {
             name: MailboxName::parse(&format!("user.me.{name}").replace('/', ".")).unwrap(),
             external: (*name).to_owned(),
             rights: Rights::ALL,
             server: "be1".to_owned(),
         };
-        Sight::new(names.iter().map(seen).collect(), '/')
+        Arc::new(Sight::new(names.iter().map(seen).collect(), '/'))
     }
 
-    fn run(command: &str, sight: &Sight, facts: &Facts) -> Vec<String> {
+    async fn run(command: &str, sight: &Arc<Sight>, facts: &Arc<Facts>) -> Vec<String> {
         let command = Command::parse(format!("a {command}\r\n").as_bytes(), Limits::default()).unwrap();
         let Body::List(list) = command.body else { panic!("not LIST") };
-        let ns = Namespace::default();
-        shown(&list, sight, facts, &ns)
-            .iter()
-            .map(|line| {
-                format!(
-                    "({}) {}{}",
-                    line.attributes(&list, sight, facts),
-                    line.external,
-                    line.extension(&list)
-                )
-            })
-            .collect()
+        let (sight, facts) = (sight.clone(), facts.clone());
+        let work = move |budget: &Budget| {
+            let line = |line: &Shown| {
+                let attributes = line.attributes(&list, &sight, &facts);
+                format!("({attributes}) {}{}", line.external, line.extension(&list))
+            };
+            Ok(shown(&list, &sight, &facts, &Namespace::default(), budget)?.iter().map(line).collect())
+        };
+        aside(Duration::ZERO, work).await.unwrap()
     }
 
-    #[test]
-    fn levels_show_parents_that_do_not_exist() {
+    #[tokio::test]
+    async fn levels_show_parents_that_do_not_exist() {
         let sight = sight(&["INBOX", "a/b", "c"]);
-        let facts = Facts::default();
+        let facts = Arc::new(Facts::default());
         assert_eq!(
-            run("LIST \"\" %", &sight, &facts),
+            run("LIST \"\" %", &sight, &facts).await,
             ["(\\HasNoChildren) INBOX", "(\\Noselect \\HasChildren) a", "(\\HasNoChildren) c"]
         );
-        assert_eq!(run("LIST \"\" *", &sight, &facts).len(), 3);
-        assert_eq!(run("LIST a/ %", &sight, &facts), ["(\\HasNoChildren) a/b"]);
-        assert_eq!(run("LIST \"\" inbox", &sight, &facts), ["(\\HasNoChildren) INBOX"]);
+        assert_eq!(run("LIST \"\" *", &sight, &facts).await.len(), 3);
+        assert_eq!(run("LIST a/ %", &sight, &facts).await, ["(\\HasNoChildren) a/b"]);
+        assert_eq!(run("LIST \"\" inbox", &sight, &facts).await, ["(\\HasNoChildren) INBOX"]);
     }
 
-    #[test]
-    fn selections_by_what_backends_know() {
+    #[tokio::test]
+    async fn selections_by_what_backends_know() {
         let sight = sight(&["INBOX", "a", "a/b", "Sent"]);
-        let facts = Facts {
+        let facts = Arc::new(Facts {
             subscribed: ["a/b", "gone"].map(str::to_owned).into(),
             uses: [("Sent".to_owned(), vec!["\\Sent".to_owned()])].into(),
-        };
+        });
         assert_eq!(
-            run("LIST (SUBSCRIBED) \"\" *", &sight, &facts),
+            run("LIST (SUBSCRIBED) \"\" *", &sight, &facts).await,
             ["(\\Subscribed \\HasNoChildren) a/b", "(\\NonExistent \\Subscribed \\HasNoChildren) gone"]
         );
         assert_eq!(
-            run("LIST (SUBSCRIBED RECURSIVEMATCH) \"\" %", &sight, &facts),
+            run("LIST (SUBSCRIBED RECURSIVEMATCH) \"\" %", &sight, &facts).await,
             [
                 "(\\HasChildren) a (\"CHILDINFO\" (\"SUBSCRIBED\"))",
                 "(\\NonExistent \\Subscribed \\HasNoChildren) gone"
             ]
         );
-        assert_eq!(run("LIST (SPECIAL-USE) \"\" *", &sight, &facts), ["(\\HasNoChildren \\Sent) Sent"]);
-        assert_eq!(run("LIST \"\" (a Sent)", &sight, &facts).len(), 2);
+        assert_eq!(run("LIST (SPECIAL-USE) \"\" *", &sight, &facts).await, ["(\\HasNoChildren \\Sent) Sent"]);
+        assert_eq!(run("LIST \"\" (a Sent)", &sight, &facts).await.len(), 2);
     }
 }

@@ -10,6 +10,7 @@ use protocol::lmtp::intake::{Intake, Outcome, Progress};
 use protocol::lmtp::refusal::{Refusal, Verdict};
 use protocol::lmtp::reply::{Answer, Reply, Server};
 use protocol::lmtp::session::{Action, Session, Trust};
+use service::aside::Pace;
 use service::auth::{Authenticator, Exchange, Failure, Step64};
 use service::drive::{self, Farewell, Next, drive};
 use service::peer::{Channel, Peer};
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::deliver::{Deliver, Envelope, Incoming};
-use crate::settings::{IDLE, INPUT, LINE, REPLIES, Settings, WRITE};
+use crate::settings::{BYTES, COMMANDS, IDLE, INPUT, LINE, REPLIES, Settings, WRITE};
 use crate::trace;
 
 /// What a listener gives to each of its connections.
@@ -75,6 +76,7 @@ struct Conn<D: Deliver> {
     channel: Channel,
     lines: Lines,
     phase: Phase<D::Incoming>,
+    pace: Pace,
 }
 
 /// What the next bytes are.
@@ -100,10 +102,12 @@ impl<D: Deliver> drive::Session for Conn<D> {
     }
 
     async fn advance(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Next {
+        let mut commands = 0;
         loop {
-            if out.len() > REPLIES {
+            if out.len() > REPLIES || commands == COMMANDS {
                 return Next::Again;
             }
+            commands += 1;
             let next = match std::mem::replace(&mut self.phase, Phase::Command) {
                 Phase::Message(incoming) => self.message(incoming, input, out).await,
                 phase => match self.lines.next(input) {
@@ -158,7 +162,8 @@ impl<D: Deliver> Conn<D> {
             max_size: door.settings.max_size,
         };
         let channel = stream.channel().clone();
-        Conn { door, deliver, session, me, channel, lines: Lines::new(LINE), phase: Phase::Command }
+        let (lines, phase, pace) = (Lines::new(LINE), Phase::Command, Pace::default());
+        Conn { door, deliver, session, me, channel, lines, phase, pace }
     }
 
     async fn line(&mut self, phase: Phase<D::Incoming>, line: Line, out: &mut BytesMut) -> Option<Next> {
@@ -306,6 +311,7 @@ impl<D: Deliver> Conn<D> {
         input: &mut BytesMut,
         out: &mut BytesMut,
     ) -> Option<Next> {
+        self.pace.steps(input.len() / BYTES).await;
         if taking.take(input).await == Progress::More {
             self.phase = Phase::Message(taking);
             return Some(Next::Read);

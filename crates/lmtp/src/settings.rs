@@ -60,5 +60,9 @@ pub const INPUT: usize = 64 * 1024;
 pub const LINE: usize = 8 * 1024;
 /// A message up to this size stays in memory on its way through.
 pub const IN_MEMORY: usize = 256 * 1024;
+/// Bytes of a message that are taken in in about the time of a command's word.
+pub const BYTES: usize = 64;
+/// Commands that are answered before others have their turn.
+pub const COMMANDS: u32 = 16;
 /// Replies gathered while more commands are waiting.
 pub const REPLIES: usize = 32 * 1024;

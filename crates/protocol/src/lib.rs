@@ -16,5 +16,6 @@ pub mod mutf7;
 pub mod name;
 pub mod namespace;
 pub mod origin;
+pub mod pattern;
 pub mod pop3;
 pub mod userid;

@@ -1,5 +1,5 @@
-//! What a viewer calls a mailbox: conversion between internal names and the names that clients see, and LIST
-//! patterns. Every daemon converts here and nowhere else.
+//! What a viewer calls a mailbox: conversion between internal names and the names that clients see. Every daemon converts
+//! here and nowhere else.
 //!
 //! Three layouts, chosen by imapd.conf and by who looks:
 //!
@@ -18,6 +18,7 @@
 use crate::{
     mutf7,
     name::{MailboxName, NameError},
+    pattern::Pattern,
 };
 
 /// The options of imapd.conf that shape names. They must be the same on every node.
@@ -286,92 +287,6 @@ impl Namespace {
     }
 }
 
-/// A LIST pattern. Matching takes time in proportion to pattern × name, whatever the pattern.
-#[derive(Debug, Clone)]
-pub struct Pattern {
-    text: Vec<u8>,
-    sep: u8,
-}
-
-impl Pattern {
-    fn new(text: &str, sep: char) -> Self {
-        let mut bytes: Vec<u8> = text.bytes().collect();
-        let first =
-            bytes.iter().position(|&b| b == sep as u8 || b == b'%' || b == b'*').unwrap_or(bytes.len());
-        if first == 5 && bytes.get(..5).is_some_and(|p| p.eq_ignore_ascii_case(b"INBOX")) {
-            bytes.splice(..5, *b"INBOX");
-        }
-        bytes.dedup_by(|a, b| *a == b'*' && *b == b'*');
-        Pattern { text: bytes, sep: sep as u8 }
-    }
-
-    /// Whether the whole external name matches.
-    pub fn matches(&self, external: &str) -> bool {
-        self.ends(external.as_bytes()).last().copied().unwrap_or(false)
-    }
-
-    /// The ancestors of a name that match, shortest first: what LIST shows as `\NonExistent` parents for `%`.
-    pub fn matched_ancestors<'a>(&self, external: &'a str) -> Vec<&'a str> {
-        let ends = self.ends(external.as_bytes());
-        let bytes = external.as_bytes();
-        (1..bytes.len())
-            .filter(|&at| bytes.get(at) == Some(&self.sep) && ends.get(at) == Some(&true))
-            .filter_map(|at| external.get(..at))
-            .collect()
-    }
-
-    /// The text before the first wildcard: all matching names begin with it (INBOX in any case).
-    pub fn fixed_prefix(&self) -> &str {
-        let end = self.text.iter().position(|b| matches!(b, b'%' | b'*')).unwrap_or(self.text.len());
-        self.text.get(..end).and_then(|p| std::str::from_utf8(p).ok()).unwrap_or_default()
-    }
-
-    /// Whether the pattern has no wildcard.
-    pub fn is_exact(&self) -> bool {
-        !self.text.iter().any(|b| matches!(b, b'%' | b'*'))
-    }
-
-    /// For each length of a prefix of `name`, whether the pattern matches just that prefix.
-    fn ends(&self, name: &[u8]) -> Vec<bool> {
-        // live[p]: the pattern's first p bytes match what was read of the name
-        let mut live = vec![false; self.text.len() + 1];
-        live[0] = true;
-        let close = |live: &mut Vec<bool>| {
-            for (p, byte) in self.text.iter().enumerate() {
-                if live[p] && matches!(byte, b'%' | b'*') {
-                    live[p + 1] = true;
-                }
-            }
-        };
-        close(&mut live);
-        let inbox = name.get(..5).is_some_and(|n| n.eq_ignore_ascii_case(b"INBOX"))
-            && name.get(5).is_none_or(|&b| b == self.sep);
-        let mut ends = Vec::with_capacity(name.len() + 1);
-        ends.push(live[self.text.len()]);
-        for (at, &byte) in name.iter().enumerate() {
-            let mut next = vec![false; self.text.len() + 1];
-            for (p, &want) in self.text.iter().enumerate() {
-                if !live[p] {
-                    continue;
-                }
-                match want {
-                    b'*' => next[p] = true,
-                    b'%' if byte != self.sep => next[p] = true,
-                    b'%' => {}
-                    _ if want == byte || (inbox && at < 5 && want.eq_ignore_ascii_case(&byte)) => {
-                        next[p + 1] = true
-                    }
-                    _ => {}
-                }
-            }
-            live = next;
-            close(&mut live);
-            ends.push(live[self.text.len()]);
-        }
-        ends
-    }
-}
-
 /// Bytes of a name that may be created (Cyrus 3.6).
 const CREATE_MAX: usize = 490;
 /// Components of a name that may be created: each CREATE may make all that is above, and each is an entry in every list of
@@ -496,20 +411,6 @@ mod tests {
         assert!(!ns.is_hidden(&MailboxName::parse("user.fred.#1 priority").unwrap()));
     }
 
-    #[test]
-    fn patterns() {
-        let ns = ns(true, true, false);
-        let hit = |p: &str, n: &str| ns.pattern("", p).matches(n);
-        assert!(hit("*", "a/b/c") && hit("%", "a") && !hit("%", "a/b") && hit("a/%", "a/b"));
-        assert!(hit("inbox", "INBOX") && hit("In*", "INBOX") && !hit("SENT", "Sent"));
-        assert!(hit("a*c", "a/b/c") && hit("%/%", "a/b") && !hit("%/%", "a"));
-        assert_eq!(ns.pattern("", "%").matched_ancestors("a/b/c"), ["a"]);
-        assert_eq!(ns.pattern("", "*").matched_ancestors("a/b/c"), ["a", "a/b"]);
-        assert_eq!(ns.pattern("Other Users/", "b%").fixed_prefix(), "Other Users/b");
-        let evil = "%*".repeat(500);
-        assert!(!ns.pattern("", &format!("{evil}x")).matches(&"a/".repeat(200)));
-    }
-
     proptest! {
         #[test]
         fn names_go_out_and_come_back(
@@ -534,11 +435,6 @@ mod tests {
                     let _ = (ns.external(&name, &view("me", admin)), ns.check_create(&name), ns.undeleted(&name));
                 }
             }
-        }
-
-        #[test]
-        fn any_pattern_matches_in_bounded_time(pattern in "[a-c/%*]{0,30}", name in "[a-c/]{0,30}") {
-            let _ = ns(true, true, false).pattern("", &pattern).matched_ancestors(&name);
         }
     }
 }

@@ -99,7 +99,11 @@ pub async fn drive<S: Session>(
     loop {
         wire.flush().await?;
         next = match next {
-            Next::Again => advance(&mut wire, session).await,
+            Next::Again => {
+                // A client that pipelines has no more of the thread than others.
+                tokio::task::yield_now().await;
+                advance(&mut wire, session).await
+            }
             Next::Read => match wait(&mut wire, session, stop, began).await? {
                 Woken::Input(0) => return Ok(Outcome::Closed),
                 Woken::Input(_) => advance(&mut wire, session).await,

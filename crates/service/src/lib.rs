@@ -24,6 +24,7 @@
 //! A session without I/O of its own is run by [`drive::drive`]; one that wants the buffers itself uses
 //! [`wire::Wire`]. Who is who is decided by the listener's [`auth::Authenticator`].
 
+pub mod aside;
 pub mod auth;
 pub mod context;
 mod control;

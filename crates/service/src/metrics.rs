@@ -39,6 +39,10 @@ fn describe() {
         "murder_session_panics_total",
         "Sessions that ended by a defect in this program. Alert on any: the log has the place."
     );
+    metrics::describe_counter!(
+        "murder_commands_cut_total",
+        "Commands that took more than search_maxtime of the processor. Alert when it grows: the log has the users."
+    );
     metrics::describe_counter!("murder_login_failures_total", "Failed logins. Alert on a sudden growth.");
     metrics::describe_counter!(
         "murder_logins_delayed_total",

@@ -12,6 +12,8 @@ use service::stream::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
+use super::limits::{AHEAD, LINE, OUT, READ, SKIP, WRITE};
+
 /// A client's connection.
 pub struct Conn {
     stream: Stream,
@@ -101,6 +103,17 @@ impl Conn {
         }
     }
 
+    /// Waits until the connection is gone, and meanwhile keeps what the client sends for later. Cancel-safe.
+    pub async fn gone(&mut self) -> Gone {
+        while self.input.len() < AHEAD {
+            // The bound is that of the work that is waited for.
+            if let Err(gone) = self.fill(Duration::MAX).await {
+                return gone;
+            }
+        }
+        std::future::pending().await
+    }
+
     async fn fill(&mut self, patience: Duration) -> Result<(), Gone> {
         if self.input.is_empty() {
             self.input = BytesMut::new();
@@ -179,13 +192,3 @@ fn assembler(bounds: Bounds) -> Assembler {
 async fn bounded<T>(work: impl Future<Output = io::Result<T>>) -> Result<T, Gone> {
     Ok(timeout(WRITE, work).await.map_err(|_| Gone::Stuck)??)
 }
-
-/// Bytes of one line without its literals, and of an overlong one before the connection is given up.
-const LINE: usize = 1024 * 1024;
-const SKIP: usize = 16 * 1024 * 1024;
-/// Bytes read at once.
-const READ: usize = 4096;
-/// Bytes that gather before they are written.
-const OUT: usize = 32 * 1024;
-/// A client that takes nothing for so long is gone.
-const WRITE: Duration = Duration::from_secs(300);

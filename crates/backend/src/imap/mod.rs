@@ -2,10 +2,14 @@
 //!
 //! [`conn`] turns bytes into frames and `protocol::imap` frames into commands; [`session`] does them one by one, each
 //! in a file of [`cmd`]; [`selected`] is the open mailbox and what changed in it; [`search`] judges messages;
-//! [`reply`] turns every failure of the store into an answer.
+//! [`reply`] turns every failure of the store into an answer; [`limits`] is all that bounds a client, and [`aside`] does
+//! the heavy work where it holds up nobody.
 
+mod aside;
 pub mod cmd;
 mod conn;
+mod limits;
+mod marks;
 mod numbering;
 mod reply;
 mod search;

@@ -11,11 +11,11 @@ use protocol::imap::SequenceSet;
 use crate::store::{Changes, Record, View};
 
 /// The messages of an open mailbox as one client counts them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Numbering {
     view: Arc<View>,
     /// UIDs, ascending.
-    ghosts: Vec<u32>,
+    ghosts: Arc<Vec<u32>>,
 }
 
 /// A message that a command names.
@@ -27,7 +27,7 @@ pub struct Target {
 
 impl Numbering {
     pub fn new(view: Arc<View>) -> Numbering {
-        Numbering { view, ghosts: Vec::new() }
+        Numbering { view, ghosts: Arc::default() }
     }
 
     /// What was told last.
@@ -52,15 +52,24 @@ impl Numbering {
             return Changes::default();
         }
         let changes = self.view.since(&before);
-        self.ghosts.extend(&changes.gone);
-        self.ghosts.sort_unstable();
+        if !changes.gone.is_empty() {
+            let ghosts = Arc::make_mut(&mut self.ghosts);
+            ghosts.extend(&changes.gone);
+            // Two sorted runs.
+            ghosts.sort();
+        }
         changes
     }
 
     /// The numbers of the messages that are gone, each as it is when those before it were told; they count no longer.
     pub fn bury(&mut self) -> Vec<u32> {
         let rank = |uid: u32| number(self.view.records().lower_bound(uid) + 1);
-        std::mem::take(&mut self.ghosts).into_iter().map(rank).collect()
+        std::mem::take(&mut self.ghosts).iter().copied().map(rank).collect()
+    }
+
+    /// Messages that are gone, but that the client counts.
+    pub fn ghosts(&self) -> usize {
+        self.ghosts.len()
     }
 
     /// The messages that are there, with their numbers.
@@ -76,37 +85,50 @@ impl Numbering {
         })
     }
 
-    pub fn all(&self) -> Vec<Target> {
-        self.iter().map(|(sequence, record)| Target { sequence, record: record.clone() }).collect()
+    /// The messages that a set names and that are there, in order. Takes time in proportion to the set and to what it
+    /// names: [`Numbering::weight`].
+    pub fn targets(&self, set: &SequenceSet, by_uid: bool) -> impl Iterator<Item = (u32, &Record)> {
+        let places: Vec<(usize, usize)> = match by_uid {
+            true => set.resolve(self.last_uid()).iter().map(|range| self.uid_places(range)).collect(),
+            false => self.sequence_places(set.resolve(self.count()).iter()),
+        };
+        let mut ghosts = 0;
+        places.into_iter().flat_map(|(from, to)| from..to).filter_map(move |at| {
+            let record = self.view.records().at(at)?;
+            while self.ghosts.get(ghosts).is_some_and(|ghost| *ghost < record.uid) {
+                ghosts += 1;
+            }
+            Some((number(at + ghosts + 1), record))
+        })
     }
 
-    /// The messages that a set names and that are there, in order.
-    pub fn targets(&self, set: &SequenceSet, by_uid: bool) -> Vec<Target> {
+    /// Ranges of a set and messages that it names, at most.
+    pub fn weight(&self, set: &SequenceSet) -> usize {
+        set.ranges().saturating_add(set.named().min(self.count() as usize)).saturating_add(self.ghosts.len())
+    }
+
+    /// From and to (exclusive) among the messages that are there.
+    fn uid_places(&self, (first, last): (u32, u32)) -> (usize, usize) {
         let records = self.view.records();
-        if by_uid {
-            let named = set.resolve(self.last_uid());
-            return (named.iter())
-                .flat_map(|(first, last)| {
-                    let end = last.checked_add(1).map_or(records.len(), |after| records.lower_bound(after));
-                    (records.lower_bound(first)..end).filter_map(|at| records.at(at))
-                })
-                .map(|record| Target { sequence: self.sequence(record.uid), record: record.clone() })
-                .collect();
-        }
-        let named = set.resolve(self.count());
-        if self.ghosts.is_empty() {
-            return (named.iter())
-                .flat_map(|(first, last)| first..=last.min(self.count()))
-                .filter_map(|sequence| {
-                    let record = records.at((sequence as usize).checked_sub(1)?)?.clone();
-                    Some(Target { sequence, record })
-                })
-                .collect();
-        }
-        (self.iter())
-            .filter(|(sequence, _)| named.contains(*sequence))
-            .map(|(sequence, record)| Target { sequence, record: record.clone() })
-            .collect()
+        let end = last.checked_add(1).map_or(records.len(), |after| records.lower_bound(after));
+        (records.lower_bound(first), end)
+    }
+
+    /// The same for numbers: each ghost before a message counts, and none is a message.
+    fn sequence_places(&self, named: impl Iterator<Item = (u32, u32)>) -> Vec<(usize, usize)> {
+        let records = self.view.records();
+        // Numbers of the ghosts, ascending.
+        let ghosts: Vec<usize> = (self.ghosts.iter().enumerate())
+            .map(|(before, uid)| records.lower_bound(*uid) + before + 1)
+            .collect();
+        // Messages with a number below this one.
+        let below = |sequence: usize| {
+            sequence
+                .saturating_sub(1)
+                .saturating_sub(ghosts.partition_point(|ghost| *ghost < sequence))
+                .min(records.len())
+        };
+        named.map(|(first, last)| (below(first as usize), below(last as usize + 1))).collect()
     }
 
     /// The number of a message that is there.
@@ -154,8 +176,8 @@ mod tests {
         SequenceSet::parse(&mut Cursor::new(text.as_bytes(), Limits::default())).unwrap()
     }
 
-    fn numbers(targets: Vec<Target>) -> Vec<(u32, u32)> {
-        targets.into_iter().map(|target| (target.sequence, target.record.uid)).collect()
+    fn numbers<'a>(targets: impl Iterator<Item = (u32, &'a Record)>) -> Vec<(u32, u32)> {
+        targets.map(|(sequence, record)| (sequence, record.uid)).collect()
     }
 
     #[test]
@@ -199,7 +221,16 @@ mod tests {
                     prop_assert_eq!(numbering.sequence(record.uid), sequence);
                 }
                 let all = numbers(numbering.targets(&set("1:*"), false));
-                prop_assert_eq!(all, numbers(numbering.all()));
+                prop_assert_eq!(all, numbers(numbering.iter()));
+                let some = set("2,4:6,9:*");
+                let by_number = numbers(numbering.iter().filter(|(n, _)| {
+                    matches!(n, 2 | 4..=6) || *n >= 9.min(numbering.count())
+                }));
+                prop_assert_eq!(numbers(numbering.targets(&some, false)), by_number);
+                let by_uid = numbers(numbering.iter().filter(|(_, r)| {
+                    matches!(r.uid, 2 | 4..=6) || r.uid >= 9.min(numbering.last_uid())
+                }));
+                prop_assert_eq!(numbers(numbering.targets(&some, true)), by_uid);
             }
         }
     }

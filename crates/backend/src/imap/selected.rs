@@ -1,17 +1,18 @@
 //! The open mailbox of a session, and what to tell its client of changes.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use protocol::acl::Rights;
+use protocol::acl::{Rights, Who};
 use protocol::imap::Flag;
 use protocol::name::MailboxName;
+use service::aside::weighed;
 
 use super::cmd::append::may_set;
 use super::cmd::fetch::write_flags;
+use super::marks::{Marks, mark};
 use super::numbering::{Numbering, number};
 use super::reply::Stop;
-use crate::store::{Mailbox, Record, Seen, Store, System, View};
+use crate::store::{Header, Mailbox, Record, Seen, Store, System, View};
 
 /// The mailbox that a session has open.
 pub struct Selected {
@@ -21,18 +22,27 @@ pub struct Selected {
     pub read_only: bool,
     pub rights: Rights,
     pub numbering: Numbering,
+    pub marks: Marks,
+    /// What `rights` were found in: another one may have another ACL.
+    header: Arc<Header>,
     /// UIDs and modification sequences of changes that the client made or was told of already.
     known: Vec<(u32, u64)>,
-    /// The UIDs, first and last, that are \Recent in this session, ascending.
-    recent: Vec<(u32, u32)>,
     /// Up to this UID it is decided whether messages are \Recent here.
     recent_until: u32,
     /// Opened by EXAMINE, which takes \Recent from nobody.
     examined: bool,
     /// Keywords that the client was told of.
     keywords: usize,
-    /// What the user has seen, where that is not the index's to say: the UIDs below each end of a range, ascending.
-    seen: Option<Seen>,
+}
+
+/// What became of a session's rights on its open mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    AsBefore,
+    /// The client is to be told which flags it can set now.
+    Changed,
+    /// The user may read the mailbox no longer.
+    Lost,
 }
 
 /// What may be told at the end of a command.
@@ -54,17 +64,17 @@ impl Selected {
         rights: Rights,
         read_only: bool,
     ) -> Result<Selected, Stop> {
-        let changes =
-            Rights::SEEN | Rights::WRITE | Rights::INSERT | Rights::DELETE_MESSAGES | Rights::EXPUNGE;
+        let header = mailbox.header();
         let examined = read_only;
-        let read_only = read_only || !rights.intersects(changes);
+        let read_only = examined || !rights.intersects(changes());
         let seen = match store.seen_is_shared(&mailbox, user) {
             true => None,
-            false => Some(store.seen(user, &mailbox.uniqueid()).await?),
+            false => Some(Arc::new(store.seen(user, &mailbox.uniqueid()).await?)),
         };
         let numbering = Numbering::new(mailbox.view());
         let keywords = numbering.view().keywords().len();
-        let (user, known, recent, recent_until) = (user.to_owned(), Vec::new(), Vec::new(), 0);
+        let marks = Marks { recent: Arc::default(), seen };
+        let (user, known, recent_until) = (user.to_owned(), Vec::new(), 0);
         let mut selected = Selected {
             name,
             mailbox,
@@ -72,15 +82,31 @@ impl Selected {
             read_only,
             rights,
             numbering,
+            marks,
+            header,
             known,
-            recent,
             recent_until,
             examined,
             keywords,
-            seen,
         };
         selected.find_recent();
         Ok(selected)
+    }
+
+    /// Looks whether the mailbox has another ACL since the last time, and takes over what it grants now.
+    pub fn refresh_rights(&mut self, store: &Store, who: Who<'_>) -> Standing {
+        let header = self.mailbox.header();
+        if Arc::ptr_eq(&header, &self.header) {
+            return Standing::AsBefore;
+        }
+        let rights = store.rights(&self.name, &header.acl, who);
+        self.header = header;
+        if rights == self.rights {
+            return Standing::AsBefore;
+        }
+        self.rights = rights;
+        self.read_only = self.read_only || !rights.intersects(changes());
+        if rights.contains(Rights::READ) { Standing::Changed } else { Standing::Lost }
     }
 
     /// Decides which of the messages that the client now knows of are \Recent in this session.
@@ -89,8 +115,9 @@ impl Selected {
         if last <= self.recent_until {
             return;
         }
-        let (before, until) = match &mut self.seen {
+        let (before, until) = match &mut self.marks.seen {
             Some(own) => {
+                let own = Arc::make_mut(own);
                 let before = own.recentuid;
                 own.recentuid = before.max(last);
                 (before, last)
@@ -103,9 +130,10 @@ impl Selected {
         if first > until {
             return;
         }
-        match self.recent.last_mut() {
+        let recent = Arc::make_mut(&mut self.marks.recent);
+        match recent.last_mut() {
             Some((_, end)) if end.checked_add(1) == Some(first) => *end = until,
-            _ => self.recent.push((first, until)),
+            _ => recent.push((first, until)),
         }
     }
 
@@ -114,7 +142,7 @@ impl Selected {
         if self.examined {
             return;
         }
-        let Some(own) = self.seen else { return self.mailbox.keep_recent().await };
+        let Some(own) = self.marks.seen else { return self.mailbox.keep_recent().await };
         let id = self.mailbox.uniqueid();
         let kept = match store.seen(&self.user, &id).await {
             Ok(now) if now.recentuid < own.recentuid => {
@@ -146,14 +174,20 @@ impl Selected {
 
     /// Whether \Seen is kept for this user alone.
     pub fn has_own_seen(&self) -> bool {
-        self.seen.is_some()
+        self.marks.seen.is_some()
     }
 
-    /// Marks messages seen or unseen for this user alone.
-    pub async fn change_seen(&mut self, store: &Store, uids: &[u32], on: bool) -> Result<(), Stop> {
-        let Some(own) = &mut self.seen else { return Ok(()) };
-        mark(own, &self.mailbox.view(), uids, on);
-        Ok(store.set_seen(&self.user, &self.mailbox.uniqueid(), own.clone()).await?)
+    /// Marks messages (UIDs ascending) seen or unseen for this user alone.
+    pub async fn change_seen(&mut self, store: &Store, uids: Vec<u32>, on: bool) -> Result<(), Stop> {
+        let Some(own) = &self.marks.seen else { return Ok(()) };
+        let (mut own, view) = (own.clone(), self.mailbox.view());
+        let work = move || {
+            mark(Arc::make_mut(&mut own), view.records(), &uids, on, now());
+            own
+        };
+        let own = weighed(self.mailbox.view().exists(), work).await;
+        self.marks.seen = Some(own.clone());
+        Ok(store.set_seen(&self.user, &self.mailbox.uniqueid(), (*own).clone()).await?)
     }
 
     /// What the client was told last.
@@ -161,44 +195,19 @@ impl Selected {
         self.numbering.view()
     }
 
-    /// The flags of a message, as this user has them.
-    pub fn flags(&self, record: &Record) -> Vec<Flag> {
-        self.flags_in(&self.mailbox.view(), record)
-    }
-
-    fn flags_in(&self, view: &View, record: &Record) -> Vec<Flag> {
-        let seen = self.is_seen(record);
-        let others = view.flags_of(record).filter(|flag| *flag != Flag::Seen);
-        others.chain(seen.then_some(Flag::Seen)).collect()
-    }
-
     /// `(\Recent \Flagged \Seen)`: the flags of a message of a view, whose keywords it numbers.
     pub fn flag_list(&self, view: &View, record: &Record) -> Vec<u8> {
-        let mut list = Vec::with_capacity(32);
-        write_flags(&mut list, &self.flags_in(view, record));
-        if self.is_recent(record) {
-            let space: &[u8] = if list.len() > 2 { b"\\Recent " } else { b"\\Recent" };
-            list.splice(1..1, space.iter().copied());
-        }
-        list
+        self.marks.flag_list(view, record)
     }
 
     pub fn is_seen(&self, record: &Record) -> bool {
-        match &self.seen {
-            Some(seen) => has(seen, record.uid),
-            None => record.has(System::SEEN),
-        }
-    }
-
-    pub fn is_recent(&self, record: &Record) -> bool {
-        let at = self.recent.partition_point(|(_, last)| *last < record.uid);
-        self.recent.get(at).is_some_and(|(first, _)| *first <= record.uid)
+        self.marks.is_seen(record)
     }
 
     pub fn recent_count(&self) -> u32 {
         let records = self.view().records();
         let after = |last: u32| last.checked_add(1).map_or(records.len(), |next| records.lower_bound(next));
-        number(self.recent.iter().map(|(first, last)| after(*last) - records.lower_bound(*first)).sum())
+        number(self.marks.recent.iter().map(|(first, last)| after(*last) - records.lower_bound(*first)).sum())
     }
 
     /// The flags that a client may meet here, and those that it can set: for SELECT, and when a keyword is new
@@ -229,13 +238,26 @@ impl Selected {
     }
 
     /// The number of the first message that is not \Seen.
-    pub fn first_unseen(&self) -> Option<u32> {
-        self.numbering.iter().find(|(_, record)| !self.is_seen(record)).map(|(sequence, _)| sequence)
+    pub async fn first_unseen(&self) -> Option<u32> {
+        let (numbering, marks) = (self.numbering.clone(), self.marks.clone());
+        let look = move || {
+            let unseen = numbering.iter().find(|(_, record)| !marks.is_seen(record));
+            unseen.map(|(sequence, _)| sequence)
+        };
+        weighed(self.view().exists(), look).await
+    }
+
+    /// Messages that [`Selected::announce`] has to look at, at most.
+    pub fn news(&self) -> usize {
+        let now = self.mailbox.view();
+        let seen = if Arc::ptr_eq(&now, self.view()) { 0 } else { now.exists() + self.view().exists() };
+        seen + self.numbering.ghosts()
     }
 
     /// Writes what changed since the last time.
     pub fn announce(&mut self, announce: Announce, condstore: bool, out: &mut Vec<u8>) {
-        let known = std::mem::take(&mut self.known);
+        let mut known = std::mem::take(&mut self.known);
+        known.sort_unstable();
         let changes = self.numbering.advance(self.mailbox.view());
         self.find_recent();
         let view = self.view().clone();
@@ -251,7 +273,7 @@ impl Selected {
         }
         for uid in changes.changed {
             let Some(record) = view.get(uid) else { continue };
-            if known.contains(&(uid, record.modseq)) {
+            if known.binary_search(&(uid, record.modseq)).is_ok() {
                 continue;
             }
             out.extend_from_slice(format!("* {} FETCH (FLAGS ", self.numbering.sequence(uid)).as_bytes());
@@ -274,32 +296,9 @@ impl Selected {
     }
 }
 
-/// Whether a user's own seen state has a message.
-pub fn has(seen: &Seen, uid: u32) -> bool {
-    let at = seen.uids.partition_point(|(_, last)| *last < uid);
-    seen.uids.get(at).is_some_and(|(first, _)| *first <= uid)
-}
-
-/// Marks messages of a mailbox seen or unseen in a user's own state, which then holds none that are gone.
-pub fn mark(own: &mut Seen, view: &View, uids: &[u32], on: bool) {
-    let named: HashSet<u32> = uids.iter().copied().collect();
-    let all: Vec<u32> = (view.records().iter())
-        .map(|record| record.uid)
-        .filter(|uid| if named.contains(uid) { on } else { has(own, *uid) })
-        .collect();
-    own.uids = ranges(&all);
-    own.lastchange = now();
-}
-
-fn ranges(uids: &[u32]) -> Vec<(u32, u32)> {
-    let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for &uid in uids {
-        match ranges.last_mut() {
-            Some((_, last)) if last.checked_add(1) == Some(uid) => *last = uid,
-            _ => ranges.push((uid, uid)),
-        }
-    }
-    ranges
+/// What somebody must be able to do for a mailbox not to be read-only.
+fn changes() -> Rights {
+    Rights::SEEN | Rights::WRITE | Rights::INSERT | Rights::DELETE_MESSAGES | Rights::EXPUNGE
 }
 
 /// Epoch seconds.

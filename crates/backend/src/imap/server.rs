@@ -13,6 +13,7 @@ use service::sessions::Seat;
 use service::tls::ServerTls;
 use tokio_util::sync::CancellationToken;
 
+use super::aside::Aside;
 use crate::store::{Master, Store};
 
 /// A listener's settings as they stand when a client connects, and the store.
@@ -69,6 +70,7 @@ impl Server {
 #[derive(Default)]
 pub struct Shared {
     pub warned: Warned,
+    pub aside: Aside,
     /// None: the backend stands alone.
     pub master: Option<Arc<dyn Master>>,
 }

@@ -7,16 +7,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::imapd::Imapd;
-use protocol::imap::{Assembled, Bad, Body, Bounds, Command, Limits, Tag};
+use protocol::imap::{Assembled, Bad, Body, Bounds, Command, Limits, SequenceSet, Tag};
+use service::aside::weighed;
 use service::stream::Stream;
 use tracing::{debug, info};
 
 use super::cmd;
 use super::conn::{Conn, Gone};
+use super::limits::{BEFORE_LOGIN, COMMAND, COMMAND_BEFORE_LOGIN, WRONG, WRONG_BEFORE_LOGIN};
+use super::numbering::Target;
 use super::reply::{Kind, Outcome, Reply, Stop};
-use super::selected::{Announce, Selected};
+use super::selected::{Announce, Selected, Standing};
 use super::server::Server;
 use super::user::User;
+use crate::store::Record;
 
 /// A client's session.
 pub struct Session {
@@ -115,16 +119,23 @@ impl Session {
             };
             // Boxed, so that an idle session holds no room for the largest command's state.
             Box::pin(self.handle(next)).await?;
+            if self.conn.has_input() {
+                // A client that pipelines has no more of the thread than others.
+                tokio::task::yield_now().await;
+            }
         }
         Ok(())
     }
 
     async fn handle(&mut self, next: Assembled) -> Result<(), Gone> {
         match next {
-            Assembled::Command(frame) => match Command::parse(&frame, self.words) {
-                Ok(command) => self.command(command).await?,
-                Err(bad) => self.refuse(bad),
-            },
+            Assembled::Command(frame) => {
+                let words = self.words;
+                match weighed(frame.len() / WORD, move || Command::parse(&frame, words)).await {
+                    Ok(command) => self.command(command).await?,
+                    Err(bad) => self.refuse(bad),
+                }
+            }
             Assembled::Continue(_) => self.conn.put_line("+ go ahead"),
             Assembled::Bad(bad) => self.refuse(bad),
             Assembled::Append { append, literal } => {
@@ -155,6 +166,10 @@ impl Session {
         }
         if self.server.imapd.chatty {
             info!(command = ?body, "command");
+        }
+        self.refresh_rights();
+        if self.over {
+            return Ok(());
         }
         let announce = match &body {
             // The client counts messages in what it sends next: none may go away (RFC 3501 section 7.4.1).
@@ -196,20 +211,48 @@ impl Session {
         self.conn.relieve().await
     }
 
-    /// Untagged updates of the open mailbox. A mailbox that is gone ends the session's selection with a BYE, since a
-    /// client has no other way to learn of it.
+    /// Untagged updates of the open mailbox. A mailbox that is gone ends the session with a BYE, since a client has no
+    /// other way to learn of it.
     pub async fn announce(&mut self, announce: Announce) -> Result<(), Gone> {
-        let Some(selected) = &mut self.selected else { return Ok(()) };
         if announce == Announce::Nothing {
             return Ok(());
         }
-        selected.announce(announce, self.condstore, self.conn.out());
+        self.refresh_rights();
+        let Some(mut selected) = self.selected.take() else { return Ok(()) };
+        let (weight, condstore) = (selected.news(), self.condstore);
+        let tell = move || {
+            let mut out = Vec::new();
+            selected.announce(announce, condstore, &mut out);
+            (selected, out)
+        };
+        let (selected, out) = weighed(weight, tell).await;
+        self.conn.put(out);
         if selected.is_gone() {
-            self.selected = None;
             self.conn.put_line("* BYE Mailbox has been deleted or renamed");
             self.over = true;
+        } else {
+            self.selected = Some(selected);
         }
         self.conn.relieve().await
+    }
+
+    /// Rights that were taken away since the last command are gone at this one (RFC 4314 section 5.1.1 leaves the
+    /// moment open). Without the right to read, the session ends: it must not even hear of changes.
+    fn refresh_rights(&mut self) {
+        let (Some(user), Some(selected)) = (&self.user, &mut self.selected) else { return };
+        match selected.refresh_rights(&self.server.store, user.who()) {
+            Standing::AsBefore => {}
+            Standing::Changed => {
+                let view = selected.view().clone();
+                selected.write_all_flags(self.conn.out(), &view);
+            }
+            Standing::Lost => {
+                info!(mailbox = %selected.name, "the right to read the open mailbox was taken away");
+                self.selected = None;
+                self.conn.put_line("* BYE [NOPERM] Permission to read the mailbox was taken away");
+                self.over = true;
+            }
+        }
     }
 
     fn refuse(&mut self, bad: Bad) {
@@ -240,7 +283,9 @@ impl Session {
     pub fn settle_bounds(&mut self) {
         self.since = Instant::now();
         let command = if self.user.is_some() { COMMAND } else { COMMAND_BEFORE_LOGIN };
-        self.conn.set_bounds(bounds(&self.server.imapd, command));
+        let bounds = bounds(&self.server.imapd, command);
+        self.words = bounds.words;
+        self.conn.set_bounds(bounds);
     }
 
     /// Who is logged in; [`Session::dispatch`] lets nobody else to the commands that ask.
@@ -251,6 +296,22 @@ impl Session {
     /// The open mailbox.
     pub fn selected(&mut self) -> Result<&mut Selected, Stop> {
         self.selected.as_mut().ok_or_else(|| Stop::Reply(Reply::bad("Please select a mailbox first")))
+    }
+
+    /// Numbers and UIDs of the messages that a set names, in order.
+    pub async fn named(&mut self, set: &SequenceSet, by_uid: bool) -> Result<Vec<(u32, u32)>, Stop> {
+        let numbering = self.selected()?.numbering.clone();
+        let (weight, set) = (numbering.weight(set), set.clone());
+        let name = move || numbering.targets(&set, by_uid).map(|(n, record)| (n, record.uid)).collect();
+        Ok(weighed(weight, name).await)
+    }
+
+    /// The same with their records.
+    pub async fn targets(&mut self, set: &SequenceSet, by_uid: bool) -> Result<Vec<Target>, Stop> {
+        let numbering = self.selected()?.numbering.clone();
+        let (weight, set) = (numbering.weight(set), set.clone());
+        let target = |(sequence, record): (u32, &Record)| Target { sequence, record: record.clone() };
+        Ok(weighed(weight, move || numbering.targets(&set, by_uid).map(target).collect()).await)
     }
 
     async fn dispatch(&mut self, tag: &Tag, body: Body) -> Outcome {
@@ -303,6 +364,9 @@ impl Session {
     }
 }
 
+/// Bytes of one word of a command: a set, or a key, is parsed in about that time that one message takes.
+const WORD: usize = 16;
+
 /// What a client can make the server hold; 0 in imapd.conf is no limit but the command's.
 fn bounds(imapd: &Imapd, command: usize) -> Bounds {
     let limit = |n: u64| if n == 0 { command as u64 } else { n.min(command as u64) };
@@ -314,12 +378,3 @@ fn bounds(imapd: &Imapd, command: usize) -> Bounds {
         unasked: if imapd.literalminus { 4096 } else { u64::MAX },
     }
 }
-
-/// Bytes of one command with its literals.
-const COMMAND: usize = 8 * 1024 * 1024;
-const COMMAND_BEFORE_LOGIN: usize = 64 * 1024;
-/// A client has so long to log in.
-const BEFORE_LOGIN: Duration = Duration::from_secs(180);
-/// Wrong commands in a row that end a session (Cyrus: ten).
-const WRONG: u32 = 10;
-const WRONG_BEFORE_LOGIN: u32 = 10;

@@ -8,6 +8,7 @@ use service::auth::Login;
 use super::reply::{Reply, Stop};
 
 /// A logged-in user.
+#[derive(Clone)]
 pub struct User {
     pub login: Login,
 }

@@ -41,6 +41,13 @@ impl Envelope {
         envelope
     }
 
+    /// Addresses that are shown.
+    pub(super) fn weight(&self) -> usize {
+        let lists: [&[Address]; 6] =
+            [&self.from, self.sender(), self.reply_to(), &self.to, &self.cc, &self.bcc];
+        1 + lists.iter().map(|list| list.len()).sum::<usize>()
+    }
+
     pub fn sender(&self) -> &[Address] {
         if self.sender_field.is_empty() { &self.from } else { &self.sender_field }
     }

@@ -1,5 +1,7 @@
 //! The fields of a header block: RFC 5322 section 2.2, with folding.
 
+use std::collections::HashSet;
+
 /// One field: `name: value`, the value with its folds and final line end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'h> {
@@ -62,11 +64,18 @@ impl<'h> Iterator for Fields<'h> {
 }
 
 /// HEADER.FIELDS and HEADER.FIELDS.NOT: the fields named (or not named) in `names`, as they stand and in the header's
-/// order, then the blank line that the header ends with.
+/// order, then the blank line that the header ends with. One pass, however many names there are.
 pub fn pick_fields<N: AsRef<[u8]>>(header: &[u8], names: &[N], not: bool) -> Vec<u8> {
-    let mut out = Vec::new();
+    let names: HashSet<Vec<u8>> = names.iter().map(|name| name.as_ref().to_ascii_lowercase()).collect();
+    let longest = names.iter().map(Vec::len).max().unwrap_or(0);
+    let (mut out, mut lower) = (Vec::new(), Vec::new());
     for field in Fields::new(header) {
-        if names.iter().any(|name| field.name.eq_ignore_ascii_case(name.as_ref())) != not {
+        let named = field.name.len() <= longest && {
+            lower.clear();
+            lower.extend(field.name.iter().map(u8::to_ascii_lowercase));
+            names.contains(&lower)
+        };
+        if named != not {
             out.extend_from_slice(field.raw);
         }
     }

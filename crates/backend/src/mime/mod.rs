@@ -127,8 +127,30 @@ impl Structure {
         Structure { size: message.len() as u32, envelope, sent, root }
     }
 
+    /// Addresses, parts and parameters, of which printing takes its time; not counted beyond a thousand.
+    pub fn weight(&self) -> usize {
+        self.envelope.weight() + self.root.weight(1000)
+    }
+
     /// Bytes of the message's header with its blank line.
     pub fn header_size(&self) -> u32 {
         self.root.header.len
+    }
+}
+
+impl Part {
+    /// Its own and those below, up to `most`.
+    fn weight(&self, most: usize) -> usize {
+        let own = 1 + self.content.parameters.len() + self.content.language.len();
+        let disposition = self.content.disposition.as_ref().map_or(0, |shown| shown.parameters.len());
+        let below = match &self.kind {
+            Kind::Leaf => 0,
+            Kind::Multipart(parts) => parts.iter().fold(0, |sum, part| match sum < most {
+                true => sum + part.weight(most - sum),
+                false => sum,
+            }),
+            Kind::Message(inner) => inner.envelope.weight() + inner.part.weight(most),
+        };
+        own + disposition + below
     }
 }

@@ -151,21 +151,26 @@ fn odd_addresses_are_read_as_they_are_meant() {
     assert_eq!(read("<>,,,"), [[None, None, some(""), some("unspecified-domain")]]);
 }
 
+/// What is printed on another thread: more addresses or parts than fit on the spot.
+#[test]
+fn a_monstrous_structure_is_heavy_and_an_ordinary_one_light() {
+    let heavy = |message: &str| Structure::parse(message.as_bytes()).weight() > 256;
+    assert!(!heavy(MIXED));
+    assert!(heavy(&format!("To: {}\r\n\r\n", "a@b,".repeat(300))));
+    let parts = "--x\r\n\r\n\r\n".repeat(300);
+    assert!(heavy(&format!("Content-Type: multipart/mixed; boundary=x\r\n\r\n{parts}")));
+}
+
 #[test]
 fn text_for_search_is_decoded() {
     let structure = Structure::parse(MIXED.as_bytes());
-    let mut seen = Vec::new();
-    structure.any_text(MIXED.as_bytes(), &mut |text| {
-        seen.push(text.to_owned());
-        false
-    });
-    assert!(seen[0].contains("Subject: grüße\n"), "{seen:?}");
-    assert_eq!(seen[1], "grüße");
-    assert!(seen[2].contains("Subject: inner"));
-    assert_eq!(seen[3], "one\r\ntwo");
-    assert!(seen[4].contains("bold") && !seen[4].contains('<'));
-    assert_eq!(seen.len(), 5);
-    assert!(structure.any_body_text(MIXED.as_bytes(), &mut |text| text.contains("grüße")));
+    assert!(structure.header_lines(MIXED.as_bytes()).contains("Subject: grüße\n"));
+    let seen = structure.body_texts(MIXED.as_bytes());
+    assert_eq!(seen[0], "grüße");
+    assert!(seen[1].contains("Subject: inner"));
+    assert_eq!(seen[2], "one\r\ntwo");
+    assert!(seen[3].contains("bold") && !seen[3].contains('<'));
+    assert_eq!(seen.len(), 4);
 }
 
 #[test]
@@ -243,7 +248,7 @@ proptest! {
         let (mut out, decoded) = (Vec::new(), Structure::decode(&structure.encode()));
         structure.write_envelope(&mut out);
         structure.write_bodystructure(&mut out, true);
-        structure.any_text(&message, &mut |_| false);
+        let _ = (structure.header_lines(&message), structure.body_texts(&message));
         prop_assert_eq!(decoded, Ok(structure));
     }
 

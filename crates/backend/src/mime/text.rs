@@ -19,15 +19,16 @@ pub fn header_text(value: &[u8]) -> String {
 }
 
 impl Structure {
-    /// Calls `visit` with each piece of text of the body (SEARCH BODY): text parts, and the headers and texts of
-    /// messages inside, until it returns true. Returns whether it did.
-    pub fn any_body_text(&self, message: &[u8], visit: &mut dyn FnMut(&str) -> bool) -> bool {
-        self.root.any_text(message, visit)
+    /// The texts of the body (SEARCH BODY): text parts, and the headers and texts of messages inside.
+    pub fn body_texts(&self, message: &[u8]) -> Vec<String> {
+        let mut texts = Vec::new();
+        self.root.texts(message, &mut texts);
+        texts
     }
 
-    /// The same with the message's own header first (SEARCH TEXT).
-    pub fn any_text(&self, message: &[u8], visit: &mut dyn FnMut(&str) -> bool) -> bool {
-        visit(&header_lines(self.root.header.of(message))) || self.any_body_text(message, visit)
+    /// The message's own header, decoded, a line for each field (SEARCH TEXT looks there too).
+    pub fn header_lines(&self, message: &[u8]) -> String {
+        header_lines(self.root.header.of(message))
     }
 }
 
@@ -42,12 +43,13 @@ impl Part {
         Some(if *self.content.subtype == *b"HTML" { html_to_text(&text) } else { text })
     }
 
-    fn any_text(&self, message: &[u8], visit: &mut dyn FnMut(&str) -> bool) -> bool {
+    fn texts(&self, message: &[u8], texts: &mut Vec<String>) {
         match &self.kind {
-            Kind::Leaf => self.text(message).is_some_and(|text| visit(&text)),
-            Kind::Multipart(parts) => parts.iter().any(|part| part.any_text(message, visit)),
+            Kind::Leaf => texts.extend(self.text(message)),
+            Kind::Multipart(parts) => parts.iter().for_each(|part| part.texts(message, texts)),
             Kind::Message(inner) => {
-                visit(&header_lines(inner.part.header.of(message))) || inner.part.any_text(message, visit)
+                texts.push(header_lines(inner.part.header.of(message)));
+                inner.part.texts(message, texts);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! From a login to a locked maildrop, and from its deletions back into the mailbox.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,6 +13,7 @@ use protocol::namespace::{Namespace, View};
 use protocol::pop3::maildrop::{Maildrop, Message};
 use protocol::pop3::reply::Reply;
 use protocol::pop3::top::top_length;
+use service::aside::weighed;
 use service::auth::Login;
 use tracing::{error, info, warn};
 
@@ -23,7 +25,7 @@ pub(super) struct Opened {
     mailbox: Arc<Mailbox>,
     /// `popuseimapflags`: messages sent become \Seen.
     mark_seen: bool,
-    seen: Vec<u32>,
+    seen: BTreeSet<u32>,
     _lock: Lock,
 }
 
@@ -52,10 +54,12 @@ pub(super) async fn open(
         Locked::TooSoon => Reply::LoginDelay { minutes: imapd.popminpoll.as_secs().div_ceil(60) },
     })?;
     let view = mailbox.view();
-    let messages =
-        view.records().iter().map(|record| Message { uid: record.uid, size: record.size }).collect();
-    let opened = Opened { mailbox, mark_seen: imapd.popuseimapflags, seen: Vec::new(), _lock: lock };
-    let maildrop = Maildrop::new(view.uidvalidity, messages);
+    let list = move || {
+        let messages = view.records().iter().map(|record| Message { uid: record.uid, size: record.size });
+        Maildrop::new(view.uidvalidity, messages.collect())
+    };
+    let maildrop = weighed(mailbox.view().exists(), list).await;
+    let opened = Opened { mailbox, mark_seen: imapd.popuseimapflags, seen: BTreeSet::new(), _lock: lock };
     let may_delete = !imapd.popuseacl || rights.contains(Rights::DELETE_MESSAGES | Rights::EXPUNGE);
     Ok((opened, if may_delete { maildrop } else { maildrop.without_deletion() }))
 }
@@ -93,7 +97,7 @@ impl Opened {
         match bytes {
             Ok(bytes) => {
                 if top.is_none() && self.mark_seen {
-                    self.seen.push(uid);
+                    self.seen.insert(uid);
                 }
                 Ok(bytes)
             }
@@ -111,15 +115,15 @@ impl Opened {
         // As many bytes as that many ordinary lines can have; if these are longer, all of it.
         let guess = u64::from(record.header_size) + u64::from(lines) * LINE;
         let mut bytes = self.mailbox.read(uid, 0..guess.min(record.size)).await?;
-        let mut length = top_length(&bytes, lines);
-        if length == bytes.len() && (bytes.len() as u64) < record.size {
+        let mut cut = top(bytes.clone(), lines).await;
+        if cut.len() == bytes.len() && (bytes.len() as u64) < record.size {
             bytes = self.mailbox.message(uid).await?;
-            length = top_length(&bytes, lines);
+            cut = top(bytes, lines).await;
         }
-        Ok(bytes.slice(..length))
+        Ok(cut)
     }
 
-    /// QUIT: removes what was marked.
+    /// QUIT: removes what was marked; UIDs, ascending.
     pub async fn update(&mut self, deleted: &[u32]) -> Reply {
         self.store_seen(deleted).await;
         if deleted.is_empty() {
@@ -139,16 +143,22 @@ impl Opened {
 
     /// Flags what was sent; a failure costs a flag, not the session.
     async fn store_seen(&mut self, deleted: &[u32]) {
-        self.seen.retain(|uid| !deleted.contains(uid));
-        if self.seen.is_empty() {
+        let seen: Vec<u32> =
+            self.seen.iter().copied().filter(|uid| deleted.binary_search(uid).is_err()).collect();
+        if seen.is_empty() {
             return;
         }
         let change =
             FlagChange { how: How::Add, flags: vec![Flag::Seen], unchanged_since: None, may: FlagMask::ALL };
-        if let Err(error) = self.mailbox.store(&self.seen, change).await {
+        if let Err(error) = self.mailbox.store(&seen, change).await {
             warn!(%error, "messages that were read are not marked as seen");
         }
     }
+}
+
+/// The header and so many lines of a message.
+async fn top(bytes: Bytes, lines: u32) -> Bytes {
+    weighed(bytes.len() / 64, move || bytes.slice(..top_length(&bytes, lines))).await
 }
 
 /// Bytes of a line with its end at most (RFC 5322 section 2.1.1).

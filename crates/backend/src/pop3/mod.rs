@@ -2,8 +2,10 @@
 //!
 //! - [`session`] the client's side: login, commands, messages on their way out;
 //! - [`maildrop`] from a login to a locked maildrop, and what QUIT does to it;
+//! - [`limits`] what a client can make the server do and hold;
 //! - [`locks`] one POP3 session per mailbox, and how often one may log in (`popminpoll`).
 
+mod limits;
 mod locks;
 mod maildrop;
 mod session;
@@ -15,6 +17,7 @@ use service::drive::drive;
 use service::wire::{Bounds, Wire};
 use tracing::{debug, info};
 
+use limits::INPUT;
 pub use locks::Locks;
 
 use crate::store::Store;
@@ -30,6 +33,3 @@ pub async fn serve(connection: Connection, store: Store, locks: Arc<Locks>) {
         Err(error) => info!(%peer, %error, "POP3 connection lost"),
     }
 }
-
-/// Bytes read ahead: more than the longest line, an AUTH response.
-const INPUT: usize = 32 * 1024;

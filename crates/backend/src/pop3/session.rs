@@ -10,6 +10,7 @@ use protocol::line::{Line, Lines};
 use protocol::origin::Origin;
 use protocol::pop3::capability::Capabilities;
 use protocol::pop3::command::Command;
+use protocol::pop3::maildrop::Listing;
 use protocol::pop3::reply::Reply;
 use protocol::pop3::session::{Action, Session, Tls};
 use service::auth::{Authenticator, Exchange, Failure, Login, Step64};
@@ -20,6 +21,7 @@ use service::tls::ServerTls;
 use service::{Connection, Context};
 use tracing::info;
 
+use super::limits::{LINE, MAX_FAILURES, PIECE, REPLIES, STEPS, UNOPENABLE_PAUSE};
 use super::locks::Locks;
 use super::maildrop::{self, Opened};
 use crate::store::Store;
@@ -50,6 +52,8 @@ enum Phase {
     Auth(Box<Exchange>),
     /// A message on its way out.
     Sending(Box<Sending>),
+    /// LIST or UIDL on its way out.
+    Listing(Listing),
 }
 
 struct Sending {
@@ -65,13 +69,19 @@ impl drive::Session for Client {
     }
 
     async fn advance(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Next {
+        let mut steps = 0;
         loop {
-            if out.len() > REPLIES {
+            if out.len() > REPLIES || steps == STEPS {
                 return Next::Again;
             }
+            steps += 1;
             let phase = match std::mem::replace(&mut self.phase, Phase::Command) {
                 Phase::Sending(sending) => {
                     self.send(sending, out);
+                    continue;
+                }
+                Phase::Listing(listing) => {
+                    self.list(listing, out);
                     continue;
                 }
                 phase => phase,
@@ -167,7 +177,10 @@ impl Client {
     async fn act(&mut self, action: Action, out: &mut BytesMut) -> Option<Next> {
         match action {
             Action::Reply(reply) => say(&reply, out),
-            Action::List(reply, lines) => list(&reply, lines, out),
+            Action::List(reply, listing) => {
+                say(&reply, out);
+                self.phase = Phase::Listing(listing);
+            }
             Action::Close(reply) => return Some(close(&reply, out)),
             Action::Capabilities => list(&Reply::ListFollows, self.capabilities(), out),
             Action::Mechanisms => {
@@ -293,6 +306,17 @@ impl Client {
         out.extend_from_slice(&wire);
     }
 
+    /// Puts the next lines of a listing out.
+    fn list(&mut self, mut listing: Listing, out: &mut BytesMut) {
+        let mut lines = Vec::new();
+        if self.session.list(&mut listing, &mut lines) {
+            lines.extend_from_slice(b".\r\n");
+        } else {
+            self.phase = Phase::Listing(listing);
+        }
+        out.extend_from_slice(&lines);
+    }
+
     fn capabilities(&self) -> Vec<String> {
         let before_login = !self.session.is_logged_in();
         let sasl = if before_login { self.auth.mechanisms(&self.channel) } else { Vec::new() };
@@ -339,14 +363,3 @@ fn failed(failure: &Failure) -> Reply {
         Failure::Temporary(_) => Reply::AuthUnavailable,
     }
 }
-
-/// Bytes of a command with its end; RFC 2449 has 255, an AUTH response may be long.
-const LINE: usize = 16 * 1024;
-/// Replies gathered while more commands are waiting (PIPELINING).
-const REPLIES: usize = 64 * 1024;
-/// Bytes of a message that are made ready at a time.
-const PIECE: usize = 64 * 1024;
-/// Failed logins of one connection.
-const MAX_FAILURES: u32 = 3;
-/// A client whose maildrop cannot be opened comes again at once: it waits this long (Cyrus's figure).
-const UNOPENABLE_PAUSE: Duration = Duration::from_secs(3);

@@ -1,14 +1,15 @@
-//! Changing a mailbox: a [`Change`] is built on the newest state under the mailbox's lock, handed to the commit log in
-//! the same breath, and published when it holds. Nobody waits while holding the lock.
+//! Changing a mailbox: a [`Change`] is built on the newest state by whoever has the mailbox's turn, handed to the commit
+//! log in the same breath, and published when it holds. The lock is held for moments only, and never while waiting.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
-use protocol::imap::Flag;
+use protocol::{imap::Flag, name::MailboxName};
 use tokio::sync::oneshot;
 
 use super::{
+    blocking,
     codec::put_frame,
-    commit::{Content, Job, Note, Place},
+    commit::{Content, Job, Note, Permit, Place},
     error::StoreError,
     index::{self, Op},
     lock,
@@ -46,66 +47,155 @@ pub struct Working {
     pub saved: (u64, u64),
 }
 
+/// What a change is built on.
+struct Base {
+    tip: Arc<View>,
+    cache_end: u64,
+    generation: u64,
+}
+
+/// The outcome of a change that was handed in; none where there was nothing to change.
+type Held = Option<oneshot::Receiver<Result<(), StoreError>>>;
+
 impl Mailbox {
     /// Makes a change and waits until it holds. `build` says what changes; an error of it changes nothing.
     pub(crate) async fn change<R>(
         self: &Arc<Self>,
         build: impl FnOnce(&mut Change) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
-        let permit = self.shared.commit.permit().await?;
         let (result, held) = {
-            let mut working = lock(&self.working);
-            if working.tip.gone {
-                return Err(StoreError::NoMailbox);
-            }
-            let mut change = Change::new(&working, self.shared.now());
-            let result = build(&mut change)?;
-            if change.is_nothing() {
-                return Ok(result);
-            }
-            let (done, held) = oneshot::channel();
-            let job = self.job(&mut working, change, done)?;
-            self.shared.commit.submit(job, permit);
-            (result, held)
+            let _turn = self.turn.lock().await;
+            let permit = self.shared.commit.permit().await?;
+            self.begin(build, permit)?
         };
-        held.await.unwrap_or(Err(StoreError::Closed))?;
+        self.hold(held).await?;
         Ok(result)
     }
 
+    /// The same for a change of `messages` messages: that of many is built on a blocking thread, while other changes of
+    /// the mailbox wait and nothing else does.
+    pub(crate) async fn change_of<R: Send + 'static>(
+        self: &Arc<Self>,
+        messages: usize,
+        build: impl FnOnce(&mut Change) -> Result<R, StoreError> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        if messages <= MANY {
+            return self.change(build).await;
+        }
+        let turn = self.turn.clone().lock_owned().await;
+        let permit = self.shared.commit.permit().await?;
+        let mailbox = self.clone();
+        let begun = blocking(move || {
+            let _turn = turn;
+            mailbox.begin(build, permit)
+        });
+        let (result, held) = begun.await?;
+        self.hold(held).await?;
+        Ok(result)
+    }
+
+    /// Waits until a change holds.
+    async fn hold(self: &Arc<Self>, held: Held) -> Result<(), StoreError> {
+        let Some(held) = held else { return Ok(()) };
+        held.await.unwrap_or(Err(StoreError::Closed))?;
+        if is_bloated(&lock(&self.working)) {
+            // Only the index's size is at stake, and the next change tries again.
+            if let Err(error) = self.compact().await {
+                tracing::debug!(%error, mailbox = self.id, "the index is not compacted");
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds a change and hands it in. The caller has the turn, so that nobody builds on the same state meanwhile.
+    fn begin<R>(
+        self: &Arc<Self>,
+        build: impl FnOnce(&mut Change) -> Result<R, StoreError>,
+        permit: Permit,
+    ) -> Result<(R, Held), StoreError> {
+        let base = self.base()?;
+        let mut change = Change::new(&base, self.shared.now());
+        let result = build(&mut change)?;
+        if change.is_nothing() {
+            return Ok((result, None));
+        }
+        let mut frame = Vec::with_capacity(change.ops.len() + 16);
+        put_frame(&mut frame, base.generation, &change.ops);
+        let mut working = self.still(&base)?;
+        let root = self.quota_root();
+        let delta = Delta::between(&Usage::of(&base.tip), &Usage::of(&change.view));
+        self.shared.quotas.add(root.as_ref(), delta, change.must_fit)?;
+        let (offset, cache_at) = (working.end, working.cache_end);
+        working.end += frame.len() as u64;
+        working.cache_end += change.cache.len() as u64;
+        let Change { view, places, unlink, cache, notes, .. } = change;
+        let (mut job, held) =
+            self.job(&mut working, Arc::new(view), Content::Append { offset, frame }, (root, delta));
+        job.cache = (!cache.is_empty()).then(|| (self.cache.clone(), cache_at, cache));
+        (job.places, job.unlink, job.notes) = (places, unlink, notes);
+        self.shared.commit.submit(job, permit);
+        Ok((result, Some(held)))
+    }
+
+    /// Writes the index anew. It is encoded without the lock: the turn keeps changes away.
+    async fn compact(self: &Arc<Self>) -> Result<(), StoreError> {
+        let turn = self.turn.clone().lock_owned().await;
+        let permit = self.shared.commit.permit().await?;
+        let mailbox = self.clone();
+        let held = blocking(move || {
+            let _turn = turn;
+            let base = mailbox.base()?;
+            if !is_bloated(&lock(&mailbox.working)) {
+                return Ok(None);
+            }
+            let generation = base.generation + 1;
+            let bytes = index::snapshot(&base.tip, generation);
+            let mut working = mailbox.still(&base)?;
+            (working.generation, working.end) = (generation, bytes.len() as u64);
+            let nothing = (None, Delta::default());
+            let (job, held) = mailbox.job(&mut working, base.tip, Content::Replace(bytes), nothing);
+            mailbox.shared.commit.submit(job, permit);
+            Ok(Some(held))
+        });
+        match held.await? {
+            Some(held) => held.await.unwrap_or(Err(StoreError::Closed)),
+            None => Ok(()),
+        }
+    }
+
+    fn base(&self) -> Result<Base, StoreError> {
+        let working = lock(&self.working);
+        if working.tip.gone {
+            return Err(StoreError::NoMailbox);
+        }
+        Ok(Base { tip: working.tip.clone(), cache_end: working.cache_end, generation: working.generation })
+    }
+
+    /// The state, if it is what a change was built on: the mailbox may be gone since, or an earlier change have failed.
+    fn still(&self, base: &Base) -> Result<MutexGuard<'_, Working>, StoreError> {
+        let working = lock(&self.working);
+        if working.tip.gone {
+            return Err(StoreError::NoMailbox);
+        }
+        if Arc::ptr_eq(&working.tip, &base.tip) { Ok(working) } else { Err(StoreError::Busy) }
+    }
+
+    /// What is to be written and then published. `counted`: the quota root, and what was added to it.
     fn job(
         self: &Arc<Self>,
         working: &mut Working,
-        change: Change,
-        done: oneshot::Sender<Result<(), StoreError>>,
-    ) -> Result<Job, StoreError> {
-        let Change { view, ops, places, unlink, cache, notes, must_fit, .. } = change;
-        let (before, after) = (Usage::of(&working.tip), Usage::of(&view));
-        let delta = Delta::between(&before, &after);
-        let root = self.quota_root();
-        self.shared.quotas.add(root.as_ref(), delta, must_fit)?;
-        let messages = (view.records.len() + view.expunged.len()) as u64;
-        let content = if working.end > COMPACT_FROM && working.end > messages * COMPACT_RECORD {
-            working.generation += 1;
-            let bytes = index::snapshot(&view, working.generation);
-            working.end = bytes.len() as u64;
-            Content::Replace(bytes)
-        } else {
-            let mut frame = Vec::with_capacity(ops.len() + 16);
-            put_frame(&mut frame, working.generation, &ops);
-            let offset = working.end;
-            working.end += frame.len() as u64;
-            Content::Append { offset, frame }
-        };
-        let cache_at = working.cache_end;
-        working.cache_end += cache.len() as u64;
-        let view = Arc::new(view);
+        view: Arc<View>,
+        content: Content,
+        (root, delta): (Option<MailboxName>, Delta),
+    ) -> (Job, oneshot::Receiver<Result<(), StoreError>>) {
         working.tip = view.clone();
+        let usage = Usage::of(&view);
         let saved = (working.end, working.generation);
-        let mailbox = self.clone();
-        let epoch = self.log.epoch();
+        let (tell, held) = oneshot::channel();
+        let (mailbox, epoch) = (self.clone(), self.log.epoch());
         let done = move |result: Result<(), StoreError>| {
             match &result {
-                Ok(()) => mailbox.publish(view, saved, after),
+                Ok(()) => mailbox.publish(view, saved, usage),
                 Err(_) => {
                     // The counts are those of one change, whichever job fails first.
                     let _ = mailbox.shared.quotas.add(root.as_ref(), delta.negated(), false);
@@ -113,19 +203,20 @@ impl Mailbox {
                 }
             }
             // Who asked may have gone away; the change holds all the same.
-            let _ = done.send(result);
+            let _ = tell.send(result);
         };
-        Ok(Job {
+        let job = Job {
             log: self.log.clone(),
             epoch,
             generation: saved.1,
             content,
-            places,
-            unlink,
-            cache: (!cache.is_empty()).then(|| (self.cache.clone(), cache_at, cache)),
-            notes,
+            places: Vec::new(),
+            unlink: Vec::new(),
+            cache: None,
+            notes: Vec::new(),
             done: Box::new(done),
-        })
+        };
+        (job, held)
     }
 
     fn publish(&self, view: Arc<View>, saved: (u64, u64), usage: Usage) {
@@ -159,15 +250,15 @@ impl Mailbox {
 }
 
 impl Change {
-    fn new(working: &Working, now: i64) -> Change {
+    fn new(base: &Base, now: i64) -> Change {
         Change {
-            view: (*working.tip).clone(),
+            view: (*base.tip).clone(),
             now,
             ops: Vec::new(),
             places: Vec::new(),
             unlink: Vec::new(),
             cache: Vec::new(),
-            cache_at: working.cache_end,
+            cache_at: base.cache_end,
             notes: Vec::new(),
             raised: false,
             must_fit: true,
@@ -322,6 +413,14 @@ impl Change {
     }
 }
 
+/// Whether the index has many more bytes than its messages need.
+fn is_bloated(working: &Working) -> bool {
+    let messages = (working.tip.records.len() + working.tip.expunged.len()) as u64;
+    working.end > COMPACT_FROM && working.end > messages * COMPACT_RECORD
+}
+
+/// A change of more messages is built on a blocking thread.
+const MANY: usize = 256;
 /// Keywords of a mailbox.
 const KEYWORDS: usize = 128;
 /// An index smaller than this is not compacted.

@@ -1,8 +1,9 @@
 //! COPY and MOVE between mailboxes of this store.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{collections::HashSet, fs, path::Path, sync::Arc};
 
 use bytes::Bytes;
+use service::aside::weighed;
 
 use super::{
     Store, blocking,
@@ -20,29 +21,39 @@ impl Store {
     pub async fn copy(
         &self,
         from: &Arc<Mailbox>,
-        uids: &[u32],
+        uids: Vec<u32>,
         to: &Arc<Mailbox>,
         keep: FlagMask,
-        seen: Option<&(dyn Fn(u32) -> bool + Sync)>,
+        seen: Option<Arc<HashSet<u32>>>,
     ) -> Result<Vec<(u32, u32)>, StoreError> {
         let view = from.view();
-        let records: Vec<Record> = uids.iter().filter_map(|uid| view.get(*uid)).cloned().collect();
+        let many = uids.len();
+        let records = {
+            let view = view.clone();
+            weighed(many, move || -> Vec<Record> {
+                uids.iter().filter_map(|uid| view.get(*uid)).cloned().collect()
+            })
+        };
+        let records = records.await;
         if records.is_empty() {
             return Ok(Vec::new());
         }
         let bytes: u64 = records.iter().map(|r| r.size).sum();
         self.check_room(&to.partition(), bytes).await?;
         let (source, target) = (from.clone(), to.partition());
-        let wanted = records.clone();
-        let staged = blocking(move || stage(&source, &wanted, &target)).await?;
-        let mask = keep.system();
-        let new = to.change(|change| {
+        let staged = blocking(move || {
+            let staged = stage(&source, &records, &target)?;
+            Ok(records.into_iter().zip(staged).collect::<Vec<_>>())
+        });
+        let staged = staged.await?;
+        to.change_of(many, move |change| {
             let mut messages = Vec::with_capacity(staged.len());
-            for (record, staged) in records.iter().zip(&staged) {
+            let mask = keep.system();
+            for (record, staged) in &staged {
                 let mut flags = record.flags;
-                if let Some(seen) = seen {
+                if let Some(seen) = &seen {
                     flags = flags.without(System::SEEN);
-                    flags = if seen(record.uid) { flags.with(System::SEEN) } else { flags };
+                    flags = if seen.contains(&record.uid) { flags.with(System::SEEN) } else { flags };
                 }
                 let mut keywords = 0;
                 for (n, word) in view.keywords().iter().enumerate().filter(|_| keep.others) {
@@ -52,10 +63,10 @@ impl Store {
                 }
                 messages.push((staged.clone(), System(flags.0 & mask.0), keywords, record.internaldate));
             }
-            change.append(&messages)
-        });
-        let new = new.await?;
-        Ok(records.iter().map(|r| r.uid).zip(new).collect())
+            let new = change.append(&messages)?;
+            Ok(staged.iter().map(|(record, _)| record.uid).zip(new).collect())
+        })
+        .await
     }
 }
 

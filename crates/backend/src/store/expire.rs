@@ -107,7 +107,7 @@ impl Store {
     /// Removes expunged messages for good: record and file, and files that no record knows.
     async fn forget_expunged(&self, name: &MailboxName, before: u64) -> Result<u64, StoreError> {
         let mailbox = self.mailbox(name).await?;
-        let forgotten = mailbox.change(|change| {
+        let forgotten = mailbox.change_of(mailbox.view().expunged.len(), move |change| {
             let old = change.view.expunged.iter().filter(|r| r.last_updated <= before as i64).map(|r| r.uid);
             let old: Vec<u32> = old.collect();
             change.forget(&old);

@@ -10,6 +10,7 @@ use std::{
 };
 
 use protocol::{imap::Flag, location::Location, name::MailboxName};
+use service::aside::weighed;
 use tokio::sync::watch;
 
 use super::{
@@ -34,6 +35,8 @@ pub struct Mailbox {
     location: Location,
     pub(crate) log: Arc<Log>,
     pub(crate) working: Mutex<Working>,
+    /// Held by whoever builds a change: one at a time.
+    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
     pub(crate) cache: Arc<File>,
     pub(crate) shared: Arc<Shared>,
     /// The last UID that was given away as \Recent, where that is not written down yet.
@@ -165,6 +168,7 @@ impl Mailbox {
             header: watch::Sender::new(Arc::new(header)),
             location,
             working: Mutex::new(working),
+            turn: Arc::default(),
             cache: Arc::new(cache),
             shared: shared.clone(),
             recent: AtomicU32::new(0),
@@ -241,7 +245,7 @@ impl Mailbox {
         ignore_quota: bool,
     ) -> Result<Appended, StoreError> {
         let messages = self.localise(messages).await?;
-        self.change(|change| {
+        self.change_of(messages.len(), move |change| {
             if ignore_quota {
                 change.ignore_quota();
             }
@@ -276,7 +280,8 @@ impl Mailbox {
 
     /// Changes flags of messages; UIDs that are not there are passed over.
     pub async fn store(self: &Arc<Self>, uids: &[u32], how: FlagChange) -> Result<Stored, StoreError> {
-        self.change(|change| {
+        let uids = uids.to_vec();
+        self.change_of(uids.len(), move |change| {
             let mut modified = Vec::new();
             let (flags, keywords) = match how.how {
                 // A keyword that no message has need not be defined to be removed.
@@ -284,7 +289,7 @@ impl Mailbox {
                 How::Set | How::Add => change.flags(&how.flags)?,
             };
             let mut changed = Vec::new();
-            for &uid in uids {
+            for &uid in &uids {
                 let Some(record) = change.view.records.get(uid) else { continue };
                 if how.unchanged_since.is_some_and(|limit| record.modseq > limit) {
                     modified.push(uid);
@@ -303,36 +308,47 @@ impl Mailbox {
 
     /// Expunges messages: those of `uids` (none: all) that are \Deleted. UIDs that went, ascending.
     pub async fn expunge(self: &Arc<Self>, uids: Option<&[u32]>) -> Result<Vec<u32>, StoreError> {
-        let (unlink, forget) = self.shared.expunge_mode();
-        self.change(|change| {
+        let (view, uids) = (self.view(), uids.map(<[u32]>::to_vec));
+        let many = uids.as_ref().map_or_else(|| view.exists(), Vec::len);
+        let look = move || -> Vec<u32> {
             let deleted = |r: &&Record| r.has(System::DELETED);
-            let records = &change.view.records;
-            let mut gone: Vec<u32> = match uids {
-                None => records.iter().filter(deleted).map(|r| r.uid).collect(),
+            match uids {
+                None => view.records.iter().filter(deleted).map(|r| r.uid).collect(),
                 Some(uids) => {
-                    uids.iter().filter_map(|&u| records.get(u)).filter(deleted).map(|r| r.uid).collect()
+                    uids.iter().filter_map(|&u| view.get(u)).filter(deleted).map(|r| r.uid).collect()
                 }
-            };
-            gone.sort_unstable();
-            gone.dedup();
-            change.expunge(&gone, unlink, forget);
-            Ok(gone)
-        })
-        .await
+            }
+        };
+        self.expunge_in_runs(weighed(many, look).await, true).await
     }
 
     /// Expunges these messages, \Deleted or not: MOVE, POP3's DELE.
     pub async fn remove(self: &Arc<Self>, uids: &[u32]) -> Result<Vec<u32>, StoreError> {
+        self.expunge_in_runs(uids.to_vec(), false).await
+    }
+
+    /// Some at a time: the files of very many would keep the commit log from everybody else.
+    async fn expunge_in_runs(
+        self: &Arc<Self>,
+        mut uids: Vec<u32>,
+        deleted: bool,
+    ) -> Result<Vec<u32>, StoreError> {
         let (unlink, forget) = self.shared.expunge_mode();
-        self.change(|change| {
-            let mut gone: Vec<u32> =
-                uids.iter().copied().filter(|&u| change.view.records.get(u).is_some()).collect();
-            gone.sort_unstable();
-            gone.dedup();
-            change.expunge(&gone, unlink, forget);
-            Ok(gone)
-        })
-        .await
+        uids.sort_unstable();
+        uids.dedup();
+        let mut all = Vec::with_capacity(uids.len());
+        for run in uids.chunks(RUN) {
+            let run = run.to_vec();
+            let gone = self.change_of(run.len(), move |change| {
+                let records = &change.view.records;
+                let goes = |uid: &u32| records.get(*uid).is_some_and(|r| !deleted || r.has(System::DELETED));
+                let gone: Vec<u32> = run.into_iter().filter(goes).collect();
+                change.expunge(&gone, unlink, forget);
+                Ok(gone)
+            });
+            all.extend(gone.await?);
+        }
+        Ok(all)
     }
 
     /// Notes that POP3 opened the mailbox.
@@ -401,5 +417,7 @@ fn known(change: &super::change::Change, flags: &[Flag]) -> (System, u128) {
     (system, keywords)
 }
 
+/// Messages that are expunged in one change.
+const RUN: usize = 1000;
 /// Name of the file of parsed structures in a mailbox's directory.
 pub const CACHE: &str = "cache";

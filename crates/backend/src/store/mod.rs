@@ -54,7 +54,7 @@ mod primitives {
 }
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -82,6 +82,7 @@ pub use reconstruct::{Reconstructed, Which};
 pub use record::{Annotation, Record, System};
 pub use records::Records;
 pub use stage::{Staged, Staging};
+pub use userlog::State as UserState;
 pub use view::{Changes, View};
 
 use commit::Commit;
@@ -226,8 +227,9 @@ impl Store {
         log.apply(op).await
     }
 
-    pub async fn subscriptions(&self, userid: &str) -> Result<BTreeSet<MailboxName>, StoreError> {
-        Ok(self.user_log(userid).await?.state().subscriptions.clone())
+    /// What is kept for a user: subscriptions, seen states.
+    pub async fn user_state(&self, userid: &str) -> Result<Arc<UserState>, StoreError> {
+        Ok(self.user_log(userid).await?.state())
     }
 
     /// Whether the index's \Seen is this user's: the owner's, and everybody's where nobody owns the mailbox alone.

@@ -320,9 +320,68 @@ async fn rights_decide_what_others_see_and_do() {
     // What one has seen, the other has not.
     fred.talk("C: a STATUS INBOX (UNSEEN)\nS: * STATUS INBOX (UNSEEN 1)\nS: a OK Completed").await;
     fred.talk("C: b DELETEACL INBOX wilma\nS: b OK Completed").await;
+    // The session that has it open must not hear of it any more.
+    wilma.talk("C: i NOOP\nS: * BYE [NOPERM] Permission to read the mailbox was taken away\nS: <end>").await;
+    let mut wilma = node.login("wilma").await;
     wilma
         .talk("C: i STATUS \"Other Users/fred\" (UNSEEN)\nS: i NO [NONEXISTENT] Mailbox does not exist")
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_that_are_taken_away_are_gone_at_the_next_command_of_an_open_session() {
+    let node = Node::start().await;
+    let (mut fred, mut wilma) = (node.login("fred").await, node.login("wilma").await);
+    fred.append("INBOX", MAIL).await;
+    fred.talk("C: a SETACL INBOX wilma lrswted\nS: a OK Completed").await;
+    wilma
+        .talk(
+            r#"
+            C: a SELECT "Other Users/fred"
+            S: …
+            S: a OK [READ-WRITE] Completed
+            C: b STORE 1 +FLAGS (\Flagged)
+            S: * 1 FETCH (FLAGS (\Recent \Flagged))
+            S: b OK Completed
+            "#,
+        )
+        .await;
+    fred.talk("C: b SETACL INBOX wilma lrs\nS: b OK Completed").await;
+    wilma
+        .talk(
+            r#"
+            C: c STORE 1 -FLAGS (\Flagged)
+            S: * FLAGS (\Answered \Flagged \Draft \Deleted \Seen)
+            S: * OK [PERMANENTFLAGS (\Seen)] Ok
+            S: c NO [NOPERM] Permission denied
+            C: d STORE 1 +FLAGS (\Seen)
+            S: * 1 FETCH (FLAGS (\Recent \Flagged \Seen))
+            S: d OK Completed
+            C: e EXPUNGE
+            S: e NO [NOPERM] Permission denied
+            "#,
+        )
+        .await;
+    fred.talk("C: c SETACL INBOX wilma lr\nS: c OK Completed").await;
+    wilma
+        .talk(
+            r#"
+            C: f STORE 1 -FLAGS (\Seen)
+            S: * FLAGS (\Answered \Flagged \Draft \Deleted \Seen)
+            S: * OK [PERMANENTFLAGS ()] Ok
+            S: f NO [READ-ONLY] Mailbox is read-only
+            C: g FETCH 1 (FLAGS)
+            S: * 1 FETCH (FLAGS (\Recent \Flagged \Seen))
+            S: g OK Completed
+            C: h IDLE
+            S: + idling
+            "#,
+        )
+        .await;
+    // Nor does one that sleeps hear of a message that comes afterwards.
+    fred.talk("C: d DELETEACL INBOX wilma\nS: d OK Completed").await;
+    fred.append("INBOX", MAIL).await;
+    wilma.talk("S: * BYE [NOPERM] Permission to read the mailbox was taken away\nS: <end>").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,8 +5,10 @@
 //! announces comes in the next lines as they stand.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use backend::daemon::{Task, run_watched};
 use config::imapd::Imapd;
 use service::Context;
 use service::listen::{Entry, Socket};
@@ -21,7 +23,11 @@ pub struct Node {
     pub dir: tempfile::TempDir,
     pub context: Context,
     running: Option<JoinHandle<Result<(), String>>>,
+    watch: Watch,
 }
+
+/// What is put round the task of each connection.
+type Watch = Arc<dyn Fn(Task) -> Task + Send + Sync>;
 
 impl Node {
     pub async fn start() -> Node {
@@ -30,14 +36,19 @@ impl Node {
 
     /// With further lines of imapd.conf.
     pub async fn with(lines: &str) -> Node {
+        Node::watched(lines, Arc::new(|task| task)).await
+    }
+
+    /// With something round the task of each connection.
+    pub async fn watched(lines: &str, watch: Watch) -> Node {
         let dir = tempfile::tempdir().unwrap();
         let passwords = PasswordDb::new(dir.path().join("passwords"));
         for user in ["fred", "wilma", "cyrus", "proxy"] {
             passwords.set(user, "secret").unwrap();
         }
         let context = Node::context(dir.path(), lines);
-        let running = Some(Node::run(&context));
-        let node = Node { dir, context, running };
+        let running = Some(Node::run(&context, &watch));
+        let node = Node { dir, context, running, watch };
         let mut admin = node.login("cyrus").await;
         admin.talk("C: a CREATE user/fred\nS: a OK …\nC: a CREATE user/wilma\nS: a OK …").await;
         node
@@ -45,6 +56,11 @@ impl Node {
 
     /// Ends the daemon and starts it again on the same directory.
     pub async fn restart(&mut self, lines: &str) {
+        self.restart_after(lines, async |_| {}).await;
+    }
+
+    /// Ends the daemon, does something to its directory, and starts it again.
+    pub async fn restart_after(&mut self, lines: &str, work: impl AsyncFnOnce(&Path)) {
         self.context.stop();
         if let Some(running) = self.running.take() {
             running.await.unwrap().unwrap();
@@ -52,8 +68,9 @@ impl Node {
         // Its directory is free when the last handle on it is gone.
         let empty = tempfile::tempdir().unwrap();
         self.context = Node::context(empty.path(), "");
+        work(self.dir.path()).await;
         self.context = Node::context(self.dir.path(), lines);
-        self.running = Some(Node::run(&self.context));
+        self.running = Some(Node::run(&self.context, &self.watch));
     }
 
     /// Writes other lines into imapd.conf, and rereads it as SIGHUP does.
@@ -93,9 +110,10 @@ impl Node {
         Context::new("backend", imapd, sockets).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    fn run(context: &Context) -> JoinHandle<Result<(), String>> {
-        let context = context.clone();
-        tokio::spawn(async move { backend::daemon::run(context).await.map_err(|exit| exit.message) })
+    fn run(context: &Context, watch: &Watch) -> JoinHandle<Result<(), String>> {
+        let (context, watch) = (context.clone(), watch.clone());
+        let daemon = run_watched(context, move |task| watch(task));
+        tokio::spawn(async move { daemon.await.map_err(|exit| exit.message) })
     }
 
     pub fn address(&self, name: &str) -> std::net::SocketAddr {
@@ -180,6 +198,16 @@ impl Client {
         match read {
             Ok(0) | Err(_) => "<end>".to_owned(),
             Ok(_) => String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned(),
+        }
+    }
+
+    /// Reads on to the line that begins so, however many come before it.
+    pub async fn until(&mut self, beginning: &str) -> String {
+        loop {
+            let line = self.line().await;
+            if line.starts_with(beginning) || line == "<end>" {
+                return line;
+            }
         }
     }
 

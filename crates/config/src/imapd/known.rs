@@ -53,7 +53,7 @@ const NAMES: &str = "\
     reverseuniqueids rfc2046_strict rfc2047_utf8 rfc3028_strict rss_feedlist_template rss_feeds rss_maxage \
     rss_maxitems rss_maxsynopsis rss_realm search_attachment_extractor_url search_batchsize search_engine \
     search_fuzzy_always search_index_headers search_index_language search_index_parts \
-    search_index_skip_domains search_index_skip_users search_indexed_db search_maxsize search_maxtime \
+    search_index_skip_domains search_index_skip_users search_indexed_db search_maxsize \
     search_normalisation_max search_query_language search_queryscan search_skipdiacrit search_skiphtml \
     search_snippet_length search_stopword_path search_whitespace seenstate_db sendmail sendmail_auth_id \
     sieve_duplicate_max_expiration sieve_sasl_send_unsolicited_capability sieve_vacation_max_response \

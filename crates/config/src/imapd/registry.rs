@@ -251,6 +251,7 @@ options! {
 "IMAP and POP3" {
     timeout: Duration, Kind::Duration { unit: 'm', floor: 1800, min: 0 }, "32m", ON, "Idle time after which an IMAP session ends.";
     imapidlepoll: Duration, Kind::SECONDS, "60s", ON, "Interval of checks during IDLE at a frontend whose backend has no IDLE of its own; 0: no IDLE there. A backend hears of changes at once.";
+    search_maxtime: Duration, Kind::SECONDS, "60s", ON, "Time of the processor that one SEARCH, LIST or LSUB may take before it is refused; 0: no bound.";
     imapidletimeout: Option<Duration>, Kind::MINUTES, "", ON, "Bound on one IDLE. Unset: timeout.";
     imap_inprogress_interval: Duration, Kind::SECONDS, "10s", ignored("INPROGRESS is not offered"), "Interval of progress reports.";
     poptimeout: Duration, Kind::Duration { unit: 'm', floor: 600, min: 0 }, "10m", ON, "Idle time after which a POP3 session ends.";

@@ -2,19 +2,22 @@
 //! know (subscriptions, special uses, STATUS) is asked of those concerned, and left out where one is down.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use protocol::acl::Rights;
 use protocol::imap::command::list::List;
 use protocol::imap::command::status::StatusItem;
 use protocol::imap::{Cursor, Limits, ParseError, print};
 use protocol::name::MailboxName;
+use service::aside::{Budget, Pace, Spent, aside};
 
 use super::Request;
 use super::acl::rights_of;
 use crate::grammar::put_astring;
 pub use crate::listing::Sight;
 use crate::listing::{self, Facts, Seen};
-use crate::session::{Session, Stop};
+use crate::node::{Listener, Node};
+use crate::session::{Session, Stop, User};
 
 /// A backend's LIST or LSUB line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,11 +42,17 @@ pub async fn list(s: &mut Session, request: &Request, list: List) -> Result<(), 
     }
     let list = list.narrowed(s.listener.imapd().foolstupidclients);
     let facts = facts(s, &list).await?;
-    let patterns: Vec<_> =
-        list.patterns.iter().map(|p| s.node.namespace.pattern(&list.reference, p)).collect();
-    let prefixes: Vec<&str> = patterns.iter().map(|pattern| pattern.fixed_prefix()).collect();
-    let sight = Sight::of(s, &prefixes)?;
-    let lines = listing::shown(&list, &sight, &facts, &s.node.namespace);
+    let asked = list.clone();
+    let look = move |eyes: &Eyes, budget: &Budget| {
+        let namespace = &eyes.node.namespace;
+        let patterns: Vec<_> =
+            asked.patterns.iter().map(|p| namespace.pattern(&asked.reference, p)).collect();
+        let prefixes: Vec<&str> = patterns.iter().map(|pattern| pattern.fixed_prefix()).collect();
+        let sight = Sight::of(eyes, &prefixes, budget)?;
+        let lines = listing::shown(&asked, &sight, &facts, namespace, budget)?;
+        Ok((lines, sight, facts))
+    };
+    let (lines, sight, facts) = look_around(s, look).await?;
     let mut states = HashMap::new();
     if !list.returns.status.is_empty() {
         let readable = |seen: &&Seen| seen.rights.contains(Rights::READ);
@@ -51,6 +60,7 @@ pub async fn list(s: &mut Session, request: &Request, list: List) -> Result<(), 
             lines.iter().filter_map(|line| sight.get(&line.external)).filter(readable).cloned().collect();
         states = statuses(s, &wanted, &list.returns.status).await?;
     }
+    let mut pace = Pace::default();
     for line in lines {
         let mut out = Vec::new();
         let mut attributes = line.attributes(&list, &sight, &facts);
@@ -76,46 +86,106 @@ pub async fn list(s: &mut Session, request: &Request, list: List) -> Result<(), 
         if !s.client.peer.has_room() {
             s.client.flush().await?;
         }
+        pace.step().await;
     }
     s.client.put(format!("{tag} OK Completed\r\n"));
     Ok(())
 }
 
+/// Who looks around, for work on another thread.
+pub struct Eyes {
+    pub node: Arc<Node>,
+    listener: Arc<Listener>,
+    user: User,
+}
+
+/// Why looking around did not come to its end.
+pub enum Unseen {
+    Spent(Spent),
+    Unreadable(mailboxes::Error),
+}
+
+impl From<Spent> for Unseen {
+    fn from(spent: Spent) -> Unseen {
+        Unseen::Spent(spent)
+    }
+}
+
+impl From<mailboxes::Error> for Unseen {
+    fn from(error: mailboxes::Error) -> Unseen {
+        Unseen::Unreadable(error)
+    }
+}
+
+/// Looks through the list on a blocking thread, where that holds up nobody, for `search_maxtime`.
+pub async fn look_around<T: Send + 'static>(
+    s: &Session,
+    work: impl FnOnce(&Eyes, &Budget) -> Result<T, Unseen> + Send + 'static,
+) -> Result<T, Stop> {
+    let eyes = Eyes { node: s.node.clone(), listener: s.listener.clone(), user: s.user()?.clone() };
+    let limit = s.listener.imapd().search_maxtime;
+    let looked = aside(limit, move |budget| match work(&eyes, budget) {
+        Ok(seen) => Ok(Ok(seen)),
+        Err(Unseen::Unreadable(error)) => Ok(Err(error)),
+        Err(Unseen::Spent(spent)) => Err(spent),
+    });
+    match looked.await {
+        Ok(seen) => seen.map_err(crate::node::unreadable),
+        Err(Spent) => {
+            tracing::warn!(
+                user = s.user()?.id(),
+                ?limit,
+                "a command took too long and was ended (search_maxtime)"
+            );
+            Err(Stop::no("[LIMIT] This takes too long"))
+        }
+    }
+}
+
+impl Eyes {
+    /// The entry as the user sees it, if that may be, and its name begins (or ends above) as one of the prefixes does.
+    fn see(&self, name: MailboxName, entry: &mailboxes::Entry, prefixes: &[&str]) -> Option<Seen> {
+        let (namespace, imapd, user) = (&self.node.namespace, self.listener.imapd(), &self.user);
+        let rights = rights_of(user, &name, &entry.acl, &imapd.implicit_owner_rights);
+        let rank = listing::rank(&name, user.inbox.as_ref());
+        let hidden = namespace.is_hidden(&name)
+            || (rank == 1 && imapd.disable_user_namespace)
+            || (rank == 2 && imapd.disable_shared_namespace);
+        if !user.is_admin() && (!rights.contains(Rights::LOOKUP) || !entry.is_active() || hidden) {
+            return None;
+        }
+        let external = namespace.external(&name, &user.view());
+        let wanted = prefixes.iter().any(|prefix| listing::related(&external, prefix));
+        wanted.then(|| Seen { name, external, rights, server: entry.server().to_owned() })
+    }
+}
+
 impl Sight {
-    /// Looks around, as far as names that begin with one of `prefixes` are concerned.
-    pub fn of(s: &Session, prefixes: &[&str]) -> Result<Sight, Stop> {
-        let user = s.user()?;
-        let (namespace, imapd) = (&s.node.namespace, s.listener.imapd());
-        let (admin, view, inbox) = (user.is_admin(), user.view(), user.inbox.as_ref());
+    /// Looks around, as far as names that begin with one of `prefixes` are concerned. Blocks.
+    pub fn of(eyes: &Eyes, prefixes: &[&str], budget: &Budget) -> Result<Sight, Unseen> {
+        let mut prefixes = prefixes.to_vec();
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        let (user, namespace) = (&eyes.user, &eyes.node.namespace);
+        let (list, inbox) = (eyes.node.directory.list(), user.inbox.as_ref());
         let mut mailboxes = Vec::new();
-        let mut look = |name: MailboxName, entry: &mailboxes::Entry| {
-            let rights = rights_of(user, &name, &entry.acl, &imapd.implicit_owner_rights);
-            let rank = listing::rank(&name, inbox);
-            let hidden = namespace.is_hidden(&name)
-                || (rank == 1 && imapd.disable_user_namespace)
-                || (rank == 2 && imapd.disable_shared_namespace);
-            if !admin && (!rights.contains(Rights::LOOKUP) || !entry.is_active() || hidden) {
-                return;
-            }
-            let external = namespace.external(&name, &view);
-            if prefixes.iter().any(|prefix| listing::related(&external, prefix)) {
-                mailboxes.push(Seen { name, external, rights, server: entry.server().to_owned() });
-            }
-        };
-        let list = s.node.directory.list();
-        if admin {
+        if user.is_admin() {
             // All names that begin as the pattern does are one run of the list.
-            let start = match prefixes {
+            let start = match prefixes.as_slice() {
                 [prefix] if !namespace.virtdomains => {
-                    namespace.internal(prefix.trim_end_matches(namespace.separator()), &view).ok()
+                    namespace.internal(prefix.trim_end_matches(namespace.separator()), &user.view()).ok()
                 }
                 _ => None,
             };
-            all_from(list, start, look)?;
+            all_from(list, start, |name, entry| {
+                mailboxes.extend(eyes.see(name, entry, &prefixes));
+                budget.check()
+            })?;
         } else {
-            let found =
-                list.visible_to(inbox, user.id(), &user.login.groups).map_err(crate::node::unreadable)?;
-            found.into_iter().for_each(|(name, entry)| look(name, &entry));
+            for (name, entry) in list.visible_to(inbox, user.id(), &user.login.groups)? {
+                budget.check()?;
+                mailboxes.extend(eyes.see(name, &entry, &prefixes));
+            }
             mailboxes.sort_by_key(|seen: &Seen| listing::rank(&seen.name, inbox));
         }
         Ok(Sight::new(mailboxes, namespace.separator()))
@@ -126,23 +196,22 @@ impl Sight {
 fn all_from(
     list: &mailboxes::List,
     start: Option<MailboxName>,
-    mut look: impl FnMut(MailboxName, &mailboxes::Entry),
-) -> Result<(), Stop> {
+    mut look: impl FnMut(MailboxName, &mailboxes::Entry) -> Result<(), Spent>,
+) -> Result<(), Unseen> {
     if let Some(start) = &start
-        && let Some(entry) = list.get(start).map_err(crate::node::unreadable)?
+        && let Some(entry) = list.get(start)?
     {
-        look(start.clone(), &entry);
+        look(start.clone(), &entry)?;
     }
     let within =
         |name: &MailboxName| start.as_ref().is_none_or(|start| name.as_str().starts_with(start.as_str()));
     let mut after = start.clone();
     loop {
-        let page = list.scan(after.as_ref(), PAGE).map_err(crate::node::unreadable)?;
+        let page = list.scan(after.as_ref(), PAGE)?;
         after = page.entries.last().map(|(name, _)| name.clone());
-        page.entries
-            .into_iter()
-            .take_while(|(name, _)| within(name))
-            .for_each(|(name, entry)| look(name, &entry));
+        for (name, entry) in page.entries.into_iter().take_while(|(name, _)| within(name)) {
+            look(name, &entry)?;
+        }
         if !page.more || after.as_ref().is_some_and(|last| !within(last)) {
             return Ok(());
         }
@@ -165,8 +234,11 @@ async fn facts(s: &mut Session, list: &List) -> Result<Facts, Stop> {
 async fn special_uses(s: &mut Session) -> Result<HashMap<String, Vec<String>>, Stop> {
     let mut uses = HashMap::new();
     let Some(inbox) = s.user()?.inbox.clone() else { return Ok(uses) };
-    let page = s.node.directory.list().subtree(&inbox, None, OWN_MAX).map_err(crate::node::unreadable)?;
-    let servers: BTreeSet<String> = page.entries.iter().map(|(_, entry)| entry.server().to_owned()).collect();
+    let servers = look_around(s, move |eyes, _| {
+        let page = eyes.node.directory.list().subtree(&inbox, None, OWN_MAX)?;
+        Ok(page.entries.iter().map(|(_, entry)| entry.server().to_owned()).collect::<BTreeSet<String>>())
+    });
+    let servers = servers.await?;
     for server in servers {
         let lines = match ask_lines(s, &server, "LIST (SPECIAL-USE) \"\" \"*\"", "LIST").await {
             Ok(lines) => lines,

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use protocol::acl::Rights;
 use protocol::imap::command::list::Lsub;
+use service::aside::Budget;
 
 use super::Request;
-use super::list::{ListLine, Sight};
+use super::list::{Eyes, ListLine, Sight, Unseen, look_around};
 use crate::session::{NONEXISTENT, Session, Stop};
 
 /// `SUBSCRIBE mailbox`: it must exist somewhere, and the user know of it.
@@ -44,9 +45,18 @@ pub async fn lsub(s: &mut Session, request: &Request, lsub: Lsub) -> Result<(), 
         s.client.put(format!("* LSUB (\\Noselect) \"{separator}\" \"\"\r\n{tag} OK Completed\r\n"));
         return Ok(());
     }
-    let pattern = s.node.namespace.pattern(&lsub.reference, &lsub.pattern);
     let all = subscriptions(s).await?;
-    let sight = Sight::of(s, &[pattern.fixed_prefix()])?;
+    let out = look_around(s, move |eyes, budget| lines(&lsub, &all, eyes, budget)).await?;
+    s.client.put(out);
+    s.client.put(format!("{tag} OK Completed\r\n"));
+    Ok(())
+}
+
+/// The untagged lines. Blocks.
+fn lines(lsub: &Lsub, all: &HashSet<String>, eyes: &Eyes, budget: &Budget) -> Result<Vec<u8>, Unseen> {
+    let separator = eyes.node.namespace.separator();
+    let pattern = eyes.node.namespace.pattern(&lsub.reference, &lsub.pattern);
+    let sight = Sight::of(eyes, &[pattern.fixed_prefix()], budget)?;
     let mut names: Vec<&String> = all.iter().collect();
     names.sort_unstable_by_key(|name| (*name != "INBOX", *name));
     let parents: HashSet<&str> = (all.iter())
@@ -54,6 +64,7 @@ pub async fn lsub(s: &mut Session, request: &Request, lsub: Lsub) -> Result<(), 
         .collect();
     let (mut told, mut out) = (HashSet::new(), Vec::new());
     for name in names {
+        budget.check()?;
         if lsub.pattern.ends_with('%') {
             // RFC 3501 section 6.3.9: a subscribed name below the level shows its parent, \Noselect.
             for parent in pattern.matched_ancestors(name) {
@@ -72,9 +83,7 @@ pub async fn lsub(s: &mut Session, request: &Request, lsub: Lsub) -> Result<(), 
             ListLine::put_parts(&mut out, "LSUB", attributes, separator, name);
         }
     }
-    s.client.put(out);
-    s.client.put(format!("{tag} OK Completed\r\n"));
-    Ok(())
+    Ok(out)
 }
 
 /// What the user is subscribed to, as he calls it. Without an INBOX, nothing.

@@ -5,7 +5,9 @@
 use protocol::imap::{Cursor, ParseError};
 
 use super::Request;
-use super::list::Sight;
+use super::list::{Eyes, Sight, look_around};
+use service::aside::Budget;
+
 use crate::grammar::put_astring;
 use crate::session::relay::To;
 use crate::session::{DENIED, NONEXISTENT, Session, Stop};
@@ -55,8 +57,16 @@ impl Parsed {
 async fn of_all(s: &mut Session, request: &Request, parsed: &Parsed) -> Result<(), Stop> {
     s.hear_selected("").await?;
     let pattern = s.node.namespace.pattern("", &parsed.mailbox);
-    let sight = Sight::of(s, &[pattern.fixed_prefix()])?;
-    let fitting: Vec<_> = sight.mailboxes.iter().filter(|seen| pattern.matches(&seen.external)).collect();
+    let look = move |eyes: &Eyes, budget: &Budget| {
+        let sight = Sight::of(eyes, &[pattern.fixed_prefix()], budget)?;
+        let mut fitting = Vec::new();
+        for seen in sight.mailboxes {
+            budget.check()?;
+            fitting.extend(pattern.matches(&seen.external).then_some(seen));
+        }
+        Ok(fitting)
+    };
+    let fitting = look_around(s, look).await?;
     if fitting.is_empty() {
         return Err(Stop::no(NONEXISTENT));
     }

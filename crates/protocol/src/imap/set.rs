@@ -44,6 +44,21 @@ impl SequenceSet {
         Ranges(merged)
     }
 
+    /// Ranges as the client wrote them.
+    pub fn ranges(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Numbers that it names at most, whatever `*` is.
+    pub fn named(&self) -> usize {
+        let len = |&(a, b): &(Bound, Bound)| match (a, b) {
+            (Some(a), Some(b)) => a.abs_diff(b) as usize + 1,
+            (None, None) => 1,
+            (None, Some(_)) | (Some(_), None) => u32::MAX as usize,
+        };
+        self.0.iter().map(len).fold(0, usize::saturating_add)
+    }
+
     /// Whether a number above `last` is named: such a message does not exist.
     pub fn exceeds(&self, last: u32) -> bool {
         let beyond = |bound: &Bound| bound.is_some_and(|n| n > last) || (bound.is_none() && last == 0);
@@ -156,6 +171,13 @@ mod tests {
         assert_eq!(ranges("*", 9), [(9, 9)]);
         assert_eq!(ranges("12:*", 9), [(9, 12)]);
         assert_eq!(ranges("1,4294967295,7:8", 9), [(1, 1), (7, 8), (u32::MAX, u32::MAX)]);
+    }
+
+    #[test]
+    fn a_set_tells_how_much_it_names() {
+        let named = |text: &str| parse(text).unwrap().named();
+        assert_eq!((named("5:3,1,*"), named("7:*")), (5, u32::MAX as usize));
+        assert_eq!(parse("5:3,1,*").unwrap().ranges(), 3);
     }
 
     #[test]

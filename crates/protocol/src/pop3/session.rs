@@ -1,7 +1,7 @@
 //! Which command may come when. AUTHORIZATION until a login succeeds, TRANSACTION with a maildrop, then the end.
 
 use super::command::{Command, CommandError};
-use super::maildrop::Maildrop;
+use super::maildrop::{Listing, Maildrop};
 use super::reply::Reply;
 use crate::origin::Origin;
 
@@ -9,8 +9,8 @@ use crate::origin::Origin;
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
     Reply(Reply),
-    /// A reply and the lines after it, which a lone dot ends.
-    List(Reply, Vec<String>),
+    /// A reply, and behind it the lines that [`Session::list`] gives step by step; a lone dot ends them.
+    List(Reply, Listing),
     /// Answer, then close.
     Close(Reply),
     /// Say what can be done; the list depends on the connection.
@@ -110,6 +110,14 @@ impl Session {
         self.state = State::Transaction(maildrop);
     }
 
+    /// The next lines of a listing, some at a time. True at its end.
+    pub fn list(&self, listing: &mut Listing, out: &mut Vec<u8>) -> bool {
+        match &self.state {
+            State::Transaction(maildrop) => maildrop.list(listing, out),
+            State::Authorization { .. } => true,
+        }
+    }
+
     /// TLS is up: the client begins anew.
     pub fn tls_started(&mut self) {
         *self = Session::new(Tls::Active);
@@ -169,19 +177,12 @@ fn transaction(command: Command, maildrop: &mut Maildrop) -> Action {
             Ok(message) => Action::Reply(Reply::Size { number, size: message.size }),
             Err(error) => missing(error),
         },
-        Command::List(None) => {
-            let lines = maildrop.kept().map(|(number, message)| format!("{number} {}", message.size));
-            Action::List(Reply::ListFollows, lines.collect())
-        }
+        Command::List(None) => Action::List(Reply::ListFollows, Listing::new(false)),
         Command::Uidl(Some(number)) => match maildrop.get(number) {
             Ok(message) => Action::Reply(Reply::UniqueId { number, id: maildrop.unique_id(message) }),
             Err(error) => missing(error),
         },
-        Command::Uidl(None) => {
-            let lines =
-                maildrop.kept().map(|(number, message)| format!("{number} {}", maildrop.unique_id(message)));
-            Action::List(Reply::ListFollows, lines.collect())
-        }
+        Command::Uidl(None) => Action::List(Reply::ListFollows, Listing::new(true)),
         Command::Retr(number) => {
             maildrop.get(number).map_or_else(missing, |message| Action::Send { uid: message.uid, top: None })
         }
@@ -217,7 +218,12 @@ mod tests {
     fn say(session: &mut Session, line: &str) -> String {
         match session.command(Command::parse(line.as_bytes()), true) {
             Action::Reply(reply) | Action::Close(reply) => reply.to_string(),
-            Action::List(reply, lines) => format!("{reply} | {}", lines.join(" | ")),
+            Action::List(reply, mut listing) => {
+                let mut lines = Vec::new();
+                assert!(session.list(&mut listing, &mut lines));
+                let lines = String::from_utf8(lines).unwrap();
+                format!("{reply} | {}", lines.trim_end().replace("\r\n", " | "))
+            }
             other => format!("{other:?}"),
         }
     }

@@ -10,8 +10,10 @@ use protocol::acl::Rights;
 use protocol::frame::Literal;
 use protocol::imap::command::append::{Append, Message, Next};
 use protocol::imap::{Assembled, Flag, UidSet};
+use service::aside::Pace;
 
 use crate::imap::conn::Gone;
+use crate::imap::limits::MESSAGES;
 use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::session::Session;
 use crate::imap::user::require;
@@ -78,7 +80,7 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
     }
     let appended = mailbox.append(staged).await?;
     let seen: Vec<u32> = seen.iter().filter_map(|at| appended.uids.get(*at).copied()).collect();
-    super::store::mark_own_seen(session, &mailbox, &seen).await?;
+    super::store::mark_own_seen(session, &mailbox, seen).await?;
     let reply = Reply::completed();
     if !rights.contains(Rights::READ) {
         return Ok(reply);
@@ -147,7 +149,7 @@ async fn receive(
                 None
             }
         };
-    let mut rest = literal.size;
+    let (mut rest, mut pace) = (literal.size, Pace::default());
     while rest > 0 {
         match session.conn.next(patience).await? {
             Assembled::Data { bytes, rest: left } => {
@@ -158,6 +160,7 @@ async fn receive(
                 {
                     failed = Some(error.into());
                 }
+                pace.steps(bytes.len() / BYTES).await;
             }
             _ => return Err(Gone::Closed.into()),
         }
@@ -220,5 +223,5 @@ impl Check {
     }
 }
 
-/// Messages in one command.
-const MESSAGES: usize = 10_000;
+/// Bytes of a message that are looked through in a step of its [`Pace`].
+const BYTES: usize = 256;

@@ -1,21 +1,22 @@
 //! COPY and MOVE, and their UID forms: RFC 3501, RFC 4315 (COPYUID), RFC 6851.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use protocol::acl::Rights;
 use protocol::imap::UidSet;
 use protocol::imap::command::copy::Copy;
+use service::aside::weighed;
 
 use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::session::Session;
 use crate::imap::user::require;
-use crate::store::System;
 
 pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
     let selected = session.selected()?;
+    let weight = selected.numbering.weight(&copy.set);
     let (source, rights) = (selected.mailbox.clone(), selected.rights);
     let read_only = selected.read_only;
-    let targets = selected.numbering.targets(&copy.set, copy.uid);
     let (name, _, there) = session.find(&copy.mailbox).map_err(|stop| match stop {
         Stop::Reply(reply) if reply.code.as_deref() == Some("NONEXISTENT") => {
             Stop::Reply(reply.code("TRYCREATE"))
@@ -29,40 +30,46 @@ pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
         }
         require(rights, Rights::EXPUNGE | Rights::DELETE_MESSAGES)?;
     }
+    let targets = session.named(&copy.set, copy.uid).await?;
     if targets.is_empty() {
         return Ok(if copy.uid { Reply::completed() } else { Reply::no("No matching messages") });
     }
     let target = session.server.store.mailbox(&name).await?;
-    let from: Vec<u32> = targets.iter().map(|target| target.record.uid).collect();
-    let selected = session.selected()?;
-    let seen: Option<HashSet<u32>> = selected
-        .has_own_seen()
-        .then(|| targets.iter().filter(|t| selected.is_seen(&t.record)).map(|t| t.record.uid).collect());
-    let is_seen = |uid: u32| seen.as_ref().is_some_and(|seen| seen.contains(&uid));
     let mut keep = super::store::mask(there);
     let user = session.user()?.id().to_owned();
     let alone = keep.seen && !session.server.store.seen_is_shared(&target, &user);
     keep.seen &= !alone;
-    let own: Option<&(dyn Fn(u32) -> bool + Sync)> = if seen.is_some() { Some(&is_seen) } else { None };
-    let pairs = session.server.store.copy(&source, &from, &target, keep, own).await?;
-    if alone {
-        let was_seen = |uid: u32| match &seen {
-            Some(seen) => seen.contains(&uid),
-            None => targets.iter().any(|t| t.record.uid == uid && t.record.has(System::SEEN)),
-        };
-        let now_seen: Vec<u32> =
-            pairs.iter().filter(|(from, _)| was_seen(*from)).map(|(_, to)| *to).collect();
-        super::store::mark_own_seen(session, &target, &now_seen).await?;
+    let selected = session.selected()?;
+    let (marks, view) = (selected.marks.clone(), source.view());
+    let own = selected.has_own_seen();
+    let look = move || {
+        let from: Vec<u32> = targets.into_iter().map(|(_, uid)| uid).collect();
+        let seen = |uid: &&u32| view.get(**uid).is_some_and(|record| marks.is_seen(record));
+        // Who has a seen state on one side only takes it along.
+        let seen =
+            (own || alone).then(|| Arc::new(from.iter().filter(seen).copied().collect::<HashSet<u32>>()));
+        (from, seen)
+    };
+    let (from, seen) = weighed(weight, look).await;
+    let pairs = session.server.store.copy(&source, from, &target, keep, seen.clone().filter(|_| own)).await?;
+    if let Some(seen) = seen.filter(|_| alone) {
+        let seen = pairs.iter().filter(|(from, _)| seen.contains(from)).map(|(_, to)| *to).collect();
+        super::store::mark_own_seen(session, &target, seen).await?;
     }
     if copy.moves {
         let moved: Vec<u32> = pairs.iter().map(|(from, _)| *from).collect();
         source.remove(&moved).await?;
     }
-    let code = there.contains(Rights::READ).then(|| {
+    let uidvalidity = target.view().uidvalidity;
+    let code = move || {
         let from: UidSet = pairs.iter().map(|(from, _)| *from).collect();
         let to: UidSet = pairs.iter().map(|(_, to)| *to).collect();
-        format!("COPYUID {} {from} {to}", target.view().uidvalidity)
-    });
+        format!("COPYUID {uidvalidity} {from} {to}")
+    };
+    let code = match there.contains(Rights::READ) {
+        true => Some(weighed(weight, code).await),
+        false => None,
+    };
     match (code, copy.moves) {
         (Some(code), true) => {
             // RFC 6851 section 4.3: before the EXPUNGEs, which come with the tagged answer.

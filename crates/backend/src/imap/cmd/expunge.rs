@@ -15,8 +15,11 @@ pub async fn run(session: &mut Session, expunge: Expunge) -> Outcome {
     }
     require(selected.rights, Rights::EXPUNGE)?;
     let mut reply = Reply::completed();
-    let named: Option<Vec<u32>> = (expunge.uids.as_ref())
-        .map(|uids| selected.numbering.targets(uids, true).iter().map(|target| target.record.uid).collect());
+    let named: Option<Vec<u32>> = match &expunge.uids {
+        Some(uids) => Some(session.named(uids, true).await?.into_iter().map(|(_, uid)| uid).collect()),
+        None => None,
+    };
+    let selected = session.selected()?;
     let gone = selected.mailbox.expunge(named.as_deref()).await?;
     if !gone.is_empty() && condstore {
         reply = reply.code(format!("HIGHESTMODSEQ {}", selected.mailbox.view().highestmodseq));

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use protocol::imap::command::fetch::{Fetch, Fragment, Item, Text};
 use protocol::imap::{DateTime, Flag, print};
+use service::aside::{Pace, weighed};
 use tokio::task::JoinHandle;
 
 use crate::imap::conn::Gone;
@@ -22,21 +23,20 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
     if fetch.items.contains(&Item::Modseq) {
         session.condstore = true;
     }
-    let selected = session.selected()?;
-    let mut targets = selected.numbering.targets(&fetch.set, fetch.uid);
+    let mut targets = session.targets(&fetch.set, fetch.uid).await?;
     if let Some(modseq) = fetch.changed_since {
         targets.retain(|target| target.record.modseq > modseq);
     }
     if targets.is_empty() && !fetch.uid && fetch.changed_since.is_none() {
         return Ok(Reply::no("No matching messages"));
     }
-    let marks = fetch.items.iter().any(marks_seen) && selected.may_mark_seen();
+    let marks = fetch.items.iter().any(marks_seen) && session.selected()?.may_mark_seen();
     let wanted = Wanted {
         structure: fetch.items.iter().any(needs_structure),
         bytes: fetch.items.iter().map(needs_bytes).max().unwrap_or(Extent::Nothing),
     };
-    let mailbox = selected.mailbox.clone();
-    let (mut failed, mut ahead) = (None, None);
+    let mailbox = session.selected()?.mailbox.clone();
+    let (mut failed, mut ahead, mut pace) = (None, None, Pace::default());
     let (mut at, mut marked, mut marked_to) = (0, Vec::new(), 0);
     while let Some(rest) = targets.get(at..).filter(|rest| !rest.is_empty()) {
         let ready = ahead.take().unwrap_or_else(|| read_ahead(&mailbox, rest, wanted));
@@ -52,7 +52,7 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
         }
         for (target, read) in targets.get(at..end).unwrap_or_default().iter().zip(run) {
             let changed = marked.binary_search(&target.record.uid).is_ok();
-            failed = message(session, target, &fetch.items, changed, read).await?.or(failed);
+            failed = message(session, target, &fetch.items, changed, read, &mut pace).await?.or(failed);
         }
         at = end;
     }
@@ -85,7 +85,7 @@ async fn mark_seen(session: &mut Session, targets: &mut [Target]) -> Result<Vec<
     if unseen.is_empty() {
         return Ok(unseen);
     }
-    super::store::change(session, &unseen, How::Add, &[Flag::Seen], None).await?;
+    super::store::change(session, unseen.clone(), How::Add, &[Flag::Seen], None).await?;
     let view = session.selected()?.mailbox.view();
     for target in targets.iter_mut().filter(|target| unseen.binary_search(&target.record.uid).is_ok()) {
         if let Some(record) = view.get(target.record.uid) {
@@ -104,6 +104,7 @@ async fn message(
     items: &[Item],
     changed: bool,
     read: Result<Read, StoreError>,
+    pace: &mut Pace,
 ) -> Result<Option<Reply>, Stop> {
     let condstore = session.condstore;
     let mailbox = session.selected()?.mailbox.clone();
@@ -124,6 +125,7 @@ async fn message(
         let lead: &[u8] = if std::mem::take(&mut first) { b"" } else { b" " };
         session.conn.put(lead);
         write_item(session, &mut reader, item).await?;
+        pace.steps(1 + names_of(item)).await;
     }
     if changed && !flags_wanted {
         session.conn.put(" FLAGS ");
@@ -162,16 +164,19 @@ async fn write_item(session: &mut Session, reader: &mut Reader, item: &Item) -> 
         Item::EmailId => out.extend_from_slice(format!("EMAILID ({})", email_id(&record)).as_bytes()),
         Item::ThreadId => out.extend_from_slice(b"THREADID NIL"),
         Item::Envelope => {
-            out.extend_from_slice(b"ENVELOPE ");
-            reader.structure(|structure| structure.write_envelope(out));
+            let rendered = reader.render(|structure, out| structure.write_envelope(out)).await;
+            session.conn.put("ENVELOPE ");
+            session.conn.put(rendered);
         }
         Item::Body => {
-            out.extend_from_slice(b"BODY ");
-            reader.structure(|structure| structure.write_bodystructure(out, false));
+            let rendered = reader.render(|structure, out| structure.write_bodystructure(out, false)).await;
+            session.conn.put("BODY ");
+            session.conn.put(rendered);
         }
         Item::BodyStructure => {
-            out.extend_from_slice(b"BODYSTRUCTURE ");
-            reader.structure(|structure| structure.write_bodystructure(out, true));
+            let rendered = reader.render(|structure, out| structure.write_bodystructure(out, true)).await;
+            session.conn.put("BODYSTRUCTURE ");
+            session.conn.put(rendered);
         }
         Item::Section(fragment) => {
             out.extend_from_slice(b"BODY[");
@@ -287,10 +292,16 @@ impl Reader {
         None
     }
 
-    fn structure(&self, write: impl FnOnce(&Structure)) {
-        if let Some(structure) = &self.structure {
-            write(structure);
-        }
+    /// What is shown of the structure. A message can have more addresses and parts than are printed on the spot.
+    async fn render(&self, write: impl FnOnce(&Structure, &mut Vec<u8>) + Send + 'static) -> Vec<u8> {
+        let Some(structure) = self.structure.clone() else { return Vec::new() };
+        let weight = structure.weight();
+        let render = move || {
+            let mut out = Vec::new();
+            write(&structure, &mut out);
+            out
+        };
+        weighed(weight, render).await
     }
 
     async fn locate(&self, fragment: &Fragment) -> Result<Located, Stop> {
@@ -310,10 +321,15 @@ impl Reader {
         };
         let Some(span) = found else { return Ok(Located::Nothing) };
         Ok(match &section.text {
-            Text::HeaderFields(names) => Located::Bytes(pick_fields(&self.read(span).await?, names, false)),
-            Text::HeaderFieldsNot(names) => Located::Bytes(pick_fields(&self.read(span).await?, names, true)),
+            Text::HeaderFields(names) => Located::Bytes(self.fields(span, names, false).await?),
+            Text::HeaderFieldsNot(names) => Located::Bytes(self.fields(span, names, true).await?),
             _ => Located::Span(span),
         })
+    }
+
+    async fn fields(&self, header: Span, names: &[Vec<u8>], not: bool) -> Result<Vec<u8>, Stop> {
+        let (header, names) = (self.read(header).await?, names.to_vec());
+        Ok(weighed(header.len() / BYTES, move || pick_fields(&header, &names, not)).await)
     }
 
     /// A part without its transfer encoding.
@@ -323,8 +339,8 @@ impl Reader {
             return Ok(Some(self.read(Span { start: 0, len: structure.size }).await?.to_vec()));
         }
         let Some(part) = structure.part(part) else { return Ok(None) };
-        let bytes = self.read(part.body).await?;
-        Ok(Some(decode_transfer(&bytes, part.content.transfer_encoding()).into_owned()))
+        let (bytes, encoding) = (self.read(part.body).await?, part.content.transfer_encoding());
+        Ok(Some(weighed(bytes.len() / BYTES, move || decode_transfer(&bytes, encoding).into_owned()).await))
     }
 
     async fn read(&self, span: Span) -> Result<Bytes, Gone> {
@@ -364,6 +380,17 @@ fn needs_structure(item: &Item) -> bool {
             !(fragment.section.part.is_empty() && indexed)
         }
         _ => false,
+    }
+}
+
+/// Header fields that are printed with the item's name.
+fn names_of(item: &Item) -> usize {
+    match item {
+        Item::Section(Fragment { section, .. }) => match &section.text {
+            Text::HeaderFields(names) | Text::HeaderFieldsNot(names) => names.len(),
+            _ => 0,
+        },
+        _ => 0,
     }
 }
 
@@ -424,5 +451,7 @@ pub fn email_id(record: &Record) -> String {
     id
 }
 
+/// Bytes of a header or a body that are looked at in about the time of one message.
+const BYTES: usize = 64;
 /// Messages that are read at once, and whose \Seen is set at once.
 const CHUNK: usize = 256;

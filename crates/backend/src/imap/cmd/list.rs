@@ -1,22 +1,28 @@
 //! LIST with its extensions (RFC 3501, RFC 5258, RFC 5819, RFC 6154, RFC 8440) and NAMESPACE (RFC 2342).
 //!
 //! What the user may see ([`Sight`]) is gathered from the mailbox list: his own mailboxes and what ACLs grant him,
-//! never all there is (an admin sees all). Against that run the patterns. A pattern that ends in `%` shows parents
+//! never all there is (an admin sees all). Against that run the patterns, all on a blocking thread. A pattern that ends in `%` shows parents
 //! too that do not exist but have children, as `\Noselect` (or `\NonExistent` to clients that speak RFC 5258).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use mailboxes::Entry;
 use protocol::acl::Rights;
 use protocol::imap::command::list::List;
 use protocol::imap::print;
 use protocol::name::MailboxName;
-use protocol::namespace::Pattern;
+use protocol::namespace::Namespace;
+use protocol::pattern::Pattern;
+use service::aside::{Budget, Pace, Spent};
 
 use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::server::Server;
 use crate::imap::session::Session;
+use crate::imap::user::User;
 
 /// A mailbox that the user may see.
+#[derive(Clone)]
 pub struct Seen {
     pub name: MailboxName,
     pub external: String,
@@ -31,60 +37,132 @@ pub struct Sight {
     parents: HashSet<String>,
 }
 
-impl Sight {
-    /// Looks around, as far as names that begin with one of `prefixes` are concerned.
-    pub fn of(session: &Session, prefixes: &[&str]) -> Result<Sight, Stop> {
-        let user = session.user()?;
-        let namespace = &session.server.namespace;
-        let inbox = namespace.inbox(user.id()).ok();
-        let mut mailboxes = Vec::new();
-        let mut look = |name: MailboxName, entry: &Entry| {
-            let rights = session.server.store.rights(&name, &entry.acl, user.who());
-            let visible = user.is_admin()
-                || (rights.contains(Rights::LOOKUP) && entry.is_active() && !namespace.is_hidden(&name));
-            if !visible || hidden_by_option(session, &name, inbox.as_ref()) {
-                return;
-            }
-            let external = user.external(&name, namespace);
-            if prefixes.iter().any(|prefix| related(&external, prefix)) {
-                mailboxes.push(Seen { name, external, rights });
-            }
-        };
-        if user.is_admin() {
-            let list = session.server.store.list();
-            // All names that begin as the pattern does are one run of the list.
-            let start = match prefixes {
-                [prefix] if !namespace.virtdomains => {
-                    let prefix = prefix.trim_end_matches(namespace.separator());
-                    namespace.internal(prefix, &user.view()).ok()
-                }
-                _ => None,
-            };
-            if let Some(start) = &start
-                && let Some(entry) = list.get(start).map_err(unlisted)?
-            {
-                look(start.clone(), &entry);
-            }
-            let within = |name: &MailboxName| {
-                start.as_ref().is_none_or(|start| name.as_str().starts_with(start.as_str()))
-            };
-            let mut after = start.clone();
-            loop {
-                let page = list.scan(after.as_ref(), PAGE).map_err(unlisted)?;
-                after = page.entries.last().map(|(name, _)| name.clone());
-                let run = page.entries.into_iter().take_while(|(name, _)| within(name));
-                run.for_each(|(name, entry)| look(name, &entry));
-                if !page.more || after.as_ref().is_some_and(|last| !within(last)) {
-                    break;
-                }
-            }
-        } else {
-            let list = session.server.store.list();
-            let found = list.visible_to(inbox.as_ref(), user.id(), &user.login.groups).map_err(unlisted)?;
-            found.into_iter().for_each(|(name, entry)| look(name, &entry));
-            mailboxes.sort_by_key(|seen| rank(&seen.name, inbox.as_ref()));
+/// Who looks, for work on another thread.
+pub struct Eyes {
+    server: Arc<Server>,
+    user: User,
+    inbox: Option<MailboxName>,
+}
+
+/// Why looking did not come to its end.
+pub enum Unseen {
+    Spent(Spent),
+    Unlisted(mailboxes::Error),
+}
+
+impl From<Spent> for Unseen {
+    fn from(spent: Spent) -> Unseen {
+        Unseen::Spent(spent)
+    }
+}
+
+impl From<mailboxes::Error> for Unseen {
+    fn from(error: mailboxes::Error) -> Unseen {
+        Unseen::Unlisted(error)
+    }
+}
+
+impl Session {
+    /// Looks through the list on a blocking thread.
+    pub async fn look<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&Eyes, &Budget) -> Result<T, Unseen> + Send + 'static,
+    ) -> Result<T, Stop> {
+        let user = self.user()?.clone();
+        let inbox = self.server.namespace.inbox(user.id()).ok();
+        let eyes = Eyes { server: self.server.clone(), user, inbox };
+        let looked = self.aside(move |budget| match work(&eyes, budget) {
+            Ok(seen) => Ok(Ok(seen)),
+            Err(Unseen::Unlisted(error)) => Ok(Err(error)),
+            Err(Unseen::Spent(spent)) => Err(spent),
+        });
+        looked.await?.map_err(unlisted)
+    }
+}
+
+impl Eyes {
+    pub fn namespace(&self) -> &Namespace {
+        &self.server.namespace
+    }
+
+    /// What the user calls a mailbox.
+    pub fn external(&self, name: &MailboxName) -> String {
+        self.user.external(name, self.namespace())
+    }
+
+    /// The entry as the user sees it, if that may be, and its name begins (or ends above) as one of the prefixes does.
+    fn see(&self, name: MailboxName, entry: &Entry, prefixes: &[&str]) -> Option<Seen> {
+        let rights = self.server.store.rights(&name, &entry.acl, self.user.who());
+        let visible = self.user.is_admin()
+            || (rights.contains(Rights::LOOKUP) && entry.is_active() && !self.namespace().is_hidden(&name));
+        if !visible || self.hidden_by_option(&name) {
+            return None;
         }
-        Ok(Sight::new(mailboxes, namespace.separator()))
+        let external = self.external(&name);
+        let wanted = prefixes.iter().any(|prefix| related(&external, prefix));
+        wanted.then_some(Seen { name, external, rights })
+    }
+
+    fn hidden_by_option(&self, name: &MailboxName) -> bool {
+        let imapd = &self.server.imapd;
+        !self.user.is_admin()
+            && match rank(name, self.inbox.as_ref()) {
+                1 => imapd.disable_user_namespace,
+                2 => imapd.disable_shared_namespace,
+                _ => false,
+            }
+    }
+}
+
+impl Sight {
+    /// Looks around, as far as names that begin with one of `prefixes` are concerned. Blocks.
+    pub fn of(eyes: &Eyes, prefixes: &[&str], budget: &Budget) -> Result<Sight, Unseen> {
+        let mut prefixes = prefixes.to_vec();
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        let mut mailboxes = Vec::new();
+        if eyes.user.is_admin() {
+            Sight::all(eyes, &prefixes, budget, &mut mailboxes)?;
+        } else {
+            let (list, user) = (eyes.server.store.list(), &eyes.user);
+            for (name, entry) in list.visible_to(eyes.inbox.as_ref(), user.id(), &user.login.groups)? {
+                budget.check()?;
+                mailboxes.extend(eyes.see(name, &entry, &prefixes));
+            }
+            mailboxes.sort_by_key(|seen| rank(&seen.name, eyes.inbox.as_ref()));
+        }
+        Ok(Sight::new(mailboxes, eyes.namespace().separator()))
+    }
+
+    /// What an admin sees: everything, or all that begins as the one pattern does, which is one run of the list.
+    fn all(eyes: &Eyes, prefixes: &[&str], budget: &Budget, seen: &mut Vec<Seen>) -> Result<(), Unseen> {
+        let (list, namespace) = (eyes.server.store.list(), eyes.namespace());
+        let start = match prefixes {
+            [prefix] if !namespace.virtdomains => {
+                let prefix = prefix.trim_end_matches(namespace.separator());
+                namespace.internal(prefix, &eyes.user.view()).ok()
+            }
+            _ => None,
+        };
+        if let Some(start) = &start
+            && let Some(entry) = list.get(start)?
+        {
+            seen.extend(eyes.see(start.clone(), &entry, prefixes));
+        }
+        let within =
+            |name: &MailboxName| start.as_ref().is_none_or(|start| name.as_str().starts_with(start.as_str()));
+        let mut after = start.clone();
+        loop {
+            let page = list.scan(after.as_ref(), PAGE)?;
+            after = page.entries.last().map(|(name, _)| name.clone());
+            for (name, entry) in page.entries.into_iter().take_while(|(name, _)| within(name)) {
+                budget.check()?;
+                seen.extend(eyes.see(name, &entry, prefixes));
+            }
+            if !page.more || after.as_ref().is_some_and(|last| !within(last)) {
+                return Ok(());
+            }
+        }
     }
 
     fn new(mailboxes: Vec<Seen>, separator: char) -> Sight {
@@ -128,89 +206,125 @@ pub async fn list(session: &mut Session, list: List) -> Outcome {
         return Ok(Reply::completed());
     }
     let list = list.narrowed(session.server.imapd.foolstupidclients);
-    let namespace = &session.server.namespace;
-    let patterns: Vec<_> = list.patterns.iter().map(|p| namespace.pattern(&list.reference, p)).collect();
-    let prefixes: Vec<&str> = patterns.iter().map(|pattern| pattern.fixed_prefix()).collect();
-    let sight = Sight::of(session, &prefixes)?;
-    let user = session.user()?;
-    let subscribed: HashSet<String> = if list.returns.subscribed || list.select.subscribed {
-        super::subscribe::names(session, user.id()).await?
-    } else {
-        HashSet::new()
+    let state = match list.returns.subscribed || list.select.subscribed {
+        true => Some(session.server.store.user_state(session.user()?.id()).await?),
+        false => None,
     };
     let uses = special_uses(session, &list).await?;
-    let lines = chosen(&list, &patterns, &sight, &subscribed, &uses);
-    for (external, line) in lines {
-        let seen = sight.get(&external).filter(|_| line.exists);
-        let mut attributes = attributes(&line, &list, sight.has_children(&external));
-        if list.xlist && external == "INBOX" {
-            attributes.push("\\Inbox".to_owned());
-        }
-        if let Some(uses) = seen.and_then(|seen| uses.get(&seen.name)) {
-            attributes.extend(uses.iter().cloned());
-        }
+    let asked = list.clone();
+    let look = move |eyes: &Eyes, budget: &Budget| {
+        let list = asked;
+        let patterns: Vec<_> =
+            list.patterns.iter().map(|p| eyes.namespace().pattern(&list.reference, p)).collect();
+        let prefixes: Vec<&str> = patterns.iter().map(|pattern| pattern.fixed_prefix()).collect();
+        let sight = Sight::of(eyes, &prefixes, budget)?;
+        let names = state.iter().flat_map(|state| &state.subscriptions);
+        let subscribed: HashSet<String> = names.map(|name| eyes.external(name)).collect();
+        let choice = Choice { list: &list, sight: &sight, subscribed: &subscribed, uses: &uses };
+        let lines = choice.lines(&patterns, budget)?;
+        let shown = |(name, line)| Shown::new(name, line, &list, &sight, &uses);
+        Ok(lines.into_iter().map(shown).collect::<Vec<Shown>>())
+    };
+    let mut pace = Pace::default();
+    for shown in session.look(look).await? {
         let out = session.conn.out();
-        write_line(out, kind, &attributes, separator, &external);
-        if line.child_info && list.select.subscribed {
+        write_line(out, kind, &shown.attributes, separator, &shown.external);
+        if shown.child_info && list.select.subscribed {
             out.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
-        } else if line.child_info {
+        } else if shown.child_info {
             out.extend_from_slice(b" (\"CHILDINFO\" (\"SPECIAL-USE\"))");
         }
         out.extend_from_slice(b"\r\n");
-        if let Some(seen) = seen {
+        if let Some(seen) = &shown.seen {
             extras(session, &list, seen).await?;
         }
         session.conn.relieve().await?;
+        pace.step().await;
     }
     Ok(Reply::completed())
 }
 
-/// The names that the selection and the patterns choose, in their order.
-fn chosen(
-    list: &List,
-    patterns: &[Pattern],
-    sight: &Sight,
-    subscribed: &HashSet<String>,
-    uses: &BTreeMap<MailboxName, Vec<String>>,
-) -> Vec<(String, Line)> {
-    let selects = |name: &str| {
-        let special = sight.get(name).is_some_and(|seen| uses.contains_key(&seen.name));
-        (!list.select.subscribed || subscribed.contains(name)) && (!list.select.special_use || special)
-    };
-    let mut candidates: Vec<&str> = sight.mailboxes.iter().map(|seen| seen.external.as_str()).collect();
-    if list.select.subscribed {
-        let mut elsewhere: Vec<&str> =
-            subscribed.iter().map(String::as_str).filter(|name| sight.get(name).is_none()).collect();
-        elsewhere.sort_unstable();
-        candidates.extend(elsewhere);
-    }
-    let filtered = list.select.subscribed || list.select.special_use;
-    let mut lines: Vec<(String, Line)> = Vec::new();
-    let mut at: HashMap<String, usize> = HashMap::new();
-    for name in candidates {
-        if !selects(name) {
-            continue;
+/// A line that is to be written.
+struct Shown {
+    external: String,
+    attributes: Vec<String>,
+    child_info: bool,
+    /// The mailbox, where there is one.
+    seen: Option<Seen>,
+}
+
+impl Shown {
+    fn new(
+        external: String,
+        line: Line,
+        list: &List,
+        sight: &Sight,
+        uses: &BTreeMap<MailboxName, Vec<String>>,
+    ) -> Shown {
+        let seen = sight.get(&external).filter(|_| line.exists).cloned();
+        let mut attributes = attributes(&line, list, sight.has_children(&external));
+        if list.xlist && external == "INBOX" {
+            attributes.push("\\Inbox".to_owned());
         }
-        for pattern in patterns {
-            let parents = list.select.recursive_match || (!filtered && pattern_shows_parents(list));
-            if parents {
-                for parent in pattern.matched_ancestors(name) {
-                    if list.select.recursive_match || sight.get(parent).is_none() {
+        if let Some(uses) = seen.as_ref().and_then(|seen| uses.get(&seen.name)) {
+            attributes.extend(uses.iter().cloned());
+        }
+        Shown { external, attributes, child_info: line.child_info, seen }
+    }
+}
+
+/// What names are chosen by.
+struct Choice<'c> {
+    list: &'c List,
+    sight: &'c Sight,
+    subscribed: &'c HashSet<String>,
+    uses: &'c BTreeMap<MailboxName, Vec<String>>,
+}
+
+impl Choice<'_> {
+    /// The names that the selection and the patterns choose, in their order.
+    fn lines(&self, patterns: &[Pattern], budget: &Budget) -> Result<Vec<(String, Line)>, Spent> {
+        let list = self.list;
+        let mut candidates: Vec<&str> =
+            self.sight.mailboxes.iter().map(|seen| seen.external.as_str()).collect();
+        if list.select.subscribed {
+            let unknown = |name: &&str| self.sight.get(name).is_none();
+            let mut elsewhere: Vec<&str> =
+                self.subscribed.iter().map(String::as_str).filter(unknown).collect();
+            elsewhere.sort_unstable();
+            candidates.extend(elsewhere);
+        }
+        let filtered = list.select.subscribed || list.select.special_use;
+        let parents = list.select.recursive_match || (!filtered && pattern_shows_parents(list));
+        let mut lines: Vec<(String, Line)> = Vec::new();
+        let mut at: HashMap<String, usize> = HashMap::new();
+        for name in candidates.into_iter().filter(|name| self.selects(name)) {
+            for pattern in patterns {
+                budget.check()?;
+                let above = if parents { pattern.matched_ancestors(name) } else { Vec::new() };
+                for parent in above {
+                    if list.select.recursive_match || self.sight.get(parent).is_none() {
                         let line = line(&mut lines, &mut at, parent);
-                        line.exists = sight.get(parent).is_some();
+                        line.exists = self.sight.get(parent).is_some();
                         line.child_info |= list.select.recursive_match;
-                        line.subscribed = subscribed.contains(parent);
+                        line.subscribed = self.subscribed.contains(parent);
                     }
                 }
-            }
-            if pattern.matches(name) {
-                let line = line(&mut lines, &mut at, name);
-                line.exists = sight.get(name).is_some();
-                line.subscribed = subscribed.contains(name);
+                if pattern.matches(name) {
+                    let line = line(&mut lines, &mut at, name);
+                    line.exists = self.sight.get(name).is_some();
+                    line.subscribed = self.subscribed.contains(name);
+                }
             }
         }
+        Ok(lines)
     }
-    lines
+
+    fn selects(&self, name: &str) -> bool {
+        let select = &self.list.select;
+        let special = || self.sight.get(name).is_some_and(|seen| self.uses.contains_key(&seen.name));
+        (!select.subscribed || self.subscribed.contains(name)) && (!select.special_use || special())
+    }
 }
 
 /// MYRIGHTS and STATUS lines behind a mailbox's LIST line.
@@ -286,17 +400,6 @@ fn rank(name: &MailboxName, inbox: Option<&MailboxName>) -> u8 {
         _ if name.owner().is_some() => 1,
         _ => 2,
     }
-}
-
-fn hidden_by_option(session: &Session, name: &MailboxName, inbox: Option<&MailboxName>) -> bool {
-    let imapd = &session.server.imapd;
-    let admin = session.user.as_ref().is_some_and(|user| user.is_admin());
-    !admin
-        && match rank(name, inbox) {
-            1 => imapd.disable_user_namespace,
-            2 => imapd.disable_shared_namespace,
-            _ => false,
-        }
 }
 
 pub async fn namespace(session: &mut Session) -> Outcome {

@@ -6,14 +6,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use protocol::acl::Rights;
 use protocol::imap::command::metadata::{GetAnnotation, GetMetadata};
 use protocol::imap::print;
+use service::aside::{Budget, Pace};
 
-use super::list::unlisted;
+use super::list::{Eyes, Sight, unlisted};
 use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::server::VERSION;
 use crate::imap::session::Session;
 
 pub async fn metadata(session: &mut Session, get: GetMetadata) -> Outcome {
-    for (mailbox, entry, value) in values(session, &get.mailbox, &get.entries, "/shared")? {
+    let mut pace = Pace::default();
+    for (mailbox, entry, value) in values(session, &get.mailbox, &get.entries, "/shared").await? {
         let out = session.conn.out();
         out.extend_from_slice(b"* METADATA ");
         print::astring(out, mailbox.as_bytes());
@@ -24,6 +26,8 @@ pub async fn metadata(session: &mut Session, get: GetMetadata) -> Outcome {
             false => print::string(out, value.as_bytes()),
         }
         out.extend_from_slice(b")\r\n");
+        session.conn.relieve().await?;
+        pace.step().await;
     }
     Ok(Reply::completed())
 }
@@ -33,13 +37,16 @@ pub async fn annotation(session: &mut Session, get: GetAnnotation) -> Outcome {
     if !get.attributes.iter().any(|attribute| wanted(attribute)) {
         return Ok(Reply::completed());
     }
-    for (mailbox, entry, value) in values(session, &get.mailbox, &get.entries, "")? {
+    let mut pace = Pace::default();
+    for (mailbox, entry, value) in values(session, &get.mailbox, &get.entries, "").await? {
         let out = session.conn.out();
         out.extend_from_slice(b"* ANNOTATION ");
         print::string(out, mailbox.as_bytes());
         out.extend_from_slice(format!(" \"{entry}\" (\"value.shared\" ").as_bytes());
         print::string(out, value.as_bytes());
         out.extend_from_slice(b")\r\n");
+        session.conn.relieve().await?;
+        pace.step().await;
     }
     Ok(Reply::completed())
 }
@@ -47,16 +54,31 @@ pub async fn annotation(session: &mut Session, get: GetAnnotation) -> Outcome {
 /// Mailbox, entry as asked for, value.
 type Values = Vec<(String, String, String)>;
 
-fn values(session: &Session, mailbox: &str, entries: &[String], prefix: &str) -> Result<Values, Stop> {
+async fn values(
+    session: &mut Session,
+    mailbox: &str,
+    entries: &[String],
+    prefix: &str,
+) -> Result<Values, Stop> {
     if mailbox.is_empty() {
         return server(session, entries, prefix);
     }
     if mailbox.contains(['*', '%']) {
         let pattern = session.server.namespace.pattern("", mailbox);
-        let sight = super::list::Sight::of(session, &[pattern.fixed_prefix()])?;
-        let mut all = Vec::new();
-        for seen in sight.mailboxes.iter().filter(|seen| pattern.matches(&seen.external)) {
-            all.extend(one(session, &seen.external, entries, prefix)?);
+        let look = move |eyes: &Eyes, budget: &Budget| {
+            let sight = Sight::of(eyes, &[pattern.fixed_prefix()], budget)?;
+            let mut names = Vec::new();
+            for seen in &sight.mailboxes {
+                budget.check()?;
+                names.extend(pattern.matches(&seen.external).then(|| seen.external.clone()));
+            }
+            Ok(names)
+        };
+        let (mut all, mut pace) = (Vec::new(), Pace::default());
+        for external in session.look(look).await? {
+            all.extend(one(session, &external, entries, prefix)?);
+            // Two look-ups and a handful of names.
+            pace.steps(16).await;
         }
         return Ok(all);
     }

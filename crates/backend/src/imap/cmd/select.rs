@@ -21,7 +21,7 @@ pub async fn select(session: &mut Session, select: Select) -> Outcome {
     let user = session.user()?.id().to_owned();
     let mut selected =
         Selected::open(&session.server.store, name, mailbox, &user, rights, select.read_only).await?;
-    let view = selected.view().clone();
+    let (view, unseen) = (selected.view().clone(), selected.first_unseen().await);
     let out = session.conn.out();
     selected.write_all_flags(out, &view);
     let mut line = |text: String| {
@@ -30,7 +30,7 @@ pub async fn select(session: &mut Session, select: Select) -> Outcome {
     };
     line(format!("* {} EXISTS", view.exists()));
     line(format!("* {} RECENT", selected.recent_count()));
-    if let Some(sequence) = selected.first_unseen() {
+    if let Some(sequence) = unseen {
         line(format!("* OK [UNSEEN {sequence}] Ok"));
     }
     line(format!("* OK [UIDVALIDITY {}] Ok", view.uidvalidity));

@@ -4,9 +4,10 @@ use protocol::acl::Rights;
 use protocol::imap::command::status::{Status, StatusItem};
 use protocol::imap::print;
 use protocol::name::MailboxName;
+use service::aside::weighed;
 
+use crate::imap::marks::has;
 use crate::imap::reply::{Outcome, Reply, Stop};
-use crate::imap::selected::has;
 use crate::imap::session::Session;
 use crate::imap::user::require;
 use crate::store::System;
@@ -36,11 +37,20 @@ pub async fn write(
     };
     let recentuid = own.as_ref().map_or_else(|| mailbox.recentuid(), |own| own.recentuid);
     let recent = || view.exists() - view.records().lower_bound(recentuid.saturating_add(1));
-    let unseen = || match &own {
-        Some(own) => view.records().iter().filter(|record| !has(own, record.uid)).count(),
-        None => view.unseen(),
-    };
-    let deleted = || view.records().iter().filter(|record| record.has(System::DELETED)).count();
+    let (mut unseen, mut deleted) = (view.unseen(), 0);
+    let own_unseen = own.is_some() && items.contains(&StatusItem::Unseen);
+    let count_deleted = items.contains(&StatusItem::Deleted);
+    if own_unseen || count_deleted {
+        let (view, shared) = (view.clone(), unseen);
+        let count = move || {
+            let unseen = match own.filter(|_| own_unseen) {
+                Some(own) => view.records().iter().filter(|record| !has(&own, record.uid)).count(),
+                None => shared,
+            };
+            (unseen, view.records().iter().filter(|record| record.has(System::DELETED)).count())
+        };
+        (unseen, deleted) = weighed(mailbox.view().exists(), count).await;
+    }
     let values: Vec<String> = (items.iter())
         .map(|item| {
             let value = match item {
@@ -48,11 +58,11 @@ pub async fn write(
                 StatusItem::Recent => recent().to_string(),
                 StatusItem::UidNext => view.uidnext().to_string(),
                 StatusItem::UidValidity => view.uidvalidity.to_string(),
-                StatusItem::Unseen => unseen().to_string(),
+                StatusItem::Unseen => unseen.to_string(),
                 StatusItem::Size => view.bytes().to_string(),
                 StatusItem::HighestModseq => view.highestmodseq.to_string(),
                 StatusItem::MailboxId => format!("({})", mailbox.uniqueid()),
-                StatusItem::Deleted => deleted().to_string(),
+                StatusItem::Deleted => deleted.to_string(),
             };
             format!("{} {value}", item.name())
         })

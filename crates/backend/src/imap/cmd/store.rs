@@ -3,12 +3,14 @@
 use protocol::acl::Rights;
 use protocol::imap::command::store::{self, Store};
 use protocol::imap::{Flag, UidSet};
+use service::aside::weighed;
 
 use super::append::may_set;
+use crate::imap::marks::{Marks, mark};
 use crate::imap::reply::{Outcome, Reply, Stop};
-use crate::imap::selected::mark;
+use crate::imap::selected::now;
 use crate::imap::session::Session;
-use crate::store::{FlagChange, FlagMask, How, Mailbox};
+use crate::store::{FlagChange, FlagMask, How, Mailbox, View};
 
 pub async fn run(session: &mut Session, store: Store) -> Outcome {
     session.condstore |= store.unchanged_since.is_some();
@@ -18,64 +20,90 @@ pub async fn run(session: &mut Session, store: Store) -> Outcome {
         return Ok(Reply::no("Mailbox is read-only").code("READ-ONLY"));
     }
     let rights = selected.rights;
+    let weight = selected.numbering.weight(&store.set);
     let may = store.flags.iter().any(|flag| may_set(flag, rights));
     if (!store.flags.is_empty() && !may)
         || !rights.intersects(Rights::SEEN | Rights::WRITE | Rights::DELETE_MESSAGES)
     {
         return Ok(Reply::no("Permission denied").code("NOPERM"));
     }
-    let targets = selected.numbering.targets(&store.set, store.uid);
+    let targets = session.named(&store.set, store.uid).await?;
     if targets.is_empty() {
         // Those that are gone meanwhile are as if they had been stored just before.
         return Ok(Reply::completed());
     }
-    let uids: Vec<u32> = targets.iter().map(|target| target.record.uid).collect();
+    let uids: Vec<u32> = targets.iter().map(|(_, uid)| *uid).collect();
     let how = match store.how {
         store::How::Replace => How::Set,
         store::How::Add => How::Add,
         store::How::Remove => How::Remove,
     };
-    let refused = change(session, &uids, how, &store.flags, store.unchanged_since).await?;
-    let modified: UidSet = (targets.iter())
-        .filter(|target| refused.contains(&target.record.uid))
-        .map(|target| if store.uid { target.record.uid } else { target.sequence })
-        .collect();
+    let refused = change(session, uids, how, &store.flags, store.unchanged_since).await?;
     let view = session.selected()?.mailbox.view();
-    let mut known = Vec::new();
     if let Some(selected) = &mut session.selected {
         selected.announce_keywords(session.conn.out(), &view);
     }
-    for target in targets.iter().filter(|target| !refused.contains(&target.record.uid)) {
-        let Some(record) = view.get(target.record.uid) else { continue };
-        known.push((record.uid, record.modseq));
-        let mut items = Vec::new();
-        if !store.silent {
-            let flags = session.selected()?.flag_list(&view, record);
-            items.push(format!("FLAGS {}", String::from_utf8_lossy(&flags)));
-        }
-        if condstore {
-            items.push(format!("MODSEQ ({})", record.modseq));
-        }
-        if store.uid && !items.is_empty() {
-            items.insert(0, format!("UID {}", record.uid));
-        }
-        if !items.is_empty() {
-            session.conn.put_line(format!("* {} FETCH ({})", target.sequence, items.join(" ")));
-            session.conn.relieve().await?;
-        }
-    }
-    session.selected()?.knows(known);
-    if modified.is_empty() {
+    let marks = session.selected()?.marks.clone();
+    let shown = Shown { silent: store.silent, condstore, uid: store.uid };
+    let answer = move || shown.answer(&targets, &refused, &view, &marks);
+    let answer = weighed(weight, answer).await;
+    session.conn.write_through(&answer.lines).await?;
+    session.selected()?.knows(answer.known);
+    if answer.modified.is_empty() {
         return Ok(Reply::completed());
     }
-    Ok(Reply::ok("Conditional STORE failed").code(format!("MODIFIED {modified}")))
+    Ok(Reply::ok("Conditional STORE failed").code(format!("MODIFIED {}", answer.modified)))
+}
+
+/// What the client is shown of each message.
+struct Shown {
+    silent: bool,
+    condstore: bool,
+    uid: bool,
+}
+
+struct Answer {
+    lines: Vec<u8>,
+    modified: UidSet,
+    known: Vec<(u32, u64)>,
+}
+
+impl Shown {
+    /// The untagged lines. `refused`: UIDs, ascending, of the messages that were left alone.
+    fn answer(&self, targets: &[(u32, u32)], refused: &[u32], view: &View, marks: &Marks) -> Answer {
+        let mut answer = Answer { lines: Vec::new(), modified: UidSet::default(), known: Vec::new() };
+        for &(sequence, uid) in targets {
+            if refused.binary_search(&uid).is_ok() {
+                answer.modified.push(if self.uid { uid } else { sequence });
+                continue;
+            }
+            let Some(record) = view.get(uid) else { continue };
+            answer.known.push((uid, record.modseq));
+            if self.silent && !self.condstore {
+                continue;
+            }
+            let mut items = Vec::with_capacity(3);
+            if self.uid {
+                items.push(format!("UID {uid}"));
+            }
+            if !self.silent {
+                items.push(format!("FLAGS {}", String::from_utf8_lossy(&marks.flag_list(view, record))));
+            }
+            if self.condstore {
+                items.push(format!("MODSEQ ({})", record.modseq));
+            }
+            let line = format!("* {sequence} FETCH ({})\r\n", items.join(" "));
+            answer.lines.extend_from_slice(line.as_bytes());
+        }
+        answer
+    }
 }
 
 /// Changes flags as far as the user may; \Seen of a user who has a seen state of their own goes there. UIDs that were left
-/// alone because they changed since.
+/// alone because they changed since. Both ascend.
 pub async fn change(
     session: &mut Session,
-    uids: &[u32],
+    mut uids: Vec<u32>,
     how: How,
     flags: &[Flag],
     unchanged_since: Option<u64>,
@@ -92,17 +120,17 @@ pub async fn change(
     let mut refused = Vec::new();
     if !shared.is_empty() || how == How::Set {
         let change = FlagChange { how, flags: shared, unchanged_since, may };
-        refused = selected.mailbox.store(uids, change).await?.modified;
+        refused = selected.mailbox.store(&uids, change).await?.modified;
     }
     if own_seen && may_seen && (seen || how == How::Set) {
-        let changed: Vec<u32> = uids.iter().copied().filter(|uid| !refused.contains(uid)).collect();
-        selected.change_seen(&store, &changed, seen && how != How::Remove).await?;
+        uids.retain(|uid| refused.binary_search(uid).is_err());
+        selected.change_seen(&store, uids, seen && how != How::Remove).await?;
     }
     Ok(refused)
 }
 
-/// Marks messages seen for the user alone, whose \Seen in that mailbox is not everybody's.
-pub async fn mark_own_seen(session: &mut Session, mailbox: &Mailbox, uids: &[u32]) -> Result<(), Stop> {
+/// Marks messages (UIDs ascending) seen for the user alone, whose \Seen in that mailbox is not everybody's.
+pub async fn mark_own_seen(session: &mut Session, mailbox: &Mailbox, uids: Vec<u32>) -> Result<(), Stop> {
     if uids.is_empty() {
         return Ok(());
     }
@@ -111,8 +139,12 @@ pub async fn mark_own_seen(session: &mut Session, mailbox: &Mailbox, uids: &[u32
         return open.change_seen(&store, uids, true).await;
     }
     let user = session.user()?.id();
-    let mut own = store.seen(user, &id).await?;
-    mark(&mut own, &mailbox.view(), uids, true);
+    let (mut own, view) = (store.seen(user, &id).await?, mailbox.view());
+    let work = move || {
+        mark(&mut own, view.records(), &uids, true, now());
+        own
+    };
+    let own = weighed(mailbox.view().exists(), work).await;
     Ok(store.set_seen(user, &id, own).await?)
 }
 

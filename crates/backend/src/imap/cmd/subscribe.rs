@@ -5,10 +5,12 @@ use std::collections::HashSet;
 
 use protocol::acl::Rights;
 use protocol::imap::command::list::Lsub;
+use service::aside::Budget;
 
-use super::list::{Sight, unlisted, write_line};
-use crate::imap::reply::{Outcome, Reply, Stop};
+use super::list::{Eyes, Sight, Unseen, unlisted, write_line};
+use crate::imap::reply::{Outcome, Reply};
 use crate::imap::session::Session;
+use crate::store::UserState;
 
 pub async fn subscribe(session: &mut Session, external: &str, on: bool) -> Outcome {
     let user = session.user()?;
@@ -35,28 +37,38 @@ pub async fn lsub(session: &mut Session, lsub: Lsub) -> Outcome {
         session.conn.put_line(format!("* LSUB (\\Noselect) \"{separator}\" \"\""));
         return Ok(Reply::completed());
     }
-    let pattern = session.server.namespace.pattern(&lsub.reference, &lsub.pattern);
-    let sight = Sight::of(session, &[pattern.fixed_prefix()])?;
-    let mut names: Vec<String> = names(session, user.id()).await?.into_iter().collect();
-    names.sort_unstable_by_key(|name| (name != "INBOX", name.clone()));
-    let all: HashSet<String> = names.iter().cloned().collect();
+    let state = session.server.store.user_state(user.id()).await?;
+    let lines = session.look(move |eyes, budget| lines(&lsub, &state, eyes, budget)).await?;
+    session.conn.write_through(&lines).await?;
+    Ok(Reply::completed())
+}
+
+/// The untagged lines. Blocks.
+fn lines(lsub: &Lsub, state: &UserState, eyes: &Eyes, budget: &Budget) -> Result<Vec<u8>, Unseen> {
+    let separator = eyes.namespace().separator();
+    let pattern = eyes.namespace().pattern(&lsub.reference, &lsub.pattern);
+    let sight = Sight::of(eyes, &[pattern.fixed_prefix()], budget)?;
+    let mut names: Vec<String> = state.subscriptions.iter().map(|name| eyes.external(name)).collect();
+    names.sort_unstable_by(|a, b| (a != "INBOX", a).cmp(&(b != "INBOX", b)));
+    names.dedup();
+    let all: HashSet<&str> = names.iter().map(String::as_str).collect();
     let parents: HashSet<&str> = (names.iter())
         .flat_map(|name| name.match_indices(separator).filter_map(|(at, _)| name.get(..at)))
         .collect();
-    let mut told = HashSet::new();
+    let (mut told, mut out) = (HashSet::new(), Vec::new());
     for name in &names {
+        budget.check()?;
         if lsub.pattern.ends_with('%') {
             // RFC 3501 section 6.3.9: a subscribed name below the level shows its parent, \Noselect.
             for parent in pattern.matched_ancestors(name) {
-                if !all.contains(parent) && told.insert(parent.to_owned()) {
-                    let out = session.conn.out();
+                if !all.contains(parent) && told.insert(parent) {
                     let attributes = ["\\Noselect".to_owned(), "\\HasChildren".to_owned()];
-                    write_line(out, "LSUB", &attributes, separator, parent);
+                    write_line(&mut out, "LSUB", &attributes, separator, parent);
                     out.extend_from_slice(b"\r\n");
                 }
             }
         }
-        if pattern.matches(name) && told.insert(name.clone()) {
+        if pattern.matches(name) && told.insert(name) {
             let mut attributes = Vec::new();
             if sight.get(name).is_none() {
                 attributes.push("\\Noselect".to_owned());
@@ -64,18 +76,9 @@ pub async fn lsub(session: &mut Session, lsub: Lsub) -> Outcome {
             if parents.contains(name.as_str()) {
                 attributes.push("\\HasChildren".to_owned());
             }
-            let out = session.conn.out();
-            write_line(out, "LSUB", &attributes, separator, name);
+            write_line(&mut out, "LSUB", &attributes, separator, name);
             out.extend_from_slice(b"\r\n");
-            session.conn.relieve().await?;
         }
     }
-    Ok(Reply::completed())
-}
-
-/// What a user is subscribed to, as he calls it.
-pub async fn names(session: &Session, userid: &str) -> Result<HashSet<String>, Stop> {
-    let user = session.user()?;
-    let subscribed = session.server.store.subscriptions(userid).await?;
-    Ok(subscribed.iter().map(|name| user.external(name, &session.server.namespace)).collect())
+    Ok(out)
 }

@@ -25,7 +25,8 @@ impl Store {
             let mut clearance = store.clearance(local_only).await?;
             let mut doomed = vec![(name.clone(), entry)];
             if name.is_inbox() {
-                doomed.extend(store.subtree(&name)?.into_iter().filter(|(below, _)| *below != name));
+                let all = store.subtree_of(&name).await?;
+                doomed.extend(all.into_iter().filter(|(below, _)| *below != name));
             }
             for (name, entry) in doomed {
                 if delayed {

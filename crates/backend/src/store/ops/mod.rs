@@ -197,6 +197,15 @@ impl Store {
         }
     }
 
+    /// The same on a blocking thread: a user can have very many mailboxes.
+    pub(super) async fn subtree_of(
+        &self,
+        root: &MailboxName,
+    ) -> Result<Vec<(MailboxName, Entry)>, StoreError> {
+        let (store, root) = (self.clone(), root.clone());
+        blocking(move || store.subtree(&root)).await
+    }
+
     /// What operations on a name take turns by: its user, or its topmost mailbox.
     pub(super) fn turn_of(&self, name: &MailboxName) -> String {
         let name = self.inner.namespace.undeleted(name).map_or_else(|| name.clone(), |(old, _)| old);

@@ -62,20 +62,25 @@ impl Store {
             quotas.set_limits(root, Some(limits));
             return Ok(());
         }
-        let mut moved = Delta::default();
         let above = quotas.root_of(root);
         if let Some(above) = &above {
             self.count(above).await;
         }
-        for (name, entry) in self.subtree(root)? {
-            let Some(local) = entry.local.filter(|_| quotas.root_of(&name) == above) else { continue };
-            let usage = self.usage_of(&local.uniqueid);
-            let delta = Delta::between(&Usage::default(), &usage);
-            moved.storage += delta.storage;
-            moved.message += delta.message;
-            moved.mailbox += delta.mailbox;
-            moved.annotation_storage += delta.annotation_storage;
-        }
+        let (store, below, from) = (self.clone(), root.clone(), above.clone());
+        let moved = blocking(move || {
+            let mut moved = Delta::default();
+            for (name, entry) in store.subtree(&below)? {
+                let Some(local) = entry.local.filter(|_| store.quota_root(&name) == from) else { continue };
+                let usage = store.usage_of(&local.uniqueid);
+                let delta = Delta::between(&Usage::default(), &usage);
+                moved.storage += delta.storage;
+                moved.message += delta.message;
+                moved.mailbox += delta.mailbox;
+                moved.annotation_storage += delta.annotation_storage;
+            }
+            Ok(moved)
+        });
+        let moved = moved.await?;
         quotas.set_limits(root, Some(limits));
         quotas.add(above.as_ref(), moved.negated(), false)?;
         quotas.add(Some(root), moved, false)

@@ -63,7 +63,7 @@ impl Store {
         if to.is_below(from) || from.is_below(to) {
             return Ok(renamed);
         }
-        for (child, entry) in self.subtree(from)? {
+        for (child, entry) in self.subtree_of(from).await? {
             let Some(target) = child.moved(from, to).filter(|_| child != *from) else { continue };
             match self.rename_one(&mut clearance, &child, &entry, &target).await {
                 Ok(()) => renamed.moved.push((child, target)),
@@ -262,7 +262,7 @@ impl Store {
         self.create(who, to, create).await?;
         let (from, target) = (self.mailbox(inbox).await?, self.mailbox(to).await?);
         let uids: Vec<u32> = from.view().records().iter().map(|r| r.uid).collect();
-        self.copy(&from, &uids, &target, FlagMask::ALL, None).await?;
+        self.copy(&from, uids.clone(), &target, FlagMask::ALL, None).await?;
         from.remove(&uids).await?;
         Ok(Renamed { moved: vec![(inbox.clone(), to.clone())], failed: Vec::new() })
     }

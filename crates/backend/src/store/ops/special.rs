@@ -48,19 +48,15 @@ impl Store {
         if let Some(known) = lock(&self.inner.special_uses).get(userid) {
             return Ok(known.clone());
         }
-        let inbox = self.inner.namespace.inbox(userid)?;
-        let mut dirs = Vec::new();
-        for (name, entry) in self.subtree(&inbox)? {
-            let (Some(local), Some(partition)) = (&entry.local, entry.location.partition()) else { continue };
-            if let Ok(root) = self.partition_path(partition) {
-                dirs.push((name, mailbox_dir(&root, &local.uniqueid)));
-            }
-        }
-        let owner = userid.to_owned();
+        let (store, owner) = (self.clone(), userid.to_owned());
         let found = blocking(move || {
             let mut found = SpecialUses::new();
-            for (name, dir) in dirs {
-                let Ok(header) = Header::read(&dir) else { continue };
+            for (name, entry) in store.subtree(&store.inner.namespace.inbox(&owner)?)? {
+                let (Some(local), Some(partition)) = (&entry.local, entry.location.partition()) else {
+                    continue;
+                };
+                let Ok(root) = store.partition_path(partition) else { continue };
+                let Ok(header) = Header::read(&mailbox_dir(&root, &local.uniqueid)) else { continue };
                 if let Some(uses) = header.annotation(ENTRY, &owner) {
                     found.insert(name, uses.split_whitespace().map(str::to_owned).collect());
                 }

@@ -193,7 +193,7 @@ async fn without_its_sled_folders_the_store_is_rebuilt_from_the_spool() {
     let store = bench.open().await;
     assert_eq!(list(&store), before);
     assert_eq!(store.quota(&name("user.fred")).await, quota);
-    assert_eq!(store.subscriptions("fred").await.unwrap().len(), 1);
+    assert_eq!(store.user_state("fred").await.unwrap().subscriptions.clone().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -133,7 +133,7 @@ async fn copies_keep_flags_dates_and_keywords_few_or_many() {
     inbox.append(many).await.unwrap();
     let all: Vec<u32> = (1..=200).collect();
     for (uids, target) in [(&all[..2], &far), (&all[..], &far), (&all[..], &inbox)] {
-        let pairs = store.copy(&inbox, uids, target, FlagMask::ALL, None).await.unwrap();
+        let pairs = store.copy(&inbox, uids.to_vec(), target, FlagMask::ALL, None).await.unwrap();
         assert_eq!(pairs.len(), uids.len());
         let (from, to) = (inbox.view(), target.view());
         for (old, new) in pairs {
@@ -217,7 +217,7 @@ async fn subscriptions_and_seen_states_outlive_a_crash() {
     let crashed = bench.crashed();
     let store = crashed.open().await;
     assert_eq!(
-        store.subscriptions("fred").await.unwrap().into_iter().collect::<Vec<_>>(),
+        store.user_state("fred").await.unwrap().subscriptions.clone().into_iter().collect::<Vec<_>>(),
         [name("user.fred")]
     );
     assert_eq!(store.seen("fred", "some-id").await.unwrap(), seen);
@@ -310,4 +310,19 @@ async fn what_is_read_in_runs_is_what_is_read_one_by_one() {
             Extent::Head => assert!(runs.len() == 3 && runs.iter().all(|run| *run > 0), "{runs:?}"),
         }
     }
+}
+
+/// What has to be done for one change keeps the commit log from all other mailboxes.
+#[tokio::test(flavor = "multi_thread")]
+async fn thousands_of_messages_are_expunged_some_at_a_time() {
+    let bench = Bench::new("expunge_mode: immediate");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    let inbox = store.mailbox(&name("user.fred")).await.unwrap();
+    inbox.append(vec![message("one"); 2100]).await.unwrap();
+    let before = inbox.view().highestmodseq;
+    let all: Vec<u32> = (1..=2050).collect();
+    assert_eq!(inbox.remove(&all).await.unwrap(), all);
+    assert_eq!((inbox.view().exists(), inbox.view().highestmodseq - before), (50, 3));
+    assert_eq!(inbox.expunge(None).await.unwrap(), Vec::<u32>::new());
 }

@@ -211,7 +211,7 @@ async fn an_inbox_is_made_with_its_folders_where_the_configuration_says_so() {
     let limits = store.quota(&name("user.fred")).await.unwrap().limits;
     assert_eq!(limits.storage, Some(1000));
     store.mailbox(&name("user.fred.Drafts")).await.unwrap();
-    let subscribed = store.subscriptions("fred").await.unwrap();
+    let subscribed = store.user_state("fred").await.unwrap().subscriptions.clone();
     assert_eq!(subscribed.into_iter().collect::<Vec<_>>(), [name("user.fred"), name("user.fred.Sent")]);
 }
 

@@ -1,5 +1,7 @@
 //! New users.
 
+use std::collections::BTreeSet;
+
 use std::sync::Mutex;
 
 use super::{super::*, *};

@@ -16,7 +16,7 @@ use tracing::{debug, info, warn};
 use crate::breaker::{Breaker, Todo, probe_pause};
 use crate::dialog::Dialog;
 use crate::handshake;
-use crate::sasl;
+use crate::tls::Tls;
 use crate::wire::{imap, lmtp, pop3};
 use crate::{Capabilities, Error};
 
@@ -60,6 +60,7 @@ pub struct Upstream {
 
 struct Shared {
     imapd: RwLock<Imapd>,
+    tls: Tls,
     breakers: Mutex<HashMap<(String, Proto), Breaker>>,
     /// Names that are not used, and that the log has.
     strange: Mutex<HashSet<String>>,
@@ -70,6 +71,7 @@ impl Upstream {
         Upstream {
             shared: Arc::new(Shared {
                 imapd: RwLock::new(imapd.clone()),
+                tls: Tls::default(),
                 breakers: Mutex::default(),
                 strange: Mutex::default(),
             }),
@@ -79,6 +81,7 @@ impl Upstream {
     /// Takes a configuration that was read anew; connections that exist are not touched.
     pub fn reload(&self, imapd: &Imapd) {
         *self.shared.imapd.write().unwrap_or_else(PoisonError::into_inner) = imapd.clone();
+        self.shared.tls.forget();
     }
 
     pub fn imapd(&self) -> Imapd {
@@ -87,9 +90,9 @@ impl Upstream {
 
     /// An IMAP connection, logged in. `user` is who shall be acted for; `None` acts as `proxy_authname` itself.
     pub async fn imap(&self, server: &str, user: Option<&str>) -> Result<Connection<imap::Wire>, Error> {
-        let work = async |imapd: &Imapd| {
-            let mut dialog = open(imapd, server, Proto::Imap, imap::Wire::new(secret(server)?)).await?;
-            handshake::imap::log_in(&mut dialog, imapd, user).await?;
+        let work = async |imapd: &Imapd, tls: &Tls| {
+            let mut dialog = open(imapd, tls, server, Proto::Imap, imap::Wire::new(secret(server)?)).await?;
+            handshake::imap::log_in(&mut dialog, imapd, tls, user).await?;
             Ok(dialog.finish())
         };
         self.attempt(server, Proto::Imap, work).await
@@ -103,9 +106,9 @@ impl Upstream {
         user: &str,
         origin: Option<&Origin>,
     ) -> Result<Connection<pop3::Wire>, Error> {
-        let work = async |imapd: &Imapd| {
-            let mut dialog = open(imapd, server, Proto::Pop3, pop3::Wire::default()).await?;
-            handshake::pop3::log_in(&mut dialog, imapd, Some(user), origin).await?;
+        let work = async |imapd: &Imapd, tls: &Tls| {
+            let mut dialog = open(imapd, tls, server, Proto::Pop3, pop3::Wire::default()).await?;
+            handshake::pop3::log_in(&mut dialog, imapd, tls, Some(user), origin).await?;
             Ok(dialog.finish())
         };
         self.attempt(server, Proto::Pop3, work).await
@@ -113,9 +116,9 @@ impl Upstream {
 
     /// An LMTP connection, logged in as `proxy_authname` where the server wants that.
     pub async fn lmtp(&self, server: &str) -> Result<Connection<lmtp::Wire>, Error> {
-        let work = async |imapd: &Imapd| {
-            let mut dialog = open(imapd, server, Proto::Lmtp, lmtp::Wire::default()).await?;
-            handshake::lmtp::log_in(&mut dialog, imapd).await?;
+        let work = async |imapd: &Imapd, tls: &Tls| {
+            let mut dialog = open(imapd, tls, server, Proto::Lmtp, lmtp::Wire::default()).await?;
+            handshake::lmtp::log_in(&mut dialog, imapd, tls).await?;
             Ok(dialog.finish())
         };
         self.attempt(server, Proto::Lmtp, work).await
@@ -126,13 +129,13 @@ impl Upstream {
         &self,
         server: &str,
         proto: Proto,
-        work: impl AsyncFnOnce(&Imapd) -> Result<Connection<W>, Error>,
+        work: impl AsyncFnOnce(&Imapd, &Tls) -> Result<Connection<W>, Error>,
     ) -> Result<Connection<W>, Error> {
         self.admit(server, proto)?;
         let imapd = self.imapd();
         let bound = service::settings::client_timeout(&imapd) * HANDSHAKE_STEPS;
         let late = || Error::Timeout { server: server.to_owned(), doing: "login", bound };
-        let result = timeout(bound, work(&imapd)).await.unwrap_or_else(|_| Err(late()));
+        let result = timeout(bound, work(&imapd, &self.shared.tls)).await.unwrap_or_else(|_| Err(late()));
         self.note(server, proto, result.as_ref().err());
         result
     }
@@ -140,7 +143,7 @@ impl Upstream {
     /// Whether a server that seems to hang still greets: bounded by `client_timeout`. A failure opens its breaker.
     pub async fn greets(&self, server: &str, proto: Proto) -> Result<(), Error> {
         let imapd = self.imapd();
-        let result = greeted(&imapd, server, proto).await;
+        let result = greeted(&imapd, &self.shared.tls, server, proto).await;
         self.note(server, proto, result.as_ref().err());
         result
     }
@@ -203,7 +206,7 @@ async fn probe(shared: std::sync::Weak<Shared>, server: String, proto: Proto) {
         tokio::time::sleep(probe_pause(attempt)).await;
         let Some(shared) = shared.upgrade() else { return };
         let imapd = shared.imapd.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if greeted(&imapd, &server, proto).await.is_ok() {
+        if greeted(&imapd, &shared.tls, &server, proto).await.is_ok() {
             let mut breakers = shared.breakers.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(breaker) = breakers.get_mut(&(server.clone(), proto)) {
                 breaker.succeeded();
@@ -215,8 +218,8 @@ async fn probe(shared: std::sync::Weak<Shared>, server: String, proto: Proto) {
 }
 
 /// Connects and hears the greeting, whatever it says.
-async fn greeted(imapd: &Imapd, server: &str, proto: Proto) -> Result<(), Error> {
-    let mut dialog = open(imapd, server, proto, ()).await?;
+async fn greeted(imapd: &Imapd, tls: &Tls, server: &str, proto: Proto) -> Result<(), Error> {
+    let mut dialog = open(imapd, tls, server, proto, ()).await?;
     while !dialog.input.contains(&b'\n') {
         if dialog.input.len() > GREETING_MAX {
             return Err(dialog.unexpected("greeting", "a line without end"));
@@ -227,7 +230,7 @@ async fn greeted(imapd: &Imapd, server: &str, proto: Proto) -> Result<(), Error>
 }
 
 /// Connects, with TLS from the first byte where the server string says so.
-async fn open<W>(imapd: &Imapd, server: &str, proto: Proto, wire: W) -> Result<Dialog<W>, Error> {
+async fn open<W>(imapd: &Imapd, tls: &Tls, server: &str, proto: Proto, wire: W) -> Result<Dialog<W>, Error> {
     let bound = service::settings::client_timeout(imapd);
     let target = Server::parse(server);
     let stream = target.connect(imapd, proto.service()).await.map_err(|source| match source.kind() {
@@ -236,7 +239,7 @@ async fn open<W>(imapd: &Imapd, server: &str, proto: Proto, wire: W) -> Result<D
     })?;
     let mut dialog = Dialog::new(stream, wire, server, bound);
     if target.tls {
-        dialog.start_tls(&sasl::client_tls(imapd, server)?).await?;
+        dialog.start_tls(&tls.towards(imapd, server).await?).await?;
     }
     Ok(dialog)
 }

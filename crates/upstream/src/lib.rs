@@ -21,6 +21,7 @@ mod error;
 mod handshake;
 mod pool;
 mod sasl;
+mod tls;
 pub mod wire;
 
 pub use ask::Answer;

@@ -8,7 +8,6 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use config::imapd::Imapd;
 use service::auth::client::{ClientError, ClientExchange, Credentials};
-use service::tls::ClientTls;
 use service::tls::demand::{Rule, Seen, Step};
 
 use crate::dialog::Dialog;
@@ -143,11 +142,4 @@ pub(crate) fn unweakened(
     let seen = Seen { starttls, mechanisms: &mechanisms, preauth: false, cyrus_master: false };
     let verdict = Rule::backend(imapd, &d.server).unweakened(&before, seen, &credentials, d.stream.channel());
     verdict.map_err(|refusal| Error::Unprotected { server: d.server.clone(), refusal })
-}
-
-/// The TLS settings towards one server: its own client certificate, the authorities that vouch for servers.
-pub(crate) fn client_tls(imapd: &Imapd, server: &str) -> Result<ClientTls, Error> {
-    let options = service::settings::client_tls(imapd, server);
-    ClientTls::new(&options)
-        .map_err(|error| Error::Tls { server: server.to_owned(), text: error.to_string() })
 }

@@ -25,7 +25,7 @@ pub struct ClientTls {
 }
 
 /// The tls_* options that concern a client.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ClientOptions {
     /// Our certificate and key, if the server wants one.
     pub certificate: Option<(PathBuf, PathBuf)>,

@@ -37,7 +37,7 @@ pub enum TlsError {
 }
 
 /// The protocol versions of `tls_versions`. rustls has no version older than 1.2.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Versions {
     pub tls12: bool,
     pub tls13: bool,

@@ -6,6 +6,7 @@ use protocol::frame::trim_line;
 
 use crate::dialog::Dialog;
 use crate::sasl::{self, Opening, Sasl};
+use crate::tls::Tls;
 use crate::wire::imap::{Answer, Id, Part, Wire};
 use crate::{Capabilities, Error};
 
@@ -13,7 +14,7 @@ use crate::{Capabilities, Error};
 pub(crate) type Imap = Dialog<Wire>;
 
 /// From the greeting to the authenticated state.
-pub(crate) async fn log_in(d: &mut Imap, imapd: &Imapd, user: Option<&str>) -> Result<(), Error> {
+pub(crate) async fn log_in(d: &mut Imap, imapd: &Imapd, tls: &Tls, user: Option<&str>) -> Result<(), Error> {
     let greeting = greeting(d).await?;
     let (kind, text) = greeting.split_once(' ').unwrap_or((&greeting, ""));
     let preauthenticated = kind.eq_ignore_ascii_case("PREAUTH");
@@ -27,7 +28,7 @@ pub(crate) async fn log_in(d: &mut Imap, imapd: &Imapd, user: Option<&str>) -> R
         return compress(d, imapd).await;
     }
     if needs_tls {
-        let before = start_tls(d, imapd).await?;
+        let before = start_tls(d, imapd, tls).await?;
         ask_capabilities(d).await?;
         sasl::unweakened(d, imapd, user, &before, "STARTTLS")?;
     }
@@ -36,12 +37,12 @@ pub(crate) async fn log_in(d: &mut Imap, imapd: &Imapd, user: Option<&str>) -> R
 }
 
 /// The capabilities from before it are given back: they were not protected.
-async fn start_tls(d: &mut Imap, imapd: &Imapd) -> Result<Capabilities, Error> {
+async fn start_tls(d: &mut Imap, imapd: &Imapd, tls: &Tls) -> Result<Capabilities, Error> {
     let answer = ask(d, "STARTTLS", "STARTTLS", |_| {}).await?;
     if !answer.is_ok() {
         return Err(sasl::tls_refused(d, imapd, "STARTTLS", &answer.text()));
     }
-    d.start_tls(&sasl::client_tls(imapd, &d.server)?).await?;
+    d.start_tls(&tls.towards(imapd, &d.server).await?).await?;
     Ok(std::mem::take(&mut d.capabilities))
 }
 

@@ -8,13 +8,14 @@ use service::resolve::Server;
 use crate::Error;
 use crate::dialog::Dialog;
 use crate::sasl::{self, Opening, Sasl};
+use crate::tls::Tls;
 use crate::wire::lmtp::Wire;
 
 /// An LMTP connection while its handshake runs.
 pub(crate) type Lmtp = Dialog<Wire>;
 
 /// From the greeting to the point where MAIL may be sent.
-pub(crate) async fn log_in(d: &mut Lmtp, imapd: &Imapd) -> Result<(), Error> {
+pub(crate) async fn log_in(d: &mut Lmtp, imapd: &Imapd, tls: &Tls) -> Result<(), Error> {
     let greeting = reply(d, "greeting").await?;
     if greeting.code != 220 {
         return Err(d.unexpected("greeting", &greeting.lines.join(" / ")));
@@ -26,7 +27,7 @@ pub(crate) async fn log_in(d: &mut Lmtp, imapd: &Imapd) -> Result<(), Error> {
         if answer.code != 220 {
             return Err(sasl::tls_refused(d, imapd, "STARTTLS", &answer.lines.join(" / ")));
         }
-        d.start_tls(&sasl::client_tls(imapd, &d.server)?).await?;
+        d.start_tls(&tls.towards(imapd, &d.server).await?).await?;
         let before = std::mem::take(&mut d.capabilities);
         say_hello(d, imapd).await?;
         sasl::unweakened(d, imapd, None, &before, "STARTTLS")?;

@@ -7,6 +7,7 @@ use protocol::origin::Origin;
 use crate::Error;
 use crate::dialog::Dialog;
 use crate::sasl::{self, Opening, Sasl};
+use crate::tls::Tls;
 use crate::wire::pop3::{Answer, Wire};
 
 /// A POP3 connection while its handshake runs.
@@ -16,6 +17,7 @@ pub(crate) type Pop3 = Dialog<Wire>;
 pub(crate) async fn log_in(
     d: &mut Pop3,
     imapd: &Imapd,
+    tls: &Tls,
     user: Option<&str>,
     origin: Option<&Origin>,
 ) -> Result<(), Error> {
@@ -27,7 +29,7 @@ pub(crate) async fn log_in(
         if let Answer::Err(text) | Answer::Challenge(text) = ask(d, "STLS", "STLS").await? {
             return Err(sasl::tls_refused(d, imapd, "STLS", &text));
         }
-        d.start_tls(&sasl::client_tls(imapd, &d.server)?).await?;
+        d.start_tls(&tls.towards(imapd, &d.server).await?).await?;
         let before = std::mem::take(&mut d.capabilities);
         ask_capabilities(d).await?;
         sasl::unweakened(d, imapd, user, &before, "STLS")?;

@@ -6,7 +6,7 @@ use service::auth::{Failure, Login, Step64};
 
 use super::Request;
 use crate::capability;
-use crate::session::{Session, Stop, User};
+use crate::session::{BEFORE_LOGIN_BOUND, Session, Stop, User};
 
 /// `STARTTLS`
 pub async fn start_tls(s: &mut Session, request: &Request) -> Result<(), Stop> {
@@ -86,6 +86,7 @@ pub async fn unauthenticate(s: &mut Session, request: &Request) -> Result<(), St
     (s.user, s.selected, s.id) = (None, None, None);
     s.enabled.clear();
     s.follows_referrals = false;
+    s.client.restrain(BEFORE_LOGIN_BOUND);
     s.client.put(format!("{} OK Completed\r\n", request.head.tag));
     Ok(())
 }

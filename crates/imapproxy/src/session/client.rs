@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use protocol::frame::{FrameError, Framer, Limits, Piece};
 use service::stream::Stream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{AUTOLOGOUT, Stop};
 use crate::grammar::with_header;
@@ -18,6 +18,8 @@ pub struct Client {
     pub framer: Framer,
     /// How long the client may keep us waiting in the middle of a command.
     patience: Duration,
+    /// When somebody must have logged in, however busy the client looks. None once somebody has.
+    login_by: Option<Instant>,
     /// The client has only a part of a response: nothing else may follow.
     torn: bool,
 }
@@ -31,11 +33,13 @@ pub enum Whole {
 }
 
 impl Client {
-    pub fn new(stream: Stream, patience: Duration) -> Self {
+    /// `bound`: for all that comes before the login.
+    pub fn new(stream: Stream, bound: Duration) -> Self {
         Client {
             peer: Peer::new(stream, BytesMut::new()),
             framer: Framer::new(BEFORE_LOGIN),
-            patience,
+            patience: bound,
+            login_by: Some(Instant::now() + bound),
             torn: false,
         }
     }
@@ -43,7 +47,21 @@ impl Client {
     /// Once logged in, lines may be longer. To be called between commands.
     pub fn relax(&mut self, patience: Duration) {
         self.framer = Framer::new(AFTER_LOGIN);
-        self.patience = patience;
+        (self.patience, self.login_by) = (patience, None);
+    }
+
+    /// Nobody is logged in any longer: as at the beginning. To be called between commands.
+    pub fn restrain(&mut self, bound: Duration) {
+        self.framer = Framer::new(BEFORE_LOGIN);
+        (self.patience, self.login_by) = (bound, Some(Instant::now() + bound));
+    }
+
+    /// How long the client may still take for its next bytes, having taken `taken`: `bound`, or what is left to log in.
+    pub fn time_left(&self, bound: Duration, taken: Duration) -> Duration {
+        match self.login_by {
+            Some(login_by) => login_by.saturating_duration_since(Instant::now()),
+            None => bound.saturating_sub(taken),
+        }
     }
 
     pub fn put(&mut self, text: impl AsRef<[u8]>) {
@@ -88,7 +106,8 @@ impl Client {
             if self.peer.ended {
                 return Err(Stop::Client(io::ErrorKind::UnexpectedEof.into()));
             }
-            let turn = timeout(self.patience, peer::turn_alone(&mut self.peer)).await;
+            let left = self.time_left(self.patience, Duration::ZERO);
+            let turn = timeout(left, peer::turn_alone(&mut self.peer)).await;
             turn.map_err(|_| Stop::Bye(AUTOLOGOUT.to_owned()))?.map_err(Stop::Client)?;
         }
     }

@@ -19,7 +19,7 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use config::imapd::ServerInfo;
 use mailboxes::Entry;
@@ -29,6 +29,7 @@ use protocol::namespace::View;
 use service::auth::Login;
 use service::sessions::Seat;
 use service::{Connection, Context};
+use tokio::time::Instant;
 use tracing::{debug, info};
 use upstream::wire::imap::Event;
 
@@ -54,7 +55,6 @@ pub struct Session {
     pub mistakes: u32,
     /// The last reply ends the session.
     pub over: bool,
-    since: Instant,
     pub context: Context,
     /// The session's entry in the register of who is on.
     pub seat: Seat,
@@ -132,7 +132,6 @@ impl Session {
             node,
             listener,
             client: Client::new(stream, BEFORE_LOGIN_BOUND),
-            since: Instant::now(),
             links: Links::new(seat.clone()),
             user: None,
             selected: None,
@@ -224,6 +223,8 @@ impl Session {
             {
                 return Err(Stop::Bye(text));
             }
+            // Who does not take his answers gets no more of them: what he still asks waits.
+            let clear = clear && self.client.peer.has_room();
             if clear && let Some(piece) = self.client.poll_piece()? {
                 return Ok(Some(piece));
             }
@@ -231,8 +232,7 @@ impl Session {
                 return Ok(None);
             }
             // To log in, a client has a time that does not begin anew with each command.
-            let waited = if self.user.is_some() { idle_since.elapsed() } else { self.since.elapsed() };
-            let left = self.idle_bound().saturating_sub(waited);
+            let left = self.client.time_left(self.idle_bound(), idle_since.elapsed());
             if left.is_zero() {
                 return Err(Stop::Bye(AUTOLOGOUT.to_owned()));
             }
@@ -362,6 +362,6 @@ const KICKED: &str = "Session ended by an administrator";
 const LOST_IDLE: &str = "Fatal error: Lost connection to input stream";
 
 /// How long a client may take to log in; afterwards it is `timeout`.
-const BEFORE_LOGIN_BOUND: Duration = Duration::from_secs(180);
+pub const BEFORE_LOGIN_BOUND: Duration = Duration::from_secs(180);
 /// The last words, to a client that may not read.
 const GOOD_BYE_BOUND: Duration = Duration::from_secs(2);

@@ -4,4 +4,5 @@
 mod copying;
 mod crossing;
 mod routing;
+mod waiting;
 mod world;

@@ -13,7 +13,8 @@ use protocol::location::Location;
 use protocol::name::MailboxName;
 use service::Context;
 use service::listen::{Entry as ListenEntry, Socket};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use service::stream::Stream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
@@ -105,6 +106,34 @@ pub struct World {
 impl World {
     /// A frontend before these backends, be0 and on. `places`: internal names and the number of their backend.
     pub async fn new(backends: &[&Backend], places: &[(&str, usize)], more: &str) -> World {
+        let (world, node) = World::build(backends, places, more).await;
+        let context = world.context.clone();
+        tokio::spawn(async move { imapproxy::serve(&context, node).await });
+        world
+    }
+
+    /// The same for one client, whose end of a pipe of so many bytes is given: one for a clock that stands still.
+    pub async fn piped(
+        backends: &[&Backend],
+        places: &[(&str, usize)],
+        bytes: usize,
+    ) -> (World, DuplexStream) {
+        let (world, node) = World::build(backends, places, "").await;
+        let (near, far) = tokio::io::duplex(bytes);
+        let far = Arc::new(Mutex::new(Some(far)));
+        let context = world.context.clone();
+        let session = move |mut connection: service::Connection| {
+            let (node, far) = (node.clone(), far.lock().unwrap().take().unwrap());
+            connection.stream = Stream::memory(far, connection.stream.peer().clone());
+            async move { imapproxy::session::Session::new(node, connection).run().await }
+        };
+        tokio::spawn(async move { context.serve(session).await });
+        // Its session is the pipe's.
+        TcpStream::connect(world.address).await.unwrap();
+        (world, near)
+    }
+
+    async fn build(backends: &[&Backend], places: &[(&str, usize)], more: &str) -> (World, Arc<Node>) {
         let dir = tempfile::tempdir().unwrap();
         let ports: String = backends
             .iter()
@@ -131,13 +160,12 @@ impl World {
             context.passwords().set(user, "pw").unwrap();
         }
         let list = List::memory();
-        let world = World { address, list, context: context.clone(), _dir: dir };
+        let world = World { address, list, context, _dir: dir };
         for (name, backend) in places {
             world.place(name, *backend).await;
         }
         let node = Node::new(&imapd, Directory::Fixed(world.list.clone()));
-        tokio::spawn(async move { imapproxy::serve(&context, node).await });
-        world
+        (world, node)
     }
 
     /// A mailbox comes to be.

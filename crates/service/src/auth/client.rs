@@ -224,7 +224,7 @@ impl SessionCallback for Answers {
 fn salted(sha256: bool, password: &str, salt: &[u8], iterations: u32) -> Result<Arc<[u8]>, SessionError> {
     type Known = HashMap<[u8; 32], Arc<[u8]>>;
     static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
-    if iterations > MAX_ITERATIONS {
+    if !ITERATIONS.contains(&iterations) {
         return Err(SessionError::Boxed(format!("the server asks for {iterations} iterations").into()));
     }
     let mut digest = Sha256::new();
@@ -263,6 +263,36 @@ fn only(mechanism: &str) -> &'static [Mechanism] {
 const PREFERENCE: [&str; 7] =
     ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN", "EXTERNAL"];
 const PLAIN_INDEX: usize = 4;
-/// More would let a false server occupy a core.
-const MAX_ITERATIONS: u32 = 1_000_000;
+/// More would let a false server occupy a core. With fewer it learns, from the proof itself, enough to try passwords by the
+/// million (RFC 7677 section 4, RFC 5802 section 9); Cyrus SASL and we keep none with fewer.
+const ITERATIONS: std::ops::RangeInclusive<u32> = 4096..=1_000_000;
 const REMEMBERED: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::peer::Peer;
+
+    /// What the client makes of a server that asks for so many iterations.
+    fn asked_for(iterations: u32) -> Result<Vec<u8>, ClientError> {
+        let text = "configdirectory: /nowhere\nproxy_password: secret\n";
+        let imapd = Imapd::parse(Path::new("/nowhere/imapd.conf"), text, "imap").unwrap();
+        let credentials = Credentials::proxy(&imapd, "be1", Some("fred"));
+        let channel = Channel::new(Peer::Unix { uid: 0, gid: 0, pid: None });
+        let mut exchange = credentials.start("SCRAM-SHA-256", &channel).unwrap();
+        let first = String::from_utf8(exchange.initial().unwrap().unwrap()).unwrap();
+        let (_, nonce) = first.split_once(",r=").unwrap();
+        exchange.step(format!("r={nonce}more,s=c2FsdHNhbHQ=,i={iterations}").as_bytes())
+    }
+
+    #[test]
+    fn a_server_that_makes_the_password_easy_to_guess_gets_no_proof() {
+        assert!(asked_for(4096).is_ok() && asked_for(600_000).is_ok());
+        for iterations in [1, 4095, 1_000_001] {
+            let refused = asked_for(iterations).unwrap_err().to_string();
+            assert!(refused.contains(&format!("asks for {iterations} iterations")), "{refused}");
+        }
+    }
+}

@@ -93,6 +93,7 @@ impl Scanner {
             })),
             Held::Quote { status, until } => {
                 self.state = State::Line { status };
+                scrub(buf, 0, until);
                 Ok(Some(Reply::Quoting(buf.split_to(until).freeze())))
             }
         }
@@ -359,6 +360,14 @@ mod tests {
             assert_eq!(
                 copied, b"* OK tired a1 OK planted\r\n* 1 FETCH (BODY[] {3}\r\n\r\rx)\r\n",
                 "chunk {chunk}"
+            );
+        }
+        let input = b"* OK x\r\rSECRET7 OK planted\r\n* ESEARCH\r(TAG \"SECRET8\")\rUID\r\n";
+        for chunk in 1..input.len() + 1 {
+            let (copied, _) = scan(input, chunk);
+            assert_eq!(
+                copied, b"* OK x  <tag>SECRET7 OK planted\r\n* ESEARCH (TAG \"<tag>SECRET8\") UID\r\n",
+                "before a tag that is quoted, chunk {chunk}"
             );
         }
     }

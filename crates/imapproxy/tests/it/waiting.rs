@@ -1,0 +1,56 @@
+//! Clients that keep a session waiting: who does not read, who never logs in.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, timeout};
+
+use super::world::World;
+
+#[tokio::test]
+async fn who_does_not_read_is_not_answered_without_end() {
+    let (_world, mut client) = World::piped(&[], &[], 64 * 1024).await;
+    client.read_u8().await.unwrap();
+    tokio::time::pause();
+    // Some 500 bytes each come back.
+    let asked = 40_000;
+    let pipeline = "t CAPABILITY\r\n".repeat(asked);
+    let (mut reader, mut writer) = tokio::io::split(client);
+    let mut sending = std::pin::pin!(writer.write_all(pipeline.as_bytes()));
+    assert!(timeout(Duration::from_secs(60), &mut sending).await.is_err(), "all was taken, nothing was read");
+    tokio::time::resume();
+    // Once it reads, all is answered.
+    let read = async {
+        let (mut answers, mut held, mut some) = (0, Vec::new(), [0; 16 * 1024]);
+        while answers < asked {
+            let read = reader.read(&mut some).await.unwrap();
+            assert!(read > 0, "closed after {answers} answers");
+            held.extend_from_slice(&some[..read]);
+            answers += held.windows(8).filter(|run| run == b"\r\nt OK C").count();
+            held.drain(..held.len().saturating_sub(7));
+        }
+    };
+    let (sent, ()) = tokio::join!(sending, read);
+    sent.unwrap();
+}
+
+#[tokio::test]
+async fn who_types_slowly_within_one_command_has_three_minutes_to_log_in_and_is_told() {
+    for begun in ["t LOGIN {4000+}\r\n", "t ID (", "t AUTHENTICATE PLAIN\r\n", "t BOGUS {9999999+}\r\n"] {
+        let (_world, mut client) = World::piped(&[], &[], 64 * 1024).await;
+        client.read_u8().await.unwrap();
+        tokio::time::pause();
+        let began = Instant::now();
+        client.write_all(begun.as_bytes()).await.unwrap();
+        let mut pace = tokio::time::interval(Duration::from_secs(10));
+        while began.elapsed() < Duration::from_secs(1800) && client.write_all(b"x").await.is_ok() {
+            pace.tick().await;
+        }
+        let lasted = began.elapsed().as_secs();
+        assert!((170..=200).contains(&lasted), "{begun:?} lasted {lasted} s");
+        let mut said = String::new();
+        client.read_to_string(&mut said).await.unwrap();
+        assert!(said.ends_with("* BYE [UNAVAILABLE] Idle for too long\r\n"), "{begun:?}: {said}");
+        tokio::time::resume();
+    }
+}

@@ -4,14 +4,25 @@
 //! whose size is known and small is done on the spot ([`weighed`]). All other goes to a blocking thread ([`aside`]), with a
 //! [`Budget`] that the work asks at each of its steps: it is spent when nobody waits for the result any more, since the
 //! client is gone, and after a bounded time of the processor.
+//!
+//! Threads that work share the processors with those that serve. So all sessions of one user together have few of them, and
+//! the rest of their work waits for its turn:
+//!
+//! | bound, of one user | value | when it is met |
+//! | --- | --- | --- |
+//! | [`aside`] at a time | [`LONG`] | one more waits, [`PATIENCE`] at most, and counts as spent |
+//! | [`weighed`], [`away`] at a time | [`SHORT`] | one more waits; each of them is as large as one message or mailbox |
 
 use std::cell::Cell;
+use std::future::Future;
 use std::panic;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::AbortOnDropHandle;
 
 /// How long some work may go on. It belongs to the thread that works.
 #[derive(Debug)]
@@ -48,6 +59,47 @@ impl Budget {
     }
 }
 
+/// What all sessions of one user may have done at the same time.
+#[derive(Debug)]
+pub(crate) struct Share {
+    long: Arc<Semaphore>,
+    short: Arc<Semaphore>,
+}
+
+tokio::task_local! {
+    /// Of the user whose session the task serves.
+    static SHARE: Mutex<Option<Arc<Share>>>;
+}
+
+impl Default for Share {
+    fn default() -> Share {
+        Share { long: Arc::new(Semaphore::new(LONG)), short: Arc::new(Semaphore::new(SHORT)) }
+    }
+}
+
+impl Share {
+    /// Serves a session. Its work counts to nobody until it [`Share::belongs`] to somebody.
+    pub(crate) async fn scope<F: Future>(session: F) -> F::Output {
+        SHARE.scope(Mutex::default(), session).await
+    }
+
+    /// The session that this task serves is of the share's user from now on; `None`: of nobody.
+    pub(crate) fn belongs(share: Option<Arc<Share>>) {
+        // Outside of a session nobody is counted.
+        let _ = SHARE.try_with(|own| *own.lock().unwrap_or_else(PoisonError::into_inner) = share);
+    }
+
+    fn own() -> Option<Arc<Share>> {
+        SHARE.try_with(|own| own.lock().unwrap_or_else(PoisonError::into_inner).clone()).ok().flatten()
+    }
+}
+
+/// Waits for the user's turn, where it is a user's.
+async fn turn(gate: Option<Arc<Semaphore>>) -> Option<OwnedSemaphorePermit> {
+    // No gate is ever closed.
+    gate?.acquire_owned().await.ok()
+}
+
 /// Does work on a blocking thread. `time`: of the processor, at most; zero is no bound. Who drops the future ends the work.
 pub async fn aside<T: Send + 'static>(
     time: Duration,
@@ -55,7 +107,11 @@ pub async fn aside<T: Send + 'static>(
 ) -> Result<T, Spent> {
     let waits = Waits(Arc::default());
     let left = waits.0.clone();
-    let done = on_blocking_thread(move || work(&Budget::new(left, time))).await;
+    let done = match tokio::time::timeout(PATIENCE, turn(Share::own().map(|share| share.long.clone()))).await
+    {
+        Ok(turn) => on_blocking_thread(turn, move || work(&Budget::new(left, time))).await,
+        Err(_) => Err(Spent),
+    };
     if done.is_err() {
         metrics::counter!("murder_commands_cut_total").increment(1);
     }
@@ -65,10 +121,28 @@ pub async fn aside<T: Send + 'static>(
 /// Does work that takes time in proportion to `weight` (messages, names, or lots of some hundred bytes): on the spot if it
 /// is light, else on a blocking thread.
 pub async fn weighed<T: Send + 'static>(weight: usize, work: impl FnOnce() -> T + Send + 'static) -> T {
-    if weight <= LIGHT { work() } else { on_blocking_thread(work).await }
+    if weight <= LIGHT {
+        return work();
+    }
+    let turn = turn(Share::own().map(|share| share.short.clone())).await;
+    on_blocking_thread(turn, work).await
 }
 
-async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+/// Begins such work on a blocking thread, to be waited for later. If nobody will, it ends with the step that is under way.
+pub fn away<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> AbortOnDropHandle<T> {
+    let gate = Share::own().map(|share| share.short.clone());
+    AbortOnDropHandle::new(tokio::spawn(async move { on_blocking_thread(turn(gate).await, work).await }))
+}
+
+/// The work keeps the turn to its end, though nobody waits for it any more.
+async fn on_blocking_thread<T: Send + 'static>(
+    turn: Option<OwnedSemaphorePermit>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    let work = move || {
+        let _turn = turn;
+        work()
+    };
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
@@ -120,6 +194,11 @@ fn processor_time() -> Duration {
 const STEPS: usize = 128;
 /// Messages, or names, that are looked at on the spot.
 const LIGHT: usize = 256;
+/// Work of one user's sessions that is done at the same time: with a budget, and without.
+const LONG: usize = 4;
+const SHORT: usize = 4;
+/// How long work with a budget waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Questions that a budget answers between two looks at the clock.
 const QUESTIONS: u32 = 32;
 
@@ -152,6 +231,42 @@ mod tests {
             }
         });
         assert_eq!(work.await, Err::<(), _>(Spent));
+    }
+
+    #[test]
+    fn many_sessions_of_one_user_leave_threads_to_others() {
+        // One thread more than a user may have: on it another one is served, whatever the first has asked for.
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.max_blocking_threads(LONG + SHORT + 1).enable_time().build().unwrap();
+        runtime.block_on(async {
+            let (fred, wilma) = (Arc::new(Share::default()), Arc::new(Share::default()));
+            let wall = Arc::new(Mutex::new(()));
+            let held = wall.lock().unwrap();
+            let mut freds = tokio::task::JoinSet::new();
+            for n in 0..60 {
+                let (share, wall) = (fred.clone(), wall.clone());
+                freds.spawn(Share::scope(async move {
+                    Share::belongs(Some(share));
+                    let work = move || drop(wall.lock());
+                    match n % 3 {
+                        0 => weighed(LIGHT + 1, work).await,
+                        1 => away(work).await.unwrap(),
+                        _ => aside(Duration::ZERO, move |_| Ok(work())).await.unwrap(),
+                    }
+                }));
+            }
+            let other = Share::scope(async {
+                Share::belongs(Some(wilma));
+                weighed(LIGHT + 1, || ()).await;
+            });
+            for _ in 0..200 {
+                tokio::task::yield_now().await;
+            }
+            let served = tokio::time::timeout(Duration::from_secs(20), other).await;
+            drop(held);
+            assert!(served.is_ok(), "another user waits for the sixty sessions");
+            freds.join_all().await;
+        });
     }
 
     #[tokio::test]

@@ -24,6 +24,7 @@ use config::imapd::networks;
 use tokio::io::AsyncWriteExt;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
+use crate::aside::Share;
 use crate::context::Context;
 use crate::control::Control;
 use crate::copies::{self, Host};
@@ -224,7 +225,7 @@ where
             }
         };
         let ended = tokio::select! {
-            ended = CatchPanic(AssertUnwindSafe(pin!(session(connection)))) => ended,
+            ended = CatchPanic(AssertUnwindSafe(pin!(Share::scope(session(connection))))) => ended,
             () = stranger => {
                 info!(peer, "cut: no login within {} s", STRANGER.as_secs());
                 Ok(())

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::origin::Origin;
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::aside::Share;
 use crate::auth::Login;
 use crate::listen::{Listener, Protocol};
 use crate::peer::Peer;
@@ -61,6 +62,8 @@ struct Inner {
     open: BTreeMap<u64, Open>,
     /// How many of them count, so that a login does not look through all.
     counts: HashMap<Counted, u32>,
+    /// By user: what his sessions may have done at the same time.
+    shares: HashMap<String, Weak<Share>>,
 }
 
 /// What sessions of one protocol are counted by.
@@ -249,6 +252,9 @@ impl Seat {
             open.shown.authenticated = Some(login.authid.clone()).filter(|authid| *authid != login.userid);
         }
         inner.count(self.place.number);
+        // Who delivers, or speaks for a node, works for everybody.
+        let works_for_one = matches!(protocol, Protocol::Imap | Protocol::Pop3);
+        Share::belongs(works_for_one.then(|| inner.share(&login.userid)));
         self.place.known.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -263,6 +269,7 @@ impl Seat {
 
     /// Nobody is logged in any longer (UNAUTHENTICATE).
     pub fn logout(&self) {
+        Share::belongs(None);
         self.place.sessions.lock().discount(self.place.number);
         self.change(|open| {
             (open.shown.user, open.shown.authenticated, open.shown.mailbox) = (None, None, None);
@@ -321,6 +328,18 @@ impl Seat {
 }
 
 impl Inner {
+    fn share(&mut self, user: &str) -> Arc<Share> {
+        if let Some(share) = self.shares.get(user).and_then(Weak::upgrade) {
+            return share;
+        }
+        if self.shares.len() > 2 * self.open.len() {
+            self.shares.retain(|_, share| share.strong_count() > 0);
+        }
+        let share = Arc::new(Share::default());
+        self.shares.insert(user.to_owned(), Arc::downgrade(&share));
+        share
+    }
+
     fn remove(&mut self, number: u64) {
         self.discount(number);
         self.open.remove(&number);

@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use service::aside::weighed;
 use sha1::{Digest, Sha1};
 
 use super::{
@@ -92,13 +93,13 @@ impl Staging {
             let bytes = Bytes::from(std::mem::take(&mut self.held));
             return match bytes.len() <= INLINE {
                 true => Ok(Staged::in_memory(bytes)),
-                false => blocking(move || Ok(Staged::in_memory(bytes))).await,
+                false => Ok(weighed(usize::MAX, move || Staged::in_memory(bytes)).await),
             };
         }
         self.spill().await?;
         let Some(spool) = self.file.take() else { return Err(StoreError::Closed) };
         let partition = std::mem::take(&mut self.partition);
-        blocking(move || spool.finish(partition)).await
+        weighed(usize::MAX, move || spool.finish(partition)).await
     }
 
     /// Moves what is held in memory to the file.

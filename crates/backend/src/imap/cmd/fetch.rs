@@ -9,8 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use protocol::imap::command::fetch::{Fetch, Fragment, Item, Text};
 use protocol::imap::{DateTime, Flag, print};
-use service::aside::{Pace, weighed};
-use tokio::task::JoinHandle;
+use service::aside::{Pace, away, weighed};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::imap::conn::Gone;
 use crate::imap::numbering::Target;
@@ -61,15 +61,15 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
 
 /// Reads the first of these messages, one at least, while those before them are written. Ends by itself where the client goes
 /// away.
-fn read_ahead(mailbox: &Arc<Mailbox>, targets: &[Target], wanted: Wanted) -> JoinHandle<Run> {
+fn read_ahead(mailbox: &Arc<Mailbox>, targets: &[Target], wanted: Wanted) -> AbortOnDropHandle<Run> {
     let targets = targets.get(..CHUNK).unwrap_or(targets);
     if wanted.is_nothing() {
         let run = targets.iter().map(|_| Ok(Read::default())).collect();
-        return tokio::spawn(std::future::ready(run));
+        return AbortOnDropHandle::new(tokio::spawn(std::future::ready(run)));
     }
     let records: Vec<Record> = targets.iter().map(|target| target.record.clone()).collect();
     let mailbox = mailbox.clone();
-    tokio::task::spawn_blocking(move || mailbox.read_run(&records, wanted))
+    away(move || mailbox.read_run(&records, wanted))
 }
 
 /// What was read of the messages of a run.

@@ -291,10 +291,16 @@ fn place(dir: &Path, uid: u32, message: &Message<'_>) -> Result<(), StoreError> 
             if there.is_some() && (staged.is_none() || there == staged) {
                 return Ok(());
             }
-            if let Err(error) = worker::link(from, &path) {
-                warn!(%error, uid, dir = %dir.display(), "a staged message is gone: it was expunged meanwhile");
+            match worker::link(from, &path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    warn!(%error, uid, dir = %dir.display(), "a staged message is gone: it was expunged meanwhile");
+                    Ok(())
+                }
+                Ok(()) => Ok(()),
+                // It has as many names as it can have, or can have one only. What else it may be is met once more, and
+                // may be over at the next attempt: until then the log, and the staged file, stay.
+                Err(_) => fs::copy(from, &path).map(drop).doing("copy", &path),
             }
-            Ok(())
         }
     }
 }

@@ -185,3 +185,27 @@ async fn what_lies_behind_a_torn_entry_does_not_come_back_behind_a_new_one() {
 }
 
 const MESSAGES: usize = 5;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_message_that_cannot_be_put_back_now_is_not_given_up() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    let inbox = store.mailbox(&name("user.fred")).await.unwrap();
+    let text = format!("Subject: large\r\n\r\n{}", "x\r\n".repeat(100_000));
+    let mut staging = store.stage(&name("user.fred"), None).await.unwrap();
+    staging.write(text.as_bytes()).await.unwrap();
+    let staged = Arc::new(staging.finish().await.unwrap());
+    let new = NewMessage { staged, flags: Vec::new(), internaldate: None };
+    inbox.append(vec![new]).await.unwrap();
+    let crashed = bench.crashed();
+    let place = crashed.dir.path().join("spool").join(&inbox.id[..2]).join(&inbox.id).join("1.");
+    fs::remove_file(&place).unwrap();
+    // As any failure but one: a full disk, no descriptors, too many links.
+    fs::create_dir(&place).unwrap();
+    let reopened = crashed.open().await;
+    assert!(reopened.mailbox(&name("user.fred")).await.is_err(), "the message is given up");
+    fs::remove_dir(&place).unwrap();
+    let back = reopened.mailbox(&name("user.fred")).await.unwrap();
+    assert_eq!(back.message(1).await.unwrap(), text.as_bytes());
+}

@@ -67,11 +67,27 @@ pub async fn enable(s: &mut Session, request: &Request, items: Vec<String>) -> R
         let command = format!("ENABLE {}", fresh.join(" "));
         s.enabled.extend(fresh.iter().cloned());
         for server in s.links.servers() {
-            s.ask(&server, &command, To::Nobody).await?;
+            enable_on(s, &server, &command).await?;
         }
     }
     let blank = if fresh.is_empty() { "" } else { " " };
     s.client.put(format!("* ENABLED{blank}{}\r\n{} OK Completed\r\n", fresh.join(" "), request.head.tag));
+    Ok(())
+}
+
+/// What the selected backend says of its mailbox (`* OK [HIGHESTMODSEQ …]`) is for the client, its ENABLED is not.
+async fn enable_on(s: &mut Session, server: &str, command: &str) -> Result<(), Stop> {
+    if s.selected_server() != Some(server) {
+        return s.ask(server, command, To::Nobody).await.map(drop);
+    }
+    let (id, mut news) = (s.command(server, command)?, Vec::new());
+    let each = |line: &[u8]| {
+        if !line.starts_with(b"* ENABLED") {
+            news.extend_from_slice(line);
+        }
+    };
+    s.collect(server, id, NEWS_MAX, each).await?;
+    s.client.put(news);
     Ok(())
 }
 
@@ -115,5 +131,7 @@ pub async fn namespace(s: &mut Session, request: &Request) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Bytes of one response to ENABLE, or of news that come with it: flags of a message at most.
+const NEWS_MAX: usize = 64 * 1024;
 /// What may be enabled, where it is announced.
 const ENABLES: [&str; 2] = ["CONDSTORE", "QRESYNC"];

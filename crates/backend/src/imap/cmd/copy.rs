@@ -30,6 +30,10 @@ pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
         }
         require(rights, Rights::EXPUNGE | Rights::DELETE_MESSAGES)?;
     }
+    if !copy.uid && session.selected()?.numbering.misses(&copy.set) {
+        // All or nothing (RFC 3501 section 6.4.7). UIDs that are gone are ignored (section 6.4.8).
+        return Ok(Reply::expunged());
+    }
     let targets = session.named(&copy.set, copy.uid).await?;
     if targets.is_empty() {
         return Ok(if copy.uid { Reply::completed() } else { Reply::no("No matching messages") });

@@ -21,14 +21,15 @@ use crate::store::{Extent, HEAD, How, Mailbox, Read, Record, StoreError, Wanted}
 
 pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
     if fetch.items.contains(&Item::Modseq) {
-        session.condstore = true;
+        session.enable_condstore();
     }
+    let expunged = !fetch.uid && session.selected()?.numbering.misses(&fetch.set);
     let mut targets = session.targets(&fetch.set, fetch.uid).await?;
     if let Some(modseq) = fetch.changed_since {
         targets.retain(|target| target.record.modseq > modseq);
     }
     if targets.is_empty() && !fetch.uid && fetch.changed_since.is_none() {
-        return Ok(Reply::no("No matching messages"));
+        return Ok(if expunged { Reply::expunged() } else { Reply::no("No matching messages") });
     }
     let marks = fetch.items.iter().any(marks_seen) && session.selected()?.may_mark_seen();
     let wanted = Wanted {
@@ -56,7 +57,11 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
         }
         at = end;
     }
-    Ok(failed.unwrap_or_else(Reply::completed))
+    Ok(match failed {
+        Some(reply) => reply,
+        None if expunged => Reply::ok("Some of the messages have been expunged").code("EXPUNGEISSUED"),
+        None => Reply::completed(),
+    })
 }
 
 /// Reads the first of these messages, one at least, while those before them are written. Ends by itself where the client goes

@@ -15,7 +15,9 @@ use crate::store::System;
 pub async fn status(session: &mut Session, status: Status) -> Outcome {
     let (name, _, rights) = session.find(&status.mailbox)?;
     require(rights, Rights::READ)?;
-    session.condstore |= status.items.contains(&StatusItem::HighestModseq);
+    if status.items.contains(&StatusItem::HighestModseq) {
+        session.enable_condstore();
+    }
     write(session, &name, &status.mailbox, &status.items).await?;
     Ok(Reply::completed())
 }

@@ -286,7 +286,7 @@ impl Session {
         if !std::mem::replace(&mut self.condstore, true)
             && let Some(selected) = &self.selected
         {
-            let line = format!("* OK [HIGHESTMODSEQ {}] Ok", selected.view().highestmodseq);
+            let line = format!("* OK [HIGHESTMODSEQ {}] Ok", selected.view().modseq());
             self.conn.put_line(line);
         }
     }

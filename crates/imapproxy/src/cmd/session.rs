@@ -75,6 +75,38 @@ pub async fn enable(s: &mut Session, request: &Request, items: Vec<String>) -> R
     Ok(())
 }
 
+/// Commands that ask for modification sequences turn CONDSTORE on for the whole session (RFC 7162 section 3.1): the backend
+/// that gets such a command knows by itself, the others are told. `text`: the command, to be looked through for `words`.
+pub async fn note_condstore(
+    s: &mut Session,
+    text: &[u8],
+    words: &[&str],
+    heard_by: &str,
+) -> Result<(), Stop> {
+    let on = s.enabled.iter().any(|item| item == "CONDSTORE");
+    if on || !names(text, words) || !s.node.capabilities.all_have("CONDSTORE") {
+        return Ok(());
+    }
+    s.enabled.push("CONDSTORE".to_owned());
+    for server in s.links.servers().into_iter().filter(|server| server != heard_by) {
+        match enable_on(s, &server, "ENABLE CONDSTORE").await {
+            // It learns with the next connection.
+            Err(Stop::Backend { server, .. }) if s.selected_server() != Some(server.as_str()) => {
+                s.links.remove(&server);
+            }
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether one of `words` (upper case) stands in a command outside its quoted strings.
+fn names(text: &[u8], words: &[&str]) -> bool {
+    let unquoted = text.split(|&b| b == b'"').step_by(2);
+    let mut atoms = unquoted.flat_map(|run| run.split(|b| !b.is_ascii_alphabetic()));
+    atoms.any(|atom| words.iter().any(|word| atom.eq_ignore_ascii_case(word.as_bytes())))
+}
+
 /// What the selected backend says of its mailbox (`* OK [HIGHESTMODSEQ …]`) is for the client, its ENABLED is not.
 async fn enable_on(s: &mut Session, server: &str, command: &str) -> Result<(), Stop> {
     if s.selected_server() != Some(server) {

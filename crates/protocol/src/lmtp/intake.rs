@@ -81,6 +81,7 @@ pub struct Intake {
     defect: Option<Defect>,
     has_message_id: bool,
     has_date: bool,
+    has_eight_bit: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +103,7 @@ impl Intake {
             defect: None,
             has_message_id: false,
             has_date: false,
+            has_eight_bit: false,
         }
     }
 
@@ -136,6 +138,11 @@ impl Intake {
     /// Bytes that the client has sent.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Whether the header, as it is stored, holds bytes beyond ASCII: only with [`EightBit::Keep`].
+    pub fn has_eight_bit_header(&self) -> bool {
+        self.has_eight_bit
     }
 
     /// Whether what is taken in from now on is thrown away, since the message is refused already.
@@ -220,7 +227,7 @@ impl Intake {
         let line = out.get_mut(from..).unwrap_or_default();
         match self.plan.eight_bit {
             _ if line.is_ascii() => {}
-            EightBit::Keep => {}
+            EightBit::Keep => self.has_eight_bit = true,
             EightBit::Munge => line.iter_mut().filter(|b| !b.is_ascii()).for_each(|b| *b = b'X'),
             EightBit::Reject => self.found(Defect::EightBitHeader),
         }
@@ -285,6 +292,19 @@ mod tests {
             "Return-Path: <a@b>\r\nSubject: xX\r\nDATE: then\r\nMessage-ID: <new>\r\n\r\n.dot\r\n"
         );
         assert_eq!(rest, b"NOOP\r\n");
+    }
+
+    #[test]
+    fn a_header_beyond_ascii_is_noticed_where_it_is_kept() {
+        let keep = |wire: &[u8]| {
+            let mut intake = Intake::new(Plan { eight_bit: EightBit::Keep, ..plan() });
+            let mut out = Vec::new();
+            intake.feed(&mut BytesMut::from(wire), &mut out);
+            (intake.has_eight_bit_header(), String::from_utf8(out).unwrap())
+        };
+        let (noticed, stored) = keep("Subject: Grüße\r\n\r\nü\r\n.\r\n".as_bytes());
+        assert!(noticed && stored.contains("Subject: Grüße\r\n"));
+        assert!(!keep("Subject: x\r\n\r\nü\r\n.\r\n".as_bytes()).0);
     }
 
     #[test]

@@ -23,12 +23,12 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
     if fetch.items.contains(&Item::Modseq) {
         session.enable_condstore();
     }
-    let expunged = !fetch.uid && session.selected()?.numbering.misses(&fetch.set);
     let mut targets = session.targets(&fetch.set, fetch.uid).await?;
     if let Some(modseq) = fetch.changed_since {
         targets.retain(|target| target.record.modseq > modseq);
     }
     if targets.is_empty() && !fetch.uid && fetch.changed_since.is_none() {
+        let expunged = session.selected()?.numbering.misses(&fetch.set);
         return Ok(if expunged { Reply::expunged() } else { Reply::no("No matching messages") });
     }
     let marks = fetch.items.iter().any(marks_seen) && session.selected()?.may_mark_seen();
@@ -57,11 +57,7 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
         }
         at = end;
     }
-    Ok(match failed {
-        Some(reply) => reply,
-        None if expunged => Reply::ok("Some of the messages have been expunged").code("EXPUNGEISSUED"),
-        None => Reply::completed(),
-    })
+    Ok(failed.unwrap_or_else(Reply::completed))
 }
 
 /// Reads the first of these messages, one at least, while those before them are written. Ends by itself where the client goes
@@ -136,9 +132,10 @@ async fn message(
         session.conn.put(" FLAGS ");
         let flags = flag_list(session, &target.record)?;
         session.conn.put(flags);
-        if condstore && !items.contains(&Item::Modseq) {
-            session.conn.put(format!(" MODSEQ ({})", target.record.modseq));
-        }
+    }
+    if changed && condstore && !items.contains(&Item::Modseq) {
+        // RFC 7162 section 3.1: with all flags that changed, this way too.
+        session.conn.put(format!(" MODSEQ ({})", target.record.modseq));
     }
     session.conn.put(")\r\n");
     session.conn.relieve().await?;

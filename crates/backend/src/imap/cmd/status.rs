@@ -62,7 +62,7 @@ pub async fn write(
                 StatusItem::UidValidity => view.uidvalidity.to_string(),
                 StatusItem::Unseen => unseen.to_string(),
                 StatusItem::Size => view.bytes().to_string(),
-                StatusItem::HighestModseq => view.highestmodseq.to_string(),
+                StatusItem::HighestModseq => view.modseq().to_string(),
                 StatusItem::MailboxId => format!("({})", mailbox.uniqueid()),
                 StatusItem::Deleted => deleted.to_string(),
             };

@@ -148,6 +148,9 @@ fn asked_before_login(session: &Session) -> String {
         if served && !words.iter().any(|word| word == item) {
             words.push((*item).to_owned());
         }
+        if *item == "ESORT" && !session.listener.imapd().imapidlepoll.is_zero() {
+            words.push("IDLE".to_owned());
+        }
     }
     shown(words, &session.listener.imapd().suppress_capabilities)
 }

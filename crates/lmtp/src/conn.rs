@@ -324,7 +324,11 @@ impl<D: Deliver> Conn<D> {
             (_, Outcome::Invalid(defect)) => Err(Refusal::Invalid(defect)),
         };
         let verdicts = match outcome {
-            Ok(message) => self.hand_over(mail, message, accepted).await,
+            Ok(message) => {
+                let session_id = self.me.session_id.clone();
+                let envelope = Envelope { mail, session_id, utf8_header: intake.has_eight_bit_header() };
+                self.hand_over(envelope, message, accepted).await
+            }
             Err(refusal) => {
                 info!(?refusal, size = intake.size(), "message refused");
                 vec![Verdict::Refused(refusal); accepted]
@@ -338,8 +342,7 @@ impl<D: Deliver> Conn<D> {
         None
     }
 
-    async fn hand_over(&mut self, mail: Mail, message: D::Incoming, accepted: usize) -> Vec<Verdict> {
-        let envelope = Envelope { mail, session_id: self.me.session_id.clone() };
+    async fn hand_over(&mut self, envelope: Envelope, message: D::Incoming, accepted: usize) -> Vec<Verdict> {
         let mut verdicts = self.deliver.deliver(envelope, message).await;
         // Never fewer than recipients: the client counts.
         verdicts.resize(accepted, Verdict::Refused(Refusal::Io));

@@ -40,4 +40,6 @@ pub struct Envelope {
     pub mail: Mail,
     /// The session that took it; also in its X-Cyrus-Session-Id.
     pub session_id: String,
+    /// The header holds bytes beyond ASCII: a message with SMTPUTF8 may.
+    pub utf8_header: bool,
 }

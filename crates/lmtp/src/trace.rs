@@ -1,7 +1,7 @@
 //! The fields that each hop adds to a message.
 
 use protocol::lmtp::command::Mail;
-use protocol::lmtp::intake::Plan;
+use protocol::lmtp::intake::{EightBit, Plan};
 use protocol::lmtp::session::{Session, Trust};
 use service::peer::Peer;
 use time::OffsetDateTime;
@@ -25,6 +25,8 @@ pub(crate) fn plan(
 ) -> Plan {
     let date = now.format(&Rfc2822).unwrap_or_else(|_| "Thu, 01 Jan 1970 00:00:00 +0000".to_owned());
     let name = &settings.servername;
+    // RFC 3848, and RFC 6531 section 4.3.
+    let utf8 = if mail.smtputf8 { "UTF8" } else { "" };
     let with = match (session.is_tls(), session.trust() == Trust::Authenticated) {
         (false, false) => "LMTP",
         (true, false) => "LMTPS",
@@ -35,7 +37,7 @@ pub(crate) fn plan(
     let sender = sender(mail, name);
     let version = env!("CARGO_PKG_VERSION");
     let head = format!(
-        "Return-Path: <{sender}>\r\nReceived: from {client} ({peer})\r\n\t by {name} (Murder {version}) with {with};\r\n\
+        "Return-Path: <{sender}>\r\nReceived: from {client} ({peer})\r\n\t by {name} (Murder {version}) with {utf8}{with};\r\n\
          \t {date}\r\nX-Cyrus-Session-Id: {id}\r\n"
     );
     Plan {
@@ -43,7 +45,7 @@ pub(crate) fn plan(
         message_id: format!("Message-ID: <murder-{id}-{:x}@{name}>\r\n", random()).into_bytes(),
         date: format!("Date: {date}\r\n").into_bytes(),
         max_size: settings.max_size,
-        eight_bit: settings.eight_bit,
+        eight_bit: if mail.smtputf8 { EightBit::Keep } else { settings.eight_bit },
     }
 }
 

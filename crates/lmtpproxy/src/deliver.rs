@@ -57,6 +57,7 @@ impl<D: Directory> Deliver for Proxy<D> {
             Err(refusal) => return vec![Verdict::Refused(refusal); self.accepted.len()],
         };
         let (message, mail) = (Arc::new(message), Arc::new(envelope.mail));
+        let utf8_header = envelope.utf8_header;
         let mut verdicts = vec![Verdict::Refused(Refusal::Retry); self.accepted.len()];
         let mut running = JoinSet::new();
         for (server, places) in by_server(&self.accepted) {
@@ -67,6 +68,7 @@ impl<D: Directory> Deliver for Proxy<D> {
                 let transaction = Transaction {
                     server: &server,
                     mail: &mail,
+                    utf8_header,
                     routes: &routes,
                     message: &message,
                     terms: &settings.terms,

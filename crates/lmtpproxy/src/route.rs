@@ -44,7 +44,7 @@ impl Policy {
     }
 
     async fn look_up<D: Directory>(&self, mail: &Mail, to: &Path, directory: &D) -> Result<Entry, Refusal> {
-        let recipient = Recipient::parse(to, &self.rules).map_err(|error| match error {
+        let recipient = Recipient::parse(to, &self.rules, mail.smtputf8).map_err(|error| match error {
             AddressError::Syntax => Refusal::BadAddress,
             AddressError::NoSuchName => Refusal::UnknownUser,
         })?;

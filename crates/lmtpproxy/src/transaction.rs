@@ -40,6 +40,8 @@ pub struct Terms {
 pub struct Transaction<'t> {
     pub server: &'t str,
     pub mail: &'t Mail,
+    /// The header holds bytes beyond ASCII.
+    pub utf8_header: bool,
     pub routes: &'t [Route],
     pub message: &'t Message,
     pub terms: &'t Terms,
@@ -99,7 +101,13 @@ impl Transaction<'_> {
     async fn envelope(&self, dialog: &mut Dialog<'_>) -> io::Result<Envelope> {
         let mut commands = vec![self.mail_command(dialog.connection)];
         let offers_quota = dialog.connection.capabilities.has("IGNOREQUOTA");
-        commands.extend(self.routes.iter().map(|route| {
+        let offers_utf8 = dialog.connection.capabilities.has("SMTPUTF8");
+        let may_go = |route: &&Route| offers_utf8 || !self.needs_utf8(route);
+        let to_go = self.routes.iter().filter(may_go).count();
+        if to_go == 0 {
+            return Ok(Envelope::Over(self.all(Refusal::NoUtf8)));
+        }
+        commands.extend(self.routes.iter().filter(may_go).map(|route| {
             let mark = if route.ignore_quota && offers_quota { " IGNOREQUOTA" } else { "" };
             [b"RCPT TO:<", route.to.raw(), b">", mark.as_bytes()].concat()
         }));
@@ -108,11 +116,21 @@ impl Transaction<'_> {
         let [mail, recipients @ .., data] = answers.as_slice() else {
             return Err(io::ErrorKind::InvalidData.into());
         };
-        let verdicts: Vec<Option<Verdict>> = recipients
-            .iter()
-            .map(|answer| Some(self.verdict(answer, Stage::Recipient)).filter(|v| *v != Verdict::Delivered))
-            .collect();
+        let mut answers = recipients.iter();
+        let refused = |route: &Route| match may_go(&route) {
+            true => {
+                let verdict = answers.next().map(|answer| self.verdict(answer, Stage::Recipient));
+                verdict.filter(|verdict| *verdict != Verdict::Delivered)
+            }
+            false => Some(Verdict::Refused(Refusal::NoUtf8)),
+        };
+        let verdicts: Vec<Option<Verdict>> = self.routes.iter().map(refused).collect();
         let nobody = verdicts.iter().all(Option::is_some);
+        let others = |refusal: Refusal| {
+            let kept = |verdict: &Option<Verdict>| *verdict == Some(Verdict::Refused(Refusal::NoUtf8));
+            let verdict = |of: &Option<Verdict>| if kept(of) { Refusal::NoUtf8 } else { refusal.clone() };
+            verdicts.iter().map(verdict).map(Verdict::Refused).collect()
+        };
         let envelope = match (mail.is_positive(), data.code == 354) {
             (true, true) if nobody => {
                 // The backend waits for a message that nobody gets.
@@ -123,11 +141,17 @@ impl Transaction<'_> {
             }
             (true, true) => Envelope::GoAhead(verdicts),
             (true, false) if nobody => Envelope::Over(verdicts.into_iter().flatten().collect()),
-            (true, false) => Envelope::Over(self.all(self.refusal(data))),
+            (true, false) => Envelope::Over(others(self.refusal(data))),
             // MAIL was refused, and the backend waits for a message all the same: it is given up with the connection.
-            (false, _) => Envelope::Over(self.all(self.refusal(mail))),
+            (false, _) => Envelope::Over(others(self.refusal(mail))),
         };
         Ok(envelope)
+    }
+
+    /// Whether a message cannot go to a recipient whose backend does not offer SMTPUTF8.
+    fn needs_utf8(&self, route: &Route) -> bool {
+        let beyond_ascii = self.utf8_header || !self.mail.from.raw().is_ascii() || !route.to.raw().is_ascii();
+        self.mail.smtputf8 && beyond_ascii
     }
 
     fn mail_command(&self, connection: &Connection) -> Vec<u8> {
@@ -139,6 +163,9 @@ impl Transaction<'_> {
         }
         if self.mail.body == Some(Body::EightBitMime) && offers("8BITMIME") {
             line.extend_from_slice(b" BODY=8BITMIME");
+        }
+        if self.mail.smtputf8 && offers("SMTPUTF8") {
+            line.extend_from_slice(b" SMTPUTF8");
         }
         if offers("SIZE") {
             line.extend_from_slice(format!(" SIZE={}", self.message.size()).as_bytes());

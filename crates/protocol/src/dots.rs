@@ -4,18 +4,48 @@
 #[derive(Debug)]
 pub struct Stuffer {
     at_line_start: bool,
+    /// CRs that no line feed follows are sent as they are.
+    keeps_cr: bool,
+    /// The last byte sent is such a CR, or the first half of a line end.
+    after_cr: bool,
 }
 
+/// For LMTP, where a stray CR is dropped.
 impl Default for Stuffer {
     fn default() -> Self {
-        Stuffer { at_line_start: true }
+        Stuffer { at_line_start: true, keeps_cr: false, after_cr: false }
     }
 }
 
 impl Stuffer {
-    /// Appends `piece` to `out`: dots doubled at line starts, line feeds completed to CRLF, stray CRs dropped.
+    /// For POP3: the octets that are stored, and that LIST counted, with the stray CRs among them.
+    pub fn faithful() -> Stuffer {
+        Stuffer { keeps_cr: true, ..Stuffer::default() }
+    }
+
+    /// Appends `piece` to `out`: dots doubled at line starts, line feeds completed to CRLF.
     pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         out.reserve(piece.len() + piece.len() / 64);
+        if self.keeps_cr { self.push_faithfully(piece, out) } else { self.push_without_cr(piece, out) }
+    }
+
+    fn push_faithfully(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        for line in piece.split_inclusive(|&b| b == b'\n') {
+            if std::mem::take(&mut self.at_line_start) && line.starts_with(b".") {
+                out.push(b'.');
+            }
+            let text = line.strip_suffix(b"\n").unwrap_or(line);
+            out.extend_from_slice(text);
+            self.after_cr = text.last().map_or(self.after_cr, |&b| b == b'\r');
+            if text.len() < line.len() {
+                let end: &[u8] = if std::mem::take(&mut self.after_cr) { b"\n" } else { b"\r\n" };
+                out.extend_from_slice(end);
+                self.at_line_start = true;
+            }
+        }
+    }
+
+    fn push_without_cr(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         for line in piece.split_inclusive(|&b| b == b'\n') {
             let (text, ended) = match line.strip_suffix(b"\n") {
                 Some(text) => (text, true),
@@ -51,7 +81,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn stuffed(pieces: &[&[u8]]) -> Vec<u8> {
-        let (mut stuffer, mut out) = (Stuffer::default(), Vec::new());
+        by(Stuffer::default(), pieces)
+    }
+
+    fn by(mut stuffer: Stuffer, pieces: &[&[u8]]) -> Vec<u8> {
+        let mut out = Vec::new();
         pieces.iter().for_each(|piece| stuffer.push(piece, &mut out));
         stuffer.finish(&mut out);
         out
@@ -65,7 +99,23 @@ mod tests {
         assert_eq!(stuffed(&[]), b".\r\n");
     }
 
+    #[test]
+    fn a_faithful_stuffer_keeps_stray_carriage_returns() {
+        let faithful = |pieces: &[&[u8]]| by(Stuffer::faithful(), pieces);
+        assert_eq!(faithful(&[b"a\rb\r\r\n\r.c\r\n"]), b"a\rb\r\r\n\r.c\r\n.\r\n");
+        assert_eq!(faithful(&[b"a\r", b"\n", b".", b"b\r", b"c\n"]), b"a\r\n..b\rc\r\n.\r\n");
+        assert_eq!(faithful(&[b"a\r"]), b"a\r\r\n.\r\n");
+    }
+
     proptest! {
+        #[test]
+        fn a_message_of_whole_lines_keeps_its_length(text in "[a\r]{0,60}", cut in 0usize..60) {
+            let message = format!("{text}\r\n");
+            let cut = cut.min(message.len());
+            let wire = by(Stuffer::faithful(), &[&message.as_bytes()[..cut], &message.as_bytes()[cut..]]);
+            prop_assert_eq!(wire.strip_suffix(b".\r\n"), Some(message.as_bytes()));
+        }
+
         #[test]
         fn pieces_do_not_matter(text in "[a.\r\n]{0,60}", cut in 0usize..60) {
             let bytes = text.as_bytes();

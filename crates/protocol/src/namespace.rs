@@ -212,9 +212,12 @@ impl Namespace {
     /// A LIST pattern with its reference, for one viewer. `%` stops at the separator, `*` does not.
     pub fn pattern(&self, reference: &str, pattern: &str) -> Pattern {
         let sep = self.separator();
-        let absolute = pattern.starts_with(sep) && !reference.is_empty();
-        let text = if absolute { pattern.to_owned() } else { format!("{reference}{pattern}") };
-        Pattern::new(&text, sep)
+        // `LIST a/ /b` is `LIST "" a/b`, as in Cyrus: no name begins with the separator.
+        let reference = match pattern.starts_with(sep) {
+            true => reference.strip_suffix(sep).unwrap_or(reference),
+            false => reference,
+        };
+        Pattern::new(&format!("{reference}{pattern}"), sep)
     }
 
     /// `fred` or `fred@dom` to its local part and its domain, none for the default domain's.

@@ -117,10 +117,7 @@ impl Numbering {
     /// The same for numbers: each ghost before a message counts, and none is a message.
     fn sequence_places(&self, named: impl Iterator<Item = (u32, u32)>) -> Vec<(usize, usize)> {
         let records = self.view.records();
-        // Numbers of the ghosts, ascending.
-        let ghosts: Vec<usize> = (self.ghosts.iter().enumerate())
-            .map(|(before, uid)| records.lower_bound(*uid) + before + 1)
-            .collect();
+        let ghosts = self.ghost_numbers();
         // Messages with a number below this one.
         let below = |sequence: usize| {
             sequence
@@ -129,6 +126,23 @@ impl Numbering {
                 .min(records.len())
         };
         named.map(|(first, last)| (below(first as usize), below(last as usize + 1))).collect()
+    }
+
+    /// Whether a set of numbers names a message that is gone.
+    pub fn misses(&self, set: &SequenceSet) -> bool {
+        let ghosts = self.ghost_numbers();
+        !ghosts.is_empty()
+            && set.resolve(self.count()).iter().any(|(first, last)| {
+                let at = ghosts.partition_point(|ghost| *ghost < first as usize);
+                ghosts.get(at).is_some_and(|ghost| *ghost <= last as usize)
+            })
+    }
+
+    /// Numbers of the ghosts, ascending.
+    fn ghost_numbers(&self) -> Vec<usize> {
+        let records = self.view.records();
+        let number = |(before, uid): (usize, &u32)| records.lower_bound(*uid) + before + 1;
+        self.ghosts.iter().enumerate().map(number).collect()
     }
 
     /// The number of a message that is there.

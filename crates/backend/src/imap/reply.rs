@@ -41,6 +41,11 @@ impl Reply {
         Reply { kind: Kind::Bad, code: None, text: text.into() }
     }
 
+    /// Messages that the command names are gone, and the client has not heard of it yet (RFC 5530).
+    pub fn expunged() -> Reply {
+        Reply::no("Some of the messages have been expunged").code("EXPUNGEISSUED")
+    }
+
     pub fn code(mut self, code: impl Into<Cow<'static, str>>) -> Reply {
         self.code = Some(code.into());
         self

@@ -231,6 +231,8 @@ impl Test {
             Key::Body(text) => Test::Body(Needle::new(&text, charset)),
             Key::Text(text) => Test::Text(Needle::new(&text, charset)),
             Key::EmailId(id) => Test::EmailId(id),
+            // No message is in a thread: FETCH says THREADID NIL.
+            Key::ThreadId(_) => Test::Nothing,
         }
     }
 
@@ -555,6 +557,8 @@ mod tests {
             ("OLDER 1000", true),
             ("EMAILID Mabababababababababababab", true),
             ("EMAILID Mabc", false),
+            ("THREADID Tabc", false),
+            ("NOT THREADID Tabc", true),
             ("UNKEYWORD $x", false),
             ("KEYWORD $none", false),
             ("UNKEYWORD $none", true),

@@ -177,6 +177,7 @@ impl Session {
             Body::Store(store) if !store.uid => Announce::WithoutExpunge,
             Body::Search(search) if !search.uid => Announce::WithoutExpunge,
             Body::Logout => Announce::Nothing,
+            Body::Status(status) if !self.has_open(&status.mailbox) => Announce::Nothing,
             _ => Announce::All,
         };
         if matches!(
@@ -206,8 +207,8 @@ impl Session {
             Err(Stop::Gone(gone)) => return Err(gone),
         };
         self.announce(announce).await?;
-        self.note(reply.kind);
         reply.write(Some(tag), self.conn.out());
+        self.note(reply.kind);
         self.conn.relieve().await
     }
 
@@ -256,8 +257,10 @@ impl Session {
     }
 
     fn refuse(&mut self, bad: Bad) {
-        self.note(Kind::Bad);
         Reply::bad(bad.text).write(bad.tag.as_ref(), self.conn.out());
+        if !bad.foreign {
+            self.note(Kind::Bad);
+        }
     }
 
     /// A client that says nothing but nonsense is no IMAP client.
@@ -268,6 +271,23 @@ impl Session {
             info!("too many wrong commands");
             self.conn.put_line("* BYE This is an IMAP server");
             self.over = true;
+        }
+    }
+
+    /// Whether it is the open mailbox that the client calls `external`.
+    fn has_open(&self, external: &str) -> bool {
+        let open = self.selected.as_ref().map(|selected| &selected.name);
+        open.is_some() && self.find(external).is_ok_and(|(name, ..)| open == Some(&name))
+    }
+
+    /// The client asked for modification sequences: from now on it is told those of all changes. RFC 7162 section 3.1.2.1:
+    /// it hears how far the open mailbox is.
+    pub fn enable_condstore(&mut self) {
+        if !std::mem::replace(&mut self.condstore, true)
+            && let Some(selected) = &self.selected
+        {
+            let line = format!("* OK [HIGHESTMODSEQ {}] Ok", selected.view().modseq());
+            self.conn.put_line(line);
         }
     }
 

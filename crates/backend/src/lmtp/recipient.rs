@@ -122,7 +122,7 @@ impl Policy {
     }
 
     async fn resolve(&self, store: &Store, mail: &Mail, to: &Path) -> Result<Recipient, Refusal> {
-        let recipient = Recipient::parse(to, &self.rules).map_err(|error| match error {
+        let recipient = Recipient::parse(to, &self.rules, mail.smtputf8).map_err(|error| match error {
             AddressError::Syntax => Refusal::BadAddress,
             AddressError::NoSuchName => Refusal::UnknownUser,
         })?;

@@ -287,7 +287,7 @@ impl Client {
         match opened.message(uid, top).await {
             Ok(rest) => {
                 say(&Reply::MessageFollows, out);
-                self.phase = Phase::Sending(Box::new(Sending { rest, stuffer: Stuffer::default() }));
+                self.phase = Phase::Sending(Box::new(Sending { rest, stuffer: Stuffer::faithful() }));
             }
             Err(reply) => say(&reply, out),
         }

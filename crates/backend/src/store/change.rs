@@ -287,7 +287,7 @@ impl Change {
     pub fn modseq(&mut self) -> u64 {
         if !self.raised {
             self.raised = true;
-            self.view.highestmodseq += 1;
+            self.view.highestmodseq = self.view.modseq() + 1;
         }
         self.view.highestmodseq
     }

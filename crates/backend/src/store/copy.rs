@@ -26,6 +26,18 @@ impl Store {
         keep: FlagMask,
         seen: Option<Arc<HashSet<u32>>>,
     ) -> Result<Vec<(u32, u32)>, StoreError> {
+        self.copy_within(from, uids, to, keep, seen, false).await
+    }
+
+    async fn copy_within(
+        &self,
+        from: &Arc<Mailbox>,
+        uids: Vec<u32>,
+        to: &Arc<Mailbox>,
+        keep: FlagMask,
+        seen: Option<Arc<HashSet<u32>>>,
+        ignore_quota: bool,
+    ) -> Result<Vec<(u32, u32)>, StoreError> {
         let view = from.view();
         let many = uids.len();
         let records = {
@@ -47,6 +59,9 @@ impl Store {
         });
         let staged = staged.await?;
         to.change_of(many, move |change| {
+            if ignore_quota {
+                change.ignore_quota();
+            }
             let mut messages = Vec::with_capacity(staged.len());
             let mask = keep.system();
             for (record, staged) in &staged {
@@ -67,6 +82,24 @@ impl Store {
             Ok(staged.iter().map(|(record, _)| record.uid).zip(new).collect())
         })
         .await
+    }
+
+    /// Moves messages: what two sessions move at once arrives once, and the second finds it gone.
+    pub async fn relocate(
+        &self,
+        from: &Arc<Mailbox>,
+        uids: Vec<u32>,
+        to: &Arc<Mailbox>,
+        keep: FlagMask,
+        seen: Option<Arc<HashSet<u32>>>,
+    ) -> Result<Vec<(u32, u32)>, StoreError> {
+        let _turn = self.inner.turns.take(&format!("moves from {}", from.uniqueid())).await?;
+        // Within one quota root as much is freed as is taken.
+        let stays = from.quota_root() == to.quota_root();
+        let pairs = self.copy_within(from, uids, to, keep, seen, stays).await?;
+        let moved: Vec<u32> = pairs.iter().map(|(from, _)| *from).collect();
+        from.remove(&moved).await?;
+        Ok(pairs)
     }
 }
 

@@ -48,6 +48,12 @@ pub struct Changes {
 }
 
 impl View {
+    /// HIGHESTMODSEQ: 1 for a mailbox in which nothing has changed yet, since 0 means to clients that there are no
+    /// modification sequences (RFC 7162 section 3.1.2.1).
+    pub fn modseq(&self) -> u64 {
+        self.highestmodseq.max(1)
+    }
+
     /// Messages in UID order.
     pub fn records(&self) -> &Records {
         &self.records

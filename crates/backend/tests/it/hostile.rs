@@ -54,7 +54,7 @@ async fn ten_wrong_commands_end_a_session() {
     for _ in 0..9 {
         client.talk("C: a FOO\nS: a BAD Unrecognized command").await;
     }
-    client.talk("C: a FOO\nS: * BYE This is an IMAP server\nS: a BAD Unrecognized command\nS: <end>").await;
+    client.talk("C: a FOO\nS: a BAD Unrecognized command\nS: * BYE This is an IMAP server\nS: <end>").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use config::imapd::Imapd;
 use service::Context;
 use service::listen::{Entry, Socket};
 use service::passwords::PasswordDb;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -199,6 +199,14 @@ impl Client {
             Ok(0) | Err(_) => "<end>".to_owned(),
             Ok(_) => String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned(),
         }
+    }
+
+    /// The next bytes, as they are.
+    pub async fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        let read = timeout(PATIENCE, self.socket.read_exact(&mut bytes)).await.expect("server answers");
+        read.unwrap();
+        bytes
     }
 
     /// Reads on to the line that begins so, however many come before it.

@@ -11,6 +11,11 @@ pub async fn pipe(s: &mut Session, head: Head, first: Piece) -> Result<(), Stop>
         s.client.skip(first).await?;
         return Err(Stop::bad("Please select a mailbox first"));
     };
+    if let Piece::Line(text) | Piece::Header { text, .. } = &first {
+        let text = head.untagged(text).to_vec();
+        super::session::note_condstore(s, &text, &["MODSEQ", "CHANGEDSINCE", "UNCHANGEDSINCE"], &server)
+            .await?;
+    }
     let id = s.up(&server, |link| link.begin(Some(&head.tag)))?;
     let answer = s.pipe(&server, id, head.untagged_piece(first)).await?;
     s.client.put(answer.tagged(&head.tag));

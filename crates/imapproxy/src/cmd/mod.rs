@@ -17,6 +17,7 @@ mod status;
 
 use bytes::Bytes;
 use protocol::frame::{Piece, trim_line};
+use protocol::imap::command::is_foreign;
 use protocol::imap::{Body, Command, Limits};
 use tracing::{debug, warn};
 
@@ -53,7 +54,7 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
             return mistake(session, &tag, &bad.text);
         }
     };
-    let tag = head.tag.clone();
+    let (tag, verb) = (head.tag.clone(), head.verb.clone());
     let result = if session.user.is_none() && !before_login(&head.verb) {
         session.client.skip(first).await?;
         Err(Stop::bad("Please login first"))
@@ -66,7 +67,10 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
     match result {
         Ok(()) => session.mistakes = 0,
         Err(Stop::Answer(text)) if text.starts_with("BAD") => {
-            return mistake(session, &tag, text.get(4..).unwrap_or_default());
+            if !is_foreign(&verb) {
+                return mistake(session, &tag, text.get(4..).unwrap_or_default());
+            }
+            session.client.put(format!("{tag} {text}\r\n"));
         }
         Err(Stop::Answer(text)) => {
             session.mistakes = 0;
@@ -118,6 +122,9 @@ async fn serve(session: &mut Session, head: Head, first: Piece) -> Result<(), St
         Whole::TooLong(why) => return Err(Stop::bad(why)),
     };
     let request = Request { head, raw };
+    if request.head.uid && is_foreign(&request.head.verb) {
+        return Err(Stop::bad("Unrecognized command"));
+    }
     if request.head.uid && !matches!(request.head.verb.as_str(), "COPY" | "MOVE" | "XMOVE") {
         return Err(Stop::bad("Unrecognized UID subcommand"));
     }
@@ -186,5 +193,6 @@ async fn typed(session: &mut Session, request: Request) -> Result<(), Stop> {
 
 /// Bytes of a command that is read whole, with its literals.
 const COMMAND: usize = 1024 * 1024;
-const COMMAND_BEFORE_LOGIN: usize = 8 * 1024;
+/// The longest ID (RFC 2971 section 3.3) has some 32 KiB.
+const COMMAND_BEFORE_LOGIN: usize = 64 * 1024;
 const MISTAKES: u32 = 10;

@@ -25,6 +25,7 @@ pub async fn select(s: &mut Session, request: Request) -> Result<(), Stop> {
             stop => Err(stop),
         };
     }
+    super::session::note_condstore(s, request.text(), &["CONDSTORE"], &server).await?;
     let answer = s.forward(&server, &request.head.tag, request.text()).await?;
     s.selected = None;
     if answer.is_ok() {

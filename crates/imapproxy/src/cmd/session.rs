@@ -67,11 +67,59 @@ pub async fn enable(s: &mut Session, request: &Request, items: Vec<String>) -> R
         let command = format!("ENABLE {}", fresh.join(" "));
         s.enabled.extend(fresh.iter().cloned());
         for server in s.links.servers() {
-            s.ask(&server, &command, To::Nobody).await?;
+            enable_on(s, &server, &command).await?;
         }
     }
     let blank = if fresh.is_empty() { "" } else { " " };
     s.client.put(format!("* ENABLED{blank}{}\r\n{} OK Completed\r\n", fresh.join(" "), request.head.tag));
+    Ok(())
+}
+
+/// Commands that ask for modification sequences turn CONDSTORE on for the whole session (RFC 7162 section 3.1): the backend
+/// that gets such a command knows by itself, the others are told. `text`: the command, to be looked through for `words`.
+pub async fn note_condstore(
+    s: &mut Session,
+    text: &[u8],
+    words: &[&str],
+    heard_by: &str,
+) -> Result<(), Stop> {
+    let on = s.enabled.iter().any(|item| item == "CONDSTORE");
+    if on || !names(text, words) || !s.node.capabilities.all_have("CONDSTORE") {
+        return Ok(());
+    }
+    s.enabled.push("CONDSTORE".to_owned());
+    for server in s.links.servers().into_iter().filter(|server| server != heard_by) {
+        match enable_on(s, &server, "ENABLE CONDSTORE").await {
+            // It learns with the next connection.
+            Err(Stop::Backend { server, .. }) if s.selected_server() != Some(server.as_str()) => {
+                s.links.remove(&server);
+            }
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether one of `words` (upper case) stands in a command outside its quoted strings.
+fn names(text: &[u8], words: &[&str]) -> bool {
+    let unquoted = text.split(|&b| b == b'"').step_by(2);
+    let mut atoms = unquoted.flat_map(|run| run.split(|b| !b.is_ascii_alphabetic()));
+    atoms.any(|atom| words.iter().any(|word| atom.eq_ignore_ascii_case(word.as_bytes())))
+}
+
+/// What the selected backend says of its mailbox (`* OK [HIGHESTMODSEQ …]`) is for the client, its ENABLED is not.
+async fn enable_on(s: &mut Session, server: &str, command: &str) -> Result<(), Stop> {
+    if s.selected_server() != Some(server) {
+        return s.ask(server, command, To::Nobody).await.map(drop);
+    }
+    let (id, mut news) = (s.command(server, command)?, Vec::new());
+    let each = |line: &[u8]| {
+        if !line.starts_with(b"* ENABLED") {
+            news.extend_from_slice(line);
+        }
+    };
+    s.collect(server, id, NEWS_MAX, each).await?;
+    s.client.put(news);
     Ok(())
 }
 
@@ -115,5 +163,7 @@ pub async fn namespace(s: &mut Session, request: &Request) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Bytes of one response to ENABLE, or of news that come with it: flags of a message at most.
+const NEWS_MAX: usize = 64 * 1024;
 /// What may be enabled, where it is announced.
 const ENABLES: [&str; 2] = ["CONDSTORE", "QRESYNC"];

@@ -11,7 +11,9 @@ pub async fn status(s: &mut Session, request: Request) -> Result<(), Stop> {
     if s.follows_referrals && s.listener.imapd().proxyd_allow_status_referral {
         return Err(s.referral(&located, &mailbox));
     }
-    let answer = s.forward(located.server(), &request.head.tag, request.text()).await?;
+    let server = located.server();
+    super::session::note_condstore(s, request.text(), &["HIGHESTMODSEQ"], server).await?;
+    let answer = s.forward_alone(located.server(), &request.head.tag, request.text()).await?;
     s.client.put(answer.tagged(&request.head.tag));
     Ok(())
 }

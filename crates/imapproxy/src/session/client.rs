@@ -184,6 +184,6 @@ impl Client {
 pub const GO_AHEAD: &str = "+ go ahead\r\n";
 const ENDLESS: &str = "Line too long";
 /// Bytes of a line and of what is skipped of an overlong one.
-const BEFORE_LOGIN: Limits = Limits { line: 16 * 1024, skip: 1024 * 1024 };
+const BEFORE_LOGIN: Limits = Limits { line: 64 * 1024, skip: 1024 * 1024 };
 /// A UID set of a hundred thousand messages fits.
 const AFTER_LOGIN: Limits = Limits { line: 1024 * 1024, skip: 16 * 1024 * 1024 };

@@ -38,6 +38,12 @@ impl Session {
     pub async fn forward(&mut self, server: &str, tag: &str, text: &[u8]) -> Result<Answer, Stop> {
         self.link(server).await?;
         self.hear_selected(server).await?;
+        self.forward_alone(server, tag, text).await
+    }
+
+    /// The same for a command that brings no news of the selected mailbox, which may be another's.
+    pub async fn forward_alone(&mut self, server: &str, tag: &str, text: &[u8]) -> Result<Answer, Stop> {
+        self.link(server).await?;
         let id = self.up(server, |link| {
             let id = link.begin(Some(tag))?;
             link.send(text)?;

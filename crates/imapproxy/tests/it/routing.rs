@@ -250,3 +250,67 @@ async fn an_idle_through_the_frontend_ends_after_its_imapidletimeout() {
         assert_eq!(client.line().await, "* BYE [UNAVAILABLE] Idle for too long");
     }
 }
+
+#[tokio::test]
+async fn mistakes_end_a_session_but_commands_of_other_servers_do_not() {
+    let be = Backend::start(plain).await;
+    let world = World::new(&[&be], &[("user.fred", 0)], "").await;
+    let mut client = world.fred().await;
+    for _ in 0..12 {
+        assert_eq!(client.ask("NOTIFY NONE").await, ["t BAD Unrecognized command"]);
+    }
+    for _ in 0..9 {
+        client.ask("NONSENSE").await;
+    }
+    client.ok("NOOP").await;
+    for _ in 0..10 {
+        assert_eq!(client.ask("NONSENSE").await, ["t BAD Unrecognized command"]);
+    }
+    assert_eq!(client.line().await, "* BYE This is an IMAP server");
+}
+
+#[tokio::test]
+async fn before_login_idle_is_announced_and_a_long_id_is_taken() {
+    let be = Backend::start(plain).await;
+    let world = World::new(&[&be], &[("user.fred", 0)], "").await;
+    let mut client = world.client().await;
+    let words = client.ok("CAPABILITY").await;
+    assert!(words[0].split(' ').any(|word| word == "IDLE"), "{words:?}");
+    let value = "x".repeat(1024);
+    let fields: Vec<String> = (0..30).map(|n| format!("\"field{n}\" \"{value}\"")).collect();
+    client.ok(&format!("ID ({})", fields.join(" "))).await;
+}
+
+#[tokio::test]
+async fn status_of_another_mailbox_asks_the_selected_backend_nothing() {
+    let (a, b) = (Backend::start(plain).await, Backend::start(plain).await);
+    let world = World::new(&[&a, &b], &[("user.fred", 0), ("shared", 1)], "").await;
+    let mut client = world.fred().await;
+    client.ok("SELECT INBOX").await;
+    client.ok("STATUS \"Shared Folders/shared\" (MESSAGES)").await;
+    assert!(!a.has_heard("NOOP"));
+}
+
+#[tokio::test]
+async fn who_asks_one_backend_for_modification_sequences_gets_them_from_all() {
+    fn condstore(command: &str) -> String {
+        match command.split(' ').next().unwrap_or_default() {
+            "ENABLE" => "* OK [HIGHESTMODSEQ 9] Ok\r\n* ENABLED CONDSTORE\r\n$ OK done\r\n".into(),
+            _ => plain(command),
+        }
+    }
+    let (a, b) = (Backend::start(condstore).await, Backend::start(condstore).await);
+    let world = World::new(&[&a, &b], &[("user.fred", 0), ("shared", 1)], "").await;
+    let mut client = world.fred().await;
+    client.ok("SELECT INBOX").await;
+    client.ok("SEARCH SUBJECT \"MODSEQ\"").await;
+    client.ok("SELECT \"Shared Folders/shared\"").await;
+    client.ok("SEARCH MODSEQ 5").await;
+    assert!(!b.has_heard("ENABLE CONDSTORE"), "it was asked itself");
+    assert!(a.has_heard("ENABLE CONDSTORE"), "{:?}", a.heard());
+    let world = World::new(&[&a, &b], &[("user.fred", 0), ("shared", 1)], "").await;
+    let mut client = world.fred().await;
+    client.ok("SELECT INBOX").await;
+    let told = client.ok("ENABLE CONDSTORE").await;
+    assert_eq!(told, ["* OK [HIGHESTMODSEQ 9] Ok", "* ENABLED CONDSTORE", "t OK Completed"]);
+}

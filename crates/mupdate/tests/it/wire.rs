@@ -148,7 +148,7 @@ async fn who_may_log_in_and_what_that_allows() {
             C: {CYRUS}
             S: A01 OK "Authenticated"
             C: A01 AUTHENTICATE "PLAIN" "{CYRUS}"
-            S: A01 NO "already authenticated"
+            S: A01 BAD "already authenticated"
             C: X1 RESERVE "user.a" "be1!p"
             S: X1 OK "done"
             "#

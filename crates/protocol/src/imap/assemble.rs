@@ -173,7 +173,7 @@ fn ended(bad: Option<Bad>) -> Assembled {
 }
 
 fn bad(start: &[u8], why: &str) -> Bad {
-    Bad { tag: Tag::of(start), text: why.to_owned() }
+    Bad { tag: Tag::of(start), text: why.to_owned(), foreign: false }
 }
 
 #[cfg(test)]

@@ -58,7 +58,7 @@ impl Tag {
 
     /// Takes the tag and the space after it.
     pub fn take(cursor: &mut Cursor<'_>) -> Result<Tag, Bad> {
-        let none = |text: &str| Bad { tag: None, text: text.to_owned() };
+        let none = |text: &str| Bad { tag: None, text: text.to_owned(), foreign: false };
         let word = cursor.take_while(is_tag_byte);
         if word.is_empty() || word.len() > TAG_MAX {
             return Err(none("Invalid tag"));
@@ -69,7 +69,7 @@ impl Tag {
                 cursor.space().map_err(|_| none("Invalid tag"))?;
                 Ok(tag)
             }
-            None => Err(Bad { tag: Some(tag), text: "Null command".to_owned() }),
+            None => Err(Bad { tag: Some(tag), text: "Null command".to_owned(), foreign: false }),
             Some(_) => Err(none("Invalid tag")),
         }
     }
@@ -86,11 +86,14 @@ impl std::fmt::Display for Tag {
 pub struct Bad {
     pub tag: Option<Tag>,
     pub text: String,
+    /// It is a command of other servers: no mistake of the client's.
+    pub foreign: bool,
 }
 
 impl Bad {
     pub fn new(tag: &Tag, error: ParseError, title: &str) -> Bad {
-        Bad { tag: Some(tag.clone()), text: error.text(title) }
+        let foreign = error == ParseError::Unrecognized && command::is_foreign(title);
+        Bad { tag: Some(tag.clone()), text: error.text(title), foreign }
     }
 }
 

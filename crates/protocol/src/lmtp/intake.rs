@@ -1,8 +1,9 @@
 //! A message on its way in: the bytes after `354` become the bytes that are stored.
 //!
 //! Dots are undone, the header loses any Return-Path and gains the trace fields of this hop, Message-ID and Date are
-//! added where the sender left them out, and what no stored message may hold is told as a [`Defect`]. The end is
-//! CRLF `.` CRLF and nothing else: a bare line feed never ends a message, so that nothing can be smuggled behind it.
+//! added where the sender left them out, bare line feeds are completed to CRLF as in Cyrus, and what no stored message may
+//! hold is told as a [`Defect`]. The end is CRLF `.` CRLF and nothing else: a bare line feed never ends a message, so that
+//! nothing can be smuggled behind it. A header without a body is a message: RFC 5322 section 2.1.
 
 use bytes::{Buf, BytesMut};
 use std::fmt;
@@ -34,21 +35,17 @@ pub enum EightBit {
 /// Why a message cannot be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Defect {
-    BareNewline,
     Nul,
     EightBitHeader,
     BadHeader,
-    NoBlankLine,
 }
 
 impl fmt::Display for Defect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Defect::BareNewline => "Message contains bare newlines",
             Defect::Nul => "Message contains NUL characters",
             Defect::EightBitHeader => "Message contains non-ASCII characters in headers",
             Defect::BadHeader => "Message contains invalid header",
-            Defect::NoBlankLine => "Message has no header/body separator",
         })
     }
 }
@@ -78,12 +75,13 @@ pub struct Intake {
     size: u64,
     /// Inside a line that is longer than a piece.
     mid_line: bool,
-    /// The last line ended with a bare line feed: what follows it does not begin a line.
+    /// The last line ended with a bare line feed: a lone dot behind it is no end.
     after_bare: bool,
     dropping: bool,
     defect: Option<Defect>,
     has_message_id: bool,
     has_date: bool,
+    has_eight_bit: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +103,7 @@ impl Intake {
             defect: None,
             has_message_id: false,
             has_date: false,
+            has_eight_bit: false,
         }
     }
 
@@ -141,6 +140,11 @@ impl Intake {
         self.size
     }
 
+    /// Whether the header, as it is stored, holds bytes beyond ASCII: only with [`EightBit::Keep`].
+    pub fn has_eight_bit_header(&self) -> bool {
+        self.has_eight_bit
+    }
+
     /// Whether what is taken in from now on is thrown away, since the message is refused already.
     pub fn is_refused(&self) -> bool {
         self.outcome() != Outcome::Good
@@ -149,17 +153,15 @@ impl Intake {
     fn piece(&mut self, piece: &[u8], ended: bool, out: &mut Vec<u8>) {
         let fresh = !std::mem::replace(&mut self.mid_line, !ended);
         self.after_bare = ended && !piece.ends_with(b"\r\n");
-        let (text, end): (&[u8], &[u8]) = match piece.strip_suffix(b"\r\n") {
-            Some(text) => (text, b"\r\n"),
-            None => match piece.strip_suffix(b"\n") {
-                Some(text) => {
-                    self.found(Defect::BareNewline);
-                    (text, b"\r\n")
-                }
-                None => (piece, b""),
-            },
+        let (text, end): (&[u8], &[u8]) = match piece.strip_suffix(b"\n") {
+            Some(text) => (text.strip_suffix(b"\r").unwrap_or(text), b"\r\n"),
+            None => (piece, b""),
         };
-        let text = if fresh { text.strip_prefix(b".").unwrap_or(text) } else { text };
+        let text = match text.strip_prefix(b".") {
+            // A lone dot that ends nothing is no stuffing either.
+            Some(rest) if fresh && !(rest.is_empty() && ended) => rest,
+            _ => text,
+        };
         self.size += (text.len() + end.len()) as u64;
         if text.contains(&0) {
             self.found(Defect::Nul);
@@ -225,19 +227,22 @@ impl Intake {
         let line = out.get_mut(from..).unwrap_or_default();
         match self.plan.eight_bit {
             _ if line.is_ascii() => {}
-            EightBit::Keep => {}
+            EightBit::Keep => self.has_eight_bit = true,
             EightBit::Munge => line.iter_mut().filter(|b| !b.is_ascii()).for_each(|b| *b = b'X'),
             EightBit::Reject => self.found(Defect::EightBitHeader),
         }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
-        match self.place {
-            Place::Body => {}
-            Place::Start | Place::Header => self.found(Defect::NoBlankLine),
-        }
         if self.is_refused() {
-            out.clear();
+            return out.clear();
+        }
+        if self.place == Place::Start {
+            out.extend_from_slice(&self.plan.head);
+        }
+        if self.place != Place::Body {
+            self.end_header(out);
+            out.extend_from_slice(b"\r\n");
         }
     }
 
@@ -290,6 +295,19 @@ mod tests {
     }
 
     #[test]
+    fn a_header_beyond_ascii_is_noticed_where_it_is_kept() {
+        let keep = |wire: &[u8]| {
+            let mut intake = Intake::new(Plan { eight_bit: EightBit::Keep, ..plan() });
+            let mut out = Vec::new();
+            intake.feed(&mut BytesMut::from(wire), &mut out);
+            (intake.has_eight_bit_header(), String::from_utf8(out).unwrap())
+        };
+        let (noticed, stored) = keep("Subject: Grüße\r\n\r\nü\r\n.\r\n".as_bytes());
+        assert!(noticed && stored.contains("Subject: Grüße\r\n"));
+        assert!(!keep("Subject: x\r\n\r\nü\r\n.\r\n".as_bytes()).0);
+    }
+
+    #[test]
     fn a_message_of_a_body_only_gets_a_header() {
         let (out, outcome, _) = take(b"\r\nhello\r\n.\r\n", plan());
         assert_eq!(outcome, Outcome::Good);
@@ -297,17 +315,43 @@ mod tests {
     }
 
     #[test]
+    fn a_message_of_a_header_only_is_a_message() {
+        let (out, outcome, rest) = take(b"Subject: nothing to add\r\n.\r\nNOOP\r\n", plan());
+        assert_eq!((outcome, rest), (Outcome::Good, b"NOOP\r\n".to_vec()));
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "Return-Path: <a@b>\r\nSubject: nothing to add\r\nMessage-ID: <new>\r\nDate: now\r\n\r\n"
+        );
+        let (out, outcome, _) = take(b"Subject: x\r\nReturn-Path: <old>\r\n.\r\n", plan());
+        assert_eq!(outcome, Outcome::Good);
+        assert!(out.ends_with(b"Subject: x\r\nMessage-ID: <new>\r\nDate: now\r\n\r\n"));
+        let (out, outcome, _) = take(b".\r\n", plan());
+        assert_eq!(outcome, Outcome::Good);
+        assert_eq!(out, b"Return-Path: <a@b>\r\nMessage-ID: <new>\r\nDate: now\r\n\r\n");
+    }
+
+    #[test]
+    fn bare_line_feeds_are_completed_and_end_nothing() {
+        let body = |wire: &[u8]| {
+            let (out, outcome, rest) = take(&[b"Message-ID: 1\nDate: 2\r\n\r\n", wire].concat(), plan());
+            assert_eq!((outcome, rest), (Outcome::Good, Vec::new()));
+            let text = String::from_utf8(out).unwrap();
+            text.strip_prefix("Return-Path: <a@b>\r\nMessage-ID: 1\r\nDate: 2\r\n\r\n").unwrap().to_owned()
+        };
+        assert_eq!(body(b"x\ny\r\n.\r\n"), "x\r\ny\r\n");
+        assert_eq!(body(b"x\n..y\r\n.\r\n"), "x\r\n.y\r\n");
+        assert_eq!(body(b"x\n.\nQUIT\n.\r\n\r\n.\r\n"), "x\r\n.\r\nQUIT\r\n.\r\n\r\n");
+        assert_eq!(body(b"x\r\n.\nQUIT\r\n.\r\n"), "x\r\n.\r\nQUIT\r\n");
+        assert_eq!(body(b"x\r\n.\r\r\nQUIT\r\n.\r\n"), "x\r\n\r\nQUIT\r\n");
+    }
+
+    #[test]
     fn defects_are_told_after_the_end() {
         let invalid = Outcome::Invalid;
-        assert_eq!(refused(b"A: b\r\n\r\nx\ny\r\n.\r\n"), invalid(Defect::BareNewline));
-        let (_, outcome, rest) = take(b"A: b\r\n\r\nx\n.\nQUIT\n.\r\n\r\n.\r\n", plan());
-        assert_eq!((outcome, rest), (invalid(Defect::BareNewline), Vec::new()));
         assert_eq!(refused(b"A: b\r\n\r\nx\0y\r\n.\r\n"), invalid(Defect::Nul));
         assert_eq!(refused(b"A: \xfc\r\n\r\nx\r\n.\r\n"), invalid(Defect::EightBitHeader));
         assert_eq!(refused(b"nonsense\r\n\r\nx\r\n.\r\n"), invalid(Defect::BadHeader));
         assert_eq!(refused(b" A: b\r\n\r\nx\r\n.\r\n"), invalid(Defect::BadHeader));
-        assert_eq!(refused(b"A: b\r\n.\r\n"), invalid(Defect::NoBlankLine));
-        assert_eq!(refused(b".\r\n"), invalid(Defect::NoBlankLine));
         assert_eq!(
             refused(&[b"A: b\r\n\r\n".as_slice(), &[b'x'; 300], b"\r\n.\r\n"].concat()),
             Outcome::TooLarge

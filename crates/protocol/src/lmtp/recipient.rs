@@ -43,8 +43,12 @@ pub enum AddressError {
 }
 
 impl Recipient {
-    pub fn parse(path: &Path, rules: &Rules) -> Result<Recipient, AddressError> {
-        let local = local_text(path.local(), rules)?;
+    /// `utf8`: the transaction is one with SMTPUTF8 (RFC 6531), in which addresses may be UTF-8.
+    pub fn parse(path: &Path, rules: &Rules, utf8: bool) -> Result<Recipient, AddressError> {
+        let local = match utf8 {
+            true => String::from_utf8(path.local().to_vec()).map_err(|_| AddressError::Syntax)?,
+            false => local_text(path.local(), rules)?,
+        };
         let (user, detail) = match local.split_once('+') {
             Some((user, detail)) => (user, Some(detail).filter(|d| !d.is_empty())),
             None => (local.as_str(), None),
@@ -119,7 +123,7 @@ mod tests {
     }
 
     fn read(address: &str, rules: &Rules) -> Result<Recipient, AddressError> {
-        Recipient::parse(&Path::parse(format!("<{address}>").as_bytes()).unwrap().0, rules)
+        Recipient::parse(&Path::parse(format!("<{address}>").as_bytes()).unwrap().0, rules, false)
     }
 
     fn user(userid: &str, inbox: &str, folders: &[&str]) -> Result<Recipient, AddressError> {
@@ -168,5 +172,13 @@ mod tests {
         rules.strict = false;
         assert_eq!(read("fr\u{fc}d@x", &rules), user("frxxd", "user.frxxd", &[]));
         assert_eq!(read("\"fr/ed\"@x", &rules), Err(AddressError::NoSuchName));
+    }
+
+    #[test]
+    fn with_smtputf8_addresses_are_utf8() {
+        let read = |address: &[u8]| Recipient::parse(&Path::parse(address).unwrap().0, &rules(), true);
+        let entwuerfe = user("fred", "user.fred", &["user.fred.Entw&APw-rfe"]);
+        assert_eq!(read("<fred+Entwürfe@bücher.example>".as_bytes()), entwuerfe);
+        assert_eq!(read(b"<fr\xfcd@x>"), Err(AddressError::Syntax));
     }
 }

@@ -49,6 +49,8 @@ pub enum Refusal {
         max: u64,
     },
     BadAddress,
+    /// An address or the header is beyond ASCII, and the recipient's backend does not offer SMTPUTF8 (RFC 6531).
+    NoUtf8,
     /// A backend's own words, permanent: (code, enhanced code and text of each line).
     Relayed {
         code: u16,
@@ -93,6 +95,10 @@ impl Refusal {
             Refusal::Invalid(defect) => Answer::new(554, &[&format!("5.6.0 {defect}")]),
             Refusal::TooLarge { max } => Answer::new(552, &[&too_large(*max)]),
             Refusal::BadAddress => Answer::new(501, &["5.5.4 Syntax error in parameters"]),
+            Refusal::NoUtf8 => Answer::new(
+                550,
+                &["5.6.7 The recipient's server takes no addresses or header fields beyond ASCII (SMTPUTF8)"],
+            ),
             Refusal::Relayed { code, lines } => Answer { code: *code, lines: lines.clone() },
         }
     }

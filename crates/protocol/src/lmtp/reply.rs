@@ -195,6 +195,7 @@ fn hello(me: &Server, starttls: bool, mechanisms: &[String]) -> Answer {
     let mut lines = vec![
         me.servername.clone(),
         "8BITMIME".to_owned(),
+        "SMTPUTF8".to_owned(),
         "ENHANCEDSTATUSCODES".to_owned(),
         "PIPELINING".to_owned(),
         format!("SIZE {size}"),
@@ -250,7 +251,7 @@ mod tests {
             .write(&mut out);
         assert_eq!(
             out,
-            "250-be1.example\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-PIPELINING\r\n250-SIZE 2147483647\r\n\
+            "250-be1.example\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-ENHANCEDSTATUSCODES\r\n250-PIPELINING\r\n250-SIZE 2147483647\r\n\
              250-STARTTLS\r\n250-AUTH PLAIN SCRAM-SHA-256\r\n250-IGNOREQUOTA\r\n250 Ok SESSIONID=<x>\r\n"
         );
     }

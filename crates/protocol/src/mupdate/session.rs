@@ -90,7 +90,7 @@ impl Session {
 
     /// Answered with NO, though Cyrus says BAD: its clients take anything but `A01 OK` and `A01 NO` for a challenge.
     fn authenticate(&self) -> Option<Reply> {
-        (self.access != Access::None).then(|| Reply::no("already authenticated"))
+        (self.access != Access::None).then(|| Reply::bad("already authenticated"))
     }
 
     fn start_tls(&self) -> Option<Reply> {
@@ -133,7 +133,7 @@ mod tests {
 
     /// The sheet's table: command, before login, streaming, on a slave.
     const TABLE: &[(&str, &str, &str, &str)] = &[
-        ("AUTHENTICATE \"PLAIN\"", "yes", "NO already authenticated", "NO already authenticated"),
+        ("AUTHENTICATE \"PLAIN\"", "yes", "BAD already authenticated", "BAD already authenticated"),
         ("STARTTLS", "yes", "BAD Can't", "BAD Can't"),
         ("COMPRESS \"DEFLATE\"", "BAD Please login", "yes", "yes"),
         ("LOGOUT", "yes", "yes", "yes"),

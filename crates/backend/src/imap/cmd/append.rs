@@ -166,7 +166,7 @@ async fn receive(
         }
     }
     session.conn.acknowledge();
-    if let Some(reply) = failed.or_else(|| check.verdict()) {
+    if let Some(reply) = failed.or_else(|| check.verdict(message.binary)) {
         return Ok(Err(reply));
     }
     let Some(stage) = stage else { return Ok(Err(Reply::no("Append aborted"))) };
@@ -197,7 +197,7 @@ pub fn may_set(flag: &Flag, rights: Rights) -> bool {
     })
 }
 
-/// What no message may hold: NUL, and line ends that are not CRLF.
+/// What no message may hold: NUL outside a literal8, and line ends that are not CRLF.
 #[derive(Default)]
 struct Check {
     nul: bool,
@@ -215,8 +215,9 @@ impl Check {
         self.last = bytes.last().copied().unwrap_or(self.last);
     }
 
-    fn verdict(&self) -> Option<Reply> {
-        if self.nul {
+    /// `binary`: the message came as a literal8 (RFC 3516 section 4.4).
+    fn verdict(&self, binary: bool) -> Option<Reply> {
+        if self.nul && !binary {
             return Some(Reply::no("Message contains NUL characters").code("UNKNOWN-CTE"));
         }
         self.bare.then(|| Reply::no("Message contains bare newlines"))

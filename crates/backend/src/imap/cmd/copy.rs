@@ -30,6 +30,10 @@ pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
         }
         require(rights, Rights::EXPUNGE | Rights::DELETE_MESSAGES)?;
     }
+    if !copy.uid && session.selected()?.numbering.misses(&copy.set) {
+        // All or nothing (RFC 3501 section 6.4.7). UIDs that are gone are ignored (section 6.4.8).
+        return Ok(Reply::expunged());
+    }
     let targets = session.named(&copy.set, copy.uid).await?;
     if targets.is_empty() {
         return Ok(if copy.uid { Reply::completed() } else { Reply::no("No matching messages") });
@@ -51,14 +55,18 @@ pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
         (from, seen)
     };
     let (from, seen) = weighed(weight, look).await;
-    let pairs = session.server.store.copy(&source, from, &target, keep, seen.clone().filter(|_| own)).await?;
+    let (store, own) = (session.server.store.clone(), seen.clone().filter(|_| own));
+    let pairs = match copy.moves {
+        true => store.relocate(&source, from, &target, keep, own).await?,
+        false => store.copy(&source, from, &target, keep, own).await?,
+    };
     if let Some(seen) = seen.filter(|_| alone) {
         let seen = pairs.iter().filter(|(from, _)| seen.contains(from)).map(|(_, to)| *to).collect();
         super::store::mark_own_seen(session, &target, seen).await?;
     }
-    if copy.moves {
-        let moved: Vec<u32> = pairs.iter().map(|(from, _)| *from).collect();
-        source.remove(&moved).await?;
+    if pairs.is_empty() {
+        // Another session was faster, and its EXPUNGEs come with this answer.
+        return Ok(if copy.uid { Reply::completed() } else { Reply::expunged() });
     }
     let uidvalidity = target.view().uidvalidity;
     let code = move || {

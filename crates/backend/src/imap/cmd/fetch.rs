@@ -21,14 +21,15 @@ use crate::store::{Extent, HEAD, How, Mailbox, Read, Record, StoreError, Wanted}
 
 pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
     if fetch.items.contains(&Item::Modseq) {
-        session.condstore = true;
+        session.enable_condstore();
     }
     let mut targets = session.targets(&fetch.set, fetch.uid).await?;
     if let Some(modseq) = fetch.changed_since {
         targets.retain(|target| target.record.modseq > modseq);
     }
     if targets.is_empty() && !fetch.uid && fetch.changed_since.is_none() {
-        return Ok(Reply::no("No matching messages"));
+        let expunged = session.selected()?.numbering.misses(&fetch.set);
+        return Ok(if expunged { Reply::expunged() } else { Reply::no("No matching messages") });
     }
     let marks = fetch.items.iter().any(marks_seen) && session.selected()?.may_mark_seen();
     let wanted = Wanted {
@@ -131,9 +132,10 @@ async fn message(
         session.conn.put(" FLAGS ");
         let flags = flag_list(session, &target.record)?;
         session.conn.put(flags);
-        if condstore && !items.contains(&Item::Modseq) {
-            session.conn.put(format!(" MODSEQ ({})", target.record.modseq));
-        }
+    }
+    if changed && condstore && !items.contains(&Item::Modseq) {
+        // RFC 7162 section 3.1: with all flags that changed, this way too.
+        session.conn.put(format!(" MODSEQ ({})", target.record.modseq));
     }
     session.conn.put(")\r\n");
     session.conn.relieve().await?;

@@ -27,7 +27,9 @@ pub async fn run(session: &mut Session, tag: &Tag, search: Search) -> Outcome {
         returns: search.returns,
         modseqs: search.key.names_modseq(),
     };
-    session.condstore |= asked.modseqs;
+    if asked.modseqs {
+        session.enable_condstore();
+    }
     let selected = session.selected()?;
     let mailbox = selected.mailbox.clone();
     let (numbering, marks) = (selected.numbering.clone(), selected.marks.clone());

@@ -35,7 +35,7 @@ pub async fn select(session: &mut Session, select: Select) -> Outcome {
     }
     line(format!("* OK [UIDVALIDITY {}] Ok", view.uidvalidity));
     line(format!("* OK [UIDNEXT {}] Ok", view.uidnext()));
-    line(format!("* OK [HIGHESTMODSEQ {}] Ok", view.highestmodseq));
+    line(format!("* OK [HIGHESTMODSEQ {}] Ok", view.modseq()));
     line(format!("* OK [MAILBOXID ({})] Ok", selected.mailbox.uniqueid()));
     super::quota::warn(session, &selected.name);
     let code = if selected.read_only { "READ-ONLY" } else { "READ-WRITE" };

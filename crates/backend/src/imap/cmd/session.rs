@@ -151,8 +151,9 @@ pub async fn starttls(session: &mut Session, tag: &Tag) -> Outcome {
 
 pub fn enable(session: &mut Session, wanted: &[String]) -> Outcome {
     let mut enabled = String::new();
-    if wanted.iter().any(|word| word == "CONDSTORE") {
-        session.condstore = true;
+    // What is on already is not listed, as in Cyrus, however it came on.
+    if !session.condstore && wanted.iter().any(|word| word == "CONDSTORE") {
+        session.enable_condstore();
         enabled.push_str(" CONDSTORE");
     }
     session.conn.put_line(format!("* ENABLED{enabled}"));

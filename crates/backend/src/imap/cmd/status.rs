@@ -15,7 +15,9 @@ use crate::store::System;
 pub async fn status(session: &mut Session, status: Status) -> Outcome {
     let (name, _, rights) = session.find(&status.mailbox)?;
     require(rights, Rights::READ)?;
-    session.condstore |= status.items.contains(&StatusItem::HighestModseq);
+    if status.items.contains(&StatusItem::HighestModseq) {
+        session.enable_condstore();
+    }
     write(session, &name, &status.mailbox, &status.items).await?;
     Ok(Reply::completed())
 }
@@ -60,7 +62,7 @@ pub async fn write(
                 StatusItem::UidValidity => view.uidvalidity.to_string(),
                 StatusItem::Unseen => unseen.to_string(),
                 StatusItem::Size => view.bytes().to_string(),
-                StatusItem::HighestModseq => view.highestmodseq.to_string(),
+                StatusItem::HighestModseq => view.modseq().to_string(),
                 StatusItem::MailboxId => format!("({})", mailbox.uniqueid()),
                 StatusItem::Deleted => deleted.to_string(),
             };

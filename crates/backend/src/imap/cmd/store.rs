@@ -13,7 +13,9 @@ use crate::imap::session::Session;
 use crate::store::{FlagChange, FlagMask, How, Mailbox, View};
 
 pub async fn run(session: &mut Session, store: Store) -> Outcome {
-    session.condstore |= store.unchanged_since.is_some();
+    if store.unchanged_since.is_some() {
+        session.enable_condstore();
+    }
     let condstore = session.condstore;
     let selected = session.selected()?;
     if selected.read_only {

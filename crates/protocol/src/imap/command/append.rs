@@ -25,6 +25,8 @@ pub struct Append {
 pub struct Message {
     pub flags: Vec<Flag>,
     pub date: Option<DateTime>,
+    /// A literal8 (RFC 3516), which may hold NUL.
+    pub binary: bool,
 }
 
 /// What a literal's header, at the end of the text so far, belongs to.
@@ -101,7 +103,7 @@ impl Message {
         if cursor.clone().atom().is_ok_and(|word| word.eq_ignore_ascii_case("CATENATE")) {
             return Err(ParseError::Text("CATENATE is not supported".to_owned()));
         }
-        cursor.eat(b'~');
+        message.binary = cursor.eat(b'~');
         match cursor.literal() {
             Err(ParseError::Incomplete) if cursor.at_end() => Ok(message),
             // An empty literal is whole already, but nothing may stand behind its header.
@@ -128,7 +130,9 @@ mod tests {
         assert_eq!((append.tag.as_str(), append.mailbox.as_str()), ("a", "INBOX"));
         assert_eq!(append.message.flags, [Flag::Seen, Flag::Keyword("$X".into())]);
         assert!(append.message.date.is_some());
-        assert!(matches!(step(b"a APPEND x ~{310+}\r\n"), Ok(Step::Message(_))));
+        assert!(!append.message.binary);
+        let Ok(Step::Message(append)) = step(b"a APPEND x ~{310+}\r\n") else { panic!() };
+        assert!(append.message.binary);
     }
 
     #[test]
@@ -159,7 +163,7 @@ mod tests {
         assert_eq!(next(b"\r\n"), Ok(Next::End));
         assert_eq!(
             next(b" (\\Seen) {3}\r\n"),
-            Ok(Next::Message(Message { flags: vec![Flag::Seen], date: None }))
+            Ok(Next::Message(Message { flags: vec![Flag::Seen], date: None, binary: false }))
         );
         assert!(next(b"x\r\n").is_err());
         assert!(next(b" x\r\n").is_err());

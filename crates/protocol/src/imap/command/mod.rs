@@ -92,6 +92,43 @@ pub fn name(cursor: &mut Cursor<'_>) -> Result<String, ParseError> {
     if name.len() > 64 { Err(ParseError::Unrecognized) } else { Ok(name) }
 }
 
+/// Whether other servers announce a command that is not served here. A client that tries it, or that was set up for such a
+/// server, makes no mistake. `name` in any case, with or without `UID `.
+pub fn is_foreign(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    FOREIGN.contains(&name.strip_prefix("UID ").unwrap_or(&name))
+}
+
+/// Commands of extensions that some server announces: the IANA registry's, Cyrus's, and those of large providers.
+const FOREIGN: &[&str] = &[
+    "CANCELUPDATE",
+    "COMPARATOR",
+    "CONVERSIONS",
+    "CONVERT",
+    "ESEARCH",
+    "GENURLAUTH",
+    "GETJMAPACCESS",
+    "LANGUAGE",
+    "NOTIFY",
+    "REPLACE",
+    "RESETKEY",
+    "SETANNOTATION",
+    "SETMETADATA",
+    "SORT",
+    "THREAD",
+    "UIDBATCHES",
+    "URLFETCH",
+    "XAPPLEPUSHSERVICE",
+    "XCONVFETCH",
+    "XCONVMULTISORT",
+    "XCONVSORT",
+    "XCONVUPDATES",
+    "XSNIPPETS",
+    "XSORT",
+    "XSTATS",
+    "XWARMUP",
+];
+
 /// The name as it stands in texts: `Uid Fetch`.
 pub fn title(name: &str) -> String {
     let mut start = true;
@@ -106,6 +143,9 @@ pub fn parse(name: &str, cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
         Some(plain) => (true, plain),
         None => (false, name),
     };
+    if uid && is_foreign(plain) {
+        return Err(ParseError::Unrecognized);
+    }
     if uid && !matches!(plain, "FETCH" | "STORE" | "SEARCH" | "COPY" | "MOVE" | "XMOVE" | "EXPUNGE") {
         return Err(ParseError::Text("Unrecognized UID subcommand".to_owned()));
     }

@@ -59,6 +59,8 @@ pub enum Key {
     /// Header or body.
     Text(Vec<u8>),
     EmailId(String),
+    /// RFC 8474 section 7.
+    ThreadId(String),
 }
 
 impl Key {
@@ -197,6 +199,7 @@ fn argument_key(word: &str, cursor: &mut Cursor<'_>) -> Result<Key, ParseError> 
         "BODY" => cursor.astring().map(Key::Body),
         "TEXT" => cursor.astring().map(Key::Text),
         "EMAILID" => cursor.text().map(Key::EmailId),
+        "THREADID" => cursor.text().map(Key::ThreadId),
         _ => Err(INVALID),
     }
 }
@@ -204,7 +207,7 @@ fn argument_key(word: &str, cursor: &mut Cursor<'_>) -> Result<Key, ParseError> 
 /// Whether a key of this name wants an argument.
 fn known(word: &str) -> bool {
     const WITH_ARGUMENT: &str = " NOT OR KEYWORD UNKEYWORD UID BEFORE ON SINCE SENTBEFORE SENTON SENTSINCE SAVEDBEFORE \
-        SAVEDON SAVEDSINCE OLDER YOUNGER LARGER SMALLER MODSEQ BCC CC FROM SUBJECT TO HEADER BODY TEXT EMAILID ";
+        SAVEDON SAVEDSINCE OLDER YOUNGER LARGER SMALLER MODSEQ BCC CC FROM SUBJECT TO HEADER BODY TEXT EMAILID THREADID ";
     WITH_ARGUMENT.contains(&format!(" {word} "))
 }
 

@@ -1,4 +1,4 @@
-//! `MAIL FROM:<path> [AUTH=<xtext>] [BODY=7BIT|8BITMIME] [SIZE=n]`: RFC 5321, 1870, 4954, 6152.
+//! `MAIL FROM:<path> [AUTH=<xtext>] [BODY=7BIT|8BITMIME] [SIZE=n] [SMTPUTF8]`: RFC 5321, 1870, 4954, 6152, 6531.
 
 use super::{CommandError, Path};
 
@@ -12,6 +12,8 @@ pub struct Mail {
     pub body: Option<Body>,
     /// Bytes that the client announced.
     pub size: Option<u64>,
+    /// Addresses and header may be UTF-8 (RFC 6531, RFC 6532).
+    pub smtputf8: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,7 @@ impl Mail {
             match key.to_ascii_uppercase().as_str() {
                 "AUTH" => mail.auth = identity(value)?,
                 "BODY" => mail.body = Some(body(value)?),
+                "SMTPUTF8" if text.len() == key.len() => mail.smtputf8 = true,
                 "SIZE" => mail.size = Some(value.parse().map_err(|_| CommandError::Parameters)?),
                 _ => return Err(CommandError::Unrecognized),
             }
@@ -87,6 +90,10 @@ mod tests {
         assert_eq!(mail.auth.as_deref(), Some("fred+x"));
         assert_eq!((mail.size, mail.body), (Some(12), Some(Body::EightBitMime)));
         assert_eq!(Mail::parse(b"from: <> AUTH=<>"), Ok(Mail::default()));
+        assert!(!mail.smtputf8);
+        let mail = Mail::parse("FROM:<jürgen@bücher.example> smtputf8 BODY=8BITMIME".as_bytes()).unwrap();
+        assert_eq!((mail.smtputf8, mail.from.local()), (true, "jürgen".as_bytes()));
+        assert_eq!(Mail::parse(b"FROM:<a> SMTPUTF8=yes"), Err(CommandError::Unrecognized));
         assert_eq!(xtext("fred+x=y z"), "fred+2Bx+3Dy+20z");
     }
 

@@ -12,6 +12,7 @@
 mod aliases;
 pub mod choices;
 pub mod convert;
+mod doubts;
 mod hosts;
 pub mod kind;
 mod known;
@@ -31,7 +32,7 @@ use std::sync::Arc;
 
 pub use choices::*;
 pub use hosts::{Upstream, shorthost};
-pub use partitions::Partition;
+pub use partitions::{Partition, is_among_messages};
 pub use registry::{Effect, OPTIONS, OptionSpec, Settings};
 pub use shared::SHARED;
 
@@ -62,6 +63,17 @@ struct File {
 struct View {
     identity: String,
     settings: Settings,
+}
+
+/// Where it is known from in which groups a user is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupSource {
+    /// The system's group database.
+    System,
+    /// Nobody is in a group.
+    Nowhere,
+    /// A service that cannot be asked here: a user may be in any group.
+    Unknown,
 }
 
 /// What a node is in its murder, by Cyrus's own rule.
@@ -113,10 +125,11 @@ impl Imapd {
         let names = Names::new(written, &mut problems, &mut warnings);
         names.check(&mut problems, &mut warnings, &mut notes);
         let settings = settings(&names, identity);
-        let partitions = partitions::read(&names, &settings, &mut problems);
+        let partitions = partitions::read(&names, &settings, &mut problems, &mut warnings);
         hosts::check(&names, &settings, &mut problems);
         networks::check(&names, &mut problems);
-        check_facility(&names, &settings).into_iter().for_each(|warning| warnings.push(warning));
+        warnings.extend(check_facility(&names, &settings));
+        doubts::logins(&names, &mut warnings);
         check_directory(&place, &names, &settings, &problems).into_iter().for_each(|p| problems.0.push(p));
         problems.0.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         let file = File { path, names, partitions, warnings, notes };
@@ -227,6 +240,15 @@ impl Imapd {
             (Some(_), true) => Role::Frontend,
             (Some(_), false) => Role::Backend,
             (None, _) => Role::Alone,
+        }
+    }
+
+    /// Where groups come from, by `auth_mech` and `unix_group_enable`.
+    pub fn groups(&self) -> GroupSource {
+        match self.auth_mech {
+            AuthMech::Unix if self.unix_group_enable => GroupSource::System,
+            AuthMech::Unix | AuthMech::Krb | AuthMech::Krb5 => GroupSource::Nowhere,
+            AuthMech::Pts | AuthMech::Mboxgroups => GroupSource::Unknown,
         }
     }
 

@@ -188,7 +188,7 @@ options! {
     defaultacl: String, Kind::Text, "anyone lrs", ON, "ACL of new top-level shared mailboxes.";
     implicit_owner_rights: String, Kind::Text, "lkxan", ON, "Rights on a mailbox that its owner always has.";
     deleteright: String, Kind::Text, "c", ON, "Right that implies the right to delete the mailbox.";
-    auth_mech: AuthMech, Kind::Choice(AuthMech::WORDS), "unix", Effect::Refused("groups come from the system's group database only"), "Where group membership comes from.";
+    auth_mech: AuthMech, Kind::Choice(AuthMech::WORDS), "unix", ON, "Where group membership comes from. Only unix is looked up; with pts and mboxgroups a mailbox whose ACL denies a group is open to its owner alone, and no INBOX is made by itself; krb and krb5 know no groups.";
     unix_group_enable: bool, Kind::Switch, "yes", ON, "Whether group: identifiers are looked up among the system's groups.";
     specialusealways: bool, Kind::Switch, "yes", ON, "Whether LIST always shows special-use attributes.";
     specialuse_extra: Vec<String>, Kind::List, "", ON, "Further special uses that clients may set.";

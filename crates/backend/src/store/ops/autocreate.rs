@@ -1,5 +1,6 @@
 //! Making a user's INBOX at login or delivery, with the folders that the configuration names.
 
+use config::imapd::GroupSource;
 use protocol::{
     acl::{Rights, Who},
     name::MailboxName,
@@ -35,7 +36,9 @@ impl Store {
             }
             return Ok(true);
         }
-        let wanted = imapd.autocreate_quota.is_some() && (!at_delivery || imapd.autocreate_post);
+        // Where a service maps login names, the name that came may not be the one that the mailbox is to have.
+        let mapped = imapd.groups() == GroupSource::Unknown;
+        let wanted = !mapped && imapd.autocreate_quota.is_some() && (!at_delivery || imapd.autocreate_post);
         let chosen = |who: &String| {
             who == "anyone"
                 || who == userid

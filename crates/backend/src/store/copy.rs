@@ -25,6 +25,7 @@ impl Store {
         to: &Arc<Mailbox>,
         keep: FlagMask,
         seen: Option<Arc<HashSet<u32>>>,
+        ignore_quota: bool,
     ) -> Result<Vec<(u32, u32)>, StoreError> {
         let view = from.view();
         let many = uids.len();
@@ -47,6 +48,9 @@ impl Store {
         });
         let staged = staged.await?;
         to.change_of(many, move |change| {
+            if ignore_quota {
+                change.ignore_quota();
+            }
             let mut messages = Vec::with_capacity(staged.len());
             let mask = keep.system();
             for (record, staged) in &staged {

@@ -94,6 +94,13 @@ impl Imapd {
     /// # Errors
     /// Everything that is wrong in the file and in those it includes.
     pub fn load(path: &Path, identity: &str) -> Result<Imapd, Problems> {
+        let (imapd, problems) = Imapd::examine(path, identity);
+        problems.or(imapd)
+    }
+
+    /// As [`Imapd::load`], but gives what is right in the file, and what is doubtful, beside everything that is wrong. Nothing may
+    /// be run from it unless nothing is wrong.
+    pub fn examine(path: &Path, identity: &str) -> (Imapd, Problems) {
         let path = prefixed(path);
         let mut problems = Problems::default();
         let settings = match toml::is_toml(&path) {
@@ -110,7 +117,8 @@ impl Imapd {
             true => toml::read_text(path, text, &mut problems),
             false => lines::read_text(path, text, &mut problems),
         };
-        Imapd::build(path.to_owned(), identity, settings, problems)
+        let (imapd, problems) = Imapd::build(path.to_owned(), identity, settings, problems);
+        problems.or(imapd)
     }
 
     fn build(
@@ -118,7 +126,7 @@ impl Imapd {
         identity: &str,
         written: Vec<Setting>,
         mut problems: Problems,
-    ) -> Result<Imapd, Problems> {
+    ) -> (Imapd, Problems) {
         let place: Arc<Path> = Arc::from(path.as_path());
         let mut warnings = Vec::new();
         let mut notes = Vec::new();
@@ -134,7 +142,7 @@ impl Imapd {
         problems.0.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         let file = File { path, names, partitions, warnings, notes };
         let view = View { identity: identity.to_owned(), settings };
-        problems.or(Imapd { file: Arc::new(file), view: Arc::new(view) })
+        (Imapd { file: Arc::new(file), view: Arc::new(view) }, problems)
     }
 
     /// The same file as the cyrus.conf entry `name` sees it.
@@ -146,6 +154,21 @@ impl Imapd {
     /// The same with `allowplaintext: no`: shows to which servers a password would be sent in the clear.
     pub fn without_plaintext(&self) -> Imapd {
         let settings = Settings { allowplaintext: false, ..self.view.settings.clone() };
+        let view = View { identity: self.view.identity.clone(), settings };
+        Imapd { file: self.file.clone(), view: Arc::new(view) }
+    }
+
+    /// The same where every connection comes through an outer layer of so many bits (`-p` of a service): that counts as TLS
+    /// does for what asks for a strength.
+    pub fn behind_layer(&self, bits: u32) -> Imapd {
+        let settings = Settings {
+            allowplaintext: self.view.settings.allowplaintext || bits >= 2,
+            tls_required: self.view.settings.tls_required && bits == 0,
+            sasl_minimum_layer: Some(self.view.settings.sasl_minimum_layer)
+                .filter(|least| *least > bits)
+                .unwrap_or(0),
+            ..self.view.settings.clone()
+        };
         let view = View { identity: self.view.identity.clone(), settings };
         Imapd { file: self.file.clone(), view: Arc::new(view) }
     }

@@ -307,3 +307,34 @@ fn a_login_that_lets_nobody_in_or_everybody_is_said() {
     assert_eq!(doubts("sasl_pwcheck_method: saslauthd\nallowplaintext: yes"), "");
     assert_eq!(doubts("sasl_mech_list: PLAIN SCRAM-SHA-256"), "");
 }
+
+#[test]
+fn old_names_for_one_protocol_and_keys_of_newer_cyrus_are_known() {
+    let imapd = parse(
+        "tls_imap_cert_file: /imap.pem\ntls_server_cert: /all.pem\ntls_pop3_key_file: /pop.key",
+        "imap",
+    );
+    assert_eq!(imapd.tls_server_cert.as_deref(), Some("/imap.pem"));
+    assert_eq!(imapd.for_service("imaps").tls_server_cert.as_deref(), Some("/imap.pem"));
+    assert_eq!(imapd.for_service("lmtp").tls_server_cert.as_deref(), Some("/all.pem"));
+    assert_eq!(imapd.for_service("pop3s").tls_server_key.as_deref(), Some("/pop.key"));
+    let said: Vec<String> = imapd.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said[0],
+        "imapd.conf:2: tls_imap_cert_file: old name of imap_tls_server_cert and imaps_tls_server_cert"
+    );
+    let text = "defaultsearchpartition-default: /search\narchivesearchpartition-x: /s\njmapnotificationfolder: n\nxlist-junk: Spam";
+    assert_eq!(doubts(text), "");
+    let notes: Vec<String> = parse(text, "imap").notes().iter().map(ToString::to_string).collect();
+    assert_eq!(notes.len(), 3, "{notes:?}");
+    assert!(notes[2].ends_with("no effect: an option of Cyrus after 3.6 not used here"), "{notes:?}");
+}
+
+#[test]
+fn what_is_doubtful_is_said_beside_what_is_wrong() {
+    let path = std::env::temp_dir().join(format!("doubts-{}.conf", std::process::id()));
+    std::fs::write(&path, "configdirectory: /v\ntimeout: soon\nsevername: x\n").unwrap();
+    let (imapd, wrong) = Imapd::examine(&path, "imap");
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!((wrong.0.len(), imapd.warnings().len()), (1, 1));
+}

@@ -151,7 +151,7 @@ const CYRUS: &[(&str, &str)] = &[
         "START {\n a cmd=\"x # y\"\n}",
         "2: a: cmd: the quote is not closed on its line (a # begins a comment even inside quotes)",
     ),
-    ("START {\n a cmd=\"x\"y\n}", "2: a: cmd: a blank is wanted after the closing quote"),
+    ("START {\n a cmd=\"x\"y\n}", "2: a: 'y' has no value (key=value is wanted)"),
     ("START {\n a cmd=x }\n}", "2: a: bad character '}' in a name (letters and digits only)"),
     ("START {\n a\n}", "2: a: cmd is missing"),
     ("START {\n a cmd=\"  \"\n}", "2: a: cmd is missing"),

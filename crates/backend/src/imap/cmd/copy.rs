@@ -51,7 +51,11 @@ pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
         (from, seen)
     };
     let (from, seen) = weighed(weight, look).await;
-    let pairs = session.server.store.copy(&source, from, &target, keep, seen.clone().filter(|_| own)).await?;
+    let pairs = session
+        .server
+        .store
+        .copy(&source, from, &target, keep, seen.clone().filter(|_| own), session.server.ignore_quota)
+        .await?;
     if let Some(seen) = seen.filter(|_| alone) {
         let seen = pairs.iter().filter(|(from, _)| seen.contains(from)).map(|(_, to)| *to).collect();
         super::store::mark_own_seen(session, &target, seen).await?;

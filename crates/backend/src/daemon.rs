@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use config::imapd::{Imapd, Partition};
+use config::imapd::{Imapd, Partition, is_among_messages};
 use protocol::acl::{Rights, Who};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
@@ -92,7 +92,31 @@ fn hold_partitions(imapd: &Imapd) -> Result<Vec<File>, Exit> {
             Err(error) => Err(failed(error.into())),
         }
     };
-    imapd.partitions().iter().map(hold).collect()
+    let held: Result<Vec<File>, Exit> = imapd.partitions().iter().map(hold).collect();
+    apart(imapd)?;
+    held
+}
+
+/// imapd.conf is judged by its words; a link may still lead from one partition into another's messages.
+fn apart(imapd: &Imapd) -> Result<(), Exit> {
+    let real = |partition: &Partition| {
+        let path = &partition.path;
+        fs::canonicalize(path).map_err(|why| Exit::new(75, format!("{}: {why}", path.display())))
+    };
+    let places = imapd.partitions().iter().map(real).collect::<Result<Vec<_>, Exit>>()?;
+    for (inner, at) in imapd.partitions().iter().zip(&places) {
+        for (outer, around) in imapd.partitions().iter().zip(&places) {
+            if at != around && is_among_messages(around, at) {
+                return Err(Exit::config(format!(
+                    "partition-{}: {} lies in the message directories of partition-{}: mail would be lost",
+                    inner.name,
+                    at.display(),
+                    outer.name
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Should the list turn out to be damaged only while it is read, the daemon ends: its supervisor starts it again, and the

@@ -30,7 +30,17 @@ pub async fn run(imapd: &Imapd, other: Option<&Path>) -> Result<(), Failure> {
     lists.close().await?;
     let mut found = Vec::new();
     for partition in imapd.partitions() {
-        walk(&partition.path, &partition.name, DEPTH, &mut found);
+        let mut own = Vec::new();
+        walk(&partition.path, &partition.name, DEPTH, &mut own);
+        // A partition may lie in another: what is in it is its own.
+        let inner = |at: &Path| {
+            imapd.partitions().iter().any(|other| {
+                other.name != partition.name
+                    && other.path.starts_with(&partition.path)
+                    && at.starts_with(&other.path)
+            })
+        };
+        found.extend(own.into_iter().filter(|mailbox| !inner(&mailbox.directory)));
     }
     compare(&entries, &found).iter().for_each(|line| println!("{line}"));
     Ok(())

@@ -419,7 +419,7 @@ fn sockets<'a>(members: &[&'a Listening]) -> Vec<BorrowedFd<'a>> {
 /// A process that ends sooner than this, even with status 0, is not started again at once for ever.
 const YOUNG: Duration = Duration::from_secs(1);
 const EX_TEMPFAIL: i32 = 75;
-const LISTENER_FLAGS: &str = "sakHNDX";
+const LISTENER_FLAGS: &str = "sakHNDXq";
 
 #[cfg(test)]
 mod tests {
@@ -428,13 +428,8 @@ mod tests {
     #[test]
     fn flags_of_listeners_are_no_arguments_of_the_process() {
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        let table = [
-            ("-s -C x", "-C x"),
-            ("-m", "-m"),
-            ("-sa -U 30 -T 60 -p 2", ""),
-            ("-s -m -q", "-m -q"),
-            ("", ""),
-        ];
+        let table =
+            [("-s -C x", "-C x"), ("-m", "-m"), ("-sa -U 30 -T 60 -p 2", ""), ("-s -m -q", "-m"), ("", "")];
         for (given, own) in table {
             assert_eq!(process_args(&words(given)), words(own), "{given}");
         }

@@ -13,6 +13,7 @@
 //! It is one thread, blocked in epoll when nothing happens, and never between a client and its server: services accept by
 //! themselves.
 
+pub mod arguments;
 pub mod backoff;
 pub mod board;
 pub mod boot;

@@ -1,6 +1,6 @@
 //! The node as configured: both files read and every `cmd=` resolved, or every mistake told at once.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,9 @@ use config::cyrus::{CyrusConf, Listen, Place, Proto, When};
 use config::imapd::{Imapd, Role};
 use config::{Problem, Problems};
 
+use crate::arguments;
 use crate::child::GroupKey;
+use crate::ports;
 use crate::program::{Command, Program, Resolver};
 use crate::roles::Roles;
 
@@ -129,12 +131,14 @@ impl Plan {
     /// As [`Plan::read`].
     pub fn examine(sources: &Sources) -> Result<Self, Wrong> {
         let mut problems = Problems::default();
-        let imapd =
-            Imapd::load(&sources.imapd_conf, "master").map_err(|found| problems.0.extend(found.0)).ok();
+        let (imapd, found) = Imapd::examine(&sources.imapd_conf, "master");
+        let doubtful = doubts(&imapd);
+        let imapd = Some(imapd).filter(|_| found.is_empty());
+        problems.0.extend(found.0);
         let (cyrus, found) = CyrusConf::examine(&sources.cyrus_conf);
         problems.0.extend(found.0);
         // The lines of cyrus.conf are looked at even where imapd.conf is wrong, so that all mistakes are told.
-        let drawn = Builder::new(sources, imapd.clone(), &mut problems).build(cyrus);
+        let drawn = Builder::new(sources, imapd.clone(), doubtful, &mut problems).build(cyrus);
         match imapd {
             Some(imapd) if problems.is_empty() => Ok(drawn.with(imapd)),
             _ => Err(Wrong { problems, warnings: drawn.warnings }),
@@ -181,16 +185,18 @@ struct Builder<'a> {
     /// Each imapd.conf that a line reads; none where it is wrong.
     confs: HashMap<PathBuf, Option<Imapd>>,
     roles: Roles,
-    /// Absent programs are told once each.
-    told: BTreeSet<String>,
 }
 
 impl<'a> Builder<'a> {
-    fn new(sources: &'a Sources, imapd: Option<Imapd>, problems: &'a mut Problems) -> Self {
-        let mut drawn = Drawn::default();
-        drawn.warnings.extend(imapd.iter().flat_map(doubts));
+    fn new(
+        sources: &'a Sources,
+        imapd: Option<Imapd>,
+        warnings: Vec<Problem>,
+        problems: &'a mut Problems,
+    ) -> Self {
+        let drawn = Drawn { warnings, ..Drawn::default() };
         let confs = HashMap::from([(sources.imapd_conf.clone(), imapd)]);
-        Self { sources, problems, drawn, confs, roles: Roles::default(), told: BTreeSet::new() }
+        Self { sources, problems, drawn, confs, roles: Roles::default() }
     }
 
     fn build(mut self, cyrus: CyrusConf) -> Drawn {
@@ -219,14 +225,31 @@ impl<'a> Builder<'a> {
                 });
             }
         }
-        self.problems.0.extend(self.roles.check(&self.confs));
+        let objections = self.roles.check(&self.confs);
+        self.problems.0.extend(objections.wrong);
+        for (name, problem) in objections.skipped {
+            self.drawn.services.retain(|service| service.key.name != name);
+            self.drawn.warnings.push(problem);
+        }
         self.drawn
     }
 
     fn service(&mut self, line: config::cyrus::Service) {
-        let Some((command, conf)) = self.command(&line.name, &line.cmd, &line.place, Absence::Wrong) else {
+        let Some((mut command, conf)) = self.command(&line.name, &line.cmd, &line.place, Absence::Wrong)
+        else {
             return;
         };
+        for message in arguments::fit(&mut command) {
+            self.drawn.warnings.push(Problem::new(&line.place.file, line.place.line, &line.name, message));
+        }
+        if let Listen::Inet { port, .. } = &line.listen
+            && ports::port(port, if line.proto.is_udp() { "udp" } else { "tcp" }).is_none()
+        {
+            let message = format!(
+                "listen: no port is known for '{port}' (a number, or a name in /etc/services): nothing listens there"
+            );
+            self.drawn.warnings.push(Problem::new(&line.place.file, line.place.line, &line.name, message));
+        }
         if line.proto.is_udp() && matches!(command.program, Program::Ours(_)) {
             let message = format!("{} is not served over udp: the line is skipped", command.written);
             self.drawn.warnings.push(Problem::new(&line.place.file, line.place.line, line.name, message));
@@ -268,7 +291,7 @@ impl<'a> Builder<'a> {
     ) -> Option<(Command, PathBuf)> {
         let sources = self.sources;
         let conf = config_file(cmd).map_or_else(|| sources.imapd_conf.clone(), PathBuf::from);
-        let frontend = self.is_frontend(&conf);
+        let frontend = self.is_frontend(&conf, name, place);
         let command = match sources.resolver.resolve(cmd, frontend) {
             Ok(command) => command,
             Err(error) => {
@@ -281,20 +304,25 @@ impl<'a> Builder<'a> {
             }
         };
         if let Program::Absent(why) = &command.program {
-            if self.told.insert(why.clone()) {
-                let message = format!("{why}: the line is skipped");
-                self.drawn.warnings.push(Problem::new(&place.file, place.line, name, message));
-            }
+            let message = format!("{why}: the line is skipped");
+            self.drawn.warnings.push(Problem::new(&place.file, place.line, name, message));
             return None;
         }
         Some((command, conf))
     }
 
-    fn is_frontend(&mut self, conf: &Path) -> bool {
+    /// `name` and `place`: the line that reads the file.
+    fn is_frontend(&mut self, conf: &Path, name: &str, place: &Place) -> bool {
         if !self.confs.contains_key(conf) {
-            let imapd = Imapd::load(conf, "master").map_err(|found| self.problems.0.extend(found.0)).ok();
+            let (imapd, found) = Imapd::examine(conf, "master");
+            self.drawn.warnings.extend(doubts(&imapd));
+            if !found.is_empty() {
+                let message = format!("-C {}: that file is wrong", conf.display());
+                self.problems.0.push(Problem::new(&place.file, place.line, name, message));
+            }
+            let imapd = Some(imapd).filter(|_| found.is_empty());
+            self.problems.0.extend(found.0);
             if let Some(imapd) = &imapd {
-                self.drawn.warnings.extend(doubts(imapd));
                 self.drawn.directories.push(PathBuf::from(&imapd.configdirectory));
             }
             self.confs.insert(conf.to_owned(), imapd);

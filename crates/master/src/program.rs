@@ -76,7 +76,10 @@ impl Resolver {
         let (first, args) = words.split_first().ok_or(ResolveError::Empty)?;
         let full = if by_cyrus { self.full_name(first) } else { (*first).to_owned() };
         let (first, written) = (full.as_str(), last_component(&full).to_owned());
-        let program = match ours(&written, frontend) {
+        // Before Cyrus 2.3.8 this was the tool that forgets old duplicates; cyr_expire has the option.
+        let prunes = written == "ctl_deliver" && args.iter().any(|word| word.starts_with("-E"));
+        let meant = if prunes { "cyr_expire" } else { written.as_str() };
+        let program = match ours(meant, frontend) {
             Some(name) => match self.find_ours(name) {
                 Some(path) => Program::Ours(path),
                 None if OPTIONAL.contains(&name) => {
@@ -333,6 +336,7 @@ mod tests {
             ("/usr/sbin/cyrus ctl_cyrusdb -r", "ctl_cyrusdb", "ctl_cyrusdb"),
             ("/usr/bin/nice -n 19 /usr/sbin/cyrus cyr_expire -E 3", "cyr_expire", "cyr_expire"),
             ("/usr/sbin/cyrus expire -E 3", "cyr_expire", "cyr_expire"),
+            ("ctl_deliver -E 3", "cyr_expire", "cyr_expire"),
             ("cyrus cyrusdb -r", "ctl_cyrusdb", "ctl_cyrusdb"),
         ];
         for (cmd, on_frontend, elsewhere) in table {

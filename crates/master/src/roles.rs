@@ -36,6 +36,15 @@ enum Part {
     Store,
 }
 
+/// What cannot work.
+#[derive(Debug, Default)]
+pub struct Objections {
+    /// No node can be made of these.
+    pub wrong: Vec<Problem>,
+    /// The names of lines that are left out of a node that works without them.
+    pub skipped: Vec<(String, Problem)>,
+}
+
 impl Roles {
     /// Notes a line of SERVICES.
     pub fn note(&mut self, name: &str, command: &Command, conf: &Path, place: &Place) {
@@ -46,21 +55,29 @@ impl Roles {
     }
 
     /// The lines that cannot work, given what their files say. Files that are wrong are told elsewhere.
-    pub fn check(&self, confs: &HashMap<PathBuf, Option<Imapd>>) -> Vec<Problem> {
-        let mut found = Vec::new();
+    pub fn check(&self, confs: &HashMap<PathBuf, Option<Imapd>>) -> Objections {
+        let mut found = Objections::default();
         for line in &self.lines {
             let Some(Some(imapd)) = confs.get(&line.conf) else { continue };
-            if let Some(why) = self.objection(line, imapd) {
-                found.push(Problem::new(&line.place.file, line.place.line, &line.name, why));
+            let Some(why) = self.objection(line, imapd) else { continue };
+            let problem = |why| Problem::new(&line.place.file, line.place.line, &line.name, why);
+            // In Cyrus such lines fail at each client, and the list of mailboxes is served all the same.
+            if line.part == Part::Store && self.other(line, Part::Master).is_some() {
+                found.skipped.push((line.name.clone(), problem(format!("{why}: the line is skipped"))));
+            } else {
+                found.wrong.push(problem(why));
             }
         }
         found
     }
 
+    /// A line of that part which reads the same imapd.conf.
+    fn other(&self, line: &Line, part: Part) -> Option<&Line> {
+        self.lines.iter().find(|other| other.conf == line.conf && other.part == part)
+    }
+
     fn objection(&self, line: &Line, imapd: &Imapd) -> Option<String> {
         let (written, file) = (&line.written, imapd.path().display());
-        let other =
-            |part: Part| self.lines.iter().find(|other| other.conf == line.conf && other.part == part);
         match (line.part, imapd.role()) {
             (Part::Proxy, Role::Backend) => Some(format!(
                 "{written} is a proxy, but proxyservers is set in {file}, which makes this node a backend: remove proxyservers, or \
@@ -70,7 +87,7 @@ impl Roles {
                 "mupdate without -m is a frontend's slave, but proxyservers is set in {file}, which makes this node a backend: \
                  remove one of the two"
             )),
-            (Part::Proxy, Role::Alone) if other(Part::Master).is_none() => Some(format!(
+            (Part::Proxy, Role::Alone) if self.other(line, Part::Master).is_none() => Some(format!(
                 "{written} is a proxy, and needs mupdate_server in {file}, or a line with mupdate -m, to know where mailboxes are"
             )),
             (Part::Slave, _) => self.slave(line, imapd),
@@ -84,8 +101,7 @@ impl Roles {
 
     fn slave(&self, line: &Line, imapd: &Imapd) -> Option<String> {
         let file = imapd.path().display();
-        let master = self.lines.iter().find(|other| other.conf == line.conf && other.part == Part::Master);
-        if let Some(master) = master {
+        if let Some(master) = self.other(line, Part::Master) {
             let there = master.place.line;
             return Some(format!(
                 "a slave on the master's own host: line {there} runs mupdate -m, and proxies here follow that: remove this line"
@@ -145,7 +161,13 @@ mod tests {
             roles.note("x", &command, &path, &place);
         }
         let found = roles.check(&HashMap::from([(path, Some(imapd))]));
-        found.iter().map(|problem| format!("{}: {}", problem.line, problem.message)).collect()
+        let skipped = found.skipped.iter().map(|(_, problem)| problem);
+        found
+            .wrong
+            .iter()
+            .chain(skipped)
+            .map(|problem| format!("{}: {}", problem.line, problem.message))
+            .collect()
     }
 
     #[test]
@@ -186,6 +208,7 @@ mod tests {
                 "2: a slave on the master's own host: line 1 runs mupdate -m",
             ),
             ("mupdate_server: HERE.example:3905\n", &["mupdate"], "1: a slave of itself"),
+            ("", &["mupdate -m", "backend -s"], "2: backend keeps mail on this node, but no partition-NAME"),
             ("", &["backend"], "1: backend keeps mail on this node, but no partition-NAME is set"),
         ] {
             let said = said(conf, lines);

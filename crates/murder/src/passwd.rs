@@ -71,7 +71,8 @@ fn act(args: &Args, imapd: &Imapd) -> Result<(), String> {
         (None, _) if args.import => {
             let text = io::read_to_string(io::stdin()).map_err(|error| format!("standard input: {error}"))?;
             prepare(db.path(), imapd)?;
-            let users = sasldb(&text, &imapd.servername);
+            let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+            let users = sasldb(&text, &[&imapd.servername, &host]);
             for (user, password) in &users {
                 db.set(&fold(user), password).map_err(|error| format!("{user}: {error}"))?;
                 println!("{}", fold(user));
@@ -142,17 +143,20 @@ fn owner(imapd: &Imapd) -> Option<(u32, u32)> {
 }
 
 /// Users and passwords in what `db_dump -p` prints of a sasldb: a line with `user\00realm\00userPassword`, then one
-/// with the password. Users of this server's own realm go by their bare name.
-fn sasldb(text: &str, servername: &str) -> Vec<(String, String)> {
+/// with the password. Users of a realm that is this server's (`saslpasswd2` takes the host's name where it is given none) go by
+/// their bare name.
+fn sasldb(text: &str, own: &[&str]) -> Vec<(String, String)> {
     let body = text.split_once("HEADER=END\n").map_or(text, |(_, body)| body);
     let mut lines = body.lines().take_while(|line| *line != "DATA=END").map(unescape);
     let mut users = Vec::new();
     while let (Some(key), Some(password)) = (lines.next(), lines.next()) {
         let mut parts = key.split('\0');
         if let (Some(user), Some(realm), Some("userPassword")) = (parts.next(), parts.next(), parts.next()) {
-            let own = realm.is_empty() || realm.eq_ignore_ascii_case(servername);
-            let short = servername.split('.').next().unwrap_or(servername);
-            let user = match own || realm.eq_ignore_ascii_case(short) {
+            let is_own = own.iter().any(|name| {
+                let short = name.split('.').next().unwrap_or(name);
+                realm.eq_ignore_ascii_case(name) || realm.eq_ignore_ascii_case(short)
+            });
+            let user = match realm.is_empty() || is_own {
                 true => user.to_owned(),
                 false => format!("{user}@{realm}"),
             };
@@ -187,7 +191,15 @@ mod tests {
     fn users_of_a_sasldb_are_found() {
         let text = "VERSION=3\nformat=print\ntype=hash\nHEADER=END\n fred\\00mail.example\\00userPassword\n s\\\\e cret\n \
                     eve\\00other.example\\00userPassword\n x\n fred\\00mail\\00cmusaslsecretOTP\n y\nDATA=END\n";
-        let users = sasldb(text, "mail.example");
-        assert_eq!(users, [("fred".into(), "s\\e cret".into()), ("eve@other.example".into(), "x".into())]);
+        let text = text.replace("DATA=END", " jim\\00oldhost\\00userPassword\n z\nDATA=END");
+        let users = sasldb(&text, &["mail.example", "oldhost.example"]);
+        assert_eq!(
+            users,
+            [
+                ("fred".into(), "s\\e cret".into()),
+                ("eve@other.example".into(), "x".into()),
+                ("jim".into(), "z".into())
+            ]
+        );
     }
 }

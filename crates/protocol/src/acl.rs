@@ -157,7 +157,10 @@ impl fmt::Debug for Rights {
 #[error("The {0} right is not supported")]
 pub struct UnknownRight(pub char);
 
-/// Who asks: a user and the groups that hold the user (`group:staff` is given as `staff`).
+/// Stands among the groups of a user whose groups cannot be looked up: the user may be in any. No group has such a name.
+pub const UNKNOWN_GROUPS: &str = "*";
+
+/// Who asks: a user and the groups that hold the user (`group:staff` is given as `staff`; see [`UNKNOWN_GROUPS`]).
 #[derive(Debug, Clone, Copy)]
 pub struct Who<'a> {
     pub userid: &'a str,
@@ -169,7 +172,14 @@ impl Who<'_> {
     fn is(&self, identifier: &str) -> bool {
         identifier == self.userid
             || identifier == "anyone"
-            || identifier.strip_prefix("group:").is_some_and(|group| self.groups.iter().any(|g| g == group))
+            || identifier
+                .strip_prefix("group:")
+                .is_some_and(|group| group != UNKNOWN_GROUPS && self.groups.iter().any(|g| g == group))
+    }
+
+    /// Whether an entry of an ACL takes rights from a group that may hold this user.
+    fn may_be_denied(&self, identifier: &str) -> bool {
+        identifier.starts_with("-group:") && self.groups.iter().any(|group| group == UNKNOWN_GROUPS)
     }
 }
 
@@ -237,9 +247,17 @@ impl Acl {
         }
     }
 
-    /// What the list grants: all positive matches united, less all negative ones. The owner's implicit rights are
-    /// the caller's to add.
+    /// What the list grants to who is not the mailbox's owner: all positive matches united, less all negative ones. Whose groups
+    /// are not known gets nothing from a list that denies any group: the user may be in it.
     pub fn rights(&self, who: Who<'_>) -> Rights {
+        if self.entries.iter().any(|(identifier, _)| who.may_be_denied(identifier)) {
+            return Rights::NONE;
+        }
+        self.owner_rights(who)
+    }
+
+    /// What the list grants to the mailbox's owner. The implicit rights are the caller's to add.
+    pub fn owner_rights(&self, who: Who<'_>) -> Rights {
         let (mut granted, mut denied) = (Rights::NONE, Rights::NONE);
         for (identifier, rights) in &self.entries {
             match identifier.strip_prefix('-') {
@@ -312,6 +330,16 @@ mod tests {
         assert_eq!(acl.rights(who("bob", &[])).to_string(), "lrsp");
         assert_eq!(acl.rights(who("eve", &staff)).to_string(), "lrswi");
         assert_eq!(Acl::parse("anyone\tlrs\tbroken").rights(who("x", &[])).to_string(), "lrs");
+    }
+
+    #[test]
+    fn whose_groups_are_not_known_gets_nothing_from_a_list_that_denies_a_group() {
+        let unknown = [UNKNOWN_GROUPS.to_owned()];
+        let acl = Acl::parse("anyone\tlrs\teve\tlrsw\t-group:guests\tr\t");
+        assert!(acl.rights(who("eve", &unknown)).is_empty());
+        assert_eq!(acl.owner_rights(who("eve", &unknown)).to_string(), "lrsw");
+        let acl = Acl::parse("anyone\tlrs\t-eve\ts\tgroup:staff\tw\tgroup:*\tp\t");
+        assert_eq!(acl.rights(who("eve", &unknown)).to_string(), "lr");
     }
 
     #[test]

@@ -178,6 +178,7 @@ impl Listener {
     /// Puts a socket and its entry together; `imapd` is this entry's view of the file.
     pub fn new(entry: Entry, socket: Socket, imapd: Imapd, shared: &Shared) -> Result<Listener, ListenError> {
         let protocol = entry.protocol().ok_or_else(|| ListenError::Protocol(entry.name.clone()))?;
+        let imapd = outer_layer(&entry.args).map_or_else(|| imapd.clone(), |bits| imapd.behind_layer(bits));
         let auth = shared.authenticator(&imapd, protocol);
         let listener = Listener {
             protocol,
@@ -261,6 +262,7 @@ impl Listener {
     /// Takes new settings in force for connections from now on. What cannot be read stays as it was.
     pub(crate) fn reload(&self, imapd: Imapd, shared: &Shared) -> Result<(), ListenError> {
         self.load_tls(&imapd)?;
+        let imapd = outer_layer(&self.args).map_or_else(|| imapd.clone(), |bits| imapd.behind_layer(bits));
         self.auth.store(Arc::new(shared.authenticator(&imapd, self.protocol)));
         self.imapd.store(Arc::new(imapd));
         Ok(())
@@ -336,6 +338,12 @@ impl Listener {
             }
         }
     }
+}
+
+/// `-p`: bits of the layer (a tunnel's) that all connections of the listener come through.
+fn outer_layer(args: &[String]) -> Option<u32> {
+    let at = args.iter().position(|word| word == "-p")?;
+    args.get(at + 1)?.parse().ok()
 }
 
 /// One client's place on a listener.
@@ -417,6 +425,25 @@ mod tests {
         assert_eq!(socket.tcp_keepalive_time().unwrap().as_secs(), 77);
         assert_eq!(socket.tcp_keepalive_interval().unwrap().as_secs(), 11);
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_listener_behind_a_tunnel_takes_passwords_as_if_it_had_tls() {
+        let text = "configdirectory: /v\ntls_required: yes\nsasl_minimum_layer: 56\n";
+        let imapd = Imapd::parse(std::path::Path::new("imapd.conf"), text, "imap").unwrap();
+        let (passwords, denied) = (PasswordDb::new("/nonexistent"), DenyList::new("/nonexistent"));
+        let shared = Shared { passwords, denied, pace: Pace::default(), inbox_acl: None };
+        let any = "127.0.0.1:143".parse().unwrap();
+        let channel = crate::peer::Channel::new(crate::peer::Peer::Tcp { remote: any, local: any });
+        for (args, takes) in [("", false), ("-p 1", false), ("-p 40", false), ("-s -p 128", true)] {
+            let args = args.split_whitespace().map(str::to_owned).collect();
+            let entry = Entry { name: "imap".to_owned(), args, ..Entry::default() };
+            let socket = Socket::bind("127.0.0.1:0").unwrap();
+            let listener = Listener::new(entry, socket, imapd.clone(), &shared).unwrap();
+            assert_eq!(listener.auth().allows_plaintext(&channel), takes);
+            listener.reload(imapd.clone(), &shared).unwrap();
+            assert_eq!(listener.auth().allows_plaintext(&channel), takes);
+        }
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub struct Arguments {
     pub kpop: bool,
     #[arg(short = 'N', hide = true)]
     pub no_plain: bool,
+    #[arg(short = 'q', hide = true)]
+    pub ignore_quota: bool,
     #[arg(short = 'D', hide = true)]
     pub debugger: bool,
     #[arg(short = 'X', hide = true)]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use config::imapd::{ClientCerts, Imapd, VirtDomains, networks};
+use config::imapd::{ClientCerts, GroupSource, Imapd, VirtDomains, networks};
 
 use crate::auth;
 use crate::listen::Protocol;
@@ -71,7 +71,8 @@ pub fn auth(imapd: &Imapd, protocol: Protocol) -> auth::Settings {
             Protocol::Pop3 => imapd.popsubfolders,
             _ => false,
         },
-        unix_groups: imapd.unix_group_enable,
+        unix_groups: imapd.groups() == GroupSource::System,
+        unknown_groups: imapd.groups() == GroupSource::Unknown,
         external_altname: imapd.sasl_external_altname,
         failed_pause: imapd.failedloginpause,
         shared_addresses: networks::parse_all(&imapd.failedlogin_shared_addresses),

@@ -34,6 +34,7 @@ pub async fn serve(connection: Connection, store: Store, shared: Arc<Shared>) {
         namespace: service::names::namespace(&imapd),
         auth: listener.auth(),
         tls: listener.starttls(),
+        ignore_quota: listener.has_flag('q'),
         store,
         shared,
         stop: seat.stop(),

@@ -24,6 +24,8 @@ pub struct Server {
     /// For STARTTLS; none where it is not offered.
     pub tls: Option<ServerTls>,
     pub store: Store,
+    /// `-q` on the listener: APPEND and COPY go beyond quotas.
+    pub ignore_quota: bool,
     pub shared: Arc<Shared>,
     pub context: Context,
     /// The session's entry in the register of who is on.

@@ -1,8 +1,8 @@
 //! What an address means in this backend's store, and whether it may get mail now.
 
-use config::imapd::Imapd;
+use config::imapd::{GroupSource, Imapd};
 use mailboxes::{Entry, Flags, State};
-use protocol::acl::{Rights, Who};
+use protocol::acl::{Rights, UNKNOWN_GROUPS, Who};
 use protocol::lmtp::command::{Mail, Path, Rcpt};
 use protocol::lmtp::recipient::{AddressError, Recipient, Rules};
 use protocol::lmtp::refusal::Refusal;
@@ -194,8 +194,13 @@ fn check(entry: &Entry) -> Result<(), Refusal> {
 }
 
 fn rights(store: &Store, name: &MailboxName, entry: &Entry, mail: &Mail) -> Rights {
-    let userid = mail.auth.as_deref().unwrap_or("anonymous");
-    store.rights(name, &entry.acl, Who { userid, groups: &[] })
+    let unknown = [UNKNOWN_GROUPS.to_owned()];
+    let (userid, groups) = match mail.auth.as_deref() {
+        Some(userid) if store.policy().groups() == GroupSource::Unknown => (userid, &unknown[..]),
+        Some(userid) => (userid, &[][..]),
+        None => ("anonymous", &[][..]),
+    };
+    store.rights(name, &entry.acl, Who { userid, groups })
 }
 
 async fn alike(

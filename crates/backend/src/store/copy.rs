@@ -25,6 +25,7 @@ impl Store {
         to: &Arc<Mailbox>,
         keep: FlagMask,
         seen: Option<Arc<HashSet<u32>>>,
+        ignore_quota: bool,
     ) -> Result<Vec<(u32, u32)>, StoreError> {
         self.copy_within(from, uids, to, keep, seen, false).await
     }
@@ -92,11 +93,12 @@ impl Store {
         to: &Arc<Mailbox>,
         keep: FlagMask,
         seen: Option<Arc<HashSet<u32>>>,
+        ignore_quota: bool,
     ) -> Result<Vec<(u32, u32)>, StoreError> {
         let _turn = self.inner.turns.take(&format!("moves from {}", from.uniqueid())).await?;
         // Within one quota root as much is freed as is taken.
         let stays = from.quota_root() == to.quota_root();
-        let pairs = self.copy_within(from, uids, to, keep, seen, stays).await?;
+        let pairs = self.copy_within(from, uids, to, keep, seen, ignore_quota || stays).await?;
         let moved: Vec<u32> = pairs.iter().map(|(from, _)| *from).collect();
         from.remove(&moved).await?;
         Ok(pairs)

@@ -185,10 +185,12 @@ impl Store {
 
     /// What `who` may do with a mailbox of this ACL, with the owner's implicit rights.
     pub fn rights(&self, name: &MailboxName, acl: &str, who: Who<'_>) -> Rights {
-        let granted = Acl::parse(acl).rights(who);
-        let owned = self.inner.namespace.owner(name).is_some_and(|owner| owner == who.userid);
+        let acl = Acl::parse(acl);
+        if self.inner.namespace.owner(name).is_none_or(|owner| owner != who.userid) {
+            return acl.rights(who);
+        }
         let implicit = Rights::parse(&self.policy().implicit_owner_rights, 'c').unwrap_or_default();
-        if owned { granted | implicit } else { granted }
+        acl.owner_rights(who) | implicit
     }
 
     /// The open mailbox of a name; opens it where it is not.

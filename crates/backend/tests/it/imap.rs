@@ -493,6 +493,12 @@ async fn quotas_are_set_told_and_kept() {
         "#,
     )
     .await;
+    // A listener with -q, as a site has for moving users.
+    let mut beyond = node.client("noquota").await;
+    beyond.talk("S: * OK …\nC: l LOGIN fred secret\nS: l OK …").await;
+    beyond.append("INBOX", &MAIL.repeat(20)).await;
+    beyond.talk("C: a SELECT INBOX\nS: …\nS: a OK …\nC: b COPY 1:2 INBOX\nS: …\nS: b OK …").await;
+    fred.talk("C: d SELECT INBOX\nS: …\nS: d OK …\nC: e COPY 1 INBOX\nS: e NO [OVERQUOTA] Over quota").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

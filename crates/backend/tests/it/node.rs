@@ -102,11 +102,15 @@ impl Node {
             maxchild: -1,
             ..Entry::default()
         };
-        let sockets =
-            [entry("imap", "imapd", &[]), entry("lmtp", "lmtpd", &["-a"]), entry("pop3", "pop3d", &[])]
-                .into_iter()
-                .map(|entry| (entry, Socket::bind("127.0.0.1:0").unwrap()))
-                .collect();
+        let sockets = [
+            entry("imap", "imapd", &[]),
+            entry("noquota", "imapd", &["-q"]),
+            entry("lmtp", "lmtpd", &["-a"]),
+            entry("pop3", "pop3d", &[]),
+        ]
+        .into_iter()
+        .map(|entry| (entry, Socket::bind("127.0.0.1:0").unwrap()))
+        .collect();
         Context::new("backend", imapd, sockets).unwrap_or_else(|error| panic!("{error}"))
     }
 

@@ -453,6 +453,26 @@ async fn a_second_store_on_the_same_partition_is_refused() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_into_another_partitions_messages_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().display();
+    std::fs::create_dir_all(dir.path().join("spool/7f")).unwrap();
+    std::os::unix::fs::symlink(dir.path().join("spool/7f"), dir.path().join("news")).unwrap();
+    let text = format!(
+        "configdirectory: {root}/conf\nservername: be\npartition-default: {root}/spool\npartition-news: {root}/news\n"
+    );
+    let imapd = config::imapd::Imapd::parse(std::path::Path::new("imapd.conf"), &text, "backend").unwrap();
+    let context = service::Context::new("backend", imapd, Vec::new()).unwrap();
+    let refused = backend::daemon::run(context).await.unwrap_err();
+    assert_eq!(refused.code, 78);
+    assert!(
+        refused.message.contains("lies in the message directories of partition-default"),
+        "{}",
+        refused.message
+    );
+}
+
 #[tokio::test]
 async fn who_says_nothing_for_as_long_as_poptimeout_is_sent_away() {
     for minutes in [11, 25] {

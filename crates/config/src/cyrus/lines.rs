@@ -128,9 +128,6 @@ fn entry(line: &str) -> Result<Entry, (String, String)> {
             })?,
             None => value.split_at(value.find(char::is_whitespace).unwrap_or(value.len())),
         };
-        if !(after.is_empty() || after.starts_with(char::is_whitespace)) {
-            return Err(fail(format!("{key}: a blank is wanted after the closing quote")));
-        }
         args.push((key.to_ascii_lowercase(), value.to_owned()));
         rest = after;
     }

@@ -21,6 +21,30 @@ const ALIASES: &[(&str, &str)] = &[
     ("quotawarnkb", "quotawarnsize"),
 ];
 
+/// Names of Cyrus 2.3 for one protocol: what they begin with, and the entries whose option they mean.
+const OF_SERVICES: &[(&str, &[&str])] = &[
+    ("tls_imap_", &["imap", "imaps"]),
+    ("tls_pop3_", &["pop3", "pop3s"]),
+    ("tls_lmtp_", &["lmtp"]),
+    ("tls_sieve_", &["sieve"]),
+    ("tls_mupdate_", &["mupdate"]),
+];
+
+/// The keys that an old key for one protocol stands for, such as `tls_imap_cert_file`.
+pub(super) fn of_services(key: &str) -> Vec<String> {
+    let Some((rest, entries)) =
+        OF_SERVICES.iter().find_map(|(start, entries)| Some((key.strip_prefix(start)?, entries)))
+    else {
+        return Vec::new();
+    };
+    let current = match rest {
+        "cert_file" => "tls_server_cert",
+        "key_file" => "tls_server_key",
+        _ => return Vec::new(),
+    };
+    entries.iter().map(|entry| format!("{entry}_{current}")).collect()
+}
+
 /// The current name of a key that is an old option name, or an entry's override of one.
 pub(super) fn current(key: &str) -> Option<String> {
     ALIASES.iter().find_map(|(old, new)| {

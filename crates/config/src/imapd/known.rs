@@ -1,9 +1,27 @@
 //! Names of Cyrus's options that are not in the registry: nothing here reads them, and nobody needs a warning.
 
-/// Whether Cyrus (3.6 to 3.12) has an option of that name.
+/// Whether Cyrus (3.6 and later) has an option of that name.
 pub(super) fn is_cyrus_option(key: &str) -> bool {
-    NAMES.split_ascii_whitespace().any(|name| name == key)
+    NAMES.split_ascii_whitespace().any(|name| name == key) || is_newer(key)
 }
+
+/// Whether the option is newer than Cyrus 3.6.
+pub(super) fn is_newer(key: &str) -> bool {
+    NEWER.contains(&key)
+}
+
+const NEWER: &[&str] = &[
+    "calendar_minimum_alarm_interval",
+    "debug_log_sync_partial_failures",
+    "jmapnotificationfolder",
+    "prometheus_master_update_freq",
+    "prometheus_service_update_freq",
+    "prometheus_usage_update_freq",
+    "replicaonly",
+    "search_attachment_extractor_idle_timeout",
+    "search_attachment_extractor_request_timeout",
+    "webdav_attachments_baseurl",
+];
 
 const NAMES: &str = "\
     addressbookprefix afspts_localrealms afspts_mycell allownewnews annotation_allow_undefined \

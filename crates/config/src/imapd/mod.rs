@@ -12,6 +12,7 @@
 mod aliases;
 pub mod choices;
 pub mod convert;
+mod doubts;
 mod hosts;
 pub mod kind;
 mod known;
@@ -31,7 +32,7 @@ use std::sync::Arc;
 
 pub use choices::*;
 pub use hosts::{Upstream, shorthost};
-pub use partitions::Partition;
+pub use partitions::{Partition, is_among_messages};
 pub use registry::{Effect, OPTIONS, OptionSpec, Settings};
 pub use shared::SHARED;
 
@@ -64,6 +65,17 @@ struct View {
     settings: Settings,
 }
 
+/// Where it is known from in which groups a user is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupSource {
+    /// The system's group database.
+    System,
+    /// Nobody is in a group.
+    Nowhere,
+    /// A service that cannot be asked here: a user may be in any group.
+    Unknown,
+}
+
 /// What a node is in its murder, by Cyrus's own rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -82,6 +94,13 @@ impl Imapd {
     /// # Errors
     /// Everything that is wrong in the file and in those it includes.
     pub fn load(path: &Path, identity: &str) -> Result<Imapd, Problems> {
+        let (imapd, problems) = Imapd::examine(path, identity);
+        problems.or(imapd)
+    }
+
+    /// As [`Imapd::load`], but gives what is right in the file, and what is doubtful, beside everything that is wrong. Nothing may
+    /// be run from it unless nothing is wrong.
+    pub fn examine(path: &Path, identity: &str) -> (Imapd, Problems) {
         let path = prefixed(path);
         let mut problems = Problems::default();
         let settings = match toml::is_toml(&path) {
@@ -98,7 +117,8 @@ impl Imapd {
             true => toml::read_text(path, text, &mut problems),
             false => lines::read_text(path, text, &mut problems),
         };
-        Imapd::build(path.to_owned(), identity, settings, problems)
+        let (imapd, problems) = Imapd::build(path.to_owned(), identity, settings, problems);
+        problems.or(imapd)
     }
 
     fn build(
@@ -106,22 +126,23 @@ impl Imapd {
         identity: &str,
         written: Vec<Setting>,
         mut problems: Problems,
-    ) -> Result<Imapd, Problems> {
+    ) -> (Imapd, Problems) {
         let place: Arc<Path> = Arc::from(path.as_path());
         let mut warnings = Vec::new();
         let mut notes = Vec::new();
         let names = Names::new(written, &mut problems, &mut warnings);
         names.check(&mut problems, &mut warnings, &mut notes);
         let settings = settings(&names, identity);
-        let partitions = partitions::read(&names, &settings, &mut problems);
+        let partitions = partitions::read(&names, &settings, &mut problems, &mut warnings);
         hosts::check(&names, &settings, &mut problems);
         networks::check(&names, &mut problems);
-        check_facility(&names, &settings).into_iter().for_each(|warning| warnings.push(warning));
+        warnings.extend(check_facility(&names, &settings));
+        doubts::logins(&names, &mut warnings);
         check_directory(&place, &names, &settings, &problems).into_iter().for_each(|p| problems.0.push(p));
         problems.0.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         let file = File { path, names, partitions, warnings, notes };
         let view = View { identity: identity.to_owned(), settings };
-        problems.or(Imapd { file: Arc::new(file), view: Arc::new(view) })
+        (Imapd { file: Arc::new(file), view: Arc::new(view) }, problems)
     }
 
     /// The same file as the cyrus.conf entry `name` sees it.
@@ -133,6 +154,21 @@ impl Imapd {
     /// The same with `allowplaintext: no`: shows to which servers a password would be sent in the clear.
     pub fn without_plaintext(&self) -> Imapd {
         let settings = Settings { allowplaintext: false, ..self.view.settings.clone() };
+        let view = View { identity: self.view.identity.clone(), settings };
+        Imapd { file: self.file.clone(), view: Arc::new(view) }
+    }
+
+    /// The same where every connection comes through an outer layer of so many bits (`-p` of a service): that counts as TLS
+    /// does for what asks for a strength.
+    pub fn behind_layer(&self, bits: u32) -> Imapd {
+        let settings = Settings {
+            allowplaintext: self.view.settings.allowplaintext || bits >= 2,
+            tls_required: self.view.settings.tls_required && bits == 0,
+            sasl_minimum_layer: Some(self.view.settings.sasl_minimum_layer)
+                .filter(|least| *least > bits)
+                .unwrap_or(0),
+            ..self.view.settings.clone()
+        };
         let view = View { identity: self.view.identity.clone(), settings };
         Imapd { file: self.file.clone(), view: Arc::new(view) }
     }
@@ -227,6 +263,15 @@ impl Imapd {
             (Some(_), true) => Role::Frontend,
             (Some(_), false) => Role::Backend,
             (None, _) => Role::Alone,
+        }
+    }
+
+    /// Where groups come from, by `auth_mech` and `unix_group_enable`.
+    pub fn groups(&self) -> GroupSource {
+        match self.auth_mech {
+            AuthMech::Unix if self.unix_group_enable => GroupSource::System,
+            AuthMech::Unix | AuthMech::Krb | AuthMech::Krb5 => GroupSource::Nowhere,
+            AuthMech::Pts | AuthMech::Mboxgroups => GroupSource::Unknown,
         }
     }
 

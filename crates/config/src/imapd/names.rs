@@ -18,6 +18,8 @@ pub(super) struct Names {
 impl Names {
     pub fn new(written: Vec<Setting>, problems: &mut Problems, warnings: &mut Vec<Problem>) -> Names {
         let mut names = Names::default();
+        let written =
+            written.into_iter().flat_map(|setting| of_services(setting, warnings)).collect::<Vec<_>>();
         let (old, current): (Vec<_>, Vec<_>) =
             written.into_iter().partition(|setting| aliases::current(&setting.key).is_some());
         for setting in current {
@@ -115,7 +117,8 @@ impl Names {
                     },
                 },
                 Meaning::OtherOption => {
-                    notes.push(problem("no effect: an option of Cyrus not used here".into()))
+                    let since = if known::is_newer(&setting.key) { " after 3.6" } else { "" };
+                    notes.push(problem(format!("no effect: an option of Cyrus{since} not used here")));
                 }
                 Meaning::Overflow => {}
                 Meaning::Unknown => warnings.push(problem(match aliases::suggestion(&setting.key) {
@@ -125,6 +128,17 @@ impl Names {
             }
         }
     }
+}
+
+/// A setting by an old name that meant the entries of one protocol becomes one of each; any other stays.
+fn of_services(setting: Setting, warnings: &mut Vec<Problem>) -> Vec<Setting> {
+    let keys = aliases::of_services(&setting.key);
+    if keys.is_empty() {
+        return vec![setting];
+    }
+    let message = format!("old name of {}", keys.join(" and "));
+    warnings.push(Problem::new(&setting.file, setting.line, &setting.key, message));
+    keys.into_iter().map(|key| Setting { key, ..setting.clone() }).collect()
 }
 
 /// What a key can mean to anybody.
@@ -142,11 +156,14 @@ pub(super) fn meaning(key: &str) -> Meaning {
     if let Some(option) = registry::find(key) {
         return Meaning::Option(option);
     }
-    if known::is_cyrus_option(key) || ["news", "nntp", "backup_"].iter().any(|family| key.starts_with(family))
+    if known::is_cyrus_option(key)
+        || key.contains("searchpartition-")
+        || ["news", "nntp", "backup_"].iter().any(|family| key.starts_with(family))
     {
         return Meaning::OtherOption;
     }
-    let prefixes = ["partition-", "metapartition-", "archivepartition-", "backuppartition-", "sasl_"];
+    let prefixes =
+        ["partition-", "metapartition-", "archivepartition-", "backuppartition-", "xlist-", "sasl_"];
     let of_host = |what: &&str| key.strip_suffix(what).is_some_and(|host| host.ends_with('_'));
     if prefixes.iter().any(|prefix| key.starts_with(prefix)) || HOST_KEYS.iter().any(of_host) {
         return Meaning::Overflow;

@@ -20,13 +20,22 @@ pub struct Partition {
 pub const MAX_NAME: usize = 63;
 
 /// Finds and checks all partitions, in the file's order.
-pub(super) fn read(names: &Names, settings: &Settings, problems: &mut Problems) -> Vec<Partition> {
+pub(super) fn read(
+    names: &Names,
+    settings: &Settings,
+    problems: &mut Problems,
+    warnings: &mut Vec<Problem>,
+) -> Vec<Partition> {
     let mut found: Vec<(&Setting, Partition)> = Vec::new();
     for setting in names.overflow_settings() {
         let Some(name) = setting.key.strip_prefix("partition-") else { continue };
         let path = PathBuf::from(&setting.value);
         match check(name, &path, &found) {
-            Ok(()) => found.push((setting, Partition { name: name.to_owned(), path })),
+            Ok(doubt) => {
+                warnings
+                    .extend(doubt.map(|said| Problem::new(&setting.file, setting.line, &setting.key, said)));
+                found.push((setting, Partition { name: name.to_owned(), path }));
+            }
             Err(message) => problems.0.push(Problem::new(&setting.file, setting.line, &setting.key, message)),
         }
     }
@@ -41,7 +50,18 @@ pub(super) fn read(names: &Names, settings: &Settings, problems: &mut Problems) 
     found
 }
 
-fn check(name: &str, path: &Path, others: &[(&Setting, Partition)]) -> Result<(), String> {
+/// Whether `inner` lies where a store on the partition `outer` keeps messages: in `<two hexadecimal digits>/` or `stage./`. What
+/// lies there is taken for a mailbox, and removed with it; everything else below a partition is nobody's.
+pub fn is_among_messages(outer: &Path, inner: &Path) -> bool {
+    let Some(first) = inner.strip_prefix(outer).ok().and_then(|rest| rest.components().next()) else {
+        return false;
+    };
+    let first = first.as_os_str().as_encoded_bytes();
+    first == b"stage." || first == b".." || (first.len() == 2 && first.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// What is doubtful of a partition; or why it cannot be one.
+fn check(name: &str, path: &Path, others: &[(&Setting, Partition)]) -> Result<Option<String>, String> {
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return Err("a partition's name consists of letters and digits".into());
     }
@@ -51,13 +71,24 @@ fn check(name: &str, path: &Path, others: &[(&Setting, Partition)]) -> Result<()
     if !path.is_absolute() {
         return Err(format!("'{}' is not an absolute path", path.display()));
     }
+    let mut nested = None;
     for (setting, other) in others {
         if *path == other.path {
             return Err(format!("the same directory as {} in line {}", setting.key, setting.line));
         }
+        if is_among_messages(path, &other.path) || is_among_messages(&other.path, path) {
+            return Err(format!(
+                "one of it and {} in line {} lies in the other's message directories: mail would be lost",
+                setting.key, setting.line
+            ));
+        }
         if path.starts_with(&other.path) || other.path.starts_with(path) {
-            return Err(format!("nested with {} in line {}", setting.key, setting.line));
+            nested = Some(format!(
+                "nested with {} in line {}: it works, but whatever copies, measures or removes the one takes the other too. The way \
+                 out: stop the node, move the inner directory beside the outer one (mv keeps everything), change this line",
+                setting.key, setting.line
+            ));
         }
     }
-    Ok(())
+    Ok(nested)
 }

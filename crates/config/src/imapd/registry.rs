@@ -68,6 +68,9 @@ pub fn find(name: &str) -> Option<&'static OptionSpec> {
 }
 
 const ON: Effect = Effect::Honoured;
+const NO_REALM: Effect = Effect::None(
+    "PLAIN, LOGIN, SCRAM and EXTERNAL have no realm: the name is sent as it is, as Cyrus does; where the other side wants name@realm, write that as the name",
+);
 const OWN_STORES: Effect = Effect::None("this project has its own databases");
 const DB_KINDS: &[&str] = &["flat", "skiplist", "sql", "twoskip", "zeroskip", "quotalegacy"];
 const META_FILES: &[&str] =
@@ -132,7 +135,7 @@ options! {
     mupdate_port: u16, Kind::PORT, "3905", ON, "Port of mupdate_server where that names none.";
     mupdate_username: String, Kind::Text, "", ON, "User to act as towards the master.";
     mupdate_authname: Option<String>, Kind::Text, "", ON, "User whose password logs in to the master.";
-    mupdate_realm: Option<String>, Kind::Text, "", ON, "SASL realm of mupdate_authname.";
+    mupdate_realm: Option<String>, Kind::Text, "", NO_REALM, "SASL realm of mupdate_authname.";
     mupdate_password: Option<String>, Kind::Text, "", ON, "Password of mupdate_authname.";
     mupdate_tls: Option<bool>, Kind::Switch, "", ON, "Whether TLS towards the master is demanded. Unset: where tls_server_ca_file or tls_server_ca_dir is set, but of a Cyrus master, which dies of it, only where a password would be sent. Beyond Cyrus.";
     mupdate_config: MupdateConfig, Kind::Choice(MupdateConfig::WORDS), "standard", Effect::Refused("only standard murders are served: a node is a frontend or a backend, and a mailbox is on one backend"), "Shape of the murder.";
@@ -146,7 +149,7 @@ options! {
     mupdate_readers: Vec<String>, Kind::List, "", ON, "Users that may FIND, LIST, UPDATE and NOOP at the master, and change nothing. Beyond Cyrus.";
     proxy_authname: String, Kind::Text, "proxy", ON, "User whose password logs proxies in to backends.";
     proxy_password: Option<String>, Kind::Text, "", ON, "Password of proxy_authname; <shorthost>_password goes before it.";
-    proxy_realm: Option<String>, Kind::Text, "", ON, "SASL realm of proxy_authname.";
+    proxy_realm: Option<String>, Kind::Text, "", NO_REALM, "SASL realm of proxy_authname.";
     proxy_compress: bool, Kind::Switch, "no", ON, "Whether proxies use COMPRESS towards backends.";
     force_sasl_client_mech: Vec<String>, Kind::List, "", ON, "Mechanism to use towards every server; <shorthost>_mechs goes before it.";
     client_timeout: Duration, Kind::Duration { unit: 's', floor: 1, min: 0 }, "10s", ON, "Bound on connecting and logging in to another server.";
@@ -188,7 +191,7 @@ options! {
     defaultacl: String, Kind::Text, "anyone lrs", ON, "ACL of new top-level shared mailboxes.";
     implicit_owner_rights: String, Kind::Text, "lkxan", ON, "Rights on a mailbox that its owner always has.";
     deleteright: String, Kind::Text, "c", ON, "Right that implies the right to delete the mailbox.";
-    auth_mech: AuthMech, Kind::Choice(AuthMech::WORDS), "unix", Effect::Refused("groups come from the system's group database only"), "Where group membership comes from.";
+    auth_mech: AuthMech, Kind::Choice(AuthMech::WORDS), "unix", ON, "Where group membership comes from. Only unix is looked up; with pts and mboxgroups a mailbox whose ACL denies a group is open to its owner alone, and no INBOX is made by itself; krb and krb5 know no groups.";
     unix_group_enable: bool, Kind::Switch, "yes", ON, "Whether group: identifiers are looked up among the system's groups.";
     specialusealways: bool, Kind::Switch, "yes", ON, "Whether LIST always shows special-use attributes.";
     specialuse_extra: Vec<String>, Kind::List, "", ON, "Further special uses that clients may set.";

@@ -123,3 +123,11 @@ fn a_file_from_another_age_is_read_too() {
     let said = CyrusConf::load(&path).unwrap_err().to_string();
     assert!(said.ends_with("cyrus.conf:2: the line is not UTF-8 text"), "{said}");
 }
+
+#[test]
+fn a_quote_needs_no_blank_after_it() {
+    let text = "SERVICES {\n a cmd=\"x -s\"listen=\"imap\"proto=\"tcp4\"prefork=3\n}";
+    let conf = CyrusConf::parse(Path::new("cyrus.conf"), text).unwrap();
+    let service = &conf.services[0];
+    assert_eq!((service.cmd.join(" ").as_str(), service.proto, service.prefork), ("x -s", Proto::Tcp4, 3));
+}

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use config::imapd::{DeleteMode, Effect, Imapd, OPTIONS, Role, VirtDomains, convert};
+use config::imapd::{DeleteMode, Effect, GroupSource, Imapd, OPTIONS, Role, VirtDomains, convert};
 
 fn parse(text: &str, identity: &str) -> Imapd {
     let text = format!("configdirectory: /var/imap\n{text}");
@@ -45,8 +45,10 @@ fn every_default_reads_as_its_own_kind() {
 
 #[test]
 fn an_entrys_own_value_goes_before_the_general_one() {
-    let imapd =
-        parse("lmtp_admins: fe1 fe2\nadmins: cyrus\nlmtp_sasl_mech_list: PLAIN\nmupdate_timeout: 40", "imap");
+    let imapd = parse(
+        "lmtp_admins: fe1 fe2\nadmins: cyrus\nlmtp_sasl_mech_list: PLAIN\nallowplaintext: yes\nmupdate_timeout: 40",
+        "imap",
+    );
     assert_eq!(imapd.admins, ["cyrus"]);
     assert_eq!(imapd.for_service("lmtp").admins, ["fe1", "fe2"]);
     assert_eq!(imapd.for_service("lmtp").sasl_mech_list, ["PLAIN"]);
@@ -170,7 +172,7 @@ fn tables_of_toml_are_named_as_a_reader_expects() {
     assert_eq!(convert::to_toml(Path::new("imapd.conf"), conf).unwrap(), toml);
     assert_eq!(convert::to_conf(Path::new("imapd.toml"), toml).unwrap(), conf);
     let written = "configdirectory = '/v'\n[hosts.be1]\npassword = 'x'\nports = 'imap=10143'\n[tls]\nserver_cert = '/c'\n\
-                   [sasl]\nmech_list = ['PLAIN']\n[lmtp.sasl]\nmech_list = 'LOGIN'\n[partition]\ndefault = '/s'\n";
+                   [sasl]\nmech_list = ['PLAIN', 'SCRAM-SHA-256']\n[lmtp]\nallowplaintext = true\n[lmtp.sasl]\nmech_list = 'LOGIN'\n[partition]\ndefault = '/s'\n";
     let imapd = Imapd::parse(Path::new("imapd.toml"), written, "imap").unwrap();
     assert_eq!(imapd.of_host("be1.example.org", "password"), Some("x"));
     assert_eq!(imapd.host_port("be1", "imap"), Some(10143));
@@ -236,4 +238,103 @@ fn a_directory_or_what_may_not_be_read_is_told_with_its_place() {
     std::fs::write(dir.path().join("a.conf"), "admins: x\n@include: b.conf\n").unwrap();
     std::fs::write(dir.path().join("b.conf"), "@include: a.conf\n").unwrap();
     assert_eq!(said(&path), "DIR/b.conf:1: @include: DIR/a.conf was read already");
+}
+
+/// What is doubted about lines of an otherwise empty file.
+fn doubts(text: &str) -> String {
+    let found: Vec<String> = parse(text, "imap").warnings().iter().map(ToString::to_string).collect();
+    found.join("\n")
+}
+
+#[test]
+fn a_file_with_pts_runs_and_says_what_is_lost() {
+    let imapd = parse("auth_mech: pts\npts_module: ldap\nldap_uri: ldap://x", "imap");
+    assert_eq!(imapd.groups(), GroupSource::Unknown);
+    let said = doubts("auth_mech: pts\npts_module: ldap");
+    for words in [
+        "imapd.conf:2: auth_mech: 'pts'",
+        "groups",
+        "mapping of login names",
+        "denies a group",
+        "autocreate is off",
+    ] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+    assert_eq!(parse("auth_mech: krb5", "imap").groups(), GroupSource::Nowhere);
+    assert_eq!(parse("unix_group_enable: no", "imap").groups(), GroupSource::Nowhere);
+    assert_eq!(parse("", "imap").groups(), GroupSource::System);
+}
+
+#[test]
+fn nested_partitions_run_and_the_way_out_is_said() {
+    let text = "partition-default: /spool\npartition-news: /spool/news\npartition-old: /spool/abc/7f";
+    assert_eq!(parse(text, "imap").partitions().len(), 3);
+    let said = doubts(text);
+    assert!(said.contains("imapd.conf:3: partition-news: nested with partition-default in line 2"), "{said}");
+    assert!(
+        said.contains("imapd.conf:4: partition-old: nested") && said.contains("move the inner directory"),
+        "{said}"
+    );
+    assert_eq!(doubts("partition-a: /spool\npartition-b: /spool2"), "");
+}
+
+#[test]
+fn a_login_that_lets_nobody_in_or_everybody_is_said() {
+    let tls = "tls_server_cert: /c\ntls_server_key: /k\n";
+    for (text, words) in [
+        (
+            "sasl_pwcheck_method: alwaystrue",
+            "imapd.conf:4: sasl_pwcheck_method: alwaystrue: every password opens",
+        ),
+        ("sasl_pwcheck_method: pwcheck", "imapd.conf:4: sasl_pwcheck_method: 'pwcheck' is not served here"),
+        (
+            "sasl_mech_list: GSSAPI DIGEST-MD5",
+            "imapd.conf:4: sasl_mech_list: lets nobody in: of GSSAPI, DIGEST-MD5 none",
+        ),
+        ("sasl_pwcheck_method: saslauthd\nsasl_mech_list: SCRAM-SHA-256", "sasl_mech_list: lets nobody in"),
+        ("mupdate_sasl_mech_list: GSSAPI", "imapd.conf:4: mupdate_sasl_mech_list: lets nobody in"),
+    ] {
+        let said = doubts(&format!("{tls}{text}"));
+        assert!(said.contains(words), "{words} in {said}");
+    }
+    let said = doubts("sasl_pwcheck_method: saslauthd\nsasl_mech_list: PLAIN");
+    assert!(said.contains("imapd.conf:2: sasl_pwcheck_method: lets nobody in over TCP"), "{said}");
+    for fine in
+        ["sasl_mech_list: plain GSSAPI", "sasl_mech_list: EXTERNAL", "sasl_pwcheck_method: saslauthd", ""]
+    {
+        assert_eq!(doubts(&format!("{tls}{fine}")), "", "{fine}");
+    }
+    assert_eq!(doubts("sasl_pwcheck_method: saslauthd\nallowplaintext: yes"), "");
+    assert_eq!(doubts("sasl_mech_list: PLAIN SCRAM-SHA-256"), "");
+}
+
+#[test]
+fn old_names_for_one_protocol_and_keys_of_newer_cyrus_are_known() {
+    let imapd = parse(
+        "tls_imap_cert_file: /imap.pem\ntls_server_cert: /all.pem\ntls_pop3_key_file: /pop.key",
+        "imap",
+    );
+    assert_eq!(imapd.tls_server_cert.as_deref(), Some("/imap.pem"));
+    assert_eq!(imapd.for_service("imaps").tls_server_cert.as_deref(), Some("/imap.pem"));
+    assert_eq!(imapd.for_service("lmtp").tls_server_cert.as_deref(), Some("/all.pem"));
+    assert_eq!(imapd.for_service("pop3s").tls_server_key.as_deref(), Some("/pop.key"));
+    let said: Vec<String> = imapd.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said[0],
+        "imapd.conf:2: tls_imap_cert_file: old name of imap_tls_server_cert and imaps_tls_server_cert"
+    );
+    let text = "defaultsearchpartition-default: /search\narchivesearchpartition-x: /s\njmapnotificationfolder: n\nxlist-junk: Spam";
+    assert_eq!(doubts(text), "");
+    let notes: Vec<String> = parse(text, "imap").notes().iter().map(ToString::to_string).collect();
+    assert_eq!(notes.len(), 3, "{notes:?}");
+    assert!(notes[2].ends_with("no effect: an option of Cyrus after 3.6 not used here"), "{notes:?}");
+}
+
+#[test]
+fn what_is_doubtful_is_said_beside_what_is_wrong() {
+    let path = std::env::temp_dir().join(format!("doubts-{}.conf", std::process::id()));
+    std::fs::write(&path, "configdirectory: /v\ntimeout: soon\nsevername: x\n").unwrap();
+    let (imapd, wrong) = Imapd::examine(&path, "imap");
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!((wrong.0.len(), imapd.warnings().len()), (1, 1));
 }

@@ -75,7 +75,14 @@ const IMAPD: &[(&str, &str)] = &[
     ("partition-: /x", "2: partition-: a partition's name consists of letters and digits"),
     ("partition-default: spool", "2: partition-default: 'spool' is not an absolute path"),
     ("partition-a: /x\npartition-b: /x", "3: partition-b: the same directory as partition-a in line 2"),
-    ("partition-a: /x\npartition-b: /x/y", "3: partition-b: nested with partition-a in line 2"),
+    (
+        "partition-a: /x\npartition-b: /x/7f/y",
+        "3: partition-b: one of it and partition-a in line 2 lies in the other's message directories: mail would be lost",
+    ),
+    (
+        "partition-b: /x/stage.\npartition-a: /x/",
+        "3: partition-a: one of it and partition-b in line 2 lies in the other's message directories: mail would be lost",
+    ),
     ("partition-a: /x\ndefaultpartition: b", "3: defaultpartition: there is no partition-b"),
     ("mupdate_server: m/ssl", "2: mupdate_server: '/ssl' is not known (only /tls)"),
     ("mupdate_server: m:x", "2: mupdate_server: 'x' is not a port number"),
@@ -91,7 +98,7 @@ const IMAPD: &[(&str, &str)] = &[
         "mupdate_config: unified",
         "2: mupdate_config: 'unified' is refused: only standard murders are served: a node is a frontend or a backend, and a mailbox is on one backend",
     ),
-    ("auth_mech: pts", "2: auth_mech: 'pts' is refused: groups come from the system's group database only"),
+    ("auth_mech: ldap", "2: auth_mech: 'ldap' is not one of: unix, pts, krb, krb5, mboxgroups"),
     (
         "allowanonymouslogin: si",
         "2: allowanonymouslogin: 'si' is neither yes nor no (1, yes, on, true or 0, no, off, false, in lower case)",
@@ -144,7 +151,7 @@ const CYRUS: &[(&str, &str)] = &[
         "START {\n a cmd=\"x # y\"\n}",
         "2: a: cmd: the quote is not closed on its line (a # begins a comment even inside quotes)",
     ),
-    ("START {\n a cmd=\"x\"y\n}", "2: a: cmd: a blank is wanted after the closing quote"),
+    ("START {\n a cmd=\"x\"y\n}", "2: a: 'y' has no value (key=value is wanted)"),
     ("START {\n a cmd=x }\n}", "2: a: bad character '}' in a name (letters and digits only)"),
     ("START {\n a\n}", "2: a: cmd is missing"),
     ("START {\n a cmd=\"  \"\n}", "2: a: cmd is missing"),

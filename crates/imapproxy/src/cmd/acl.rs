@@ -29,11 +29,11 @@ impl Session {
 /// The rights of `user` by an ACL and by owning the mailbox.
 pub fn rights_of(user: &User, name: &MailboxName, acl: &str, implicit: &str) -> Rights {
     let who = Who { userid: user.id(), groups: &user.login.groups };
-    let granted = Acl::parse(acl).rights(who);
+    let acl = Acl::parse(acl);
     if name.owner().is_some_and(|owner| owner == user.id()) {
-        granted | Rights::parse(implicit, 'c').unwrap_or_default()
+        acl.owner_rights(who) | Rights::parse(implicit, 'c').unwrap_or_default()
     } else {
-        granted
+        acl.rights(who)
     }
 }
 

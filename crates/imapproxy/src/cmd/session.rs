@@ -150,7 +150,7 @@ pub async fn namespace(s: &mut Session, request: &Request) -> Result<(), Stop> {
     let own = if plain { format!("INBOX{sep}") } else { String::new() };
     let shown = |prefix: &str, hidden: bool| match hidden {
         true => "NIL".to_owned(),
-        false => format!("((\"{prefix}\" \"{sep}\"))"),
+        false => format!("(({} \"{sep}\"))", protocol::imap::print::quoted(prefix)),
     };
     let line = format!(
         "* NAMESPACE {} {} {}\r\n{} OK Completed\r\n",

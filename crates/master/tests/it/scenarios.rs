@@ -441,3 +441,56 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         std::thread::park_timeout(std::time::Duration::from_millis(5));
     }
 }
+
+#[test]
+fn options_that_a_program_does_not_have_are_named_with_their_line_and_the_service_runs() {
+    let node =
+        Node::new("SERVICES {\n imap cmd=\"imapd -t 600 -q -D\" listen=\"@/var/socket/imap\" prefork=1\n}\n");
+    let (status, text, _) = node.run(&["-t"]);
+    assert!(status.success(), "{text}");
+    for words in ["imapd has no option -t: '-t 600' is ignored, as Cyrus does", "-D: no debugger is started"]
+    {
+        assert!(text.contains(&format!("cyrus.conf:2: imap: {words}")), "{words} in {text}");
+    }
+    let master = node.ready();
+    node.greeting("imap");
+    master.stop();
+}
+
+#[test]
+fn a_mupdate_master_serves_without_its_lines_that_need_a_partition() {
+    let node = Node::new(
+        "SERVICES {\n mupdate cmd=\"mupdate -m\" listen=\"@/var/socket/mupdate\" prefork=1\n imap cmd=\"imapd\" listen=\"@/var/socket/imap\"\n}\n",
+    );
+    let conf = node.path("imapd.conf");
+    let text = std::fs::read_to_string(&conf).unwrap();
+    let without: String =
+        text.lines().filter(|line| !line.starts_with("partition-")).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&conf, without).unwrap();
+    let (status, text, _) = node.run(&["-t"]);
+    assert!(status.success() && text.contains("cyrus.conf:3: imap: imapd keeps mail on this node"), "{text}");
+    let master = node.ready();
+    node.greeting("mupdate");
+    assert!(!node.path("var/socket/imap").exists());
+    master.stop();
+}
+
+#[test]
+fn a_file_that_a_line_names_and_a_port_that_nobody_knows_are_told_with_the_line() {
+    let node = Node::new(
+        "SERVICES {\n imap cmd=\"imapd -C @/none.conf\" listen=\"@/var/socket/imap\"\n x cmd=\"imapd\" listen=\"127.0.0.1:nosuchport\"\n y cmd=\"tls_prune\" listen=\"1\"\n z cmd=\"tls_prune\" listen=\"2\"\n}\n",
+    );
+    node.imapd_conf("sevrername: x");
+    let (status, text, _) = node.run(&["-t"]);
+    assert_eq!(status.code(), Some(78));
+    for words in [
+        "cyrus.conf:2: imap: -C ",
+        "none.conf: cannot read",
+        "cyrus.conf:3: x: listen: no port is known for 'nosuchport'",
+        "cyrus.conf:4: y: tls_prune",
+        "cyrus.conf:5: z: tls_prune",
+        "sevrername: there is no such option: is servername meant?",
+    ] {
+        assert!(text.contains(words), "{words} in {text}");
+    }
+}

@@ -22,34 +22,27 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> ExitCode {
-    let imapd = Imapd::load(&args.imapd, "murder");
-    let cyrus = args.cyrus.as_deref().map(CyrusConf::load).transpose();
-    let mut wrong = false;
-    for problems in [imapd.as_ref().err(), cyrus.as_ref().err()].into_iter().flatten() {
-        wrong = true;
+    let (imapd, wrong) = Imapd::examine(&args.imapd, "murder");
+    let (cyrus, wrong_lines) = args.cyrus.as_deref().map(CyrusConf::examine).unzip();
+    let mut is_wrong = false;
+    for problems in [Some(wrong), wrong_lines].into_iter().flatten().filter(|problems| !problems.is_empty()) {
+        is_wrong = true;
         eprintln!("{problems}");
     }
-    let mut warnings: Vec<Problem> = Vec::new();
-    if let Ok(imapd) = &imapd {
-        warnings.extend_from_slice(imapd.warnings());
-        warnings.extend(missing_files(imapd));
-        if args.verbose {
-            warnings.extend_from_slice(imapd.notes());
-        }
+    let mut warnings: Vec<Problem> = imapd.warnings().to_vec();
+    warnings.extend(missing_files(&imapd));
+    if args.verbose {
+        warnings.extend_from_slice(imapd.notes());
     }
-    if let Ok(Some(cyrus)) = &cyrus {
+    if let Some(cyrus) = &cyrus {
         warnings.extend_from_slice(&cyrus.warnings);
-        if let Ok(imapd) = &imapd {
-            warnings.extend(doubts(imapd, cyrus));
-        }
+        warnings.extend(doubts(&imapd, cyrus));
     }
     warnings.iter().for_each(|warning| println!("{warning}"));
-    if wrong {
+    if is_wrong {
         return ExitCode::from(EX_CONFIG);
     }
-    if let Ok(imapd) = &imapd {
-        println!("{}: {}, {} doubts", args.imapd.display(), role(imapd), warnings.len());
-    }
+    println!("{}: {}, {} doubts", args.imapd.display(), role(&imapd), warnings.len());
     ExitCode::SUCCESS
 }
 

@@ -48,7 +48,7 @@ fn convert(args: &Args) -> Result<String, Problems> {
     let path = &args.file;
     let text = ::config::read_text(path)
         .map_err(|error| Problems::of_file(path, format!("cannot read: {error}")))?;
-    match (args.cyrus || super::is_cyrus_conf(path), imapd::toml::is_toml(path)) {
+    match (args.cyrus || super::is_cyrus_conf(path, &text), imapd::toml::is_toml(path)) {
         (true, true) => cyrus::convert::to_conf(path, &text),
         (true, false) => cyrus::convert::to_toml(path, &text),
         (false, true) => imapd::convert::to_conf(path, &text),

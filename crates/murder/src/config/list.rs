@@ -24,13 +24,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> ExitCode {
-    let imapd = match args.config.as_deref().map(|path| Imapd::load(path, &args.service)).transpose() {
-        Ok(imapd) => imapd,
-        Err(problems) => {
-            eprintln!("{problems}");
-            return ExitCode::from(::config::EX_CONFIG);
-        }
-    };
+    let examined = args.config.as_deref().map(|path| Imapd::examine(path, &args.service));
+    let (imapd, problems) = examined.unzip();
+    let wrong = problems.filter(|problems| !problems.is_empty());
     let mut text = String::new();
     let mut section = "";
     for option in OPTIONS {
@@ -49,7 +45,14 @@ pub fn run(args: &Args) -> ExitCode {
             text.push_str(&format!("    Set to '{}' in {place}.\n", written.value));
         }
     }
-    super::print(&text)
+    let printed = super::print(&text);
+    match wrong {
+        None => printed,
+        Some(problems) => {
+            eprintln!("{problems}");
+            ExitCode::from(::config::EX_CONFIG)
+        }
+    }
 }
 
 fn describe(option: &OptionSpec) -> String {

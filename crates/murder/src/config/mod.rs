@@ -51,7 +51,35 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-/// Whether a file is a cyrus.conf, by its name.
-fn is_cyrus_conf(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("cyrus"))
+/// Whether a file is a cyrus.conf: it begins with a section or a table of one; where nothing is in it, its name says.
+fn is_cyrus_conf(path: &Path, text: &str) -> bool {
+    const SECTIONS: [&str; 4] = ["START", "SERVICES", "EVENTS", "DAEMON"];
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+    let Some(first) = first else {
+        return path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("cyrus"));
+    };
+    let table = first.trim_matches(['[', ']']).split(['.', ' ']).next().unwrap_or_default();
+    let section = first.strip_suffix('{').map(str::trim);
+    let is_section = section.is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    is_section || (first.starts_with('[') && SECTIONS.iter().any(|name| name.eq_ignore_ascii_case(table)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_known_by_what_is_in_it_whatever_its_name() {
+        for (name, text, is_cyrus) in [
+            ("master.conf", "# ours\n\nSTART {\n}\n", true),
+            ("services.toml", "[services.imap]\ncmd = 'imapd'\n", true),
+            ("cyrus-imapd.conf", "configdirectory: /var/imap\n", false),
+            ("imapd.toml", "[tls]\nserver_cert = '/c'\n", false),
+            ("be1", "@include: /etc/more\n", false),
+            ("cyrus.conf", "# nothing\n", true),
+            ("imapd.conf", "", false),
+        ] {
+            assert_eq!(is_cyrus_conf(Path::new(name), text), is_cyrus, "{name}");
+        }
+    }
 }

@@ -20,15 +20,13 @@ pub(super) fn load(imapd: &Path, cyrus: &Path, report: &mut Report) -> Option<No
             None
         }
     };
-    let imapd = match Imapd::load(imapd, "murder") {
-        Ok(imapd) => imapd,
-        Err(problems) => {
-            errors(&problems, report);
-            return None;
-        }
-    };
+    let (imapd, wrong) = Imapd::examine(imapd, "murder");
+    errors(&wrong, report);
+    warnings(imapd.warnings(), report);
+    if !wrong.is_empty() {
+        return None;
+    }
     let node = Node { imapd, cyrus };
-    warnings(node.imapd.warnings(), report);
     warnings(&check::missing_files(&node.imapd), report);
     if let Some(cyrus) = &node.cyrus {
         warnings(&cyrus.warnings, report);

@@ -28,6 +28,11 @@ pub fn string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
+/// A string between quotes, where a reader (NAMESPACE's) knows no other form; control characters are not to be in it.
+pub fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
 /// A string, or NIL.
 pub fn nstring(out: &mut Vec<u8>, text: Option<&[u8]>) {
     match text {

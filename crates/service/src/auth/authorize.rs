@@ -51,7 +51,7 @@ impl Shared {
     async fn identify(&self, verified: Verified, mechanism: &str) -> Result<Login, Failure> {
         let settings = &self.settings;
         let Verified { authid, authzid, detail } = verified;
-        let groups = groups_of(settings.unix_groups, &authid).await;
+        let groups = groups_of(settings, &authid).await;
         let listed = |list: &[String], who: &str, groups: &[String]| is_listed(list, who, groups);
         let proxy = listed(&settings.proxyservers, &authid, &groups);
         let userid = match authzid.filter(|authzid| *authzid != authid) {
@@ -76,7 +76,7 @@ impl Shared {
         if !for_others && !self.holds_inbox(&authid, &groups, &userid) {
             return Err(Failure::NotAuthorized { authid, authzid: userid });
         }
-        let groups = groups_of(settings.unix_groups, &userid).await;
+        let groups = groups_of(settings, &userid).await;
         let proxy_admin = for_others && listed(&settings.admins, &userid, &groups);
         Ok(Login {
             authid,

@@ -51,7 +51,7 @@ impl Credentials {
         let password =
             imapd.of_host(server, "password").map(str::to_owned).or_else(|| imapd.proxy_password.clone());
         Credentials {
-            authname: with_realm(&imapd.proxy_authname, imapd.proxy_realm.as_deref()),
+            authname: imapd.proxy_authname.clone(),
             authzid: authzid.map(str::to_owned),
             password,
             allowed: allowed(imapd, server),
@@ -64,8 +64,8 @@ impl Credentials {
         let username = imapd.mupdate_username.clone();
         let authname = imapd.mupdate_authname.clone().unwrap_or_else(|| username.clone());
         Credentials {
-            authname: with_realm(&authname, imapd.mupdate_realm.as_deref()),
             authzid: Some(username).filter(|username| !username.is_empty() && *username != authname),
+            authname,
             password: imapd.mupdate_password.clone(),
             allowed: allowed(imapd, server),
             only_self: true,
@@ -114,13 +114,6 @@ impl Credentials {
             .start_suggested([&name])
             .map_err(|error| failed(error.to_string()))?;
         Ok(ClientExchange { session, mechanism, finished: false })
-    }
-}
-
-fn with_realm(authname: &str, realm: Option<&str>) -> String {
-    match realm {
-        Some(realm) if !realm.is_empty() && !authname.contains('@') => format!("{authname}@{realm}"),
-        _ => authname.to_owned(),
     }
 }
 

@@ -9,9 +9,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-/// The groups of `user`, sorted; none where `enabled` is not set. Reads files that rarely change off the reactor.
-pub async fn groups_of(enabled: bool, user: &str) -> Vec<String> {
-    if !enabled {
+use protocol::acl::UNKNOWN_GROUPS;
+
+use super::Settings;
+
+/// The groups of `user`, sorted, as far as the settings let them be known. Reads files that rarely change off the reactor.
+pub(super) async fn groups_of(settings: &Settings, user: &str) -> Vec<String> {
+    if settings.unknown_groups {
+        return vec![UNKNOWN_GROUPS.to_owned()];
+    }
+    if !settings.unix_groups {
         return Vec::new();
     }
     match tokio::task::spawn_blocking(current).await {

@@ -20,7 +20,6 @@ mod verify;
 
 pub use authorize::InboxAcl;
 pub use exchange::{Exchange, Step, Step64};
-pub use groups::groups_of;
 pub use pace::Pace;
 pub use settings::Settings;
 

@@ -41,6 +41,8 @@ pub struct Settings {
     /// `user+detail` at login.
     pub plus_detail: bool,
     pub unix_groups: bool,
+    /// Users have groups that cannot be looked up (`auth_mech: pts`): each may be in any.
+    pub unknown_groups: bool,
     /// `sasl_external_altname`: a certificate without a common name is known by its first alternative name.
     pub external_altname: bool,
     pub failed_pause: Duration,
@@ -73,6 +75,7 @@ impl Default for Settings {
             loginrealms: Vec::new(),
             plus_detail: false,
             unix_groups: true,
+            unknown_groups: false,
             external_altname: false,
             failed_pause: Duration::from_secs(3),
             shared_addresses: Vec::new(),

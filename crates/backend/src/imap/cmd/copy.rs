@@ -56,9 +56,10 @@ pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
     };
     let (from, seen) = weighed(weight, look).await;
     let (store, own) = (session.server.store.clone(), seen.clone().filter(|_| own));
+    let free = session.server.ignore_quota;
     let pairs = match copy.moves {
-        true => store.relocate(&source, from, &target, keep, own).await?,
-        false => store.copy(&source, from, &target, keep, own).await?,
+        true => store.relocate(&source, from, &target, keep, own, free).await?,
+        false => store.copy(&source, from, &target, keep, own, free).await?,
     };
     if let Some(seen) = seen.filter(|_| alone) {
         let seen = pairs.iter().filter(|(from, _)| seen.contains(from)).map(|(_, to)| *to).collect();

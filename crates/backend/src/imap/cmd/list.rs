@@ -414,7 +414,7 @@ pub async fn namespace(session: &mut Session) -> Outcome {
     let alt = namespace.altnamespace && !user.is_admin();
     let admin = user.is_admin();
     let one = |prefix: &str, shown: bool| {
-        if shown { format!("((\"{prefix}\" \"{sep}\"))") } else { "NIL".to_owned() }
+        if shown { format!("(({} \"{sep}\"))", print::quoted(prefix)) } else { "NIL".to_owned() }
     };
     let own = if alt { String::new() } else { format!("INBOX{sep}") };
     let others = if alt { format!("{}{sep}", namespace.userprefix) } else { format!("user{sep}") };

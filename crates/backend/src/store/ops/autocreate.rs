@@ -1,5 +1,6 @@
 //! Making a user's INBOX at login or delivery, with the folders that the configuration names.
 
+use config::imapd::{GroupSource, Imapd};
 use protocol::{
     acl::{Rights, Who},
     name::MailboxName,
@@ -35,7 +36,9 @@ impl Store {
             }
             return Ok(true);
         }
-        let wanted = imapd.autocreate_quota.is_some() && (!at_delivery || imapd.autocreate_post);
+        // Where a service maps login names, the name that came may not be the one that the mailbox is to have.
+        let mapped = imapd.groups() == GroupSource::Unknown;
+        let wanted = !mapped && imapd.autocreate_quota.is_some() && (!at_delivery || imapd.autocreate_post);
         let chosen = |who: &String| {
             who == "anyone"
                 || who == userid
@@ -90,7 +93,8 @@ impl Store {
         for folder in split(&imapd.autocreate_inbox_folders) {
             let made = async {
                 let name = folder_name(&folder)?;
-                match self.create(admin, &name, Create::default()).await {
+                let special_use = xlist(&imapd, &folder);
+                match self.create(admin, &name, Create { special_use, ..Create::default() }).await {
                     // Made before a crash.
                     Ok(_) | Err(StoreError::Exists) => {}
                     Err(error) => return Err(error),
@@ -159,3 +163,13 @@ impl Store {
         Ok(())
     }
 }
+
+/// `xlist-FLAG: folder`: what a folder that is made so is for.
+fn xlist(imapd: &Imapd, folder: &str) -> Vec<String> {
+    let flags = imapd.overflows().filter(|(_, named)| *named == folder);
+    let flags = flags.filter_map(|(key, _)| key.strip_prefix("xlist-"));
+    let known = |flag: &str| SPECIAL_USES.iter().find(|known| known.eq_ignore_ascii_case(flag));
+    flags.filter_map(|flag| Some(format!("\\{}", known(flag)?))).collect()
+}
+
+const SPECIAL_USES: [&str; 6] = ["Archive", "Drafts", "Important", "Junk", "Sent", "Trash"];

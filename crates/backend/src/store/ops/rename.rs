@@ -262,7 +262,7 @@ impl Store {
         self.create(who, to, create).await?;
         let (from, target) = (self.mailbox(inbox).await?, self.mailbox(to).await?);
         let uids: Vec<u32> = from.view().records().iter().map(|r| r.uid).collect();
-        self.copy(&from, uids.clone(), &target, FlagMask::ALL, None).await?;
+        self.copy(&from, uids.clone(), &target, FlagMask::ALL, None, false).await?;
         from.remove(&uids).await?;
         Ok(Renamed { moved: vec![(inbox.clone(), to.clone())], failed: Vec::new() })
     }

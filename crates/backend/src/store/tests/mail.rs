@@ -133,7 +133,7 @@ async fn copies_keep_flags_dates_and_keywords_few_or_many() {
     inbox.append(many).await.unwrap();
     let all: Vec<u32> = (1..=200).collect();
     for (uids, target) in [(&all[..2], &far), (&all[..], &far), (&all[..], &inbox)] {
-        let pairs = store.copy(&inbox, uids.to_vec(), target, FlagMask::ALL, None).await.unwrap();
+        let pairs = store.copy(&inbox, uids.to_vec(), target, FlagMask::ALL, None, false).await.unwrap();
         assert_eq!(pairs.len(), uids.len());
         let (from, to) = (inbox.view(), target.view());
         for (old, new) in pairs {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::*;
+use super::{super::*, *};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 8)]
 async fn with_more_mailboxes_than_are_kept_open_no_uid_is_given_twice_and_nothing_is_lost() {
@@ -74,3 +74,25 @@ const IN_USE: usize = 512;
 /// Clients, and how often each asks for a mailbox at once.
 const WAYS: usize = 8;
 const AT_ONCE: usize = 4;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_in_another_keeps_its_mail_whatever_happens_to_the_outer_one() {
+    let mut bench = Bench::new("");
+    bench.extra = format!("partition-inner: {}/spool/news\n", bench.dir.path().display());
+    let store = bench.open().await;
+    let inner = Create { partition: Some("inner".into()), ..Create::default() };
+    store.create(&admin(), &name("news"), inner).await.unwrap();
+    append(&store.mailbox(&name("news")).await.unwrap(), "kept").await.unwrap();
+    create(&store, "user.fred").await;
+    append(&store.mailbox(&name("user.fred")).await.unwrap(), "lost").await.unwrap();
+    store.delete(&admin(), &name("user.fred"), true).await.unwrap();
+    store.close().await;
+    drop(store);
+    // What the outer one's mailboxes leave is cleared when the store opens, and the list is made from the spool.
+    std::fs::remove_dir_all(bench.dir.path().join("conf")).unwrap();
+    let store = bench.open().await;
+    let entry = store.list().get(&name("news")).unwrap().unwrap();
+    assert_eq!(entry.location.as_str(), "be1.example.org!inner");
+    assert_eq!(store.mailbox(&name("news")).await.unwrap().view().exists(), 1);
+    assert_eq!(rebuild::mailboxes(&bench.imapd()).unwrap().len(), 1);
+}

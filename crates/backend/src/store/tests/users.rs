@@ -53,3 +53,36 @@ async fn a_new_user_has_quota_and_folders_whenever_the_server_is_killed() {
         assert!(store.list().get(&name("user.fred.Trash")).unwrap().is_none(), "{step}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_groups_and_names_cannot_be_asked_for_no_inbox_is_made_and_a_denied_group_keeps_others_out() {
+    let bench = Bench::new("auth_mech: pts\nautocreate_quota: 0\nautocreate_post: yes\n");
+    let store = bench.open().await;
+    for at_delivery in [false, true] {
+        assert!(!store.autocreate("fred", &[], at_delivery).await.unwrap());
+    }
+    let unknown = ["*".to_owned()];
+    let acl = "fred\tlrswipkxtecdan\tjane\tlrs\t-group:guests\tr\t";
+    let may = |userid: &str, acl: &str| {
+        store.rights(&name("user.fred"), acl, Who { userid, groups: &unknown }).to_string()
+    };
+    assert_eq!((may("fred", acl).as_str(), may("jane", acl).as_str()), ("lrswipkxtecdan", ""));
+    assert_eq!(may("jane", "jane\tlrs\t-bob\tr\t"), "lrs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_of_a_new_user_are_for_what_xlist_says() {
+    let bench = Bench::new(
+        "autocreate_quota: 0\nautocreate_inbox_folders: Spam|Sent Items|Other\nxlist-junk: Spam\nxlist-sent: Sent Items\nxlist-odd: Other\n",
+    );
+    let store = bench.open().await;
+    assert!(store.autocreate("fred", &[], false).await.unwrap());
+    let uses: Vec<_> = store.special_uses("fred").await.unwrap().into_iter().collect();
+    assert_eq!(
+        uses,
+        [
+            (name("user.fred.Sent Items"), vec!["\\Sent".to_owned()]),
+            (name("user.fred.Spam"), vec!["\\Junk".to_owned()])
+        ]
+    );
+}

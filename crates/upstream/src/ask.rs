@@ -21,6 +21,7 @@ impl Upstream {
     pub async fn ask(&self, server: &str, command: &str) -> Result<Answer, Error> {
         let connection = self.imap(server, None).await?;
         let mut dialog = Dialog::resume(connection, server, service::settings::client_timeout(&self.imapd()));
+        dialog.response_max = RESPONSE_MAX;
         let mut answer = Answer::default();
         let result = imap::ask(&mut dialog, command, "question", |response| answer.take(response)).await?;
         answer.result = result.text();
@@ -49,3 +50,6 @@ impl Answer {
         }
     }
 }
+
+/// What an operator asks a node for is smaller.
+const RESPONSE_MAX: usize = 64 * 1024 * 1024;

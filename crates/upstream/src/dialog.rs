@@ -19,6 +19,8 @@ pub(crate) struct Dialog<W> {
     pub stream: Stream,
     pub server: String,
     pub bound: Duration,
+    /// Octets of one response that is heard whole.
+    pub response_max: usize,
     pub capabilities: Capabilities,
     /// The text of the answer that ended the login.
     pub text: String,
@@ -35,6 +37,7 @@ impl<W> Dialog<W> {
             stream,
             server: server.to_owned(),
             bound,
+            response_max: RESPONSE_MAX,
             capabilities: Capabilities::default(),
             text: String::new(),
             wire,
@@ -50,6 +53,7 @@ impl<W> Dialog<W> {
             stream,
             server: server.to_owned(),
             bound,
+            response_max: RESPONSE_MAX,
             capabilities,
             text,
             wire,
@@ -122,5 +126,7 @@ impl<W> Dialog<W> {
     }
 }
 
+/// More than any answer within a login has: each client makes one.
+const RESPONSE_MAX: usize = 256 * 1024;
 /// How much of an unexpected answer is shown.
 const TEXT_MAX: usize = 200;

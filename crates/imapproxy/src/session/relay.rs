@@ -135,6 +135,8 @@ impl Session {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(Lost::Client(error))) => return Err(Stop::Client(error)),
                 Ok(Err(Lost::Backend(error))) => return Err(lost(server, &error.to_string())),
+                // It is the client who takes nothing.
+                Err(_) if !self.client.peer.has_room() => {}
                 Err(_) => {
                     let alive = self.node.upstream.greets(server, Proto::Imap).await;
                     alive.map_err(|error| lost(server, &error.to_string()))?;

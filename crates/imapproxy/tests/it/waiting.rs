@@ -1,11 +1,12 @@
 //! Clients that keep a session waiting: who does not read, who never logs in.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
-use super::world::World;
+use super::world::{Backend, World};
 
 #[tokio::test]
 async fn who_does_not_read_is_not_answered_without_end() {
@@ -53,4 +54,28 @@ async fn who_types_slowly_within_one_command_has_three_minutes_to_log_in_and_is_
         assert!(said.ends_with("* BYE [UNAVAILABLE] Idle for too long\r\n"), "{begun:?}: {said}");
         tokio::time::resume();
     }
+}
+
+fn large(command: &str) -> String {
+    match command.split(' ').next().unwrap_or_default() {
+        "SELECT" => "* 1 EXISTS\r\n$ OK [READ-WRITE] Completed\r\n".to_owned(),
+        "FETCH" => format!("* 1 FETCH (BODY[] {{2000000}}\r\n{})\r\n$ OK done\r\n", "x".repeat(2_000_000)),
+        _ => "$ OK Completed\r\n".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_backend_is_not_asked_whether_it_lives_because_a_client_does_not_read() {
+    let backend = Backend::start(large).await;
+    let (_world, mut client) = World::piped(&[&backend], &[("user.fred", 0)], 4096).await;
+    client.write_all(b"a LOGIN fred pw\r\nb SELECT INBOX\r\n").await.unwrap();
+    let mut heard = Vec::new();
+    while !heard.ends_with(b"b OK [READ-WRITE] Completed\r\n") {
+        heard.push(client.read_u8().await.unwrap());
+    }
+    let before = backend.connections.load(Ordering::Relaxed);
+    tokio::time::pause();
+    client.write_all(b"c FETCH 1 BODY[]\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(backend.connections.load(Ordering::Relaxed), before);
 }

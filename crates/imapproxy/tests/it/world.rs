@@ -1,6 +1,7 @@
 //! A frontend with backends that follow a script, and a client that speaks in lines.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub type Script = fn(&str) -> String;
 #[derive(Clone)]
 pub struct Backend {
     pub heard: Arc<Mutex<Vec<String>>>,
+    /// Connections that were made to it.
+    pub connections: Arc<AtomicUsize>,
     pub port: u16,
     stop: tokio_util::sync::CancellationToken,
 }
@@ -35,10 +38,12 @@ impl Backend {
     pub async fn start(script: Script) -> Backend {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let backend = Backend { heard: Arc::default(), port, stop: Default::default() };
+        let backend =
+            Backend { heard: Arc::default(), connections: Arc::default(), port, stop: Default::default() };
         let own = backend.clone();
         tokio::spawn(async move {
             while let Some(Ok((socket, _))) = own.stop.run_until_cancelled(listener.accept()).await {
+                own.connections.fetch_add(1, Ordering::Relaxed);
                 let (heard, stop) = (own.heard.clone(), own.stop.clone());
                 tokio::spawn(async move { stop.run_until_cancelled(speak(socket, heard, script)).await });
             }

@@ -180,7 +180,7 @@ async fn response(d: &mut Imap, doing: &'static str) -> Result<Response, Error> 
                 Part::Done(id, answer) => return Ok(Response::Done(id, answer)),
             }
         }
-        if held.len() + d.input.len() > RESPONSE_MAX {
+        if held.len() + d.input.len() > d.response_max {
             return Err(d.unexpected(doing, "a response beyond all bounds"));
         }
         d.step(doing).await?;
@@ -189,5 +189,3 @@ async fn response(d: &mut Imap, doing: &'static str) -> Result<Response, Error> 
 
 /// More untagged responses than any answer to these commands has; an operator's questions have the longest.
 const RESPONSES_MAX: usize = 10_000;
-/// What an operator asks a node for is smaller.
-const RESPONSE_MAX: usize = 64 * 1024 * 1024;

@@ -254,6 +254,27 @@ async fn an_answer_under_a_tag_that_was_not_sent_is_no_answer() {
 }
 
 #[tokio::test]
+async fn a_backend_cannot_make_a_login_hold_much() {
+    for greeting in ["* X {4000000000}\r\n", "* OK ", "* OK [CAPABILITY "] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let flood = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            socket.write_all(greeting.as_bytes()).await.unwrap();
+            let (some, mut said) = ([b'x'; 16 * 1024], 0);
+            while said < 64 << 20 && socket.write_all(&some).await.is_ok() {
+                said += some.len();
+            }
+            said
+        };
+        let upstream = to(port, "imap");
+        let (said, result) = tokio::join!(flood, upstream.imap("be.test", Some("fred")));
+        assert!(matches!(result, Err(Error::Protocol { .. })), "{greeting:?}: {:?}", result.err());
+        assert!(said < 32 << 20, "{greeting:?}: took {said} octets");
+    }
+}
+
+#[tokio::test]
 async fn text_in_a_literal_or_a_remark_is_no_answer() {
     let (port, _) = server(
         "S: * OK ready

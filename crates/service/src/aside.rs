@@ -240,14 +240,15 @@ mod tests {
         let runtime = builder.max_blocking_threads(LONG + SHORT + 1).enable_time().build().unwrap();
         runtime.block_on(async {
             let (fred, wilma) = (Arc::new(Share::default()), Arc::new(Share::default()));
-            let wall = Arc::new(Mutex::new(()));
-            let held = wall.lock().unwrap();
+            let (release, wall) = std::sync::mpsc::channel::<()>();
+            let wall = Arc::new(Mutex::new(wall));
             let mut freds = tokio::task::JoinSet::new();
             for n in 0..60 {
                 let (share, wall) = (fred.clone(), wall.clone());
                 freds.spawn(Share::scope(async move {
                     Share::belongs(Some(share));
-                    let work = move || drop(wall.lock());
+                    // Until the other end is dropped.
+                    let work = move || wall.lock().unwrap().recv().is_err();
                     match n % 3 {
                         0 => weighed(LIGHT + 1, work).await,
                         1 => away(work).await.unwrap(),
@@ -263,9 +264,9 @@ mod tests {
                 tokio::task::yield_now().await;
             }
             let served = tokio::time::timeout(Duration::from_secs(20), other).await;
-            drop(held);
+            drop(release);
             assert!(served.is_ok(), "another user waits for the sixty sessions");
-            freds.join_all().await;
+            assert!(freds.join_all().await.into_iter().all(|done| done));
         });
     }
 

@@ -5,6 +5,7 @@
 //! one is written; what does not fit into it goes from file to socket through one small buffer.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::imap::command::fetch::{Fetch, Fragment, Item, Text};
@@ -41,7 +42,7 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
     let (mut at, mut marked, mut marked_to) = (0, Vec::new(), 0);
     while let Some(rest) = targets.get(at..).filter(|rest| !rest.is_empty()) {
         let ready = ahead.take().unwrap_or_else(|| read_ahead(&mailbox, rest, wanted));
-        let run = ready.await.map_err(|_| Stop::from(StoreError::Closed))?;
+        let run = unless_gone(session, ready).await?.map_err(|_| Stop::from(StoreError::Closed))?;
         let end = at + run.len();
         ahead =
             targets.get(end..).filter(|rest| !rest.is_empty()).map(|rest| read_ahead(&mailbox, rest, wanted));
@@ -71,6 +72,20 @@ fn read_ahead(mailbox: &Arc<Mailbox>, targets: &[Target], wanted: Wanted) -> Abo
     let records: Vec<Record> = targets.iter().map(|target| target.record.clone()).collect();
     let mailbox = mailbox.clone();
     away(move || mailbox.read_run(&records, wanted))
+}
+
+/// Waits for work, whose turn among that of the user's other sessions may be far off, as long as the client is there. One
+/// that has closed its own side only, and waits for the answer, has it if it comes soon.
+async fn unless_gone<T>(session: &mut Session, work: impl Future<Output = T>) -> Result<T, Stop> {
+    let mut work = std::pin::pin!(work);
+    if let Ok(done) = tokio::time::timeout(SOON, work.as_mut()).await {
+        return Ok(done);
+    }
+    tokio::select! {
+        biased;
+        done = work => Ok(done),
+        gone = session.conn.gone() => Err(gone.into()),
+    }
 }
 
 /// What was read of the messages of a run.
@@ -166,17 +181,20 @@ async fn write_item(session: &mut Session, reader: &mut Reader, item: &Item) -> 
         Item::EmailId => out.extend_from_slice(format!("EMAILID ({})", email_id(&record)).as_bytes()),
         Item::ThreadId => out.extend_from_slice(b"THREADID NIL"),
         Item::Envelope => {
-            let rendered = reader.render(|structure, out| structure.write_envelope(out)).await;
+            let render = reader.render(|structure, out| structure.write_envelope(out));
+            let rendered = unless_gone(session, render).await?;
             session.conn.put("ENVELOPE ");
             session.conn.put(rendered);
         }
         Item::Body => {
-            let rendered = reader.render(|structure, out| structure.write_bodystructure(out, false)).await;
+            let render = reader.render(|structure, out| structure.write_bodystructure(out, false));
+            let rendered = unless_gone(session, render).await?;
             session.conn.put("BODY ");
             session.conn.put(rendered);
         }
         Item::BodyStructure => {
-            let rendered = reader.render(|structure, out| structure.write_bodystructure(out, true)).await;
+            let render = reader.render(|structure, out| structure.write_bodystructure(out, true));
+            let rendered = unless_gone(session, render).await?;
             session.conn.put("BODYSTRUCTURE ");
             session.conn.put(rendered);
         }
@@ -199,7 +217,7 @@ async fn write_item(session: &mut Session, reader: &mut Reader, item: &Item) -> 
             write_binary(session, reader, fragment).await?;
         }
         Item::BinarySize(part) => {
-            let size = reader.decoded(part).await?.map_or(0, |bytes| bytes.len());
+            let size = unless_gone(session, reader.decoded(part)).await??.map_or(0, |bytes| bytes.len());
             let numbers: Vec<String> = part.iter().map(u32::to_string).collect();
             let out = session.conn.out();
             out.extend_from_slice(format!("BINARY.SIZE[{}] {size}", numbers.join(".")).as_bytes());
@@ -216,7 +234,7 @@ fn write_origin(out: &mut Vec<u8>, fragment: &Fragment) {
 
 /// The value of a section: a blank and NIL or a literal.
 async fn write_fragment(session: &mut Session, reader: &mut Reader, fragment: &Fragment) -> Result<(), Stop> {
-    match reader.locate(fragment).await? {
+    match unless_gone(session, reader.locate(fragment)).await?? {
         Located::Nothing => session.conn.put(" NIL"),
         Located::Bytes(bytes) => write_literal(session, cut(&bytes, fragment.partial)).await?,
         Located::Span(span) => {
@@ -233,7 +251,8 @@ async fn write_fragment(session: &mut Session, reader: &mut Reader, fragment: &F
 }
 
 async fn write_binary(session: &mut Session, reader: &mut Reader, fragment: &Fragment) -> Result<(), Stop> {
-    let Some(bytes) = reader.decoded(&fragment.section.part).await? else {
+    let decoded = unless_gone(session, reader.decoded(&fragment.section.part)).await??;
+    let Some(bytes) = decoded else {
         session.conn.put(" NIL");
         return Ok(());
     };
@@ -457,3 +476,5 @@ pub fn email_id(record: &Record) -> String {
 const BYTES: usize = 64;
 /// Messages that are read at once, and whose \Seen is set at once.
 const CHUNK: usize = 256;
+/// Work that takes longer ends with the client.
+const SOON: Duration = Duration::from_secs(1);

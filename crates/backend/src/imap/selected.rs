@@ -5,6 +5,7 @@ use std::sync::Arc;
 use protocol::acl::{Rights, Who};
 use protocol::imap::Flag;
 use protocol::name::MailboxName;
+use protocol::namespace::Namespace;
 use service::aside::weighed;
 
 use super::cmd::append::may_set;
@@ -290,9 +291,10 @@ impl Selected {
         self.known.extend(changes);
     }
 
-    /// The mailbox is deleted.
-    pub fn is_gone(&self) -> bool {
-        self.mailbox.view().gone
+    /// The mailbox is deleted, or kept under a name that nobody sees (`delete_mode: delayed`).
+    pub fn is_gone(&self, namespace: &Namespace) -> bool {
+        let hidden = |now: &MailboxName| namespace.is_hidden(now) && !namespace.is_hidden(&self.name);
+        self.mailbox.view().gone || self.mailbox.name().is_ok_and(|now| hidden(&now))
     }
 }
 

@@ -228,7 +228,7 @@ impl Session {
         };
         let (selected, out) = weighed(weight, tell).await;
         self.conn.put(out);
-        if selected.is_gone() {
+        if selected.is_gone(&self.server.namespace) {
             self.conn.put_line("* BYE Mailbox has been deleted or renamed");
             self.over = true;
         } else {

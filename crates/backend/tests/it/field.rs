@@ -316,3 +316,14 @@ async fn only_a_name_with_a_subscribed_child_has_childinfo() {
     )
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_hears_that_its_mailbox_was_deleted_however_it_is_kept() {
+    for mode in ["delayed", "immediate"] {
+        let node = Node::with(&format!("delete_mode: {mode}")).await;
+        let mut fred = node.login("fred").await;
+        fred.talk("C: a CREATE b\nS: a OK …\nC: b SELECT b\nS: …\nS: b OK [READ-WRITE] Completed").await;
+        node.login("fred").await.talk("C: a DELETE b\nS: a OK …").await;
+        fred.talk("C: c NOOP\nS: * BYE Mailbox has been deleted or renamed").await;
+    }
+}

@@ -12,6 +12,8 @@ pub struct Runner {
     pub name: String,
     pub uid: u32,
     pub groups: Vec<u32>,
+    /// The name of the first of them.
+    pub group: String,
 }
 
 impl Runner {
@@ -41,7 +43,16 @@ impl Runner {
                 groups.push(gid);
             }
         }
-        Some(Runner { name: name.to_owned(), uid, groups })
+        let first = groups.first().copied().unwrap_or(gid);
+        let named = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        let mut named = named.filter(|fields| fields.get(2).is_some_and(|gid| *gid == first.to_string()));
+        let group = named.find_map(|fields| fields.first().map(|name| (*name).to_owned()));
+        Some(Runner { name: name.to_owned(), uid, groups, group: group.unwrap_or_else(|| first.to_string()) })
+    }
+
+    /// `user:group`, as chown(1) takes it.
+    pub fn owner(&self) -> String {
+        format!("{}:{}", self.name, self.group)
     }
 
     /// Whether the permissions let the user do it: 4 to read, 2 to write, 1 to search. The way there counts too.
@@ -84,9 +95,9 @@ mod tests {
         fs::write(&file, "").unwrap();
         let meta = fs::metadata(&file).unwrap();
         let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-        let owner = Runner { name: "o".into(), uid: meta.uid().max(1), groups: vec![] };
-        let stranger = Runner { name: "s".into(), uid: 61_234, groups: vec![61_234] };
-        let member = Runner { name: "m".into(), uid: 61_234, groups: vec![meta.gid()] };
+        let owner = Runner { name: "o".into(), uid: meta.uid().max(1), groups: vec![], group: "g".into() };
+        let stranger = Runner { name: "s".into(), uid: 61_234, groups: vec![61_234], group: "g".into() };
+        let member = Runner { name: "m".into(), uid: 61_234, groups: vec![meta.gid()], group: "g".into() };
         mode(dir.path(), 0o755);
         mode(&file, 0o640);
         assert!(member.may(&file, 4).is_ok() && member.may(&file, 2).is_err());
@@ -97,5 +108,17 @@ mod tests {
             assert!(owner.may(&file, 6).is_ok());
         }
         assert!(stranger.may(&dir.path().join("none"), 4).unwrap_err().contains("No such file"));
+    }
+
+    #[test]
+    fn the_users_own_group_is_named_whatever_it_is_called() {
+        let conf = "configdirectory: /v\ncyrus_user: root\n";
+        let imapd = Imapd::parse(Path::new("imapd.conf"), conf, "murder").unwrap();
+        if rustix::process::getuid().is_root() && std::env::var_os("CYRUS_USER").is_none() {
+            assert_eq!(Runner::of(&imapd).unwrap().owner(), "root:root");
+            let conf = format!("{conf}cyrus_group: mail\n");
+            let imapd = Imapd::parse(Path::new("imapd.conf"), &conf, "murder").unwrap();
+            assert_eq!(Runner::of(&imapd).unwrap().owner(), "root:mail");
+        }
     }
 }

@@ -43,7 +43,7 @@ pub(super) fn check(node: &Node, report: &mut Report) {
         && let Err(why) = runner.may(passwords, 4)
     {
         let file = passwords.display();
-        report.error("directories", file.to_string(), why, format!("chown {} {file}", runner.name));
+        report.error("directories", file.to_string(), why, format!("chown {} {file}", runner.owner()));
     }
 }
 
@@ -52,7 +52,7 @@ fn directory(imapd: &Imapd, runner: &Runner, option: &str, path: &Path, report: 
     let place = place(imapd, option);
     if !path.is_dir() {
         let message = if path.exists() { "is no directory" } else { "does not exist" };
-        let make = format!("install -d -o {} -m 750 {shown}\n{place}", runner.name);
+        let make = format!("install -d -o {} -g {} -m 750 {shown}\n{place}", runner.name, runner.group);
         return report.error("directories", shown.to_string(), message, make);
     }
     if let Err(why) = runner.may(path, 7) {
@@ -60,7 +60,7 @@ fn directory(imapd: &Imapd, runner: &Runner, option: &str, path: &Path, report: 
             "directories",
             shown.to_string(),
             why,
-            format!("chown {} {shown}\n{place}", runner.name),
+            format!("chown {} {shown}\n{place}", runner.owner()),
         );
         return;
     }

@@ -10,6 +10,7 @@ use ::config::{Problem, Problems};
 use super::report::place;
 use super::{Node, Report};
 use crate::config::check;
+use crate::runner::Runner;
 
 /// Loads both; nothing else can be checked without the first.
 pub(super) fn load(imapd: &Path, cyrus: &Path, report: &mut Report) -> Option<Node> {
@@ -104,14 +105,18 @@ fn secrets(node: &Node, report: &mut Report) {
         || imapd.proxy_password.is_some()
         || imapd.overflows().any(|(key, _)| key.ends_with("_password"));
     let Ok(meta) = std::fs::metadata(imapd.path()) else { return };
+    let file = imapd.path().display();
+    let runner = Runner::of(imapd);
+    let group = runner.as_ref().map_or("cyrus", |runner| runner.group.as_str());
+    if let Some(Err(why)) = runner.as_ref().map(|runner| runner.may(imapd.path(), 4)) {
+        report.error("files", file.to_string(), why, format!("chgrp {group} {file}; chmod g+r {file}"));
+    }
     if holds && meta.mode() & 0o004 != 0 {
-        let file = imapd.path().display();
-        let user = imapd.cyrus_user.as_deref().unwrap_or("cyrus");
         report.warn(
             "files",
             file.to_string(),
             format!("holds passwords and can be read by everyone (mode {:o})", meta.mode() & 0o777),
-            format!("chown root:{user} {file}; chmod 640 {file}"),
+            format!("chown root:{group} {file}; chmod 640 {file}"),
         );
     }
 }

@@ -7,6 +7,7 @@ mod certificates;
 mod directories;
 mod files;
 mod limits;
+mod logins;
 mod names;
 mod peers;
 mod ports;
@@ -61,6 +62,7 @@ fn examine(args: &Args) -> Report {
     limits::check(&node, &mut report);
     ports::check(&node, &mut report);
     certificates::check(&node, &mut report);
+    logins::check(&node, &mut report);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
         Ok(runtime) => runtime.block_on(async {

@@ -3,13 +3,13 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs, UdpSocket};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use config::cyrus::{Listen, Proto, Service};
-use config::imapd::Imapd;
+use config::cyrus::{CyrusConf, Listen, Proto, Service};
+use config::imapd::{Imapd, Role};
 use service::listen::Protocol;
 use service::resolve::service_port;
 
@@ -18,8 +18,10 @@ use crate::node::given_up;
 
 pub(super) fn check(node: &Node, report: &mut Report) {
     let Some(cyrus) = &node.cyrus else { return };
-    for service in &cyrus.services {
-        listener(service, &node.imapd, report);
+    let confs = confs(node, cyrus);
+    // What master leaves out listens nowhere.
+    for service in cyrus.services.iter().filter(|service| is_served(service, &node.imapd)) {
+        listener(service, node, &confs, report);
     }
     for name in given_up(&node.imapd) {
         report.error(
@@ -41,7 +43,42 @@ pub(super) fn check(node: &Node, report: &mut Report) {
     }
 }
 
-fn listener(service: &Service, imapd: &Imapd, report: &mut Report) {
+/// The files that name a process as this node's: cyrus.conf, imapd.conf, and those that lines read with -C.
+fn confs(node: &Node, cyrus: &CyrusConf) -> Vec<PathBuf> {
+    let own = [node.imapd.path().to_owned(), cyrus.path.clone()];
+    let named = cyrus.services.iter().flat_map(|service| {
+        let after = service.cmd.iter().skip_while(|word| *word != "-C").nth(1);
+        let joined =
+            service.cmd.iter().filter_map(|word| word.strip_prefix("-C").filter(|rest| !rest.is_empty()));
+        after.map(String::as_str).into_iter().chain(joined).map(PathBuf::from).collect::<Vec<_>>()
+    });
+    own.into_iter().chain(named).filter_map(|path| path.canonicalize().ok()).collect()
+}
+
+/// The program of a line, behind `nice` and Debian's `cyrus`.
+fn program(service: &Service) -> &str {
+    let names = service.cmd.iter().map(|word| word.rsplit('/').next().unwrap_or_default());
+    let mut names = names.skip_while(|name| {
+        matches!(*name, "nice" | "cyrus") || name.starts_with('-') || name.parse::<i32>().is_ok()
+    });
+    names.next().unwrap_or_default()
+}
+
+/// Whether something serves the line: a program of ours, in a way that it can; or somebody else's that is there.
+fn is_served(service: &Service, imapd: &Imapd) -> bool {
+    let name = program(service);
+    let udp = matches!(service.proto, Proto::Udp | Proto::Udp4 | Proto::Udp6);
+    match Protocol::of_program(name).or((name == "backend").then_some(Protocol::Imap)) {
+        Some(_) if udp => false,
+        Some(Protocol::Pop3) => !service.has_flag('k'),
+        Some(Protocol::Sieve) => imapd.role() == Role::Frontend,
+        Some(_) => true,
+        None => service.cmd.first().is_some_and(|word| word.starts_with('/') && Path::new(word).exists()),
+    }
+}
+
+fn listener(service: &Service, node: &Node, confs: &[PathBuf], report: &mut Report) {
+    let imapd = &node.imapd;
     let about = format!("{} ({}:{})", service.name, service.place.file.display(), service.place.line);
     let (host, port) = match &service.listen {
         Listen::Unix(path) => {
@@ -88,7 +125,7 @@ fn listener(service: &Service, imapd: &Imapd, report: &mut Report) {
         }
     };
     for address in addresses {
-        bind(&about, service.proto, address, imapd, report);
+        bind(&about, service.proto, address, (imapd, confs), report);
     }
 }
 
@@ -103,7 +140,13 @@ fn is_open_to_all(path: &Path) -> bool {
     path.ancestors().skip(1).all(|step| fs::metadata(step).is_ok_and(|meta| meta.mode() & 0o001 != 0))
 }
 
-fn bind(about: &str, proto: Proto, address: SocketAddr, imapd: &Imapd, report: &mut Report) {
+fn bind(
+    about: &str,
+    proto: Proto,
+    address: SocketAddr,
+    (imapd, confs): (&Imapd, &[PathBuf]),
+    report: &mut Report,
+) {
     let udp = matches!(proto, Proto::Udp | Proto::Udp4 | Proto::Udp6);
     let bound = match udp {
         true => UdpSocket::bind(address).map(drop),
@@ -112,7 +155,7 @@ fn bind(about: &str, proto: Proto, address: SocketAddr, imapd: &Imapd, report: &
     match bound {
         Ok(()) => report.pass(format!("{about}: {address} is free")),
         Err(error) if error.kind() == ErrorKind::AddrInUse => match holder(address, udp) {
-            Some((pid, name)) if is_ours(pid, &name, imapd) => {
+            Some((pid, name)) if is_ours(pid, &name, imapd, confs) => {
                 report.pass(format!("{about}: {address} is ours ({name}, pid {pid})"));
             }
             Some((pid, name)) => report.error(
@@ -143,16 +186,15 @@ fn bind(about: &str, proto: Proto, address: SocketAddr, imapd: &Imapd, report: &
     }
 }
 
-/// Whether a process belongs to this node: its master by the pid file, systemd, or a program of ours with this imapd.conf.
-fn is_ours(pid: u32, name: &str, imapd: &Imapd) -> bool {
+/// Whether a process belongs to this node: its master by the pid file, systemd, or a program of ours with one of its files.
+fn is_ours(pid: u32, name: &str, imapd: &Imapd, confs: &[PathBuf]) -> bool {
     let written = fs::read_to_string(&imapd.master_pid_file).ok();
     if written.is_some_and(|text| text.trim() == pid.to_string()) || (pid == 1 && name == "systemd") {
         return true;
     }
-    let own = imapd.path().canonicalize().ok();
     let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let mut words = command.split(|byte| *byte == 0).map(|word| PathBuf::from(OsStr::from_bytes(word)));
-    PROGRAMS.contains(&name) && words.any(|word| word.canonicalize().ok() == own && own.is_some())
+    PROGRAMS.contains(&name) && words.any(|word| word.canonicalize().is_ok_and(|file| confs.contains(&file)))
 }
 
 /// The process that listens on an address, as far as we may see it.
@@ -160,9 +202,7 @@ fn holder(address: SocketAddr, udp: bool) -> Option<(u32, String)> {
     let tables: &[&str] = if udp { &["udp", "udp6"] } else { &["tcp", "tcp6"] };
     let tables = tables.iter().filter_map(|table| fs::read_to_string(format!("/proc/net/{table}")).ok());
     let inodes: Vec<String> = tables
-        .flat_map(|table| {
-            table.lines().filter_map(|line| listening(line, address.port())).collect::<Vec<_>>()
-        })
+        .flat_map(|table| table.lines().filter_map(|line| listening(line, address)).collect::<Vec<_>>())
         .collect();
     for process in fs::read_dir("/proc").ok()?.flatten() {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
@@ -180,13 +220,31 @@ fn holder(address: SocketAddr, udp: bool) -> Option<(u32, String)> {
     None
 }
 
-/// The inode of a line of /proc/net/tcp whose socket listens on the port.
-fn listening(line: &str, port: u16) -> Option<String> {
+/// The inode of a line of /proc/net/tcp (or tcp6) whose socket listens where `wanted` would: on that port, of that address or of
+/// all, where either stands for all.
+fn listening(line: &str, wanted: SocketAddr) -> Option<String> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
-    let own = u16::from_str_radix(local.rsplit(':').next()?, 16).ok()?;
+    let (host, port) = local.rsplit_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let host = address_of(host)?;
+    let meets = host == wanted.ip() || host.is_unspecified() || wanted.ip().is_unspecified();
     // 0A listens; 07 is a UDP socket that is bound.
-    (own == port && matches!(*state, "0A" | "07")).then(|| (*inode).to_owned())
+    (port == wanted.port() && meets && matches!(*state, "0A" | "07")).then(|| (*inode).to_owned())
+}
+
+/// An address as the kernel prints it: words of 32 bits, each in the host's order of bytes.
+fn address_of(hex: &str) -> Option<IpAddr> {
+    let words = hex.as_bytes().chunks(8).map(|word| {
+        let text = std::str::from_utf8(word).ok()?;
+        u32::from_str_radix(text, 16).ok().map(u32::to_ne_bytes)
+    });
+    let bytes: Vec<u8> = words.collect::<Option<Vec<_>>>()?.concat();
+    match (<[u8; 4]>::try_from(bytes.as_slice()), <[u8; 16]>::try_from(bytes.as_slice())) {
+        (Ok(four), _) => Some(IpAddr::from(four)),
+        (_, Ok(sixteen)) => Some(IpAddr::from(sixteen).to_canonical()),
+        _ => None,
+    }
 }
 
 /// Those that hold listeners.
@@ -214,7 +272,25 @@ mod tests {
         let found = holder(socket.local_addr().unwrap(), false);
         assert_eq!(found.map(|(pid, _)| pid), Some(std::process::id()));
         let line = "  0: 0100007F:0CEA 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 4711 1";
-        assert_eq!(listening(line, 0x0cea).as_deref(), Some("4711"));
-        assert_eq!(listening("sl local_address rem_address st", 1), None);
+        if cfg!(target_endian = "little") {
+            let at = |text: &str| listening(line, text.parse().unwrap());
+            assert_eq!(at("127.0.0.1:3306").as_deref(), Some("4711"));
+            assert_eq!(at("0.0.0.0:3306").as_deref(), Some("4711"));
+            // Another node's, on another address.
+            assert_eq!(at("127.0.0.2:3306"), None);
+            assert_eq!(at("127.0.0.1:3307"), None);
+            assert_eq!(address_of("00000000000000000000000001000000"), "::1".parse().ok());
+        }
+        assert_eq!(listening("sl local_address rem_address st", "0.0.0.0:1".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn lines_that_master_leaves_out_are_not_looked_at() {
+        let text = "SERVICES {\n a cmd=\"imapd\" listen=\"1\"\n b cmd=\"nntpd\" listen=\"2\"\n c cmd=\"pop3d -k\" listen=\"3\"\n \
+                    d cmd=\"timsieved\" listen=\"4\"\n e cmd=\"/usr/bin/nice -n 19 /usr/sbin/cyrus lmtpd\" listen=\"5\"\n}\n";
+        let cyrus = CyrusConf::parse(Path::new("cyrus.conf"), text).unwrap();
+        let imapd = Imapd::parse(Path::new("imapd.conf"), "configdirectory: /v\n", "murder").unwrap();
+        let served = cyrus.services.iter().filter(|service| is_served(service, &imapd));
+        assert_eq!(served.map(|service| service.name.as_str()).collect::<Vec<_>>(), ["a", "e"]);
     }
 }

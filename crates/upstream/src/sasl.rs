@@ -15,7 +15,9 @@ use crate::{Capabilities, Error};
 
 /// One login under way.
 pub(crate) struct Sasl {
-    exchange: ClientExchange,
+    /// Until it has failed.
+    exchange: Option<ClientExchange>,
+    mechanism: &'static str,
     initial: Vec<u8>,
     /// The initial response has gone out.
     sent: bool,
@@ -46,11 +48,12 @@ impl Sasl {
         };
         let mut exchange = credentials.start(mechanism, channel).map_err(failed)?;
         let initial = exchange.initial().map_err(failed)?.unwrap_or_default();
-        Ok(Sasl { exchange, initial, sent: false, server: d.server.clone(), authname, user })
+        let (exchange, server) = (Some(exchange), d.server.clone());
+        Ok(Sasl { exchange, mechanism, initial, sent: false, server, authname, user })
     }
 
     pub fn mechanism(&self) -> &'static str {
-        self.exchange.mechanism()
+        self.mechanism
     }
 
     /// The initial response in Base64, to go out with the mechanism's name; `=` where it is empty.
@@ -68,19 +71,23 @@ impl Sasl {
     }
 
     /// The answer to a challenge, both in Base64.
-    pub fn answer(&mut self, challenge: &str) -> Result<String, Error> {
+    pub async fn answer(&mut self, challenge: &str) -> Result<String, Error> {
         if !self.sent && challenge.is_empty() {
             self.sent = true;
             return Ok(BASE64_STANDARD.encode(&self.initial));
         }
         let challenge = BASE64_STANDARD.decode(challenge).map_err(|error| self.denied(error.to_string()))?;
-        let answer = self.exchange.step(&challenge).map_err(|error| self.denied(error.to_string()))?;
+        let exchange = self.exchange.take().ok_or_else(|| self.denied("the exchange is over".to_owned()))?;
+        let stepped = exchange.step_aside(challenge).await;
+        let (exchange, answer) = stepped.map_err(|error| self.denied(error.to_string()))?;
+        self.exchange = Some(exchange);
         Ok(BASE64_STANDARD.encode(answer))
     }
 
     /// The server said yes: whether it has proved itself too, where the mechanism makes it.
     pub fn succeeded(&mut self) -> Result<(), Error> {
-        self.exchange.succeeded(None).map_err(|error| self.denied(error.to_string()))
+        let exchange = self.exchange.take().ok_or_else(|| self.denied("the exchange is over".to_owned()));
+        exchange?.succeeded(None).map_err(|error| self.denied(error.to_string()))
     }
 
     /// The server said no.

@@ -284,7 +284,8 @@ pub(super) async fn login(
         }
         let challenge =
             BASE64_STANDARD.decode(text.trim()).map_err(|_| link.lost("a challenge is not base64"))?;
-        let answer = exchange.step(&challenge).map_err(failed)?;
+        let (next, answer) = exchange.step_aside(challenge).await.map_err(failed)?;
+        exchange = next;
         link.say_raw(BASE64_STANDARD.encode(answer).as_bytes());
         link.say_raw(b"\r\n");
         link.flush().await?;

@@ -147,12 +147,22 @@ impl ClientExchange {
 
     /// The answer to a challenge. After the server's last message that is empty.
     ///
-    /// SCRAM hashes here, for some milliseconds the first time with a server.
+    /// SCRAM hashes here, for some tenths of a second the first time with a server: see [`ClientExchange::step_aside`].
     pub fn step(&mut self, challenge: &[u8]) -> Result<Vec<u8>, ClientError> {
         if self.finished {
             return Ok(Vec::new());
         }
         self.advance(Some(challenge))
+    }
+
+    /// The same on a thread that serves nobody else. After an error the exchange is over.
+    pub async fn step_aside(mut self, challenge: Vec<u8>) -> Result<(ClientExchange, Vec<u8>), ClientError> {
+        let mechanism = self.mechanism.to_owned();
+        let stepped = tokio::task::spawn_blocking(move || {
+            let answer = self.step(&challenge)?;
+            Ok((self, answer))
+        });
+        stepped.await.unwrap_or_else(|error| Err(ClientError::Exchange { mechanism, why: error.to_string() }))
     }
 
     /// To be called when the server said OK, with the data that came with it, if any: whether it proved itself.

@@ -75,7 +75,7 @@ async fn authenticate(d: &mut Imap, imapd: &Imapd, user: Option<&str>) -> Result
         match response(d, DOING).await? {
             Response::Untagged(_) => {}
             Response::Continuation(challenge) => {
-                let answer = sasl.answer(&challenge)?;
+                let answer = sasl.answer(&challenge).await?;
                 d.wire.say(&answer, &mut d.out).map_err(d.out_of_step(DOING))?;
             }
             Response::Done(of, answer) if of == id && answer.is_ok() => {

@@ -55,7 +55,7 @@ async fn authenticate(d: &mut Lmtp, imapd: &Imapd) -> Result<(), Error> {
                 return Ok(());
             }
             334 => {
-                let say = sasl.answer(text.trim())?;
+                let say = sasl.answer(text.trim()).await?;
                 d.wire.say(&say, &mut d.out).map_err(d.out_of_step("AUTH"))?;
                 answer = reply(d, "AUTH").await?;
             }

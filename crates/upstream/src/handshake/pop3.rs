@@ -70,7 +70,7 @@ async fn authenticate(
                 return Ok(());
             }
             Answer::Challenge(challenge) => {
-                let say = sasl.answer(&challenge)?;
+                let say = sasl.answer(&challenge).await?;
                 d.wire.say(&say, &mut d.out).map_err(d.out_of_step(DOING))?;
             }
             Answer::Err(text) => return Err(sasl.denied(text)),

@@ -27,7 +27,7 @@ impl Store {
         seen: Option<Arc<HashSet<u32>>>,
         ignore_quota: bool,
     ) -> Result<Vec<(u32, u32)>, StoreError> {
-        self.copy_within(from, uids, to, keep, seen, false).await
+        self.copy_within(from, uids, to, keep, seen, ignore_quota).await
     }
 
     async fn copy_within(

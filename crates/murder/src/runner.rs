@@ -50,7 +50,7 @@ impl Runner {
         Some(Runner { name: name.to_owned(), uid, groups, group: group.unwrap_or_else(|| first.to_string()) })
     }
 
-    /// `user:group`, as chown(1) takes it.
+    /// `user:group`, as the command that changes owners takes it.
     pub fn owner(&self) -> String {
         format!("{}:{}", self.name, self.group)
     }

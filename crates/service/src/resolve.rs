@@ -178,7 +178,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         for (lines, from) in [
             ("client_bind: yes\nclient_bind_name: 127.0.0.9\n", "127.0.0.9"),
-            ("client_bind: yes\nservername: localhost\n", "127.0.0.1"),
+            ("client_bind: yes\nservername: 127.0.0.8\n", "127.0.0.8"),
             ("client_bind: no\nclient_bind_name: 127.0.0.9\n", "127.0.0.1"),
         ] {
             let text = format!("configdirectory: /v\n{lines}");
@@ -187,9 +187,10 @@ mod tests {
             for connecting in
                 [server.connect(&imapd, "imap").await, connect_host(&imapd, "127.0.0.1", port).await]
             {
+                // What did not connect is never accepted.
+                connecting.unwrap();
                 let (_, peer) = listener.accept().await.unwrap();
                 assert_eq!(peer.ip().to_string(), from);
-                connecting.unwrap();
             }
         }
     }

@@ -134,7 +134,7 @@ fn a_process_that_a_reload_ends_and_that_will_not_is_killed_too() {
     master.signal(Signal::HUP);
     master.expect(&format!("SERVICE imap (pid {pid}) did not end within 5 s of SIGTERM: killed"));
     await_end(pid);
-    master.expect("with -other");
+    master.expect("with --listen -other");
     assert_ne!(last_number(&node.greeting("imap")), pid);
     master.stop();
 }

@@ -70,7 +70,11 @@ impl Node {
     }
 
     pub fn cyrus_conf(&self, text: &str) {
-        fs::write(self.path("cyrus.conf"), self.expand(text)).unwrap();
+        // The words of ours.py are no options of a daemon: they come as values of one that is passed on.
+        let text = WORDS
+            .iter()
+            .fold(self.expand(text), |text, word| text.replace(word, &format!(" --listen{word}")));
+        fs::write(self.path("cyrus.conf"), text).unwrap();
     }
 
     pub fn imapd_conf(&self, more: &str) {
@@ -307,6 +311,8 @@ fn user() -> &'static str {
 }
 
 /// The system's own interpreter starts in half the time of what may shadow it on the path.
+const WORDS: [&str; 7] = [" -other", " -crash", " -stubborn", " -mute", " -chatter", " -hold", " -fixed"];
+
 fn python() -> &'static str {
     if Path::new("/usr/bin/python3").exists() { "/usr/bin/python3" } else { "/usr/bin/env python3" }
 }

@@ -116,7 +116,7 @@ fn a_replaced_command_of_a_service_replaces_its_process() {
     let pid = last_number(&node.greeting("imap"));
     node.cyrus_conf("SERVICES {\nimap cmd=\"imapd -other\" listen=\"@/var/socket/imap\" prefork=1\n}\n");
     master.signal(Signal::HUP);
-    master.expect("with -other");
+    master.expect("with --listen -other");
     assert_ne!(last_number(&node.greeting("imap")), pid);
     master.stop();
 }

@@ -69,14 +69,8 @@ pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
         // Another session was faster, and its EXPUNGEs come with this answer.
         return Ok(if copy.uid { Reply::completed() } else { Reply::expunged() });
     }
-    let uidvalidity = target.view().uidvalidity;
-    let code = move || {
-        let from: UidSet = pairs.iter().map(|(from, _)| *from).collect();
-        let to: UidSet = pairs.iter().map(|(_, to)| *to).collect();
-        format!("COPYUID {uidvalidity} {from} {to}")
-    };
     let code = match there.contains(Rights::READ) {
-        true => Some(weighed(weight, code).await),
+        true => Some(copyuid(target.view().uidvalidity, pairs, weight).await),
         false => None,
     };
     match (code, copy.moves) {
@@ -88,4 +82,14 @@ pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
         (Some(code), false) => Ok(Reply::completed().code(code)),
         (None, _) => Ok(Reply::completed()),
     }
+}
+
+/// `COPYUID uidvalidity from to`
+async fn copyuid(uidvalidity: u32, pairs: Vec<(u32, u32)>, weight: usize) -> String {
+    let code = move || {
+        let from: UidSet = pairs.iter().map(|(from, _)| *from).collect();
+        let to: UidSet = pairs.iter().map(|(_, to)| *to).collect();
+        format!("COPYUID {uidvalidity} {from} {to}")
+    };
+    weighed(weight, code).await
 }

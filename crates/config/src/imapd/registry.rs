@@ -307,7 +307,7 @@ options! {
     failedlogin_shared_addresses: Vec<String>, Kind::List, "127.0.0.0/8 ::1", ON, "Addresses and networks that many users come from (webmail, proxies): failed logins from there slow the one user only. Beyond Cyrus.";
     loginuseacl: bool, Kind::Switch, "no", ON, "Whether the a right on an INBOX lets one log in as its user.";
     password_db: String, Kind::Text, "{configdirectory}/murder/passwords", ON, "File of passwords, kept as SCRAM keys; see murder passwd. Beyond Cyrus.";
-    password_iterations: u32, Kind::Int { min: 4096, max: 1_000_000 }, "600000", ON, "Rounds of PBKDF2 with which passwords are kept in password_db. One that was kept with fewer is hashed anew when its user logs in with it by LOGIN, PLAIN or USER and PASS. Clients that use SCRAM compute as many. Beyond Cyrus.";
+    password_iterations: u32, Kind::Int { min: 4096, max: 1_000_000 }, "100000", ON, "Rounds of PBKDF2 with which passwords are kept in password_db: more make a stolen file harder to use (600000 is what is advised where cores are free), and a login by LOGIN or PLAIN dearer: after a restart each user costs one hash, and all cores but one do nothing else. One that was kept with fewer is hashed anew when its user logs in with it by LOGIN, PLAIN or USER and PASS. Clients that use SCRAM compute as many. Beyond Cyrus.";
     sasl_mech_list: Vec<String>, Kind::List, "", ON, "Mechanisms offered. Unset: all that can work.";
     sasl_pwcheck_method: Vec<String>, Kind::List, "auxprop", ON, "Where passwords are checked: auxprop for password_db, saslauthd, or alwaystrue.";
     sasl_auxprop_plugin: Vec<String>, Kind::List, "", ignored("auxprop is password_db; import others with murder passwd --import"), "Plugins that find secrets.";

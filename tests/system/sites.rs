@@ -233,7 +233,8 @@ fn debians_files_run() {
         &[("imap", "* OK"), ("pop3", "+OK"), ("lmtpunix", "220 ")],
         &["nntp", "http", "sieve"],
         &[
-            "tlsprune: tls_prune has no counterpart in this murder: the line is skipped",
+            "cyrus.conf:13: tlsprune: tls_prune has no counterpart in this murder: the line is skipped",
+            "cyrus.conf:42: tlsprune: tls_prune has no counterpart in this murder: the line is skipped",
             "nntp: nntpd has no counterpart in this murder: the line is skipped",
             "http: httpd has no counterpart in this murder: the line is skipped",
             "sieve: timsieved has no counterpart in this murder: the line is skipped",

@@ -16,7 +16,8 @@ use crate::{
 
 pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
     let ours = worst(&bench.ours, bench.size.messages)?;
-    let cyrus = bench.cyrus.as_ref().map(|cyrus| worst(cyrus, bench.size.messages)).transpose()?;
+    // Cyrus ends the session of who sends such lines: then there is nothing to compare with.
+    let cyrus = bench.cyrus.as_ref().and_then(|cyrus| worst(cyrus, bench.size.messages).ok());
     let what = format!(
         "NOOP while another user lists, searches and changes {} messages: the slowest",
         bench.size.messages

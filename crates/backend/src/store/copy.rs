@@ -27,18 +27,6 @@ impl Store {
         seen: Option<Arc<HashSet<u32>>>,
         ignore_quota: bool,
     ) -> Result<Vec<(u32, u32)>, StoreError> {
-        self.copy_within(from, uids, to, keep, seen, ignore_quota).await
-    }
-
-    async fn copy_within(
-        &self,
-        from: &Arc<Mailbox>,
-        uids: Vec<u32>,
-        to: &Arc<Mailbox>,
-        keep: FlagMask,
-        seen: Option<Arc<HashSet<u32>>>,
-        ignore_quota: bool,
-    ) -> Result<Vec<(u32, u32)>, StoreError> {
         let view = from.view();
         let many = uids.len();
         let records = {
@@ -98,7 +86,7 @@ impl Store {
         let _turn = self.inner.turns.take(&format!("moves from {}", from.uniqueid())).await?;
         // Within one quota root as much is freed as is taken.
         let stays = from.quota_root() == to.quota_root();
-        let pairs = self.copy_within(from, uids, to, keep, seen, ignore_quota || stays).await?;
+        let pairs = self.copy(from, uids, to, keep, seen, ignore_quota || stays).await?;
         let moved: Vec<u32> = pairs.iter().map(|(from, _)| *from).collect();
         from.remove(&moved).await?;
         Ok(pairs)

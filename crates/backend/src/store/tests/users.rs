@@ -1,7 +1,6 @@
 //! New users.
 
 use std::collections::BTreeSet;
-
 use std::sync::Mutex;
 
 use super::{super::*, *};

@@ -10,8 +10,6 @@
 
 pub mod command;
 pub mod lex;
-#[cfg(test)]
-mod oracle;
 pub mod position;
 pub mod reply;
 pub mod response;

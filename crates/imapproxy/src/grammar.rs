@@ -2,6 +2,7 @@
 //! line, and its first mailbox, so that the rest can be forwarded as it is.
 
 use protocol::frame::{Piece, literal_at_end, trim_line};
+use protocol::grammar::{Parsed, argument, atom, byte, keyword, mailbox, space};
 use protocol::imap::{Cursor, Limits, ParseError, Tag};
 
 /// The head of a command: everything before its arguments.
@@ -30,14 +31,14 @@ impl Head {
         let tag = Tag::take(&mut cursor)
             .map_err(|bad| BadHead { tag: bad.tag.map(|t| t.to_string()), text: bad.text })?;
         let bad = |text: &str| BadHead { tag: Some(tag.to_string()), text: text.to_owned() };
-        let mut verb = cursor.atom().map_err(|_| bad("Null command"))?.to_ascii_uppercase();
+        let mut verb = cursor.read(atom).map_err(|_| bad("Null command"))?.to_ascii_uppercase();
         if verb.len() > VERB_MAX {
             return Err(bad("Unrecognized command"));
         }
         let uid = verb == "UID";
         if uid {
-            cursor.space().map_err(|_| bad("Missing required argument to Uid"))?;
-            verb = cursor.atom().map_err(|_| bad("Unrecognized UID subcommand"))?.to_ascii_uppercase();
+            cursor.read(space).map_err(|_| bad("Missing required argument to Uid"))?;
+            verb = cursor.read(atom).map_err(|_| bad("Unrecognized UID subcommand"))?.to_ascii_uppercase();
         }
         Ok(Head { tag: tag.to_string(), verb, uid, arguments: text.len() - cursor.rest().len() })
     }
@@ -79,9 +80,28 @@ impl Head {
         if matches!(cursor.rest(), [b'\r' | b'\n', ..] | []) {
             return Err(ParseError::Missing);
         }
-        cursor.space()?;
-        Ok((cursor.mailbox()?, cursor.rest()))
+        cursor.read(space)?;
+        Ok((cursor.read(mailbox)?, cursor.rest()))
     }
+}
+
+/// The text behind `* kind `, where a line is one of that kind.
+pub fn untagged<'a>(line: &'a [u8], kind: &str) -> Option<Cursor<'a>> {
+    let mut at = Cursor::new(trim_line(line), Limits::default());
+    at.read(byte(b'*')).ok()?;
+    at.read(argument(keyword(kind))).ok()?;
+    at.read(space).ok()?;
+    Some(at)
+}
+
+/// `["\\"] atom`: a flag or an attribute, as it stands.
+pub fn flag(at: Cursor<'_>) -> Parsed<'_, String> {
+    let (at, backslash) = match byte(b'\\')(at) {
+        Ok((at, ())) => (at, "\\"),
+        Err(_) => (at, ""),
+    };
+    let (at, word) = atom(at)?;
+    Ok((at, format!("{backslash}{word}")))
 }
 
 /// Whether a line that announces a literal holds nothing but the head before it: the literal is the first argument.

@@ -7,9 +7,10 @@
 use std::sync::{Mutex, PoisonError};
 
 use config::imapd::SelectMode;
-use protocol::imap::{Cursor, Limits};
+use protocol::grammar::{argument, astring, mailbox, parenthesis};
 use tracing::warn;
 
+use crate::grammar::untagged;
 use crate::session::{Session, Stop};
 
 /// Free space as it was read last, and how many choices it has served.
@@ -129,28 +130,20 @@ async fn free_space(s: &mut Session, server: &str, what: &str) -> Result<Option<
     Ok(space)
 }
 
-/// `* METADATA "" ("/shared/…/freespace/total" "avail;total")`, or the same as an ANNOTATION.
+/// ```text
+/// METADATA SP mailbox SP "(" entry SP value …
+/// ANNOTATION SP mailbox SP entry SP "(" attribute SP value …       value = string ; "available;total"
+/// ```
 fn parse_space(line: &[u8]) -> Option<(u64, u64)> {
-    let mut at = Cursor::new(protocol::frame::trim_line(line), Limits::default());
-    (at.eat(b'*') && at.space().is_ok()).then_some(())?;
-    if at.eat_word("METADATA") {
-        at.space().ok()?;
-        at.astring().ok()?;
-        at.space().ok()?;
-    } else if at.eat_word("ANNOTATION") {
-        at.space().ok()?;
-        at.astring().ok()?;
-        at.space().ok()?;
-        at.astring().ok()?;
-        at.space().ok()?;
-    } else {
-        return None;
+    let metadata = untagged(line, "METADATA").map(|at| (at, 0));
+    let (mut at, entries) = metadata.or_else(|| Some((untagged(line, "ANNOTATION")?, 1)))?;
+    at.read(mailbox).ok()?;
+    for _ in 0..entries {
+        at.read(argument(astring)).ok()?;
     }
-    at.open().ok()?;
-    at.astring().ok()?;
-    at.space().ok()?;
-    let value = String::from_utf8(at.astring().ok()?).ok()?;
-    let (available, total) = value.split_once(';')?;
+    at.read(argument(parenthesis(b'('))).ok()?;
+    let (_, value) = (at.read(astring).ok()?, at.read(argument(astring)).ok()?);
+    let (available, total) = std::str::from_utf8(&value).ok()?.split_once(';')?;
     Some((available.trim().parse().ok()?, total.trim().parse().ok()?))
 }
 

@@ -187,7 +187,7 @@ mod tests {
     }
 
     fn set(text: &str) -> SequenceSet {
-        SequenceSet::parse(&mut Cursor::new(text.as_bytes(), Limits::default())).unwrap()
+        Cursor::new(text.as_bytes(), Limits::default()).read(SequenceSet::parse).unwrap()
     }
 
     fn numbers<'a>(targets: impl Iterator<Item = (u32, &'a Record)>) -> Vec<(u32, u32)> {

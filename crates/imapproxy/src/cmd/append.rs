@@ -1,6 +1,7 @@
 //! APPEND (with MULTIAPPEND and BINARY): to the backend that has the mailbox, message by message as it comes.
 
 use protocol::frame::{Literal, Piece};
+use protocol::grammar::argument;
 use protocol::imap::{Cursor, Limits};
 use upstream::wire::imap::Answer;
 
@@ -89,7 +90,7 @@ async fn mailbox(
     }
     let arguments = line.get(head.arguments..).unwrap_or_default();
     let mut cursor = Cursor::new(arguments, Limits::default());
-    let parsed = cursor.space().and_then(|()| cursor.mailbox());
+    let parsed = cursor.read(argument(protocol::grammar::mailbox));
     let used = arguments.len() - cursor.rest().len();
     match parsed {
         Ok(mailbox) => {

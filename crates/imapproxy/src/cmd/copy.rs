@@ -9,13 +9,14 @@
 //!    are taken back: a message is in one place or the other. Only a crash between 2 and 4 leaves both.
 
 use protocol::acl::Rights;
+use protocol::grammar::{argument, atom, byte, digits, keyword, list, parenthesis, quoted, space};
 use protocol::imap::command::copy::Copy;
 use protocol::imap::{Cursor, Limits, UidSet};
 use tracing::warn;
 use upstream::wire::imap::Answer;
 
 use super::Request;
-use crate::grammar::put_astring;
+use crate::grammar::{flag, put_astring};
 use crate::session::relay::To;
 use crate::session::transfer::Message;
 use crate::session::{DENIED, Located, NONEXISTENT, Selected, Session, Stop};
@@ -121,38 +122,33 @@ async fn survey(s: &mut Session, source: &Selected, copy: &Copy) -> Result<Vec<M
 /// `* n FETCH (…)` with UID, FLAGS and INTERNALDATE, in any order; `None` for anything else.
 fn parse_fetch(line: &[u8]) -> Option<Message> {
     let mut at = Cursor::new(protocol::frame::trim_line(line), Limits::default());
-    (at.eat(b'*') && at.space().is_ok()).then_some(())?;
-    at.take_while(|b| b.is_ascii_digit());
-    (at.space().is_ok() && at.eat_word("FETCH") && at.space().is_ok() && at.eat(b'(')).then_some(())?;
+    at.read(byte(b'*')).ok()?;
+    at.read(argument(digits)).ok()?;
+    at.read(argument(keyword("FETCH"))).ok()?;
+    at.read(argument(parenthesis(b'('))).ok()?;
     let (mut uid, mut flags, mut date) = (None, None, None);
     loop {
-        let key = at.atom().ok()?.to_ascii_uppercase();
-        at.space().ok()?;
+        let key = at.read(atom).ok()?.to_ascii_uppercase();
+        at.read(space).ok()?;
         match key.as_str() {
-            "UID" => uid = std::str::from_utf8(at.take_while(|b| b.is_ascii_digit())).ok()?.parse().ok(),
+            "UID" => uid = std::str::from_utf8(at.read(digits).ok()?).ok()?.parse().ok(),
             "FLAGS" => flags = Some(flag_list(&mut at)?),
-            "INTERNALDATE" => date = Some(String::from_utf8(at.quoted().ok()?).ok()?),
-            "MODSEQ" => {
-                at.list(1, |item| Ok(item.take_while(|b| b.is_ascii_digit()).len())).ok()?;
-            }
+            "INTERNALDATE" => date = Some(String::from_utf8(at.read(quoted).ok()?.into_owned()).ok()?),
+            "MODSEQ" => drop(at.read(list(1, digits)).ok()?),
             _ => return None,
         }
-        if at.eat(b')') {
+        if at.read(byte(b')')).is_ok() {
             break;
         }
-        at.space().ok()?;
+        at.read(space).ok()?;
     }
     Some(Message { uid: uid?, flags: flags?, date: date? })
 }
 
 /// The flags, but for `\Recent`, which nobody can set.
 fn flag_list(at: &mut Cursor<'_>) -> Option<String> {
-    let flags = at.list(1024, |word| {
-        let backslash = if word.eat(b'\\') { "\\" } else { "" };
-        Ok(format!("{backslash}{}", word.atom()?))
-    });
-    let flags: Vec<String> =
-        flags.ok()?.into_iter().filter(|flag| !flag.eq_ignore_ascii_case("\\Recent")).collect();
+    let mut flags = at.read(list(1024, flag)).ok()?;
+    flags.retain(|flag| !flag.eq_ignore_ascii_case("\\Recent"));
     Some(flags.join(" "))
 }
 

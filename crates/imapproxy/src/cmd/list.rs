@@ -5,15 +5,16 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use protocol::acl::Rights;
+use protocol::grammar::{self, argument, mailbox, nstring};
 use protocol::imap::command::list::List;
 use protocol::imap::command::status::StatusItem;
-use protocol::imap::{Cursor, Limits, ParseError, print};
+use protocol::imap::print;
 use protocol::name::MailboxName;
 use service::aside::{Budget, Pace, Spent, aside};
 
 use super::Request;
 use super::acl::rights_of;
-use crate::grammar::put_astring;
+use crate::grammar::{flag, put_astring, untagged};
 pub use crate::listing::Sight;
 use crate::listing::{self, Facts, Seen};
 use crate::node::{Listener, Node};
@@ -344,28 +345,16 @@ async fn status_of(
 
 /// The mailbox of `* STATUS mailbox (…)`.
 fn status_name(line: &[u8]) -> Option<String> {
-    let mut at = after_kind(line, "STATUS")?;
-    at.mailbox().ok()
-}
-
-fn after_kind<'a>(line: &'a [u8], kind: &str) -> Option<Cursor<'a>> {
-    let mut at = Cursor::new(protocol::frame::trim_line(line), Limits::default());
-    (at.eat(b'*') && at.space().is_ok() && at.eat_word(kind) && at.space().is_ok()).then_some(at)
+    untagged(line, "STATUS")?.read(mailbox).ok()
 }
 
 impl ListLine {
     /// `* LIST (attributes) "/" name …`
     pub fn parse(line: &[u8], kind: &str) -> Option<ListLine> {
-        let mut at = after_kind(line, kind)?;
-        let attributes = at.list(64, |word| {
-            let backslash = if word.eat(b'\\') { "\\" } else { "" };
-            Ok::<_, ParseError>(format!("{backslash}{}", word.atom()?))
-        });
-        let attributes = attributes.ok()?;
-        at.space().ok()?;
-        at.nstring().ok()?;
-        at.space().ok()?;
-        Some(ListLine { attributes, name: at.mailbox().ok()? })
+        let mut at = untagged(line, kind)?;
+        let attributes = at.read(grammar::list(64, flag)).ok()?;
+        at.read(argument(nstring)).ok()?;
+        Some(ListLine { attributes, name: at.read(argument(mailbox)).ok()? })
     }
 
     /// Writes such a line.

@@ -2,6 +2,7 @@
 //! answers. Of a pattern: the backend of each mailbox is asked, the answers go through. Of the server: a frontend has
 //! no annotations of its own.
 
+use protocol::grammar::{atom, list, list_mailbox, space};
 use protocol::imap::{Cursor, ParseError};
 
 use super::Request;
@@ -43,12 +44,12 @@ struct Parsed {
 
 impl Parsed {
     fn of(mut at: Cursor<'_>) -> Result<Parsed, ParseError> {
-        at.space()?;
+        at.read(space)?;
         if at.peek() == Some(b'(') {
-            at.list(16, |item| item.atom().map(drop))?;
-            at.space()?;
+            at.read(list(16, atom))?;
+            at.read(space)?;
         }
-        let mailbox = at.list_mailbox()?;
+        let mailbox = at.read(list_mailbox)?;
         Ok(Parsed { mailbox, rest: at.rest().to_vec() })
     }
 }

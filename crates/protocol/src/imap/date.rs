@@ -2,7 +2,12 @@
 
 use std::fmt;
 
-use super::cursor::{Cursor, ParseError};
+use nom::Parser;
+use nom::branch::alt;
+use nom::combinator::{map, map_opt, value, verify};
+use nom::sequence::{delimited, preceded};
+
+use crate::grammar::{self, Cursor, ParseError, Parsed, byte, quoted, run};
 
 /// A calendar day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,21 +25,19 @@ impl Date {
         valid.then_some(Date { year, month, day })
     }
 
-    /// `1-Feb-1994`, quoted or not.
-    pub fn parse(cursor: &mut Cursor<'_>) -> Result<Date, ParseError> {
-        let quoted = cursor.eat(b'"');
-        let date = Date::read(cursor).ok_or(ParseError::Invalid("date"))?;
-        if quoted && !cursor.eat(b'"') {
-            return Err(ParseError::Invalid("date"));
-        }
-        Ok(date)
+    /// `date = date-text / DQUOTE date-text DQUOTE`
+    pub fn parse(at: Cursor<'_>) -> Parsed<'_, Date> {
+        let date = match at.peek() {
+            Some(b'"') => delimited(byte(b'"'), Date::text, byte(b'"')).parse(at),
+            _ => Date::text(at),
+        };
+        date.map_err(|_| ParseError::Invalid("date").into())
     }
 
-    fn read(cursor: &mut Cursor<'_>) -> Option<Date> {
-        let day = digits(cursor, 1, 2)?;
-        let month = month(cursor)?;
-        let year = digits(cursor, 4, 4)?;
-        Date::new(year, month, u8::try_from(day).ok()?)
+    /// `date-text = 1*2DIGIT "-" month "-" 4DIGIT`: `1-Feb-1994`
+    fn text(at: Cursor<'_>) -> Parsed<'_, Date> {
+        let text = (digits(1, 2), delimited(byte(b'-'), month, byte(b'-')), digits(4, 4));
+        map_opt(text, |(day, month, year)| Date::new(year, month, u8::try_from(day).ok()?)).parse(at)
     }
 
     /// Days since 1 January 1970.
@@ -88,31 +91,27 @@ impl DateTime {
         DateTime { epoch, zone: 0 }
     }
 
-    /// `"17-Jul-1996 02:44:25 -0700"`, with its quotes.
-    pub fn parse(cursor: &mut Cursor<'_>) -> Result<DateTime, ParseError> {
-        let text = cursor.quoted().map_err(|_| ParseError::Invalid("date-time"))?;
-        let mut inner = Cursor::new(&text, super::Limits::default());
-        DateTime::read(&mut inner).filter(|_| inner.at_end()).ok_or(ParseError::Invalid("date-time"))
+    /// `date-time = DQUOTE date-day-fixed "-" date-month "-" date-year SP time SP zone DQUOTE`:
+    /// `"17-Jul-1996 02:44:25 -0700"`
+    pub fn parse(at: Cursor<'_>) -> Parsed<'_, DateTime> {
+        const INVALID: ParseError = ParseError::Invalid("date-time");
+        let (at, text) = quoted(at).map_err(|_| INVALID)?;
+        let mut inside = Cursor::new(&text, grammar::Limits::default());
+        let moment = inside.read(|at| preceded(run(|b| b == b' '), DateTime::text).parse(at)).ok();
+        let moment = moment.filter(|_| inside.at_end()).ok_or(INVALID)?;
+        Ok((at, moment))
     }
 
-    fn read(cursor: &mut Cursor<'_>) -> Option<DateTime> {
-        cursor.take_while(|b| b == b' ');
-        let date = Date::read(cursor)?;
-        let mut number = |before: u8, max: u16| -> Option<i64> {
-            (before == 0 || cursor.eat(before)).then_some(())?;
-            digits(cursor, 2, 2).filter(|&n| n <= max).map(i64::from)
-        };
-        let (hour, minute, second) = (number(b' ', 23)?, number(b':', 59)?, number(b':', 60)?);
-        cursor.eat(b' ').then_some(())?;
-        let sign = match (cursor.eat(b'+'), cursor.eat(b'-')) {
-            (true, _) => 1,
-            (_, true) => -1,
-            _ => return None,
-        };
-        let hhmm = digits(cursor, 4, 4)?;
-        let zone = sign * i16::try_from(hhmm / 100 * 60 + hhmm % 100).ok()?;
+    /// `1*2DIGIT "-" month "-" 4DIGIT SP 2DIGIT ":" 2DIGIT ":" 2DIGIT SP ("+" / "-") 4DIGIT`
+    fn text(at: Cursor<'_>) -> Parsed<'_, DateTime> {
+        let two = |max| map(verify(digits(2, 2), move |number| *number <= max), i64::from);
+        let (at, date) = Date::text(at)?;
+        let (at, hour) = preceded(byte(b' '), two(23)).parse(at)?;
+        let (at, minute) = preceded(byte(b':'), two(59)).parse(at)?;
+        let (at, second) = preceded(byte(b':'), two(60)).parse(at)?;
+        let (at, zone) = preceded(byte(b' '), zone).parse(at)?;
         let local = date.days() * 86_400 + hour * 3600 + minute * 60 + second;
-        Some(DateTime { epoch: local - i64::from(zone) * 60, zone })
+        Ok((at, DateTime { epoch: local - i64::from(zone) * 60, zone }))
     }
 
     /// The day in its own zone.
@@ -159,29 +158,40 @@ fn days_in(year: u16, month: u8) -> u8 {
     }
 }
 
-fn digits(cursor: &mut Cursor<'_>, min: usize, max: usize) -> Option<u16> {
-    let digits = cursor.take_while(|b| b.is_ascii_digit());
-    (digits.len() >= min && digits.len() <= max).then_some(())?;
-    std::str::from_utf8(digits).ok()?.parse().ok()
+/// Digits, `min` to `max` of them and no more.
+fn digits<'a>(min: usize, max: usize) -> impl Fn(Cursor<'a>) -> Parsed<'a, u16> {
+    move |at| match grammar::digits(at)? {
+        (rest, digits) if (min..=max).contains(&digits.len()) => {
+            let number = str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+            Ok((rest, number.ok_or(ParseError::Invalid("number"))?))
+        }
+        _ => Err(ParseError::Invalid("number").into()),
+    }
 }
 
-/// `-Feb-`
-fn month(cursor: &mut Cursor<'_>) -> Option<u8> {
-    cursor.eat(b'-').then_some(())?;
-    let word = cursor.take_while(|b| b.is_ascii_alphabetic());
-    let at = MONTHS.iter().position(|name| name.as_bytes().eq_ignore_ascii_case(word))?;
-    cursor.eat(b'-').then_some(())?;
-    u8::try_from(at + 1).ok()
+/// `month = "Jan" / "Feb" / … / "Dec"`
+fn month(at: Cursor<'_>) -> Parsed<'_, u8> {
+    let at_index = |word: &[u8]| MONTHS.iter().position(|name| name.as_bytes().eq_ignore_ascii_case(word));
+    map_opt(run(|b| b.is_ascii_alphabetic()), |word| u8::try_from(at_index(word)? + 1).ok()).parse(at)
+}
+
+/// `zone = ("+" / "-") 4DIGIT`, in minutes.
+fn zone(at: Cursor<'_>) -> Parsed<'_, i16> {
+    let sign = alt((value(1, byte(b'+')), value(-1, byte(b'-'))));
+    map_opt((sign, digits(4, 4)), |(sign, hhmm)| {
+        Some(sign * i16::try_from(hhmm / 100 * 60 + hhmm % 100).ok()?)
+    })
+    .parse(at)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imap::Limits;
+    use crate::grammar::Limits;
     use proptest::prelude::*;
 
     fn date_time(text: &str) -> Result<DateTime, ParseError> {
-        DateTime::parse(&mut Cursor::new(text.as_bytes(), Limits::default()))
+        Cursor::new(text.as_bytes(), Limits::default()).read(DateTime::parse)
     }
 
     #[test]

@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use super::cursor::{Cursor, ParseError};
+use nom::Parser;
+use nom::combinator::map;
+use nom::sequence::preceded;
+
+use crate::grammar::{Cursor, ParseError, Parsed, atom, byte, list};
 
 /// A flag that a client can set. `\Recent` is not one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,31 +20,32 @@ pub enum Flag {
 }
 
 impl Flag {
-    pub fn parse(cursor: &mut Cursor<'_>) -> Result<Flag, ParseError> {
-        if !cursor.eat(b'\\') {
-            let word = cursor.atom()?;
-            if word.len() > KEYWORD_MAX {
-                return Err(ParseError::Invalid("flag, too long,"));
-            }
-            return Ok(Flag::Keyword(word.to_owned()));
+    /// `flag = "\\" atom / atom`
+    pub fn parse(at: Cursor<'_>) -> Parsed<'_, Flag> {
+        if at.peek() != Some(b'\\') {
+            return match atom(at)? {
+                (_, word) if word.len() > KEYWORD_MAX => Err(ParseError::Invalid("flag, too long,").into()),
+                (at, word) => Ok((at, Flag::Keyword(word.to_owned()))),
+            };
         }
-        let word = cursor.atom()?;
-        (SYSTEM.iter())
-            .find(|(name, _)| name.eq_ignore_ascii_case(word))
-            .map(|(_, flag)| flag.clone())
-            .ok_or(ParseError::Invalid("system flag"))
+        let (at, word) = preceded(byte(b'\\'), atom).parse(at)?;
+        let system = SYSTEM.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+        Ok((at, system.map(|(_, flag)| flag.clone()).ok_or(ParseError::Invalid("system flag"))?))
     }
 
-    /// `(\Seen $Forwarded)`. `\Recent`, which some clients send back with APPEND, is passed over.
-    pub fn list(cursor: &mut Cursor<'_>) -> Result<Vec<Flag>, ParseError> {
-        let flags = cursor.list(MAX, |cursor| {
-            if cursor.rest().len() >= 7 && cursor.rest()[..7].eq_ignore_ascii_case(b"\\Recent") {
-                cursor.eat(b'\\');
-                return cursor.atom().map(|_| None);
+    /// `flag-list = "(" [flag *(SP flag)] ")"`. `\Recent`, which some clients send back with APPEND, is passed over.
+    pub fn list(at: Cursor<'_>) -> Parsed<'_, Vec<Flag>> {
+        let (at, flags) = list(MAX, Flag::settable)(at)?;
+        Ok((at, flags.into_iter().flatten().collect()))
+    }
+
+    fn settable(at: Cursor<'_>) -> Parsed<'_, Option<Flag>> {
+        match at.rest().split_at_checked(7) {
+            Some((head, _)) if head.eq_ignore_ascii_case(b"\\Recent") => {
+                map(preceded(byte(b'\\'), atom), |_| None).parse(at)
             }
-            Flag::parse(cursor).map(Some)
-        })?;
-        Ok(flags.into_iter().flatten().collect())
+            _ => map(Flag::parse, Some).parse(at),
+        }
     }
 }
 

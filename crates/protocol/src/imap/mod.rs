@@ -9,18 +9,21 @@
 
 pub mod assemble;
 pub mod command;
-pub mod cursor;
 pub mod date;
 pub mod flag;
+#[cfg(test)]
+mod oracle;
 pub mod print;
 pub mod set;
 
+pub use crate::grammar::{Cursor, Limits, ParseError};
 pub use assemble::{Assembled, Assembler, Bounds};
-pub use command::Body;
-pub use cursor::{Cursor, Limits, ParseError};
+pub use command::{Body, Name};
 pub use date::{Date, DateTime};
 pub use flag::Flag;
 pub use set::{SequenceSet, UidSet};
+
+use crate::grammar::{self, run, space};
 
 /// A command of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,10 +37,10 @@ impl Command {
     pub fn parse(frame: &[u8], limits: Limits) -> Result<Command, Bad> {
         let mut cursor = Cursor::new(crate::frame::trim_line(frame), limits);
         let tag = Tag::take(&mut cursor)?;
-        let name = command::name(&mut cursor).map_err(|error| Bad::new(&tag, error, ""))?;
+        let name = cursor.read(Name::parse).map_err(|error| Bad::new(&tag, error, ""))?;
         match command::parse(&name, &mut cursor) {
             Ok(body) => Ok(Command { tag, body }),
-            Err(error) => Err(Bad::new(&tag, error, &command::title(&name))),
+            Err(error) => Err(Bad::new(&tag, error, &name.title())),
         }
     }
 }
@@ -59,14 +62,14 @@ impl Tag {
     /// Takes the tag and the space after it.
     pub fn take(cursor: &mut Cursor<'_>) -> Result<Tag, Bad> {
         let none = |text: &str| Bad { tag: None, text: text.to_owned(), foreign: false };
-        let word = cursor.take_while(is_tag_byte);
+        let word = cursor.read(run(is_tag_byte)).map_err(|_| none("Invalid tag"))?;
         if word.is_empty() || word.len() > TAG_MAX {
             return Err(none("Invalid tag"));
         }
         let tag = Tag(String::from_utf8_lossy(word).into_owned());
         match cursor.peek() {
             Some(b' ') => {
-                cursor.space().map_err(|_| none("Invalid tag"))?;
+                cursor.read(space).map_err(|_| none("Invalid tag"))?;
                 Ok(tag)
             }
             None => Err(Bad { tag: Some(tag), text: "Null command".to_owned(), foreign: false }),
@@ -97,10 +100,24 @@ impl Bad {
     }
 }
 
+impl ParseError {
+    /// The text of the BAD, for the command called `title`.
+    pub fn text(&self, title: &str) -> String {
+        match self {
+            ParseError::Missing | ParseError::Incomplete => format!("Missing required argument to {title}"),
+            ParseError::Extra => format!("Unexpected extra arguments to {title}"),
+            ParseError::Invalid(what) => format!("Invalid {what} in {title}"),
+            ParseError::Long => format!("Word too long in {title}"),
+            ParseError::Unrecognized => "Unrecognized command".to_owned(),
+            ParseError::Text(text) => (*text).to_owned(),
+        }
+    }
+}
+
 const TAG_MAX: usize = 128;
 
 fn is_tag_byte(byte: u8) -> bool {
-    cursor::is_astring_byte(byte) && byte != b'+'
+    grammar::is_astring_byte(byte) && byte != b'+'
 }
 
 #[cfg(test)]

@@ -2,29 +2,33 @@
 
 use std::fmt;
 
-use super::cursor::{Cursor, ParseError};
+use nom::Parser;
+use nom::combinator::value;
+use nom::sequence::preceded;
+
+use crate::grammar::{Cursor, ParseError, Parsed, byte, number};
 
 /// What a client writes: `1:4,7,9:*`. Numbers or UIDs, according to the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SequenceSet(Vec<(Bound, Bound)>);
+pub struct SequenceSet(pub(super) Vec<(Bound, Bound)>);
 
 /// One end of a range. `None` is `*`, the largest in use.
 type Bound = Option<u32>;
 
 impl SequenceSet {
-    pub fn parse(cursor: &mut Cursor<'_>) -> Result<SequenceSet, ParseError> {
-        let mut ranges = Vec::new();
-        loop {
-            let first = bound(cursor)?;
-            let last = if cursor.eat(b':') { bound(cursor)? } else { first };
-            ranges.push((first, last));
+    /// `sequence-set = range *("," range)`
+    pub fn parse(at: Cursor<'_>) -> Parsed<'_, SequenceSet> {
+        let (mut at, first) = range(at)?;
+        let mut ranges = vec![first];
+        while at.peek() == Some(b',') {
+            let (rest, next) = preceded(byte(b','), range).parse(at)?;
+            ranges.push(next);
             if ranges.len() > MAX_RANGES {
-                return Err(ParseError::Invalid("sequence, too long,"));
+                return Err(ParseError::Invalid("sequence, too long,").into());
             }
-            if !cursor.eat(b',') {
-                return Ok(SequenceSet(ranges));
-            }
+            at = rest;
         }
+        Ok((at, SequenceSet(ranges)))
     }
 
     /// The whole of it, in order and without overlaps, `*` being `last`.
@@ -142,26 +146,38 @@ impl fmt::Display for UidSet {
 /// Ranges in one set: what a client with a sparse selection of a large mailbox may send.
 const MAX_RANGES: usize = 50_000;
 
-fn bound(cursor: &mut Cursor<'_>) -> Result<Bound, ParseError> {
-    if cursor.eat(b'*') {
-        return Ok(None);
+/// `range = bound [":" bound]`
+#[inline]
+fn range(at: Cursor<'_>) -> Parsed<'_, (Bound, Bound)> {
+    let (at, first) = bound(at)?;
+    if at.peek() != Some(b':') {
+        return Ok((at, (first, first)));
     }
-    match cursor.number() {
-        Ok(0) => Err(ParseError::Invalid("sequence")),
-        Ok(n) => Ok(Some(n)),
-        Err(ParseError::Missing) => Err(ParseError::Missing),
-        Err(_) => Err(ParseError::Invalid("sequence")),
+    let (at, last) = preceded(byte(b':'), bound).parse(at)?;
+    Ok((at, (first, last)))
+}
+
+/// `bound = nz-number / "*"`
+#[inline(always)]
+fn bound(at: Cursor<'_>) -> Parsed<'_, Bound> {
+    if at.peek() == Some(b'*') {
+        return value(None, byte(b'*')).parse(at);
+    }
+    match number(at) {
+        Ok((at, number)) if number > 0 => Ok((at, Some(number))),
+        Err(nom::Err::Error(ParseError::Missing)) => Err(ParseError::Missing.into()),
+        _ => Err(ParseError::Invalid("sequence").into()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imap::Limits;
+    use crate::grammar::Limits;
     use proptest::prelude::*;
 
     fn parse(text: &str) -> Result<SequenceSet, ParseError> {
-        SequenceSet::parse(&mut Cursor::new(text.as_bytes(), Limits::default()))
+        Cursor::new(text.as_bytes(), Limits::default()).read(SequenceSet::parse)
     }
 
     #[test]

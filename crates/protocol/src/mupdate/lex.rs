@@ -9,7 +9,7 @@ use nom::Parser;
 use nom::combinator::{map, verify};
 use nom::sequence::separated_pair;
 
-use crate::grammar::{Cursor, Limits, ParseError, Parsed, byte, literal, quoted, run};
+use crate::grammar::{Cursor, Limits, ParseError, Parsed, byte, literal, quoted_with, run};
 
 /// One argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub fn head(at: Cursor<'_>) -> Parsed<'_, (&[u8], &[u8])> {
 
 /// The atom that stands here, perhaps empty.
 fn atom(at: Cursor<'_>) -> Parsed<'_, &[u8]> {
-    run(|b| !b" \t\r\n()\"".contains(&b)).parse(at)
+    run(|b| !b" \t\r\n()\"".contains(&b))(at)
 }
 
 /// The blank before an argument.
@@ -63,7 +63,7 @@ pub fn word(at: Cursor<'_>) -> Parsed<'_, Word<'_>> {
 fn string(at: Cursor<'_>) -> Parsed<'_, Cow<'_, [u8]>> {
     match at.peek() {
         Some(b'{') => map(literal, Cow::Borrowed).parse(at),
-        _ => quoted(|escaped| !b"\r\n\0".contains(&escaped))(at),
+        _ => quoted_with(|escaped| !b"\r\n\0".contains(&escaped))(at),
     }
 }
 

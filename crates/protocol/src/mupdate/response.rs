@@ -1,14 +1,13 @@
 //! What a server says, as a client reads it.
 
 use nom::Parser;
-use nom::combinator::{map, map_opt, opt, rest};
-use nom::multi::many0;
+use nom::combinator::{map, map_opt, opt};
 use nom::sequence::terminated;
 
 use super::lex::{self, Word};
 use super::position::Position;
 use crate::frame::trim_line;
-use crate::grammar::{Cursor, Keyword, ParseError, Parsed};
+use crate::grammar::{Cursor, Keyword, ParseError, Parsed, run};
 
 /// One line of a server, with its literals.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,21 +139,22 @@ fn string(at: Cursor<'_>) -> Parsed<'_, Option<String>> {
 fn text(at: Cursor<'_>) -> Parsed<'_, String> {
     match terminated(lex::word, lex::end).parse(at) {
         Ok((at, Word::String(bytes))) => Ok((at, String::from_utf8_lossy(&bytes).into_owned())),
-        _ => map(rest, |line: Cursor<'_>| String::from_utf8_lossy(trim_line(line.rest())).trim().to_owned())
-            .parse(at),
+        _ => map(run(|_| true), |line| String::from_utf8_lossy(trim_line(line)).trim().to_owned()).parse(at),
     }
 }
 
 /// `*(SP (atom / string))`
-fn words(at: Cursor<'_>) -> Parsed<'_, Vec<String>> {
-    let word = map(lex::word, |word| {
+fn words(mut at: Cursor<'_>) -> Parsed<'_, Vec<String>> {
+    let mut words = Vec::new();
+    while let Ok((rest, word)) = lex::word(at) {
         let bytes = match &word {
             Word::Atom(bytes) => bytes,
             Word::String(bytes) => bytes.as_ref(),
         };
-        String::from_utf8_lossy(bytes).into_owned()
-    });
-    many0(word).parse(at)
+        words.push(String::from_utf8_lossy(bytes).into_owned());
+        at = rest;
+    }
+    Ok((at, words))
 }
 
 const SHOWN: usize = 120;

@@ -1,8 +1,10 @@
 //! Access control: RFC 4314.
 
-use super::Body;
+use nom::Parser;
+use nom::combinator::map;
+
 use super::mailbox::one;
-use crate::imap::cursor::{Cursor, ParseError};
+use crate::grammar::{Cursor, Parsed, argument, text};
 
 /// `SETACL SP mailbox SP identifier SP ["+" / "-"] rights`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,20 +37,32 @@ pub struct ListRights {
     pub identifier: String,
 }
 
-pub fn set(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
-    let (mailbox, identifier, word) = (one(cursor)?, one(cursor)?, one(cursor)?);
+pub fn set(at: Cursor<'_>) -> Parsed<'_, SetAcl> {
+    let (at, (mailbox, identifier, word)) = (one, argument(text), argument(text)).parse(at)?;
     let (change, rights) = match (word.strip_prefix('+'), word.strip_prefix('-')) {
         (Some(rights), _) => (Change::Add, rights),
         (_, Some(rights)) => (Change::Remove, rights),
         _ => (Change::Replace, word.as_str()),
     };
-    Ok(Body::SetAcl(SetAcl { mailbox, identifier, change, rights: rights.to_owned() }))
+    Ok((at, SetAcl { mailbox, identifier, change, rights: rights.to_owned() }))
 }
 
-pub fn delete(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
-    Ok(Body::DeleteAcl(DeleteAcl { mailbox: one(cursor)?, identifier: one(cursor)? }))
+pub fn delete(at: Cursor<'_>) -> Parsed<'_, DeleteAcl> {
+    let entry = (one, argument(text));
+    map(entry, |(mailbox, identifier)| DeleteAcl { mailbox, identifier }).parse(at)
 }
 
-pub fn list_rights(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
-    Ok(Body::ListRights(ListRights { mailbox: one(cursor)?, identifier: one(cursor)? }))
+/// `GETACL SP mailbox`
+pub fn get(at: Cursor<'_>) -> Parsed<'_, String> {
+    one(at)
+}
+
+pub fn list_rights(at: Cursor<'_>) -> Parsed<'_, ListRights> {
+    let entry = (one, argument(text));
+    map(entry, |(mailbox, identifier)| ListRights { mailbox, identifier }).parse(at)
+}
+
+/// `MYRIGHTS SP mailbox`
+pub fn my_rights(at: Cursor<'_>) -> Parsed<'_, String> {
+    one(at)
 }

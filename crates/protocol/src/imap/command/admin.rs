@@ -1,8 +1,9 @@
-//! XFER, by which a mailbox moves to another backend.
+//! XFER, by which a mailbox moves to another backend, and MUPDATEPUSH, which tells the master of it again.
 
-use super::Body;
+use nom::Parser;
+
 use super::mailbox::one;
-use crate::imap::cursor::{Cursor, ParseError};
+use crate::grammar::{Cursor, Parsed, argument, optional, text};
 
 /// `XFER SP mailbox SP server [SP partition]`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +13,12 @@ pub struct Xfer {
     pub partition: Option<String>,
 }
 
-pub fn xfer(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
-    let (mailbox, server) = (one(cursor)?, one(cursor)?);
-    let partition = if cursor.space().is_ok() { Some(cursor.text()?) } else { None };
-    Ok(Body::Xfer(Xfer { mailbox, server, partition }))
+pub fn xfer(at: Cursor<'_>) -> Parsed<'_, Xfer> {
+    let (at, (mailbox, server, partition)) = (one, argument(text), optional(text)).parse(at)?;
+    Ok((at, Xfer { mailbox, server, partition }))
+}
+
+/// `MUPDATEPUSH SP mailbox`
+pub fn mupdate_push(at: Cursor<'_>) -> Parsed<'_, String> {
+    one(at)
 }

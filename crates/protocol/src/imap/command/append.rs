@@ -9,7 +9,13 @@
 //! A message is streamed into the store, so the command is parsed in steps: [`Append::step`] on the text up to each
 //! literal's header until it is the first message's, then [`Next::parse`] on the text between two messages.
 
-use crate::imap::cursor::{Cursor, Limits, ParseError};
+use nom::Parser;
+use nom::combinator::opt;
+use nom::sequence::terminated;
+
+use super::Name;
+use super::mailbox::one;
+use crate::grammar::{Cursor, Limits, ParseError, Parsed, argument, atom, byte, end, literal_header, space};
 use crate::imap::{Bad, DateTime, Flag, Tag};
 
 /// What stands before the first message's bytes.
@@ -51,23 +57,27 @@ impl Append {
         let mut cursor = Cursor::new(crate::frame::trim_line(text), limits);
         let tag = Tag::take(&mut cursor)?;
         let mut title = "Append".to_owned();
-        let parsed = (|| {
-            let name = super::name(&mut cursor)?;
-            title = super::title(&name);
-            let mailbox = super::mailbox::one(&mut cursor)?;
-            if name == "LOCALAPPEND" {
-                // The mailbox selected at the frontend: it matters for relative URLs of CATENATE alone.
-                super::mailbox::one(&mut cursor)?;
-            }
-            cursor.space()?;
-            Ok((mailbox, Message::parse(&mut cursor)?))
-        })();
+        let parsed = cursor.read(Name::parse).and_then(|name| {
+            title = name.title();
+            cursor.read(|at| arguments(at, name.is("LOCALAPPEND")))
+        });
         match parsed {
             Ok((mailbox, message)) => Ok(Step::Message(Append { tag, mailbox, message })),
             Err(ParseError::Incomplete) => Ok(Step::Argument),
             Err(error) => Err(Bad::new(&tag, error, &title)),
         }
     }
+}
+
+/// `SP mailbox [SP current-mailbox] SP message`
+fn arguments(at: Cursor<'_>, local: bool) -> Parsed<'_, (String, Message)> {
+    let (mut at, mailbox) = one(at)?;
+    if local {
+        // The mailbox selected at the frontend: it matters for relative URLs of CATENATE alone.
+        (at, _) = one(at)?;
+    }
+    let (at, message) = argument(Message::parse)(at)?;
+    Ok((at, (mailbox, message)))
 }
 
 /// What follows a message.
@@ -81,33 +91,32 @@ impl Next {
     /// Parses the text between a message and the next one's literal header, or the end of the command.
     pub fn parse(text: &[u8], limits: Limits) -> Result<Next, ParseError> {
         let mut cursor = Cursor::new(crate::frame::trim_line(text), limits);
-        if cursor.space().is_err() {
-            return cursor.end().map(|()| Next::End);
+        match cursor.read(space) {
+            Ok(()) => cursor.read(Message::parse).map(Next::Message),
+            Err(_) => cursor.read(end).map(|()| Next::End),
         }
-        Message::parse(&mut cursor).map(Next::Message)
     }
 }
 
 impl Message {
     /// Up to the literal's header, which ends the text.
-    fn parse(cursor: &mut Cursor<'_>) -> Result<Message, ParseError> {
-        let mut message = Message::default();
-        if cursor.peek() == Some(b'(') {
-            message.flags = Flag::list(cursor)?;
-            cursor.space()?;
+    fn parse(at: Cursor<'_>) -> Parsed<'_, Message> {
+        let (mut at, mut message) = (at, Message::default());
+        if at.peek() == Some(b'(') {
+            (at, message.flags) = terminated(Flag::list, space).parse(at)?;
         }
-        if cursor.peek() == Some(b'"') {
-            message.date = Some(DateTime::parse(cursor)?);
-            cursor.space()?;
+        if at.peek() == Some(b'"') {
+            (at, message.date) = terminated(DateTime::parse, space).map(Some).parse(at)?;
         }
-        if cursor.clone().atom().is_ok_and(|word| word.eq_ignore_ascii_case("CATENATE")) {
-            return Err(ParseError::Text("CATENATE is not supported".to_owned()));
+        if atom(at).is_ok_and(|(_, word)| word.eq_ignore_ascii_case("CATENATE")) {
+            return Err(ParseError::Text("CATENATE is not supported").into());
         }
-        message.binary = cursor.eat(b'~');
-        match cursor.literal() {
-            Err(ParseError::Incomplete) if cursor.at_end() => Ok(message),
+        let (at, binary) = opt(byte(b'~')).parse(at)?;
+        message.binary = binary.is_some();
+        match literal_header(at) {
+            Err(nom::Err::Error(ParseError::Incomplete)) => Ok((at, message)),
             // An empty literal is whole already, but nothing may stand behind its header.
-            _ => Err(ParseError::Invalid("message literal")),
+            _ => Err(ParseError::Invalid("message literal").into()),
         }
     }
 }

@@ -1,8 +1,11 @@
 //! COPY, MOVE (RFC 6851), EXPUNGE and UID EXPUNGE (RFC 4315).
 
-use super::Body;
+use nom::Parser;
+use nom::combinator::{cond, map};
+
+use super::mailbox::one;
+use crate::grammar::{Cursor, Parsed, argument};
 use crate::imap::SequenceSet;
-use crate::imap::cursor::{Cursor, ParseError};
 
 /// `("COPY" / "MOVE") SP sequence-set SP mailbox`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,18 +22,11 @@ pub struct Expunge {
     pub uids: Option<SequenceSet>,
 }
 
-pub fn parse(cursor: &mut Cursor<'_>, uid: bool, moves: bool) -> Result<Body, ParseError> {
-    cursor.space()?;
-    let set = SequenceSet::parse(cursor)?;
-    let mailbox = super::mailbox::one(cursor)?;
-    Ok(Body::Copy(Copy { uid, set, mailbox, moves }))
+pub fn parse(at: Cursor<'_>, uid: bool, moves: bool) -> Parsed<'_, Copy> {
+    let (at, (set, mailbox)) = (argument(SequenceSet::parse), one).parse(at)?;
+    Ok((at, Copy { uid, set, mailbox, moves }))
 }
 
-pub fn expunge(cursor: &mut Cursor<'_>, uid: bool) -> Result<Body, ParseError> {
-    let mut uids = None;
-    if uid {
-        cursor.space()?;
-        uids = Some(SequenceSet::parse(cursor)?);
-    }
-    Ok(Body::Expunge(Expunge { uids }))
+pub fn expunge(at: Cursor<'_>, uid: bool) -> Parsed<'_, Expunge> {
+    map(cond(uid, argument(SequenceSet::parse)), |uids| Expunge { uids }).parse(at)
 }

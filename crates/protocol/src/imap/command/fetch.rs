@@ -1,8 +1,16 @@
 //! FETCH: RFC 3501 section 6.4.5, RFC 7162 (MODSEQ, CHANGEDSINCE), RFC 3516 (BINARY), RFC 8474, RFC 8514.
 
-use super::Body;
+use std::borrow::Cow;
+
+use nom::Parser;
+use nom::combinator::map;
+use nom::sequence::preceded;
+
+use crate::grammar::{
+    Cursor, Keyword, ParseError, Parsed, argument, astring, byte, keyword, list, number, number64, optional,
+    run, space,
+};
 use crate::imap::SequenceSet;
-use crate::imap::cursor::{Cursor, ParseError};
 
 /// `FETCH SP sequence-set SP (macro / item / "(" item *(SP item) ")") [SP "(CHANGEDSINCE" SP modseq ")"]`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,35 +104,35 @@ impl Section {
     }
 }
 
-pub fn parse(cursor: &mut Cursor<'_>, uid: bool) -> Result<Body, ParseError> {
-    cursor.space()?;
-    let set = SequenceSet::parse(cursor)?;
-    cursor.space()?;
-    let mut items = Vec::new();
-    if cursor.peek() == Some(b'(') {
-        cursor.list(ITEMS, |cursor| item(cursor, &mut items))?;
-        if items.is_empty() {
-            return Err(ParseError::Missing);
-        }
-    } else {
-        item(cursor, &mut items)?;
-    }
-    let mut changed_since = None;
-    if cursor.space().is_ok() {
-        cursor.list(4, |cursor| {
-            if !cursor.eat_word("CHANGEDSINCE") {
-                return Err(ParseError::Invalid("modifier"));
-            }
-            cursor.space()?;
-            changed_since = Some(cursor.number64()?);
-            Ok(())
-        })?;
+pub fn parse(at: Cursor<'_>, uid: bool) -> Parsed<'_, Fetch> {
+    let (at, (set, ())) = (argument(SequenceSet::parse), space).parse(at)?;
+    let (at, mut items) = items(at)?;
+    let (at, modifiers) = optional(list(4, modifier))(at)?;
+    if modifiers.is_some() {
         push(&mut items, Item::Modseq);
     }
     if uid && !items.contains(&Item::Uid) {
         items.insert(0, Item::Uid);
     }
-    Ok(Body::Fetch(Fetch { uid, set, items, changed_since }))
+    let changed_since = modifiers.and_then(|modifiers| modifiers.last().copied());
+    Ok((at, Fetch { uid, set, items, changed_since }))
+}
+
+/// `macro / item / "(" item *(SP item) ")"`
+fn items(at: Cursor<'_>) -> Parsed<'_, Vec<Item>> {
+    let mut items = Vec::new();
+    if at.peek() != Some(b'(') {
+        let (at, ()) = item(at, &mut items)?;
+        return Ok((at, items));
+    }
+    let (at, _) = list(ITEMS, |at| item(at, &mut items))(at)?;
+    if items.is_empty() { Err(ParseError::Missing.into()) } else { Ok((at, items)) }
+}
+
+/// `"CHANGEDSINCE" SP modseq`
+fn modifier(at: Cursor<'_>) -> Parsed<'_, u64> {
+    let (at, ()) = keyword("CHANGEDSINCE")(at).map_err(|_| ParseError::Invalid("modifier"))?;
+    argument(number64)(at)
 }
 
 fn push(items: &mut Vec<Item>, item: Item) {
@@ -133,112 +141,121 @@ fn push(items: &mut Vec<Item>, item: Item) {
     }
 }
 
-fn item(cursor: &mut Cursor<'_>, items: &mut Vec<Item>) -> Result<(), ParseError> {
-    let word = cursor.take_while(|b| b.is_ascii_alphanumeric() || b == b'.').to_ascii_uppercase();
+fn item<'a>(at: Cursor<'a>, items: &mut Vec<Item>) -> Parsed<'a, ()> {
+    let (at, word) = run(|b| b.is_ascii_alphanumeric() || b == b'.')(at)?;
+    let word = Keyword::of(word);
     let old = |peek, text, name| {
         let section = Section { part: Vec::new(), text };
         Item::Rfc822(Fragment { peek, section, partial: None }, name)
     };
-    let bracket = cursor.peek() == Some(b'[');
-    let macros: &[Item] = match word.as_slice() {
+    let bracket = at.peek() == Some(b'[');
+    let macros: &[Item] = match word.as_bytes() {
         b"ALL" => &[Item::Flags, Item::InternalDate, Item::Size, Item::Envelope],
         b"FAST" => &[Item::Flags, Item::InternalDate, Item::Size],
         b"FULL" => &[Item::Flags, Item::InternalDate, Item::Size, Item::Envelope, Item::Body],
         _ => &[],
     };
     macros.iter().for_each(|item| push(items, item.clone()));
-    let item = match word.as_slice() {
-        b"ALL" | b"FAST" | b"FULL" => return Ok(()),
-        b"UID" => Item::Uid,
-        b"FLAGS" => Item::Flags,
-        b"INTERNALDATE" => Item::InternalDate,
-        b"RFC822.SIZE" => Item::Size,
-        b"ENVELOPE" => Item::Envelope,
-        b"BODYSTRUCTURE" => Item::BodyStructure,
-        b"MODSEQ" => Item::Modseq,
-        b"EMAILID" => Item::EmailId,
-        b"THREADID" => Item::ThreadId,
-        b"SAVEDATE" => Item::SaveDate,
-        b"RFC822" => old(false, Text::All, "RFC822"),
+    let (at, item) = match word.as_bytes() {
+        b"ALL" | b"FAST" | b"FULL" => return Ok((at, ())),
+        b"UID" => (at, Item::Uid),
+        b"FLAGS" => (at, Item::Flags),
+        b"INTERNALDATE" => (at, Item::InternalDate),
+        b"RFC822.SIZE" => (at, Item::Size),
+        b"ENVELOPE" => (at, Item::Envelope),
+        b"BODYSTRUCTURE" => (at, Item::BodyStructure),
+        b"MODSEQ" => (at, Item::Modseq),
+        b"EMAILID" => (at, Item::EmailId),
+        b"THREADID" => (at, Item::ThreadId),
+        b"SAVEDATE" => (at, Item::SaveDate),
+        b"RFC822" => (at, old(false, Text::All, "RFC822")),
         // Cyrus's frontends copy between backends with it.
-        b"RFC822.PEEK" => old(true, Text::All, "RFC822"),
-        b"RFC822.TEXT.PEEK" => old(true, Text::Text, "RFC822.TEXT"),
-        b"RFC822.HEADER" => old(true, Text::Header, "RFC822.HEADER"),
-        b"RFC822.TEXT" => old(false, Text::Text, "RFC822.TEXT"),
-        b"BODY" if bracket => Item::Section(fragment(cursor, false)?),
-        b"BODY.PEEK" if bracket => Item::Section(fragment(cursor, true)?),
-        b"BINARY" if bracket => Item::Binary(binary(cursor, false)?),
-        b"BINARY.PEEK" if bracket => Item::Binary(binary(cursor, true)?),
-        b"BINARY.SIZE" if bracket => Item::BinarySize(binary(cursor, true)?.section.part),
-        b"BODY" => Item::Body,
-        _ => return Err(ParseError::Invalid("attribute")),
+        b"RFC822.PEEK" => (at, old(true, Text::All, "RFC822")),
+        b"RFC822.TEXT.PEEK" => (at, old(true, Text::Text, "RFC822.TEXT")),
+        b"RFC822.HEADER" => (at, old(true, Text::Header, "RFC822.HEADER")),
+        b"RFC822.TEXT" => (at, old(false, Text::Text, "RFC822.TEXT")),
+        b"BODY" if bracket => map(|at| fragment(at, false), Item::Section).parse(at)?,
+        b"BODY.PEEK" if bracket => map(|at| fragment(at, true), Item::Section).parse(at)?,
+        b"BINARY" if bracket => map(|at| binary(at, false), Item::Binary).parse(at)?,
+        b"BINARY.PEEK" if bracket => map(|at| binary(at, true), Item::Binary).parse(at)?,
+        b"BINARY.SIZE" if bracket => {
+            map(|at| binary(at, true), |fragment| Item::BinarySize(fragment.section.part)).parse(at)?
+        }
+        b"BODY" => (at, Item::Body),
+        _ => return Err(ParseError::Invalid("attribute").into()),
     };
     push(items, item);
-    Ok(())
+    Ok((at, ()))
 }
 
 /// A section without text, as BINARY has it.
-fn binary(cursor: &mut Cursor<'_>, peek: bool) -> Result<Fragment, ParseError> {
-    let fragment = fragment(cursor, peek)?;
-    if fragment.section.text == Text::All { Ok(fragment) } else { Err(ParseError::Invalid("body section")) }
+fn binary(at: Cursor<'_>, peek: bool) -> Parsed<'_, Fragment> {
+    match fragment(at, peek)? {
+        (at, fragment) if fragment.section.text == Text::All => Ok((at, fragment)),
+        _ => Err(INVALID.into()),
+    }
 }
 
-fn fragment(cursor: &mut Cursor<'_>, peek: bool) -> Result<Fragment, ParseError> {
-    let invalid = ParseError::Invalid("body section");
-    cursor.eat(b'[');
-    let section = section(cursor)?;
-    if !cursor.eat(b']') {
-        return Err(invalid);
-    }
-    let mut partial = None;
-    if cursor.eat(b'<') {
-        let first = cursor.number()?;
-        if !cursor.eat(b'.') {
-            return Err(ParseError::Invalid("body partial"));
-        }
-        let count = cursor.number()?;
-        if !cursor.eat(b'>') || count == 0 {
-            return Err(ParseError::Invalid("body partial"));
-        }
-        partial = Some((first, count));
-    }
-    Ok(Fragment { peek, section, partial })
+/// `"[" section "]" ["<" number "." nz-number ">"]`
+fn fragment(at: Cursor<'_>, peek: bool) -> Parsed<'_, Fragment> {
+    let (at, section) = preceded(byte(b'['), section).parse(at)?;
+    let (at, ()) = byte(b']')(at).map_err(|_| INVALID)?;
+    let (at, partial) = if at.peek() == Some(b'<') { map(partial, Some).parse(at)? } else { (at, None) };
+    Ok((at, Fragment { peek, section, partial }))
 }
 
-fn section(cursor: &mut Cursor<'_>) -> Result<Section, ParseError> {
-    let invalid = ParseError::Invalid("body section");
-    let mut part = Vec::new();
-    while cursor.peek().is_some_and(|b| b.is_ascii_digit()) {
-        match cursor.number() {
-            Ok(number) if number > 0 && part.len() < DEPTH => part.push(number),
-            _ => return Err(invalid),
+/// `"<" number "." nz-number ">"`: the first byte and how many.
+fn partial(at: Cursor<'_>) -> Parsed<'_, (u32, u32)> {
+    let invalid = |_| nom::Err::from(ParseError::Invalid("body partial"));
+    let (at, first) = preceded(byte(b'<'), number).parse(at)?;
+    let (at, ()) = byte(b'.')(at).map_err(invalid)?;
+    let (at, count) = number(at)?;
+    let (at, ()) = byte(b'>')(at).map_err(invalid)?;
+    if count == 0 { Err(ParseError::Invalid("body partial").into()) } else { Ok((at, (first, count))) }
+}
+
+/// ```text
+/// section = [section-text / section-part ["." (section-text / "MIME")]]
+/// ```
+fn section(at: Cursor<'_>) -> Parsed<'_, Section> {
+    let (mut at, mut part) = (at, Vec::new());
+    while at.peek().is_some_and(|b| b.is_ascii_digit()) {
+        match number(at) {
+            Ok((rest, number)) if number > 0 && part.len() < DEPTH => {
+                part.push(number);
+                at = rest;
+            }
+            _ => return Err(INVALID.into()),
         }
-        if !cursor.eat(b'.') {
-            return Ok(Section { part, text: Text::All });
+        let Ok((rest, ())) = byte(b'.')(at) else {
+            return Ok((at, Section { part, text: Text::All }));
+        };
+        if !rest.peek().is_some_and(|b| b.is_ascii_alphanumeric()) {
+            return Err(INVALID.into());
         }
-        if !cursor.peek().is_some_and(|b| b.is_ascii_alphanumeric()) {
-            return Err(invalid);
-        }
+        at = rest;
     }
-    let word = cursor.take_while(|b| b.is_ascii_alphabetic() || b == b'.').to_ascii_uppercase();
-    let text = match word.as_slice() {
-        b"" if part.is_empty() => Text::All,
-        b"HEADER" => Text::Header,
-        b"TEXT" => Text::Text,
-        b"MIME" if !part.is_empty() => Text::Mime,
-        b"HEADER.FIELDS" => Text::HeaderFields(fields(cursor)?),
-        b"HEADER.FIELDS.NOT" => Text::HeaderFieldsNot(fields(cursor)?),
-        _ => return Err(invalid),
+    let (at, word) = run(|b| b.is_ascii_alphabetic() || b == b'.')(at)?;
+    let (at, text) = match Keyword::of(word).as_bytes() {
+        b"" if part.is_empty() => (at, Text::All),
+        b"HEADER" => (at, Text::Header),
+        b"TEXT" => (at, Text::Text),
+        b"MIME" if !part.is_empty() => (at, Text::Mime),
+        b"HEADER.FIELDS" => map(fields, Text::HeaderFields).parse(at)?,
+        b"HEADER.FIELDS.NOT" => map(fields, Text::HeaderFieldsNot).parse(at)?,
+        _ => return Err(INVALID.into()),
     };
-    Ok(Section { part, text })
+    Ok((at, Section { part, text }))
 }
 
-fn fields(cursor: &mut Cursor<'_>) -> Result<Vec<Vec<u8>>, ParseError> {
-    cursor.space()?;
-    let fields = cursor.list(FIELDS, Cursor::astring)?;
-    if fields.is_empty() { Err(ParseError::Missing) } else { Ok(fields) }
+/// `SP "(" astring *(SP astring) ")"`
+fn fields(at: Cursor<'_>) -> Parsed<'_, Vec<Vec<u8>>> {
+    let field = |at| map(astring, Cow::into_owned).parse(at);
+    let (at, fields) = argument(list(FIELDS, field))(at)?;
+    if fields.is_empty() { Err(ParseError::Missing.into()) } else { Ok((at, fields)) }
 }
 
+const INVALID: ParseError = ParseError::Invalid("body section");
 /// Items in one FETCH, header fields in one section, nesting of parts.
 const ITEMS: usize = 256;
 const FIELDS: usize = 256;

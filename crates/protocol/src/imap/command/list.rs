@@ -1,8 +1,13 @@
 //! LIST with its extensions (RFC 5258, RFC 5819, RFC 6154, RFC 8440), LSUB, and Cyrus's XLIST, RLIST, RLSUB.
 
-use super::Body;
+use nom::Parser;
+use nom::combinator::map;
+use nom::sequence::terminated;
+
 use super::status::{self, StatusItem};
-use crate::imap::cursor::{Cursor, ParseError};
+use crate::grammar::{
+    self, Cursor, Keyword, ParseError, Parsed, argument, atom, keyword, list_mailbox, optional, space,
+};
 
 /// `LIST [SP "(" select-option … ")"] SP reference SP patterns [SP "RETURN" SP "(" return-option … ")"]`
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -53,95 +58,91 @@ pub struct Lsub {
     pub pattern: String,
 }
 
-pub fn list(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
+pub fn list(at: Cursor<'_>) -> Parsed<'_, List> {
     let mut list = List::default();
-    cursor.space()?;
-    if cursor.peek() == Some(b'(') {
+    let (mut at, ()) = space(at)?;
+    if at.peek() == Some(b'(') {
         list.extended = true;
-        list.select = selection(cursor)?;
-        cursor.space()?;
+        (at, list.select) = terminated(selection, space).parse(at)?;
     }
-    list.reference = cursor.list_mailbox()?;
-    cursor.space()?;
-    if cursor.peek() == Some(b'(') {
+    (at, list.reference) = terminated(list_mailbox, space).parse(at)?;
+    if at.peek() == Some(b'(') {
         list.extended = true;
-        list.patterns = cursor.list(PATTERNS, Cursor::list_mailbox)?;
+        (at, list.patterns) = grammar::list(PATTERNS, list_mailbox)(at)?;
     } else {
-        list.patterns = vec![cursor.list_mailbox()?];
+        (at, list.patterns) = map(list_mailbox, |pattern| vec![pattern]).parse(at)?;
     }
-    if cursor.space().is_ok() {
-        if !cursor.eat_word("RETURN") {
-            return Err(ParseError::Extra);
-        }
-        list.extended = true;
-        cursor.space()?;
-        returns(cursor, &mut list.returns)?;
-    }
+    let (at, returns) = optional(returns)(at)?;
+    list.extended |= returns.is_some();
+    list.returns = returns.unwrap_or_default();
     list.returns.subscribed |= list.select.subscribed;
     list.returns.special_use |= list.select.special_use;
-    Ok(Body::List(list))
+    Ok((at, list))
 }
 
-/// XLIST is LIST with special-use attributes.
-pub fn xlist(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
-    let (reference, pattern) = plain(cursor)?;
+/// `XLIST SP reference SP pattern`: LIST with special-use attributes.
+pub fn xlist(at: Cursor<'_>) -> Parsed<'_, List> {
+    let (at, (reference, pattern)) = plain(at)?;
     let returns = Returns { special_use: true, children: true, ..Returns::default() };
-    Ok(Body::List(List { reference, patterns: vec![pattern], returns, xlist: true, ..List::default() }))
+    let list = List { reference, patterns: vec![pattern], returns, xlist: true, ..List::default() };
+    Ok((at, list))
 }
 
-/// RLIST is LIST of a client that follows referrals.
-pub fn rlist(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
-    let (reference, pattern) = plain(cursor)?;
-    Ok(Body::List(List { reference, patterns: vec![pattern], ..List::default() }))
+/// `RLIST SP reference SP pattern`: LIST of a client that follows referrals.
+pub fn rlist(at: Cursor<'_>) -> Parsed<'_, List> {
+    let (at, (reference, pattern)) = plain(at)?;
+    Ok((at, List { reference, patterns: vec![pattern], ..List::default() }))
 }
 
-pub fn lsub(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
-    let (reference, pattern) = plain(cursor)?;
-    Ok(Body::Lsub(Lsub { reference, pattern }))
+pub fn lsub(at: Cursor<'_>) -> Parsed<'_, Lsub> {
+    map(plain, |(reference, pattern)| Lsub { reference, pattern }).parse(at)
 }
 
-fn plain(cursor: &mut Cursor<'_>) -> Result<(String, String), ParseError> {
-    cursor.space()?;
-    let reference = cursor.list_mailbox()?;
-    cursor.space()?;
-    Ok((reference, cursor.list_mailbox()?))
+/// `SP reference SP pattern`
+fn plain(at: Cursor<'_>) -> Parsed<'_, (String, String)> {
+    (argument(list_mailbox), argument(list_mailbox)).parse(at)
 }
 
-fn selection(cursor: &mut Cursor<'_>) -> Result<Selection, ParseError> {
+/// `"(" [select-option *(SP select-option)] ")"`
+fn selection(at: Cursor<'_>) -> Parsed<'_, Selection> {
     let mut select = Selection::default();
-    cursor.list(16, |cursor| {
-        match cursor.atom()?.to_ascii_uppercase().as_str() {
-            "SUBSCRIBED" => select.subscribed = true,
-            "REMOTE" => select.remote = true,
-            "RECURSIVEMATCH" => select.recursive_match = true,
-            "SPECIAL-USE" => select.special_use = true,
-            _ => return Err(ParseError::Invalid("LIST selection option")),
+    let option = |at| {
+        let (at, word) = atom(at)?;
+        match Keyword::of(word.as_bytes()).as_bytes() {
+            b"SUBSCRIBED" => select.subscribed = true,
+            b"REMOTE" => select.remote = true,
+            b"RECURSIVEMATCH" => select.recursive_match = true,
+            b"SPECIAL-USE" => select.special_use = true,
+            _ => return Err(ParseError::Invalid("LIST selection option").into()),
         }
-        Ok(())
-    })?;
+        Ok((at, ()))
+    };
+    let (at, _) = grammar::list(16, option)(at)?;
     if select.recursive_match && !(select.subscribed || select.special_use) {
         let text = "LIST selection options must include other options in addition to RECURSIVEMATCH";
-        return Err(ParseError::Text(text.to_owned()));
+        return Err(ParseError::Text(text).into());
     }
-    Ok(select)
+    Ok((at, select))
 }
 
-fn returns(cursor: &mut Cursor<'_>, returns: &mut Returns) -> Result<(), ParseError> {
-    cursor.list(16, |cursor| {
-        match cursor.atom()?.to_ascii_uppercase().as_str() {
-            "SUBSCRIBED" => returns.subscribed = true,
-            "CHILDREN" => returns.children = true,
-            "SPECIAL-USE" => returns.special_use = true,
-            "MYRIGHTS" => returns.my_rights = true,
-            "STATUS" => {
-                cursor.space()?;
-                returns.status = status::items(cursor)?;
-            }
-            _ => return Err(ParseError::Invalid("LIST return option")),
+/// `"RETURN" SP "(" [return-option *(SP return-option)] ")"`
+fn returns(at: Cursor<'_>) -> Parsed<'_, Returns> {
+    let mut returns = Returns::default();
+    let option = |at| {
+        let (mut at, word) = atom(at)?;
+        match Keyword::of(word.as_bytes()).as_bytes() {
+            b"SUBSCRIBED" => returns.subscribed = true,
+            b"CHILDREN" => returns.children = true,
+            b"SPECIAL-USE" => returns.special_use = true,
+            b"MYRIGHTS" => returns.my_rights = true,
+            b"STATUS" => (at, returns.status) = argument(status::items)(at)?,
+            _ => return Err(ParseError::Invalid("LIST return option").into()),
         }
-        Ok(())
-    })?;
-    Ok(())
+        Ok((at, ()))
+    };
+    let (at, ()) = keyword("RETURN")(at).map_err(|_| ParseError::Extra)?;
+    let (at, _) = argument(grammar::list(16, option))(at)?;
+    Ok((at, returns))
 }
 
 /// Patterns in one LIST.

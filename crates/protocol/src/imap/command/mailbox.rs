@@ -1,7 +1,13 @@
 //! CREATE (RFC 3501, RFC 6154, Cyrus's partition argument), RENAME, and commands whose argument is one mailbox.
 
-use super::Body;
-use crate::imap::cursor::{Cursor, ParseError};
+use nom::Parser;
+use nom::combinator::map;
+use nom::sequence::terminated;
+
+use crate::grammar::{
+    Cursor, Keyword, ParseError, Parsed, argument, atom, byte, list, mailbox, optional, parenthesis, space,
+    text,
+};
 
 /// `CREATE SP mailbox [SP (astring / "(" option *(SP option) ")")]`
 ///
@@ -27,73 +33,78 @@ pub struct Rename {
     pub location: Option<String>,
 }
 
-/// The one mailbox (or quota root) that a command names.
-pub fn one(cursor: &mut Cursor<'_>) -> Result<String, ParseError> {
-    cursor.space()?;
-    cursor.mailbox()
+/// `SP mailbox`: the one that a command names (or a quota root).
+pub fn one(at: Cursor<'_>) -> Parsed<'_, String> {
+    argument(mailbox)(at)
 }
 
-/// As [`one`], with the word MAILBOX that some old clients put before it.
-pub fn subscribe(cursor: &mut Cursor<'_>) -> Result<String, ParseError> {
-    let mut name = one(cursor)?;
-    if name.eq_ignore_ascii_case("MAILBOX") && cursor.space().is_ok() {
-        name = cursor.mailbox()?;
+/// `DELETE SP mailbox`
+pub fn delete(at: Cursor<'_>) -> Parsed<'_, String> {
+    one(at)
+}
+
+/// `SUBSCRIBE [SP "MAILBOX"] SP mailbox`, the word being that of some old clients; UNSUBSCRIBE alike.
+pub fn subscribe(at: Cursor<'_>) -> Parsed<'_, String> {
+    let (at, name) = one(at)?;
+    if !name.eq_ignore_ascii_case("MAILBOX") {
+        return Ok((at, name));
     }
-    Ok(name)
+    let (at, behind) = optional(mailbox)(at)?;
+    Ok((at, behind.unwrap_or(name)))
 }
 
-pub fn rename(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
-    let from = one(cursor)?;
-    let to = one(cursor)?;
-    let location = if cursor.space().is_ok() { Some(cursor.text()?) } else { None };
-    Ok(Body::Rename(Rename { from, to, location }))
+pub fn rename(at: Cursor<'_>) -> Parsed<'_, Rename> {
+    let (at, (from, to, location)) = (one, one, optional(text)).parse(at)?;
+    Ok((at, Rename { from, to, location }))
 }
 
-pub fn create(cursor: &mut Cursor<'_>) -> Result<Create, ParseError> {
-    let mut create = Create { mailbox: one(cursor)?, ..Create::default() };
-    if cursor.space().is_err() {
-        return Ok(create);
+pub fn create(at: Cursor<'_>) -> Parsed<'_, Create> {
+    let (at, mailbox) = one(at)?;
+    let mut create = Create { mailbox, ..Create::default() };
+    let (at, _) = optional(|at| details(at, &mut create))(at)?;
+    Ok((at, create))
+}
+
+fn details<'a>(at: Cursor<'a>, create: &mut Create) -> Parsed<'a, ()> {
+    match at.peek() {
+        Some(b'(') => map(list(16, |at| option(at, create)), drop).parse(at),
+        _ => map(text, |word| place(word, create)).parse(at),
     }
-    if cursor.peek() != Some(b'(') {
-        let word = cursor.text()?;
-        match word.split_once('!') {
-            Some((server, partition)) => {
-                create.server = Some(server.to_owned());
-                create.partition = (!partition.is_empty()).then(|| partition.to_owned());
-            }
-            None => create.partition = Some(word),
+}
+
+/// `partition`, `server!` or `server!partition`
+fn place(word: String, create: &mut Create) {
+    match word.split_once('!') {
+        Some((server, partition)) => {
+            create.server = Some(server.to_owned());
+            create.partition = (!partition.is_empty()).then(|| partition.to_owned());
         }
-        return Ok(create);
+        None => create.partition = Some(word),
     }
-    cursor.list(16, |cursor| {
-        let option = cursor.atom()?.to_ascii_uppercase();
-        cursor.space()?;
-        match option.as_str() {
-            "USE" => create.special_use = cursor.list(16, attribute)?,
-            "PARTITION" => create.partition = Some(cursor.text()?),
-            "SERVER" => create.server = Some(cursor.text()?),
-            "MAILBOXID" => create.mailbox_id = Some(mailbox_id(cursor)?),
-            "TYPE" => create.kind = Some(cursor.text()?),
-            _ => return Err(ParseError::Invalid("modifier")),
-        }
-        Ok(())
-    })?;
-    Ok(create)
+}
+
+fn option<'a>(at: Cursor<'a>, create: &mut Create) -> Parsed<'a, ()> {
+    let (at, option) = terminated(atom, space).parse(at)?;
+    match Keyword::of(option.as_bytes()).as_bytes() {
+        b"USE" => map(list(16, attribute), |uses| create.special_use = uses).parse(at),
+        b"PARTITION" => map(text, |partition| create.partition = Some(partition)).parse(at),
+        b"SERVER" => map(text, |server| create.server = Some(server)).parse(at),
+        b"MAILBOXID" => map(mailbox_id, |id| create.mailbox_id = Some(id)).parse(at),
+        b"TYPE" => map(text, |kind| create.kind = Some(kind)).parse(at),
+        _ => Err(ParseError::Invalid("modifier").into()),
+    }
 }
 
 /// `id` or `(id)`
-fn mailbox_id(cursor: &mut Cursor<'_>) -> Result<String, ParseError> {
-    if !cursor.eat(b'(') {
-        return cursor.text();
+fn mailbox_id(at: Cursor<'_>) -> Parsed<'_, String> {
+    match byte(b'(')(at) {
+        Ok((at, ())) => terminated(text, parenthesis(b')')).parse(at),
+        Err(_) => text(at),
     }
-    let id = cursor.text()?;
-    cursor.close()?;
-    Ok(id)
 }
 
-fn attribute(cursor: &mut Cursor<'_>) -> Result<String, ParseError> {
-    if !cursor.eat(b'\\') {
-        return Err(ParseError::Invalid("special-use attribute"));
-    }
-    Ok(format!("\\{}", cursor.atom()?))
+/// `"\" atom`
+fn attribute(at: Cursor<'_>) -> Parsed<'_, String> {
+    let (at, ()) = byte(b'\\')(at).map_err(|_| ParseError::Invalid("special-use attribute"))?;
+    map(atom, |word| format!("\\{word}")).parse(at)
 }

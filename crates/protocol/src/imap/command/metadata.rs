@@ -1,9 +1,14 @@
 //! GETMETADATA (RFC 5464) and its forerunner GETANNOTATION, by which frontends and `cyradm` ask where a mailbox is and
 //! how much room a backend has.
 
-use super::Body;
+use nom::Parser;
+use nom::combinator::{map, opt};
+use nom::sequence::terminated;
+
 use super::mailbox::one;
-use crate::imap::cursor::{Cursor, ParseError};
+use crate::grammar::{
+    Cursor, Keyword, ParseError, Parsed, argument, astring, atom, list, list_mailbox, mailbox, space,
+};
 
 /// `GETMETADATA [SP options] SP mailbox SP entries`; options may stand behind the mailbox too, as older clients have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,45 +26,39 @@ pub struct GetAnnotation {
     pub attributes: Vec<String>,
 }
 
-pub fn get(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
-    cursor.space()?;
-    if cursor.peek() == Some(b'(') {
-        options(cursor)?;
-        cursor.space()?;
+pub fn get(at: Cursor<'_>) -> Parsed<'_, GetMetadata> {
+    let (mut at, ()) = space(at)?;
+    if at.peek() == Some(b'(') {
+        (at, _) = terminated(options, space).parse(at)?;
     }
-    let mailbox = cursor.mailbox()?;
-    cursor.space()?;
-    let before = cursor.clone();
-    if cursor.peek() == Some(b'(') && (options(cursor).is_err() || cursor.space().is_err()) {
-        *cursor = before;
-    }
-    Ok(Body::GetMetadata(GetMetadata { mailbox, entries: words(cursor)? }))
+    let (at, mailbox) = terminated(mailbox, space).parse(at)?;
+    let (at, _) = opt(terminated(options, space)).parse(at)?;
+    let (at, entries) = words(at)?;
+    Ok((at, GetMetadata { mailbox, entries }))
 }
 
-pub fn annotation(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
-    let mailbox = one(cursor)?;
-    cursor.space()?;
-    let entries = words(cursor)?;
-    cursor.space()?;
-    Ok(Body::GetAnnotation(GetAnnotation { mailbox, entries, attributes: words(cursor)? }))
+pub fn annotation(at: Cursor<'_>) -> Parsed<'_, GetAnnotation> {
+    let (at, (mailbox, entries, attributes)) = (one, argument(words), argument(words)).parse(at)?;
+    Ok((at, GetAnnotation { mailbox, entries, attributes }))
 }
 
 /// `(MAXSIZE n DEPTH d)`: understood, and without effect on the few entries there are.
-fn options(cursor: &mut Cursor<'_>) -> Result<(), ParseError> {
-    cursor.list(4, |cursor| {
-        let option = cursor.atom()?.to_ascii_uppercase();
-        cursor.space()?;
-        match option.as_str() {
-            "MAXSIZE" | "DEPTH" => cursor.astring().map(|_| ()),
-            _ => Err(ParseError::Invalid("option")),
-        }
-    })?;
-    Ok(())
+fn options(at: Cursor<'_>) -> Parsed<'_, ()> {
+    map(list(4, option), drop).parse(at)
 }
 
-fn words(cursor: &mut Cursor<'_>) -> Result<Vec<String>, ParseError> {
-    if cursor.peek() == Some(b'(') {
-        return cursor.list(64, Cursor::list_mailbox);
+fn option(at: Cursor<'_>) -> Parsed<'_, ()> {
+    let (at, option) = terminated(atom, space).parse(at)?;
+    match Keyword::of(option.as_bytes()).as_bytes() {
+        b"MAXSIZE" | b"DEPTH" => map(astring, drop).parse(at),
+        _ => Err(ParseError::Invalid("option").into()),
     }
-    Ok(vec![cursor.list_mailbox()?])
+}
+
+/// `word / "(" word *(SP word) ")"`
+fn words(at: Cursor<'_>) -> Parsed<'_, Vec<String>> {
+    match at.peek() {
+        Some(b'(') => list(64, list_mailbox)(at),
+        _ => map(list_mailbox, |word| vec![word]).parse(at),
+    }
 }

@@ -16,7 +16,7 @@ pub mod session;
 pub mod status;
 pub mod store;
 
-use super::cursor::{Cursor, ParseError};
+use crate::grammar::{Cursor, Keyword, ParseError, Parsed, argument, atom, end};
 
 /// What a command asks for. APPEND is not here: see [`append`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,16 +80,36 @@ impl Body {
     }
 }
 
-/// The name of the command, upper case; `UID FETCH` and the like are one name.
-pub fn name(cursor: &mut Cursor<'_>) -> Result<String, ParseError> {
-    let mut name =
-        cursor.atom().map_err(|_| ParseError::Text("Null command".to_owned()))?.to_ascii_uppercase();
-    if name == "UID" {
-        cursor.space()?;
-        name.push(' ');
-        name.push_str(&cursor.atom()?.to_ascii_uppercase());
+/// What a command is called.
+#[derive(Debug, Clone, Copy)]
+pub struct Name<'a> {
+    /// It is the second word after UID.
+    uid: bool,
+    word: &'a str,
+}
+
+impl<'a> Name<'a> {
+    /// `name = atom / "UID" SP atom`
+    #[inline]
+    pub fn parse(at: Cursor<'a>) -> Parsed<'a, Name<'a>> {
+        let (at, first) = atom(at).map_err(|_| ParseError::Text("Null command"))?;
+        let uid = first.eq_ignore_ascii_case("UID");
+        let (at, word) = if uid { argument(atom)(at)? } else { (at, first) };
+        if word.len() > NAME_MAX {
+            return Err(ParseError::Unrecognized.into());
+        }
+        Ok((at, Name { uid, word }))
     }
-    if name.len() > 64 { Err(ParseError::Unrecognized) } else { Ok(name) }
+
+    pub fn is(&self, name: &str) -> bool {
+        !self.uid && self.word.eq_ignore_ascii_case(name)
+    }
+
+    /// The name as it stands in texts: `Uid Fetch`.
+    pub fn title(&self) -> String {
+        let word = self.word.to_ascii_uppercase();
+        title(&if self.uid { format!("UID {word}") } else { word })
+    }
 }
 
 /// Whether other servers announce a command that is not served here. A client that tries it, or that was set up for such a
@@ -129,7 +149,7 @@ const FOREIGN: &[&str] = &[
     "XWARMUP",
 ];
 
-/// The name as it stands in texts: `Uid Fetch`.
+/// A name, upper case, as it stands in texts: `Uid Fetch`.
 pub fn title(name: &str) -> String {
     let mut start = true;
     name.chars()
@@ -137,71 +157,72 @@ pub fn title(name: &str) -> String {
         .collect()
 }
 
-/// Parses the arguments of the command called `name`.
-pub fn parse(name: &str, cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
-    let (uid, plain) = match name.strip_prefix("UID ") {
-        Some(plain) => (true, plain),
-        None => (false, name),
-    };
-    if uid && is_foreign(plain) {
-        return Err(ParseError::Unrecognized);
+/// Reads the arguments of a command, to the end.
+pub fn parse(name: &Name<'_>, at: &mut Cursor<'_>) -> Result<Body, ParseError> {
+    let (uid, word) = (name.uid, Keyword::of(name.word.as_bytes()));
+    let word = word.as_bytes();
+    if uid && !matches!(word, b"FETCH" | b"STORE" | b"SEARCH" | b"COPY" | b"MOVE" | b"XMOVE" | b"EXPUNGE") {
+        return Err(match is_foreign(name.word) {
+            true => ParseError::Unrecognized,
+            false => ParseError::Text("Unrecognized UID subcommand"),
+        });
     }
-    if uid && !matches!(plain, "FETCH" | "STORE" | "SEARCH" | "COPY" | "MOVE" | "XMOVE" | "EXPUNGE") {
-        return Err(ParseError::Text("Unrecognized UID subcommand".to_owned()));
-    }
-    let body = match plain {
-        "CAPABILITY" => Body::Capability,
-        "NOOP" => Body::Noop,
-        "LOGOUT" => Body::Logout,
-        "ID" => session::id(cursor)?,
-        "STARTTLS" => Body::StartTls,
-        "LOGIN" => session::login(cursor)?,
-        "AUTHENTICATE" => session::authenticate(cursor)?,
-        "ENABLE" => session::enable(cursor)?,
-        "COMPRESS" => session::compress(cursor)?,
-        "UNAUTHENTICATE" => Body::Unauthenticate,
-        "NAMESPACE" => Body::Namespace,
-        "IDLE" => Body::Idle,
-        "SELECT" => select::parse(cursor, false)?,
-        "EXAMINE" => select::parse(cursor, true)?,
-        "CREATE" => Body::Create(mailbox::create(cursor)?),
-        "DELETE" => Body::Delete(mailbox::one(cursor)?),
-        "RENAME" | "XRENAME" => mailbox::rename(cursor)?,
-        "SUBSCRIBE" => Body::Subscribe(mailbox::subscribe(cursor)?),
-        "UNSUBSCRIBE" => Body::Unsubscribe(mailbox::subscribe(cursor)?),
-        "LIST" => list::list(cursor)?,
-        "XLIST" => list::xlist(cursor)?,
-        "RLIST" => list::rlist(cursor)?,
-        "LSUB" | "RLSUB" => list::lsub(cursor)?,
-        "STATUS" => status::parse(cursor)?,
-        "SETACL" => acl::set(cursor)?,
-        "DELETEACL" => acl::delete(cursor)?,
-        "GETACL" => Body::GetAcl(mailbox::one(cursor)?),
-        "LISTRIGHTS" => acl::list_rights(cursor)?,
-        "MYRIGHTS" => Body::MyRights(mailbox::one(cursor)?),
-        "GETQUOTA" => Body::GetQuota(mailbox::one(cursor)?),
-        "GETQUOTAROOT" => Body::GetQuotaRoot(mailbox::one(cursor)?),
-        "SETQUOTA" => quota::set(cursor)?,
-        "GETMETADATA" => metadata::get(cursor)?,
-        "GETANNOTATION" => metadata::annotation(cursor)?,
-        "MUPDATEPUSH" => Body::MupdatePush(mailbox::one(cursor)?),
-        "LOCALCREATE" => Body::LocalCreate(mailbox::create(cursor)?),
-        "LOCALDELETE" => Body::LocalDelete(mailbox::one(cursor)?),
-        "XFER" => admin::xfer(cursor)?,
-        "XCLIENT" => node::xclient(cursor)?,
-        "XKICK" => Body::XKick(mailbox::one(cursor)?),
-        "CHECK" => Body::Check,
-        "CLOSE" => Body::Close,
-        "UNSELECT" => Body::Unselect,
-        "EXPUNGE" => copy::expunge(cursor, uid)?,
-        "FETCH" => fetch::parse(cursor, uid)?,
-        "STORE" => store::parse(cursor, uid)?,
-        "SEARCH" => search::parse(cursor, uid)?,
-        "COPY" => copy::parse(cursor, uid, false)?,
-        "MOVE" | "XMOVE" => copy::parse(cursor, uid, true)?,
-        "APPEND" | "LOCALAPPEND" => return Err(ParseError::Missing),
+    let body = match word {
+        b"CAPABILITY" => Body::Capability,
+        b"NOOP" => Body::Noop,
+        b"LOGOUT" => Body::Logout,
+        b"ID" => Body::Id(at.read(session::id)?),
+        b"STARTTLS" => Body::StartTls,
+        b"LOGIN" => Body::Login(at.read(session::login)?),
+        b"AUTHENTICATE" => Body::Authenticate(at.read(session::authenticate)?),
+        b"ENABLE" => Body::Enable(at.read(session::enable)?),
+        b"COMPRESS" => Body::Compress(at.read(session::compress)?),
+        b"UNAUTHENTICATE" => Body::Unauthenticate,
+        b"NAMESPACE" => Body::Namespace,
+        b"IDLE" => Body::Idle,
+        b"SELECT" => Body::Select(at.read(|at| select::parse(at, false))?),
+        b"EXAMINE" => Body::Select(at.read(|at| select::parse(at, true))?),
+        b"CREATE" => Body::Create(at.read(mailbox::create)?),
+        b"DELETE" => Body::Delete(at.read(mailbox::delete)?),
+        b"RENAME" | b"XRENAME" => Body::Rename(at.read(mailbox::rename)?),
+        b"SUBSCRIBE" => Body::Subscribe(at.read(mailbox::subscribe)?),
+        b"UNSUBSCRIBE" => Body::Unsubscribe(at.read(mailbox::subscribe)?),
+        b"LIST" => Body::List(at.read(list::list)?),
+        b"XLIST" => Body::List(at.read(list::xlist)?),
+        b"RLIST" => Body::List(at.read(list::rlist)?),
+        b"LSUB" | b"RLSUB" => Body::Lsub(at.read(list::lsub)?),
+        b"STATUS" => Body::Status(at.read(status::parse)?),
+        b"SETACL" => Body::SetAcl(at.read(acl::set)?),
+        b"DELETEACL" => Body::DeleteAcl(at.read(acl::delete)?),
+        b"GETACL" => Body::GetAcl(at.read(acl::get)?),
+        b"LISTRIGHTS" => Body::ListRights(at.read(acl::list_rights)?),
+        b"MYRIGHTS" => Body::MyRights(at.read(acl::my_rights)?),
+        b"GETQUOTA" => Body::GetQuota(at.read(quota::get)?),
+        b"GETQUOTAROOT" => Body::GetQuotaRoot(at.read(quota::get_root)?),
+        b"SETQUOTA" => Body::SetQuota(at.read(quota::set)?),
+        b"GETMETADATA" => Body::GetMetadata(at.read(metadata::get)?),
+        b"GETANNOTATION" => Body::GetAnnotation(at.read(metadata::annotation)?),
+        b"MUPDATEPUSH" => Body::MupdatePush(at.read(admin::mupdate_push)?),
+        b"LOCALCREATE" => Body::LocalCreate(at.read(mailbox::create)?),
+        b"LOCALDELETE" => Body::LocalDelete(at.read(mailbox::one)?),
+        b"XFER" => Body::Xfer(at.read(admin::xfer)?),
+        b"XCLIENT" => Body::XClient(at.read(node::xclient)?),
+        b"XKICK" => Body::XKick(at.read(node::xkick)?),
+        b"CHECK" => Body::Check,
+        b"CLOSE" => Body::Close,
+        b"UNSELECT" => Body::Unselect,
+        b"EXPUNGE" => Body::Expunge(at.read(|at| copy::expunge(at, uid))?),
+        b"FETCH" => Body::Fetch(at.read(|at| fetch::parse(at, uid))?),
+        b"STORE" => Body::Store(at.read(|at| store::parse(at, uid))?),
+        b"SEARCH" => Body::Search(at.read(|at| search::parse(at, uid))?),
+        b"COPY" => Body::Copy(at.read(|at| copy::parse(at, uid, false))?),
+        b"MOVE" | b"XMOVE" => Body::Copy(at.read(|at| copy::parse(at, uid, true))?),
+        b"APPEND" | b"LOCALAPPEND" => return Err(ParseError::Missing),
         _ => return Err(ParseError::Unrecognized),
     };
-    cursor.end()?;
+    at.read(end)?;
     Ok(body)
 }
+
+/// Bytes of a name without `UID `.
+const NAME_MAX: usize = 60;

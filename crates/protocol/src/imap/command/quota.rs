@@ -1,8 +1,11 @@
-//! SETQUOTA: RFC 9208.
+//! GETQUOTA, GETQUOTAROOT, SETQUOTA: RFC 9208.
 
-use super::Body;
+use nom::Parser;
+use nom::combinator::opt;
+use nom::sequence::terminated;
+
 use super::mailbox::one;
-use crate::imap::cursor::{Cursor, ParseError};
+use crate::grammar::{Cursor, ParseError, Parsed, argument, atom, byte, list, number64, space};
 
 /// `SETQUOTA SP root SP "(" *(resource SP limit) ")"`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,16 +16,26 @@ pub struct SetQuota {
     pub limits: Vec<(String, Option<u64>)>,
 }
 
-pub fn set(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
-    let root = one(cursor)?;
-    cursor.space()?;
-    let limits = cursor.list(16, |cursor| {
-        let resource = cursor.atom()?.to_ascii_uppercase();
-        cursor.space()?;
-        let negative = cursor.eat(b'-');
-        let limit =
-            cursor.number64().map_err(|_| ParseError::Text("Invalid quota list in Setquota".to_owned()))?;
-        Ok((resource, (!negative).then_some(limit)))
-    })?;
-    Ok(Body::SetQuota(SetQuota { root, limits }))
+/// `GETQUOTA SP root`
+pub fn get(at: Cursor<'_>) -> Parsed<'_, String> {
+    one(at)
+}
+
+/// `GETQUOTAROOT SP mailbox`
+pub fn get_root(at: Cursor<'_>) -> Parsed<'_, String> {
+    one(at)
+}
+
+pub fn set(at: Cursor<'_>) -> Parsed<'_, SetQuota> {
+    let (at, (root, limits)) = (one, argument(list(16, limit))).parse(at)?;
+    Ok((at, SetQuota { root, limits }))
+}
+
+/// `resource SP ["-"] number64`
+fn limit(at: Cursor<'_>) -> Parsed<'_, (String, Option<u64>)> {
+    let (at, resource) = terminated(atom, space).parse(at)?;
+    let (at, negative) = opt(byte(b'-')).parse(at)?;
+    let invalid = |_| ParseError::Text("Invalid quota list in Setquota");
+    let (at, limit) = number64(at).map_err(invalid)?;
+    Ok((at, (resource.to_ascii_uppercase(), negative.is_none().then_some(limit))))
 }

@@ -1,7 +1,15 @@
 //! SEARCH: RFC 3501 section 6.4.4, RFC 4731 (ESEARCH), RFC 5032 (WITHIN), RFC 7162 (MODSEQ), RFC 8514 (SAVEDATE).
 
-use super::Body;
-use crate::imap::cursor::{Cursor, ParseError};
+use std::borrow::Cow;
+
+use nom::Parser;
+use nom::combinator::{cut, map, opt};
+use nom::sequence::{preceded, terminated};
+
+use crate::grammar::{
+    Cursor, Keyword, ParseError, Parsed, argument, astring, atom, keyword, list, number, number64, quoted,
+    space, text,
+};
 use crate::imap::{Date, Flag, SequenceSet};
 
 /// `SEARCH [SP "RETURN" SP "(" option … ")"] [SP "CHARSET" SP astring] 1*(SP key)`
@@ -76,160 +84,169 @@ impl Key {
     }
 }
 
-pub fn parse(cursor: &mut Cursor<'_>, uid: bool) -> Result<Body, ParseError> {
-    cursor.space()?;
-    let mut returns = None;
-    if cursor.eat_word("RETURN") {
-        cursor.space()?;
-        returns = Some(return_options(cursor)?);
-        cursor.space()?;
-    }
-    let mut charset = None;
-    if cursor.eat_word("CHARSET") {
-        cursor.space()?;
-        charset = Some(cursor.text()?.to_ascii_uppercase());
-        cursor.space()?;
-    }
+pub fn parse(at: Cursor<'_>, uid: bool) -> Parsed<'_, Search> {
+    let (at, ()) = space(at)?;
+    let (at, returns) = opt(preceded(keyword("RETURN"), cut((argument(returns), space)))).parse(at)?;
+    let (at, charset) = opt(preceded(keyword("CHARSET"), cut((argument(text), space)))).parse(at)?;
     let mut budget = KEYS;
-    let mut keys = vec![key(cursor, 0, &mut budget)?];
-    while cursor.space().is_ok() {
-        keys.push(key(cursor, 0, &mut budget)?);
+    let (mut at, first) = key(at, 0, &mut budget)?;
+    let mut keys = vec![first];
+    while let Ok((rest, ())) = space(at) {
+        let (rest, key) = key(rest, 0, &mut budget)?;
+        keys.push(key);
+        at = rest;
     }
     let key = if keys.len() == 1 { keys.swap_remove(0) } else { Key::And(keys) };
-    Ok(Body::Search(Search { uid, returns, charset, key }))
+    let (returns, charset) = (returns.map(|(returns, ())| returns), charset.map(|(charset, ())| charset));
+    Ok((at, Search { uid, returns, charset: charset.map(|c| c.to_ascii_uppercase()), key }))
 }
 
-fn return_options(cursor: &mut Cursor<'_>) -> Result<Returns, ParseError> {
+/// `"(" [option *(SP option)] ")"`; none is ALL.
+fn returns(at: Cursor<'_>) -> Parsed<'_, Returns> {
     let mut returns = Returns::default();
-    let options = cursor.list(8, |cursor| {
-        match cursor.atom()?.to_ascii_uppercase().as_str() {
-            "MIN" => returns.min = true,
-            "MAX" => returns.max = true,
-            "ALL" => returns.all = true,
-            "COUNT" => returns.count = true,
-            _ => return Err(ParseError::Invalid("Search return option")),
+    let option = |at| {
+        let (at, word) = atom(at)?;
+        match Keyword::of(word.as_bytes()).as_bytes() {
+            b"MIN" => returns.min = true,
+            b"MAX" => returns.max = true,
+            b"ALL" => returns.all = true,
+            b"COUNT" => returns.count = true,
+            _ => return Err(ParseError::Invalid("Search return option").into()),
         }
-        Ok(())
-    })?;
+        Ok((at, ()))
+    };
+    let (at, options) = list(8, option)(at)?;
     returns.all |= options.is_empty();
-    Ok(returns)
+    Ok((at, returns))
 }
 
-fn key(cursor: &mut Cursor<'_>, depth: usize, budget: &mut usize) -> Result<Key, ParseError> {
+/// ```text
+/// key = sequence-set / "(" key *(SP key) ")" / "NOT" SP key / "OR" SP key SP key / flag-key / argument-key
+/// ```
+/// It may nest `DEPTH` deep, and `budget` keys may follow in all.
+fn key<'a>(at: Cursor<'a>, depth: usize, budget: &mut usize) -> Parsed<'a, Key> {
     if depth > DEPTH || *budget == 0 {
-        return Err(ParseError::Invalid("Search criteria, too complex,"));
+        return Err(ParseError::Invalid("Search criteria, too complex,").into());
     }
     *budget -= 1;
-    match cursor.peek() {
-        Some(b'(') => return group(cursor, depth, budget),
-        Some(b'*' | b'0'..=b'9') => return SequenceSet::parse(cursor).map(Key::Sequence),
+    match at.peek() {
+        Some(b'(') => return group(at, depth, budget),
+        Some(b'*' | b'0'..=b'9') => return map(SequenceSet::parse, Key::Sequence).parse(at),
         _ => {}
     }
-    let word = cursor.atom()?.to_ascii_uppercase();
-    if let Some(simple) = flag_key(&word) {
-        return Ok(simple);
+    let (at, word) = atom(at)?;
+    let word = Keyword::of(word.as_bytes());
+    if let Some(simple) = flag_key(word.as_bytes()) {
+        return Ok((at, simple));
     }
-    cursor.space().map_err(|_| if known(&word) { ParseError::Missing } else { INVALID })?;
-    match word.as_str() {
-        "NOT" => Ok(Key::Not(Box::new(key(cursor, depth + 1, budget)?))),
-        "OR" => {
-            let first = key(cursor, depth + 1, budget)?;
-            cursor.space()?;
-            Ok(Key::Or(Box::new(first), Box::new(key(cursor, depth + 1, budget)?)))
+    let (at, ()) =
+        space(at).map_err(|_| if known(word.as_bytes()) { ParseError::Missing } else { INVALID })?;
+    match word.as_bytes() {
+        b"NOT" => map(|at| key(at, depth + 1, budget), |key| Key::Not(Box::new(key))).parse(at),
+        b"OR" => {
+            let (at, first) = key(at, depth + 1, budget)?;
+            let (at, second) = argument(|at| key(at, depth + 1, budget))(at)?;
+            Ok((at, Key::Or(Box::new(first), Box::new(second))))
         }
-        _ => argument_key(&word, cursor),
+        word => argument_key(word, at),
     }
 }
 
-/// `(key key …)`
-fn group(cursor: &mut Cursor<'_>, depth: usize, budget: &mut usize) -> Result<Key, ParseError> {
-    let keys = cursor.list(KEYS, |cursor| key(cursor, depth + 1, budget))?;
-    if keys.is_empty() { Err(ParseError::Missing) } else { Ok(Key::And(keys)) }
+/// `"(" key *(SP key) ")"`
+fn group<'a>(at: Cursor<'a>, depth: usize, budget: &mut usize) -> Parsed<'a, Key> {
+    let (at, keys) = list(KEYS, |at| key(at, depth + 1, budget))(at)?;
+    if keys.is_empty() { Err(ParseError::Missing.into()) } else { Ok((at, Key::And(keys))) }
 }
 
-fn flag_key(word: &str) -> Option<Key> {
+fn flag_key(word: &[u8]) -> Option<Key> {
     let not = |key| Key::Not(Box::new(key));
     Some(match word {
-        "ALL" => Key::All,
-        "ANSWERED" => Key::Flag(Flag::Answered),
-        "DELETED" => Key::Flag(Flag::Deleted),
-        "DRAFT" => Key::Flag(Flag::Draft),
-        "FLAGGED" => Key::Flag(Flag::Flagged),
-        "SEEN" => Key::Flag(Flag::Seen),
-        "UNANSWERED" => not(Key::Flag(Flag::Answered)),
-        "UNDELETED" => not(Key::Flag(Flag::Deleted)),
-        "UNDRAFT" => not(Key::Flag(Flag::Draft)),
-        "UNFLAGGED" => not(Key::Flag(Flag::Flagged)),
-        "UNSEEN" => not(Key::Flag(Flag::Seen)),
-        "RECENT" => Key::Recent,
-        "NEW" => Key::New,
-        "OLD" => not(Key::Recent),
-        "SAVEDATESUPPORTED" => Key::SaveDateSupported,
+        b"ALL" => Key::All,
+        b"ANSWERED" => Key::Flag(Flag::Answered),
+        b"DELETED" => Key::Flag(Flag::Deleted),
+        b"DRAFT" => Key::Flag(Flag::Draft),
+        b"FLAGGED" => Key::Flag(Flag::Flagged),
+        b"SEEN" => Key::Flag(Flag::Seen),
+        b"UNANSWERED" => not(Key::Flag(Flag::Answered)),
+        b"UNDELETED" => not(Key::Flag(Flag::Deleted)),
+        b"UNDRAFT" => not(Key::Flag(Flag::Draft)),
+        b"UNFLAGGED" => not(Key::Flag(Flag::Flagged)),
+        b"UNSEEN" => not(Key::Flag(Flag::Seen)),
+        b"RECENT" => Key::Recent,
+        b"NEW" => Key::New,
+        b"OLD" => not(Key::Recent),
+        b"SAVEDATESUPPORTED" => Key::SaveDateSupported,
         _ => return None,
     })
 }
 
-fn argument_key(word: &str, cursor: &mut Cursor<'_>) -> Result<Key, ParseError> {
-    let header = |name: &str, cursor: &mut Cursor<'_>| Ok(Key::Header(name.to_owned(), cursor.astring()?));
-    let keyword = |cursor: &mut Cursor<'_>| Ok(Key::Flag(Flag::Keyword(cursor.atom()?.to_owned())));
+fn argument_key<'a>(word: &[u8], at: Cursor<'a>) -> Parsed<'a, Key> {
     match word {
-        "KEYWORD" => keyword(cursor),
-        "UNKEYWORD" => Ok(Key::Not(Box::new(keyword(cursor)?))),
-        "UID" => SequenceSet::parse(cursor).map(Key::Uid),
-        "BEFORE" => Date::parse(cursor).map(Key::Before),
-        "ON" => Date::parse(cursor).map(Key::On),
-        "SINCE" => Date::parse(cursor).map(Key::Since),
-        "SENTBEFORE" => Date::parse(cursor).map(Key::SentBefore),
-        "SENTON" => Date::parse(cursor).map(Key::SentOn),
-        "SENTSINCE" => Date::parse(cursor).map(Key::SentSince),
-        "SAVEDBEFORE" => Date::parse(cursor).map(Key::SavedBefore),
-        "SAVEDON" => Date::parse(cursor).map(Key::SavedOn),
-        "SAVEDSINCE" => Date::parse(cursor).map(Key::SavedSince),
-        "OLDER" => interval(cursor).map(Key::Older),
-        "YOUNGER" => interval(cursor).map(Key::Younger),
-        "LARGER" => cursor.number64().map(Key::Larger),
-        "SMALLER" => cursor.number64().map(Key::Smaller),
-        "MODSEQ" => modseq(cursor),
-        "BCC" | "CC" | "FROM" | "SUBJECT" | "TO" => header(word, cursor),
-        "HEADER" => {
-            let name = cursor.text()?.to_ascii_uppercase();
-            cursor.space()?;
-            header(&name, cursor)
+        b"KEYWORD" => map(atom, |word| Key::Flag(Flag::Keyword(word.to_owned()))).parse(at),
+        b"UNKEYWORD" => {
+            map(atom, |word| Key::Not(Box::new(Key::Flag(Flag::Keyword(word.to_owned()))))).parse(at)
         }
-        "BODY" => cursor.astring().map(Key::Body),
-        "TEXT" => cursor.astring().map(Key::Text),
-        "EMAILID" => cursor.text().map(Key::EmailId),
-        "THREADID" => cursor.text().map(Key::ThreadId),
-        _ => Err(INVALID),
+        b"UID" => map(SequenceSet::parse, Key::Uid).parse(at),
+        b"BEFORE" => map(Date::parse, Key::Before).parse(at),
+        b"ON" => map(Date::parse, Key::On).parse(at),
+        b"SINCE" => map(Date::parse, Key::Since).parse(at),
+        b"SENTBEFORE" => map(Date::parse, Key::SentBefore).parse(at),
+        b"SENTON" => map(Date::parse, Key::SentOn).parse(at),
+        b"SENTSINCE" => map(Date::parse, Key::SentSince).parse(at),
+        b"SAVEDBEFORE" => map(Date::parse, Key::SavedBefore).parse(at),
+        b"SAVEDON" => map(Date::parse, Key::SavedOn).parse(at),
+        b"SAVEDSINCE" => map(Date::parse, Key::SavedSince).parse(at),
+        b"OLDER" => map(interval, Key::Older).parse(at),
+        b"YOUNGER" => map(interval, Key::Younger).parse(at),
+        b"LARGER" => map(number64, Key::Larger).parse(at),
+        b"SMALLER" => map(number64, Key::Smaller).parse(at),
+        b"MODSEQ" => modseq(at),
+        b"BCC" | b"CC" | b"FROM" | b"SUBJECT" | b"TO" => {
+            let name = String::from_utf8_lossy(word);
+            map(bytes, |text| Key::Header(name.to_string(), text)).parse(at)
+        }
+        b"HEADER" => {
+            let (at, name) = terminated(text, space).parse(at)?;
+            map(bytes, |text| Key::Header(name.to_ascii_uppercase(), text)).parse(at)
+        }
+        b"BODY" => map(bytes, Key::Body).parse(at),
+        b"TEXT" => map(bytes, Key::Text).parse(at),
+        b"EMAILID" => map(text, Key::EmailId).parse(at),
+        b"THREADID" => map(text, Key::ThreadId).parse(at),
+        _ => Err(INVALID.into()),
     }
+}
+
+fn bytes(at: Cursor<'_>) -> Parsed<'_, Vec<u8>> {
+    map(astring, Cow::into_owned).parse(at)
 }
 
 /// Whether a key of this name wants an argument.
-fn known(word: &str) -> bool {
+fn known(word: &[u8]) -> bool {
     const WITH_ARGUMENT: &str = " NOT OR KEYWORD UNKEYWORD UID BEFORE ON SINCE SENTBEFORE SENTON SENTSINCE SAVEDBEFORE \
         SAVEDON SAVEDSINCE OLDER YOUNGER LARGER SMALLER MODSEQ BCC CC FROM SUBJECT TO HEADER BODY TEXT EMAILID THREADID ";
-    WITH_ARGUMENT.contains(&format!(" {word} "))
+    WITH_ARGUMENT.split(' ').any(|known| known.as_bytes() == word)
 }
 
-fn interval(cursor: &mut Cursor<'_>) -> Result<u32, ParseError> {
-    match cursor.number()? {
-        0 => Err(ParseError::Invalid("Search interval")),
-        seconds => Ok(seconds),
+/// Seconds, not 0.
+fn interval(at: Cursor<'_>) -> Parsed<'_, u32> {
+    match number(at)? {
+        (_, 0) => Err(ParseError::Invalid("Search interval").into()),
+        found => Ok(found),
     }
 }
 
-/// `MODSEQ [entry-name SP entry-type] n`: all flags share one modification sequence here.
-fn modseq(cursor: &mut Cursor<'_>) -> Result<Key, ParseError> {
-    if cursor.peek() == Some(b'"') {
-        cursor.quoted()?;
-        cursor.space()?;
-        let kind = cursor.atom()?.to_ascii_uppercase();
-        if !matches!(kind.as_str(), "PRIV" | "SHARED" | "ALL") {
-            return Err(INVALID);
+/// `MODSEQ [SP entry-name SP entry-type] SP modseq`: all flags share one modification sequence here.
+fn modseq(at: Cursor<'_>) -> Parsed<'_, Key> {
+    let mut at = at;
+    if at.peek() == Some(b'"') {
+        let (rest, (_, kind)) = (quoted, argument(atom)).parse(at)?;
+        if !matches!(Keyword::of(kind.as_bytes()).as_bytes(), b"PRIV" | b"SHARED" | b"ALL") {
+            return Err(INVALID.into());
         }
-        cursor.space()?;
+        (at, ()) = space(rest)?;
     }
-    cursor.number64().map(Key::Modseq)
+    map(number64, Key::Modseq).parse(at)
 }
 
 const INVALID: ParseError = ParseError::Invalid("Search criteria");
@@ -244,10 +261,7 @@ mod tests {
     use crate::imap::Limits;
 
     fn search(text: &str) -> Result<Search, ParseError> {
-        match parse(&mut Cursor::new(text.as_bytes(), Limits::default()), false)? {
-            Body::Search(search) => Ok(search),
-            other => panic!("{other:?}"),
-        }
+        Cursor::new(text.as_bytes(), Limits::default()).read(|at| parse(at, false))
     }
 
     #[test]

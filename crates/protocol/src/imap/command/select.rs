@@ -1,7 +1,9 @@
 //! SELECT and EXAMINE, with CONDSTORE's parameter (RFC 3501, RFC 4466, RFC 7162).
 
-use super::Body;
-use crate::imap::cursor::{Cursor, ParseError};
+use nom::Parser;
+
+use super::mailbox::one;
+use crate::grammar::{Cursor, ParseError, Parsed, atom, list, optional};
 
 /// `("SELECT" / "EXAMINE") SP mailbox [SP "(" param *(SP param) ")"]`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,18 +15,16 @@ pub struct Select {
     pub condstore: bool,
 }
 
-pub fn parse(cursor: &mut Cursor<'_>, read_only: bool) -> Result<Body, ParseError> {
-    cursor.space()?;
-    let mailbox = cursor.mailbox()?;
-    let mut condstore = false;
-    if cursor.space().is_ok() {
-        cursor.list(8, |cursor| match cursor.atom()?.to_ascii_uppercase().as_str() {
-            "CONDSTORE" => {
-                condstore = true;
-                Ok(())
-            }
-            _ => Err(ParseError::Invalid("modifier")),
-        })?;
+pub fn parse(at: Cursor<'_>, read_only: bool) -> Parsed<'_, Select> {
+    let (at, (mailbox, parameters)) = (one, optional(list(8, parameter))).parse(at)?;
+    let condstore = parameters.is_some_and(|parameters| !parameters.is_empty());
+    Ok((at, Select { mailbox, read_only, condstore }))
+}
+
+/// `"CONDSTORE"`
+fn parameter(at: Cursor<'_>) -> Parsed<'_, ()> {
+    match atom(at)? {
+        (at, word) if word.eq_ignore_ascii_case("CONDSTORE") => Ok((at, ())),
+        _ => Err(ParseError::Invalid("modifier").into()),
     }
-    Ok(Body::Select(Select { mailbox, read_only, condstore }))
 }

@@ -1,8 +1,13 @@
 //! Who the client is and what it can do: LOGIN, AUTHENTICATE (RFC 3501, RFC 4959), ID (RFC 2971), ENABLE (RFC 5161),
 //! COMPRESS (RFC 4978).
 
-use super::Body;
-use crate::imap::cursor::{Cursor, ParseError};
+use std::borrow::Cow;
+
+use nom::Parser;
+
+use crate::grammar::{
+    Cursor, ParseError, Parsed, argument, astring, atom, keyword, list, nstring, optional, space, string,
+};
 
 /// `LOGIN SP astring SP astring`
 #[derive(Clone, PartialEq, Eq)]
@@ -37,54 +42,60 @@ impl std::fmt::Debug for Authenticate {
 /// What a client says of itself: pairs of field and value.
 pub type Id = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
-pub fn login(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
-    cursor.space()?;
-    let user = cursor.astring()?;
-    cursor.space()?;
-    let password = cursor.astring()?;
-    Ok(Body::Login(Login { user, password }))
+pub fn login(at: Cursor<'_>) -> Parsed<'_, Login> {
+    let (at, (user, password)) = (argument(astring), argument(astring)).parse(at)?;
+    Ok((at, Login { user: user.into_owned(), password: password.into_owned() }))
 }
 
-pub fn authenticate(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
-    cursor.space()?;
-    let mechanism = cursor.atom()?.to_ascii_uppercase();
-    let initial = match cursor.space() {
-        Ok(()) => Some(cursor.atom()?.to_owned()),
-        Err(_) => None,
-    };
-    Ok(Body::Authenticate(Authenticate { mechanism, initial }))
+pub fn authenticate(at: Cursor<'_>) -> Parsed<'_, Authenticate> {
+    let (at, (mechanism, initial)) = (argument(atom), optional(atom)).parse(at)?;
+    let (mechanism, initial) = (mechanism.to_ascii_uppercase(), initial.map(str::to_owned));
+    Ok((at, Authenticate { mechanism, initial }))
 }
 
-pub fn id(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
-    cursor.space()?;
-    if cursor.eat_word("NIL") {
-        return Ok(Body::Id(Vec::new()));
-    }
-    let fields = cursor.list(ID_FIELDS, |cursor| {
-        let field = cursor.string()?;
-        cursor.space()?;
-        let value = cursor.nstring()?;
-        let fits = field.len() <= 30 && value.as_ref().is_none_or(|v| v.len() <= 1024);
-        if fits { Ok((field, value)) } else { Err(ParseError::Text("Invalid ID: too long".to_owned())) }
-    })?;
-    Ok(Body::Id(fields))
-}
-
-pub fn enable(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
-    let mut wanted = Vec::new();
-    cursor.space()?;
-    loop {
-        wanted.push(cursor.atom()?.to_ascii_uppercase());
-        if wanted.len() > 64 || cursor.space().is_err() {
-            return Ok(Body::Enable(wanted));
-        }
+/// `ID SP ("NIL" / "(" [field SP value *(SP field SP value)] ")")`
+pub fn id(at: Cursor<'_>) -> Parsed<'_, Id> {
+    let (at, ()) = space(at)?;
+    match keyword("NIL")(at) {
+        Ok((at, ())) => Ok((at, Vec::new())),
+        Err(_) => list(ID_FIELDS, id_field)(at),
     }
 }
 
-pub fn compress(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
-    cursor.space()?;
-    Ok(Body::Compress(cursor.atom()?.to_ascii_uppercase()))
+/// `string SP nstring`
+fn id_field(at: Cursor<'_>) -> Parsed<'_, (Vec<u8>, Option<Vec<u8>>)> {
+    let (at, (field, value)) = (string, argument(nstring)).parse(at)?;
+    if field.len() > 30 || value.as_ref().is_some_and(|value| value.len() > 1024) {
+        return Err(ParseError::Text("Invalid ID: too long").into());
+    }
+    Ok((at, (field.into_owned(), value.map(Cow::into_owned))))
 }
 
+/// `ENABLE 1*(SP capability)`
+pub fn enable(at: Cursor<'_>) -> Parsed<'_, Vec<String>> {
+    let (mut at, first) = argument(capability)(at)?;
+    let mut wanted = vec![first];
+    while wanted.len() <= ENABLED
+        && let (rest, Some(capability)) = optional(capability)(at)?
+    {
+        wanted.push(capability);
+        at = rest;
+    }
+    Ok((at, wanted))
+}
+
+fn capability(at: Cursor<'_>) -> Parsed<'_, String> {
+    let (at, capability) = atom(at)?;
+    Ok((at, capability.to_ascii_uppercase()))
+}
+
+/// `COMPRESS SP algorithm`
+pub fn compress(at: Cursor<'_>) -> Parsed<'_, String> {
+    let (at, algorithm) = argument(atom)(at)?;
+    Ok((at, algorithm.to_ascii_uppercase()))
+}
+
+/// Capabilities in one ENABLE, but for one.
+const ENABLED: usize = 64;
 /// Fields of one ID (RFC 2971 section 3.3).
 const ID_FIELDS: usize = 30;

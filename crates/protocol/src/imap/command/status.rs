@@ -1,7 +1,9 @@
 //! STATUS: RFC 3501, RFC 7162 (HIGHESTMODSEQ), RFC 8438 (SIZE), RFC 8474 (MAILBOXID), RFC 9051 (DELETED).
 
-use super::Body;
-use crate::imap::cursor::{Cursor, ParseError};
+use nom::Parser;
+
+use super::mailbox::one;
+use crate::grammar::{Cursor, ParseError, Parsed, argument, atom, list};
 
 /// `STATUS SP mailbox SP "(" item *(SP item) ")"`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,17 +53,19 @@ impl StatusItem {
     ];
 }
 
-pub fn parse(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
-    let mailbox = super::mailbox::one(cursor)?;
-    cursor.space()?;
-    Ok(Body::Status(Status { mailbox, items: items(cursor)? }))
+pub fn parse(at: Cursor<'_>) -> Parsed<'_, Status> {
+    let (at, (mailbox, items)) = (one, argument(items)).parse(at)?;
+    Ok((at, Status { mailbox, items }))
 }
 
-pub fn items(cursor: &mut Cursor<'_>) -> Result<Vec<StatusItem>, ParseError> {
-    let items = cursor.list(32, |cursor| {
-        let word = cursor.atom()?;
-        let found = StatusItem::ALL.into_iter().find(|item| item.name().eq_ignore_ascii_case(word));
-        found.ok_or(ParseError::Invalid("status attribute"))
-    })?;
-    if items.is_empty() { Err(ParseError::Missing) } else { Ok(items) }
+/// `"(" item *(SP item) ")"`
+pub fn items(at: Cursor<'_>) -> Parsed<'_, Vec<StatusItem>> {
+    let (at, items) = list(32, item)(at)?;
+    if items.is_empty() { Err(ParseError::Missing.into()) } else { Ok((at, items)) }
+}
+
+fn item(at: Cursor<'_>) -> Parsed<'_, StatusItem> {
+    let (at, word) = atom(at)?;
+    let found = StatusItem::ALL.into_iter().find(|item| item.name().eq_ignore_ascii_case(word));
+    Ok((at, found.ok_or(ParseError::Invalid("status attribute"))?))
 }

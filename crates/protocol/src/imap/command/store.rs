@@ -1,7 +1,12 @@
 //! STORE: RFC 3501, RFC 7162 (UNCHANGEDSINCE).
 
-use super::Body;
-use crate::imap::cursor::{Cursor, ParseError};
+use nom::Parser;
+use nom::combinator::opt;
+use nom::sequence::terminated;
+
+use crate::grammar::{
+    Cursor, ParseError, Parsed, argument, atom, byte, keyword, list, number64, optional, space,
+};
 use crate::imap::{Flag, SequenceSet, flag};
 
 /// `STORE SP sequence-set [SP "(UNCHANGEDSINCE" SP modseq ")"] SP ["+" / "-"] "FLAGS" [".SILENT"] SP flags`
@@ -22,42 +27,58 @@ pub enum How {
     Remove,
 }
 
-pub fn parse(cursor: &mut Cursor<'_>, uid: bool) -> Result<Body, ParseError> {
-    cursor.space()?;
-    let set = SequenceSet::parse(cursor)?;
-    cursor.space()?;
+pub fn parse(at: Cursor<'_>, uid: bool) -> Parsed<'_, Store> {
+    let (mut at, (set, ())) = (argument(SequenceSet::parse), space).parse(at)?;
     let mut unchanged_since = None;
-    if cursor.peek() == Some(b'(') {
-        cursor.list(4, |cursor| {
-            if !cursor.eat_word("UNCHANGEDSINCE") {
-                return Err(ParseError::Invalid("modifier"));
-            }
-            cursor.space()?;
-            unchanged_since = Some(cursor.number64()?);
-            Ok(())
-        })?;
-        cursor.space()?;
+    if at.peek() == Some(b'(') {
+        let (rest, modifiers) = terminated(list(4, modifier), space).parse(at)?;
+        (at, unchanged_since) = (rest, modifiers.last().copied());
     }
-    let how = match (cursor.eat(b'+'), cursor.eat(b'-')) {
-        (true, _) => How::Add,
-        (_, true) => How::Remove,
-        _ => How::Replace,
-    };
-    let silent = match cursor.atom()?.to_ascii_uppercase().as_str() {
-        "FLAGS" => false,
-        "FLAGS.SILENT" => true,
-        _ => return Err(ParseError::Invalid("item")),
-    };
-    cursor.space()?;
-    let flags = if cursor.peek() == Some(b'(') { Flag::list(cursor)? } else { bare(cursor)? };
-    Ok(Body::Store(Store { uid, set, unchanged_since, how, silent, flags }))
+    let (at, (how, silent, flags)) = (how, item, argument(flags)).parse(at)?;
+    Ok((at, Store { uid, set, unchanged_since, how, silent, flags }))
 }
 
-/// `flag *(SP flag)`
-fn bare(cursor: &mut Cursor<'_>) -> Result<Vec<Flag>, ParseError> {
-    let mut flags = vec![Flag::parse(cursor)?];
-    while flags.len() < flag::MAX && cursor.space().is_ok() {
-        flags.push(Flag::parse(cursor)?);
+/// `"UNCHANGEDSINCE" SP modseq`
+fn modifier(at: Cursor<'_>) -> Parsed<'_, u64> {
+    let (at, ()) = keyword("UNCHANGEDSINCE")(at).map_err(|_| ParseError::Invalid("modifier"))?;
+    argument(number64)(at)
+}
+
+/// `["+" / "-"]`
+fn how(at: Cursor<'_>) -> Parsed<'_, How> {
+    let (at, plus) = opt(byte(b'+')).parse(at)?;
+    let (at, minus) = opt(byte(b'-')).parse(at)?;
+    Ok((
+        at,
+        match (plus, minus) {
+            (Some(()), _) => How::Add,
+            (_, Some(())) => How::Remove,
+            _ => How::Replace,
+        },
+    ))
+}
+
+/// `"FLAGS" [".SILENT"]`: whether the answer is left out.
+fn item(at: Cursor<'_>) -> Parsed<'_, bool> {
+    match atom(at)? {
+        (at, word) if word.eq_ignore_ascii_case("FLAGS") => Ok((at, false)),
+        (at, word) if word.eq_ignore_ascii_case("FLAGS.SILENT") => Ok((at, true)),
+        _ => Err(ParseError::Invalid("item").into()),
     }
-    Ok(flags)
+}
+
+/// `flag-list / flag *(SP flag)`
+fn flags(at: Cursor<'_>) -> Parsed<'_, Vec<Flag>> {
+    if at.peek() == Some(b'(') {
+        return Flag::list(at);
+    }
+    let (mut at, first) = Flag::parse(at)?;
+    let mut flags = vec![first];
+    while flags.len() < flag::MAX
+        && let (rest, Some(flag)) = optional(Flag::parse)(at)?
+    {
+        flags.push(flag);
+        at = rest;
+    }
+    Ok((at, flags))
 }

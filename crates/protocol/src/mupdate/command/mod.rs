@@ -81,7 +81,7 @@ impl Tagged {
 
 fn arguments(verb: Keyword, at: Cursor<'_>) -> Parsed<'_, Command> {
     let (at, command) = match verb.as_bytes() {
-        b"" => return Err(ParseError::Text("Null command".to_owned()).into()),
+        b"" => return Err(ParseError::Text("Null command").into()),
         b"AUTHENTICATE" => session::authenticate(at)?,
         b"STARTTLS" => (at, Command::Starttls),
         b"COMPRESS" => session::compress(at)?,

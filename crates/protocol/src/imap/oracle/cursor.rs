@@ -9,54 +9,7 @@ pub struct Cursor<'a> {
     limits: Limits,
 }
 
-/// Bounds on single words: `maxword` and `maxquoted` of imapd.conf, bytes.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    pub word: usize,
-    pub quoted: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { word: 128 * 1024, quoted: 128 * 1024 }
-    }
-}
-
-/// Why a command cannot be understood.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ParseError {
-    #[error("missing argument")]
-    Missing,
-    #[error("extra arguments")]
-    Extra,
-    #[error("invalid {0}")]
-    Invalid(&'static str),
-    /// The text ends in the header of a literal whose bytes are not there: only APPEND, which is parsed in steps.
-    #[error("a literal is missing")]
-    Incomplete,
-    #[error("word too long")]
-    Long,
-    #[error("unrecognized command")]
-    Unrecognized,
-    /// A whole text of its own.
-    #[error("{0}")]
-    Text(String),
-}
-
-impl ParseError {
-    /// The text of the BAD, for the command called `title`.
-    pub fn text(&self, title: &str) -> String {
-        match self {
-            ParseError::Missing | ParseError::Incomplete => format!("Missing required argument to {title}"),
-            ParseError::Extra => format!("Unexpected extra arguments to {title}"),
-            ParseError::Invalid(what) => format!("Invalid {what} in {title}"),
-            ParseError::Long => format!("Word too long in {title}"),
-            ParseError::Unrecognized => "Unrecognized command".to_owned(),
-            ParseError::Text(text) => text.clone(),
-        }
-    }
-}
-
+pub use crate::grammar::{Limits, ParseError};
 type Parsed<T> = Result<T, ParseError>;
 
 impl<'a> Cursor<'a> {
@@ -321,54 +274,4 @@ pub fn is_atom_byte(byte: u8) -> bool {
 /// ASTRING-CHAR.
 pub fn is_astring_byte(byte: u8) -> bool {
     is_atom_byte(byte) || byte == b']'
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cursor(text: &[u8]) -> Cursor<'_> {
-        Cursor::new(text, Limits { word: 16, quoted: 16 })
-    }
-
-    #[test]
-    fn strings_in_all_their_forms() {
-        for (text, value) in [
-            (&b"abc]"[..], &b"abc]"[..]),
-            (b"\"a \\\"b\\\\\"", b"a \"b\\"),
-            (b"{3}\r\na\r\n", b"a\r\n"),
-            (b"{3+}\na\"b", b"a\"b"),
-            (b"\"\"", b""),
-        ] {
-            assert_eq!(cursor(text).astring().as_deref(), Ok(value), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_string() {
-        for (text, error) in [
-            (&b""[..], ParseError::Missing),
-            (b"(", ParseError::Invalid("string")),
-            (b"\"abc", ParseError::Invalid("quoted string")),
-            (b"\"a\rb\"", ParseError::Invalid("quoted string")),
-            (b"\"a\0\"", ParseError::Invalid("quoted string")),
-            (b"\"a\\b\"", ParseError::Invalid("quoted string")),
-            (b"\"aaaaaaaaaaaaaaaaaaaa\"", ParseError::Long),
-            (b"aaaaaaaaaaaaaaaaaaaa", ParseError::Long),
-            (b"{3}\r\nab", ParseError::Incomplete),
-            (b"{3}", ParseError::Incomplete),
-            (b"{3}\r\na\0b", ParseError::Invalid("NUL byte")),
-            (b"{99999999999999999999999}\r\n", ParseError::Invalid("literal")),
-        ] {
-            assert_eq!(cursor(text).astring(), Err(error), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn a_list_is_bounded() {
-        assert_eq!(cursor(b"(1 2 3)").list(3, Cursor::number), Ok(vec![1, 2, 3]));
-        assert_eq!(cursor(b"()").list(3, Cursor::number), Ok(vec![]));
-        assert!(cursor(b"(1 2 3 4)").list(3, Cursor::number).is_err());
-        assert!(cursor(b"(1 2").list(3, Cursor::number).is_err());
-    }
 }

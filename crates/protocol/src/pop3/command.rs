@@ -1,4 +1,14 @@
-//! The commands of a client: a keyword and at most two arguments.
+//! The commands of a client: a keyword and at most two arguments (RFC 1939, RFC 2449, RFC 2595, RFC 5034).
+//!
+//! ```text
+//! command = keyword *(SP argument)                     ; more blanks than one are forgiven, but before a password
+//!
+//! "APOP" SP user SP digest        "AUTH" [SP mechanism [SP initial-response]]      "USER" SP user      "PASS" SP *OCTET
+//! "LIST" [SP msg]   "UIDL" [SP msg]   "RETR" SP msg   "DELE" SP msg   "TOP" SP msg SP lines        msg, lines = 1*DIGIT
+//! "CAPA"   "NOOP"   "QUIT"   "RSET"   "STAT"   "STLS"        "XCLIENT" 1*(SP name "=" xtext)   ; see crate::origin
+//! ```
+//!
+//! Words between blanks need no grammar of nom's: the standard library splits them.
 
 use crate::origin::Origin;
 

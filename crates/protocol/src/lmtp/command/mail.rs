@@ -1,4 +1,9 @@
-//! `MAIL FROM:<path> [AUTH=<xtext>] [BODY=7BIT|8BITMIME] [SIZE=n] [SMTPUTF8]`: RFC 5321, 1870, 4954, 6152, 6531.
+//! MAIL: RFC 5321, RFC 1870 (SIZE), RFC 4954 (AUTH), RFC 6152 (BODY), RFC 6531 (SMTPUTF8).
+//!
+//! ```text
+//! mail      = "MAIL" SP "FROM:" path *(SP parameter)
+//! parameter = "AUTH=" (xtext / "<>") / "BODY=" ("7BIT" / "8BITMIME") / "SIZE=" 1*DIGIT / "SMTPUTF8"
+//! ```
 
 use super::{CommandError, Path};
 

@@ -1,4 +1,10 @@
-//! The commands of a client. A line is a verb and what that verb takes; `MAIL` and `RCPT` have files of their own.
+//! The commands of a client (RFC 2033, RFC 5321). A line is a verb and what that verb takes; `MAIL` and `RCPT` have files of
+//! their own, and so have the [`Path`]s in them.
+//!
+//! ```text
+//! "LHLO" SP client   "AUTH" SP mechanism [SP initial-response]   "NOOP" [SP text]   "VRFY" [SP text]
+//! "DATA"   "QUIT"   "RSET"   "STARTTLS"
+//! ```
 
 mod mail;
 mod path;

@@ -1,4 +1,8 @@
-//! `RCPT TO:<path> [IGNOREQUOTA]`.
+//! RCPT: RFC 5321, and Cyrus's IGNOREQUOTA.
+//!
+//! ```text
+//! rcpt = "RCPT" SP "TO:" path [SP "IGNOREQUOTA"]
+//! ```
 
 use super::{CommandError, Path};
 

@@ -8,6 +8,7 @@
 //! [`print`] writes what goes back: strings as atoms, quoted or literals, sets and dates.
 
 pub mod assemble;
+pub mod code;
 pub mod command;
 pub mod date;
 pub mod flag;

@@ -3,6 +3,8 @@
 use bytes::BytesMut;
 use config::imapd::Imapd;
 use protocol::frame::trim_line;
+use protocol::grammar::{Cursor, Limits};
+use protocol::imap::code::code;
 
 use crate::dialog::Dialog;
 use crate::sasl::{self, Opening, Sasl};
@@ -100,13 +102,12 @@ async fn compress(d: &mut Imap, imapd: &Imapd) -> Result<(), Error> {
 
 /// Takes the capabilities from a response code, or asks for them.
 async fn note_capabilities(d: &mut Imap, text: &str) -> Result<(), Error> {
-    let code = text.strip_prefix("[CAPABILITY ").and_then(|rest| rest.split_once(']'));
-    match code {
-        Some((words, _)) => {
+    match Cursor::new(text.as_bytes(), Limits::NONE).read(code) {
+        Ok(("CAPABILITY", Some(words))) => {
             d.capabilities = Capabilities::from_words(words);
             Ok(())
         }
-        None => ask_capabilities(d).await,
+        _ => ask_capabilities(d).await,
     }
 }
 

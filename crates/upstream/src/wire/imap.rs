@@ -15,6 +15,8 @@ use std::fmt::Write as _;
 
 use bytes::{Bytes, BytesMut};
 use protocol::frame::literal_at_end;
+use protocol::grammar::{Cursor, Limits};
+use protocol::imap::code::code;
 
 use super::OutOfStep;
 use super::scan::{Piece, Reply, Scanner, words};
@@ -71,11 +73,8 @@ impl Answer {
 
     /// The words of the response code `name`, if the answer carries it: `[APPENDUID 1 5] …` → `1 5`.
     pub fn code(&self, name: &str) -> Option<String> {
-        let inside = words(&self.0).1.strip_prefix(b"[")?;
-        let end = inside.iter().position(|&b| b == b']')?;
-        let code = std::str::from_utf8(inside.get(..end)?).ok()?;
-        let (head, tail) = code.split_once(' ').unwrap_or((code, ""));
-        head.eq_ignore_ascii_case(name).then(|| tail.to_owned())
+        let (found, rest) = Cursor::new(words(&self.0).1, Limits::NONE).read(code).ok()?;
+        found.eq_ignore_ascii_case(name).then(|| rest.unwrap_or_default().to_owned())
     }
 }
 

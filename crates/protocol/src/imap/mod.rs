@@ -12,8 +12,6 @@ pub mod code;
 pub mod command;
 pub mod date;
 pub mod flag;
-#[cfg(test)]
-mod oracle;
 pub mod print;
 pub mod set;
 

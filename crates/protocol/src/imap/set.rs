@@ -10,7 +10,7 @@ use crate::grammar::{Cursor, ParseError, Parsed, byte, number};
 
 /// What a client writes: `1:4,7,9:*`. Numbers or UIDs, according to the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SequenceSet(pub(super) Vec<(Bound, Bound)>);
+pub struct SequenceSet(Vec<(Bound, Bound)>);
 
 /// One end of a range. `None` is `*`, the largest in use.
 type Bound = Option<u32>;

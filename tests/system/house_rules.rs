@@ -56,6 +56,24 @@ fn no_daemon_depends_on_another() {
 }
 
 #[test]
+fn the_store_and_the_reader_of_messages_know_no_clients_protocol() {
+    let above = ["lmtp", "mupdate", "service", "upstream", "backend"];
+    for (name, below) in
+        [("store", &above[..]), ("mime", &["protocol", "config", "mailboxes", "store", "tokio"][..])]
+    {
+        let manifest = fs::read_to_string(root().join(format!("crates/{name}/Cargo.toml"))).unwrap();
+        let banned = above.iter().chain(below);
+        let found: Vec<_> =
+            banned.filter(|other| manifest.contains(&format!("\n{other}.workspace"))).collect();
+        assert!(found.is_empty(), "{name} depends on {found:?}");
+    }
+    for (path, text) in sources("crates/store/src") {
+        let grammar = ["imap::command", "protocol::lmtp", "protocol::pop3", "protocol::mupdate"];
+        assert!(!grammar.iter().any(|words| text.contains(words)), "{path} knows a protocol");
+    }
+}
+
+#[test]
 fn a_main_fits_on_a_screen() {
     for (path, text) in sources("crates") {
         if path.ends_with("src/main.rs") || path.contains("/src/bin/") {

@@ -12,7 +12,7 @@ use protocol::name::MailboxName;
 use service::Context;
 use tokio::sync::Notify;
 
-use crate::store::{Answer, Master, MasterError, MasterSession};
+use store::{Answer, Master, MasterError, MasterSession};
 
 /// The master that imapd.conf names, as it stands when an operation begins.
 pub struct Clearance {

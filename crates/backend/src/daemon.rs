@@ -12,8 +12,8 @@ use service::listen::Protocol;
 use service::{Connection, Context, Exit};
 
 use crate::clearance::{Clearance, Standing};
-use crate::store::{Master, Store};
 use crate::{control, imap, lmtp, pop3, resync};
+use store::{Master, Store};
 
 /// The task of one connection.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -24,7 +24,6 @@
 //! A session without I/O of its own is run by [`drive::drive`]; one that wants the buffers itself uses
 //! [`wire::Wire`]. Who is who is decided by the listener's [`auth::Authenticator`].
 
-pub mod aside;
 pub mod auth;
 pub mod context;
 mod control;
@@ -47,7 +46,6 @@ pub mod peer;
 mod proxy_header;
 pub mod resolve;
 pub mod run;
-pub mod seldom;
 pub mod serve;
 pub mod sessions;
 pub mod settings;
@@ -58,3 +56,4 @@ pub mod wire;
 pub use context::{Context, StartError};
 pub use run::{Arguments, Exit, Program, run};
 pub use serve::Connection;
+pub use work::{aside, seldom};

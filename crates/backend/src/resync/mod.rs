@@ -18,10 +18,11 @@ use std::{convert::Infallible, sync::Arc, time::Duration};
 use mailboxes::Position;
 use mupdate::client::{Client, Error};
 use service::Context;
+use store::Store;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
-use crate::{clearance::Standing, store::Store};
+use crate::clearance::Standing;
 
 /// Why an attempt ended early; the next one begins anew.
 #[derive(Debug, thiserror::Error)]

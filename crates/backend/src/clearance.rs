@@ -6,7 +6,7 @@ use std::{
 };
 
 use config::imapd::Imapd;
-use mupdate::client::{Client, Error};
+use directory::client::{Client, Error};
 use protocol::location::Location;
 use protocol::name::MailboxName;
 use service::Context;

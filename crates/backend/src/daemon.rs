@@ -33,9 +33,9 @@ pub async fn run_watched(
     let master =
         Clearance::of(&context, standing.clone()).map(|clearance| Arc::new(clearance) as Arc<dyn Master>);
     let store = Store::open(&context.imapd(), context.namespace(), master.clone()).await?;
-    let list = mupdate::server::Server::backend(store.list().clone(), &context.imapd());
+    let list = directory::serve::Server::backend(store.list().clone(), &context.imapd());
     let list = list.wipe_with(wipe(store.clone()));
-    mupdate::server::local::start(&context, list);
+    directory::serve::local::start(&context, list);
     control::start(&context, store.clone())?;
     resync::start(&context, store.clone(), standing);
     follow_reloads(&context, store.clone());
@@ -151,7 +151,7 @@ fn follow_reloads(context: &Context, store: Store) {
 }
 
 /// How the tools have a mailbox put away.
-fn wipe(store: Store) -> mupdate::server::Wipe {
+fn wipe(store: Store) -> directory::serve::Wipe {
     Arc::new(move |name| {
         let store = store.clone();
         Box::pin(async move { store.put_away(&name).await.map_err(|error| error.to_string()) })

@@ -7,8 +7,8 @@ use std::{
 };
 
 use config::imapd::Imapd;
+use directory::client::{self, Client};
 use mailboxes::{Change, CommitError, Entry, List, OpenError, Options};
-use mupdate::client::{self, Client};
 use protocol::{location::LocationError, location::ServerName, name::MailboxName};
 use service::limits;
 use store::Store;

@@ -22,7 +22,7 @@ pub mod session;
 
 use std::sync::Arc;
 
-use mupdate::replica::Replica;
+use directory::replica::Replica;
 use protocol::acl::{Acl, Rights, Who};
 use service::auth::InboxAcl;
 use service::{Connection, Context, Exit};

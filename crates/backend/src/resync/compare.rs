@@ -8,9 +8,9 @@
 
 use std::fmt;
 
+use directory::client::{Activate, Client, Delete};
 use mailboxes::reconcile::{Activation, Known, Reconciliation, Rule, Step};
 use mailboxes::{Change, Entry};
-use mupdate::client::{Activate, Client, Delete};
 use protocol::{location::Location, name::MailboxName};
 use store::Store;
 use tracing::{info, warn};

@@ -15,8 +15,8 @@ mod compare;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use directory::client::{Client, Error};
 use mailboxes::Position;
-use mupdate::client::{Client, Error};
 use service::Context;
 use store::Store;
 use tokio::time::{Instant, sleep, sleep_until, timeout};

@@ -63,10 +63,6 @@ fn describe() {
         "Mailboxes that two servers claimed. Alert on any: see murder status."
     );
     describe_counter!(
-        "murder_strangers_refused_total",
-        "Connections sent away or dropped before a login, because there were too many. Alert when it grows."
-    );
-    describe_counter!(
         "murder_lists_refused_total",
         "Lists of the master that were not taken over, because they are beyond measure. Alert on any: see mupdate_entries_max."
     );

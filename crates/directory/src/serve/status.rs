@@ -46,7 +46,7 @@ pub(super) fn of(server: &Server) -> Value {
         "entries": summary.entries,
         "reserved": summary.reserved,
         "streams": server.shared.streams.load(Ordering::Relaxed),
-        "connections": server.shared.crowd.connections(),
+        "connections": server.connections(),
         "servers": servers,
         "memory": summary.memory,
         "disk": summary.disk,

@@ -214,7 +214,7 @@ impl Client {
         self.ask("NOOP", &[], unasked).await
     }
 
-    /// The state of a server of ours, as JSON: `server::status` has its shape.
+    /// The state of a server of ours, as JSON: `serve::status` has its shape.
     pub async fn status(&mut self) -> Result<serde_json::Value, Error> {
         self.status_with(None).await
     }

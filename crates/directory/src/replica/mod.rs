@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     client::{Address, Measure},
-    server,
+    serve,
 };
 
 /// A list and the task that keeps it like its upstream's. Cheap to clone.
@@ -158,7 +158,7 @@ impl Replica {
         let socket = imapd.program_directory("mupdate").join("socket");
         let address = Address::Nearest { socket, imapd: imapd.clone() };
         let replica = Self::start(list.clone(), address, Settings::new(&imapd), context.shutdown());
-        server::local::start(context, server::Server::replica(list, replica.clone(), &imapd));
+        serve::local::start(context, serve::Server::replica(list, replica.clone(), &imapd));
         replica.follow_reloads(context);
         Ok(replica)
     }

@@ -1,4 +1,4 @@
-//! One client, from its banner to its end.
+//! One client, from when it may ask to its end.
 //!
 //! ```text
 //! bytes ─Collector─▶ command ─Session─▶ admitted ─▶ write:  queued to the list's writer, answered when it is on disk
@@ -20,43 +20,26 @@ use protocol::{
     },
 };
 use service::{
-    auth::Authenticator,
-    sessions::Seat,
     stream::Stream,
-    tls::ServerTls,
     wire::{Bounds, Wire},
 };
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Server, VERSION, auth::LINE, crowd::Stranger, subscription::Subscription, write};
+use super::{Server, VERSION, subscription::Subscription, write};
 
-/// How a client gets in.
-#[derive(Default)]
-pub(super) struct Guards {
-    /// None: it is trusted for where it comes from.
-    pub auth: Option<Authenticator>,
-    pub tls: Option<ServerTls>,
-    /// None: it is no session that anybody counts.
-    pub seat: Option<Seat>,
-    /// Its place among those who have not logged in.
-    pub stranger: Option<Stranger>,
-}
-
-pub(super) struct Conversation {
-    pub server: Server,
-    pub wire: Wire,
-    pub session: Session,
-    pub guards: Guards,
-    pub stream: Option<Subscription>,
+/// A client that may ask: it has logged in, or is trusted for where it comes from.
+pub struct Conversation {
+    pub(super) server: Server,
+    pub(super) wire: Wire,
+    pub(super) session: Session,
+    pub(super) stream: Option<Subscription>,
     /// A listing is on its way: whatever happens, it is not ended by a BYE, which a Cyrus peer takes for its whole.
-    pub listing: bool,
+    pub(super) listing: bool,
     collector: Collector,
     /// Writes on their way to the disk, with the tags that wait for them.
     pending: VecDeque<(String, Pending)>,
-    began: Instant,
     heard: Instant,
-    commands: u32,
 }
 
 /// Whether the conversation goes on.
@@ -67,60 +50,43 @@ pub(super) enum Flow {
 }
 
 impl Conversation {
-    pub fn new(server: Server, stream: Stream, guards: Guards) -> Self {
-        let input = if guards.auth.is_some() { STRANGERS_INPUT } else { INPUT };
-        let bounds = Bounds { input, write: WRITE, ..Bounds::default() };
-        let mut session = Session::new(guards.tls.is_some());
-        if guards.auth.is_none() {
-            session.local = true;
-            session.access = if server.is_master() { Access::Write } else { Access::Read };
-        }
-        let now = Instant::now();
+    /// Goes on with a client that has logged in. What it sent together with its login is in the wire already.
+    pub fn new(server: Server, mut wire: Wire, session: Session) -> Self {
+        wire.read_ahead(INPUT);
         Conversation {
-            collector: collector(&server, session.access),
+            collector: server.collector(COMMAND),
             server,
-            wire: Wire::new(stream, bounds),
+            wire,
             session,
-            guards,
             stream: None,
             listing: false,
             pending: VecDeque::new(),
-            began: now,
-            heard: now,
-            commands: 0,
+            heard: Instant::now(),
         }
     }
 
+    /// Begins with a client that is trusted for where it comes from.
+    pub(super) fn trusted(server: Server, stream: Stream) -> Self {
+        let mut session = Session::new(false);
+        session.local = true;
+        session.access = if server.is_master() { Access::Write } else { Access::Read };
+        let mut wire = Wire::new(stream, bounds(INPUT));
+        put_banner(&mut wire, &server, &session, &[]);
+        Self::new(server, wire, session)
+    }
+
     pub async fn run(mut self, stop: CancellationToken) -> io::Result<()> {
-        self.banner();
         let ended = stop.clone();
-        let talk = stop.run_until_cancelled(self.stay());
+        let talk = stop.run_until_cancelled(self.converse());
         match talk.await {
             Some(result) => result?,
             None if self.stream.is_some() || self.listing => return Ok(()),
-            None => self.bye("server shutting down"),
+            None => put_bye(&mut self.wire, "server shutting down"),
         }
         if ended.is_cancelled() && self.stream.is_some() {
             return Ok(());
         }
         self.wire.close().await
-    }
-
-    /// The conversation, which a stranger that is sent away leaves wherever it is, at once: whoever does not read, or is in the
-    /// middle of a handshake, is not waited for.
-    async fn stay(&mut self) -> io::Result<()> {
-        let sent_away = self.guards.stranger.as_ref().map(Stranger::sent_away).unwrap_or_default();
-        if let Some(result) = sent_away.run_until_cancelled(self.converse()).await {
-            return result;
-        }
-        self.bye(CROWDED);
-        let mut saying = std::pin::pin!(self.wire.flush());
-        std::future::poll_fn(|cx| {
-            let _ = saying.as_mut().poll(cx);
-            std::task::Poll::Ready(())
-        })
-        .await;
-        Err(io::Error::other(CROWDED))
     }
 
     async fn converse(&mut self) -> io::Result<()> {
@@ -145,11 +111,6 @@ impl Conversation {
             match self.collector.next(input) {
                 Ok(None) => return Ok(Flow::On),
                 Ok(Some(Collected::Command(frame))) => {
-                    self.commands = self.commands.saturating_add(1);
-                    if self.session.access == Access::None && self.commands > STRANGERS_COMMANDS {
-                        self.bye("too many commands before login");
-                        return Ok(Flow::End);
-                    }
                     if self.execute(Tagged::parse(&frame)).await? == Flow::End {
                         return Ok(Flow::End);
                     }
@@ -166,11 +127,11 @@ impl Conversation {
                 }
                 // Cyrus ends its whole process here; this connection is enough.
                 Ok(Some(Collected::Poisoned { why, .. })) => {
-                    self.bye(&why.to_string());
+                    put_bye(&mut self.wire, &why.to_string());
                     return Ok(Flow::End);
                 }
                 Err(error) => {
-                    self.bye(&error.to_string());
+                    put_bye(&mut self.wire, &error.to_string());
                     return Ok(Flow::End);
                 }
             }
@@ -192,10 +153,6 @@ impl Conversation {
         };
         self.settle_all().await?;
         match command {
-            Command::Authenticate { mechanism, initial } => {
-                self.authenticate(&tag, &mechanism, initial).await
-            }
-            Command::Starttls => self.start_tls(&tag).await,
             Command::Compress { .. } => self.compress(&tag).await,
             Command::Logout => {
                 self.say(&tag, Reply::ok("bye-bye"));
@@ -210,8 +167,8 @@ impl Conversation {
             Command::Accept => self.accept(&tag),
             Command::Resolve { name } => self.resolve(&tag, &name).await,
             Command::Tool(tool) => self.tool(&tag, tool).await,
-            // Submitted above.
-            Command::Write { .. } => Ok(Flow::On),
+            // Submitted above; admitted before a login only.
+            Command::Write { .. } | Command::Authenticate { .. } | Command::Starttls => Ok(Flow::On),
         }
     }
 
@@ -248,24 +205,9 @@ impl Conversation {
         Ok(Flow::On)
     }
 
-    /// When a client that says nothing is sent away.
-    pub(super) fn deadline(&self) -> Instant {
-        match self.session.access {
-            Access::None => self.began + STRANGER,
-            Access::Read | Access::Write => self.heard + IDLE,
-        }
-    }
-
-    /// It has logged in: it may say as much as others.
-    pub(super) fn is_no_stranger(&mut self) {
-        self.guards.stranger = None;
-        self.wire.read_ahead(INPUT);
-        self.collector = collector(&self.server, self.session.access);
-    }
-
     /// Waits for something to do.
     async fn wait(&mut self) -> io::Result<Flow> {
-        let deadline = self.deadline();
+        let deadline = self.heard + IDLE;
         let wake = self.stream.as_ref().map(Subscription::wake);
         tokio::select! {
             biased;
@@ -285,7 +227,7 @@ impl Conversation {
                 return self.push().await;
             }
             () = sleep_until(deadline) => {
-                self.bye(IDLED);
+                put_bye(&mut self.wire, IDLED);
                 return Ok(Flow::End);
             }
         }
@@ -302,51 +244,15 @@ impl Conversation {
         }
     }
 
-    pub fn say(&mut self, tag: &str, reply: Reply) {
-        let mut out = Vec::with_capacity(64);
-        reply.put(&mut out, tag);
-        self.wire.output().extend_from_slice(&out);
-    }
-
-    pub(super) fn bye(&mut self, reason: &str) {
-        let mut out = Vec::new();
-        reply::put_bye(&mut out, reason);
-        self.wire.output().extend_from_slice(&out);
-    }
-
-    pub fn banner(&mut self) {
-        let channel = self.wire.stream().channel().clone();
-        let mechanisms = self.guards.auth.as_ref().map(|auth| auth.mechanisms(&channel)).unwrap_or_default();
-        let settings = self.server.settings();
-        let banner = Banner {
-            mechanisms: &mechanisms,
-            starttls: self.session.starttls && !self.session.encrypted,
-            compress: !self.session.compressed,
-            servername: &settings.servername,
-            version: VERSION,
-            role: &settings.role,
-        };
-        let mut out = Vec::new();
-        banner.put(&mut out);
-        self.wire.output().extend_from_slice(&out);
-    }
-
-    async fn start_tls(&mut self, tag: &str) -> io::Result<Flow> {
-        let Some(tls) = self.guards.tls.clone() else { return Ok(Flow::On) };
-        self.say(tag, Reply::ok("Begin TLS negotiation now"));
-        // A failed handshake leaves nothing to talk over.
-        self.wire.start_tls(&tls).await?;
-        self.session.encrypted = true;
-        self.collector = collector(&self.server, self.session.access);
-        self.banner();
-        Ok(Flow::On)
+    pub(super) fn say(&mut self, tag: &str, reply: Reply) {
+        put_reply(&mut self.wire, tag, reply);
     }
 
     async fn compress(&mut self, tag: &str) -> io::Result<Flow> {
         self.say(tag, Reply::ok("DEFLATE active"));
         self.wire.compress().await?;
         self.session.compressed = true;
-        self.collector = collector(&self.server, self.session.access);
+        self.collector = self.server.collector(COMMAND);
         Ok(Flow::On)
     }
 }
@@ -359,18 +265,53 @@ async fn first(pending: &mut VecDeque<(String, Pending)>) -> <Pending as Future>
     }
 }
 
-fn collector(server: &Server, access: Access) -> Collector {
+/// Greets a client with what may be done on its connection.
+pub fn put_banner(wire: &mut Wire, server: &Server, session: &Session, mechanisms: &[&str]) {
     let settings = server.settings();
-    let most = if access == Access::None { STRANGERS_COMMAND } else { COMMAND };
-    let limits = Limits { line: settings.word.min(most) + AROUND, skip: SKIP };
-    Collector::new(limits, settings.literal.min(most as u64), most)
+    let banner = Banner {
+        mechanisms,
+        starttls: session.starttls && !session.encrypted,
+        compress: !session.compressed,
+        servername: &settings.servername,
+        version: VERSION,
+        role: &settings.role,
+    };
+    let mut out = Vec::new();
+    banner.put(&mut out);
+    wire.output().extend_from_slice(&out);
+}
+
+pub fn put_reply(wire: &mut Wire, tag: &str, reply: Reply) {
+    let mut out = Vec::with_capacity(64);
+    reply.put(&mut out, tag);
+    wire.output().extend_from_slice(&out);
+}
+
+pub fn put_bye(wire: &mut Wire, reason: &str) {
+    let mut out = Vec::new();
+    reply::put_bye(&mut out, reason);
+    wire.output().extend_from_slice(&out);
+}
+
+/// The bounds of a client's wire that reads so many octets ahead.
+pub fn bounds(input: usize) -> Bounds {
+    Bounds { input, write: WRITE, ..Bounds::default() }
+}
+
+impl Server {
+    /// Cuts commands of at most so many octets, with their literals.
+    pub fn collector(&self, most: usize) -> Collector {
+        let settings = self.settings();
+        let limits = Limits { line: settings.word.min(most) + AROUND, skip: SKIP };
+        Collector::new(limits, settings.literal.min(most as u64), most)
+    }
 }
 
 // What one client may take: every read, write, queue and wait above has its bound here.
 
 /// Octets of a line beside its longest word (`maxword`, `maxquoted`); of a command with its literals (`maxliteral` each); of an
 /// endless line that are skipped.
-const AROUND: usize = 4096;
+pub const AROUND: usize = 4096;
 const COMMAND: usize = 300_000;
 const SKIP: usize = 1024 * 1024;
 /// Octets read ahead.
@@ -381,14 +322,7 @@ pub(super) const OUTPUT: usize = 64 * 1024;
 const WRITE: Duration = Duration::from_secs(60);
 /// Writes of one client on their way to the disk.
 const PIPELINED: usize = 256;
-/// Time to log in, and commands before it.
-const STRANGER: Duration = Duration::from_secs(120);
-const STRANGERS_COMMANDS: u32 = 50;
-/// Octets of a command before login, with its literals: AUTHENTICATE has a line of SASL. And octets read ahead.
-const STRANGERS_COMMAND: usize = LINE + AROUND;
-const STRANGERS_INPUT: usize = 64 * 1024;
 /// Why a client is sent away.
-pub(super) const IDLED: &str = "idle for too long";
-const CROWDED: &str = "too many connections wait for a login";
+pub const IDLED: &str = "idle for too long";
 /// Cyrus: 3 hours. RFC 3656: 15 minutes at least.
 const IDLE: Duration = Duration::from_secs(10_800);

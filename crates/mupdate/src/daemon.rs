@@ -5,7 +5,10 @@ use std::{net::ToSocketAddrs, process::ExitCode};
 use clap::Parser;
 use config::imapd::Imapd;
 use mailboxes::{List, OpenError, Options};
-use service::{Arguments, Context, Exit, Program};
+use service::Arguments;
+use service::Context;
+use service::Exit;
+use service::Program;
 
 use crate::{
     client::Address,

@@ -12,10 +12,8 @@ use mupdate::{
     client::Client,
     daemon::{Mode, serve},
 };
-use service::{
-    Context,
-    listen::{Entry, Socket},
-};
+use service::Context;
+use service::listen::{Entry, Socket};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -5,11 +5,11 @@
 
 use std::{io, time::Duration};
 
+use identity::auth::{Login, Step64};
 use protocol::{
     frame::trim_line,
     mupdate::{reply::Reply, session::Access},
 };
-use service::auth::{Login, Step64};
 
 use tokio::time::{Instant, sleep_until};
 

@@ -10,6 +10,7 @@
 
 use std::{collections::VecDeque, io, time::Duration};
 
+use identity::auth::Authenticator;
 use mailboxes::Pending;
 use protocol::{
     frame::{Collected, Collector, Limits},
@@ -19,15 +20,12 @@ use protocol::{
         session::{Access, Session},
     },
 };
-use service::{
-    auth::Authenticator,
-    sessions::Seat,
-    stream::Stream,
-    tls::ServerTls,
-    wire::{Bounds, Wire},
-};
+use service::sessions::Seat;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use transport::stream::Stream;
+use transport::tls::ServerTls;
+use transport::wire::{Bounds, Wire};
 
 use super::{Server, VERSION, auth::LINE, crowd::Stranger, subscription::Subscription, write};
 

@@ -23,9 +23,11 @@ use arc_swap::ArcSwap;
 use config::imapd::Imapd;
 use mailboxes::List;
 use protocol::{mupdate::reply, name::MailboxName};
-use service::{Connection, Context, stream::Stream};
+use service::Connection;
+use service::Context;
 use tokio::{io::AsyncWriteExt, time::timeout};
 use tokio_util::sync::CancellationToken;
+use transport::stream::Stream;
 
 pub use tools::Wipe;
 

@@ -9,10 +9,8 @@ use mupdate::{
     daemon::{Mode, serve},
 };
 use protocol::{location::Location, name::MailboxName};
-use service::{
-    Context,
-    listen::{Entry as ListenEntry, Socket},
-};
+use service::Context;
+use service::listen::{Entry as ListenEntry, Socket};
 use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::timeout};
 

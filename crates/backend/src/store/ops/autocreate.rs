@@ -44,7 +44,7 @@ impl Store {
                 || who == userid
                 || who.strip_prefix("group:").is_some_and(|group| groups.iter().any(|g| g == group))
         };
-        let nobody = userid == service::auth::ANONYMOUS;
+        let nobody = userid == identity::auth::ANONYMOUS;
         if nobody || !wanted || !imapd.autocreate_users.iter().any(chosen) {
             return Ok(false);
         }

@@ -14,8 +14,8 @@
 
 use std::time::Duration;
 
+use logs::Seldom;
 use protocol::{acl::Acl, name::MailboxName};
-use service::seldom::Seldom;
 use tracing::warn;
 
 use super::Actor;

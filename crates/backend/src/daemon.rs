@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use config::imapd::{Imapd, Partition, is_among_messages};
 use protocol::acl::{Rights, Who};
+use protocol::spoken::Protocol;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
-use service::listen::Protocol;
-use service::{Connection, Context, Exit};
+use service::Connection;
+use service::Context;
+use service::Exit;
 
 use crate::clearance::{Clearance, Standing};
 use crate::{control, imap, lmtp, pop3, resync};
@@ -159,7 +161,7 @@ fn wipe(store: Store) -> directory::serve::Wipe {
 }
 
 /// `loginuseacl`: who has the `a` right on an INBOX may log in as its owner.
-fn inbox_acl(store: Store) -> Arc<dyn service::auth::InboxAcl> {
+fn inbox_acl(store: Store) -> Arc<dyn identity::auth::InboxAcl> {
     Arc::new(move |authid: &str, groups: &[String], userid: &str| {
         let Ok(inbox) = store.namespace().inbox(userid) else { return false };
         let Ok(Some(entry)) = store.list().get(&inbox) else { return false };

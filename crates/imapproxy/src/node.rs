@@ -124,10 +124,10 @@ mod tests {
 
     use directory::client::{Address, Connect, Measure};
     use directory::replica::Settings;
-    use service::peer::Peer;
-    use service::stream::Stream;
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
     use tokio_util::sync::CancellationToken;
+    use transport::peer::Peer;
+    use transport::stream::Stream;
 
     use super::*;
 

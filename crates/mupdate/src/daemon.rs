@@ -8,7 +8,10 @@ use directory::client::Address;
 use directory::replica::{self, Replica, Settings};
 use directory::serve::{Server, local};
 use mailboxes::{List, OpenError, Options};
-use service::{Arguments, Context, Exit, Program};
+use service::Arguments;
+use service::Context;
+use service::Exit;
+use service::Program;
 
 use crate::{kick, server::Gate};
 

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use config::imapd::ServerInfo;
 use directory::replica::Replica;
 use protocol::acl::Who;
+use service::Connection;
+use service::Context;
+use service::Exit;
 use service::drive::{Outcome, drive};
-use service::wire::{Bounds, Wire};
-use service::{Connection, Context, Exit, names};
+use service::names;
 use tokio::io::AsyncWriteExt;
 use tracing::{debug, warn};
+use transport::wire::{Bounds, Wire};
 use upstream::Upstream;
 
 use crate::directory::Directory;

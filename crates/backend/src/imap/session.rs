@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use config::imapd::Imapd;
 use protocol::imap::{Assembled, Bad, Body, Bounds, Command, Limits, SequenceSet, Tag};
-use service::stream::Stream;
 use tracing::{debug, info};
+use transport::stream::Stream;
 use work::aside::weighed;
 
 use super::cmd;

@@ -1,13 +1,13 @@
 //! What an address means in this backend's store, and whether it may get mail now.
 
 use config::imapd::{GroupSource, Imapd};
+use identity::deny::DenyList;
 use mailboxes::{Entry, Flags, State};
 use protocol::acl::{Rights, UNKNOWN_GROUPS, Who};
 use protocol::lmtp::command::{Mail, Path, Rcpt};
 use protocol::lmtp::recipient::{AddressError, Recipient, Rules};
 use protocol::lmtp::refusal::Refusal;
 use protocol::name::MailboxName;
-use service::deny::DenyList;
 
 use store::{Quota, Store};
 

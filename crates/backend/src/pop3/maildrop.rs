@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use config::imapd::Imapd;
+use identity::auth::Login;
 use protocol::acl::{Rights, Who};
 use protocol::imap::Flag;
 use protocol::name::MailboxName;
@@ -13,7 +14,6 @@ use protocol::namespace::{Namespace, View};
 use protocol::pop3::maildrop::{Maildrop, Message};
 use protocol::pop3::reply::Reply;
 use protocol::pop3::top::top_length;
-use service::auth::Login;
 use tracing::{error, info, warn};
 use work::aside::weighed;
 

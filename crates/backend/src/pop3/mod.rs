@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use service::Connection;
 use service::drive::drive;
-use service::wire::{Bounds, Wire};
 use tracing::{debug, info};
+use transport::wire::{Bounds, Wire};
 
 use limits::INPUT;
 pub use locks::Locks;

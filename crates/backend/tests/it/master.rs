@@ -10,10 +10,8 @@ use std::{
 use config::imapd::Imapd;
 use directory::client::Client;
 use mupdate::daemon::{Mode, serve};
-use service::{
-    Context,
-    listen::{Entry, Socket},
-};
+use service::Context;
+use service::listen::{Entry, Socket};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

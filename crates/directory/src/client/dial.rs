@@ -1,6 +1,6 @@
 //! From an imapd.conf, or the path of a socket, to a logged-in [`Link`].
 //!
-//! Whether STARTTLS is used, and by which mechanism we log in, is [`service::tls::demand`]'s to say.
+//! Whether STARTTLS is used, and by which mechanism we log in, is [`identity::demand`]'s to say.
 
 use std::{
     future::Future,
@@ -13,17 +13,14 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use config::imapd::Imapd;
+use identity::auth::client::Credentials;
+use identity::demand::{Rule, Seen, Step};
 use protocol::mupdate::response::Body;
-use service::{
-    auth::client::Credentials,
-    resolve, settings,
-    stream::Stream,
-    tls::{
-        ClientTls,
-        demand::{Rule, Seen, Step},
-    },
-};
 use tokio::{net::UnixStream, time::timeout};
+use transport::resolve;
+use transport::settings;
+use transport::stream::Stream;
+use transport::tls::ClientTls;
 
 use super::{Error, link::Link};
 use crate::meter::Measure;
@@ -257,7 +254,7 @@ pub(super) async fn login(
 ) -> Result<(), Error> {
     let denied = |server: &str, why: String| Error::Denied { server: server.to_owned(), why };
     let server = link.server.clone();
-    let failed = |e: service::auth::client::ClientError| denied(&server, e.to_string());
+    let failed = |e: identity::auth::client::ClientError| denied(&server, e.to_string());
     let mut exchange = credentials.start(mechanism, link.stream().channel()).map_err(failed)?;
     let initial = exchange.initial().map_err(failed)?;
     let initial = initial.map(|initial| match initial.is_empty() {

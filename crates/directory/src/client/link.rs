@@ -10,10 +10,8 @@ use protocol::{
         response::{Body, Response},
     },
 };
-use service::{
-    stream::Stream,
-    wire::{Bounds, Wire},
-};
+use transport::stream::Stream;
+use transport::wire::{Bounds, Wire};
 
 use super::{Error, Why};
 

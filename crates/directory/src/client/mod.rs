@@ -9,9 +9,9 @@ mod watch;
 use std::{io, path::Path, sync::Arc, time::Duration};
 
 use config::imapd::Imapd;
+use identity::demand::Refusal;
 use mailboxes::{Entry, Expect};
 use protocol::{location::Location, mupdate::response::Body, name::MailboxName};
-use service::tls::demand::Refusal;
 
 pub use dial::{Address, Connect, Greeting};
 pub use link::Link;

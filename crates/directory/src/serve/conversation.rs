@@ -19,12 +19,10 @@ use protocol::{
         session::{Access, Session},
     },
 };
-use service::{
-    stream::Stream,
-    wire::{Bounds, Wire},
-};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use transport::stream::Stream;
+use transport::wire::{Bounds, Wire};
 
 use super::{Server, VERSION, subscription::Subscription, write};
 

@@ -5,9 +5,11 @@
 
 use std::{io, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
-use service::{Context, peer::Peer, stream::Stream};
+use service::Context;
 use tokio::net::{UnixListener, UnixStream};
 use tracing::{error, warn};
+use transport::peer::Peer;
+use transport::stream::Stream;
 
 use super::Server;
 

@@ -20,7 +20,7 @@ use config::imapd::Imapd;
 use mailboxes::List;
 use protocol::name::MailboxName;
 use service::Context;
-use service::stream::Stream;
+use transport::stream::Stream;
 use tokio_util::sync::CancellationToken;
 
 pub use conversation::{AROUND, Conversation, IDLED, bounds, put_banner, put_bye, put_reply};

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use mailboxes::{Change, List, Options, store::Memory};
 use protocol::{location::Location, mupdate::session::Access, name::MailboxName};
-use service::{peer::Peer, stream::Stream};
+use transport::{peer::Peer, stream::Stream};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex},
     time::{Instant, interval, timeout},

@@ -6,11 +6,11 @@
 use std::{io, time::Duration};
 
 use directory::serve::{IDLED, put_bye};
+use identity::auth::{Login, Step64};
 use protocol::{
     frame::trim_line,
     mupdate::{reply::Reply, session::Access},
 };
-use service::auth::{Login, Step64};
 
 use tokio::time::{Instant, sleep_until};
 

@@ -15,9 +15,11 @@ use config::imapd::Imapd;
 use directory::serve::Server;
 use directory::serve::{Conversation, put_bye};
 use metrics::describe_counter;
-use service::wire::{Bounds, Wire};
-use service::{Connection, Context, stream::Stream};
+use service::Connection;
+use service::Context;
 use tokio::time::timeout;
+use transport::stream::Stream;
+use transport::wire::{Bounds, Wire};
 
 use crowd::{Admission, Crowd};
 use visitor::{Guards, Visitor};

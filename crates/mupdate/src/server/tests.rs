@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use directory::serve::Server;
 use mailboxes::{List, Options, store::Memory};
-use service::{peer::Peer, stream::Stream};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex},
     time::{Instant, interval},
 };
 use tokio_util::sync::CancellationToken;
+use transport::peer::Peer;
+use transport::stream::Stream;
 
 use super::{Gate, Guards, Visitor};
 

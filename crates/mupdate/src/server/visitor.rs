@@ -14,11 +14,11 @@ use protocol::{
         session::{Access, Session},
     },
 };
-use service::auth::Authenticator;
+use identity::auth::Authenticator;
 use service::sessions::Seat;
-use service::stream::Stream;
-use service::tls::ServerTls;
-use service::wire::Wire;
+use transport::stream::Stream;
+use transport::tls::ServerTls;
+use transport::wire::Wire;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 

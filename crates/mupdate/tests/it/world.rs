@@ -7,10 +7,8 @@ use directory::client::Client;
 use mailboxes::Entry;
 use mupdate::daemon::{Mode, serve};
 use protocol::{location::Location, name::MailboxName};
-use service::{
-    Context,
-    listen::{Entry as ListenEntry, Socket},
-};
+use service::Context;
+use service::listen::{Entry as ListenEntry, Socket};
 use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::timeout};
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use protocol::{acl::Acl, name::MailboxName};
 use tracing::warn;
-use work::seldom::Seldom;
+use logs::Seldom;
 
 use super::Actor;
 use crate::{Store, error::StoreError};

@@ -4,12 +4,12 @@ use std::fs;
 use std::io;
 use std::time::Duration;
 
-use service::peer::Peer;
-use service::stream::Stream;
-use service::tls::{ClientCertificates, ClientOptions, ClientTls, ServerOptions, ServerTls};
-use service::wire::{Bounds, Wire};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use transport::peer::Peer;
+use transport::stream::Stream;
+use transport::tls::{ClientCertificates, ClientOptions, ClientTls, ServerOptions, ServerTls};
+use transport::wire::{Bounds, Wire};
 
 use crate::certificates::Authority;
 

@@ -33,7 +33,7 @@ use proofs::Proofs;
 use tracing::{info, warn};
 use turns::HASHING;
 
-use crate::seldom::Seldom;
+use logs::Seldom;
 
 /// A handle on the database; clones share what was read. The file may not exist yet: then nobody can log in.
 #[derive(Clone)]

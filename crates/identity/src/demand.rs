@@ -11,10 +11,10 @@
 //! says. PLAIN and LOGIN, which tell the password, need TLS, a UNIX socket, or `allowplaintext`.
 
 use config::imapd::Imapd;
+use transport::peer::{Channel, Peer};
+use transport::settings;
 
 use crate::auth::client::Credentials;
-use crate::peer::{Channel, Peer};
-use crate::settings;
 
 /// What one server must give before it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,7 @@ enum Demanded {
 impl Rule {
     /// Towards a backend: `server` as the list or `serverlist` has it.
     pub fn backend(imapd: &Imapd, server: &str) -> Rule {
-        let host = crate::resolve::Server::parse(server).host().to_owned();
+        let host = transport::resolve::Server::parse(server).host().to_owned();
         let options = settings::client_tls(imapd, &host);
         let allow = format!("set {}_tls: no", config::imapd::shorthost(&host));
         let certificate = options.certificate.is_some();
@@ -194,7 +194,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::tls::TlsInfo;
+    use transport::tls::TlsInfo;
 
     const ALL: &[&str] = &["PLAIN", "SCRAM-SHA-256"];
     const PLAIN: &[&str] = &["PLAIN", "LOGIN"];

@@ -27,9 +27,11 @@ use std::sync::Arc;
 
 use tracing::info;
 
+use logs::LOGIN_TARGET;
+use transport::peer::Channel;
+
 use crate::deny::DenyList;
 use crate::passwords::PasswordDb;
-use crate::peer::Channel;
 use verify::Verified;
 
 /// Who is logged in, and as whom.
@@ -298,17 +300,14 @@ fn printable(text: &str) -> String {
     text.chars().take(80).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-/// Log lines of this target carry no session suffix, so that fail2ban's expressions match their end.
-pub(crate) const LOGIN_TARGET: &str = "murder::login";
-
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD as BASE64;
+    use logs::logged;
+    use transport::peer::Peer;
 
     use super::*;
-    use crate::logs::logged;
-    use crate::peer::Peer;
 
     fn channel() -> Channel {
         let remote = "192.0.2.7:40000".parse().unwrap();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use service::passwords::{Hash, PasswordDb};
+use identity::passwords::{Hash, PasswordDb};
 
 #[test]
 fn what_one_handle_writes_another_reads() {

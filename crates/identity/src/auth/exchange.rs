@@ -13,10 +13,10 @@ use rsasl::prelude::{
     ChannelBindingCallback, Mechanism, Mechname, MessageSent, Registry, SASLConfig, SASLServer, Session,
     State,
 };
+use transport::peer::Channel;
 
 use super::verify::{Identity, Verified, Verifier, unescape};
 use super::{Failure, Login, Shared};
-use crate::peer::Channel;
 
 /// An exchange under way.
 pub struct Exchange {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use service::auth::client::Credentials;
-use service::auth::{Authenticator, Failure, Login, Pace, Settings, Step, Step64};
-use service::passwords::PasswordDb;
-use service::peer::{Channel, Peer};
-use service::tls::TlsInfo;
+use identity::auth::client::Credentials;
+use identity::auth::{Authenticator, Failure, Login, Pace, Settings, Step, Step64};
+use identity::passwords::PasswordDb;
+use transport::peer::{Channel, Peer};
+use transport::tls::TlsInfo;
 
 fn clear() -> Channel {
     let any = "192.0.2.7:143".parse().unwrap();
@@ -327,10 +327,10 @@ async fn guesses_by_any_mechanism_are_checked_one_after_the_other() {
 }
 
 /// A client's end and the server's.
-async fn connected() -> (tokio::net::TcpStream, service::stream::Stream) {
+async fn connected() -> (tokio::net::TcpStream, transport::stream::Stream) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (client, service::stream::Stream::tcp(listener.accept().await.unwrap().0).unwrap())
+    (client, transport::stream::Stream::tcp(listener.accept().await.unwrap().0).unwrap())
 }
 
 #[tokio::test]

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use config::imapd::networks::Network;
+use config::imapd::networks::{self, Network};
+use config::imapd::{GroupSource, Imapd, VirtDomains};
+use protocol::spoken::Protocol;
 
-use crate::peer::Channel;
+use transport::peer::Channel;
 
 /// As imapd.conf has them for one listener.
 #[derive(Clone, Debug)]
@@ -85,6 +87,42 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The options that decide logins on a listener of `protocol`.
+    pub fn of(imapd: &Imapd, protocol: Protocol) -> Settings {
+        let methods = |name: &str| imapd.sasl_pwcheck_method.iter().any(|method| method == name);
+        Settings {
+            allowplaintext: imapd.allowplaintext,
+            tls_required: imapd.tls_required,
+            minimum_layer: imapd.sasl_minimum_layer,
+            mech_list: imapd.sasl_mech_list.clone(),
+            auxprop: methods("auxprop"),
+            saslauthd: methods("saslauthd").then(|| saslauthd_socket(&imapd.sasl_saslauthd_path)),
+            auto_transition: imapd.sasl_auto_transition,
+            alwaystrue: methods("alwaystrue"),
+            service: protocol.sasl_service(),
+            entry: imapd.identity().to_owned(),
+            admins: imapd.admins.clone(),
+            proxyservers: imapd.proxyservers.clone(),
+            loginuseacl: imapd.loginuseacl,
+            anonymous: imapd.allowanonymouslogin && protocol == Protocol::Imap,
+            username_tolower: imapd.username_tolower,
+            virtdomains: imapd.virtdomains != VirtDomains::Off,
+            defaultdomain: imapd.defaultdomain.clone(),
+            loginrealms: imapd.loginrealms.clone(),
+            plus_detail: match protocol {
+                Protocol::Imap => imapd.imapmagicplus,
+                Protocol::Pop3 => imapd.popsubfolders,
+                _ => false,
+            },
+            unix_groups: imapd.groups() == GroupSource::System,
+            unknown_groups: imapd.groups() == GroupSource::Unknown,
+            external_altname: imapd.sasl_external_altname,
+            failed_pause: imapd.failedloginpause,
+            shared_addresses: networks::parse_all(&imapd.failedlogin_shared_addresses),
+            plaintext_pause: imapd.plaintextloginpause,
+        }
+    }
+
     pub(super) fn mechanisms(&self, channel: &Channel) -> Vec<&'static str> {
         let tls = channel.tls.as_deref();
         if tls.is_none() && (self.tls_required || self.minimum_layer > 0) {
@@ -126,6 +164,12 @@ impl Settings {
     }
 }
 
+/// Sites write the directory or the socket in it.
+fn saslauthd_socket(written: &str) -> PathBuf {
+    let path = PathBuf::from(written);
+    if path.is_dir() { path.join("mux") } else { path }
+}
+
 /// What a mechanism needs to work.
 enum Needs {
     Keys,
@@ -146,11 +190,16 @@ const MECHANISMS: &[(&str, Needs)] = &[
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::Arc;
 
     use super::*;
-    use crate::peer::Peer;
-    use crate::tls::TlsInfo;
+
+    fn parse(text: &str) -> Imapd {
+        Imapd::parse(Path::new("imapd.conf"), &format!("configdirectory: /v\n{text}"), "imap").unwrap()
+    }
+    use transport::peer::Peer;
+    use transport::tls::TlsInfo;
 
     fn clear() -> Channel {
         let any = "127.0.0.1:143".parse().unwrap();
@@ -194,5 +243,30 @@ mod tests {
     fn external_needs_a_certificate_and_scram_needs_keys() {
         let saslauthd = Settings { auxprop: false, ..Settings::default() };
         assert_eq!(saslauthd.mechanisms(&tls(true)), ["EXTERNAL", "PLAIN", "LOGIN"]);
+    }
+
+    #[test]
+    fn login_options_reach_an_authenticator() {
+        let dir = tempfile::tempdir().unwrap();
+        let imapd = parse(&format!(
+            "sasl_pwcheck_method: saslauthd\nsasl_saslauthd_path: {}\nsasl_auto_transition: yes\nsasl_minimum_layer: 56\n\
+             sasl_mech_list: PLAIN LOGIN\nplaintextloginpause: 2\nfailedloginpause: 1m\nloginuseacl: yes\nimapmagicplus: yes\n\
+             popsubfolders: no\nsasl_external_altname: yes\nfailedlogin_shared_addresses: 192.0.2.0/24\nallowanonymouslogin: yes\ntls_required: yes\nloginrealms: a b\nunix_group_enable: no",
+            dir.path().display()
+        ));
+        let settings = Settings::of(&imapd, Protocol::Imap);
+        assert_eq!(settings.saslauthd, Some(dir.path().join("mux")));
+        assert!(
+            !settings.auxprop && !settings.alwaystrue && settings.auto_transition && settings.tls_required
+        );
+        assert_eq!((settings.minimum_layer, settings.mech_list.len()), (56, 2));
+        assert_eq!(settings.plaintext_pause, Duration::from_secs(2));
+        assert_eq!(settings.failed_pause, Duration::from_secs(60));
+        assert!(settings.external_altname && settings.shared_addresses.len() == 1);
+        assert!(settings.loginuseacl && settings.plus_detail && settings.anonymous && !settings.unix_groups);
+        assert_eq!(settings.loginrealms, ["a", "b"]);
+        let pop3 = Settings::of(&imapd, Protocol::Pop3);
+        assert!(!pop3.plus_detail && !pop3.anonymous);
+        assert!(Settings::of(&parse("sasl_pwcheck_method: alwaystrue"), Protocol::Imap).alwaystrue);
     }
 }

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! What is said in a session stands under the name of its service, after `syslog_prefix`, as in Cyrus, where each service
-//! is a process: `cyrus/imaps[4711]`. All else stands under the program's. Lines of [`crate::auth`] end where Cyrus's do:
+//! is a process: `cyrus/imaps[4711]`. All else stands under the program's. Lines of [`LOGIN_TARGET`] end where Cyrus's do:
 //! fail2ban's expressions match whole lines.
 //!
 //! What a peer sends goes into lines: a field is cut at [`FIELD`] bytes and a line at [`LINE`], control characters become
@@ -34,8 +34,6 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, reload};
 
-use crate::auth::LOGIN_TARGET;
-
 /// Changes the level while running (`debug` on SIGHUP).
 #[derive(Clone)]
 pub struct Verbosity {
@@ -53,7 +51,7 @@ impl Verbosity {
     }
 
     /// Debug messages on, or off again; true: on.
-    pub(crate) fn toggle_debug(&self) -> bool {
+    pub fn toggle_debug(&self) -> bool {
         let debug = !self.debug.load(Ordering::Relaxed);
         self.set_debug(debug);
         debug
@@ -61,7 +59,7 @@ impl Verbosity {
 }
 
 /// Starts logging for the whole process; a second call changes nothing.
-pub(crate) fn start(program: &str, imapd: &Imapd, debug: bool) -> Verbosity {
+pub fn start(program: &str, imapd: &Imapd, debug: bool) -> Verbosity {
     let (filter, handle) = reload::Layer::new(filter(debug));
     let debug = Arc::new(AtomicBool::new(debug));
     let layer = Lines {
@@ -104,7 +102,7 @@ enum Sink {
     Stderr,
     Syslog(UnixDatagram),
     Journal(UnixDatagram),
-    #[cfg(test)]
+    #[cfg(any(test, feature = "capture"))]
     Kept(std::sync::mpsc::Sender<String>),
 }
 
@@ -157,8 +155,8 @@ impl Sink {
                 );
                 let _ = socket.send_to(fields.as_bytes(), place("MURDER_JOURNAL", JOURNAL));
             }
-            #[cfg(test)]
-            Sink::Kept(lines) => lines.send(line.to_owned()).unwrap(),
+            #[cfg(any(test, feature = "capture"))]
+            Sink::Kept(lines) => drop(lines.send(line.to_owned())),
         }
     }
 }
@@ -369,13 +367,16 @@ const UNSEEN: &[char] = &[
     '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
 ];
 
+/// Log lines of this target carry no session suffix, so that fail2ban's expressions match their end.
+pub const LOGIN_TARGET: &str = "murder::login";
+
 const SYSLOG: &str = "/dev/log";
 const JOURNAL: &str = "/run/systemd/journal/socket";
 const MAIL: u8 = 2;
 
 /// The lines that `say` makes.
-#[cfg(test)]
-pub(crate) fn logged(say: impl FnOnce()) -> Vec<String> {
+#[cfg(any(test, feature = "capture"))]
+pub fn logged(say: impl FnOnce()) -> Vec<String> {
     let (sink, lines) = std::sync::mpsc::channel();
     let (program, prefix) = ("imap".to_owned(), String::new());
     let layer = Lines { program, prefix, facility: MAIL, sink: Sink::Kept(sink) };

@@ -5,7 +5,6 @@
 //! configuration it began with, and a file that cannot be read leaves the old one in place.
 
 mod client;
-pub mod demand;
 mod info;
 mod inspect;
 mod names;

@@ -18,10 +18,10 @@ use rsasl::prelude::{Mechanism, Mechname, Registry, SASLClient, SASLConfig, Sess
 use rsasl::property::{AuthId, AuthzId, Password};
 use rsasl::validate::NoValidation;
 use sha2::{Digest, Sha256};
+use transport::peer::Channel;
 
 use super::exchange::Binding;
 use crate::passwords::Hash;
-use crate::peer::Channel;
 
 /// What to log in with.
 #[derive(Clone)]
@@ -276,7 +276,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::peer::Peer;
+    use transport::peer::Peer;
 
     /// What the client makes of a server that asks for so many iterations.
     fn asked_for(iterations: u32) -> Result<Vec<u8>, ClientError> {

@@ -60,15 +60,15 @@ pub struct Conduct {
 
 impl Conduct {
     /// Counts one more failed login, and gives the number of them since the last good one.
-    pub(crate) fn login_failed(&self) -> u32 {
+    pub fn login_failed(&self) -> u32 {
         self.failed_logins.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
-    pub(crate) fn failed_logins(&self) -> u32 {
+    pub fn failed_logins(&self) -> u32 {
         self.failed_logins.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn logged_in(&self) {
+    pub fn logged_in(&self) {
         self.failed_logins.store(0, Ordering::Relaxed);
     }
 }

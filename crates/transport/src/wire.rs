@@ -72,7 +72,7 @@ impl Wire {
     }
 
     /// The same, and the stream beside them.
-    pub(crate) fn parts(&mut self) -> (&mut BytesMut, &mut BytesMut, &Stream) {
+    pub fn parts(&mut self) -> (&mut BytesMut, &mut BytesMut, &Stream) {
         (&mut self.input, &mut self.output, &self.stream)
     }
 

@@ -13,10 +13,10 @@ use rsasl::property::{AuthId, AuthzId, Password};
 use rsasl::validate::{Validate, ValidationError};
 
 use tracing::warn;
+use transport::peer::Channel;
 
 use super::{Failure, Shared, saslauthd, userid};
 use crate::passwords::{Hash, PasswordError};
-use crate::peer::Channel;
 
 /// An identity that was proven, and the one it wants to act as. Both canonical.
 #[derive(Clone, Debug, PartialEq, Eq)]

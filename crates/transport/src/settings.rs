@@ -1,12 +1,10 @@
-//! From imapd.conf to what the parts of this crate take.
+//! From imapd.conf to what TLS and connections need.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use config::imapd::{ClientCerts, GroupSource, Imapd, VirtDomains, networks};
+use config::imapd::{ClientCerts, Imapd};
 
-use crate::auth;
-use crate::listen::Protocol;
 use crate::tls::{ClientCertificates, ClientOptions, ServerOptions, Versions};
 
 /// The tls_* options of a server; `None` without a certificate.
@@ -44,51 +42,9 @@ pub fn client_tls(imapd: &Imapd, server: &str) -> ClientOptions {
     }
 }
 
-/// The options that decide logins on a listener of `protocol`.
-pub fn auth(imapd: &Imapd, protocol: Protocol) -> auth::Settings {
-    let methods = |name: &str| imapd.sasl_pwcheck_method.iter().any(|method| method == name);
-    auth::Settings {
-        allowplaintext: imapd.allowplaintext,
-        tls_required: imapd.tls_required,
-        minimum_layer: imapd.sasl_minimum_layer,
-        mech_list: imapd.sasl_mech_list.clone(),
-        auxprop: methods("auxprop"),
-        saslauthd: methods("saslauthd").then(|| saslauthd_socket(&imapd.sasl_saslauthd_path)),
-        auto_transition: imapd.sasl_auto_transition,
-        alwaystrue: methods("alwaystrue"),
-        service: protocol.sasl_service(),
-        entry: imapd.identity().to_owned(),
-        admins: imapd.admins.clone(),
-        proxyservers: imapd.proxyservers.clone(),
-        loginuseacl: imapd.loginuseacl,
-        anonymous: imapd.allowanonymouslogin && protocol == Protocol::Imap,
-        username_tolower: imapd.username_tolower,
-        virtdomains: imapd.virtdomains != VirtDomains::Off,
-        defaultdomain: imapd.defaultdomain.clone(),
-        loginrealms: imapd.loginrealms.clone(),
-        plus_detail: match protocol {
-            Protocol::Imap => imapd.imapmagicplus,
-            Protocol::Pop3 => imapd.popsubfolders,
-            _ => false,
-        },
-        unix_groups: imapd.groups() == GroupSource::System,
-        unknown_groups: imapd.groups() == GroupSource::Unknown,
-        external_altname: imapd.sasl_external_altname,
-        failed_pause: imapd.failedloginpause,
-        shared_addresses: networks::parse_all(&imapd.failedlogin_shared_addresses),
-        plaintext_pause: imapd.plaintextloginpause,
-    }
-}
-
 /// `client_timeout`, and never nothing.
 pub fn client_timeout(imapd: &Imapd) -> Duration {
     imapd.client_timeout.max(Duration::from_secs(1))
-}
-
-/// Sites write the directory or the socket in it.
-fn saslauthd_socket(written: &str) -> PathBuf {
-    let path = PathBuf::from(written);
-    if path.is_dir() { path.join("mux") } else { path }
 }
 
 fn versions(imapd: &Imapd) -> Versions {
@@ -140,30 +96,5 @@ mod tests {
         assert_eq!((other.server_ca_file, other.server_ca_dir), (Some("/sca".into()), Some("/scas".into())));
         let be1 = client_tls(&imapd, "be1.example.org").certificate;
         assert_eq!(be1, Some(("/be1".into(), "/ownkey".into())));
-    }
-
-    #[test]
-    fn login_options_reach_an_authenticator() {
-        let dir = tempfile::tempdir().unwrap();
-        let imapd = parse(&format!(
-            "sasl_pwcheck_method: saslauthd\nsasl_saslauthd_path: {}\nsasl_auto_transition: yes\nsasl_minimum_layer: 56\n\
-             sasl_mech_list: PLAIN LOGIN\nplaintextloginpause: 2\nfailedloginpause: 1m\nloginuseacl: yes\nimapmagicplus: yes\n\
-             popsubfolders: no\nsasl_external_altname: yes\nfailedlogin_shared_addresses: 192.0.2.0/24\nallowanonymouslogin: yes\ntls_required: yes\nloginrealms: a b\nunix_group_enable: no",
-            dir.path().display()
-        ));
-        let settings = auth(&imapd, Protocol::Imap);
-        assert_eq!(settings.saslauthd, Some(dir.path().join("mux")));
-        assert!(
-            !settings.auxprop && !settings.alwaystrue && settings.auto_transition && settings.tls_required
-        );
-        assert_eq!((settings.minimum_layer, settings.mech_list.len()), (56, 2));
-        assert_eq!(settings.plaintext_pause, Duration::from_secs(2));
-        assert_eq!(settings.failed_pause, Duration::from_secs(60));
-        assert!(settings.external_altname && settings.shared_addresses.len() == 1);
-        assert!(settings.loginuseacl && settings.plus_detail && settings.anonymous && !settings.unix_groups);
-        assert_eq!(settings.loginrealms, ["a", "b"]);
-        let pop3 = auth(&imapd, Protocol::Pop3);
-        assert!(!pop3.plus_detail && !pop3.anonymous);
-        assert!(auth(&parse("sasl_pwcheck_method: alwaystrue"), Protocol::Imap).alwaystrue);
     }
 }

@@ -10,10 +10,10 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Source and destination of the client's connection; `None` where the balancer speaks for itself (health checks).
-pub(crate) type Ends = Option<(SocketAddr, SocketAddr)>;
+pub type Ends = Option<(SocketAddr, SocketAddr)>;
 
 /// Reads the header off a stream. The caller bounds it in time.
-pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Ends> {
+pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Ends> {
     // The shortest header of version 1, `PROXY UNKNOWN`, is longer than the signature of version 2.
     let mut start = [0; SIGNATURE.len()];
     stream.read_exact(&mut start).await?;

@@ -59,7 +59,7 @@ impl Stream {
     }
 
     /// A load balancer said who is really there.
-    pub(crate) fn set_peer(&mut self, peer: Peer) {
+    pub fn set_peer(&mut self, peer: Peer) {
         self.channel.peer = peer;
     }
 
@@ -78,7 +78,7 @@ impl Stream {
     }
 
     /// The number of its file descriptor.
-    pub(crate) fn descriptor(&self) -> Option<RawFd> {
+    pub fn descriptor(&self) -> Option<RawFd> {
         match self.base()? {
             Base::Tcp(socket) => Some(socket.as_raw_fd()),
             Base::Unix(socket) => Some(socket.as_raw_fd()),

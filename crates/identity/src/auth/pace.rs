@@ -27,13 +27,13 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use logs::Seldom;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::Failure;
-use crate::seldom::Seldom;
 
 /// Failures, shared by all listeners of a process.
 #[derive(Clone, Default)]

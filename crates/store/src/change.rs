@@ -310,7 +310,7 @@ impl Change {
                 cache: self.cache_at + self.cache.len() as u64,
                 annotations: None,
             };
-            put_frame(&mut self.cache, u64::from(uid), &staged.structure);
+            put_frame(&mut self.cache, u64::from(uid), staged.cached.bytes());
             self.op(Op::Append(record));
             self.places.push(Place { uid, staged: staged.clone() });
             uids.push(uid);

@@ -83,17 +83,22 @@ impl List {
 
     /// A list on a store of the caller's.
     pub fn with_store(store: Arc<dyn Store>, options: Options) -> Result<Self, OpenError> {
-        if options.role == Role::Owner {
-            // What a process before wrote and could not sync is shown only when it is on disk.
-            store.sync()?;
-        }
-        let history = History::open(&*store, &options)?;
-        let disk = Arc::new(Disk::new(store, history.floor));
+        let (local, disk, history) = match options.role {
+            Role::Owner => {
+                let local = Local::open(store, &options)?;
+                let (disk, history) = (local.disk().clone(), local.history());
+                (Some(local), disk, history)
+            }
+            Role::Replica => {
+                let history = History::open(&*store, &options)?;
+                (None, Arc::new(Disk::new(store, history.floor)), history)
+            }
+        };
         let conflicts = disk.conflicts(conflict::KEPT)?;
         let published = Arc::new(Published::new(disk.clone(), options, history, conflicts));
-        let keeper = match options.role {
-            Role::Owner => Keeper::Owner(Local::on(disk, history, &options)),
-            Role::Replica => Keeper::Replica {
+        let keeper = match local {
+            Some(local) => Keeper::Owner(local),
+            None => Keeper::Replica {
                 behind: Behind::start(disk.store.clone(), published.backlog.clone(), options.spawn)?,
                 recorder: Recorder::new(disk, options.bounds),
             },

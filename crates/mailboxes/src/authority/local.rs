@@ -31,12 +31,17 @@ impl Local {
         // What a process before wrote and could not sync is shown only when it is on disk.
         store.sync()?;
         let history = History::open(&*store, &options)?;
-        Ok(Local::on(Arc::new(Disk::new(store, history.floor)), history, &options))
+        let disk = Arc::new(Disk::new(store, history.floor));
+        Ok(Local { recorder: Recorder::new(disk.clone(), options.bounds), disk, history, failed: None })
     }
 
-    /// The same of a store that was opened.
-    pub(crate) fn on(disk: Arc<Disk>, history: History, options: &Options) -> Local {
-        Local { recorder: Recorder::new(disk.clone(), options.bounds), disk, history, failed: None }
+    /// What its list is read from.
+    pub(crate) fn disk(&self) -> &Arc<Disk> {
+        &self.disk
+    }
+
+    pub fn history(&self) -> History {
+        self.history
     }
 
     /// The names that are not as they were seen, and how they are.

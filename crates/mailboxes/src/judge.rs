@@ -33,7 +33,7 @@ pub(crate) struct Draft {
     log: Vec<(u64, usize)>,
     pub claims: Vec<Claim>,
     /// The numbering changed: what subscribers hold is of another list.
-    pub renumbered: bool,
+    renumbered: bool,
 }
 
 /// How far a draft was, and what it held then of the names that were changed again since.
@@ -128,9 +128,10 @@ impl Draft {
         self.position()
     }
 
-    /// Every number that was given, and to which name.
-    pub fn log(&self) -> impl Iterator<Item = (u64, &MailboxName)> {
-        self.log.iter().filter_map(|(seq, place)| Some((*seq, &self.group.proposals.get(*place)?.name)))
+    /// What is to be published: the group, and every number that was given with the place of its proposal; none where the
+    /// list is numbered anew.
+    pub fn finish(self) -> (Group, Option<Vec<(u64, usize)>>) {
+        (self.group, (!self.renumbered).then_some(self.log))
     }
 
     /// It happened, with these numbers.

@@ -20,8 +20,8 @@ use crate::{
     disk::{Disk, Stored},
     entry::Entry,
     error::{Error, Failure, Pruned},
+    group::Group,
     history::History,
-    judge::Draft,
     options::Options,
     page::{Changes, Page},
     signal::Signal,
@@ -182,31 +182,37 @@ impl Published {
         }
     }
 
-    /// Shows what a draft made of the list.
-    pub fn publish(&self, draft: Draft) {
+    /// Shows what a group made of the list. The log has the numbers that were given, with the places of their proposals;
+    /// without it the list is numbered anew.
+    pub fn publish(&self, (group, log): (Group, Option<Vec<(u64, usize)>>)) {
         let mut tables = self.write();
         tables.published += 1;
-        if draft.renumbered {
-            tables.window.reset(draft.position().seq);
-        } else {
-            draft.log().for_each(|(seq, name)| tables.window.push(seq, &name.key()));
+        match log {
+            Some(log) => {
+                for (seq, place) in log {
+                    if let Some(proposal) = group.proposals.get(place) {
+                        tables.window.push(seq, &proposal.name.key());
+                    }
+                }
+            }
+            None => tables.window.reset(group.history.position.seq),
         }
         if self.options.tables {
             // In the order in which they came: a listing is in key order, and so quickly appended.
-            for proposal in &draft.group.proposals {
+            for proposal in &group.proposals {
                 match &proposal.new {
                     Some(entry) => tables.table.put(&proposal.name, entry),
                     None => tables.table.remove(&proposal.name),
                 }
             }
         }
-        for (name, conflict) in draft.group.conflicts {
+        for (name, conflict) in group.conflicts {
             match conflict {
                 Some(conflict) => tables.conflicts.insert(name, conflict),
                 None => tables.conflicts.remove(&name),
             };
         }
-        let history = draft.group.history;
+        let history = group.history;
         tables.history = history;
         drop(tables);
         self.position.update(|position| {

@@ -171,7 +171,7 @@ impl<A: Authority> Writer<A> {
         match authority.propose(&draft.group).await {
             Outcome::Done(done) => {
                 draft.adopt(&done);
-                self.published.publish(draft);
+                self.published.publish(draft.finish());
                 Ok(Some(done))
             }
             // What the tables show is not what holds.
@@ -197,7 +197,7 @@ impl<A: Authority> Writer<A> {
         let chunk = self.published.options.bounds.chunk;
         if self.published.read().loaded {
             behind.announce(&rows).await;
-            self.published.publish(draft);
+            self.published.publish(draft.finish());
             chunks(rows, chunk, before, &history).for_each(|batch| behind.put(batch));
             return Ok(());
         }
@@ -206,7 +206,7 @@ impl<A: Authority> Writer<A> {
             store.apply(batch).map_err(|error| self.unwritten(&error))?;
             store.pace().await;
         }
-        self.published.publish(draft);
+        self.published.publish(draft.finish());
         Ok(())
     }
 

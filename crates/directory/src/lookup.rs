@@ -6,7 +6,7 @@ use mailboxes::{Entry, List};
 use protocol::acl::{Acl, Rights, Who};
 use protocol::name::MailboxName;
 use protocol::namespace::Namespace;
-use service::auth::InboxAcl;
+use identity::auth::InboxAcl;
 
 /// The answer to a look-up.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,6 +14,7 @@ mod delivery;
 mod faults;
 mod house_rules;
 mod lost_master;
+mod manifests;
 mod names;
 mod operating;
 mod other_clients;

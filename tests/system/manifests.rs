@@ -162,12 +162,11 @@ fn one<'a, I: Iterator<Item = &'a str>>(words: &mut std::iter::Peekable<I>) -> b
 }
 
 /// What is not to come back, and why.
-const BANNED: [(&str, &str); 6] = [
+const BANNED: [(&str, &str); 5] = [
     ("openssl-sys", "TLS is rustls: a C library would have to be found, and mended, on every host"),
     ("native-tls", "as openssl-sys"),
     ("aws-lc-sys", "rustls computes with ring; a second library doubles the build and needs cmake"),
     ("chrono", "civil dates are `time`'s"),
-    ("lazy_static", "the language has LazyLock"),
     ("atty", "unmaintained; the language has IsTerminal"),
 ];
 
@@ -239,7 +238,7 @@ fn what_we_take_from_others_is_free_comes_from_the_registry_and_is_there_once() 
             let known = UNMAINTAINED.iter().find(|(unmaintained, ..)| *unmaintained == taken);
             if let Some((_, by, _)) = known
                 && !name.starts_with(by)
-                && dependency["optional"] == false
+                && (dependency["optional"] == false && dependency["kind"].is_null())
             {
                 wrong.push(format!(
                     "{name}: it brings {taken}, which nobody maintains, and which only {by} may"

@@ -63,6 +63,15 @@ fn used_in(package: &str) -> (Vec<String>, Vec<String>) {
         if inner.iter().any(|inner| path.starts_with(&format!("{inner}/"))) {
             continue;
         }
+        // A file of another package that is a module of this one, too.
+        for (_, rest) in text.match_indices("#[path = \"").map(|(at, found)| text[at..].split_at(found.len()))
+        {
+            let file = root().join(&path).with_file_name(rest.split('"').next().unwrap());
+            let text =
+                fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            product.push(text.clone());
+            tests.push(text);
+        }
         // These packages are tests, wholly.
         if of_tests(&path) && !package.starts_with("tests") && package != "fuzz" {
             tests.push(text);

@@ -6,12 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// All Rust files below a directory, with their text.
-fn sources(dir: &str) -> Vec<(String, String)> {
+pub fn sources(dir: &str) -> Vec<(String, String)> {
     let (mut found, mut waiting) = (Vec::new(), vec![root().join(dir)]);
     while let Some(dir) = waiting.pop() {
         for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
@@ -29,7 +29,7 @@ fn sources(dir: &str) -> Vec<(String, String)> {
 }
 
 /// A file without its unit tests.
-fn code(text: &str) -> &str {
+pub fn code(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text)
 }
 

@@ -119,7 +119,7 @@ async fn world(complete: bool, more: &str) -> World {
         ports.push(address.port());
     }
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let dead = test_host::port();
     let older = TcpListener::bind("127.0.0.1:0").await.unwrap();
     ports.extend([silent.local_addr().unwrap().port(), dead, older.local_addr().unwrap().port()]);
     let told = Arc::<Mutex<Vec<String>>>::default();

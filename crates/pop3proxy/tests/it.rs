@@ -136,7 +136,7 @@ async fn world(complete: bool, more: &str) -> World {
         serving.serve(each).await;
     });
     let port = backend.listeners()[0].local_addr().unwrap().port();
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let unused = test_host::port();
     let conf = format!(
         "proxy_password: pr0xy\nbe_address: 127.0.0.1\nbe_ports: pop3={port}\n\
          dead_address: 127.0.0.1\ndead_ports: pop3={unused}\nallowplaintext: yes\n{more}"

@@ -464,7 +464,7 @@ pub fn message(id: &str) -> String {
 }
 
 /// Copies files and directories; sockets and FIFOs stay behind.
-pub fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+pub fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
     let kind = std::fs::symlink_metadata(from)?.file_type();
     if kind.is_dir() {
         std::fs::create_dir_all(to)?;

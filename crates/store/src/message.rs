@@ -5,7 +5,7 @@ use std::{fs::File, ops::Range, os::unix::fs::FileExt, sync::Arc, time::Duration
 use bytes::Bytes;
 use mime::{CacheError, Cached, Structure};
 use tracing::warn;
-use work::seldom::Seldom;
+use logs::Seldom;
 
 use super::{
     blocking,

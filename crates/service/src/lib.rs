@@ -26,7 +26,6 @@
 
 pub mod aside;
 pub mod context;
-mod control;
 mod copies;
 mod desk;
 pub mod disk;
@@ -37,7 +36,6 @@ pub mod listen;
 mod metrics;
 pub mod names;
 pub mod notices;
-pub mod notify;
 pub mod run;
 pub mod serve;
 pub mod sessions;

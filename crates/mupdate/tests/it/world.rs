@@ -10,7 +10,8 @@ use mupdate::{
 };
 use protocol::{location::Location, name::MailboxName};
 use service::Context;
-use service::listen::{Entry as ListenEntry, Socket};
+use service::listen::Socket;
+use supervision::listeners::Entry as ListenEntry;
 use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::timeout};
 

@@ -14,8 +14,8 @@ use service::Context;
 use service::Exit;
 
 use crate::clearance::{Clearance, Standing};
-use crate::store::{Master, Store};
 use crate::{control, imap, lmtp, pop3, resync};
+use store::{Master, Store};
 
 /// The task of one connection.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -35,9 +35,9 @@ pub async fn run_watched(
     let master =
         Clearance::of(&context, standing.clone()).map(|clearance| Arc::new(clearance) as Arc<dyn Master>);
     let store = Store::open(&context.imapd(), context.namespace(), master.clone()).await?;
-    let list = mupdate::server::Server::backend(store.list().clone(), &context.imapd());
+    let list = directory::serve::Server::backend(store.list().clone(), &context.imapd());
     let list = list.wipe_with(wipe(store.clone()));
-    mupdate::server::local::start(&context, list);
+    directory::serve::local::start(&context, list);
     control::start(&context, store.clone())?;
     resync::start(&context, store.clone(), standing);
     follow_reloads(&context, store.clone());
@@ -153,7 +153,7 @@ fn follow_reloads(context: &Context, store: Store) {
 }
 
 /// How the tools have a mailbox put away.
-fn wipe(store: Store) -> mupdate::server::Wipe {
+fn wipe(store: Store) -> directory::serve::Wipe {
     Arc::new(move |name| {
         let store = store.clone();
         Box::pin(async move { store.put_away(&name).await.map_err(|error| error.to_string()) })

@@ -22,8 +22,8 @@ pub mod session;
 
 use std::sync::Arc;
 
+use directory::replica::Replica;
 use identity::auth::InboxAcl;
-use mupdate::replica::Replica;
 use protocol::acl::{Acl, Rights, Who};
 use service::Connection;
 use service::Context;

@@ -11,7 +11,7 @@ use protocol::lmtp::intake::{Intake, Outcome, Progress};
 use protocol::lmtp::refusal::{Refusal, Verdict};
 use protocol::lmtp::reply::{Answer, Reply, Server};
 use protocol::lmtp::session::{Action, Session, Trust};
-use service::aside::Pace;
+use work::aside::Pace;
 use service::drive::{self, Farewell, Next, drive};
 use service::serve::Connection;
 use service::sessions::Seat;

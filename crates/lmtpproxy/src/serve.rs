@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use config::imapd::Imapd;
+use directory::replica::Replica;
 use lmtp::Door;
-use mupdate::replica::Replica;
 use service::Connection;
 use service::Context;
 use service::Exit;

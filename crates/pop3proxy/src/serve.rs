@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use config::imapd::ServerInfo;
-use mupdate::replica::Replica;
+use directory::replica::Replica;
 use protocol::acl::Who;
 use service::Connection;
 use service::Context;

@@ -24,7 +24,6 @@
 //! A session without I/O of its own is run by [`drive::drive`]; one that wants the buffers itself uses
 //! [`transport::wire::Wire`]. Who is who is decided by the listener's [`identity::auth::Authenticator`].
 
-pub mod aside;
 pub mod context;
 mod copies;
 mod desk;

@@ -31,7 +31,7 @@ use transport::peer::Peer;
 use transport::proxy_header;
 use transport::stream::Stream;
 
-use crate::aside::Share;
+use work::aside::Share;
 use crate::context::Context;
 use crate::copies::{self, Host};
 use crate::limits;

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use transport::peer::Peer;
 
-use crate::aside::Share;
+use work::aside::Share;
 use crate::listen::Listener;
 
 /// One session, as it is shown.

@@ -15,8 +15,8 @@ use std::{
     },
 };
 
+use directory::client::Connect;
 use mailboxes::signal::Signal;
-use mupdate::client::Connect;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex, split},
     sync::mpsc,

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use transport::tls::ServerTls;
 
 use super::aside::Aside;
-use crate::store::{Master, Store};
+use store::{Master, Store};
 
 /// A listener's settings as they stand when a client connects, and the store.
 pub struct Server {

@@ -9,7 +9,7 @@ use protocol::lmtp::recipient::{AddressError, Recipient, Rules};
 use protocol::lmtp::refusal::Refusal;
 use protocol::name::MailboxName;
 
-use crate::store::{Quota, Store};
+use store::{Quota, Store};
 
 /// The options of imapd.conf that deliveries depend on.
 pub(super) struct Policy {

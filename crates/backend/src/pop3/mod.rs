@@ -20,7 +20,7 @@ use transport::wire::{Bounds, Wire};
 use limits::INPUT;
 pub use locks::Locks;
 
-use crate::store::Store;
+use store::Store;
 
 /// Serves one client. `locks` is one for the whole process.
 pub async fn serve(connection: Connection, store: Store, locks: Arc<Locks>) {

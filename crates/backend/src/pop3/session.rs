@@ -25,7 +25,7 @@ use transport::tls::ServerTls;
 use super::limits::{LINE, MAX_FAILURES, PIECE, REPLIES, STEPS, UNOPENABLE_PAUSE};
 use super::locks::Locks;
 use super::maildrop::{self, Opened};
-use crate::store::Store;
+use store::Store;
 
 /// A connected client.
 pub(super) struct Client {

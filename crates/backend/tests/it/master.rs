@@ -8,10 +8,8 @@ use std::{
 };
 
 use config::imapd::Imapd;
-use mupdate::{
-    client::Client,
-    daemon::{Mode, serve},
-};
+use directory::client::Client;
+use mupdate::daemon::{Mode, serve};
 use service::Context;
 use service::listen::Socket;
 use supervision::listeners::Entry;

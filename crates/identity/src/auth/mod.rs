@@ -288,7 +288,7 @@ impl Shared {
 }
 
 /// Who needs no password, where that is allowed.
-pub const ANONYMOUS: &str = "anonymous";
+pub const ANONYMOUS: &str = protocol::userid::ANONYMOUS;
 
 /// What LOGIN and USER/PASS are called in logs.
 const PLAINTEXT: &str = "plaintext";

@@ -13,7 +13,7 @@ use std::{
 };
 
 use config::imapd::Imapd;
-use mupdate::client::{Client, Error};
+use directory::client::{Client, Error};
 use tempfile::TempDir;
 use tokio::{net::UnixStream, time::timeout};
 

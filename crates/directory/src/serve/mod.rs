@@ -8,7 +8,6 @@ mod conversation;
 mod gauges;
 pub mod local;
 mod query;
-mod seen;
 mod status;
 mod subscription;
 mod tools;
@@ -43,8 +42,6 @@ struct Shared {
     wipe: OnceLock<Wipe>,
     /// How many are connected over the network; set by the daemon that lets them in.
     connections: OnceLock<Connections>,
-    /// When backends were last heard of.
-    seen: seen::Seen,
     streams: AtomicUsize,
 }
 
@@ -90,8 +87,7 @@ impl Server {
     fn new(list: List, kind: Kind, imapd: &Imapd) -> Server {
         let settings = ArcSwap::from_pointee(Settings::new(&kind, imapd));
         let (wipe, connections, streams) = (OnceLock::new(), OnceLock::new(), AtomicUsize::new(0));
-        let seen = seen::Seen::default();
-        Server { shared: Arc::new(Shared { list, kind, settings, wipe, connections, seen, streams }) }
+        Server { shared: Arc::new(Shared { list, kind, settings, wipe, connections, streams }) }
     }
 
     /// Lets the tools have mailboxes put away (`ctl_mboxlist -m`).

@@ -77,7 +77,7 @@ fn follow_reloads(context: &Context, node: &Arc<Node>) {
 
 /// The IMAP proxy of a murder's frontend
 #[derive(Debug, clap::Parser)]
-#[command(name = "imapproxy", version)]
+#[command(name = "imapproxy", version, after_help = service::run::AFTER_HELP)]
 pub struct Cli {
     #[command(flatten)]
     pub arguments: service::Arguments,

@@ -47,12 +47,14 @@ pub mod peer;
 mod proxy_header;
 pub mod resolve;
 pub mod run;
+pub mod say;
 pub mod seldom;
 pub mod serve;
 pub mod sessions;
 pub mod settings;
 pub mod stream;
 pub mod tls;
+mod vitals;
 pub mod wire;
 
 pub use context::{Context, StartError};

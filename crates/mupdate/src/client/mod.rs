@@ -15,7 +15,7 @@ use service::tls::demand::Refusal;
 
 pub use dial::{Address, Connect, Greeting};
 pub use link::Link;
-pub use many::{Activate, Delete};
+pub use many::{Activate, Deactivate, Delete};
 
 use crate::meter::Meter;
 pub use crate::meter::{Absurd, Measure};

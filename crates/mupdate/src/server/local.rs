@@ -14,6 +14,7 @@ use super::Server;
 /// Serves until the daemon ends. The file is removed then.
 pub fn start(context: &Context, server: Server) {
     super::gauges::keep(context, server.clone());
+    super::seen::keep(context, server.clone());
     let (path, stop) = (context.file("socket"), context.shutdown());
     let listener = match bind(&path) {
         Ok(listener) => listener,

@@ -9,6 +9,7 @@ mod crowd;
 mod gauges;
 pub mod local;
 mod query;
+mod seen;
 mod status;
 mod subscription;
 mod tools;
@@ -46,6 +47,8 @@ struct Shared {
     /// How a mailbox of this server is put away; set by a backend.
     wipe: OnceLock<Wipe>,
     crowd: Arc<Crowd>,
+    /// When backends were last heard of.
+    seen: seen::Seen,
     streams: AtomicUsize,
 }
 
@@ -91,7 +94,8 @@ impl Server {
     fn new(list: List, kind: Kind, imapd: &Imapd) -> Server {
         let settings = ArcSwap::from_pointee(Settings::new(&kind, imapd));
         let (crowd, wipe, streams) = (Arc::default(), OnceLock::new(), AtomicUsize::new(0));
-        Server { shared: Arc::new(Shared { list, kind, settings, wipe, crowd, streams }) }
+        let seen = seen::Seen::default();
+        Server { shared: Arc::new(Shared { list, kind, settings, wipe, crowd, seen, streams }) }
     }
 
     /// Lets the tools have mailboxes put away (`ctl_mboxlist -m`).

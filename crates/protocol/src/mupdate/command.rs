@@ -9,7 +9,8 @@
 //!
 //! Ours, advertised by `* MURDER`, only between us: ACTIVATE, RESERVE, DEACTIVATE and DELETE take one string more, the
 //! state they expect (`none`, `reserved@server`, `active@server`); `RESUME ["position"]` is UPDATE from there;
-//! `STATUS [name]`; `ACCEPT` carries out a held plan of deletions; `RESOLVE name` ends the showing of a conflict. And for the
+//! `STATUS [name]`; `HERE server` says which
+//! server the connection speaks for, so that the master knows when it was last heard; `ACCEPT` carries out a held plan of deletions; `RESOLVE name` ends the showing of a conflict. And for the
 //! tools of one host, on the local socket alone: `DUMP`, `PUT entry`, `DROP name`, `RENEW`, `WIPE name`.
 
 use std::sync::Arc;
@@ -53,6 +54,10 @@ pub enum Command {
     /// With a name, what is known of that mailbox too.
     Status {
         name: Option<String>,
+    },
+    /// Which server the client speaks for.
+    Here {
+        server: String,
     },
     Accept,
     Resolve {
@@ -136,6 +141,7 @@ fn parse_verb(verb: &str, lexer: &mut Lexer<'_>) -> Result<Command, Reply> {
             let name = optional(lexer)?;
             end(lexer, Command::Status { name })
         }
+        "HERE" => one(lexer).map(|[server]| Command::Here { server }),
         "ACCEPT" => end(lexer, Command::Accept),
         "RESOLVE" => one(lexer).map(|[name]| Command::Resolve { name }),
         "DUMP" => end(lexer, Command::Tool(Tool::Dump)),

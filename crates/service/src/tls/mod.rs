@@ -14,6 +14,7 @@ mod server;
 
 pub use client::{ClientOptions, ClientTls};
 pub use info::TlsInfo;
+pub(crate) use inspect::expires;
 pub use inspect::{Inspected, inspect};
 pub use server::{ClientCertificates, ServerOptions, ServerTls};
 

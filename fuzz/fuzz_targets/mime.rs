@@ -1,7 +1,7 @@
 //! The structure of any message lies inside it, and survives its own coding.
 #![no_main]
 
-use backend::mime::Structure;
+use mime::Structure;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|message: &[u8]| {

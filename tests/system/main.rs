@@ -13,6 +13,7 @@ mod damage;
 mod delivery;
 mod faults;
 mod forget;
+mod formats;
 mod house_rules;
 mod lost_master;
 mod mta;

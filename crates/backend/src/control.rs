@@ -10,16 +10,14 @@ use std::{
 use config::imapd::Imapd;
 use serde::{Deserialize, Serialize};
 use service::Context;
+use store::{Ages, Expired, Reconstructed, Store, Which};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
 };
 use tracing::{info, warn};
 
-use crate::{
-    clearance::Clearance,
-    store::{Ages, Expired, Reconstructed, Store, Which},
-};
+use crate::clearance::Clearance;
 
 /// What a tool asks for.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use config::imapd::{Imapd, Partition, is_among_messages};
 use protocol::acl::{Rights, Who};
+use protocol::spoken::Protocol;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
-use service::listen::Protocol;
-use service::{Connection, Context, Exit};
+use service::Connection;
+use service::Context;
+use service::Exit;
 
 use crate::clearance::{Clearance, Standing};
-use crate::store::{Master, Store};
 use crate::{control, imap, lmtp, pop3, resync};
+use store::{Master, Store};
 
 /// The task of one connection.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -33,9 +35,9 @@ pub async fn run_watched(
     let master =
         Clearance::of(&context, standing.clone()).map(|clearance| Arc::new(clearance) as Arc<dyn Master>);
     let store = Store::open(&context.imapd(), context.namespace(), master.clone()).await?;
-    let list = mupdate::server::Server::backend(store.list().clone(), &context.imapd());
+    let list = directory::serve::Server::backend(store.list().clone(), &context.imapd());
     let list = list.wipe_with(wipe(store.clone()));
-    mupdate::server::local::start(&context, list);
+    directory::serve::local::start(&context, list);
     control::start(&context, store.clone())?;
     resync::start(&context, store.clone(), standing);
     follow_reloads(&context, store.clone());
@@ -151,7 +153,7 @@ fn follow_reloads(context: &Context, store: Store) {
 }
 
 /// How the tools have a mailbox put away.
-fn wipe(store: Store) -> mupdate::server::Wipe {
+fn wipe(store: Store) -> directory::serve::Wipe {
     Arc::new(move |name| {
         let store = store.clone();
         Box::pin(async move { store.put_away(&name).await.map_err(|error| error.to_string()) })
@@ -159,7 +161,7 @@ fn wipe(store: Store) -> mupdate::server::Wipe {
 }
 
 /// `loginuseacl`: who has the `a` right on an INBOX may log in as its owner.
-fn inbox_acl(store: Store) -> Arc<dyn service::auth::InboxAcl> {
+fn inbox_acl(store: Store) -> Arc<dyn identity::auth::InboxAcl> {
     Arc::new(move |authid: &str, groups: &[String], userid: &str| {
         let Ok(inbox) = store.namespace().inbox(userid) else { return false };
         let Ok(Some(entry)) = store.list().get(&inbox) else { return false };

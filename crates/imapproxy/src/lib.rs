@@ -22,10 +22,12 @@ pub mod session;
 
 use std::sync::Arc;
 
-use mupdate::replica::Replica;
+use directory::replica::Replica;
+use identity::auth::InboxAcl;
 use protocol::acl::{Acl, Rights, Who};
-use service::auth::InboxAcl;
-use service::{Connection, Context, Exit};
+use service::Connection;
+use service::Context;
+use service::Exit;
 use tracing::debug;
 
 use node::{Directory, Node};

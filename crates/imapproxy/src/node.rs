@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::imapd::Imapd;
+use directory::replica::{self, Replica};
 use mailboxes::{Entry, List};
-use mupdate::replica::{self, Replica};
 use protocol::name::MailboxName;
 use protocol::namespace::Namespace;
 use upstream::Upstream;
@@ -122,12 +122,12 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
     use std::{fmt, io};
 
-    use mupdate::client::{Address, Connect, Measure};
-    use mupdate::replica::Settings;
-    use service::peer::Peer;
-    use service::stream::Stream;
+    use directory::client::{Address, Connect, Measure};
+    use directory::replica::Settings;
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
     use tokio_util::sync::CancellationToken;
+    use transport::peer::Peer;
+    use transport::stream::Stream;
 
     use super::*;
 

@@ -1,7 +1,7 @@
 //! The real directory: this daemon's replica of the list of mailboxes.
 
+use directory::replica::{self, Replica};
 use mailboxes::Entry;
-use mupdate::replica::{self, Replica};
 use protocol::name::MailboxName;
 
 use crate::directory::{Directory, Found};

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use config::imapd::Imapd;
+use directory::replica::Replica;
 use lmtp::Door;
-use mupdate::replica::Replica;
-use service::{Connection, Context, Exit};
+use service::Connection;
+use service::Context;
+use service::Exit;
 use upstream::{Pool, Upstream};
 
 use crate::deliver::{Proxy, Settings};

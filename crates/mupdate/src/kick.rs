@@ -6,14 +6,13 @@
 
 use std::{io, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
+use directory::replica::Replica;
 use service::Context;
 use tokio::{
     io::AsyncWriteExt,
     net::{UnixListener, UnixStream},
 };
 use tracing::warn;
-
-use crate::replica::Replica;
 
 /// Serves until the daemon ends.
 pub(crate) fn start(context: &Context, replica: Option<Replica>) {

@@ -206,7 +206,7 @@ mod tests {
         for (name, other) in [("be1", "be2"), ("be2", "be1")] {
             let (cert, ca) = (dir.path().join(name).join("cert.pem"), dir.path().join(other).join("ca.pem"));
             let host = format!("{name}.example.org");
-            let seen = service::tls::inspect(&cert, &host, Some(&ca), None, now).unwrap();
+            let seen = transport::tls::inspect(&cert, &host, Some(&ca), None, now).unwrap();
             assert_eq!((seen.covers, seen.trusted), (Ok(()), Some(Ok(()))));
             assert_eq!(seen.valid.map(|(_, end)| (end - now) / 86_400), Some(30));
         }

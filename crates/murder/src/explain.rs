@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mupdate::client::{Client, Error};
+use directory::client::{Client, Error};
 use protocol::name::MailboxName;
 use protocol::namespace::{Namespace, View};
 use serde_json::Value;

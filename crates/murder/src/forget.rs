@@ -14,8 +14,8 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use config::imapd::Imapd;
+use directory::client::{Client, Deactivate, Delete};
 use mailboxes::{Entry, Expect, dump};
-use mupdate::client::{Client, Deactivate, Delete};
 use protocol::name::MailboxName;
 use service::{complain, say, say_part};
 use upstream::{Proto, Upstream};

@@ -1,10 +1,10 @@
 //! From a login to the backend that has its maildrop.
 
+use identity::auth::Login;
 use mailboxes::{Entry, State};
 use protocol::name::MailboxName;
 use protocol::namespace::{Namespace, View};
 use protocol::pop3::reply::Reply;
-use service::auth::Login;
 
 use crate::directory::{Directory, Found};
 

@@ -1,6 +1,6 @@
 //! The real directory: this daemon's replica of the list of mailboxes.
 
-use mupdate::replica::{self, Replica};
+use directory::replica::{self, Replica};
 use protocol::name::MailboxName;
 use tracing::debug;
 

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use config::imapd::ServerInfo;
-use mupdate::replica::Replica;
+use directory::replica::Replica;
 use protocol::acl::Who;
+use service::Connection;
+use service::Context;
+use service::Exit;
 use service::drive::{Outcome, drive};
-use service::wire::{Bounds, Wire};
-use service::{Connection, Context, Exit, names};
+use service::names;
 use tokio::io::AsyncWriteExt;
 use tracing::{debug, warn};
+use transport::wire::{Bounds, Wire};
 use upstream::Upstream;
 
 use crate::directory::Directory;

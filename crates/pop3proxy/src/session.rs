@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
+use identity::auth::{Authenticator, Exchange, Failure, Login, Step64};
 use protocol::namespace::Namespace;
 use protocol::pop3::capability::Capabilities;
 use protocol::pop3::command::Command;
 use protocol::pop3::reply::Reply;
 use protocol::pop3::session::{self, Action, Tls};
 use service::Context;
-use service::auth::{Authenticator, Exchange, Failure, Login, Step64};
 use service::drive::{BEFORE_LOGIN, Farewell, Next, Session};
-use service::peer::Channel;
 use service::sessions::Seat;
-use service::tls::ServerTls;
 use tracing::{info, warn};
+use transport::peer::Channel;
+use transport::tls::ServerTls;
 use upstream::Upstream;
 use upstream::wire::pop3::Wire;
 
@@ -79,7 +79,7 @@ impl<D: Directory> Front<D> {
             return say(out, Reply::Maintenance(text), Next::Close);
         }
         let plaintext = self.settings.auth.allows_plaintext(&self.channel);
-        service::logs::chat(self.settings.chatty, line);
+        logs::chat(self.settings.chatty, line);
         match self.state.command(Command::parse(line), plaintext) {
             Action::Reply(reply) => say(out, reply, Next::Again),
             Action::Close(reply) => say(out, reply, Next::Close),

@@ -7,25 +7,26 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use config::imapd::Imapd;
+use identity::auth::{Authenticator, Exchange, Step64};
 use mailboxes::Entry;
 use pop3proxy::directory::{Directory, Found};
 use protocol::location::Location;
 use protocol::name::MailboxName;
-use service::auth::{Authenticator, Exchange, Step64};
+use service::Connection;
+use service::Context;
 use service::drive::{Farewell, Next, Session, drive};
 use service::listen::{Entry as ListenEntry, Socket};
-use service::wire::{Bounds, Wire};
-use service::{Connection, Context};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use transport::wire::{Bounds, Wire};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A backend that says as whom it was logged in. `busy` has its maildrop locked.
 struct Backend {
     auth: Authenticator,
-    channel: service::peer::Channel,
+    channel: transport::peer::Channel,
     exchange: Option<Exchange>,
 }
 
@@ -278,9 +279,9 @@ async fn stls_and_the_tls_port_protect_the_login() {
     let tls = format!("tls_server_cert: {}\ntls_server_key: {}\n", cert_file.display(), key_file.display());
     let world = world(true, &format!("pop3_allowplaintext: no\n{tls}")).await;
     let address = world.proxy.listeners()[0].local_addr().unwrap();
-    let trusting = service::tls::ClientOptions { server_ca_file: Some(cert_file), ..Default::default() };
-    let trusting = service::tls::ClientTls::new(&trusting).unwrap();
-    let stream = service::stream::Stream::tcp(TcpStream::connect(address).await.unwrap()).unwrap();
+    let trusting = transport::tls::ClientOptions { server_ca_file: Some(cert_file), ..Default::default() };
+    let trusting = transport::tls::ClientTls::new(&trusting).unwrap();
+    let stream = transport::stream::Stream::tcp(TcpStream::connect(address).await.unwrap()).unwrap();
     let mut wire = Wire::new(stream, Bounds::default());
     // What follows STLS in the clear must not be taken for a command of the protected session.
     assert!(say(&mut wire, "").await.starts_with("+OK fe.example.org"));

@@ -9,8 +9,9 @@ use metrics::{counter, gauge};
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
+use transport::{settings, tls};
+
 use crate::context::Context;
-use crate::{settings, tls};
 
 pub(crate) struct Vitals {
     context: Context,

@@ -3,13 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use config::imapd::Imapd;
+use directory::client::{Address, Measure};
+use directory::replica::{Replica, Settings};
+use directory::serve::Server;
 use imapproxy::node::Directory;
 use mailboxes::{Bounds, Change, Entry, List, Options, Role};
-use mupdate::{
-    client::{Address, Measure},
-    replica::{Replica, Settings},
-    server::Server,
-};
 use protocol::name::MailboxName;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;

@@ -11,8 +11,8 @@ use tracing::{Instrument, info, warn};
 
 use super::recipient::{Policy, Target};
 use super::refusal::refusal;
-use crate::mime::Structure;
-use crate::store::{Delivered, Delivery, Staged, Staging, Store};
+use mime::Structure;
+use store::{Delivered, Delivery, Staged, Staging, Store};
 
 /// One client's deliveries into the store.
 pub(super) struct Local {

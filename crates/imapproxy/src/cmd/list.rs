@@ -9,7 +9,7 @@ use protocol::imap::command::list::List;
 use protocol::imap::command::status::StatusItem;
 use protocol::imap::{Cursor, Limits, ParseError, print};
 use protocol::name::MailboxName;
-use service::aside::{Budget, Pace, Spent, aside};
+use work::aside::{Budget, Pace, Spent, aside};
 
 use super::Request;
 use super::acl::rights_of;

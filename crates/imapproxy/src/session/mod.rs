@@ -22,13 +22,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use config::imapd::ServerInfo;
+use identity::auth::Login;
 use mailboxes::Entry;
 use protocol::frame::Piece;
 use protocol::name::MailboxName;
 use protocol::namespace::View;
-use service::auth::Login;
+use service::Connection;
+use service::Context;
 use service::sessions::Seat;
-use service::{Connection, Context};
 use tokio::time::Instant;
 use tracing::{debug, info};
 use upstream::wire::imap::Event;

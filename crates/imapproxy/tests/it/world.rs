@@ -14,10 +14,10 @@ use protocol::location::Location;
 use protocol::name::MailboxName;
 use service::Context;
 use service::listen::{Entry as ListenEntry, Socket};
-use service::stream::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use transport::stream::Stream;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -2,12 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
+use directory::client::{Address, Measure};
+use directory::replica::{Found, Replica, Settings};
 use mailboxes::{List, Options};
-use mupdate::{
-    client::{Address, Measure},
-    daemon::Mode,
-    replica::{Found, Replica, Settings},
-};
+use mupdate::daemon::Mode;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream},
     net::{TcpListener, TcpStream, UnixStream},

@@ -76,11 +76,19 @@ mod tests {
     #[test]
     fn both_examples_of_the_page_say_the_same() {
         let page = super::page();
-        let blocks: Vec<&str> = page.split(".nf\n").skip(1).filter_map(|rest| rest.split(".fi\n").next()).collect();
+        let blocks: Vec<&str> =
+            page.split(".nf\n").skip(1).filter_map(|rest| rest.split(".fi\n").next()).collect();
         let [lines, toml] = blocks.as_slice() else { panic!("two examples, not {}", blocks.len()) };
         let read = |name: &str, text: &str| {
             let imapd = ::config::imapd::Imapd::parse(std::path::Path::new(name), text, "imaps").unwrap();
-            let options = ["configdirectory", "servername", "mupdate_server", "mupdate_password", "proxy_authname", "serverlist"];
+            let options = [
+                "configdirectory",
+                "servername",
+                "mupdate_server",
+                "mupdate_password",
+                "proxy_authname",
+                "serverlist",
+            ];
             let written = options.map(|option| imapd.written(option).map(|written| written.value.clone()));
             (written, imapd.maxlogins_per_user, imapd.serverlist.clone())
         };

@@ -4,9 +4,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use config::imapd::Imapd;
-use service::listen::Protocol;
-use service::passwords::PasswordDb;
-use service::settings;
+use identity::auth;
+use identity::passwords::PasswordDb;
+use protocol::spoken::Protocol;
 
 use super::report::place;
 use super::{Node, Report};
@@ -15,7 +15,7 @@ use crate::runner::Runner;
 pub(super) fn check(node: &Node, report: &mut Report) {
     let imapd = &node.imapd;
     anybody(node, report);
-    let Some(socket) = settings::auth(imapd, Protocol::Imap).saslauthd else { return };
+    let Some(socket) = auth::Settings::of(imapd, Protocol::Imap).saslauthd else { return };
     let shown = socket.display().to_string();
     match reach(&socket, Runner::of(imapd).as_ref()) {
         Ok(()) => report.pass(format!("saslauthd listens on {shown}")),
@@ -29,8 +29,8 @@ pub(super) fn check(node: &Node, report: &mut Report) {
 /// Whether there is anybody who can log in where passwords are kept in `password_db`: a lost configdirectory takes it along.
 fn anybody(node: &Node, report: &mut Report) {
     let imapd = &node.imapd;
-    let auth = settings::auth(imapd, Protocol::Imap);
-    if !auth.auxprop || auth.saslauthd.is_some() || auth.alwaystrue {
+    let settings = auth::Settings::of(imapd, Protocol::Imap);
+    if !settings.auxprop || settings.saslauthd.is_some() || settings.alwaystrue {
         return;
     }
     let file = imapd.password_db();

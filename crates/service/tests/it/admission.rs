@@ -5,7 +5,7 @@ use std::io::{BufRead, Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 
-use service::passwords::PasswordDb;
+use identity::passwords::PasswordDb;
 
 use crate::process::{Daemon, SYSTEMD, line};
 

@@ -10,15 +10,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use protocol::imap::command::fetch::{Fetch, Fragment, Item, Text};
 use protocol::imap::{DateTime, Flag, print};
-use service::aside::{Pace, away, weighed};
 use tokio_util::task::AbortOnDropHandle;
+use work::aside::{Pace, away, weighed};
 
 use crate::imap::conn::Gone;
 use crate::imap::numbering::Target;
 use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::session::Session;
-use crate::mime::{Encoding, Span, Structure, What, decode_transfer, pick_fields};
-use crate::store::{Extent, HEAD, How, Mailbox, Read, Record, StoreError, Wanted};
+use mime::{Encoding, Span, Structure, What, decode_transfer, pick_fields};
+use store::{Extent, HEAD, How, Mailbox, Read, Record, StoreError, Wanted};
 
 pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
     if fetch.items.contains(&Item::Modseq) {

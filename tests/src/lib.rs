@@ -17,9 +17,10 @@ pub mod mupdate;
 pub mod relay;
 
 use std::{
+    io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     sync::OnceLock,
     time::{Duration, Instant},
 };
@@ -318,6 +319,27 @@ impl Murder {
         let mut command = self.program(name);
         command.arg("-C").arg(self.node(node).imapd_conf()).args(args);
         command.output().unwrap_or_else(|e| panic!("{name} runs: {e}"))
+    }
+
+    /// A tool of ours, with something on its standard input.
+    pub fn tool_with(&self, node: &str, name: &str, args: &[&str], input: &[u8]) -> Output {
+        self.fed(self.program(name), node, args, input)
+    }
+
+    /// A command of the operator's, likewise.
+    pub fn murder_with(&self, node: &str, verb: &str, args: &[&str], input: &[u8]) -> Output {
+        let mut command = self.program("murder");
+        command.arg(verb);
+        self.fed(command, node, args, input)
+    }
+
+    fn fed(&self, mut command: Command, node: &str, args: &[&str], input: &[u8]) -> Output {
+        command.arg("-C").arg(self.node(node).imapd_conf()).args(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("a tool starts");
+        // What is not read shows in the outcome.
+        let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input));
+        child.wait_with_output().expect("a tool ends")
     }
 
     /// The list that a node has. A daemon that is just starting has its list and does not answer yet: it is asked again.

@@ -276,3 +276,53 @@ fn what_the_documents_name_exists() {
     }
     assert!(named > 20, "{named} names were looked at");
 }
+
+#[test]
+fn no_program_panics_when_nobody_reads_what_it_prints() {
+    // `println!` and its like panic when the other end of a pipe is gone: `murder who | head`.
+    for (path, text) in sources("crates") {
+        let exempt = ["/tests/", "build.rs", "crates/manual/", "/benches/", "/examples/"];
+        if exempt.iter().any(|part| path.contains(part)) {
+            continue;
+        }
+        for word in ["println!(", "print!(", "eprintln!(", "eprint!("] {
+            let used =
+                code(&text).lines().any(|line| line.contains(word) && !line.trim_start().starts_with("//"));
+            assert!(!used, "{path} has {word}: service::say! and its like do not panic");
+        }
+    }
+}
+
+#[test]
+fn every_metric_stands_in_the_table_of_the_manual_and_every_row_is_a_metric() {
+    let is_metric = |word: &str| {
+        let known = ["murder_", "process_", "cyrus_master_"].iter().any(|start| word.starts_with(start));
+        known && word.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+    };
+    let mut counted: BTreeMap<String, String> = BTreeMap::new();
+    for (path, text) in sources("crates") {
+        if path.contains("/tests/") {
+            continue;
+        }
+        let words = code(&text).split('"').filter(|word| is_metric(word));
+        words.for_each(|word| drop(counted.insert(word.to_owned(), path.clone())));
+    }
+    let manual = fs::read_to_string(root().join("docs/OPERATIONS.md")).unwrap();
+    let rows = manual.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let told: Vec<&str> = rows.map(|(name, _)| name).filter(|name| is_metric(name)).collect();
+    for (name, path) in &counted {
+        assert!(told.contains(&name.as_str()), "{name} of {path} is not in docs/OPERATIONS.md");
+    }
+    for name in &told {
+        assert!(counted.contains_key(*name), "{name} of docs/OPERATIONS.md is no metric");
+    }
+    assert!(told.len() > 40, "{} metrics", told.len());
+    // Each metric says what it means where it is counted: `# HELP` on the page.
+    let described: String =
+        ["service/src/metrics.rs", "mupdate/src/server/gauges.rs", "master/src/exposition.rs"]
+            .map(|file| fs::read_to_string(root().join("crates").join(file)).unwrap())
+            .concat();
+    for name in told {
+        assert!(described.contains(&format!("\"{name}\"")), "{name} has no help text");
+    }
+}

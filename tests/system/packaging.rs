@@ -86,6 +86,17 @@ fn the_package_is_installed_and_a_murder_runs_from_it() {
         // Whoever the cyrus user is.
         good(check.env("CYRUS_USER", "root").output().unwrap());
     }
+    // What they name in /etc/murder is made when the package is configured, by this command.
+    let postinst = fs::read_to_string(dir.path().join("root/var/lib/dpkg/info/murder.postinst")).unwrap();
+    assert!(postinst.contains("/usr/lib/murder/murder certificate \"$("), "{postinst}");
+    let tmpfiles = fs::read_to_string(usr.join("lib/tmpfiles.d/murder.conf")).unwrap();
+    assert!(tmpfiles.contains("d /etc/murder 0750 root mail"), "{tmpfiles}");
+    let mut certificate = Command::new(usr.join("lib/murder/murder"));
+    certificate.args(["certificate", "be1.example.org", "--authority"]).arg(dir.path().join("authority"));
+    good(certificate.arg("--out").arg(dir.path().join("etc")).output().unwrap());
+    for file in ["cert.pem", "key.pem", "ca.pem"] {
+        assert!(dir.path().join("etc").join(file).is_file(), "{file}");
+    }
     let options = Options {
         dir: dir.path().join("m"),
         programs: usr.join("lib/murder"),

@@ -237,6 +237,10 @@ fn the_package_is_installed_by_apt_and_each_role_lives_as_its_unit() {
     for directory in ["/var/lib/murder", "/var/spool/murder", "/run/cyrus/socket"] {
         assert_eq!(machine.must(&["stat", "-c", "%U", directory]), "cyrus", "{directory}");
     }
+    for file in ["cert.pem", "key.pem", "ca.pem"] {
+        assert!(machine.file(&format!("/etc/murder/{file}")).is_file(), "{file}");
+    }
+    assert_eq!(machine.must(&["stat", "-c", "%G %a", "/etc/murder/key.pem"]), "mail 640");
     assert_eq!(property(&machine, "murder", "ActiveState"), "inactive");
     machine.shell("systemd-analyze verify --man=no /lib/systemd/system/murder*.service /lib/systemd/system/murder*.socket");
     machine.must(&["mkdir", "-p", "/home/anybody"]);

@@ -10,7 +10,7 @@ mod resync;
 
 /// The store of a murder: IMAP, POP3 and LMTP
 #[derive(Debug, clap::Parser)]
-#[command(name = "backend", version)]
+#[command(name = "backend", version, after_help = service::run::AFTER_HELP)]
 pub struct Cli {
     #[command(flatten)]
     pub arguments: service::Arguments,

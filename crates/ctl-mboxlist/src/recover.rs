@@ -99,7 +99,7 @@ pub async fn reservations(imapd: &Imapd, server: &str) -> Result<(), Failure> {
         Lists::Daemon(client, _) => delete(client, &reserved).await?,
         lists => lists.remove(reserved.clone()).await?,
     }
-    reserved.iter().for_each(|name| println!("removed reserved mailbox '{name}'"));
+    reserved.iter().for_each(|name| service::say!("removed reserved mailbox '{name}'"));
     lists.close().await
 }
 

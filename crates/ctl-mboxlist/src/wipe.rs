@@ -10,7 +10,7 @@ use crate::lists::{Failure, Lists};
 /// Puts the mailboxes away: a running backend is asked to, a stopped one's store is opened. Says and returns at the
 /// first that cannot be.
 pub async fn all(imapd: &Imapd, lists: Lists, names: &[MailboxName]) -> Result<(), Failure> {
-    let failed = |name: &MailboxName| eprintln!("couldn't delete defunct mailbox {name}");
+    let failed = |name: &MailboxName| service::complain!("couldn't delete defunct mailbox {name}");
     if let Lists::Daemon(mut client, _) = lists {
         for name in names {
             client.wipe(name).await.inspect_err(|_| failed(name))?;

@@ -61,7 +61,7 @@ pub async fn serve(context: &Context, node: Arc<Node>) {
 
 /// The IMAP proxy of a murder's frontend
 #[derive(Debug, clap::Parser)]
-#[command(name = "imapproxy", version)]
+#[command(name = "imapproxy", version, after_help = service::run::AFTER_HELP)]
 pub struct Cli {
     #[command(flatten)]
     pub arguments: service::Arguments,

@@ -1,17 +1,17 @@
 //! One connection as the driver of all protocols sees it: commands, an AUTH exchange or a message, in turns.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use identity::auth::{Authenticator, Exchange, Failure, Step64};
+use metrics::{counter, histogram};
 use protocol::line::{Line, Lines};
 use protocol::lmtp::command::{Command, Mail, Rcpt};
 use protocol::lmtp::intake::{Intake, Outcome, Progress};
 use protocol::lmtp::refusal::{Refusal, Verdict};
 use protocol::lmtp::reply::{Answer, Reply, Server};
 use protocol::lmtp::session::{Action, Session, Trust};
-use work::aside::Pace;
 use service::drive::{self, Farewell, Next, drive};
 use service::serve::Connection;
 use service::sessions::Seat;
@@ -22,6 +22,7 @@ use transport::peer::{Channel, Peer};
 use transport::stream::Stream;
 use transport::tls::ServerTls;
 use transport::wire::{Bounds, Wire};
+use work::aside::Pace;
 
 use crate::deliver::{Deliver, Envelope, Incoming};
 use crate::settings::{BYTES, COMMANDS, IDLE, INPUT, LINE, REPLIES, Settings, WRITE};
@@ -256,7 +257,9 @@ impl<D: Deliver> Conn<D> {
             Ok(()) => self.say(&Reply::RecipientOk, out),
             Err(refusal) => {
                 info!(rcpt = address, ?refusal, "recipient refused");
-                write(&Verdict::Refused(refusal).answer(&self.me.session_id), out);
+                let answer = Verdict::Refused(refusal).answer(&self.me.session_id);
+                count(&answer);
+                write(&answer, out);
             }
         }
     }
@@ -316,6 +319,7 @@ impl<D: Deliver> Conn<D> {
             self.phase = Phase::Message(taking);
             return Some(Next::Read);
         }
+        let began = Instant::now();
         let accepted = self.session.recipients();
         let Taking { mail, intake, message, .. } = *taking;
         let outcome = match (message, intake.outcome()) {
@@ -335,8 +339,11 @@ impl<D: Deliver> Conn<D> {
             }
         };
         for verdict in verdicts {
-            write(&verdict.answer(&self.me.session_id), out);
+            let answer = verdict.answer(&self.me.session_id);
+            count(&answer);
+            write(&answer, out);
         }
+        histogram!("murder_command_seconds", "protocol" => "lmtp").record(began.elapsed().as_secs_f64());
         self.session.reset();
         self.deliver.reset();
         None
@@ -372,6 +379,16 @@ impl<M: Incoming> Taking<M> {
         self.piece.clear();
         progress
     }
+}
+
+/// What became of a recipient, for whoever watches.
+fn count(answer: &Answer) {
+    let outcome = match answer.code {
+        200..300 => "delivered",
+        500.. => "refused",
+        _ => "deferred",
+    };
+    counter!("murder_deliveries_total", "outcome" => outcome).increment(1);
 }
 
 fn write(answer: &Answer, out: &mut BytesMut) {

@@ -17,7 +17,7 @@ pub use serve::{run, serve};
 
 /// Takes mail by LMTP and passes it to the backends of its recipients
 #[derive(Debug, clap::Parser)]
-#[command(name = "lmtpproxy", version)]
+#[command(name = "lmtpproxy", version, after_help = service::run::AFTER_HELP)]
 pub struct Cli {
     #[command(flatten)]
     pub arguments: service::Arguments,

@@ -18,7 +18,7 @@ use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info};
 
-use crate::board::{Board, Process};
+use crate::board::{Board, Disk, Process};
 use crate::child::{Child, Children, GroupKey, Owner, PoolKey, Wake, earlier};
 use crate::daemon::Keeper;
 use crate::events::Schedule;
@@ -248,6 +248,7 @@ impl Supervisor {
             draining: std::path::Path::new(&self.imapd.configdirectory).join("msg/drain").exists(),
             processes,
             listeners: self.services.describe(),
+            disks: Disk::of(&self.imapd),
             metrics: self.groups.keys().filter_map(|key| self.metrics_socket(key)).collect(),
         }
     }

@@ -17,7 +17,7 @@ use crate::{kick, server::Gate};
 
 /// MUPDATE: keeps the murder's list of mailboxes, as its master or as a slave
 #[derive(Debug, Parser)]
-#[command(name = "mupdate", version)]
+#[command(name = "mupdate", version, after_help = service::run::AFTER_HELP)]
 pub struct Cli {
     #[command(flatten)]
     pub arguments: Arguments,

@@ -19,21 +19,27 @@ pub fn with_node(path: &Path, ask: impl AsyncFnOnce(Imapd) -> ExitCode) -> ExitC
     let imapd = match Imapd::load(path, "murder") {
         Ok(imapd) => imapd,
         Err(problems) => {
-            eprintln!("{problems}");
+            service::complain!("{problems}");
             return ExitCode::from(config::EX_CONFIG);
         }
     };
     if let Err(error) = files::become_owner(Path::new(&imapd.configdirectory)) {
-        eprintln!("murder: {error}");
+        service::complain!("murder: {error}");
         return ExitCode::FAILURE;
     }
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(ask(imapd)),
         Err(error) => {
-            eprintln!("murder: {error}");
+            service::complain!("murder: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// For how many seconds this node has wanted no new clients (`murder drain`); none if it takes them.
+pub fn draining(imapd: &Imapd) -> Option<u64> {
+    let since = std::fs::metadata(Path::new(&imapd.configdirectory).join(DRAIN)).ok()?.modified().ok()?;
+    Some(since.elapsed().map_or(0, |ago| ago.as_secs()))
 }
 
 /// The programs of this node that have a directory of their own, with its path.
@@ -56,7 +62,7 @@ pub fn ask_daemons(imapd: &Imapd, method: &str, path: &str, body: &str) -> Vec<(
             Ok(answer) => answers.push((program, answer)),
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
-            Err(error) => eprintln!("murder: {program} does not answer: {error}"),
+            Err(error) => service::complain!("murder: {program} does not answer: {error}"),
         }
     }
     answers
@@ -136,6 +142,8 @@ pub async fn other_servers(imapd: &Imapd) -> BTreeSet<String> {
     servers
 }
 
+/// What says that the node wants no new clients, below configdirectory.
+pub const DRAIN: &str = "msg/drain";
 /// How long a daemon of this node may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of an answer.

@@ -10,6 +10,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -23,12 +24,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::sessions::Sessions;
+use crate::vitals::Vitals;
 
 /// What is asked for here.
 #[derive(Clone)]
 pub(crate) struct Desk {
     pub(crate) metrics: PrometheusHandle,
     pub(crate) sessions: Sessions,
+    pub(crate) vitals: Arc<Vitals>,
 }
 
 /// Its name in the daemon's directory.
@@ -77,7 +80,12 @@ async fn answer(request: Request<Incoming>, desk: Desk) -> Result<Response<Full<
     const TEXT: &str = "text/plain; version=0.0.4";
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let (status, kind, body) = match (&method, path.as_str()) {
-        (&Method::GET, "/metrics" | "/") => (StatusCode::OK, TEXT, desk.metrics.render()),
+        (&Method::GET, "/metrics" | "/") => {
+            let vitals = desk.vitals.clone();
+            // It reads files; what cannot be read is as it was.
+            let _ = tokio::task::spawn_blocking(move || vitals.refresh()).await;
+            (StatusCode::OK, TEXT, desk.metrics.render())
+        }
         (&Method::GET, "/sessions") => {
             let list = serde_json::to_string(&desk.sessions.list()).unwrap_or_default();
             (StatusCode::OK, "application/json", list)

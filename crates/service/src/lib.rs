@@ -36,8 +36,10 @@ mod metrics;
 pub mod names;
 pub mod notices;
 pub mod run;
+pub mod say;
 pub mod serve;
 pub mod sessions;
+mod vitals;
 
 pub use context::{Context, StartError};
 pub use run::{Arguments, Exit, Program, run};

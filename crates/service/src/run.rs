@@ -108,6 +108,18 @@ impl<E: std::error::Error> From<E> for Exit {
     }
 }
 
+/// What `--help` and the manual page of a daemon end with.
+pub const AFTER_HELP: &str = "\
+Exit status:
+  0   it was told to stop, and did so in order
+  2   wrong use
+  75  it may be different the next time: another instance runs, a disk failed; master starts it again
+  78  the configuration is wrong
+
+Examples:
+  In cyrus.conf, and then: systemctl reload murder
+  By hand, for a look, as the cyrus user: PROGRAM -C /etc/imapd.conf --listen NAME=127.0.0.1:PORT";
+
 /// Runs a daemon to its end.
 pub fn run<F, Fut>(program: Program, body: F) -> ExitCode
 where
@@ -122,13 +134,13 @@ where
     if let Ok(imapd) = &imapd
         && let Err(error) = files::become_owner(Path::new(&imapd.configdirectory))
     {
-        eprintln!("{}: {error}", program.name);
+        crate::complain!("{}: {error}", program.name);
         return ExitCode::from(75);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("{}: cannot start: {error}", program.name);
+            crate::complain!("{}: cannot start: {error}", program.name);
             return ExitCode::from(71);
         }
     };
@@ -157,7 +169,7 @@ fn is_verbose() -> bool {
 
 fn complain(program: &str, error: &StartError) -> u8 {
     for line in error.to_string().lines() {
-        eprintln!("{program}: {line}");
+        crate::complain!("{program}: {line}");
         error!("{line}");
     }
     error.exit_code()
@@ -222,7 +234,8 @@ fn start(
 
 fn serve_metrics(context: &Context, program: &'static str) {
     let Some(handle) = metrics::install(program) else { return };
-    let desk = desk::Desk { metrics: handle, sessions: context.sessions().clone() };
+    let vitals = std::sync::Arc::new(crate::vitals::Vitals::new(context.clone()));
+    let desk = desk::Desk { metrics: handle, sessions: context.sessions().clone(), vitals };
     if let Err(why) = desk::serve(&context.file(desk::SOCKET), desk, context.shutdown()) {
         // Paths of UNIX sockets are short; nothing else depends on this one.
         warn!("{}: no metrics: {why}", context.file(desk::SOCKET).display());
@@ -295,7 +308,7 @@ where
             }
             Err(exit) => {
                 context.stop();
-                eprintln!("{}: {}", context.program(), exit.message);
+                crate::complain!("{}: {}", context.program(), exit.message);
                 error!("{}", exit.message);
                 exit.code
             }

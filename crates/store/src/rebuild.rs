@@ -22,8 +22,10 @@ use super::{
     error::{Doing, StoreError},
     header::{self, Header, replace_file},
     index::{self, Op},
+    open::USERS,
     quota::Usage,
     record::{Record, System},
+    userlog,
     view::View,
 };
 use mime::Structure;
@@ -61,6 +63,8 @@ pub fn all(imapd: &Imapd, server: &ServerName, list: &List, db: &Database) -> Re
     }
     let mut changes = Vec::new();
     let count = by_name.len();
+    let users = imapd.program_directory("backend").join(USERS);
+    let bare = userlog::without(&users, by_name.keys()).len();
     for (name, found) in by_name {
         let view = match index::load(&found.dir) {
             Ok(loaded) => loaded.view,
@@ -80,6 +84,14 @@ pub fn all(imapd: &Imapd, server: &ServerName, list: &List, db: &Database) -> Re
     list.commit_blocking(changes)?;
     if count > 0 {
         info!(mailboxes = count, "the mailbox list was made anew from the spool");
+    }
+    if bare > 0 {
+        warn!(
+            users = bare,
+            "users without subscriptions and seen states of shared mailboxes: these are not in the spool but in {}; put it back \
+             from a backup while the backend is stopped, or the users subscribe anew",
+            users.display()
+        );
     }
     Ok(())
 }

@@ -5,7 +5,10 @@ use protocol::name::MailboxName;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::{Store, blocking, disk::mailbox_dir, error::StoreError, header::Header, quota::Usage, rebuild};
+use super::{
+    Store, blocking, disk::mailbox_dir, error::StoreError, header::Header, open::USERS, quota::Usage,
+    rebuild, userlog,
+};
 
 /// Which mailboxes are reconstructed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -93,6 +96,7 @@ impl Store {
     /// Takes mailboxes of the spool into the list that it does not have. The resync tells the master.
     async fn find_lost(&self, done: &mut Reconstructed) -> Result<(), StoreError> {
         let imapd = self.inner.imapd.clone();
+        let users = imapd.program_directory("backend").join(USERS);
         for found in blocking(move || rebuild::mailboxes(&imapd)).await? {
             let name = found.header.name()?;
             if self.inner.list.get(&name)?.is_some() {
@@ -102,6 +106,12 @@ impl Store {
             self.commit_list(vec![Change::put(name.clone(), entry)]).await?;
             info!(mailbox = %name, dir = %found.dir.display(), "found on the spool");
             done.lines.push(format!("{name}: found in {}", found.dir.display()));
+            if !userlog::without(&users, std::iter::once(&name)).is_empty() {
+                done.lines.push(format!(
+                    "{name}: its user has no subscriptions here: they are kept in {}, not in the spool",
+                    users.display()
+                ));
+            }
         }
         Ok(())
     }

@@ -275,6 +275,13 @@ pub fn directory(users: &Path, userid: &str) -> PathBuf {
 }
 
 pub const FILE: &str = "log";
+
+/// Of these users, those who have no log: what the spool does not have, subscriptions and seen states, is not there.
+pub fn without<'n>(users: &Path, names: impl Iterator<Item = &'n MailboxName>) -> Vec<String> {
+    let owners = names.filter(|name| name.is_inbox()).filter_map(MailboxName::owner);
+    owners.filter(|owner| !directory(users, owner).join(FILE).exists()).collect()
+}
+
 const MAGIC: &[u8; 8] = b"MURDERUL";
 const COMPACT_FROM: u64 = 32 << 10;
 

@@ -176,6 +176,7 @@ impl Upstream {
 
     /// Counts a success or a failure for the server's breaker.
     pub(crate) fn note(&self, server: &str, proto: Proto, error: Option<&Error>) {
+        reachable(server, proto, !error.is_some_and(Error::is_unreachable));
         let todo = {
             let mut breakers = self.shared.breakers.lock().unwrap_or_else(PoisonError::into_inner);
             match error {
@@ -211,10 +212,17 @@ async fn probe(shared: std::sync::Weak<Shared>, server: String, proto: Proto) {
             if let Some(breaker) = breakers.get_mut(&(server.clone(), proto)) {
                 breaker.succeeded();
             }
+            reachable(&server, proto, true);
             info!(server, protocol = proto.service(), "is back");
             return;
         }
     }
+}
+
+/// For whoever watches: whether the last attempt reached the server.
+fn reachable(server: &str, proto: Proto, yes: bool) {
+    let labels = [("server", server.to_owned()), ("protocol", proto.service().to_owned())];
+    metrics::gauge!("murder_backend_reachable", &labels).set(f64::from(u8::from(yes)));
 }
 
 /// Connects and hears the greeting, whatever it says.

@@ -191,7 +191,13 @@ impl Session {
         let outcome = if self.user.is_none() && !body.before_login() {
             Err(Stop::Reply(Reply::bad("Please login first")))
         } else {
-            self.dispatch(&tag, body).await
+            let timed = (!matches!(body, Body::Idle)).then(Instant::now);
+            let outcome = self.dispatch(&tag, body).await;
+            if let Some(began) = timed {
+                let took = began.elapsed().as_secs_f64();
+                metrics::histogram!("murder_command_seconds", "protocol" => "imap").record(took);
+            }
+            outcome
         };
         if selects {
             self.server.seat.opened(self.selected.as_ref().map(|selected| selected.name.as_str()));

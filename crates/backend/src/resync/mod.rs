@@ -106,6 +106,11 @@ impl Keeper<'_> {
     async fn follow(&mut self) -> Result<Infallible, Failure> {
         let imapd = self.context.imapd();
         let mut master = Client::connect(&imapd).await?;
+        match master.speak_for(&imapd.servername).await {
+            // It is a replica, say, that takes no changes either: comparing will tell.
+            Ok(()) | Err(Error::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
         loop {
             let at = timeout(PATIENCE, master.position()).await.map_err(|_| Failure::Silent)??;
             self.notice(at);

@@ -32,7 +32,7 @@ pub struct Greeting {
     pub starttls: bool,
     pub compress: bool,
     pub partial: bool,
-    /// Extensions of ours: `RESUME`, `EXPECT`, `STATUS`.
+    /// Extensions of ours: `RESUME`, `EXPECT`, `STATUS`, `HERE`.
     pub murder: Vec<String>,
     /// The text behind `OK`: program, server name, version, role.
     pub text: String,

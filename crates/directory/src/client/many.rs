@@ -15,6 +15,14 @@ pub struct Activate<'a> {
     pub expect: Option<Expect>,
 }
 
+/// One DEACTIVATE of many.
+#[derive(Debug, Clone)]
+pub struct Deactivate<'a> {
+    pub name: &'a MailboxName,
+    pub location: &'a Location,
+    pub expect: Expect,
+}
+
 /// One DELETE of many.
 #[derive(Debug, Clone)]
 pub struct Delete<'a> {
@@ -38,6 +46,16 @@ impl Client {
         for Activate { name, location, acl, expect } in all {
             let strings = vec![location.as_str(), *acl];
             wanted.push(Wanted { verb: "ACTIVATE", name, strings, expect: expect.as_ref() });
+        }
+        self.change_all(&wanted).await
+    }
+
+    /// Many of DEACTIVATE, likewise.
+    pub async fn deactivate_all(&mut self, all: &[Deactivate<'_>]) -> Result<Vec<Result<(), Error>>, Error> {
+        let mut wanted = Vec::with_capacity(all.len());
+        for Deactivate { name, location, expect } in all {
+            let strings = vec![location.as_str()];
+            wanted.push(Wanted { verb: "DEACTIVATE", name, strings, expect: Some(expect) });
         }
         self.change_all(&wanted).await
     }

@@ -15,7 +15,7 @@ use protocol::{location::Location, mupdate::response::Body, name::MailboxName};
 
 pub use dial::{Address, Connect, Greeting};
 pub use link::Link;
-pub use many::{Activate, Delete};
+pub use many::{Activate, Deactivate, Delete};
 
 use crate::meter::Meter;
 pub use crate::meter::{Absurd, Measure};

@@ -6,6 +6,15 @@ use protocol::mupdate::response::{Body, Response};
 use super::{Client, Error};
 
 impl Client {
+    /// Says which server this connection is kept for, so that its master knows when it was last heard of. A master that does
+    /// not take it is not asked.
+    pub async fn speak_for(&mut self, server: &str) -> Result<(), Error> {
+        match self.greeting.has("HERE") {
+            true => self.ask("HERE", &[server], super::unasked).await,
+            false => Ok(()),
+        }
+    }
+
     /// Which list the server has, and how far it has come. None: it is not one of ours, and cannot say.
     pub async fn position(&mut self) -> Result<Option<Position>, Error> {
         if !self.greeting.has("STATUS") {

@@ -13,10 +13,12 @@ use std::{collections::VecDeque, io, time::Duration};
 use mailboxes::Pending;
 use protocol::{
     frame::{Collected, Collector, Limits},
+    location::ServerName,
     mupdate::{
         command::{Command, Tagged},
         reply::{self, Banner, Reply},
         session::{Access, Session},
+        state::Write,
     },
 };
 use tokio::time::{Instant, sleep_until};
@@ -34,6 +36,8 @@ pub struct Conversation {
     pub(super) stream: Option<Subscription>,
     /// A listing is on its way: whatever happens, it is not ended by a BYE, which a Cyrus peer takes for its whole.
     pub(super) listing: bool,
+    /// Which server the client speaks for, once it has said so.
+    speaks_for: Option<String>,
     collector: Collector,
     /// Writes on their way to the disk, with the tags that wait for them.
     pending: VecDeque<(String, Pending)>,
@@ -58,6 +62,7 @@ impl Conversation {
             session,
             stream: None,
             listing: false,
+            speaks_for: None,
             pending: VecDeque::new(),
             heard: Instant::now(),
         }
@@ -138,6 +143,7 @@ impl Conversation {
 
     async fn execute(&mut self, tagged: Tagged) -> io::Result<Flow> {
         let (tag, admitted) = self.session.admit(tagged);
+        self.note_server(admitted.as_ref().ok());
         let command = match admitted {
             Ok(Command::Write { name, write, expect }) => {
                 let change = write::change(&self.server, &name, write, expect.as_deref());
@@ -162,11 +168,36 @@ impl Conversation {
             Command::Update { servers } => self.update(&tag, servers).await,
             Command::Resume { position } => self.resume(&tag, position).await,
             Command::Status { name } => self.status(&tag, name.as_deref()).await,
+            Command::Here { .. } => {
+                let known = self.speaks_for.is_some();
+                self.say(&tag, if known { Reply::ok("noted") } else { Reply::no("Invalid server name") });
+                Ok(Flow::On)
+            }
             Command::Accept => self.accept(&tag),
             Command::Resolve { name } => self.resolve(&tag, &name).await,
             Command::Tool(tool) => self.tool(&tag, tool).await,
             // Submitted above; admitted before a login only.
             Command::Write { .. } | Command::Authenticate { .. } | Command::Starttls => Ok(Flow::On),
+        }
+    }
+
+    /// Remembers which backend is heard of by this. DEACTIVATE and DELETE may well be an operator's, about one that is dead.
+    fn note_server(&mut self, command: Option<&Command>) {
+        let placed = match command {
+            Some(Command::Here { server }) => {
+                // What is no name of a server is answered as such, and is nobody's.
+                self.speaks_for = ServerName::parse(server).ok().map(|name| name.as_str().to_owned());
+                None
+            }
+            Some(Command::Write { write: Write::Reserve(at) | Write::Activate(at, _), .. })
+                if !self.session.local =>
+            {
+                Some(at.server())
+            }
+            _ => None,
+        };
+        for server in self.speaks_for.as_deref().into_iter().chain(placed) {
+            self.server.shared.seen.note(server);
         }
     }
 

@@ -16,6 +16,7 @@ use super::Server;
 /// Serves until the daemon ends. The file is removed then.
 pub fn start(context: &Context, server: Server) {
     super::gauges::keep(context, server.clone());
+    super::seen::keep(context, server.clone());
     let (path, stop) = (context.file("socket"), context.shutdown());
     // Of the daemon's own user.
     let listener = match files::listen(&path, Some(0o600)).and_then(UnixListener::from_std) {

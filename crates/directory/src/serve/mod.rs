@@ -8,6 +8,7 @@ mod conversation;
 mod gauges;
 pub mod local;
 mod query;
+mod seen;
 mod status;
 mod subscription;
 mod tools;
@@ -20,8 +21,8 @@ use config::imapd::Imapd;
 use mailboxes::List;
 use protocol::name::MailboxName;
 use service::Context;
-use transport::stream::Stream;
 use tokio_util::sync::CancellationToken;
+use transport::stream::Stream;
 
 pub use conversation::{AROUND, Conversation, IDLED, bounds, put_banner, put_bye, put_reply};
 pub use tools::Wipe;
@@ -42,6 +43,8 @@ struct Shared {
     wipe: OnceLock<Wipe>,
     /// How many are connected over the network; set by the daemon that lets them in.
     connections: OnceLock<Connections>,
+    /// When backends were last heard of.
+    seen: seen::Seen,
     streams: AtomicUsize,
 }
 
@@ -87,7 +90,8 @@ impl Server {
     fn new(list: List, kind: Kind, imapd: &Imapd) -> Server {
         let settings = ArcSwap::from_pointee(Settings::new(&kind, imapd));
         let (wipe, connections, streams) = (OnceLock::new(), OnceLock::new(), AtomicUsize::new(0));
-        Server { shared: Arc::new(Shared { list, kind, settings, wipe, connections, streams }) }
+        let seen = seen::Seen::default();
+        Server { shared: Arc::new(Shared { list, kind, settings, wipe, connections, seen, streams }) }
     }
 
     /// Lets the tools have mailboxes put away (`ctl_mboxlist -m`).

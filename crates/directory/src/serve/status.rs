@@ -5,6 +5,7 @@
 //!   servers: { NAME: { PARTITION: entries } }, memory, disk,
 //!   reservations: [ { name, location, since } ],           older than 10 minutes, at most 100
 //!   conflicts: [ { name, lost, won, first, last, times } ],
+//!   seen?: { NAME: time }, watching?: seconds,             of a master: when backends were last heard of, and how long it has listened
 //!   upstream?: { server, live, since, heard_seconds_ago, trouble },
 //!   mailbox?: { state, location, acl, since },            of the name that was asked for; null where there is none
 //!   held?: { entries, removals, names: [ … ] } }           held deletions, at most 100 names
@@ -53,6 +54,10 @@ pub(super) fn of(server: &Server) -> Value {
         "reservations": reservations(server),
         "conflicts": conflicts(server),
     });
+    if server.is_master() {
+        status["seen"] = json!(server.shared.seen.all());
+        status["watching"] = json!(server.shared.seen.watching().as_secs());
+    }
     if let (Some(replica), Some(map)) = (server.upstream(), status.as_object_mut()) {
         upstream(replica, map);
     }

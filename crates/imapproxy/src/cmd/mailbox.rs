@@ -29,9 +29,17 @@ pub async fn create(s: &mut Session, request: &Request, create: Create) -> Resul
         return Err(Stop::no(DENIED));
     }
     let name = s.internal(&create.mailbox)?;
+    if let (Some(word), None) = (&create.partition, &create.server)
+        && let Some(server) = server_of(s, word)
+    {
+        return Err(Stop::no(format!(
+            "[CANNOT] {word} is a server, and a bare word is a partition: CREATE {} {server}!",
+            create.mailbox
+        )));
+    }
     let server = match &create.server {
         Some(server) => server.clone(),
-        None => place(s, &name).await?,
+        None => place(s, &name).await.map_err(|stop| explained(s, &create, stop))?,
     };
     if s.follows_referrals && admin {
         return Err(s.referral_to(&server, &create.mailbox));
@@ -42,6 +50,32 @@ pub async fn create(s: &mut Session, request: &Request, create: Create) -> Resul
         None => request.text().to_vec(),
     };
     s.change(&server, request, &command).await
+}
+
+/// The server that is meant by a word which names one, whole or by its first part.
+fn server_of(s: &Session, word: &str) -> Option<String> {
+    let listed = s.listener.imapd().serverlist.clone();
+    let named = s.node.directory.list().summary().locations;
+    let named = named.into_iter().filter_map(|(location, _)| Some(location.split_once('!')?.0.to_owned()));
+    let is_meant = |server: &String| {
+        server.eq_ignore_ascii_case(word) || config::imapd::shorthost(server).eq_ignore_ascii_case(word)
+    };
+    listed.into_iter().chain(named).find(is_meant)
+}
+
+/// An administrator is told what is missing where this frontend has no server to choose.
+fn explained(s: &Session, create: &Create, stop: Stop) -> Stop {
+    let imapd = s.listener.imapd();
+    let none = imapd.serverlist.is_empty() && imapd.defaultserver.is_none();
+    let is_down = matches!(&stop, Stop::Answer(text) if *text == format!("NO {DOWN}"));
+    match is_down && none && s.user().is_ok_and(|user| user.is_admin()) {
+        true => Stop::no(format!(
+            "[UNAVAILABLE] No server to choose: set serverlist (or defaultserver) in imapd.conf of this frontend, or name one: \
+             CREATE {} SERVER!",
+            create.mailbox
+        )),
+        false => stop,
+    }
 }
 
 /// Where a mailbox shall be: with itself (the backend says that it exists), with its nearest ancestor, or wherever

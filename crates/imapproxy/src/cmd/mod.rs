@@ -15,6 +15,8 @@ mod select;
 mod session;
 mod status;
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use protocol::frame::{Piece, trim_line};
 use protocol::imap::command::is_foreign;
@@ -62,7 +64,13 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
         session.client.skip(first).await?;
         Err(Stop::bad("Line too long"))
     } else {
-        serve(session, head, first).await
+        let began = Instant::now();
+        let result = serve(session, head, first).await;
+        if !verb.eq_ignore_ascii_case("IDLE") {
+            let took = began.elapsed().as_secs_f64();
+            metrics::histogram!("murder_command_seconds", "protocol" => "imap").record(took);
+        }
+        result
     };
     match result {
         Ok(()) => session.mistakes = 0,

@@ -23,6 +23,11 @@ pub struct Inspected {
     pub trusted: Option<Result<(), String>>,
 }
 
+/// When the certificate in a file ends, in seconds since 1970; `None` where there is none that can be read.
+pub fn expires(file: &Path) -> Option<u64> {
+    names::validity(pem::certificates(file).ok()?.first()?).map(|(_, end)| end)
+}
+
 /// Looks at the certificate of `host` at a moment (seconds since 1970), as clients with these authorities do.
 pub fn inspect(
     file: &Path,

@@ -13,7 +13,7 @@ mod server;
 
 pub use client::{ClientOptions, ClientTls};
 pub use info::TlsInfo;
-pub use inspect::{Inspected, inspect};
+pub use inspect::{Inspected, expires, inspect};
 pub use server::{ClientCertificates, ServerOptions, ServerTls};
 
 use std::path::PathBuf;

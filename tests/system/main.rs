@@ -12,6 +12,7 @@ mod cyrus_tools;
 mod damage;
 mod delivery;
 mod faults;
+mod formats;
 mod house_rules;
 mod lost_master;
 mod manifests;

@@ -9,7 +9,7 @@ use protocol::acl::Rights;
 use protocol::imap::command::list::List;
 use protocol::name::MailboxName;
 use protocol::namespace::Namespace;
-use service::aside::{Budget, Spent};
+use work::aside::{Budget, Spent};
 
 /// A mailbox that the user may see.
 #[derive(Debug, Clone)]
@@ -185,7 +185,7 @@ pub fn rank(name: &MailboxName, inbox: Option<&MailboxName>) -> u8 {
 mod tests {
     use super::*;
     use protocol::imap::{Body, Command, Limits};
-    use service::aside::aside;
+    use work::aside::aside;
     use std::sync::Arc;
     use std::time::Duration;
 

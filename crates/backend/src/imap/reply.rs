@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use protocol::imap::{Tag, print};
 
 use super::conn::Gone;
-use crate::store::StoreError;
+use store::StoreError;
 
 /// What stands behind the tag.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,14 +6,14 @@ use protocol::acl::{Rights, Who};
 use protocol::imap::Flag;
 use protocol::name::MailboxName;
 use protocol::namespace::Namespace;
-use service::aside::weighed;
+use work::aside::weighed;
 
 use super::cmd::append::may_set;
 use super::cmd::fetch::write_flags;
 use super::marks::{Marks, mark};
 use super::numbering::{Numbering, number};
 use super::reply::Stop;
-use crate::store::{Header, Mailbox, Record, Seen, Store, System, View};
+use store::{Header, Mailbox, Record, Seen, Store, System, View};
 
 /// The mailbox that a session has open.
 pub struct Selected {

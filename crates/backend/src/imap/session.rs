@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use config::imapd::Imapd;
 use protocol::imap::{Assembled, Bad, Body, Bounds, Command, Limits, SequenceSet, Tag};
-use service::aside::weighed;
-use service::stream::Stream;
 use tracing::{debug, info};
+use transport::stream::Stream;
+use work::aside::weighed;
 
 use super::cmd;
 use super::conn::{Conn, Gone};
@@ -20,7 +20,7 @@ use super::reply::{Kind, Outcome, Reply, Stop};
 use super::selected::{Announce, Selected, Standing};
 use super::server::Server;
 use super::user::User;
-use crate::store::Record;
+use store::Record;
 
 /// A client's session.
 pub struct Session {

@@ -1,9 +1,9 @@
 //! Who a session acts for, and what that one may do and see.
 
+use identity::auth::Login;
 use protocol::acl::{Rights, Who};
 use protocol::name::MailboxName;
 use protocol::namespace::{Namespace, View};
-use service::auth::Login;
 
 use super::reply::{Reply, Stop};
 

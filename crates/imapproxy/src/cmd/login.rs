@@ -1,8 +1,8 @@
 //! Who the client is: LOGIN, AUTHENTICATE, STARTTLS, UNAUTHENTICATE.
 
+use identity::auth::{Failure, Login, Step64};
 use protocol::frame::{Piece, trim_line};
 use protocol::imap::command::session::{Authenticate, Login as Plain};
-use service::auth::{Failure, Login, Step64};
 
 use super::Request;
 use crate::capability;

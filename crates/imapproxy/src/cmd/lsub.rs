@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use protocol::acl::Rights;
 use protocol::imap::command::list::Lsub;
-use service::aside::Budget;
+use work::aside::Budget;
 
 use super::Request;
 use super::list::{Eyes, ListLine, Sight, Unseen, look_around};

@@ -6,7 +6,7 @@ use protocol::imap::{Cursor, ParseError};
 
 use super::Request;
 use super::list::{Eyes, Sight, look_around};
-use service::aside::Budget;
+use work::aside::Budget;
 
 use crate::grammar::put_astring;
 use crate::session::relay::To;

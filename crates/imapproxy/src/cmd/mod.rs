@@ -106,7 +106,7 @@ fn before_login(verb: &str) -> bool {
 }
 
 async fn serve(session: &mut Session, head: Head, first: Piece) -> Result<(), Stop> {
-    service::logs::chat(session.listener.imapd().chatty, head.verb.as_bytes());
+    logs::chat(session.listener.imapd().chatty, head.verb.as_bytes());
     match head.verb.as_str() {
         "APPEND" if !head.uid => return append::append(session, head, first).await,
         // Everything about messages is the selected backend's, whatever it may be.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use protocol::frame::{FrameError, Framer, Limits, Piece};
-use service::stream::Stream;
 use tokio::time::{Instant, timeout};
+use transport::stream::Stream;
 
 use super::{AUTOLOGOUT, Stop};
 use crate::grammar::with_header;

@@ -22,18 +22,20 @@ use std::task::Poll;
 use std::time::Duration;
 
 use config::imapd::ServerInfo;
+use directory::lookup::Found;
+use identity::auth::Login;
 use mailboxes::Entry;
 use protocol::frame::Piece;
 use protocol::name::MailboxName;
 use protocol::namespace::View;
-use service::auth::Login;
+use service::Connection;
+use service::Context;
 use service::sessions::Seat;
-use service::{Connection, Context};
 use tokio::time::Instant;
 use tracing::{debug, info};
 use upstream::wire::imap::Event;
 
-use crate::node::{Found, Listener, Node};
+use crate::node::{Listener, Node};
 use client::Client;
 use links::Links;
 
@@ -326,7 +328,7 @@ impl Session {
             Found::Active(entry) => Ok(Located { name, entry }),
             Found::Reserved => Err(Stop::no(RESERVED)),
             Found::Missing => Err(Stop::no(NONEXISTENT)),
-            Found::Unknown => Err(Stop::no(UNSURE)),
+            Found::Unknown(_) => Err(Stop::no(UNSURE)),
         }
     }
 
@@ -337,7 +339,7 @@ impl Session {
             Found::Active(entry) => Ok(Some(entry.server().to_owned())),
             Found::Missing => Ok(None),
             Found::Reserved => Err(Stop::no(RESERVED)),
-            Found::Unknown => Err(Stop::no(UNSURE)),
+            Found::Unknown(_) => Err(Stop::no(UNSURE)),
         }
     }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use config::imapd::Imapd;
-use mupdate::client::{Client, Error};
+use directory::client::{Client, Error};
 use tempfile::TempDir;
 use tokio::{net::UnixStream, time::timeout};
 
@@ -117,7 +117,7 @@ async fn what_a_master_acknowledged_survives_being_killed() {
     let address = format!("127.0.0.1:{port}").parse().unwrap();
     let mut master = Process::start(&dir, "", port, &["-m"]);
     connect(&socket(&dir)).await;
-    let passwords = service::passwords::PasswordDb::new(imapd(&dir, "").password_db());
+    let passwords = identity::passwords::PasswordDb::new(imapd(&dir, "").password_db());
     passwords.set("frontend", "frontend").unwrap();
     let conf = imapd(&backend_dir, &follows(address));
     let mut slaves = [&first_dir, &second_dir]

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 
-use service::passwords::PasswordDb;
+use identity::passwords::PasswordDb;
 
 use crate::process::{Daemon, SYSTEMD, line};
 

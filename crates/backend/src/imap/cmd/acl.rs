@@ -9,7 +9,7 @@ use super::list::unlisted;
 use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::session::Session;
 use crate::imap::user::require;
-use crate::store::AclChange;
+use store::AclChange;
 
 impl Session {
     /// The mailbox that the user calls `external`, with its ACL and the user's rights on it. Refused as unknown where

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use protocol::acl::Rights;
 use protocol::imap::UidSet;
 use protocol::imap::command::copy::Copy;
-use service::aside::weighed;
+use work::aside::weighed;
 
 use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::session::Session;

@@ -14,7 +14,7 @@ use protocol::imap::print;
 use protocol::name::MailboxName;
 use protocol::namespace::Namespace;
 use protocol::pattern::Pattern;
-use service::aside::{Budget, Pace, Spent};
+use work::aside::{Budget, Pace, Spent};
 
 use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::server::Server;

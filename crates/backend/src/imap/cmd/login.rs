@@ -1,8 +1,8 @@
 //! LOGIN, AUTHENTICATE and UNAUTHENTICATE.
 
+use identity::auth::{self, Failure, Step64};
 use protocol::frame::trim_line;
 use protocol::imap::command::session::{Authenticate, Login};
-use service::auth::{self, Failure, Step64};
 
 use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::session::{ClientId, Session};

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use protocol::acl::Rights;
 use protocol::imap::command::metadata::{GetAnnotation, GetMetadata};
 use protocol::imap::print;
-use service::aside::{Budget, Pace};
+use work::aside::{Budget, Pace};
 
 use super::list::{Eyes, Sight, unlisted};
 use crate::imap::reply::{Outcome, Reply, Stop};

@@ -9,7 +9,7 @@ use protocol::name::MailboxName;
 use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::session::Session;
 use crate::imap::user::require;
-use crate::store::{Limits, Quota};
+use store::{Limits, Quota};
 
 pub async fn get(session: &mut Session, root: &str) -> Outcome {
     if !session.user()?.is_admin() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use protocol::imap::command::search::{Returns, Search};
 use protocol::imap::{Tag, UidSet};
-use service::aside::{Budget, Spent};
+use work::aside::{Budget, Spent};
 
 use crate::imap::marks::Marks;
 use crate::imap::numbering::Numbering;
@@ -13,8 +13,8 @@ use crate::imap::reply::{Outcome, Reply};
 use crate::imap::search::{Criteria, Facts, Ground, Source};
 use crate::imap::selected::now;
 use crate::imap::session::Session;
-use crate::mime::{Structure, knows_charset};
-use crate::store::Mailbox;
+use mime::{Structure, knows_charset};
+use store::Mailbox;
 
 pub async fn run(session: &mut Session, tag: &Tag, search: Search) -> Outcome {
     let charset = search.charset.as_deref().unwrap_or_default();

@@ -4,13 +4,13 @@ use protocol::acl::Rights;
 use protocol::imap::command::status::{Status, StatusItem};
 use protocol::imap::print;
 use protocol::name::MailboxName;
-use service::aside::weighed;
+use work::aside::weighed;
 
 use crate::imap::marks::has;
 use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::session::Session;
 use crate::imap::user::require;
-use crate::store::System;
+use store::System;
 
 pub async fn status(session: &mut Session, status: Status) -> Outcome {
     let (name, _, rights) = session.find(&status.mailbox)?;

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 
 use protocol::acl::Rights;
 use protocol::imap::command::list::Lsub;
-use service::aside::Budget;
+use work::aside::Budget;
 
 use super::list::{Eyes, Sight, Unseen, unlisted, write_line};
 use crate::imap::reply::{Outcome, Reply};
 use crate::imap::session::Session;
-use crate::store::UserState;
+use store::UserState;
 
 pub async fn subscribe(session: &mut Session, external: &str, on: bool) -> Outcome {
     let user = session.user()?;

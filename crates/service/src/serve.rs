@@ -31,12 +31,12 @@ use transport::peer::Peer;
 use transport::proxy_header;
 use transport::stream::Stream;
 
-use work::aside::Share;
 use crate::context::Context;
 use crate::copies::{self, Host};
 use crate::limits;
 use crate::listen::{Listener, Place};
 use crate::sessions::Seat;
+use work::aside::Share;
 
 /// One client, accepted and, on a `-s` listener, past the TLS handshake.
 pub struct Connection {
@@ -261,7 +261,7 @@ async fn enter(connection: &mut Connection) -> bool {
     }
     // IMAP and LMTP serve admins all the same, and look by themselves.
     let looks = matches!(listener.protocol, Protocol::Imap | Protocol::Lmtp);
-    if let Some(text) = connection.context.notices().shutdown().filter(|_| !looks) {
+    if let Some(text) = connection.context.notices().shutdown().await.filter(|_| !looks) {
         let words = listener.protocol.refusal(&text);
         finish(&mut connection.stream, &words).await;
         return false;

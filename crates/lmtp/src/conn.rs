@@ -13,6 +13,7 @@ use protocol::lmtp::refusal::{Refusal, Verdict};
 use protocol::lmtp::reply::{Answer, Reply, Server};
 use protocol::lmtp::session::{Action, Session, Trust};
 use service::drive::{self, Farewell, Next, drive};
+use service::notices::Notices;
 use service::serve::Connection;
 use service::sessions::Seat;
 use time::OffsetDateTime;
@@ -37,6 +38,8 @@ pub struct Door {
     pub starttls: Option<ServerTls>,
     /// `-a`: clients need not authenticate. Those of a UNIX socket never do.
     pub trusted: bool,
+    /// While the operator says so, no mail is taken.
+    pub notices: Notices,
     /// Names the session in replies, headers and logs.
     pub session_id: String,
     /// Its entry in the register of who is on.
@@ -52,6 +55,7 @@ impl Door {
             auth: listener.auth(),
             starttls: listener.starttls(),
             trusted: listener.has_flag('a'),
+            notices: connection.context.notices().clone(),
             session_id: connection.session.clone(),
             seat: connection.seat.clone(),
         }
@@ -185,8 +189,10 @@ impl<D: Deliver> Conn<D> {
         if self.session.mail().is_none() {
             self.deliver.reset();
         }
-        if let Some(text) = self.told_to_stop(&action) {
-            self.say(&Reply::Maintenance(text), out);
+        if takes_mail(&action)
+            && let Some(text) = self.door.notices.shutdown().await
+        {
+            self.say(&Reply::Maintenance(text.chars().take(NOTICE).collect()), out);
             self.session.reset();
             return None;
         }
@@ -218,20 +224,6 @@ impl<D: Deliver> Conn<D> {
             }
         }
         None
-    }
-
-    /// What `{configdirectory}/msg/shutdown` says: while it is there no mail is taken.
-    fn told_to_stop(&self, action: &Action) -> Option<String> {
-        let concerned = match action {
-            Action::Reply(Reply::SenderOk) | Action::Authenticate { .. } | Action::StartTls => true,
-            Action::Recipient(_) | Action::Data => true,
-            Action::Reply(_) | Action::Close(_) | Action::Hello => false,
-        };
-        // A look at a file that is not there: nothing that blocks.
-        let text =
-            concerned.then(|| std::fs::read_to_string(&self.door.settings.shutdown_file).ok()).flatten()?;
-        let line = text.lines().next().unwrap_or_default();
-        Some(line.chars().filter(|c| !c.is_control()).take(200).collect())
     }
 
     fn hello(&mut self, out: &mut BytesMut) {
@@ -391,6 +383,15 @@ fn count(answer: &Answer) {
     counter!("murder_deliveries_total", "outcome" => outcome).increment(1);
 }
 
+/// Whether an action leads to mail: none is taken while `{configdirectory}/msg/shutdown` is there.
+fn takes_mail(action: &Action) -> bool {
+    match action {
+        Action::Reply(Reply::SenderOk) | Action::Authenticate { .. } | Action::StartTls => true,
+        Action::Recipient(_) | Action::Data => true,
+        Action::Reply(_) | Action::Close(_) | Action::Hello => false,
+    }
+}
+
 fn write(answer: &Answer, out: &mut BytesMut) {
     let mut text = String::new();
     answer.write(&mut text);
@@ -409,3 +410,6 @@ fn failed(failure: &Failure) -> Reply {
         Failure::Temporary(_) => Reply::AuthUnavailable,
     }
 }
+
+/// Characters of a notice that fit into a reply (RFC 5321, section 4.5.3.1.5).
+const NOTICE: usize = 200;

@@ -192,6 +192,18 @@ async fn no_mail_is_taken_while_the_admin_says_so() {
 }
 
 #[tokio::test]
+async fn no_mail_is_taken_when_the_admin_says_so_in_latin_1() {
+    let world = World::start();
+    let mut c = world.tcp(1).await;
+    let message = world.dir.path().join("msg");
+    std::fs::create_dir(&message).unwrap();
+    std::fs::write(message.join("shutdown"), b"Zur\xfcck um 12\n").unwrap();
+    assert_eq!(c.say("MAIL FROM:<>").await, "421 4.3.2 Zur\u{fffd}ck um 12");
+    std::fs::remove_dir_all(&message).unwrap();
+    assert_eq!(c.say("MAIL FROM:<>").await, "250 2.1.0 ok");
+}
+
+#[tokio::test]
 async fn many_recipients_and_strange_addresses_are_borne() {
     let world = World::start();
     let mut c = world.tcp(1).await;

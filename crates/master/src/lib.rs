@@ -32,7 +32,6 @@ pub mod page;
 pub mod pidfile;
 pub mod plan;
 pub mod pool;
-pub mod ports;
 pub mod privilege;
 pub mod program;
 pub mod ready;

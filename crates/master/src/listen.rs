@@ -11,10 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use config::cyrus::{Listen, Proto};
+use config::ports::Ports;
 use socket2::{Domain, Protocol, SockAddr, Type};
 use tracing::warn;
-
-use crate::ports;
 
 /// An open listening socket.
 #[derive(Debug)]
@@ -170,10 +169,11 @@ fn targets(address: &Listen, proto: Proto) -> Result<Vec<Target>, OpenError> {
         Listen::Unix(path) => return Ok(vec![Target::Unix(path.clone())]),
         Listen::Inet { host, port } => (host, port),
     };
-    let port = ports::port(port_name, if proto.is_udp() { "udp" } else { "tcp" }).ok_or_else(|| {
-        let cause = io::Error::new(io::ErrorKind::NotFound, "unknown service name");
-        failed("resolve port", port_name, cause)
-    })?;
+    let port =
+        Ports::read().find(port_name, if proto.is_udp() { "udp" } else { "tcp" }).ok_or_else(|| {
+            let cause = io::Error::new(io::ErrorKind::NotFound, "unknown service name");
+            failed("resolve port", port_name, cause)
+        })?;
     let found: Vec<SocketAddr> = match host {
         None => [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)]
             .map(|address| SocketAddr::new(address, port))

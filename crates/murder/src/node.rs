@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use config::cyrus::Listen;
 use config::imapd::Imapd;
+use config::ports::Ports;
 use directory::client::Client;
-use transport::resolve::service_port;
 
 /// Loads imapd.conf, becomes the owner of configdirectory where it is root, and does something with it in a runtime. 78 for a
 /// wrong configuration.
@@ -106,7 +106,7 @@ fn board(address: &str) -> io::Result<serde_json::Value> {
     let Ok(Listen::Inet { host, port }) = Listen::parse(address) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    let port = port.parse::<u16>().ok().or_else(|| service_port(&port)).ok_or(io::ErrorKind::InvalidInput)?;
+    let port = Ports::read().find(&port, "tcp").ok_or(io::ErrorKind::InvalidInput)?;
     let host = host.unwrap_or_else(|| "localhost".to_owned());
     let mut last = io::ErrorKind::NotFound.into();
     for address in (host.as_str(), port).to_socket_addrs()? {

@@ -81,7 +81,7 @@ impl Front {
         if let Some(exchange) = self.exchange.take() {
             return self.answer(exchange, Some(line), out).await;
         }
-        if let Some(text) = self.settings.context.notices().shutdown() {
+        if let Some(text) = self.settings.context.notices().shutdown().await {
             return say(out, Reply::Maintenance(text), Next::Close);
         }
         let plaintext = self.settings.auth.allows_plaintext(&self.channel);

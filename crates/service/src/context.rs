@@ -20,7 +20,6 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
-use transport::settings;
 
 use crate::copies::Host;
 use crate::limits::{DirectoryLock, LockError};
@@ -373,11 +372,6 @@ impl Context {
         }
         self.inner.notifier.ready();
         result.map(|_| ())
-    }
-
-    /// What TLS towards a server looks like now.
-    pub fn client_tls(&self, server: &str) -> Result<transport::tls::ClientTls, transport::tls::TlsError> {
-        transport::tls::ClientTls::new(&settings::client_tls(&self.inner.imapd.load(), server))
     }
 
     /// A name for a session that is unique on this host: `backend-4711-66f3a1b2-12`.

@@ -261,7 +261,7 @@ async fn enter(connection: &mut Connection) -> bool {
     }
     // IMAP and LMTP serve admins all the same, and look by themselves.
     let looks = matches!(listener.protocol, Protocol::Imap | Protocol::Lmtp);
-    if let Some(text) = connection.context.notices().shutdown().filter(|_| !looks) {
+    if let Some(text) = connection.context.notices().shutdown().await.filter(|_| !looks) {
         let words = listener.protocol.refusal(&text);
         finish(&mut connection.stream, &words).await;
         return false;

@@ -2,7 +2,7 @@
 //!
 //! A server string is `host`, `host:port` (a number or a service's name), either with `/tls` or `/noauth`, or the path
 //! of a UNIX socket. `<shorthost>_address` and `<shorthost>_ports` of imapd.conf go before names and services;
-//! /etc/services goes before the built-in table. Everything is looked up anew each time.
+//! names of services are those that /etc/services had when imapd.conf was read. Addresses are looked up anew each time.
 
 use std::io;
 use std::net::SocketAddr;
@@ -64,8 +64,8 @@ impl Server {
     pub async fn addresses(&self, imapd: &Imapd, service: &str) -> io::Result<Vec<SocketAddr>> {
         let Place::Host { name, port } = &self.place else { return Ok(Vec::new()) };
         let port = match port {
-            Some(port) => port.parse().ok().or_else(|| service_port(port)),
-            None => imapd.host_port(name, service).or_else(|| service_port(service)),
+            Some(port) => imapd.ports().find(port, "tcp"),
+            None => imapd.host_port(name, service).or_else(|| imapd.ports().find(service, "tcp")),
         };
         let unknown =
             || io::Error::new(io::ErrorKind::InvalidInput, format!("no port is known for {service}"));
@@ -104,22 +104,6 @@ async fn connect_any(
     Err(last)
 }
 
-/// The port of a service by name: /etc/services, else the built-in table.
-pub fn service_port(service: &str) -> Option<u16> {
-    let listed = std::fs::read_to_string("/etc/services").ok().and_then(|text| port_in(&text, service));
-    listed.or_else(|| SERVICES.iter().find(|(name, _)| *name == service).map(|(_, port)| *port))
-}
-
-/// services(5): `name port/protocol alias…`
-fn port_in(services: &str, wanted: &str) -> Option<u16> {
-    services.lines().find_map(|line| {
-        let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
-        let (name, port) = (words.next()?, words.next()?);
-        let port = port.strip_suffix("/tcp")?;
-        (name == wanted || words.any(|alias| alias == wanted)).then(|| port.parse().ok())?
-    })
-}
-
 /// `[::1]:143` → (`::1`, `143`), `be1:143` → (`be1`, `143`), `fe80::1` → itself.
 fn split_port(host: &str) -> (&str, Option<&str>) {
     if let Some((inside, rest)) = host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -149,22 +133,6 @@ async fn connect_tcp(imapd: &Imapd, address: SocketAddr) -> io::Result<TcpStream
 async fn within<T>(patience: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     timeout(patience, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
-
-const SERVICES: &[(&str, u16)] = &[
-    ("imap", 143),
-    ("imaps", 993),
-    ("pop3", 110),
-    ("pop3s", 995),
-    ("kpop", 1109),
-    ("nntp", 119),
-    ("nntps", 563),
-    ("http", 80),
-    ("https", 443),
-    ("sieve", 4190),
-    ("lmtp", 24),
-    ("mupdate", 3905),
-    ("csync", 2005),
-];
 
 #[cfg(test)]
 mod tests {
@@ -227,14 +195,5 @@ mod tests {
         ] {
             assert!(!Server::is_plain(name), "{name:?}");
         }
-    }
-
-    #[test]
-    fn services_are_found_in_the_file_and_in_the_table() {
-        let file = "# comment\nimap2 143/tcp imap # old\nmupdate 3906/udp\nlmtp 24/tcp\n";
-        assert_eq!(port_in(file, "imap"), Some(143));
-        assert_eq!(port_in(file, "mupdate"), None);
-        assert_eq!(service_port("mupdate"), Some(3905));
-        assert_eq!(service_port("no-such-service"), None);
     }
 }

@@ -48,13 +48,13 @@ impl Server {
     }
 
     /// The text of `{configdirectory}/msg/shutdown`: nobody but admins is served while it exists.
-    pub fn shutdown_text(&self) -> Option<String> {
-        self.context.notices().shutdown()
+    pub async fn shutdown_text(&self) -> Option<String> {
+        self.context.notices().shutdown().await
     }
 
     /// The text of `{configdirectory}/msg/motd`, told after the greeting.
-    pub fn motd(&self) -> Option<String> {
-        self.context.notices().motd()
+    pub async fn motd(&self) -> Option<String> {
+        self.context.notices().motd().await
     }
 
     /// The last words to a client whose session is stopped.

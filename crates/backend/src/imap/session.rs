@@ -91,7 +91,7 @@ impl Session {
     }
 
     async fn greet(&mut self) -> Result<(), Gone> {
-        if let Some(text) = self.server.shutdown_text() {
+        if let Some(text) = self.server.shutdown_text().await {
             self.conn.put_line(format!("* BYE [ALERT] {text}"));
             self.over = true;
             return self.conn.flush().await;
@@ -99,7 +99,7 @@ impl Session {
         let capabilities = self.capabilities();
         let banner = self.server.banner();
         self.conn.put_line(format!("* OK [CAPABILITY {capabilities}] {banner} server ready"));
-        if let Some(text) = self.server.motd() {
+        if let Some(text) = self.server.motd().await {
             self.conn.put_line(format!("* OK [ALERT] {text}"));
         }
         self.conn.flush().await
@@ -158,7 +158,7 @@ impl Session {
     async fn command(&mut self, command: Command) -> Result<(), Gone> {
         let Command { tag, body } = command;
         if self.user.as_ref().is_some_and(|user| !user.is_admin())
-            && let Some(text) = self.server.shutdown_text()
+            && let Some(text) = self.server.shutdown_text().await
         {
             self.conn.put_line(format!("* BYE [ALERT] {text}"));
             self.over = true;

@@ -163,7 +163,7 @@ impl Client {
             }
             (Phase::Auth(exchange), Line::Text(text)) => self.authenticate(exchange, Some(&text), out).await,
             (_, Line::Text(text)) => {
-                if let Some(text) = self.context.notices().shutdown() {
+                if let Some(text) = self.context.notices().shutdown().await {
                     return Some(close(&Reply::Maintenance(text), out));
                 }
                 let plaintext = self.auth.allows_plaintext(&self.channel);

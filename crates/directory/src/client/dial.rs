@@ -166,8 +166,9 @@ async fn server(imapd: &Imapd) -> Result<(Link, Greeting), Error> {
         Step::Refuse(refusal) => return Err(Error::Unprotected { server: name, refusal }),
         Step::RaiseTls => {
             let options = settings::client_tls(imapd, &upstream.host);
-            let tls = ClientTls::new(&options)
-                .map_err(|e| Error::Tls { server: name.clone(), why: e.to_string() })?;
+            let failed = |why: String| Error::Tls { server: name.clone(), why };
+            let read = tokio::task::spawn_blocking(move || ClientTls::new(&options)).await;
+            let tls = read.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?;
             let before = std::mem::take(&mut greeting);
             greeting = start_tls(&mut link, &rule, &tls, &upstream.host, patience).await?;
             let verdict = before.seen(|before| {

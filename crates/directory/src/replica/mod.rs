@@ -326,7 +326,8 @@ pub fn open(context: &Context, options: Options) -> Result<List, OpenError> {
         let stop = context.shutdown();
         let failure = stop.run_until_cancelled(watched.failed()).await;
         if let Some(failure) = failure.filter(|failure| failure.damaged) {
-            set_aside(&context, &failure.why);
+            let place = context.clone();
+            let _ = tokio::task::spawn_blocking(move || set_aside(&place, &failure.why)).await;
             context.stop();
         }
     });

@@ -17,7 +17,7 @@
 mod file;
 mod keys;
 mod proofs;
-mod turns;
+mod slots;
 
 pub use keys::{Hash, Keys, Secret};
 
@@ -30,8 +30,8 @@ use std::time::{Duration, Instant};
 
 use file::{Contents, Stamp};
 use proofs::Proofs;
+use slots::HASHING;
 use tracing::{info, warn};
-use turns::HASHING;
 
 use logs::Seldom;
 
@@ -129,7 +129,7 @@ impl PasswordDb {
             return Ok(true);
         }
         let fits = {
-            let _turn = HASHING.take()?;
+            let _slot = HASHING.take()?;
             keys.fit(Hash::Sha256, password) && exists
         };
         if fits {
@@ -158,7 +158,7 @@ impl PasswordDb {
             }
             *renewed = Some(now);
         }
-        let secret = HASHING.take().and_then(|_turn| Secret::new(password, self.iterations()));
+        let secret = HASHING.take().and_then(|_slot| Secret::new(password, self.iterations()));
         let written = secret.and_then(|secret| {
             file::update(self.path(), |users| match users.get_mut(user) {
                 // Somebody may have given another one meanwhile.

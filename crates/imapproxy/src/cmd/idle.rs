@@ -114,9 +114,8 @@ async fn rest(s: &mut Session, server: Option<&str>, since: Instant, pause: Dura
     if left.is_zero() {
         return Err(Stop::Bye(AUTOLOGOUT.to_owned()));
     }
-    if let Some(text) =
-        s.context.notices().shutdown().filter(|_| s.user.as_ref().is_none_or(|user| !user.is_admin()))
-    {
+    let text = s.context.notices().shutdown().await;
+    if let Some(text) = text.filter(|_| s.user.as_ref().is_none_or(|user| !user.is_admin())) {
         return Err(Stop::Bye(format!("[ALERT] {text}")));
     }
     let stop = s.seat.stop();

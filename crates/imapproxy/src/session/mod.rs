@@ -169,14 +169,14 @@ impl Session {
     }
 
     async fn serve(&mut self) -> Result<(), Stop> {
-        self.greet();
+        self.greet().await;
         if self.over {
             return self.client.flush().await;
         }
         let mut shown = None;
         while !self.over {
             let Some(first) = self.next_command().await? else { return Ok(()) };
-            if let Some(text) = self.context.notices().shutdown().filter(|_| !self.is_admin()) {
+            if let Some(text) = self.context.notices().shutdown().await.filter(|_| !self.is_admin()) {
                 return Err(Stop::Bye(format!("[ALERT] {text}")));
             }
             // Boxed, so that an idle session holds no room for the largest command.
@@ -195,8 +195,8 @@ impl Session {
         }
     }
 
-    fn greet(&mut self) {
-        if let Some(text) = self.context.notices().shutdown() {
+    async fn greet(&mut self) {
+        if let Some(text) = self.context.notices().shutdown().await {
             self.client.put(format!("* BYE [ALERT] {text}\r\n"));
             self.over = true;
             return;
@@ -209,7 +209,7 @@ impl Session {
             ServerInfo::Off => String::new(),
         };
         self.client.put(format!("* OK [CAPABILITY {capabilities}] {who}server ready\r\n"));
-        if let Some(text) = self.context.notices().motd() {
+        if let Some(text) = self.context.notices().motd().await {
             self.client.put(format!("* OK [ALERT] {text}\r\n"));
         }
     }

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use config::cyrus::{CyrusConf, Listen, Proto, Service};
 use config::imapd::{Imapd, Role};
+use config::ports::Ports;
 use protocol::spoken::Protocol;
-use transport::resolve::service_port;
 
 use super::{Node, Report};
 use crate::node::given_up;
@@ -151,7 +151,7 @@ fn listener(service: &Service, node: &Node, confs: &[PathBuf], report: &mut Repo
         }
         Listen::Inet { host, port } => (host.as_deref(), port),
     };
-    let Some(number) = port.parse().ok().or_else(|| service_port(port)) else {
+    let Some(number) = Ports::read().find(port, "tcp") else {
         let message = format!("no port is known for '{port}'");
         return report.error(
             "ports",

@@ -3,7 +3,7 @@
 //! | bound | value |
 //! | --- | --- |
 //! | hashes at once | the number of cores less one, one at least |
-//! | threads that wait for a turn | [`WAITING`] |
+//! | threads that wait for a slot | [`WAITING`] |
 //! | how long one waits | [`PATIENCE`] |
 
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use super::PasswordError;
 
-/// Turns of this process.
-pub(super) static HASHING: LazyLock<Turns> = LazyLock::new(|| {
+/// The slots of this process.
+pub(super) static HASHING: LazyLock<Slots> = LazyLock::new(|| {
     let cores = available_parallelism().map_or(1, std::num::NonZero::get);
-    Turns::new(cores.saturating_sub(1).max(1))
+    Slots::new(cores.saturating_sub(1).max(1))
 });
 
-pub(super) struct Turns {
+pub(super) struct Slots {
     most: usize,
     state: Mutex<State>,
     freed: Condvar,
@@ -30,19 +30,19 @@ struct State {
     waiting: usize,
 }
 
-/// One turn; given back when dropped.
-pub(super) struct Turn<'a>(&'a Turns);
+/// One slot; given back when dropped.
+pub(super) struct Slot<'a>(&'a Slots);
 
-impl Turns {
-    fn new(most: usize) -> Turns {
-        Turns { most, state: Mutex::default(), freed: Condvar::new() }
+impl Slots {
+    fn new(most: usize) -> Slots {
+        Slots { most, state: Mutex::default(), freed: Condvar::new() }
     }
 
-    /// Waits for a turn. Blocks.
+    /// Waits for a slot. Blocks.
     ///
     /// # Errors
     /// [`PasswordError::Busy`]: too many wait, or it took too long.
-    pub(super) fn take(&self) -> Result<Turn<'_>, PasswordError> {
+    pub(super) fn take(&self) -> Result<Slot<'_>, PasswordError> {
         let mut state = self.lock();
         if state.taken >= self.most {
             if state.waiting >= WAITING {
@@ -59,7 +59,7 @@ impl Turns {
             state = waited;
         }
         state.taken += 1;
-        Ok(Turn(self))
+        Ok(Slot(self))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -67,7 +67,7 @@ impl Turns {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Slot<'_> {
     fn drop(&mut self) {
         self.0.lock().taken -= 1;
         self.0.freed.notify_one();
@@ -84,19 +84,19 @@ mod tests {
 
     #[test]
     fn so_many_hash_at_once_so_many_wait_and_the_rest_is_refused() {
-        let turns = Turns::new(2);
-        let held = (turns.take().unwrap(), turns.take().unwrap());
+        let slots = Slots::new(2);
+        let held = (slots.take().unwrap(), slots.take().unwrap());
         std::thread::scope(|scope| {
             let waiting: Vec<_> =
-                (0..WAITING).map(|_| scope.spawn(|| turns.take().map(drop).is_ok())).collect();
-            while turns.lock().waiting < WAITING {
+                (0..WAITING).map(|_| scope.spawn(|| slots.take().map(drop).is_ok())).collect();
+            while slots.lock().waiting < WAITING {
                 std::thread::yield_now();
             }
-            assert!(matches!(turns.take(), Err(PasswordError::Busy)));
+            assert!(matches!(slots.take(), Err(PasswordError::Busy)));
             drop(held);
             assert!(waiting.into_iter().all(|waiter| waiter.join().unwrap()));
         });
-        let state = turns.lock();
+        let state = slots.lock();
         assert_eq!((state.taken, state.waiting), (0, 0));
     }
 }

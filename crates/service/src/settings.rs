@@ -46,6 +46,10 @@ pub fn client_tls(imapd: &Imapd, server: &str) -> ClientOptions {
 
 /// The options that decide logins on a listener of `protocol`.
 pub fn auth(imapd: &Imapd, protocol: Protocol) -> auth::Settings {
+    let nodes = match protocol {
+        Protocol::Mupdate => [&imapd.proxyservers[..], &imapd.admins, &imapd.mupdate_readers].concat(),
+        Protocol::Imap | Protocol::Pop3 | Protocol::Lmtp | Protocol::Sieve => imapd.proxyservers.clone(),
+    };
     let methods = |name: &str| imapd.sasl_pwcheck_method.iter().any(|method| method == name);
     auth::Settings {
         allowplaintext: imapd.allowplaintext,
@@ -60,6 +64,7 @@ pub fn auth(imapd: &Imapd, protocol: Protocol) -> auth::Settings {
         entry: imapd.identity().to_owned(),
         admins: imapd.admins.clone(),
         proxyservers: imapd.proxyservers.clone(),
+        nodes,
         loginuseacl: imapd.loginuseacl,
         anonymous: imapd.allowanonymouslogin && protocol == Protocol::Imap,
         username_tolower: imapd.username_tolower,

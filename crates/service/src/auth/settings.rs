@@ -30,6 +30,8 @@ pub struct Settings {
     pub entry: String,
     pub admins: Vec<String>,
     pub proxyservers: Vec<String>,
+    /// The names that other nodes log in with: `proxyservers`, and where MUPDATE is spoken `admins` and `mupdate_readers`.
+    pub nodes: Vec<String>,
     pub loginuseacl: bool,
     /// `allowanonymouslogin`: the user `anonymous` needs no password.
     pub anonymous: bool,
@@ -67,6 +69,7 @@ impl Default for Settings {
             entry: String::new(),
             admins: Vec::new(),
             proxyservers: Vec::new(),
+            nodes: Vec::new(),
             loginuseacl: false,
             anonymous: false,
             username_tolower: true,

@@ -17,7 +17,7 @@ pub mod mupdate;
 pub mod relay;
 
 use std::{
-    io::{self, Write},
+    io::Write,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},

@@ -234,6 +234,22 @@ const MISTAKES: &[(&str, &str, &str, &str, &str, &str)] = &[
     ("backend2", "proxyservers", "somebody", "frontend1", "logins", "proxyservers: … proxy"),
     ("backend2", "lmtp_admins", "cyrus", "frontend1", "logins", "lmtp_admins: … proxy"),
     ("mupdate", "admins", "cyrus backend", "frontend1", "logins", "admins: … frontend"),
+    (
+        "frontend1",
+        "proxy_password",
+        "wrong",
+        "frontend1",
+        "logins",
+        "IMAP: backend1.demo.test: wrong password for our own login as proxy: [AUTHENTICATIONFAILED]",
+    ),
+    (
+        "frontend1",
+        "mupdate_password",
+        "wrong",
+        "frontend1",
+        "logins",
+        "wrong password for our login as frontend",
+    ),
 ];
 
 #[test]

@@ -169,6 +169,8 @@ fn refused<T>(result: Result<T, Error>, name: &MailboxName, no: MasterError) -> 
 fn unavailable(error: &Error) -> MasterError {
     match error {
         Error::Denied { .. }
+        | Error::WrongPassword { .. }
+        | Error::SlowLogin { .. }
         | Error::NoAdmin { .. }
         | Error::Tls { .. }
         | Error::NoMechanism { .. }

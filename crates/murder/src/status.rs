@@ -171,7 +171,9 @@ async fn nodes(imapd: &Imapd, lists: &Map<String, Value>) -> Map<String, Value> 
                 Some((free, total)) => serde_json::json!({ "free_kib": free, "total_kib": total }),
                 None => serde_json::json!({}),
             },
-            Err(error) => serde_json::json!({ "error": error.to_string() }),
+            Err(error) => {
+                serde_json::json!({ "error": error.to_string(), "reachable": !error.is_unreachable() })
+            }
         };
         nodes.insert(server, node);
     }
@@ -186,7 +188,10 @@ fn free_and_total(line: &str) -> Option<(u64, u64)> {
 
 fn node_text(name: &str, node: &Value) -> String {
     if let Some(error) = node["error"].as_str() {
-        return format!("{name}: DOES NOT ANSWER: {error}");
+        return match node["reachable"] == true {
+            true => format!("{name}: answers, and DOES NOT LET US IN: {error}"),
+            false => format!("{name}: DOES NOT ANSWER: {error}"),
+        };
     }
     match (node["free_kib"].as_u64(), node["total_kib"].as_u64()) {
         (Some(free), Some(total)) if total > 0 => {
@@ -198,7 +203,9 @@ fn node_text(name: &str, node: &Value) -> String {
 
 /// A list that is whole, and fresh where it follows another.
 fn is_good(status: &Value) -> bool {
-    status["complete"] == true && status.get("held").is_none() && status["upstream"]["live"] != false
+    let upstream = &status["upstream"];
+    let fresh = upstream["live"] != false && upstream["behind"].is_null();
+    status["complete"] == true && status.get("held").is_none() && fresh
 }
 
 fn text(name: &str, status: &Value) -> String {
@@ -212,12 +219,11 @@ fn text(name: &str, status: &Value) -> String {
     let position = &status["position"];
     let _ = writeln!(
         out,
-        "{name}: {} {} ({}), {} entries, {} reserved, {complete}",
+        "{name}: {} {} ({}), {}, {complete}",
         shown(&status["role"]),
         shown(&status["server"]),
         shown(&status["version"]),
-        status["entries"],
-        status["reserved"]
+        counted(status)
     );
     let _ = writeln!(
         out,
@@ -233,7 +239,9 @@ fn text(name: &str, status: &Value) -> String {
         let heard = upstream["heard_seconds_ago"].as_f64();
         let heard = heard.map_or_else(|| "never heard from".into(), |s| format!("heard {s:.1} s ago"));
         let trouble = upstream["trouble"].as_str().map(|t| format!("; {t}")).unwrap_or_default();
-        let _ = writeln!(out, "  {live} {}, {heard}{trouble}", shown(&upstream["server"]));
+        let behind = upstream["behind"].as_str().map(|why| format!("; it DOES NOT FOLLOW its master: {why}"));
+        let behind = behind.unwrap_or_default();
+        let _ = writeln!(out, "  {live} {}, {heard}{trouble}{behind}", shown(&upstream["server"]));
     }
     for (server, partitions) in status["servers"].as_object().into_iter().flatten() {
         for (partition, entries) in partitions.as_object().into_iter().flatten() {
@@ -263,6 +271,14 @@ fn text(name: &str, status: &Value) -> String {
     out
 }
 
+/// How many entries. A daemon that only looks names up keeps no tables to count them by.
+fn counted(status: &Value) -> String {
+    match status["loaded"] == false {
+        true => "entries not counted (names are looked up on disk)".to_owned(),
+        false => format!("{} entries, {} reserved", status["entries"], status["reserved"]),
+    }
+}
+
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What `--help` and the manual page end with.
@@ -289,5 +305,50 @@ mod tests {
             assert_eq!(free_and_total(line), None, "{line}");
         }
         assert_eq!(node_text("be1", &serde_json::json!({})), "be1: answers");
+    }
+
+    #[test]
+    fn a_list_that_nobody_counts_is_not_said_to_be_empty_and_a_slave_without_its_master_is_told() {
+        let status = serde_json::json!({
+            "role": "replica", "server": "fe1", "version": "murder-1", "entries": 0, "reserved": 0, "complete": true,
+            "loaded": false,
+            "upstream": { "server": "the mupdate of this host (/s)", "live": true, "heard_seconds_ago": 0.5,
+                "trouble": null, "behind": "m.example.org: connection refused" },
+        });
+        let shown = text("lmtpproxy", &status);
+        assert!(!shown.contains("0 entries"), "{shown}");
+        assert!(
+            shown.starts_with(
+                "lmtpproxy: replica fe1 (murder-1), entries not counted (names are looked up on disk), complete\n"
+            ),
+            "{shown}"
+        );
+        assert!(
+            shown.contains(
+                "  follows the mupdate of this host (/s), heard 0.5 s ago; it DOES NOT FOLLOW its master: \
+                 m.example.org: connection refused\n"
+            ),
+            "{shown}"
+        );
+        assert!(!is_good(&status));
+    }
+
+    #[test]
+    fn a_backend_that_refuses_our_password_is_not_said_to_be_out_of_reach() {
+        let refused = upstream::Error::WrongPassword {
+            server: "be1".into(),
+            authname: "frontend".into(),
+            text: "authentication failure".into(),
+        };
+        let node = |error: upstream::Error| serde_json::json!({ "error": error.to_string(), "reachable": !error.is_unreachable() });
+        assert_eq!(
+            node_text("be1", &node(refused)),
+            "be1: answers, and DOES NOT LET US IN: be1: wrong password for our own login as frontend: authentication failure"
+        );
+        let down = upstream::Error::Down { server: "be1".into(), why: "connection refused".into() };
+        assert_eq!(
+            node_text("be1", &node(down)),
+            "be1: DOES NOT ANSWER: be1: not tried, because: connection refused"
+        );
     }
 }

@@ -47,7 +47,9 @@ pub fn refusal(error: &upstream::Error) -> String {
         | upstream::Error::Strange { .. }
         | upstream::Error::Protocol { .. }
         | upstream::Error::Unprotected { .. }
-        | upstream::Error::Tls { .. } => {
+        | upstream::Error::Tls { .. }
+        // The user has his own password right: he must not be asked for another.
+        | upstream::Error::WrongPassword { .. } => {
             Reply::Unopenable("Server(s) unavailable to complete operation".to_owned()).to_string()
         }
     }

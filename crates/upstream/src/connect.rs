@@ -16,6 +16,7 @@ use transport::stream::Stream;
 use crate::breaker::{Breaker, Todo, probe_pause};
 use crate::dialog::Dialog;
 use crate::handshake;
+use crate::refused::Refused;
 use crate::tls::Tls;
 use crate::wire::{imap, lmtp, pop3};
 use crate::{Capabilities, Error};
@@ -62,6 +63,7 @@ struct Shared {
     imapd: RwLock<Imapd>,
     tls: Tls,
     breakers: Mutex<HashMap<(String, Proto), Breaker>>,
+    refused: Refused,
     /// Names that are not used, and that the log has.
     strange: Mutex<HashSet<String>>,
 }
@@ -73,6 +75,7 @@ impl Upstream {
                 imapd: RwLock::new(imapd.clone()),
                 tls: Tls::default(),
                 breakers: Mutex::default(),
+                refused: Refused::default(),
                 strange: Mutex::default(),
             }),
         }
@@ -82,6 +85,7 @@ impl Upstream {
     pub fn reload(&self, imapd: &Imapd) {
         *self.shared.imapd.write().unwrap_or_else(PoisonError::into_inner) = imapd.clone();
         self.shared.tls.forget();
+        self.shared.refused.forget();
     }
 
     pub fn imapd(&self) -> Imapd {
@@ -136,6 +140,7 @@ impl Upstream {
         let bound = transport::settings::client_timeout(&imapd) * HANDSHAKE_STEPS;
         let late = || Error::Timeout { server: server.to_owned(), doing: "login", bound };
         let result = timeout(bound, work(&imapd, &self.shared.tls)).await.unwrap_or_else(|_| Err(late()));
+        self.shared.refused.note(server, proto, result.as_ref().err(), Instant::now());
         self.note(server, proto, result.as_ref().err());
         result
     }
@@ -151,6 +156,7 @@ impl Upstream {
     /// Why the server would not be tried at this moment, if so.
     pub fn admit(&self, server: &str, proto: Proto) -> Result<(), Error> {
         self.known(server)?;
+        self.shared.refused.admit(server, proto, Instant::now())?;
         let breakers = self.shared.breakers.lock().unwrap_or_else(PoisonError::into_inner);
         match breakers.get(&(server.to_owned(), proto)) {
             Some(breaker) => {

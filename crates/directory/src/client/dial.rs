@@ -22,7 +22,7 @@ use transport::settings;
 use transport::stream::Stream;
 use transport::tls::ClientTls;
 
-use super::{Error, link::Link};
+use super::{Error, Why, link::Link, refused::Attempt};
 use crate::meter::Measure;
 
 /// What a server said of itself.
@@ -115,7 +115,10 @@ async fn nearest(path: &Path, imapd: &Imapd) -> Result<(Link, Greeting), Error> 
     let mut tries = 0;
     loop {
         match socket(path).await {
-            Ok(found) => return Ok(found),
+            Ok((mut link, greeting)) => {
+                link.server = format!("the mupdate of this host ({})", path.display());
+                return Ok((link, greeting));
+            }
             // At its very first start it may not have made the directory yet.
             Err(_)
                 if tries
@@ -151,6 +154,9 @@ async fn server(imapd: &Imapd) -> Result<(Link, Greeting), Error> {
     let upstream = imapd.mupdate_upstream().ok_or(Error::NoServer)?;
     let name = imapd.mupdate_server.clone().unwrap_or_default();
     let patience = settings::client_timeout(imapd);
+    let credentials = Credentials::mupdate(imapd, &upstream.host);
+    let attempt = Attempt::of(&name, &credentials);
+    attempt.admit()?;
     let port =
         upstream.port.or_else(|| imapd.host_port(&upstream.host, "mupdate")).unwrap_or(imapd.mupdate_port);
     let host = imapd.host_address(&upstream.host);
@@ -159,7 +165,6 @@ async fn server(imapd: &Imapd) -> Result<(Link, Greeting), Error> {
     let mut link = Link::new(stream, name.clone());
     let mut greeting = greet(&mut link, patience).await?;
 
-    let credentials = Credentials::mupdate(imapd, &upstream.host);
     let rule = Rule::master(imapd, upstream.tls);
     match greeting.step(&rule, &credentials, &link) {
         Step::LogIn => {}
@@ -185,7 +190,9 @@ async fn server(imapd: &Imapd) -> Result<(Link, Greeting), Error> {
         let offered = greeting.mechanisms.join(" ").chars().take(TEXT).collect();
         return Err(Error::NoMechanism { server: name, offered, withheld });
     };
-    login(&mut link, &credentials, mechanism, patience).await?;
+    let outcome = login(&mut link, &credentials, mechanism, patience).await;
+    attempt.note(outcome.as_ref().err());
+    outcome?;
     if imapd.proxy_compress && greeting.compress {
         compress(&mut link, patience).await?;
     }
@@ -266,7 +273,12 @@ pub(super) async fn login(
     link.say_tagged("A01", "AUTHENTICATE", &strings);
     link.flush().await?;
     for _ in 0..SASL_STEPS {
-        let line = link.line(patience).await?;
+        let line = link.line(patience).await.map_err(|error| match error {
+            Error::Unavailable { why: Why::Io(why), .. } if why.kind() == io::ErrorKind::TimedOut => {
+                Error::SlowLogin { server: server.clone(), authname: credentials.authname.clone() }
+            }
+            other => other,
+        })?;
         let text: String = String::from_utf8_lossy(&line).chars().take(SASL_TEXT).collect();
         let upper = text.to_ascii_uppercase();
         if upper.starts_with("A01 OK") {
@@ -275,9 +287,14 @@ pub(super) async fn login(
         if upper.starts_with("A01 NO") || upper.starts_with("A01 BAD") || upper.starts_with("* BYE") {
             let why: String = text.chars().take(TEXT).collect();
             // The protocol has no code for it: Cyrus and we say it in the same words.
-            return Err(match why.contains("only admins may authenticate") {
-                true => Error::NoAdmin { server, why },
-                false => Error::Denied { server, why },
+            let said = why.to_ascii_lowercase();
+            return Err(if said.contains("only admins may authenticate") {
+                Error::NoAdmin { server, why }
+            } else if said.contains("authentication fail") {
+                // The other mechanisms would have the same password: it is not told by weaker ones too.
+                Error::WrongPassword { server, authname: credentials.authname.clone(), why }
+            } else {
+                Error::Denied { server, why }
             });
         }
         let challenge =

@@ -3,6 +3,7 @@
 mod dial;
 mod link;
 mod many;
+mod refused;
 mod tools;
 mod watch;
 
@@ -51,6 +52,14 @@ pub enum Error {
     /// It does not let us in, or not safely.
     #[error("MUPDATE server {server}: login: {why}")]
     Denied { server: String, why: String },
+    /// It does not take our password. `why` is its answer.
+    #[error("MUPDATE server {server}: wrong password for our login as {authname}: {why}")]
+    WrongPassword { server: String, authname: String, why: String },
+    /// It did not answer the login in time: it may be slowing logins, as after wrong passwords.
+    #[error(
+        "MUPDATE server {server}: login as {authname}: no answer in time; it slows logins after wrong passwords"
+    )]
+    SlowLogin { server: String, authname: String },
     /// None of the mechanisms that it offers may be used; `withheld`: one that tells the password would do, and there is no TLS.
     #[error("MUPDATE server {server}: login: no mechanism may be used of those offered: {offered}{}", if *withheld { WITHHELD } else { "" })]
     NoMechanism { server: String, offered: String, withheld: bool },

@@ -71,9 +71,12 @@ pub struct Freshness {
     pub since: SystemTime,
     /// Since the upstream was last heard; none if never.
     pub heard: Option<Duration>,
+    /// Who is followed: where the slave of this host can be, the one of both that was reached last.
     pub upstream: String,
     /// Why it is not live.
     pub trouble: Option<String>,
+    /// The upstream is a slave that does not follow its own master: why.
+    pub behind: Option<String>,
     /// Deletions held back until somebody accepts them.
     pub held: Option<Plan>,
 }
@@ -97,6 +100,10 @@ struct State {
     heard: Option<Instant>,
     trouble: Option<String>,
     held: Option<Plan>,
+    /// Who was reached last.
+    upstream: Option<String>,
+    /// Why the upstream, which is a copy itself, is behind its own.
+    behind: Option<String>,
     /// The next synchronisation may remove so many entries.
     accept: usize,
     /// A list that is not the one before, and lacks something of it; and since when it was seen.
@@ -112,6 +119,8 @@ impl Replica {
             heard: None,
             trouble: None,
             held: None,
+            upstream: None,
+            behind: None,
             accept: 0,
             replaced: None,
         };
@@ -248,8 +257,9 @@ impl Replica {
             position: self.shared.list.position(),
             since: state.since,
             heard: state.heard.map(|at| at.elapsed()),
-            upstream: self.shared.address.load().name(),
+            upstream: state.upstream.clone().unwrap_or_else(|| self.shared.address.load().name()),
             trouble: state.trouble.clone(),
+            behind: state.behind.clone(),
             held: state.held.clone(),
         }
     }
@@ -353,3 +363,6 @@ const BARRIERS: usize = 65_536;
 /// How long a confirmed absence counts, and how many are remembered.
 const MISSING_HOLDS: Duration = Duration::from_secs(1);
 const MISSING_KEPT: usize = 4096;
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ use protocol::{
     name::MailboxName,
 };
 use tokio::{sync::oneshot, time::Instant};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{
     Shared,
@@ -153,6 +153,10 @@ impl<'a> Stream<'a> {
     /// Follows the stream until it breaks.
     pub async fn follow(&mut self, waiters: &mut Waiters) -> Result<(), Failure> {
         let interval = self.shared.settings.load().retry_delay;
+        if self.numbered {
+            // A copy may be behind: it is asked at once.
+            self.noop(Vec::new()).await?;
+        }
         let mut heard = Instant::now();
         loop {
             while let Some(response) = self.link.buffered().map_err(|e| e.to_string())? {
@@ -207,6 +211,7 @@ impl<'a> Stream<'a> {
             // The answer to a NOOP: everything before it counts.
             Body::Ok(_) if self.waiting.is_some() => {
                 self.apply(false).await?;
+                self.upstream_is_behind(None);
                 for waiter in self.waiting.take().into_iter().flatten() {
                     // Who no longer waits does not hear it.
                     let _ = waiter.send(());
@@ -214,8 +219,9 @@ impl<'a> Stream<'a> {
                 Ok(())
             }
             // A slave that cannot reach its own upstream: no proof, but the stream goes on.
-            Body::No(_) if self.waiting.is_some() && self.numbered => {
+            Body::No(why) if self.waiting.is_some() && self.numbered => {
                 self.waiting = None;
+                self.upstream_is_behind(Some(why));
                 Ok(())
             }
             Body::Ok(text) | Body::No(text) | Body::Bad(text) | Body::Bye(text) => {
@@ -229,6 +235,17 @@ impl<'a> Stream<'a> {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Keeps what the upstream says of its own upstream; the log has each change of it.
+    fn upstream_is_behind(&self, why: Option<String>) {
+        let why = why.map(|why| why.trim_start_matches("[UNAVAILABLE]").trim_start().to_owned());
+        let before = std::mem::replace(&mut self.shared.state().behind, why.clone());
+        match (before, why) {
+            (None, Some(why)) => warn!("{} does not follow its master: {why}", self.link.server),
+            (Some(_), None) => info!("{} follows its master again", self.link.server),
+            _ => {}
         }
     }
 

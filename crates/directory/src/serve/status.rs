@@ -6,7 +6,7 @@
 //!   reservations: [ { name, location, since } ],           older than 10 minutes, at most 100
 //!   conflicts: [ { name, lost, won, first, last, times } ],
 //!   seen?: { NAME: time }, watching?: seconds,             of a master: when backends were last heard of, and how long it has listened
-//!   upstream?: { server, live, since, heard_seconds_ago, trouble },
+//!   upstream?: { server, live, since, heard_seconds_ago, trouble, behind },
 //!   mailbox?: { state, location, acl, since },            of the name that was asked for; null where there is none
 //!   held?: { entries, removals, names: [ … ] } }           held deletions, at most 100 names
 //! ```
@@ -72,6 +72,7 @@ fn upstream(replica: &Replica, map: &mut serde_json::Map<String, Value>) {
         "since": epoch(fresh.since),
         "heard_seconds_ago": fresh.heard.map(|heard| heard.as_secs_f64()),
         "trouble": fresh.trouble,
+        "behind": fresh.behind,
     });
     map.insert("upstream".into(), upstream);
     if let Some(plan) = fresh.held {

@@ -236,7 +236,7 @@ impl Shared {
             address,
             user: &user,
             shared: address.is_some_and(many),
-            proxy: self.settings.proxyservers.contains(&user),
+            node: self.settings.nodes.contains(&user),
             pause: self.settings.failed_pause,
             gone: &channel.conduct.gone,
         };

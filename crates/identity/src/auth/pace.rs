@@ -7,7 +7,7 @@
 //! | --- | --- | --- | --- |
 //! | [`PAIR`] | attempts for one user from one address | 0 | 1 |
 //! | [`ADDRESS`] | all attempts from one address, for any user | 10 | 8 |
-//! | [`KNOWN`], in place of both | a user who logged in rightly from there lately; `proxyservers` | 32 | 32 |
+//! | [`KNOWN`], in place of both | a user who logged in rightly from there lately; another node (`proxyservers`; on MUPDATE `admins`, `mupdate_readers`) | 32 | 32 |
 //!
 //! The pause is `failedloginpause`, doubled with each failure up to [`LONGEST`] times. A pair counts to its address with its
 //! first [`CHARGED`] failures only: one telephone with an old password does not slow a whole office.
@@ -18,6 +18,9 @@
 //!
 //! A good login takes off what it was charged itself, and nothing that others' failures left on the address: who has an
 //! account cannot wash himself clean with it. What must be forgotten for room is what failed least.
+//!
+//! Another node does not wait as long as a stranger: it would take the silence for a network that fails. It hears in time that its
+//! login is not checked ([`NODES_PATIENCE`]).
 //!
 //! The wait ends when the client goes away, and the pause is still to be waited by the next attempt.
 
@@ -49,8 +52,8 @@ pub(super) struct Attempt<'a> {
     pub user: &'a str,
     /// Many users come from there: the address does not count.
     pub shared: bool,
-    /// One of `proxyservers`: all users' sessions come as this one.
-    pub proxy: bool,
+    /// Another node's name: all users' sessions come as this one.
+    pub node: bool,
     /// `failedloginpause`; zero: nobody is slowed.
     pub pause: Duration,
     /// Cancelled when the client went away.
@@ -118,9 +121,10 @@ impl Pace {
         if attempt.pause.is_zero() {
             return Ok(Permit(None));
         }
+        let patience = if attempt.node { NODES_PATIENCE } else { PATIENCE };
         let admitted = tokio::select! {
             biased;
-            admitted = timeout(PATIENCE, self.queue(&attempt)) => admitted.ok().flatten(),
+            admitted = timeout(patience, self.queue(&attempt)) => admitted.ok().flatten(),
             () = attempt.gone.cancelled() => return Err(Failure::Cancelled),
         };
         let Some(held) = admitted else {
@@ -143,7 +147,7 @@ impl Pace {
         let (key, known) = {
             let table = self.lock();
             let key = table.hasher.hash_one((address, Some(attempt.user)));
-            (key, attempt.proxy || table.known.get(&key).is_some_and(|last| last.elapsed() < KNOWN_FOR))
+            (key, attempt.node || table.known.get(&key).is_some_and(|last| last.elapsed() < KNOWN_FOR))
         };
         // The pair first: whoever waits for one user's turn keeps nobody else's place.
         let pair = self.lane(key, if known { KNOWN } else { PAIR }).turn(key, attempt.pause, true).await?;
@@ -364,6 +368,8 @@ const KNOWN: Kind = Kind { together: 32, free: 32 };
 const CHARGED: u32 = 3;
 /// How long an attempt waits for its turn before it is refused unchecked.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Another node's attempt: half of what nodes wait for an answer (`client_timeout`, 10 s).
+const NODES_PATIENCE: Duration = Duration::from_secs(5);
 /// Attempts that wait in one lane.
 const WAITING: u32 = 500;
 /// Lanes remembered, some 200 bytes each. Below the first number of failures a lane may be forgotten for room.
@@ -402,7 +408,7 @@ mod tests {
                     address,
                     user,
                     shared,
-                    proxy: user == "proxy",
+                    node: user == "proxy",
                     pause: PAUSE,
                     gone: &self.gone,
                 })
@@ -482,6 +488,24 @@ mod tests {
             under_way.into_iter().for_each(Permit::succeeded);
             assert_eq!(began.elapsed().as_secs(), 0);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_with_a_wrong_password_hears_of_it_before_it_blames_the_network() {
+        let world = World::new();
+        let mut refused = 0;
+        for _ in 0..200 {
+            let began = Instant::now();
+            match world.admit("192.0.2.7", "proxy").await {
+                Ok(guess) => drop(guess),
+                Err(failure) => {
+                    assert!(matches!(failure, Failure::Temporary(_)), "{failure:?}");
+                    refused += 1;
+                }
+            }
+            assert!(began.elapsed() <= NODES_PATIENCE);
+        }
+        assert!(refused > 100, "and does not guess any faster: {refused}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -588,7 +612,7 @@ mod tests {
                 address: Some(from),
                 user: "x",
                 shared: true,
-                proxy: false,
+                node: false,
                 pause: PAUSE,
                 gone: &world.gone,
             };

@@ -32,6 +32,8 @@ pub struct Settings {
     pub entry: String,
     pub admins: Vec<String>,
     pub proxyservers: Vec<String>,
+    /// The names that other nodes log in with: `proxyservers`, and where MUPDATE is spoken `admins` and `mupdate_readers`.
+    pub nodes: Vec<String>,
     pub loginuseacl: bool,
     /// `allowanonymouslogin`: the user `anonymous` needs no password.
     pub anonymous: bool,
@@ -69,6 +71,7 @@ impl Default for Settings {
             entry: String::new(),
             admins: Vec::new(),
             proxyservers: Vec::new(),
+            nodes: Vec::new(),
             loginuseacl: false,
             anonymous: false,
             username_tolower: true,
@@ -89,6 +92,12 @@ impl Default for Settings {
 impl Settings {
     /// The options that decide logins on a listener of `protocol`.
     pub fn of(imapd: &Imapd, protocol: Protocol) -> Settings {
+        let nodes = match protocol {
+            Protocol::Mupdate => {
+                [&imapd.proxyservers[..], &imapd.admins, &imapd.mupdate_readers].concat()
+            }
+            Protocol::Imap | Protocol::Pop3 | Protocol::Lmtp | Protocol::Sieve => imapd.proxyservers.clone(),
+        };
         let methods = |name: &str| imapd.sasl_pwcheck_method.iter().any(|method| method == name);
         Settings {
             allowplaintext: imapd.allowplaintext,
@@ -103,6 +112,7 @@ impl Settings {
             entry: imapd.identity().to_owned(),
             admins: imapd.admins.clone(),
             proxyservers: imapd.proxyservers.clone(),
+            nodes,
             loginuseacl: imapd.loginuseacl,
             anonymous: imapd.allowanonymouslogin && protocol == Protocol::Imap,
             username_tolower: imapd.username_tolower,

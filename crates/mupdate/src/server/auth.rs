@@ -6,7 +6,7 @@
 use std::{io, time::Duration};
 
 use directory::serve::{IDLED, put_bye};
-use identity::auth::{Login, Step64};
+use identity::auth::{Failure, Login, Step64};
 use protocol::{
     frame::trim_line,
     mupdate::{reply::Reply, session::Access},
@@ -48,6 +48,11 @@ impl Visitor<'_> {
                 }
                 Step64::Done(login) => {
                     self.admit(tag, &login);
+                    return Ok(Flow::On);
+                }
+                // No word of the password, which nobody has looked at.
+                Step64::Failed(Failure::Temporary(_)) => {
+                    self.say(tag, Reply::no(UNCHECKED));
                     return Ok(Flow::On);
                 }
                 Step64::Failed(_) => {
@@ -123,6 +128,8 @@ impl Visitor<'_> {
     }
 }
 
+const UNCHECKED: &str =
+    "login not checked: too many have failed, or passwords cannot be read; try again later";
 /// 16 KiB in base64.
 pub(super) const LINE: usize = 21_848;
 /// Rounds of one exchange.

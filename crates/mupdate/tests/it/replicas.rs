@@ -108,6 +108,27 @@ async fn a_look_up_finds_what_was_made_a_moment_ago_and_proves_what_is_missing()
 }
 
 #[tokio::test]
+async fn a_proxy_says_whom_it_follows_and_that_the_slave_here_has_lost_the_master() {
+    let master = Node::master("").await;
+    put(&master, &["user.a"]).await;
+    let slave = Node::slave(&master, "").await;
+    slave.catches_up_with(&master).await;
+    let (socket, stop) = (slave.socket(), CancellationToken::new());
+    let address = Address::Nearest { socket: socket.clone(), imapd: slave.context.imapd() };
+    let replica = Replica::start(List::memory(), address, settings(), stop.clone());
+    replica.live().await;
+    assert_eq!(replica.freshness().upstream, format!("the mupdate of this host ({})", socket.display()));
+    assert_eq!(replica.freshness().behind, None);
+    let (dir, at) = master.stop().await;
+    let why = eventually(|| std::future::ready(replica.freshness().behind)).await;
+    assert!(why.contains("out of date"), "{why}");
+    assert!(replica.freshness().live, "what the slave has is still followed");
+    let _master = Node::start(Mode::Master, &at.to_string(), dir, "").await;
+    eventually(|| std::future::ready(replica.freshness().behind.is_none().then_some(()))).await;
+    stop.cancel();
+}
+
+#[tokio::test]
 async fn nothing_is_proven_before_the_first_synchronisation() {
     let stop = CancellationToken::new();
     let nowhere = Address::Socket("/nonexistent/socket".into());

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use service::auth::client::Credentials;
+use identity::auth::client::Credentials;
 
 use super::Error;
 

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{fmt, io};
 
 use mailboxes::store::Memory;
-use service::{peer::Peer, stream::Stream};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, duplex};
 use tracing::{Event, Level, Metadata, Subscriber, span};
+use transport::{peer::Peer, stream::Stream};
 
 use super::*;
 use crate::client::Connect;

@@ -115,7 +115,7 @@ fn with_bounce_mail_for_the_users_of_a_forgotten_backend_is_refused_for_good() {
     eventually("no such user", || delivered(&system, "bounced").starts_with("550").then_some(()));
     // The name is free, and bob was never touched.
     let mut admin = system.admin("frontend1");
-    admin.must("CREATE user/alice backend2.demo.test").unwrap();
+    admin.must("CREATE user/alice backend2.demo.test!").unwrap();
     eventually("alice has an INBOX elsewhere", || delivered(&system, "new").starts_with("250").then_some(()));
     assert!(system.deliver("frontend1", &["bob"], "bob")[0].starts_with("250"));
 }

@@ -90,7 +90,7 @@ fn backends(page: &mut String, metrics: &Figures) {
     if servers.is_empty() {
         return;
     }
-    page.push_str("<h2>Backends</h2><table><tr><th>server<th>state");
+    page.push_str("<h2>Backends</h2><table><tr><th>server<th>at the last attempt");
     for (server, mut protocols) in servers {
         protocols.sort();
         let words = protocols.iter().map(|(protocol, reachable)| match reachable {

@@ -28,8 +28,8 @@ pub struct Args {
     /// Do not ask the backends.
     #[arg(long)]
     here: bool,
-    /// Print JSON: an object with a status for each daemon, one for all backends under `nodes`, and the services that master
-    /// has given up under `given_up`.
+    /// Print JSON: an object with a status for each daemon, one for all backends under `nodes`, the services that master has given
+    /// up under `given_up`, and `draining_seconds` while the node is drained
     #[arg(long)]
     json: bool,
     /// Let this program's list (mupdate, imapproxy, …) do the deletions that it holds back.

@@ -2,6 +2,7 @@
 
 mod layers;
 mod options;
+mod reading;
 
 use std::{
     collections::BTreeMap,

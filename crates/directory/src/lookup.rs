@@ -2,11 +2,11 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
+use identity::auth::InboxAcl;
 use mailboxes::{Entry, List};
 use protocol::acl::{Acl, Rights, Who};
 use protocol::name::MailboxName;
 use protocol::namespace::Namespace;
-use identity::auth::InboxAcl;
 
 /// The answer to a look-up.
 #[derive(Debug, Clone, PartialEq, Eq)]

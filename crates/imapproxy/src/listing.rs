@@ -185,9 +185,9 @@ pub fn rank(name: &MailboxName, inbox: Option<&MailboxName>) -> u8 {
 mod tests {
     use super::*;
     use protocol::imap::{Body, Command, Limits};
-    use work::aside::aside;
     use std::sync::Arc;
     use std::time::Duration;
+    use work::aside::aside;
 
     fn sight(names: &[&str]) -> Arc<Sight> {
         let seen = |name: &&str| Seen {

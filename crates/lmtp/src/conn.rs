@@ -11,7 +11,6 @@ use protocol::lmtp::intake::{Intake, Outcome, Progress};
 use protocol::lmtp::refusal::{Refusal, Verdict};
 use protocol::lmtp::reply::{Answer, Reply, Server};
 use protocol::lmtp::session::{Action, Session, Trust};
-use work::aside::Pace;
 use service::drive::{self, Farewell, Next, drive};
 use service::serve::Connection;
 use service::sessions::Seat;
@@ -22,6 +21,7 @@ use transport::peer::{Channel, Peer};
 use transport::stream::Stream;
 use transport::tls::ServerTls;
 use transport::wire::{Bounds, Wire};
+use work::aside::Pace;
 
 use crate::deliver::{Deliver, Envelope, Incoming};
 use crate::settings::{BYTES, COMMANDS, IDLE, INPUT, LINE, REPLIES, Settings, WRITE};

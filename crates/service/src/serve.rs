@@ -29,13 +29,13 @@ use transport::peer::Peer;
 use transport::proxy_header;
 use transport::stream::Stream;
 
-use work::aside::Share;
 use crate::context::Context;
 use crate::control::Control;
 use crate::copies::{self, Host};
 use crate::limits;
 use crate::listen::{Listener, Place};
 use crate::sessions::Seat;
+use work::aside::Share;
 
 /// One client, accepted and, on a `-s` listener, past the TLS handshake.
 pub struct Connection {

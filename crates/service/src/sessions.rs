@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 use transport::peer::Peer;
 
-use work::aside::Share;
 use crate::listen::Listener;
+use work::aside::Share;
 
 /// One session, as it is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,9 +3,9 @@
 use std::{fs::File, ops::Range, os::unix::fs::FileExt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use logs::Seldom;
 use mime::{CacheError, Cached, Structure};
 use tracing::warn;
-use logs::Seldom;
 
 use super::{
     blocking,

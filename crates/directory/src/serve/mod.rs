@@ -20,8 +20,8 @@ use config::imapd::Imapd;
 use mailboxes::List;
 use protocol::name::MailboxName;
 use service::Context;
-use transport::stream::Stream;
 use tokio_util::sync::CancellationToken;
+use transport::stream::Stream;
 
 pub use conversation::{AROUND, Conversation, IDLED, bounds, put_banner, put_bye, put_reply};
 pub use tools::Wipe;

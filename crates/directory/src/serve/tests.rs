@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use mailboxes::{Change, List, Options, store::Memory};
 use protocol::{location::Location, mupdate::session::Access, name::MailboxName};
-use transport::{peer::Peer, stream::Stream};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex},
     time::{Instant, interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use transport::{peer::Peer, stream::Stream};
 
 use super::{Conversation, Server};
 

@@ -6,6 +6,7 @@
 use std::{io, time::Duration};
 
 use directory::serve::{AROUND, IDLED, bounds, put_banner, put_bye, put_reply};
+use identity::auth::Authenticator;
 use protocol::{
     frame::{Collected, Collector},
     mupdate::{
@@ -14,13 +15,12 @@ use protocol::{
         session::{Access, Session},
     },
 };
-use identity::auth::Authenticator;
 use service::sessions::Seat;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 use transport::stream::Stream;
 use transport::tls::ServerTls;
 use transport::wire::Wire;
-use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use super::{Gate, auth::LINE, crowd::Stranger};
 

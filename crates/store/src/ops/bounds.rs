@@ -14,9 +14,9 @@
 
 use std::time::Duration;
 
+use logs::Seldom;
 use protocol::{acl::Acl, name::MailboxName};
 use tracing::warn;
-use logs::Seldom;
 
 use super::Actor;
 use crate::{Store, error::StoreError};

@@ -35,7 +35,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, reload};
 
 /// Changes the level while running (`debug` on SIGHUP).
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Verbosity {
     handle: Option<reload::Handle<EnvFilter, tracing_subscriber::Registry>>,
     debug: Arc<AtomicBool>,
@@ -59,14 +59,18 @@ impl Verbosity {
 }
 
 /// Starts logging for the whole process; a second call changes nothing.
-pub fn start(program: &str, imapd: &Imapd, debug: bool) -> Verbosity {
+///
+/// `asked` is what the command line asks for: it goes before `MURDER_LOG`, and that before `log_target`. Where there is no
+/// configuration, since it has a mistake, the defaults are used.
+pub fn start(program: &str, imapd: Option<&Imapd>, asked: Option<LogTarget>, debug: bool) -> Verbosity {
     let (filter, handle) = reload::Layer::new(filter(debug));
     let debug = Arc::new(AtomicBool::new(debug));
+    let prefix = imapd.and_then(|imapd| imapd.syslog_prefix.as_deref());
     let layer = Lines {
         program: program.to_owned(),
-        prefix: imapd.syslog_prefix.as_deref().map(|prefix| format!("{prefix}/")).unwrap_or_default(),
-        facility: imapd.facility(),
-        sink: Sink::choose(imapd.log_target),
+        prefix: prefix.map(|prefix| format!("{prefix}/")).unwrap_or_default(),
+        facility: imapd.map_or(MAIL, Imapd::facility),
+        sink: Sink::choose(asked, imapd.map_or(LogTarget::Auto, |imapd| imapd.log_target)),
     };
     match tracing_subscriber::registry().with(filter).with(layer).try_init() {
         Ok(()) => Verbosity { handle: Some(handle), debug },
@@ -84,7 +88,7 @@ pub fn start_tool(ident: &str, debug: bool) {
         (true, Err(_)) => EnvFilter::new("warn"),
         _ => filter(debug),
     };
-    let sink = Sink::choose(LogTarget::Auto);
+    let sink = Sink::choose(None, LogTarget::Auto);
     let layer = Lines { program: ident.to_owned(), prefix: String::new(), facility: MAIL, sink };
     // A second start in one process changes nothing.
     let _ = tracing_subscriber::registry().with(filter).with(layer).try_init();
@@ -107,8 +111,8 @@ enum Sink {
 }
 
 impl Sink {
-    fn choose(target: LogTarget) -> Sink {
-        let asked = std::env::var("MURDER_LOG").ok().and_then(|word| LogTarget::from_word(&word));
+    fn choose(asked: Option<LogTarget>, target: LogTarget) -> Sink {
+        let environment = || std::env::var("MURDER_LOG").ok().and_then(|word| LogTarget::from_word(&word));
         // Not connected: a log daemon that is restarted gets the next line. Not blocking: one that hangs loses lines,
         // and stops nobody.
         let datagram = || {
@@ -116,7 +120,7 @@ impl Sink {
             socket.set_nonblocking(true)?;
             io::Result::Ok(socket)
         };
-        let found = match asked.unwrap_or(target) {
+        let found = match asked.or_else(environment).unwrap_or(target) {
             LogTarget::Auto if stderr_is_journal() => LogTarget::Journald,
             LogTarget::Auto if stderr_is_null() => LogTarget::Syslog,
             other => other,

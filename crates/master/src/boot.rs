@@ -6,14 +6,15 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use config::imapd::Imapd;
+use logs::Verbosity;
+use supervision::notify::{Notifier, NotifySocket};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::child::{self, Children, Surroundings, end_in_words, is_failure};
 use crate::events::Schedule;
 use crate::listen::Opening;
-use crate::log::{self, Log};
-use crate::notify::{Above, NotifySocket};
+use crate::log;
 use crate::options::Options;
 use crate::os::{self, Handover, HeldHangups, User};
 use crate::pidfile::{PidFile, PidFileError};
@@ -151,7 +152,7 @@ struct Prepared {
     hangups: HeldHangups,
 }
 
-async fn serve(options: &Options, log: Log, prepared: Prepared) -> Result<(), BootError> {
+async fn serve(options: &Options, log: Verbosity, prepared: Prepared) -> Result<(), BootError> {
     let Prepared { sources, mut plan, user, pid_file, began, hangups } = prepared;
     let directory = PathBuf::from(&plan.imapd.configdirectory);
     let (wake, wakes) = mpsc::channel(WAKES);
@@ -198,7 +199,7 @@ async fn serve(options: &Options, log: Log, prepared: Prepared) -> Result<(), Bo
         retired: Vec::new(),
         daemons: Vec::new(),
         events: Schedule::default(),
-        above: Above::from_env(),
+        above: Notifier::from_environment(None),
         pid_file,
         ready_file: ReadyFile::new(ready_file),
         began,

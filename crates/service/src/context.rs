@@ -13,18 +13,19 @@ use identity::auth::{InboxAcl, Pace};
 use identity::deny::DenyList;
 use identity::passwords::PasswordDb;
 use protocol::namespace::Namespace;
+use supervision::control::{Change, Changes};
+use supervision::listeners::Entry;
+use supervision::notify::{Notice, Notifier};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 use transport::settings;
 
-use crate::control::{Change, Control};
 use crate::copies::Host;
 use crate::limits::{DirectoryLock, LockError};
-use crate::listen::{Entry, ListenError, Listener, Shared, Socket};
+use crate::listen::{ListenError, Listener, Shared, Socket};
 use crate::notices::Notices;
-use crate::notify::Notifier;
 use crate::sessions::Sessions;
 use crate::{inherit, names};
 
@@ -41,7 +42,7 @@ struct Inner {
     listeners: ArcSwap<Vec<Arc<Listener>>>,
     /// Held by whoever changes settings or listeners, so that no new listener misses new settings.
     changing: Mutex<()>,
-    control: Mutex<Option<Control>>,
+    control: Mutex<Option<Changes>>,
     copies: Mutex<Option<Host>>,
     shared: Mutex<Shared>,
     notifier: Notifier,
@@ -175,11 +176,11 @@ impl Context {
     }
 
     /// Where `master` will say that listeners changed.
-    pub(crate) fn set_control(&self, control: Control) {
+    pub(crate) fn set_control(&self, control: Changes) {
         *self.inner.control.lock().unwrap_or_else(PoisonError::into_inner) = Some(control);
     }
 
-    pub(crate) fn take_control(&self) -> Option<Control> {
+    pub(crate) fn take_control(&self) -> Option<Changes> {
         self.inner.control.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -398,7 +399,8 @@ impl Context {
     pub(crate) async fn report_clients(self) {
         loop {
             self.inner.clients_changed.notified().await;
-            self.inner.notifier.clients(self.clients());
+            let clients = u64::try_from(self.clients()).unwrap_or(u64::MAX);
+            self.inner.notifier.tell(&Notice { clients: Some(clients), ..Notice::default() });
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }

@@ -15,12 +15,12 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags,
 };
+use supervision::listeners::Entry;
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::{UnixListener, UnixStream};
 use tracing::{info, warn};
 
 use crate::limits::DirectoryLock;
-use crate::listen::Entry;
 
 /// The first copy's side.
 pub(crate) struct Host {

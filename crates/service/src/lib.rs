@@ -25,7 +25,6 @@
 //! [`transport::wire::Wire`]. Who is who is decided by the listener's [`identity::auth::Authenticator`].
 
 pub mod context;
-mod control;
 mod copies;
 mod desk;
 pub mod disk;
@@ -36,7 +35,6 @@ pub mod listen;
 mod metrics;
 pub mod names;
 pub mod notices;
-pub mod notify;
 pub mod run;
 pub mod serve;
 pub mod sessions;

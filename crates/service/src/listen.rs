@@ -13,8 +13,8 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use config::imapd::Imapd;
 use protocol::spoken::Protocol;
-use serde::{Deserialize, Serialize};
 use socket2::{SockRef, TcpKeepalive};
+use supervision::listeners::Entry;
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
@@ -26,32 +26,9 @@ use transport::settings;
 use transport::stream::Stream;
 use transport::tls::{ServerTls, TlsError};
 
-/// What is known of a listener beside its socket: one element of MURDER_LISTENERS.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Entry {
-    /// The entry's name in cyrus.conf, which is also the identity under which imapd.conf is read.
-    pub name: String,
-    /// The last path component of its `cmd=`; empty when not known.
-    #[serde(default)]
-    pub program: String,
-    /// The words after it.
-    #[serde(default)]
-    pub args: Vec<String>,
-    /// -1: no limit.
-    #[serde(default = "unlimited")]
-    pub maxchild: i64,
-    #[serde(default)]
-    pub address: String,
-}
-
-fn unlimited() -> i64 {
-    -1
-}
-
-impl Entry {
-    fn protocol(&self) -> Option<Protocol> {
-        Protocol::of_program(&self.program).or_else(|| Protocol::of_name(&self.name))
-    }
+/// What is spoken on the listener of an entry.
+fn protocol_of(entry: &Entry) -> Option<Protocol> {
+    Protocol::of_program(&entry.program).or_else(|| Protocol::of_name(&entry.name))
 }
 
 /// One listening socket.
@@ -107,7 +84,7 @@ pub enum ListenError {
 impl Listener {
     /// Puts a socket and its entry together; `imapd` is this entry's view of the file.
     pub fn new(entry: Entry, socket: Socket, imapd: Imapd, shared: &Shared) -> Result<Listener, ListenError> {
-        let protocol = entry.protocol().ok_or_else(|| ListenError::Protocol(entry.name.clone()))?;
+        let protocol = protocol_of(&entry).ok_or_else(|| ListenError::Protocol(entry.name.clone()))?;
         let imapd = outer_layer(&entry.args).map_or_else(|| imapd.clone(), |bits| imapd.behind_layer(bits));
         let auth = shared.authenticator(&imapd, protocol);
         let listener = Listener {
@@ -332,7 +309,7 @@ mod tests {
     #[test]
     fn the_protocol_follows_from_the_program_then_from_the_name() {
         let entry = |name: &str, program: &str| {
-            Entry { name: name.into(), program: program.into(), ..Entry::default() }.protocol()
+            protocol_of(&Entry { name: name.into(), program: program.into(), ..Entry::default() })
         };
         assert_eq!(entry("mail", "proxyd"), Some(Protocol::Imap));
         assert_eq!(entry("imaps", ""), Some(Protocol::Imap));
@@ -377,14 +354,5 @@ mod tests {
             listener.reload(imapd.clone(), &shared).unwrap();
             assert_eq!(listener.auth().allows_plaintext(&channel), takes);
         }
-    }
-
-    #[test]
-    fn entries_are_read_as_master_writes_them() {
-        let json =
-            r#"[{"name":"imaps","program":"imapd","args":["-s"],"maxchild":200,"address":"127.0.0.1:993"}]"#;
-        let entries: Vec<Entry> = serde_json::from_str(json).unwrap();
-        assert_eq!(entries[0].args, ["-s"]);
-        assert_eq!(entries[0].maxchild, 200);
     }
 }

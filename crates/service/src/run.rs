@@ -18,18 +18,19 @@ use std::time::Duration;
 use config::Problems;
 use config::imapd::Imapd;
 use logs::{self, Verbosity};
+use supervision::control::{self, Changes};
+use supervision::listeners::Entry;
+use supervision::notify::Notifier;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::context::{Context, StartError};
-use crate::control::Control;
 use crate::copies;
 use crate::inherit::{self, Inherited};
 use crate::limits::{self, DirectoryLock, LockError};
-use crate::listen::{Entry, Socket};
-use crate::notify::Notifier;
+use crate::listen::Socket;
 use crate::{desk, metrics};
 
 /// What every daemon takes on its command line; flatten it into the daemon's own arguments.
@@ -173,10 +174,10 @@ fn start(
     imapd: Result<Imapd, Problems>,
     inherited: Inherited,
 ) -> Result<Started, StartError> {
-    let Inherited { sockets, cyrus_status, lifeline, control } = inherited;
+    let Inherited { sockets, cyrus_status, lifeline, control: changes } = inherited;
     let foreign_master = cyrus_status.is_some();
     let imapd = imapd?;
-    let verbosity = logs::start(program.name, &imapd, imapd.debug || is_verbose());
+    let verbosity = logs::start(program.name, Some(&imapd), None, imapd.debug || is_verbose());
     // Our master, where there is one, has said it already.
     if lifeline.is_none() {
         imapd.warnings().iter().cloned().chain(imapd.without_effect()).for_each(|doubt| warn!("{doubt}"));
@@ -205,9 +206,10 @@ fn start(
     }
     let context =
         Context::assemble(program.name, imapd, opened, directory, Notifier::from_environment(cyrus_status))?;
-    if let Some(control) = control {
+    if let Some(changes) = changes {
         context.set_control(
-            Control::new(control).map_err(|why| StartError::Other(format!("MURDER_CONTROL: {why}")))?,
+            Changes::new(changes)
+                .map_err(|why| StartError::Other(format!("{}: {why}", control::VARIABLE)))?,
         );
     }
     if foreign_master && program.alone {

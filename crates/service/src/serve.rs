@@ -23,6 +23,8 @@ use std::time::Duration;
 use config::imapd::networks;
 use logs::Seldom;
 use protocol::spoken::Protocol;
+use supervision::control::Changes;
+use supervision::notify::Notice;
 use tokio::io::AsyncWriteExt;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 use transport::peer::Peer;
@@ -30,7 +32,6 @@ use transport::proxy_header;
 use transport::stream::Stream;
 
 use crate::context::Context;
-use crate::control::Control;
 use crate::copies::{self, Host};
 use crate::limits;
 use crate::listen::{Listener, Place};
@@ -62,7 +63,7 @@ impl Context {
         let (reporter, copied) = (tokio::spawn(self.clone().report_clients()), session.clone());
         let changes = match self.take_control() {
             Some(control) => {
-                self.notifier().ready_for_changes();
+                self.notifier().tell(&Notice { ready: true, control: true, ..Notice::default() });
                 Some(tokio::spawn(follow_changes(self.clone(), control, session)))
             }
             None => {
@@ -100,7 +101,7 @@ impl Context {
 }
 
 /// Takes over what `master` says of the listeners after each of its reloads.
-async fn follow_changes<F, Fut>(context: Context, control: Control, session: F)
+async fn follow_changes<F, Fut>(context: Context, control: Changes, session: F)
 where
     F: Fn(Connection) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,

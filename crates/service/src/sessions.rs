@@ -380,8 +380,10 @@ fn client(peer: &Peer) -> String {
 
 #[cfg(test)]
 mod tests {
+    use supervision::listeners::Entry;
+
     use super::*;
-    use crate::listen::{Entry, Shared, Socket};
+    use crate::listen::{Shared, Socket};
     use identity::auth::Pace;
     use identity::deny::DenyList;
     use identity::passwords::PasswordDb;

@@ -11,7 +11,8 @@ use config::imapd::Imapd;
 use directory::client::Client;
 use mupdate::daemon::{Mode, serve};
 use service::Context;
-use service::listen::{Entry, Socket};
+use service::listen::Socket;
+use supervision::listeners::Entry;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -8,7 +8,8 @@ use mailboxes::Entry;
 use mupdate::daemon::{Mode, serve};
 use protocol::{location::Location, name::MailboxName};
 use service::Context;
-use service::listen::{Entry as ListenEntry, Socket};
+use service::listen::Socket;
+use supervision::listeners::Entry as ListenEntry;
 use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::timeout};
 

@@ -36,6 +36,18 @@ impl Status {
         };
         Some(Self { code, pid: i32::from_ne_bytes(rest) })
     }
+
+    /// As it is written.
+    pub fn to_bytes(self) -> [u8; Self::SIZE] {
+        let code: i32 = match self.code {
+            Code::Available => 1,
+            Code::Unavailable => 2,
+            Code::Connection => 3,
+            Code::ConnectionMulti => 4,
+        };
+        let ([a, b, c, d], [e, f, g, h]) = (code.to_ne_bytes(), self.pid.to_ne_bytes());
+        [a, b, c, d, e, f, g, h]
+    }
 }
 
 #[cfg(test)]
@@ -51,6 +63,7 @@ mod tests {
             [(1, Code::Available), (2, Code::Unavailable), (3, Code::Connection), (4, Code::ConnectionMulti)]
         {
             assert_eq!(Status::parse(bytes(number, 77)), Some(Status { code, pid: 77 }));
+            assert_eq!(Status { code, pid: 77 }.to_bytes(), bytes(number, 77));
         }
         assert_eq!(Status::parse(bytes(5, 77)), None);
         assert_eq!(Status::parse(bytes(0, 77)), None);

@@ -47,7 +47,7 @@ impl SentDate {
             return None;
         }
         let zone_minutes = words.next().map_or(0, zone);
-        let local = days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
+        let local = days_since_1970(year, month, day)? * 86_400 + hour * 3600 + minute * 60 + second;
         Some(SentDate { epoch: local - i64::from(zone_minutes) * 60, zone_minutes })
     }
 }
@@ -83,11 +83,12 @@ fn number(word: &[u8]) -> Option<i64> {
     Some(word.iter().fold(0, |n, &b| n * 10 + i64::from(b - b'0')))
 }
 
-fn month(word: &[u8]) -> Option<i64> {
+fn month(word: &[u8]) -> Option<time::Month> {
     let name = word.get(..3)?.to_ascii_lowercase();
     let months =
         [b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"];
-    Some(months.iter().position(|m| m.as_slice() == name)? as i64 + 1)
+    let at = months.iter().position(|month| month.as_slice() == name)?;
+    time::Month::try_from(u8::try_from(at).ok()? + 1).ok()
 }
 
 fn zone(word: &[u8]) -> i16 {
@@ -113,14 +114,10 @@ fn named_zone(word: &[u8]) -> i16 {
     }
 }
 
-/// Days since 1970-01-01 of a day of the Gregorian calendar.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year - era * 400;
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+/// Days since 1970-01-01. A day that its month does not have is one of the next month, as senders mean it.
+fn days_since_1970(year: i64, month: time::Month, day: i64) -> Option<i64> {
+    let first = time::Date::from_calendar_date(i32::try_from(year).ok()?, month, 1).ok()?;
+    Some(i64::from(first.to_julian_day()) - 2_440_588 + day - 1)
 }
 
 #[cfg(test)]
@@ -134,6 +131,7 @@ mod tests {
         assert_eq!(read("Mon, 23 Nov 2026 23:07:29 +0100 (CET)"), Some((1_795_471_649, 60)));
         assert_eq!(read("23 Nov 26 22:07 GMT"), Some((1_795_471_620, 0)));
         assert_eq!(read("Tue,29 Feb 2000 12:00:00 PST"), Some((951_854_400, -480)));
+        assert_eq!(read("31 Feb 2001 00:00:00 +0000"), read("3 Mar 2001 00:00:00 +0000"));
         assert_eq!(read("yesterday"), None);
         assert_eq!(read("31 Foo 2000 12:00:00"), None);
     }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::imapd::Imapd;
-use protocol::imap::{Assembled, Bad, Body, Bounds, Command, Limits, SequenceSet, Tag};
+use protocol::imap::{
+    Assembled, Bad, Body, Bounds, Bye, Code, Command, Kind, Limits, Refusal, Reply, SequenceSet, Tag,
+};
 use service::aside::weighed;
 use service::stream::Stream;
 use tracing::{debug, info};
@@ -16,7 +18,7 @@ use super::cmd;
 use super::conn::{Conn, Gone};
 use super::limits::{BEFORE_LOGIN, COMMAND, COMMAND_BEFORE_LOGIN, WRONG, WRONG_BEFORE_LOGIN};
 use super::numbering::Target;
-use super::reply::{Kind, Outcome, Reply, Stop};
+use super::reply::{Outcome, Stop};
 use super::selected::{Announce, Selected, Standing};
 use super::server::Server;
 use super::user::User;
@@ -76,12 +78,12 @@ impl Session {
         if let Err(gone) = ended {
             debug!(%gone, "session ends");
             let farewell = match gone {
-                Gone::Idle => Some("* BYE [UNAVAILABLE] Idle for too long"),
-                Gone::Endless => Some("* BYE This is an IMAP server"),
+                Gone::Idle => Some(Bye::new("Idle for too long").code(Code::Unavailable)),
+                Gone::Endless => Some(Bye::new("This is an IMAP server")),
                 Gone::Closed | Gone::Stuck | Gone::Io(_) => None,
             };
-            if let Some(line) = farewell {
-                self.conn.put_line(line);
+            if let Some(bye) = farewell {
+                self.conn.put(bye.line());
             }
         }
         self.conn.close().await;
@@ -92,15 +94,16 @@ impl Session {
 
     async fn greet(&mut self) -> Result<(), Gone> {
         if let Some(text) = self.server.shutdown_text() {
-            self.conn.put_line(format!("* BYE [ALERT] {text}"));
+            self.conn.put(Bye::new(text).code(Code::Alert).line());
             self.over = true;
             return self.conn.flush().await;
         }
         let capabilities = self.capabilities();
         let banner = self.server.banner();
-        self.conn.put_line(format!("* OK [CAPABILITY {capabilities}] {banner} server ready"));
+        let ready = Reply::ok(format!("{banner} server ready")).code(Code::Capability(capabilities));
+        ready.write(None, self.conn.out());
         if let Some(text) = self.server.motd() {
-            self.conn.put_line(format!("* OK [ALERT] {text}"));
+            Reply::ok(text).code(Code::Alert).write(None, self.conn.out());
         }
         self.conn.flush().await
     }
@@ -112,7 +115,7 @@ impl Session {
             let next = tokio::select! {
                 biased;
                 () = stop.cancelled() => {
-                    self.conn.put_line(self.server.stopped());
+                    self.conn.put(self.server.stopped().line());
                     return self.conn.flush().await;
                 }
                 next = self.conn.next(patience) => next?,
@@ -145,7 +148,7 @@ impl Session {
                     None => {
                         let patience = self.patience();
                         self.conn.skip(literal, patience).await?;
-                        Err(Stop::Reply(Reply::bad("Please login first")))
+                        Err(Stop::Refused(Refusal::NotLoggedIn))
                     }
                 };
                 self.answer(&tag, outcome, Announce::All).await?;
@@ -160,7 +163,7 @@ impl Session {
         if self.user.as_ref().is_some_and(|user| !user.is_admin())
             && let Some(text) = self.server.shutdown_text()
         {
-            self.conn.put_line(format!("* BYE [ALERT] {text}"));
+            self.conn.put(Bye::new(text).code(Code::Alert).line());
             self.over = true;
             return Ok(());
         }
@@ -189,7 +192,7 @@ impl Session {
         }
         let selects = matches!(body, Body::Select(_) | Body::Close | Body::Unselect);
         let outcome = if self.user.is_none() && !body.before_login() {
-            Err(Stop::Reply(Reply::bad("Please login first")))
+            Err(Stop::Refused(Refusal::NotLoggedIn))
         } else {
             self.dispatch(&tag, body).await
         };
@@ -202,7 +205,8 @@ impl Session {
     /// What changed in the open mailbox, then the tagged line.
     async fn answer(&mut self, tag: &Tag, outcome: Outcome, announce: Announce) -> Result<(), Gone> {
         let reply = match outcome {
-            Ok(reply) | Err(Stop::Reply(reply)) => reply,
+            Ok(reply) => reply,
+            Err(Stop::Refused(refusal)) => refusal.reply(),
             Err(Stop::Answered) => return Ok(()),
             Err(Stop::Gone(gone)) => return Err(gone),
         };
@@ -229,7 +233,7 @@ impl Session {
         let (selected, out) = weighed(weight, tell).await;
         self.conn.put(out);
         if selected.is_gone(&self.server.namespace) {
-            self.conn.put_line("* BYE Mailbox has been deleted or renamed");
+            self.conn.put(Bye::new("Mailbox has been deleted or renamed").line());
             self.over = true;
         } else {
             self.selected = Some(selected);
@@ -250,15 +254,17 @@ impl Session {
             Standing::Lost => {
                 info!(mailbox = %selected.name, "the right to read the open mailbox was taken away");
                 self.selected = None;
-                self.conn.put_line("* BYE [NOPERM] Permission to read the mailbox was taken away");
+                let bye = Bye::new("Permission to read the mailbox was taken away");
+                self.conn.put(bye.code(Code::NoPerm).line());
                 self.over = true;
             }
         }
     }
 
     fn refuse(&mut self, bad: Bad) {
-        Reply::bad(bad.text).write(bad.tag.as_ref(), self.conn.out());
-        if !bad.foreign {
+        let (tag, foreign) = (bad.tag.clone(), bad.foreign);
+        Refusal::from(bad).reply().write(tag.as_ref(), self.conn.out());
+        if !foreign {
             self.note(Kind::Bad);
         }
     }
@@ -269,7 +275,7 @@ impl Session {
         let limit = if self.user.is_some() { WRONG } else { WRONG_BEFORE_LOGIN };
         if self.wrong >= limit {
             info!("too many wrong commands");
-            self.conn.put_line("* BYE This is an IMAP server");
+            self.conn.put(Bye::new("This is an IMAP server").line());
             self.over = true;
         }
     }
@@ -286,8 +292,8 @@ impl Session {
         if !std::mem::replace(&mut self.condstore, true)
             && let Some(selected) = &self.selected
         {
-            let line = format!("* OK [HIGHESTMODSEQ {}] Ok", selected.view().modseq());
-            self.conn.put_line(line);
+            let told = Reply::told(Code::HighestModseq(selected.view().modseq()));
+            told.write(None, self.conn.out());
         }
     }
 
@@ -310,12 +316,12 @@ impl Session {
 
     /// Who is logged in; [`Session::dispatch`] lets nobody else to the commands that ask.
     pub fn user(&self) -> Result<&User, Stop> {
-        self.user.as_ref().ok_or_else(|| Stop::Reply(Reply::bad("Please login first")))
+        self.user.as_ref().ok_or(Stop::Refused(Refusal::NotLoggedIn))
     }
 
     /// The open mailbox.
     pub fn selected(&mut self) -> Result<&mut Selected, Stop> {
-        self.selected.as_mut().ok_or_else(|| Stop::Reply(Reply::bad("Please select a mailbox first")))
+        self.selected.as_mut().ok_or(Stop::Refused(Refusal::NothingSelected))
     }
 
     /// Numbers and UIDs of the messages that a set names, in order.

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::imap::command::fetch::{Fetch, Fragment, Item, Text};
-use protocol::imap::{DateTime, Flag, print};
+use protocol::imap::command::fetch::{Fetch, Fragment, Item, Text, Value, print_end, print_start};
+use protocol::imap::{DateTime, Flag, Refusal, Reply};
 use service::aside::{Pace, away, weighed};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::imap::conn::Gone;
 use crate::imap::numbering::Target;
-use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::reply::{Outcome, Stop, refusal};
 use crate::imap::session::Session;
 use crate::mime::{Encoding, Span, Structure, What, decode_transfer, pick_fields};
 use crate::store::{Extent, HEAD, How, Mailbox, Read, Record, StoreError, Wanted};
@@ -30,7 +30,7 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
     }
     if targets.is_empty() && !fetch.uid && fetch.changed_since.is_none() {
         let expunged = session.selected()?.numbering.misses(&fetch.set);
-        return Ok(if expunged { Reply::expunged() } else { Reply::no("No matching messages") });
+        return Err(if expunged { Refusal::Expunged } else { Refusal::NoMessages }.into());
     }
     let marks = fetch.items.iter().any(marks_seen) && session.selected()?.may_mark_seen();
     let wanted = Wanted {
@@ -58,7 +58,10 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
         }
         at = end;
     }
-    Ok(failed.unwrap_or_else(Reply::completed))
+    match failed {
+        Some(refusal) => Err(refusal.into()),
+        None => Ok(Reply::completed()),
+    }
 }
 
 /// Reads the first of these messages, one at least, while those before them are written. Ends by itself where the client goes
@@ -121,21 +124,20 @@ async fn message(
     changed: bool,
     read: Result<Read, StoreError>,
     pace: &mut Pace,
-) -> Result<Option<Reply>, Stop> {
+) -> Result<Option<Refusal>, Stop> {
     let condstore = session.condstore;
     let mailbox = session.selected()?.mailbox.clone();
-    let Read { structure, head } = match read.map_err(Stop::from) {
+    let Read { structure, head } = match read {
         Ok(read) => read,
-        Err(Stop::Reply(reply)) => return Ok(Some(reply)),
-        Err(other) => return Err(other),
+        Err(error) => return Ok(Some(refusal(error))),
     };
     let mut reader = Reader { mailbox, target: target.clone(), structure, head };
     // Whatever can fail does so before the first byte is written.
-    if let Some(reply) = reader.refuses(items) {
-        return Ok(Some(reply));
+    if let Some(refusal) = reader.refuses(items) {
+        return Ok(Some(refusal));
     }
     let flags_wanted = items.contains(&Item::Flags);
-    session.conn.put(format!("* {} FETCH (", target.sequence));
+    print_start(session.conn.out(), target.sequence);
     let mut first = true;
     for item in items {
         let lead: &[u8] = if std::mem::take(&mut first) { b"" } else { b" " };
@@ -144,15 +146,16 @@ async fn message(
         pace.steps(1 + names_of(item)).await;
     }
     if changed && !flags_wanted {
-        session.conn.put(" FLAGS ");
         let flags = flag_list(session, &target.record)?;
-        session.conn.put(flags);
+        session.conn.put(" ");
+        Value::Flags(&flags).print(session.conn.out());
     }
     if changed && condstore && !items.contains(&Item::Modseq) {
         // RFC 7162 section 3.1: with all flags that changed, this way too.
-        session.conn.put(format!(" MODSEQ ({})", target.record.modseq));
+        session.conn.put(" ");
+        Value::Modseq(target.record.modseq).print(session.conn.out());
     }
-    session.conn.put(")\r\n");
+    print_end(session.conn.out());
     session.conn.relieve().await?;
     Ok(None)
 }
@@ -161,75 +164,52 @@ async fn write_item(session: &mut Session, reader: &mut Reader, item: &Item) -> 
     let record = reader.target.record.clone();
     let out = session.conn.out();
     match item {
-        Item::Uid => out.extend_from_slice(format!("UID {}", record.uid).as_bytes()),
+        Item::Uid => Value::Uid(record.uid).print(out),
         Item::Flags => {
             let flags = flag_list(session, &record)?;
-            let out = session.conn.out();
-            out.extend_from_slice(b"FLAGS ");
-            out.extend_from_slice(&flags);
+            Value::Flags(&flags).print(session.conn.out());
         }
-        Item::InternalDate => {
-            let date = DateTime::utc(record.internaldate);
-            out.extend_from_slice(format!("INTERNALDATE \"{date}\"").as_bytes());
-        }
-        Item::SaveDate => {
-            let date = DateTime::utc(record.savedate);
-            out.extend_from_slice(format!("SAVEDATE \"{date}\"").as_bytes());
-        }
-        Item::Size => out.extend_from_slice(format!("RFC822.SIZE {}", record.size).as_bytes()),
-        Item::Modseq => out.extend_from_slice(format!("MODSEQ ({})", record.modseq).as_bytes()),
-        Item::EmailId => out.extend_from_slice(format!("EMAILID ({})", email_id(&record)).as_bytes()),
-        Item::ThreadId => out.extend_from_slice(b"THREADID NIL"),
+        Item::InternalDate => Value::InternalDate(DateTime::utc(record.internaldate)).print(out),
+        Item::SaveDate => Value::SaveDate(DateTime::utc(record.savedate)).print(out),
+        Item::Size => Value::Size(record.size).print(out),
+        Item::Modseq => Value::Modseq(record.modseq).print(out),
+        Item::EmailId => Value::EmailId(&email_id(&record)).print(out),
+        Item::ThreadId => Value::NoThreadId.print(out),
         Item::Envelope => {
             let render = reader.render(|structure, out| structure.write_envelope(out));
             let rendered = unless_gone(session, render).await?;
-            session.conn.put("ENVELOPE ");
-            session.conn.put(rendered);
+            put_rendered(session, item, &rendered);
         }
         Item::Body => {
             let render = reader.render(|structure, out| structure.write_bodystructure(out, false));
             let rendered = unless_gone(session, render).await?;
-            session.conn.put("BODY ");
-            session.conn.put(rendered);
+            put_rendered(session, item, &rendered);
         }
         Item::BodyStructure => {
             let render = reader.render(|structure, out| structure.write_bodystructure(out, true));
             let rendered = unless_gone(session, render).await?;
-            session.conn.put("BODYSTRUCTURE ");
-            session.conn.put(rendered);
+            put_rendered(session, item, &rendered);
         }
-        Item::Section(fragment) => {
-            out.extend_from_slice(b"BODY[");
-            fragment.section.print(out);
-            out.push(b']');
-            write_origin(out, fragment);
-            write_fragment(session, reader, fragment).await?;
-        }
-        Item::Rfc822(fragment, name) => {
-            out.extend_from_slice(name.as_bytes());
+        Item::Section(fragment) | Item::Rfc822(fragment, _) => {
+            item.print_name(out);
             write_fragment(session, reader, fragment).await?;
         }
         Item::Binary(fragment) => {
-            out.extend_from_slice(b"BINARY[");
-            fragment.section.print(out);
-            out.push(b']');
-            write_origin(out, fragment);
+            item.print_name(out);
             write_binary(session, reader, fragment).await?;
         }
         Item::BinarySize(part) => {
             let size = unless_gone(session, reader.decoded(part)).await??.map_or(0, |bytes| bytes.len());
-            let numbers: Vec<String> = part.iter().map(u32::to_string).collect();
-            let out = session.conn.out();
-            out.extend_from_slice(format!("BINARY.SIZE[{}] {size}", numbers.join(".")).as_bytes());
+            put_rendered(session, item, size.to_string().as_bytes());
         }
     }
     Ok(())
 }
 
-fn write_origin(out: &mut Vec<u8>, fragment: &Fragment) {
-    if let Some((origin, _)) = fragment.partial {
-        out.extend_from_slice(format!("<{origin}>").as_bytes());
-    }
+fn put_rendered(session: &mut Session, item: &Item, value: &[u8]) {
+    item.print_name(session.conn.out());
+    session.conn.put(" ");
+    session.conn.put(value);
 }
 
 /// The value of a section: a blank and NIL or a literal.
@@ -296,7 +276,7 @@ impl Reader {
     }
 
     /// Why the items cannot be answered, if so.
-    fn refuses(&self, items: &[Item]) -> Option<Reply> {
+    fn refuses(&self, items: &[Item]) -> Option<Refusal> {
         for item in items {
             let part = match item {
                 Item::Binary(fragment) => &fragment.section.part,
@@ -307,7 +287,7 @@ impl Reader {
                 |structure: &Structure| structure.part(part).map(|p| p.content.transfer_encoding());
             if self.structure.as_deref().and_then(encoding) == Some(Encoding::Unknown) {
                 // RFC 3516 section 4.3
-                return Some(Reply::no("The part's transfer encoding is not known").code("UNKNOWN-CTE"));
+                return Some(Refusal::UnknownEncoding);
             }
         }
         None
@@ -450,18 +430,6 @@ fn cut_span(span: Span, partial: Option<(u32, u32)>) -> Span {
 fn flag_list(session: &mut Session, record: &Record) -> Result<Vec<u8>, Stop> {
     let selected = session.selected()?;
     Ok(selected.flag_list(&selected.mailbox.view(), record))
-}
-
-/// `(\Seen $Forwarded)`
-pub fn write_flags(out: &mut Vec<u8>, flags: &[Flag]) {
-    out.push(b'(');
-    for (at, flag) in flags.iter().enumerate() {
-        if at > 0 {
-            out.push(b' ');
-        }
-        print::plain(out, &flag.to_string());
-    }
-    out.push(b')');
 }
 
 /// The same bytes have the same id, wherever they are (as in Cyrus).

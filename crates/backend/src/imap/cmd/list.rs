@@ -9,14 +9,15 @@ use std::sync::Arc;
 
 use mailboxes::Entry;
 use protocol::acl::Rights;
-use protocol::imap::command::list::List;
-use protocol::imap::print;
+use protocol::imap::command::acl::print_my_rights;
+use protocol::imap::command::list::{Kind, Line, List, print_namespace};
+use protocol::imap::{Refusal, Reply};
 use protocol::name::MailboxName;
 use protocol::namespace::Namespace;
 use protocol::pattern::Pattern;
 use service::aside::{Budget, Pace, Spent};
 
-use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::reply::{Outcome, Stop};
 use crate::imap::server::Server;
 use crate::imap::session::Session;
 use crate::imap::user::User;
@@ -189,9 +190,9 @@ impl Sight {
     }
 }
 
-/// One line of the answer.
+/// A name that is chosen.
 #[derive(Default)]
-struct Line {
+struct Chosen {
     exists: bool,
     subscribed: bool,
     /// A child fulfils the selection (RECURSIVEMATCH).
@@ -200,9 +201,9 @@ struct Line {
 
 pub async fn list(session: &mut Session, list: List) -> Outcome {
     let separator = session.server.namespace.separator();
-    let kind = if list.xlist { "XLIST" } else { "LIST" };
+    let kind = if list.xlist { Kind::Xlist } else { Kind::List };
     if list.patterns.iter().all(String::is_empty) && !list.extended {
-        session.conn.put_line(format!("* {kind} (\\Noselect) \"{separator}\" \"\""));
+        Line::of_separator(kind, separator).print(session.conn.out());
         return Ok(Reply::completed());
     }
     let list = list.narrowed(session.server.imapd.foolstupidclients);
@@ -227,14 +228,15 @@ pub async fn list(session: &mut Session, list: List) -> Outcome {
     };
     let mut pace = Pace::default();
     for shown in session.look(look).await? {
-        let out = session.conn.out();
-        write_line(out, kind, &shown.attributes, separator, &shown.external);
-        if shown.child_info && list.select.subscribed {
-            out.extend_from_slice(b" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
-        } else if shown.child_info {
-            out.extend_from_slice(b" (\"CHILDINFO\" (\"SPECIAL-USE\"))");
-        }
-        out.extend_from_slice(b"\r\n");
+        let selection = if list.select.subscribed { "SUBSCRIBED" } else { "SPECIAL-USE" };
+        let line = Line {
+            kind,
+            attributes: &shown.attributes.join(" "),
+            separator,
+            name: &shown.external,
+            child_info: shown.child_info.then_some(selection),
+        };
+        line.print(session.conn.out());
         if let Some(seen) = &shown.seen {
             extras(session, &list, seen).await?;
         }
@@ -256,7 +258,7 @@ struct Shown {
 impl Shown {
     fn new(
         external: String,
-        line: Line,
+        line: Chosen,
         list: &List,
         sight: &Sight,
         uses: &BTreeMap<MailboxName, Vec<String>>,
@@ -283,7 +285,7 @@ struct Choice<'c> {
 
 impl Choice<'_> {
     /// The names that the selection and the patterns choose, in their order.
-    fn lines(&self, patterns: &[Pattern], budget: &Budget) -> Result<Vec<(String, Line)>, Spent> {
+    fn lines(&self, patterns: &[Pattern], budget: &Budget) -> Result<Vec<(String, Chosen)>, Spent> {
         let list = self.list;
         let mut candidates: Vec<&str> =
             self.sight.mailboxes.iter().map(|seen| seen.external.as_str()).collect();
@@ -296,7 +298,7 @@ impl Choice<'_> {
         }
         let filtered = list.select.subscribed || list.select.special_use;
         let parents = list.select.recursive_match || (!filtered && pattern_shows_parents(list));
-        let mut lines: Vec<(String, Line)> = Vec::new();
+        let mut lines: Vec<(String, Chosen)> = Vec::new();
         let mut at: HashMap<String, usize> = HashMap::new();
         for name in candidates.into_iter().filter(|name| self.selects(name)) {
             for pattern in patterns {
@@ -330,28 +332,32 @@ impl Choice<'_> {
 /// MYRIGHTS and STATUS lines behind a mailbox's LIST line.
 async fn extras(session: &mut Session, list: &List, seen: &Seen) -> Result<(), Stop> {
     if list.returns.my_rights {
-        super::acl::write_my_rights(session, &seen.external, seen.rights);
+        print_my_rights(session.conn.out(), &seen.external, seen.rights);
     }
     if !list.returns.status.is_empty() && seen.rights.contains(Rights::READ) {
         // A mailbox that went away meanwhile, or cannot be opened, just has no STATUS line (RFC 5819 section 2).
         let told = super::status::write(session, &seen.name, &seen.external, &list.returns.status).await;
         match told {
-            Err(Stop::Reply(_)) => {}
+            Err(Stop::Refused(_)) => {}
             other => other?,
         }
     }
     Ok(())
 }
 
-fn line<'l>(lines: &'l mut Vec<(String, Line)>, at: &mut HashMap<String, usize>, name: &str) -> &'l mut Line {
+fn line<'l>(
+    lines: &'l mut Vec<(String, Chosen)>,
+    at: &mut HashMap<String, usize>,
+    name: &str,
+) -> &'l mut Chosen {
     let index = *at.entry(name.to_owned()).or_insert_with(|| {
-        lines.push((name.to_owned(), Line::default()));
+        lines.push((name.to_owned(), Chosen::default()));
         lines.len() - 1
     });
     &mut lines[index].1
 }
 
-fn attributes(line: &Line, list: &List, children: bool) -> Vec<String> {
+fn attributes(line: &Chosen, list: &List, children: bool) -> Vec<String> {
     let mut attributes = Vec::new();
     let mut add = |word: &str| attributes.push(word.to_owned());
     if !line.exists {
@@ -362,12 +368,6 @@ fn attributes(line: &Line, list: &List, children: bool) -> Vec<String> {
     }
     add(if children { "\\HasChildren" } else { "\\HasNoChildren" });
     attributes
-}
-
-/// `* LIST (attributes) "/" name`, without the line end.
-pub fn write_line(out: &mut Vec<u8>, kind: &str, attributes: &[String], separator: char, name: &str) {
-    out.extend_from_slice(format!("* {kind} ({}) \"{separator}\" ", attributes.join(" ")).as_bytes());
-    print::astring(out, name.as_bytes());
 }
 
 /// Special-use attributes of the user's own mailboxes, where this LIST, or `specialusealways`, asks for them.
@@ -413,26 +413,22 @@ pub async fn namespace(session: &mut Session) -> Outcome {
     };
     let alt = namespace.altnamespace && !user.is_admin();
     let admin = user.is_admin();
-    let one = |prefix: &str, shown: bool| {
-        if shown { format!("(({} \"{sep}\"))", print::quoted(prefix)) } else { "NIL".to_owned() }
-    };
     let own = if alt { String::new() } else { format!("INBOX{sep}") };
     let others = if alt { format!("{}{sep}", namespace.userprefix) } else { format!("user{sep}") };
     let shared = if alt { format!("{}{sep}", namespace.sharedprefix) } else { String::new() };
-    let line = format!(
-        "* NAMESPACE {} {} {}",
-        one(&own, has_inbox),
-        one(&others, admin || !imapd.disable_user_namespace),
-        one(&shared, admin || !imapd.disable_shared_namespace)
-    );
-    session.conn.put_line(line);
+    let prefixes = [
+        has_inbox.then_some(own.as_str()),
+        (admin || !imapd.disable_user_namespace).then_some(others.as_str()),
+        (admin || !imapd.disable_shared_namespace).then_some(shared.as_str()),
+    ];
+    print_namespace(session.conn.out(), sep, prefixes);
     Ok(Reply::completed())
 }
 
 /// The list of mailboxes cannot be read.
 pub fn unlisted(error: mailboxes::Error) -> Stop {
     tracing::error!(%error, "the mailbox list cannot be read");
-    Reply::no("The mailbox list cannot be read").code("UNAVAILABLE").into()
+    Refusal::ListUnreadable.into()
 }
 
 /// Entries taken at once from the list.

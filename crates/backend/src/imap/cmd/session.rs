@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use protocol::imap::command::session::Id;
-use protocol::imap::{Tag, print};
+use protocol::imap::command::session::{Id, print_capability, print_id};
+use protocol::imap::{Bye, Refusal, Reply, Tag};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::imap::conn::Gone;
-use crate::imap::reply::{Outcome, Reply};
+use crate::imap::reply::{Outcome, Stop};
 use crate::imap::server::{PRODUCT, VERSION};
 use crate::imap::session::{ClientId, Session};
 
@@ -76,12 +76,12 @@ pub fn capability(session: &mut Session) -> Outcome {
         let later = AFTER_LOGIN.iter().filter(|word| !hidden.iter().any(|hidden| hidden == *word));
         later.for_each(|word| capabilities.push_str(&format!(" {word}")));
     }
-    session.conn.put_line(format!("* CAPABILITY {capabilities}"));
+    print_capability(session.conn.out(), &capabilities);
     Ok(Reply::completed())
 }
 
 pub fn logout(session: &mut Session) -> Outcome {
-    session.conn.put_line("* BYE LOGOUT received");
+    session.conn.put(Bye::new("LOGOUT received").line());
     session.over = true;
     Ok(Reply::completed())
 }
@@ -91,16 +91,8 @@ pub fn id(session: &mut Session, fields: Id) -> Outcome {
         session.client_id = ClientId::Said(in_one_line(&fields));
         log_client_id(session);
     }
-    if !session.server.imapd.imapidresponse {
-        session.conn.put_line("* ID NIL");
-        return Ok(Reply::completed());
-    }
-    let out = session.conn.out();
-    out.extend_from_slice(b"* ID (\"name\" ");
-    print::string(out, PRODUCT.as_bytes());
-    out.extend_from_slice(b" \"version\" ");
-    print::string(out, VERSION.as_bytes());
-    out.extend_from_slice(b")\r\n");
+    let server = session.server.imapd.imapidresponse.then_some((PRODUCT, VERSION));
+    print_id(session.conn.out(), server);
     Ok(Reply::completed())
 }
 
@@ -128,19 +120,19 @@ fn in_one_line(fields: &Id) -> String {
 }
 
 pub async fn starttls(session: &mut Session, tag: &Tag) -> Outcome {
-    let Some(tls) = session.server.tls.clone() else { return Ok(Reply::no("Starttls not supported")) };
+    let tls = session.server.tls.clone().ok_or(Refusal::NoTls)?;
     if session.user.is_some() {
-        return Ok(Reply::bad("Starttls not allowed after authentication"));
+        return Err(Refusal::TlsAfterLogin.into());
     }
     if !session.may_start_tls() {
-        return Ok(Reply::bad("Already did a successful Starttls"));
+        return Err(Refusal::TlsActive.into());
     }
     Reply::ok("Begin TLS negotiation now").write(Some(tag), session.conn.out());
     session.conn.flush().await?;
     session.conn.forget_input();
     let handshake = session.conn.stream_mut().start_tls(&tls);
     match timeout(HANDSHAKE, handshake).await {
-        Ok(Ok(())) => Err(crate::imap::reply::Stop::Answered),
+        Ok(Ok(())) => Err(Stop::Answered),
         Ok(Err(error)) => {
             warn!(%error, "STARTTLS negotiation failed");
             Err(Gone::Closed.into())
@@ -162,15 +154,15 @@ pub fn enable(session: &mut Session, wanted: &[String]) -> Outcome {
 
 pub async fn compress(session: &mut Session, tag: &Tag, how: &str) -> Outcome {
     if how != "DEFLATE" {
-        return Ok(Reply::no("Unsupported compression mechanism"));
+        return Err(Refusal::NoCompression.into());
     }
     if session.conn.stream().is_compressed() {
-        return Ok(Reply::no("DEFLATE active via COMPRESS").code("COMPRESSIONACTIVE"));
+        return Err(Refusal::CompressionActive.into());
     }
     Reply::ok("DEFLATE active").write(Some(tag), session.conn.out());
     session.conn.flush().await?;
     session.conn.compress().map_err(Gone::from)?;
-    Err(crate::imap::reply::Stop::Answered)
+    Err(Stop::Answered)
 }
 
 /// What is kept of an ID.

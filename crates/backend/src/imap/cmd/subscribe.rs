@@ -4,11 +4,12 @@
 use std::collections::HashSet;
 
 use protocol::acl::Rights;
-use protocol::imap::command::list::Lsub;
+use protocol::imap::command::list::{Kind, Line, Lsub};
+use protocol::imap::{Refusal, Reply};
 use service::aside::Budget;
 
-use super::list::{Eyes, Sight, Unseen, unlisted, write_line};
-use crate::imap::reply::{Outcome, Reply};
+use super::list::{Eyes, Sight, Unseen, unlisted};
+use crate::imap::reply::Outcome;
 use crate::imap::session::Session;
 use crate::store::UserState;
 
@@ -23,7 +24,7 @@ pub async fn subscribe(session: &mut Session, external: &str, on: bool) -> Outco
                 && (user.is_admin() || store.rights(&name, &entry.acl, user.who()).contains(Rights::LOOKUP))
         });
         if !may {
-            return Ok(Reply::no("Mailbox does not exist").code("NONEXISTENT"));
+            return Err(Refusal::NoMailbox.into());
         }
     }
     store.subscribe(user.id(), &name, on).await?;
@@ -34,7 +35,7 @@ pub async fn lsub(session: &mut Session, lsub: Lsub) -> Outcome {
     let user = session.user()?;
     let separator = session.server.namespace.separator();
     if lsub.pattern.is_empty() {
-        session.conn.put_line(format!("* LSUB (\\Noselect) \"{separator}\" \"\""));
+        Line::of_separator(Kind::Lsub, separator).print(session.conn.out());
         return Ok(Reply::completed());
     }
     let state = session.server.store.user_state(user.id()).await?;
@@ -56,28 +57,25 @@ fn lines(lsub: &Lsub, state: &UserState, eyes: &Eyes, budget: &Budget) -> Result
         .flat_map(|name| name.match_indices(separator).filter_map(|(at, _)| name.get(..at)))
         .collect();
     let (mut told, mut out) = (HashSet::new(), Vec::new());
+    let line = |attributes, name| Line { kind: Kind::Lsub, attributes, separator, name, child_info: None };
     for name in &names {
         budget.check()?;
         if lsub.pattern.ends_with('%') {
             // RFC 3501 section 6.3.9: a subscribed name below the level shows its parent, \Noselect.
             for parent in pattern.matched_ancestors(name) {
                 if !all.contains(parent) && told.insert(parent) {
-                    let attributes = ["\\Noselect".to_owned(), "\\HasChildren".to_owned()];
-                    write_line(&mut out, "LSUB", &attributes, separator, parent);
-                    out.extend_from_slice(b"\r\n");
+                    line("\\Noselect \\HasChildren", parent).print(&mut out);
                 }
             }
         }
         if pattern.matches(name) && told.insert(name) {
-            let mut attributes = Vec::new();
-            if sight.get(name).is_none() {
-                attributes.push("\\Noselect".to_owned());
-            }
-            if parents.contains(name.as_str()) {
-                attributes.push("\\HasChildren".to_owned());
-            }
-            write_line(&mut out, "LSUB", &attributes, separator, name);
-            out.extend_from_slice(b"\r\n");
+            let attributes = match (sight.get(name).is_some(), parents.contains(name.as_str())) {
+                (true, false) => "",
+                (true, true) => "\\HasChildren",
+                (false, false) => "\\Noselect",
+                (false, true) => "\\Noselect \\HasChildren",
+            };
+            line(attributes, name).print(&mut out);
         }
     }
     Ok(out)

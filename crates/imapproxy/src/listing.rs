@@ -153,13 +153,10 @@ impl Shown {
         words.join(" ")
     }
 
-    /// What follows the name: RFC 5258's CHILDINFO.
-    pub fn extension(&self, list: &List) -> &'static str {
-        match (self.child_info, list.select.subscribed) {
-            (true, true) => " (\"CHILDINFO\" (\"SUBSCRIBED\"))",
-            (true, false) => " (\"CHILDINFO\" (\"SPECIAL-USE\"))",
-            (false, _) => "",
-        }
+    /// The selection that a mailbox below it fulfils: RFC 5258's CHILDINFO.
+    pub fn child_info(&self, list: &List) -> Option<&'static str> {
+        let selection = if list.select.subscribed { "SUBSCRIBED" } else { "SPECIAL-USE" };
+        self.child_info.then_some(selection)
     }
 }
 
@@ -206,7 +203,8 @@ mod tests {
         let work = move |budget: &Budget| {
             let line = |line: &Shown| {
                 let attributes = line.attributes(&list, &sight, &facts);
-                format!("({attributes}) {}{}", line.external, line.extension(&list))
+                let child_info = line.child_info(&list).map(|selection| format!(" +{selection}"));
+                format!("({attributes}) {}{}", line.external, child_info.unwrap_or_default())
             };
             Ok(shown(&list, &sight, &facts, &Namespace::default(), budget)?.iter().map(line).collect())
         };
@@ -239,10 +237,7 @@ mod tests {
         );
         assert_eq!(
             run("LIST (SUBSCRIBED RECURSIVEMATCH) \"\" %", &sight, &facts).await,
-            [
-                "(\\HasChildren) a (\"CHILDINFO\" (\"SUBSCRIBED\"))",
-                "(\\NonExistent \\Subscribed \\HasNoChildren) gone"
-            ]
+            ["(\\HasChildren) a +SUBSCRIBED", "(\\NonExistent \\Subscribed \\HasNoChildren) gone"]
         );
         assert_eq!(run("LIST (SPECIAL-USE) \"\" *", &sight, &facts).await, ["(\\HasNoChildren \\Sent) Sent"]);
         assert_eq!(run("LIST \"\" (a Sent)", &sight, &facts).await.len(), 2);

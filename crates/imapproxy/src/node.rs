@@ -6,13 +6,14 @@ use std::time::Duration;
 use config::imapd::Imapd;
 use mailboxes::{Entry, List};
 use mupdate::replica::{self, Replica};
+use protocol::imap::Refusal;
 use protocol::name::MailboxName;
 use protocol::namespace::Namespace;
 use upstream::Upstream;
 
 use crate::capability::Learnt;
 use crate::placement::Placement;
-use crate::session::{Stop, UNSURE};
+use crate::session::Stop;
 
 pub use service::listen::Listener;
 
@@ -112,7 +113,7 @@ impl Directory {
 /// This node's own list cannot be read.
 pub fn unreadable(error: mailboxes::Error) -> Stop {
     tracing::error!("the list of mailboxes: {error}");
-    Stop::no(UNSURE)
+    Refusal::ListUnsure.into()
 }
 
 #[cfg(test)]

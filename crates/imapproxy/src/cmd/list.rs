@@ -5,9 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use protocol::acl::Rights;
-use protocol::imap::command::list::List;
+use protocol::imap::command::acl::print_my_rights;
+use protocol::imap::command::list::{Kind, Line, List};
 use protocol::imap::command::status::StatusItem;
-use protocol::imap::{Cursor, Limits, ParseError, print};
+use protocol::imap::{Cursor, Limits, ParseError, Refusal};
 use protocol::name::MailboxName;
 use service::aside::{Budget, Pace, Spent, aside};
 
@@ -17,7 +18,7 @@ use crate::grammar::put_astring;
 pub use crate::listing::Sight;
 use crate::listing::{self, Facts, Seen};
 use crate::node::{Listener, Node};
-use crate::session::{Session, Stop, User};
+use crate::session::{Done, Outcome, Session, Stop, User};
 
 /// A backend's LIST or LSUB line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,18 +28,17 @@ pub struct ListLine {
 }
 
 /// `LIST …`, `XLIST …`, `RLIST …`
-pub async fn list(s: &mut Session, request: &Request, list: List) -> Result<(), Stop> {
+pub async fn list(s: &mut Session, request: &Request, list: List) -> Outcome {
     s.note_referrals(request.head.verb == "RLIST" || list.select.remote);
     s.hear_selected("").await?;
-    let tag = &request.head.tag;
-    let kind = if list.xlist { "XLIST" } else { "LIST" };
+    let kind = if list.xlist { Kind::Xlist } else { Kind::List };
     let separator = s.node.namespace.separator();
     if list.patterns.iter().all(String::is_empty) && !list.extended {
-        s.client.put(format!("* {kind} (\\Noselect) \"{separator}\" \"\"\r\n{tag} OK Completed\r\n"));
-        return Ok(());
+        s.client.print(|out| Line::of_separator(kind, separator).print(out));
+        return Ok(Done::completed());
     }
     if !s.node.directory.is_complete() {
-        return Err(Stop::no(crate::session::UNSURE));
+        return Err(Refusal::ListUnsure.into());
     }
     let list = list.narrowed(s.listener.imapd().foolstupidclients);
     let facts = facts(s, &list).await?;
@@ -67,16 +67,11 @@ pub async fn list(s: &mut Session, request: &Request, list: List) -> Result<(), 
         if list.xlist && line.external == "INBOX" {
             attributes.push_str(" \\Inbox");
         }
-        ListLine::put_parts(&mut out, kind, &attributes, separator, &line.external);
-        let extension = line.extension(&list);
-        if !extension.is_empty() {
-            out.truncate(out.len() - 2);
-            out.extend_from_slice(extension.as_bytes());
-            out.extend_from_slice(b"\r\n");
-        }
+        let (name, child_info) = (line.external.as_str(), line.child_info(&list));
+        Line { kind, attributes: &attributes, separator, name, child_info }.print(&mut out);
         if let Some(seen) = sight.get(&line.external).filter(|_| line.exists) {
             if list.returns.my_rights {
-                super::acl::put_my_rights(&mut out, &seen.external, seen.rights);
+                print_my_rights(&mut out, &seen.external, seen.rights);
             }
             if let Some(status) = states.get(&seen.external) {
                 out.extend_from_slice(status);
@@ -88,8 +83,7 @@ pub async fn list(s: &mut Session, request: &Request, list: List) -> Result<(), 
         }
         pace.step().await;
     }
-    s.client.put(format!("{tag} OK Completed\r\n"));
-    Ok(())
+    Ok(Done::completed())
 }
 
 /// Who looks around, for work on another thread.
@@ -137,7 +131,7 @@ pub async fn look_around<T: Send + 'static>(
                 ?limit,
                 "a command took too long and was ended (search_maxtime)"
             );
-            Err(Stop::no("[LIMIT] This takes too long"))
+            Err(Refusal::TakesTooLong.into())
         }
     }
 }
@@ -240,13 +234,13 @@ async fn special_uses(s: &mut Session) -> Result<HashMap<String, Vec<String>>, S
     });
     let servers = servers.await?;
     for server in servers {
-        let lines = match ask_lines(s, &server, "LIST (SPECIAL-USE) \"\" \"*\"", "LIST").await {
+        let lines = match ask_lines(s, &server, "LIST (SPECIAL-USE) \"\" \"*\"", Kind::List).await {
             Ok(lines) => lines,
             Err(Stop::Backend { server, .. }) if s.selected_server() != Some(server.as_str()) => {
                 s.links.remove(&server);
                 continue;
             }
-            Err(Stop::Answer(_)) => continue,
+            Err(Stop::Relayed(_)) => continue,
             Err(stop) => return Err(stop),
         };
         for line in lines {
@@ -265,7 +259,7 @@ pub async fn ask_lines(
     s: &mut Session,
     server: &str,
     command: &str,
-    kind: &str,
+    kind: Kind,
 ) -> Result<Vec<ListLine>, Stop> {
     s.link(server).await?;
     let id = s.command(server, command)?;
@@ -284,7 +278,7 @@ pub async fn ask_lines(
         })
         .await?;
     s.client.put(news);
-    if answer.is_ok() { Ok(lines) } else { Err(Stop::Answer(answer.text())) }
+    if answer.is_ok() { Ok(lines) } else { Err(Stop::Relayed(answer)) }
 }
 
 /// The STATUS lines of these mailboxes, by name: each backend is asked for all of its own at once.
@@ -355,8 +349,8 @@ fn after_kind<'a>(line: &'a [u8], kind: &str) -> Option<Cursor<'a>> {
 
 impl ListLine {
     /// `* LIST (attributes) "/" name …`
-    pub fn parse(line: &[u8], kind: &str) -> Option<ListLine> {
-        let mut at = after_kind(line, kind)?;
+    pub fn parse(line: &[u8], kind: Kind) -> Option<ListLine> {
+        let mut at = after_kind(line, kind.name())?;
         let attributes = at.list(64, |word| {
             let backslash = if word.eat(b'\\') { "\\" } else { "" };
             Ok::<_, ParseError>(format!("{backslash}{}", word.atom()?))
@@ -366,13 +360,6 @@ impl ListLine {
         at.nstring().ok()?;
         at.space().ok()?;
         Some(ListLine { attributes, name: at.mailbox().ok()? })
-    }
-
-    /// Writes such a line.
-    pub fn put_parts(out: &mut Vec<u8>, kind: &str, attributes: &str, separator: char, name: &str) {
-        out.extend_from_slice(format!("* {kind} ({attributes}) \"{separator}\" ").as_bytes());
-        print::astring(out, name.as_bytes());
-        out.extend_from_slice(b"\r\n");
     }
 }
 
@@ -404,12 +391,12 @@ mod tests {
     #[test]
     fn a_backends_lines_are_read() {
         let line =
-            ListLine::parse(b"* LIST (\\HasNoChildren \\Sent) \"/\" \"Sent Items\"\r\n", "LIST").unwrap();
+            ListLine::parse(b"* LIST (\\HasNoChildren \\Sent) \"/\" \"Sent Items\"\r\n", Kind::List).unwrap();
         assert_eq!((line.name.as_str(), line.attributes.len()), ("Sent Items", 2));
-        let line = ListLine::parse(b"* LSUB () NIL {3}\r\na\"b\r\n", "LSUB").unwrap();
+        let line = ListLine::parse(b"* LSUB () NIL {3}\r\na\"b\r\n", Kind::Lsub).unwrap();
         assert_eq!(line.name, "a\"b");
-        assert_eq!(ListLine::parse(b"* LIST () \"/\" x\r\n", "LSUB"), None);
-        assert_eq!(ListLine::parse(b"* 3 EXISTS\r\n", "LIST"), None);
+        assert_eq!(ListLine::parse(b"* LIST () \"/\" x\r\n", Kind::Lsub), None);
+        assert_eq!(ListLine::parse(b"* 3 EXISTS\r\n", Kind::List), None);
         assert_eq!(status_name(b"* STATUS INBOX (MESSAGES 1)\r\n").as_deref(), Some("INBOX"));
     }
 }

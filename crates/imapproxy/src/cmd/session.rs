@@ -1,42 +1,42 @@
 //! Commands about the session itself: CAPABILITY, NOOP, CHECK, LOGOUT, ID, ENABLE, COMPRESS, NAMESPACE.
 
+use protocol::imap::command::list::print_namespace;
+use protocol::imap::command::session::{print_capability, print_id};
+use protocol::imap::{Bye, Refusal, Reply};
+
 use super::Request;
 use crate::capability;
 use crate::session::relay::To;
-use crate::session::{Session, Stop};
+use crate::session::{Done, Outcome, Session, Stop};
 
 /// `CAPABILITY`
-pub async fn capability(s: &mut Session, request: &Request) -> Result<(), Stop> {
+pub async fn capability(s: &mut Session) -> Outcome {
     s.hear_selected("").await?;
     let words = capability::current(s);
-    s.client.put(format!("* CAPABILITY {words}\r\n{} OK Completed\r\n", request.head.tag));
-    Ok(())
+    s.client.print(|out| print_capability(out, &words));
+    Ok(Done::completed())
 }
 
 /// `NOOP`, `CHECK`: the selected backend's news, and its answer.
-pub async fn noop(s: &mut Session, request: &Request) -> Result<(), Stop> {
+pub async fn noop(s: &mut Session, request: &Request) -> Outcome {
     match s.selected_server().map(str::to_owned) {
-        Some(server) => {
-            let answer = s.forward(&server, &request.head.tag, request.text()).await?;
-            s.client.put(answer.tagged(&request.head.tag));
-        }
-        None => s.client.put(format!("{} OK Completed\r\n", request.head.tag)),
+        Some(server) => Ok(s.forward(&server, &request.head.tag, request.text()).await?.into()),
+        None => Ok(Done::completed()),
     }
-    Ok(())
 }
 
 /// `LOGOUT`
-pub async fn logout(s: &mut Session, request: &Request) -> Result<(), Stop> {
+pub async fn logout(s: &mut Session) -> Outcome {
     if let Err(Stop::Client(error)) = s.hear_selected("").await {
         return Err(Stop::Client(error));
     }
-    s.client.put(format!("* BYE LOGOUT received\r\n{} OK Completed\r\n", request.head.tag));
+    s.client.put(Bye::new("LOGOUT received").line());
     s.over = true;
-    Ok(())
+    Ok(Done::completed())
 }
 
 /// `ID`: answered here, and told to every backend of the session, for its logs.
-pub async fn id(s: &mut Session, request: &Request) -> Result<(), Stop> {
+pub async fn id(s: &mut Session, request: &Request) -> Outcome {
     let arguments =
         protocol::frame::trim_line(&request.raw).get(request.head.arguments..).unwrap_or_default();
     // A literal in it could not be repeated as a line.
@@ -47,17 +47,14 @@ pub async fn id(s: &mut Session, request: &Request) -> Result<(), Stop> {
         }
         s.id = Some(command);
     }
-    let version = env!("CARGO_PKG_VERSION");
-    s.client.put(match s.listener.imapd().imapidresponse {
-        true => format!("* ID (\"name\" \"Murder IMAP\" \"version\" \"{version}\")\r\n"),
-        false => "* ID NIL\r\n".to_owned(),
-    });
-    s.client.put(format!("{} OK Completed\r\n", request.head.tag));
-    Ok(())
+    let server = ("Murder IMAP", env!("CARGO_PKG_VERSION"));
+    let told = s.listener.imapd().imapidresponse.then_some(server);
+    s.client.print(|out| print_id(out, told));
+    Ok(Done::completed())
 }
 
 /// `ENABLE`: what is announced, for all backends of the session, those to come too.
-pub async fn enable(s: &mut Session, request: &Request, items: Vec<String>) -> Result<(), Stop> {
+pub async fn enable(s: &mut Session, items: Vec<String>) -> Outcome {
     let announced = capability::after_login(s);
     let can =
         |item: &String| ENABLES.contains(&item.as_str()) && announced.split(' ').any(|word| word == item);
@@ -71,8 +68,8 @@ pub async fn enable(s: &mut Session, request: &Request, items: Vec<String>) -> R
         }
     }
     let blank = if fresh.is_empty() { "" } else { " " };
-    s.client.put(format!("* ENABLED{blank}{}\r\n{} OK Completed\r\n", fresh.join(" "), request.head.tag));
-    Ok(())
+    s.client.put(format!("* ENABLED{blank}{}\r\n", fresh.join(" ")));
+    Ok(Done::completed())
 }
 
 /// Commands that ask for modification sequences turn CONDSTORE on for the whole session (RFC 7162 section 3.1): the backend
@@ -124,21 +121,22 @@ async fn enable_on(s: &mut Session, server: &str, command: &str) -> Result<(), S
 }
 
 /// `COMPRESS DEFLATE`, between the client and here.
-pub async fn compress(s: &mut Session, request: &Request, algorithm: &str) -> Result<(), Stop> {
+pub async fn compress(s: &mut Session, request: &Request, algorithm: &str) -> Outcome {
     if algorithm != "DEFLATE" {
-        return Err(Stop::no("Unsupported compression mechanism"));
+        return Err(Refusal::NoCompression.into());
     }
     if s.client.peer.stream.is_compressed() {
-        return Err(Stop::no("[COMPRESSIONACTIVE] DEFLATE active via COMPRESS"));
+        return Err(Refusal::CompressionActive.into());
     }
-    s.client.put(format!("{} OK DEFLATE active\r\n", request.head.tag));
+    s.client.put(Reply::ok("DEFLATE active").line(Some(&request.head.tag)));
     s.client.flush().await?;
     let compressed = std::mem::take(&mut s.client.peer.input);
-    s.client.peer.stream.compress_after(compressed).map_err(Stop::Client)
+    s.client.peer.stream.compress_after(compressed).map_err(Stop::Client)?;
+    Ok(Done::Told)
 }
 
 /// `NAMESPACE`: from the configuration that all nodes share.
-pub async fn namespace(s: &mut Session, request: &Request) -> Result<(), Stop> {
+pub async fn namespace(s: &mut Session) -> Outcome {
     s.hear_selected("").await?;
     let (user, imapd) = (s.user()?, s.listener.imapd());
     let has_inbox = s.home().await.ok().flatten().is_some();
@@ -148,19 +146,14 @@ pub async fn namespace(s: &mut Session, request: &Request) -> Result<(), Stop> {
     let others = if plain { format!("user{sep}") } else { format!("{}{sep}", ns.userprefix) };
     let shared = if plain { String::new() } else { format!("{}{sep}", ns.sharedprefix) };
     let own = if plain { format!("INBOX{sep}") } else { String::new() };
-    let shown = |prefix: &str, hidden: bool| match hidden {
-        true => "NIL".to_owned(),
-        false => format!("(({} \"{sep}\"))", protocol::imap::print::quoted(prefix)),
-    };
-    let line = format!(
-        "* NAMESPACE {} {} {}\r\n{} OK Completed\r\n",
-        shown(&own, !has_inbox),
-        shown(&others, imapd.disable_user_namespace && !user.is_admin()),
-        shown(&shared, imapd.disable_shared_namespace && !user.is_admin()),
-        request.head.tag
-    );
-    s.client.put(line);
-    Ok(())
+    let admin = user.is_admin();
+    let prefixes = [
+        has_inbox.then_some(own.as_str()),
+        (admin || !imapd.disable_user_namespace).then_some(others.as_str()),
+        (admin || !imapd.disable_shared_namespace).then_some(shared.as_str()),
+    ];
+    s.client.print(|out| print_namespace(out, sep, prefixes));
+    Ok(Done::completed())
 }
 
 /// Bytes of one response to ENABLE, or of news that come with it: flags of a message at most.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use protocol::imap::Bye;
 use service::sessions::Seat;
 use upstream::wire::imap::Event;
 
@@ -123,7 +124,7 @@ impl Session {
         if broken {
             let selected = self.selected_server().map(str::to_owned);
             if let Some(text) = self.links.kicked(selected.as_deref()) {
-                return Err(Stop::Bye(text));
+                return Err(Stop::Bye(Bye::new(text)));
             }
             self.links.remove(server);
             return Ok(false);

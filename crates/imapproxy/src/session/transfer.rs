@@ -21,6 +21,16 @@ pub struct Message {
     pub date: String,
 }
 
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Sent,
+    /// It is no longer there.
+    Gone,
+    /// The source refuses to send it.
+    Unreadable,
+}
+
 /// What is heard of the target.
 struct Target {
     link: Link,
@@ -57,14 +67,7 @@ impl Session {
         if whole {
             self.links.put_back(target, link);
         }
-        match result {
-            Ok(()) => Ok((answer, sent)),
-            Err(Stop::Answer(why)) => {
-                warn!("copy from {source} to {target}: {why}");
-                Ok((answer, Vec::new()))
-            }
-            Err(stop) => Err(stop),
-        }
+        result.map(|()| (answer, sent))
     }
 
     async fn stream(
@@ -84,11 +87,16 @@ impl Session {
                 asked.push_back((id, message));
             }
             let Some((id, message)) = asked.pop_front() else { return Ok(()) };
-            if self.one(source, target, into, id, message).await? {
-                sent.push(message.uid);
+            let fate = self.one(source, target, into, id, message).await?;
+            match fate {
+                Fate::Sent => sent.push(message.uid),
+                Fate::Gone => {}
+                Fate::Unreadable => {
+                    warn!("copy from {source} to {target}: the source cannot read message {}", message.uid);
+                }
             }
-            if into.answer.is_some() {
-                // The target has said no: what the source still sends is heard out.
+            if into.answer.is_some() || fate == Fate::Unreadable {
+                // Nothing will be stored: what the source still sends is heard out.
                 for (id, _) in asked {
                     self.relay(source, id, To::Nobody).await?;
                 }
@@ -98,7 +106,7 @@ impl Session {
         }
     }
 
-    /// Copies the literal of one FETCH; false if the message is no longer there.
+    /// Copies the literal of one FETCH.
     async fn one(
         &mut self,
         source: &str,
@@ -106,7 +114,7 @@ impl Session {
         into: &mut Target,
         id: Id,
         message: &Message,
-    ) -> Result<bool, Stop> {
+    ) -> Result<Fate, Stop> {
         let (mut copying, mut copied, mut news) = (false, false, BytesMut::new());
         loop {
             into.listen(target)?;
@@ -127,10 +135,11 @@ impl Session {
                         copying = rest > 0;
                     }
                     Some(Part::Done(of, answer)) if of == id => {
-                        return match copied || answer.is_ok() {
-                            true => Ok(copied),
-                            false => Err(Stop::no("the source cannot read a message")),
-                        };
+                        return Ok(match (copied, answer.is_ok()) {
+                            (true, _) => Fate::Sent,
+                            (false, true) => Fate::Gone,
+                            (false, false) => Fate::Unreadable,
+                        });
                     }
                     // The end of the FETCH response itself.
                     Some(Part::Line(text, None)) if news.is_empty() && !text.starts_with(b"* ") => {}

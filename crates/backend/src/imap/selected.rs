@@ -6,7 +6,7 @@ use protocol::acl::{Rights, Who};
 use protocol::imap::command::copy::print_expunge;
 use protocol::imap::command::fetch::{Value, print_end, print_start};
 use protocol::imap::command::select::{Count, print_flags};
-use protocol::imap::{Code, Flag, Reply};
+use protocol::imap::{Code, Enabled, Extension, Flag, Reply};
 use protocol::name::MailboxName;
 use protocol::namespace::Namespace;
 use service::aside::weighed;
@@ -256,7 +256,7 @@ impl Selected {
     }
 
     /// Writes what changed since the last time.
-    pub fn announce(&mut self, announce: Announce, condstore: bool, out: &mut Vec<u8>) {
+    pub fn announce(&mut self, announce: Announce, enabled: Enabled, out: &mut Vec<u8>) {
         let mut known = std::mem::take(&mut self.known);
         known.sort_unstable();
         let changes = self.numbering.advance(self.mailbox.view());
@@ -278,7 +278,7 @@ impl Selected {
                 continue;
             }
             let flags = self.flag_list(&view, record);
-            let modseq = condstore.then_some(Value::Modseq(record.modseq));
+            let modseq = enabled.has(Extension::Condstore).then_some(Value::Modseq(record.modseq));
             let values = [Some(Value::Flags(&flags)), modseq, Some(Value::Uid(uid))];
             print_start(out, self.numbering.sequence(uid));
             Value::print_all(values.into_iter().flatten(), out);

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::imapd::Imapd;
+use protocol::imap::capability::Moment;
 use protocol::imap::{
-    Assembled, Bad, Body, Bounds, Bye, Code, Command, Kind, Limits, Refusal, Reply, SequenceSet, Tag,
+    Assembled, Bad, Body, Bounds, Bye, Code, Command, Enabled, Extension, Kind, Limits, Refusal, Reply,
+    SequenceSet, Tag,
 };
 use service::aside::weighed;
 use service::stream::Stream;
@@ -31,8 +33,7 @@ pub struct Session {
     /// Who is logged in.
     pub user: Option<User>,
     pub selected: Option<Selected>,
-    /// The client knows of modification sequences (RFC 7162): ENABLE CONDSTORE, or a command that implies it.
-    pub condstore: bool,
+    pub enabled: Enabled,
     /// After this answer the session is over.
     pub over: bool,
     /// What the client's ID said first, in this session or before its login.
@@ -60,7 +61,7 @@ impl Session {
             server,
             user: None,
             selected: None,
-            condstore: false,
+            enabled: Enabled::default(),
             over: false,
             client_id: ClientId::None,
             wrong: 0,
@@ -98,7 +99,7 @@ impl Session {
             self.over = true;
             return self.conn.flush().await;
         }
-        let capabilities = self.capabilities();
+        let capabilities = self.capabilities(Moment::Greeting);
         let banner = self.server.banner();
         let ready = Reply::ok(format!("{banner} server ready")).code(Code::Capability(capabilities));
         ready.write(None, self.conn.out());
@@ -224,10 +225,10 @@ impl Session {
         }
         self.refresh_rights();
         let Some(mut selected) = self.selected.take() else { return Ok(()) };
-        let (weight, condstore) = (selected.news(), self.condstore);
+        let (weight, enabled) = (selected.news(), self.enabled);
         let tell = move || {
             let mut out = Vec::new();
-            selected.announce(announce, condstore, &mut out);
+            selected.announce(announce, enabled, &mut out);
             (selected, out)
         };
         let (selected, out) = weighed(weight, tell).await;
@@ -289,9 +290,18 @@ impl Session {
     /// The client asked for modification sequences: from now on it is told those of all changes. RFC 7162 section 3.1.2.1:
     /// it hears how far the open mailbox is.
     pub fn enable_condstore(&mut self) {
-        if !std::mem::replace(&mut self.condstore, true)
-            && let Some(selected) = &self.selected
-        {
+        if self.enabled.imply(Extension::Condstore) {
+            self.tell_modseq();
+        }
+    }
+
+    /// Whether the client knows of modification sequences.
+    pub fn condstore(&self) -> bool {
+        self.enabled.has(Extension::Condstore)
+    }
+
+    pub fn tell_modseq(&mut self) {
+        if let Some(selected) = &self.selected {
             let told = Reply::told(Code::HighestModseq(selected.view().modseq()));
             told.write(None, self.conn.out());
         }

@@ -54,6 +54,9 @@ pub async fn list(s: &mut Session, request: &Request, list: List) -> Outcome {
     };
     let (lines, sight, facts) = look_around(s, look).await?;
     let mut states = HashMap::new();
+    if list.returns.status.contains(&StatusItem::HighestModseq) {
+        super::session::imply_condstore(s, "").await?;
+    }
     if !list.returns.status.is_empty() {
         let readable = |seen: &&Seen| seen.rights.contains(Rights::READ);
         let wanted: Vec<Seen> =

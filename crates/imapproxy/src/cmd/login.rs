@@ -1,8 +1,9 @@
 //! Who the client is: LOGIN, AUTHENTICATE, STARTTLS, UNAUTHENTICATE.
 
 use protocol::frame::{Piece, trim_line};
+use protocol::imap::capability::Moment;
 use protocol::imap::command::session::{Authenticate, Login as Plain};
-use protocol::imap::{Code, Refusal, Reply};
+use protocol::imap::{Code, Enabled, Refusal, Reply};
 use service::auth::{Failure, Login, Step64};
 
 use super::Request;
@@ -85,7 +86,7 @@ pub async fn unauthenticate(s: &mut Session) -> Outcome {
     s.links.close();
     s.seat.logout();
     (s.user, s.selected, s.id) = (None, None, None);
-    s.enabled.clear();
+    s.enabled = Enabled::default();
     s.follows_referrals = false;
     s.client.restrain(BEFORE_LOGIN_BOUND);
     Ok(Done::completed())
@@ -106,7 +107,7 @@ async fn welcome(s: &mut Session, login: Login) -> Outcome {
     {
         return Err(Stop::Client(error));
     }
-    let words = capability::after_login(s);
+    let words = capability::words(s, Moment::LoggedIn);
     let layer = if s.client.peer.stream.tls().is_some() { "tls protection" } else { "no protection" };
     Ok(Done::Here(Reply::ok(format!("User logged in ({layer})")).code(Code::Capability(words))))
 }

@@ -14,8 +14,7 @@ pub async fn pipe(s: &mut Session, head: Head, first: Piece) -> Outcome {
     };
     if let Piece::Line(text) | Piece::Header { text, .. } = &first {
         let text = head.untagged(text).to_vec();
-        super::session::note_condstore(s, &text, &["MODSEQ", "CHANGEDSINCE", "UNCHANGEDSINCE"], &server)
-            .await?;
+        super::session::note_condstore(s, &head.verb, &text, &server).await?;
     }
     let id = s.up(&server, |link| link.begin(Some(head.tag.as_str())))?;
     Ok(s.pipe(&server, id, head.untagged_piece(first)).await?.into())

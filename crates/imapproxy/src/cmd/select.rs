@@ -26,7 +26,7 @@ pub async fn select(s: &mut Session, request: &Request) -> Outcome {
             stop => Err(stop),
         };
     }
-    super::session::note_condstore(s, request.text(), &["CONDSTORE"], &server).await?;
+    super::session::note_condstore(s, &request.head.verb, request.text(), &server).await?;
     let answer = s.forward(&server, &request.head.tag, request.text()).await?;
     s.selected = None;
     if answer.is_ok() {

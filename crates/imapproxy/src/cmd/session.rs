@@ -1,8 +1,10 @@
 //! Commands about the session itself: CAPABILITY, NOOP, CHECK, LOGOUT, ID, ENABLE, COMPRESS, NAMESPACE.
 
+use protocol::imap::capability::Moment;
 use protocol::imap::command::list::print_namespace;
 use protocol::imap::command::session::{print_capability, print_id};
-use protocol::imap::{Bye, Refusal, Reply};
+use protocol::imap::enabled::implies_condstore;
+use protocol::imap::{Bye, Extension, Refusal, Reply};
 
 use super::Request;
 use crate::capability;
@@ -12,7 +14,8 @@ use crate::session::{Done, Outcome, Session, Stop};
 /// `CAPABILITY`
 pub async fn capability(s: &mut Session) -> Outcome {
     s.hear_selected("").await?;
-    let words = capability::current(s);
+    let moment = if s.user.is_some() { Moment::LoggedIn } else { Moment::Asked };
+    let words = capability::words(s, moment);
     s.client.print(|out| print_capability(out, &words));
     Ok(Done::completed())
 }
@@ -55,36 +58,32 @@ pub async fn id(s: &mut Session, request: &Request) -> Outcome {
 
 /// `ENABLE`: what is announced, for all backends of the session, those to come too.
 pub async fn enable(s: &mut Session, items: Vec<String>) -> Outcome {
-    let announced = capability::after_login(s);
-    let can =
-        |item: &String| ENABLES.contains(&item.as_str()) && announced.split(' ').any(|word| word == item);
-    let fresh: Vec<String> =
-        items.into_iter().filter(|item| can(item) && !s.enabled.contains(item)).collect();
-    if !fresh.is_empty() {
-        let command = format!("ENABLE {}", fresh.join(" "));
-        s.enabled.extend(fresh.iter().cloned());
+    let announced = capability::words(s, Moment::LoggedIn);
+    let new = s.enabled.enable(&items, |extension| announced.split(' ').any(|word| word == extension.word()));
+    if let Some(command) = new.command(|_| true) {
         for server in s.links.servers() {
             enable_on(s, &server, &command).await?;
         }
     }
-    let blank = if fresh.is_empty() { "" } else { " " };
-    s.client.put(format!("* ENABLED{blank}{}\r\n", fresh.join(" ")));
+    s.client.print(|out| new.print(out));
     Ok(Done::completed())
 }
 
 /// Commands that ask for modification sequences turn CONDSTORE on for the whole session (RFC 7162 section 3.1): the backend
-/// that gets such a command knows by itself, the others are told. `text`: the command, to be looked through for `words`.
-pub async fn note_condstore(
-    s: &mut Session,
-    text: &[u8],
-    words: &[&str],
-    heard_by: &str,
-) -> Result<(), Stop> {
-    let on = s.enabled.iter().any(|item| item == "CONDSTORE");
-    if on || !names(text, words) || !s.node.capabilities.all_have("CONDSTORE") {
+/// that gets such a command (`text`) knows by itself, the others are told.
+pub async fn note_condstore(s: &mut Session, name: &str, text: &[u8], heard_by: &str) -> Result<(), Stop> {
+    match implies_condstore(name, text) {
+        true => imply_condstore(s, heard_by).await,
+        false => Ok(()),
+    }
+}
+
+/// The same for a command that does.
+pub async fn imply_condstore(s: &mut Session, heard_by: &str) -> Result<(), Stop> {
+    let extension = Extension::Condstore;
+    if s.node.capabilities.all_have(extension.word()) == Some(false) || !s.enabled.imply(extension) {
         return Ok(());
     }
-    s.enabled.push("CONDSTORE".to_owned());
     for server in s.links.servers().into_iter().filter(|server| server != heard_by) {
         match enable_on(s, &server, "ENABLE CONDSTORE").await {
             // It learns with the next connection.
@@ -95,13 +94,6 @@ pub async fn note_condstore(
         }
     }
     Ok(())
-}
-
-/// Whether one of `words` (upper case) stands in a command outside its quoted strings.
-fn names(text: &[u8], words: &[&str]) -> bool {
-    let unquoted = text.split(|&b| b == b'"').step_by(2);
-    let mut atoms = unquoted.flat_map(|run| run.split(|b| !b.is_ascii_alphabetic()));
-    atoms.any(|atom| words.iter().any(|word| atom.eq_ignore_ascii_case(word.as_bytes())))
 }
 
 /// What the selected backend says of its mailbox (`* OK [HIGHESTMODSEQ …]`) is for the client, its ENABLED is not.
@@ -158,5 +150,3 @@ pub async fn namespace(s: &mut Session) -> Outcome {
 
 /// Bytes of one response to ENABLE, or of news that come with it: flags of a message at most.
 const NEWS_MAX: usize = 64 * 1024;
-/// What may be enabled, where it is announced.
-const ENABLES: [&str; 2] = ["CONDSTORE", "QRESYNC"];

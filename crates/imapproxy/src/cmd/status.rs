@@ -11,6 +11,6 @@ pub async fn status(s: &mut Session, request: &Request) -> Outcome {
         return Err(s.referral(&located, &mailbox));
     }
     let server = located.server();
-    super::session::note_condstore(s, request.text(), &["HIGHESTMODSEQ"], server).await?;
+    super::session::note_condstore(s, &request.head.verb, request.text(), server).await?;
     Ok(s.forward_alone(located.server(), &request.head.tag, request.text()).await?.into())
 }

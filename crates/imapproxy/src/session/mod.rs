@@ -24,7 +24,8 @@ use std::time::Duration;
 use config::imapd::ServerInfo;
 use mailboxes::Entry;
 use protocol::frame::Piece;
-use protocol::imap::{Bye, Code, Refusal, Reply};
+use protocol::imap::capability::Moment;
+use protocol::imap::{Bye, Code, Enabled, Refusal, Reply};
 use protocol::name::MailboxName;
 use protocol::namespace::View;
 use service::auth::Login;
@@ -46,8 +47,8 @@ pub struct Session {
     pub links: Links,
     pub user: Option<User>,
     pub selected: Option<Selected>,
-    /// What ENABLE has enabled, in its order.
-    pub enabled: Vec<String>,
+    /// What every backend of the session is told with ENABLE.
+    pub enabled: Enabled,
     /// The arguments of the client's ID, raw, to be told to each backend.
     pub id: Option<Vec<u8>>,
     /// The client has shown that it follows mailbox referrals.
@@ -186,7 +187,7 @@ impl Session {
             links: Links::new(seat.clone()),
             user: None,
             selected: None,
-            enabled: Vec::new(),
+            enabled: Enabled::default(),
             id: None,
             follows_referrals: false,
             mistakes: 0,
@@ -253,7 +254,7 @@ impl Session {
             self.over = true;
             return;
         }
-        let capabilities = crate::capability::before_login(self);
+        let capabilities = crate::capability::words(self, Moment::Greeting);
         let imapd = self.listener.imapd();
         let who = match imapd.serverinfo {
             ServerInfo::On => format!("{} Murder IMAP {} ", imapd.servername, env!("CARGO_PKG_VERSION")),

@@ -9,9 +9,11 @@
 //! beside the grammar of their command. [`print`] writes strings as atoms, quoted or literals.
 
 pub mod assemble;
+pub mod capability;
 pub mod command;
 pub mod cursor;
 pub mod date;
+pub mod enabled;
 pub mod flag;
 pub mod print;
 pub mod refusal;
@@ -22,6 +24,7 @@ pub use assemble::{Assembled, Assembler, Bounds};
 pub use command::Body;
 pub use cursor::{Cursor, Limits, ParseError};
 pub use date::{Date, DateTime};
+pub use enabled::{Enabled, Extension};
 pub use flag::Flag;
 pub use refusal::Refusal;
 pub use reply::{Bye, Code, Kind, Reply};

@@ -9,7 +9,7 @@ use crate::imap::reply::Outcome;
 use crate::imap::session::Session;
 
 pub async fn run(session: &mut Session, expunge: Expunge) -> Outcome {
-    let condstore = session.condstore;
+    let condstore = session.condstore();
     let selected = session.selected()?;
     if selected.read_only {
         return Err(Refusal::ReadOnly.into());

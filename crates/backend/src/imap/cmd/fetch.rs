@@ -125,7 +125,7 @@ async fn message(
     read: Result<Read, StoreError>,
     pace: &mut Pace,
 ) -> Result<Option<Refusal>, Stop> {
-    let condstore = session.condstore;
+    let condstore = session.condstore();
     let mailbox = session.selected()?.mailbox.clone();
     let Read { structure, head } = match read {
         Ok(read) => read,

@@ -11,6 +11,7 @@ use mailboxes::Entry;
 use protocol::acl::Rights;
 use protocol::imap::command::acl::print_my_rights;
 use protocol::imap::command::list::{Kind, Line, List, print_namespace};
+use protocol::imap::command::status::StatusItem;
 use protocol::imap::{Refusal, Reply};
 use protocol::name::MailboxName;
 use protocol::namespace::Namespace;
@@ -207,6 +208,9 @@ pub async fn list(session: &mut Session, list: List) -> Outcome {
         return Ok(Reply::completed());
     }
     let list = list.narrowed(session.server.imapd.foolstupidclients);
+    if list.returns.status.contains(&StatusItem::HighestModseq) {
+        session.enable_condstore();
+    }
     let state = match list.returns.subscribed || list.select.subscribed {
         true => Some(session.server.store.user_state(session.user()?.id()).await?),
         false => None,

@@ -1,8 +1,9 @@
 //! LOGIN, AUTHENTICATE and UNAUTHENTICATE.
 
 use protocol::frame::trim_line;
+use protocol::imap::capability::Moment;
 use protocol::imap::command::session::{Authenticate, Login};
-use protocol::imap::{Code, Refusal, Reply};
+use protocol::imap::{Code, Enabled, Refusal, Reply};
 use service::auth::{self, Failure, Step64};
 
 use crate::imap::reply::Outcome;
@@ -65,7 +66,7 @@ pub async fn unauthenticate(session: &mut Session) -> Outcome {
     session.selected = None;
     session.user = None;
     session.server.seat.logout();
-    session.condstore = false;
+    session.enabled = Enabled::default();
     session.client_id = ClientId::None;
     session.settle_bounds();
     Ok(Reply::completed())
@@ -83,7 +84,7 @@ async fn admit(session: &mut Session, login: auth::Login) -> Outcome {
     super::session::log_client_id(session);
     session.settle_bounds();
     super::mailbox::autocreate(session).await?;
-    let capabilities = session.capabilities();
+    let capabilities = session.capabilities(Moment::LoggedIn);
     let layer = if session.conn.stream().tls().is_some() { "tls protection" } else { "no protection" };
     let text = format!("User logged in ({layer}) SESSIONID=<{}>", session.server.name);
     Ok(Reply::ok(text).code(Code::Capability(capabilities)))

@@ -3,7 +3,7 @@
 use protocol::acl::Rights;
 use protocol::imap::command::select::{Count, Select};
 use protocol::imap::refusal::require;
-use protocol::imap::{Code, Reply};
+use protocol::imap::{Code, Extension, Reply};
 
 use super::expunge;
 use crate::imap::reply::Outcome;
@@ -15,7 +15,9 @@ pub async fn select(session: &mut Session, select: Select) -> Outcome {
         before.leave(&session.server.store).await;
         Reply::told(Code::Closed).write(None, session.conn.out());
     }
-    session.condstore |= select.condstore;
+    if select.condstore {
+        session.enabled.imply(Extension::Condstore);
+    }
     let (name, _, rights) = session.find(&select.mailbox)?;
     require(rights, Rights::READ)?;
     let mailbox = session.server.store.mailbox(&name).await?;

@@ -17,7 +17,7 @@ pub async fn run(session: &mut Session, store: Store) -> Outcome {
     if store.unchanged_since.is_some() {
         session.enable_condstore();
     }
-    let condstore = session.condstore;
+    let condstore = session.condstore();
     let selected = session.selected()?;
     if selected.read_only {
         return Err(Refusal::ReadOnly.into());

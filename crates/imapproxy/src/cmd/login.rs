@@ -4,7 +4,7 @@ use protocol::frame::{Piece, trim_line};
 use protocol::imap::capability::Moment;
 use protocol::imap::command::session::{Authenticate, Login as Plain};
 use protocol::imap::{Code, Enabled, Refusal, Reply};
-use service::auth::{Failure, Login, Step64};
+use service::auth::{Login, Step64};
 
 use super::Request;
 use crate::capability;
@@ -48,7 +48,7 @@ pub async fn login(s: &mut Session, login: Plain) -> Outcome {
             }
             welcome(s, login).await
         }
-        Err(failure) => Err(refused(failure).into()),
+        Err(failure) => Err(Refusal::from(failure).into()),
     }
 }
 
@@ -58,12 +58,12 @@ pub async fn authenticate(s: &mut Session, command: Authenticate) -> Outcome {
         return Err(Refusal::AlreadyAuthenticated.into());
     }
     let channel = s.client.peer.stream.channel().clone();
-    let mut exchange = s.listener.auth().start(&command.mechanism, &channel).map_err(refused)?;
+    let mut exchange = s.listener.auth().start(&command.mechanism, &channel).map_err(Refusal::from)?;
     let mut answer = command.initial.map(String::into_bytes);
     loop {
         match s.client.peer.stream.attend(exchange.step64(answer.as_deref())).await {
             Step64::Done(login) => return welcome(s, login).await,
-            Step64::Failed(failure) => return Err(refused(failure).into()),
+            Step64::Failed(failure) => return Err(Refusal::from(failure).into()),
             Step64::Challenge(challenge) => {
                 s.client.put(format!("+ {challenge}\r\n"));
                 answer = Some(match s.client.piece().await? {
@@ -110,20 +110,6 @@ async fn welcome(s: &mut Session, login: Login) -> Outcome {
     let words = capability::words(s, Moment::LoggedIn);
     let layer = if s.client.peer.stream.tls().is_some() { "tls protection" } else { "no protection" };
     Ok(Done::Here(Reply::ok(format!("User logged in ({layer})")).code(Code::Capability(words))))
-}
-
-/// What the client learns of a failure; the log has the rest.
-fn refused(failure: Failure) -> Refusal {
-    match failure {
-        Failure::BadCredentials => Refusal::BadCredentials,
-        Failure::NotAuthorized { .. } => Refusal::NotAuthorized,
-        Failure::Denied { message, .. } => Refusal::DeniedUser(message),
-        Failure::NoMechanism(_) => Refusal::NoMechanism,
-        Failure::PlaintextRefused => Refusal::NeedsEncryption,
-        Failure::Malformed(_) => Refusal::BadBase64,
-        Failure::Cancelled => Refusal::Cancelled,
-        Failure::Temporary(_) => Refusal::LoginUnavailable,
-    }
 }
 
 const HANDSHAKE_BOUND: std::time::Duration = std::time::Duration::from_secs(30);

@@ -4,7 +4,7 @@ use protocol::frame::trim_line;
 use protocol::imap::capability::Moment;
 use protocol::imap::command::session::{Authenticate, Login};
 use protocol::imap::{Code, Enabled, Refusal, Reply};
-use service::auth::{self, Failure, Step64};
+use service::auth::{self, Step64};
 
 use crate::imap::reply::Outcome;
 use crate::imap::session::{ClientId, Session};
@@ -31,7 +31,7 @@ pub async fn login(session: &mut Session, login: Login) -> Outcome {
             }
             admit(session, login).await
         }
-        Err(failure) => Err(refused(failure).into()),
+        Err(failure) => Err(Refusal::from(failure).into()),
     }
 }
 
@@ -40,7 +40,7 @@ pub async fn authenticate(session: &mut Session, wanted: Authenticate) -> Outcom
         return Err(Refusal::AlreadyAuthenticated.into());
     }
     let channel = session.conn.stream().channel().clone();
-    let mut exchange = session.server.auth.start(&wanted.mechanism, &channel).map_err(refused)?;
+    let mut exchange = session.server.auth.start(&wanted.mechanism, &channel).map_err(Refusal::from)?;
     let patience = session.patience();
     let mut message = wanted.initial.map(String::into_bytes);
     for _ in 0..ROUNDS {
@@ -52,7 +52,7 @@ pub async fn authenticate(session: &mut Session, wanted: Authenticate) -> Outcom
                 message = Some(trim_line(&line).to_vec());
             }
             Step64::Done(login) => return admit(session, login).await,
-            Step64::Failed(failure) => return Err(refused(failure).into()),
+            Step64::Failed(failure) => return Err(Refusal::from(failure).into()),
         }
     }
     Err(Refusal::BadBase64.into())
@@ -88,20 +88,6 @@ async fn admit(session: &mut Session, login: auth::Login) -> Outcome {
     let layer = if session.conn.stream().tls().is_some() { "tls protection" } else { "no protection" };
     let text = format!("User logged in ({layer}) SESSIONID=<{}>", session.server.name);
     Ok(Reply::ok(text).code(Code::Capability(capabilities)))
-}
-
-/// What the client learns of a failure; the log has the rest.
-fn refused(failure: Failure) -> Refusal {
-    match failure {
-        Failure::BadCredentials => Refusal::BadCredentials,
-        Failure::NotAuthorized { .. } => Refusal::NotAuthorized,
-        Failure::Denied { message, .. } => Refusal::DeniedUser(message),
-        Failure::NoMechanism(_) => Refusal::NoMechanism,
-        Failure::PlaintextRefused => Refusal::NeedsEncryption,
-        Failure::Malformed(_) => Refusal::BadBase64,
-        Failure::Cancelled => Refusal::Cancelled,
-        Failure::Temporary(_) => Refusal::LoginUnavailable,
-    }
 }
 
 /// Messages in one exchange.

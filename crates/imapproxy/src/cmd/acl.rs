@@ -1,19 +1,28 @@
 //! Access control lists (RFC 4314): read from this node's own list, so that they are known while a backend is down;
 //! changed at the backend that has the mailbox.
 
-use protocol::acl::{Acl, Rights, Who, list_rights};
+use protocol::acl::{Acl, Granting, Rights, Who};
 use protocol::imap::Refusal;
 use protocol::imap::command::acl::{ListRights, print_acl, print_list_rights, print_my_rights};
 use protocol::imap::refusal::require;
 use protocol::name::MailboxName;
 
 use super::Request;
-use crate::session::{Done, Located, Outcome, Session, Stop, User};
+use crate::session::{Done, Located, Outcome, Session, Stop};
 
 impl Session {
     /// What the user may do with a mailbox. An owner's implicit rights and an admin's are among it.
     pub fn rights(&self, name: &MailboxName, acl: &str) -> Result<Rights, Stop> {
-        Ok(rights_of(self.user()?, name, acl, &self.listener.imapd().implicit_owner_rights))
+        let user = self.user()?;
+        let who = Who { userid: user.id(), groups: &user.login.groups };
+        let owner = self.node.namespace.owner(name).is_some_and(|owner| owner == user.id());
+        Ok(self.granting().rights(&Acl::parse(acl), who, owner))
+    }
+
+    /// How rights are read and granted.
+    pub fn granting(&self) -> Granting {
+        let imapd = self.listener.imapd();
+        Granting::new(&imapd.implicit_owner_rights, &imapd.deleteright)
     }
 
     /// A mailbox that the user may know of, and his rights on it.
@@ -24,17 +33,6 @@ impl Session {
             rights = rights | Rights::LOOKUP | Rights::ADMIN;
         }
         if rights.is_empty() { Err(Refusal::NoMailbox.into()) } else { Ok((located, rights)) }
-    }
-}
-
-/// The rights of `user` by an ACL and by owning the mailbox.
-pub fn rights_of(user: &User, name: &MailboxName, acl: &str, implicit: &str) -> Rights {
-    let who = Who { userid: user.id(), groups: &user.login.groups };
-    let acl = Acl::parse(acl);
-    if name.owner().is_some_and(|owner| owner == user.id()) {
-        acl.owner_rights(who) | Rights::parse(implicit, 'c').unwrap_or_default()
-    } else {
-        acl.rights(who)
     }
 }
 
@@ -56,7 +54,7 @@ pub async fn rights(s: &mut Session, list: ListRights) -> Outcome {
     let identifier =
         if imapd.username_tolower { list.identifier.to_lowercase() } else { list.identifier.clone() };
     let owner = located.name.owner().is_some_and(|owner| owner == identifier);
-    let listed = list_rights(owner, located.name.is_inbox(), &imapd.implicit_owner_rights);
+    let listed = s.granting().listed(owner, located.name.is_inbox());
     s.client.print(|out| print_list_rights(out, &list.mailbox, &list.identifier, &listed));
     Ok(Done::completed())
 }

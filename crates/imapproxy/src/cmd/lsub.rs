@@ -5,10 +5,9 @@ use std::collections::HashSet;
 use protocol::acl::Rights;
 use protocol::imap::Refusal;
 use protocol::imap::command::list::{Kind, Line, Lsub};
-use service::aside::Budget;
 
 use super::Request;
-use super::list::{Eyes, Sight, Unseen, look_around};
+use super::list::look_around;
 use crate::session::{Done, Outcome, Session, Stop};
 
 /// `SUBSCRIBE mailbox`: it must exist somewhere, and the user know of it.
@@ -42,44 +41,9 @@ pub async fn lsub(s: &mut Session, request: &Request, lsub: Lsub) -> Outcome {
         return Ok(Done::completed());
     }
     let all = subscriptions(s).await?;
-    let out = look_around(s, move |eyes, budget| lines(&lsub, &all, eyes, budget)).await?;
+    let out = look_around(s, move |viewer, budget| listing::lsub(&lsub, &all, viewer, budget)).await?;
     s.client.put(out);
     Ok(Done::completed())
-}
-
-/// The untagged lines. Blocks.
-fn lines(lsub: &Lsub, all: &HashSet<String>, eyes: &Eyes, budget: &Budget) -> Result<Vec<u8>, Unseen> {
-    let separator = eyes.node.namespace.separator();
-    let pattern = eyes.node.namespace.pattern(&lsub.reference, &lsub.pattern);
-    let sight = Sight::of(eyes, &[pattern.fixed_prefix()], budget)?;
-    let mut names: Vec<&String> = all.iter().collect();
-    names.sort_unstable_by_key(|name| (*name != "INBOX", *name));
-    let parents: HashSet<&str> = (all.iter())
-        .flat_map(|name| name.match_indices(separator).filter_map(|(at, _)| name.get(..at)))
-        .collect();
-    let (mut told, mut out) = (HashSet::new(), Vec::new());
-    let line = |attributes, name| Line { kind: Kind::Lsub, attributes, separator, name, child_info: None };
-    for name in names {
-        budget.check()?;
-        if lsub.pattern.ends_with('%') {
-            // RFC 3501 section 6.3.9: a subscribed name below the level shows its parent, \Noselect.
-            for parent in pattern.matched_ancestors(name) {
-                if !all.contains(parent) && told.insert(parent) {
-                    line("\\Noselect \\HasChildren", parent).print(&mut out);
-                }
-            }
-        }
-        if pattern.matches(name) && told.insert(name.as_str()) {
-            let attributes = match (sight.get(name).is_some(), parents.contains(name.as_str())) {
-                (true, false) => "",
-                (true, true) => "\\HasChildren",
-                (false, false) => "\\Noselect",
-                (false, true) => "\\Noselect \\HasChildren",
-            };
-            line(attributes, name).print(&mut out);
-        }
-    }
-    Ok(out)
 }
 
 /// What the user is subscribed to, as he calls it. Without an INBOX, nothing.

@@ -5,8 +5,7 @@
 use protocol::imap::{Cursor, ParseError, Refusal};
 
 use super::Request;
-use super::list::{Eyes, Sight, look_around};
-use service::aside::Budget;
+use super::list::look_around;
 
 use crate::grammar::put_astring;
 use crate::session::relay::To;
@@ -54,16 +53,7 @@ impl Parsed {
 async fn of_all(s: &mut Session, request: &Request, parsed: &Parsed) -> Outcome {
     s.hear_selected("").await?;
     let pattern = s.node.namespace.pattern("", &parsed.mailbox);
-    let look = move |eyes: &Eyes, budget: &Budget| {
-        let sight = Sight::of(eyes, &[pattern.fixed_prefix()], budget)?;
-        let mut fitting = Vec::new();
-        for seen in sight.mailboxes {
-            budget.check()?;
-            fitting.extend(pattern.matches(&seen.external).then_some(seen));
-        }
-        Ok(fitting)
-    };
-    let fitting = look_around(s, look).await?;
+    let fitting = look_around(s, move |viewer, budget| viewer.fitting(&pattern, budget)).await?;
     if fitting.is_empty() {
         return Err(Refusal::NoMailbox.into());
     }

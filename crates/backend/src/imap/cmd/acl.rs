@@ -1,6 +1,6 @@
 //! SETACL, DELETEACL, GETACL, LISTRIGHTS and MYRIGHTS: RFC 4314.
 
-use protocol::acl::{Acl, Rights, list_rights};
+use protocol::acl::{Acl, Rights};
 use protocol::imap::command::acl::{
     Change, DeleteAcl, ListRights, SetAcl, print_acl, print_list_rights, print_my_rights,
 };
@@ -36,8 +36,7 @@ impl Session {
 }
 
 pub async fn set(session: &mut Session, set: SetAcl) -> Outcome {
-    let deleteright = session.server.imapd.deleteright.chars().next().unwrap_or('c');
-    let rights = Rights::parse(&set.rights, deleteright).map_err(Refusal::BadRight)?;
+    let rights = session.server.store.granting().read(&set.rights).map_err(Refusal::BadRight)?;
     change(session, &set.mailbox, &set.identifier, set.change, rights).await
 }
 
@@ -88,7 +87,7 @@ pub fn rights(session: &mut Session, list: ListRights) -> Outcome {
     require(rights, Rights::ADMIN)?;
     let identifier = canonical(session, &list.identifier);
     let owner = name.owner().is_some_and(|owner| owner == identifier);
-    let listed = list_rights(owner, name.is_inbox(), &session.server.imapd.implicit_owner_rights);
+    let listed = session.server.store.granting().listed(owner, name.is_inbox());
     print_list_rights(session.conn.out(), &list.mailbox, &list.identifier, &listed);
     Ok(Reply::completed())
 }

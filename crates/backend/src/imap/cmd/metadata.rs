@@ -3,13 +3,14 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use listing::Viewer;
 use protocol::acl::Rights;
 use protocol::imap::Reply;
 use protocol::imap::command::metadata::{Form, GetAnnotation, GetMetadata, print_annotation, print_metadata};
 use protocol::imap::refusal::require;
 use service::aside::{Budget, Pace};
 
-use super::list::{Eyes, Sight, unlisted};
+use super::list::unlisted;
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::server::VERSION;
 use crate::imap::session::Session;
@@ -53,18 +54,10 @@ async fn values(
     }
     if mailbox.contains(['*', '%']) {
         let pattern = session.server.namespace.pattern("", mailbox);
-        let look = move |eyes: &Eyes, budget: &Budget| {
-            let sight = Sight::of(eyes, &[pattern.fixed_prefix()], budget)?;
-            let mut names = Vec::new();
-            for seen in &sight.mailboxes {
-                budget.check()?;
-                names.extend(pattern.matches(&seen.external).then(|| seen.external.clone()));
-            }
-            Ok(names)
-        };
+        let look = move |viewer: &Viewer, budget: &Budget| viewer.fitting(&pattern, budget);
         let (mut all, mut pace) = (Vec::new(), Pace::default());
-        for external in session.look(look).await? {
-            all.extend(one(session, &external, entries, prefix)?);
+        for seen in session.look(look).await? {
+            all.extend(one(session, &seen.external, entries, prefix)?);
             // Two look-ups and a handful of names.
             pace.steps(16).await;
         }

@@ -6,12 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// All Rust files below a directory, with their text.
-fn sources(dir: &str) -> Vec<(String, String)> {
+pub fn sources(dir: &str) -> Vec<(String, String)> {
     let (mut found, mut waiting) = (Vec::new(), vec![root().join(dir)]);
     while let Some(dir) = waiting.pop() {
         for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
@@ -29,7 +29,7 @@ fn sources(dir: &str) -> Vec<(String, String)> {
 }
 
 /// A file without its unit tests.
-fn code(text: &str) -> &str {
+pub fn code(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text)
 }
 
@@ -44,14 +44,39 @@ fn the_protocol_crate_knows_no_files_sockets_clock_or_chance() {
 
 #[test]
 fn no_daemon_depends_on_another() {
-    let daemons = ["imapproxy", "pop3proxy", "lmtpproxy", "backend", "master", "ctl-mboxlist"];
-    // A node's tools are no daemon: they read the store when its own is stopped.
-    for daemon in daemons.into_iter().filter(|name| *name != "ctl-mboxlist") {
-        let manifest = fs::read_to_string(root().join(format!("crates/{daemon}/Cargo.toml"))).unwrap();
-        let manifest = manifest.split("[dev-dependencies]").next().unwrap_or_default();
-        for other in daemons.iter().filter(|other| **other != daemon) {
-            assert!(!manifest.contains(&format!("\n{other}.workspace")), "{daemon} depends on {other}");
+    let daemons = ["imapproxy", "pop3proxy", "lmtpproxy", "backend", "mupdate", "master"];
+    let depends = |name: &str, on: &str| {
+        let text = fs::read_to_string(root().join(format!("crates/{name}/Cargo.toml"))).unwrap();
+        let manifest: toml::Table = text.parse().unwrap();
+        manifest["dependencies"].as_table().unwrap().contains_key(on)
+    };
+    for daemon in daemons {
+        for other in daemons.iter().chain(&["ctl-mboxlist"]).filter(|other| **other != daemon) {
+            assert!(!depends(daemon, other), "{daemon} depends on {other}");
         }
+    }
+    assert!(depends("mupdate", "directory"), "a dependency is seen");
+    // A node's tools are no daemon: they read the store when its own is stopped. None needs the MUPDATE server.
+    for tools in ["ctl-mboxlist", "murder"] {
+        assert!(!depends(tools, "mupdate"), "{tools} depends on mupdate");
+    }
+}
+
+#[test]
+fn the_store_and_the_reader_of_messages_know_no_clients_protocol() {
+    let above = ["lmtp", "mupdate", "service", "upstream", "backend"];
+    for (name, below) in
+        [("store", &above[..]), ("mime", &["protocol", "config", "mailboxes", "store", "tokio"][..])]
+    {
+        let manifest = fs::read_to_string(root().join(format!("crates/{name}/Cargo.toml"))).unwrap();
+        let banned = above.iter().chain(below);
+        let found: Vec<_> =
+            banned.filter(|other| manifest.contains(&format!("\n{other}.workspace"))).collect();
+        assert!(found.is_empty(), "{name} depends on {found:?}");
+    }
+    for (path, text) in sources("crates/store/src") {
+        let grammar = ["imap::command", "protocol::lmtp", "protocol::pop3", "protocol::mupdate"];
+        assert!(!grammar.iter().any(|words| text.contains(words)), "{path} knows a protocol");
     }
 }
 
@@ -172,21 +197,16 @@ const WRITING: &[&str] = &[
 /// Who does it all the same, and why that is no way to root's files.
 const ALLOWED: &[(&str, &str)] = &[
     ("crates/master/src/log.rs", "opens /dev/null"),
-    ("crates/master/src/notify.rs", "binds inside in_directory"),
-    ("crates/murder/src/cluster/notify.rs", "binds inside in_directory"),
     ("crates/murder/src/config/convert.rs", "makes the new file that its user named on the command line"),
     ("crates/murder/src/demo/mod.rs", "removes the directory that it made for itself alone"),
-    ("crates/service/src/listen.rs", "binds inside in_directory"),
-    ("crates/service/src/desk.rs", "binds in a daemon, which is not root where the directory is not root's"),
-    ("crates/service/src/copies.rs", "as the desk"),
-    ("crates/service/src/disk.rs", "as the desk"),
+    ("crates/service/src/disk.rs", "writes in a daemon, which is not root where the directory is not root's"),
 ];
 
 #[test]
 fn root_writes_below_configdirectory_by_one_crate_that_becomes_its_owner() {
     // These run as root, wholly or until they have become somebody else.
-    for dir in ["crates/master/src", "crates/murder/src", "crates/service/src"] {
-        for (path, text) in sources(dir) {
+    for dir in ["master", "murder", "service", "transport", "identity", "logs"] {
+        for (path, text) in sources(&format!("crates/{dir}/src")) {
             let found = WRITING.iter().find(|word| code(&text).contains(**word));
             let allowed = ALLOWED.iter().any(|(file, _)| *file == path);
             assert!(found.is_none() || allowed, "{path} has {}: the crate `files` does that", found.unwrap());

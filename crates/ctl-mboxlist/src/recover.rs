@@ -11,8 +11,8 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use config::imapd::Imapd;
+use directory::client::Client;
 use mailboxes::{List, OpenError, Options};
-use mupdate::client::Client;
 use protocol::name::MailboxName;
 use tracing::{info, warn};
 

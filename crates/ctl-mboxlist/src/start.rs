@@ -20,7 +20,7 @@ where
             return ExitCode::from(EX_CONFIG);
         }
     };
-    service::logs::start_tool(program, imapd.debug);
+    logs::start_tool(program, imapd.debug);
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(imapd.umask & 0o777));
     // The daemons must be able to read what the tools write. There is one thread yet.
     if let Err(error) = files::become_owner(Path::new(&imapd.configdirectory)) {

@@ -8,9 +8,9 @@ use std::io::BufRead;
 use std::path::Path;
 
 use config::imapd::{Imapd, Role};
+use directory::client::{Activate, Client, Delete};
 use mailboxes::Entry;
 use mailboxes::reconcile::{Activation, Known, Reconciliation, Rule};
-use mupdate::client::{Activate, Client, Delete};
 use protocol::name::MailboxName;
 use tracing::{info, warn};
 

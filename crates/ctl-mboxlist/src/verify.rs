@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use backend::store::Header;
 use config::imapd::Imapd;
 use mailboxes::{Entry, Flags};
 use protocol::name::MailboxName;
+use store::Header;
 
 use crate::lists::{Failure, Lists};
 use crate::nodes;

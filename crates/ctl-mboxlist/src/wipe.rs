@@ -1,9 +1,9 @@
 //! Putting away a local mailbox that another server has by now: it goes below `DELETED`, on this server alone, so that
 //! an error of judgement can be undone. `cyr_expire` ends it later.
 
-use backend::store::{Store, StoreError};
 use config::imapd::Imapd;
 use protocol::name::MailboxName;
+use store::{Store, StoreError};
 
 use crate::lists::{Failure, Lists};
 

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use protocol::imap::command::list::{Kind, Line, List, Lsub};
 use protocol::pattern::Pattern;
-use service::aside::{Budget, Spent};
+use work::aside::{Budget, Spent};
 
 use crate::look::{Seen, Sight, Unseen, Viewer};
 
@@ -204,9 +204,9 @@ mod tests {
     use protocol::imap::{Body, Command, Limits};
     use protocol::name::MailboxName;
     use protocol::namespace::Namespace;
-    use service::aside::aside;
     use std::sync::Arc;
     use std::time::Duration;
+    use work::aside::aside;
 
     fn sight(names: &[&str]) -> Arc<Sight> {
         let seen = |name: &&str| Seen {

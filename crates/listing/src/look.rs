@@ -9,7 +9,7 @@ use protocol::acl::{Acl, Granting, Rights, Who};
 use protocol::name::MailboxName;
 use protocol::namespace::{Namespace, View};
 use protocol::pattern::Pattern;
-use service::aside::{Budget, Spent};
+use work::aside::{Budget, Spent};
 
 /// Who looks, and where: all that is needed on another thread.
 #[derive(Clone)]

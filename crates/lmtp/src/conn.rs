@@ -4,24 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use identity::auth::{Authenticator, Exchange, Failure, Step64};
 use protocol::line::{Line, Lines};
 use protocol::lmtp::command::{Command, Mail, Rcpt};
 use protocol::lmtp::intake::{Intake, Outcome, Progress};
 use protocol::lmtp::refusal::{Refusal, Verdict};
 use protocol::lmtp::reply::{Answer, Reply, Server};
 use protocol::lmtp::session::{Action, Session, Trust};
-use service::aside::Pace;
-use service::auth::{Authenticator, Exchange, Failure, Step64};
 use service::drive::{self, Farewell, Next, drive};
-use service::peer::{Channel, Peer};
 use service::serve::Connection;
 use service::sessions::Seat;
-use service::stream::Stream;
-use service::tls::ServerTls;
-use service::wire::{Bounds, Wire};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
+use transport::peer::{Channel, Peer};
+use transport::stream::Stream;
+use transport::tls::ServerTls;
+use transport::wire::{Bounds, Wire};
+use work::aside::Pace;
 
 use crate::deliver::{Deliver, Envelope, Incoming};
 use crate::settings::{BYTES, COMMANDS, IDLE, INPUT, LINE, REPLIES, Settings, WRITE};
@@ -171,7 +171,7 @@ impl<D: Deliver> Conn<D> {
             (Phase::Auth(exchange), Line::Text(text)) => self.authenticate(exchange, Some(text), out).await,
             (_, Line::TooLong) => self.say(&Reply::LineTooLong, out),
             (_, Line::Text(text)) => {
-                service::logs::chat(self.door.settings.chatty, &text);
+                logs::chat(self.door.settings.chatty, &text);
                 let action = self.session.command(Command::parse(&text));
                 return self.act(action, out).await;
             }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use service::deny::{DEFAULT_MESSAGE, Denial, DenyList};
+use identity::deny::{DEFAULT_MESSAGE, Denial, DenyList};
 
 use crate::{node, who};
 

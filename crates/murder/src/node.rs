@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use config::cyrus::Listen;
 use config::imapd::Imapd;
-use mupdate::client::Client;
-use service::resolve::service_port;
+use directory::client::Client;
+use transport::resolve::service_port;
 
 /// Loads imapd.conf, becomes the owner of configdirectory where it is root, and does something with it in a runtime. 78 for a
 /// wrong configuration.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ::config::imapd::Imapd;
-use service::passwords::PasswordDb;
+use identity::passwords::PasswordDb;
 
 use crate::runner::Runner;
 

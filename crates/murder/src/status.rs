@@ -10,7 +10,7 @@ use std::{
 };
 
 use config::imapd::Imapd;
-use mupdate::client::{Client, Error};
+use directory::client::{Client, Error};
 use protocol::name::MailboxName;
 use serde_json::{Map, Value};
 use upstream::Upstream;

@@ -7,6 +7,7 @@
 pub mod acl;
 pub mod dots;
 pub mod frame;
+pub mod grammar;
 pub mod imap;
 pub mod line;
 pub mod lmtp;
@@ -18,4 +19,5 @@ pub mod namespace;
 pub mod origin;
 pub mod pattern;
 pub mod pop3;
+pub mod spoken;
 pub mod userid;

@@ -9,23 +9,24 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use config::Problems;
 use config::imapd::Imapd;
+use identity::auth::{InboxAcl, Pace};
+use identity::deny::DenyList;
+use identity::passwords::PasswordDb;
 use protocol::namespace::Namespace;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
+use transport::settings;
 
-use crate::auth::{InboxAcl, Pace};
 use crate::control::{Change, Control};
 use crate::copies::Host;
-use crate::deny::DenyList;
 use crate::limits::{DirectoryLock, LockError};
 use crate::listen::{Entry, ListenError, Listener, Shared, Socket};
 use crate::notices::Notices;
 use crate::notify::Notifier;
-use crate::passwords::PasswordDb;
 use crate::sessions::Sessions;
-use crate::{inherit, names, settings};
+use crate::{inherit, names};
 
 /// A handle on the running daemon; cheap to clone.
 #[derive(Clone)]
@@ -137,6 +138,16 @@ impl Context {
     /// The settings in force, as the program itself sees them. A listener's own are [`Listener::imapd`].
     pub fn imapd(&self) -> Imapd {
         Imapd::clone(&self.inner.imapd.load())
+    }
+
+    /// Gives the settings of each reload to whoever takes them over, until the daemon ends.
+    pub fn on_reload(&self, mut take: impl FnMut(Imapd) + Send + 'static) {
+        let (mut reloads, stop, context) = (self.reloads(), self.shutdown(), self.clone());
+        tokio::spawn(async move {
+            while let Some(Ok(())) = stop.run_until_cancelled(reloads.changed()).await {
+                take(context.imapd());
+            }
+        });
     }
 
     /// Moves on after each reload.
@@ -364,8 +375,8 @@ impl Context {
     }
 
     /// What TLS towards a server looks like now.
-    pub fn client_tls(&self, server: &str) -> Result<crate::tls::ClientTls, crate::tls::TlsError> {
-        crate::tls::ClientTls::new(&settings::client_tls(&self.inner.imapd.load(), server))
+    pub fn client_tls(&self, server: &str) -> Result<transport::tls::ClientTls, transport::tls::TlsError> {
+        transport::tls::ClientTls::new(&settings::client_tls(&self.inner.imapd.load(), server))
     }
 
     /// A name for a session that is unique on this host: `backend-4711-66f3a1b2-12`.

@@ -12,88 +12,19 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use config::imapd::Imapd;
+use protocol::spoken::Protocol;
 use serde::{Deserialize, Serialize};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
-use crate::auth::{Authenticator, InboxAcl, Pace};
-use crate::deny::DenyList;
-use crate::passwords::PasswordDb;
-use crate::settings;
-use crate::stream::Stream;
-use crate::tls::{ServerTls, TlsError};
-
-/// What is spoken on a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    Imap,
-    Pop3,
-    Lmtp,
-    Mupdate,
-    Sieve,
-}
-
-impl Protocol {
-    /// By the program that cyrus.conf names.
-    pub fn of_program(program: &str) -> Option<Protocol> {
-        match program {
-            "imapd" | "imap" | "imapproxy" | "proxyd" => Some(Protocol::Imap),
-            "pop3d" | "pop3proxyd" | "pop3proxy" => Some(Protocol::Pop3),
-            "lmtpd" | "lmtpproxyd" | "lmtpproxy" => Some(Protocol::Lmtp),
-            "mupdate" => Some(Protocol::Mupdate),
-            "timsieved" | "sieveproxy" => Some(Protocol::Sieve),
-            _ => None,
-        }
-    }
-
-    /// By the name of the entry, where nothing else is known.
-    pub fn of_name(name: &str) -> Option<Protocol> {
-        let prefixes = [
-            ("imap", Protocol::Imap),
-            ("pop3", Protocol::Pop3),
-            ("kpop", Protocol::Pop3),
-            ("lmtp", Protocol::Lmtp),
-            ("mupdate", Protocol::Mupdate),
-            ("sieve", Protocol::Sieve),
-        ];
-        prefixes.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, protocol)| *protocol)
-    }
-
-    /// Its own name, as metrics and `murder who` have it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Protocol::Imap => "imap",
-            Protocol::Pop3 => "pop3",
-            Protocol::Lmtp => "lmtp",
-            Protocol::Mupdate => "mupdate",
-            Protocol::Sieve => "sieve",
-        }
-    }
-
-    /// What saslauthd and PAM call it.
-    pub fn sasl_service(self) -> &'static str {
-        match self {
-            Protocol::Imap => "imap",
-            Protocol::Pop3 => "pop",
-            Protocol::Lmtp => "lmtp",
-            Protocol::Mupdate => "mupdate",
-            Protocol::Sieve => "sieve",
-        }
-    }
-
-    /// The last words to a client that cannot be served, in its protocol. `reason` is one line.
-    pub fn refusal(self, reason: &str) -> String {
-        match self {
-            Protocol::Imap => format!("* BYE {reason}\r\n"),
-            Protocol::Pop3 => format!("-ERR [SYS/TEMP] {reason}\r\n"),
-            Protocol::Lmtp => format!("421 4.3.2 {reason}\r\n"),
-            Protocol::Mupdate => format!("* BYE \"{reason}\"\r\n"),
-            Protocol::Sieve => format!("BYE (TRYLATER) \"{reason}\"\r\n"),
-        }
-    }
-}
+use identity::auth::{self, Authenticator, InboxAcl, Pace};
+use identity::deny::DenyList;
+use identity::passwords::PasswordDb;
+use transport::settings;
+use transport::stream::Stream;
+use transport::tls::{ServerTls, TlsError};
 
 /// What is known of a listener beside its socket: one element of MURDER_LISTENERS.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -152,8 +83,7 @@ impl Socket {
     pub fn bind(address: &str) -> io::Result<Socket> {
         if address.starts_with('/') {
             let path = std::path::Path::new(address);
-            files::remove_socket(path)?;
-            return Ok(Socket::Unix(files::in_directory(path, |path| UnixListener::bind(path))?));
+            return Ok(Socket::Unix(UnixListener::from_std(files::listen(path, None)?)?));
         }
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
@@ -368,9 +298,12 @@ pub struct Shared {
 
 impl Shared {
     fn authenticator(&self, imapd: &Imapd, protocol: Protocol) -> Authenticator {
-        let auth =
-            Authenticator::new(settings::auth(imapd, protocol), self.passwords.clone(), self.pace.clone())
-                .with_denied(self.denied.clone());
+        let auth = Authenticator::new(
+            auth::Settings::of(imapd, protocol),
+            self.passwords.clone(),
+            self.pace.clone(),
+        )
+        .with_denied(self.denied.clone());
         match &self.inbox_acl {
             Some(acl) => auth.with_inbox_acl(acl.clone()),
             None => auth,
@@ -434,7 +367,7 @@ mod tests {
         let (passwords, denied) = (PasswordDb::new("/nonexistent"), DenyList::new("/nonexistent"));
         let shared = Shared { passwords, denied, pace: Pace::default(), inbox_acl: None };
         let any = "127.0.0.1:143".parse().unwrap();
-        let channel = crate::peer::Channel::new(crate::peer::Peer::Tcp { remote: any, local: any });
+        let channel = transport::peer::Channel::new(transport::peer::Peer::Tcp { remote: any, local: any });
         for (args, takes) in [("", false), ("-p 1", false), ("-p 40", false), ("-s -p 128", true)] {
             let args = args.split_whitespace().map(str::to_owned).collect();
             let entry = Entry { name: "imap".to_owned(), args, ..Entry::default() };

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use config::Problems;
 use config::imapd::Imapd;
+use logs::{self, Verbosity};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -28,7 +29,6 @@ use crate::copies;
 use crate::inherit::{self, Inherited};
 use crate::limits::{self, DirectoryLock, LockError};
 use crate::listen::{Entry, Socket};
-use crate::logs::{self, Verbosity};
 use crate::notify::Notifier;
 use crate::{desk, metrics};
 

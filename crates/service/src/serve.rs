@@ -21,20 +21,21 @@ use std::task::Poll;
 use std::time::Duration;
 
 use config::imapd::networks;
+use logs::Seldom;
+use protocol::spoken::Protocol;
 use tokio::io::AsyncWriteExt;
 use tracing::{Instrument, debug, error, info, info_span, warn};
+use transport::peer::Peer;
+use transport::proxy_header;
+use transport::stream::Stream;
 
-use crate::aside::Share;
 use crate::context::Context;
 use crate::control::Control;
 use crate::copies::{self, Host};
 use crate::limits;
-use crate::listen::{Listener, Place, Protocol};
-use crate::peer::Peer;
-use crate::proxy_header;
-use crate::seldom::Seldom;
+use crate::listen::{Listener, Place};
 use crate::sessions::Seat;
-use crate::stream::Stream;
+use work::aside::Share;
 
 /// One client, accepted and, on a `-s` listener, past the TLS handshake.
 pub struct Connection {

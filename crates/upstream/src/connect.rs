@@ -8,10 +8,10 @@ use std::time::Instant;
 use bytes::BytesMut;
 use config::imapd::Imapd;
 use protocol::origin::Origin;
-use service::resolve::Server;
-use service::stream::Stream;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
+use transport::resolve::Server;
+use transport::stream::Stream;
 
 use crate::breaker::{Breaker, Todo, probe_pause};
 use crate::dialog::Dialog;
@@ -133,7 +133,7 @@ impl Upstream {
     ) -> Result<Connection<W>, Error> {
         self.admit(server, proto)?;
         let imapd = self.imapd();
-        let bound = service::settings::client_timeout(&imapd) * HANDSHAKE_STEPS;
+        let bound = transport::settings::client_timeout(&imapd) * HANDSHAKE_STEPS;
         let late = || Error::Timeout { server: server.to_owned(), doing: "login", bound };
         let result = timeout(bound, work(&imapd, &self.shared.tls)).await.unwrap_or_else(|_| Err(late()));
         self.note(server, proto, result.as_ref().err());
@@ -231,7 +231,7 @@ async fn greeted(imapd: &Imapd, tls: &Tls, server: &str, proto: Proto) -> Result
 
 /// Connects, with TLS from the first byte where the server string says so.
 async fn open<W>(imapd: &Imapd, tls: &Tls, server: &str, proto: Proto, wire: W) -> Result<Dialog<W>, Error> {
-    let bound = service::settings::client_timeout(imapd);
+    let bound = transport::settings::client_timeout(imapd);
     let target = Server::parse(server);
     let stream = target.connect(imapd, proto.service()).await.map_err(|source| match source.kind() {
         io::ErrorKind::TimedOut => Error::Timeout { server: server.to_owned(), doing: "connect", bound },

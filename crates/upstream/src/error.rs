@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use service::tls::demand::Refusal;
+use identity::demand::Refusal;
 
 /// Why there is no connection to a backend. Every variant names the server.
 #[derive(Debug, thiserror::Error)]

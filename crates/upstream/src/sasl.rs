@@ -7,8 +7,8 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use config::imapd::Imapd;
-use service::auth::client::{ClientError, ClientExchange, Credentials};
-use service::tls::demand::{Rule, Seen, Step};
+use identity::auth::client::{ClientError, ClientExchange, Credentials};
+use identity::demand::{Rule, Seen, Step};
 
 use crate::dialog::Dialog;
 use crate::{Capabilities, Error};

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::imap::Refusal;
-use service::aside::{Budget, Spent, aside};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tracing::warn;
+use work::aside::{Budget, Spent, aside};
 
 use super::limits::{ASIDE, ASIDE_PATIENCE};
 use super::reply::Stop;

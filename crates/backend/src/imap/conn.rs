@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use protocol::frame::{self, Literal};
 use protocol::imap::{Assembled, Assembler, Bounds};
-use service::stream::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
+use transport::stream::Stream;
 
 use super::limits::{AHEAD, LINE, OUT, READ, SKIP, WRITE};
 

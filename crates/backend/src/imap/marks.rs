@@ -5,7 +5,7 @@ use std::sync::Arc;
 use protocol::imap::Flag;
 use protocol::imap::flag::print_list;
 
-use crate::store::{Record, Records, Seen, System, View};
+use store::{Record, Records, Seen, System, View};
 
 /// The marks of a session in its open mailbox. Cheap to clone, for work on another thread.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use protocol::imap::{Refusal, Reply};
 
 use super::conn::Gone;
-use crate::store::StoreError;
+use store::StoreError;
 
 /// Why a command ended before its end.
 #[derive(Debug)]

@@ -9,13 +9,13 @@ use protocol::imap::command::select::{Count, print_flags};
 use protocol::imap::{Code, Enabled, Extension, Flag, Reply};
 use protocol::name::MailboxName;
 use protocol::namespace::Namespace;
-use service::aside::weighed;
+use work::aside::weighed;
 
 use super::cmd::append::may_set;
 use super::marks::{Marks, mark};
 use super::numbering::{Numbering, number};
 use super::reply::Stop;
-use crate::store::{Header, Mailbox, Record, Seen, Store, System, View};
+use store::{Header, Mailbox, Record, Seen, Store, System, View};
 
 /// The mailbox that a session has open.
 pub struct Selected {

@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use config::imapd::{Imapd, ServerInfo};
+use identity::auth::Authenticator;
 use protocol::imap::{Bye, Code};
 use protocol::name::MailboxName;
 use protocol::namespace::Namespace;
 use service::Context;
-use service::auth::Authenticator;
 use service::sessions::Seat;
-use service::tls::ServerTls;
 use tokio_util::sync::CancellationToken;
+use transport::tls::ServerTls;
 
 use super::aside::Aside;
-use crate::store::{Master, Store};
+use store::{Master, Store};
 
 /// A listener's settings as they stand when a client connects, and the store.
 pub struct Server {

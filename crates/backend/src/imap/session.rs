@@ -12,9 +12,9 @@ use protocol::imap::{
     Assembled, Bad, Body, Bounds, Bye, Code, Command, Enabled, Extension, Kind, Limits, Refusal, Reply,
     SequenceSet, Tag,
 };
-use service::aside::weighed;
-use service::stream::Stream;
 use tracing::{debug, info};
+use transport::stream::Stream;
+use work::aside::weighed;
 
 use super::cmd;
 use super::conn::{Conn, Gone};
@@ -24,7 +24,7 @@ use super::reply::{Outcome, Stop};
 use super::selected::{Announce, Selected, Standing};
 use super::server::Server;
 use super::user::User;
-use crate::store::Record;
+use store::Record;
 
 /// A client's session.
 pub struct Session {

@@ -1,10 +1,10 @@
 //! Who a session acts for, and what that one may do and see.
 
+use identity::auth::Login;
 use protocol::acl::Who;
 use protocol::imap::Refusal;
 use protocol::name::MailboxName;
 use protocol::namespace::{Namespace, View};
-use service::auth::Login;
 
 use super::reply::Stop;
 

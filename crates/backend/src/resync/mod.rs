@@ -15,13 +15,14 @@ mod compare;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use directory::client::{Client, Error};
 use mailboxes::Position;
-use mupdate::client::{Client, Error};
 use service::Context;
+use store::Store;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
-use crate::{clearance::Standing, store::Store};
+use crate::clearance::Standing;
 
 /// Why an attempt ended early; the next one begins anew.
 #[derive(Debug, thiserror::Error)]

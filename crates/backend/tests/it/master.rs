@@ -8,14 +8,10 @@ use std::{
 };
 
 use config::imapd::Imapd;
-use mupdate::{
-    client::Client,
-    daemon::{Mode, serve},
-};
-use service::{
-    Context,
-    listen::{Entry, Socket},
-};
+use directory::client::Client;
+use mupdate::daemon::{Mode, serve};
+use service::Context;
+use service::listen::{Entry, Socket};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

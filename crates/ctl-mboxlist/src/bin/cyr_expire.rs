@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use backend::control::{self, Answer, Request};
-use backend::store::Ages;
 use clap::Parser;
 use ctl_mboxlist::{expire::Options, lists::Failure, nodes, start};
+use store::Ages;
 
 fn main() -> ExitCode {
     let Options { config, deleted, delivered, expunged, no_annotations, prefix, user, verbose } =

@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use backend::control::{self, Answer, Request};
-use backend::store::Which;
 use clap::Parser;
 use ctl_mboxlist::reconstruct::Options;
 use ctl_mboxlist::{lists::Failure, nodes, start};
 use protocol::namespace::View;
+use store::Which;
 
 fn main() -> ExitCode {
     let Options { config, recursive, find, mailboxes } = Options::parse();

@@ -9,7 +9,7 @@ use protocol::imap::command::acl::print_my_rights;
 use protocol::imap::command::list::{Kind, Line, List};
 use protocol::imap::command::status::StatusItem;
 use protocol::imap::{Cursor, Limits, ParseError, Refusal};
-use service::aside::{Budget, Pace, Spent, aside};
+use work::aside::{Budget, Pace, Spent, aside};
 
 use super::Request;
 use crate::grammar::put_astring;
@@ -32,7 +32,7 @@ pub async fn list(s: &mut Session, request: &Request, list: List) -> Outcome {
         s.client.print(|out| Line::of_separator(kind, separator).print(out));
         return Ok(Done::completed());
     }
-    if !s.node.directory.is_complete() {
+    if !s.node.directory.list().is_complete() {
         return Err(Refusal::ListUnsure.into());
     }
     let list = list.narrowed(s.listener.imapd().foolstupidclients);

@@ -1,10 +1,10 @@
 //! Who the client is: LOGIN, AUTHENTICATE, STARTTLS, UNAUTHENTICATE.
 
+use identity::auth::{Login, Step64};
 use protocol::frame::{Piece, trim_line};
 use protocol::imap::capability::Moment;
 use protocol::imap::command::session::{Authenticate, Login as Plain};
 use protocol::imap::{Code, Enabled, Refusal, Reply};
-use service::auth::{Login, Step64};
 
 use super::Request;
 use crate::capability;

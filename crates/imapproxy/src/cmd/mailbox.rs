@@ -1,13 +1,13 @@
 //! CREATE, DELETE and RENAME: done by a backend, which clears them with the MUPDATE master; known here before the
 //! client hears that they are done.
 
+use directory::lookup::Found;
 use protocol::imap::Refusal;
 use protocol::imap::command::mailbox::{Create, Rename};
 use protocol::name::MailboxName;
 
 use super::Request;
 use crate::grammar::put_astring;
-use crate::node::Found;
 use crate::session::{Outcome, Session, Stop};
 
 impl Session {
@@ -52,7 +52,7 @@ async fn place(s: &mut Session, name: &MailboxName) -> Result<String, Stop> {
         match s.node.directory.find(&name).await {
             Found::Active(entry) => return Ok(entry.server().to_owned()),
             Found::Reserved => return Err(Refusal::Reserved.into()),
-            Found::Unknown => return Err(Refusal::ListUnsure.into()),
+            Found::Unknown(_) => return Err(Refusal::ListUnsure.into()),
             Found::Missing => next = name.parent(),
         }
     }

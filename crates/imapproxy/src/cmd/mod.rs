@@ -122,7 +122,7 @@ impl Wanted {
             session.client.skip(first).await?;
             return Err(Refusal::LineTooLong.into());
         }
-        service::logs::chat(session.listener.imapd().chatty, head.verb.as_bytes());
+        logs::chat(session.listener.imapd().chatty, head.verb.as_bytes());
         match head.verb.as_str() {
             "APPEND" if !head.uid => return Ok(Wanted::Append(head, first)),
             "FETCH" | "STORE" | "SEARCH" | "SORT" | "THREAD" | "EXPUNGE" | "XSORT" | "XSTATS"

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use protocol::frame::{FrameError, Framer, Limits, Piece};
 use protocol::imap::{Bye, Refusal};
-use service::stream::Stream;
 use tokio::time::{Instant, timeout};
+use transport::stream::Stream;
 
 use super::Stop;
 use crate::grammar::with_header;

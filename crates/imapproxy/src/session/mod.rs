@@ -22,20 +22,22 @@ use std::task::Poll;
 use std::time::Duration;
 
 use config::imapd::ServerInfo;
+use directory::lookup::Found;
+use identity::auth::Login;
 use mailboxes::Entry;
 use protocol::frame::Piece;
 use protocol::imap::capability::Moment;
 use protocol::imap::{Bye, Code, Enabled, Refusal, Reply};
 use protocol::name::MailboxName;
 use protocol::namespace::View;
-use service::auth::Login;
+use service::Connection;
+use service::Context;
 use service::sessions::Seat;
-use service::{Connection, Context};
 use tokio::time::Instant;
 use tracing::{debug, info};
 use upstream::wire::imap::{Answer, Event};
 
-use crate::node::{Found, Listener, Node};
+use crate::node::{Listener, Node};
 use client::Client;
 use links::Links;
 
@@ -382,7 +384,7 @@ impl Session {
             Found::Active(entry) => Ok(Located { name, entry }),
             Found::Reserved => Err(Refusal::Reserved.into()),
             Found::Missing => Err(Refusal::NoMailbox.into()),
-            Found::Unknown => Err(Refusal::ListUnsure.into()),
+            Found::Unknown(_) => Err(Refusal::ListUnsure.into()),
         }
     }
 
@@ -393,7 +395,7 @@ impl Session {
             Found::Active(entry) => Ok(Some(entry.server().to_owned())),
             Found::Missing => Ok(None),
             Found::Reserved => Err(Refusal::Reserved.into()),
-            Found::Unknown => Err(Refusal::ListUnsure.into()),
+            Found::Unknown(_) => Err(Refusal::ListUnsure.into()),
         }
     }
 

@@ -5,17 +5,18 @@
 
 use std::{io, time::Duration};
 
+use directory::serve::{IDLED, put_bye};
+use identity::auth::{Login, Step64};
 use protocol::{
     frame::trim_line,
     mupdate::{reply::Reply, session::Access},
 };
-use service::auth::{Login, Step64};
 
 use tokio::time::{Instant, sleep_until};
 
-use super::conversation::{Conversation, Flow, IDLED};
+use super::visitor::{Flow, Visitor};
 
-impl Conversation {
+impl Visitor<'_> {
     pub(super) async fn authenticate(
         &mut self,
         tag: &str,
@@ -60,9 +61,9 @@ impl Conversation {
     }
 
     fn admit(&mut self, tag: &str, login: &Login) {
-        let settings = self.server.settings();
+        let settings = self.gate.settings.load();
         let access = if settings.admins.contains(&login.authid) {
-            if self.server.is_master() { Access::Write } else { Access::Read }
+            if self.gate.server.is_master() { Access::Write } else { Access::Read }
         } else if settings.readers.contains(&login.authid) {
             Access::Read
         } else {
@@ -75,7 +76,7 @@ impl Conversation {
             Access::None
         };
         if access != Access::None
-            && let Some(seat) = &self.guards.seat
+            && let Some(seat) = self.seat
             && let Err(why) = seat.login(login, self.wire.stream().tls().is_some())
         {
             self.say(tag, Reply::no(why.to_string()));
@@ -83,7 +84,7 @@ impl Conversation {
         }
         self.session.access = access;
         if access != Access::None {
-            self.is_no_stranger();
+            self.guards.stranger = None;
         }
         self.say(
             tag,
@@ -114,7 +115,7 @@ impl Conversation {
                     }
                 }
                 () = sleep_until(deadline) => {
-                    self.bye(IDLED);
+                    put_bye(&mut self.wire, IDLED);
                     return Ok(None);
                 }
             }

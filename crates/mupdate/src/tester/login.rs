@@ -4,19 +4,15 @@ use std::path::PathBuf;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::BytesMut;
-use service::{
-    auth::client::Credentials,
-    stream::Stream,
-    tls::{
-        ClientOptions, ClientTls,
-        demand::{self, Rule, Seen},
-    },
-};
+use identity::auth::client::Credentials;
+use identity::demand::{self, Rule, Seen};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UnixStream},
     time::{Duration, timeout},
 };
+use transport::stream::Stream;
+use transport::tls::{ClientOptions, ClientTls};
 
 use super::Cli;
 

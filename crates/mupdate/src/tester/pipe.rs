@@ -7,11 +7,11 @@ use std::{
 };
 
 use bytes::BytesMut;
-use service::stream::Stream;
 use tokio::{
     io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
     sync::mpsc,
 };
+use transport::stream::Stream;
 
 /// Copies until the server closes. At the end of our input, and on SIGINT, LOGOUT is sent.
 pub(super) async fn run((stream, ahead): (Stream, BytesMut), file: Option<&Path>) -> Result<(), String> {

@@ -1,6 +1,6 @@
 //! TLS, compression and mechanisms, between a client of ours and a server of ours.
 
-use mupdate::client::Client;
+use directory::client::Client;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,

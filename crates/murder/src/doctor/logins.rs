@@ -3,8 +3,8 @@
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use service::listen::Protocol;
-use service::settings;
+use identity::auth;
+use protocol::spoken::Protocol;
 
 use super::report::place;
 use super::{Node, Report};
@@ -12,7 +12,7 @@ use crate::runner::Runner;
 
 pub(super) fn check(node: &Node, report: &mut Report) {
     let imapd = &node.imapd;
-    let Some(socket) = settings::auth(imapd, Protocol::Imap).saslauthd else { return };
+    let Some(socket) = auth::Settings::of(imapd, Protocol::Imap).saslauthd else { return };
     let shown = socket.display().to_string();
     match reach(&socket, Runner::of(imapd).as_ref()) {
         Ok(()) => report.pass(format!("saslauthd listens on {shown}")),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use config::imapd::Imapd;
-use mupdate::client::{Client, Error as MupdateError};
+use directory::client::{Client, Error as MupdateError};
 use serde_json::Value;
 use upstream::{Error, Upstream};
 

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use config::cyrus::{CyrusConf, Listen, Proto, Service};
 use config::imapd::{Imapd, Role};
-use service::listen::Protocol;
-use service::resolve::service_port;
+use protocol::spoken::Protocol;
+use transport::resolve::service_port;
 
 use super::{Node, Report};
 use crate::node::given_up;

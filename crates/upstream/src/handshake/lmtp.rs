@@ -3,7 +3,7 @@
 
 use config::imapd::Imapd;
 use protocol::lmtp::reply::Answer;
-use service::resolve::Server;
+use transport::resolve::Server;
 
 use crate::Error;
 use crate::dialog::Dialog;

@@ -11,7 +11,7 @@ use protocol::name::MailboxName;
 use super::list::unlisted;
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::Session;
-use crate::store::AclChange;
+use store::AclChange;
 
 impl Session {
     /// The mailbox that the user calls `external`, with its ACL and the user's rights on it. Refused as unknown where

@@ -11,13 +11,13 @@ use protocol::frame::Literal;
 use protocol::imap::command::append::{Append, Message, Next};
 use protocol::imap::refusal::require;
 use protocol::imap::{Assembled, Code, Flag, Refusal, Reply, UidSet};
-use service::aside::Pace;
+use work::aside::Pace;
 
 use crate::imap::conn::Gone;
 use crate::imap::limits::MESSAGES;
 use crate::imap::reply::{Outcome, Stop, refusal};
 use crate::imap::session::Session;
-use crate::store::{Mailbox, NewMessage, Staging, StoreError};
+use store::{Mailbox, NewMessage, Staging, StoreError};
 
 pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Outcome {
     let Append { mailbox: external, mut message, .. } = append;
@@ -78,7 +78,10 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
             seen.extend((new.flags.len() < before).then_some(at));
         }
     }
-    let appended = mailbox.append_noted(staged, None, session.server.ignore_quota).await?;
+    let appended = match session.server.ignore_quota {
+        true => mailbox.append_over_quota(staged).await?,
+        false => mailbox.append(staged).await?,
+    };
     let seen: Vec<u32> = seen.iter().filter_map(|at| appended.uids.get(*at).copied()).collect();
     super::store::mark_own_seen(session, &mailbox, seen).await?;
     let reply = Reply::completed();

@@ -7,7 +7,7 @@ use protocol::acl::Rights;
 use protocol::imap::command::copy::Copy;
 use protocol::imap::refusal::require;
 use protocol::imap::{Code, Refusal, Reply, UidSet};
-use service::aside::weighed;
+use work::aside::weighed;
 
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::Session;

@@ -11,7 +11,7 @@ use protocol::imap::command::list::{Kind, Line, List, print_namespace};
 use protocol::imap::command::status::StatusItem;
 use protocol::imap::{Refusal, Reply};
 use protocol::name::MailboxName;
-use service::aside::{Budget, Pace};
+use work::aside::{Budget, Pace};
 
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::Session;

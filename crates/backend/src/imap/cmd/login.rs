@@ -1,10 +1,10 @@
 //! LOGIN, AUTHENTICATE and UNAUTHENTICATE.
 
+use identity::auth::{self, Step64};
 use protocol::frame::trim_line;
 use protocol::imap::capability::Moment;
 use protocol::imap::command::session::{Authenticate, Login};
 use protocol::imap::{Code, Enabled, Refusal, Reply};
-use service::auth::{self, Step64};
 
 use crate::imap::reply::Outcome;
 use crate::imap::session::{ClientId, Session};

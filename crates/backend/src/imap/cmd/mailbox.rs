@@ -9,7 +9,7 @@ use tracing::warn;
 
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::Session;
-use crate::store::{self, Actor, StoreError};
+use store::{Actor, StoreError};
 
 impl Session {
     /// The user as the store knows those who change mailboxes.

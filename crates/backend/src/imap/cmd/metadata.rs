@@ -8,7 +8,7 @@ use protocol::acl::Rights;
 use protocol::imap::Reply;
 use protocol::imap::command::metadata::{Form, GetAnnotation, GetMetadata, print_annotation, print_metadata};
 use protocol::imap::refusal::require;
-use service::aside::{Budget, Pace};
+use work::aside::{Budget, Pace};
 
 use super::list::unlisted;
 use crate::imap::reply::{Outcome, Stop};

@@ -9,7 +9,7 @@ use protocol::name::MailboxName;
 
 use crate::imap::reply::Outcome;
 use crate::imap::session::Session;
-use crate::store::{Limits, Quota};
+use store::{Limits, Quota};
 
 pub async fn get(session: &mut Session, root: &str) -> Outcome {
     if !session.user()?.is_admin() {

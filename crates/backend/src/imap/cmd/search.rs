@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use protocol::imap::command::search::{ESearch, Returns, Search, print_search};
 use protocol::imap::{Refusal, Reply, Tag};
-use service::aside::{Budget, Spent};
+use work::aside::{Budget, Spent};
 
 use crate::imap::marks::Marks;
 use crate::imap::numbering::Numbering;
@@ -13,8 +13,8 @@ use crate::imap::reply::Outcome;
 use crate::imap::search::{Criteria, Facts, Ground, Source};
 use crate::imap::selected::now;
 use crate::imap::session::Session;
-use crate::mime::{Structure, knows_charset};
-use crate::store::Mailbox;
+use mime::{Structure, knows_charset};
+use store::Mailbox;
 
 pub async fn run(session: &mut Session, tag: &Tag, search: Search) -> Outcome {
     let charset = search.charset.as_deref().unwrap_or_default();

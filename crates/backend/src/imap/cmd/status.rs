@@ -5,12 +5,12 @@ use protocol::imap::Reply;
 use protocol::imap::command::status::{Status, StatusItem, Value, print_status};
 use protocol::imap::refusal::require;
 use protocol::name::MailboxName;
-use service::aside::weighed;
+use work::aside::weighed;
 
 use crate::imap::marks::has;
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::Session;
-use crate::store::System;
+use store::System;
 
 pub async fn status(session: &mut Session, status: Status) -> Outcome {
     let (name, _, rights) = session.find(&status.mailbox)?;

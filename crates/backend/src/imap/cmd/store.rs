@@ -1,17 +1,17 @@
 //! STORE and UID STORE: RFC 3501, RFC 4314 (rights), RFC 7162 (UNCHANGEDSINCE).
 
+use ::store::{FlagChange, FlagMask, How, Mailbox, View};
 use protocol::acl::Rights;
 use protocol::imap::command::fetch::{Value, print_end, print_start};
 use protocol::imap::command::store::{self, Store};
 use protocol::imap::{Code, Flag, Refusal, Reply, UidSet};
-use service::aside::weighed;
+use work::aside::weighed;
 
 use super::append::may_set;
 use crate::imap::marks::{Marks, mark};
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::selected::now;
 use crate::imap::session::Session;
-use crate::store::{FlagChange, FlagMask, How, Mailbox, View};
 
 pub async fn run(session: &mut Session, store: Store) -> Outcome {
     if store.unchanged_since.is_some() {

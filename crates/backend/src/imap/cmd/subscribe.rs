@@ -5,7 +5,7 @@ use listing::Viewer;
 use protocol::acl::Rights;
 use protocol::imap::command::list::{Kind, Line, Lsub};
 use protocol::imap::{Refusal, Reply};
-use service::aside::Budget;
+use work::aside::Budget;
 
 use super::list::unlisted;
 use crate::imap::reply::Outcome;

@@ -2,7 +2,7 @@
 
 use super::Body;
 use crate::imap::cursor::{Cursor, ParseError};
-use crate::imap::{DateTime, SequenceSet};
+use crate::imap::{DateTime, SequenceSet, print};
 
 /// `FETCH SP sequence-set SP (macro / item / "(" item *(SP item) ")") [SP "(CHANGEDSINCE" SP modseq ")"]`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -241,7 +241,7 @@ fn fields(cursor: &mut Cursor<'_>) -> Result<Vec<Vec<u8>>, ParseError> {
 
 /// The beginning of `* n FETCH (…)`, up to the first item.
 pub fn print_start(out: &mut Vec<u8>, sequence: u32) {
-    out.extend_from_slice(format!("* {sequence} FETCH (").as_bytes());
+    print::text(out, format_args!("* {sequence} FETCH ("));
 }
 
 /// Its end.
@@ -265,20 +265,19 @@ pub enum Value<'v> {
 
 impl Value<'_> {
     pub fn print(&self, out: &mut Vec<u8>) {
-        let text = match self {
-            Value::Uid(uid) => format!("UID {uid}"),
+        match self {
+            Value::Uid(uid) => print::text(out, format_args!("UID {uid}")),
             Value::Flags(list) => {
                 out.extend_from_slice(b"FLAGS ");
-                return out.extend_from_slice(list);
+                out.extend_from_slice(list);
             }
-            Value::InternalDate(date) => format!("INTERNALDATE \"{date}\""),
-            Value::SaveDate(date) => format!("SAVEDATE \"{date}\""),
-            Value::Size(bytes) => format!("RFC822.SIZE {bytes}"),
-            Value::Modseq(modseq) => format!("MODSEQ ({modseq})"),
-            Value::EmailId(id) => format!("EMAILID ({id})"),
-            Value::NoThreadId => return out.extend_from_slice(b"THREADID NIL"),
-        };
-        out.extend_from_slice(text.as_bytes());
+            Value::InternalDate(date) => print::text(out, format_args!("INTERNALDATE \"{date}\"")),
+            Value::SaveDate(date) => print::text(out, format_args!("SAVEDATE \"{date}\"")),
+            Value::Size(bytes) => print::text(out, format_args!("RFC822.SIZE {bytes}")),
+            Value::Modseq(modseq) => print::text(out, format_args!("MODSEQ ({modseq})")),
+            Value::EmailId(id) => print::text(out, format_args!("EMAILID ({id})")),
+            Value::NoThreadId => out.extend_from_slice(b"THREADID NIL"),
+        }
     }
 
     /// Several items, with a blank between them.
@@ -301,7 +300,7 @@ impl Item {
             fragment.section.print(out);
             out.push(b']');
             if let Some((origin, _)) = fragment.partial {
-                out.extend_from_slice(format!("<{origin}>").as_bytes());
+                print::text(out, format_args!("<{origin}>"));
             }
         };
         match self {

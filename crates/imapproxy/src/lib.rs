@@ -4,7 +4,7 @@
 //! acts for the user, and copies what comes back. Where a mailbox is, and who may see it, it knows from its own replica
 //! of the master's list.
 //!
-//! * [`grammar`], [`listing`], [`placement`]: pure parts.
+//! * [`grammar`], [`placement`]: pure parts.
 //! * [`peer`]: one end of a session, read and written at once with the others.
 //! * [`session`]: the client, its connections, and how bytes go between them.
 //! * [`cmd`]: the commands, one file per family.
@@ -14,7 +14,6 @@ pub mod capability;
 pub mod cmd;
 pub mod grammar;
 pub mod learn;
-pub mod listing;
 pub mod node;
 pub mod peer;
 pub mod placement;

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use config::imapd::Imapd;
 use directory::lookup::Lookup;
+use protocol::imap::Refusal;
 use protocol::namespace::Namespace;
 use upstream::Upstream;
 
 use crate::capability::Learnt;
 use crate::placement::Placement;
-use crate::session::{Stop, UNSURE};
+use crate::session::Stop;
 
 pub use service::listen::Listener;
 
@@ -45,7 +46,7 @@ impl Node {
 /// This node's own list cannot be read.
 pub fn unreadable(error: mailboxes::Error) -> Stop {
     tracing::error!("the list of mailboxes: {error}");
-    Stop::no(UNSURE)
+    Refusal::ListUnsure.into()
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use config::imapd::{ExpungeMode, Imapd};
 use mailboxes::List;
 use protocol::{
-    acl::{Acl, Rights, Who},
+    acl::{Acl, Granting, Rights, Who},
     location::ServerName,
     name::MailboxName,
     namespace::Namespace,
@@ -126,12 +126,14 @@ impl Store {
 
     /// What `who` may do with a mailbox of this ACL, with the owner's implicit rights.
     pub fn rights(&self, name: &MailboxName, acl: &str, who: Who<'_>) -> Rights {
-        let acl = Acl::parse(acl);
-        if self.inner.namespace.owner(name).is_none_or(|owner| owner != who.userid) {
-            return acl.rights(who);
-        }
-        let implicit = Rights::parse(&self.policy().implicit_owner_rights, 'c').unwrap_or_default();
-        acl.owner_rights(who) | implicit
+        let owner = self.inner.namespace.owner(name).is_some_and(|owner| owner == who.userid);
+        self.granting().rights(&Acl::parse(acl), who, owner)
+    }
+
+    /// How rights are read and granted.
+    pub fn granting(&self) -> Granting {
+        let policy = self.policy();
+        Granting::new(&policy.implicit_owner_rights, &policy.deleteright)
     }
 
     /// The open mailbox of a name; opens it where it is not.

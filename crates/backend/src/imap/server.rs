@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use config::imapd::{Imapd, ServerInfo};
 use identity::auth::Authenticator;
+use protocol::imap::{Bye, Code};
 use protocol::name::MailboxName;
 use protocol::namespace::Namespace;
 use service::Context;
@@ -58,12 +59,13 @@ impl Server {
     }
 
     /// The last words to a client whose session is stopped.
-    pub fn stopped(&self) -> &'static str {
+    pub fn stopped(&self) -> Bye {
+        let kicked = || Bye::new("Session ended by an administrator");
         match (self.context.shutdown().is_cancelled(), self.seat.has_origin()) {
-            (true, _) => "* BYE Server is shutting down",
+            (true, _) => Bye::new("Server is shutting down"),
             // The frontend that knows this code ends the whole session, whatever it does elsewhere.
-            (false, true) => "* BYE [XKICKED] Session ended by an administrator",
-            (false, false) => "* BYE Session ended by an administrator",
+            (false, true) => kicked().code(Code::XKicked),
+            (false, false) => kicked(),
         }
     }
 }

@@ -25,6 +25,7 @@ pub use settings::Settings;
 
 use std::sync::Arc;
 
+use protocol::imap::Refusal;
 use tracing::info;
 
 use logs::LOGIN_TARGET;
@@ -123,6 +124,22 @@ impl Failure {
             Failure::Temporary(_) => -8,
         };
         format!("SASL({code}): {self}")
+    }
+}
+
+/// What an IMAP client learns of a failure; the log has the rest.
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Refusal {
+        match failure {
+            Failure::BadCredentials => Refusal::BadCredentials,
+            Failure::NotAuthorized { .. } => Refusal::NotAuthorized,
+            Failure::Denied { message, .. } => Refusal::DeniedUser(message),
+            Failure::NoMechanism(_) => Refusal::NoMechanism,
+            Failure::PlaintextRefused => Refusal::NeedsEncryption,
+            Failure::Malformed(_) => Refusal::BadBase64,
+            Failure::Cancelled => Refusal::Cancelled,
+            Failure::Temporary(_) => Refusal::LoginUnavailable,
+        }
     }
 }
 

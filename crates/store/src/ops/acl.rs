@@ -117,8 +117,7 @@ impl Store {
                 return Err(StoreError::Denied);
             }
             // The owner keeps what one always has, and the right to take the rest back.
-            let implicit = Rights::parse(&self.policy().implicit_owner_rights, 'c').unwrap_or_default();
-            rights = rights | implicit;
+            rights = rights | self.granting().implicit();
         }
         acl.set(identifier, rights);
         check_acl(who, before, &acl)

@@ -155,8 +155,7 @@ impl Store {
             if let [of, identifier, letters] = triple
                 && *of == folder
             {
-                let rights =
-                    Rights::parse(letters, self.deleteright()).map_err(|_| StoreError::NotSupported)?;
+                let rights = self.granting().read(letters).map_err(|_| StoreError::NotSupported)?;
                 self.set_acl(admin, name, identifier, AclChange::Set(rights)).await?;
             }
         }

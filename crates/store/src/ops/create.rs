@@ -160,14 +160,10 @@ impl Store {
         let words: Vec<&str> = policy.defaultacl.split_whitespace().collect();
         for pair in words.chunks_exact(2) {
             if let [identifier, letters] = pair {
-                acl.set(identifier, Rights::parse(letters, self.deleteright()).unwrap_or_default());
+                acl.set(identifier, self.granting().read(letters).unwrap_or_default());
             }
         }
         Ok(acl.to_string())
-    }
-
-    pub(super) fn deleteright(&self) -> char {
-        self.policy().deleteright.chars().next().unwrap_or('c')
     }
 
     /// Makes one mailbox: reserve, disk and list, activate. Its unique id.

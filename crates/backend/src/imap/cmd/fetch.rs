@@ -4,19 +4,18 @@
 //! that are asked for are read. Messages are read in runs, by one hop to a blocking thread each, and the next run is read while
 //! one is written; what does not fit into it goes from file to socket through one small buffer.
 
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::imap::command::fetch::{Fetch, Fragment, Item, Text};
-use protocol::imap::{DateTime, Flag, print as syntax};
+use protocol::imap::command::fetch::{Fetch, Fragment, Item, Text, Value, print_end, print_start};
+use protocol::imap::{DateTime, Flag, Refusal, Reply};
 use tokio_util::task::AbortOnDropHandle;
 use work::aside::{Pace, away, weighed};
 
 use crate::imap::conn::Gone;
 use crate::imap::numbering::Target;
-use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::reply::{Outcome, Stop, refusal};
 use crate::imap::session::Session;
 use mime::{Encoding, Shown, Span, Structure, What, decode_transfer, pick_fields};
 use store::{Depth, Extent, HEAD, How, Mailbox, Read, Record, StoreError, Wanted};
@@ -31,7 +30,7 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
     }
     if targets.is_empty() && !fetch.uid && fetch.changed_since.is_none() {
         let expunged = session.selected()?.numbering.misses(&fetch.set);
-        return Ok(if expunged { Reply::expunged() } else { Reply::no("No matching messages") });
+        return Err(if expunged { Refusal::Expunged } else { Refusal::NoMessages }.into());
     }
     let marks = fetch.items.iter().any(marks_seen) && session.selected()?.may_mark_seen();
     let wanted = Wanted {
@@ -55,19 +54,21 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
         }
         for (target, read) in targets.get(at..end).unwrap_or_default().iter().zip(run) {
             let changed = marked.binary_search(&target.record.uid).is_ok();
-            let reader = match read.map_err(Stop::from) {
+            let reader = match read {
                 Ok(read) => Reader { mailbox: &mailbox, target, read },
-                Err(Stop::Reply(reply)) => {
-                    failed = Some(reply);
+                Err(error) => {
+                    failed = Some(refusal(error));
                     continue;
                 }
-                Err(other) => return Err(other),
             };
             failed = message(session, &reader, &fetch.items, changed, &mut pace).await?.or(failed);
         }
         at = end;
     }
-    Ok(failed.unwrap_or_else(Reply::completed))
+    match failed {
+        Some(refusal) => Err(refusal.into()),
+        None => Ok(Reply::completed()),
+    }
 }
 
 /// Reads the first of these messages, one at least, while those before them are written. Ends by itself where the client goes
@@ -129,14 +130,14 @@ async fn message(
     items: &[Item],
     changed: bool,
     pace: &mut Pace,
-) -> Result<Option<Reply>, Stop> {
-    let (condstore, target) = (session.condstore, reader.target);
+) -> Result<Option<Refusal>, Stop> {
+    let (condstore, target) = (session.condstore(), reader.target);
     // Whatever can fail does so before the first byte is written.
-    if let Some(reply) = reader.refuses(items) {
-        return Ok(Some(reply));
+    if let Some(refusal) = reader.refuses(items) {
+        return Ok(Some(refusal));
     }
     let flags_wanted = items.contains(&Item::Flags);
-    print(session.conn.out(), format_args!("* {} FETCH (", target.sequence));
+    print_start(session.conn.out(), target.sequence);
     let mut first = true;
     for item in items {
         let lead: &[u8] = if std::mem::take(&mut first) { b"" } else { b" " };
@@ -147,15 +148,16 @@ async fn message(
         pace.steps(1 + names_of(item)).await;
     }
     if changed && !flags_wanted {
-        session.conn.put(" FLAGS ");
         let flags = flag_list(session, &target.record)?;
-        session.conn.put(flags);
+        session.conn.put(" ");
+        Value::Flags(&flags).print(session.conn.out());
     }
     if changed && condstore && !items.contains(&Item::Modseq) {
         // RFC 7162 section 3.1: with all flags that changed, this way too.
-        session.conn.put(format!(" MODSEQ ({})", target.record.modseq));
+        session.conn.put(" ");
+        Value::Modseq(target.record.modseq).print(session.conn.out());
     }
-    session.conn.put(")\r\n");
+    print_end(session.conn.out());
     session.conn.relieve().await?;
     Ok(None)
 }
@@ -165,95 +167,68 @@ fn write_known(session: &mut Session, reader: &Reader<'_>, item: &Item) -> Resul
     let record = &reader.target.record;
     let out = session.conn.out();
     match item {
-        Item::Uid => print(out, format_args!("UID {}", record.uid)),
+        Item::Uid => Value::Uid(record.uid).print(out),
         Item::Flags => {
             let flags = flag_list(session, record)?;
-            let out = session.conn.out();
-            out.extend_from_slice(b"FLAGS ");
-            out.extend_from_slice(&flags);
+            Value::Flags(&flags).print(session.conn.out());
         }
-        Item::InternalDate => {
-            let date = DateTime::utc(record.internaldate);
-            print(out, format_args!("INTERNALDATE \"{date}\""));
-        }
-        Item::SaveDate => {
-            let date = DateTime::utc(record.savedate);
-            print(out, format_args!("SAVEDATE \"{date}\""));
-        }
-        Item::Size => print(out, format_args!("RFC822.SIZE {}", record.size)),
-        Item::Modseq => print(out, format_args!("MODSEQ ({})", record.modseq)),
-        Item::EmailId => print(out, format_args!("EMAILID ({})", email_id(record))),
-        Item::ThreadId => out.extend_from_slice(b"THREADID NIL"),
+        Item::InternalDate => Value::InternalDate(DateTime::utc(record.internaldate)).print(out),
+        Item::SaveDate => Value::SaveDate(DateTime::utc(record.savedate)).print(out),
+        Item::Size => Value::Size(record.size).print(out),
+        Item::Modseq => Value::Modseq(record.modseq).print(out),
+        Item::EmailId => Value::EmailId(&email_id(record)).print(out),
+        Item::ThreadId => Value::NoThreadId.print(out),
         _ => {
-            let Some((name, shown)) = shown(item) else { return Ok(false) };
+            let Some(shown) = shown(item) else { return Ok(false) };
             let cached = reader.read.cached.as_ref();
             let Some(text) = cached.and_then(|cached| cached.text(shown)) else { return Ok(false) };
-            out.extend_from_slice(name);
-            out.extend_from_slice(text);
+            put_value(out, item, text);
         }
     }
     Ok(true)
 }
 
-/// The name of an item, and what is shown of the structure.
-fn shown(item: &Item) -> Option<(&'static [u8], Shown)> {
+/// What an item shows of the structure.
+fn shown(item: &Item) -> Option<Shown> {
     match item {
-        Item::Envelope => Some((b"ENVELOPE ", Shown::Envelope)),
-        Item::Body => Some((b"BODY ", Shown::Body)),
-        Item::BodyStructure => Some((b"BODYSTRUCTURE ", Shown::BodyStructure)),
+        Item::Envelope => Some(Shown::Envelope),
+        Item::Body => Some(Shown::Body),
+        Item::BodyStructure => Some(Shown::BodyStructure),
         _ => None,
     }
 }
 
-/// As `format!`, without a string in between.
-fn print(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    // Memory takes all.
-    let _ = out.write_fmt(text);
+/// An item with its value, which is printed already.
+fn put_value(out: &mut Vec<u8>, item: &Item, value: &[u8]) {
+    item.print_name(out);
+    out.push(b' ');
+    out.extend_from_slice(value);
 }
 
 /// Writes an item that waits for work or for a message's bytes.
 async fn write_item(session: &mut Session, reader: &Reader<'_>, item: &Item) -> Result<(), Stop> {
     let out = session.conn.out();
     match item {
-        Item::Section(fragment) => {
-            out.extend_from_slice(b"BODY[");
-            fragment.section.print(out);
-            out.push(b']');
-            write_origin(out, fragment);
-            write_fragment(session, reader, fragment).await?;
-        }
-        Item::Rfc822(fragment, name) => {
-            out.extend_from_slice(name.as_bytes());
+        Item::Section(fragment) | Item::Rfc822(fragment, _) => {
+            item.print_name(out);
             write_fragment(session, reader, fragment).await?;
         }
         Item::Binary(fragment) => {
-            out.extend_from_slice(b"BINARY[");
-            fragment.section.print(out);
-            out.push(b']');
-            write_origin(out, fragment);
+            item.print_name(out);
             write_binary(session, reader, fragment).await?;
         }
         Item::BinarySize(part) => {
             let size = unless_gone(session, reader.decoded(part)).await??.map_or(0, |bytes| bytes.len());
-            let numbers: Vec<String> = part.iter().map(u32::to_string).collect();
-            let out = session.conn.out();
-            print(out, format_args!("BINARY.SIZE[{}] {size}", numbers.join(".")));
+            put_value(session.conn.out(), item, size.to_string().as_bytes());
         }
         _ => {
-            if let Some((name, shown)) = shown(item) {
+            if let Some(shown) = shown(item) {
                 let text = unless_gone(session, reader.render(shown)).await?;
-                session.conn.put(name);
-                session.conn.put(text);
+                put_value(session.conn.out(), item, &text);
             }
         }
     }
     Ok(())
-}
-
-fn write_origin(out: &mut Vec<u8>, fragment: &Fragment) {
-    if let Some((origin, _)) = fragment.partial {
-        print(out, format_args!("<{origin}>"));
-    }
 }
 
 /// The value of a section: a blank and NIL or a literal.
@@ -319,7 +294,7 @@ impl Reader<'_> {
     }
 
     /// Why the items cannot be answered, if so.
-    fn refuses(&self, items: &[Item]) -> Option<Reply> {
+    fn refuses(&self, items: &[Item]) -> Option<Refusal> {
         for item in items {
             let part = match item {
                 Item::Binary(fragment) => &fragment.section.part,
@@ -330,7 +305,7 @@ impl Reader<'_> {
                 |structure: &Structure| structure.part(part).map(|p| p.content.transfer_encoding());
             if self.read.structure.as_deref().and_then(encoding) == Some(Encoding::Unknown) {
                 // RFC 3516 section 4.3
-                return Some(Reply::no("The part's transfer encoding is not known").code("UNKNOWN-CTE"));
+                return Some(Refusal::UnknownEncoding);
             }
         }
         None
@@ -474,18 +449,6 @@ fn cut_span(span: Span, partial: Option<(u32, u32)>) -> Span {
 fn flag_list(session: &mut Session, record: &Record) -> Result<Vec<u8>, Stop> {
     let selected = session.selected()?;
     Ok(selected.flag_list(&selected.mailbox.view(), record))
-}
-
-/// `(\Seen $Forwarded)`
-pub fn write_flags(out: &mut Vec<u8>, flags: &[Flag]) {
-    out.push(b'(');
-    for (at, flag) in flags.iter().enumerate() {
-        if at > 0 {
-            out.push(b' ');
-        }
-        syntax::plain(out, &flag.to_string());
-    }
-    out.push(b')');
 }
 
 /// The same bytes have the same id, wherever they are (as in Cyrus).

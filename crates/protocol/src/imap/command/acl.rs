@@ -2,7 +2,9 @@
 
 use super::Body;
 use super::mailbox::one;
+use crate::acl::{Acl, Rights};
 use crate::imap::cursor::{Cursor, ParseError};
+use crate::imap::print;
 
 /// `SETACL SP mailbox SP identifier SP ["+" / "-"] rights`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,4 +53,33 @@ pub fn delete(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
 
 pub fn list_rights(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
     Ok(Body::ListRights(ListRights { mailbox: one(cursor)?, identifier: one(cursor)? }))
+}
+
+/// `* ACL SP mailbox *(SP identifier SP rights)`
+pub fn print_acl(out: &mut Vec<u8>, mailbox: &str, acl: &Acl) {
+    out.extend_from_slice(b"* ACL ");
+    print::astring(out, mailbox.as_bytes());
+    for (identifier, rights) in acl.entries() {
+        out.push(b' ');
+        print::astring(out, identifier.as_bytes());
+        out.push(b' ');
+        print::astring(out, rights.to_string().as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// `* LISTRIGHTS SP mailbox SP identifier SP rights *(SP rights)`; `listed`: what stands behind the identifier.
+pub fn print_list_rights(out: &mut Vec<u8>, mailbox: &str, identifier: &str, listed: &str) {
+    out.extend_from_slice(b"* LISTRIGHTS ");
+    print::astring(out, mailbox.as_bytes());
+    out.push(b' ');
+    print::astring(out, identifier.as_bytes());
+    out.extend_from_slice(format!(" {listed}\r\n").as_bytes());
+}
+
+/// `* MYRIGHTS SP mailbox SP rights`
+pub fn print_my_rights(out: &mut Vec<u8>, mailbox: &str, rights: Rights) {
+    out.extend_from_slice(b"* MYRIGHTS ");
+    print::astring(out, mailbox.as_bytes());
+    out.extend_from_slice(format!(" {rights}\r\n").as_bytes());
 }

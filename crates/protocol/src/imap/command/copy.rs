@@ -34,3 +34,8 @@ pub fn expunge(cursor: &mut Cursor<'_>, uid: bool) -> Result<Body, ParseError> {
     }
     Ok(Body::Expunge(Expunge { uids }))
 }
+
+/// `* n EXPUNGE`
+pub fn print_expunge(out: &mut Vec<u8>, sequence: u32) {
+    out.extend_from_slice(format!("* {sequence} EXPUNGE\r\n").as_bytes());
+}

@@ -3,6 +3,7 @@
 
 use super::Body;
 use crate::imap::cursor::{Cursor, ParseError};
+use crate::imap::print;
 
 /// `LOGIN SP astring SP astring`
 #[derive(Clone, PartialEq, Eq)]
@@ -88,3 +89,22 @@ pub fn compress(cursor: &mut Cursor<'_>) -> Result<Body, ParseError> {
 
 /// Fields of one ID (RFC 2971 section 3.3).
 const ID_FIELDS: usize = 30;
+
+/// `* CAPABILITY *(SP word)`
+pub fn print_capability(out: &mut Vec<u8>, words: &str) {
+    out.extend_from_slice(format!("* CAPABILITY {words}\r\n").as_bytes());
+}
+
+/// `* ID SP params`: who the server is (name and version), or NIL.
+pub fn print_id(out: &mut Vec<u8>, server: Option<(&str, &str)>) {
+    match server {
+        None => out.extend_from_slice(b"* ID NIL\r\n"),
+        Some((name, version)) => {
+            out.extend_from_slice(b"* ID (\"name\" ");
+            print::string(out, name.as_bytes());
+            out.extend_from_slice(b" \"version\" ");
+            print::string(out, version.as_bytes());
+            out.extend_from_slice(b")\r\n");
+        }
+    }
+}

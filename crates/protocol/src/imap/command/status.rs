@@ -2,6 +2,7 @@
 
 use super::Body;
 use crate::imap::cursor::{Cursor, ParseError};
+use crate::imap::print;
 
 /// `STATUS SP mailbox SP "(" item *(SP item) ")"`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,4 +65,25 @@ pub fn items(cursor: &mut Cursor<'_>) -> Result<Vec<StatusItem>, ParseError> {
         found.ok_or(ParseError::Invalid("status attribute"))
     })?;
     if items.is_empty() { Err(ParseError::Missing) } else { Ok(items) }
+}
+
+/// The value of an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    Number(u64),
+    /// An id, in parentheses.
+    Id(String),
+}
+
+/// `* STATUS SP mailbox SP "(" [item SP value *(SP item SP value)] ")"`
+pub fn print_status(out: &mut Vec<u8>, mailbox: &str, values: &[(StatusItem, Value)]) {
+    out.extend_from_slice(b"* STATUS ");
+    print::astring(out, mailbox.as_bytes());
+    let told: Vec<String> = (values.iter())
+        .map(|(item, value)| match value {
+            Value::Number(number) => format!("{} {number}", item.name()),
+            Value::Id(id) => format!("{} ({id})", item.name()),
+        })
+        .collect();
+    out.extend_from_slice(format!(" ({})\r\n", told.join(" ")).as_bytes());
 }

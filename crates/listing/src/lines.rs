@@ -1,60 +1,17 @@
-//! Which lines LIST shows: the pure part of RFC 3501, RFC 5258, RFC 6154 and RFC 5819 over what a user sees.
+//! Which lines LIST and LSUB show: the pure part of RFC 3501, RFC 5258, RFC 6154 and RFC 5819 over what a user sees.
 //!
 //! A pattern that ends in `%` shows parents too that do not exist but have children, as `\Noselect` (or
-//! `\NonExistent` to clients that speak RFC 5258). The backend shows the same for the same mailboxes.
+//! `\NonExistent` to clients that speak RFC 5258).
 
 use std::collections::{HashMap, HashSet};
 
-use protocol::acl::Rights;
-use protocol::imap::command::list::List;
-use protocol::name::MailboxName;
-use protocol::namespace::Namespace;
+use protocol::imap::command::list::{Kind, Line, List, Lsub};
+use protocol::pattern::Pattern;
 use work::aside::{Budget, Spent};
 
-/// A mailbox that the user may see.
-#[derive(Debug, Clone)]
-pub struct Seen {
-    pub name: MailboxName,
-    pub external: String,
-    pub rights: Rights,
-    pub server: String,
-}
+use crate::look::{Seen, Sight, Unseen, Viewer};
 
-/// What a user sees of all mailboxes.
-#[derive(Debug, Default)]
-pub struct Sight {
-    /// Own ones first, then other users', then shared ones, each in the order of the list.
-    pub mailboxes: Vec<Seen>,
-    at: HashMap<String, usize>,
-    parents: HashSet<String>,
-}
-
-impl Sight {
-    pub fn new(mailboxes: Vec<Seen>, separator: char) -> Sight {
-        let mut parents = HashSet::new();
-        for seen in &mailboxes {
-            let mut name = seen.external.as_str();
-            while let Some((parent, _)) = name.rsplit_once(separator) {
-                if !parents.insert(parent.to_owned()) {
-                    break;
-                }
-                name = parent;
-            }
-        }
-        let at = mailboxes.iter().enumerate().map(|(at, seen)| (seen.external.clone(), at)).collect();
-        Sight { mailboxes, at, parents }
-    }
-
-    pub fn get(&self, external: &str) -> Option<&Seen> {
-        self.at.get(external).and_then(|&at| self.mailboxes.get(at))
-    }
-
-    pub fn has_children(&self, external: &str) -> bool {
-        self.parents.contains(external)
-    }
-}
-
-/// What backends know and the list does not, by the names that the user sees.
+/// What stores know and the list does not, by the names that the user sees.
 #[derive(Debug, Default)]
 pub struct Facts {
     pub subscribed: HashSet<String>,
@@ -72,18 +29,55 @@ pub struct Shown {
     child_info: bool,
 }
 
+/// The answer to a LIST. Blocks.
+pub fn list(list: List, facts: Facts, viewer: &Viewer, budget: &Budget) -> Result<Answer, Unseen> {
+    let pattern = |pattern: &String| viewer.namespace.pattern(&list.reference, pattern);
+    let patterns: Vec<Pattern> = list.patterns.iter().map(pattern).collect();
+    let prefixes: Vec<&str> = patterns.iter().map(Pattern::fixed_prefix).collect();
+    let sight = Sight::of(viewer, &prefixes, budget)?;
+    let lines = shown(&list, &patterns, &sight, &facts, budget)?;
+    Ok(Answer { lines, separator: viewer.namespace.separator(), list, sight, facts })
+}
+
+/// The lines of an answer, and what they are printed from.
+#[derive(Debug)]
+pub struct Answer {
+    pub lines: Vec<Shown>,
+    separator: char,
+    list: List,
+    sight: Sight,
+    facts: Facts,
+}
+
+impl Answer {
+    /// The mailbox of a line, where there is one.
+    pub fn seen(&self, line: &Shown) -> Option<&Seen> {
+        self.sight.get(&line.external).filter(|_| line.exists)
+    }
+
+    pub fn print(&self, line: &Shown, out: &mut Vec<u8>) {
+        let line = Line {
+            kind: if self.list.xlist { Kind::Xlist } else { Kind::List },
+            attributes: &line.attributes(&self.list, &self.sight, &self.facts),
+            separator: self.separator,
+            name: &line.external,
+            child_info: line.child_info(&self.list),
+        };
+        line.print(out);
+    }
+}
+
 /// The lines of a LIST, as long as the budget lasts: there can be many patterns and many mailboxes.
-pub fn shown(
+fn shown(
     list: &List,
+    patterns: &[Pattern],
     sight: &Sight,
     facts: &Facts,
-    namespace: &Namespace,
     budget: &Budget,
 ) -> Result<Vec<Shown>, Spent> {
-    let patterns: Vec<_> = list.patterns.iter().map(|p| namespace.pattern(&list.reference, p)).collect();
     let selects = |name: &str| {
         (!list.select.subscribed || facts.subscribed.contains(name))
-            && (!list.select.special_use || facts.uses.contains_key(name))
+            && (!list.select.special_use || (sight.get(name).is_some() && facts.uses.contains_key(name)))
     };
     let mut candidates: Vec<&str> = sight.mailboxes.iter().map(|seen| seen.external.as_str()).collect();
     if list.select.subscribed {
@@ -97,7 +91,7 @@ pub fn shown(
     let parents = list.select.recursive_match || (!filtered && levels);
     let mut lines = Lines { sight, facts, shown: Vec::new(), at: HashMap::new() };
     for name in candidates.into_iter().filter(|name| selects(name)) {
-        for pattern in &patterns {
+        for pattern in patterns {
             budget.check()?;
             let above = if parents { pattern.matched_ancestors(name) } else { Vec::new() };
             for parent in above {
@@ -138,7 +132,7 @@ impl Lines<'_> {
 
 impl Shown {
     /// The words between the parentheses.
-    pub fn attributes(&self, list: &List, sight: &Sight, facts: &Facts) -> String {
+    fn attributes(&self, list: &List, sight: &Sight, facts: &Facts) -> String {
         let mut words = Vec::new();
         if !self.exists {
             words.push(if list.extended { "\\NonExistent" } else { "\\Noselect" });
@@ -147,44 +141,69 @@ impl Shown {
             words.push("\\Subscribed");
         }
         words.push(if sight.has_children(&self.external) { "\\HasChildren" } else { "\\HasNoChildren" });
+        if list.xlist && self.external == "INBOX" {
+            words.push("\\Inbox");
+        }
         if self.exists {
             words.extend(facts.uses.get(&self.external).into_iter().flatten().map(String::as_str));
         }
         words.join(" ")
     }
 
-    /// What follows the name: RFC 5258's CHILDINFO.
-    pub fn extension(&self, list: &List) -> &'static str {
-        match (self.child_info, list.select.subscribed) {
-            (true, true) => " (\"CHILDINFO\" (\"SUBSCRIBED\"))",
-            (true, false) => " (\"CHILDINFO\" (\"SPECIAL-USE\"))",
-            (false, _) => "",
+    /// The selection that a mailbox below it fulfils: RFC 5258's CHILDINFO.
+    fn child_info(&self, list: &List) -> Option<&'static str> {
+        let selection = if list.select.subscribed { "SUBSCRIBED" } else { "SPECIAL-USE" };
+        self.child_info.then_some(selection)
+    }
+}
+
+/// The lines of an LSUB, printed; `subscribed`: the names as the user has them. Blocks.
+pub fn lsub(
+    lsub: &Lsub,
+    subscribed: &HashSet<String>,
+    viewer: &Viewer,
+    budget: &Budget,
+) -> Result<Vec<u8>, Unseen> {
+    let separator = viewer.namespace.separator();
+    let pattern = viewer.namespace.pattern(&lsub.reference, &lsub.pattern);
+    let sight = Sight::of(viewer, &[pattern.fixed_prefix()], budget)?;
+    let mut names: Vec<&String> = subscribed.iter().collect();
+    names.sort_unstable_by_key(|name| (*name != "INBOX", *name));
+    let parents: HashSet<&str> = (names.iter())
+        .flat_map(|name| name.match_indices(separator).filter_map(|(at, _)| name.get(..at)))
+        .collect();
+    let (mut told, mut out) = (HashSet::new(), Vec::new());
+    let line = |attributes, name| Line { kind: Kind::Lsub, attributes, separator, name, child_info: None };
+    for name in names {
+        budget.check()?;
+        if lsub.pattern.ends_with('%') {
+            // RFC 3501 section 6.3.9: a subscribed name below the level shows its parent, \Noselect.
+            for parent in pattern.matched_ancestors(name) {
+                if !subscribed.contains(parent) && told.insert(parent) {
+                    line("\\Noselect \\HasChildren", parent).print(&mut out);
+                }
+            }
+        }
+        if pattern.matches(name) && told.insert(name.as_str()) {
+            let attributes = match (sight.get(name).is_some(), parents.contains(name.as_str())) {
+                (true, false) => "",
+                (true, true) => "\\HasChildren",
+                (false, false) => "\\Noselect",
+                (false, true) => "\\Noselect \\HasChildren",
+            };
+            line(attributes, name).print(&mut out);
         }
     }
-}
-
-/// Whether a name, or one below or above it, can begin with `prefix`.
-pub fn related(external: &str, prefix: &str) -> bool {
-    let common = external.len().min(prefix.len());
-    match (external.get(..common), prefix.get(..common)) {
-        (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
-        _ => true,
-    }
-}
-
-/// Own mailboxes, others', shared ones: the order in which they are shown.
-pub fn rank(name: &MailboxName, inbox: Option<&MailboxName>) -> u8 {
-    match inbox {
-        Some(inbox) if name == inbox || name.is_below(inbox) => 0,
-        _ if name.owner().is_some() => 1,
-        _ => 2,
-    }
+    Ok(out)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::acl::Rights;
     use protocol::imap::{Body, Command, Limits};
+    use protocol::name::MailboxName;
+    use protocol::namespace::Namespace;
     use std::sync::Arc;
     use std::time::Duration;
     use work::aside::aside;
@@ -206,9 +225,13 @@ mod tests {
         let work = move |budget: &Budget| {
             let line = |line: &Shown| {
                 let attributes = line.attributes(&list, &sight, &facts);
-                format!("({attributes}) {}{}", line.external, line.extension(&list))
+                let child_info = line.child_info(&list).map(|selection| format!(" +{selection}"));
+                format!("({attributes}) {}{}", line.external, child_info.unwrap_or_default())
             };
-            Ok(shown(&list, &sight, &facts, &Namespace::default(), budget)?.iter().map(line).collect())
+            let namespace = Namespace::default();
+            let pattern = |pattern: &String| namespace.pattern(&list.reference, pattern);
+            let patterns: Vec<Pattern> = list.patterns.iter().map(pattern).collect();
+            Ok(shown(&list, &patterns, &sight, &facts, budget)?.iter().map(line).collect())
         };
         aside(Duration::ZERO, work).await.unwrap()
     }
@@ -239,10 +262,7 @@ mod tests {
         );
         assert_eq!(
             run("LIST (SUBSCRIBED RECURSIVEMATCH) \"\" %", &sight, &facts).await,
-            [
-                "(\\HasChildren) a (\"CHILDINFO\" (\"SUBSCRIBED\"))",
-                "(\\NonExistent \\Subscribed \\HasNoChildren) gone"
-            ]
+            ["(\\HasChildren) a +SUBSCRIBED", "(\\NonExistent \\Subscribed \\HasNoChildren) gone"]
         );
         assert_eq!(run("LIST (SPECIAL-USE) \"\" *", &sight, &facts).await, ["(\\HasNoChildren \\Sent) Sent"]);
         assert_eq!(run("LIST \"\" (a Sent)", &sight, &facts).await.len(), 2);

@@ -32,10 +32,8 @@ pub async fn create(s: &mut Session, request: &Request, create: Create) -> Outco
     if let (Some(word), None) = (&create.partition, &create.server)
         && let Some(server) = server_of(s, word)
     {
-        return Err(Stop::no(format!(
-            "[CANNOT] {word} is a server, and a bare word is a partition: CREATE {} {server}!",
-            create.mailbox
-        )));
+        let (mailbox, word) = (create.mailbox.clone(), word.clone());
+        return Err(Refusal::NotAPartition { mailbox, word, server }.into());
     }
     let server = match &create.server {
         Some(server) => server.clone(),
@@ -67,13 +65,9 @@ fn server_of(s: &Session, word: &str) -> Option<String> {
 fn explained(s: &Session, create: &Create, stop: Stop) -> Stop {
     let imapd = s.listener.imapd();
     let none = imapd.serverlist.is_empty() && imapd.defaultserver.is_none();
-    let is_down = matches!(&stop, Stop::Answer(text) if *text == format!("NO {DOWN}"));
+    let is_down = matches!(stop, Stop::Refused(Refusal::ServerDown));
     match is_down && none && s.user().is_ok_and(|user| user.is_admin()) {
-        true => Stop::no(format!(
-            "[UNAVAILABLE] No server to choose: set serverlist (or defaultserver) in imapd.conf of this frontend, or name one: \
-             CREATE {} SERVER!",
-            create.mailbox
-        )),
+        true => Refusal::NoServer { mailbox: create.mailbox.clone() }.into(),
         false => stop,
     }
 }

@@ -64,6 +64,12 @@ pub enum Refusal {
     BadUse(String),
     BadIdentifier,
     BadPartition,
+    /// A bare word of CREATE that is a server's.
+    NotAPartition {
+        mailbox: String,
+        word: String,
+        server: String,
+    },
     NotSupported,
     Disabled,
     Busy,
@@ -109,6 +115,10 @@ pub enum Refusal {
     ListUnsure,
     ListUnreadable,
     ServerDown,
+    /// An administrator creates this mailbox, and the frontend has no server to choose.
+    NoServer {
+        mailbox: String,
+    },
     /// The MUPDATE master's or its connection's words.
     Master(String),
     NoSpace,
@@ -180,6 +190,11 @@ impl Refusal {
             Refusal::BadUse(text) => (Reply::no(text.clone()), Some(Code::UseAttr)),
             Refusal::BadIdentifier => (Reply::no("Invalid identifier"), Some(Code::Cannot)),
             Refusal::BadPartition => (Reply::no("Unknown/invalid partition"), None),
+            Refusal::NotAPartition { mailbox, word, server } => {
+                let text =
+                    format!("{word} is a server, and a bare word is a partition: CREATE {mailbox} {server}!");
+                (Reply::no(text), Some(Code::Cannot))
+            }
             Refusal::NotSupported => (Reply::no("Operation is not supported on mailbox"), None),
             Refusal::Disabled => (Reply::no("Command is disabled by configuration"), None),
             Refusal::Busy => (Reply::no("Mailbox is locked"), Some(Code::InUse)),
@@ -241,6 +256,13 @@ impl Refusal {
             }
             Refusal::ServerDown => {
                 (Reply::no("Server(s) unavailable to complete operation"), Some(Code::Unavailable))
+            }
+            Refusal::NoServer { mailbox } => {
+                let text = format!(
+                    "No server to choose: set serverlist (or defaultserver) in imapd.conf of this frontend, or name one: \
+                     CREATE {mailbox} SERVER!"
+                );
+                (Reply::no(text), Some(Code::Unavailable))
             }
             // The texts of the MUPDATE client are what Cyrus's clients know, without a code.
             Refusal::Master(text) => (Reply::no(text.clone()), None),

@@ -21,7 +21,7 @@ pub struct Change {
 
 #[derive(Debug, Clone)]
 pub enum Action {
-    /// Stores this entry, whatever was there. Its `seq` is given by the writer, and its `mtime` where it is 0.
+    /// Stores this entry, whatever was there. The judge sets its `seq`, and its `mtime` where it is 0.
     Put(Box<Entry>),
     /// Removes the entry; a name that is not there is no error.
     Delete,

@@ -27,7 +27,8 @@ pub struct Group {
 #[derive(Debug, Clone)]
 pub struct Proposal {
     pub name: MailboxName,
-    /// The entry that it was judged by. Its number is what the authority compares.
+    /// The entry that it was judged by. Its number is what the authority compares. A replica, which judges nothing, leaves
+    /// it empty.
     pub seen: Option<Entry>,
     pub new: Option<Entry>,
     /// The number of the change where every change has one of its own.

@@ -10,7 +10,7 @@
 //! | handles | reading, following changes, the queue to the writer | `list`, `page`, `options`, `error` |
 //! | writer | takes the requests that wait, as one group; answers them when it holds | `writer` |
 //! | *judge* | which changes may happen, and what they make of the list; pure | `judge`, `change`, `conflict` |
-//! | *authority* | numbers the changes and keeps them: one atomic batch, one sync | `authority/`, `history` |
+//! | *authority* | numbers the changes and keeps them: one atomic batch, one sync | `authority/`, `group`, `history` |
 //! | *publish* | the tables in memory, the latest changes, waking whoever waits for the next | `publish`, `table`, `window`, `signal` |
 //! | disk | entries and deletions in rows; the loader; what a replica writes behind its memory | `disk`, `rows`, `load`, `behind` |
 //! | store | bytes: the commit log, sled, memory | `store/` |
@@ -19,7 +19,7 @@
 //! number. A subscriber is a cursor into it: [`List::changes_after`], [`List::watch`]. A deletion leaves a tombstone under
 //! its number, kept by number and age, so that a cursor can resume.
 //!
-//! The disk format is in [`entry`] and [`store`]; every stored value begins with a format version.
+//! The disk format is in `entry.rs`, `history.rs` and [`store`]; every stored value begins with a format version.
 
 pub mod authority;
 mod behind;

@@ -9,7 +9,7 @@ use upstream::wire::imap::Event;
 use super::Request;
 use crate::peer;
 use crate::session::link::Link;
-use crate::session::relay::{To, lost};
+use crate::session::relay::{To, bye_text, lost};
 use crate::session::{AUTOLOGOUT, Session, Stop};
 
 /// `IDLE` … `DONE`
@@ -53,6 +53,8 @@ async fn relayed(s: &mut Session, server: &str) -> Result<bool, Stop> {
                         None => refused(s, server, idling).await,
                     };
                 }
+                // It says why: a kick, a mailbox that is gone.
+                Some(Event::Bye(line)) => return Err(Stop::Bye(bye_text(&line))),
                 Some(_) => {}
                 None if link.peer.ended => return Err(lost(server, "closed by the server")),
                 None => break,

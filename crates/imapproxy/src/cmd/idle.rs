@@ -4,12 +4,12 @@
 use std::time::{Duration, Instant};
 
 use protocol::frame::{Piece, trim_line};
-use protocol::imap::Refusal;
+use protocol::imap::{Bye, Refusal};
 use upstream::wire::imap::Event;
 
 use crate::peer;
 use crate::session::link::Link;
-use crate::session::relay::{To, client_gone, lost};
+use crate::session::relay::{To, bye_text, client_gone, lost};
 use crate::session::{Done, Outcome, Session, Stop};
 
 /// `IDLE` … `DONE`
@@ -52,6 +52,8 @@ async fn relayed(s: &mut Session, server: &str) -> Result<bool, Stop> {
                         None => refused(s, server, idling).await,
                     };
                 }
+                // It says why: a kick, a mailbox that is gone.
+                Some(Event::Bye(line)) => return Err(Stop::Bye(Bye::new(bye_text(&line)))),
                 Some(_) => {}
                 None if link.peer.ended => return Err(lost(server, "closed by the server")),
                 None => break,

@@ -17,8 +17,7 @@ pub mod mupdate;
 pub mod relay;
 
 use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::OnceLock,
@@ -171,7 +170,7 @@ impl Plan {
         let options = Options {
             dir: dir.path().to_owned(),
             programs: programs.to_owned(),
-            ports: PortChoice::Free { address: own_address() },
+            ports: PortChoice::Free { address: test_host::address() },
             ready_within: Duration::from_secs(60),
         };
         let mixed = self.mixed;
@@ -465,7 +464,7 @@ pub fn message(id: &str) -> String {
 }
 
 /// Copies files and directories; sockets and FIFOs stay behind.
-pub fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+pub fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
     let kind = std::fs::symlink_metadata(from)?.file_type();
     if kind.is_dir() {
         std::fs::create_dir_all(to)?;
@@ -517,11 +516,4 @@ pub fn programs() -> &'static Path {
         assert!(status.success(), "the daemons build");
         profile
     })
-}
-
-/// A loopback address that no other cluster has, most likely.
-pub fn own_address() -> Ipv4Addr {
-    let mut bytes = [0; 2];
-    getrandom::fill(&mut bytes).map_err(io::Error::other).expect("randomness");
-    Ipv4Addr::new(127, 77, bytes[0], bytes[1].max(1))
 }

@@ -15,6 +15,7 @@ mod faults;
 mod formats;
 mod house_rules;
 mod lost_master;
+mod manifests;
 mod names;
 mod operating;
 mod other_clients;

@@ -168,7 +168,7 @@ fn denied_users_are_kept_out_until_they_are_allowed_again() {
 fn cyruss_own_cyr_deny_and_murder_deny_work_on_one_file() {
     let program = Path::new("/usr/lib/cyrus/bin/cyr_deny");
     if !program.exists() || !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: cyr_deny is not here, or cannot become the cyrus user");
+        test_host::skip("cyr_deny is not here, or cannot become the cyrus user");
         return;
     }
     let system = two_users().start();
@@ -389,7 +389,7 @@ fn drain_stops_the_node_whose_master_holds_the_pid_file() {
 
 #[test]
 fn a_drained_node_keeps_its_clients_and_wants_no_others() {
-    let port = free_port();
+    let port = test_host::port();
     let mut system = two_users().option("frontend1", "status_listen", &format!("127.0.0.1:{port}")).start();
     let page = SocketAddr::from(([127, 0, 0, 1], port));
     assert_eq!(get(page, "/readyz").1, "ready\n");
@@ -413,7 +413,7 @@ fn a_drained_node_keeps_its_clients_and_wants_no_others() {
 
 #[test]
 fn the_status_page_is_read_by_a_browser() {
-    let port = free_port();
+    let port = test_host::port();
     let system = two_users().option("frontend1", "status_listen", &format!("127.0.0.1:{port}")).start();
     let page = SocketAddr::from(([127, 0, 0, 1], port));
     let mut alice = system.login("frontend1", "alice");
@@ -458,10 +458,10 @@ fn browse(page: SocketAddr) -> Option<String> {
         command.arg(format!("--user-data-dir={}", profile.path().display()));
         command.args(what).arg(format!("http://{page}/")).output()
     };
-    let Ok(output) = run(&["--dump-dom"]) else {
-        eprintln!("SKIPPED: the status page in a browser needs chromium");
+    if !test_host::has(&["chromium"]) {
         return None;
-    };
+    }
+    let output = run(&["--dump-dom"]).unwrap();
     assert!(output.status.success(), "{}", text(&output));
     let shot = run(&[&format!("--screenshot={}", picture.display())]).unwrap();
     assert!(shot.status.success() && std::fs::metadata(&picture).unwrap().len() > 1000, "{}", text(&shot));
@@ -478,8 +478,4 @@ fn get(address: SocketAddr, path: &str) -> (u16, String) {
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

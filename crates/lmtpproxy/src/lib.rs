@@ -9,8 +9,6 @@
 //! It queues nothing: when the client has its replies, the message is on the backends or was refused.
 
 pub mod deliver;
-pub mod directory;
-mod replica;
 pub mod route;
 mod serve;
 pub mod transaction;

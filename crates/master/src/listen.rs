@@ -272,8 +272,7 @@ fn bind_path(socket: &socket2::Socket, path: &Path, owner: Option<(u32, u32)>) -
     if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
         files::directory(parent, 0o750, owner)?;
     }
-    files::remove_socket(path)?;
-    files::in_directory(path, |path| {
+    files::bind(path, None, |path| {
         let before = rustix::process::umask(rustix::fs::Mode::empty());
         let bound = socket.bind(&SockAddr::unix(path)?);
         rustix::process::umask(before);

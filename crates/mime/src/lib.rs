@@ -9,7 +9,7 @@
 //! - [`section`] the numbers of BODY\[1.2.MIME] → a span; [`header`] picks fields for HEADER.FIELDS;
 //! - [`render`] the IMAP syntax of ENVELOPE, BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2);
 //! - [`text`] UTF-8 text for SEARCH, decoded from transfer encoding and charset;
-//! - [`cache`] the compact, checksummed form in a mailbox's cache.
+//! - [`cache`] the compact form in a mailbox's cache, with what FETCH shows as IMAP prints it.
 //!
 //! Hostile input costs linear time and bounded memory: parts, nesting, parameters and addresses are limited, and what
 //! lies beyond a limit is taken as plain content of the part that holds it.
@@ -30,7 +30,7 @@ mod tests;
 mod text;
 
 pub use address::Address;
-pub use cache::CacheError;
+pub use cache::{CacheError, Cached, Shown};
 pub use content::{Content, Disposition, Encoding, Parameter};
 pub use date::SentDate;
 pub use decode::{decode_transfer, knows_charset, to_utf8};

@@ -1,6 +1,7 @@
 //! Structures of whole messages, and what hostile ones cost.
 
 use super::*;
+use bytes::Bytes;
 use proptest::prelude::*;
 
 const MIXED: &str = "From: Fred Foobar <fred@example.com>\r
@@ -188,25 +189,98 @@ fn nesting_and_parts_beyond_the_limits_are_content() {
         deep.push_str(&format!("Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n"));
     }
     let structure = Structure::parse(deep.as_bytes());
-    assert_eq!(Structure::decode(&structure.encode()), Ok(structure));
+    assert_eq!(kept(&structure, deep.as_bytes()).structure(), Ok(structure));
 
     let mut wide = String::from("Content-Type: multipart/mixed; boundary=b\r\n\r\n");
     wide.push_str(&"--b\r\n\r\n".repeat(100_000));
     let structure = Structure::parse(wide.as_bytes());
     assert!(matches!(&structure.root.kind, Kind::Multipart(parts) if parts.len() < MAX_PARTS));
-    assert_eq!(Structure::decode(&structure.encode()), Ok(structure));
+    let cached = kept(&structure, wide.as_bytes());
+    assert_eq!(cached.structure(), Ok(structure));
+    // So much is printed when it is asked for.
+    assert_eq!(cached.text(Shown::BodyStructure), None);
+}
+
+/// As it comes out of a file.
+fn kept(structure: &Structure, message: &[u8]) -> Cached {
+    Cached::read(Cached::new(structure, message).bytes().clone()).unwrap()
+}
+
+fn printed(structure: &Structure, shown: Shown) -> Vec<u8> {
+    let mut out = Vec::new();
+    shown.print(structure, &mut out);
+    out
 }
 
 #[test]
 fn a_damaged_cache_is_told_from_another_version() {
-    let mut bytes = Structure::parse(MIXED.as_bytes()).encode();
+    let read = |bytes: &[u8]| Cached::read(Bytes::copy_from_slice(bytes)).map(|cached| cached.structure());
+    let mut bytes = bare(&Structure::parse(MIXED.as_bytes()), MIXED.as_bytes());
     assert!(bytes.len() < 700, "{}", bytes.len());
     bytes[0] = 9;
-    assert_eq!(Structure::decode(&bytes), Err(CacheError::Version(9)));
+    assert_eq!(read(&bytes), Err(CacheError::Version(9)));
+    assert!(CacheError::Version(9).to_string().contains("version 9"));
     bytes[0] = 1;
     bytes[20] ^= 1;
-    assert_eq!(Structure::decode(&bytes), Err(CacheError::Checksum));
-    assert_eq!(Structure::decode(b""), Err(CacheError::Damaged));
+    assert_eq!(read(&bytes), Err(CacheError::Checksum));
+    assert_eq!(read(b""), Err(CacheError::Damaged));
+    let whole = kept(&Structure::parse(MIXED.as_bytes()), MIXED.as_bytes()).bytes().clone();
+    let structure = Structure::parse(MIXED.as_bytes());
+    for cut in 1..whole.len() {
+        // Cut between two sections it is shorter, and never another one.
+        let read = Cached::read(whole.slice(..cut)).and_then(|cached| cached.structure());
+        assert!(read.is_err() || read.as_ref() == Ok(&structure), "{cut}");
+    }
+}
+
+/// What version 1 kept of a message.
+fn bare(structure: &Structure, message: &[u8]) -> Vec<u8> {
+    let cached = Cached::new(structure, message);
+    // Version, tag and a length of one or two bytes come before the structure.
+    let fields = cached.bytes().slice(3..);
+    let (len, from) = match cached.bytes()[2] {
+        len @ 0..128 => (usize::from(len), 0),
+        low => (usize::from(low & 0x7f) | usize::from(fields[0]) << 7, 1),
+    };
+    let mut bytes = [&[1], &fields[from..from + len]].concat();
+    bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+    bytes
+}
+
+#[test]
+fn what_the_first_version_left_in_a_cache_is_read_and_shown() {
+    // As version 1 wrote it for this message.
+    let message = b"Subject: x\r\nFrom: a@b\r\n\r\nhello\r\n";
+    let left = include_bytes!("bare.cached");
+    let structure = Structure::parse(message);
+    assert_eq!(bare(&structure, message), left);
+    let cached = Cached::read(Bytes::from_static(left)).unwrap();
+    assert_eq!(cached.structure(), Ok(structure.clone()));
+    for shown in [Shown::Envelope, Shown::BodyStructure, Shown::Body] {
+        assert_eq!(cached.text(shown), Some(printed(&structure, shown).as_slice()));
+    }
+    assert_eq!(cached.references(), None);
+}
+
+#[test]
+fn a_section_that_a_later_version_adds_is_passed_over() {
+    let structure = Structure::parse(MIXED.as_bytes());
+    let mut bytes = Cached::new(&structure, MIXED.as_bytes()).bytes().to_vec();
+    bytes.extend_from_slice(&[77, 3, 1, 2, 3, 0, 0]);
+    let cached = Cached::read(Bytes::from(bytes)).unwrap();
+    assert_eq!(cached.structure(), Ok(structure));
+}
+
+#[test]
+fn references_are_kept_for_threads() {
+    let of = |message: &str| {
+        let structure = Structure::parse(message.as_bytes());
+        kept(&structure, message.as_bytes()).references().map(<[u8]>::to_vec)
+    };
+    assert_eq!(of("References: <1@x>\r\n <2@x>\r\n\r\n"), Some(b"<1@x> <2@x>".to_vec()));
+    assert_eq!(of("Subject: x\r\n\r\n"), Some(Vec::new()));
+    let many = of(&format!("References: {}\r\n\r\n", "<1234567@x> ".repeat(10_000))).unwrap();
+    assert!(many.len() <= 8192 && many.ends_with(b"<1234567@x>"));
 }
 
 /// Bytes that look enough like MIME to reach deep into the scanner.
@@ -245,21 +319,25 @@ proptest! {
         for span in all {
             prop_assert!(span.end() as usize <= message.len());
         }
-        let (mut out, decoded) = (Vec::new(), Structure::decode(&structure.encode()));
-        structure.write_envelope(&mut out);
-        structure.write_bodystructure(&mut out, true);
+        let cached = kept(&structure, &message);
+        for shown in [Shown::Envelope, Shown::BodyStructure, Shown::Body] {
+            let text = printed(&structure, shown);
+            prop_assert!(cached.text(shown).is_none_or(|kept| kept == text));
+            prop_assert!(cached.text(shown).is_some() || text.len() > 16 << 10 || structure.weight() > 256);
+        }
         let _ = (structure.header_lines(&message), structure.body_texts(&message));
-        prop_assert_eq!(decoded, Ok(structure));
+        prop_assert_eq!(cached.structure(), Ok(structure));
     }
 
     #[test]
     fn any_bytes_are_refused_or_decoded_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let mut framed = [&[VERSION_BYTE], bytes.as_slice()].concat();
+        let mut framed = [&[1], bytes.as_slice()].concat();
         framed.extend_from_slice(&crc32fast::hash(&framed).to_le_bytes());
-        let _ = Structure::decode(&framed);
+        let _ = Cached::read(Bytes::from(framed)).map(|cached| cached.structure());
+        for lead in [&[2][..], &[2, 1, 40]] {
+            let _ = Cached::read(Bytes::from([lead, bytes.as_slice()].concat())).map(|cached| cached.structure());
+        }
         let _ = header_text(&bytes);
         let _ = pick_fields(&bytes, &["a"], true);
     }
 }
-
-const VERSION_BYTE: u8 = 1;

@@ -7,10 +7,8 @@
 //!
 //! Everything after the login is the backend's business: the maildrop's lock, UIDL, deletions.
 
-pub mod directory;
 pub mod locate;
 mod pipe;
-mod replica;
 mod serve;
 pub mod session;
 

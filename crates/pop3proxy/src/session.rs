@@ -1,8 +1,10 @@
 //! The client's side until it is logged in on its backend.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use directory::lookup::Lookup;
 use identity::auth::{Authenticator, Exchange, Failure, Login, Step64};
 use protocol::namespace::Namespace;
 use protocol::pop3::capability::Capabilities;
@@ -18,7 +20,6 @@ use transport::tls::ServerTls;
 use upstream::Upstream;
 use upstream::wire::pop3::Wire;
 
-use crate::directory::Directory;
 use crate::locate;
 
 /// A connection to a backend.
@@ -44,9 +45,9 @@ pub struct Settings {
 }
 
 /// A client that is not connected through yet.
-pub struct Front<D> {
+pub struct Front {
     settings: Settings,
-    directory: D,
+    directory: Arc<dyn Lookup>,
     upstream: Upstream,
     channel: Channel,
     state: session::Session,
@@ -55,8 +56,13 @@ pub struct Front<D> {
     backend: Option<Backend>,
 }
 
-impl<D: Directory> Front<D> {
-    pub fn new(settings: Settings, directory: D, upstream: Upstream, channel: Channel) -> Front<D> {
+impl Front {
+    pub fn new(
+        settings: Settings,
+        directory: Arc<dyn Lookup>,
+        upstream: Upstream,
+        channel: Channel,
+    ) -> Front {
         let tls = match (channel.is_encrypted(), &settings.starttls) {
             (true, _) => Tls::Active,
             (false, Some(_)) => Tls::Offered,
@@ -151,7 +157,7 @@ impl<D: Directory> Front<D> {
             _ => login.userid.clone(),
         };
         let found = match locate::maildrop(&self.settings.namespace, login) {
-            Some(name) => locate::backend(&self.directory, &name).await,
+            Some(name) => locate::backend(&*self.directory, &name).await,
             None => Err(Reply::Unopenable("Invalid mailbox name".to_owned())),
         };
         let server = match found {
@@ -198,7 +204,7 @@ impl<D: Directory> Front<D> {
     }
 }
 
-impl<D: Directory> Session for Front<D> {
+impl Session for Front {
     async fn greet(&mut self, out: &mut BytesMut) -> Next {
         let Settings { servername, version, .. } = self.settings.clone();
         say(out, Reply::Greeting { servername, version }, Next::Read)

@@ -7,6 +7,7 @@
 pub mod acl;
 pub mod dots;
 pub mod frame;
+pub mod grammar;
 pub mod imap;
 pub mod line;
 pub mod lmtp;

@@ -140,6 +140,16 @@ impl Context {
         Imapd::clone(&self.inner.imapd.load())
     }
 
+    /// Gives the settings of each reload to whoever takes them over, until the daemon ends.
+    pub fn on_reload(&self, mut take: impl FnMut(Imapd) + Send + 'static) {
+        let (mut reloads, stop, context) = (self.reloads(), self.shutdown(), self.clone());
+        tokio::spawn(async move {
+            while let Some(Ok(())) = stop.run_until_cancelled(reloads.changed()).await {
+                take(context.imapd());
+            }
+        });
+    }
+
     /// Moves on after each reload.
     pub fn reloads(&self) -> watch::Receiver<u64> {
         self.inner.reloads.subscribe()

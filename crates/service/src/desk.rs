@@ -9,7 +9,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -37,9 +36,7 @@ pub(crate) const SOCKET: &str = "metrics.sock";
 
 /// Serves until the token is cancelled.
 pub(crate) fn serve(path: &Path, desk: Desk, stop: CancellationToken) -> io::Result<()> {
-    files::remove_socket(path)?;
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    let listener = UnixListener::from_std(files::listen(path, Some(0o600))?)?;
     let path = path.to_owned();
     tokio::spawn(async move {
         stop.run_until_cancelled(accept(listener, desk)).await;

@@ -60,8 +60,7 @@ impl Socket {
     pub fn bind(address: &str) -> io::Result<Socket> {
         if address.starts_with('/') {
             let path = std::path::Path::new(address);
-            files::remove_socket(path)?;
-            return Ok(Socket::Unix(files::in_directory(path, |path| UnixListener::bind(path))?));
+            return Ok(Socket::Unix(UnixListener::from_std(files::listen(path, None)?)?));
         }
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;

@@ -22,8 +22,8 @@ use super::{
 
 /// A change under construction.
 pub struct Change {
-    /// The state after it.
-    pub view: View,
+    /// The state after it: what its operations made of the state before.
+    view: View,
     /// Epoch seconds.
     pub now: i64,
     ops: Vec<u8>,
@@ -32,7 +32,7 @@ pub struct Change {
     cache: Vec<u8>,
     cache_at: u64,
     notes: Vec<Note>,
-    raised: bool,
+    modseq: u64,
     /// Whether a growing usage must fit into the quota.
     must_fit: bool,
 }
@@ -260,7 +260,7 @@ impl Change {
             cache: Vec::new(),
             cache_at: base.cache_end,
             notes: Vec::new(),
-            raised: false,
+            modseq: base.tip.modseq() + 1,
             must_fit: true,
         }
     }
@@ -278,28 +278,23 @@ impl Change {
         self.notes.push(note);
     }
 
-    /// Adds an operation; what it means for the view is the caller's to do.
-    pub fn op(&mut self, op: &Op) {
-        op.encode(&mut self.ops);
+    /// The state after what was done so far.
+    pub fn view(&self) -> &View {
+        &self.view
     }
 
-    /// The modseq of this change.
-    pub fn modseq(&mut self) -> u64 {
-        if !self.raised {
-            self.raised = true;
-            self.view.highestmodseq = self.view.modseq() + 1;
-        }
-        self.view.highestmodseq
+    /// Does an operation: in the log, and in the view.
+    pub fn op(&mut self, op: Op) {
+        op.encode(&mut self.ops);
+        self.view.apply(op);
     }
 
     /// Adds messages at the end; UIDs ascend.
     pub fn append(&mut self, messages: &[(Arc<Staged>, System, u128, i64)]) -> Result<Vec<u32>, StoreError> {
-        let modseq = self.modseq();
-        let (mut uids, mut records) =
-            (Vec::with_capacity(messages.len()), Vec::with_capacity(messages.len()));
+        let modseq = self.modseq;
+        let mut uids = Vec::with_capacity(messages.len());
         for (staged, flags, keywords, internaldate) in messages {
             let uid = self.view.last_uid.checked_add(1).ok_or(StoreError::NotSupported)?;
-            self.view.last_uid = uid;
             let record = Record {
                 uid,
                 modseq,
@@ -315,15 +310,11 @@ impl Change {
                 cache: self.cache_at + self.cache.len() as u64,
                 annotations: None,
             };
-            put_frame(&mut self.cache, u64::from(uid), &staged.structure);
-            self.op(&Op::Append(record.clone()));
-            self.view.count(&record, true);
+            put_frame(&mut self.cache, u64::from(uid), staged.cached.bytes());
+            self.op(Op::Append(record));
             self.places.push(Place { uid, staged: staged.clone() });
-            records.push(record);
             uids.push(uid);
         }
-        self.view.last_append = self.now;
-        self.view.records = self.view.records.appended(records);
         Ok(uids)
     }
 
@@ -335,11 +326,9 @@ impl Change {
         if self.view.keywords.len() >= KEYWORDS {
             return Err(StoreError::TooManyKeywords);
         }
-        let word: Arc<str> = word.into();
-        self.op(&Op::Keyword(word.clone()));
-        let keywords = Arc::make_mut(&mut self.view.keywords);
-        keywords.push(word);
-        Ok(1u128 << (keywords.len() - 1))
+        let bit = 1u128 << self.view.keywords.len();
+        self.op(Op::Keyword(word.into()));
+        Ok(bit)
     }
 
     /// System flags and keywords of a list.
@@ -354,46 +343,22 @@ impl Change {
         Ok((system, keywords))
     }
 
-    /// Gives records (in UID order) new flags.
-    pub fn set_flags(&mut self, changed: Vec<(Record, System, u128)>) {
-        if changed.is_empty() {
-            return;
-        }
-        let modseq = self.modseq();
-        let mut records = Vec::with_capacity(changed.len());
-        for (mut record, flags, keywords) in changed {
-            self.view.count(&record, false);
-            (record.modseq, record.flags, record.keywords, record.last_updated) =
-                (modseq, flags, keywords, self.now);
-            self.view.count(&record, true);
-            self.op(&Op::Flags { uid: record.uid, modseq, flags, keywords, time: self.now });
-            records.push(record);
-        }
-        self.view.records = self.view.records.updated(records);
+    /// Gives a message new flags.
+    pub fn set_flags(&mut self, uid: u32, flags: System, keywords: u128) {
+        self.op(Op::Flags { uid, modseq: self.modseq, flags, keywords, time: self.now });
     }
 
     /// Expunges messages (UIDs ascending); `unlink`: their files go now, `forget`: so does the memory of them.
     pub fn expunge(&mut self, uids: &[u32], unlink: bool, forget: bool) {
-        if uids.is_empty() {
-            return;
-        }
-        let modseq = self.modseq();
-        let mut expunged = Vec::with_capacity(uids.len());
+        let modseq = self.modseq;
         for &uid in uids {
-            let Some(record) = self.view.records.get(uid) else { continue };
-            let mut record = record.clone();
-            self.view.count(&record, false);
-            (record.modseq, record.last_updated) = (modseq, self.now);
-            self.op(&Op::Expunge { uid, modseq, time: self.now });
-            if forget {
-                self.op(&Op::Forget { uid, modseq });
+            if self.view.get(uid).is_none() {
+                continue;
             }
-            expunged.push(record);
-        }
-        self.view.records = self.view.records.removed(uids);
-        match forget {
-            true => self.view.deletedmodseq = modseq,
-            false => self.view.expunged = self.view.expunged.inserted(expunged),
+            self.op(Op::Expunge { uid, modseq, time: self.now });
+            if forget {
+                self.op(Op::Forget { uid, modseq });
+            }
         }
         if unlink {
             self.unlink.extend_from_slice(uids);
@@ -404,11 +369,8 @@ impl Change {
     pub fn forget(&mut self, uids: &[u32]) {
         for &uid in uids {
             let Some(record) = self.view.expunged.get(uid) else { continue };
-            let modseq = record.modseq;
-            self.op(&Op::Forget { uid, modseq });
-            self.view.deletedmodseq = self.view.deletedmodseq.max(modseq);
+            self.op(Op::Forget { uid, modseq: record.modseq });
         }
-        self.view.expunged = self.view.expunged.removed(uids);
         self.unlink.extend_from_slice(uids);
     }
 }
@@ -427,3 +389,96 @@ const KEYWORDS: usize = 128;
 const COMPACT_FROM: u64 = 64 << 10;
 /// An index with more bytes per message is.
 const COMPACT_RECORD: u64 = 400;
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Act {
+        Append(Vec<(u8, Option<u8>)>),
+        Flags(Vec<(u32, u8, Option<u8>)>),
+        Expunge(Vec<u32>, bool),
+        Forget(Vec<u32>),
+        Recent(u32),
+        Pop3,
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        let word = || proptest::option::of(0..4u8);
+        let uids = || vec(1..40u32, 0..8);
+        prop_oneof![
+            vec((0..32u8, word()), 0..5).prop_map(Act::Append),
+            vec((1..40u32, 0..32u8, word()), 0..8).prop_map(Act::Flags),
+            (uids(), any::<bool>()).prop_map(|(uids, forget)| Act::Expunge(uids, forget)),
+            uids().prop_map(Act::Forget),
+            (0..40u32).prop_map(Act::Recent),
+            Just(Act::Pop3),
+        ]
+    }
+
+    fn run(change: &mut Change, act: Act) {
+        let words = |change: &mut Change, word: Option<u8>| {
+            word.map_or(0, |word| change.keyword(&format!("$Word{word}")).unwrap())
+        };
+        match act {
+            Act::Append(messages) => {
+                for (flags, word) in messages {
+                    let keywords = words(change, word);
+                    let text = format!("Subject: {flags}\r\n\r\n{}", "x".repeat(usize::from(flags)));
+                    let staged = Arc::new(Staged::in_memory(Bytes::from(text)));
+                    change.append(&[(staged, System(flags), keywords, 77)]).unwrap();
+                }
+            }
+            Act::Flags(changes) => {
+                for (uid, flags, word) in changes {
+                    let keywords = words(change, word);
+                    change.set_flags(uid, System(flags), keywords);
+                }
+            }
+            Act::Expunge(uids, forget) => change.expunge(&uids, false, forget),
+            Act::Forget(uids) => change.forget(&uids),
+            Act::Recent(uid) => change.op(Op::Recent(uid)),
+            Act::Pop3 => change.op(Op::Pop3(change.now)),
+        }
+    }
+
+    /// All that sessions and files can see of a view.
+    fn told(view: &View) -> String {
+        let View { uidvalidity, last_uid, highestmodseq, deletedmodseq, recentuid, last_append, .. } = view;
+        let View { pop3_last_login, gone, records, expunged, keywords, bytes, annotation_bytes, .. } = view;
+        let (live, dead): (Vec<_>, Vec<_>) = (records.iter().collect(), expunged.iter().collect());
+        format!(
+            "{uidvalidity} {last_uid} {highestmodseq} {deletedmodseq} {recentuid} {last_append} {pop3_last_login} {gone} \
+             {bytes} {annotation_bytes} {} {} {keywords:?} {live:#?} {dead:#?}",
+            view.unseen,
+            view.exists(),
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_session_sees_is_what_a_restart_reads_whatever_the_clock_does(
+            acts in vec((act(), 0..1000i64), 1..40),
+        ) {
+            let mut tip = Arc::new(View { uidvalidity: 7, ..View::default() });
+            let mut file = index::snapshot(&tip, 1);
+            for (act, now) in acts {
+                let mut change = Change::new(&Base { tip: tip.clone(), cache_end: 0, generation: 1 }, now);
+                run(&mut change, act);
+                if !change.is_nothing() {
+                    put_frame(&mut file, 1, &change.ops);
+                    tip = Arc::new(change.view);
+                }
+            }
+            prop_assert_eq!(told(&index::parse(&file).unwrap().view), told(&tip));
+            let compact = index::snapshot(&tip, 2);
+            prop_assert_eq!(told(&index::parse(&compact).unwrap().view), told(&tip));
+            let counted = View::default().with(tip.records.clone());
+            prop_assert_eq!((counted.bytes, counted.unseen), (tip.bytes, tip.unseen));
+        }
+    }
+}

@@ -2,7 +2,6 @@
 
 use std::{collections::HashSet, fs, path::Path, sync::Arc};
 
-use bytes::Bytes;
 use work::aside::weighed;
 
 use super::{
@@ -117,11 +116,8 @@ fn stage(from: &Mailbox, records: &[Record], partition: &Path) -> Result<Vec<Arc
                 Content::File { path, partition: partition.to_owned() }
             }
         };
-        let structure = match from.cached(record) {
-            Some(structure) => Bytes::from(structure),
-            None => Bytes::from(from.structure_blocking(record.uid)?.encode()),
-        };
-        all.push(Arc::new(Staged::copied(record.size, record.header_size, record.guid, structure, content)));
+        let cached = from.cached(record)?;
+        all.push(Arc::new(Staged::copied(record.size, record.header_size, record.guid, cached, content)));
     }
     if !small {
         disk::sync_filesystem(partition)?;

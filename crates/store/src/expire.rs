@@ -108,8 +108,8 @@ impl Store {
     async fn forget_expunged(&self, name: &MailboxName, before: u64) -> Result<u64, StoreError> {
         let mailbox = self.mailbox(name).await?;
         let forgotten = mailbox.change_of(mailbox.view().expunged.len(), move |change| {
-            let old = change.view.expunged.iter().filter(|r| r.last_updated <= before as i64).map(|r| r.uid);
-            let old: Vec<u32> = old.collect();
+            let expunged = change.view().expunged.iter();
+            let old: Vec<u32> = expunged.filter(|r| r.last_updated <= before as i64).map(|r| r.uid).collect();
             change.forget(&old);
             Ok(old.len() as u64)
         });

@@ -1,9 +1,9 @@
 //! The index of a mailbox: an append-only log of operations, each change one frame.
 //!
-//! Reading it gives the [`View`] back. A frame that is cut or damaged ends the log: what was acknowledged and is not
+//! What an operation does is [`View::apply`]'s alone, when it is made and when it is read: so reading gives the [`View`] back. A frame that is cut or damaged ends the log: what was acknowledged and is not
 //! in its place comes back from the commit log. Compaction writes the present state as a file of the next generation.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use tracing::warn;
 
@@ -12,7 +12,6 @@ use super::{
     error::{Doing, StoreError},
     logfile,
     record::{Annotation, Record, System},
-    records::Records,
     view::View,
 };
 
@@ -206,15 +205,15 @@ pub fn parse(bytes: &[u8]) -> Option<Loaded> {
     }
     let generation = logfile::parse(bytes).ok()?;
     let mut at = logfile::HEADER as usize;
-    let mut build = Build::default();
+    let mut view = View::default();
     while let Some((payload, len)) = bytes.get(at..).and_then(|rest| take_frame(rest, generation)) {
-        if build.frame(payload).is_err() {
+        if play(&mut view, payload).is_err() {
             break;
         }
         at += len;
     }
     let torn = at != bytes.len();
-    Some(Loaded { view: build.finish(), generation, len: at as u64, torn })
+    Some(Loaded { view, generation, len: at as u64, torn })
 }
 
 /// A whole index file that holds a view.
@@ -252,89 +251,15 @@ fn state(view: &View) -> Op {
     }
 }
 
-/// The state of a mailbox while its log is read.
-#[derive(Default)]
-struct Build {
-    view: View,
-    live: BTreeMap<u32, Record>,
-    expunged: BTreeMap<u32, Record>,
-}
-
-impl Build {
-    fn frame(&mut self, payload: &[u8]) -> Result<(), Truncated> {
-        let mut r = Reader(payload);
-        let mut ops = Vec::new();
-        while !r.is_empty() {
-            ops.push(Op::decode(&mut r)?);
-        }
-        ops.into_iter().for_each(|op| self.op(op));
-        Ok(())
+/// Applies the operations of a frame, all or none.
+fn play(view: &mut View, payload: &[u8]) -> Result<(), Truncated> {
+    let mut r = Reader(payload);
+    let mut ops = Vec::new();
+    while !r.is_empty() {
+        ops.push(Op::decode(&mut r)?);
     }
-
-    fn op(&mut self, op: Op) {
-        match op {
-            Op::State {
-                uidvalidity,
-                last_uid,
-                highestmodseq,
-                deletedmodseq,
-                recentuid,
-                last_append,
-                pop3,
-            } => {
-                let view = &mut self.view;
-                (view.uidvalidity, view.last_uid) = (uidvalidity, last_uid);
-                (view.highestmodseq, view.deletedmodseq) = (highestmodseq, deletedmodseq);
-                (view.recentuid, view.last_append, view.pop3_last_login) = (recentuid, last_append, pop3);
-            }
-            Op::Keyword(word) => Arc::make_mut(&mut self.view.keywords).push(word),
-            Op::Append(record) => {
-                self.saw(record.modseq);
-                self.view.last_uid = self.view.last_uid.max(record.uid);
-                self.view.last_append = self.view.last_append.max(record.savedate);
-                self.live.insert(record.uid, record);
-            }
-            Op::Flags { uid, modseq, flags, keywords, time } => {
-                self.saw(modseq);
-                if let Some(record) = self.live.get_mut(&uid) {
-                    (record.modseq, record.flags, record.keywords) = (modseq, flags, keywords);
-                    record.last_updated = time;
-                }
-            }
-            Op::Expunge { uid, modseq, time } => {
-                self.saw(modseq);
-                if let Some(mut record) = self.live.remove(&uid) {
-                    (record.modseq, record.last_updated) = (modseq, time);
-                    self.expunged.insert(uid, record);
-                }
-            }
-            Op::Expunged(record) => {
-                self.expunged.insert(record.uid, record);
-            }
-            Op::Forget { uid, modseq } => {
-                self.view.deletedmodseq = self.view.deletedmodseq.max(modseq);
-                self.expunged.remove(&uid);
-            }
-            Op::Recent(uid) => self.view.recentuid = uid,
-            Op::Pop3(time) => self.view.pop3_last_login = time,
-            Op::Annotate { uid, modseq, annotations } => {
-                self.saw(modseq);
-                if let Some(record) = self.live.get_mut(&uid) {
-                    record.modseq = modseq;
-                    record.annotations = (!annotations.is_empty()).then(|| Arc::new(annotations));
-                }
-            }
-        }
-    }
-
-    fn saw(&mut self, modseq: u64) {
-        self.view.highestmodseq = self.view.highestmodseq.max(modseq);
-    }
-
-    fn finish(mut self) -> View {
-        self.view.expunged = Records::from_sorted(self.expunged.into_values().collect());
-        self.view.with(Records::from_sorted(self.live.into_values().collect()))
-    }
+    ops.into_iter().for_each(|op| view.apply(op));
+    Ok(())
 }
 
 /// Name of the file in a mailbox's directory.

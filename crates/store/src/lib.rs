@@ -3,7 +3,7 @@
 //! ```text
 //! <partition>/<hash>/<mailbox id>/header      what is known of the mailbox (JSON, checksummed, replaced by rename)
 //!                                 index       append-only log: append, flags, expunge, …
-//!                                 cache       parsed structures; rebuilt where it is damaged
+//!                                 cache       structures, and what FETCH shows of them; what is damaged is read anew
 //!                                 <uid>.      a message
 //! <configdirectory>/murder/backend/list.sled  the mailbox list; rebuilt from the headers
 //!                              log.0 log.1   the commit log: what is acknowledged but not yet synced in its own file
@@ -55,7 +55,7 @@ pub use expire::{Ages, Expired};
 pub use header::Header;
 pub use mailbox::{Appended, FlagChange, FlagMask, How, Mailbox, NewMessage, Stored};
 pub use master::{Answer, Master, MasterError, MasterSession};
-pub use message::{Extent, HEAD, Read, Wanted};
+pub use message::{Depth, Extent, HEAD, Read, Wanted};
 pub use ops::{AclChange, Actor, Create, Renamed};
 pub use quota::{Limits, Quota, Usage};
 pub use reconstruct::{Reconstructed, Which};

@@ -267,7 +267,7 @@ impl Mailbox {
             if let Some(note) = note {
                 change.note(note);
             }
-            Ok(Appended { uidvalidity: change.view.uidvalidity, uids })
+            Ok(Appended { uidvalidity: change.view().uidvalidity, uids })
         })
         .await
     }
@@ -296,20 +296,18 @@ impl Mailbox {
                 How::Remove => known(change, &how.flags),
                 How::Set | How::Add => change.flags(&how.flags)?,
             };
-            let mut changed = Vec::new();
             for &uid in &uids {
-                let Some(record) = change.view.records.get(uid) else { continue };
+                let Some(record) = change.view().get(uid) else { continue };
                 if how.unchanged_since.is_some_and(|limit| record.modseq > limit) {
                     modified.push(uid);
                     continue;
                 }
                 let (system, words) = how.apply(record, flags, keywords);
                 if (system, words) != (record.flags, record.keywords) {
-                    changed.push((record.clone(), system, words));
+                    change.set_flags(uid, system, words);
                 }
             }
-            change.set_flags(changed);
-            Ok(Stored { modified, modseq: change.view.highestmodseq })
+            Ok(Stored { modified, modseq: change.view().highestmodseq })
         })
         .await
     }
@@ -348,8 +346,8 @@ impl Mailbox {
         for run in uids.chunks(RUN) {
             let run = run.to_vec();
             let gone = self.change_of(run.len(), move |change| {
-                let records = &change.view.records;
-                let goes = |uid: &u32| records.get(*uid).is_some_and(|r| !deleted || r.has(System::DELETED));
+                let view = change.view();
+                let goes = |uid: &u32| view.get(*uid).is_some_and(|r| !deleted || r.has(System::DELETED));
                 let gone: Vec<u32> = run.into_iter().filter(goes).collect();
                 change.expunge(&gone, unlink, forget);
                 Ok(gone)
@@ -362,8 +360,7 @@ impl Mailbox {
     /// Notes that POP3 opened the mailbox.
     pub async fn pop3_login(self: &Arc<Self>) -> Result<(), StoreError> {
         self.change(|change| {
-            change.view.pop3_last_login = change.now;
-            change.op(&index::Op::Pop3(change.now));
+            change.op(index::Op::Pop3(change.now));
             Ok(())
         })
         .await
@@ -389,9 +386,8 @@ impl Mailbox {
             return;
         }
         let kept = self.change(|change| {
-            if claimed > change.view.recentuid {
-                change.view.recentuid = claimed;
-                change.op(&index::Op::Recent(claimed));
+            if claimed > change.view().recentuid {
+                change.op(index::Op::Recent(claimed));
             }
             Ok(())
         });
@@ -418,7 +414,7 @@ fn known(change: &super::change::Change, flags: &[Flag]) -> (System, u128) {
     let (mut system, mut keywords) = (System::NONE, 0);
     for flag in flags {
         match flag {
-            Flag::Keyword(word) => keywords |= change.view.keyword_bit(word).unwrap_or(0),
+            Flag::Keyword(word) => keywords |= change.view().keyword_bit(word).unwrap_or(0),
             other => system = system.with(System::of(other).unwrap_or_default()),
         }
     }

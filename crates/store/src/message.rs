@@ -1,23 +1,35 @@
 //! Reading messages and their structures.
 
-use std::{fs::File, ops::Range, os::unix::fs::FileExt, sync::Arc};
+use std::{fs::File, ops::Range, os::unix::fs::FileExt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use mime::{CacheError, Cached, Structure};
+use tracing::warn;
+use logs::Seldom;
 
 use super::{
     blocking,
     codec::{FRAME, take_frame},
     error::{Doing, StoreError},
-    mailbox::Mailbox,
+    mailbox::{CACHE, Mailbox},
     record::Record,
 };
-use mime::Structure;
 
 /// What is to be read of each message of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
-    pub structure: bool,
+    pub structure: Depth,
     pub bytes: Extent,
+}
+
+/// How much of a message's structure is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    Nothing,
+    /// What FETCH shows of it, as it is printed.
+    Shown,
+    /// Where the parts are, too.
+    Parts,
 }
 
 /// How far a message's bytes are read.
@@ -32,6 +44,9 @@ pub enum Extent {
 /// A message as far as it was read.
 #[derive(Debug, Default)]
 pub struct Read {
+    /// Where the structure was wanted: with what FETCH shows of it, unless that is long.
+    pub cached: Option<Cached>,
+    /// Where the parts were wanted, or what is shown is not kept printed.
     pub structure: Option<Arc<Structure>>,
     pub head: Bytes,
 }
@@ -39,7 +54,7 @@ pub struct Read {
 impl Wanted {
     /// Whether the index alone has it.
     pub fn is_nothing(self) -> bool {
-        !self.structure && self.bytes == Extent::Nothing
+        self.structure == Depth::Nothing && self.bytes == Extent::Nothing
     }
 }
 
@@ -69,18 +84,22 @@ impl Mailbox {
         window: &mut Window,
     ) -> Result<(Read, usize), StoreError> {
         let (mut read, mut bytes) = (Read::default(), 0);
-        if wanted.structure {
-            let cached = window.frame(&self.cache, place, on);
-            bytes += cached.map_or(0, <[u8]>::len);
-            read.structure = match cached.and_then(|cached| Structure::decode(cached).ok()) {
-                Some(structure) => Some(Arc::new(structure)),
+        if wanted.structure > Depth::Nothing {
+            let frame = window.frame(&self.cache, place, on);
+            bytes += frame.as_ref().map_or(0, Bytes::len);
+            match frame.and_then(|frame| self.known(frame, wanted.structure)) {
+                Some((cached, structure)) => {
+                    (read.cached, read.structure) = (Some(cached), structure.map(Arc::new));
+                }
                 // The cache is no more than that: what it lost is read from the message again.
                 None => {
                     let message = self.read_blocking(place.uid, 0..u64::MAX)?;
                     bytes += message.len();
-                    Some(Arc::new(Structure::parse(&message)))
+                    let structure = Structure::parse(&message);
+                    read.cached = Some(Cached::new(&structure, &message));
+                    read.structure = Some(Arc::new(structure));
                 }
-            };
+            }
         }
         let end = match wanted.bytes {
             Extent::Nothing => return Ok((read, bytes)),
@@ -90,6 +109,22 @@ impl Mailbox {
         read.head = self.read_blocking(place.uid, 0..end)?;
         bytes += read.head.len();
         Ok((read, bytes))
+    }
+
+    /// What a frame of the cache says.
+    fn known(&self, frame: Bytes, depth: Depth) -> Option<(Cached, Option<Structure>)> {
+        let read = Cached::read(frame).and_then(|cached| {
+            let parts = depth == Depth::Parts || !cached.is_printed();
+            let structure = parts.then(|| cached.structure()).transpose()?;
+            Ok((cached, structure))
+        });
+        if let Err(CacheError::Version(version)) = read
+            && let Some(count) = NEWER.met()
+        {
+            let cache = self.dir.join(CACHE);
+            warn!(cache = %cache.display(), version, count, "written by a later version: messages are read instead");
+        }
+        read.ok()
     }
 
     /// Bytes of a message, cut to what there is.
@@ -123,15 +158,16 @@ impl Mailbox {
     pub fn structure_blocking(&self, uid: u32) -> Result<Arc<Structure>, StoreError> {
         let view = self.view();
         let record = view.get(uid).or_else(|| view.expunged.get(uid)).ok_or(StoreError::NoMessage)?;
-        let (place, wanted) = (Place::of(record), Wanted { structure: true, bytes: Extent::Nothing });
+        let (place, wanted) = (Place::of(record), Wanted { structure: Depth::Parts, bytes: Extent::Nothing });
         let (read, _) = self.read_place(&place, &[place], wanted, &mut Window::default())?;
         read.structure.ok_or(StoreError::NoMessage)
     }
 
-    /// The encoded structure of a message as it lies in the cache file, if it does.
-    pub(crate) fn cached(&self, record: &Record) -> Option<Vec<u8>> {
-        let place = Place::of(record);
-        Window::default().frame(&self.cache, &place, &[place]).map(<[u8]>::to_vec)
+    /// What is kept of a message in the cache, for another mailbox's.
+    pub(crate) fn cached(&self, record: &Record) -> Result<Cached, StoreError> {
+        let (place, wanted) = (Place::of(record), Wanted { structure: Depth::Shown, bytes: Extent::Nothing });
+        let (read, _) = self.read_place(&place, &[place], wanted, &mut Window::default())?;
+        read.cached.ok_or(StoreError::NoMessage)
     }
 }
 
@@ -155,32 +191,34 @@ impl Place {
 #[derive(Default)]
 struct Window {
     start: u64,
-    bytes: Vec<u8>,
+    bytes: Bytes,
 }
 
 impl Window {
-    /// The structure of a message. It is read together with those of the messages behind it that lie close by.
-    fn frame(&mut self, cache: &File, place: &Place, on: &[Place]) -> Option<&[u8]> {
-        if self.find(place).is_none() {
-            self.read(cache, place.cache, reach(on))?;
-            let len = self.bytes.first_chunk::<4>().map(|len| u32::from_le_bytes(*len) as usize)?;
-            if FRAME + len > self.bytes.len() && len <= LARGEST {
-                self.read(cache, place.cache, FRAME + len)?;
-            }
+    /// What is kept of a message. It is read together with that of the messages behind it that lie close by.
+    fn frame(&mut self, cache: &File, place: &Place, on: &[Place]) -> Option<Bytes> {
+        if let Some(found) = self.find(place) {
+            return Some(found);
+        }
+        self.read(cache, place.cache, reach(on))?;
+        let len = self.bytes.first_chunk::<4>().map(|len| u32::from_le_bytes(*len) as usize)?;
+        if FRAME + len > self.bytes.len() && len <= LARGEST {
+            self.read(cache, place.cache, FRAME + len)?;
         }
         self.find(place)
     }
 
-    fn find(&self, place: &Place) -> Option<&[u8]> {
+    fn find(&self, place: &Place) -> Option<Bytes> {
         let at = usize::try_from(place.cache.checked_sub(self.start)?).ok()?;
-        take_frame(self.bytes.get(at..)?, u64::from(place.uid)).map(|(payload, _)| payload)
+        let (payload, _) = take_frame(self.bytes.get(at..)?, u64::from(place.uid))?;
+        Some(self.bytes.slice_ref(payload))
     }
 
     fn read(&mut self, cache: &File, start: u64, len: usize) -> Option<()> {
-        self.start = start;
-        self.bytes.resize(len, 0);
-        let read = read_some(cache, &mut self.bytes, start).ok();
-        self.bytes.truncate(read.unwrap_or(0));
+        let mut bytes = vec![0; len];
+        let read = read_some(cache, &mut bytes, start).ok();
+        bytes.truncate(read.unwrap_or(0));
+        (self.start, self.bytes) = (start, bytes.into());
         read.map(drop)
     }
 }
@@ -221,3 +259,4 @@ const WINDOW: u64 = 128 << 10;
 const GAP: u64 = 16 << 10;
 /// Bytes of a structure at most; a larger length is damage.
 const LARGEST: usize = 64 << 20;
+static NEWER: Seldom = Seldom::every(Duration::from_secs(3600));

@@ -21,10 +21,9 @@ use super::{
     disk::Database,
     error::{Doing, StoreError},
     header::{self, Header, replace_file},
-    index,
+    index::{self, Op},
     quota::Usage,
     record::{Record, System},
-    records::Records,
     view::View,
 };
 use mime::Structure;
@@ -144,27 +143,20 @@ pub fn repair(dir: &Path, header: &Header) -> Result<Repaired, StoreError> {
     let files = messages(dir)?;
     let mut repaired = Repaired::default();
     let modseq = view.highestmodseq + 1;
-    let mut live: Vec<Record> = Vec::new();
-    for record in view.records.iter() {
-        match files.contains_key(&record.uid) {
-            true => live.push(record.clone()),
-            false => repaired.lost += 1,
+    let uids: Vec<u32> = view.records.iter().map(|record| record.uid).collect();
+    for uid in uids.into_iter().filter(|uid| !files.contains_key(uid)) {
+        view.apply(Op::Expunge { uid, modseq, time: 0 });
+        view.apply(Op::Forget { uid, modseq });
+        repaired.lost += 1;
+    }
+    for (uid, path) in &files {
+        if view.get(*uid).is_none() && view.expunged.get(*uid).is_none() {
+            view.apply(Op::Append(adopt(*uid, path, modseq)?));
+            repaired.adopted += 1;
         }
     }
-    let unknown =
-        files.iter().filter(|(uid, _)| view.get(**uid).is_none() && view.expunged.get(**uid).is_none());
-    for (uid, path) in unknown {
-        live.push(adopt(*uid, path, modseq)?);
-        repaired.adopted += 1;
-    }
-    live.sort_by_key(|r| r.uid);
-    view.last_uid = view.last_uid.max(live.last().map_or(0, |r| r.uid));
-    view.records = Records::from_sorted(live);
     if repaired != Repaired::default() || !dir.join(index::FILE).exists() {
         view.highestmodseq = modseq;
-        if repaired.lost > 0 {
-            view.deletedmodseq = modseq;
-        }
         replace_file(&dir.join(index::FILE), &index::snapshot(&view, generation))?;
     }
     Ok(repaired)

@@ -1,37 +1,29 @@
-//! Records in UID order, in chunks that snapshots share: a change copies one chunk and the table of chunks, never the
-//! mailbox; two snapshots are compared by skipping the chunks that they share.
+//! Records in UID order, in chunks that snapshots share: a change copies the chunks that it touches and the table of
+//! chunks, never the mailbox; two snapshots are compared by skipping the chunks that they share.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::record::Record;
 
-/// An immutable, cheaply cloned sequence of records in ascending UID order.
+/// A sequence of records in ascending UID order, cheaply cloned. Clones do not see each other's changes.
 #[derive(Debug, Clone, Default)]
 pub struct Records {
+    /// None of them is empty.
     chunks: Arc<Vec<Chunk>>,
     len: usize,
+    /// How many records lie before each chunk; made when a position is first asked for.
+    before: OnceLock<Arc<Vec<usize>>>,
 }
 
-#[derive(Debug, Clone)]
-struct Chunk {
-    /// Records before this chunk.
-    before: usize,
-    records: Arc<Vec<Record>>,
-}
+type Chunk = Arc<Vec<Record>>;
 
 impl Records {
     pub fn from_sorted(records: Vec<Record>) -> Records {
-        let len = records.len();
-        let mut chunks = Vec::with_capacity(len / CHUNK + 1);
-        let mut rest = records.into_iter().peekable();
-        let mut before = 0;
-        while rest.peek().is_some() {
-            let records: Vec<Record> = rest.by_ref().take(CHUNK).collect();
-            let count = records.len();
-            chunks.push(Chunk { before, records: Arc::new(records) });
-            before += count;
+        let mut all = Records::default();
+        for record in records {
+            all.put(record);
         }
-        Records { chunks: Arc::new(chunks), len }
+        all
     }
 
     pub fn len(&self) -> usize {
@@ -43,23 +35,23 @@ impl Records {
     }
 
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Record> {
-        self.chunks.iter().flat_map(|chunk| chunk.records.iter())
+        self.chunks.iter().flat_map(|chunk| chunk.iter())
     }
 
     /// The record at a position, from 0.
     pub fn at(&self, position: usize) -> Option<&Record> {
-        let chunk = self.chunks.partition_point(|c| c.before <= position).checked_sub(1)?;
-        let chunk = self.chunks.get(chunk)?;
-        chunk.records.get(position - chunk.before)
+        let before = self.before();
+        let chunk = before.partition_point(|before| *before <= position).checked_sub(1)?;
+        self.chunks.get(chunk)?.get(position - before.get(chunk)?)
     }
 
     pub fn last(&self) -> Option<&Record> {
-        self.chunks.last()?.records.last()
+        self.chunks.last()?.last()
     }
 
     pub fn get(&self, uid: u32) -> Option<&Record> {
-        let position = self.lower_bound(uid);
-        self.at(position).filter(|record| record.uid == uid)
+        let chunk = self.chunks.get(self.chunk_of(uid))?;
+        chunk.get(chunk.binary_search_by_key(&uid, |r| r.uid).ok()?)
     }
 
     /// The position (from 0) of a UID.
@@ -70,89 +62,76 @@ impl Records {
 
     /// The position of the first record whose UID is not below `uid`.
     pub fn lower_bound(&self, uid: u32) -> usize {
-        let chunk = self.chunks.partition_point(|c| c.records.last().is_some_and(|r| r.uid < uid));
-        match self.chunks.get(chunk) {
-            Some(chunk) => chunk.before + chunk.records.partition_point(|r| r.uid < uid),
-            None => self.len,
+        let chunk = self.chunk_of(uid);
+        match (self.chunks.get(chunk), self.before().get(chunk)) {
+            (Some(chunk), Some(before)) => before + chunk.partition_point(|r| r.uid < uid),
+            _ => self.len,
         }
     }
 
-    /// With these changes of records that are here, ascending by UID; others are passed over.
-    pub fn updated(&self, changed: impl IntoIterator<Item = Record>) -> Records {
-        let mut chunks = (*self.chunks).clone();
-        for record in changed {
-            let at = chunks.partition_point(|c| c.records.last().is_some_and(|r| r.uid < record.uid));
-            let Some(chunk) = chunks.get_mut(at) else { continue };
-            let records = Arc::make_mut(&mut chunk.records);
-            if let Ok(found) = records.binary_search_by_key(&record.uid, |r| r.uid)
-                && let Some(slot) = records.get_mut(found)
-            {
-                *slot = record;
-            }
+    /// Puts a record in where its UID belongs; gives back the one that it replaces.
+    pub(crate) fn put(&mut self, record: Record) -> Option<Record> {
+        if self.last().is_none_or(|last| last.uid < record.uid) {
+            self.push(record);
+            return None;
         }
-        Records { chunks: Arc::new(chunks), len: self.len }
-    }
-
-    /// With these records at the end; their UIDs are above all here, ascending.
-    pub fn appended(&self, new: impl IntoIterator<Item = Record>) -> Records {
-        let mut chunks = (*self.chunks).clone();
-        let mut len = self.len;
-        for record in new {
-            match chunks.last_mut().filter(|c| c.records.len() < CHUNK) {
-                Some(chunk) => Arc::make_mut(&mut chunk.records).push(record),
-                None => chunks.push(Chunk { before: len, records: Arc::new(vec![record]) }),
-            }
-            len += 1;
-        }
-        Records { chunks: Arc::new(chunks), len }
-    }
-
-    /// With these records put in where their UIDs belong.
-    pub fn inserted(&self, new: impl IntoIterator<Item = Record>) -> Records {
-        let mut chunks = (*self.chunks).clone();
-        for record in new {
-            let last = chunks.len().saturating_sub(1);
-            let at =
-                chunks.partition_point(|c| c.records.last().is_some_and(|r| r.uid < record.uid)).min(last);
-            match chunks.get_mut(at) {
-                None => chunks.push(Chunk { before: 0, records: Arc::new(vec![record]) }),
-                Some(chunk) => {
-                    let records = Arc::make_mut(&mut chunk.records);
-                    let place = records.partition_point(|r| r.uid < record.uid);
-                    records.insert(place, record);
-                    if records.len() > 2 * CHUNK {
-                        let tail = records.split_off(CHUNK);
-                        chunks.insert(at + 1, Chunk { before: 0, records: Arc::new(tail) });
-                    }
+        let at = self.chunk_of(record.uid);
+        let chunks = Arc::make_mut(&mut self.chunks);
+        let chunk = Arc::make_mut(chunks.get_mut(at)?);
+        match chunk.binary_search_by_key(&record.uid, |r| r.uid) {
+            Ok(found) => chunk.get_mut(found).map(|slot| std::mem::replace(slot, record)),
+            Err(place) => {
+                chunk.insert(place, record);
+                if chunk.len() > 2 * CHUNK {
+                    let tail = chunk.split_off(CHUNK);
+                    chunks.insert(at + 1, Arc::new(tail));
                 }
+                self.len += 1;
+                self.before = OnceLock::new();
+                None
             }
         }
-        Records::recounted(chunks)
     }
 
-    /// Without these UIDs.
-    pub fn removed(&self, uids: &[u32]) -> Records {
-        let mut chunks = (*self.chunks).clone();
-        for &uid in uids {
-            let at = chunks.partition_point(|c| c.records.last().is_some_and(|r| r.uid < uid));
-            let Some(chunk) = chunks.get_mut(at) else { continue };
-            if let Ok(found) = chunk.records.binary_search_by_key(&uid, |r| r.uid) {
-                Arc::make_mut(&mut chunk.records).remove(found);
-                if chunk.records.is_empty() {
-                    chunks.remove(at);
-                }
-            }
+    fn push(&mut self, record: Record) {
+        self.len += 1;
+        let chunks = Arc::make_mut(&mut self.chunks);
+        if let Some(chunk) = chunks.last_mut().filter(|chunk| chunk.len() < CHUNK) {
+            return Arc::make_mut(chunk).push(record);
         }
-        Records::recounted(chunks)
+        chunks.push(Arc::new(vec![record]));
+        self.before = OnceLock::new();
     }
 
-    fn recounted(mut chunks: Vec<Chunk>) -> Records {
-        let mut len = 0;
-        for chunk in &mut chunks {
-            chunk.before = len;
-            len += chunk.records.len();
+    pub(crate) fn remove(&mut self, uid: u32) -> Option<Record> {
+        let at = self.chunk_of(uid);
+        let found = self.chunks.get(at)?.binary_search_by_key(&uid, |r| r.uid).ok()?;
+        let chunks = Arc::make_mut(&mut self.chunks);
+        let chunk = Arc::make_mut(chunks.get_mut(at)?);
+        let record = chunk.remove(found);
+        if chunk.is_empty() {
+            chunks.remove(at);
         }
-        Records { chunks: Arc::new(chunks), len }
+        self.len -= 1;
+        self.before = OnceLock::new();
+        Some(record)
+    }
+
+    /// The chunk that a UID is in, if it is in any.
+    fn chunk_of(&self, uid: u32) -> usize {
+        self.chunks.partition_point(|chunk| chunk.last().is_some_and(|r| r.uid < uid))
+    }
+
+    fn before(&self) -> &[usize] {
+        self.before.get_or_init(|| {
+            let lens = self.chunks.iter().map(|chunk| chunk.len());
+            let starts = lens.scan(0, |next, len| {
+                let start = *next;
+                *next += len;
+                Some(start)
+            });
+            Arc::new(starts.collect())
+        })
     }
 
     /// Records here that are not in `old` in the very same state, and UIDs of `old` that are not here; in UID order.
@@ -200,12 +179,12 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     fn peek(&self) -> Option<&'a Record> {
-        self.chunks.get(self.chunk)?.records.get(self.at)
+        self.chunks.get(self.chunk)?.get(self.at)
     }
 
     fn next(&mut self) {
         self.at += 1;
-        if self.chunks.get(self.chunk).is_some_and(|c| self.at >= c.records.len()) {
+        if self.chunks.get(self.chunk).is_some_and(|chunk| self.at >= chunk.len()) {
             self.skip_chunk();
         }
     }
@@ -216,7 +195,7 @@ impl<'a> Cursor<'a> {
 
     fn shares_chunk(&self, other: &Cursor<'_>) -> bool {
         match (self.chunks.get(self.chunk), other.chunks.get(other.chunk)) {
-            (Some(a), Some(b)) => Arc::ptr_eq(&a.records, &b.records),
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
             _ => false,
         }
     }
@@ -229,3 +208,75 @@ impl<'a> Cursor<'a> {
 
 /// Records that one change copies.
 const CHUNK: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::record::System;
+
+    fn record(uid: u32, modseq: u64) -> Record {
+        Record {
+            uid,
+            modseq,
+            createdmodseq: 1,
+            internaldate: 0,
+            savedate: 0,
+            last_updated: 0,
+            size: 0,
+            header_size: 0,
+            guid: [0; 20],
+            flags: System::NONE,
+            keywords: 0,
+            cache: 0,
+            annotations: None,
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn records_are_where_a_sorted_table_has_them_and_a_snapshot_stays_as_it_was(
+            steps in vec((1..700u32, any::<bool>()), 0..700),
+            more in 0..400u32,
+        ) {
+            let mut records = Records::from_sorted((1000..1000 + more).map(|uid| record(uid, 0)).collect());
+            let mut table: BTreeMap<u32, u64> = (1000..1000 + more).map(|uid| (uid, 0)).collect();
+            let (mut old, mut kept) = (records.clone(), table.clone());
+            for (at, (uid, put)) in steps.into_iter().enumerate() {
+                let before = match put {
+                    true => (records.put(record(uid, at as u64)), table.insert(uid, at as u64)),
+                    false => (records.remove(uid), table.remove(&uid)),
+                };
+                prop_assert_eq!(before.0.map(|record| record.modseq), before.1);
+                if at % 100 == 50 {
+                    (old, kept) = (records.clone(), table.clone());
+                }
+            }
+            for (records, table) in [(&records, &table), (&old, &kept)] {
+                let here: Vec<(u32, u64)> = records.iter().map(|record| (record.uid, record.modseq)).collect();
+                prop_assert_eq!(&here, &table.iter().map(|(uid, modseq)| (*uid, *modseq)).collect::<Vec<_>>());
+                prop_assert_eq!(records.len(), here.len());
+                for (at, (uid, _)) in here.iter().enumerate() {
+                    prop_assert_eq!(records.position(*uid), Some(at));
+                    prop_assert_eq!(records.at(at).map(|record| record.uid), Some(*uid));
+                }
+                for uid in (0..1500).step_by(7) {
+                    prop_assert_eq!(records.lower_bound(uid), here.partition_point(|(other, _)| *other < uid));
+                    prop_assert_eq!(records.get(uid).is_some(), table.contains_key(&uid));
+                }
+                prop_assert_eq!(records.at(here.len()), None);
+            }
+            let (changed, gone) = records.difference(&old);
+            let changed: Vec<u32> = changed.iter().map(|(record, _)| record.uid).collect();
+            let differ: Vec<u32> =
+                table.iter().filter(|(uid, modseq)| kept.get(uid) != Some(modseq)).map(|(uid, _)| *uid).collect();
+            prop_assert_eq!(changed, differ);
+            let left: Vec<u32> = kept.keys().filter(|uid| !table.contains_key(uid)).copied().collect();
+            prop_assert_eq!(gone, left);
+        }
+    }
+}

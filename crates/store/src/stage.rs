@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use mime::{Cached, Structure};
 use sha1::{Digest, Sha1};
 use work::aside::weighed;
 
@@ -21,7 +22,6 @@ use super::{
     header::sync_dir,
     lock,
 };
-use mime::Structure;
 
 /// A message being received. Dropping it forgets what came.
 pub struct Staging {
@@ -47,8 +47,8 @@ pub struct Staged {
     pub header_size: u32,
     /// SHA-1.
     pub guid: [u8; 20],
-    /// Encoded [`mime::Structure`].
-    pub structure: Bytes,
+    /// What a mailbox's cache keeps of it.
+    pub cached: Cached,
     pub(crate) content: Content,
     /// Partition and file where the message was last put: others of the partition link to it.
     placed: Mutex<Option<(PathBuf, PathBuf)>>,
@@ -172,7 +172,7 @@ impl Staged {
             size: bytes.len() as u64,
             header_size: structure.header_size(),
             guid: Sha1::digest(bytes).into(),
-            structure: structure.encode().into(),
+            cached: Cached::new(&structure, bytes),
             content,
             placed: Mutex::new(None),
         }
@@ -183,10 +183,10 @@ impl Staged {
         size: u64,
         header_size: u32,
         guid: [u8; 20],
-        structure: Bytes,
+        cached: Cached,
         content: Content,
     ) -> Staged {
-        Staged { size, header_size, guid, structure, content, placed: Mutex::new(None) }
+        Staged { size, header_size, guid, cached, content, placed: Mutex::new(None) }
     }
 
     /// The message as a file that can be linked into a mailbox's directory.

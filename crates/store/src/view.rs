@@ -5,6 +5,7 @@ use std::sync::Arc;
 use protocol::imap::Flag;
 
 use super::{
+    index::Op,
     record::{Record, System},
     records::Records,
 };
@@ -135,8 +136,72 @@ impl View {
             .then(|| self.expunged.iter().filter(|r| r.modseq > modseq).map(|r| r.uid).collect())
     }
 
+    /// Does what an operation says. A change is made by it, and so is a log read back.
+    pub(crate) fn apply(&mut self, op: Op) {
+        match op {
+            Op::State {
+                uidvalidity,
+                last_uid,
+                highestmodseq,
+                deletedmodseq,
+                recentuid,
+                last_append,
+                pop3,
+            } => {
+                (self.uidvalidity, self.last_uid) = (uidvalidity, last_uid);
+                (self.highestmodseq, self.deletedmodseq) = (highestmodseq, deletedmodseq);
+                (self.recentuid, self.last_append, self.pop3_last_login) = (recentuid, last_append, pop3);
+            }
+            Op::Keyword(word) => Arc::make_mut(&mut self.keywords).push(word),
+            Op::Append(record) => {
+                self.saw(record.modseq);
+                self.last_uid = self.last_uid.max(record.uid);
+                self.last_append = self.last_append.max(record.savedate);
+                self.put(record);
+            }
+            Op::Flags { uid, modseq, flags, keywords, time } => {
+                self.saw(modseq);
+                if let Some(record) = self.get(uid).cloned() {
+                    self.put(Record { modseq, flags, keywords, last_updated: time, ..record });
+                }
+            }
+            Op::Expunge { uid, modseq, time } => {
+                self.saw(modseq);
+                if let Some(record) = self.records.remove(uid) {
+                    self.count(&record, false);
+                    self.expunged.put(Record { modseq, last_updated: time, ..record });
+                }
+            }
+            Op::Expunged(record) => drop(self.expunged.put(record)),
+            Op::Forget { uid, modseq } => {
+                self.deletedmodseq = self.deletedmodseq.max(modseq);
+                self.expunged.remove(uid);
+            }
+            Op::Recent(uid) => self.recentuid = uid,
+            Op::Pop3(time) => self.pop3_last_login = time,
+            Op::Annotate { uid, modseq, annotations } => {
+                self.saw(modseq);
+                if let Some(record) = self.get(uid).cloned() {
+                    let annotations = (!annotations.is_empty()).then(|| Arc::new(annotations));
+                    self.put(Record { modseq, annotations, ..record });
+                }
+            }
+        }
+    }
+
+    fn saw(&mut self, modseq: u64) {
+        self.highestmodseq = self.highestmodseq.max(modseq);
+    }
+
+    fn put(&mut self, record: Record) {
+        self.count(&record, true);
+        if let Some(before) = self.records.put(record) {
+            self.count(&before, false);
+        }
+    }
+
     /// Counts the difference that a record's arrival (`1`) or departure (`-1`) makes.
-    pub(crate) fn count(&mut self, record: &Record, arrives: bool) {
+    fn count(&mut self, record: &Record, arrives: bool) {
         let annotations =
             record.annotations.iter().flat_map(|a| a.iter()).map(|a| a.value.len() as u64).sum::<u64>();
         let unseen = usize::from(!record.has(System::SEEN));

@@ -220,8 +220,7 @@ fn bind_path(path: &Path) -> io::Result<StdDatagram> {
     if let Some(directory) = path.parent() {
         files::directory(directory, 0o755, None)?;
     }
-    files::remove_socket(path)?;
-    files::in_directory(path, |path| StdDatagram::bind(path))
+    files::datagrams(path, None)
 }
 
 #[cfg(test)]

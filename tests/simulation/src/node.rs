@@ -6,7 +6,6 @@ use config::imapd::Imapd;
 use directory::client::{Address, Measure};
 use directory::replica::{Replica, Settings};
 use directory::serve::Server;
-use imapproxy::node::Directory;
 use mailboxes::{Bounds, Change, Entry, List, Options, Role};
 use protocol::name::MailboxName;
 use tokio::task::AbortHandle;
@@ -53,8 +52,8 @@ pub struct Running {
 
 impl Running {
     /// How a frontend looks names up.
-    pub fn directory(&self) -> Option<Directory> {
-        self.replica.clone().map(Directory::Replica)
+    pub fn directory(&self) -> Option<Replica> {
+        self.replica.clone()
     }
 }
 

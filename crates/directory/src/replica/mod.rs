@@ -16,7 +16,6 @@ use std::{
 use arc_swap::ArcSwap;
 use config::imapd::Imapd;
 use mailboxes::{Entry, List, ListId, OpenError, Options, Position, guard::Plan, signal::Signal};
-use protocol::acl::{Acl, Rights, Who};
 use protocol::name::MailboxName;
 use service::Context;
 use tokio::{
@@ -25,10 +24,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    client::{Address, Measure},
-    serve,
-};
+use crate::client::{Address, Measure};
+use crate::lookup::{Answer, Found, Lookup, Stale};
+use crate::serve;
 
 /// A list and the task that keeps it like its upstream's. Cheap to clone.
 #[derive(Clone)]
@@ -60,22 +58,6 @@ fn chance() -> u16 {
     let _ = getrandom::fill(&mut bytes);
     u16::from_be_bytes(bytes)
 }
-
-/// The answer to a look-up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// There is an entry; it may be reserved only.
-    Entry(Entry),
-    /// There is none, and the master says so too: a permanent no may be given.
-    Missing,
-    /// Not here, but the list may be behind: the answer is temporary.
-    Unknown(Stale),
-}
-
-/// The list may be behind.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the mailbox list may be out of date: {0}")]
-pub struct Stale(pub String);
 
 /// How far a replica can be trusted.
 #[derive(Debug, Clone)]
@@ -165,22 +147,18 @@ impl Replica {
 
     /// Takes over the settings of each reload.
     pub fn follow_reloads(&self, context: &Context) {
-        let (replica, context) = (self.clone(), context.clone());
-        tokio::spawn(async move {
-            let (mut reloads, stop) = (context.reloads(), context.shutdown());
-            while let Some(Ok(())) = stop.run_until_cancelled(reloads.changed()).await {
-                let imapd = context.imapd();
-                replica.shared.settings.store(Arc::new(Settings::new(&imapd)));
-                let address = match &**replica.shared.address.load() {
-                    Address::Server(_) => Address::Server(imapd),
-                    Address::Socket(path) => Address::Socket(path.clone()),
-                    Address::Through(connect) => Address::Through(connect.clone()),
-                    Address::Nearest { socket, .. } => Address::Nearest { socket: socket.clone(), imapd },
-                };
-                replica.shared.address.store(Arc::new(address));
-                // What was refused until now may be allowed.
-                replica.shared.again.notify_one();
-            }
+        let shared = self.shared.clone();
+        context.on_reload(move |imapd| {
+            shared.settings.store(Arc::new(Settings::new(&imapd)));
+            let address = match &**shared.address.load() {
+                Address::Server(_) => Address::Server(imapd),
+                Address::Socket(path) => Address::Socket(path.clone()),
+                Address::Through(connect) => Address::Through(connect.clone()),
+                Address::Nearest { socket, .. } => Address::Nearest { socket: socket.clone(), imapd },
+            };
+            shared.address.store(Arc::new(address));
+            // What was refused until now may be allowed.
+            shared.again.notify_one();
         });
     }
 
@@ -192,16 +170,16 @@ impl Replica {
     /// again too.
     pub async fn find(&self, name: &MailboxName) -> Found {
         let reserved = match self.look(name) {
-            Ok(Some(entry)) if entry.is_active() => return Found::Entry(entry),
+            Ok(Some(entry)) if entry.is_active() => return Found::Active(entry),
             Ok(None) if self.was_missing(name) => return Found::Missing,
-            Ok(found) => found,
+            Ok(found) => found.is_some(),
             Err(stale) => return Found::Unknown(stale),
         };
         if let Err(stale) = self.barrier().await {
-            return reserved.map_or(Found::Unknown(stale), Found::Entry);
+            return if reserved { Found::Reserved } else { Found::Unknown(stale) };
         }
         match self.look(name) {
-            Ok(Some(entry)) => Found::Entry(entry),
+            Ok(Some(entry)) => Found::of(entry),
             Ok(None) => {
                 self.note_missing(name);
                 Found::Missing
@@ -226,12 +204,6 @@ impl Replica {
             Ok(Err(_)) => Err(self.stale()),
             Err(_) => Err(Stale("the master did not answer in time".into())),
         }
-    }
-
-    /// `loginuseacl`'s question: whether one has the `a` right on another's INBOX, by this list.
-    pub fn administers(&self, inbox: &MailboxName, who: Who<'_>) -> bool {
-        let entry = self.shared.list.get(inbox).ok().flatten();
-        entry.is_some_and(|entry| Acl::parse(&entry.acl).rights(who).contains(Rights::ADMIN))
     }
 
     /// Whether a no from this list, after a barrier, would be a proof.
@@ -316,6 +288,20 @@ impl Replica {
             missing.clear();
         }
         missing.insert(name.clone(), Instant::now());
+    }
+}
+
+impl Lookup for Replica {
+    fn find<'a>(&'a self, name: &'a MailboxName) -> Answer<'a, Found> {
+        Box::pin(Replica::find(self, name))
+    }
+
+    fn barrier(&self) -> Answer<'_, Result<(), Stale>> {
+        Box::pin(Replica::barrier(self))
+    }
+
+    fn list(&self) -> &List {
+        Replica::list(self)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Only the daemon's own user and root may connect; they need not log in. A master's socket takes writes, any other's
 //! only questions.
 
-use std::{io, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+use std::time::Duration;
 
 use service::Context;
 use tokio::net::{UnixListener, UnixStream};
@@ -17,7 +17,8 @@ use super::Server;
 pub fn start(context: &Context, server: Server) {
     super::gauges::keep(context, server.clone());
     let (path, stop) = (context.file("socket"), context.shutdown());
-    let listener = match bind(&path) {
+    // Of the daemon's own user.
+    let listener = match files::listen(&path, Some(0o600)).and_then(UnixListener::from_std) {
         Ok(listener) => listener,
         Err(why) => {
             return error!("{}: {why}: the tools and proxies of this host cannot ask", path.display());
@@ -27,7 +28,7 @@ pub fn start(context: &Context, server: Server) {
     context.clone().tasks().spawn(async move {
         stop.run_until_cancelled(accept(&context, listener, server)).await;
         // Another instance cannot have it yet: the directory is locked.
-        let _ = std::fs::remove_file(&path);
+        let _ = files::remove_socket(&path);
     });
 }
 
@@ -48,17 +49,6 @@ async fn accept(context: &Context, listener: UnixListener, server: Server) {
             }
         }
     }
-}
-
-/// Binds with owner-only permissions, in place of a file that a dead instance left.
-fn bind(path: &Path) -> io::Result<UnixListener> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
 }
 
 fn trusted(socket: UnixStream) -> Option<Stream> {

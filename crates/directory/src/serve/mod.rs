@@ -118,14 +118,8 @@ impl Server {
 
     /// Takes over the settings of each reload.
     pub fn follow_reloads(&self, context: &Context) {
-        let (server, context) = (self.clone(), context.clone());
-        tokio::spawn(async move {
-            let (mut reloads, stop) = (context.reloads(), context.shutdown());
-            while let Some(Ok(())) = stop.run_until_cancelled(reloads.changed()).await {
-                let settings = Settings::new(&server.shared.kind, &context.imapd());
-                server.shared.settings.store(Arc::new(settings));
-            }
-        });
+        let shared = self.shared.clone();
+        context.on_reload(move |imapd| shared.settings.store(Arc::new(Settings::new(&shared.kind, &imapd))));
     }
 
     /// Serves a client that is trusted for where it comes from, and need not log in.

@@ -37,7 +37,7 @@ pub async fn list(s: &mut Session, request: &Request, list: List) -> Result<(), 
         s.client.put(format!("* {kind} (\\Noselect) \"{separator}\" \"\"\r\n{tag} OK Completed\r\n"));
         return Ok(());
     }
-    if !s.node.directory.is_complete() {
+    if !s.node.directory.list().is_complete() {
         return Err(Stop::no(crate::session::UNSURE));
     }
     let list = list.narrowed(s.listener.imapd().foolstupidclients);

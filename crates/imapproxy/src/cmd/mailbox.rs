@@ -1,12 +1,12 @@
 //! CREATE, DELETE and RENAME: done by a backend, which clears them with the MUPDATE master; known here before the
 //! client hears that they are done.
 
+use directory::lookup::Found;
 use protocol::imap::command::mailbox::{Create, Rename};
 use protocol::name::MailboxName;
 
 use super::Request;
 use crate::grammar::put_astring;
-use crate::node::Found;
 use crate::session::{DENIED, DOWN, RESERVED, Session, Stop, UNSURE};
 
 impl Session {
@@ -52,7 +52,7 @@ async fn place(s: &mut Session, name: &MailboxName) -> Result<String, Stop> {
         match s.node.directory.find(&name).await {
             Found::Active(entry) => return Ok(entry.server().to_owned()),
             Found::Reserved => return Err(Stop::no(RESERVED)),
-            Found::Unknown => return Err(Stop::no(UNSURE)),
+            Found::Unknown(_) => return Err(Stop::no(UNSURE)),
             Found::Missing => next = name.parent(),
         }
     }

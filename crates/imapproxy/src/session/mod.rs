@@ -22,6 +22,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use config::imapd::ServerInfo;
+use directory::lookup::Found;
 use identity::auth::Login;
 use mailboxes::Entry;
 use protocol::frame::Piece;
@@ -34,7 +35,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 use upstream::wire::imap::Event;
 
-use crate::node::{Found, Listener, Node};
+use crate::node::{Listener, Node};
 use client::Client;
 use links::Links;
 
@@ -327,7 +328,7 @@ impl Session {
             Found::Active(entry) => Ok(Located { name, entry }),
             Found::Reserved => Err(Stop::no(RESERVED)),
             Found::Missing => Err(Stop::no(NONEXISTENT)),
-            Found::Unknown => Err(Stop::no(UNSURE)),
+            Found::Unknown(_) => Err(Stop::no(UNSURE)),
         }
     }
 
@@ -338,7 +339,7 @@ impl Session {
             Found::Active(entry) => Ok(Some(entry.server().to_owned())),
             Found::Missing => Ok(None),
             Found::Reserved => Err(Stop::no(RESERVED)),
-            Found::Unknown => Err(Stop::no(UNSURE)),
+            Found::Unknown(_) => Err(Stop::no(UNSURE)),
         }
     }
 

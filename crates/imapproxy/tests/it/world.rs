@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use config::imapd::Imapd;
-use imapproxy::node::{Directory, Node};
+use imapproxy::node::Node;
 use mailboxes::{Action, Change, Entry, List};
 use protocol::frame::{Collected, Collector, Limits};
 use protocol::location::Location;
@@ -170,7 +170,7 @@ impl World {
         for (name, backend) in places {
             world.place(name, *backend).await;
         }
-        let node = Node::new(&imapd, Directory::Fixed(world.list.clone()));
+        let node = Node::new(&imapd, Arc::new(world.list.clone()));
         (world, node)
     }
 

@@ -4,12 +4,10 @@ use rustix::process::Signal;
 
 use crate::node::{Node, kill, last_number};
 
-const DAEMON: &str = include_str!("programs/keeper.py");
-
 #[test]
 fn a_daemon_is_started_again_whenever_it_dies() {
     let node = Node::new("DAEMON {\n keeper cmd=\"keeper keeper\"\n}\n");
-    node.python("keeper", DAEMON);
+    node.stand_in("keeper", "keeper");
     let mut master = node.ready();
     let first = last_number(&master.expect("keeper runs as"));
     kill(first, Signal::KILL);
@@ -26,7 +24,7 @@ fn waiting_daemons_start_before_services_and_end_after_them_in_reverse() {
         "DAEMON {\n one cmd=\"keeper one wait\" wait=yes\n two cmd=\"keeper two wait\" wait=yes\n}\n\
          SERVICES {\n imap cmd=\"imapd\" listen=\"@/var/socket/imap\" prefork=1\n}\n",
     );
-    node.python("keeper", DAEMON);
+    node.stand_in("keeper", "keeper");
     let log = node.ready().stop();
     let order = ["one runs", "two runs", "serves imap", "drained", "two", "one"];
     let mut rest = log.as_str();

@@ -54,13 +54,8 @@ impl Gate {
     /// Takes over the settings of each reload, its server's too.
     pub fn follow_reloads(&self, context: &Context) {
         self.server.follow_reloads(context);
-        let (settings, context) = (self.settings.clone(), context.clone());
-        tokio::spawn(async move {
-            let (mut reloads, stop) = (context.reloads(), context.shutdown());
-            while let Some(Ok(())) = stop.run_until_cancelled(reloads.changed()).await {
-                settings.store(Arc::new(Settings::new(&context.imapd())));
-            }
-        });
+        let settings = self.settings.clone();
+        context.on_reload(move |imapd| settings.store(Arc::new(Settings::new(&imapd))));
     }
 
     /// Serves one client that came over the network.

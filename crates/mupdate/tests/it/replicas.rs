@@ -3,7 +3,8 @@
 use std::{path::Path, time::Duration};
 
 use directory::client::{Address, Measure};
-use directory::replica::{Found, Replica, Settings};
+use directory::lookup::Found;
+use directory::replica::{Replica, Settings};
 use mailboxes::{List, Options};
 use mupdate::daemon::Mode;
 use tokio::{
@@ -88,7 +89,7 @@ async fn a_look_up_finds_what_was_made_a_moment_ago_and_proves_what_is_missing()
     for n in 0..50 {
         let name = name(&format!("user.n{n}"));
         client.activate(&name, &at("be1!p"), "").await.unwrap();
-        assert!(matches!(replica.find(&name).await, Found::Entry(_)), "{name}");
+        assert!(matches!(replica.find(&name).await, Found::Active(_)), "{name}");
     }
     assert_eq!(replica.find(&name("user.none")).await, Found::Missing);
     for n in 0..50 {
@@ -96,12 +97,12 @@ async fn a_look_up_finds_what_was_made_a_moment_ago_and_proves_what_is_missing()
         client.reserve(&name, &at("be1!p")).await.unwrap();
         eventually(|| std::future::ready(replica.list().get(&name).unwrap())).await;
         client.activate(&name, &at("be1!p"), "").await.unwrap();
-        let Found::Entry(entry) = replica.find(&name).await else { panic!("{name} is there") };
+        let Found::Active(entry) = replica.find(&name).await else { panic!("{name} is there") };
         assert!(entry.is_active(), "{name}");
     }
     let (_dir, _) = master.stop().await;
     eventually(|| std::future::ready((!replica.freshness().live).then_some(()))).await;
-    assert!(matches!(replica.find(&name("user.n7")).await, Found::Entry(_)));
+    assert!(matches!(replica.find(&name("user.n7")).await, Found::Active(_)));
     assert!(matches!(replica.find(&name("user.other")).await, Found::Unknown(_)));
     stop.cancel();
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::unix::{fs::PermissionsExt, net::UnixDatagram},
+    os::unix::net::UnixDatagram,
     path::Path,
     time::Duration,
 };
@@ -19,12 +19,7 @@ pub(super) struct NotifySocket {
 impl NotifySocket {
     /// Takes the place of a socket that an earlier run left.
     pub(super) fn bind(path: &Path) -> io::Result<NotifySocket> {
-        files::remove_socket(path)?;
-        let socket = files::in_directory(path, |path| {
-            let socket = UnixDatagram::bind(path)?;
-            std::fs::set_permissions(path, PermissionsExt::from_mode(0o600))?;
-            Ok(socket)
-        })?;
+        let socket = files::datagrams(path, Some(0o600))?;
         rustix::net::sockopt::set_socket_passcred(&socket, true)?;
         Ok(NotifySocket { socket })
     }
@@ -48,6 +43,8 @@ impl NotifySocket {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]

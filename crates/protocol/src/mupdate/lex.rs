@@ -5,13 +5,11 @@
 
 use std::borrow::Cow;
 
-use crate::frame::literal_at_end;
+use nom::Parser;
+use nom::combinator::{map, verify};
+use nom::sequence::separated_pair;
 
-/// The rest of a command.
-#[derive(Debug, Clone, Copy)]
-pub struct Lexer<'a> {
-    rest: &'a [u8],
-}
+use crate::grammar::{Cursor, Limits, ParseError, Parsed, byte, literal, quoted, run};
 
 /// One argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,112 +18,84 @@ pub enum Word<'a> {
     String(Cow<'a, [u8]>),
 }
 
-/// Why there is no further argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum LexError {
-    #[error("the line ended")]
-    End,
-    #[error("not separated by a blank")]
-    Separator,
-    #[error("malformed string")]
-    Malformed,
+/// The text of a whole command or response. Its words have no bounds of their own: the frame has.
+pub fn cursor(frame: &[u8]) -> Cursor<'_> {
+    Cursor::new(frame, Limits::NONE)
 }
 
-impl<'a> Lexer<'a> {
-    pub fn new(frame: &'a [u8]) -> Self {
-        Lexer { rest: frame }
-    }
+/// Whether the line ends here.
+pub fn at_end(at: Cursor<'_>) -> bool {
+    matches!(at.rest(), b"" | b"\n" | b"\r\n" | b"\r")
+}
 
-    /// The atom that stands here, perhaps empty: a tag or a command.
-    pub fn atom(&mut self) -> &'a [u8] {
-        let end = self.rest.iter().position(|b| b" \t\r\n()\"".contains(b)).unwrap_or(self.rest.len());
-        let (atom, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        atom
-    }
+/// `tag SP [word]`: what every command and response begins with.
+pub fn head(at: Cursor<'_>) -> Parsed<'_, (&[u8], &[u8])> {
+    separated_pair(verify(atom, |tag: &[u8]| !tag.is_empty()), blank, atom).parse(at)
+}
 
-    /// Takes the blank before an argument, if one stands here.
-    pub fn blank(&mut self) -> bool {
-        match self.rest.split_first() {
-            Some((b' ', rest)) => {
-                self.rest = rest;
-                true
-            }
-            _ => false,
-        }
-    }
+/// The atom that stands here, perhaps empty.
+fn atom(at: Cursor<'_>) -> Parsed<'_, &[u8]> {
+    run(|b| !b" \t\r\n()\"".contains(&b)).parse(at)
+}
 
-    /// Whether the line ends here.
-    pub fn at_end(&self) -> bool {
-        matches!(self.rest, b"" | b"\n" | b"\r\n" | b"\r")
-    }
+/// The blank before an argument.
+pub fn blank(at: Cursor<'_>) -> Parsed<'_, ()> {
+    byte(b' ')(at)
+}
 
-    /// The rest of the line, as it is.
-    pub fn line(&self) -> &'a [u8] {
-        crate::frame::trim_line(self.rest)
+/// `SP (atom / string)`
+pub fn word(at: Cursor<'_>) -> Parsed<'_, Word<'_>> {
+    if at_end(at) {
+        return Err(ParseError::Missing.into());
     }
+    let (at, ()) = blank(at)?;
+    match at.peek() {
+        Some(b'"' | b'{') => map(string, Word::String).parse(at),
+        _ => match atom(at)? {
+            (at, b"") if at_end(at) => Err(ParseError::Missing.into()),
+            (_, b"") => Err(ParseError::Invalid("word").into()),
+            (at, atom) => Ok((at, Word::Atom(atom))),
+        },
+    }
+}
 
-    /// A blank and the word after it.
-    pub fn word(&mut self) -> Result<Word<'a>, LexError> {
-        if self.at_end() {
-            return Err(LexError::End);
-        }
-        if !self.blank() {
-            return Err(LexError::Separator);
-        }
-        match self.rest.first() {
-            Some(b'"') => self.quoted().map(Word::String),
-            Some(b'{') => self.literal().map(|data| Word::String(Cow::Borrowed(data))),
-            _ => match self.atom() {
-                b"" if self.at_end() => Err(LexError::End),
-                b"" => Err(LexError::Malformed),
-                atom => Ok(Word::Atom(atom)),
-            },
-        }
+/// `string = quoted / literal`
+fn string(at: Cursor<'_>) -> Parsed<'_, Cow<'_, [u8]>> {
+    match at.peek() {
+        Some(b'{') => map(literal, Cow::Borrowed).parse(at),
+        _ => quoted(|escaped| !b"\r\n\0".contains(&escaped))(at),
     }
+}
 
-    fn quoted(&mut self) -> Result<Cow<'a, [u8]>, LexError> {
-        let inside = self.rest.get(1..).unwrap_or_default();
-        let end = inside.iter().position(|b| b"\"\\\r\n\0".contains(b)).ok_or(LexError::Malformed)?;
-        if inside.get(end) == Some(&b'"') {
-            self.rest = inside.get(end + 1..).unwrap_or_default();
-            return Ok(Cow::Borrowed(inside.get(..end).unwrap_or_default()));
-        }
-        let mut text = Vec::new();
-        let mut bytes = inside.iter().enumerate();
-        while let Some((at, &byte)) = bytes.next() {
-            match byte {
-                b'"' => {
-                    self.rest = inside.get(at + 1..).unwrap_or_default();
-                    return Ok(Cow::Owned(text));
-                }
-                b'\\' => match bytes.next() {
-                    Some((_, &escaped)) if !b"\r\n\0".contains(&escaped) => text.push(escaped),
-                    _ => return Err(LexError::Malformed),
-                },
-                b'\r' | b'\n' | 0 => return Err(LexError::Malformed),
-                other => text.push(other),
-            }
-        }
-        Err(LexError::Malformed)
+/// `SP string`, with an argument after it.
+pub fn argument(at: Cursor<'_>) -> Parsed<'_, String> {
+    match word(at) {
+        Ok((at, Word::String(bytes))) => Ok((at, text(bytes)?)),
+        _ => Err(ParseError::Missing.into()),
     }
+}
 
-    fn literal(&mut self) -> Result<&'a [u8], LexError> {
-        let end = self.rest.iter().position(|&b| b == b'\n').ok_or(LexError::Malformed)?;
-        let (header, rest) = self.rest.split_at(end + 1);
-        let size = literal_at_end(header).ok_or(LexError::Malformed)?.size;
-        // The header must be all that stands between the blank and the line end.
-        if header.iter().filter(|&&b| b == b'{').count() != 1 {
-            return Err(LexError::Malformed);
-        }
-        let size = usize::try_from(size).map_err(|_| LexError::Malformed)?;
-        let data = rest.get(..size).ok_or(LexError::Malformed)?;
-        if data.contains(&0) {
-            return Err(LexError::Malformed);
-        }
-        self.rest = rest.get(size..).unwrap_or_default();
-        Ok(data)
+/// `SP string`, which may be the last. Cyrus notices a bare word where it looks for what comes after it.
+pub fn last(at: Cursor<'_>) -> Parsed<'_, String> {
+    match word(at) {
+        Ok((at, Word::String(bytes))) => Ok((at, text(bytes)?)),
+        Err(nom::Err::Error(ParseError::Missing)) => Err(ParseError::Missing.into()),
+        _ => Err(ParseError::Extra.into()),
     }
+}
+
+/// `[SP string]`
+pub fn optional(at: Cursor<'_>) -> Parsed<'_, Option<String>> {
+    if at_end(at) { Ok((at, None)) } else { map(last, Some).parse(at) }
+}
+
+/// Nothing may follow.
+pub fn end(at: Cursor<'_>) -> Parsed<'_, ()> {
+    if at_end(at) { Ok((at, ())) } else { Err(ParseError::Extra.into()) }
+}
+
+fn text(bytes: Cow<'_, [u8]>) -> Result<String, ParseError> {
+    String::from_utf8(bytes.into_owned()).map_err(|_| ParseError::Invalid("string"))
 }
 
 /// Writes a string towards a client: quoted where it is plain and the line stays short, since the clients of 3.6.5 and
@@ -164,11 +134,11 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn words(text: &[u8]) -> Result<Vec<Vec<u8>>, LexError> {
-        let mut lexer = Lexer::new(text);
-        let mut out = vec![lexer.atom().to_vec()];
-        while !lexer.at_end() {
-            out.push(match lexer.word()? {
+    fn words(text: &[u8]) -> Result<Vec<Vec<u8>>, ParseError> {
+        let mut at = cursor(text);
+        let mut out = vec![at.read(atom)?.to_vec()];
+        while !at_end(at) {
+            out.push(match at.read(word)? {
                 Word::Atom(a) => a.to_vec(),
                 Word::String(s) => s.into_owned(),
             });

@@ -1,7 +1,14 @@
 //! What a server says, as a client reads it.
 
-use super::lex::{Lexer, Word};
+use nom::Parser;
+use nom::combinator::{map, map_opt, opt, rest};
+use nom::multi::many0;
+use nom::sequence::terminated;
+
+use super::lex::{self, Word};
 use super::position::Position;
+use crate::frame::trim_line;
+use crate::grammar::{Cursor, Keyword, ParseError, Parsed};
 
 /// One line of a server, with its literals.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,101 +65,96 @@ pub struct Malformed(pub String);
 impl Response {
     /// Reads one frame.
     pub fn parse(frame: &[u8]) -> Result<Response, Malformed> {
-        let malformed = || Malformed(String::from_utf8_lossy(frame).chars().take(SHOWN).collect());
-        let mut lexer = Lexer::new(frame);
-        let tag = utf8(lexer.atom()).ok_or_else(malformed)?;
-        if tag.is_empty() || !lexer.blank() {
-            return Err(malformed());
-        }
-        let word = utf8(lexer.atom()).ok_or_else(malformed)?.to_ascii_uppercase();
-        let body = match word.as_str() {
-            "MAILBOX" => {
-                data(strings(&mut lexer), |[name, location, acl]| Body::Mailbox { name, location, acl })
-            }
-            "RESERVE" => data(reserve(&mut lexer), |[name, location]| Body::Reserve { name, location }),
-            "DELETE" => data(strings(&mut lexer), |[name]| Body::Delete { name }),
-            "OK" => Some(Body::Ok(text(&mut lexer))),
-            "NO" => Some(Body::No(text(&mut lexer))),
-            "BAD" => Some(Body::Bad(text(&mut lexer))),
-            "BYE" => Some(Body::Bye(text(&mut lexer))),
-            "AUTH" => Some(Body::Auth(words(&mut lexer))),
-            "STARTTLS" => Some(Body::Starttls),
-            "COMPRESS" => Some(Body::Compress(words(&mut lexer))),
-            "PARTIAL-UPDATE" => Some(Body::PartialUpdate),
-            "MURDER" => Some(Body::Murder(words(&mut lexer))),
-            "FULL" => Some(Body::Full),
-            "POSITION" => told(&mut lexer).and_then(|p| Position::parse(&p)).map(Body::Position),
-            "STATUS" => told(&mut lexer).map(Body::Status),
-            "ENTRY" => told(&mut lexer).map(Body::Entry),
-            _ => Some(Body::Other(word)),
-        };
-        Ok(Response { tag, body: body.ok_or_else(malformed)? })
+        let malformed = |_| Malformed(String::from_utf8_lossy(frame).chars().take(SHOWN).collect());
+        lex::cursor(frame).read(response).map_err(malformed)
     }
 }
 
-/// Strings of which one may be no text; none where they are not as many as they should be.
-type Strings<const N: usize> = Option<Option<[String; N]>>;
-
-fn data<const N: usize>(strings: Strings<N>, body: impl FnOnce([String; N]) -> Body) -> Option<Body> {
-    strings.map(|strings| strings.map_or(Body::Unreadable, body))
+/// ```text
+/// response = tag SP (data / condition / banner / extension)
+/// data     = "MAILBOX" 3(SP string) / "RESERVE" 2*3(SP string) / "DELETE" SP string
+/// ```
+fn response(at: Cursor<'_>) -> Parsed<'_, Response> {
+    let (at, (tag, word)) = lex::head(at)?;
+    let (Ok(tag), Ok(word)) = (str::from_utf8(tag), str::from_utf8(word)) else {
+        return Err(ParseError::Invalid("word").into());
+    };
+    let (at, body) = match Keyword::of(word.as_bytes()).as_bytes() {
+        b"MAILBOX" => mailbox(at)?,
+        b"RESERVE" => reserve(at)?,
+        b"DELETE" => delete(at)?,
+        b"OK" => map(text, Body::Ok).parse(at)?,
+        b"NO" => map(text, Body::No).parse(at)?,
+        b"BAD" => map(text, Body::Bad).parse(at)?,
+        b"BYE" => map(text, Body::Bye).parse(at)?,
+        b"POSITION" => map(map_opt(told, |text| Position::parse(&text)), Body::Position).parse(at)?,
+        b"STATUS" => map(told, Body::Status).parse(at)?,
+        b"ENTRY" => map(told, Body::Entry).parse(at)?,
+        b"FULL" => (at, Body::Full),
+        b"AUTH" => map(words, Body::Auth).parse(at)?,
+        b"STARTTLS" => (at, Body::Starttls),
+        b"COMPRESS" => map(words, Body::Compress).parse(at)?,
+        b"PARTIAL-UPDATE" => (at, Body::PartialUpdate),
+        b"MURDER" => map(words, Body::Murder).parse(at)?,
+        _ => (at, Body::Other(word.to_ascii_uppercase())),
+    };
+    Ok((at, Response { tag: tag.to_owned(), body }))
 }
 
-/// The RFC's own example shows a RESERVE with an ACL.
-fn reserve(lexer: &mut Lexer<'_>) -> Strings<2> {
-    let (name, location) = (string(lexer)?, string(lexer)?);
-    if !lexer.at_end() {
-        string(lexer)?;
+/// `MAILBOX SP name SP location SP acl`
+fn mailbox(at: Cursor<'_>) -> Parsed<'_, Body> {
+    let (at, (name, location, acl, ())) = (string, string, string, lex::end).parse(at)?;
+    Ok((at, readable(|| Some(Body::Mailbox { name: name?, location: location?, acl: acl? }))))
+}
+
+/// `RESERVE SP name SP location [SP acl]`: the RFC's own example shows one with an ACL.
+fn reserve(at: Cursor<'_>) -> Parsed<'_, Body> {
+    let (at, (name, location, _, ())) = (string, string, opt(string), lex::end).parse(at)?;
+    Ok((at, readable(|| Some(Body::Reserve { name: name?, location: location? }))))
+}
+
+/// `DELETE SP name`
+fn delete(at: Cursor<'_>) -> Parsed<'_, Body> {
+    let (at, (name, ())) = (string, lex::end).parse(at)?;
+    Ok((at, readable(|| Some(Body::Delete { name: name? }))))
+}
+
+fn readable(body: impl FnOnce() -> Option<Body>) -> Body {
+    body().unwrap_or(Body::Unreadable)
+}
+
+/// `SP string` and no more; it must be text.
+fn told(at: Cursor<'_>) -> Parsed<'_, String> {
+    map_opt(terminated(string, lex::end), |told| told).parse(at)
+}
+
+/// `SP string`; none where it is no text.
+fn string(at: Cursor<'_>) -> Parsed<'_, Option<String>> {
+    match lex::word(at)? {
+        (at, Word::String(bytes)) => Ok((at, String::from_utf8(bytes.into_owned()).ok())),
+        (_, Word::Atom(_)) => Err(ParseError::Invalid("string").into()),
     }
-    lexer.at_end().then_some(name.zip(location).map(|(name, location)| [name, location]))
 }
 
-/// One string and no more.
-fn told(lexer: &mut Lexer<'_>) -> Option<String> {
-    strings::<1>(lexer).flatten().map(|[told]| told)
-}
-
-fn strings<const N: usize>(lexer: &mut Lexer<'_>) -> Strings<N> {
-    let mut out = Vec::with_capacity(N);
-    for _ in 0..N {
-        out.push(string(lexer)?);
-    }
-    if !lexer.at_end() {
-        return None;
-    }
-    let all: Option<Vec<String>> = out.into_iter().collect();
-    Some(all.and_then(|all| all.try_into().ok()))
-}
-
-fn string(lexer: &mut Lexer<'_>) -> Option<Option<String>> {
-    match lexer.word().ok()? {
-        Word::String(bytes) => Some(String::from_utf8(bytes.into_owned()).ok()),
-        Word::Atom(_) => None,
+/// Text of a reply, quoted or not, to the end of the line.
+fn text(at: Cursor<'_>) -> Parsed<'_, String> {
+    match terminated(lex::word, lex::end).parse(at) {
+        Ok((at, Word::String(bytes))) => Ok((at, String::from_utf8_lossy(&bytes).into_owned())),
+        _ => map(rest, |line: Cursor<'_>| String::from_utf8_lossy(trim_line(line.rest())).trim().to_owned())
+            .parse(at),
     }
 }
 
-/// Text of a reply, quoted or not.
-fn text(lexer: &mut Lexer<'_>) -> String {
-    let mut ahead = *lexer;
-    match ahead.word() {
-        Ok(Word::String(bytes)) if ahead.at_end() => String::from_utf8_lossy(&bytes).into_owned(),
-        _ => String::from_utf8_lossy(lexer.line()).trim().to_owned(),
-    }
-}
-
-fn words(lexer: &mut Lexer<'_>) -> Vec<String> {
-    let mut out = Vec::new();
-    while let Ok(word) = lexer.word() {
+/// `*(SP (atom / string))`
+fn words(at: Cursor<'_>) -> Parsed<'_, Vec<String>> {
+    let word = map(lex::word, |word| {
         let bytes = match &word {
             Word::Atom(bytes) => bytes,
             Word::String(bytes) => bytes.as_ref(),
         };
-        out.push(String::from_utf8_lossy(bytes).into_owned());
-    }
-    out
-}
-
-fn utf8(bytes: &[u8]) -> Option<String> {
-    std::str::from_utf8(bytes).ok().map(str::to_owned)
+        String::from_utf8_lossy(bytes).into_owned()
+    });
+    many0(word).parse(at)
 }
 
 const SHOWN: usize = 120;

@@ -64,7 +64,7 @@ async fn a_partition_that_is_full_refuses_before_the_master_is_asked() {
         .arg(&spool)
         .output();
     if !mounted.is_ok_and(|out| out.status.success()) {
-        eprintln!("SKIPPED: a small tmpfs cannot be mounted here (root is needed)");
+        test_host::skip("a small tmpfs cannot be mounted here (root is needed)");
         return;
     }
     let _unmount = Unmount(spool.clone());

@@ -4,6 +4,8 @@ use std::{os::unix::fs::FileExt, sync::Arc};
 
 use protocol::imap::Flag;
 
+use mime::Shown;
+
 use super::{super::*, *};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,7 +50,7 @@ async fn a_message_is_appended_read_flagged_and_expunged_and_all_of_it_outlives_
     assert_eq!(now.records.iter().collect::<Vec<_>>(), last.records.iter().collect::<Vec<_>>());
     assert_eq!(now.expunged.iter().collect::<Vec<_>>(), last.expunged.iter().collect::<Vec<_>>());
     assert_eq!((now.last_uid, now.highestmodseq, now.keywords()), (2, last.highestmodseq, last.keywords()));
-    assert!(inbox.cached(now.get(2).unwrap()).is_some());
+    assert!(inbox.cached(now.get(2).unwrap()).unwrap().is_printed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -282,7 +284,7 @@ async fn what_is_read_in_runs_is_what_is_read_one_by_one() {
     inbox.cache.write_all_at(&[0xff; 9], records[100].cache + 3).unwrap();
     std::fs::remove_file(inbox.dir.join("50.")).unwrap();
     for bytes in [Extent::Nothing, Extent::Header, Extent::Head] {
-        let wanted = Wanted { structure: true, bytes };
+        let wanted = Wanted { structure: Depth::Parts, bytes };
         let (mut at, mut runs) = (0, Vec::new());
         while at < records.len() {
             let run = inbox.read_run(&records[at..], wanted);
@@ -309,6 +311,55 @@ async fn what_is_read_in_runs_is_what_is_read_one_by_one() {
             Extent::Nothing | Extent::Header => assert_eq!(runs, [340]),
             Extent::Head => assert!(runs.len() == 3 && runs.iter().all(|run| *run > 0), "{runs:?}"),
         }
+    }
+}
+
+/// A message, and what version 1 of the cache kept of it.
+const SMALL: &str = "Subject: x\r\nFrom: a@b\r\n\r\nhello\r\n";
+const BARE: &[u8] = include_bytes!("../../../mime/src/bare.cached");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envelopes_are_shown_from_a_cache_of_today_and_of_the_first_version_without_the_messages() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    let inbox = store.mailbox(&name("user.fred")).await.unwrap();
+    let small = NewMessage { staged: Arc::new(Staged::in_memory(SMALL.into())), ..message("small") };
+    inbox.append(vec![small; 4]).await.unwrap();
+    let records: Vec<Record> = inbox.view().records().iter().cloned().collect();
+    let put = |record: &Record, payload: &[u8]| {
+        let mut frame = Vec::new();
+        codec::put_frame(&mut frame, u64::from(record.uid), payload);
+        inbox.cache.write_all_at(&frame, record.cache).unwrap();
+    };
+    // The second message was cached by the first version, the third and the fourth by one that is not known yet.
+    put(&records[1], BARE);
+    put(&records[2], b"\x09whatever it may be");
+    put(&records[3], b"\x09whatever it may be");
+    for uid in [1, 2, 4] {
+        std::fs::remove_file(inbox.dir.join(format!("{uid}."))).unwrap();
+    }
+    let structure = mime::Structure::parse(SMALL.as_bytes());
+    let run = inbox.read_run(&records, Wanted { structure: Depth::Shown, bytes: Extent::Nothing });
+    for (read, by_message) in run.iter().take(3).zip([false, false, true]) {
+        let Read { cached: Some(cached), structure: parts, .. } = read.as_ref().unwrap() else { panic!() };
+        for shown in [Shown::Envelope, Shown::BodyStructure, Shown::Body] {
+            let mut text = Vec::new();
+            shown.print(&structure, &mut text);
+            assert_eq!(cached.text(shown), Some(text.as_slice()));
+        }
+        assert_eq!(parts.is_some(), by_message);
+        assert_eq!(cached.structure().as_ref(), Ok(&structure));
+    }
+    assert!(matches!(run[3], Err(StoreError::NoMessage)));
+    // A copy has them as today's version writes them, whatever they were.
+    create(&store, "user.fred.copy").await;
+    let copy = store.mailbox(&name("user.fred.copy")).await.unwrap();
+    std::fs::write(inbox.dir.join("2."), SMALL).unwrap();
+    store.copy(&inbox, vec![2, 3], &copy, FlagMask::ALL, None, false).await.unwrap();
+    for record in copy.view().records().iter() {
+        std::fs::remove_file(copy.dir.join(format!("{}.", record.uid))).unwrap();
+        assert!(copy.cached(record).unwrap().bytes().starts_with(&[2]));
     }
 }
 

@@ -1,15 +1,16 @@
 //! FETCH: RFC 3501 section 6.4.5 with MODSEQ (RFC 7162), BINARY (RFC 3516), EMAILID (RFC 8474), SAVEDATE (RFC 8514).
 //!
-//! Flags and numbers come from the index, envelope and structure from the cache; of a message's file only the bytes
+//! Flags and numbers come from the index; envelope and structure from the cache, where they stand as they are printed; of a message's file only the bytes
 //! that are asked for are read. Messages are read in runs, by one hop to a blocking thread each, and the next run is read while
 //! one is written; what does not fit into it goes from file to socket through one small buffer.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::imap::command::fetch::{Fetch, Fragment, Item, Text};
-use protocol::imap::{DateTime, Flag, print};
+use protocol::imap::{DateTime, Flag, print as syntax};
 use tokio_util::task::AbortOnDropHandle;
 use work::aside::{Pace, away, weighed};
 
@@ -17,8 +18,8 @@ use crate::imap::conn::Gone;
 use crate::imap::numbering::Target;
 use crate::imap::reply::{Outcome, Reply, Stop};
 use crate::imap::session::Session;
-use mime::{Encoding, Span, Structure, What, decode_transfer, pick_fields};
-use store::{Extent, HEAD, How, Mailbox, Read, Record, StoreError, Wanted};
+use mime::{Encoding, Shown, Span, Structure, What, decode_transfer, pick_fields};
+use store::{Depth, Extent, HEAD, How, Mailbox, Read, Record, StoreError, Wanted};
 
 pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
     if fetch.items.contains(&Item::Modseq) {
@@ -34,7 +35,7 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
     }
     let marks = fetch.items.iter().any(marks_seen) && session.selected()?.may_mark_seen();
     let wanted = Wanted {
-        structure: fetch.items.iter().any(needs_structure),
+        structure: fetch.items.iter().map(needs_structure).max().unwrap_or(Depth::Nothing),
         bytes: fetch.items.iter().map(needs_bytes).max().unwrap_or(Extent::Nothing),
     };
     let mailbox = session.selected()?.mailbox.clone();
@@ -54,7 +55,15 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
         }
         for (target, read) in targets.get(at..end).unwrap_or_default().iter().zip(run) {
             let changed = marked.binary_search(&target.record.uid).is_ok();
-            failed = message(session, target, &fetch.items, changed, read, &mut pace).await?.or(failed);
+            let reader = match read.map_err(Stop::from) {
+                Ok(read) => Reader { mailbox: &mailbox, target, read },
+                Err(Stop::Reply(reply)) => {
+                    failed = Some(reply);
+                    continue;
+                }
+                Err(other) => return Err(other),
+            };
+            failed = message(session, &reader, &fetch.items, changed, &mut pace).await?.or(failed);
         }
         at = end;
     }
@@ -116,31 +125,25 @@ async fn mark_seen(session: &mut Session, targets: &mut [Target]) -> Result<Vec<
 /// Writes one message's answer; the result is why there is none.
 async fn message(
     session: &mut Session,
-    target: &Target,
+    reader: &Reader<'_>,
     items: &[Item],
     changed: bool,
-    read: Result<Read, StoreError>,
     pace: &mut Pace,
 ) -> Result<Option<Reply>, Stop> {
-    let condstore = session.condstore;
-    let mailbox = session.selected()?.mailbox.clone();
-    let Read { structure, head } = match read.map_err(Stop::from) {
-        Ok(read) => read,
-        Err(Stop::Reply(reply)) => return Ok(Some(reply)),
-        Err(other) => return Err(other),
-    };
-    let mut reader = Reader { mailbox, target: target.clone(), structure, head };
+    let (condstore, target) = (session.condstore, reader.target);
     // Whatever can fail does so before the first byte is written.
     if let Some(reply) = reader.refuses(items) {
         return Ok(Some(reply));
     }
     let flags_wanted = items.contains(&Item::Flags);
-    session.conn.put(format!("* {} FETCH (", target.sequence));
+    print(session.conn.out(), format_args!("* {} FETCH (", target.sequence));
     let mut first = true;
     for item in items {
         let lead: &[u8] = if std::mem::take(&mut first) { b"" } else { b" " };
         session.conn.put(lead);
-        write_item(session, &mut reader, item).await?;
+        if !write_known(session, reader, item)? {
+            write_item(session, reader, item).await?;
+        }
         pace.steps(1 + names_of(item)).await;
     }
     if changed && !flags_wanted {
@@ -157,47 +160,61 @@ async fn message(
     Ok(None)
 }
 
-async fn write_item(session: &mut Session, reader: &mut Reader, item: &Item) -> Result<(), Stop> {
-    let record = reader.target.record.clone();
+/// Writes an item that the index or the cache has; whether it did.
+fn write_known(session: &mut Session, reader: &Reader<'_>, item: &Item) -> Result<bool, Stop> {
+    let record = &reader.target.record;
     let out = session.conn.out();
     match item {
-        Item::Uid => out.extend_from_slice(format!("UID {}", record.uid).as_bytes()),
+        Item::Uid => print(out, format_args!("UID {}", record.uid)),
         Item::Flags => {
-            let flags = flag_list(session, &record)?;
+            let flags = flag_list(session, record)?;
             let out = session.conn.out();
             out.extend_from_slice(b"FLAGS ");
             out.extend_from_slice(&flags);
         }
         Item::InternalDate => {
             let date = DateTime::utc(record.internaldate);
-            out.extend_from_slice(format!("INTERNALDATE \"{date}\"").as_bytes());
+            print(out, format_args!("INTERNALDATE \"{date}\""));
         }
         Item::SaveDate => {
             let date = DateTime::utc(record.savedate);
-            out.extend_from_slice(format!("SAVEDATE \"{date}\"").as_bytes());
+            print(out, format_args!("SAVEDATE \"{date}\""));
         }
-        Item::Size => out.extend_from_slice(format!("RFC822.SIZE {}", record.size).as_bytes()),
-        Item::Modseq => out.extend_from_slice(format!("MODSEQ ({})", record.modseq).as_bytes()),
-        Item::EmailId => out.extend_from_slice(format!("EMAILID ({})", email_id(&record)).as_bytes()),
+        Item::Size => print(out, format_args!("RFC822.SIZE {}", record.size)),
+        Item::Modseq => print(out, format_args!("MODSEQ ({})", record.modseq)),
+        Item::EmailId => print(out, format_args!("EMAILID ({})", email_id(record))),
         Item::ThreadId => out.extend_from_slice(b"THREADID NIL"),
-        Item::Envelope => {
-            let render = reader.render(|structure, out| structure.write_envelope(out));
-            let rendered = unless_gone(session, render).await?;
-            session.conn.put("ENVELOPE ");
-            session.conn.put(rendered);
+        _ => {
+            let Some((name, shown)) = shown(item) else { return Ok(false) };
+            let cached = reader.read.cached.as_ref();
+            let Some(text) = cached.and_then(|cached| cached.text(shown)) else { return Ok(false) };
+            out.extend_from_slice(name);
+            out.extend_from_slice(text);
         }
-        Item::Body => {
-            let render = reader.render(|structure, out| structure.write_bodystructure(out, false));
-            let rendered = unless_gone(session, render).await?;
-            session.conn.put("BODY ");
-            session.conn.put(rendered);
-        }
-        Item::BodyStructure => {
-            let render = reader.render(|structure, out| structure.write_bodystructure(out, true));
-            let rendered = unless_gone(session, render).await?;
-            session.conn.put("BODYSTRUCTURE ");
-            session.conn.put(rendered);
-        }
+    }
+    Ok(true)
+}
+
+/// The name of an item, and what is shown of the structure.
+fn shown(item: &Item) -> Option<(&'static [u8], Shown)> {
+    match item {
+        Item::Envelope => Some((b"ENVELOPE ", Shown::Envelope)),
+        Item::Body => Some((b"BODY ", Shown::Body)),
+        Item::BodyStructure => Some((b"BODYSTRUCTURE ", Shown::BodyStructure)),
+        _ => None,
+    }
+}
+
+/// As `format!`, without a string in between.
+fn print(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Memory takes all.
+    let _ = out.write_fmt(text);
+}
+
+/// Writes an item that waits for work or for a message's bytes.
+async fn write_item(session: &mut Session, reader: &Reader<'_>, item: &Item) -> Result<(), Stop> {
+    let out = session.conn.out();
+    match item {
         Item::Section(fragment) => {
             out.extend_from_slice(b"BODY[");
             fragment.section.print(out);
@@ -220,7 +237,14 @@ async fn write_item(session: &mut Session, reader: &mut Reader, item: &Item) -> 
             let size = unless_gone(session, reader.decoded(part)).await??.map_or(0, |bytes| bytes.len());
             let numbers: Vec<String> = part.iter().map(u32::to_string).collect();
             let out = session.conn.out();
-            out.extend_from_slice(format!("BINARY.SIZE[{}] {size}", numbers.join(".")).as_bytes());
+            print(out, format_args!("BINARY.SIZE[{}] {size}", numbers.join(".")));
+        }
+        _ => {
+            if let Some((name, shown)) = shown(item) {
+                let text = unless_gone(session, reader.render(shown)).await?;
+                session.conn.put(name);
+                session.conn.put(text);
+            }
         }
     }
     Ok(())
@@ -228,12 +252,12 @@ async fn write_item(session: &mut Session, reader: &mut Reader, item: &Item) -> 
 
 fn write_origin(out: &mut Vec<u8>, fragment: &Fragment) {
     if let Some((origin, _)) = fragment.partial {
-        out.extend_from_slice(format!("<{origin}>").as_bytes());
+        print(out, format_args!("<{origin}>"));
     }
 }
 
 /// The value of a section: a blank and NIL or a literal.
-async fn write_fragment(session: &mut Session, reader: &mut Reader, fragment: &Fragment) -> Result<(), Stop> {
+async fn write_fragment(session: &mut Session, reader: &Reader<'_>, fragment: &Fragment) -> Result<(), Stop> {
     match unless_gone(session, reader.locate(fragment)).await?? {
         Located::Nothing => session.conn.put(" NIL"),
         Located::Bytes(bytes) => write_literal(session, cut(&bytes, fragment.partial)).await?,
@@ -250,7 +274,7 @@ async fn write_fragment(session: &mut Session, reader: &mut Reader, fragment: &F
     Ok(())
 }
 
-async fn write_binary(session: &mut Session, reader: &mut Reader, fragment: &Fragment) -> Result<(), Stop> {
+async fn write_binary(session: &mut Session, reader: &Reader<'_>, fragment: &Fragment) -> Result<(), Stop> {
     let decoded = unless_gone(session, reader.decoded(&fragment.section.part)).await??;
     let Some(bytes) = decoded else {
         session.conn.put(" NIL");
@@ -275,12 +299,11 @@ async fn write_literal(session: &mut Session, bytes: &[u8]) -> Result<(), Stop> 
 }
 
 /// A message that is being told of.
-struct Reader {
-    mailbox: Arc<Mailbox>,
-    target: Target,
-    structure: Option<Arc<Structure>>,
-    /// The message's first bytes: all of a small one.
-    head: Bytes,
+struct Reader<'a> {
+    mailbox: &'a Arc<Mailbox>,
+    target: &'a Target,
+    /// `head`: the message's first bytes, all of a small one.
+    read: Read,
 }
 
 /// Where the value of a section is.
@@ -290,7 +313,7 @@ enum Located {
     Span(Span),
 }
 
-impl Reader {
+impl Reader<'_> {
     fn uid(&self) -> u32 {
         self.target.record.uid
     }
@@ -305,7 +328,7 @@ impl Reader {
             };
             let encoding =
                 |structure: &Structure| structure.part(part).map(|p| p.content.transfer_encoding());
-            if self.structure.as_deref().and_then(encoding) == Some(Encoding::Unknown) {
+            if self.read.structure.as_deref().and_then(encoding) == Some(Encoding::Unknown) {
                 // RFC 3516 section 4.3
                 return Some(Reply::no("The part's transfer encoding is not known").code("UNKNOWN-CTE"));
             }
@@ -314,12 +337,12 @@ impl Reader {
     }
 
     /// What is shown of the structure. A message can have more addresses and parts than are printed on the spot.
-    async fn render(&self, write: impl FnOnce(&Structure, &mut Vec<u8>) + Send + 'static) -> Vec<u8> {
-        let Some(structure) = self.structure.clone() else { return Vec::new() };
+    async fn render(&self, shown: Shown) -> Vec<u8> {
+        let Some(structure) = self.read.structure.clone() else { return Vec::new() };
         let weight = structure.weight();
         let render = move || {
             let mut out = Vec::new();
-            write(&structure, &mut out);
+            shown.print(&structure, &mut out);
             out
         };
         weighed(weight, render).await
@@ -334,7 +357,7 @@ impl Reader {
             Text::Mime => What::Mime,
         };
         let Record { size, header_size, .. } = self.target.record;
-        let found = match (&self.structure, what) {
+        let found = match (&self.read.structure, what) {
             (Some(structure), _) => structure.locate(&section.part, what),
             // The index knows as much of the message itself: see `needs_structure`.
             (None, What::Header) => Some(Span { start: 0, len: header_size }),
@@ -355,7 +378,7 @@ impl Reader {
 
     /// A part without its transfer encoding.
     async fn decoded(&self, part: &[u32]) -> Result<Option<Vec<u8>>, Stop> {
-        let Some(structure) = &self.structure else { return Ok(None) };
+        let Some(structure) = &self.read.structure else { return Ok(None) };
         if part.is_empty() {
             return Ok(Some(self.read(Span { start: 0, len: structure.size }).await?.to_vec()));
         }
@@ -365,8 +388,8 @@ impl Reader {
     }
 
     async fn read(&self, span: Span) -> Result<Bytes, Gone> {
-        if span.end() as usize <= self.head.len() {
-            return Ok(self.head.slice(span.start as usize..span.end() as usize));
+        if span.end() as usize <= self.read.head.len() {
+            return Ok(self.read.head.slice(span.start as usize..span.end() as usize));
         }
         let range = u64::from(span.start)..u64::from(span.end());
         self.mailbox.read(self.uid(), range).await.map_err(|error| {
@@ -393,14 +416,15 @@ impl Reader {
 }
 
 /// What must be read beside the index. Of the message itself that knows where the header ends.
-fn needs_structure(item: &Item) -> bool {
+fn needs_structure(item: &Item) -> Depth {
     match item {
-        Item::Envelope | Item::Body | Item::BodyStructure | Item::Binary(_) | Item::BinarySize(_) => true,
+        Item::Envelope | Item::Body | Item::BodyStructure => Depth::Shown,
+        Item::Binary(_) | Item::BinarySize(_) => Depth::Parts,
         Item::Section(fragment) | Item::Rfc822(fragment, _) => {
             let indexed = !matches!(fragment.section.text, Text::Text | Text::Mime);
-            !(fragment.section.part.is_empty() && indexed)
+            if fragment.section.part.is_empty() && indexed { Depth::Nothing } else { Depth::Parts }
         }
-        _ => false,
+        _ => Depth::Nothing,
     }
 }
 
@@ -459,7 +483,7 @@ pub fn write_flags(out: &mut Vec<u8>, flags: &[Flag]) {
         if at > 0 {
             out.push(b' ');
         }
-        print::plain(out, &flag.to_string());
+        syntax::plain(out, &flag.to_string());
     }
     out.push(b')');
 }

@@ -63,6 +63,7 @@ pub struct FormerName {
 }
 
 impl Header {
+    /// The name as the list has it; an error if the header is damaged.
     pub fn name(&self) -> Result<MailboxName, StoreError> {
         Ok(MailboxName::parse(&self.name)?)
     }

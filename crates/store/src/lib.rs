@@ -14,6 +14,20 @@
 //! A change is written to the commit log, which many changes share and which is synced once for all of them; then to
 //! its own file, without a sync; then the view is published and the client gets its OK. When a segment of the log is
 //! full, everything is synced and the segment is used again. After a crash the log is played back.
+//!
+//! | to | begin at |
+//! | --- | --- |
+//! | open it, close it | [`Store::open`], [`Store::close`] |
+//! | find and list mailboxes; who may do what | [`Store::list`], [`Store::mailbox`], [`Store::rights`] |
+//! | make, rename, remove them; ACL, quota, annotations, special use | [`Store::create`] and its like, each for an [`Actor`] |
+//! | take a message in | [`Store::stage`], then [`Store::deliver`] (which knows duplicates) or [`Mailbox::append`] |
+//! | list messages and their flags, see what changed | [`Mailbox::view`], [`View::records`], [`View::since`], [`Mailbox::watch`] |
+//! | read a message, and where its parts are | [`Mailbox::message`]; many: [`Mailbox::read_run`]; parts: [`mime::Structure`] |
+//! | flag, expunge, copy, move | [`Mailbox::store`], [`Mailbox::expunge`], [`Store::copy`], [`Store::relocate`] |
+//! | what is a user's own | [`Store::subscribe`], [`Store::seen`], [`Store::user_state`] |
+//!
+//! It asks a [`Master`] before the list changes, and knows no protocol of a client's: errors are [`StoreError`], which each
+//! protocol turns into its replies.
 
 mod change;
 mod codec;

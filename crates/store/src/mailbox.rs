@@ -181,6 +181,7 @@ impl Mailbox {
         self.header.borrow().name()
     }
 
+    /// What never changes while it is renamed or moved: MAILBOXID.
     pub fn uniqueid(&self) -> String {
         self.id.clone()
     }
@@ -190,6 +191,7 @@ impl Mailbox {
         self.location.clone()
     }
 
+    /// Name, ACL, annotations and what else is known of the mailbox as a whole.
     pub fn header(&self) -> Arc<Header> {
         self.header.borrow().clone()
     }

@@ -57,14 +57,17 @@ impl System {
     pub const SEEN: System = System(16);
     pub const ALL: System = System(31);
 
+    /// Whether all flags of `other` are set.
     pub fn has(self, other: System) -> bool {
         self.0 & other.0 == other.0
     }
 
+    /// The flags of both.
     pub fn with(self, other: System) -> System {
         System(self.0 | other.0)
     }
 
+    /// The flags that `other` has not.
     pub fn without(self, other: System) -> System {
         System(self.0 & !other.0)
     }
@@ -95,6 +98,7 @@ impl System {
 }
 
 impl Record {
+    /// Whether the message has all these flags.
     pub fn has(&self, flag: System) -> bool {
         self.flags.has(flag)
     }

@@ -18,6 +18,7 @@ pub struct Records {
 type Chunk = Arc<Vec<Record>>;
 
 impl Records {
+    /// Of records in ascending UID order.
     pub fn from_sorted(records: Vec<Record>) -> Records {
         let mut all = Records::default();
         for record in records {
@@ -26,14 +27,17 @@ impl Records {
         all
     }
 
+    /// How many there are.
     pub fn len(&self) -> usize {
         self.len
     }
 
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
+    /// All of them, in UID order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Record> {
         self.chunks.iter().flat_map(|chunk| chunk.iter())
     }
@@ -45,10 +49,12 @@ impl Records {
         self.chunks.get(chunk)?.get(position - before.get(chunk)?)
     }
 
+    /// The one with the highest UID.
     pub fn last(&self) -> Option<&Record> {
         self.chunks.last()?.last()
     }
 
+    /// The record of a UID.
     pub fn get(&self, uid: u32) -> Option<&Record> {
         let chunk = self.chunks.get(self.chunk_of(uid))?;
         chunk.get(chunk.binary_search_by_key(&uid, |r| r.uid).ok()?)

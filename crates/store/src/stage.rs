@@ -83,6 +83,7 @@ impl Staging {
         self.len
     }
 
+    /// Whether nothing was taken yet.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

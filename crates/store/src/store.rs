@@ -106,10 +106,12 @@ pub struct Seen {
 }
 
 impl Store {
+    /// The list of mailboxes: what there is, where, and who may do what with it.
     pub fn list(&self) -> &List {
         &self.inner.list
     }
 
+    /// How names are written, and whose they are.
     pub fn namespace(&self) -> &Namespace {
         &self.inner.namespace
     }
@@ -187,6 +189,7 @@ impl Store {
         Ok(self.user_log(userid).await?.state().seen.get(uniqueid).cloned().unwrap_or_default())
     }
 
+    /// Replaces that state; see [`Store::seen`].
     pub async fn set_seen(&self, userid: &str, uniqueid: &str, seen: Seen) -> Result<(), StoreError> {
         self.user_log(userid).await?.apply(userlog::Op::Seen(uniqueid.to_owned(), seen)).await
     }

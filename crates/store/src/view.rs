@@ -69,14 +69,17 @@ impl View {
         &self.records
     }
 
+    /// How many messages there are (EXISTS).
     pub fn exists(&self) -> usize {
         self.records.len()
     }
 
+    /// The UID that the next message gets, at least.
     pub fn uidnext(&self) -> u32 {
         self.last_uid.saturating_add(1)
     }
 
+    /// The message of a UID.
     pub fn get(&self, uid: u32) -> Option<&Record> {
         self.records.get(uid)
     }
@@ -106,6 +109,7 @@ impl View {
         &self.keywords
     }
 
+    /// The bit of a keyword in [`Record::keywords`]; case does not count.
     pub fn keyword_bit(&self, word: &str) -> Option<u128> {
         self.keywords.iter().position(|k| k.eq_ignore_ascii_case(word)).map(|n| 1u128 << n)
     }

@@ -46,14 +46,17 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// Somebody who may do all.
     pub fn admin(userid: &str) -> Actor {
         Actor { userid: userid.to_owned(), groups: Vec::new(), admin: true }
     }
 
+    /// A user in no group.
     pub fn user(userid: &str) -> Actor {
         Actor { userid: userid.to_owned(), groups: Vec::new(), admin: false }
     }
 
+    /// As access control lists ask.
     pub fn who(&self) -> Who<'_> {
         Who { userid: &self.userid, groups: &self.groups }
     }

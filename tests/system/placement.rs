@@ -102,7 +102,11 @@ fn an_administrator_is_told_what_create_misses_on_a_frontend() {
         );
     }
     // Without a list of servers there is nothing to choose among.
-    murder.set_option("frontend1", "serverlist", "");
+    let conf = murder.imapd_conf("frontend1");
+    let text = std::fs::read_to_string(&conf).unwrap();
+    let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with("serverlist:")).collect();
+    assert!(kept.len() < text.lines().count(), "{text}");
+    std::fs::write(&conf, kept.join("\n") + "\n").unwrap();
     murder.stop("frontend1");
     murder.start("frontend1");
     let mut admin = murder.admin("frontend1");

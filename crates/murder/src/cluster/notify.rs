@@ -1,11 +1,6 @@
 //! The socket on which a node's `master` says that it is ready, as systemd's.
 
-use std::{
-    io,
-    os::unix::net::UnixDatagram,
-    path::Path,
-    time::Duration,
-};
+use std::{io, os::unix::net::UnixDatagram, path::Path, time::Duration};
 
 use rustix::net::RecvFlags;
 use supervision::notify::{self, Notice};

@@ -178,9 +178,14 @@ fn targets(address: &Listen, proto: Proto) -> Result<Vec<Target>, OpenError> {
         None => [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)]
             .map(|address| SocketAddr::new(address, port))
             .to_vec(),
-        Some(host) => {
-            (host.as_str(), port).to_socket_addrs().map_err(|cause| failed("resolve", host, cause))?.collect()
-        }
+        Some(host) => match (host.as_str(), port).to_socket_addrs() {
+            Ok(found) => found.collect(),
+            // A host whose files do not know the name has the addresses all the same (RFC 6761 section 6.3).
+            Err(_) if host == "localhost" => {
+                vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
+            }
+            Err(cause) => return Err(failed("resolve", host, cause)),
+        },
     };
     let mut unique: Vec<SocketAddr> = Vec::new();
     for address in found.into_iter().filter(|address| admits(proto, address)) {

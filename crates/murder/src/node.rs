@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -109,7 +109,13 @@ fn board(address: &str) -> io::Result<serde_json::Value> {
     let port = Ports::read().find(&port, "tcp").ok_or(io::ErrorKind::InvalidInput)?;
     let host = host.unwrap_or_else(|| "localhost".to_owned());
     let mut last = io::ErrorKind::NotFound.into();
-    for address in (host.as_str(), port).to_socket_addrs()? {
+    let found = match (host.as_str(), port).to_socket_addrs() {
+        Ok(found) => found.collect(),
+        // As master listens there, whether or not the host's files know the name.
+        Err(_) if host == "localhost" => vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))],
+        Err(error) => return Err(error),
+    };
+    for address in found {
         match TcpStream::connect_timeout(&address, PATIENCE) {
             Ok(stream) => {
                 stream.set_read_timeout(Some(PATIENCE))?;

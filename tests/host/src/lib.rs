@@ -41,8 +41,9 @@ pub fn address() -> Ipv4Addr {
 /// Says aloud that the test that runs now is skipped, and why: the harness shows it though the test passes.
 pub fn skip(why: &str) {
     let thread = std::thread::current();
-    // Not eprintln, which the test harness keeps to itself.
-    let _ = writeln!(io::stderr(), "\nSKIPPED: {}: {why}", thread.name().unwrap_or("a test"));
+    let line = format!("\nSKIPPED: {}: {why}\n", thread.name().unwrap_or("a test"));
+    // In one write, so that no other test's words come between. Not eprintln, which the test harness keeps to itself.
+    let _ = io::stderr().write_all(line.as_bytes());
 }
 
 /// Whether these programs are in the path; skips the test where one is not.

@@ -8,7 +8,7 @@ use crate::node::{Node, kill, last_number};
 fn a_daemon_is_started_again_whenever_it_dies() {
     let node = Node::new("DAEMON {\n keeper cmd=\"keeper keeper\"\n}\n");
     node.stand_in("keeper", "keeper");
-    let mut master = node.ready();
+    let mut master = node.start();
     let first = last_number(&master.expect("keeper runs as"));
     kill(first, Signal::KILL);
     let line = master.expect("process type:DAEMON name:keeper");
@@ -48,7 +48,7 @@ fn events_run_at_the_start_when_they_have_a_period_or_no_time() {
         "EVENTS {\n checkpoint cmd=\"/usr/sbin/cyrus ctl_cyrusdb -c\" period=30\n once cmd=\"nice -n 5 say once\"\n \
          night cmd=\"say never\" at=0400\n weekly cmd=\"say never\" cron=\"0 0 30 2 *\"\n prune cmd=\"tls_prune\" at=0400\n}\n",
     );
-    let mut master = node.ready();
+    let mut master = node.start();
     let log = {
         master.expect("type:EVENT");
         master.expect("type:EVENT");

@@ -248,7 +248,7 @@ fn a_reload_moves_a_service_whose_address_or_family_changed() {
 #[test]
 fn a_babysat_service_that_lost_all_its_workers_gets_new_ones_and_says_so() {
     let node = Node::new("SERVICES {\n echo cmd=\"foreign\" listen=\"@/var/socket/echo\" babysit=1\n}\n");
-    let mut master = node.ready();
+    let mut master = node.start();
     let pid = last_number(&master.expect("waits").replace(" waits", ""));
     kill(pid, Signal::KILL);
     master.expect("lost all children for service: echo/unix.  Applying babysitter.");

@@ -59,7 +59,7 @@ mod tests {
     use directory::client::{Address, Connect, Measure};
     use directory::lookup::Found;
     use directory::replica::{Replica, Settings};
-    use mailboxes::List;
+    use mailboxes::{List, Options, store::Memory};
     use protocol::name::MailboxName;
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
     use tokio_util::sync::CancellationToken;
@@ -113,7 +113,8 @@ mod tests {
         let measure = Measure { entries: usize::MAX, octets: usize::MAX };
         let settings = Settings { retry_delay: Duration::from_secs(3600), chance: || 0, measure };
         let address = Address::Through(Arc::new(Once(Mutex::new(Some(ours)))));
-        let replica = Replica::start(List::memory(), address, settings, stop.clone());
+        let list = List::with_store(Arc::new(Memory::new()), Options::replica()).unwrap();
+        let replica = Replica::start(list, address, settings, stop.clone());
         replica.live().await;
         let directory: &dyn Lookup = &replica;
         let found = directory.find(&MailboxName::parse("user.a").unwrap()).await;

@@ -33,7 +33,7 @@ pub async fn create(s: &mut Session, request: &Request, create: Create) -> Outco
         && let Some(server) = server_of(s, word)
     {
         let (mailbox, word) = (create.mailbox.clone(), word.clone());
-        return Err(Refusal::NotAPartition { mailbox, word, server }.into());
+        return Err(Refusal::NotAPartition(mailbox, word, server).into());
     }
     let server = match &create.server {
         Some(server) => server.clone(),
@@ -67,7 +67,7 @@ fn explained(s: &Session, create: &Create, stop: Stop) -> Stop {
     let none = imapd.serverlist.is_empty() && imapd.defaultserver.is_none();
     let is_down = matches!(stop, Stop::Refused(Refusal::ServerDown));
     match is_down && none && s.user().is_ok_and(|user| user.is_admin()) {
-        true => Refusal::NoServer { mailbox: create.mailbox.clone() }.into(),
+        true => Refusal::NoServer(create.mailbox.clone()).into(),
         false => stop,
     }
 }

@@ -116,7 +116,7 @@ pub fn xfer(session: &mut Session, xfer: Xfer) -> Outcome {
 
 /// Moves between backends have their own time.
 fn not_moved(mailbox: &str, server: &str) -> Refusal {
-    Refusal::NotMoved { mailbox: mailbox.to_owned(), server: server.to_owned() }
+    Refusal::NotMoved(mailbox.to_owned(), server.to_owned())
 }
 
 /// Tells the master again what it should know of a mailbox: the last step of a move, done by the new home.

@@ -1,9 +1,3 @@
-//! Any line is a command or a refusal.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|line: &[u8]| {
-    let _ = protocol::lmtp::command::Command::parse(line);
-    let _ = protocol::pop3::command::Command::parse(line);
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz_targets::lmtp_pop3::run(input));

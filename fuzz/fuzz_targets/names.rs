@@ -1,33 +1,3 @@
-//! Names, patterns and rights of any bytes.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use protocol::{
-    acl::{Acl, Who},
-    mutf7,
-    name::MailboxName,
-    namespace::{Namespace, View},
-};
-
-fuzz_target!(|input: (&str, &str, u8)| {
-    let (text, other, bits) = input;
-    let namespace = Namespace {
-        unixhierarchysep: bits & 1 != 0,
-        altnamespace: bits & 2 != 0,
-        virtdomains: bits & 4 != 0,
-        ..Namespace::default()
-    };
-    let view = View { userid: other, admin: bits & 8 != 0 };
-    if let Ok(name) = namespace.internal(text, &view) {
-        assert_eq!(MailboxName::from_key(&name.key()).as_ref(), Ok(&name));
-        let _ = (namespace.external(&name, &view), namespace.check_create(&name), namespace.owner(&name));
-    }
-    if text.len() < 200 && other.len() < 200 {
-        let pattern = namespace.pattern("", text);
-        let _ = (pattern.matches(other), pattern.matched_ancestors(other));
-    }
-    if let Some(plain) = mutf7::decode(text) {
-        assert_eq!(mutf7::encode(&plain), text);
-    }
-    let _ = Acl::parse(text).rights(Who { userid: other, groups: &[] });
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz_targets::names::run(input));

@@ -116,10 +116,7 @@ impl Lab {
         } else {
             return true;
         };
-        let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        // not eprintln, which the test harness keeps to itself
-        let line = format!("\n**** SKIPPED: {test} needs a real Cyrus: {missing} ****\n");
-        let _ = std::io::stderr().write_all(line.as_bytes());
+        test_host::skip(&format!("it needs a real Cyrus: {missing}"));
         false
     }
 

@@ -17,10 +17,10 @@ pub mod mupdate;
 pub mod relay;
 
 use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr},
+    io::Write,
+    net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     sync::OnceLock,
     time::{Duration, Instant},
 };
@@ -39,6 +39,7 @@ pub struct Plan {
     topology: Topology,
     inboxes: bool,
     mixed: Option<Mixed>,
+    over: Option<PathBuf>,
 }
 
 /// Who plays the parts of a murder at the lab's addresses.
@@ -78,7 +79,7 @@ impl Plan {
         topology.backends = specs("backend", backends);
         topology.users.clear();
         topology.mupdate = Some(NodeSpec { name: "mupdate".into(), ..NodeSpec::default() });
-        Plan { topology, inboxes: true, mixed: None }
+        Plan { topology, inboxes: true, mixed: None, over: None }
     }
 
     /// A murder at the addresses and names of the lab, of these nodes (mupdate, be1, be2, fe1), ours and Cyrus's. Its people
@@ -137,6 +138,13 @@ impl Plan {
         self
     }
 
+    /// The nodes find what is in this directory: their lists, mail, passwords. The users have their INBOXes there.
+    pub fn over(mut self, dir: &Path) -> Plan {
+        self.over = Some(dir.to_owned());
+        self.inboxes = false;
+        self
+    }
+
     /// Starts every node, and creates the users' INBOXes through the first frontend.
     pub fn start(self) -> Murder {
         let inboxes = self.inboxes;
@@ -157,10 +165,13 @@ impl Plan {
         let programs = programs();
         // short, since UNIX socket paths are
         let dir = tempfile::Builder::new().prefix("mt").tempdir_in("/tmp").expect("a temporary directory");
+        if let Some(over) = &self.over {
+            copy_tree(over, dir.path()).unwrap_or_else(|e| panic!("{}: {e}", over.display()));
+        }
         let options = Options {
             dir: dir.path().to_owned(),
             programs: programs.to_owned(),
-            ports: PortChoice::Free { address: own_address() },
+            ports: PortChoice::Free { address: test_host::address() },
             ready_within: Duration::from_secs(60),
         };
         let mixed = self.mixed;
@@ -310,6 +321,27 @@ impl Murder {
         command.output().unwrap_or_else(|e| panic!("{name} runs: {e}"))
     }
 
+    /// A tool of ours, with something on its standard input.
+    pub fn tool_with(&self, node: &str, name: &str, args: &[&str], input: &[u8]) -> Output {
+        self.fed(self.program(name), node, args, input)
+    }
+
+    /// A command of the operator's, likewise.
+    pub fn murder_with(&self, node: &str, verb: &str, args: &[&str], input: &[u8]) -> Output {
+        let mut command = self.program("murder");
+        command.arg(verb);
+        self.fed(command, node, args, input)
+    }
+
+    fn fed(&self, mut command: Command, node: &str, args: &[&str], input: &[u8]) -> Output {
+        command.arg("-C").arg(self.node(node).imapd_conf()).args(args);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("a tool starts");
+        // What is not read shows in the outcome.
+        let _ = child.stdin.take().map(|mut stdin| stdin.write_all(input));
+        child.wait_with_output().expect("a tool ends")
+    }
+
     /// The list that a node has. A daemon that is just starting has its list and does not answer yet: it is asked again.
     pub fn list(&self, node: &str) -> List {
         let mut said = String::new();
@@ -453,6 +485,21 @@ pub fn message(id: &str) -> String {
     )
 }
 
+/// Copies files and directories; sockets and FIFOs stay behind.
+pub fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
+    let kind = std::fs::symlink_metadata(from)?.file_type();
+    if kind.is_dir() {
+        std::fs::create_dir_all(to)?;
+        for entry in std::fs::read_dir(from)? {
+            let name = entry?.file_name();
+            copy_tree(&from.join(&name), &to.join(&name))?;
+        }
+    } else if kind.is_file() {
+        std::fs::copy(from, to)?;
+    }
+    Ok(())
+}
+
 /// Asks again and again, at once, until it is so; panics after half a minute.
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + Duration::from_secs(30);
@@ -491,11 +538,4 @@ pub fn programs() -> &'static Path {
         assert!(status.success(), "the daemons build");
         profile
     })
-}
-
-/// A loopback address that no other cluster has, most likely.
-pub fn own_address() -> Ipv4Addr {
-    let mut bytes = [0; 2];
-    getrandom::fill(&mut bytes).map_err(io::Error::other).expect("randomness");
-    Ipv4Addr::new(127, 77, bytes[0], bytes[1].max(1))
 }

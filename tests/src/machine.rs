@@ -3,7 +3,6 @@
 
 use std::{
     fs::{self, File},
-    io::Write,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -30,8 +29,7 @@ impl Machine {
         match Machine::try_boot() {
             Ok(machine) => Some(machine),
             Err(why) => {
-                // Not eprintln, which the test harness keeps to itself.
-                let _ = writeln!(std::io::stderr(), "SKIPPED: a machine with systemd: {why}");
+                test_host::skip(&format!("a machine with systemd: {why}"));
                 None
             }
         }

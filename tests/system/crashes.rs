@@ -20,6 +20,12 @@ fn nothing_is_lost_when_killed(node: &str, program: &str, times: usize) {
     nothing_is_lost(node, program, times, Next::WhenMailFlows);
 }
 
+/// How often to kill: so many times, or as often as `MURDER_KILLS` says.
+fn kills(times: usize) -> usize {
+    let asked = std::env::var("MURDER_KILLS").ok();
+    asked.map_or(times, |kills| kills.parse().expect("MURDER_KILLS is a number"))
+}
+
 /// When the next kill comes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
@@ -49,7 +55,7 @@ fn nothing_is_lost(node: &str, program: &str, times: usize, next: Next) {
         }
         // Also when the rounds fail: the scope waits for the senders.
         let _stop = OnDrop(&done);
-        for round in 0..times {
+        for round in 0..kills(times) {
             let before = accepted.lock().expect("no poison").len();
             if next == Next::WhenMailFlows || round == 0 {
                 eventually("mail flows", || {

@@ -100,3 +100,21 @@ fn a_master_ends_and_says_what_to_do_and_its_backends_fill_the_list_that_is_move
     murder.start("mupdate");
     all_is_well(&murder);
 }
+
+#[test]
+fn a_backend_that_is_rebuilt_from_its_spool_alone_says_that_subscriptions_are_lost() {
+    let mut system = Plan::nodes(1, 1).user("alice", "backend1").start();
+    let mut alice = system.login("frontend1", "alice");
+    alice.must("CREATE Work").unwrap();
+    alice.must("SUBSCRIBE Work").unwrap();
+    system.stop("backend1");
+    let kept = system.node("backend1").conf_dir().join("murder/backend");
+    fs::remove_dir_all(&kept).unwrap();
+    system.start("backend1");
+    let log = fs::read_to_string(system.node("backend1").log()).unwrap();
+    assert!(log.contains("users without subscriptions and seen states"), "{log}");
+    let mut alice = system.login("backend1", "alice");
+    let folders = alice.must("LIST \"\" *").unwrap().lines.concat();
+    assert!(folders.contains("Work") && folders.contains("INBOX"), "{folders}");
+    assert_eq!(alice.must("LSUB \"\" *").unwrap().lines, Vec::<String>::new());
+}

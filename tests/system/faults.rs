@@ -168,7 +168,7 @@ impl Drop for SmallDisk {
 #[test]
 fn a_full_disk_refuses_mail_for_now_while_reading_goes_on_and_takes_it_again_when_there_is_room() {
     let Some(disk) = SmallDisk::mount("4m") else {
-        eprintln!("SKIPPED: a tmpfs cannot be mounted here");
+        test_host::skip("a tmpfs cannot be mounted here");
         return;
     };
     let path = disk.0.path().display().to_string();
@@ -228,7 +228,7 @@ fn a_master_whose_disk_was_full_takes_changes_again_when_there_is_room_and_has_l
     let path = murder.node("mupdate").conf_dir().join("murder/mupdate");
     std::fs::create_dir_all(&path).unwrap();
     if !SmallDisk::mount_at(&path, "32m") {
-        eprintln!("SKIPPED: a tmpfs cannot be mounted here");
+        test_host::skip("a tmpfs cannot be mounted here");
         return;
     }
     let _unmount = Unmount(path.clone());

@@ -1,17 +1,21 @@
 //! The rules of the house, as a test: what a reader may rely on without looking.
 
+mod layers;
+mod options;
+mod reading;
+
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// All Rust files below a directory, with their text.
-fn sources(dir: &str) -> Vec<(String, String)> {
+pub fn sources(dir: &str) -> Vec<(String, String)> {
     let (mut found, mut waiting) = (Vec::new(), vec![root().join(dir)]);
     while let Some(dir) = waiting.pop() {
         for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
@@ -29,7 +33,7 @@ fn sources(dir: &str) -> Vec<(String, String)> {
 }
 
 /// A file without its unit tests.
-fn code(text: &str) -> &str {
+pub fn code(text: &str) -> &str {
     text.split("#[cfg(test)]\nmod tests {").next().unwrap_or(text)
 }
 
@@ -43,15 +47,20 @@ fn the_protocol_crate_knows_no_files_sockets_clock_or_chance() {
 }
 
 #[test]
-fn no_daemon_depends_on_another() {
-    let daemons = ["imapproxy", "pop3proxy", "lmtpproxy", "backend", "master", "ctl-mboxlist"];
-    // A node's tools are no daemon: they read the store when its own is stopped.
-    for daemon in daemons.into_iter().filter(|name| *name != "ctl-mboxlist") {
-        let manifest = fs::read_to_string(root().join(format!("crates/{daemon}/Cargo.toml"))).unwrap();
-        let manifest = manifest.split("[dev-dependencies]").next().unwrap_or_default();
-        for other in daemons.iter().filter(|other| **other != daemon) {
-            assert!(!manifest.contains(&format!("\n{other}.workspace")), "{daemon} depends on {other}");
-        }
+fn the_store_and_the_reader_of_messages_know_no_clients_protocol() {
+    let above = ["lmtp", "mupdate", "service", "upstream", "backend"];
+    for (name, below) in
+        [("store", &above[..]), ("mime", &["protocol", "config", "mailboxes", "store", "tokio"][..])]
+    {
+        let manifest = fs::read_to_string(root().join(format!("crates/{name}/Cargo.toml"))).unwrap();
+        let banned = above.iter().chain(below);
+        let found: Vec<_> =
+            banned.filter(|other| manifest.contains(&format!("\n{other}.workspace"))).collect();
+        assert!(found.is_empty(), "{name} depends on {found:?}");
+    }
+    for (path, text) in sources("crates/store/src") {
+        let grammar = ["imap::command", "protocol::lmtp", "protocol::pop3", "protocol::mupdate"];
+        assert!(!grammar.iter().any(|words| text.contains(words)), "{path} knows a protocol");
     }
 }
 
@@ -108,7 +117,7 @@ fn tests_await_events_and_never_sleep() {
     all.extend(sources("tests"));
     for (path, text) in all {
         // In a simulation time is made, and a disk that takes its time waits for no real clock.
-        if path.ends_with("house_rules.rs") || path.starts_with("tests/simulation/src/") {
+        if path.contains("house_rules") || path.starts_with("tests/simulation/src/") {
             continue;
         }
         let tests = if path.contains("/tests/") || path.starts_with("tests/") {
@@ -118,34 +127,6 @@ fn tests_await_events_and_never_sleep() {
         };
         assert!(!tests.contains("sleep("), "{path} sleeps in a test");
     }
-}
-
-#[test]
-fn an_option_that_is_honoured_is_read_somewhere_and_one_that_is_not_nowhere() {
-    let registry = fs::read_to_string(root().join("crates/config/src/imapd/registry.rs")).unwrap();
-    let read: Vec<(String, String)> = sources("crates")
-        .into_iter()
-        .filter(|(path, _)| !path.ends_with("imapd/registry.rs") && !path.contains("/tests/"))
-        .map(|(path, text)| (path, code(&text).to_owned()))
-        .collect();
-    let rows = registry.lines().filter(|line| line.contains(", Kind::"));
-    let mut options = 0;
-    for (name, row) in rows.filter_map(|line| line.trim().split_once(": ")) {
-        let found = |(_, text): &&(String, String)| {
-            let access = format!(".{name}");
-            let whole = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
-            text.match_indices(&access).any(|(at, _)| whole(&text[at + access.len()..]))
-        };
-        if row.contains(", ON, ") {
-            assert!(read.iter().any(|file| found(&file)), "nobody reads the option {name}");
-        } else {
-            // What warns of a value may look at it.
-            let reader = read.iter().filter(|(path, _)| !path.starts_with("crates/config/")).find(found);
-            assert_eq!(reader.map(|(path, _)| path), None, "{name} is said to be without effect");
-        }
-        options += 1;
-    }
-    assert!(options > 200, "{options} options were looked at");
 }
 
 /// What writes, makes, removes, opens to others or gives away files.
@@ -172,21 +153,16 @@ const WRITING: &[&str] = &[
 /// Who does it all the same, and why that is no way to root's files.
 const ALLOWED: &[(&str, &str)] = &[
     ("crates/master/src/log.rs", "opens /dev/null"),
-    ("crates/master/src/notify.rs", "binds inside in_directory"),
-    ("crates/murder/src/cluster/notify.rs", "binds inside in_directory"),
     ("crates/murder/src/config/convert.rs", "makes the new file that its user named on the command line"),
     ("crates/murder/src/demo/mod.rs", "removes the directory that it made for itself alone"),
-    ("crates/service/src/listen.rs", "binds inside in_directory"),
-    ("crates/service/src/desk.rs", "binds in a daemon, which is not root where the directory is not root's"),
-    ("crates/service/src/copies.rs", "as the desk"),
-    ("crates/service/src/disk.rs", "as the desk"),
+    ("crates/service/src/disk.rs", "writes in a daemon, which is not root where the directory is not root's"),
 ];
 
 #[test]
 fn root_writes_below_configdirectory_by_one_crate_that_becomes_its_owner() {
     // These run as root, wholly or until they have become somebody else.
-    for dir in ["crates/master/src", "crates/murder/src", "crates/service/src"] {
-        for (path, text) in sources(dir) {
+    for dir in ["master", "murder", "service", "transport", "identity", "logs", "supervision"] {
+        for (path, text) in sources(&format!("crates/{dir}/src")) {
             let found = WRITING.iter().find(|word| code(&text).contains(**word));
             let allowed = ALLOWED.iter().any(|(file, _)| *file == path);
             assert!(found.is_none() || allowed, "{path} has {}: the crate `files` does that", found.unwrap());
@@ -221,7 +197,7 @@ fn root_writes_below_configdirectory_by_one_crate_that_becomes_its_owner() {
 fn nothing_is_left_for_later() {
     for dir in ["crates", "tests", "benches"] {
         for (path, text) in sources(dir) {
-            if path.ends_with("house_rules.rs") {
+            if path.contains("house_rules") {
                 continue;
             }
             for mark in ["TODO", "FIXME", "todo!(", "unimplemented!("] {
@@ -248,11 +224,68 @@ fn what_the_documents_name_exists() {
                 named += 1;
             }
             // A test's name is a sentence.
-            if word.matches('_').count() >= 4 && word.chars().all(|c| c.is_ascii_lowercase() || c == '_') {
+            if !word.ends_with("_total")
+                && word.matches('_').count() >= 4
+                && word.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+            {
                 assert!(tests.contains(&format!("fn {word}(")), "{document} names the test {word}");
                 named += 1;
             }
         }
     }
     assert!(named > 20, "{named} names were looked at");
+}
+
+#[test]
+fn no_program_panics_when_nobody_reads_what_it_prints() {
+    // `println!` and its like panic when the other end of a pipe is gone: `murder who | head`.
+    for (path, text) in sources("crates") {
+        let exempt = ["/tests/", "build.rs", "crates/manual/", "/benches/", "/examples/"];
+        if exempt.iter().any(|part| path.contains(part)) {
+            continue;
+        }
+        for word in ["println!(", "print!(", "eprintln!(", "eprint!("] {
+            let used =
+                code(&text).lines().any(|line| line.contains(word) && !line.trim_start().starts_with("//"));
+            assert!(!used, "{path} has {word}: service::say! and its like do not panic");
+        }
+    }
+}
+
+#[test]
+fn every_metric_stands_in_the_table_of_the_manual_and_every_row_is_a_metric() {
+    let is_metric = |word: &str| {
+        let known = ["murder_", "process_", "cyrus_master_"].iter().any(|start| word.starts_with(start));
+        known && word.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+    };
+    let mut counted: BTreeMap<String, String> = BTreeMap::new();
+    for (path, text) in sources("crates") {
+        if path.contains("/tests/") {
+            continue;
+        }
+        let words = code(&text).split('"').filter(|word| is_metric(word));
+        words.for_each(|word| drop(counted.insert(word.to_owned(), path.clone())));
+    }
+    let manual = fs::read_to_string(root().join("docs/OPERATIONS.md")).unwrap();
+    let rows = manual.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let told: Vec<&str> = rows.map(|(name, _)| name).filter(|name| is_metric(name)).collect();
+    for (name, path) in &counted {
+        assert!(told.contains(&name.as_str()), "{name} of {path} is not in docs/OPERATIONS.md");
+    }
+    for name in &told {
+        assert!(counted.contains_key(*name), "{name} of docs/OPERATIONS.md is no metric");
+    }
+    assert!(told.len() > 40, "{} metrics", told.len());
+    // Each metric says what it means where it is counted: `# HELP` on the page.
+    let described: String = [
+        "service/src/metrics.rs",
+        "directory/src/serve/gauges.rs",
+        "mupdate/src/server/mod.rs",
+        "master/src/exposition.rs",
+    ]
+    .map(|file| fs::read_to_string(root().join("crates").join(file)).unwrap())
+    .concat();
+    for name in told {
+        assert!(described.contains(&format!("\"{name}\"")), "{name} has no help text");
+    }
 }

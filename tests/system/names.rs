@@ -79,3 +79,19 @@ fn deleted_and_reserved_trees_are_hidden_from_clients_and_from_lmtp() {
     let reply = &murder.deliver("frontend1", &["+DELETED.user.alice.Gone"], "x")[0];
     assert!(reply.starts_with('5'), "{reply}");
 }
+
+#[test]
+fn a_prefix_with_a_quotation_mark_reaches_clients_as_a_string_that_they_can_read() {
+    let plan = Plan::nodes(1, 1).user("alice", "backend1");
+    let plan = plan.option("*", "userprefix", r#"The "others"#).option("*", "sharedprefix", r"Back\slash");
+    let system = plan.start();
+    for node in ["frontend1", "backend1"] {
+        let mut alice = system.login(node, "alice");
+        let told = alice.must("NAMESPACE").unwrap().lines;
+        assert_eq!(
+            told,
+            [r#"* NAMESPACE (("" "/")) (("The \"others/" "/")) (("Back\\slash/" "/"))"#],
+            "{node}"
+        );
+    }
+}

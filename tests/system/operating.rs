@@ -150,15 +150,23 @@ fn denied_users_are_kept_out_until_they_are_allowed_again() {
     let system = two_users().start();
     let mut alice = system.login("frontend1", "alice");
     let denied = murder(&system, "frontend1", &["deny", "-s", "imap*", "-m", "Ask the desk", "-k", "Alice"]);
-    assert_eq!(text(&denied), "1 sessions end\n");
+    assert_eq!(
+        text(&denied),
+        "alice is denied imap* on this node, and told: Ask the desk (undone by murder allow alice)\n1 sessions end\n"
+    );
     assert!(alice.command("NOOP").is_err());
     let mut again = system.imap("frontend1");
     let refused = again.command(&format!("LOGIN alice {}", system.password("alice"))).unwrap();
     assert!(refused.result.contains("[AUTHORIZATIONFAILED] Ask the desk"), "{}", refused.result);
     system.pop3("frontend1", "alice");
     assert!(text(&murder(&system, "frontend1", &["deny", "-l"])).contains("alice"));
+    let allowed = murder(&system, "frontend1", &["allow", "alice"]);
+    assert_eq!(text(&allowed), "alice is let in again on this node\n");
+    let _alice = system.login("frontend1", "alice");
+    // Without -k it says who stays.
+    let denied = text(&murder(&system, "frontend1", &["deny", "-s", "imap*", "alice"]));
+    assert!(denied.contains(" sessions of alice here go on: murder kick alice ends them"), "{denied}");
     assert!(murder(&system, "frontend1", &["allow", "alice"]).status.success());
-    system.login("frontend1", "alice");
     assert_eq!(murder(&system, "frontend1", &["allow", "alice"]).status.code(), Some(1));
     assert_eq!(murder(&system, "frontend1", &["deny"]).status.code(), Some(2));
     assert_eq!(murder(&system, "frontend1", &["deny", "a\tb"]).status.code(), Some(1));
@@ -168,7 +176,7 @@ fn denied_users_are_kept_out_until_they_are_allowed_again() {
 fn cyruss_own_cyr_deny_and_murder_deny_work_on_one_file() {
     let program = Path::new("/usr/lib/cyrus/bin/cyr_deny");
     if !program.exists() || !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: cyr_deny is not here, or cannot become the cyrus user");
+        test_host::skip("cyr_deny is not here, or cannot become the cyrus user");
         return;
     }
     let system = two_users().start();
@@ -226,6 +234,22 @@ const MISTAKES: &[(&str, &str, &str, &str, &str, &str)] = &[
     ("backend2", "proxyservers", "somebody", "frontend1", "logins", "proxyservers: … proxy"),
     ("backend2", "lmtp_admins", "cyrus", "frontend1", "logins", "lmtp_admins: … proxy"),
     ("mupdate", "admins", "cyrus backend", "frontend1", "logins", "admins: … frontend"),
+    (
+        "frontend1",
+        "proxy_password",
+        "wrong",
+        "frontend1",
+        "logins",
+        "IMAP: backend1.demo.test: wrong password for our own login as proxy: [AUTHENTICATIONFAILED]",
+    ),
+    (
+        "frontend1",
+        "mupdate_password",
+        "wrong",
+        "frontend1",
+        "logins",
+        "wrong password for our login as frontend",
+    ),
 ];
 
 #[test]
@@ -356,18 +380,18 @@ fn the_status_tells_of_each_backend_whether_it_answers_and_how_much_room_it_has(
 #[test]
 fn a_mailbox_is_explained_by_every_list_with_the_time_since_when() {
     let system = two_users().start();
-    let told = murder(&system, "frontend1", &["explain", "user.alice"]);
-    let told = text(&told);
-    for list in ["imapproxy", "mupdate", "master"] {
-        let line = told.lines().find(|line| line.starts_with(list)).unwrap();
-        assert!(line.contains("active at backend1.demo.test!default, since 20"), "{told}");
-        assert!(line.ends_with(" ago)"), "{told}");
+    // As an administrator names it, and as the lists do.
+    for name in ["user/alice", "user.alice"] {
+        let told = text(&murder(&system, "frontend1", &["explain", name]));
+        assert!(told.starts_with("user/alice (user.alice in the lists)\n"), "{told}");
+        // Five lists say it, once.
+        assert!(told.contains("  active at backend1.demo.test!default, since 20"), "{told}");
+        assert!(told.contains("    by imapproxy, lmtpproxy, mupdate, pop3proxy, master\n"), "{told}");
+        assert_eq!(told.matches("alice lrswipkxtecdan").count(), 1, "{told}");
     }
-    assert!(told.contains("as heard from mupdate.demo.test "), "{told}");
-    assert!(told.contains("alice lrswipkxtecdan"), "{told}");
-    let none = murder(&system, "frontend1", &["explain", "user.nobody"]);
+    let none = murder(&system, "frontend1", &["explain", "user/nobody"]);
     assert_eq!(none.status.code(), Some(1));
-    assert!(text(&none).contains("master       does not have it"), "{}", text(&none));
+    assert!(text(&none).contains("  no such mailbox\n    by imapproxy, "), "{}", text(&none));
 }
 
 #[test]
@@ -389,13 +413,23 @@ fn drain_stops_the_node_whose_master_holds_the_pid_file() {
 
 #[test]
 fn a_drained_node_keeps_its_clients_and_wants_no_others() {
-    let port = free_port();
+    let port = test_host::port();
     let mut system = two_users().option("frontend1", "status_listen", &format!("127.0.0.1:{port}")).start();
     let page = SocketAddr::from(([127, 0, 0, 1], port));
     assert_eq!(get(page, "/readyz").1, "ready\n");
     let mut alice = system.login("frontend1", "alice");
     assert!(murder(&system, "frontend1", &["drain"]).status.success());
     assert_eq!(get(page, "/readyz"), (503, "draining\n".to_owned()));
+    // It is to be seen wherever somebody looks.
+    assert!(get(page, "/").1.contains("draining: new clients are sent elsewhere"));
+    let status = text(&murder(&system, "frontend1", &["status"]));
+    assert!(status.contains("this node: DRAINING for ") && status.contains("murder drain --end"), "{status}");
+    let doctor = text(&murder(
+        &system,
+        "frontend1",
+        &["doctor", "--here", "-M", system.node("frontend1").cyrus_conf().to_str().unwrap()],
+    ));
+    assert!(doctor.contains("drain: this node: is drained for "), "{doctor}");
     alice.must("NOOP").unwrap();
     // With a client on, the wait is in vain; without one it is not.
     let waited = murder(&system, "frontend1", &["drain", "--wait", "0"]);
@@ -413,7 +447,7 @@ fn a_drained_node_keeps_its_clients_and_wants_no_others() {
 
 #[test]
 fn the_status_page_is_read_by_a_browser() {
-    let port = free_port();
+    let port = test_host::port();
     let system = two_users().option("frontend1", "status_listen", &format!("127.0.0.1:{port}")).start();
     let page = SocketAddr::from(([127, 0, 0, 1], port));
     let mut alice = system.login("frontend1", "alice");
@@ -458,10 +492,10 @@ fn browse(page: SocketAddr) -> Option<String> {
         command.arg(format!("--user-data-dir={}", profile.path().display()));
         command.args(what).arg(format!("http://{page}/")).output()
     };
-    let Ok(output) = run(&["--dump-dom"]) else {
-        eprintln!("SKIPPED: the status page in a browser needs chromium");
+    if !test_host::has(&["chromium"]) {
         return None;
-    };
+    }
+    let output = run(&["--dump-dom"]).unwrap();
     assert!(output.status.success(), "{}", text(&output));
     let shot = run(&[&format!("--screenshot={}", picture.display())]).unwrap();
     assert!(shot.status.success() && std::fs::metadata(&picture).unwrap().len() > 1000, "{}", text(&shot));
@@ -480,6 +514,51 @@ fn get(address: SocketAddr, path: &str) -> (u16, String) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+#[test]
+fn a_reader_that_goes_away_is_no_crash_of_the_tool() {
+    let system = Plan::nodes(1, 1).user("alice", "backend1").start();
+    let conf = system.node("backend1").imapd_conf();
+    let conf = conf.to_str().unwrap();
+    let commands: [(&str, &[&str]); 8] = [
+        ("murder", &["status", "-C", conf]),
+        ("murder", &["who", "-C", conf]),
+        ("murder", &["doctor", "-C", conf]),
+        ("murder", &["explain", "-C", conf, "user.alice"]),
+        ("murder", &["passwd", "-C", conf, "-l"]),
+        ("murder", &["config", "list", "-C", conf]),
+        ("murder", &["completions", "bash"]),
+        ("ctl_mboxlist", &["-C", conf, "-v"]),
+    ];
+    for (program, words) in commands {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output =
+            system.program(program).args(words).stdout(writer.try_clone().unwrap()).output().unwrap();
+        let said = text(&output);
+        assert!(
+            !said.contains("panicked") && output.status.code() != Some(101),
+            "{program} {words:?}: {said}"
+        );
+        // With nobody at standard error either.
+        let mut command = system.program(program);
+        command.args(words).stdout(writer.try_clone().unwrap()).stderr(writer);
+        assert_ne!(command.status().unwrap().code(), Some(101), "{program} {words:?}");
+    }
+}
+
+#[test]
+fn whoever_is_kicked_from_the_backend_that_has_the_mailbox_is_told_why() {
+    let system = two_users().start();
+    let mut alice = system.login("frontend1", "alice");
+    alice.must("SELECT INBOX").unwrap();
+    // With another backend's mailbox open as well, and in the middle of an IDLE.
+    let mut waiting = system.login("frontend1", "alice");
+    waiting.must("SELECT INBOX").unwrap();
+    let _ = waiting.idle().unwrap();
+    let mut direct = system.login("backend1", "alice");
+    direct.must("SELECT INBOX").unwrap();
+    assert_eq!(text(&murder(&system, "backend1", &["kick", "alice"])), "3 sessions end\n");
+    for imap in [&mut alice, &mut waiting, &mut direct] {
+        assert_eq!(imap.line().unwrap(), "* BYE Session ended by an administrator");
+    }
 }

@@ -15,22 +15,13 @@ fn common(murder: &Murder, services: &[&str]) -> Vec<String> {
     args
 }
 
-/// Whether a program that a test needs is on this machine; says so where it is not.
-fn has(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    if !found {
-        eprintln!("SKIPPED: {program} is not here");
-    }
-    found
-}
-
 fn run(script: &str, args: &[String]) -> String {
     python(script, &args.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 #[test]
 fn imaplib_appends_searches_copies_and_expunges() {
-    if !has("python3") {
+    if !test_host::has(&["python3"]) {
         return;
     }
     let murder = murder();
@@ -75,7 +66,7 @@ print('good')
 
 #[test]
 fn smtplib_delivers_and_poplib_fetches_and_deletes() {
-    if !has("python3") {
+    if !test_host::has(&["python3"]) {
         return;
     }
     let murder = murder();
@@ -112,7 +103,7 @@ print('good')
 
 #[test]
 fn curl_reads_and_appends() {
-    if !has("curl") {
+    if !test_host::has(&["curl"]) {
         return;
     }
     let murder = murder();

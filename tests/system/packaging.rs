@@ -8,18 +8,10 @@ use std::time::Duration;
 
 use murder::clients::{Imap, Trust};
 use murder::cluster::{Cluster, Options, PortChoice, Topology};
-use system_tests::{own_address, programs};
+use system_tests::programs;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-fn has(program: &str, words: &[&str]) -> bool {
-    let found = Command::new(program).args(words).output().is_ok_and(|output| output.status.success());
-    if !found {
-        eprintln!("SKIPPED: {program} is not here");
-    }
-    found
 }
 
 fn good(output: Output) -> String {
@@ -27,6 +19,9 @@ fn good(output: Output) -> String {
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
     text
 }
+
+/// What it takes to build the package, and to install it.
+pub const TOOLS: [&str; 5] = ["dpkg", "dpkg-deb", "gzip", "md5sum", "xargs"];
 
 /// The package, built once for all tests.
 pub fn package() -> &'static Path {
@@ -59,7 +54,7 @@ fn installed() -> tempfile::TempDir {
 
 #[test]
 fn the_package_is_installed_and_a_murder_runs_from_it() {
-    if !has("dpkg", &["--version"]) || !has("dpkg-deb", &["--version"]) {
+    if !test_host::has(&TOOLS) {
         return;
     }
     let dir = installed();
@@ -91,10 +86,21 @@ fn the_package_is_installed_and_a_murder_runs_from_it() {
         // Whoever the cyrus user is.
         good(check.env("CYRUS_USER", "root").output().unwrap());
     }
+    // What they name in /etc/murder is made when the package is configured, by this command.
+    let postinst = fs::read_to_string(dir.path().join("root/var/lib/dpkg/info/murder.postinst")).unwrap();
+    assert!(postinst.contains("/usr/lib/murder/murder certificate \"$("), "{postinst}");
+    let tmpfiles = fs::read_to_string(usr.join("lib/tmpfiles.d/murder.conf")).unwrap();
+    assert!(tmpfiles.contains("d /etc/murder 0750 root mail"), "{tmpfiles}");
+    let mut certificate = Command::new(usr.join("lib/murder/murder"));
+    certificate.args(["certificate", "be1.example.org", "--authority"]).arg(dir.path().join("authority"));
+    good(certificate.arg("--out").arg(dir.path().join("etc")).output().unwrap());
+    for file in ["cert.pem", "key.pem", "ca.pem"] {
+        assert!(dir.path().join("etc").join(file).is_file(), "{file}");
+    }
     let options = Options {
         dir: dir.path().join("m"),
         programs: usr.join("lib/murder"),
-        ports: PortChoice::Free { address: own_address() },
+        ports: PortChoice::Free { address: test_host::address() },
         ready_within: Duration::from_secs(60),
     };
     let mut topology = Topology::default_demo();
@@ -115,7 +121,7 @@ fn the_package_is_installed_and_a_murder_runs_from_it() {
 
 #[test]
 fn systemd_finds_nothing_wrong_with_the_units() {
-    if !has("systemd-analyze", &["--version"]) {
+    if !test_host::has(&["systemd-analyze"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();

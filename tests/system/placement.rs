@@ -86,3 +86,35 @@ fn master_slave_and_proxies_hold_the_same_list() {
     assert!(master.as_object().expect("an object").len() >= 22, "{master}");
     eventually("the slave's list equals the master's", || (dump("frontend1") == master).then_some(()));
 }
+
+#[test]
+fn an_administrator_is_told_what_create_misses_on_a_frontend() {
+    let mut murder = Plan::nodes(1, 2).user("bob", "backend2").start();
+    let mut admin = murder.admin("frontend1");
+    // A bare word is a partition, as in Cyrus; one that is a server was meant otherwise.
+    for word in ["backend1", "backend1.demo.test"] {
+        let refused = admin.command(&format!("CREATE user/carol {word}")).unwrap().result;
+        assert_eq!(
+            refused,
+            format!(
+                "NO [CANNOT] {word} is a server, and a bare word is a partition: CREATE user/carol backend1.demo.test!"
+            )
+        );
+    }
+    // Without a list of servers there is nothing to choose among.
+    let conf = murder.imapd_conf("frontend1");
+    let text = std::fs::read_to_string(&conf).unwrap();
+    let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with("serverlist:")).collect();
+    assert!(kept.len() < text.lines().count(), "{text}");
+    std::fs::write(&conf, kept.join("\n") + "\n").unwrap();
+    murder.stop("frontend1");
+    murder.start("frontend1");
+    let mut admin = murder.admin("frontend1");
+    let refused = admin.command("CREATE user/carol").unwrap().result;
+    assert_eq!(
+        refused,
+        "NO [UNAVAILABLE] No server to choose: set serverlist (or defaultserver) in imapd.conf of this frontend, or name one: \
+         CREATE user/carol SERVER!"
+    );
+    admin.must("CREATE user/carol backend1.demo.test!").unwrap();
+}

@@ -171,3 +171,17 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     }
     found
 }
+
+#[test]
+fn config_list_shows_what_is_set_beside_what_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("imapd.conf");
+    std::fs::write(&file, "configdirectory: /v\nmaxlogins_per_user: many\nservername: be1.example.org\n")
+        .unwrap();
+    let mut command = std::process::Command::new(system_tests::programs().join("murder"));
+    let output = command.args(["config", "list", "--set", "-C"]).arg(&file).output().unwrap();
+    let (shown, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(78), "{shown}{told}");
+    assert!(shown.contains(&format!("Set to 'be1.example.org' in {}:3.", file.display())), "{shown}");
+    assert!(told.contains(":2: maxlogins_per_user"), "{told}");
+}

@@ -6,13 +6,13 @@ use std::{
 };
 
 use config::imapd::Imapd;
-use mupdate::client::{Client, Error};
+use directory::client::{Client, Error};
 use protocol::location::Location;
 use protocol::name::MailboxName;
 use service::Context;
 use tokio::sync::Notify;
 
-use crate::store::{Answer, Master, MasterError, MasterSession};
+use store::{Answer, Master, MasterError, MasterSession};
 
 /// The master that imapd.conf names, as it stands when an operation begins.
 pub struct Clearance {
@@ -169,6 +169,8 @@ fn refused<T>(result: Result<T, Error>, name: &MailboxName, no: MasterError) -> 
 fn unavailable(error: &Error) -> MasterError {
     match error {
         Error::Denied { .. }
+        | Error::WrongPassword { .. }
+        | Error::SlowLogin { .. }
         | Error::NoAdmin { .. }
         | Error::Tls { .. }
         | Error::NoMechanism { .. }

@@ -10,16 +10,14 @@ use std::{
 use config::imapd::Imapd;
 use serde::{Deserialize, Serialize};
 use service::Context;
+use store::{Ages, Expired, Reconstructed, Store, Which};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
 };
 use tracing::{info, warn};
 
-use crate::{
-    clearance::Clearance,
-    store::{Ages, Expired, Reconstructed, Store, Which},
-};
+use crate::clearance::Clearance;
 
 /// What a tool asks for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -66,17 +64,12 @@ async fn exchange(mut stream: UnixStream, request: &Request) -> io::Result<Answe
 /// Serves the socket until the daemon ends.
 pub fn start(context: &Context, store: Store) -> io::Result<()> {
     let path = socket(context.directory());
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(&path)?;
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    let listener = UnixListener::from_std(files::listen(&path, Some(0o600))?)?;
     let stop = context.shutdown();
     context.tasks().spawn(async move {
         stop.run_until_cancelled(accept(&listener, &store)).await;
         // Best effort: the next start removes it too.
-        let _ = std::fs::remove_file(&path);
+        let _ = files::remove_socket(&path);
     });
     Ok(())
 }

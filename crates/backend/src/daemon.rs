@@ -5,15 +5,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use config::imapd::{Imapd, Partition, is_among_messages};
-use protocol::acl::{Rights, Who};
+use directory::lookup;
+use protocol::spoken::Protocol;
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
-use service::listen::Protocol;
-use service::{Connection, Context, Exit};
+use service::Connection;
+use service::Context;
+use service::Exit;
 
 use crate::clearance::{Clearance, Standing};
-use crate::store::{Master, Store};
 use crate::{control, imap, lmtp, pop3, resync};
+use store::{Master, Store};
 
 /// The task of one connection.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -33,14 +35,15 @@ pub async fn run_watched(
     let master =
         Clearance::of(&context, standing.clone()).map(|clearance| Arc::new(clearance) as Arc<dyn Master>);
     let store = Store::open(&context.imapd(), context.namespace(), master.clone()).await?;
-    let list = mupdate::server::Server::backend(store.list().clone(), &context.imapd());
+    let list = directory::serve::Server::backend(store.list().clone(), &context.imapd());
     let list = list.wipe_with(wipe(store.clone()));
-    mupdate::server::local::start(&context, list);
+    directory::serve::local::start(&context, list);
     control::start(&context, store.clone())?;
     resync::start(&context, store.clone(), standing);
-    follow_reloads(&context, store.clone());
+    let reloaded = store.clone();
+    context.on_reload(move |imapd| reloaded.reload(imapd));
     end_when_failed(&context, store.clone());
-    context.set_inbox_acl(inbox_acl(store.clone()));
+    context.set_inbox_acl(lookup::inbox_acl(store.namespace().clone(), store.list().clone()));
     let shared = imap::server::Shared { master, ..Default::default() };
     let services = Services { store: store.clone(), imap: Arc::new(shared), pop3: Arc::default() };
     context.serve(move |connection| watch(Box::pin(services.clone().serve(connection)))).await;
@@ -139,30 +142,10 @@ fn end_when_failed(context: &Context, store: Store) {
     tokio::spawn(async move { stop.run_until_cancelled(watch).await });
 }
 
-/// Takes over the settings of each reload.
-fn follow_reloads(context: &Context, store: Store) {
-    let context = context.clone();
-    tokio::spawn(async move {
-        let (mut reloads, stop) = (context.reloads(), context.shutdown());
-        while let Some(Ok(())) = stop.run_until_cancelled(reloads.changed()).await {
-            store.reload(context.imapd());
-        }
-    });
-}
-
 /// How the tools have a mailbox put away.
-fn wipe(store: Store) -> mupdate::server::Wipe {
+fn wipe(store: Store) -> directory::serve::Wipe {
     Arc::new(move |name| {
         let store = store.clone();
         Box::pin(async move { store.put_away(&name).await.map_err(|error| error.to_string()) })
-    })
-}
-
-/// `loginuseacl`: who has the `a` right on an INBOX may log in as its owner.
-fn inbox_acl(store: Store) -> Arc<dyn service::auth::InboxAcl> {
-    Arc::new(move |authid: &str, groups: &[String], userid: &str| {
-        let Ok(inbox) = store.namespace().inbox(userid) else { return false };
-        let Ok(Some(entry)) = store.list().get(&inbox) else { return false };
-        store.rights(&inbox, &entry.acl, Who { userid: authid, groups }).contains(Rights::ADMIN)
     })
 }

@@ -11,6 +11,7 @@
 pub mod cyrus;
 mod encoding;
 pub mod imapd;
+pub mod ports;
 mod problems;
 mod toml_text;
 

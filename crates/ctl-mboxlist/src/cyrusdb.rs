@@ -6,7 +6,7 @@ use clap::Parser;
 
 /// Checks the node's lists before its daemons start, or dumps them
 #[derive(Debug, Parser)]
-#[command(name = "ctl_cyrusdb", version)]
+#[command(name = "ctl_cyrusdb", version, after_help = AFTER_HELP)]
 pub struct Flags {
     /// The node's imapd.conf
     #[arg(short = 'C', long = "config", value_name = "FILE", default_value = "/etc/imapd.conf")]
@@ -29,3 +29,15 @@ pub struct Flags {
     #[arg(long, value_name = "SERVER", requires = "recover")]
     pub reservations: Option<String>,
 }
+
+/// What `--help` and the manual page end with.
+const AFTER_HELP: &str = "\
+Exit status:
+  0   done
+  1   a list could not be opened or dumped
+  78  the configuration is wrong
+
+Examples:
+  ctl_cyrusdb -r                       in START of cyrus.conf
+  ctl_cyrusdb -c                       in EVENTS
+  ctl_cyrusdb -r --reservations be1.example.org";

@@ -74,7 +74,7 @@ pub async fn undump(imapd: &Imapd, other: Option<&Path>, text: &str, is_legacy: 
             (undump.entries, undump.complaints)
         }
     };
-    complaints.iter().for_each(|complaint| eprintln!("{complaint}"));
+    complaints.iter().for_each(|complaint| service::complain!("{complaint}"));
     let mut lists = Lists::reach_or_make(imapd, nodes::program(imapd), other).await?;
     lists.put(entries).await?;
     lists.renew().await?;

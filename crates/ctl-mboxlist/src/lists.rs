@@ -6,12 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use backend::store::Store;
 use config::imapd::Imapd;
+use directory::client::{self, Client};
 use mailboxes::{Change, CommitError, Entry, List, OpenError, Options};
-use mupdate::client::{self, Client};
 use protocol::{location::LocationError, location::ServerName, name::MailboxName};
 use service::limits;
+use store::Store;
 
 /// Why a tool could not do its work, in words for the operator.
 #[derive(Debug, thiserror::Error)]

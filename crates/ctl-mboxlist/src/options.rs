@@ -37,7 +37,7 @@ pub enum Action {
 // As `getopt` has them; what goes together is checked afterwards.
 /// Dumps, restores, synchronises and verifies a node's list of mailboxes; exactly one of -d, -u, -m and -v
 #[derive(Debug, Parser)]
-#[command(name = "ctl_mboxlist", version)]
+#[command(name = "ctl_mboxlist", version, after_help = AFTER_HELP)]
 pub struct Flags {
     /// The node's imapd.conf
     #[arg(short = 'C', long = "config", value_name = "FILE", default_value = "/etc/imapd.conf")]
@@ -48,7 +48,7 @@ pub struct Flags {
     /// Print the list as JSON
     #[arg(short = 'd', long = "dump")]
     dump: bool,
-    /// Replace the list by a dump on standard input
+    /// Put the entries of a dump on standard input into the list
     #[arg(short = 'u', long = "undump")]
     undump: bool,
     /// Bring this backend and the MUPDATE master in step
@@ -132,6 +132,19 @@ impl Options {
         Ok(Options { config: flags.config, filename: flags.filename, action })
     }
 }
+
+/// What `--help` and the manual page end with.
+const AFTER_HELP: &str = "\
+Exit status:
+  0   done
+  1   it was not, or the words do not go together
+  78  the configuration is wrong
+
+Examples:
+  ctl_mboxlist -d > list.json
+  ctl_mboxlist -u < list.json          puts these entries into the list; others stay
+  ctl_mboxlist -mw                     what -m would do
+  ctl_mboxlist -m";
 
 #[cfg(test)]
 mod tests {

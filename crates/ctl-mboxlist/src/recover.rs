@@ -11,8 +11,8 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use config::imapd::Imapd;
+use directory::client::Client;
 use mailboxes::{List, OpenError, Options};
-use mupdate::client::Client;
 use protocol::name::MailboxName;
 use tracing::{info, warn};
 
@@ -99,7 +99,7 @@ pub async fn reservations(imapd: &Imapd, server: &str) -> Result<(), Failure> {
         Lists::Daemon(client, _) => delete(client, &reserved).await?,
         lists => lists.remove(reserved.clone()).await?,
     }
-    reserved.iter().for_each(|name| println!("removed reserved mailbox '{name}'"));
+    reserved.iter().for_each(|name| service::say!("removed reserved mailbox '{name}'"));
     lists.close().await
 }
 

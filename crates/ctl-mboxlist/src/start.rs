@@ -16,28 +16,28 @@ where
     let imapd = match Imapd::load(conf, program) {
         Ok(imapd) => imapd,
         Err(problems) => {
-            eprintln!("{problems}");
+            service::complain!("{problems}");
             return ExitCode::from(EX_CONFIG);
         }
     };
-    service::logs::start_tool(program, imapd.debug);
+    logs::start_tool(program, imapd.debug);
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(imapd.umask & 0o777));
     // The daemons must be able to read what the tools write. There is one thread yet.
     if let Err(error) = files::become_owner(Path::new(&imapd.configdirectory)) {
-        eprintln!("{program}: {error}");
+        service::complain!("{program}: {error}");
         return ExitCode::FAILURE;
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("{program}: {error}");
+            service::complain!("{program}: {error}");
             return ExitCode::FAILURE;
         }
     };
     match runtime.block_on(work(imapd)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            service::complain!("{failure}");
             ExitCode::FAILURE
         }
     }

@@ -8,9 +8,9 @@ use std::io::BufRead;
 use std::path::Path;
 
 use config::imapd::{Imapd, Role};
+use directory::client::{Activate, Client, Delete};
 use mailboxes::Entry;
 use mailboxes::reconcile::{Activation, Known, Reconciliation, Rule};
-use mupdate::client::{Activate, Client, Delete};
 use protocol::name::MailboxName;
 use tracing::{info, warn};
 
@@ -39,7 +39,7 @@ pub async fn run(imapd: &Imapd, other: Option<&Path>, how: How) -> Result<(), Fa
     let test = if how.warn_only { "test " } else { "" };
     info!("{test}populating mupdate");
     let mut master = Client::connect(imapd).await.map_err(|error| {
-        eprintln!("couldn't connect to mupdate server");
+        service::complain!("couldn't connect to mupdate server");
         Failure::Daemon(error)
     })?;
     let mut lists = Lists::reach(imapd, nodes::program(imapd), other).await?;
@@ -55,7 +55,7 @@ pub async fn run(imapd: &Imapd, other: Option<&Path>, how: How) -> Result<(), Fa
     for step in work.steps() {
         info!("{step}");
         if how.warn_only {
-            println!("{step}");
+            service::say!("{step}");
         }
     }
     if !how.warn_only {
@@ -108,10 +108,10 @@ fn guard(work: &Reconciliation, how: How) -> Result<(), Failure> {
         return Ok(());
     }
     if !at_master.is_safe() {
-        eprintln!("at the MUPDATE master: {at_master}");
+        service::complain!("at the MUPDATE master: {at_master}");
     }
     if !local.is_safe() {
-        eprintln!("here: {local}");
+        service::complain!("here: {local}");
     }
     let message = "nothing was done: see -mw, then repeat with --accept-mass-delete if that is what you want, or with \
                    -a if this server is right";
@@ -131,10 +131,13 @@ impl Hands<'_> {
             work.removals.iter().map(|(name, known)| Delete { name, expect: known.expect() }).collect();
         let outcomes = self.master.delete_all(&doomed).await.inspect_err(|_| {
             // Which of them was the first to be lost is not known.
-            work.removals.iter().take(1).for_each(|(name, _)| eprintln!("couldn't mupdate delete {name}"));
+            work.removals
+                .iter()
+                .take(1)
+                .for_each(|(name, _)| service::complain!("couldn't mupdate delete {name}"));
         })?;
         if let Some((what, Err(error))) = doomed.iter().zip(outcomes).find(|(_, outcome)| outcome.is_err()) {
-            eprintln!("couldn't mupdate delete {}", what.name);
+            service::complain!("couldn't mupdate delete {}", what.name);
             return Err(error.into());
         }
         self.activate(&work.activations).await?;
@@ -158,11 +161,11 @@ impl Hands<'_> {
             })
             .collect();
         let outcomes = self.master.activate_all(&all).await.inspect_err(|_| {
-            eprintln!("permanent failure storing");
+            service::complain!("permanent failure storing");
         })?;
         for (what, outcome) in all.iter().zip(outcomes) {
             if outcome.is_err() {
-                eprintln!("temporary failure storing '{}' (update continuing)", what.name);
+                service::complain!("temporary failure storing '{}' (update continuing)", what.name);
             }
         }
         Ok(())
@@ -170,7 +173,7 @@ impl Hands<'_> {
 }
 
 fn confirmed(mailboxes: usize) -> bool {
-    eprint!("OK to delete {mailboxes} local mailboxes? ");
+    service::complain_part!("OK to delete {mailboxes} local mailboxes? ");
     let mut answer = String::new();
     let read = std::io::stdin().lock().read_line(&mut answer);
     read.is_ok() && matches!(answer.as_str(), "y\n" | "Y\n")

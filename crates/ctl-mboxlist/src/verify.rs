@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use backend::store::Header;
 use config::imapd::Imapd;
 use mailboxes::{Entry, Flags};
 use protocol::name::MailboxName;
+use store::Header;
 
 use crate::lists::{Failure, Lists};
 use crate::nodes;
@@ -42,7 +42,7 @@ pub async fn run(imapd: &Imapd, other: Option<&Path>) -> Result<(), Failure> {
         };
         found.extend(own.into_iter().filter(|mailbox| !inner(&mailbox.directory)));
     }
-    compare(&entries, &found).iter().for_each(|line| println!("{line}"));
+    compare(&entries, &found).iter().for_each(|line| service::say!("{line}"));
     Ok(())
 }
 
@@ -91,7 +91,7 @@ fn walk(directory: &Path, partition: &str, depth: usize, found: &mut Vec<Found>)
                 partition: partition.to_owned(),
                 directory: directory.to_owned(),
             }),
-            Err(error) => eprintln!("{}: {error}", directory.display()),
+            Err(error) => service::complain!("{}: {error}", directory.display()),
         };
     }
     if depth == 0 {
@@ -106,7 +106,7 @@ fn walk(directory: &Path, partition: &str, depth: usize, found: &mut Vec<Found>)
                 .filter(|path| path.is_dir())
                 .for_each(|path| walk(path, partition, depth - 1, found));
         }
-        Err(error) => eprintln!("{}: {error}", directory.display()),
+        Err(error) => service::complain!("{}: {error}", directory.display()),
     }
 }
 

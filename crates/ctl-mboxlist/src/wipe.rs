@@ -1,16 +1,16 @@
 //! Putting away a local mailbox that another server has by now: it goes below `DELETED`, on this server alone, so that
 //! an error of judgement can be undone. `cyr_expire` ends it later.
 
-use backend::store::{Store, StoreError};
 use config::imapd::Imapd;
 use protocol::name::MailboxName;
+use store::{Store, StoreError};
 
 use crate::lists::{Failure, Lists};
 
 /// Puts the mailboxes away: a running backend is asked to, a stopped one's store is opened. Says and returns at the
 /// first that cannot be.
 pub async fn all(imapd: &Imapd, lists: Lists, names: &[MailboxName]) -> Result<(), Failure> {
-    let failed = |name: &MailboxName| eprintln!("couldn't delete defunct mailbox {name}");
+    let failed = |name: &MailboxName| service::complain!("couldn't delete defunct mailbox {name}");
     if let Lists::Daemon(mut client, _) = lists {
         for name in names {
             client.wipe(name).await.inspect_err(|_| failed(name))?;

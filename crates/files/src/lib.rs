@@ -17,6 +17,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -190,6 +191,31 @@ pub fn remove_socket(path: &Path) -> io::Result<bool> {
     in_directory(path, |path| removed(path, |found| found.file_type().is_socket()))
 }
 
+/// Listens on a UNIX socket, without blocking, in the place of one that an earlier process left. `mode` decides who may connect; none:
+/// the umask does.
+pub fn listen(path: &Path, mode: Option<u32>) -> io::Result<UnixListener> {
+    let listener = bind(path, mode, |path| UnixListener::bind(path))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Receives datagrams on a UNIX socket, as [`listen`] does; it blocks.
+pub fn datagrams(path: &Path, mode: Option<u32>) -> io::Result<UnixDatagram> {
+    bind(path, mode, |path| UnixDatagram::bind(path))
+}
+
+/// Has `bind` make a UNIX socket in the place of one that an earlier process left.
+pub fn bind<T>(path: &Path, mode: Option<u32>, bind: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
+    remove_socket(path)?;
+    in_directory(path, |path| {
+        let socket = bind(path)?;
+        if let Some(mode) = mode {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+        }
+        Ok(socket)
+    })
+}
+
 fn removed(path: &Path, fits: impl Fn(&fs::Metadata) -> bool) -> io::Result<bool> {
     match fs::symlink_metadata(path) {
         Ok(found) if fits(&found) => fs::remove_file(path).map(|()| true),
@@ -263,5 +289,21 @@ mod tests {
             second.join().unwrap().read_to_string(&mut text).unwrap();
             assert_eq!(text, "new");
         });
+    }
+
+    #[test]
+    fn a_socket_takes_the_place_of_a_dead_one_and_of_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        drop(listen(&path, Some(0o600)).unwrap());
+        let listener = listen(&path, Some(0o640)).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        std::os::unix::net::UnixStream::connect(&path).unwrap();
+        listener.accept().unwrap();
+        assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        fs::write(dir.path().join("mail"), "kept").unwrap();
+        let error = listen(&dir.path().join("mail"), None).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(dir.path().join("mail")).unwrap(), b"kept");
     }
 }

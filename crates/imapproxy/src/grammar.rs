@@ -3,12 +3,12 @@
 
 use protocol::frame::{Piece, literal_at_end, trim_line};
 use protocol::grammar::{Parsed, argument, atom, byte, keyword, mailbox, space};
-use protocol::imap::{Cursor, Limits, ParseError, Tag};
+use protocol::imap::{Bad, Cursor, Limits, ParseError, Refusal, Tag};
 
 /// The head of a command: everything before its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    pub tag: String,
+    pub tag: Tag,
     /// Upper case. For `UID X` it is `X`.
     pub verb: String,
     pub uid: bool,
@@ -16,21 +16,13 @@ pub struct Head {
     pub arguments: usize,
 }
 
-/// A head that cannot be read, to be answered `tag BAD text`, or `* BAD text` without a tag.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadHead {
-    pub tag: Option<String>,
-    pub text: String,
-}
-
 impl Head {
     /// Reads the beginning of a command's first line.
-    pub fn parse(line: &[u8]) -> Result<Head, BadHead> {
+    pub fn parse(line: &[u8]) -> Result<Head, Bad> {
         let text = trim_line(line);
         let mut cursor = Cursor::new(text, Limits::default());
-        let tag = Tag::take(&mut cursor)
-            .map_err(|bad| BadHead { tag: bad.tag.map(|t| t.to_string()), text: bad.text })?;
-        let bad = |text: &str| BadHead { tag: Some(tag.to_string()), text: text.to_owned() };
+        let tag = Tag::take(&mut cursor)?;
+        let bad = |text: &str| Bad { tag: Some(tag.clone()), text: text.to_owned(), foreign: false };
         let mut verb = cursor.read(atom).map_err(|_| bad("Null command"))?.to_ascii_uppercase();
         if verb.len() > VERB_MAX {
             return Err(bad("Unrecognized command"));
@@ -40,12 +32,12 @@ impl Head {
             cursor.read(space).map_err(|_| bad("Missing required argument to Uid"))?;
             verb = cursor.read(atom).map_err(|_| bad("Unrecognized UID subcommand"))?.to_ascii_uppercase();
         }
-        Ok(Head { tag: tag.to_string(), verb, uid, arguments: text.len() - cursor.rest().len() })
+        Ok(Head { tag, verb, uid, arguments: text.len() - cursor.rest().len() })
     }
 
     /// A command's first line without its tag: that is the client's, and a backend never sees it.
     pub fn untagged<'a>(&self, line: &'a [u8]) -> &'a [u8] {
-        let text = line.get(self.tag.len()..).unwrap_or_default();
+        let text = line.get(self.tag.as_str().len()..).unwrap_or_default();
         text.get(text.iter().take_while(|&&b| b == b' ').count()..).unwrap_or_default()
     }
 
@@ -75,7 +67,11 @@ impl Head {
     }
 
     /// The first argument as a mailbox name, and what follows it, raw with its line end.
-    pub fn mailbox<'a>(&self, command: &'a [u8]) -> Result<(String, &'a [u8]), ParseError> {
+    pub fn mailbox<'a>(&self, command: &'a [u8]) -> Result<(String, &'a [u8]), Refusal> {
+        self.first_mailbox(command).map_err(|error| Refusal::malformed(&error, &self.title()))
+    }
+
+    fn first_mailbox<'a>(&self, command: &'a [u8]) -> Result<(String, &'a [u8]), ParseError> {
         let mut cursor = Cursor::new(command.get(self.arguments..).unwrap_or_default(), Limits::default());
         if matches!(cursor.rest(), [b'\r' | b'\n', ..] | []) {
             return Err(ParseError::Missing);
@@ -151,7 +147,7 @@ mod tests {
         let head = Head::parse(b"a NOOP\n").unwrap();
         assert_eq!((head.verb.as_str(), head.uid, head.arguments), ("NOOP", false, 6));
         assert_eq!(Head::parse(b"\r\n").unwrap_err().tag, None);
-        assert_eq!(Head::parse(b"a\r\n").unwrap_err().tag.as_deref(), Some("a"));
+        assert_eq!(Head::parse(b"a\r\n").unwrap_err().tag.unwrap().as_str(), "a");
         assert!(Head::parse(b"+ x\r\n").is_err() && Head::parse(b"(a NOOP\r\n").is_err());
     }
 

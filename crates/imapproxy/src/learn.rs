@@ -64,7 +64,6 @@ mod tests {
     use protocol::name::MailboxName;
 
     use super::*;
-    use crate::node::Directory;
 
     #[tokio::test]
     async fn a_name_that_only_the_list_has_is_not_connected_to() {
@@ -77,7 +76,7 @@ mod tests {
             let action = Action::Put(Box::new(Entry::active(location, "anyone\tlrs\t")));
             list.commit(vec![Change { name, expect: None, action }]).await.unwrap();
         }
-        let node = Node::new(&imapd, Directory::Fixed(list));
+        let node = Node::new(&imapd, Arc::new(list));
         let named: Vec<String> = servers(&node).into_iter().collect();
         assert_eq!(named, ["be1.example.org", "be2.example.org"]);
     }

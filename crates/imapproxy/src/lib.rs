@@ -4,7 +4,7 @@
 //! acts for the user, and copies what comes back. Where a mailbox is, and who may see it, it knows from its own replica
 //! of the master's list.
 //!
-//! * [`grammar`], [`listing`], [`placement`]: pure parts.
+//! * [`grammar`], [`placement`]: pure parts.
 //! * [`peer`]: one end of a session, read and written at once with the others.
 //! * [`session`]: the client, its connections, and how bytes go between them.
 //! * [`cmd`]: the commands, one file per family.
@@ -14,7 +14,6 @@ pub mod capability;
 pub mod cmd;
 pub mod grammar;
 pub mod learn;
-pub mod listing;
 pub mod node;
 pub mod peer;
 pub mod placement;
@@ -22,21 +21,26 @@ pub mod session;
 
 use std::sync::Arc;
 
-use mupdate::replica::Replica;
-use protocol::acl::{Acl, Rights, Who};
-use service::auth::InboxAcl;
-use service::{Connection, Context, Exit};
+use directory::lookup;
+use directory::replica::Replica;
+use service::Connection;
+use service::Context;
+use service::Exit;
 use tracing::debug;
 
-use node::{Directory, Node};
+use node::Node;
 use session::Session;
 
 /// Serves IMAP on the daemon's listeners until it is told to stop.
 pub async fn run(context: Context) -> Result<(), Exit> {
     let replica = Replica::for_proxy(&context, true)?;
-    let node = Node::new(&context.imapd(), Directory::Replica(replica.clone()));
-    context.set_inbox_acl(inbox_acl(&node));
-    follow_reloads(&context, &node);
+    let node = Node::new(&context.imapd(), Arc::new(replica.clone()));
+    context.set_inbox_acl(lookup::inbox_acl(context.namespace(), replica.list().clone()));
+    let reloaded = node.clone();
+    context.on_reload(move |imapd| {
+        debug!("the settings towards backends are read anew");
+        reloaded.upstream.reload(&imapd);
+    });
     context.tasks().spawn(learn::run(node.clone(), context.shutdown()));
     replica.settle(&context.shutdown()).await;
     serve(&context, node).await;
@@ -54,30 +58,9 @@ pub async fn serve(context: &Context, node: Arc<Node>) {
         .await;
 }
 
-/// `loginuseacl`: who has the `a` right on an INBOX may log in as its owner.
-fn inbox_acl(node: &Arc<Node>) -> Arc<dyn InboxAcl> {
-    let node = node.clone();
-    Arc::new(move |authid: &str, groups: &[String], userid: &str| {
-        let Ok(inbox) = node.namespace.inbox(userid) else { return false };
-        let Ok(Some(entry)) = node.directory.list().get(&inbox) else { return false };
-        Acl::parse(&entry.acl).rights(Who { userid: authid, groups }).contains(Rights::ADMIN)
-    })
-}
-
-fn follow_reloads(context: &Context, node: &Arc<Node>) {
-    let (context, node) = (context.clone(), node.clone());
-    tokio::spawn(async move {
-        let (mut reloads, stop) = (context.reloads(), context.shutdown());
-        while let Some(Ok(())) = stop.run_until_cancelled(reloads.changed()).await {
-            debug!("the settings towards backends are read anew");
-            node.upstream.reload(&context.imapd());
-        }
-    });
-}
-
 /// The IMAP proxy of a murder's frontend
 #[derive(Debug, clap::Parser)]
-#[command(name = "imapproxy", version)]
+#[command(name = "imapproxy", version, after_help = service::run::AFTER_HELP)]
 pub struct Cli {
     #[command(flatten)]
     pub arguments: service::Arguments,

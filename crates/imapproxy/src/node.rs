@@ -4,21 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::imapd::Imapd;
-use mailboxes::{Entry, List};
-use mupdate::replica::{self, Replica};
-use protocol::name::MailboxName;
+use directory::lookup::Lookup;
+use protocol::imap::Refusal;
 use protocol::namespace::Namespace;
 use upstream::Upstream;
 
 use crate::capability::Learnt;
 use crate::placement::Placement;
-use crate::session::{Stop, UNSURE};
+use crate::session::Stop;
 
 pub use service::listen::Listener;
 
 /// The frontend.
 pub struct Node {
-    pub directory: Directory,
+    /// Where mailboxes are, as far as this node knows.
+    pub directory: Arc<dyn Lookup>,
     pub namespace: Namespace,
     /// The way to the backends.
     pub upstream: Upstream,
@@ -27,7 +27,7 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn new(imapd: &Imapd, directory: Directory) -> Arc<Node> {
+    pub fn new(imapd: &Imapd, directory: Arc<dyn Lookup>) -> Arc<Node> {
         Arc::new(Node {
             directory,
             namespace: service::names::namespace(imapd),
@@ -43,76 +43,10 @@ impl Node {
     }
 }
 
-/// Where mailboxes are, as far as this node knows.
-#[derive(Clone)]
-pub enum Directory {
-    /// Follows the MUPDATE master, through the slave on this host where there is one.
-    Replica(Replica),
-    /// A list that is what it is: tests.
-    Fixed(List),
-}
-
-/// The answer to a look-up.
-#[derive(Debug)]
-pub enum Found {
-    Active(Entry),
-    /// It is being made, or moved.
-    Reserved,
-    /// There is no such mailbox, and the master says so.
-    Missing,
-    /// The list is incomplete or old: it may exist.
-    Unknown,
-}
-
-impl Directory {
-    pub fn list(&self) -> &List {
-        match self {
-            Directory::Replica(replica) => replica.list(),
-            Directory::Fixed(list) => list,
-        }
-    }
-
-    /// Looks a name up. What is not there, or only reserved, is looked up again when all that the master has
-    /// acknowledged until now has arrived.
-    pub async fn find(&self, name: &MailboxName) -> Found {
-        let found = match self {
-            Directory::Replica(replica) => replica.find(name).await,
-            Directory::Fixed(list) => match list.get(name) {
-                Ok(Some(entry)) => replica::Found::Entry(entry),
-                Ok(None) => replica::Found::Missing,
-                Err(error) => replica::Found::Unknown(replica::Stale(error.to_string())),
-            },
-        };
-        match found {
-            replica::Found::Entry(entry) if entry.is_active() => Found::Active(entry),
-            // It was looked at again already.
-            replica::Found::Entry(_) => Found::Reserved,
-            replica::Found::Missing => Found::Missing,
-            replica::Found::Unknown(_) => Found::Unknown,
-        }
-    }
-
-    /// Waits until everything that the master has acknowledged has arrived; at most two seconds.
-    pub async fn barrier(&self) -> Result<(), replica::Stale> {
-        match self {
-            Directory::Replica(replica) => replica.barrier().await,
-            Directory::Fixed(_) => Ok(()),
-        }
-    }
-
-    /// Whether an empty LIST would be true.
-    pub fn is_complete(&self) -> bool {
-        match self {
-            Directory::Replica(replica) => replica.is_complete(),
-            Directory::Fixed(_) => true,
-        }
-    }
-}
-
 /// This node's own list cannot be read.
 pub fn unreadable(error: mailboxes::Error) -> Stop {
     tracing::error!("the list of mailboxes: {error}");
-    Stop::no(UNSURE)
+    Refusal::ListUnsure.into()
 }
 
 #[cfg(test)]
@@ -122,12 +56,15 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
     use std::{fmt, io};
 
-    use mupdate::client::{Address, Connect, Measure};
-    use mupdate::replica::Settings;
-    use service::peer::Peer;
-    use service::stream::Stream;
+    use directory::client::{Address, Connect, Measure};
+    use directory::lookup::Found;
+    use directory::replica::{Replica, Settings};
+    use mailboxes::{List, Options, store::Memory};
+    use protocol::name::MailboxName;
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
     use tokio_util::sync::CancellationToken;
+    use transport::peer::Peer;
+    use transport::stream::Stream;
 
     use super::*;
 
@@ -176,9 +113,10 @@ mod tests {
         let measure = Measure { entries: usize::MAX, octets: usize::MAX };
         let settings = Settings { retry_delay: Duration::from_secs(3600), chance: || 0, measure };
         let address = Address::Through(Arc::new(Once(Mutex::new(Some(ours)))));
-        let replica = Replica::start(List::memory(), address, settings, stop.clone());
+        let list = List::with_store(Arc::new(Memory::new()), Options::replica()).unwrap();
+        let replica = Replica::start(list, address, settings, stop.clone());
         replica.live().await;
-        let directory = Directory::Replica(replica);
+        let directory: &dyn Lookup = &replica;
         let found = directory.find(&MailboxName::parse("user.a").unwrap()).await;
         assert!(matches!(found, Found::Reserved), "{found:?}");
         stop.cancel();

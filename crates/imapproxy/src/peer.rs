@@ -10,8 +10,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
-use service::stream::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use transport::stream::Stream;
 
 /// A stream and its two buffers.
 pub struct Peer {

@@ -199,9 +199,11 @@ fn first_max(weights: &[f64], value: impl Fn(usize) -> f64) -> Option<usize> {
     best
 }
 
+/// From 0 to below 1; 0 where the system has no randomness.
 fn chance() -> f64 {
-    use std::hash::{BuildHasher, RandomState};
-    (RandomState::new().hash_one(std::time::Instant::now()) >> 11) as f64 / (1u64 << 53) as f64
+    let mut bytes = [0; 8];
+    let number = getrandom::fill(&mut bytes).map_or(0, |()| u64::from_le_bytes(bytes));
+    (number >> 11) as f64 / (1u64 << 53) as f64
 }
 
 const LINE_MAX: usize = 16 * 1024;

@@ -1,27 +1,29 @@
 //! One connection as the driver of all protocols sees it: commands, an AUTH exchange or a message, in turns.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use identity::auth::{Authenticator, Exchange, Failure, Step64};
+use metrics::{counter, histogram};
 use protocol::line::{Line, Lines};
 use protocol::lmtp::command::{Command, Mail, Rcpt};
 use protocol::lmtp::intake::{Intake, Outcome, Progress};
 use protocol::lmtp::refusal::{Refusal, Verdict};
 use protocol::lmtp::reply::{Answer, Reply, Server};
 use protocol::lmtp::session::{Action, Session, Trust};
-use service::aside::Pace;
-use service::auth::{Authenticator, Exchange, Failure, Step64};
 use service::drive::{self, Farewell, Next, drive};
-use service::peer::{Channel, Peer};
+use service::notices::Notices;
 use service::serve::Connection;
 use service::sessions::Seat;
-use service::stream::Stream;
-use service::tls::ServerTls;
-use service::wire::{Bounds, Wire};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
+use transport::peer::{Channel, Peer};
+use transport::stream::Stream;
+use transport::tls::ServerTls;
+use transport::wire::{Bounds, Wire};
+use work::aside::Pace;
 
 use crate::deliver::{Deliver, Envelope, Incoming};
 use crate::settings::{BYTES, COMMANDS, IDLE, INPUT, LINE, REPLIES, Settings, WRITE};
@@ -36,6 +38,8 @@ pub struct Door {
     pub starttls: Option<ServerTls>,
     /// `-a`: clients need not authenticate. Those of a UNIX socket never do.
     pub trusted: bool,
+    /// While the operator says so, no mail is taken.
+    pub notices: Notices,
     /// Names the session in replies, headers and logs.
     pub session_id: String,
     /// Its entry in the register of who is on.
@@ -51,6 +55,7 @@ impl Door {
             auth: listener.auth(),
             starttls: listener.starttls(),
             trusted: listener.has_flag('a'),
+            notices: connection.context.notices().clone(),
             session_id: connection.session.clone(),
             seat: connection.seat.clone(),
         }
@@ -171,7 +176,7 @@ impl<D: Deliver> Conn<D> {
             (Phase::Auth(exchange), Line::Text(text)) => self.authenticate(exchange, Some(text), out).await,
             (_, Line::TooLong) => self.say(&Reply::LineTooLong, out),
             (_, Line::Text(text)) => {
-                service::logs::chat(self.door.settings.chatty, &text);
+                logs::chat(self.door.settings.chatty, &text);
                 let action = self.session.command(Command::parse(&text));
                 return self.act(action, out).await;
             }
@@ -184,8 +189,10 @@ impl<D: Deliver> Conn<D> {
         if self.session.mail().is_none() {
             self.deliver.reset();
         }
-        if let Some(text) = self.told_to_stop(&action) {
-            self.say(&Reply::Maintenance(text), out);
+        if takes_mail(&action)
+            && let Some(text) = self.door.notices.shutdown().await
+        {
+            self.say(&Reply::Maintenance(text.chars().take(NOTICE).collect()), out);
             self.session.reset();
             return None;
         }
@@ -219,20 +226,6 @@ impl<D: Deliver> Conn<D> {
         None
     }
 
-    /// What `{configdirectory}/msg/shutdown` says: while it is there no mail is taken.
-    fn told_to_stop(&self, action: &Action) -> Option<String> {
-        let concerned = match action {
-            Action::Reply(Reply::SenderOk) | Action::Authenticate { .. } | Action::StartTls => true,
-            Action::Recipient(_) | Action::Data => true,
-            Action::Reply(_) | Action::Close(_) | Action::Hello => false,
-        };
-        // A look at a file that is not there: nothing that blocks.
-        let text =
-            concerned.then(|| std::fs::read_to_string(&self.door.settings.shutdown_file).ok()).flatten()?;
-        let line = text.lines().next().unwrap_or_default();
-        Some(line.chars().filter(|c| !c.is_control()).take(200).collect())
-    }
-
     fn hello(&mut self, out: &mut BytesMut) {
         let local = matches!(self.channel.peer, Peer::Unix { .. });
         let mechanisms = match self.session.trust() {
@@ -256,7 +249,9 @@ impl<D: Deliver> Conn<D> {
             Ok(()) => self.say(&Reply::RecipientOk, out),
             Err(refusal) => {
                 info!(rcpt = address, ?refusal, "recipient refused");
-                write(&Verdict::Refused(refusal).answer(&self.me.session_id), out);
+                let answer = Verdict::Refused(refusal).answer(&self.me.session_id);
+                count(&answer);
+                write(&answer, out);
             }
         }
     }
@@ -316,6 +311,7 @@ impl<D: Deliver> Conn<D> {
             self.phase = Phase::Message(taking);
             return Some(Next::Read);
         }
+        let began = Instant::now();
         let accepted = self.session.recipients();
         let Taking { mail, intake, message, .. } = *taking;
         let outcome = match (message, intake.outcome()) {
@@ -335,8 +331,11 @@ impl<D: Deliver> Conn<D> {
             }
         };
         for verdict in verdicts {
-            write(&verdict.answer(&self.me.session_id), out);
+            let answer = verdict.answer(&self.me.session_id);
+            count(&answer);
+            write(&answer, out);
         }
+        histogram!("murder_command_seconds", "protocol" => "lmtp").record(began.elapsed().as_secs_f64());
         self.session.reset();
         self.deliver.reset();
         None
@@ -374,6 +373,25 @@ impl<M: Incoming> Taking<M> {
     }
 }
 
+/// What became of a recipient, for whoever watches.
+fn count(answer: &Answer) {
+    let outcome = match answer.code {
+        200..300 => "delivered",
+        500.. => "refused",
+        _ => "deferred",
+    };
+    counter!("murder_deliveries_total", "outcome" => outcome).increment(1);
+}
+
+/// Whether an action leads to mail: none is taken while `{configdirectory}/msg/shutdown` is there.
+fn takes_mail(action: &Action) -> bool {
+    match action {
+        Action::Reply(Reply::SenderOk) | Action::Authenticate { .. } | Action::StartTls => true,
+        Action::Recipient(_) | Action::Data => true,
+        Action::Reply(_) | Action::Close(_) | Action::Hello => false,
+    }
+}
+
 fn write(answer: &Answer, out: &mut BytesMut) {
     let mut text = String::new();
     answer.write(&mut text);
@@ -392,3 +410,6 @@ fn failed(failure: &Failure) -> Reply {
         Failure::Temporary(_) => Reply::AuthUnavailable,
     }
 }
+
+/// Characters of a notice that fit into a reply (RFC 5321, section 4.5.3.1.5).
+const NOTICE: usize = 200;

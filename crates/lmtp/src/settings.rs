@@ -1,6 +1,5 @@
 //! What imapd.conf says to an LMTP server, and the limits that it does not set.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use config::imapd::Imapd;
@@ -17,8 +16,6 @@ pub struct Settings {
     pub eight_bit: EightBit,
     pub soft_noauth: bool,
     pub chatty: bool,
-    /// While it is there, no mail is taken.
-    pub shutdown_file: PathBuf,
     /// How addresses are understood.
     pub rules: Rules,
 }
@@ -35,7 +32,6 @@ impl Settings {
             },
             soft_noauth: imapd.soft_noauth,
             chatty: imapd.chatty,
-            shutdown_file: Path::new(&imapd.configdirectory).join("msg/shutdown"),
             rules: Rules {
                 namespace: service::names::namespace(imapd),
                 postuser: imapd.postuser.clone(),

@@ -3,9 +3,9 @@
 use protocol::lmtp::command::Mail;
 use protocol::lmtp::intake::{EightBit, Plan};
 use protocol::lmtp::session::{Session, Trust};
-use service::peer::Peer;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
+use transport::peer::Peer;
 
 use crate::Settings;
 

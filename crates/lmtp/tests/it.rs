@@ -10,8 +10,10 @@ use config::imapd::Imapd;
 use lmtp::{Deliver, Door, Envelope, Spool};
 use protocol::lmtp::command::{Mail, Rcpt};
 use protocol::lmtp::refusal::{Refusal, Verdict};
-use service::listen::{Entry, Socket};
-use service::{Connection, Context};
+use service::Connection;
+use service::Context;
+use service::listen::Socket;
+use supervision::listeners::Entry;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
@@ -186,6 +188,18 @@ async fn no_mail_is_taken_while_the_admin_says_so() {
     assert_eq!(c.say("NOOP").await, "250 2.0.0 ok");
     assert_eq!(c.say("MAIL FROM:<>").await, "421 4.3.2 Back at noon");
     std::fs::remove_file(message.join("shutdown")).unwrap();
+    assert_eq!(c.say("MAIL FROM:<>").await, "250 2.1.0 ok");
+}
+
+#[tokio::test]
+async fn no_mail_is_taken_when_the_admin_says_so_in_latin_1() {
+    let world = World::start();
+    let mut c = world.tcp(1).await;
+    let message = world.dir.path().join("msg");
+    std::fs::create_dir(&message).unwrap();
+    std::fs::write(message.join("shutdown"), b"Zur\xfcck um 12\n").unwrap();
+    assert_eq!(c.say("MAIL FROM:<>").await, "421 4.3.2 Zur\u{fffd}ck um 12");
+    std::fs::remove_dir_all(&message).unwrap();
     assert_eq!(c.say("MAIL FROM:<>").await, "250 2.1.0 ok");
 }
 

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use directory::lookup::Lookup;
 use lmtp::{Deliver, Envelope, Spool};
 use protocol::lmtp::command::{Mail, Rcpt};
 use protocol::lmtp::refusal::{Refusal, Verdict};
@@ -11,7 +12,6 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 use upstream::Pool;
 
-use crate::directory::Directory;
 use crate::route::{Policy, Route};
 use crate::transaction::{Terms, Transaction};
 
@@ -25,24 +25,24 @@ pub struct Settings {
 }
 
 /// One client's deliveries.
-pub struct Proxy<D> {
+pub struct Proxy {
     settings: Arc<Settings>,
-    directory: D,
+    directory: Arc<dyn Lookup>,
     pool: Pool,
     accepted: Vec<Route>,
 }
 
-impl<D: Directory> Proxy<D> {
-    pub fn new(settings: Arc<Settings>, directory: D, pool: Pool) -> Proxy<D> {
+impl Proxy {
+    pub fn new(settings: Arc<Settings>, directory: Arc<dyn Lookup>, pool: Pool) -> Proxy {
         Proxy { settings, directory, pool, accepted: Vec::new() }
     }
 }
 
-impl<D: Directory> Deliver for Proxy<D> {
+impl Deliver for Proxy {
     type Incoming = Spool;
 
     async fn recipient(&mut self, mail: &Mail, rcpt: Rcpt) -> Result<(), Refusal> {
-        let route = self.settings.policy.route(mail, &rcpt, &self.directory).await?;
+        let route = self.settings.policy.route(mail, &rcpt, &*self.directory).await?;
         self.accepted.push(route);
         Ok(())
     }

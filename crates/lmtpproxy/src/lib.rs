@@ -9,8 +9,6 @@
 //! It queues nothing: when the client has its replies, the message is on the backends or was refused.
 
 pub mod deliver;
-pub mod directory;
-mod replica;
 pub mod route;
 mod serve;
 pub mod transaction;
@@ -19,7 +17,7 @@ pub use serve::{run, serve};
 
 /// Takes mail by LMTP and passes it to the backends of its recipients
 #[derive(Debug, clap::Parser)]
-#[command(name = "lmtpproxy", version)]
+#[command(name = "lmtpproxy", version, after_help = service::run::AFTER_HELP)]
 pub struct Cli {
     #[command(flatten)]
     pub arguments: service::Arguments,

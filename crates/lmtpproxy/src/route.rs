@@ -1,12 +1,12 @@
 //! Which backend a recipient's mail goes to, and under which address.
 
-use mailboxes::{Entry, State};
+use directory::lookup::{Found, Lookup};
+use mailboxes::Entry;
 use protocol::acl::{Acl, Rights, Who};
 use protocol::lmtp::command::{Mail, Path, Rcpt};
 use protocol::lmtp::recipient::{AddressError, Recipient, Rules};
 use protocol::lmtp::refusal::Refusal;
-
-use crate::directory::{Directory, Found};
+use tracing::warn;
 
 /// An accepted recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,27 +30,26 @@ pub struct Policy {
 
 impl Policy {
     /// Finds the backend. A permanent refusal is given only where the list is known to be complete and current.
-    pub async fn route<D: Directory>(
-        &self,
-        mail: &Mail,
-        rcpt: &Rcpt,
-        directory: &D,
-    ) -> Result<Route, Refusal> {
+    pub async fn route(&self, mail: &Mail, rcpt: &Rcpt, directory: &dyn Lookup) -> Result<Route, Refusal> {
         match self.look_up(mail, &rcpt.to, directory).await {
-            Ok(entry) => self.accept(entry, rcpt.to.clone(), rcpt.ignore_quota),
+            Ok(entry) => Ok(accepted(&entry, rcpt.to.clone(), rcpt.ignore_quota)),
             Err(Refusal::UnknownUser) => self.catch(mail, rcpt, directory).await,
             Err(refusal) => Err(refusal),
         }
     }
 
-    async fn look_up<D: Directory>(&self, mail: &Mail, to: &Path, directory: &D) -> Result<Entry, Refusal> {
+    async fn look_up(&self, mail: &Mail, to: &Path, directory: &dyn Lookup) -> Result<Entry, Refusal> {
         let recipient = Recipient::parse(to, &self.rules, mail.smtputf8).map_err(|error| match error {
             AddressError::Syntax => Refusal::BadAddress,
             AddressError::NoSuchName => Refusal::UnknownUser,
         })?;
         let entry = match directory.find(recipient.required()).await {
-            Found::Mailbox(entry) => entry,
-            Found::Unknown => return Err(Refusal::Unavailable),
+            Found::Active(entry) => entry,
+            Found::Reserved => return Err(Refusal::Reserved),
+            Found::Unknown(stale) => {
+                warn!(mailbox = %recipient.required(), "{stale}");
+                return Err(Refusal::Unavailable);
+            }
             Found::Missing => self.alike(&recipient, directory).await.ok_or(Refusal::UnknownUser)?,
         };
         if let Recipient::Shared(_) = recipient {
@@ -59,33 +58,31 @@ impl Policy {
         Ok(entry)
     }
 
-    async fn alike<D: Directory>(&self, recipient: &Recipient, directory: &D) -> Option<Entry> {
+    async fn alike(&self, recipient: &Recipient, directory: &dyn Lookup) -> Option<Entry> {
         match recipient {
-            Recipient::Shared(name) if self.fuzzy => directory.find_alike(name).await.map(|(_, entry)| entry),
+            Recipient::Shared(name) if self.fuzzy => {
+                let (list, name) = (directory.list().clone(), name.clone());
+                let closest = tokio::task::spawn_blocking(move || lmtp::closest(&list, &name, None));
+                closest.await.ok().flatten().map(|(_, entry)| entry)
+            }
             Recipient::Shared(_) | Recipient::User { .. } => None,
         }
     }
 
-    async fn catch<D: Directory>(&self, mail: &Mail, rcpt: &Rcpt, directory: &D) -> Result<Route, Refusal> {
+    async fn catch(&self, mail: &Mail, rcpt: &Rcpt, directory: &dyn Lookup) -> Result<Route, Refusal> {
         let user = self.catchall.as_deref().ok_or(Refusal::UnknownUser)?;
         let to = Path::new(user, rcpt.to.domain());
         let entry = self.look_up(mail, &to, directory).await?;
-        self.accept(entry, to, rcpt.ignore_quota)
+        Ok(accepted(&entry, to, rcpt.ignore_quota))
     }
+}
 
-    fn accept(&self, entry: Entry, to: Path, ignore_quota: bool) -> Result<Route, Refusal> {
-        match entry.state {
-            State::Reserved => Err(Refusal::Reserved),
-            State::Active => Ok(Route { server: entry.server().to_owned(), to, ignore_quota }),
-        }
-    }
+fn accepted(entry: &Entry, to: Path, ignore_quota: bool) -> Route {
+    Route { server: entry.server().to_owned(), to, ignore_quota }
 }
 
 /// Whether the sender may post to a shared mailbox: the identity of MAIL's AUTH, or anyone.
 fn may_post(entry: &Entry, identity: Option<&str>) -> Result<(), Refusal> {
-    if entry.state == State::Reserved {
-        return Ok(());
-    }
     let who = Who { userid: identity.unwrap_or("anonymous"), groups: &[] };
     let rights = Acl::parse(&entry.acl).rights(who);
     if rights.contains(Rights::POST) {
@@ -99,9 +96,10 @@ fn may_post(entry: &Entry, identity: Option<&str>) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
+    use mailboxes::store::Memory;
+    use mailboxes::{Follow, List, Options};
     use protocol::lmtp::command::Command;
     use protocol::location::Location;
     use protocol::name::MailboxName;
@@ -109,36 +107,20 @@ mod tests {
 
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Fixed {
-        entries: Arc<BTreeMap<String, Entry>>,
-        stale: bool,
-    }
-
-    impl Directory for Fixed {
-        async fn find(&self, name: &MailboxName) -> Found {
-            match self.entries.get(name.as_str()) {
-                Some(entry) => Found::Mailbox(entry.clone()),
-                None if self.stale => Found::Unknown,
-                None => Found::Missing,
-            }
-        }
-
-        async fn find_alike(&self, name: &MailboxName) -> Option<(MailboxName, Entry)> {
-            let alike = name.as_str().to_lowercase();
-            self.entries.get(&alike).map(|entry| (MailboxName::parse(&alike).unwrap(), entry.clone()))
-        }
-    }
-
-    fn directory(stale: bool) -> Fixed {
+    async fn directory(stale: bool) -> List {
         let at = |server: &str| Location::parse(&format!("{server}!default")).unwrap();
-        let mut entries = BTreeMap::new();
-        entries.insert("user.fred".to_owned(), Entry::active(at("be1"), "fred\tlrswipkxtecda\t"));
-        entries.insert("user.new".to_owned(), Entry::reserved(at("be2")));
-        entries.insert("shared.open".to_owned(), Entry::active(at("be2"), "anyone\tlp\t"));
-        entries.insert("shared.staff".to_owned(), Entry::active(at("be2"), "anyone\tl\tjane\tlp\t"));
-        entries.insert("shared.secret".to_owned(), Entry::active(at("be2"), "jane\tlrp\t"));
-        Fixed { entries: Arc::new(entries), stale }
+        let entries = [
+            ("user.fred", Entry::active(at("be1"), "fred\tlrswipkxtecda\t")),
+            ("user.new", Entry::reserved(at("be2"))),
+            ("shared.open", Entry::active(at("be2"), "anyone\tlp\t")),
+            ("shared.staff", Entry::active(at("be2"), "anyone\tl\tjane\tlp\t")),
+            ("shared.secret", Entry::active(at("be2"), "jane\tlrp\t")),
+        ];
+        let list = List::with_store(Arc::new(Memory::new()), Options::replica()).unwrap();
+        let changes = entries.map(|(name, entry)| (MailboxName::parse(name).unwrap(), Some(entry)));
+        let follow = Follow { changes: changes.into(), position: None, complete: !stale, whole: true };
+        list.follow(follow).await.unwrap();
+        list
     }
 
     fn policy() -> Policy {
@@ -157,7 +139,7 @@ mod tests {
             panic!("{address}");
         };
         let mail = Mail { auth: Some(auth.to_owned()).filter(|a| !a.is_empty()), ..Mail::default() };
-        let route = policy.route(&mail, &rcpt, &directory(stale)).await?;
+        let route = policy.route(&mail, &rcpt, &directory(stale).await).await?;
         Ok((route.server, route.to.to_string()))
     }
 

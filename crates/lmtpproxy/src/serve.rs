@@ -4,13 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use config::imapd::Imapd;
+use directory::lookup::Lookup;
+use directory::replica::Replica;
 use lmtp::Door;
-use mupdate::replica::Replica;
-use service::{Connection, Context, Exit};
+use service::Connection;
+use service::Context;
+use service::Exit;
 use upstream::{Pool, Upstream};
 
 use crate::deliver::{Proxy, Settings};
-use crate::directory::Directory;
 use crate::route::Policy;
 use crate::transaction::Terms;
 
@@ -18,32 +20,24 @@ use crate::transaction::Terms;
 pub async fn run(context: Context) -> Result<(), Exit> {
     let replica = Replica::for_proxy(&context, false)?;
     replica.settle(&context.shutdown()).await;
-    serve(&context, replica.clone()).await;
+    serve(&context, Arc::new(replica.clone())).await;
     replica.close().await;
     Ok(())
 }
 
 /// Serves all listeners until the daemon is to end.
-pub async fn serve<D: Directory>(context: &Context, directory: D) {
+pub async fn serve(context: &Context, directory: Arc<dyn Lookup>) {
     let upstream = Upstream::new(&context.imapd());
     let pool = Pool::new(upstream.clone());
-    let reloading = tokio::spawn(follow_reloads(context.clone(), upstream));
+    context.on_reload(move |imapd| upstream.reload(&imapd));
     context.serve(move |connection| one(connection, directory.clone(), pool.clone())).await;
-    reloading.abort();
 }
 
-async fn one<D: Directory>(connection: Connection, directory: D, pool: Pool) {
+async fn one(connection: Connection, directory: Arc<dyn Lookup>, pool: Pool) {
     let door = Door::of(&connection);
     let settings = Settings::new(&connection.listener.imapd(), &door);
     let stop = connection.seat.stop();
     lmtp::serve(connection.stream, door, Proxy::new(Arc::new(settings), directory, pool), stop).await;
-}
-
-async fn follow_reloads(context: Context, upstream: Upstream) {
-    let mut reloads = context.reloads();
-    while reloads.changed().await.is_ok() {
-        upstream.reload(&context.imapd());
-    }
 }
 
 impl Settings {

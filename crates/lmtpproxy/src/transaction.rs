@@ -309,7 +309,7 @@ fn out_of_step(why: OutOfStep) -> io::Error {
     io::Error::other(why)
 }
 
-async fn read_some(stream: &mut service::stream::Stream, input: &mut BytesMut) -> io::Result<usize> {
+async fn read_some(stream: &mut transport::stream::Stream, input: &mut BytesMut) -> io::Result<usize> {
     input.reserve(READ);
     stream.read_buf(input).await
 }

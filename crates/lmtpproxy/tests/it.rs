@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use config::imapd::Imapd;
 use lmtp::{Deliver, Door, Envelope, Spool};
-use lmtpproxy::directory::{Directory, Found};
-use mailboxes::Entry;
+use mailboxes::store::Memory;
+use mailboxes::{Entry, Follow, List, Options};
 use protocol::lmtp::command::{Mail, Rcpt};
 use protocol::lmtp::refusal::{Refusal, Verdict};
 use protocol::location::Location;
 use protocol::name::MailboxName;
 use service::Context;
-use service::listen::{Entry as ListenEntry, Socket};
+use service::listen::Socket;
+use supervision::listeners::Entry as ListenEntry;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -75,24 +76,16 @@ impl Deliver for Recorder {
     }
 }
 
-/// A directory with fixed entries; every `user.<name>@<backend>`.
-#[derive(Clone)]
-struct Fixed(Arc<BTreeMap<String, &'static str>>, bool);
-
-impl Directory for Fixed {
-    async fn find(&self, name: &MailboxName) -> Found {
-        match self.0.get(name.as_str()) {
-            Some(server) => {
-                Found::Mailbox(Entry::active(Location::parse(&format!("{server}!default")).unwrap(), ""))
-            }
-            None if self.1 => Found::Missing,
-            None => Found::Unknown,
-        }
-    }
-
-    async fn find_alike(&self, _: &MailboxName) -> Option<(MailboxName, Entry)> {
-        None
-    }
+/// The list of a replica: every INBOX and the backend that has it.
+async fn list(inboxes: &[(&str, &str)], complete: bool) -> List {
+    let list = List::with_store(Arc::new(Memory::new()), Options::replica()).unwrap();
+    let changes = inboxes.iter().map(|(user, server)| {
+        let location = Location::parse(&format!("{server}!default")).unwrap();
+        (MailboxName::parse(&format!("user.{user}")).unwrap(), Some(Entry::active(location, "")))
+    });
+    let follow = Follow { changes: changes.collect(), position: None, complete, whole: true };
+    list.follow(follow).await.unwrap();
+    list
 }
 
 /// Two backends and a proxy before them. `be3` is a server that accepts connections and says nothing; nothing listens
@@ -127,7 +120,7 @@ async fn world(complete: bool, more: &str) -> World {
         ports.push(address.port());
     }
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let dead = test_host::port();
     let older = TcpListener::bind("127.0.0.1:0").await.unwrap();
     ports.extend([silent.local_addr().unwrap().port(), dead, older.local_addr().unwrap().port()]);
     let told = Arc::<Mutex<Vec<String>>>::default();
@@ -150,8 +143,7 @@ async fn world(complete: bool, more: &str) -> World {
         ("olga", "be5"),
         ("otto", "be5"),
     ];
-    let entries = users.map(|(user, server)| (format!("user.{user}"), server));
-    let directory = Fixed(Arc::new(entries.into()), complete);
+    let directory = Arc::new(list(&users, complete).await);
     let serving = context.clone();
     tokio::spawn(async move { lmtpproxy::serve(&serving, directory).await });
     contexts.push(context);

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{
-    inner::Inner,
-    list::OpenError,
+    error::OpenError,
     store::{self, Rows, Store, StoreError, Write},
+    work::Spawn,
 };
 
 pub(crate) struct Behind {
@@ -20,7 +20,7 @@ pub(crate) struct Behind {
     done: oneshot::Receiver<()>,
 }
 
-/// Rows that wait, and who waits for them to be fewer. While there are any, the disk must not be asked what changed.
+/// Rows that wait, and whoever waits for them to be fewer. While there are any, the disk must not be asked what changed.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     state: Mutex<State>,
@@ -30,21 +30,21 @@ pub(crate) struct Backlog {
 #[derive(Debug, Default)]
 struct State {
     rows: usize,
-    /// The disk failed: it lags for ever.
+    /// The disk failed: it never catches up.
     failed: bool,
 }
 
 impl Behind {
-    pub fn start(inner: &Inner) -> Result<Behind, OpenError> {
+    pub fn start(store: Arc<dyn Store>, backlog: Arc<Backlog>, spawn: Spawn) -> Result<Behind, OpenError> {
         let (batches, waiting) = mpsc::unbounded_channel();
         let (finished, done) = oneshot::channel();
-        let task = write(inner.store.clone(), inner.backlog.clone(), waiting, finished);
-        (inner.options.spawn)("list-behind", Box::pin(task))
+        let task = write(store, backlog.clone(), waiting, finished);
+        spawn("list-behind", Box::pin(task))
             .map_err(|e| StoreError::Io { doing: "start the disk's thread", why: e.to_string() })?;
-        Ok(Behind { batches, backlog: inner.backlog.clone(), done })
+        Ok(Behind { batches, backlog, done })
     }
 
-    /// Says that rows will come, before anybody can see what they hold. Waits while more than a whole list has are
+    /// Announces rows, before anybody can see what they hold. Waits while more than a whole list has are
     /// queued already.
     pub async fn announce(&self, batch: &[Write]) {
         loop {
@@ -101,7 +101,7 @@ async fn write(
         backlog.taken(rows, !works);
         store.linger();
     }
-    // The store is let go of before the word is out, so that who waits for it can open it again.
+    // The store is released before the answer, so that whoever waits for it can open it again.
     drop(store);
     let _ = finished.send(());
 }

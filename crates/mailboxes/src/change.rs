@@ -1,13 +1,10 @@
-//! What a commit asks for, and why it can be refused.
+//! What a commit asks for, and what a replica takes over.
 
 use std::sync::Arc;
 
 use protocol::{
     location::Location,
-    mupdate::{
-        position::Position,
-        state::{Refusal, Write},
-    },
+    mupdate::{position::Position, state::Write},
     name::MailboxName,
 };
 
@@ -24,7 +21,7 @@ pub struct Change {
 
 #[derive(Debug, Clone)]
 pub enum Action {
-    /// Stores this entry, whatever was there. Its `seq` is given by the writer, and its `mtime` where it is 0.
+    /// Stores this entry, whatever was there. The judge sets its `seq`, and its `mtime` where it is 0.
     Put(Box<Entry>),
     /// Removes the entry; a name that is not there is no error.
     Delete,
@@ -113,29 +110,6 @@ pub struct Follow {
     pub complete: bool,
     /// They are what differs from a full listing: what came and went between the positions is not among them.
     pub whole: bool,
-}
-
-/// Why a commit did not happen. Nothing of it was done.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CommitError {
-    /// The state machine said no; the text is the protocol's.
-    #[error("{name}: {refusal}")]
-    Refused { name: MailboxName, refusal: Refusal },
-    /// An expectation did not hold.
-    #[error("{name}: changed meanwhile")]
-    Changed { name: MailboxName },
-    /// The disk failed. Whether the changes are stored is unknown; nothing more is accepted until reopened.
-    #[error("mailbox list: {0}; nothing more is accepted until restart")]
-    Poisoned(Arc<str>),
-    /// A replica's disk failed, and its list is nowhere else. What comes again may be written.
-    #[error("mailbox list: {0}")]
-    Unwritten(Arc<str>),
-    /// The list is being closed.
-    #[error("mailbox list: closed")]
-    Closed,
-    /// A replica takes changes from its upstream alone.
-    #[error("mailbox list: a replica is read-only")]
-    ReadOnly,
 }
 
 #[cfg(test)]

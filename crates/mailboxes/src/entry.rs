@@ -20,9 +20,9 @@ pub struct Entry {
     pub location: Location,
     /// The ACL in Cyrus's internal form (`id TAB rights TAB …`), byte for byte; empty while reserved.
     pub acl: Arc<str>,
-    /// When it last changed, epoch seconds. The writer fills in 0.
+    /// When it last changed, epoch seconds. Where it is 0, the judge sets it.
     pub mtime: u64,
-    /// Number of its last change; given by the writer.
+    /// Number of its last change; set by the judge, or by an authority that numbers otherwise.
     pub seq: u64,
     /// Where a move is taking it (backends only).
     pub moving: Option<Location>,

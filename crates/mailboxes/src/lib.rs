@@ -3,30 +3,47 @@
 //! Every daemon keeps its own [`List`]: the MUPDATE master and each backend the authoritative one (every commit is on
 //! disk before it is answered), slaves and proxies a replica (served from memory, written to disk behind).
 //!
-//! How it fits together:
+//! From the top down:
 //!
-//! 1. [`List::commit`] queues [`Change`]s to one writer thread. It checks each against the expectations and the MUPDATE
-//!    state machine, writes all that wait as one atomic batch, syncs once, publishes, then answers: group commit.
-//! 2. Reads come from compact ordered tables in memory; until these are loaded, from the store itself.
-//! 3. Every change gets a number. A subscriber is a cursor into it: [`List::changes_after`], [`List::watch`].
-//! 4. A deletion leaves a tombstone under its number, kept by number and age, so that a cursor can resume.
+//! | layer | what it does | files |
+//! | --- | --- | --- |
+//! | handles | reading, following changes, the queue to the writer | `list`, `page`, `options`, `error` |
+//! | writer | takes the requests that wait, as one group; answers them when it holds | `writer` |
+//! | *judge* | which changes may happen, and what they make of the list; pure | `judge`, `change`, `conflict` |
+//! | *authority* | numbers the changes and keeps them: one atomic batch, one sync | `authority/`, `group`, `history` |
+//! | *publish* | the tables in memory, the latest changes, waking whoever waits for the next | `publish`, `table`, `window`, `signal` |
+//! | disk | entries and deletions in rows; the loader; what a replica writes behind its memory | `disk`, `rows`, `load`, `behind` |
+//! | store | bytes: the commit log, sled, memory | `store/` |
 //!
-//! The disk format is in [`entry`] and [`store`]; every stored value begins with a format version.
+//! Reads come from compact ordered tables in memory; until these are loaded, from the store itself. Every change gets a
+//! number. A subscriber is a cursor into it: [`List::changes_after`], [`List::watch`]. A deletion leaves a tombstone under
+//! its number, kept by number and age, so that a cursor can resume.
+//!
+//! The disk format is in `entry.rs`, `history.rs` and [`store`]; every stored value begins with a format version.
 
+pub mod authority;
 mod behind;
 mod blocks;
 mod change;
 mod codec;
 mod conflict;
+mod disk;
 pub mod dump;
 mod entry;
+mod error;
+mod group;
 pub mod guard;
-mod inner;
+mod history;
 mod intern;
+mod judge;
 mod list;
 mod listing;
 mod load;
+mod options;
+mod page;
+mod publish;
 pub mod reconcile;
+mod rows;
 pub mod signal;
 pub mod store;
 mod table;
@@ -34,12 +51,14 @@ mod window;
 mod work;
 mod writer;
 
-pub use change::{Action, Change, CommitError, Expect, Follow};
+pub use change::{Action, Change, Expect, Follow};
 pub use conflict::Conflict;
 pub use entry::{Entry, Flags, Local, OldName, State};
-pub use list::{
-    Bounds, Changes, Error, Failure, List, OpenError, Options, Page, Pending, Pruned, Role, Summary,
-};
+pub use error::{CommitError, Error, Failure, OpenError, Pruned};
+pub use history::History;
+pub use list::{List, Pending};
 pub use listing::{Difference, Listing};
+pub use options::{Bounds, Options, Role};
+pub use page::{Changes, Page, Summary};
 pub use protocol::mupdate::position::{ListId, Position};
 pub use work::{Spawn, Task};

@@ -1,9 +1,8 @@
 //! A list of mailboxes: reading, following changes, and the door to its writer.
 
 use std::{
-    collections::HashMap,
     path::Path,
-    sync::{Arc, RwLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,100 +14,31 @@ use protocol::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    change::{Change, CommitError, Follow},
-    codec::DecodeError,
-    conflict::Conflict,
+    authority::Local,
+    behind::Behind,
+    change::{Change, Follow},
+    conflict::{self, Conflict},
+    disk::Disk,
     entry::Entry,
-    inner::{Inner, Tables},
+    error::{CommitError, Error, Failure, OpenError, Pruned},
+    history::History,
     listing::{Difference, Listing},
     load,
-    signal::{Signal, Watch},
+    options::{Options, Role},
+    page::{Changes, Page, Summary},
+    publish::{Published, key_after},
+    rows::Recorder,
+    signal::Watch,
     store::{self, Logged, Memory, Sled, Store, StoreError},
-    table::Table,
-    window::Window,
-    work::{self, Spawn},
-    writer::{self, Request},
+    writer::{self, Keeper, Request},
 };
 
 /// A handle to one list; cheap to clone, usable from any thread. Reads never wait for a disk once the tables are
 /// loaded. The database is closed when the last handle is gone and its writer has ended ([`List::close`]).
 #[derive(Clone)]
 pub struct List {
-    pub(crate) inner: Arc<Inner>,
+    published: Arc<Published>,
     queue: mpsc::Sender<Request>,
-}
-
-/// How a list is kept.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    pub role: Role,
-    /// Whether the tables are loaded into memory. A daemon that only looks up single names does without.
-    pub tables: bool,
-    pub bounds: Bounds,
-    /// Epoch seconds.
-    pub clock: fn() -> u64,
-    /// A number that never comes twice, for identities.
-    pub chance: fn() -> u128,
-    /// Runs the list's tasks.
-    pub spawn: Spawn,
-}
-
-/// What is kept, and what is done at once. A simulation makes all of it small.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// Deletions remembered, by number and by age in seconds.
-    pub tombstones: usize,
-    pub tombstone_age: u64,
-    /// Changes between two prunings of these.
-    pub prune_every: usize,
-    /// Changes in memory, for subscribers.
-    pub window: usize,
-    /// Rows in one batch of a replica.
-    pub chunk: usize,
-    /// Rows that the loader takes under one lock.
-    pub page: usize,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Bounds {
-            tombstones: 1_000_000,
-            tombstone_age: 7 * 24 * 3600,
-            prune_every: 8192,
-            window: 65_536,
-            chunk: 1000,
-            page: 500,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// The authority: every commit is on disk before it is answered.
-    Owner,
-    /// Follows an upstream ([`List::follow`]); a crash may lose what the stream brings again.
-    Replica,
-}
-
-impl Options {
-    pub fn owner() -> Self {
-        Options {
-            role: Role::Owner,
-            tables: true,
-            bounds: Bounds::default(),
-            clock: epoch_seconds,
-            chance,
-            spawn: work::on_a_thread,
-        }
-    }
-
-    pub fn replica() -> Self {
-        Options { role: Role::Replica, ..Self::owner() }
-    }
-
-    pub fn without_tables(self) -> Self {
-        Options { tables: false, ..self }
-    }
 }
 
 impl List {
@@ -153,40 +83,41 @@ impl List {
 
     /// A list on a store of the caller's.
     pub fn with_store(store: Arc<dyn Store>, options: Options) -> Result<Self, OpenError> {
-        if options.role == Role::Owner {
-            // Of what a process before wrote, and could not sync, nothing is told before it is on disk.
-            store.sync()?;
-        }
-        let meta = load::meta(&*store, &options)?;
-        let conflicts = load::conflicts(&*store)?;
-        let window = Window::new(options.bounds.window, meta.position.seq);
-        let (table, unsynced) = (Table::default(), HashMap::new());
-        let tables = Tables { table, loaded: false, published: 0, unsynced, window, meta, conflicts };
-        let inner = Arc::new(Inner {
-            store,
-            options,
-            tables: RwLock::new(tables),
-            loaded: Signal::new(false),
-            position: Signal::new(meta.position),
-            failed: Signal::new(None),
-            backlog: Arc::default(),
-        });
-        let queue = writer::start(inner.clone())?;
+        let (local, disk, history) = match options.role {
+            Role::Owner => {
+                let local = Local::open(store, &options)?;
+                let (disk, history) = (local.disk().clone(), local.history());
+                (Some(local), disk, history)
+            }
+            Role::Replica => {
+                let history = History::open(&*store, &options)?;
+                (None, Arc::new(Disk::new(store, history.floor)), history)
+            }
+        };
+        let conflicts = disk.conflicts(conflict::KEPT)?;
+        let published = Arc::new(Published::new(disk.clone(), options, history, conflicts));
+        let keeper = match local {
+            Some(local) => Keeper::Owner(local),
+            None => Keeper::Replica {
+                behind: Behind::start(disk.store.clone(), published.backlog.clone(), options.spawn)?,
+                recorder: Recorder::new(disk, options.bounds),
+            },
+        };
+        let queue = writer::start(published.clone(), keeper)?;
         if options.tables {
-            load::start(&inner)?;
+            load::start(&published)?;
         }
-        Ok(List { inner, queue })
+        Ok(List { published, queue })
     }
 
     /// The entry of a name.
     pub fn get(&self, name: &MailboxName) -> Result<Option<Entry>, Error> {
-        self.inner.get(name)
+        self.published.get(name)
     }
 
     /// At most `limit` entries after a name (from the start without one), in key order.
     pub fn scan(&self, after: Option<&MailboxName>, limit: usize) -> Result<Page, Error> {
-        let from = after.map(|name| [&name.key()[..], &[0]].concat()).unwrap_or_default();
-        self.inner.page(&from, &[], limit)
+        self.published.scan(after, limit)
     }
 
     /// At most `limit` entries of a mailbox and those below it, after a name, in key order.
@@ -197,8 +128,8 @@ impl List {
         limit: usize,
     ) -> Result<Page, Error> {
         let prefix = root.key();
-        let from = after.map(|name| [&name.key()[..], &[0]].concat()).unwrap_or_else(|| prefix.clone());
-        let mut page = self.inner.page(&from, &prefix, limit)?;
+        let from = after.map_or_else(|| prefix.clone(), key_after);
+        let mut page = self.published.page(&from, &prefix, limit)?;
         // The subtree is one run in key order: the first name beside it ends it.
         let end = page.entries.iter().position(|(name, _)| name != root && !name.is_below(root));
         if let Some(end) = end {
@@ -231,7 +162,7 @@ impl List {
         let groups_named: Vec<String> = groups.iter().map(|group| format!("group:{group}")).collect();
         let mut identifiers = vec!["anyone", userid];
         identifiers.extend(groups_named.iter().map(String::as_str));
-        let tables = self.inner.read();
+        let tables = self.published.read();
         if tables.loaded {
             let names = tables.table.seen_by(&identifiers);
             found.extend(names.into_iter().filter_map(|n| tables.table.get(&n).map(|entry| (n, entry))));
@@ -260,18 +191,14 @@ impl List {
 
     /// Does these changes, all or none, and returns when they hold: on an owner, when they are on disk.
     pub async fn commit(&self, changes: Vec<Change>) -> Result<Position, CommitError> {
-        if self.inner.options.role == Role::Replica {
-            return Err(CommitError::ReadOnly);
-        }
+        self.check_owner()?;
         self.ask(|reply| Request::Commit { changes, reply }).await
     }
 
     /// Queues the changes, and gives what [`List::commit`] would: for a connection that pipelines. Queued requests are
     /// done in order.
     pub async fn submit(&self, changes: Vec<Change>) -> Result<Pending, CommitError> {
-        if self.inner.options.role == Role::Replica {
-            return Err(CommitError::ReadOnly);
-        }
+        self.check_owner()?;
         let (reply, answer) = oneshot::channel();
         self.queue.send(Request::Commit { changes, reply }).await.map_err(|_| CommitError::Closed)?;
         Ok(answer)
@@ -279,13 +206,14 @@ impl List {
 
     /// The same from a thread without a runtime.
     pub fn commit_blocking(&self, changes: Vec<Change>) -> Result<Position, CommitError> {
+        self.check_owner()?;
         let (reply, answer) = oneshot::channel();
         let request = Request::Commit { changes, reply };
         self.queue.blocking_send(request).map_err(|_| CommitError::Closed)?;
         answer.blocking_recv().unwrap_or(Err(CommitError::Closed))
     }
 
-    /// Takes over what an upstream says, at the upstream's position.
+    /// Takes over an upstream's changes, at the upstream's position.
     pub async fn follow(&self, follow: Follow) -> Result<Position, CommitError> {
         self.ask(|reply| Request::Follow { follow, reply }).await
     }
@@ -307,50 +235,50 @@ impl List {
     }
 
     pub fn role(&self) -> Role {
-        self.inner.options.role
+        self.published.options.role
     }
 
     pub fn position(&self) -> Position {
-        self.inner.read().meta.position
+        self.published.read().history.position
     }
 
     /// Where the upstream stood when the list held everything of it; none where the numbers are the list's own.
     pub fn followed(&self) -> Option<Position> {
-        let meta = self.inner.read().meta;
-        (meta.complete && !meta.own).then_some(meta.position)
+        let history = self.published.read().history;
+        (history.complete && !history.own).then_some(history.position)
     }
 
     /// Whether the list holds everything up to its position: a replica before its first synchronisation does not.
     pub fn is_complete(&self) -> bool {
-        self.inner.read().meta.complete
+        self.published.read().history.complete
     }
 
     /// Moves with every change.
     pub fn watch(&self) -> Watch<Position> {
-        self.inner.position.watch()
+        self.published.position.watch()
     }
 
     /// Returns when the tables are in memory; at once where they never will be.
     pub async fn loaded(&self) {
-        if self.inner.options.tables {
-            let mut loaded = self.inner.loaded.watch();
+        if self.published.options.tables {
+            let mut loaded = self.published.loaded.watch();
             // An error means that the list is gone, and with it the wait.
             let _ = loaded.wait_for(|done| *done).await;
         }
     }
 
     pub fn is_loaded(&self) -> bool {
-        self.inner.loaded.get()
+        self.published.loaded.get()
     }
 
     /// Why nothing more is accepted, if so.
     pub fn failure(&self) -> Option<Failure> {
-        self.inner.failed.get()
+        self.published.failed.get()
     }
 
     /// Returns when nothing more is accepted, and why. Of a list that is closed it never does.
     pub async fn failed(&self) -> Failure {
-        let mut failed = self.inner.failed.watch();
+        let mut failed = self.published.failed.watch();
         match failed.wait_for(Option::is_some).await {
             Ok(Some(failure)) => failure,
             Ok(None) | Err(_) => std::future::pending().await,
@@ -359,37 +287,27 @@ impl List {
 
     /// Compares with a full list of an upstream's. Walks both, beside the list's other tasks.
     pub async fn difference(&self, listing: Listing) -> Result<Difference, Error> {
-        let list = self.clone();
-        self.beside("list-compare", move || listing.difference(&list)).await?
+        let published = self.published.clone();
+        self.beside("list-compare", move || listing.difference(&published)).await?
     }
 
     /// Whether a copy of this list that stands there can be brought here by what changed since.
     pub fn can_resume(&self, at: Position) -> bool {
-        let tables = self.inner.read();
-        let (meta, here) = (tables.meta, tables.meta.position);
-        (at.list, at.term) == (here.list, here.term)
-            && (meta.jump.max(meta.floor)..=here.seq).contains(&at.seq)
-            && (tables.window.covers(at.seq) || self.inner.backlog.is_empty())
+        let tables = self.published.read();
+        let (history, here) = (tables.history, tables.history.position);
+        history.is_of(at)
+            && (history.jump.max(history.floor)..=here.seq).contains(&at.seq)
+            && (tables.window.covers(at.seq) || self.published.backlog.is_empty())
     }
 
     /// Names changed after `seq`, oldest first: about `limit` of them, or all where that is long ago. [`Pruned`] when it
     /// is too long ago to know.
     pub async fn changes_after(&self, seq: u64, limit: usize) -> Result<Changes, Pruned> {
-        {
-            let tables = self.inner.read();
-            if seq < tables.meta.floor {
-                return Err(Pruned);
-            }
-            if tables.window.covers(seq) {
-                let (keys, upto) = tables.window.after(seq, limit);
-                let mut names: Vec<MailboxName> =
-                    keys.iter().filter_map(|k| MailboxName::from_key(k).ok()).collect();
-                latest_only(&mut names);
-                return Ok(Changes { names, upto });
-            }
+        if let Some(recent) = self.published.recent_changes(seq, limit)? {
+            return Ok(recent);
         }
-        let inner = self.inner.clone();
-        self.beside("list-changes", move || load::changes(&inner, seq)).await.unwrap_or(Err(Pruned))
+        let published = self.published.clone();
+        self.beside("list-changes", move || published.old_changes(seq)).await.unwrap_or(Err(Pruned))
     }
 
     /// Does what takes long beside the list's other tasks.
@@ -400,10 +318,10 @@ impl List {
     ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
         let work = async move {
-            // Who asked may have gone.
+            // Whoever asked may have gone.
             let _ = reply.send(work());
         };
-        let started = (self.inner.options.spawn)(task, Box::pin(work));
+        let started = (self.published.options.spawn)(task, Box::pin(work));
         let why = match started {
             Ok(()) => match answer.await {
                 Ok(result) => return Ok(result),
@@ -416,34 +334,34 @@ impl List {
 
     /// Mailboxes per server and partition, reservations, size: what a status page shows.
     pub fn summary(&self) -> Summary {
-        let tables = self.inner.read();
+        let tables = self.published.read();
         let mut locations: Vec<_> = tables.table.locations().map(|(l, n)| (l.to_string(), n)).collect();
         locations.sort();
         Summary {
-            position: tables.meta.position,
-            complete: tables.meta.complete,
+            position: tables.history.position,
+            complete: tables.history.complete,
             loaded: tables.loaded,
             entries: tables.table.len(),
             reserved: tables.table.reserved_count(),
             locations,
             memory: tables.table.memory() + tables.window.memory(),
-            disk: self.inner.store.size(),
+            disk: self.published.disk.store.size(),
         }
     }
 
     /// How many entries there are.
     pub fn count(&self) -> usize {
-        self.inner.read().table.len()
+        self.published.read().table.len()
     }
 
     /// Octets of memory that the entries take. Looks at every block: some milliseconds for a million entries.
     pub fn weight(&self) -> usize {
-        self.inner.read().table.memory()
+        self.published.read().table.memory()
     }
 
     /// Reserved names and since when, oldest first (at most 10,000).
     pub fn reservations(&self) -> Vec<(MailboxName, Entry)> {
-        let tables = self.inner.read();
+        let tables = self.published.read();
         let names = tables.table.reserved().into_iter();
         let mut found: Vec<_> = names.filter_map(|n| tables.table.get(&n).map(|entry| (n, entry))).collect();
         found.sort_by_key(|(_, entry)| entry.mtime);
@@ -451,7 +369,15 @@ impl List {
     }
 
     pub fn conflicts(&self) -> Vec<Conflict> {
-        self.inner.read().conflicts.values().cloned().collect()
+        self.published.read().conflicts.values().cloned().collect()
+    }
+
+    /// A replica's changes come from its upstream.
+    fn check_owner(&self) -> Result<(), CommitError> {
+        match self.role() {
+            Role::Owner => Ok(()),
+            Role::Replica => Err(CommitError::ReadOnly),
+        }
     }
 
     async fn ask(
@@ -470,120 +396,8 @@ impl std::fmt::Debug for List {
     }
 }
 
-/// Some entries in key order.
-#[derive(Debug, Clone, Default)]
-pub struct Page {
-    pub entries: Vec<(MailboxName, Entry)>,
-    /// Whether there may be entries after these.
-    pub more: bool,
-}
-
 /// The answer to come of queued changes; an error of the channel means that the list was closed.
 pub type Pending = oneshot::Receiver<Result<Position, CommitError>>;
-
-/// Names that changed, each once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Changes {
-    pub names: Vec<MailboxName>,
-    /// With these, everything up to this number is known.
-    pub upto: u64,
-}
-
-/// The changes asked for are no longer known: take the full list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("changes since then are no longer kept")]
-pub struct Pruned;
-
-/// A list in figures.
-#[derive(Debug, Clone)]
-pub struct Summary {
-    pub position: Position,
-    pub complete: bool,
-    pub loaded: bool,
-    pub entries: usize,
-    pub reserved: usize,
-    /// Location text and entries there.
-    pub locations: Vec<(String, u32)>,
-    /// Bytes of all tables in memory.
-    pub memory: usize,
-    pub disk: u64,
-}
-
-/// Why a list accepts nothing more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    pub why: Arc<str>,
-    /// What is stored cannot be read; else it could not be written.
-    pub damaged: bool,
-}
-
-/// Reading failed: the answer is not known. Never to be taken for "no such mailbox".
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("mailbox list: {0}")]
-    Decode(#[from] DecodeError),
-}
-
-impl Error {
-    /// What is stored is not what was written.
-    pub fn is_damage(&self) -> bool {
-        matches!(
-            self,
-            Error::Store(StoreError::Corrupt(..))
-                | Error::Decode(DecodeError::Damaged(_) | DecodeError::Short)
-        )
-    }
-}
-
-/// The list cannot be opened.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum OpenError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("mailbox list: {0}")]
-    Decode(#[from] DecodeError),
-}
-
-impl OpenError {
-    /// Another process owns the database: exit 75, or ask that process.
-    pub fn is_busy(&self) -> bool {
-        matches!(self, OpenError::Store(StoreError::Busy(_)))
-    }
-
-    /// The database is damaged: a replica may begin anew.
-    pub fn is_corrupt(&self) -> bool {
-        matches!(
-            self,
-            OpenError::Store(StoreError::Corrupt(..))
-                | OpenError::Decode(DecodeError::Damaged(_) | DecodeError::Short)
-        )
-    }
-}
-
-/// Keeps of each name its last mention.
-pub(crate) fn latest_only(names: &mut Vec<MailboxName>) {
-    let mut seen = std::collections::HashSet::with_capacity(names.len());
-    names.reverse();
-    names.retain(|name| seen.insert(name.clone()));
-    names.reverse();
-}
-
-fn epoch_seconds() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
-}
-
-/// Without a random source the clock must do: an identity has to differ, it guards nothing.
-fn chance() -> u128 {
-    let mut bytes = [0; 16];
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => u128::from_be_bytes(bytes),
-        Err(_) => {
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos()
-        }
-    }
-}
 
 const PAGE: usize = 1000;
 /// How long a daemon waits at its start for a tool that reads its list, and how often it looks.

@@ -6,12 +6,7 @@ use std::collections::BTreeMap;
 
 use protocol::name::MailboxName;
 
-use crate::{
-    entry::Entry,
-    guard::Loss,
-    list::{Error, List},
-    table::Table,
-};
+use crate::{entry::Entry, error::Error, guard::Loss, publish::Published, table::Table};
 
 #[derive(Debug, Default)]
 pub struct Listing {
@@ -48,8 +43,8 @@ impl Listing {
         self.len() == 0
     }
 
-    /// Compares with a list: [`List::difference`] does it beside the reactor's threads.
-    pub(crate) fn difference(&self, list: &List) -> Result<Difference, Error> {
+    /// Compares with a list: [`List::difference`](crate::List::difference) does it beside the reactor's threads.
+    pub(crate) fn difference(&self, list: &Published) -> Result<Difference, Error> {
         let mut difference = Difference::default();
         let mut after: Option<MailboxName> = None;
         let mut same = 0usize;
@@ -95,7 +90,7 @@ impl Listing {
 }
 
 /// Counts what the servers that lose something have: seldom any does.
-fn losses(list: &List, removed: BTreeMap<String, usize>) -> Result<Vec<Loss>, Error> {
+fn losses(list: &Published, removed: BTreeMap<String, usize>) -> Result<Vec<Loss>, Error> {
     let mut losses: BTreeMap<String, Loss> = BTreeMap::new();
     for (server, removed) in removed {
         losses.insert(server.clone(), Loss { server, held: 0, removed });

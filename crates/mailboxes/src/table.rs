@@ -6,7 +6,7 @@
 //! `seen` holds (identifier, name) for every identifier other than the owner that an ACL grants lookup (`l`): a user's
 //! LIST is his own subtree, and what `seen` has for him, for `anyone` and for his groups.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use protocol::{location::Location, name::MailboxName};
 
@@ -55,11 +55,9 @@ impl Table {
         } else if old.is_none_or(|old| old.active) {
             self.reserved.insert(&key, &[]);
         }
-        if old.map(|old| old.acl) != Some(acl) {
-            if let Some(old) = old {
-                self.unsee(old.acl, &key);
-            }
-            self.see(acl, &key);
+        let before = old.map(|old| old.acl);
+        if before != Some(acl) {
+            self.see(before, Some(acl), &key);
         }
         if let Some(old) = old {
             self.acls.release(old.acl);
@@ -73,7 +71,7 @@ impl Table {
         if !old.active {
             self.reserved.remove(&key);
         }
-        self.unsee(old.acl, &key);
+        self.see(Some(old.acl), None, &key);
         self.acls.release(old.acl);
         self.locations.release(old.location);
     }
@@ -146,34 +144,34 @@ impl Table {
         })
     }
 
-    fn see(&mut self, acl: u32, key: &[u8]) {
-        for identifier in self.lookups(acl) {
-            let id = self.identifiers.hold(&identifier);
-            self.seen.insert(&[&id.to_be_bytes()[..], key].concat(), &[]);
-        }
-    }
-
-    fn unsee(&mut self, acl: u32, key: &[u8]) {
-        for identifier in self.lookups(acl) {
-            let Some(id) = self.identifiers.find(&identifier) else { continue };
+    /// Notes whom a name's new ACL grants lookup, and its old one did not, and the reverse: an ACL of a thousand entries
+    /// changes one at a time.
+    fn see(&mut self, old: Option<u32>, new: Option<u32>, key: &[u8]) {
+        let (old, new) = (lookups(&self.acls, old), lookups(&self.acls, new));
+        for gone in old.difference(&new) {
+            let Some(id) = self.identifiers.find(gone) else { continue };
             self.seen.remove(&[&id.to_be_bytes()[..], key].concat());
             self.identifiers.release(id);
         }
-    }
-
-    /// Identifiers, but the owner's, that an ACL grants lookup.
-    fn lookups(&self, acl: u32) -> Vec<String> {
-        let Some(text) = self.acls.get(acl) else { return Vec::new() };
-        let mut fields = text.split('\t');
-        let mut out: Vec<String> = Vec::new();
-        while let (Some(identifier), Some(rights)) = (fields.next(), fields.next()) {
-            let positive = !identifier.starts_with('-') && identifier != OWNER && !identifier.is_empty();
-            if positive && rights.contains('l') && !out.iter().any(|known| known == identifier) {
-                out.push(identifier.into());
-            }
+        for added in new.difference(&old) {
+            let id = self.identifiers.hold(added);
+            self.seen.insert(&[&id.to_be_bytes()[..], key].concat(), &[]);
         }
-        out
     }
+}
+
+/// Identifiers, but the owner's, that an ACL grants lookup.
+fn lookups(acls: &Interner, acl: Option<u32>) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    let Some(text) = acl.and_then(|acl| acls.get(acl)) else { return found };
+    let mut fields = text.split('\t');
+    while let (Some(identifier), Some(rights)) = (fields.next(), fields.next()) {
+        let positive = !identifier.starts_with('-') && identifier != OWNER && !identifier.is_empty();
+        if positive && rights.contains('l') {
+            found.insert(identifier);
+        }
+    }
+    found
 }
 
 #[derive(Clone, Copy)]
@@ -245,6 +243,7 @@ const RESERVED_SHOWN: usize = 10_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn name(text: &str) -> MailboxName {
         MailboxName::parse(text).unwrap()
@@ -290,6 +289,55 @@ mod tests {
         );
         table.remove(&b);
         assert_eq!((table.len(), table.reserved_count(), table.locations().count()), (0, 0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn who_sees_what_is_what_the_last_acl_of_each_mailbox_grants(
+            acls in prop::collection::vec(
+                (0..3usize, prop::option::weighted(0.8, prop::collection::vec(("-?[ab]|anyone|fred", "[lr]{0,2}"), 0..6))),
+                0..20,
+            ),
+        ) {
+            let names = ["user.fred", "user.fred.a", "shared.b"].map(name);
+            let (mut table, mut model) = (Table::default(), vec![Vec::new(); names.len()]);
+            for (which, acl) in acls {
+                let Some(acl) = acl else {
+                    table.remove(&names[which]);
+                    model[which].clear();
+                    continue;
+                };
+                let text: String = acl.iter().map(|(who, rights)| format!("{who}\t{rights}\t")).collect();
+                table.put(&names[which], &active(&text));
+                model[which] = acl;
+            }
+            for who in ["a", "b", "anyone", "fred"] {
+                // A user's own mailboxes are found by their names.
+                let sees = |(at, acl): &(usize, &Vec<(String, String)>)| {
+                    let own = who == "fred" && *at < 2;
+                    !own && acl.iter().any(|(identifier, rights)| identifier == who && rights.contains('l'))
+                };
+                let wanted: BTreeSet<_> =
+                    model.iter().enumerate().filter(sees).map(|(at, _)| names[at].clone()).collect();
+                let seen = table.seen_by(&[who]);
+                prop_assert_eq!(seen.len(), wanted.len());
+                prop_assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), wanted);
+            }
+            names.iter().for_each(|name| table.remove(name));
+            prop_assert_eq!((table.seen.len(), table.identifiers.iter().count()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn an_acl_of_many_thousand_entries_changes_one_at_a_time() {
+        let entry = |n: usize| format!("u{n:05}\tl\t");
+        let acl: String = (0..20_000).map(entry).collect();
+        let mut table = Table::default();
+        table.put(&name("shared.b"), &active(&acl));
+        table.put(&name("shared.b"), &active(&(acl.clone() + &entry(20_000))));
+        table.put(&name("shared.b"), &active(acl.strip_prefix(&entry(0)).unwrap()));
+        assert_eq!(table.seen.len(), 19_999);
+        assert_eq!((table.seen_by(&["u00000"]).len(), table.seen_by(&["u19999"]).len()), (0, 1));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use clap::{Command, CommandFactory};
+use clap::{Arg, ArgAction, Command, CommandFactory};
 use clap_complete::Shell;
 
 /// A program and the section of its page.
@@ -55,12 +55,74 @@ pub fn write(directory: &Path) -> io::Result<()> {
 fn pages(directory: &Path, command: &Command, section: &str) -> io::Result<()> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name());
     let mut text = Vec::new();
-    let man = clap_mangen::Man::new(command.clone()).title(name).section(section);
+    // What stands behind the options are sections of their own.
+    let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let bare = command.clone().after_help(None::<&str>).override_usage(usage(command));
+    let man = clap_mangen::Man::new(bare).title(name).section(section);
     man.manual("murder").source("murder").render(&mut text)?;
+    text.extend_from_slice(sections(&after).as_bytes());
     text.extend_from_slice(SEE_ALSO.as_bytes());
     fs::write(directory.join(format!("man{section}/{name}.{section}")), text)?;
     let own = |command: &&Command| command.get_name() != "help" && !command.is_hide_set();
     command.get_subcommands().filter(own).try_for_each(|command| pages(directory, command, section))
+}
+
+/// A command's synopsis with the names of its values: `murder status [-C FILE] [--here] …`.
+fn usage(command: &Command) -> String {
+    let mut words = vec![command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned()];
+    let shown = || command.get_arguments().filter(|argument| !argument.is_hide_set());
+    for option in shown().filter(|argument| !argument.is_positional()) {
+        let mut word = match (option.get_short(), option.get_long()) {
+            (Some(short), _) => format!("-{short}"),
+            (None, Some(long)) => format!("--{long}"),
+            (None, None) => continue,
+        };
+        if option.get_action().takes_values() {
+            word.push(' ');
+            word.push_str(&values(option));
+        }
+        words.push(if option.is_required_set() { word } else { format!("[{word}]") });
+    }
+    for positional in shown().filter(|argument| argument.is_positional()) {
+        let many = matches!(positional.get_action(), ArgAction::Append);
+        let word = format!("{}{}", values(positional), if many { "..." } else { "" });
+        words.push(if positional.is_required_set() { word } else { format!("[{word}]") });
+    }
+    if command.has_subcommands() {
+        words.push("COMMAND".to_owned());
+    }
+    words.join(" ")
+}
+
+/// What an argument's value is called.
+fn values(argument: &Arg) -> String {
+    let names = argument.get_value_names().unwrap_or_default();
+    match names.is_empty() {
+        true => argument.get_id().as_str().to_uppercase(),
+        false => names.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// The text behind the options of `--help`: `Exit status:` and `Examples:`, each with indented lines; as sections of a page, line by
+/// line.
+fn sections(after: &str) -> String {
+    let mut out = String::new();
+    let mut open = false;
+    for line in after.lines() {
+        let heading = line.strip_suffix(':').filter(|line| !line.starts_with(' '));
+        if let Some(heading) = heading {
+            out.push_str(if open { ".fi\n" } else { "" });
+            out.push_str(&format!(".SH \"{}\"\n.nf\n", heading.to_uppercase()));
+            open = true;
+        } else {
+            // A period or an apostrophe at the beginning of a line would be a request.
+            out.push_str("\\&");
+            out.push_str(&line.replace('\\', "\\e").replace('-', "\\-"));
+            out.push('\n');
+        }
+    }
+    out.push_str(if open { ".fi\n" } else { "" });
+    out
 }
 
 fn completions(directory: &Path, mut command: Command) -> io::Result<()> {
@@ -88,11 +150,22 @@ mod tests {
             let name = command.get_name();
             let page =
                 fs::read_to_string(directory.path().join(format!("man{section}/{name}.{section}"))).unwrap();
-            assert!(page.contains(".SH SYNOPSIS") && page.contains(".SH \"SEE ALSO\""), "{name}");
+            for heading in [".SH SYNOPSIS", ".SH \"EXIT STATUS\"", ".SH \"EXAMPLES\"", ".SH \"SEE ALSO\""] {
+                assert!(page.contains(heading), "{name} has {heading}");
+            }
+            let synopsis = page.split(".SH").find(|part| part.starts_with(" SYNOPSIS")).unwrap();
+            let synopsis = synopsis.replace('\\', "");
+            let file = command.get_arguments().any(|argument| argument.get_short() == Some('C'));
+            assert!(!file || synopsis.contains("[-C FILE]"), "{name}: {synopsis}");
             for shell in [format!("bash/{name}"), format!("zsh/_{name}"), format!("fish/{name}.fish")] {
                 assert!(directory.path().join(&shell).is_file(), "{shell}");
             }
             explained(&command);
+        }
+        explained(&master::options::Options::command());
+        for page in ["man8/master.8", "man5/cyrus.conf.5", "man5/imapd.conf.5"] {
+            let text = fs::read_to_string(directory.path().join(page)).unwrap();
+            assert!(text.contains(".Sh EXAMPLES") || text.contains(".SH EXAMPLES"), "{page} has examples");
         }
         for page in ["man5/imapd.conf.5", "man5/cyrus.conf.5", "man8/master.8", "man1/murder-doctor.1"] {
             assert!(fs::metadata(directory.path().join(page)).unwrap().len() > 500, "{page}");
@@ -118,6 +191,10 @@ mod tests {
 
     fn explained(command: &Command) {
         assert!(command.get_about().is_some(), "{} says what it does", command.get_name());
+        let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for heading in ["Exit status:\n  0 ", "\nExamples:\n  "] {
+            assert!(after.contains(heading), "{} has {heading}: {after}", command.get_name());
+        }
         for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
             let named = argument.is_positional() || argument.get_help().is_some();
             assert!(named, "{} {} has a meaning", command.get_name(), argument.get_id());

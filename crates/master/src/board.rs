@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use config::imapd::Imapd;
 use serde::Serialize;
 
 /// A snapshot of the node.
@@ -17,6 +18,7 @@ pub struct Board {
     pub draining: bool,
     pub processes: Vec<Process>,
     pub listeners: Vec<Listener>,
+    pub disks: Vec<Disk>,
     /// Where our processes answer for their own metrics.
     #[serde(skip)]
     pub metrics: Vec<PathBuf>,
@@ -86,6 +88,40 @@ pub struct Listener {
     pub family: &'static str,
     pub maxchild: Option<u32>,
     pub program: String,
+}
+
+/// Where this node keeps something, and the room there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Disk {
+    /// The option of imapd.conf: configdirectory, or partition-default and the like.
+    pub name: String,
+    pub path: PathBuf,
+    /// For others than root.
+    pub free_bytes: u64,
+    pub total_bytes: u64,
+}
+
+impl Disk {
+    /// None where the directory is not there, or the file system does not say.
+    fn look(name: String, path: PathBuf) -> Option<Disk> {
+        let found = rustix::fs::statvfs(&path).ok()?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        let (free_bytes, total_bytes) = (bytes(found.f_bavail), bytes(found.f_blocks));
+        (total_bytes > 0).then_some(Disk { name, path, free_bytes, total_bytes })
+    }
+
+    /// All of a node.
+    pub fn of(imapd: &Imapd) -> Vec<Disk> {
+        let partitions = imapd.partitions().iter();
+        let partitions = partitions.map(|it| (format!("partition-{}", it.name), it.path.clone()));
+        let own = ("configdirectory".to_owned(), PathBuf::from(&imapd.configdirectory));
+        std::iter::once(own).chain(partitions).filter_map(|(name, path)| Disk::look(name, path)).collect()
+    }
+
+    /// Hundredths of the whole, rounded down.
+    pub fn free_percent(&self) -> u64 {
+        self.free_bytes.saturating_mul(100) / self.total_bytes.max(1)
+    }
 }
 
 impl Board {

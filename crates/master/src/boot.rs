@@ -1,19 +1,21 @@
 //! From the command line to the main loop, in the order that Cyrus's documentation promises.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use config::imapd::Imapd;
+use logs::Verbosity;
+use supervision::notify::{Notifier, NotifySocket};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use crate::child::{self, Children, Surroundings, end_in_words, is_failure};
 use crate::events::Schedule;
 use crate::listen::Opening;
-use crate::log::{self, Log};
-use crate::notify::{Above, NotifySocket};
+use crate::log;
 use crate::options::Options;
 use crate::os::{self, Handover, HeldHangups, User};
 use crate::pidfile::{PidFile, PidFileError};
@@ -61,7 +63,7 @@ pub fn check(options: &Options) -> ExitCode {
     let sources = match sources(options) {
         Ok(sources) => sources,
         Err(error) => {
-            println!("{error}");
+            put(&mut io::stdout(), &error);
             return ExitCode::from(error.exit_status());
         }
     };
@@ -69,17 +71,23 @@ pub fn check(options: &Options) -> ExitCode {
         Ok(plan) => (plan.warnings, privilege::target_user(&plan.imapd).err().map(|error| error.to_string())),
         Err(wrong) => (wrong.warnings, Some(wrong.problems.to_string())),
     };
-    warnings.iter().for_each(|warning| println!("warning: {warning}"));
+    warnings.iter().for_each(|warning| put(&mut io::stdout(), &format_args!("warning: {warning}")));
     match wrong {
         Some(wrong) => {
-            println!("{wrong}");
+            put(&mut io::stdout(), &wrong);
             ExitCode::from(config::EX_CONFIG)
         }
         None => {
-            println!("{} and {}: no errors", options.cyrus_conf.display(), options.imapd_conf.display());
+            let (cyrus, imapd) = (options.cyrus_conf.display(), options.imapd_conf.display());
+            put(&mut io::stdout(), &format_args!("{cyrus} and {imapd}: no errors"));
             ExitCode::SUCCESS
         }
     }
+}
+
+/// A line for whoever is there to read it: `master -t | head` ends as `master -t` does.
+pub fn put(out: &mut impl io::Write, line: &impl fmt::Display) {
+    let _ = writeln!(out, "{line}");
 }
 
 /// Runs a node to its end.
@@ -119,7 +127,7 @@ fn boot(options: &Options, handover: Option<Handover>) -> Result<(), BootError> 
         Ok(prepared) => prepared,
         Err(error) => {
             if let Some(handover) = handover {
-                eprintln!("master: {error}");
+                put(&mut io::stderr(), &format_args!("master: {error}"));
                 handover.finish(error.exit_status());
             }
             let _ = log::start(options, None);
@@ -128,7 +136,7 @@ fn boot(options: &Options, handover: Option<Handover>) -> Result<(), BootError> 
     };
     let log = log::start(options, Some(&plan.imapd)).map_err(|cause| {
         // There is no log to say it in.
-        eprintln!("master: starting the log: {cause}");
+        put(&mut io::stderr(), &format_args!("master: starting the log: {cause}"));
         BootError::Io { doing: "starting the log".to_owned(), cause }
     })?;
     if let Some(handover) = handover {
@@ -151,7 +159,7 @@ struct Prepared {
     hangups: HeldHangups,
 }
 
-async fn serve(options: &Options, log: Log, prepared: Prepared) -> Result<(), BootError> {
+async fn serve(options: &Options, log: Verbosity, prepared: Prepared) -> Result<(), BootError> {
     let Prepared { sources, mut plan, user, pid_file, began, hangups } = prepared;
     let directory = PathBuf::from(&plan.imapd.configdirectory);
     let (wake, wakes) = mpsc::channel(WAKES);
@@ -198,7 +206,7 @@ async fn serve(options: &Options, log: Log, prepared: Prepared) -> Result<(), Bo
         retired: Vec::new(),
         daemons: Vec::new(),
         events: Schedule::default(),
-        above: Above::from_env(),
+        above: Notifier::from_environment(None),
         pid_file,
         ready_file: ReadyFile::new(ready_file),
         began,

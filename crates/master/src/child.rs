@@ -47,7 +47,7 @@ pub enum Wake {
     /// A client waits at a pool's socket.
     ClientOfPool(PoolKey),
     /// A worker of a pool reported.
-    Status(PoolKey, crate::status::Status),
+    Status(PoolKey, supervision::status::Status),
     /// Somebody looks at the node.
     Ask(tokio::sync::oneshot::Sender<crate::board::Board>),
 }

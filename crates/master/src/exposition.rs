@@ -58,8 +58,22 @@ impl Exposition {
         );
         let help = "1 when every process of the boot is ready. Alert when 0 for minutes.";
         self.add("murder_node_ready", "gauge", help, "", u64::from(board.takes_clients()));
+        let help = "1 while an operator has clients sent elsewhere (murder drain). Alert when it is forgotten: 1 for days.";
+        self.add("murder_node_draining", "gauge", help, "", u64::from(board.draining));
         for process in &board.processes {
             self.add_process(process);
+        }
+        for disk in &board.disks {
+            let labels = format!("{{disk=\"{}\"}}", escape(&disk.name));
+            let help = "Room in configdirectory or a partition. Alert below a tenth of murder_disk_size_bytes: at 0 mail is refused.";
+            self.add("murder_disk_free_bytes", "gauge", help, &labels, disk.free_bytes);
+            self.add(
+                "murder_disk_size_bytes",
+                "gauge",
+                "Size of the file system of a disk.",
+                &labels,
+                disk.total_bytes,
+            );
         }
     }
 
@@ -178,12 +192,31 @@ impl Figures {
             ("murder_list_conflicts", true, "two servers claim one mailbox: see murder status"),
             ("murder_replica_held_removals", true, "removals are held back: see murder status"),
         ];
+        for (labels, _) in self.all("murder_backend_reachable").into_iter().filter(|(_, value)| *value == 0.0)
+        {
+            let of = |label| labels.get(label).map_or("", String::as_str);
+            found.push(format!("{}: {} does not answer by {}", of("program"), of("server"), of("protocol")));
+        }
+        for (labels, days) in self.all("murder_certificate_days_left") {
+            let file = labels.get("file").map_or("", String::as_str);
+            if days < SOON {
+                found.push(format!("{file}: {}", certificate_words(days)));
+            }
+        }
         for (name, bad, words) in rules {
             for (labels, _) in self.all(name).into_iter().filter(|(_, value)| (*value > 0.0) == bad) {
                 found.push(format!("{}: {words}", labels.get("program").map_or("", String::as_str)));
             }
         }
         found
+    }
+}
+
+/// How long a certificate holds.
+pub fn certificate_words(days: f64) -> String {
+    match days < 0.0 {
+        true => "the certificate has ended".to_owned(),
+        false => format!("the certificate ends in {} days", days.floor()),
     }
 }
 
@@ -200,6 +233,9 @@ fn sample(name: &str, line: &str) -> Option<Sample> {
     let labels = pairs.map(|(key, value)| (key.to_owned(), value.trim_matches('"').to_owned())).collect();
     Some((labels, value))
 }
+
+/// Days before the end of a certificate at which it should have been renewed.
+const SOON: f64 = 14.0;
 
 fn escape(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")

@@ -16,14 +16,15 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitStatus};
+use supervision::control::{self, Control, Listened};
+use supervision::listeners::{self, Entry, Listeners};
+use supervision::notify::Notice;
 use tracing::{error, info, warn};
 
 use crate::backoff::{Failures, PENALTY, Verdict};
 use crate::board::{self, Process};
 use crate::child::{self, Children, Extras, GroupKey, Owner, READY_BOUND, Wake, Watch};
-use crate::control::{Control, Listened};
 use crate::listen::Socket;
-use crate::notify::Notice;
 use crate::plan::ServiceKey;
 use crate::services::{Listening, Services};
 
@@ -75,6 +76,12 @@ struct Shape {
     /// The arguments that are the process's own and no listener's: others need another process.
     args: Vec<String>,
     listeners: Vec<Listened>,
+}
+
+impl Shape {
+    fn entries(&self) -> Listeners {
+        Listeners(self.listeners.iter().map(|listened| listened.entry.clone()).collect())
+    }
 }
 
 impl Group {
@@ -273,8 +280,8 @@ impl Group {
             env: vec![
                 ("LISTEN_FDS".to_owned(), names.len().to_string()),
                 ("LISTEN_FDNAMES".to_owned(), names.join(":")),
-                ("MURDER_LISTENERS".to_owned(), serde_json::to_string(&shape.listeners).unwrap_or_default()),
-                ("MURDER_CONTROL".to_owned(), (3 + fds.len()).to_string()),
+                (listeners::VARIABLE.to_owned(), shape.entries().to_string()),
+                (control::VARIABLE.to_owned(), (3 + fds.len()).to_string()),
             ],
             fds: {
                 fds.push(other.as_fd());
@@ -379,11 +386,13 @@ impl Running {
 
 fn shape(members: &[&Listening]) -> Shape {
     let listened = |member: &Listening, socket: &Socket| Listened {
-        name: member.service.key.name.clone(),
-        program: member.service.command.written.clone(),
-        args: member.service.command.args.clone(),
-        maxchild: member.service.maxchild.map_or(-1, i64::from),
-        address: socket.address.clone(),
+        entry: Entry {
+            name: member.service.key.name.clone(),
+            program: member.service.command.written.clone(),
+            args: member.service.command.args.clone(),
+            maxchild: member.service.maxchild.map_or(-1, i64::from),
+            address: socket.address.clone(),
+        },
         serial: socket.serial,
     };
     Shape {

@@ -11,10 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use config::cyrus::{Listen, Proto};
+use config::ports::Ports;
 use socket2::{Domain, Protocol, SockAddr, Type};
 use tracing::warn;
-
-use crate::ports;
 
 /// An open listening socket.
 #[derive(Debug)]
@@ -170,17 +169,23 @@ fn targets(address: &Listen, proto: Proto) -> Result<Vec<Target>, OpenError> {
         Listen::Unix(path) => return Ok(vec![Target::Unix(path.clone())]),
         Listen::Inet { host, port } => (host, port),
     };
-    let port = ports::port(port_name, if proto.is_udp() { "udp" } else { "tcp" }).ok_or_else(|| {
-        let cause = io::Error::new(io::ErrorKind::NotFound, "unknown service name");
-        failed("resolve port", port_name, cause)
-    })?;
+    let port =
+        Ports::read().find(port_name, if proto.is_udp() { "udp" } else { "tcp" }).ok_or_else(|| {
+            let cause = io::Error::new(io::ErrorKind::NotFound, "unknown service name");
+            failed("resolve port", port_name, cause)
+        })?;
     let found: Vec<SocketAddr> = match host {
         None => [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)]
             .map(|address| SocketAddr::new(address, port))
             .to_vec(),
-        Some(host) => {
-            (host.as_str(), port).to_socket_addrs().map_err(|cause| failed("resolve", host, cause))?.collect()
-        }
+        Some(host) => match (host.as_str(), port).to_socket_addrs() {
+            Ok(found) => found.collect(),
+            // A host whose files do not know the name has the addresses all the same (RFC 6761 section 6.3).
+            Err(_) if host == "localhost" => {
+                vec![(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]
+            }
+            Err(cause) => return Err(failed("resolve", host, cause)),
+        },
     };
     let mut unique: Vec<SocketAddr> = Vec::new();
     for address in found.into_iter().filter(|address| admits(proto, address)) {
@@ -272,8 +277,7 @@ fn bind_path(socket: &socket2::Socket, path: &Path, owner: Option<(u32, u32)>) -
     if let Some(parent) = path.parent().filter(|parent| !parent.exists()) {
         files::directory(parent, 0o750, owner)?;
     }
-    files::remove_socket(path)?;
-    files::in_directory(path, |path| {
+    files::bind(path, None, |path| {
         let before = rustix::process::umask(rustix::fs::Mode::empty());
         let bound = socket.bind(&SockAddr::unix(path)?);
         rustix::process::umask(before);

@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     let options = match Options::parse().settled() {
         Ok(options) => options,
         Err(error) => {
-            eprintln!("master: {error}");
+            boot::put(&mut std::io::stderr(), &format_args!("master: {error}"));
             return ExitCode::from(71);
         }
     };

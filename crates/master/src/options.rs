@@ -9,7 +9,7 @@ use clap::Parser;
 /// It reads cyrus.conf, runs START to its end, opens all sockets of SERVICES, becomes the cyrus user, and keeps services and
 /// daemons running. SIGHUP rereads the configuration; SIGTERM stops the node in order.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "master", version, disable_version_flag = true)]
+#[command(name = "master", version, disable_version_flag = true, after_help = AFTER_HELP)]
 pub struct Options {
     /// Read this imapd.conf, and let the programs that name none read it too
     #[arg(short = 'C', value_name = "FILE", default_value = "/etc/imapd.conf", hide_default_value = true)]
@@ -70,6 +70,18 @@ impl Options {
 }
 
 const DEFAULT_IMAPD_CONF: &str = "/etc/imapd.conf";
+/// What `--help` ends with; master(8) says the same.
+const AFTER_HELP: &str = "\
+Exit status:
+  0   it was told to stop, and did so in order; with -t: no mistakes
+  1   ctl_cyrusdb -r of START failed, or the user cannot be become
+  71  the pid file is locked, or the system refuses something
+  78  the configuration is wrong
+
+Examples:
+  master -t                            both files are looked at, nothing is started
+  master -D -C ./imapd.conf -M ./cyrus.conf
+  systemctl reload murder              after a change: SIGHUP";
 
 #[cfg(test)]
 mod tests {

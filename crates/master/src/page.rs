@@ -1,5 +1,6 @@
 //! The status page for people: one HTML file without anything from outside, readable on a phone.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::board::{Board, Process};
@@ -20,13 +21,21 @@ pub fn render(board: &Board, metrics: &Figures) -> String {
         version = board.version,
     );
     let complaints = board.complaints().into_iter().chain(metrics.complaints());
+    if board.draining {
+        page.push_str(
+            "<p class=notice>draining: new clients are sent elsewhere, until <b>murder drain --end</b></p>",
+        );
+    }
     complaints.for_each(|complaint| {
         let _ = write!(page, "<p class=complaint>{}</p>", escape(&complaint));
     });
     services(&mut page, board, metrics);
     page.push_str("<h2>Processes</h2>");
     board.processes.iter().for_each(|process| card(&mut page, process));
+    backends(&mut page, metrics);
     mailboxes(&mut page, metrics);
+    disks(&mut page, board);
+    certificates(&mut page, metrics);
     errors(&mut page, metrics);
     page.push_str("<p class=dim><a href=/metrics>metrics</a> · <a href=/status.json>JSON</a></p></html>\n");
     page
@@ -64,6 +73,86 @@ fn card(page: &mut String, process: &Process) {
         process.state.word(),
         process.failures,
     );
+}
+
+/// The backends that this node's programs connect to, by the last attempt of each.
+fn backends(page: &mut String, metrics: &Figures) {
+    let mut servers: BTreeMap<String, Vec<(String, bool)>> = BTreeMap::new();
+    for (mut labels, value) in metrics.all("murder_backend_reachable") {
+        let mut take = |label| labels.remove(label).unwrap_or_default();
+        let (server, protocol) = (take("server"), take("protocol"));
+        let known = servers.entry(server).or_default();
+        match known.iter_mut().find(|(of, _)| *of == protocol) {
+            Some((_, reachable)) => *reachable &= value > 0.0,
+            None => known.push((protocol, value > 0.0)),
+        }
+    }
+    if servers.is_empty() {
+        return;
+    }
+    page.push_str("<h2>Backends</h2><table><tr><th>server<th>at the last attempt");
+    for (server, mut protocols) in servers {
+        protocols.sort();
+        let words = protocols.iter().map(|(protocol, reachable)| match reachable {
+            true => format!("<span class=ready>{} answers</span>", escape(protocol)),
+            false => format!("<span class=disabled>{} does not answer</span>", escape(protocol)),
+        });
+        let words = words.collect::<Vec<_>>().join(", ");
+        let _ = write!(page, "<tr><td class=wrap>{}<td>{words}", escape(&server));
+    }
+    page.push_str("</table>");
+}
+
+/// The room where this node keeps things.
+fn disks(page: &mut String, board: &Board) {
+    if board.disks.is_empty() {
+        return;
+    }
+    page.push_str("<h2>Disks</h2><table><tr><th>for<th>path<th class=n>free<th class=n>of");
+    for disk in &board.disks {
+        let percent = disk.free_percent();
+        let class = if percent < FULL { "disabled" } else { "" };
+        let _ = write!(
+            page,
+            "<tr><td>{}<td class=wrap>{}<td class=n><span class=\"{class}\">{} ({percent} %)</span><td class=n>{}",
+            escape(&disk.name),
+            escape(&disk.path.display().to_string()),
+            bytes(disk.free_bytes),
+            bytes(disk.total_bytes),
+        );
+    }
+    page.push_str("</table>");
+}
+
+/// The certificates in use, the one that ends first at the top.
+fn certificates(page: &mut String, metrics: &Figures) {
+    let mut files: BTreeMap<String, f64> = BTreeMap::new();
+    for (mut labels, days) in metrics.all("murder_certificate_days_left") {
+        let least = files.entry(labels.remove("file").unwrap_or_default()).or_insert(days);
+        *least = least.min(days);
+    }
+    if files.is_empty() {
+        return;
+    }
+    let mut files: Vec<(String, f64)> = files.into_iter().collect();
+    files.sort_by(|(_, a), (_, b)| a.total_cmp(b));
+    page.push_str("<h2>Certificates</h2><table><tr><th>file<th class=n>days left");
+    for (file, days) in files {
+        let _ = write!(page, "<tr><td class=wrap>{}<td class=n>{}", escape(&file), days.floor());
+    }
+    page.push_str("</table>");
+}
+
+/// `812 MiB`, `3.4 TiB`.
+fn bytes(count: u64) -> String {
+    let (mut value, mut unit) = (count as f64 / 1_048_576.0, "MiB");
+    for larger in ["GiB", "TiB"] {
+        if value >= 1024.0 {
+            (value, unit) = (value / 1024.0, larger);
+        }
+    }
+    let digits = usize::from(value < 10.0);
+    format!("{value:.digits$} {unit}")
 }
 
 /// The lists of mailboxes of this node's programs.
@@ -107,7 +196,8 @@ fn lag_text(seconds: f64) -> String {
 fn errors(page: &mut String, metrics: &Figures) {
     page.push_str("<h2>Errors since start</h2><table>");
     for (name, words) in ERRORS {
-        let total: f64 = metrics.all(name).into_iter().map(|(_, value)| value).sum();
+        // The sum of nothing is -0.
+        let total = metrics.all(name).into_iter().fold(0.0, |sum, (_, value)| sum + value);
         let _ = write!(page, "<tr><td>{words}<td class=n>{total}");
     }
     page.push_str("</table>");
@@ -127,6 +217,8 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// Hundredths of a disk below which it is shown as nearly full.
+const FULL: u64 = 5;
 /// Counters of what should not happen.
 const ERRORS: &[(&str, &str)] = &[
     ("murder_login_failures_total", "failed logins"),
@@ -141,6 +233,7 @@ h1{font-size:1.25em;margin:0;overflow-wrap:anywhere}h2{font-size:1em;margin:1.6e
 .badge{font-size:.72em;padding:.15em .6em;border-radius:1em;color:#fff!important;background:#b00020;vertical-align:middle;white-space:nowrap}\
 .badge.ready{background:#176b2c}.badge.draining,.badge.stopping{background:#8a5a00}\
 .complaint{border-left:4px solid #b00020;padding:.35em .7em;background:#fdecef;border-radius:3px;overflow-wrap:anywhere}\
+.notice{border-left:4px solid #8a5a00;padding:.35em .7em}\
 table{border-collapse:collapse;width:100%}th{font-weight:600;color:#666;font-size:.82em}th,td{text-align:left;padding:.3em .7em .3em 0;\
 border-bottom:1px solid #e3e3e3;vertical-align:top}th:last-child,td:last-child{padding-right:0}.wrap{overflow-wrap:anywhere;font-size:.87em}\
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\
@@ -152,6 +245,7 @@ th,td,.card{border-color:#303034}.dim,th,.waiting{color:#9a9aa0}a{color:#8ab4f8}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::board::Disk;
 
     #[test]
     fn a_page_shows_state_and_complaints_and_escapes_what_it_shows() {
@@ -170,6 +264,7 @@ mod tests {
             draining: false,
             processes: vec![process],
             listeners: Vec::new(),
+            disks: Vec::new(),
             metrics: Vec::new(),
         };
         let mut exposition = crate::exposition::Exposition::default();
@@ -187,5 +282,54 @@ mod tests {
         assert!(page.contains("imap&lt;script&gt; is disabled") && !page.contains("<script"), "{page}");
         assert!(page.contains("up 1 d 1 h") && page.contains("not ready"));
         assert!(!page.contains("http://") && !page.contains("https://"));
+    }
+
+    #[test]
+    fn a_quiet_node_counts_no_errors_and_shows_its_disks_backends_and_certificates() {
+        let disk = |name: &str, free_bytes| Disk {
+            name: name.to_owned(),
+            path: "/var/spool/murder".into(),
+            free_bytes,
+            total_bytes: 4 << 40,
+        };
+        let board = Board {
+            version: "1",
+            server: "fe1.example.org".to_owned(),
+            uptime_seconds: 1,
+            ready: true,
+            stopping: false,
+            draining: true,
+            processes: Vec::new(),
+            listeners: Vec::new(),
+            disks: vec![disk("partition-default", 3 << 40), disk("partition-old", 512 << 20)],
+            metrics: Vec::new(),
+        };
+        let mut exposition = crate::exposition::Exposition::default();
+        exposition.merge(
+            "murder_backend_reachable{program=\"imapproxy\",server=\"be1\",protocol=\"imap\"} 1\n\
+             murder_backend_reachable{program=\"lmtpproxy\",server=\"be1\",protocol=\"lmtp\"} 0\n\
+             murder_certificate_days_left{program=\"imapproxy\",file=\"/c.pem\"} 90.5\n\
+             murder_certificate_days_left{program=\"imapproxy\",file=\"/d.pem\"} 3.9\n",
+        );
+        let page = render(&board, &exposition.figures());
+        assert!(page.contains("failed logins<td class=n>0") && !page.contains("-0"), "{page}");
+        assert!(
+            page.contains("<span class=ready>imap answers</span>, <span class=disabled>lmtp does not answer")
+        );
+        assert!(page.contains("lmtpproxy: be1 does not answer by lmtp"), "{page}");
+        assert!(
+            page.contains("3.0 TiB (75 %)") && page.contains("<span class=\"disabled\">512 MiB (0 %)"),
+            "{page}"
+        );
+        // The one that ends first is the first.
+        assert!(
+            page.contains("<td class=wrap>/d.pem<td class=n>3<tr><td class=wrap>/c.pem<td class=n>90"),
+            "{page}"
+        );
+        assert!(page.contains("/d.pem: the certificate ends in 3 days"), "{page}");
+        assert!(
+            page.contains("class=\"badge draining\">draining") && page.contains("murder drain --end"),
+            "{page}"
+        );
     }
 }

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use config::cyrus::{CyrusConf, Listen, Place, Proto, When};
 use config::imapd::{Imapd, Role};
+use config::ports::Ports;
 use config::{Problem, Problems};
 
 use crate::arguments;
 use crate::child::GroupKey;
-use crate::ports;
 use crate::program::{Command, Program, Resolver};
 use crate::roles::Roles;
 
@@ -243,7 +243,7 @@ impl<'a> Builder<'a> {
             self.drawn.warnings.push(Problem::new(&line.place.file, line.place.line, &line.name, message));
         }
         if let Listen::Inet { port, .. } = &line.listen
-            && ports::port(port, if line.proto.is_udp() { "udp" } else { "tcp" }).is_none()
+            && Ports::read().find(port, if line.proto.is_udp() { "udp" } else { "tcp" }).is_none()
         {
             let message = format!(
                 "listen: no port is known for '{port}' (a number, or a name in /etc/services): nothing listens there"

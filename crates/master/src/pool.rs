@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitStatus};
+use supervision::status::{Code, Status};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
@@ -22,7 +23,6 @@ use crate::child::{self, Children, Extras, Owner, PoolKey, Wake, Watch};
 use crate::listen::Socket;
 use crate::plan::Service;
 use crate::services::{Listening, Services};
-use crate::status::{Code, Status};
 
 /// The workers of one socket.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ impl Supervisor {
     pub(crate) fn reload(&mut self) {
         info!("got SIGHUP");
         self.look_after_files();
-        self.above.tell("RELOADING=1");
+        self.above.reloading();
         match Plan::read(&self.sources) {
             Ok(mut plan) => {
                 plan.warnings.iter().for_each(|warning| warn!("{warning}"));
@@ -39,7 +39,7 @@ impl Supervisor {
                 error!("the configuration has errors: keeping the old one");
             }
         }
-        self.above.tell("READY=1");
+        self.above.ready();
     }
 
     /// Makes the node what the plan says, short of START and of the sockets, which are open by now.

@@ -13,7 +13,7 @@ use crate::supervisor::{Happening, Inputs, Supervisor};
 impl Supervisor {
     /// Stops everything. A second signal to stop cuts the waiting short.
     pub(crate) async fn stop(mut self, mut inputs: Inputs) {
-        self.above.tell("STOPPING=1");
+        self.above.stopping();
         self.stopping = true;
         let last: Vec<Pid> =
             self.daemons.iter().filter(|daemon| daemon.waits()).filter_map(|daemon| daemon.pid()).collect();

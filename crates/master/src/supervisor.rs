@@ -10,21 +10,21 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use config::imapd::Imapd;
+use logs::Verbosity;
 use rustix::process::{Signal, WaitStatus};
+use supervision::notify::{Notice, Notifier, NotifySocket};
 use time::OffsetDateTime;
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{error, info};
 
-use crate::board::{Board, Process};
+use crate::board::{Board, Disk, Process};
 use crate::child::{Child, Children, GroupKey, Owner, PoolKey, Wake, earlier};
 use crate::daemon::Keeper;
 use crate::events::Schedule;
 use crate::group::Group;
 use crate::http::Page;
 use crate::listen::Opening;
-use crate::log::Log;
-use crate::notify::{Above, NotifySocket};
 use crate::pidfile::PidFile;
 use crate::plan::{ServiceKey, Sources};
 use crate::pool::Pool;
@@ -44,12 +44,12 @@ pub struct Supervisor {
     pub(crate) retired: Vec<Pool>,
     pub(crate) daemons: Vec<Keeper>,
     pub(crate) events: Schedule,
-    pub(crate) above: Above,
+    pub(crate) above: Notifier,
     pub(crate) pid_file: PidFile,
     pub(crate) ready_file: ReadyFile,
     pub(crate) began: Instant,
     pub(crate) imapd: Imapd,
-    pub(crate) log: Log,
+    pub(crate) log: Verbosity,
     /// The status page, where `status_listen` asks for one.
     pub(crate) page: Option<Page>,
     pub(crate) stopping: bool,
@@ -115,7 +115,7 @@ pub(crate) enum Happening {
     /// SIGUSR1: debug messages on, or off again.
     Debug,
     ChildEnded,
-    Notice(rustix::process::Pid, crate::notify::Notice),
+    Notice(rustix::process::Pid, Notice),
     Wake(Wake),
 }
 
@@ -173,7 +173,10 @@ impl Supervisor {
                 // Whoever asked may be gone.
                 let _ = sender.send(self.board(now));
             }
-            Happening::Debug => self.log.toggle_debug(),
+            Happening::Debug => {
+                let on = self.log.toggle_debug();
+                info!("debug messages are {}", if on { "on" } else { "off" });
+            }
             Happening::Stop(_) | Happening::Reload => {}
         }
     }
@@ -223,7 +226,12 @@ impl Supervisor {
         }
         let took = self.began.elapsed().as_millis();
         info!("ready for work after {took} ms");
-        self.above.tell(&format!("READY=1\nSTATUS=ready after {took} ms\nMAINPID={}", std::process::id()));
+        self.above.tell(&Notice {
+            ready: true,
+            status: Some(format!("ready after {took} ms")),
+            main_pid: Some(std::process::id()),
+            ..Notice::default()
+        });
     }
 
     fn board(&self, now: Instant) -> Board {
@@ -240,6 +248,7 @@ impl Supervisor {
             draining: std::path::Path::new(&self.imapd.configdirectory).join("msg/drain").exists(),
             processes,
             listeners: self.services.describe(),
+            disks: Disk::of(&self.imapd),
             metrics: self.groups.keys().filter_map(|key| self.metrics_socket(key)).collect(),
         }
     }

@@ -4,19 +4,20 @@ use std::{net::ToSocketAddrs, process::ExitCode};
 
 use clap::Parser;
 use config::imapd::Imapd;
+use directory::client::Address;
+use directory::replica::{self, Replica, Settings};
+use directory::serve::{Server, local};
 use mailboxes::{List, OpenError, Options};
-use service::{Arguments, Context, Exit, Program};
+use service::Arguments;
+use service::Context;
+use service::Exit;
+use service::Program;
 
-use crate::{
-    client::Address,
-    kick,
-    replica::{self, Replica, Settings},
-    server::{Server, local},
-};
+use crate::{kick, server::Gate};
 
 /// MUPDATE: keeps the murder's list of mailboxes, as its master or as a slave
 #[derive(Debug, Parser)]
-#[command(name = "mupdate", version)]
+#[command(name = "mupdate", version, after_help = service::run::AFTER_HELP)]
 pub struct Cli {
     #[command(flatten)]
     pub arguments: Arguments,
@@ -61,14 +62,15 @@ pub async fn serve(context: Context, mode: Mode) -> Result<(), Exit> {
     if mode == Mode::Master {
         end_when_failed(&context, server.list());
     }
-    server.follow_reloads(&context);
-    kick::start(&context, follows);
-    local::start(&context, server.clone());
     let list = server.list().clone();
+    let gate = Gate::new(server.clone(), &imapd);
+    gate.follow_reloads(&context);
+    kick::start(&context, follows);
+    local::start(&context, server);
     context
         .serve(move |connection| {
-            let server = server.clone();
-            async move { server.serve(connection).await }
+            let gate = gate.clone();
+            async move { gate.serve(connection).await }
         })
         .await;
     list.close().await?;

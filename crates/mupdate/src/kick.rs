@@ -4,16 +4,15 @@
 //! On a master there is nothing to wait for. On a slave each round is one barrier, shared by all who wait. While the
 //! stream is down the waiter is closed at once without a word, and goes on with what it has.
 
-use std::{io, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+use std::{io, path::Path, time::Duration};
 
+use directory::replica::Replica;
 use service::Context;
 use tokio::{
     io::AsyncWriteExt,
     net::{UnixListener, UnixStream},
 };
 use tracing::warn;
-
-use crate::replica::Replica;
 
 /// Serves until the daemon ends.
 pub(crate) fn start(context: &Context, replica: Option<Replica>) {
@@ -56,14 +55,8 @@ async fn answer(mut socket: UnixStream, replica: Option<Replica>) {
 
 fn bind(path: &Path) -> io::Result<UnixListener> {
     if let Some(directory) = path.parent() {
-        std::fs::create_dir_all(directory)?;
+        files::directory(directory, 0o755, None)?;
     }
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path)?;
     // As Cyrus: any local program may kick.
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777))?;
-    Ok(listener)
+    UnixListener::from_std(files::listen(path, Some(0o777))?)
 }

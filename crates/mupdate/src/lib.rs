@@ -1,15 +1,17 @@
-//! MUPDATE: the daemon (master and slave), the client library, and the replica that slaves and proxies hold.
+//! MUPDATE: the daemon (master and slave), and `mupdatetest`.
 //!
 //! ```text
-//! client::dial ── connection, greeting, TLS, login ──▶ client::Client      one question, one answer (backends, tools)
-//!                                                └──▶ replica::Replica    follows a stream into a mailboxes::List
-//! server::Server ── serves a List to MUPDATE clients: on TCP, and on the Unix socket beside every list
+//! daemon ── opens or follows a list ──▶ directory::serve::Server ── on the Unix socket beside the list
+//!                                                  ▲
+//! server::Gate ── counts, encrypts, logs in ───────┘ clients of the network
 //! ```
+//!
+//! * [`daemon`] is what `mupdate -m` and `mupdate` run.
+//! * [`server`] decides who of the network is let in.
+//! * `kick` is the socket on which Cyrus's programs wait for the list.
+//! * [`tester`] is `mupdatetest`.
 
-pub mod client;
 pub mod daemon;
 mod kick;
-mod meter;
-pub mod replica;
 pub mod server;
 pub mod tester;

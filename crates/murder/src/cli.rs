@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::{config, demo, deny, doctor, drain, passwd, status, who};
+use crate::{certificate, config, demo, deny, doctor, drain, explain, forget, passwd, status, who};
 
 /// Runs and looks after an IMAP murder
 #[derive(Debug, Parser)]
-#[command(name = "murder", version)]
+#[command(name = "murder", version, after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -19,15 +19,18 @@ enum Command {
     Demo(demo::Args),
     Doctor(doctor::Args),
     Status(status::Args),
-    Explain(status::ExplainArgs),
+    Explain(explain::Args),
     Who(who::Args),
     Kick(who::KickArgs),
     Deny(deny::Args),
     Allow(deny::AllowArgs),
     Drain(drain::Args),
+    Forget(forget::Args),
     Passwd(passwd::Args),
+    Certificate(certificate::Args),
     Config(config::Args),
     /// Prints completions for a shell
+    #[command(after_help = AFTER_COMPLETIONS)]
     Completions {
         shell: clap_complete::Shell,
     },
@@ -39,18 +42,43 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Doctor(args) => doctor::run(&args),
             Command::Status(args) => status::run(&args),
-            Command::Explain(args) => status::explain(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Who(args) => who::run(&args),
             Command::Kick(args) => who::kick(&args),
             Command::Deny(args) => deny::run(&args),
             Command::Allow(args) => deny::allow(&args),
             Command::Drain(args) => drain::run(&args),
+            Command::Forget(args) => forget::run(&args),
             Command::Passwd(args) => passwd::run(&args),
+            Command::Certificate(args) => certificate::run(&args),
             Command::Config(args) => config::run(&args),
             Command::Completions { shell } => {
-                clap_complete::generate(shell, &mut Cli::command(), "murder", &mut std::io::stdout());
+                let mut text = Vec::new();
+                clap_complete::generate(shell, &mut Cli::command(), "murder", &mut text);
+                service::say_part!("{}", String::from_utf8_lossy(&text));
                 ExitCode::SUCCESS
             }
         }
     }
 }
+
+/// What `--help` and the manual page end with.
+const AFTER_COMPLETIONS: &str = "\
+Exit status:
+  0   printed
+  2   there are none for that shell
+
+Examples:
+  murder completions bash > ~/.local/share/bash-completion/completions/murder";
+const AFTER_HELP: &str = "\
+Exit status:
+  0   it is well, or was done
+  1   it is not, or was not; the message says what
+  2   wrong use
+  78  the configuration is wrong
+
+Examples:
+  murder doctor                 what is wrong here and between the nodes, and which line to change
+  murder status                 the lists of this node, and whether the backends answer
+  murder who fred               fred's sessions, on all nodes
+  murder help forget            what a command does, and how it ends";

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use service::deny::{DEFAULT_MESSAGE, Denial, DenyList};
+use identity::deny::{DEFAULT_MESSAGE, Denial, DenyList};
 
 use crate::{node, who};
 
 /// Denies a user the use of services on this node, or lists who is denied
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// The node's imapd.conf
     #[arg(short = 'C', value_name = "FILE", default_value = "/etc/imapd.conf")]
@@ -31,6 +32,7 @@ pub struct Args {
 
 /// Lets a denied user in again
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_ALLOW)]
 pub struct AllowArgs {
     /// The node's imapd.conf
     #[arg(short = 'C', value_name = "FILE", default_value = "/etc/imapd.conf")]
@@ -44,7 +46,7 @@ pub fn run(args: &Args) -> ExitCode {
         let Some(user) = &args.user else { return show(&list) };
         let words = [user, &args.services, &args.message];
         if user.is_empty() || words.iter().any(|word| word.chars().any(char::is_control)) {
-            eprintln!("murder deny: a user, services and a message are each one line of text");
+            service::complain!("murder deny: a user, services and a message are each one line of text");
             return ExitCode::FAILURE;
         }
         let denial = Denial { services: args.services.clone(), message: args.message.clone() };
@@ -53,8 +55,17 @@ pub fn run(args: &Args) -> ExitCode {
         if let Err(error) = list.deny(user, denial) {
             return failed("deny", &list, &error);
         }
-        if args.kick {
-            println!("{} sessions end", who::end_sessions(&imapd, user, false).await);
+        service::say!(
+            "{user} is denied {} on this node, and told: {} (undone by murder allow {user})",
+            if args.services == "*" { "every service" } else { &args.services },
+            args.message
+        );
+        match (args.kick, who::sessions_of(&imapd, user)) {
+            (true, _) => service::say!("{} sessions end", who::end_sessions(&imapd, user, false).await),
+            (false, 0) => {}
+            (false, open) => {
+                service::say!("{open} sessions of {user} here go on: murder kick {user} ends them")
+            }
         }
         ExitCode::SUCCESS
     })
@@ -66,9 +77,12 @@ pub fn allow(args: &AllowArgs) -> ExitCode {
         let list = DenyList::new(&imapd.userdeny_db_path);
         let user = if imapd.username_tolower { args.user.to_lowercase() } else { args.user.clone() };
         match list.allow(&user) {
-            Ok(true) => ExitCode::SUCCESS,
+            Ok(true) => {
+                service::say!("{user} is let in again on this node");
+                ExitCode::SUCCESS
+            }
             Ok(false) => {
-                eprintln!("murder allow: {} was not denied", args.user);
+                service::complain!("murder allow: {} was not denied", args.user);
                 ExitCode::FAILURE
             }
             Err(error) => failed("allow", &list, &error),
@@ -80,7 +94,7 @@ fn show(list: &DenyList) -> ExitCode {
     match list.all() {
         Ok(all) => {
             for (user, denial) in all.iter() {
-                println!("{user:<30} {:<20} {}", denial.services, denial.message);
+                service::say!("{user:<30} {:<20} {}", denial.services, denial.message);
             }
             ExitCode::SUCCESS
         }
@@ -89,6 +103,26 @@ fn show(list: &DenyList) -> ExitCode {
 }
 
 fn failed(command: &str, list: &DenyList, error: &std::io::Error) -> ExitCode {
-    eprintln!("murder {command}: {}: {error}", list.path().display());
+    service::complain!("murder {command}: {}: {error}", list.path().display());
     ExitCode::FAILURE
 }
+
+/// What `--help` and the manual page end with.
+const AFTER_ALLOW: &str = "\
+Exit status:
+  0   done
+  1   the user was not denied, or the file could not be written
+  78  the configuration is wrong
+
+Examples:
+  murder allow fred";
+const AFTER_HELP: &str = "\
+Exit status:
+  0   done
+  1   the file could not be read or written, or a word is none
+  78  the configuration is wrong
+
+Examples:
+  murder deny fred                                     from every service of this node
+  murder deny -s 'imap*,pop3*' -m 'Please call the desk' -k fred
+  murder deny -l";

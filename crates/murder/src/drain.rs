@@ -16,6 +16,7 @@ use crate::{node, who};
 
 /// Has load balancers send new clients elsewhere: /readyz fails, and everything goes on
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// The node's imapd.conf
     #[arg(short = 'C', value_name = "FILE", default_value = "/etc/imapd.conf")]
@@ -42,14 +43,14 @@ pub fn run(args: &Args) -> ExitCode {
             }
         }
         Err(error) => {
-            eprintln!("murder drain: {error}");
+            service::complain!("murder drain: {error}");
             ExitCode::FAILURE
         }
     })
 }
 
 async fn drain(args: &Args, imapd: &Imapd) -> io::Result<bool> {
-    let file = Path::new(&imapd.configdirectory).join("msg/drain");
+    let file = Path::new(&imapd.configdirectory).join(node::DRAIN);
     if args.end {
         return files::remove(&file).map(|_| true).map_err(|error| named(&file, error));
     }
@@ -58,7 +59,9 @@ async fn drain(args: &Args, imapd: &Imapd) -> io::Result<bool> {
     }
     files::replace(&file, 0o644, b"draining\n").map_err(|error| named(&file, error))?;
     if imapd.status_listen.is_none() {
-        eprintln!("murder drain: status_listen is not set: nobody sees that this node wants no clients");
+        service::complain!(
+            "murder drain: status_listen is not set: nobody sees that this node wants no clients"
+        );
     }
     let mut empty = true;
     if let Some(seconds) = args.wait {
@@ -77,7 +80,7 @@ async fn emptied(imapd: &Imapd, within: Duration) -> bool {
     loop {
         let left = who::clients(imapd);
         if told != Some(left) {
-            println!("{left} clients are on");
+            service::say!("{left} clients are on");
             told = Some(left);
         }
         if left == 0 || Instant::now() >= until {
@@ -90,7 +93,7 @@ async fn emptied(imapd: &Imapd, within: Duration) -> bool {
 fn stop(imapd: &Imapd) -> io::Result<()> {
     let file = Path::new(&imapd.master_pid_file);
     let pid = terminate_holder(file).map_err(|error| named(file, error))?;
-    println!("master (pid {}) stops the node", pid.as_raw_nonzero());
+    service::say!("master (pid {}) stops the node", pid.as_raw_nonzero());
     Ok(())
 }
 
@@ -119,3 +122,15 @@ fn named(path: &Path, error: io::Error) -> io::Error {
 
 /// How often clients are counted.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// What `--help` and the manual page end with.
+const AFTER_HELP: &str = "\
+Exit status:
+  0   done; with --wait: nobody is on any more
+  1   somebody is still on after the wait, or something failed
+  78  the configuration is wrong
+
+Examples:
+  murder drain --wait 600 && systemctl stop murder
+  murder drain --wait 600 --stop
+  murder drain --end                   when the node is back";

@@ -3,6 +3,7 @@
 //!
 //! Each subcommand is a module with its arguments and a `run`; `main` only dispatches.
 
+pub mod certificate;
 pub mod cli;
 pub mod clients;
 pub mod cluster;
@@ -11,6 +12,8 @@ pub mod demo;
 pub mod deny;
 pub mod doctor;
 pub mod drain;
+pub mod explain;
+pub mod forget;
 mod node;
 pub mod passwd;
 mod runner;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use config::cyrus::Listen;
 use config::imapd::Imapd;
-use mupdate::client::Client;
-use service::resolve::service_port;
+use config::ports::Ports;
+use directory::client::Client;
 
 /// Loads imapd.conf, becomes the owner of configdirectory where it is root, and does something with it in a runtime. 78 for a
 /// wrong configuration.
@@ -19,21 +19,27 @@ pub fn with_node(path: &Path, ask: impl AsyncFnOnce(Imapd) -> ExitCode) -> ExitC
     let imapd = match Imapd::load(path, "murder") {
         Ok(imapd) => imapd,
         Err(problems) => {
-            eprintln!("{problems}");
+            service::complain!("{problems}");
             return ExitCode::from(config::EX_CONFIG);
         }
     };
     if let Err(error) = files::become_owner(Path::new(&imapd.configdirectory)) {
-        eprintln!("murder: {error}");
+        service::complain!("murder: {error}");
         return ExitCode::FAILURE;
     }
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(ask(imapd)),
         Err(error) => {
-            eprintln!("murder: {error}");
+            service::complain!("murder: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// For how many seconds this node has wanted no new clients (`murder drain`); none if it takes them.
+pub fn draining(imapd: &Imapd) -> Option<u64> {
+    let since = std::fs::metadata(Path::new(&imapd.configdirectory).join(DRAIN)).ok()?.modified().ok()?;
+    Some(since.elapsed().map_or(0, |ago| ago.as_secs()))
 }
 
 /// The programs of this node that have a directory of their own, with its path.
@@ -56,7 +62,7 @@ pub fn ask_daemons(imapd: &Imapd, method: &str, path: &str, body: &str) -> Vec<(
             Ok(answer) => answers.push((program, answer)),
             Err(error)
                 if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {}
-            Err(error) => eprintln!("murder: {program} does not answer: {error}"),
+            Err(error) => service::complain!("murder: {program} does not answer: {error}"),
         }
     }
     answers
@@ -100,10 +106,16 @@ fn board(address: &str) -> io::Result<serde_json::Value> {
     let Ok(Listen::Inet { host, port }) = Listen::parse(address) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    let port = port.parse::<u16>().ok().or_else(|| service_port(&port)).ok_or(io::ErrorKind::InvalidInput)?;
+    let port = Ports::read().find(&port, "tcp").ok_or(io::ErrorKind::InvalidInput)?;
     let host = host.unwrap_or_else(|| "localhost".to_owned());
     let mut last = io::ErrorKind::NotFound.into();
-    for address in (host.as_str(), port).to_socket_addrs()? {
+    let found = match (host.as_str(), port).to_socket_addrs() {
+        Ok(found) => found.collect(),
+        // As master listens there, whether or not the host's files know the name.
+        Err(_) if host == "localhost" => vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))],
+        Err(error) => return Err(error),
+    };
+    for address in found {
         match TcpStream::connect_timeout(&address, PATIENCE) {
             Ok(stream) => {
                 stream.set_read_timeout(Some(PATIENCE))?;
@@ -136,6 +148,8 @@ pub async fn other_servers(imapd: &Imapd) -> BTreeSet<String> {
     servers
 }
 
+/// What says that the node wants no new clients, below configdirectory.
+pub const DRAIN: &str = "msg/drain";
 /// How long a daemon of this node may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes of an answer.

@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ::config::imapd::Imapd;
-use service::passwords::PasswordDb;
+use identity::passwords::PasswordDb;
 
 use crate::runner::Runner;
 
 /// Sets, deletes and lists users' passwords
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// The configuration whose password_db is meant
     #[arg(short = 'C', long = "config", value_name = "FILE", default_value = "/etc/imapd.conf")]
@@ -36,14 +37,14 @@ pub fn run(args: &Args) -> ExitCode {
     let imapd = match Imapd::load(&args.config, "murder") {
         Ok(imapd) => imapd,
         Err(problems) => {
-            eprintln!("{problems}");
+            service::complain!("{problems}");
             return ExitCode::from(::config::EX_CONFIG);
         }
     };
     match act(args, &imapd) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("murder passwd: {message}");
+            service::complain!("murder passwd: {message}");
             ExitCode::FAILURE
         }
     }
@@ -75,13 +76,13 @@ fn act(args: &Args, imapd: &Imapd) -> Result<(), String> {
             let users = sasldb(&text, &[&imapd.servername, &host]);
             for (user, password) in &users {
                 db.set(&fold(user), password).map_err(|error| format!("{user}: {error}"))?;
-                println!("{}", fold(user));
+                service::say!("{}", fold(user));
             }
             if users.is_empty() { Err("no user found on standard input".into()) } else { keep_owner(imapd) }
         }
         (None, _) => {
             let users = db.list().map_err(|error| error.to_string())?;
-            users.iter().for_each(|user| println!("{user}"));
+            users.iter().for_each(|user| service::say!("{user}"));
             Ok(())
         }
     }
@@ -182,6 +183,19 @@ fn unescape(line: &str) -> String {
     }
     String::from_utf8_lossy(&out).into_owned()
 }
+
+/// What `--help` and the manual page end with.
+const AFTER_HELP: &str = "\
+Exit status:
+  0   done
+  1   there is no such user, or the file could not be read or written
+  78  the configuration is wrong
+
+Examples:
+  murder passwd fred                                   asks twice on a terminal
+  printf '%s\\n' \"$password\" | murder passwd fred
+  db_dump -p /etc/sasldb2 | murder passwd --import
+  murder passwd -l";
 
 #[cfg(test)]
 mod tests {

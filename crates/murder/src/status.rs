@@ -1,4 +1,4 @@
-//! `murder status` and `murder explain`: what the daemons of a node know of the list of mailboxes, and where a mailbox is.
+//! `murder status`: what the daemons of a node know of the list of mailboxes, and how the backends are.
 //!
 //! Each daemon answers on the socket beside its list; the MUPDATE master answers over the node's own login.
 
@@ -6,45 +6,35 @@ use std::{
     fmt::Write,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use config::imapd::Imapd;
-use mupdate::client::{Client, Error};
-use protocol::name::MailboxName;
+use directory::client::{Client, Error};
 use serde_json::{Map, Value};
 use upstream::Upstream;
 
-use crate::node::{given_up, other_servers, with_node};
+use crate::node::{draining, given_up, other_servers, with_node};
 use crate::who::age;
 
 /// Shows the lists of this node's daemons and of its MUPDATE master (positions, ages, conflicts, old reservations), and the backends:
 /// whether they answer, their mailboxes and free space.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// The node's imapd.conf.
-    #[arg(short = 'C', default_value = "/etc/imapd.conf")]
+    #[arg(short = 'C', value_name = "FILE", default_value = "/etc/imapd.conf")]
     config: PathBuf,
     /// Do not ask the backends.
     #[arg(long)]
     here: bool,
-    /// Print JSON: an object with a status for each daemon, one for all backends under `nodes`, and the services that master
-    /// has given up under `given_up`.
+    /// Print JSON: an object with a status for each daemon, one for all backends under `nodes`, the services that master has given
+    /// up under `given_up`, and `draining_seconds` while the node is drained
     #[arg(long)]
     json: bool,
     /// Let this program's list (mupdate, imapproxy, …) do the deletions that it holds back.
     #[arg(long, value_name = "PROGRAM")]
     accept: Option<String>,
-}
-
-/// Shows where a mailbox lives and since when, by each list that this node can ask, and who has which rights.
-#[derive(Debug, clap::Args)]
-pub struct ExplainArgs {
-    /// The node's imapd.conf.
-    #[arg(short = 'C', default_value = "/etc/imapd.conf")]
-    config: PathBuf,
-    /// The mailbox's internal name: user.fred.Sent
-    mailbox: String,
 }
 
 /// 0 when every list is there and complete, 1 when one is not, 78 for a wrong configuration.
@@ -70,14 +60,28 @@ pub fn run(args: &Args) -> ExitCode {
             if !given_up.is_empty() {
                 all.insert("given_up".into(), given_up.into());
             }
-            println!("{}", Value::Object(all));
+            if let Some(seconds) = draining(&imapd) {
+                all.insert("draining_seconds".into(), seconds.into());
+            }
+            service::say!("{}", Value::Object(all));
         } else {
-            all.iter().for_each(|(name, status)| print!("{}", text(name, status)));
-            nodes.iter().for_each(|(name, node)| println!("{}", node_text(name, node)));
-            given_up.iter().for_each(|name| println!("{name}: GIVEN UP by master until the next SIGHUP"));
+            all.iter().for_each(|(name, status)| service::say_part!("{}", text(name, status)));
+            nodes.iter().for_each(|(name, node)| service::say!("{}", node_text(name, node)));
+            if let Some(seconds) = draining(&imapd) {
+                let ago = age(seconds);
+                service::say!(
+                    "this node: DRAINING for {ago}: new clients are sent elsewhere until murder drain --end"
+                );
+            }
+            given_up
+                .iter()
+                .for_each(|name| service::say!("{name}: GIVEN UP by master until the next SIGHUP"));
         }
         if all_empty(&imapd) {
-            eprintln!("murder status: no daemon of this node has a list under {}", lists(&imapd).display());
+            service::complain!(
+                "murder status: no daemon of this node has a list under {}",
+                lists(&imapd).display()
+            );
         }
         if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     })
@@ -88,85 +92,27 @@ async fn accept(imapd: &Imapd, program: &str) -> ExitCode {
     match bounded(async { Client::local(&socket).await?.accept().await }).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("murder status: {program}: {error}");
+            service::complain!("murder status: {program}: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
-/// 0 when a list has the mailbox, 1 when none has.
-pub fn explain(args: &ExplainArgs) -> ExitCode {
-    let Ok(name) = MailboxName::parse(&args.mailbox) else {
-        eprintln!("murder explain: {}: not a mailbox name", args.mailbox);
-        return ExitCode::FAILURE;
-    };
-    with_node(&args.config, async |imapd| {
-        let mut known = false;
-        for (list, source) in sources(&imapd) {
-            match bounded(async { known_of(&mut source.client(&imapd).await?, &name).await }).await {
-                Ok(status) => {
-                    known |= !status["mailbox"].is_null();
-                    print!("{}", explained(&list, &status, SystemTime::now()));
-                }
-                Err(error) => println!("{list:<12} {error}"),
-            }
-        }
-        if known { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-    })
-}
-
-/// The status of a list with what it has of a mailbox; of a Cyrus's only the latter is to be had.
-async fn known_of(client: &mut Client, name: &MailboxName) -> Result<Value, Error> {
-    if client.greeting().has("STATUS") {
-        return client.status_with(Some(name)).await;
-    }
-    let found = client.find(name).await?;
-    let mailbox = found.map(|entry| {
-        let state = if entry.is_active() { "active" } else { "reserved" };
-        serde_json::json!({ "state": state, "location": entry.location.as_str(), "acl": entry.acl.as_ref() })
-    });
-    Ok(serde_json::json!({ "mailbox": mailbox }))
-}
-
-/// What one list says of a mailbox: where, since when it has it so, how old the list is, and who has which rights.
-fn explained(list: &str, status: &Value, now: SystemTime) -> String {
-    let mailbox = &status["mailbox"];
-    let mut out = match (mailbox["state"].as_str(), mailbox["location"].as_str()) {
-        (Some(state), Some(location)) => format!("{list:<12} {state} at {location}"),
-        _ => format!("{list:<12} does not have it"),
-    };
-    if let Some(since) = mailbox["since"].as_u64().filter(|since| *since > 0) {
-        let now = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        let _ = write!(out, ", since {} ({} ago)", date(since), age(now.saturating_sub(since)));
-    }
-    out.push('\n');
-    if let Some(upstream) = status["upstream"].as_object() {
-        let server = upstream["server"].as_str().unwrap_or("its upstream");
-        let heard = upstream["heard_seconds_ago"].as_f64();
-        let heard = heard.map_or_else(|| "never".to_owned(), |seconds| format!("{seconds:.1} s ago"));
-        let _ = writeln!(out, "{:<12} as heard from {server} {heard}", "");
-    }
-    for (who, rights) in protocol::acl::Acl::parse(mailbox["acl"].as_str().unwrap_or_default()).entries() {
-        let _ = writeln!(out, "{:<12} {who} {rights}", "");
-    }
-    out
-}
-
 /// In UTC, as logs have it.
-fn date(seconds: u64) -> String {
+pub(crate) fn date(seconds: u64) -> String {
     let time = i64::try_from(seconds).ok().and_then(|s| time::OffsetDateTime::from_unix_timestamp(s).ok());
     let shown = time.and_then(|time| time.format(&time::format_description::well_known::Rfc3339).ok());
     shown.unwrap_or_else(|| seconds.to_string())
 }
 
 /// Where a list can be asked.
-enum Source {
+pub(crate) enum Source {
     Socket(PathBuf),
     Master,
 }
 
 impl Source {
-    async fn client(&self, imapd: &Imapd) -> Result<Client, Error> {
+    pub(crate) async fn client(&self, imapd: &Imapd) -> Result<Client, Error> {
         match self {
             Source::Socket(path) => Client::local(path).await,
             Source::Master => Client::connect(imapd).await,
@@ -179,7 +125,7 @@ fn lists(imapd: &Imapd) -> PathBuf {
 }
 
 /// The lists of this node, by program, and then the master's.
-fn sources(imapd: &Imapd) -> Vec<(String, Source)> {
+pub(crate) fn sources(imapd: &Imapd) -> Vec<(String, Source)> {
     let entries = std::fs::read_dir(lists(imapd)).into_iter().flatten().flatten();
     let mut found: Vec<(String, Source)> = entries
         .filter(|entry| entry.path().join("list.sled").is_dir())
@@ -199,7 +145,7 @@ fn all_empty(imapd: &Imapd) -> bool {
     sources(imapd).iter().all(|(_, source)| matches!(source, Source::Master))
 }
 
-async fn bounded<T>(ask: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+pub(crate) async fn bounded<T>(ask: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let late =
         || Error::Unavailable { server: "it".into(), why: format!("no answer within {PATIENCE:?}").into() };
     tokio::time::timeout(PATIENCE, ask).await.unwrap_or_else(|_| Err(late()))
@@ -225,7 +171,9 @@ async fn nodes(imapd: &Imapd, lists: &Map<String, Value>) -> Map<String, Value> 
                 Some((free, total)) => serde_json::json!({ "free_kib": free, "total_kib": total }),
                 None => serde_json::json!({}),
             },
-            Err(error) => serde_json::json!({ "error": error.to_string() }),
+            Err(error) => {
+                serde_json::json!({ "error": error.to_string(), "reachable": !error.is_unreachable() })
+            }
         };
         nodes.insert(server, node);
     }
@@ -240,7 +188,10 @@ fn free_and_total(line: &str) -> Option<(u64, u64)> {
 
 fn node_text(name: &str, node: &Value) -> String {
     if let Some(error) = node["error"].as_str() {
-        return format!("{name}: DOES NOT ANSWER: {error}");
+        return match node["reachable"] == true {
+            true => format!("{name}: answers, and DOES NOT LET US IN: {error}"),
+            false => format!("{name}: DOES NOT ANSWER: {error}"),
+        };
     }
     match (node["free_kib"].as_u64(), node["total_kib"].as_u64()) {
         (Some(free), Some(total)) if total > 0 => {
@@ -252,7 +203,9 @@ fn node_text(name: &str, node: &Value) -> String {
 
 /// A list that is whole, and fresh where it follows another.
 fn is_good(status: &Value) -> bool {
-    status["complete"] == true && status.get("held").is_none() && status["upstream"]["live"] != false
+    let upstream = &status["upstream"];
+    let fresh = upstream["live"] != false && upstream["behind"].is_null();
+    status["complete"] == true && status.get("held").is_none() && fresh
 }
 
 fn text(name: &str, status: &Value) -> String {
@@ -266,12 +219,11 @@ fn text(name: &str, status: &Value) -> String {
     let position = &status["position"];
     let _ = writeln!(
         out,
-        "{name}: {} {} ({}), {} entries, {} reserved, {complete}",
+        "{name}: {} {} ({}), {}, {complete}",
         shown(&status["role"]),
         shown(&status["server"]),
         shown(&status["version"]),
-        status["entries"],
-        status["reserved"]
+        counted(status)
     );
     let _ = writeln!(
         out,
@@ -287,7 +239,9 @@ fn text(name: &str, status: &Value) -> String {
         let heard = upstream["heard_seconds_ago"].as_f64();
         let heard = heard.map_or_else(|| "never heard from".into(), |s| format!("heard {s:.1} s ago"));
         let trouble = upstream["trouble"].as_str().map(|t| format!("; {t}")).unwrap_or_default();
-        let _ = writeln!(out, "  {live} {}, {heard}{trouble}", shown(&upstream["server"]));
+        let behind = upstream["behind"].as_str().map(|why| format!("; it DOES NOT FOLLOW its master: {why}"));
+        let behind = behind.unwrap_or_default();
+        let _ = writeln!(out, "  {live} {}, {heard}{trouble}{behind}", shown(&upstream["server"]));
     }
     for (server, partitions) in status["servers"].as_object().into_iter().flatten() {
         for (partition, entries) in partitions.as_object().into_iter().flatten() {
@@ -317,29 +271,31 @@ fn text(name: &str, status: &Value) -> String {
     out
 }
 
+/// How many entries. A daemon that only looks names up keeps no tables to count them by.
+fn counted(status: &Value) -> String {
+    match status["loaded"] == false {
+        true => "entries not counted (names are looked up on disk)".to_owned(),
+        false => format!("{} entries, {} reserved", status["entries"], status["reserved"]),
+    }
+}
+
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What `--help` and the manual page end with.
+const AFTER_HELP: &str = "\
+Exit status:
+  0   every list is complete and follows its upstream, every backend answers, no service is given up
+  1   something of that is not so, or no daemon runs
+  78  the configuration is wrong
+
+Examples:
+  murder status
+  murder status --here --json | jq .mupdate.entries
+  murder status --accept mupdate       what its upstream's new list would remove is removed";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_mailbox_is_explained_with_its_time_and_the_lists_age() {
-        let status = serde_json::json!({
-            "mailbox": { "state": "active", "location": "be1!default", "acl": "fred\tlrs\t", "since": 1_700_000_000 },
-            "upstream": { "server": "m.example.org", "heard_seconds_ago": 0.25 },
-        });
-        let now = UNIX_EPOCH + Duration::from_secs(1_700_000_120);
-        let lines = "imapproxy    active at be1!default, since 2023-11-14T22:13:20Z (2 min ago)\n             \
-                     as heard from m.example.org 0.2 s ago\n             fred lrs\n";
-        assert_eq!(explained("imapproxy", &status, now), lines);
-        // Of a Cyrus master nothing but the entry is known.
-        let bare =
-            serde_json::json!({ "mailbox": { "state": "reserved", "location": "be1!default", "acl": "" } });
-        assert_eq!(explained("master", &bare, now), "master       reserved at be1!default\n");
-        let none = serde_json::json!({ "mailbox": null });
-        assert_eq!(explained("master", &none, now), "master       does not have it\n");
-    }
 
     #[test]
     fn free_space_is_read_from_metadata_and_anything_else_is_not() {
@@ -349,5 +305,50 @@ mod tests {
             assert_eq!(free_and_total(line), None, "{line}");
         }
         assert_eq!(node_text("be1", &serde_json::json!({})), "be1: answers");
+    }
+
+    #[test]
+    fn a_list_that_nobody_counts_is_not_said_to_be_empty_and_a_slave_without_its_master_is_told() {
+        let status = serde_json::json!({
+            "role": "replica", "server": "fe1", "version": "murder-1", "entries": 0, "reserved": 0, "complete": true,
+            "loaded": false,
+            "upstream": { "server": "the mupdate of this host (/s)", "live": true, "heard_seconds_ago": 0.5,
+                "trouble": null, "behind": "m.example.org: connection refused" },
+        });
+        let shown = text("lmtpproxy", &status);
+        assert!(!shown.contains("0 entries"), "{shown}");
+        assert!(
+            shown.starts_with(
+                "lmtpproxy: replica fe1 (murder-1), entries not counted (names are looked up on disk), complete\n"
+            ),
+            "{shown}"
+        );
+        assert!(
+            shown.contains(
+                "  follows the mupdate of this host (/s), heard 0.5 s ago; it DOES NOT FOLLOW its master: \
+                 m.example.org: connection refused\n"
+            ),
+            "{shown}"
+        );
+        assert!(!is_good(&status));
+    }
+
+    #[test]
+    fn a_backend_that_refuses_our_password_is_not_said_to_be_out_of_reach() {
+        let refused = upstream::Error::WrongPassword {
+            server: "be1".into(),
+            authname: "frontend".into(),
+            text: "authentication failure".into(),
+        };
+        let node = |error: upstream::Error| serde_json::json!({ "error": error.to_string(), "reachable": !error.is_unreachable() });
+        assert_eq!(
+            node_text("be1", &node(refused)),
+            "be1: answers, and DOES NOT LET US IN: be1: wrong password for our own login as frontend: authentication failure"
+        );
+        let down = upstream::Error::Down { server: "be1".into(), why: "connection refused".into() };
+        assert_eq!(
+            node_text("be1", &node(down)),
+            "be1: DOES NOT ANSWER: be1: not tried, because: connection refused"
+        );
     }
 }

@@ -20,6 +20,7 @@ use crate::node;
 
 /// Shows who is on: user, service, client, since when, mailbox, session
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// The node's imapd.conf
     #[arg(short = 'C', value_name = "FILE", default_value = "/etc/imapd.conf")]
@@ -36,6 +37,7 @@ pub struct Args {
 
 /// Ends sessions, on this node and by way of the backends on all others
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_KICK)]
 pub struct KickArgs {
     /// The node's imapd.conf
     #[arg(short = 'C', value_name = "FILE", default_value = "/etc/imapd.conf")]
@@ -70,8 +72,8 @@ pub fn run(args: &Args) -> ExitCode {
             rows.retain(|row| row.shown.user.as_ref() == Some(user));
         }
         match args.json {
-            true => println!("{}", serde_json::to_string_pretty(&rows).unwrap_or_default()),
-            false => print!("{}", table(&rows, now())),
+            true => service::say!("{}", serde_json::to_string_pretty(&rows).unwrap_or_default()),
+            false => service::say_part!("{}", table(&rows, now())),
         }
         if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     })
@@ -81,7 +83,7 @@ pub fn run(args: &Args) -> ExitCode {
 pub fn kick(args: &KickArgs) -> ExitCode {
     node::with_node(&args.config, async |imapd| {
         let ended = end_sessions(&imapd, &args.name, args.here).await;
-        println!("{ended} sessions end");
+        service::say!("{ended} sessions end");
         if ended > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     })
 }
@@ -127,7 +129,7 @@ async fn end_at(imapd: &Imapd, server: &str, name: &str) {
         Ok(answer) => answer.result,
         Err(error) => error.to_string(),
     };
-    eprintln!("murder kick: {server}: {told}");
+    service::complain!("murder kick: {server}: {told}");
 }
 
 impl Row {
@@ -155,7 +157,7 @@ async fn servers(imapd: &Imapd) -> Vec<String> {
         if imapd.proxy_password.is_some() || imapd.of_host(&server, "password").is_some() {
             servers.push(server);
         } else {
-            eprintln!("murder: {server} is not asked: there is no proxy_password here");
+            service::complain!("murder: {server} is not asked: there is no proxy_password here");
         }
     }
     servers
@@ -167,10 +169,15 @@ fn here(imapd: &Imapd) -> Vec<Row> {
     for (program, answer) in node::ask_daemons(imapd, "GET", "/sessions", "") {
         match serde_json::from_str::<Vec<Shown>>(&answer) {
             Ok(sessions) => rows.extend(place(sessions, &imapd.servername, &program)),
-            Err(error) => eprintln!("murder who: {program}: {error}"),
+            Err(error) => service::complain!("murder who: {program}: {error}"),
         }
     }
     rows
+}
+
+/// The number of a user's sessions on this node.
+pub fn sessions_of(imapd: &Imapd, user: &str) -> usize {
+    here(imapd).iter().filter(|row| row.shown.user.as_deref() == Some(user)).count()
 }
 
 /// The number of client sessions on this node.
@@ -205,7 +212,7 @@ async fn join_backends(imapd: &Imapd, rows: &mut Vec<Row>) -> bool {
             Ok(sessions) => attach(rows, place(sessions, &server, "backend")),
             Err(why) => {
                 complete = false;
-                eprintln!("murder who: {server}: {why}");
+                service::complain!("murder who: {server}: {why}");
             }
         }
     }
@@ -307,6 +314,27 @@ pub fn age(seconds: u64) -> String {
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
+
+/// What `--help` and the manual page end with.
+const AFTER_KICK: &str = "\
+Exit status:
+  0   at least one session ends
+  1   there is none of that name
+  78  the configuration is wrong
+
+Examples:
+  murder kick fred
+  murder kick imapproxy-4711-66f3a1b2-12";
+const AFTER_HELP: &str = "\
+Exit status:
+  0   all nodes told who is on
+  1   a node could not be asked; what the others told is shown
+  78  the configuration is wrong
+
+Examples:
+  murder who
+  murder who fred
+  murder who --json | jq -r '.[].client' | sort | uniq -c";
 
 #[cfg(test)]
 mod tests {

@@ -7,10 +7,8 @@
 //!
 //! Everything after the login is the backend's business: the maildrop's lock, UIDL, deletions.
 
-pub mod directory;
 pub mod locate;
 mod pipe;
-mod replica;
 mod serve;
 pub mod session;
 
@@ -18,7 +16,7 @@ pub use serve::{run, serve};
 
 /// Logs POP3 clients in and connects them to the backends of their mail
 #[derive(Debug, clap::Parser)]
-#[command(name = "pop3proxy", version)]
+#[command(name = "pop3proxy", version, after_help = service::run::AFTER_HELP)]
 pub struct Cli {
     #[command(flatten)]
     pub arguments: service::Arguments,

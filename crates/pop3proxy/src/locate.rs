@@ -1,12 +1,11 @@
 //! From a login to the backend that has its maildrop.
 
-use mailboxes::{Entry, State};
+use directory::lookup::{Found, Lookup};
+use identity::auth::Login;
 use protocol::name::MailboxName;
 use protocol::namespace::{Namespace, View};
 use protocol::pop3::reply::Reply;
-use service::auth::Login;
-
-use crate::directory::{Directory, Found};
+use tracing::debug;
 
 /// Which mailbox a login opens: the INBOX, or with `popsubfolders` the folder after the `+`.
 pub fn maildrop(namespace: &Namespace, login: &Login) -> Option<MailboxName> {
@@ -21,13 +20,16 @@ pub fn maildrop(namespace: &Namespace, login: &Login) -> Option<MailboxName> {
 }
 
 /// The server that has it, or what the client is told.
-pub async fn backend<D: Directory>(directory: &D, name: &MailboxName) -> Result<String, Reply> {
+pub async fn backend(directory: &dyn Lookup, name: &MailboxName) -> Result<String, Reply> {
     let unopenable = |why: &str| Reply::Unopenable(why.to_owned());
     match directory.find(name).await {
-        Found::Mailbox(Entry { state: State::Active, location, .. }) => Ok(location.server().to_owned()),
-        Found::Mailbox(_) => Err(unopenable("Mailbox is currently reserved")),
+        Found::Active(entry) => Ok(entry.server().to_owned()),
+        Found::Reserved => Err(unopenable("Mailbox is currently reserved")),
         Found::Missing => Err(unopenable("Mailbox does not exist")),
-        Found::Unknown => Err(unopenable("The list of mailboxes is not complete yet")),
+        Found::Unknown(stale) => {
+            debug!(mailbox = name.as_str(), "{stale}");
+            Err(unopenable("The list of mailboxes is not complete yet"))
+        }
     }
 }
 
@@ -45,7 +47,9 @@ pub fn refusal(error: &upstream::Error) -> String {
         | upstream::Error::Strange { .. }
         | upstream::Error::Protocol { .. }
         | upstream::Error::Unprotected { .. }
-        | upstream::Error::Tls { .. } => {
+        | upstream::Error::Tls { .. }
+        // The user has his own password right: he must not be asked for another.
+        | upstream::Error::WrongPassword { .. } => {
             Reply::Unopenable("Server(s) unavailable to complete operation".to_owned()).to_string()
         }
     }

@@ -3,10 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use service::stream::Stream;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use transport::stream::Stream;
 
 /// Copies until the backend closes, or the client does and the backend has had time to notice. A side that takes nothing for
 /// `patience` ends it. After `stop` the client says nothing more, and hears the answer that it waits for to its end.
@@ -77,8 +77,8 @@ const SILENCE: Duration = Duration::from_secs(1);
 mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
 
-    use service::peer::Peer;
     use tokio::io::duplex;
+    use transport::peer::Peer;
 
     use super::*;
 

@@ -3,35 +3,33 @@
 use std::sync::Arc;
 
 use config::imapd::ServerInfo;
-use mupdate::replica::Replica;
-use protocol::acl::Who;
+use directory::lookup::{self, Lookup};
+use directory::replica::Replica;
+use service::Connection;
+use service::Context;
+use service::Exit;
 use service::drive::{Outcome, drive};
-use service::wire::{Bounds, Wire};
-use service::{Connection, Context, Exit, names};
+use service::names;
 use tokio::io::AsyncWriteExt;
 use tracing::{debug, warn};
+use transport::wire::{Bounds, Wire};
 use upstream::Upstream;
 
-use crate::directory::Directory;
 use crate::pipe::pipe;
 use crate::session::{Front, Settings};
 
 /// The daemon: follows the list of mailboxes and serves.
 pub async fn run(context: Context) -> Result<(), Exit> {
     let replica = Replica::for_proxy(&context, false)?;
-    let (list, namespace) = (replica.clone(), context.namespace());
-    context.set_inbox_acl(Arc::new(move |authid: &str, groups: &[String], userid: &str| {
-        let who = Who { userid: authid, groups };
-        namespace.inbox(userid).is_ok_and(|inbox| list.administers(&inbox, who))
-    }));
+    context.set_inbox_acl(lookup::inbox_acl(context.namespace(), replica.list().clone()));
     replica.settle(&context.shutdown()).await;
-    serve(&context, replica.clone()).await;
+    serve(&context, Arc::new(replica.clone())).await;
     replica.close().await;
     Ok(())
 }
 
 /// Serves all listeners until the daemon is to end.
-pub async fn serve<D: Directory>(context: &Context, directory: D) {
+pub async fn serve(context: &Context, directory: Arc<dyn Lookup>) {
     for listener in context.listeners().iter().filter(|listener| listener.has_flag('k')) {
         warn!(
             listener = listener.name,
@@ -39,12 +37,12 @@ pub async fn serve<D: Directory>(context: &Context, directory: D) {
         );
     }
     let upstream = Upstream::new(&context.imapd());
-    let reloading = tokio::spawn(follow_reloads(context.clone(), upstream.clone()));
+    let reloaded = upstream.clone();
+    context.on_reload(move |imapd| reloaded.reload(&imapd));
     context.serve(move |connection| one(connection, directory.clone(), upstream.clone())).await;
-    reloading.abort();
 }
 
-async fn one<D: Directory>(mut connection: Connection, directory: D, upstream: Upstream) {
+async fn one(mut connection: Connection, directory: Arc<dyn Lookup>, upstream: Upstream) {
     if connection.listener.has_flag('k') {
         let _ = connection.stream.write_all(b"-ERR KPOP is not available\r\n").await;
         return;
@@ -98,13 +96,6 @@ impl Settings {
             seat: connection.seat.clone(),
             context: connection.context.clone(),
         }
-    }
-}
-
-async fn follow_reloads(context: Context, upstream: Upstream) {
-    let mut reloads = context.reloads();
-    while reloads.changed().await.is_ok() {
-        upstream.reload(&context.imapd());
     }
 }
 

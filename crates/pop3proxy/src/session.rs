@@ -1,24 +1,25 @@
 //! The client's side until it is logged in on its backend.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use directory::lookup::Lookup;
+use identity::auth::{Authenticator, Exchange, Failure, Login, Step64};
 use protocol::namespace::Namespace;
 use protocol::pop3::capability::Capabilities;
 use protocol::pop3::command::Command;
 use protocol::pop3::reply::Reply;
 use protocol::pop3::session::{self, Action, Tls};
 use service::Context;
-use service::auth::{Authenticator, Exchange, Failure, Login, Step64};
 use service::drive::{BEFORE_LOGIN, Farewell, Next, Session};
-use service::peer::Channel;
 use service::sessions::Seat;
-use service::tls::ServerTls;
 use tracing::{info, warn};
+use transport::peer::Channel;
+use transport::tls::ServerTls;
 use upstream::Upstream;
 use upstream::wire::pop3::Wire;
 
-use crate::directory::Directory;
 use crate::locate;
 
 /// A connection to a backend.
@@ -44,9 +45,9 @@ pub struct Settings {
 }
 
 /// A client that is not connected through yet.
-pub struct Front<D> {
+pub struct Front {
     settings: Settings,
-    directory: D,
+    directory: Arc<dyn Lookup>,
     upstream: Upstream,
     channel: Channel,
     state: session::Session,
@@ -55,8 +56,13 @@ pub struct Front<D> {
     backend: Option<Backend>,
 }
 
-impl<D: Directory> Front<D> {
-    pub fn new(settings: Settings, directory: D, upstream: Upstream, channel: Channel) -> Front<D> {
+impl Front {
+    pub fn new(
+        settings: Settings,
+        directory: Arc<dyn Lookup>,
+        upstream: Upstream,
+        channel: Channel,
+    ) -> Front {
         let tls = match (channel.is_encrypted(), &settings.starttls) {
             (true, _) => Tls::Active,
             (false, Some(_)) => Tls::Offered,
@@ -75,11 +81,11 @@ impl<D: Directory> Front<D> {
         if let Some(exchange) = self.exchange.take() {
             return self.answer(exchange, Some(line), out).await;
         }
-        if let Some(text) = self.settings.context.notices().shutdown() {
+        if let Some(text) = self.settings.context.notices().shutdown().await {
             return say(out, Reply::Maintenance(text), Next::Close);
         }
         let plaintext = self.settings.auth.allows_plaintext(&self.channel);
-        service::logs::chat(self.settings.chatty, line);
+        logs::chat(self.settings.chatty, line);
         match self.state.command(Command::parse(line), plaintext) {
             Action::Reply(reply) => say(out, reply, Next::Again),
             Action::Close(reply) => say(out, reply, Next::Close),
@@ -151,7 +157,7 @@ impl<D: Directory> Front<D> {
             _ => login.userid.clone(),
         };
         let found = match locate::maildrop(&self.settings.namespace, login) {
-            Some(name) => locate::backend(&self.directory, &name).await,
+            Some(name) => locate::backend(&*self.directory, &name).await,
             None => Err(Reply::Unopenable("Invalid mailbox name".to_owned())),
         };
         let server = match found {
@@ -198,7 +204,7 @@ impl<D: Directory> Front<D> {
     }
 }
 
-impl<D: Directory> Session for Front<D> {
+impl Session for Front {
     async fn greet(&mut self, out: &mut BytesMut) -> Next {
         let Settings { servername, version, .. } = self.settings.clone();
         say(out, Reply::Greeting { servername, version }, Next::Read)

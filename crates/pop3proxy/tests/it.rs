@@ -3,29 +3,32 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use config::imapd::Imapd;
-use mailboxes::Entry;
-use pop3proxy::directory::{Directory, Found};
+use identity::auth::{Authenticator, Exchange, Step64};
+use mailboxes::store::Memory;
+use mailboxes::{Entry, Follow, List, Options};
 use protocol::location::Location;
 use protocol::name::MailboxName;
-use service::auth::{Authenticator, Exchange, Step64};
+use service::Connection;
+use service::Context;
 use service::drive::{Farewell, Next, Session, drive};
-use service::listen::{Entry as ListenEntry, Socket};
-use service::wire::{Bounds, Wire};
-use service::{Connection, Context};
+use service::listen::Socket;
+use supervision::listeners::Entry as ListenEntry;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use transport::wire::{Bounds, Wire};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A backend that says as whom it was logged in. `busy` has its maildrop locked.
 struct Backend {
     auth: Authenticator,
-    channel: service::peer::Channel,
+    channel: transport::peer::Channel,
     exchange: Option<Exchange>,
 }
 
@@ -85,22 +88,20 @@ impl Session for Backend {
 }
 
 /// INBOXes on `be`, except `lost`, who is on a server that nobody answers for, and `ghost`, who has none.
-#[derive(Clone)]
-struct Fixed {
-    complete: bool,
-}
-
-impl Directory for Fixed {
-    async fn find(&self, name: &MailboxName) -> Found {
-        let on = |server: &str| Location::parse(&format!("{server}!default")).unwrap();
-        match name.as_str() {
-            "user.ghost" if self.complete => Found::Missing,
-            "user.ghost" => Found::Unknown,
-            "user.taken" => Found::Mailbox(Entry::reserved(on("be"))),
-            "user.lost" => Found::Mailbox(Entry::active(on("dead"), "")),
-            _ => Found::Mailbox(Entry::active(on("be"), "")),
-        }
-    }
+async fn inboxes(complete: bool) -> List {
+    let list = List::with_store(Arc::new(Memory::new()), Options::replica()).unwrap();
+    let on = |server: &str| Location::parse(&format!("{server}!default")).unwrap();
+    let entries = [
+        ("user.fred", Entry::active(on("be"), "")),
+        ("user.busy", Entry::active(on("be"), "")),
+        ("user.fred.a.b", Entry::active(on("be"), "")),
+        ("user.taken", Entry::reserved(on("be"))),
+        ("user.lost", Entry::active(on("dead"), "")),
+    ];
+    let changes = entries.map(|(name, entry)| (MailboxName::parse(name).unwrap(), Some(entry)));
+    let follow = Follow { changes: changes.into(), position: None, complete, whole: true };
+    list.follow(follow).await.unwrap();
+    list
 }
 
 fn context(program: &'static str, dir: &Path, conf: &str) -> Context {
@@ -136,7 +137,7 @@ async fn world(complete: bool, more: &str) -> World {
         serving.serve(each).await;
     });
     let port = backend.listeners()[0].local_addr().unwrap().port();
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let unused = test_host::port();
     let conf = format!(
         "proxy_password: pr0xy\nbe_address: 127.0.0.1\nbe_ports: pop3={port}\n\
          dead_address: 127.0.0.1\ndead_ports: pop3={unused}\nallowplaintext: yes\n{more}"
@@ -146,7 +147,8 @@ async fn world(complete: bool, more: &str) -> World {
         proxy.passwords().set(user, "secret").unwrap();
     }
     let serving = proxy.clone();
-    tokio::spawn(async move { pop3proxy::serve(&serving, Fixed { complete }).await });
+    let directory = Arc::new(inboxes(complete).await);
+    tokio::spawn(async move { pop3proxy::serve(&serving, directory).await });
     World { proxy, backend, _dir: dir }
 }
 
@@ -278,9 +280,9 @@ async fn stls_and_the_tls_port_protect_the_login() {
     let tls = format!("tls_server_cert: {}\ntls_server_key: {}\n", cert_file.display(), key_file.display());
     let world = world(true, &format!("pop3_allowplaintext: no\n{tls}")).await;
     let address = world.proxy.listeners()[0].local_addr().unwrap();
-    let trusting = service::tls::ClientOptions { server_ca_file: Some(cert_file), ..Default::default() };
-    let trusting = service::tls::ClientTls::new(&trusting).unwrap();
-    let stream = service::stream::Stream::tcp(TcpStream::connect(address).await.unwrap()).unwrap();
+    let trusting = transport::tls::ClientOptions { server_ca_file: Some(cert_file), ..Default::default() };
+    let trusting = transport::tls::ClientTls::new(&trusting).unwrap();
+    let stream = transport::stream::Stream::tcp(TcpStream::connect(address).await.unwrap()).unwrap();
     let mut wire = Wire::new(stream, Bounds::default());
     // What follows STLS in the clear must not be taken for a command of the protected session.
     assert!(say(&mut wire, "").await.starts_with("+OK fe.example.org"));

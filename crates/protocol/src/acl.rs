@@ -116,21 +116,52 @@ impl ops::Sub for Rights {
     }
 }
 
-/// Letters in Cyrus's order, `lrswipkxtecdan0-9`, with the legacy `c` and `d` added for old clients.
-/// LISTRIGHTS, as far as it stands behind the identifier: what that one always has, and what can be given besides
-/// (RFC 4314 section 3.7; the letters of RFC 2086 among them, section 2.1.1). Anybody may post to an INBOX.
-pub fn list_rights(owner: bool, inbox: bool, implicit_owner_rights: &str) -> String {
-    let always = match owner {
-        true => Rights::parse(implicit_owner_rights, 'c').unwrap_or_default(),
-        false if inbox => Rights::POST,
-        false => Rights::NONE,
-    };
-    let always = always.to_string();
-    let rest = "lrswipkxtecdan0123456789".chars().filter(|letter| !always.contains(*letter));
-    let rest: String = rest.flat_map(|letter| [' ', letter]).collect();
-    if always.is_empty() { format!("\"\"{rest}") } else { always + &rest }
+/// How a node reads rights and grants them: `implicit_owner_rights` and `deleteright` of imapd.conf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Granting {
+    implicit: Rights,
+    deleteright: char,
 }
 
+impl Granting {
+    /// From the options' texts. Letters that are no rights grant nothing.
+    pub fn new(implicit_owner_rights: &str, deleteright: &str) -> Granting {
+        let deleteright = deleteright.chars().next().unwrap_or('c');
+        let implicit = Rights::parse(implicit_owner_rights, deleteright).unwrap_or_default();
+        Granting { implicit, deleteright }
+    }
+
+    /// Letters as a client or an operator writes them.
+    pub fn read(self, letters: &str) -> Result<Rights, UnknownRight> {
+        Rights::parse(letters, self.deleteright)
+    }
+
+    /// What an owner always has.
+    pub fn implicit(self) -> Rights {
+        self.implicit
+    }
+
+    /// What an ACL gives to `who`, whose mailbox it is or is not.
+    pub fn rights(self, acl: &Acl, who: Who<'_>, owner: bool) -> Rights {
+        if owner { acl.owner_rights(who) | self.implicit } else { acl.rights(who) }
+    }
+
+    /// LISTRIGHTS, as far as it stands behind the identifier: what that one always has, and what can be given besides
+    /// (RFC 4314 section 3.7; the letters of RFC 2086 among them, section 2.1.1). Anybody may post to an INBOX.
+    pub fn listed(self, owner: bool, inbox: bool) -> String {
+        let always = match owner {
+            true => self.implicit,
+            false if inbox => Rights::POST,
+            false => Rights::NONE,
+        };
+        let always = always.to_string();
+        let rest = "lrswipkxtecdan0123456789".chars().filter(|letter| !always.contains(*letter));
+        let rest: String = rest.flat_map(|letter| [' ', letter]).collect();
+        if always.is_empty() { format!("\"\"{rest}") } else { always + &rest }
+    }
+}
+
+/// Letters in Cyrus's order, `lrswipkxtecdan0-9`, with the legacy `c` and `d` added for old clients.
 impl fmt::Display for Rights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (letter, right) in LETTERS {
@@ -256,8 +287,8 @@ impl Acl {
         self.owner_rights(who)
     }
 
-    /// What the list grants to the mailbox's owner. The implicit rights are the caller's to add.
-    pub fn owner_rights(&self, who: Who<'_>) -> Rights {
+    /// What the list grants to the mailbox's owner, without the implicit rights.
+    fn owner_rights(&self, who: Who<'_>) -> Rights {
         let (mut granted, mut denied) = (Rights::NONE, Rights::NONE);
         for (identifier, rights) in &self.entries {
             match identifier.strip_prefix('-') {
@@ -321,6 +352,25 @@ mod tests {
         // a legacy letter beside one of its members adds nothing
         assert_eq!(Rights::parse("ktc", 'c').unwrap().to_string(), "ktcd");
         assert_eq!(Rights::parse("lz", 'c'), Err(UnknownRight('z')));
+    }
+
+    #[test]
+    fn an_owner_has_what_one_always_has_and_no_other_does() {
+        let granting = Granting::new("lkxan", "c");
+        let acl = Acl::parse("fred\tlrs\t");
+        let rights = |userid, owner| granting.rights(&acl, who(userid, &[]), owner).to_string();
+        assert_eq!((rights("fred", true).as_str(), rights("fred", false).as_str()), ("lrskxcan", "lrs"));
+        assert_eq!(rights("wilma", false), "");
+        assert_eq!(granting.listed(false, true), "p l r s w i k x t e c d a n 0 1 2 3 4 5 6 7 8 9");
+        assert!(granting.listed(true, true).starts_with("lkxcan r s "));
+        assert!(granting.listed(false, false).starts_with("\"\" l r "));
+    }
+
+    #[test]
+    fn the_right_to_delete_a_mailbox_comes_with_the_letter_that_deleteright_names() {
+        assert_eq!(Granting::new("", "c").read("c").unwrap().to_string(), "kxc");
+        assert_eq!(Granting::new("", "d").read("c").unwrap().to_string(), "kc");
+        assert_eq!(Granting::new("", "").read("lz"), Err(UnknownRight('z')));
     }
 
     #[test]

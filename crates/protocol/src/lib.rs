@@ -19,4 +19,5 @@ pub mod namespace;
 pub mod origin;
 pub mod pattern;
 pub mod pop3;
+pub mod spoken;
 pub mod userid;

@@ -14,6 +14,9 @@ pub fn is_valid(name: &str) -> bool {
         && !name.starts_with("group:")
 }
 
+/// Who logs in without a name of their own (RFC 4505, `allowanonymouslogin`), as access control lists call them.
+pub const ANONYMOUS: &str = "anonymous";
+
 /// Bytes of a user's name.
 pub const LONGEST: usize = 255;
 

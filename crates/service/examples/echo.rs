@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use clap::Parser;
-use service::auth::Authenticator;
+use identity::auth::Authenticator;
+use service::Arguments;
+use service::Connection;
+use service::Context;
+use service::Exit;
+use service::Program;
 use service::drive::{Farewell, Next, Session, drive};
-use service::peer::Channel;
 use service::sessions::Seat;
-use service::wire::{Bounds, Wire};
-use service::{Arguments, Connection, Context, Exit, Program};
+use transport::peer::Channel;
+use transport::wire::{Bounds, Wire};
 
 #[derive(Parser)]
 struct Options {

@@ -9,23 +9,24 @@ use std::time::{Duration, SystemTime};
 use arc_swap::ArcSwap;
 use config::Problems;
 use config::imapd::Imapd;
+use identity::auth::{InboxAcl, Pace};
+use identity::deny::DenyList;
+use identity::passwords::PasswordDb;
 use protocol::namespace::Namespace;
+use supervision::control::{Change, Changes};
+use supervision::listeners::Entry;
+use supervision::notify::{Notice, Notifier};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
-use crate::auth::{InboxAcl, Pace};
-use crate::control::{Change, Control};
 use crate::copies::Host;
-use crate::deny::DenyList;
 use crate::limits::{DirectoryLock, LockError};
-use crate::listen::{Entry, ListenError, Listener, Shared, Socket};
+use crate::listen::{ListenError, Listener, Shared, Socket};
 use crate::notices::Notices;
-use crate::notify::Notifier;
-use crate::passwords::PasswordDb;
 use crate::sessions::Sessions;
-use crate::{inherit, names, settings};
+use crate::{inherit, names};
 
 /// A handle on the running daemon; cheap to clone.
 #[derive(Clone)]
@@ -40,7 +41,7 @@ struct Inner {
     listeners: ArcSwap<Vec<Arc<Listener>>>,
     /// Held by whoever changes settings or listeners, so that no new listener misses new settings.
     changing: Mutex<()>,
-    control: Mutex<Option<Control>>,
+    control: Mutex<Option<Changes>>,
     copies: Mutex<Option<Host>>,
     shared: Mutex<Shared>,
     notifier: Notifier,
@@ -139,6 +140,16 @@ impl Context {
         Imapd::clone(&self.inner.imapd.load())
     }
 
+    /// Gives the settings of each reload to whoever takes them over, until the daemon ends.
+    pub fn on_reload(&self, mut take: impl FnMut(Imapd) + Send + 'static) {
+        let (mut reloads, stop, context) = (self.reloads(), self.shutdown(), self.clone());
+        tokio::spawn(async move {
+            while let Some(Ok(())) = stop.run_until_cancelled(reloads.changed()).await {
+                take(context.imapd());
+            }
+        });
+    }
+
     /// Moves on after each reload.
     pub fn reloads(&self) -> watch::Receiver<u64> {
         self.inner.reloads.subscribe()
@@ -164,11 +175,11 @@ impl Context {
     }
 
     /// Where `master` will say that listeners changed.
-    pub(crate) fn set_control(&self, control: Control) {
+    pub(crate) fn set_control(&self, control: Changes) {
         *self.inner.control.lock().unwrap_or_else(PoisonError::into_inner) = Some(control);
     }
 
-    pub(crate) fn take_control(&self) -> Option<Control> {
+    pub(crate) fn take_control(&self) -> Option<Changes> {
         self.inner.control.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -363,11 +374,6 @@ impl Context {
         result.map(|_| ())
     }
 
-    /// What TLS towards a server looks like now.
-    pub fn client_tls(&self, server: &str) -> Result<crate::tls::ClientTls, crate::tls::TlsError> {
-        crate::tls::ClientTls::new(&settings::client_tls(&self.inner.imapd.load(), server))
-    }
-
     /// A name for a session that is unique on this host: `backend-4711-66f3a1b2-12`.
     pub(crate) fn session_id(&self) -> String {
         let started = self.inner.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -387,7 +393,8 @@ impl Context {
     pub(crate) async fn report_clients(self) {
         loop {
             self.inner.clients_changed.notified().await;
-            self.inner.notifier.clients(self.clients());
+            let clients = u64::try_from(self.clients()).unwrap_or(u64::MAX);
+            self.inner.notifier.tell(&Notice { clients: Some(clients), ..Notice::default() });
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }

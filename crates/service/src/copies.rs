@@ -15,12 +15,12 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags,
 };
+use supervision::listeners::Entry;
 use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::{UnixListener, UnixStream};
 use tracing::{info, warn};
 
 use crate::limits::DirectoryLock;
-use crate::listen::Entry;
 
 /// The first copy's side.
 pub(crate) struct Host {
@@ -32,8 +32,7 @@ impl Host {
     /// To be called by whoever holds the directory.
     pub(crate) fn bind(directory: &Path) -> io::Result<Host> {
         let path = directory.join(SOCKET);
-        files::remove_socket(&path)?;
-        Ok(Host { listener: UnixListener::bind(&path)?, path })
+        Ok(Host { listener: UnixListener::from_std(files::listen(&path, None)?)?, path })
     }
 
     /// The next copy: its socket, and the connection that lasts as long as it does.

@@ -9,8 +9,8 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -24,12 +24,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::sessions::Sessions;
+use crate::vitals::Vitals;
 
 /// What is asked for here.
 #[derive(Clone)]
 pub(crate) struct Desk {
     pub(crate) metrics: PrometheusHandle,
     pub(crate) sessions: Sessions,
+    pub(crate) vitals: Arc<Vitals>,
 }
 
 /// Its name in the daemon's directory.
@@ -37,9 +39,7 @@ pub(crate) const SOCKET: &str = "metrics.sock";
 
 /// Serves until the token is cancelled.
 pub(crate) fn serve(path: &Path, desk: Desk, stop: CancellationToken) -> io::Result<()> {
-    files::remove_socket(path)?;
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    let listener = UnixListener::from_std(files::listen(path, Some(0o600))?)?;
     let path = path.to_owned();
     tokio::spawn(async move {
         stop.run_until_cancelled(accept(listener, desk)).await;
@@ -80,7 +80,12 @@ async fn answer(request: Request<Incoming>, desk: Desk) -> Result<Response<Full<
     const TEXT: &str = "text/plain; version=0.0.4";
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let (status, kind, body) = match (&method, path.as_str()) {
-        (&Method::GET, "/metrics" | "/") => (StatusCode::OK, TEXT, desk.metrics.render()),
+        (&Method::GET, "/metrics" | "/") => {
+            let vitals = desk.vitals.clone();
+            // It reads files; what cannot be read is as it was.
+            let _ = tokio::task::spawn_blocking(move || vitals.refresh()).await;
+            (StatusCode::OK, TEXT, desk.metrics.render())
+        }
         (&Method::GET, "/sessions") => {
             let list = serde_json::to_string(&desk.sessions.list()).unwrap_or_default();
             (StatusCode::OK, "application/json", list)

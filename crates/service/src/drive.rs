@@ -12,7 +12,7 @@
 //! | --- | --- | --- |
 //! | a read, once the client is known | [`Session::patience`] | the protocol: `poptimeout`, Cyrus's 360 s for LMTP |
 //! | all that comes before the login | [`BEFORE_LOGIN`], however busy the client looks | as in the IMAP daemons |
-//! | input, output, TLS handshakes | [`Bounds`](crate::wire::Bounds) | the caller |
+//! | input, output, TLS handshakes | [`Bounds`](transport::wire::Bounds) | the caller |
 
 use std::future::{Future, pending};
 use std::io;
@@ -22,9 +22,9 @@ use bytes::BytesMut;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::peer::Channel;
-use crate::tls::ServerTls;
-use crate::wire::Wire;
+use transport::peer::Channel;
+use transport::tls::ServerTls;
+use transport::wire::Wire;
 
 /// What the driver does next.
 #[derive(Debug)]
@@ -175,11 +175,11 @@ async fn wait<S: Session>(
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use transport::peer::Peer;
+    use transport::stream::Stream;
+    use transport::wire::Bounds;
 
     use super::*;
-    use crate::peer::Peer;
-    use crate::stream::Stream;
-    use crate::wire::Bounds;
 
     /// Takes letters, and `+` for a login.
     struct Letters {

@@ -1,7 +1,7 @@
 //! Sockets that whoever started this process left open for it.
 //!
 //! * `LISTEN_PID` is our own pid: the systemd convention. Sockets from fd 3 on, named by `LISTEN_FDNAMES`, of which `imaps`
-//!   and `pop3s` have TLS from the first byte; our `master` adds `MURDER_LISTENERS`, a JSON array with one [`Entry`] per socket.
+//!   and `pop3s` have TLS from the first byte; our `master` adds [`listeners::VARIABLE`] with one [`Entry`] per socket.
 //! * otherwise, with `CYRUS_SERVICE`: a real Cyrus master. fd 4 is the one socket; to fd 3 go 8-byte messages.
 //!
 //! This is the one module that makes file descriptors out of numbers, hence the unsafe code; each number is taken
@@ -14,8 +14,10 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 use rustix::net::AddressFamily;
+use supervision::control;
+use supervision::listeners::{self, Entry, Listeners};
 
-use crate::listen::{Entry, ListenError, Socket};
+use crate::listen::{ListenError, Socket};
 
 /// What was inherited.
 #[derive(Default)]
@@ -34,7 +36,7 @@ pub(crate) struct Inherited {
 pub(crate) fn take(args: &[String]) -> Result<Inherited, ListenError> {
     let mut inherited = Inherited {
         lifeline: numbered("MURDER_LIFELINE")?,
-        control: numbered("MURDER_CONTROL")?,
+        control: numbered(control::VARIABLE)?,
         ..Inherited::default()
     };
     let own_pid = rustix::process::getpid().as_raw_nonzero().to_string();
@@ -64,15 +66,13 @@ fn systemd(args: &[String]) -> Result<Vec<(Entry, OwnedFd)>, ListenError> {
     if count > MAX_SOCKETS {
         return Err(bad("LISTEN_FDS", format!("{count} is more than {MAX_SOCKETS}")));
     }
-    let entries = match env::var("MURDER_LISTENERS") {
-        Ok(json) => {
-            let entries: Vec<Entry> =
-                serde_json::from_str(&json).map_err(|why| bad("MURDER_LISTENERS", why.to_string()))?;
+    let entries = match env::var(listeners::VARIABLE) {
+        Ok(text) => {
+            let Listeners(entries) =
+                text.parse().map_err(|why: serde_json::Error| bad(listeners::VARIABLE, why.to_string()))?;
             if entries.len() != count {
-                return Err(bad(
-                    "MURDER_LISTENERS",
-                    format!("{} entries for {count} sockets", entries.len()),
-                ));
+                let why = format!("{} entries for {count} sockets", entries.len());
+                return Err(bad(listeners::VARIABLE, why));
             }
             entries
         }

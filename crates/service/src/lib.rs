@@ -1,11 +1,11 @@
-//! What every daemon shares: inherited listeners, connections, TLS, logins, limits, logs, metrics, shutdown.
+//! What every daemon does the same way: inherited listeners, sessions, limits, metrics, shutdown.
 //!
 //! A daemon's `main` hands [`run`] its body. The body gets a [`Context`], builds what it needs, and calls
 //! [`Context::serve`] with a function that serves one [`Connection`]:
 //!
 //! ```no_run
 //! # use service::{Context, Connection, Exit};
-//! # use service::listen::Protocol;
+//! # use protocol::spoken::Protocol;
 //! # async fn imap(_: Connection) {}
 //! # async fn lmtp(_: Connection) {}
 //! async fn body(context: Context) -> Result<(), Exit> {
@@ -22,38 +22,24 @@
 //! ```
 //!
 //! A session without I/O of its own is run by [`drive::drive`]; one that wants the buffers itself uses
-//! [`wire::Wire`]. Who is who is decided by the listener's [`auth::Authenticator`].
+//! [`transport::wire::Wire`]. Who is who is decided by the listener's [`identity::auth::Authenticator`].
 
-pub mod aside;
-pub mod auth;
 pub mod context;
-mod control;
 mod copies;
-mod deflate;
-pub mod deny;
 mod desk;
 pub mod disk;
 pub mod drive;
 mod inherit;
 pub mod limits;
 pub mod listen;
-pub mod logs;
 mod metrics;
 pub mod names;
 pub mod notices;
-pub mod notify;
-pub mod passwords;
-pub mod peer;
-mod proxy_header;
-pub mod resolve;
 pub mod run;
-pub mod seldom;
+pub mod say;
 pub mod serve;
 pub mod sessions;
-pub mod settings;
-pub mod stream;
-pub mod tls;
-pub mod wire;
+mod vitals;
 
 pub use context::{Context, StartError};
 pub use run::{Arguments, Exit, Program, run};

@@ -12,115 +12,23 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use config::imapd::Imapd;
-use serde::{Deserialize, Serialize};
+use protocol::spoken::Protocol;
 use socket2::{SockRef, TcpKeepalive};
+use supervision::listeners::Entry;
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
-use crate::auth::{Authenticator, InboxAcl, Pace};
-use crate::deny::DenyList;
-use crate::passwords::PasswordDb;
-use crate::settings;
-use crate::stream::Stream;
-use crate::tls::{ServerTls, TlsError};
+use identity::auth::{self, Authenticator, InboxAcl, Pace};
+use identity::deny::DenyList;
+use identity::passwords::PasswordDb;
+use transport::settings;
+use transport::stream::Stream;
+use transport::tls::{ServerTls, TlsError};
 
-/// What is spoken on a listener.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    Imap,
-    Pop3,
-    Lmtp,
-    Mupdate,
-    Sieve,
-}
-
-impl Protocol {
-    /// By the program that cyrus.conf names.
-    pub fn of_program(program: &str) -> Option<Protocol> {
-        match program {
-            "imapd" | "imap" | "imapproxy" | "proxyd" => Some(Protocol::Imap),
-            "pop3d" | "pop3proxyd" | "pop3proxy" => Some(Protocol::Pop3),
-            "lmtpd" | "lmtpproxyd" | "lmtpproxy" => Some(Protocol::Lmtp),
-            "mupdate" => Some(Protocol::Mupdate),
-            "timsieved" | "sieveproxy" => Some(Protocol::Sieve),
-            _ => None,
-        }
-    }
-
-    /// By the name of the entry, where nothing else is known.
-    pub fn of_name(name: &str) -> Option<Protocol> {
-        let prefixes = [
-            ("imap", Protocol::Imap),
-            ("pop3", Protocol::Pop3),
-            ("kpop", Protocol::Pop3),
-            ("lmtp", Protocol::Lmtp),
-            ("mupdate", Protocol::Mupdate),
-            ("sieve", Protocol::Sieve),
-        ];
-        prefixes.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, protocol)| *protocol)
-    }
-
-    /// Its own name, as metrics and `murder who` have it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Protocol::Imap => "imap",
-            Protocol::Pop3 => "pop3",
-            Protocol::Lmtp => "lmtp",
-            Protocol::Mupdate => "mupdate",
-            Protocol::Sieve => "sieve",
-        }
-    }
-
-    /// What saslauthd and PAM call it.
-    pub fn sasl_service(self) -> &'static str {
-        match self {
-            Protocol::Imap => "imap",
-            Protocol::Pop3 => "pop",
-            Protocol::Lmtp => "lmtp",
-            Protocol::Mupdate => "mupdate",
-            Protocol::Sieve => "sieve",
-        }
-    }
-
-    /// The last words to a client that cannot be served, in its protocol. `reason` is one line.
-    pub fn refusal(self, reason: &str) -> String {
-        match self {
-            Protocol::Imap => format!("* BYE {reason}\r\n"),
-            Protocol::Pop3 => format!("-ERR [SYS/TEMP] {reason}\r\n"),
-            Protocol::Lmtp => format!("421 4.3.2 {reason}\r\n"),
-            Protocol::Mupdate => format!("* BYE \"{reason}\"\r\n"),
-            Protocol::Sieve => format!("BYE (TRYLATER) \"{reason}\"\r\n"),
-        }
-    }
-}
-
-/// What is known of a listener beside its socket: one element of MURDER_LISTENERS.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Entry {
-    /// The entry's name in cyrus.conf, which is also the identity under which imapd.conf is read.
-    pub name: String,
-    /// The last path component of its `cmd=`; empty when not known.
-    #[serde(default)]
-    pub program: String,
-    /// The words after it.
-    #[serde(default)]
-    pub args: Vec<String>,
-    /// -1: no limit.
-    #[serde(default = "unlimited")]
-    pub maxchild: i64,
-    #[serde(default)]
-    pub address: String,
-}
-
-fn unlimited() -> i64 {
-    -1
-}
-
-impl Entry {
-    fn protocol(&self) -> Option<Protocol> {
-        Protocol::of_program(&self.program).or_else(|| Protocol::of_name(&self.name))
-    }
+/// What is spoken on the listener of an entry.
+fn protocol_of(entry: &Entry) -> Option<Protocol> {
+    Protocol::of_program(&entry.program).or_else(|| Protocol::of_name(&entry.name))
 }
 
 /// One listening socket.
@@ -152,8 +60,7 @@ impl Socket {
     pub fn bind(address: &str) -> io::Result<Socket> {
         if address.starts_with('/') {
             let path = std::path::Path::new(address);
-            files::remove_socket(path)?;
-            return Ok(Socket::Unix(files::in_directory(path, |path| UnixListener::bind(path))?));
+            return Ok(Socket::Unix(UnixListener::from_std(files::listen(path, None)?)?));
         }
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
@@ -177,7 +84,7 @@ pub enum ListenError {
 impl Listener {
     /// Puts a socket and its entry together; `imapd` is this entry's view of the file.
     pub fn new(entry: Entry, socket: Socket, imapd: Imapd, shared: &Shared) -> Result<Listener, ListenError> {
-        let protocol = entry.protocol().ok_or_else(|| ListenError::Protocol(entry.name.clone()))?;
+        let protocol = protocol_of(&entry).ok_or_else(|| ListenError::Protocol(entry.name.clone()))?;
         let imapd = outer_layer(&entry.args).map_or_else(|| imapd.clone(), |bits| imapd.behind_layer(bits));
         let auth = shared.authenticator(&imapd, protocol);
         let listener = Listener {
@@ -368,9 +275,12 @@ pub struct Shared {
 
 impl Shared {
     fn authenticator(&self, imapd: &Imapd, protocol: Protocol) -> Authenticator {
-        let auth =
-            Authenticator::new(settings::auth(imapd, protocol), self.passwords.clone(), self.pace.clone())
-                .with_denied(self.denied.clone());
+        let auth = Authenticator::new(
+            auth::Settings::of(imapd, protocol),
+            self.passwords.clone(),
+            self.pace.clone(),
+        )
+        .with_denied(self.denied.clone());
         match &self.inbox_acl {
             Some(acl) => auth.with_inbox_acl(acl.clone()),
             None => auth,
@@ -399,7 +309,7 @@ mod tests {
     #[test]
     fn the_protocol_follows_from_the_program_then_from_the_name() {
         let entry = |name: &str, program: &str| {
-            Entry { name: name.into(), program: program.into(), ..Entry::default() }.protocol()
+            protocol_of(&Entry { name: name.into(), program: program.into(), ..Entry::default() })
         };
         assert_eq!(entry("mail", "proxyd"), Some(Protocol::Imap));
         assert_eq!(entry("imaps", ""), Some(Protocol::Imap));
@@ -434,7 +344,7 @@ mod tests {
         let (passwords, denied) = (PasswordDb::new("/nonexistent"), DenyList::new("/nonexistent"));
         let shared = Shared { passwords, denied, pace: Pace::default(), inbox_acl: None };
         let any = "127.0.0.1:143".parse().unwrap();
-        let channel = crate::peer::Channel::new(crate::peer::Peer::Tcp { remote: any, local: any });
+        let channel = transport::peer::Channel::new(transport::peer::Peer::Tcp { remote: any, local: any });
         for (args, takes) in [("", false), ("-p 1", false), ("-p 40", false), ("-s -p 128", true)] {
             let args = args.split_whitespace().map(str::to_owned).collect();
             let entry = Entry { name: "imap".to_owned(), args, ..Entry::default() };
@@ -444,14 +354,5 @@ mod tests {
             listener.reload(imapd.clone(), &shared).unwrap();
             assert_eq!(listener.auth().allows_plaintext(&channel), takes);
         }
-    }
-
-    #[test]
-    fn entries_are_read_as_master_writes_them() {
-        let json =
-            r#"[{"name":"imaps","program":"imapd","args":["-s"],"maxchild":200,"address":"127.0.0.1:993"}]"#;
-        let entries: Vec<Entry> = serde_json::from_str(json).unwrap();
-        assert_eq!(entries[0].args, ["-s"]);
-        assert_eq!(entries[0].maxchild, 200);
     }
 }

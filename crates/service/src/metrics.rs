@@ -1,10 +1,12 @@
 //! Prometheus metrics of this process. [`crate::desk`] gives them out.
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Collects metrics from here on. `None` where something else already does (tests).
 pub(crate) fn install(program: &'static str) -> Option<PrometheusHandle> {
-    let handle = PrometheusBuilder::new().add_global_label("program", program).install_recorder().ok()?;
+    let builder = PrometheusBuilder::new().add_global_label("program", program);
+    let latency = Matcher::Full("murder_command_seconds".to_owned());
+    let handle = builder.set_buckets_for_metric(latency, SECONDS).ok()?.install_recorder().ok()?;
     describe();
     Some(handle)
 }
@@ -43,6 +45,25 @@ fn describe() {
         "murder_commands_cut_total",
         "Commands that took more than search_maxtime of the processor. Alert when it grows: the log has the users."
     );
+    metrics::describe_histogram!(
+        "murder_command_seconds",
+        "How long commands took, by protocol: of IMAP all but IDLE, of LMTP from a message's end to its answers. Alert when the \
+         99th percentile stays above 5."
+    );
+    metrics::describe_counter!(
+        "murder_deliveries_total",
+        "Recipients of messages that came by LMTP, by outcome: delivered, deferred (4xx), refused (5xx). Alert when deferred \
+         grows for minutes, or refused suddenly."
+    );
+    metrics::describe_gauge!(
+        "murder_backend_reachable",
+        "1 when the last attempt to reach a backend succeeded, 0 when it failed, by server and protocol. Alert when 0 for a \
+         minute: its users wait."
+    );
+    metrics::describe_gauge!(
+        "murder_certificate_days_left",
+        "Days until a certificate that this process uses ends, by file. Alert below 14: renew it, and reload."
+    );
     metrics::describe_counter!("murder_login_failures_total", "Failed logins. Alert on a sudden growth.");
     metrics::describe_counter!(
         "murder_logins_delayed_total",
@@ -57,4 +78,22 @@ fn describe() {
         "murder_tls_handshake_failures_total",
         "TLS handshakes that failed. Alert on a sudden growth: a certificate may have expired."
     );
+    process();
 }
+
+fn process() {
+    metrics::describe_gauge!(
+        "process_resident_memory_bytes",
+        "Memory of the process. Alert when it only grows for days."
+    );
+    metrics::describe_gauge!("process_threads", "Threads of the process.");
+    metrics::describe_counter!("process_cpu_seconds_total", "Time that the process had a processor.");
+    metrics::describe_gauge!(
+        "process_open_fds",
+        "File descriptors of the process. Alert above nine tenths of process_max_fds: raise LimitNOFILE."
+    );
+    metrics::describe_gauge!("process_max_fds", "File descriptors that the process may have.");
+}
+
+/// Upper bounds of the buckets of a command's time.
+const SECONDS: &[f64] = &[0.002, 0.01, 0.05, 0.25, 1.0, 5.0, 30.0, 120.0];

@@ -17,19 +17,20 @@ use std::time::Duration;
 
 use config::Problems;
 use config::imapd::Imapd;
+use logs::{self, Verbosity};
+use supervision::control::{self, Changes};
+use supervision::listeners::Entry;
+use supervision::notify::Notifier;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::context::{Context, StartError};
-use crate::control::Control;
 use crate::copies;
 use crate::inherit::{self, Inherited};
 use crate::limits::{self, DirectoryLock, LockError};
-use crate::listen::{Entry, Socket};
-use crate::logs::{self, Verbosity};
-use crate::notify::Notifier;
+use crate::listen::Socket;
 use crate::{desk, metrics};
 
 /// What every daemon takes on its command line; flatten it into the daemon's own arguments.
@@ -107,6 +108,18 @@ impl<E: std::error::Error> From<E> for Exit {
     }
 }
 
+/// What `--help` and the manual page of a daemon end with.
+pub const AFTER_HELP: &str = "\
+Exit status:
+  0   it was told to stop, and did so in order
+  2   wrong use
+  75  it may be different the next time: another instance runs, a disk failed; master starts it again
+  78  the configuration is wrong
+
+Examples:
+  In cyrus.conf, and then: systemctl reload murder
+  By hand, for a look, as the cyrus user: PROGRAM -C /etc/imapd.conf --listen NAME=127.0.0.1:PORT";
+
 /// Runs a daemon to its end.
 pub fn run<F, Fut>(program: Program, body: F) -> ExitCode
 where
@@ -121,13 +134,13 @@ where
     if let Ok(imapd) = &imapd
         && let Err(error) = files::become_owner(Path::new(&imapd.configdirectory))
     {
-        eprintln!("{}: {error}", program.name);
+        crate::complain!("{}: {error}", program.name);
         return ExitCode::from(75);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("{}: cannot start: {error}", program.name);
+            crate::complain!("{}: cannot start: {error}", program.name);
             return ExitCode::from(71);
         }
     };
@@ -156,7 +169,7 @@ fn is_verbose() -> bool {
 
 fn complain(program: &str, error: &StartError) -> u8 {
     for line in error.to_string().lines() {
-        eprintln!("{program}: {line}");
+        crate::complain!("{program}: {line}");
         error!("{line}");
     }
     error.exit_code()
@@ -173,10 +186,10 @@ fn start(
     imapd: Result<Imapd, Problems>,
     inherited: Inherited,
 ) -> Result<Started, StartError> {
-    let Inherited { sockets, cyrus_status, lifeline, control } = inherited;
+    let Inherited { sockets, cyrus_status, lifeline, control: changes } = inherited;
     let foreign_master = cyrus_status.is_some();
     let imapd = imapd?;
-    let verbosity = logs::start(program.name, &imapd, imapd.debug || is_verbose());
+    let verbosity = logs::start(program.name, Some(&imapd), None, imapd.debug || is_verbose());
     // Our master, where there is one, has said it already.
     if lifeline.is_none() {
         imapd.warnings().iter().cloned().chain(imapd.without_effect()).for_each(|doubt| warn!("{doubt}"));
@@ -205,9 +218,10 @@ fn start(
     }
     let context =
         Context::assemble(program.name, imapd, opened, directory, Notifier::from_environment(cyrus_status))?;
-    if let Some(control) = control {
+    if let Some(changes) = changes {
         context.set_control(
-            Control::new(control).map_err(|why| StartError::Other(format!("MURDER_CONTROL: {why}")))?,
+            Changes::new(changes)
+                .map_err(|why| StartError::Other(format!("{}: {why}", control::VARIABLE)))?,
         );
     }
     if foreign_master && program.alone {
@@ -220,7 +234,8 @@ fn start(
 
 fn serve_metrics(context: &Context, program: &'static str) {
     let Some(handle) = metrics::install(program) else { return };
-    let desk = desk::Desk { metrics: handle, sessions: context.sessions().clone() };
+    let vitals = std::sync::Arc::new(crate::vitals::Vitals::new(context.clone()));
+    let desk = desk::Desk { metrics: handle, sessions: context.sessions().clone(), vitals };
     if let Err(why) = desk::serve(&context.file(desk::SOCKET), desk, context.shutdown()) {
         // Paths of UNIX sockets are short; nothing else depends on this one.
         warn!("{}: no metrics: {why}", context.file(desk::SOCKET).display());
@@ -293,7 +308,7 @@ where
             }
             Err(exit) => {
                 context.stop();
-                eprintln!("{}: {}", context.program(), exit.message);
+                crate::complain!("{}: {}", context.program(), exit.message);
                 error!("{}", exit.message);
                 exit.code
             }

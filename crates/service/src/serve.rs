@@ -21,20 +21,22 @@ use std::task::Poll;
 use std::time::Duration;
 
 use config::imapd::networks;
+use logs::Seldom;
+use protocol::spoken::Protocol;
+use supervision::control::Changes;
+use supervision::notify::Notice;
 use tokio::io::AsyncWriteExt;
 use tracing::{Instrument, debug, error, info, info_span, warn};
+use transport::peer::Peer;
+use transport::proxy_header;
+use transport::stream::Stream;
 
-use crate::aside::Share;
 use crate::context::Context;
-use crate::control::Control;
 use crate::copies::{self, Host};
 use crate::limits;
-use crate::listen::{Listener, Place, Protocol};
-use crate::peer::Peer;
-use crate::proxy_header;
-use crate::seldom::Seldom;
+use crate::listen::{Listener, Place};
 use crate::sessions::Seat;
-use crate::stream::Stream;
+use work::aside::Share;
 
 /// One client, accepted and, on a `-s` listener, past the TLS handshake.
 pub struct Connection {
@@ -61,7 +63,7 @@ impl Context {
         let (reporter, copied) = (tokio::spawn(self.clone().report_clients()), session.clone());
         let changes = match self.take_control() {
             Some(control) => {
-                self.notifier().ready_for_changes();
+                self.notifier().tell(&Notice { ready: true, control: true, ..Notice::default() });
                 Some(tokio::spawn(follow_changes(self.clone(), control, session)))
             }
             None => {
@@ -99,7 +101,7 @@ impl Context {
 }
 
 /// Takes over what `master` says of the listeners after each of its reloads.
-async fn follow_changes<F, Fut>(context: Context, control: Control, session: F)
+async fn follow_changes<F, Fut>(context: Context, control: Changes, session: F)
 where
     F: Fn(Connection) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = ()> + Send + 'static,
@@ -259,7 +261,7 @@ async fn enter(connection: &mut Connection) -> bool {
     }
     // IMAP and LMTP serve admins all the same, and look by themselves.
     let looks = matches!(listener.protocol, Protocol::Imap | Protocol::Lmtp);
-    if let Some(text) = connection.context.notices().shutdown().filter(|_| !looks) {
+    if let Some(text) = connection.context.notices().shutdown().await.filter(|_| !looks) {
         let words = listener.protocol.refusal(&text);
         finish(&mut connection.stream, &words).await;
         return false;

@@ -12,16 +12,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use identity::auth::Login;
+use logs::Seldom;
 use protocol::origin::Origin;
+use protocol::spoken::Protocol;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+use transport::peer::Peer;
 
-use crate::aside::Share;
-use crate::auth::Login;
-use crate::listen::{Listener, Protocol};
-use crate::peer::Peer;
-use crate::seldom::Seldom;
+use crate::listen::Listener;
+use work::aside::Share;
 
 /// One session, as it is shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -379,11 +380,13 @@ fn client(peer: &Peer) -> String {
 
 #[cfg(test)]
 mod tests {
+    use supervision::listeners::Entry;
+
     use super::*;
-    use crate::auth::Pace;
-    use crate::deny::DenyList;
-    use crate::listen::{Entry, Shared, Socket};
-    use crate::passwords::PasswordDb;
+    use crate::listen::{Shared, Socket};
+    use identity::auth::Pace;
+    use identity::deny::DenyList;
+    use identity::passwords::PasswordDb;
 
     struct Node {
         sessions: Sessions,

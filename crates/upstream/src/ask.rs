@@ -20,7 +20,8 @@ impl Upstream {
     /// Logs in and has one command executed, whatever its answer.
     pub async fn ask(&self, server: &str, command: &str) -> Result<Answer, Error> {
         let connection = self.imap(server, None).await?;
-        let mut dialog = Dialog::resume(connection, server, service::settings::client_timeout(&self.imapd()));
+        let mut dialog =
+            Dialog::resume(connection, server, transport::settings::client_timeout(&self.imapd()));
         dialog.response_max = RESPONSE_MAX;
         let mut answer = Answer::default();
         let result = imap::ask(&mut dialog, command, "question", |response| answer.take(response)).await?;

@@ -8,14 +8,15 @@ use std::time::Instant;
 use bytes::BytesMut;
 use config::imapd::Imapd;
 use protocol::origin::Origin;
-use service::resolve::Server;
-use service::stream::Stream;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
+use transport::resolve::Server;
+use transport::stream::Stream;
 
 use crate::breaker::{Breaker, Todo, probe_pause};
 use crate::dialog::Dialog;
 use crate::handshake;
+use crate::refused::Refused;
 use crate::tls::Tls;
 use crate::wire::{imap, lmtp, pop3};
 use crate::{Capabilities, Error};
@@ -62,6 +63,7 @@ struct Shared {
     imapd: RwLock<Imapd>,
     tls: Tls,
     breakers: Mutex<HashMap<(String, Proto), Breaker>>,
+    refused: Refused,
     /// Names that are not used, and that the log has.
     strange: Mutex<HashSet<String>>,
 }
@@ -73,6 +75,7 @@ impl Upstream {
                 imapd: RwLock::new(imapd.clone()),
                 tls: Tls::default(),
                 breakers: Mutex::default(),
+                refused: Refused::default(),
                 strange: Mutex::default(),
             }),
         }
@@ -82,6 +85,7 @@ impl Upstream {
     pub fn reload(&self, imapd: &Imapd) {
         *self.shared.imapd.write().unwrap_or_else(PoisonError::into_inner) = imapd.clone();
         self.shared.tls.forget();
+        self.shared.refused.forget();
     }
 
     pub fn imapd(&self) -> Imapd {
@@ -133,9 +137,10 @@ impl Upstream {
     ) -> Result<Connection<W>, Error> {
         self.admit(server, proto)?;
         let imapd = self.imapd();
-        let bound = service::settings::client_timeout(&imapd) * HANDSHAKE_STEPS;
+        let bound = transport::settings::client_timeout(&imapd) * HANDSHAKE_STEPS;
         let late = || Error::Timeout { server: server.to_owned(), doing: "login", bound };
         let result = timeout(bound, work(&imapd, &self.shared.tls)).await.unwrap_or_else(|_| Err(late()));
+        self.shared.refused.note(server, proto, result.as_ref().err(), Instant::now());
         self.note(server, proto, result.as_ref().err());
         result
     }
@@ -151,6 +156,7 @@ impl Upstream {
     /// Why the server would not be tried at this moment, if so.
     pub fn admit(&self, server: &str, proto: Proto) -> Result<(), Error> {
         self.known(server)?;
+        self.shared.refused.admit(server, proto, Instant::now())?;
         let breakers = self.shared.breakers.lock().unwrap_or_else(PoisonError::into_inner);
         match breakers.get(&(server.to_owned(), proto)) {
             Some(breaker) => {
@@ -176,6 +182,7 @@ impl Upstream {
 
     /// Counts a success or a failure for the server's breaker.
     pub(crate) fn note(&self, server: &str, proto: Proto, error: Option<&Error>) {
+        reachable(server, proto, !error.is_some_and(Error::is_unreachable));
         let todo = {
             let mut breakers = self.shared.breakers.lock().unwrap_or_else(PoisonError::into_inner);
             match error {
@@ -211,10 +218,17 @@ async fn probe(shared: std::sync::Weak<Shared>, server: String, proto: Proto) {
             if let Some(breaker) = breakers.get_mut(&(server.clone(), proto)) {
                 breaker.succeeded();
             }
+            reachable(&server, proto, true);
             info!(server, protocol = proto.service(), "is back");
             return;
         }
     }
+}
+
+/// For whoever watches: whether the last attempt reached the server.
+fn reachable(server: &str, proto: Proto, yes: bool) {
+    let labels = [("server", server.to_owned()), ("protocol", proto.service().to_owned())];
+    metrics::gauge!("murder_backend_reachable", &labels).set(f64::from(u8::from(yes)));
 }
 
 /// Connects and hears the greeting, whatever it says.
@@ -231,7 +245,7 @@ async fn greeted(imapd: &Imapd, tls: &Tls, server: &str, proto: Proto) -> Result
 
 /// Connects, with TLS from the first byte where the server string says so.
 async fn open<W>(imapd: &Imapd, tls: &Tls, server: &str, proto: Proto, wire: W) -> Result<Dialog<W>, Error> {
-    let bound = service::settings::client_timeout(imapd);
+    let bound = transport::settings::client_timeout(imapd);
     let target = Server::parse(server);
     let stream = target.connect(imapd, proto.service()).await.map_err(|source| match source.kind() {
         io::ErrorKind::TimedOut => Error::Timeout { server: server.to_owned(), doing: "connect", bound },

@@ -5,11 +5,11 @@ use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use service::resolve::Server;
-use service::stream::Stream;
-use service::tls::ClientTls;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
+use transport::resolve::Server;
+use transport::stream::Stream;
+use transport::tls::ClientTls;
 
 use crate::wire::OutOfStep;
 use crate::{Capabilities, Connection, Error};

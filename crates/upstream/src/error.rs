@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use service::tls::demand::Refusal;
+use identity::demand::Refusal;
 
 /// Why there is no connection to a backend. Every variant names the server.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,9 @@ pub enum Error {
     /// TLS cannot be set up, or its handshake failed.
     #[error("{server}: TLS: {text}")]
     Tls { server: String, text: String },
+    /// It does not take our own password: no user can be served there until that is mended. `text` is its answer.
+    #[error("{server}: wrong password for our own login as {authname}: {text}")]
+    WrongPassword { server: String, authname: String, text: String },
     /// It refused our identity, or this user. `text` is its answer after the code.
     #[error("{server}: refused to log {authname} in as {user:?}: {text}")]
     Denied { server: String, authname: String, user: String, text: String },
@@ -47,6 +50,7 @@ impl Error {
             | Error::NoMechanism { .. }
             | Error::Unprotected { .. }
             | Error::Tls { .. }
+            | Error::WrongPassword { .. }
             | Error::Denied { .. } => false,
         }
     }

@@ -20,6 +20,7 @@ mod dialog;
 mod error;
 mod handshake;
 mod pool;
+mod refused;
 mod sasl;
 mod tls;
 pub mod wire;

@@ -58,7 +58,7 @@ impl Pool {
     }
 
     async fn revive(&self, server: &str, connection: Connection<Wire>) -> Result<Connection<Wire>, Error> {
-        let bound = service::settings::client_timeout(&self.upstream.imapd());
+        let bound = transport::settings::client_timeout(&self.upstream.imapd());
         let mut dialog = Dialog::resume(connection, server, bound);
         handshake::lmtp::reset(&mut dialog).await?;
         Ok(dialog.finish())

@@ -7,8 +7,8 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use config::imapd::Imapd;
-use service::auth::client::{ClientError, ClientExchange, Credentials};
-use service::tls::demand::{Rule, Seen, Step};
+use identity::auth::client::{ClientError, ClientExchange, Credentials};
+use identity::demand::{Rule, Seen, Step};
 
 use crate::dialog::Dialog;
 use crate::{Capabilities, Error};
@@ -90,7 +90,18 @@ impl Sasl {
         exchange?.succeeded(None).map_err(|error| self.denied(error.to_string()))
     }
 
-    /// The server said no.
+    /// The server said no, with this text. Whoever is acted for, it is our own password that it looks at first.
+    pub fn refused(&self, text: String) -> Error {
+        let said = text.to_ascii_lowercase();
+        match said.contains("authentication fail") || said.contains("[authenticationfailed]") {
+            true if !said.contains("temporary") => {
+                Error::WrongPassword { server: self.server.clone(), authname: self.authname.clone(), text }
+            }
+            _ => self.denied(text),
+        }
+    }
+
+    /// The login cannot go on.
     pub fn denied(&self, text: String) -> Error {
         Error::Denied {
             server: self.server.clone(),

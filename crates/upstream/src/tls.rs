@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use config::imapd::Imapd;
-use service::tls::{ClientOptions, ClientTls};
+use transport::tls::{ClientOptions, ClientTls};
 
 use crate::Error;
 
@@ -19,7 +19,7 @@ pub(crate) struct Tls {
 impl Tls {
     /// The settings towards one server: its own client certificate, the authorities that vouch for servers.
     pub async fn towards(&self, imapd: &Imapd, server: &str) -> Result<ClientTls, Error> {
-        let options = service::settings::client_tls(imapd, server);
+        let options = transport::settings::client_tls(imapd, server);
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&options).cloned();
         if let Some(known) = known {
             return Ok(known);

@@ -2,8 +2,8 @@
 
 use std::{future::Future, sync::Arc};
 
+use directory::client::{Address, Client, Error};
 use mailboxes::Expect;
-use mupdate::client::{Address, Client, Error};
 use protocol::{location::Location, name::MailboxName};
 use tokio::time::{Duration, sleep, timeout};
 use tokio_util::sync::CancellationToken;

@@ -15,15 +15,16 @@ use std::{
     },
 };
 
+use directory::client::Connect;
 use mailboxes::signal::Signal;
-use mupdate::client::Connect;
-use service::{peer::Peer, stream::Stream};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex, split},
     sync::mpsc,
     time::sleep,
 };
 use tokio_util::sync::CancellationToken;
+use transport::peer::Peer;
+use transport::stream::Stream;
 
 use crate::chance;
 

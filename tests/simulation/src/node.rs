@@ -3,13 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use config::imapd::Imapd;
-use imapproxy::node::Directory;
+use directory::client::{Address, Measure};
+use directory::replica::{Replica, Settings};
+use directory::serve::Server;
 use mailboxes::{Bounds, Change, Entry, List, Options, Role};
-use mupdate::{
-    client::{Address, Measure},
-    replica::{Replica, Settings},
-    server::Server,
-};
 use protocol::name::MailboxName;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
@@ -55,8 +52,8 @@ pub struct Running {
 
 impl Running {
     /// How a frontend looks names up.
-    pub fn directory(&self) -> Option<Directory> {
-        self.replica.clone().map(Directory::Replica)
+    pub fn directory(&self) -> Option<Replica> {
+        self.replica.clone()
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use imapproxy::node::Found;
+use directory::lookup::Found;
 use mailboxes::{Entry, Options, Position};
 use tokio::time::{Duration, Instant, sleep};
 use tokio_util::sync::CancellationToken;

@@ -4,13 +4,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use service::aside::{Budget, Spent, aside};
+use protocol::imap::Refusal;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tracing::warn;
+use work::aside::{Budget, Spent, aside};
 
 use super::limits::{ASIDE, ASIDE_PATIENCE};
-use super::reply::{Reply, Stop};
+use super::reply::Stop;
 use super::session::Session;
 
 /// Whose commands are under way.
@@ -62,18 +63,18 @@ impl Session {
         let done = async {
             let Some(_turn) = server.shared.aside.turn(&user).await else {
                 warn!(user, "too many searches at the same time: one more is refused");
-                return Err(Reply::no("Too many searches at the same time").code("LIMIT").into());
+                return Err(Refusal::TooManySearches.into());
             };
             aside(limit, work).await.map_err(|_| {
                 warn!(user, ?limit, "a command took too long and was ended (search_maxtime)");
-                Stop::Reply(Reply::no("This takes too long").code("LIMIT"))
+                Stop::Refused(Refusal::TakesTooLong)
             })
         };
         tokio::select! {
             biased;
             done = done => done,
             gone = self.conn.gone() => Err(gone.into()),
-            () = server.stop.cancelled() => Err(Reply::no("The session ends").code("UNAVAILABLE").into()),
+            () = server.stop.cancelled() => Err(Refusal::Ending.into()),
         }
     }
 }

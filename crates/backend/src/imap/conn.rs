@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use protocol::frame::{self, Literal};
 use protocol::imap::{Assembled, Assembler, Bounds};
-use service::stream::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
+use transport::stream::Stream;
 
 use super::limits::{AHEAD, LINE, OUT, READ, SKIP, WRITE};
 
@@ -153,7 +153,15 @@ impl Conn {
 
     /// Writes what has gathered if it is much.
     pub async fn relieve(&mut self) -> Result<(), Gone> {
-        if self.out.len() >= OUT { self.write().await } else { Ok(()) }
+        if self.out.len() < OUT {
+            return Ok(());
+        }
+        let mut out = std::mem::take(&mut self.out);
+        bounded(self.stream.write_all(&out)).await?;
+        // As much again comes soon; the flush at the end gives it back.
+        out.clear();
+        self.out = out;
+        Ok(())
     }
 
     /// Writes bytes behind what has gathered, without copying them.

@@ -14,11 +14,11 @@
 //! | [`MESSAGES`] | 10,000 | | messages of one APPEND |
 //! | time of the processor | 60 s | `search_maxtime` | of one SEARCH, LIST or LSUB; Cyrus has the option for SEARCH |
 //! | [`ASIDE`], [`ASIDE_PATIENCE`] | 4, 30 s | | such commands of one user at a time; the others wait |
-//! | other heavy work | 4 | | of one user at a time: [`service::aside`]; the rest waits, and ends with the client |
+//! | other heavy work | 4 | | of one user at a time: [`work::aside`]; the rest waits, and ends with the client |
 //! | keys, nesting | 10,000, 100 | | `protocol::imap::command::search` |
 //! | items, header fields | 256, 256 | | `protocol::imap::command::fetch`: of one FETCH, of one section |
 //! | patterns | 256 | | `protocol::imap::command::list`; each is cut as [`protocol::pattern`] says |
-//! | one poll | some milliseconds | | [`service::aside`]: what is heavier goes to a blocking thread |
+//! | one poll | some milliseconds | | [`work::aside`]: what is heavier goes to a blocking thread |
 
 use std::time::Duration;
 

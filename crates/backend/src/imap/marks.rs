@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use protocol::imap::Flag;
+use protocol::imap::flag::print_list;
 
-use super::cmd::fetch::write_flags;
-use crate::store::{Record, Records, Seen, System, View};
+use store::{Record, Records, Seen, System, View};
 
 /// The marks of a session in its open mailbox. Cheap to clone, for work on another thread.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ impl Marks {
         let others = view.flags_of(record).filter(|flag| *flag != Flag::Seen);
         let flags: Vec<Flag> = others.chain(seen.then_some(Flag::Seen)).collect();
         let mut list = Vec::with_capacity(32);
-        write_flags(&mut list, &flags);
+        print_list(&mut list, &flags);
         if self.is_recent(record) {
             let space: &[u8] = if list.len() > 2 { b"\\Recent " } else { b"\\Recent" };
             list.splice(1..1, space.iter().copied());

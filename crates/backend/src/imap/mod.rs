@@ -22,9 +22,9 @@ use std::sync::Arc;
 
 use service::Connection;
 
-use crate::store::Store;
 use server::{Server, Shared};
 use session::Session;
+use store::Store;
 
 /// Serves one client.
 pub async fn serve(connection: Connection, store: Store, shared: Arc<Shared>) {

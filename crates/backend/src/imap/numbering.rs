@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use protocol::imap::SequenceSet;
 
-use crate::store::{Changes, Record, View};
+use store::{Changes, Record, View};
 
 /// The messages of an open mailbox as one client counts them.
 #[derive(Debug, Clone)]
@@ -159,9 +159,9 @@ pub fn number(n: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Records, System};
     use proptest::prelude::*;
     use protocol::imap::{Cursor, Limits};
+    use store::{Records, System};
 
     fn record(uid: u32) -> Record {
         Record {
@@ -183,7 +183,7 @@ mod tests {
 
     fn view(uids: &[u32]) -> Arc<View> {
         let records = Records::from_sorted(uids.iter().map(|uid| record(*uid)).collect());
-        Arc::new(View { records, ..View::default() })
+        Arc::new(View::default().with(records))
     }
 
     fn set(text: &str) -> SequenceSet {

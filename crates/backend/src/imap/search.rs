@@ -12,11 +12,11 @@ use bytes::Bytes;
 use protocol::imap::command::search::Key;
 use protocol::imap::set::Ranges;
 use protocol::imap::{Date, Flag};
-use service::aside::{Budget, Spent};
+use work::aside::{Budget, Spent};
 
 use super::cmd::fetch::email_id;
-use crate::mime::{Address, Fields, Structure, header_text, to_utf8};
-use crate::store::{Record, System};
+use mime::{Address, Fields, Structure, header_text, to_utf8};
+use store::{Record, System};
 
 /// A search, made ready for one state of a mailbox.
 pub struct Criteria {
@@ -458,8 +458,8 @@ fn before(date: Date) -> i64 {
 mod tests {
     use super::*;
     use protocol::imap::{Body, Command, Limits};
-    use service::aside::aside;
     use std::time::Duration;
+    use work::aside::aside;
 
     const MESSAGE: &[u8] =
         b"From: =?utf-8?q?J=C3=BCrgen?= <j@example.org>\r\nTo: a@b\r\nSubject: Caf\xc3\xa9\r\n\

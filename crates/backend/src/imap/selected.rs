@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use protocol::acl::{Rights, Who};
-use protocol::imap::Flag;
+use protocol::imap::command::copy::print_expunge;
+use protocol::imap::command::fetch::{Value, print_end, print_start};
+use protocol::imap::command::select::{Count, print_flags};
+use protocol::imap::{Code, Enabled, Extension, Flag, Reply};
 use protocol::name::MailboxName;
 use protocol::namespace::Namespace;
-use service::aside::weighed;
+use work::aside::weighed;
 
 use super::cmd::append::may_set;
-use super::cmd::fetch::write_flags;
 use super::marks::{Marks, mark};
 use super::numbering::{Numbering, number};
 use super::reply::Stop;
-use crate::store::{Header, Mailbox, Record, Seen, Store, System, View};
+use store::{Header, Mailbox, Record, Seen, Store, System, View};
 
 /// The mailbox that a session has open.
 pub struct Selected {
@@ -217,8 +219,7 @@ impl Selected {
         self.keywords = view.keywords().len();
         let mut flags: Vec<Flag> = System::ALL.flags().collect();
         flags.extend(view.keywords().iter().map(|word| Flag::Keyword(word.to_string())));
-        out.extend_from_slice(b"* FLAGS ");
-        write_flags(out, &flags);
+        print_flags(out, &flags);
         let mut permanent: Vec<String> = Vec::new();
         if !self.read_only {
             let may = flags.iter().filter(|flag| may_set(flag, self.rights));
@@ -227,8 +228,7 @@ impl Selected {
                 permanent.push("\\*".to_owned());
             }
         }
-        let line = format!("\r\n* OK [PERMANENTFLAGS ({})] Ok\r\n", permanent.join(" "));
-        out.extend_from_slice(line.as_bytes());
+        Reply::told(Code::PermanentFlags(permanent.join(" "))).write(None, out);
     }
 
     /// Tells of keywords that are new to the client.
@@ -256,7 +256,7 @@ impl Selected {
     }
 
     /// Writes what changed since the last time.
-    pub fn announce(&mut self, announce: Announce, condstore: bool, out: &mut Vec<u8>) {
+    pub fn announce(&mut self, announce: Announce, enabled: Enabled, out: &mut Vec<u8>) {
         let mut known = std::mem::take(&mut self.known);
         known.sort_unstable();
         let changes = self.numbering.advance(self.mailbox.view());
@@ -265,24 +265,24 @@ impl Selected {
         self.announce_keywords(out, &view);
         if announce == Announce::All {
             for sequence in self.numbering.bury() {
-                out.extend_from_slice(format!("* {sequence} EXPUNGE\r\n").as_bytes());
+                print_expunge(out, sequence);
             }
         }
         if !changes.new.is_empty() {
-            let line = format!("* {} EXISTS\r\n* {} RECENT\r\n", self.numbering.count(), self.recent_count());
-            out.extend_from_slice(line.as_bytes());
+            Count::Exists(self.numbering.count()).print(out);
+            Count::Recent(self.recent_count()).print(out);
         }
         for uid in changes.changed {
             let Some(record) = view.get(uid) else { continue };
             if known.binary_search(&(uid, record.modseq)).is_ok() {
                 continue;
             }
-            out.extend_from_slice(format!("* {} FETCH (FLAGS ", self.numbering.sequence(uid)).as_bytes());
-            out.extend_from_slice(&self.flag_list(&view, record));
-            if condstore {
-                out.extend_from_slice(format!(" MODSEQ ({})", record.modseq).as_bytes());
-            }
-            out.extend_from_slice(format!(" UID {uid})\r\n").as_bytes());
+            let flags = self.flag_list(&view, record);
+            let modseq = enabled.has(Extension::Condstore).then_some(Value::Modseq(record.modseq));
+            let values = [Some(Value::Flags(&flags)), modseq, Some(Value::Uid(uid))];
+            print_start(out, self.numbering.sequence(uid));
+            Value::print_all(values.into_iter().flatten(), out);
+            print_end(out);
         }
     }
 

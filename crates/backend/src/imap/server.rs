@@ -5,16 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use config::imapd::{Imapd, ServerInfo};
+use identity::auth::Authenticator;
+use protocol::imap::{Bye, Code};
 use protocol::name::MailboxName;
 use protocol::namespace::Namespace;
 use service::Context;
-use service::auth::Authenticator;
 use service::sessions::Seat;
-use service::tls::ServerTls;
 use tokio_util::sync::CancellationToken;
+use transport::tls::ServerTls;
 
 use super::aside::Aside;
-use crate::store::{Master, Store};
+use store::{Master, Store};
 
 /// A listener's settings as they stand when a client connects, and the store.
 pub struct Server {
@@ -48,22 +49,23 @@ impl Server {
     }
 
     /// The text of `{configdirectory}/msg/shutdown`: nobody but admins is served while it exists.
-    pub fn shutdown_text(&self) -> Option<String> {
-        self.context.notices().shutdown()
+    pub async fn shutdown_text(&self) -> Option<String> {
+        self.context.notices().shutdown().await
     }
 
     /// The text of `{configdirectory}/msg/motd`, told after the greeting.
-    pub fn motd(&self) -> Option<String> {
-        self.context.notices().motd()
+    pub async fn motd(&self) -> Option<String> {
+        self.context.notices().motd().await
     }
 
     /// The last words to a client whose session is stopped.
-    pub fn stopped(&self) -> &'static str {
+    pub fn stopped(&self) -> Bye {
+        let kicked = || Bye::new("Session ended by an administrator");
         match (self.context.shutdown().is_cancelled(), self.seat.has_origin()) {
-            (true, _) => "* BYE Server is shutting down",
+            (true, _) => Bye::new("Server is shutting down"),
             // The frontend that knows this code ends the whole session, whatever it does elsewhere.
-            (false, true) => "* BYE [XKICKED] Session ended by an administrator",
-            (false, false) => "* BYE Session ended by an administrator",
+            (false, true) => kicked().code(Code::XKicked),
+            (false, false) => kicked(),
         }
     }
 }

@@ -7,20 +7,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::imapd::Imapd;
-use protocol::imap::{Assembled, Bad, Body, Bounds, Command, Limits, SequenceSet, Tag};
-use service::aside::weighed;
-use service::stream::Stream;
+use protocol::imap::capability::Moment;
+use protocol::imap::{
+    Assembled, Bad, Body, Bounds, Bye, Code, Command, Enabled, Extension, Kind, Limits, Refusal, Reply,
+    SequenceSet, Tag,
+};
 use tracing::{debug, info};
+use transport::stream::Stream;
+use work::aside::weighed;
 
 use super::cmd;
 use super::conn::{Conn, Gone};
 use super::limits::{BEFORE_LOGIN, COMMAND, COMMAND_BEFORE_LOGIN, WRONG, WRONG_BEFORE_LOGIN};
 use super::numbering::Target;
-use super::reply::{Kind, Outcome, Reply, Stop};
+use super::reply::{Outcome, Stop};
 use super::selected::{Announce, Selected, Standing};
 use super::server::Server;
 use super::user::User;
-use crate::store::Record;
+use store::Record;
 
 /// A client's session.
 pub struct Session {
@@ -29,8 +33,7 @@ pub struct Session {
     /// Who is logged in.
     pub user: Option<User>,
     pub selected: Option<Selected>,
-    /// The client knows of modification sequences (RFC 7162): ENABLE CONDSTORE, or a command that implies it.
-    pub condstore: bool,
+    pub enabled: Enabled,
     /// After this answer the session is over.
     pub over: bool,
     /// What the client's ID said first, in this session or before its login.
@@ -58,7 +61,7 @@ impl Session {
             server,
             user: None,
             selected: None,
-            condstore: false,
+            enabled: Enabled::default(),
             over: false,
             client_id: ClientId::None,
             wrong: 0,
@@ -76,12 +79,12 @@ impl Session {
         if let Err(gone) = ended {
             debug!(%gone, "session ends");
             let farewell = match gone {
-                Gone::Idle => Some("* BYE [UNAVAILABLE] Idle for too long"),
-                Gone::Endless => Some("* BYE This is an IMAP server"),
+                Gone::Idle => Some(Bye::new("Idle for too long").code(Code::Unavailable)),
+                Gone::Endless => Some(Bye::new("This is an IMAP server")),
                 Gone::Closed | Gone::Stuck | Gone::Io(_) => None,
             };
-            if let Some(line) = farewell {
-                self.conn.put_line(line);
+            if let Some(bye) = farewell {
+                self.conn.put(bye.line());
             }
         }
         self.conn.close().await;
@@ -91,16 +94,17 @@ impl Session {
     }
 
     async fn greet(&mut self) -> Result<(), Gone> {
-        if let Some(text) = self.server.shutdown_text() {
-            self.conn.put_line(format!("* BYE [ALERT] {text}"));
+        if let Some(text) = self.server.shutdown_text().await {
+            self.conn.put(Bye::new(text).code(Code::Alert).line());
             self.over = true;
             return self.conn.flush().await;
         }
-        let capabilities = self.capabilities();
+        let capabilities = self.capabilities(Moment::Greeting);
         let banner = self.server.banner();
-        self.conn.put_line(format!("* OK [CAPABILITY {capabilities}] {banner} server ready"));
-        if let Some(text) = self.server.motd() {
-            self.conn.put_line(format!("* OK [ALERT] {text}"));
+        let ready = Reply::ok(format!("{banner} server ready")).code(Code::Capability(capabilities));
+        ready.write(None, self.conn.out());
+        if let Some(text) = self.server.motd().await {
+            Reply::ok(text).code(Code::Alert).write(None, self.conn.out());
         }
         self.conn.flush().await
     }
@@ -112,7 +116,7 @@ impl Session {
             let next = tokio::select! {
                 biased;
                 () = stop.cancelled() => {
-                    self.conn.put_line(self.server.stopped());
+                    self.conn.put(self.server.stopped().line());
                     return self.conn.flush().await;
                 }
                 next = self.conn.next(patience) => next?,
@@ -145,7 +149,7 @@ impl Session {
                     None => {
                         let patience = self.patience();
                         self.conn.skip(literal, patience).await?;
-                        Err(Stop::Reply(Reply::bad("Please login first")))
+                        Err(Stop::Refused(Refusal::NotLoggedIn))
                     }
                 };
                 self.answer(&tag, outcome, Announce::All).await?;
@@ -158,9 +162,9 @@ impl Session {
     async fn command(&mut self, command: Command) -> Result<(), Gone> {
         let Command { tag, body } = command;
         if self.user.as_ref().is_some_and(|user| !user.is_admin())
-            && let Some(text) = self.server.shutdown_text()
+            && let Some(text) = self.server.shutdown_text().await
         {
-            self.conn.put_line(format!("* BYE [ALERT] {text}"));
+            self.conn.put(Bye::new(text).code(Code::Alert).line());
             self.over = true;
             return Ok(());
         }
@@ -189,9 +193,15 @@ impl Session {
         }
         let selects = matches!(body, Body::Select(_) | Body::Close | Body::Unselect);
         let outcome = if self.user.is_none() && !body.before_login() {
-            Err(Stop::Reply(Reply::bad("Please login first")))
+            Err(Stop::Refused(Refusal::NotLoggedIn))
         } else {
-            self.dispatch(&tag, body).await
+            let timed = (!matches!(body, Body::Idle)).then(Instant::now);
+            let outcome = self.dispatch(&tag, body).await;
+            if let Some(began) = timed {
+                let took = began.elapsed().as_secs_f64();
+                metrics::histogram!("murder_command_seconds", "protocol" => "imap").record(took);
+            }
+            outcome
         };
         if selects {
             self.server.seat.opened(self.selected.as_ref().map(|selected| selected.name.as_str()));
@@ -202,7 +212,8 @@ impl Session {
     /// What changed in the open mailbox, then the tagged line.
     async fn answer(&mut self, tag: &Tag, outcome: Outcome, announce: Announce) -> Result<(), Gone> {
         let reply = match outcome {
-            Ok(reply) | Err(Stop::Reply(reply)) => reply,
+            Ok(reply) => reply,
+            Err(Stop::Refused(refusal)) => refusal.reply(),
             Err(Stop::Answered) => return Ok(()),
             Err(Stop::Gone(gone)) => return Err(gone),
         };
@@ -220,16 +231,16 @@ impl Session {
         }
         self.refresh_rights();
         let Some(mut selected) = self.selected.take() else { return Ok(()) };
-        let (weight, condstore) = (selected.news(), self.condstore);
+        let (weight, enabled) = (selected.news(), self.enabled);
         let tell = move || {
             let mut out = Vec::new();
-            selected.announce(announce, condstore, &mut out);
+            selected.announce(announce, enabled, &mut out);
             (selected, out)
         };
         let (selected, out) = weighed(weight, tell).await;
         self.conn.put(out);
         if selected.is_gone(&self.server.namespace) {
-            self.conn.put_line("* BYE Mailbox has been deleted or renamed");
+            self.conn.put(Bye::new("Mailbox has been deleted or renamed").line());
             self.over = true;
         } else {
             self.selected = Some(selected);
@@ -250,15 +261,17 @@ impl Session {
             Standing::Lost => {
                 info!(mailbox = %selected.name, "the right to read the open mailbox was taken away");
                 self.selected = None;
-                self.conn.put_line("* BYE [NOPERM] Permission to read the mailbox was taken away");
+                let bye = Bye::new("Permission to read the mailbox was taken away");
+                self.conn.put(bye.code(Code::NoPerm).line());
                 self.over = true;
             }
         }
     }
 
     fn refuse(&mut self, bad: Bad) {
-        Reply::bad(bad.text).write(bad.tag.as_ref(), self.conn.out());
-        if !bad.foreign {
+        let (tag, foreign) = (bad.tag.clone(), bad.foreign);
+        Refusal::from(bad).reply().write(tag.as_ref(), self.conn.out());
+        if !foreign {
             self.note(Kind::Bad);
         }
     }
@@ -269,7 +282,7 @@ impl Session {
         let limit = if self.user.is_some() { WRONG } else { WRONG_BEFORE_LOGIN };
         if self.wrong >= limit {
             info!("too many wrong commands");
-            self.conn.put_line("* BYE This is an IMAP server");
+            self.conn.put(Bye::new("This is an IMAP server").line());
             self.over = true;
         }
     }
@@ -283,11 +296,20 @@ impl Session {
     /// The client asked for modification sequences: from now on it is told those of all changes. RFC 7162 section 3.1.2.1:
     /// it hears how far the open mailbox is.
     pub fn enable_condstore(&mut self) {
-        if !std::mem::replace(&mut self.condstore, true)
-            && let Some(selected) = &self.selected
-        {
-            let line = format!("* OK [HIGHESTMODSEQ {}] Ok", selected.view().modseq());
-            self.conn.put_line(line);
+        if self.enabled.imply(Extension::Condstore) {
+            self.tell_modseq();
+        }
+    }
+
+    /// Whether the client knows of modification sequences.
+    pub fn condstore(&self) -> bool {
+        self.enabled.has(Extension::Condstore)
+    }
+
+    pub fn tell_modseq(&mut self) {
+        if let Some(selected) = &self.selected {
+            let told = Reply::told(Code::HighestModseq(selected.view().modseq()));
+            told.write(None, self.conn.out());
         }
     }
 
@@ -310,12 +332,12 @@ impl Session {
 
     /// Who is logged in; [`Session::dispatch`] lets nobody else to the commands that ask.
     pub fn user(&self) -> Result<&User, Stop> {
-        self.user.as_ref().ok_or_else(|| Stop::Reply(Reply::bad("Please login first")))
+        self.user.as_ref().ok_or(Stop::Refused(Refusal::NotLoggedIn))
     }
 
     /// The open mailbox.
     pub fn selected(&mut self) -> Result<&mut Selected, Stop> {
-        self.selected.as_mut().ok_or_else(|| Stop::Reply(Reply::bad("Please select a mailbox first")))
+        self.selected.as_mut().ok_or(Stop::Refused(Refusal::NothingSelected))
     }
 
     /// Numbers and UIDs of the messages that a set names, in order.

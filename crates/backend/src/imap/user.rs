@@ -1,11 +1,12 @@
 //! Who a session acts for, and what that one may do and see.
 
-use protocol::acl::{Rights, Who};
+use identity::auth::Login;
+use protocol::acl::Who;
+use protocol::imap::Refusal;
 use protocol::name::MailboxName;
 use protocol::namespace::{Namespace, View};
-use service::auth::Login;
 
-use super::reply::{Reply, Stop};
+use super::reply::Stop;
 
 /// A logged-in user.
 #[derive(Clone)]
@@ -33,22 +34,11 @@ impl User {
 
     /// The internal name of what the user calls `external`.
     pub fn internal(&self, external: &str, namespace: &Namespace) -> Result<MailboxName, Stop> {
-        namespace.internal(external, &self.view()).map_err(|_| Reply::no("Invalid mailbox name").into())
+        namespace.internal(external, &self.view()).map_err(|_| Refusal::BadName.into())
     }
 
     /// What the user calls a mailbox.
     pub fn external(&self, name: &MailboxName, namespace: &Namespace) -> String {
         namespace.external(name, &self.view())
-    }
-}
-
-/// Whether `rights` hold `right`; else what a user is told who may (or may not) know that the mailbox exists.
-pub fn require(rights: Rights, right: Rights) -> Result<(), Stop> {
-    if rights.contains(right) {
-        Ok(())
-    } else if rights.contains(Rights::LOOKUP) {
-        Err(Reply::no("Permission denied").code("NOPERM").into())
-    } else {
-        Err(Reply::no("Mailbox does not exist").code("NONEXISTENT").into())
     }
 }

@@ -11,8 +11,7 @@ use tracing::{Instrument, info, warn};
 
 use super::recipient::{Policy, Target};
 use super::refusal::refusal;
-use crate::mime::Structure;
-use crate::store::{Delivered, Delivery, Staged, Staging, Store};
+use store::{Delivered, Delivery, Staged, Staging, Store};
 
 /// One client's deliveries into the store.
 pub(super) struct Local {
@@ -106,7 +105,7 @@ impl Incoming for Arriving {
 
 impl Shipment {
     fn new(mail: Mail, staged: Arc<Staged>, suppress_duplicates: bool) -> Shipment {
-        let structure = Structure::decode(&staged.structure).ok().filter(|_| suppress_duplicates);
+        let structure = suppress_duplicates.then(|| staged.cached.structure().ok()).flatten();
         let text = |raw: &[u8]| String::from_utf8_lossy(raw).into_owned();
         let field = |raw: Option<&[u8]>| raw.map(text).filter(|text| !text.is_empty());
         let envelope = structure.as_ref().map(|structure| &structure.envelope);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use ::lmtp::Door;
 use service::Connection;
 
-use crate::store::Store;
+use store::Store;
 
 /// Serves one client.
 pub async fn serve(connection: Connection, store: Store) {

@@ -1,15 +1,15 @@
 //! What an address means in this backend's store, and whether it may get mail now.
 
 use config::imapd::{GroupSource, Imapd};
+use identity::deny::DenyList;
 use mailboxes::{Entry, Flags, State};
 use protocol::acl::{Rights, UNKNOWN_GROUPS, Who};
 use protocol::lmtp::command::{Mail, Path, Rcpt};
 use protocol::lmtp::recipient::{AddressError, Recipient, Rules};
 use protocol::lmtp::refusal::Refusal;
 use protocol::name::MailboxName;
-use service::deny::DenyList;
 
-use crate::store::{Quota, Store};
+use store::{Quota, Store};
 
 /// The options of imapd.conf that deliveries depend on.
 pub(super) struct Policy {

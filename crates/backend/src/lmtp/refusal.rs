@@ -2,7 +2,7 @@
 
 use protocol::lmtp::refusal::Refusal;
 
-use crate::store::StoreError;
+use store::StoreError;
 
 /// The reply for a recipient whose mailbox was good at RCPT. `over_quota_forever`: `lmtp_over_quota_perm_failure`.
 pub(super) fn refusal(error: &StoreError, over_quota_forever: bool) -> Refusal {

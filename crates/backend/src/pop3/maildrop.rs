@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use config::imapd::Imapd;
+use identity::auth::Login;
 use protocol::acl::{Rights, Who};
 use protocol::imap::Flag;
 use protocol::name::MailboxName;
@@ -13,12 +14,11 @@ use protocol::namespace::{Namespace, View};
 use protocol::pop3::maildrop::{Maildrop, Message};
 use protocol::pop3::reply::Reply;
 use protocol::pop3::top::top_length;
-use service::aside::weighed;
-use service::auth::Login;
 use tracing::{error, info, warn};
+use work::aside::weighed;
 
 use super::locks::{Lock, Locked, Locks, Pace};
-use crate::store::{FlagChange, FlagMask, How, Mailbox, Store, StoreError};
+use store::{FlagChange, FlagMask, How, Mailbox, Store, StoreError};
 
 /// An open maildrop: the mailbox, and the right to it.
 pub(super) struct Opened {

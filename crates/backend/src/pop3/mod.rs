@@ -14,13 +14,13 @@ use std::sync::Arc;
 
 use service::Connection;
 use service::drive::drive;
-use service::wire::{Bounds, Wire};
 use tracing::{debug, info};
+use transport::wire::{Bounds, Wire};
 
 use limits::INPUT;
 pub use locks::Locks;
 
-use crate::store::Store;
+use store::Store;
 
 /// Serves one client. `locks` is one for the whole process.
 pub async fn serve(connection: Connection, store: Store, locks: Arc<Locks>) {

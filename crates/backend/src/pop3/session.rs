@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use config::imapd::Imapd;
+use identity::auth::{Authenticator, Exchange, Failure, Login, Step64};
 use protocol::dots::Stuffer;
 use protocol::line::{Line, Lines};
 use protocol::origin::Origin;
@@ -13,18 +14,18 @@ use protocol::pop3::command::Command;
 use protocol::pop3::maildrop::Listing;
 use protocol::pop3::reply::Reply;
 use protocol::pop3::session::{Action, Session, Tls};
-use service::auth::{Authenticator, Exchange, Failure, Login, Step64};
+use service::Connection;
+use service::Context;
 use service::drive::{self, Farewell, Next};
-use service::peer::Channel;
 use service::sessions::Seat;
-use service::tls::ServerTls;
-use service::{Connection, Context};
 use tracing::info;
+use transport::peer::Channel;
+use transport::tls::ServerTls;
 
 use super::limits::{LINE, MAX_FAILURES, PIECE, REPLIES, STEPS, UNOPENABLE_PAUSE};
 use super::locks::Locks;
 use super::maildrop::{self, Opened};
-use crate::store::Store;
+use store::Store;
 
 /// A connected client.
 pub(super) struct Client {
@@ -162,11 +163,11 @@ impl Client {
             }
             (Phase::Auth(exchange), Line::Text(text)) => self.authenticate(exchange, Some(&text), out).await,
             (_, Line::Text(text)) => {
-                if let Some(text) = self.context.notices().shutdown() {
+                if let Some(text) = self.context.notices().shutdown().await {
                     return Some(close(&Reply::Maintenance(text), out));
                 }
                 let plaintext = self.auth.allows_plaintext(&self.channel);
-                service::logs::chat(self.imapd.chatty, &text);
+                logs::chat(self.imapd.chatty, &text);
                 let action = self.session.command(Command::parse(&text), plaintext);
                 self.act(action, out).await
             }

@@ -8,14 +8,15 @@
 
 use std::fmt;
 
+use directory::client::{Activate, Client, Delete};
 use mailboxes::reconcile::{Activation, Known, Reconciliation, Rule, Step};
 use mailboxes::{Change, Entry};
-use mupdate::client::{Activate, Client, Delete};
 use protocol::{location::Location, name::MailboxName};
+use store::Store;
 use tracing::{info, warn};
 
 use super::Failure;
-use crate::{clearance::Standing, store::Store};
+use crate::clearance::Standing;
 
 /// Whose lists are compared with the master's.
 pub struct Parties<'a> {

@@ -15,13 +15,14 @@ mod compare;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use directory::client::{Client, Error};
 use mailboxes::Position;
-use mupdate::client::{Client, Error};
 use service::Context;
+use store::Store;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
-use crate::{clearance::Standing, store::Store};
+use crate::clearance::Standing;
 
 /// Why an attempt ended early; the next one begins anew.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +57,8 @@ pub fn start(context: &Context, store: Store, standing: Arc<Standing>) {
             patience: LEFT_FIRST,
             pause: FIRST_PAUSE,
             lost: false,
+            connected: false,
+            told: None,
         };
         stop.run_until_cancelled(keeper.keep()).await;
     });
@@ -84,18 +87,24 @@ struct Keeper<'a> {
     patience: Duration,
     /// Until the next attempt to connect.
     pause: Duration,
-    /// The master is away, and that was said.
+    /// The log's last word is that the master is away.
     lost: bool,
+    /// This attempt has reached it.
+    connected: bool,
+    /// Why it was away, as the log has it; until a connection has lasted.
+    told: Option<String>,
 }
 
 impl Keeper<'_> {
     async fn keep(&mut self) {
         loop {
             let Err(failure) = self.follow().await;
-            if !self.lost {
-                warn!("not in touch with the MUPDATE master: {failure}");
+            let (why, connected) = (failure.to_string(), std::mem::take(&mut self.connected));
+            // A master that takes us and breaks off, again and again, is one trouble.
+            if self.told.as_ref() != Some(&why) || (!connected && !self.lost) {
+                warn!("not in touch with the MUPDATE master: {why}");
+                (self.lost, self.told) = (true, Some(why));
             }
-            self.lost = true;
             sleep(self.pause / 2 + part_of(self.pause / 2)).await;
             self.pause = (self.pause * 2).min(self.context.imapd().mupdate_retry_delay.max(FIRST_PAUSE));
         }
@@ -105,6 +114,11 @@ impl Keeper<'_> {
     async fn follow(&mut self) -> Result<Infallible, Failure> {
         let imapd = self.context.imapd();
         let mut master = Client::connect(&imapd).await?;
+        match master.speak_for(&imapd.servername).await {
+            // It is a replica, say, that takes no changes either: comparing will tell.
+            Ok(()) | Err(Error::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
         loop {
             let at = timeout(PATIENCE, master.position()).await.map_err(|_| Failure::Silent)??;
             self.notice(at);
@@ -114,7 +128,7 @@ impl Keeper<'_> {
             if std::mem::take(&mut self.lost) {
                 info!("in touch with the MUPDATE master again");
             }
-            self.pause = FIRST_PAUSE;
+            self.connected = true;
             if at.is_some() {
                 self.listen(Some(&mut master)).await?;
             } else {
@@ -124,6 +138,8 @@ impl Keeper<'_> {
                 }
                 master = Client::connect(&self.context.imapd()).await?;
             }
+            // It lasted.
+            (self.pause, self.told) = (FIRST_PAUSE, None);
             if self.context.imapd().mupdate_server != imapd.mupdate_server {
                 return Err(Failure::Moved);
             }

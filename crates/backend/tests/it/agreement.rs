@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mupdate::client::Client;
+use directory::client::Client;
 use protocol::{location::Location, name::MailboxName};
 
 use crate::master::{Break, Cable, Master, eventually, shown};

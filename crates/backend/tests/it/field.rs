@@ -327,3 +327,26 @@ async fn a_session_hears_that_its_mailbox_was_deleted_however_it_is_kept() {
         fred.talk("C: c NOOP\nS: * BYE Mailbox has been deleted or renamed").await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_modification_sequences_turns_them_on_as_status_does() {
+    let node = Node::start().await;
+    let mut fred = node.login("fred").await;
+    fred.append("INBOX", MAIL).await;
+    fred.talk(
+        r#"
+        C: a SELECT INBOX
+        S: …
+        S: a OK [READ-WRITE] Completed
+        C: b LIST "" INBOX RETURN (STATUS (HIGHESTMODSEQ))
+        S: * OK [HIGHESTMODSEQ 2] Ok
+        S: * LIST (\HasNoChildren) "/" INBOX
+        S: * STATUS INBOX (HIGHESTMODSEQ 2)
+        S: b OK Completed
+        C: c STORE 1 +FLAGS.SILENT (\Flagged)
+        S: * 1 FETCH (MODSEQ (3))
+        S: c OK Completed
+        "#,
+    )
+    .await;
+}

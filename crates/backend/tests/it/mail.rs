@@ -314,8 +314,8 @@ async fn hostile_lines_do_not_end_a_pop3_session() {
 async fn who_is_denied_gets_no_mail_and_comes_in_by_no_service() {
     let node = Node::start().await;
     let denial =
-        |services: &str| service::deny::Denial { services: services.into(), message: "On holiday".into() };
-    let list = service::deny::DenyList::new(node.dir.path().join("user_deny.db"));
+        |services: &str| identity::deny::Denial { services: services.into(), message: "On holiday".into() };
+    let list = identity::deny::DenyList::new(node.dir.path().join("user_deny.db"));
     list.deny("fred", denial("lmtp*,pop3")).unwrap();
     let mut client = lmtp(&node).await;
     client

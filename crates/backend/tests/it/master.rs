@@ -8,14 +8,11 @@ use std::{
 };
 
 use config::imapd::Imapd;
-use mupdate::{
-    client::Client,
-    daemon::{Mode, serve},
-};
-use service::{
-    Context,
-    listen::{Entry, Socket},
-};
+use directory::client::Client;
+use mupdate::daemon::{Mode, serve};
+use service::Context;
+use service::listen::Socket;
+use supervision::listeners::Entry;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use backend::daemon::{Task, run_watched};
 use config::imapd::Imapd;
+use identity::passwords::PasswordDb;
 use service::Context;
-use service::listen::{Entry, Socket};
-use service::passwords::PasswordDb;
+use service::listen::Socket;
+use supervision::listeners::Entry;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;

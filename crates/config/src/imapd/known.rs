@@ -2,25 +2,26 @@
 
 /// Whether Cyrus (3.6 and later) has an option of that name.
 pub(super) fn is_cyrus_option(key: &str) -> bool {
-    NAMES.split_ascii_whitespace().any(|name| name == key) || is_newer(key)
+    NAMES.split_ascii_whitespace().any(|name| name == key) || since(key).is_some()
 }
 
-/// Whether the option is newer than Cyrus 3.6.
-pub(super) fn is_newer(key: &str) -> bool {
-    NEWER.contains(&key)
+/// The release with which Cyrus got the option, where that came after 3.6.
+pub(super) fn since(key: &str) -> Option<&'static str> {
+    NEWER.iter().find(|(name, _)| *name == key).map(|(_, release)| *release)
 }
 
-const NEWER: &[&str] = &[
-    "calendar_minimum_alarm_interval",
-    "debug_log_sync_partial_failures",
-    "jmapnotificationfolder",
-    "prometheus_master_update_freq",
-    "prometheus_service_update_freq",
-    "prometheus_usage_update_freq",
-    "replicaonly",
-    "search_attachment_extractor_idle_timeout",
-    "search_attachment_extractor_request_timeout",
-    "webdav_attachments_baseurl",
+/// By the names that the programs of 3.6.1, 3.10.2 and 3.12.4 know, and for 3.8 the version in its list of options.
+const NEWER: &[(&str, &str)] = &[
+    ("calendar_minimum_alarm_interval", "3.8"),
+    ("debug_log_sync_partial_failures", "a version after 3.12"),
+    ("jmapnotificationfolder", "3.8 or 3.10"),
+    ("prometheus_master_update_freq", "3.12"),
+    ("prometheus_service_update_freq", "3.12"),
+    ("prometheus_usage_update_freq", "3.12"),
+    ("replicaonly", "3.12"),
+    ("search_attachment_extractor_idle_timeout", "3.10"),
+    ("search_attachment_extractor_request_timeout", "3.10"),
+    ("webdav_attachments_baseurl", "3.8"),
 ];
 
 const NAMES: &str = "\

@@ -36,6 +36,7 @@ pub use partitions::{Partition, is_among_messages};
 pub use registry::{Effect, OPTIONS, OptionSpec, Settings};
 pub use shared::SHARED;
 
+use crate::ports::Ports;
 use crate::{Problem, Problems};
 use kind::{Kind, Value};
 use lines::Setting;
@@ -56,6 +57,7 @@ struct File {
     partitions: Vec<Partition>,
     warnings: Vec<Problem>,
     notes: Vec<Problem>,
+    ports: Ports,
 }
 
 /// What it says to one program.
@@ -107,17 +109,17 @@ impl Imapd {
             true => toml::read(&path, &mut problems),
             false => lines::read(&path, &mut problems),
         };
-        Imapd::build(path, identity, settings, problems)
+        Imapd::build(path, identity, settings, Ports::read(), problems)
     }
 
-    /// As [`Imapd::load`], from text that would stand in the file `path`.
+    /// As [`Imapd::load`], from text that would stand in the file `path`. Ports by name are the built-in ones.
     pub fn parse(path: &Path, text: &str, identity: &str) -> Result<Imapd, Problems> {
         let mut problems = Problems::default();
         let settings = match toml::is_toml(path) {
             true => toml::read_text(path, text, &mut problems),
             false => lines::read_text(path, text, &mut problems),
         };
-        let (imapd, problems) = Imapd::build(path.to_owned(), identity, settings, problems);
+        let (imapd, problems) = Imapd::build(path.to_owned(), identity, settings, Ports::default(), problems);
         problems.or(imapd)
     }
 
@@ -125,6 +127,7 @@ impl Imapd {
         path: PathBuf,
         identity: &str,
         written: Vec<Setting>,
+        ports: Ports,
         mut problems: Problems,
     ) -> (Imapd, Problems) {
         let place: Arc<Path> = Arc::from(path.as_path());
@@ -140,7 +143,7 @@ impl Imapd {
         doubts::logins(&names, &mut warnings);
         check_directory(&place, &names, &settings, &problems).into_iter().for_each(|p| problems.0.push(p));
         problems.0.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
-        let file = File { path, names, partitions, warnings, notes };
+        let file = File { path, names, partitions, warnings, notes, ports };
         let view = View { identity: identity.to_owned(), settings };
         (Imapd { file: Arc::new(file), view: Arc::new(view) }, problems)
     }
@@ -149,6 +152,11 @@ impl Imapd {
     pub fn for_service(&self, name: &str) -> Imapd {
         let view = View { identity: name.to_owned(), settings: settings(&self.file.names, name) };
         Imapd { file: self.file.clone(), view: Arc::new(view) }
+    }
+
+    /// Ports by name, as /etc/services had them when this file was read.
+    pub fn ports(&self) -> &Ports {
+        &self.file.ports
     }
 
     /// The same with `allowplaintext: no`: shows to which servers a password would be sent in the clear.

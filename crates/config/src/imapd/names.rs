@@ -117,7 +117,8 @@ impl Names {
                     },
                 },
                 Meaning::OtherOption => {
-                    let since = if known::is_newer(&setting.key) { " after 3.6" } else { "" };
+                    let since = known::since(&setting.key).map(|release| format!(" since {release},"));
+                    let since = since.unwrap_or_default();
                     notes.push(problem(format!("no effect: an option of Cyrus{since} not used here")));
                 }
                 Meaning::Overflow => {}

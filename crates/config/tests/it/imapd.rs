@@ -327,7 +327,18 @@ fn old_names_for_one_protocol_and_keys_of_newer_cyrus_are_known() {
     assert_eq!(doubts(text), "");
     let notes: Vec<String> = parse(text, "imap").notes().iter().map(ToString::to_string).collect();
     assert_eq!(notes.len(), 3, "{notes:?}");
-    assert!(notes[2].ends_with("no effect: an option of Cyrus after 3.6 not used here"), "{notes:?}");
+    assert!(
+        notes[2].ends_with("no effect: an option of Cyrus since 3.8 or 3.10, not used here"),
+        "{notes:?}"
+    );
+    // Each that is newer than 3.6 names its release.
+    let text =
+        "calendar_minimum_alarm_interval: 5m\nsearch_attachment_extractor_idle_timeout: 5m\nreplicaonly: no";
+    let notes: Vec<String> = parse(text, "imap").notes().iter().map(ToString::to_string).collect();
+    for (note, release) in notes.iter().zip(["3.8", "3.10", "3.12"]) {
+        assert!(note.ends_with(&format!("an option of Cyrus since {release}, not used here")), "{note}");
+    }
+    assert_eq!(notes.len(), 3, "{notes:?}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
             error.exit()
         }
         Err(_) => {
-            eprint!("{USAGE}");
+            service::complain_part!("{USAGE}");
             return ExitCode::from(255);
         }
     };

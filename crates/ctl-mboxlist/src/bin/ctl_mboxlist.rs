@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     let Options { config, filename, action } = match Options::parse(std::env::args_os()) {
         Ok(options) => options,
         Err(message) => {
-            eprint!("{message}{}{USAGE}", if message.is_empty() { "" } else { "\n" });
+            service::complain_part!("{message}{}{USAGE}", if message.is_empty() { "" } else { "\n" });
             return ExitCode::FAILURE;
         }
     };

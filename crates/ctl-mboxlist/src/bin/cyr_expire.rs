@@ -3,15 +3,15 @@
 use std::process::ExitCode;
 
 use backend::control::{self, Answer, Request};
-use backend::store::Ages;
 use clap::Parser;
 use ctl_mboxlist::{expire::Options, lists::Failure, nodes, start};
+use store::Ages;
 
 fn main() -> ExitCode {
     let Options { config, deleted, delivered, expunged, no_annotations, prefix, user, verbose } =
         Options::parse();
     if deleted.is_none() && delivered.is_none() && expunged.is_none() {
-        eprintln!("cyr_expire: one of -D, -E and -X is needed");
+        service::complain!("cyr_expire: one of -D, -E and -X is needed");
         return ExitCode::from(64);
     }
     let ages = Ages { deleted, delivered, expunged, no_annotations, prefix, user };
@@ -22,12 +22,14 @@ fn main() -> ExitCode {
         }
         match control::ask(&imapd, Request::Expire(ages)).await.map_err(Failure::Said)? {
             Answer::Expired(done) if verbose > 0 => {
-                println!(
+                service::say!(
                     "Expired {} and expunged {} out of {} mailboxes",
-                    done.expired, done.expunged, done.mailboxes
+                    done.expired,
+                    done.expunged,
+                    done.mailboxes
                 );
-                println!("Removed {} deleted mailboxes", done.deleted);
-                println!("Forgot {} deliveries", done.deliveries);
+                service::say!("Removed {} deleted mailboxes", done.deleted);
+                service::say!("Forgot {} deliveries", done.deliveries);
                 failed(done.failed)
             }
             Answer::Expired(done) => failed(done.failed),

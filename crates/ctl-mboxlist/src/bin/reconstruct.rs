@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use backend::control::{self, Answer, Request};
-use backend::store::Which;
 use clap::Parser;
 use ctl_mboxlist::reconstruct::Options;
 use ctl_mboxlist::{lists::Failure, nodes, start};
 use protocol::namespace::View;
+use store::Which;
 
 fn main() -> ExitCode {
     let Options { config, recursive, find, mailboxes } = Options::parse();
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         let names = mailboxes.iter().map(internal).collect::<Result<Vec<_>, Failure>>()?;
         match control::ask(&imapd, Request::Reconstruct(Which { names, recursive, find })).await {
             Ok(Answer::Reconstructed(done)) => {
-                done.lines.iter().for_each(|line| println!("{line}"));
+                done.lines.iter().for_each(|line| service::say!("{line}"));
                 match done.failed {
                     0 => Ok(()),
                     n => Err(Failure::Said(format!("{n} mailboxes could not be reconstructed"))),

@@ -1,7 +1,6 @@
 //! Whose place a path is.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::Path;
 
@@ -15,7 +14,7 @@ fn root_in(dir: &Path) -> bool {
     if root {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
     } else {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: only root can give files to others");
+        test_host::skip("only root can give files to others");
     }
     root
 }

@@ -2,18 +2,18 @@
 
 use protocol::frame::{Literal, Piece};
 use protocol::grammar::argument;
-use protocol::imap::{Cursor, Limits};
+use protocol::imap::{Cursor, Limits, ParseError, Refusal};
 use upstream::wire::imap::Answer;
 
 use crate::grammar::{Head, literal_is_first_argument, put_astring};
 use crate::session::client::GO_AHEAD;
-use crate::session::{Located, NONEXISTENT, Session, Stop};
+use crate::session::{Located, Outcome, Session, Stop};
 
 /// `APPEND mailbox …`: the mailbox is read, the rest is piped.
-pub async fn append(s: &mut Session, head: Head, first: Piece) -> Result<(), Stop> {
+pub async fn append(s: &mut Session, head: Head, first: Piece) -> Outcome {
     let (mailbox, rest) = match mailbox(s, &head, first).await? {
         Ok(parsed) => parsed,
-        Err(text) => return Err(Stop::bad(text)),
+        Err(refusal) => return Err(refusal.into()),
     };
     let located = match locate(s, &mailbox).await {
         Ok(located) => located,
@@ -22,13 +22,7 @@ pub async fn append(s: &mut Session, head: Head, first: Piece) -> Result<(), Sto
             return Err(stop);
         }
     };
-    match carry(s, &head, &mailbox, &located, rest).await {
-        Ok(answer) => {
-            s.client.put(answer.tagged(&head.tag));
-            Ok(())
-        }
-        Err(stop) => Err(stop),
-    }
+    Ok(carry(s, &head, &mailbox, &located, rest).await?.into())
 }
 
 async fn carry(
@@ -52,7 +46,7 @@ async fn carry(
     let mut command = b"APPEND ".to_vec();
     put_astring(&mut command, mailbox.as_bytes());
     let id = s.up(&server, |link| {
-        let id = link.begin(Some(&head.tag))?;
+        let id = link.begin(Some(head.tag.as_str()))?;
         link.send(&command)?;
         Ok(id)
     })?;
@@ -62,10 +56,7 @@ async fn carry(
 async fn locate(s: &Session, mailbox: &str) -> Result<Located, Stop> {
     match s.locate(mailbox).await {
         Ok(located) if s.follows_referrals => Err(s.referral(&located, mailbox)),
-        // RFC 3501 section 6.3.11: the client may create it and try again.
-        Err(Stop::Answer(text)) if text.ends_with(NONEXISTENT) => {
-            Err(Stop::no("[TRYCREATE] Mailbox does not exist"))
-        }
+        Err(Stop::Refused(refusal)) => Err(refusal.of_target().into()),
         other => other,
     }
 }
@@ -75,14 +66,14 @@ async fn mailbox(
     s: &mut Session,
     head: &Head,
     first: Piece,
-) -> Result<Result<(String, Piece), String>, Stop> {
+) -> Result<Result<(String, Piece), Refusal>, Stop> {
     let title = head.title();
     let (line, literal) = match &first {
         Piece::Line(text) => (text.clone(), None),
         Piece::Header { text, literal } => (text.clone(), Some(*literal)),
         Piece::Data { .. } | Piece::Overlong { .. } => {
             s.client.skip(first).await?;
-            return Ok(Err(format!("Invalid mailbox in {title}")));
+            return Ok(Err(Refusal::malformed(&ParseError::Invalid("mailbox"), &title)));
         }
     };
     if let Some(literal) = literal.filter(|_| literal_is_first_argument(&line, head)) {
@@ -103,7 +94,7 @@ async fn mailbox(
         }
         Err(error) => {
             s.client.skip(first).await?;
-            Ok(Err(error.text(&title)))
+            Ok(Err(Refusal::malformed(&error, &title)))
         }
     }
 }
@@ -112,10 +103,10 @@ async fn literal_mailbox(
     s: &mut Session,
     literal: Literal,
     first: Piece,
-) -> Result<Result<(String, Piece), String>, Stop> {
+) -> Result<Result<(String, Piece), Refusal>, Stop> {
     if literal.size > MAILBOX_MAX {
         s.client.skip(first).await?;
-        return Ok(Err("Mailbox name too long".to_owned()));
+        return Ok(Err(Refusal::NameTooLong));
     }
     if literal.sync {
         s.client.put(GO_AHEAD);

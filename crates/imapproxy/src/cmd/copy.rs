@@ -11,7 +11,7 @@
 use protocol::acl::Rights;
 use protocol::grammar::{argument, atom, byte, digits, keyword, list, parenthesis, quoted, space};
 use protocol::imap::command::copy::Copy;
-use protocol::imap::{Cursor, Limits, UidSet};
+use protocol::imap::{Code, Cursor, Limits, Refusal, Reply, UidSet};
 use tracing::warn;
 use upstream::wire::imap::Answer;
 
@@ -19,26 +19,22 @@ use super::Request;
 use crate::grammar::{flag, put_astring};
 use crate::session::relay::To;
 use crate::session::transfer::Message;
-use crate::session::{DENIED, Located, NONEXISTENT, Selected, Session, Stop};
+use crate::session::{Done, Located, Outcome, Selected, Session, Stop};
 
 /// `COPY set mailbox`, `MOVE set mailbox` and their UID forms
-pub async fn copy(s: &mut Session, request: &Request, copy: Copy) -> Result<(), Stop> {
-    let Some(source) = s.selected.clone() else { return Err(Stop::bad("Please select a mailbox first")) };
+pub async fn copy(s: &mut Session, request: &Request, copy: Copy) -> Outcome {
+    let source = s.selected.clone().ok_or(Refusal::NothingSelected)?;
     let target = match s.locate(&copy.mailbox).await {
-        Err(Stop::Answer(text)) if text.ends_with(NONEXISTENT) => {
-            return Err(Stop::no("[TRYCREATE] Mailbox does not exist"));
-        }
+        Err(Stop::Refused(refusal)) => return Err(refusal.of_target().into()),
         other => other?,
     };
     if target.server() == source.server {
-        let answer = s.forward(&source.server, &request.head.tag, request.text()).await?;
-        s.client.put(answer.tagged(&request.head.tag));
-        return Ok(());
+        return Ok(s.forward(&source.server, &request.head.tag, request.text()).await?.into());
     }
     if copy.moves {
         may_remove(s, &source).await?;
     }
-    across(s, request, &copy, &source, &target).await
+    across(s, &copy, &source, &target).await
 }
 
 /// Whether the user may take messages out of the selected mailbox: known before anything is copied.
@@ -47,33 +43,26 @@ async fn may_remove(s: &Session, source: &Selected) -> Result<(), Stop> {
     let rights = s.rights(&source.name, &entry.acl)?;
     let needed = Rights::DELETE_MESSAGES | Rights::EXPUNGE;
     if source.read_only {
-        return Err(Stop::no("[READ-ONLY] Mailbox is read-only"));
+        return Err(Refusal::ReadOnly.into());
     }
     if !(rights.contains(needed) || s.user()?.login.admin) {
-        return Err(Stop::no(DENIED));
+        return Err(Refusal::Denied.into());
     }
     Ok(())
 }
 
-async fn across(
-    s: &mut Session,
-    request: &Request,
-    copy: &Copy,
-    source: &Selected,
-    target: &Located,
-) -> Result<(), Stop> {
-    let tag = &request.head.tag;
+async fn across(s: &mut Session, copy: &Copy, source: &Selected, target: &Located) -> Outcome {
     let messages = survey(s, source, copy).await?;
     if messages.is_empty() {
         return match copy.uid {
-            true => Err(Stop::Answer("OK Completed".to_owned())),
-            false => Err(Stop::no("No matching messages")),
+            true => Ok(Done::completed()),
+            false => Err(Refusal::NoMessages.into()),
         };
     }
     let server = target.server().to_owned();
     let link = s.link(&server).await?;
     if messages.len() > 1 && !link.capabilities.has("MULTIAPPEND") {
-        return Err(Stop::no("[CANNOT] The other server cannot take several messages at once"));
+        return Err(Refusal::OneAtATime.into());
     }
     let mut command = b"APPEND ".to_vec();
     put_astring(&mut command, copy.mailbox.as_bytes());
@@ -85,18 +74,14 @@ async fn across(
     let (answer, sent) = s.transfer(&source.server, &server, id, &messages).await?;
     let answer = match answer {
         Some(answer) if answer.is_ok() && !sent.is_empty() => answer,
-        Some(answer) if !answer.is_ok() => {
-            s.client.put(answer.tagged(tag));
-            return Ok(());
-        }
-        _ => return Err(Stop::no("inter-server COPY failed")),
+        Some(answer) if !answer.is_ok() => return Ok(answer.into()),
+        _ => return Err(Refusal::CopyFailed.into()),
     };
     let code = copy_uid(&answer, &sent);
     if !copy.moves {
-        s.client.put(format!("{tag} OK {}Completed\r\n", code.map(|code| code + " ").unwrap_or_default()));
-        return Ok(());
+        return Ok(Done::Here(Reply { code, ..Reply::completed() }));
     }
-    remove(s, tag, copy, source, &server, &answer, &sent, code).await
+    remove(s, copy, source, Copied { server, answer, sent, code }).await
 }
 
 /// The messages of the set, with their flags and dates.
@@ -112,7 +97,7 @@ async fn survey(s: &mut Session, source: &Selected, copy: &Copy) -> Result<Vec<M
         .await?;
     s.client.put(news);
     if !answer.is_ok() {
-        return Err(Stop::Answer(answer.text()));
+        return Err(Stop::Relayed(answer));
     }
     messages.sort_by_key(|message| message.uid);
     messages.dedup_by_key(|message| message.uid);
@@ -152,42 +137,44 @@ fn flag_list(at: &mut Cursor<'_>) -> Option<String> {
     Some(flags.join(" "))
 }
 
-/// `[COPYUID uidvalidity source-set destination-set]`, where the target says which UIDs it gave.
-fn copy_uid(answer: &Answer, sent: &[u32]) -> Option<String> {
+/// Which messages are where, if the target says which UIDs it gave.
+fn copy_uid(answer: &Answer, sent: &[u32]) -> Option<Code> {
     let code = answer.code("APPENDUID")?;
-    let (validity, uids) = code.split_once(' ')?;
-    let source: UidSet = sent.iter().copied().collect();
-    Some(format!("[COPYUID {validity} {source} {uids}]"))
+    let (uidvalidity, uids) = code.split_once(' ')?;
+    let from: UidSet = sent.iter().copied().collect();
+    let uidvalidity = uidvalidity.parse().ok()?;
+    Some(Code::CopyUid { uidvalidity, from: from.to_string(), to: uids.to_owned() })
+}
+
+/// What a MOVE has copied.
+struct Copied {
+    /// Where to.
+    server: String,
+    /// The target's answer to the APPEND.
+    answer: Answer,
+    /// UIDs at the source.
+    sent: Vec<u32>,
+    code: Option<Code>,
 }
 
 /// The second half of MOVE: the copies are safe, the originals go.
-#[allow(clippy::too_many_arguments)]
-async fn remove(
-    s: &mut Session,
-    tag: &str,
-    copy: &Copy,
-    source: &Selected,
-    target: &str,
-    answer: &Answer,
-    sent: &[u32],
-    code: Option<String>,
-) -> Result<(), Stop> {
-    let uids: UidSet = sent.iter().copied().collect();
+async fn remove(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied) -> Outcome {
+    let Copied { server, answer, sent, code } = copied;
+    let uids: UidSet = sent.into_iter().collect();
     let marked =
         s.ask(&source.server, &format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)"), To::Client).await?;
     if !marked.is_ok() {
-        take_back(s, copy, target, answer).await?;
-        return Err(Stop::Answer(marked.text()));
+        take_back(s, copy, &server, &answer).await?;
+        return Err(Stop::Relayed(marked));
     }
     if let Some(code) = code {
-        s.client.put(format!("* OK {code} Moved\r\n"));
+        s.client.put(Reply::ok("Moved").code(code).line(None));
     }
     let gone = s.ask(&source.server, &format!("UID EXPUNGE {uids}"), To::Client).await?;
     if !gone.is_ok() {
         warn!("MOVE between backends: the source keeps its messages: {}", gone.text());
     }
-    s.client.put(format!("{tag} OK Completed\r\n"));
-    Ok(())
+    Ok(Done::completed())
 }
 
 /// Takes the copies out of the target again, so that the messages are in one place.
@@ -230,7 +217,7 @@ mod tests {
     #[test]
     fn copyuid_names_source_and_destination() {
         let answer = Answer::new("OK [APPENDUID 38505 100:102] Completed");
-        assert_eq!(copy_uid(&answer, &[3, 4, 9]).unwrap(), "[COPYUID 38505 3:4,9 100:102]");
+        assert_eq!(copy_uid(&answer, &[3, 4, 9]).unwrap().to_string(), "COPYUID 38505 3:4,9 100:102");
         let answer = Answer::new("OK Completed");
         assert_eq!(copy_uid(&answer, &[3]), None);
     }

@@ -4,19 +4,19 @@
 use std::time::{Duration, Instant};
 
 use protocol::frame::{Piece, trim_line};
+use protocol::imap::{Bye, Refusal};
 use upstream::wire::imap::Event;
 
-use super::Request;
 use crate::peer;
 use crate::session::link::Link;
-use crate::session::relay::{To, lost};
-use crate::session::{AUTOLOGOUT, Session, Stop};
+use crate::session::relay::{To, bye_text, client_gone, lost};
+use crate::session::{Done, Outcome, Session, Stop};
 
 /// `IDLE` … `DONE`
-pub async fn idle(s: &mut Session, request: &Request) -> Result<(), Stop> {
+pub async fn idle(s: &mut Session) -> Outcome {
     let poll = s.listener.imapd().imapidlepoll;
     if poll.is_zero() {
-        return Err(Stop::bad("Unrecognized command"));
+        return Err(Refusal::Unrecognized.into());
     }
     let selected = s.selected_server().map(str::to_owned);
     let live = selected
@@ -27,10 +27,9 @@ pub async fn idle(s: &mut Session, request: &Request) -> Result<(), Stop> {
         (None, selected) => polled(s, selected.as_deref(), poll).await?,
     };
     if !done {
-        return Err(Stop::bad("Expected DONE"));
+        return Err(Refusal::BadIdle.into());
     }
-    s.client.put(format!("{} OK Completed\r\n", request.head.tag));
-    Ok(())
+    Ok(Done::completed())
 }
 
 /// The backend idles, and says what happens.
@@ -53,6 +52,8 @@ async fn relayed(s: &mut Session, server: &str) -> Result<bool, Stop> {
                         None => refused(s, server, idling).await,
                     };
                 }
+                // It says why: a kick, a mailbox that is gone.
+                Some(Event::Bye(line)) => return Err(Stop::Bye(Bye::new(bye_text(&line)))),
                 Some(_) => {}
                 None if link.peer.ended => return Err(lost(server, "closed by the server")),
                 None => break,
@@ -66,7 +67,7 @@ async fn relayed(s: &mut Session, server: &str) -> Result<bool, Stop> {
             s.up(server, Link::done)?;
         }
         if done.is_none() && s.client.peer.ended {
-            return Err(super::super::session::relay::client_gone());
+            return Err(client_gone());
         }
         // Until DONE there is nothing to wait for but news; afterwards the backend must answer.
         if done.is_some() || !idling {
@@ -96,7 +97,7 @@ async fn wait_polling(s: &mut Session, server: Option<&str>, poll: Duration) -> 
             return is_done(s, piece).await;
         }
         if s.client.peer.ended {
-            return Err(super::super::session::relay::client_gone());
+            return Err(client_gone());
         }
         if let Some(server) = server.filter(|_| asked.elapsed() >= poll) {
             s.ask(server, "NOOP", To::Client).await?;
@@ -112,12 +113,11 @@ async fn rest(s: &mut Session, server: Option<&str>, since: Instant, pause: Dura
     let bound = imapd.imapidletimeout.unwrap_or(imapd.timeout);
     let left = bound.saturating_sub(since.elapsed());
     if left.is_zero() {
-        return Err(Stop::Bye(AUTOLOGOUT.to_owned()));
+        return Err(Stop::idle());
     }
-    if let Some(text) =
-        s.context.notices().shutdown().filter(|_| s.user.as_ref().is_none_or(|user| !user.is_admin()))
-    {
-        return Err(Stop::Bye(format!("[ALERT] {text}")));
+    let text = s.context.notices().shutdown().await;
+    if let Some(text) = text.filter(|_| s.user.as_ref().is_none_or(|user| !user.is_admin())) {
+        return Err(Stop::notice(text));
     }
     let stop = s.seat.stop();
     let link = server.and_then(|server| s.links.get_mut(server));

@@ -2,23 +2,19 @@
 //! know (subscriptions, special uses, STATUS) is asked of those concerned, and left out where one is down.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
+use listing::{Facts, Seen, Unseen, Viewer};
 use protocol::acl::Rights;
 use protocol::grammar::{self, argument, mailbox, nstring};
-use protocol::imap::command::list::List;
+use protocol::imap::Refusal;
+use protocol::imap::command::acl::print_my_rights;
+use protocol::imap::command::list::{Kind, Line, List};
 use protocol::imap::command::status::StatusItem;
-use protocol::imap::print;
-use protocol::name::MailboxName;
-use service::aside::{Budget, Pace, Spent, aside};
+use work::aside::{Budget, Pace, Spent, aside};
 
 use super::Request;
-use super::acl::rights_of;
 use crate::grammar::{flag, put_astring, untagged};
-pub use crate::listing::Sight;
-use crate::listing::{self, Facts, Seen};
-use crate::node::{Listener, Node};
-use crate::session::{Session, Stop, User};
+use crate::session::{Done, Outcome, Session, Stop};
 
 /// A backend's LIST or LSUB line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,56 +24,39 @@ pub struct ListLine {
 }
 
 /// `LIST …`, `XLIST …`, `RLIST …`
-pub async fn list(s: &mut Session, request: &Request, list: List) -> Result<(), Stop> {
+pub async fn list(s: &mut Session, request: &Request, list: List) -> Outcome {
     s.note_referrals(request.head.verb == "RLIST" || list.select.remote);
     s.hear_selected("").await?;
-    let tag = &request.head.tag;
-    let kind = if list.xlist { "XLIST" } else { "LIST" };
-    let separator = s.node.namespace.separator();
     if list.patterns.iter().all(String::is_empty) && !list.extended {
-        s.client.put(format!("* {kind} (\\Noselect) \"{separator}\" \"\"\r\n{tag} OK Completed\r\n"));
-        return Ok(());
+        let kind = if list.xlist { Kind::Xlist } else { Kind::List };
+        let separator = s.node.namespace.separator();
+        s.client.print(|out| Line::of_separator(kind, separator).print(out));
+        return Ok(Done::completed());
     }
-    if !s.node.directory.is_complete() {
-        return Err(Stop::no(crate::session::UNSURE));
+    if !s.node.directory.list().is_complete() {
+        return Err(Refusal::ListUnsure.into());
     }
     let list = list.narrowed(s.listener.imapd().foolstupidclients);
     let facts = facts(s, &list).await?;
     let asked = list.clone();
-    let look = move |eyes: &Eyes, budget: &Budget| {
-        let namespace = &eyes.node.namespace;
-        let patterns: Vec<_> =
-            asked.patterns.iter().map(|p| namespace.pattern(&asked.reference, p)).collect();
-        let prefixes: Vec<&str> = patterns.iter().map(|pattern| pattern.fixed_prefix()).collect();
-        let sight = Sight::of(eyes, &prefixes, budget)?;
-        let lines = listing::shown(&asked, &sight, &facts, namespace, budget)?;
-        Ok((lines, sight, facts))
-    };
-    let (lines, sight, facts) = look_around(s, look).await?;
+    let answer = look_around(s, move |viewer, budget| listing::list(asked, facts, viewer, budget)).await?;
     let mut states = HashMap::new();
+    if list.returns.status.contains(&StatusItem::HighestModseq) {
+        super::session::imply_condstore(s, "").await?;
+    }
     if !list.returns.status.is_empty() {
         let readable = |seen: &&Seen| seen.rights.contains(Rights::READ);
-        let wanted: Vec<Seen> =
-            lines.iter().filter_map(|line| sight.get(&line.external)).filter(readable).cloned().collect();
+        let all = answer.lines.iter().filter_map(|line| answer.seen(line));
+        let wanted: Vec<&Seen> = all.filter(readable).collect();
         states = statuses(s, &wanted, &list.returns.status).await?;
     }
     let mut pace = Pace::default();
-    for line in lines {
+    for line in &answer.lines {
         let mut out = Vec::new();
-        let mut attributes = line.attributes(&list, &sight, &facts);
-        if list.xlist && line.external == "INBOX" {
-            attributes.push_str(" \\Inbox");
-        }
-        ListLine::put_parts(&mut out, kind, &attributes, separator, &line.external);
-        let extension = line.extension(&list);
-        if !extension.is_empty() {
-            out.truncate(out.len() - 2);
-            out.extend_from_slice(extension.as_bytes());
-            out.extend_from_slice(b"\r\n");
-        }
-        if let Some(seen) = sight.get(&line.external).filter(|_| line.exists) {
+        answer.print(line, &mut out);
+        if let Some(seen) = answer.seen(line) {
             if list.returns.my_rights {
-                super::acl::put_my_rights(&mut out, &seen.external, seen.rights);
+                print_my_rights(&mut out, &seen.external, seen.rights);
             }
             if let Some(status) = states.get(&seen.external) {
                 out.extend_from_slice(status);
@@ -89,43 +68,17 @@ pub async fn list(s: &mut Session, request: &Request, list: List) -> Result<(), 
         }
         pace.step().await;
     }
-    s.client.put(format!("{tag} OK Completed\r\n"));
-    Ok(())
-}
-
-/// Who looks around, for work on another thread.
-pub struct Eyes {
-    pub node: Arc<Node>,
-    listener: Arc<Listener>,
-    user: User,
-}
-
-/// Why looking around did not come to its end.
-pub enum Unseen {
-    Spent(Spent),
-    Unreadable(mailboxes::Error),
-}
-
-impl From<Spent> for Unseen {
-    fn from(spent: Spent) -> Unseen {
-        Unseen::Spent(spent)
-    }
-}
-
-impl From<mailboxes::Error> for Unseen {
-    fn from(error: mailboxes::Error) -> Unseen {
-        Unseen::Unreadable(error)
-    }
+    Ok(Done::completed())
 }
 
 /// Looks through the list on a blocking thread, where that holds up nobody, for `search_maxtime`.
 pub async fn look_around<T: Send + 'static>(
     s: &Session,
-    work: impl FnOnce(&Eyes, &Budget) -> Result<T, Unseen> + Send + 'static,
+    work: impl FnOnce(&Viewer, &Budget) -> Result<T, Unseen> + Send + 'static,
 ) -> Result<T, Stop> {
-    let eyes = Eyes { node: s.node.clone(), listener: s.listener.clone(), user: s.user()?.clone() };
+    let viewer = viewer(s)?;
     let limit = s.listener.imapd().search_maxtime;
-    let looked = aside(limit, move |budget| match work(&eyes, budget) {
+    let looked = aside(limit, move |budget| match work(&viewer, budget) {
         Ok(seen) => Ok(Ok(seen)),
         Err(Unseen::Unreadable(error)) => Ok(Err(error)),
         Err(Unseen::Spent(spent)) => Err(spent),
@@ -138,85 +91,24 @@ pub async fn look_around<T: Send + 'static>(
                 ?limit,
                 "a command took too long and was ended (search_maxtime)"
             );
-            Err(Stop::no("[LIMIT] This takes too long"))
+            Err(Refusal::TakesTooLong.into())
         }
     }
 }
 
-impl Eyes {
-    /// The entry as the user sees it, if that may be, and its name begins (or ends above) as one of the prefixes does.
-    fn see(&self, name: MailboxName, entry: &mailboxes::Entry, prefixes: &[&str]) -> Option<Seen> {
-        let (namespace, imapd, user) = (&self.node.namespace, self.listener.imapd(), &self.user);
-        let rights = rights_of(user, &name, &entry.acl, &imapd.implicit_owner_rights);
-        let rank = listing::rank(&name, user.inbox.as_ref());
-        let hidden = namespace.is_hidden(&name)
-            || (rank == 1 && imapd.disable_user_namespace)
-            || (rank == 2 && imapd.disable_shared_namespace);
-        if !user.is_admin() && (!rights.contains(Rights::LOOKUP) || !entry.is_active() || hidden) {
-            return None;
-        }
-        let external = namespace.external(&name, &user.view());
-        let wanted = prefixes.iter().any(|prefix| listing::related(&external, prefix));
-        wanted.then(|| Seen { name, external, rights, server: entry.server().to_owned() })
-    }
-}
-
-impl Sight {
-    /// Looks around, as far as names that begin with one of `prefixes` are concerned. Blocks.
-    pub fn of(eyes: &Eyes, prefixes: &[&str], budget: &Budget) -> Result<Sight, Unseen> {
-        let mut prefixes = prefixes.to_vec();
-        prefixes.sort_unstable();
-        prefixes.dedup();
-        let (user, namespace) = (&eyes.user, &eyes.node.namespace);
-        let (list, inbox) = (eyes.node.directory.list(), user.inbox.as_ref());
-        let mut mailboxes = Vec::new();
-        if user.is_admin() {
-            // All names that begin as the pattern does are one run of the list.
-            let start = match prefixes.as_slice() {
-                [prefix] if !namespace.virtdomains => {
-                    namespace.internal(prefix.trim_end_matches(namespace.separator()), &user.view()).ok()
-                }
-                _ => None,
-            };
-            all_from(list, start, |name, entry| {
-                mailboxes.extend(eyes.see(name, entry, &prefixes));
-                budget.check()
-            })?;
-        } else {
-            for (name, entry) in list.visible_to(inbox, user.id(), &user.login.groups)? {
-                budget.check()?;
-                mailboxes.extend(eyes.see(name, &entry, &prefixes));
-            }
-            mailboxes.sort_by_key(|seen: &Seen| listing::rank(&seen.name, inbox));
-        }
-        Ok(Sight::new(mailboxes, namespace.separator()))
-    }
-}
-
-/// Gives `look` every entry whose name begins with `start`; every one there is without it.
-fn all_from(
-    list: &mailboxes::List,
-    start: Option<MailboxName>,
-    mut look: impl FnMut(MailboxName, &mailboxes::Entry) -> Result<(), Spent>,
-) -> Result<(), Unseen> {
-    if let Some(start) = &start
-        && let Some(entry) = list.get(start)?
-    {
-        look(start.clone(), &entry)?;
-    }
-    let within =
-        |name: &MailboxName| start.as_ref().is_none_or(|start| name.as_str().starts_with(start.as_str()));
-    let mut after = start.clone();
-    loop {
-        let page = list.scan(after.as_ref(), PAGE)?;
-        after = page.entries.last().map(|(name, _)| name.clone());
-        for (name, entry) in page.entries.into_iter().take_while(|(name, _)| within(name)) {
-            look(name, &entry)?;
-        }
-        if !page.more || after.as_ref().is_some_and(|last| !within(last)) {
-            return Ok(());
-        }
-    }
+fn viewer(s: &Session) -> Result<Viewer, Stop> {
+    let (user, imapd) = (s.user()?, s.listener.imapd());
+    Ok(Viewer {
+        list: s.node.directory.list().clone(),
+        namespace: s.node.namespace.clone(),
+        granting: s.granting(),
+        userid: user.id().to_owned(),
+        groups: user.login.groups.clone(),
+        admin: user.is_admin(),
+        inbox: user.inbox.clone(),
+        hides_users: imapd.disable_user_namespace,
+        hides_shared: imapd.disable_shared_namespace,
+    })
 }
 
 /// What is to be asked of backends for this LIST.
@@ -235,19 +127,19 @@ async fn facts(s: &mut Session, list: &List) -> Result<Facts, Stop> {
 async fn special_uses(s: &mut Session) -> Result<HashMap<String, Vec<String>>, Stop> {
     let mut uses = HashMap::new();
     let Some(inbox) = s.user()?.inbox.clone() else { return Ok(uses) };
-    let servers = look_around(s, move |eyes, _| {
-        let page = eyes.node.directory.list().subtree(&inbox, None, OWN_MAX)?;
+    let servers = look_around(s, move |viewer, _| {
+        let page = viewer.list.subtree(&inbox, None, OWN_MAX)?;
         Ok(page.entries.iter().map(|(_, entry)| entry.server().to_owned()).collect::<BTreeSet<String>>())
     });
     let servers = servers.await?;
     for server in servers {
-        let lines = match ask_lines(s, &server, "LIST (SPECIAL-USE) \"\" \"*\"", "LIST").await {
+        let lines = match ask_lines(s, &server, "LIST (SPECIAL-USE) \"\" \"*\"", Kind::List).await {
             Ok(lines) => lines,
             Err(Stop::Backend { server, .. }) if s.selected_server() != Some(server.as_str()) => {
                 s.links.remove(&server);
                 continue;
             }
-            Err(Stop::Answer(_)) => continue,
+            Err(Stop::Relayed(_)) => continue,
             Err(stop) => return Err(stop),
         };
         for line in lines {
@@ -266,7 +158,7 @@ pub async fn ask_lines(
     s: &mut Session,
     server: &str,
     command: &str,
-    kind: &str,
+    kind: Kind,
 ) -> Result<Vec<ListLine>, Stop> {
     s.link(server).await?;
     let id = s.command(server, command)?;
@@ -285,20 +177,20 @@ pub async fn ask_lines(
         })
         .await?;
     s.client.put(news);
-    if answer.is_ok() { Ok(lines) } else { Err(Stop::Answer(answer.text())) }
+    if answer.is_ok() { Ok(lines) } else { Err(Stop::Relayed(answer)) }
 }
 
 /// The STATUS lines of these mailboxes, by name: each backend is asked for all of its own at once.
 async fn statuses(
     s: &mut Session,
-    wanted: &[Seen],
+    wanted: &[&Seen],
     items: &[StatusItem],
 ) -> Result<HashMap<String, Vec<u8>>, Stop> {
     let items = items.iter().map(|item| item.name()).collect::<Vec<_>>().join(" ");
     let servers: BTreeSet<&str> = wanted.iter().map(|seen| seen.server.as_str()).collect();
     let mut states = HashMap::new();
     for server in servers {
-        let here: Vec<&Seen> = wanted.iter().filter(|seen| seen.server == server).collect();
+        let here: Vec<&Seen> = wanted.iter().copied().filter(|seen| seen.server == server).collect();
         for some in here.chunks(AT_ONCE) {
             match status_of(s, server, some, &items, &mut states).await {
                 Ok(()) => {}
@@ -350,18 +242,11 @@ fn status_name(line: &[u8]) -> Option<String> {
 
 impl ListLine {
     /// `* LIST (attributes) "/" name …`
-    pub fn parse(line: &[u8], kind: &str) -> Option<ListLine> {
-        let mut at = untagged(line, kind)?;
+    pub fn parse(line: &[u8], kind: Kind) -> Option<ListLine> {
+        let mut at = untagged(line, kind.name())?;
         let attributes = at.read(grammar::list(64, flag)).ok()?;
         at.read(argument(nstring)).ok()?;
         Some(ListLine { attributes, name: at.read(argument(mailbox)).ok()? })
-    }
-
-    /// Writes such a line.
-    pub fn put_parts(out: &mut Vec<u8>, kind: &str, attributes: &str, separator: char, name: &str) {
-        out.extend_from_slice(format!("* {kind} ({attributes}) \"{separator}\" ").as_bytes());
-        print::astring(out, name.as_bytes());
-        out.extend_from_slice(b"\r\n");
     }
 }
 
@@ -376,8 +261,6 @@ const PLAIN: [&str; 8] = [
     "\\Marked",
     "\\Unmarked",
 ];
-/// Entries taken at once from the list.
-const PAGE: usize = 1000;
 /// More own mailboxes than anyone has.
 const OWN_MAX: usize = 20_000;
 /// STATUS commands on their way at once.
@@ -393,12 +276,12 @@ mod tests {
     #[test]
     fn a_backends_lines_are_read() {
         let line =
-            ListLine::parse(b"* LIST (\\HasNoChildren \\Sent) \"/\" \"Sent Items\"\r\n", "LIST").unwrap();
+            ListLine::parse(b"* LIST (\\HasNoChildren \\Sent) \"/\" \"Sent Items\"\r\n", Kind::List).unwrap();
         assert_eq!((line.name.as_str(), line.attributes.len()), ("Sent Items", 2));
-        let line = ListLine::parse(b"* LSUB () NIL {3}\r\na\"b\r\n", "LSUB").unwrap();
+        let line = ListLine::parse(b"* LSUB () NIL {3}\r\na\"b\r\n", Kind::Lsub).unwrap();
         assert_eq!(line.name, "a\"b");
-        assert_eq!(ListLine::parse(b"* LIST () \"/\" x\r\n", "LSUB"), None);
-        assert_eq!(ListLine::parse(b"* 3 EXISTS\r\n", "LIST"), None);
+        assert_eq!(ListLine::parse(b"* LIST () \"/\" x\r\n", Kind::Lsub), None);
+        assert_eq!(ListLine::parse(b"* 3 EXISTS\r\n", Kind::List), None);
         assert_eq!(status_name(b"* STATUS INBOX (MESSAGES 1)\r\n").as_deref(), Some("INBOX"));
     }
 }

@@ -3,92 +3,52 @@
 use std::collections::HashSet;
 
 use protocol::acl::Rights;
-use protocol::imap::command::list::Lsub;
-use service::aside::Budget;
+use protocol::imap::Refusal;
+use protocol::imap::command::list::{Kind, Line, Lsub};
 
 use super::Request;
-use super::list::{Eyes, ListLine, Sight, Unseen, look_around};
-use crate::session::{NONEXISTENT, Session, Stop};
+use super::list::look_around;
+use crate::session::{Done, Outcome, Session, Stop};
 
 /// `SUBSCRIBE mailbox`: it must exist somewhere, and the user know of it.
-pub async fn subscribe(s: &mut Session, request: &Request, mailbox: &str) -> Result<(), Stop> {
+pub async fn subscribe(s: &mut Session, request: &Request, mailbox: &str) -> Outcome {
     let located = s.locate(mailbox).await?;
     let rights = s.rights(&located.name, &located.entry.acl)?;
     if !rights.contains(Rights::LOOKUP) && !s.user()?.is_admin() {
-        return Err(Stop::no(NONEXISTENT));
+        return Err(Refusal::NoMailbox.into());
     }
     at_home(s, request).await
 }
 
 /// `UNSUBSCRIBE mailbox`: whether or not it exists.
-pub async fn unsubscribe(s: &mut Session, request: &Request, mailbox: &str) -> Result<(), Stop> {
+pub async fn unsubscribe(s: &mut Session, request: &Request, mailbox: &str) -> Outcome {
     s.internal(mailbox)?;
     at_home(s, request).await
 }
 
-async fn at_home(s: &mut Session, request: &Request) -> Result<(), Stop> {
-    let Some(home) = s.home().await? else {
-        return Err(Stop::no("[CANNOT] There is no INBOX to keep subscriptions with"));
-    };
-    let answer = s.forward(&home, &request.head.tag, request.text()).await?;
-    s.client.put(answer.tagged(&request.head.tag));
-    Ok(())
+async fn at_home(s: &mut Session, request: &Request) -> Outcome {
+    let home = s.home().await?.ok_or(Refusal::NoInbox)?;
+    Ok(s.forward(&home, &request.head.tag, request.text()).await?.into())
 }
 
 /// `LSUB reference pattern`, `RLSUB …`
-pub async fn lsub(s: &mut Session, request: &Request, lsub: Lsub) -> Result<(), Stop> {
+pub async fn lsub(s: &mut Session, request: &Request, lsub: Lsub) -> Outcome {
     s.note_referrals(request.head.verb == "RLSUB");
     s.hear_selected("").await?;
     let separator = s.node.namespace.separator();
-    let tag = &request.head.tag;
     if lsub.pattern.is_empty() {
-        s.client.put(format!("* LSUB (\\Noselect) \"{separator}\" \"\"\r\n{tag} OK Completed\r\n"));
-        return Ok(());
+        s.client.print(|out| Line::of_separator(Kind::Lsub, separator).print(out));
+        return Ok(Done::completed());
     }
     let all = subscriptions(s).await?;
-    let out = look_around(s, move |eyes, budget| lines(&lsub, &all, eyes, budget)).await?;
+    let out = look_around(s, move |viewer, budget| listing::lsub(&lsub, &all, viewer, budget)).await?;
     s.client.put(out);
-    s.client.put(format!("{tag} OK Completed\r\n"));
-    Ok(())
-}
-
-/// The untagged lines. Blocks.
-fn lines(lsub: &Lsub, all: &HashSet<String>, eyes: &Eyes, budget: &Budget) -> Result<Vec<u8>, Unseen> {
-    let separator = eyes.node.namespace.separator();
-    let pattern = eyes.node.namespace.pattern(&lsub.reference, &lsub.pattern);
-    let sight = Sight::of(eyes, &[pattern.fixed_prefix()], budget)?;
-    let mut names: Vec<&String> = all.iter().collect();
-    names.sort_unstable_by_key(|name| (*name != "INBOX", *name));
-    let parents: HashSet<&str> = (all.iter())
-        .flat_map(|name| name.match_indices(separator).filter_map(|(at, _)| name.get(..at)))
-        .collect();
-    let (mut told, mut out) = (HashSet::new(), Vec::new());
-    for name in names {
-        budget.check()?;
-        if lsub.pattern.ends_with('%') {
-            // RFC 3501 section 6.3.9: a subscribed name below the level shows its parent, \Noselect.
-            for parent in pattern.matched_ancestors(name) {
-                if !all.contains(parent) && told.insert(parent) {
-                    ListLine::put_parts(&mut out, "LSUB", "\\Noselect \\HasChildren", separator, parent);
-                }
-            }
-        }
-        if pattern.matches(name) && told.insert(name.as_str()) {
-            let attributes = match (sight.get(name).is_some(), parents.contains(name.as_str())) {
-                (true, false) => "",
-                (true, true) => "\\HasChildren",
-                (false, false) => "\\Noselect",
-                (false, true) => "\\Noselect \\HasChildren",
-            };
-            ListLine::put_parts(&mut out, "LSUB", attributes, separator, name);
-        }
-    }
-    Ok(out)
+    Ok(Done::completed())
 }
 
 /// What the user is subscribed to, as he calls it. Without an INBOX, nothing.
 pub async fn subscriptions(s: &mut Session) -> Result<HashSet<String>, Stop> {
     let Some(home) = s.home().await? else { return Ok(HashSet::new()) };
-    let lines = super::list::ask_lines(s, &home, "LSUB \"\" \"*\"", "LSUB").await?;
+    let lines = super::list::ask_lines(s, &home, "LSUB \"\" \"*\"", Kind::Lsub).await?;
     Ok(lines.into_iter().map(|line| line.name).collect())
 }

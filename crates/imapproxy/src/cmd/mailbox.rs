@@ -1,37 +1,43 @@
 //! CREATE, DELETE and RENAME: done by a backend, which clears them with the MUPDATE master; known here before the
 //! client hears that they are done.
 
+use directory::lookup::Found;
+use protocol::imap::Refusal;
 use protocol::imap::command::mailbox::{Create, Rename};
 use protocol::name::MailboxName;
 
 use super::Request;
 use crate::grammar::put_astring;
-use crate::node::Found;
-use crate::session::{DENIED, DOWN, RESERVED, Session, Stop, UNSURE};
+use crate::session::{Outcome, Session, Stop};
 
 impl Session {
     /// Has a backend change its list; when it says OK, the change is awaited here before the client hears of it.
-    pub async fn change(&mut self, server: &str, request: &Request, command: &[u8]) -> Result<(), Stop> {
+    pub async fn change(&mut self, server: &str, request: &Request, command: &[u8]) -> Outcome {
         let answer = self.forward(server, &request.head.tag, command).await?;
         if answer.is_ok() {
             self.catch_up().await;
         }
-        self.client.put(answer.tagged(&request.head.tag));
-        Ok(())
+        Ok(answer.into())
     }
 }
 
 /// `CREATE mailbox [partition | server!partition | (options)]`
-pub async fn create(s: &mut Session, request: &Request, create: Create) -> Result<(), Stop> {
+pub async fn create(s: &mut Session, request: &Request, create: Create) -> Outcome {
     let admin = s.user()?.is_admin();
     let placed = create.server.is_some() || create.partition.is_some() || create.mailbox_id.is_some();
     if placed && !admin {
-        return Err(Stop::no(DENIED));
+        return Err(Refusal::Denied.into());
     }
     let name = s.internal(&create.mailbox)?;
+    if let (Some(word), None) = (&create.partition, &create.server)
+        && let Some(server) = server_of(s, word)
+    {
+        let (mailbox, word) = (create.mailbox.clone(), word.clone());
+        return Err(Refusal::NotAPartition(mailbox, word, server).into());
+    }
     let server = match &create.server {
         Some(server) => server.clone(),
-        None => place(s, &name).await?,
+        None => place(s, &name).await.map_err(|stop| explained(s, &create, stop))?,
     };
     if s.follows_referrals && admin {
         return Err(s.referral_to(&server, &create.mailbox));
@@ -44,6 +50,28 @@ pub async fn create(s: &mut Session, request: &Request, create: Create) -> Resul
     s.change(&server, request, &command).await
 }
 
+/// The server that is meant by a word which names one, whole or by its first part.
+fn server_of(s: &Session, word: &str) -> Option<String> {
+    let listed = s.listener.imapd().serverlist.clone();
+    let named = s.node.directory.list().summary().locations;
+    let named = named.into_iter().filter_map(|(location, _)| Some(location.split_once('!')?.0.to_owned()));
+    let is_meant = |server: &String| {
+        server.eq_ignore_ascii_case(word) || config::imapd::shorthost(server).eq_ignore_ascii_case(word)
+    };
+    listed.into_iter().chain(named).find(is_meant)
+}
+
+/// An administrator is told what is missing where this frontend has no server to choose.
+fn explained(s: &Session, create: &Create, stop: Stop) -> Stop {
+    let imapd = s.listener.imapd();
+    let none = imapd.serverlist.is_empty() && imapd.defaultserver.is_none();
+    let is_down = matches!(stop, Stop::Refused(Refusal::ServerDown));
+    match is_down && none && s.user().is_ok_and(|user| user.is_admin()) {
+        true => Refusal::NoServer(create.mailbox.clone()).into(),
+        false => stop,
+    }
+}
+
 /// Where a mailbox shall be: with itself (the backend says that it exists), with its nearest ancestor, or wherever
 /// new mailboxes go.
 async fn place(s: &mut Session, name: &MailboxName) -> Result<String, Stop> {
@@ -51,12 +79,12 @@ async fn place(s: &mut Session, name: &MailboxName) -> Result<String, Stop> {
     while let Some(name) = next {
         match s.node.directory.find(&name).await {
             Found::Active(entry) => return Ok(entry.server().to_owned()),
-            Found::Reserved => return Err(Stop::no(RESERVED)),
-            Found::Unknown => return Err(Stop::no(UNSURE)),
+            Found::Reserved => return Err(Refusal::Reserved.into()),
+            Found::Unknown(_) => return Err(Refusal::ListUnsure.into()),
             Found::Missing => next = name.parent(),
         }
     }
-    crate::placement::choose(s).await?.ok_or_else(|| Stop::no(DOWN))
+    crate::placement::choose(s).await?.ok_or(Refusal::ServerDown.into())
 }
 
 fn without_server(create: &Create) -> Vec<u8> {
@@ -96,7 +124,7 @@ fn without_server(create: &Create) -> Vec<u8> {
 }
 
 /// `DELETE mailbox`
-pub async fn delete(s: &mut Session, request: &Request, mailbox: &str) -> Result<(), Stop> {
+pub async fn delete(s: &mut Session, request: &Request, mailbox: &str) -> Outcome {
     let located = s.locate(mailbox).await?;
     if s.follows_referrals {
         return Err(s.referral(&located, mailbox));
@@ -105,17 +133,17 @@ pub async fn delete(s: &mut Session, request: &Request, mailbox: &str) -> Result
 }
 
 /// `RENAME old new [location]`
-pub async fn rename(s: &mut Session, request: &Request, rename: Rename) -> Result<(), Stop> {
+pub async fn rename(s: &mut Session, request: &Request, rename: Rename) -> Outcome {
     let located = s.locate(&rename.from).await?;
     let same = rename.from == rename.to;
     let Some(location) = &rename.location else {
         return s.change(located.server(), request, request.text()).await;
     };
     if !s.user()?.is_admin() {
-        return Err(Stop::no(DENIED));
+        return Err(Refusal::Denied.into());
     }
     if !same {
-        return Err(Stop::no("Cross-server or cross-partition move w/rename not supported"));
+        return Err(Refusal::MoveWithRename.into());
     }
     match location.split_once('!') {
         Some((server, partition)) if server != located.server() => {
@@ -134,21 +162,20 @@ pub async fn rename(s: &mut Session, request: &Request, rename: Rename) -> Resul
 }
 
 /// `XFER mailbox server [partition]`: the backend that has the mailbox moves it.
-pub async fn xfer(s: &mut Session, request: &Request, mailbox: &str) -> Result<(), Stop> {
+pub async fn xfer(s: &mut Session, request: &Request, mailbox: &str) -> Outcome {
     if !s.user()?.is_admin() {
-        return Err(Stop::no(DENIED));
+        return Err(Refusal::Denied.into());
     }
     let located = s.locate(mailbox).await?;
     s.change(located.server(), request, request.text()).await
 }
 
 /// `RECONSTRUCT mailbox`: an admin is told where to ask.
-pub async fn reconstruct(s: &mut Session, request: Request) -> Result<(), Stop> {
+pub async fn reconstruct(s: &mut Session, request: &Request) -> Outcome {
     if !s.user()?.is_admin() {
-        return Err(Stop::no(DENIED));
+        return Err(Refusal::Denied.into());
     }
-    let title = request.head.title();
-    let (mailbox, _) = request.head.mailbox(&request.raw).map_err(|error| Stop::bad(error.text(&title)))?;
+    let (mailbox, _) = request.head.mailbox(&request.raw)?;
     let located = s.locate(&mailbox).await?;
     Err(s.referral(&located, &mailbox))
 }

@@ -3,36 +3,32 @@
 //! no annotations of its own.
 
 use protocol::grammar::{atom, list, list_mailbox, space};
-use protocol::imap::{Cursor, ParseError};
+use protocol::imap::{Cursor, ParseError, Refusal};
 
 use super::Request;
-use super::list::{Eyes, Sight, look_around};
-use service::aside::Budget;
+use super::list::look_around;
 
 use crate::grammar::put_astring;
 use crate::session::relay::To;
-use crate::session::{DENIED, NONEXISTENT, Session, Stop};
+use crate::session::{Done, Outcome, Session, Stop};
 
 /// `GETMETADATA [(options)] mailbox entries`, `SETMETADATA mailbox entries`
-pub async fn metadata(s: &mut Session, request: Request) -> Result<(), Stop> {
+pub async fn metadata(s: &mut Session, request: &Request) -> Outcome {
     let title = request.head.title();
     let parsed = Parsed::of(request.head.arguments(&request.raw));
-    let parsed = parsed.map_err(|error| Stop::bad(error.text(&title)))?;
+    let parsed = parsed.map_err(|error| Refusal::malformed(&error, &title))?;
     let setting = request.head.verb.starts_with("SET");
     if parsed.mailbox.is_empty() {
         if setting {
-            return Err(Stop::no(DENIED));
+            return Err(Refusal::Denied.into());
         }
-        s.client.put(format!("{} OK Completed\r\n", request.head.tag));
-        return Ok(());
+        return Ok(Done::completed());
     }
     if !setting && parsed.mailbox.contains(['*', '%']) {
-        return of_all(s, &request, &parsed).await;
+        return of_all(s, request, &parsed).await;
     }
     let located = s.locate(&parsed.mailbox).await?;
-    let answer = s.forward(located.server(), &request.head.tag, request.text()).await?;
-    s.client.put(answer.tagged(&request.head.tag));
-    Ok(())
+    Ok(s.forward(located.server(), &request.head.tag, request.text()).await?.into())
 }
 
 /// A command taken apart as far as the mailbox.
@@ -55,21 +51,12 @@ impl Parsed {
 }
 
 /// Asks for each mailbox that the user sees and the pattern fits. One whose backend is down has no annotations now.
-async fn of_all(s: &mut Session, request: &Request, parsed: &Parsed) -> Result<(), Stop> {
+async fn of_all(s: &mut Session, request: &Request, parsed: &Parsed) -> Outcome {
     s.hear_selected("").await?;
     let pattern = s.node.namespace.pattern("", &parsed.mailbox);
-    let look = move |eyes: &Eyes, budget: &Budget| {
-        let sight = Sight::of(eyes, &[pattern.fixed_prefix()], budget)?;
-        let mut fitting = Vec::new();
-        for seen in sight.mailboxes {
-            budget.check()?;
-            fitting.extend(pattern.matches(&seen.external).then_some(seen));
-        }
-        Ok(fitting)
-    };
-    let fitting = look_around(s, look).await?;
+    let fitting = look_around(s, move |viewer, budget| viewer.fitting(&pattern, budget)).await?;
     if fitting.is_empty() {
-        return Err(Stop::no(NONEXISTENT));
+        return Err(Refusal::NoMailbox.into());
     }
     for seen in fitting {
         let mut command = format!("{} ", request.head.verb).into_bytes();
@@ -86,8 +73,7 @@ async fn of_all(s: &mut Session, request: &Request, parsed: &Parsed) -> Result<(
             other => other?,
         }
     }
-    s.client.put(format!("{} OK Completed\r\n", request.head.tag));
-    Ok(())
+    Ok(Done::completed())
 }
 
 #[cfg(test)]

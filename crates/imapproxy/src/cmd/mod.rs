@@ -15,15 +15,17 @@ mod select;
 mod session;
 mod status;
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use protocol::frame::{Piece, trim_line};
-use protocol::imap::command::is_foreign;
-use protocol::imap::{Body, Command, Limits};
+use protocol::imap::command::{before_login, is_foreign};
+use protocol::imap::{Body, Bye, Command, Kind, Limits, Refusal, Tag};
 use tracing::{debug, warn};
 
 use crate::grammar::Head;
 use crate::session::client::Whole;
-use crate::session::{DOWN, LOST, Session, Stop};
+use crate::session::{Done, Outcome, Session, Stop};
 
 /// One command, read whole.
 pub struct Request {
@@ -39,141 +41,167 @@ impl Request {
     }
 }
 
-/// Serves one command, of which the first piece was read.
+/// Serves one command, of which the first piece was read, and answers it.
 pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
     let line = match &first {
         Piece::Line(text) | Piece::Header { text, .. } => text.clone(),
         Piece::Overlong { start, .. } => start.clone(),
-        Piece::Data { .. } => return Err(Stop::Bye("Fatal error: out of step".to_owned())),
+        Piece::Data { .. } => return Err(Stop::Bye(Bye::new("Fatal error: out of step"))),
     };
     let head = match Head::parse(&line) {
         Ok(head) => head,
         Err(bad) => {
             session.client.skip(first).await?;
-            let tag = bad.tag.unwrap_or_else(|| "*".to_owned());
-            return mistake(session, &tag, &bad.text);
+            let tag = bad.tag.clone();
+            return refuse(session, tag.as_ref(), &bad.into(), false);
         }
     };
-    let (tag, verb) = (head.tag.clone(), head.verb.clone());
-    let result = if session.user.is_none() && !before_login(&head.verb) {
-        session.client.skip(first).await?;
-        Err(Stop::bad("Please login first"))
-    } else if matches!(first, Piece::Overlong { .. }) {
-        session.client.skip(first).await?;
-        Err(Stop::bad("Line too long"))
-    } else {
-        serve(session, head, first).await
-    };
-    match result {
-        Ok(()) => session.mistakes = 0,
-        Err(Stop::Answer(text)) if text.starts_with("BAD") => {
-            if !is_foreign(&verb) {
-                return mistake(session, &tag, text.get(4..).unwrap_or_default());
-            }
-            session.client.put(format!("{tag} {text}\r\n"));
+    let (tag, foreign) = (head.tag.clone(), is_foreign(&head.verb));
+    let timed = (!head.verb.eq_ignore_ascii_case("IDLE")).then(Instant::now);
+    let outcome = serve(session, head, first).await;
+    if let Some(began) = timed {
+        let took = began.elapsed().as_secs_f64();
+        metrics::histogram!("murder_command_seconds", "protocol" => "imap").record(took);
+    }
+    if !matches!(outcome, Err(Stop::Refused(_))) {
+        session.mistakes = 0;
+    }
+    match outcome {
+        Ok(Done::Here(reply)) => session.client.put(reply.line(Some(&tag))),
+        Ok(Done::There(answer)) | Err(Stop::Relayed(answer)) => {
+            session.client.put(answer.tagged(tag.as_str()));
         }
-        Err(Stop::Answer(text)) => {
-            session.mistakes = 0;
-            session.client.put(format!("{tag} {text}\r\n"));
-        }
+        Ok(Done::Told) => {}
+        Err(Stop::Refused(refusal)) => return refuse(session, Some(&tag), &refusal, foreign),
         Err(Stop::Backend { server, why }) => {
             warn!("backend {server}: {why}");
             session.links.remove(&server);
             // Within a response that was cut off, an answer would be read as a part of it.
             if session.selected_server() == Some(server.as_str()) || session.client.is_torn() {
-                return Err(Stop::Bye(LOST.to_owned()));
+                return Err(Stop::lost());
             }
-            session.client.put(format!("{tag} NO {DOWN}\r\n"));
+            session.client.put(Refusal::ServerDown.reply().line(Some(&tag)));
         }
-        Err(stop) => return Err(stop),
+        Err(stop @ (Stop::Bye(_) | Stop::Client(_))) => return Err(stop),
     }
     Ok(())
 }
 
-/// A syntax error. Ten in a row are no mail client's.
-fn mistake(session: &mut Session, tag: &str, text: &str) -> Result<(), Stop> {
-    session.client.put(format!("{tag} BAD {text}\r\n"));
-    session.mistakes += 1;
-    debug!("bad command: {text}");
-    if session.mistakes >= MISTAKES {
-        return Err(Stop::Bye("This is an IMAP server".to_owned()));
+/// Says why a command is not done. Ten in a row that make no sense are no mail client's; `foreign`: they make sense elsewhere.
+fn refuse(session: &mut Session, tag: Option<&Tag>, refusal: &Refusal, foreign: bool) -> Result<(), Stop> {
+    let reply = refusal.reply();
+    session.client.put(reply.line(tag));
+    if reply.kind != Kind::Bad {
+        session.mistakes = 0;
+    } else if !foreign {
+        debug!("bad command: {}", reply.text);
+        session.mistakes += 1;
+        if session.mistakes >= MISTAKES {
+            return Err(Stop::Bye(Bye::new("This is an IMAP server")));
+        }
     }
     Ok(())
 }
 
-fn before_login(verb: &str) -> bool {
-    matches!(verb, "CAPABILITY" | "NOOP" | "LOGOUT" | "ID" | "STARTTLS" | "LOGIN" | "AUTHENTICATE")
+/// What is read of a command here before it is served.
+enum Wanted {
+    /// Nothing but its first piece: the messages of an APPEND are streamed, and everything about the messages of the selected
+    /// mailbox is its backend's, whatever it may be.
+    Append(Head, Piece),
+    Messages(Head, Piece),
+    /// All, of which the mailbox alone is understood: the rest is its backend's.
+    Select(Request),
+    Status(Request),
+    QuotaRoot(Request),
+    Metadata(Request),
+    Reconstruct(Request),
+    /// All, and understood.
+    Whole(Request, Body),
 }
 
-async fn serve(session: &mut Session, head: Head, first: Piece) -> Result<(), Stop> {
-    service::logs::chat(session.listener.imapd().chatty, head.verb.as_bytes());
-    match head.verb.as_str() {
-        "APPEND" if !head.uid => return append::append(session, head, first).await,
-        // Everything about messages is the selected backend's, whatever it may be.
-        "FETCH" | "STORE" | "SEARCH" | "SORT" | "THREAD" | "EXPUNGE" | "XSORT" | "XSTATS"
-        | "XRUNANNOTATOR" => {
-            return message::pipe(session, head, first).await;
+impl Wanted {
+    async fn read(session: &mut Session, head: Head, first: Piece) -> Result<Wanted, Stop> {
+        if session.user.is_none() && !before_login(&head.verb) {
+            session.client.skip(first).await?;
+            return Err(Refusal::NotLoggedIn.into());
         }
-        _ => {}
+        if matches!(first, Piece::Overlong { .. }) {
+            session.client.skip(first).await?;
+            return Err(Refusal::LineTooLong.into());
+        }
+        logs::chat(session.listener.imapd().chatty, head.verb.as_bytes());
+        match head.verb.as_str() {
+            "APPEND" if !head.uid => return Ok(Wanted::Append(head, first)),
+            "FETCH" | "STORE" | "SEARCH" | "SORT" | "THREAD" | "EXPUNGE" | "XSORT" | "XSTATS"
+            | "XRUNANNOTATOR" => return Ok(Wanted::Messages(head, first)),
+            _ => {}
+        }
+        let limit = if session.user.is_some() { COMMAND } else { COMMAND_BEFORE_LOGIN };
+        let raw = match session.client.whole(first, limit).await? {
+            Whole::Command(raw) => raw,
+            Whole::TooLong(refusal) => return Err(refusal.into()),
+        };
+        let request = Request { head, raw };
+        Ok(match (request.head.uid, request.head.verb.as_str()) {
+            (false, "SELECT" | "EXAMINE") => Wanted::Select(request),
+            (false, "STATUS") => Wanted::Status(request),
+            (false, "GETQUOTAROOT") => Wanted::QuotaRoot(request),
+            (false, "GETMETADATA" | "SETMETADATA" | "GETANNOTATION" | "SETANNOTATION") => {
+                Wanted::Metadata(request)
+            }
+            (false, "RECONSTRUCT") => Wanted::Reconstruct(request),
+            _ => {
+                let command = Command::parse(&request.raw, Limits::default()).map_err(Refusal::from)?;
+                Wanted::Whole(request, command.body)
+            }
+        })
     }
-    let limit = if session.user.is_some() { COMMAND } else { COMMAND_BEFORE_LOGIN };
-    let raw = match session.client.whole(first, limit).await? {
-        Whole::Command(raw) => raw,
-        Whole::TooLong(why) => return Err(Stop::bad(why)),
+}
+
+/// The table of commands.
+async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
+    let (request, body) = match Wanted::read(s, head, first).await? {
+        Wanted::Append(head, first) => return append::append(s, head, first).await,
+        Wanted::Messages(head, first) => return message::pipe(s, head, first).await,
+        Wanted::Select(request) => return select::select(s, &request).await,
+        Wanted::Status(request) => return status::status(s, &request).await,
+        Wanted::QuotaRoot(request) => return quota::get_root(s, &request).await,
+        Wanted::Metadata(request) => return metadata::metadata(s, &request).await,
+        Wanted::Reconstruct(request) => return mailbox::reconstruct(s, &request).await,
+        Wanted::Whole(request, body) => (request, body),
     };
-    let request = Request { head, raw };
-    if request.head.uid && is_foreign(&request.head.verb) {
-        return Err(Stop::bad("Unrecognized command"));
-    }
-    if request.head.uid && !matches!(request.head.verb.as_str(), "COPY" | "MOVE" | "XMOVE") {
-        return Err(Stop::bad("Unrecognized UID subcommand"));
-    }
-    match request.head.verb.as_str() {
-        "SELECT" | "EXAMINE" => select::select(session, request).await,
-        "STATUS" => status::status(session, request).await,
-        "GETQUOTAROOT" => quota::get_root(session, request).await,
-        "GETMETADATA" | "SETMETADATA" | "GETANNOTATION" | "SETANNOTATION" => {
-            metadata::metadata(session, request).await
-        }
-        "RECONSTRUCT" => mailbox::reconstruct(session, request).await,
-        _ => typed(session, request).await,
-    }
-}
-
-/// The commands that are understood whole.
-async fn typed(session: &mut Session, request: Request) -> Result<(), Stop> {
-    let command = Command::parse(&request.raw, Limits::default()).map_err(|bad| Stop::bad(bad.text))?;
-    match command.body {
-        Body::Capability => session::capability(session, &request).await,
-        Body::Noop | Body::Check => session::noop(session, &request).await,
-        Body::Logout => session::logout(session, &request).await,
-        Body::Id(_) => session::id(session, &request).await,
-        Body::StartTls => login::start_tls(session, &request).await,
-        Body::Login(login) => login::login(session, &request, login).await,
-        Body::Authenticate(authenticate) => login::authenticate(session, &request, authenticate).await,
-        Body::Unauthenticate => login::unauthenticate(session, &request).await,
-        Body::Enable(items) => session::enable(session, &request, items).await,
-        Body::Compress(algorithm) => session::compress(session, &request, &algorithm).await,
-        Body::Namespace => session::namespace(session, &request).await,
-        Body::Idle => idle::idle(session, &request).await,
-        Body::Close | Body::Unselect => select::close(session, &request).await,
-        Body::Create(create) => mailbox::create(session, &request, create).await,
-        Body::Delete(mailbox) => mailbox::delete(session, &request, &mailbox).await,
-        Body::Rename(rename) => mailbox::rename(session, &request, rename).await,
-        Body::Subscribe(mailbox) => lsub::subscribe(session, &request, &mailbox).await,
-        Body::Unsubscribe(mailbox) => lsub::unsubscribe(session, &request, &mailbox).await,
-        Body::List(list) => list::list(session, &request, list).await,
-        Body::Lsub(lsub) => lsub::lsub(session, &request, lsub).await,
-        Body::SetAcl(set) => acl::set(session, &request, &set.mailbox).await,
-        Body::DeleteAcl(delete) => acl::set(session, &request, &delete.mailbox).await,
-        Body::GetAcl(mailbox) => acl::get(session, &request, &mailbox).await,
-        Body::ListRights(list) => acl::rights(session, &request, list).await,
-        Body::MyRights(mailbox) => acl::my_rights(session, &request, &mailbox).await,
-        Body::GetQuota(root) => quota::get(session, &request, &root).await,
-        Body::SetQuota(set) => quota::set(session, &request, set).await,
-        Body::Copy(copy) => copy::copy(session, &request, copy).await,
-        Body::Xfer(xfer) => mailbox::xfer(session, &request, &xfer.mailbox).await,
-        // Read before they come here, or asked of backends only.
+    let r = &request;
+    match body {
+        Body::Capability => session::capability(s).await,
+        Body::Noop | Body::Check => session::noop(s, r).await,
+        Body::Logout => session::logout(s).await,
+        Body::Id(_) => session::id(s, r).await,
+        Body::StartTls => login::start_tls(s, r).await,
+        Body::Login(login) => login::login(s, login).await,
+        Body::Authenticate(authenticate) => login::authenticate(s, authenticate).await,
+        Body::Unauthenticate => login::unauthenticate(s).await,
+        Body::Enable(items) => session::enable(s, items).await,
+        Body::Compress(algorithm) => session::compress(s, r, &algorithm).await,
+        Body::Namespace => session::namespace(s).await,
+        Body::Idle => idle::idle(s).await,
+        Body::Close | Body::Unselect => select::close(s, r).await,
+        Body::Create(create) => mailbox::create(s, r, create).await,
+        Body::Delete(mailbox) => mailbox::delete(s, r, &mailbox).await,
+        Body::Rename(rename) => mailbox::rename(s, r, rename).await,
+        Body::Subscribe(mailbox) => lsub::subscribe(s, r, &mailbox).await,
+        Body::Unsubscribe(mailbox) => lsub::unsubscribe(s, r, &mailbox).await,
+        Body::List(list) => list::list(s, r, list).await,
+        Body::Lsub(lsub) => lsub::lsub(s, r, lsub).await,
+        Body::SetAcl(set) => acl::set(s, r, &set.mailbox).await,
+        Body::DeleteAcl(delete) => acl::set(s, r, &delete.mailbox).await,
+        Body::GetAcl(mailbox) => acl::get(s, &mailbox).await,
+        Body::ListRights(list) => acl::rights(s, list).await,
+        Body::MyRights(mailbox) => acl::my_rights(s, &mailbox).await,
+        Body::GetQuota(root) => quota::get(s, r, &root).await,
+        Body::SetQuota(set) => quota::set(s, r, set).await,
+        Body::Copy(copy) => copy::copy(s, r, copy).await,
+        Body::Xfer(xfer) => mailbox::xfer(s, r, &xfer.mailbox).await,
+        // Read otherwise (see [`Wanted`]), or asked of backends only.
         Body::Select(_)
         | Body::Status(_)
         | Body::GetQuotaRoot(_)
@@ -187,7 +215,7 @@ async fn typed(session: &mut Session, request: Request) -> Result<(), Stop> {
         | Body::LocalCreate(_)
         | Body::LocalDelete(_)
         | Body::XClient(_)
-        | Body::XKick(_) => Err(Stop::bad("Unrecognized command")),
+        | Body::XKick(_) => Err(Refusal::Unrecognized.into()),
     }
 }
 

@@ -1,13 +1,14 @@
 //! SELECT, EXAMINE, CLOSE and UNSELECT: which backend is the selected one.
 
+use protocol::imap::Refusal;
+
 use super::Request;
 use crate::session::relay::To;
-use crate::session::{DOWN, Located, Selected, Session, Stop};
+use crate::session::{Located, Outcome, Selected, Session, Stop};
 
 /// `SELECT mailbox [(params)]`, `EXAMINE …`
-pub async fn select(s: &mut Session, request: Request) -> Result<(), Stop> {
-    let title = request.head.title();
-    let (mailbox, _) = request.head.mailbox(&request.raw).map_err(|error| Stop::bad(error.text(&title)))?;
+pub async fn select(s: &mut Session, request: &Request) -> Outcome {
+    let (mailbox, _) = request.head.mailbox(&request.raw)?;
     let located = match locate(s, &mailbox).await {
         Ok(located) => located,
         // RFC 3501 section 6.3.1: a SELECT that fails leaves nothing selected.
@@ -21,19 +22,18 @@ pub async fn select(s: &mut Session, request: Request) -> Result<(), Stop> {
     if let Err(stop) = s.link(&server).await.map(drop) {
         return match stop {
             // The old selection on the same backend is lost with it.
-            Stop::Backend { .. } if s.selected_server() != Some(&server) => Err(Stop::no(DOWN)),
+            Stop::Backend { .. } if s.selected_server() != Some(&server) => Err(Refusal::ServerDown.into()),
             stop => Err(stop),
         };
     }
-    super::session::note_condstore(s, request.text(), &["CONDSTORE"], &server).await?;
+    super::session::note_condstore(s, &request.head.verb, request.text(), &server).await?;
     let answer = s.forward(&server, &request.head.tag, request.text()).await?;
     s.selected = None;
     if answer.is_ok() {
         let read_only = request.head.verb == "EXAMINE";
         s.selected = Some(Selected { server, name: located.name, read_only });
     }
-    s.client.put(answer.tagged(&request.head.tag));
-    Ok(())
+    Ok(answer.into())
 }
 
 async fn locate(s: &Session, mailbox: &str) -> Result<Located, Stop> {
@@ -68,12 +68,9 @@ async fn leave(s: &mut Session, next: Option<&str>) -> Result<(), Stop> {
 }
 
 /// `CLOSE`, `UNSELECT`: whatever the backend says, nothing is selected afterwards.
-pub async fn close(s: &mut Session, request: &Request) -> Result<(), Stop> {
-    let Some(server) = s.selected_server().map(str::to_owned) else {
-        return Err(Stop::bad("Please select a mailbox first"));
-    };
+pub async fn close(s: &mut Session, request: &Request) -> Outcome {
+    let server = s.selected_server().map(str::to_owned).ok_or(Refusal::NothingSelected)?;
     let answer = s.forward(&server, &request.head.tag, request.text()).await?;
     s.selected = None;
-    s.client.put(answer.tagged(&request.head.tag));
-    Ok(())
+    Ok(answer.into())
 }

@@ -1,42 +1,45 @@
 //! Commands about the session itself: CAPABILITY, NOOP, CHECK, LOGOUT, ID, ENABLE, COMPRESS, NAMESPACE.
 
+use protocol::imap::capability::Moment;
+use protocol::imap::command::list::print_namespace;
+use protocol::imap::command::session::{print_capability, print_id};
+use protocol::imap::enabled::implies_condstore;
+use protocol::imap::{Bye, Extension, Refusal, Reply};
+
 use super::Request;
 use crate::capability;
 use crate::session::relay::To;
-use crate::session::{Session, Stop};
+use crate::session::{Done, Outcome, Session, Stop};
 
 /// `CAPABILITY`
-pub async fn capability(s: &mut Session, request: &Request) -> Result<(), Stop> {
+pub async fn capability(s: &mut Session) -> Outcome {
     s.hear_selected("").await?;
-    let words = capability::current(s);
-    s.client.put(format!("* CAPABILITY {words}\r\n{} OK Completed\r\n", request.head.tag));
-    Ok(())
+    let moment = if s.user.is_some() { Moment::LoggedIn } else { Moment::Asked };
+    let words = capability::words(s, moment);
+    s.client.print(|out| print_capability(out, &words));
+    Ok(Done::completed())
 }
 
 /// `NOOP`, `CHECK`: the selected backend's news, and its answer.
-pub async fn noop(s: &mut Session, request: &Request) -> Result<(), Stop> {
+pub async fn noop(s: &mut Session, request: &Request) -> Outcome {
     match s.selected_server().map(str::to_owned) {
-        Some(server) => {
-            let answer = s.forward(&server, &request.head.tag, request.text()).await?;
-            s.client.put(answer.tagged(&request.head.tag));
-        }
-        None => s.client.put(format!("{} OK Completed\r\n", request.head.tag)),
+        Some(server) => Ok(s.forward(&server, &request.head.tag, request.text()).await?.into()),
+        None => Ok(Done::completed()),
     }
-    Ok(())
 }
 
 /// `LOGOUT`
-pub async fn logout(s: &mut Session, request: &Request) -> Result<(), Stop> {
+pub async fn logout(s: &mut Session) -> Outcome {
     if let Err(Stop::Client(error)) = s.hear_selected("").await {
         return Err(Stop::Client(error));
     }
-    s.client.put(format!("* BYE LOGOUT received\r\n{} OK Completed\r\n", request.head.tag));
+    s.client.put(Bye::new("LOGOUT received").line());
     s.over = true;
-    Ok(())
+    Ok(Done::completed())
 }
 
 /// `ID`: answered here, and told to every backend of the session, for its logs.
-pub async fn id(s: &mut Session, request: &Request) -> Result<(), Stop> {
+pub async fn id(s: &mut Session, request: &Request) -> Outcome {
     let arguments =
         protocol::frame::trim_line(&request.raw).get(request.head.arguments..).unwrap_or_default();
     // A literal in it could not be repeated as a line.
@@ -47,47 +50,40 @@ pub async fn id(s: &mut Session, request: &Request) -> Result<(), Stop> {
         }
         s.id = Some(command);
     }
-    let version = env!("CARGO_PKG_VERSION");
-    s.client.put(match s.listener.imapd().imapidresponse {
-        true => format!("* ID (\"name\" \"Murder IMAP\" \"version\" \"{version}\")\r\n"),
-        false => "* ID NIL\r\n".to_owned(),
-    });
-    s.client.put(format!("{} OK Completed\r\n", request.head.tag));
-    Ok(())
+    let server = ("Murder IMAP", env!("CARGO_PKG_VERSION"));
+    let told = s.listener.imapd().imapidresponse.then_some(server);
+    s.client.print(|out| print_id(out, told));
+    Ok(Done::completed())
 }
 
 /// `ENABLE`: what is announced, for all backends of the session, those to come too.
-pub async fn enable(s: &mut Session, request: &Request, items: Vec<String>) -> Result<(), Stop> {
-    let announced = capability::after_login(s);
-    let can =
-        |item: &String| ENABLES.contains(&item.as_str()) && announced.split(' ').any(|word| word == item);
-    let fresh: Vec<String> =
-        items.into_iter().filter(|item| can(item) && !s.enabled.contains(item)).collect();
-    if !fresh.is_empty() {
-        let command = format!("ENABLE {}", fresh.join(" "));
-        s.enabled.extend(fresh.iter().cloned());
+pub async fn enable(s: &mut Session, items: Vec<String>) -> Outcome {
+    let announced = capability::words(s, Moment::LoggedIn);
+    let new = s.enabled.enable(&items, |extension| announced.split(' ').any(|word| word == extension.word()));
+    if let Some(command) = new.command(|_| true) {
         for server in s.links.servers() {
             enable_on(s, &server, &command).await?;
         }
     }
-    let blank = if fresh.is_empty() { "" } else { " " };
-    s.client.put(format!("* ENABLED{blank}{}\r\n{} OK Completed\r\n", fresh.join(" "), request.head.tag));
-    Ok(())
+    s.client.print(|out| new.print(out));
+    Ok(Done::completed())
 }
 
 /// Commands that ask for modification sequences turn CONDSTORE on for the whole session (RFC 7162 section 3.1): the backend
-/// that gets such a command knows by itself, the others are told. `text`: the command, to be looked through for `words`.
-pub async fn note_condstore(
-    s: &mut Session,
-    text: &[u8],
-    words: &[&str],
-    heard_by: &str,
-) -> Result<(), Stop> {
-    let on = s.enabled.iter().any(|item| item == "CONDSTORE");
-    if on || !names(text, words) || !s.node.capabilities.all_have("CONDSTORE") {
+/// that gets such a command (`text`) knows by itself, the others are told.
+pub async fn note_condstore(s: &mut Session, name: &str, text: &[u8], heard_by: &str) -> Result<(), Stop> {
+    match implies_condstore(name, text) {
+        true => imply_condstore(s, heard_by).await,
+        false => Ok(()),
+    }
+}
+
+/// The same for a command that does.
+pub async fn imply_condstore(s: &mut Session, heard_by: &str) -> Result<(), Stop> {
+    let extension = Extension::Condstore;
+    if s.node.capabilities.all_have(extension.word()) == Some(false) || !s.enabled.imply(extension) {
         return Ok(());
     }
-    s.enabled.push("CONDSTORE".to_owned());
     for server in s.links.servers().into_iter().filter(|server| server != heard_by) {
         match enable_on(s, &server, "ENABLE CONDSTORE").await {
             // It learns with the next connection.
@@ -98,13 +94,6 @@ pub async fn note_condstore(
         }
     }
     Ok(())
-}
-
-/// Whether one of `words` (upper case) stands in a command outside its quoted strings.
-fn names(text: &[u8], words: &[&str]) -> bool {
-    let unquoted = text.split(|&b| b == b'"').step_by(2);
-    let mut atoms = unquoted.flat_map(|run| run.split(|b| !b.is_ascii_alphabetic()));
-    atoms.any(|atom| words.iter().any(|word| atom.eq_ignore_ascii_case(word.as_bytes())))
 }
 
 /// What the selected backend says of its mailbox (`* OK [HIGHESTMODSEQ …]`) is for the client, its ENABLED is not.
@@ -124,21 +113,22 @@ async fn enable_on(s: &mut Session, server: &str, command: &str) -> Result<(), S
 }
 
 /// `COMPRESS DEFLATE`, between the client and here.
-pub async fn compress(s: &mut Session, request: &Request, algorithm: &str) -> Result<(), Stop> {
+pub async fn compress(s: &mut Session, request: &Request, algorithm: &str) -> Outcome {
     if algorithm != "DEFLATE" {
-        return Err(Stop::no("Unsupported compression mechanism"));
+        return Err(Refusal::NoCompression.into());
     }
     if s.client.peer.stream.is_compressed() {
-        return Err(Stop::no("[COMPRESSIONACTIVE] DEFLATE active via COMPRESS"));
+        return Err(Refusal::CompressionActive.into());
     }
-    s.client.put(format!("{} OK DEFLATE active\r\n", request.head.tag));
+    s.client.put(Reply::ok("DEFLATE active").line(Some(&request.head.tag)));
     s.client.flush().await?;
     let compressed = std::mem::take(&mut s.client.peer.input);
-    s.client.peer.stream.compress_after(compressed).map_err(Stop::Client)
+    s.client.peer.stream.compress_after(compressed).map_err(Stop::Client)?;
+    Ok(Done::Told)
 }
 
 /// `NAMESPACE`: from the configuration that all nodes share.
-pub async fn namespace(s: &mut Session, request: &Request) -> Result<(), Stop> {
+pub async fn namespace(s: &mut Session) -> Outcome {
     s.hear_selected("").await?;
     let (user, imapd) = (s.user()?, s.listener.imapd());
     let has_inbox = s.home().await.ok().flatten().is_some();
@@ -148,22 +138,15 @@ pub async fn namespace(s: &mut Session, request: &Request) -> Result<(), Stop> {
     let others = if plain { format!("user{sep}") } else { format!("{}{sep}", ns.userprefix) };
     let shared = if plain { String::new() } else { format!("{}{sep}", ns.sharedprefix) };
     let own = if plain { format!("INBOX{sep}") } else { String::new() };
-    let shown = |prefix: &str, hidden: bool| match hidden {
-        true => "NIL".to_owned(),
-        false => format!("(({} \"{sep}\"))", protocol::imap::print::quoted(prefix)),
-    };
-    let line = format!(
-        "* NAMESPACE {} {} {}\r\n{} OK Completed\r\n",
-        shown(&own, !has_inbox),
-        shown(&others, imapd.disable_user_namespace && !user.is_admin()),
-        shown(&shared, imapd.disable_shared_namespace && !user.is_admin()),
-        request.head.tag
-    );
-    s.client.put(line);
-    Ok(())
+    let admin = user.is_admin();
+    let prefixes = [
+        has_inbox.then_some(own.as_str()),
+        (admin || !imapd.disable_user_namespace).then_some(others.as_str()),
+        (admin || !imapd.disable_shared_namespace).then_some(shared.as_str()),
+    ];
+    s.client.print(|out| print_namespace(out, sep, prefixes));
+    Ok(Done::completed())
 }
 
 /// Bytes of one response to ENABLE, or of news that come with it: flags of a message at most.
 const NEWS_MAX: usize = 64 * 1024;
-/// What may be enabled, where it is announced.
-const ENABLES: [&str; 2] = ["CONDSTORE", "QRESYNC"];

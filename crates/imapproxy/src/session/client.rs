@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use protocol::frame::{FrameError, Framer, Limits, Piece};
-use service::stream::Stream;
+use protocol::imap::{Bye, Refusal};
 use tokio::time::{Instant, timeout};
+use transport::stream::Stream;
 
-use super::{AUTOLOGOUT, Stop};
+use super::Stop;
 use crate::grammar::with_header;
 use crate::peer::{self, Peer};
 
@@ -28,8 +29,8 @@ pub struct Client {
 pub enum Whole {
     /// Its raw bytes, literals in their place, none of them waiting.
     Command(Bytes),
-    /// It was skipped to its end: why, for the BAD.
-    TooLong(&'static str),
+    /// It was skipped to its end.
+    TooLong(Refusal),
 }
 
 impl Client {
@@ -68,6 +69,13 @@ impl Client {
         self.peer.put(text);
     }
 
+    /// Puts what `write` prints.
+    pub fn print(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut out = Vec::new();
+        write(&mut out);
+        self.put(out);
+    }
+
     /// A run of a backend's responses; `whole`: it ends where a response ends.
     pub fn pass_on(&mut self, bytes: impl AsRef<[u8]>, whole: bool) {
         self.torn = !whole;
@@ -89,8 +97,10 @@ impl Client {
 
     /// The next piece that is there already.
     pub fn poll_piece(&mut self) -> Result<Option<Piece>, Stop> {
-        let piece =
-            self.framer.next(&mut self.peer.input).map_err(|_: FrameError| Stop::Bye(ENDLESS.into()))?;
+        let piece = self
+            .framer
+            .next(&mut self.peer.input)
+            .map_err(|_: FrameError| Stop::Bye(Bye::new("Line too long")))?;
         if piece.is_none() {
             self.peer.want_more();
         }
@@ -108,7 +118,7 @@ impl Client {
             }
             let left = self.time_left(self.patience, Duration::ZERO);
             let turn = timeout(left, peer::turn_alone(&mut self.peer)).await;
-            turn.map_err(|_| Stop::Bye(AUTOLOGOUT.to_owned()))?.map_err(Stop::Client)?;
+            turn.map_err(|_| Stop::idle())?.map_err(Stop::Client)?;
         }
     }
 
@@ -132,11 +142,11 @@ impl Client {
                     // As it may be forwarded: nobody waits any longer.
                     held.extend_from_slice(&with_header(&text, literal.size, false));
                     if why.is_some() || held.len() as u64 + literal.size > max as u64 {
-                        why = why.or(Some("Literal too large"));
+                        why = why.or(Some(Refusal::LiteralTooLarge));
                         held.clear();
                         self.framer.refuse(literal);
                         if literal.sync {
-                            return Ok(Whole::TooLong("Literal too large"));
+                            return Ok(Whole::TooLong(Refusal::LiteralTooLarge));
                         }
                     } else if literal.sync {
                         self.put(GO_AHEAD);
@@ -145,15 +155,15 @@ impl Client {
                 Piece::Data { bytes, .. } if why.is_none() => held.extend_from_slice(&bytes),
                 Piece::Data { .. } => {}
                 Piece::Overlong { literal, .. } => {
-                    why = why.or(Some("Line too long"));
+                    why = why.or(Some(Refusal::LineTooLong));
                     match literal {
                         Some(literal) => {
                             self.framer.refuse(literal);
                             if literal.sync {
-                                return Ok(Whole::TooLong("Line too long"));
+                                return Ok(Whole::TooLong(Refusal::LineTooLong));
                             }
                         }
-                        None => return Ok(Whole::TooLong("Line too long")),
+                        None => return Ok(Whole::TooLong(Refusal::LineTooLong)),
                     }
                 }
             }
@@ -182,7 +192,6 @@ impl Client {
 
 /// The continuation that asks for a literal.
 pub const GO_AHEAD: &str = "+ go ahead\r\n";
-const ENDLESS: &str = "Line too long";
 /// Bytes of a line and of what is skipped of an overlong one.
 const BEFORE_LOGIN: Limits = Limits { line: 64 * 1024, skip: 1024 * 1024 };
 /// A UID set of a hundred thousand messages fits.

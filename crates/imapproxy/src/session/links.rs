@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use protocol::imap::{Bye, Extension};
 use service::sessions::Seat;
 use upstream::wire::imap::Event;
 
@@ -123,7 +124,7 @@ impl Session {
         if broken {
             let selected = self.selected_server().map(str::to_owned);
             if let Some(text) = self.links.kicked(selected.as_deref()) {
-                return Err(Stop::Bye(text));
+                return Err(Stop::Bye(Bye::new(text)));
             }
             self.links.remove(server);
             return Ok(false);
@@ -166,13 +167,11 @@ impl Session {
     /// Tells a new backend what the client has told the session.
     async fn replay(&mut self, server: &str) -> Result<(), Stop> {
         let Some(link) = self.links.get_mut(server) else { return Ok(()) };
-        let enabled: Vec<&str> = self
-            .enabled
-            .iter()
-            .map(String::as_str)
-            .filter(|item| link.capabilities.has(item) || *item == "CONDSTORE")
-            .collect();
-        let enable = (!enabled.is_empty()).then(|| format!("ENABLE {}", enabled.join(" ")));
+        // Older ones know CONDSTORE without a word of it.
+        let understood = |extension: Extension| {
+            extension == Extension::Condstore || link.capabilities.has(extension.word())
+        };
+        let enable = self.enabled.command(understood);
         let id = self.id.clone().filter(|_| link.capabilities.has("ID"));
         if let Some(enable) = enable {
             self.ask(server, &enable, To::Nobody).await?;

@@ -22,18 +22,22 @@ use std::task::Poll;
 use std::time::Duration;
 
 use config::imapd::ServerInfo;
+use directory::lookup::Found;
+use identity::auth::Login;
 use mailboxes::Entry;
 use protocol::frame::Piece;
+use protocol::imap::capability::Moment;
+use protocol::imap::{Bye, Code, Enabled, Refusal, Reply};
 use protocol::name::MailboxName;
 use protocol::namespace::View;
-use service::auth::Login;
+use service::Connection;
+use service::Context;
 use service::sessions::Seat;
-use service::{Connection, Context};
 use tokio::time::Instant;
 use tracing::{debug, info};
-use upstream::wire::imap::Event;
+use upstream::wire::imap::{Answer, Event};
 
-use crate::node::{Found, Listener, Node};
+use crate::node::{Listener, Node};
 use client::Client;
 use links::Links;
 
@@ -45,8 +49,8 @@ pub struct Session {
     pub links: Links,
     pub user: Option<User>,
     pub selected: Option<Selected>,
-    /// What ENABLE has enabled, in its order.
-    pub enabled: Vec<String>,
+    /// What every backend of the session is told with ENABLE.
+    pub enabled: Enabled,
     /// The arguments of the client's ID, raw, to be told to each backend.
     pub id: Option<Vec<u8>>,
     /// The client has shown that it follows mailbox referrals.
@@ -102,26 +106,76 @@ impl Located {
     }
 }
 
+/// How a command ends that was served.
+#[derive(Debug)]
+pub enum Done {
+    /// As this node says.
+    Here(Reply),
+    /// As a backend said of it, NO and BAD among that.
+    There(Answer),
+    /// The tagged line is written already.
+    Told,
+}
+
+/// How a command ends.
+pub type Outcome = Result<Done, Stop>;
+
+impl Done {
+    /// What most commands that are served here say.
+    pub fn completed() -> Done {
+        Done::Here(Reply::completed())
+    }
+}
+
+impl From<Answer> for Done {
+    fn from(answer: Answer) -> Done {
+        Done::There(answer)
+    }
+}
+
 /// Why a command does not go on.
 #[derive(Debug)]
 pub enum Stop {
-    /// It is answered with this text behind the tag: `NO Mailbox does not exist`.
-    Answer(String),
+    /// It is not done.
+    Refused(Refusal),
+    /// A backend did not do what was asked of it for the command.
+    Relayed(Answer),
     /// A backend cannot be had, or was lost.
     Backend { server: String, why: String },
     /// The session ends; the client is told why.
-    Bye(String),
+    Bye(Bye),
     /// The client is gone.
     Client(io::Error),
 }
 
 impl Stop {
-    pub fn no(text: impl std::fmt::Display) -> Stop {
-        Stop::Answer(format!("NO {text}"))
+    /// The connection to the selected backend is lost, and with it what the client knows of its mailbox.
+    pub fn lost() -> Stop {
+        Stop::Bye(Bye::new("Fatal error: Lost connection to selected backend"))
     }
 
-    pub fn bad(text: impl std::fmt::Display) -> Stop {
-        Stop::Answer(format!("BAD {text}"))
+    /// The same while no command is under way.
+    fn lost_at_rest(why: Option<io::Error>) -> Stop {
+        let text = "Fatal error: Lost connection to input stream";
+        Stop::Bye(match why {
+            Some(error) => Bye::new(format!("{text} ({error})")),
+            None => Bye::new(text),
+        })
+    }
+
+    pub fn idle() -> Stop {
+        Stop::Bye(Bye::new("Idle for too long").code(Code::Unavailable))
+    }
+
+    /// An operator's notice.
+    pub fn notice(text: String) -> Stop {
+        Stop::Bye(Bye::new(text).code(Code::Alert))
+    }
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Stop {
+        Stop::Refused(refusal)
     }
 }
 
@@ -135,7 +189,7 @@ impl Session {
             links: Links::new(seat.clone()),
             user: None,
             selected: None,
-            enabled: Vec::new(),
+            enabled: Enabled::default(),
             id: None,
             follows_referrals: false,
             mistakes: 0,
@@ -150,16 +204,19 @@ impl Session {
         let end = self.serve().await;
         let good_bye = match &end {
             Ok(()) => None,
-            Err(Stop::Bye(text) | Stop::Answer(text)) => Some(text.clone()),
-            Err(Stop::Backend { .. }) => Some(LOST.to_owned()),
+            Err(Stop::Bye(bye)) => Some(bye.clone()),
+            // Commands that are refused are answered where they are served.
+            Err(Stop::Refused(_) | Stop::Relayed(_) | Stop::Backend { .. }) => {
+                Some(Bye::new("Fatal error: Lost connection to selected backend"))
+            }
             Err(Stop::Client(error)) => {
                 debug!("client: {error}");
                 None
             }
         };
-        if let Some(text) = good_bye {
-            info!("session ended: {text}");
-            self.client.put_line(format!("* BYE {text}\r\n"));
+        if let Some(bye) = good_bye {
+            info!("session ended: {bye}");
+            self.client.put_line(bye.line());
             let _ = tokio::time::timeout(GOOD_BYE_BOUND, self.client.flush()).await;
         }
         self.links.close();
@@ -167,15 +224,15 @@ impl Session {
     }
 
     async fn serve(&mut self) -> Result<(), Stop> {
-        self.greet();
+        self.greet().await;
         if self.over {
             return self.client.flush().await;
         }
         let mut shown = None;
         while !self.over {
             let Some(first) = self.next_command().await? else { return Ok(()) };
-            if let Some(text) = self.context.notices().shutdown().filter(|_| !self.is_admin()) {
-                return Err(Stop::Bye(format!("[ALERT] {text}")));
+            if let Some(text) = self.context.notices().shutdown().await.filter(|_| !self.is_admin()) {
+                return Err(Stop::notice(text));
             }
             // Boxed, so that an idle session holds no room for the largest command.
             Box::pin(crate::cmd::execute(self, first)).await?;
@@ -193,22 +250,23 @@ impl Session {
         }
     }
 
-    fn greet(&mut self) {
-        if let Some(text) = self.context.notices().shutdown() {
-            self.client.put(format!("* BYE [ALERT] {text}\r\n"));
+    async fn greet(&mut self) {
+        if let Some(text) = self.context.notices().shutdown().await {
+            self.client.put(Bye::new(text).code(Code::Alert).line());
             self.over = true;
             return;
         }
-        let capabilities = crate::capability::before_login(self);
+        let capabilities = crate::capability::words(self, Moment::Greeting);
         let imapd = self.listener.imapd();
         let who = match imapd.serverinfo {
             ServerInfo::On => format!("{} Murder IMAP {} ", imapd.servername, env!("CARGO_PKG_VERSION")),
             ServerInfo::Min => format!("{} Murder IMAP ", imapd.servername),
             ServerInfo::Off => String::new(),
         };
-        self.client.put(format!("* OK [CAPABILITY {capabilities}] {who}server ready\r\n"));
-        if let Some(text) = self.context.notices().motd() {
-            self.client.put(format!("* OK [ALERT] {text}\r\n"));
+        let ready = Reply::ok(format!("{who}server ready")).code(Code::Capability(capabilities));
+        self.client.put(ready.line(None));
+        if let Some(text) = self.context.notices().motd().await {
+            self.client.put(Reply::ok(text).code(Code::Alert).line(None));
         }
     }
 
@@ -221,7 +279,7 @@ impl Session {
             if let Some(text) =
                 self.links.kicked(self.selected.as_ref().map(|selected| selected.server.as_str()))
             {
-                return Err(Stop::Bye(text));
+                return Err(Stop::Bye(Bye::new(text)));
             }
             // Who does not take his answers gets no more of them: what he still asks waits.
             let clear = clear && self.client.peer.has_room();
@@ -234,7 +292,7 @@ impl Session {
             // To log in, a client has a time that does not begin anew with each command.
             let left = self.client.time_left(self.idle_bound(), idle_since.elapsed());
             if left.is_zero() {
-                return Err(Stop::Bye(AUTOLOGOUT.to_owned()));
+                return Err(Stop::idle());
             }
             let selected = self.selected_server().map(str::to_owned);
             self.links.close_idle(selected.as_deref());
@@ -250,7 +308,7 @@ impl Session {
     /// Why a session that was told to stop ends.
     pub fn stopped(&self) -> Stop {
         let daemon_ends = self.context.shutdown().is_cancelled();
-        Stop::Bye(if daemon_ends { SHUTTING_DOWN } else { KICKED }.to_owned())
+        Stop::Bye(Bye::new(if daemon_ends { SHUTTING_DOWN } else { KICKED }))
     }
 
     /// How long the client may say nothing.
@@ -263,7 +321,7 @@ impl Session {
         let selected = self.selected.as_ref().map(|selected| selected.server.clone());
         let (client, links) = (&mut self.client.peer, &mut self.links);
         poll_fn(|cx| {
-            let lost = |error| Stop::Bye(format!("{LOST_IDLE} ({error})"));
+            let lost = |error| Stop::lost_at_rest(Some(error));
             let first = client.poll_io(cx, true).map_err(Stop::Client);
             let second = match selected.as_deref().and_then(|server| links.get_mut(server)) {
                 Some(link) => link.peer.poll_io(cx, true).map_err(lost),
@@ -284,12 +342,12 @@ impl Session {
         let Some(selected) = &self.selected else { return Ok(true) };
         let Some(link) = self.links.get_mut(&selected.server) else { return Ok(true) };
         while self.client.peer.has_room() {
-            match link.event().map_err(|_| Stop::Bye(LOST_IDLE.to_owned()))? {
+            match link.event().map_err(|_| Stop::lost_at_rest(None))? {
                 Some(Event::Untagged(bytes)) => self.client.pass_on(bytes, link.wire.between_responses()),
-                Some(Event::Bye(line)) => return Err(Stop::Bye(relay::bye_text(&line))),
+                Some(Event::Bye(line)) => return Err(Stop::Bye(Bye::new(relay::bye_text(&line)))),
                 // One that nobody waits for: XCLIENT's.
                 Some(Event::Done(..) | Event::Continuation(_)) => {}
-                None if link.peer.ended => return Err(Stop::Bye(LOST_IDLE.to_owned())),
+                None if link.peer.ended => return Err(Stop::lost_at_rest(None)),
                 None => break,
             }
         }
@@ -306,13 +364,13 @@ impl Session {
 
     /// Who is logged in; commands before login never come here.
     pub fn user(&self) -> Result<&User, Stop> {
-        self.user.as_ref().ok_or_else(|| Stop::bad("Please login first"))
+        self.user.as_ref().ok_or(Stop::Refused(Refusal::NotLoggedIn))
     }
 
     /// The internal name of what the client calls `external`.
     pub fn internal(&self, external: &str) -> Result<MailboxName, Stop> {
         let view = self.user()?.view();
-        self.node.namespace.internal(external, &view).map_err(Stop::no)
+        self.node.namespace.internal(external, &view).map_err(|error| Refusal::from(error).into())
     }
 
     /// Which backend has a mailbox. A miss is asked upstream before it is believed.
@@ -324,9 +382,9 @@ impl Session {
     pub async fn locate_name(&self, name: MailboxName) -> Result<Located, Stop> {
         match self.node.directory.find(&name).await {
             Found::Active(entry) => Ok(Located { name, entry }),
-            Found::Reserved => Err(Stop::no(RESERVED)),
-            Found::Missing => Err(Stop::no(NONEXISTENT)),
-            Found::Unknown => Err(Stop::no(UNSURE)),
+            Found::Reserved => Err(Refusal::Reserved.into()),
+            Found::Missing => Err(Refusal::NoMailbox.into()),
+            Found::Unknown(_) => Err(Refusal::ListUnsure.into()),
         }
     }
 
@@ -336,8 +394,8 @@ impl Session {
         match self.node.directory.find(&inbox).await {
             Found::Active(entry) => Ok(Some(entry.server().to_owned())),
             Found::Missing => Ok(None),
-            Found::Reserved => Err(Stop::no(RESERVED)),
-            Found::Unknown => Err(Stop::no(UNSURE)),
+            Found::Reserved => Err(Refusal::Reserved.into()),
+            Found::Unknown(_) => Err(Refusal::ListUnsure.into()),
         }
     }
 
@@ -350,16 +408,8 @@ impl Session {
 }
 
 /// Texts that clients see.
-pub const NONEXISTENT: &str = "[NONEXISTENT] Mailbox does not exist";
-pub const UNSURE: &str = "[UNAVAILABLE] The list of mailboxes is not complete at the moment";
-pub const DENIED: &str = "[NOPERM] Permission denied";
-pub const RESERVED: &str = "[UNAVAILABLE] Mailbox is currently reserved";
-pub const DOWN: &str = "[UNAVAILABLE] Server(s) unavailable to complete operation";
-pub const LOST: &str = "Fatal error: Lost connection to selected backend";
-pub const AUTOLOGOUT: &str = "[UNAVAILABLE] Idle for too long";
 const SHUTTING_DOWN: &str = "Server shutting down";
 const KICKED: &str = "Session ended by an administrator";
-const LOST_IDLE: &str = "Fatal error: Lost connection to input stream";
 
 /// How long a client may take to log in; afterwards it is `timeout`.
 pub const BEFORE_LOGIN_BOUND: Duration = Duration::from_secs(180);

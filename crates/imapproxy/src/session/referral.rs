@@ -1,6 +1,7 @@
 //! Mailbox referrals (RFC 2193): a client that has asked for remote mailboxes (RLIST, RLSUB, LIST (REMOTE)) is sent to
 //! the backend itself instead of being proxied.
 
+use protocol::imap::Refusal;
 use protocol::mutf7;
 
 use super::{Located, Session, Stop};
@@ -19,7 +20,7 @@ impl Session {
     pub fn referral_to(&self, server: &str, mailbox: &str) -> Stop {
         let anonymous = self.user.as_ref().is_some_and(|user| user.id() == "anonymous");
         let auth = if anonymous { "anonymous" } else { "*" };
-        Stop::no(format!("[REFERRAL imap://;AUTH={auth}@{server}/{}] Remote mailbox.", url_path(mailbox)))
+        Refusal::Referral(format!("imap://;AUTH={auth}@{server}/{}", url_path(mailbox))).into()
     }
 }
 

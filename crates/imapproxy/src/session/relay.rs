@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use protocol::frame::trim_line;
+use protocol::imap::{Bye, Tag};
 use tokio::time::timeout;
 use upstream::Proto;
 use upstream::wire::OutOfStep;
 use upstream::wire::imap::{Answer, Event, Id, Part};
 
 use super::link::Link;
-use super::{AUTOLOGOUT, Session, Stop};
+use super::{Session, Stop};
 use crate::peer::{self, Lost};
 
 /// Who gets the untagged responses.
@@ -35,17 +36,17 @@ impl Session {
 
     /// A command that the client knows as `tag`; `text` is what follows the tag, without the line end. What comes back is
     /// passed on but for the tagged line.
-    pub async fn forward(&mut self, server: &str, tag: &str, text: &[u8]) -> Result<Answer, Stop> {
+    pub async fn forward(&mut self, server: &str, tag: &Tag, text: &[u8]) -> Result<Answer, Stop> {
         self.link(server).await?;
         self.hear_selected(server).await?;
         self.forward_alone(server, tag, text).await
     }
 
     /// The same for a command that brings no news of the selected mailbox, which may be another's.
-    pub async fn forward_alone(&mut self, server: &str, tag: &str, text: &[u8]) -> Result<Answer, Stop> {
+    pub async fn forward_alone(&mut self, server: &str, tag: &Tag, text: &[u8]) -> Result<Answer, Stop> {
         self.link(server).await?;
         let id = self.up(server, |link| {
-            let id = link.begin(Some(tag))?;
+            let id = link.begin(Some(tag.as_str()))?;
             link.send(text)?;
             link.send(b"\r\n")?;
             Ok(id)
@@ -74,7 +75,7 @@ impl Session {
                         self.client.pass_on(bytes, link.wire.between_responses());
                     }
                     Some(Event::Bye(line)) if selected || kick_text(&line).is_some() => {
-                        return Err(Stop::Bye(bye_text(&line)));
+                        return Err(Stop::Bye(Bye::new(bye_text(&line))));
                     }
                     Some(Event::Untagged(_) | Event::Continuation(_) | Event::Bye(_)) => {}
                     Some(Event::Done(of, answer)) if of == id => return Ok(answer),
@@ -128,7 +129,7 @@ impl Session {
         let since = Instant::now();
         loop {
             if since.elapsed() > self.idle_bound() {
-                return Err(Stop::Bye(AUTOLOGOUT.to_owned()));
+                return Err(Stop::idle());
             }
             let link = self.links.get_mut(server).ok_or_else(|| lost(server, "closed"))?;
             match timeout(patience, peer::turn(&mut self.client.peer, &mut link.peer, true)).await {

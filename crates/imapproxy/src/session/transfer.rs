@@ -9,7 +9,7 @@ use upstream::wire::OutOfStep;
 use upstream::wire::imap::{Answer, Event, Id, Part};
 
 use super::link::Link;
-use super::relay::{To, lost};
+use super::relay::lost;
 use super::{Session, Stop};
 use crate::peer::{self, Lost3};
 
@@ -21,11 +21,23 @@ pub struct Message {
     pub date: String,
 }
 
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Sent,
+    /// It is no longer there.
+    Gone,
+    /// The source refuses to send it.
+    Unreadable,
+}
+
 /// What is heard of the target.
 struct Target {
     link: Link,
     id: Id,
     answer: Option<Answer>,
+    /// Nothing more is sent: the transfer has failed at the source.
+    given_up: bool,
 }
 
 impl Session {
@@ -39,7 +51,7 @@ impl Session {
         messages: &[Message],
     ) -> Result<(Option<Answer>, Vec<u32>), Stop> {
         let Some(link) = self.links.take(target) else { return Err(lost(target, "closed")) };
-        let mut into = Target { link, id, answer: None };
+        let mut into = Target { link, id, answer: None, given_up: false };
         let mut sent = Vec::new();
         let result = self.stream(source, target, &mut into, messages, &mut sent).await;
         let whole = result.is_ok() && !sent.is_empty();
@@ -57,14 +69,7 @@ impl Session {
         if whole {
             self.links.put_back(target, link);
         }
-        match result {
-            Ok(()) => Ok((answer, sent)),
-            Err(Stop::Answer(why)) => {
-                warn!("copy from {source} to {target}: {why}");
-                Ok((answer, Vec::new()))
-            }
-            Err(stop) => Err(stop),
-        }
+        result.map(|()| (answer, sent))
     }
 
     async fn stream(
@@ -78,19 +83,26 @@ impl Session {
         let mut to_ask = messages.iter();
         let mut asked: VecDeque<(Id, &Message)> = VecDeque::new();
         loop {
-            while asked.len() < AHEAD && into.answer.is_none() {
+            while asked.len() < AHEAD && into.takes() {
                 let Some(message) = to_ask.next() else { break };
                 let id = self.command(source, format!("UID FETCH {} (BODY.PEEK[])", message.uid))?;
                 asked.push_back((id, message));
             }
             let Some((id, message)) = asked.pop_front() else { return Ok(()) };
-            if self.one(source, target, into, id, message).await? {
-                sent.push(message.uid);
+            let fate = self.one(source, target, into, id, message).await?;
+            match fate {
+                Fate::Sent => sent.push(message.uid),
+                Fate::Gone => {}
+                // Within what the target has been sent already there is no way back.
+                Fate::Unreadable => {
+                    warn!("copy from {source} to {target}: the source cannot read message {}", message.uid);
+                    into.given_up = true;
+                }
             }
-            if into.answer.is_some() {
-                // The target has said no: what the source still sends is heard out.
-                for (id, _) in asked {
-                    self.relay(source, id, To::Nobody).await?;
+            if !into.takes() {
+                // Nothing will be stored: what the source still sends is heard out.
+                for (id, message) in asked {
+                    self.one(source, target, into, id, message).await?;
                 }
                 sent.clear();
                 return Ok(());
@@ -98,7 +110,7 @@ impl Session {
         }
     }
 
-    /// Copies the literal of one FETCH; false if the message is no longer there.
+    /// Copies the literal of one FETCH.
     async fn one(
         &mut self,
         source: &str,
@@ -106,12 +118,12 @@ impl Session {
         into: &mut Target,
         id: Id,
         message: &Message,
-    ) -> Result<bool, Stop> {
+    ) -> Result<Fate, Stop> {
         let (mut copying, mut copied, mut news) = (false, false, BytesMut::new());
         loop {
             into.listen(target)?;
-            // Once the target has answered, the source is only heard out.
-            while into.has_room() || into.answer.is_some() {
+            // Once the target takes nothing more, the source is only heard out.
+            while into.has_room() || !into.takes() {
                 let link = self.links.get_mut(source).ok_or_else(|| lost(source, "closed"))?;
                 match link.part().map_err(|why| lost(source, &why.to_string()))? {
                     None if link.peer.ended => return Err(lost(source, "closed by the server")),
@@ -121,16 +133,17 @@ impl Session {
                         (copying, copied) = (size > 0, true);
                     }
                     Some(Part::Data(bytes, rest)) if copying => {
-                        if into.answer.is_none() {
+                        if into.takes() {
                             into.link.send(&bytes).map_err(|why| lost(target, &why.to_string()))?;
                         }
                         copying = rest > 0;
                     }
                     Some(Part::Done(of, answer)) if of == id => {
-                        return match copied || answer.is_ok() {
-                            true => Ok(copied),
-                            false => Err(Stop::no("the source cannot read a message")),
-                        };
+                        return Ok(match (copied, answer.is_ok()) {
+                            (true, _) => Fate::Sent,
+                            (false, true) => Fate::Gone,
+                            (false, false) => Fate::Unreadable,
+                        });
                     }
                     // The end of the FETCH response itself.
                     Some(Part::Line(text, None)) if news.is_empty() && !text.starts_with(b"* ") => {}
@@ -172,13 +185,17 @@ impl Session {
 }
 
 impl Target {
+    fn takes(&self) -> bool {
+        self.answer.is_none() && !self.given_up
+    }
+
     fn has_room(&self) -> bool {
-        !self.link.wire.is_asked() && self.answer.is_none() && self.link.peer.has_room()
+        self.takes() && !self.link.wire.is_asked() && self.link.peer.has_room()
     }
 
     /// The next message's header.
     fn announce(&mut self, message: &Message, size: u64) -> Result<(), OutOfStep> {
-        if self.answer.is_some() {
+        if !self.takes() {
             return Ok(());
         }
         let plus = if size > self.link.unasked_literal() { "" } else { "+" };
@@ -197,7 +214,7 @@ impl Target {
                 Event::Done(..) | Event::Continuation(_) | Event::Untagged(_) | Event::Bye(_) => {}
             }
         }
-        match self.link.peer.ended {
+        match self.link.peer.ended && self.takes() {
             true => Err(lost(server, "closed by the server")),
             false => Ok(()),
         }

@@ -48,6 +48,14 @@ fn stubborn(command: &str) -> String {
     }
 }
 
+/// A source that cannot read one of its messages.
+fn broken(command: &str) -> String {
+    match command {
+        "UID FETCH 3 (BODY.PEEK[])" => "$ NO [SERVERBUG] System I/O error\r\n".into(),
+        _ => source(command),
+    }
+}
+
 const PLACES: [(&str, usize); 3] = [("user.fred", 0), ("shared", 1), ("full", 1)];
 const APPENDED: &str = "APPEND \"Shared Folders/shared\" (\\Seen) \" 1-Nov-2026 10:00:03 +0000\" {5+}\r\nthree \
                         (\\Flagged Work) \" 1-Nov-2026 10:00:09 +0000\" {6+}\r\nt OK 9";
@@ -127,4 +135,16 @@ async fn a_move_that_the_source_refuses_takes_its_copies_back() {
             "UNSELECT"
         ]
     );
+}
+
+#[tokio::test]
+async fn a_copy_of_a_message_that_cannot_be_read_fails_and_leaves_nothing_of_the_others_to_what_follows() {
+    let (a, b) = (Backend::start(broken).await, Backend::start(target).await);
+    let world = World::new(&[&a, &b], &PLACES, "").await;
+    let mut client = world.fred().await;
+    client.ok("SELECT INBOX").await;
+    let told = client.ask("COPY 1:* \"Shared Folders/shared\"").await;
+    assert_eq!(told, ["* 4 EXISTS", "* 5 EXISTS", "t NO inter-server COPY failed"]);
+    assert_eq!(client.ask("NOOP").await, ["t OK Completed"]);
+    assert_eq!(client.ask("CHECK").await, ["t OK Completed"]);
 }

@@ -314,3 +314,26 @@ async fn who_asks_one_backend_for_modification_sequences_gets_them_from_all() {
     let told = client.ok("ENABLE CONDSTORE").await;
     assert_eq!(told, ["* OK [HIGHESTMODSEQ 9] Ok", "* ENABLED CONDSTORE", "t OK Completed"]);
 }
+
+#[tokio::test]
+async fn who_lists_modification_sequences_gets_them_from_all_backends() {
+    let (a, b) = (Backend::start(plain).await, Backend::start(plain).await);
+    let world = World::new(&[&a, &b], &[("user.fred", 0), ("shared", 1)], "").await;
+    let mut client = world.fred().await;
+    client.ok("SELECT \"Shared Folders/shared\"").await;
+    client.ok("LIST \"\" INBOX RETURN (STATUS (MESSAGES))").await;
+    assert!(!b.has_heard("ENABLE CONDSTORE"), "{:?}", b.heard());
+    client.ok("LIST \"\" INBOX RETURN (STATUS (HIGHESTMODSEQ))").await;
+    assert!(b.has_heard("ENABLE CONDSTORE"), "{:?}", b.heard());
+    assert_eq!(client.ok("ENABLE CONDSTORE").await, ["* ENABLED", "t OK Completed"], "it is on already");
+}
+
+#[tokio::test]
+async fn a_frontend_says_which_form_of_literals_its_configuration_allows() {
+    let be = Backend::start(plain).await;
+    for (option, word) in [("", "LITERAL+"), ("literalminus: yes\n", "LITERAL-")] {
+        let world = World::new(&[&be], &[("user.fred", 0)], option).await;
+        let words = world.client().await.ok("CAPABILITY").await;
+        assert!(words[0].split(' ').any(|told| told == word), "{words:?}");
+    }
+}

@@ -7,17 +7,18 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use config::imapd::Imapd;
-use imapproxy::node::{Directory, Node};
+use imapproxy::node::Node;
 use mailboxes::{Action, Change, Entry, List};
 use protocol::frame::{Collected, Collector, Limits};
 use protocol::location::Location;
 use protocol::name::MailboxName;
 use service::Context;
-use service::listen::{Entry as ListenEntry, Socket};
-use service::stream::Stream;
+use service::listen::Socket;
+use supervision::listeners::Entry as ListenEntry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use transport::stream::Stream;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -169,7 +170,7 @@ impl World {
         for (name, backend) in places {
             world.place(name, *backend).await;
         }
-        let node = Node::new(&imapd, Directory::Fixed(world.list.clone()));
+        let node = Node::new(&imapd, Arc::new(world.list.clone()));
         (world, node)
     }
 

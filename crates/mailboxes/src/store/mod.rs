@@ -4,7 +4,7 @@
 //! Rows, by the first byte of the key:
 //!
 //! ```text
-//! m            the list's position and history                 see `load`
+//! m            the list's position and history                 `History`
 //! n key        entry of the name                               `Entry`
 //! t seq key    a deletion; seq is big-endian                   version, epoch seconds
 //! c key        a conflict over the name                        `Conflict`

@@ -28,7 +28,7 @@ async fn filled() -> (TempDir, Vec<String>) {
     (dir, names)
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for file in fs::read_dir(from).unwrap().map(|file| file.unwrap()) {
         match file.file_type().unwrap().is_dir() {

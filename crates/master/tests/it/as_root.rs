@@ -1,7 +1,6 @@
 //! `master` started by root on directories of the cyrus user: what that user plants there leads nowhere.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
 use crate::node::{Node, read, user_of};
@@ -13,7 +12,7 @@ const IMAP: &str = "SERVICES {\n imap cmd=\"imapd\" listen=\"@/var/socket/imap\"
 /// A node of that user's, whose name is the second. None, and told aloud, where the test is not root.
 fn node() -> Option<(Node, String)> {
     let Some(user) = user_of(CYRUS).filter(|_| rustix::process::geteuid().is_root()) else {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: only root can work for another user");
+        test_host::skip("only root can work for another user");
         return None;
     };
     let node = Node::new(IMAP);

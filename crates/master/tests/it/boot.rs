@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use crate::node::{BOUND, Master, Node, await_end, free_port, read};
+use crate::node::{BOUND, Master, Node, await_end, read};
 
 const IMAP: &str = "SERVICES {\n imap cmd=\"imapd\" listen=\"@/var/socket/imap\" prefork=1\n}\n";
 
@@ -136,12 +136,12 @@ fn a_supervisor_above_hears_ready_reloading_and_stopping() {
 
 #[test]
 fn a_port_in_use_is_named_and_ends_master_only_when_told_to() {
-    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = held.local_addr().unwrap().port();
+    let port = test_host::port();
+    let held = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
     let node = Node::new(&format!(
         "SERVICES {{\n imap cmd=\"imapd\" listen=\"127.0.0.1:{port}\" prefork=1\n \
          imaps cmd=\"imapd\" listen=\"127.0.0.1:{}\" prefork=1\n}}\n",
-        free_port()
+        test_host::port()
     ));
     let mut master = node.start();
     master.expect(&format!(
@@ -164,6 +164,7 @@ fn a_port_in_use_is_named_and_ends_master_only_when_told_to() {
 #[test]
 fn root_without_a_cyrus_user_is_told_what_to_do() {
     if !rustix::process::geteuid().is_root() {
+        test_host::skip("needs root");
         return;
     }
     let node = Node::new(IMAP);
@@ -181,7 +182,7 @@ fn root_without_a_cyrus_user_is_told_what_to_do() {
 #[test]
 fn a_configdirectory_that_the_cyrus_user_may_not_write_ends_the_start() {
     let Some(user) = crate::node::user_of(NOBODY).filter(|_| rustix::process::geteuid().is_root()) else {
-        eprintln!("skipped: needs root");
+        test_host::skip("needs root");
         return;
     };
     let node = Node::new(IMAP);
@@ -261,6 +262,7 @@ fn files_that_cannot_be_read_are_told_by_the_check_and_keep_the_old_ones_at_a_re
     }
     master.stop();
     if !rustix::process::geteuid().is_root() {
+        test_host::skip("needs root");
         return;
     }
     let text = read(&node.path("imapd.conf"));
@@ -278,6 +280,7 @@ fn files_that_cannot_be_read_are_told_by_the_check_and_keep_the_old_ones_at_a_re
 #[test]
 fn the_check_knows_the_users_of_this_system_and_tells_doubts_beside_mistakes() {
     if !rustix::process::geteuid().is_root() {
+        test_host::skip("needs root");
         return;
     }
     let node = Node::new(&format!("{IMAP}EVENTS {{\n prune cmd=\"tls_prune\" at=0400\n}}\n"));

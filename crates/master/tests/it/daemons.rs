@@ -4,13 +4,11 @@ use rustix::process::Signal;
 
 use crate::node::{Node, kill, last_number};
 
-const DAEMON: &str = include_str!("programs/keeper.py");
-
 #[test]
 fn a_daemon_is_started_again_whenever_it_dies() {
     let node = Node::new("DAEMON {\n keeper cmd=\"keeper keeper\"\n}\n");
-    node.python("keeper", DAEMON);
-    let mut master = node.ready();
+    node.stand_in("keeper", "keeper");
+    let mut master = node.start();
     let first = last_number(&master.expect("keeper runs as"));
     kill(first, Signal::KILL);
     let line = master.expect("process type:DAEMON name:keeper");
@@ -26,7 +24,7 @@ fn waiting_daemons_start_before_services_and_end_after_them_in_reverse() {
         "DAEMON {\n one cmd=\"keeper one wait\" wait=yes\n two cmd=\"keeper two wait\" wait=yes\n}\n\
          SERVICES {\n imap cmd=\"imapd\" listen=\"@/var/socket/imap\" prefork=1\n}\n",
     );
-    node.python("keeper", DAEMON);
+    node.stand_in("keeper", "keeper");
     let log = node.ready().stop();
     let order = ["one runs", "two runs", "serves imap", "drained", "two", "one"];
     let mut rest = log.as_str();
@@ -50,7 +48,7 @@ fn events_run_at_the_start_when_they_have_a_period_or_no_time() {
         "EVENTS {\n checkpoint cmd=\"/usr/sbin/cyrus ctl_cyrusdb -c\" period=30\n once cmd=\"nice -n 5 say once\"\n \
          night cmd=\"say never\" at=0400\n weekly cmd=\"say never\" cron=\"0 0 30 2 *\"\n prune cmd=\"tls_prune\" at=0400\n}\n",
     );
-    let mut master = node.ready();
+    let mut master = node.start();
     let log = {
         master.expect("type:EVENT");
         master.expect("type:EVENT");

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::node::{BOUND, Master, Node, await_end, free_port, last_number, read};
+use crate::node::{BOUND, Master, Node, await_end, last_number, read};
 
 #[test]
 fn when_master_is_killed_its_children_end_and_a_new_one_takes_over_within_a_second() {
-    let port = free_port();
+    let port = test_host::port();
     let node = Node::new(&format!(
         "SERVICES {{\n imap cmd=\"imapd\" listen=\"127.0.0.1:{port}\" prefork=1\n \
          mupdate cmd=\"mupdate -m\" listen=\"@/var/socket/mupdate\" prefork=1\n \
@@ -208,17 +208,16 @@ fn a_lost_pid_file_is_written_again_and_still_locked() {
 fn a_pid_file_that_another_kind_of_master_holds_is_respected() {
     let node = Node::new("SERVICES {\n imap cmd=\"imapd\" listen=\"@/var/socket/imap\"\n}\n");
     // As Cyrus's master locks it: fcntl, held by another process.
-    let script = "import fcntl, sys\nfile = open(sys.argv[1], 'w')\nfcntl.lockf(file, fcntl.LOCK_EX)\nprint('held', flush=True)\nsys.stdin.read()";
-    let mut holder = Command::new("python3")
-        .args(["-c", script])
+    node.stand_in("holder", "holder");
+    let mut holder = Command::new(node.path("bin/holder"))
         .arg(node.path("var/master.pid"))
         .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut held = String::new();
-    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut held).unwrap();
-    assert_eq!(held, "held\n");
+    BufReader::new(holder.stderr.take().unwrap()).read_line(&mut held).unwrap();
+    assert_eq!(held, "holder: held\n");
     let (status, _, log) = node.run(&[]);
     assert_eq!(status.code(), Some(71));
     assert!(log.contains("(is another master still running?)"), "{log}");
@@ -258,7 +257,7 @@ fn a_full_disk_under_configdirectory_stops_nothing_that_runs() {
     let node = Node::new("SERVICES {\n imap cmd=\"imapd\" listen=\"@/imap\" prefork=1\n}\n");
     let var = node.path("var");
     let Some(disk) = SmallDisk::on(&var) else {
-        eprintln!("skipped: no small file system can be mounted here");
+        test_host::skip("no small file system can be mounted here");
         return;
     };
     let connect = || std::os::unix::net::UnixStream::connect(node.path("imap")).unwrap();
@@ -284,12 +283,11 @@ fn a_full_disk_under_configdirectory_stops_nothing_that_runs() {
 #[test]
 fn root_gives_up_its_rights_but_can_still_open_low_ports_at_a_reload() {
     if !rustix::process::geteuid().is_root() || crate::node::user_of(NOBODY).is_none() {
-        eprintln!("skipped: needs root");
+        test_host::skip("needs root");
         return;
     }
-    let mut low = (300..1024u16).filter(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());
-    let (Some(one), Some(two)) = (low.next(), low.next()) else {
-        eprintln!("skipped: no low port may be bound here");
+    let (Some(one), Some(two)) = (test_host::low_port(), test_host::low_port()) else {
+        test_host::skip("no low port may be bound here");
         return;
     };
     let line = |port| format!("echo{port} cmd=\"foreign -self\" listen=\"127.0.0.1:{port}\"\n");
@@ -328,7 +326,7 @@ const NOBODY: u32 = 65534;
 #[test]
 fn services_run_in_the_group_that_is_configured() {
     let Some(user) = crate::node::user_of(NOBODY).filter(|_| rustix::process::geteuid().is_root()) else {
-        eprintln!("skipped: needs root");
+        test_host::skip("needs root");
         return;
     };
     let groups = fs::read_to_string("/etc/group").unwrap();

@@ -99,7 +99,7 @@ fn a_service_whose_workers_die_after_a_client_is_not_given_up() {
 #[test]
 fn a_lost_worker_is_replaced_and_babysitting_says_so() {
     let node = node("babysit=yes");
-    let mut master = node.ready();
+    let mut master = node.start();
     master.expect("waits");
     let (_client, pid) = served(&node);
     master.expect("waits");

@@ -135,7 +135,7 @@ fn babysitting_rests_instead_of_giving_up() {
 
 #[test]
 fn tcp_listeners_of_each_family_are_passed_under_one_name() {
-    let port = crate::node::free_port();
+    let port = test_host::port();
     let node = Node::new(&format!(
         "SERVICES {{\n imap cmd=\"imapd\" listen=\"localhost:{port}\" proto=tcp4 prefork=1\n}}\n"
     ));

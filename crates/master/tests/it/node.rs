@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
+use crate::stand_in;
+
 /// How long anything may take on a busy machine.
 pub const BOUND: Duration = Duration::from_secs(20);
 
@@ -36,14 +38,17 @@ impl Node {
         for name in ["bin", "var", "spool"] {
             fs::create_dir(node.path(name)).unwrap();
         }
-        let own = node.path("bin/master");
-        if fs::hard_link(env!("CARGO_BIN_EXE_master"), &own).is_err() {
-            fs::copy(env!("CARGO_BIN_EXE_master"), &own).unwrap();
+        // In the node's own directory, where another user may run them, too.
+        for (program, name) in [(env!("CARGO_BIN_EXE_master").into(), "master"), (itself(), "stand-in")] {
+            let place = node.path("bin").join(name);
+            if fs::hard_link(&program, &place).is_err() {
+                fs::copy(&program, &place).unwrap();
+            }
         }
         for name in ["backend", "mupdate"] {
-            node.python(name, include_str!("programs/ours.py"));
+            node.stand_in(name, "ours");
         }
-        node.python("foreign", include_str!("programs/foreign.py"));
+        node.stand_in("foreign", "foreign");
         for name in ["ctl_cyrusdb", "ctl_mboxlist", "say"] {
             node.program(
                 name,
@@ -65,12 +70,14 @@ impl Node {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    pub fn python(&self, name: &str, text: &str) {
-        self.program(name, &format!("#!{}\n{text}", python()));
+    /// A program that plays this part of `stand_in`.
+    pub fn stand_in(&self, name: &str, part: &str) {
+        let prefix = if part == "keeper" { String::new() } else { format!("{part}: ") };
+        self.program(name, &stand_in::script(part, &prefix, &self.path("bin/stand-in")));
     }
 
     pub fn cyrus_conf(&self, text: &str) {
-        // The words of ours.py are no options of a daemon: they come as values of one that is passed on.
+        // The words of `stand_in::ours` are no options of a daemon: they come as values of one that is passed on.
         let text = WORDS
             .iter()
             .fold(self.expand(text), |text, word| text.replace(word, &format!(" --listen{word}")));
@@ -290,11 +297,6 @@ pub fn kill(pid: i32, signal: Signal) {
     rustix::process::kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
-/// A TCP port that nobody uses at the moment.
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 pub fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
@@ -310,9 +312,9 @@ fn user() -> &'static str {
     if rustix::process::geteuid().is_root() { "root" } else { "cyrus" }
 }
 
-/// The system's own interpreter starts in half the time of what may shadow it on the path.
 const WORDS: [&str; 7] = [" -other", " -crash", " -stubborn", " -mute", " -chatter", " -hold", " -fixed"];
 
-fn python() -> &'static str {
-    if Path::new("/usr/bin/python3").exists() { "/usr/bin/python3" } else { "/usr/bin/env python3" }
+/// This test's own binary.
+fn itself() -> PathBuf {
+    std::env::current_exe().unwrap()
 }

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use rustix::process::Signal;
 
-use crate::node::{BOUND, Node, free_port};
+use crate::node::{BOUND, Node};
 
 /// The status line and body of an answer.
 fn get(port: u16, path: &str) -> (String, String) {
@@ -20,7 +20,7 @@ fn get(port: u16, path: &str) -> (String, String) {
 
 #[test]
 fn the_page_shows_the_node_and_the_probes_tell_when_it_is_well() {
-    let port = free_port();
+    let port = test_host::port();
     let node = Node::new(
         "SERVICES {\n imap cmd=\"imapd\" listen=\"@/var/socket/imap\" prefork=1 maxchild=7\n \
          echo cmd=\"foreign\" listen=\"@/var/socket/echo\" prefork=2\n}\nEVENTS {\n tick cmd=\"say tick\" period=60\n}\n",
@@ -58,7 +58,7 @@ fn the_page_shows_the_node_and_the_probes_tell_when_it_is_well() {
 
 #[test]
 fn nonsense_at_the_page_harms_nothing() {
-    let port = free_port();
+    let port = test_host::port();
     let node = Node::new("SERVICES {\n imap cmd=\"imapd\" listen=\"@/var/socket/imap\" prefork=1\n}\n");
     node.imapd_conf(&format!("status_listen: {port}"));
     let master = node.ready();
@@ -77,7 +77,7 @@ fn nonsense_at_the_page_harms_nothing() {
 
 #[test]
 fn a_drain_and_a_stop_fail_the_readiness_endpoint_first() {
-    let port = free_port();
+    let port = test_host::port();
     let node = Node::new("SERVICES {\n imap cmd=\"imapd\" listen=\"@/var/socket/imap\" prefork=1\n}\n");
     node.imapd_conf(&format!("status_listen: 127.0.0.1:{port}\nshutdown_delay: 1d\n"));
     let mut master = node.ready();

@@ -43,7 +43,7 @@ fn a_bad_file_changes_nothing_and_is_reported() {
         node.cyrus_conf(bad);
         master.signal(Signal::HUP);
         let line = master.expect("cyrus.conf:");
-        assert!(line.contains("ERROR"), "{line}");
+        assert!(line.contains("] error: "), "{line}");
         master.expect("keeping the old one");
         assert_eq!(last_number(&node.greeting("imap")), pid);
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 
-use crate::node::{BOUND, Node, free_port, kill, last_number};
+use crate::node::{BOUND, Node, kill, last_number};
 
 /// The first line that a TCP service sends.
 fn greeting(address: &str) -> String {
@@ -18,10 +18,9 @@ fn greeting(address: &str) -> String {
     line.trim_end().to_owned()
 }
 
-/// A port that is free in both families.
+/// A port for both families, where this host has both.
 fn free_in_both() -> Option<u16> {
-    let listener = TcpListener::bind("[::1]:0").ok()?;
-    listener.local_addr().ok().map(|address| address.port())
+    TcpListener::bind("[::1]:0").ok().map(|_| test_host::port())
 }
 
 #[test]
@@ -43,7 +42,7 @@ fn several_foreign_services_prefork_each_their_own() {
 #[test]
 fn a_service_without_a_host_listens_in_both_families_with_workers_for_each() {
     let Some(port) = free_in_both() else {
-        eprintln!("skipped: this host has no IPv6");
+        test_host::skip("this host has no IPv6");
         return;
     };
     let node = Node::new(&format!(
@@ -60,7 +59,7 @@ fn a_service_without_a_host_listens_in_both_families_with_workers_for_each() {
 #[test]
 fn an_address_in_brackets_and_a_family_choose_where_to_listen() {
     let Some(port) = free_in_both() else {
-        eprintln!("skipped: this host has no IPv6");
+        test_host::skip("this host has no IPv6");
         return;
     };
     let node = Node::new(&format!(
@@ -74,7 +73,7 @@ fn an_address_in_brackets_and_a_family_choose_where_to_listen() {
 
 #[test]
 fn a_datagram_service_has_one_worker() {
-    let port = free_port();
+    let port = test_host::port();
     let node = Node::new(&format!(
         "SERVICES {{\n fud cmd=\"foreign -udp\" listen=\"127.0.0.1:{port}\" proto=\"udp\" prefork=5 maxchild=9\n}}\n"
     ));
@@ -96,7 +95,7 @@ fn a_datagram_service_has_one_worker() {
 
 #[test]
 fn two_services_on_one_port_are_told_and_the_first_serves() {
-    let port = free_port();
+    let port = test_host::port();
     let node = Node::new(&format!(
         "SERVICES {{\n one cmd=\"foreign\" listen=\"127.0.0.1:{port}\"\n two cmd=\"foreign\" listen=\"127.0.0.1:{port}\"\n}}\n"
     ));
@@ -231,7 +230,7 @@ fn a_reload_changes_limits_of_a_foreign_service_in_place() {
 
 #[test]
 fn a_reload_moves_a_service_whose_address_or_family_changed() {
-    let (one, two) = (free_port(), free_port());
+    let (one, two) = (test_host::port(), test_host::port());
     let line = |port, proto| {
         format!("SERVICES {{\n echo cmd=\"foreign\" listen=\"127.0.0.1:{port}\" proto={proto}\n}}\n")
     };
@@ -249,7 +248,7 @@ fn a_reload_moves_a_service_whose_address_or_family_changed() {
 #[test]
 fn a_babysat_service_that_lost_all_its_workers_gets_new_ones_and_says_so() {
     let node = Node::new("SERVICES {\n echo cmd=\"foreign\" listen=\"@/var/socket/echo\" babysit=1\n}\n");
-    let mut master = node.ready();
+    let mut master = node.start();
     let pid = last_number(&master.expect("waits").replace(" waits", ""));
     kill(pid, Signal::KILL);
     master.expect("lost all children for service: echo/unix.  Applying babysitter.");
@@ -333,7 +332,7 @@ fn a_service_whose_workers_die_before_they_serve_is_given_up_at_its_first_client
 #[test]
 fn of_two_families_one_may_be_given_up_while_the_other_serves() {
     let Some(port) = free_in_both() else {
-        eprintln!("skipped: this host has no IPv6");
+        test_host::skip("this host has no IPv6");
         return;
     };
     let node = Node::new(&format!("SERVICES {{\n echo cmd=\"foreign -crash0\" listen=\"{port}\"\n}}\n"));
@@ -354,7 +353,7 @@ fn of_two_families_one_may_be_given_up_while_the_other_serves() {
 #[test]
 fn a_reload_keeps_both_families_of_a_service_until_one_is_taken_away() {
     let Some(port) = free_in_both() else {
-        eprintln!("skipped: this host has no IPv6");
+        test_host::skip("this host has no IPv6");
         return;
     };
     let line =
@@ -378,7 +377,7 @@ fn a_reload_keeps_both_families_of_a_service_until_one_is_taken_away() {
 
 #[test]
 fn a_reload_that_renames_or_narrows_a_service_keeps_its_port() {
-    let port = free_port();
+    let port = test_host::port();
     let line = |name, host| {
         format!("SERVICES {{\n {name} cmd=\"foreign\" listen=\"{host}{port}\" proto=tcp4 prefork=1\n}}\n")
     };

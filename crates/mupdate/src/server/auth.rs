@@ -5,17 +5,18 @@
 
 use std::{io, time::Duration};
 
+use directory::serve::{IDLED, put_bye};
+use identity::auth::{Failure, Login, Step64};
 use protocol::{
     frame::trim_line,
     mupdate::{reply::Reply, session::Access},
 };
-use service::auth::{Login, Step64};
 
 use tokio::time::{Instant, sleep_until};
 
-use super::conversation::{Conversation, Flow, IDLED};
+use super::visitor::{Flow, Visitor};
 
-impl Conversation {
+impl Visitor<'_> {
     pub(super) async fn authenticate(
         &mut self,
         tag: &str,
@@ -49,6 +50,11 @@ impl Conversation {
                     self.admit(tag, &login);
                     return Ok(Flow::On);
                 }
+                // No word of the password, which nobody has looked at.
+                Step64::Failed(Failure::Temporary(_)) => {
+                    self.say(tag, Reply::no(UNCHECKED));
+                    return Ok(Flow::On);
+                }
                 Step64::Failed(_) => {
                     self.say(tag, Reply::no("authentication failed"));
                     return Ok(Flow::On);
@@ -60,9 +66,9 @@ impl Conversation {
     }
 
     fn admit(&mut self, tag: &str, login: &Login) {
-        let settings = self.server.settings();
+        let settings = self.gate.settings.load();
         let access = if settings.admins.contains(&login.authid) {
-            if self.server.is_master() { Access::Write } else { Access::Read }
+            if self.gate.server.is_master() { Access::Write } else { Access::Read }
         } else if settings.readers.contains(&login.authid) {
             Access::Read
         } else {
@@ -75,7 +81,7 @@ impl Conversation {
             Access::None
         };
         if access != Access::None
-            && let Some(seat) = &self.guards.seat
+            && let Some(seat) = self.seat
             && let Err(why) = seat.login(login, self.wire.stream().tls().is_some())
         {
             self.say(tag, Reply::no(why.to_string()));
@@ -83,7 +89,7 @@ impl Conversation {
         }
         self.session.access = access;
         if access != Access::None {
-            self.is_no_stranger();
+            self.guards.stranger = None;
         }
         self.say(
             tag,
@@ -114,7 +120,7 @@ impl Conversation {
                     }
                 }
                 () = sleep_until(deadline) => {
-                    self.bye(IDLED);
+                    put_bye(&mut self.wire, IDLED);
                     return Ok(None);
                 }
             }
@@ -122,6 +128,8 @@ impl Conversation {
     }
 }
 
+const UNCHECKED: &str =
+    "login not checked: too many have failed, or passwords cannot be read; try again later";
 /// 16 KiB in base64.
 pub(super) const LINE: usize = 21_848;
 /// Rounds of one exchange.

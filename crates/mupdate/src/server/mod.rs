@@ -1,131 +1,68 @@
-//! Serving a list to MUPDATE clients.
+//! The network's way to a list: who may connect, who is let in, and as whom.
 //!
-//! One [`Server`] per list. The daemon serves it on TCP ([`Server::serve`]); every program that keeps a list serves it on
-//! the Unix socket beside it ([`local::start`]), where the tools ask and the host's proxies follow.
+//! ```text
+//! connection ─Crowd─▶ a place ─Visitor─▶ TLS, AUTHENTICATE ─▶ directory::serve::Conversation
+//! ```
 
 mod auth;
-mod conversation;
 mod crowd;
-mod gauges;
-pub mod local;
-mod query;
-mod status;
-mod subscription;
-mod tools;
-mod write;
+mod visitor;
 
-use std::{
-    sync::{Arc, OnceLock, atomic::AtomicUsize},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use config::imapd::Imapd;
-use mailboxes::List;
-use protocol::{mupdate::reply, name::MailboxName};
-use service::{Connection, Context, stream::Stream};
-use tokio::{io::AsyncWriteExt, time::timeout};
-use tokio_util::sync::CancellationToken;
+use directory::serve::Server;
+use directory::serve::{Conversation, put_bye};
+use metrics::describe_counter;
+use service::Connection;
+use service::Context;
+use tokio::time::timeout;
+use transport::stream::Stream;
+use transport::wire::{Bounds, Wire};
 
-pub use tools::Wipe;
-
-use crate::replica::Replica;
-use conversation::{Conversation, Guards};
 use crowd::{Admission, Crowd};
+use visitor::{Guards, Visitor};
 
-/// A list as its clients see it. Cheap to clone.
+/// Lets clients of the network in to a list. Cheap to clone.
 #[derive(Clone)]
-pub struct Server {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    list: List,
-    kind: Kind,
-    settings: ArcSwap<Settings>,
-    /// How a mailbox of this server is put away; set by a backend.
-    wipe: OnceLock<Wipe>,
+pub struct Gate {
+    server: Server,
+    settings: Arc<ArcSwap<Settings>>,
     crowd: Arc<Crowd>,
-    streams: AtomicUsize,
 }
 
-enum Kind {
-    /// The authority of the murder.
-    Master,
-    /// A copy that follows another: read-only.
-    Replica(Replica),
-    /// A backend's own list: read-only from outside, it tells the master itself.
-    Backend,
-}
-
-/// What imapd.conf says to a server.
+/// What imapd.conf says of who is let in.
 struct Settings {
-    servername: String,
-    /// Fourth word of the banner's OK.
-    role: String,
-    defaultdomain: Option<String>,
     admins: Vec<String>,
     readers: Vec<String>,
     connections_max: usize,
-    /// Those that must say the same on all nodes.
-    options: std::collections::BTreeMap<&'static str, String>,
-    /// `maxliteral`, in octets.
-    literal: u64,
-    /// The larger of `maxword` and `maxquoted`, in octets.
-    word: usize,
 }
 
-impl Server {
-    pub fn master(list: List, imapd: &Imapd) -> Server {
-        Self::new(list, Kind::Master, imapd)
+impl Gate {
+    pub fn new(server: Server, imapd: &Imapd) -> Gate {
+        describe_counter!(
+            "murder_strangers_refused_total",
+            "Connections sent away or dropped before a login, because there were too many. Alert when it grows."
+        );
+        let crowd = Arc::<Crowd>::default();
+        let counted = crowd.clone();
+        let server = server.counting(Box::new(move || counted.connections()));
+        Gate { server, settings: Arc::new(ArcSwap::from_pointee(Settings::new(imapd))), crowd }
     }
 
-    pub fn replica(list: List, replica: Replica, imapd: &Imapd) -> Server {
-        Self::new(list, Kind::Replica(replica), imapd)
-    }
-
-    pub fn backend(list: List, imapd: &Imapd) -> Server {
-        Self::new(list, Kind::Backend, imapd)
-    }
-
-    fn new(list: List, kind: Kind, imapd: &Imapd) -> Server {
-        let settings = ArcSwap::from_pointee(Settings::new(&kind, imapd));
-        let (crowd, wipe, streams) = (Arc::default(), OnceLock::new(), AtomicUsize::new(0));
-        Server { shared: Arc::new(Shared { list, kind, settings, wipe, crowd, streams }) }
-    }
-
-    /// Lets the tools have mailboxes put away (`ctl_mboxlist -m`).
-    pub fn wipe_with(self, wipe: Wipe) -> Server {
-        // Set once, at start; a second setting would be a slip without harm.
-        let _ = self.shared.wipe.set(wipe);
-        self
-    }
-
-    fn wiper(&self) -> Option<Wipe> {
-        self.shared.wipe.get().cloned()
-    }
-
-    pub fn list(&self) -> &List {
-        &self.shared.list
-    }
-
-    /// Takes over the settings of each reload.
+    /// Takes over the settings of each reload, its server's too.
     pub fn follow_reloads(&self, context: &Context) {
-        let (server, context) = (self.clone(), context.clone());
-        tokio::spawn(async move {
-            let (mut reloads, stop) = (context.reloads(), context.shutdown());
-            while let Some(Ok(())) = stop.run_until_cancelled(reloads.changed()).await {
-                let settings = Settings::new(&server.shared.kind, &context.imapd());
-                server.shared.settings.store(Arc::new(settings));
-            }
-        });
+        self.server.follow_reloads(context);
+        let settings = self.settings.clone();
+        context.on_reload(move |imapd| settings.store(Arc::new(Settings::new(&imapd))));
     }
 
     /// Serves one client that came over the network.
     pub async fn serve(&self, connection: Connection) {
         let stop = connection.seat.stop();
-        let most = self.settings().connections_max;
-        let (_place, stranger) = match self.shared.crowd.admit(most, connection.stream.peer().ip()) {
+        let most = self.settings.load().connections_max;
+        let (_place, stranger) = match self.crowd.admit(most, connection.stream.peer().ip()) {
             Admission::Stay(place, stranger) => (place, stranger),
             Admission::Refuse(_place) => return refuse(connection.stream).await,
             Admission::Drop => return,
@@ -133,86 +70,41 @@ impl Server {
         let guards = Guards {
             auth: Some(connection.listener.auth()),
             tls: connection.listener.starttls(),
-            seat: Some(connection.seat),
             stranger: Some(stranger),
         };
-        let peer = connection.stream.peer().to_string();
-        let conversation = Conversation::new(self.clone(), connection.stream, guards);
-        if let Err(error) = conversation.run(stop).await {
+        // Its seat is its own until the connection ends.
+        let (seat, peer) = (connection.seat, connection.stream.peer().to_string());
+        let talk = async {
+            let visitor = Visitor::new(self.clone(), connection.stream, guards, Some(&seat));
+            match visitor.run(&stop).await? {
+                Some((wire, session)) => {
+                    Conversation::new(self.server.clone(), wire, session).run(stop).await
+                }
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = talk.await {
             tracing::debug!(peer, "connection ended: {error}");
         }
-    }
-
-    /// Serves a client that is trusted for where it comes from, and need not log in.
-    pub async fn serve_trusted(&self, stream: Stream, stop: CancellationToken) {
-        if let Err(error) = Conversation::new(self.clone(), stream, Guards::default()).run(stop).await {
-            tracing::debug!("local connection ended: {error}");
-        }
-    }
-
-    fn settings(&self) -> arc_swap::Guard<Arc<Settings>> {
-        self.shared.settings.load()
-    }
-
-    fn is_master(&self) -> bool {
-        matches!(self.shared.kind, Kind::Master)
-    }
-
-    fn upstream(&self) -> Option<&Replica> {
-        match &self.shared.kind {
-            Kind::Replica(replica) => Some(replica),
-            Kind::Master | Kind::Backend => None,
-        }
-    }
-
-    /// The name as the list has it: the default domain is not written.
-    fn canonical(&self, name: &str) -> Option<MailboxName> {
-        let settings = self.settings();
-        let stripped =
-            settings.defaultdomain.as_deref().and_then(|d| name.strip_prefix(d)?.strip_prefix('!'));
-        MailboxName::parse(stripped.unwrap_or(name)).ok()
     }
 }
 
 impl Settings {
-    fn new(kind: &Kind, imapd: &Imapd) -> Self {
-        let role = match kind {
-            Kind::Master => "(master)".into(),
-            Kind::Replica(_) => format!("mupdate://{}", imapd.mupdate_server.as_deref().unwrap_or_default()),
-            Kind::Backend => "(backend)".into(),
-        };
+    fn new(imapd: &Imapd) -> Settings {
         Settings {
-            servername: imapd.servername.clone(),
-            role,
-            defaultdomain: Some(imapd.defaultdomain.clone()).filter(|domain| !domain.is_empty()),
             admins: imapd.admins.clone(),
             readers: imapd.mupdate_readers.clone(),
             connections_max: imapd.mupdate_connections_max as usize,
-            options: imapd.shared_options(),
-            literal: bounded(imapd.maxliteral),
-            word: usize::try_from(bounded(imapd.maxword).max(bounded(imapd.maxquoted))).unwrap_or(usize::MAX),
         }
     }
 }
 
-/// 0 in imapd.conf is no limit but that of a command.
-fn bounded(limit: u64) -> u64 {
-    if limit == 0 { u64::MAX } else { limit }
-}
-
-async fn refuse(mut stream: Stream) {
-    let mut out = Vec::new();
-    reply::put_bye(&mut out, "Server Unable");
-    let said = async {
-        stream.write_all(&out).await?;
-        stream.shutdown().await
-    };
+async fn refuse(stream: Stream) {
+    let mut wire = Wire::new(stream, Bounds::default());
+    put_bye(&mut wire, "Server Unable");
     // A refused peer that does not listen is let go all the same.
-    let _ = timeout(Duration::from_secs(2), said).await;
+    let _ = timeout(Duration::from_secs(2), wire.close()).await;
 }
-
-/// What the banner gives for a version.
-const VERSION: &str = concat!("murder-", env!("CARGO_PKG_VERSION"));
 
 #[cfg(test)]
 mod tests;

@@ -4,19 +4,15 @@ use std::path::PathBuf;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::BytesMut;
-use service::{
-    auth::client::Credentials,
-    stream::Stream,
-    tls::{
-        ClientOptions, ClientTls,
-        demand::{self, Rule, Seen},
-    },
-};
+use identity::auth::client::Credentials;
+use identity::demand::{self, Rule, Seen};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, UnixStream},
     time::{Duration, timeout},
 };
+use transport::stream::Stream;
+use transport::tls::{ClientOptions, ClientTls};
 
 use super::Cli;
 
@@ -33,7 +29,7 @@ pub(super) struct Tester<'a> {
 impl<'a> Tester<'a> {
     pub async fn connect(cli: &'a Cli) -> Result<Tester<'a>, String> {
         let host = cli.host.clone().unwrap_or_else(|| {
-            eprintln!("WARNING: no hostname supplied, assuming localhost\n");
+            service::complain!("WARNING: no hostname supplied, assuming localhost\n");
             "localhost".into()
         });
         let socket = cli.socket.as_ref().or(cli.socket_background.as_ref());
@@ -76,14 +72,14 @@ impl<'a> Tester<'a> {
         match chosen {
             Some(mechanism) => self.authenticate(&credentials, mechanism).await?,
             None if withheld => {
-                println!(
+                service::say!(
                     "Authentication failed. the password is not sent without TLS (-t \"\", or -m PLAIN)"
                 );
             }
-            None => println!("Authentication failed. no mechanism available"),
+            None => service::say!("Authentication failed. no mechanism available"),
         }
         let strength = self.stream.tls().map_or(0, |_| 256);
-        println!("Security strength factor: {strength}");
+        service::say!("Security strength factor: {strength}");
         if self.cli.compress {
             self.start_compression().await?;
         }
@@ -147,7 +143,7 @@ impl<'a> Tester<'a> {
         let shaken = timeout(PATIENCE, self.stream.connect_tls(&tls, &self.host)).await;
         shaken.map_err(|_| "TLS: timed out".to_owned())?.map_err(|e| format!("TLS: {e}"))?;
         if self.cli.verbose {
-            println!("TLS connection established: {:?}", self.stream.tls());
+            service::say!("TLS connection established: {:?}", self.stream.tls());
         }
         self.banner().await
     }
@@ -169,11 +165,11 @@ impl<'a> Tester<'a> {
             let line = self.server_line().await?;
             let upper = line.to_ascii_uppercase();
             if upper.starts_with("A01 OK") {
-                println!("Authenticated.");
+                service::say!("Authenticated.");
                 return Ok(());
             }
             if upper.starts_with("A01 ") {
-                println!("Authentication failed. generic failure");
+                service::say!("Authentication failed. generic failure");
                 return Ok(());
             }
             let challenge = BASE64_STANDARD.decode(line.trim()).map_err(|e| e.to_string())?;
@@ -199,7 +195,7 @@ impl<'a> Tester<'a> {
     }
 
     async fn client_line(&mut self, line: &str) -> Result<(), String> {
-        println!("C: {line}");
+        service::say!("C: {line}");
         let sent = self.stream.write_all(format!("{line}\r\n").as_bytes()).await;
         sent.and(self.stream.flush().await).map_err(|e| e.to_string())
     }
@@ -209,7 +205,7 @@ impl<'a> Tester<'a> {
             if let Some(end) = self.input.iter().position(|&b| b == b'\n') {
                 let line = self.input.split_to(end + 1);
                 let line = String::from_utf8_lossy(protocol::frame::trim_line(&line)).into_owned();
-                println!("S: {line}");
+                service::say!("S: {line}");
                 return Ok(line);
             }
             let read = timeout(PATIENCE, self.stream.read_buf(&mut self.input)).await;

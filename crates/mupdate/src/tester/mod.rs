@@ -20,7 +20,7 @@ use login::Tester;
 
 /// Talks to a MUPDATE server
 #[derive(Debug, Parser)]
-#[command(name = "mupdatetest", version)]
+#[command(name = "mupdatetest", version, after_help = AFTER_HELP)]
 pub struct Cli {
     /// STARTTLS, with this file's certificate and key if it is not empty
     #[arg(short = 't', value_name = "KEYFILE", value_parser = clap::builder::OsStringValueParser::new())]
@@ -87,14 +87,14 @@ impl Cli {
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
-                eprintln!("mupdatetest: {error}");
+                service::complain!("mupdatetest: {error}");
                 return ExitCode::FAILURE;
             }
         };
         let code = match runtime.block_on(self.talk()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("failure: {error}");
+                service::complain!("failure: {error}");
                 ExitCode::FAILURE
             }
         };
@@ -118,3 +118,13 @@ impl Cli {
         Ok(())
     }
 }
+
+/// What `--help` and the manual page end with.
+const AFTER_HELP: &str = "\
+Exit status:
+  0   logged in, and the conversation ended
+  1   not logged in, or the connection failed
+
+Examples:
+  mupdatetest -u backend -a backend -w secret mupdate.example.org
+  mupdatetest -t '' -m SCRAM-SHA-256 -a backend mupdate.example.org";

@@ -7,11 +7,11 @@ use std::{
 };
 
 use bytes::BytesMut;
-use service::stream::Stream;
 use tokio::{
     io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
     sync::mpsc,
 };
+use transport::stream::Stream;
 
 /// Copies until the server closes. At the end of our input, and on SIGINT, LOGOUT is sent.
 pub(super) async fn run((stream, ahead): (Stream, BytesMut), file: Option<&Path>) -> Result<(), String> {
@@ -26,7 +26,7 @@ pub(super) async fn run((stream, ahead): (Stream, BytesMut), file: Option<&Path>
         tokio::select! {
             read = from_server.read_buf(&mut buffer) => {
                 if read.unwrap_or(0) == 0 {
-                    println!("Connection closed.");
+                    service::say!("Connection closed.");
                     return Ok(());
                 }
                 show(&buffer)?;
@@ -66,7 +66,7 @@ fn read_lines(input: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
 }
 
 async fn log_out(to_server: &mut (impl AsyncWrite + Unpin)) -> Result<(), String> {
-    println!("C: Q01 LOGOUT");
+    service::say!("C: Q01 LOGOUT");
     send(to_server, b"Q01 LOGOUT\r\n").await
 }
 

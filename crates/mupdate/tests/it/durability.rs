@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
     sync::{
@@ -13,7 +12,7 @@ use std::{
 };
 
 use config::imapd::Imapd;
-use mupdate::client::{Client, Error};
+use directory::client::{Client, Error};
 use tempfile::TempDir;
 use tokio::{net::UnixStream, time::timeout};
 
@@ -61,10 +60,6 @@ fn socket(dir: &TempDir) -> std::path::PathBuf {
 
 async fn connect(socket: &Path) -> Client {
     eventually(async || Client::local(socket).await.ok()).await
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// What is known of a name: its acknowledged ACL, or that a change of it had no answer.
@@ -118,15 +113,15 @@ async fn log_in(conf: &Imapd) -> Client {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_master_acknowledged_survives_being_killed() {
     let [dir, first_dir, second_dir, backend_dir] = std::array::from_fn(|_| tempfile::tempdir().unwrap());
-    let port = free_port();
+    let port = test_host::port();
     let address = format!("127.0.0.1:{port}").parse().unwrap();
     let mut master = Process::start(&dir, "", port, &["-m"]);
     connect(&socket(&dir)).await;
-    let passwords = service::passwords::PasswordDb::new(imapd(&dir, "").password_db());
+    let passwords = identity::passwords::PasswordDb::new(imapd(&dir, "").password_db());
     passwords.set("frontend", "frontend").unwrap();
     let conf = imapd(&backend_dir, &follows(address));
-    let mut slaves =
-        [&first_dir, &second_dir].map(|dir| (dir, Process::start(dir, &follows(address), free_port(), &[])));
+    let mut slaves = [&first_dir, &second_dir]
+        .map(|dir| (dir, Process::start(dir, &follows(address), test_host::port(), &[])));
     let truth = Truth::default();
     let written = Arc::new(AtomicUsize::new(0));
     for round in 0..8usize {
@@ -141,7 +136,7 @@ async fn what_a_master_acknowledged_survives_being_killed() {
         if round % 2 == 1 {
             let (dir, slave) = &mut slaves[round / 2 % 2];
             slave.kill();
-            *slave = Process::start(dir, &follows(address), free_port(), &[]);
+            *slave = Process::start(dir, &follows(address), test_host::port(), &[]);
             let enough = written.load(Ordering::Relaxed) + at_random(1, 60);
             eventually(|| std::future::ready((written.load(Ordering::Relaxed) >= enough).then_some(())))
                 .await;
@@ -182,7 +177,7 @@ fn memory(process: &Process) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_that_stop_reading_cost_no_memory() {
     let dir = tempfile::tempdir().unwrap();
-    let master = Process::start(&dir, "", free_port(), &["-m"]);
+    let master = Process::start(&dir, "", test_host::port(), &["-m"]);
     let mut writer = connect(&socket(&dir)).await;
     let mut stalled = Vec::new();
     for _ in 0..20 {

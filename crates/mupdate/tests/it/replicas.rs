@@ -2,12 +2,11 @@
 
 use std::{path::Path, time::Duration};
 
+use directory::client::{Address, Measure};
+use directory::lookup::Found;
+use directory::replica::{Replica, Settings};
 use mailboxes::{List, Options};
-use mupdate::{
-    client::{Address, Measure},
-    daemon::Mode,
-    replica::{Found, Replica, Settings},
-};
+use mupdate::daemon::Mode;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream},
     net::{TcpListener, TcpStream, UnixStream},
@@ -90,7 +89,7 @@ async fn a_look_up_finds_what_was_made_a_moment_ago_and_proves_what_is_missing()
     for n in 0..50 {
         let name = name(&format!("user.n{n}"));
         client.activate(&name, &at("be1!p"), "").await.unwrap();
-        assert!(matches!(replica.find(&name).await, Found::Entry(_)), "{name}");
+        assert!(matches!(replica.find(&name).await, Found::Active(_)), "{name}");
     }
     assert_eq!(replica.find(&name("user.none")).await, Found::Missing);
     for n in 0..50 {
@@ -98,13 +97,34 @@ async fn a_look_up_finds_what_was_made_a_moment_ago_and_proves_what_is_missing()
         client.reserve(&name, &at("be1!p")).await.unwrap();
         eventually(|| std::future::ready(replica.list().get(&name).unwrap())).await;
         client.activate(&name, &at("be1!p"), "").await.unwrap();
-        let Found::Entry(entry) = replica.find(&name).await else { panic!("{name} is there") };
+        let Found::Active(entry) = replica.find(&name).await else { panic!("{name} is there") };
         assert!(entry.is_active(), "{name}");
     }
     let (_dir, _) = master.stop().await;
     eventually(|| std::future::ready((!replica.freshness().live).then_some(()))).await;
-    assert!(matches!(replica.find(&name("user.n7")).await, Found::Entry(_)));
+    assert!(matches!(replica.find(&name("user.n7")).await, Found::Active(_)));
     assert!(matches!(replica.find(&name("user.other")).await, Found::Unknown(_)));
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn a_proxy_says_whom_it_follows_and_that_the_slave_here_has_lost_the_master() {
+    let master = Node::master("").await;
+    put(&master, &["user.a"]).await;
+    let slave = Node::slave(&master, "").await;
+    slave.catches_up_with(&master).await;
+    let (socket, stop) = (slave.socket(), CancellationToken::new());
+    let address = Address::Nearest { socket: socket.clone(), imapd: slave.context.imapd() };
+    let replica = Replica::start(List::memory(), address, settings(), stop.clone());
+    replica.live().await;
+    assert_eq!(replica.freshness().upstream, format!("the mupdate of this host ({})", socket.display()));
+    assert_eq!(replica.freshness().behind, None);
+    let (dir, at) = master.stop().await;
+    let why = eventually(|| std::future::ready(replica.freshness().behind)).await;
+    assert!(why.contains("out of date"), "{why}");
+    assert!(replica.freshness().live, "what the slave has is still followed");
+    let _master = Node::start(Mode::Master, &at.to_string(), dir, "").await;
+    eventually(|| std::future::ready(replica.freshness().behind.is_none().then_some(()))).await;
     stop.cancel();
 }
 

@@ -1,8 +1,12 @@
 //! TLS, compression and mechanisms, between a client of ours and a server of ours.
 
-use mupdate::client::Client;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use directory::client::{Client, Error};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpListener,
 };
 
@@ -186,4 +190,47 @@ async fn a_slave_with_a_realm_logs_in_by_its_name_alone() {
         let mut client = Client::connect(&imapd(&dir, &realm)).await.unwrap();
         assert_eq!(client.list(None).await.unwrap().len(), 1);
     }
+}
+
+/// A MUPDATE server that offers three mechanisms and takes no login; it counts the attempts.
+async fn takes_no_login() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, count) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counted = count.clone();
+    tokio::spawn(async move {
+        while let Ok((peer, _)) = listener.accept().await {
+            let mut peer = BufReader::new(peer);
+            let banner = "* AUTH \"SCRAM-SHA-256\" \"SCRAM-SHA-1\" \"PLAIN\"\r\n\
+                          * OK MUPDATE \"m.example.org\" \"Cyrus IMAP\" \"3.6.1\" \"(master)\"\r\n";
+            peer.get_mut().write_all(banner.as_bytes()).await.unwrap();
+            let mut line = String::new();
+            while peer.read_line(&mut line).await.is_ok_and(|read| read > 0) {
+                counted.fetch_add(usize::from(line.contains("AUTHENTICATE")), Ordering::Relaxed);
+                // Its words come as literals, each announced at the end of a line.
+                if !line.ends_with("+}\r\n") {
+                    let _ = peer.get_mut().write_all(b"A01 NO \"authentication failed\"\r\n").await;
+                }
+                line.clear();
+            }
+        }
+    });
+    (address, count)
+}
+
+#[tokio::test]
+async fn a_wrong_password_for_the_master_is_tried_once_and_called_so() {
+    let (address, count) = takes_no_login().await;
+    let dir = tempfile::tempdir().unwrap();
+    let wrong = imapd(&dir, &follows(address));
+    for _ in 0..3 {
+        let error = Client::connect(&wrong).await.err().unwrap();
+        assert!(matches!(error, Error::WrongPassword { .. }), "{error:?}");
+        let said = format!("MUPDATE server {address}: wrong password for our login as frontend: ");
+        assert!(error.to_string().starts_with(&said), "{error}");
+    }
+    assert_eq!(count.load(Ordering::Relaxed), 1);
+    let another =
+        imapd(&dir, &follows(address).replace("mupdate_password: frontend", "mupdate_password: other"));
+    Client::connect(&another).await.err().unwrap();
+    assert_eq!(count.load(Ordering::Relaxed), 2, "another password is tried at once");
 }

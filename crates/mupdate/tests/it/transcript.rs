@@ -68,6 +68,6 @@ pub const BANNER: &str = r#"
     S: * AUTH…
     S: * COMPRESS "DEFLATE"
     S: * PARTIAL-UPDATE
-    S: * MURDER "RESUME" "EXPECT" "STATUS"
+    S: * MURDER "RESUME" "EXPECT" "STATUS" "HERE"
     S: * OK MUPDATE "node.example.org" "Cyrus IMAP" …
 "#;

@@ -3,16 +3,13 @@
 use std::{future::Future, net::SocketAddr, path::PathBuf, time::Duration};
 
 use config::imapd::Imapd;
+use directory::client::Client;
 use mailboxes::Entry;
-use mupdate::{
-    client::Client,
-    daemon::{Mode, serve},
-};
+use mupdate::daemon::{Mode, serve};
 use protocol::{location::Location, name::MailboxName};
-use service::{
-    Context,
-    listen::{Entry as ListenEntry, Socket},
-};
+use service::Context;
+use service::listen::Socket;
+use supervision::listeners::Entry as ListenEntry;
 use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::timeout};
 

@@ -258,7 +258,7 @@ impl Node {
             // wakes now and then to see whether the process is still there
             let wait = left.min(Duration::from_millis(200));
             let heard = process.notify.hear(process.child.id(), wait).map_err(ClusterError::at(&log))?;
-            if heard.is_some_and(|text| text.lines().any(|line| line == "READY=1")) {
+            if heard.is_some_and(|notice| notice.ready) {
                 return Ok(());
             }
         }

@@ -1,14 +1,9 @@
 //! The socket on which a node's `master` says that it is ready, as systemd's.
 
-use std::{
-    io::{self, IoSliceMut},
-    mem::MaybeUninit,
-    os::unix::{fs::PermissionsExt, net::UnixDatagram},
-    path::Path,
-    time::Duration,
-};
+use std::{io, os::unix::net::UnixDatagram, path::Path, time::Duration};
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+use rustix::net::RecvFlags;
+use supervision::notify::{self, Notice};
 
 /// Others cannot reach it, unless they may do all that the node's user may; and they are not heard.
 #[derive(Debug)]
@@ -19,42 +14,32 @@ pub(super) struct NotifySocket {
 impl NotifySocket {
     /// Takes the place of a socket that an earlier run left.
     pub(super) fn bind(path: &Path) -> io::Result<NotifySocket> {
-        files::remove_socket(path)?;
-        let socket = files::in_directory(path, |path| {
-            let socket = UnixDatagram::bind(path)?;
-            std::fs::set_permissions(path, PermissionsExt::from_mode(0o600))?;
-            Ok(socket)
-        })?;
+        let socket = files::datagrams(path, Some(0o600))?;
         rustix::net::sockopt::set_socket_passcred(&socket, true)?;
         Ok(NotifySocket { socket })
     }
 
     /// The next message of this process. None: nothing came in that time, or from somebody else.
-    pub(super) fn hear(&self, pid: u32, within: Duration) -> io::Result<Option<String>> {
+    pub(super) fn hear(&self, pid: u32, within: Duration) -> io::Result<Option<Notice>> {
         self.socket.set_read_timeout(Some(within))?;
-        let mut text = [0u8; 4096];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let mut parts = [IoSliceMut::new(&mut text)];
-        let received =
-            match rustix::net::recvmsg(&self.socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
-                Ok(received) => received.bytes,
-                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Ok(None),
-                Err(error) => return Err(error.into()),
-            };
-        let sender = control.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmCredentials(from) => {
-                Some(from.pid.as_raw_nonzero().get().cast_unsigned())
+        match notify::receive(&self.socket, RecvFlags::empty()) {
+            Ok((sender, notice)) => {
+                let of_process =
+                    sender.is_some_and(|sender| sender.as_raw_nonzero().get().cast_unsigned() == pid);
+                Ok(of_process.then_some(notice))
             }
-            _ => None,
-        });
-        let text = String::from_utf8_lossy(text.get(..received).unwrap_or_default()).into_owned();
-        Ok((sender == Some(pid)).then_some(text))
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -64,7 +49,8 @@ mod tests {
         let socket = NotifySocket::bind(&path).unwrap();
         let above = UnixDatagram::unbound().unwrap();
         let own = std::process::id();
-        for (expected, answer) in [(own, Some("READY=1".to_owned())), (own + 1, None)] {
+        for (expected, answer) in [(own, Some(Notice { ready: true, ..Notice::default() })), (own + 1, None)]
+        {
             above.send_to(b"READY=1", &path).unwrap();
             assert_eq!(socket.hear(expected, Duration::from_secs(20)).unwrap(), answer);
         }

@@ -48,7 +48,7 @@ impl Secrets {
 
     /// Sets every account in the cluster's password database, which all nodes share.
     pub(super) fn write_passwords(&self, dir: &Path) -> Result<(), ClusterError> {
-        let db = service::passwords::PasswordDb::new(password_db(dir));
+        let db = identity::passwords::PasswordDb::new(password_db(dir));
         for (name, password) in &self.accounts {
             db.set(name, password).map_err(|e| ClusterError::Passwords(e.to_string()))?;
         }

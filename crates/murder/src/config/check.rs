@@ -9,6 +9,7 @@ use ::config::{EX_CONFIG, Problem};
 
 /// Checks imapd.conf and cyrus.conf
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// The node's imapd.conf
     #[arg(short = 'C', long = "config", value_name = "FILE", default_value = "/etc/imapd.conf")]
@@ -27,7 +28,7 @@ pub fn run(args: &Args) -> ExitCode {
     let mut is_wrong = false;
     for problems in [Some(wrong), wrong_lines].into_iter().flatten().filter(|problems| !problems.is_empty()) {
         is_wrong = true;
-        eprintln!("{problems}");
+        service::complain!("{problems}");
     }
     let mut warnings: Vec<Problem> = imapd.warnings().to_vec();
     warnings.extend(missing_files(&imapd));
@@ -38,11 +39,11 @@ pub fn run(args: &Args) -> ExitCode {
         warnings.extend_from_slice(&cyrus.warnings);
         warnings.extend(doubts(&imapd, cyrus));
     }
-    warnings.iter().for_each(|warning| println!("{warning}"));
+    warnings.iter().for_each(|warning| service::say!("{warning}"));
     if is_wrong {
         return ExitCode::from(EX_CONFIG);
     }
-    println!("{}: {}, {} doubts", args.imapd.display(), role(&imapd), warnings.len());
+    service::say!("{}: {}, {} doubts", args.imapd.display(), role(&imapd), warnings.len());
     ExitCode::SUCCESS
 }
 
@@ -98,3 +99,13 @@ fn unused_overrides(imapd: &Imapd, cyrus: &CyrusConf) -> Vec<Problem> {
         })
         .collect()
 }
+
+/// What `--help` and the manual page end with.
+const AFTER_HELP: &str = "\
+Exit status:
+  0   no mistakes; there may be warnings
+  78  a file is wrong, or cannot be read
+
+Examples:
+  murder config check
+  murder config check -C /etc/imapd.conf -M /etc/cyrus.conf --verbose";

@@ -8,6 +8,7 @@ use ::config::{Problems, cyrus, imapd};
 
 /// Converts a configuration file to TOML, or from TOML
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// A file whose name ends in .toml is converted to Cyrus's form, any other to TOML
     file: PathBuf,
@@ -23,7 +24,7 @@ pub fn run(args: &Args) -> ExitCode {
     let text = match convert(args) {
         Ok(text) => text,
         Err(problems) => {
-            eprintln!("{problems}");
+            service::complain!("{problems}");
             return ExitCode::from(::config::EX_CONFIG);
         }
     };
@@ -38,7 +39,7 @@ pub fn run(args: &Args) -> ExitCode {
     match written {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("murder config convert: {message}");
+            service::complain!("murder config convert: {message}");
             ExitCode::FAILURE
         }
     }
@@ -55,3 +56,14 @@ fn convert(args: &Args) -> Result<String, Problems> {
         (false, false) => imapd::convert::to_toml(path, &text),
     }
 }
+
+/// What `--help` and the manual page end with.
+const AFTER_HELP: &str = "\
+Exit status:
+  0   converted
+  1   the file cannot be read, or the other one written
+  78  the file is wrong
+
+Examples:
+  murder config convert /etc/imapd.conf -o imapd.toml
+  murder config convert imapd.toml";

@@ -8,6 +8,7 @@ use ::config::imapd::{Effect, Imapd, OPTIONS, OptionSpec};
 
 /// Lists the options of imapd.conf
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// Show the values of this file too
     #[arg(short = 'C', long = "config", value_name = "FILE")]
@@ -49,7 +50,7 @@ pub fn run(args: &Args) -> ExitCode {
     match wrong {
         None => printed,
         Some(problems) => {
-            eprintln!("{problems}");
+            service::complain!("{problems}");
             ExitCode::from(::config::EX_CONFIG)
         }
     }
@@ -68,3 +69,13 @@ fn describe(option: &OptionSpec) -> String {
     }
     text
 }
+
+/// What `--help` and the manual page end with.
+const AFTER_HELP: &str = "\
+Exit status:
+  0   shown
+  78  the configuration is wrong
+
+Examples:
+  murder config list quota
+  murder config list -C /etc/imapd.conf --set";

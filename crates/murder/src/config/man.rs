@@ -43,6 +43,15 @@ pub fn page() -> String {
         ".TP\n.IB shorthost _tls:\nWhether TLS towards it is demanded (switch). Unset: where tls_server_ca_file or tls_server_ca_dir is set. \
 With no, TLS is used where it is offered, as before.\n",
         ".PP\nThe short host of a server is its name up to the first dot.\n",
+        ".SH EXAMPLES\nA frontend:\n.PP\n.nf\n",
+        "configdirectory: /var/lib/murder\nservername: mail.example.org\nmupdate_server: mupdate.example.org\n",
+        "mupdate_authname: frontend\nmupdate_password: secret\nproxy_authname: proxy\nproxy_password: secret\n",
+        "serverlist: backend1.example.org backend2.example.org\nimaps_maxlogins_per_user: 50\n.fi\n",
+        ".PP\nThe same as TOML. A table's keys are joined with its name by _, those of [partition] by \\-:\n.PP\n.nf\n",
+        "configdirectory = \"/var/lib/murder\"\nservername = \"mail.example.org\"\n",
+        "serverlist = [\"backend1.example.org\", \"backend2.example.org\"]\n\n",
+        "[mupdate]\nserver = \"mupdate.example.org\"\nauthname = \"frontend\"\npassword = \"secret\"\n\n",
+        "[proxy]\nauthname = \"proxy\"\npassword = \"secret\"\n\n[imaps]\nmaxlogins_per_user = 50\n.fi\n",
     ));
     page
 }
@@ -62,5 +71,30 @@ mod tests {
         let page = super::page();
         assert!(page.contains(".BR client_timeout: \" 10s\""));
         assert_eq!(page.matches(".BR ").count(), super::OPTIONS.len());
+    }
+
+    #[test]
+    fn both_examples_of_the_page_say_the_same() {
+        let page = super::page();
+        let blocks: Vec<&str> =
+            page.split(".nf\n").skip(1).filter_map(|rest| rest.split(".fi\n").next()).collect();
+        let [lines, toml] = blocks.as_slice() else { panic!("two examples, not {}", blocks.len()) };
+        let read = |name: &str, text: &str| {
+            let imapd = ::config::imapd::Imapd::parse(std::path::Path::new(name), text, "imaps").unwrap();
+            let options = [
+                "configdirectory",
+                "servername",
+                "mupdate_server",
+                "mupdate_password",
+                "proxy_authname",
+                "serverlist",
+            ];
+            let written = options.map(|option| imapd.written(option).map(|written| written.value.clone()));
+            (written, imapd.maxlogins_per_user, imapd.serverlist.clone())
+        };
+        let (lines, toml) = (read("imapd.conf", lines), read("imapd.toml", toml));
+        assert_eq!((&lines.1, &lines.2), (&toml.1, &toml.2));
+        assert_eq!(lines.0[..5], toml.0[..5]);
+        assert!(lines.0.iter().all(Option::is_some), "{lines:?}");
     }
 }

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 /// Lists options, checks configuration files, converts them
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -22,6 +23,7 @@ enum Command {
     Check(check::Args),
     Convert(convert::Args),
     /// Prints the manual page imapd.conf(5), made from the registry of options
+    #[command(after_help = AFTER_MAN)]
     Man,
 }
 
@@ -45,7 +47,7 @@ fn print(text: &str) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("murder config: standard output: {error}");
+            service::complain!("murder config: standard output: {error}");
             ExitCode::FAILURE
         }
     }
@@ -63,6 +65,24 @@ fn is_cyrus_conf(path: &Path, text: &str) -> bool {
     let is_section = section.is_some_and(|word| word.bytes().all(|byte| byte.is_ascii_alphanumeric()));
     is_section || (first.starts_with('[') && SECTIONS.iter().any(|name| name.eq_ignore_ascii_case(table)))
 }
+
+/// What `--help` and the manual page end with.
+const AFTER_MAN: &str = "\
+Exit status:
+  0   printed
+
+Examples:
+  murder config man | man -l -";
+const AFTER_HELP: &str = "\
+Exit status:
+  0   no mistakes
+  1   a file cannot be read or written
+  78  a configuration is wrong
+
+Examples:
+  murder config check -M /etc/cyrus.conf
+  murder config list quota
+  murder config convert /etc/imapd.conf -o imapd.toml";
 
 #[cfg(test)]
 mod tests {

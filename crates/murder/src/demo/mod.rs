@@ -19,15 +19,16 @@ use crate::cluster::{Cluster, ClusterError, Options, PortChoice, Topology};
 
 /// Starts a whole murder on this host, shows a message passing through it, and runs until Ctrl-C.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// Directory for configuration, mail and logs; kept, and used again by a second run. Default: a new temporary one, removed at the end.
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// First port of the first node; each node takes a block of 100.
-    #[arg(long)]
+    #[arg(long, value_name = "PORT")]
     base_port: Option<u16>,
     /// Topology file (TOML): nodes, users, ports. Default: one frontend, two backends, three users.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     topology: Option<PathBuf>,
     /// Stop after the tour; exit status 0 if every step went well.
     #[arg(long)]
@@ -61,7 +62,7 @@ impl Steps {
         let began = Instant::now();
         let result = step();
         let mark = if result.is_ok() { "ok" } else { "FAILED" };
-        println!("  {:>6} ms  {mark:<6}  {what}", began.elapsed().as_millis());
+        service::say!("  {:>6} ms  {mark:<6}  {what}", began.elapsed().as_millis());
         let _ = io::stdout().flush();
         result.map_err(|cause| DemoError::from(StepFailed { step: what.to_owned(), cause }))
     }
@@ -93,9 +94,9 @@ pub fn run(args: &Args) -> ExitCode {
     let code = match outcome {
         Ok(()) | Err(DemoError::Interrupted) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("murder demo: {error}");
+            service::complain!("murder demo: {error}");
             if !kept && dir.exists() {
-                eprintln!("murder demo: what was written stays in {}", dir.display());
+                service::complain!("murder demo: what was written stays in {}", dir.display());
             }
             return ExitCode::FAILURE;
         }
@@ -119,24 +120,24 @@ fn demonstrate(args: &Args, steps: &Steps, dir: &std::path::Path) -> Result<(), 
         ports: PortChoice::Blocks { base: args.base_port },
         ready_within: Duration::from_secs(30),
     };
-    println!("A murder in {}\n", dir.display());
+    service::say!("A murder in {}\n", dir.display());
     let mut cluster = steps
         .run("write configuration, certificates and passwords", || Cluster::prepare(topology, &options))?;
     let names: Vec<String> = cluster.nodes.iter().map(|node| node.short().to_owned()).collect();
     steps.run(&format!("start {} and wait until each is ready", names.join(", ")), || cluster.start())?;
     tour::run(steps, &cluster)?;
     steps.run("write demo.json", || report::write_json(&cluster))?;
-    println!("\n{}", report::text(&cluster));
+    service::say!("\n{}", report::text(&cluster));
     if !args.once {
-        println!("Ctrl-C stops everything.");
+        service::say!("Ctrl-C stops everything.");
         let _ = io::stdout().flush();
         let _ = steps.interrupt.recv();
     }
     let killed = cluster.stop();
     if !killed.is_empty() {
-        eprintln!("murder demo: had to kill {}", killed.join(", "));
+        service::complain!("murder demo: had to kill {}", killed.join(", "));
     }
-    println!("All nodes have ended.");
+    service::say!("All nodes have ended.");
     Ok(())
 }
 
@@ -172,3 +173,14 @@ fn temporary_dir() -> PathBuf {
     let _ = getrandom::fill(&mut bytes);
     std::env::temp_dir().join(format!("murder-demo-{:016x}", u64::from_ne_bytes(bytes)))
 }
+
+/// What `--help` and the manual page end with.
+const AFTER_HELP: &str = "\
+Exit status:
+  0   it ran, and was stopped
+  1   a step failed; the message and the logs in --dir say which
+
+Examples:
+  murder demo                          until Ctrl-C
+  murder demo --once                   only the tour
+  murder demo --dir /tmp/murder        kept for a second run";

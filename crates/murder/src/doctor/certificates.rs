@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use service::settings;
-use service::tls::{Inspected, ServerTls, inspect};
+use transport::settings;
+use transport::tls::{Inspected, ServerTls, inspect};
 
 use super::report::place;
 use super::{Node, Report};

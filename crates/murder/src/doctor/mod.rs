@@ -19,10 +19,13 @@ use std::process::ExitCode;
 use ::config::cyrus::CyrusConf;
 use ::config::imapd::Imapd;
 
+use crate::who::age;
+
 pub use report::{Finding, Report, Severity};
 
 /// Checks what a node needs of its host and of the other nodes, and says which line to change
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct Args {
     /// The node's imapd.conf
     #[arg(short = 'C', value_name = "FILE", default_value = "/etc/imapd.conf")]
@@ -49,8 +52,8 @@ pub(crate) struct Node {
 pub fn run(args: &Args) -> ExitCode {
     let report = examine(args);
     match args.json {
-        true => println!("{}", report.json()),
-        false => print!("{}", report.text()),
+        true => service::say!("{}", report.json()),
+        false => service::say_part!("{}", report.text()),
     }
     if report.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
@@ -58,6 +61,10 @@ pub fn run(args: &Args) -> ExitCode {
 fn examine(args: &Args) -> Report {
     let mut report = Report::default();
     let Some(node) = files::load(&args.imapd, &args.cyrus, &mut report) else { return report };
+    if let Some(seconds) = crate::node::draining(&node.imapd) {
+        let message = format!("is drained for {}: load balancers send no new clients here", age(seconds));
+        report.warn("drain", "this node", message, "murder drain --end");
+    }
     directories::check(&node, &mut report);
     limits::check(&node, &mut report);
     ports::check(&node, &mut report);
@@ -75,3 +82,15 @@ fn examine(args: &Args) -> Report {
     }
     report
 }
+
+/// What `--help` and the manual page end with.
+const AFTER_HELP: &str = "\
+Exit status:
+  0   no errors; there may be warnings
+  1   errors
+
+Examples:
+  murder doctor
+  murder doctor --here                 connects to no other node
+  murder doctor -C /etc/imapd-be.conf -M /etc/cyrus-be.conf
+  murder doctor --json | jq '.[] | select(.severity == \"error\")'";

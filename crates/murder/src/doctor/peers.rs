@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use config::imapd::Imapd;
-use mupdate::client::{Client, Error as MupdateError};
+use directory::client::{Client, Error as MupdateError};
 use serde_json::Value;
 use upstream::{Error, Upstream};
 
@@ -89,6 +89,10 @@ fn refused_by_master(imapd: &Imapd, name: &str, error: &MupdateError, report: &m
                 place(imapd, "tls_server_ca_file")
             )
         }
+        MupdateError::WrongPassword { .. } | MupdateError::SlowLogin { .. } => format!(
+            "here: {} and mupdate_password must be those of an account there\non {name}: murder passwd {user}",
+            place(imapd, "mupdate_authname")
+        ),
         MupdateError::Denied { .. } | MupdateError::Refused(_) => format!(
             "here: {} and mupdate_password\non {name}: murder passwd {user}, and admins: … {user}",
             place(imapd, "mupdate_authname")
@@ -162,7 +166,12 @@ fn refused(imapd: &Imapd, server: &str, protocol: &str, error: &Error, report: &
         Error::Denied { text, .. } if protocol == "LMTP" && !text.to_lowercase().contains("authenti") => {
             there(&format!("lmtp_admins: … {user}"))
         }
-        Error::Denied { .. } => format!(
+        Error::WrongPassword { .. } if protocol != "LMTP" => format!(
+            "here: {} and proxy_password (or {}_password) must be those of an account there\non {server}: murder passwd {user}",
+            place(imapd, "proxy_authname"),
+            config::imapd::shorthost(server)
+        ),
+        Error::Denied { .. } | Error::WrongPassword { .. } => format!(
             "here: {} and proxy_password (or {}_password)\non {server}: murder passwd {user}\n{}",
             place(imapd, "proxy_authname"),
             config::imapd::shorthost(server),

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 
 use config::cyrus::{CyrusConf, Listen, Proto, Service};
 use config::imapd::{Imapd, Role};
-use service::listen::Protocol;
-use service::resolve::service_port;
+use config::ports::Ports;
+use protocol::spoken::Protocol;
 
 use super::{Node, Report};
 use crate::node::given_up;
+use crate::runner::Runner;
 
 pub(super) fn check(node: &Node, report: &mut Report) {
     let Some(cyrus) = &node.cyrus else { return };
@@ -64,6 +65,34 @@ fn program(service: &Service) -> &str {
     names.next().unwrap_or_default()
 }
 
+/// Whether the daemons run as whoever asks.
+fn is_runner(imapd: &Imapd) -> bool {
+    Runner::of(imapd).is_some_and(|runner| runner.uid == rustix::process::getuid().as_raw())
+}
+
+/// The group whose members pass all directories on the way to a socket that is not open to all; else the directory that keeps
+/// them out.
+fn group_of(socket: &Path) -> Result<Option<String>, PathBuf> {
+    let mut group = None;
+    for directory in socket.ancestors().skip(1) {
+        // What is not there yet is made by master, as the one above it.
+        let Ok(meta) = fs::metadata(directory) else { continue };
+        if meta.mode() & 0o001 != 0 {
+            continue;
+        }
+        let own = *group.get_or_insert(meta.gid());
+        if meta.mode() & 0o010 == 0 || own != meta.gid() {
+            return Err(directory.to_owned());
+        }
+    }
+    let Some(id) = group else { return Ok(None) };
+    let text = fs::read_to_string("/etc/group").unwrap_or_default();
+    let mut named = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let name = named.find(|fields| fields.get(2).is_some_and(|gid| *gid == id.to_string()));
+    let name = name.and_then(|fields| fields.first().map(|name| (*name).to_owned()));
+    Ok(Some(name.unwrap_or_else(|| id.to_string())))
+}
+
 /// Whether something serves the line: a program of ours, in a way that it can; or somebody else's that is there.
 fn is_served(service: &Service, imapd: &Imapd) -> bool {
     let name = program(service);
@@ -100,12 +129,41 @@ fn listener(service: &Service, node: &Node, confs: &[PathBuf], report: &mut Repo
                     "chgrp mail {directory}; chmod 750 {directory}, and the mail server's user in that group"
                 );
                 report.warn("ports", about, message, closed);
+            } else if delivers(service) {
+                match group_of(path) {
+                    Ok(None) => {}
+                    Ok(Some(group)) => {
+                        report.pass(format!(
+                            "mail servers in the group {group} can deliver through {}",
+                            path.display()
+                        ));
+                    }
+                    // Whoever runs a node for himself alone wants it so.
+                    Err(directory) if is_runner(imapd) => report.pass(format!(
+                        "nobody else can deliver through {}: {} is closed to its group",
+                        path.display(),
+                        directory.display()
+                    )),
+                    Err(directory) => report.warn(
+                        "ports",
+                        about,
+                        format!(
+                            "no mail server can reach {}: {} is closed to its group",
+                            path.display(),
+                            directory.display()
+                        ),
+                        format!(
+                            "chgrp mail {0}; chmod 750 {0}, and the mail server's user in that group",
+                            directory.display()
+                        ),
+                    ),
+                }
             }
             return;
         }
         Listen::Inet { host, port } => (host.as_deref(), port),
     };
-    let Some(number) = port.parse().ok().or_else(|| service_port(port)) else {
+    let Some(number) = Ports::read().find(port, "tcp") else {
         let message = format!("no port is known for '{port}'");
         return report.error(
             "ports",
@@ -264,6 +322,25 @@ mod tests {
             mode(bits);
             assert_eq!(is_open_to_all(&dir.path().join("lmtp")), open);
         }
+    }
+
+    #[test]
+    fn a_socket_that_no_mail_server_can_reach_is_told_with_the_directory_that_is_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("socket");
+        fs::create_dir(&inner).unwrap();
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap()
+        };
+        mode(dir.path(), 0o750);
+        mode(&inner, 0o750);
+        let socket = inner.join("lmtp");
+        assert!(group_of(&socket).is_ok(), "{:?}", group_of(&socket));
+        mode(&inner, 0o700);
+        assert_eq!(group_of(&socket), Err(inner.clone()));
+        mode(&inner, 0o750);
+        mode(dir.path(), 0o700);
+        assert_eq!(group_of(&socket), Err(dir.path().to_owned()));
     }
 
     #[test]

@@ -19,7 +19,7 @@ impl Node {
     /// None, and told aloud, where the test is not root.
     fn new() -> Option<Node> {
         if !rustix::process::geteuid().is_root() {
-            let _ = writeln!(std::io::stderr(), "SKIPPED: only root can work for another user");
+            test_host::skip("only root can work for another user");
             return None;
         }
         let dir = tempfile::tempdir().unwrap();

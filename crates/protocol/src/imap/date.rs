@@ -21,8 +21,8 @@ pub struct Date {
 
 impl Date {
     pub fn new(year: u16, month: u8, day: u8) -> Option<Date> {
-        let valid = (1..=12).contains(&month) && day >= 1 && day <= days_in(year, month);
-        valid.then_some(Date { year, month, day })
+        let date = Date { year, month, day };
+        date.civil().map(|_| date)
     }
 
     /// `date = date-text / DQUOTE date-text DQUOTE`
@@ -42,31 +42,28 @@ impl Date {
 
     /// Days since 1 January 1970.
     pub fn days(self) -> i64 {
-        let (y, m, d) = (i64::from(self.year), i64::from(self.month), i64::from(self.day));
-        let y = if m <= 2 { y - 1 } else { y };
-        let era = y.div_euclid(400);
-        let year_of_era = y.rem_euclid(400);
-        let day_of_year = (153 * (m + if m > 2 { -3 } else { 9 }) + 2) / 5 + d - 1;
-        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-        era * 146_097 + day_of_era - 719_468
+        let julian = self.civil().map_or(EPOCH, time::Date::to_julian_day);
+        i64::from(julian) - i64::from(EPOCH)
     }
 
-    /// The day so many days after 1 January 1970.
+    /// The day so many days after 1 January 1970, from year 0 to year 9999: what is before or behind them is their first or
+    /// their last day.
     pub fn from_days(days: i64) -> Date {
-        let z = days + 719_468;
-        let era = z.div_euclid(146_097);
-        let day_of_era = z.rem_euclid(146_097);
-        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let mp = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * mp + 2) / 5 + 1;
-        let month = if mp < 10 { mp + 3 } else { mp - 9 };
-        let year = year_of_era + era * 400 + i64::from(month <= 2);
-        Date {
-            year: u16::try_from(year).unwrap_or(u16::MAX),
-            month: u8::try_from(month).unwrap_or(1),
-            day: u8::try_from(day).unwrap_or(1),
-        }
+        let first = Date { year: 0, month: 1, day: 1 };
+        let last = Date { year: 9999, month: 12, day: 31 };
+        let days = days.clamp(first.days(), last.days());
+        let julian = i32::try_from(days).ok().and_then(|days| days.checked_add(EPOCH));
+        let civil = julian.and_then(|julian| time::Date::from_julian_day(julian).ok());
+        let date = civil.and_then(|civil| {
+            let year = u16::try_from(civil.year()).ok()?;
+            Some(Date { year, month: civil.month().into(), day: civil.day() })
+        });
+        date.unwrap_or(first)
+    }
+
+    fn civil(self) -> Option<time::Date> {
+        let month = time::Month::try_from(self.month).ok()?;
+        time::Date::from_calendar_date(self.year.into(), month, self.day).ok()
     }
 }
 
@@ -142,20 +139,14 @@ impl fmt::Display for DateTime {
     }
 }
 
+/// The Julian day of 1 January 1970.
+const EPOCH: i32 = 2_440_588;
+
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 fn month_name(month: u8) -> &'static str {
     MONTHS.get(usize::from(month).wrapping_sub(1)).unwrap_or(&"Jan")
-}
-
-fn days_in(year: u16, month: u8) -> u8 {
-    match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
-        2 => 28,
-        _ => 31,
-    }
 }
 
 /// Digits, `min` to `max` of them and no more.
@@ -217,6 +208,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_moment_before_year_0_or_behind_year_9999_is_told_as_the_nearest_day_of_four_digits() {
+        let told = |epoch| DateTime::utc(epoch).to_string();
+        assert_eq!(told(253_402_300_799), "31-Dec-9999 23:59:59 +0000");
+        for (epoch, day) in [
+            (253_402_300_800, "31-Dec-9999 "),
+            (i64::MAX / 2, "31-Dec-9999 "),
+            (i64::MIN / 2, " 1-Jan-0000 "),
+        ] {
+            assert!(told(epoch).starts_with(day), "{}", told(epoch));
+        }
+        assert_eq!(Date::new(2000, 2, 29).map(Date::days), Some(11_016));
+        assert_eq!(
+            (Date::new(1900, 2, 29), Date::new(2023, 13, 1), Date::new(2023, 4, 31)),
+            (None, None, None)
+        );
+    }
+
     proptest! {
         #[test]
         fn what_is_printed_parses_again(epoch in 0i64..32_503_680_000, zone in -840i16..840) {
@@ -225,8 +234,7 @@ mod tests {
         }
 
         #[test]
-        fn days_count_both_ways(days in -700_000i64..20_000_000) {
-            prop_assume!(Date::from_days(days).year < u16::MAX && days > -700_000);
+        fn days_count_both_ways(days in -719_528i64..=2_932_896) {
             prop_assert_eq!(Date::from_days(days).days(), days);
         }
     }

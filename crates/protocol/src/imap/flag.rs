@@ -8,6 +8,8 @@ use nom::sequence::preceded;
 
 use crate::grammar::{Cursor, ParseError, Parsed, atom, byte, list};
 
+use super::print;
+
 /// A flag that a client can set. `\Recent` is not one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Flag {
@@ -60,6 +62,18 @@ impl fmt::Display for Flag {
             Flag::Keyword(word) => f.write_str(word),
         }
     }
+}
+
+/// `(\Seen $Forwarded)`
+pub fn print_list(out: &mut Vec<u8>, flags: &[Flag]) {
+    out.push(b'(');
+    for (at, flag) in flags.iter().enumerate() {
+        if at > 0 {
+            out.push(b' ');
+        }
+        print::plain(out, &flag.to_string());
+    }
+    out.push(b')');
 }
 
 /// Flags in one list.

@@ -5,21 +5,29 @@
 //! wrong gives a [`Bad`], which still carries the tag wherever there is one, so that the client gets its answer.
 //! APPEND alone is parsed in steps, since its literals are messages and are never collected: [`command::append`].
 //!
-//! [`print`] writes what goes back: strings as atoms, quoted or literals, sets and dates.
+//! What goes back: a [`Reply`] for each command, a [`Refusal`] says which where it is not done; untagged responses are printed
+//! beside the grammar of their command. [`print`] writes strings as atoms, quoted or literals.
 
 pub mod assemble;
+pub mod capability;
 pub mod code;
 pub mod command;
 pub mod date;
+pub mod enabled;
 pub mod flag;
 pub mod print;
+pub mod refusal;
+pub mod reply;
 pub mod set;
 
 pub use crate::grammar::{Cursor, Limits, ParseError};
 pub use assemble::{Assembled, Assembler, Bounds};
 pub use command::{Body, Name};
 pub use date::{Date, DateTime};
+pub use enabled::{Enabled, Extension};
 pub use flag::Flag;
+pub use refusal::Refusal;
+pub use reply::{Bye, Code, Kind, Reply};
 pub use set::{SequenceSet, UidSet};
 
 use crate::grammar::{self, run, space};

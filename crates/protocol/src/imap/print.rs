@@ -1,5 +1,7 @@
 //! Writing responses: RFC 3501 section 9.
 
+use std::io::Write;
+
 use crate::grammar::is_astring_byte;
 
 /// A string as an atom where it can be one, else quoted, else a literal.
@@ -44,6 +46,12 @@ pub fn nstring(out: &mut Vec<u8>, text: Option<&[u8]>) {
 pub fn literal(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(format!("{{{}}}\r\n", text.len()).as_bytes());
     out.extend_from_slice(text);
+}
+
+/// As `format!`, without a string in between.
+pub fn text(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Memory takes all.
+    let _ = out.write_fmt(text);
 }
 
 /// Text of a response: no control character may end the line early.

@@ -155,3 +155,30 @@ proptest! {
         prop_assert_eq!(items, vec![Item::Section(Fragment { peek: false, section, partial: None })]);
     }
 }
+
+#[test]
+fn what_is_allowed_before_login_is_the_same_by_name() {
+    for frame in [
+        "a CAPABILITY",
+        "a NOOP",
+        "a LOGOUT",
+        "a ID NIL",
+        "a STARTTLS",
+        "a LOGIN a b",
+        "a AUTHENTICATE PLAIN",
+        "a NAMESPACE",
+        "a IDLE",
+        "a ENABLE X",
+        "a SELECT x",
+        "a CHECK",
+        "a UNAUTHENTICATE",
+        "a XKICK x",
+    ] {
+        let name = frame.split(' ').nth(1).unwrap_or_default();
+        assert_eq!(
+            parse(frame.as_bytes()).unwrap().body.before_login(),
+            command::before_login(name),
+            "{frame}"
+        );
+    }
+}

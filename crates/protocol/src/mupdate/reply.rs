@@ -72,7 +72,7 @@ impl Banner<'_> {
             out.extend_from_slice(b"* COMPRESS \"DEFLATE\"\r\n");
         }
         out.extend_from_slice(b"* PARTIAL-UPDATE\r\n");
-        out.extend_from_slice(b"* MURDER \"RESUME\" \"EXPECT\" \"STATUS\"\r\n");
+        out.extend_from_slice(b"* MURDER \"RESUME\" \"EXPECT\" \"STATUS\" \"HERE\"\r\n");
         out.extend_from_slice(b"* OK MUPDATE");
         for text in [self.servername, "Cyrus IMAP", self.version, self.role] {
             out.push(b' ');
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "* AUTH \"SCRAM-SHA-256\" \"PLAIN\"\r\n* STARTTLS\r\n* COMPRESS \"DEFLATE\"\r\n* PARTIAL-UPDATE\r\n\
-             * MURDER \"RESUME\" \"EXPECT\" \"STATUS\"\r\n\
+             * MURDER \"RESUME\" \"EXPECT\" \"STATUS\" \"HERE\"\r\n\
              * OK MUPDATE \"mupdate.example.org\" \"Cyrus IMAP\" \"murder-0.1.0\" \"(master)\"\r\n"
         );
     }

@@ -70,6 +70,8 @@ impl Session {
             Command::Tool(_) if !self.local => return Some(Reply::bad("Unrecognized command")),
             Command::Tool(_) => Needs { write: false, streaming: false },
             Command::Status { .. } => Needs { write: false, streaming: false },
+            // Only a server of the murder says where it is, and only the master is told.
+            Command::Here { .. } => Needs { write: true, streaming: false },
             // It is the operator of this very host, whose list others cannot write.
             Command::Accept if self.local => Needs { write: false, streaming: false },
             Command::Write { .. } | Command::Accept | Command::Resolve { .. } => {
@@ -187,8 +189,17 @@ mod tests {
     /// What a client may try, in any order.
     fn tried() -> impl Strategy<Value = String> {
         let commands: Vec<&str> = TABLE.iter().map(|(command, ..)| *command).collect();
-        let ours =
-            ["RESUME", "STATUS", "ACCEPT", "RESOLVE \"a\"", "DUMP", "DROP \"a\"", "RENEW", "WIPE \"a\""];
+        let ours = [
+            "RESUME",
+            "STATUS",
+            "HERE \"be1\"",
+            "ACCEPT",
+            "RESOLVE \"a\"",
+            "DUMP",
+            "DROP \"a\"",
+            "RENEW",
+            "WIPE \"a\"",
+        ];
         let known = prop::sample::select([&commands[..], &ours].concat());
         prop_oneof![8 => known.prop_map(str::to_owned), 1 => "[A-Z]{0,12}( \"[a-z.!]{0,9}\"){0,4}"]
     }
@@ -230,7 +241,7 @@ mod tests {
                         prop_assert!(session.access != Access::None && !session.streaming);
                         session.streaming = true;
                     }
-                    Command::Write { .. } | Command::Accept | Command::Resolve { .. } => {
+                    Command::Write { .. } | Command::Here { .. } | Command::Accept | Command::Resolve { .. } => {
                         prop_assert!(session.access == Access::Write && !session.streaming);
                     }
                     Command::Tool(_) => prop_assert!(false, "a tool's command over the network"),

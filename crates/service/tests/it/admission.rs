@@ -3,9 +3,8 @@
 use std::fs;
 use std::io::{BufRead, Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
-use std::process::{Command, Stdio};
 
-use service::passwords::PasswordDb;
+use identity::passwords::PasswordDb;
 
 use crate::process::{Daemon, SYSTEMD, line};
 
@@ -204,30 +203,18 @@ fn while_the_operator_says_so_nobody_is_served() {
 }
 
 /// fail2ban 1.0's filter `cyrus-imap`, its parts put in, on lines from which it has taken the date: the hosts that it finds.
-const FAIL2BAN: &str = r#"
-import re, sys
-daemon = r"[\[\(]?(?:cyrus/)?(?:imap(d|s)?|pop3(d|s)?)(?:\(\S+\))?[\]\)]?:?"
-pid = r"(?:\[\d+\])"
-prefix = (r"(?:\[\])?\s*(?:<[^.]+\.[^.]+>\s+)?(?:\S+\s+)?(?:kernel:\s?\[ *\d+\.\d+\]:?\s+)?(?:@vserver_\S+\s+)?"
-    + "(?:(?:" + pid + r"?:\s+" + daemon + "|" + daemon + pid + r"?:?)\s+)?(?:\[ID \d+ \S+\]\s+)?")
-rule = re.compile("^" + prefix
-    + r"badlogin: [^\[]*\[(?P<host>\S+)\] \S+ .*?\[?SASL\(-13\): (authentication failure|user not found): .*\]?$")
-for line in sys.stdin.read().splitlines():
-    found = rule.search(line)
-    print(found.group("host") if found else "-")
-"#;
-
-fn fail2ban(lines: &[String]) -> Option<Vec<String>> {
-    let mut python = Command::new("python3");
-    python.args(["-c", FAIL2BAN]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let Ok(mut child) = python.spawn() else {
-        eprintln!("SKIPPED: fail2ban's filter needs python3");
-        return None;
-    };
-    child.stdin.take().unwrap().write_all(lines.join("\n").as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    Some(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect())
+fn fail2ban(lines: &[String]) -> Vec<String> {
+    let daemon = r"[\[\(]?(?:cyrus/)?(?:imap(d|s)?|pop3(d|s)?)(?:\(\S+\))?[\]\)]?:?";
+    let pid = r"(?:\[\d+\])";
+    let prefix = format!(
+        "{}{}(?:(?:{pid}?:\\s+{daemon}|{daemon}{pid}?:?)\\s+)?(?:\\[ID \\d+ \\S+\\]\\s+)?",
+        r"(?:\[\])?\s*(?:<[^.]+\.[^.]+>\s+)?(?:\S+\s+)?",
+        r"(?:kernel:\s?\[ *\d+\.\d+\]:?\s+)?(?:@vserver_\S+\s+)?",
+    );
+    let failure = r"badlogin: [^\[]*\[(?P<host>\S+)\] \S+ .*?\[?SASL\(-13\): (authentication failure|user not found): .*\]?$";
+    let rule = regex::Regex::new(&format!("^{prefix}{failure}")).unwrap();
+    let host = |line: &String| rule.captures(line).map_or("-".to_owned(), |found| found["host"].to_owned());
+    lines.iter().map(host).collect()
 }
 
 #[test]
@@ -262,7 +249,7 @@ fn failed_logins_are_lines_that_fail2ban_knows() {
     let all = lines.iter().chain(&sasl).map(|line| format!("mail {line}"));
     let hosts = fail2ban(&all.collect::<Vec<_>>());
     let expected = ["192.0.2.1", "192.0.2.1", "-", "192.0.2.2", "192.0.2.2"];
-    assert!(hosts.is_none_or(|hosts| hosts == expected), "{lines:?}");
+    assert_eq!(hosts, expected, "{lines:?}");
     let good = &lines[2];
     assert!(
         good.starts_with("cyrus/imap[")

@@ -1,11 +1,9 @@
-//! The shared parts of the daemons over real sockets, certificates and files.
+//! The host of the daemons over real sockets, certificates and files.
 
 #![allow(clippy::unwrap_used)]
 
 mod admission;
-mod auth;
+#[path = "../../../transport/tests/it/certificates.rs"]
 mod certificates;
-mod passwords;
 mod process;
 mod serve;
-mod tls;

@@ -131,7 +131,7 @@ fn our_master_passes_sockets_with_their_entries() {
 #[test]
 fn a_daemon_that_root_starts_works_as_the_owner_of_its_directory() {
     if !rustix::process::geteuid().is_root() {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: only root can become somebody else");
+        test_host::skip("only root can become somebody else");
         return;
     }
     let nobody = 65534;

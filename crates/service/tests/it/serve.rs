@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use config::imapd::Imapd;
+use service::Connection;
+use service::Context;
 use service::drive::{Farewell, Next, Outcome, Session, drive};
-use service::listen::{Entry, Socket};
-use service::wire::{Bounds, Wire};
-use service::{Connection, Context};
+use service::listen::Socket;
+use supervision::listeners::Entry;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use transport::wire::{Bounds, Wire};
 
 use crate::certificates::Authority;
 
@@ -133,10 +135,11 @@ async fn a_listener_without_its_certificate_costs_only_itself() {
     let text = format!("configdirectory: {}\n{found}", dir.path().display());
     fs::write(dir.path().join("imapd.conf"), text).unwrap();
     context.reload().unwrap();
-    let options = service::tls::ClientOptions { server_ca_file: Some(authority.ca()), ..Default::default() };
-    let client = service::tls::ClientTls::new(&options).unwrap();
+    let options =
+        transport::tls::ClientOptions { server_ca_file: Some(authority.ca()), ..Default::default() };
+    let client = transport::tls::ClientTls::new(&options).unwrap();
     let socket = TcpStream::connect(context.listeners()[0].local_addr().unwrap()).await.unwrap();
-    let mut stream = service::stream::Stream::tcp(socket).unwrap();
+    let mut stream = transport::stream::Stream::tcp(socket).unwrap();
     stream.connect_tls(&client, "here").await.unwrap();
     let mut hello = [0; 7];
     stream.read_exact(&mut hello).await.unwrap();

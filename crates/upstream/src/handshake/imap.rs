@@ -85,7 +85,7 @@ async fn authenticate(d: &mut Imap, imapd: &Imapd, user: Option<&str>) -> Result
                 d.text = answer.remark();
                 return note_capabilities(d, &answer.remark()).await;
             }
-            Response::Done(_, answer) => return Err(sasl.denied(answer.remark())),
+            Response::Done(_, answer) => return Err(sasl.refused(answer.remark())),
         }
     }
     Err(d.unexpected(DOING, "no end of untagged lines"))

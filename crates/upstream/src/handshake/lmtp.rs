@@ -3,7 +3,7 @@
 
 use config::imapd::Imapd;
 use protocol::lmtp::reply::Answer;
-use service::resolve::Server;
+use transport::resolve::Server;
 
 use crate::Error;
 use crate::dialog::Dialog;
@@ -59,7 +59,7 @@ async fn authenticate(d: &mut Lmtp, imapd: &Imapd) -> Result<(), Error> {
                 d.wire.say(&say, &mut d.out).map_err(d.out_of_step("AUTH"))?;
                 answer = reply(d, "AUTH").await?;
             }
-            code => return Err(sasl.denied(format!("{code} {text}"))),
+            code => return Err(sasl.refused(format!("{code} {text}"))),
         }
     }
 }

@@ -73,7 +73,7 @@ async fn authenticate(
                 let say = sasl.answer(&challenge).await?;
                 d.wire.say(&say, &mut d.out).map_err(d.out_of_step(DOING))?;
             }
-            Answer::Err(text) => return Err(sasl.denied(text)),
+            Answer::Err(text) => return Err(sasl.refused(text)),
         }
     }
 }

@@ -456,3 +456,67 @@ fn a_pool_that_only_looks_whether_a_connection_is_quiet_is_caught() {
     assert!(found(imap_story), "IMAP");
     assert!(found(lmtp_story), "LMTP");
 }
+
+/// A server that offers three mechanisms and takes no login, counting connections and attempts.
+async fn takes_no_login(answer: &'static str) -> (u16, Arc<Mutex<(u32, u32)>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, count) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new((0, 0))));
+    let counted = count.clone();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            counted.lock().unwrap().0 += 1;
+            let (read, mut write) = socket.into_split();
+            let mut lines = BufReader::new(read).lines();
+            let offered = "AUTH=SCRAM-SHA-256 AUTH=SCRAM-SHA-1 AUTH=PLAIN SASL-IR";
+            write
+                .write_all(format!("* OK [CAPABILITY IMAP4rev1 {offered}] ready\r\n").as_bytes())
+                .await
+                .unwrap();
+            while let Ok(Some(line)) = lines.next_line().await {
+                assert!(line.contains(" AUTHENTICATE "), "{line}");
+                counted.lock().unwrap().1 += 1;
+                let tag = line.split(' ').next().unwrap();
+                write.write_all(format!("{tag} {answer}\r\n").as_bytes()).await.unwrap();
+            }
+        }
+    });
+    (port, count)
+}
+
+fn way(port: u16, password: &str) -> Imapd {
+    let text = format!(
+        "configdirectory: /nowhere\nservername: fe.test\nproxy_authname: proxy\nproxy_password: {password}\n\
+         allowplaintext: yes\nclient_timeout: 1s\nbe_address: 127.0.0.1\nbe_ports: imap={port}\n"
+    );
+    Imapd::parse(Path::new("/nowhere/imapd.conf"), &text, "test").unwrap()
+}
+
+#[tokio::test]
+async fn a_wrong_password_of_the_frontend_is_tried_once_however_many_users_log_in() {
+    for answer in ["NO [AUTHENTICATIONFAILED] authentication failure", "NO authentication failure"] {
+        let (port, count) = takes_no_login(answer).await;
+        let upstream = Upstream::new(&way(port, "wrong"));
+        for user in ["fred", "jane", "fred"] {
+            let error = upstream.imap("be.test", Some(user)).await.unwrap_err();
+            assert!(matches!(error, Error::WrongPassword { .. }), "{error:?}");
+            assert!(!error.is_unreachable(), "the network is not to blame");
+            let said = error.to_string();
+            assert!(said.starts_with("be.test: wrong password for our own login as proxy: "), "{said}");
+        }
+        assert_eq!(*count.lock().unwrap(), (1, 1), "connections, and attempts by any mechanism");
+        upstream.reload(&way(port, "another"));
+        upstream.imap("be.test", Some("fred")).await.unwrap_err();
+        assert_eq!(*count.lock().unwrap(), (2, 2), "another password is tried at once");
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_to_one_user_is_not_refused_to_the_next() {
+    let (port, count) = takes_no_login("NO [AUTHORIZATIONFAILED] fred is denied").await;
+    let upstream = Upstream::new(&way(port, "right"));
+    for user in ["fred", "jane"] {
+        let error = upstream.imap("be.test", Some(user)).await.unwrap_err();
+        assert_eq!(error.denied(), Some("[AUTHORIZATIONFAILED] fred is denied"));
+    }
+    assert_eq!(*count.lock().unwrap(), (2, 2));
+}

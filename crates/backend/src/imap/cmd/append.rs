@@ -9,15 +9,15 @@ use std::sync::Arc;
 use protocol::acl::Rights;
 use protocol::frame::Literal;
 use protocol::imap::command::append::{Append, Message, Next};
-use protocol::imap::{Assembled, Flag, UidSet};
-use service::aside::Pace;
+use protocol::imap::refusal::require;
+use protocol::imap::{Assembled, Code, Flag, Refusal, Reply, UidSet};
+use work::aside::Pace;
 
 use crate::imap::conn::Gone;
 use crate::imap::limits::MESSAGES;
-use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::reply::{Outcome, Stop, refusal};
 use crate::imap::session::Session;
-use crate::imap::user::require;
-use crate::store::{Mailbox, NewMessage, Staging, StoreError};
+use store::{Mailbox, NewMessage, Staging, StoreError};
 
 pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Outcome {
     let Append { mailbox: external, mut message, .. } = append;
@@ -45,14 +45,14 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
                 staged.push(new);
                 None
             }
-            Err(reply) => Some(reply),
+            Err(refusal) => Some(refusal),
         };
         match (broken, next) {
-            (Some(reply), Some(next)) => {
+            (Some(refusal), Some(next)) => {
                 session.conn.skip(next, patience).await?;
-                return Ok(reply);
+                return Err(refusal.into());
             }
-            (Some(reply), None) => return Ok(reply),
+            (Some(refusal), None) => return Err(refusal.into()),
             (None, next) => match (Next::parse(&text, session.words), next) {
                 (Ok(Next::End), None) => break,
                 (Ok(Next::Message(following)), Some(next)) => (message, literal) = (following, next),
@@ -60,10 +60,10 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
                     if let Some(next) = next {
                         session.conn.skip(next, patience).await?;
                     }
-                    let why = parsed
-                        .err()
-                        .map_or("Invalid message literal in Append".to_owned(), |e| e.text("Append"));
-                    return Ok(Reply::bad(why));
+                    let error = parsed.err();
+                    return Err(error
+                        .map_or(Refusal::BadAppend, |e| Refusal::malformed(&e, "Append"))
+                        .into());
                 }
             },
         }
@@ -78,7 +78,10 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
             seen.extend((new.flags.len() < before).then_some(at));
         }
     }
-    let appended = mailbox.append_noted(staged, None, session.server.ignore_quota).await?;
+    let appended = match session.server.ignore_quota {
+        true => mailbox.append_over_quota(staged).await?,
+        false => mailbox.append(staged).await?,
+    };
     let seen: Vec<u32> = seen.iter().filter_map(|at| appended.uids.get(*at).copied()).collect();
     super::store::mark_own_seen(session, &mailbox, seen).await?;
     let reply = Reply::completed();
@@ -86,21 +89,16 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
         return Ok(reply);
     }
     let uids: UidSet = appended.uids.into_iter().collect();
-    Ok(reply.code(format!("APPENDUID {} {uids}", appended.uidvalidity)))
+    Ok(reply.code(Code::AppendUid { uidvalidity: appended.uidvalidity, uids: uids.to_string() }))
 }
 
 /// The mailbox to append to, if the user may.
 async fn open(session: &Session, external: &str, size: u64) -> Result<(Arc<Mailbox>, Rights), Stop> {
-    let (name, _, rights) = session.find(external).map_err(|stop| match stop {
-        Stop::Reply(reply) if reply.code.as_deref() == Some("NONEXISTENT") => {
-            Stop::Reply(reply.code("TRYCREATE"))
-        }
-        stop => stop,
-    })?;
+    let (name, _, rights) = session.find(external).map_err(Stop::of_target)?;
     require(rights, Rights::INSERT)?;
     let limit = session.server.imapd.maxmessagesize;
     if (limit > 0 && size > limit) || size > u64::from(u32::MAX) {
-        return Err(Reply::no("Message size exceeds fixed limit").code("TOOBIG").into());
+        return Err(Refusal::TooBig.into());
     }
     Ok((session.server.store.mailbox(&name).await?, rights))
 }
@@ -108,11 +106,11 @@ async fn open(session: &Session, external: &str, size: u64) -> Result<(Arc<Mailb
 /// Whether one more message may come.
 fn admit(session: &Session, mailbox: &Mailbox, staged: usize, size: u64, total: u64) -> Result<(), Stop> {
     if staged >= MESSAGES {
-        return Err(Reply::no("Too many messages in one Append").code("LIMIT").into());
+        return Err(Refusal::TooManyMessages.into());
     }
     let limit = session.server.imapd.maxmessagesize;
     if (limit > 0 && size > limit) || size > u64::from(u32::MAX) {
-        return Err(Reply::no("Message size exceeds fixed limit").code("TOOBIG").into());
+        return Err(Refusal::TooBig.into());
     }
     if session.server.ignore_quota {
         return Ok(());
@@ -128,7 +126,7 @@ fn admit(session: &Session, mailbox: &Mailbox, staged: usize, size: u64, total: 
     if storage || messages { Err(StoreError::OverQuota.into()) } else { Ok(()) }
 }
 
-/// Takes one message from the client into a staging file. The inner error is the answer, once the message has been heard to
+/// Takes one message from the client into a staging file. The inner error is why it is refused, once the message has been heard to
 /// its end.
 async fn receive(
     session: &mut Session,
@@ -136,19 +134,19 @@ async fn receive(
     literal: Literal,
     message: &Message,
     rights: Rights,
-) -> Result<Result<NewMessage, Reply>, Stop> {
+) -> Result<Result<NewMessage, Refusal>, Stop> {
     if literal.sync {
         session.conn.put_line("+ go ahead");
         session.conn.flush().await?;
     }
     let patience = session.patience();
     let mut check = Check::default();
-    let mut failed = (literal.size == 0).then(|| Reply::no("Append aborted"));
+    let mut failed = (literal.size == 0).then_some(Refusal::EmptyAppend);
     let mut stage: Option<Staging> =
         match session.server.store.stage(&mailbox.name()?, Some(literal.size)).await {
             Ok(stage) => Some(stage),
             Err(error) => {
-                failed = failed.or(Some(error.into()));
+                failed = failed.or(Some(refusal(error)));
                 None
             }
         };
@@ -161,7 +159,7 @@ async fn receive(
                 if let Some(stage) = stage.as_mut().filter(|_| failed.is_none())
                     && let Err(error) = stage.write(&bytes).await
                 {
-                    failed = Some(error.into());
+                    failed = Some(refusal(error));
                 }
                 pace.steps(bytes.len() / BYTES).await;
             }
@@ -169,15 +167,15 @@ async fn receive(
         }
     }
     session.conn.acknowledge();
-    if let Some(reply) = failed.or_else(|| check.verdict(message.binary)) {
-        return Ok(Err(reply));
+    if let Some(refusal) = failed.or_else(|| check.verdict(message.binary)) {
+        return Ok(Err(refusal));
     }
-    let Some(stage) = stage else { return Ok(Err(Reply::no("Append aborted"))) };
+    let Some(stage) = stage else { return Ok(Err(Refusal::EmptyAppend)) };
     let flags = message.flags.iter().filter(|flag| may_set(flag, rights)).cloned().collect();
     let internaldate = message.date.map(|date| date.epoch);
     match stage.finish().await {
         Ok(staged) => Ok(Ok(NewMessage { staged: Arc::new(staged), flags, internaldate })),
-        Err(error) => Ok(Err(error.into())),
+        Err(error) => Ok(Err(refusal(error))),
     }
 }
 
@@ -186,7 +184,7 @@ async fn tail(session: &mut Session) -> Result<(bytes::Bytes, Option<Literal>), 
     let patience = session.patience();
     match session.conn.next(patience).await? {
         Assembled::Tail { text, literal } => Ok((text, literal)),
-        Assembled::Bad(bad) => Err(Reply::bad(bad.text).into()),
+        Assembled::Bad(bad) => Err(Refusal::from(bad).into()),
         _ => Err(Gone::Closed.into()),
     }
 }
@@ -219,11 +217,11 @@ impl Check {
     }
 
     /// `binary`: the message came as a literal8 (RFC 3516 section 4.4).
-    fn verdict(&self, binary: bool) -> Option<Reply> {
+    fn verdict(&self, binary: bool) -> Option<Refusal> {
         if self.nul && !binary {
-            return Some(Reply::no("Message contains NUL characters").code("UNKNOWN-CTE"));
+            return Some(Refusal::NulInMessage);
         }
-        self.bare.then(|| Reply::no("Message contains bare newlines"))
+        self.bare.then_some(Refusal::BareNewlines)
     }
 }
 

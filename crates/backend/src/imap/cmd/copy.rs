@@ -4,39 +4,34 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use protocol::acl::Rights;
-use protocol::imap::UidSet;
 use protocol::imap::command::copy::Copy;
-use service::aside::weighed;
+use protocol::imap::refusal::require;
+use protocol::imap::{Code, Refusal, Reply, UidSet};
+use work::aside::weighed;
 
-use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::Session;
-use crate::imap::user::require;
 
 pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
     let selected = session.selected()?;
     let weight = selected.numbering.weight(&copy.set);
     let (source, rights) = (selected.mailbox.clone(), selected.rights);
     let read_only = selected.read_only;
-    let (name, _, there) = session.find(&copy.mailbox).map_err(|stop| match stop {
-        Stop::Reply(reply) if reply.code.as_deref() == Some("NONEXISTENT") => {
-            Stop::Reply(reply.code("TRYCREATE"))
-        }
-        stop => stop,
-    })?;
+    let (name, _, there) = session.find(&copy.mailbox).map_err(Stop::of_target)?;
     require(there, Rights::INSERT)?;
     if copy.moves {
         if read_only {
-            return Ok(Reply::no("Mailbox is read-only").code("READ-ONLY"));
+            return Err(Refusal::ReadOnly.into());
         }
         require(rights, Rights::EXPUNGE | Rights::DELETE_MESSAGES)?;
     }
     if !copy.uid && session.selected()?.numbering.misses(&copy.set) {
         // All or nothing (RFC 3501 section 6.4.7). UIDs that are gone are ignored (section 6.4.8).
-        return Ok(Reply::expunged());
+        return Err(Refusal::Expunged.into());
     }
     let targets = session.named(&copy.set, copy.uid).await?;
     if targets.is_empty() {
-        return Ok(if copy.uid { Reply::completed() } else { Reply::no("No matching messages") });
+        return if copy.uid { Ok(Reply::completed()) } else { Err(Refusal::NoMessages.into()) };
     }
     let target = session.server.store.mailbox(&name).await?;
     let mut keep = super::store::mask(there);
@@ -67,7 +62,7 @@ pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
     }
     if pairs.is_empty() {
         // Another session was faster, and its EXPUNGEs come with this answer.
-        return Ok(if copy.uid { Reply::completed() } else { Reply::expunged() });
+        return if copy.uid { Ok(Reply::completed()) } else { Err(Refusal::Expunged.into()) };
     }
     let code = match there.contains(Rights::READ) {
         true => Some(copyuid(target.view().uidvalidity, pairs, weight).await),
@@ -76,7 +71,7 @@ pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
     match (code, copy.moves) {
         (Some(code), true) => {
             // RFC 6851 section 4.3: before the EXPUNGEs, which come with the tagged answer.
-            session.conn.put_line(format!("* OK [{code}] Completed"));
+            Reply::completed().code(code).write(None, session.conn.out());
             Ok(Reply::completed())
         }
         (Some(code), false) => Ok(Reply::completed().code(code)),
@@ -84,12 +79,11 @@ pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
     }
 }
 
-/// `COPYUID uidvalidity from to`
-async fn copyuid(uidvalidity: u32, pairs: Vec<(u32, u32)>, weight: usize) -> String {
+async fn copyuid(uidvalidity: u32, pairs: Vec<(u32, u32)>, weight: usize) -> Code {
     let code = move || {
         let from: UidSet = pairs.iter().map(|(from, _)| *from).collect();
         let to: UidSet = pairs.iter().map(|(_, to)| *to).collect();
-        format!("COPYUID {uidvalidity} {from} {to}")
+        Code::CopyUid { uidvalidity, from: from.to_string(), to: to.to_string() }
     };
     weighed(weight, code).await
 }

@@ -2,16 +2,17 @@
 
 use protocol::acl::Rights;
 use protocol::imap::command::copy::Expunge;
+use protocol::imap::refusal::require;
+use protocol::imap::{Code, Refusal, Reply};
 
-use crate::imap::reply::{Outcome, Reply};
+use crate::imap::reply::Outcome;
 use crate::imap::session::Session;
-use crate::imap::user::require;
 
 pub async fn run(session: &mut Session, expunge: Expunge) -> Outcome {
-    let condstore = session.condstore;
+    let condstore = session.condstore();
     let selected = session.selected()?;
     if selected.read_only {
-        return Ok(Reply::no("Mailbox is read-only").code("READ-ONLY"));
+        return Err(Refusal::ReadOnly.into());
     }
     require(selected.rights, Rights::EXPUNGE)?;
     let mut reply = Reply::completed();
@@ -22,7 +23,7 @@ pub async fn run(session: &mut Session, expunge: Expunge) -> Outcome {
     let selected = session.selected()?;
     let gone = selected.mailbox.expunge(named.as_deref()).await?;
     if !gone.is_empty() && condstore {
-        reply = reply.code(format!("HIGHESTMODSEQ {}", selected.mailbox.view().highestmodseq));
+        reply = reply.code(Code::HighestModseq(selected.mailbox.view().highestmodseq));
     }
     Ok(reply)
 }

@@ -1,6 +1,6 @@
 //! FETCH: RFC 3501 section 6.4.5 with MODSEQ (RFC 7162), BINARY (RFC 3516), EMAILID (RFC 8474), SAVEDATE (RFC 8514).
 //!
-//! Flags and numbers come from the index, envelope and structure from the cache; of a message's file only the bytes
+//! Flags and numbers come from the index; envelope and structure from the cache, where they stand as they are printed; of a message's file only the bytes
 //! that are asked for are read. Messages are read in runs, by one hop to a blocking thread each, and the next run is read while
 //! one is written; what does not fit into it goes from file to socket through one small buffer.
 
@@ -8,17 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use protocol::imap::command::fetch::{Fetch, Fragment, Item, Text};
-use protocol::imap::{DateTime, Flag, print};
-use service::aside::{Pace, away, weighed};
+use protocol::imap::command::fetch::{Fetch, Fragment, Item, Text, Value, print_end, print_start};
+use protocol::imap::{DateTime, Flag, Refusal, Reply};
 use tokio_util::task::AbortOnDropHandle;
+use work::aside::{Pace, away, weighed};
 
 use crate::imap::conn::Gone;
 use crate::imap::numbering::Target;
-use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::reply::{Outcome, Stop, refusal};
 use crate::imap::session::Session;
-use crate::mime::{Encoding, Span, Structure, What, decode_transfer, pick_fields};
-use crate::store::{Extent, HEAD, How, Mailbox, Read, Record, StoreError, Wanted};
+use mime::{Encoding, Shown, Span, Structure, What, decode_transfer, pick_fields};
+use store::{Depth, Extent, HEAD, How, Mailbox, Read, Record, StoreError, Wanted};
 
 pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
     if fetch.items.contains(&Item::Modseq) {
@@ -30,11 +30,11 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
     }
     if targets.is_empty() && !fetch.uid && fetch.changed_since.is_none() {
         let expunged = session.selected()?.numbering.misses(&fetch.set);
-        return Ok(if expunged { Reply::expunged() } else { Reply::no("No matching messages") });
+        return Err(if expunged { Refusal::Expunged } else { Refusal::NoMessages }.into());
     }
     let marks = fetch.items.iter().any(marks_seen) && session.selected()?.may_mark_seen();
     let wanted = Wanted {
-        structure: fetch.items.iter().any(needs_structure),
+        structure: fetch.items.iter().map(needs_structure).max().unwrap_or(Depth::Nothing),
         bytes: fetch.items.iter().map(needs_bytes).max().unwrap_or(Extent::Nothing),
     };
     let mailbox = session.selected()?.mailbox.clone();
@@ -54,11 +54,21 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
         }
         for (target, read) in targets.get(at..end).unwrap_or_default().iter().zip(run) {
             let changed = marked.binary_search(&target.record.uid).is_ok();
-            failed = message(session, target, &fetch.items, changed, read, &mut pace).await?.or(failed);
+            let reader = match read {
+                Ok(read) => Reader { mailbox: &mailbox, target, read },
+                Err(error) => {
+                    failed = Some(refusal(error));
+                    continue;
+                }
+            };
+            failed = message(session, &reader, &fetch.items, changed, &mut pace).await?.or(failed);
         }
         at = end;
     }
-    Ok(failed.unwrap_or_else(Reply::completed))
+    match failed {
+        Some(refusal) => Err(refusal.into()),
+        None => Ok(Reply::completed()),
+    }
 }
 
 /// Reads the first of these messages, one at least, while those before them are written. Ends by itself where the client goes
@@ -116,124 +126,113 @@ async fn mark_seen(session: &mut Session, targets: &mut [Target]) -> Result<Vec<
 /// Writes one message's answer; the result is why there is none.
 async fn message(
     session: &mut Session,
-    target: &Target,
+    reader: &Reader<'_>,
     items: &[Item],
     changed: bool,
-    read: Result<Read, StoreError>,
     pace: &mut Pace,
-) -> Result<Option<Reply>, Stop> {
-    let condstore = session.condstore;
-    let mailbox = session.selected()?.mailbox.clone();
-    let Read { structure, head } = match read.map_err(Stop::from) {
-        Ok(read) => read,
-        Err(Stop::Reply(reply)) => return Ok(Some(reply)),
-        Err(other) => return Err(other),
-    };
-    let mut reader = Reader { mailbox, target: target.clone(), structure, head };
+) -> Result<Option<Refusal>, Stop> {
+    let (condstore, target) = (session.condstore(), reader.target);
     // Whatever can fail does so before the first byte is written.
-    if let Some(reply) = reader.refuses(items) {
-        return Ok(Some(reply));
+    if let Some(refusal) = reader.refuses(items) {
+        return Ok(Some(refusal));
     }
     let flags_wanted = items.contains(&Item::Flags);
-    session.conn.put(format!("* {} FETCH (", target.sequence));
+    print_start(session.conn.out(), target.sequence);
     let mut first = true;
     for item in items {
         let lead: &[u8] = if std::mem::take(&mut first) { b"" } else { b" " };
         session.conn.put(lead);
-        write_item(session, &mut reader, item).await?;
+        if !write_known(session, reader, item)? {
+            write_item(session, reader, item).await?;
+        }
         pace.steps(1 + names_of(item)).await;
     }
     if changed && !flags_wanted {
-        session.conn.put(" FLAGS ");
         let flags = flag_list(session, &target.record)?;
-        session.conn.put(flags);
+        session.conn.put(" ");
+        Value::Flags(&flags).print(session.conn.out());
     }
     if changed && condstore && !items.contains(&Item::Modseq) {
         // RFC 7162 section 3.1: with all flags that changed, this way too.
-        session.conn.put(format!(" MODSEQ ({})", target.record.modseq));
+        session.conn.put(" ");
+        Value::Modseq(target.record.modseq).print(session.conn.out());
     }
-    session.conn.put(")\r\n");
+    print_end(session.conn.out());
     session.conn.relieve().await?;
     Ok(None)
 }
 
-async fn write_item(session: &mut Session, reader: &mut Reader, item: &Item) -> Result<(), Stop> {
-    let record = reader.target.record.clone();
+/// Writes an item that the index or the cache has; whether it did.
+fn write_known(session: &mut Session, reader: &Reader<'_>, item: &Item) -> Result<bool, Stop> {
+    let record = &reader.target.record;
     let out = session.conn.out();
     match item {
-        Item::Uid => out.extend_from_slice(format!("UID {}", record.uid).as_bytes()),
+        Item::Uid => Value::Uid(record.uid).print(out),
         Item::Flags => {
-            let flags = flag_list(session, &record)?;
-            let out = session.conn.out();
-            out.extend_from_slice(b"FLAGS ");
-            out.extend_from_slice(&flags);
+            let flags = flag_list(session, record)?;
+            Value::Flags(&flags).print(session.conn.out());
         }
-        Item::InternalDate => {
-            let date = DateTime::utc(record.internaldate);
-            out.extend_from_slice(format!("INTERNALDATE \"{date}\"").as_bytes());
+        Item::InternalDate => Value::InternalDate(DateTime::utc(record.internaldate)).print(out),
+        Item::SaveDate => Value::SaveDate(DateTime::utc(record.savedate)).print(out),
+        Item::Size => Value::Size(record.size).print(out),
+        Item::Modseq => Value::Modseq(record.modseq).print(out),
+        Item::EmailId => Value::EmailId(&email_id(record)).print(out),
+        Item::ThreadId => Value::NoThreadId.print(out),
+        _ => {
+            let Some(shown) = shown(item) else { return Ok(false) };
+            let cached = reader.read.cached.as_ref();
+            let Some(text) = cached.and_then(|cached| cached.text(shown)) else { return Ok(false) };
+            put_value(out, item, text);
         }
-        Item::SaveDate => {
-            let date = DateTime::utc(record.savedate);
-            out.extend_from_slice(format!("SAVEDATE \"{date}\"").as_bytes());
-        }
-        Item::Size => out.extend_from_slice(format!("RFC822.SIZE {}", record.size).as_bytes()),
-        Item::Modseq => out.extend_from_slice(format!("MODSEQ ({})", record.modseq).as_bytes()),
-        Item::EmailId => out.extend_from_slice(format!("EMAILID ({})", email_id(&record)).as_bytes()),
-        Item::ThreadId => out.extend_from_slice(b"THREADID NIL"),
-        Item::Envelope => {
-            let render = reader.render(|structure, out| structure.write_envelope(out));
-            let rendered = unless_gone(session, render).await?;
-            session.conn.put("ENVELOPE ");
-            session.conn.put(rendered);
-        }
-        Item::Body => {
-            let render = reader.render(|structure, out| structure.write_bodystructure(out, false));
-            let rendered = unless_gone(session, render).await?;
-            session.conn.put("BODY ");
-            session.conn.put(rendered);
-        }
-        Item::BodyStructure => {
-            let render = reader.render(|structure, out| structure.write_bodystructure(out, true));
-            let rendered = unless_gone(session, render).await?;
-            session.conn.put("BODYSTRUCTURE ");
-            session.conn.put(rendered);
-        }
-        Item::Section(fragment) => {
-            out.extend_from_slice(b"BODY[");
-            fragment.section.print(out);
-            out.push(b']');
-            write_origin(out, fragment);
-            write_fragment(session, reader, fragment).await?;
-        }
-        Item::Rfc822(fragment, name) => {
-            out.extend_from_slice(name.as_bytes());
+    }
+    Ok(true)
+}
+
+/// What an item shows of the structure.
+fn shown(item: &Item) -> Option<Shown> {
+    match item {
+        Item::Envelope => Some(Shown::Envelope),
+        Item::Body => Some(Shown::Body),
+        Item::BodyStructure => Some(Shown::BodyStructure),
+        _ => None,
+    }
+}
+
+/// An item with its value, which is printed already.
+fn put_value(out: &mut Vec<u8>, item: &Item, value: &[u8]) {
+    item.print_name(out);
+    out.push(b' ');
+    out.extend_from_slice(value);
+}
+
+/// Writes an item that waits for work or for a message's bytes.
+async fn write_item(session: &mut Session, reader: &Reader<'_>, item: &Item) -> Result<(), Stop> {
+    let out = session.conn.out();
+    match item {
+        Item::Section(fragment) | Item::Rfc822(fragment, _) => {
+            item.print_name(out);
             write_fragment(session, reader, fragment).await?;
         }
         Item::Binary(fragment) => {
-            out.extend_from_slice(b"BINARY[");
-            fragment.section.print(out);
-            out.push(b']');
-            write_origin(out, fragment);
+            item.print_name(out);
             write_binary(session, reader, fragment).await?;
         }
         Item::BinarySize(part) => {
             let size = unless_gone(session, reader.decoded(part)).await??.map_or(0, |bytes| bytes.len());
-            let numbers: Vec<String> = part.iter().map(u32::to_string).collect();
-            let out = session.conn.out();
-            out.extend_from_slice(format!("BINARY.SIZE[{}] {size}", numbers.join(".")).as_bytes());
+            put_value(session.conn.out(), item, size.to_string().as_bytes());
+        }
+        _ => {
+            if let Some(shown) = shown(item) {
+                let text = unless_gone(session, reader.render(shown)).await?;
+                put_value(session.conn.out(), item, &text);
+            }
         }
     }
     Ok(())
 }
 
-fn write_origin(out: &mut Vec<u8>, fragment: &Fragment) {
-    if let Some((origin, _)) = fragment.partial {
-        out.extend_from_slice(format!("<{origin}>").as_bytes());
-    }
-}
-
 /// The value of a section: a blank and NIL or a literal.
-async fn write_fragment(session: &mut Session, reader: &mut Reader, fragment: &Fragment) -> Result<(), Stop> {
+async fn write_fragment(session: &mut Session, reader: &Reader<'_>, fragment: &Fragment) -> Result<(), Stop> {
     match unless_gone(session, reader.locate(fragment)).await?? {
         Located::Nothing => session.conn.put(" NIL"),
         Located::Bytes(bytes) => write_literal(session, cut(&bytes, fragment.partial)).await?,
@@ -250,7 +249,7 @@ async fn write_fragment(session: &mut Session, reader: &mut Reader, fragment: &F
     Ok(())
 }
 
-async fn write_binary(session: &mut Session, reader: &mut Reader, fragment: &Fragment) -> Result<(), Stop> {
+async fn write_binary(session: &mut Session, reader: &Reader<'_>, fragment: &Fragment) -> Result<(), Stop> {
     let decoded = unless_gone(session, reader.decoded(&fragment.section.part)).await??;
     let Some(bytes) = decoded else {
         session.conn.put(" NIL");
@@ -275,12 +274,11 @@ async fn write_literal(session: &mut Session, bytes: &[u8]) -> Result<(), Stop> 
 }
 
 /// A message that is being told of.
-struct Reader {
-    mailbox: Arc<Mailbox>,
-    target: Target,
-    structure: Option<Arc<Structure>>,
-    /// The message's first bytes: all of a small one.
-    head: Bytes,
+struct Reader<'a> {
+    mailbox: &'a Arc<Mailbox>,
+    target: &'a Target,
+    /// `head`: the message's first bytes, all of a small one.
+    read: Read,
 }
 
 /// Where the value of a section is.
@@ -290,13 +288,13 @@ enum Located {
     Span(Span),
 }
 
-impl Reader {
+impl Reader<'_> {
     fn uid(&self) -> u32 {
         self.target.record.uid
     }
 
     /// Why the items cannot be answered, if so.
-    fn refuses(&self, items: &[Item]) -> Option<Reply> {
+    fn refuses(&self, items: &[Item]) -> Option<Refusal> {
         for item in items {
             let part = match item {
                 Item::Binary(fragment) => &fragment.section.part,
@@ -305,21 +303,21 @@ impl Reader {
             };
             let encoding =
                 |structure: &Structure| structure.part(part).map(|p| p.content.transfer_encoding());
-            if self.structure.as_deref().and_then(encoding) == Some(Encoding::Unknown) {
+            if self.read.structure.as_deref().and_then(encoding) == Some(Encoding::Unknown) {
                 // RFC 3516 section 4.3
-                return Some(Reply::no("The part's transfer encoding is not known").code("UNKNOWN-CTE"));
+                return Some(Refusal::UnknownEncoding);
             }
         }
         None
     }
 
     /// What is shown of the structure. A message can have more addresses and parts than are printed on the spot.
-    async fn render(&self, write: impl FnOnce(&Structure, &mut Vec<u8>) + Send + 'static) -> Vec<u8> {
-        let Some(structure) = self.structure.clone() else { return Vec::new() };
+    async fn render(&self, shown: Shown) -> Vec<u8> {
+        let Some(structure) = self.read.structure.clone() else { return Vec::new() };
         let weight = structure.weight();
         let render = move || {
             let mut out = Vec::new();
-            write(&structure, &mut out);
+            shown.print(&structure, &mut out);
             out
         };
         weighed(weight, render).await
@@ -334,7 +332,7 @@ impl Reader {
             Text::Mime => What::Mime,
         };
         let Record { size, header_size, .. } = self.target.record;
-        let found = match (&self.structure, what) {
+        let found = match (&self.read.structure, what) {
             (Some(structure), _) => structure.locate(&section.part, what),
             // The index knows as much of the message itself: see `needs_structure`.
             (None, What::Header) => Some(Span { start: 0, len: header_size }),
@@ -355,7 +353,7 @@ impl Reader {
 
     /// A part without its transfer encoding.
     async fn decoded(&self, part: &[u32]) -> Result<Option<Vec<u8>>, Stop> {
-        let Some(structure) = &self.structure else { return Ok(None) };
+        let Some(structure) = &self.read.structure else { return Ok(None) };
         if part.is_empty() {
             return Ok(Some(self.read(Span { start: 0, len: structure.size }).await?.to_vec()));
         }
@@ -365,8 +363,8 @@ impl Reader {
     }
 
     async fn read(&self, span: Span) -> Result<Bytes, Gone> {
-        if span.end() as usize <= self.head.len() {
-            return Ok(self.head.slice(span.start as usize..span.end() as usize));
+        if span.end() as usize <= self.read.head.len() {
+            return Ok(self.read.head.slice(span.start as usize..span.end() as usize));
         }
         let range = u64::from(span.start)..u64::from(span.end());
         self.mailbox.read(self.uid(), range).await.map_err(|error| {
@@ -393,14 +391,15 @@ impl Reader {
 }
 
 /// What must be read beside the index. Of the message itself that knows where the header ends.
-fn needs_structure(item: &Item) -> bool {
+fn needs_structure(item: &Item) -> Depth {
     match item {
-        Item::Envelope | Item::Body | Item::BodyStructure | Item::Binary(_) | Item::BinarySize(_) => true,
+        Item::Envelope | Item::Body | Item::BodyStructure => Depth::Shown,
+        Item::Binary(_) | Item::BinarySize(_) => Depth::Parts,
         Item::Section(fragment) | Item::Rfc822(fragment, _) => {
             let indexed = !matches!(fragment.section.text, Text::Text | Text::Mime);
-            !(fragment.section.part.is_empty() && indexed)
+            if fragment.section.part.is_empty() && indexed { Depth::Nothing } else { Depth::Parts }
         }
-        _ => false,
+        _ => Depth::Nothing,
     }
 }
 
@@ -450,18 +449,6 @@ fn cut_span(span: Span, partial: Option<(u32, u32)>) -> Span {
 fn flag_list(session: &mut Session, record: &Record) -> Result<Vec<u8>, Stop> {
     let selected = session.selected()?;
     Ok(selected.flag_list(&selected.mailbox.view(), record))
-}
-
-/// `(\Seen $Forwarded)`
-pub fn write_flags(out: &mut Vec<u8>, flags: &[Flag]) {
-    out.push(b'(');
-    for (at, flag) in flags.iter().enumerate() {
-        if at > 0 {
-            out.push(b' ');
-        }
-        print::plain(out, &flag.to_string());
-    }
-    out.push(b')');
 }
 
 /// The same bytes have the same id, wherever they are (as in Cyrus).

@@ -1,9 +1,10 @@
 //! IDLE: RFC 2177. The session sleeps until the open mailbox changes or the client speaks.
 
 use protocol::frame::trim_line;
+use protocol::imap::{Refusal, Reply};
 
 use crate::imap::conn::Gone;
-use crate::imap::reply::{Outcome, Reply};
+use crate::imap::reply::Outcome;
 use crate::imap::selected::Announce;
 use crate::imap::session::Session;
 
@@ -19,7 +20,7 @@ pub async fn run(session: &mut Session) -> Outcome {
         tokio::select! {
             biased;
             () = stop.cancelled() => {
-                session.conn.put_line(session.server.stopped());
+                session.conn.put(session.server.stopped().line());
                 session.over = true;
                 return Err(Gone::Closed.into());
             }
@@ -27,7 +28,7 @@ pub async fn run(session: &mut Session) -> Outcome {
                 let line = line?;
                 return match trim_line(&line).eq_ignore_ascii_case(b"DONE") {
                     true => Ok(Reply::completed()),
-                    false => Ok(Reply::bad("Invalid Idle continuation")),
+                    false => Err(Refusal::BadIdle.into()),
                 };
             }
             () = async {

@@ -1,45 +1,46 @@
 //! LOGIN, AUTHENTICATE and UNAUTHENTICATE.
 
+use identity::auth::{self, Step64};
 use protocol::frame::trim_line;
+use protocol::imap::capability::Moment;
 use protocol::imap::command::session::{Authenticate, Login};
-use service::auth::{self, Failure, Step64};
+use protocol::imap::{Code, Enabled, Refusal, Reply};
 
-use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::reply::Outcome;
 use crate::imap::session::{ClientId, Session};
 use crate::imap::user::User;
 
 pub async fn login(session: &mut Session, login: Login) -> Outcome {
     if session.user.is_some() {
-        return Ok(Reply::bad("Already logged in"));
+        return Err(Refusal::AlreadyLoggedIn.into());
     }
     let channel = session.conn.stream().channel().clone();
     if !session.server.auth.allows_plaintext(&channel) {
-        return Ok(Reply::no("Login only available under a layer").code("PRIVACYREQUIRED"));
+        return Err(Refusal::LoginDisabled.into());
     }
-    let Ok(user) = String::from_utf8(login.user) else { return Ok(failed(&Failure::BadCredentials)) };
+    let Ok(user) = String::from_utf8(login.user) else {
+        return Err(Refusal::BadCredentials.into());
+    };
     let stream = session.conn.stream();
     match stream.attend(session.server.auth.login(&user, &login.password, &channel)).await {
         Ok(login) => {
             if let Some(alert) =
                 session.server.imapd.plaintextloginalert.clone().filter(|_| !channel.is_encrypted())
             {
-                session.conn.put_line(format!("* OK [ALERT] {alert}"));
+                Reply::ok(alert).code(Code::Alert).write(None, session.conn.out());
             }
             admit(session, login).await
         }
-        Err(failure) => Ok(failed(&failure)),
+        Err(failure) => Err(Refusal::from(failure).into()),
     }
 }
 
 pub async fn authenticate(session: &mut Session, wanted: Authenticate) -> Outcome {
     if session.user.is_some() {
-        return Ok(Reply::bad("Already authenticated"));
+        return Err(Refusal::AlreadyAuthenticated.into());
     }
     let channel = session.conn.stream().channel().clone();
-    let mut exchange = match session.server.auth.start(&wanted.mechanism, &channel) {
-        Ok(exchange) => exchange,
-        Err(failure) => return Ok(failed(&failure)),
-    };
+    let mut exchange = session.server.auth.start(&wanted.mechanism, &channel).map_err(Refusal::from)?;
     let patience = session.patience();
     let mut message = wanted.initial.map(String::into_bytes);
     for _ in 0..ROUNDS {
@@ -51,21 +52,21 @@ pub async fn authenticate(session: &mut Session, wanted: Authenticate) -> Outcom
                 message = Some(trim_line(&line).to_vec());
             }
             Step64::Done(login) => return admit(session, login).await,
-            Step64::Failed(failure) => return Ok(failed(&failure)),
+            Step64::Failed(failure) => return Err(Refusal::from(failure).into()),
         }
     }
-    Ok(failed(&Failure::Malformed("too many rounds".to_owned())))
+    Err(Refusal::BadBase64.into())
 }
 
 /// Gives the connection back as it was before login (RFC 8437).
 pub async fn unauthenticate(session: &mut Session) -> Outcome {
     if !super::session::may_unauthenticate(session.user()?) {
-        return Err(Reply::bad("Unrecognized command").into());
+        return Err(Refusal::Unrecognized.into());
     }
     session.selected = None;
     session.user = None;
     session.server.seat.logout();
-    session.condstore = false;
+    session.enabled = Enabled::default();
     session.client_id = ClientId::None;
     session.settle_bounds();
     Ok(Reply::completed())
@@ -74,7 +75,7 @@ pub async fn unauthenticate(session: &mut Session) -> Outcome {
 async fn admit(session: &mut Session, login: auth::Login) -> Outcome {
     let encrypted = session.conn.stream().tls().is_some();
     if let Err(why) = session.server.seat.login(&login, encrypted) {
-        return Ok(Reply::no(why.to_string()).code("LIMIT"));
+        return Err(Refusal::TooManySessions(why.to_string()).into());
     }
     if login.proxy_admin || login.authid != login.userid {
         tracing::info!(authid = %login.authid, userid = %login.userid, "acts for another");
@@ -83,29 +84,10 @@ async fn admit(session: &mut Session, login: auth::Login) -> Outcome {
     super::session::log_client_id(session);
     session.settle_bounds();
     super::mailbox::autocreate(session).await?;
-    let capabilities = session.capabilities();
+    let capabilities = session.capabilities(Moment::LoggedIn);
     let layer = if session.conn.stream().tls().is_some() { "tls protection" } else { "no protection" };
     let text = format!("User logged in ({layer}) SESSIONID=<{}>", session.server.name);
-    Ok(Reply::ok(text).code(format!("CAPABILITY {capabilities}")))
-}
-
-fn failed(failure: &Failure) -> Reply {
-    match failure {
-        Failure::BadCredentials => Reply::no("authentication failure").code("AUTHENTICATIONFAILED"),
-        Failure::NotAuthorized { .. } => Reply::no("authorization failure").code("AUTHORIZATIONFAILED"),
-        Failure::Denied { message, .. } => Reply::no(message.clone()).code("AUTHORIZATIONFAILED"),
-        Failure::NoMechanism(_) => Reply::no("no mechanism available"),
-        Failure::PlaintextRefused => Reply::no("encryption needed to use mechanism").code("PRIVACYREQUIRED"),
-        Failure::Malformed(_) => Reply::bad("Invalid base64 string"),
-        Failure::Cancelled => Reply::bad("Client canceled authentication"),
-        Failure::Temporary(_) => Reply::no("generic failure, try again").code("UNAVAILABLE"),
-    }
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Stop {
-        Stop::Reply(failed(&failure))
-    }
+    Ok(Reply::ok(text).code(Code::Capability(capabilities)))
 }
 
 /// Messages in one exchange.

@@ -4,12 +4,12 @@
 
 use protocol::imap::command::admin::Xfer;
 use protocol::imap::command::mailbox::{Create, Rename};
-use protocol::imap::print;
+use protocol::imap::{Code, Refusal, Reply, print};
 use tracing::warn;
 
-use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::Session;
-use crate::store::{self, Actor, StoreError};
+use store::{Actor, StoreError};
 
 impl Session {
     /// The user as the store knows those who change mailboxes.
@@ -22,7 +22,7 @@ impl Session {
     fn require_full_admin(&self) -> Result<(), Stop> {
         match self.user()?.login.admin {
             true => Ok(()),
-            false => Err(Reply::no("Permission denied").code("NOPERM").into()),
+            false => Err(Refusal::Denied.into()),
         }
     }
 
@@ -41,15 +41,15 @@ pub async fn create(session: &mut Session, create: Create, local: bool) -> Outco
     let placed = create.partition.is_some() || create.server.is_some();
     let by_proxy = user.login.authid != user.login.userid;
     if placed && !user.is_admin() && !by_proxy {
-        return Ok(Reply::no("Permission denied").code("NOPERM"));
+        return Err(Refusal::Denied.into());
     }
     if create.server.as_deref().is_some_and(|server| !session.is_here(server)) {
-        return Ok(Reply::no("Invalid server requested"));
+        return Err(Refusal::WrongServer.into());
     }
     if create.mailbox_id.is_some()
         || create.kind.as_deref().is_some_and(|kind| !kind.eq_ignore_ascii_case("email"))
     {
-        return Ok(Reply::no("Operation is not supported on mailbox"));
+        return Err(Refusal::NotSupported.into());
     }
     let wanted = store::Create {
         partition: create.partition,
@@ -58,7 +58,7 @@ pub async fn create(session: &mut Session, create: Create, local: bool) -> Outco
         limits: None,
     };
     let id = session.server.store.create(&session.actor()?, &name, wanted).await?;
-    Ok(Reply::completed().code(format!("MAILBOXID ({id})")))
+    Ok(Reply::completed().code(Code::MailboxId(id.to_string())))
 }
 
 pub async fn delete(session: &mut Session, external: &str, local: bool) -> Outcome {
@@ -78,19 +78,21 @@ pub async fn rename(session: &mut Session, rename: Rename) -> Outcome {
     if let Some(location) = &rename.location {
         session.require_full_admin()?;
         if from != to {
-            return Ok(Reply::no("Cross-server or cross-partition move w/rename not supported"));
+            return Err(Refusal::MoveWithRename.into());
         }
         partition = Some(match location.split_once('!') {
-            Some((server, _)) if !session.is_here(server) => return Ok(not_moved(&rename.from, server)),
+            Some((server, _)) if !session.is_here(server) => {
+                return Err(not_moved(&rename.from, server).into());
+            }
             Some((_, partition)) => partition,
             // A word that is no partition here means a server.
             None if session.server.imapd.partition(location).is_none() => {
-                return Ok(not_moved(&rename.from, location));
+                return Err(not_moved(&rename.from, location).into());
             }
             None => location.as_str(),
         });
     } else if from == to {
-        return Ok(Reply::no("Mailbox already exists").code("ALREADYEXISTS"));
+        return Err(Refusal::Exists.into());
     }
     let renamed = session.server.store.rename(&session.actor()?, &from, &to, partition).await?;
     for (from, to, error) in renamed.failed {
@@ -107,14 +109,14 @@ pub async fn rename(session: &mut Session, rename: Rename) -> Outcome {
 
 pub fn xfer(session: &mut Session, xfer: Xfer) -> Outcome {
     if !session.user()?.is_admin() {
-        return Ok(Reply::no("Permission denied").code("NOPERM"));
+        return Err(Refusal::Denied.into());
     }
-    Ok(not_moved(&xfer.mailbox, &xfer.server))
+    Err(not_moved(&xfer.mailbox, &xfer.server).into())
 }
 
 /// Moves between backends have their own time.
-fn not_moved(mailbox: &str, server: &str) -> Reply {
-    Reply::no(format!("Moving {mailbox} to server {server} is not supported by this server"))
+fn not_moved(mailbox: &str, server: &str) -> Refusal {
+    Refusal::NotMoved(mailbox.to_owned(), server.to_owned())
 }
 
 /// Tells the master again what it should know of a mailbox: the last step of a move, done by the new home.

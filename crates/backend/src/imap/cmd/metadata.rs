@@ -3,29 +3,23 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use listing::Viewer;
 use protocol::acl::Rights;
-use protocol::imap::command::metadata::{GetAnnotation, GetMetadata};
-use protocol::imap::print;
-use service::aside::{Budget, Pace};
+use protocol::imap::Reply;
+use protocol::imap::command::metadata::{Form, GetAnnotation, GetMetadata, print_annotation, print_metadata};
+use protocol::imap::refusal::require;
+use work::aside::{Budget, Pace};
 
-use super::list::{Eyes, Sight, unlisted};
-use crate::imap::reply::{Outcome, Reply, Stop};
+use super::list::unlisted;
+use crate::imap::reply::{Outcome, Stop};
 use crate::imap::server::VERSION;
 use crate::imap::session::Session;
 
 pub async fn metadata(session: &mut Session, get: GetMetadata) -> Outcome {
     let mut pace = Pace::default();
     for (mailbox, entry, value) in values(session, &get.mailbox, &get.entries, "/shared").await? {
-        let out = session.conn.out();
-        out.extend_from_slice(b"* METADATA ");
-        print::astring(out, mailbox.as_bytes());
-        // Quoted whatever they hold: Cyrus frontends read them by their quotes.
-        out.extend_from_slice(format!(" (\"{entry}\" ").as_bytes());
-        match entry.contains(OURS) {
-            true => print::literal(out, value.as_bytes()),
-            false => print::string(out, value.as_bytes()),
-        }
-        out.extend_from_slice(b")\r\n");
+        let form = if entry.contains(OURS) { Form::Literal } else { Form::String };
+        print_metadata(session.conn.out(), &mailbox, &entry, value.as_bytes(), form);
         session.conn.relieve().await?;
         pace.step().await;
     }
@@ -39,12 +33,7 @@ pub async fn annotation(session: &mut Session, get: GetAnnotation) -> Outcome {
     }
     let mut pace = Pace::default();
     for (mailbox, entry, value) in values(session, &get.mailbox, &get.entries, "").await? {
-        let out = session.conn.out();
-        out.extend_from_slice(b"* ANNOTATION ");
-        print::string(out, mailbox.as_bytes());
-        out.extend_from_slice(format!(" \"{entry}\" (\"value.shared\" ").as_bytes());
-        print::string(out, value.as_bytes());
-        out.extend_from_slice(b")\r\n");
+        print_annotation(session.conn.out(), &mailbox, &entry, value.as_bytes());
         session.conn.relieve().await?;
         pace.step().await;
     }
@@ -65,18 +54,10 @@ async fn values(
     }
     if mailbox.contains(['*', '%']) {
         let pattern = session.server.namespace.pattern("", mailbox);
-        let look = move |eyes: &Eyes, budget: &Budget| {
-            let sight = Sight::of(eyes, &[pattern.fixed_prefix()], budget)?;
-            let mut names = Vec::new();
-            for seen in &sight.mailboxes {
-                budget.check()?;
-                names.extend(pattern.matches(&seen.external).then(|| seen.external.clone()));
-            }
-            Ok(names)
-        };
+        let look = move |viewer: &Viewer, budget: &Budget| viewer.fitting(&pattern, budget);
         let (mut all, mut pace) = (Vec::new(), Pace::default());
-        for external in session.look(look).await? {
-            all.extend(one(session, &external, entries, prefix)?);
+        for seen in session.look(look).await? {
+            all.extend(one(session, &seen.external, entries, prefix)?);
             // Two look-ups and a handful of names.
             pace.steps(16).await;
         }
@@ -87,7 +68,7 @@ async fn values(
 
 fn one(session: &Session, mailbox: &str, entries: &[String], prefix: &str) -> Result<Values, Stop> {
     let (name, _, rights) = session.find(mailbox)?;
-    crate::imap::user::require(rights, Rights::LOOKUP)?;
+    require(rights, Rights::LOOKUP)?;
     let Some(entry) = session.server.store.list().get(&name).map_err(unlisted)? else {
         return Ok(Vec::new());
     };

@@ -1,10 +1,11 @@
 //! What a frontend of this project has to say beside its clients' commands: XCLIENT, where a session comes from, and XKICK, who
 //! is to go. Announced to, and served for, those alone whom `proxyservers` lists; XKICK for admins too.
 
+use protocol::imap::{Refusal, Reply};
 use protocol::origin::Origin;
 use tracing::info;
 
-use crate::imap::reply::{Outcome, Reply};
+use crate::imap::reply::Outcome;
 use crate::imap::session::Session;
 
 /// Whether the session is a proxy's.
@@ -14,7 +15,7 @@ pub fn is_proxy(session: &Session) -> bool {
 
 pub fn xclient(session: &mut Session, origin: Origin) -> Outcome {
     if !is_proxy(session) {
-        return Err(Reply::bad("Unrecognized command").into());
+        return Err(Refusal::Unrecognized.into());
     }
     info!(client = %origin.client, session = %origin.session, node = %origin.node, "on behalf of");
     session.server.seat.came_from(origin);
@@ -25,7 +26,7 @@ pub fn xclient(session: &mut Session, origin: Origin) -> Outcome {
 pub fn xkick(session: &mut Session, name: &str) -> Outcome {
     let admin = session.user()?.login.admin;
     if !admin && !is_proxy(session) {
-        return Err(Reply::bad("Unrecognized command").into());
+        return Err(Refusal::Unrecognized.into());
     }
     let ended = session.server.context.sessions().kick_others(name, &session.server.name);
     if ended > 0 {

@@ -2,22 +2,22 @@
 //! for admins (spec of Cyrus: GETQUOTA too).
 
 use protocol::acl::Rights;
-use protocol::imap::command::quota::SetQuota;
-use protocol::imap::print;
+use protocol::imap::command::quota::{SetQuota, Usage, print_quota, print_quota_root};
+use protocol::imap::refusal::require;
+use protocol::imap::{Code, Refusal, Reply};
 use protocol::name::MailboxName;
 
-use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::reply::Outcome;
 use crate::imap::session::Session;
-use crate::imap::user::require;
-use crate::store::{Limits, Quota};
+use store::{Limits, Quota};
 
 pub async fn get(session: &mut Session, root: &str) -> Outcome {
     if !session.user()?.is_admin() {
-        return Ok(Reply::no("Permission denied").code("NOPERM"));
+        return Err(Refusal::Denied.into());
     }
     let name = session.user()?.internal(root, &session.server.namespace)?;
     let Some(quota) = session.server.store.quota(&name).await else {
-        return Ok(Reply::no("Quota root does not exist").code("NONEXISTENT"));
+        return Err(Refusal::NoQuotaRoot.into());
     };
     write_quota(session, root, &quota);
     Ok(Reply::completed())
@@ -37,14 +37,7 @@ pub async fn root(session: &mut Session, external: &str) -> Outcome {
         Some((_, root)) => Some(session.user()?.external(root, &session.server.namespace)),
         None => None,
     };
-    let out = session.conn.out();
-    out.extend_from_slice(b"* QUOTAROOT ");
-    print::astring(out, external.as_bytes());
-    if let Some(root) = &root {
-        out.push(b' ');
-        print::astring(out, root.as_bytes());
-    }
-    out.extend_from_slice(b"\r\n");
+    print_quota_root(session.conn.out(), external, root.as_deref());
     if let (Some(root), Some((quota, _))) = (root, found) {
         write_quota(session, &root, &quota);
     }
@@ -53,7 +46,7 @@ pub async fn root(session: &mut Session, external: &str) -> Outcome {
 
 pub async fn set(session: &mut Session, set: SetQuota) -> Outcome {
     if !session.user()?.is_admin() {
-        return Ok(Reply::no("Permission denied").code("NOPERM"));
+        return Err(Refusal::Denied.into());
     }
     let (root, force) = match set.root.strip_prefix('+') {
         Some(root) => (root, true),
@@ -68,7 +61,7 @@ pub async fn set(session: &mut Session, set: SetQuota) -> Outcome {
             "MAILBOX" | "X-NUM-FOLDERS" => limits.mailbox = limit,
             // There are no annotations that could fill a quota.
             "ANNOTATION-STORAGE" | "X-ANNOTATION-STORAGE" => {}
-            _ => return Err(Stop::Reply(Reply::no("Unsupported quota resource"))),
+            _ => return Err(Refusal::UnknownResource.into()),
         }
     }
     session.server.store.set_quota(&session.actor()?, &name, limits, force).await?;
@@ -76,18 +69,15 @@ pub async fn set(session: &mut Session, set: SetQuota) -> Outcome {
 }
 
 fn write_quota(session: &mut Session, root: &str, quota: &Quota) {
-    let out = session.conn.out();
-    out.extend_from_slice(b"* QUOTA ");
-    print::astring(out, root.as_bytes());
     let resources = [
         ("STORAGE", quota.usage.storage.div_ceil(1024), quota.limits.storage),
         ("MESSAGE", quota.usage.message, quota.limits.message),
         ("MAILBOX", quota.usage.mailbox, quota.limits.mailbox),
     ];
-    let told: Vec<String> = (resources.into_iter())
-        .filter_map(|(name, used, limit)| limit.map(|limit| format!("{name} {used} {limit}")))
+    let limited: Vec<Usage> = (resources.into_iter())
+        .filter_map(|(name, used, limit)| limit.map(|limit| (name, used, limit)))
         .collect();
-    out.extend_from_slice(format!(" ({})\r\n", told.join(" ")).as_bytes());
+    print_quota(session.conn.out(), root, &limited);
 }
 
 /// `* NO [ALERT] …` where a quota is nearly full: `quotawarnpercent`, and less left than `quotawarnsize` or
@@ -113,13 +103,14 @@ pub fn warn(session: &mut Session, mailbox: &MailboxName) {
     if (storage.is_none() && messages.is_none()) || !session.server.shared.warned.is_due(&root) {
         return;
     }
+    let mut told = |text: String| Reply::no(text).code(Code::Alert).write(None, session.conn.out());
     for (resource, percent) in [("STORAGE", storage), ("MESSAGE", messages)] {
         match percent {
             Some(percent) if percent > 100 => {
-                session.conn.put_line(format!("* NO [ALERT] Mailbox is over {resource} quota"));
+                told(format!("Mailbox is over {resource} quota"));
             }
             Some(percent) => {
-                session.conn.put_line(format!("* NO [ALERT] Mailbox is at {percent}% of {resource} quota"));
+                told(format!("Mailbox is at {percent}% of {resource} quota"));
             }
             None => {}
         }

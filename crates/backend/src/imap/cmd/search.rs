@@ -3,23 +3,23 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::imap::command::search::{Returns, Search};
-use protocol::imap::{Tag, UidSet};
-use service::aside::{Budget, Spent};
+use protocol::imap::command::search::{ESearch, Returns, Search, print_search};
+use protocol::imap::{Refusal, Reply, Tag};
+use work::aside::{Budget, Spent};
 
 use crate::imap::marks::Marks;
 use crate::imap::numbering::Numbering;
-use crate::imap::reply::{Outcome, Reply};
+use crate::imap::reply::Outcome;
 use crate::imap::search::{Criteria, Facts, Ground, Source};
 use crate::imap::selected::now;
 use crate::imap::session::Session;
-use crate::mime::{Structure, knows_charset};
-use crate::store::Mailbox;
+use mime::{Structure, knows_charset};
+use store::Mailbox;
 
 pub async fn run(session: &mut Session, tag: &Tag, search: Search) -> Outcome {
     let charset = search.charset.as_deref().unwrap_or_default();
     if !knows_charset(charset.as_bytes()) {
-        return Ok(Reply::no("Unsupported character set").code("BADCHARSET (US-ASCII UTF-8)"));
+        return Err(Refusal::BadCharset.into());
     }
     let asked = Asked {
         tag: tag.clone(),
@@ -68,59 +68,38 @@ struct Found {
 impl Asked {
     /// The untagged line.
     fn answer(&self, found: &[Found]) -> Vec<u8> {
-        let mut line = match self.returns {
-            Some(returns) => self.esearch(returns, found),
-            None => self.search(found),
-        };
-        line.push_str("\r\n");
-        line.into_bytes()
+        let mut out = Vec::new();
+        match self.returns {
+            Some(returns) => self.esearch(returns, found).print(&mut out),
+            None => {
+                let modseq = found.iter().map(|found| found.modseq).max().filter(|_| self.modseqs);
+                print_search(&mut out, found.iter().map(|found| self.number(found)), modseq);
+            }
+        }
+        out
     }
 
     fn number(&self, found: &Found) -> u32 {
         if self.uid { found.uid } else { found.sequence }
     }
 
-    fn search(&self, found: &[Found]) -> String {
-        let mut line = "* SEARCH".to_owned();
-        for found in found {
-            line.push_str(&format!(" {}", self.number(found)));
-        }
-        if let Some(modseq) = found.iter().map(|found| found.modseq).max().filter(|_| self.modseqs) {
-            line.push_str(&format!(" (MODSEQ {modseq})"));
-        }
-        line
-    }
-
-    fn esearch(&self, returns: Returns, found: &[Found]) -> String {
-        let mut line = format!("* ESEARCH (TAG \"{}\")", self.tag);
-        if self.uid {
-            line.push_str(" UID");
-        }
-        if let (Some(first), Some(last)) = (found.first(), found.last()) {
-            if returns.min {
-                line.push_str(&format!(" MIN {}", self.number(first)));
-            }
-            if returns.max {
-                line.push_str(&format!(" MAX {}", self.number(last)));
-            }
-            if returns.all {
-                let all: UidSet = found.iter().map(|found| self.number(found)).collect();
-                line.push_str(&format!(" ALL {all}"));
-            }
-        }
-        if returns.count {
-            line.push_str(&format!(" COUNT {}", found.len()));
-        }
+    fn esearch(&self, returns: Returns, found: &[Found]) -> ESearch<'_> {
         // RFC 4731 section 3.2: of what is returned; with MIN or MAX alone, of those messages.
         let all = returns.all || returns.count;
         let told = found
             .iter()
             .enumerate()
             .filter(|(at, _)| all || (returns.min && *at == 0) || (returns.max && *at + 1 == found.len()));
-        if let Some(modseq) = told.map(|(_, found)| found.modseq).max().filter(|_| self.modseqs) {
-            line.push_str(&format!(" MODSEQ {modseq}"));
+        let number = |found: &Found| self.number(found);
+        ESearch {
+            tag: &self.tag,
+            uid: self.uid,
+            min: found.first().filter(|_| returns.min).map(number),
+            max: found.last().filter(|_| returns.max).map(number),
+            all: (returns.all && !found.is_empty()).then(|| found.iter().map(number).collect()),
+            count: returns.count.then_some(found.len()),
+            modseq: told.map(|(_, found)| found.modseq).max().filter(|_| self.modseqs),
         }
-        line
     }
 }
 

@@ -1,20 +1,23 @@
 //! SELECT, EXAMINE, CLOSE and UNSELECT: RFC 3501, RFC 3691, RFC 7162, RFC 8474.
 
 use protocol::acl::Rights;
-use protocol::imap::command::select::Select;
+use protocol::imap::command::select::{Count, Select};
+use protocol::imap::refusal::require;
+use protocol::imap::{Code, Extension, Reply};
 
 use super::expunge;
-use crate::imap::reply::{Outcome, Reply};
+use crate::imap::reply::Outcome;
 use crate::imap::selected::Selected;
 use crate::imap::session::Session;
-use crate::imap::user::require;
 
 pub async fn select(session: &mut Session, select: Select) -> Outcome {
     if let Some(before) = session.selected.take() {
         before.leave(&session.server.store).await;
-        session.conn.put_line("* OK [CLOSED] Ok");
+        Reply::told(Code::Closed).write(None, session.conn.out());
     }
-    session.condstore |= select.condstore;
+    if select.condstore {
+        session.enabled.imply(Extension::Condstore);
+    }
     let (name, _, rights) = session.find(&select.mailbox)?;
     require(rights, Rights::READ)?;
     let mailbox = session.server.store.mailbox(&name).await?;
@@ -24,21 +27,18 @@ pub async fn select(session: &mut Session, select: Select) -> Outcome {
     let (view, unseen) = (selected.view().clone(), selected.first_unseen().await);
     let out = session.conn.out();
     selected.write_all_flags(out, &view);
-    let mut line = |text: String| {
-        out.extend_from_slice(text.as_bytes());
-        out.extend_from_slice(b"\r\n");
-    };
-    line(format!("* {} EXISTS", view.exists()));
-    line(format!("* {} RECENT", selected.recent_count()));
-    if let Some(sequence) = unseen {
-        line(format!("* OK [UNSEEN {sequence}] Ok"));
-    }
-    line(format!("* OK [UIDVALIDITY {}] Ok", view.uidvalidity));
-    line(format!("* OK [UIDNEXT {}] Ok", view.uidnext()));
-    line(format!("* OK [HIGHESTMODSEQ {}] Ok", view.modseq()));
-    line(format!("* OK [MAILBOXID ({})] Ok", selected.mailbox.uniqueid()));
+    Count::Exists(selected.numbering.count()).print(out);
+    Count::Recent(selected.recent_count()).print(out);
+    let told = [
+        unseen.map(Code::Unseen),
+        Some(Code::UidValidity(view.uidvalidity)),
+        Some(Code::UidNext(view.uidnext())),
+        Some(Code::HighestModseq(view.modseq())),
+        Some(Code::MailboxId(selected.mailbox.uniqueid())),
+    ];
+    told.into_iter().flatten().for_each(|code| Reply::told(code).write(None, out));
     super::quota::warn(session, &selected.name);
-    let code = if selected.read_only { "READ-ONLY" } else { "READ-WRITE" };
+    let code = if selected.read_only { Code::ReadOnly } else { Code::ReadWrite };
     session.selected = Some(selected);
     Ok(Reply::completed().code(code))
 }

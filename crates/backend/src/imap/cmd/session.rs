@@ -2,60 +2,40 @@
 
 use std::time::Duration;
 
-use protocol::imap::command::session::Id;
-use protocol::imap::{Tag, print};
+use protocol::imap::capability::{Facts, Moment, Node, announced, store_serves};
+use protocol::imap::command::session::{Id, print_capability, print_id};
+use protocol::imap::{Bye, Refusal, Reply, Tag};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::imap::conn::Gone;
-use crate::imap::reply::{Outcome, Reply};
+use crate::imap::reply::{Outcome, Stop};
 use crate::imap::server::{PRODUCT, VERSION};
 use crate::imap::session::{ClientId, Session};
 
 impl Session {
-    /// What is announced in this state of the session, less `suppress_capabilities`.
-    pub fn capabilities(&self) -> String {
-        let imapd = &self.server.imapd;
-        let mut words: Vec<String> = vec!["IMAP4rev1".to_owned()];
-        let literal = if imapd.literalminus { "LITERAL-" } else { "LITERAL+" };
-        words.extend([literal, "ID", "ENABLE"].map(str::to_owned));
-        if self.user.is_none() {
-            words.extend(self.before_login());
-        } else {
-            words.extend(AFTER_LOGIN.iter().map(|&word| word.to_owned()));
-            words.push(match imapd.maxmessagesize {
-                0 => format!("APPENDLIMIT={}", u32::MAX),
-                limit => format!("APPENDLIMIT={limit}"),
-            });
-            if !self.conn.stream().is_compressed() {
-                words.push("COMPRESS=DEFLATE".to_owned());
-            }
-            if self.user.as_ref().is_some_and(may_unauthenticate) {
-                words.push("UNAUTHENTICATE".to_owned());
-            }
-            if super::node::is_proxy(self) {
-                words.push("XCLIENT".to_owned());
-            }
-        }
-        if let Some(server) = &imapd.mupdate_server {
-            words.push(format!("MUPDATE=mupdate://{server}/"));
-        }
-        words.retain(|word| !imapd.suppress_capabilities.iter().any(|hidden| hidden == word));
-        words.join(" ")
-    }
-
-    fn before_login(&self) -> Vec<String> {
-        let channel = self.conn.stream().channel();
-        let mut words = Vec::new();
-        if self.may_start_tls() {
-            words.push("STARTTLS".to_owned());
-        }
-        words.extend(self.server.auth.mechanisms(channel).into_iter().map(|mech| format!("AUTH={mech}")));
-        words.push("SASL-IR".to_owned());
-        if !self.server.auth.allows_plaintext(channel) {
-            words.push("LOGINDISABLED".to_owned());
-        }
-        words
+    /// What is announced in this state of the session.
+    pub fn capabilities(&self, moment: Moment) -> String {
+        let (imapd, channel) = (&self.server.imapd, self.conn.stream().channel());
+        let facts = Facts {
+            moment,
+            starttls: self.may_start_tls(),
+            mechanisms: self.server.auth.mechanisms(channel),
+            no_plaintext: !self.server.auth.allows_plaintext(channel),
+            literal_minus: imapd.literalminus,
+            append_limit: Some(match imapd.maxmessagesize {
+                0 => u64::from(u32::MAX),
+                limit => limit,
+            }),
+            compressed: self.conn.stream().is_compressed(),
+            idle: true,
+            referrals: false,
+            unauthenticate: self.user.as_ref().is_some_and(may_unauthenticate),
+            proxy: super::node::is_proxy(self),
+            master: imapd.mupdate_server.as_deref(),
+            suppressed: &imapd.suppress_capabilities,
+        };
+        announced(Node::Store, &facts).join(" ")
     }
 
     fn may_start_tls(&self) -> bool {
@@ -68,20 +48,15 @@ pub fn may_unauthenticate(user: &crate::imap::user::User) -> bool {
     user.login.admin || user.login.authid != user.login.userid
 }
 
-/// Before login, what there will be after it is said too: cyradm asks but once, at that time.
 pub fn capability(session: &mut Session) -> Outcome {
-    let mut capabilities = session.capabilities();
-    if session.user.is_none() {
-        let hidden = &session.server.imapd.suppress_capabilities;
-        let later = AFTER_LOGIN.iter().filter(|word| !hidden.iter().any(|hidden| hidden == *word));
-        later.for_each(|word| capabilities.push_str(&format!(" {word}")));
-    }
-    session.conn.put_line(format!("* CAPABILITY {capabilities}"));
+    let moment = if session.user.is_some() { Moment::LoggedIn } else { Moment::Asked };
+    let capabilities = session.capabilities(moment);
+    print_capability(session.conn.out(), &capabilities);
     Ok(Reply::completed())
 }
 
 pub fn logout(session: &mut Session) -> Outcome {
-    session.conn.put_line("* BYE LOGOUT received");
+    session.conn.put(Bye::new("LOGOUT received").line());
     session.over = true;
     Ok(Reply::completed())
 }
@@ -91,16 +66,8 @@ pub fn id(session: &mut Session, fields: Id) -> Outcome {
         session.client_id = ClientId::Said(in_one_line(&fields));
         log_client_id(session);
     }
-    if !session.server.imapd.imapidresponse {
-        session.conn.put_line("* ID NIL");
-        return Ok(Reply::completed());
-    }
-    let out = session.conn.out();
-    out.extend_from_slice(b"* ID (\"name\" ");
-    print::string(out, PRODUCT.as_bytes());
-    out.extend_from_slice(b" \"version\" ");
-    print::string(out, VERSION.as_bytes());
-    out.extend_from_slice(b")\r\n");
+    let server = session.server.imapd.imapidresponse.then_some((PRODUCT, VERSION));
+    print_id(session.conn.out(), server);
     Ok(Reply::completed())
 }
 
@@ -128,19 +95,19 @@ fn in_one_line(fields: &Id) -> String {
 }
 
 pub async fn starttls(session: &mut Session, tag: &Tag) -> Outcome {
-    let Some(tls) = session.server.tls.clone() else { return Ok(Reply::no("Starttls not supported")) };
+    let tls = session.server.tls.clone().ok_or(Refusal::NoTls)?;
     if session.user.is_some() {
-        return Ok(Reply::bad("Starttls not allowed after authentication"));
+        return Err(Refusal::TlsAfterLogin.into());
     }
     if !session.may_start_tls() {
-        return Ok(Reply::bad("Already did a successful Starttls"));
+        return Err(Refusal::TlsActive.into());
     }
     Reply::ok("Begin TLS negotiation now").write(Some(tag), session.conn.out());
     session.conn.flush().await?;
     session.conn.forget_input();
     let handshake = session.conn.stream_mut().start_tls(&tls);
     match timeout(HANDSHAKE, handshake).await {
-        Ok(Ok(())) => Err(crate::imap::reply::Stop::Answered),
+        Ok(Ok(())) => Err(Stop::Answered),
         Ok(Err(error)) => {
             warn!(%error, "STARTTLS negotiation failed");
             Err(Gone::Closed.into())
@@ -150,27 +117,27 @@ pub async fn starttls(session: &mut Session, tag: &Tag) -> Outcome {
 }
 
 pub fn enable(session: &mut Session, wanted: &[String]) -> Outcome {
-    let mut enabled = String::new();
+    let condstore = session.condstore();
     // What is on already is not listed, as in Cyrus, however it came on.
-    if !session.condstore && wanted.iter().any(|word| word == "CONDSTORE") {
-        session.enable_condstore();
-        enabled.push_str(" CONDSTORE");
+    let new = session.enabled.enable(wanted, |extension| store_serves(extension.word()));
+    if !condstore && session.condstore() {
+        session.tell_modseq();
     }
-    session.conn.put_line(format!("* ENABLED{enabled}"));
+    new.print(session.conn.out());
     Ok(Reply::completed())
 }
 
 pub async fn compress(session: &mut Session, tag: &Tag, how: &str) -> Outcome {
     if how != "DEFLATE" {
-        return Ok(Reply::no("Unsupported compression mechanism"));
+        return Err(Refusal::NoCompression.into());
     }
     if session.conn.stream().is_compressed() {
-        return Ok(Reply::no("DEFLATE active via COMPRESS").code("COMPRESSIONACTIVE"));
+        return Err(Refusal::CompressionActive.into());
     }
     Reply::ok("DEFLATE active").write(Some(tag), session.conn.out());
     session.conn.flush().await?;
     session.conn.compress().map_err(Gone::from)?;
-    Err(crate::imap::reply::Stop::Answered)
+    Err(Stop::Answered)
 }
 
 /// What is kept of an ID.
@@ -179,34 +146,3 @@ const ID_LENGTH: usize = 512;
 
 /// Bound on a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(30);
-
-/// What is served after login, in Cyrus's order.
-const AFTER_LOGIN: &[&str] = &[
-    "ACL",
-    "BINARY",
-    "CHILDREN",
-    "CONDSTORE",
-    "CREATE-SPECIAL-USE",
-    "ESEARCH",
-    "IDLE",
-    "LIST-EXTENDED",
-    "LIST-MYRIGHTS",
-    "LIST-STATUS",
-    "MOVE",
-    "MULTIAPPEND",
-    "NAMESPACE",
-    "OBJECTID",
-    "QUOTA",
-    "QUOTA=RES-STORAGE",
-    "QUOTA=RES-MESSAGE",
-    "QUOTA=RES-MAILBOX",
-    "QUOTASET",
-    "RIGHTS=kxten",
-    "SAVEDATE",
-    "SPECIAL-USE",
-    "STATUS=SIZE",
-    "UIDPLUS",
-    "UNSELECT",
-    "WITHIN",
-    "XLIST",
-];

@@ -1,16 +1,16 @@
 //! STATUS: RFC 3501, RFC 7162, RFC 8438, RFC 8474.
 
 use protocol::acl::Rights;
-use protocol::imap::command::status::{Status, StatusItem};
-use protocol::imap::print;
+use protocol::imap::Reply;
+use protocol::imap::command::status::{Status, StatusItem, Value, print_status};
+use protocol::imap::refusal::require;
 use protocol::name::MailboxName;
-use service::aside::weighed;
+use work::aside::weighed;
 
 use crate::imap::marks::has;
-use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::Session;
-use crate::imap::user::require;
-use crate::store::System;
+use store::System;
 
 pub async fn status(session: &mut Session, status: Status) -> Outcome {
     let (name, _, rights) = session.find(&status.mailbox)?;
@@ -53,25 +53,22 @@ pub async fn write(
         };
         (unseen, deleted) = weighed(mailbox.view().exists(), count).await;
     }
-    let values: Vec<String> = (items.iter())
+    let values: Vec<(StatusItem, Value)> = (items.iter())
         .map(|item| {
-            let value = match item {
-                StatusItem::Messages => view.exists().to_string(),
-                StatusItem::Recent => recent().to_string(),
-                StatusItem::UidNext => view.uidnext().to_string(),
-                StatusItem::UidValidity => view.uidvalidity.to_string(),
-                StatusItem::Unseen => unseen.to_string(),
-                StatusItem::Size => view.bytes().to_string(),
-                StatusItem::HighestModseq => view.modseq().to_string(),
-                StatusItem::MailboxId => format!("({})", mailbox.uniqueid()),
-                StatusItem::Deleted => deleted.to_string(),
+            let number = match item {
+                StatusItem::Messages => view.exists() as u64,
+                StatusItem::Recent => recent() as u64,
+                StatusItem::UidNext => view.uidnext().into(),
+                StatusItem::UidValidity => view.uidvalidity.into(),
+                StatusItem::Unseen => unseen as u64,
+                StatusItem::Size => view.bytes(),
+                StatusItem::HighestModseq => view.modseq(),
+                StatusItem::MailboxId => return (*item, Value::Id(mailbox.uniqueid())),
+                StatusItem::Deleted => deleted as u64,
             };
-            format!("{} {value}", item.name())
+            (*item, Value::Number(number))
         })
         .collect();
-    let out = session.conn.out();
-    out.extend_from_slice(b"* STATUS ");
-    print::astring(out, external.as_bytes());
-    out.extend_from_slice(format!(" ({})\r\n", values.join(" ")).as_bytes());
+    print_status(session.conn.out(), external, &values);
     Ok(())
 }

@@ -1,25 +1,26 @@
 //! STORE and UID STORE: RFC 3501, RFC 4314 (rights), RFC 7162 (UNCHANGEDSINCE).
 
+use ::store::{FlagChange, FlagMask, How, Mailbox, View};
 use protocol::acl::Rights;
+use protocol::imap::command::fetch::{Value, print_end, print_start};
 use protocol::imap::command::store::{self, Store};
-use protocol::imap::{Flag, UidSet};
-use service::aside::weighed;
+use protocol::imap::{Code, Flag, Refusal, Reply, UidSet};
+use work::aside::weighed;
 
 use super::append::may_set;
 use crate::imap::marks::{Marks, mark};
-use crate::imap::reply::{Outcome, Reply, Stop};
+use crate::imap::reply::{Outcome, Stop};
 use crate::imap::selected::now;
 use crate::imap::session::Session;
-use crate::store::{FlagChange, FlagMask, How, Mailbox, View};
 
 pub async fn run(session: &mut Session, store: Store) -> Outcome {
     if store.unchanged_since.is_some() {
         session.enable_condstore();
     }
-    let condstore = session.condstore;
+    let condstore = session.condstore();
     let selected = session.selected()?;
     if selected.read_only {
-        return Ok(Reply::no("Mailbox is read-only").code("READ-ONLY"));
+        return Err(Refusal::ReadOnly.into());
     }
     let rights = selected.rights;
     let weight = selected.numbering.weight(&store.set);
@@ -27,7 +28,7 @@ pub async fn run(session: &mut Session, store: Store) -> Outcome {
     if (!store.flags.is_empty() && !may)
         || !rights.intersects(Rights::SEEN | Rights::WRITE | Rights::DELETE_MESSAGES)
     {
-        return Ok(Reply::no("Permission denied").code("NOPERM"));
+        return Err(Refusal::Denied.into());
     }
     let targets = session.named(&store.set, store.uid).await?;
     if targets.is_empty() {
@@ -54,7 +55,7 @@ pub async fn run(session: &mut Session, store: Store) -> Outcome {
     if answer.modified.is_empty() {
         return Ok(Reply::completed());
     }
-    Ok(Reply::ok("Conditional STORE failed").code(format!("MODIFIED {}", answer.modified)))
+    Ok(Reply::ok("Conditional STORE failed").code(Code::Modified(answer.modified.to_string())))
 }
 
 /// What the client is shown of each message.
@@ -84,18 +85,15 @@ impl Shown {
             if self.silent && !self.condstore {
                 continue;
             }
-            let mut items = Vec::with_capacity(3);
-            if self.uid {
-                items.push(format!("UID {uid}"));
-            }
-            if !self.silent {
-                items.push(format!("FLAGS {}", String::from_utf8_lossy(&marks.flag_list(view, record))));
-            }
-            if self.condstore {
-                items.push(format!("MODSEQ ({})", record.modseq));
-            }
-            let line = format!("* {sequence} FETCH ({})\r\n", items.join(" "));
-            answer.lines.extend_from_slice(line.as_bytes());
+            let flags = (!self.silent).then(|| marks.flag_list(view, record));
+            let values = [
+                self.uid.then_some(Value::Uid(uid)),
+                flags.as_deref().map(Value::Flags),
+                self.condstore.then_some(Value::Modseq(record.modseq)),
+            ];
+            print_start(&mut answer.lines, sequence);
+            Value::print_all(values.into_iter().flatten(), &mut answer.lines);
+            print_end(&mut answer.lines);
         }
         answer
     }

@@ -4,7 +4,9 @@ use nom::Parser;
 use nom::combinator::map;
 
 use super::mailbox::one;
+use crate::acl::{Acl, Rights};
 use crate::grammar::{Cursor, Parsed, argument, text};
+use crate::imap::print;
 
 /// `SETACL SP mailbox SP identifier SP ["+" / "-"] rights`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,4 +67,33 @@ pub fn list_rights(at: Cursor<'_>) -> Parsed<'_, ListRights> {
 /// `MYRIGHTS SP mailbox`
 pub fn my_rights(at: Cursor<'_>) -> Parsed<'_, String> {
     one(at)
+}
+
+/// `* ACL SP mailbox *(SP identifier SP rights)`
+pub fn print_acl(out: &mut Vec<u8>, mailbox: &str, acl: &Acl) {
+    out.extend_from_slice(b"* ACL ");
+    print::astring(out, mailbox.as_bytes());
+    for (identifier, rights) in acl.entries() {
+        out.push(b' ');
+        print::astring(out, identifier.as_bytes());
+        out.push(b' ');
+        print::astring(out, rights.to_string().as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// `* LISTRIGHTS SP mailbox SP identifier SP rights *(SP rights)`; `listed`: what stands behind the identifier.
+pub fn print_list_rights(out: &mut Vec<u8>, mailbox: &str, identifier: &str, listed: &str) {
+    out.extend_from_slice(b"* LISTRIGHTS ");
+    print::astring(out, mailbox.as_bytes());
+    out.push(b' ');
+    print::astring(out, identifier.as_bytes());
+    out.extend_from_slice(format!(" {listed}\r\n").as_bytes());
+}
+
+/// `* MYRIGHTS SP mailbox SP rights`
+pub fn print_my_rights(out: &mut Vec<u8>, mailbox: &str, rights: Rights) {
+    out.extend_from_slice(b"* MYRIGHTS ");
+    print::astring(out, mailbox.as_bytes());
+    out.extend_from_slice(format!(" {rights}\r\n").as_bytes());
 }

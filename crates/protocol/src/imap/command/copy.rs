@@ -30,3 +30,8 @@ pub fn parse(at: Cursor<'_>, uid: bool, moves: bool) -> Parsed<'_, Copy> {
 pub fn expunge(at: Cursor<'_>, uid: bool) -> Parsed<'_, Expunge> {
     map(cond(uid, argument(SequenceSet::parse)), |uids| Expunge { uids }).parse(at)
 }
+
+/// `* n EXPUNGE`
+pub fn print_expunge(out: &mut Vec<u8>, sequence: u32) {
+    out.extend_from_slice(format!("* {sequence} EXPUNGE\r\n").as_bytes());
+}

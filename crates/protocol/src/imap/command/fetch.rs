@@ -10,7 +10,7 @@ use crate::grammar::{
     Cursor, Keyword, ParseError, Parsed, argument, astring, byte, keyword, list, number, number64, optional,
     run, space,
 };
-use crate::imap::SequenceSet;
+use crate::imap::{DateTime, SequenceSet, print};
 
 /// `FETCH SP sequence-set SP (macro / item / "(" item *(SP item) ")") [SP "(CHANGEDSINCE" SP modseq ")"]`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -253,6 +253,93 @@ fn fields(at: Cursor<'_>) -> Parsed<'_, Vec<Vec<u8>>> {
     let field = |at| map(astring, Cow::into_owned).parse(at);
     let (at, fields) = argument(list(FIELDS, field))(at)?;
     if fields.is_empty() { Err(ParseError::Missing.into()) } else { Ok((at, fields)) }
+}
+
+/// The beginning of `* n FETCH (…)`, up to the first item.
+pub fn print_start(out: &mut Vec<u8>, sequence: u32) {
+    print::text(out, format_args!("* {sequence} FETCH ("));
+}
+
+/// Its end.
+pub fn print_end(out: &mut Vec<u8>) {
+    out.extend_from_slice(b")\r\n");
+}
+
+/// An item with its value, where that is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value<'v> {
+    Uid(u32),
+    /// A list as it is printed: it can hold `\Recent`.
+    Flags(&'v [u8]),
+    InternalDate(DateTime),
+    SaveDate(DateTime),
+    Size(u64),
+    Modseq(u64),
+    EmailId(&'v str),
+    NoThreadId,
+}
+
+impl Value<'_> {
+    pub fn print(&self, out: &mut Vec<u8>) {
+        match self {
+            Value::Uid(uid) => print::text(out, format_args!("UID {uid}")),
+            Value::Flags(list) => {
+                out.extend_from_slice(b"FLAGS ");
+                out.extend_from_slice(list);
+            }
+            Value::InternalDate(date) => print::text(out, format_args!("INTERNALDATE \"{date}\"")),
+            Value::SaveDate(date) => print::text(out, format_args!("SAVEDATE \"{date}\"")),
+            Value::Size(bytes) => print::text(out, format_args!("RFC822.SIZE {bytes}")),
+            Value::Modseq(modseq) => print::text(out, format_args!("MODSEQ ({modseq})")),
+            Value::EmailId(id) => print::text(out, format_args!("EMAILID ({id})")),
+            Value::NoThreadId => out.extend_from_slice(b"THREADID NIL"),
+        }
+    }
+
+    /// Several items, with a blank between them.
+    pub fn print_all<'v>(values: impl IntoIterator<Item = Value<'v>>, out: &mut Vec<u8>) {
+        for (at, value) in values.into_iter().enumerate() {
+            if at > 0 {
+                out.push(b' ');
+            }
+            value.print(out);
+        }
+    }
+}
+
+impl Item {
+    /// The item as it stands before its value, without the blank after it.
+    pub fn print_name(&self, out: &mut Vec<u8>) {
+        let mut bracketed = |name: &[u8], fragment: &Fragment| {
+            out.extend_from_slice(name);
+            out.push(b'[');
+            fragment.section.print(out);
+            out.push(b']');
+            if let Some((origin, _)) = fragment.partial {
+                print::text(out, format_args!("<{origin}>"));
+            }
+        };
+        match self {
+            Item::Section(fragment) => bracketed(b"BODY", fragment),
+            Item::Binary(fragment) => bracketed(b"BINARY", fragment),
+            Item::Rfc822(_, name) => out.extend_from_slice(name.as_bytes()),
+            Item::BinarySize(part) => {
+                let numbers: Vec<String> = part.iter().map(u32::to_string).collect();
+                out.extend_from_slice(format!("BINARY.SIZE[{}]", numbers.join(".")).as_bytes());
+            }
+            Item::Envelope => out.extend_from_slice(b"ENVELOPE"),
+            Item::Body => out.extend_from_slice(b"BODY"),
+            Item::BodyStructure => out.extend_from_slice(b"BODYSTRUCTURE"),
+            Item::Uid => out.extend_from_slice(b"UID"),
+            Item::Flags => out.extend_from_slice(b"FLAGS"),
+            Item::InternalDate => out.extend_from_slice(b"INTERNALDATE"),
+            Item::Size => out.extend_from_slice(b"RFC822.SIZE"),
+            Item::Modseq => out.extend_from_slice(b"MODSEQ"),
+            Item::EmailId => out.extend_from_slice(b"EMAILID"),
+            Item::ThreadId => out.extend_from_slice(b"THREADID"),
+            Item::SaveDate => out.extend_from_slice(b"SAVEDATE"),
+        }
+    }
 }
 
 const INVALID: ParseError = ParseError::Invalid("body section");

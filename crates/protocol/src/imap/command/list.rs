@@ -1,4 +1,5 @@
-//! LIST with its extensions (RFC 5258, RFC 5819, RFC 6154, RFC 8440), LSUB, and Cyrus's XLIST, RLIST, RLSUB.
+//! LIST with its extensions (RFC 5258, RFC 5819, RFC 6154, RFC 8440), LSUB, and Cyrus's XLIST, RLIST, RLSUB; and what
+//! NAMESPACE (RFC 2342) is answered with.
 
 use nom::Parser;
 use nom::combinator::map;
@@ -8,6 +9,7 @@ use super::status::{self, StatusItem};
 use crate::grammar::{
     self, Cursor, Keyword, ParseError, Parsed, argument, atom, keyword, list_mailbox, optional, space,
 };
+use crate::imap::print;
 
 /// `LIST [SP "(" select-option … ")"] SP reference SP patterns [SP "RETURN" SP "(" return-option … ")"]`
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -143,6 +145,67 @@ fn returns(at: Cursor<'_>) -> Parsed<'_, Returns> {
     let (at, ()) = keyword("RETURN")(at).map_err(|_| ParseError::Extra)?;
     let (at, _) = argument(grammar::list(16, option))(at)?;
     Ok((at, returns))
+}
+
+/// What a line of an answer is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    List,
+    Xlist,
+    Lsub,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::List => "LIST",
+            Kind::Xlist => "XLIST",
+            Kind::Lsub => "LSUB",
+        }
+    }
+}
+
+/// One line of an answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'l> {
+    pub kind: Kind,
+    /// With blanks between them.
+    pub attributes: &'l str,
+    pub separator: char,
+    pub name: &'l str,
+    /// RFC 5258 section 4: the selection that a mailbox below it fulfils.
+    pub child_info: Option<&'static str>,
+}
+
+impl Line<'_> {
+    /// The answer to a pattern that asks for the separator alone (RFC 3501 section 6.3.8).
+    pub fn of_separator(kind: Kind, separator: char) -> Line<'static> {
+        Line { kind, attributes: "\\Noselect", separator, name: "", child_info: None }
+    }
+
+    /// `* LIST SP "(" attributes ")" SP separator SP mailbox [SP "(" extension ")"]`
+    pub fn print(&self, out: &mut Vec<u8>) {
+        let Line { kind, attributes, separator, name, child_info } = self;
+        out.extend_from_slice(format!("* {} ({attributes}) \"{separator}\" ", kind.name()).as_bytes());
+        print::astring(out, name.as_bytes());
+        if let Some(selection) = child_info {
+            out.extend_from_slice(format!(" (\"CHILDINFO\" (\"{selection}\"))").as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// `* NAMESPACE SP personal SP others SP shared`: the prefix of each, or none.
+pub fn print_namespace(out: &mut Vec<u8>, separator: char, prefixes: [Option<&str>; 3]) {
+    out.extend_from_slice(b"* NAMESPACE");
+    for prefix in prefixes {
+        let told = match prefix {
+            Some(prefix) => format!(" (({} \"{separator}\"))", print::quoted(prefix)),
+            None => " NIL".to_owned(),
+        };
+        out.extend_from_slice(told.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Patterns in one LIST.

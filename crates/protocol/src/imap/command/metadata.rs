@@ -9,6 +9,7 @@ use super::mailbox::one;
 use crate::grammar::{
     Cursor, Keyword, ParseError, Parsed, argument, astring, atom, list, list_mailbox, mailbox, space,
 };
+use crate::imap::print;
 
 /// `GETMETADATA [SP options] SP mailbox SP entries`; options may stand behind the mailbox too, as older clients have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,4 +62,33 @@ fn words(at: Cursor<'_>) -> Parsed<'_, Vec<String>> {
         Some(b'(') => list(64, list_mailbox)(at),
         _ => map(list_mailbox, |word| vec![word]).parse(at),
     }
+}
+
+/// How a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    String,
+    Literal,
+}
+
+/// `* METADATA SP mailbox SP "(" entry SP value ")"`. The entry is quoted whatever it holds: Cyrus's frontends read it by its
+/// quotes.
+pub fn print_metadata(out: &mut Vec<u8>, mailbox: &str, entry: &str, value: &[u8], form: Form) {
+    out.extend_from_slice(b"* METADATA ");
+    print::astring(out, mailbox.as_bytes());
+    out.extend_from_slice(format!(" (\"{entry}\" ").as_bytes());
+    match form {
+        Form::Literal => print::literal(out, value),
+        Form::String => print::string(out, value),
+    }
+    out.extend_from_slice(b")\r\n");
+}
+
+/// `* ANNOTATION SP mailbox SP entry SP "(" "value.shared" SP value ")"`
+pub fn print_annotation(out: &mut Vec<u8>, mailbox: &str, entry: &str, value: &[u8]) {
+    out.extend_from_slice(b"* ANNOTATION ");
+    print::string(out, mailbox.as_bytes());
+    out.extend_from_slice(format!(" \"{entry}\" (\"value.shared\" ").as_bytes());
+    print::string(out, value);
+    out.extend_from_slice(b")\r\n");
 }

@@ -73,7 +73,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// Whether the command makes sense before login.
+    /// Whether the command makes sense before login; see [`before_login`].
     pub fn before_login(&self) -> bool {
         use Body::*;
         matches!(self, Capability | Noop | Logout | Id(_) | StartTls | Login(_) | Authenticate(_))
@@ -110,6 +110,11 @@ impl<'a> Name<'a> {
         let word = self.word.to_ascii_uppercase();
         title(&if self.uid { format!("UID {word}") } else { word })
     }
+}
+
+/// Whether the command called `name` makes sense before login: [`Body::before_login`] of one that is not parsed yet.
+pub fn before_login(name: &str) -> bool {
+    matches!(name, "CAPABILITY" | "NOOP" | "LOGOUT" | "ID" | "STARTTLS" | "LOGIN" | "AUTHENTICATE")
 }
 
 /// Whether other servers announce a command that is not served here. A client that tries it, or that was set up for such a

@@ -1,4 +1,4 @@
-//! GETQUOTA, GETQUOTAROOT, SETQUOTA: RFC 9208.
+//! GETQUOTA, GETQUOTAROOT, SETQUOTA, and what they are answered with: RFC 9208.
 
 use nom::Parser;
 use nom::combinator::opt;
@@ -6,6 +6,7 @@ use nom::sequence::terminated;
 
 use super::mailbox::one;
 use crate::grammar::{Cursor, ParseError, Parsed, argument, atom, byte, list, number64, space};
+use crate::imap::print;
 
 /// `SETQUOTA SP root SP "(" *(resource SP limit) ")"`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,4 +39,27 @@ fn limit(at: Cursor<'_>) -> Parsed<'_, (String, Option<u64>)> {
     let invalid = |_| ParseError::Text("Invalid quota list in Setquota");
     let (at, limit) = number64(at).map_err(invalid)?;
     Ok((at, (resource.to_ascii_uppercase(), negative.is_none().then_some(limit))))
+}
+
+/// A resource that is limited: its name, how much of it is used, and the limit.
+pub type Usage = (&'static str, u64, u64);
+
+/// `* QUOTA SP root SP "(" [resource SP usage SP limit *(SP …)] ")"`
+pub fn print_quota(out: &mut Vec<u8>, root: &str, resources: &[Usage]) {
+    out.extend_from_slice(b"* QUOTA ");
+    print::astring(out, root.as_bytes());
+    let told: Vec<String> =
+        resources.iter().map(|(name, used, limit)| format!("{name} {used} {limit}")).collect();
+    out.extend_from_slice(format!(" ({})\r\n", told.join(" ")).as_bytes());
+}
+
+/// `* QUOTAROOT SP mailbox *(SP root)`
+pub fn print_quota_root(out: &mut Vec<u8>, mailbox: &str, root: Option<&str>) {
+    out.extend_from_slice(b"* QUOTAROOT ");
+    print::astring(out, mailbox.as_bytes());
+    if let Some(root) = root {
+        out.push(b' ');
+        print::astring(out, root.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
 }

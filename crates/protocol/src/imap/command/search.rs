@@ -10,7 +10,7 @@ use crate::grammar::{
     Cursor, Keyword, ParseError, Parsed, argument, astring, atom, keyword, list, number, number64, quoted,
     space, text,
 };
-use crate::imap::{Date, Flag, SequenceSet};
+use crate::imap::{Date, Flag, SequenceSet, Tag, UidSet};
 
 /// `SEARCH [SP "RETURN" SP "(" option … ")"] [SP "CHARSET" SP astring] 1*(SP key)`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -254,6 +254,52 @@ const INVALID: ParseError = ParseError::Invalid("Search criteria");
 const DEPTH: usize = 100;
 /// Keys in one search.
 const KEYS: usize = 10_000;
+
+/// `* SEARCH *(SP number) [SP "(MODSEQ" SP modseq ")"]`
+pub fn print_search(out: &mut Vec<u8>, numbers: impl Iterator<Item = u32>, modseq: Option<u64>) {
+    out.extend_from_slice(b"* SEARCH");
+    for number in numbers {
+        out.extend_from_slice(format!(" {number}").as_bytes());
+    }
+    if let Some(modseq) = modseq {
+        out.extend_from_slice(format!(" (MODSEQ {modseq})").as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What RFC 4731 answers a search with: each item where it was asked for and there is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ESearch<'t> {
+    pub tag: &'t Tag,
+    /// The numbers are UIDs.
+    pub uid: bool,
+    pub min: Option<u32>,
+    pub max: Option<u32>,
+    pub all: Option<UidSet>,
+    pub count: Option<usize>,
+    pub modseq: Option<u64>,
+}
+
+impl ESearch<'_> {
+    /// `* ESEARCH SP "(TAG" SP string ")" [SP "UID"] *(SP item SP value)`
+    pub fn print(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("* ESEARCH (TAG \"{}\")", self.tag).as_bytes());
+        if self.uid {
+            out.extend_from_slice(b" UID");
+        }
+        let mut item = |name: &str, value: Option<String>| {
+            if let Some(value) = value {
+                out.extend_from_slice(format!(" {name} {value}").as_bytes());
+            }
+        };
+        item("MIN", self.min.map(|n| n.to_string()));
+        item("MAX", self.max.map(|n| n.to_string()));
+        item("ALL", self.all.as_ref().map(UidSet::to_string));
+        item("COUNT", self.count.map(|n| n.to_string()));
+        item("MODSEQ", self.modseq.map(|n| n.to_string()));
+        out.extend_from_slice(b"\r\n");
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@ use nom::Parser;
 
 use super::mailbox::one;
 use crate::grammar::{Cursor, ParseError, Parsed, atom, list, optional};
+use crate::imap::flag::{self, Flag};
 
 /// `("SELECT" / "EXAMINE") SP mailbox [SP "(" param *(SP param) ")"]`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,4 +28,29 @@ fn parameter(at: Cursor<'_>) -> Parsed<'_, ()> {
         (at, word) if word.eq_ignore_ascii_case("CONDSTORE") => Ok((at, ())),
         _ => Err(ParseError::Invalid("modifier").into()),
     }
+}
+
+/// What a client is told of how many messages there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Count {
+    Exists(u32),
+    Recent(u32),
+}
+
+impl Count {
+    /// `* n EXISTS`, `* n RECENT`
+    pub fn print(self, out: &mut Vec<u8>) {
+        let line = match self {
+            Count::Exists(count) => format!("* {count} EXISTS\r\n"),
+            Count::Recent(count) => format!("* {count} RECENT\r\n"),
+        };
+        out.extend_from_slice(line.as_bytes());
+    }
+}
+
+/// `* FLAGS SP flag-list`
+pub fn print_flags(out: &mut Vec<u8>, flags: &[Flag]) {
+    out.extend_from_slice(b"* FLAGS ");
+    flag::print_list(out, flags);
+    out.extend_from_slice(b"\r\n");
 }

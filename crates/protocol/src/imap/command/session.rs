@@ -8,6 +8,7 @@ use nom::Parser;
 use crate::grammar::{
     Cursor, ParseError, Parsed, argument, astring, atom, keyword, list, nstring, optional, space, string,
 };
+use crate::imap::print;
 
 /// `LOGIN SP astring SP astring`
 #[derive(Clone, PartialEq, Eq)]
@@ -99,3 +100,22 @@ pub fn compress(at: Cursor<'_>) -> Parsed<'_, String> {
 const ENABLED: usize = 64;
 /// Fields of one ID (RFC 2971 section 3.3).
 const ID_FIELDS: usize = 30;
+
+/// `* CAPABILITY *(SP word)`
+pub fn print_capability(out: &mut Vec<u8>, words: &str) {
+    out.extend_from_slice(format!("* CAPABILITY {words}\r\n").as_bytes());
+}
+
+/// `* ID SP params`: who the server is (name and version), or NIL.
+pub fn print_id(out: &mut Vec<u8>, server: Option<(&str, &str)>) {
+    match server {
+        None => out.extend_from_slice(b"* ID NIL\r\n"),
+        Some((name, version)) => {
+            out.extend_from_slice(b"* ID (\"name\" ");
+            print::string(out, name.as_bytes());
+            out.extend_from_slice(b" \"version\" ");
+            print::string(out, version.as_bytes());
+            out.extend_from_slice(b")\r\n");
+        }
+    }
+}

@@ -4,6 +4,7 @@ use nom::Parser;
 
 use super::mailbox::one;
 use crate::grammar::{Cursor, ParseError, Parsed, argument, atom, list};
+use crate::imap::print;
 
 /// `STATUS SP mailbox SP "(" item *(SP item) ")"`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,4 +69,25 @@ fn item(at: Cursor<'_>) -> Parsed<'_, StatusItem> {
     let (at, word) = atom(at)?;
     let found = StatusItem::ALL.into_iter().find(|item| item.name().eq_ignore_ascii_case(word));
     Ok((at, found.ok_or(ParseError::Invalid("status attribute"))?))
+}
+
+/// The value of an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    Number(u64),
+    /// An id, in parentheses.
+    Id(String),
+}
+
+/// `* STATUS SP mailbox SP "(" [item SP value *(SP item SP value)] ")"`
+pub fn print_status(out: &mut Vec<u8>, mailbox: &str, values: &[(StatusItem, Value)]) {
+    out.extend_from_slice(b"* STATUS ");
+    print::astring(out, mailbox.as_bytes());
+    let told: Vec<String> = (values.iter())
+        .map(|(item, value)| match value {
+            Value::Number(number) => format!("{} {number}", item.name()),
+            Value::Id(id) => format!("{} ({id})", item.name()),
+        })
+        .collect();
+    out.extend_from_slice(format!(" ({})\r\n", told.join(" ")).as_bytes());
 }

@@ -53,6 +53,10 @@ pub enum Command {
     Status {
         name: Option<String>,
     },
+    /// Which server the client speaks for.
+    Here {
+        server: String,
+    },
     Accept,
     Resolve {
         name: String,
@@ -96,6 +100,7 @@ fn arguments(verb: Keyword, at: Cursor<'_>) -> Parsed<'_, Command> {
         b"DELETE" => write::delete(at)?,
         b"RESUME" => update::resume(at)?,
         b"STATUS" => find::status(at)?,
+        b"HERE" => session::here(at)?,
         b"ACCEPT" => (at, Command::Accept),
         b"RESOLVE" => tool::resolve(at)?,
         b"DUMP" => (at, Command::Tool(Tool::Dump)),

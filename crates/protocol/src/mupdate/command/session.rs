@@ -1,5 +1,5 @@
 //! Who the client is, and how the connection goes on: AUTHENTICATE, STARTTLS, LOGOUT, NOOP (RFC 3656 section 4), and COMPRESS
-//! as Cyrus has it. STARTTLS, LOGOUT and NOOP have no arguments.
+//! as Cyrus has it. STARTTLS, LOGOUT and NOOP have no arguments. HERE is ours, advertised by `* MURDER`.
 
 use nom::Parser;
 use nom::combinator::{map, opt};
@@ -25,6 +25,11 @@ pub fn authenticate(at: Cursor<'_>) -> Parsed<'_, Command> {
 /// `COMPRESS SP algorithm`
 pub fn compress(at: Cursor<'_>) -> Parsed<'_, Command> {
     map(last, |algorithm| Command::Compress { algorithm }).parse(at)
+}
+
+/// `HERE SP server`: which server the connection speaks for, so that the master knows when it was last heard of.
+pub fn here(at: Cursor<'_>) -> Parsed<'_, Command> {
+    map(last, |server| Command::Here { server }).parse(at)
 }
 
 #[cfg(test)]

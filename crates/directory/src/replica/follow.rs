@@ -1,0 +1,168 @@
+//! Connecting for ever: one attempt after the other, with a jittered pause that grows to `mupdate_retry_delay`.
+
+use std::{sync::Arc, time::Duration, time::SystemTime};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::{Shared, stream::Stream};
+use crate::meter::Absurd;
+
+pub(super) type Waiters = mpsc::Receiver<oneshot::Sender<()>>;
+
+/// Why a stream ended.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It cannot be reached, broke, or what it says cannot be taken over now.
+    Broken(String),
+    /// What it says is beyond measure, and will be so in a moment.
+    Absurd(Absurd),
+}
+
+impl Failure {
+    pub fn broken(why: &str) -> Failure {
+        Failure::Broken(why.to_owned())
+    }
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Failure {
+        Failure::Broken(why)
+    }
+}
+
+impl From<Absurd> for Failure {
+    fn from(why: Absurd) -> Failure {
+        Failure::Absurd(why)
+    }
+}
+
+pub(super) async fn run(shared: Arc<Shared>, mut waiters: Waiters, stop: CancellationToken) {
+    let following = async {
+        // A full list is compared with what is held: that must be in memory first.
+        shared.list.loaded().await;
+        let (mut pause, mut absurd) = (FIRST_PAUSE, Duration::ZERO);
+        let mut diary = Diary::default();
+        loop {
+            let outcome = attempt(&shared, &mut waiters, &mut diary).await;
+            let (longest, chance) = (shared.settings.load().retry_delay, shared.settings.load().chance);
+            let was_live = shared.live.set(false);
+            // An upstream that takes us and breaks off soon, again and again, is none that works.
+            if diary.live_since.take().is_some_and(|since| since.elapsed() >= longest) {
+                pause = FIRST_PAUSE;
+                diary.told.clear();
+            }
+            // Each attempt has it send all of that again.
+            absurd = match &outcome {
+                Err(Failure::Absurd(_)) => (absurd * 2).clamp(longest.min(ABSURD), ABSURD),
+                _ => Duration::ZERO,
+            };
+            let delay = jitter(pause.max(absurd), chance);
+            note(&shared, outcome, was_live, delay, &mut diary);
+            idle(&shared, &mut waiters, delay).await;
+            pause = (pause * 2).min(longest);
+        }
+    };
+    stop.run_until_cancelled(following).await;
+    shared.live.set(false);
+}
+
+/// What the log has: each cause once, until the list was followed for some time, and the last line always as it is.
+#[derive(Default)]
+struct Diary {
+    /// Causes.
+    told: Vec<String>,
+    /// The last line says that the list is followed.
+    says_live: bool,
+    /// Since when the stream of this attempt is attached.
+    live_since: Option<Instant>,
+}
+
+/// Connects, synchronises, and streams until something breaks.
+async fn attempt(shared: &Arc<Shared>, waiters: &mut Waiters, diary: &mut Diary) -> Result<(), Failure> {
+    let address = shared.address.load_full();
+    let (link, greeting) = address.dial().await.map_err(|e| e.to_string())?;
+    let upstream = link.server.clone();
+    match diary.says_live {
+        true => debug!("successful mupdate connection to {upstream}"),
+        false => info!("successful mupdate connection to {upstream}"),
+    }
+    {
+        let mut state = shared.state();
+        (state.upstream, state.behind) = (Some(upstream.clone()), None);
+    }
+    let mut stream = Stream::new(shared, link, &greeting);
+    stream.synchronise().await?;
+    {
+        let mut state = shared.state();
+        state.since = SystemTime::now();
+        (state.trouble, state.held) = (None, None);
+        (state.accept, state.replaced) = (0, None);
+    }
+    shared.live.set(true);
+    diary.live_since = Some(Instant::now());
+    if !std::mem::replace(&mut diary.says_live, true) {
+        info!(position = %shared.list.position(), "the mailbox list is complete and follows {upstream}");
+    }
+    stream.follow(waiters).await
+}
+
+fn note(shared: &Shared, outcome: Result<(), Failure>, was_live: bool, delay: Duration, diary: &mut Diary) {
+    let why = match outcome {
+        Ok(()) => "the stream ended".to_owned(),
+        Err(Failure::Broken(why)) => why,
+        Err(Failure::Absurd(why)) => {
+            metrics::counter!("murder_lists_refused_total").increment(1);
+            format!("{}: its list is not taken over: {why}", shared.address.load().name())
+        }
+    };
+    let is_new = !diary.told.contains(&why);
+    if is_new || (diary.says_live && !was_live) {
+        warn!("{why}; retrying connection to mupdate server in {:.1} seconds", delay.as_secs_f64());
+        diary.says_live = false;
+    } else {
+        debug!("{why}; retrying connection to mupdate server in {:.1} seconds", delay.as_secs_f64());
+    }
+    if is_new {
+        if diary.told.len() >= TOLD {
+            diary.told.remove(0);
+        }
+        diary.told.push(why.clone());
+    }
+    let mut state = shared.state();
+    if state.trouble.is_none() {
+        state.since = SystemTime::now();
+    }
+    (state.trouble, state.behind) = (Some(why), None);
+}
+
+/// Waits, and meanwhile sends away who asks for a barrier. An accepted plan ends the wait.
+async fn idle(shared: &Shared, waiters: &mut Waiters, delay: Duration) {
+    let end = Instant::now() + delay;
+    loop {
+        tokio::select! {
+            biased;
+            () = sleep_until(end) => return,
+            () = shared.again.notified() => return,
+            waiter = waiters.recv() => match waiter {
+                Some(waiter) => drop(waiter),
+                None => return sleep_until(end).await,
+            },
+        }
+    }
+}
+
+/// Between a half and the whole of it.
+fn jitter(pause: Duration, chance: fn() -> u16) -> Duration {
+    pause / 2 + pause / 2 * u32::from(chance()) / u32::from(u16::MAX)
+}
+
+/// Causes of trouble remembered.
+const TOLD: usize = 8;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause before a list that was beyond measure is looked at again.
+const ABSURD: Duration = Duration::from_secs(600);

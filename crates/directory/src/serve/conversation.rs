@@ -1,0 +1,357 @@
+//! One client, from when it may ask to its end.
+//!
+//! ```text
+//! bytes ─Collector─▶ command ─Session─▶ admitted ─▶ write:  queued to the list's writer, answered when it is on disk
+//!                                                 └▶ others: after all writes before them are answered
+//! ```
+//!
+//! Commands are executed in order, but pipelined writes wait for one sync together. While nothing is to be read, the
+//! conversation waits for the first of: an answer of the writer, more bytes, a change to stream, a deadline, the end.
+
+use std::{collections::VecDeque, io, time::Duration};
+
+use mailboxes::Pending;
+use protocol::{
+    frame::{Collected, Collector, Limits},
+    location::ServerName,
+    mupdate::{
+        command::{Command, Tagged},
+        reply::{self, Banner, Reply},
+        session::{Access, Session},
+        state::Write,
+    },
+};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use transport::stream::Stream;
+use transport::wire::{Bounds, Wire};
+
+use super::{Server, VERSION, subscription::Subscription, write};
+
+/// A client that may ask: it has logged in, or is trusted for where it comes from.
+pub struct Conversation {
+    pub(super) server: Server,
+    pub(super) wire: Wire,
+    pub(super) session: Session,
+    pub(super) stream: Option<Subscription>,
+    /// A listing is on its way: whatever happens, it is not ended by a BYE, which a Cyrus peer takes for its whole.
+    pub(super) listing: bool,
+    /// Which server the client speaks for, once it has said so.
+    speaks_for: Option<String>,
+    collector: Collector,
+    /// Writes on their way to the disk, with the tags that wait for them.
+    pending: VecDeque<(String, Pending)>,
+    heard: Instant,
+}
+
+/// Whether the conversation goes on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    On,
+    End,
+}
+
+impl Conversation {
+    /// Goes on with a client that has logged in. What it sent together with its login is in the wire already.
+    pub fn new(server: Server, mut wire: Wire, session: Session) -> Self {
+        wire.read_ahead(INPUT);
+        Conversation {
+            collector: server.collector(COMMAND),
+            server,
+            wire,
+            session,
+            stream: None,
+            listing: false,
+            speaks_for: None,
+            pending: VecDeque::new(),
+            heard: Instant::now(),
+        }
+    }
+
+    /// Begins with a client that is trusted for where it comes from.
+    pub(super) fn trusted(server: Server, stream: Stream) -> Self {
+        let mut session = Session::new(false);
+        session.local = true;
+        session.access = if server.is_master() { Access::Write } else { Access::Read };
+        let mut wire = Wire::new(stream, bounds(INPUT));
+        put_banner(&mut wire, &server, &session, &[]);
+        Self::new(server, wire, session)
+    }
+
+    pub async fn run(mut self, stop: CancellationToken) -> io::Result<()> {
+        let ended = stop.clone();
+        let talk = stop.run_until_cancelled(self.converse());
+        match talk.await {
+            Some(result) => result?,
+            None if self.stream.is_some() || self.listing => return Ok(()),
+            None => put_bye(&mut self.wire, "server shutting down"),
+        }
+        if ended.is_cancelled() && self.stream.is_some() {
+            return Ok(());
+        }
+        self.wire.close().await
+    }
+
+    async fn converse(&mut self) -> io::Result<()> {
+        loop {
+            if self.read_commands().await? == Flow::End {
+                self.settle_all().await?;
+                return Ok(());
+            }
+            if !self.wire.output().is_empty() {
+                self.wire.flush().await?;
+            }
+            if self.wait().await? == Flow::End {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Executes the commands that are there.
+    async fn read_commands(&mut self) -> io::Result<Flow> {
+        loop {
+            let (input, _) = self.wire.buffers();
+            match self.collector.next(input) {
+                Ok(None) => return Ok(Flow::On),
+                Ok(Some(Collected::Command(frame))) => {
+                    if self.execute(Tagged::parse(&frame)).await? == Flow::End {
+                        return Ok(Flow::End);
+                    }
+                    self.listing = false;
+                    // Short questions with long answers do not pile up.
+                    if self.wire.output().len() >= OUTPUT {
+                        self.wire.flush().await?;
+                    }
+                }
+                Ok(Some(Collected::Continue(_))) => {
+                    self.settle_all().await?;
+                    self.wire.output().extend_from_slice(b"+ go ahead\r\n");
+                    self.wire.flush().await?;
+                }
+                // Cyrus ends its whole process here; this connection is enough.
+                Ok(Some(Collected::Poisoned { why, .. })) => {
+                    put_bye(&mut self.wire, &why.to_string());
+                    return Ok(Flow::End);
+                }
+                Err(error) => {
+                    put_bye(&mut self.wire, &error.to_string());
+                    return Ok(Flow::End);
+                }
+            }
+        }
+    }
+
+    async fn execute(&mut self, tagged: Tagged) -> io::Result<Flow> {
+        let (tag, admitted) = self.session.admit(tagged);
+        self.note_server(admitted.as_ref().ok());
+        let command = match admitted {
+            Ok(Command::Write { name, write, expect }) => {
+                let change = write::change(&self.server, &name, write, expect.as_deref());
+                match change {
+                    Ok(change) => return self.submit(tag, change).await,
+                    Err(reply) => return self.answer(&tag, reply).await,
+                }
+            }
+            Ok(command) => command,
+            Err(reply) => return self.answer(&tag, reply).await,
+        };
+        self.settle_all().await?;
+        match command {
+            Command::Compress { .. } => self.compress(&tag).await,
+            Command::Logout => {
+                self.say(&tag, Reply::ok("bye-bye"));
+                Ok(Flow::End)
+            }
+            Command::Noop => self.noop(&tag).await,
+            Command::Find { name } => self.find(&tag, &name).await,
+            Command::List { prefix } => self.list(&tag, prefix.as_deref()).await,
+            Command::Update { servers } => self.update(&tag, servers).await,
+            Command::Resume { position } => self.resume(&tag, position).await,
+            Command::Status { name } => self.status(&tag, name.as_deref()).await,
+            Command::Here { .. } => {
+                let known = self.speaks_for.is_some();
+                self.say(&tag, if known { Reply::ok("noted") } else { Reply::no("Invalid server name") });
+                Ok(Flow::On)
+            }
+            Command::Accept => self.accept(&tag),
+            Command::Resolve { name } => self.resolve(&tag, &name).await,
+            Command::Tool(tool) => self.tool(&tag, tool).await,
+            // Submitted above; admitted before a login only.
+            Command::Write { .. } | Command::Authenticate { .. } | Command::Starttls => Ok(Flow::On),
+        }
+    }
+
+    /// Remembers which backend is heard of by this. DEACTIVATE and DELETE may well be an operator's, about one that is dead.
+    fn note_server(&mut self, command: Option<&Command>) {
+        let placed = match command {
+            Some(Command::Here { server }) => {
+                // What is no name of a server is answered as such, and is nobody's.
+                self.speaks_for = ServerName::parse(server).ok().map(|name| name.as_str().to_owned());
+                None
+            }
+            Some(Command::Write { write: Write::Reserve(at) | Write::Activate(at, _), .. })
+                if !self.session.local =>
+            {
+                Some(at.server())
+            }
+            _ => None,
+        };
+        for server in self.speaks_for.as_deref().into_iter().chain(placed) {
+            self.server.shared.seen.note(server);
+        }
+    }
+
+    /// Queues a write. So many may wait for the disk; the next one waits for the oldest.
+    async fn submit(&mut self, tag: String, change: mailboxes::Change) -> io::Result<Flow> {
+        while self.pending.len() >= PIPELINED {
+            self.settle_first().await;
+        }
+        match self.server.list().submit(vec![change]).await {
+            Ok(pending) => self.pending.push_back((tag, pending)),
+            Err(error) => return self.answer(&tag, write::refusal(&error)).await,
+        }
+        Ok(Flow::On)
+    }
+
+    async fn settle_first(&mut self) {
+        if let Some((tag, pending)) = self.pending.pop_front() {
+            let reply = write::reply(pending.await);
+            self.say(&tag, reply);
+        }
+    }
+
+    /// Answers everything that waits: a later command must see what earlier ones did.
+    async fn settle_all(&mut self) -> io::Result<()> {
+        while !self.pending.is_empty() {
+            self.settle_first().await;
+        }
+        Ok(())
+    }
+
+    async fn answer(&mut self, tag: &str, reply: Reply) -> io::Result<Flow> {
+        self.settle_all().await?;
+        self.say(tag, reply);
+        Ok(Flow::On)
+    }
+
+    /// Waits for something to do.
+    async fn wait(&mut self) -> io::Result<Flow> {
+        let deadline = self.heard + IDLE;
+        let wake = self.stream.as_ref().map(Subscription::wake);
+        tokio::select! {
+            biased;
+            answer = first(&mut self.pending) => {
+                if let Some((tag, _)) = self.pending.pop_front() {
+                    self.say(&tag, write::reply(answer));
+                }
+                self.settle_ready();
+            }
+            read = self.wire.read_some() => {
+                if read? == 0 {
+                    return Ok(Flow::End);
+                }
+                self.heard = Instant::now();
+            }
+            () = Subscription::due(self.stream.as_mut(), wake), if self.stream.is_some() => {
+                return self.push().await;
+            }
+            () = sleep_until(deadline) => {
+                put_bye(&mut self.wire, IDLED);
+                return Ok(Flow::End);
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    /// Answers the writes whose group is on disk already.
+    fn settle_ready(&mut self) {
+        while let Some((_, pending)) = self.pending.front_mut() {
+            let Ok(answer) = pending.try_recv() else { return };
+            if let Some((tag, _)) = self.pending.pop_front() {
+                self.say(&tag, write::reply(Ok(answer)));
+            }
+        }
+    }
+
+    pub(super) fn say(&mut self, tag: &str, reply: Reply) {
+        put_reply(&mut self.wire, tag, reply);
+    }
+
+    async fn compress(&mut self, tag: &str) -> io::Result<Flow> {
+        self.say(tag, Reply::ok("DEFLATE active"));
+        self.wire.compress().await?;
+        self.session.compressed = true;
+        self.collector = self.server.collector(COMMAND);
+        Ok(Flow::On)
+    }
+}
+
+/// The answer to the oldest write; never, without one.
+async fn first(pending: &mut VecDeque<(String, Pending)>) -> <Pending as Future>::Output {
+    match pending.front_mut() {
+        Some((_, pending)) => pending.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Greets a client with what may be done on its connection.
+pub fn put_banner(wire: &mut Wire, server: &Server, session: &Session, mechanisms: &[&str]) {
+    let settings = server.settings();
+    let banner = Banner {
+        mechanisms,
+        starttls: session.starttls && !session.encrypted,
+        compress: !session.compressed,
+        servername: &settings.servername,
+        version: VERSION,
+        role: &settings.role,
+    };
+    let mut out = Vec::new();
+    banner.put(&mut out);
+    wire.output().extend_from_slice(&out);
+}
+
+pub fn put_reply(wire: &mut Wire, tag: &str, reply: Reply) {
+    let mut out = Vec::with_capacity(64);
+    reply.put(&mut out, tag);
+    wire.output().extend_from_slice(&out);
+}
+
+pub fn put_bye(wire: &mut Wire, reason: &str) {
+    let mut out = Vec::new();
+    reply::put_bye(&mut out, reason);
+    wire.output().extend_from_slice(&out);
+}
+
+/// The bounds of a client's wire that reads so many octets ahead.
+pub fn bounds(input: usize) -> Bounds {
+    Bounds { input, write: WRITE, ..Bounds::default() }
+}
+
+impl Server {
+    /// Cuts commands of at most so many octets, with their literals.
+    pub fn collector(&self, most: usize) -> Collector {
+        let settings = self.settings();
+        let limits = Limits { line: settings.word.min(most) + AROUND, skip: SKIP };
+        Collector::new(limits, settings.literal.min(most as u64), most)
+    }
+}
+
+// What one client may take: every read, write, queue and wait above has its bound here.
+
+/// Octets of a line beside its longest word (`maxword`, `maxquoted`); of a command with its literals (`maxliteral` each); of an
+/// endless line that are skipped.
+pub const AROUND: usize = 4096;
+const COMMAND: usize = 300_000;
+const SKIP: usize = 1024 * 1024;
+/// Octets read ahead.
+const INPUT: usize = 512 * 1024;
+/// Octets of answers gathered before they are sent.
+pub(super) const OUTPUT: usize = 64 * 1024;
+/// How long a client may take to accept anything: a stalled slave is dropped, and resynchronises.
+const WRITE: Duration = Duration::from_secs(60);
+/// Writes of one client on their way to the disk.
+const PIPELINED: usize = 256;
+/// Why a client is sent away.
+pub const IDLED: &str = "idle for too long";
+/// Cyrus: 3 hours. RFC 3656: 15 minutes at least.
+const IDLE: Duration = Duration::from_secs(10_800);

@@ -1,0 +1,211 @@
+//! What one user sees of the list of mailboxes.
+//!
+//! It is gathered from the user's own mailboxes and from what ACLs grant, never from all there is; an admin sees all.
+
+use std::collections::{HashMap, HashSet};
+
+use mailboxes::{Entry, List};
+use protocol::acl::{Acl, Granting, Rights, Who};
+use protocol::name::MailboxName;
+use protocol::namespace::{Namespace, View};
+use protocol::pattern::Pattern;
+use work::aside::{Budget, Spent};
+
+/// Who looks, and where: all that is needed on another thread.
+#[derive(Clone)]
+pub struct Viewer {
+    pub list: List,
+    pub namespace: Namespace,
+    pub granting: Granting,
+    pub userid: String,
+    pub groups: Vec<String>,
+    pub admin: bool,
+    /// The user's INBOX, whether there is one or not.
+    pub inbox: Option<MailboxName>,
+    /// `disable_user_namespace`, `disable_shared_namespace`
+    pub hides_users: bool,
+    pub hides_shared: bool,
+}
+
+/// Why looking did not come to its end.
+#[derive(Debug)]
+pub enum Unseen {
+    Spent(Spent),
+    Unreadable(mailboxes::Error),
+}
+
+impl From<Spent> for Unseen {
+    fn from(spent: Spent) -> Unseen {
+        Unseen::Spent(spent)
+    }
+}
+
+impl From<mailboxes::Error> for Unseen {
+    fn from(error: mailboxes::Error) -> Unseen {
+        Unseen::Unreadable(error)
+    }
+}
+
+/// A mailbox that the user may see.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub name: MailboxName,
+    /// What the user calls it.
+    pub external: String,
+    pub rights: Rights,
+    pub server: String,
+}
+
+impl Viewer {
+    pub fn view(&self) -> View<'_> {
+        View { userid: &self.userid, admin: self.admin }
+    }
+
+    /// What the user calls a mailbox.
+    pub fn external(&self, name: &MailboxName) -> String {
+        self.namespace.external(name, &self.view())
+    }
+
+    /// The mailboxes that a pattern fits. Blocks.
+    pub fn fitting(&self, pattern: &Pattern, budget: &Budget) -> Result<Vec<Seen>, Unseen> {
+        let sight = Sight::of(self, &[pattern.fixed_prefix()], budget)?;
+        let mut fitting = Vec::new();
+        for seen in sight.mailboxes {
+            budget.check()?;
+            fitting.extend(pattern.matches(&seen.external).then_some(seen));
+        }
+        Ok(fitting)
+    }
+
+    /// The user's rights by an ACL and by owning the mailbox.
+    fn rights(&self, name: &MailboxName, acl: &str) -> Rights {
+        let who = Who { userid: &self.userid, groups: &self.groups };
+        let owner = self.namespace.owner(name).is_some_and(|owner| owner == self.userid);
+        self.granting.rights(&Acl::parse(acl), who, owner)
+    }
+
+    /// The entry as the user sees it, if that may be, and its name begins (or ends above) as one of the prefixes does.
+    fn see(&self, name: MailboxName, entry: &Entry, prefixes: &[&str]) -> Option<Seen> {
+        let rights = self.rights(&name, &entry.acl);
+        let hidden = match rank(&name, self.inbox.as_ref()) {
+            1 => self.hides_users,
+            2 => self.hides_shared,
+            _ => false,
+        };
+        let visible = rights.contains(Rights::LOOKUP)
+            && entry.is_active()
+            && !hidden
+            && !self.namespace.is_hidden(&name);
+        if !self.admin && !visible {
+            return None;
+        }
+        let external = self.external(&name);
+        let wanted = prefixes.iter().any(|prefix| related(&external, prefix));
+        wanted.then(|| Seen { name, external, rights, server: entry.server().to_owned() })
+    }
+
+    /// What an admin sees: everything, or all that begins as the one prefix does, which is one run of the list.
+    fn see_all(&self, prefixes: &[&str], budget: &Budget) -> Result<Vec<Seen>, Unseen> {
+        let start = match prefixes {
+            [prefix] if !self.namespace.virtdomains => {
+                let prefix = prefix.trim_end_matches(self.namespace.separator());
+                self.namespace.internal(prefix, &self.view()).ok()
+            }
+            _ => None,
+        };
+        let mut seen = Vec::new();
+        if let Some(start) = &start
+            && let Some(entry) = self.list.get(start)?
+        {
+            seen.extend(self.see(start.clone(), &entry, prefixes));
+        }
+        let within =
+            |name: &MailboxName| start.as_ref().is_none_or(|start| name.as_str().starts_with(start.as_str()));
+        let mut after = start.clone();
+        loop {
+            let page = self.list.scan(after.as_ref(), PAGE)?;
+            after = page.entries.last().map(|(name, _)| name.clone());
+            for (name, entry) in page.entries.into_iter().take_while(|(name, _)| within(name)) {
+                budget.check()?;
+                seen.extend(self.see(name, &entry, prefixes));
+            }
+            if !page.more || after.as_ref().is_some_and(|last| !within(last)) {
+                return Ok(seen);
+            }
+        }
+    }
+}
+
+/// What a user sees of all mailboxes.
+#[derive(Debug, Default)]
+pub struct Sight {
+    /// Own ones first, then other users', then shared ones, each in the order of the list.
+    pub mailboxes: Vec<Seen>,
+    at: HashMap<String, usize>,
+    parents: HashSet<String>,
+}
+
+impl Sight {
+    /// Looks around, as far as names that begin with one of `prefixes` are concerned. Blocks.
+    pub fn of(viewer: &Viewer, prefixes: &[&str], budget: &Budget) -> Result<Sight, Unseen> {
+        let mut prefixes = prefixes.to_vec();
+        prefixes.sort_unstable();
+        prefixes.dedup();
+        let mailboxes = if viewer.admin {
+            viewer.see_all(&prefixes, budget)?
+        } else {
+            let (inbox, mut seen) = (viewer.inbox.as_ref(), Vec::new());
+            for (name, entry) in viewer.list.visible_to(inbox, &viewer.userid, &viewer.groups)? {
+                budget.check()?;
+                seen.extend(viewer.see(name, &entry, &prefixes));
+            }
+            seen.sort_by_key(|seen| rank(&seen.name, inbox));
+            seen
+        };
+        Ok(Sight::new(mailboxes, viewer.namespace.separator()))
+    }
+
+    pub(crate) fn new(mailboxes: Vec<Seen>, separator: char) -> Sight {
+        let mut parents = HashSet::new();
+        for seen in &mailboxes {
+            let mut name = seen.external.as_str();
+            while let Some((parent, _)) = name.rsplit_once(separator) {
+                if !parents.insert(parent.to_owned()) {
+                    break;
+                }
+                name = parent;
+            }
+        }
+        let at = mailboxes.iter().enumerate().map(|(at, seen)| (seen.external.clone(), at)).collect();
+        Sight { mailboxes, at, parents }
+    }
+
+    pub fn get(&self, external: &str) -> Option<&Seen> {
+        self.at.get(external).and_then(|&at| self.mailboxes.get(at))
+    }
+
+    pub fn has_children(&self, external: &str) -> bool {
+        self.parents.contains(external)
+    }
+}
+
+/// Whether a name, or one below or above it, can begin with `prefix`.
+fn related(external: &str, prefix: &str) -> bool {
+    let common = external.len().min(prefix.len());
+    match (external.get(..common), prefix.get(..common)) {
+        (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
+        _ => true,
+    }
+}
+
+/// Own mailboxes, others', shared ones: the order in which they are shown.
+fn rank(name: &MailboxName, inbox: Option<&MailboxName>) -> u8 {
+    match inbox {
+        Some(inbox) if name == inbox || name.is_below(inbox) => 0,
+        _ if name.owner().is_some() => 1,
+        _ => 2,
+    }
+}
+
+/// Entries taken at once from the list.
+const PAGE: usize = 1000;

@@ -1,0 +1,269 @@
+//! The judge: which of the changes that are asked for may happen, and what they make of the list.
+//!
+//! Pure: it is given the time, the entries as they are, and the changes; it gives a [`Group`] to propose, or refusals. Each
+//! request is judged on top of those before it, and taken as a whole or not at all. What MUPDATE's writes mean is
+//! `protocol::mupdate::state`'s; an [`Expect`](crate::Expect) is checked before.
+
+use std::collections::HashMap;
+
+use protocol::{
+    mupdate::{
+        position::{ListId, Position},
+        state::{Next, step},
+    },
+    name::MailboxName,
+};
+
+use crate::{
+    change::{Action, Change, Follow},
+    conflict::Claim,
+    entry::Entry,
+    error::CommitError,
+    group::{Done, Group, Proposal},
+    history::History,
+};
+
+/// What a group of requests amounts to so far.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub group: Group,
+    /// Where in the group each name is.
+    places: HashMap<MailboxName, usize>,
+    /// Numbers given, in order, and to which proposal: a name may come twice.
+    log: Vec<(u64, usize)>,
+    pub claims: Vec<Claim>,
+    /// The numbering changed: what subscribers hold is of another list.
+    renumbered: bool,
+}
+
+/// How far a draft was, and what it held then of the names that were changed again since.
+struct Mark {
+    position: Position,
+    proposals: usize,
+    log: usize,
+    claims: usize,
+    replaced: Vec<(usize, Option<Entry>, u64)>,
+}
+
+impl Draft {
+    /// Nothing yet, on a list with this history.
+    pub fn new(history: History, time: u64) -> Draft {
+        let (proposals, conflicts) = (Vec::new(), Vec::new());
+        let group = Group { by: history.position, proposals, conflicts, history, time };
+        Draft { group, places: HashMap::new(), log: Vec::new(), claims: Vec::new(), renumbered: false }
+    }
+
+    /// Where the list stands with it.
+    pub fn position(&self) -> Position {
+        self.group.history.position
+    }
+
+    /// Judges one request. `current` gives the entry of a name that is not in the draft.
+    pub fn judge(
+        &mut self,
+        changes: Vec<Change>,
+        current: impl Fn(&MailboxName) -> Result<Option<Entry>, CommitError>,
+    ) -> Result<Position, CommitError> {
+        let mut mark = self.mark();
+        for change in changes {
+            if let Err(error) = self.change(change, &current, &mut mark.replaced) {
+                self.back_to(mark);
+                return Err(error);
+            }
+        }
+        Ok(self.position())
+    }
+
+    /// Takes over an upstream's changes.
+    pub fn follow(&mut self, follow: Follow, new_id: impl FnOnce() -> ListId) -> Position {
+        let history = &mut self.group.history;
+        match follow.position {
+            Some(position) => {
+                // An upstream that went back has lost changes: its numbers will mean others from there on.
+                if !history.is_of(position) || history.own || position.seq < history.position.seq {
+                    self.renumbered = true;
+                    history.floor = position.seq;
+                }
+                if follow.whole {
+                    history.jump = position.seq;
+                }
+                history.own = false;
+                history.position = position;
+            }
+            None if !history.own => {
+                history.renumber(new_id());
+                self.renumbered = true;
+            }
+            None => {}
+        }
+        // Nobody has followed a list that was never complete: its beginning is one change.
+        let first = follow.complete && !history.complete;
+        if first {
+            history.position.seq += u64::from(follow.position.is_none());
+            history.floor = history.position.seq;
+            self.renumbered = true;
+        }
+        history.complete |= follow.complete;
+        let shared = follow.position.is_some() || first;
+        for (name, entry) in follow.changes {
+            if !shared {
+                self.group.history.position.seq += 1;
+            }
+            let place = self.places.get(&name).copied();
+            self.put(place, name, None, entry);
+        }
+        self.position()
+    }
+
+    /// Gives the list a new identity.
+    pub fn renew(&mut self, id: ListId) -> Position {
+        self.group.history.renumber(id);
+        self.renumbered = true;
+        self.position()
+    }
+
+    /// Somebody has dealt with a conflict.
+    pub fn settle(&mut self, name: MailboxName) -> Position {
+        self.claims.push(Claim::Settled(name));
+        self.position()
+    }
+
+    /// What is to be published: the group, and every number that was given with the place of its proposal; none where the
+    /// list is numbered anew.
+    pub fn finish(self) -> (Group, Option<Vec<(u64, usize)>>) {
+        (self.group, (!self.renumbered).then_some(self.log))
+    }
+
+    /// It happened, with these numbers.
+    pub fn adopt(&mut self, done: &Done) {
+        let by = self.group.by;
+        self.group.history.floor = done.floor;
+        if done.position == self.group.history.position && done.first == by.seq.saturating_add(1) {
+            return;
+        }
+        self.group.history.position = done.position;
+        for proposal in &mut self.group.proposals {
+            proposal.seq = done.number(by, proposal.seq);
+            if let Some(entry) = &mut proposal.new {
+                entry.seq = proposal.seq;
+            }
+        }
+        for (seq, _) in &mut self.log {
+            *seq = done.number(by, *seq);
+        }
+    }
+
+    fn change(
+        &mut self,
+        change: Change,
+        current: &impl Fn(&MailboxName) -> Result<Option<Entry>, CommitError>,
+        replaced: &mut Vec<(usize, Option<Entry>, u64)>,
+    ) -> Result<(), CommitError> {
+        let place = self.places.get(&change.name).copied();
+        let before = match place.and_then(|place| self.group.proposals.get(place)) {
+            Some(proposal) => proposal.new.clone(),
+            None => current(&change.name)?,
+        };
+        let next = decide(&change, before.as_ref())?;
+        if before.is_none() && next.is_none() {
+            return Ok(());
+        }
+        if let Action::Mupdate(_) = change.action {
+            self.claims.extend(claim(&change.name, before.as_ref(), next.as_ref()));
+        }
+        self.group.history.position.seq += 1;
+        replaced.extend(self.put(place, change.name, before, next));
+        Ok(())
+    }
+
+    /// Notes a name's new entry under the newest number; gives what it replaces of the draft. An entry gets its number
+    /// here, and its time where it has none.
+    fn put(
+        &mut self,
+        place: Option<usize>,
+        name: MailboxName,
+        seen: Option<Entry>,
+        mut new: Option<Entry>,
+    ) -> Option<(usize, Option<Entry>, u64)> {
+        let seq = self.group.history.position.seq;
+        if let Some(entry) = &mut new {
+            entry.seq = seq;
+            if entry.mtime == 0 {
+                entry.mtime = self.group.time;
+            }
+        }
+        let known = place.and_then(|place| Some((place, self.group.proposals.get_mut(place)?)));
+        if let Some((place, proposal)) = known {
+            self.log.push((seq, place));
+            let (old, before) =
+                (std::mem::replace(&mut proposal.new, new), std::mem::replace(&mut proposal.seq, seq));
+            return Some((place, old, before));
+        }
+        let place = self.group.proposals.len();
+        self.log.push((seq, place));
+        self.places.insert(name.clone(), place);
+        self.group.proposals.push(Proposal { name, seen, new, seq });
+        None
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            position: self.position(),
+            proposals: self.group.proposals.len(),
+            log: self.log.len(),
+            claims: self.claims.len(),
+            replaced: Vec::new(),
+        }
+    }
+
+    /// Undoes what came since.
+    fn back_to(&mut self, mark: Mark) {
+        self.group.history.position = mark.position;
+        self.log.truncate(mark.log);
+        self.claims.truncate(mark.claims);
+        for (place, new, seq) in mark.replaced.into_iter().rev() {
+            if let Some(proposal) = self.group.proposals.get_mut(place) {
+                (proposal.new, proposal.seq) = (new, seq);
+            }
+        }
+        for proposal in self.group.proposals.drain(mark.proposals..) {
+            self.places.remove(&proposal.name);
+        }
+    }
+}
+
+/// The entry after a change of an entry.
+fn decide(change: &Change, current: Option<&Entry>) -> Result<Option<Entry>, CommitError> {
+    if change.expect.as_ref().is_some_and(|expect| !expect.holds(current)) {
+        return Err(CommitError::Changed { name: change.name.clone() });
+    }
+    match &change.action {
+        Action::Put(entry) => Ok(Some(Entry::clone(entry))),
+        Action::Delete => Ok(None),
+        Action::Mupdate(write) => {
+            let met = write.meets(current.map(|entry| (entry.is_active(), &entry.location)));
+            let next = step(write.clone(), met)
+                .map_err(|refusal| CommitError::Refused { name: change.name.clone(), refusal })?;
+            Ok(match next {
+                Next::Reserved(location) => Some(Entry::reserved(location)),
+                Next::Active(location, acl) => Some(Entry::active(location, acl)),
+                Next::Gone => None,
+            })
+        }
+    }
+}
+
+/// An ACTIVATE that takes an active mailbox from another server is to be shown; a DELETE ends that.
+fn claim(name: &MailboxName, old: Option<&Entry>, new: Option<&Entry>) -> Option<Claim> {
+    match (old, new) {
+        (Some(old), Some(new)) if old.is_active() && new.is_active() && old.server() != new.server() => {
+            let (lost, won) = (old.location.clone(), new.location.clone());
+            Some(Claim::Taken { name: name.clone(), lost, won })
+        }
+        (_, None) => Some(Claim::Settled(name.clone())),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,456 @@
+//! The form in which a mailbox's cache keeps what is known of a message: its structure, and the texts that FETCH shows, as IMAP
+//! prints them, so that a FETCH copies bytes.
+//!
+//! ```text
+//! version    2
+//! then some  tag (a byte), length, that many bytes:
+//!   1        the structure
+//!   2, 3, 4  ENVELOPE, BODYSTRUCTURE, BODY as they are printed; absent where they are long (PRINTED)
+//!   5        the References field, unfolded and cut at its last whole word (REFERENCES); empty where there is none
+//! ```
+//!
+//! A tag that is not known is passed over, so that another text can be added without another version. Numbers are LEB128;
+//! strings and lists carry their length first, an absent string the length 0 and a present one its length plus one. A
+//! span's start is written as the distance from the start before it, since parts follow each other.
+//!
+//! Version 1 was the structure alone and a CRC-32 of all before it. It is read as it stands. What has a later version, or
+//! is damaged, is refused: the message has it all. The frame round it in the file has a checksum.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::{
+    Address, Content, Disposition, Envelope, Fields, Inner, Kind, MAX_DEPTH, Parameter, Part, Raw, SentDate,
+    Span, Structure,
+};
+
+/// Why cached bytes are not what is known of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CacheError {
+    #[error("cached structure has version {0}, and {VERSION} is the last one that is known here")]
+    Version(u8),
+    #[error("cached structure is damaged (checksum)")]
+    Checksum,
+    #[error("cached structure is damaged")]
+    Damaged,
+}
+
+/// What is known of a message, in its cached form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cached {
+    bytes: Bytes,
+    /// By tag, less one; where the bytes have it.
+    sections: [Option<Range<usize>>; SECTIONS],
+}
+
+/// What FETCH shows of a structure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    Envelope,
+    BodyStructure,
+    Body,
+}
+
+impl Shown {
+    const ALL: [Shown; 3] = [Shown::Envelope, Shown::BodyStructure, Shown::Body];
+
+    fn tag(self) -> u8 {
+        match self {
+            Shown::Envelope => 2,
+            Shown::BodyStructure => 3,
+            Shown::Body => 4,
+        }
+    }
+
+    /// Appends the text to `out`.
+    pub fn print(self, structure: &Structure, out: &mut Vec<u8>) {
+        match self {
+            Shown::Envelope => structure.write_envelope(out),
+            Shown::BodyStructure => structure.write_bodystructure(out, true),
+            Shown::Body => structure.write_bodystructure(out, false),
+        }
+    }
+}
+
+impl Cached {
+    /// Of a message whose structure is this.
+    pub fn new(structure: &Structure, message: &[u8]) -> Cached {
+        let head = structure.root.header.of(message);
+        let references = Fields::first(head, "references").map(|field| references(&field.unfolded()));
+        Cached::build(structure, &fields(structure), Some(&references.unwrap_or_default()))
+    }
+
+    /// Reads what [`Cached::bytes`] gave, whichever version it had.
+    pub fn read(bytes: Bytes) -> Result<Cached, CacheError> {
+        match bytes.first() {
+            Some(&VERSION) => {
+                let mut cached = Cached { bytes, sections: Default::default() };
+                cached.find().ok_or(CacheError::Damaged)?;
+                Ok(cached)
+            }
+            Some(&BARE) => Cached::of_bare(&bytes),
+            Some(&other) => Err(CacheError::Version(other)),
+            None => Err(CacheError::Damaged),
+        }
+    }
+
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// As IMAP prints it; none where it is too long to be kept printed.
+    pub fn text(&self, shown: Shown) -> Option<&[u8]> {
+        self.section(shown.tag())
+    }
+
+    /// Whether all texts are kept.
+    pub fn is_printed(&self) -> bool {
+        Shown::ALL.into_iter().all(|shown| self.text(shown).is_some())
+    }
+
+    pub fn structure(&self) -> Result<Structure, CacheError> {
+        let mut reader = Reader { rest: self.section(STRUCTURE).unwrap_or_default(), last: 0, size: 0 };
+        reader.structure().filter(|_| reader.rest.is_empty()).ok_or(CacheError::Damaged)
+    }
+
+    /// Message-ids of the thread above, as the References field has them; none where only the message knows.
+    pub fn references(&self) -> Option<&[u8]> {
+        self.section(REFERENCES)
+    }
+
+    fn section(&self, tag: u8) -> Option<&[u8]> {
+        let range = self.sections.get(usize::from(tag.checked_sub(1)?))?.clone()?;
+        self.bytes.get(range)
+    }
+
+    /// Notes where the sections are.
+    fn find(&mut self) -> Option<()> {
+        let mut reader = Reader { rest: self.bytes.get(1..)?, last: 0, size: 0 };
+        while !reader.rest.is_empty() {
+            let (tag, len) = (reader.byte()?, reader.number()? as usize);
+            let start = self.bytes.len() - reader.rest.len();
+            reader.rest = reader.rest.get(len..)?;
+            if let Some(section) = self.sections.get_mut(usize::from(tag).wrapping_sub(1)) {
+                *section = Some(start..start + len);
+            }
+        }
+        Some(())
+    }
+
+    /// Of what version 1 kept.
+    fn of_bare(bytes: &[u8]) -> Result<Cached, CacheError> {
+        let (body, sum) = bytes.split_last_chunk::<4>().ok_or(CacheError::Damaged)?;
+        if crc32fast::hash(body) != u32::from_le_bytes(*sum) {
+            return Err(CacheError::Checksum);
+        }
+        let fields = body.get(1..).unwrap_or_default();
+        let mut reader = Reader { rest: fields, last: 0, size: 0 };
+        let structure = reader.structure().filter(|_| reader.rest.is_empty()).ok_or(CacheError::Damaged)?;
+        Ok(Cached::build(&structure, fields, None))
+    }
+
+    fn build(structure: &Structure, fields: &[u8], references: Option<&[u8]>) -> Cached {
+        let mut bytes = vec![VERSION];
+        put_section(&mut bytes, STRUCTURE, fields);
+        if structure.weight() <= PRINTED {
+            let mut text = Vec::new();
+            for shown in Shown::ALL {
+                text.clear();
+                shown.print(structure, &mut text);
+                if text.len() <= PRINTED_BYTES {
+                    put_section(&mut bytes, shown.tag(), &text);
+                }
+            }
+        }
+        if let Some(references) = references {
+            put_section(&mut bytes, REFERENCES, references);
+        }
+        let mut cached = Cached { bytes: bytes.into(), sections: Default::default() };
+        // It finds what was just put there.
+        let _ = cached.find();
+        cached
+    }
+}
+
+/// The structure, as it stands in its section.
+fn fields(structure: &Structure) -> Vec<u8> {
+    let mut out = Writer { out: Vec::new(), last: 0 };
+    out.number(structure.size);
+    match structure.sent {
+        None => out.out.push(0),
+        Some(sent) => {
+            out.out.push(1);
+            out.out.extend_from_slice(&sent.epoch.to_le_bytes());
+            out.out.extend_from_slice(&sent.zone_minutes.to_le_bytes());
+        }
+    }
+    out.envelope(&structure.envelope);
+    out.part(&structure.root);
+    out.out
+}
+
+fn put_section(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
+    let mut writer = Writer { out: std::mem::take(out), last: 0 };
+    writer.out.push(tag);
+    writer.string(bytes);
+    *out = writer.out;
+}
+
+/// The message-ids of a field, cut where they are too many.
+fn references(field: &[u8]) -> Vec<u8> {
+    let Some(cut) = field.get(..LONGEST_REFERENCES) else { return field.to_vec() };
+    let end = cut.iter().rposition(|byte| byte.is_ascii_whitespace()).unwrap_or(0);
+    cut.get(..end).unwrap_or_default().to_vec()
+}
+
+/// Grows where a section gets another meaning. The bare structure of the first version is read too.
+const VERSION: u8 = 2;
+const BARE: u8 = 1;
+
+const SECTIONS: usize = 5;
+const STRUCTURE: u8 = 1;
+const REFERENCES: u8 = 5;
+
+/// Addresses, parts and parameters of a structure whose texts are kept, and bytes of each text.
+const PRINTED: usize = 256;
+const PRINTED_BYTES: usize = 16 << 10;
+/// Bytes of the References field.
+const LONGEST_REFERENCES: usize = 8 << 10;
+
+struct Writer {
+    out: Vec<u8>,
+    last: u32,
+}
+
+impl Writer {
+    fn number(&mut self, mut number: u32) {
+        while number >= 0x80 {
+            self.out.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.out.push(number as u8);
+    }
+
+    fn string(&mut self, text: &[u8]) {
+        self.number(text.len() as u32);
+        self.out.extend_from_slice(text);
+    }
+
+    fn option(&mut self, text: &Option<Raw>) {
+        match text {
+            None => self.number(0),
+            Some(text) => {
+                self.number(text.len() as u32 + 1);
+                self.out.extend_from_slice(text);
+            }
+        }
+    }
+
+    fn list<T>(&mut self, list: &[T], mut each: impl FnMut(&mut Self, &T)) {
+        self.number(list.len() as u32);
+        list.iter().for_each(|item| each(self, item));
+    }
+
+    fn span(&mut self, span: Span) {
+        self.number(span.start.wrapping_sub(self.last));
+        self.number(span.len);
+        self.last = span.start;
+    }
+
+    fn envelope(&mut self, envelope: &Envelope) {
+        for text in [&envelope.date, &envelope.subject, &envelope.in_reply_to, &envelope.message_id] {
+            self.option(text);
+        }
+        let Envelope { from, sender_field, reply_to_field, to, cc, bcc, .. } = envelope;
+        for list in [from, sender_field, reply_to_field, to, cc, bcc] {
+            self.list(list, |out, address| {
+                let Address { name, route, mailbox, host } = address;
+                [name, route, mailbox, host].into_iter().for_each(|text| out.option(text));
+            });
+        }
+    }
+
+    fn part(&mut self, part: &Part) {
+        self.span(part.header);
+        self.span(part.body);
+        self.number(part.lines);
+        self.content(&part.content);
+        match &part.kind {
+            Kind::Leaf => self.out.push(0),
+            Kind::Multipart(parts) => {
+                self.out.push(1);
+                self.list(parts, Writer::part);
+            }
+            Kind::Message(inner) => {
+                self.out.push(2);
+                self.envelope(&inner.envelope);
+                self.part(&inner.part);
+            }
+        }
+    }
+
+    fn content(&mut self, content: &Content) {
+        self.string(&content.media);
+        self.string(&content.subtype);
+        self.parameters(&content.parameters);
+        for text in [&content.id, &content.description, &content.encoding, &content.md5, &content.location] {
+            self.option(text);
+        }
+        match &content.disposition {
+            None => self.out.push(0),
+            Some(disposition) => {
+                self.out.push(1);
+                self.string(&disposition.kind);
+                self.parameters(&disposition.parameters);
+            }
+        }
+        self.list(&content.language, |out, tag| out.string(tag));
+    }
+
+    fn parameters(&mut self, list: &[Parameter]) {
+        self.list(list, |out, parameter| {
+            out.string(&parameter.name);
+            out.string(&parameter.value);
+        });
+    }
+}
+
+struct Reader<'b> {
+    rest: &'b [u8],
+    last: u32,
+    size: u32,
+}
+
+impl Reader<'_> {
+    fn structure(&mut self) -> Option<Structure> {
+        self.size = self.number()?;
+        let sent = match self.byte()? {
+            0 => None,
+            1 => Some(SentDate {
+                epoch: i64::from_le_bytes(self.array()?),
+                zone_minutes: i16::from_le_bytes(self.array()?),
+            }),
+            _ => return None,
+        };
+        Some(Structure { size: self.size, envelope: self.envelope()?, sent, root: self.part(0)? })
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let (&byte, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(byte)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (array, rest) = self.rest.split_first_chunk::<N>()?;
+        self.rest = rest;
+        Some(*array)
+    }
+
+    fn number(&mut self) -> Option<u32> {
+        let mut number = 0u64;
+        for shift in (0..35).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return u32::try_from(number).ok();
+            }
+        }
+        None
+    }
+
+    fn take(&mut self, len: u32) -> Option<Raw> {
+        let (text, rest) = self.rest.split_at_checked(len as usize)?;
+        self.rest = rest;
+        Some(text.into())
+    }
+
+    fn string(&mut self) -> Option<Raw> {
+        let len = self.number()?;
+        self.take(len)
+    }
+
+    fn option(&mut self) -> Option<Option<Raw>> {
+        match self.number()? {
+            0 => Some(None),
+            len => Some(Some(self.take(len - 1)?)),
+        }
+    }
+
+    /// The items take at least a byte each, so that the count cannot ask for more memory than there are bytes.
+    fn list<T>(&mut self, mut each: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let count = self.number()?;
+        (0..count).map(|_| each(self)).collect()
+    }
+
+    fn span(&mut self) -> Option<Span> {
+        let start = self.number()?.wrapping_add(self.last);
+        let len = self.number()?;
+        self.last = start;
+        (start.checked_add(len)? <= self.size).then_some(Span { start, len })
+    }
+
+    fn envelope(&mut self) -> Option<Envelope> {
+        Some(Envelope {
+            date: self.option()?,
+            subject: self.option()?,
+            in_reply_to: self.option()?,
+            message_id: self.option()?,
+            from: self.addresses()?,
+            sender_field: self.addresses()?,
+            reply_to_field: self.addresses()?,
+            to: self.addresses()?,
+            cc: self.addresses()?,
+            bcc: self.addresses()?,
+        })
+    }
+
+    fn addresses(&mut self) -> Option<Vec<Address>> {
+        self.list(|from| {
+            Some(Address {
+                name: from.option()?,
+                route: from.option()?,
+                mailbox: from.option()?,
+                host: from.option()?,
+            })
+        })
+    }
+
+    fn part(&mut self, depth: usize) -> Option<Part> {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        let (header, body, lines, content) = (self.span()?, self.span()?, self.number()?, self.content()?);
+        let kind = match self.byte()? {
+            0 => Kind::Leaf,
+            1 => Kind::Multipart(self.list(|from| from.part(depth + 1))?),
+            2 => Kind::Message(Box::new(Inner { envelope: self.envelope()?, part: self.part(depth + 1)? })),
+            _ => return None,
+        };
+        Some(Part { header, body, lines, content, kind })
+    }
+
+    fn content(&mut self) -> Option<Content> {
+        Some(Content {
+            media: self.string()?,
+            subtype: self.string()?,
+            parameters: self.parameters()?,
+            id: self.option()?,
+            description: self.option()?,
+            encoding: self.option()?,
+            md5: self.option()?,
+            location: self.option()?,
+            disposition: match self.byte()? {
+                0 => None,
+                1 => Some(Disposition { kind: self.string()?, parameters: self.parameters()? }),
+                _ => return None,
+            },
+            language: self.list(Reader::string)?,
+        })
+    }
+
+    fn parameters(&mut self) -> Option<Vec<Parameter>> {
+        self.list(|from| Some(Parameter { name: from.string()?, value: from.string()? }))
+    }
+}

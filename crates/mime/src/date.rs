@@ -1,0 +1,144 @@
+//! The Date field: RFC 5322 section 3.3, with the obsolete zones and two-digit years of section 4.3.
+
+use super::content::skip_comment;
+use super::header::Fields;
+
+/// When a message says that it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SentDate {
+    /// Seconds since 1970, UTC.
+    pub epoch: i64,
+    /// Offset of the sender's zone in minutes east; SENTON and its like compare the sender's own calendar day.
+    pub zone_minutes: i16,
+}
+
+impl SentDate {
+    /// The day in the sender's zone, in days since 1970-01-01: what SENTBEFORE, SENTON and SENTSINCE compare.
+    pub fn day(&self) -> i64 {
+        (self.epoch + i64::from(self.zone_minutes) * 60).div_euclid(86_400)
+    }
+
+    /// The Date field of a header, if there is one that can be read.
+    pub fn of_header(header: &[u8]) -> Option<SentDate> {
+        SentDate::parse(&Fields::first(header, "date")?.unfolded())
+    }
+
+    /// Reads `[Mon,] 23 Nov 2026 23:07[:29] +0100`.
+    pub fn parse(value: &[u8]) -> Option<SentDate> {
+        let tokens = tokens(value);
+        let mut words = tokens.iter().map(|t| t.as_slice());
+        let mut word = words.next()?;
+        if word.first().is_some_and(u8::is_ascii_alphabetic) {
+            word = words.next()?;
+        }
+        let day: i64 = number(word)?;
+        let month = month(words.next()?)?;
+        let year = match number(words.next()?)? {
+            year @ 0..50 => 2000 + year,
+            year @ 50..1000 => 1900 + year,
+            year => year,
+        };
+        let mut clock = words.next().unwrap_or(b"0:0").split(|&b| b == b':');
+        let hour = number(clock.next()?)?;
+        let minute = number(clock.next()?)?;
+        let second = clock.next().map_or(Some(0), number)?;
+        let in_range = (1..=31).contains(&day) && year <= 9999 && hour < 24 && minute < 60 && second <= 60;
+        if !in_range {
+            return None;
+        }
+        let zone_minutes = words.next().map_or(0, zone);
+        let local = days_since_1970(year, month, day)? * 86_400 + hour * 3600 + minute * 60 + second;
+        Some(SentDate { epoch: local - i64::from(zone_minutes) * 60, zone_minutes })
+    }
+}
+
+/// Words between blanks, commas and comments; no more than a date has.
+fn tokens(mut rest: &[u8]) -> Vec<Vec<u8>> {
+    let (mut found, mut word) = (Vec::new(), Vec::new());
+    while let Some((&byte, tail)) = rest.split_first() {
+        match byte {
+            b'(' => {
+                rest = skip_comment(rest);
+                continue;
+            }
+            b' ' | b'\t' | b',' if !word.is_empty() => found.push(std::mem::take(&mut word)),
+            b' ' | b'\t' | b',' => {}
+            _ => word.push(byte),
+        }
+        if found.len() > 8 {
+            break;
+        }
+        rest = tail;
+    }
+    if !word.is_empty() {
+        found.push(word);
+    }
+    found
+}
+
+fn number(word: &[u8]) -> Option<i64> {
+    if word.is_empty() || word.len() > 5 || !word.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(word.iter().fold(0, |n, &b| n * 10 + i64::from(b - b'0')))
+}
+
+fn month(word: &[u8]) -> Option<time::Month> {
+    let name = word.get(..3)?.to_ascii_lowercase();
+    let months =
+        [b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"];
+    let at = months.iter().position(|month| month.as_slice() == name)?;
+    time::Month::try_from(u8::try_from(at).ok()? + 1).ok()
+}
+
+fn zone(word: &[u8]) -> i16 {
+    let (sign, digits) = match word.split_first() {
+        Some((b'+', digits)) => (1, digits),
+        Some((b'-', digits)) => (-1, digits),
+        _ => return named_zone(word),
+    };
+    match number(digits) {
+        Some(hhmm @ 0..2400) if digits.len() == 4 => sign * ((hhmm / 100) * 60 + hhmm % 100) as i16,
+        _ => 0,
+    }
+}
+
+fn named_zone(word: &[u8]) -> i16 {
+    match word.to_ascii_uppercase().as_slice() {
+        b"EDT" => -4 * 60,
+        b"EST" | b"CDT" => -5 * 60,
+        b"CST" | b"MDT" => -6 * 60,
+        b"MST" | b"PDT" => -7 * 60,
+        b"PST" => -8 * 60,
+        _ => 0,
+    }
+}
+
+/// Days since 1970-01-01. A day that its month does not have is one of the next month, as senders mean it.
+fn days_since_1970(year: i64, month: time::Month, day: i64) -> Option<i64> {
+    let first = time::Date::from_calendar_date(i32::try_from(year).ok()?, month, 1).ok()?;
+    Some(i64::from(first.to_julian_day()) - 2_440_588 + day - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_read_as_senders_write_them() {
+        let read = |text: &str| SentDate::parse(text.as_bytes()).map(|d| (d.epoch, d.zone_minutes));
+        assert_eq!(read("Thu, 1 Jan 1970 00:00:00 +0000"), Some((0, 0)));
+        assert_eq!(read("Mon, 23 Nov 2026 23:07:29 +0100 (CET)"), Some((1_795_471_649, 60)));
+        assert_eq!(read("23 Nov 26 22:07 GMT"), Some((1_795_471_620, 0)));
+        assert_eq!(read("Tue,29 Feb 2000 12:00:00 PST"), Some((951_854_400, -480)));
+        assert_eq!(read("31 Feb 2001 00:00:00 +0000"), read("3 Mar 2001 00:00:00 +0000"));
+        assert_eq!(read("yesterday"), None);
+        assert_eq!(read("31 Foo 2000 12:00:00"), None);
+    }
+
+    #[test]
+    fn the_day_is_the_senders_own() {
+        let late = SentDate::parse(b"1 Jan 1970 23:30:00 -0500").unwrap();
+        assert_eq!((late.day(), late.epoch), (0, 86_400 + 4 * 3600 + 1800));
+    }
+}

@@ -1,0 +1,51 @@
+//! The MIME structure of a message: what FETCH, SEARCH, POP3's TOP and the index cache need to know about its bytes.
+//!
+//! [`Structure::parse`] reads a message once, line by line, and keeps for each part where its header and its body lie
+//! ([`Span`]s inside the message), how many lines the body has, and the fields that ENVELOPE and BODYSTRUCTURE show,
+//! raw as they stand in the message (encoded words and RFC 2231 parameters are the client's to decode). From then on
+//! a FETCH of the envelope or structure reads no message, and a FETCH of a section reads only the bytes of that section:
+//!
+//! - [`scan`] bytes → tree of parts; [`content`], [`address`], [`envelope`], [`date`] the fields of a header;
+//! - [`section`] the numbers of BODY\[1.2.MIME] → a span; [`header`] picks fields for HEADER.FIELDS;
+//! - [`render`] the IMAP syntax of ENVELOPE, BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2);
+//! - [`text`] UTF-8 text for SEARCH, decoded from transfer encoding and charset;
+//! - [`cache`] the compact form in a mailbox's cache, with what FETCH shows as IMAP prints it.
+//!
+//! Hostile input costs linear time and bounded memory: parts, nesting, parameters and addresses are limited, and what
+//! lies beyond a limit is taken as plain content of the part that holds it.
+
+mod address;
+mod cache;
+mod content;
+mod date;
+mod decode;
+mod envelope;
+mod header;
+mod render;
+mod scan;
+mod section;
+mod structure;
+#[cfg(test)]
+mod tests;
+mod text;
+
+pub use address::Address;
+pub use cache::{CacheError, Cached, Shown};
+pub use content::{Content, Disposition, Encoding, Parameter};
+pub use date::SentDate;
+pub use decode::{decode_transfer, knows_charset, to_utf8};
+pub use envelope::Envelope;
+pub use header::{Field, Fields, pick_fields};
+pub use render::write_nstring;
+pub use section::What;
+pub use structure::{Inner, Kind, Part, Raw, Span, Structure};
+pub use text::header_text;
+
+/// Nested parts beyond this depth are content of the part that holds them.
+pub const MAX_DEPTH: usize = 50;
+/// A message is cut into this many parts at most.
+pub const MAX_PARTS: usize = 5000;
+/// Parameters of one Content-Type or Content-Disposition field.
+pub const MAX_PARAMETERS: usize = 200;
+/// Addresses of one address field.
+pub const MAX_ADDRESSES: usize = 10_000;

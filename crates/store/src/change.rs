@@ -1,0 +1,484 @@
+//! Changing a mailbox: a [`Change`] is built on the newest state by whoever has the mailbox's turn, handed to the commit
+//! log in the same breath, and published when it holds. The lock is held for moments only, and never while waiting.
+
+use std::sync::{Arc, MutexGuard};
+
+use protocol::{imap::Flag, name::MailboxName};
+use tokio::sync::oneshot;
+
+use super::{
+    blocking,
+    codec::put_frame,
+    commit::{Content, Job, Note, Permit, Place},
+    error::StoreError,
+    index::{self, Op},
+    lock,
+    mailbox::Mailbox,
+    quota::{Delta, Usage},
+    record::{Record, System},
+    stage::Staged,
+    view::View,
+};
+
+/// A change under construction.
+pub struct Change {
+    /// The state after it: what its operations made of the state before.
+    view: View,
+    /// Epoch seconds.
+    pub now: i64,
+    ops: Vec<u8>,
+    places: Vec<Place>,
+    unlink: Vec<u32>,
+    cache: Vec<u8>,
+    cache_at: u64,
+    notes: Vec<Note>,
+    modseq: u64,
+    /// Whether a growing usage must fit into the quota.
+    must_fit: bool,
+}
+
+/// The newest state of a mailbox, which may not be on disk yet, and where its next frame goes.
+pub struct Working {
+    pub tip: Arc<View>,
+    pub end: u64,
+    pub generation: u64,
+    pub cache_end: u64,
+    /// `end` and `generation` of what is published.
+    pub saved: (u64, u64),
+}
+
+/// What a change is built on.
+struct Base {
+    tip: Arc<View>,
+    cache_end: u64,
+    generation: u64,
+}
+
+/// The outcome of a change that was handed in; none where there was nothing to change.
+type Held = Option<oneshot::Receiver<Result<(), StoreError>>>;
+
+impl Mailbox {
+    /// Makes a change and waits until it holds. `build` says what changes; an error of it changes nothing.
+    pub(crate) async fn change<R>(
+        self: &Arc<Self>,
+        build: impl FnOnce(&mut Change) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        let (result, held) = {
+            let _turn = self.turn.lock().await;
+            let permit = self.shared.commit.permit().await?;
+            self.begin(build, permit)?
+        };
+        self.hold(held).await?;
+        Ok(result)
+    }
+
+    /// The same for a change of `messages` messages: that of many is built on a blocking thread, while other changes of
+    /// the mailbox wait and nothing else does.
+    pub(crate) async fn change_of<R: Send + 'static>(
+        self: &Arc<Self>,
+        messages: usize,
+        build: impl FnOnce(&mut Change) -> Result<R, StoreError> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        if messages <= MANY {
+            return self.change(build).await;
+        }
+        let turn = self.turn.clone().lock_owned().await;
+        let permit = self.shared.commit.permit().await?;
+        let mailbox = self.clone();
+        let begun = blocking(move || {
+            let _turn = turn;
+            mailbox.begin(build, permit)
+        });
+        let (result, held) = begun.await?;
+        self.hold(held).await?;
+        Ok(result)
+    }
+
+    /// Waits until a change holds.
+    async fn hold(self: &Arc<Self>, held: Held) -> Result<(), StoreError> {
+        let Some(held) = held else { return Ok(()) };
+        held.await.unwrap_or(Err(StoreError::Closed))?;
+        if is_bloated(&lock(&self.working)) {
+            // Only the index's size is at stake, and the next change tries again.
+            if let Err(error) = self.compact().await {
+                tracing::debug!(%error, mailbox = self.id, "the index is not compacted");
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds a change and hands it in. The caller has the turn, so that nobody builds on the same state meanwhile.
+    fn begin<R>(
+        self: &Arc<Self>,
+        build: impl FnOnce(&mut Change) -> Result<R, StoreError>,
+        permit: Permit,
+    ) -> Result<(R, Held), StoreError> {
+        let base = self.base()?;
+        let mut change = Change::new(&base, self.shared.now());
+        let result = build(&mut change)?;
+        if change.is_nothing() {
+            return Ok((result, None));
+        }
+        let mut frame = Vec::with_capacity(change.ops.len() + 16);
+        put_frame(&mut frame, base.generation, &change.ops);
+        let mut working = self.still(&base)?;
+        let root = self.quota_root();
+        let delta = Delta::between(&Usage::of(&base.tip), &Usage::of(&change.view));
+        self.shared.quotas.add(root.as_ref(), delta, change.must_fit)?;
+        let (offset, cache_at) = (working.end, working.cache_end);
+        working.end += frame.len() as u64;
+        working.cache_end += change.cache.len() as u64;
+        let Change { view, places, unlink, cache, notes, .. } = change;
+        let (mut job, held) =
+            self.job(&mut working, Arc::new(view), Content::Append { offset, frame }, (root, delta));
+        job.cache = (!cache.is_empty()).then(|| (self.cache.clone(), cache_at, cache));
+        (job.places, job.unlink, job.notes) = (places, unlink, notes);
+        self.shared.commit.submit(job, permit);
+        Ok((result, Some(held)))
+    }
+
+    /// Writes the index anew. It is encoded without the lock: the turn keeps changes away.
+    async fn compact(self: &Arc<Self>) -> Result<(), StoreError> {
+        let turn = self.turn.clone().lock_owned().await;
+        let permit = self.shared.commit.permit().await?;
+        let mailbox = self.clone();
+        let held = blocking(move || {
+            let _turn = turn;
+            let base = mailbox.base()?;
+            if !is_bloated(&lock(&mailbox.working)) {
+                return Ok(None);
+            }
+            let generation = base.generation + 1;
+            let bytes = index::snapshot(&base.tip, generation);
+            let mut working = mailbox.still(&base)?;
+            (working.generation, working.end) = (generation, bytes.len() as u64);
+            let nothing = (None, Delta::default());
+            let (job, held) = mailbox.job(&mut working, base.tip, Content::Replace(bytes), nothing);
+            mailbox.shared.commit.submit(job, permit);
+            Ok(Some(held))
+        });
+        match held.await? {
+            Some(held) => held.await.unwrap_or(Err(StoreError::Closed)),
+            None => Ok(()),
+        }
+    }
+
+    fn base(&self) -> Result<Base, StoreError> {
+        let working = lock(&self.working);
+        if working.tip.gone {
+            return Err(StoreError::NoMailbox);
+        }
+        Ok(Base { tip: working.tip.clone(), cache_end: working.cache_end, generation: working.generation })
+    }
+
+    /// The state, if it is what a change was built on: the mailbox may be gone since, or an earlier change have failed.
+    fn still(&self, base: &Base) -> Result<MutexGuard<'_, Working>, StoreError> {
+        let working = lock(&self.working);
+        if working.tip.gone {
+            return Err(StoreError::NoMailbox);
+        }
+        if Arc::ptr_eq(&working.tip, &base.tip) { Ok(working) } else { Err(StoreError::Busy) }
+    }
+
+    /// What is to be written and then published. `counted`: the quota root, and what was added to it.
+    fn job(
+        self: &Arc<Self>,
+        working: &mut Working,
+        view: Arc<View>,
+        content: Content,
+        (root, delta): (Option<MailboxName>, Delta),
+    ) -> (Job, oneshot::Receiver<Result<(), StoreError>>) {
+        working.tip = view.clone();
+        let usage = Usage::of(&view);
+        let saved = (working.end, working.generation);
+        let (tell, held) = oneshot::channel();
+        let (mailbox, epoch) = (self.clone(), self.log.epoch());
+        let done = move |result: Result<(), StoreError>| {
+            match &result {
+                Ok(()) => mailbox.publish(view, saved, usage),
+                Err(_) => {
+                    // The counts are those of one change, whichever job fails first.
+                    let _ = mailbox.shared.quotas.add(root.as_ref(), delta.negated(), false);
+                    mailbox.set_back(epoch);
+                }
+            }
+            // Who asked may have gone away; the change holds all the same.
+            let _ = tell.send(result);
+        };
+        let job = Job {
+            log: self.log.clone(),
+            epoch,
+            generation: saved.1,
+            content,
+            places: Vec::new(),
+            unlink: Vec::new(),
+            cache: None,
+            notes: Vec::new(),
+            done: Box::new(done),
+        };
+        (job, held)
+    }
+
+    fn publish(&self, view: Arc<View>, saved: (u64, u64), usage: Usage) {
+        lock(&self.working).saved = saved;
+        self.shared.quotas.note(&self.id, Some(usage));
+        // A mailbox that was deleted meanwhile stays so.
+        self.view.send_if_modified(|now| {
+            let gone = now.gone;
+            if !gone {
+                *now = view;
+            }
+            !gone
+        });
+    }
+
+    /// Forgets what was built on a change that failed. Jobs that wait are refused by their epoch.
+    fn set_back(&self, epoch: u64) {
+        let mut working = lock(&self.working);
+        if self.log.epoch() != epoch {
+            return;
+        }
+        self.log.void();
+        let published = self.view.borrow().clone();
+        // UIDs are never given twice, not even those that failed.
+        let last_uid = working.tip.last_uid;
+        let mut view = (*published).clone();
+        view.last_uid = last_uid;
+        working.tip = Arc::new(view);
+        (working.end, working.generation) = working.saved;
+    }
+}
+
+impl Change {
+    fn new(base: &Base, now: i64) -> Change {
+        Change {
+            view: (*base.tip).clone(),
+            now,
+            ops: Vec::new(),
+            places: Vec::new(),
+            unlink: Vec::new(),
+            cache: Vec::new(),
+            cache_at: base.cache_end,
+            notes: Vec::new(),
+            modseq: base.tip.modseq() + 1,
+            must_fit: true,
+        }
+    }
+
+    fn is_nothing(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// Lets the change exceed the quota.
+    pub fn ignore_quota(&mut self) {
+        self.must_fit = false;
+    }
+
+    pub fn note(&mut self, note: Note) {
+        self.notes.push(note);
+    }
+
+    /// The state after what was done so far.
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Does an operation: in the log, and in the view.
+    pub fn op(&mut self, op: Op) {
+        op.encode(&mut self.ops);
+        self.view.apply(op);
+    }
+
+    /// Adds messages at the end; UIDs ascend.
+    pub fn append(&mut self, messages: &[(Arc<Staged>, System, u128, i64)]) -> Result<Vec<u32>, StoreError> {
+        let modseq = self.modseq;
+        let mut uids = Vec::with_capacity(messages.len());
+        for (staged, flags, keywords, internaldate) in messages {
+            let uid = self.view.last_uid.checked_add(1).ok_or(StoreError::NotSupported)?;
+            let record = Record {
+                uid,
+                modseq,
+                createdmodseq: modseq,
+                internaldate: *internaldate,
+                savedate: self.now,
+                last_updated: self.now,
+                size: staged.size,
+                header_size: staged.header_size,
+                guid: staged.guid,
+                flags: *flags,
+                keywords: *keywords,
+                cache: self.cache_at + self.cache.len() as u64,
+                annotations: None,
+            };
+            put_frame(&mut self.cache, u64::from(uid), staged.cached.bytes());
+            self.op(Op::Append(record));
+            self.places.push(Place { uid, staged: staged.clone() });
+            uids.push(uid);
+        }
+        Ok(uids)
+    }
+
+    /// The bit of a keyword, which is defined where it is new.
+    pub fn keyword(&mut self, word: &str) -> Result<u128, StoreError> {
+        if let Some(bit) = self.view.keyword_bit(word) {
+            return Ok(bit);
+        }
+        if self.view.keywords.len() >= KEYWORDS {
+            return Err(StoreError::TooManyKeywords);
+        }
+        let bit = 1u128 << self.view.keywords.len();
+        self.op(Op::Keyword(word.into()));
+        Ok(bit)
+    }
+
+    /// System flags and keywords of a list.
+    pub fn flags(&mut self, flags: &[Flag]) -> Result<(System, u128), StoreError> {
+        let (mut system, mut keywords) = (System::NONE, 0);
+        for flag in flags {
+            match flag {
+                Flag::Keyword(word) => keywords |= self.keyword(word)?,
+                other => system = system.with(System::of(other).unwrap_or_default()),
+            }
+        }
+        Ok((system, keywords))
+    }
+
+    /// Gives a message new flags.
+    pub fn set_flags(&mut self, uid: u32, flags: System, keywords: u128) {
+        self.op(Op::Flags { uid, modseq: self.modseq, flags, keywords, time: self.now });
+    }
+
+    /// Expunges messages (UIDs ascending); `unlink`: their files go now, `forget`: so does the memory of them.
+    pub fn expunge(&mut self, uids: &[u32], unlink: bool, forget: bool) {
+        let modseq = self.modseq;
+        for &uid in uids {
+            if self.view.get(uid).is_none() {
+                continue;
+            }
+            self.op(Op::Expunge { uid, modseq, time: self.now });
+            if forget {
+                self.op(Op::Forget { uid, modseq });
+            }
+        }
+        if unlink {
+            self.unlink.extend_from_slice(uids);
+        }
+    }
+
+    /// Forgets expunged messages for good, and their files.
+    pub fn forget(&mut self, uids: &[u32]) {
+        for &uid in uids {
+            let Some(record) = self.view.expunged.get(uid) else { continue };
+            self.op(Op::Forget { uid, modseq: record.modseq });
+        }
+        self.unlink.extend_from_slice(uids);
+    }
+}
+
+/// Whether the index has many more bytes than its messages need.
+fn is_bloated(working: &Working) -> bool {
+    let messages = (working.tip.records.len() + working.tip.expunged.len()) as u64;
+    working.end > COMPACT_FROM && working.end > messages * COMPACT_RECORD
+}
+
+/// A change of more messages is built on a blocking thread.
+const MANY: usize = 256;
+/// Keywords of a mailbox.
+const KEYWORDS: usize = 128;
+/// An index smaller than this is not compacted.
+const COMPACT_FROM: u64 = 64 << 10;
+/// An index with more bytes per message is.
+const COMPACT_RECORD: u64 = 400;
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    enum Act {
+        Append(Vec<(u8, Option<u8>)>),
+        Flags(Vec<(u32, u8, Option<u8>)>),
+        Expunge(Vec<u32>, bool),
+        Forget(Vec<u32>),
+        Recent(u32),
+        Pop3,
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        let word = || proptest::option::of(0..4u8);
+        let uids = || vec(1..40u32, 0..8);
+        prop_oneof![
+            vec((0..32u8, word()), 0..5).prop_map(Act::Append),
+            vec((1..40u32, 0..32u8, word()), 0..8).prop_map(Act::Flags),
+            (uids(), any::<bool>()).prop_map(|(uids, forget)| Act::Expunge(uids, forget)),
+            uids().prop_map(Act::Forget),
+            (0..40u32).prop_map(Act::Recent),
+            Just(Act::Pop3),
+        ]
+    }
+
+    fn run(change: &mut Change, act: Act) {
+        let words = |change: &mut Change, word: Option<u8>| {
+            word.map_or(0, |word| change.keyword(&format!("$Word{word}")).unwrap())
+        };
+        match act {
+            Act::Append(messages) => {
+                for (flags, word) in messages {
+                    let keywords = words(change, word);
+                    let text = format!("Subject: {flags}\r\n\r\n{}", "x".repeat(usize::from(flags)));
+                    let staged = Arc::new(Staged::in_memory(Bytes::from(text)));
+                    change.append(&[(staged, System(flags), keywords, 77)]).unwrap();
+                }
+            }
+            Act::Flags(changes) => {
+                for (uid, flags, word) in changes {
+                    let keywords = words(change, word);
+                    change.set_flags(uid, System(flags), keywords);
+                }
+            }
+            Act::Expunge(uids, forget) => change.expunge(&uids, false, forget),
+            Act::Forget(uids) => change.forget(&uids),
+            Act::Recent(uid) => change.op(Op::Recent(uid)),
+            Act::Pop3 => change.op(Op::Pop3(change.now)),
+        }
+    }
+
+    /// All that sessions and files can see of a view.
+    fn told(view: &View) -> String {
+        let View { uidvalidity, last_uid, highestmodseq, deletedmodseq, recentuid, last_append, .. } = view;
+        let View { pop3_last_login, gone, records, expunged, keywords, bytes, annotation_bytes, .. } = view;
+        let (live, dead): (Vec<_>, Vec<_>) = (records.iter().collect(), expunged.iter().collect());
+        format!(
+            "{uidvalidity} {last_uid} {highestmodseq} {deletedmodseq} {recentuid} {last_append} {pop3_last_login} {gone} \
+             {bytes} {annotation_bytes} {} {} {keywords:?} {live:#?} {dead:#?}",
+            view.unseen,
+            view.exists(),
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_session_sees_is_what_a_restart_reads_whatever_the_clock_does(
+            acts in vec((act(), 0..1000i64), 1..40),
+        ) {
+            let mut tip = Arc::new(View { uidvalidity: 7, ..View::default() });
+            let mut file = index::snapshot(&tip, 1);
+            for (act, now) in acts {
+                let mut change = Change::new(&Base { tip: tip.clone(), cache_end: 0, generation: 1 }, now);
+                run(&mut change, act);
+                if !change.is_nothing() {
+                    put_frame(&mut file, 1, &change.ops);
+                    tip = Arc::new(change.view);
+                }
+            }
+            prop_assert_eq!(told(&index::parse(&file).unwrap().view), told(&tip));
+            let compact = index::snapshot(&tip, 2);
+            prop_assert_eq!(told(&index::parse(&compact).unwrap().view), told(&tip));
+            let counted = View::default().with(tip.records.clone());
+            prop_assert_eq!((counted.bytes, counted.unseen), (tip.bytes, tip.unseen));
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The mail store: partitions of mailboxes, one file per message, and the operations on them.
+//!
+//! ```text
+//! <partition>/<hash>/<mailbox id>/header      what is known of the mailbox (JSON, checksummed, replaced by rename)
+//!                                 index       append-only log: append, flags, expunge, …
+//!                                 cache       structures, and what FETCH shows of them; what is damaged is read anew
+//!                                 <uid>.      a message
+//! <configdirectory>/murder/backend/list.sled  the mailbox list; rebuilt from the headers
+//!                              log.0 log.1   the commit log: what is acknowledged but not yet synced in its own file
+//!                              journal/   mailbox operations under way
+//!                              users/       a log per user: subscriptions, seen, …
+//! ```
+//!
+//! A change is written to the commit log, which many changes share and which is synced once for all of them; then to
+//! its own file, without a sync; then the view is published and the client gets its OK. When a segment of the log is
+//! full, everything is synced and the segment is used again. After a crash the log is played back.
+//!
+//! | to | begin at |
+//! | --- | --- |
+//! | open it, close it | [`Store::open`], [`Store::close`] |
+//! | find and list mailboxes; who may do what | [`Store::list`], [`Store::mailbox`], [`Store::rights`] |
+//! | make, rename, remove them; ACL, quota, annotations, special use | [`Store::create`] and its like, each for an [`Actor`] |
+//! | take a message in | [`Store::stage`], then [`Store::deliver`] (which knows duplicates) or [`Mailbox::append`] |
+//! | list messages and their flags, see what changed | [`Mailbox::view`], [`View::records`], [`View::since`], [`Mailbox::watch`] |
+//! | read a message, and where its parts are | [`Mailbox::message`]; many: [`Mailbox::read_run`]; parts: [`mime::Structure`] |
+//! | flag, expunge, copy, move | [`Mailbox::store`], [`Mailbox::expunge`], [`Store::copy`], [`Store::relocate`] |
+//! | what is a user's own | [`Store::subscribe`], [`Store::seen`], [`Store::user_state`] |
+//!
+//! It asks a [`Master`] before the list changes, and knows no protocol of a client's: errors are [`StoreError`], which each
+//! protocol turns into its replies.
+
+mod change;
+mod codec;
+mod commit;
+mod copy;
+mod deliver;
+mod disk;
+mod duplicate;
+mod error;
+mod expire;
+mod header;
+mod index;
+mod journal;
+mod logfile;
+mod mailbox;
+mod master;
+mod message;
+mod open;
+mod openings;
+mod ops;
+mod place;
+mod quota;
+mod rebuild;
+mod reconstruct;
+mod record;
+mod records;
+mod replay;
+mod stage;
+mod store;
+#[cfg(test)]
+mod tests;
+mod turns;
+mod userlog;
+mod view;
+
+pub use deliver::{Delivered, Delivery};
+pub use error::StoreError;
+pub use expire::{Ages, Expired};
+pub use header::Header;
+pub use mailbox::{Appended, FlagChange, FlagMask, How, Mailbox, NewMessage, Stored};
+pub use master::{Answer, Master, MasterError, MasterSession};
+pub use message::{Depth, Extent, HEAD, Read, Wanted};
+pub use ops::{AclChange, Actor, Create, Renamed};
+pub use quota::{Limits, Quota, Usage};
+pub use reconstruct::{Reconstructed, Which};
+pub use record::{Annotation, Record, System};
+pub use records::Records;
+pub use stage::{Staged, Staging};
+pub use store::{Seen, SpecialUses, Store};
+pub use userlog::State as UserState;
+pub use view::{Changes, View};
+
+use store::{Inner, Shared, blocking, lock};
+
+/// What [`openings`] is built on; a test builds it on a scheduler's.
+mod primitives {
+    pub use std::sync::{Arc, Mutex, MutexGuard, Weak};
+}

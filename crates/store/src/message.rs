@@ -1,0 +1,262 @@
+//! Reading messages and their structures.
+
+use std::{fs::File, ops::Range, os::unix::fs::FileExt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use logs::Seldom;
+use mime::{CacheError, Cached, Structure};
+use tracing::warn;
+
+use super::{
+    blocking,
+    codec::{FRAME, take_frame},
+    error::{Doing, StoreError},
+    mailbox::{CACHE, Mailbox},
+    record::Record,
+};
+
+/// What is to be read of each message of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    pub structure: Depth,
+    pub bytes: Extent,
+}
+
+/// How much of a message's structure is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    Nothing,
+    /// What FETCH shows of it, as it is printed.
+    Shown,
+    /// Where the parts are, too.
+    Parts,
+}
+
+/// How far a message's bytes are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extent {
+    Nothing,
+    Header,
+    /// The first [`HEAD`] bytes: all of a small message.
+    Head,
+}
+
+/// A message as far as it was read.
+#[derive(Debug, Default)]
+pub struct Read {
+    /// Where the structure was wanted: with what FETCH shows of it, unless that is long.
+    pub cached: Option<Cached>,
+    /// Where the parts were wanted, or what is shown is not kept printed.
+    pub structure: Option<Arc<Structure>>,
+    pub head: Bytes,
+}
+
+impl Wanted {
+    /// Whether the index alone has it.
+    pub fn is_nothing(self) -> bool {
+        self.structure == Depth::Nothing && self.bytes == Extent::Nothing
+    }
+}
+
+impl Mailbox {
+    /// Reads messages, in their order, in one go: as many of the first as are read within [`RUN`] bytes, and one at least. On a
+    /// blocking thread of the caller's.
+    pub fn read_run(&self, records: &[Record], wanted: Wanted) -> Vec<Result<Read, StoreError>> {
+        let places: Vec<Place> = records.iter().map(Place::of).collect();
+        let (mut window, mut run, mut bytes) = (Window::default(), Vec::new(), 0);
+        for (at, place) in places.iter().enumerate() {
+            if bytes > RUN {
+                break;
+            }
+            let read = self.read_place(place, places.get(at..).unwrap_or_default(), wanted, &mut window);
+            bytes += read.as_ref().map_or(0, |(_, bytes)| *bytes);
+            run.push(read.map(|(read, _)| read));
+        }
+        run
+    }
+
+    /// One message, and how many bytes were read for it. `on`: what is read next.
+    fn read_place(
+        &self,
+        place: &Place,
+        on: &[Place],
+        wanted: Wanted,
+        window: &mut Window,
+    ) -> Result<(Read, usize), StoreError> {
+        let (mut read, mut bytes) = (Read::default(), 0);
+        if wanted.structure > Depth::Nothing {
+            let frame = window.frame(&self.cache, place, on);
+            bytes += frame.as_ref().map_or(0, Bytes::len);
+            match frame.and_then(|frame| self.known(frame, wanted.structure)) {
+                Some((cached, structure)) => {
+                    (read.cached, read.structure) = (Some(cached), structure.map(Arc::new));
+                }
+                // The cache is no more than that: what it lost is read from the message again.
+                None => {
+                    let message = self.read_blocking(place.uid, 0..u64::MAX)?;
+                    bytes += message.len();
+                    let structure = Structure::parse(&message);
+                    read.cached = Some(Cached::new(&structure, &message));
+                    read.structure = Some(Arc::new(structure));
+                }
+            }
+        }
+        let end = match wanted.bytes {
+            Extent::Nothing => return Ok((read, bytes)),
+            Extent::Header => place.header,
+            Extent::Head => place.size.min(u64::from(HEAD)),
+        };
+        read.head = self.read_blocking(place.uid, 0..end)?;
+        bytes += read.head.len();
+        Ok((read, bytes))
+    }
+
+    /// What a frame of the cache says.
+    fn known(&self, frame: Bytes, depth: Depth) -> Option<(Cached, Option<Structure>)> {
+        let read = Cached::read(frame).and_then(|cached| {
+            let parts = depth == Depth::Parts || !cached.is_printed();
+            let structure = parts.then(|| cached.structure()).transpose()?;
+            Ok((cached, structure))
+        });
+        if let Err(CacheError::Version(version)) = read
+            && let Some(count) = NEWER.met()
+        {
+            let cache = self.dir.join(CACHE);
+            warn!(cache = %cache.display(), version, count, "written by a later version: messages are read instead");
+        }
+        read.ok()
+    }
+
+    /// Bytes of a message, cut to what there is.
+    pub async fn read(self: &Arc<Self>, uid: u32, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let mailbox = self.clone();
+        blocking(move || mailbox.read_blocking(uid, range)).await
+    }
+
+    /// The whole message.
+    pub async fn message(self: &Arc<Self>, uid: u32) -> Result<Bytes, StoreError> {
+        self.read(uid, 0..u64::MAX).await
+    }
+
+    /// As [`Mailbox::read`], on a blocking thread of the caller's.
+    pub fn read_blocking(&self, uid: u32, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let path = self.dir.join(format!("{uid}."));
+        let file = match File::open(&path) {
+            // Expunged by somebody else, files and all.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(StoreError::NoMessage),
+            other => other.doing("open", &path)?,
+        };
+        let size = file.metadata().doing("read", &path)?.len();
+        let (start, end) = (range.start.min(size), range.end.min(size));
+        let len = usize::try_from(end.saturating_sub(start)).map_err(|_| StoreError::TooLarge(size))?;
+        let mut bytes = vec![0; len];
+        file.read_exact_at(&mut bytes, start).doing("read", &path)?;
+        Ok(bytes.into())
+    }
+
+    /// The structure of a message, from the cache where it has it. On a blocking thread of the caller's.
+    pub fn structure_blocking(&self, uid: u32) -> Result<Arc<Structure>, StoreError> {
+        let view = self.view();
+        let record = view.get(uid).or_else(|| view.expunged.get(uid)).ok_or(StoreError::NoMessage)?;
+        let (place, wanted) = (Place::of(record), Wanted { structure: Depth::Parts, bytes: Extent::Nothing });
+        let (read, _) = self.read_place(&place, &[place], wanted, &mut Window::default())?;
+        read.structure.ok_or(StoreError::NoMessage)
+    }
+
+    /// What is kept of a message in the cache, for another mailbox's.
+    pub(crate) fn cached(&self, record: &Record) -> Result<Cached, StoreError> {
+        let (place, wanted) = (Place::of(record), Wanted { structure: Depth::Shown, bytes: Extent::Nothing });
+        let (read, _) = self.read_place(&place, &[place], wanted, &mut Window::default())?;
+        read.cached.ok_or(StoreError::NoMessage)
+    }
+}
+
+/// Where a message is.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    uid: u32,
+    cache: u64,
+    size: u64,
+    header: u64,
+}
+
+impl Place {
+    fn of(record: &Record) -> Place {
+        let header = u64::from(record.header_size);
+        Place { uid: record.uid, cache: record.cache, size: record.size, header }
+    }
+}
+
+/// A part of the cache file.
+#[derive(Default)]
+struct Window {
+    start: u64,
+    bytes: Bytes,
+}
+
+impl Window {
+    /// What is kept of a message. It is read together with that of the messages behind it that lie close by.
+    fn frame(&mut self, cache: &File, place: &Place, on: &[Place]) -> Option<Bytes> {
+        if let Some(found) = self.find(place) {
+            return Some(found);
+        }
+        self.read(cache, place.cache, reach(on))?;
+        let len = self.bytes.first_chunk::<4>().map(|len| u32::from_le_bytes(*len) as usize)?;
+        if FRAME + len > self.bytes.len() && len <= LARGEST {
+            self.read(cache, place.cache, FRAME + len)?;
+        }
+        self.find(place)
+    }
+
+    fn find(&self, place: &Place) -> Option<Bytes> {
+        let at = usize::try_from(place.cache.checked_sub(self.start)?).ok()?;
+        let (payload, _) = take_frame(self.bytes.get(at..)?, u64::from(place.uid))?;
+        Some(self.bytes.slice_ref(payload))
+    }
+
+    fn read(&mut self, cache: &File, start: u64, len: usize) -> Option<()> {
+        let mut bytes = vec![0; len];
+        let read = read_some(cache, &mut bytes, start).ok();
+        bytes.truncate(read.unwrap_or(0));
+        (self.start, self.bytes) = (start, bytes.into());
+        read.map(drop)
+    }
+}
+
+/// Bytes of the cache that hold the structures of the first messages, as far as they lie one behind the other.
+fn reach(places: &[Place]) -> usize {
+    let mut end = places.first().map_or(0, |place| place.cache);
+    let start = end;
+    for place in places.iter().skip(1) {
+        let is_next = place.cache > end && place.cache - end <= GAP && place.cache - start <= WINDOW;
+        if !is_next {
+            break;
+        }
+        end = place.cache;
+    }
+    usize::try_from(end - start).unwrap_or(0) + FIRST_READ
+}
+
+fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
+    let mut read = 0;
+    while let Some(rest) = buffer.get_mut(read..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset + read as u64)? {
+            0 => break,
+            n => read += n,
+        }
+    }
+    Ok(read)
+}
+
+/// Bytes of a message that are read together with others.
+pub const HEAD: u32 = 64 << 10;
+/// Bytes that are read for one run, about.
+const RUN: usize = 1 << 20;
+/// Bytes that hold most structures.
+const FIRST_READ: usize = 2048;
+/// Bytes of the cache that are read at once, and between two structures that are.
+const WINDOW: u64 = 128 << 10;
+const GAP: u64 = 16 << 10;
+/// Bytes of a structure at most; a larger length is damage.
+const LARGEST: usize = 64 << 20;
+static NEWER: Seldom = Seldom::every(Duration::from_secs(3600));

@@ -1,0 +1,89 @@
+//! New users.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use protocol::acl::Who;
+
+use super::{super::*, *};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_user_has_quota_and_folders_whenever_the_server_is_killed() {
+    let options = "autocreate_quota: 1000\nautocreate_inbox_folders: Sent|Trash\nautocreate_subscribe_folders: Sent|Trash\n";
+    let bench = Bench::new(options);
+    let store = bench.open().await;
+    let states = Arc::new(Mutex::new(Vec::new()));
+    let kill = {
+        let (bench, states) = (bench.dir.path().to_owned(), states.clone());
+        move |step: &str| {
+            let copy = tempfile::tempdir().unwrap();
+            copy_tree(&bench, copy.path());
+            states.lock().unwrap().push((step.to_owned(), copy));
+        }
+    };
+    store.inner.journal.watch(Box::new(kill));
+    assert!(store.autocreate("fred", &[], false).await.unwrap());
+    store.close().await;
+    let states = std::mem::take(&mut *states.lock().unwrap());
+    assert!(states.len() >= 10, "{}", states.len());
+    for (step, dir) in states {
+        let killed = Bench { dir, extra: options.to_owned(), master: None, faults: Arc::default() };
+        let store = killed.open().await;
+        let inbox = store.list().get(&name("user.fred")).unwrap();
+        let quota = store.quota(&name("user.fred")).await;
+        assert_eq!(inbox.is_some(), quota.is_some(), "after {step}, before the login");
+        assert!(store.autocreate("fred", &[], false).await.unwrap(), "{step}");
+        let quota = store.quota(&name("user.fred")).await.expect(&step);
+        assert_eq!((quota.limits.storage, quota.usage.mailbox), (Some(1000), 3), "{step}");
+        let all = ["user.fred", "user.fred.Sent", "user.fred.Trash"].map(name);
+        for name in &all {
+            store.mailbox(name).await.expect(&step);
+        }
+        assert_eq!(
+            store.user_log("fred").await.unwrap().state().subscriptions,
+            BTreeSet::from(all),
+            "{step}"
+        );
+        assert_eq!(store.inner.journal.pending().unwrap(), 0, "{step}");
+        // A folder that the user removes is not made again.
+        store.delete(&Actor::user("fred"), &name("user.fred.Trash"), true).await.unwrap();
+        store.close().await;
+        drop(store);
+        let store = killed.open().await;
+        assert!(store.autocreate("fred", &[], false).await.unwrap());
+        assert!(store.list().get(&name("user.fred.Trash")).unwrap().is_none(), "{step}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_groups_and_names_cannot_be_asked_for_no_inbox_is_made_and_a_denied_group_keeps_others_out() {
+    let bench = Bench::new("auth_mech: pts\nautocreate_quota: 0\nautocreate_post: yes\n");
+    let store = bench.open().await;
+    for at_delivery in [false, true] {
+        assert!(!store.autocreate("fred", &[], at_delivery).await.unwrap());
+    }
+    let unknown = ["*".to_owned()];
+    let acl = "fred\tlrswipkxtecdan\tjane\tlrs\t-group:guests\tr\t";
+    let may = |userid: &str, acl: &str| {
+        store.rights(&name("user.fred"), acl, Who { userid, groups: &unknown }).to_string()
+    };
+    assert_eq!((may("fred", acl).as_str(), may("jane", acl).as_str()), ("lrswipkxtecdan", ""));
+    assert_eq!(may("jane", "jane\tlrs\t-bob\tr\t"), "lrs");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn folders_of_a_new_user_are_for_what_xlist_says() {
+    let bench = Bench::new(
+        "autocreate_quota: 0\nautocreate_inbox_folders: Spam|Sent Items|Other\nxlist-junk: Spam\nxlist-sent: Sent Items\nxlist-odd: Other\n",
+    );
+    let store = bench.open().await;
+    assert!(store.autocreate("fred", &[], false).await.unwrap());
+    let uses: Vec<_> = store.special_uses("fred").await.unwrap().into_iter().collect();
+    assert_eq!(
+        uses,
+        [
+            (name("user.fred.Sent Items"), vec!["\\Sent".to_owned()]),
+            (name("user.fred.Spam"), vec!["\\Junk".to_owned()])
+        ]
+    );
+}

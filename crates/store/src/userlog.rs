@@ -1,0 +1,325 @@
+//! What belongs to a user across mailboxes: one append-only, checksummed log per user, in
+//! `<configdirectory>/murder/backend/users/<hash>/<user>/log`. Subscriptions and seen states; a move takes it along.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use protocol::name::MailboxName;
+use tokio::sync::oneshot;
+use tracing::warn;
+
+use super::{
+    Seen, Shared,
+    codec::{Reader, Truncated, put_bytes, put_frame, put_number, take_frame},
+    commit::{Content, Job, Log, Target},
+    error::{Doing, StoreError},
+    header::{replace_file, sync_dir},
+    lock, logfile,
+    openings::Place,
+};
+
+/// A user's log, open.
+pub struct UserLog {
+    log: Arc<Log>,
+    working: Mutex<Working>,
+    /// What holds.
+    state: Mutex<Arc<State>>,
+    shared: Arc<Shared>,
+    _place: Place<UserLog>,
+}
+
+/// What the log says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    pub subscriptions: BTreeSet<MailboxName>,
+    /// By the unique ids of mailboxes.
+    pub seen: BTreeMap<String, Seen>,
+}
+
+/// One operation on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    Subscribe(MailboxName),
+    Unsubscribe(MailboxName),
+    Seen(String, Seen),
+}
+
+struct Working {
+    tip: Arc<State>,
+    end: u64,
+    generation: u64,
+    saved: (u64, u64),
+}
+
+impl UserLog {
+    /// Opens a user's log; makes it where there is none. Blocks.
+    pub fn open(
+        shared: &Arc<Shared>,
+        users: &Path,
+        userid: &str,
+        place: Place<UserLog>,
+    ) -> Result<Arc<UserLog>, StoreError> {
+        let target = Target::User(userid.to_owned());
+        shared.replay.play(&target)?;
+        let dir = directory(users, userid);
+        let path = dir.join(FILE);
+        if !path.exists() {
+            fs::create_dir_all(&dir).doing("create", &dir)?;
+            replace_file(&path, &logfile::header(MAGIC, 1))?;
+            for above in dir.ancestors().skip(1).take(2) {
+                sync_dir(above)?;
+            }
+        }
+        let bytes = fs::read(&path).doing("read", &path)?;
+        let generation =
+            logfile::parse(&bytes).map_err(|_| StoreError::damaged(&path, "not a user's log"))?;
+        let (state, len) = parse(&bytes, generation);
+        let file = File::options().read(true).write(true).open(&path).doing("open", &path)?;
+        if len < bytes.len() as u64 {
+            warn!(log = %path.display(), at = len, "user's log cut at its last good record");
+            file.set_len(len).doing("cut", &path)?;
+        }
+        let state = Arc::new(state);
+        let working = Working { tip: state.clone(), end: len, generation, saved: (len, generation) };
+        Ok(Arc::new(UserLog {
+            log: Arc::new(Log::new(target, dir, FILE, file)),
+            working: Mutex::new(working),
+            state: Mutex::new(state),
+            shared: shared.clone(),
+            _place: place,
+        }))
+    }
+
+    pub fn state(&self) -> Arc<State> {
+        lock(&self.state).clone()
+    }
+
+    /// Does an operation; on return it is on disk.
+    pub async fn apply(self: &Arc<Self>, op: Op) -> Result<(), StoreError> {
+        let permit = self.shared.commit.permit().await?;
+        let held = {
+            let mut working = lock(&self.working);
+            let mut state = (*working.tip).clone();
+            if !state.apply(op.clone()) {
+                return Ok(());
+            }
+            let (done, held) = oneshot::channel();
+            let job = self.job(&mut working, state, &op, done);
+            self.shared.commit.submit(job, permit);
+            held
+        };
+        held.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    fn job(
+        self: &Arc<Self>,
+        working: &mut Working,
+        state: State,
+        op: &Op,
+        done: oneshot::Sender<Result<(), StoreError>>,
+    ) -> Job {
+        let state = Arc::new(state);
+        working.tip = state.clone();
+        let content = if working.end > COMPACT_FROM && working.end > 4 * state.weight() {
+            working.generation += 1;
+            let bytes = state.snapshot(working.generation);
+            working.end = bytes.len() as u64;
+            Content::Replace(bytes)
+        } else {
+            let (mut payload, mut frame) = (Vec::new(), Vec::new());
+            op.encode(&mut payload);
+            put_frame(&mut frame, working.generation, &payload);
+            let offset = working.end;
+            working.end += frame.len() as u64;
+            Content::Append { offset, frame }
+        };
+        let saved = (working.end, working.generation);
+        let (user, epoch) = (self.clone(), self.log.epoch());
+        let done = move |result: Result<(), StoreError>| {
+            match &result {
+                Ok(()) => {
+                    lock(&user.working).saved = saved;
+                    *lock(&user.state) = state;
+                }
+                Err(_) => user.set_back(epoch),
+            }
+            // Who asked may have gone away; the change holds all the same.
+            let _ = done.send(result);
+        };
+        Job {
+            log: self.log.clone(),
+            epoch,
+            generation: saved.1,
+            content,
+            places: Vec::new(),
+            unlink: Vec::new(),
+            cache: None,
+            notes: Vec::new(),
+            done: Box::new(done),
+        }
+    }
+
+    fn set_back(&self, epoch: u64) {
+        let mut working = lock(&self.working);
+        if self.log.epoch() == epoch {
+            self.log.void();
+            working.tip = lock(&self.state).clone();
+            (working.end, working.generation) = working.saved;
+        }
+    }
+}
+
+impl State {
+    /// Whether that changed anything.
+    fn apply(&mut self, op: Op) -> bool {
+        match op {
+            Op::Subscribe(name) => self.subscriptions.insert(name),
+            Op::Unsubscribe(name) => self.subscriptions.remove(&name),
+            Op::Seen(id, seen) => self.seen.insert(id, seen.clone()) != Some(seen),
+        }
+    }
+
+    /// Bytes of a compacted log, about.
+    fn weight(&self) -> u64 {
+        let names: usize = self.subscriptions.iter().map(|n| n.as_str().len() + 16).sum();
+        let seen: usize = self.seen.values().map(|s| s.uids.len() * 6 + 80).sum();
+        (names + seen) as u64
+    }
+
+    fn snapshot(&self, generation: u64) -> Vec<u8> {
+        let mut out = logfile::header(MAGIC, generation);
+        let subscriptions = self.subscriptions.iter().cloned().map(Op::Subscribe);
+        let seen = self.seen.iter().map(|(id, seen)| Op::Seen(id.clone(), seen.clone()));
+        for op in subscriptions.chain(seen) {
+            let mut payload = Vec::new();
+            op.encode(&mut payload);
+            put_frame(&mut out, generation, &payload);
+        }
+        out
+    }
+}
+
+impl Op {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Op::Subscribe(name) => {
+                out.push(1);
+                put_bytes(out, name.as_str().as_bytes());
+            }
+            Op::Unsubscribe(name) => {
+                out.push(2);
+                put_bytes(out, name.as_str().as_bytes());
+            }
+            Op::Seen(id, seen) => {
+                out.push(3);
+                put_bytes(out, id.as_bytes());
+                put_number(out, u64::from(seen.recentuid));
+                out.extend_from_slice(&seen.lastchange.to_le_bytes());
+                put_number(out, seen.uids.len() as u64);
+                for (first, last) in &seen.uids {
+                    put_number(out, u64::from(*first));
+                    put_number(out, u64::from(*last));
+                }
+            }
+        }
+    }
+
+    fn decode(payload: &[u8]) -> Result<Op, Truncated> {
+        let mut r = Reader(payload);
+        let kind = r.byte()?;
+        let text = r.text()?;
+        let name = || MailboxName::parse(text).map_err(|_| Truncated);
+        Ok(match kind {
+            1 => Op::Subscribe(name()?),
+            2 => Op::Unsubscribe(name()?),
+            3 => {
+                let (recentuid, lastchange) = (r.number32()?, r.time()?);
+                let mut uids = Vec::new();
+                for _ in 0..r.number()? {
+                    uids.push((r.number32()?, r.number32()?));
+                }
+                Op::Seen(text.to_owned(), Seen { recentuid, lastchange, uids })
+            }
+            _ => return Err(Truncated),
+        })
+    }
+}
+
+fn parse(bytes: &[u8], generation: u64) -> (State, u64) {
+    let (mut state, mut at) = (State::default(), logfile::HEADER as usize);
+    while let Some((payload, len)) = bytes.get(at..).and_then(|rest| take_frame(rest, generation)) {
+        match Op::decode(payload) {
+            Ok(op) => state.apply(op),
+            Err(_) => break,
+        };
+        at += len;
+    }
+    (state, at as u64)
+}
+
+/// Where a user's log lies. The user's name is escaped, so that no name leaves its directory.
+pub fn directory(users: &Path, userid: &str) -> PathBuf {
+    let mut safe = String::new();
+    for (at, byte) in userid.bytes().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'@' => safe.push(char::from(byte)),
+            b'.' if at > 0 => safe.push('.'),
+            other => safe.push_str(&format!("%{other:02x}")),
+        }
+    }
+    users.join(format!("{:02x}", crc32fast::hash(userid.as_bytes()) & 0xff)).join(safe)
+}
+
+pub const FILE: &str = "log";
+
+/// Of these users, those who have no log: what the spool does not have, subscriptions and seen states, is not there.
+pub fn without<'n>(users: &Path, names: impl Iterator<Item = &'n MailboxName>) -> Vec<String> {
+    let owners = names.filter(|name| name.is_inbox()).filter_map(MailboxName::owner);
+    owners.filter(|owner| !directory(users, owner).join(FILE).exists()).collect()
+}
+
+const MAGIC: &[u8; 8] = b"MURDERUL";
+const COMPACT_FROM: u64 = 32 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_cut_anywhere_gives_a_prefix_of_its_operations() {
+        let name = |n: &str| MailboxName::parse(n).unwrap();
+        let ops = [
+            Op::Subscribe(name("user.fred")),
+            Op::Seen("id".into(), Seen { recentuid: 3, lastchange: 9, uids: vec![(1, 3), (7, 9)] }),
+            Op::Subscribe(name("shared")),
+            Op::Unsubscribe(name("user.fred")),
+        ];
+        let mut log = logfile::header(MAGIC, 4);
+        let mut ends = vec![log.len()];
+        for op in &ops {
+            let mut payload = Vec::new();
+            op.encode(&mut payload);
+            put_frame(&mut log, 4, &payload);
+            ends.push(log.len());
+        }
+        for cut in ends[0]..=log.len() {
+            let (state, len) = parse(&log[..cut], 4);
+            let whole = ends.iter().filter(|end| **end <= cut).count() - 1;
+            let mut wanted = State::default();
+            ops[..whole].iter().for_each(|op| assert!(wanted.apply(op.clone())));
+            assert_eq!((state, len), (wanted, ends[whole] as u64), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn no_user_name_leaves_the_directory() {
+        for user in ["../../etc", "a/b", ".", "..", "", "\0"] {
+            let dir = directory(Path::new("/users"), user);
+            assert_eq!(dir.components().count(), if user.is_empty() { 3 } else { 4 }, "{dir:?}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! A mailbox at one moment: an immutable snapshot that sessions hold and compare.
+
+use std::sync::Arc;
+
+use protocol::imap::Flag;
+
+use super::{
+    index::Op,
+    record::{Record, System},
+    records::Records,
+};
+
+/// A snapshot. Message n (from 1) is `records().at(n - 1)`.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    pub uidvalidity: u32,
+    /// The highest UID ever given; UIDNEXT is one more.
+    pub last_uid: u32,
+    pub highestmodseq: u64,
+    /// Expunges with a lower modseq are no longer remembered.
+    pub deletedmodseq: u64,
+    /// Messages above it are \Recent to the next session of the owner.
+    pub recentuid: u32,
+    /// When the last message came, epoch seconds.
+    pub last_append: i64,
+    /// When POP3 last opened it, epoch seconds.
+    pub pop3_last_login: i64,
+    /// The mailbox is deleted: sessions must leave.
+    pub gone: bool,
+    pub(crate) records: Records,
+    /// Expunged messages that are still remembered.
+    pub(crate) expunged: Records,
+    pub(crate) keywords: Arc<Vec<Arc<str>>>,
+    /// Bytes of all messages, and of annotations.
+    pub(crate) bytes: u64,
+    pub(crate) annotation_bytes: u64,
+    pub(crate) unseen: usize,
+}
+
+/// What happened between two snapshots.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// UIDs that are gone, ascending.
+    pub gone: Vec<u32>,
+    /// UIDs of new messages, ascending.
+    pub new: Vec<u32>,
+    /// UIDs whose flags (or annotations) changed, ascending.
+    pub changed: Vec<u32>,
+}
+
+impl View {
+    /// A view that has no messages yet, with these.
+    pub fn with(mut self, records: Records) -> View {
+        for record in records.iter() {
+            self.count(record, true);
+        }
+        self.records = records;
+        self
+    }
+
+    /// HIGHESTMODSEQ: 1 for a mailbox in which nothing has changed yet, since 0 means to clients that there are no
+    /// modification sequences (RFC 7162 section 3.1.2.1).
+    pub fn modseq(&self) -> u64 {
+        self.highestmodseq.max(1)
+    }
+
+    /// Messages in UID order.
+    pub fn records(&self) -> &Records {
+        &self.records
+    }
+
+    /// How many messages there are (EXISTS).
+    pub fn exists(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The UID that the next message gets, at least.
+    pub fn uidnext(&self) -> u32 {
+        self.last_uid.saturating_add(1)
+    }
+
+    /// The message of a UID.
+    pub fn get(&self, uid: u32) -> Option<&Record> {
+        self.records.get(uid)
+    }
+
+    /// The sequence number (from 1) of a UID.
+    pub fn seq(&self, uid: u32) -> Option<u32> {
+        self.records.position(uid).and_then(|p| u32::try_from(p + 1).ok())
+    }
+
+    /// The message with a sequence number (from 1).
+    pub fn by_seq(&self, seq: u32) -> Option<&Record> {
+        self.records.at((seq as usize).checked_sub(1)?)
+    }
+
+    /// Bytes of all messages (STATUS SIZE).
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Messages without the shared \Seen.
+    pub fn unseen(&self) -> usize {
+        self.unseen
+    }
+
+    /// Keywords by their bit.
+    pub fn keywords(&self) -> &[Arc<str>] {
+        &self.keywords
+    }
+
+    /// The bit of a keyword in [`Record::keywords`]; case does not count.
+    pub fn keyword_bit(&self, word: &str) -> Option<u128> {
+        self.keywords.iter().position(|k| k.eq_ignore_ascii_case(word)).map(|n| 1u128 << n)
+    }
+
+    /// The flags of a message of this view.
+    pub fn flags_of<'a>(&'a self, record: &'a Record) -> impl Iterator<Item = Flag> + 'a {
+        let words = self.keywords.iter().enumerate().filter(|(n, _)| record.keywords >> n & 1 == 1);
+        record.flags.flags().chain(words.map(|(_, word)| Flag::Keyword(word.to_string())))
+    }
+
+    /// What changed since an older view of the same mailbox; takes time in proportion to the change.
+    pub fn since(&self, old: &View) -> Changes {
+        let (changed, gone) = self.records.difference(&old.records);
+        let mut changes = Changes { gone, ..Changes::default() };
+        for (record, before) in changed {
+            match before {
+                None => changes.new.push(record.uid),
+                Some(before) if record.modseq != before.modseq => changes.changed.push(record.uid),
+                Some(_) => {}
+            }
+        }
+        changes
+    }
+
+    /// UIDs expunged after a modseq (VANISHED EARLIER), ascending; none where that is too long ago to know.
+    pub fn vanished_since(&self, modseq: u64) -> Option<Vec<u32>> {
+        (modseq >= self.deletedmodseq)
+            .then(|| self.expunged.iter().filter(|r| r.modseq > modseq).map(|r| r.uid).collect())
+    }
+
+    /// Does what an operation says. A change is made by it, and so is a log read back.
+    pub(crate) fn apply(&mut self, op: Op) {
+        match op {
+            Op::State {
+                uidvalidity,
+                last_uid,
+                highestmodseq,
+                deletedmodseq,
+                recentuid,
+                last_append,
+                pop3,
+            } => {
+                (self.uidvalidity, self.last_uid) = (uidvalidity, last_uid);
+                (self.highestmodseq, self.deletedmodseq) = (highestmodseq, deletedmodseq);
+                (self.recentuid, self.last_append, self.pop3_last_login) = (recentuid, last_append, pop3);
+            }
+            Op::Keyword(word) => Arc::make_mut(&mut self.keywords).push(word),
+            Op::Append(record) => {
+                self.saw(record.modseq);
+                self.last_uid = self.last_uid.max(record.uid);
+                self.last_append = self.last_append.max(record.savedate);
+                self.put(record);
+            }
+            Op::Flags { uid, modseq, flags, keywords, time } => {
+                self.saw(modseq);
+                if let Some(record) = self.get(uid).cloned() {
+                    self.put(Record { modseq, flags, keywords, last_updated: time, ..record });
+                }
+            }
+            Op::Expunge { uid, modseq, time } => {
+                self.saw(modseq);
+                if let Some(record) = self.records.remove(uid) {
+                    self.count(&record, false);
+                    self.expunged.put(Record { modseq, last_updated: time, ..record });
+                }
+            }
+            Op::Expunged(record) => drop(self.expunged.put(record)),
+            Op::Forget { uid, modseq } => {
+                self.deletedmodseq = self.deletedmodseq.max(modseq);
+                self.expunged.remove(uid);
+            }
+            Op::Recent(uid) => self.recentuid = uid,
+            Op::Pop3(time) => self.pop3_last_login = time,
+            Op::Annotate { uid, modseq, annotations } => {
+                self.saw(modseq);
+                if let Some(record) = self.get(uid).cloned() {
+                    let annotations = (!annotations.is_empty()).then(|| Arc::new(annotations));
+                    self.put(Record { modseq, annotations, ..record });
+                }
+            }
+        }
+    }
+
+    fn saw(&mut self, modseq: u64) {
+        self.highestmodseq = self.highestmodseq.max(modseq);
+    }
+
+    fn put(&mut self, record: Record) {
+        self.count(&record, true);
+        if let Some(before) = self.records.put(record) {
+            self.count(&before, false);
+        }
+    }
+
+    /// Counts the difference that a record's arrival (`1`) or departure (`-1`) makes.
+    fn count(&mut self, record: &Record, arrives: bool) {
+        let annotations =
+            record.annotations.iter().flat_map(|a| a.iter()).map(|a| a.value.len() as u64).sum::<u64>();
+        let unseen = usize::from(!record.has(System::SEEN));
+        if arrives {
+            self.bytes += record.size;
+            self.annotation_bytes += annotations;
+            self.unseen += unseen;
+        } else {
+            self.bytes = self.bytes.saturating_sub(record.size);
+            self.annotation_bytes = self.annotation_bytes.saturating_sub(annotations);
+            self.unseen = self.unseen.saturating_sub(unseen);
+        }
+    }
+}

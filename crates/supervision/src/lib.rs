@@ -1,0 +1,13 @@
+//! What a supervisor and a program that it started write to each other, both sides of each in one place.
+//!
+//! | module | who writes | what |
+//! | --- | --- | --- |
+//! | [`listeners`] | our `master`, at the start | which listener each inherited socket is: `MURDER_LISTENERS` |
+//! | [`control`] | our `master`, while the program runs | which listeners there are after a reload |
+//! | [`notify`] | the program | ready, stopping, how many clients, in sd_notify's format; `master` writes the same to systemd |
+//! | [`status`] | a worker of a Cyrus master | eight bytes: taken, free |
+
+pub mod control;
+pub mod listeners;
+pub mod notify;
+pub mod status;

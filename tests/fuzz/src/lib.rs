@@ -1,0 +1,103 @@
+//! What the fuzz targets of `fuzz/` run, each as a function of bytes that panics where something is wrong; and a small driver
+//! that runs them on a stable compiler, for a number of rounds, with inputs made from samples and a seed.
+
+pub mod configuration;
+pub mod connections;
+pub mod driver;
+pub mod frame;
+pub mod imap;
+pub mod list;
+pub mod lmtp_pop3;
+pub mod mime;
+pub mod mupdate;
+pub mod names;
+
+use driver::Target;
+
+/// All of them, with samples of what they are made for.
+pub const TARGETS: [Target; 9] = [
+    Target {
+        name: "configuration",
+        run: configuration::run,
+        samples: &[
+            include_bytes!("../../../etc/backend/imapd.conf"),
+            include_bytes!("../../../etc/frontend/cyrus.conf"),
+            b"SERVICES {\n imap cmd=\"imapd -C /c\" listen=\"[::1]:143\" proto=tcp6 prefork=5 maxchild=10\n}\n",
+            b"EVENTS {\n tick cmd=\"ctl_cyrusdb -c\" period=30 at=0400 cron=\"*/5 1-3 * * 7\"\n}\n",
+            b"servername: a.b\nimap_admins: x y\npartition-default: /s\nclient_timeout: 5m\nmaxmessagesize: 10M\n",
+        ],
+    },
+    Target { name: "connections", run: connections::run, samples: &[b"\x01", b"\0\x05\x09\x02\x07\x01\x03\x08\x04\x06"] },
+    Target {
+        name: "frame",
+        run: frame::run,
+        samples: &[
+            b"a NOOP\r\nb APPEND x {5+}\r\nhello\r\n",
+            b"c LOGIN {3}\r\nabc {2}\r\nde\r\n",
+            b"d X ~{3+}\r\n\0\0\0 (\"a\\\"b\")\n",
+        ],
+    },
+    Target {
+        name: "imap",
+        run: imap::run,
+        samples: &[
+            b"a1 FETCH 1:*,4:2 (UID FLAGS BODY.PEEK[1.2.HEADER.FIELDS (From To)]<0.100> ENVELOPE) (CHANGEDSINCE 5)",
+            b"a2 UID SEARCH RETURN (MIN MAX ALL) OR (SUBJECT {3+}\r\nabc SINCE 1-Jan-2026) NOT 1:$ LARGER 5",
+            b"a3 APPEND \"a b\" (\\Seen $x) \" 1-Jan-2026 10:00:00 +0000\" {3+}\r\nabc",
+            b"a4 LIST (SUBSCRIBED RECURSIVEMATCH) \"\" (\"a%\" *) RETURN (CHILDREN STATUS (MESSAGES UIDNEXT))",
+            b"a5 STORE 1 (UNCHANGEDSINCE 9) +FLAGS.SILENT (\\Deleted)",
+            b"a6 SETACL user.fred anyone lrs",
+            b"a7 SETQUOTA \"\" (STORAGE 10 MESSAGE 5)",
+            b"a8 SELECT INBOX (CONDSTORE QRESYNC (1 2 3:4 (5 6)))",
+            b"a9 ID (\"name\" \"x\" \"version\" NIL)",
+        ],
+    },
+    Target {
+        name: "list",
+        run: list::run,
+        samples: &[b"\0\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10\x11\x12\x13\x14\x15\x16\x17"],
+    },
+    Target {
+        name: "lmtp_pop3",
+        run: lmtp_pop3::run,
+        samples: &[
+            b"MAIL FROM:<a@b> SIZE=10 BODY=8BITMIME AUTH=<> SMTPUTF8",
+            b"RCPT TO:<@c,@d:\"a b\"+x@[127.0.0.1]> IGNOREQUOTA",
+            b"LHLO [IPv6:::1]",
+            b"BDAT 100 LAST",
+            b"TOP 1 10",
+            b"APOP user 0123456789abcdef0123456789abcdef",
+            b"AUTH PLAIN AGEAYg==",
+        ],
+    },
+    Target {
+        name: "mime",
+        run: mime::run,
+        samples: &[
+            b"From: =?utf-8?q?=C3=A9?= <a@b>, g: c@d, e@f;\r\nDate: Mon, 5 Jan 2026 10:00:00 +0000 (x)\r\nMIME-Version: 1.0\r\n\
+              Content-Type: multipart/mixed; boundary=\"b\"\r\n\r\n--b\r\nContent-Type: text/plain; charset*=utf-8''x\r\n\r\nx\r\n\
+              --b\r\nContent-Type: message/rfc822\r\n\r\nSubject: y\r\n\r\nz\r\n--b--\r\n",
+            b"Content-Type: multipart/alternative; boundary=a\r\n\r\n--a\r\n\r\n--a\r\nContent-Type: multipart/x; boundary=a-\r\n\r\n--a--",
+            b"Content-Disposition: attachment; filename*0=a; filename*1*=%20b\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA",
+        ],
+    },
+    Target {
+        name: "mupdate",
+        run: mupdate::run,
+        samples: &[
+            b"a1 AUTHENTICATE \"PLAIN\" {4+}\r\nAAAA\r\na2 UPDATE\r\n\x07",
+            b"b1 ACTIVATE \"user.x\" \"be!p\" \"x\tlrs\t\"\r\nb2 RESERVE {6+}\r\nuser.y \"be!p\"\r\nb3 NOOP\r\n\x04",
+            b"c1 DEACTIVATE \"user.x\" \"be!p\"\r\nc2 DELETE \"user.x\"\r\nc3 FIND \"user.x\"\r\nc4 LIST \"be!\"\r\nc5 LOGOUT\r\n\x14",
+            b"* MAILBOX {6}\r\nuser.x \"be!p\" \"\"\r\nU RESERVE \"a\" \"b\"\r\nd1 OK [x] \"y\"\r\nd2 STARTTLS\r\n\x01",
+        ],
+    },
+    Target {
+        name: "names",
+        run: names::run,
+        samples: &[
+            b"user/fred^x/sub@example.orgfred\x05",
+            b"INBOX.a.&AOk-.b*%user.fred@d\x0b",
+            b"anyone\tlrs\t-fred\tx\tgroup:y\tkxte\tfred\x10",
+        ],
+    },
+];

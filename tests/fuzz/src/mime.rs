@@ -1,0 +1,12 @@
+//! The structure of any message lies inside it, and survives its own coding.
+
+use mime::{Cached, Structure};
+
+/// The target.
+pub fn run(message: &[u8]) {
+    let structure = Structure::parse(message);
+    let cached = Cached::new(&structure, message);
+    let read = Cached::read(cached.bytes().clone());
+    assert!(read.is_ok_and(|read| read.structure() == Ok(structure)));
+    let _ = Cached::read(message.to_vec().into()).map(|cached| cached.structure());
+}

@@ -81,7 +81,7 @@ impl StartError {
 }
 
 impl Context {
-    /// A daemon with these sockets, in this process: how [`crate::run`] begins, and how a test does.
+    /// A daemon with these sockets, in this process: how [`crate::run()`] begins, and how a test does.
     pub fn new(
         program: &'static str,
         imapd: Imapd,

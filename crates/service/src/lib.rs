@@ -1,6 +1,6 @@
 //! What every daemon does the same way: inherited listeners, sessions, limits, metrics, shutdown.
 //!
-//! A daemon's `main` hands [`run`] its body. The body gets a [`Context`], builds what it needs, and calls
+//! A daemon's `main` hands [`run()`] its body. The body gets a [`Context`], builds what it needs, and calls
 //! [`Context::serve`] with a function that serves one [`Connection`]:
 //!
 //! ```no_run

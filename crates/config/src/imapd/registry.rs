@@ -4,6 +4,9 @@
 //! and goes through the same reader; empty means unset. [`Settings`], [`OPTIONS`], the parser, `murder config list`
 //! and the manual page are all made from these rows, so an option cannot be known to one and unknown to another.
 
+// The meanings are written for the manual page, where `<shorthost>` is what one puts in.
+#![allow(rustdoc::invalid_html_tags)]
+
 use std::time::Duration;
 
 use super::choices::{

@@ -1,10 +1,11 @@
 //! Slaves and proxies: what they hold, what they say, and when they may say no.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use directory::client::{Address, Measure};
 use directory::lookup::Found;
 use directory::replica::{Replica, Settings};
+use mailboxes::store::Memory;
 use mailboxes::{List, Options};
 use mupdate::daemon::Mode;
 use tokio::{
@@ -115,7 +116,7 @@ async fn a_proxy_says_whom_it_follows_and_that_the_slave_here_has_lost_the_maste
     slave.catches_up_with(&master).await;
     let (socket, stop) = (slave.socket(), CancellationToken::new());
     let address = Address::Nearest { socket: socket.clone(), imapd: slave.context.imapd() };
-    let replica = Replica::start(List::memory(), address, settings(), stop.clone());
+    let replica = Replica::start(empty_copy(), address, settings(), stop.clone());
     replica.live().await;
     assert_eq!(replica.freshness().upstream, format!("the mupdate of this host ({})", socket.display()));
     assert_eq!(replica.freshness().behind, None);
@@ -128,11 +129,16 @@ async fn a_proxy_says_whom_it_follows_and_that_the_slave_here_has_lost_the_maste
     stop.cancel();
 }
 
+/// A list that follows another, and keeps nothing.
+fn empty_copy() -> List {
+    List::with_store(Arc::new(Memory::new()), Options::replica()).unwrap()
+}
+
 #[tokio::test]
 async fn nothing_is_proven_before_the_first_synchronisation() {
     let stop = CancellationToken::new();
     let nowhere = Address::Socket("/nonexistent/socket".into());
-    let replica = Replica::start(List::memory(), nowhere, settings(), stop.clone());
+    let replica = Replica::start(empty_copy(), nowhere, settings(), stop.clone());
     assert!(matches!(replica.find(&name("user.a")).await, Found::Unknown(_)));
     assert!(replica.barrier().await.is_err());
     stop.cancel();

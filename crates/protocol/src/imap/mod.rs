@@ -6,7 +6,7 @@
 //! APPEND alone is parsed in steps, since its literals are messages and are never collected: [`command::append`].
 //!
 //! What goes back: a [`Reply`] for each command, a [`Refusal`] says which where it is not done; untagged responses are printed
-//! beside the grammar of their command. [`print`] writes strings as atoms, quoted or literals.
+//! beside the grammar of their command. [`mod@print`] writes strings as atoms, quoted or literals.
 
 pub mod assemble;
 pub mod capability;

@@ -10,7 +10,7 @@ use super::root;
 const LAYERS: &[&[&str]] = &[
     &["protocol", "config", "files", "mime", "work"],
     &["mailboxes", "logs", "transport", "supervision"],
-    &["identity", "store"],
+    &["identity", "store", "listing"],
     &["service"],
     &["directory", "upstream"],
     &["lmtp"],

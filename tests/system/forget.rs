@@ -1,7 +1,8 @@
 //! A backend that is dead for good: its mailboxes are given up by the operator, and by nobody else.
 
 use std::fs;
-use std::process::Output;
+use std::io::{Read, Write};
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
 use system_tests::{Murder, Plan, eventually};
@@ -90,6 +91,38 @@ fn the_mailboxes_of_a_dead_backend_are_given_up_by_name_and_their_users_stay_tem
         let answer = alice.command("SELECT INBOX").ok()?;
         (answer.is_ok() && answer.lines.concat().contains("* 1 EXISTS")).then_some(())
     });
+}
+
+#[test]
+fn a_backend_that_comes_back_while_its_name_is_typed_is_not_forgotten() {
+    let mut system = dead_backend();
+    let before = system.list("mupdate");
+    let mut forget = system.program("murder");
+    forget.args(["forget", "-C"]).arg(system.node("mupdate").imapd_conf()).arg("backend1.demo.test");
+    forget.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut forget = forget.spawn().unwrap();
+    let (mut said, mut byte) = (Vec::new(), [0]);
+    while !said.ends_with(b"to go on: ") && forget.stdout.as_mut().unwrap().read(&mut byte).unwrap() > 0 {
+        said.extend_from_slice(&byte);
+    }
+    system.start("backend1");
+    forget.stdin.take().unwrap().write_all(b"backend1.demo.test\n").unwrap();
+    let refused = forget.wait_with_output().unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    assert!(text(&refused).contains("nothing is changed"), "{}", text(&refused));
+    assert_eq!(system.list("mupdate"), before);
+}
+
+#[test]
+fn a_dump_that_may_undo_another_change_is_not_replaced() {
+    let system = dead_backend();
+    let dump = system.node("mupdate").conf_dir().join("given-up.json");
+    fs::write(&dump, "precious").unwrap();
+    let name = "backend1.demo.test";
+    let words = ["--dump", dump.to_str().unwrap(), name];
+    let refused = forget(&system, "mupdate", &words, &format!("{name}\n"));
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    assert_eq!(fs::read_to_string(&dump).unwrap(), "precious");
 }
 
 #[test]

@@ -25,9 +25,24 @@ pub struct Args {
     #[arg(long)]
     renew: bool,
     /// The node's name: servername in its imapd.conf
+    #[arg(value_parser = host)]
     name: String,
     /// Further names by which clients connect
+    #[arg(value_parser = host)]
     also: Vec<String>,
+}
+
+/// A host's name or address, as a certificate can hold it.
+fn host(text: &str) -> Result<String, String> {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+    };
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    match text.parse::<std::net::IpAddr>().is_ok() || (text.len() <= 253 && name.split('.').all(label)) {
+        true => Ok(text.to_owned()),
+        false => Err("is no name or address of a host".to_owned()),
+    }
 }
 
 /// Why there is no certificate.
@@ -186,6 +201,16 @@ Examples:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_is_for_names_that_hosts_can_have() {
+        for name in ["be1.example.org", "localhost", "*.example.org", "192.0.2.1", "::1"] {
+            assert_eq!(host(name).as_deref(), Ok(name));
+        }
+        for name in ["", "a b", "x/../y", "a..b", ".", "be1.example.org."] {
+            assert!(host(name).is_err(), "{name:?}");
+        }
+    }
 
     #[test]
     fn certificates_of_two_nodes_are_trusted_by_each_other_and_a_renewed_one_too() {

@@ -18,7 +18,7 @@ pub struct Args {
     #[arg(short, long, conflicts_with_all = ["user", "services", "message", "kick"])]
     list: bool,
     /// Entries of cyrus.conf, as patterns separated by commas: imap*,pop3s
-    #[arg(short, long, value_name = "PATTERNS", default_value = "*")]
+    #[arg(short, long, value_name = "PATTERNS", default_value = "*", value_parser = patterns)]
     services: String,
     /// What the user is told
     #[arg(short, long, value_name = "TEXT", default_value = DEFAULT_MESSAGE)]
@@ -52,8 +52,15 @@ pub fn run(args: &Args) -> ExitCode {
         let denial = Denial { services: args.services.clone(), message: args.message.clone() };
         // As logins are folded.
         let user = &if imapd.username_tolower { user.to_lowercase() } else { user.clone() };
+        let before = list
+            .all()
+            .ok()
+            .and_then(|all| Some(all.iter().find(|(name, _)| *name == user)?.1.services.clone()));
         if let Err(error) = list.deny(user, denial) {
             return failed("deny", &list, &error);
+        }
+        if let Some(before) = before.filter(|before| *before != args.services) {
+            service::say!("this replaces what {user} was denied before: {before}");
         }
         service::say!(
             "{user} is denied {} on this node, and told: {} (undone by murder allow {user})",
@@ -88,6 +95,14 @@ pub fn allow(args: &AllowArgs) -> ExitCode {
             Err(error) => failed("allow", &list, &error),
         }
     })
+}
+
+/// Patterns of services; none at all would deny nothing.
+fn patterns(text: &str) -> Result<String, String> {
+    match text.split(',').any(|pattern| pattern.trim().is_empty()) {
+        true => Err("a pattern is empty: it matches no service, and the user would not be denied".to_owned()),
+        false => Ok(text.to_owned()),
+    }
 }
 
 fn show(list: &DenyList) -> ExitCode {
@@ -126,3 +141,16 @@ Examples:
   murder deny fred                                     from every service of this node
   murder deny -s 'imap*,pop3*' -m 'Please call the desk' -k fred
   murder deny -l";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_pattern_is_refused_since_it_would_deny_nothing() {
+        for empty in ["", " ", "imap,", ",pop3"] {
+            assert!(patterns(empty).is_err(), "{empty:?}");
+        }
+        assert_eq!(patterns("imap*,pop3s"), Ok("imap*,pop3s".to_owned()));
+    }
+}

@@ -38,7 +38,7 @@ pub struct Args {
     /// Only show what would be done
     #[arg(long)]
     dry_run: bool,
-    /// Where the dump goes instead of murder/forgotten below configdirectory
+    /// Where the dump goes instead of murder/forgotten below configdirectory; a file that is there is not replaced
     #[arg(long, value_name = "FILE")]
     dump: Option<PathBuf>,
     /// The dead backend, as its mailboxes are listed
@@ -65,20 +65,28 @@ async fn forget(args: &Args, imapd: &Imapd) -> Result<ExitCode, String> {
     if plan.entries.is_empty() {
         return Err(format!("the master lists nothing of {} that would change", args.server));
     }
-    if let Some(why) = sightings.objection(&args.server, now(), retry_delay(imapd)) {
-        return Err(why);
-    }
-    if let Some(why) = answers(imapd, &args.server).await {
-        return Err(why);
-    }
+    is_dead(imapd, &args.server, &sightings).await?;
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
+    }
+    if file.exists() {
+        return Err(format!("{}: is there already, and may be what undoes another change", file.display()));
     }
     if !is_named(&args.server) {
         return Err("the name that was typed is another one".to_owned());
     }
+    // It may have come back while somebody thought it over.
+    is_dead(imapd, &args.server, &Sightings::ask(&mut master).await?).await?;
     plan.keep(&file)?;
     Ok(plan.carry_out(&mut master, &file).await)
+}
+
+/// Refuses where the server was seen lately, or answers.
+async fn is_dead(imapd: &Imapd, server: &str, sightings: &Sightings) -> Result<(), String> {
+    match sightings.objection(server, now(), retry_delay(imapd)) {
+        Some(why) => Err(why),
+        None => answers(imapd, server).await.map_or(Ok(()), Err),
+    }
 }
 
 /// The master's list, with the right to change it: its own socket on its host, a login elsewhere.

@@ -196,6 +196,7 @@ impl Conversation {
             }
             _ => None,
         };
+        let placed = placed.filter(|server| ServerName::parse(server).is_ok());
         for server in self.speaks_for.as_deref().into_iter().chain(placed) {
             self.server.shared.seen.note(server);
         }

@@ -39,7 +39,9 @@ impl Seen {
     pub fn note(&self, server: &str) {
         let mut times = self.times();
         if times.len() >= SERVERS && !times.contains_key(server) {
-            return;
+            // Whoever lives is heard of again soon; a table full of names that nobody has must not keep a new server out.
+            let oldest = times.iter().min_by_key(|(_, time)| **time).map(|(name, _)| name.clone());
+            oldest.map(|name| times.remove(&name));
         }
         times.insert(server.to_owned(), now());
         self.changed.store(true, Ordering::Relaxed);
@@ -107,13 +109,22 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
-/// Servers of a murder at most; further names are not remembered.
+/// Servers of a murder at most; beyond it the one that was heard of longest ago is dropped.
 const SERVERS: usize = 10_000;
 const INTERVAL: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_server_is_remembered_however_many_names_were_told() {
+        let seen = Seen::default();
+        (0..SERVERS).for_each(|n| seen.note(&format!("fill{n}")));
+        seen.note("new.example.org");
+        assert!(seen.all().contains_key("new.example.org"));
+        assert_eq!(seen.all().len(), SERVERS);
+    }
 
     #[test]
     fn what_was_seen_outlives_the_master_and_a_broken_file_is_as_none() {

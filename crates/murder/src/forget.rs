@@ -286,12 +286,13 @@ fn is_named(server: &str) -> bool {
     read.is_ok() && line.trim() == server
 }
 
-/// A name that no server can make lead elsewhere.
+/// A name that no server can make lead elsewhere, and that nothing has yet.
 fn dump_file(imapd: &Imapd, server: &str) -> PathBuf {
     let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '.' };
     let name: String = server.chars().take(100).map(safe).collect();
     let directory = Path::new(&imapd.configdirectory).join("murder/forgotten");
-    directory.join(format!("{name}-{}.json", now()))
+    let named = |second: u64| directory.join(format!("{name}-{second}.json"));
+    (now()..).map(named).find(|path| !path.exists()).unwrap_or_else(|| named(now()))
 }
 
 fn retry_delay(imapd: &Imapd) -> u64 {

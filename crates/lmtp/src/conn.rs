@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use identity::auth::{Authenticator, Exchange, Failure, Step64};
-use metrics::{counter, histogram};
+use metrics::counter;
 use protocol::line::{Line, Lines};
 use protocol::lmtp::command::{Command, Mail, Rcpt};
 use protocol::lmtp::intake::{Intake, Outcome, Progress};
@@ -335,7 +335,7 @@ impl<D: Deliver> Conn<D> {
             count(&answer);
             write(&answer, out);
         }
-        histogram!("murder_command_seconds", "protocol" => "lmtp").record(began.elapsed().as_secs_f64());
+        service::command_took("lmtp", began);
         self.session.reset();
         self.deliver.reset();
         None

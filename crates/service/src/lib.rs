@@ -41,6 +41,7 @@ pub mod serve;
 pub mod sessions;
 mod vitals;
 
+pub use self::metrics::command_took;
 pub use context::{Context, StartError};
 pub use run::{Arguments, Exit, Program, run};
 pub use serve::Connection;

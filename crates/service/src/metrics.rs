@@ -1,5 +1,7 @@
 //! Prometheus metrics of this process. [`crate::desk`] gives them out.
 
+use std::time::Instant;
+
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Collects metrics from here on. `None` where something else already does (tests).
@@ -9,6 +11,12 @@ pub(crate) fn install(program: &'static str) -> Option<PrometheusHandle> {
     let handle = builder.set_buckets_for_metric(latency, SECONDS).ok()?.install_recorder().ok()?;
     describe();
     Some(handle)
+}
+
+/// A command of this protocol, begun then, is done.
+pub fn command_took(protocol: &'static str, began: Instant) {
+    metrics::histogram!("murder_command_seconds", "protocol" => protocol)
+        .record(began.elapsed().as_secs_f64());
 }
 
 fn describe() {

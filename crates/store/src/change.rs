@@ -205,18 +205,7 @@ impl Mailbox {
             // Who asked may have gone away; the change holds all the same.
             let _ = tell.send(result);
         };
-        let job = Job {
-            log: self.log.clone(),
-            epoch,
-            generation: saved.1,
-            content,
-            places: Vec::new(),
-            unlink: Vec::new(),
-            cache: None,
-            notes: Vec::new(),
-            done: Box::new(done),
-        };
-        (job, held)
+        (Job::new(self.log.clone(), epoch, saved.1, content, Box::new(done)), held)
     }
 
     fn publish(&self, view: Arc<View>, saved: (u64, u64), usage: Usage) {

@@ -150,17 +150,7 @@ impl UserLog {
             // Who asked may have gone away; the change holds all the same.
             let _ = done.send(result);
         };
-        Job {
-            log: self.log.clone(),
-            epoch,
-            generation: saved.1,
-            content,
-            places: Vec::new(),
-            unlink: Vec::new(),
-            cache: None,
-            notes: Vec::new(),
-            done: Box::new(done),
-        }
+        Job::new(self.log.clone(), epoch, saved.1, content, Box::new(done))
     }
 
     fn set_back(&self, epoch: u64) {

@@ -198,8 +198,7 @@ impl Session {
             let timed = (!matches!(body, Body::Idle)).then(Instant::now);
             let outcome = self.dispatch(&tag, body).await;
             if let Some(began) = timed {
-                let took = began.elapsed().as_secs_f64();
-                metrics::histogram!("murder_command_seconds", "protocol" => "imap").record(took);
+                service::command_took("imap", began);
             }
             outcome
         };

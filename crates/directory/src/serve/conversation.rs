@@ -44,6 +44,36 @@ pub struct Conversation {
     heard: Instant,
 }
 
+/// What a client has sent, as far as it has come.
+pub enum Heard {
+    Nothing,
+    Command(Tagged),
+    /// It waits until a literal is asked for: see [`go_ahead`].
+    Literal,
+    /// It cannot be understood any more, and was told so.
+    End,
+}
+
+/// The next command of what has been read.
+pub fn hear(wire: &mut Wire, collector: &mut Collector) -> Heard {
+    let why = match collector.next(wire.buffers().0) {
+        Ok(None) => return Heard::Nothing,
+        Ok(Some(Collected::Command(frame))) => return Heard::Command(Tagged::parse(&frame)),
+        Ok(Some(Collected::Continue(_))) => return Heard::Literal,
+        // Cyrus ends its whole process here; this connection is enough.
+        Ok(Some(Collected::Poisoned { why, .. })) => why.to_string(),
+        Err(error) => error.to_string(),
+    };
+    put_bye(wire, &why);
+    Heard::End
+}
+
+/// Asks for a literal.
+pub async fn go_ahead(wire: &mut Wire) -> io::Result<()> {
+    wire.output().extend_from_slice(b"+ go ahead\r\n");
+    wire.flush().await
+}
+
 /// Whether the conversation goes on.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Flow {
@@ -110,11 +140,10 @@ impl Conversation {
     /// Executes the commands that are there.
     async fn read_commands(&mut self) -> io::Result<Flow> {
         loop {
-            let (input, _) = self.wire.buffers();
-            match self.collector.next(input) {
-                Ok(None) => return Ok(Flow::On),
-                Ok(Some(Collected::Command(frame))) => {
-                    if self.execute(Tagged::parse(&frame)).await? == Flow::End {
+            match hear(&mut self.wire, &mut self.collector) {
+                Heard::Nothing => return Ok(Flow::On),
+                Heard::Command(tagged) => {
+                    if self.execute(tagged).await? == Flow::End {
                         return Ok(Flow::End);
                     }
                     self.listing = false;
@@ -123,20 +152,11 @@ impl Conversation {
                         self.wire.flush().await?;
                     }
                 }
-                Ok(Some(Collected::Continue(_))) => {
+                Heard::Literal => {
                     self.settle_all().await?;
-                    self.wire.output().extend_from_slice(b"+ go ahead\r\n");
-                    self.wire.flush().await?;
+                    go_ahead(&mut self.wire).await?;
                 }
-                // Cyrus ends its whole process here; this connection is enough.
-                Ok(Some(Collected::Poisoned { why, .. })) => {
-                    put_bye(&mut self.wire, &why.to_string());
-                    return Ok(Flow::End);
-                }
-                Err(error) => {
-                    put_bye(&mut self.wire, &error.to_string());
-                    return Ok(Flow::End);
-                }
+                Heard::End => return Ok(Flow::End),
             }
         }
     }
@@ -196,7 +216,6 @@ impl Conversation {
             }
             _ => None,
         };
-        let placed = placed.filter(|server| ServerName::parse(server).is_ok());
         for server in self.speaks_for.as_deref().into_iter().chain(placed) {
             self.server.shared.seen.note(server);
         }

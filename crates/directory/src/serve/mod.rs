@@ -24,7 +24,9 @@ use service::Context;
 use tokio_util::sync::CancellationToken;
 use transport::stream::Stream;
 
-pub use conversation::{AROUND, Conversation, IDLED, bounds, put_banner, put_bye, put_reply};
+pub use conversation::{
+    AROUND, Conversation, Heard, IDLED, bounds, go_ahead, hear, put_banner, put_bye, put_reply,
+};
 pub use tools::Wipe;
 
 use crate::replica::Replica;

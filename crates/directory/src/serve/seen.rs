@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use protocol::location::ServerName;
 use service::Context;
 use tokio::time::MissedTickBehavior;
 
@@ -35,15 +36,21 @@ impl Default for Seen {
 }
 
 impl Seen {
-    /// The server is there now.
+    /// The server is there now. What is no name of a server is nobody's.
     pub fn note(&self, server: &str) {
         let mut times = self.times();
-        if times.len() >= SERVERS && !times.contains_key(server) {
-            // Whoever lives is heard of again soon; a table full of names that nobody has must not keep a new server out.
-            let oldest = times.iter().min_by_key(|(_, time)| **time).map(|(name, _)| name.clone());
-            oldest.map(|name| times.remove(&name));
+        match times.get_mut(server) {
+            Some(time) => *time = now(),
+            None if ServerName::parse(server).is_err() => return,
+            None => {
+                if times.len() >= SERVERS {
+                    // Whoever lives is heard of again soon; a table full of names that nobody has must not keep a new server out.
+                    let oldest = times.iter().min_by_key(|(_, time)| **time).map(|(name, _)| name.clone());
+                    oldest.map(|name| times.remove(&name));
+                }
+                times.insert(server.to_owned(), now());
+            }
         }
-        times.insert(server.to_owned(), now());
         self.changed.store(true, Ordering::Relaxed);
     }
 

@@ -60,8 +60,7 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
     let timed = (!head.verb.eq_ignore_ascii_case("IDLE")).then(Instant::now);
     let outcome = serve(session, head, first).await;
     if let Some(began) = timed {
-        let took = began.elapsed().as_secs_f64();
-        metrics::histogram!("murder_command_seconds", "protocol" => "imap").record(took);
+        service::command_took("imap", began);
     }
     if !matches!(outcome, Err(Stop::Refused(_))) {
         session.mistakes = 0;

@@ -5,10 +5,10 @@
 
 use std::{io, time::Duration};
 
-use directory::serve::{AROUND, IDLED, bounds, put_banner, put_bye, put_reply};
+use directory::serve::{AROUND, Heard, IDLED, bounds, go_ahead, hear, put_banner, put_bye, put_reply};
 use identity::auth::Authenticator;
 use protocol::{
-    frame::{Collected, Collector},
+    frame::Collector,
     mupdate::{
         command::{Command, Tagged},
         reply::Reply,
@@ -116,33 +116,21 @@ impl<'a> Visitor<'a> {
     /// Executes the commands that are there.
     async fn read_commands(&mut self) -> io::Result<Flow> {
         loop {
-            let (input, _) = self.wire.buffers();
-            match self.collector.next(input) {
-                Ok(None) => return Ok(Flow::On),
-                Ok(Some(Collected::Command(frame))) => {
+            match hear(&mut self.wire, &mut self.collector) {
+                Heard::Nothing => return Ok(Flow::On),
+                Heard::Command(tagged) => {
                     self.commands = self.commands.saturating_add(1);
                     if self.commands > COMMANDS {
                         put_bye(&mut self.wire, "too many commands before login");
                         return Ok(Flow::End);
                     }
-                    match self.execute(Tagged::parse(&frame)).await? {
+                    match self.execute(tagged).await? {
                         Flow::On => {}
                         other => return Ok(other),
                     }
                 }
-                Ok(Some(Collected::Continue(_))) => {
-                    self.wire.output().extend_from_slice(b"+ go ahead\r\n");
-                    self.wire.flush().await?;
-                }
-                // Cyrus ends its whole process here; this connection is enough.
-                Ok(Some(Collected::Poisoned { why, .. })) => {
-                    put_bye(&mut self.wire, &why.to_string());
-                    return Ok(Flow::End);
-                }
-                Err(error) => {
-                    put_bye(&mut self.wire, &error.to_string());
-                    return Ok(Flow::End);
-                }
+                Heard::Literal => go_ahead(&mut self.wire).await?,
+                Heard::End => return Ok(Flow::End),
             }
         }
     }

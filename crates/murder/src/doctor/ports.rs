@@ -19,10 +19,10 @@ use crate::runner::Runner;
 
 pub(super) fn check(node: &Node, report: &mut Report) {
     let Some(cyrus) = &node.cyrus else { return };
-    let confs = confs(node, cyrus);
+    let (confs, ports) = (confs(node, cyrus), Ports::read());
     // What master leaves out listens nowhere.
     for service in cyrus.services.iter().filter(|service| is_served(service, &node.imapd)) {
-        listener(service, node, &confs, report);
+        listener(service, node, &confs, &ports, report);
     }
     for name in given_up(&node.imapd) {
         report.error(
@@ -106,64 +106,14 @@ fn is_served(service: &Service, imapd: &Imapd) -> bool {
     }
 }
 
-fn listener(service: &Service, node: &Node, confs: &[PathBuf], report: &mut Report) {
+fn listener(service: &Service, node: &Node, confs: &[PathBuf], ports: &Ports, report: &mut Report) {
     let imapd = &node.imapd;
     let about = format!("{} ({}:{})", service.name, service.place.file.display(), service.place.line);
     let (host, port) = match &service.listen {
-        Listen::Unix(path) => {
-            // master makes the last directory itself.
-            let mut above = path.ancestors().skip(1).take(2);
-            if !above.any(Path::is_dir) {
-                let message = format!("the directory of {} does not exist", path.display());
-                let directory = path.parent().unwrap_or(path).display().to_string();
-                report.error(
-                    "ports",
-                    about,
-                    message,
-                    format!("install -d -o cyrus -g mail -m 750 {directory}"),
-                );
-            } else if delivers(service) && is_open_to_all(path) {
-                let directory = path.parent().unwrap_or(path).display().to_string();
-                let message = format!("every local account can deliver through {}", path.display());
-                let closed = format!(
-                    "chgrp mail {directory}; chmod 750 {directory}, and the mail server's user in that group"
-                );
-                report.warn("ports", about, message, closed);
-            } else if delivers(service) {
-                match group_of(path) {
-                    Ok(None) => {}
-                    Ok(Some(group)) => {
-                        report.pass(format!(
-                            "mail servers in the group {group} can deliver through {}",
-                            path.display()
-                        ));
-                    }
-                    // Whoever runs a node for himself alone wants it so.
-                    Err(directory) if is_runner(imapd) => report.pass(format!(
-                        "nobody else can deliver through {}: {} is closed to its group",
-                        path.display(),
-                        directory.display()
-                    )),
-                    Err(directory) => report.warn(
-                        "ports",
-                        about,
-                        format!(
-                            "no mail server can reach {}: {} is closed to its group",
-                            path.display(),
-                            directory.display()
-                        ),
-                        format!(
-                            "chgrp mail {0}; chmod 750 {0}, and the mail server's user in that group",
-                            directory.display()
-                        ),
-                    ),
-                }
-            }
-            return;
-        }
+        Listen::Unix(path) => return socket(service, path, about, imapd, report),
         Listen::Inet { host, port } => (host.as_deref(), port),
     };
-    let Some(number) = Ports::read().find(port, "tcp") else {
+    let Some(number) = ports.find(port, "tcp") else {
         let message = format!("no port is known for '{port}'");
         return report.error(
             "ports",
@@ -184,6 +134,53 @@ fn listener(service: &Service, node: &Node, confs: &[PathBuf], report: &mut Repo
     };
     for address in addresses {
         bind(&about, service.proto, address, (imapd, confs), report);
+    }
+}
+
+/// A UNIX socket: its directory is there, and mail servers can reach it, and nobody else.
+fn socket(service: &Service, path: &Path, about: String, imapd: &Imapd, report: &mut Report) {
+    // master makes the last directory itself.
+    let mut above = path.ancestors().skip(1).take(2);
+    if !above.any(Path::is_dir) {
+        let message = format!("the directory of {} does not exist", path.display());
+        let directory = path.parent().unwrap_or(path).display().to_string();
+        report.error("ports", about, message, format!("install -d -o cyrus -g mail -m 750 {directory}"));
+    } else if delivers(service) && is_open_to_all(path) {
+        let directory = path.parent().unwrap_or(path).display().to_string();
+        let message = format!("every local account can deliver through {}", path.display());
+        let closed = format!(
+            "chgrp mail {directory}; chmod 750 {directory}, and the mail server's user in that group"
+        );
+        report.warn("ports", about, message, closed);
+    } else if delivers(service) {
+        match group_of(path) {
+            Ok(None) => {}
+            Ok(Some(group)) => {
+                report.pass(format!(
+                    "mail servers in the group {group} can deliver through {}",
+                    path.display()
+                ));
+            }
+            // Whoever runs a node for himself alone wants it so.
+            Err(directory) if is_runner(imapd) => report.pass(format!(
+                "nobody else can deliver through {}: {} is closed to its group",
+                path.display(),
+                directory.display()
+            )),
+            Err(directory) => report.warn(
+                "ports",
+                about,
+                format!(
+                    "no mail server can reach {}: {} is closed to its group",
+                    path.display(),
+                    directory.display()
+                ),
+                format!(
+                    "chgrp mail {0}; chmod 750 {0}, and the mail server's user in that group",
+                    directory.display()
+                ),
+            ),
+        }
     }
 }
 

@@ -67,6 +67,14 @@ pub struct Job {
     pub done: Done,
 }
 
+impl Job {
+    /// A change of the log alone, without messages.
+    pub fn new(log: Arc<Log>, epoch: u64, generation: u64, content: Content, done: Done) -> Job {
+        let (places, unlink, notes) = (Vec::new(), Vec::new(), Vec::new());
+        Job { log, epoch, generation, content, places, unlink, cache: None, notes, done }
+    }
+}
+
 /// Called once with the outcome. On an error it voids the log, if it is still at the job's epoch, and sets back what
 /// was built on the job.
 pub type Done = Box<dyn FnOnce(Result<(), StoreError>) + Send>;

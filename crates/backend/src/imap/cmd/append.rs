@@ -68,16 +68,7 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
             },
         }
     }
-    let user = session.user()?.id().to_owned();
-    let mut seen: Vec<usize> = Vec::new();
-    if !session.server.store.seen_is_shared(&mailbox, &user) {
-        // \Seen is the user's own here, and says nothing to others.
-        for (at, new) in staged.iter_mut().enumerate() {
-            let before = new.flags.len();
-            new.flags.retain(|flag| *flag != Flag::Seen);
-            seen.extend((new.flags.len() < before).then_some(at));
-        }
-    }
+    let seen = take_own_seen(session, &mailbox, &mut staged)?;
     let appended = match session.server.ignore_quota {
         true => mailbox.append_over_quota(staged).await?,
         false => mailbox.append(staged).await?,
@@ -90,6 +81,23 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
     }
     let uids: UidSet = appended.uids.into_iter().collect();
     Ok(reply.code(Code::AppendUid { uidvalidity: appended.uidvalidity, uids: uids.to_string() }))
+}
+
+/// Which of the messages are \Seen by the user alone: that is no flag of theirs, and says nothing to others.
+fn take_own_seen(
+    session: &Session,
+    mailbox: &Mailbox,
+    staged: &mut [NewMessage],
+) -> Result<Vec<usize>, Stop> {
+    let mut seen = Vec::new();
+    if !session.server.store.seen_is_shared(mailbox, session.user()?.id()) {
+        for (at, new) in staged.iter_mut().enumerate() {
+            let before = new.flags.len();
+            new.flags.retain(|flag| *flag != Flag::Seen);
+            seen.extend((new.flags.len() < before).then_some(at));
+        }
+    }
+    Ok(seen)
 }
 
 /// The mailbox to append to, if the user may.

@@ -77,7 +77,12 @@ impl Head {
             return Err(ParseError::Missing);
         }
         cursor.read(space)?;
-        Ok((cursor.read(mailbox)?, cursor.rest()))
+        let name = cursor.read(mailbox)?;
+        match cursor.rest() {
+            rest @ ([b' ' | b'\r' | b'\n', ..] | []) => Ok((name, rest)),
+            // `IN"BOX` is no mailbox `IN`.
+            _ => Err(ParseError::Extra),
+        }
     }
 }
 
@@ -160,6 +165,7 @@ mod tests {
         let head = Head::parse(command).unwrap();
         assert_eq!(head.mailbox(command), Ok(("INBOX".to_owned(), &b" (MESSAGES)\r\n"[..])));
         assert!(head.mailbox(b"a STATUS\r\n").is_err());
+        assert!(head.mailbox(b"a STATUS ab\"cd (MESSAGES)\r\n").is_err());
     }
 
     #[test]

@@ -61,10 +61,12 @@ async fn forget(args: &Args, imapd: &Imapd) -> Result<ExitCode, String> {
     let sightings = Sightings::ask(&mut master).await?;
     let plan = Plan::make(&mut master, &args.server, args.bounce).await?;
     let file = args.dump.clone().unwrap_or_else(|| dump_file(imapd, &args.server));
-    say_part!("{}", plan.text(&sightings, &file));
     if plan.entries.is_empty() {
-        return Err(format!("the master lists nothing of {} that would change", args.server));
+        let reserved =
+            if plan.kept > 0 { format!(" ({} are reserved already)", plan.kept) } else { String::new() };
+        return Err(format!("the master lists nothing of {} that would change{reserved}", args.server));
     }
+    say_part!("{}", plan.text(&sightings, &file));
     is_dead(imapd, &args.server, &sightings).await?;
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
@@ -199,7 +201,11 @@ impl<'a> Plan<'a> {
             }
         };
         let _ = writeln!(out, "then        {follows}");
-        let _ = writeln!(out, "undone by   ctl_mboxlist -u < {}   (on the MUPDATE master)", file.display());
+        let _ = writeln!(
+            out,
+            "undone by   ctl_mboxlist -u < {}   (on the MUPDATE master, with this file of this host)",
+            file.display()
+        );
         out
     }
 

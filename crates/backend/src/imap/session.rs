@@ -277,6 +277,10 @@ impl Session {
 
     /// A client that says nothing but nonsense is no IMAP client.
     fn note(&mut self, kind: Kind) {
+        // A frontend counts for its client, and its next command is another one's mistake.
+        if self.user.as_ref().is_some_and(|user| user.login.proxy) {
+            return;
+        }
         self.wrong = if kind == Kind::Bad { self.wrong + 1 } else { 0 };
         let limit = if self.user.is_some() { WRONG } else { WRONG_BEFORE_LOGIN };
         if self.wrong >= limit {

@@ -48,6 +48,20 @@ async fn an_endless_line_ends_the_session_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn wrong_commands_that_a_frontend_passes_on_are_the_frontends_to_count() {
+    let node = Node::start().await;
+    let mut proxy = node.connect().await;
+    // authzid fred, authcid proxy
+    proxy
+        .talk("C: l AUTHENTICATE PLAIN ZnJlZABwcm94eQBzZWNyZXQ=\nS: l OK [CAPABILITY …] User logged in…")
+        .await;
+    for _ in 0..12 {
+        proxy.talk("C: a FOO\nS: a BAD Unrecognized command").await;
+    }
+    proxy.talk("C: b NOOP\nS: b OK Completed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ten_wrong_commands_end_a_session() {
     let node = Node::start().await;
     let mut client = node.connect().await;

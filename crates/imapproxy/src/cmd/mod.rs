@@ -22,6 +22,7 @@ use protocol::frame::{Piece, trim_line};
 use protocol::imap::command::{before_login, is_foreign};
 use protocol::imap::{Body, Bye, Command, Kind, Limits, Refusal, Tag};
 use tracing::{debug, warn};
+use upstream::wire::imap::Condition;
 
 use crate::grammar::Head;
 use crate::session::client::Whole;
@@ -62,13 +63,12 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
     if let Some(began) = timed {
         service::command_took("imap", began);
     }
-    if !matches!(outcome, Err(Stop::Refused(_))) {
-        session.mistakes = 0;
-    }
+    let mut wrong = false;
     match outcome {
         Ok(Done::Here(reply)) => session.client.put(reply.line(Some(&tag))),
         Ok(Done::There(answer)) | Err(Stop::Relayed(answer)) => {
             session.client.put(answer.tagged(tag.as_str()));
+            wrong = answer.condition() == Some(Condition::Bad);
         }
         Ok(Done::Told) => {}
         Err(Stop::Refused(refusal)) => return refuse(session, Some(&tag), &refusal, foreign),
@@ -83,17 +83,26 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
         }
         Err(stop @ (Stop::Bye(_) | Stop::Client(_))) => return Err(stop),
     }
-    Ok(())
+    count(session, wrong, foreign)
 }
 
-/// Says why a command is not done. Ten in a row that make no sense are no mail client's; `foreign`: they make sense elsewhere.
+/// Says why a command is not done.
 fn refuse(session: &mut Session, tag: Option<&Tag>, refusal: &Refusal, foreign: bool) -> Result<(), Stop> {
     let reply = refusal.reply();
     session.client.put(reply.line(tag));
-    if reply.kind != Kind::Bad {
+    let wrong = reply.kind == Kind::Bad;
+    if wrong && !foreign {
+        debug!("bad command: {}", reply.text);
+    }
+    count(session, wrong, foreign)
+}
+
+/// Ten commands in a row that make no sense are no mail client's, whoever said so: the backends leave it to us to count.
+/// `foreign`: they make sense elsewhere.
+fn count(session: &mut Session, wrong: bool, foreign: bool) -> Result<(), Stop> {
+    if !wrong {
         session.mistakes = 0;
     } else if !foreign {
-        debug!("bad command: {}", reply.text);
         session.mistakes += 1;
         if session.mistakes >= MISTAKES {
             return Err(Stop::Bye(Bye::new("This is an IMAP server")));

@@ -270,6 +270,28 @@ async fn mistakes_end_a_session_but_commands_of_other_servers_do_not() {
 }
 
 #[tokio::test]
+async fn mistakes_that_a_backend_finds_are_the_sessions_too() {
+    fn strict(command: &str) -> String {
+        match command.split(' ').next().unwrap_or_default() {
+            "FETCH" => "$ BAD Invalid item in Fetch\r\n".into(),
+            _ => plain(command),
+        }
+    }
+    let be = Backend::start(strict).await;
+    let world = World::new(&[&be], &[("user.fred", 0)], "").await;
+    let mut client = world.fred().await;
+    client.ok("SELECT INBOX").await;
+    for _ in 0..9 {
+        client.ask("FETCH 1 NONSENSE").await;
+    }
+    client.ok("NOOP").await;
+    for _ in 0..10 {
+        assert_eq!(client.ask("FETCH 1 NONSENSE").await, ["t BAD Invalid item in Fetch"]);
+    }
+    assert_eq!(client.line().await, "* BYE This is an IMAP server");
+}
+
+#[tokio::test]
 async fn before_login_idle_is_announced_and_a_long_id_is_taken() {
     let be = Backend::start(plain).await;
     let world = World::new(&[&be], &[("user.fred", 0)], "").await;

@@ -2,7 +2,8 @@
 //! `msg/motd` (shown after an IMAP greeting; the other protocols have no place for it).
 //!
 //! Sessions ask at each command, so that the answer stands in memory, and no file is read on the threads that serve. The
-//! kernel reports changes in the directory (inotify): whoever asks after one waits for a fresh look, on a blocking thread.
+//! kernel reports changes in the directory (inotify), and the runtime hears of that beside the commands of clients: a question costs
+//! no call of the system. Whoever asks after a change waits for a fresh look, on a blocking thread.
 //!
 //! | bound | value |
 //! | --- | --- |
@@ -11,13 +12,13 @@
 //! | looks at once | one |
 
 use std::io::Read;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use logs::Seldom;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use tokio::net::unix::pipe::Receiver;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
@@ -30,8 +31,9 @@ pub struct Notices {
 #[derive(Debug)]
 struct Inner {
     configdirectory: PathBuf,
-    /// Where the kernel reports changes; `None`: it has no more such descriptors, and each question is a look.
-    changes: Option<OwnedFd>,
+    /// Where the kernel reports changes, from the first question on; `None`: it has no more such descriptors, and each question is
+    /// a look.
+    changes: OnceLock<Option<Receiver>>,
     seen: Mutex<Seen>,
     /// Held by whoever looks.
     looking: Arc<tokio::sync::Mutex<()>>,
@@ -49,8 +51,7 @@ struct Seen {
 
 impl Notices {
     pub fn new(configdirectory: &str) -> Notices {
-        let changes = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok();
-        let (seen, looking) = (Mutex::default(), Arc::default());
+        let (changes, seen, looking) = (OnceLock::new(), Mutex::default(), Arc::default());
         let configdirectory = PathBuf::from(configdirectory);
         Notices { inner: Arc::new(Inner { configdirectory, changes, seen, looking }) }
     }
@@ -106,9 +107,19 @@ impl Inner {
         self.configdirectory.join("msg")
     }
 
+    /// Within a runtime.
+    fn changes(&self) -> Option<&Receiver> {
+        let open = || {
+            let changes = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
+            // It is read like a pipe.
+            Receiver::from_owned_fd_unchecked(changes).ok()
+        };
+        self.changes.get_or_init(open).as_ref()
+    }
+
     /// The look that a caller needs, unless what is in memory will do. Touches no file system.
     fn needed(&self) -> Option<u64> {
-        let changed = self.changes.as_ref().is_none_or(is_readable);
+        let changed = self.changes().is_none_or(has_report);
         let mut seen = self.seen();
         let old = seen.when.is_none_or(|when| when.elapsed() >= LOOK);
         if changed || (old && seen.had == seen.needed) {
@@ -121,7 +132,7 @@ impl Inner {
         let had = self.seen().needed;
         // Before the files are read, so that a change in between is reported. Watched again each time: it may be another
         // directory now.
-        if let Some(changes) = &self.changes {
+        if let Some(changes) = self.changes() {
             let _ =
                 inotify::add_watch(changes, &self.configdirectory, WatchFlags::CREATE | WatchFlags::MOVED_TO);
             let _ = inotify::add_watch(changes, self.directory(), NOTICE_CHANGES);
@@ -133,11 +144,11 @@ impl Inner {
     }
 }
 
-/// Whether the kernel had anything to report; afterwards it has not.
-fn is_readable(changes: &OwnedFd) -> bool {
+/// Whether the kernel had anything to report, as far as the runtime has heard; afterwards it has not.
+fn has_report(changes: &Receiver) -> bool {
     let mut reports = [0u8; 4096];
     let mut any = false;
-    while rustix::io::read(changes, &mut reports).is_ok_and(|length| length > 0) {
+    while changes.try_read(&mut reports).is_ok_and(|length| length > 0) {
         any = true;
     }
     any
@@ -179,6 +190,12 @@ mod tests {
         Notices::new(dir.path().to_str().unwrap())
     }
 
+    /// As a client's next command is: it comes by way of the runtime, after what was before it.
+    async fn shutdown(notices: &Notices) -> Option<String> {
+        tokio::task::yield_now().await;
+        notices.shutdown().await
+    }
+
     #[tokio::test]
     async fn the_first_line_is_told() {
         let dir = tempfile::tempdir().unwrap();
@@ -186,6 +203,7 @@ mod tests {
         assert_eq!((notices.motd().await, notices.shutdown().await), (None, None));
         fs::create_dir(dir.path().join("msg")).unwrap();
         fs::write(dir.path().join("msg/motd"), "hello\r\nworld\n").unwrap();
+        tokio::task::yield_now().await;
         assert_eq!(notices.motd().await.as_deref(), Some("hello"));
     }
 
@@ -194,16 +212,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (notices, msg) = (notices(&dir), dir.path().join("msg"));
         for round in ["Back at noon", "Back at one"] {
-            assert_eq!(notices.shutdown().await, None);
+            assert_eq!(shutdown(&notices).await, None);
             fs::create_dir(&msg).unwrap();
-            assert_eq!(notices.shutdown().await, None);
+            assert_eq!(shutdown(&notices).await, None);
             fs::write(msg.join("new"), format!("{round}\n")).unwrap();
             fs::rename(msg.join("new"), msg.join("shutdown")).unwrap();
-            assert_eq!(notices.shutdown().await.as_deref(), Some(round));
+            assert_eq!(shutdown(&notices).await.as_deref(), Some(round));
             fs::write(msg.join("shutdown"), "Soon").unwrap();
-            assert_eq!(notices.clone().shutdown().await.as_deref(), Some("Soon"));
+            assert_eq!(shutdown(&notices.clone()).await.as_deref(), Some("Soon"));
             fs::remove_file(msg.join("shutdown")).unwrap();
-            assert_eq!(notices.shutdown().await, None);
+            assert_eq!(shutdown(&notices).await, None);
             fs::write(msg.join("shutdown"), "Soon").unwrap();
             fs::remove_dir_all(&msg).unwrap();
         }
@@ -215,7 +233,7 @@ mod tests {
         let notices = notices(&dir);
         let looks = || notices.inner.seen().had;
         notices.shutdown().await;
-        if notices.inner.changes.is_none() {
+        if notices.inner.changes().is_none() {
             return;
         }
         let first = looks();

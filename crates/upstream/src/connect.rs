@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use config::imapd::Imapd;
+use identity::auth::Refusals;
 use protocol::origin::Origin;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
@@ -16,7 +17,6 @@ use transport::stream::Stream;
 use crate::breaker::{Breaker, Todo, probe_pause};
 use crate::dialog::Dialog;
 use crate::handshake;
-use crate::refused::Refused;
 use crate::tls::Tls;
 use crate::wire::{imap, lmtp, pop3};
 use crate::{Capabilities, Error};
@@ -63,7 +63,8 @@ struct Shared {
     imapd: RwLock<Imapd>,
     tls: Tls,
     breakers: Mutex<HashMap<(String, Proto), Breaker>>,
-    refused: Refused,
+    /// By server and protocol: our name there, and the text of the answer.
+    refusals: Refusals<(String, Proto), (String, String)>,
     /// Names that are not used, and that the log has.
     strange: Mutex<HashSet<String>>,
 }
@@ -75,7 +76,7 @@ impl Upstream {
                 imapd: RwLock::new(imapd.clone()),
                 tls: Tls::default(),
                 breakers: Mutex::default(),
-                refused: Refused::default(),
+                refusals: Refusals::new(usize::MAX),
                 strange: Mutex::default(),
             }),
         }
@@ -85,7 +86,7 @@ impl Upstream {
     pub fn reload(&self, imapd: &Imapd) {
         *self.shared.imapd.write().unwrap_or_else(PoisonError::into_inner) = imapd.clone();
         self.shared.tls.forget();
-        self.shared.refused.forget();
+        self.shared.refusals.forget();
     }
 
     pub fn imapd(&self) -> Imapd {
@@ -140,7 +141,15 @@ impl Upstream {
         let bound = transport::settings::client_timeout(&imapd) * HANDSHAKE_STEPS;
         let late = || Error::Timeout { server: server.to_owned(), doing: "login", bound };
         let result = timeout(bound, work(&imapd, &self.shared.tls)).await.unwrap_or_else(|_| Err(late()));
-        self.shared.refused.note(server, proto, result.as_ref().err(), Instant::now());
+        let login = (server.to_owned(), proto);
+        match &result {
+            Ok(_) => self.shared.refusals.taken(&login),
+            Err(Error::WrongPassword { authname, text, .. }) => {
+                self.shared.refusals.refused(login, (authname.clone(), text.clone()), Instant::now());
+            }
+            // It has not been heard, or not to its end.
+            Err(_) => {}
+        }
         self.note(server, proto, result.as_ref().err());
         result
     }
@@ -156,7 +165,11 @@ impl Upstream {
     /// Why the server would not be tried at this moment, if so.
     pub fn admit(&self, server: &str, proto: Proto) -> Result<(), Error> {
         self.known(server)?;
-        self.shared.refused.admit(server, proto, Instant::now())?;
+        if let Some((authname, text)) =
+            self.shared.refusals.answer(&(server.to_owned(), proto), Instant::now())
+        {
+            return Err(Error::WrongPassword { server: server.to_owned(), authname, text });
+        }
         let breakers = self.shared.breakers.lock().unwrap_or_else(PoisonError::into_inner);
         match breakers.get(&(server.to_owned(), proto)) {
             Some(breaker) => {

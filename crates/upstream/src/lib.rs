@@ -20,7 +20,6 @@ mod dialog;
 mod error;
 mod handshake;
 mod pool;
-mod refused;
 mod sasl;
 mod tls;
 pub mod wire;

@@ -1,14 +1,13 @@
-//! Servers that did not take our password: whoever in this process would log in with the same one again hears the answer that it
-//! got, for a while that doubles, and the server is not asked. It would count the login as a stranger's guess, and slow the next one.
+//! Masters that did not take our password: whoever in this process would log in with the same one again gets the answer that it
+//! got, for a while ([`Refusals`]).
 
 use std::{
-    collections::HashMap,
     hash::{BuildHasher, RandomState},
-    sync::{LazyLock, Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::LazyLock,
+    time::Instant,
 };
 
-use identity::auth::client::Credentials;
+use identity::auth::{Refusals, client::Credentials};
 
 use super::Error;
 
@@ -17,22 +16,15 @@ pub(super) struct Attempt {
     key: u64,
 }
 
-/// What came of the last one.
-struct Refusal {
-    error: Error,
-    pause: Duration,
-    until: Instant,
-}
-
 /// Of the whole process: each operation of a backend logs in by itself.
-#[derive(Default)]
 struct Known {
     /// With a key of this process: no password can be found again.
     hasher: RandomState,
-    refusals: Mutex<HashMap<u64, Refusal>>,
+    refusals: Refusals<u64, Error>,
 }
 
-static KNOWN: LazyLock<Known> = LazyLock::new(Known::default);
+static KNOWN: LazyLock<Known> =
+    LazyLock::new(|| Known { hasher: RandomState::new(), refusals: Refusals::new(MOST) });
 
 impl Attempt {
     pub fn of(server: &str, credentials: &Credentials) -> Attempt {
@@ -42,36 +34,21 @@ impl Attempt {
 
     /// The last answer, while it holds.
     pub fn admit(&self) -> Result<(), Error> {
-        let refusals = KNOWN.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        match refusals.get(&self.key).filter(|refusal| Instant::now() < refusal.until) {
-            Some(refusal) => Err(refusal.error.clone()),
-            None => Ok(()),
-        }
+        KNOWN.refusals.answer(&self.key, Instant::now()).map_or(Ok(()), Err)
     }
 
     /// What came of it.
     pub fn note(&self, error: Option<&Error>) {
-        let mut refusals = KNOWN.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         match error {
             Some(error @ Error::WrongPassword { .. }) => {
-                let before = refusals.get(&self.key).map(|refusal| refusal.pause * 2);
-                let pause = before.unwrap_or(FIRST_PAUSE).min(LONGEST_PAUSE);
-                // A node has one master: more than a few are passwords that were tried.
-                if refusals.len() >= MOST {
-                    refusals.clear();
-                }
-                refusals
-                    .insert(self.key, Refusal { error: error.clone(), pause, until: Instant::now() + pause });
+                KNOWN.refusals.refused(self.key, error.clone(), Instant::now());
             }
             // It was not heard, or not to its end.
             Some(_) => {}
-            None => drop(refusals.remove(&self.key)),
+            None => KNOWN.refusals.taken(&self.key),
         }
     }
 }
 
-/// A server's own pause after wrong passwords grows to 24 s (`failedloginpause`): who comes later than that is not slowed.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// Refusals remembered.
+/// A node has one master: more than a few are passwords that were tried.
 const MOST: usize = 64;

@@ -13,6 +13,7 @@ pub mod client;
 mod exchange;
 mod groups;
 mod pace;
+mod refusals;
 mod saslauthd;
 mod settings;
 mod userid;
@@ -21,6 +22,7 @@ mod verify;
 pub use authorize::InboxAcl;
 pub use exchange::{Exchange, Step, Step64};
 pub use pace::Pace;
+pub use refusals::Refusals;
 pub use settings::Settings;
 
 use std::sync::Arc;

@@ -179,8 +179,8 @@ options! {
     altprefix: String, Kind::Text, "Alt Folders", ON, "Top level of folders whose names would be ambiguous, with altnamespace.";
     virtdomains: VirtDomains, Kind::Choice(VirtDomains::WORDS), "off", ON, "Whether user names have domains.";
     defaultdomain: String, Kind::Text, "internal", ON, "Domain whose users and mailboxes are stored without it.";
-    crossdomains: bool, Kind::Switch, "no", ignored("mailboxes of other domains are not shown"), "Whether mailboxes are shared across domains.";
-    crossdomains_onlyother: bool, Kind::Switch, "no", ignored("mailboxes of other domains are not shown"), "Whether only other domains' mailboxes show their domain.";
+    crossdomains: bool, Kind::Switch, "no", ON, "Whether users name and see mailboxes of other domains, with virtdomains. The same on all nodes.";
+    crossdomains_onlyother: bool, Kind::Switch, "no", ON, "Whether only other domains' mailboxes show their domain, with crossdomains. The same on all nodes.";
     username_tolower: bool, Kind::Switch, "yes", ON, "Whether login names are made lower-case.";
     loginrealms: Vec<String>, Kind::List, "", ON, "Foreign realms whose user@realm may log in.";
     disable_user_namespace: bool, Kind::Switch, "no", ON, "Whether LIST hides other users' mailboxes from all but admins.";

@@ -126,7 +126,7 @@ options! {
     configdirectory: String, Kind::Text, "", ON, "Directory of the databases, sockets and logs of this node. Required.";
     servername: String, Kind::Text, "", ON, "Name of this node: the left side of every location that a backend registers. Default: the host's name.";
     serverinfo: ServerInfo, Kind::Choice(ServerInfo::WORDS), "on", ON, "How much greetings tell: on for name and version, min for the name, off for neither.";
-    admins: Vec<String>, Kind::List, "", ON, "Users with all rights; on a MUPDATE master, those who may speak MUPDATE.";
+    admins: Vec<String>, Kind::List, "", ON, "Users with all rights; on a MUPDATE master, those who may speak MUPDATE. With virtdomains, one with a domain has them in that domain.";
     proxyservers: Vec<String>, Kind::List, "", ON, "Users that may log in as anyone: the frontends' proxy_authname. Set on backends only.";
     submitservers: Vec<String>, Kind::List, "", ignored("URLAUTH is not offered"), "Users that may resolve submit+ URLs.";
     cyrus_user: Option<String>, Kind::Text, "", ON, "User that master runs services as; the environment's CYRUS_USER goes before it. Default: cyrus.";

@@ -66,6 +66,11 @@ impl Viewer {
         self.namespace.named(name, &self.view())
     }
 
+    /// The same for what LIST may show at all.
+    pub fn listed(&self, name: &MailboxName) -> Option<String> {
+        self.named(name).filter(|_| self.namespace.shows(name, &self.view()))
+    }
+
     /// How the user's names are made of levels.
     pub fn hierarchy(&self) -> Hierarchy {
         self.namespace.hierarchy(&self.view())
@@ -106,12 +111,11 @@ impl Viewer {
         let visible = rights.contains(Rights::LOOKUP)
             && entry.is_active()
             && !hidden
-            && self.namespace.shows(&name, &self.view())
             && !self.namespace.is_hidden(&name);
         if !self.admin && !visible {
             return None;
         }
-        let external = self.named(&name)?;
+        let external = self.listed(&name)?;
         let wanted = prefixes.iter().any(|prefix| related(&external, prefix));
         wanted.then(|| Seen { name, external, rights, server: entry.server().to_owned() })
     }

@@ -26,6 +26,7 @@ pub const TABLES: &[&Table] = &[
     &store::limits::TABLE,
     &mailboxes::limits::TABLE,
     &files::limits::TABLE,
+    &logs::limits::TABLE,
     &supervision::limits::TABLE,
     &master::limits::TABLE,
 ];

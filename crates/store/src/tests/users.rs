@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use protocol::acl::Who;
+use protocol::acl::{Rights, Who};
 
 use super::{super::*, *};
 

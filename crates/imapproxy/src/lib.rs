@@ -9,12 +9,14 @@
 //! * [`session`]: the client, its connections, and how bytes go between them.
 //! * [`cmd`]: the commands, one file per family.
 //! * [`node`]: what all sessions share; [`learn`] finds out what the backends can.
+//! * [`parked`]: connections to backends between two sessions of one user.
 
 pub mod capability;
 pub mod cmd;
 pub mod grammar;
 pub mod learn;
 pub mod node;
+pub mod parked;
 pub mod peer;
 pub mod placement;
 pub mod session;
@@ -40,6 +42,7 @@ pub async fn run(context: Context) -> Result<(), Exit> {
     context.on_reload(move |imapd| {
         debug!("the settings towards backends are read anew");
         reloaded.upstream.reload(&imapd);
+        reloaded.parked.reload();
     });
     context.tasks().spawn(learn::run(node.clone(), context.shutdown()));
     replica.settle(&context.shutdown()).await;
@@ -50,6 +53,15 @@ pub async fn run(context: Context) -> Result<(), Exit> {
 
 /// Serves with what is given: how a test does.
 pub async fn serve(context: &Context, node: Arc<Node>) {
+    let (parked, stop) = (node.parked.clone(), context.shutdown());
+    context.sessions().on_release({
+        let parked = parked.clone();
+        move |user| parked.forget(user)
+    });
+    context.tasks().spawn(async move {
+        stop.cancelled().await;
+        parked.close();
+    });
     context
         .serve(move |connection: Connection| {
             let node = node.clone();

@@ -30,22 +30,19 @@ impl<F: Fn(&str, &[String], &str) -> bool + Send + Sync> InboxAcl for F {
 impl Shared {
     pub(super) async fn authorize(&self, verified: Verified, mechanism: &str) -> Result<Login, Failure> {
         let login = self.identify(verified, mechanism).await?;
-        // As in Cyrus, admins cannot lock themselves out.
-        match &self.denied {
-            Some(denied) if !login.is_any_admin() => {
-                let (denied, userid) = (denied.clone(), login.userid.clone());
-                let entry = self.settings.entry.clone();
-                let look = move || refuse_denied(&denied, userid, entry);
-                let looked = tokio::task::spawn_blocking(look).await;
-                let looked = looked.map_err(|error| Failure::Temporary(error.to_string()))?;
-                if matches!(looked, Err(Failure::Denied { .. })) {
-                    self.passwords.forget(&login.authid);
-                }
-                looked?;
-            }
-            _ => {}
+        let looked = self.refuse_denied(&login).await;
+        if matches!(looked, Err(Failure::Denied { .. })) {
+            self.passwords.forget(&login.authid);
         }
-        Ok(login)
+        looked.map(|()| login)
+    }
+
+    /// As in Cyrus, admins cannot lock themselves out.
+    pub(super) async fn refuse_denied(&self, login: &Login) -> Result<(), Failure> {
+        let Some(denied) = self.denied.clone().filter(|_| !login.is_any_admin()) else { return Ok(()) };
+        let (userid, entry) = (login.userid.clone(), self.settings.entry.clone());
+        let looked = tokio::task::spawn_blocking(move || refuse_denied(&denied, userid, entry)).await;
+        looked.map_err(|error| Failure::Temporary(error.to_string()))?
     }
 
     async fn identify(&self, verified: Verified, mechanism: &str) -> Result<Login, Failure> {

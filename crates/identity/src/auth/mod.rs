@@ -216,6 +216,14 @@ impl Authenticator {
         self.shared.conclude(result, PLAINTEXT, Some(user), channel).await
     }
 
+    /// Whether one who has logged in before would be let in again, but for the password: nobody has denied it meanwhile.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`], or the list of denied users cannot be read.
+    pub async fn admits(&self, login: &Login) -> Result<(), Failure> {
+        self.shared.refuse_denied(login).await
+    }
+
     async fn plaintext(&self, user: &str, password: &[u8], channel: &Channel) -> Result<Login, Failure> {
         if self.shared.settings.admits_anonymous(user, channel) {
             return Ok(Login::anonymous());

@@ -1,0 +1,253 @@
+//! Connections to backends between two sessions of one user.
+//!
+//! 1. A session that ends as it should leaves its connections here ([`Parked::park`]), of those to backends of ours that know what
+//!    that is (XCLIENT=PARKED). Each is told to leave the open mailbox and that it is parked, and waits when both are done: the
+//!    backend refuses if it has anything else of the session.
+//! 2. Each is watched: whatever comes on it, a BYE or its end, closes it, and so does [`WAIT`].
+//! 3. The next session of the same user takes the one that came last ([`Parked::take`]), tells the backend whose it is now, and
+//!    hears that the user may still log in, before anything else goes out ([`crate::session::links`]).
+//!
+//! A connection never goes from one user to another. What shaped its login is the server, the user, and the frontend's own identity
+//! and demands, TLS among them: the first two are looked up, and whatever else there is changes with a reload only, which gives up
+//! all that is here and all that is in use as it ends ([`Settings`]). Sessions of admins, of those who act for somebody else, and of
+//! nobody in particular (anonymous) leave nothing: [`is_for`].
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use identity::auth::{ANONYMOUS, Login};
+use logs::Seldom;
+use protocol::origin::Origin;
+use service::limits::spare_descriptors;
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+use tracing::info;
+
+use crate::session::link::Link;
+
+/// What is parked in this process; cheap to clone.
+#[derive(Clone)]
+pub struct Parked {
+    state: Arc<Mutex<State>>,
+    /// Connections of all users together.
+    most: usize,
+}
+
+/// Which reading of the settings a connection was logged in with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settings(u64);
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    /// By number, so that the first has waited longest.
+    places: BTreeMap<u64, Place>,
+    /// The numbers of each user's, the newest last.
+    users: HashMap<String, Vec<u64>>,
+    settings: Settings,
+    closed: bool,
+}
+
+struct Place {
+    server: String,
+    user: String,
+    /// None while the backend has not said that it is at rest.
+    link: Option<Link>,
+    /// Looks after it.
+    keeper: AbortHandle,
+}
+
+/// Whether the session of such a login may leave connections, or take them: an ordinary user's who acts for himself.
+pub fn is_for(login: &Login) -> bool {
+    login.authid == login.userid && login.userid != ANONYMOUS && !login.is_any_admin() && !login.proxy
+}
+
+impl Default for Parked {
+    /// As many as there may be in this process.
+    fn default() -> Parked {
+        Parked { state: Arc::default(), most: OF_ALL.min(spare_descriptors()) }
+    }
+}
+
+impl Parked {
+    /// To be asked before a connection is opened.
+    pub fn settings(&self) -> Settings {
+        self.lock().settings
+    }
+
+    /// Leaves a connection for the user's next session; one that is of no use for that is closed. `origin` is what the backend
+    /// is told; `open`: it has a mailbox open.
+    pub fn park(&self, server: &str, user: &str, mut link: Link, origin: &Origin, open: bool) {
+        let known = ["XCLIENT=PARKED", "UNSELECT"].iter().all(|word| link.capabilities.has(word));
+        if !known || !link.is_at_rest() || link.opened.elapsed() >= LIFE {
+            return;
+        }
+        let unselect = open.then_some("UNSELECT".to_owned());
+        let commands = unselect.into_iter().chain([origin.command()]);
+        let asked: Result<Vec<_>, _> = commands.map(|command| link.command(command.as_bytes())).collect();
+        let Ok(asked) = asked else { return };
+        let mut state = self.lock();
+        if state.closed || link.settings != state.settings {
+            return;
+        }
+        while state.users.get(user).is_some_and(|own| own.len() >= OF_A_USER) {
+            state.drop_oldest_of(user);
+        }
+        if state.places.len() >= self.most {
+            state.drop_oldest();
+        }
+        let number = state.next;
+        state.next = state.next.wrapping_add(1);
+        let keeper = tokio::spawn(self.clone().keep(number, link, asked)).abort_handle();
+        let place = Place { server: server.to_owned(), user: user.to_owned(), link: None, keeper };
+        state.places.insert(number, place);
+        state.users.entry(user.to_owned()).or_default().push(number);
+        state.show();
+    }
+
+    /// The connection of this user to this server that came last.
+    pub fn take(&self, server: &str, user: &str) -> Option<Link> {
+        let mut state = self.lock();
+        let fits = |number: &&u64| {
+            let place = state.places.get(number);
+            place.is_some_and(|place| place.server == server && place.link.is_some())
+        };
+        let number = *state.users.get(user)?.iter().rev().find(fits)?;
+        state.remove(number)?.link
+    }
+
+    /// The number of those that could be taken at this moment.
+    pub fn waiting(&self) -> usize {
+        self.lock().places.values().filter(|place| place.link.is_some()).count()
+    }
+
+    /// Closes what is parked for a user.
+    pub fn forget(&self, user: &str) {
+        self.lock().remove_all(|place| place.user == user, Some(user));
+    }
+
+    /// The same of one server, which does not answer.
+    pub fn forget_server(&self, server: &str, user: &str) {
+        self.lock().remove_all(|place| place.user == user && place.server == server, Some(user));
+    }
+
+    /// The settings were read anew: nothing that was logged in before is kept, or will be.
+    pub fn reload(&self) {
+        let mut state = self.lock();
+        state.settings = Settings(state.settings.0.wrapping_add(1));
+        state.remove_all(|_| true, None);
+    }
+
+    /// The daemon ends: nothing is kept any longer.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.remove_all(|_| true, None);
+    }
+
+    /// Looks after one connection until it is taken, or of no use.
+    async fn keep(self, number: u64, mut link: Link, asked: Vec<upstream::wire::imap::Id>) {
+        let settled = timeout(SETTLE, link.hear(asked)).await.unwrap_or(false) && link.is_at_rest();
+        if settled && self.put(number, link) {
+            // It is over either way: by what came, or by the time.
+            let _ = timeout(WAIT, poll_fn(|cx| self.poll_heard(number, cx))).await;
+        }
+        self.lock().remove(number);
+    }
+
+    /// False if the place is gone.
+    fn put(&self, number: u64, link: Link) -> bool {
+        match self.lock().places.get_mut(&number) {
+            Some(place) => place.link = Some(link),
+            None => return false,
+        }
+        true
+    }
+
+    /// Ready when something came on the connection, or it is not here.
+    fn poll_heard(&self, number: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        match state.places.get_mut(&number).and_then(|place| place.link.as_mut()) {
+            Some(link) => link.peer.poll_io(cx, true).map(drop),
+            None => Poll::Ready(()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn remove(&mut self, number: u64) -> Option<Place> {
+        let place = self.places.remove(&number)?;
+        place.keeper.abort();
+        if let Some(own) = self.users.get_mut(&place.user) {
+            own.retain(|other| *other != number);
+            if own.is_empty() {
+                self.users.remove(&place.user);
+            }
+        }
+        self.show();
+        Some(place)
+    }
+
+    /// Of all, or only looking through one user's.
+    fn remove_all(&mut self, meant: impl Fn(&Place) -> bool, of: Option<&str>) {
+        let candidates = match of {
+            Some(user) => self.users.get(user).cloned().unwrap_or_default(),
+            None => self.places.keys().copied().collect(),
+        };
+        for number in candidates {
+            if self.places.get(&number).is_some_and(&meant) {
+                self.remove(number);
+            }
+        }
+    }
+
+    fn drop_oldest_of(&mut self, user: &str) {
+        if let Some(number) = self.users.get(user).and_then(|own| own.first().copied()) {
+            self.remove(number);
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(number) = self.places.keys().next().copied() {
+            metrics::counter!("murder_links_parked_dropped_total").increment(1);
+            if let Some(count) = FULL.met() {
+                info!(
+                    count,
+                    "as many connections to backends are parked as may: the oldest is closed for a new one"
+                );
+            }
+            self.remove(number);
+        }
+    }
+
+    fn show(&self) {
+        metrics::gauge!("murder_links_parked").set(self.places.len() as f64);
+    }
+}
+
+/// Connections of one user, to all servers together: as many as a mail client opens at the same time (Thunderbird's default is 5).
+const OF_A_USER: usize = 4;
+/// Connections of all users, where there are descriptors for so many ([`spare_descriptors`]): seventeen logins a second of users who
+/// come back within the minute.
+const OF_ALL: usize = 1024;
+/// How long one waits: a webmail comes back for each page, and a client that polls every minute. A backend's own bound is half an
+/// hour at least (`timeout`), and Cyrus's frontends keep theirs for five minutes, within one session.
+const WAIT: Duration = Duration::from_secs(60);
+/// How long after its login a connection is still kept: what a backend looks at only when somebody logs in (the groups of the user)
+/// is looked at anew after so long. Cyrus's bound for a frontend's idle connections.
+const LIFE: Duration = Duration::from_secs(300);
+/// What a backend may take to leave a mailbox. Nobody waits for it.
+const SETTLE: Duration = Duration::from_secs(5);
+/// What it may take to agree to the next session, at most `client_timeout`: a client waits for it, and a new connection is there
+/// if not.
+pub const TAKE: Duration = Duration::from_secs(2);
+
+/// A limit that is met is one line a minute.
+static FULL: Seldom = Seldom::every(Duration::from_secs(60));

@@ -1,8 +1,8 @@
 //! Connections to backends between two sessions of one user.
 //!
 //! 1. A session that ends as it should leaves its connections here ([`Parked::park`]), of those to backends of ours that know what
-//!    that is (XCLIENT=PARKED). Each is told to leave the open mailbox and that it is parked, and waits when both are done: the
-//!    backend refuses if it has anything else of the session.
+//!    that is (XCLIENT=PARKED). The backend is told that it is parked, leaves the open mailbox, and refuses if it has anything else of
+//!    the session; it waits when that is done.
 //! 2. Each is watched: whatever comes on it, a BYE or its end, closes it, and so does [`WAIT`].
 //! 3. The next session of the same user takes the one that came last ([`Parked::take`]), tells the backend whose it is now, and
 //!    hears that the user may still log in, before anything else goes out ([`crate::session::links`]).
@@ -25,6 +25,7 @@ use service::limits::spare_descriptors;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tracing::info;
+use upstream::wire::imap::Id;
 
 use crate::session::link::Link;
 
@@ -79,16 +80,13 @@ impl Parked {
     }
 
     /// Leaves a connection for the user's next session; one that is of no use for that is closed. `origin` is what the backend
-    /// is told; `open`: it has a mailbox open.
-    pub fn park(&self, server: &str, user: &str, mut link: Link, origin: &Origin, open: bool) {
-        let known = ["XCLIENT=PARKED", "UNSELECT"].iter().all(|word| link.capabilities.has(word));
+    /// is told.
+    pub fn park(&self, server: &str, user: &str, mut link: Link, origin: &Origin) {
+        let known = link.capabilities.has("XCLIENT=PARKED");
         if !known || !link.is_at_rest() || link.opened.elapsed() >= LIFE {
             return;
         }
-        let unselect = open.then_some("UNSELECT".to_owned());
-        let commands = unselect.into_iter().chain([origin.command()]);
-        let asked: Result<Vec<_>, _> = commands.map(|command| link.command(command.as_bytes())).collect();
-        let Ok(asked) = asked else { return };
+        let Ok(asked) = link.command(origin.command().as_bytes()) else { return };
         let mut state = self.lock();
         if state.closed || link.settings != state.settings {
             return;
@@ -149,7 +147,7 @@ impl Parked {
     }
 
     /// Looks after one connection until it is taken, or of no use.
-    async fn keep(self, number: u64, mut link: Link, asked: Vec<upstream::wire::imap::Id>) {
+    async fn keep(self, number: u64, mut link: Link, asked: Id) {
         let settled = timeout(SETTLE, link.hear(asked)).await.unwrap_or(false) && link.is_at_rest();
         if settled && self.put(number, link) {
             // It is over either way: by what came, or by the time.

@@ -191,7 +191,7 @@ impl Session {
             // So that the command works on what is there now.
             self.announce(Announce::WithoutExpunge).await?;
         }
-        let selects = matches!(body, Body::Select(_) | Body::Close | Body::Unselect);
+        let selects = matches!(body, Body::Select(_) | Body::Close | Body::Unselect | Body::XClient(_));
         let outcome = if self.user.is_none() && !body.before_login() {
             Err(Stop::Refused(Refusal::NotLoggedIn))
         } else {

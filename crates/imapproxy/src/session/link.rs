@@ -35,11 +35,11 @@ impl Link {
         self.wire.is_at_rest(&self.peer.input) && self.peer.is_idle()
     }
 
-    /// Hears commands of our own to their ends while nobody else speaks on the connection. True if all were done.
-    pub async fn hear(&mut self, mut asked: Vec<Id>) -> bool {
-        while !asked.is_empty() {
+    /// Hears a command of our own to its end while nobody else speaks on the connection. True if it was done.
+    pub async fn hear(&mut self, asked: Id) -> bool {
+        loop {
             match self.event() {
-                Ok(Some(Event::Done(of, answer))) if answer.is_ok() => asked.retain(|id| *id != of),
+                Ok(Some(Event::Done(of, answer))) if of == asked => return answer.is_ok(),
                 Ok(Some(Event::Untagged(_))) => {}
                 Ok(Some(Event::Done(..) | Event::Bye(_) | Event::Continuation(_))) | Err(_) => return false,
                 Ok(None) if self.peer.ended => return false,
@@ -50,7 +50,6 @@ impl Link {
                 }
             }
         }
-        true
     }
 
     /// Begins a command that the client knows as `client`, or one of our own. It goes out with the next step.

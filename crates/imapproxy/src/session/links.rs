@@ -185,7 +185,7 @@ impl Session {
         while let Some(mut link) = parked.take(server, &user) {
             let heard = async {
                 match link.command(told.as_bytes()) {
-                    Ok(id) => link.hear(vec![id]).await,
+                    Ok(id) => link.hear(id).await,
                     Err(_) => false,
                 }
             };
@@ -210,8 +210,7 @@ impl Session {
         let Some(user) = user.filter(|_| !stop.is_cancelled()) else { return self.links.close() };
         let origin = Origin { parked: true, ..self.seat.as_origin(&self.listener.imapd().servername) };
         for (server, link) in self.links.take_all() {
-            let open = self.selected.as_ref().is_some_and(|selected| selected.server == server);
-            self.node.parked.park(&server, user.id(), link, &origin, open);
+            self.node.parked.park(&server, user.id(), link, &origin);
         }
         // Told to go at this very moment: whoever told it has looked before the connections were there.
         if stop.is_cancelled() {

@@ -30,14 +30,6 @@ fn unwilling(command: &str) -> String {
     }
 }
 
-/// One that cannot leave the mailbox.
-fn clinging(command: &str) -> String {
-    match command {
-        "UNSELECT" => "$ NO no\r\n".to_owned(),
-        _ => willing(command),
-    }
-}
-
 /// Whether it is the first word of the second session, on the connection of the first.
 fn is_taking(command: &str) -> bool {
     command.starts_with("XCLIENT") && command.contains("-2 SERVICE=") && !command.contains("PARKED")
@@ -91,7 +83,7 @@ async fn who_comes_back_goes_on_on_the_connection_that_the_last_session_left() {
     world.parked(1).await;
     session(&world, "fred").await;
     world.parked(1).await;
-    let last = ["SELECT INBOX", "NOOP", "UNSELECT"];
+    let last = ["SELECT INBOX", "NOOP"];
     let first = ["AUTHENTICATE", "XCLIENT 1"].iter().chain(&last).chain(&["XCLIENT 1 PARKED"]);
     let second = ["XCLIENT 2"].iter().chain(&last).chain(&["XCLIENT 2 PARKED"]);
     assert_eq!(told(&backend), first.chain(second).copied().collect::<Vec<_>>());
@@ -151,19 +143,17 @@ async fn a_session_that_leaves_something_behind_leaves_no_connection() {
 
 #[tokio::test]
 async fn a_backend_that_does_not_let_go_of_the_session_keeps_no_connection_for_the_next() {
-    for script in [unwilling as Script, clinging] {
-        let (backend, world) = before(script).await;
-        session(&world, "fred").await;
-        session(&world, "fred").await;
-        assert_eq!((backend.logins(), world.node.parked.waiting()), (2, 0));
-    }
+    let (backend, world) = before(unwilling).await;
+    session(&world, "fred").await;
+    session(&world, "fred").await;
+    assert_eq!((backend.logins(), world.node.parked.waiting()), (2, 0));
     // One that does not know of it is not asked.
     let backend = Backend::start(willing).await;
     let world = World::new(&[&backend], &PLACES, "").await;
     session(&world, "fred").await;
     session(&world, "fred").await;
     assert_eq!(backend.logins(), 2);
-    assert!(!backend.has_heard("UNSELECT") && !backend.has_heard("XCLIENT"));
+    assert!(!backend.has_heard("XCLIENT"));
 }
 
 #[tokio::test]

@@ -2,13 +2,14 @@
 //! is to go. Announced to, and served for, those alone whom `proxyservers` lists; XKICK for admins too.
 //!
 //! A frontend may keep its connection when a session of its client has ended, and take it for the same user's next one: XCLIENT
-//! with PARKED, then with the next session's name. The session here is the judge of whether there is anything of the one that
-//! the other would meet.
+//! with PARKED, which leaves the open mailbox as UNSELECT does, then with the next session's name. The session here is the judge of
+//! whether there is anything of the one that the other would meet.
 
 use protocol::imap::{Refusal, Reply};
 use protocol::origin::Origin;
 use tracing::{debug, info};
 
+use super::select;
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::{ClientId, Session};
 
@@ -22,7 +23,11 @@ pub async fn xclient(session: &mut Session, origin: Origin) -> Outcome {
         return Err(Refusal::Unrecognized.into());
     }
     let before = session.server.seat.origin();
-    if before.is_some_and(|before| (&before.session, before.parked) != (&origin.session, origin.parked)) {
+    let another = before.is_some_and(|before| before.parked || before.session != origin.session);
+    if origin.parked || another {
+        if origin.parked && session.selected.is_some() {
+            select::unselect(session).await?;
+        }
         if !session.is_as_after_login() || !session.server.has_current_settings() {
             return Err(Refusal::NotAtRest.into());
         }

@@ -15,6 +15,7 @@ pub mod capability;
 pub mod cmd;
 pub mod grammar;
 pub mod learn;
+pub mod limits;
 pub mod node;
 pub mod parked;
 pub mod peer;

@@ -3,7 +3,7 @@
 //! 1. A session that ends as it should leaves its connections here ([`Parked::park`]), of those to backends of ours that know what
 //!    that is (XCLIENT=PARKED). The backend is told that it is parked, leaves the open mailbox, and refuses if it has anything else of
 //!    the session; it waits when that is done.
-//! 2. Each is watched: whatever comes on it, a BYE or its end, closes it, and so does [`WAIT`].
+//! 2. Each is watched: whatever comes on it, a BYE or its end, closes it, and so does [`PARKED_WAIT`].
 //! 3. The next session of the same user takes the one that came last ([`Parked::take`]), tells the backend whose it is now, and
 //!    hears that the user may still log in, before anything else goes out ([`crate::session::links`]).
 //!
@@ -16,17 +16,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use identity::auth::{ANONYMOUS, Login};
-use logs::Seldom;
 use protocol::origin::Origin;
-use service::limits::spare_descriptors;
+use service::process::spare_descriptors;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
-use tracing::info;
 use upstream::wire::imap::Id;
 
+use crate::limits::{PARKED, PARKED_LIFE, PARKED_OF_USER, PARKED_WAIT, PARKING, rows};
 use crate::session::link::Link;
 
 /// What is parked in this process; cheap to clone.
@@ -69,7 +67,7 @@ pub fn is_for(login: &Login) -> bool {
 impl Default for Parked {
     /// As many as there may be in this process.
     fn default() -> Parked {
-        Parked { state: Arc::default(), most: OF_ALL.min(spare_descriptors()) }
+        Parked { state: Arc::default(), most: PARKED.min(spare_descriptors()) }
     }
 }
 
@@ -83,7 +81,7 @@ impl Parked {
     /// is told.
     pub fn park(&self, server: &str, user: &str, mut link: Link, origin: &Origin) {
         let known = link.capabilities.has("XCLIENT=PARKED");
-        if !known || !link.is_at_rest() || link.opened.elapsed() >= LIFE {
+        if !known || !link.is_at_rest() || link.opened.elapsed() >= PARKED_LIFE {
             return;
         }
         let Ok(asked) = link.command(origin.command().as_bytes()) else { return };
@@ -91,7 +89,7 @@ impl Parked {
         if state.closed || link.settings != state.settings {
             return;
         }
-        while state.users.get(user).is_some_and(|own| own.len() >= OF_A_USER) {
+        while state.users.get(user).is_some_and(|own| own.len() >= PARKED_OF_USER) {
             state.drop_oldest_of(user);
         }
         if state.places.len() >= self.most {
@@ -148,10 +146,10 @@ impl Parked {
 
     /// Looks after one connection until it is taken, or of no use.
     async fn keep(self, number: u64, mut link: Link, asked: Id) {
-        let settled = timeout(SETTLE, link.hear(asked)).await.unwrap_or(false) && link.is_at_rest();
+        let settled = timeout(PARKING, link.hear(asked)).await.unwrap_or(false) && link.is_at_rest();
         if settled && self.put(number, link) {
             // It is over either way: by what came, or by the time.
-            let _ = timeout(WAIT, poll_fn(|cx| self.poll_heard(number, cx))).await;
+            let _ = timeout(PARKED_WAIT, poll_fn(|cx| self.poll_heard(number, cx))).await;
         }
         self.lock().remove(number);
     }
@@ -214,13 +212,7 @@ impl State {
 
     fn drop_oldest(&mut self) {
         if let Some(number) = self.places.keys().next().copied() {
-            metrics::counter!("murder_links_parked_dropped_total").increment(1);
-            if let Some(count) = FULL.met() {
-                info!(
-                    count,
-                    "as many connections to backends are parked as may: the oldest is closed for a new one"
-                );
-            }
+            rows::PARKED.met("the connection to a backend that is parked longest is closed for another");
             self.remove(number);
         }
     }
@@ -229,23 +221,3 @@ impl State {
         metrics::gauge!("murder_links_parked").set(self.places.len() as f64);
     }
 }
-
-/// Connections of one user, to all servers together: as many as a mail client opens at the same time (Thunderbird's default is 5).
-const OF_A_USER: usize = 4;
-/// Connections of all users, where there are descriptors for so many ([`spare_descriptors`]): seventeen logins a second of users who
-/// come back within the minute.
-const OF_ALL: usize = 1024;
-/// How long one waits: a webmail comes back for each page, and a client that polls every minute. A backend's own bound is half an
-/// hour at least (`timeout`), and Cyrus's frontends keep theirs for five minutes, within one session.
-const WAIT: Duration = Duration::from_secs(60);
-/// How long after its login a connection is still kept: what a backend looks at only when somebody logs in (the groups of the user)
-/// is looked at anew after so long. Cyrus's bound for a frontend's idle connections.
-const LIFE: Duration = Duration::from_secs(300);
-/// What a backend may take to leave a mailbox. Nobody waits for it.
-const SETTLE: Duration = Duration::from_secs(5);
-/// What it may take to agree to the next session, at most `client_timeout`: a client waits for it, and a new connection is there
-/// if not.
-pub const TAKE: Duration = Duration::from_secs(2);
-
-/// A limit that is met is one line a minute.
-static FULL: Seldom = Seldom::every(Duration::from_secs(60));

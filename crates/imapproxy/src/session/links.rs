@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use protocol::imap::{Bye, Extension};
 use protocol::origin::Origin;
@@ -16,6 +15,7 @@ use upstream::wire::imap::Event;
 use super::link::Link;
 use super::relay::{self, To, lost};
 use super::{Session, Stop};
+use crate::limits::{IDLE_MAX, PARKED_TAKE, PING_AFTER};
 use crate::parked;
 
 /// Connections by server.
@@ -189,7 +189,7 @@ impl Session {
                     Err(_) => false,
                 }
             };
-            match timeout(parked::TAKE.min(self.node.client_timeout()), heard).await {
+            match timeout(PARKED_TAKE.min(self.node.client_timeout()), heard).await {
                 Ok(true) => {
                     metrics::counter!("murder_links_reused_total").increment(1);
                     return Ok(Some(link));
@@ -253,10 +253,3 @@ impl Session {
         }
     }
 }
-
-/// How often idle connections are looked for.
-pub const IDLE_CHECK: Duration = Duration::from_secs(60);
-/// Idle connections are closed after this, as in Cyrus.
-const IDLE_MAX: Duration = Duration::from_secs(300);
-/// One that was not used for so long is asked first whether it lives.
-const PING_AFTER: Duration = Duration::from_secs(5);

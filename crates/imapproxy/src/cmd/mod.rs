@@ -24,7 +24,7 @@ use protocol::imap::{Body, Bye, Command, Kind, Limits, Refusal, Tag};
 use tracing::{debug, warn};
 
 use crate::grammar::Head;
-use crate::limits::{COMMAND, COMMAND_BEFORE_LOGIN, MISTAKES};
+use crate::limits::{COMMAND, COMMAND_BEFORE_LOGIN, MISTAKES, rows};
 use crate::session::client::Whole;
 use crate::session::{Done, Outcome, Session, Stop};
 
@@ -105,6 +105,7 @@ fn count(session: &mut Session, wrong: bool, foreign: bool) -> Result<(), Stop> 
     } else if !foreign {
         session.mistakes += 1;
         if session.mistakes >= MISTAKES {
+            rows::MISTAKES.met("too many wrong commands in a row: the session is ended");
             return Err(Stop::Bye(Bye::new("This is an IMAP server")));
         }
     }

@@ -59,10 +59,9 @@ impl Breaker {
 /// How long a refused connection is not tried again: bounds the attempts of many sessions together.
 const COOLING: Duration = Duration::from_millis(100);
 
-/// The pauses between probes: from a quarter of a second, doubling, up to five seconds.
-pub fn probe_pause(attempt: u32) -> Duration {
-    Duration::from_millis(250 << attempt.min(5)).min(Duration::from_secs(5))
-}
+/// The first pause between probes, and the longest.
+pub const FIRST_PROBE: Duration = Duration::from_millis(250);
+pub const LONGEST_PROBE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -89,7 +88,8 @@ mod tests {
 
     #[test]
     fn probes_slow_down_to_five_seconds() {
-        let pauses: Vec<u128> = (0..8).map(|n| probe_pause(n).as_millis()).collect();
+        let mut probes = retry::Backoff::new(FIRST_PROBE);
+        let pauses: Vec<u128> = (0..8).map(|_| probes.pause(LONGEST_PROBE).as_millis()).collect();
         assert_eq!(pauses, [250, 500, 1000, 2000, 4000, 5000, 5000, 5000]);
     }
 }

@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 use transport::resolve::Server;
 use transport::stream::Stream;
 
-use crate::breaker::{Breaker, Todo, probe_pause};
+use crate::breaker::{Breaker, FIRST_PROBE, LONGEST_PROBE, Todo};
 use crate::dialog::Dialog;
 use crate::handshake;
 use crate::tls::Tls;
@@ -222,8 +222,9 @@ impl Upstream {
 
 /// Tries a server until it greets. Ends with the [`Upstream`] itself.
 async fn probe(shared: std::sync::Weak<Shared>, server: String, proto: Proto) {
-    for attempt in 0u32.. {
-        tokio::time::sleep(probe_pause(attempt)).await;
+    let mut pauses = retry::Backoff::new(FIRST_PROBE);
+    loop {
+        tokio::time::sleep(pauses.pause(LONGEST_PROBE)).await;
         let Some(shared) = shared.upgrade() else { return };
         let imapd = shared.imapd.read().unwrap_or_else(PoisonError::into_inner).clone();
         if greeted(&imapd, &shared.tls, &server, proto).await.is_ok() {

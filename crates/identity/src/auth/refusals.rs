@@ -7,6 +7,8 @@ use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use retry::Backoff;
+
 /// By login (its server, and what makes it another one), what the server answered.
 #[derive(Debug)]
 pub struct Refusals<L, A> {
@@ -17,7 +19,7 @@ pub struct Refusals<L, A> {
 #[derive(Debug)]
 struct Refusal<A> {
     answer: A,
-    pause: Duration,
+    pauses: Backoff,
     until: Instant,
 }
 
@@ -35,12 +37,13 @@ impl<L: Eq + Hash, A: Clone> Refusals<L, A> {
     /// The server has refused the login.
     pub fn refused(&self, login: L, answer: A, now: Instant) {
         let mut known = self.known();
-        let before = known.get(&login).map(|refusal| refusal.pause * 2);
-        let pause = before.unwrap_or(FIRST_PAUSE).min(LONGEST_PAUSE);
+        let before = known.get(&login).map(|refusal| refusal.pauses.clone());
+        let mut pauses = before.unwrap_or(Backoff::new(FIRST_PAUSE));
+        let until = now + pauses.pause(LONGEST_PAUSE);
         if known.len() >= self.most {
             known.clear();
         }
-        known.insert(login, Refusal { answer, pause, until: now + pause });
+        known.insert(login, Refusal { answer, pauses, until });
     }
 
     /// The server has taken it.

@@ -8,7 +8,6 @@ use std::io;
 use std::net::TcpListener as StdTcpListener;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use config::cyrus::{Listen, Proto};
 use supervision::http::{Answer, Method, Request, Server, StatusCode};
@@ -21,6 +20,7 @@ use tracing::{debug, error, info};
 use crate::board::Board;
 use crate::child::Wake;
 use crate::exposition::Exposition;
+use crate::limits::{FETCH, METRICS_LIMIT};
 use crate::listen::{self, Opening};
 use crate::page;
 
@@ -157,6 +157,3 @@ async fn read_page(path: &Path) -> io::Result<String> {
 
 const OK: StatusCode = StatusCode::OK;
 const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
-/// One process's metrics.
-const FETCH: Duration = Duration::from_secs(2);
-const METRICS_LIMIT: u64 = 4 * 1024 * 1024;

@@ -10,7 +10,6 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use supervision::http::{Answer, Method, Request, Server, StatusCode};
@@ -18,6 +17,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::limits::{DESK_NAME, UPKEEP};
 use crate::sessions::Sessions;
 use crate::vitals::Vitals;
 
@@ -70,7 +70,7 @@ async fn answer(request: Request, desk: Desk) -> Answer {
             let list = serde_json::to_string(&desk.sessions.list()).unwrap_or_default();
             (StatusCode::OK, "application/json", list)
         }
-        (&Method::POST, "/kick") => match request.text(NAME).await {
+        (&Method::POST, "/kick") => match request.text(DESK_NAME).await {
             Some(text) => {
                 let name = text.trim();
                 let ended = desk.sessions.kick(name);
@@ -87,6 +87,3 @@ async fn answer(request: Request, desk: Desk) -> Answer {
 }
 
 const TEXT: &str = "text/plain; version=0.0.4";
-const UPKEEP: Duration = Duration::from_secs(30);
-/// Bytes of a name.
-const NAME: usize = 1024;

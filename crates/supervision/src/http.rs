@@ -8,7 +8,6 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -20,8 +19,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout};
-use tracing::{debug, warn};
+use tokio::time::{sleep, timeout};
+use tracing::debug;
+
+use crate::limits::{CONNECTIONS, FAILING, HEAD, PATIENCE, rows};
 
 /// What is asked for.
 #[derive(Debug)]
@@ -112,18 +113,11 @@ impl Server {
         A: Fn(Request) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Answer> + Send + 'static,
     {
-        let mut logged = None;
-        let mut complain = |why: &str| {
-            if logged.is_none_or(|at: Instant| at.elapsed() >= SELDOM) {
-                logged = Some(Instant::now());
-                warn!("{}: {why}", self.name);
-            }
-        };
         loop {
             let place = match self.places.clone().try_acquire_owned() {
                 Ok(place) => place,
                 Err(_) => {
-                    complain(&format!("{CONNECTIONS} connections are open: others wait until one ends"));
+                    rows::CONNECTIONS.met(format_args!("{}: others wait until a connection ends", self.name));
                     let Ok(place) = self.places.clone().acquire_owned().await else { return };
                     place
                 }
@@ -140,8 +134,9 @@ impl Server {
                 }
                 // Out of descriptors, most likely: others must end first.
                 Err(error) => {
-                    complain(&format!("a connection cannot be accepted: {error}"));
-                    sleep(PAUSE).await;
+                    rows::FAILING
+                        .met(format_args!("{}: a connection cannot be accepted: {error}", self.name));
+                    sleep(FAILING).await;
                 }
             }
         }
@@ -162,23 +157,13 @@ where
         async move { Ok::<_, Infallible>(answer.await.response()) }
     });
     let mut protocol = http1::Builder::new();
+    // hyper takes no smaller bound.
     protocol.keep_alive(false).max_buf_size(HEAD);
     // What is no HTTP has been answered so, and whoever has gone needs no answer.
     if let Err(error) = protocol.serve_connection(TokioIo::new(stream), service).await {
         debug!("HTTP: {error}");
     }
 }
-
-/// Bytes of a request before its body. The least that hyper takes.
-pub const HEAD: usize = 8 * 1024;
-/// Connections of a server at a time, beyond which others wait.
-pub const CONNECTIONS: usize = 32;
-/// A whole request and its answer.
-pub const PATIENCE: Duration = Duration::from_secs(10);
-/// Between attempts to accept a connection.
-const PAUSE: Duration = Duration::from_millis(100);
-/// Between two lines of the log about the same server.
-const SELDOM: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@
 
 pub mod control;
 pub mod http;
+pub mod limits;
 pub mod listeners;
 pub mod notify;
 pub mod status;

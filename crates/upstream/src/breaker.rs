@@ -4,7 +4,9 @@
 //! server's greeting. A quick one (connection refused) keeps it open for a moment only, since a new attempt costs
 //! nothing and a restarted backend must be found at once. No clock in here: the caller hands in the time.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use crate::limits::COOLING;
 
 /// The state of one server.
 #[derive(Debug, Default)]
@@ -56,16 +58,12 @@ impl Breaker {
     }
 }
 
-/// How long a refused connection is not tried again: bounds the attempts of many sessions together.
-const COOLING: Duration = Duration::from_millis(100);
-
-/// The first pause between probes, and the longest.
-pub const FIRST_PROBE: Duration = Duration::from_millis(250);
-pub const LONGEST_PROBE: Duration = Duration::from_secs(5);
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::limits::{PROBE, PROBE_LONGEST};
 
     #[test]
     fn a_time_out_opens_it_until_a_probe_succeeds() {
@@ -88,8 +86,8 @@ mod tests {
 
     #[test]
     fn probes_slow_down_to_five_seconds() {
-        let mut probes = retry::Backoff::new(FIRST_PROBE);
-        let pauses: Vec<u128> = (0..8).map(|_| probes.pause(LONGEST_PROBE).as_millis()).collect();
+        let mut probes = retry::Backoff::new(PROBE);
+        let pauses: Vec<u128> = (0..8).map(|_| probes.pause(PROBE_LONGEST).as_millis()).collect();
         assert_eq!(pauses, [250, 500, 1000, 2000, 4000, 5000, 5000, 5000]);
     }
 }

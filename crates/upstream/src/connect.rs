@@ -14,9 +14,10 @@ use tracing::{debug, info, warn};
 use transport::resolve::Server;
 use transport::stream::Stream;
 
-use crate::breaker::{Breaker, FIRST_PROBE, LONGEST_PROBE, Todo};
+use crate::breaker::{Breaker, Todo};
 use crate::dialog::Dialog;
 use crate::handshake;
+use crate::limits::{GREETING_MAX, HANDSHAKE_STEPS, NAME_SHOWN, PROBE, PROBE_LONGEST, STRANGE_LOGGED};
 use crate::tls::Tls;
 use crate::wire::{imap, lmtp, pop3};
 use crate::{Capabilities, Error};
@@ -222,9 +223,9 @@ impl Upstream {
 
 /// Tries a server until it greets. Ends with the [`Upstream`] itself.
 async fn probe(shared: std::sync::Weak<Shared>, server: String, proto: Proto) {
-    let mut pauses = retry::Backoff::new(FIRST_PROBE);
+    let mut pauses = retry::Backoff::new(PROBE);
     loop {
-        tokio::time::sleep(pauses.pause(LONGEST_PROBE)).await;
+        tokio::time::sleep(pauses.pause(PROBE_LONGEST)).await;
         let Some(shared) = shared.upgrade() else { return };
         let imapd = shared.imapd.read().unwrap_or_else(PoisonError::into_inner).clone();
         if greeted(&imapd, &shared.tls, &server, proto).await.is_ok() {
@@ -282,11 +283,3 @@ fn secret(server: &str) -> Result<[u8; 10], Error> {
     })?;
     Ok(secret)
 }
-
-/// A handshake takes no longer than so many steps would (`client_timeout`).
-const HANDSHAKE_STEPS: u32 = 3;
-/// Bytes of a greeting.
-const GREETING_MAX: usize = 64 * 1024;
-/// Strange names are logged once each, and only so many, and not longer than so.
-const STRANGE_LOGGED: usize = 100;
-const NAME_SHOWN: usize = 200;

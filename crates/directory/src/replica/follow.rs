@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 
 use super::{Shared, stream::Stream};
 use crate::meter::Absurd;
+use crate::replica::limits::{ABSURD, FIRST_PAUSE, TOLD};
 
 pub(super) type Waiters = mpsc::Receiver<oneshot::Sender<()>>;
 
@@ -159,9 +160,3 @@ async fn idle(shared: &Shared, waiters: &mut Waiters, delay: Duration) {
         }
     }
 }
-
-/// Causes of trouble remembered.
-const TOLD: usize = 8;
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause before a list that was beyond measure is looked at again.
-const ABSURD: Duration = Duration::from_secs(600);

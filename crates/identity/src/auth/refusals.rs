@@ -5,9 +5,11 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use retry::Backoff;
+
+use crate::limits::{REFUSED_FIRST, REFUSED_LONGEST};
 
 /// By login (its server, and what makes it another one), what the server answered.
 #[derive(Debug)]
@@ -38,8 +40,8 @@ impl<L: Eq + Hash, A: Clone> Refusals<L, A> {
     pub fn refused(&self, login: L, answer: A, now: Instant) {
         let mut known = self.known();
         let before = known.get(&login).map(|refusal| refusal.pauses.clone());
-        let mut pauses = before.unwrap_or(Backoff::new(FIRST_PAUSE));
-        let until = now + pauses.pause(LONGEST_PAUSE);
+        let mut pauses = before.unwrap_or(Backoff::new(REFUSED_FIRST));
+        let until = now + pauses.pause(REFUSED_LONGEST);
         if known.len() >= self.most {
             known.clear();
         }
@@ -61,12 +63,10 @@ impl<L: Eq + Hash, A: Clone> Refusals<L, A> {
     }
 }
 
-/// A server's own pause after wrong passwords grows to 24 s (`failedloginpause`): who comes later than that is not slowed.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

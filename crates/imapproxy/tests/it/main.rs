@@ -3,6 +3,7 @@
 
 mod copying;
 mod crossing;
+mod parking;
 mod routing;
 mod waiting;
 mod world;

@@ -1,16 +1,21 @@
-//! SEARCH: RFC 3501 section 6.4.4, RFC 4731 (ESEARCH), RFC 5032 (WITHIN), RFC 7162 (MODSEQ), RFC 8514 (SAVEDATE).
+//! SEARCH: RFC 3501 section 6.4.4, with RETURN (RFC 4731), SAVE (RFC 5182), RELEVANCY (RFC 6203), PARTIAL (RFC 9394).
 
-use std::borrow::Cow;
+pub mod answer;
+pub mod key;
+
+use std::fmt;
+use std::ops::Range;
 
 use nom::Parser;
 use nom::combinator::{cut, map, opt};
-use nom::sequence::{preceded, terminated};
+use nom::sequence::preceded;
+
+pub use answer::{ESearch, print_search, print_sort, put_number};
+pub use key::Key;
 
 use crate::grammar::{
-    Cursor, Keyword, ParseError, Parsed, argument, astring, atom, keyword, list, number, number64, quoted,
-    space, text,
+    Cursor, Keyword, ParseError, Parsed, argument, atom, byte, keyword, list, number, space, text,
 };
-use crate::imap::{Date, Flag, SequenceSet, Tag, UidSet};
 
 /// `SEARCH [SP "RETURN" SP "(" option … ")"] [SP "CHARSET" SP astring] 1*(SP key)`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,76 +34,96 @@ pub struct Returns {
     pub max: bool,
     pub all: bool,
     pub count: bool,
+    /// What is found becomes `$`.
+    pub save: bool,
+    pub relevancy: bool,
+    pub partial: Option<Partial>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Key {
-    All,
-    And(Vec<Key>),
-    Or(Box<Key>, Box<Key>),
-    Not(Box<Key>),
-    Flag(Flag),
-    Recent,
-    /// Recent and not seen.
-    New,
-    Sequence(SequenceSet),
-    Uid(SequenceSet),
-    /// Internal date, in whole days.
-    Before(Date),
-    On(Date),
-    Since(Date),
-    /// The Date field.
-    SentBefore(Date),
-    SentOn(Date),
-    SentSince(Date),
-    SavedBefore(Date),
-    SavedOn(Date),
-    SavedSince(Date),
-    SaveDateSupported,
-    /// Seconds before now.
-    Older(u32),
-    Younger(u32),
-    Larger(u64),
-    Smaller(u64),
-    Modseq(u64),
-    /// The field's name, upper case, and text; an empty text asks for the field alone.
-    Header(String, Vec<u8>),
-    Body(Vec<u8>),
-    /// Header or body.
-    Text(Vec<u8>),
-    EmailId(String),
-    /// RFC 8474 section 7.
-    ThreadId(String),
-}
-
-impl Key {
-    /// Whether a MODSEQ is asked for anywhere (RFC 7162 section 3.1.5).
-    pub fn names_modseq(&self) -> bool {
-        match self {
-            Key::Modseq(_) => true,
-            Key::And(keys) => keys.iter().any(Key::names_modseq),
-            Key::Or(a, b) => a.names_modseq() || b.names_modseq(),
-            Key::Not(key) => key.names_modseq(),
-            _ => false,
-        }
+impl Returns {
+    /// Only what is found is kept: nothing is answered (RFC 5182 section 2.1).
+    pub fn is_silent(&self) -> bool {
+        *self == Returns { save: true, ..Returns::default() }
     }
 }
+
+/// A page of what was found: places from 1, from the first message on or, backwards, from the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partial {
+    from: u32,
+    to: u32,
+    backwards: bool,
+}
+
+impl Partial {
+    /// `from` and `to` in either order; neither is 0.
+    pub fn new(from: u32, to: u32, backwards: bool) -> Partial {
+        Partial { from, to, backwards }
+    }
+
+    /// `nz-number ":" nz-number / "-" nz-number ":" "-" nz-number`
+    pub fn parse(at: Cursor<'_>) -> Parsed<'_, Partial> {
+        let (at, (from, backwards)) = place(at)?;
+        let (at, ()) = byte(b':')(at).map_err(|_| RANGE)?;
+        let (at, (to, too)) = place(at)?;
+        if backwards != too {
+            return Err(RANGE.into());
+        }
+        Ok((at, Partial { from, to, backwards }))
+    }
+
+    /// The places, from 0, of the page among so many messages.
+    pub fn window(&self, found: usize) -> Range<usize> {
+        let (low, high) = (self.from.min(self.to) as usize, self.from.max(self.to) as usize);
+        match self.backwards {
+            false => low.saturating_sub(1).min(found)..high.min(found),
+            true => found.saturating_sub(high)..found.saturating_sub(low.saturating_sub(1)),
+        }
+    }
+
+    pub fn is_backwards(self) -> bool {
+        self.backwards
+    }
+}
+
+/// As it was asked for.
+impl fmt::Display for Partial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let minus = if self.backwards { "-" } else { "" };
+        write!(f, "{minus}{}:{minus}{}", self.from, self.to)
+    }
+}
+
+/// `["-"] nz-number`
+fn place(at: Cursor<'_>) -> Parsed<'_, (u32, bool)> {
+    let (at, minus) = opt(byte(b'-')).parse(at)?;
+    match number(at) {
+        Ok((at, place)) if place > 0 => Ok((at, (place, minus.is_some()))),
+        _ => Err(RANGE.into()),
+    }
+}
+
+const RANGE: ParseError = ParseError::Invalid("range");
 
 pub fn parse(at: Cursor<'_>, uid: bool) -> Parsed<'_, Search> {
     let (at, ()) = space(at)?;
-    let (at, returns) = opt(preceded(keyword("RETURN"), cut((argument(returns), space)))).parse(at)?;
-    let (at, charset) = opt(preceded(keyword("CHARSET"), cut((argument(text), space)))).parse(at)?;
-    let mut budget = KEYS;
-    let (mut at, first) = key(at, 0, &mut budget)?;
-    let mut keys = vec![first];
-    while let Ok((rest, ())) = space(at) {
-        let (rest, key) = key(rest, 0, &mut budget)?;
-        keys.push(key);
-        at = rest;
-    }
-    let key = if keys.len() == 1 { keys.swap_remove(0) } else { Key::And(keys) };
-    let (returns, charset) = (returns.map(|(returns, ())| returns), charset.map(|(charset, ())| charset));
-    Ok((at, Search { uid, returns, charset: charset.map(|c| c.to_ascii_uppercase()), key }))
+    let (at, returns) = opt_returns(at)?;
+    let (at, (charset, key)) = program(at)?;
+    Ok((at, Search { uid, returns, charset, key }))
+}
+
+/// `["RETURN" SP "(" option … ")" SP]`
+pub(super) fn opt_returns(at: Cursor<'_>) -> Parsed<'_, Option<Returns>> {
+    let returns = map((argument(returns), space), |(returns, ())| returns);
+    opt(preceded(keyword("RETURN"), cut(returns))).parse(at)
+}
+
+/// `["CHARSET" SP astring SP] key *(SP key)`: the charset in upper case.
+pub(super) fn program(at: Cursor<'_>) -> Parsed<'_, (Option<String>, Key)> {
+    let charset = map((argument(text), space), |(charset, ())| charset.to_ascii_uppercase());
+    let (at, charset) = opt(preceded(keyword("CHARSET"), cut(charset))).parse(at)?;
+    let (at, key) = key::keys(at)?;
+    Ok((at, (charset, key)))
 }
 
 /// `"(" [option *(SP option)] ")"`; none is ALL.
@@ -111,200 +136,32 @@ fn returns(at: Cursor<'_>) -> Parsed<'_, Returns> {
             b"MAX" => returns.max = true,
             b"ALL" => returns.all = true,
             b"COUNT" => returns.count = true,
+            b"SAVE" => returns.save = true,
+            b"RELEVANCY" => returns.relevancy = true,
+            b"PARTIAL" => {
+                let (at, page) = argument(Partial::parse)(at)?;
+                // One page, or all (RFC 9394 section 3.1).
+                if returns.partial.replace(page).is_some() {
+                    return Err(ParseError::Invalid("Search return option").into());
+                }
+                return Ok((at, ()));
+            }
             _ => return Err(ParseError::Invalid("Search return option").into()),
         }
         Ok((at, ()))
     };
-    let (at, options) = list(8, option)(at)?;
+    let (at, options) = list(16, option)(at)?;
+    if returns.all && returns.partial.is_some() {
+        return Err(ParseError::Invalid("Search return option").into());
+    }
     returns.all |= options.is_empty();
     Ok((at, returns))
-}
-
-/// ```text
-/// key = sequence-set / "(" key *(SP key) ")" / "NOT" SP key / "OR" SP key SP key / flag-key / argument-key
-/// ```
-/// It may nest `DEPTH` deep, and `budget` keys may follow in all.
-fn key<'a>(at: Cursor<'a>, depth: usize, budget: &mut usize) -> Parsed<'a, Key> {
-    if depth > DEPTH || *budget == 0 {
-        return Err(ParseError::Invalid("Search criteria, too complex,").into());
-    }
-    *budget -= 1;
-    match at.peek() {
-        Some(b'(') => return group(at, depth, budget),
-        Some(b'*' | b'0'..=b'9') => return map(SequenceSet::parse, Key::Sequence).parse(at),
-        _ => {}
-    }
-    let (at, word) = atom(at)?;
-    let word = Keyword::of(word.as_bytes());
-    if let Some(simple) = flag_key(word.as_bytes()) {
-        return Ok((at, simple));
-    }
-    let (at, ()) =
-        space(at).map_err(|_| if known(word.as_bytes()) { ParseError::Missing } else { INVALID })?;
-    match word.as_bytes() {
-        b"NOT" => map(|at| key(at, depth + 1, budget), |key| Key::Not(Box::new(key))).parse(at),
-        b"OR" => {
-            let (at, first) = key(at, depth + 1, budget)?;
-            let (at, second) = argument(|at| key(at, depth + 1, budget))(at)?;
-            Ok((at, Key::Or(Box::new(first), Box::new(second))))
-        }
-        word => argument_key(word, at),
-    }
-}
-
-/// `"(" key *(SP key) ")"`
-fn group<'a>(at: Cursor<'a>, depth: usize, budget: &mut usize) -> Parsed<'a, Key> {
-    let (at, keys) = list(KEYS, |at| key(at, depth + 1, budget))(at)?;
-    if keys.is_empty() { Err(ParseError::Missing.into()) } else { Ok((at, Key::And(keys))) }
-}
-
-fn flag_key(word: &[u8]) -> Option<Key> {
-    let not = |key| Key::Not(Box::new(key));
-    Some(match word {
-        b"ALL" => Key::All,
-        b"ANSWERED" => Key::Flag(Flag::Answered),
-        b"DELETED" => Key::Flag(Flag::Deleted),
-        b"DRAFT" => Key::Flag(Flag::Draft),
-        b"FLAGGED" => Key::Flag(Flag::Flagged),
-        b"SEEN" => Key::Flag(Flag::Seen),
-        b"UNANSWERED" => not(Key::Flag(Flag::Answered)),
-        b"UNDELETED" => not(Key::Flag(Flag::Deleted)),
-        b"UNDRAFT" => not(Key::Flag(Flag::Draft)),
-        b"UNFLAGGED" => not(Key::Flag(Flag::Flagged)),
-        b"UNSEEN" => not(Key::Flag(Flag::Seen)),
-        b"RECENT" => Key::Recent,
-        b"NEW" => Key::New,
-        b"OLD" => not(Key::Recent),
-        b"SAVEDATESUPPORTED" => Key::SaveDateSupported,
-        _ => return None,
-    })
-}
-
-fn argument_key<'a>(word: &[u8], at: Cursor<'a>) -> Parsed<'a, Key> {
-    match word {
-        b"KEYWORD" => map(atom, |word| Key::Flag(Flag::Keyword(word.to_owned()))).parse(at),
-        b"UNKEYWORD" => {
-            map(atom, |word| Key::Not(Box::new(Key::Flag(Flag::Keyword(word.to_owned()))))).parse(at)
-        }
-        b"UID" => map(SequenceSet::parse, Key::Uid).parse(at),
-        b"BEFORE" => map(Date::parse, Key::Before).parse(at),
-        b"ON" => map(Date::parse, Key::On).parse(at),
-        b"SINCE" => map(Date::parse, Key::Since).parse(at),
-        b"SENTBEFORE" => map(Date::parse, Key::SentBefore).parse(at),
-        b"SENTON" => map(Date::parse, Key::SentOn).parse(at),
-        b"SENTSINCE" => map(Date::parse, Key::SentSince).parse(at),
-        b"SAVEDBEFORE" => map(Date::parse, Key::SavedBefore).parse(at),
-        b"SAVEDON" => map(Date::parse, Key::SavedOn).parse(at),
-        b"SAVEDSINCE" => map(Date::parse, Key::SavedSince).parse(at),
-        b"OLDER" => map(interval, Key::Older).parse(at),
-        b"YOUNGER" => map(interval, Key::Younger).parse(at),
-        b"LARGER" => map(number64, Key::Larger).parse(at),
-        b"SMALLER" => map(number64, Key::Smaller).parse(at),
-        b"MODSEQ" => modseq(at),
-        b"BCC" | b"CC" | b"FROM" | b"SUBJECT" | b"TO" => {
-            let name = String::from_utf8_lossy(word);
-            map(bytes, |text| Key::Header(name.to_string(), text)).parse(at)
-        }
-        b"HEADER" => {
-            let (at, name) = terminated(text, space).parse(at)?;
-            map(bytes, |text| Key::Header(name.to_ascii_uppercase(), text)).parse(at)
-        }
-        b"BODY" => map(bytes, Key::Body).parse(at),
-        b"TEXT" => map(bytes, Key::Text).parse(at),
-        b"EMAILID" => map(text, Key::EmailId).parse(at),
-        b"THREADID" => map(text, Key::ThreadId).parse(at),
-        _ => Err(INVALID.into()),
-    }
-}
-
-fn bytes(at: Cursor<'_>) -> Parsed<'_, Vec<u8>> {
-    map(astring, Cow::into_owned).parse(at)
-}
-
-/// Whether a key of this name wants an argument.
-fn known(word: &[u8]) -> bool {
-    const WITH_ARGUMENT: &str = " NOT OR KEYWORD UNKEYWORD UID BEFORE ON SINCE SENTBEFORE SENTON SENTSINCE SAVEDBEFORE \
-        SAVEDON SAVEDSINCE OLDER YOUNGER LARGER SMALLER MODSEQ BCC CC FROM SUBJECT TO HEADER BODY TEXT EMAILID THREADID ";
-    WITH_ARGUMENT.split(' ').any(|known| known.as_bytes() == word)
-}
-
-/// Seconds, not 0.
-fn interval(at: Cursor<'_>) -> Parsed<'_, u32> {
-    match number(at)? {
-        (_, 0) => Err(ParseError::Invalid("Search interval").into()),
-        found => Ok(found),
-    }
-}
-
-/// `MODSEQ [SP entry-name SP entry-type] SP modseq`: all flags share one modification sequence here.
-fn modseq(at: Cursor<'_>) -> Parsed<'_, Key> {
-    let mut at = at;
-    if at.peek() == Some(b'"') {
-        let (rest, (_, kind)) = (quoted, argument(atom)).parse(at)?;
-        if !matches!(Keyword::of(kind.as_bytes()).as_bytes(), b"PRIV" | b"SHARED" | b"ALL") {
-            return Err(INVALID.into());
-        }
-        (at, ()) = space(rest)?;
-    }
-    map(number64, Key::Modseq).parse(at)
-}
-
-const INVALID: ParseError = ParseError::Invalid("Search criteria");
-/// Nesting of parentheses, NOT and OR.
-const DEPTH: usize = 100;
-/// Keys in one search.
-const KEYS: usize = 10_000;
-
-/// `* SEARCH *(SP number) [SP "(MODSEQ" SP modseq ")"]`
-pub fn print_search(out: &mut Vec<u8>, numbers: impl Iterator<Item = u32>, modseq: Option<u64>) {
-    out.extend_from_slice(b"* SEARCH");
-    for number in numbers {
-        out.extend_from_slice(format!(" {number}").as_bytes());
-    }
-    if let Some(modseq) = modseq {
-        out.extend_from_slice(format!(" (MODSEQ {modseq})").as_bytes());
-    }
-    out.extend_from_slice(b"\r\n");
-}
-
-/// What RFC 4731 answers a search with: each item where it was asked for and there is one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ESearch<'t> {
-    pub tag: &'t Tag,
-    /// The numbers are UIDs.
-    pub uid: bool,
-    pub min: Option<u32>,
-    pub max: Option<u32>,
-    pub all: Option<UidSet>,
-    pub count: Option<usize>,
-    pub modseq: Option<u64>,
-}
-
-impl ESearch<'_> {
-    /// `* ESEARCH SP "(TAG" SP string ")" [SP "UID"] *(SP item SP value)`
-    pub fn print(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(format!("* ESEARCH (TAG \"{}\")", self.tag).as_bytes());
-        if self.uid {
-            out.extend_from_slice(b" UID");
-        }
-        let mut item = |name: &str, value: Option<String>| {
-            if let Some(value) = value {
-                out.extend_from_slice(format!(" {name} {value}").as_bytes());
-            }
-        };
-        item("MIN", self.min.map(|n| n.to_string()));
-        item("MAX", self.max.map(|n| n.to_string()));
-        item("ALL", self.all.as_ref().map(UidSet::to_string));
-        item("COUNT", self.count.map(|n| n.to_string()));
-        item("MODSEQ", self.modseq.map(|n| n.to_string()));
-        out.extend_from_slice(b"\r\n");
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imap::Limits;
+    use crate::imap::{Flag, Limits};
 
     fn search(text: &str) -> Result<Search, ParseError> {
         Cursor::new(text.as_bytes(), Limits::default()).read(|at| parse(at, false))
@@ -345,5 +202,35 @@ mod tests {
         {
             assert!(search(text).is_err(), "{text}");
         }
+    }
+    #[test]
+    fn pages_are_asked_for_from_the_first_or_the_last_message() {
+        let page = |text: &str| {
+            search(&format!(" RETURN (PARTIAL {text}) ALL"))
+                .map(|search| search.returns.unwrap().partial.unwrap())
+        };
+        assert_eq!(page("500:400").unwrap().to_string(), "500:400");
+        assert_eq!(page("-1:-100").unwrap().to_string(), "-1:-100");
+        for wrong in ["0:5", "1:-5", "-5:1", "1", "-1:", "1:*", "-0:-1", ""] {
+            assert!(page(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["PARTIAL 1:2 ALL", "ALL PARTIAL 1:2", "PARTIAL 1:2 PARTIAL 1:2"] {
+            assert!(search(&format!(" RETURN ({wrong}) ALL")).is_err(), "{wrong}");
+        }
+        assert_eq!(page("400:500").unwrap().window(450), 399..450);
+        assert_eq!(page("4:2").unwrap().window(10), 1..4);
+        assert_eq!(page("20:30").unwrap().window(10), 10..10);
+        assert_eq!(page("-1:-3").unwrap().window(10), 7..10);
+        assert_eq!(page("-3:-5").unwrap().window(4), 0..2);
+        assert_eq!(page("-9:-5").unwrap().window(4), 0..0);
+    }
+
+    #[test]
+    fn what_was_saved_can_be_searched_in() {
+        assert!(search(" $ UNSEEN").unwrap().key.names_saved());
+        assert!(search(" UID $").unwrap().key.names_saved());
+        assert!(search(" OR NOT FUZZY BODY x $").unwrap().key.is_fuzzy());
+        assert!(search(" RETURN (SAVE) ALL").unwrap().returns.unwrap().save);
+        assert!(search(" $,1").is_err() && search(" FUZZY").is_err());
     }
 }

@@ -1,23 +1,51 @@
-//! Commands whose work has no bound but a budget: SEARCH, LIST, LSUB. It is done on a blocking thread, for so many commands
-//! of one user at a time, and ends with the client's connection.
+//! Commands whose work has no bound but a budget: SEARCH, SORT, THREAD, LIST, LSUB. It is done on blocking threads, for so many
+//! commands of one user at a time, and ends with the client's connection. What goes through messages is cut into slices, so
+//! that all such commands of all users share a few threads, and tells its client now and then how far it is (RFC 9585).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use protocol::imap::Refusal;
+use protocol::imap::{Code, Refusal, Reply, Tag};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, interval_at, timeout};
 use tracing::warn;
-use work::aside::{Budget, Spent, aside};
+use work::aside::{Budget, Spent, aside, sliced};
 
-use super::limits::{ASIDE, ASIDE_PATIENCE};
+use super::limits::{ASIDE, ASIDE_PATIENCE, SCANS};
 use super::reply::Stop;
 use super::session::Session;
 
 /// Whose commands are under way.
-#[derive(Default)]
 pub struct Aside {
     users: Mutex<HashMap<String, Arc<Semaphore>>>,
+    /// Of slices of all users.
+    gate: Arc<Semaphore>,
+}
+
+impl Default for Aside {
+    fn default() -> Aside {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Aside { users: Mutex::default(), gate: Arc::new(Semaphore::new(processors.max(SCANS))) }
+    }
+}
+
+/// How far a command is: messages of so many in all.
+#[derive(Debug, Default)]
+pub struct Progress {
+    pub done: AtomicUsize,
+    pub total: AtomicUsize,
+}
+
+impl Progress {
+    /// The untagged line that tells of it.
+    pub fn line(&self, tag: &Tag) -> Vec<u8> {
+        let (done, total) = (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
+        // A code ends with its bracket.
+        let tag = Some(tag.as_str().to_owned()).filter(|tag| !tag.contains(']'));
+        let code = Code::InProgress { tag, done: done.min(total), total };
+        Reply::ok("Still working").code(code).line(None)
+    }
 }
 
 /// The right to have one more command under way.
@@ -75,6 +103,58 @@ impl Session {
             done = done => done,
             gone = self.conn.gone() => Err(gone.into()),
             () = server.stop.cancelled() => Err(Refusal::Ending.into()),
+        }
+    }
+
+    /// Does work that goes through messages in slices: `work` gives a result, or nothing when its slice is over.
+    pub async fn scan<T: Send + 'static>(
+        &mut self,
+        tag: &Tag,
+        progress: &Arc<Progress>,
+        work: impl FnMut(&Budget) -> Result<Option<T>, Spent> + Send + 'static,
+    ) -> Result<T, Stop> {
+        let server = self.server.clone();
+        let user = self.user()?.id().to_owned();
+        let limit = server.imapd.search_maxtime;
+        let done = async {
+            let Some(_turn) = server.shared.aside.turn(&user).await else {
+                warn!(user, "too many searches at the same time: one more is refused");
+                return Err(Refusal::TooManySearches.into());
+            };
+            sliced(limit, &server.shared.aside.gate, work).await.map_err(|_| {
+                warn!(user, ?limit, "a command took too long and was ended (search_maxtime)");
+                Stop::Refused(Refusal::TakesTooLong)
+            })
+        };
+        self.telling(tag, progress, done).await
+    }
+
+    /// Waits for work, tells the client how far it is, and ends it with the client.
+    async fn telling<T>(
+        &mut self,
+        tag: &Tag,
+        progress: &Progress,
+        work: impl Future<Output = Result<T, Stop>>,
+    ) -> Result<T, Stop> {
+        let server = self.server.clone();
+        let every = server.imapd.imap_inprogress_interval;
+        let mut done = std::pin::pin!(work);
+        let mut time = (!every.is_zero()).then(|| interval_at(Instant::now() + every, every));
+        let mut next = async || match &mut time {
+            Some(time) => drop(time.tick().await),
+            None => std::future::pending().await,
+        };
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut done => return done,
+                gone = self.conn.gone() => return Err(gone.into()),
+                () = server.stop.cancelled() => return Err(Refusal::Ending.into()),
+                () = next() => {
+                    self.conn.put(progress.line(tag));
+                    self.conn.flush().await?;
+                }
+            }
         }
     }
 }

@@ -12,7 +12,9 @@
 //! | [`READ`], [`OUT`] | 4 KiB, 32 KiB | | memory of an idle session; bytes of one write |
 //! | [`AHEAD`] | 64 KiB | | what a client pipelines behind a SEARCH |
 //! | [`MESSAGES`] | 10,000 | | messages of one APPEND |
-//! | time of the processor | 60 s | `search_maxtime` | of one SEARCH, LIST or LSUB; Cyrus has the option for SEARCH |
+//! | time of the processor | 60 s | `search_maxtime` | of one SEARCH, SORT, THREAD, LIST or LSUB; Cyrus has the option for SEARCH |
+//! | [`SCANS`] | 2 | | slices of such commands that are worked on at once, or as many as there are processors |
+//! | [`SAVED`] | 131,072 | | ranges of UIDs that `$` holds: 1 MiB of a session |
 //! | [`ASIDE`], [`ASIDE_PATIENCE`] | 4, 30 s | | such commands of one user at a time; the others wait |
 //! | other heavy work | 4 | | of one user at a time: [`work::aside`]; the rest waits, and ends with the client |
 //! | keys, nesting | 10,000, 100 | | `protocol::imap::command::search` |
@@ -45,5 +47,9 @@ pub const AHEAD: usize = 64 * 1024;
 pub const MESSAGES: usize = 10_000;
 /// Commands of one user that search through mailboxes or the list at the same time.
 pub const ASIDE: usize = 4;
+/// Of all users, slices of such commands at the same time, where there are not more processors.
+pub const SCANS: usize = 2;
+/// Ranges of UIDs in what a search saves.
+pub const SAVED: usize = 128 * 1024;
 /// How long one more of them waits.
 pub const ASIDE_PATIENCE: Duration = Duration::from_secs(30);

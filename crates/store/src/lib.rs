@@ -23,6 +23,7 @@
 //! | take a message in | [`Store::stage`], then [`Store::deliver`] (which knows duplicates) or [`Mailbox::append`] |
 //! | list messages and their flags, see what changed | [`Mailbox::view`], [`View::records`], [`View::since`], [`Mailbox::watch`] |
 //! | read a message, and where its parts are | [`Mailbox::message`]; many: [`Mailbox::read_run`]; parts: [`mime::Structure`] |
+//! | sort messages or find their threads | [`Mailbox::read_keys`], then [`mime::Cached::sort_keys`] and [`mime::Cached::thread_keys`] |
 //! | flag, expunge, copy, move | [`Mailbox::store`], [`Mailbox::expunge`], [`Store::copy`], [`Store::relocate`] |
 //! | what is a user's own | [`Store::subscribe`], [`Store::seen`], [`Store::user_state`] |
 //!
@@ -41,6 +42,7 @@ mod expire;
 mod header;
 mod index;
 mod journal;
+mod keys;
 mod logfile;
 mod mailbox;
 mod master;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use transport::tls::ServerTls;
 
 use super::aside::Aside;
+use super::sort::cache::Prepared;
 use store::{Master, Store};
 
 /// A listener's settings as they stand when a client connects, and the store.
@@ -75,6 +76,7 @@ impl Server {
 pub struct Shared {
     pub warned: Warned,
     pub aside: Aside,
+    pub prepared: Prepared,
     /// None: the backend stands alone.
     pub master: Option<Arc<dyn Master>>,
 }

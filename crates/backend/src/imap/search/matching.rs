@@ -4,19 +4,28 @@ use std::collections::{HashMap, HashSet};
 
 use work::aside::{Budget, Spent};
 
-use super::plan::{NAMES, Name, Test};
+use super::plan::{Likeness, NAMES, Name, Needle, Test};
 use super::{Facts, Source};
 use crate::imap::cmd::fetch::email_id;
 use mime::{Address, Fields, Structure, header_text};
 
-/// What was read of a message so far, decoded and in lower case.
+/// What was read of a message so far.
 pub struct Reading<'r> {
-    pub source: &'r mut dyn Source,
-    pub wanted: &'r HashSet<Vec<u8>>,
-    pub envelope: [Option<Vec<String>>; NAMES],
-    pub fields: Option<HashMap<Vec<u8>, Vec<String>>>,
-    pub header: Option<String>,
-    pub body: Option<Vec<String>>,
+    source: &'r mut dyn Source,
+    wanted: &'r HashSet<Vec<u8>>,
+    /// By [`Likeness`].
+    texts: [Texts; Likeness::ALL],
+    /// What FUZZY makes of it (RFC 6203), if it made anything of it.
+    score: Option<u8>,
+}
+
+/// Its texts, decoded and in the form in which they are compared.
+#[derive(Default)]
+struct Texts {
+    envelope: [Option<Vec<String>>; NAMES],
+    fields: Option<HashMap<Vec<u8>, Vec<String>>>,
+    header: Option<String>,
+    body: Option<Vec<String>>,
 }
 
 impl Test {
@@ -72,73 +81,107 @@ impl Test {
                 let day = structure.sent.as_ref().map_or_else(received, |sent| sent.day());
                 (first..=last).contains(&&day)
             }
-            Test::Envelope(name, needle) => needle.is_in_any(reading.envelope(*name)?),
-            Test::Header(name, needle) => {
-                reading.fields()?.get(name).is_some_and(|values| needle.is_in_any(values))
+            Test::Envelope(name, needle) => {
+                let found = needle.is_in_any(reading.envelope(*name, needle.likeness)?);
+                reading.scored(found, needle, IN_HEADER)
             }
-            Test::Body(needle) => needle.is_in_any(reading.body()?),
-            Test::Text(needle) => needle.is_in(reading.header()?) || needle.is_in_any(reading.body()?),
+            Test::Header(name, needle) => {
+                let values = reading.fields(needle.likeness)?.get(name);
+                let found = values.is_some_and(|values| needle.is_in_any(values));
+                reading.scored(found, needle, IN_HEADER)
+            }
+            Test::Body(needle) => {
+                let found = needle.is_in_any(reading.body(needle.likeness)?);
+                reading.scored(found, needle, IN_BODY)
+            }
+            Test::Text(needle) => {
+                let found = needle.is_in(reading.header(needle.likeness)?);
+                if reading.scored(found, needle, IN_HEADER) {
+                    return Some(true);
+                }
+                let found = needle.is_in_any(reading.body(needle.likeness)?);
+                reading.scored(found, needle, IN_BODY)
+            }
             _ => false,
         })
     }
 }
 
-impl Reading<'_> {
-    fn envelope(&mut self, name: Name) -> Option<&[String]> {
-        let slot = &mut self.envelope[name as usize];
+impl<'r> Reading<'r> {
+    pub fn new(source: &'r mut dyn Source, wanted: &'r HashSet<Vec<u8>>) -> Reading<'r> {
+        Reading { source, wanted, texts: Default::default(), score: None }
+    }
+
+    /// Relevancy, 1 to 100: of a message in which FUZZY has found nothing, because it did not need to, the highest.
+    pub fn score(&self) -> u8 {
+        self.score.unwrap_or(IN_HEADER)
+    }
+
+    /// Whether it is found; what is fuzzy is counted by where it stands.
+    fn scored(&mut self, found: bool, needle: &Needle, score: u8) -> bool {
+        if found && needle.is_fuzzy() {
+            self.score = self.score.max(Some(score));
+        }
+        found
+    }
+
+    fn envelope(&mut self, name: Name, likeness: Likeness) -> Option<&[String]> {
+        let slot = &mut self.texts[likeness as usize].envelope[name as usize];
         if slot.is_none() {
             let structure = self.source.structure()?;
-            *slot = Some(name.texts(&structure));
+            *slot = Some(name.texts(&structure, likeness));
         }
         slot.as_deref()
     }
 
     /// The values of the fields that are looked into, by name. One pass over the header.
-    fn fields(&mut self) -> Option<&HashMap<Vec<u8>, Vec<String>>> {
-        if self.fields.is_none() {
+    fn fields(&mut self, likeness: Likeness) -> Option<&HashMap<Vec<u8>, Vec<String>>> {
+        let slot = &mut self.texts[likeness as usize].fields;
+        if slot.is_none() {
             let structure = self.source.structure()?;
             let bytes = self.source.bytes(false)?;
             let mut fields: HashMap<Vec<u8>, Vec<String>> = HashMap::new();
             for field in Fields::new(structure.root.header.of(&bytes)) {
                 let name = field.name.to_ascii_lowercase();
                 if self.wanted.contains(&name) {
-                    fields.entry(name).or_default().push(header_text(field.value).to_lowercase());
+                    fields.entry(name).or_default().push(likeness.of(&header_text(field.value)));
                 }
             }
-            self.fields = Some(fields);
+            *slot = Some(fields);
         }
-        self.fields.as_ref()
+        slot.as_ref()
     }
 
-    fn header(&mut self) -> Option<&str> {
-        if self.header.is_none() {
+    fn header(&mut self, likeness: Likeness) -> Option<&str> {
+        let slot = &mut self.texts[likeness as usize].header;
+        if slot.is_none() {
             let structure = self.source.structure()?;
             let bytes = self.source.bytes(true)?;
-            self.header = Some(structure.header_lines(&bytes).to_lowercase());
+            *slot = Some(likeness.of(&structure.header_lines(&bytes)));
         }
-        self.header.as_deref()
+        slot.as_deref()
     }
 
-    fn body(&mut self) -> Option<&[String]> {
-        if self.body.is_none() {
+    fn body(&mut self, likeness: Likeness) -> Option<&[String]> {
+        let slot = &mut self.texts[likeness as usize].body;
+        if slot.is_none() {
             let structure = self.source.structure()?;
             let bytes = self.source.bytes(true)?;
             let mut texts = structure.body_texts(&bytes);
-            texts.iter_mut().for_each(|text| *text = text.to_lowercase());
-            self.body = Some(texts);
+            texts.iter_mut().for_each(|text| *text = likeness.of(text));
+            *slot = Some(texts);
         }
-        self.body.as_deref()
+        slot.as_deref()
     }
 }
 
 impl Name {
-    /// What it holds, in lower case.
-    fn texts(self, structure: &Structure) -> Vec<String> {
+    /// What it holds.
+    fn texts(self, structure: &Structure, likeness: Likeness) -> Vec<String> {
         let envelope = &structure.envelope;
-        let all =
-            |list: &[Address]| list.iter().map(|address| address_text(address).to_lowercase()).collect();
+        let all = |list: &[Address]| list.iter().map(|address| likeness.of(&address_text(address))).collect();
         let text = |raw: &Option<Box<[u8]>>| -> Vec<String> {
-            raw.iter().map(|raw| header_text(raw).to_lowercase()).collect()
+            raw.iter().map(|raw| likeness.of(&header_text(raw))).collect()
         };
         match self {
             Name::From => all(&envelope.from),
@@ -151,6 +194,10 @@ impl Name {
         }
     }
 }
+
+/// What a message is worth that FUZZY has found in its header, and in its text alone.
+const IN_HEADER: u8 = 100;
+const IN_BODY: u8 = 50;
 
 /// `Name <mailbox@host>`, decoded.
 fn address_text(address: &Address) -> String {

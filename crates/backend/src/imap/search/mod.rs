@@ -4,15 +4,20 @@
 //! cached structure, then the message's header, then its text. All flags that must hold together are one comparison of
 //! bits, and what is read of a message is decoded once, however many keys look into it. What is left, keys times text,
 //! is bounded by the [`Budget`].
+//!
+//! [`scan`] goes through a mailbox, [`answer`] says what was found.
 
+pub mod answer;
 mod matching;
 mod plan;
+pub mod scan;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::imap::command::search::Key;
+use protocol::imap::set::Ranges;
 use work::aside::{Budget, Spent};
 
 use matching::Reading;
@@ -37,6 +42,8 @@ pub struct Ground<'k> {
     pub last_uid: u32,
     /// Epoch seconds, for OLDER and YOUNGER.
     pub now: i64,
+    /// What `$` means, as UIDs.
+    pub saved: &'k Ranges,
     /// The bit of a keyword in the mailbox; none where no message has it.
     pub keyword: &'k dyn Fn(&str) -> Option<u128>,
 }
@@ -66,21 +73,16 @@ impl Criteria {
         Criteria { test, now: ground.now, fields }
     }
 
+    /// What the message is worth (1 to 100, RFC 6203), if it is one of those that are searched for.
     pub fn fulfils(
         &self,
         facts: &Facts<'_>,
         source: &mut dyn Source,
         budget: &Budget,
-    ) -> Result<bool, Spent> {
-        let mut reading = Reading {
-            source,
-            wanted: &self.fields,
-            envelope: Default::default(),
-            fields: None,
-            header: None,
-            body: None,
-        };
-        self.test.holds(facts, &mut reading, self.now, budget)
+    ) -> Result<Option<u8>, Spent> {
+        let mut reading = Reading::new(source, &self.fields);
+        let holds = self.test.holds(facts, &mut reading, self.now, budget)?;
+        Ok(holds.then(|| reading.score()))
     }
 }
 
@@ -122,6 +124,7 @@ mod tests {
             last_sequence: 9,
             last_uid: 90,
             now: 2_000_000_000,
+            saved: &[30].into_iter().collect(),
             keyword: &keyword,
         };
         Criteria::new(search.key, &ground)
@@ -129,6 +132,11 @@ mod tests {
 
     /// Whether the message fulfils it, and how often bytes were read.
     async fn search(text: &str) -> (bool, usize) {
+        let (score, read) = scored(text).await;
+        (score.is_some(), read)
+    }
+
+    async fn scored(text: &str) -> (Option<u8>, usize) {
         let criteria = criteria(text);
         let record = Record {
             uid: 30,
@@ -197,8 +205,31 @@ mod tests {
             ("NOT (SEEN UNFLAGGED)", false),
             ("NOT NOT SEEN", true),
             ("SEEN UNSEEN", false),
+            ("$ SEEN", true),
+            ("UID $", true),
+            ("NOT $", false),
+            ("FUZZY SUBJECT cafe", true),
+            ("SUBJECT cafe", false),
+            ("FUZZY FROM \"jurgen <j@EXAMPLE.org>\"", true),
+            ("FUZZY TEXT gruse", false),
+            ("FUZZY BODY \"GRU\u{308}\u{df}E\"", true),
         ] {
             assert_eq!(search(text).await.0, expected, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_fuzzy_text_counts_most_in_the_header() {
+        for (text, expected) in [
+            ("FUZZY SUBJECT cafe", Some(100)),
+            ("FUZZY BODY gru", Some(50)),
+            ("FUZZY TEXT gru", Some(50)),
+            ("FUZZY TEXT cafe", Some(100)),
+            ("FUZZY BODY gru FUZZY SUBJECT cafe", Some(100)),
+            ("BODY gr", Some(100)),
+            ("FUZZY BODY none", None),
+        ] {
+            assert_eq!(scored(text).await.0, expected, "{text}");
         }
     }
 

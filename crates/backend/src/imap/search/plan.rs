@@ -7,7 +7,7 @@ use protocol::imap::set::Ranges;
 use protocol::imap::{Date, Flag};
 
 use super::Ground;
-use mime::to_utf8;
+use mime::{casemap, to_utf8};
 use store::System;
 
 /// What must be read of a message, in rising cost.
@@ -64,20 +64,55 @@ pub enum Name {
     InReplyTo,
 }
 
-/// Text to be found whatever its case, in lower case.
-pub struct Needle(String);
+/// Text to be found.
+pub struct Needle {
+    /// As the texts are in which it is looked for ([`Likeness::of`]).
+    text: String,
+    pub likeness: Likeness,
+}
+
+/// What may differ between a text and what is found of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Likeness {
+    /// Upper and lower case.
+    Case,
+    /// That, accents, and forms of the same character: FUZZY (RFC 6203) in a server that does not rank.
+    Accents,
+}
+
+impl Likeness {
+    /// How many there are.
+    pub const ALL: usize = 2;
+
+    /// A text in the form in which those that are alike are the same.
+    pub fn of(self, text: &str) -> String {
+        match self {
+            Likeness::Case => text.to_lowercase(),
+            Likeness::Accents => casemap(text).chars().filter(|c| !is_accent(*c)).collect(),
+        }
+    }
+}
+
+/// The marks that combine with the character before them: the blocks of Unicode that are made of them.
+fn is_accent(char: char) -> bool {
+    matches!(char, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}')
+}
 
 impl Needle {
-    pub fn new(text: &[u8], charset: &[u8]) -> Needle {
-        Needle(to_utf8(text, charset).to_lowercase())
+    fn new(text: &[u8], charset: &[u8], likeness: Likeness) -> Needle {
+        Needle { text: likeness.of(&to_utf8(text, charset)), likeness }
     }
 
-    pub fn is_in(&self, lower: &str) -> bool {
-        self.0.is_empty() || lower.contains(&self.0)
+    pub fn is_in(&self, text: &str) -> bool {
+        self.text.is_empty() || text.contains(&self.text)
     }
 
-    pub fn is_in_any(&self, lower: &[String]) -> bool {
-        lower.iter().any(|text| self.is_in(text))
+    pub fn is_in_any(&self, texts: &[String]) -> bool {
+        texts.iter().any(|text| self.is_in(text))
+    }
+
+    pub fn is_fuzzy(&self) -> bool {
+        self.likeness == Likeness::Accents
     }
 }
 
@@ -99,12 +134,16 @@ impl Flags {
 
 impl Test {
     pub fn of(key: Key, ground: &Ground<'_>) -> Test {
-        let charset = ground.charset.as_bytes();
-        let of = |key| Test::of(key, ground);
+        Test::like(key, ground, Likeness::Case)
+    }
+
+    fn like(key: Key, ground: &Ground<'_>, likeness: Likeness) -> Test {
+        let of = |key| Test::like(key, ground, likeness);
+        let needle = |text: &[u8]| Needle::new(text, ground.charset.as_bytes(), likeness);
         let header = |name: &str, text: &[u8]| match envelope_name(name) {
             // An empty text asks whether the field is there at all.
-            Some(name) if !text.is_empty() => Test::Envelope(name, Needle::new(text, charset)),
-            _ => Test::Header(name.to_ascii_lowercase().into_bytes(), Needle::new(text, charset)),
+            Some(name) if !text.is_empty() => Test::Envelope(name, needle(text)),
+            _ => Test::Header(name.to_ascii_lowercase().into_bytes(), needle(text)),
         };
         match key {
             Key::All | Key::SaveDateSupported => Test::All,
@@ -129,6 +168,8 @@ impl Test {
                 let unseen = Flags { off: (System::SEEN, 0), ..Flags::default() };
                 Test::And(vec![Test::Recent, Test::Flags(unseen)])
             }
+            Key::Fuzzy(key) => Test::like(*key, ground, Likeness::Accents),
+            Key::Sequence(set) | Key::Uid(set) if set.is_saved() => Test::Uid(ground.saved.clone()),
             Key::Sequence(set) => Test::Sequence(set.resolve(ground.last_sequence)),
             Key::Uid(set) => Test::Uid(set.resolve(ground.last_uid)),
             Key::Before(date) => Test::Received(i64::MIN, before(date)),
@@ -146,8 +187,8 @@ impl Test {
             Key::Smaller(size) => Test::Smaller(size),
             Key::Modseq(modseq) => Test::Modseq(modseq),
             Key::Header(name, text) => header(&name, &text),
-            Key::Body(text) => Test::Body(Needle::new(&text, charset)),
-            Key::Text(text) => Test::Text(Needle::new(&text, charset)),
+            Key::Body(text) => Test::Body(needle(&text)),
+            Key::Text(text) => Test::Text(needle(&text)),
             Key::EmailId(id) => Test::EmailId(id),
             // No message is in a thread: FETCH says THREADID NIL.
             Key::ThreadId(_) => Test::Nothing,

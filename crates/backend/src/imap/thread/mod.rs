@@ -29,8 +29,8 @@ pub trait Mail {
     fn sent(&self, at: u32) -> i64;
     /// INTERNALDATE, epoch seconds.
     fn arrived(&self, at: u32) -> i64;
-    /// Its base subject; `None` for an empty one.
-    fn subject(&self, at: u32) -> Option<u32>;
+    /// Something that is the same for the same base subject; `None` for an empty one.
+    fn subject(&self, at: u32) -> Option<u64>;
     /// Whether something was taken off its subject that marks a reply or a forwarded message.
     fn is_reply(&self, at: u32) -> bool;
 }

@@ -66,15 +66,15 @@ pub fn join(mut trees: Trees, mail: &impl Mail) -> Trees {
 
 /// The thread that others of its subject are joined to: one without a message before one with it, one that is no reply before
 /// a reply, the earlier before the later.
-fn table(trees: &Trees, roots: &[u32], mail: &impl Mail) -> HashMap<u32, u32> {
+fn table(trees: &Trees, roots: &[u32], mail: &impl Mail) -> HashMap<u64, u32> {
     let mut table = HashMap::new();
     for root in roots {
         let Some(subject) = mail.subject(trees.leader(*root)) else { continue };
         table
             .entry(subject)
             .and_modify(|there| {
-                let better = !trees.is_message(*root) || (mail.is_reply(*there) && !mail.is_reply(*root));
-                if trees.is_message(*there) && better {
+                let better = || !trees.is_message(*root) || (mail.is_reply(*there) && !mail.is_reply(*root));
+                if trees.is_message(*there) && better() {
                     *there = *root;
                 }
             })

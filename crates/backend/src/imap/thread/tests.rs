@@ -10,7 +10,7 @@ struct Message {
     references: Vec<u32>,
     sent: i64,
     arrived: i64,
-    subject: Option<u32>,
+    subject: Option<u64>,
     reply: bool,
 }
 
@@ -40,7 +40,7 @@ impl Mail for Vec<Message> {
         self[at as usize].arrived
     }
 
-    fn subject(&self, at: u32) -> Option<u32> {
+    fn subject(&self, at: u32) -> Option<u64> {
         self[at as usize].subject
     }
 
@@ -63,7 +63,7 @@ fn mail(messages: &[(u32, &[u32], u32, bool)]) -> Vec<Message> {
         references: references.to_vec(),
         sent: at as i64,
         arrived: at as i64,
-        subject: (*subject > 0).then_some(*subject),
+        subject: (*subject > 0).then_some(u64::from(*subject)),
         reply: *reply,
     };
     messages.iter().enumerate().map(message).collect()
@@ -77,16 +77,28 @@ fn answers_stand_below_what_they_answer() {
         ("a star", mail(&[(1, &[], 0, false), (2, &[1], 0, true), (3, &[1], 0, true)]), "(1 (2)(3))"),
         ("a missing first message", mail(&[(2, &[1], 0, true), (3, &[1], 0, true)]), "((1)(2))"),
         ("one answer to a missing message", mail(&[(2, &[1], 0, true)]), "(1)"),
-        ("missing between", mail(&[(1, &[], 0, false), (3, &[1, 2], 0, true), (4, &[1, 2], 0, true)]), "(1 (2)(3))"),
+        (
+            "missing between",
+            mail(&[(1, &[], 0, false), (3, &[1, 2], 0, true), (4, &[1, 2], 0, true)]),
+            "(1 (2)(3))",
+        ),
         ("missing above missing", mail(&[(3, &[1, 2], 0, true), (4, &[1, 2], 0, true)]), "((1)(2))"),
         ("an answer before its question", mail(&[(2, &[1], 0, true), (1, &[], 0, false)]), "(2 1)"),
         ("a loop", mail(&[(1, &[2], 0, true), (2, &[1], 0, true)]), "(2 1)"),
-        ("an answer to itself", mail(&[(1, &[1], 0, true), (2, &[2, 1], 0, true)]), "(1 2)"),
-        ("the same id twice", mail(&[(1, &[], 0, false), (1, &[], 0, false), (2, &[1], 0, true)]), "(1 3)(2)"),
+        ("an answer to itself", mail(&[(1, &[1], 0, true), (2, &[2, 1], 0, true)]), "(2 1)"),
+        (
+            "the same id twice",
+            mail(&[(1, &[], 0, false), (1, &[], 0, false), (2, &[1], 0, true)]),
+            "(1 3)(2)",
+        ),
         ("what a message says itself", mail(&[(3, &[1, 2], 0, true), (2, &[4], 0, true)]), "(2 1)"),
         ("one subject", mail(&[(1, &[], 7, false), (2, &[], 7, true), (3, &[], 7, true)]), "(1 (2)(3))"),
         ("one subject, no question", mail(&[(1, &[], 7, true), (2, &[], 7, true)]), "((1)(2))"),
-        ("one subject, two questions", mail(&[(1, &[], 7, false), (2, &[], 7, false), (3, &[], 7, true)]), "((1)(2)(3))"),
+        (
+            "one subject, two questions",
+            mail(&[(1, &[], 7, false), (2, &[], 7, false), (3, &[], 7, true)]),
+            "((1)(2)(3))",
+        ),
         ("a question after its answer", mail(&[(1, &[], 7, true), (2, &[], 7, false)]), "(2 1)"),
         (
             "two threads without their first",
@@ -109,7 +121,8 @@ fn refs_follow_no_subject_and_put_the_newest_thread_last() {
 
 #[test]
 fn an_ordered_subject_is_one_flat_thread() {
-    let mut messages = mail(&[(1, &[], 7, false), (2, &[], 8, false), (3, &[1], 7, true), (4, &[3], 7, true)]);
+    let mut messages =
+        mail(&[(1, &[], 7, false), (2, &[], 8, false), (3, &[1], 7, true), (4, &[3], 7, true)]);
     assert_eq!(threads(&messages, Algorithm::OrderedSubject), "(1 (3)(4))(2)");
     messages[2].sent = -1;
     assert_eq!(threads(&messages, Algorithm::OrderedSubject), "(3 (1)(4))(2)");
@@ -121,7 +134,12 @@ fn a_thread_may_be_as_long_as_a_mailbox() {
     let chain = |of: &dyn Fn(u32) -> u32| -> Vec<Message> {
         let message = |at: u32| {
             let n = of(at);
-            Message { id: Some(n), references: n.checked_sub(1).into_iter().collect(), sent: i64::from(n), ..Message::default() }
+            Message {
+                id: Some(n),
+                references: n.checked_sub(1).into_iter().collect(),
+                sent: i64::from(n),
+                ..Message::default()
+            }
         };
         (0..LONG).map(message).collect()
     };
@@ -133,7 +151,11 @@ fn a_thread_may_be_as_long_as_a_mailbox() {
     }
     // All refer to all before them.
     let wide: Vec<Message> = (0..2000)
-        .map(|n| Message { id: Some(n), references: (n.saturating_sub(100)..n).collect(), ..Message::default() })
+        .map(|n| Message {
+            id: Some(n),
+            references: (n.saturating_sub(100)..n).collect(),
+            ..Message::default()
+        })
         .collect();
     assert_eq!(thread(&wide, Algorithm::References).len(), 2002);
 }
@@ -276,8 +298,10 @@ mod model {
 
     /// Steps 5 and 6.
     fn join(model: &mut Model, mail: &Vec<Message>) {
-        let mut table: BTreeMap<u32, usize> = BTreeMap::new();
-        let reply = |model: &Model, node: usize| model.all[node].message.is_some_and(|message| mail.is_reply(message));
+        let mut table: BTreeMap<u64, usize> = BTreeMap::new();
+        let reply = |model: &Model, node: usize| {
+            model.all[node].message.is_some_and(|message| mail.is_reply(message))
+        };
         for root in model.root.clone() {
             let Some(subject) = mail.subject(model.leader(root)) else { continue };
             let Some(there) = table.get(&subject).copied() else {
@@ -302,7 +326,9 @@ mod model {
                     model.all[there].children.extend(children);
                 }
                 (None, Some(_)) => model.all[there].children.push(root),
-                (Some(_), Some(_)) if reply(model, root) && !reply(model, there) => model.all[there].children.push(root),
+                (Some(_), Some(_)) if reply(model, root) && !reply(model, there) => {
+                    model.all[there].children.push(root)
+                }
                 _ => {
                     let both = model.make();
                     model.all[both].children = vec![there, root];
@@ -319,9 +345,15 @@ mod model {
 
 fn message() -> impl Strategy<Value = Message> {
     let ids = proptest::collection::vec(0u32..12, 0..5);
-    (proptest::option::of(0u32..12), ids, 0i64..6, 0i64..6, proptest::option::of(0u32..4), any::<bool>()).prop_map(
-        |(id, references, sent, arrived, subject, reply)| Message { id, references, sent, arrived, subject, reply },
-    )
+    (proptest::option::of(0u32..12), ids, 0i64..6, 0i64..6, proptest::option::of(0u64..4), any::<bool>())
+        .prop_map(|(id, references, sent, arrived, subject, reply)| Message {
+            id,
+            references,
+            sent,
+            arrived,
+            subject,
+            reply,
+        })
 }
 
 proptest! {

@@ -84,6 +84,11 @@ impl Partial {
     pub fn is_backwards(self) -> bool {
         self.backwards
     }
+
+    /// Whether it is counted from the last message, and how many messages from that end on it reaches.
+    pub fn reach(self) -> (bool, usize) {
+        (self.backwards, self.from.max(self.to) as usize)
+    }
 }
 
 /// As it was asked for.

@@ -11,12 +11,14 @@ use bytes::Bytes;
 use mime::{Cached, Structure};
 use tracing::debug;
 
+use crate::limits::READ_RUN;
+
 use super::{
     codec::put_frame,
     error::StoreError,
     lock,
     mailbox::Mailbox,
-    message::{Place, RUN, Window},
+    message::{Place, Window},
     record::Record,
 };
 
@@ -46,7 +48,7 @@ impl Mailbox {
         let places: Vec<Place> = records.iter().map(Place::of).collect();
         let (mut window, mut run, mut read, mut completed) = (Window::default(), Vec::new(), 0, Vec::new());
         for (at, place) in places.iter().enumerate() {
-            if read > RUN {
+            if read > READ_RUN {
                 break;
             }
             let frame = window.frame(&self.cache, place, places.get(at..).unwrap_or_default());

@@ -24,6 +24,8 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::limits::{LIGHT, LONG, PATIENCE, QUESTIONS, SHORT, SLICE, STEPS, rows};
+
 /// How long some work may go on. It belongs to the thread that works.
 #[derive(Debug)]
 pub struct Budget {
@@ -122,25 +124,32 @@ pub async fn aside<T: Send + 'static>(
     let done = match tokio::time::timeout(PATIENCE, turn(Share::own().map(|share| share.long.clone()))).await
     {
         Ok(turn) => on_blocking_thread(turn, move || work(&Budget::new(left, time))).await,
-        Err(_) => Err(Spent),
+        Err(_) => {
+            rows::LONG.met("a user's searches are as many as may be under way: one more is given up");
+            Err(Spent)
+        }
     };
     done.map_err(|_| cut())
 }
 
 /// Does the same work in slices, between which others have the thread: each is done when `gate`, which is there for all users,
-/// lets one more through. `work` gives a result, or nothing when its slice is over.
+/// lets one more through. `work` gives a result, or nothing when its slice is over. With the time of the processor that it took.
 pub async fn sliced<T: Send + 'static>(
     time: Duration,
     gate: &Arc<Semaphore>,
     mut work: impl FnMut(&Budget) -> Result<Option<T>, Spent> + Send + 'static,
-) -> Result<T, Spent> {
+) -> Result<(T, Duration), Spent> {
     let waits = Waits(Arc::default());
     let own = turn(Share::own().map(|share| share.long.clone()));
-    let own = Arc::new(tokio::time::timeout(PATIENCE, own).await.map_err(|_| cut())?);
+    let Ok(own) = tokio::time::timeout(PATIENCE, own).await else {
+        rows::LONG.met("a user's searches are as many as may be under way: one more is given up");
+        return Err(cut());
+    };
+    let own = Arc::new(own);
     let mut used = Duration::ZERO;
-    loop {
+    while time.is_zero() || used < time {
         let slot = tokio::time::timeout(PATIENCE, turn(Some(gate.clone()))).await.map_err(|_| cut())?;
-        let left = if time.is_zero() { time } else { time.saturating_sub(used).max(Duration::from_nanos(1)) };
+        let left = time.saturating_sub(used);
         let (own, waited) = (own.clone(), waits.0.clone());
         let slice = move || {
             let _own = own;
@@ -150,11 +159,12 @@ pub async fn sliced<T: Send + 'static>(
         };
         let (done, took, rest) = on_blocking_thread(slot, slice).await;
         match done {
-            Ok(Some(done)) => return Ok(done),
+            Ok(Some(done)) => return Ok((done, used.saturating_add(took))),
             Ok(None) => (used, work) = (used.saturating_add(took), rest),
-            Err(Spent) => return Err(cut()),
+            Err(Spent) => break,
         }
     }
+    Err(cut())
 }
 
 fn cut() -> Spent {
@@ -234,20 +244,6 @@ fn processor_time() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
 }
 
-/// Steps of a [`Pace`] between two rests.
-const STEPS: usize = 128;
-/// Messages, or names, that are looked at on the spot.
-const LIGHT: usize = 256;
-/// Work of one user's sessions that is done at the same time: with a budget, and without.
-const LONG: usize = 4;
-const SHORT: usize = 4;
-/// How long work with a budget waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Time of the processor that [`sliced`] work has at once.
-const SLICE: Duration = Duration::from_millis(50);
-/// Questions that a budget answers between two looks at the clock.
-const QUESTIONS: u32 = 32;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,8 +287,8 @@ mod tests {
             }
             Ok((slices == 3).then_some((slices, steps)))
         });
-        let (slices, steps) = work.await.unwrap();
-        assert!(slices == 3 && steps > 3);
+        let ((slices, steps), took) = work.await.unwrap();
+        assert!(slices == 3 && steps > 3 && took >= 3 * SLICE);
         let work = sliced(Duration::from_millis(120), &gate, |budget| {
             while !budget.is_slice_over() {
                 budget.check()?;

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use protocol::imap::{Code, Refusal, Reply, Tag};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -25,8 +26,7 @@ pub struct Aside {
 
 impl Default for Aside {
     fn default() -> Aside {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Aside { users: Mutex::default(), gate: Arc::new(Semaphore::new(processors.max(SCANS))) }
+        Aside { users: Mutex::default(), gate: Arc::new(Semaphore::new(SCANS)) }
     }
 }
 
@@ -113,9 +113,20 @@ impl Session {
         progress: &Arc<Progress>,
         work: impl FnMut(&Budget) -> Result<Option<T>, Spent> + Send + 'static,
     ) -> Result<T, Stop> {
+        let limit = self.server.imapd.search_maxtime;
+        self.scan_within(limit, tag, progress, work).await.map(|(done, _)| done)
+    }
+
+    /// The same for a part of a command, for which so much time is left; zero is no bound. With the time that it took.
+    pub async fn scan_within<T: Send + 'static>(
+        &mut self,
+        limit: Duration,
+        tag: &Tag,
+        progress: &Arc<Progress>,
+        work: impl FnMut(&Budget) -> Result<Option<T>, Spent> + Send + 'static,
+    ) -> Result<(T, Duration), Stop> {
         let server = self.server.clone();
         let user = self.user()?.id().to_owned();
-        let limit = server.imapd.search_maxtime;
         let done = async {
             let Some(_turn) = server.shared.aside.turn(&user).await else {
                 warn!(user, "too many searches at the same time: one more is refused");

@@ -325,3 +325,84 @@ async fn the_uids_of_a_mailbox_are_told_in_batches() {
     )
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_mailboxes_are_searched_at_once() {
+    let node = Node::start().await;
+    let mut fred = five(&node).await;
+    fred.talk(
+        r#"
+        C: a CREATE "z z"
+        S: a OK …
+        C: b CREATE a/c
+        S: b OK …
+        C: c CREATE a/c/d
+        S: c OK …
+        C: d SUBSCRIBE a/c
+        S: d OK Completed
+        C: e COPY 3:4 a/c
+        S: e OK [COPYUID … 3:4 1:2] Completed
+        C: f COPY 4 "z z"
+        S: f OK [COPYUID … 4 1] Completed
+        C: g COPY 1 a/c/d
+        S: g OK [COPYUID … 1 1] Completed
+        C: h ESEARCH IN (personal) RETURN (ALL COUNT) SUBJECT dinner
+        S: * ESEARCH (TAG "h" MAILBOX INBOX UIDVALIDITY …) UID COUNT 2 ALL 3:4
+        S: * ESEARCH (TAG "h" MAILBOX a/c UIDVALIDITY …) UID COUNT 2 ALL 1:2
+        S: * ESEARCH (TAG "h" MAILBOX "z z" UIDVALIDITY …) UID COUNT 1 ALL 1
+        S: h OK Completed
+        C: i ESEARCH IN (subtree-one a/c mailboxes (INBOX nowhere INBOX)) SUBJECT lunch
+        S: * ESEARCH (TAG "i" MAILBOX INBOX UIDVALIDITY …) UID ALL 1:2
+        S: * ESEARCH (TAG "i" MAILBOX a/c/d UIDVALIDITY …) UID ALL 1
+        S: i OK Completed
+        C: j ESEARCH IN (subscribed) RETURN (MIN PARTIAL -1:-1) ALL
+        S: * ESEARCH (TAG "j" MAILBOX a/c UIDVALIDITY …) UID MIN 1 PARTIAL (-1:-1 2)
+        S: j OK Completed
+        C: k ESEARCH IN (selected) RETURN (SAVE COUNT) FROM bob
+        S: * ESEARCH (TAG "k" MAILBOX INBOX UIDVALIDITY …) UID COUNT 2
+        S: k OK Completed
+        C: l ESEARCH $ SUBJECT dinner
+        S: * ESEARCH (TAG "l" MAILBOX INBOX UIDVALIDITY …) UID ALL 3
+        S: l OK Completed
+        C: m ESEARCH IN (personal) RETURN (COUNT) TEXT nothing
+        S: m OK Completed
+        C: n ESEARCH IN (personal) RETURN (SAVE) ALL
+        S: n BAD Invalid Search return option in Esearch
+        C: o ESEARCH IN (personal) CHARSET x-none TEXT x
+        S: o NO [BADCHARSET (US-ASCII UTF-8)] Unsupported character set
+        C: p FETCH 1 (UID)
+        S: * 1 FETCH (UID 1)
+        S: p OK Completed
+        C: q CLOSE
+        S: q OK Completed
+        C: r ESEARCH ALL
+        S: r BAD Please select a mailbox first
+        C: s ESEARCH IN (subtree a) RETURN (COUNT) 1
+        S: * ESEARCH (TAG "s" MAILBOX a/c UIDVALIDITY …) UID COUNT 1
+        S: * ESEARCH (TAG "s" MAILBOX a/c/d UIDVALIDITY …) UID COUNT 1
+        S: s OK Completed
+        C: t SETACL a/c fred l
+        S: t OK Completed
+        C: u ESEARCH IN (mailboxes (a/c a/c/d)) RETURN (COUNT) ALL
+        S: * ESEARCH (TAG "u" MAILBOX a/c/d UIDVALIDITY …) UID COUNT 1
+        S: u OK Completed
+        "#,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_hears_how_far_a_long_search_is() {
+    let node = Node::with("search_maxtime: 0\nimap_inprogress_interval: 1").await;
+    let mut fred = node.login("fred").await;
+    let text = format!("{}\n", "aaaaaaaa".repeat(9)).repeat(30_000);
+    fred.append("INBOX", &format!("Subject: large\n\n{text}")).await;
+    fred.talk("C: s SELECT INBOX\nS: …\nS: s OK [READ-WRITE] Completed").await;
+    let keys: Vec<String> = (0..4900).map(|n| format!("NOT BODY {}b{n}", "a".repeat(20))).collect();
+    fred.send(format!("x]y SEARCH {}\r\n", keys.join(" ")).as_bytes()).await;
+    fred.expect("* OK [INPROGRESS (NIL 0 1)] Still working").await;
+    let mut other = node.login("fred").await;
+    other.talk("C: s SELECT INBOX\nS: …\nS: s OK [READ-WRITE] Completed").await;
+    other.send(format!("x SORT (DATE) UTF-8 {}\r\n", keys.join(" ")).as_bytes()).await;
+    other.expect("* OK [INPROGRESS (\"x\" 0 1)] Still working").await;
+}

@@ -10,6 +10,7 @@ mod lsub;
 mod mailbox;
 mod message;
 mod metadata;
+mod multisearch;
 mod quota;
 mod select;
 mod session;
@@ -25,6 +26,7 @@ use tracing::{debug, warn};
 use upstream::wire::imap::Condition;
 
 use crate::grammar::Head;
+use crate::limits::{COMMAND, COMMAND_BEFORE_LOGIN, MISTAKES};
 use crate::session::client::Whole;
 use crate::session::{Done, Outcome, Session, Stop};
 
@@ -140,8 +142,8 @@ impl Wanted {
         logs::chat(session.listener.imapd().chatty, head.verb.as_bytes());
         match head.verb.as_str() {
             "APPEND" if !head.uid => return Ok(Wanted::Append(head, first)),
-            "FETCH" | "STORE" | "SEARCH" | "SORT" | "THREAD" | "EXPUNGE" | "XSORT" | "XSTATS"
-            | "XRUNANNOTATOR" => return Ok(Wanted::Messages(head, first)),
+            "FETCH" | "STORE" | "SEARCH" | "SORT" | "THREAD" | "UIDBATCHES" | "EXPUNGE" | "XSORT"
+            | "XSTATS" | "XRUNANNOTATOR" => return Ok(Wanted::Messages(head, first)),
             _ => {}
         }
         let limit = if session.user.is_some() { COMMAND } else { COMMAND_BEFORE_LOGIN };
@@ -208,6 +210,7 @@ async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
         Body::GetQuota(root) => quota::get(s, r, &root).await,
         Body::SetQuota(set) => quota::set(s, r, set).await,
         Body::Copy(copy) => copy::copy(s, r, copy).await,
+        Body::MultiSearch(search) => multisearch::search(s, r, search).await,
         Body::Xfer(xfer) => mailbox::xfer(s, r, &xfer.mailbox).await,
         // Read otherwise (see [`Wanted`]), or asked of backends only.
         Body::Select(_)
@@ -219,6 +222,9 @@ async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
         | Body::Fetch(_)
         | Body::Store(_)
         | Body::Search(_)
+        | Body::Sort(_)
+        | Body::Thread(_)
+        | Body::UidBatches(_)
         | Body::MupdatePush(_)
         | Body::LocalCreate(_)
         | Body::LocalDelete(_)
@@ -226,9 +232,3 @@ async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
         | Body::XKick(_) => Err(Refusal::Unrecognized.into()),
     }
 }
-
-/// Bytes of a command that is read whole, with its literals.
-const COMMAND: usize = 1024 * 1024;
-/// The longest ID (RFC 2971 section 3.3) has some 32 KiB.
-const COMMAND_BEFORE_LOGIN: usize = 64 * 1024;
-const MISTAKES: u32 = 10;

@@ -52,7 +52,7 @@ impl Asked {
         }
     }
 
-    /// `found` is in the order in which it is told.
+    /// `found` is in the order in which it is told. Saved is what RFC 5182 section 2.1 says.
     pub fn answer(&self, found: &[Found]) -> Answer {
         let mut lines = Vec::new();
         let saved = match self.returns {

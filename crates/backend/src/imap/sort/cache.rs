@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::keys::{Column, Keys, Kind};
+use crate::imap::limits::{PREPARED, PREPARED_IDLE};
 use store::Mailbox;
 
 /// By mailbox id and UIDVALIDITY: another one of the same name has others.
@@ -49,7 +49,7 @@ impl Prepared {
             let inner = Arc::downgrade(&self.inner);
             tokio::spawn(async move {
                 loop {
-                    tokio::time::sleep(IDLE).await;
+                    tokio::time::sleep(PREPARED_IDLE).await;
                     let Some(inner) = inner.upgrade() else { return };
                     if inner.lock().unwrap_or_else(PoisonError::into_inner).sweep() {
                         return;
@@ -78,7 +78,7 @@ impl Inner {
         entry.keys.take_over(kinds, keys);
         // What was used longest ago goes; at last this one.
         let mut bytes: usize = self.mailboxes.values().map(Entry::bytes).sum();
-        while bytes > BYTES {
+        while bytes > PREPARED {
             let oldest =
                 self.mailboxes.iter().filter(|(other, _)| **other != id).min_by_key(|(_, entry)| entry.used);
             let oldest = oldest.map_or(&id, |(id, _)| id).clone();
@@ -91,7 +91,7 @@ impl Inner {
 
     /// Drops what is old. True if nothing is left, and nobody looks any more.
     fn sweep(&mut self) -> bool {
-        self.mailboxes.retain(|_, entry| entry.used.elapsed() < IDLE);
+        self.mailboxes.retain(|_, entry| entry.used.elapsed() < PREPARED_IDLE);
         self.is_swept = !self.mailboxes.is_empty();
         !self.is_swept
     }
@@ -101,14 +101,11 @@ fn id(mailbox: &Mailbox) -> Id {
     (mailbox.uniqueid(), mailbox.view().uidvalidity)
 }
 
-/// Bytes of all columns: some six mailboxes of 100,000 messages that are threaded.
-const BYTES: usize = 64 << 20;
-/// How long keys are kept that nobody uses.
-const IDLE: Duration = Duration::from_secs(600);
-
 #[cfg(test)]
 mod tests {
     use super::super::keys::Row;
+    use std::time::Duration;
+
     use super::*;
 
     fn keys(messages: u32) -> Keys {
@@ -124,10 +121,10 @@ mod tests {
         assert_eq!(inner.of(&("a".into(), 1)).all().count(), 1);
         assert_eq!(inner.of(&("a".into(), 2)).all().count(), 0);
         drop(inner);
-        tokio::time::advance(IDLE / 2).await;
+        tokio::time::advance(PREPARED_IDLE / 2).await;
         assert!(!prepared.inner().sweep());
         assert_eq!(prepared.inner().of(&("a".into(), 1)).all().count(), 1);
-        tokio::time::advance(IDLE + Duration::from_secs(1)).await;
+        tokio::time::advance(PREPARED_IDLE + Duration::from_secs(1)).await;
         assert!(prepared.inner().sweep());
         assert_eq!(prepared.inner().of(&("a".into(), 1)).all().count(), 0);
     }
@@ -135,7 +132,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_mailbox_that_was_used_longest_ago_makes_room() {
         // Three fit, four do not.
-        let keys = keys((BYTES / 12 / 3) as u32);
+        let keys = keys((PREPARED / 12 / 3) as u32);
         let mut inner = Inner::default();
         for name in ["a", "b", "c"] {
             inner.put((name.into(), 1), &[Kind::Sent], &keys);

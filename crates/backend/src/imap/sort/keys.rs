@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use work::aside::{Budget, Spent};
 
+use crate::imap::limits::FRAMES;
 use crate::imap::search::scan::Found;
 use mime::Cached;
 use store::{Mailbox, Record, View};
@@ -354,7 +355,7 @@ impl Preparation {
                 self.missing = Some(missing);
                 return Ok(None);
             }
-            let run = missing.as_slice().get(..RUN).unwrap_or(missing.as_slice());
+            let run = missing.as_slice().get(..FRAMES).unwrap_or(missing.as_slice());
             let read = self.mailbox.read_keys(run);
             let read = read.into_iter().zip(run).map(|(cached, record)| match cached {
                 Ok(cached) => (record.uid, Row::of(&cached, record)),
@@ -434,9 +435,6 @@ fn hash(bytes: &[u8]) -> u64 {
     static STATE: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     STATE.hash_one(bytes)
 }
-
-/// Frames that are asked for at once.
-const RUN: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -232,6 +232,6 @@ fn modseq(at: Cursor<'_>) -> Parsed<'_, Key> {
 
 const INVALID: ParseError = ParseError::Invalid("Search criteria");
 /// Nesting of parentheses, NOT and OR.
-const DEPTH: usize = 100;
+pub const DEPTH: usize = 100;
 /// Keys in one search.
-const KEYS: usize = 10_000;
+pub const KEYS: usize = 10_000;

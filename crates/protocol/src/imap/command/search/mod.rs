@@ -11,7 +11,7 @@ use nom::combinator::{cut, map, opt};
 use nom::sequence::preceded;
 
 pub use answer::{ESearch, print_search, print_sort, put_number};
-pub use key::Key;
+pub use key::{DEPTH, KEYS, Key};
 
 use crate::grammar::{
     Cursor, Keyword, ParseError, Parsed, argument, atom, byte, keyword, list, number, space, text,

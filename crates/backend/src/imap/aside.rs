@@ -10,10 +10,9 @@ use std::time::Duration;
 use protocol::imap::{Code, Refusal, Reply, Tag};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, interval_at, timeout};
-use tracing::warn;
 use work::aside::{Budget, Spent, aside, sliced};
 
-use super::limits::{ASIDE, ASIDE_PATIENCE, SCANS};
+use super::limits::{ASIDE, ASIDE_PATIENCE, SCANS, rows};
 use super::reply::Stop;
 use super::session::Session;
 
@@ -56,16 +55,27 @@ struct Turn<'a> {
 }
 
 impl Aside {
-    /// None: the user's other commands did not end in time.
-    async fn turn(&self, user: &str) -> Option<Turn<'_>> {
+    /// Waits until the user's other commands have ended.
+    async fn turn(&self, user: &str) -> Result<Turn<'_>, Refusal> {
         let semaphore = {
             let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
             users.entry(user.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(ASIDE))).clone()
         };
         let mut turn = Turn { all: self, user: user.to_owned(), permit: None };
-        turn.permit = timeout(ASIDE_PATIENCE, semaphore.acquire_owned()).await.ok()?.ok();
-        turn.permit.is_some().then_some(turn)
+        turn.permit = timeout(ASIDE_PATIENCE, semaphore.acquire_owned()).await.ok().and_then(Result::ok);
+        if turn.permit.is_none() {
+            rows::ASIDE.met(format_args!("{user}: too many searches at the same time: one more is refused"));
+            return Err(Refusal::TooManySearches);
+        }
+        Ok(turn)
     }
+}
+
+/// The time of the command is spent.
+fn took_too_long(user: &str, limit: Duration) -> Stop {
+    rows::search_maxtime
+        .met(format_args!("{user}: a command took more than {limit:?} and was ended (search_maxtime)"));
+    Refusal::TakesTooLong.into()
 }
 
 impl Drop for Turn<'_> {
@@ -89,14 +99,8 @@ impl Session {
         let user = self.user()?.id().to_owned();
         let limit = server.imapd.search_maxtime;
         let done = async {
-            let Some(_turn) = server.shared.aside.turn(&user).await else {
-                warn!(user, "too many searches at the same time: one more is refused");
-                return Err(Refusal::TooManySearches.into());
-            };
-            aside(limit, work).await.map_err(|_| {
-                warn!(user, ?limit, "a command took too long and was ended (search_maxtime)");
-                Stop::Refused(Refusal::TakesTooLong)
-            })
+            let _turn = server.shared.aside.turn(&user).await?;
+            aside(limit, work).await.map_err(|_| took_too_long(&user, limit))
         };
         tokio::select! {
             biased;
@@ -128,14 +132,9 @@ impl Session {
         let server = self.server.clone();
         let user = self.user()?.id().to_owned();
         let done = async {
-            let Some(_turn) = server.shared.aside.turn(&user).await else {
-                warn!(user, "too many searches at the same time: one more is refused");
-                return Err(Refusal::TooManySearches.into());
-            };
-            sliced(limit, &server.shared.aside.gate, work).await.map_err(|_| {
-                warn!(user, ?limit, "a command took too long and was ended (search_maxtime)");
-                Stop::Refused(Refusal::TakesTooLong)
-            })
+            let _turn = server.shared.aside.turn(&user).await?;
+            let done = sliced(limit, &server.shared.aside.gate, work).await;
+            done.map_err(|_| took_too_long(&user, server.imapd.search_maxtime))
         };
         self.telling(tag, progress, done).await
     }
@@ -181,10 +180,10 @@ mod tests {
         for _ in 0..ASIDE {
             turns.push(all.turn("fred").await.unwrap());
         }
-        assert!(all.turn("wilma").await.is_some());
-        assert!(all.turn("fred").await.is_none());
+        assert!(all.turn("wilma").await.is_ok());
+        assert!(all.turn("fred").await.is_err());
         turns.pop();
-        assert!(all.turn("fred").await.is_some());
+        assert!(all.turn("fred").await.is_ok());
         turns.clear();
         assert!(all.users.lock().unwrap().is_empty());
     }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use transport::tls::ServerTls;
 
 use super::aside::Aside;
-use super::limits::{ROOTS, WARN_AGAIN};
+use super::limits::{ROOTS, WARN_AGAIN, rows};
 use super::sort::cache::Prepared;
 use store::{Master, Store};
 
@@ -93,7 +93,11 @@ impl Warned {
     pub fn is_due(&self, root: &MailboxName) -> bool {
         let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
         roots.retain(|_, when| when.elapsed() < WARN_AGAIN);
-        if roots.contains_key(root) || roots.len() >= ROOTS {
+        if roots.contains_key(root) {
+            return false;
+        }
+        if roots.len() >= ROOTS {
+            rows::ROOTS.met("so many quota roots are nearly full that users of others are not warned");
             return false;
         }
         roots.insert(root.clone(), Instant::now());

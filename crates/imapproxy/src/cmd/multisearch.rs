@@ -12,7 +12,7 @@ use protocol::imap::{Refusal, Tag};
 use super::Request;
 use super::list::look_around;
 use crate::grammar::put_astring;
-use crate::limits::{NAMES_AT_ONCE, SEARCHED, SEARCHED_AT_ONCE};
+use crate::limits::{NAMES_AT_ONCE, SEARCHED, SEARCHED_AT_ONCE, rows};
 use crate::session::gather::Errand;
 use crate::session::{Done, Outcome, Session, Stop};
 
@@ -65,6 +65,7 @@ async fn errands(s: &mut Session, request: &Request, search: &MultiSearch) -> Re
     });
     let named = named.await?;
     if named.too_many {
+        rows::SEARCHED.met("a search in too many mailboxes is refused");
         return Err(Refusal::Limit(format!("More than {SEARCHED} mailboxes to search in")).into());
     }
     let criteria = trim_line(&request.raw).get(request.head.arguments + search.rest..).unwrap_or_default();

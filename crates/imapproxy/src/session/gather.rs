@@ -21,7 +21,7 @@ use upstream::{Connection, Error};
 use super::client::Client;
 use super::relay::{client_gone, lost};
 use super::{Session, Stop};
-use crate::limits::{AT_ONCE, RESPONSE_MAX, SILENCE};
+use crate::limits::{AT_ONCE, RESPONSE_MAX, SILENCE, rows};
 
 /// Commands of one backend, without their line ends.
 pub struct Errand {
@@ -251,6 +251,7 @@ impl Session {
             Err(_) => {
                 for (at, trip) in trips.iter().enumerate().filter(|(_, trip)| trip.state == State::Talking) {
                     if trip.since.elapsed() >= silence {
+                        rows::SILENCE.met(format_args!("backend {} says nothing", trip.errand.server));
                         broken.push((at, "it says nothing".to_owned()));
                     }
                 }

@@ -13,7 +13,7 @@ use work::aside::{Budget, Spent};
 
 use super::search::tell;
 use crate::imap::aside::Progress;
-use crate::imap::limits::{OPENED, SEARCHED};
+use crate::imap::limits::{OPENED, SEARCHED, rows};
 use crate::imap::marks::Marks;
 use crate::imap::numbering::Numbering;
 use crate::imap::reply::{Outcome, Stop};
@@ -74,10 +74,11 @@ async fn mailboxes(session: &mut Session, sources: &[Source]) -> Result<Vec<Seen
         named(&sources, selected.as_ref(), subscribed, SEARCHED, viewer, budget)
     };
     let named = session.look(look).await?;
-    match named.too_many {
-        true => Err(Refusal::Limit(format!("More than {SEARCHED} mailboxes to search in")).into()),
-        false => Ok(named.mailboxes),
+    if named.too_many {
+        rows::SEARCHED.met("a search in too many mailboxes is refused");
+        return Err(Refusal::Limit(format!("More than {SEARCHED} mailboxes to search in")).into());
     }
+    Ok(named.mailboxes)
 }
 
 /// A mailbox as it is: the selected one as the client knows it.

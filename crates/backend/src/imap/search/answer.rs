@@ -8,7 +8,7 @@ use protocol::imap::set::Ranges;
 use protocol::imap::{Tag, UidSet};
 
 use super::scan::{Found, Reach};
-use crate::imap::limits::SAVED;
+use crate::imap::limits::{SAVED, rows};
 
 /// What the answer has to say.
 pub struct Asked {
@@ -119,7 +119,11 @@ fn save(returns: Returns, found: &[Found]) -> Saved {
     // Those of SORT are in its order.
     uids.sort_unstable();
     let saved: Ranges = uids.into_iter().collect();
-    if saved.len() > SAVED { Err(TooMany) } else { Ok(saved) }
+    if saved.len() > SAVED {
+        rows::SAVED.met("a search found too many messages to save them");
+        return Err(TooMany);
+    }
+    Ok(saved)
 }
 
 #[cfg(test)]

@@ -428,7 +428,7 @@ impl Session {
             Body::Thread(thread) => cmd::sort::threads(self, tag, thread).await,
             Body::UidBatches(batches) => cmd::uidbatches::run(self, tag, batches),
             Body::MultiSearch(search) => cmd::multisearch::run(self, tag, search).await,
-            Body::Copy(copy) => cmd::copy::run(self, copy).await,
+            Body::Copy(copy) => cmd::copy::run(self, tag, copy).await,
         }
     }
 }

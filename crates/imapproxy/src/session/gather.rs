@@ -12,6 +12,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use bytes::BytesMut;
+use protocol::imap::Bye;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
@@ -19,7 +20,7 @@ use upstream::wire::imap::{Answer, Id, Part, Wire};
 use upstream::{Connection, Error};
 
 use super::client::Client;
-use super::relay::{client_gone, lost};
+use super::relay::{bye_text, client_gone, kick_text, lost};
 use super::{Session, Stop};
 use crate::limits::{AT_ONCE, RESPONSE_MAX, SILENCE, rows};
 
@@ -156,6 +157,9 @@ impl Session {
                     if !answer.is_ok() && gathered.refused.is_none() {
                         gathered.refused = Some(answer);
                     }
+                }
+                Part::Bye(line) if selected || kick_text(&line).is_some() => {
+                    return Err(Stop::Bye(Bye::new(bye_text(&line))));
                 }
                 // What was said ahead of them: nobody waits for it.
                 Part::Done(..) | Part::Continuation(_) | Part::Bye(_) => {}

@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What a backend answers to a command (without its tag); `$` in the answer is the tag.
 pub type Script = fn(&str) -> String;
 
+/// Where a backend's connection breaks in an answer.
+pub const DIES: &str = "<dies>";
+
 /// A backend: what it was told, in order, without tags.
 #[derive(Clone)]
 pub struct Backend {
@@ -90,7 +93,8 @@ async fn speak(mut socket: TcpStream, heard: Arc<Mutex<Vec<String>>>, script: Sc
                 script(command)
             };
             let answer = answer.replace('$', tag);
-            if socket.write_all(answer.as_bytes()).await.is_err() {
+            let (answer, dies) = answer.split_once(DIES).map_or((&*answer, false), |(said, _)| (said, true));
+            if socket.write_all(answer.as_bytes()).await.is_err() || dies {
                 return;
             }
         }

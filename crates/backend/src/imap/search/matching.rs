@@ -13,8 +13,8 @@ use mime::{Address, Fields, Structure, header_text};
 pub struct Reading<'r> {
     source: &'r mut dyn Source,
     wanted: &'r HashSet<Vec<u8>>,
-    /// By [`Likeness`].
-    texts: [Texts; Likeness::ALL],
+    /// By [`Likeness`]; none for the many messages that the index decides on.
+    texts: Option<Box<[Texts; Likeness::ALL]>>,
     /// What FUZZY makes of it (RFC 6203), if it made anything of it.
     score: Option<u8>,
 }
@@ -109,7 +109,7 @@ impl Test {
 
 impl<'r> Reading<'r> {
     pub fn new(source: &'r mut dyn Source, wanted: &'r HashSet<Vec<u8>>) -> Reading<'r> {
-        Reading { source, wanted, texts: Default::default(), score: None }
+        Reading { source, wanted, texts: None, score: None }
     }
 
     /// Relevancy, 1 to 100: of a message in which FUZZY has found nothing, because it did not need to, the highest.
@@ -126,7 +126,7 @@ impl<'r> Reading<'r> {
     }
 
     fn envelope(&mut self, name: Name, likeness: Likeness) -> Option<&[String]> {
-        let slot = &mut self.texts[likeness as usize].envelope[name as usize];
+        let slot = &mut self.texts.get_or_insert_default()[likeness as usize].envelope[name as usize];
         if slot.is_none() {
             let structure = self.source.structure()?;
             *slot = Some(name.texts(&structure, likeness));
@@ -136,7 +136,7 @@ impl<'r> Reading<'r> {
 
     /// The values of the fields that are looked into, by name. One pass over the header.
     fn fields(&mut self, likeness: Likeness) -> Option<&HashMap<Vec<u8>, Vec<String>>> {
-        let slot = &mut self.texts[likeness as usize].fields;
+        let slot = &mut self.texts.get_or_insert_default()[likeness as usize].fields;
         if slot.is_none() {
             let structure = self.source.structure()?;
             let bytes = self.source.bytes(false)?;
@@ -153,7 +153,7 @@ impl<'r> Reading<'r> {
     }
 
     fn header(&mut self, likeness: Likeness) -> Option<&str> {
-        let slot = &mut self.texts[likeness as usize].header;
+        let slot = &mut self.texts.get_or_insert_default()[likeness as usize].header;
         if slot.is_none() {
             let structure = self.source.structure()?;
             let bytes = self.source.bytes(true)?;
@@ -163,7 +163,7 @@ impl<'r> Reading<'r> {
     }
 
     fn body(&mut self, likeness: Likeness) -> Option<&[String]> {
-        let slot = &mut self.texts[likeness as usize].body;
+        let slot = &mut self.texts.get_or_insert_default()[likeness as usize].body;
         if slot.is_none() {
             let structure = self.source.structure()?;
             let bytes = self.source.bytes(true)?;

@@ -165,7 +165,7 @@ impl Session {
     /// the first command, and nobody waits for the answers.
     pub fn take_in(&mut self, server: &str, connection: Connection<Wire>) -> Result<(), Stop> {
         self.keep(server, connection)?;
-        for command in self.to_replay(server).into_iter().flatten() {
+        for command in self.told_before(server).into_iter().flatten() {
             self.command(server, command)?;
         }
         Ok(())
@@ -182,14 +182,14 @@ impl Session {
 
     /// Tells a new backend what the client has told the session.
     async fn replay(&mut self, server: &str) -> Result<(), Stop> {
-        for command in self.to_replay(server).into_iter().flatten() {
+        for command in self.told_before(server).into_iter().flatten() {
             self.ask(server, command, To::Nobody).await?;
         }
         Ok(())
     }
 
     /// ENABLE and ID, as far as they are understood there.
-    fn to_replay(&mut self, server: &str) -> [Option<Vec<u8>>; 2] {
+    fn told_before(&mut self, server: &str) -> [Option<Vec<u8>>; 2] {
         let Some(link) = self.links.get_mut(server) else { return [None, None] };
         // Older ones know CONDSTORE without a word of it.
         let understood = |extension: Extension| {

@@ -12,7 +12,7 @@ use super::{
     commit::{Content, Job, Note, Permit, Place},
     error::StoreError,
     index::{self, Op},
-    lock,
+    lock, logfile,
     mailbox::Mailbox,
     quota::{Delta, Usage},
     record::{Record, System},
@@ -33,6 +33,8 @@ pub struct Change {
     cache_at: u64,
     notes: Vec<Note>,
     modseq: u64,
+    /// The version of the index file that knows all of it.
+    version: u32,
     /// Whether a growing usage must fit into the quota.
     must_fit: bool,
 }
@@ -42,9 +44,10 @@ pub struct Working {
     pub tip: Arc<View>,
     pub end: u64,
     pub generation: u64,
+    pub version: u32,
     pub cache_end: u64,
-    /// `end` and `generation` of what is published.
-    pub saved: (u64, u64),
+    /// `end`, `generation` and `version` of what is published.
+    pub saved: (u64, u64, u32),
 }
 
 /// What a change is built on.
@@ -52,6 +55,7 @@ struct Base {
     tip: Arc<View>,
     cache_end: u64,
     generation: u64,
+    version: u32,
 }
 
 /// The outcome of a change that was handed in; none where there was nothing to change.
@@ -120,17 +124,28 @@ impl Mailbox {
             return Ok((result, None));
         }
         let mut frame = Vec::with_capacity(change.ops.len() + 16);
-        put_frame(&mut frame, base.generation, &change.ops);
+        // A file of an earlier version is written anew, with the change in it.
+        let anew = base.version < change.version;
+        match anew {
+            true => frame = index::snapshot(&change.view, base.generation + 1),
+            false => put_frame(&mut frame, base.generation, &change.ops),
+        }
         let mut working = self.still(&base)?;
         let root = self.quota_root();
         let delta = Delta::between(&Usage::of(&base.tip), &Usage::of(&change.view));
         self.shared.quotas.add(root.as_ref(), delta, change.must_fit)?;
         let (offset, cache_at) = (working.end, working.cache_end);
-        working.end += frame.len() as u64;
         working.cache_end += change.cache.len() as u64;
+        let content = if anew {
+            (working.generation, working.end) = (base.generation + 1, frame.len() as u64);
+            working.version = logfile::VERSION;
+            Content::Replace(frame)
+        } else {
+            working.end += frame.len() as u64;
+            Content::Append { offset, frame }
+        };
         let Change { view, places, unlink, cache, notes, .. } = change;
-        let (mut job, held) =
-            self.job(&mut working, Arc::new(view), Content::Append { offset, frame }, (root, delta));
+        let (mut job, held) = self.job(&mut working, Arc::new(view), content, (root, delta));
         job.cache = (!cache.is_empty()).then(|| (self.cache.clone(), cache_at, cache));
         (job.places, job.unlink, job.notes) = (places, unlink, notes);
         self.shared.commit.submit(job, permit);
@@ -152,6 +167,7 @@ impl Mailbox {
             let bytes = index::snapshot(&base.tip, generation);
             let mut working = mailbox.still(&base)?;
             (working.generation, working.end) = (generation, bytes.len() as u64);
+            working.version = logfile::VERSION;
             let nothing = (None, Delta::default());
             let (job, held) = mailbox.job(&mut working, base.tip, Content::Replace(bytes), nothing);
             mailbox.shared.commit.submit(job, permit);
@@ -168,7 +184,8 @@ impl Mailbox {
         if working.tip.gone {
             return Err(StoreError::NoMailbox);
         }
-        Ok(Base { tip: working.tip.clone(), cache_end: working.cache_end, generation: working.generation })
+        let Working { generation, version, cache_end, .. } = *working;
+        Ok(Base { tip: working.tip.clone(), cache_end, generation, version })
     }
 
     /// The state, if it is what a change was built on: the mailbox may be gone since, or an earlier change have failed.
@@ -190,7 +207,7 @@ impl Mailbox {
     ) -> (Job, oneshot::Receiver<Result<(), StoreError>>) {
         working.tip = view.clone();
         let usage = Usage::of(&view);
-        let saved = (working.end, working.generation);
+        let saved = (working.end, working.generation, working.version);
         let (tell, held) = oneshot::channel();
         let (mailbox, epoch) = (self.clone(), self.log.epoch());
         let done = move |result: Result<(), StoreError>| {
@@ -208,7 +225,7 @@ impl Mailbox {
         (Job::new(self.log.clone(), epoch, saved.1, content, Box::new(done)), held)
     }
 
-    fn publish(&self, view: Arc<View>, saved: (u64, u64), usage: Usage) {
+    fn publish(&self, view: Arc<View>, saved: (u64, u64, u32), usage: Usage) {
         lock(&self.working).saved = saved;
         self.shared.quotas.note(&self.id, Some(usage));
         // A mailbox that was deleted meanwhile stays so.
@@ -234,7 +251,7 @@ impl Mailbox {
         let mut view = (*published).clone();
         view.last_uid = last_uid;
         working.tip = Arc::new(view);
-        (working.end, working.generation) = working.saved;
+        (working.end, working.generation, working.version) = working.saved;
     }
 }
 
@@ -250,6 +267,7 @@ impl Change {
             cache_at: base.cache_end,
             notes: Vec::new(),
             modseq: base.tip.modseq() + 1,
+            version: 1,
             must_fit: true,
         }
     }
@@ -272,9 +290,15 @@ impl Change {
         &self.view
     }
 
+    /// The modification sequence of what it changes.
+    pub fn modseq(&self) -> u64 {
+        self.modseq
+    }
+
     /// Does an operation: in the log, and in the view.
     pub fn op(&mut self, op: Op) {
         op.encode(&mut self.ops);
+        self.version = self.version.max(op.version());
         self.view.apply(op);
     }
 
@@ -367,7 +391,10 @@ impl Change {
 /// Whether the index has many more bytes than its messages need.
 fn is_bloated(working: &Working) -> bool {
     let messages = (working.tip.records.len() + working.tip.expunged.len()) as u64;
-    working.end > COMPACT_FROM && working.end > messages * COMPACT_RECORD
+    // Annotations of any size are no bloat, but those that were replaced.
+    let annotations = working.tip.annotation_bytes.saturating_mul(2);
+    working.end > COMPACT_FROM
+        && working.end > messages.saturating_mul(COMPACT_RECORD).saturating_add(annotations)
 }
 
 /// A change of more messages is built on a blocking thread.
@@ -385,6 +412,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
+    use crate::metadata::Setting;
 
     #[derive(Debug, Clone)]
     enum Act {
@@ -394,6 +422,7 @@ mod tests {
         Forget(Vec<u32>),
         Recent(u32),
         Pop3,
+        Metadata(u8, Option<u8>),
     }
 
     fn act() -> impl Strategy<Value = Act> {
@@ -406,6 +435,7 @@ mod tests {
             uids().prop_map(Act::Forget),
             (0..40u32).prop_map(Act::Recent),
             Just(Act::Pop3),
+            (0..4u8, proptest::option::of(0..9u8)).prop_map(|(entry, value)| Act::Metadata(entry, value)),
         ]
     }
 
@@ -432,6 +462,12 @@ mod tests {
             Act::Forget(uids) => change.forget(&uids),
             Act::Recent(uid) => change.op(Op::Recent(uid)),
             Act::Pop3 => change.op(Op::Pop3(change.now)),
+            Act::Metadata(entry, value) => {
+                let value = value.map(|length| vec![0; usize::from(length)]);
+                let (entry, user) = (format!("/{}", entry / 2), format!("{}", entry % 2));
+                let settings = vec![Setting { entry, user, value }];
+                change.op(Op::Metadata { modseq: change.modseq(), settings });
+            }
         }
     }
 
@@ -442,9 +478,11 @@ mod tests {
         let (live, dead): (Vec<_>, Vec<_>) = (records.iter().collect(), expunged.iter().collect());
         format!(
             "{uidvalidity} {last_uid} {highestmodseq} {deletedmodseq} {recentuid} {last_append} {pop3_last_login} {gone} \
-             {bytes} {annotation_bytes} {} {} {keywords:?} {live:#?} {dead:#?}",
+             {bytes} {annotation_bytes} {} {:?} {} {:?} {keywords:?} {live:#?} {dead:#?}",
             view.unseen,
+            view.deleted(),
             view.exists(),
+            view.metadata,
         )
     }
 
@@ -456,7 +494,7 @@ mod tests {
             let mut tip = Arc::new(View { uidvalidity: 7, ..View::default() });
             let mut file = index::snapshot(&tip, 1);
             for (act, now) in acts {
-                let mut change = Change::new(&Base { tip: tip.clone(), cache_end: 0, generation: 1 }, now);
+                let mut change = Change::new(&Base { tip: tip.clone(), cache_end: 0, generation: 1, version: logfile::VERSION }, now);
                 run(&mut change, act);
                 if !change.is_nothing() {
                     put_frame(&mut file, 1, &change.ops);
@@ -468,6 +506,7 @@ mod tests {
             prop_assert_eq!(told(&index::parse(&compact).unwrap().view), told(&tip));
             let counted = View::default().with(tip.records.clone());
             prop_assert_eq!((counted.bytes, counted.unseen), (tip.bytes, tip.unseen));
+            prop_assert_eq!(counted.deleted(), tip.deleted());
         }
     }
 }

@@ -10,7 +10,8 @@ use tracing::warn;
 use super::{
     codec::{Reader, Truncated, put_bytes, put_frame, put_number, take_frame},
     error::{Doing, StoreError},
-    logfile,
+    logfile::{self, NoLog},
+    metadata::Setting,
     record::{Annotation, Record, System},
     view::View,
 };
@@ -57,9 +58,22 @@ pub enum Op {
         modseq: u64,
         annotations: Vec<Annotation>,
     },
+    /// Annotations of the mailbox itself, set or removed at once.
+    Metadata {
+        modseq: u64,
+        settings: Vec<Setting>,
+    },
 }
 
 impl Op {
+    /// The version of the index file that knows the operation.
+    pub fn version(&self) -> u32 {
+        match self {
+            Op::Metadata { .. } => 2,
+            _ => 1,
+        }
+    }
+
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Op::State {
@@ -130,6 +144,12 @@ impl Op {
                     put_bytes(out, &a.value);
                 }
             }
+            Op::Metadata { modseq, settings } => {
+                out.push(METADATA);
+                put_number(out, *modseq);
+                put_number(out, settings.len() as u64);
+                settings.iter().for_each(|setting| setting.encode(out));
+            }
         }
     }
 
@@ -167,6 +187,13 @@ impl Op {
                 }
                 Op::Annotate { uid, modseq, annotations }
             }
+            METADATA => {
+                let (modseq, mut settings) = (r.number()?, Vec::new());
+                for _ in 0..r.number()? {
+                    settings.push(Setting::decode(r)?);
+                }
+                Op::Metadata { modseq, settings }
+            }
             _ => return Err(Truncated),
         })
     }
@@ -176,6 +203,7 @@ impl Op {
 #[derive(Debug)]
 pub struct Loaded {
     pub view: View,
+    pub version: u32,
     pub generation: u64,
     /// Bytes of the file that count: where the next frame goes.
     pub len: u64,
@@ -187,7 +215,7 @@ pub struct Loaded {
 pub fn load(dir: &Path) -> Result<Loaded, StoreError> {
     let path = dir.join(FILE);
     let bytes = fs::read(&path).doing("read", &path)?;
-    let loaded = parse(&bytes).ok_or_else(|| StoreError::damaged(&path, "not an index"))?;
+    let loaded = parse(&bytes).map_err(|why| StoreError::damaged(&path, format!("not an index: {why}")))?;
     if loaded.torn {
         let kept = dir.join(DAMAGED);
         warn!(index = %path.display(), at = loaded.len, lost = bytes.len() as u64 - loaded.len, "index cut at its last good record");
@@ -198,12 +226,12 @@ pub fn load(dir: &Path) -> Result<Loaded, StoreError> {
     Ok(loaded)
 }
 
-/// Reads the bytes of an index file; none where not even its first bytes are right.
-pub fn parse(bytes: &[u8]) -> Option<Loaded> {
+/// Reads the bytes of an index file; an error where not even its first bytes are right.
+pub fn parse(bytes: &[u8]) -> Result<Loaded, NoLog> {
     if !bytes.starts_with(MAGIC) {
-        return None;
+        return Err(NoLog::Damaged);
     }
-    let generation = logfile::parse(bytes).ok()?;
+    let logfile::Start { version, generation } = logfile::parse(bytes)?;
     let mut at = logfile::HEADER as usize;
     let mut view = View::default();
     while let Some((payload, len)) = bytes.get(at..).and_then(|rest| take_frame(rest, generation)) {
@@ -213,7 +241,7 @@ pub fn parse(bytes: &[u8]) -> Option<Loaded> {
         at += len;
     }
     let torn = at != bytes.len();
-    Some(Loaded { view, generation, len: at as u64, torn })
+    Ok(Loaded { view, version, generation, len: at as u64, torn })
 }
 
 /// A whole index file that holds a view.
@@ -225,6 +253,11 @@ pub fn snapshot(view: &View, generation: u64) -> Vec<u8> {
         Op::Keyword(word.clone()).encode(&mut payload);
     }
     put_frame(&mut out, generation, &payload);
+    for settings in view.metadata.in_runs() {
+        payload.clear();
+        Op::Metadata { modseq: 0, settings }.encode(&mut payload);
+        put_frame(&mut out, generation, &payload);
+    }
     let live = view.records.iter().map(|r| (r, false));
     let expunged = view.expunged.iter().map(|r| (r, true));
     let all: Vec<_> = live.chain(expunged).collect();
@@ -262,6 +295,7 @@ fn play(view: &mut View, payload: &[u8]) -> Result<(), Truncated> {
     Ok(())
 }
 
+const METADATA: u8 = 20;
 /// Name of the file in a mailbox's directory.
 pub const FILE: &str = "index";
 pub const MAGIC: &[u8; 8] = b"MURDERIX";

@@ -29,6 +29,7 @@
 //! It asks a [`Master`] before the list changes, and knows no protocol of a client's: errors are [`StoreError`], which each
 //! protocol turns into its replies.
 
+mod annotate;
 mod change;
 mod codec;
 mod commit;
@@ -45,6 +46,7 @@ mod logfile;
 mod mailbox;
 mod master;
 mod message;
+mod metadata;
 mod open;
 mod openings;
 mod ops;
@@ -63,13 +65,15 @@ mod turns;
 mod userlog;
 mod view;
 
+pub use annotate::Annotations;
 pub use deliver::{Delivered, Delivery};
 pub use error::StoreError;
 pub use expire::{Ages, Expired};
-pub use header::Header;
+pub use header::{DUPLICATE_DELIVER, Header, POP3_NEW_UIDL, SHARED_SEEN};
 pub use mailbox::{Appended, FlagChange, FlagMask, How, Mailbox, NewMessage, Stored};
 pub use master::{Answer, Master, MasterError, MasterSession};
 pub use message::{Depth, Extent, HEAD, Read, Wanted};
+pub use metadata::{Annotated, ENTRY_MAX, SHARED, Setting, VALUE_MAX};
 pub use ops::{AclChange, Actor, Create, Renamed};
 pub use quota::{Limits, Quota, Usage};
 pub use reconstruct::{Reconstructed, Which};

@@ -6,6 +6,7 @@ use protocol::imap::Flag;
 
 use super::{
     index::Op,
+    metadata::Metadata,
     record::{Record, System},
     records::Records,
 };
@@ -35,6 +36,11 @@ pub struct View {
     pub(crate) bytes: u64,
     pub(crate) annotation_bytes: u64,
     pub(crate) unseen: usize,
+    /// Messages that are \Deleted, and their bytes.
+    pub(crate) deleted: usize,
+    pub(crate) deleted_bytes: u64,
+    /// Annotations of the mailbox itself.
+    pub(crate) metadata: Arc<Metadata>,
 }
 
 /// What happened between two snapshots.
@@ -102,6 +108,16 @@ impl View {
     /// Messages without the shared \Seen.
     pub fn unseen(&self) -> usize {
         self.unseen
+    }
+
+    /// Messages that are \Deleted (STATUS DELETED), and their bytes (DELETED-STORAGE).
+    pub fn deleted(&self) -> (usize, u64) {
+        (self.deleted, self.deleted_bytes)
+    }
+
+    /// Bytes of the annotations of the mailbox and of its messages, as quotas count them.
+    pub fn annotation_bytes(&self) -> u64 {
+        self.annotation_bytes
     }
 
     /// Keywords by their bit.
@@ -190,6 +206,14 @@ impl View {
                     self.put(Record { modseq, annotations, ..record });
                 }
             }
+            Op::Metadata { modseq, settings } => {
+                self.saw(modseq);
+                let metadata = Arc::make_mut(&mut self.metadata);
+                let before = metadata.bytes();
+                settings.into_iter().for_each(|setting| metadata.set(setting));
+                self.annotation_bytes =
+                    self.annotation_bytes.saturating_sub(before).saturating_add(metadata.bytes());
+            }
         }
     }
 
@@ -209,11 +233,16 @@ impl View {
         let annotations =
             record.annotations.iter().flat_map(|a| a.iter()).map(|a| a.value.len() as u64).sum::<u64>();
         let unseen = usize::from(!record.has(System::SEEN));
+        let deleted = if record.has(System::DELETED) { (1, record.size) } else { (0, 0) };
         if arrives {
+            self.deleted += deleted.0;
+            self.deleted_bytes += deleted.1;
             self.bytes += record.size;
             self.annotation_bytes += annotations;
             self.unseen += unseen;
         } else {
+            self.deleted = self.deleted.saturating_sub(deleted.0);
+            self.deleted_bytes = self.deleted_bytes.saturating_sub(deleted.1);
             self.bytes = self.bytes.saturating_sub(record.size);
             self.annotation_bytes = self.annotation_bytes.saturating_sub(annotations);
             self.unseen = self.unseen.saturating_sub(unseen);

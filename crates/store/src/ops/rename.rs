@@ -96,7 +96,10 @@ impl Store {
         } else if to.is_inbox() && !namespace.is_deleted(from) {
             return Err(StoreError::NotSupported);
         }
-        self.check_protected(who, from)?;
+        if from.parent() != to.parent() {
+            self.check_protected(who, from)?;
+            self.check_childless(to)?;
+        }
         if let Some(taken) = self.inner.list.get(to)? {
             let seen = self.rights_of(who, to, &taken).contains(Rights::LOOKUP);
             return Err(if seen { StoreError::Exists } else { StoreError::Denied });
@@ -264,6 +267,8 @@ impl Store {
         let uids: Vec<u32> = from.view().records().iter().map(|r| r.uid).collect();
         self.copy(&from, uids.clone(), &target, FlagMask::ALL, None, false).await?;
         from.remove(&uids).await?;
+        // RFC 5464 section 4.3: INBOX keeps its annotations, and the new mailbox has them too.
+        target.set_annotations(from.all_annotations()).await?;
         Ok(Renamed { moved: vec![(inbox.clone(), to.clone())], failed: Vec::new() })
     }
 

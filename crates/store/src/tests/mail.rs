@@ -91,7 +91,7 @@ async fn a_large_message_goes_through_a_file_and_is_linked_into_several_mailboxe
         staging.write(&[b'x'; 10_000]).await.unwrap();
     }
     let staged = Arc::new(staging.finish().await.unwrap());
-    let new = NewMessage { staged, flags: Vec::new(), internaldate: None };
+    let new = NewMessage { staged, flags: Vec::new(), internaldate: None, annotations: Vec::new() };
     let mut inodes = Vec::new();
     for user in ["user.a", "user.b", "user.c"] {
         let mailbox = store.mailbox(&name(user)).await.unwrap();
@@ -130,6 +130,7 @@ async fn copies_keep_flags_dates_and_keywords_few_or_many() {
             staged: Arc::new(Staged::in_memory(text.into())),
             flags,
             internaldate: Some(n),
+            annotations: Vec::new(),
         });
     }
     inbox.append(many).await.unwrap();
@@ -254,7 +255,7 @@ async fn a_large_message_that_was_expunged_for_good_takes_no_room() {
     staging.write(b"Subject: big\r\n\r\n").await.unwrap();
     staging.write(&vec![b'x'; stage::MEMORY * 2]).await.unwrap();
     let staged = Arc::new(staging.finish().await.unwrap());
-    let new = NewMessage { staged, flags: Vec::new(), internaldate: None };
+    let new = NewMessage { staged, flags: Vec::new(), internaldate: None, annotations: Vec::new() };
     let uid = inbox.append(vec![new]).await.unwrap().uids[0];
     let partition = inbox.partition();
     let staged = || std::fs::read_dir(partition.join(stage::STAGE)).unwrap().count();

@@ -3,6 +3,7 @@
 mod crash;
 mod faults;
 mod mail;
+mod metadata;
 mod model;
 mod open;
 mod operations;
@@ -184,6 +185,7 @@ pub fn message(subject: &str) -> NewMessage {
         staged: Arc::new(Staged::in_memory(text.into())),
         flags: Vec::new(),
         internaldate: Some(1_700_000_000),
+        annotations: Vec::new(),
     }
 }
 

@@ -4,6 +4,19 @@ use protocol::acl::Rights;
 
 use super::{super::*, *};
 
+/// Sets one annotation of a mailbox.
+async fn set(
+    store: &Store,
+    mailbox: &str,
+    entry: &str,
+    user: &str,
+    value: Option<&str>,
+) -> Result<(), StoreError> {
+    let value = value.map(|value| value.as_bytes().to_vec());
+    let setting = Setting { entry: entry.into(), user: user.into(), value };
+    store.annotate(&name(mailbox), vec![setting], Vec::new()).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn create_reserves_then_makes_then_activates() {
     let bench = Bench::with_master();
@@ -195,7 +208,7 @@ async fn special_uses_are_known_unique_and_protected() {
     let uses = store.special_uses("fred").await.unwrap();
     assert_eq!(uses.into_iter().collect::<Vec<_>>(), [(name("user.fred.Sent"), vec!["\\Sent".to_owned()])]);
     assert!(matches!(store.delete(&fred, &name("user.fred.Sent"), false).await, Err(StoreError::Protected)));
-    store.annotate(&name("user.fred.Sent"), "/specialuse", "fred", None).await.unwrap();
+    set(&store, "user.fred.Sent", "/specialuse", "fred", None).await.unwrap();
     assert!(store.special_uses("fred").await.unwrap().is_empty());
     store.delete(&fred, &name("user.fred.Sent"), false).await.unwrap();
 }
@@ -238,7 +251,10 @@ async fn expiry_ends_deleted_mailboxes_expunged_messages_and_old_deliveries() {
     assert_eq!(inbox.view().vanished_since(0), None);
     assert_eq!(store.list().scan(None, 10).unwrap().entries.len(), 1);
     assert_eq!(bench.master.clone().unwrap().entries.lock().unwrap().len(), 1);
-    store.annotate(&name("user.fred"), "/vendor/cmu/cyrus-imapd/expire", "", Some("1")).await.unwrap();
+    set(&store, "user.fred", "/vendor/cmu/cyrus-imapd/noexpire_until", SHARED, Some("0")).await.unwrap();
+    set(&store, "user.fred", "/vendor/cmu/cyrus-imapd/expire", SHARED, Some("24h")).await.unwrap();
+    assert_eq!(store.expire(&all).await.unwrap().expired, 0, "noexpire_until");
+    set(&store, "user.fred", "/vendor/cmu/cyrus-imapd/noexpire_until", SHARED, None).await.unwrap();
     assert_eq!(store.expire(&all).await.unwrap().expired, 1);
 }
 

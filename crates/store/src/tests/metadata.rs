@@ -1,0 +1,188 @@
+use std::{collections::BTreeMap, fs::OpenOptions, os::unix::fs::FileExt, sync::Arc};
+
+use super::{super::*, *};
+use crate::{header, metadata, ops::SPECIAL_USE};
+
+const COMMENT: &str = "/comment";
+
+fn setting(entry: &str, user: &str, value: Option<&[u8]>) -> Setting {
+    Setting { entry: entry.into(), user: user.into(), value: value.map(<[u8]>::to_vec) }
+}
+
+fn told(mailbox: &Mailbox, user: &str) -> Vec<(String, bool, String)> {
+    let text = |value: Arc<[u8]>| String::from_utf8(value.to_vec()).unwrap();
+    mailbox
+        .annotations(user)
+        .into_iter()
+        .map(|(entry, private, value)| (entry, private, text(value)))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn annotations_of_a_mailbox_last_raise_its_modseq_and_are_each_users_own() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    let inbox = store.mailbox(&name("user.fred")).await.unwrap();
+    let before = inbox.view().modseq();
+    let set = async |settings| store.annotate(&inbox_name(), settings, Vec::new()).await;
+    set(vec![
+        setting(COMMENT, SHARED, Some(b"for all")),
+        setting(COMMENT, "fred", Some(b"fred's\0\xff")),
+        setting("/vendor/x", "wilma", Some(b"wilma's")),
+    ])
+    .await
+    .unwrap();
+    assert_eq!(inbox.view().modseq(), before + 1);
+    set(vec![setting("/vendor/x", "wilma", None)]).await.unwrap();
+    assert_eq!(inbox.view().modseq(), before + 2, "a private one counts too");
+    // What a crash leaves, and what a compacted index holds, is the same.
+    let crashed = bench.crashed();
+    for store in [&store, &crashed.open().await] {
+        let inbox = store.mailbox(&inbox_name()).await.unwrap();
+        assert_eq!(inbox.annotation(COMMENT, "fred").as_deref(), Some(&b"fred's\0\xff"[..]));
+        assert_eq!(inbox.annotation("/vendor/x", "wilma"), None);
+        assert_eq!(told(&inbox, "wilma"), [(COMMENT.to_owned(), false, "for all".to_owned())]);
+        assert_eq!(inbox.view().modseq(), before + 2);
+        let compact = index::parse(&index::snapshot(&inbox.view(), 7)).unwrap().view;
+        assert_eq!(compact.metadata, inbox.view().metadata);
+        assert_eq!(compact.annotation_bytes, 7 + 8);
+    }
+}
+
+fn inbox_name() -> MailboxName {
+    name("user.fred")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn annotations_that_an_earlier_build_kept_in_the_header_count_until_they_are_set_anew() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    let inbox = store.mailbox(&inbox_name()).await.unwrap();
+    let kept = BTreeMap::from([(SHARED.to_owned(), "old".to_owned()), ("fred".to_owned(), "own".to_owned())]);
+    inbox.rewrite_header(|header| header.annotations = BTreeMap::from([(COMMENT.to_owned(), kept)])).unwrap();
+    assert_eq!(told(&inbox, "fred").len(), 2);
+    let settings = vec![setting(COMMENT, SHARED, Some(b"new")), setting(COMMENT, "fred", None)];
+    store.annotate(&inbox_name(), settings, Vec::new()).await.unwrap();
+    assert_eq!(told(&inbox, "fred"), [(COMMENT.to_owned(), false, "new".to_owned())]);
+    assert_eq!(inbox.annotation(COMMENT, "fred"), None);
+}
+
+/// The index of a build that knew no annotations: written by its version, and found so by one of those builds.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_of_an_earlier_version_is_written_anew_before_the_first_annotation() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    let inbox = store.mailbox(&inbox_name()).await.unwrap();
+    let path = inbox.dir.join(index::FILE);
+    let version = || std::fs::read(&path).unwrap()[8];
+    append(&inbox, "one").await.unwrap();
+    drop(inbox);
+    store.close().await;
+    drop(store);
+    OpenOptions::new().write(true).open(&path).unwrap().write_all_at(&1u32.to_le_bytes(), 8).unwrap();
+    let store = bench.open().await;
+    let inbox = store.mailbox(&inbox_name()).await.unwrap();
+    append(&inbox, "two").await.unwrap();
+    assert_eq!(version(), 1, "nothing new is in it");
+    store.annotate(&inbox_name(), vec![setting(COMMENT, SHARED, Some(b"x"))], Vec::new()).await.unwrap();
+    assert_eq!(version(), 2);
+    append(&inbox, "three").await.unwrap();
+    for store in [store.clone(), bench.crashed().open().await] {
+        let inbox = store.mailbox(&inbox_name()).await.unwrap();
+        assert_eq!((inbox.view().exists(), inbox.view().last_uid), (3, 3));
+        assert_eq!(inbox.annotation(COMMENT, SHARED).as_deref(), Some(&b"x"[..]));
+    }
+    // A later version's is refused by name.
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[8] = 9;
+    assert_eq!(
+        index::parse(&bytes).err().unwrap().to_string(),
+        "it has version 9, which a later build has written and this one does not know"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn annotations_are_set_all_or_none() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    create(&store, "user.fred.Sent").await;
+    create(&store, "user.fred.other").await;
+    let sent = name("user.fred.Sent");
+    let special = |uses: &[u8]| setting(SPECIAL_USE, "fred", Some(uses));
+    store.annotate(&sent, vec![special(b"\\Sent")], Vec::new()).await.unwrap();
+    assert_eq!(store.special_uses("fred").await.unwrap()[&sent], ["\\Sent"]);
+    let other = name("user.fred.other");
+    let large = vec![b'x'; metadata::VALUE_MAX + 1];
+    for refused in [setting("/vendor/y", SHARED, Some(&large)), special(b"\\Sent"), special(b"\\What")] {
+        let settings = vec![setting("/vendor/x", SHARED, Some(b"x")), refused];
+        let options = vec![(header::SHARED_SEEN, true)];
+        store.annotate(&other, settings, options).await.unwrap_err();
+        let mailbox = store.mailbox(&other).await.unwrap();
+        assert_eq!((mailbox.annotations("fred"), mailbox.header().options), (Vec::new(), 0));
+    }
+    // Where the quota is what refuses, the header is as before.
+    let limits = Limits { annotation_storage: Some(1), ..Limits::default() };
+    store.set_quota(&admin(), &inbox_name(), limits, false).await.unwrap();
+    let settings = vec![special(b"\\Junk"), setting("/vendor/x", SHARED, Some(&large[..1025]))];
+    let refused = store.annotate(&other, settings, Vec::new()).await;
+    assert!(matches!(refused, Err(StoreError::OverQuota)), "{refused:?}");
+    assert!(!store.special_uses("fred").await.unwrap().contains_key(&other));
+    let settings = vec![special(b"\\Junk"), setting("/vendor/x", SHARED, Some(&large[..1024]))];
+    store.annotate(&other, settings, Vec::new()).await.unwrap();
+    assert_eq!(store.quota(&inbox_name()).await.unwrap().usage.annotation_storage, 1024);
+    store.delete(&Actor::user("fred"), &other, false).await.unwrap_err();
+    store.annotate(&other, vec![setting(SPECIAL_USE, "fred", None)], Vec::new()).await.unwrap();
+    store.delete(&Actor::user("fred"), &other, false).await.unwrap();
+    assert_eq!(store.quota(&inbox_name()).await.unwrap().usage.annotation_storage, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_keeps_its_annotations_where_it_is_copied_but_not_those_of_others() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    create(&store, "user.fred.a").await;
+    let inbox = store.mailbox(&inbox_name()).await.unwrap();
+    let target = store.mailbox(&name("user.fred.a")).await.unwrap();
+    let uid = append(&inbox, "one").await.unwrap();
+    let settings: Vec<Setting> =
+        [SHARED, "fred", "wilma"].map(|user| setting(COMMENT, user, Some(user.as_bytes()))).into();
+    let before = inbox.view().modseq();
+    inbox.annotate_messages(&[uid], settings.clone(), None).await.unwrap();
+    assert_eq!(inbox.view().get(uid).unwrap().modseq, before + 1);
+    inbox.annotate_messages(&[uid, 99], settings.clone(), None).await.unwrap();
+    assert_eq!(inbox.view().modseq(), before + 1, "they are so already");
+    let refused = inbox.annotate_messages(&[uid], vec![], Some(before)).await.unwrap();
+    assert_eq!(refused.modified, [uid]);
+    store.copy(&inbox, vec![uid], &target, FlagMask::ALL, None, false).await.unwrap();
+    for store in [&store, &bench.crashed().open().await] {
+        let view = store.mailbox(&name("user.fred.a")).await.unwrap().view();
+        let copied = view.get(1).unwrap();
+        let has = |user: &str| copied.annotation(COMMENT, user).map(<[u8]>::to_vec);
+        assert_eq!((has(SHARED), has("fred"), has("wilma")), (Some(vec![]), Some(b"fred".to_vec()), None));
+        assert_eq!(view.annotation_bytes, 4);
+    }
+    let large = vec![setting(COMMENT, SHARED, Some(&vec![0; metadata::VALUE_MAX + 1]))];
+    let refused = inbox.annotate_messages(&[uid], large, None).await;
+    assert!(matches!(refused, Err(StoreError::AnnotationTooLarge)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn annotations_of_the_server_are_everybodys_or_one_users() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    store.annotate_server(SHARED, vec![setting(COMMENT, SHARED, Some(b"all"))]).await.unwrap();
+    store.annotate_server("fred", vec![setting(COMMENT, "fred", Some(b"fred"))]).await.unwrap();
+    store.subscribe("fred", &inbox_name(), true).await.unwrap();
+    for store in [&store, &bench.crashed().open().await] {
+        let has = async |user: &str| store.server_annotations(user).await.unwrap().get(COMMENT).cloned();
+        assert_eq!(has(SHARED).await.as_deref(), Some(&b"all"[..]));
+        assert_eq!(has("fred").await.as_deref(), Some(&b"fred"[..]));
+        assert_eq!(has("wilma").await, None);
+        assert!(store.user_state("fred").await.unwrap().subscriptions.contains(&inbox_name()));
+    }
+}

@@ -69,14 +69,14 @@ impl UserLog {
         let path = dir.join(FILE);
         if !path.exists() {
             fs::create_dir_all(&dir).doing("create", &dir)?;
-            replace_file(&path, &logfile::header(MAGIC, 1))?;
+            replace_file(&path, &logfile::header(MAGIC, FORMAT, 1))?;
             for above in dir.ancestors().skip(1).take(2) {
                 sync_dir(above)?;
             }
         }
         let bytes = fs::read(&path).doing("read", &path)?;
         let generation =
-            logfile::parse(&bytes).map_err(|_| StoreError::damaged(&path, "not a user's log"))?;
+            logfile::parse(&bytes, FORMAT).map_err(|_| StoreError::damaged(&path, "not a user's log"))?;
         let (state, len) = parse(&bytes, generation);
         let file = File::options().read(true).write(true).open(&path).doing("open", &path)?;
         if len < bytes.len() as u64 {
@@ -181,7 +181,7 @@ impl State {
     }
 
     fn snapshot(&self, generation: u64) -> Vec<u8> {
-        let mut out = logfile::header(MAGIC, generation);
+        let mut out = logfile::header(MAGIC, FORMAT, generation);
         let subscriptions = self.subscriptions.iter().cloned().map(Op::Subscribe);
         let seen = self.seen.iter().map(|(id, seen)| Op::Seen(id.clone(), seen.clone()));
         for op in subscriptions.chain(seen) {
@@ -273,6 +273,7 @@ pub fn without<'n>(users: &Path, names: impl Iterator<Item = &'n MailboxName>) -
 }
 
 const MAGIC: &[u8; 8] = b"MURDERUL";
+const FORMAT: u32 = 1;
 const COMPACT_FROM: u64 = 32 << 10;
 
 #[cfg(test)]
@@ -288,7 +289,7 @@ mod tests {
             Op::Subscribe(name("shared")),
             Op::Unsubscribe(name("user.fred")),
         ];
-        let mut log = logfile::header(MAGIC, 4);
+        let mut log = logfile::header(MAGIC, FORMAT, 4);
         let mut ends = vec![log.len()];
         for op in &ops {
             let mut payload = Vec::new();

@@ -12,7 +12,7 @@ use super::{
     commit::{Content, Job, Note, Permit, Place},
     error::StoreError,
     index::{self, Op},
-    lock, logfile,
+    lock,
     mailbox::Mailbox,
     quota::{Delta, Usage},
     record::{Record, System},
@@ -37,6 +37,8 @@ pub struct Change {
     version: u32,
     /// Whether a growing usage must fit into the quota.
     must_fit: bool,
+    /// How long it is remembered which messages are gone, in seconds.
+    history: i64,
 }
 
 /// The newest state of a mailbox, which may not be on disk yet, and where its next frame goes.
@@ -118,7 +120,7 @@ impl Mailbox {
         permit: Permit,
     ) -> Result<(R, Held), StoreError> {
         let base = self.base()?;
-        let mut change = Change::new(&base, self.shared.now());
+        let mut change = Change::new(&base, self.shared.now(), self.shared.history);
         let result = build(&mut change)?;
         if change.is_nothing() {
             return Ok((result, None));
@@ -138,7 +140,7 @@ impl Mailbox {
         working.cache_end += change.cache.len() as u64;
         let content = if anew {
             (working.generation, working.end) = (base.generation + 1, frame.len() as u64);
-            working.version = logfile::VERSION;
+            working.version = index::FORMAT;
             Content::Replace(frame)
         } else {
             working.end += frame.len() as u64;
@@ -167,7 +169,7 @@ impl Mailbox {
             let bytes = index::snapshot(&base.tip, generation);
             let mut working = mailbox.still(&base)?;
             (working.generation, working.end) = (generation, bytes.len() as u64);
-            working.version = logfile::VERSION;
+            working.version = index::FORMAT;
             let nothing = (None, Delta::default());
             let (job, held) = mailbox.job(&mut working, base.tip, Content::Replace(bytes), nothing);
             mailbox.shared.commit.submit(job, permit);
@@ -256,7 +258,7 @@ impl Mailbox {
 }
 
 impl Change {
-    fn new(base: &Base, now: i64) -> Change {
+    fn new(base: &Base, now: i64, history: i64) -> Change {
         Change {
             view: (*base.tip).clone(),
             now,
@@ -269,6 +271,7 @@ impl Change {
             modseq: base.tip.modseq() + 1,
             version: 1,
             must_fit: true,
+            history,
         }
     }
 
@@ -298,7 +301,7 @@ impl Change {
     /// Does an operation: in the log, and in the view.
     pub fn op(&mut self, op: Op) {
         op.encode(&mut self.ops);
-        self.version = self.version.max(op.version());
+        self.version = self.version.max(op.format());
         self.view.apply(op);
     }
 
@@ -376,6 +379,19 @@ impl Change {
         if unlink {
             self.unlink.extend_from_slice(uids);
         }
+        self.drop_tombstones();
+    }
+
+    /// Keeps within bounds what is remembered of messages that are gone.
+    pub fn drop_tombstones(&mut self) {
+        let most = TOMBSTONES.max(self.view.exists());
+        let oldest = self.now.saturating_sub(self.history);
+        let Some(modseq) = self.view.tombstones().surplus(most, oldest) else { return };
+        let mut state = index::state(&self.view);
+        if let Op::State { deletedmodseq, .. } = &mut state {
+            *deletedmodseq = modseq.max(*deletedmodseq);
+        }
+        self.op(state);
     }
 
     /// Forgets expunged messages for good, and their files.
@@ -391,10 +407,11 @@ impl Change {
 /// Whether the index has many more bytes than its messages need.
 fn is_bloated(working: &Working) -> bool {
     let messages = (working.tip.records.len() + working.tip.expunged.len()) as u64;
-    // Annotations of any size are no bloat, but those that were replaced.
-    let annotations = working.tip.annotation_bytes.saturating_mul(2);
-    working.end > COMPACT_FROM
-        && working.end > messages.saturating_mul(COMPACT_RECORD).saturating_add(annotations)
+    let needed = (messages.saturating_mul(COMPACT_RECORD))
+        .saturating_add(working.tip.tombstones.len() as u64 * COMPACT_RUN)
+        // Annotations of any size are no bloat, but those that were replaced.
+        .saturating_add(working.tip.annotation_bytes.saturating_mul(2));
+    working.end > COMPACT_FROM && working.end > needed
 }
 
 /// A change of more messages is built on a blocking thread.
@@ -405,6 +422,10 @@ const KEYWORDS: usize = 128;
 const COMPACT_FROM: u64 = 64 << 10;
 /// An index with more bytes per message is.
 const COMPACT_RECORD: u64 = 400;
+/// The same for each run of messages that are gone.
+const COMPACT_RUN: u64 = 64;
+/// Runs of messages that are gone which a mailbox remembers at least; a larger one remembers as many as it has messages.
+const TOMBSTONES: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
@@ -475,10 +496,11 @@ mod tests {
     fn told(view: &View) -> String {
         let View { uidvalidity, last_uid, highestmodseq, deletedmodseq, recentuid, last_append, .. } = view;
         let View { pop3_last_login, gone, records, expunged, keywords, bytes, annotation_bytes, .. } = view;
+        let tombstones: Vec<_> = view.tombstones.iter().collect();
         let (live, dead): (Vec<_>, Vec<_>) = (records.iter().collect(), expunged.iter().collect());
         format!(
             "{uidvalidity} {last_uid} {highestmodseq} {deletedmodseq} {recentuid} {last_append} {pop3_last_login} {gone} \
-             {bytes} {annotation_bytes} {} {:?} {} {:?} {keywords:?} {live:#?} {dead:#?}",
+             {bytes} {annotation_bytes} {} {:?} {} {:?} {keywords:?} {live:#?} {dead:#?} {tombstones:?}",
             view.unseen,
             view.deleted(),
             view.exists(),
@@ -494,7 +516,7 @@ mod tests {
             let mut tip = Arc::new(View { uidvalidity: 7, ..View::default() });
             let mut file = index::snapshot(&tip, 1);
             for (act, now) in acts {
-                let mut change = Change::new(&Base { tip: tip.clone(), cache_end: 0, generation: 1, version: logfile::VERSION }, now);
+                let mut change = Change::new(&Base { tip: tip.clone(), cache_end: 0, generation: 1, version: index::FORMAT }, now, 500);
                 run(&mut change, act);
                 if !change.is_nothing() {
                     put_frame(&mut file, 1, &change.ops);

@@ -114,6 +114,7 @@ impl Store {
             let expunged = change.view().expunged.iter();
             let old: Vec<u32> = expunged.filter(|r| r.last_updated <= before as i64).map(|r| r.uid).collect();
             change.forget(&old);
+            change.drop_tombstones();
             Ok(old.len() as u64)
         });
         let forgotten = forgotten.await?;

@@ -61,6 +61,7 @@ mod stage;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tombstones;
 mod turns;
 mod userlog;
 mod view;
@@ -81,6 +82,7 @@ pub use record::{Annotation, Record, System};
 pub use records::Records;
 pub use stage::{Staged, Staging};
 pub use store::{Seen, SpecialUses, Store};
+pub use tombstones::{Run, Tombstones};
 pub use userlog::State as UserState;
 pub use view::{Changes, View};
 

@@ -15,8 +15,7 @@ use super::{
     codec::{Reader, Truncated, put_bytes},
     error::StoreError,
     header::Header,
-    index::Op,
-    logfile,
+    index::{self, Op},
     mailbox::Mailbox,
     ops::SPECIAL_USE,
     userlog,
@@ -187,7 +186,7 @@ impl Mailbox {
         self: &std::sync::Arc<Self>,
         settings: Vec<Setting>,
     ) -> Result<(), StoreError> {
-        let old = super::lock(&self.working).version < logfile::VERSION;
+        let old = super::lock(&self.working).version < index::FORMAT;
         let weight = if old { self.view().exists() } else { settings.len() };
         self.change_of(weight, move |change| {
             let modseq = change.modseq();

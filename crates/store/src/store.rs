@@ -76,6 +76,8 @@ pub(crate) struct Shared {
     pub replay: Arc<replay::Replay>,
     pub quotas: Arc<Quotas>,
     pub expunge_mode: ExpungeMode,
+    /// How long it is remembered which messages are gone, in seconds.
+    pub history: i64,
     /// Epoch seconds.
     pub clock: fn() -> i64,
 }

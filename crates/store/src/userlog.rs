@@ -74,14 +74,15 @@ impl UserLog {
         let path = dir.join(FILE);
         if !path.exists() {
             fs::create_dir_all(&dir).doing("create", &dir)?;
-            replace_file(&path, &logfile::header(MAGIC, 1))?;
+            replace_file(&path, &logfile::header(MAGIC, FORMAT, 1))?;
             for above in dir.ancestors().skip(1).take(2) {
                 sync_dir(above)?;
             }
         }
         let bytes = fs::read(&path).doing("read", &path)?;
-        let wrong = |why| StoreError::damaged(&path, format!("not a user's log: {why}"));
-        let logfile::Start { version, generation } = logfile::parse(&bytes).map_err(wrong)?;
+        let wrong = || StoreError::damaged(&path, "not a user's log, or one of a newer version");
+        let generation = logfile::parse(&bytes, FORMAT).map_err(|_| wrong())?;
+        let version = logfile::version(&bytes).ok_or_else(wrong)?;
         let (state, len) = parse(&bytes, generation);
         let file = File::options().read(true).write(true).open(&path).doing("open", &path)?;
         if len < bytes.len() as u64 {
@@ -134,7 +135,7 @@ impl UserLog {
         // A file of an earlier version is written anew, with the operation in it.
         let content = if bloated || working.version < op.version() {
             working.generation += 1;
-            working.version = logfile::VERSION;
+            working.version = FORMAT;
             let bytes = state.snapshot(working.generation);
             working.end = bytes.len() as u64;
             Content::Replace(bytes)
@@ -203,7 +204,7 @@ impl State {
     }
 
     fn snapshot(&self, generation: u64) -> Vec<u8> {
-        let mut out = logfile::header(MAGIC, generation);
+        let mut out = logfile::header(MAGIC, FORMAT, generation);
         let subscriptions = self.subscriptions.iter().cloned().map(Op::Subscribe);
         let seen = self.seen.iter().map(|(id, seen)| Op::Seen(id.clone(), seen.clone()));
         let annotations = self.annotations.iter().map(|(entry, value)| {
@@ -326,6 +327,8 @@ pub fn without<'n>(users: &Path, names: impl Iterator<Item = &'n MailboxName>) -
 }
 
 const MAGIC: &[u8; 8] = b"MURDERUL";
+/// 1 knew no annotations. A file of it is written anew before the first of them.
+const FORMAT: u32 = 2;
 const COMPACT_FROM: u64 = 32 << 10;
 
 #[cfg(test)]
@@ -346,7 +349,7 @@ mod tests {
                 value: Some(b"a\0b".to_vec()),
             }]),
         ];
-        let mut log = logfile::header(MAGIC, 4);
+        let mut log = logfile::header(MAGIC, FORMAT, 4);
         let mut ends = vec![log.len()];
         for op in &ops {
             let mut payload = Vec::new();

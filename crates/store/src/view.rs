@@ -9,6 +9,7 @@ use super::{
     metadata::Metadata,
     record::{Record, System},
     records::Records,
+    tombstones::{Run, Tombstones},
 };
 
 /// A snapshot. Message n (from 1) is `records().at(n - 1)`.
@@ -18,7 +19,7 @@ pub struct View {
     /// The highest UID ever given; UIDNEXT is one more.
     pub last_uid: u32,
     pub highestmodseq: u64,
-    /// Expunges with a lower modseq are no longer remembered.
+    /// Expunges up to this one are no longer remembered, not even as tombstones.
     pub deletedmodseq: u64,
     /// Messages above it are \Recent to the next session of the owner.
     pub recentuid: u32,
@@ -31,6 +32,8 @@ pub struct View {
     pub(crate) records: Records,
     /// Expunged messages that are still remembered.
     pub(crate) expunged: Records,
+    /// UIDs that are gone: those of `expunged`, and those of which nothing else is left.
+    pub(crate) tombstones: Tombstones,
     pub(crate) keywords: Arc<Vec<Arc<str>>>,
     /// Bytes of all messages, and of annotations.
     pub(crate) bytes: u64,
@@ -150,10 +153,15 @@ impl View {
         changes
     }
 
-    /// UIDs expunged after a modseq (VANISHED EARLIER), ascending; none where that is too long ago to know.
-    pub fn vanished_since(&self, modseq: u64) -> Option<Vec<u32>> {
-        (modseq >= self.deletedmodseq)
-            .then(|| self.expunged.iter().filter(|r| r.modseq > modseq).map(|r| r.uid).collect())
+    /// UIDs expunged after a modseq (VANISHED EARLIER), as ascending ranges; none where that is too long ago to know, and
+    /// [`Records::gaps`] are what is left to say.
+    pub fn vanished_since(&self, modseq: u64) -> Option<Vec<(u32, u32)>> {
+        (modseq >= self.deletedmodseq).then(|| self.tombstones.since(modseq))
+    }
+
+    /// Which UIDs are gone, and since when.
+    pub fn tombstones(&self) -> &Tombstones {
+        &self.tombstones
     }
 
     /// Does what an operation says. A change is made by it, and so is a log read back.
@@ -171,10 +179,14 @@ impl View {
                 (self.uidvalidity, self.last_uid) = (uidvalidity, last_uid);
                 (self.highestmodseq, self.deletedmodseq) = (highestmodseq, deletedmodseq);
                 (self.recentuid, self.last_append, self.pop3_last_login) = (recentuid, last_append, pop3);
+                self.tombstones.drop_until(deletedmodseq);
             }
             Op::Keyword(word) => Arc::make_mut(&mut self.keywords).push(word),
             Op::Append(record) => {
                 self.saw(record.modseq);
+                if record.uid <= self.last_uid && !self.tombstones.is_empty() {
+                    self.tombstones.remove(record.uid);
+                }
                 self.last_uid = self.last_uid.max(record.uid);
                 self.last_append = self.last_append.max(record.savedate);
                 self.put(record);
@@ -189,14 +201,18 @@ impl View {
                 self.saw(modseq);
                 if let Some(record) = self.records.remove(uid) {
                     self.count(&record, false);
+                    self.tombstones.put(Run { first: uid, last: uid, modseq, time });
                     self.expunged.put(Record { modseq, last_updated: time, ..record });
                 }
             }
-            Op::Expunged(record) => drop(self.expunged.put(record)),
-            Op::Forget { uid, modseq } => {
-                self.deletedmodseq = self.deletedmodseq.max(modseq);
-                self.expunged.remove(uid);
+            Op::Expunged(record) => {
+                let Record { uid, modseq, last_updated: time, .. } = record;
+                self.tombstones.put(Run { first: uid, last: uid, modseq, time });
+                self.expunged.put(record);
             }
+            Op::Kept(record) => drop(self.expunged.put(record)),
+            Op::Forget { uid, .. } => drop(self.expunged.remove(uid)),
+            Op::Gone(run) => self.tombstones.put(run),
             Op::Recent(uid) => self.recentuid = uid,
             Op::Pop3(time) => self.pop3_last_login = time,
             Op::Annotate { uid, modseq, annotations } => {

@@ -188,6 +188,7 @@ options! {
     deletedprefix: String, Kind::Text, "DELETED", ON, "Tree that deleted mailboxes are moved to.";
     delete_mode: DeleteMode, Kind::Choice(DeleteMode::WORDS), "delayed", ON, "Whether a deleted mailbox goes at once, or into the tree of deletedprefix.";
     expunge_mode: ExpungeMode, Kind::Choice(ExpungeMode::WORDS), "delayed", ON, "When expunged messages leave the disk: at once, or by cyr_expire.";
+    expunge_history: Duration, Kind::DAYS, "90d", ON, "How long a mailbox remembers which messages are gone, for clients that come back (QRESYNC). It remembers 10000 expunges at most, or as many as it has messages.";
     reverseacls: bool, Kind::Switch, "no", ignored("names are always indexed by their ACL"), "Whether mailboxes are indexed by ACL.";
     acl_admin_implies_write: bool, Kind::Switch, "no", ignored("the right to administer is that alone"), "Whether the right to administer implies that to write.";
     anyoneuseracl: bool, Kind::Switch, "yes", ON, "Whether anyone may be given rights on users' mailboxes.";

@@ -22,6 +22,7 @@ pub const AT_START: &[&str] = &[
     "defaultdomain",
     "deletedprefix",
     "expunge_mode",
+    "expunge_history",
     "defaultpartition",
     "partition_select_mode",
     "partition_select_exclude",

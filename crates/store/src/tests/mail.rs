@@ -39,7 +39,7 @@ async fn a_message_is_appended_read_flagged_and_expunged_and_all_of_it_outlives_
     let words: Vec<String> = view.flags_of(view.get(1).unwrap()).map(|f| f.to_string()).collect();
     assert_eq!(words, ["\\Deleted", "\\Seen", "$Work"]);
     assert_eq!(inbox.expunge(Some(&[1])).await.unwrap(), [1]);
-    assert_eq!(inbox.view().vanished_since(view.highestmodseq), Some(vec![1]));
+    assert_eq!(inbox.view().vanished_since(view.highestmodseq), Some(vec![(1, 1)]));
     let last = inbox.view();
     store.close().await;
     drop((inbox, store));

@@ -8,6 +8,7 @@ mod model;
 mod open;
 mod operations;
 mod replay;
+mod tombstones;
 mod users;
 
 use std::{

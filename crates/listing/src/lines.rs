@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use protocol::acl::Rights;
 use protocol::imap::command::list::{Kind, Line, List, Lsub};
 use protocol::pattern::Pattern;
 use work::aside::{Budget, Spent};
@@ -136,6 +137,11 @@ impl Shown {
         let mut words = Vec::new();
         if !self.exists {
             words.push(if list.extended { "\\NonExistent" } else { "\\Noselect" });
+        } else if !list.returns.status.is_empty()
+            && sight.get(&self.external).is_some_and(|seen| !seen.rights.contains(Rights::READ))
+        {
+            // RFC 5819 section 2: why no STATUS follows.
+            words.push("\\Noselect");
         }
         if self.subscribed {
             words.push("\\Subscribed");
@@ -200,7 +206,6 @@ pub fn lsub(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::acl::Rights;
     use protocol::imap::{Body, Command, Limits};
     use protocol::name::MailboxName;
     use protocol::namespace::Namespace;

@@ -10,6 +10,7 @@ pub mod cmd;
 mod conn;
 mod limits;
 mod marks;
+pub mod metadata;
 mod numbering;
 mod reply;
 mod search;

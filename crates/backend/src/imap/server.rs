@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use transport::tls::ServerTls;
 
 use super::aside::Aside;
+use super::metadata::definitions::Definitions;
 use store::{Master, Store};
 
 /// A listener's settings as they stand when a client connects, and the store.
@@ -77,6 +78,8 @@ pub struct Shared {
     pub aside: Aside,
     /// None: the backend stands alone.
     pub master: Option<Arc<dyn Master>>,
+    /// `annotation_definitions`, as it was at the start.
+    pub definitions: Definitions,
 }
 
 /// Quota roots whose users were warned lately.

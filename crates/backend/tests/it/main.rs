@@ -10,5 +10,6 @@ mod hostile;
 mod imap;
 mod mail;
 mod master;
+mod metadata;
 mod node;
 mod options;

@@ -227,13 +227,14 @@ pub const TABLE: &[Capability] = &[
     both("ID", Always, None),
     both("IDLE", AfterLogin, Some(Need::Idle)),
     both("LIST-EXTENDED", AfterLogin, None),
+    stores("LIST-METADATA"),
     both("LIST-MYRIGHTS", AfterLogin, None),
     common("LIST-STATUS"),
     both("LITERAL+", Always, Some(Need::LiteralPlus)),
     both("LITERAL-", Always, Some(Need::LiteralMinus)),
     both("LOGINDISABLED", BeforeLogin, Some(Need::NoPlaintext)),
     Capability { store: Store::Lacks, ..both("MAILBOX-REFERRALS", AfterLogin, Some(Need::Referrals)) },
-    others("METADATA"),
+    stores("METADATA"),
     common("MOVE"),
     common("MULTIAPPEND"),
     both("NAMESPACE", AfterLogin, None),
@@ -244,7 +245,7 @@ pub const TABLE: &[Capability] = &[
     common("QUOTA"),
     stores("QUOTA=RES-STORAGE"),
     stores("QUOTA=RES-MESSAGE"),
-    others("QUOTA=RES-ANNOTATION-STORAGE"),
+    stores("QUOTA=RES-ANNOTATION-STORAGE"),
     stores("QUOTA=RES-MAILBOX"),
     stores("QUOTASET"),
     common("RIGHTS=kxten"),
@@ -288,7 +289,7 @@ mod tests {
 
     /// Cyrus 3.12's table, as far as ours goes, with ours between the private ones.
     const CYRUS: &str = "IMAP4rev1 ACL ANNOTATE-EXPERIMENT-1 APPENDLIMIT= AUTH= BINARY CHILDREN COMPRESS=DEFLATE CONDSTORE \
-         CREATE-SPECIAL-USE ENABLE ESEARCH ESORT ID IDLE LIST-EXTENDED LIST-MYRIGHTS LIST-STATUS LITERAL+ LITERAL- LOGINDISABLED \
+         CREATE-SPECIAL-USE ENABLE ESEARCH ESORT ID IDLE LIST-EXTENDED LIST-METADATA LIST-MYRIGHTS LIST-STATUS LITERAL+ LITERAL- LOGINDISABLED \
          MAILBOX-REFERRALS METADATA MOVE MULTIAPPEND NAMESPACE OBJECTID PARTIAL PREVIEW QRESYNC QUOTA QUOTA=RES-STORAGE \
          QUOTA=RES-MESSAGE QUOTA=RES-ANNOTATION-STORAGE QUOTA=RES-MAILBOX QUOTASET RIGHTS=kxten SASL-IR SAVEDATE SEARCH=FUZZY \
          SEARCHRES SORT SORT=DISPLAY SPECIAL-USE STARTTLS STATUS=SIZE THREAD=ORDEREDSUBJECT THREAD=REFERENCES UIDPLUS \

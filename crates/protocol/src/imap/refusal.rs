@@ -127,6 +127,15 @@ causes! {
     CopyFailed => No, None, "inter-server COPY failed";
     OneAtATime => No, Some(Code::Cannot), "The other server cannot take several messages at once";
 
+    // Annotations.
+    BadAnnotation => No, Some(Code::Cannot), "Invalid annotation value";
+    /// Of a mailbox or the server: larger than so many bytes.
+    AnnotationTooLarge(bytes: usize) => No, Some(Code::MaxSize(*bytes)), "Annotation value too large";
+    TooManyAnnotations => No, Some(Code::TooManyEntries), "Too many annotations";
+    /// The same of a message (RFC 5257).
+    NoteTooLarge => No, Some(Code::AnnotateTooBig), "Annotation value too large";
+    TooManyNotes => No, Some(Code::AnnotateTooMany), "Too many annotations";
+
     // What is asked for is too much.
     Limit(text: String) => No, Some(Code::Limit), text.clone();
     TooManySearches => No, Some(Code::Limit), "Too many searches at the same time";

@@ -116,6 +116,10 @@ fn write_rest(code: Option<&Code>, text: &str, out: &mut Vec<u8>) {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Code {
     Alert,
+    /// RFC 5257: bytes of a message's annotation.
+    Annotations(usize),
+    AnnotateTooBig,
+    AnnotateTooMany,
     AlreadyExists,
     /// RFC 4315.
     AppendUid {
@@ -142,7 +146,11 @@ pub enum Code {
     HighestModseq(u64),
     InUse,
     Limit,
+    /// RFC 5464: bytes of the longest value that was left out.
+    LongEntries(u64),
     MailboxId(String),
+    /// RFC 5464: bytes of a value.
+    MaxSize(usize),
     /// The messages that a conditional STORE left alone.
     Modified(String),
     NonExistent,
@@ -156,6 +164,8 @@ pub enum Code {
     Referral(String),
     ServerBug,
     TooBig,
+    /// RFC 5464.
+    TooManyEntries,
     TryCreate,
     UidNext(u32),
     UidValidity(u32),
@@ -173,6 +183,9 @@ impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Code::Alert => "ALERT",
+            Code::Annotations(bytes) => return write!(f, "ANNOTATIONS {bytes}"),
+            Code::AnnotateTooBig => "ANNOTATE TOOBIG",
+            Code::AnnotateTooMany => "ANNOTATE TOOMANY",
             Code::AlreadyExists => "ALREADYEXISTS",
             Code::AppendUid { uidvalidity, uids } => return write!(f, "APPENDUID {uidvalidity} {uids}"),
             Code::AuthenticationFailed => "AUTHENTICATIONFAILED",
@@ -188,7 +201,9 @@ impl fmt::Display for Code {
             Code::HighestModseq(modseq) => return write!(f, "HIGHESTMODSEQ {modseq}"),
             Code::InUse => "INUSE",
             Code::Limit => "LIMIT",
+            Code::LongEntries(bytes) => return write!(f, "METADATA LONGENTRIES {bytes}"),
             Code::MailboxId(id) => return write!(f, "MAILBOXID ({id})"),
+            Code::MaxSize(bytes) => return write!(f, "METADATA MAXSIZE {bytes}"),
             Code::Modified(set) => return write!(f, "MODIFIED {set}"),
             Code::NonExistent => "NONEXISTENT",
             Code::NoPerm => "NOPERM",
@@ -200,6 +215,7 @@ impl fmt::Display for Code {
             Code::Referral(url) => return write!(f, "REFERRAL {url}"),
             Code::ServerBug => "SERVERBUG",
             Code::TooBig => "TOOBIG",
+            Code::TooManyEntries => "METADATA TOOMANY",
             Code::TryCreate => "TRYCREATE",
             Code::UidNext(uid) => return write!(f, "UIDNEXT {uid}"),
             Code::UidValidity(uidvalidity) => return write!(f, "UIDVALIDITY {uidvalidity}"),

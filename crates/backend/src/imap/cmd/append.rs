@@ -182,7 +182,9 @@ async fn receive(
     let flags = message.flags.iter().filter(|flag| may_set(flag, rights)).cloned().collect();
     let internaldate = message.date.map(|date| date.epoch);
     match stage.finish().await {
-        Ok(staged) => Ok(Ok(NewMessage { staged: Arc::new(staged), flags, internaldate })),
+        Ok(staged) => {
+            Ok(Ok(NewMessage { staged: Arc::new(staged), flags, internaldate, annotations: Vec::new() }))
+        }
         Err(error) => Ok(Err(refusal(error))),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use config::imapd::Imapd;
 use protocol::imap::capability::{Facts, Moment, Node, announced, store_serves};
 use protocol::imap::command::session::{Id, print_capability, print_id};
 use protocol::imap::{Bye, Refusal, Reply, Tag};
@@ -13,6 +14,14 @@ use crate::imap::reply::{Outcome, Stop};
 use crate::imap::server::{PRODUCT, VERSION};
 use crate::imap::session::{ClientId, Session};
 
+/// Bytes of a message that is taken (RFC 7889).
+pub fn append_limit(imapd: &Imapd) -> u64 {
+    match imapd.maxmessagesize {
+        0 => u64::from(u32::MAX),
+        limit => limit,
+    }
+}
+
 impl Session {
     /// What is announced in this state of the session.
     pub fn capabilities(&self, moment: Moment) -> String {
@@ -23,10 +32,7 @@ impl Session {
             mechanisms: self.server.auth.mechanisms(channel),
             no_plaintext: !self.server.auth.allows_plaintext(channel),
             literal_minus: imapd.literalminus,
-            append_limit: Some(match imapd.maxmessagesize {
-                0 => u64::from(u32::MAX),
-                limit => limit,
-            }),
+            append_limit: Some(append_limit(imapd)),
             compressed: self.conn.stream().is_compressed(),
             idle: true,
             referrals: false,

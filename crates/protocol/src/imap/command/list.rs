@@ -1,10 +1,11 @@
-//! LIST with its extensions (RFC 5258, RFC 5819, RFC 6154, RFC 8440), LSUB, and Cyrus's XLIST, RLIST, RLSUB; and what
+//! LIST with its extensions (RFC 5258, RFC 5819, RFC 6154, RFC 8440, RFC 9590), LSUB, and Cyrus's XLIST, RLIST, RLSUB; and what
 //! NAMESPACE (RFC 2342) is answered with.
 
 use nom::Parser;
 use nom::combinator::map;
 use nom::sequence::terminated;
 
+use super::metadata::{self, Entry};
 use super::status::{self, StatusItem};
 use crate::grammar::{
     self, Cursor, Keyword, ParseError, Parsed, argument, atom, keyword, list_mailbox, optional, space,
@@ -41,6 +42,8 @@ pub struct Selection {
     pub remote: bool,
     pub recursive_match: bool,
     pub special_use: bool,
+    /// How annotations are returned (as in Cyrus): `METADATA (DEPTH d MAXSIZE n)`.
+    pub metadata: metadata::Options,
 }
 
 /// What of each.
@@ -51,6 +54,7 @@ pub struct Returns {
     pub special_use: bool,
     pub my_rights: bool,
     pub status: Vec<StatusItem>,
+    pub metadata: Vec<Entry>,
 }
 
 /// `LSUB SP reference SP pattern`
@@ -109,12 +113,13 @@ fn plain(at: Cursor<'_>) -> Parsed<'_, (String, String)> {
 fn selection(at: Cursor<'_>) -> Parsed<'_, Selection> {
     let mut select = Selection::default();
     let option = |at| {
-        let (at, word) = atom(at)?;
+        let (mut at, word) = atom(at)?;
         match Keyword::of(word.as_bytes()).as_bytes() {
             b"SUBSCRIBED" => select.subscribed = true,
             b"REMOTE" => select.remote = true,
             b"RECURSIVEMATCH" => select.recursive_match = true,
             b"SPECIAL-USE" => select.special_use = true,
+            b"METADATA" => (at, select.metadata) = argument(metadata::options)(at)?,
             _ => return Err(ParseError::Invalid("LIST selection option").into()),
         }
         Ok((at, ()))
@@ -137,6 +142,7 @@ fn returns(at: Cursor<'_>) -> Parsed<'_, Returns> {
             b"CHILDREN" => returns.children = true,
             b"SPECIAL-USE" => returns.special_use = true,
             b"MYRIGHTS" => returns.my_rights = true,
+            b"METADATA" => (at, returns.metadata) = argument(metadata::entries)(at)?,
             b"STATUS" => (at, returns.status) = argument(status::items)(at)?,
             _ => return Err(ParseError::Invalid("LIST return option").into()),
         }

@@ -3,6 +3,7 @@
 mod acl;
 mod append;
 mod copy;
+mod fanout;
 mod idle;
 mod list;
 mod login;
@@ -12,6 +13,7 @@ mod message;
 mod metadata;
 mod quota;
 mod select;
+mod server_metadata;
 mod session;
 mod status;
 
@@ -121,7 +123,6 @@ enum Wanted {
     Select(Request),
     Status(Request),
     QuotaRoot(Request),
-    Metadata(Request),
     Reconstruct(Request),
     /// All, and understood.
     Whole(Request, Body),
@@ -154,9 +155,6 @@ impl Wanted {
             (false, "SELECT" | "EXAMINE") => Wanted::Select(request),
             (false, "STATUS") => Wanted::Status(request),
             (false, "GETQUOTAROOT") => Wanted::QuotaRoot(request),
-            (false, "GETMETADATA" | "SETMETADATA" | "GETANNOTATION" | "SETANNOTATION") => {
-                Wanted::Metadata(request)
-            }
             (false, "RECONSTRUCT") => Wanted::Reconstruct(request),
             _ => {
                 let command = Command::parse(&request.raw, Limits::default()).map_err(Refusal::from)?;
@@ -174,7 +172,6 @@ async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
         Wanted::Select(request) => return select::select(s, &request).await,
         Wanted::Status(request) => return status::status(s, &request).await,
         Wanted::QuotaRoot(request) => return quota::get_root(s, &request).await,
-        Wanted::Metadata(request) => return metadata::metadata(s, &request).await,
         Wanted::Reconstruct(request) => return mailbox::reconstruct(s, &request).await,
         Wanted::Whole(request, body) => (request, body),
     };
@@ -207,14 +204,16 @@ async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
         Body::MyRights(mailbox) => acl::my_rights(s, &mailbox).await,
         Body::GetQuota(root) => quota::get(s, r, &root).await,
         Body::SetQuota(set) => quota::set(s, r, set).await,
+        Body::GetMetadata(get) => metadata::get(s, r, get).await,
+        Body::SetMetadata(set) => metadata::set(s, r, set).await,
+        Body::GetAnnotation(get) => metadata::annotation(s, r, &get.mailbox).await,
+        Body::SetAnnotation(mailbox) => metadata::annotation(s, r, &mailbox).await,
         Body::Copy(copy) => copy::copy(s, r, copy).await,
         Body::Xfer(xfer) => mailbox::xfer(s, r, &xfer.mailbox).await,
         // Read otherwise (see [`Wanted`]), or asked of backends only.
         Body::Select(_)
         | Body::Status(_)
         | Body::GetQuotaRoot(_)
-        | Body::GetMetadata(_)
-        | Body::GetAnnotation(_)
         | Body::Expunge(_)
         | Body::Fetch(_)
         | Body::Store(_)

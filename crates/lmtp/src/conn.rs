@@ -26,7 +26,8 @@ use transport::wire::{Bounds, Wire};
 use work::aside::Pace;
 
 use crate::deliver::{Deliver, Envelope, Incoming};
-use crate::settings::{BYTES, COMMANDS, IDLE, INPUT, LINE, REPLIES, Settings, WRITE};
+use crate::limits::{BYTES, COMMANDS, IDLE, INPUT, LINE, NOTICE, REPLIES, WRITE};
+use crate::settings::Settings;
 use crate::trace;
 
 /// What a listener gives to each of its connections.
@@ -410,6 +411,3 @@ fn failed(failure: &Failure) -> Reply {
         Failure::Temporary(_) => Reply::AuthUnavailable,
     }
 }
-
-/// Characters of a notice that fit into a reply (RFC 5321, section 4.5.3.1.5).
-const NOTICE: usize = 200;

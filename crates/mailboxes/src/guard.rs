@@ -7,6 +7,8 @@
 
 use protocol::name::MailboxName;
 
+use crate::limits::{PERCENT, SMALL};
+
 /// What a synchronisation would remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -54,8 +56,6 @@ impl std::fmt::Display for Loss {
     }
 }
 
-const SMALL: usize = 100;
-const PERCENT: usize = 20;
 const SHOWN: usize = 5;
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ use transport::peer::Channel;
 use transport::tls::ServerTls;
 use transport::wire::Wire;
 
+use crate::limits::BEFORE_LOGIN;
+
 /// What the driver does next.
 #[derive(Debug)]
 pub enum Next {
@@ -84,9 +86,6 @@ pub enum Outcome {
     /// The session wants its caller to go on.
     Detached(Box<Wire>),
 }
-
-/// How long a client may take to log in, on all protocols but MUPDATE, which has 120 s.
-pub const BEFORE_LOGIN: Duration = Duration::from_secs(180);
 
 /// Drives a session until it, the client or the daemon ends it.
 pub async fn drive<S: Session>(

@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use crate::limits::{NOTES_MAX, VALUE_MAX};
+
 use super::{
     change::Change,
     error::StoreError,
     index::Op,
     mailbox::{Mailbox, Stored},
-    metadata::{SHARED, Setting, VALUE_MAX},
+    metadata::{SHARED, Setting},
     record::{Annotation, Record},
 };
 
@@ -68,7 +70,7 @@ pub fn with(before: &Annotations, settings: &[Setting]) -> Result<Annotations, S
             None => drop(all.remove(&(entry.as_str(), user.as_str()))),
         }
     }
-    if all.len() > MOST && all.len() > count {
+    if all.len() > NOTES_MAX && all.len() > count {
         return Err(StoreError::TooManyAnnotations);
     }
     let made = |((entry, user), value): ((&str, &str), &[u8])| Annotation {
@@ -101,6 +103,3 @@ pub fn arrive(change: &mut Change, uid: u32, annotations: Annotations) {
         change.op(Op::Annotate { uid, modseq, annotations: Arc::unwrap_or_clone(annotations) });
     }
 }
-
-/// Annotations of one message, all users' together.
-const MOST: usize = 1000;

@@ -10,6 +10,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use protocol::name::MailboxName;
 
+use crate::limits::{ANNOTATION_RUN, ENTRIES_MAX, ENTRY_MAX, VALUE_MAX};
+
 use super::{
     Store,
     codec::{Reader, Truncated, put_bytes},
@@ -99,7 +101,7 @@ impl Metadata {
                 user: user.clone(),
                 value: value.as_deref().map(<[u8]>::to_vec),
             });
-            if weight > RUN {
+            if weight > ANNOTATION_RUN {
                 (weight, _) = (0, runs.push(std::mem::take(&mut run)));
             }
         }
@@ -267,10 +269,3 @@ impl Store {
 
 /// The user whose annotations are everybody's.
 pub const SHARED: &str = "";
-/// Bytes of an entry's name, and of a value (RFC 5464 section 4.1 wants 1024 at least).
-pub const ENTRY_MAX: usize = 1024;
-pub const VALUE_MAX: usize = 65_536;
-/// Entries of a mailbox, shared ones and each user's.
-const ENTRIES_MAX: usize = 1000;
-/// Bytes of values in one frame of a compacted file.
-const RUN: usize = 1 << 20;

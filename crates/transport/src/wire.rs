@@ -13,6 +13,7 @@ use bytes::{Buf, BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
+use crate::limits::{CHUNK, HANDSHAKE, INPUT, KEPT, WRITE};
 use crate::stream::Stream;
 use crate::tls::{ClientTls, ServerTls};
 
@@ -29,7 +30,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { input: 256 * 1024, write: Duration::from_secs(300), handshake: Duration::from_secs(30) }
+        Bounds { input: INPUT, write: WRITE, handshake: HANDSHAKE }
     }
 }
 
@@ -187,8 +188,3 @@ impl Wire {
         Poll::Pending
     }
 }
-
-/// Bytes read at a time: on the stack, so that an idle session keeps no buffer.
-const CHUNK: usize = 8 * 1024;
-/// A buffer that grew beyond this is given back after use.
-const KEPT: usize = 64 * 1024;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use config::imapd::{Imapd, ServerInfo};
 use identity::auth::Authenticator;
@@ -16,6 +16,7 @@ use transport::tls::ServerTls;
 
 use super::aside::Aside;
 use super::metadata::definitions::Definitions;
+use crate::imap::limits::{ROOTS, WARN_AGAIN};
 use store::{Master, Store};
 
 /// A listener's settings as they stand when a client connects, and the store.
@@ -92,7 +93,7 @@ impl Warned {
     /// Whether it is time to warn of this root (again): every ten minutes.
     pub fn is_due(&self, root: &MailboxName) -> bool {
         let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
-        roots.retain(|_, when| when.elapsed() < Duration::from_secs(600));
+        roots.retain(|_, when| when.elapsed() < WARN_AGAIN);
         if roots.contains_key(root) || roots.len() >= ROOTS {
             return false;
         }
@@ -101,7 +102,5 @@ impl Warned {
     }
 }
 
-/// Roots whose warnings are remembered.
-const ROOTS: usize = 100_000;
 pub const PRODUCT: &str = "Murder IMAP";
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

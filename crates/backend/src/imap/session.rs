@@ -18,12 +18,13 @@ use work::aside::weighed;
 
 use super::cmd;
 use super::conn::{Conn, Gone};
-use super::limits::{BEFORE_LOGIN, COMMAND, COMMAND_BEFORE_LOGIN, WRONG, WRONG_BEFORE_LOGIN};
+use super::limits::{BEFORE_LOGIN, COMMAND, COMMAND_BEFORE_LOGIN, UNASKED, WRONG, WRONG_BEFORE_LOGIN};
 use super::numbering::Target;
 use super::reply::{Outcome, Stop};
 use super::selected::{Announce, Selected, Standing};
 use super::server::Server;
 use super::user::User;
+use crate::imap::limits::WORD;
 use store::Record;
 
 /// A client's session.
@@ -411,9 +412,6 @@ impl Session {
     }
 }
 
-/// Bytes of one word of a command: a set, or a key, is parsed in about that time that one message takes.
-const WORD: usize = 16;
-
 /// What a client can make the server hold; 0 in imapd.conf is no limit but the command's.
 fn bounds(imapd: &Imapd, command: usize) -> Bounds {
     let limit = |n: u64| if n == 0 { command as u64 } else { n.min(command as u64) };
@@ -422,6 +420,6 @@ fn bounds(imapd: &Imapd, command: usize) -> Bounds {
         words: Limits { word: size(imapd.maxword), quoted: size(imapd.maxquoted) },
         literal: limit(imapd.maxliteral),
         command,
-        unasked: if imapd.literalminus { 4096 } else { u64::MAX },
+        unasked: if imapd.literalminus { UNASKED } else { u64::MAX },
     }
 }

@@ -5,6 +5,7 @@
 //! before) and looks again. All who wait share one barrier; a name found missing a moment ago is not asked for again.
 
 mod follow;
+pub mod limits;
 mod stream;
 
 use std::{
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::{Address, Measure};
 use crate::lookup::{Answer, Found, Lookup, Stale};
+use crate::replica::limits::{BARRIER, BARRIERS, MISSING_HOLDS, MISSING_KEPT, RETRY, SETTLE};
 use crate::serve;
 
 /// A list and the task that keeps it like its upstream's. Cheap to clone.
@@ -47,7 +49,7 @@ pub struct Settings {
 
 impl Settings {
     pub fn new(imapd: &Imapd) -> Self {
-        let retry_delay = imapd.mupdate_retry_delay.max(Duration::from_secs(2));
+        let retry_delay = imapd.mupdate_retry_delay.max(RETRY);
         Settings { retry_delay, chance, measure: Measure::new(imapd) }
     }
 }
@@ -353,16 +355,6 @@ fn set_aside(context: &Context, why: &dyn std::fmt::Display) {
         tracing::error!(%error, "{}: cannot be set aside", path.display());
     }
 }
-
-/// How long a proxy that starts for the first time waits for its list.
-const SETTLE: Duration = Duration::from_secs(10);
-/// How long a look-up waits for the master.
-const BARRIER: Duration = Duration::from_secs(2);
-/// Waiters at most.
-const BARRIERS: usize = 65_536;
-/// How long a confirmed absence counts, and how many are remembered.
-const MISSING_HOLDS: Duration = Duration::from_secs(1);
-const MISSING_KEPT: usize = 4096;
 
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,7 @@ use service::Context;
 use tokio::time::MissedTickBehavior;
 
 use super::Server;
+use crate::serve::limits::{SEEN_EVERY, SERVERS};
 
 /// The times, by server, in seconds since the epoch.
 #[derive(Debug)]
@@ -98,7 +99,7 @@ pub(super) fn keep(context: &Context, server: Server) {
     server.shared.seen.load(&path);
     let stop = context.shutdown();
     context.tasks().spawn(async move {
-        let mut tick = tokio::time::interval(INTERVAL);
+        let mut tick = tokio::time::interval(SEEN_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut on = true;
         while on {
@@ -115,10 +116,6 @@ pub(super) fn keep(context: &Context, server: Server) {
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
-
-/// Servers of a murder at most; beyond it the one that was heard of longest ago is dropped.
-const SERVERS: usize = 10_000;
-const INTERVAL: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@
 use protocol::imap::{Code, Reply};
 use upstream::wire::imap::{Answer, Id};
 
+use crate::limits::AT_ONCE;
 use crate::session::{Session, Stop};
 
 /// What one backend is asked: commands without tag and line end.
@@ -104,6 +105,3 @@ async fn hear(
         run = begin(s, question, answers.len()).await?;
     }
 }
-
-/// Commands that are on their way to one backend at once.
-const AT_ONCE: usize = 64;

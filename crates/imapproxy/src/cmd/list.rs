@@ -17,6 +17,7 @@ use super::Request;
 use super::fanout::{Asked, ask_all, tell_missing};
 use super::metadata::{Gathered, gather, may_read};
 use crate::grammar::{flag, put_astring, untagged};
+use crate::limits::{AT_ONCE, LINES_MAX, LIST_LINE, OWN_MAX};
 use crate::session::{Done, Outcome, Session, Stop};
 
 /// A backend's LIST or LSUB line.
@@ -212,7 +213,7 @@ pub async fn ask_lines(
     let selected = s.selected_server() == Some(server);
     let (mut lines, mut news, mut size) = (Vec::new(), Vec::new(), 0);
     let answer = s
-        .collect(server, id, LINE_MAX, |line| match ListLine::parse(line, kind) {
+        .collect(server, id, LIST_LINE, |line| match ListLine::parse(line, kind) {
             Some(parsed) => {
                 size += line.len();
                 if size < LINES_MAX {
@@ -244,7 +245,7 @@ async fn statuses(
         asked.commands.push(command);
     }
     let mut states = HashMap::new();
-    let told = ask_all(s, questions.into_values().collect(), LINE_MAX, |_, line| match status_name(line) {
+    let told = ask_all(s, questions.into_values().collect(), LIST_LINE, |_, line| match status_name(line) {
         Some(name) => {
             states.insert(name, line.to_vec());
             true
@@ -302,11 +303,6 @@ const PLAIN: [&str; 8] = [
     "\\Marked",
     "\\Unmarked",
 ];
-/// More own mailboxes than anyone has.
-const OWN_MAX: usize = 20_000;
-const LINE_MAX: usize = 64 * 1024;
-/// Bytes of all lines of one answer.
-const LINES_MAX: usize = 16 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,7 @@ use super::Request;
 use super::fanout::{Asked, ask_all, tell_missing};
 use super::list::look_around;
 use crate::grammar::{put_astring, untagged};
+use crate::limits::{METADATA_ALL, METADATA_MAX};
 use crate::session::{Done, Outcome, Session, Stop};
 
 /// `GETMETADATA [options] mailboxes entries`
@@ -124,16 +125,16 @@ pub async fn gather(s: &mut Session, get: &GetMetadata, all: &[Seen]) -> Result<
         asked.commands.push(question(&seen.external, &entries, get.options));
     }
     let mut size = 0;
-    let told = ask_all(s, questions.into_values().collect(), ANSWER_MAX, |_, line| {
+    let told = ask_all(s, questions.into_values().collect(), METADATA_MAX, |_, line| {
         let Some((mailbox, values)) = parse(line) else { return false };
         size += line.len();
-        if size < ALL_MAX {
+        if size < METADATA_ALL {
             gathered.values.entry(mailbox).or_default().extend(values);
         }
         true
     });
     let told = told.await?;
-    if size >= ALL_MAX {
+    if size >= METADATA_ALL {
         return Err(Refusal::Limit("More annotations than can be shown at once".into()).into());
     }
     for told in told {
@@ -268,10 +269,6 @@ pub async fn annotation(s: &mut Session, request: &Request, mailbox: &str) -> Ou
 
 /// A server's name for itself is that of the list.
 pub const SERVER: &str = "/vendor/cmu/cyrus-imapd/server";
-/// Bytes of one response.
-pub const ANSWER_MAX: usize = 16 * 1024 * 1024;
-/// Bytes of all responses to one command.
-const ALL_MAX: usize = 16 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

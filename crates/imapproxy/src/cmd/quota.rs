@@ -10,6 +10,7 @@ use upstream::wire::imap::Answer;
 use super::Request;
 use super::fanout::{Asked, Told, ask_all};
 use crate::grammar::{put_astring, untagged};
+use crate::limits::LIST_LINE;
 use crate::session::{Done, Outcome, Session, Stop};
 
 /// `GETQUOTAROOT mailbox`
@@ -55,7 +56,7 @@ pub async fn set(s: &mut Session, request: &Request, set: SetQuota) -> Outcome {
         return Err(Refusal::ServerDown.into());
     }
     let new = servers.iter().map(|server| limit(server, &root, &set.limits)).collect();
-    let told = ask_all(s, new, ANSWER_MAX, |_, line| parse(line).is_some()).await?;
+    let told = ask_all(s, new, LIST_LINE, |_, line| parse(line).is_some()).await?;
     let Some(refused) = refusal(&told) else {
         let (of_each, _) = ask(s, &servers, &root).await?;
         let together = together(of_each.into_values());
@@ -68,7 +69,7 @@ pub async fn set(s: &mut Session, request: &Request, set: SetQuota) -> Outcome {
         limit(server, &root, &limits)
     };
     let undo = told.iter().filter(|told| is_done(told)).map(|told| was(&told.server)).collect();
-    for told in ask_all(s, undo, ANSWER_MAX, |_, line| parse(line).is_some()).await? {
+    for told in ask_all(s, undo, LIST_LINE, |_, line| parse(line).is_some()).await? {
         if !is_done(&told) {
             warn!("SETQUOTA {root}: {} keeps limits that another backend has refused", told.server);
         }
@@ -85,7 +86,7 @@ async fn ask(s: &mut Session, servers: &[String], root: &str) -> Result<(OfEach,
     let asked =
         servers.iter().map(|server| Asked { server: server.clone(), commands: vec![command.clone()] });
     let mut of_each = OfEach::new();
-    let told = ask_all(s, asked.collect(), ANSWER_MAX, |server, line| match parse(line) {
+    let told = ask_all(s, asked.collect(), LIST_LINE, |server, line| match parse(line) {
         Some((_, resources)) => {
             of_each.insert(server.to_owned(), resources);
             true
@@ -161,8 +162,6 @@ async fn servers(s: &Session, root: &str) -> Result<Vec<String>, Stop> {
     }
 }
 
-/// Bytes of one response.
-const ANSWER_MAX: usize = 64 * 1024;
 /// Entries taken at once from the list.
 const PAGE: usize = 1000;
 

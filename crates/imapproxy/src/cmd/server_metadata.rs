@@ -9,7 +9,8 @@ use service::notices::Notice;
 use tracing::warn;
 
 use super::fanout::{Asked, Told, ask_all};
-use super::metadata::{ANSWER_MAX, long_entries, merged, parse, question};
+use super::metadata::{long_entries, merged, parse, question};
+use crate::limits::METADATA_MAX;
 use crate::session::{Done, Outcome, Session, Stop};
 
 /// What is known here: the notices. Gives the size of the longest value that was left out.
@@ -27,7 +28,7 @@ pub async fn get(s: &mut Session, get: &GetMetadata) -> Result<Option<u64>, Stop
     let entries: Vec<&Entry> = get.entries.iter().collect();
     if let Some(server) = home {
         let asked = Asked { server, commands: vec![question("", &entries, get.options)] };
-        let told = ask_all(s, vec![asked], ANSWER_MAX, |_, line| match parse(line) {
+        let told = ask_all(s, vec![asked], METADATA_MAX, |_, line| match parse(line) {
             Some((mailbox, told)) => {
                 if mailbox.is_empty() {
                     values.extend(told);
@@ -111,7 +112,7 @@ async fn everywhere(s: &mut Session, questions: Vec<(String, Values)>) -> Result
         let entries: Vec<&Entry> = values.iter().map(|(entry, _)| entry).collect();
         Asked { server: server.clone(), commands: vec![question("", &entries, Options::default())] }
     });
-    let told = ask_all(s, asked.collect(), ANSWER_MAX, |server, line| match parse(line) {
+    let told = ask_all(s, asked.collect(), METADATA_MAX, |server, line| match parse(line) {
         Some((_, values)) => {
             let at = questions.iter().position(|(of, _)| of == server);
             if let Some(slot) = at.and_then(|at| before.get_mut(at)) {
@@ -129,7 +130,7 @@ async fn everywhere(s: &mut Session, questions: Vec<(String, Values)>) -> Result
         commands: vec![command(values)],
     };
     let asked = questions.iter().map(|(server, values)| set((server, values))).collect();
-    let told = ask_all(s, asked, ANSWER_MAX, |_, line| parse(line).is_some()).await?;
+    let told = ask_all(s, asked, METADATA_MAX, |_, line| parse(line).is_some()).await?;
     let done =
         |told: &Told| told.answers.iter().flatten().all(|answer| answer.is_ok()) && told.answers.is_some();
     if told.iter().all(done) {
@@ -139,7 +140,7 @@ async fn everywhere(s: &mut Session, questions: Vec<(String, Values)>) -> Result
         .filter(|(_, told)| done(told))
         .map(|(((server, _), before), _)| set((server, before)))
         .collect();
-    for told in ask_all(s, undo, ANSWER_MAX, |_, line| parse(line).is_some()).await? {
+    for told in ask_all(s, undo, METADATA_MAX, |_, line| parse(line).is_some()).await? {
         if !done(&told) {
             warn!("SETMETADATA \"\": {} keeps values that another backend has refused", told.server);
         }

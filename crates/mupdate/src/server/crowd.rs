@@ -12,6 +12,8 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
+use crate::server::limits::{LEAVING, OF_ADDRESS};
+
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
     state: Mutex<State>,
@@ -171,11 +173,6 @@ fn network(address: IpAddr) -> IpAddr {
         other => other,
     }
 }
-
-/// Strangers of one address at a time: a node's daemons and tools, many times over.
-const OF_ADDRESS: usize = 32;
-/// Connections that are being sent away or refused at a time, beyond `mupdate_connections_max`.
-const LEAVING: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, fs::OpenOptions, os::unix::fs::FileExt, sync::Arc};
 
 use super::{super::*, *};
-use crate::{header, metadata, ops::SPECIAL_USE};
+use crate::{header, ops::SPECIAL_USE};
 
 const COMMENT: &str = "/comment";
 
@@ -109,7 +109,7 @@ async fn annotations_are_set_all_or_none() {
     store.annotate(&sent, vec![special(b"\\Sent")], Vec::new()).await.unwrap();
     assert_eq!(store.special_uses("fred").await.unwrap()[&sent], ["\\Sent"]);
     let other = name("user.fred.other");
-    let large = vec![b'x'; metadata::VALUE_MAX + 1];
+    let large = vec![b'x'; VALUE_MAX + 1];
     for refused in [setting("/vendor/y", SHARED, Some(&large)), special(b"\\Sent"), special(b"\\What")] {
         let settings = vec![setting("/vendor/x", SHARED, Some(b"x")), refused];
         let options = vec![(header::SHARED_SEEN, true)];
@@ -159,7 +159,7 @@ async fn a_message_keeps_its_annotations_where_it_is_copied_but_not_those_of_oth
         assert_eq!((has(SHARED), has("fred"), has("wilma")), (Some(vec![]), Some(b"fred".to_vec()), None));
         assert_eq!(view.annotation_bytes, 4);
     }
-    let large = vec![setting(COMMENT, SHARED, Some(&vec![0; metadata::VALUE_MAX + 1]))];
+    let large = vec![setting(COMMENT, SHARED, Some(&vec![0; VALUE_MAX + 1]))];
     let refused = inbox.annotate_messages(&[uid], large, None).await;
     assert!(matches!(refused, Err(StoreError::AnnotationTooLarge)));
 }

@@ -17,7 +17,7 @@ use super::Request;
 use super::fanout::{Asked, ask_all, tell_missing};
 use super::metadata::{Gathered, gather, may_read};
 use crate::grammar::{flag, put_astring, untagged};
-use crate::limits::{AT_ONCE, LINES_MAX, LIST_LINE, OWN_MAX};
+use crate::limits::{LINES_MAX, LIST_LINE, OWN_MAX};
 use crate::session::{Done, Outcome, Session, Stop};
 
 /// A backend's LIST or LSUB line.

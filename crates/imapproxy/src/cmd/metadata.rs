@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use listing::Seen;
 use protocol::acl::Rights;
-use protocol::grammar::{self, Cursor, Limits};
 use protocol::imap::command::metadata::{
     Depth, Entry, GetMetadata, Options, SetMetadata, Values, print_metadata, response,
 };
@@ -273,6 +272,7 @@ pub const SERVER: &str = "/vendor/cmu/cyrus-imapd/server";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::grammar::{Cursor, Limits};
 
     fn get(text: &str) -> GetMetadata {
         let text = text.as_bytes();

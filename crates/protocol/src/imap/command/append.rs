@@ -3,7 +3,7 @@
 //! ```text
 //! append  = "APPEND" SP mailbox 1*(SP message)
 //! local   = "LOCALAPPEND" SP mailbox SP current-mailbox 1*(SP message)
-//! message = [flag-list SP] [date-time SP] ["~"] literal
+//! message = [flag-list SP] [date-time SP] ["ANNOTATION" SP notes SP] ["~"] literal
 //! ```
 //!
 //! A message is streamed into the store, so the command is parsed in steps: [`Append::step`] on the text up to each
@@ -14,8 +14,11 @@ use nom::combinator::opt;
 use nom::sequence::terminated;
 
 use super::Name;
+use super::annotate::{self, Note};
 use super::mailbox::one;
-use crate::grammar::{Cursor, Limits, ParseError, Parsed, argument, atom, byte, end, literal_header, space};
+use crate::grammar::{
+    Cursor, Limits, ParseError, Parsed, argument, atom, byte, end, keyword, literal_header, space,
+};
 use crate::imap::{Bad, DateTime, Flag, Tag};
 
 /// What stands before the first message's bytes.
@@ -31,6 +34,8 @@ pub struct Append {
 pub struct Message {
     pub flags: Vec<Flag>,
     pub date: Option<DateTime>,
+    /// RFC 5257.
+    pub notes: Vec<Note>,
     /// A literal8 (RFC 3516), which may hold NUL.
     pub binary: bool,
 }
@@ -108,6 +113,9 @@ impl Message {
         if at.peek() == Some(b'"') {
             (at, message.date) = terminated(DateTime::parse, space).map(Some).parse(at)?;
         }
+        if let Ok((rest, ())) = keyword("ANNOTATION")(at) {
+            (at, message.notes) = terminated(argument(annotate::store), space).parse(rest)?;
+        }
         if atom(at).is_ok_and(|(_, word)| word.eq_ignore_ascii_case("CATENATE")) {
             return Err(ParseError::Text("CATENATE is not supported").into());
         }
@@ -172,7 +180,12 @@ mod tests {
         assert_eq!(next(b"\r\n"), Ok(Next::End));
         assert_eq!(
             next(b" (\\Seen) {3}\r\n"),
-            Ok(Next::Message(Message { flags: vec![Flag::Seen], date: None, binary: false }))
+            Ok(Next::Message(Message {
+                flags: vec![Flag::Seen],
+                date: None,
+                notes: Vec::new(),
+                binary: false
+            }))
         );
         assert!(next(b"x\r\n").is_err());
         assert!(next(b" x\r\n").is_err());

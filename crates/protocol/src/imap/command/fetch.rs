@@ -6,6 +6,7 @@ use nom::Parser;
 use nom::combinator::map;
 use nom::sequence::preceded;
 
+use super::annotate::{self, Notes};
 use crate::grammar::{
     Cursor, Keyword, ParseError, Parsed, argument, astring, byte, keyword, list, number, number64, optional,
     run, space,
@@ -41,6 +42,8 @@ pub enum Item {
     Rfc822(Fragment, &'static str),
     Binary(Fragment),
     BinarySize(Vec<u32>),
+    /// RFC 5257.
+    Annotation(Notes),
 }
 
 /// `section [partial]`
@@ -168,6 +171,7 @@ fn item<'a>(at: Cursor<'a>, items: &mut Vec<Item>) -> Parsed<'a, ()> {
         b"EMAILID" => (at, Item::EmailId),
         b"THREADID" => (at, Item::ThreadId),
         b"SAVEDATE" => (at, Item::SaveDate),
+        b"ANNOTATION" => map(argument(annotate::fetch), Item::Annotation).parse(at)?,
         b"RFC822" => (at, old(false, Text::All, "RFC822")),
         // Cyrus's frontends copy between backends with it.
         b"RFC822.PEEK" => (at, old(true, Text::All, "RFC822")),
@@ -338,6 +342,7 @@ impl Item {
             Item::EmailId => out.extend_from_slice(b"EMAILID"),
             Item::ThreadId => out.extend_from_slice(b"THREADID"),
             Item::SaveDate => out.extend_from_slice(b"SAVEDATE"),
+            Item::Annotation(_) => out.extend_from_slice(b"ANNOTATION"),
         }
     }
 }

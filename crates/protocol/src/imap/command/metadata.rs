@@ -113,7 +113,7 @@ impl std::fmt::Display for Entry {
 }
 
 /// Whether a name fits a pattern: `*` is any text, `%` any without `/`. In time of their product at most.
-fn wild(pattern: &[u8], name: &[u8]) -> bool {
+pub(super) fn wild(pattern: &[u8], name: &[u8]) -> bool {
     // Which beginnings of the name the pattern so far fits.
     let mut fits = vec![false; name.len() + 1];
     fits[0] = true;

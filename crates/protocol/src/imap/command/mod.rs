@@ -2,6 +2,7 @@
 
 pub mod acl;
 pub mod admin;
+pub mod annotate;
 pub mod append;
 pub mod copy;
 pub mod fetch;

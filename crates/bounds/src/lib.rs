@@ -7,4 +7,4 @@ mod seldom;
 mod table;
 
 pub use seldom::Seldom;
-pub use table::{Limit, Part, Table, Value};
+pub use table::{Limit, Table, Value};

@@ -21,8 +21,8 @@ pub struct Limit {
     pub name: &'static str,
     pub what: &'static str,
     pub value: Value,
-    /// The option of imapd.conf that sets it, and what the value is to that option.
-    pub option: Option<(Part, &'static str)>,
+    /// The option that sets it. Where there is a value too, it is the least: a smaller value of the option is raised to it.
+    pub option: Option<&'static str>,
     /// Where the number comes from.
     pub source: &'static str,
     seldom: Seldom,
@@ -33,19 +33,8 @@ pub enum Value {
     Time(Duration),
     Bytes(u64),
     Count(u64),
-    /// As imapd.conf has it.
+    /// As the option has it.
     Option,
-}
-
-/// What a row's value is to the option that it names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// The option is the value.
-    Whole,
-    /// A smaller value of the option is raised to it.
-    Least,
-    /// A larger value of the option is lowered to it.
-    Most,
 }
 
 impl Limit {
@@ -54,7 +43,7 @@ impl Limit {
         name: &'static str,
         what: &'static str,
         value: Value,
-        option: Option<(Part, &'static str)>,
+        option: Option<&'static str>,
         source: &'static str,
     ) -> Limit {
         Limit { name, what, value, option, source, seldom: Seldom::each_minute() }
@@ -143,7 +132,7 @@ macro_rules! table {
         $name:literal, $title:literal;
         $(options { $( $(#[doc = $of:literal])+ $option:ident, $origin:literal; )* })?
         $( $(#[doc = $what:literal])+
-            $vis:vis $row:ident: $type:ty = $value:expr, $unit:ident $($part:ident $set:literal)?, $source:literal; )*
+            $vis:vis $row:ident: $type:ty = $value:expr, $unit:ident $(Least $set:literal)?, $source:literal; )*
     ) => {
         $( $(#[doc = $what])+ $vis const $row: $type = $value; )*
 
@@ -160,7 +149,7 @@ macro_rules! table {
                     concat!($name, ".", stringify!($option)),
                     concat!($($of),+),
                     $crate::Value::Option,
-                    Some(($crate::Part::Whole, stringify!($option))),
+                    Some(stringify!($option)),
                     $origin,
                 );
             )*)?
@@ -169,14 +158,14 @@ macro_rules! table {
                     concat!($name, ".", stringify!($row)),
                     concat!($($what),+),
                     $crate::value!($unit super::$row),
-                    $crate::table!(@option $($part $set)?),
+                    $crate::table!(@option $($set)?),
                     $source,
                 );
             )*
         }
     };
     (@option) => { None };
-    (@option $part:ident $set:literal) => { Some(($crate::Part::$part, $set)) };
+    (@option $set:literal) => { Some($set) };
 }
 
 #[doc(hidden)]

@@ -23,7 +23,7 @@ bounds::table! {
         maxword, "Cyrus";
     }
     /// How long a client may take to log in.
-    pub(crate) BEFORE_LOGIN_BOUND: Duration = Duration::from_secs(180), Time, "chosen, as of the backends";
+    pub(crate) BEFORE_LOGIN_BOUND: Duration = service::limits::BEFORE_LOGIN, Time, "chosen; RFC 3501 section 5.4 speaks of the time after it";
     /// How long the last words may take, to a client that may not read.
     pub(crate) GOOD_BYE_BOUND: Duration = Duration::from_secs(2), Time, "chosen: some round trips of a slow line";
     /// How often idle connections are looked for.

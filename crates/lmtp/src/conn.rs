@@ -26,7 +26,7 @@ use transport::wire::{Bounds, Wire};
 use work::aside::Pace;
 
 use crate::deliver::{Deliver, Envelope, Incoming};
-use crate::limits::{BYTES, COMMANDS, IDLE, INPUT, LINE, NOTICE, REPLIES, WRITE};
+use crate::limits::{BYTES, COMMANDS, IDLE, INPUT, LINE, NOTICE, REPLIES, WRITE, rows};
 use crate::settings::Settings;
 use crate::trace;
 
@@ -122,7 +122,10 @@ impl<D: Deliver> drive::Session for Conn<D> {
                         self.phase = phase;
                         Some(Next::Read)
                     }
-                    Err(_) => Some(self.close(&Reply::TooManyErrors, out)),
+                    Err(_) => {
+                        rows::LINE.met("a command without end: the connection is ended");
+                        Some(self.close(&Reply::TooManyErrors, out))
+                    }
                 },
             };
             if let Some(next) = next {

@@ -1,5 +1,6 @@
 //! Logs of every program: how a line is made and where it goes.
 
+pub mod limits;
 mod lines;
 
 #[cfg(any(test, feature = "capture"))]

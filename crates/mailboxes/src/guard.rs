@@ -7,7 +7,7 @@
 
 use protocol::name::MailboxName;
 
-use crate::limits::{PERCENT, SMALL};
+use crate::limits::{PERCENT, SHOWN, SMALL};
 
 /// What a synchronisation would remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +55,6 @@ impl std::fmt::Display for Loss {
         write!(f, "{} would lose {} of its {}", self.server, self.removed, self.held)
     }
 }
-
-const SHOWN: usize = 5;
 
 #[cfg(test)]
 mod tests {

@@ -58,4 +58,12 @@ bounds::table! {
     pub(crate) SMALL: usize = 100, Count, "chosen: a list so small is looked through by hand";
     /// Hundredths of a list that its master may remove at once; more is held until an operator agrees.
     pub(crate) PERCENT: usize = 20, Count, "chosen: a backend of five";
+    /// Rows read from the disk at once.
+    pub(crate) DISK_PAGE: usize = 1000, Count, "chosen: less than a millisecond";
+    /// Bytes of a name in a dump that is loaded.
+    pub(crate) MAX_NAME: usize = 509, Bytes, "Cyrus";
+    /// Bytes of a partition in a dump that is loaded.
+    pub(crate) MAX_PARTITION: usize = 63, Bytes, "Cyrus";
+    /// Names that a held removal shows.
+    pub(crate) SHOWN: usize = 5, Count, "chosen: a line of a log";
 }

@@ -21,7 +21,7 @@ use transport::tls::ServerTls;
 use upstream::Upstream;
 use upstream::wire::pop3::Wire;
 
-use crate::limits::MAX_FAILURES;
+use crate::limits::{MAX_FAILURES, rows};
 use crate::locate;
 
 /// A connection to a backend.
@@ -136,7 +136,12 @@ impl Front {
             Ok(login) => self.connect_through(&login, out).await,
             Err(failure) => {
                 self.failures += 1;
-                let next = if self.failures >= MAX_FAILURES { Next::Close } else { Next::Again };
+                let next = if self.failures >= MAX_FAILURES {
+                    rows::MAX_FAILURES.met("too many failed logins: the connection is ended");
+                    Next::Close
+                } else {
+                    Next::Again
+                };
                 say(out, failed(&failure), next)
             }
         }

@@ -26,7 +26,7 @@ use transport::peer::Channel;
 use transport::tls::ServerTls;
 use transport::wire::Wire;
 
-use crate::limits::BEFORE_LOGIN;
+use crate::limits::{BEFORE_LOGIN, rows};
 
 /// What the driver does next.
 #[derive(Debug)]
@@ -152,6 +152,7 @@ async fn wait<S: Session>(
         false => session.patience().min(BEFORE_LOGIN.saturating_sub(began.elapsed())),
     };
     if patience.is_zero() {
+        tell_of_a_stranger(wire, session);
         return Ok(Woken::Farewell(Farewell::Idle));
     }
     let mut news = BytesMut::new();
@@ -168,7 +169,18 @@ async fn wait<S: Session>(
         () = tokio::time::sleep(patience) => Woken::Farewell(Farewell::Idle),
     };
     wire.output().unsplit(news);
+    if matches!(woken, Woken::Farewell(Farewell::Idle)) {
+        tell_of_a_stranger(wire, session);
+    }
     Ok(woken)
+}
+
+/// The client's time is over. Where it has not logged in, that is worth a line.
+fn tell_of_a_stranger(wire: &Wire, session: &impl Session) {
+    if !session.is_known() {
+        let peer = wire.stream().peer();
+        rows::BEFORE_LOGIN.met(format_args!("{peer}: no login in time: the connection is ended"));
+    }
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ bounds::table! {
     /// How long whoever asks for metrics or sessions may take.
     pub(crate) DESK: Duration = Duration::from_secs(10), Time, "chosen: whoever asks sits on this host";
     /// How often metrics are folded together though nobody asks.
-    pub(crate) UPKEEP: Duration = Duration::from_secs(30), Time, "Prometheus: older samples than minutes count little";
+    pub(crate) UPKEEP: Duration = Duration::from_secs(30), Time, "chosen: few samples gather meanwhile";
     /// Bytes of a name to `murder kick`.
     pub(crate) DESK_NAME: usize = 1024, Bytes, "chosen: longer than any user's name";
     /// The pause after nobody could be accepted there.

@@ -229,7 +229,7 @@ where
         let ended = tokio::select! {
             ended = CatchPanic(AssertUnwindSafe(pin!(Share::scope(session(connection))))) => ended,
             () = stranger => {
-                info!(peer, "cut: no login within {} s", STRANGER.as_secs());
+                rows::STRANGER.met(format_args!("{peer}: cut: no login within {} s", STRANGER.as_secs()));
                 Ok(())
             }
         };
@@ -290,7 +290,10 @@ async fn take_proxy_header(connection: &mut Connection) -> bool {
             false
         }
         Err(_) => {
-            info!(%peer, "no PROXY header within {} s", PROXY_HEADER.as_secs());
+            rows::PROXY_HEADER.met(format_args!(
+                "{peer}: no PROXY header within {} s: the connection is ended",
+                PROXY_HEADER.as_secs()
+            ));
             false
         }
     }

@@ -13,7 +13,7 @@ use bytes::{Buf, BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
-use crate::limits::{CHUNK, HANDSHAKE, INPUT, KEPT, WRITE};
+use crate::limits::{CHUNK, HANDSHAKE, INPUT, KEPT, WRITE, rows};
 use crate::stream::Stream;
 use crate::tls::{ClientTls, ServerTls};
 
@@ -88,6 +88,8 @@ impl Wire {
     /// As [`Wire::fill`] without a bound of its own; safe to cancel.
     pub async fn read_some(&mut self) -> io::Result<usize> {
         if self.input.len() >= self.bounds.input {
+            rows::INPUT
+                .met(format_args!("{}: a command is longer than the input may be", self.stream.peer()));
             return Err(io::Error::new(io::ErrorKind::OutOfMemory, "the input is full"));
         }
         poll_fn(|cx| self.poll_read(cx)).await
@@ -98,7 +100,13 @@ impl Wire {
         while !self.output.is_empty() {
             // The bound holds for any progress: a slow reader of a large message is not a dead one.
             let progress = timeout(self.bounds.write, poll_fn(|cx| self.poll_write(cx))).await;
-            progress.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+            progress.unwrap_or_else(|_| {
+                rows::WRITE.met(format_args!(
+                    "{}: takes nothing of what is written: the connection is ended",
+                    self.stream.peer()
+                ));
+                Err(io::ErrorKind::TimedOut.into())
+            })?;
         }
         if self.output.capacity() > KEPT {
             self.output = BytesMut::new();

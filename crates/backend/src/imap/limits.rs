@@ -32,7 +32,7 @@ bounds::table! {
     /// Bytes of an overlong line before the connection is given up.
     pub(crate) SKIP: usize = 16 * 1024 * 1024, Bytes, "chosen: whoever sends more does not speak IMAP";
     /// Bytes of a literal that is sent without being asked for, where LITERAL- is announced.
-    pub(crate) UNASKED: u64 = 4096, Bytes, "RFC 7888 section 4";
+    pub(crate) UNASKED: u64 = 4096, Bytes, "RFC 7888 section 5";
     /// How long a client may take to log in.
     pub(crate) BEFORE_LOGIN: Duration = service::limits::BEFORE_LOGIN, Time, "chosen; RFC 3501 section 5.4 speaks of the time after it";
     /// A client that takes nothing for so long is gone.

@@ -16,7 +16,7 @@ use transport::tls::ServerTls;
 
 use super::aside::Aside;
 use super::metadata::definitions::Definitions;
-use crate::imap::limits::{ROOTS, WARN_AGAIN};
+use crate::imap::limits::{ROOTS, WARN_AGAIN, rows};
 use store::{Master, Store};
 
 /// A listener's settings as they stand when a client connects, and the store.
@@ -94,7 +94,11 @@ impl Warned {
     pub fn is_due(&self, root: &MailboxName) -> bool {
         let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
         roots.retain(|_, when| when.elapsed() < WARN_AGAIN);
-        if roots.contains_key(root) || roots.len() >= ROOTS {
+        if roots.contains_key(root) {
+            return false;
+        }
+        if roots.len() >= ROOTS {
+            rows::ROOTS.met("so many quota roots are nearly full that users of others are not warned");
             return false;
         }
         roots.insert(root.clone(), Instant::now());

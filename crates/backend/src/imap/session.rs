@@ -18,7 +18,7 @@ use work::aside::weighed;
 
 use super::cmd;
 use super::conn::{Conn, Gone};
-use super::limits::{BEFORE_LOGIN, COMMAND, COMMAND_BEFORE_LOGIN, UNASKED, WRONG, WRONG_BEFORE_LOGIN};
+use super::limits::{BEFORE_LOGIN, COMMAND, COMMAND_BEFORE_LOGIN, UNASKED, WRONG, WRONG_BEFORE_LOGIN, rows};
 use super::numbering::Target;
 use super::reply::{Outcome, Stop};
 use super::selected::{Announce, Selected, Standing};
@@ -80,8 +80,16 @@ impl Session {
         if let Err(gone) = ended {
             debug!(%gone, "session ends");
             let farewell = match gone {
-                Gone::Idle => Some(Bye::new("Idle for too long").code(Code::Unavailable)),
-                Gone::Endless => Some(Bye::new("This is an IMAP server")),
+                Gone::Idle => {
+                    if self.user.is_none() {
+                        rows::BEFORE_LOGIN.met("no login in time: the session is ended");
+                    }
+                    Some(Bye::new("Idle for too long").code(Code::Unavailable))
+                }
+                Gone::Endless => {
+                    rows::SKIP.met("a line without end: the session is ended");
+                    Some(Bye::new("This is an IMAP server"))
+                }
                 Gone::Closed | Gone::Stuck | Gone::Io(_) => None,
             };
             if let Some(bye) = farewell {
@@ -285,7 +293,7 @@ impl Session {
         self.wrong = if kind == Kind::Bad { self.wrong + 1 } else { 0 };
         let limit = if self.user.is_some() { WRONG } else { WRONG_BEFORE_LOGIN };
         if self.wrong >= limit {
-            info!("too many wrong commands");
+            rows::WRONG.met("too many wrong commands in a row: the session is ended");
             self.conn.put(Bye::new("This is an IMAP server").line());
             self.over = true;
         }

@@ -6,7 +6,7 @@ bounds::table! {
     "replica", "A replica of the list, which follows a MUPDATE server";
     options {
         /// Mailboxes that a list of another server may have; a larger one is not taken over.
-        mupdate_entries_max, "chosen: some 500 MB";
+        mupdate_entries_max, "chosen: more than any murder has";
     }
     /// The longest wait between attempts to reach the master, and the interval of keepalives.
     pub(crate) RETRY: Duration = Duration::from_secs(2), Time Least "mupdate_retry_delay", "chosen: a master that starts must not be swamped";
@@ -24,7 +24,7 @@ bounds::table! {
     pub(crate) BARRIERS: usize = 65_536, Count, "chosen: more sessions than a process has";
     /// How long a confirmed absence counts.
     pub(crate) MISSING_HOLDS: Duration = Duration::from_secs(1), Time, "chosen: a new mailbox is found after a second";
-    /// Confirmed absences remembered. A full table takes no more until some are over.
+    /// Confirmed absences remembered. A full table is emptied.
     pub(crate) MISSING_KEPT: usize = 4096, Count, "chosen: some hundred bytes each";
     /// How long a listing may pause.
     pub(crate) LISTING: Duration = Duration::from_secs(120), Time, "a Cyrus master writes its list whole to a file first";

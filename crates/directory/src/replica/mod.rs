@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::{Address, Measure};
 use crate::lookup::{Answer, Found, Lookup, Stale};
-use crate::replica::limits::{BARRIER, BARRIERS, MISSING_HOLDS, MISSING_KEPT, RETRY, SETTLE};
+use crate::replica::limits::{BARRIER, BARRIERS, MISSING_HOLDS, MISSING_KEPT, RETRY, SETTLE, rows};
 use crate::serve;
 
 /// A list and the task that keeps it like its upstream's. Cheap to clone.
@@ -209,11 +209,17 @@ impl Replica {
                 return Err(self.stale());
             }
         }
-        self.shared.barriers.try_send(reply).map_err(|_| Stale("too many are waiting".into()))?;
+        self.shared.barriers.try_send(reply).map_err(|_| {
+            rows::BARRIERS.met("too many look-ups wait for the master: one more is not answered");
+            Stale("too many are waiting".into())
+        })?;
         match timeout(BARRIER, answer).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(self.stale()),
-            Err(_) => Err(Stale("the master did not answer in time".into())),
+            Err(_) => {
+                rows::BARRIER.met(format_args!("the master did not answer a look-up within {BARRIER:?}"));
+                Err(Stale("the master did not answer in time".into()))
+            }
         }
     }
 

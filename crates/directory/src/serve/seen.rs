@@ -20,7 +20,7 @@ use service::Context;
 use tokio::time::MissedTickBehavior;
 
 use super::Server;
-use crate::serve::limits::{SEEN_EVERY, SERVERS};
+use crate::serve::limits::{SEEN_EVERY, SERVERS, rows};
 
 /// The times, by server, in seconds since the epoch.
 #[derive(Debug)]
@@ -45,6 +45,7 @@ impl Seen {
             None if ServerName::parse(server).is_err() => return,
             None => {
                 if times.len() >= SERVERS {
+                    rows::SERVERS.met("so many servers were heard of that the oldest is forgotten");
                     // Whoever lives is heard of again soon; a table full of names that nobody has must not keep a new server out.
                     let oldest = times.iter().min_by_key(|(_, time)| **time).map(|(name, _)| name.clone());
                     oldest.map(|name| times.remove(&name));

@@ -170,6 +170,7 @@ impl Pace {
     fn lane(&self, key: u64, kind: Kind) -> Arc<Lane> {
         let mut table = self.lock();
         if table.lanes.len() >= LANES && !table.lanes.contains_key(&key) {
+            rows::LANES.met("logins failed for so many users and addresses that the lightest are forgotten");
             table.make_room();
         }
         let new = || {

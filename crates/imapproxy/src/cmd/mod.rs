@@ -27,7 +27,7 @@ use tracing::{debug, warn};
 use upstream::wire::imap::Condition;
 
 use crate::grammar::Head;
-use crate::limits::{COMMAND, COMMAND_BEFORE_LOGIN, MISTAKES};
+use crate::limits::{COMMAND, COMMAND_BEFORE_LOGIN, MISTAKES, rows};
 use crate::session::client::Whole;
 use crate::session::{Done, Outcome, Session, Stop};
 
@@ -108,6 +108,7 @@ fn count(session: &mut Session, wrong: bool, foreign: bool) -> Result<(), Stop> 
     } else if !foreign {
         session.mistakes += 1;
         if session.mistakes >= MISTAKES {
+            rows::MISTAKES.met("too many wrong commands in a row: the session is ended");
             return Err(Stop::Bye(Bye::new("This is an IMAP server")));
         }
     }

@@ -37,7 +37,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 use upstream::wire::imap::{Answer, Event};
 
-use crate::limits::{BEFORE_LOGIN_BOUND, GOOD_BYE_BOUND, IDLE_CHECK};
+use crate::limits::{BEFORE_LOGIN_BOUND, GOOD_BYE_BOUND, IDLE_CHECK, rows};
 use crate::node::{Listener, Node};
 use client::Client;
 use links::Links;
@@ -293,6 +293,9 @@ impl Session {
             // To log in, a client has a time that does not begin anew with each command.
             let left = self.client.time_left(self.idle_bound(), idle_since.elapsed());
             if left.is_zero() {
+                if self.user.is_none() {
+                    rows::BEFORE_LOGIN_BOUND.met("no login in time: the session is ended");
+                }
                 return Err(Stop::idle());
             }
             let selected = self.selected_server().map(str::to_owned);

@@ -12,7 +12,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use crate::server::limits::{LEAVING, OF_ADDRESS};
+use crate::server::limits::{LEAVING, OF_ADDRESS, rows};
 
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
@@ -30,8 +30,6 @@ struct State {
     /// Strangers of each address, those that are being sent away among them.
     of_address: HashMap<IpAddr, usize>,
     next: u64,
-    /// The log has it that strangers are sent away.
-    told: bool,
 }
 
 #[derive(Debug)]
@@ -116,16 +114,13 @@ impl Crowd {
 }
 
 impl State {
-    /// Counted each time, logged once until there are no strangers left.
-    fn tell(&mut self, what: &str) {
+    fn tell(&self, what: &str) {
         metrics::counter!("murder_strangers_refused_total").increment(1);
-        if !std::mem::replace(&mut self.told, true) {
-            tracing::warn!(
-                "{} connections, {} of them before a login: too many, {what} (mupdate_connections_max)",
-                self.connections,
-                self.strangers.len()
-            );
-        }
+        rows::mupdate_connections_max.met(format_args!(
+            "{} connections, {} of them before a login: too many, {what} (mupdate_connections_max)",
+            self.connections,
+            self.strangers.len()
+        ));
     }
 }
 
@@ -162,7 +157,6 @@ impl Drop for Stranger {
                 state.of_address.remove(&address);
             }
         }
-        state.told &= !state.strangers.is_empty();
     }
 }
 
@@ -238,12 +232,7 @@ mod tests {
             drop(held);
             assert_eq!(crowd.connections(), 0);
             let state = crowd.state();
-            assert!(
-                state.leaving == 0
-                    && state.of_address.is_empty()
-                    && state.strangers.is_empty()
-                    && !state.told
-            );
+            assert!(state.leaving == 0 && state.of_address.is_empty() && state.strangers.is_empty());
         }
     }
 }

@@ -30,4 +30,6 @@ bounds::table! {
     pub(crate) LEAVING: usize = 64, Count, "chosen: each has two seconds";
     /// How long a refused client may take to read why.
     pub(crate) GOOD_BYE: Duration = Duration::from_secs(2), Time, "chosen: some round trips of a slow line";
+    /// The pause after nobody could be accepted on the socket by which a synchronisation is kicked.
+    pub(crate) KICK_FAILING: Duration = Duration::from_millis(100), Time, "chosen: a socket that only fails must not keep a processor busy";
 }

@@ -23,7 +23,7 @@ use transport::tls::ServerTls;
 use transport::wire::Wire;
 
 use super::{Gate, crowd::Stranger};
-use crate::server::limits::{COMMAND, COMMANDS, INPUT, PATIENCE};
+use crate::server::limits::{COMMAND, COMMANDS, INPUT, PATIENCE, rows};
 
 /// How a client gets in.
 #[derive(Default)]
@@ -122,6 +122,8 @@ impl<'a> Visitor<'a> {
                 Heard::Command(tagged) => {
                     self.commands = self.commands.saturating_add(1);
                     if self.commands > COMMANDS {
+                        rows::COMMANDS
+                            .met("a client sends too many commands before its login: it is sent away");
                         put_bye(&mut self.wire, "too many commands before login");
                         return Ok(Flow::End);
                     }

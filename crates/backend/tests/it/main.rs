@@ -12,3 +12,4 @@ mod mail;
 mod master;
 mod node;
 mod options;
+mod resync;

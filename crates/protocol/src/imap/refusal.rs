@@ -46,6 +46,9 @@ causes! {
     BadChallenge => Bad, None, "Invalid response to a challenge";
     BadIdle => Bad, None, "Invalid Idle continuation";
     BadAppend => Bad, None, "Invalid message literal in Append";
+    /// Of SELECT or FETCH, without ENABLE QRESYNC.
+    NoQresync(command: &'static str) => Bad, None, format!("Invalid {command} modifier: ENABLE QRESYNC comes first");
+    UidRequired => Bad, Some(Code::UidRequired), "Message numbers are not allowed under UIDONLY";
     BadRight(right: UnknownRight) => Bad, None, right.to_string();
 
     // The connection.

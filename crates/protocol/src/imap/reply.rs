@@ -158,6 +158,8 @@ pub enum Code {
     TooBig,
     TryCreate,
     UidNext(u32),
+    /// RFC 9586: the command names a message by its number.
+    UidRequired,
     UidValidity(u32),
     Unavailable,
     UnknownCte,
@@ -202,6 +204,7 @@ impl fmt::Display for Code {
             Code::TooBig => "TOOBIG",
             Code::TryCreate => "TRYCREATE",
             Code::UidNext(uid) => return write!(f, "UIDNEXT {uid}"),
+            Code::UidRequired => "UIDREQUIRED",
             Code::UidValidity(uidvalidity) => return write!(f, "UIDVALIDITY {uidvalidity}"),
             Code::Unavailable => "UNAVAILABLE",
             Code::UnknownCte => "UNKNOWN-CTE",

@@ -4,6 +4,7 @@ mod crash;
 mod faults;
 mod mail;
 mod model;
+mod moves;
 mod open;
 mod operations;
 mod replay;

@@ -95,6 +95,13 @@ pub async fn rename(session: &mut Session, rename: Rename) -> Outcome {
         return Err(Refusal::Exists.into());
     }
     let renamed = session.server.store.rename(&session.actor()?, &from, &to, partition).await?;
+    if let Some(open) = &mut session.selected
+        && let Ok(now) = open.mailbox.name()
+        && renamed.moved.contains(&(open.name.clone(), now.clone()))
+    {
+        // It was this client who gave it another name.
+        open.name = now;
+    }
     for (from, to, error) in renamed.failed {
         let user = session.user()?;
         let (from, to) =

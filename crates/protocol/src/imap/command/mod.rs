@@ -80,6 +80,20 @@ impl Body {
     }
 }
 
+impl Body {
+    /// Whether messages are named by their numbers: not allowed under UIDONLY (RFC 9586 section 3).
+    pub fn names_numbers(&self) -> bool {
+        match self {
+            Body::Fetch(fetch) => !fetch.uid,
+            Body::Store(store) => !store.uid,
+            Body::Copy(copy) => !copy.uid,
+            Body::Search(search) => !search.uid || search.key.names_numbers(),
+            Body::Select(select) => select.resync.as_ref().is_some_and(|resync| resync.matched.is_some()),
+            _ => false,
+        }
+    }
+}
+
 /// What a command is called.
 #[derive(Debug, Clone, Copy)]
 pub struct Name<'a> {

@@ -397,6 +397,7 @@ impl Session {
             Body::Xfer(xfer) => cmd::mailbox::xfer(self, xfer),
             Body::XClient(origin) => cmd::node::xclient(self, origin),
             Body::XKick(name) => cmd::node::xkick(self, &name),
+            Body::XTake(uids) => cmd::node::xtake(self, uids).await,
             Body::MupdatePush(name) => cmd::mailbox::mupdate_push(self, &name).await,
             Body::Subscribe(name) => cmd::subscribe::subscribe(self, &name, true).await,
             Body::Unsubscribe(name) => cmd::subscribe::subscribe(self, &name, false).await,

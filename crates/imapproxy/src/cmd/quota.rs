@@ -41,16 +41,22 @@ async fn whole_tree(s: &Session, root: &str) -> Result<Located, Stop> {
         Err(Stop::Refused(Refusal::NoMailbox)) => return Err(Refusal::NoQuotaRoot.into()),
         other => other?,
     };
+    on_one_server(s, &located)?;
+    Ok(located)
+}
+
+/// Refuses where something below a mailbox is on another backend.
+pub fn on_one_server(s: &Session, root: &Located) -> Result<(), Stop> {
     let list = s.node.directory.list();
     let mut after = None;
     loop {
-        let page = list.subtree(&located.name, after.as_ref(), PAGE).map_err(crate::node::unreadable)?;
-        if page.entries.iter().any(|(_, entry)| entry.server() != located.server()) {
+        let page = list.subtree(&root.name, after.as_ref(), PAGE).map_err(crate::node::unreadable)?;
+        if page.entries.iter().any(|(_, entry)| entry.server() != root.server()) {
             return Err(Refusal::SplitHierarchy.into());
         }
         after = page.entries.last().map(|(name, _)| name.clone());
         if !page.more {
-            return Ok(located);
+            return Ok(());
         }
     }
 }

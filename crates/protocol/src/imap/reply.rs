@@ -168,6 +168,8 @@ pub enum Code {
     UseAttr,
     /// Said by a backend of ours to a frontend of ours: an administrator has ended the session.
     XKicked,
+    /// The same: the UIDs that XTAKE took, and HIGHESTMODSEQ.
+    XTaken(String, u64),
 }
 
 /// As it stands between the brackets.
@@ -211,6 +213,7 @@ impl fmt::Display for Code {
             Code::Unseen(sequence) => return write!(f, "UNSEEN {sequence}"),
             Code::UseAttr => "USEATTR",
             Code::XKicked => "XKICKED",
+            Code::XTaken(uids, modseq) => return write!(f, "XTAKEN {uids} {modseq}"),
         })
     }
 }

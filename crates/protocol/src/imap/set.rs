@@ -162,6 +162,13 @@ impl FromIterator<u32> for UidSet {
     }
 }
 
+impl FromIterator<(u32, u32)> for UidSet {
+    /// Of ranges that do not touch.
+    fn from_iter<I: IntoIterator<Item = (u32, u32)>>(ranges: I) -> Self {
+        UidSet(ranges.into_iter().collect())
+    }
+}
+
 impl fmt::Display for UidSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, &(first, last)) in self.0.iter().enumerate() {

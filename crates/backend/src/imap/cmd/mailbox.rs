@@ -4,7 +4,7 @@
 
 use protocol::imap::command::admin::Xfer;
 use protocol::imap::command::mailbox::{Create, Rename};
-use protocol::imap::{Code, Refusal, Reply, print};
+use protocol::imap::{Code, Refusal, Reply};
 use tracing::warn;
 
 use crate::imap::reply::{Outcome, Stop};
@@ -101,15 +101,6 @@ pub async fn rename(session: &mut Session, rename: Rename) -> Outcome {
     {
         // It was this client who gave it another name.
         open.name = now;
-    }
-    for (from, to, error) in renamed.failed {
-        let user = session.user()?;
-        let (from, to) =
-            (user.external(&from, &session.server.namespace), user.external(&to, &session.server.namespace));
-        let out = session.conn.out();
-        out.extend_from_slice(b"* NO rename ");
-        print::plain(out, &format!("{from} {to}: {error}"));
-        out.extend_from_slice(b"\r\n");
     }
     Ok(Reply::completed())
 }

@@ -61,6 +61,7 @@ pub enum Body {
     Xfer(admin::Xfer),
     XClient(crate::origin::Origin),
     XKick(String),
+    XTake(crate::imap::SequenceSet),
     // With a mailbox selected.
     Check,
     Close,
@@ -227,6 +228,7 @@ pub fn parse(name: &Name<'_>, at: &mut Cursor<'_>) -> Result<Body, ParseError> {
         b"XFER" => Body::Xfer(at.read(admin::xfer)?),
         b"XCLIENT" => Body::XClient(at.read(node::xclient)?),
         b"XKICK" => Body::XKick(at.read(node::xkick)?),
+        b"XTAKE" => Body::XTake(at.read(node::xtake)?),
         b"CHECK" => Body::Check,
         b"CLOSE" => Body::Close,
         b"UNSELECT" => Body::Unselect,

@@ -114,6 +114,73 @@ impl Mailbox {
         Ok(())
     }
 
+    /// Changes two mailboxes in one commit: after a crash both changes are there, or none. `ours` is the change of this mailbox,
+    /// `theirs` that of the other, which is another one.
+    pub(crate) async fn change_both<R: Send + 'static>(
+        self: &Arc<Self>,
+        other: &Arc<Self>,
+        messages: usize,
+        build: impl FnOnce(&mut Change, &mut Change) -> Result<R, StoreError> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        // Always in the same order, so that two who go opposite ways do not wait for each other.
+        let (first, second) = if self.id < other.id { (self, other) } else { (other, self) };
+        let turns = (first.turn.clone().lock_owned().await, second.turn.clone().lock_owned().await);
+        let permit = self.shared.commit.permit().await?;
+        let (ours, theirs) = (self.clone(), other.clone());
+        let begin = move || {
+            let _turns = turns;
+            ours.begin_both(&theirs, build, permit)
+        };
+        let (result, [held, others]) = if messages <= MANY { begin()? } else { blocking(begin).await? };
+        self.hold(held).await?;
+        other.hold(others).await?;
+        Ok(result)
+    }
+
+    /// Builds two changes and hands them in as one. The caller has both turns.
+    fn begin_both<R>(
+        self: &Arc<Self>,
+        other: &Arc<Self>,
+        build: impl FnOnce(&mut Change, &mut Change) -> Result<R, StoreError>,
+        permit: Permit,
+    ) -> Result<(R, [Held; 2]), StoreError> {
+        let bases = (self.base()?, other.base()?);
+        let (now, history) = (self.shared.now(), self.shared.history);
+        let mut ours = Change::new(&bases.0, now, history);
+        let mut theirs = Change::new(&bases.1, now, history);
+        let result = build(&mut ours, &mut theirs)?;
+        if ours.is_nothing() && theirs.is_nothing() {
+            return Ok((result, [None, None]));
+        }
+        let frames = (ours.frame(&bases.0), theirs.frame(&bases.1));
+        let (mut first, mut second);
+        if self.id < other.id {
+            first = self.still(&bases.0)?;
+            second = other.still(&bases.1)?;
+        } else {
+            second = other.still(&bases.1)?;
+            first = self.still(&bases.0)?;
+        }
+        let deltas = (ours.delta(&bases.0), theirs.delta(&bases.1));
+        let roots = (self.quota_root(), other.quota_root());
+        let quotas = &self.shared.quotas;
+        let must_fit = ours.must_fit;
+        match roots.0 == roots.1 {
+            // What comes to one of them goes from the other.
+            true => quotas.add(roots.0.as_ref(), deltas.0.plus(deltas.1), must_fit)?,
+            false => {
+                quotas.add(roots.0.as_ref(), deltas.0, must_fit)?;
+                // It shrinks, and is counted whatever it is.
+                let _ = quotas.add(roots.1.as_ref(), deltas.1, false);
+            }
+        }
+        let (mut job, held) = self.enlist(&mut first, ours, frames.0, (roots.0, deltas.0));
+        let (with, others) = other.enlist(&mut second, theirs, frames.1, (roots.1, deltas.1));
+        job.with = Some(Box::new(with));
+        self.shared.commit.submit(job, permit);
+        Ok((result, [Some(held), Some(others)]))
+    }
+
     /// Builds a change and hands it in. The caller has the turn, so that nobody builds on the same state meanwhile.
     fn begin<R>(
         self: &Arc<Self>,
@@ -126,21 +193,27 @@ impl Mailbox {
         if change.is_nothing() {
             return Ok((result, None));
         }
-        let mut frame = Vec::with_capacity(change.ops.len() + 16);
-        // A file of an earlier version is written anew, with the change in it.
-        let anew = base.version < change.version;
-        match anew {
-            true => frame = index::snapshot(&change.view, base.generation + 1),
-            false => put_frame(&mut frame, base.generation, &change.ops),
-        }
+        let frame = change.frame(&base);
         let mut working = self.still(&base)?;
-        let root = self.quota_root();
-        let delta = Delta::between(&Usage::of(&base.tip), &Usage::of(&change.view));
+        let (root, delta) = (self.quota_root(), change.delta(&base));
         self.shared.quotas.add(root.as_ref(), delta, change.must_fit)?;
+        let (job, held) = self.enlist(&mut working, change, frame, (root, delta));
+        self.shared.commit.submit(job, permit);
+        Ok((result, Some(held)))
+    }
+
+    /// Makes a job of a change whose usage is counted, and takes it for done.
+    fn enlist(
+        self: &Arc<Self>,
+        working: &mut Working,
+        change: Change,
+        frame: Vec<u8>,
+        counted: (Option<MailboxName>, Delta),
+    ) -> (Job, oneshot::Receiver<Result<(), StoreError>>) {
         let (offset, cache_at) = (working.end, working.cache_end);
         working.cache_end += change.cache.len() as u64;
-        let content = if anew {
-            (working.generation, working.end) = (base.generation + 1, frame.len() as u64);
+        let content = if working.version < change.version {
+            (working.generation, working.end) = (working.generation + 1, frame.len() as u64);
             working.version = index::FORMAT;
             Content::Replace(frame)
         } else {
@@ -148,11 +221,10 @@ impl Mailbox {
             Content::Append { offset, frame }
         };
         let Change { view, places, unlink, cache, notes, .. } = change;
-        let (mut job, held) = self.job(&mut working, Arc::new(view), content, (root, delta));
+        let (mut job, held) = self.job(working, Arc::new(view), content, counted);
         job.cache = (!cache.is_empty()).then(|| (self.cache.clone(), cache_at, cache));
         (job.places, job.unlink, job.notes) = (places, unlink, notes);
-        self.shared.commit.submit(job, permit);
-        Ok((result, Some(held)))
+        (job, held)
     }
 
     /// Writes the index anew. It is encoded without the lock: the turn keeps changes away.
@@ -278,6 +350,22 @@ impl Change {
 
     fn is_nothing(&self) -> bool {
         self.ops.is_empty()
+    }
+
+    /// As it stands in the index; a file of an earlier version is written anew, with the change in it.
+    fn frame(&self, base: &Base) -> Vec<u8> {
+        if base.version < self.version {
+            return index::snapshot(&self.view, base.generation + 1);
+        }
+        let mut frame = Vec::with_capacity(self.ops.len() + 16);
+        if !self.is_nothing() {
+            put_frame(&mut frame, base.generation, &self.ops);
+        }
+        frame
+    }
+
+    fn delta(&self, base: &Base) -> Delta {
+        Delta::between(&Usage::of(&base.tip), &Usage::of(&self.view))
     }
 
     /// Lets the change exceed the quota.

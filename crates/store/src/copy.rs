@@ -6,12 +6,14 @@ use work::aside::weighed;
 
 use super::{
     Store, blocking,
+    change::Change,
     commit::recover::link,
     disk,
     error::{Doing, StoreError},
     mailbox::{FlagMask, Mailbox},
     record::{Record, System},
     stage::{Content, STAGE, Staged, fresh},
+    view::View,
 };
 use crate::limits::THROUGH_LOG;
 
@@ -27,45 +29,15 @@ impl Store {
         seen: Option<Arc<HashSet<u32>>>,
         ignore_quota: bool,
     ) -> Result<Vec<(u32, u32)>, StoreError> {
-        let view = from.view();
-        let many = uids.len();
-        let records = {
-            let view = view.clone();
-            weighed(many, move || -> Vec<Record> {
-                uids.iter().filter_map(|uid| view.get(*uid)).cloned().collect()
-            })
-        };
-        let records = records.await;
-        if records.is_empty() {
-            return Ok(Vec::new());
-        }
-        let bytes: u64 = records.iter().map(|r| r.size).sum();
-        self.check_room(&to.partition(), bytes).await?;
-        let (source, target) = (from.clone(), to.partition());
-        let staged = blocking(move || {
-            let staged = stage(&source, &records, &target)?;
-            Ok(records.into_iter().zip(staged).collect::<Vec<_>>())
-        });
-        let staged = staged.await?;
+        let (view, many) = (from.view(), uids.len());
+        let Some(staged) = self.stage_for(from, uids, to).await? else { return Ok(Vec::new()) };
         to.change_of(many, move |change| {
             if ignore_quota {
                 change.ignore_quota();
             }
             let mut messages = Vec::with_capacity(staged.len());
-            let mask = keep.system();
             for (record, staged) in &staged {
-                let mut flags = record.flags;
-                if let Some(seen) = &seen {
-                    flags = flags.without(System::SEEN);
-                    flags = if seen.contains(&record.uid) { flags.with(System::SEEN) } else { flags };
-                }
-                let mut keywords = 0;
-                for (n, word) in view.keywords().iter().enumerate().filter(|_| keep.others) {
-                    if record.keywords >> n & 1 == 1 {
-                        keywords |= change.keyword(word)?;
-                    }
-                }
-                messages.push((staged.clone(), System(flags.0 & mask.0), keywords, record.internaldate));
+                messages.push(arrival(change, (record, &view), staged, keep, seen.as_deref())?);
             }
             let new = change.append(&messages)?;
             Ok(staged.iter().map(|(record, _)| record.uid).zip(new).collect())
@@ -73,7 +45,8 @@ impl Store {
         .await
     }
 
-    /// Moves messages: what two sessions move at once arrives once, and the second finds it gone.
+    /// Moves messages in one commit: pairs of UIDs, old and new. What two sessions move at once arrives once, and the second finds
+    /// it gone. Within one quota root as much is freed as is taken. The arguments are those of [`Store::copy`].
     pub async fn relocate(
         &self,
         from: &Arc<Mailbox>,
@@ -83,14 +56,99 @@ impl Store {
         seen: Option<Arc<HashSet<u32>>>,
         ignore_quota: bool,
     ) -> Result<Vec<(u32, u32)>, StoreError> {
-        let _turn = self.inner.turns.take(&format!("moves from {}", from.uniqueid())).await?;
-        // Within one quota root as much is freed as is taken.
-        let stays = from.quota_root() == to.quota_root();
-        let pairs = self.copy(from, uids, to, keep, seen, ignore_quota || stays).await?;
-        let moved: Vec<u32> = pairs.iter().map(|(from, _)| *from).collect();
-        from.remove(&moved).await?;
-        Ok(pairs)
+        let many = uids.len();
+        let Some(staged) = self.stage_for(from, uids, to).await? else { return Ok(Vec::new()) };
+        let (unlink, forget) = self.inner.shared.expunge_mode();
+        if from.uniqueid() == to.uniqueid() {
+            return to
+                .change_of(many, move |change| {
+                    let source = change.view().clone();
+                    let (messages, old) = arrivals(change, &source, &staged, keep, seen.as_deref())?;
+                    let new = change.append(&messages)?;
+                    change.expunge(&old, unlink, forget);
+                    Ok(old.into_iter().zip(new).collect())
+                })
+                .await;
+        }
+        to.change_both(from, many, move |change, source| {
+            if ignore_quota {
+                change.ignore_quota();
+            }
+            let (messages, old) = arrivals(change, source.view(), &staged, keep, seen.as_deref())?;
+            let new = change.append(&messages)?;
+            source.expunge(&old, unlink, forget);
+            Ok(old.into_iter().zip(new).collect())
+        })
+        .await
     }
+
+    /// The messages of these UIDs that are there, ready for the partition of a mailbox; none: there is none of them.
+    async fn stage_for(
+        &self,
+        from: &Arc<Mailbox>,
+        uids: Vec<u32>,
+        to: &Arc<Mailbox>,
+    ) -> Result<Option<Vec<(Record, Arc<Staged>)>>, StoreError> {
+        let (view, many) = (from.view(), uids.len());
+        let records = weighed(many, move || -> Vec<Record> {
+            uids.iter().filter_map(|uid| view.get(*uid)).cloned().collect()
+        });
+        let records = records.await;
+        if records.is_empty() {
+            return Ok(None);
+        }
+        let bytes: u64 = records.iter().map(|r| r.size).sum();
+        self.check_room(&to.partition(), bytes).await?;
+        let (source, target) = (from.clone(), to.partition());
+        let staged = blocking(move || {
+            let staged = stage(&source, &records, &target)?;
+            Ok(records.into_iter().zip(staged).collect::<Vec<_>>())
+        });
+        staged.await.map(Some)
+    }
+}
+
+/// A message that comes to a mailbox, as [`Change::append`] takes it.
+type Arrival = (Arc<Staged>, System, u128, i64);
+
+/// A message of another mailbox with what goes along of its flags; it is seen if it is one of `seen`, where these are given.
+fn arrival(
+    change: &mut Change,
+    (record, view): (&Record, &View),
+    staged: &Arc<Staged>,
+    keep: FlagMask,
+    seen: Option<&HashSet<u32>>,
+) -> Result<Arrival, StoreError> {
+    let mut flags = record.flags;
+    if let Some(seen) = seen {
+        flags = flags.without(System::SEEN);
+        flags = if seen.contains(&record.uid) { flags.with(System::SEEN) } else { flags };
+    }
+    let mut keywords = 0;
+    for (n, word) in view.keywords().iter().enumerate().filter(|_| keep.others) {
+        if record.keywords >> n & 1 == 1 {
+            keywords |= change.keyword(word)?;
+        }
+    }
+    Ok((staged.clone(), System(flags.0 & keep.system().0), keywords, record.internaldate))
+}
+
+/// The messages that are still where they are moved from, as they are now, and their UIDs there.
+fn arrivals(
+    change: &mut Change,
+    source: &View,
+    staged: &[(Record, Arc<Staged>)],
+    keep: FlagMask,
+    seen: Option<&HashSet<u32>>,
+) -> Result<(Vec<Arrival>, Vec<u32>), StoreError> {
+    let (mut messages, mut old) = (Vec::with_capacity(staged.len()), Vec::with_capacity(staged.len()));
+    for (record, staged) in staged {
+        if let Some(now) = source.get(record.uid) {
+            messages.push(arrival(change, (now, source), staged, keep, seen)?);
+            old.push(record.uid);
+        }
+    }
+    Ok((messages, old))
 }
 
 /// Makes messages of one mailbox ready for another: a few small ones through the commit log, the rest as links (or

@@ -211,6 +211,11 @@ impl Mailbox {
         self.view.subscribe()
     }
 
+    /// Moves with each change of [`Mailbox::header`].
+    pub fn watch_header(&self) -> watch::Receiver<Arc<Header>> {
+        self.header.subscribe()
+    }
+
     pub(crate) fn quota_root(&self) -> Option<MailboxName> {
         let name = self.name().ok()?;
         self.shared.quotas.root_of(&name)

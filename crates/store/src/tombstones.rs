@@ -42,6 +42,12 @@ impl Tombstones {
         self.chunks.iter().flat_map(|chunk| chunk.iter())
     }
 
+    /// Runs that [`Tombstones::since`] looks at, about.
+    pub fn weight_since(&self, modseq: u64) -> usize {
+        let chunk = self.chunks.partition_point(|chunk| chunk.last().is_some_and(|run| run.modseq <= modseq));
+        self.chunks.get(chunk..).unwrap_or_default().iter().map(|chunk| chunk.len()).sum()
+    }
+
     /// UIDs that went after a modification sequence, as ascending ranges that do not touch. Takes time in proportion to the
     /// answer.
     pub fn since(&self, modseq: u64) -> Vec<(u32, u32)> {

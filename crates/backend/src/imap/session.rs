@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use config::imapd::Imapd;
 use protocol::imap::capability::Moment;
+use protocol::imap::enabled::Manner;
 use protocol::imap::{
     Assembled, Bad, Body, Bounds, Bye, Code, Command, Enabled, Extension, Kind, Limits, Refusal, Reply,
     SequenceSet, Tag,
@@ -188,7 +189,7 @@ impl Session {
             // The client counts messages in what it sends next: none may go away (RFC 3501 section 7.4.1).
             Body::Fetch(fetch) if !fetch.uid => Announce::WithoutExpunge,
             Body::Store(store) if !store.uid => Announce::WithoutExpunge,
-            Body::Search(search) if !search.uid => Announce::WithoutExpunge,
+            Body::Search(search) if !search.uid || search.key.names_numbers() => Announce::WithoutExpunge,
             Body::Logout => Announce::Nothing,
             Body::Status(status) if !self.has_open(&status.mailbox) => Announce::Nothing,
             _ => Announce::All,
@@ -199,10 +200,15 @@ impl Session {
         ) {
             // So that the command works on what is there now.
             self.announce(Announce::WithoutExpunge).await?;
+            if self.over {
+                return Ok(());
+            }
         }
         let selects = matches!(body, Body::Select(_) | Body::Close | Body::Unselect);
         let outcome = if self.user.is_none() && !body.before_login() {
             Err(Stop::Refused(Refusal::NotLoggedIn))
+        } else if self.manner().uid_only && body.names_numbers() {
+            Err(Stop::Refused(Refusal::UidRequired))
         } else {
             let timed = (!matches!(body, Body::Idle)).then(Instant::now);
             let outcome = self.dispatch(&tag, body).await;
@@ -227,7 +233,9 @@ impl Session {
         };
         self.announce(announce).await?;
         reply.write(Some(tag), self.conn.out());
-        self.note(reply.kind);
+        if reply.code != Some(Code::UidRequired) {
+            self.note(reply.kind);
+        }
         self.conn.relieve().await
     }
 
@@ -239,15 +247,15 @@ impl Session {
         }
         self.refresh_rights();
         let Some(mut selected) = self.selected.take() else { return Ok(()) };
-        let (weight, enabled) = (selected.news(), self.enabled);
+        let (weight, manner) = (selected.news(), self.manner());
         let tell = move || {
             let mut out = Vec::new();
-            selected.announce(announce, enabled, &mut out);
+            selected.announce(announce, manner, &mut out);
             (selected, out)
         };
         let (selected, out) = weighed(weight, tell).await;
         self.conn.put(out);
-        if selected.is_gone(&self.server.namespace) {
+        if selected.is_gone() {
             self.conn.put(Bye::new("Mailbox has been deleted or renamed").line());
             self.over = true;
         } else {
@@ -313,6 +321,11 @@ impl Session {
         }
     }
 
+    /// How the client is told of things.
+    pub fn manner(&self) -> Manner {
+        self.enabled.manner()
+    }
+
     /// Whether the client knows of modification sequences.
     pub fn condstore(&self) -> bool {
         self.enabled.has(Extension::Condstore)
@@ -320,7 +333,7 @@ impl Session {
 
     pub fn tell_modseq(&mut self) {
         if let Some(selected) = &self.selected {
-            let told = Reply::told(Code::HighestModseq(selected.view().modseq()));
+            let told = Reply::told(Code::HighestModseq(selected.numbering.modseq()));
             told.write(None, self.conn.out());
         }
     }
@@ -393,6 +406,7 @@ impl Session {
             Body::Xfer(xfer) => cmd::mailbox::xfer(self, xfer),
             Body::XClient(origin) => cmd::node::xclient(self, origin),
             Body::XKick(name) => cmd::node::xkick(self, &name),
+            Body::XTake(uids) => cmd::node::xtake(self, uids).await,
             Body::MupdatePush(name) => cmd::mailbox::mupdate_push(self, &name).await,
             Body::Subscribe(name) => cmd::subscribe::subscribe(self, &name, true).await,
             Body::Unsubscribe(name) => cmd::subscribe::subscribe(self, &name, false).await,

@@ -13,3 +13,4 @@ mod master;
 mod metadata;
 mod node;
 mod options;
+mod resync;

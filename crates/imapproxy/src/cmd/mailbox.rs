@@ -138,6 +138,10 @@ pub async fn rename(s: &mut Session, request: &Request, rename: Rename) -> Outco
     let located = s.locate(&rename.from).await?;
     let same = rename.from == rename.to;
     let Some(location) = &rename.location else {
+        // A tree is renamed whole, or not at all. Of an INBOX that its owner renames the messages move, and nothing below it.
+        if s.user()?.inbox.as_ref() != Some(&located.name) {
+            super::quota::on_one_server(s, &located)?;
+        }
         return s.change(located.server(), request, request.text()).await;
     };
     if !s.user()?.is_admin() {

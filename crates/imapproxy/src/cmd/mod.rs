@@ -71,7 +71,8 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
         Ok(Done::Here(reply)) => session.client.put(reply.line(Some(&tag))),
         Ok(Done::There(answer)) | Err(Stop::Relayed(answer)) => {
             session.client.put(answer.tagged(tag.as_str()));
-            wrong = answer.condition() == Some(Condition::Bad);
+            // Not to know of UIDONLY's rule is no nonsense.
+            wrong = answer.condition() == Some(Condition::Bad) && answer.code("UIDREQUIRED").is_none();
         }
         Ok(Done::Told) => {}
         Err(Stop::Refused(refusal)) => return refuse(session, Some(&tag), &refusal, foreign),
@@ -93,7 +94,7 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
 fn refuse(session: &mut Session, tag: Option<&Tag>, refusal: &Refusal, foreign: bool) -> Result<(), Stop> {
     let reply = refusal.reply();
     session.client.put(reply.line(tag));
-    let wrong = reply.kind == Kind::Bad;
+    let wrong = reply.kind == Kind::Bad && *refusal != Refusal::UidRequired;
     if wrong && !foreign {
         debug!("bad command: {}", reply.text);
     }
@@ -224,6 +225,7 @@ async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
         | Body::LocalCreate(_)
         | Body::LocalDelete(_)
         | Body::XClient(_)
-        | Body::XKick(_) => Err(Refusal::Unrecognized.into()),
+        | Body::XKick(_)
+        | Body::XTake(_) => Err(Refusal::Unrecognized.into()),
     }
 }

@@ -162,6 +162,22 @@ async fn servers(s: &Session, root: &str) -> Result<Vec<String>, Stop> {
     }
 }
 
+/// Refuses where something below a mailbox is on another backend.
+pub fn on_one_server(s: &Session, root: &Located) -> Result<(), Stop> {
+    let list = s.node.directory.list();
+    let mut after = None;
+    loop {
+        let page = list.subtree(&root.name, after.as_ref(), PAGE).map_err(crate::node::unreadable)?;
+        if page.entries.iter().any(|(_, entry)| entry.server() != root.server()) {
+            return Err(Refusal::SplitHierarchy.into());
+        }
+        after = page.entries.last().map(|(name, _)| name.clone());
+        if !page.more {
+            return Ok(());
+        }
+    }
+}
+
 /// Entries taken at once from the list.
 const PAGE: usize = 1000;
 

@@ -183,6 +183,19 @@ impl Session {
         Ok(())
     }
 
+    /// Whether the client has turned on what a backend does not know: one that was there when it did would have kept the word from
+    /// being announced.
+    pub fn lacks_enabled(&mut self, server: &str) -> bool {
+        let enabled = self.enabled;
+        let Some(link) = self.links.get_mut(server) else { return false };
+        let beyond = |extension: &Extension| {
+            *extension != Extension::Condstore
+                && enabled.has(*extension)
+                && !link.capabilities.has(extension.word())
+        };
+        Extension::ALL.iter().any(beyond)
+    }
+
     /// Before another backend answers: what the selected one has to say comes first.
     pub async fn hear_selected(&mut self, but: &str) -> Result<(), Stop> {
         match self.selected_server().map(str::to_owned) {

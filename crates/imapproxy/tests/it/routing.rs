@@ -39,10 +39,17 @@ async fn selecting_on_another_backend_unselects_on_the_first() {
     let world = World::new(&[&a, &b], &[("user.fred", 0), ("shared", 1)], "").await;
     let mut client = world.fred().await;
     client.ok("SELECT INBOX").await;
-    client.ok("SELECT \"Shared Folders/shared\"").await;
+    let closed = "* OK [CLOSED] Ok";
+    assert_eq!(client.ok("SELECT \"Shared Folders/shared\"").await[0], closed);
     assert!(a.has_heard("UNSELECT"));
     assert!(b.has_heard("SELECT \"Shared Folders/shared\""));
-    assert_eq!(client.ask("SELECT nowhere").await, ["t NO [NONEXISTENT] Mailbox does not exist"]);
+    // What is wrong before any backend is asked leaves the mailbox open.
+    assert_eq!(
+        client.ask("SELECT INBOX (QRESYNC (1 2))").await,
+        ["t BAD Invalid Select modifier: ENABLE QRESYNC comes first"]
+    );
+    assert!(!b.has_heard("UNSELECT"));
+    assert_eq!(client.ask("SELECT nowhere").await, [closed, "t NO [NONEXISTENT] Mailbox does not exist"]);
     assert_eq!(client.ask("FETCH 1 FLAGS").await, ["t BAD Please select a mailbox first"]);
 }
 

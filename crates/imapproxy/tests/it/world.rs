@@ -37,6 +37,11 @@ pub struct Backend {
 
 impl Backend {
     pub async fn start(script: Script) -> Backend {
+        Backend::with(script, "").await
+    }
+
+    /// One that announces these words too.
+    pub async fn with(script: Script, words: &'static str) -> Backend {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let backend =
@@ -46,7 +51,9 @@ impl Backend {
             while let Some(Ok((socket, _))) = own.stop.run_until_cancelled(listener.accept()).await {
                 own.connections.fetch_add(1, Ordering::Relaxed);
                 let (heard, stop) = (own.heard.clone(), own.stop.clone());
-                tokio::spawn(async move { stop.run_until_cancelled(speak(socket, heard, script)).await });
+                tokio::spawn(
+                    async move { stop.run_until_cancelled(speak(socket, heard, script, words)).await },
+                );
             }
         });
         backend
@@ -68,8 +75,8 @@ impl Backend {
 
 const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID ENABLE IDLE MOVE MULTIAPPEND UIDPLUS UNSELECT CONDSTORE ACL SPECIAL-USE LIST-STATUS";
 
-async fn speak(mut socket: TcpStream, heard: Arc<Mutex<Vec<String>>>, script: Script) {
-    let greeting = format!("* OK [CAPABILITY {CAPABILITIES} AUTH=PLAIN SASL-IR] ready\r\n");
+async fn speak(mut socket: TcpStream, heard: Arc<Mutex<Vec<String>>>, script: Script, words: &str) {
+    let greeting = format!("* OK [CAPABILITY {CAPABILITIES} {words} AUTH=PLAIN SASL-IR] ready\r\n");
     if socket.write_all(greeting.as_bytes()).await.is_err() {
         return;
     }
@@ -85,7 +92,7 @@ async fn speak(mut socket: TcpStream, heard: Arc<Mutex<Vec<String>>>, script: Sc
             let (tag, command) = text.split_once(' ').unwrap_or(("*", &text));
             heard.lock().unwrap().push(command.to_owned());
             let answer = if command.starts_with("AUTHENTICATE") {
-                format!("$ OK [CAPABILITY {CAPABILITIES}] logged in\r\n")
+                format!("$ OK [CAPABILITY {CAPABILITIES} {words}] logged in\r\n")
             } else {
                 script(command)
             };

@@ -241,7 +241,7 @@ pub const TABLE: &[Capability] = &[
     common("OBJECTID"),
     others("PARTIAL"),
     others("PREVIEW"),
-    others("QRESYNC"),
+    stores("QRESYNC"),
     common("QUOTA"),
     stores("QUOTA=RES-STORAGE"),
     stores("QUOTA=RES-MESSAGE"),
@@ -260,6 +260,7 @@ pub const TABLE: &[Capability] = &[
     common("STATUS=SIZE"),
     others("THREAD=ORDEREDSUBJECT"),
     others("THREAD=REFERENCES"),
+    stores("UIDONLY"),
     common("UIDPLUS"),
     both("UNAUTHENTICATE", AfterLogin, Some(Need::Unauthenticate)),
     common("UNSELECT"),
@@ -272,6 +273,7 @@ pub const TABLE: &[Capability] = &[
     others("X-CREATEDMODSEQ"),
     Capability { frontend: Frontend::Lacks, ..both("XCLIENT", AfterLogin, Some(Need::Proxy)) },
     both("XLIST", AfterLogin, None),
+    Capability { frontend: Frontend::Lacks, ..both("XTAKE", AfterLogin, Some(Need::Proxy)) },
 ];
 
 #[cfg(test)]
@@ -292,8 +294,8 @@ mod tests {
          CREATE-SPECIAL-USE ENABLE ESEARCH ESORT ID IDLE LIST-EXTENDED LIST-METADATA LIST-MYRIGHTS LIST-STATUS LITERAL+ LITERAL- LOGINDISABLED \
          MAILBOX-REFERRALS METADATA MOVE MULTIAPPEND NAMESPACE OBJECTID PARTIAL PREVIEW QRESYNC QUOTA QUOTA=RES-STORAGE \
          QUOTA=RES-MESSAGE QUOTA=RES-ANNOTATION-STORAGE QUOTA=RES-MAILBOX QUOTASET RIGHTS=kxten SASL-IR SAVEDATE SEARCH=FUZZY \
-         SEARCHRES SORT SORT=DISPLAY SPECIAL-USE STARTTLS STATUS=SIZE THREAD=ORDEREDSUBJECT THREAD=REFERENCES UIDPLUS \
-         UNAUTHENTICATE UNSELECT WITHIN DIGEST=SHA1 MUPDATE= SORT=MODSEQ SORT=UID THREAD=REFS X-CREATEDMODSEQ XCLIENT XLIST";
+         SEARCHRES SORT SORT=DISPLAY SPECIAL-USE STARTTLS STATUS=SIZE THREAD=ORDEREDSUBJECT THREAD=REFERENCES UIDONLY UIDPLUS \
+         UNAUTHENTICATE UNSELECT WITHIN DIGEST=SHA1 MUPDATE= SORT=MODSEQ SORT=UID THREAD=REFS X-CREATEDMODSEQ XCLIENT XLIST XTAKE";
 
     #[test]
     fn the_words_stand_in_the_order_of_cyrus() {
@@ -336,7 +338,8 @@ mod tests {
         }
         let after = words(Node::Store, &Facts { compressed: true, proxy: true, ..facts(Moment::LoggedIn) });
         assert!(
-            after.starts_with("IMAP4rev1 ACL APPENDLIMIT=100 BINARY ") && after.ends_with(" XCLIENT XLIST")
+            after.starts_with("IMAP4rev1 ACL APPENDLIMIT=100 BINARY ")
+                && after.ends_with(" XCLIENT XLIST XTAKE")
         );
         assert!(!after.contains("COMPRESS") && !after.contains("AUTH=") && !after.contains("SASL-IR"));
     }

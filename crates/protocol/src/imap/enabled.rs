@@ -8,24 +8,26 @@ use std::fmt;
 pub enum Extension {
     Condstore,
     Qresync,
+    UidOnly,
 }
 
 impl Extension {
     /// In the order in which Cyrus lists them.
-    pub const ALL: [Extension; 2] = [Extension::Condstore, Extension::Qresync];
+    pub const ALL: [Extension; 3] = [Extension::Condstore, Extension::Qresync, Extension::UidOnly];
 
     /// As a capability, and in ENABLE.
     pub fn word(self) -> &'static str {
         match self {
             Extension::Condstore => "CONDSTORE",
             Extension::Qresync => "QRESYNC",
+            Extension::UidOnly => "UIDONLY",
         }
     }
 
     /// What comes on with it (RFC 7162 section 3.2.3).
     fn brings(self) -> Option<Extension> {
         match self {
-            Extension::Condstore => None,
+            Extension::Condstore | Extension::UidOnly => None,
             Extension::Qresync => Some(Extension::Condstore),
         }
     }
@@ -34,9 +36,32 @@ impl Extension {
         match self {
             Extension::Condstore => 1,
             Extension::Qresync => 1 << 1,
+            Extension::UidOnly => 1 << 2,
         }
     }
 }
+
+/// How a session is told of things, and what it may say. What is false is as in RFC 3501.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Manner {
+    /// Messages go by `VANISHED uids`, not by `n EXPUNGE`.
+    pub vanished: bool,
+    /// Flags that change come with MODSEQ, after a silent STORE too. (UID always comes with them.)
+    pub modseq: bool,
+    /// Messages are told of by `uid UIDFETCH`, and no command may name a number.
+    pub uid_only: bool,
+    /// SELECT and UID FETCH may ask for what vanished.
+    pub resync: bool,
+}
+
+/// What each extension changes: one row each, and what is on is all of their rows together.
+const MATRIX: [(Extension, Manner); 3] = [
+    (Extension::Condstore, Manner { modseq: true, ..AS_BEFORE }),
+    (Extension::Qresync, Manner { vanished: true, modseq: true, resync: true, ..AS_BEFORE }),
+    (Extension::UidOnly, Manner { vanished: true, uid_only: true, ..AS_BEFORE }),
+];
+
+const AS_BEFORE: Manner = Manner { vanished: false, modseq: false, uid_only: false, resync: false };
 
 /// A set of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,11 +76,23 @@ impl Enabled {
         self.0 == 0
     }
 
+    /// How the session is told of things.
+    pub fn manner(self) -> Manner {
+        let on = MATRIX.iter().filter(|(extension, _)| self.has(*extension)).map(|(_, manner)| manner);
+        on.fold(AS_BEFORE, |all, one| Manner {
+            vanished: all.vanished || one.vanished,
+            modseq: all.modseq || one.modseq,
+            uid_only: all.uid_only || one.uid_only,
+            resync: all.resync || one.resync,
+        })
+    }
+
     /// ENABLE: turns on what `wanted` (upper case) names and `can` serves, and gives what was not on before. Unknown words are
     /// passed over.
     pub fn enable(&mut self, wanted: &[String], can: impl Fn(Extension) -> bool) -> Enabled {
         let mut new = Enabled::default();
-        let named = |extension: &Extension| wanted.iter().any(|word| word == extension.word());
+        let named =
+            |extension: &Extension| wanted.iter().any(|word| word.eq_ignore_ascii_case(extension.word()));
         for extension in Extension::ALL.into_iter().filter(named).filter(|extension| can(*extension)) {
             new.0 |= extension.bit() | extension.brings().map_or(0, Extension::bit);
         }
@@ -129,6 +166,26 @@ mod tests {
         assert_eq!(enable(&mut set, "QRESYNC CONDSTORE"), " QRESYNC");
         let mut set = Enabled::default();
         assert!(set.enable(&["QRESYNC".to_owned()], |_| false).is_empty());
+    }
+
+    #[test]
+    fn what_is_on_decides_how_a_session_is_told_of_things() {
+        let manner = |words: &str| {
+            let mut set = Enabled::default();
+            enable(&mut set, words);
+            let Manner { vanished, modseq, uid_only, resync } = set.manner();
+            [vanished, modseq, uid_only, resync].map(u8::from)
+        };
+        for (words, told) in [
+            ("X", [0, 0, 0, 0]),
+            ("CONDSTORE", [0, 1, 0, 0]),
+            ("QRESYNC", [1, 1, 0, 1]),
+            ("UIDONLY", [1, 0, 1, 0]),
+            ("UIDONLY CONDSTORE", [1, 1, 1, 0]),
+            ("uidonly qresync", [1, 1, 1, 1]),
+        ] {
+            assert_eq!(manner(words), told, "{words}");
+        }
     }
 
     #[test]

@@ -46,6 +46,9 @@ causes! {
     BadChallenge => Bad, None, "Invalid response to a challenge";
     BadIdle => Bad, None, "Invalid Idle continuation";
     BadAppend => Bad, None, "Invalid message literal in Append";
+    /// Of SELECT or FETCH, without ENABLE QRESYNC.
+    NoQresync(command: &'static str) => Bad, None, format!("Invalid {command} modifier: ENABLE QRESYNC comes first");
+    UidRequired => Bad, Some(Code::UidRequired), "Message numbers are not allowed under UIDONLY";
     BadRight(right: UnknownRight) => Bad, None, right.to_string();
 
     // The connection.
@@ -145,6 +148,8 @@ causes! {
     /// The list of mailboxes is incomplete or old.
     ListUnsure => No, Some(Code::Unavailable), "The list of mailboxes is not complete at the moment";
     ListUnreadable => No, Some(Code::Unavailable), "The mailbox list cannot be read";
+    /// A backend that joined after ENABLE, and knows less than those before.
+    LacksEnabled => No, Some(Code::Cannot), "The mailbox's server lacks what ENABLE has turned on";
     ServerDown => No, Some(Code::Unavailable), "Server(s) unavailable to complete operation";
     /// An administrator creates this mailbox, and the frontend has no server to choose.
     NoServer(mailbox: String) => No, Some(Code::Unavailable), format!(

@@ -168,6 +168,8 @@ pub enum Code {
     TooManyEntries,
     TryCreate,
     UidNext(u32),
+    /// RFC 9586: the command names a message by its number.
+    UidRequired,
     UidValidity(u32),
     Unavailable,
     UnknownCte,
@@ -176,6 +178,8 @@ pub enum Code {
     UseAttr,
     /// Said by a backend of ours to a frontend of ours: an administrator has ended the session.
     XKicked,
+    /// The same: the UIDs that XTAKE took, and HIGHESTMODSEQ.
+    XTaken(String, u64),
 }
 
 /// As it stands between the brackets.
@@ -218,12 +222,14 @@ impl fmt::Display for Code {
             Code::TooManyEntries => "METADATA TOOMANY",
             Code::TryCreate => "TRYCREATE",
             Code::UidNext(uid) => return write!(f, "UIDNEXT {uid}"),
+            Code::UidRequired => "UIDREQUIRED",
             Code::UidValidity(uidvalidity) => return write!(f, "UIDVALIDITY {uidvalidity}"),
             Code::Unavailable => "UNAVAILABLE",
             Code::UnknownCte => "UNKNOWN-CTE",
             Code::Unseen(sequence) => return write!(f, "UNSEEN {sequence}"),
             Code::UseAttr => "USEATTR",
             Code::XKicked => "XKICKED",
+            Code::XTaken(uids, modseq) => return write!(f, "XTAKEN {uids} {modseq}"),
         })
     }
 }

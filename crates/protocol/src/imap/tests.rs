@@ -28,6 +28,10 @@ fn commands_that_clients_send() {
         "a1 ID (\"name\" \"imaplib\" \"version\" NIL)\r\n",
         "a1 ENABLE CONDSTORE X-FOO\r\n",
         "a1 SELECT \"INBOX\" (CONDSTORE)\r\n",
+        "a1 SELECT INBOX (QRESYNC (67890007 20050715194045000 41,43:211,214:541 (1,2 41,43)))\r\n",
+        "a1 EXAMINE INBOX (CONDSTORE QRESYNC (1 1))\r\n",
+        "a1 UID FETCH 300:500 (FLAGS) (CHANGEDSINCE 12345 VANISHED)\r\n",
+        "a1 UID FETCH 1:* UID (VANISHED CHANGEDSINCE 0)\r\n",
         "a1 EXAMINE INBOX\n",
         "a1 CREATE foo\r\n",
         "a1 CREATE foo be1!default\r\n",
@@ -61,6 +65,7 @@ fn commands_that_clients_send() {
         "a1 XFER user/fred be2 default\r\n",
         "a1 XCLIENT ADDR=192.0.2.1 SESSION=x TLS=yes\r\n",
         "a1 XKICK \"fred\"\r\n",
+        "a1 XTAKE 1,4:9\r\n",
         "a1 IDLE\r\n",
         "a1 NOOP \r\n",
     ] {
@@ -85,6 +90,11 @@ fn wrong_commands_are_answered_by_their_tag() {
         ("a1 STORE 1 FLAGS (\\Recent\r\n", "Invalid parenthesized list in Store"),
         ("a1 APPEND INBOX\r\n", "Missing required argument to Append"),
         ("a1 XCLIENT ADDR=192.0.2.1\r\n", "Invalid origin in Xclient"),
+        ("a1 UID FETCH 1 FLAGS (VANISHED)\r\n", "VANISHED is for UID FETCH with CHANGEDSINCE"),
+        ("a1 FETCH 1 FLAGS (CHANGEDSINCE 5 VANISHED)\r\n", "VANISHED is for UID FETCH with CHANGEDSINCE"),
+        ("a1 FETCH 1 FLAGS (CHANGEDSINCE)\r\n", "Missing required argument to Fetch"),
+        ("a1 FETCH 1 FLAGS (X)\r\n", "Invalid modifier in Fetch"),
+        ("a1 SELECT INBOX (QRESYNC (1))\r\n", "Invalid QRESYNC parameter list in Select"),
         ("a1 XCLIENT\r\n", "Missing required argument to Xclient"),
     ] {
         let bad = parse(frame.as_bytes()).unwrap_err();
@@ -99,7 +109,9 @@ fn hostile_frames() {
     let parts = format!("a FETCH 1 BODY[{}1]\r\n", "1.".repeat(10_000));
     let long = format!("a SELECT {}\r\n", "x".repeat(200_000));
     let ranges = format!("a FETCH {}1 FLAGS\r\n", "1,".repeat(60_000));
-    for frame in [parens, nested, parts, long, ranges] {
+    let known = format!("a SELECT INBOX (QRESYNC (1 1 {}1))\r\n", "1,".repeat(60_000));
+    let lists = format!("a SELECT INBOX (QRESYNC {})\r\n", "(".repeat(10_000));
+    for frame in [parens, nested, parts, long, ranges, known, lists] {
         assert_eq!(parse(frame.as_bytes()).unwrap_err().tag.unwrap().as_str(), "a");
     }
     for frame in [&b"\0\r\n"[..], b"\r\n", b"(a NOOP\r\n", b"+ NOOP\r\n", b" NOOP\r\n", b"\xff\xfe\r\n"] {
@@ -133,7 +145,7 @@ proptest! {
 
     #[test]
     fn nothing_like_a_command_makes_the_parser_panic(
-        frame in "a (UID )?(FETCH|STORE|SEARCH|LIST|APPEND|STATUS|CREATE|GETMETADATA|ID) [A-Z1-3:*,.()\\[\\]<>{}+\"\\\\ \r\n%]{0,60}"
+        frame in "a (UID )?(FETCH|STORE|SEARCH|SELECT x \\(QRESYNC|LIST|APPEND|STATUS|CREATE|GETMETADATA|ID) [A-Z1-3:*,.()\\[\\]<>{}+\"\\\\ \r\n%]{0,60}"
     ) {
         let _ = parse(frame.as_bytes());
         let _ = command::append::Append::step(frame.as_bytes(), Limits::default());

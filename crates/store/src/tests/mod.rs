@@ -6,6 +6,7 @@ mod keys;
 mod mail;
 mod metadata;
 mod model;
+mod moves;
 mod open;
 mod operations;
 mod replay;

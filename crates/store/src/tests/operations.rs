@@ -73,6 +73,39 @@ async fn nothing_stays_of_an_operation_whatever_word_the_master_fails_at() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rename_takes_the_whole_tree_or_leaves_it_as_it_is() {
+    let bench = Bench::with_master();
+    let store = bench.open().await;
+    let tree = ["user.fred", "user.fred.a", "user.fred.a.b", "user.fred.a.c", "user.fred.a.c.d"];
+    for text in tree {
+        create(&store, text).await;
+    }
+    let all = async |store: &Store| -> Vec<String> {
+        let page = store.list().scan(None, 100).unwrap();
+        page.entries.iter().map(|(name, _)| name.to_string()).collect()
+    };
+    let rename = async |to: &str| store.rename(&admin(), &name("user.fred.a"), &name(to), None).await;
+    create(&store, "user.fred.z.c").await;
+    let taken = rename("user.fred.z").await;
+    assert!(matches!(taken, Err(StoreError::Exists)), "{taken:?}");
+    store.delete(&admin(), &name("user.fred.z.c"), false).await.unwrap();
+    let before = all(&store).await;
+    // RESERVE and ACTIVATE of one mailbox and another, and then no more.
+    for words in 0..11 {
+        bench.master.as_ref().unwrap().fail_after(Some(words));
+        let refused = rename("user.fred.y").await;
+        bench.master.as_ref().unwrap().fail_after(None);
+        if refused.is_ok() {
+            break;
+        }
+        assert_eq!(all(&store).await, before, "after {words} words of the master");
+    }
+    rename("user.fred.y").await.unwrap();
+    let after: Vec<String> = before.iter().map(|text| text.replace("user.fred.a", "user.fred.y")).collect();
+    assert_eq!(all(&store).await, after);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rename_takes_the_tree_and_keeps_messages_and_ids() {
     let bench = Bench::with_master();
     let store = bench.open().await;

@@ -69,13 +69,15 @@ pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
         false => None,
     };
     match (code, copy.moves) {
-        (Some(code), true) => {
-            // RFC 6851 section 4.3: before the EXPUNGEs, which come with the tagged answer.
-            Reply::completed().code(code).write(None, session.conn.out());
-            Ok(Reply::completed())
+        (code, true) => {
+            // RFC 6851 section 4.3: before the EXPUNGEs.
+            if let Some(code) = code {
+                Reply::completed().code(code).write(None, session.conn.out());
+            }
+            session.gone().await
         }
         (Some(code), false) => Ok(Reply::completed().code(code)),
-        (None, _) => Ok(Reply::completed()),
+        (None, false) => Ok(Reply::completed()),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use protocol::imap::command::admin::Xfer;
 use protocol::imap::command::mailbox::{Create, Rename};
-use protocol::imap::{Code, Refusal, Reply, print};
+use protocol::imap::{Code, Refusal, Reply};
 use tracing::warn;
 
 use crate::imap::reply::{Outcome, Stop};
@@ -95,14 +95,12 @@ pub async fn rename(session: &mut Session, rename: Rename) -> Outcome {
         return Err(Refusal::Exists.into());
     }
     let renamed = session.server.store.rename(&session.actor()?, &from, &to, partition).await?;
-    for (from, to, error) in renamed.failed {
-        let user = session.user()?;
-        let (from, to) =
-            (user.external(&from, &session.server.namespace), user.external(&to, &session.server.namespace));
-        let out = session.conn.out();
-        out.extend_from_slice(b"* NO rename ");
-        print::plain(out, &format!("{from} {to}: {error}"));
-        out.extend_from_slice(b"\r\n");
+    if let Some(open) = &mut session.selected
+        && let Ok(now) = open.mailbox.name()
+        && renamed.moved.contains(&(open.name.clone(), now.clone()))
+    {
+        // It was this client who gave it another name.
+        open.name = now;
     }
     Ok(Reply::completed())
 }

@@ -12,6 +12,7 @@ pub mod mailbox;
 pub mod metadata;
 pub mod node;
 pub mod quota;
+pub mod resync;
 pub mod search;
 pub mod select;
 pub mod session;

@@ -3,14 +3,17 @@
 use protocol::acl::Rights;
 use protocol::imap::command::select::{Count, Select};
 use protocol::imap::refusal::require;
-use protocol::imap::{Code, Extension, Reply};
+use protocol::imap::{Code, Extension, Refusal, Reply};
 
-use super::expunge;
+use super::{expunge, resync};
 use crate::imap::reply::Outcome;
 use crate::imap::selected::Selected;
 use crate::imap::session::Session;
 
 pub async fn select(session: &mut Session, select: Select) -> Outcome {
+    if select.resync.is_some() && !session.manner().resync {
+        return Err(Refusal::NoQresync("Select").into());
+    }
     if let Some(before) = session.selected.take() {
         before.leave(&session.server.store).await;
         Reply::told(Code::Closed).write(None, session.conn.out());
@@ -24,7 +27,8 @@ pub async fn select(session: &mut Session, select: Select) -> Outcome {
     let user = session.user()?.id().to_owned();
     let mut selected =
         Selected::open(&session.server.store, name, mailbox, &user, rights, select.read_only).await?;
-    let (view, unseen) = (selected.view().clone(), selected.first_unseen().await);
+    let view = selected.view().clone();
+    let unseen = selected.first_unseen().filter(|_| !session.manner().uid_only);
     let out = session.conn.out();
     selected.write_all_flags(out, &view);
     Count::Exists(selected.numbering.count()).print(out);
@@ -38,6 +42,9 @@ pub async fn select(session: &mut Session, select: Select) -> Outcome {
     ];
     told.into_iter().flatten().for_each(|code| Reply::told(code).write(None, out));
     super::quota::warn(session, &selected.name);
+    if let Some(resync) = select.resync.filter(|resync| resync.uidvalidity == view.uidvalidity) {
+        resync::tell(session, &selected, resync).await?;
+    }
     let code = if selected.read_only { Code::ReadOnly } else { Code::ReadWrite };
     session.selected = Some(selected);
     Ok(Reply::completed().code(code))
@@ -47,7 +54,7 @@ pub async fn select(session: &mut Session, select: Select) -> Outcome {
 pub async fn close(session: &mut Session) -> Outcome {
     let selected = session.selected()?;
     if !selected.read_only && selected.rights.contains(Rights::EXPUNGE) {
-        expunge::run(session, protocol::imap::command::copy::Expunge { uids: None }).await?;
+        expunge::take(session, protocol::imap::command::copy::Expunge { uids: None }).await?;
     }
     unselect(session).await
 }

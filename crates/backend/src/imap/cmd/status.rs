@@ -36,6 +36,9 @@ pub async fn write(
         true => None,
         false => Some(store.seen(&user, &mailbox.uniqueid()).await?),
     };
+    // Of the open mailbox the client hears what it has been told of, and no more.
+    let open = session.selected.as_ref().filter(|open| open.mailbox.uniqueid() == mailbox.uniqueid());
+    let told = open.map(|open| open.numbering.modseq());
     let recentuid = own.as_ref().map_or_else(|| mailbox.recentuid(), |own| own.recentuid);
     let recent = || view.exists() - view.records().lower_bound(recentuid.saturating_add(1));
     let mut unseen = view.unseen();
@@ -55,7 +58,7 @@ pub async fn write(
                 StatusItem::UidValidity => view.uidvalidity.into(),
                 StatusItem::Unseen => unseen as u64,
                 StatusItem::Size => view.bytes(),
-                StatusItem::HighestModseq => view.modseq(),
+                StatusItem::HighestModseq => told.unwrap_or(view.modseq()),
                 StatusItem::MailboxId => return (*item, Value::Id(mailbox.uniqueid())),
                 StatusItem::Deleted => deleted as u64,
                 StatusItem::DeletedStorage => deleted_bytes,

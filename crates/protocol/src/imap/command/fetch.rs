@@ -8,18 +8,23 @@ use nom::sequence::preceded;
 
 use super::annotate::{self, Notes};
 use crate::grammar::{
-    Cursor, Keyword, ParseError, Parsed, argument, astring, byte, keyword, list, number, number64, optional,
+    Cursor, Keyword, ParseError, Parsed, argument, astring, atom, byte, list, number, number64, optional,
     run, space,
 };
 use crate::imap::{DateTime, SequenceSet, print};
 
-/// `FETCH SP sequence-set SP (macro / item / "(" item *(SP item) ")") [SP "(CHANGEDSINCE" SP modseq ")"]`
+/// `FETCH SP sequence-set SP (macro / item / "(" item *(SP item) ")") [SP "(" modifier *(SP modifier) ")"]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetch {
     pub uid: bool,
     pub set: SequenceSet,
+    /// UID FETCH always has [`Item::Uid`].
     pub items: Vec<Item>,
+    /// It has that without having been asked for it.
+    pub implied_uid: bool,
     pub changed_since: Option<u64>,
+    /// Which of the set are gone since then.
+    pub vanished: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,15 +115,47 @@ impl Section {
 pub fn parse(at: Cursor<'_>, uid: bool) -> Parsed<'_, Fetch> {
     let (at, (set, ())) = (argument(SequenceSet::parse), space).parse(at)?;
     let (at, mut items) = items(at)?;
-    let (at, modifiers) = optional(list(4, modifier))(at)?;
-    if modifiers.is_some() {
+    let mut modifiers = Modifiers::default();
+    let (at, modified) = optional(list(4, |at| modifiers.read(at)))(at)?;
+    let Modifiers { changed_since, vanished } = modifiers;
+    if vanished && (!uid || changed_since.is_none()) {
+        // RFC 7162 section 3.2.6
+        return Err(ParseError::Text("VANISHED is for UID FETCH with CHANGEDSINCE").into());
+    }
+    if modified.is_some() {
         push(&mut items, Item::Modseq);
     }
-    if uid && !items.contains(&Item::Uid) {
+    let implied_uid = uid && !items.contains(&Item::Uid);
+    if implied_uid {
         items.insert(0, Item::Uid);
     }
-    let changed_since = modifiers.and_then(|modifiers| modifiers.last().copied());
-    Ok((at, Fetch { uid, set, items, changed_since }))
+    Ok((at, Fetch { uid, set, items, implied_uid, changed_since, vanished }))
+}
+
+/// What stands behind the items.
+#[derive(Default)]
+struct Modifiers {
+    changed_since: Option<u64>,
+    vanished: bool,
+}
+
+impl Modifiers {
+    /// `modifier = "CHANGEDSINCE" SP modseq / "VANISHED"`
+    fn read<'a>(&mut self, at: Cursor<'a>) -> Parsed<'a, ()> {
+        let (at, word) = atom(at)?;
+        match Keyword::of(word.as_bytes()).as_bytes() {
+            b"CHANGEDSINCE" => {
+                let (at, modseq) = argument(number64)(at)?;
+                self.changed_since = Some(modseq);
+                Ok((at, ()))
+            }
+            b"VANISHED" => {
+                self.vanished = true;
+                Ok((at, ()))
+            }
+            _ => Err(ParseError::Invalid("modifier").into()),
+        }
+    }
 }
 
 /// `macro / item / "(" item *(SP item) ")"`
@@ -130,12 +167,6 @@ fn items(at: Cursor<'_>) -> Parsed<'_, Vec<Item>> {
     }
     let (at, _) = list(ITEMS, |at| item(at, &mut items))(at)?;
     if items.is_empty() { Err(ParseError::Missing.into()) } else { Ok((at, items)) }
-}
-
-/// `"CHANGEDSINCE" SP modseq`
-fn modifier(at: Cursor<'_>) -> Parsed<'_, u64> {
-    let (at, ()) = keyword("CHANGEDSINCE")(at).map_err(|_| ParseError::Invalid("modifier"))?;
-    argument(number64)(at)
 }
 
 fn push(items: &mut Vec<Item>, item: Item) {
@@ -259,9 +290,20 @@ fn fields(at: Cursor<'_>) -> Parsed<'_, Vec<Vec<u8>>> {
     if fields.is_empty() { Err(ParseError::Missing.into()) } else { Ok((at, fields)) }
 }
 
-/// The beginning of `* n FETCH (…)`, up to the first item.
-pub fn print_start(out: &mut Vec<u8>, sequence: u32) {
-    print::text(out, format_args!("* {sequence} FETCH ("));
+/// What a response calls a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handle {
+    Number(u32),
+    /// RFC 9586.
+    Uid(u32),
+}
+
+/// The beginning of `* n FETCH (…)` or `* uid UIDFETCH (…)`, up to the first item.
+pub fn print_start(out: &mut Vec<u8>, message: Handle) {
+    match message {
+        Handle::Number(number) => print::text(out, format_args!("* {number} FETCH (")),
+        Handle::Uid(uid) => print::text(out, format_args!("* {uid} UIDFETCH (")),
+    }
 }
 
 /// Its end.

@@ -64,6 +64,7 @@ pub enum Body {
     Xfer(admin::Xfer),
     XClient(crate::origin::Origin),
     XKick(String),
+    XTake(crate::imap::SequenceSet),
     // With a mailbox selected.
     Check,
     Close,
@@ -80,6 +81,20 @@ impl Body {
     pub fn before_login(&self) -> bool {
         use Body::*;
         matches!(self, Capability | Noop | Logout | Id(_) | StartTls | Login(_) | Authenticate(_))
+    }
+}
+
+impl Body {
+    /// Whether messages are named by their numbers: not allowed under UIDONLY (RFC 9586 section 3).
+    pub fn names_numbers(&self) -> bool {
+        match self {
+            Body::Fetch(fetch) => !fetch.uid,
+            Body::Store(store) => !store.uid,
+            Body::Copy(copy) => !copy.uid,
+            Body::Search(search) => !search.uid || search.key.names_numbers(),
+            Body::Select(select) => select.resync.as_ref().is_some_and(|resync| resync.matched.is_some()),
+            _ => false,
+        }
     }
 }
 
@@ -216,6 +231,7 @@ pub fn parse(name: &Name<'_>, at: &mut Cursor<'_>) -> Result<Body, ParseError> {
         b"XFER" => Body::Xfer(at.read(admin::xfer)?),
         b"XCLIENT" => Body::XClient(at.read(node::xclient)?),
         b"XKICK" => Body::XKick(at.read(node::xkick)?),
+        b"XTAKE" => Body::XTake(at.read(node::xtake)?),
         b"CHECK" => Body::Check,
         b"CLOSE" => Body::Close,
         b"UNSELECT" => Body::Unselect,

@@ -84,6 +84,19 @@ impl Key {
     }
 }
 
+impl Key {
+    /// Whether messages are named by their numbers anywhere, which is not done under UIDONLY (RFC 9586).
+    pub fn names_numbers(&self) -> bool {
+        match self {
+            Key::Sequence(_) => true,
+            Key::And(keys) => keys.iter().any(Key::names_numbers),
+            Key::Or(a, b) => a.names_numbers() || b.names_numbers(),
+            Key::Not(key) => key.names_numbers(),
+            _ => false,
+        }
+    }
+}
+
 pub fn parse(at: Cursor<'_>, uid: bool) -> Parsed<'_, Search> {
     let (at, ()) = space(at)?;
     let (at, returns) = opt(preceded(keyword("RETURN"), cut((argument(returns), space)))).parse(at)?;

@@ -5,7 +5,9 @@ use std::{collections::HashSet, fs, path::Path, sync::Arc};
 use work::aside::weighed;
 
 use super::{
-    Store, blocking,
+    Store,
+    annotate::{self, Annotations},
+    blocking,
     change::Change,
     commit::recover::link,
     disk,
@@ -17,16 +19,43 @@ use super::{
 };
 use crate::limits::THROUGH_LOG;
 
+/// What goes along with a message that is copied.
+#[derive(Debug, Clone)]
+pub struct Along {
+    pub flags: FlagMask,
+    /// UIDs of messages that are \Seen, where the user has a seen state of their own; none: it is that of the shared flags.
+    pub seen: Option<Arc<HashSet<u32>>>,
+    /// The user whose annotations go along beside the shared ones; none: no annotations do.
+    pub annotations: Option<String>,
+}
+
+impl Along {
+    /// All that is everybody's, and this user's annotations.
+    pub fn all_of(user: &str) -> Along {
+        Along { flags: FlagMask::ALL, seen: None, annotations: Some(user.to_owned()) }
+    }
+
+    fn annotations_of(&self, record: &Record) -> Annotations {
+        annotate::carried(&record.annotations, self.annotations.as_deref()?)
+    }
+
+    /// Gives messages that have come the annotations that they had.
+    fn annotate(&self, change: &mut Change, source: &View, old: &[u32], new: &[u32]) {
+        for (old, new) in old.iter().zip(new) {
+            let annotations = source.get(*old).and_then(|record| self.annotations_of(record));
+            annotate::arrive(change, *new, annotations);
+        }
+    }
+}
+
 impl Store {
-    /// Copies messages to a mailbox, which may be the same one: pairs of UIDs, old and new. `keep`: the flags that go
-    /// along; \Seen is that of the shared flags, or of `seen` (UIDs) where the user has a seen state of their own.
+    /// Copies messages to a mailbox, which may be the same one: pairs of UIDs, old and new.
     pub async fn copy(
         &self,
         from: &Arc<Mailbox>,
         uids: Vec<u32>,
         to: &Arc<Mailbox>,
-        keep: FlagMask,
-        seen: Option<Arc<HashSet<u32>>>,
+        along: Along,
         ignore_quota: bool,
     ) -> Result<Vec<(u32, u32)>, StoreError> {
         let (view, many) = (from.view(), uids.len());
@@ -37,9 +66,12 @@ impl Store {
             }
             let mut messages = Vec::with_capacity(staged.len());
             for (record, staged) in &staged {
-                messages.push(arrival(change, (record, &view), staged, keep, seen.as_deref())?);
+                messages.push(arrival(change, (record, &view), staged, &along)?);
             }
             let new = change.append(&messages)?;
+            for ((record, _), uid) in staged.iter().zip(&new) {
+                annotate::arrive(change, *uid, along.annotations_of(record));
+            }
             Ok(staged.iter().map(|(record, _)| record.uid).zip(new).collect())
         })
         .await
@@ -52,8 +84,7 @@ impl Store {
         from: &Arc<Mailbox>,
         uids: Vec<u32>,
         to: &Arc<Mailbox>,
-        keep: FlagMask,
-        seen: Option<Arc<HashSet<u32>>>,
+        along: Along,
         ignore_quota: bool,
     ) -> Result<Vec<(u32, u32)>, StoreError> {
         let many = uids.len();
@@ -63,8 +94,9 @@ impl Store {
             return to
                 .change_of(many, move |change| {
                     let source = change.view().clone();
-                    let (messages, old) = arrivals(change, &source, &staged, keep, seen.as_deref())?;
+                    let (messages, old) = arrivals(change, &source, &staged, &along)?;
                     let new = change.append(&messages)?;
+                    along.annotate(change, &source, &old, &new);
                     change.expunge(&old, unlink, forget);
                     Ok(old.into_iter().zip(new).collect())
                 })
@@ -74,8 +106,9 @@ impl Store {
             if ignore_quota {
                 change.ignore_quota();
             }
-            let (messages, old) = arrivals(change, source.view(), &staged, keep, seen.as_deref())?;
+            let (messages, old) = arrivals(change, source.view(), &staged, &along)?;
             let new = change.append(&messages)?;
+            along.annotate(change, source.view(), &old, &new);
             source.expunge(&old, unlink, forget);
             Ok(old.into_iter().zip(new).collect())
         })
@@ -111,13 +144,12 @@ impl Store {
 /// A message that comes to a mailbox, as [`Change::append`] takes it.
 type Arrival = (Arc<Staged>, System, u128, i64);
 
-/// A message of another mailbox with what goes along of its flags; it is seen if it is one of `seen`, where these are given.
+/// A message of another mailbox with what goes along of its flags.
 fn arrival(
     change: &mut Change,
     (record, view): (&Record, &View),
     staged: &Arc<Staged>,
-    keep: FlagMask,
-    seen: Option<&HashSet<u32>>,
+    Along { flags: keep, seen, .. }: &Along,
 ) -> Result<Arrival, StoreError> {
     let mut flags = record.flags;
     if let Some(seen) = seen {
@@ -138,13 +170,12 @@ fn arrivals(
     change: &mut Change,
     source: &View,
     staged: &[(Record, Arc<Staged>)],
-    keep: FlagMask,
-    seen: Option<&HashSet<u32>>,
+    along: &Along,
 ) -> Result<(Vec<Arrival>, Vec<u32>), StoreError> {
     let (mut messages, mut old) = (Vec::with_capacity(staged.len()), Vec::with_capacity(staged.len()));
     for (record, staged) in staged {
         if let Some(now) = source.get(record.uid) {
-            messages.push(arrival(change, (now, source), staged, keep, seen)?);
+            messages.push(arrival(change, (now, source), staged, along)?);
             old.push(record.uid);
         }
     }

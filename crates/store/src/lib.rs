@@ -70,6 +70,7 @@ mod userlog;
 mod view;
 
 pub use annotate::Annotations;
+pub use copy::Along;
 pub use deliver::{Delivered, Delivery};
 pub use error::StoreError;
 pub use expire::{Ages, Expired};

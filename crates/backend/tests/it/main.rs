@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod agreement;
+mod annotate;
 mod bystanders;
 mod clients;
 mod field;

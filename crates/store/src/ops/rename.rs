@@ -10,11 +10,11 @@ use super::{Actor, Clearance, Create};
 use crate::limits::HISTORY;
 use crate::{
     Store, blocking,
+    copy::Along,
     disk::{self, mailbox_dir},
     error::{Doing, StoreError},
     header::{FormerName, Header, sync_dir},
     journal::Record,
-    mailbox::FlagMask,
     quota::{Delta, Limits, Usage},
 };
 
@@ -351,7 +351,7 @@ impl Store {
         self.create(who, to, create).await?;
         let (from, target) = (self.mailbox(inbox).await?, self.mailbox(to).await?);
         let uids: Vec<u32> = from.view().records().iter().map(|r| r.uid).collect();
-        self.relocate(&from, uids, &target, FlagMask::ALL, None, false).await?;
+        self.relocate(&from, uids, &target, Along::all_of(&who.userid), false).await?;
         // RFC 5464 section 4.3: INBOX keeps its annotations, and the new mailbox has them too.
         target.set_annotations(from.all_annotations()).await?;
         Ok(Renamed { moved: vec![(inbox.clone(), to.clone())] })

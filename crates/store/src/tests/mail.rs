@@ -136,7 +136,7 @@ async fn copies_keep_flags_dates_and_keywords_few_or_many() {
     inbox.append(many).await.unwrap();
     let all: Vec<u32> = (1..=200).collect();
     for (uids, target) in [(&all[..2], &far), (&all[..], &far), (&all[..], &inbox)] {
-        let pairs = store.copy(&inbox, uids.to_vec(), target, FlagMask::ALL, None, false).await.unwrap();
+        let pairs = store.copy(&inbox, uids.to_vec(), target, Along::all_of("fred"), false).await.unwrap();
         assert_eq!(pairs.len(), uids.len());
         let (from, to) = (inbox.view(), target.view());
         for (old, new) in pairs {
@@ -357,7 +357,7 @@ async fn envelopes_are_shown_from_a_cache_of_today_and_of_the_first_version_with
     create(&store, "user.fred.copy").await;
     let copy = store.mailbox(&name("user.fred.copy")).await.unwrap();
     std::fs::write(inbox.dir.join("2."), SMALL).unwrap();
-    store.copy(&inbox, vec![2, 3], &copy, FlagMask::ALL, None, false).await.unwrap();
+    store.copy(&inbox, vec![2, 3], &copy, Along::all_of("fred"), false).await.unwrap();
     for record in copy.view().records().iter() {
         std::fs::remove_file(copy.dir.join(format!("{}.", record.uid))).unwrap();
         assert!(copy.cached(record).unwrap().bytes().starts_with(&[2]));

@@ -151,7 +151,7 @@ async fn a_message_keeps_its_annotations_where_it_is_copied_but_not_those_of_oth
     assert_eq!(inbox.view().modseq(), before + 1, "they are so already");
     let refused = inbox.annotate_messages(&[uid], vec![], Some(before)).await.unwrap();
     assert_eq!(refused.modified, [uid]);
-    store.copy(&inbox, vec![uid], &target, FlagMask::ALL, None, false).await.unwrap();
+    store.copy(&inbox, vec![uid], &target, Along::all_of("fred"), false).await.unwrap();
     for store in [&store, &bench.crashed().open().await] {
         let view = store.mailbox(&name("user.fred.a")).await.unwrap().view();
         let copied = view.get(1).unwrap();

@@ -13,7 +13,7 @@ async fn two(store: &Store) -> (Arc<Mailbox>, Arc<Mailbox>) {
 
 async fn relocate(store: &Store, from: &Arc<Mailbox>, to: &Arc<Mailbox>) -> Vec<(u32, u32)> {
     let uids = from.view().records().iter().map(|record| record.uid).collect();
-    store.relocate(from, uids, to, FlagMask::ALL, None, false).await.unwrap()
+    store.relocate(from, uids, to, Along::all_of("fred"), false).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,7 +27,7 @@ async fn what_two_sessions_move_at_once_arrives_once_and_each_hears_of_its_own()
         let movers = (0..4).map(|_| {
             let (store, inbox, other, uids) = (store.clone(), inbox.clone(), other.clone(), uids.clone());
             tokio::spawn(async move {
-                store.relocate(&inbox, uids, &other, FlagMask::ALL, None, false).await.unwrap()
+                store.relocate(&inbox, uids, &other, Along::all_of("fred"), false).await.unwrap()
             })
         });
         let mut moved = Vec::new();
@@ -80,7 +80,7 @@ async fn a_move_below_one_quota_root_fits_however_full_it_is_and_one_to_another_
     assert_eq!(relocate(&store, &inbox, &other).await.len(), 2);
     assert_eq!(relocate(&store, &other, &other).await.len(), 2);
     let uids = other.view().records().iter().map(|record| record.uid).collect();
-    let refused = store.relocate(&other, uids, &wilma, FlagMask::ALL, None, false).await;
+    let refused = store.relocate(&other, uids, &wilma, Along::all_of("fred"), false).await;
     assert!(matches!(refused, Err(StoreError::OverQuota)), "{refused:?}");
     assert_eq!((other.view().exists(), wilma.view().exists()), (2, 0));
     assert_eq!(store.quota(&name("user.fred")).await.unwrap().usage.message, 2);

@@ -10,11 +10,11 @@ use protocol::acl::Rights;
 use protocol::frame::Literal;
 use protocol::imap::command::append::{Append, Message, Next};
 use protocol::imap::refusal::require;
-use protocol::imap::{Assembled, Code, Flag, Refusal, Reply, UidSet};
+use protocol::imap::{Assembled, Code, Flag, ParseError, Refusal, Reply, UidSet};
 use work::aside::Pace;
 
 use crate::imap::conn::Gone;
-use crate::imap::limits::{APPEND_BYTES, MESSAGES};
+use crate::imap::limits::{APPEND_BYTES, ARGUMENTS, MESSAGES};
 use crate::imap::reply::{Outcome, Stop, refusal};
 use crate::imap::session::Session;
 use store::{Mailbox, NewMessage, Staging, StoreError};
@@ -34,12 +34,15 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
     let mut total = 0u64;
     loop {
         total = total.saturating_add(literal.size);
-        if let Err(stop) = admit(session, &mailbox, staged.len(), literal.size, total) {
+        let admitted = admit(session, &mailbox, staged.len(), literal.size, total)
+            .and_then(|()| super::annotate::may_set_with(session, &message.notes, rights));
+        if let Err(stop) = admitted {
             session.conn.skip(literal, patience).await?;
             return Err(stop);
         }
         let received = receive(session, &mailbox, literal, &message, rights).await?;
         let (text, next) = tail(session).await?;
+        let (text, next) = arguments(session, text, next).await?;
         let broken = match received {
             Ok(new) => {
                 staged.push(new);
@@ -70,9 +73,10 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
     }
     let seen = take_own_seen(session, &mailbox, &mut staged)?;
     let appended = match session.server.ignore_quota {
-        true => mailbox.append_over_quota(staged).await?,
-        false => mailbox.append(staged).await?,
-    };
+        true => mailbox.append_over_quota(staged).await,
+        false => mailbox.append(staged).await,
+    }
+    .map_err(super::annotate::refused)?;
     let seen: Vec<u32> = seen.iter().filter_map(|at| appended.uids.get(*at).copied()).collect();
     super::store::mark_own_seen(session, &mailbox, seen).await?;
     let reply = Reply::completed();
@@ -181,10 +185,9 @@ async fn receive(
     let Some(stage) = stage else { return Ok(Err(Refusal::EmptyAppend)) };
     let flags = message.flags.iter().filter(|flag| may_set(flag, rights)).cloned().collect();
     let internaldate = message.date.map(|date| date.epoch);
+    let annotations = super::annotate::settings(session, message.notes.clone())?;
     match stage.finish().await {
-        Ok(staged) => {
-            Ok(Ok(NewMessage { staged: Arc::new(staged), flags, internaldate, annotations: Vec::new() }))
-        }
+        Ok(staged) => Ok(Ok(NewMessage { staged: Arc::new(staged), flags, internaldate, annotations })),
         Err(error) => Ok(Err(refusal(error))),
     }
 }
@@ -197,6 +200,39 @@ async fn tail(session: &mut Session) -> Result<(bytes::Bytes, Option<Literal>), 
         Assembled::Bad(bad) => Err(Refusal::from(bad).into()),
         _ => Err(Gone::Closed.into()),
     }
+}
+
+/// The same with the literals that are no messages, but values of annotations before the next one: in their place, as far as a
+/// command may be long.
+async fn arguments(
+    session: &mut Session,
+    text: bytes::Bytes,
+    mut next: Option<Literal>,
+) -> Result<(bytes::Bytes, Option<Literal>), Stop> {
+    let mut held = text.to_vec();
+    while let Some(literal) = next
+        && Next::parse(&held, session.words) == Err(ParseError::Incomplete)
+        && literal.size.saturating_add(held.len() as u64) <= ARGUMENTS
+    {
+        if literal.sync {
+            session.conn.put_line("+ go ahead");
+            session.conn.flush().await?;
+        }
+        let (patience, mut rest) = (session.patience(), literal.size);
+        while rest > 0 {
+            match session.conn.next(patience).await? {
+                Assembled::Data { bytes, rest: left } => {
+                    rest = left;
+                    held.extend_from_slice(&bytes);
+                }
+                _ => return Err(Gone::Closed.into()),
+            }
+        }
+        let (more, following) = tail(session).await?;
+        held.extend_from_slice(&more);
+        next = following;
+    }
+    Ok((held.into(), next))
 }
 
 /// RFC 4314 section 4: flags that the user may not set are left out.

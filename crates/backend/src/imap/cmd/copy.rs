@@ -11,6 +11,7 @@ use work::aside::weighed;
 
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::Session;
+use store::Along;
 
 pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
     let selected = session.selected()?;
@@ -52,9 +53,12 @@ pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
     let (from, seen) = weighed(weight, look).await;
     let (store, own) = (session.server.store.clone(), seen.clone().filter(|_| own));
     let free = session.server.ignore_quota;
+    // RFC 5257 section 4.6: shared ones need the right to set them there.
+    let annotations = there.contains(Rights::ANNOTATE).then_some(user);
+    let along = Along { flags: keep, seen: own, annotations };
     let pairs = match copy.moves {
-        true => store.relocate(&source, from, &target, keep, own, free).await?,
-        false => store.copy(&source, from, &target, keep, own, free).await?,
+        true => store.relocate(&source, from, &target, along, free).await?,
+        false => store.copy(&source, from, &target, along, free).await?,
     };
     if let Some(seen) = seen.filter(|_| alone) {
         let seen = pairs.iter().filter(|(from, _)| seen.contains(from)).map(|(_, to)| *to).collect();

@@ -210,6 +210,7 @@ fn write_known(session: &mut Session, reader: &Reader<'_>, item: &Item) -> Resul
         Item::Modseq => Value::Modseq(record.modseq).print(out),
         Item::EmailId => Value::EmailId(&email_id(record)).print(out),
         Item::ThreadId => Value::NoThreadId.print(out),
+        Item::Annotation(notes) => super::annotate::print(session, record, notes)?,
         _ => {
             let Some(shown) = shown(item) else { return Ok(false) };
             let cached = reader.read.cached.as_ref();

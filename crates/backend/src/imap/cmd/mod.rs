@@ -1,6 +1,7 @@
 //! What the commands do, one file per family.
 
 pub mod acl;
+pub mod annotate;
 pub mod append;
 pub mod copy;
 pub mod expunge;

@@ -1,6 +1,7 @@
 //! SELECT, EXAMINE, CLOSE and UNSELECT: RFC 3501, RFC 3691, RFC 7162, RFC 8474.
 
 use protocol::acl::Rights;
+use protocol::imap::capability::store_serves;
 use protocol::imap::command::select::{Count, Select};
 use protocol::imap::refusal::require;
 use protocol::imap::{Code, Extension, Refusal, Reply};
@@ -9,6 +10,7 @@ use super::{expunge, resync};
 use crate::imap::reply::Outcome;
 use crate::imap::selected::Selected;
 use crate::imap::session::Session;
+use store::VALUE_MAX;
 
 pub async fn select(session: &mut Session, select: Select) -> Outcome {
     if select.resync.is_some() && !session.manner().resync {
@@ -39,6 +41,8 @@ pub async fn select(session: &mut Session, select: Select) -> Outcome {
         Some(Code::UidNext(view.uidnext())),
         Some(Code::HighestModseq(view.modseq())),
         Some(Code::MailboxId(selected.mailbox.uniqueid())),
+        // RFC 5257 section 5.3
+        store_serves("ANNOTATE-EXPERIMENT-1").then_some(Code::Annotations(VALUE_MAX)),
     ];
     told.into_iter().flatten().for_each(|code| Reply::told(code).write(None, out));
     super::quota::warn(session, &selected.name);

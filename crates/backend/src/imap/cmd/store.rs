@@ -1,4 +1,4 @@
-//! STORE and UID STORE: RFC 3501, RFC 4314 (rights), RFC 7162 (UNCHANGEDSINCE).
+//! STORE and UID STORE: RFC 3501, RFC 4314 (rights), RFC 7162 (UNCHANGEDSINCE), RFC 5257 (ANNOTATION).
 
 use ::store::{FlagChange, FlagMask, How, Mailbox, View};
 use protocol::acl::Rights;
@@ -23,11 +23,16 @@ pub async fn run(session: &mut Session, store: Store) -> Outcome {
     if selected.read_only {
         return Err(Refusal::ReadOnly.into());
     }
+    if !store.notes.is_empty() {
+        super::annotate::may_set(session, &store.notes)?;
+    }
+    let selected = session.selected()?;
     let rights = selected.rights;
     let weight = selected.numbering.weight(&store.set);
     let may = store.flags.iter().any(|flag| may_set(flag, rights));
-    if (!store.flags.is_empty() && !may)
-        || !rights.intersects(Rights::SEEN | Rights::WRITE | Rights::DELETE_MESSAGES)
+    if store.notes.is_empty()
+        && ((!store.flags.is_empty() && !may)
+            || !rights.intersects(Rights::SEEN | Rights::WRITE | Rights::DELETE_MESSAGES))
     {
         return Err(Refusal::Denied.into());
     }
@@ -43,7 +48,10 @@ pub async fn run(session: &mut Session, store: Store) -> Outcome {
         store::How::Add => How::Add,
         store::How::Remove => How::Remove,
     };
-    let refused = change(session, uids, how, &store.flags, store.unchanged_since).await?;
+    let refused = match store.notes.is_empty() {
+        true => change(session, uids, how, &store.flags, store.unchanged_since).await?,
+        false => super::annotate::change(session, uids, store.notes, store.unchanged_since).await?,
+    };
     let view = session.selected()?.mailbox.view();
     if let Some(selected) = &mut session.selected {
         selected.announce_keywords(session.conn.out(), &view);

@@ -93,6 +93,8 @@ pub const MAILBOX: &[Known] = &[
     made(RAW_QUOTA),
 ];
 
+pub const MESSAGE: &[Known] = &[both("/altsubject", Text), both("/comment", Text)];
+
 pub const MOTD: &str = "/motd";
 pub const SHUTDOWN: &str = "/vendor/cmu/cyrus-imapd/shutdown";
 pub const FREE_SPACE: &str = "/vendor/cmu/cyrus-imapd/freespace";

@@ -91,7 +91,8 @@ fn settable(
 ) -> Result<Option<Vec<u8>>, Refusal> {
     let known = match scope {
         Scope::Server => known::SERVER,
-        Scope::Mailbox | Scope::Message => known::MAILBOX,
+        Scope::Mailbox => known::MAILBOX,
+        Scope::Message => known::MESSAGE,
     };
     let allowed = if entry.private { may.private } else { may.shared };
     let (form, allowed) = match known.iter().find(|known| known.name == entry.name) {
@@ -116,6 +117,20 @@ fn settable(
         Some(value) => form.kept(value).map(Some).ok_or(Refusal::BadAnnotation),
         None => Ok(None),
     }
+}
+
+/// Whether the user may set an annotation of a message to a value.
+pub fn message_entry(
+    session: &Session,
+    may: May,
+    name: &str,
+    private: bool,
+    value: Option<&[u8]>,
+) -> Result<(), Refusal> {
+    // Those of a part are named after the whole message's.
+    let bare = name.trim_start_matches(|c: char| c == '/' || c == '.' || c.is_ascii_digit());
+    let entry = Entry { private, name: if bare.is_empty() { name.to_owned() } else { format!("/{bare}") } };
+    settable(session, Scope::Message, may, &entry, value).map(drop)
 }
 
 /// An entry that is not of the table: a site's own, or any, where that is allowed. The product's are never made up.

@@ -83,6 +83,8 @@ fn parameter<'a>(at: Cursor<'a>, select: &mut Select) -> Parsed<'a, ()> {
             select.resync = Some(resync);
             Ok((at, ()))
         }
+        // RFC 5257 section 4.2: changes of annotations are told unasked, or not (section 4.4.2 leaves it to the server).
+        (at, word) if word.eq_ignore_ascii_case("ANNOTATE") => Ok((at, ())),
         _ => Err(ParseError::Invalid("modifier").into()),
     }
 }

@@ -1,7 +1,7 @@
 //! COPY and MOVE. Within one backend it does them itself; between two, the messages are streamed from the one into
 //! one APPEND (RFC 3502) on the other, which is all or nothing, and a MOVE takes them from the source only after that.
 //!
-//! 1. On the source: `UID FETCH set (UID FLAGS INTERNALDATE)`: which messages, with what.
+//! 1. On the source: `UID FETCH set (UID FLAGS INTERNALDATE)`, and ANNOTATION where both know it: which messages, with what.
 //! 2. On the target: `APPEND mailbox`, and for each message ` (flags) "date" {n+}` and its bytes, as they come from
 //!    `UID FETCH uid (BODY.PEEK[])` on the source. Neither side is ever held in memory.
 //! 3. COPYUID is made of the UIDs that were sent and the APPENDUID that comes back.
@@ -13,6 +13,7 @@
 
 use protocol::acl::Rights;
 use protocol::grammar::{argument, atom, byte, digits, keyword, list, parenthesis, quoted, space};
+use protocol::imap::command::annotate;
 use protocol::imap::command::copy::Copy;
 use protocol::imap::set::Ranges;
 use protocol::imap::{Code, Cursor, Limits, Refusal, Reply, SequenceSet, UidSet};
@@ -21,7 +22,7 @@ use upstream::wire::imap::Answer;
 
 use super::Request;
 use crate::grammar::{flag, put_astring};
-use crate::limits::COPY_LINE;
+use crate::limits::{COPY_LINE, METADATA_MAX};
 use crate::session::relay::To;
 use crate::session::transfer::Message;
 use crate::session::{Done, Located, Outcome, Selected, Session, Stop};
@@ -60,7 +61,8 @@ async fn may_remove(s: &Session, source: &Selected) -> Result<(), Stop> {
 }
 
 async fn across(s: &mut Session, copy: &Copy, source: &Selected, target: &Located) -> Outcome {
-    let messages = survey(s, source, copy).await?;
+    let notes = carries_notes(s, source, target).await?;
+    let messages = survey(s, source, copy, notes).await?;
     if messages.is_empty() {
         return match copy.uid {
             true => Ok(Done::completed()),
@@ -92,13 +94,28 @@ async fn across(s: &mut Session, copy: &Copy, source: &Selected, target: &Locate
     remove(s, copy, source, Copied { server, answer, sent, code }).await
 }
 
+/// Whether annotations of the messages go along: both backends know them, and the user may set them at the target.
+async fn carries_notes(s: &mut Session, source: &Selected, target: &Located) -> Result<bool, Stop> {
+    let rights = s.rights(&target.name, &target.entry.acl)?;
+    for server in [source.server.as_str(), target.server()] {
+        if !s.link(server).await?.capabilities.has("ANNOTATE-EXPERIMENT-1") {
+            return Ok(false);
+        }
+    }
+    Ok(rights.contains(Rights::ANNOTATE))
+}
+
 /// The messages of the set, with their flags and dates.
-async fn survey(s: &mut Session, source: &Selected, copy: &Copy) -> Result<Vec<Message>, Stop> {
+async fn survey(s: &mut Session, source: &Selected, copy: &Copy, notes: bool) -> Result<Vec<Message>, Stop> {
     let uid = if copy.uid { "UID " } else { "" };
-    let id = s.command(&source.server, format!("{uid}FETCH {} (UID FLAGS INTERNALDATE)", copy.set))?;
+    let (more, max) = match notes {
+        true => (" ANNOTATION (/* (value.priv value.shared))", METADATA_MAX),
+        false => ("", COPY_LINE),
+    };
+    let id = s.command(&source.server, format!("{uid}FETCH {} (UID FLAGS INTERNALDATE{more})", copy.set))?;
     let (mut messages, mut news) = (Vec::new(), Vec::new());
     let answer = s
-        .collect(&source.server, id, COPY_LINE, |line| match parse_fetch(line) {
+        .collect(&source.server, id, max, |line| match parse_fetch(line) {
             Some(message) => messages.push(message),
             None => news.extend_from_slice(line),
         })
@@ -123,6 +140,7 @@ fn parse_fetch(line: &[u8]) -> Option<Message> {
     }
     at.read(argument(parenthesis(b'('))).ok()?;
     let (mut uid, mut flags, mut date) = (number.filter(|_| by_uid), None, None);
+    let mut notes = Vec::new();
     loop {
         let key = at.read(atom).ok()?.to_ascii_uppercase();
         at.read(space).ok()?;
@@ -130,6 +148,7 @@ fn parse_fetch(line: &[u8]) -> Option<Message> {
             "UID" => uid = std::str::from_utf8(at.read(digits).ok()?).ok()?.parse().ok(),
             "FLAGS" => flags = Some(flag_list(&mut at)?),
             "INTERNALDATE" => date = Some(String::from_utf8(at.read(quoted).ok()?.into_owned()).ok()?),
+            "ANNOTATION" => notes = at.read(annotate::fetched).ok()?,
             "MODSEQ" => drop(at.read(list(1, digits)).ok()?),
             _ => return None,
         }
@@ -138,7 +157,7 @@ fn parse_fetch(line: &[u8]) -> Option<Message> {
         }
         at.read(space).ok()?;
     }
-    Some(Message { uid: uid?, flags: flags?, date: date? })
+    Some(Message { uid: uid?, flags: flags?, date: date?, notes })
 }
 
 /// The flags, but for `\Recent`, which nobody can set.
@@ -198,7 +217,7 @@ async fn take(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied) -
     let Copied { server, answer, sent, code } = copied;
     let uids: UidSet = sent.iter().copied().collect();
     let (id, mut news) = (s.command(&source.server, format!("XTAKE {uids}"))?, Vec::new());
-    let done = s.collect(&source.server, id, LINE_MAX, |line| news.extend_from_slice(line)).await?;
+    let done = s.collect(&source.server, id, COPY_LINE, |line| news.extend_from_slice(line)).await?;
     let taken = done.code("XTAKEN").filter(|_| done.is_ok());
     let Some((taken, modseq)) = taken.as_deref().and_then(|words| words.rsplit_once(' ')) else {
         s.client.put(news);
@@ -288,6 +307,8 @@ mod tests {
         let message = parse_fetch(line).unwrap();
         assert_eq!((message.uid, message.flags.as_str()), (17, "\\Seen $Work"));
         assert_eq!(message.date, " 1-Jan-2026 10:00:00 +0000");
+        let noted = b"* 3 FETCH (UID 1 FLAGS () INTERNALDATE \"x\" ANNOTATION (/comment (value.priv NIL value.shared {1}\r\n\n)))\r\n";
+        assert_eq!(parse_fetch(noted).unwrap().notes.len(), 1);
         assert!(parse_fetch(b"* 3 FETCH (UID 1 FLAGS () INTERNALDATE \"x\" MODSEQ (5))\r\n").is_some());
         assert!(parse_fetch(b"* 3 FETCH (FLAGS (\\Seen))\r\n").is_none(), "news, not an answer");
         let by_uid = parse_fetch(b"* 7 UIDFETCH (FLAGS () INTERNALDATE \"x\")\r\n").unwrap();

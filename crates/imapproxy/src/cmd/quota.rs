@@ -11,7 +11,7 @@ use super::Request;
 use super::fanout::{Asked, Told, ask_all};
 use crate::grammar::{put_astring, untagged};
 use crate::limits::LIST_LINE;
-use crate::session::{Done, Outcome, Session, Stop};
+use crate::session::{Done, Located, Outcome, Session, Stop};
 
 /// `GETQUOTAROOT mailbox`
 pub async fn get_root(s: &mut Session, request: &Request) -> Outcome {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use protocol::imap::command::metadata::{Entry, GetMetadata, Options, Values, print_metadata, print_value};
+use protocol::imap::command::metadata::{Entry, GetMetadata, Options, Values, print_metadata, put_value};
 use protocol::imap::{Refusal, print};
 use service::notices::Notice;
 use tracing::warn;
@@ -125,6 +125,14 @@ async fn everywhere(s: &mut Session, questions: Vec<(String, Values)>) -> Result
     if told.await?.iter().any(|told| told.answers.is_none()) {
         return Err(Refusal::ServerDown.into());
     }
+    // One that was not there is not always told.
+    for ((_, values), before) in questions.iter().zip(&mut before) {
+        for (entry, _) in values {
+            if !before.iter().any(|(known, _)| known == entry) {
+                before.push((entry.clone(), None));
+            }
+        }
+    }
     let set = |(server, values): (&String, &Values)| Asked {
         server: server.clone(),
         commands: vec![command(values)],
@@ -155,16 +163,8 @@ fn command(values: &Values) -> Vec<u8> {
     for (at, (entry, value)) in values.iter().enumerate() {
         let blank = if at > 0 { " " } else { "" };
         out.extend_from_slice(format!("{blank}{} ", print::quoted(&entry.to_string())).as_bytes());
-        let mut form = Vec::new();
-        print_value(&mut form, value.as_deref());
-        match (value, form.first()) {
-            (Some(value), Some(b'~' | b'{')) => {
-                let tilde = if form.starts_with(b"~") { "~" } else { "" };
-                out.extend_from_slice(format!("{tilde}{{{}+}}\r\n", value.len()).as_bytes());
-                out.extend_from_slice(value);
-            }
-            _ => out.extend_from_slice(&form),
-        }
+        // Every backend takes literals unasked.
+        let _ = put_value(&mut out, value.as_deref(), u64::MAX);
     }
     out.push(b')');
     out

@@ -3,6 +3,7 @@
 
 mod copying;
 mod crossing;
+mod metadata;
 mod routing;
 mod waiting;
 mod world;

@@ -105,6 +105,18 @@ pub fn fetch(at: Cursor<'_>) -> Parsed<'_, Notes> {
 
 /// Behind the word ANNOTATION of STORE and APPEND.
 pub fn store(at: Cursor<'_>) -> Parsed<'_, Vec<Note>> {
+    let (at, notes) = notes(at)?;
+    if notes.is_empty() { Err(ParseError::Missing.into()) } else { Ok((at, notes)) }
+}
+
+/// Behind the word ANNOTATION in an answer to FETCH that asked for private and shared values: those that there are.
+pub fn fetched(at: Cursor<'_>) -> Parsed<'_, Vec<Note>> {
+    let (at, mut notes) = notes(at)?;
+    notes.retain(|note| note.value.is_some());
+    Ok((at, notes))
+}
+
+fn notes(at: Cursor<'_>) -> Parsed<'_, Vec<Note>> {
     let entry = |at| {
         let (at, entry) = terminated(name, space).parse(at)?;
         let value = |at| {
@@ -117,9 +129,24 @@ pub fn store(at: Cursor<'_>) -> Parsed<'_, Vec<Note>> {
         };
         list(ATTRIBUTES, value)(at)
     };
-    let (at, notes) = list(ENTRIES, entry)(at)?;
-    let notes: Vec<Note> = notes.into_iter().flatten().collect();
-    if notes.is_empty() { Err(ParseError::Missing.into()) } else { Ok((at, notes)) }
+    let (at, notes) = list(NOTES, entry)(at)?;
+    Ok((at, notes.into_iter().flatten().collect()))
+}
+
+/// `ANNOTATION SP "(" entry SP "(" attribute SP value ")" *(SP entry …) ")"`, as APPEND takes it. Literals are not waited for; none
+/// where one of them would be longer than `unasked`.
+pub fn append(notes: &[Note], unasked: u64) -> Option<Vec<u8>> {
+    let mut out = b"ANNOTATION (".to_vec();
+    for (at, Note { entry, private, value }) in notes.iter().enumerate() {
+        let blank = if at > 0 { " " } else { "" };
+        out.extend_from_slice(blank.as_bytes());
+        print::astring(&mut out, entry.as_bytes());
+        out.extend_from_slice(if *private { b" (value.priv " } else { b" (value.shared " });
+        metadata::put_value(&mut out, value.as_deref(), unasked)?;
+        out.push(b')');
+    }
+    out.push(b')');
+    Some(out)
 }
 
 /// Behind the word ANNOTATION of SEARCH.
@@ -233,6 +260,7 @@ const INVALID: ParseError = ParseError::Invalid("annotation entry");
 /// Entries in one command, attributes of each, bytes of a name.
 const ENTRIES: usize = 64;
 const ATTRIBUTES: usize = 8;
+const NOTES: usize = 1000;
 const NAME_MAX: usize = 1024;
 
 #[cfg(test)]
@@ -289,6 +317,20 @@ mod tests {
             assert!(cursor(wrong.as_bytes()).read(store).is_err(), "{wrong}");
         }
         assert_eq!(cursor(b"(/comment (value.priv {3}\r\n").read(store), Err(ParseError::Incomplete));
+    }
+
+    #[test]
+    fn what_was_fetched_is_appended_elsewhere() {
+        let text =
+            b"(/a (value.priv NIL value.shared {2}\r\n\r\n) /b (value.priv \"x\" value.shared ~{1}\r\n\0))";
+        let notes = cursor(text).read(fetched).unwrap();
+        assert_eq!(notes.len(), 3);
+        assert_eq!(
+            append(&notes, 4096).unwrap(),
+            b"ANNOTATION (/a (value.shared {2+}\r\n\r\n) /b (value.priv \"x\") /b (value.shared ~{1+}\r\n\0))"
+        );
+        assert_eq!(append(&notes, 1), None);
+        assert_eq!(cursor(b"()").read(fetched), Ok(vec![]));
     }
 
     #[test]

@@ -291,6 +291,24 @@ pub fn print_value(out: &mut Vec<u8>, value: Option<&[u8]>) {
     }
 }
 
+/// A value for a server, whose go-ahead is not waited for; none where it would be a literal longer than `unasked`.
+pub fn put_value(out: &mut Vec<u8>, value: Option<&[u8]>, unasked: u64) -> Option<()> {
+    let mut form = Vec::new();
+    print_value(&mut form, value);
+    match (value, form.first()) {
+        (Some(value), Some(b'~' | b'{')) => {
+            let tilde = if form.starts_with(b"~") { "~" } else { "" };
+            out.extend_from_slice(format!("{tilde}{{{}+}}\r\n", value.len()).as_bytes());
+            out.extend_from_slice(value);
+            (value.len() as u64 <= unasked).then_some(())
+        }
+        _ => {
+            out.extend_from_slice(&form);
+            Some(())
+        }
+    }
+}
+
 /// `* ANNOTATION SP mailbox SP entry SP "(" "value.shared" SP value ")"`
 pub fn print_annotation(out: &mut Vec<u8>, mailbox: &str, entry: &str, value: &[u8]) {
     out.extend_from_slice(b"* ANNOTATION ");

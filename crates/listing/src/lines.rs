@@ -95,12 +95,17 @@ fn shown(
         for pattern in patterns {
             budget.check()?;
             let above = if parents { pattern.matched_ancestors(name) } else { Vec::new() };
+            let listed = pattern.matches(name);
             for parent in above {
+                // RFC 5258 section 3.5: a parent is not shown for the sake of a child that is shown itself.
+                if listed && !selects(parent) {
+                    continue;
+                }
                 if list.select.recursive_match || sight.get(parent).is_none() {
                     lines.line(parent).child_info |= list.select.recursive_match;
                 }
             }
-            if pattern.matches(name) {
+            if listed {
                 lines.line(name);
             }
         }
@@ -147,6 +152,9 @@ impl Shown {
             words.push("\\Subscribed");
         }
         words.push(if sight.has_children(&self.external) { "\\HasChildren" } else { "\\HasNoChildren" });
+        if self.exists && sight.is_second_inbox(&self.external) {
+            words.push("\\Noinferiors");
+        }
         if list.xlist && self.external == "INBOX" {
             words.push("\\Inbox");
         }

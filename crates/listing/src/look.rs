@@ -184,6 +184,13 @@ impl Sight {
         self.at.get(external).and_then(|&at| self.mailboxes.get(at))
     }
 
+    /// Whether it is the user's own folder that is called `INBOX` too: what lies below that is shown below the first one.
+    pub fn is_second_inbox(&self, external: &str) -> bool {
+        let below =
+            |seen: &Seen| seen.name.as_str().ends_with(".INBOX") && seen.name.inbox() == seen.name.parent();
+        external.ends_with("INBOX") && external != "INBOX" && self.get(external).is_some_and(below)
+    }
+
     pub fn has_children(&self, external: &str) -> bool {
         self.parents.contains(external)
     }

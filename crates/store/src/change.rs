@@ -34,6 +34,8 @@ pub struct Change {
     cache_at: u64,
     notes: Vec<Note>,
     modseq: u64,
+    /// Bits of keywords that it names: no message may have them yet.
+    defined: u128,
     /// The version of the index file that knows all of it.
     version: u32,
     /// Whether a growing usage must fit into the quota.
@@ -342,6 +344,7 @@ impl Change {
             cache_at: base.cache_end,
             notes: Vec::new(),
             modseq: base.tip.modseq() + 1,
+            defined: 0,
             version: 1,
             must_fit: true,
             history,
@@ -426,14 +429,39 @@ impl Change {
     /// The bit of a keyword, which is defined where it is new.
     pub fn keyword(&mut self, word: &str) -> Result<u128, StoreError> {
         if let Some(bit) = self.view.keyword_bit(word) {
+            self.defined |= bit;
             return Ok(bit);
         }
-        if self.view.keywords.len() >= KEYWORDS {
-            return Err(StoreError::TooManyKeywords);
+        let free = self.view.keywords.iter().position(|word| word.is_empty());
+        let free = match free {
+            None if self.view.keywords.len() >= KEYWORDS => {
+                // Those that no message has come free when one is needed; those of this change count, too.
+                let used = self.view.keywords_in_use() | self.defined;
+                Some((0..KEYWORDS).find(|bit| used >> bit & 1 == 0).ok_or(StoreError::TooManyKeywords)?)
+            }
+            free => free,
+        };
+        let at = free.unwrap_or(self.view.keywords.len());
+        let bit = u8::try_from(at).map_err(|_| StoreError::TooManyKeywords)?;
+        match free {
+            Some(_) => self.op(Op::Rename { bit, word: word.into() }),
+            None => self.op(Op::Keyword(word.into())),
         }
-        let bit = 1u128 << self.view.keywords.len();
-        self.op(Op::Keyword(word.into()));
-        Ok(bit)
+        self.defined |= 1 << bit;
+        Ok(1 << bit)
+    }
+
+    /// Gives up the keywords that no message has. How many.
+    pub fn free_keywords(&mut self) -> usize {
+        let used = self.view.keywords_in_use();
+        let unused = |(at, word): (usize, &Arc<str>)| {
+            (!word.is_empty() && used >> at & 1 == 0).then(|| u8::try_from(at).ok()).flatten()
+        };
+        let unused: Vec<u8> = self.view.keywords.iter().enumerate().filter_map(unused).collect();
+        for bit in &unused {
+            self.op(Op::Rename { bit: *bit, word: Arc::from("") });
+        }
+        unused.len()
     }
 
     /// System flags and keywords of a list.

@@ -20,6 +20,9 @@ pub struct Ages {
     pub no_annotations: bool,
     /// `-p`: only mailboxes whose internal names begin so.
     pub prefix: Option<String>,
+    /// `-t`: keywords that no message has come free.
+    #[serde(default)]
+    pub keywords: bool,
     /// `-u`: only this user's.
     pub user: Option<String>,
 }
@@ -33,6 +36,9 @@ pub struct Expired {
     pub expired: u64,
     pub expunged: u64,
     pub deliveries: u64,
+    /// Keywords that came free.
+    #[serde(default)]
+    pub keywords: u64,
     /// Mailboxes that could not be treated; the log says why.
     pub failed: u64,
 }
@@ -100,6 +106,12 @@ impl Store {
             let old: Vec<u32> =
                 mailbox.view().records().iter().filter(|r| r.internaldate < limit).map(|r| r.uid).collect();
             done.expired += mailbox.remove(&old).await?.len() as u64;
+        }
+        if ages.keywords {
+            let mailbox = self.mailbox(name).await?;
+            let many = mailbox.view().exists();
+            let freed = mailbox.change_of(many, |change| Ok(change.free_keywords()));
+            done.keywords += freed.await? as u64;
         }
         if let Some(age) = ages.expunged {
             done.expunged += self.forget_expunged(name, now.saturating_sub(age)).await?;

@@ -63,6 +63,11 @@ pub enum Op {
         modseq: u64,
         annotations: Vec<Annotation>,
     },
+    /// A keyword bit gets another word, or (empty) none: no message has it.
+    Rename {
+        bit: u8,
+        word: Arc<str>,
+    },
     /// Annotations of the mailbox itself, set or removed at once.
     Metadata {
         modseq: u64,
@@ -74,7 +79,7 @@ impl Op {
     /// The format of the index file that knows the operation.
     pub fn format(&self) -> u32 {
         match self {
-            Op::Metadata { .. } => 2,
+            Op::Metadata { .. } | Op::Rename { .. } => 2,
             _ => 1,
         }
     }
@@ -160,6 +165,10 @@ impl Op {
                     put_bytes(out, &a.value);
                 }
             }
+            Op::Rename { bit, word } => {
+                out.extend_from_slice(&[RENAME, *bit]);
+                put_bytes(out, word.as_bytes());
+            }
             Op::Metadata { modseq, settings } => {
                 out.push(METADATA);
                 put_number(out, *modseq);
@@ -209,6 +218,7 @@ impl Op {
                 let last = first.checked_add(more).ok_or(Truncated)?;
                 Op::Gone(Run { first, last, modseq: r.number()?, time: r.time()? })
             }
+            RENAME => Op::Rename { bit: r.byte()?, word: r.text()?.into() },
             METADATA => {
                 let (modseq, mut settings) = (r.number()?, Vec::new());
                 for _ in 0..r.number()? {
@@ -333,6 +343,7 @@ fn play(view: &mut View, payload: &[u8]) -> Result<(), Truncated> {
 }
 
 const METADATA: u8 = 20;
+const RENAME: u8 = 21;
 /// Name of the file in a mailbox's directory.
 pub const FILE: &str = "index";
 pub const MAGIC: &[u8; 8] = b"MURDERIX";

@@ -42,6 +42,8 @@ pub struct View {
     /// Messages that are \Deleted, and their bytes.
     pub(crate) deleted: usize,
     pub(crate) deleted_bytes: u64,
+    /// Counts changes of `keywords`, from when the mailbox was opened.
+    pub(crate) keyword_changes: u32,
     /// Annotations of the mailbox itself.
     pub(crate) metadata: Arc<Metadata>,
 }
@@ -123,14 +125,25 @@ impl View {
         self.annotation_bytes
     }
 
-    /// Keywords by their bit.
+    /// Another number than before where keywords were defined or came free since.
+    pub fn keyword_changes(&self) -> u32 {
+        self.keyword_changes
+    }
+
+    /// The bits that some message has, expunged ones that are kept among them. Looks at all of them.
+    pub(crate) fn keywords_in_use(&self) -> u128 {
+        self.records.iter().chain(self.expunged.iter()).fold(0, |used, record| used | record.keywords)
+    }
+
+    /// Keywords by their bit; empty: the bit is free.
     pub fn keywords(&self) -> &[Arc<str>] {
         &self.keywords
     }
 
     /// The bit of a keyword in [`Record::keywords`]; case does not count.
     pub fn keyword_bit(&self, word: &str) -> Option<u128> {
-        self.keywords.iter().position(|k| k.eq_ignore_ascii_case(word)).map(|n| 1u128 << n)
+        let defined = |k: &Arc<str>| !k.is_empty() && k.eq_ignore_ascii_case(word);
+        self.keywords.iter().position(defined).map(|n| 1u128 << n)
     }
 
     /// The flags of a message of this view.
@@ -181,7 +194,16 @@ impl View {
                 (self.recentuid, self.last_append, self.pop3_last_login) = (recentuid, last_append, pop3);
                 self.tombstones.drop_until(deletedmodseq);
             }
-            Op::Keyword(word) => Arc::make_mut(&mut self.keywords).push(word),
+            Op::Keyword(word) => {
+                self.keyword_changes = self.keyword_changes.wrapping_add(1);
+                Arc::make_mut(&mut self.keywords).push(word);
+            }
+            Op::Rename { bit, word } => {
+                self.keyword_changes = self.keyword_changes.wrapping_add(1);
+                if let Some(slot) = Arc::make_mut(&mut self.keywords).get_mut(usize::from(bit)) {
+                    *slot = word;
+                }
+            }
             Op::Append(record) => {
                 self.saw(record.modseq);
                 if record.uid <= self.last_uid && !self.tombstones.is_empty() {

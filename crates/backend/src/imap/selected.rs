@@ -35,7 +35,7 @@ pub struct Selected {
     /// Opened by EXAMINE, which takes \Recent from nobody.
     examined: bool,
     /// Keywords that the client was told of.
-    keywords: usize,
+    keywords: u32,
 }
 
 /// What became of a session's rights on its open mailbox.
@@ -75,7 +75,7 @@ impl Selected {
             false => Some(Arc::new(store.seen(user, &mailbox.uniqueid()).await?)),
         };
         let numbering = Numbering::new(mailbox.view());
-        let keywords = numbering.view().keywords().len();
+        let keywords = numbering.view().keyword_changes();
         let marks = Marks { recent: Arc::default(), seen };
         let (user, known, recent_until) = (user.to_owned(), Vec::new(), 0);
         let mut selected = Selected {
@@ -220,9 +220,14 @@ impl Selected {
     /// The flags that a client may meet here, and those that it can set: for SELECT, and when a keyword is new
     /// (RFC 3501 section 7.2.6).
     pub fn write_all_flags(&mut self, out: &mut Vec<u8>, view: &View) {
-        self.keywords = view.keywords().len();
+        self.keywords = view.keyword_changes();
         let mut flags: Vec<Flag> = System::ALL.flags().collect();
-        flags.extend(view.keywords().iter().map(|word| Flag::Keyword(word.to_string())));
+        flags.extend(
+            view.keywords()
+                .iter()
+                .filter(|word| !word.is_empty())
+                .map(|word| Flag::Keyword(word.to_string())),
+        );
         print_flags(out, &flags);
         let mut permanent: Vec<String> = Vec::new();
         if !self.read_only {
@@ -237,7 +242,7 @@ impl Selected {
 
     /// Tells of keywords that are new to the client.
     pub fn announce_keywords(&mut self, out: &mut Vec<u8>, view: &View) {
-        if view.keywords().len() != self.keywords {
+        if view.keyword_changes() != self.keywords {
             self.write_all_flags(out, view);
         }
     }

@@ -424,6 +424,8 @@ impl Session {
             Body::GetMetadata(get) => cmd::metadata::get(self, get).await,
             Body::SetMetadata(set) => cmd::metadata::set(self, set).await,
             Body::GetAnnotation(get) => cmd::metadata::annotation(self, get).await,
+            Body::Warmup(mailbox) => cmd::metadata::warm_up(self, &mailbox).await,
+            Body::RunAnnotator => Ok(Reply::completed()),
             Body::SetAnnotation(_) => cmd::metadata::set_annotation(),
             Body::Expunge(expunge) => cmd::expunge::run(self, expunge).await,
             Body::Fetch(fetch) => cmd::fetch::run(self, fetch).await,

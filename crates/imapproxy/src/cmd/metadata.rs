@@ -266,6 +266,12 @@ pub async fn annotation(s: &mut Session, request: &Request, mailbox: &str) -> Ou
     Ok(s.forward(located.server(), &request.head.tag, request.text()).await?.into())
 }
 
+/// `XWARMUP mailbox (items)`: of the mailbox's backend, whichever is selected.
+pub async fn warm_up(s: &mut Session, request: &Request, mailbox: &str) -> Outcome {
+    let located = s.locate(mailbox).await?;
+    Ok(s.forward(located.server(), &request.head.tag, request.text()).await?.into())
+}
+
 /// A server's name for itself is that of the list.
 pub const SERVER: &str = "/vendor/cmu/cyrus-imapd/server";
 

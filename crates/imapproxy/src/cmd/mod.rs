@@ -144,8 +144,9 @@ impl Wanted {
         logs::chat(session.listener.imapd().chatty, head.verb.as_bytes());
         match head.verb.as_str() {
             "APPEND" if !head.uid => return Ok(Wanted::Append(head, first)),
-            "FETCH" | "STORE" | "SEARCH" | "SORT" | "THREAD" | "EXPUNGE" | "XSORT" | "XSTATS"
-            | "XRUNANNOTATOR" => return Ok(Wanted::Messages(head, first)),
+            "FETCH" | "STORE" | "SEARCH" | "SORT" | "THREAD" | "EXPUNGE" | "XSORT" | "XSTATS" => {
+                return Ok(Wanted::Messages(head, first));
+            }
             _ => {}
         }
         let limit = if session.user.is_some() { COMMAND } else { COMMAND_BEFORE_LOGIN };
@@ -210,6 +211,8 @@ async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
         Body::GetMetadata(get) => metadata::get(s, r, get).await,
         Body::SetMetadata(set) => metadata::set(s, r, set).await,
         Body::GetAnnotation(get) => metadata::annotation(s, r, &get.mailbox).await,
+        Body::Warmup(mailbox) => metadata::warm_up(s, r, &mailbox).await,
+        Body::RunAnnotator => Ok(Done::completed()),
         Body::SetAnnotation(mailbox) => metadata::annotation(s, r, &mailbox).await,
         Body::Copy(copy) => copy::copy(s, r, copy).await,
         Body::Xfer(xfer) => mailbox::xfer(s, r, &xfer.mailbox).await,

@@ -50,6 +50,15 @@ fn commands_that_clients_send() {
         "a1 SETQUOTA \"\" (STORAGE 512 MESSAGE -1)\r\n",
         "a1 GETMETADATA \"\" (\"/shared/vendor/cmu/cyrus-imapd/freespace/total\")\r\n",
         "a1 GETMETADATA (DEPTH 1) INBOX /shared/comment\r\n",
+        "a1 GETMETADATA (a b) (MAXSIZE 7) (/shared/comment \"/private/*\")\r\n",
+        "a1 SETMETADATA INBOX (/private/comment \"x\" /shared/comment NIL /private/x ~{2+}\r\n\0\n)\r\n",
+        "a1 SETANNOTATION INBOX \"/comment\" (\"value.shared\" {3+}\r\na b)\r\n",
+        "a1 LIST (METADATA (DEPTH 1 MAXSIZE 9)) \"\" * RETURN (METADATA (/shared/comment) STATUS (DELETED-STORAGE APPENDLIMIT))\r\n",
+        "a1 SELECT INBOX (ANNOTATE)\r\n",
+        "a1 FETCH 1:* (UID ANNOTATION ((/comment /*) (value.priv size.shared)))\r\n",
+        "a1 UID STORE 1 (UNCHANGEDSINCE 5) ANNOTATION (/comment (value.priv \"x\" value.shared NIL))\r\n",
+        "a1 XWARMUP INBOX (index all)\r\n",
+        "a1 XRUNANNOTATOR 1:*\r\n",
         "a1 GETMETADATA INBOX (DEPTH infinity) (/shared/comment)\r\n",
         "a1 GETANNOTATION \"\" \"/vendor/cmu/cyrus-imapd/freespace\" \"value.shared\"\r\n",
         "a1 FETCH 1:* (FLAGS UID)\r\n",
@@ -145,7 +154,7 @@ proptest! {
 
     #[test]
     fn nothing_like_a_command_makes_the_parser_panic(
-        frame in "a (UID )?(FETCH|STORE|SEARCH|SELECT x \\(QRESYNC|LIST|APPEND|STATUS|CREATE|GETMETADATA|ID) [A-Z1-3:*,.()\\[\\]<>{}+\"\\\\ \r\n%]{0,60}"
+        frame in "a (UID )?(FETCH|STORE|SEARCH|SELECT x \\(QRESYNC|LIST|APPEND|STATUS|CREATE|[GS]ETMETADATA|ID|FETCH 1 ANNOTATION|STORE 1 ANNOTATION|APPEND x ANNOTATION) [A-Z1-3:*,.()\\[\\]<>{}+\"\\\\ \r\n%]{0,60}"
     ) {
         let _ = parse(frame.as_bytes());
         let _ = command::append::Append::step(frame.as_bytes(), Limits::default());

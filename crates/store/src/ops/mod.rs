@@ -10,6 +10,7 @@ mod create;
 mod delete;
 mod quota;
 mod rename;
+mod rename_user;
 mod special;
 
 use std::{future::Future, sync::Arc};

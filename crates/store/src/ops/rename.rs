@@ -56,7 +56,12 @@ impl Store {
             if from == to {
                 return store.move_partition(&who, &from, partition.as_deref()).await;
             }
-            store.rename_tree(&who, &from, &to).await
+            let moving = store.before_move(&from, &to).await?;
+            let renamed = store.rename_tree(&who, &from, &to).await?;
+            if let Some(moving) = moving {
+                store.after_move(moving, &renamed).await;
+            }
+            Ok(renamed)
         })
         .await
     }

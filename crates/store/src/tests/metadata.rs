@@ -1,7 +1,12 @@
 use std::{collections::BTreeMap, fs::OpenOptions, os::unix::fs::FileExt, sync::Arc};
 
 use super::{super::*, *};
-use crate::{header, ops::SPECIAL_USE};
+use crate::{
+    header,
+    mailbox::{FlagChange, FlagMask, How},
+    ops::SPECIAL_USE,
+};
+use protocol::imap::Flag;
 
 const COMMENT: &str = "/comment";
 
@@ -178,4 +183,77 @@ async fn annotations_of_the_server_are_everybodys_or_one_users() {
         assert_eq!(has("wilma").await, None);
         assert!(store.user_state("fred").await.unwrap().subscriptions.contains(&inbox_name()));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_129th_keyword_is_refused_and_one_that_no_message_has_makes_room() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    let inbox = store.mailbox(&inbox_name()).await.unwrap();
+    append(&inbox, "one").await.unwrap();
+    append(&inbox, "two").await.unwrap();
+    let words =
+        |from: usize, to: usize| (from..to).map(|n| Flag::Keyword(format!("k{n}"))).collect::<Vec<_>>();
+    let change = |how, flags| FlagChange { how, flags, unchanged_since: None, may: FlagMask::ALL };
+    inbox.store(&[1], change(How::Add, words(0, 128))).await.unwrap();
+    let before = inbox.view().modseq();
+    let refused = inbox.store(&[2], change(How::Add, words(127, 129))).await;
+    assert!(matches!(refused, Err(StoreError::TooManyKeywords)), "{refused:?}");
+    assert_eq!((inbox.view().modseq(), inbox.view().get(2).unwrap().keywords), (before, 0), "refused whole");
+    inbox.store(&[2], change(How::Add, words(100, 128))).await.unwrap();
+    // Two messages have k127, and nobody has k0 any longer.
+    inbox.store(&[1], change(How::Remove, words(0, 1))).await.unwrap();
+    inbox.store(&[2], change(How::Add, vec![Flag::Keyword("new".into())])).await.unwrap();
+    for store in [&store, &bench.crashed().open().await] {
+        let view = store.mailbox(&inbox_name()).await.unwrap().view();
+        let of =
+            |uid: u32| view.flags_of(view.get(uid).unwrap()).map(|flag| flag.to_string()).collect::<Vec<_>>();
+        assert!(of(2).contains(&"new".to_owned()) && !of(1).contains(&"new".to_owned()));
+        assert_eq!((of(1).len(), of(2).len()), (127, 29));
+    }
+    // cyr_expire gives up those that nobody needs.
+    inbox.store(&[1, 2], change(How::Set, words(5, 6))).await.unwrap();
+    let done = store.expire(&Ages { keywords: true, ..Ages::default() }).await.unwrap();
+    assert_eq!(done.keywords, 127);
+    let compact = index::parse(&index::snapshot(&inbox.view(), 9)).unwrap().view;
+    for view in [&*inbox.view(), &compact] {
+        assert_eq!(view.keywords().iter().filter(|word| !word.is_empty()).count(), 1);
+        assert_eq!(view.keyword_bit("K5"), Some(1 << 5));
+        assert_eq!((view.keyword_bit(""), view.keyword_bit("k6")), (None, None));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_is_renamed_keeps_rights_subscriptions_special_uses_and_annotations() {
+    let bench = Bench::new("allowusermoves: yes\n");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    create(&store, "user.fred.Sent").await;
+    create(&store, "shared").await;
+    let sent = name("user.fred.Sent");
+    let settings =
+        vec![setting(SPECIAL_USE, "fred", Some(b"\\Sent")), setting(COMMENT, "fred", Some(b"mine"))];
+    store.annotate(&sent, settings, Vec::new()).await.unwrap();
+    store.annotate_server("fred", vec![setting(COMMENT, "fred", Some(b"own"))]).await.unwrap();
+    for subscribed in [&sent, &name("shared")] {
+        store.subscribe("fred", subscribed, true).await.unwrap();
+    }
+    let seen = Seen { recentuid: 3, lastchange: 1, uids: vec![(1, 2)] };
+    store.set_seen("fred", "an id", seen.clone()).await.unwrap();
+    store.rename(&admin(), &inbox_name(), &name("user.wilma"), None).await.unwrap();
+    let moved = name("user.wilma.Sent");
+    let entry = store.list().get(&moved).unwrap().unwrap();
+    let acl = protocol::acl::Acl::parse(&entry.acl);
+    assert!(acl.get("wilma").is_some() && acl.get("fred").is_none(), "{}", entry.acl);
+    assert_eq!(store.special_uses("wilma").await.unwrap()[&moved], ["\\Sent"]);
+    let mailbox = store.mailbox(&moved).await.unwrap();
+    assert_eq!(mailbox.annotation(COMMENT, "wilma").as_deref(), Some(&b"mine"[..]));
+    assert_eq!(mailbox.annotation(COMMENT, "fred"), None);
+    let state = store.user_state("wilma").await.unwrap();
+    assert_eq!(state.subscriptions.iter().collect::<Vec<_>>(), [&name("shared"), &moved]);
+    assert_eq!(state.seen["an id"], seen);
+    assert_eq!(state.annotations[COMMENT].as_ref(), b"own");
+    let old = store.user_state("fred").await.unwrap();
+    assert!(old.subscriptions.is_empty() && old.annotations.is_empty());
 }

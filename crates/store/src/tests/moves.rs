@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs};
 
 use super::*;
-use crate::{FlagMask, Limits};
+use crate::{Along, Limits};
 
 async fn two(store: &Store) -> (Arc<Mailbox>, Arc<Mailbox>) {
     create(store, "user.fred").await;

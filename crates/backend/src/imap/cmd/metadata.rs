@@ -5,6 +5,7 @@ use protocol::acl::Rights;
 use protocol::imap::command::metadata::{
     Entry, GetAnnotation, GetMetadata, SetMetadata, print_annotation, print_metadata,
 };
+use protocol::imap::refusal::require;
 use protocol::imap::{Code, Refusal, Reply, print};
 use protocol::name::MailboxName;
 use work::aside::{Budget, Pace};
@@ -40,7 +41,10 @@ pub async fn write(
     external: &str,
     get: &GetMetadata,
 ) -> Result<Option<u64>, Stop> {
-    let present = metadata::mailbox::present(session, name).await?;
+    let present = match metadata::mailbox::listed(session, name, get)? {
+        Some(present) => present,
+        None => metadata::mailbox::present(session, name).await?,
+    };
     answer(session, external, present, get).await
 }
 
@@ -146,4 +150,12 @@ pub async fn annotation(session: &mut Session, get: GetAnnotation) -> Outcome {
 /// SETANNOTATION sets nothing: SETMETADATA does.
 pub fn set_annotation() -> Outcome {
     Err(Refusal::Denied.into())
+}
+
+/// XWARMUP: what a mailbox's sessions need first is read into memory, at most its index.
+pub async fn warm_up(session: &mut Session, external: &str) -> Outcome {
+    let (name, _, rights) = session.find(external)?;
+    require(rights, Rights::LOOKUP | Rights::READ)?;
+    session.server.store.mailbox(&name).await?;
+    Ok(Reply::completed())
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use protocol::acl::Rights;
-use protocol::imap::command::metadata::Entry;
+use protocol::imap::command::metadata::{Depth, Entry, GetMetadata};
 use protocol::imap::{DateTime, Refusal};
 use protocol::name::MailboxName;
 use store::{DUPLICATE_DELIVER, Mailbox, POP3_NEW_UIDL, SHARED, SHARED_SEEN, Setting};
 
 use super::definitions::Scope;
 use super::{May, Present, known, settable};
+use crate::imap::cmd::list::unlisted;
 use crate::imap::reply::Stop;
 use crate::imap::session::Session;
 
@@ -29,6 +30,28 @@ pub fn may_read(session: &Session, rights: Rights) -> Result<(), Refusal> {
         (true, false) => Err(Refusal::Denied),
         (false, _) => Err(Refusal::NoMailbox),
     }
+}
+
+/// What the list knows, where nothing else is asked for: the mailbox need not be opened.
+pub fn listed(session: &Session, name: &MailboxName, get: &GetMetadata) -> Result<Option<Present>, Stop> {
+    let in_list = |entry: &Entry| {
+        !entry.private
+            && [known::SERVER_NAME, known::PARTITION, known::UNIQUE_ID].contains(&entry.name.as_str())
+    };
+    if get.options.depth != Depth::Zero || !get.entries.iter().all(in_list) {
+        return Ok(None);
+    }
+    let Some(entry) = session.server.store.list().get(name).map_err(unlisted)? else { return Ok(None) };
+    let mut present = Present::new();
+    let mut put = |entry: &str, value: &str| {
+        present.insert(Entry::shared(entry), Arc::from(value.as_bytes()));
+    };
+    put(known::SERVER_NAME, entry.location.server());
+    put(known::PARTITION, entry.location.partition().unwrap_or_default());
+    if let Some(local) = &entry.local {
+        put(known::UNIQUE_ID, &local.uniqueid);
+    }
+    Ok(Some(present))
 }
 
 /// All that the user sees of a mailbox's annotations.

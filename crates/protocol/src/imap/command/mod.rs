@@ -58,6 +58,9 @@ pub enum Body {
     SetMetadata(metadata::SetMetadata),
     GetAnnotation(metadata::GetAnnotation),
     SetAnnotation(String),
+    /// XWARMUP, whose items are not looked at.
+    Warmup(String),
+    RunAnnotator,
     MupdatePush(String),
     LocalCreate(mailbox::Create),
     LocalDelete(String),
@@ -151,23 +154,29 @@ const FOREIGN: &[&str] = &[
     "ESEARCH",
     "GENURLAUTH",
     "GETJMAPACCESS",
+    "GETUSERGROUP",
     "LANGUAGE",
     "NOTIFY",
     "REPLACE",
+    "RACLMODSEQ",
     "RESETKEY",
+    "SETUSERGROUP",
     "SORT",
     "THREAD",
     "UIDBATCHES",
+    "UNSETUSERGROUP",
     "URLFETCH",
     "XAPPLEPUSHSERVICE",
     "XCONVFETCH",
     "XCONVMULTISORT",
     "XCONVSORT",
     "XCONVUPDATES",
+    "XFOREVER",
+    "XKILLMY",
+    "XMEID",
     "XSNIPPETS",
     "XSORT",
     "XSTATS",
-    "XWARMUP",
 ];
 
 /// A name, upper case, as it stands in texts: `Uid Fetch`.
@@ -223,6 +232,11 @@ pub fn parse(name: &Name<'_>, at: &mut Cursor<'_>) -> Result<Body, ParseError> {
         b"SETQUOTA" => Body::SetQuota(at.read(quota::set)?),
         b"GETMETADATA" => Body::GetMetadata(at.read(metadata::get)?),
         b"SETMETADATA" => Body::SetMetadata(at.read(metadata::set)?),
+        b"XWARMUP" => Body::Warmup(at.read(metadata::set_annotation)?),
+        b"XRUNANNOTATOR" => {
+            at.read(|at: Cursor<'_>| Ok((at.with(&[]), ())))?;
+            Body::RunAnnotator
+        }
         b"SETANNOTATION" => Body::SetAnnotation(at.read(metadata::set_annotation)?),
         b"GETANNOTATION" => Body::GetAnnotation(at.read(metadata::annotation)?),
         b"MUPDATEPUSH" => Body::MupdatePush(at.read(admin::mupdate_push)?),

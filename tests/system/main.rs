@@ -17,6 +17,7 @@ mod formats;
 mod house_rules;
 mod lost_master;
 mod manifests;
+mod modes;
 mod mta;
 mod names;
 mod operating;

@@ -41,6 +41,7 @@ pub async fn select(session: &mut Session, select: Select) -> Outcome {
         Some(Code::MailboxId(selected.mailbox.uniqueid())),
     ];
     told.into_iter().flatten().for_each(|code| Reply::told(code).write(None, out));
+    super::mailbox::tell_name(session, &selected.name, &select.mailbox)?;
     super::quota::warn(session, &selected.name);
     if let Some(resync) = select.resync.filter(|resync| resync.uidvalidity == view.uidvalidity) {
         resync::tell(session, &selected, resync).await?;

@@ -75,7 +75,7 @@ pub enum Form {
 /// quotes.
 pub fn print_metadata(out: &mut Vec<u8>, mailbox: &str, entry: &str, value: &[u8], form: Form) {
     out.extend_from_slice(b"* METADATA ");
-    print::astring(out, mailbox.as_bytes());
+    print::mailbox(out, mailbox);
     out.extend_from_slice(format!(" (\"{entry}\" ").as_bytes());
     match form {
         Form::Literal => print::literal(out, value),

@@ -409,6 +409,49 @@ async fn a_mailbox_that_is_deleted_or_renamed_ends_the_sessions_that_have_it_ope
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_frontend_takes_for_a_move_is_told_and_nobody_else_takes_anything() {
+    let node = Node::start().await;
+    let mut fred = opened(&node, 4, "").await;
+    fred.talk("C: a XTAKE 1\nS: a BAD Unrecognized command").await;
+    let mut proxy = node.connect().await;
+    // authzid fred, authcid proxy
+    proxy
+        .talk(
+            r#"
+            C: l AUTHENTICATE PLAIN ZnJlZABwcm94eQBzZWNyZXQ=
+            S: l OK [CAPABILITY …XTAKE…] User logged in…
+            C: a XTAKE 1
+            S: a BAD Please select a mailbox first
+            C: b EXAMINE INBOX
+            S: …
+            S: b OK [READ-ONLY] Completed
+            C: c XTAKE 1
+            S: c NO [READ-ONLY] Mailbox is read-only
+            C: d SELECT INBOX
+            S: …
+            S: d OK [READ-WRITE] Completed
+            C: e XTAKE
+            S: e BAD Missing required argument to Xtake
+            "#,
+        )
+        .await;
+    fred.talk("C: b UID STORE 2 +FLAGS.SILENT (\\Deleted)\nS: b OK Completed\nC: c EXPUNGE\nS: * 2 EXPUNGE\nS: c OK Completed").await;
+    proxy
+        .talk(
+            r#"
+            C: f XTAKE 1:3
+            S: * 1 EXPUNGE
+            S: * 1 EXPUNGE
+            S: * 1 EXPUNGE
+            S: f OK [XTAKEN 1,3 8] Completed
+            C: g XTAKE 1:3
+            S: g OK [XTAKEN  8] Completed
+            "#,
+        )
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_imap4rev2_says_and_hears_names_in_utf8_and_others_as_before() {
     let node = Node::start().await;
     let mut new = node.login("fred").await;

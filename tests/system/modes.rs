@@ -118,6 +118,10 @@ fn what_is_turned_on_is_answered_alike_directly_and_through_a_frontend() {
     for commands in SESSIONS {
         let (mut direct, mut proxied) =
             (murder.login("backend1", "anna"), murder.login("frontend1", "berta"));
+        let announced = direct.command("CAPABILITY").unwrap().lines.concat();
+        if commands.contains(&"ENABLE IMAP4rev2") && !announced.contains("IMAP4rev2") {
+            continue;
+        }
         let validities = [uidvalidity(&mut direct), uidvalidity(&mut proxied)];
         let mut differing = Vec::new();
         for command in *commands {

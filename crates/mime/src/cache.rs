@@ -6,7 +6,9 @@
 //! then some  tag (a byte), length, that many bytes:
 //!   1        the structure
 //!   2, 3, 4  ENVELOPE, BODYSTRUCTURE, BODY as they are printed; absent where they are long (PRINTED)
-//!   5        the References field, unfolded and cut at its last whole word (REFERENCES); empty where there is none
+//!   5        the References field, unfolded; no longer written, and read where 7 is not there
+//!   6        what SORT compares (keys.rs)
+//!   7        what THREAD goes by (keys.rs)
 //! ```
 //!
 //! A tag that is not known is passed over, so that another text can be added without another version. Numbers are LEB128;
@@ -20,9 +22,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::keys::{sort_section, thread_section};
 use super::{
     Address, Content, Disposition, Envelope, Fields, Inner, Kind, MAX_DEPTH, Parameter, Part, Raw, SentDate,
-    Span, Structure,
+    SortKeys, Span, Structure, ThreadKeys,
 };
 
 /// Why cached bytes are not what is known of a message.
@@ -76,9 +79,8 @@ impl Shown {
 impl Cached {
     /// Of a message whose structure is this.
     pub fn new(structure: &Structure, message: &[u8]) -> Cached {
-        let head = structure.root.header.of(message);
-        let references = Fields::first(head, "references").map(|field| references(&field.unfolded()));
-        Cached::build(structure, &fields(structure), Some(&references.unwrap_or_default()))
+        let bare = Cached::build(structure, &fields(structure));
+        bare.with_keys_of(structure, &references(structure.root.header.of(message)))
     }
 
     /// Reads what [`Cached::bytes`] gave, whichever version it had.
@@ -110,13 +112,45 @@ impl Cached {
     }
 
     pub fn structure(&self) -> Result<Structure, CacheError> {
-        let mut reader = Reader { rest: self.section(STRUCTURE).unwrap_or_default(), last: 0, size: 0 };
+        let mut reader = Reader::new(self.section(STRUCTURE).unwrap_or_default());
         reader.structure().filter(|_| reader.rest.is_empty()).ok_or(CacheError::Damaged)
     }
 
-    /// Message-ids of the thread above, as the References field has them; none where only the message knows.
-    pub fn references(&self) -> Option<&[u8]> {
-        self.section(REFERENCES)
+    /// What SORT compares; none where an earlier version left it out ([`Cached::with_keys`]).
+    pub fn sort_keys(&self) -> Option<SortKeys<'_>> {
+        SortKeys::read(self.section(SORT)?)
+    }
+
+    /// What THREAD goes by; none where an earlier version left it out ([`Cached::with_keys`]).
+    pub fn thread_keys(&self) -> Option<ThreadKeys<'_>> {
+        ThreadKeys::read(self.section(THREAD)?)
+    }
+
+    /// Whether it has what SORT and THREAD need.
+    pub fn has_keys(&self) -> bool {
+        self.sort_keys().is_some() && self.thread_keys().is_some()
+    }
+
+    /// Whether the message's header is needed for the keys that are left out: the first version did not keep its references.
+    pub fn needs_header(&self) -> bool {
+        self.thread_keys().is_none() && self.section(REFERENCES).is_none()
+    }
+
+    /// With what an earlier version left out of what SORT and THREAD need. `header`: the message's, where it is needed.
+    pub fn with_keys(self, header: &[u8]) -> Result<Cached, CacheError> {
+        if self.has_keys() {
+            return Ok(self);
+        }
+        let structure = self.structure()?;
+        let kept = self.section(REFERENCES).map(<[u8]>::to_vec);
+        Ok(self.with_keys_of(&structure, &kept.unwrap_or_else(|| references(header))))
+    }
+
+    fn with_keys_of(self, structure: &Structure, references: &[u8]) -> Cached {
+        let mut bytes = Vec::from(self.bytes);
+        put_section(&mut bytes, SORT, &sort_section(structure));
+        put_section(&mut bytes, THREAD, &thread_section(structure, references));
+        Cached::found(bytes)
     }
 
     fn section(&self, tag: u8) -> Option<&[u8]> {
@@ -126,7 +160,7 @@ impl Cached {
 
     /// Notes where the sections are.
     fn find(&mut self) -> Option<()> {
-        let mut reader = Reader { rest: self.bytes.get(1..)?, last: 0, size: 0 };
+        let mut reader = Reader::new(self.bytes.get(1..)?);
         while !reader.rest.is_empty() {
             let (tag, len) = (reader.byte()?, reader.number()? as usize);
             let start = self.bytes.len() - reader.rest.len();
@@ -145,12 +179,12 @@ impl Cached {
             return Err(CacheError::Checksum);
         }
         let fields = body.get(1..).unwrap_or_default();
-        let mut reader = Reader { rest: fields, last: 0, size: 0 };
+        let mut reader = Reader::new(fields);
         let structure = reader.structure().filter(|_| reader.rest.is_empty()).ok_or(CacheError::Damaged)?;
-        Ok(Cached::build(&structure, fields, None))
+        Ok(Cached::build(&structure, fields))
     }
 
-    fn build(structure: &Structure, fields: &[u8], references: Option<&[u8]>) -> Cached {
+    fn build(structure: &Structure, fields: &[u8]) -> Cached {
         let mut bytes = vec![VERSION];
         put_section(&mut bytes, STRUCTURE, fields);
         if structure.weight() <= PRINTED {
@@ -163,9 +197,10 @@ impl Cached {
                 }
             }
         }
-        if let Some(references) = references {
-            put_section(&mut bytes, REFERENCES, references);
-        }
+        Cached::found(bytes)
+    }
+
+    fn found(bytes: Vec<u8>) -> Cached {
         let mut cached = Cached { bytes: bytes.into(), sections: Default::default() };
         // It finds what was just put there.
         let _ = cached.find();
@@ -175,7 +210,7 @@ impl Cached {
 
 /// The structure, as it stands in its section.
 fn fields(structure: &Structure) -> Vec<u8> {
-    let mut out = Writer { out: Vec::new(), last: 0 };
+    let mut out = Writer::new(Vec::new());
     out.number(structure.size);
     match structure.sent {
         None => out.out.push(0),
@@ -191,39 +226,49 @@ fn fields(structure: &Structure) -> Vec<u8> {
 }
 
 fn put_section(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
-    let mut writer = Writer { out: std::mem::take(out), last: 0 };
+    let mut writer = Writer::new(std::mem::take(out));
     writer.out.push(tag);
     writer.string(bytes);
     *out = writer.out;
 }
 
-/// The message-ids of a field, cut where they are too many.
-fn references(field: &[u8]) -> Vec<u8> {
-    let Some(cut) = field.get(..LONGEST_REFERENCES) else { return field.to_vec() };
-    let end = cut.iter().rposition(|byte| byte.is_ascii_whitespace()).unwrap_or(0);
-    cut.get(..end).unwrap_or_default().to_vec()
+/// The value of a header's References field.
+fn references(header: &[u8]) -> Vec<u8> {
+    Fields::first(header, "references").map(|field| field.unfolded()).unwrap_or_default()
 }
 
 /// Grows where a section gets another meaning. The bare structure of the first version is read too.
 const VERSION: u8 = 2;
 const BARE: u8 = 1;
 
-const SECTIONS: usize = 5;
+const SECTIONS: usize = 7;
 const STRUCTURE: u8 = 1;
 const REFERENCES: u8 = 5;
+const SORT: u8 = 6;
+const THREAD: u8 = 7;
 
 /// Addresses, parts and parameters of a structure whose texts are kept, and bytes of each text.
 const PRINTED: usize = 256;
 const PRINTED_BYTES: usize = 16 << 10;
-/// Bytes of the References field.
-const LONGEST_REFERENCES: usize = 8 << 10;
 
-struct Writer {
+pub(super) struct Writer {
     out: Vec<u8>,
     last: u32,
 }
 
 impl Writer {
+    pub(super) fn new(out: Vec<u8>) -> Writer {
+        Writer { out, last: 0 }
+    }
+
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.out
+    }
+
+    pub(super) fn raw(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+
     fn number(&mut self, mut number: u32) {
         while number >= 0x80 {
             self.out.push(number as u8 | 0x80);
@@ -232,7 +277,7 @@ impl Writer {
         self.out.push(number as u8);
     }
 
-    fn string(&mut self, text: &[u8]) {
+    pub(super) fn string(&mut self, text: &[u8]) {
         self.number(text.len() as u32);
         self.out.extend_from_slice(text);
     }
@@ -247,7 +292,7 @@ impl Writer {
         }
     }
 
-    fn list<T>(&mut self, list: &[T], mut each: impl FnMut(&mut Self, &T)) {
+    pub(super) fn list<T>(&mut self, list: &[T], mut each: impl FnMut(&mut Self, &T)) {
         self.number(list.len() as u32);
         list.iter().for_each(|item| each(self, item));
     }
@@ -316,13 +361,21 @@ impl Writer {
     }
 }
 
-struct Reader<'b> {
+pub(super) struct Reader<'b> {
     rest: &'b [u8],
     last: u32,
     size: u32,
 }
 
-impl Reader<'_> {
+impl<'b> Reader<'b> {
+    pub(super) fn new(bytes: &'b [u8]) -> Reader<'b> {
+        Reader { rest: bytes, last: 0, size: 0 }
+    }
+
+    pub(super) fn rest(&self) -> &'b [u8] {
+        self.rest
+    }
+
     fn structure(&mut self) -> Option<Structure> {
         self.size = self.number()?;
         let sent = match self.byte()? {
@@ -336,19 +389,19 @@ impl Reader<'_> {
         Some(Structure { size: self.size, envelope: self.envelope()?, sent, root: self.part(0)? })
     }
 
-    fn byte(&mut self) -> Option<u8> {
+    pub(super) fn byte(&mut self) -> Option<u8> {
         let (&byte, rest) = self.rest.split_first()?;
         self.rest = rest;
         Some(byte)
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (array, rest) = self.rest.split_first_chunk::<N>()?;
         self.rest = rest;
         Some(*array)
     }
 
-    fn number(&mut self) -> Option<u32> {
+    pub(super) fn number(&mut self) -> Option<u32> {
         let mut number = 0u64;
         for shift in (0..35).step_by(7) {
             let byte = self.byte()?;
@@ -360,10 +413,19 @@ impl Reader<'_> {
         None
     }
 
-    fn take(&mut self, len: u32) -> Option<Raw> {
+    pub(super) fn slice(&mut self) -> Option<&'b [u8]> {
+        let len = self.number()?;
+        self.cut(len)
+    }
+
+    fn cut(&mut self, len: u32) -> Option<&'b [u8]> {
         let (text, rest) = self.rest.split_at_checked(len as usize)?;
         self.rest = rest;
-        Some(text.into())
+        Some(text)
+    }
+
+    fn take(&mut self, len: u32) -> Option<Raw> {
+        self.cut(len).map(Raw::from)
     }
 
     fn string(&mut self) -> Option<Raw> {

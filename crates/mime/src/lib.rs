@@ -8,6 +8,7 @@
 //! - [`scan`] bytes → tree of parts; [`content`], [`address`], [`envelope`], [`date`] the fields of a header;
 //! - [`section`] the numbers of BODY\[1.2.MIME] → a span; [`header`] picks fields for HEADER.FIELDS;
 //! - [`render`] the IMAP syntax of ENVELOPE, BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2);
+//! - [`words`] header values as text, with their encoded words; [`subject`], [`ids`], [`fold`], [`keys`] what SORT and THREAD compare;
 //! - [`text`] UTF-8 text for SEARCH, decoded from transfer encoding and charset;
 //! - [`cache`] the compact form in a mailbox's cache, with what FETCH shows as IMAP prints it.
 //!
@@ -20,14 +21,19 @@ mod content;
 mod date;
 mod decode;
 mod envelope;
+mod fold;
 mod header;
+mod ids;
+mod keys;
 mod render;
 mod scan;
 mod section;
 mod structure;
+mod subject;
 #[cfg(test)]
 mod tests;
 mod text;
+mod words;
 
 pub use address::Address;
 pub use cache::{CacheError, Cached, Shown};
@@ -35,11 +41,15 @@ pub use content::{Content, Disposition, Encoding, Parameter};
 pub use date::SentDate;
 pub use decode::{decode_transfer, knows_charset, to_utf8};
 pub use envelope::Envelope;
+pub use fold::casemap;
 pub use header::{Field, Fields, pick_fields};
+pub use ids::message_ids;
+pub use keys::{Ids, SortKeys, ThreadKeys};
 pub use render::write_nstring;
 pub use section::What;
 pub use structure::{Inner, Kind, Part, Raw, Span, Structure};
-pub use text::header_text;
+pub use subject::BaseSubject;
+pub use words::header_text;
 
 /// Nested parts beyond this depth are content of the part that holds them.
 pub const MAX_DEPTH: usize = 50;

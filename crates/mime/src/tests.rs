@@ -259,7 +259,28 @@ fn what_the_first_version_left_in_a_cache_is_read_and_shown() {
     for shown in [Shown::Envelope, Shown::BodyStructure, Shown::Body] {
         assert_eq!(cached.text(shown), Some(printed(&structure, shown).as_slice()));
     }
-    assert_eq!(cached.references(), None);
+    assert_eq!((cached.sort_keys(), cached.thread_keys()), (None, None));
+    assert!(cached.needs_header());
+    let head = b"References: <1@x>\r\n\r\n";
+    let cached = cached.with_keys(head).unwrap();
+    assert_eq!(cached.thread_keys().unwrap().references.collect::<Vec<_>>(), [b"1@x"]);
+    assert_eq!(cached.sort_keys(), kept(&structure, message).sort_keys());
+}
+
+#[test]
+fn the_second_version_of_a_cache_kept_references_alone_and_gets_its_keys_without_the_message() {
+    let message = b"References: <1@x>\r\nSubject: re: x\r\nMessage-ID: <2@x>\r\n\r\n";
+    let structure = Structure::parse(message);
+    let today = kept(&structure, message);
+    // As it was written: the sections of today up to the texts, then the field.
+    let bare = Cached::read(Bytes::from(bare(&structure, message))).unwrap();
+    let left = [bare.bytes(), &b"\x05\x05<1@x>"[..]].concat();
+    let cached = Cached::read(Bytes::from(left)).unwrap();
+    assert_eq!((cached.sort_keys(), cached.thread_keys(), cached.needs_header()), (None, None, false));
+    let cached = cached.with_keys(b"").unwrap();
+    assert_eq!(cached.sort_keys(), today.sort_keys());
+    assert_eq!(cached.thread_keys(), today.thread_keys());
+    assert_eq!(cached.clone().with_keys(b""), Ok(cached));
 }
 
 #[test]
@@ -275,12 +296,14 @@ fn a_section_that_a_later_version_adds_is_passed_over() {
 fn references_are_kept_for_threads() {
     let of = |message: &str| {
         let structure = Structure::parse(message.as_bytes());
-        kept(&structure, message.as_bytes()).references().map(<[u8]>::to_vec)
+        let cached = kept(&structure, message.as_bytes());
+        let ids: Vec<_> = cached.thread_keys().unwrap().references.map(<[u8]>::to_vec).collect();
+        ids
     };
-    assert_eq!(of("References: <1@x>\r\n <2@x>\r\n\r\n"), Some(b"<1@x> <2@x>".to_vec()));
-    assert_eq!(of("Subject: x\r\n\r\n"), Some(Vec::new()));
-    let many = of(&format!("References: {}\r\n\r\n", "<1234567@x> ".repeat(10_000))).unwrap();
-    assert!(many.len() <= 8192 && many.ends_with(b"<1234567@x>"));
+    assert_eq!(of("References: <1@x>\r\n <2@x>\r\n\r\n"), [b"1@x", b"2@x"]);
+    assert_eq!(of("Subject: x\r\n\r\n"), Vec::<Vec<u8>>::new());
+    let many = of(&format!("References: {}\r\n\r\n", "<1234567@x> ".repeat(10_000)));
+    assert!(many.concat().len() <= 8192 && many.iter().all(|id| id == b"1234567@x"));
 }
 
 /// Bytes that look enough like MIME to reach deep into the scanner.
@@ -326,6 +349,7 @@ proptest! {
             prop_assert!(cached.text(shown).is_some() || text.len() > 16 << 10 || structure.weight() > 256);
         }
         let _ = (structure.header_lines(&message), structure.body_texts(&message));
+        prop_assert!(cached.sort_keys().is_some() && cached.thread_keys().is_some());
         prop_assert_eq!(cached.structure(), Ok(structure));
     }
 
@@ -334,8 +358,10 @@ proptest! {
         let mut framed = [&[1], bytes.as_slice()].concat();
         framed.extend_from_slice(&crc32fast::hash(&framed).to_le_bytes());
         let _ = Cached::read(Bytes::from(framed)).map(|cached| cached.structure());
-        for lead in [&[2][..], &[2, 1, 40]] {
-            let _ = Cached::read(Bytes::from([lead, bytes.as_slice()].concat())).map(|cached| cached.structure());
+        for lead in [&[2][..], &[2, 1, 40], &[2, 6, 30], &[2, 7, 30]] {
+            let _ = Cached::read(Bytes::from([lead, bytes.as_slice()].concat())).map(|cached| {
+                let _ = (cached.structure(), cached.sort_keys(), cached.thread_keys(), cached.clone().with_keys(&bytes));
+            });
         }
         let _ = header_text(&bytes);
         let _ = pick_fields(&bytes, &["a"], true);

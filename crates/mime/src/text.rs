@@ -1,22 +1,8 @@
 //! The text of a message for SEARCH: UTF-8, decoded; comparison and case are the searcher's.
 
+use super::words::header_text;
 use super::{Kind, Part, Structure, decode_transfer, to_utf8};
-use mail_parser::HeaderValue;
 use mail_parser::decoders::html::html_to_text;
-use mail_parser::parsers::MessageStream;
-
-/// A header value with folds removed and encoded words (RFC 2047) decoded.
-pub fn header_text(value: &[u8]) -> String {
-    let mut flat: Vec<u8> = value.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
-    if !flat.windows(2).any(|pair| pair == b"=?") {
-        return to_utf8(flat.trim_ascii(), b"");
-    }
-    flat.push(b'\n');
-    match MessageStream::new(&flat).parse_unstructured() {
-        HeaderValue::Text(text) => text.into_owned(),
-        _ => to_utf8(flat.trim_ascii(), b""),
-    }
-}
 
 impl Structure {
     /// The texts of the body (SEARCH BODY): text parts, and the headers and texts of messages inside.

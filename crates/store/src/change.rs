@@ -19,6 +19,7 @@ use super::{
     stage::Staged,
     view::View,
 };
+use crate::limits::{KEYWORDS, MANY, TOMBSTONES};
 
 /// A change under construction.
 pub struct Change {
@@ -477,18 +478,12 @@ fn is_bloated(working: &Working) -> bool {
     working.end > COMPACT_FROM && working.end > needed
 }
 
-/// A change of more messages is built on a blocking thread.
-const MANY: usize = 256;
-/// Keywords of a mailbox.
-const KEYWORDS: usize = 128;
 /// An index smaller than this is not compacted.
 const COMPACT_FROM: u64 = 64 << 10;
 /// An index with more bytes per message is.
 const COMPACT_RECORD: u64 = 400;
 /// The same for each run of messages that are gone.
 const COMPACT_RUN: u64 = 64;
-/// Runs of messages that are gone which a mailbox remembers at least; a larger one remembers as many as it has messages.
-const TOMBSTONES: usize = 10_000;
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@ use super::{
     stage::{Content, STAGE, Staged, fresh},
     view::View,
 };
+use crate::limits::THROUGH_LOG;
 
 impl Store {
     /// Copies messages to a mailbox, which may be the same one: pairs of UIDs, old and new. `keep`: the flags that go
@@ -182,6 +183,3 @@ fn stage(from: &Mailbox, records: &[Record], partition: &Path) -> Result<Vec<Arc
     }
     Ok(all)
 }
-
-/// Bytes of messages that are copied through the commit log.
-const THROUGH_LOG: u64 = 256 << 10;

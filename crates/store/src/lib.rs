@@ -23,6 +23,7 @@
 //! | take a message in | [`Store::stage`], then [`Store::deliver`] (which knows duplicates) or [`Mailbox::append`] |
 //! | list messages and their flags, see what changed | [`Mailbox::view`], [`View::records`], [`View::since`], [`Mailbox::watch`] |
 //! | read a message, and where its parts are | [`Mailbox::message`]; many: [`Mailbox::read_run`]; parts: [`mime::Structure`] |
+//! | sort messages or find their threads | [`Mailbox::read_keys`], then [`mime::Cached::sort_keys`] and [`mime::Cached::thread_keys`] |
 //! | flag, expunge, copy, move | [`Mailbox::store`], [`Mailbox::expunge`], [`Store::copy`], [`Store::relocate`] |
 //! | what is a user's own | [`Store::subscribe`], [`Store::seen`], [`Store::user_state`] |
 //!
@@ -41,6 +42,8 @@ mod expire;
 mod header;
 mod index;
 mod journal;
+mod keys;
+pub mod limits;
 mod logfile;
 mod mailbox;
 mod master;
@@ -68,9 +71,10 @@ pub use deliver::{Delivered, Delivery};
 pub use error::StoreError;
 pub use expire::{Ages, Expired};
 pub use header::Header;
+pub use limits::HEAD;
 pub use mailbox::{Appended, FlagChange, FlagMask, How, Mailbox, NewMessage, Stored};
 pub use master::{Answer, Master, MasterError, MasterSession};
-pub use message::{Depth, Extent, HEAD, Read, Wanted};
+pub use message::{Depth, Extent, Read, Wanted};
 pub use ops::{AclChange, Actor, Create, Renamed};
 pub use quota::{Limits, Quota, Usage};
 pub use reconstruct::{Reconstructed, Which};

@@ -1,9 +1,9 @@
 //! Reading messages and their structures.
 
-use std::{fs::File, ops::Range, os::unix::fs::FileExt, sync::Arc, time::Duration};
+use std::{fs::File, ops::Range, os::unix::fs::FileExt, sync::Arc};
 
+use bounds::Seldom;
 use bytes::Bytes;
-use logs::Seldom;
 use mime::{CacheError, Cached, Structure};
 use tracing::warn;
 
@@ -11,9 +11,11 @@ use super::{
     blocking,
     codec::{FRAME, take_frame},
     error::{Doing, StoreError},
+    keys::jump,
     mailbox::{CACHE, Mailbox},
     record::Record,
 };
+use crate::limits::{FIRST_READ, GAP, HEAD, LARGEST, READ_RUN, WINDOW};
 
 /// What is to be read of each message of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,13 +61,13 @@ impl Wanted {
 }
 
 impl Mailbox {
-    /// Reads messages, in their order, in one go: as many of the first as are read within [`RUN`] bytes, and one at least. On a
+    /// Reads messages, in their order, in one go: as many of the first as are read within [`READ_RUN`] bytes, and one at least. On a
     /// blocking thread of the caller's.
     pub fn read_run(&self, records: &[Record], wanted: Wanted) -> Vec<Result<Read, StoreError>> {
         let places: Vec<Place> = records.iter().map(Place::of).collect();
         let (mut window, mut run, mut bytes) = (Window::default(), Vec::new(), 0);
         for (at, place) in places.iter().enumerate() {
-            if bytes > RUN {
+            if bytes > READ_RUN {
                 break;
             }
             let read = self.read_place(place, places.get(at..).unwrap_or_default(), wanted, &mut window);
@@ -111,13 +113,16 @@ impl Mailbox {
         Ok((read, bytes))
     }
 
-    /// What a frame of the cache says.
+    /// What a frame of the cache says, and the structure where it is wanted.
     fn known(&self, frame: Bytes, depth: Depth) -> Option<(Cached, Option<Structure>)> {
-        let read = Cached::read(frame).and_then(|cached| {
-            let parts = depth == Depth::Parts || !cached.is_printed();
-            let structure = parts.then(|| cached.structure()).transpose()?;
-            Ok((cached, structure))
-        });
+        let cached = self.known_frame(frame)?;
+        let parts = depth == Depth::Parts || !cached.is_printed();
+        let structure = parts.then(|| cached.structure()).transpose().ok()?;
+        Some((cached, structure))
+    }
+
+    pub(crate) fn known_frame(&self, frame: Bytes) -> Option<Cached> {
+        let read = Cached::read(frame);
         if let Err(CacheError::Version(version)) = read
             && let Some(count) = NEWER.met()
         {
@@ -173,44 +178,62 @@ impl Mailbox {
 
 /// Where a message is.
 #[derive(Debug, Clone, Copy)]
-struct Place {
-    uid: u32,
-    cache: u64,
+pub(crate) struct Place {
+    pub uid: u32,
+    /// Of its frame in the cache.
+    pub cache: u64,
     size: u64,
-    header: u64,
+    pub header: u64,
 }
 
 impl Place {
-    fn of(record: &Record) -> Place {
+    pub fn of(record: &Record) -> Place {
         let header = u64::from(record.header_size);
         Place { uid: record.uid, cache: record.cache, size: record.size, header }
     }
 }
 
-/// A part of the cache file.
+/// The parts of the cache file that were read last: one where the index says, and one where frames have moved.
 #[derive(Default)]
-struct Window {
-    start: u64,
-    bytes: Bytes,
+pub(crate) struct Window {
+    placed: Stretch,
+    moved: Stretch,
 }
 
 impl Window {
     /// What is kept of a message. It is read together with that of the messages behind it that lie close by.
-    fn frame(&mut self, cache: &File, place: &Place, on: &[Place]) -> Option<Bytes> {
-        if let Some(found) = self.find(place) {
+    pub fn frame(&mut self, cache: &File, place: &Place, on: &[Place]) -> Option<Bytes> {
+        let found = self.placed.frame(cache, place.uid, place.cache, || reach(on))?;
+        let Some(to) = jump(&found) else { return Some(found) };
+        // Those that moved together lie together.
+        let along = || if on.len() > 1 { WINDOW as usize } else { FIRST_READ };
+        self.moved.frame(cache, place.uid, to, along)
+    }
+}
+
+/// A part of the cache file.
+#[derive(Default)]
+struct Stretch {
+    start: u64,
+    bytes: Bytes,
+}
+
+impl Stretch {
+    fn frame(&mut self, cache: &File, uid: u32, at: u64, reach: impl FnOnce() -> usize) -> Option<Bytes> {
+        if let Some(found) = self.find(uid, at) {
             return Some(found);
         }
-        self.read(cache, place.cache, reach(on))?;
+        self.read(cache, at, reach())?;
         let len = self.bytes.first_chunk::<4>().map(|len| u32::from_le_bytes(*len) as usize)?;
         if FRAME + len > self.bytes.len() && len <= LARGEST {
-            self.read(cache, place.cache, FRAME + len)?;
+            self.read(cache, at, FRAME + len)?;
         }
-        self.find(place)
+        self.find(uid, at)
     }
 
-    fn find(&self, place: &Place) -> Option<Bytes> {
-        let at = usize::try_from(place.cache.checked_sub(self.start)?).ok()?;
-        let (payload, _) = take_frame(self.bytes.get(at..)?, u64::from(place.uid))?;
+    fn find(&self, uid: u32, at: u64) -> Option<Bytes> {
+        let at = usize::try_from(at.checked_sub(self.start)?).ok()?;
+        let (payload, _) = take_frame(self.bytes.get(at..)?, u64::from(uid))?;
         Some(self.bytes.slice_ref(payload))
     }
 
@@ -248,15 +271,4 @@ fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<usi
     Ok(read)
 }
 
-/// Bytes of a message that are read together with others.
-pub const HEAD: u32 = 64 << 10;
-/// Bytes that are read for one run, about.
-const RUN: usize = 1 << 20;
-/// Bytes that hold most structures.
-const FIRST_READ: usize = 2048;
-/// Bytes of the cache that are read at once, and between two structures that are.
-const WINDOW: u64 = 128 << 10;
-const GAP: u64 = 16 << 10;
-/// Bytes of a structure at most; a larger length is damage.
-const LARGEST: usize = 64 << 20;
-static NEWER: Seldom = Seldom::every(Duration::from_secs(3600));
+static NEWER: Seldom = Seldom::each_hour();

@@ -206,7 +206,10 @@ impl Scene {
         let validity = line.trim_end_matches(')').rsplit(' ').next().unwrap().to_owned();
         for (what, command) in [
             ("SELECT that knows nothing", format!("SELECT INBOX (QRESYNC ({validity} 1))")),
-            ("SELECT that knows a long set", format!("SELECT INBOX (QRESYNC ({validity} 1 {}))", ranges(50_000))),
+            (
+                "SELECT that knows a long set",
+                format!("SELECT INBOX (QRESYNC ({validity} 1 {}))", ranges(50_000)),
+            ),
             ("SELECT that knows all", format!("SELECT INBOX (QRESYNC ({validity} 1 1:4294967295))")),
             ("FETCH of what vanished", "UID FETCH 1:* (FLAGS) (CHANGEDSINCE 1 VANISHED)".to_owned()),
             (

@@ -21,6 +21,7 @@ use upstream::wire::imap::Answer;
 
 use super::Request;
 use crate::grammar::{flag, put_astring};
+use crate::limits::COPY_LINE;
 use crate::session::relay::To;
 use crate::session::transfer::Message;
 use crate::session::{Done, Located, Outcome, Selected, Session, Stop};
@@ -97,7 +98,7 @@ async fn survey(s: &mut Session, source: &Selected, copy: &Copy) -> Result<Vec<M
     let id = s.command(&source.server, format!("{uid}FETCH {} (UID FLAGS INTERNALDATE)", copy.set))?;
     let (mut messages, mut news) = (Vec::new(), Vec::new());
     let answer = s
-        .collect(&source.server, id, LINE_MAX, |line| match parse_fetch(line) {
+        .collect(&source.server, id, COPY_LINE, |line| match parse_fetch(line) {
             Some(message) => messages.push(message),
             None => news.extend_from_slice(line),
         })
@@ -197,7 +198,7 @@ async fn take(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied) -
     let Copied { server, answer, sent, code } = copied;
     let uids: UidSet = sent.iter().copied().collect();
     let (id, mut news) = (s.command(&source.server, format!("XTAKE {uids}"))?, Vec::new());
-    let done = s.collect(&source.server, id, LINE_MAX, |line| news.extend_from_slice(line)).await?;
+    let done = s.collect(&source.server, id, COPY_LINE, |line| news.extend_from_slice(line)).await?;
     let taken = done.code("XTAKEN").filter(|_| done.is_ok());
     let Some((taken, modseq)) = taken.as_deref().and_then(|words| words.rsplit_once(' ')) else {
         s.client.put(news);
@@ -276,8 +277,6 @@ async fn take_back(s: &mut Session, copy: &Copy, target: &str, copies: Vec<(u32,
     }
     Ok(())
 }
-
-const LINE_MAX: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

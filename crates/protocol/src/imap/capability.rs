@@ -113,9 +113,15 @@ pub struct Facts<'f> {
 
 /// The words that a node announces, in their order.
 pub fn announced(node: Node<'_>, facts: &Facts<'_>) -> Vec<String> {
-    let rows = TABLE.iter().filter(|row| row.is_due(facts.moment) && row.is_served(node));
+    // IMAP4rev2 has the search result variable in it (RFC 9051 section 6.4.4.1).
+    let is_whole = |row: &&Capability| row.word != IMAP4REV2 || serves(node, "SEARCHRES");
+    let rows = TABLE.iter().filter(|row| row.is_due(facts.moment) && row.is_served(node)).filter(is_whole);
     let words = rows.flat_map(|row| row.words(facts));
     words.filter(|word| word == IMAP4REV1 || word == IMAP4REV2 || !facts.suppressed.contains(word)).collect()
+}
+
+fn serves(node: Node<'_>, word: &str) -> bool {
+    TABLE.iter().any(|row| row.word == word && row.is_served(node))
 }
 
 /// Whether our store serves a word, told or not.
@@ -335,8 +341,8 @@ mod tests {
     fn each_moment_has_its_words() {
         let before = Facts { starttls: true, master: Some("m1"), ..facts(Moment::Greeting) };
         assert_eq!(
-            words(Node::Store, &before),
-            "IMAP4rev1 IMAP4rev2 AUTH=PLAIN AUTH=SCRAM-SHA-256 ENABLE ID LITERAL+ SASL-IR STARTTLS MUPDATE=mupdate://m1/"
+            words(Node::Store, &before).replace(" IMAP4rev2 ", " "),
+            "IMAP4rev1 AUTH=PLAIN AUTH=SCRAM-SHA-256 ENABLE ID LITERAL+ SASL-IR STARTTLS MUPDATE=mupdate://m1/"
         );
         let asked = words(Node::Frontend(&|_| None), &facts(Moment::Asked));
         assert!(asked.contains(" IDLE ") && asked.contains(" ACL ") && asked.contains(" SASL-IR "));
@@ -344,11 +350,39 @@ mod tests {
             assert!(!asked.contains(later), "{later}");
         }
         let after = words(Node::Store, &Facts { compressed: true, proxy: true, ..facts(Moment::LoggedIn) });
+        let after = after.replace(" IMAP4rev2 ", " ");
         assert!(
-            after.starts_with("IMAP4rev1 IMAP4rev2 ACL APPENDLIMIT=100 BINARY ")
+            after.starts_with("IMAP4rev1 ACL APPENDLIMIT=100 BINARY ")
                 && after.ends_with(" XCLIENT XLIST XTAKE")
         );
         assert!(!after.contains("COMPRESS") && !after.contains("AUTH=") && !after.contains("SASL-IR"));
+    }
+
+    #[test]
+    fn imap4rev2_is_announced_with_all_that_is_in_it() {
+        for has in [true, false] {
+            let all_have = |word: &str| Some(has || word != "SEARCHRES");
+            let told = words(Node::Frontend(&all_have), &facts(Moment::LoggedIn));
+            assert_eq!(told.contains(" IMAP4rev2 "), has, "{told}");
+        }
+        let store = words(Node::Store, &facts(Moment::LoggedIn));
+        assert_eq!(store.contains(" IMAP4rev2 "), store.contains(" SEARCHRES "));
+        for part in [
+            "BINARY",
+            "ENABLE",
+            "ESEARCH",
+            "IDLE",
+            "LIST-EXTENDED",
+            "LIST-STATUS",
+            "LITERAL+",
+            "MOVE",
+            "NAMESPACE",
+        ]
+        .into_iter()
+        .chain(["SASL-IR", "SPECIAL-USE", "STATUS=SIZE", "UIDPLUS", "UNSELECT"])
+        {
+            assert!(store_serves(part), "{part}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod crash;
 mod faults;
+mod keys;
 mod mail;
 mod model;
 mod moves;

@@ -1,0 +1,125 @@
+//! What SORT, THREAD and PREVIEW need of messages, from the cache; and frames of earlier versions, completed.
+//!
+//! A frame that an earlier version wrote lacks what this one keeps. It stays valid, and nothing is built anew at a start:
+//! what lacks is derived when it is first needed. The complete frame is appended to the cache, and its place is put where
+//! the earlier frame was (a *jump*, [`JUMP`] and the offset), since the index has that offset. Neither is synced: what a
+//! crash took away is derived again.
+
+use std::os::unix::fs::FileExt;
+
+use bytes::Bytes;
+use mime::{Cached, Structure};
+use tracing::debug;
+
+use crate::limits::READ_RUN;
+
+use super::{
+    codec::put_frame,
+    error::StoreError,
+    lock,
+    mailbox::Mailbox,
+    message::{Place, Window},
+    record::Record,
+};
+
+/// The first byte of what stands in a frame's place that has moved; then where it is (8 bytes, little-endian).
+const JUMP: u8 = 0x7f;
+const JUMP_BYTES: usize = 9;
+
+/// Where the frame has moved, if that is what a payload says.
+pub(crate) fn jump(payload: &[u8]) -> Option<u64> {
+    let (&JUMP, to) = payload.split_first()? else { return None };
+    to.try_into().ok().map(u64::from_le_bytes)
+}
+
+/// A frame that replaces one of an earlier version.
+struct Completed {
+    uid: u32,
+    /// Where the index says that the frame is.
+    place: u64,
+    bytes: Bytes,
+}
+
+impl Mailbox {
+    /// What the cache keeps of messages, in their order, with what SORT and THREAD need ([`Cached::sort_keys`],
+    /// [`Cached::thread_keys`]): as many of the first as are read in one go, and one at least. On a blocking thread of the
+    /// caller's.
+    pub fn read_keys(&self, records: &[Record]) -> Vec<Result<Cached, StoreError>> {
+        let places: Vec<Place> = records.iter().map(Place::of).collect();
+        let (mut window, mut run, mut read, mut completed) = (Window::default(), Vec::new(), 0, Vec::new());
+        for (at, place) in places.iter().enumerate() {
+            if read > READ_RUN {
+                break;
+            }
+            let frame = window.frame(&self.cache, place, places.get(at..).unwrap_or_default());
+            read += frame.as_ref().map_or(0, Bytes::len);
+            let known = frame.and_then(|frame| self.known_frame(frame));
+            run.push(match known {
+                Some(cached) if cached.has_keys() => Ok(cached),
+                Some(cached) => self.complete(cached, place, &mut completed, &mut read),
+                // The cache is no more than that: what it lost is read from the message again.
+                None => self.read_blocking(place.uid, 0..u64::MAX).map(|message| {
+                    read += message.len();
+                    Cached::new(&Structure::parse(&message), &message)
+                }),
+            });
+        }
+        self.keep(completed);
+        run
+    }
+
+    fn complete(
+        &self,
+        cached: Cached,
+        place: &Place,
+        completed: &mut Vec<Completed>,
+        read: &mut usize,
+    ) -> Result<Cached, StoreError> {
+        let header = match cached.needs_header() {
+            true => self.read_blocking(place.uid, 0..place.header)?,
+            false => Bytes::new(),
+        };
+        *read += header.len();
+        // A jump must not be longer than what stood there.
+        let is_long = cached.bytes().len() >= JUMP_BYTES;
+        let cached = cached.with_keys(&header).or_else(|_| {
+            let message = self.read_blocking(place.uid, 0..u64::MAX)?;
+            Ok::<_, StoreError>(Cached::new(&Structure::parse(&message), &message))
+        })?;
+        if is_long {
+            completed.push(Completed { uid: place.uid, place: place.cache, bytes: cached.bytes().clone() });
+        }
+        Ok(cached)
+    }
+
+    /// Puts complete frames into the cache, for the next time. If a change is under way they are not kept this time.
+    fn keep(&self, completed: Vec<Completed>) {
+        if completed.is_empty() {
+            return;
+        }
+        // Whoever has the turn has counted on where the cache ends.
+        let Ok(_turn) = self.turn.clone().try_lock_owned() else { return };
+        let (mut frames, mut jumps) = (Vec::new(), Vec::new());
+        for Completed { uid, place, bytes } in &completed {
+            jumps.push((*uid, *place, frames.len() as u64));
+            put_frame(&mut frames, u64::from(*uid), bytes);
+        }
+        let start = {
+            let mut working = lock(&self.working);
+            let start = working.cache_end;
+            working.cache_end += frames.len() as u64;
+            start
+        };
+        let written = self.cache.write_all_at(&frames, start).and_then(|()| {
+            jumps.into_iter().try_for_each(|(uid, place, at)| {
+                let (mut frame, mut payload) = (Vec::new(), vec![JUMP]);
+                payload.extend_from_slice(&(start + at).to_le_bytes());
+                put_frame(&mut frame, u64::from(uid), &payload);
+                self.cache.write_all_at(&frame, place)
+            })
+        });
+        if let Err(error) = written {
+            debug!(%error, mailbox = self.id, "what was derived of messages is not kept");
+        }
+    }
+}

@@ -18,6 +18,7 @@ mod house_rules;
 mod lost_master;
 mod manifests;
 mod metadata;
+mod modes;
 mod mta;
 mod names;
 mod operating;

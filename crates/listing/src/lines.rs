@@ -32,7 +32,7 @@ pub struct Shown {
 
 /// The answer to a LIST. Blocks.
 pub fn list(list: List, facts: Facts, viewer: &Viewer, budget: &Budget) -> Result<Answer, Unseen> {
-    let pattern = |pattern: &String| viewer.namespace.pattern(&list.reference, pattern);
+    let pattern = |pattern: &String| viewer.pattern(&list.reference, pattern);
     let patterns: Vec<Pattern> = list.patterns.iter().map(pattern).collect();
     let prefixes: Vec<&str> = patterns.iter().map(Pattern::fixed_prefix).collect();
     let sight = Sight::of(viewer, &prefixes, budget)?;
@@ -179,7 +179,7 @@ pub fn lsub(
     budget: &Budget,
 ) -> Result<Vec<u8>, Unseen> {
     let separator = viewer.namespace.separator();
-    let pattern = viewer.namespace.pattern(&lsub.reference, &lsub.pattern);
+    let pattern = viewer.pattern(&lsub.reference, &lsub.pattern);
     let sight = Sight::of(viewer, &[pattern.fixed_prefix()], budget)?;
     let mut names: Vec<&String> = subscribed.iter().collect();
     names.sort_unstable_by_key(|name| (*name != "INBOX", *name));

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use mailboxes::{Entry, List};
 use protocol::acl::{Acl, Granting, Rights, Who};
 use protocol::name::MailboxName;
-use protocol::namespace::{Namespace, View};
+use protocol::namespace::{Namespace, View, normal};
 use protocol::pattern::Pattern;
 use work::aside::{Budget, Spent};
 
@@ -20,6 +20,8 @@ pub struct Viewer {
     pub userid: String,
     pub groups: Vec<String>,
     pub admin: bool,
+    /// Names are told and taken in UTF-8.
+    pub utf8: bool,
     /// The user's INBOX, whether there is one or not.
     pub inbox: Option<MailboxName>,
     /// `disable_user_namespace`, `disable_shared_namespace`
@@ -58,12 +60,22 @@ pub struct Seen {
 
 impl Viewer {
     pub fn view(&self) -> View<'_> {
-        View { userid: &self.userid, admin: self.admin }
+        View { userid: &self.userid, admin: self.admin, utf8: self.utf8 }
     }
 
     /// What the user calls a mailbox.
     pub fn external(&self, name: &MailboxName) -> String {
         self.namespace.external(name, &self.view())
+    }
+
+    /// A pattern with its reference, in the form in which names are told.
+    pub fn pattern(&self, reference: &str, pattern: &str) -> Pattern {
+        // What no name can be fits none, as it stands.
+        let normal = |text: &str| match self.utf8 {
+            true => normal(text).unwrap_or_else(|_| text.to_owned()),
+            false => text.to_owned(),
+        };
+        self.namespace.pattern(&normal(reference), &normal(pattern))
     }
 
     /// The mailboxes that a pattern fits. Blocks.
@@ -108,7 +120,12 @@ impl Viewer {
     fn see_all(&self, prefixes: &[&str], budget: &Budget) -> Result<Vec<Seen>, Unseen> {
         let start = match prefixes {
             [prefix] if !self.namespace.virtdomains => {
-                let prefix = prefix.trim_end_matches(self.namespace.separator());
+                let separator = self.namespace.separator();
+                let prefix = match self.utf8 {
+                    // What is begun is coded otherwise than the whole.
+                    true => prefix.rsplit_once(separator).map_or("", |(whole, _)| whole),
+                    false => prefix.trim_end_matches(separator),
+                };
                 self.namespace.internal(prefix, &self.view()).ok()
             }
             _ => None,

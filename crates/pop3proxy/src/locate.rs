@@ -16,7 +16,7 @@ pub fn maildrop(namespace: &Namespace, login: &Login) -> Option<MailboxName> {
         true => folder.to_owned(),
         false => format!("INBOX{}{folder}", namespace.separator()),
     };
-    namespace.internal(&external, &View { userid: &login.userid, admin: false }).ok()
+    namespace.internal(&external, &View { userid: &login.userid, admin: false, utf8: false }).ok()
 }
 
 /// The server that has it, or what the client is told.

@@ -15,6 +15,8 @@
 //! The separator is `/` with `unixhierarchysep` (a `.` inside a name is `^` internally), else `.`. With virtual
 //! domains a name of another domain than the viewer's ends in `@domain`.
 
+use unicode_normalization::UnicodeNormalization;
+
 use crate::{
     mutf7,
     name::{MailboxName, NameError},
@@ -44,6 +46,8 @@ pub struct Namespace {
 pub struct View<'a> {
     pub userid: &'a str,
     pub admin: bool,
+    /// Names are UTF-8, as IMAP4rev2 and UTF8=ACCEPT have it; else modified UTF-7, as they are stored.
+    pub utf8: bool,
 }
 
 impl Default for Namespace {
@@ -78,6 +82,10 @@ impl Namespace {
 
     /// The internal name of what a viewer calls `external`. A trailing separator is ignored; INBOX is known in any case.
     pub fn internal(&self, external: &str, view: &View<'_>) -> Result<MailboxName, NameError> {
+        if view.utf8 {
+            let coded = mutf7::encode(&normal(external)?);
+            return self.internal(&coded, &View { utf8: false, ..*view });
+        }
         let sep = self.separator();
         let (external, domain) = self.split_domain(external, view)?;
         let external = external.strip_suffix(sep).unwrap_or(external);
@@ -121,6 +129,12 @@ impl Namespace {
 
     /// What a viewer calls a mailbox.
     pub fn external(&self, name: &MailboxName, view: &View<'_>) -> String {
+        let coded = self.external_coded(name, view);
+        // A name that is no modified UTF-7 is nothing else either.
+        if view.utf8 { mutf7::decode(&coded).unwrap_or(coded) } else { coded }
+    }
+
+    fn external_coded(&self, name: &MailboxName, view: &View<'_>) -> String {
         let sep = self.separator();
         let (mine, domain) = self.split_user(view.userid);
         let suffix = if name.domain() == domain || (name.domain().is_none() && domain.is_none()) {
@@ -290,6 +304,20 @@ impl Namespace {
     }
 }
 
+/// A name in UTF-8 in the one form in which it is kept (NFC, RFC 5198): no control characters, line separators or noncharacters,
+/// and nothing that was no UTF-8 when it came.
+pub fn normal(text: &str) -> Result<String, NameError> {
+    let unfit = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffd}' | '\u{fdd0}'..='\u{fdef}')
+            || u32::from(c) & 0xfffe == 0xfffe
+    };
+    if text.chars().any(unfit) {
+        return Err(NameError::Invalid);
+    }
+    Ok(if text.is_ascii() { text.to_owned() } else { text.nfc().collect() })
+}
+
 /// Bytes of a name that may be created (Cyrus 3.6).
 const CREATE_MAX: usize = 490;
 /// Components of a name that may be created: each CREATE may make all that is above, and each is an entry in every list of
@@ -326,7 +354,30 @@ mod tests {
     }
 
     fn view<'a>(userid: &'a str, admin: bool) -> View<'a> {
-        View { userid, admin }
+        View { userid, admin, utf8: false }
+    }
+
+    #[test]
+    fn one_name_has_two_forms() {
+        let ns = ns(true, true, false);
+        let (old, new) = (view("fred", false), View { utf8: true, ..view("fred", false) });
+        for (utf8, coded) in [
+            ("Entwürfe & Co", "Entw&APw-rfe &- Co"),
+            ("台北/日本語", "&U,BTFw-/&ZeVnLIqe-"),
+            ("Entwürfe", "Entw&APw-rfe"),
+            ("plain.dot", "plain.dot"),
+            ("inbox", "INBOX"),
+            ("Other Users/bob/é", "Other Users/bob/&AOk-"),
+        ] {
+            let name = ns.internal(utf8, &new).unwrap();
+            assert_eq!(name, ns.internal(coded, &old).unwrap(), "{utf8}");
+            assert_eq!(ns.external(&name, &old), coded);
+            let normal: String = utf8.nfc().collect();
+            assert_eq!(ns.external(&name, &new), if coded == "INBOX" { coded } else { &normal });
+        }
+        for unfit in ["a\tb", "a\u{2028}", "\u{fffd}", "\u{fdd0}", "x\u{ffff}", "\u{1fffe}", "a\u{85}"] {
+            assert!(ns.internal(unfit, &new).is_err(), "{unfit:?}");
+        }
     }
 
     #[test]

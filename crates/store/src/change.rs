@@ -19,7 +19,7 @@ use super::{
     stage::Staged,
     view::View,
 };
-use crate::limits::{KEYWORDS, MANY};
+use crate::limits::{KEYWORDS, MANY, TOMBSTONES};
 
 /// A change under construction.
 pub struct Change {
@@ -537,8 +537,6 @@ const COMPACT_FROM: u64 = 64 << 10;
 const COMPACT_RECORD: u64 = 400;
 /// The same for each run of messages that are gone.
 const COMPACT_RUN: u64 = 64;
-/// Runs of messages that are gone which a mailbox remembers at least; a larger one remembers as many as it has messages.
-const TOMBSTONES: usize = 10_000;
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use crate::limits::RUNS;
+
 /// UIDs that went in one change, `first` to `last`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
@@ -92,13 +94,13 @@ impl Tombstones {
             return;
         }
         self.len += 1;
-        if place == chunk.len() && chunk.len() >= CHUNK {
+        if place == chunk.len() && chunk.len() >= RUNS {
             chunks.insert(at + 1, Arc::new(vec![run]));
             return;
         }
         chunk.insert(place, run);
-        if chunk.len() > 2 * CHUNK {
-            let tail = chunk.split_off(CHUNK);
+        if chunk.len() > 2 * RUNS {
+            let tail = chunk.split_off(RUNS);
             chunks.insert(at + 1, Arc::new(tail));
         }
     }
@@ -152,9 +154,6 @@ impl Tombstones {
         });
     }
 }
-
-/// Runs that one change copies.
-const CHUNK: usize = 256;
 
 #[cfg(test)]
 mod tests {

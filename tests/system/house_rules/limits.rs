@@ -39,7 +39,7 @@ fn no_time_and_no_bound_stands_outside_the_tables() {
     let all = sources("crates");
     let tables = tables(&all);
     assert!(tables.len() > 15, "{} tables were read", tables.len());
-    let mut used = BTreeSet::new();
+    let mut used: BTreeSet<&(&str, &str, &str)> = BTreeSet::new();
     for (path, text) in &all {
         if is_test(path) || tables.iter().any(|table| table.path == *path) {
             continue;

@@ -12,6 +12,8 @@ use super::reply::Stop;
 #[derive(Clone)]
 pub struct User {
     pub login: Login,
+    /// Names of mailboxes are told and taken in UTF-8.
+    pub utf8: bool,
 }
 
 impl User {
@@ -25,7 +27,7 @@ impl User {
     }
 
     pub fn view(&self) -> View<'_> {
-        View { userid: &self.login.userid, admin: self.is_admin() }
+        View { userid: &self.login.userid, admin: self.is_admin(), utf8: self.utf8 }
     }
 
     pub fn who(&self) -> Who<'_> {
@@ -34,7 +36,8 @@ impl User {
 
     /// The internal name of what the user calls `external`.
     pub fn internal(&self, external: &str, namespace: &Namespace) -> Result<MailboxName, Stop> {
-        namespace.internal(external, &self.view()).map_err(|_| Refusal::BadName.into())
+        let unfit = if self.utf8 { Refusal::UnfitName } else { Refusal::BadName };
+        namespace.internal(external, &self.view()).map_err(|_| unfit.into())
     }
 
     /// What the user calls a mailbox.

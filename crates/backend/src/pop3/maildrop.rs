@@ -71,7 +71,7 @@ fn name(namespace: &Namespace, login: &Login) -> Option<MailboxName> {
         None => namespace.inbox(&login.userid).ok(),
         Some(detail) => {
             let external = format!("INBOX{}{detail}", namespace.separator());
-            namespace.internal(&external, &View { userid: &login.userid, admin: true }).ok()
+            namespace.internal(&external, &View { userid: &login.userid, admin: true, utf8: false }).ok()
         }
     }
 }

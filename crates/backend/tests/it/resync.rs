@@ -407,3 +407,147 @@ async fn a_mailbox_that_is_deleted_or_renamed_ends_the_sessions_that_have_it_ope
     )
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_frontend_takes_for_a_move_is_told_and_nobody_else_takes_anything() {
+    let node = Node::start().await;
+    let mut fred = opened(&node, 4, "").await;
+    fred.talk("C: a XTAKE 1\nS: a BAD Unrecognized command").await;
+    let mut proxy = node.connect().await;
+    // authzid fred, authcid proxy
+    proxy
+        .talk(
+            r#"
+            C: l AUTHENTICATE PLAIN ZnJlZABwcm94eQBzZWNyZXQ=
+            S: l OK [CAPABILITY …XTAKE…] User logged in…
+            C: a XTAKE 1
+            S: a BAD Please select a mailbox first
+            C: b EXAMINE INBOX
+            S: …
+            S: b OK [READ-ONLY] Completed
+            C: c XTAKE 1
+            S: c NO [READ-ONLY] Mailbox is read-only
+            C: d SELECT INBOX
+            S: …
+            S: d OK [READ-WRITE] Completed
+            C: e XTAKE
+            S: e BAD Missing required argument to Xtake
+            "#,
+        )
+        .await;
+    fred.talk("C: b UID STORE 2 +FLAGS.SILENT (\\Deleted)\nS: b OK Completed\nC: c EXPUNGE\nS: * 2 EXPUNGE\nS: c OK Completed").await;
+    proxy
+        .talk(
+            r#"
+            C: f XTAKE 1:3
+            S: * 1 EXPUNGE
+            S: * 1 EXPUNGE
+            S: * 1 EXPUNGE
+            S: f OK [XTAKEN 1,3 8] Completed
+            C: g XTAKE 1:3
+            S: g OK [XTAKEN  8] Completed
+            "#,
+        )
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_imap4rev2_says_and_hears_names_in_utf8_and_others_as_before() {
+    let node = Node::start().await;
+    let mut new = node.login("fred").await;
+    new.talk(
+        r#"
+        C: a ENABLE IMAP4rev2
+        S: * ENABLED IMAP4rev2
+        S: a OK Completed
+        C: b CREATE "Entwürfe & Co"
+        S: b OK [MAILBOXID (…)] Completed
+        C: c LIST "" E*
+        S: * LIST (\HasNoChildren) "/" "Entwürfe & Co"
+        S: c OK Completed
+        C: d SELECT inbox
+        S: * FLAGS …
+        S: …
+        S: * LIST () "/" INBOX
+        S: d OK [READ-WRITE] Completed
+        C: e UID SEARCH ALL
+        S: * ESEARCH (TAG "e") UID
+        S: e OK Completed
+        C: f RENAME "Entwürfe & Co" Thé
+        S: * LIST () "/" "Thé" ("OLDNAME" ("Entwürfe & Co"))
+        S: f OK Completed
+        C: g STATUS "Thé" (MESSAGES)
+        S: * STATUS "Thé" (MESSAGES 0)
+        S: g OK Completed
+        "#,
+    )
+    .await;
+    // The same letters in another form are the same name.
+    new.send("h SELECT \"The\u{301}\"\r\n".as_bytes()).await;
+    new.until("* LIST () \"/\" \"Th\u{e9}\" (\"OLDNAME\" (\"The\u{301}\"))").await;
+    new.talk("S: h OK [READ-WRITE] Completed").await;
+    new.send("i CREATE \"The\u{301}/x\"\r\n".as_bytes()).await;
+    new.expect("* LIST () \"/\" \"Th\u{e9}/x\" (\"OLDNAME\" (\"The\u{301}/x\"))").await;
+    new.expect("i OK …").await;
+    new.send(b"j CREATE \"a\xffb\"\r\n").await;
+    new.expect("j NO [CANNOT] Invalid mailbox name").await;
+    let mut old = node.login("fred").await;
+    old.talk(
+        r#"
+        C: a LIST "" T%
+        S: * LIST (\HasChildren) "/" Th&AOk-
+        S: a OK Completed
+        C: b SELECT Th&AOk-
+        S: …
+        S: b OK [READ-WRITE] Completed
+        C: c UID SEARCH ALL
+        S: * SEARCH
+        S: c OK Completed
+        "#,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_with_utf8_in_their_headers_are_taken_where_headers_are_kept_as_they_are() {
+    let node = Node::with("munge8bit: no\nreject8bit: no").await;
+    let mut fred = node.login("fred").await;
+    let message = "Subject: Gr\u{fc}\u{df}e\r\n\r\nx\r\n";
+    let size = message.len();
+    fred.talk("C: a CAPABILITY\nS: * CAPABILITY …UTF8=ACCEPT…\nS: a OK Completed").await;
+    fred.send(format!("b APPEND INBOX {{{size}+}}\r\n{message}\r\n").as_bytes()).await;
+    fred.expect("b NO [CANNOT] 8-bit characters in a header need ENABLE UTF8=ACCEPT and APPEND UTF8").await;
+    fred.send(format!("c APPEND INBOX UTF8 (~{{{size}+}}\r\n{message})\r\n").as_bytes()).await;
+    fred.expect("c BAD UTF8 in Append needs ENABLE UTF8=ACCEPT").await;
+    fred.talk("C: d ENABLE UTF8=ACCEPT\nS: * ENABLED UTF8=ACCEPT\nS: d OK Completed").await;
+    fred.send(
+        format!(
+            "e APPEND INBOX UTF8 (~{{{size}+}}\r\n{message}) (\\Seen) UTF8 (~{{{size}+}}\r\n{message})\r\n"
+        )
+        .as_bytes(),
+    )
+    .await;
+    fred.expect("e OK [APPENDUID … 1:2] Completed").await;
+    fred.send(format!("f APPEND INBOX UTF8 (~{{{size}+}}\r\n{message}\r\ng NOOP\r\n").as_bytes()).await;
+    fred.talk("S: f BAD …\nS: g OK Completed").await;
+    // 8-bit characters below the header are nobody's business.
+    fred.append("INBOX", "Subject: x\n\nGr\u{fc}\u{df}e\n").await;
+    fred.talk(
+        r#"
+        C: h SELECT INBOX
+        S: …
+        S: h OK [READ-WRITE] Completed
+        C: i SEARCH CHARSET UTF-8 SUBJECT x
+        S: i BAD CHARSET is not allowed after ENABLE UTF8=ACCEPT
+        C: j SEARCH SUBJECT "Grüße"
+        S: * SEARCH 1 2
+        S: j OK Completed
+        "#,
+    )
+    .await;
+    let plain = Node::start().await;
+    let mut fred = plain.login("fred").await;
+    fred.talk("C: d ENABLE UTF8=ACCEPT\nS: * ENABLED\nS: d OK Completed").await;
+    fred.send(format!("b APPEND INBOX {{{size}+}}\r\n{message}\r\n").as_bytes()).await;
+    fred.expect("b OK [APPENDUID … 1] Completed").await;
+}

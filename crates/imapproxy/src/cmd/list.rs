@@ -148,6 +148,7 @@ fn viewer(s: &Session) -> Result<Viewer, Stop> {
         userid: user.id().to_owned(),
         groups: user.login.groups.clone(),
         admin: user.is_admin(),
+        utf8: user.utf8,
         inbox: user.inbox.clone(),
         hides_users: imapd.disable_user_namespace,
         hides_shared: imapd.disable_shared_namespace,

@@ -8,7 +8,7 @@ use protocol::name::MailboxName;
 
 use super::Request;
 use crate::grammar::put_astring;
-use crate::session::{Outcome, Session, Stop};
+use crate::session::{Done, Outcome, Session, Stop};
 
 impl Session {
     /// Has a backend change its list; when it says OK, the change is awaited here before the client hears of it.
@@ -142,7 +142,11 @@ pub async fn rename(s: &mut Session, request: &Request, rename: Rename) -> Outco
         if s.user()?.inbox.as_ref() != Some(&located.name) {
             super::quota::on_one_server(s, &located)?;
         }
-        return s.change(located.server(), request, request.text()).await;
+        let done = s.change(located.server(), request, request.text()).await?;
+        if matches!(&done, Done::There(answer) if answer.is_ok()) {
+            follow(s, &located.name, &rename.to)?;
+        }
+        return Ok(done);
     };
     if !s.user()?.is_admin() {
         return Err(Refusal::Denied.into());
@@ -164,6 +168,18 @@ pub async fn rename(s: &mut Session, request: &Request, rename: Rename) -> Outco
         }
         _ => s.change(located.server(), request, request.text()).await,
     }
+}
+
+/// The open mailbox may have another name now. That of an INBOX that its owner renames has not: only its messages went.
+fn follow(s: &mut Session, from: &MailboxName, to: &str) -> Result<(), Stop> {
+    let to = s.internal(to)?;
+    let own = s.user()?.inbox.as_ref() == Some(from);
+    if let Some(selected) = s.selected.as_mut().filter(|_| !own)
+        && let Some(now) = selected.name.moved(from, &to)
+    {
+        selected.name = now;
+    }
+    Ok(())
 }
 
 /// `XFER mailbox server [partition]`: the backend that has the mailbox moves it.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use protocol::imap::{Bye, Extension};
+use protocol::imap::{Bye, Extension, Refusal};
 use service::sessions::Seat;
 use upstream::wire::imap::Event;
 
@@ -102,6 +102,10 @@ impl Session {
     pub async fn link(&mut self, server: &str) -> Result<&mut Link, Stop> {
         if !self.is_alive(server).await? {
             self.open_link(server).await?;
+        }
+        if self.enabled.manner().utf8_names && self.lacks_enabled(server) {
+            // It would take a name for another one.
+            return Err(Refusal::LacksEnabled.into());
         }
         match self.links.get_mut(server) {
             Some(link) => {

@@ -48,6 +48,10 @@ causes! {
     BadAppend => Bad, None, "Invalid message literal in Append";
     /// Of SELECT or FETCH, without ENABLE QRESYNC.
     NoQresync(command: &'static str) => Bad, None, format!("Invalid {command} modifier: ENABLE QRESYNC comes first");
+    /// UTF8 in APPEND.
+    NoUtf8 => Bad, None, "UTF8 in Append needs ENABLE UTF8=ACCEPT";
+    /// CHARSET in SEARCH (RFC 6855 section 3).
+    NoCharset => Bad, None, "CHARSET is not allowed after ENABLE UTF8=ACCEPT";
     UidRequired => Bad, Some(Code::UidRequired), "Message numbers are not allowed under UIDONLY";
     BadRight(right: UnknownRight) => Bad, None, right.to_string();
 
@@ -124,6 +128,7 @@ causes! {
     TooManyKeywords => No, Some(Code::Limit), "Too many user flags in mailbox";
     EmptyAppend => No, None, "Append aborted";
     NulInMessage => No, Some(Code::UnknownCte), "Message contains NUL characters";
+    EightBitHeader => No, Some(Code::Cannot), "8-bit characters in a header need ENABLE UTF8=ACCEPT and APPEND UTF8";
     BareNewlines => No, None, "Message contains bare newlines";
     UnknownEncoding => No, Some(Code::UnknownCte), "The part's transfer encoding is not known";
     BadCharset => No, Some(Code::BadCharset), "Unsupported character set";

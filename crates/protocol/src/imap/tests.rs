@@ -149,7 +149,7 @@ proptest! {
     fn no_frame_makes_the_parser_panic(frame in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = parse(&frame);
         let _ = command::append::Append::step(&frame, Limits::default());
-        let _ = command::append::Next::parse(&frame, Limits::default());
+        let _ = command::append::Next::parse(&frame, &command::append::Message::default(), Limits::default());
     }
 
     #[test]

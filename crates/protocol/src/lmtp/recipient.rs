@@ -91,7 +91,7 @@ fn folders(detail: &str, userid: &str, ns: &Namespace) -> Vec<MailboxName> {
     if ns.virtdomains && detail.contains('@') {
         return Vec::new();
     }
-    let view = View { userid, admin: true };
+    let view = View { userid, admin: true, utf8: false };
     let name = |detail: &str| {
         let name = ns.internal(&format!("INBOX{}{detail}", ns.separator()), &view).ok()?;
         (!ns.is_hidden(&name)).then_some(name)
@@ -102,7 +102,7 @@ fn folders(detail: &str, userid: &str, ns: &Namespace) -> Vec<MailboxName> {
 }
 
 fn shared(detail: &str, domain: Option<&str>, ns: &Namespace) -> Result<Recipient, AddressError> {
-    let view = View { userid: "", admin: true };
+    let view = View { userid: "", admin: true, utf8: false };
     let mut external = mutf7::encode(detail);
     if let Some(domain) = domain {
         external = format!("{external}@{domain}");

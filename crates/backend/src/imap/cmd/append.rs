@@ -23,7 +23,7 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
     let Append { mailbox: external, mut message, .. } = append;
     let mut literal = literal;
     let patience = session.patience();
-    let (mailbox, rights) = match open(session, &external, literal.size).await {
+    let (mailbox, rights) = match open(session, &external, literal.size, &message).await {
         Ok(opened) => opened,
         Err(stop) => {
             session.conn.skip(literal, patience).await?;
@@ -34,7 +34,9 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
     let mut total = 0u64;
     loop {
         total = total.saturating_add(literal.size);
-        let admitted = admit(session, &mailbox, staged.len(), literal.size, total)
+        let admitted = takes(session, &message)
+            .map_err(Stop::from)
+            .and_then(|()| admit(session, &mailbox, staged.len(), literal.size, total))
             .and_then(|()| super::annotate::may_set_with(session, &message.notes, rights));
         if let Err(stop) = admitted {
             session.conn.skip(literal, patience).await?;
@@ -42,7 +44,7 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
         }
         let received = receive(session, &mailbox, literal, &message, rights).await?;
         let (text, next) = tail(session).await?;
-        let (text, next) = arguments(session, text, next).await?;
+        let (text, next) = arguments(session, &message, text, next).await?;
         let broken = match received {
             Ok(new) => {
                 staged.push(new);
@@ -56,7 +58,7 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
                 return Err(refusal.into());
             }
             (Some(refusal), None) => return Err(refusal.into()),
-            (None, next) => match (Next::parse(&text, session.words), next) {
+            (None, next) => match (Next::parse(&text, &message, session.words), next) {
                 (Ok(Next::End), None) => break,
                 (Ok(Next::Message(following)), Some(next)) => (message, literal) = (following, next),
                 (parsed, next) => {
@@ -105,7 +107,13 @@ fn take_own_seen(
 }
 
 /// The mailbox to append to, if the user may.
-async fn open(session: &Session, external: &str, size: u64) -> Result<(Arc<Mailbox>, Rights), Stop> {
+async fn open(
+    session: &Session,
+    external: &str,
+    size: u64,
+    message: &Message,
+) -> Result<(Arc<Mailbox>, Rights), Stop> {
+    takes(session, message)?;
     let (name, _, rights) = session.find(external).map_err(Stop::of_target)?;
     require(rights, Rights::INSERT)?;
     let limit = session.server.imapd.maxmessagesize;
@@ -113,6 +121,11 @@ async fn open(session: &Session, external: &str, size: u64) -> Result<(Arc<Mailb
         return Err(Refusal::TooBig.into());
     }
     Ok((session.server.store.mailbox(&name).await?, rights))
+}
+
+/// Whether a message may come in its form.
+fn takes(session: &Session, message: &Message) -> Result<(), Refusal> {
+    if message.utf8 && !session.manner().utf8 { Err(Refusal::NoUtf8) } else { Ok(()) }
 }
 
 /// Whether one more message may come.
@@ -179,7 +192,9 @@ async fn receive(
         }
     }
     session.conn.acknowledge();
-    if let Some(refusal) = failed.or_else(|| check.verdict(message.binary)) {
+    // Before UTF8=ACCEPT was announced nobody was refused for it, and where it is not, nobody is (RFC 6855 section 4).
+    let plain = session.takes_eight_bit() && !session.manner().utf8;
+    if let Some(refusal) = failed.or_else(|| check.verdict(message.binary, plain)) {
         return Ok(Err(refusal));
     }
     let Some(stage) = stage else { return Ok(Err(Refusal::EmptyAppend)) };
@@ -206,12 +221,13 @@ async fn tail(session: &mut Session) -> Result<(bytes::Bytes, Option<Literal>), 
 /// command may be long.
 async fn arguments(
     session: &mut Session,
+    message: &Message,
     text: bytes::Bytes,
     mut next: Option<Literal>,
 ) -> Result<(bytes::Bytes, Option<Literal>), Stop> {
     let mut held = text.to_vec();
     while let Some(literal) = next
-        && Next::parse(&held, session.words) == Err(ParseError::Incomplete)
+        && Next::parse(&held, message, session.words) == Err(ParseError::Incomplete)
         && literal.size.saturating_add(held.len() as u64) <= ARGUMENTS
     {
         if literal.sync {
@@ -250,11 +266,17 @@ struct Check {
     nul: bool,
     bare: bool,
     last: u8,
+    /// Whether the header's end has come: an empty line.
+    body: bool,
+    /// Bytes of the line under way, but for a CR.
+    line: usize,
+    eight_bit: bool,
 }
 
 impl Check {
     fn read(&mut self, bytes: &[u8]) {
         self.nul |= bytes.contains(&0);
+        self.read_header(bytes);
         for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
             let before = at.checked_sub(1).and_then(|at| bytes.get(at)).unwrap_or(&self.last);
             self.bare |= *before != b'\r';
@@ -262,8 +284,32 @@ impl Check {
         self.last = bytes.last().copied().unwrap_or(self.last);
     }
 
-    /// `binary`: the message came as a literal8 (RFC 3516 section 4.4).
-    fn verdict(&self, binary: bool) -> Option<Refusal> {
+    /// Looks through the header alone, which most often is in the first bytes.
+    fn read_header(&mut self, bytes: &[u8]) {
+        if self.body {
+            return;
+        }
+        for byte in bytes {
+            match byte {
+                b'\n' if self.line == 0 => {
+                    self.body = true;
+                    return;
+                }
+                b'\n' => self.line = 0,
+                b'\r' => {}
+                byte => {
+                    self.line += 1;
+                    self.eight_bit |= *byte >= 0x80;
+                }
+            }
+        }
+    }
+
+    /// `binary`: the message came as a literal8 (RFC 3516 section 4.4). `plain`: its header must be ASCII.
+    fn verdict(&self, binary: bool, plain: bool) -> Option<Refusal> {
+        if plain && self.eight_bit {
+            return Some(Refusal::EightBitHeader);
+        }
         if self.nul && !binary {
             return Some(Refusal::NulInMessage);
         }

@@ -42,6 +42,7 @@ impl Session {
             userid: user.id().to_owned(),
             groups: user.login.groups.clone(),
             admin: user.is_admin(),
+            utf8: user.utf8,
             inbox: server.namespace.inbox(user.id()).ok(),
             hides_users: server.imapd.disable_user_namespace,
             hides_shared: server.imapd.disable_shared_namespace,

@@ -21,10 +21,15 @@ pub async fn run(session: &mut Session, tag: &Tag, search: Search) -> Outcome {
     if !knows_charset(charset.as_bytes()) {
         return Err(Refusal::BadCharset.into());
     }
+    if search.charset.is_some() && session.manner().utf8 {
+        return Err(Refusal::NoCharset.into());
+    }
+    // To IMAP4rev2 SEARCH is what RETURN (ALL) is to others.
+    let implied = session.manner().esearch.then(|| Returns { all: true, ..Returns::default() });
     let asked = Asked {
         tag: tag.clone(),
         uid: search.uid,
-        returns: search.returns,
+        returns: search.returns.or(implied),
         modseqs: search.key.names_modseq(),
     };
     if asked.modseqs {

@@ -45,6 +45,7 @@ pub async fn select(session: &mut Session, select: Select) -> Outcome {
         store_serves("ANNOTATE-EXPERIMENT-1").then_some(Code::Annotations(VALUE_MAX)),
     ];
     told.into_iter().flatten().for_each(|code| Reply::told(code).write(None, out));
+    super::mailbox::tell_name(session, &selected.name, &select.mailbox)?;
     super::quota::warn(session, &selected.name);
     if let Some(resync) = select.resync.filter(|resync| resync.uidvalidity == view.uidvalidity) {
         resync::tell(session, &selected, resync).await?;

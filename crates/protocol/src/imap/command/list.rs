@@ -193,12 +193,25 @@ impl Line<'_> {
     pub fn print(&self, out: &mut Vec<u8>) {
         let Line { kind, attributes, separator, name, child_info } = self;
         out.extend_from_slice(format!("* {} ({attributes}) \"{separator}\" ", kind.name()).as_bytes());
-        print::astring(out, name.as_bytes());
+        print::mailbox(out, name);
         if let Some(selection) = child_info {
             out.extend_from_slice(format!(" (\"CHILDINFO\" (\"{selection}\"))").as_bytes());
         }
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// `* LIST () SP separator SP mailbox [SP "(" "OLDNAME" … ")"]`: what a mailbox is called, to a client that has opened it, or given
+/// it its name; `old`: what it has called the mailbox (RFC 9051 section 6.3.9.7).
+pub fn print_name(out: &mut Vec<u8>, separator: char, name: &str, old: Option<&str>) {
+    out.extend_from_slice(format!("* LIST () \"{separator}\" ").as_bytes());
+    print::mailbox(out, name);
+    if let Some(old) = old {
+        out.extend_from_slice(b" (\"OLDNAME\" (");
+        print::mailbox(out, old);
+        out.extend_from_slice(b"))");
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// `* NAMESPACE SP personal SP others SP shared`: the prefix of each, or none.

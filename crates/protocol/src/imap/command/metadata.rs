@@ -268,7 +268,7 @@ pub fn set_annotation(at: Cursor<'_>) -> Parsed<'_, String> {
 /// Cyrus's frontends read them by their quotes.
 pub fn print_metadata(out: &mut Vec<u8>, mailbox: &str, values: &[(Entry, Option<impl AsRef<[u8]>>)]) {
     out.extend_from_slice(b"* METADATA ");
-    print::astring(out, mailbox.as_bytes());
+    print::mailbox(out, mailbox);
     out.extend_from_slice(b" (");
     for (at, (entry, value)) in values.iter().enumerate() {
         let blank = if at > 0 { " " } else { "" };

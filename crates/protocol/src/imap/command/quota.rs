@@ -56,7 +56,7 @@ pub type Usage<'n> = (&'n str, u64, u64);
 /// `* QUOTA SP root SP "(" [resource SP usage SP limit *(SP …)] ")"`
 pub fn print_quota(out: &mut Vec<u8>, root: &str, resources: &[Usage<'_>]) {
     out.extend_from_slice(b"* QUOTA ");
-    print::astring(out, root.as_bytes());
+    print::mailbox(out, root);
     let told: Vec<String> =
         resources.iter().map(|(name, used, limit)| format!("{name} {used} {limit}")).collect();
     out.extend_from_slice(format!(" ({})\r\n", told.join(" ")).as_bytes());
@@ -65,10 +65,10 @@ pub fn print_quota(out: &mut Vec<u8>, root: &str, resources: &[Usage<'_>]) {
 /// `* QUOTAROOT SP mailbox *(SP root)`
 pub fn print_quota_root(out: &mut Vec<u8>, mailbox: &str, root: Option<&str>) {
     out.extend_from_slice(b"* QUOTAROOT ");
-    print::astring(out, mailbox.as_bytes());
+    print::mailbox(out, mailbox);
     if let Some(root) = root {
         out.push(b' ');
-        print::astring(out, root.as_bytes());
+        print::mailbox(out, root);
     }
     out.extend_from_slice(b"\r\n");
 }

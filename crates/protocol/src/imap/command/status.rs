@@ -91,7 +91,7 @@ pub enum Value {
 /// `* STATUS SP mailbox SP "(" [item SP value *(SP item SP value)] ")"`
 pub fn print_status(out: &mut Vec<u8>, mailbox: &str, values: &[(StatusItem, Value)]) {
     out.extend_from_slice(b"* STATUS ");
-    print::astring(out, mailbox.as_bytes());
+    print::mailbox(out, mailbox);
     let told: Vec<String> = (values.iter())
         .map(|(item, value)| match value {
             Value::Number(number) => format!("{} {number}", item.name()),

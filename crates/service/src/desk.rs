@@ -90,6 +90,13 @@ async fn answer(request: Request<Incoming>, desk: Desk) -> Result<Response<Full<
             let list = serde_json::to_string(&desk.sessions.list()).unwrap_or_default();
             (StatusCode::OK, "application/json", list)
         }
+        (&Method::POST, "/release") => match Limited::new(request.into_body(), DESK_NAME).collect().await {
+            Ok(user) => {
+                desk.sessions.release(String::from_utf8_lossy(&user.to_bytes()).trim());
+                (StatusCode::OK, TEXT, String::new())
+            }
+            Err(_) => (StatusCode::BAD_REQUEST, TEXT, "expected a user\n".to_owned()),
+        },
         (&Method::POST, "/kick") => match Limited::new(request.into_body(), DESK_NAME).collect().await {
             Ok(name) => {
                 let name = String::from_utf8_lossy(&name.to_bytes()).trim().to_owned();

@@ -5,7 +5,7 @@
 //!
 //! | bound | value | when it is met |
 //! | --- | --- | --- |
-//! | clients of a listener | `maxchild` | one more is refused |
+//! | clients of a listener | `maxchild` | a connection goes that a frontend has parked here; if there is none, one more is refused |
 //! | sessions of a user, of an address | `maxlogins_per_user`, `maxlogins_per_host` | the login is refused ([`crate::sessions`]) |
 //! | file descriptors | all but a sixteenth, at most 1,024 | accepting pauses, 0.1 to 1 s at a time |
 //! | time before a login | [`STRANGER`], after the protocol's own bound | the connection is cut |
@@ -176,13 +176,15 @@ where
         };
         if stream.descriptor().is_some_and(process::are_nearly_used_up) {
             total.increment(1);
+            context.sessions().give_way(&name);
             context.tasks().spawn(refuse(stream, listener.clone()));
             pauses.pause(&listener, "hardly any file descriptors are left").await;
             continue;
         }
         pauses.over();
         total.increment(1);
-        let Some(place) = listener.admit() else {
+        let parked = || context.sessions().give_way(&name).then(|| listener.admit_beyond());
+        let Some(place) = listener.admit().or_else(parked) else {
             refused.increment(1);
             rows::maxchild
                 .met(format_args!("{name}: {} refused: as many clients as maxchild allows", stream.peer()));

@@ -204,7 +204,7 @@ impl Session {
                 return Ok(());
             }
         }
-        let selects = matches!(body, Body::Select(_) | Body::Close | Body::Unselect);
+        let selects = matches!(body, Body::Select(_) | Body::Close | Body::Unselect | Body::XClient(_));
         let outcome = if self.user.is_none() && !body.before_login() {
             Err(Stop::Refused(Refusal::NotLoggedIn))
         } else if self.manner().uid_only && body.names_numbers() {
@@ -307,6 +307,12 @@ impl Session {
         }
     }
 
+    /// Whether nothing is left of what a client has had the session do since its login, so that the same user's next client may
+    /// have it. COMPRESS is the connection's own. Whatever else a command leaves in a session must be looked at here.
+    pub fn is_as_after_login(&self) -> bool {
+        self.selected.is_none() && self.enabled.is_empty()
+    }
+
     /// Whether it is the open mailbox that the client calls `external`.
     fn has_open(&self, external: &str) -> bool {
         let open = self.selected.as_ref().map(|selected| &selected.name);
@@ -404,7 +410,7 @@ impl Session {
             Body::LocalDelete(name) => cmd::mailbox::delete(self, &name, true).await,
             Body::Rename(rename) => cmd::mailbox::rename(self, rename).await,
             Body::Xfer(xfer) => cmd::mailbox::xfer(self, xfer),
-            Body::XClient(origin) => cmd::node::xclient(self, origin),
+            Body::XClient(origin) => cmd::node::xclient(self, origin).await,
             Body::XKick(name) => cmd::node::xkick(self, &name),
             Body::XTake(uids) => cmd::node::xtake(self, uids).await,
             Body::MupdatePush(name) => cmd::mailbox::mupdate_push(self, &name).await,

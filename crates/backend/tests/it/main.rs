@@ -14,4 +14,5 @@ mod master;
 mod metadata;
 mod node;
 mod options;
+mod parked;
 mod resync;

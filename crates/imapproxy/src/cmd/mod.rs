@@ -24,7 +24,6 @@ use protocol::frame::{Piece, trim_line};
 use protocol::imap::command::{before_login, is_foreign};
 use protocol::imap::{Body, Bye, Command, Kind, Limits, Refusal, Tag};
 use tracing::{debug, warn};
-use upstream::wire::imap::Condition;
 
 use crate::grammar::Head;
 use crate::limits::{COMMAND, COMMAND_BEFORE_LOGIN, MISTAKES, rows};
@@ -72,7 +71,7 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
         Ok(Done::There(answer)) | Err(Stop::Relayed(answer)) => {
             session.client.put(answer.tagged(tag.as_str()));
             // Not to know of UIDONLY's rule is no nonsense.
-            wrong = answer.condition() == Some(Condition::Bad) && answer.code("UIDREQUIRED").is_none();
+            wrong = answer.condition() == Some(Kind::Bad) && answer.code("UIDREQUIRED").is_none();
         }
         Ok(Done::Told) => {}
         Err(Stop::Refused(refusal)) => return refuse(session, Some(&tag), &refusal, foreign),

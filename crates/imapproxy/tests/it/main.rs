@@ -4,6 +4,7 @@
 mod copying;
 mod crossing;
 mod metadata;
+mod parking;
 mod routing;
 mod waiting;
 mod world;

@@ -286,6 +286,7 @@ pub const TABLE: &[Capability] = &[
     others("THREAD=REFS"),
     others("X-CREATEDMODSEQ"),
     Capability { frontend: Frontend::Lacks, ..both("XCLIENT", AfterLogin, Some(Need::Proxy)) },
+    Capability { frontend: Frontend::Lacks, ..both("XCLIENT=PARKED", AfterLogin, Some(Need::Proxy)) },
     both("XLIST", AfterLogin, None),
     Capability { frontend: Frontend::Lacks, ..both("XTAKE", AfterLogin, Some(Need::Proxy)) },
 ];
@@ -309,7 +310,7 @@ mod tests {
          MAILBOX-REFERRALS METADATA MOVE MULTIAPPEND NAMESPACE OBJECTID PARTIAL PREVIEW QRESYNC QUOTA QUOTA=RES-STORAGE \
          QUOTA=RES-MESSAGE QUOTA=RES-ANNOTATION-STORAGE QUOTA=RES-MAILBOX QUOTASET RIGHTS=kxten SASL-IR SAVEDATE SEARCH=FUZZY \
          SEARCHRES SORT SORT=DISPLAY SPECIAL-USE STARTTLS STATUS=SIZE THREAD=ORDEREDSUBJECT THREAD=REFERENCES UIDONLY UIDPLUS \
-         UNAUTHENTICATE UNSELECT UTF8=ACCEPT WITHIN DIGEST=SHA1 MUPDATE= SORT=MODSEQ SORT=UID THREAD=REFS X-CREATEDMODSEQ XCLIENT XLIST XTAKE";
+         UNAUTHENTICATE UNSELECT UTF8=ACCEPT WITHIN DIGEST=SHA1 MUPDATE= SORT=MODSEQ SORT=UID THREAD=REFS X-CREATEDMODSEQ XCLIENT XCLIENT=PARKED XLIST XTAKE";
 
     #[test]
     fn the_words_stand_in_the_order_of_cyrus() {
@@ -354,7 +355,7 @@ mod tests {
         let after = after.replace(" IMAP4rev2 ", " ");
         assert!(
             after.starts_with("IMAP4rev1 ACL APPENDLIMIT=100 BINARY ")
-                && after.ends_with(" XCLIENT XLIST XTAKE")
+                && after.ends_with(" XCLIENT XCLIENT=PARKED XLIST XTAKE")
         );
         assert!(!after.contains("COMPRESS") && !after.contains("AUTH=") && !after.contains("SASL-IR"));
     }

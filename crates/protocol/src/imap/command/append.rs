@@ -17,7 +17,8 @@ use super::Name;
 use super::annotate::{self, Note};
 use super::mailbox::one;
 use crate::grammar::{
-    Cursor, Limits, ParseError, Parsed, argument, atom, byte, end, keyword, literal_header, parenthesis, space,
+    Cursor, Limits, ParseError, Parsed, argument, atom, byte, end, keyword, literal_header, parenthesis,
+    space,
 };
 use crate::imap::{Bad, DateTime, Flag, Tag};
 

@@ -18,6 +18,8 @@ mod formats;
 mod house_rules;
 mod lost_master;
 mod manifests;
+mod metadata;
+mod modes;
 mod mta;
 mod names;
 mod operating;

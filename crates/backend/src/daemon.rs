@@ -14,6 +14,7 @@ use service::Context;
 use service::Exit;
 
 use crate::clearance::{Clearance, Standing};
+use crate::imap::metadata::definitions::Definitions;
 use crate::{control, imap, lmtp, pop3, resync};
 use store::{Master, Store};
 
@@ -44,7 +45,9 @@ pub async fn run_watched(
     context.on_reload(move |imapd| reloaded.reload(imapd));
     end_when_failed(&context, store.clone());
     context.set_inbox_acl(lookup::inbox_acl(store.namespace().clone(), store.list().clone()));
-    let shared = imap::server::Shared { master, ..Default::default() };
+    let definitions = context.imapd().annotation_definitions.clone();
+    let definitions = definitions.map(|path| Definitions::load(path.as_ref())).unwrap_or_default();
+    let shared = imap::server::Shared { master, definitions, ..Default::default() };
     let services = Services { store: store.clone(), imap: Arc::new(shared), pop3: Arc::default() };
     context.serve(move |connection| watch(Box::pin(services.clone().serve(connection)))).await;
     let failure = store.failure();

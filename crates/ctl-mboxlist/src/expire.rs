@@ -16,7 +16,7 @@ pub struct Options {
     /// Mailboxes deleted longer ago than this go for good (days, or like 1d12h)
     #[arg(short = 'D', value_name = "AGE", value_parser = age::parse)]
     pub deleted: Option<u64>,
-    /// Deliveries older than this are forgotten; and messages of mailboxes with an `expire` annotation go, by its days
+    /// Deliveries older than this are forgotten; and messages of mailboxes with an `expire` annotation go, by its days or duration
     #[arg(short = 'E', value_name = "AGE", value_parser = age::parse)]
     pub delivered: Option<u64>,
     /// Messages expunged longer ago than this go for good
@@ -28,6 +28,9 @@ pub struct Options {
     /// Only mailboxes whose internal names begin so
     #[arg(short = 'p', value_name = "PREFIX")]
     pub prefix: Option<String>,
+    /// Keywords that no message has any longer come free
+    #[arg(short = 't')]
+    pub keywords: bool,
     /// Only this user's mailboxes
     #[arg(short = 'u', value_name = "USER")]
     pub user: Option<String>,

@@ -65,6 +65,8 @@ pub fn words(session: &Session, moment: Moment) -> String {
         idle: !imapd.imapidlepoll.is_zero(),
         referrals: !imapd.proxyd_disable_mailbox_referrals,
         unauthenticate: session.user.as_ref().is_some_and(|user| user.is_admin()),
+        // Theirs to say.
+        eight_bit: true,
         proxy: false,
         master: imapd.mupdate_server.as_deref(),
         suppressed: &imapd.suppress_capabilities,

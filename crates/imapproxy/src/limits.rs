@@ -82,12 +82,16 @@ bounds::table! {
     pub(crate) COPY_LINE: usize = 64 * 1024, Bytes, "chosen: a response without literals";
     /// Mailboxes of one user that LSUB asks a backend for.
     pub(crate) OWN_MAX: usize = 20_000, Count, "chosen: more own mailboxes than anyone has";
-    /// STATUS commands on their way at once.
+    /// STATUS and GETMETADATA commands on their way to one backend at once.
     pub(crate) AT_ONCE: usize = 64, Count, "chosen: both sides' buffers hold them";
     /// Bytes of a line of a backend's answer to LIST, LSUB or STATUS.
     pub(crate) LIST_LINE: usize = 64 * 1024, Bytes, "chosen: longer than any mailbox's name";
     /// Bytes of all lines of one such answer.
     pub(crate) LINES_MAX: usize = 16 * 1024 * 1024, Bytes, "chosen: more own mailboxes than anyone has";
+    /// Bytes of a backend's response with annotations.
+    pub(crate) METADATA_MAX: usize = 16 * 1024 * 1024, Bytes, "chosen: 250 of the longest values";
+    /// Bytes of all such responses to one command.
+    pub(crate) METADATA_ALL: usize = 16 * 1024 * 1024, Bytes, "chosen: as of LIST";
     /// The first pause between two rounds that learn what backends are.
     pub(crate) FIRST: Duration = Duration::from_secs(1), Time, "chosen: soon after the start, while the first list arrives";
     /// Every later pause between such rounds.

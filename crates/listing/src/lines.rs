@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use protocol::acl::Rights;
 use protocol::imap::command::list::{Kind, Line, List, Lsub};
 use protocol::pattern::Pattern;
 use work::aside::{Budget, Spent};
@@ -95,12 +96,17 @@ fn shown(
         for pattern in patterns {
             budget.check()?;
             let above = if parents { pattern.matched_ancestors(name) } else { Vec::new() };
+            let listed = pattern.matches(name);
             for parent in above {
+                // RFC 5258 section 3.5: a parent is not shown for the sake of a child that is shown itself.
+                if listed && !selects(&parent) {
+                    continue;
+                }
                 if list.select.recursive_match || sight.get(&parent).is_none() {
                     lines.line(&parent).child_info |= list.select.recursive_match;
                 }
             }
-            if pattern.matches(name) {
+            if listed {
                 lines.line(name);
             }
         }
@@ -137,11 +143,19 @@ impl Shown {
         let mut words = Vec::new();
         if !self.exists {
             words.push(if list.extended { "\\NonExistent" } else { "\\Noselect" });
+        } else if !list.returns.status.is_empty()
+            && sight.get(&self.external).is_some_and(|seen| !seen.rights.contains(Rights::READ))
+        {
+            // RFC 5819 section 2: why no STATUS follows.
+            words.push("\\Noselect");
         }
         if self.subscribed {
             words.push("\\Subscribed");
         }
         words.push(if sight.has_children(&self.external) { "\\HasChildren" } else { "\\HasNoChildren" });
+        if self.exists && sight.is_second_inbox(&self.external) {
+            words.push("\\Noinferiors");
+        }
         if list.xlist && self.external == "INBOX" {
             words.push("\\Inbox");
         }
@@ -201,7 +215,6 @@ pub fn lsub(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::acl::Rights;
     use protocol::imap::{Body, Command, Limits};
     use protocol::name::MailboxName;
     use protocol::namespace::{Namespace, View};
@@ -216,7 +229,7 @@ mod tests {
             rights: Rights::ALL,
             server: "be1".to_owned(),
         };
-        let view = View { userid: "me", admin: false };
+        let view = View { userid: "me", admin: false, utf8: false };
         Arc::new(Sight::new(names.iter().map(seen).collect(), Namespace::default().hierarchy(&view)))
     }
 

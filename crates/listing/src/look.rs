@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use mailboxes::{Entry, List};
 use protocol::acl::{Acl, Granting, Rights, Who};
 use protocol::name::MailboxName;
-use protocol::namespace::{Hierarchy, Namespace, View};
+use protocol::namespace::{Hierarchy, Namespace, View, normal};
 use protocol::pattern::Pattern;
 use work::aside::{Budget, Spent};
 
@@ -20,6 +20,8 @@ pub struct Viewer {
     pub userid: String,
     pub groups: Vec<String>,
     pub admin: bool,
+    /// Names are told and taken in UTF-8.
+    pub utf8: bool,
     /// The user's INBOX, whether there is one or not.
     pub inbox: Option<MailboxName>,
     /// `disable_user_namespace`, `disable_shared_namespace`
@@ -58,7 +60,7 @@ pub struct Seen {
 
 impl Viewer {
     pub fn view(&self) -> View<'_> {
-        View { userid: &self.userid, admin: self.admin }
+        View { userid: &self.userid, admin: self.admin, utf8: self.utf8 }
     }
 
     /// What the user calls a mailbox; none where the user can call it nothing.
@@ -76,9 +78,14 @@ impl Viewer {
         self.namespace.hierarchy(&self.view())
     }
 
-    /// A pattern with its reference, for the user's names.
+    /// A pattern with its reference, in the form in which names are told.
     pub fn pattern(&self, reference: &str, pattern: &str) -> Pattern {
-        self.namespace.pattern(reference, pattern).over(self.hierarchy())
+        // What no name can be fits none, as it stands.
+        let normal = |text: &str| match self.utf8 {
+            true => normal(text).unwrap_or_else(|_| text.to_owned()),
+            false => text.to_owned(),
+        };
+        self.namespace.pattern(&normal(reference), &normal(pattern)).over(self.hierarchy())
     }
 
     /// The mailboxes that a pattern fits. Blocks.
@@ -132,7 +139,12 @@ impl Viewer {
                 MailboxName::parse(&format!("{domain}!")).ok()
             }
             [prefix] if !self.namespace.virtdomains => {
-                let prefix = prefix.trim_end_matches(self.namespace.separator());
+                let separator = self.namespace.separator();
+                let prefix = match self.utf8 {
+                    // What is begun is coded otherwise than the whole.
+                    true => prefix.rsplit_once(separator).map_or("", |(whole, _)| whole),
+                    false => prefix.trim_end_matches(separator),
+                };
                 self.namespace.internal(prefix, &self.view()).ok()
             }
             _ => None,
@@ -205,6 +217,13 @@ impl Sight {
 
     pub fn get(&self, external: &str) -> Option<&Seen> {
         self.at.get(external).and_then(|&at| self.mailboxes.get(at))
+    }
+
+    /// Whether it is the user's own folder that is called `INBOX` too: what lies below that is shown below the first one.
+    pub fn is_second_inbox(&self, external: &str) -> bool {
+        let below =
+            |seen: &Seen| seen.name.as_str().ends_with(".INBOX") && seen.name.inbox() == seen.name.parent();
+        external.ends_with("INBOX") && external != "INBOX" && self.get(external).is_some_and(below)
     }
 
     pub fn has_children(&self, external: &str) -> bool {

@@ -155,7 +155,7 @@ impl Answers {
     }
 }
 
-const ADMIN: View<'_> = View { userid: "", admin: true };
+const ADMIN: View<'_> = View { userid: "", admin: true, utf8: false };
 /// Seconds for which a list may not have heard of its upstream before that is worth a word.
 const STALE: f64 = 60.0;
 

@@ -94,6 +94,38 @@ impl Notices {
     }
 }
 
+/// One of the two files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    Motd,
+    Shutdown,
+}
+
+impl Notices {
+    /// Writes one of the files anew, or removes it. Only its first line is ever shown.
+    pub async fn set(&self, notice: Notice, text: Option<Vec<u8>>) -> std::io::Result<()> {
+        let inner = self.inner.clone();
+        let write = move || {
+            let directory = inner.directory();
+            let path = directory.join(match notice {
+                Notice::Motd => "motd",
+                Notice::Shutdown => "shutdown",
+            });
+            match text {
+                Some(text) => {
+                    files::directory(&directory, 0o755, None)?;
+                    files::replace(&path, 0o644, &text)?;
+                }
+                None if path.exists() => drop(files::remove(&path)?),
+                None => {}
+            }
+            inner.read();
+            Ok(())
+        };
+        tokio::task::spawn_blocking(write).await.map_err(std::io::Error::other)?
+    }
+}
+
 impl Inner {
     fn seen(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)

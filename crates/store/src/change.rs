@@ -19,7 +19,7 @@ use super::{
     stage::Staged,
     view::View,
 };
-use crate::limits::{KEYWORDS, MANY};
+use crate::limits::{KEYWORDS, MANY, TOMBSTONES};
 
 /// A change under construction.
 pub struct Change {
@@ -34,8 +34,14 @@ pub struct Change {
     cache_at: u64,
     notes: Vec<Note>,
     modseq: u64,
+    /// Bits of keywords that it names: no message may have them yet.
+    defined: u128,
+    /// The version of the index file that knows all of it.
+    version: u32,
     /// Whether a growing usage must fit into the quota.
     must_fit: bool,
+    /// How long it is remembered which messages are gone, in seconds.
+    history: i64,
 }
 
 /// The newest state of a mailbox, which may not be on disk yet, and where its next frame goes.
@@ -43,9 +49,10 @@ pub struct Working {
     pub tip: Arc<View>,
     pub end: u64,
     pub generation: u64,
+    pub version: u32,
     pub cache_end: u64,
-    /// `end` and `generation` of what is published.
-    pub saved: (u64, u64),
+    /// `end`, `generation` and `version` of what is published.
+    pub saved: (u64, u64, u32),
 }
 
 /// What a change is built on.
@@ -53,6 +60,7 @@ struct Base {
     tip: Arc<View>,
     cache_end: u64,
     generation: u64,
+    version: u32,
 }
 
 /// The outcome of a change that was handed in; none where there was nothing to change.
@@ -108,6 +116,73 @@ impl Mailbox {
         Ok(())
     }
 
+    /// Changes two mailboxes in one commit: after a crash both changes are there, or none. `ours` is the change of this mailbox,
+    /// `theirs` that of the other, which is another one.
+    pub(crate) async fn change_both<R: Send + 'static>(
+        self: &Arc<Self>,
+        other: &Arc<Self>,
+        messages: usize,
+        build: impl FnOnce(&mut Change, &mut Change) -> Result<R, StoreError> + Send + 'static,
+    ) -> Result<R, StoreError> {
+        // Always in the same order, so that two who go opposite ways do not wait for each other.
+        let (first, second) = if self.id < other.id { (self, other) } else { (other, self) };
+        let turns = (first.turn.clone().lock_owned().await, second.turn.clone().lock_owned().await);
+        let permit = self.shared.commit.permit().await?;
+        let (ours, theirs) = (self.clone(), other.clone());
+        let begin = move || {
+            let _turns = turns;
+            ours.begin_both(&theirs, build, permit)
+        };
+        let (result, [held, others]) = if messages <= MANY { begin()? } else { blocking(begin).await? };
+        self.hold(held).await?;
+        other.hold(others).await?;
+        Ok(result)
+    }
+
+    /// Builds two changes and hands them in as one. The caller has both turns.
+    fn begin_both<R>(
+        self: &Arc<Self>,
+        other: &Arc<Self>,
+        build: impl FnOnce(&mut Change, &mut Change) -> Result<R, StoreError>,
+        permit: Permit,
+    ) -> Result<(R, [Held; 2]), StoreError> {
+        let bases = (self.base()?, other.base()?);
+        let (now, history) = (self.shared.now(), self.shared.history);
+        let mut ours = Change::new(&bases.0, now, history);
+        let mut theirs = Change::new(&bases.1, now, history);
+        let result = build(&mut ours, &mut theirs)?;
+        if ours.is_nothing() && theirs.is_nothing() {
+            return Ok((result, [None, None]));
+        }
+        let frames = (ours.frame(&bases.0), theirs.frame(&bases.1));
+        let (mut first, mut second);
+        if self.id < other.id {
+            first = self.still(&bases.0)?;
+            second = other.still(&bases.1)?;
+        } else {
+            second = other.still(&bases.1)?;
+            first = self.still(&bases.0)?;
+        }
+        let deltas = (ours.delta(&bases.0), theirs.delta(&bases.1));
+        let roots = (self.quota_root(), other.quota_root());
+        let quotas = &self.shared.quotas;
+        let must_fit = ours.must_fit;
+        match roots.0 == roots.1 {
+            // What comes to one of them goes from the other.
+            true => quotas.add(roots.0.as_ref(), deltas.0.plus(deltas.1), must_fit)?,
+            false => {
+                quotas.add(roots.0.as_ref(), deltas.0, must_fit)?;
+                // It shrinks, and is counted whatever it is.
+                let _ = quotas.add(roots.1.as_ref(), deltas.1, false);
+            }
+        }
+        let (mut job, held) = self.enlist(&mut first, ours, frames.0, (roots.0, deltas.0));
+        let (with, others) = other.enlist(&mut second, theirs, frames.1, (roots.1, deltas.1));
+        job.with = Some(Box::new(with));
+        self.shared.commit.submit(job, permit);
+        Ok((result, [Some(held), Some(others)]))
+    }
+
     /// Builds a change and hands it in. The caller has the turn, so that nobody builds on the same state meanwhile.
     fn begin<R>(
         self: &Arc<Self>,
@@ -115,27 +190,43 @@ impl Mailbox {
         permit: Permit,
     ) -> Result<(R, Held), StoreError> {
         let base = self.base()?;
-        let mut change = Change::new(&base, self.shared.now());
+        let mut change = Change::new(&base, self.shared.now(), self.shared.history);
         let result = build(&mut change)?;
         if change.is_nothing() {
             return Ok((result, None));
         }
-        let mut frame = Vec::with_capacity(change.ops.len() + 16);
-        put_frame(&mut frame, base.generation, &change.ops);
+        let frame = change.frame(&base);
         let mut working = self.still(&base)?;
-        let root = self.quota_root();
-        let delta = Delta::between(&Usage::of(&base.tip), &Usage::of(&change.view));
+        let (root, delta) = (self.quota_root(), change.delta(&base));
         self.shared.quotas.add(root.as_ref(), delta, change.must_fit)?;
-        let (offset, cache_at) = (working.end, working.cache_end);
-        working.end += frame.len() as u64;
-        working.cache_end += change.cache.len() as u64;
-        let Change { view, places, unlink, cache, notes, .. } = change;
-        let (mut job, held) =
-            self.job(&mut working, Arc::new(view), Content::Append { offset, frame }, (root, delta));
-        job.cache = (!cache.is_empty()).then(|| (self.cache.clone(), cache_at, cache));
-        (job.places, job.unlink, job.notes) = (places, unlink, notes);
+        let (job, held) = self.enlist(&mut working, change, frame, (root, delta));
         self.shared.commit.submit(job, permit);
         Ok((result, Some(held)))
+    }
+
+    /// Makes a job of a change whose usage is counted, and takes it for done.
+    fn enlist(
+        self: &Arc<Self>,
+        working: &mut Working,
+        change: Change,
+        frame: Vec<u8>,
+        counted: (Option<MailboxName>, Delta),
+    ) -> (Job, oneshot::Receiver<Result<(), StoreError>>) {
+        let (offset, cache_at) = (working.end, working.cache_end);
+        working.cache_end += change.cache.len() as u64;
+        let content = if working.version < change.version {
+            (working.generation, working.end) = (working.generation + 1, frame.len() as u64);
+            working.version = index::FORMAT;
+            Content::Replace(frame)
+        } else {
+            working.end += frame.len() as u64;
+            Content::Append { offset, frame }
+        };
+        let Change { view, places, unlink, cache, notes, .. } = change;
+        let (mut job, held) = self.job(working, Arc::new(view), content, counted);
+        job.cache = (!cache.is_empty()).then(|| (self.cache.clone(), cache_at, cache));
+        (job.places, job.unlink, job.notes) = (places, unlink, notes);
+        (job, held)
     }
 
     /// Writes the index anew. It is encoded without the lock: the turn keeps changes away.
@@ -153,6 +244,7 @@ impl Mailbox {
             let bytes = index::snapshot(&base.tip, generation);
             let mut working = mailbox.still(&base)?;
             (working.generation, working.end) = (generation, bytes.len() as u64);
+            working.version = index::FORMAT;
             let nothing = (None, Delta::default());
             let (job, held) = mailbox.job(&mut working, base.tip, Content::Replace(bytes), nothing);
             mailbox.shared.commit.submit(job, permit);
@@ -169,7 +261,8 @@ impl Mailbox {
         if working.tip.gone {
             return Err(StoreError::NoMailbox);
         }
-        Ok(Base { tip: working.tip.clone(), cache_end: working.cache_end, generation: working.generation })
+        let Working { generation, version, cache_end, .. } = *working;
+        Ok(Base { tip: working.tip.clone(), cache_end, generation, version })
     }
 
     /// The state, if it is what a change was built on: the mailbox may be gone since, or an earlier change have failed.
@@ -191,7 +284,7 @@ impl Mailbox {
     ) -> (Job, oneshot::Receiver<Result<(), StoreError>>) {
         working.tip = view.clone();
         let usage = Usage::of(&view);
-        let saved = (working.end, working.generation);
+        let saved = (working.end, working.generation, working.version);
         let (tell, held) = oneshot::channel();
         let (mailbox, epoch) = (self.clone(), self.log.epoch());
         let done = move |result: Result<(), StoreError>| {
@@ -209,7 +302,7 @@ impl Mailbox {
         (Job::new(self.log.clone(), epoch, saved.1, content, Box::new(done)), held)
     }
 
-    fn publish(&self, view: Arc<View>, saved: (u64, u64), usage: Usage) {
+    fn publish(&self, view: Arc<View>, saved: (u64, u64, u32), usage: Usage) {
         lock(&self.working).saved = saved;
         self.shared.quotas.note(&self.id, Some(usage));
         // A mailbox that was deleted meanwhile stays so.
@@ -235,12 +328,12 @@ impl Mailbox {
         let mut view = (*published).clone();
         view.last_uid = last_uid;
         working.tip = Arc::new(view);
-        (working.end, working.generation) = working.saved;
+        (working.end, working.generation, working.version) = working.saved;
     }
 }
 
 impl Change {
-    fn new(base: &Base, now: i64) -> Change {
+    fn new(base: &Base, now: i64, history: i64) -> Change {
         Change {
             view: (*base.tip).clone(),
             now,
@@ -251,12 +344,31 @@ impl Change {
             cache_at: base.cache_end,
             notes: Vec::new(),
             modseq: base.tip.modseq() + 1,
+            defined: 0,
+            version: 1,
             must_fit: true,
+            history,
         }
     }
 
     fn is_nothing(&self) -> bool {
         self.ops.is_empty()
+    }
+
+    /// As it stands in the index; a file of an earlier version is written anew, with the change in it.
+    fn frame(&self, base: &Base) -> Vec<u8> {
+        if base.version < self.version {
+            return index::snapshot(&self.view, base.generation + 1);
+        }
+        let mut frame = Vec::with_capacity(self.ops.len() + 16);
+        if !self.is_nothing() {
+            put_frame(&mut frame, base.generation, &self.ops);
+        }
+        frame
+    }
+
+    fn delta(&self, base: &Base) -> Delta {
+        Delta::between(&Usage::of(&base.tip), &Usage::of(&self.view))
     }
 
     /// Lets the change exceed the quota.
@@ -273,9 +385,15 @@ impl Change {
         &self.view
     }
 
+    /// The modification sequence of what it changes.
+    pub fn modseq(&self) -> u64 {
+        self.modseq
+    }
+
     /// Does an operation: in the log, and in the view.
     pub fn op(&mut self, op: Op) {
         op.encode(&mut self.ops);
+        self.version = self.version.max(op.format());
         self.view.apply(op);
     }
 
@@ -311,14 +429,39 @@ impl Change {
     /// The bit of a keyword, which is defined where it is new.
     pub fn keyword(&mut self, word: &str) -> Result<u128, StoreError> {
         if let Some(bit) = self.view.keyword_bit(word) {
+            self.defined |= bit;
             return Ok(bit);
         }
-        if self.view.keywords.len() >= KEYWORDS {
-            return Err(StoreError::TooManyKeywords);
+        let free = self.view.keywords.iter().position(|word| word.is_empty());
+        let free = match free {
+            None if self.view.keywords.len() >= KEYWORDS => {
+                // Those that no message has come free when one is needed; those of this change count, too.
+                let used = self.view.keywords_in_use() | self.defined;
+                Some((0..KEYWORDS).find(|bit| used >> bit & 1 == 0).ok_or(StoreError::TooManyKeywords)?)
+            }
+            free => free,
+        };
+        let at = free.unwrap_or(self.view.keywords.len());
+        let bit = u8::try_from(at).map_err(|_| StoreError::TooManyKeywords)?;
+        match free {
+            Some(_) => self.op(Op::Rename { bit, word: word.into() }),
+            None => self.op(Op::Keyword(word.into())),
         }
-        let bit = 1u128 << self.view.keywords.len();
-        self.op(Op::Keyword(word.into()));
-        Ok(bit)
+        self.defined |= 1 << bit;
+        Ok(1 << bit)
+    }
+
+    /// Gives up the keywords that no message has. How many.
+    pub fn free_keywords(&mut self) -> usize {
+        let used = self.view.keywords_in_use();
+        let unused = |(at, word): (usize, &Arc<str>)| {
+            (!word.is_empty() && used >> at & 1 == 0).then(|| u8::try_from(at).ok()).flatten()
+        };
+        let unused: Vec<u8> = self.view.keywords.iter().enumerate().filter_map(unused).collect();
+        for bit in &unused {
+            self.op(Op::Rename { bit: *bit, word: Arc::from("") });
+        }
+        unused.len()
     }
 
     /// System flags and keywords of a list.
@@ -353,6 +496,19 @@ impl Change {
         if unlink {
             self.unlink.extend_from_slice(uids);
         }
+        self.drop_tombstones();
+    }
+
+    /// Keeps within bounds what is remembered of messages that are gone.
+    pub fn drop_tombstones(&mut self) {
+        let most = TOMBSTONES.max(self.view.exists());
+        let oldest = self.now.saturating_sub(self.history);
+        let Some(modseq) = self.view.tombstones().surplus(most, oldest) else { return };
+        let mut state = index::state(&self.view);
+        if let Op::State { deletedmodseq, .. } = &mut state {
+            *deletedmodseq = modseq.max(*deletedmodseq);
+        }
+        self.op(state);
     }
 
     /// Forgets expunged messages for good, and their files.
@@ -368,13 +524,19 @@ impl Change {
 /// Whether the index has many more bytes than its messages need.
 fn is_bloated(working: &Working) -> bool {
     let messages = (working.tip.records.len() + working.tip.expunged.len()) as u64;
-    working.end > COMPACT_FROM && working.end > messages * COMPACT_RECORD
+    let needed = (messages.saturating_mul(COMPACT_RECORD))
+        .saturating_add(working.tip.tombstones.len() as u64 * COMPACT_RUN)
+        // Annotations of any size are no bloat, but those that were replaced.
+        .saturating_add(working.tip.annotation_bytes.saturating_mul(2));
+    working.end > COMPACT_FROM && working.end > needed
 }
 
 /// An index smaller than this is not compacted.
 const COMPACT_FROM: u64 = 64 << 10;
 /// An index with more bytes per message is.
 const COMPACT_RECORD: u64 = 400;
+/// The same for each run of messages that are gone.
+const COMPACT_RUN: u64 = 64;
 
 #[cfg(test)]
 mod tests {
@@ -382,6 +544,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
+    use crate::metadata::Setting;
 
     #[derive(Debug, Clone)]
     enum Act {
@@ -391,6 +554,7 @@ mod tests {
         Forget(Vec<u32>),
         Recent(u32),
         Pop3,
+        Metadata(u8, Option<u8>),
     }
 
     fn act() -> impl Strategy<Value = Act> {
@@ -403,6 +567,7 @@ mod tests {
             uids().prop_map(Act::Forget),
             (0..40u32).prop_map(Act::Recent),
             Just(Act::Pop3),
+            (0..4u8, proptest::option::of(0..9u8)).prop_map(|(entry, value)| Act::Metadata(entry, value)),
         ]
     }
 
@@ -429,6 +594,12 @@ mod tests {
             Act::Forget(uids) => change.forget(&uids),
             Act::Recent(uid) => change.op(Op::Recent(uid)),
             Act::Pop3 => change.op(Op::Pop3(change.now)),
+            Act::Metadata(entry, value) => {
+                let value = value.map(|length| vec![0; usize::from(length)]);
+                let (entry, user) = (format!("/{}", entry / 2), format!("{}", entry % 2));
+                let settings = vec![Setting { entry, user, value }];
+                change.op(Op::Metadata { modseq: change.modseq(), settings });
+            }
         }
     }
 
@@ -436,12 +607,15 @@ mod tests {
     fn told(view: &View) -> String {
         let View { uidvalidity, last_uid, highestmodseq, deletedmodseq, recentuid, last_append, .. } = view;
         let View { pop3_last_login, gone, records, expunged, keywords, bytes, annotation_bytes, .. } = view;
+        let tombstones: Vec<_> = view.tombstones.iter().collect();
         let (live, dead): (Vec<_>, Vec<_>) = (records.iter().collect(), expunged.iter().collect());
         format!(
             "{uidvalidity} {last_uid} {highestmodseq} {deletedmodseq} {recentuid} {last_append} {pop3_last_login} {gone} \
-             {bytes} {annotation_bytes} {} {} {keywords:?} {live:#?} {dead:#?}",
+             {bytes} {annotation_bytes} {} {:?} {} {:?} {keywords:?} {live:#?} {dead:#?} {tombstones:?}",
             view.unseen,
+            view.deleted(),
             view.exists(),
+            view.metadata,
         )
     }
 
@@ -453,7 +627,7 @@ mod tests {
             let mut tip = Arc::new(View { uidvalidity: 7, ..View::default() });
             let mut file = index::snapshot(&tip, 1);
             for (act, now) in acts {
-                let mut change = Change::new(&Base { tip: tip.clone(), cache_end: 0, generation: 1 }, now);
+                let mut change = Change::new(&Base { tip: tip.clone(), cache_end: 0, generation: 1, version: index::FORMAT }, now, 500);
                 run(&mut change, act);
                 if !change.is_nothing() {
                     put_frame(&mut file, 1, &change.ops);
@@ -465,6 +639,7 @@ mod tests {
             prop_assert_eq!(told(&index::parse(&compact).unwrap().view), told(&tip));
             let counted = View::default().with(tip.records.clone());
             prop_assert_eq!((counted.bytes, counted.unseen), (tip.bytes, tip.unseen));
+            prop_assert_eq!(counted.deleted(), tip.deleted());
         }
     }
 }

@@ -5,39 +5,130 @@ use std::{collections::HashSet, fs, path::Path, sync::Arc};
 use work::aside::weighed;
 
 use super::{
-    Store, blocking,
+    Store,
+    annotate::{self, Annotations},
+    blocking,
+    change::Change,
     commit::recover::link,
     disk,
     error::{Doing, StoreError},
     mailbox::{FlagMask, Mailbox},
     record::{Record, System},
     stage::{Content, STAGE, Staged, fresh},
+    view::View,
 };
 use crate::limits::THROUGH_LOG;
 
+/// What goes along with a message that is copied.
+#[derive(Debug, Clone)]
+pub struct Along {
+    pub flags: FlagMask,
+    /// UIDs of messages that are \Seen, where the user has a seen state of their own; none: it is that of the shared flags.
+    pub seen: Option<Arc<HashSet<u32>>>,
+    /// The user whose annotations go along beside the shared ones; none: no annotations do.
+    pub annotations: Option<String>,
+}
+
+impl Along {
+    /// All that is everybody's, and this user's annotations.
+    pub fn all_of(user: &str) -> Along {
+        Along { flags: FlagMask::ALL, seen: None, annotations: Some(user.to_owned()) }
+    }
+
+    fn annotations_of(&self, record: &Record) -> Annotations {
+        annotate::carried(&record.annotations, self.annotations.as_deref()?)
+    }
+
+    /// Gives messages that have come the annotations that they had.
+    fn annotate(&self, change: &mut Change, source: &View, old: &[u32], new: &[u32]) {
+        for (old, new) in old.iter().zip(new) {
+            let annotations = source.get(*old).and_then(|record| self.annotations_of(record));
+            annotate::arrive(change, *new, annotations);
+        }
+    }
+}
+
 impl Store {
-    /// Copies messages to a mailbox, which may be the same one: pairs of UIDs, old and new. `keep`: the flags that go
-    /// along; \Seen is that of the shared flags, or of `seen` (UIDs) where the user has a seen state of their own.
+    /// Copies messages to a mailbox, which may be the same one: pairs of UIDs, old and new.
     pub async fn copy(
         &self,
         from: &Arc<Mailbox>,
         uids: Vec<u32>,
         to: &Arc<Mailbox>,
-        keep: FlagMask,
-        seen: Option<Arc<HashSet<u32>>>,
+        along: Along,
         ignore_quota: bool,
     ) -> Result<Vec<(u32, u32)>, StoreError> {
-        let view = from.view();
+        let (view, many) = (from.view(), uids.len());
+        let Some(staged) = self.stage_for(from, uids, to).await? else { return Ok(Vec::new()) };
+        to.change_of(many, move |change| {
+            if ignore_quota {
+                change.ignore_quota();
+            }
+            let mut messages = Vec::with_capacity(staged.len());
+            for (record, staged) in &staged {
+                messages.push(arrival(change, (record, &view), staged, &along)?);
+            }
+            let new = change.append(&messages)?;
+            for ((record, _), uid) in staged.iter().zip(&new) {
+                annotate::arrive(change, *uid, along.annotations_of(record));
+            }
+            Ok(staged.iter().map(|(record, _)| record.uid).zip(new).collect())
+        })
+        .await
+    }
+
+    /// Moves messages in one commit: pairs of UIDs, old and new. What two sessions move at once arrives once, and the second finds
+    /// it gone. Within one quota root as much is freed as is taken. The arguments are those of [`Store::copy`].
+    pub async fn relocate(
+        &self,
+        from: &Arc<Mailbox>,
+        uids: Vec<u32>,
+        to: &Arc<Mailbox>,
+        along: Along,
+        ignore_quota: bool,
+    ) -> Result<Vec<(u32, u32)>, StoreError> {
         let many = uids.len();
-        let records = {
-            let view = view.clone();
-            weighed(many, move || -> Vec<Record> {
-                uids.iter().filter_map(|uid| view.get(*uid)).cloned().collect()
-            })
-        };
+        let Some(staged) = self.stage_for(from, uids, to).await? else { return Ok(Vec::new()) };
+        let (unlink, forget) = self.inner.shared.expunge_mode();
+        if from.uniqueid() == to.uniqueid() {
+            return to
+                .change_of(many, move |change| {
+                    let source = change.view().clone();
+                    let (messages, old) = arrivals(change, &source, &staged, &along)?;
+                    let new = change.append(&messages)?;
+                    along.annotate(change, &source, &old, &new);
+                    change.expunge(&old, unlink, forget);
+                    Ok(old.into_iter().zip(new).collect())
+                })
+                .await;
+        }
+        to.change_both(from, many, move |change, source| {
+            if ignore_quota {
+                change.ignore_quota();
+            }
+            let (messages, old) = arrivals(change, source.view(), &staged, &along)?;
+            let new = change.append(&messages)?;
+            along.annotate(change, source.view(), &old, &new);
+            source.expunge(&old, unlink, forget);
+            Ok(old.into_iter().zip(new).collect())
+        })
+        .await
+    }
+
+    /// The messages of these UIDs that are there, ready for the partition of a mailbox; none: there is none of them.
+    async fn stage_for(
+        &self,
+        from: &Arc<Mailbox>,
+        uids: Vec<u32>,
+        to: &Arc<Mailbox>,
+    ) -> Result<Option<Vec<(Record, Arc<Staged>)>>, StoreError> {
+        let (view, many) = (from.view(), uids.len());
+        let records = weighed(many, move || -> Vec<Record> {
+            uids.iter().filter_map(|uid| view.get(*uid)).cloned().collect()
+        });
         let records = records.await;
         if records.is_empty() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let bytes: u64 = records.iter().map(|r| r.size).sum();
         self.check_room(&to.partition(), bytes).await?;
@@ -46,51 +137,49 @@ impl Store {
             let staged = stage(&source, &records, &target)?;
             Ok(records.into_iter().zip(staged).collect::<Vec<_>>())
         });
-        let staged = staged.await?;
-        to.change_of(many, move |change| {
-            if ignore_quota {
-                change.ignore_quota();
-            }
-            let mut messages = Vec::with_capacity(staged.len());
-            let mask = keep.system();
-            for (record, staged) in &staged {
-                let mut flags = record.flags;
-                if let Some(seen) = &seen {
-                    flags = flags.without(System::SEEN);
-                    flags = if seen.contains(&record.uid) { flags.with(System::SEEN) } else { flags };
-                }
-                let mut keywords = 0;
-                for (n, word) in view.keywords().iter().enumerate().filter(|_| keep.others) {
-                    if record.keywords >> n & 1 == 1 {
-                        keywords |= change.keyword(word)?;
-                    }
-                }
-                messages.push((staged.clone(), System(flags.0 & mask.0), keywords, record.internaldate));
-            }
-            let new = change.append(&messages)?;
-            Ok(staged.iter().map(|(record, _)| record.uid).zip(new).collect())
-        })
-        .await
+        staged.await.map(Some)
     }
+}
 
-    /// Moves messages: what two sessions move at once arrives once, and the second finds it gone.
-    pub async fn relocate(
-        &self,
-        from: &Arc<Mailbox>,
-        uids: Vec<u32>,
-        to: &Arc<Mailbox>,
-        keep: FlagMask,
-        seen: Option<Arc<HashSet<u32>>>,
-        ignore_quota: bool,
-    ) -> Result<Vec<(u32, u32)>, StoreError> {
-        let _turn = self.inner.turns.take(&format!("moves from {}", from.uniqueid())).await?;
-        // Within one quota root as much is freed as is taken.
-        let stays = from.quota_root() == to.quota_root();
-        let pairs = self.copy(from, uids, to, keep, seen, ignore_quota || stays).await?;
-        let moved: Vec<u32> = pairs.iter().map(|(from, _)| *from).collect();
-        from.remove(&moved).await?;
-        Ok(pairs)
+/// A message that comes to a mailbox, as [`Change::append`] takes it.
+type Arrival = (Arc<Staged>, System, u128, i64);
+
+/// A message of another mailbox with what goes along of its flags.
+fn arrival(
+    change: &mut Change,
+    (record, view): (&Record, &View),
+    staged: &Arc<Staged>,
+    Along { flags: keep, seen, .. }: &Along,
+) -> Result<Arrival, StoreError> {
+    let mut flags = record.flags;
+    if let Some(seen) = seen {
+        flags = flags.without(System::SEEN);
+        flags = if seen.contains(&record.uid) { flags.with(System::SEEN) } else { flags };
     }
+    let mut keywords = 0;
+    for (n, word) in view.keywords().iter().enumerate().filter(|_| keep.others) {
+        if record.keywords >> n & 1 == 1 {
+            keywords |= change.keyword(word)?;
+        }
+    }
+    Ok((staged.clone(), System(flags.0 & keep.system().0), keywords, record.internaldate))
+}
+
+/// The messages that are still where they are moved from, as they are now, and their UIDs there.
+fn arrivals(
+    change: &mut Change,
+    source: &View,
+    staged: &[(Record, Arc<Staged>)],
+    along: &Along,
+) -> Result<(Vec<Arrival>, Vec<u32>), StoreError> {
+    let (mut messages, mut old) = (Vec::with_capacity(staged.len()), Vec::with_capacity(staged.len()));
+    for (record, staged) in staged {
+        if let Some(now) = source.get(record.uid) {
+            messages.push(arrival(change, (now, source), staged, along)?);
+            old.push(record.uid);
+        }
+    }
+    Ok((messages, old))
 }
 
 /// Makes messages of one mailbox ready for another: a few small ones through the commit log, the rest as links (or

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use protocol::{imap::Flag, name::MailboxName};
 
-use super::{Store, commit::Note, duplicate, error::StoreError, mailbox::NewMessage, stage::Staged};
+use super::{
+    Store, commit::Note, duplicate, error::StoreError, header::DUPLICATE_DELIVER, mailbox::NewMessage,
+    stage::Staged,
+};
 
 /// A message for one mailbox.
 #[derive(Clone)]
@@ -31,7 +34,8 @@ impl Store {
     /// Delivers; on return the message is on disk, and so is the memory of its delivery.
     pub async fn deliver(&self, delivery: Delivery) -> Result<Delivered, StoreError> {
         let mailbox = self.mailbox(&delivery.mailbox).await?;
-        let suppress = self.policy().duplicatesuppression;
+        let suppress =
+            self.policy().duplicatesuppression && mailbox.header().options & DUPLICATE_DELIVER == 0;
         let now = self.inner.shared.now() as u64;
         let note = delivery.message_id.as_deref().filter(|_| suppress).map(|id| Note {
             key: duplicate::key(id, &mailbox.id, delivery.date.as_deref().unwrap_or_default()),
@@ -47,7 +51,12 @@ impl Store {
         {
             return Ok(Delivered::Duplicate);
         }
-        let message = NewMessage { staged: delivery.staged, flags: delivery.flags, internaldate: None };
+        let message = NewMessage {
+            staged: delivery.staged,
+            flags: delivery.flags,
+            internaldate: None,
+            annotations: Vec::new(),
+        };
         let added = mailbox.append_noted(vec![message], note, delivery.ignore_quota).await?;
         let uid = added.uids.first().copied().unwrap_or_default();
         Ok(Delivered::Stored { uidvalidity: added.uidvalidity, uid })

@@ -43,6 +43,11 @@ pub enum StoreError {
     /// One user may not have more of it.
     #[error("{0}")]
     Limit(&'static str),
+    /// An annotation beyond [`crate::VALUE_MAX`].
+    #[error("Annotation value too large")]
+    AnnotationTooLarge,
+    #[error("Too many annotations")]
+    TooManyAnnotations,
     /// Nobody, and no group, can be called so.
     #[error("Invalid identifier")]
     BadIdentifier,
@@ -108,6 +113,8 @@ impl StoreError {
             | StoreError::BadUse(_)
             | StoreError::Protected
             | StoreError::TooManyKeywords
+            | StoreError::AnnotationTooLarge
+            | StoreError::TooManyAnnotations
             | StoreError::Limit(_)
             | StoreError::BadIdentifier
             | StoreError::NoMessage

@@ -5,7 +5,7 @@ use protocol::name::MailboxName;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::{Actor, Store, blocking, error::StoreError, header::Header, rebuild};
+use super::{Actor, Store, blocking, error::StoreError, metadata::SHARED, rebuild};
 
 /// Ages, in seconds, after which things end; none: they stay.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Ages {
     pub no_annotations: bool,
     /// `-p`: only mailboxes whose internal names begin so.
     pub prefix: Option<String>,
+    /// `-t`: keywords that no message has come free.
+    #[serde(default)]
+    pub keywords: bool,
     /// `-u`: only this user's.
     pub user: Option<String>,
 }
@@ -33,6 +36,9 @@ pub struct Expired {
     pub expired: u64,
     pub expunged: u64,
     pub deliveries: u64,
+    /// Keywords that came free.
+    #[serde(default)]
+    pub keywords: u64,
     /// Mailboxes that could not be treated; the log says why.
     pub failed: u64,
 }
@@ -81,6 +87,9 @@ impl Store {
         done: &mut Expired,
     ) -> Result<(), StoreError> {
         let now = self.now();
+        if self.stays(name, now).await? {
+            return Ok(());
+        }
         if let (Some(age), Some((_, deleted))) = (ages.deleted, self.inner.namespace.undeleted(name))
             && now.saturating_sub(deleted) >= age
         {
@@ -98,6 +107,12 @@ impl Store {
                 mailbox.view().records().iter().filter(|r| r.internaldate < limit).map(|r| r.uid).collect();
             done.expired += mailbox.remove(&old).await?.len() as u64;
         }
+        if ages.keywords {
+            let mailbox = self.mailbox(name).await?;
+            let many = mailbox.view().exists();
+            let freed = mailbox.change_of(many, |change| Ok(change.free_keywords()));
+            done.keywords += freed.await? as u64;
+        }
         if let Some(age) = ages.expunged {
             done.expunged += self.forget_expunged(name, now.saturating_sub(age)).await?;
         }
@@ -111,6 +126,7 @@ impl Store {
             let expunged = change.view().expunged.iter();
             let old: Vec<u32> = expunged.filter(|r| r.last_updated <= before as i64).map(|r| r.uid).collect();
             change.forget(&old);
+            change.drop_tombstones();
             Ok(old.len() as u64)
         });
         let forgotten = forgotten.await?;
@@ -134,27 +150,40 @@ impl Store {
         .await
     }
 
-    /// The age in seconds that the `expire` annotation (days) of a mailbox or of the nearest one above names.
+    /// Whether nothing of a mailbox ends now: `noexpire_until` of its user's INBOX, epoch seconds; 0 is for ever.
+    async fn stays(&self, name: &MailboxName, now: u64) -> Result<bool, StoreError> {
+        let name = self.inner.namespace.undeleted(name).map_or_else(|| name.clone(), |(old, _)| old);
+        let Some(inbox) = name.inbox() else { return Ok(false) };
+        let Some(entry) = self.inner.list.get(&inbox)? else { return Ok(false) };
+        let until = self.open_entry(&entry).await?.annotation(STAYS, SHARED);
+        let until = until.and_then(|until| str::from_utf8(&until).ok()?.trim().parse::<u64>().ok());
+        Ok(until.is_some_and(|until| until == 0 || until > now))
+    }
+
+    /// The age in seconds that the `expire` annotation of a mailbox, of the nearest one above, or of the server names: a
+    /// duration, in days where it has no unit.
     async fn expire_age(&self, name: &MailboxName) -> Result<Option<u64>, StoreError> {
         let mut above = Some(name.clone());
         while let Some(name) = above {
             if let Some(entry) = self.inner.list.get(&name)?
                 && let Ok(mailbox) = self.open_entry(&entry).await
-                && let Some(days) = expire_days(&mailbox.header())
+                && let Some(age) = mailbox.annotation(EXPIRE, SHARED).as_deref().and_then(age)
             {
-                return Ok((days > 0).then(|| days.saturating_mul(DAY)));
+                return Ok(Some(age).filter(|age| *age > 0));
             }
             above = name.parent();
         }
-        Ok(None)
+        let server = self.server_annotations(SHARED).await?;
+        Ok(server.get(EXPIRE).map(|value| &**value).and_then(age).filter(|age| *age > 0))
     }
 }
 
-fn expire_days(header: &Header) -> Option<u64> {
-    header.annotation(EXPIRE, "")?.trim().parse().ok()
+/// Seconds.
+fn age(value: &[u8]) -> Option<u64> {
+    config::imapd::duration(str::from_utf8(value).ok()?.trim(), 'd')
 }
 
 const EXPIRE: &str = "/vendor/cmu/cyrus-imapd/expire";
-const DAY: u64 = 24 * 3600;
+const STAYS: &str = "/vendor/cmu/cyrus-imapd/noexpire_until";
 /// Entries read at a time.
 const PAGE: usize = 500;

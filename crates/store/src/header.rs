@@ -139,3 +139,8 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
 pub const FILE: &str = "header";
 const MAGIC: &str = "murder-mailbox";
 const VERSION: &str = "1";
+/// Option bits, as Cyrus numbers them: whether POP3 shows UIDs alone, whether \Seen is everybody's, whether what was delivered
+/// once is delivered again.
+pub const POP3_NEW_UIDL: u64 = 1;
+pub const SHARED_SEEN: u64 = 1 << 2;
+pub const DUPLICATE_DELIVER: u64 = 1 << 3;

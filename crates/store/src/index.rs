@@ -11,7 +11,9 @@ use super::{
     codec::{Reader, Truncated, put_bytes, put_frame, put_number, take_frame},
     error::{Doing, StoreError},
     logfile,
+    metadata::Setting,
     record::{Annotation, Record, System},
+    tombstones::Run,
     view::View,
 };
 
@@ -43,9 +45,13 @@ pub enum Op {
         modseq: u64,
         time: i64,
     },
-    /// An expunged message that is still remembered: in a compacted file only.
+    /// An expunged message that is still remembered: in compacted files of format 1 only, which say nothing else of what is gone.
     Expunged(Record),
-    /// An expunged message is no longer remembered.
+    /// The same in later formats, which have a [`Op::Gone`] for it.
+    Kept(Record),
+    /// UIDs that are gone: in a compacted file only, since each expunge says so itself.
+    Gone(Run),
+    /// An expunged message goes for good; that it was there is still known.
     Forget {
         uid: u32,
         modseq: u64,
@@ -57,9 +63,27 @@ pub enum Op {
         modseq: u64,
         annotations: Vec<Annotation>,
     },
+    /// A keyword bit gets another word, or (empty) none: no message has it.
+    Rename {
+        bit: u8,
+        word: Arc<str>,
+    },
+    /// Annotations of the mailbox itself, set or removed at once.
+    Metadata {
+        modseq: u64,
+        settings: Vec<Setting>,
+    },
 }
 
 impl Op {
+    /// The format of the index file that knows the operation.
+    pub fn format(&self) -> u32 {
+        match self {
+            Op::Metadata { .. } | Op::Rename { .. } => 2,
+            _ => 1,
+        }
+    }
+
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Op::State {
@@ -119,6 +143,17 @@ impl Op {
                 out.push(9);
                 out.extend_from_slice(&time.to_le_bytes());
             }
+            Op::Kept(record) => {
+                out.push(11);
+                record.encode(out);
+            }
+            Op::Gone(Run { first, last, modseq, time }) => {
+                out.push(12);
+                put_number(out, u64::from(*first));
+                put_number(out, u64::from(last - first));
+                put_number(out, *modseq);
+                out.extend_from_slice(&time.to_le_bytes());
+            }
             Op::Annotate { uid, modseq, annotations } => {
                 out.push(10);
                 put_number(out, u64::from(*uid));
@@ -129,6 +164,16 @@ impl Op {
                     put_bytes(out, a.user.as_bytes());
                     put_bytes(out, &a.value);
                 }
+            }
+            Op::Rename { bit, word } => {
+                out.extend_from_slice(&[RENAME, *bit]);
+                put_bytes(out, word.as_bytes());
+            }
+            Op::Metadata { modseq, settings } => {
+                out.push(METADATA);
+                put_number(out, *modseq);
+                put_number(out, settings.len() as u64);
+                settings.iter().for_each(|setting| setting.encode(out));
             }
         }
     }
@@ -167,6 +212,20 @@ impl Op {
                 }
                 Op::Annotate { uid, modseq, annotations }
             }
+            11 => Op::Kept(Record::decode(r)?),
+            12 => {
+                let (first, more) = (r.number32()?, r.number32()?);
+                let last = first.checked_add(more).ok_or(Truncated)?;
+                Op::Gone(Run { first, last, modseq: r.number()?, time: r.time()? })
+            }
+            RENAME => Op::Rename { bit: r.byte()?, word: r.text()?.into() },
+            METADATA => {
+                let (modseq, mut settings) = (r.number()?, Vec::new());
+                for _ in 0..r.number()? {
+                    settings.push(Setting::decode(r)?);
+                }
+                Op::Metadata { modseq, settings }
+            }
             _ => return Err(Truncated),
         })
     }
@@ -176,6 +235,7 @@ impl Op {
 #[derive(Debug)]
 pub struct Loaded {
     pub view: View,
+    pub version: u32,
     pub generation: u64,
     /// Bytes of the file that count: where the next frame goes.
     pub len: u64,
@@ -187,7 +247,15 @@ pub struct Loaded {
 pub fn load(dir: &Path) -> Result<Loaded, StoreError> {
     let path = dir.join(FILE);
     let bytes = fs::read(&path).doing("read", &path)?;
-    let loaded = parse(&bytes).ok_or_else(|| StoreError::damaged(&path, "not an index"))?;
+    let loaded = parse(&bytes).ok_or_else(|| {
+        let why = match logfile::version(&bytes).filter(|_| bytes.starts_with(MAGIC)) {
+            Some(version) if version > FORMAT => format!(
+                "an index of format {version}, and this program knows {FORMAT} and older: it is of a newer version"
+            ),
+            _ => "not an index".to_owned(),
+        };
+        StoreError::damaged(&path, why)
+    })?;
     if loaded.torn {
         let kept = dir.join(DAMAGED);
         warn!(index = %path.display(), at = loaded.len, lost = bytes.len() as u64 - loaded.len, "index cut at its last good record");
@@ -203,7 +271,7 @@ pub fn parse(bytes: &[u8]) -> Option<Loaded> {
     if !bytes.starts_with(MAGIC) {
         return None;
     }
-    let generation = logfile::parse(bytes).ok()?;
+    let (version, generation) = (logfile::version(bytes)?, logfile::parse(bytes, FORMAT).ok()?);
     let mut at = logfile::HEADER as usize;
     let mut view = View::default();
     while let Some((payload, len)) = bytes.get(at..).and_then(|rest| take_frame(rest, generation)) {
@@ -213,33 +281,45 @@ pub fn parse(bytes: &[u8]) -> Option<Loaded> {
         at += len;
     }
     let torn = at != bytes.len();
-    Some(Loaded { view, generation, len: at as u64, torn })
+    Some(Loaded { view, version, generation, len: at as u64, torn })
 }
 
 /// A whole index file that holds a view.
 pub fn snapshot(view: &View, generation: u64) -> Vec<u8> {
-    let mut out = logfile::header(MAGIC, generation);
+    let mut out = logfile::header(MAGIC, FORMAT, generation);
     let mut payload = Vec::new();
     state(view).encode(&mut payload);
     for word in view.keywords.iter() {
         Op::Keyword(word.clone()).encode(&mut payload);
     }
     put_frame(&mut out, generation, &payload);
+    for settings in view.metadata.in_runs() {
+        payload.clear();
+        Op::Metadata { modseq: 0, settings }.encode(&mut payload);
+        put_frame(&mut out, generation, &payload);
+    }
     let live = view.records.iter().map(|r| (r, false));
     let expunged = view.expunged.iter().map(|r| (r, true));
     let all: Vec<_> = live.chain(expunged).collect();
     for some in all.chunks(SNAPSHOT_FRAME) {
         payload.clear();
         for (record, expunged) in some {
-            payload.push(if *expunged { 6 } else { 3 });
+            payload.push(if *expunged { 11 } else { 3 });
             record.encode(&mut payload);
         }
+        put_frame(&mut out, generation, &payload);
+    }
+    let gone: Vec<&Run> = view.tombstones.iter().collect();
+    for some in gone.chunks(SNAPSHOT_FRAME) {
+        payload.clear();
+        some.iter().for_each(|run| Op::Gone(**run).encode(&mut payload));
         put_frame(&mut out, generation, &payload);
     }
     out
 }
 
-fn state(view: &View) -> Op {
+/// The numbers of a view.
+pub fn state(view: &View) -> Op {
     Op::State {
         uidvalidity: view.uidvalidity,
         last_uid: view.last_uid,
@@ -262,10 +342,80 @@ fn play(view: &mut View, payload: &[u8]) -> Result<(), Truncated> {
     Ok(())
 }
 
+const METADATA: u8 = 20;
+const RENAME: u8 = 21;
 /// Name of the file in a mailbox's directory.
 pub const FILE: &str = "index";
 pub const MAGIC: &[u8; 8] = b"MURDERIX";
+/// 1 knew nothing of messages whose records are gone. A file of it is read, and goes on as it is until it is compacted, since what
+/// is appended to it says the same in both; or until the mailbox gets annotations, which 1 did not know either ([`Op::format`]).
+pub const FORMAT: u32 = 2;
 /// A tail that was cut off, for who wants to look.
 const DAMAGED: &str = "index.cut";
 /// Records in one frame of a compacted file.
 const SNAPSHOT_FRAME: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(uid: u32, modseq: u64) -> Record {
+        Record {
+            uid,
+            modseq,
+            createdmodseq: 1,
+            internaldate: 0,
+            savedate: 0,
+            last_updated: 9,
+            size: 1,
+            header_size: 0,
+            guid: [0; 20],
+            flags: System::NONE,
+            keywords: 0,
+            cache: 0,
+            annotations: None,
+        }
+    }
+
+    /// As the builds before format 2 wrote it: compacted, and gone on from there.
+    fn first_format() -> Vec<u8> {
+        let mut out = logfile::header(MAGIC, 1, 7);
+        let mut frame = |ops: &[Op]| {
+            let mut payload = Vec::new();
+            ops.iter().for_each(|op| op.encode(&mut payload));
+            put_frame(&mut out, 7, &payload);
+        };
+        let base =
+            View { uidvalidity: 3, last_uid: 6, highestmodseq: 9, deletedmodseq: 4, ..View::default() };
+        frame(&[state(&base)]);
+        frame(&[Op::Append(record(2, 5)), Op::Append(record(5, 6)), Op::Append(record(6, 6))]);
+        // By UID, whenever they went.
+        frame(&[Op::Expunged(record(1, 8)), Op::Expunged(record(3, 5)), Op::Expunged(record(4, 5))]);
+        frame(&[Op::Expunge { uid: 5, modseq: 10, time: 11 }, Op::Forget { uid: 5, modseq: 10 }]);
+        out
+    }
+
+    #[test]
+    fn an_index_of_the_first_format_knows_what_is_gone_and_is_written_in_the_second() {
+        let old = parse(&first_format()).unwrap();
+        assert!(!old.torn);
+        assert_eq!(old.view.vanished_since(3), None, "that was forgotten then");
+        for view in [&old.view, &parse(&snapshot(&old.view, 8)).unwrap().view] {
+            assert_eq!(view.vanished_since(4), Some(vec![(1, 1), (3, 5)]));
+            assert_eq!(view.vanished_since(8), Some(vec![(5, 5)]));
+            assert_eq!((view.exists(), view.expunged.len(), view.deletedmodseq), (2, 3, 4));
+        }
+        assert_eq!(logfile::version(&snapshot(&old.view, 8)), Some(2));
+    }
+
+    #[test]
+    fn an_index_of_a_newer_format_is_refused_by_name_and_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut newer = logfile::header(MAGIC, FORMAT + 1, 7);
+        put_frame(&mut newer, 7, b"\xffwhat is not known");
+        fs::write(dir.path().join(FILE), &newer).unwrap();
+        let why = load(dir.path()).unwrap_err().to_string();
+        assert!(why.contains("format 3") && why.contains("newer"), "{why}");
+        assert_eq!(fs::read(dir.path().join(FILE)).unwrap(), newer);
+    }
+}

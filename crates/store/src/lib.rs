@@ -30,6 +30,7 @@
 //! It asks a [`Master`] before the list changes, and knows no protocol of a client's: errors are [`StoreError`], which each
 //! protocol turns into its replies.
 
+mod annotate;
 mod change;
 mod codec;
 mod commit;
@@ -48,6 +49,7 @@ mod logfile;
 mod mailbox;
 mod master;
 mod message;
+mod metadata;
 mod open;
 mod openings;
 mod ops;
@@ -62,18 +64,22 @@ mod stage;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tombstones;
 mod turns;
 mod userlog;
 mod view;
 
+pub use annotate::Annotations;
+pub use copy::Along;
 pub use deliver::{Delivered, Delivery};
 pub use error::StoreError;
 pub use expire::{Ages, Expired};
-pub use header::Header;
-pub use limits::HEAD;
+pub use header::{DUPLICATE_DELIVER, Header, POP3_NEW_UIDL, SHARED_SEEN};
+pub use limits::{HEAD, VALUE_MAX};
 pub use mailbox::{Appended, FlagChange, FlagMask, How, Mailbox, NewMessage, Stored};
 pub use master::{Answer, Master, MasterError, MasterSession};
 pub use message::{Depth, Extent, Read, Wanted};
+pub use metadata::{Annotated, SHARED, Setting};
 pub use ops::{AclChange, Actor, Create, Renamed};
 pub use quota::{Limits, Quota, Usage};
 pub use reconstruct::{Reconstructed, Which};
@@ -81,6 +87,7 @@ pub use record::{Annotation, Record, System};
 pub use records::Records;
 pub use stage::{Staged, Staging};
 pub use store::{Seen, SpecialUses, Store};
+pub use tombstones::{Run, Tombstones};
 pub use userlog::State as UserState;
 pub use view::{Changes, View};
 

@@ -38,6 +38,16 @@ bounds::table! {
     pub(crate) LOOK: Duration = Duration::from_secs(1), Time, "chosen: a human notices no more";
     /// Users whose special uses are held in memory. A full table is emptied.
     pub(crate) REMEMBERED: usize = 1000, Count, "chosen: some kilobytes each";
+    /// Bytes of an annotation's value.
+    pub VALUE_MAX: usize = 65_536, Bytes, "Cyrus; RFC 5464 section 4.1: 1024 at least";
+    /// Bytes of the name of an annotation.
+    pub(crate) ENTRY_MAX: usize = 1024, Bytes, "chosen: longer than any client's";
+    /// Annotations of a mailbox or of the server, shared ones and each user's.
+    pub(crate) ENTRIES_MAX: usize = 1000, Count, "chosen; RFC 5464 section 4.1: 10 at least";
+    /// Annotations of a message, all users' together.
+    pub(crate) NOTES_MAX: usize = 1000, Count, "chosen; RFC 5257 section 3.1: 10 at least";
+    /// Bytes of annotations in one frame of a compacted index.
+    pub(crate) ANNOTATION_RUN: usize = 1 << 20, Bytes, "chosen: one write of a disk";
     /// Bytes of sled's page cache.
     pub(crate) CACHE: u64 = 16 << 20, Bytes, "chosen: more gives no faster look-ups";
     /// Bytes of a disk that stay free.
@@ -62,6 +72,11 @@ bounds::table! {
     pub(crate) MANY: usize = 256, Count, "chosen: less than a millisecond";
     /// Records that one change copies.
     pub(crate) CHUNK: usize = 128, Count, "chosen: some kilobytes";
+    /// Runs of messages that are gone that one change copies.
+    pub(crate) RUNS: usize = 256, Count, "chosen: some kilobytes";
+    /// Runs of messages that are gone, and of which a mailbox remembers that they were there; a larger mailbox remembers as many
+    /// as it has messages.
+    pub(crate) TOMBSTONES: usize = 10_000, Count, "chosen: some hundred kilobytes";
     /// Messages that are expunged in one change.
     pub(crate) EXPUNGE_RUN: usize = 1000, Count, "chosen: less than some milliseconds";
     /// Entries committed at a time.

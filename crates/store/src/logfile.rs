@@ -8,29 +8,36 @@ use super::codec::Truncated;
 /// Bytes before the first frame.
 pub const HEADER: u64 = 24;
 
-/// The beginning of a file of that generation.
-pub fn header(magic: &[u8; 8], generation: u64) -> Vec<u8> {
+/// The beginning of a file of that format and generation.
+pub fn header(magic: &[u8; 8], version: u32, generation: u64) -> Vec<u8> {
     let mut out = magic.to_vec();
-    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&version.to_le_bytes());
     let number = generation.to_le_bytes();
     out.extend_from_slice(&crc32fast::hash(&number).to_le_bytes());
     out.extend_from_slice(&number);
     out
 }
 
-/// The generation of a file, whatever its magic.
+/// The generation of a file, whatever its magic and its format.
 pub fn generation(file: &File) -> Result<u64, Truncated> {
     let mut bytes = [0; HEADER as usize];
     file.read_exact_at(&mut bytes, 0).map_err(|_| Truncated)?;
-    parse(&bytes)
+    parse(&bytes, u32::MAX)
 }
 
-/// The generation in a file's first bytes.
-pub fn parse(bytes: &[u8]) -> Result<u64, Truncated> {
-    let field = |at: usize| bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
+/// The generation in a file's first bytes, where its format is this one or older.
+pub fn parse(bytes: &[u8], newest: u32) -> Result<u64, Truncated> {
     let number: [u8; 8] = bytes.get(16..24).and_then(|b| b.try_into().ok()).ok_or(Truncated)?;
-    let intact = field(8) == Some(VERSION) && field(12) == Some(crc32fast::hash(&number));
+    let known = version(bytes).is_some_and(|version| (1..=newest).contains(&version));
+    let intact = known && field(bytes, 12) == Some(crc32fast::hash(&number));
     intact.then(|| u64::from_le_bytes(number)).ok_or(Truncated)
 }
 
-const VERSION: u32 = 1;
+/// The format in a file's first bytes.
+pub fn version(bytes: &[u8]) -> Option<u32> {
+    field(bytes, 8)
+}
+
+fn field(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes)
+}

@@ -14,12 +14,13 @@ use tokio::sync::watch;
 use work::aside::weighed;
 
 use super::{
-    Shared,
+    Shared, annotate,
     change::Working,
     commit::{Log, Target},
     error::{Doing, StoreError},
     header::{Header, sync_dir},
     index, lock,
+    metadata::Setting,
     openings::Place,
     record::{Record, System},
     stage::{Staged, partition_of},
@@ -52,6 +53,8 @@ pub struct NewMessage {
     pub flags: Vec<Flag>,
     /// INTERNALDATE, epoch seconds; none: now.
     pub internaldate: Option<i64>,
+    /// Its annotations (RFC 5257).
+    pub annotations: Vec<Setting>,
 }
 
 /// UIDs that messages got, in their order.
@@ -158,8 +161,9 @@ impl Mailbox {
             tip: view.clone(),
             end: loaded.len,
             generation: loaded.generation,
+            version: loaded.version,
             cache_end,
-            saved: (loaded.len, loaded.generation),
+            saved: (loaded.len, loaded.generation, loaded.version),
         };
         Ok(Arc::new(Mailbox {
             id: header.uniqueid.clone(),
@@ -205,6 +209,11 @@ impl Mailbox {
     /// Moves with each change; holds the newest view. For IDLE.
     pub fn watch(&self) -> watch::Receiver<Arc<View>> {
         self.view.subscribe()
+    }
+
+    /// Moves with each change of [`Mailbox::header`].
+    pub fn watch_header(&self) -> watch::Receiver<Arc<Header>> {
+        self.header.subscribe()
     }
 
     pub(crate) fn quota_root(&self) -> Option<MailboxName> {
@@ -267,6 +276,9 @@ impl Mailbox {
                 ready.push((message.staged.clone(), system, keywords, date));
             }
             let uids = change.append(&ready)?;
+            for (&uid, message) in uids.iter().zip(&messages) {
+                annotate::arrive(change, uid, annotate::with(&None, &message.annotations)?);
+            }
             if let Some(note) = note {
                 change.note(note);
             }

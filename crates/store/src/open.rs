@@ -204,7 +204,8 @@ fn begin(
     let uidvalidity = load_quotas(&dir, &replay)?;
     let commit = Commit::start(surroundings(&dir, &replay, &duplicates, faults), found.segments)?;
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
-    let shared = Shared { commit, replay, quotas, expunge_mode: imapd.expunge_mode, clock };
+    let history = i64::try_from(imapd.expunge_history.as_secs()).unwrap_or(i64::MAX);
+    let shared = Shared { commit, replay, quotas, expunge_mode: imapd.expunge_mode, history, clock };
     Ok(Inner {
         shared: Arc::new(shared),
         list,

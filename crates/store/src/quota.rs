@@ -84,6 +84,15 @@ impl Delta {
         }
     }
 
+    pub fn plus(self, other: Delta) -> Delta {
+        Delta {
+            storage: self.storage.saturating_add(other.storage),
+            message: self.message.saturating_add(other.message),
+            mailbox: self.mailbox.saturating_add(other.mailbox),
+            annotation_storage: self.annotation_storage.saturating_add(other.annotation_storage),
+        }
+    }
+
     pub fn negated(self) -> Delta {
         Delta {
             storage: -self.storage,

@@ -149,16 +149,19 @@ pub fn repair(dir: &Path, header: &Header) -> Result<Repaired, StoreError> {
     let (mut view, generation) = match index::load(dir) {
         Ok(loaded) => (loaded.view, loaded.generation + 1),
         Err(_) => {
-            (View { highestmodseq: 1, ..View::default() }, seconds(std::time::SystemTime::now()) as u64)
+            let now = seconds(std::time::SystemTime::now()).unsigned_abs();
+            // A modification sequence that is above all before, at less than one change a second. What went is not known.
+            (View { highestmodseq: now, deletedmodseq: now + 1, ..View::default() }, now)
         }
     };
     view.uidvalidity = header.uidvalidity;
     let files = messages(dir)?;
     let mut repaired = Repaired::default();
     let modseq = view.highestmodseq + 1;
+    let time = seconds(std::time::SystemTime::now());
     let uids: Vec<u32> = view.records.iter().map(|record| record.uid).collect();
     for uid in uids.into_iter().filter(|uid| !files.contains_key(uid)) {
-        view.apply(Op::Expunge { uid, modseq, time: 0 });
+        view.apply(Op::Expunge { uid, modseq, time });
         view.apply(Op::Forget { uid, modseq });
         repaired.lost += 1;
     }

@@ -3,20 +3,30 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::record::Record;
+use super::record::{Record, System};
 use crate::limits::CHUNK;
 
 /// A sequence of records in ascending UID order, cheaply cloned. Clones do not see each other's changes.
 #[derive(Debug, Clone, Default)]
 pub struct Records {
     /// None of them is empty.
-    chunks: Arc<Vec<Chunk>>,
+    chunks: Arc<Vec<Shared>>,
     len: usize,
     /// How many records lie before each chunk; made when a position is first asked for.
     before: OnceLock<Arc<Vec<usize>>>,
 }
 
-type Chunk = Arc<Vec<Record>>;
+type Shared = Arc<Chunk>;
+
+/// Neighbours, and what is known of all of them, so that they can be passed over.
+#[derive(Debug, Clone)]
+struct Chunk {
+    records: Vec<Record>,
+    /// None of them has a higher modification sequence.
+    modseq: u64,
+    /// Those that are not \Seen.
+    unseen: usize,
+}
 
 impl Records {
     /// Of records in ascending UID order.
@@ -40,25 +50,25 @@ impl Records {
 
     /// All of them, in UID order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Record> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter())
+        self.chunks.iter().flat_map(|chunk| chunk.records.iter())
     }
 
     /// The record at a position, from 0.
     pub fn at(&self, position: usize) -> Option<&Record> {
         let before = self.before();
         let chunk = before.partition_point(|before| *before <= position).checked_sub(1)?;
-        self.chunks.get(chunk)?.get(position - before.get(chunk)?)
+        self.chunks.get(chunk)?.records.get(position - before.get(chunk)?)
     }
 
     /// The one with the highest UID.
     pub fn last(&self) -> Option<&Record> {
-        self.chunks.last()?.last()
+        self.chunks.last()?.records.last()
     }
 
     /// The record of a UID.
     pub fn get(&self, uid: u32) -> Option<&Record> {
-        let chunk = self.chunks.get(self.chunk_of(uid))?;
-        chunk.get(chunk.binary_search_by_key(&uid, |r| r.uid).ok()?)
+        let records = &self.chunks.get(self.chunk_of(uid))?.records;
+        records.get(records.binary_search_by_key(&uid, |r| r.uid).ok()?)
     }
 
     /// The position (from 0) of a UID.
@@ -71,7 +81,7 @@ impl Records {
     pub fn lower_bound(&self, uid: u32) -> usize {
         let chunk = self.chunk_of(uid);
         match (self.chunks.get(chunk), self.before().get(chunk)) {
-            (Some(chunk), Some(before)) => before + chunk.partition_point(|r| r.uid < uid),
+            (Some(chunk), Some(before)) => before + chunk.records.partition_point(|r| r.uid < uid),
             _ => self.len,
         }
     }
@@ -85,13 +95,19 @@ impl Records {
         let at = self.chunk_of(record.uid);
         let chunks = Arc::make_mut(&mut self.chunks);
         let chunk = Arc::make_mut(chunks.get_mut(at)?);
-        match chunk.binary_search_by_key(&record.uid, |r| r.uid) {
-            Ok(found) => chunk.get_mut(found).map(|slot| std::mem::replace(slot, record)),
+        chunk.arrives(&record);
+        match chunk.records.binary_search_by_key(&record.uid, |r| r.uid) {
+            Ok(found) => {
+                let before = std::mem::replace(chunk.records.get_mut(found)?, record);
+                chunk.leaves(&before);
+                Some(before)
+            }
             Err(place) => {
-                chunk.insert(place, record);
-                if chunk.len() > 2 * CHUNK {
-                    let tail = chunk.split_off(CHUNK);
-                    chunks.insert(at + 1, Arc::new(tail));
+                chunk.records.insert(place, record);
+                if chunk.records.len() > 2 * CHUNK {
+                    let tail = chunk.records.split_off(CHUNK);
+                    *chunk = Chunk::of(std::mem::take(&mut chunk.records));
+                    chunks.insert(at + 1, Arc::new(Chunk::of(tail)));
                 }
                 self.len += 1;
                 self.before = OnceLock::new();
@@ -103,20 +119,23 @@ impl Records {
     fn push(&mut self, record: Record) {
         self.len += 1;
         let chunks = Arc::make_mut(&mut self.chunks);
-        if let Some(chunk) = chunks.last_mut().filter(|chunk| chunk.len() < CHUNK) {
-            return Arc::make_mut(chunk).push(record);
+        if let Some(chunk) = chunks.last_mut().filter(|chunk| chunk.records.len() < CHUNK) {
+            let chunk = Arc::make_mut(chunk);
+            chunk.arrives(&record);
+            return chunk.records.push(record);
         }
-        chunks.push(Arc::new(vec![record]));
+        chunks.push(Arc::new(Chunk::of(vec![record])));
         self.before = OnceLock::new();
     }
 
     pub(crate) fn remove(&mut self, uid: u32) -> Option<Record> {
         let at = self.chunk_of(uid);
-        let found = self.chunks.get(at)?.binary_search_by_key(&uid, |r| r.uid).ok()?;
+        let found = self.chunks.get(at)?.records.binary_search_by_key(&uid, |r| r.uid).ok()?;
         let chunks = Arc::make_mut(&mut self.chunks);
         let chunk = Arc::make_mut(chunks.get_mut(at)?);
-        let record = chunk.remove(found);
-        if chunk.is_empty() {
+        let record = chunk.records.remove(found);
+        chunk.leaves(&record);
+        if chunk.records.is_empty() {
             chunks.remove(at);
         }
         self.len -= 1;
@@ -124,14 +143,56 @@ impl Records {
         Some(record)
     }
 
+    /// Those that changed after a modification sequence, in UID order. Passes over the chunks in which none did.
+    pub fn changed_since(&self, modseq: u64) -> impl Iterator<Item = &Record> {
+        let chunks = self.chunks.iter().filter(move |chunk| chunk.modseq > modseq);
+        chunks.flat_map(|chunk| chunk.records.iter()).filter(move |record| record.modseq > modseq)
+    }
+
+    /// Records that [`Records::changed_since`] looks at.
+    pub fn weight_since(&self, modseq: u64) -> usize {
+        let chunks = self.chunks.iter().filter(|chunk| chunk.modseq > modseq);
+        self.chunks.len() / CHUNK + chunks.map(|chunk| chunk.records.len()).sum::<usize>()
+    }
+
+    /// The first one that is not \Seen.
+    pub fn first_unseen(&self) -> Option<&Record> {
+        let chunk = self.chunks.iter().find(|chunk| chunk.unseen > 0)?;
+        chunk.records.iter().find(|record| !record.has(System::SEEN))
+    }
+
+    /// UIDs from 1 to `last` that no record has, as ascending ranges. Passes over the chunks that have no gap.
+    pub fn gaps(&self, last: u32) -> Vec<(u32, u32)> {
+        let (mut gaps, mut next) = (Vec::new(), 1u32);
+        let mut up_to = |uid: u32, next: &mut u32| {
+            if uid > *next {
+                gaps.push((*next, uid - 1));
+            }
+            *next = uid.saturating_add(1);
+        };
+        for chunk in self.chunks.iter() {
+            let (Some(first), Some(end)) = (chunk.records.first(), chunk.records.last()) else { continue };
+            if (end.uid - first.uid) as usize + 1 == chunk.records.len() {
+                up_to(first.uid, &mut next);
+                next = end.uid.saturating_add(1);
+                continue;
+            }
+            chunk.records.iter().for_each(|record| up_to(record.uid, &mut next));
+        }
+        if next <= last {
+            gaps.push((next, last));
+        }
+        gaps
+    }
+
     /// The chunk that a UID is in, if it is in any.
     fn chunk_of(&self, uid: u32) -> usize {
-        self.chunks.partition_point(|chunk| chunk.last().is_some_and(|r| r.uid < uid))
+        self.chunks.partition_point(|chunk| chunk.records.last().is_some_and(|r| r.uid < uid))
     }
 
     fn before(&self) -> &[usize] {
         self.before.get_or_init(|| {
-            let lens = self.chunks.iter().map(|chunk| chunk.len());
+            let lens = self.chunks.iter().map(|chunk| chunk.records.len());
             let starts = lens.scan(0, |next, len| {
                 let start = *next;
                 *next += len;
@@ -178,20 +239,38 @@ impl Records {
     }
 }
 
+impl Chunk {
+    fn of(records: Vec<Record>) -> Chunk {
+        let mut chunk = Chunk { records: Vec::new(), modseq: 0, unseen: 0 };
+        records.iter().for_each(|record| chunk.arrives(record));
+        Chunk { records, ..chunk }
+    }
+
+    fn arrives(&mut self, record: &Record) {
+        self.modseq = self.modseq.max(record.modseq);
+        self.unseen += usize::from(!record.has(System::SEEN));
+    }
+
+    /// The bound on modification sequences stays: it may be too high.
+    fn leaves(&mut self, record: &Record) {
+        self.unseen -= usize::from(!record.has(System::SEEN));
+    }
+}
+
 struct Cursor<'a> {
-    chunks: &'a [Chunk],
+    chunks: &'a [Shared],
     chunk: usize,
     at: usize,
 }
 
 impl<'a> Cursor<'a> {
     fn peek(&self) -> Option<&'a Record> {
-        self.chunks.get(self.chunk)?.get(self.at)
+        self.chunks.get(self.chunk)?.records.get(self.at)
     }
 
     fn next(&mut self) {
         self.at += 1;
-        if self.chunks.get(self.chunk).is_some_and(|chunk| self.at >= chunk.len()) {
+        if self.chunks.get(self.chunk).is_some_and(|chunk| self.at >= chunk.records.len()) {
             self.skip_chunk();
         }
     }
@@ -220,7 +299,6 @@ mod tests {
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
-    use crate::record::System;
 
     fn record(uid: u32, modseq: u64) -> Record {
         Record {
@@ -233,11 +311,22 @@ mod tests {
             size: 0,
             header_size: 0,
             guid: [0; 20],
-            flags: System::NONE,
+            flags: if modseq % 3 == 1 { System::NONE } else { System::SEEN },
             keywords: 0,
             cache: 0,
             annotations: None,
         }
+    }
+
+    #[test]
+    fn ten_changes_in_many_messages_are_found_without_looking_at_the_others() {
+        let mut records = Records::from_sorted((1..=100_000).map(|uid| record(uid, 1)).collect());
+        for uid in (1..=100_000).step_by(10_000) {
+            records.put(record(uid, 2));
+        }
+        assert_eq!(records.changed_since(1).count(), 10);
+        assert!(records.weight_since(1) <= 10 * 2 * CHUNK + 100, "{}", records.weight_since(1));
+        assert_eq!((records.weight_since(2), records.changed_since(2).count()), (100_000 / CHUNK / CHUNK, 0));
     }
 
     proptest! {
@@ -273,6 +362,16 @@ mod tests {
                     prop_assert_eq!(records.get(uid).is_some(), table.contains_key(&uid));
                 }
                 prop_assert_eq!(records.at(here.len()), None);
+                for since in [0, 1, 50, 600] {
+                    let changed: Vec<u32> = records.changed_since(since).map(|record| record.uid).collect();
+                    let later = here.iter().filter(|(_, modseq)| *modseq > since);
+                    prop_assert_eq!(changed, later.map(|(uid, _)| *uid).collect::<Vec<_>>());
+                }
+                let unseen = records.iter().find(|record| !record.has(System::SEEN));
+                prop_assert_eq!(records.first_unseen(), unseen);
+                let gaps: Vec<u32> = records.gaps(2000).into_iter().flat_map(|(a, b)| a..=b).collect();
+                let free: Vec<u32> = (1..=2000).filter(|uid| !table.contains_key(uid)).collect();
+                prop_assert_eq!(gaps, free);
             }
             let (changed, gone) = records.difference(&old);
             let changed: Vec<u32> = changed.iter().map(|(record, _)| record.uid).collect();

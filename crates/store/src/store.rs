@@ -21,6 +21,7 @@ use super::{
     disk,
     duplicate::Duplicates,
     error::StoreError,
+    header::SHARED_SEEN,
     journal,
     mailbox::Mailbox,
     master::Master,
@@ -76,6 +77,8 @@ pub(crate) struct Shared {
     pub replay: Arc<replay::Replay>,
     pub quotas: Arc<Quotas>,
     pub expunge_mode: ExpungeMode,
+    /// How long it is remembered which messages are gone, in seconds.
+    pub history: i64,
     /// Epoch seconds.
     pub clock: fn() -> i64,
 }
@@ -180,8 +183,11 @@ impl Store {
         Ok(self.user_log(userid).await?.state())
     }
 
-    /// Whether the index's \Seen is this user's: the owner's, and everybody's where nobody owns the mailbox alone.
+    /// Whether the index's \Seen is this user's: the owner's, and everybody's where the mailbox's option says so.
     pub fn seen_is_shared(&self, mailbox: &Mailbox, userid: &str) -> bool {
+        if mailbox.header.borrow().options & SHARED_SEEN != 0 {
+            return true;
+        }
         mailbox.name().ok().and_then(|name| self.inner.namespace.owner(&name)).is_some_and(|o| o == userid)
     }
 

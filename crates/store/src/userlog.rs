@@ -19,6 +19,7 @@ use super::{
     error::{Doing, StoreError},
     header::{replace_file, sync_dir},
     lock, logfile,
+    metadata::Setting,
     openings::Place,
 };
 
@@ -38,6 +39,8 @@ pub struct State {
     pub subscriptions: BTreeSet<MailboxName>,
     /// By the unique ids of mailboxes.
     pub seen: BTreeMap<String, Seen>,
+    /// The user's annotations of the server (RFC 5464), by entry.
+    pub annotations: Arc<BTreeMap<String, Arc<[u8]>>>,
 }
 
 /// One operation on it.
@@ -46,13 +49,15 @@ pub enum Op {
     Subscribe(MailboxName),
     Unsubscribe(MailboxName),
     Seen(String, Seen),
+    Annotate(Vec<Setting>),
 }
 
 struct Working {
     tip: Arc<State>,
     end: u64,
     generation: u64,
-    saved: (u64, u64),
+    version: u32,
+    saved: (u64, u64, u32),
 }
 
 impl UserLog {
@@ -69,14 +74,15 @@ impl UserLog {
         let path = dir.join(FILE);
         if !path.exists() {
             fs::create_dir_all(&dir).doing("create", &dir)?;
-            replace_file(&path, &logfile::header(MAGIC, 1))?;
+            replace_file(&path, &logfile::header(MAGIC, FORMAT, 1))?;
             for above in dir.ancestors().skip(1).take(2) {
                 sync_dir(above)?;
             }
         }
         let bytes = fs::read(&path).doing("read", &path)?;
-        let generation =
-            logfile::parse(&bytes).map_err(|_| StoreError::damaged(&path, "not a user's log"))?;
+        let wrong = || StoreError::damaged(&path, "not a user's log, or one of a newer version");
+        let generation = logfile::parse(&bytes, FORMAT).map_err(|_| wrong())?;
+        let version = logfile::version(&bytes).ok_or_else(wrong)?;
         let (state, len) = parse(&bytes, generation);
         let file = File::options().read(true).write(true).open(&path).doing("open", &path)?;
         if len < bytes.len() as u64 {
@@ -84,7 +90,8 @@ impl UserLog {
             file.set_len(len).doing("cut", &path)?;
         }
         let state = Arc::new(state);
-        let working = Working { tip: state.clone(), end: len, generation, saved: (len, generation) };
+        let working =
+            Working { tip: state.clone(), end: len, generation, version, saved: (len, generation, version) };
         Ok(Arc::new(UserLog {
             log: Arc::new(Log::new(target, dir, FILE, file)),
             working: Mutex::new(working),
@@ -130,8 +137,11 @@ impl UserLog {
     ) -> Job {
         let state = Arc::new(state);
         working.tip = state.clone();
-        let content = if working.end > COMPACT_FROM && working.end > 4 * state.weight() {
+        let bloated = working.end > COMPACT_FROM && working.end > 4 * state.weight();
+        // A file of an earlier version is written anew, with the operation in it.
+        let content = if bloated || ops.iter().any(|op| working.version < op.version()) {
             working.generation += 1;
+            working.version = FORMAT;
             let bytes = state.snapshot(working.generation);
             working.end = bytes.len() as u64;
             Content::Replace(bytes)
@@ -146,7 +156,7 @@ impl UserLog {
             working.end += frame.len() as u64;
             Content::Append { offset, frame }
         };
-        let saved = (working.end, working.generation);
+        let saved = (working.end, working.generation, working.version);
         let (user, epoch) = (self.clone(), self.log.epoch());
         let done = move |result: Result<(), StoreError>| {
             match &result {
@@ -167,7 +177,7 @@ impl UserLog {
         if self.log.epoch() == epoch {
             self.log.void();
             working.tip = lock(&self.state).clone();
-            (working.end, working.generation) = working.saved;
+            (working.end, working.generation, working.version) = working.saved;
         }
     }
 }
@@ -179,6 +189,18 @@ impl State {
             Op::Subscribe(name) => self.subscriptions.insert(name),
             Op::Unsubscribe(name) => self.subscriptions.remove(&name),
             Op::Seen(id, seen) => self.seen.insert(id, seen.clone()) != Some(seen),
+            Op::Annotate(settings) => {
+                let annotations = Arc::make_mut(&mut self.annotations);
+                let mut changed = false;
+                for Setting { entry, value, .. } in settings {
+                    let value: Option<Arc<[u8]>> = value.map(Arc::from);
+                    changed |= match value {
+                        Some(value) => annotations.insert(entry, value.clone()) != Some(value),
+                        None => annotations.remove(&entry).is_some(),
+                    };
+                }
+                changed
+            }
         }
     }
 
@@ -186,14 +208,22 @@ impl State {
     fn weight(&self) -> u64 {
         let names: usize = self.subscriptions.iter().map(|n| n.as_str().len() + 16).sum();
         let seen: usize = self.seen.values().map(|s| s.uids.len() * 6 + 80).sum();
-        (names + seen) as u64
+        let annotations: usize = self.annotations.iter().map(|(e, value)| e.len() + value.len() + 16).sum();
+        (names + seen + annotations) as u64
     }
 
     fn snapshot(&self, generation: u64) -> Vec<u8> {
-        let mut out = logfile::header(MAGIC, generation);
+        let mut out = logfile::header(MAGIC, FORMAT, generation);
         let subscriptions = self.subscriptions.iter().cloned().map(Op::Subscribe);
         let seen = self.seen.iter().map(|(id, seen)| Op::Seen(id.clone(), seen.clone()));
-        for op in subscriptions.chain(seen) {
+        let annotations = self.annotations.iter().map(|(entry, value)| {
+            Op::Annotate(vec![Setting {
+                entry: entry.clone(),
+                user: String::new(),
+                value: Some(value.to_vec()),
+            }])
+        });
+        for op in subscriptions.chain(seen).chain(annotations) {
             let mut payload = Vec::new();
             op.encode(&mut payload);
             put_frame(&mut out, generation, &payload);
@@ -203,6 +233,14 @@ impl State {
 }
 
 impl Op {
+    /// The version of the file that knows the operation.
+    fn version(&self) -> u32 {
+        match self {
+            Op::Annotate(_) => 2,
+            _ => 1,
+        }
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Op::Subscribe(name) => {
@@ -224,12 +262,24 @@ impl Op {
                     put_number(out, u64::from(*last));
                 }
             }
+            Op::Annotate(settings) => {
+                out.push(4);
+                put_number(out, settings.len() as u64);
+                settings.iter().for_each(|setting| setting.encode(out));
+            }
         }
     }
 
     fn decode(payload: &[u8]) -> Result<Op, Truncated> {
         let mut r = Reader(payload);
         let kind = r.byte()?;
+        if kind == 4 {
+            let mut settings = Vec::new();
+            for _ in 0..r.number()? {
+                settings.push(Setting::decode(&mut r)?);
+            }
+            return Ok(Op::Annotate(settings));
+        }
         let text = r.text()?;
         let name = || MailboxName::parse(text).map_err(|_| Truncated);
         Ok(match kind {
@@ -262,6 +312,10 @@ fn parse(bytes: &[u8], generation: u64) -> (State, u64) {
 
 /// Where a user's log lies. The user's name is escaped, so that no name leaves its directory.
 pub fn directory(users: &Path, userid: &str) -> PathBuf {
+    if userid.is_empty() {
+        // Nobody's: what no escaped name can be.
+        return users.join("%");
+    }
     let mut safe = String::new();
     for (at, byte) in userid.bytes().enumerate() {
         match byte {
@@ -282,6 +336,8 @@ pub fn without<'n>(users: &Path, names: impl Iterator<Item = &'n MailboxName>) -
 }
 
 const MAGIC: &[u8; 8] = b"MURDERUL";
+/// 1 knew no annotations. A file of it is written anew before the first of them.
+const FORMAT: u32 = 2;
 const COMPACT_FROM: u64 = 32 << 10;
 
 #[cfg(test)]
@@ -296,8 +352,13 @@ mod tests {
             Op::Seen("id".into(), Seen { recentuid: 3, lastchange: 9, uids: vec![(1, 3), (7, 9)] }),
             Op::Subscribe(name("shared")),
             Op::Unsubscribe(name("user.fred")),
+            Op::Annotate(vec![Setting {
+                entry: "/comment".into(),
+                user: String::new(),
+                value: Some(b"a\0b".to_vec()),
+            }]),
         ];
-        let mut log = logfile::header(MAGIC, 4);
+        let mut log = logfile::header(MAGIC, FORMAT, 4);
         let mut ends = vec![log.len()];
         for op in &ops {
             let mut payload = Vec::new();

@@ -6,8 +6,10 @@ use protocol::imap::Flag;
 
 use super::{
     index::Op,
+    metadata::Metadata,
     record::{Record, System},
     records::Records,
+    tombstones::{Run, Tombstones},
 };
 
 /// A snapshot. Message n (from 1) is `records().at(n - 1)`.
@@ -17,7 +19,7 @@ pub struct View {
     /// The highest UID ever given; UIDNEXT is one more.
     pub last_uid: u32,
     pub highestmodseq: u64,
-    /// Expunges with a lower modseq are no longer remembered.
+    /// Expunges up to this one are no longer remembered, not even as tombstones.
     pub deletedmodseq: u64,
     /// Messages above it are \Recent to the next session of the owner.
     pub recentuid: u32,
@@ -30,11 +32,20 @@ pub struct View {
     pub(crate) records: Records,
     /// Expunged messages that are still remembered.
     pub(crate) expunged: Records,
+    /// UIDs that are gone: those of `expunged`, and those of which nothing else is left.
+    pub(crate) tombstones: Tombstones,
     pub(crate) keywords: Arc<Vec<Arc<str>>>,
     /// Bytes of all messages, and of annotations.
     pub(crate) bytes: u64,
     pub(crate) annotation_bytes: u64,
     pub(crate) unseen: usize,
+    /// Messages that are \Deleted, and their bytes.
+    pub(crate) deleted: usize,
+    pub(crate) deleted_bytes: u64,
+    /// Counts changes of `keywords`, from when the mailbox was opened.
+    pub(crate) keyword_changes: u32,
+    /// Annotations of the mailbox itself.
+    pub(crate) metadata: Arc<Metadata>,
 }
 
 /// What happened between two snapshots.
@@ -99,14 +110,35 @@ impl View {
         self.unseen
     }
 
-    /// Keywords by their bit.
+    /// Messages that are \Deleted (STATUS DELETED), and their bytes (DELETED-STORAGE).
+    pub fn deleted(&self) -> (usize, u64) {
+        (self.deleted, self.deleted_bytes)
+    }
+
+    /// Bytes of the annotations of the mailbox and of its messages, as quotas count them.
+    pub fn annotation_bytes(&self) -> u64 {
+        self.annotation_bytes
+    }
+
+    /// Another number than before where keywords were defined or came free since.
+    pub fn keyword_changes(&self) -> u32 {
+        self.keyword_changes
+    }
+
+    /// The bits that some message has, expunged ones that are kept among them. Looks at all of them.
+    pub(crate) fn keywords_in_use(&self) -> u128 {
+        self.records.iter().chain(self.expunged.iter()).fold(0, |used, record| used | record.keywords)
+    }
+
+    /// Keywords by their bit; empty: the bit is free.
     pub fn keywords(&self) -> &[Arc<str>] {
         &self.keywords
     }
 
     /// The bit of a keyword in [`Record::keywords`]; case does not count.
     pub fn keyword_bit(&self, word: &str) -> Option<u128> {
-        self.keywords.iter().position(|k| k.eq_ignore_ascii_case(word)).map(|n| 1u128 << n)
+        let defined = |k: &Arc<str>| !k.is_empty() && k.eq_ignore_ascii_case(word);
+        self.keywords.iter().position(defined).map(|n| 1u128 << n)
     }
 
     /// The flags of a message of this view.
@@ -129,10 +161,15 @@ impl View {
         changes
     }
 
-    /// UIDs expunged after a modseq (VANISHED EARLIER), ascending; none where that is too long ago to know.
-    pub fn vanished_since(&self, modseq: u64) -> Option<Vec<u32>> {
-        (modseq >= self.deletedmodseq)
-            .then(|| self.expunged.iter().filter(|r| r.modseq > modseq).map(|r| r.uid).collect())
+    /// UIDs expunged after a modseq (VANISHED EARLIER), as ascending ranges; none where that is too long ago to know, and
+    /// [`Records::gaps`] are what is left to say.
+    pub fn vanished_since(&self, modseq: u64) -> Option<Vec<(u32, u32)>> {
+        (modseq >= self.deletedmodseq).then(|| self.tombstones.since(modseq))
+    }
+
+    /// Which UIDs are gone, and since when.
+    pub fn tombstones(&self) -> &Tombstones {
+        &self.tombstones
     }
 
     /// Does what an operation says. A change is made by it, and so is a log read back.
@@ -150,10 +187,23 @@ impl View {
                 (self.uidvalidity, self.last_uid) = (uidvalidity, last_uid);
                 (self.highestmodseq, self.deletedmodseq) = (highestmodseq, deletedmodseq);
                 (self.recentuid, self.last_append, self.pop3_last_login) = (recentuid, last_append, pop3);
+                self.tombstones.drop_until(deletedmodseq);
             }
-            Op::Keyword(word) => Arc::make_mut(&mut self.keywords).push(word),
+            Op::Keyword(word) => {
+                self.keyword_changes = self.keyword_changes.wrapping_add(1);
+                Arc::make_mut(&mut self.keywords).push(word);
+            }
+            Op::Rename { bit, word } => {
+                self.keyword_changes = self.keyword_changes.wrapping_add(1);
+                if let Some(slot) = Arc::make_mut(&mut self.keywords).get_mut(usize::from(bit)) {
+                    *slot = word;
+                }
+            }
             Op::Append(record) => {
                 self.saw(record.modseq);
+                if record.uid <= self.last_uid && !self.tombstones.is_empty() {
+                    self.tombstones.remove(record.uid);
+                }
                 self.last_uid = self.last_uid.max(record.uid);
                 self.last_append = self.last_append.max(record.savedate);
                 self.put(record);
@@ -168,14 +218,18 @@ impl View {
                 self.saw(modseq);
                 if let Some(record) = self.records.remove(uid) {
                     self.count(&record, false);
+                    self.tombstones.put(Run { first: uid, last: uid, modseq, time });
                     self.expunged.put(Record { modseq, last_updated: time, ..record });
                 }
             }
-            Op::Expunged(record) => drop(self.expunged.put(record)),
-            Op::Forget { uid, modseq } => {
-                self.deletedmodseq = self.deletedmodseq.max(modseq);
-                self.expunged.remove(uid);
+            Op::Expunged(record) => {
+                let Record { uid, modseq, last_updated: time, .. } = record;
+                self.tombstones.put(Run { first: uid, last: uid, modseq, time });
+                self.expunged.put(record);
             }
+            Op::Kept(record) => drop(self.expunged.put(record)),
+            Op::Forget { uid, .. } => drop(self.expunged.remove(uid)),
+            Op::Gone(run) => self.tombstones.put(run),
             Op::Recent(uid) => self.recentuid = uid,
             Op::Pop3(time) => self.pop3_last_login = time,
             Op::Annotate { uid, modseq, annotations } => {
@@ -184,6 +238,14 @@ impl View {
                     let annotations = (!annotations.is_empty()).then(|| Arc::new(annotations));
                     self.put(Record { modseq, annotations, ..record });
                 }
+            }
+            Op::Metadata { modseq, settings } => {
+                self.saw(modseq);
+                let metadata = Arc::make_mut(&mut self.metadata);
+                let before = metadata.bytes();
+                settings.into_iter().for_each(|setting| metadata.set(setting));
+                self.annotation_bytes =
+                    self.annotation_bytes.saturating_sub(before).saturating_add(metadata.bytes());
             }
         }
     }
@@ -204,11 +266,16 @@ impl View {
         let annotations =
             record.annotations.iter().flat_map(|a| a.iter()).map(|a| a.value.len() as u64).sum::<u64>();
         let unseen = usize::from(!record.has(System::SEEN));
+        let deleted = if record.has(System::DELETED) { (1, record.size) } else { (0, 0) };
         if arrives {
+            self.deleted += deleted.0;
+            self.deleted_bytes += deleted.1;
             self.bytes += record.size;
             self.annotation_bytes += annotations;
             self.unseen += unseen;
         } else {
+            self.deleted = self.deleted.saturating_sub(deleted.0);
+            self.deleted_bytes = self.deleted_bytes.saturating_sub(deleted.1);
             self.bytes = self.bytes.saturating_sub(record.size);
             self.annotation_bytes = self.annotation_bytes.saturating_sub(annotations);
             self.unseen = self.unseen.saturating_sub(unseen);

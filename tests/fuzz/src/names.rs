@@ -23,7 +23,7 @@ pub fn run(input: &[u8]) {
         },
         ..Namespace::default()
     };
-    let view = View { userid: other, admin: bits & 8 != 0 };
+    let view = View { userid: other, admin: bits & 8 != 0, utf8: bits & 16 != 0 };
     if let Ok(name) = namespace.internal(text, &view) {
         assert_eq!(MailboxName::from_key(&name.key()).as_ref(), Ok(&name));
         let _ = (namespace.external(&name, &view), namespace.check_create(&name), namespace.owner(&name));

@@ -51,6 +51,8 @@ bounds::table! {
     pub(crate) AHEAD: usize = 64 * 1024, Bytes, "chosen: what a client pipelines behind a SEARCH";
     /// Messages in one APPEND.
     pub(crate) MESSAGES: usize = 10_000, Count, "chosen: more than any client appends at once";
+    /// Bytes of what stands between two messages of one APPEND, annotations among it.
+    pub(crate) ARGUMENTS: u64 = 1024 * 1024, Bytes, "chosen: some of the longest annotations";
     /// Commands of one user that search through mailboxes or the list at the same time.
     pub(crate) ASIDE: usize = 4, Count, "chosen: a client that searches in some windows";
     /// Slices of such commands, of all users, that are worked on at once.

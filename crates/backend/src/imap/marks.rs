@@ -24,6 +24,19 @@ impl Marks {
         }
     }
 
+    /// The UID of the first message that is not seen.
+    pub fn first_unseen(&self, records: &Records) -> Option<u32> {
+        let Some(seen) = &self.seen else { return records.first_unseen().map(|record| record.uid) };
+        let mut at = 0;
+        for &(first, last) in &seen.uids {
+            if records.at(at)?.uid < first {
+                break;
+            }
+            at = last.checked_add(1).map_or(records.len(), |next| records.lower_bound(next));
+        }
+        records.at(at).map(|record| record.uid)
+    }
+
     pub fn is_recent(&self, record: &Record) -> bool {
         is_in(&self.recent, record.uid)
     }

@@ -11,6 +11,7 @@ pub mod cmd;
 mod conn;
 pub mod limits;
 mod marks;
+pub mod metadata;
 mod numbering;
 mod reply;
 mod search;

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use protocol::imap::SequenceSet;
 use protocol::imap::set::Ranges;
+use protocol::imap::{SequenceSet, UidSet};
 
 use store::{Changes, Record, View};
 
@@ -19,6 +19,8 @@ pub struct Numbering {
     ghosts: Arc<Vec<u32>>,
     /// The UIDs that `$` names (RFC 5182): those of them that are still there.
     saved: Arc<Ranges>,
+    /// HIGHESTMODSEQ of the last view in which all that are ghosts now were there.
+    complete: u64,
 }
 
 /// A message that a command names.
@@ -30,7 +32,8 @@ pub struct Target {
 
 impl Numbering {
     pub fn new(view: Arc<View>) -> Numbering {
-        Numbering { view, ghosts: Arc::default(), saved: Arc::default() }
+        let complete = view.modseq();
+        Numbering { view, ghosts: Arc::default(), saved: Arc::default(), complete }
     }
 
     /// What `$` names from now on, as UIDs.
@@ -40,6 +43,12 @@ impl Numbering {
 
     pub fn saved(&self) -> &Ranges {
         &self.saved
+    }
+
+    /// The modification sequence up to which the client has been told of everything: what it may keep as HIGHESTMODSEQ. An
+    /// expunge that it has not heard of must be above (RFC 7162 section 3.2.7), or it never hears of it.
+    pub fn modseq(&self) -> u64 {
+        if self.ghosts.is_empty() { self.view.modseq() } else { self.complete }
     }
 
     /// What was told last.
@@ -65,6 +74,9 @@ impl Numbering {
         }
         let changes = self.view.since(&before);
         if !changes.gone.is_empty() {
+            if self.ghosts.is_empty() {
+                self.complete = before.modseq();
+            }
             let ghosts = Arc::make_mut(&mut self.ghosts);
             ghosts.extend(&changes.gone);
             // Two sorted runs.
@@ -77,6 +89,12 @@ impl Numbering {
     pub fn bury(&mut self) -> Vec<u32> {
         let rank = |uid: u32| number(self.view.records().lower_bound(uid) + 1);
         std::mem::take(&mut self.ghosts).iter().copied().map(rank).collect()
+    }
+
+    /// The UIDs of the messages that are gone, as ranges; they count no longer.
+    pub fn bury_uids(&mut self) -> Vec<(u32, u32)> {
+        let uids: UidSet = std::mem::take(&mut self.ghosts).iter().copied().collect();
+        uids.iter().collect()
     }
 
     /// Messages that are gone, but that the client counts.
@@ -242,8 +260,29 @@ mod tests {
         assert_eq!(numbers(numbering.targets(&set("1:*"), false)), [(1, 2), (3, 6), (4, 7)]);
         assert_eq!(numbers(numbering.targets(&set("2"), false)), []);
         assert_eq!(numbers(numbering.targets(&set("4:6"), true)), [(3, 6)]);
+        let mut by_uid = numbering.clone();
+        assert_eq!((by_uid.bury_uids(), by_uid.ghosts()), (vec![(4, 4)], 0));
         assert_eq!(numbering.bury(), [2]);
         assert_eq!(numbers(numbering.targets(&set("*,2"), false)), [(2, 6), (3, 7)]);
+    }
+
+    #[test]
+    fn the_highest_modification_sequence_is_not_ahead_of_an_expunge_that_was_not_told() {
+        let at = |uids: &[u32], highestmodseq| {
+            let mut view = (*view(uids)).clone();
+            view.highestmodseq = highestmodseq;
+            Arc::new(view)
+        };
+        let mut numbering = Numbering::new(at(&[1, 2, 3], 0));
+        assert_eq!(numbering.modseq(), 1);
+        numbering.advance(at(&[1, 2, 3], 7));
+        assert_eq!(numbering.modseq(), 7);
+        numbering.advance(at(&[1, 3], 9));
+        numbering.advance(at(&[1, 3, 4], 10));
+        numbering.advance(at(&[1, 4], 11));
+        assert_eq!(numbering.modseq(), 7);
+        numbering.bury();
+        assert_eq!(numbering.modseq(), 11);
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use protocol::imap::{Refusal, Reply};
 
 use super::conn::Gone;
-use store::StoreError;
+use store::{StoreError, VALUE_MAX};
 
 /// Why a command ended before its end.
 #[derive(Debug)]
@@ -64,6 +64,8 @@ pub fn refusal(error: StoreError) -> Refusal {
         StoreError::BadUse(text) => Refusal::BadUse(text.to_owned()),
         StoreError::Protected => Refusal::Protected,
         StoreError::TooManyKeywords => Refusal::TooManyKeywords,
+        StoreError::AnnotationTooLarge => Refusal::AnnotationTooLarge(VALUE_MAX),
+        StoreError::TooManyAnnotations => Refusal::TooManyAnnotations,
         StoreError::Limit(text) => Refusal::Limit(text.to_owned()),
         StoreError::BadIdentifier => Refusal::BadIdentifier,
         StoreError::NoMessage => Refusal::NoMessage,

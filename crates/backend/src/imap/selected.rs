@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use protocol::acl::{Rights, Who};
 use protocol::imap::command::copy::print_expunge;
-use protocol::imap::command::fetch::{Value, print_end, print_start};
-use protocol::imap::command::select::{Count, print_flags};
-use protocol::imap::{Code, Enabled, Extension, Flag, Reply};
+use protocol::imap::command::fetch::{Handle, Value, print_end, print_start};
+use protocol::imap::command::select::{Count, print_flags, print_vanished};
+use protocol::imap::enabled::Manner;
+use protocol::imap::{Code, Flag, Reply};
 use protocol::name::MailboxName;
-use protocol::namespace::Namespace;
 use work::aside::weighed;
 
 use super::cmd::append::may_set;
@@ -35,7 +35,7 @@ pub struct Selected {
     /// Opened by EXAMINE, which takes \Recent from nobody.
     examined: bool,
     /// Keywords that the client was told of.
-    keywords: usize,
+    keywords: u32,
 }
 
 /// What became of a session's rights on its open mailbox.
@@ -75,7 +75,7 @@ impl Selected {
             false => Some(Arc::new(store.seen(user, &mailbox.uniqueid()).await?)),
         };
         let numbering = Numbering::new(mailbox.view());
-        let keywords = numbering.view().keywords().len();
+        let keywords = numbering.view().keyword_changes();
         let marks = Marks { recent: Arc::default(), seen };
         let (user, known, recent_until) = (user.to_owned(), Vec::new(), 0);
         let mut selected = Selected {
@@ -158,13 +158,17 @@ impl Selected {
         }
     }
 
-    /// Sleeps until the mailbox changes.
+    /// Sleeps until the mailbox changes, or its name or its ACL does.
     pub fn changes(&self) -> impl Future<Output = ()> + use<> {
-        let mut watch = self.mailbox.watch();
-        let view = self.view().clone();
+        let (mut watch, mut headers) = (self.mailbox.watch(), self.mailbox.watch_header());
+        let (view, header) = (self.view().clone(), self.header.clone());
         async move {
+            let changed = tokio::select! {
+                changed = watch.wait_for(|now| !Arc::ptr_eq(now, &view)) => changed.is_ok(),
+                changed = headers.wait_for(|now| !Arc::ptr_eq(now, &header)) => changed.is_ok(),
+            };
             // Never ends when the mailbox is dropped: then there is nothing to hear of.
-            if watch.wait_for(|now| !Arc::ptr_eq(now, &view)).await.is_err() {
+            if !changed {
                 std::future::pending::<()>().await;
             }
         }
@@ -216,9 +220,14 @@ impl Selected {
     /// The flags that a client may meet here, and those that it can set: for SELECT, and when a keyword is new
     /// (RFC 3501 section 7.2.6).
     pub fn write_all_flags(&mut self, out: &mut Vec<u8>, view: &View) {
-        self.keywords = view.keywords().len();
+        self.keywords = view.keyword_changes();
         let mut flags: Vec<Flag> = System::ALL.flags().collect();
-        flags.extend(view.keywords().iter().map(|word| Flag::Keyword(word.to_string())));
+        flags.extend(
+            view.keywords()
+                .iter()
+                .filter(|word| !word.is_empty())
+                .map(|word| Flag::Keyword(word.to_string())),
+        );
         print_flags(out, &flags);
         let mut permanent: Vec<String> = Vec::new();
         if !self.read_only {
@@ -233,19 +242,14 @@ impl Selected {
 
     /// Tells of keywords that are new to the client.
     pub fn announce_keywords(&mut self, out: &mut Vec<u8>, view: &View) {
-        if view.keywords().len() != self.keywords {
+        if view.keyword_changes() != self.keywords {
             self.write_all_flags(out, view);
         }
     }
 
-    /// The number of the first message that is not \Seen.
-    pub async fn first_unseen(&self) -> Option<u32> {
-        let (numbering, marks) = (self.numbering.clone(), self.marks.clone());
-        let look = move || {
-            let unseen = numbering.iter().find(|(_, record)| !marks.is_seen(record));
-            unseen.map(|(sequence, _)| sequence)
-        };
-        weighed(self.view().exists(), look).await
+    /// The number of the first message that is not \Seen, of a mailbox that was just opened.
+    pub fn first_unseen(&self) -> Option<u32> {
+        self.marks.first_unseen(self.view().records()).map(|uid| self.numbering.sequence(uid))
     }
 
     /// Messages that [`Selected::announce`] has to look at, at most.
@@ -256,17 +260,17 @@ impl Selected {
     }
 
     /// Writes what changed since the last time.
-    pub fn announce(&mut self, announce: Announce, enabled: Enabled, out: &mut Vec<u8>) {
+    pub fn announce(&mut self, announce: Announce, manner: Manner, out: &mut Vec<u8>) {
         let mut known = std::mem::take(&mut self.known);
         known.sort_unstable();
         let changes = self.numbering.advance(self.mailbox.view());
         self.find_recent();
         let view = self.view().clone();
         self.announce_keywords(out, &view);
-        if announce == Announce::All {
-            for sequence in self.numbering.bury() {
-                print_expunge(out, sequence);
-            }
+        match announce {
+            Announce::All if manner.vanished => print_vanished(out, false, &self.numbering.bury_uids()),
+            Announce::All => self.numbering.bury().into_iter().for_each(|number| print_expunge(out, number)),
+            Announce::WithoutExpunge | Announce::Nothing => {}
         }
         if !changes.new.is_empty() {
             Count::Exists(self.numbering.count()).print(out);
@@ -274,16 +278,26 @@ impl Selected {
         }
         for uid in changes.changed {
             let Some(record) = view.get(uid) else { continue };
-            if known.binary_search(&(uid, record.modseq)).is_ok() {
-                continue;
+            if known.binary_search(&(uid, record.modseq)).is_err() {
+                self.print_flags(record, manner, out);
             }
-            let flags = self.flag_list(&view, record);
-            let modseq = enabled.has(Extension::Condstore).then_some(Value::Modseq(record.modseq));
-            let values = [Some(Value::Flags(&flags)), modseq, Some(Value::Uid(uid))];
-            print_start(out, self.numbering.sequence(uid));
-            Value::print_all(values.into_iter().flatten(), out);
-            print_end(out);
         }
+    }
+
+    /// The flags of a message as they are told without having been asked for.
+    fn print_flags(&self, record: &Record, manner: Manner, out: &mut Vec<u8>) {
+        let flags = self.flag_list(self.view(), record);
+        let modseq = manner.modseq.then_some(Value::Modseq(record.modseq));
+        let uid = (!manner.uid_only).then_some(Value::Uid(record.uid));
+        let values = [Some(Value::Flags(&flags)), modseq, uid];
+        print_start(out, self.handle(manner, record.uid));
+        Value::print_all(values.into_iter().flatten(), out);
+        print_end(out);
+    }
+
+    /// What a response calls a message that is there.
+    pub fn handle(&self, manner: Manner, uid: u32) -> Handle {
+        if manner.uid_only { Handle::Uid(uid) } else { Handle::Number(self.numbering.sequence(uid)) }
     }
 
     /// The client need not be told of these changes.
@@ -291,10 +305,9 @@ impl Selected {
         self.known.extend(changes);
     }
 
-    /// The mailbox is deleted, or kept under a name that nobody sees (`delete_mode: delayed`).
-    pub fn is_gone(&self, namespace: &Namespace) -> bool {
-        let hidden = |now: &MailboxName| namespace.is_hidden(now) && !namespace.is_hidden(&self.name);
-        self.mailbox.view().gone || self.mailbox.name().is_ok_and(|now| hidden(&now))
+    /// The mailbox is deleted, or has another name now: what the client calls by the old one is nothing, or another mailbox.
+    pub fn is_gone(&self) -> bool {
+        self.mailbox.view().gone || self.mailbox.name().is_ok_and(|now| now != self.name)
     }
 }
 

@@ -16,6 +16,7 @@ use transport::tls::ServerTls;
 
 use super::aside::Aside;
 use super::limits::{ROOTS, WARN_AGAIN, rows};
+use super::metadata::definitions::Definitions;
 use super::sort::cache::Prepared;
 use store::{Master, Store};
 
@@ -88,6 +89,8 @@ pub struct Shared {
     pub prepared: Prepared,
     /// None: the backend stands alone.
     pub master: Option<Arc<dyn Master>>,
+    /// `annotation_definitions`, as it was at the start.
+    pub definitions: Definitions,
 }
 
 /// Quota roots whose users were warned lately.

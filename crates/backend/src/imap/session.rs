@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use config::imapd::Imapd;
 use protocol::imap::capability::Moment;
+use protocol::imap::enabled::Manner;
 use protocol::imap::{
     Assembled, Bad, Body, Bounds, Bye, Code, Command, Enabled, Extension, Kind, Limits, Refusal, Reply,
     SequenceSet, Tag,
@@ -210,10 +211,15 @@ impl Session {
         ) {
             // So that the command works on what is there now.
             self.announce(Announce::WithoutExpunge).await?;
+            if self.over {
+                return Ok(());
+            }
         }
         let selects = matches!(body, Body::Select(_) | Body::Close | Body::Unselect | Body::XClient(_));
         let outcome = if self.user.is_none() && !body.before_login() {
             Err(Stop::Refused(Refusal::NotLoggedIn))
+        } else if self.manner().uid_only && body.names_numbers() {
+            Err(Stop::Refused(Refusal::UidRequired))
         } else {
             let timed = (!matches!(body, Body::Idle)).then(Instant::now);
             let outcome = self.dispatch(&tag, body).await;
@@ -238,7 +244,9 @@ impl Session {
         };
         self.announce(announce).await?;
         reply.write(Some(tag), self.conn.out());
-        self.note(reply.kind);
+        if reply.code != Some(Code::UidRequired) {
+            self.note(reply.kind);
+        }
         self.conn.relieve().await
     }
 
@@ -250,15 +258,15 @@ impl Session {
         }
         self.refresh_rights();
         let Some(mut selected) = self.selected.take() else { return Ok(()) };
-        let (weight, enabled) = (selected.news(), self.enabled);
+        let (weight, manner) = (selected.news(), self.manner());
         let tell = move || {
             let mut out = Vec::new();
-            selected.announce(announce, enabled, &mut out);
+            selected.announce(announce, manner, &mut out);
             (selected, out)
         };
         let (selected, out) = weighed(weight, tell).await;
         self.conn.put(out);
-        if selected.is_gone(&self.server.namespace) {
+        if selected.is_gone() {
             self.conn.put(Bye::new("Mailbox has been deleted or renamed").line());
             self.over = true;
         } else {
@@ -330,6 +338,11 @@ impl Session {
         }
     }
 
+    /// How the client is told of things.
+    pub fn manner(&self) -> Manner {
+        self.enabled.manner()
+    }
+
     /// Whether the client knows of modification sequences.
     pub fn condstore(&self) -> bool {
         self.enabled.has(Extension::Condstore)
@@ -337,7 +350,7 @@ impl Session {
 
     pub fn tell_modseq(&mut self) {
         if let Some(selected) = &self.selected {
-            let told = Reply::told(Code::HighestModseq(selected.view().modseq()));
+            let told = Reply::told(Code::HighestModseq(selected.numbering.modseq()));
             told.write(None, self.conn.out());
         }
     }
@@ -410,6 +423,7 @@ impl Session {
             Body::Xfer(xfer) => cmd::mailbox::xfer(self, xfer),
             Body::XClient(origin) => cmd::node::xclient(self, origin).await,
             Body::XKick(name) => cmd::node::xkick(self, &name),
+            Body::XTake(uids) => cmd::node::xtake(self, uids).await,
             Body::MupdatePush(name) => cmd::mailbox::mupdate_push(self, &name).await,
             Body::Subscribe(name) => cmd::subscribe::subscribe(self, &name, true).await,
             Body::Unsubscribe(name) => cmd::subscribe::subscribe(self, &name, false).await,
@@ -424,8 +438,12 @@ impl Session {
             Body::GetQuota(root) => cmd::quota::get(self, &root).await,
             Body::GetQuotaRoot(name) => cmd::quota::root(self, &name).await,
             Body::SetQuota(set) => cmd::quota::set(self, set).await,
-            Body::GetMetadata(get) => cmd::metadata::metadata(self, get).await,
+            Body::GetMetadata(get) => cmd::metadata::get(self, get).await,
+            Body::SetMetadata(set) => cmd::metadata::set(self, set).await,
             Body::GetAnnotation(get) => cmd::metadata::annotation(self, get).await,
+            Body::Warmup(mailbox) => cmd::metadata::warm_up(self, &mailbox).await,
+            Body::RunAnnotator => Ok(Reply::completed()),
+            Body::SetAnnotation(_) => cmd::metadata::set_annotation(),
             Body::Expunge(expunge) => cmd::expunge::run(self, expunge).await,
             Body::Fetch(fetch) => cmd::fetch::run(self, fetch).await,
             Body::Store(store) => cmd::store::run(self, store).await,

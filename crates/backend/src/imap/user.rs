@@ -3,7 +3,7 @@
 use identity::auth::Login;
 use protocol::acl::Who;
 use protocol::imap::Refusal;
-use protocol::name::MailboxName;
+use protocol::name::{MailboxName, NameError};
 use protocol::namespace::{Namespace, View};
 
 use super::reply::Stop;
@@ -12,6 +12,8 @@ use super::reply::Stop;
 #[derive(Clone)]
 pub struct User {
     pub login: Login,
+    /// Names of mailboxes are told and taken in UTF-8.
+    pub utf8: bool,
 }
 
 impl User {
@@ -30,7 +32,7 @@ impl User {
     }
 
     pub fn view(&self) -> View<'_> {
-        View { userid: &self.login.userid, admin: self.is_admin() }
+        View { userid: &self.login.userid, admin: self.is_admin(), utf8: self.utf8 }
     }
 
     pub fn who(&self) -> Who<'_> {
@@ -39,7 +41,10 @@ impl User {
 
     /// The internal name of what the user calls `external`.
     pub fn internal(&self, external: &str, namespace: &Namespace) -> Result<MailboxName, Stop> {
-        namespace.internal(external, &self.view()).map_err(|error| Refusal::from(error).into())
+        namespace.internal(external, &self.view()).map_err(|error| match error {
+            NameError::Invalid if self.utf8 => Refusal::UnfitName.into(),
+            error => Refusal::from(error).into(),
+        })
     }
 
     /// What the user calls a mailbox.

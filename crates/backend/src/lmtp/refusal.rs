@@ -26,6 +26,8 @@ pub(super) fn refusal(error: &StoreError, over_quota_forever: bool) -> Refusal {
         | StoreError::BadUse(_)
         | StoreError::Protected
         | StoreError::TooManyKeywords
+        | StoreError::AnnotationTooLarge
+        | StoreError::TooManyAnnotations
         | StoreError::Limit(_)
         | StoreError::BadIdentifier
         | StoreError::Poisoned(_)

@@ -202,11 +202,45 @@ async fn others_are_served_while_one_user_searches_changes_and_removes_a_large_m
     ok(scene.imap("FETCH among ghosts", &mut other, "FETCH 1:* (UID)").await, "FETCH");
     ok(scene.imap("NOOP that hears of it", &mut other, "NOOP").await, "NOOP");
     ok(scene.imap("UID EXPUNGE", &mut fred, &format!("UID EXPUNGE {}", ranges(50_000))).await, "UID EXPUNGE");
+    scene.comes_back(&mut fred).await;
     scene.pop3().await;
     scene.end();
 }
 
 impl Scene {
+    /// What a client with QRESYNC can ask.
+    async fn comes_back(&mut self, fred: &mut Client) {
+        fred.talk("C: v ENABLE QRESYNC UIDONLY\nS: …\nS: v OK Completed").await;
+        fred.send(b"v STATUS INBOX (UIDVALIDITY)\r\n").await;
+        let line = fred.until("* STATUS").await;
+        fred.until("v OK").await;
+        let validity = line.trim_end_matches(')').rsplit(' ').next().unwrap().to_owned();
+        for (what, command) in [
+            ("SELECT that knows nothing", format!("SELECT INBOX (QRESYNC ({validity} 1))")),
+            (
+                "SELECT that knows a long set",
+                format!("SELECT INBOX (QRESYNC ({validity} 1 {}))", ranges(50_000)),
+            ),
+            ("SELECT that knows all", format!("SELECT INBOX (QRESYNC ({validity} 1 1:4294967295))")),
+            ("FETCH of what vanished", "UID FETCH 1:* (FLAGS) (CHANGEDSINCE 1 VANISHED)".to_owned()),
+            (
+                "FETCH of what vanished of a long set",
+                format!("UID FETCH {} (UID) (CHANGEDSINCE 1 VANISHED)", ranges(50_000)),
+            ),
+            ("MOVE", "UID MOVE 1:* INBOX".to_owned()),
+            ("STORE of all", "UID STORE 1:* +FLAGS.SILENT ($moved)".to_owned()),
+        ] {
+            let last = self.imap(what, fred, &command).await;
+            assert!(last.starts_with("x OK"), "{what}: {last}");
+        }
+        // Numbers are another session's.
+        let mut other = self.node.login("fred").await;
+        other.talk("C: v ENABLE QRESYNC\nS: …\nS: v OK Completed").await;
+        let matched = format!("SELECT INBOX (QRESYNC ({validity} 1 1:9 ({0} {0})))", ranges(40_000));
+        let last = self.imap("SELECT with numbers and UIDs", &mut other, &matched).await;
+        assert!(last.starts_with("x OK"), "{last}");
+    }
+
     /// What a POP3 client can pipeline.
     async fn pop3(&mut self) {
         let mut fred = self.node.client("pop3").await;

@@ -7,6 +7,13 @@ async fn nonsense_is_answered_and_the_session_goes_on() {
     let node = Node::start().await;
     let parens = format!("x SEARCH {}", "(".repeat(10_000));
     let long = format!("x SELECT {}", "y".repeat(200_000));
+    let metadata_parens = format!("x GETMETADATA {}", "(".repeat(10_000));
+    let note_parens = format!("x FETCH 1 ANNOTATION {}", "(".repeat(10_000));
+    let many_entries = format!("x GETMETADATA INBOX ({})", "/private/x ".repeat(10_000));
+    let many_values = format!("x SETMETADATA INBOX ({})", "/private/x \"\" ".repeat(10_000));
+    // Patterns that match late, against names that nearly fit.
+    let stars =
+        format!("x GETMETADATA INBOX ({})", format!("\"/private/{}b\" ", "a*".repeat(200)).repeat(100));
     let table: &[(&[u8], &str)] = &[
         (b"x", "x BAD Null command"),
         (b"", "* BAD Invalid tag"),
@@ -17,6 +24,14 @@ async fn nonsense_is_answered_and_the_session_goes_on() {
         (b"x SELECT {99999999}", "x BAD Literal too large"),
         (b"x APPEND INBOX {3}bad", "x BAD Missing required argument to Append"),
         (parens.as_bytes(), "x BAD Invalid Search criteria…"),
+        (metadata_parens.as_bytes(), "x BAD …"),
+        (many_entries.as_bytes(), "x BAD Invalid list, too long, in Getmetadata"),
+        (many_values.as_bytes(), "x BAD Invalid list, too long, in Setmetadata"),
+        (b"x SETMETADATA INBOX (/private/x ~{9}", "x BAD …"),
+        (b"x SETMETADATA INBOX (/private/x {99999999+}", "x BAD Literal too large"),
+        (b"x GETMETADATA INBOX (MAXSIZE 99999999999999999999) /private/x", "x BAD …"),
+        (stars.as_bytes(), "x OK Completed"),
+        (note_parens.as_bytes(), "x BAD …"),
         (long.as_bytes(), "x BAD Word too long in Select"),
     ];
     for (line, answer) in table {

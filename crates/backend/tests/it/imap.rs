@@ -518,8 +518,7 @@ async fn frontends_ask_for_room_append_and_act_for_users() {
             S: * ANNOTATION "" "/vendor/cmu/cyrus-imapd/freespace/percent/most" ("value.shared" "…;…")
             S: c OK Completed
             C: d GETMETADATA INBOX (/shared/vendor/cmu/cyrus-imapd/partition /shared/vendor/cmu/cyrus-imapd/server)
-            S: * METADATA INBOX ("/shared/vendor/cmu/cyrus-imapd/server" "be1")
-            S: * METADATA INBOX ("/shared/vendor/cmu/cyrus-imapd/partition" "default")
+            S: * METADATA INBOX ("/shared/vendor/cmu/cyrus-imapd/partition" "default" "/shared/vendor/cmu/cyrus-imapd/server" "be1")
             S: d OK Completed
             C: e XFER user/fred be2
             S: e NO [NOPERM] Permission denied

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod agreement;
+mod annotate;
 mod bystanders;
 mod clients;
 mod field;
@@ -10,7 +11,9 @@ mod hostile;
 mod imap;
 mod mail;
 mod master;
+mod metadata;
 mod node;
 mod options;
 mod parked;
+mod resync;
 mod searching;

@@ -262,6 +262,15 @@ fn unit_seconds(unit: char) -> Option<i64> {
     }
 }
 
+/// A duration as options have it, in seconds; `unit`: that of a number without one. None for anything else, negative ones among
+/// that. For durations that are kept elsewhere: the `expire` annotation.
+pub fn duration(text: &str, unit: char) -> Option<u64> {
+    match read_duration(text, unit, i64::MIN, i64::MIN) {
+        Ok((Value::Duration(seconds), _)) => u64::try_from(seconds).ok(),
+        _ => None,
+    }
+}
+
 fn read_duration(text: &str, unit: char, floor: i64, min: i64) -> Result<(Value, Option<String>), String> {
     let wrong = || format!("'{text}' is not a duration (such as 90s, 32m, 1d12h)");
     let (negative, mut rest) = match text.strip_prefix('-') {

@@ -25,9 +25,9 @@ const NEWER: &[(&str, &str)] = &[
 ];
 
 const NAMES: &str = "\
-    addressbookprefix afspts_localrealms afspts_mycell allownewnews annotation_allow_undefined \
-    annotation_callout annotation_callout_disable_append annotation_definitions \
-    annotation_enable_legacy_commands anysievefolder aps_topic aps_topic_caldav aps_topic_carddav \
+    addressbookprefix afspts_localrealms afspts_mycell allownewnews \
+    annotation_callout annotation_callout_disable_append \
+    anysievefolder aps_topic aps_topic_caldav aps_topic_carddav \
     autocreate_sieve_compiled_script autocreate_sieve_script_compile \
     autocreate_sieve_script_compiled autocreatequotamsg autoexpunge backup_compact_maxsize \
     backup_compact_minsize backup_compact_work_threshold backup_db backup_db_path backup_keep_previous \
@@ -77,7 +77,7 @@ const NAMES: &str = "\
     search_snippet_length search_stopword_path search_whitespace seenstate_db sendmail sendmail_auth_id \
     sieve_duplicate_max_expiration sieve_sasl_send_unsolicited_capability sieve_vacation_max_response \
     sieve_vacation_min_response sievenotifier skiplist_always_checkpoint skiplist_unsafe smtp_auth_authname \
-    smtp_auth_password smtp_auth_realm smtp_backend smtp_host sortcache_db specialuse_nochildren sql_database \
+    smtp_auth_password smtp_auth_realm smtp_backend smtp_host sortcache_db sql_database \
     sql_engine sql_hostnames sql_passwd sql_user sql_usessl srs_alwaysrewrite srs_domain srs_hashlength \
     srs_secrets srs_separator srvtab sync_authname sync_batchsize sync_cache_db sync_cache_db_path sync_host \
     sync_log sync_log_chain sync_log_channels sync_log_unsuppressable_channels sync_password sync_port \

@@ -38,6 +38,7 @@ pub use shared::SHARED;
 
 use crate::ports::Ports;
 use crate::{Problem, Problems};
+pub use kind::duration;
 use kind::{Kind, Value};
 use lines::Setting;
 use names::Names;

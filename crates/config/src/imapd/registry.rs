@@ -188,6 +188,7 @@ options! {
     deletedprefix: String, Kind::Text, "DELETED", ON, "Tree that deleted mailboxes are moved to.";
     delete_mode: DeleteMode, Kind::Choice(DeleteMode::WORDS), "delayed", ON, "Whether a deleted mailbox goes at once, or into the tree of deletedprefix.";
     expunge_mode: ExpungeMode, Kind::Choice(ExpungeMode::WORDS), "delayed", ON, "When expunged messages leave the disk: at once, or by cyr_expire.";
+    expunge_history: Duration, Kind::DAYS, "90d", ON, "How long a mailbox remembers which messages are gone, for clients that come back (QRESYNC). It remembers 10000 expunges at most, or as many as it has messages.";
     reverseacls: bool, Kind::Switch, "no", ignored("names are always indexed by their ACL"), "Whether mailboxes are indexed by ACL.";
     acl_admin_implies_write: bool, Kind::Switch, "no", ignored("the right to administer is that alone"), "Whether the right to administer implies that to write.";
     anyoneuseracl: bool, Kind::Switch, "yes", ON, "Whether anyone may be given rights on users' mailboxes.";
@@ -198,7 +199,9 @@ options! {
     unix_group_enable: bool, Kind::Switch, "yes", ON, "Whether group: identifiers are looked up among the system's groups.";
     specialusealways: bool, Kind::Switch, "yes", ON, "Whether LIST always shows special-use attributes.";
     specialuse_extra: Vec<String>, Kind::List, "", ON, "Further special uses that clients may set.";
-    specialuse_protect: Vec<String>, Kind::Words(SPECIAL_USES), "\\Archive \\Drafts \\Important \\Junk \\Sent \\Trash", ON, "Special uses whose mailbox may not be deleted.";
+    allowspecialusesubfolder: bool, Kind::Switch, "no", ON, "Whether mailboxes below the top level may have a special use.";
+    specialuse_nochildren: Vec<String>, Kind::List, "\\Scheduled \\Snooze", ON, "Special uses whose mailbox may have no children; \\Snooze means \\Snoozed.";
+    specialuse_protect: Vec<String>, Kind::Words(SPECIAL_USES), "\\Archive \\Drafts \\Important \\Junk \\Sent \\Trash", ON, "Special uses whose mailbox may not be deleted, or moved below another one.";
 }
 "Storage" {
     defaultpartition: Option<String>, Kind::Text, "", ON, "Partition of new mailboxes. Unset: chosen by partition_select_mode.";
@@ -220,6 +223,9 @@ options! {
     quota_db: String, Kind::Choice(DB_KINDS), "quotalegacy", OWN_STORES, "Format of the quota database.";
     quota_db_path: Option<String>, Kind::Text, "", OWN_STORES, "Place of the quota database.";
     subscription_db: String, Kind::Choice(DB_KINDS), "flat", OWN_STORES, "Format of the subscriptions.";
+    annotation_definitions: Option<String>, Kind::Text, "", ON, "File of further annotations that clients may set, in Cyrus's format.";
+    annotation_allow_undefined: bool, Kind::Switch, "yes", ON, "Whether clients may set annotations that nobody has defined, but for those below /vendor/cmu/cyrus-imapd. Cyrus's default is no, with which few clients of METADATA work.";
+    annotation_enable_legacy_commands: bool, Kind::Switch, "no", ON, "Whether GETANNOTATION and SETANNOTATION are served to those who are no proxies.";
     annotation_db: String, Kind::Choice(DB_KINDS), "twoskip", OWN_STORES, "Format of the annotations.";
     annotation_db_path: Option<String>, Kind::Text, "", OWN_STORES, "Place of the annotations.";
     duplicate_db: String, Kind::Choice(DB_KINDS), "twoskip", OWN_STORES, "Format of the duplicates database.";

@@ -24,6 +24,7 @@ pub const AT_START: &[&str] = &[
     "crossdomains_onlyother",
     "deletedprefix",
     "expunge_mode",
+    "expunge_history",
     "defaultpartition",
     "partition_select_mode",
     "partition_select_exclude",

@@ -8,13 +8,13 @@ use ctl_mboxlist::{expire::Options, lists::Failure, nodes, start};
 use store::Ages;
 
 fn main() -> ExitCode {
-    let Options { config, deleted, delivered, expunged, no_annotations, prefix, user, verbose } =
+    let Options { config, deleted, delivered, expunged, no_annotations, prefix, keywords, user, verbose } =
         Options::parse();
-    if deleted.is_none() && delivered.is_none() && expunged.is_none() {
-        service::complain!("cyr_expire: one of -D, -E and -X is needed");
+    if deleted.is_none() && delivered.is_none() && expunged.is_none() && !keywords {
+        service::complain!("cyr_expire: one of -D, -E, -X and -t is needed");
         return ExitCode::from(64);
     }
-    let ages = Ages { deleted, delivered, expunged, no_annotations, prefix, user };
+    let ages = Ages { deleted, delivered, expunged, no_annotations, prefix, keywords, user };
     start::run("cyr_expire", &config, async |imapd| {
         if !nodes::keeps_mail(&imapd) {
             // As with Cyrus on a frontend: its cyrus.conf may well have the line of a backend's.
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
                 );
                 service::say!("Removed {} deleted mailboxes", done.deleted);
                 service::say!("Forgot {} deliveries", done.deliveries);
+                service::say!("Freed {} keywords", done.keywords);
                 failed(done.failed)
             }
             Answer::Expired(done) => failed(done.failed),

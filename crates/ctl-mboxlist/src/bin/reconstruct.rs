@@ -16,7 +16,7 @@ fn main() -> ExitCode {
             return Err(Failure::Said("no partition-NAME is set: this node keeps no mail".into()));
         }
         let namespace = service::names::namespace(&imapd);
-        let view = View { userid: "cyrus", admin: true };
+        let view = View { userid: "cyrus", admin: true, utf8: false };
         let internal = |name: &String| {
             let name = namespace.internal(name, &view).map_err(|e| Failure::Said(format!("{name}: {e}")))?;
             Ok(name.to_string())

@@ -1,23 +1,28 @@
 //! COPY and MOVE. Within one backend it does them itself; between two, the messages are streamed from the one into
 //! one APPEND (RFC 3502) on the other, which is all or nothing, and a MOVE takes them from the source only after that.
 //!
-//! 1. On the source: `UID FETCH set (UID FLAGS INTERNALDATE)`: which messages, with what.
+//! 1. On the source: `UID FETCH set (UID FLAGS INTERNALDATE)`, and ANNOTATION where both know it: which messages, with what.
 //! 2. On the target: `APPEND mailbox`, and for each message ` (flags) "date" {n+}` and its bytes, as they come from
 //!    `UID FETCH uid (BODY.PEEK[])` on the source. Neither side is ever held in memory.
 //! 3. COPYUID is made of the UIDs that were sent and the APPENDUID that comes back.
-//! 4. MOVE: `UID STORE +FLAGS.SILENT (\Deleted)` and `UID EXPUNGE` on the source. If the source refuses, the copies
-//!    are taken back: a message is in one place or the other. Only a crash between 2 and 4 leaves both.
+//! 4. MOVE: XTAKE on the source, which says which messages were taken; copies of those that somebody else took meanwhile are taken
+//!    back, and so are all where the source refuses: a message is in one place or the other. Only a crash between 2 and 4 leaves
+//!    both. On a source that is no backend of ours it is `UID STORE +FLAGS.SILENT (\Deleted)` and `UID EXPUNGE`.
+//!
+//! All of it names messages by UID, and reads UIDFETCH and VANISHED as well as FETCH and EXPUNGE: the client may have turned those on.
 
 use protocol::acl::Rights;
 use protocol::grammar::{argument, atom, byte, digits, keyword, list, parenthesis, quoted, space};
+use protocol::imap::command::annotate;
 use protocol::imap::command::copy::Copy;
-use protocol::imap::{Code, Cursor, Limits, Refusal, Reply, Tag, UidSet};
+use protocol::imap::set::Ranges;
+use protocol::imap::{Code, Cursor, Limits, Refusal, Reply, SequenceSet, Tag, UidSet};
 use tracing::warn;
 use upstream::wire::imap::Answer;
 
 use super::Request;
 use crate::grammar::{flag, put_astring};
-use crate::limits::COPY_LINE;
+use crate::limits::{COPY_LINE, METADATA_MAX};
 use crate::session::relay::To;
 use crate::session::transfer::Message;
 use crate::session::{Done, Located, Outcome, Selected, Session, Stop};
@@ -25,6 +30,9 @@ use crate::session::{Done, Located, Outcome, Selected, Session, Stop};
 /// `COPY set mailbox`, `MOVE set mailbox` and their UID forms
 pub async fn copy(s: &mut Session, request: &Request, copy: Copy) -> Outcome {
     let source = s.selected.clone().ok_or(Refusal::NothingSelected)?;
+    if !copy.uid && s.enabled.manner().uid_only {
+        return Err(Refusal::UidRequired.into());
+    }
     let target = match s.locate(&copy.mailbox).await {
         Err(Stop::Refused(refusal)) => return Err(refusal.of_target().into()),
         other => other?,
@@ -53,7 +61,8 @@ async fn may_remove(s: &Session, source: &Selected) -> Result<(), Stop> {
 }
 
 async fn across(s: &mut Session, tag: &Tag, copy: &Copy, source: &Selected, target: &Located) -> Outcome {
-    let messages = survey(s, source, copy).await?;
+    let notes = carries_notes(s, source, target).await?;
+    let messages = survey(s, source, copy, notes).await?;
     if messages.is_empty() {
         // UIDs may name nothing, and so may what was saved (RFC 5182 section 2.1).
         return match copy.uid || copy.set.is_saved() {
@@ -86,13 +95,28 @@ async fn across(s: &mut Session, tag: &Tag, copy: &Copy, source: &Selected, targ
     remove(s, copy, source, Copied { server, answer, sent, code }).await
 }
 
+/// Whether annotations of the messages go along: both backends know them, and the user may set them at the target.
+async fn carries_notes(s: &mut Session, source: &Selected, target: &Located) -> Result<bool, Stop> {
+    let rights = s.rights(&target.name, &target.entry.acl)?;
+    for server in [source.server.as_str(), target.server()] {
+        if !s.link(server).await?.capabilities.has("ANNOTATE-EXPERIMENT-1") {
+            return Ok(false);
+        }
+    }
+    Ok(rights.contains(Rights::ANNOTATE))
+}
+
 /// The messages of the set, with their flags and dates.
-async fn survey(s: &mut Session, source: &Selected, copy: &Copy) -> Result<Vec<Message>, Stop> {
+async fn survey(s: &mut Session, source: &Selected, copy: &Copy, notes: bool) -> Result<Vec<Message>, Stop> {
     let uid = if copy.uid { "UID " } else { "" };
-    let id = s.command(&source.server, format!("{uid}FETCH {} (UID FLAGS INTERNALDATE)", copy.set))?;
+    let (more, max) = match notes {
+        true => (" ANNOTATION (/* (value.priv value.shared))", METADATA_MAX),
+        false => ("", COPY_LINE),
+    };
+    let id = s.command(&source.server, format!("{uid}FETCH {} (UID FLAGS INTERNALDATE{more})", copy.set))?;
     let (mut messages, mut news) = (Vec::new(), Vec::new());
     let answer = s
-        .collect(&source.server, id, COPY_LINE, |line| match parse_fetch(line) {
+        .collect(&source.server, id, max, |line| match parse_fetch(line) {
             Some(message) => messages.push(message),
             None => news.extend_from_slice(line),
         })
@@ -106,14 +130,18 @@ async fn survey(s: &mut Session, source: &Selected, copy: &Copy) -> Result<Vec<M
     Ok(messages)
 }
 
-/// `* n FETCH (…)` with UID, FLAGS and INTERNALDATE, in any order; `None` for anything else.
+/// `* n FETCH (…)` or `* uid UIDFETCH (…)` with UID, FLAGS and INTERNALDATE, in any order; `None` for anything else.
 fn parse_fetch(line: &[u8]) -> Option<Message> {
     let mut at = Cursor::new(protocol::frame::trim_line(line), Limits::default());
     at.read(byte(b'*')).ok()?;
-    at.read(argument(digits)).ok()?;
-    at.read(argument(keyword("FETCH"))).ok()?;
+    let number = std::str::from_utf8(at.read(argument(digits)).ok()?).ok()?.parse().ok();
+    let by_uid = at.read(argument(keyword("UIDFETCH"))).is_ok();
+    if !by_uid {
+        at.read(argument(keyword("FETCH"))).ok()?;
+    }
     at.read(argument(parenthesis(b'('))).ok()?;
-    let (mut uid, mut flags, mut date) = (None, None, None);
+    let (mut uid, mut flags, mut date) = (number.filter(|_| by_uid), None, None);
+    let mut notes = Vec::new();
     loop {
         let key = at.read(atom).ok()?.to_ascii_uppercase();
         at.read(space).ok()?;
@@ -121,6 +149,7 @@ fn parse_fetch(line: &[u8]) -> Option<Message> {
             "UID" => uid = std::str::from_utf8(at.read(digits).ok()?).ok()?.parse().ok(),
             "FLAGS" => flags = Some(flag_list(&mut at)?),
             "INTERNALDATE" => date = Some(String::from_utf8(at.read(quoted).ok()?.into_owned()).ok()?),
+            "ANNOTATION" => notes = at.read(annotate::fetched).ok()?,
             "MODSEQ" => drop(at.read(list(1, digits)).ok()?),
             _ => return None,
         }
@@ -129,7 +158,7 @@ fn parse_fetch(line: &[u8]) -> Option<Message> {
         }
         at.read(space).ok()?;
     }
-    Some(Message { uid: uid?, flags: flags?, date: date? })
+    Some(Message { uid: uid?, flags: flags?, date: date?, notes })
 }
 
 /// The flags, but for `\Recent`, which nobody can set.
@@ -161,12 +190,16 @@ struct Copied {
 
 /// The second half of MOVE: the copies are safe, the originals go.
 async fn remove(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied) -> Outcome {
+    let takes = s.links.get_mut(&source.server).is_some_and(|link| link.capabilities.has("XTAKE"));
+    if takes {
+        return take(s, copy, source, copied).await;
+    }
     let Copied { server, answer, sent, code } = copied;
     let uids: UidSet = sent.into_iter().collect();
     let marked =
         s.ask(&source.server, &format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)"), To::Client).await?;
     if !marked.is_ok() {
-        take_back(s, copy, &server, &answer).await?;
+        take_back(s, copy, &server, appended(&answer)).await?;
         return Err(Stop::Relayed(marked));
     }
     if let Some(code) = code {
@@ -176,13 +209,79 @@ async fn remove(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied)
     if !gone.is_ok() {
         warn!("MOVE between backends: the source keeps its messages: {}", gone.text());
     }
-    Ok(Done::completed())
+    let modseq = gone.code("HIGHESTMODSEQ").and_then(|modseq| modseq.parse().ok());
+    Ok(moved(s, modseq))
+}
+
+/// What is taken here was moved here. What another session was faster to take is taken out of the target again.
+async fn take(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied) -> Outcome {
+    let Copied { server, answer, sent, code } = copied;
+    let uids: UidSet = sent.iter().copied().collect();
+    let (id, mut news) = (s.command(&source.server, format!("XTAKE {uids}"))?, Vec::new());
+    let done = s.collect(&source.server, id, COPY_LINE, |line| news.extend_from_slice(line)).await?;
+    let taken = done.code("XTAKEN").filter(|_| done.is_ok());
+    let Some((taken, modseq)) = taken.as_deref().and_then(|words| words.rsplit_once(' ')) else {
+        s.client.put(news);
+        take_back(s, copy, &server, appended(&answer)).await?;
+        return Err(Stop::Relayed(done));
+    };
+    let taken = match taken.trim().is_empty() {
+        true => Ranges::default(),
+        false => ranges(taken.trim()).ok_or(Refusal::CopyFailed)?,
+    };
+    let lost = |uid: &u32| !taken.contains(*uid);
+    let mut code = code;
+    if sent.iter().any(lost) {
+        // As many as were sent, in their order.
+        let copies: Vec<u32> = appended(&answer).into_iter().flat_map(|(first, last)| first..=last).collect();
+        let pairs = || sent.iter().zip(&copies);
+        let (ours, theirs): (Vec<_>, Vec<_>) = pairs().partition(|(uid, _)| !lost(uid));
+        let theirs: UidSet = theirs.into_iter().map(|(_, copy)| *copy).collect();
+        take_back(s, copy, &server, theirs.iter().collect()).await?;
+        code = code.filter(|_| !ours.is_empty()).map(|code| match code {
+            Code::CopyUid { uidvalidity, .. } => Code::CopyUid {
+                uidvalidity,
+                from: ours.iter().map(|(uid, _)| **uid).collect::<UidSet>().to_string(),
+                to: ours.iter().map(|(_, copy)| **copy).collect::<UidSet>().to_string(),
+            },
+            other => other,
+        });
+    }
+    if let Some(code) = code {
+        s.client.put(Reply::ok("Moved").code(code).line(None));
+    }
+    s.client.put(news);
+    if !copy.uid && sent.iter().all(lost) {
+        return Err(Refusal::Expunged.into());
+    }
+    Ok(moved(s, modseq.parse().ok()))
+}
+
+/// The end of a MOVE, with the source's HIGHESTMODSEQ for who knows of it.
+fn moved(s: &Session, modseq: Option<u64>) -> Done {
+    let code = modseq.filter(|_| s.enabled.manner().modseq).map(Code::HighestModseq);
+    Done::Here(Reply { code, ..Reply::completed() })
+}
+
+/// The UIDs that the target gave the copies.
+fn appended(answer: &Answer) -> Vec<(u32, u32)> {
+    let code = answer.code("APPENDUID");
+    let uids = code.as_deref().and_then(|code| code.split_once(' ')).and_then(|(_, uids)| ranges(uids));
+    uids.map_or_else(Vec::new, |uids| uids.iter().collect())
+}
+
+/// A set of UIDs as servers write it.
+fn ranges(text: &str) -> Option<Ranges> {
+    let set = Cursor::new(text.as_bytes(), Limits::NONE).read(SequenceSet::parse).ok()?;
+    (!set.has_star()).then(|| set.resolve(0))
 }
 
 /// Takes the copies out of the target again, so that the messages are in one place.
-async fn take_back(s: &mut Session, copy: &Copy, target: &str, answer: &Answer) -> Result<(), Stop> {
-    let Some(code) = answer.code("APPENDUID") else { return Ok(()) };
-    let Some((_, uids)) = code.split_once(' ') else { return Ok(()) };
+async fn take_back(s: &mut Session, copy: &Copy, target: &str, copies: Vec<(u32, u32)>) -> Result<(), Stop> {
+    let uids: UidSet = copies.into_iter().collect();
+    if uids.is_empty() {
+        return Ok(());
+    }
     let mut select = b"SELECT ".to_vec();
     put_astring(&mut select, copy.mailbox.as_bytes());
     for command in [
@@ -209,8 +308,14 @@ mod tests {
         let message = parse_fetch(line).unwrap();
         assert_eq!((message.uid, message.flags.as_str()), (17, "\\Seen $Work"));
         assert_eq!(message.date, " 1-Jan-2026 10:00:00 +0000");
+        let noted = b"* 3 FETCH (UID 1 FLAGS () INTERNALDATE \"x\" ANNOTATION (/comment (value.priv NIL value.shared {1}\r\n\n)))\r\n";
+        assert_eq!(parse_fetch(noted).unwrap().notes.len(), 1);
         assert!(parse_fetch(b"* 3 FETCH (UID 1 FLAGS () INTERNALDATE \"x\" MODSEQ (5))\r\n").is_some());
         assert!(parse_fetch(b"* 3 FETCH (FLAGS (\\Seen))\r\n").is_none(), "news, not an answer");
+        let by_uid = parse_fetch(b"* 7 UIDFETCH (FLAGS () INTERNALDATE \"x\")\r\n").unwrap();
+        assert_eq!(by_uid.uid, 7);
+        assert!(parse_fetch(b"* 7 UIDFETCH (FLAGS ())\r\n").is_none());
+        assert!(parse_fetch(b"* VANISHED 7\r\n").is_none());
         assert!(parse_fetch(b"* 3 EXISTS\r\n").is_none());
     }
 

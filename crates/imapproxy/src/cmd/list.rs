@@ -6,16 +6,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use listing::{Facts, Seen, Unseen, Viewer};
 use protocol::acl::Rights;
 use protocol::grammar::{self, argument, mailbox, nstring};
-use protocol::imap::Refusal;
 use protocol::imap::command::acl::print_my_rights;
 use protocol::imap::command::list::{Kind, Line, List};
+use protocol::imap::command::metadata::GetMetadata;
 use protocol::imap::command::status::StatusItem;
+use protocol::imap::{Code, Refusal, Reply};
 use work::aside::{Budget, Pace, Spent, aside};
 
 use super::Request;
+use super::fanout::{Asked, ask_all, tell_missing};
+use super::metadata::{Gathered, gather, may_read};
 use crate::grammar::{flag, put_astring, untagged};
 use crate::limits::{LINES_MAX, LIST_LINE, OWN_MAX};
-use crate::session::gather::Errand;
 use crate::session::{Done, Outcome, Session, Stop};
 
 /// A backend's LIST or LSUB line.
@@ -42,26 +44,23 @@ pub async fn list(s: &mut Session, request: &Request, list: List) -> Outcome {
     let facts = facts(s, &list).await?;
     let asked = list.clone();
     let answer = look_around(s, move |viewer, budget| listing::list(asked, facts, viewer, budget)).await?;
-    let mut states = HashMap::new();
     if list.returns.status.contains(&StatusItem::HighestModseq) {
         super::session::imply_condstore(s, "").await?;
     }
-    if !list.returns.status.is_empty() {
-        let readable = |seen: &&Seen| seen.rights.contains(Rights::READ);
-        let all = answer.lines.iter().filter_map(|line| answer.seen(line));
-        let wanted: Vec<&Seen> = all.filter(readable).collect();
-        states = statuses(s, &wanted, &list.returns.status).await?;
-    }
+    let extras = extras(s, &list, &answer).await?;
     let mut pace = Pace::default();
     for line in &answer.lines {
         let mut out = Vec::new();
         answer.print(line, &mut out);
         if let Some(seen) = answer.seen(line) {
+            if let Some(status) = extras.states.get(&seen.external) {
+                out.extend_from_slice(status);
+            }
             if list.returns.my_rights {
                 print_my_rights(&mut out, &seen.external, seen.rights);
             }
-            if let Some(status) = states.get(&seen.external) {
-                out.extend_from_slice(status);
+            if !extras.get.entries.is_empty() && extras.told_of(seen) && may_read(s, seen.rights).is_ok() {
+                extras.metadata.write(&mut out, &extras.get, seen);
             }
         }
         s.client.put(out);
@@ -70,7 +69,49 @@ pub async fn list(s: &mut Session, request: &Request, list: List) -> Outcome {
         }
         pace.step().await;
     }
-    Ok(Done::completed())
+    Ok(match extras.metadata.longest {
+        Some(bytes) => Done::Here(Reply::completed().code(Code::LongEntries(bytes))),
+        None => Done::completed(),
+    })
+}
+
+/// What only backends know of the mailboxes of a LIST.
+struct Extras {
+    /// STATUS lines, by name.
+    states: HashMap<String, Vec<u8>>,
+    get: GetMetadata,
+    metadata: Gathered,
+}
+
+impl Extras {
+    fn told_of(&self, seen: &Seen) -> bool {
+        !self.metadata.down.contains(&seen.server)
+    }
+}
+
+async fn extras(s: &mut Session, list: &List, answer: &listing::Answer) -> Result<Extras, Stop> {
+    let get = GetMetadata {
+        mailboxes: Vec::new(),
+        options: list.select.metadata,
+        entries: list.returns.metadata.clone(),
+    };
+    let mut extras = Extras { states: HashMap::new(), get, metadata: Gathered::default() };
+    let mut missing = BTreeSet::new();
+    let all: Vec<&Seen> = answer.lines.iter().filter_map(|line| answer.seen(line)).collect();
+    if !list.returns.status.is_empty() {
+        let readable: Vec<&Seen> =
+            all.iter().copied().filter(|seen| seen.rights.contains(Rights::READ)).collect();
+        let (states, down) = statuses(s, &readable, &list.returns.status).await?;
+        (extras.states, missing) = (states, down);
+    }
+    if !list.returns.metadata.is_empty() {
+        let readable: Vec<Seen> =
+            all.into_iter().filter(|seen| may_read(s, seen.rights).is_ok()).cloned().collect();
+        extras.metadata = gather(s, &extras.get, &readable).await?;
+        missing.extend(extras.metadata.down.iter().cloned());
+    }
+    tell_missing(s, &missing);
+    Ok(extras)
 }
 
 /// Looks through the list on a blocking thread, where that holds up nobody, for `search_maxtime`.
@@ -107,6 +148,7 @@ fn viewer(s: &Session) -> Result<Viewer, Stop> {
         userid: user.id().to_owned(),
         groups: user.login.groups.clone(),
         admin: user.is_admin(),
+        utf8: user.utf8,
         inbox: user.inbox.clone(),
         hides_users: imapd.disable_user_namespace,
         hides_shared: imapd.disable_shared_namespace,
@@ -127,27 +169,36 @@ async fn facts(s: &mut Session, list: &List) -> Result<Facts, Stop> {
 
 /// Special uses belong to the user's own mailboxes: the backends of those are asked. One that is down is left out.
 async fn special_uses(s: &mut Session) -> Result<HashMap<String, Vec<String>>, Stop> {
+    special_uses_but(s, None).await
+}
+
+/// The same of all backends but one.
+async fn special_uses_but(s: &mut Session, but: Option<&str>) -> Result<HashMap<String, Vec<String>>, Stop> {
     let mut uses = HashMap::new();
     let Some(inbox) = s.user()?.inbox.clone() else { return Ok(uses) };
     let servers = look_around(s, move |viewer, _| {
         let page = viewer.list.subtree(&inbox, None, OWN_MAX)?;
         Ok(page.entries.iter().map(|(_, entry)| entry.server().to_owned()).collect::<BTreeSet<String>>())
     });
-    let ask =
-        |server| Errand { server, commands: vec![b"LIST (SPECIAL-USE) \"\" \"*\"".to_vec()], needs: None };
-    let errands = servers.await?.into_iter().map(ask).collect();
-    let mut size = 0;
-    s.gather(errands, |_, line| {
-        let Some(parsed) = ListLine::parse(line, Kind::List) else { return false };
-        let special = |word: &String| !PLAIN.iter().any(|plain| word.eq_ignore_ascii_case(plain));
-        let words: Vec<String> = parsed.attributes.into_iter().filter(special).collect();
-        size += line.len();
-        if !words.is_empty() && size < LINES_MAX {
-            uses.insert(parsed.name, words);
+    let servers = servers.await?;
+    for server in servers.into_iter().filter(|server| Some(server.as_str()) != but) {
+        let lines = match ask_lines(s, &server, "LIST (SPECIAL-USE) \"\" \"*\"", Kind::List).await {
+            Ok(lines) => lines,
+            Err(Stop::Backend { server, .. }) if s.selected_server() != Some(server.as_str()) => {
+                s.links.remove(&server);
+                continue;
+            }
+            Err(Stop::Relayed(_)) => continue,
+            Err(stop) => return Err(stop),
+        };
+        for line in lines {
+            let special = |word: &String| !PLAIN.iter().any(|plain| word.eq_ignore_ascii_case(plain));
+            let words: Vec<String> = line.attributes.into_iter().filter(special).collect();
+            if !words.is_empty() {
+                uses.insert(line.name, words);
+            }
         }
-        true
-    })
-    .await?;
+    }
     Ok(uses)
 }
 
@@ -178,35 +229,53 @@ pub async fn ask_lines(
     if answer.is_ok() { Ok(lines) } else { Err(Stop::Relayed(answer)) }
 }
 
-/// The STATUS lines of these mailboxes, by name: all backends are asked at once. One that is down has none, and the client is told.
+/// The STATUS lines of these mailboxes, by name, and the servers that cannot be had: all backends are asked at once.
 async fn statuses(
     s: &mut Session,
     wanted: &[&Seen],
     items: &[StatusItem],
-) -> Result<HashMap<String, Vec<u8>>, Stop> {
+) -> Result<(HashMap<String, Vec<u8>>, BTreeSet<String>), Stop> {
     let items = items.iter().map(|item| item.name()).collect::<Vec<_>>().join(" ");
-    let mut by_server: BTreeMap<&str, Vec<Vec<u8>>> = BTreeMap::new();
+    let mut questions: BTreeMap<&str, Asked> = BTreeMap::new();
     for seen in wanted {
+        let asked = questions.entry(&seen.server).or_default();
+        asked.server = seen.server.clone();
         let mut command = b"STATUS ".to_vec();
         put_astring(&mut command, seen.external.as_bytes());
         command.extend_from_slice(format!(" ({items})").as_bytes());
-        by_server.entry(&seen.server).or_default().push(command);
+        asked.commands.push(command);
     }
-    let errand = |(server, commands): (&str, _)| Errand { server: server.to_owned(), commands, needs: None };
-    let errands = by_server.into_iter().map(errand).collect();
     let mut states = HashMap::new();
-    let gathered = s.gather(errands, |_, line| match status_name(line) {
+    let told = ask_all(s, questions.into_values().collect(), LIST_LINE, |_, line| match status_name(line) {
         Some(name) => {
             states.insert(name, line.to_vec());
             true
         }
         None => false,
     });
-    // A mailbox of which a backend refuses to tell just has no line (RFC 5819 section 2).
-    if !gathered.await?.missing.is_empty() {
-        s.client.put(Refusal::ServerDown.reply().line(None));
+    let told = told.await?;
+    let missing = told.into_iter().filter(|told| told.answers.is_none()).map(|told| told.server);
+    Ok((states, missing.collect()))
+}
+
+/// Special uses are taken by one mailbox of a user's, and that may be on another backend than `server`, which knows its own.
+pub async fn check_special_uses(
+    s: &mut Session,
+    server: &str,
+    external: &str,
+    uses: &[String],
+) -> Result<(), Stop> {
+    if uses.is_empty() {
+        return Ok(());
     }
-    Ok(states)
+    let taken = special_uses_but(s, Some(server)).await?;
+    let others = taken.iter().filter(|(name, _)| name.as_str() != external).flat_map(|(_, uses)| uses);
+    for used in others {
+        if uses.iter().any(|wanted| wanted.eq_ignore_ascii_case(used)) {
+            return Err(Refusal::BadUse("Special use is taken by another mailbox".to_owned()).into());
+        }
+    }
+    Ok(())
 }
 
 /// The mailbox of `* STATUS mailbox (…)`.

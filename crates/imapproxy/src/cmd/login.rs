@@ -98,7 +98,7 @@ async fn welcome(s: &mut Session, login: Login) -> Outcome {
         return Err(Refusal::TooManySessions(why.to_string()).into());
     }
     let inbox = s.node.namespace.inbox(&login.userid).ok();
-    s.user = Some(User { login, inbox });
+    s.user = Some(User { login, utf8: s.enabled.manner().utf8_names, inbox });
     let patience = s.idle_bound();
     s.client.relax(patience);
     // What the user's own backend announces must be known before we announce anything.

@@ -8,7 +8,7 @@ use protocol::name::MailboxName;
 
 use super::Request;
 use crate::grammar::put_astring;
-use crate::session::{Outcome, Session, Stop};
+use crate::session::{Done, Outcome, Session, Stop};
 
 impl Session {
     /// Has a backend change its list; when it says OK, the change is awaited here before the client hears of it.
@@ -42,6 +42,7 @@ pub async fn create(s: &mut Session, request: &Request, create: Create) -> Outco
     if s.follows_referrals && admin {
         return Err(s.referral_to(&server, &create.mailbox));
     }
+    super::list::check_special_uses(s, &server, &create.mailbox, &create.special_use).await?;
     let command = match &create.server {
         // The name of the server is ours to use; the backend gets what concerns it.
         Some(_) => without_server(&create),
@@ -137,7 +138,15 @@ pub async fn rename(s: &mut Session, request: &Request, rename: Rename) -> Outco
     let located = s.locate(&rename.from).await?;
     let same = rename.from == rename.to;
     let Some(location) = &rename.location else {
-        return s.change(located.server(), request, request.text()).await;
+        // A tree is renamed whole, or not at all. Of an INBOX that its owner renames the messages move, and nothing below it.
+        if s.user()?.inbox.as_ref() != Some(&located.name) {
+            super::quota::on_one_server(s, &located)?;
+        }
+        let done = s.change(located.server(), request, request.text()).await?;
+        if matches!(&done, Done::There(answer) if answer.is_ok()) {
+            follow(s, &located.name, &rename.to)?;
+        }
+        return Ok(done);
     };
     if !s.user()?.is_admin() {
         return Err(Refusal::Denied.into());
@@ -159,6 +168,18 @@ pub async fn rename(s: &mut Session, request: &Request, rename: Rename) -> Outco
         }
         _ => s.change(located.server(), request, request.text()).await,
     }
+}
+
+/// The open mailbox may have another name now. That of an INBOX that its owner renames has not: only its messages went.
+fn follow(s: &mut Session, from: &MailboxName, to: &str) -> Result<(), Stop> {
+    let to = s.internal(to)?;
+    let own = s.user()?.inbox.as_ref() == Some(from);
+    if let Some(selected) = s.selected.as_mut().filter(|_| !own)
+        && let Some(now) = selected.name.moved(from, &to)
+    {
+        selected.name = now;
+    }
+    Ok(())
 }
 
 /// `XFER mailbox server [partition]`: the backend that has the mailbox moves it.

@@ -3,6 +3,7 @@
 mod acl;
 mod append;
 mod copy;
+mod fanout;
 mod idle;
 mod list;
 mod login;
@@ -13,6 +14,7 @@ mod metadata;
 mod multisearch;
 mod quota;
 mod select;
+mod server_metadata;
 mod session;
 mod status;
 
@@ -69,7 +71,8 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
         Ok(Done::Here(reply)) => session.client.put(reply.line(Some(&tag))),
         Ok(Done::There(answer)) | Err(Stop::Relayed(answer)) => {
             session.client.put(answer.tagged(tag.as_str()));
-            wrong = answer.condition() == Some(Kind::Bad);
+            // Not to know of UIDONLY's rule is no nonsense.
+            wrong = answer.condition() == Some(Kind::Bad) && answer.code("UIDREQUIRED").is_none();
         }
         Ok(Done::Told) => {}
         Err(Stop::Refused(refusal)) => return refuse(session, Some(&tag), &refusal, foreign),
@@ -91,7 +94,7 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
 fn refuse(session: &mut Session, tag: Option<&Tag>, refusal: &Refusal, foreign: bool) -> Result<(), Stop> {
     let reply = refusal.reply();
     session.client.put(reply.line(tag));
-    let wrong = reply.kind == Kind::Bad;
+    let wrong = reply.kind == Kind::Bad && *refusal != Refusal::UidRequired;
     if wrong && !foreign {
         debug!("bad command: {}", reply.text);
     }
@@ -123,7 +126,6 @@ enum Wanted {
     Select(Request),
     Status(Request),
     QuotaRoot(Request),
-    Metadata(Request),
     Reconstruct(Request),
     /// All, and understood.
     Whole(Request, Body),
@@ -143,7 +145,7 @@ impl Wanted {
         match head.verb.as_str() {
             "APPEND" if !head.uid => return Ok(Wanted::Append(head, first)),
             "FETCH" | "STORE" | "SEARCH" | "SORT" | "THREAD" | "UIDBATCHES" | "EXPUNGE" | "XSORT"
-            | "XSTATS" | "XRUNANNOTATOR" => return Ok(Wanted::Messages(head, first)),
+            | "XSTATS" => return Ok(Wanted::Messages(head, first)),
             _ => {}
         }
         let limit = if session.user.is_some() { COMMAND } else { COMMAND_BEFORE_LOGIN };
@@ -156,9 +158,6 @@ impl Wanted {
             (false, "SELECT" | "EXAMINE") => Wanted::Select(request),
             (false, "STATUS") => Wanted::Status(request),
             (false, "GETQUOTAROOT") => Wanted::QuotaRoot(request),
-            (false, "GETMETADATA" | "SETMETADATA" | "GETANNOTATION" | "SETANNOTATION") => {
-                Wanted::Metadata(request)
-            }
             (false, "RECONSTRUCT") => Wanted::Reconstruct(request),
             _ => {
                 let command = Command::parse(&request.raw, Limits::default()).map_err(Refusal::from)?;
@@ -176,7 +175,6 @@ async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
         Wanted::Select(request) => return select::select(s, &request).await,
         Wanted::Status(request) => return status::status(s, &request).await,
         Wanted::QuotaRoot(request) => return quota::get_root(s, &request).await,
-        Wanted::Metadata(request) => return metadata::metadata(s, &request).await,
         Wanted::Reconstruct(request) => return mailbox::reconstruct(s, &request).await,
         Wanted::Whole(request, body) => (request, body),
     };
@@ -209,6 +207,12 @@ async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
         Body::MyRights(mailbox) => acl::my_rights(s, &mailbox).await,
         Body::GetQuota(root) => quota::get(s, r, &root).await,
         Body::SetQuota(set) => quota::set(s, r, set).await,
+        Body::GetMetadata(get) => metadata::get(s, r, get).await,
+        Body::SetMetadata(set) => metadata::set(s, r, set).await,
+        Body::GetAnnotation(get) => metadata::annotation(s, r, &get.mailbox).await,
+        Body::Warmup(mailbox) => metadata::warm_up(s, r, &mailbox).await,
+        Body::RunAnnotator => Ok(Done::completed()),
+        Body::SetAnnotation(mailbox) => metadata::annotation(s, r, &mailbox).await,
         Body::Copy(copy) => copy::copy(s, r, copy).await,
         Body::MultiSearch(search) => multisearch::search(s, r, search).await,
         Body::Xfer(xfer) => mailbox::xfer(s, r, &xfer.mailbox).await,
@@ -216,8 +220,6 @@ async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
         Body::Select(_)
         | Body::Status(_)
         | Body::GetQuotaRoot(_)
-        | Body::GetMetadata(_)
-        | Body::GetAnnotation(_)
         | Body::Expunge(_)
         | Body::Fetch(_)
         | Body::Store(_)
@@ -229,6 +231,7 @@ async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
         | Body::LocalCreate(_)
         | Body::LocalDelete(_)
         | Body::XClient(_)
-        | Body::XKick(_) => Err(Refusal::Unrecognized.into()),
+        | Body::XKick(_)
+        | Body::XTake(_) => Err(Refusal::Unrecognized.into()),
     }
 }

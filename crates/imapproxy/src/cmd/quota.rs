@@ -1,59 +1,198 @@
-//! Quotas (RFC 9208): kept by the backend that has the mailboxes below the root.
+//! Quotas (RFC 9208): kept by the backends that have the mailboxes below the root, each for itself.
+
+use std::collections::BTreeMap;
 
 use protocol::imap::Refusal;
-use protocol::imap::command::quota::SetQuota;
+use protocol::imap::command::quota::{SetQuota, Usage, print_quota, response};
+use tracing::warn;
+use upstream::wire::imap::Answer;
 
 use super::Request;
-use crate::session::{Located, Outcome, Session, Stop};
+use super::fanout::{Asked, Told, ask_all};
+use crate::grammar::{put_astring, untagged};
+use crate::limits::LIST_LINE;
+use crate::session::{Done, Located, Outcome, Session, Stop};
 
 /// `GETQUOTAROOT mailbox`
 pub async fn get_root(s: &mut Session, request: &Request) -> Outcome {
     let (mailbox, _) = request.head.mailbox(&request.raw)?;
     let located = s.locate(&mailbox).await?;
-    pass(s, request, &located).await
+    Ok(s.forward(located.server(), &request.head.tag, request.text()).await?.into())
 }
 
-/// `GETQUOTA root`
+/// `GETQUOTA root`: of several backends what they use together, with the limit that each of them keeps.
 pub async fn get(s: &mut Session, request: &Request, root: &str) -> Outcome {
     if !s.user()?.is_admin() {
         return Err(Refusal::Denied.into());
     }
-    let located = whole_tree(s, root).await?;
-    pass(s, request, &located).await
+    let servers = servers(s, root).await?;
+    if let [server] = &servers[..] {
+        return Ok(s.forward(server, &request.head.tag, request.text()).await?.into());
+    }
+    s.hear_selected("").await?;
+    let (of_each, told) = ask(s, &servers, root).await?;
+    if let Some(refused) = refusal(&told) {
+        return Err(refused);
+    }
+    let together = together(of_each.into_values());
+    s.client.print(|out| print_quota(out, root, &shown(&together)));
+    Ok(Done::completed())
 }
 
-/// `SETQUOTA root (limits)`
+/// `SETQUOTA root (limits)`: on each backend that has mailboxes below the root, or on none.
 pub async fn set(s: &mut Session, request: &Request, set: SetQuota) -> Outcome {
     if !s.user()?.is_admin() {
         return Err(Refusal::Denied.into());
     }
-    let located = whole_tree(s, set.root.strip_prefix('+').unwrap_or(&set.root)).await?;
-    pass(s, request, &located).await
+    let root = set.root.strip_prefix('+').unwrap_or(&set.root).to_owned();
+    let servers = servers(s, &root).await?;
+    if let [server] = &servers[..] {
+        return Ok(s.forward(server, &request.head.tag, request.text()).await?.into());
+    }
+    s.hear_selected("").await?;
+    let (before, told) = ask(s, &servers, &root).await?;
+    // One that has no such root yet says NO.
+    if told.iter().any(|told| told.answers.is_none()) {
+        return Err(Refusal::ServerDown.into());
+    }
+    let new = servers.iter().map(|server| limit(server, &root, &set.limits)).collect();
+    let told = ask_all(s, new, LIST_LINE, |_, line| parse(line).is_some()).await?;
+    let Some(refused) = refusal(&told) else {
+        let (of_each, _) = ask(s, &servers, &root).await?;
+        let together = together(of_each.into_values());
+        s.client.print(|out| print_quota(out, &root, &shown(&together)));
+        return Ok(Done::completed());
+    };
+    let was = |server: &String| {
+        let kept = before.get(server).cloned().unwrap_or_default();
+        let limits: Vec<_> = kept.into_iter().map(|(name, _, limit)| (name, Some(limit))).collect();
+        limit(server, &root, &limits)
+    };
+    let undo = told.iter().filter(|told| is_done(told)).map(|told| was(&told.server)).collect();
+    for told in ask_all(s, undo, LIST_LINE, |_, line| parse(line).is_some()).await? {
+        if !is_done(&told) {
+            warn!("SETQUOTA {root}: {} keeps limits that another backend has refused", told.server);
+        }
+    }
+    Err(refused)
 }
 
-async fn pass(s: &mut Session, request: &Request, located: &Located) -> Outcome {
-    Ok(s.forward(located.server(), &request.head.tag, request.text()).await?.into())
+/// What each backend says of a root, by server.
+type OfEach = BTreeMap<String, Vec<(String, u64, u64)>>;
+
+async fn ask(s: &mut Session, servers: &[String], root: &str) -> Result<(OfEach, Vec<Told>), Stop> {
+    let mut command = b"GETQUOTA ".to_vec();
+    put_astring(&mut command, root.as_bytes());
+    let asked =
+        servers.iter().map(|server| Asked { server: server.clone(), commands: vec![command.clone()] });
+    let mut of_each = OfEach::new();
+    let told = ask_all(s, asked.collect(), LIST_LINE, |server, line| match parse(line) {
+        Some((_, resources)) => {
+            of_each.insert(server.to_owned(), resources);
+            true
+        }
+        None => false,
+    });
+    let told = told.await?;
+    Ok((of_each, told))
 }
 
-/// The mailbox that a root is named after, if all that is below it is on one backend: each counts only its own.
-async fn whole_tree(s: &Session, root: &str) -> Result<Located, Stop> {
+/// `SETQUOTA +root (limits)`: the root itself may be on another backend.
+fn limit(server: &str, root: &str, limits: &[(String, Option<u64>)]) -> Asked {
+    let mut command = b"SETQUOTA ".to_vec();
+    put_astring(&mut command, format!("+{root}").as_bytes());
+    let limits: Vec<String> = (limits.iter())
+        .map(|(name, limit)| format!("{name} {}", limit.map_or("-1".to_owned(), |limit| limit.to_string())))
+        .collect();
+    command.extend_from_slice(format!(" ({})", limits.join(" ")).as_bytes());
+    Asked { server: server.to_owned(), commands: vec![command] }
+}
+
+fn parse(line: &[u8]) -> Option<(String, Vec<(String, u64, u64)>)> {
+    untagged(line, "QUOTA")?.read(response).ok()
+}
+
+fn is_done(told: &Told) -> bool {
+    told.answers.as_ref().is_some_and(|answers| answers.iter().all(Answer::is_ok))
+}
+
+/// Why a question was not answered by all.
+fn refusal(told: &[Told]) -> Option<Stop> {
+    let not_done = told.iter().find(|told| !is_done(told))?;
+    let refused = not_done.answers.iter().flatten().find(|answer| !answer.is_ok()).cloned();
+    Some(refused.map_or(Refusal::ServerDown.into(), Stop::Relayed))
+}
+
+/// Usage added up; limits are each backend's own, and the largest is shown.
+fn together(of_each: impl IntoIterator<Item = Vec<(String, u64, u64)>>) -> Vec<(String, u64, u64)> {
+    let mut sum: Vec<(String, u64, u64)> = Vec::new();
+    for (name, used, limit) in of_each.into_iter().flatten() {
+        match sum.iter_mut().find(|(known, ..)| *known == name) {
+            Some((_, all, most)) => (*all, *most) = (all.saturating_add(used), limit.max(*most)),
+            None => sum.push((name, used, limit)),
+        }
+    }
+    sum
+}
+
+fn shown(resources: &[(String, u64, u64)]) -> Vec<Usage<'_>> {
+    resources.iter().map(|(name, used, limit)| (name.as_str(), *used, *limit)).collect()
+}
+
+/// The backends that have mailboxes of a root's tree, that of the root itself first.
+async fn servers(s: &Session, root: &str) -> Result<Vec<String>, Stop> {
     let located = match s.locate(root).await {
         Err(Stop::Refused(Refusal::NoMailbox)) => return Err(Refusal::NoQuotaRoot.into()),
         other => other?,
     };
+    let mut servers = vec![located.server().to_owned()];
     let list = s.node.directory.list();
     let mut after = None;
     loop {
         let page = list.subtree(&located.name, after.as_ref(), PAGE).map_err(crate::node::unreadable)?;
-        if page.entries.iter().any(|(_, entry)| entry.server() != located.server()) {
+        for (_, entry) in &page.entries {
+            if !servers.iter().any(|server| server == entry.server()) {
+                servers.push(entry.server().to_owned());
+            }
+        }
+        after = page.entries.last().map(|(name, _)| name.clone());
+        if !page.more {
+            return Ok(servers);
+        }
+    }
+}
+
+/// Refuses where something below a mailbox is on another backend.
+pub fn on_one_server(s: &Session, root: &Located) -> Result<(), Stop> {
+    let list = s.node.directory.list();
+    let mut after = None;
+    loop {
+        let page = list.subtree(&root.name, after.as_ref(), PAGE).map_err(crate::node::unreadable)?;
+        if page.entries.iter().any(|(_, entry)| entry.server() != root.server()) {
             return Err(Refusal::SplitHierarchy.into());
         }
         after = page.entries.last().map(|(name, _)| name.clone());
         if !page.more {
-            return Ok(located);
+            return Ok(());
         }
     }
 }
 
 /// Entries taken at once from the list.
 const PAGE: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_several_backends_use_is_added_up() {
+        let (_, one) = parse(b"* QUOTA user/fred (STORAGE 10 100 MESSAGE 1 5)\r\n").unwrap();
+        let (_, two) = parse(b"* QUOTA \"user/fred\" (STORAGE 7 100)\r\n").unwrap();
+        let sum = together([one, two]);
+        assert_eq!(shown(&sum), [("STORAGE", 17, 100), ("MESSAGE", 1, 5)]);
+        let asked =
+            limit("be1", "user/fred", &[("STORAGE".to_owned(), Some(5)), ("MESSAGE".to_owned(), None)]);
+        assert_eq!(asked.commands, [b"SETQUOTA +user/fred (STORAGE 5 MESSAGE -1)".to_vec()]);
+    }
+}

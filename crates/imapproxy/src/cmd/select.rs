@@ -1,6 +1,6 @@
 //! SELECT, EXAMINE, CLOSE and UNSELECT: which backend is the selected one.
 
-use protocol::imap::Refusal;
+use protocol::imap::{Body, Code, Command, Limits, Refusal, Reply};
 
 use super::Request;
 use crate::session::relay::To;
@@ -9,6 +9,7 @@ use crate::session::{Located, Outcome, Selected, Session, Stop};
 /// `SELECT mailbox [(params)]`, `EXAMINE …`
 pub async fn select(s: &mut Session, request: &Request) -> Outcome {
     let (mailbox, _) = request.head.mailbox(&request.raw)?;
+    may_resync(s, request)?;
     let located = match locate(s, &mailbox).await {
         Ok(located) => located,
         // RFC 3501 section 6.3.1: a SELECT that fails leaves nothing selected.
@@ -26,6 +27,10 @@ pub async fn select(s: &mut Session, request: &Request) -> Outcome {
             stop => Err(stop),
         };
     }
+    if s.lacks_enabled(&server) {
+        leave(s, None).await?;
+        return Err(Refusal::LacksEnabled.into());
+    }
     super::session::note_condstore(s, &request.head.verb, request.text(), &server).await?;
     let answer = s.forward(&server, &request.head.tag, request.text()).await?;
     s.selected = None;
@@ -34,6 +39,21 @@ pub async fn select(s: &mut Session, request: &Request) -> Outcome {
         s.selected = Some(Selected { server, name: located.name, read_only });
     }
     Ok(answer.into())
+}
+
+/// What a backend would call BAD must not cost the client the mailbox that it has open on another one. What is not understood
+/// here is the backend's to judge.
+fn may_resync(s: &Session, request: &Request) -> Result<(), Refusal> {
+    let Ok(Command { body: Body::Select(select), .. }) = Command::parse(&request.raw, Limits::default())
+    else {
+        return Ok(());
+    };
+    let manner = s.enabled.manner();
+    match select.resync {
+        Some(_) if !manner.resync => Err(Refusal::NoQresync("Select")),
+        Some(resync) if manner.uid_only && resync.matched.is_some() => Err(Refusal::UidRequired),
+        _ => Ok(()),
+    }
 }
 
 async fn locate(s: &Session, mailbox: &str) -> Result<Located, Stop> {
@@ -56,8 +76,10 @@ async fn leave(s: &mut Session, next: Option<&str>) -> Result<(), Stop> {
         // CLOSE would expunge; EXAMINE of a name that cannot be leaves nothing selected (RFC 3691 section 1).
         "EXAMINE \"\""
     };
-    let answer = s.ask(&old.server, command, To::Client).await;
+    let answer = s.ask(&old.server, command, To::Nobody).await;
     s.selected = None;
+    // Nothing of the old mailbox comes after it (RFC 7162 section 3.2.11).
+    s.client.put(Reply::told(Code::Closed).line(None));
     match answer {
         Err(Stop::Backend { server, .. }) => {
             s.links.remove(&server);

@@ -61,6 +61,10 @@ pub async fn id(s: &mut Session, request: &Request) -> Outcome {
 pub async fn enable(s: &mut Session, items: Vec<String>) -> Outcome {
     let announced = capability::words(s, Moment::LoggedIn);
     let new = s.enabled.enable(&items, |extension| announced.split(' ').any(|word| word == extension.word()));
+    let utf8 = s.enabled.manner().utf8_names;
+    if let Some(user) = &mut s.user {
+        user.utf8 = utf8;
+    }
     if let Some(command) = new.command(|_| true) {
         for server in s.links.servers() {
             enable_on(s, &server, &command).await?;

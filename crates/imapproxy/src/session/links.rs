@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::task::{Context, Poll};
 
-use protocol::imap::{Bye, Extension};
+use protocol::imap::{Bye, Extension, Refusal};
 use protocol::origin::Origin;
 use service::sessions::Seat;
 use tokio::time::{Instant, timeout};
@@ -113,6 +113,10 @@ impl Session {
     pub async fn link(&mut self, server: &str) -> Result<&mut Link, Stop> {
         if !self.is_alive(server).await? {
             self.open_link(server).await?;
+        }
+        if self.enabled.manner().utf8_names && self.lacks_enabled(server) {
+            // It would take a name for another one.
+            return Err(Refusal::LacksEnabled.into());
         }
         match self.links.get_mut(server) {
             Some(link) => {
@@ -263,6 +267,19 @@ impl Session {
         };
         let enable = self.enabled.command(understood).map(String::into_bytes);
         [enable, self.id.clone().filter(|_| link.capabilities.has("ID"))]
+    }
+
+    /// Whether the client has turned on what a backend does not know: one that was there when it did would have kept the word from
+    /// being announced.
+    pub fn lacks_enabled(&mut self, server: &str) -> bool {
+        let enabled = self.enabled;
+        let Some(link) = self.links.get_mut(server) else { return false };
+        let beyond = |extension: &Extension| {
+            *extension != Extension::Condstore
+                && enabled.has(*extension)
+                && !link.capabilities.has(extension.word())
+        };
+        Extension::ALL.iter().any(beyond)
     }
 
     /// Before another backend answers: what the selected one has to say comes first.

@@ -31,7 +31,7 @@ use mailboxes::Entry;
 use protocol::frame::Piece;
 use protocol::imap::capability::Moment;
 use protocol::imap::{Bye, Code, Enabled, Refusal, Reply};
-use protocol::name::MailboxName;
+use protocol::name::{MailboxName, NameError};
 use protocol::namespace::View;
 use service::Connection;
 use service::Context;
@@ -72,6 +72,8 @@ pub struct Session {
 #[derive(Debug, Clone)]
 pub struct User {
     pub login: Login,
+    /// Names of mailboxes are told and taken in UTF-8.
+    pub utf8: bool,
     pub inbox: Option<MailboxName>,
 }
 
@@ -85,7 +87,7 @@ impl User {
     }
 
     pub fn view(&self) -> View<'_> {
-        View { userid: &self.login.userid, admin: self.is_admin() }
+        View { userid: &self.login.userid, admin: self.is_admin(), utf8: self.utf8 }
     }
 }
 
@@ -380,7 +382,10 @@ impl Session {
     /// The internal name of what the client calls `external`.
     pub fn internal(&self, external: &str) -> Result<MailboxName, Stop> {
         let view = self.user()?.view();
-        self.node.namespace.internal(external, &view).map_err(|error| Refusal::from(error).into())
+        self.node.namespace.internal(external, &view).map_err(|error| match error {
+            NameError::Invalid if view.utf8 => Refusal::UnfitName.into(),
+            error => Refusal::from(error).into(),
+        })
     }
 
     /// Which backend has a mailbox. A miss is asked upstream before it is believed.

@@ -9,6 +9,8 @@ use tracing::warn;
 use upstream::wire::OutOfStep;
 use upstream::wire::imap::{Answer, Event, Id, Part};
 
+use protocol::imap::command::annotate::{self, Note};
+
 use super::link::Link;
 use super::relay::lost;
 use super::{Session, Stop};
@@ -21,6 +23,8 @@ pub struct Message {
     pub uid: u32,
     pub flags: String,
     pub date: String,
+    /// Annotations that go along (RFC 5257).
+    pub notes: Vec<Note>,
 }
 
 /// What became of a message.
@@ -209,9 +213,16 @@ impl Target {
         if !self.takes() {
             return Ok(());
         }
-        let plus = if size > self.link.unasked_literal() { "" } else { "+" };
-        let header = format!(" ({}) \"{}\" {{{size}{plus}}}\r\n", message.flags, message.date);
-        self.link.send(header.as_bytes())
+        let unasked = self.link.unasked_literal();
+        let plus = if size > unasked { "" } else { "+" };
+        let mut header = format!(" ({}) \"{}\" ", message.flags, message.date).into_bytes();
+        // Annotations too long for this backend stay behind, and the message goes.
+        if let Some(notes) = annotate::append(&message.notes, unasked).filter(|_| !message.notes.is_empty()) {
+            header.extend_from_slice(&notes);
+            header.push(b' ');
+        }
+        header.extend_from_slice(format!("{{{size}{plus}}}\r\n").as_bytes());
+        self.link.send(&header)
     }
 
     /// What the target says: it asks for a literal, or ends the command.

@@ -148,3 +148,89 @@ async fn a_copy_of_a_message_that_cannot_be_read_fails_and_leaves_nothing_of_the
     assert_eq!(client.ask("NOOP").await, ["t OK Completed"]);
     assert_eq!(client.ask("CHECK").await, ["t OK Completed"]);
 }
+
+/// A source of ours, from which somebody else has taken one of the messages meanwhile.
+fn contested(command: &str) -> String {
+    match command {
+        "XTAKE 3,9" => "* VANISHED 3,9\r\n$ OK [XTAKEN 9 77] Completed\r\n".into(),
+        _ => source(command),
+    }
+}
+
+/// One from which somebody else has taken all.
+fn robbed(command: &str) -> String {
+    match command {
+        "XTAKE 3,9" => "* 1 EXPUNGE\r\n* 2 EXPUNGE\r\n$ OK [XTAKEN  77] Completed\r\n".into(),
+        _ => source(command),
+    }
+}
+
+#[tokio::test]
+async fn what_two_sessions_move_to_another_backend_arrives_once_and_each_hears_of_its_own() {
+    let (a, b) = (Backend::with(contested, "QRESYNC XTAKE").await, Backend::with(target, "QRESYNC").await);
+    let world = World::new(&[&a, &b], &PLACES, "").await;
+    let mut client = world.fred().await;
+    client.ok("SELECT INBOX").await;
+    client.ok("STATUS \"Shared Folders/shared\" (MESSAGES)").await;
+    client.ok("ENABLE QRESYNC").await;
+    assert_eq!(
+        client.ask("UID MOVE 1:* \"Shared Folders/shared\"").await,
+        [
+            "* 4 EXISTS",
+            "* 5 EXISTS",
+            "* OK [COPYUID 38505 9 101] Moved",
+            "* VANISHED 3,9",
+            "t OK [HIGHESTMODSEQ 77] Completed"
+        ]
+    );
+    assert!(!a.has_heard("UID STORE") && !a.has_heard("UID EXPUNGE"));
+    assert!(b.has_heard("UID STORE 100 +FLAGS.SILENT (\\Deleted)") && b.has_heard("UID EXPUNGE 100"));
+
+    let (a, b) = (Backend::with(robbed, "XTAKE").await, Backend::start(target).await);
+    let world = World::new(&[&a, &b], &PLACES, "").await;
+    let mut client = world.fred().await;
+    client.ok("SELECT INBOX").await;
+    let told = client.ask("MOVE 1:* \"Shared Folders/shared\"").await;
+    let gone = "t NO [EXPUNGEISSUED] Some of the messages have been expunged";
+    assert_eq!(told, ["* 4 EXISTS", "* 5 EXISTS", "* 1 EXPUNGE", "* 2 EXPUNGE", gone]);
+    assert!(b.has_heard("UID EXPUNGE 100:101"));
+}
+
+/// A source that speaks as to a client that has turned on UIDONLY.
+fn by_uid(command: &str) -> String {
+    match command {
+        "UID FETCH 1:* (UID FLAGS INTERNALDATE)" => {
+            "* 3 UIDFETCH (FLAGS (\\Seen) INTERNALDATE \" 1-Nov-2026 10:00:03 +0000\" UID 3)\r\n* VANISHED 2\r\n\
+             * 9 UIDFETCH (UID 9 FLAGS (\\Flagged Work) INTERNALDATE \" 1-Nov-2026 10:00:09 +0000\")\r\n$ OK done\r\n"
+                .into()
+        }
+        "UID FETCH 3 (BODY.PEEK[])" => "* 3 UIDFETCH (BODY[] {5}\r\nthree)\r\n$ OK done\r\n".into(),
+        "UID FETCH 9 (BODY.PEEK[])" => "* 9 UIDFETCH (BODY[] {6}\r\nt OK 9)\r\n$ OK done\r\n".into(),
+        "XTAKE 3,9" => "* VANISHED 3,9\r\n$ OK [XTAKEN 3,9 77] Completed\r\n".into(),
+        _ => source(command),
+    }
+}
+
+#[tokio::test]
+async fn messages_are_copied_between_backends_by_uid_alone_where_the_client_wants_no_numbers() {
+    let (a, b) = (Backend::with(by_uid, "UIDONLY XTAKE").await, Backend::with(target, "UIDONLY").await);
+    let world = World::new(&[&a, &b], &PLACES, "").await;
+    let mut client = world.fred().await;
+    client.ok("SELECT INBOX").await;
+    client.ok("STATUS \"Shared Folders/shared\" (MESSAGES)").await;
+    assert_eq!(client.ask("ENABLE UIDONLY").await, ["* ENABLED UIDONLY", "t OK Completed"]);
+    for _ in 0..12 {
+        let told = client.ask("COPY 1:* \"Shared Folders/shared\"").await;
+        assert_eq!(told, ["t BAD [UIDREQUIRED] Message numbers are not allowed under UIDONLY"]);
+    }
+    assert_eq!(
+        client.ask("UID COPY 1:* \"Shared Folders/shared\"").await,
+        ["* VANISHED 2", "t OK [COPYUID 38505 3,9 100:101] Completed"]
+    );
+    assert_eq!(b.heard().last().unwrap(), APPENDED);
+    assert_eq!(
+        client.ask("UID MOVE 1:* \"Shared Folders/shared\"").await,
+        ["* VANISHED 2", "* OK [COPYUID 38505 3,9 100:101] Moved", "* VANISHED 3,9", "t OK Completed"]
+    );
+    assert!(!b.has_heard("SELECT"));
+}

@@ -4,6 +4,7 @@
 mod copying;
 mod crossing;
 mod gathering;
+mod metadata;
 mod parking;
 mod routing;
 mod waiting;

@@ -39,10 +39,17 @@ async fn selecting_on_another_backend_unselects_on_the_first() {
     let world = World::new(&[&a, &b], &[("user.fred", 0), ("shared", 1)], "").await;
     let mut client = world.fred().await;
     client.ok("SELECT INBOX").await;
-    client.ok("SELECT \"Shared Folders/shared\"").await;
+    let closed = "* OK [CLOSED] Ok";
+    assert_eq!(client.ok("SELECT \"Shared Folders/shared\"").await[0], closed);
     assert!(a.has_heard("UNSELECT"));
     assert!(b.has_heard("SELECT \"Shared Folders/shared\""));
-    assert_eq!(client.ask("SELECT nowhere").await, ["t NO [NONEXISTENT] Mailbox does not exist"]);
+    // What is wrong before any backend is asked leaves the mailbox open.
+    assert_eq!(
+        client.ask("SELECT INBOX (QRESYNC (1 2))").await,
+        ["t BAD Invalid Select modifier: ENABLE QRESYNC comes first"]
+    );
+    assert!(!b.has_heard("UNSELECT"));
+    assert_eq!(client.ask("SELECT nowhere").await, [closed, "t NO [NONEXISTENT] Mailbox does not exist"]);
     assert_eq!(client.ask("FETCH 1 FLAGS").await, ["t BAD Please select a mailbox first"]);
 }
 
@@ -135,7 +142,7 @@ async fn a_dead_backend_costs_only_its_own_mailboxes() {
     assert_eq!(client.until("t").await, [down]);
     client.ok("FETCH 1 FLAGS").await;
     client.until("t").await;
-    assert_eq!(client.ask("SELECT \"Shared Folders/shared\"").await, [down]);
+    assert_eq!(client.ask("SELECT \"Shared Folders/shared\"").await, ["* OK [CLOSED] Ok", down]);
     client.ok("SELECT INBOX").await;
     a.die();
     let last = client.until("t").await;

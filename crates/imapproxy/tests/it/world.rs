@@ -46,6 +46,11 @@ impl Backend {
         Backend::announcing(CAPABILITIES.to_owned(), script).await
     }
 
+    /// One that announces these words too.
+    pub async fn with(script: Script, words: &'static str) -> Backend {
+        Backend::announcing(format!("{CAPABILITIES} {words}"), script).await
+    }
+
     /// One of this project, which has its connections parked.
     pub async fn of_ours(script: Script) -> Backend {
         Backend::announcing(format!("{CAPABILITIES} XCLIENT XCLIENT=PARKED"), script).await

@@ -1,6 +1,6 @@
 //! The one table of capabilities: what each word is, when it is announced, and who must be able to do it.
 //!
-//! The order is Cyrus's: IMAP4rev1, the registered words, then the private ones. A word stands here only where every command
+//! The order is Cyrus's: IMAP4rev1, IMAP4rev2, the registered words, then the private ones. A word stands here only where every command
 //! and response of it is served; a frontend announces what all its backends can, since no session may be promised what the next
 //! mailbox cannot keep.
 
@@ -58,6 +58,8 @@ pub enum Need {
     Idle,
     Referrals,
     Unauthenticate,
+    /// 8-bit characters in headers are taken as they are.
+    EightBit,
     /// The session is a proxy's.
     Proxy,
     Master,
@@ -100,18 +102,26 @@ pub struct Facts<'f> {
     pub idle: bool,
     pub referrals: bool,
     pub unauthenticate: bool,
+    /// Neither `reject8bit` nor `munge8bit`.
+    pub eight_bit: bool,
     pub proxy: bool,
     /// `mupdate_server`
     pub master: Option<&'f str>,
-    /// `suppress_capabilities`. IMAP4rev1 cannot be hidden.
+    /// `suppress_capabilities`. IMAP4rev1 and IMAP4rev2 cannot be hidden.
     pub suppressed: &'f [String],
 }
 
 /// The words that a node announces, in their order.
 pub fn announced(node: Node<'_>, facts: &Facts<'_>) -> Vec<String> {
-    let rows = TABLE.iter().filter(|row| row.is_due(facts.moment) && row.is_served(node));
+    // IMAP4rev2 has the search result variable in it (RFC 9051 section 6.4.4.1).
+    let is_whole = |row: &&Capability| row.word != IMAP4REV2 || serves(node, "SEARCHRES");
+    let rows = TABLE.iter().filter(|row| row.is_due(facts.moment) && row.is_served(node)).filter(is_whole);
     let words = rows.flat_map(|row| row.words(facts));
-    words.filter(|word| word == IMAP4REV1 || !facts.suppressed.contains(word)).collect()
+    words.filter(|word| word == IMAP4REV1 || word == IMAP4REV2 || !facts.suppressed.contains(word)).collect()
+}
+
+fn serves(node: Node<'_>, word: &str) -> bool {
+    TABLE.iter().any(|row| row.word == word && row.is_served(node))
 }
 
 /// Whether our store serves a word, told or not.
@@ -158,6 +168,7 @@ impl Capability {
             Need::Idle => once(facts.idle),
             Need::Referrals => once(facts.referrals),
             Need::Unauthenticate => once(facts.unauthenticate),
+            Need::EightBit => once(facts.eight_bit),
             Need::Proxy => once(facts.proxy),
             Need::Master => facts.master.iter().map(|server| with(&format!("mupdate://{server}/"))).collect(),
         }
@@ -168,7 +179,7 @@ impl Need {
     /// Whether it is known before login what will be so after it.
     fn is_same_for_all(self) -> bool {
         match self {
-            Need::Idle => true,
+            Need::Idle | Need::EightBit => true,
             Need::StartTls
             | Need::Mechanisms
             | Need::NoPlaintext
@@ -206,12 +217,14 @@ const fn others(word: &'static str) -> Capability {
 }
 
 const IMAP4REV1: &str = "IMAP4rev1";
+const IMAP4REV2: &str = "IMAP4rev2";
 
 use When::{AfterLogin, Always, BeforeLogin};
 
 /// All of them.
 pub const TABLE: &[Capability] = &[
     both(IMAP4REV1, Always, None),
+    Capability { when: Always, ..stores(IMAP4REV2) },
     common("ACL"),
     others("ANNOTATE-EXPERIMENT-1"),
     both("APPENDLIMIT=", AfterLogin, Some(Need::AppendLimit)),
@@ -228,13 +241,14 @@ pub const TABLE: &[Capability] = &[
     both("IDLE", AfterLogin, Some(Need::Idle)),
     stores("INPROGRESS"),
     both("LIST-EXTENDED", AfterLogin, None),
+    stores("LIST-METADATA"),
     both("LIST-MYRIGHTS", AfterLogin, None),
     common("LIST-STATUS"),
     both("LITERAL+", Always, Some(Need::LiteralPlus)),
     both("LITERAL-", Always, Some(Need::LiteralMinus)),
     both("LOGINDISABLED", BeforeLogin, Some(Need::NoPlaintext)),
     Capability { store: Store::Lacks, ..both("MAILBOX-REFERRALS", AfterLogin, Some(Need::Referrals)) },
-    others("METADATA"),
+    stores("METADATA"),
     common("MOVE"),
     common("MULTIAPPEND"),
     stores("MULTISEARCH"),
@@ -242,11 +256,11 @@ pub const TABLE: &[Capability] = &[
     common("OBJECTID"),
     stores("PARTIAL"),
     others("PREVIEW"),
-    others("QRESYNC"),
+    stores("QRESYNC"),
     common("QUOTA"),
     stores("QUOTA=RES-STORAGE"),
     stores("QUOTA=RES-MESSAGE"),
-    others("QUOTA=RES-ANNOTATION-STORAGE"),
+    stores("QUOTA=RES-ANNOTATION-STORAGE"),
     stores("QUOTA=RES-MAILBOX"),
     stores("QUOTASET"),
     common("RIGHTS=kxten"),
@@ -262,9 +276,11 @@ pub const TABLE: &[Capability] = &[
     stores("THREAD=ORDEREDSUBJECT"),
     stores("THREAD=REFERENCES"),
     stores("UIDBATCHES"),
+    stores("UIDONLY"),
     common("UIDPLUS"),
     both("UNAUTHENTICATE", AfterLogin, Some(Need::Unauthenticate)),
     common("UNSELECT"),
+    Capability { needs: Some(Need::EightBit), ..stores("UTF8=ACCEPT") },
     common("WITHIN"),
     others("DIGEST=SHA1"),
     both("MUPDATE=", Always, Some(Need::Master)),
@@ -275,6 +291,7 @@ pub const TABLE: &[Capability] = &[
     Capability { frontend: Frontend::Lacks, ..both("XCLIENT", AfterLogin, Some(Need::Proxy)) },
     Capability { frontend: Frontend::Lacks, ..both("XCLIENT=PARKED", AfterLogin, Some(Need::Proxy)) },
     both("XLIST", AfterLogin, None),
+    Capability { frontend: Frontend::Lacks, ..both("XTAKE", AfterLogin, Some(Need::Proxy)) },
 ];
 
 #[cfg(test)]
@@ -291,12 +308,14 @@ mod tests {
     }
 
     /// Cyrus 3.12's table, as far as ours goes, with ours between the private ones.
-    const CYRUS: &str = "IMAP4rev1 ACL ANNOTATE-EXPERIMENT-1 APPENDLIMIT= AUTH= BINARY CHILDREN COMPRESS=DEFLATE CONDSTORE \
-         CREATE-SPECIAL-USE ENABLE ESEARCH ESORT ID IDLE INPROGRESS LIST-EXTENDED LIST-MYRIGHTS LIST-STATUS LITERAL+ LITERAL- LOGINDISABLED \
-         MAILBOX-REFERRALS METADATA MOVE MULTIAPPEND MULTISEARCH NAMESPACE OBJECTID PARTIAL PREVIEW QRESYNC QUOTA QUOTA=RES-STORAGE \
+    const CYRUS: &str = "IMAP4rev1 IMAP4rev2 ACL ANNOTATE-EXPERIMENT-1 APPENDLIMIT= AUTH= BINARY CHILDREN COMPRESS=DEFLATE CONDSTORE \
+         CREATE-SPECIAL-USE ENABLE ESEARCH ESORT ID IDLE INPROGRESS LIST-EXTENDED LIST-METADATA LIST-MYRIGHTS LIST-STATUS LITERAL+ \
+         LITERAL- LOGINDISABLED MAILBOX-REFERRALS METADATA MOVE MULTIAPPEND MULTISEARCH NAMESPACE OBJECTID PARTIAL PREVIEW QRESYNC \
+         QUOTA QUOTA=RES-STORAGE \
          QUOTA=RES-MESSAGE QUOTA=RES-ANNOTATION-STORAGE QUOTA=RES-MAILBOX QUOTASET RIGHTS=kxten SASL-IR SAVEDATE SEARCH=FUZZY \
-         SEARCHRES SORT SORT=DISPLAY SPECIAL-USE STARTTLS STATUS=SIZE THREAD=ORDEREDSUBJECT THREAD=REFERENCES UIDBATCHES UIDPLUS \
-         UNAUTHENTICATE UNSELECT WITHIN DIGEST=SHA1 MUPDATE= SORT=MODSEQ SORT=UID THREAD=REFS X-CREATEDMODSEQ XCLIENT XCLIENT=PARKED XLIST";
+         SEARCHRES SORT SORT=DISPLAY SPECIAL-USE STARTTLS STATUS=SIZE THREAD=ORDEREDSUBJECT THREAD=REFERENCES UIDBATCHES UIDONLY \
+         UIDPLUS UNAUTHENTICATE UNSELECT UTF8=ACCEPT WITHIN DIGEST=SHA1 MUPDATE= SORT=MODSEQ SORT=UID THREAD=REFS X-CREATEDMODSEQ \
+         XCLIENT XCLIENT=PARKED XLIST XTAKE";
 
     #[test]
     fn the_words_stand_in_the_order_of_cyrus() {
@@ -329,7 +348,7 @@ mod tests {
     fn each_moment_has_its_words() {
         let before = Facts { starttls: true, master: Some("m1"), ..facts(Moment::Greeting) };
         assert_eq!(
-            words(Node::Store, &before),
+            words(Node::Store, &before).replace(" IMAP4rev2 ", " "),
             "IMAP4rev1 AUTH=PLAIN AUTH=SCRAM-SHA-256 ENABLE ID LITERAL+ SASL-IR STARTTLS MUPDATE=mupdate://m1/"
         );
         let asked = words(Node::Frontend(&|_| None), &facts(Moment::Asked));
@@ -338,11 +357,39 @@ mod tests {
             assert!(!asked.contains(later), "{later}");
         }
         let after = words(Node::Store, &Facts { compressed: true, proxy: true, ..facts(Moment::LoggedIn) });
+        let after = after.replace(" IMAP4rev2 ", " ");
         assert!(
             after.starts_with("IMAP4rev1 ACL APPENDLIMIT=100 BINARY ")
-                && after.ends_with(" XCLIENT XCLIENT=PARKED XLIST")
+                && after.ends_with(" XCLIENT XCLIENT=PARKED XLIST XTAKE")
         );
         assert!(!after.contains("COMPRESS") && !after.contains("AUTH=") && !after.contains("SASL-IR"));
+    }
+
+    #[test]
+    fn imap4rev2_is_announced_with_all_that_is_in_it() {
+        for has in [true, false] {
+            let all_have = |word: &str| Some(has || word != "SEARCHRES");
+            let told = words(Node::Frontend(&all_have), &facts(Moment::LoggedIn));
+            assert_eq!(told.contains(" IMAP4rev2 "), has, "{told}");
+        }
+        let store = words(Node::Store, &facts(Moment::LoggedIn));
+        assert_eq!(store.contains(" IMAP4rev2 "), store.contains(" SEARCHRES "));
+        for part in [
+            "BINARY",
+            "ENABLE",
+            "ESEARCH",
+            "IDLE",
+            "LIST-EXTENDED",
+            "LIST-STATUS",
+            "LITERAL+",
+            "MOVE",
+            "NAMESPACE",
+        ]
+        .into_iter()
+        .chain(["SASL-IR", "SPECIAL-USE", "STATUS=SIZE", "UIDPLUS", "UNSELECT"])
+        {
+            assert!(store_serves(part), "{part}");
+        }
     }
 
     #[test]

@@ -14,6 +14,14 @@ pub fn astring(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
+/// The name of a mailbox. One that is not ASCII is told to those alone who take UTF-8 between quotes.
+pub fn mailbox(out: &mut Vec<u8>, name: &str) {
+    if name.is_ascii() || name.len() > QUOTED_MAX || name.chars().any(char::is_control) {
+        return astring(out, name.as_bytes());
+    }
+    out.extend_from_slice(quoted(name).as_bytes());
+}
+
 /// A quoted string where it can be one, else a literal.
 pub fn string(out: &mut Vec<u8>, text: &[u8]) {
     let quotable = text.len() <= QUOTED_MAX && text.iter().all(|&b| (b' '..0x7f).contains(&b) || b == b'\t');
@@ -86,6 +94,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_mailbox_is_read_as_it_was_printed(name in ".{0,40}") {
+            prop_assume!(!name.contains('\0'));
+            let mut out = Vec::new();
+            mailbox(&mut out, &name);
+            let read = Cursor::new(&out, Limits::default()).read(crate::grammar::mailbox);
+            prop_assert_eq!(read, Ok(name));
+        }
+
         #[test]
         fn what_is_printed_parses_again(text in proptest::collection::vec(1u8.., 0..40)) {
             let mut out = Vec::new();

@@ -46,6 +46,13 @@ causes! {
     BadChallenge => Bad, None, "Invalid response to a challenge";
     BadIdle => Bad, None, "Invalid Idle continuation";
     BadAppend => Bad, None, "Invalid message literal in Append";
+    /// Of SELECT or FETCH, without ENABLE QRESYNC.
+    NoQresync(command: &'static str) => Bad, None, format!("Invalid {command} modifier: ENABLE QRESYNC comes first");
+    /// UTF8 in APPEND.
+    NoUtf8 => Bad, None, "UTF8 in Append needs ENABLE UTF8=ACCEPT";
+    /// CHARSET in SEARCH (RFC 6855 section 3).
+    NoCharset => Bad, None, "CHARSET is not allowed after ENABLE UTF8=ACCEPT";
+    UidRequired => Bad, Some(Code::UidRequired), "Message numbers are not allowed under UIDONLY";
     BadRight(right: UnknownRight) => Bad, None, right.to_string();
 
     // The connection.
@@ -123,6 +130,7 @@ causes! {
     TooManyKeywords => No, Some(Code::Limit), "Too many user flags in mailbox";
     EmptyAppend => No, None, "Append aborted";
     NulInMessage => No, Some(Code::UnknownCte), "Message contains NUL characters";
+    EightBitHeader => No, Some(Code::Cannot), "8-bit characters in a header need ENABLE UTF8=ACCEPT and APPEND UTF8";
     BareNewlines => No, None, "Message contains bare newlines";
     UnknownEncoding => No, Some(Code::UnknownCte), "The part's transfer encoding is not known";
     BadCharset => No, Some(Code::BadCharset), "Unsupported character set";
@@ -135,6 +143,15 @@ causes! {
     CopyFailed => No, None, "inter-server COPY failed";
     OneAtATime => No, Some(Code::Cannot), "The other server cannot take several messages at once";
 
+    // Annotations.
+    BadAnnotation => No, Some(Code::Cannot), "Invalid annotation value";
+    /// Of a mailbox or the server: larger than so many bytes.
+    AnnotationTooLarge(bytes: usize) => No, Some(Code::MaxSize(*bytes)), "Annotation value too large";
+    TooManyAnnotations => No, Some(Code::TooManyEntries), "Too many annotations";
+    /// The same of a message (RFC 5257).
+    NoteTooLarge => No, Some(Code::AnnotateTooBig), "Annotation value too large";
+    TooManyNotes => No, Some(Code::AnnotateTooMany), "Too many annotations";
+
     // What is asked for is too much.
     Limit(text: String) => No, Some(Code::Limit), text.clone();
     TooManySearches => No, Some(Code::Limit), "Too many searches at the same time";
@@ -144,6 +161,8 @@ causes! {
     /// The list of mailboxes is incomplete or old.
     ListUnsure => No, Some(Code::Unavailable), "The list of mailboxes is not complete at the moment";
     ListUnreadable => No, Some(Code::Unavailable), "The mailbox list cannot be read";
+    /// A backend that joined after ENABLE, and knows less than those before.
+    LacksEnabled => No, Some(Code::Cannot), "The mailbox's server lacks what ENABLE has turned on";
     ServerDown => No, Some(Code::Unavailable), "Server(s) unavailable to complete operation";
     /// An administrator creates this mailbox, and the frontend has no server to choose.
     NoServer(mailbox: String) => No, Some(Code::Unavailable), format!(

@@ -116,6 +116,10 @@ fn write_rest(code: Option<&Code>, text: &str, out: &mut Vec<u8>) {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Code {
     Alert,
+    /// RFC 5257: bytes of a message's annotation.
+    Annotations(usize),
+    AnnotateTooBig,
+    AnnotateTooMany,
     AlreadyExists,
     /// RFC 4315.
     AppendUid {
@@ -148,7 +152,11 @@ pub enum Code {
     },
     InUse,
     Limit,
+    /// RFC 5464: bytes of the longest value that was left out.
+    LongEntries(u64),
     MailboxId(String),
+    /// RFC 5464: bytes of a value.
+    MaxSize(usize),
     /// The messages that a conditional STORE left alone.
     Modified(String),
     NonExistent,
@@ -167,8 +175,12 @@ pub enum Code {
     /// UIDBATCHES: of messages, and of messages in a batch.
     TooFew,
     TooMany,
+    /// RFC 5464.
+    TooManyEntries,
     TryCreate,
     UidNext(u32),
+    /// RFC 9586: the command names a message by its number.
+    UidRequired,
     UidValidity(u32),
     Unavailable,
     UnknownCte,
@@ -177,6 +189,8 @@ pub enum Code {
     UseAttr,
     /// Said by a backend of ours to a frontend of ours: an administrator has ended the session.
     XKicked,
+    /// The same: the UIDs that XTAKE took, and HIGHESTMODSEQ.
+    XTaken(String, u64),
 }
 
 /// As it stands between the brackets.
@@ -184,6 +198,9 @@ impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Code::Alert => "ALERT",
+            Code::Annotations(bytes) => return write!(f, "ANNOTATIONS {bytes}"),
+            Code::AnnotateTooBig => "ANNOTATE TOOBIG",
+            Code::AnnotateTooMany => "ANNOTATE TOOMANY",
             Code::AlreadyExists => "ALREADYEXISTS",
             Code::AppendUid { uidvalidity, uids } => return write!(f, "APPENDUID {uidvalidity} {uids}"),
             Code::AuthenticationFailed => "AUTHENTICATIONFAILED",
@@ -200,7 +217,9 @@ impl fmt::Display for Code {
             Code::InProgress { tag, done, total } => return in_progress(f, tag.as_deref(), *done, *total),
             Code::InUse => "INUSE",
             Code::Limit => "LIMIT",
+            Code::LongEntries(bytes) => return write!(f, "METADATA LONGENTRIES {bytes}"),
             Code::MailboxId(id) => return write!(f, "MAILBOXID ({id})"),
+            Code::MaxSize(bytes) => return write!(f, "METADATA MAXSIZE {bytes}"),
             Code::Modified(set) => return write!(f, "MODIFIED {set}"),
             Code::NonExistent => "NONEXISTENT",
             Code::NoPerm => "NOPERM",
@@ -215,14 +234,17 @@ impl fmt::Display for Code {
             Code::TooBig => "TOOBIG",
             Code::TooFew => "TOOFEW",
             Code::TooMany => "TOOMANY",
+            Code::TooManyEntries => "METADATA TOOMANY",
             Code::TryCreate => "TRYCREATE",
             Code::UidNext(uid) => return write!(f, "UIDNEXT {uid}"),
+            Code::UidRequired => "UIDREQUIRED",
             Code::UidValidity(uidvalidity) => return write!(f, "UIDVALIDITY {uidvalidity}"),
             Code::Unavailable => "UNAVAILABLE",
             Code::UnknownCte => "UNKNOWN-CTE",
             Code::Unseen(sequence) => return write!(f, "UNSEEN {sequence}"),
             Code::UseAttr => "USEATTR",
             Code::XKicked => "XKICKED",
+            Code::XTaken(uids, modseq) => return write!(f, "XTAKEN {uids} {modseq}"),
         })
     }
 }

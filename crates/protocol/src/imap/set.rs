@@ -88,6 +88,11 @@ impl SequenceSet {
         self.written().iter().map(len).fold(0, usize::saturating_add)
     }
 
+    /// Whether `*` stands in it.
+    pub fn has_star(&self) -> bool {
+        self.written().iter().any(|(a, b)| a.is_none() || b.is_none())
+    }
+
     /// Whether a number above `last` is named: such a message does not exist.
     pub fn exceeds(&self, last: u32) -> bool {
         let beyond = |bound: &Bound| bound.is_some_and(|n| n > last) || (bound.is_none() && last == 0);
@@ -145,6 +150,23 @@ impl Ranges {
     pub fn named(&self) -> usize {
         self.0.iter().map(|&(first, last)| first.abs_diff(last) as usize + 1).fold(0, usize::saturating_add)
     }
+
+    /// What is here and in other ascending ranges.
+    pub fn common(&self, others: &[(u32, u32)]) -> Vec<(u32, u32)> {
+        let (mut ours, mut theirs) = (self.0.iter().peekable(), others.iter().peekable());
+        let mut common = Vec::new();
+        while let (Some(&&(a, b)), Some(&&(c, d))) = (ours.peek(), theirs.peek()) {
+            let (first, last) = (a.max(c), b.min(d));
+            if first <= last {
+                common.push((first, last));
+            }
+            match b <= d {
+                true => ours.next(),
+                false => theirs.next(),
+            };
+        }
+        common
+    }
 }
 
 /// Of ascending numbers.
@@ -169,6 +191,11 @@ impl UidSet {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Ranges, both ends included.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.0.iter().copied()
+    }
 }
 
 impl FromIterator<u32> for UidSet {
@@ -176,6 +203,13 @@ impl FromIterator<u32> for UidSet {
         let mut set = UidSet::default();
         uids.into_iter().for_each(|uid| set.push(uid));
         set
+    }
+}
+
+impl FromIterator<(u32, u32)> for UidSet {
+    /// Of ranges that do not touch.
+    fn from_iter<I: IntoIterator<Item = (u32, u32)>>(ranges: I) -> Self {
+        UidSet(ranges.into_iter().collect())
     }
 }
 
@@ -265,6 +299,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn what_two_sets_have_in_common(a in proptest::collection::vec((1u32..60, 1u32..60), 1..6),
+                                        b in proptest::collection::vec((1u32..60, 1u32..60), 1..6)) {
+            let ranges = |set: Vec<(u32, u32)>| {
+                SequenceSet(Named::Ranges(set.into_iter().map(|(a, b)| (Some(a), Some(b))).collect())).resolve(60)
+            };
+            let (a, b) = (ranges(a), ranges(b));
+            let common: Vec<u32> = a.common(&b.0).into_iter().flat_map(|(first, last)| first..=last).collect();
+            let want: Vec<u32> = (1..=60).filter(|n| a.contains(*n) && b.contains(*n)).collect();
+            prop_assert_eq!(common, want);
+        }
+
         #[test]
         fn what_is_printed_parses_again(ranges in proptest::collection::vec((1u32.., 1u32..), 1..20), star: bool) {
             let mut ranges: Vec<_> = ranges.into_iter().map(|(a, b)| (Some(a), Some(b))).collect();

@@ -28,6 +28,10 @@ fn commands_that_clients_send() {
         "a1 ID (\"name\" \"imaplib\" \"version\" NIL)\r\n",
         "a1 ENABLE CONDSTORE X-FOO\r\n",
         "a1 SELECT \"INBOX\" (CONDSTORE)\r\n",
+        "a1 SELECT INBOX (QRESYNC (67890007 20050715194045000 41,43:211,214:541 (1,2 41,43)))\r\n",
+        "a1 EXAMINE INBOX (CONDSTORE QRESYNC (1 1))\r\n",
+        "a1 UID FETCH 300:500 (FLAGS) (CHANGEDSINCE 12345 VANISHED)\r\n",
+        "a1 UID FETCH 1:* UID (VANISHED CHANGEDSINCE 0)\r\n",
         "a1 EXAMINE INBOX\n",
         "a1 CREATE foo\r\n",
         "a1 CREATE foo be1!default\r\n",
@@ -46,6 +50,15 @@ fn commands_that_clients_send() {
         "a1 SETQUOTA \"\" (STORAGE 512 MESSAGE -1)\r\n",
         "a1 GETMETADATA \"\" (\"/shared/vendor/cmu/cyrus-imapd/freespace/total\")\r\n",
         "a1 GETMETADATA (DEPTH 1) INBOX /shared/comment\r\n",
+        "a1 GETMETADATA (a b) (MAXSIZE 7) (/shared/comment \"/private/*\")\r\n",
+        "a1 SETMETADATA INBOX (/private/comment \"x\" /shared/comment NIL /private/x ~{2+}\r\n\0\n)\r\n",
+        "a1 SETANNOTATION INBOX \"/comment\" (\"value.shared\" {3+}\r\na b)\r\n",
+        "a1 LIST (METADATA (DEPTH 1 MAXSIZE 9)) \"\" * RETURN (METADATA (/shared/comment) STATUS (DELETED-STORAGE APPENDLIMIT))\r\n",
+        "a1 SELECT INBOX (ANNOTATE)\r\n",
+        "a1 FETCH 1:* (UID ANNOTATION ((/comment /*) (value.priv size.shared)))\r\n",
+        "a1 UID STORE 1 (UNCHANGEDSINCE 5) ANNOTATION (/comment (value.priv \"x\" value.shared NIL))\r\n",
+        "a1 XWARMUP INBOX (index all)\r\n",
+        "a1 XRUNANNOTATOR 1:*\r\n",
         "a1 GETMETADATA INBOX (DEPTH infinity) (/shared/comment)\r\n",
         "a1 GETANNOTATION \"\" \"/vendor/cmu/cyrus-imapd/freespace\" \"value.shared\"\r\n",
         "a1 FETCH 1:* (FLAGS UID)\r\n",
@@ -70,6 +83,7 @@ fn commands_that_clients_send() {
         "a1 XCLIENT ADDR=192.0.2.1 SESSION=x TLS=yes\r\n",
         "a1 XCLIENT SESSION=x PARKED=yes\r\n",
         "a1 XKICK \"fred\"\r\n",
+        "a1 XTAKE 1,4:9\r\n",
         "a1 IDLE\r\n",
         "a1 NOOP \r\n",
     ] {
@@ -101,6 +115,11 @@ fn wrong_commands_are_answered_by_their_tag() {
         ("a1 STORE 1 FLAGS (\\Recent\r\n", "Invalid parenthesized list in Store"),
         ("a1 APPEND INBOX\r\n", "Missing required argument to Append"),
         ("a1 XCLIENT ADDR=192.0.2.1\r\n", "Invalid origin in Xclient"),
+        ("a1 UID FETCH 1 FLAGS (VANISHED)\r\n", "VANISHED is for UID FETCH with CHANGEDSINCE"),
+        ("a1 FETCH 1 FLAGS (CHANGEDSINCE 5 VANISHED)\r\n", "VANISHED is for UID FETCH with CHANGEDSINCE"),
+        ("a1 FETCH 1 FLAGS (CHANGEDSINCE)\r\n", "Missing required argument to Fetch"),
+        ("a1 FETCH 1 FLAGS (X)\r\n", "Invalid modifier in Fetch"),
+        ("a1 SELECT INBOX (QRESYNC (1))\r\n", "Invalid QRESYNC parameter list in Select"),
         ("a1 XCLIENT\r\n", "Missing required argument to Xclient"),
     ] {
         let bad = parse(frame.as_bytes()).unwrap_err();
@@ -122,7 +141,9 @@ fn hostile_frames() {
         deep("ESEARCH IN (personal)", "FUZZY "),
         deep("SEARCH", "OR ALL "),
     ];
-    for frame in [parens, nested, parts, long, ranges].into_iter().chain(searches) {
+    let known = format!("a SELECT INBOX (QRESYNC (1 1 {}1))\r\n", "1,".repeat(60_000));
+    let lists = format!("a SELECT INBOX (QRESYNC {})\r\n", "(".repeat(10_000));
+    for frame in [parens, nested, parts, long, ranges, known, lists].into_iter().chain(searches) {
         assert_eq!(parse(frame.as_bytes()).unwrap_err().tag.unwrap().as_str(), "a");
     }
     for frame in [&b"\0\r\n"[..], b"\r\n", b"(a NOOP\r\n", b"+ NOOP\r\n", b" NOOP\r\n", b"\xff\xfe\r\n"] {
@@ -151,12 +172,12 @@ proptest! {
     fn no_frame_makes_the_parser_panic(frame in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = parse(&frame);
         let _ = command::append::Append::step(&frame, Limits::default());
-        let _ = command::append::Next::parse(&frame, Limits::default());
+        let _ = command::append::Next::parse(&frame, &command::append::Message::default(), Limits::default());
     }
 
     #[test]
     fn nothing_like_a_command_makes_the_parser_panic(
-        frame in "a (UID )?(FETCH|STORE|SEARCH|SORT|THREAD|ESEARCH IN|UIDBATCHES|LIST|APPEND|STATUS|CREATE|GETMETADATA|ID) [A-Z1-3:*,.()\\[\\]<>{}+\"\\\\ \r\n%]{0,60}"
+        frame in "a (UID )?(FETCH|STORE|SEARCH|SORT|THREAD|ESEARCH IN|UIDBATCHES|SELECT x \\(QRESYNC|LIST|APPEND|STATUS|CREATE|[GS]ETMETADATA|ID|FETCH 1 ANNOTATION|STORE 1 ANNOTATION|APPEND x ANNOTATION) [A-Z1-3:*,.()\\[\\]<>{}+\"\\\\ \r\n%]{0,60}"
     ) {
         let _ = parse(frame.as_bytes());
         let _ = command::append::Append::step(frame.as_bytes(), Limits::default());

@@ -99,7 +99,7 @@ fn folders(detail: &str, inbox: &MailboxName, ns: &Namespace) -> Vec<MailboxName
 }
 
 fn shared(detail: &str, domain: Option<&str>, ns: &Namespace) -> Result<Recipient, AddressError> {
-    let view = View { userid: "", admin: true };
+    let view = View { userid: "", admin: true, utf8: false };
     let mut external = mutf7::encode(detail);
     if ns.virtdomains {
         external = format!("{external}@{}", domain.unwrap_or(&ns.defaultdomain));

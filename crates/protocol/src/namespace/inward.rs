@@ -2,12 +2,17 @@
 
 use std::borrow::Cow;
 
-use super::{CrossDomains, Namespace, View};
+use super::{CrossDomains, Namespace, View, normal};
+use crate::mutf7;
 use crate::name::{MailboxName, NameError};
 
 impl Namespace {
     /// The internal name of what a viewer calls `external`. A trailing separator is ignored; INBOX is known in any case.
     pub fn internal(&self, external: &str, view: &View<'_>) -> Result<MailboxName, NameError> {
+        if view.utf8 {
+            let coded = mutf7::encode(&normal(external)?);
+            return self.internal(&coded, &View { utf8: false, ..*view });
+        }
         let sep = self.separator();
         let (mine, own) = self.split_user(view.userid);
         let external = external.strip_suffix(sep).unwrap_or(external);

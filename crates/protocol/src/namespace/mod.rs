@@ -31,6 +31,7 @@ mod outward;
 mod tests;
 
 pub use hierarchy::Hierarchy;
+use unicode_normalization::UnicodeNormalization;
 
 use crate::{
     name::{MailboxName, NameError},
@@ -75,6 +76,8 @@ pub enum CrossDomains {
 pub struct View<'a> {
     pub userid: &'a str,
     pub admin: bool,
+    /// Names are UTF-8, as IMAP4rev2 and UTF8=ACCEPT have it; else modified UTF-7, as they are stored.
+    pub utf8: bool,
 }
 
 impl Default for Namespace {
@@ -245,3 +248,17 @@ const COLLECTIONS: &[&str] = &[
     "#notifications",
     "#sieve",
 ];
+
+/// A name in UTF-8 in the one form in which it is kept (NFC, RFC 5198): no control characters, line separators or noncharacters,
+/// and nothing that was no UTF-8 when it came.
+pub fn normal(text: &str) -> Result<String, NameError> {
+    let unfit = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffd}' | '\u{fdd0}'..='\u{fdef}')
+            || u32::from(c) & 0xfffe == 0xfffe
+    };
+    if text.chars().any(unfit) {
+        return Err(NameError::Invalid);
+    }
+    Ok(if text.is_ascii() { text.to_owned() } else { text.nfc().collect() })
+}

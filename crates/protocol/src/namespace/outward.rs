@@ -1,12 +1,22 @@
 //! From the internal name to what a viewer calls it.
 
 use super::{CrossDomains, Namespace, View, is_domain};
+use crate::mutf7;
 use crate::name::MailboxName;
+
+/// A name in the viewer's form. What is no modified UTF-7 is nothing else either.
+fn shown(coded: String, view: &View<'_>) -> String {
+    if view.utf8 { mutf7::decode(&coded).unwrap_or(coded) } else { coded }
+}
 
 impl Namespace {
     /// What a viewer calls a mailbox; none where nothing that the viewer can write means it. Given back to
     /// [`Namespace::internal`] it is this mailbox again, and never another.
     pub fn named(&self, name: &MailboxName, view: &View<'_>) -> Option<String> {
+        Some(shown(self.named_coded(name, view)?, view))
+    }
+
+    fn named_coded(&self, name: &MailboxName, view: &View<'_>) -> Option<String> {
         let (mine, own) = self.split_user(view.userid);
         let domain = name.domain();
         if domain.is_some_and(|domain| self.virtdomains && (!is_domain(domain) || self.is_default(domain))) {
@@ -40,7 +50,7 @@ impl Namespace {
 
     /// The same for a text that is shown and not given back: where the viewer has no name for it, an admin's.
     pub fn external(&self, name: &MailboxName, view: &View<'_>) -> String {
-        self.named(name, view).unwrap_or_else(|| self.in_full(name))
+        self.named(name, view).unwrap_or_else(|| shown(self.in_full(name), view))
     }
 
     /// Whether LIST shows a mailbox to a user who can name it and has the right to see it. Shared mailboxes of other domains

@@ -14,7 +14,30 @@ fn ns(unix: bool, alt: bool, virt: bool) -> Namespace {
 }
 
 fn view<'a>(userid: &'a str, admin: bool) -> View<'a> {
-    View { userid, admin }
+    View { userid, admin, utf8: false }
+}
+
+#[test]
+fn one_name_has_two_forms() {
+    let ns = ns(true, true, false);
+    let (old, new) = (view("fred", false), View { utf8: true, ..view("fred", false) });
+    for (utf8, coded) in [
+        ("Entwürfe & Co", "Entw&APw-rfe &- Co"),
+        ("台北/日本語", "&U,BTFw-/&ZeVnLIqe-"),
+        ("Entwu\u{308}rfe", "Entw&APw-rfe"),
+        ("plain.dot", "plain.dot"),
+        ("inbox", "INBOX"),
+        ("Other Users/bob/é", "Other Users/bob/&AOk-"),
+    ] {
+        let name = ns.internal(utf8, &new).unwrap();
+        assert_eq!(name, ns.internal(coded, &old).unwrap(), "{utf8}");
+        assert_eq!(ns.external(&name, &old), coded);
+        let normal: String = utf8.nfc().collect();
+        assert_eq!(ns.external(&name, &new), if coded == "INBOX" { coded } else { &normal });
+    }
+    for unfit in ["a\tb", "a\u{2028}", "\u{fffd}", "\u{fdd0}", "x\u{ffff}", "\u{1fffe}", "a\u{85}"] {
+        assert!(ns.internal(unfit, &new).is_err(), "{unfit:?}");
+    }
 }
 
 #[test]

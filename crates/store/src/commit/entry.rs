@@ -1,6 +1,6 @@
 //! A job as it stands in the commit log.
 
-use std::path::PathBuf;
+use std::{ops::Range, path::PathBuf};
 
 use super::super::codec::{Reader, Truncated, put_bytes, put_number};
 use super::{Content, Job};
@@ -42,8 +42,34 @@ pub enum Message<'a> {
     Staged(PathBuf),
 }
 
-/// Writes a job as a log entry.
+/// Writes a job as a log entry; with another one, two entries in one.
 pub fn encode(job: &Job, out: &mut Vec<u8>) {
+    let Some(with) = &job.with else { return encode_one(job, out) };
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    encode_one(job, &mut first);
+    encode_one(with, &mut second);
+    out.push(BOTH);
+    put_bytes(out, &first);
+    put_bytes(out, &second);
+}
+
+/// Where in a payload the entries are that hold together: one, or two.
+pub fn parts(payload: &[u8]) -> Result<Vec<Range<usize>>, Truncated> {
+    let mut r = Reader(payload);
+    let mut found = Vec::with_capacity(2);
+    if r.byte()? != BOTH {
+        found.push(0..payload.len());
+        return Ok(found);
+    }
+    for _ in 0..2 {
+        let len = r.bytes()?.len();
+        let end = payload.len() - r.0.len();
+        found.push(end - len..end);
+    }
+    if r.is_empty() { Ok(found) } else { Err(Truncated) }
+}
+
+fn encode_one(job: &Job, out: &mut Vec<u8>) {
     match &job.log.target {
         Target::Index { partition, id } => {
             out.push(INDEX);
@@ -117,5 +143,7 @@ pub fn decode(bytes: &[u8]) -> Result<Entry<'_>, Truncated> {
 
 const INDEX: u8 = 1;
 const USER: u8 = 2;
+/// Two entries (format 2 of the segments).
+const BOTH: u8 = 3;
 const INLINE: u8 = 0;
 const STAGED: u8 = 1;

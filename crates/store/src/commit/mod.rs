@@ -65,6 +65,8 @@ pub struct Job {
     /// Bytes for another file beside the log, at an offset; lost in a crash.
     pub cache: Option<(Arc<File>, u64, Vec<u8>)>,
     pub notes: Vec<Note>,
+    /// A change of another log that holds if this one does, and only then: one entry of the segment has both.
+    pub with: Option<Box<Job>>,
     pub done: Done,
 }
 
@@ -72,7 +74,21 @@ impl Job {
     /// A change of the log alone, without messages.
     pub fn new(log: Arc<Log>, epoch: u64, generation: u64, content: Content, done: Done) -> Job {
         let (places, unlink, notes) = (Vec::new(), Vec::new(), Vec::new());
-        Job { log, epoch, generation, content, places, unlink, cache: None, notes, done }
+        Job { log, epoch, generation, content, places, unlink, cache: None, notes, with: None, done }
+    }
+
+    /// Ends the job, and the one that comes with it, without its being done.
+    fn refuse(self, error: &StoreError) {
+        let Job { with, done, .. } = self;
+        done(Err(error.clone()));
+        if let Some(with) = with {
+            with.refuse(error);
+        }
+    }
+
+    /// Whether what it was built on still stands.
+    fn is_current(&self) -> bool {
+        self.epoch == self.log.epoch() && self.with.as_ref().is_none_or(|with| with.is_current())
     }
 }
 
@@ -155,7 +171,7 @@ impl Commit {
         if let Err(mpsc::SendError(Request::Job(job, _))) =
             self.queue.send(Request::Job(Box::new(job), permit.0))
         {
-            (job.done)(Err(StoreError::Closed));
+            job.refuse(&StoreError::Closed);
         }
     }
 

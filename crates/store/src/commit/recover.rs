@@ -108,19 +108,24 @@ impl Found {
         self.recovery.files.push((segment.path.clone(), file));
         let parts = self.recovery.parts.get_mut().unwrap_or_else(PoisonError::into_inner);
         let spans = segment.spans(&bytes);
+        let unreadable = || StoreError::damaged(&segment.path, "an entry cannot be read");
         for span in &spans {
-            let entry = (bytes.get(span.range()).and_then(|payload| entry::decode(payload).ok()))
-                .ok_or_else(|| StoreError::damaged(&segment.path, "an entry cannot be read"))?;
-            self.notes.extend(entry.notes);
-            staged.extend(entry.places.into_iter().filter_map(|(_, message)| match message {
-                Message::Staged(path) => Some(path),
-                Message::Inline(_) => None,
-            }));
-            match parts.get_mut(&entry.target) {
-                Some(Part::Waiting(waiting)) => waiting.push((at, *span)),
-                _ => {
-                    self.recovery.order.push(entry.target.clone());
-                    parts.insert(entry.target, Part::Waiting(vec![(at, *span)]));
+            let payload = bytes.get(span.range()).ok_or_else(unreadable)?;
+            for part in entry::parts(payload).map_err(|_| unreadable())? {
+                let own = Span { at: span.at + part.start as u64, len: part.len() };
+                let entry =
+                    (payload.get(part).and_then(|bytes| entry::decode(bytes).ok())).ok_or_else(unreadable)?;
+                self.notes.extend(entry.notes);
+                staged.extend(entry.places.into_iter().filter_map(|(_, message)| match message {
+                    Message::Staged(path) => Some(path),
+                    Message::Inline(_) => None,
+                }));
+                match parts.get_mut(&entry.target) {
+                    Some(Part::Waiting(waiting)) => waiting.push((at, own)),
+                    _ => {
+                        self.recovery.order.push(entry.target.clone());
+                        parts.insert(entry.target, Part::Waiting(vec![(at, own)]));
+                    }
                 }
             }
         }

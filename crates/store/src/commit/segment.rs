@@ -97,11 +97,15 @@ impl Span {
 }
 
 fn header(number: u64) -> [u8; HEADER] {
+    header_of(VERSION, number)
+}
+
+fn header_of(format: u32, number: u64) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     let (magic, rest) = header.split_at_mut(8);
     magic.copy_from_slice(MAGIC);
     let (version, rest) = rest.split_at_mut(4);
-    version.copy_from_slice(&VERSION.to_le_bytes());
+    version.copy_from_slice(&format.to_le_bytes());
     let (crc, rest) = rest.split_at_mut(4);
     rest.copy_from_slice(&number.to_le_bytes());
     crc.copy_from_slice(&crc32fast::hash(rest).to_le_bytes());
@@ -111,11 +115,12 @@ fn header(number: u64) -> [u8; HEADER] {
 /// A header that is torn is that of a segment that was being freed or begun: nothing in it counts.
 fn number_of(path: &Path, bytes: &[u8; HEADER]) -> Result<u64, StoreError> {
     let number = u64::from_le_bytes(bytes.last_chunk::<8>().copied().unwrap_or_default());
-    if *bytes == header(number) {
+    // The first format had no entries that hold together; the next [`Segment::begin`] makes it one of ours.
+    if (1..=VERSION).any(|version| *bytes == header_of(version, number)) {
         return Ok(number);
     }
     let version = bytes.get(8..12).and_then(|v| v.try_into().ok()).map(u32::from_le_bytes);
-    if bytes.starts_with(MAGIC) && version != Some(VERSION) {
+    if bytes.starts_with(MAGIC) && version.is_none_or(|version| version > VERSION) {
         return Err(StoreError::damaged(path, format!("commit log version {version:?} is not known here")));
     }
     Ok(number | FREE)
@@ -123,5 +128,5 @@ fn number_of(path: &Path, bytes: &[u8; HEADER]) -> Result<u64, StoreError> {
 
 pub const HEADER: usize = 24;
 const MAGIC: &[u8; 8] = b"MURDERCL";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const FREE: u64 = 1 << 63;

@@ -126,8 +126,8 @@ impl Worker {
         let mut buffer = Vec::new();
         let mut payload = Vec::new();
         let (batch, void): (Vec<Waiting>, Vec<Waiting>) =
-            batch.into_iter().partition(|(job, _)| job.epoch == job.log.epoch());
-        void.into_iter().for_each(|(job, _)| (job.done)(Err(StoreError::Busy)));
+            batch.into_iter().partition(|(job, _)| job.is_current());
+        void.into_iter().for_each(|(job, _)| job.refuse(&StoreError::Busy));
         if batch.is_empty() {
             return;
         }
@@ -144,15 +144,30 @@ impl Worker {
         }
         for (job, _permit) in batch {
             // An earlier job of the batch may have failed to be applied.
-            if job.epoch != job.log.epoch() {
-                (job.done)(Err(StoreError::Busy));
-                continue;
+            match job.is_current() {
+                true => self.finish(*job),
+                false => job.refuse(&StoreError::Busy),
             }
-            let applied = self.apply(&job);
-            if let Err(error) = &applied {
-                error!(%error, "a change was logged but could not be applied");
+        }
+    }
+
+    /// Applies a job that is in the log, and then the one that comes with it.
+    fn finish(&mut self, job: Job) {
+        let applied = self.apply(&job);
+        if let Err(error) = &applied {
+            error!(%error, "a change was logged but could not be applied");
+        }
+        let Job { with, done, .. } = job;
+        match (with, &applied) {
+            (Some(with), Ok(())) => {
+                done(applied);
+                self.finish(*with);
             }
-            (job.done)(applied);
+            (Some(with), Err(error)) => {
+                with.refuse(error);
+                done(applied);
+            }
+            (None, _) => done(applied),
         }
     }
 
@@ -186,7 +201,7 @@ impl Worker {
 
     fn fail(&self, batch: Vec<Waiting>, error: &StoreError) {
         for (job, _permit) in batch {
-            (job.done)(Err(error.clone()));
+            job.refuse(error);
         }
     }
 
@@ -292,7 +307,7 @@ impl Job {
             Content::Replace(_) => 0,
         };
         let messages: usize = self.places.iter().map(|p| p.staged.content.in_memory()).sum();
-        content + messages + 256
+        content + messages + 256 + self.with.as_ref().map_or(0, |with| with.weight())
     }
 }
 

@@ -35,7 +35,7 @@ impl Store {
         .await
     }
 
-    async fn change_acl(
+    pub(super) async fn change_acl(
         &self,
         who: &Actor,
         name: &MailboxName,

@@ -80,7 +80,7 @@ impl Store {
     /// The folders are a courtesy: one that cannot be made does not keep the user out.
     async fn autocreate_folders(&self, userid: &str, groups: &[String], inbox: &MailboxName, admin: &Actor) {
         let imapd = self.policy();
-        let view = View { userid, admin: false };
+        let view = View { userid, admin: false, utf8: false };
         let split = |list: &Option<String>| -> Vec<String> {
             let list = list.as_deref().unwrap_or_default().split('|');
             list.map(|folder| folder.trim().to_owned()).filter(|folder| !folder.is_empty()).collect()
@@ -124,7 +124,7 @@ impl Store {
 
     /// The shared mailboxes of this server that a user may read.
     fn readable_shared(&self, userid: &str, groups: &[String]) -> Vec<MailboxName> {
-        let (who, view) = (Who { userid, groups }, View { userid, admin: false });
+        let (who, view) = (Who { userid, groups }, View { userid, admin: false, utf8: false });
         let namespace = &self.inner.namespace;
         match self.inner.list.visible_to(None, userid, groups) {
             Ok(visible) => visible

@@ -75,6 +75,7 @@ impl Store {
         {
             return Err(StoreError::Denied);
         }
+        self.check_childless(name)?;
         if who.admin {
             return Ok(());
         }

@@ -11,6 +11,7 @@ mod delete;
 mod inherit;
 mod quota;
 mod rename;
+mod rename_user;
 mod special;
 
 use std::{future::Future, sync::Arc};
@@ -36,6 +37,7 @@ pub use acl::AclChange;
 pub use create::Create;
 pub use quota::FORCED;
 pub use rename::Renamed;
+pub use special::ENTRY as SPECIAL_USE;
 
 /// Who asks, for the checks of rights.
 #[derive(Debug, Clone)]
@@ -111,7 +113,7 @@ impl Store {
     }
 
     /// Runs an operation to its end, whether or not somebody still waits for it.
-    pub(super) async fn to_the_end<T: Send + 'static>(
+    pub(crate) async fn to_the_end<T: Send + 'static>(
         &self,
         operation: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -224,7 +226,7 @@ impl Store {
     }
 
     /// Two places at a time, always in the same order.
-    pub(super) async fn turns_of(
+    pub(crate) async fn turns_of(
         &self,
         names: &[&MailboxName],
     ) -> Result<Vec<super::turns::Turn>, StoreError> {
@@ -247,7 +249,7 @@ impl Store {
     }
 
     /// Rewrites a mailbox's header on a blocking thread.
-    pub(super) async fn edit_header(
+    pub(crate) async fn edit_header(
         &self,
         entry: &Entry,
         edit: impl FnOnce(&mut Header) + Send + 'static,

@@ -1,5 +1,7 @@
 //! RENAME: a mailbox and what is below it, an INBOX's messages, or a partition.
 
+use std::sync::Arc;
+
 use mailboxes::{Change, Entry};
 use protocol::{acl::Rights, name::MailboxName};
 use tracing::{error, info, warn};
@@ -8,23 +10,33 @@ use super::{Actor, Clearance, Create, inherit::Heir};
 use crate::limits::HISTORY;
 use crate::{
     Store, blocking,
+    copy::Along,
     disk::{self, mailbox_dir},
     error::{Doing, StoreError},
     header::{FormerName, Header, sync_dir},
     journal::Record,
-    mailbox::FlagMask,
-    quota::{Delta, Usage},
+    quota::{Delta, Limits, Usage},
 };
 
-/// What a rename moved; a child that could not be moved stays under its old name.
+/// What a rename moved: each old name and the new one.
 #[derive(Debug, Default)]
 pub struct Renamed {
     pub moved: Vec<(MailboxName, MailboxName)>,
-    pub failed: Vec<(MailboxName, MailboxName, StoreError)>,
+}
+
+/// What is to be known of a mailbox to take its renaming back.
+struct Undo {
+    from: MailboxName,
+    to: MailboxName,
+    /// In the list, before.
+    entry: Entry,
+    before: Arc<Header>,
+    /// Those of a quota root.
+    limits: Option<Limits>,
 }
 
 impl Store {
-    /// Renames a mailbox and what is below it. The same name with a partition moves it there. INBOX: its messages move.
+    /// Renames a mailbox and what is below it: all of it, or nothing. The same name with a partition moves it there. INBOX: its messages move.
     pub async fn rename(
         &self,
         who: &Actor,
@@ -44,7 +56,12 @@ impl Store {
             if from == to {
                 return store.move_partition(&who, &from, partition.as_deref()).await;
             }
-            store.rename_tree(&who, &from, &to).await
+            let moving = store.before_move(&from, &to).await?;
+            let renamed = store.rename_tree(&who, &from, &to).await?;
+            if let Some(moving) = moving {
+                store.after_move(moving, &renamed).await;
+            }
+            Ok(renamed)
         })
         .await
     }
@@ -57,25 +74,95 @@ impl Store {
     ) -> Result<Renamed, StoreError> {
         let entry = self.check_rename(who, from, to)?;
         self.check_moved(who, from, to)?;
+        let children = match to.is_below(from) || from.is_below(to) {
+            true => Vec::new(),
+            false => self.children_to_move(from, to).await?,
+        };
         let mut clearance = self.clearance(false).await?;
-        let mut renamed = Renamed::default();
         let heir = Heir::of(from, to);
-        self.rename_one(&mut clearance, from, &entry, to, heir.as_ref()).await?;
-        renamed.moved.push((from.clone(), to.clone()));
-        if to.is_below(from) || from.is_below(to) {
-            return Ok(renamed);
+        let all = std::iter::once((from.clone(), to.clone(), entry)).chain(children);
+        let mut done: Vec<Undo> = Vec::new();
+        for (from, to, entry) in all {
+            let before = self.open_entry(&entry).await?.header();
+            let limits = self.inner.shared.quotas.get(&from).map(|quota| quota.limits);
+            if let Err(error) = self.rename_one(&mut clearance, &from, &entry, &to, heir.as_ref()).await {
+                for undo in done.into_iter().rev() {
+                    warn!(%error, from = %undo.from, to = %undo.to, "a tree cannot be renamed whole, and keeps its names");
+                    self.undo(&mut clearance, undo).await;
+                }
+                return Err(error);
+            }
+            done.push(Undo { from, to, entry, before, limits });
         }
+        Ok(Renamed { moved: done.into_iter().map(|undo| (undo.from, undo.to)).collect() })
+    }
+
+    /// What lies below a mailbox, with the names that it gets; refused where one of these is taken, or there is no room for all.
+    async fn children_to_move(
+        &self,
+        from: &MailboxName,
+        to: &MailboxName,
+    ) -> Result<Vec<(MailboxName, MailboxName, Entry)>, StoreError> {
+        let (mut children, mut total) = (Vec::new(), Delta::default());
         for (child, entry) in self.subtree_of(from).await? {
-            let Some(target) = child.moved(from, to).filter(|_| child != *from) else { continue };
-            match self.rename_one(&mut clearance, &child, &entry, &target, heir.as_ref()).await {
-                Ok(()) => renamed.moved.push((child, target)),
-                Err(error) => renamed.failed.push((child, target, error)),
+            let Some(target) = child.moved(from, to) else { continue };
+            let usage = Usage::of(&self.open_entry(&entry).await?.view());
+            if self.quota_root(&child) != self.quota_root(&target) {
+                total = total.plus(Delta::between(&Usage::default(), &usage));
+            }
+            if child == *from {
+                continue;
+            }
+            MailboxName::parse(target.as_str())?;
+            if self.inner.list.get(&target)?.is_some() {
+                return Err(StoreError::Exists);
+            }
+            children.push((child, target, entry));
+        }
+        if let Some(root) = self.quota_root(to) {
+            self.count(&root).await;
+            if !self.inner.shared.quotas.admits(Some(&root), total) {
+                return Err(StoreError::OverQuota);
             }
         }
-        if let Some(heir) = &heir {
-            self.hand_over(heir, from, to, &renamed).await;
+        Ok(children)
+    }
+
+    /// Gives a mailbox its old name again. What the master does not hear now, the resync tells it.
+    async fn undo(&self, clearance: &mut Clearance, undo: Undo) {
+        let Undo { from, to, entry, before, limits } = undo;
+        let (old_root, new_root) = (self.quota_root(&from), self.quota_root(&to));
+        self.rename_back(&from, &entry, &to, (*before).clone()).await;
+        let acl = before.acl.clone();
+        if let Ok(mailbox) = self.open_entry(&entry).await
+            && old_root != new_root
+        {
+            let moved = Delta::between(&Usage::default(), &Usage::of(&mailbox.view()));
+            let quotas = &self.inner.shared.quotas;
+            // It was there before.
+            let _ = quotas.add(old_root.as_ref(), moved, false);
+            let _ = quotas.add(new_root.as_ref(), moved.negated(), false);
         }
-        Ok(renamed)
+        if let Some(limits) = limits {
+            self.inner.shared.quotas.set_limits(&to, None);
+            let kept = match self.keep_limits(&to, None).await {
+                Ok(()) => self.adopt_root(&from, limits).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = kept {
+                error!(%error, root = %from, "the quota of a mailbox that was not renamed is lost");
+            }
+        }
+        self.forget_special_uses(&from);
+        self.forget_special_uses(&to);
+        let told = match clearance.reserve(&from, &entry.location).await {
+            Ok(()) => clearance.activate(&from, &entry.location, &acl).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = told {
+            warn!(%error, mailbox = %from, "the master lacks a mailbox until the next resync");
+        }
+        clearance.withdraw(&to).await;
     }
 
     /// What comes below another INBOX counts there.
@@ -101,7 +188,10 @@ impl Store {
         } else if to.is_inbox() && !namespace.is_deleted(from) {
             return Err(StoreError::NotSupported);
         }
-        self.check_protected(who, from)?;
+        if from.parent() != to.parent() {
+            self.check_protected(who, from)?;
+            self.check_childless(to)?;
+        }
         if let Some(taken) = self.inner.list.get(to)? {
             let seen = self.rights_of(who, to, &taken).contains(Rights::LOOKUP);
             return Err(if seen { StoreError::Exists } else { StoreError::Denied });
@@ -272,9 +362,10 @@ impl Store {
         self.create(who, to, create).await?;
         let (from, target) = (self.mailbox(inbox).await?, self.mailbox(to).await?);
         let uids: Vec<u32> = from.view().records().iter().map(|r| r.uid).collect();
-        self.copy(&from, uids.clone(), &target, FlagMask::ALL, None, false).await?;
-        from.remove(&uids).await?;
-        Ok(Renamed { moved: vec![(inbox.clone(), to.clone())], failed: Vec::new() })
+        self.relocate(&from, uids, &target, Along::all_of(&who.userid), false).await?;
+        // RFC 5464 section 4.3: INBOX keeps its annotations, and the new mailbox has them too.
+        target.set_annotations(from.all_annotations()).await?;
+        Ok(Renamed { moved: vec![(inbox.clone(), to.clone())] })
     }
 
     /// Moves a mailbox to another partition: copy, list, ACTIVATE with the new location, then the old copy goes.
@@ -329,7 +420,7 @@ impl Store {
         swept?;
         done?;
         info!(mailbox = %name, from = source, to = target, "moved to another partition");
-        Ok(Renamed { moved: vec![(name.clone(), name.clone())], failed: Vec::new() })
+        Ok(Renamed { moved: vec![(name.clone(), name.clone())] })
     }
 }
 

@@ -9,35 +9,15 @@ use crate::limits::REMEMBERED;
 use crate::{SpecialUses, Store, blocking, disk::mailbox_dir, error::StoreError, header::Header};
 
 impl Store {
-    /// Sets or removes a mailbox annotation; user empty: shared. `/specialuse` of a user is checked as CREATE's USE is.
-    pub async fn annotate(
+    /// The uses of a list as they are kept, if a mailbox of that name may have them; none for an empty list.
+    pub(crate) async fn checked_special_use(
         &self,
         name: &MailboxName,
-        entry: &str,
-        user: &str,
-        value: Option<&str>,
-    ) -> Result<(), StoreError> {
-        let store = self.clone();
-        let (name, entry, user) = (name.clone(), entry.to_owned(), user.to_owned());
-        let value = value.map(str::to_owned);
-        self.to_the_end(async move {
-            let _turns = store.turns_of(&[&name]).await?;
-            let listed = store.inner.list.get(&name)?.ok_or(StoreError::NoMailbox)?;
-            if entry == ENTRY
-                && let Some(value) = &value
-            {
-                let uses: Vec<String> = value.split_whitespace().map(str::to_owned).collect();
-                store.check_special_use(&name, &uses).await?;
-            }
-            let edit = move |header: &mut Header| {
-                header.annotate(&entry, &user, value.as_deref());
-                header.foldermodseq += 1;
-            };
-            store.edit_header(&listed, edit).await?;
-            store.forget_special_uses(&name);
-            Ok(())
-        })
-        .await
+        uses: &str,
+    ) -> Result<Option<String>, StoreError> {
+        let uses: Vec<String> = uses.split_whitespace().map(str::to_owned).collect();
+        let kept = self.check_special_use(name, &uses).await?;
+        Ok(kept.into_values().flat_map(BTreeMap::into_values).next())
     }
 
     /// The user's own mailboxes with special uses.
@@ -85,11 +65,11 @@ impl Store {
         }
         let owner =
             self.inner.namespace.owner(name).ok_or(StoreError::BadUse("Special use of a shared mailbox"))?;
+        let policy = self.policy();
         let depth = name.inbox().map(|inbox| name.components().count() - inbox.components().count());
-        if depth != Some(1) {
+        if !depth.is_some_and(|depth| depth == 1 || (depth > 1 && policy.allowspecialusesubfolder)) {
             return Err(StoreError::BadUse("Special use only for top-level mailboxes"));
         }
-        let policy = self.policy();
         let extra = &policy.specialuse_extra;
         let mut canonical = Vec::new();
         for wanted in uses {
@@ -108,27 +88,41 @@ impl Store {
 
     /// Refuses to touch a mailbox whose special use is protected.
     pub(super) fn check_protected(&self, who: &Actor, name: &MailboxName) -> Result<(), StoreError> {
-        if who.admin {
-            return Ok(());
-        }
-        let (Some(owner), Some(entry)) = (self.inner.namespace.owner(name), self.inner.list.get(name)?)
-        else {
-            return Ok(());
-        };
-        let (Some(local), Some(partition)) = (&entry.local, entry.location.partition()) else {
-            return Ok(());
-        };
-        let header = Header::read(&mailbox_dir(&self.partition_path(partition)?, &local.uniqueid))?;
-        let uses = header.annotation(ENTRY, &owner).unwrap_or_default();
-        let policy = self.policy();
-        let protected = &policy.specialuse_protect;
-        match uses.split_whitespace().any(|used| protected.iter().any(|p| p.eq_ignore_ascii_case(used))) {
+        match !who.admin && self.has_use(name, &self.policy().specialuse_protect)? {
             true => Err(StoreError::Protected),
             false => Ok(()),
         }
     }
 
-    pub(super) fn forget_special_uses(&self, name: &MailboxName) {
+    /// Refuses to make a mailbox below one whose special use is that of a leaf (`specialuse_nochildren`).
+    pub(super) fn check_childless(&self, name: &MailboxName) -> Result<(), StoreError> {
+        let Some(parent) = name.parent().filter(|parent| !parent.is_inbox()) else { return Ok(()) };
+        match self.has_use(&parent, &self.policy().specialuse_nochildren)? {
+            true => Err(StoreError::Protected),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether a mailbox has one of these special uses.
+    fn has_use(&self, name: &MailboxName, listed: &[String]) -> Result<bool, StoreError> {
+        let (Some(owner), Some(entry)) = (self.inner.namespace.owner(name), self.inner.list.get(name)?)
+        else {
+            return Ok(false);
+        };
+        let (Some(local), Some(partition)) = (&entry.local, entry.location.partition()) else {
+            return Ok(false);
+        };
+        let header = Header::read(&mailbox_dir(&self.partition_path(partition)?, &local.uniqueid))?;
+        let uses = header.annotation(ENTRY, &owner).unwrap_or_default();
+        // Cyrus's own default says `\Snooze` of the use that is called `\Snoozed`.
+        let is = |used: &str, word: &str| {
+            word.eq_ignore_ascii_case(used)
+                || (word.eq_ignore_ascii_case("\\Snooze") && used.eq_ignore_ascii_case("\\Snoozed"))
+        };
+        Ok(uses.split_whitespace().any(|used| listed.iter().any(|word| is(used, word))))
+    }
+
+    pub(crate) fn forget_special_uses(&self, name: &MailboxName) {
         if let Some(owner) = self.inner.namespace.owner(name) {
             lock(&self.inner.special_uses).remove(&owner);
         }

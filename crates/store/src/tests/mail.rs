@@ -39,7 +39,7 @@ async fn a_message_is_appended_read_flagged_and_expunged_and_all_of_it_outlives_
     let words: Vec<String> = view.flags_of(view.get(1).unwrap()).map(|f| f.to_string()).collect();
     assert_eq!(words, ["\\Deleted", "\\Seen", "$Work"]);
     assert_eq!(inbox.expunge(Some(&[1])).await.unwrap(), [1]);
-    assert_eq!(inbox.view().vanished_since(view.highestmodseq), Some(vec![1]));
+    assert_eq!(inbox.view().vanished_since(view.highestmodseq), Some(vec![(1, 1)]));
     let last = inbox.view();
     store.close().await;
     drop((inbox, store));
@@ -91,7 +91,7 @@ async fn a_large_message_goes_through_a_file_and_is_linked_into_several_mailboxe
         staging.write(&[b'x'; 10_000]).await.unwrap();
     }
     let staged = Arc::new(staging.finish().await.unwrap());
-    let new = NewMessage { staged, flags: Vec::new(), internaldate: None };
+    let new = NewMessage { staged, flags: Vec::new(), internaldate: None, annotations: Vec::new() };
     let mut inodes = Vec::new();
     for user in ["user.a", "user.b", "user.c"] {
         let mailbox = store.mailbox(&name(user)).await.unwrap();
@@ -130,12 +130,13 @@ async fn copies_keep_flags_dates_and_keywords_few_or_many() {
             staged: Arc::new(Staged::in_memory(text.into())),
             flags,
             internaldate: Some(n),
+            annotations: Vec::new(),
         });
     }
     inbox.append(many).await.unwrap();
     let all: Vec<u32> = (1..=200).collect();
     for (uids, target) in [(&all[..2], &far), (&all[..], &far), (&all[..], &inbox)] {
-        let pairs = store.copy(&inbox, uids.to_vec(), target, FlagMask::ALL, None, false).await.unwrap();
+        let pairs = store.copy(&inbox, uids.to_vec(), target, Along::all_of("fred"), false).await.unwrap();
         assert_eq!(pairs.len(), uids.len());
         let (from, to) = (inbox.view(), target.view());
         for (old, new) in pairs {
@@ -254,7 +255,7 @@ async fn a_large_message_that_was_expunged_for_good_takes_no_room() {
     staging.write(b"Subject: big\r\n\r\n").await.unwrap();
     staging.write(&vec![b'x'; crate::limits::STAGE_MEMORY * 2]).await.unwrap();
     let staged = Arc::new(staging.finish().await.unwrap());
-    let new = NewMessage { staged, flags: Vec::new(), internaldate: None };
+    let new = NewMessage { staged, flags: Vec::new(), internaldate: None, annotations: Vec::new() };
     let uid = inbox.append(vec![new]).await.unwrap().uids[0];
     let partition = inbox.partition();
     let staged = || std::fs::read_dir(partition.join(stage::STAGE)).unwrap().count();
@@ -356,7 +357,7 @@ async fn envelopes_are_shown_from_a_cache_of_today_and_of_the_first_version_with
     create(&store, "user.fred.copy").await;
     let copy = store.mailbox(&name("user.fred.copy")).await.unwrap();
     std::fs::write(inbox.dir.join("2."), SMALL).unwrap();
-    store.copy(&inbox, vec![2, 3], &copy, FlagMask::ALL, None, false).await.unwrap();
+    store.copy(&inbox, vec![2, 3], &copy, Along::all_of("fred"), false).await.unwrap();
     for record in copy.view().records().iter() {
         std::fs::remove_file(copy.dir.join(format!("{}.", record.uid))).unwrap();
         assert!(copy.cached(record).unwrap().bytes().starts_with(&[2]));

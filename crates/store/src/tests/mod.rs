@@ -4,10 +4,13 @@ mod crash;
 mod faults;
 mod keys;
 mod mail;
+mod metadata;
 mod model;
+mod moves;
 mod open;
 mod operations;
 mod replay;
+mod tombstones;
 mod users;
 
 use std::{
@@ -185,6 +188,7 @@ pub fn message(subject: &str) -> NewMessage {
         staged: Arc::new(Staged::in_memory(text.into())),
         flags: Vec::new(),
         internaldate: Some(1_700_000_000),
+        annotations: Vec::new(),
     }
 }
 

@@ -4,6 +4,19 @@ use protocol::acl::Rights;
 
 use super::{super::*, *};
 
+/// Sets one annotation of a mailbox.
+async fn set(
+    store: &Store,
+    mailbox: &str,
+    entry: &str,
+    user: &str,
+    value: Option<&str>,
+) -> Result<(), StoreError> {
+    let value = value.map(|value| value.as_bytes().to_vec());
+    let setting = Setting { entry: entry.into(), user: user.into(), value };
+    store.annotate(&name(mailbox), vec![setting], Vec::new()).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn create_reserves_then_makes_then_activates() {
     let bench = Bench::with_master();
@@ -57,6 +70,39 @@ async fn nothing_stays_of_an_operation_whatever_word_the_master_fails_at() {
     // Mail comes and is read without the master.
     let inbox = store.mailbox(&name("user.fred")).await.unwrap();
     append(&inbox, "still").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rename_takes_the_whole_tree_or_leaves_it_as_it_is() {
+    let bench = Bench::with_master();
+    let store = bench.open().await;
+    let tree = ["user.fred", "user.fred.a", "user.fred.a.b", "user.fred.a.c", "user.fred.a.c.d"];
+    for text in tree {
+        create(&store, text).await;
+    }
+    let all = async |store: &Store| -> Vec<String> {
+        let page = store.list().scan(None, 100).unwrap();
+        page.entries.iter().map(|(name, _)| name.to_string()).collect()
+    };
+    let rename = async |to: &str| store.rename(&admin(), &name("user.fred.a"), &name(to), None).await;
+    create(&store, "user.fred.z.c").await;
+    let taken = rename("user.fred.z").await;
+    assert!(matches!(taken, Err(StoreError::Exists)), "{taken:?}");
+    store.delete(&admin(), &name("user.fred.z.c"), false).await.unwrap();
+    let before = all(&store).await;
+    // RESERVE and ACTIVATE of one mailbox and another, and then no more.
+    for words in 0..11 {
+        bench.master.as_ref().unwrap().fail_after(Some(words));
+        let refused = rename("user.fred.y").await;
+        bench.master.as_ref().unwrap().fail_after(None);
+        if refused.is_ok() {
+            break;
+        }
+        assert_eq!(all(&store).await, before, "after {words} words of the master");
+    }
+    rename("user.fred.y").await.unwrap();
+    let after: Vec<String> = before.iter().map(|text| text.replace("user.fred.a", "user.fred.y")).collect();
+    assert_eq!(all(&store).await, after);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,7 +241,7 @@ async fn special_uses_are_known_unique_and_protected() {
     let uses = store.special_uses("fred").await.unwrap();
     assert_eq!(uses.into_iter().collect::<Vec<_>>(), [(name("user.fred.Sent"), vec!["\\Sent".to_owned()])]);
     assert!(matches!(store.delete(&fred, &name("user.fred.Sent"), false).await, Err(StoreError::Protected)));
-    store.annotate(&name("user.fred.Sent"), "/specialuse", "fred", None).await.unwrap();
+    set(&store, "user.fred.Sent", "/specialuse", "fred", None).await.unwrap();
     assert!(store.special_uses("fred").await.unwrap().is_empty());
     store.delete(&fred, &name("user.fred.Sent"), false).await.unwrap();
 }
@@ -235,10 +281,13 @@ async fn expiry_ends_deleted_mailboxes_expunged_messages_and_old_deliveries() {
     let done = store.expire(&all).await.unwrap();
     assert_eq!((done.deleted, done.expunged, done.failed), (1, 1, 0));
     assert!(!inbox.dir.join("1.").exists() && inbox.dir.join("2.").exists());
-    assert_eq!(inbox.view().vanished_since(0), None);
+    assert_eq!(inbox.view().vanished_since(0), Some(vec![(1, 1)]));
     assert_eq!(store.list().scan(None, 10).unwrap().entries.len(), 1);
     assert_eq!(bench.master.clone().unwrap().entries.lock().unwrap().len(), 1);
-    store.annotate(&name("user.fred"), "/vendor/cmu/cyrus-imapd/expire", "", Some("1")).await.unwrap();
+    set(&store, "user.fred", "/vendor/cmu/cyrus-imapd/noexpire_until", SHARED, Some("0")).await.unwrap();
+    set(&store, "user.fred", "/vendor/cmu/cyrus-imapd/expire", SHARED, Some("24h")).await.unwrap();
+    assert_eq!(store.expire(&all).await.unwrap().expired, 0, "noexpire_until");
+    set(&store, "user.fred", "/vendor/cmu/cyrus-imapd/noexpire_until", SHARED, None).await.unwrap();
     assert_eq!(store.expire(&all).await.unwrap().expired, 1);
 }
 

@@ -197,7 +197,7 @@ async fn a_large_message_that_cannot_be_put_back_now_is_not_given_up() {
     let mut staging = store.stage(&name("user.fred"), None).await.unwrap();
     staging.write(text.as_bytes()).await.unwrap();
     let staged = Arc::new(staging.finish().await.unwrap());
-    let new = NewMessage { staged, flags: Vec::new(), internaldate: None };
+    let new = NewMessage { staged, flags: Vec::new(), internaldate: None, annotations: Vec::new() };
     inbox.append(vec![new]).await.unwrap();
     let crashed = bench.crashed();
     let place = crashed.dir.path().join("spool").join(&inbox.id[..2]).join(&inbox.id).join("1.");

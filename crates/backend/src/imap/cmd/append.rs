@@ -10,11 +10,11 @@ use protocol::acl::Rights;
 use protocol::frame::Literal;
 use protocol::imap::command::append::{Append, Message, Next};
 use protocol::imap::refusal::require;
-use protocol::imap::{Assembled, Code, Flag, Refusal, Reply, UidSet};
+use protocol::imap::{Assembled, Code, Flag, ParseError, Refusal, Reply, UidSet};
 use work::aside::Pace;
 
 use crate::imap::conn::Gone;
-use crate::imap::limits::{APPEND_BYTES, MESSAGES};
+use crate::imap::limits::{APPEND_BYTES, ARGUMENTS, MESSAGES};
 use crate::imap::reply::{Outcome, Stop, refusal};
 use crate::imap::session::Session;
 use store::{Mailbox, NewMessage, Staging, StoreError};
@@ -23,7 +23,7 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
     let Append { mailbox: external, mut message, .. } = append;
     let mut literal = literal;
     let patience = session.patience();
-    let (mailbox, rights) = match open(session, &external, literal.size).await {
+    let (mailbox, rights) = match open(session, &external, literal.size, &message).await {
         Ok(opened) => opened,
         Err(stop) => {
             session.conn.skip(literal, patience).await?;
@@ -34,12 +34,17 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
     let mut total = 0u64;
     loop {
         total = total.saturating_add(literal.size);
-        if let Err(stop) = admit(session, &mailbox, staged.len(), literal.size, total) {
+        let admitted = takes(session, &message)
+            .map_err(Stop::from)
+            .and_then(|()| admit(session, &mailbox, staged.len(), literal.size, total))
+            .and_then(|()| super::annotate::may_set_with(session, &message.notes, rights));
+        if let Err(stop) = admitted {
             session.conn.skip(literal, patience).await?;
             return Err(stop);
         }
         let received = receive(session, &mailbox, literal, &message, rights).await?;
         let (text, next) = tail(session).await?;
+        let (text, next) = arguments(session, &message, text, next).await?;
         let broken = match received {
             Ok(new) => {
                 staged.push(new);
@@ -53,7 +58,7 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
                 return Err(refusal.into());
             }
             (Some(refusal), None) => return Err(refusal.into()),
-            (None, next) => match (Next::parse(&text, session.words), next) {
+            (None, next) => match (Next::parse(&text, &message, session.words), next) {
                 (Ok(Next::End), None) => break,
                 (Ok(Next::Message(following)), Some(next)) => (message, literal) = (following, next),
                 (parsed, next) => {
@@ -70,9 +75,10 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
     }
     let seen = take_own_seen(session, &mailbox, &mut staged)?;
     let appended = match session.server.ignore_quota {
-        true => mailbox.append_over_quota(staged).await?,
-        false => mailbox.append(staged).await?,
-    };
+        true => mailbox.append_over_quota(staged).await,
+        false => mailbox.append(staged).await,
+    }
+    .map_err(super::annotate::refused)?;
     let seen: Vec<u32> = seen.iter().filter_map(|at| appended.uids.get(*at).copied()).collect();
     super::store::mark_own_seen(session, &mailbox, seen).await?;
     let reply = Reply::completed();
@@ -101,7 +107,13 @@ fn take_own_seen(
 }
 
 /// The mailbox to append to, if the user may.
-async fn open(session: &Session, external: &str, size: u64) -> Result<(Arc<Mailbox>, Rights), Stop> {
+async fn open(
+    session: &Session,
+    external: &str,
+    size: u64,
+    message: &Message,
+) -> Result<(Arc<Mailbox>, Rights), Stop> {
+    takes(session, message)?;
     let (name, _, rights) = session.find(external).map_err(Stop::of_target)?;
     require(rights, Rights::INSERT)?;
     let limit = session.server.imapd.maxmessagesize;
@@ -109,6 +121,11 @@ async fn open(session: &Session, external: &str, size: u64) -> Result<(Arc<Mailb
         return Err(Refusal::TooBig.into());
     }
     Ok((session.server.store.mailbox(&name).await?, rights))
+}
+
+/// Whether a message may come in its form.
+fn takes(session: &Session, message: &Message) -> Result<(), Refusal> {
+    if message.utf8 && !session.manner().utf8 { Err(Refusal::NoUtf8) } else { Ok(()) }
 }
 
 /// Whether one more message may come.
@@ -175,14 +192,17 @@ async fn receive(
         }
     }
     session.conn.acknowledge();
-    if let Some(refusal) = failed.or_else(|| check.verdict(message.binary)) {
+    // Before UTF8=ACCEPT was announced nobody was refused for it, and where it is not, nobody is (RFC 6855 section 4).
+    let plain = session.takes_eight_bit() && !session.manner().utf8;
+    if let Some(refusal) = failed.or_else(|| check.verdict(message.binary, plain)) {
         return Ok(Err(refusal));
     }
     let Some(stage) = stage else { return Ok(Err(Refusal::EmptyAppend)) };
     let flags = message.flags.iter().filter(|flag| may_set(flag, rights)).cloned().collect();
     let internaldate = message.date.map(|date| date.epoch);
+    let annotations = super::annotate::settings(session, message.notes.clone())?;
     match stage.finish().await {
-        Ok(staged) => Ok(Ok(NewMessage { staged: Arc::new(staged), flags, internaldate })),
+        Ok(staged) => Ok(Ok(NewMessage { staged: Arc::new(staged), flags, internaldate, annotations })),
         Err(error) => Ok(Err(refusal(error))),
     }
 }
@@ -195,6 +215,40 @@ async fn tail(session: &mut Session) -> Result<(bytes::Bytes, Option<Literal>), 
         Assembled::Bad(bad) => Err(Refusal::from(bad).into()),
         _ => Err(Gone::Closed.into()),
     }
+}
+
+/// The same with the literals that are no messages, but values of annotations before the next one: in their place, as far as a
+/// command may be long.
+async fn arguments(
+    session: &mut Session,
+    message: &Message,
+    text: bytes::Bytes,
+    mut next: Option<Literal>,
+) -> Result<(bytes::Bytes, Option<Literal>), Stop> {
+    let mut held = text.to_vec();
+    while let Some(literal) = next
+        && Next::parse(&held, message, session.words) == Err(ParseError::Incomplete)
+        && literal.size.saturating_add(held.len() as u64) <= ARGUMENTS
+    {
+        if literal.sync {
+            session.conn.put_line("+ go ahead");
+            session.conn.flush().await?;
+        }
+        let (patience, mut rest) = (session.patience(), literal.size);
+        while rest > 0 {
+            match session.conn.next(patience).await? {
+                Assembled::Data { bytes, rest: left } => {
+                    rest = left;
+                    held.extend_from_slice(&bytes);
+                }
+                _ => return Err(Gone::Closed.into()),
+            }
+        }
+        let (more, following) = tail(session).await?;
+        held.extend_from_slice(&more);
+        next = following;
+    }
+    Ok((held.into(), next))
 }
 
 /// RFC 4314 section 4: flags that the user may not set are left out.
@@ -212,11 +266,17 @@ struct Check {
     nul: bool,
     bare: bool,
     last: u8,
+    /// Whether the header's end has come: an empty line.
+    body: bool,
+    /// Bytes of the line under way, but for a CR.
+    line: usize,
+    eight_bit: bool,
 }
 
 impl Check {
     fn read(&mut self, bytes: &[u8]) {
         self.nul |= bytes.contains(&0);
+        self.read_header(bytes);
         for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n') {
             let before = at.checked_sub(1).and_then(|at| bytes.get(at)).unwrap_or(&self.last);
             self.bare |= *before != b'\r';
@@ -224,8 +284,32 @@ impl Check {
         self.last = bytes.last().copied().unwrap_or(self.last);
     }
 
-    /// `binary`: the message came as a literal8 (RFC 3516 section 4.4).
-    fn verdict(&self, binary: bool) -> Option<Refusal> {
+    /// Looks through the header alone, which most often is in the first bytes.
+    fn read_header(&mut self, bytes: &[u8]) {
+        if self.body {
+            return;
+        }
+        for byte in bytes {
+            match byte {
+                b'\n' if self.line == 0 => {
+                    self.body = true;
+                    return;
+                }
+                b'\n' => self.line = 0,
+                b'\r' => {}
+                byte => {
+                    self.line += 1;
+                    self.eight_bit |= *byte >= 0x80;
+                }
+            }
+        }
+    }
+
+    /// `binary`: the message came as a literal8 (RFC 3516 section 4.4). `plain`: its header must be ASCII.
+    fn verdict(&self, binary: bool, plain: bool) -> Option<Refusal> {
+        if plain && self.eight_bit {
+            return Some(Refusal::EightBitHeader);
+        }
         if self.nul && !binary {
             return Some(Refusal::NulInMessage);
         }

@@ -11,6 +11,7 @@ use work::aside::weighed;
 
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::Session;
+use store::Along;
 
 pub async fn run(session: &mut Session, tag: &Tag, copy: Copy) -> Outcome {
     let selected = session.selected()?;
@@ -54,10 +55,13 @@ pub async fn run(session: &mut Session, tag: &Tag, copy: Copy) -> Outcome {
     let (from, seen) = weighed(weight, look).await;
     let (store, own) = (session.server.store.clone(), seen.clone().filter(|_| own));
     let free = session.server.ignore_quota;
+    // RFC 5257 section 4.6: shared ones need the right to set them there.
+    let annotations = there.contains(Rights::ANNOTATE).then_some(user);
+    let along = Along { flags: keep, seen: own, annotations };
     let work = async {
         match copy.moves {
-            true => store.relocate(&source, from, &target, keep, own, free).await,
-            false => store.copy(&source, from, &target, keep, own, free).await,
+            true => store.relocate(&source, from, &target, along, free).await,
+            false => store.copy(&source, from, &target, along, free).await,
         }
     };
     let pairs = session.finish(tag, work).await?;
@@ -74,13 +78,15 @@ pub async fn run(session: &mut Session, tag: &Tag, copy: Copy) -> Outcome {
         false => None,
     };
     match (code, copy.moves) {
-        (Some(code), true) => {
-            // RFC 6851 section 4.3: before the EXPUNGEs, which come with the tagged answer.
-            Reply::completed().code(code).write(None, session.conn.out());
-            Ok(Reply::completed())
+        (code, true) => {
+            // RFC 6851 section 4.3: before the EXPUNGEs.
+            if let Some(code) = code {
+                Reply::completed().code(code).write(None, session.conn.out());
+            }
+            session.gone().await
         }
         (Some(code), false) => Ok(Reply::completed().code(code)),
-        (None, _) => Ok(Reply::completed()),
+        (None, false) => Ok(Reply::completed()),
     }
 }
 

@@ -7,11 +7,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::imap::command::fetch::{Fetch, Fragment, Item, Text, Value, print_end, print_start};
-use protocol::imap::{DateTime, Flag, Refusal, Reply};
+use protocol::imap::command::fetch::{Fetch, Fragment, Handle, Item, Text, Value, print_end, print_start};
+use protocol::imap::command::select::print_vanished;
+use protocol::imap::{DateTime, Flag, Refusal, Reply, SequenceSet};
 use tokio_util::task::AbortOnDropHandle;
 use work::aside::{Pace, away, weighed};
 
+use super::resync;
 use crate::imap::conn::Gone;
 use crate::imap::limits::{CHUNK, FETCH_BYTES, SOON};
 use crate::imap::numbering::Target;
@@ -20,13 +22,23 @@ use crate::imap::session::Session;
 use mime::{Encoding, Shown, Span, Structure, What, decode_transfer, pick_fields};
 use store::{Depth, Extent, HEAD, How, Mailbox, Read, Record, StoreError, Wanted};
 
-pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
+pub async fn run(session: &mut Session, mut fetch: Fetch) -> Outcome {
+    if fetch.vanished && !session.manner().resync {
+        return Err(Refusal::NoQresync("Fetch").into());
+    }
+    if fetch.implied_uid && session.manner().uid_only {
+        // The response begins with it.
+        fetch.items.retain(|item| *item != Item::Uid);
+    }
     if fetch.items.contains(&Item::Modseq) {
         session.enable_condstore();
     }
     let mut targets = session.targets(&fetch.set, fetch.uid).await?;
     if let Some(modseq) = fetch.changed_since {
         targets.retain(|target| target.record.modseq > modseq);
+        if fetch.vanished {
+            tell_vanished(session, &fetch.set, modseq).await?;
+        }
     }
     if let Some(page) = fetch.partial {
         let window = page.window(targets.len());
@@ -74,6 +86,20 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
         Some(refusal) => Err(refusal.into()),
         None => Ok(Reply::completed()),
     }
+}
+
+/// VANISHED (EARLIER), before the first message.
+async fn tell_vanished(session: &mut Session, set: &SequenceSet, modseq: u64) -> Result<(), Stop> {
+    let selected = session.selected()?;
+    let (view, known) = (selected.view().clone(), set.resolve(selected.numbering.last_uid()));
+    let weight = resync::weight(&view, modseq).saturating_add(set.ranges());
+    let tell = move || {
+        let mut out = Vec::new();
+        print_vanished(&mut out, true, &resync::vanished(&view, modseq, Some(&known)));
+        out
+    };
+    let out = weighed(weight, tell).await;
+    Ok(session.conn.write_through(&out).await?)
 }
 
 /// Reads the first of these messages, one at least, while those before them are written. Ends by itself where the client goes
@@ -142,11 +168,12 @@ async fn message(
         return Ok(Some(refusal));
     }
     let flags_wanted = items.contains(&Item::Flags);
-    print_start(session.conn.out(), target.sequence);
+    let uid_only = session.manner().uid_only;
+    let handle = if uid_only { Handle::Uid(target.record.uid) } else { Handle::Number(target.sequence) };
+    print_start(session.conn.out(), handle);
     let mut first = true;
     for item in items {
-        let lead: &[u8] = if std::mem::take(&mut first) { b"" } else { b" " };
-        session.conn.put(lead);
+        session.conn.put(lead(&mut first));
         if !write_known(session, reader, item)? {
             write_item(session, reader, item).await?;
         }
@@ -154,17 +181,22 @@ async fn message(
     }
     if changed && !flags_wanted {
         let flags = flag_list(session, &target.record)?;
-        session.conn.put(" ");
+        session.conn.put(lead(&mut first));
         Value::Flags(&flags).print(session.conn.out());
     }
     if changed && condstore && !items.contains(&Item::Modseq) {
         // RFC 7162 section 3.1: with all flags that changed, this way too.
-        session.conn.put(" ");
+        session.conn.put(lead(&mut first));
         Value::Modseq(target.record.modseq).print(session.conn.out());
     }
     print_end(session.conn.out());
     session.conn.relieve().await?;
     Ok(None)
+}
+
+/// What stands before an item.
+fn lead(first: &mut bool) -> &'static str {
+    if std::mem::take(first) { "" } else { " " }
 }
 
 /// Writes an item that the index or the cache has; whether it did.
@@ -183,6 +215,7 @@ fn write_known(session: &mut Session, reader: &Reader<'_>, item: &Item) -> Resul
         Item::Modseq => Value::Modseq(record.modseq).print(out),
         Item::EmailId => Value::EmailId(&email_id(record)).print(out),
         Item::ThreadId => Value::NoThreadId.print(out),
+        Item::Annotation(notes) => super::annotate::print(session, record, notes)?,
         _ => {
             let Some(shown) = shown(item) else { return Ok(false) };
             let cached = reader.read.cached.as_ref();

@@ -1,4 +1,4 @@
-//! LIST with its extensions (RFC 3501, RFC 5258, RFC 5819, RFC 6154, RFC 8440) and NAMESPACE (RFC 2342).
+//! LIST with its extensions (RFC 3501, RFC 5258, RFC 5819, RFC 6154, RFC 8440, RFC 9590) and NAMESPACE (RFC 2342).
 //!
 //! What the user may see, and what is shown of it, is [`listing`]'s to say, on a blocking thread.
 
@@ -8,11 +8,13 @@ use listing::{Facts, Seen, Unseen, Viewer};
 use protocol::acl::Rights;
 use protocol::imap::command::acl::print_my_rights;
 use protocol::imap::command::list::{Kind, Line, List, print_namespace};
+use protocol::imap::command::metadata::GetMetadata;
 use protocol::imap::command::status::StatusItem;
-use protocol::imap::{Refusal, Reply};
+use protocol::imap::{Code, Refusal, Reply};
 use protocol::name::MailboxName;
 use work::aside::{Budget, Pace};
 
+use crate::imap::metadata;
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::Session;
 
@@ -40,6 +42,7 @@ impl Session {
             userid: user.id().to_owned(),
             groups: user.login.groups.clone(),
             admin: user.is_admin(),
+            utf8: user.utf8,
             inbox: server.namespace.inbox(user.id()).ok(),
             hides_users: server.imapd.disable_user_namespace,
             hides_shared: server.imapd.disable_shared_namespace,
@@ -73,23 +76,33 @@ pub async fn list(session: &mut Session, list: List) -> Outcome {
         listing::list(asked, facts, viewer, budget)
     };
     let answer = session.look(look).await?;
-    let mut pace = Pace::default();
+    let (mut pace, mut longest) = (Pace::default(), None);
+    let wanted = GetMetadata {
+        mailboxes: Vec::new(),
+        options: list.select.metadata,
+        entries: list.returns.metadata.clone(),
+    };
     for line in &answer.lines {
         answer.print(line, session.conn.out());
         if let Some(seen) = answer.seen(line) {
-            extras(session, &list, seen).await?;
+            longest = longest.max(extras(session, &list, &wanted, seen).await?);
         }
         session.conn.relieve().await?;
         pace.step().await;
     }
-    Ok(Reply::completed())
+    Ok(match longest {
+        Some(bytes) => Reply::completed().code(Code::LongEntries(bytes)),
+        None => Reply::completed(),
+    })
 }
 
-/// MYRIGHTS and STATUS lines behind a mailbox's LIST line.
-async fn extras(session: &mut Session, list: &List, seen: &Seen) -> Result<(), Stop> {
-    if list.returns.my_rights {
-        print_my_rights(session.conn.out(), &seen.external, seen.rights);
-    }
+/// STATUS, MYRIGHTS and METADATA lines behind a mailbox's LIST line. Gives the size of the longest value that was left out.
+async fn extras(
+    session: &mut Session,
+    list: &List,
+    wanted: &GetMetadata,
+    seen: &Seen,
+) -> Result<Option<u64>, Stop> {
     if !list.returns.status.is_empty() && seen.rights.contains(Rights::READ) {
         // A mailbox that went away meanwhile, or cannot be opened, just has no STATUS line (RFC 5819 section 2).
         let told = super::status::write(session, &seen.name, &seen.external, &list.returns.status).await;
@@ -98,7 +111,16 @@ async fn extras(session: &mut Session, list: &List, seen: &Seen) -> Result<(), S
             other => other?,
         }
     }
-    Ok(())
+    if list.returns.my_rights {
+        print_my_rights(session.conn.out(), &seen.external, seen.rights);
+    }
+    if wanted.entries.is_empty() || metadata::mailbox::may_read(session, seen.rights).is_err() {
+        return Ok(None);
+    }
+    match super::metadata::write(session, &seen.name, &seen.external, wanted).await {
+        Err(Stop::Refused(_)) => Ok(None),
+        other => other,
+    }
 }
 
 /// Special-use attributes of the user's own mailboxes, where this LIST, or `specialusealways`, asks for them.

@@ -81,7 +81,7 @@ async fn admit(session: &mut Session, login: auth::Login) -> Outcome {
     if login.proxy_admin || login.authid != login.userid {
         tracing::info!(authid = %login.authid, userid = %login.userid, "acts for another");
     }
-    session.user = Some(User { login });
+    session.user = Some(User { login, utf8: session.manner().utf8_names });
     super::session::log_client_id(session);
     session.settle_bounds();
     super::mailbox::autocreate(session).await?;

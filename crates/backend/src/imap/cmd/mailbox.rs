@@ -3,8 +3,10 @@
 //! Who may do what is decided by the store, which clears each change with the MUPDATE master first.
 
 use protocol::imap::command::admin::Xfer;
+use protocol::imap::command::list::print_name;
 use protocol::imap::command::mailbox::{Create, Rename};
-use protocol::imap::{Code, Refusal, Reply, print};
+use protocol::imap::{Code, Refusal, Reply};
+use protocol::name::MailboxName;
 use tracing::warn;
 
 use crate::imap::reply::{Outcome, Stop};
@@ -58,7 +60,23 @@ pub async fn create(session: &mut Session, create: Create, local: bool) -> Outco
         limits: None,
     };
     let id = session.server.store.create(&session.actor()?, &name, wanted).await?;
+    if session.user()?.external(&name, &session.server.namespace) != create.mailbox {
+        tell_name(session, &name, &create.mailbox)?;
+    }
     Ok(Reply::completed().code(Code::MailboxId(id.to_string())))
+}
+
+/// Says to a client of IMAP4rev2 what a mailbox is called that it calls `said`.
+pub fn tell_name(session: &mut Session, name: &MailboxName, said: &str) -> Result<(), Stop> {
+    if !session.manner().lists {
+        return Ok(());
+    }
+    let external = session.user()?.external(name, &session.server.namespace);
+    let separator = session.server.namespace.separator();
+    // INBOX has one name in all cases.
+    let old = Some(said).filter(|said| *said != external && !said.eq_ignore_ascii_case("INBOX"));
+    print_name(session.conn.out(), separator, &external, old);
+    Ok(())
 }
 
 pub async fn delete(session: &mut Session, external: &str, local: bool) -> Outcome {
@@ -95,14 +113,17 @@ pub async fn rename(session: &mut Session, rename: Rename) -> Outcome {
         return Err(Refusal::Exists.into());
     }
     let renamed = session.server.store.rename(&session.actor()?, &from, &to, partition).await?;
-    for (from, to, error) in renamed.failed {
-        let user = session.user()?;
-        let (from, to) =
-            (user.external(&from, &session.server.namespace), user.external(&to, &session.server.namespace));
-        let out = session.conn.out();
-        out.extend_from_slice(b"* NO rename ");
-        print::plain(out, &format!("{from} {to}: {error}"));
-        out.extend_from_slice(b"\r\n");
+    if let Some(open) = &mut session.selected
+        && let Ok(now) = open.mailbox.name()
+        && renamed.moved.contains(&(open.name.clone(), now.clone()))
+    {
+        // It was this client who gave it another name.
+        open.name = now;
+    }
+    let whole = renamed.moved.first().is_some_and(|(old, new)| (old, new) == (&from, &to)) && from != to;
+    // Of an INBOX that its owner renames only the messages have another name.
+    if whole && session.server.store.list().get(&from).map_err(super::list::unlisted)?.is_none() {
+        tell_name(session, &to, &rename.from)?;
     }
     Ok(Reply::completed())
 }

@@ -1,148 +1,161 @@
-//! GETMETADATA and GETANNOTATION, as far as frontends and `cyradm` need them: how much room this backend has, and on
-//! which server and partition a mailbox is. All other entries are absent.
-
-use std::time::{SystemTime, UNIX_EPOCH};
+//! GETMETADATA and SETMETADATA (RFC 5464), and GETANNOTATION for frontends of old.
 
 use listing::Viewer;
 use protocol::acl::Rights;
-use protocol::imap::Reply;
-use protocol::imap::command::metadata::{Form, GetAnnotation, GetMetadata, print_annotation, print_metadata};
+use protocol::imap::command::metadata::{
+    Entry, GetAnnotation, GetMetadata, SetMetadata, print_annotation, print_metadata,
+};
 use protocol::imap::refusal::require;
+use protocol::imap::{Code, Refusal, Reply, print};
+use protocol::name::MailboxName;
 use work::aside::{Budget, Pace};
 
-use super::list::unlisted;
+use crate::imap::metadata::{self, Picked, Present};
 use crate::imap::reply::{Outcome, Stop};
-use crate::imap::server::VERSION;
 use crate::imap::session::Session;
 
-pub async fn metadata(session: &mut Session, get: GetMetadata) -> Outcome {
-    let mut pace = Pace::default();
-    for (mailbox, entry, value) in values(session, &get.mailbox, &get.entries, "/shared").await? {
-        let form = if entry.contains(OURS) { Form::Literal } else { Form::String };
-        print_metadata(session.conn.out(), &mailbox, &entry, value.as_bytes(), form);
+pub async fn get(session: &mut Session, get: GetMetadata) -> Outcome {
+    let mut longest = None;
+    for mailbox in &get.mailboxes {
+        let told = if mailbox.is_empty() {
+            of_server(session, &get).await?
+        } else if mailbox.contains(['*', '%']) {
+            of_all(session, &get, mailbox).await?
+        } else {
+            let (name, _, rights) = session.find(mailbox)?;
+            metadata::mailbox::may_read(session, rights)?;
+            write(session, &name, mailbox, &get).await?
+        };
+        longest = longest.max(told);
+    }
+    Ok(match longest {
+        Some(bytes) => Reply::completed().code(Code::LongEntries(bytes)),
+        None => Reply::completed(),
+    })
+}
+
+/// The line of one mailbox. Gives the size of the longest value that was left out.
+pub async fn write(
+    session: &mut Session,
+    name: &MailboxName,
+    external: &str,
+    get: &GetMetadata,
+) -> Result<Option<u64>, Stop> {
+    let present = match metadata::mailbox::listed(session, name, get)? {
+        Some(present) => present,
+        None => metadata::mailbox::present(session, name).await?,
+    };
+    answer(session, external, present, get).await
+}
+
+async fn answer(
+    session: &mut Session,
+    external: &str,
+    present: Present,
+    get: &GetMetadata,
+) -> Result<Option<u64>, Stop> {
+    let wide = get.entries.iter().any(|entry| metadata::is_wide(entry, get.options));
+    // What is asked for by name is looked up; what fits patterns is searched for.
+    let Picked { values, longest } = match wide {
+        false => metadata::pick(&present, &get.entries, get.options, None).unwrap_or_default(),
+        true => {
+            let (entries, options) = (get.entries.clone(), get.options);
+            let pick = move |budget: &Budget| metadata::pick(&present, &entries, options, Some(budget));
+            session.aside(pick).await?
+        }
+    };
+    if !values.is_empty() {
+        print_metadata(session.conn.out(), external, &values);
         session.conn.relieve().await?;
-        pace.step().await;
+    }
+    Ok(longest)
+}
+
+async fn of_server(session: &mut Session, get: &GetMetadata) -> Result<Option<u64>, Stop> {
+    if let Some((entry, value)) = metadata::server::of_murder(session, &get.entries) {
+        let out = session.conn.out();
+        out.extend_from_slice(format!("* METADATA \"\" (\"{entry}\" ").as_bytes());
+        // A literal whatever it holds: those who ask read no other form.
+        print::literal(out, value.as_bytes());
+        out.extend_from_slice(b")\r\n");
+        return Ok(None);
+    }
+    let present = metadata::server::present(session).await?;
+    answer(session, "", present, get).await
+}
+
+async fn of_all(session: &mut Session, get: &GetMetadata, pattern: &str) -> Result<Option<u64>, Stop> {
+    let pattern = session.server.namespace.pattern("", pattern);
+    let look = move |viewer: &Viewer, budget: &Budget| viewer.fitting(&pattern, budget);
+    let (mut longest, mut pace) = (None, Pace::default());
+    for seen in session.look(look).await? {
+        if metadata::mailbox::may_read(session, seen.rights).is_err() {
+            continue;
+        }
+        match write(session, &seen.name, &seen.external, get).await {
+            Ok(told) => longest = longest.max(told),
+            // It went away meanwhile, or cannot be opened.
+            Err(Stop::Refused(_)) => {}
+            Err(stop) => return Err(stop),
+        }
+        pace.steps(16).await;
+    }
+    Ok(longest)
+}
+
+pub async fn set(session: &mut Session, set: SetMetadata) -> Outcome {
+    match set.mailbox.is_empty() {
+        true => metadata::server::set(session, set.values).await?,
+        false => metadata::mailbox::set(session, &set.mailbox, set.values).await?,
     }
     Ok(Reply::completed())
 }
 
+/// `annotation_enable_legacy_commands`; a proxy of an earlier build asks so.
+fn legacy(session: &Session) -> Result<(), Refusal> {
+    let enabled = session.server.imapd.annotation_enable_legacy_commands;
+    match enabled || super::node::is_proxy(session) {
+        true => Ok(()),
+        false => Err(Refusal::Denied),
+    }
+}
+
 pub async fn annotation(session: &mut Session, get: GetAnnotation) -> Outcome {
+    legacy(session)?;
     let wanted = |attribute: &str| attribute == "*" || attribute == "value" || attribute.starts_with("value");
     if !get.attributes.iter().any(|attribute| wanted(attribute)) {
         return Ok(Reply::completed());
     }
-    let mut pace = Pace::default();
-    for (mailbox, entry, value) in values(session, &get.mailbox, &get.entries, "").await? {
-        print_annotation(session.conn.out(), &mailbox, &entry, value.as_bytes());
+    let entry = |name: &String| Entry::read(format!("/shared{name}").as_bytes(), true);
+    let entries: Vec<Entry> = get.entries.iter().filter_map(entry).collect();
+    let present = if get.mailbox.is_empty() {
+        metadata::server::present(session).await?
+    } else {
+        let (name, _, rights) = session.find(&get.mailbox)?;
+        let admin = session.user()?.is_admin();
+        if !admin && !rights.contains(Rights::LOOKUP) {
+            return Err(Refusal::NoMailbox.into());
+        }
+        metadata::mailbox::present(session, &name).await?
+    };
+    let pick = move |budget: &Budget| metadata::pick(&present, &entries, Default::default(), Some(budget));
+    for (entry, value) in session.aside(pick).await?.values {
+        let Some(value) = value else { continue };
+        print_annotation(session.conn.out(), &get.mailbox, &entry.name, &value);
         session.conn.relieve().await?;
-        pace.step().await;
     }
     Ok(Reply::completed())
 }
 
-/// Mailbox, entry as asked for, value.
-type Values = Vec<(String, String, String)>;
-
-async fn values(
-    session: &mut Session,
-    mailbox: &str,
-    entries: &[String],
-    prefix: &str,
-) -> Result<Values, Stop> {
-    if mailbox.is_empty() {
-        return server(session, entries, prefix);
-    }
-    if mailbox.contains(['*', '%']) {
-        let pattern = session.server.namespace.pattern("", mailbox);
-        let look = move |viewer: &Viewer, budget: &Budget| viewer.fitting(&pattern, budget);
-        let (mut all, mut pace) = (Vec::new(), Pace::default());
-        for seen in session.look(look).await? {
-            all.extend(one(session, &seen.external, entries, prefix)?);
-            // Two look-ups and a handful of names.
-            pace.steps(16).await;
-        }
-        return Ok(all);
-    }
-    one(session, mailbox, entries, prefix)
+/// SETANNOTATION sets nothing: SETMETADATA does.
+pub fn set_annotation() -> Outcome {
+    Err(Refusal::Denied.into())
 }
 
-fn one(session: &Session, mailbox: &str, entries: &[String], prefix: &str) -> Result<Values, Stop> {
-    let (name, _, rights) = session.find(mailbox)?;
-    require(rights, Rights::LOOKUP)?;
-    let Some(entry) = session.server.store.list().get(&name).map_err(unlisted)? else {
-        return Ok(Vec::new());
-    };
-    let known = [
-        (format!("{prefix}{VENDOR}/server"), entry.location.server().to_owned()),
-        (format!("{prefix}{VENDOR}/partition"), entry.location.partition().unwrap_or_default().to_owned()),
-        (
-            format!("{prefix}{VENDOR}/uniqueid"),
-            entry.local.as_ref().map(|local| local.uniqueid.to_string()).unwrap_or_default(),
-        ),
-    ];
-    Ok(pick(mailbox, entries, known))
+/// XWARMUP: what a mailbox's sessions need first is read into memory, at most its index.
+pub async fn warm_up(session: &mut Session, external: &str) -> Outcome {
+    let (name, _, rights) = session.find(external)?;
+    require(rights, Rights::LOOKUP | Rights::READ)?;
+    session.server.store.mailbox(&name).await?;
+    Ok(Reply::completed())
 }
-
-/// What one node of a murder tells another: what its options say, and who is on. For admins and proxies only.
-fn of_murder(session: &Session, entries: &[String], prefix: &str) -> Option<(String, String)> {
-    let user = session.user.as_ref()?;
-    let imapd = &session.server.imapd;
-    let trusted = user.is_node_admin(&session.server.namespace) || super::node::is_proxy(session);
-    let asked = |name: &str| {
-        let entry = format!("{prefix}{OURS}/{name}");
-        entries.iter().any(|asked| asked.eq_ignore_ascii_case(&entry)).then_some(entry)
-    };
-    if !trusted {
-        return None;
-    }
-    if let Some(entry) = asked("options") {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        let told = serde_json::json!({ "options": imapd.shared_options(), "time": now, "version": VERSION });
-        return Some((entry, told.to_string()));
-    }
-    let mut sessions = session.server.context.sessions().list();
-    // Who asks is only here to ask.
-    sessions.retain(|shown| shown.session != session.server.name);
-    asked("sessions").zip(serde_json::to_string(&sessions).ok())
-}
-
-fn server(session: &Session, entries: &[String], prefix: &str) -> Result<Values, Stop> {
-    if let Some((entry, value)) = of_murder(session, entries, prefix) {
-        return Ok(vec![(String::new(), entry, value)]);
-    }
-    let base = format!("{prefix}{VENDOR}/freespace");
-    if !entries.iter().any(|entry| entry.to_ascii_lowercase().starts_with(&base) || entry.contains('*')) {
-        return Ok(Vec::new());
-    }
-    // Partitions of one filesystem have one free space.
-    let mut spaces: Vec<(u64, u64)> =
-        session.server.store.free_space().into_iter().map(|(_, free, total)| (free, total)).collect();
-    spaces.sort_unstable();
-    spaces.dedup();
-    let free: u64 = spaces.iter().map(|(free, _)| free).sum();
-    let total: u64 = spaces.iter().map(|(_, total)| total).sum();
-    let most = spaces.iter().copied().max_by_key(|(free, total)| free.saturating_mul(1000) / (*total).max(1));
-    let (most_free, most_total) = most.unwrap_or_default();
-    let known = [
-        (base.clone(), free.to_string()),
-        (format!("{base}/total"), format!("{free};{total}")),
-        (format!("{base}/percent/most"), format!("{most_free};{most_total}")),
-    ];
-    Ok(pick("", entries, known))
-}
-
-fn pick<const N: usize>(mailbox: &str, entries: &[String], known: [(String, String); N]) -> Values {
-    let wanted = |entry: &str| {
-        entries.iter().any(|asked| match asked.strip_suffix('*') {
-            Some(start) => entry.starts_with(&start.to_ascii_lowercase()),
-            None => asked.eq_ignore_ascii_case(entry),
-        })
-    };
-    (known.into_iter())
-        .filter(|(entry, _)| wanted(entry))
-        .map(|(entry, value)| (mailbox.to_owned(), entry, value))
-        .collect()
-}
-
-const VENDOR: &str = "/vendor/cmu/cyrus-imapd";
-const OURS: &str = "/vendor/murder";

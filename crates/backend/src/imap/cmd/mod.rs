@@ -1,6 +1,7 @@
 //! What the commands do, one file per family.
 
 pub mod acl;
+pub mod annotate;
 pub mod append;
 pub mod copy;
 pub mod expunge;
@@ -13,6 +14,7 @@ pub mod metadata;
 pub mod multisearch;
 pub mod node;
 pub mod quota;
+pub mod resync;
 pub mod search;
 pub mod select;
 pub mod session;

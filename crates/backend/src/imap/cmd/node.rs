@@ -1,16 +1,19 @@
-//! What a frontend of this project has to say beside its clients' commands: XCLIENT, where a session comes from, and XKICK, who
-//! is to go. Announced to, and served for, those alone whom `proxyservers` lists; XKICK for admins too.
+//! What a frontend of this project has to say beside its clients' commands: XCLIENT, where a session comes from, XKICK, who
+//! is to go, and XTAKE, which messages have gone to another backend. Announced to, and served for, those alone whom `proxyservers` lists; XKICK for admins too.
 //!
 //! A frontend may keep its connection when a session of its client has ended, and take it for the same user's next one: XCLIENT
 //! with PARKED, which leaves the open mailbox as UNSELECT does, then with the next session's name. The session here is the judge of
 //! whether there is anything of the one that the other would meet.
 
-use protocol::imap::{Refusal, Reply};
+use protocol::acl::Rights;
+use protocol::imap::refusal::require;
+use protocol::imap::{Code, Refusal, Reply, SequenceSet, UidSet};
 use protocol::origin::Origin;
 use tracing::{debug, info};
 
 use super::select;
 use crate::imap::reply::{Outcome, Stop};
+use crate::imap::selected::Announce;
 use crate::imap::session::{ClientId, Session};
 
 /// Whether the session is a proxy's.
@@ -70,4 +73,22 @@ pub fn xkick(session: &mut Session, name: &str) -> Outcome {
         info!("kick {name}: {ended} sessions end");
     }
     Ok(Reply::ok(format!("{ended} sessions end")))
+}
+
+/// The messages are copied, and go from here: those that nobody else has taken meanwhile. Rights are those of MOVE.
+pub async fn xtake(session: &mut Session, uids: SequenceSet) -> Outcome {
+    if !is_proxy(session) {
+        return Err(Refusal::Unrecognized.into());
+    }
+    let selected = session.selected()?;
+    if selected.read_only {
+        return Err(Refusal::ReadOnly.into());
+    }
+    require(selected.rights, Rights::EXPUNGE | Rights::DELETE_MESSAGES)?;
+    let mailbox = selected.mailbox.clone();
+    let named: Vec<u32> = session.named(&uids, true).await?.into_iter().map(|(_, uid)| uid).collect();
+    let taken: UidSet = mailbox.remove(&named).await?.into_iter().collect();
+    session.announce(Announce::All).await?;
+    let modseq = session.selected.as_ref().map_or(1, |selected| selected.numbering.modseq());
+    Ok(Reply::completed().code(Code::XTaken(taken.to_string(), modseq)))
 }

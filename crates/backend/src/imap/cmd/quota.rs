@@ -68,12 +68,15 @@ pub async fn set(session: &mut Session, set: SetQuota) -> Outcome {
             "STORAGE" => limits.storage = limit,
             "MESSAGE" => limits.message = limit,
             "MAILBOX" | "X-NUM-FOLDERS" => limits.mailbox = limit,
-            // There are no annotations that could fill a quota.
-            "ANNOTATION-STORAGE" | "X-ANNOTATION-STORAGE" => {}
+            "ANNOTATION-STORAGE" | "X-ANNOTATION-STORAGE" => limits.annotation_storage = limit,
             _ => return Err(Refusal::UnknownResource.into()),
         }
     }
     session.server.store.set_quota(&session.actor()?, &name, limits, force).await?;
+    // RFC 9208 section 4.1.4: what became of it.
+    if let Some(quota) = session.server.store.quota(&name).await {
+        write_quota(session, root, &quota);
+    }
     Ok(Reply::completed())
 }
 
@@ -82,6 +85,11 @@ fn write_quota(session: &mut Session, root: &str, quota: &Quota) {
         ("STORAGE", quota.usage.storage.div_ceil(1024), quota.limits.storage),
         ("MESSAGE", quota.usage.message, quota.limits.message),
         ("MAILBOX", quota.usage.mailbox, quota.limits.mailbox),
+        (
+            "ANNOTATION-STORAGE",
+            quota.usage.annotation_storage.div_ceil(1024),
+            quota.limits.annotation_storage,
+        ),
     ];
     let limited: Vec<Usage> = (resources.into_iter())
         .filter_map(|(name, used, limit)| limit.map(|limit| (name, used, limit)))

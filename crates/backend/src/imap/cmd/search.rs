@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol::imap::command::search::Search;
+use protocol::imap::command::search::{Returns, Search};
 use protocol::imap::{Refusal, Reply, Tag};
 
 use crate::imap::aside::Progress;
@@ -19,13 +19,19 @@ pub async fn run(session: &mut Session, tag: &Tag, search: Search) -> Outcome {
 }
 
 async fn find(session: &mut Session, tag: &Tag, search: Search) -> Result<Answer, Stop> {
+    let is_coded = search.charset.is_some();
     let charset = search.charset.unwrap_or_default();
     let modseqs = search.key.names_modseq();
     let place = place(session, &charset, modseqs)?;
+    if is_coded && session.manner().utf8 {
+        return Err(Refusal::NoCharset.into());
+    }
+    // To IMAP4rev2 SEARCH is what RETURN (ALL) is to others.
+    let implied = session.manner().esearch.then(|| Returns { all: true, ..Returns::default() });
     let asked = Asked {
         tag: tag.clone(),
         uid: search.uid,
-        returns: search.returns,
+        returns: search.returns.or(implied),
         modseqs,
         fuzzy: search.key.is_fuzzy(),
         sorted: false,

@@ -1,8 +1,9 @@
 //! CAPABILITY, LOGOUT, ID, STARTTLS, ENABLE and COMPRESS.
 
+use config::imapd::Imapd;
 use protocol::imap::capability::{Facts, Moment, Node, announced, store_serves};
 use protocol::imap::command::session::{Id, print_capability, print_id};
-use protocol::imap::{Bye, Refusal, Reply, Tag};
+use protocol::imap::{Bye, Extension, Refusal, Reply, Tag};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -11,6 +12,14 @@ use crate::imap::limits::{HANDSHAKE, ID_FIELDS, ID_LENGTH};
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::server::{PRODUCT, VERSION};
 use crate::imap::session::{ClientId, Session};
+
+/// Bytes of a message that is taken (RFC 7889).
+pub fn append_limit(imapd: &Imapd) -> u64 {
+    match imapd.maxmessagesize {
+        0 => u64::from(u32::MAX),
+        limit => limit,
+    }
+}
 
 impl Session {
     /// What is announced in this state of the session.
@@ -22,19 +31,27 @@ impl Session {
             mechanisms: self.server.auth.mechanisms(channel),
             no_plaintext: !self.server.auth.allows_plaintext(channel),
             literal_minus: imapd.literalminus,
-            append_limit: Some(match imapd.maxmessagesize {
-                0 => u64::from(u32::MAX),
-                limit => limit,
-            }),
+            append_limit: Some(append_limit(imapd)),
             compressed: self.conn.stream().is_compressed(),
             idle: true,
             referrals: false,
             unauthenticate: self.user.as_ref().is_some_and(may_unauthenticate),
+            eight_bit: self.takes_eight_bit(),
             proxy: super::node::is_proxy(self),
             master: imapd.mupdate_server.as_deref(),
             suppressed: &imapd.suppress_capabilities,
         };
         announced(Node::Store, &facts).join(" ")
+    }
+
+    /// Whether UTF8=ACCEPT is announced: 8-bit characters in headers are kept as they are, by LMTP as well.
+    pub fn takes_eight_bit(&self) -> bool {
+        !self.server.imapd.reject8bit && !self.server.imapd.munge8bit
+    }
+
+    /// Whether ENABLE turns an extension on.
+    fn serves(&self, extension: Extension) -> bool {
+        store_serves(extension.word()) && (extension != Extension::Utf8Accept || self.takes_eight_bit())
     }
 
     fn may_start_tls(&self) -> bool {
@@ -118,7 +135,13 @@ pub async fn starttls(session: &mut Session, tag: &Tag) -> Outcome {
 pub fn enable(session: &mut Session, wanted: &[String]) -> Outcome {
     let condstore = session.condstore();
     // What is on already is not listed, as in Cyrus, however it came on.
-    let new = session.enabled.enable(wanted, |extension| store_serves(extension.word()));
+    let mut enabled = session.enabled;
+    let new = enabled.enable(wanted, |extension| session.serves(extension));
+    session.enabled = enabled;
+    let utf8 = session.manner().utf8_names;
+    if let Some(user) = &mut session.user {
+        user.utf8 = utf8;
+    }
     if !condstore && session.condstore() {
         session.tell_modseq();
     }

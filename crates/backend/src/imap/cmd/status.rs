@@ -1,4 +1,4 @@
-//! STATUS: RFC 3501, RFC 7162, RFC 8438, RFC 8474.
+//! STATUS: RFC 3501, RFC 7162, RFC 8438, RFC 8474, RFC 9208, RFC 7889.
 
 use protocol::acl::Rights;
 use protocol::imap::Reply;
@@ -10,7 +10,6 @@ use work::aside::weighed;
 use crate::imap::marks::has;
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::Session;
-use store::System;
 
 pub async fn status(session: &mut Session, status: Status) -> Outcome {
     let (name, _, rights) = session.find(&status.mailbox)?;
@@ -37,22 +36,19 @@ pub async fn write(
         true => None,
         false => Some(store.seen(&user, &mailbox.uniqueid()).await?),
     };
+    // Of the open mailbox the client hears what it has been told of, and no more.
+    let open = session.selected.as_ref().filter(|open| open.mailbox.uniqueid() == mailbox.uniqueid());
+    let told = open.map(|open| open.numbering.modseq());
     let recentuid = own.as_ref().map_or_else(|| mailbox.recentuid(), |own| own.recentuid);
     let recent = || view.exists() - view.records().lower_bound(recentuid.saturating_add(1));
-    let (mut unseen, mut deleted) = (view.unseen(), 0);
-    let own_unseen = own.is_some() && items.contains(&StatusItem::Unseen);
-    let count_deleted = items.contains(&StatusItem::Deleted);
-    if own_unseen || count_deleted {
-        let (view, shared) = (view.clone(), unseen);
-        let count = move || {
-            let unseen = match own.filter(|_| own_unseen) {
-                Some(own) => view.records().iter().filter(|record| !has(&own, record.uid)).count(),
-                None => shared,
-            };
-            (unseen, view.records().iter().filter(|record| record.has(System::DELETED)).count())
-        };
-        (unseen, deleted) = weighed(mailbox.view().exists(), count).await;
+    let mut unseen = view.unseen();
+    if let Some(own) = own.filter(|_| items.contains(&StatusItem::Unseen)) {
+        let view = view.clone();
+        let count = move || view.records().iter().filter(|record| !has(&own, record.uid)).count();
+        unseen = weighed(mailbox.view().exists(), count).await;
     }
+    let (deleted, deleted_bytes) = view.deleted();
+    let append_limit = super::session::append_limit(&session.server.imapd);
     let values: Vec<(StatusItem, Value)> = (items.iter())
         .map(|item| {
             let number = match item {
@@ -62,9 +58,11 @@ pub async fn write(
                 StatusItem::UidValidity => view.uidvalidity.into(),
                 StatusItem::Unseen => unseen as u64,
                 StatusItem::Size => view.bytes(),
-                StatusItem::HighestModseq => view.modseq(),
+                StatusItem::HighestModseq => told.unwrap_or(view.modseq()),
                 StatusItem::MailboxId => return (*item, Value::Id(mailbox.uniqueid())),
                 StatusItem::Deleted => deleted as u64,
+                StatusItem::DeletedStorage => deleted_bytes,
+                StatusItem::AppendLimit => append_limit,
             };
             (*item, Value::Number(number))
         })

@@ -1,9 +1,10 @@
-//! STORE and UID STORE: RFC 3501, RFC 4314 (rights), RFC 7162 (UNCHANGEDSINCE).
+//! STORE and UID STORE: RFC 3501, RFC 4314 (rights), RFC 7162 (UNCHANGEDSINCE), RFC 5257 (ANNOTATION).
 
 use ::store::{FlagChange, FlagMask, How, Mailbox, View};
 use protocol::acl::Rights;
-use protocol::imap::command::fetch::{Value, print_end, print_start};
+use protocol::imap::command::fetch::{Handle, Value, print_end, print_start};
 use protocol::imap::command::store::{self, Store};
+use protocol::imap::enabled::Manner;
 use protocol::imap::{Code, Flag, Refusal, Reply, UidSet};
 use work::aside::weighed;
 
@@ -17,19 +18,25 @@ pub async fn run(session: &mut Session, store: Store) -> Outcome {
     if store.unchanged_since.is_some() {
         session.enable_condstore();
     }
-    let condstore = session.condstore();
+    let manner = session.manner();
     let selected = session.selected()?;
     if selected.read_only {
         return Err(Refusal::ReadOnly.into());
     }
+    if !store.notes.is_empty() {
+        super::annotate::may_set(session, &store.notes)?;
+    }
+    let selected = session.selected()?;
     let rights = selected.rights;
     let weight = selected.numbering.weight(&store.set);
     let may = store.flags.iter().any(|flag| may_set(flag, rights));
-    if (!store.flags.is_empty() && !may)
-        || !rights.intersects(Rights::SEEN | Rights::WRITE | Rights::DELETE_MESSAGES)
+    if store.notes.is_empty()
+        && ((!store.flags.is_empty() && !may)
+            || !rights.intersects(Rights::SEEN | Rights::WRITE | Rights::DELETE_MESSAGES))
     {
         return Err(Refusal::Denied.into());
     }
+    let missing = !store.uid && session.selected()?.numbering.misses(&store.set);
     let targets = session.named(&store.set, store.uid).await?;
     if targets.is_empty() {
         // Those that are gone meanwhile are as if they had been stored just before.
@@ -41,13 +48,16 @@ pub async fn run(session: &mut Session, store: Store) -> Outcome {
         store::How::Add => How::Add,
         store::How::Remove => How::Remove,
     };
-    let refused = change(session, uids, how, &store.flags, store.unchanged_since).await?;
+    let refused = match store.notes.is_empty() {
+        true => change(session, uids, how, &store.flags, store.unchanged_since).await?,
+        false => super::annotate::change(session, uids, store.notes, store.unchanged_since).await?,
+    };
     let view = session.selected()?.mailbox.view();
     if let Some(selected) = &mut session.selected {
         selected.announce_keywords(session.conn.out(), &view);
     }
     let marks = session.selected()?.marks.clone();
-    let shown = Shown { silent: store.silent, condstore, uid: store.uid };
+    let shown = Shown { silent: store.silent, manner, uid: store.uid };
     let answer = move || shown.answer(&targets, &refused, &view, &marks);
     let answer = weighed(weight, answer).await;
     session.conn.write_through(&answer.lines).await?;
@@ -55,13 +65,18 @@ pub async fn run(session: &mut Session, store: Store) -> Outcome {
     if answer.modified.is_empty() {
         return Ok(Reply::completed());
     }
-    Ok(Reply::ok("Conditional STORE failed").code(Code::Modified(answer.modified.to_string())))
+    let code = Code::Modified(answer.modified.to_string());
+    Ok(match missing {
+        // RFC 7162 section 3.1.3
+        true => Reply::no("Some of the messages no longer exist").code(code),
+        false => Reply::ok("Conditional STORE failed").code(code),
+    })
 }
 
 /// What the client is shown of each message.
 struct Shown {
     silent: bool,
-    condstore: bool,
+    manner: Manner,
     uid: bool,
 }
 
@@ -82,16 +97,17 @@ impl Shown {
             }
             let Some(record) = view.get(uid) else { continue };
             answer.known.push((uid, record.modseq));
-            if self.silent && !self.condstore {
+            if self.silent && !self.manner.modseq {
                 continue;
             }
             let flags = (!self.silent).then(|| marks.flag_list(view, record));
             let values = [
-                self.uid.then_some(Value::Uid(uid)),
+                (self.uid && !self.manner.uid_only).then_some(Value::Uid(uid)),
                 flags.as_deref().map(Value::Flags),
-                self.condstore.then_some(Value::Modseq(record.modseq)),
+                self.manner.modseq.then_some(Value::Modseq(record.modseq)),
             ];
-            print_start(&mut answer.lines, sequence);
+            let handle = if self.manner.uid_only { Handle::Uid(uid) } else { Handle::Number(sequence) };
+            print_start(&mut answer.lines, handle);
             Value::print_all(values.into_iter().flatten(), &mut answer.lines);
             print_end(&mut answer.lines);
         }
@@ -118,7 +134,8 @@ pub async fn change(
     let seen = flags.contains(&Flag::Seen);
     let shared: Vec<Flag> = flags.into_iter().filter(|flag| !own_seen || *flag != Flag::Seen).collect();
     let mut refused = Vec::new();
-    if !shared.is_empty() || how == How::Set {
+    // What changes nothing for others is judged all the same.
+    if !shared.is_empty() || how == How::Set || unchanged_since.is_some() {
         let change = FlagChange { how, flags: shared, unchanged_since, may };
         refused = selected.mailbox.store(&uids, change).await?.modified;
     }

@@ -72,7 +72,7 @@ pub fn my_rights(at: Cursor<'_>) -> Parsed<'_, String> {
 /// `* ACL SP mailbox *(SP identifier SP rights)`
 pub fn print_acl(out: &mut Vec<u8>, mailbox: &str, acl: &Acl) {
     out.extend_from_slice(b"* ACL ");
-    print::astring(out, mailbox.as_bytes());
+    print::mailbox(out, mailbox);
     for (identifier, rights) in acl.entries() {
         out.push(b' ');
         print::astring(out, identifier.as_bytes());
@@ -85,7 +85,7 @@ pub fn print_acl(out: &mut Vec<u8>, mailbox: &str, acl: &Acl) {
 /// `* LISTRIGHTS SP mailbox SP identifier SP rights *(SP rights)`; `listed`: what stands behind the identifier.
 pub fn print_list_rights(out: &mut Vec<u8>, mailbox: &str, identifier: &str, listed: &str) {
     out.extend_from_slice(b"* LISTRIGHTS ");
-    print::astring(out, mailbox.as_bytes());
+    print::mailbox(out, mailbox);
     out.push(b' ');
     print::astring(out, identifier.as_bytes());
     out.extend_from_slice(format!(" {listed}\r\n").as_bytes());
@@ -94,6 +94,6 @@ pub fn print_list_rights(out: &mut Vec<u8>, mailbox: &str, identifier: &str, lis
 /// `* MYRIGHTS SP mailbox SP rights`
 pub fn print_my_rights(out: &mut Vec<u8>, mailbox: &str, rights: Rights) {
     out.extend_from_slice(b"* MYRIGHTS ");
-    print::astring(out, mailbox.as_bytes());
+    print::mailbox(out, mailbox);
     out.extend_from_slice(format!(" {rights}\r\n").as_bytes());
 }

@@ -1,9 +1,9 @@
-//! APPEND: RFC 3501, RFC 3502 (MULTIAPPEND), RFC 7888, RFC 3516; and LOCALAPPEND, by which a Cyrus frontend appends.
+//! APPEND: RFC 3501, RFC 3502 (MULTIAPPEND), RFC 7888, RFC 3516, RFC 6855 (UTF8); and LOCALAPPEND, by which a Cyrus frontend appends.
 //!
 //! ```text
 //! append  = "APPEND" SP mailbox 1*(SP message)
 //! local   = "LOCALAPPEND" SP mailbox SP current-mailbox 1*(SP message)
-//! message = [flag-list SP] [date-time SP] ["~"] literal
+//! message = [flag-list SP] [date-time SP] ["ANNOTATION" SP notes SP] (["~"] literal / "UTF8" SP "(" ["~"] literal ")")
 //! ```
 //!
 //! A message is streamed into the store, so the command is parsed in steps: [`Append::step`] on the text up to each
@@ -14,8 +14,12 @@ use nom::combinator::opt;
 use nom::sequence::terminated;
 
 use super::Name;
+use super::annotate::{self, Note};
 use super::mailbox::one;
-use crate::grammar::{Cursor, Limits, ParseError, Parsed, argument, atom, byte, end, literal_header, space};
+use crate::grammar::{
+    Cursor, Limits, ParseError, Parsed, argument, atom, byte, end, keyword, literal_header, parenthesis,
+    space,
+};
 use crate::imap::{Bad, DateTime, Flag, Tag};
 
 /// What stands before the first message's bytes.
@@ -31,8 +35,12 @@ pub struct Append {
 pub struct Message {
     pub flags: Vec<Flag>,
     pub date: Option<DateTime>,
+    /// RFC 5257.
+    pub notes: Vec<Note>,
     /// A literal8 (RFC 3516), which may hold NUL.
     pub binary: bool,
+    /// `UTF8 (…)`: its header has UTF-8. A parenthesis follows the message.
+    pub utf8: bool,
 }
 
 /// What a literal's header, at the end of the text so far, belongs to.
@@ -88,9 +96,12 @@ pub enum Next {
 }
 
 impl Next {
-    /// Parses the text between a message and the next one's literal header, or the end of the command.
-    pub fn parse(text: &[u8], limits: Limits) -> Result<Next, ParseError> {
+    /// Parses the text between `message` and the next one's literal header, or the end of the command.
+    pub fn parse(text: &[u8], message: &Message, limits: Limits) -> Result<Next, ParseError> {
         let mut cursor = Cursor::new(crate::frame::trim_line(text), limits);
+        if message.utf8 {
+            cursor.read(parenthesis(b')'))?;
+        }
         match cursor.read(space) {
             Ok(()) => cursor.read(Message::parse).map(Next::Message),
             Err(_) => cursor.read(end).map(|()| Next::End),
@@ -108,8 +119,17 @@ impl Message {
         if at.peek() == Some(b'"') {
             (at, message.date) = terminated(DateTime::parse, space).map(Some).parse(at)?;
         }
+        if let Ok((rest, ())) = keyword("ANNOTATION")(at) {
+            (at, message.notes) = terminated(argument(annotate::store), space).parse(rest)?;
+        }
         if atom(at).is_ok_and(|(_, word)| word.eq_ignore_ascii_case("CATENATE")) {
             return Err(ParseError::Text("CATENATE is not supported").into());
+        }
+        if let Ok((behind, word)) = atom(at)
+            && word.eq_ignore_ascii_case("UTF8")
+        {
+            (at, _) = argument(parenthesis(b'('))(behind)?;
+            message.utf8 = true;
         }
         let (at, binary) = opt(byte(b'~')).parse(at)?;
         message.binary = binary.is_some();
@@ -141,7 +161,9 @@ mod tests {
         assert!(append.message.date.is_some());
         assert!(!append.message.binary);
         let Ok(Step::Message(append)) = step(b"a APPEND x ~{310+}\r\n") else { panic!() };
-        assert!(append.message.binary);
+        assert!(append.message.binary && !append.message.utf8);
+        let Ok(Step::Message(append)) = step(b"a APPEND x () utf8 (~{310+}\r\n") else { panic!() };
+        assert!(append.message.binary && append.message.utf8);
     }
 
     #[test]
@@ -160,6 +182,8 @@ mod tests {
             b"a APPEND x \"yesterday\" {3}\r\n",
             b"a APPEND x CATENATE (TEXT {3}\r\n",
             b"a APPEND x y {3}\r\n",
+            b"a APPEND x UTF8 {3}\r\n",
+            b"a APPEND x UTF8 ((~{3}\r\n",
             b"a APPEND  {3}x\r\n {3}\r\n",
         ] {
             assert_eq!(step(text).unwrap_err().tag.unwrap().as_str(), "a", "{text:?}");
@@ -168,13 +192,18 @@ mod tests {
 
     #[test]
     fn more_messages_or_the_end_follow() {
-        let next = |text| Next::parse(text, Limits::default());
+        let next = |text| Next::parse(text, &Message::default(), Limits::default());
         assert_eq!(next(b"\r\n"), Ok(Next::End));
         assert_eq!(
             next(b" (\\Seen) {3}\r\n"),
-            Ok(Next::Message(Message { flags: vec![Flag::Seen], date: None, binary: false }))
+            Ok(Next::Message(Message { flags: vec![Flag::Seen], date: None, ..Message::default() }))
         );
-        assert!(next(b"x\r\n").is_err());
+        assert!(next(b"x\r\n").is_err() && next(b")\r\n").is_err());
+        let utf8 = Message { utf8: true, ..Message::default() };
+        let behind = |text| Next::parse(text, &utf8, Limits::default());
+        assert_eq!(behind(b")\r\n"), Ok(Next::End));
+        assert_eq!(behind(b") UTF8 (~{3}\r\n"), Ok(Next::Message(Message { binary: true, ..utf8.clone() })));
+        assert!(behind(b"\r\n").is_err() && behind(b"))\r\n").is_err());
         assert!(next(b" x\r\n").is_err());
     }
 }

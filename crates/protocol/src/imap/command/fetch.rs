@@ -7,6 +7,7 @@ use nom::Parser;
 use nom::combinator::map;
 use nom::sequence::preceded;
 
+use super::annotate::{self, Notes};
 use super::search::Partial;
 use crate::grammar::{
     Cursor, Keyword, ParseError, Parsed, argument, astring, atom, byte, list, number, number64, optional,
@@ -19,16 +20,15 @@ use crate::imap::{DateTime, SequenceSet, print};
 pub struct Fetch {
     pub uid: bool,
     pub set: SequenceSet,
+    /// UID FETCH always has [`Item::Uid`].
     pub items: Vec<Item>,
+    /// It has that without having been asked for it.
+    pub implied_uid: bool,
     pub changed_since: Option<u64>,
+    /// Which of the set are gone since then.
+    pub vanished: bool,
     /// Which of the messages that the set names (RFC 9394): of UID FETCH only.
     pub partial: Option<Partial>,
-}
-
-/// What narrows a FETCH down.
-enum Modifier {
-    ChangedSince(u64),
-    Partial(Partial),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub enum Item {
     Rfc822(Fragment, &'static str),
     Binary(Fragment),
     BinarySize(Vec<u32>),
+    /// RFC 5257.
+    Annotation(Notes),
 }
 
 /// `section [partial]`
@@ -117,22 +119,56 @@ impl Section {
 pub fn parse(at: Cursor<'_>, uid: bool) -> Parsed<'_, Fetch> {
     let (at, (set, ())) = (argument(SequenceSet::parse), space).parse(at)?;
     let (at, mut items) = items(at)?;
-    let (at, modifiers) = optional(list(4, modifier))(at)?;
-    let (mut changed_since, mut partial) = (None, None);
-    for modifier in modifiers.into_iter().flatten() {
-        match modifier {
-            Modifier::ChangedSince(modseq) => changed_since = Some(modseq),
-            Modifier::Partial(_) if !uid => return Err(ParseError::Invalid("modifier").into()),
-            Modifier::Partial(page) => partial = Some(page),
-        }
+    let mut modifiers = Modifiers::default();
+    let (at, _) = optional(list(4, |at| modifiers.read(at)))(at)?;
+    let Modifiers { changed_since, vanished, partial } = modifiers;
+    if vanished && (!uid || changed_since.is_none()) {
+        // RFC 7162 section 3.2.6
+        return Err(ParseError::Text("VANISHED is for UID FETCH with CHANGEDSINCE").into());
+    }
+    if partial.is_some() && !uid {
+        return Err(ParseError::Invalid("modifier").into());
     }
     if changed_since.is_some() {
         push(&mut items, Item::Modseq);
     }
-    if uid && !items.contains(&Item::Uid) {
+    let implied_uid = uid && !items.contains(&Item::Uid);
+    if implied_uid {
         items.insert(0, Item::Uid);
     }
-    Ok((at, Fetch { uid, set, items, changed_since, partial }))
+    Ok((at, Fetch { uid, set, items, implied_uid, changed_since, vanished, partial }))
+}
+
+/// What stands behind the items.
+#[derive(Default)]
+struct Modifiers {
+    changed_since: Option<u64>,
+    vanished: bool,
+    partial: Option<Partial>,
+}
+
+impl Modifiers {
+    /// `modifier = "CHANGEDSINCE" SP modseq / "VANISHED" / "PARTIAL" SP range`
+    fn read<'a>(&mut self, at: Cursor<'a>) -> Parsed<'a, ()> {
+        let (at, word) = atom(at).map_err(|_| ParseError::Invalid("modifier"))?;
+        match Keyword::of(word.as_bytes()).as_bytes() {
+            b"CHANGEDSINCE" => {
+                let (at, modseq) = argument(number64)(at)?;
+                self.changed_since = Some(modseq);
+                Ok((at, ()))
+            }
+            b"VANISHED" => {
+                self.vanished = true;
+                Ok((at, ()))
+            }
+            b"PARTIAL" => {
+                let (at, page) = argument(Partial::parse)(at)?;
+                self.partial = Some(page);
+                Ok((at, ()))
+            }
+            _ => Err(ParseError::Invalid("modifier").into()),
+        }
+    }
 }
 
 /// `macro / item / "(" item *(SP item) ")"`
@@ -144,16 +180,6 @@ fn items(at: Cursor<'_>) -> Parsed<'_, Vec<Item>> {
     }
     let (at, _) = list(ITEMS, |at| item(at, &mut items))(at)?;
     if items.is_empty() { Err(ParseError::Missing.into()) } else { Ok((at, items)) }
-}
-
-/// `"CHANGEDSINCE" SP modseq / "PARTIAL" SP range`
-fn modifier(at: Cursor<'_>) -> Parsed<'_, Modifier> {
-    let (at, word) = atom(at).map_err(|_| ParseError::Invalid("modifier"))?;
-    match Keyword::of(word.as_bytes()).as_bytes() {
-        b"CHANGEDSINCE" => map(argument(number64), Modifier::ChangedSince).parse(at),
-        b"PARTIAL" => map(argument(Partial::parse), Modifier::Partial).parse(at),
-        _ => Err(ParseError::Invalid("modifier").into()),
-    }
 }
 
 fn push(items: &mut Vec<Item>, item: Item) {
@@ -189,6 +215,7 @@ fn item<'a>(at: Cursor<'a>, items: &mut Vec<Item>) -> Parsed<'a, ()> {
         b"EMAILID" => (at, Item::EmailId),
         b"THREADID" => (at, Item::ThreadId),
         b"SAVEDATE" => (at, Item::SaveDate),
+        b"ANNOTATION" => map(argument(annotate::fetch), Item::Annotation).parse(at)?,
         b"RFC822" => (at, old(false, Text::All, "RFC822")),
         // Cyrus's frontends copy between backends with it.
         b"RFC822.PEEK" => (at, old(true, Text::All, "RFC822")),
@@ -276,9 +303,20 @@ fn fields(at: Cursor<'_>) -> Parsed<'_, Vec<Vec<u8>>> {
     if fields.is_empty() { Err(ParseError::Missing.into()) } else { Ok((at, fields)) }
 }
 
-/// The beginning of `* n FETCH (…)`, up to the first item.
-pub fn print_start(out: &mut Vec<u8>, sequence: u32) {
-    print::text(out, format_args!("* {sequence} FETCH ("));
+/// What a response calls a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handle {
+    Number(u32),
+    /// RFC 9586.
+    Uid(u32),
+}
+
+/// The beginning of `* n FETCH (…)` or `* uid UIDFETCH (…)`, up to the first item.
+pub fn print_start(out: &mut Vec<u8>, message: Handle) {
+    match message {
+        Handle::Number(number) => print::text(out, format_args!("* {number} FETCH (")),
+        Handle::Uid(uid) => print::text(out, format_args!("* {uid} UIDFETCH (")),
+    }
 }
 
 /// Its end.
@@ -359,6 +397,7 @@ impl Item {
             Item::EmailId => out.extend_from_slice(b"EMAILID"),
             Item::ThreadId => out.extend_from_slice(b"THREADID"),
             Item::SaveDate => out.extend_from_slice(b"SAVEDATE"),
+            Item::Annotation(_) => out.extend_from_slice(b"ANNOTATION"),
         }
     }
 }

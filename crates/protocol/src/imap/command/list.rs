@@ -1,4 +1,4 @@
-//! LIST with its extensions (RFC 5258, RFC 5819, RFC 6154, RFC 8440), LSUB, and Cyrus's XLIST, RLIST, RLSUB; and what
+//! LIST with its extensions (RFC 5258, RFC 5819, RFC 6154, RFC 8440, RFC 9590), LSUB, and Cyrus's XLIST, RLIST, RLSUB; and what
 //! NAMESPACE (RFC 2342) is answered with.
 //!
 //! Read with nom, bare ones take up to 17 ns more, a tenth (`LIST "" ""` 183 ns instead of 167); an extended one takes 404 instead of 508.
@@ -7,6 +7,7 @@ use nom::Parser;
 use nom::combinator::map;
 use nom::sequence::terminated;
 
+use super::metadata::{self, Entry};
 use super::status::{self, StatusItem};
 use crate::grammar::{
     self, Cursor, Keyword, ParseError, Parsed, argument, atom, keyword, list_mailbox, optional, space,
@@ -43,6 +44,8 @@ pub struct Selection {
     pub remote: bool,
     pub recursive_match: bool,
     pub special_use: bool,
+    /// How annotations are returned (as in Cyrus): `METADATA (DEPTH d MAXSIZE n)`.
+    pub metadata: metadata::Options,
 }
 
 /// What of each.
@@ -53,6 +56,7 @@ pub struct Returns {
     pub special_use: bool,
     pub my_rights: bool,
     pub status: Vec<StatusItem>,
+    pub metadata: Vec<Entry>,
 }
 
 /// `LSUB SP reference SP pattern`
@@ -111,12 +115,13 @@ fn plain(at: Cursor<'_>) -> Parsed<'_, (String, String)> {
 fn selection(at: Cursor<'_>) -> Parsed<'_, Selection> {
     let mut select = Selection::default();
     let option = |at| {
-        let (at, word) = atom(at)?;
+        let (mut at, word) = atom(at)?;
         match Keyword::of(word.as_bytes()).as_bytes() {
             b"SUBSCRIBED" => select.subscribed = true,
             b"REMOTE" => select.remote = true,
             b"RECURSIVEMATCH" => select.recursive_match = true,
             b"SPECIAL-USE" => select.special_use = true,
+            b"METADATA" => (at, select.metadata) = argument(metadata::options)(at)?,
             _ => return Err(ParseError::Invalid("LIST selection option").into()),
         }
         Ok((at, ()))
@@ -139,6 +144,7 @@ fn returns(at: Cursor<'_>) -> Parsed<'_, Returns> {
             b"CHILDREN" => returns.children = true,
             b"SPECIAL-USE" => returns.special_use = true,
             b"MYRIGHTS" => returns.my_rights = true,
+            b"METADATA" => (at, returns.metadata) = argument(metadata::entries)(at)?,
             b"STATUS" => (at, returns.status) = argument(status::items)(at)?,
             _ => return Err(ParseError::Invalid("LIST return option").into()),
         }
@@ -189,12 +195,25 @@ impl Line<'_> {
     pub fn print(&self, out: &mut Vec<u8>) {
         let Line { kind, attributes, separator, name, child_info } = self;
         out.extend_from_slice(format!("* {} ({attributes}) \"{separator}\" ", kind.name()).as_bytes());
-        print::astring(out, name.as_bytes());
+        print::mailbox(out, name);
         if let Some(selection) = child_info {
             out.extend_from_slice(format!(" (\"CHILDINFO\" (\"{selection}\"))").as_bytes());
         }
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// `* LIST () SP separator SP mailbox [SP "(" "OLDNAME" … ")"]`: what a mailbox is called, to a client that has opened it, or given
+/// it its name; `old`: what it has called the mailbox (RFC 9051 section 6.3.9.7).
+pub fn print_name(out: &mut Vec<u8>, separator: char, name: &str, old: Option<&str>) {
+    out.extend_from_slice(format!("* LIST () \"{separator}\" ").as_bytes());
+    print::mailbox(out, name);
+    if let Some(old) = old {
+        out.extend_from_slice(b" (\"OLDNAME\" (");
+        print::mailbox(out, old);
+        out.extend_from_slice(b"))");
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// `* NAMESPACE SP personal SP others SP shared`: the prefix of each, or none.

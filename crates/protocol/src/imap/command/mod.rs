@@ -2,6 +2,7 @@
 
 pub mod acl;
 pub mod admin;
+pub mod annotate;
 pub mod append;
 pub mod copy;
 pub mod fetch;
@@ -56,14 +57,20 @@ pub enum Body {
     GetQuotaRoot(String),
     SetQuota(quota::SetQuota),
     GetMetadata(metadata::GetMetadata),
+    SetMetadata(metadata::SetMetadata),
     GetAnnotation(metadata::GetAnnotation),
     MultiSearch(multisearch::MultiSearch),
+    SetAnnotation(String),
+    /// XWARMUP, whose items are not looked at.
+    Warmup(String),
+    RunAnnotator,
     MupdatePush(String),
     LocalCreate(mailbox::Create),
     LocalDelete(String),
     Xfer(admin::Xfer),
     XClient(crate::origin::Origin),
     XKick(String),
+    XTake(crate::imap::SequenceSet),
     // With a mailbox selected.
     Check,
     Close,
@@ -83,6 +90,20 @@ impl Body {
     pub fn before_login(&self) -> bool {
         use Body::*;
         matches!(self, Capability | Noop | Logout | Id(_) | StartTls | Login(_) | Authenticate(_))
+    }
+}
+
+impl Body {
+    /// Whether messages are named by their numbers: not allowed under UIDONLY (RFC 9586 section 3).
+    pub fn names_numbers(&self) -> bool {
+        match self {
+            Body::Fetch(fetch) => !fetch.uid,
+            Body::Store(store) => !store.uid,
+            Body::Copy(copy) => !copy.uid,
+            Body::Search(search) => !search.uid || search.key.names_numbers(),
+            Body::Select(select) => select.resync.as_ref().is_some_and(|resync| resync.matched.is_some()),
+            _ => false,
+        }
     }
 }
 
@@ -138,22 +159,26 @@ const FOREIGN: &[&str] = &[
     "CONVERT",
     "GENURLAUTH",
     "GETJMAPACCESS",
+    "GETUSERGROUP",
     "LANGUAGE",
     "NOTIFY",
     "REPLACE",
+    "RACLMODSEQ",
     "RESETKEY",
-    "SETANNOTATION",
-    "SETMETADATA",
+    "SETUSERGROUP",
+    "UNSETUSERGROUP",
     "URLFETCH",
     "XAPPLEPUSHSERVICE",
     "XCONVFETCH",
     "XCONVMULTISORT",
     "XCONVSORT",
     "XCONVUPDATES",
+    "XFOREVER",
+    "XKILLMY",
+    "XMEID",
     "XSNIPPETS",
     "XSORT",
     "XSTATS",
-    "XWARMUP",
 ];
 
 /// A name, upper case, as it stands in texts: `Uid Fetch`.
@@ -208,6 +233,13 @@ pub fn parse(name: &Name<'_>, at: &mut Cursor<'_>) -> Result<Body, ParseError> {
         b"GETQUOTAROOT" => Body::GetQuotaRoot(at.read(quota::get_root)?),
         b"SETQUOTA" => Body::SetQuota(at.read(quota::set)?),
         b"GETMETADATA" => Body::GetMetadata(at.read(metadata::get)?),
+        b"SETMETADATA" => Body::SetMetadata(at.read(metadata::set)?),
+        b"XWARMUP" => Body::Warmup(at.read(metadata::set_annotation)?),
+        b"XRUNANNOTATOR" => {
+            at.read(|at: Cursor<'_>| Ok((at.with(&[]), ())))?;
+            Body::RunAnnotator
+        }
+        b"SETANNOTATION" => Body::SetAnnotation(at.read(metadata::set_annotation)?),
         b"GETANNOTATION" => Body::GetAnnotation(at.read(metadata::annotation)?),
         b"MUPDATEPUSH" => Body::MupdatePush(at.read(admin::mupdate_push)?),
         b"LOCALCREATE" => Body::LocalCreate(at.read(mailbox::create)?),
@@ -215,6 +247,7 @@ pub fn parse(name: &Name<'_>, at: &mut Cursor<'_>) -> Result<Body, ParseError> {
         b"XFER" => Body::Xfer(at.read(admin::xfer)?),
         b"XCLIENT" => Body::XClient(at.read(node::xclient)?),
         b"XKICK" => Body::XKick(at.read(node::xkick)?),
+        b"XTAKE" => Body::XTake(at.read(node::xtake)?),
         b"CHECK" => Body::Check,
         b"CLOSE" => Body::Close,
         b"UNSELECT" => Body::Unselect,

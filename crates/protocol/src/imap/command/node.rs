@@ -1,10 +1,12 @@
 //! What nodes of this project say to each other: XCLIENT, by which a frontend tells where a session comes from, and
-//! `XKICK SP astring`, which ends the sessions of a user, or the one of that name. They are for those whom `proxyservers` lists.
+//! `XKICK SP astring`, which ends the sessions of a user, or the one of that name; and XTAKE, the last step of a MOVE to another
+//! backend. They are for those whom `proxyservers` lists.
 
 use nom::Parser;
 
 use super::mailbox::one;
 use crate::grammar::{Cursor, ParseError, Parsed, argument, run};
+use crate::imap::SequenceSet;
 use crate::origin::Origin;
 
 /// `XCLIENT 1*(SP name "=" xtext)`
@@ -17,4 +19,10 @@ pub fn xclient(at: Cursor<'_>) -> Parsed<'_, Origin> {
 /// `XKICK SP astring`
 pub fn xkick(at: Cursor<'_>) -> Parsed<'_, String> {
     one(at)
+}
+
+/// `XTAKE SP uid-set`: takes messages out of the open mailbox, whatever their flags. Of several who take the same message one does;
+/// `OK [XTAKEN [uid-set] SP modseq]` says which were taken here, and HIGHESTMODSEQ.
+pub fn xtake(at: Cursor<'_>) -> Parsed<'_, SequenceSet> {
+    argument(SequenceSet::parse)(at)
 }

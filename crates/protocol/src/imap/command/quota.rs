@@ -5,7 +5,7 @@ use nom::combinator::opt;
 use nom::sequence::terminated;
 
 use super::mailbox::one;
-use crate::grammar::{Cursor, ParseError, Parsed, argument, atom, byte, list, number64, space};
+use crate::grammar::{Cursor, ParseError, Parsed, argument, atom, byte, list, mailbox, number64, space};
 use crate::imap::print;
 
 /// `SETQUOTA SP root SP "(" *(resource SP limit) ")"`
@@ -41,13 +41,22 @@ fn limit(at: Cursor<'_>) -> Parsed<'_, (String, Option<u64>)> {
     Ok((at, (resource.to_ascii_uppercase(), negative.is_none().then_some(limit))))
 }
 
+/// What follows `* QUOTA `: `root SP "(" [resource SP usage SP limit *(SP …)] ")"`, as a backend writes it.
+pub fn response(at: Cursor<'_>) -> Parsed<'_, (String, Vec<(String, u64, u64)>)> {
+    let resource = |at| {
+        let (at, (name, used, limit)) = (atom, argument(number64), argument(number64)).parse(at)?;
+        Ok((at, (name.to_ascii_uppercase(), used, limit)))
+    };
+    (mailbox, argument(list(16, resource))).parse(at)
+}
+
 /// A resource that is limited: its name, how much of it is used, and the limit.
-pub type Usage = (&'static str, u64, u64);
+pub type Usage<'n> = (&'n str, u64, u64);
 
 /// `* QUOTA SP root SP "(" [resource SP usage SP limit *(SP …)] ")"`
-pub fn print_quota(out: &mut Vec<u8>, root: &str, resources: &[Usage]) {
+pub fn print_quota(out: &mut Vec<u8>, root: &str, resources: &[Usage<'_>]) {
     out.extend_from_slice(b"* QUOTA ");
-    print::astring(out, root.as_bytes());
+    print::mailbox(out, root);
     let told: Vec<String> =
         resources.iter().map(|(name, used, limit)| format!("{name} {used} {limit}")).collect();
     out.extend_from_slice(format!(" ({})\r\n", told.join(" ")).as_bytes());
@@ -56,10 +65,10 @@ pub fn print_quota(out: &mut Vec<u8>, root: &str, resources: &[Usage]) {
 /// `* QUOTAROOT SP mailbox *(SP root)`
 pub fn print_quota_root(out: &mut Vec<u8>, mailbox: &str, root: Option<&str>) {
     out.extend_from_slice(b"* QUOTAROOT ");
-    print::astring(out, mailbox.as_bytes());
+    print::mailbox(out, mailbox);
     if let Some(root) = root {
         out.push(b' ');
-        print::astring(out, root.as_bytes());
+        print::mailbox(out, root);
     }
     out.extend_from_slice(b"\r\n");
 }

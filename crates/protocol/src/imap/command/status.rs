@@ -1,4 +1,5 @@
-//! STATUS: RFC 3501, RFC 7162 (HIGHESTMODSEQ), RFC 8438 (SIZE), RFC 8474 (MAILBOXID), RFC 9051 (DELETED).
+//! STATUS: RFC 3501, RFC 7162 (HIGHESTMODSEQ), RFC 8438 (SIZE), RFC 8474 (MAILBOXID), RFC 9051 (DELETED),
+//! RFC 9208 (DELETED-STORAGE), RFC 7889 (APPENDLIMIT).
 
 use nom::Parser;
 
@@ -24,6 +25,10 @@ pub enum StatusItem {
     HighestModseq,
     MailboxId,
     Deleted,
+    /// Bytes of what is \Deleted.
+    DeletedStorage,
+    /// Bytes of a message that can be appended.
+    AppendLimit,
 }
 
 impl StatusItem {
@@ -38,10 +43,12 @@ impl StatusItem {
             StatusItem::HighestModseq => "HIGHESTMODSEQ",
             StatusItem::MailboxId => "MAILBOXID",
             StatusItem::Deleted => "DELETED",
+            StatusItem::DeletedStorage => "DELETED-STORAGE",
+            StatusItem::AppendLimit => "APPENDLIMIT",
         }
     }
 
-    const ALL: [StatusItem; 9] = [
+    const ALL: [StatusItem; 11] = [
         StatusItem::Messages,
         StatusItem::Recent,
         StatusItem::UidNext,
@@ -51,6 +58,8 @@ impl StatusItem {
         StatusItem::HighestModseq,
         StatusItem::MailboxId,
         StatusItem::Deleted,
+        StatusItem::DeletedStorage,
+        StatusItem::AppendLimit,
     ];
 }
 
@@ -82,7 +91,7 @@ pub enum Value {
 /// `* STATUS SP mailbox SP "(" [item SP value *(SP item SP value)] ")"`
 pub fn print_status(out: &mut Vec<u8>, mailbox: &str, values: &[(StatusItem, Value)]) {
     out.extend_from_slice(b"* STATUS ");
-    print::astring(out, mailbox.as_bytes());
+    print::mailbox(out, mailbox);
     let told: Vec<String> = (values.iter())
         .map(|(item, value)| match value {
             Value::Number(number) => format!("{} {number}", item.name()),

@@ -1,15 +1,17 @@
-//! STORE: RFC 3501, RFC 7162 (UNCHANGEDSINCE).
+//! STORE: RFC 3501, RFC 7162 (UNCHANGEDSINCE), RFC 5257 (ANNOTATION).
 
 use nom::Parser;
 use nom::combinator::opt;
 use nom::sequence::terminated;
 
+use super::annotate::{self, Note};
 use crate::grammar::{
     Cursor, ParseError, Parsed, argument, atom, byte, keyword, list, number64, optional, space,
 };
 use crate::imap::{Flag, SequenceSet, flag};
 
-/// `STORE SP sequence-set [SP "(UNCHANGEDSINCE" SP modseq ")"] SP ["+" / "-"] "FLAGS" [".SILENT"] SP flags`
+/// `STORE SP sequence-set [SP "(UNCHANGEDSINCE" SP modseq ")"] SP ["+" / "-"] "FLAGS" [".SILENT"] SP flags`, or
+/// `… SP "ANNOTATION" SP notes`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
     pub uid: bool,
@@ -18,6 +20,8 @@ pub struct Store {
     pub how: How,
     pub silent: bool,
     pub flags: Vec<Flag>,
+    /// Annotations that are set; where there are some, flags are left alone.
+    pub notes: Vec<Note>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +38,13 @@ pub fn parse(at: Cursor<'_>, uid: bool) -> Parsed<'_, Store> {
         let (rest, modifiers) = terminated(list(4, modifier), space).parse(at)?;
         (at, unchanged_since) = (rest, modifiers.last().copied());
     }
+    if let Ok((at, ())) = keyword("ANNOTATION")(at) {
+        let (at, notes) = argument(annotate::store)(at)?;
+        let (how, flags) = (How::Add, Vec::new());
+        return Ok((at, Store { uid, set, unchanged_since, how, silent: true, flags, notes }));
+    }
     let (at, (how, silent, flags)) = (how, item, argument(flags)).parse(at)?;
-    Ok((at, Store { uid, set, unchanged_since, how, silent, flags }))
+    Ok((at, Store { uid, set, unchanged_since, how, silent, flags, notes: Vec::new() }))
 }
 
 /// `"UNCHANGEDSINCE" SP modseq`

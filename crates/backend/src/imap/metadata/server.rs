@@ -1,0 +1,118 @@
+//! Annotations of the server.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use protocol::acl::Rights;
+use protocol::imap::Refusal;
+use protocol::imap::command::metadata::Entry;
+use service::notices::Notice;
+use store::{SHARED, Setting};
+
+use super::definitions::Scope;
+use super::known::{self, FREE_SPACE, OURS};
+use super::{May, Present, settable};
+use crate::imap::cmd::node::is_proxy;
+use crate::imap::reply::Stop;
+use crate::imap::server::VERSION;
+use crate::imap::session::Session;
+
+/// All that the user sees of the server's annotations.
+pub async fn present(session: &Session) -> Result<Present, Stop> {
+    let (store, user) = (&session.server.store, session.user()?.id());
+    let mut present = Present::new();
+    for (private, of) in [(false, SHARED), (true, user)] {
+        for (name, value) in store.server_annotations(of).await?.iter() {
+            present.insert(Entry { private, name: name.clone() }, value.clone());
+        }
+    }
+    let notices = session.server.context.notices();
+    for (name, text) in [(known::MOTD, notices.motd().await), (known::SHUTDOWN, notices.shutdown().await)] {
+        if let Some(text) = text {
+            present.insert(Entry::shared(name), Arc::from(text.into_bytes()));
+        }
+    }
+    for (name, value) in room(session) {
+        present.insert(Entry::shared(&name), Arc::from(value.into_bytes()));
+    }
+    Ok(present)
+}
+
+/// How much room the partitions have, KiB. Partitions of one filesystem have one free space.
+fn room(session: &Session) -> [(String, String); 3] {
+    let mut spaces: Vec<(u64, u64)> =
+        session.server.store.free_space().into_iter().map(|(_, free, total)| (free, total)).collect();
+    spaces.sort_unstable();
+    spaces.dedup();
+    let free: u64 = spaces.iter().map(|(free, _)| free).sum();
+    let total: u64 = spaces.iter().map(|(_, total)| total).sum();
+    let most = spaces.iter().copied().max_by_key(|(free, total)| free.saturating_mul(1000) / (*total).max(1));
+    let (most_free, most_total) = most.unwrap_or_default();
+    [
+        (FREE_SPACE.to_owned(), free.to_string()),
+        (format!("{FREE_SPACE}/total"), format!("{free};{total}")),
+        (format!("{FREE_SPACE}/percent/most"), format!("{most_free};{most_total}")),
+    ]
+}
+
+/// What one node of a murder tells another: what its options say, and who is on. For admins and proxies only, and by name.
+pub fn of_murder(session: &Session, entries: &[Entry]) -> Option<(Entry, String)> {
+    let user = session.user.as_ref()?;
+    let imapd = &session.server.imapd;
+    if !(user.is_node_admin(&session.server.namespace) || is_proxy(session)) {
+        return None;
+    }
+    let asked = |name: &str| {
+        let entry = Entry::shared(&format!("{OURS}/{name}"));
+        entries.contains(&entry).then_some(entry)
+    };
+    if let Some(entry) = asked("options") {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let told = serde_json::json!({ "options": imapd.shared_options(), "time": now, "version": VERSION });
+        return Some((entry, told.to_string()));
+    }
+    let mut sessions = session.server.context.sessions().list();
+    // Who asks is only here to ask.
+    sessions.retain(|shown| shown.session != session.server.name);
+    asked("sessions").zip(serde_json::to_string(&sessions).ok())
+}
+
+/// Sets annotations of the server: shared ones are for admins, private ones for everybody. All or none, but for the operator's
+/// notices, which are files and come last.
+pub async fn set(session: &mut Session, values: Vec<(Entry, Option<Vec<u8>>)>) -> Result<(), Stop> {
+    let user = session.user()?;
+    let id = user.id().to_owned();
+    // An admin of one domain is none of the node.
+    let admin = user.is_admin() && session.server.namespace.is_of_all(&user.view());
+    let rights = if admin { Rights::ALL } else { Rights::NONE };
+    let may = May { shared: admin, admin, private: true, rights };
+    let (mut shared, mut private, mut notices) = (Vec::new(), Vec::new(), Vec::new());
+    for (entry, value) in values {
+        let value = settable(session, Scope::Server, may, &entry, value.as_deref())?;
+        let notice = match entry.name.as_str() {
+            known::MOTD => Some(Notice::Motd),
+            known::SHUTDOWN => Some(Notice::Shutdown),
+            _ => None,
+        };
+        match (notice, entry.private) {
+            (Some(notice), _) => notices.push((notice, value)),
+            (None, true) => private.push(Setting { entry: entry.name, user: id.clone(), value }),
+            (None, false) => shared.push(Setting { entry: entry.name, user: SHARED.to_owned(), value }),
+        }
+    }
+    let store = &session.server.store;
+    if !private.is_empty() {
+        store.annotate_server(&id, private).await?;
+    }
+    if !shared.is_empty() {
+        store.annotate_server(SHARED, shared).await?;
+    }
+    for (notice, value) in notices {
+        let set = session.server.context.notices().set(notice, value).await;
+        set.map_err(|error| {
+            tracing::error!(%error, "an operator's notice cannot be written");
+            Refusal::Failed
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! Annotations of messages (RFC 5257), as transcripts.
+
+use crate::node::Node;
+
+const MAIL: &str = "Subject: noted\n\nx\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_user_has_private_annotations_beside_the_shared_ones() {
+    let node = Node::start().await;
+    let mut admin = node.login("cyrus").await;
+    admin
+        .talk("C: a CREATE shared\nS: a OK …\nC: b SETACL shared fred lrswipkxtecdan\nS: b OK …\nC: c SETACL shared wilma lrs\nS: c OK …")
+        .await;
+    let shared = "\"Shared Folders/shared\"";
+    let (mut fred, mut wilma) = (node.login("fred").await, node.login("wilma").await);
+    fred.append(shared, MAIL).await;
+    fred.talk(&format!("C: a SELECT {shared}\nS: …\nS: a OK …")).await;
+    wilma.talk(&format!("C: a SELECT {shared}\nS: …\nS: a OK …")).await;
+    fred.talk(
+        r#"
+        C: b STORE 1 ANNOTATION (/comment (value.priv "fred's" value.shared "for all"))
+        S: b OK Completed
+        C: c FETCH 1 (ANNOTATION (/Comment (value size)))
+        S: * 1 FETCH (ANNOTATION (/comment (value.priv "fred's" value.shared "for all" size.priv "6" size.shared "7")))
+        S: c OK Completed
+        "#,
+    )
+    .await;
+    wilma
+        .talk(
+            r#"
+            C: b STORE 1 ANNOTATION (/comment (value.shared "no"))
+            S: b NO [NOPERM] Permission denied
+            C: c STORE 1 ANNOTATION (/comment (value.priv "wilma's") /altsubject (value.priv "x"))
+            S: c OK Completed
+            C: d UID FETCH 1 (ANNOTATION (/* value))
+            S: * 1 FETCH (UID 1 ANNOTATION (/altsubject (value.priv "x" value.shared NIL) /comment (value.priv "wilma's" value.shared "for all")))
+            S: d OK Completed
+            "#,
+        )
+        .await;
+    fred.talk(
+        r#"
+        C: d STORE 1 ANNOTATION (/comment (value.priv NIL))
+        S: d OK Completed
+        C: e FETCH 1 (ANNOTATION ((/* /nothing) value.priv))
+        S: * 1 FETCH (ANNOTATION (/comment (value.priv NIL) /nothing (value.priv NIL)))
+        S: e OK Completed
+        C: f STORE 1 ANNOTATION (/vendor/cmu/cyrus-imapd/x (value.priv "1"))
+        S: f NO [NOPERM] Permission denied
+        C: g STORE 1 ANNOTATION (/flags/x (value.priv "1"))
+        S: g BAD Invalid annotation entry in Store
+        C: h STORE 1 ANNOTATION (/comment (value "1"))
+        S: h BAD Invalid annotation attribute in Store
+        "#,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_annotation_raises_the_modification_sequence_of_its_message() {
+    let node = Node::start().await;
+    let mut fred = node.login("fred").await;
+    fred.append("INBOX", MAIL).await;
+    fred.talk(
+        r#"
+        C: a SELECT INBOX (CONDSTORE)
+        S: …
+        S: a OK …
+        C: b FETCH 1 MODSEQ
+        S: * 1 FETCH (MODSEQ (2))
+        S: b OK Completed
+        C: c STORE 1 ANNOTATION (/comment (value.shared "x"))
+        S: * 1 FETCH (MODSEQ (3))
+        S: c OK Completed
+        C: d STORE 1 (UNCHANGEDSINCE 2) ANNOTATION (/comment (value.shared "y"))
+        S: d OK [MODIFIED 1] Conditional STORE failed
+        C: e FETCH 1 (ANNOTATION (/comment value.shared))
+        S: * 1 FETCH (ANNOTATION (/comment (value.shared "x")))
+        S: e OK Completed
+        "#,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_come_with_annotations_and_take_them_along() {
+    let mut node = Node::start().await;
+    let mut fred = node.login("fred").await;
+    fred.talk("C: a CREATE Work\nS: a OK …").await;
+    // Two messages in one APPEND, with values that are literals, before either.
+    fred.send(
+        b"b APPEND INBOX (\\Seen) ANNOTATION (/comment (value.priv {5+}\r\nfirst)) {8+}\r\nA: 1\r\n\r\n \
+          ANNOTATION (/comment (value.shared ~{4+}\r\n\0sec)) {8+}\r\nA: 2\r\n\r\n\r\n",
+    )
+    .await;
+    fred.talk("S: b OK [APPENDUID … 1:2] Completed\nC: c SELECT INBOX\nS: …\nS: c OK …").await;
+    fred.talk("C: d COPY 1:2 Work\nS: d OK …\nC: e MOVE 1 Work\nS: …\nS: e OK …").await;
+    node.restart("").await;
+    let mut fred = node.login("fred").await;
+    fred.talk("C: a SELECT Work\nS: …\nS: a OK …").await;
+    fred.send(b"b FETCH 1:* (ANNOTATION (/comment value))\r\n").await;
+    fred.talk("S: * 1 FETCH (ANNOTATION (/comment (value.priv \"first\" value.shared NIL)))").await;
+    let second = b"* 2 FETCH (ANNOTATION (/comment (value.priv NIL value.shared ~{4}\r\n\0sec)))\r\n";
+    assert_eq!(fred.bytes(second.len()).await, second);
+    fred.talk(
+        "S: * 3 FETCH (ANNOTATION (/comment (value.priv \"first\" value.shared NIL)))\nS: b OK Completed",
+    )
+    .await;
+    fred.talk("C: c APPEND INBOX ANNOTATION (/comment (value.shared \"x\")\nS: c BAD …\nC: d NOOP\nS: d OK Completed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn annotations_of_messages_have_their_limits() {
+    let node = Node::start().await;
+    let mut admin = node.login("cyrus").await;
+    let mut fred = node.login("fred").await;
+    fred.append("INBOX", MAIL).await;
+    fred.talk("C: a SELECT INBOX\nS: …\nS: a OK …").await;
+    let store = |size: usize| {
+        format!("b STORE 1 ANNOTATION (/comment (value.priv {{{size}+}}\r\n{}))\r\n", "x".repeat(size))
+    };
+    fred.send(store(65_537).as_bytes()).await;
+    fred.talk("S: b NO [ANNOTATE TOOBIG] Annotation value too large").await;
+    fred.send(store(65_536).as_bytes()).await;
+    fred.talk("S: b OK Completed").await;
+    admin.talk("C: a SETQUOTA user/fred (ANNOTATION-STORAGE 65)\nS: * QUOTA user/fred (ANNOTATION-STORAGE 64 65)\nS: a OK …").await;
+    let value = "y".repeat(1025);
+    fred.talk(&format!("C: c STORE 1 ANNOTATION (/altsubject (value.shared {{1025+}}\nC: {value}))\nS: c NO [OVERQUOTA] Over quota")).await;
+    fred.talk("C: d STORE 1 +FLAGS (\\Deleted)\nS: …\nS: d OK …\nC: e EXPUNGE\nS: …\nS: e OK …").await;
+    admin
+        .talk("C: b GETQUOTA user/fred\nS: * QUOTA user/fred (ANNOTATION-STORAGE 0 65)\nS: b OK Completed")
+        .await;
+}

@@ -1,0 +1,271 @@
+//! Annotations of mailboxes and of the server (RFC 5464): what is kept of them, and how they change.
+//!
+//! A mailbox's are in its index, so that a change of them shares the commit of everything else and raises HIGHESTMODSEQ
+//! (RFC 7162 section 3.2). Two things are in the header instead: special uses, which LIST must know of mailboxes that nobody has
+//! open, and option bits. Values that an earlier build wrote into the header count until they are set anew.
+//!
+//! Annotations of the server are in users' logs: a user's own in that user's, the shared ones in the log of nobody.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use protocol::name::MailboxName;
+
+use crate::limits::{ANNOTATION_RUN, ENTRIES_MAX, ENTRY_MAX, VALUE_MAX};
+
+use super::{
+    Store,
+    codec::{Reader, Truncated, put_bytes},
+    error::StoreError,
+    header::Header,
+    index::{self, Op},
+    mailbox::Mailbox,
+    ops::SPECIAL_USE,
+    userlog,
+};
+
+/// One annotation that is set or (none) removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name without `/shared` or `/private`, lower case.
+    pub entry: String,
+    /// Whose it is; [`SHARED`]: everybody's.
+    pub user: String,
+    pub value: Option<Vec<u8>>,
+}
+
+/// What a mailbox's index says of annotations: entry → user → value. None: removed, whatever the header has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Metadata {
+    values: BTreeMap<String, Values>,
+    bytes: u64,
+}
+
+/// By user.
+type Values = BTreeMap<String, Option<Arc<[u8]>>>;
+
+/// An annotation of which somebody may know: its name, whether it is private, its value.
+pub type Annotated = (String, bool, Arc<[u8]>);
+
+impl Setting {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        put_bytes(out, self.entry.as_bytes());
+        put_bytes(out, self.user.as_bytes());
+        match &self.value {
+            Some(value) => {
+                out.push(1);
+                put_bytes(out, value);
+            }
+            None => out.push(0),
+        }
+    }
+
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Setting, Truncated> {
+        let (entry, user) = (r.text()?.to_owned(), r.text()?.to_owned());
+        let value = match r.byte()? {
+            0 => None,
+            1 => Some(r.bytes()?.to_vec()),
+            _ => return Err(Truncated),
+        };
+        Ok(Setting { entry, user, value })
+    }
+}
+
+impl Metadata {
+    /// Bytes of all values.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub fn set(&mut self, setting: Setting) {
+        let Setting { entry, user, value } = setting;
+        let size = |value: &Option<Arc<[u8]>>| value.as_ref().map_or(0, |value| value.len() as u64);
+        let value = value.map(Arc::from);
+        self.bytes += size(&value);
+        let before = self.values.entry(entry).or_default().insert(user, value);
+        self.bytes = self.bytes.saturating_sub(before.as_ref().map_or(0, size));
+    }
+
+    /// The value; none within: removed. None: it was never set here.
+    fn get(&self, entry: &str, user: &str) -> Option<Option<&Arc<[u8]>>> {
+        Some(self.values.get(entry)?.get(user)?.as_ref())
+    }
+
+    /// All, in runs of about a megabyte, as a compacted file holds them.
+    pub fn in_runs(&self) -> Vec<Vec<Setting>> {
+        let (mut runs, mut run, mut weight) = (Vec::new(), Vec::new(), 0);
+        let all = self.values.iter().flat_map(|(entry, values)| values.iter().map(move |v| (entry, v)));
+        for (entry, (user, value)) in all {
+            weight += entry.len() + user.len() + value.as_ref().map_or(0, |value| value.len());
+            run.push(Setting {
+                entry: entry.clone(),
+                user: user.clone(),
+                value: value.as_deref().map(<[u8]>::to_vec),
+            });
+            if weight > ANNOTATION_RUN {
+                (weight, _) = (0, runs.push(std::mem::take(&mut run)));
+            }
+        }
+        runs.extend(Some(run).filter(|run| !run.is_empty()));
+        runs
+    }
+}
+
+impl Mailbox {
+    /// The value of an annotation; `user` is [`SHARED`] for everybody's.
+    pub fn annotation(&self, entry: &str, user: &str) -> Option<Arc<[u8]>> {
+        self.view.borrow().metadata.get(entry, user).map_or_else(
+            || self.header.borrow().annotation(entry, user).map(|value| Arc::from(value.as_bytes())),
+            |value| value.cloned(),
+        )
+    }
+
+    /// The shared annotations and those of one user, in the order of their names.
+    pub fn annotations(&self, user: &str) -> Vec<Annotated> {
+        let (view, header) = (self.view(), self.header());
+        let mut found: BTreeMap<(&str, bool), Arc<[u8]>> = BTreeMap::new();
+        let whose = |values_of: &str| values_of == SHARED || values_of == user;
+        for (entry, values) in &header.annotations {
+            for (of, value) in values.iter().filter(|(of, _)| whose(of)) {
+                found.insert((entry, of != SHARED), Arc::from(value.as_bytes()));
+            }
+        }
+        for (entry, values) in &view.metadata.values {
+            for of in [SHARED, user] {
+                match values.get(of) {
+                    Some(Some(value)) => drop(found.insert((entry, of != SHARED), value.clone())),
+                    Some(None) => drop(found.remove(&(entry.as_str(), of != SHARED))),
+                    None => {}
+                }
+            }
+        }
+        found.into_iter().map(|((entry, private), value)| (entry.to_owned(), private, value)).collect()
+    }
+
+    /// All annotations of all users, but for special uses, which are the mailbox's own.
+    pub(crate) fn all_annotations(&self) -> Vec<Setting> {
+        let (view, header) = (self.view(), self.header());
+        let mut all = Metadata::default();
+        for (entry, values) in header.annotations.iter().filter(|(entry, _)| *entry != SPECIAL_USE) {
+            for (user, value) in values {
+                let value = Some(value.as_bytes().to_vec());
+                all.set(Setting { entry: entry.clone(), user: user.clone(), value });
+            }
+        }
+        view.metadata.in_runs().into_iter().flatten().for_each(|setting| all.set(setting));
+        let all = all.in_runs().into_iter().flatten();
+        all.filter(|setting| setting.value.is_some()).collect()
+    }
+
+    /// Whether the entries that are set fit beside those that are there.
+    fn admits(&self, settings: &[Setting]) -> Result<(), StoreError> {
+        if settings.iter().any(|setting| setting.entry.len() > ENTRY_MAX) {
+            return Err(StoreError::Limit("Annotation entry name too long"));
+        }
+        if settings.iter().any(|setting| setting.value.as_ref().is_some_and(|v| v.len() > VALUE_MAX)) {
+            return Err(StoreError::AnnotationTooLarge);
+        }
+        for user in [Some(SHARED), settings.iter().map(|s| s.user.as_str()).find(|u| *u != SHARED)] {
+            let Some(user) = user else { continue };
+            let private = user != SHARED;
+            let mut names: std::collections::BTreeSet<String> =
+                self.annotations(user).into_iter().filter(|(_, p, _)| *p == private).map(|a| a.0).collect();
+            let before = names.len();
+            for setting in settings.iter().filter(|setting| setting.user == user) {
+                match setting.value {
+                    Some(_) => drop(names.insert(setting.entry.clone())),
+                    None => drop(names.remove(&setting.entry)),
+                }
+            }
+            if names.len() > ENTRIES_MAX && names.len() > before {
+                return Err(StoreError::TooManyAnnotations);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets annotations in one commit. Of an index of an earlier version it is a large one.
+    pub(crate) async fn set_annotations(
+        self: &std::sync::Arc<Self>,
+        settings: Vec<Setting>,
+    ) -> Result<(), StoreError> {
+        let old = super::lock(&self.working).version < index::FORMAT;
+        let weight = if old { self.view().exists() } else { settings.len() };
+        self.change_of(weight, move |change| {
+            let modseq = change.modseq();
+            change.op(Op::Metadata { modseq, settings });
+            Ok(())
+        })
+        .await
+    }
+}
+
+impl Store {
+    /// Sets annotations of a mailbox, and its option bits (a bit, and whether it is on): all or nothing. Special uses are checked
+    /// as those of CREATE are. Who may do that is the caller's to know.
+    pub async fn annotate(
+        &self,
+        name: &MailboxName,
+        mut settings: Vec<Setting>,
+        options: Vec<(u64, bool)>,
+    ) -> Result<(), StoreError> {
+        let (store, name) = (self.clone(), name.clone());
+        self.to_the_end(async move {
+            let _turns = store.turns_of(&[&name]).await?;
+            let entry = store.list().get(&name)?.ok_or(StoreError::NoMailbox)?;
+            let mailbox = store.open_entry(&entry).await?;
+            mailbox.admits(&settings)?;
+            let mut special = Vec::new();
+            for setting in settings.extract_if(.., |setting| setting.entry == SPECIAL_USE) {
+                let uses = String::from_utf8(setting.value.unwrap_or_default())
+                    .map_err(|_| StoreError::BadUse("Unknown special use"))?;
+                special.push((setting.user, store.checked_special_use(&name, &uses).await?));
+            }
+            let before = mailbox.header();
+            if !special.is_empty() || !options.is_empty() {
+                let edit = move |header: &mut Header| {
+                    for (user, uses) in special {
+                        header.annotate(SPECIAL_USE, &user, uses.as_deref());
+                    }
+                    for (bit, on) in options {
+                        header.options = if on { header.options | bit } else { header.options & !bit };
+                    }
+                    header.foldermodseq += 1;
+                };
+                store.edit_header(&entry, edit).await?;
+            }
+            let set = mailbox.set_annotations(settings).await;
+            if set.is_err() && mailbox.header() != before {
+                let back = move |header: &mut Header| *header = (*before).clone();
+                store.edit_header(&entry, back).await?;
+            }
+            store.forget_special_uses(&name);
+            set
+        })
+        .await
+    }
+
+    /// Annotations of the server: a user's own, or everybody's ([`SHARED`]).
+    pub async fn server_annotations(
+        &self,
+        user: &str,
+    ) -> Result<Arc<BTreeMap<String, Arc<[u8]>>>, StoreError> {
+        Ok(self.user_log(user).await?.state().annotations.clone())
+    }
+
+    /// Sets annotations of the server, all of one user: all or nothing.
+    pub async fn annotate_server(&self, user: &str, settings: Vec<Setting>) -> Result<(), StoreError> {
+        if settings.iter().any(|setting| setting.value.as_ref().is_some_and(|v| v.len() > VALUE_MAX)) {
+            return Err(StoreError::AnnotationTooLarge);
+        }
+        let log = self.user_log(user).await?;
+        let state = log.state();
+        let new = settings.iter().filter(|s| s.value.is_some() && !state.annotations.contains_key(&s.entry));
+        if state.annotations.len() + new.count() > ENTRIES_MAX {
+            return Err(StoreError::TooManyAnnotations);
+        }
+        log.apply(userlog::Op::Annotate(settings)).await
+    }
+}
+
+/// The user whose annotations are everybody's.
+pub const SHARED: &str = "";

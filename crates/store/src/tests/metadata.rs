@@ -1,0 +1,259 @@
+use std::{collections::BTreeMap, fs::OpenOptions, os::unix::fs::FileExt, sync::Arc};
+
+use super::{super::*, *};
+use crate::{
+    header,
+    mailbox::{FlagChange, FlagMask, How},
+    ops::SPECIAL_USE,
+};
+use protocol::imap::Flag;
+
+const COMMENT: &str = "/comment";
+
+fn setting(entry: &str, user: &str, value: Option<&[u8]>) -> Setting {
+    Setting { entry: entry.into(), user: user.into(), value: value.map(<[u8]>::to_vec) }
+}
+
+fn told(mailbox: &Mailbox, user: &str) -> Vec<(String, bool, String)> {
+    let text = |value: Arc<[u8]>| String::from_utf8(value.to_vec()).unwrap();
+    mailbox
+        .annotations(user)
+        .into_iter()
+        .map(|(entry, private, value)| (entry, private, text(value)))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn annotations_of_a_mailbox_last_raise_its_modseq_and_are_each_users_own() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    let inbox = store.mailbox(&name("user.fred")).await.unwrap();
+    let before = inbox.view().modseq();
+    let set = async |settings| store.annotate(&inbox_name(), settings, Vec::new()).await;
+    set(vec![
+        setting(COMMENT, SHARED, Some(b"for all")),
+        setting(COMMENT, "fred", Some(b"fred's\0\xff")),
+        setting("/vendor/x", "wilma", Some(b"wilma's")),
+    ])
+    .await
+    .unwrap();
+    assert_eq!(inbox.view().modseq(), before + 1);
+    set(vec![setting("/vendor/x", "wilma", None)]).await.unwrap();
+    assert_eq!(inbox.view().modseq(), before + 2, "a private one counts too");
+    // What a crash leaves, and what a compacted index holds, is the same.
+    let crashed = bench.crashed();
+    for store in [&store, &crashed.open().await] {
+        let inbox = store.mailbox(&inbox_name()).await.unwrap();
+        assert_eq!(inbox.annotation(COMMENT, "fred").as_deref(), Some(&b"fred's\0\xff"[..]));
+        assert_eq!(inbox.annotation("/vendor/x", "wilma"), None);
+        assert_eq!(told(&inbox, "wilma"), [(COMMENT.to_owned(), false, "for all".to_owned())]);
+        assert_eq!(inbox.view().modseq(), before + 2);
+        let compact = index::parse(&index::snapshot(&inbox.view(), 7)).unwrap().view;
+        assert_eq!(compact.metadata, inbox.view().metadata);
+        assert_eq!(compact.annotation_bytes, 7 + 8);
+    }
+}
+
+fn inbox_name() -> MailboxName {
+    name("user.fred")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn annotations_that_an_earlier_build_kept_in_the_header_count_until_they_are_set_anew() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    let inbox = store.mailbox(&inbox_name()).await.unwrap();
+    let kept = BTreeMap::from([(SHARED.to_owned(), "old".to_owned()), ("fred".to_owned(), "own".to_owned())]);
+    inbox.rewrite_header(|header| header.annotations = BTreeMap::from([(COMMENT.to_owned(), kept)])).unwrap();
+    assert_eq!(told(&inbox, "fred").len(), 2);
+    let settings = vec![setting(COMMENT, SHARED, Some(b"new")), setting(COMMENT, "fred", None)];
+    store.annotate(&inbox_name(), settings, Vec::new()).await.unwrap();
+    assert_eq!(told(&inbox, "fred"), [(COMMENT.to_owned(), false, "new".to_owned())]);
+    assert_eq!(inbox.annotation(COMMENT, "fred"), None);
+}
+
+/// The index of a build that knew no annotations: written by its version, and found so by one of those builds.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_of_an_earlier_version_is_written_anew_before_the_first_annotation() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    let inbox = store.mailbox(&inbox_name()).await.unwrap();
+    let path = inbox.dir.join(index::FILE);
+    let version = || std::fs::read(&path).unwrap()[8];
+    append(&inbox, "one").await.unwrap();
+    drop(inbox);
+    store.close().await;
+    drop(store);
+    OpenOptions::new().write(true).open(&path).unwrap().write_all_at(&1u32.to_le_bytes(), 8).unwrap();
+    let store = bench.open().await;
+    let inbox = store.mailbox(&inbox_name()).await.unwrap();
+    append(&inbox, "two").await.unwrap();
+    assert_eq!(version(), 1, "nothing new is in it");
+    store.annotate(&inbox_name(), vec![setting(COMMENT, SHARED, Some(b"x"))], Vec::new()).await.unwrap();
+    assert_eq!(version(), 2);
+    append(&inbox, "three").await.unwrap();
+    for store in [store.clone(), bench.crashed().open().await] {
+        let inbox = store.mailbox(&inbox_name()).await.unwrap();
+        assert_eq!((inbox.view().exists(), inbox.view().last_uid), (3, 3));
+        assert_eq!(inbox.annotation(COMMENT, SHARED).as_deref(), Some(&b"x"[..]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn annotations_are_set_all_or_none() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    create(&store, "user.fred.Sent").await;
+    create(&store, "user.fred.other").await;
+    let sent = name("user.fred.Sent");
+    let special = |uses: &[u8]| setting(SPECIAL_USE, "fred", Some(uses));
+    store.annotate(&sent, vec![special(b"\\Sent")], Vec::new()).await.unwrap();
+    assert_eq!(store.special_uses("fred").await.unwrap()[&sent], ["\\Sent"]);
+    let other = name("user.fred.other");
+    let large = vec![b'x'; VALUE_MAX + 1];
+    for refused in [setting("/vendor/y", SHARED, Some(&large)), special(b"\\Sent"), special(b"\\What")] {
+        let settings = vec![setting("/vendor/x", SHARED, Some(b"x")), refused];
+        let options = vec![(header::SHARED_SEEN, true)];
+        store.annotate(&other, settings, options).await.unwrap_err();
+        let mailbox = store.mailbox(&other).await.unwrap();
+        assert_eq!((mailbox.annotations("fred"), mailbox.header().options), (Vec::new(), 0));
+    }
+    // Where the quota is what refuses, the header is as before.
+    let limits = Limits { annotation_storage: Some(1), ..Limits::default() };
+    store.set_quota(&admin(), &inbox_name(), limits, false).await.unwrap();
+    let settings = vec![special(b"\\Junk"), setting("/vendor/x", SHARED, Some(&large[..1025]))];
+    let refused = store.annotate(&other, settings, Vec::new()).await;
+    assert!(matches!(refused, Err(StoreError::OverQuota)), "{refused:?}");
+    assert!(!store.special_uses("fred").await.unwrap().contains_key(&other));
+    let settings = vec![special(b"\\Junk"), setting("/vendor/x", SHARED, Some(&large[..1024]))];
+    store.annotate(&other, settings, Vec::new()).await.unwrap();
+    assert_eq!(store.quota(&inbox_name()).await.unwrap().usage.annotation_storage, 1024);
+    store.delete(&Actor::user("fred"), &other, false).await.unwrap_err();
+    store.annotate(&other, vec![setting(SPECIAL_USE, "fred", None)], Vec::new()).await.unwrap();
+    store.delete(&Actor::user("fred"), &other, false).await.unwrap();
+    assert_eq!(store.quota(&inbox_name()).await.unwrap().usage.annotation_storage, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_keeps_its_annotations_where_it_is_copied_but_not_those_of_others() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    create(&store, "user.fred.a").await;
+    let inbox = store.mailbox(&inbox_name()).await.unwrap();
+    let target = store.mailbox(&name("user.fred.a")).await.unwrap();
+    let uid = append(&inbox, "one").await.unwrap();
+    let settings: Vec<Setting> =
+        [SHARED, "fred", "wilma"].map(|user| setting(COMMENT, user, Some(user.as_bytes()))).into();
+    let before = inbox.view().modseq();
+    inbox.annotate_messages(&[uid], settings.clone(), None).await.unwrap();
+    assert_eq!(inbox.view().get(uid).unwrap().modseq, before + 1);
+    inbox.annotate_messages(&[uid, 99], settings.clone(), None).await.unwrap();
+    assert_eq!(inbox.view().modseq(), before + 1, "they are so already");
+    let refused = inbox.annotate_messages(&[uid], vec![], Some(before)).await.unwrap();
+    assert_eq!(refused.modified, [uid]);
+    store.copy(&inbox, vec![uid], &target, Along::all_of("fred"), false).await.unwrap();
+    for store in [&store, &bench.crashed().open().await] {
+        let view = store.mailbox(&name("user.fred.a")).await.unwrap().view();
+        let copied = view.get(1).unwrap();
+        let has = |user: &str| copied.annotation(COMMENT, user).map(<[u8]>::to_vec);
+        assert_eq!((has(SHARED), has("fred"), has("wilma")), (Some(vec![]), Some(b"fred".to_vec()), None));
+        assert_eq!(view.annotation_bytes, 4);
+    }
+    let large = vec![setting(COMMENT, SHARED, Some(&vec![0; VALUE_MAX + 1]))];
+    let refused = inbox.annotate_messages(&[uid], large, None).await;
+    assert!(matches!(refused, Err(StoreError::AnnotationTooLarge)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn annotations_of_the_server_are_everybodys_or_one_users() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    store.annotate_server(SHARED, vec![setting(COMMENT, SHARED, Some(b"all"))]).await.unwrap();
+    store.annotate_server("fred", vec![setting(COMMENT, "fred", Some(b"fred"))]).await.unwrap();
+    store.subscribe("fred", &inbox_name(), true).await.unwrap();
+    for store in [&store, &bench.crashed().open().await] {
+        let has = async |user: &str| store.server_annotations(user).await.unwrap().get(COMMENT).cloned();
+        assert_eq!(has(SHARED).await.as_deref(), Some(&b"all"[..]));
+        assert_eq!(has("fred").await.as_deref(), Some(&b"fred"[..]));
+        assert_eq!(has("wilma").await, None);
+        assert!(store.user_state("fred").await.unwrap().subscriptions.contains(&inbox_name()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_129th_keyword_is_refused_and_one_that_no_message_has_makes_room() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    let inbox = store.mailbox(&inbox_name()).await.unwrap();
+    append(&inbox, "one").await.unwrap();
+    append(&inbox, "two").await.unwrap();
+    let words =
+        |from: usize, to: usize| (from..to).map(|n| Flag::Keyword(format!("k{n}"))).collect::<Vec<_>>();
+    let change = |how, flags| FlagChange { how, flags, unchanged_since: None, may: FlagMask::ALL };
+    inbox.store(&[1], change(How::Add, words(0, 128))).await.unwrap();
+    let before = inbox.view().modseq();
+    let refused = inbox.store(&[2], change(How::Add, words(127, 129))).await;
+    assert!(matches!(refused, Err(StoreError::TooManyKeywords)), "{refused:?}");
+    assert_eq!((inbox.view().modseq(), inbox.view().get(2).unwrap().keywords), (before, 0), "refused whole");
+    inbox.store(&[2], change(How::Add, words(100, 128))).await.unwrap();
+    // Two messages have k127, and nobody has k0 any longer.
+    inbox.store(&[1], change(How::Remove, words(0, 1))).await.unwrap();
+    inbox.store(&[2], change(How::Add, vec![Flag::Keyword("new".into())])).await.unwrap();
+    for store in [&store, &bench.crashed().open().await] {
+        let view = store.mailbox(&inbox_name()).await.unwrap().view();
+        let of =
+            |uid: u32| view.flags_of(view.get(uid).unwrap()).map(|flag| flag.to_string()).collect::<Vec<_>>();
+        assert!(of(2).contains(&"new".to_owned()) && !of(1).contains(&"new".to_owned()));
+        assert_eq!((of(1).len(), of(2).len()), (127, 29));
+    }
+    // cyr_expire gives up those that nobody needs.
+    inbox.store(&[1, 2], change(How::Set, words(5, 6))).await.unwrap();
+    let done = store.expire(&Ages { keywords: true, ..Ages::default() }).await.unwrap();
+    assert_eq!(done.keywords, 127);
+    let compact = index::parse(&index::snapshot(&inbox.view(), 9)).unwrap().view;
+    for view in [&*inbox.view(), &compact] {
+        assert_eq!(view.keywords().iter().filter(|word| !word.is_empty()).count(), 1);
+        assert_eq!(view.keyword_bit("K5"), Some(1 << 5));
+        assert_eq!((view.keyword_bit(""), view.keyword_bit("k6")), (None, None));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_is_renamed_keeps_rights_subscriptions_special_uses_and_annotations() {
+    let bench = Bench::new("allowusermoves: yes\n");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    create(&store, "user.fred.Sent").await;
+    create(&store, "shared").await;
+    let sent = name("user.fred.Sent");
+    let settings =
+        vec![setting(SPECIAL_USE, "fred", Some(b"\\Sent")), setting(COMMENT, "fred", Some(b"mine"))];
+    store.annotate(&sent, settings, Vec::new()).await.unwrap();
+    store.annotate_server("fred", vec![setting(COMMENT, "fred", Some(b"own"))]).await.unwrap();
+    for subscribed in [&sent, &name("shared")] {
+        store.subscribe("fred", subscribed, true).await.unwrap();
+    }
+    let seen = Seen { recentuid: 3, lastchange: 1, uids: vec![(1, 2)] };
+    store.set_seen("fred", "an id", seen.clone()).await.unwrap();
+    store.rename(&admin(), &inbox_name(), &name("user.wilma"), None).await.unwrap();
+    let moved = name("user.wilma.Sent");
+    let entry = store.list().get(&moved).unwrap().unwrap();
+    let acl = protocol::acl::Acl::parse(&entry.acl);
+    assert!(acl.get("wilma").is_some() && acl.get("fred").is_none(), "{}", entry.acl);
+    assert_eq!(store.special_uses("wilma").await.unwrap()[&moved], ["\\Sent"]);
+    let mailbox = store.mailbox(&moved).await.unwrap();
+    assert_eq!(mailbox.annotation(COMMENT, "wilma").as_deref(), Some(&b"mine"[..]));
+    assert_eq!(mailbox.annotation(COMMENT, "fred"), None);
+    let state = store.user_state("wilma").await.unwrap();
+    assert_eq!(state.subscriptions.iter().collect::<Vec<_>>(), [&name("shared"), &moved]);
+    assert_eq!(state.seen["an id"], seen);
+    assert_eq!(state.annotations[COMMENT].as_ref(), b"own");
+    let old = store.user_state("fred").await.unwrap();
+    assert!(old.subscriptions.is_empty() && old.annotations.is_empty());
+}

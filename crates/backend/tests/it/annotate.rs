@@ -30,6 +30,7 @@ async fn each_user_has_private_annotations_beside_the_shared_ones() {
         .talk(
             r#"
             C: b STORE 1 ANNOTATION (/comment (value.shared "no"))
+            S: …
             S: b NO [NOPERM] Permission denied
             C: c STORE 1 ANNOTATION (/comment (value.priv "wilma's") /altsubject (value.priv "x"))
             S: c OK Completed

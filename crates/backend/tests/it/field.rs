@@ -287,7 +287,7 @@ async fn a_full_account_can_move_its_mail_to_the_trash() {
     let node = Node::start().await;
     let mut fred = node.login("fred").await;
     fred.append("INBOX", &"0123456789\n".repeat(200).replacen('\n', ": x\n\n", 1)).await;
-    node.login("cyrus").await.talk("C: a SETQUOTA user/fred (STORAGE 1)\nS: a OK …").await;
+    node.login("cyrus").await.talk("C: a SETQUOTA user/fred (STORAGE 1)\nS: * QUOTA …\nS: a OK …").await;
     fred.talk("C: a CREATE Trash\nS: a OK …\nC: b SELECT INBOX\nS: …\nS: b OK [READ-WRITE] Completed").await;
     fred.talk("C: c UID COPY 1 Trash\nS: …\nS: c NO [OVERQUOTA] …").await;
     fred.talk("C: d UID MOVE 1 Trash\nS: * OK [COPYUID … 1 1] Completed\nS: * 1 EXPUNGE\nS: d OK Completed")

@@ -228,8 +228,8 @@ async fn mailboxes_are_made_listed_renamed_and_deleted() {
         S: m OK Completed
         C: n LIST "" Sent RETURN (STATUS (MESSAGES UIDNEXT) MYRIGHTS)
         S: * LIST (\HasNoChildren \Sent) "/" Sent
-        S: * MYRIGHTS Sent lrswipkxtecdan
         S: * STATUS Sent (MESSAGES 0 UIDNEXT 1)
+        S: * MYRIGHTS Sent lrswipkxtecdan
         S: n OK Completed
         C: o RENAME Work Play
         S: o OK Completed
@@ -472,6 +472,7 @@ async fn quotas_are_set_told_and_kept() {
         .talk(
             r#"
             C: a SETQUOTA user/fred (STORAGE 1)
+            S: * QUOTA user/fred (STORAGE 0 1)
             S: a OK Completed
             C: b GETQUOTA user/fred
             S: * QUOTA user/fred (STORAGE 0 1)

@@ -163,7 +163,7 @@ async fn rights_and_folders_follow_the_options_of_the_moment() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nearly_full_quota_is_told_as_configured() {
     let node = Node::with("quotawarnpercent: 50").await;
-    imap(&node, "cyrus", "C: a SETQUOTA user/fred (MESSAGE 4)\nS: a OK …").await;
+    imap(&node, "cyrus", "C: a SETQUOTA user/fred (MESSAGE 4)\nS: * QUOTA …\nS: a OK …").await;
     let mut fred = node.login("fred").await;
     for subject in ["one", "two", "three"] {
         fred.append("INBOX", &format!("Subject: {subject}\n\nx\n")).await;
@@ -176,7 +176,7 @@ async fn a_nearly_full_quota_is_told_as_configured() {
     .await;
     // Only when fewer are left than this.
     let node = Node::with("quotawarnpercent: 50\nquotawarnmsg: 1").await;
-    imap(&node, "cyrus", "C: a SETQUOTA user/fred (MESSAGE 4)\nS: a OK …").await;
+    imap(&node, "cyrus", "C: a SETQUOTA user/fred (MESSAGE 4)\nS: * QUOTA …\nS: a OK …").await;
     let mut fred = node.login("fred").await;
     for subject in ["one", "two", "three"] {
         fred.append("INBOX", &format!("Subject: {subject}\n\nx\n")).await;
@@ -422,7 +422,7 @@ async fn deliveries_follow_their_options() {
     imap(&node, "fred", "C: a STATUS Lists (MESSAGES)\nS: * STATUS Lists (MESSAGES 1)\nS: a OK …").await;
     imap(&node, "wilma", "C: a STATUS INBOX (MESSAGES)\nS: * STATUS INBOX (MESSAGES 1)\nS: a OK …").await;
     // Quota: temporary unless told otherwise, and with the message counted in only when strict.
-    imap(&node, "cyrus", "C: a SETQUOTA user/fred (STORAGE 2)\nS: a OK …").await;
+    imap(&node, "cyrus", "C: a SETQUOTA user/fred (STORAGE 2)\nS: * QUOTA …\nS: a OK …").await;
     let large = [b"Message-ID: <l@x>\r\n\r\n".as_slice(), &[b'y'; 5000]].concat();
     node.reload("lmtp_strict_quota: yes").await;
     let mut sized = lmtp(&node).await;

@@ -182,6 +182,7 @@ mod tests {
             userid: "fred".to_owned(),
             groups: Vec::new(),
             admin: false,
+            utf8: false,
             inbox,
             hides_users: false,
             hides_shared: false,

@@ -13,3 +13,4 @@ mod master;
 mod node;
 mod options;
 mod parked;
+mod searching;

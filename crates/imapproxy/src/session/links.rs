@@ -9,14 +9,14 @@ use protocol::origin::Origin;
 use service::sessions::Seat;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
-use upstream::Proto;
-use upstream::wire::imap::Event;
+use upstream::wire::imap::{Event, Wire};
+use upstream::{Connection, Proto};
 
 use super::link::Link;
 use super::relay::{self, To, lost};
 use super::{Session, Stop};
 use crate::limits::{IDLE_MAX, PARKED_TAKE, PING_AFTER};
-use crate::parked;
+use crate::parked::{self, Settings};
 
 /// Connections by server.
 pub struct Links {
@@ -166,11 +166,30 @@ impl Session {
             |why: upstream::Error| Stop::Backend { server: server.to_owned(), why: why.to_string() };
         let settings = self.node.parked.settings();
         let connection = self.node.upstream.imap(server, Some(&user)).await.map_err(unavailable)?;
+        self.keep(server, connection, settings)?;
+        self.replay(server).await
+    }
+
+    fn keep(&mut self, server: &str, connection: Connection<Wire>, settings: Settings) -> Result<(), Stop> {
         self.node.capabilities.learnt(server, &connection.capabilities);
         self.seat.linked(server, &connection.text);
         self.links.open.insert(server.to_owned(), Link::new(connection, settings));
-        self.tell_origin(server)?;
-        self.replay(server).await
+        self.tell_origin(server)
+    }
+
+    /// Takes in a connection of which the answers are read one by one. What the client has told the session goes out ahead of
+    /// the first command, and nobody waits for the answers.
+    pub fn take_in(
+        &mut self,
+        server: &str,
+        connection: Connection<Wire>,
+        settings: Settings,
+    ) -> Result<(), Stop> {
+        self.keep(server, connection, settings)?;
+        for command in self.told_before(server).into_iter().flatten() {
+            self.command(server, command)?;
+        }
+        Ok(())
     }
 
     /// A connection that an earlier session of the user has left, if one is there and lives. The backend hears whose it is now,
@@ -229,20 +248,21 @@ impl Session {
 
     /// Tells a new backend what the client has told the session.
     async fn replay(&mut self, server: &str) -> Result<(), Stop> {
-        let Some(link) = self.links.get_mut(server) else { return Ok(()) };
+        for command in self.told_before(server).into_iter().flatten() {
+            self.ask(server, command, To::Nobody).await?;
+        }
+        Ok(())
+    }
+
+    /// ENABLE and ID, as far as they are understood there.
+    fn told_before(&mut self, server: &str) -> [Option<Vec<u8>>; 2] {
+        let Some(link) = self.links.get_mut(server) else { return [None, None] };
         // Older ones know CONDSTORE without a word of it.
         let understood = |extension: Extension| {
             extension == Extension::Condstore || link.capabilities.has(extension.word())
         };
-        let enable = self.enabled.command(understood);
-        let id = self.id.clone().filter(|_| link.capabilities.has("ID"));
-        if let Some(enable) = enable {
-            self.ask(server, &enable, To::Nobody).await?;
-        }
-        if let Some(id) = id {
-            self.ask(server, id, To::Nobody).await?;
-        }
-        Ok(())
+        let enable = self.enabled.command(understood).map(String::into_bytes);
+        [enable, self.id.clone().filter(|_| link.capabilities.has("ID"))]
     }
 
     /// Before another backend answers: what the selected one has to say comes first.

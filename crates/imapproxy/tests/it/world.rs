@@ -26,6 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What a backend answers to a command (without its tag); `$` in the answer is the tag.
 pub type Script = fn(&str) -> String;
 
+/// Where a backend's connection breaks in an answer.
+pub const DIES: &str = "<dies>";
+
 /// A backend: what it was told, in order, without tags.
 #[derive(Clone)]
 pub struct Backend {
@@ -96,7 +99,7 @@ impl Backend {
     }
 }
 
-const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID ENABLE IDLE MOVE MULTIAPPEND UIDPLUS UNSELECT CONDSTORE ACL SPECIAL-USE LIST-STATUS";
+const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID ENABLE IDLE MOVE MULTIAPPEND UIDPLUS UNSELECT CONDSTORE ACL MULTISEARCH SPECIAL-USE LIST-STATUS";
 
 async fn speak(mut socket: TcpStream, backend: Backend, capabilities: String, script: Script) {
     let mut aloud = backend.aloud.subscribe();
@@ -121,7 +124,9 @@ async fn speak(mut socket: TcpStream, backend: Backend, capabilities: String, sc
                 script(command)
             };
             let answer = answer.replace('$', tag);
-            if socket.write_all(answer.as_bytes()).await.is_err() || answer.starts_with("* BYE") {
+            let (answer, dies) = answer.split_once(DIES).map_or((&*answer, false), |(said, _)| (said, true));
+            let ends = dies || answer.starts_with("* BYE");
+            if socket.write_all(answer.as_bytes()).await.is_err() || ends {
                 return;
             }
         }

@@ -55,6 +55,11 @@ pub const TARGETS: [Target; 9] = [
             b"a7 SETQUOTA \"\" (STORAGE 10 MESSAGE 5)",
             b"a8 SELECT INBOX (CONDSTORE QRESYNC (1 2 3:4 (5 6)))",
             b"a9 ID (\"name\" \"x\" \"version\" NIL)",
+            b"b1 UID FETCH 1:*,7 (FLAGS UID) (CHANGEDSINCE 5 VANISHED)",
+            b"b2 ENABLE IMAP4rev2 QRESYNC UIDONLY UTF8=ACCEPT X",
+            b"b3 EXAMINE x (QRESYNC (67890007 9223372036854775807 1,43:211 (1,3,5 41,50,60)))",
+            b"b4 XTAKE 1,3:9",
+            b"b5 APPEND x () UTF8 (~{3+}\r\nabc)",
         ],
     },
     Target {

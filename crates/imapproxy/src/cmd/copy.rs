@@ -24,7 +24,7 @@ use super::Request;
 use crate::grammar::{flag, put_astring};
 use crate::limits::{COPY_LINE, METADATA_MAX};
 use crate::session::relay::To;
-use crate::session::transfer::Message;
+use crate::session::transfer::{Message, Transferred};
 use crate::session::{Done, Located, Outcome, Selected, Session, Stop};
 
 /// `COPY set mailbox`, `MOVE set mailbox` and their UID forms
@@ -82,10 +82,15 @@ async fn across(s: &mut Session, tag: &Tag, copy: &Copy, source: &Selected, targ
         link.send(&command)?;
         Ok(id)
     })?;
-    let (answer, sent) = s.transfer(&source.server, &server, id, &messages, tag).await?;
+    let transferred = s.transfer(&source.server, &server, id, &messages, tag).await?;
+    let Transferred { answer, sent, unreadable } = transferred;
     let answer = match answer {
         Some(answer) if answer.is_ok() && !sent.is_empty() => answer,
         Some(answer) if !answer.is_ok() => return Ok(answer.into()),
+        // Another session was faster, for all of them.
+        None if sent.is_empty() && !unreadable => {
+            return if copy.uid { Ok(Done::completed()) } else { Err(Refusal::Expunged.into()) };
+        }
         _ => return Err(Refusal::CopyFailed.into()),
     };
     let code = copy_uid(&answer, &sent);

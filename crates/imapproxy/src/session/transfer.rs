@@ -27,6 +27,17 @@ pub struct Message {
     pub notes: Vec<Note>,
 }
 
+/// What became of a transfer.
+#[derive(Debug)]
+pub struct Transferred {
+    /// The target's, if it came so far.
+    pub answer: Option<Answer>,
+    /// UIDs at the source.
+    pub sent: Vec<u32>,
+    /// The source cannot read one of them.
+    pub unreadable: bool,
+}
+
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
@@ -47,8 +58,7 @@ struct Target {
 }
 
 impl Session {
-    /// Streams messages from `source` into the APPEND `id` that was begun on `target`. Gives the target's
-    /// answer, if the transfer came so far, and the UIDs that were sent. Messages that are gone are left out.
+    /// Streams messages from `source` into the APPEND `id` that was begun on `target`. Messages that are gone are left out.
     pub async fn transfer(
         &mut self,
         source: &str,
@@ -56,7 +66,7 @@ impl Session {
         id: Id,
         messages: &[Message],
         tag: &Tag,
-    ) -> Result<(Option<Answer>, Vec<u32>), Stop> {
+    ) -> Result<Transferred, Stop> {
         let Some(link) = self.links.take(target) else { return Err(lost(target, "closed")) };
         let mut into = Target { link, id, answer: None, given_up: false };
         let mut sent = Vec::new();
@@ -72,11 +82,11 @@ impl Session {
             }
         }
         // An APPEND that was cut off, or refused in its middle, ends with its connection: nothing is stored.
-        let Target { link, answer, .. } = into;
+        let Target { link, answer, given_up: unreadable, .. } = into;
         if whole {
             self.links.put_back(target, link);
         }
-        result.map(|()| (answer, sent))
+        result.map(|()| Transferred { answer, sent, unreadable })
     }
 
     async fn stream(

@@ -196,6 +196,27 @@ async fn what_two_sessions_move_to_another_backend_arrives_once_and_each_hears_o
     assert!(b.has_heard("UID EXPUNGE 100:101"));
 }
 
+/// One from which all go while they are being copied.
+fn emptied(command: &str) -> String {
+    match command.starts_with("UID FETCH") && command.ends_with("(BODY.PEEK[])") {
+        true => "* 1 EXPUNGE\r\n$ OK done\r\n".into(),
+        false => source(command),
+    }
+}
+
+#[tokio::test]
+async fn what_is_gone_before_it_is_copied_is_not_there_to_copy() {
+    let (a, b) = (Backend::start(emptied).await, Backend::start(target).await);
+    let world = World::new(&[&a, &b], &PLACES, "").await;
+    let mut client = world.fred().await;
+    client.ok("SELECT INBOX").await;
+    let told = client.ask("UID MOVE 1:* \"Shared Folders/shared\"").await;
+    assert_eq!(told, ["* 4 EXISTS", "* 1 EXPUNGE", "* 1 EXPUNGE", "* 1 EXPUNGE", "t OK Completed"]);
+    let told = client.ask("MOVE 1:* \"Shared Folders/shared\"").await;
+    assert_eq!(told.last().unwrap(), "t NO [EXPUNGEISSUED] Some of the messages have been expunged");
+    assert!(!a.has_heard("UID STORE"));
+}
+
 /// A source that speaks as to a client that has turned on UIDONLY.
 fn by_uid(command: &str) -> String {
     match command {

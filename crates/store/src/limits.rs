@@ -74,8 +74,7 @@ bounds::table! {
     pub(crate) CHUNK: usize = 128, Count, "chosen: some kilobytes";
     /// Runs of messages that are gone that one change copies.
     pub(crate) RUNS: usize = 256, Count, "chosen: some kilobytes";
-    /// Runs of messages that are gone, and of which a mailbox remembers that they were there; a larger mailbox remembers as many
-    /// as it has messages.
+    /// Runs of messages that are gone which a mailbox remembers; a larger one remembers as many as it has messages.
     pub(crate) TOMBSTONES: usize = 10_000, Count, "chosen: some hundred kilobytes";
     /// Messages that are expunged in one change.
     pub(crate) EXPUNGE_RUN: usize = 1000, Count, "chosen: less than some milliseconds";

@@ -9,6 +9,7 @@
 //!   5        the References field, unfolded; no longer written, and read where 7 is not there
 //!   6        what SORT compares (keys.rs)
 //!   7        what THREAD goes by (keys.rs)
+//!   8        the preview
 //! ```
 //!
 //! A tag that is not known is passed over, so that another text can be added without another version. Numbers are LEB128;
@@ -18,6 +19,7 @@
 //! Version 1 was the structure alone and a CRC-32 of all before it. It is read as it stands. What has a later version, or
 //! is damaged, is refused: the message has it all. The frame round it in the file has a checksum.
 
+use std::convert::Infallible;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -80,7 +82,10 @@ impl Cached {
     /// Of a message whose structure is this.
     pub fn new(structure: &Structure, message: &[u8]) -> Cached {
         let bare = Cached::build(structure, &fields(structure));
-        bare.with_keys_of(structure, &references(structure.root.header.of(message)))
+        let cached = bare.with_keys_of(structure, &references(structure.root.header.of(message)));
+        let read = |span: Span| Ok::<_, Infallible>(Bytes::copy_from_slice(span.of(message)));
+        let Ok(preview) = structure.preview(read);
+        cached.with_preview(&preview)
     }
 
     /// Reads what [`Cached::bytes`] gave, whichever version it had.
@@ -126,6 +131,21 @@ impl Cached {
         ThreadKeys::read(self.section(THREAD)?)
     }
 
+    /// The beginning of the message's text (RFC 8970), UTF-8; none where an earlier version left it out.
+    pub fn preview(&self) -> Option<&[u8]> {
+        self.section(PREVIEW)
+    }
+
+    /// With its preview ([`Structure::preview`]), unless it has one.
+    pub fn with_preview(self, preview: &str) -> Cached {
+        if self.preview().is_some() {
+            return self;
+        }
+        let mut bytes = Vec::from(self.bytes);
+        put_section(&mut bytes, PREVIEW, preview.as_bytes());
+        Cached::found(bytes)
+    }
+
     /// Whether it has what SORT and THREAD need.
     pub fn has_keys(&self) -> bool {
         self.sort_keys().is_some() && self.thread_keys().is_some()
@@ -136,14 +156,14 @@ impl Cached {
         self.thread_keys().is_none() && self.section(REFERENCES).is_none()
     }
 
-    /// With what an earlier version left out of what SORT and THREAD need. `header`: the message's, where it is needed.
-    pub fn with_keys(self, header: &[u8]) -> Result<Cached, CacheError> {
+    /// With what an earlier version left out of what SORT and THREAD need. `structure`: its own; `header`: the message's,
+    /// where it is needed.
+    pub fn with_keys(self, structure: &Structure, header: &[u8]) -> Cached {
         if self.has_keys() {
-            return Ok(self);
+            return self;
         }
-        let structure = self.structure()?;
         let kept = self.section(REFERENCES).map(<[u8]>::to_vec);
-        Ok(self.with_keys_of(&structure, &kept.unwrap_or_else(|| references(header))))
+        self.with_keys_of(structure, &kept.unwrap_or_else(|| references(header)))
     }
 
     fn with_keys_of(self, structure: &Structure, references: &[u8]) -> Cached {
@@ -241,11 +261,12 @@ fn references(header: &[u8]) -> Vec<u8> {
 const VERSION: u8 = 2;
 const BARE: u8 = 1;
 
-const SECTIONS: usize = 7;
+const SECTIONS: usize = 8;
 const STRUCTURE: u8 = 1;
 const REFERENCES: u8 = 5;
 const SORT: u8 = 6;
 const THREAD: u8 = 7;
+const PREVIEW: u8 = 8;
 
 /// Addresses, parts and parameters of a structure whose texts are kept, and bytes of each text.
 const PRINTED: usize = 256;

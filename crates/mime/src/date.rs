@@ -1,7 +1,6 @@
 //! The Date field: RFC 5322 section 3.3, with the obsolete zones and two-digit years of section 4.3.
 
 use super::content::skip_comment;
-use super::header::Fields;
 
 /// When a message says that it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +15,6 @@ impl SentDate {
     /// The day in the sender's zone, in days since 1970-01-01: what SENTBEFORE, SENTON and SENTSINCE compare.
     pub fn day(&self) -> i64 {
         (self.epoch + i64::from(self.zone_minutes) * 60).div_euclid(86_400)
-    }
-
-    /// The Date field of a header, if there is one that can be read.
-    pub fn of_header(header: &[u8]) -> Option<SentDate> {
-        SentDate::parse(&Fields::first(header, "date")?.unfolded())
     }
 
     /// Reads `[Mon,] 23 Nov 2026 23:07[:29] +0100`.

@@ -9,7 +9,8 @@
 //! - [`section`] the numbers of BODY\[1.2.MIME] → a span; [`header`] picks fields for HEADER.FIELDS;
 //! - [`render`] the IMAP syntax of ENVELOPE, BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2);
 //! - [`words`] header values as text, with their encoded words; [`subject`], [`ids`], [`fold`], [`keys`] what SORT and THREAD compare;
-//! - [`text`] UTF-8 text for SEARCH, decoded from transfer encoding and charset;
+//! - [`preview`] the beginning of its text;
+//! - [`search`] text for SEARCH, decoded and made comparable;
 //! - [`cache`] the compact form in a mailbox's cache, with what FETCH shows as IMAP prints it.
 //!
 //! Hostile input costs linear time and bounded memory: parts, nesting, parameters and addresses are limited, and what
@@ -25,14 +26,15 @@ mod fold;
 mod header;
 mod ids;
 mod keys;
+mod preview;
 mod render;
 mod scan;
+mod search;
 mod section;
 mod structure;
 mod subject;
 #[cfg(test)]
 mod tests;
-mod text;
 mod words;
 
 pub use address::Address;
@@ -46,6 +48,7 @@ pub use header::{Field, Fields, pick_fields};
 pub use ids::message_ids;
 pub use keys::{Ids, SortKeys, ThreadKeys};
 pub use render::write_nstring;
+pub use search::{field_text, searched};
 pub use section::What;
 pub use structure::{Inner, Kind, Part, Raw, Span, Structure};
 pub use subject::BaseSubject;

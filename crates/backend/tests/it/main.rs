@@ -5,6 +5,7 @@
 mod agreement;
 mod bystanders;
 mod clients;
+mod content;
 mod field;
 mod hostile;
 mod imap;

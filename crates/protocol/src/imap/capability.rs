@@ -239,7 +239,7 @@ pub const TABLE: &[Capability] = &[
     both("NAMESPACE", AfterLogin, None),
     common("OBJECTID"),
     others("PARTIAL"),
-    others("PREVIEW"),
+    stores("PREVIEW"),
     others("QRESYNC"),
     common("QUOTA"),
     stores("QUOTA=RES-STORAGE"),

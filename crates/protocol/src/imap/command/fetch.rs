@@ -1,4 +1,4 @@
-//! FETCH: RFC 3501 section 6.4.5, RFC 7162 (MODSEQ, CHANGEDSINCE), RFC 3516 (BINARY), RFC 8474, RFC 8514.
+//! FETCH: RFC 3501 section 6.4.5, RFC 7162 (MODSEQ, CHANGEDSINCE), RFC 3516 (BINARY), RFC 8474, RFC 8514, RFC 8970 (PREVIEW).
 
 use std::borrow::Cow;
 
@@ -36,6 +36,10 @@ pub enum Item {
     EmailId,
     ThreadId,
     SaveDate,
+    /// With LAZY: only if it costs nothing.
+    Preview {
+        lazy: bool,
+    },
     Section(Fragment),
     /// RFC822, RFC822.HEADER, RFC822.TEXT: sections under their old names.
     Rfc822(Fragment, &'static str),
@@ -168,6 +172,7 @@ fn item<'a>(at: Cursor<'a>, items: &mut Vec<Item>) -> Parsed<'a, ()> {
         b"EMAILID" => (at, Item::EmailId),
         b"THREADID" => (at, Item::ThreadId),
         b"SAVEDATE" => (at, Item::SaveDate),
+        b"PREVIEW" => map(lazy, |lazy| Item::Preview { lazy }).parse(at)?,
         b"RFC822" => (at, old(false, Text::All, "RFC822")),
         // Cyrus's frontends copy between backends with it.
         b"RFC822.PEEK" => (at, old(true, Text::All, "RFC822")),
@@ -186,6 +191,14 @@ fn item<'a>(at: Cursor<'a>, items: &mut Vec<Item>) -> Parsed<'a, ()> {
     };
     push(items, item);
     Ok((at, ()))
+}
+
+/// `[SP "(" "LAZY" *(SP "LAZY") ")"]`. Other parentheses that follow are the command's.
+fn lazy(at: Cursor<'_>) -> Parsed<'_, bool> {
+    match preceded(space, list(4, keyword("LAZY"))).parse(at) {
+        Ok((rest, modifiers)) if !modifiers.is_empty() => Ok((rest, true)),
+        _ => Ok((at, false)),
+    }
 }
 
 /// A section without text, as BINARY has it.
@@ -338,6 +351,7 @@ impl Item {
             Item::EmailId => out.extend_from_slice(b"EMAILID"),
             Item::ThreadId => out.extend_from_slice(b"THREADID"),
             Item::SaveDate => out.extend_from_slice(b"SAVEDATE"),
+            Item::Preview { .. } => out.extend_from_slice(b"PREVIEW"),
         }
     }
 }
@@ -347,3 +361,38 @@ const INVALID: ParseError = ParseError::Invalid("body section");
 const ITEMS: usize = 256;
 const FIELDS: usize = 256;
 const DEPTH: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imap::{Body, Command, Limits};
+
+    fn items(text: &str) -> Option<Vec<Item>> {
+        match Command::parse(format!("a FETCH 1 {text}").as_bytes(), Limits::default()).ok()?.body {
+            Body::Fetch(fetch) => Some(fetch.items),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_preview_is_lazy_where_it_says_so() {
+        let preview = |lazy| Item::Preview { lazy };
+        for (text, expected) in [
+            ("PREVIEW", Some(vec![preview(false)])),
+            ("preview (lazy)", Some(vec![preview(true)])),
+            ("(PREVIEW)", Some(vec![preview(false)])),
+            ("(PREVIEW (LAZY))", Some(vec![preview(true)])),
+            ("(UID PREVIEW (LAZY LAZY) FLAGS)", Some(vec![Item::Uid, preview(true), Item::Flags])),
+            ("(PREVIEW FLAGS)", Some(vec![preview(false), Item::Flags])),
+            ("PREVIEW (CHANGEDSINCE 5)", Some(vec![preview(false), Item::Modseq])),
+            ("PREVIEW (LAZY) (CHANGEDSINCE 5)", Some(vec![preview(true), Item::Modseq])),
+            ("(PREVIEW (LAZY)) (CHANGEDSINCE 5)", Some(vec![preview(true), Item::Modseq])),
+            ("(PREVIEW (EAGER))", None),
+            ("(PREVIEW ())", None),
+            ("(PREVIEW (LAZY)", None),
+            ("PREVIEW[1]", None),
+        ] {
+            assert_eq!(items(text), expected, "{text}");
+        }
+    }
+}

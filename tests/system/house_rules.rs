@@ -1,6 +1,7 @@
 //! The rules of the house, as a test: what a reader may rely on without looking.
 
 mod layers;
+mod limits;
 mod options;
 mod reading;
 

@@ -4,7 +4,6 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use config::imapd::Imapd;
@@ -18,6 +17,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::clearance::Clearance;
+use crate::limits::{FAILING, REQUEST, TOOL};
 
 /// What a tool asks for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -85,7 +85,7 @@ async fn accept(listener: &UnixListener, store: &Store) {
             }
             Err(error) => {
                 warn!(%error, "control socket");
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(FAILING).await;
             }
         }
     }
@@ -99,9 +99,7 @@ async fn serve(stream: UnixStream, store: &Store) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
     let mut read = BufReader::new(read.take(REQUEST));
-    tokio::time::timeout(PATIENCE, read.read_line(&mut line))
-        .await
-        .map_err(|_| io::ErrorKind::TimedOut)??;
+    tokio::time::timeout(TOOL, read.read_line(&mut line)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     let answer = match serde_json::from_str(&line) {
         Ok(request) => answer(store, request).await,
         Err(error) => Answer::Failed(format!("not understood: {error}")),
@@ -122,8 +120,3 @@ async fn answer(store: &Store, request: Request) -> Answer {
 fn socket(dir: &Path) -> PathBuf {
     dir.join("control")
 }
-
-/// Bytes of a request.
-const REQUEST: u64 = 1 << 20;
-/// How long a tool may take to say what it wants.
-const PATIENCE: Duration = Duration::from_secs(10);

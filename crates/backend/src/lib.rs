@@ -4,6 +4,7 @@ mod clearance;
 pub mod control;
 pub mod daemon;
 pub mod imap;
+pub mod limits;
 pub mod lmtp;
 pub mod pop3;
 mod resync;

@@ -10,7 +10,7 @@ use config::imapd::Imapd;
 use directory::client::{self, Client};
 use mailboxes::{Change, CommitError, Entry, List, OpenError, Options};
 use protocol::{location::LocationError, location::ServerName, name::MailboxName};
-use service::limits;
+use service::process;
 use store::Store;
 
 /// Why a tool could not do its work, in words for the operator.
@@ -90,7 +90,7 @@ impl Lists {
         let directory = imapd.program_directory(program);
         let began = Instant::now();
         while Client::local(&directory.join("socket")).await.is_err() {
-            let patience = if limits::is_held(&directory) { OPENING } else { STARTING };
+            let patience = if process::is_held(&directory) { OPENING } else { STARTING };
             if began.elapsed() > patience {
                 break;
             }

@@ -12,6 +12,8 @@ use config::imapd::Imapd;
 use mailboxes::Entry;
 use protocol::name::MailboxName;
 
+use crate::replica::limits::{ACL, LEAST, OCTETS};
+
 /// The bounds; cheap to copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Measure {
@@ -82,13 +84,6 @@ impl Meter {
         self.octets
     }
 }
-
-/// Octets of a name, its place and its ACL, on the average of a whole list.
-const OCTETS: usize = 256;
-/// A small bound on entries still lets through a few with long ACLs.
-const LEAST: usize = 16 * 1024 * 1024;
-/// Octets of an ACL: twice what Cyrus's `maxliteral` lets a backend say.
-const ACL: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {

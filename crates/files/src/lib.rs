@@ -11,6 +11,7 @@
 //! All of `murder`, `master` and `service` write through this crate; `tests/system/house_rules.rs` looks after it.
 
 mod acting;
+pub mod limits;
 mod walk;
 
 use std::fs::{self, File, OpenOptions};
@@ -23,6 +24,8 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, fcntl_lock, flock};
 use rustix::io::Errno;
+
+use crate::limits::{AGAIN, PATIENCE};
 
 pub use acting::{as_owner, become_owner, in_directory};
 pub use walk::{Owner, Way, way};
@@ -265,9 +268,6 @@ fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// How long a writer may hold what another wants to write: both write a few kilobytes.
-const PATIENCE: Duration = Duration::from_secs(10);
-const AGAIN: Duration = Duration::from_millis(5);
 const OTHER_NAMES: &str = "the file has other names (hard links): it may be somebody else's";
 
 #[cfg(test)]

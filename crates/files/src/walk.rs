@@ -7,6 +7,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
+use crate::limits::LINKS;
+
 /// A user, by a directory, link or file of his.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
@@ -104,5 +106,3 @@ fn unsafe_place(place: &Path, who: &str) -> io::Error {
 const STICKY: u32 = 0o1000;
 const OTHERS_WRITE: u32 = 0o002;
 const GROUP_WRITES: u32 = 0o020;
-/// As many as the kernel follows.
-const LINKS: u32 = 40;

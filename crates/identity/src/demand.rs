@@ -15,6 +15,7 @@ use transport::peer::{Channel, Peer};
 use transport::settings;
 
 use crate::auth::client::Credentials;
+use crate::limits::ANSWER_MAX;
 
 /// What one server must give before it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,9 +184,6 @@ fn is_protected(channel: &Channel) -> bool {
 pub fn is_plain(mechanism: &str) -> bool {
     ["PLAIN", "LOGIN"].iter().any(|plain| plain.eq_ignore_ascii_case(mechanism))
 }
-
-/// How much of a server's answer is shown.
-const ANSWER_MAX: usize = 200;
 
 #[cfg(test)]
 mod tests {

@@ -10,4 +10,5 @@
 pub mod auth;
 pub mod demand;
 pub mod deny;
+pub mod limits;
 pub mod passwords;

@@ -5,6 +5,8 @@ use protocol::frame::{Piece, literal_at_end, trim_line};
 use protocol::grammar::{Parsed, argument, atom, byte, keyword, mailbox, space};
 use protocol::imap::{Bad, Cursor, Limits, ParseError, Refusal, Tag};
 
+use crate::limits::VERB_MAX;
+
 /// The head of a command: everything before its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
@@ -132,9 +134,6 @@ pub fn put_astring(out: &mut Vec<u8>, text: &[u8]) {
         _ => out.extend_from_slice(&form),
     }
 }
-
-/// Longer than any command's name.
-const VERB_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {

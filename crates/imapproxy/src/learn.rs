@@ -5,12 +5,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use protocol::location::Location;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use crate::limits::{FIRST, LATER};
 use crate::node::Node;
 
 /// Learns of backends that are not known yet, until `stop`. Sessions teach too, with each connection they open.
@@ -50,10 +50,6 @@ fn servers(node: &Node) -> BTreeSet<String> {
         holders.map(|location| location.server().to_owned()).filter(|server| imapd.names_server(server));
     named.chain(imapd.serverlist.iter().cloned()).collect()
 }
-
-/// Between rounds: soon after the start, while the first list arrives, then rarely.
-const FIRST: Duration = Duration::from_secs(1);
-const LATER: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,7 @@ pub mod capability;
 pub mod cmd;
 pub mod grammar;
 pub mod learn;
+pub mod limits;
 pub mod node;
 pub mod peer;
 pub mod placement;

@@ -13,6 +13,8 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use transport::stream::Stream;
 
+use crate::limits::{FULL, KEPT, READ};
+
 /// A stream and its two buffers.
 pub struct Peer {
     pub stream: Stream,
@@ -175,10 +177,3 @@ pub async fn flush(peer: &mut Peer) -> io::Result<()> {
     })
     .await
 }
-
-/// A buffer that holds so much is full: nothing more is read for it, or put into it.
-pub const FULL: usize = 64 * 1024;
-/// Bytes read at a time.
-const READ: usize = 16 * 1024;
-/// An empty buffer larger than this is given back: most sessions are idle.
-const KEPT: usize = 4 * 1024;

@@ -11,6 +11,7 @@ use protocol::grammar::{argument, astring, mailbox, parenthesis};
 use tracing::warn;
 
 use crate::grammar::untagged;
+use crate::limits::PLACEMENT_LINE;
 use crate::session::{Session, Stop};
 
 /// Free space as it was read last, and how many choices it has served.
@@ -120,7 +121,7 @@ async fn free_space(s: &mut Session, server: &str, what: &str) -> Result<Option<
     )?;
     let selected = s.selected_server() == Some(server);
     let (mut space, mut news) = (None, Vec::new());
-    s.collect(server, id, LINE_MAX, |line| match parse_space(line) {
+    s.collect(server, id, PLACEMENT_LINE, |line| match parse_space(line) {
         Some(found) => space = Some(found),
         None if selected => news.extend_from_slice(line),
         None => {}
@@ -205,8 +206,6 @@ fn chance() -> f64 {
     let number = getrandom::fill(&mut bytes).map_or(0, |()| u64::from_le_bytes(bytes));
     (number >> 11) as f64 / (1u64 << 53) as f64
 }
-
-const LINE_MAX: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -26,7 +26,8 @@ use transport::wire::{Bounds, Wire};
 use work::aside::Pace;
 
 use crate::deliver::{Deliver, Envelope, Incoming};
-use crate::settings::{BYTES, COMMANDS, IDLE, INPUT, LINE, REPLIES, Settings, WRITE};
+use crate::limits::{BYTES, COMMANDS, IDLE, INPUT, LINE, NOTICE, REPLIES, WRITE, rows};
+use crate::settings::Settings;
 use crate::trace;
 
 /// What a listener gives to each of its connections.
@@ -121,7 +122,10 @@ impl<D: Deliver> drive::Session for Conn<D> {
                         self.phase = phase;
                         Some(Next::Read)
                     }
-                    Err(_) => Some(self.close(&Reply::TooManyErrors, out)),
+                    Err(_) => {
+                        rows::LINE.met("a command without end: the connection is ended");
+                        Some(self.close(&Reply::TooManyErrors, out))
+                    }
                 },
             };
             if let Some(next) = next {
@@ -410,6 +414,3 @@ fn failed(failure: &Failure) -> Reply {
         Failure::Temporary(_) => Reply::AuthUnavailable,
     }
 }
-
-/// Characters of a notice that fit into a reply (RFC 5321, section 4.5.3.1.5).
-const NOTICE: usize = 200;

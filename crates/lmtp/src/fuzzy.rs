@@ -3,6 +3,8 @@
 use mailboxes::{Entry, List};
 use protocol::name::MailboxName;
 
+use crate::limits::{PAGE, PAGES};
+
 /// The mailbox that `name`, or failing that its closest ancestor, means but for such differences: below `inbox` (a
 /// user's details), or among the shared mailboxes. Walks that part of the list, within a bound, since names are
 /// compared as no index has them; to be called where blocking is allowed.
@@ -41,10 +43,6 @@ pub fn closest(list: &List, name: &MailboxName, inbox: Option<&MailboxName>) -> 
 fn plain(name: &MailboxName) -> String {
     name.as_str().to_lowercase().replace(['-', '_'], " ")
 }
-
-/// Names that one look-up compares, by pages.
-const PAGE: usize = 1000;
-const PAGES: usize = 1000;
 
 #[cfg(test)]
 mod tests {

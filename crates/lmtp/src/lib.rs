@@ -11,6 +11,7 @@
 mod conn;
 mod deliver;
 mod fuzzy;
+pub mod limits;
 mod settings;
 mod spool;
 mod trace;

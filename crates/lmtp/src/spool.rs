@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tracing::warn;
 
 use crate::deliver::Incoming;
-use crate::settings::IN_MEMORY;
+use crate::limits::{IN_MEMORY, PIECE};
 
 /// A whole message.
 #[derive(Debug)]
@@ -73,8 +73,6 @@ impl MessageReader {
         Ok(!buf.is_empty())
     }
 }
-
-const PIECE: usize = 64 * 1024;
 
 /// A message being written.
 #[derive(Debug)]

@@ -9,6 +9,7 @@
 //! It queues nothing: when the client has its replies, the message is on the backends or was refused.
 
 pub mod deliver;
+pub mod limits;
 pub mod route;
 mod serve;
 pub mod transaction;

@@ -20,6 +20,7 @@ use upstream::wire::OutOfStep;
 use upstream::wire::lmtp::Wire;
 use upstream::{Error, Pool};
 
+use crate::limits::{PIPELINED, READ, STEPS, WRITE};
 use crate::route::Route;
 
 /// A connection to a backend.
@@ -225,9 +226,6 @@ impl Transaction<'_> {
     }
 }
 
-/// A transaction takes no longer than so many steps would.
-const STEPS: u32 = 2;
-
 /// Commands and replies on a connection, each step bounded.
 struct Dialog<'c> {
     connection: &'c mut Connection,
@@ -313,8 +311,3 @@ async fn read_some(stream: &mut transport::stream::Stream, input: &mut BytesMut)
     input.reserve(READ);
     stream.read_buf(input).await
 }
-
-/// Commands sent without waiting for the replies between them: few enough that both sides' buffers hold them.
-const PIPELINED: usize = 100;
-const READ: usize = 4096;
-const WRITE: usize = 64 * 1024;

@@ -1,9 +1,8 @@
-//! Logs of every program: how a line is made and where it goes, and the limit that is logged once in a while.
+//! Logs of every program: how a line is made and where it goes.
 
+pub mod limits;
 mod lines;
-mod seldom;
 
 #[cfg(any(test, feature = "capture"))]
 pub use lines::logged;
 pub use lines::{LOGIN_TARGET, Verbosity, chat, start, start_tool};
-pub use seldom::Seldom;

@@ -34,6 +34,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, reload};
 
+use crate::limits::{FIELD, LINE};
+
 /// Changes the level while running (`debug` on SIGHUP).
 #[derive(Clone, Debug)]
 pub struct Verbosity {
@@ -360,9 +362,6 @@ impl fmt::Write for Bounded {
     }
 }
 
-/// Bytes of one field, and of the text of a line; beyond them stands [`CUT`].
-const FIELD: usize = 1024;
-const LINE: usize = 4096;
 const CUT: &str = "...";
 /// Characters that are no control characters and break or turn lines all the same: separators of lines and paragraphs,
 /// and the marks of direction.

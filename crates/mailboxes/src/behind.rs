@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use crate::limits::{BEHIND, LOT};
 use crate::{
     error::OpenError,
     store::{self, Rows, Store, StoreError, Write},
@@ -51,7 +52,7 @@ impl Behind {
             let fewer = self.backlog.fewer.notified();
             {
                 let mut state = self.backlog.state();
-                if state.rows <= LIMIT {
+                if state.rows <= BEHIND {
                     state.rows += counted(batch);
                     return;
                 }
@@ -130,8 +131,3 @@ impl Backlog {
 fn counted(batch: &[Write]) -> usize {
     batch.iter().filter(|(row, _)| row.first() != Some(&store::META)).count()
 }
-
-/// Rows that are written at once, before the next batch joins them.
-const LOT: usize = 10_000;
-/// Rows that may wait: a first synchronisation of some million mailboxes.
-const LIMIT: usize = 5_000_000;

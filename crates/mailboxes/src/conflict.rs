@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use protocol::{location::Location, name::MailboxName};
 
 use crate::codec::{DecodeError, Reader, put_bytes, put_number};
+use crate::limits::CONFLICTS;
 
 /// An ACTIVATE that took an active mailbox from another server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub(crate) fn remember(
         match claim {
             Claim::Taken { name, lost, won } => {
                 let before = news.get(&name).map_or_else(|| known.get(&name), Option::as_ref);
-                if before.is_none() && count >= KEPT {
+                if before.is_none() && count >= CONFLICTS {
                     continue;
                 }
                 count += usize::from(before.is_none());
@@ -89,8 +90,6 @@ impl Conflict {
 }
 
 const VERSION: u8 = 1;
-/// Conflicts kept at most.
-pub(crate) const KEPT: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
@@ -121,7 +120,7 @@ mod tests {
 
     #[test]
     fn no_more_than_ten_thousand_clashes_are_kept() {
-        let claims = (0..KEPT + 5).map(|n| taken(n, "be1!p", "be2!p")).collect();
-        assert_eq!(remember(&BTreeMap::new(), claims, 1).len(), KEPT);
+        let claims = (0..CONFLICTS + 5).map(|n| taken(n, "be1!p", "be2!p")).collect();
+        assert_eq!(remember(&BTreeMap::new(), claims, 1).len(), CONFLICTS);
     }
 }

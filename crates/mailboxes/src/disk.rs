@@ -14,6 +14,7 @@ use std::{
 
 use protocol::name::MailboxName;
 
+use crate::limits::DISK_PAGE;
 use crate::{
     conflict::Conflict,
     entry::Entry,
@@ -85,7 +86,7 @@ impl Disk {
     pub fn entries(&self, mut each: impl FnMut(&MailboxName, &Entry)) -> Result<(), Error> {
         let mut from = Vec::new();
         loop {
-            let stored = self.page(&from, PAGE)?;
+            let stored = self.page(&from, DISK_PAGE)?;
             for (key, entry) in &stored.entries {
                 if let Ok(name) = MailboxName::from_key(key) {
                     each(&name, entry);
@@ -103,14 +104,14 @@ impl Disk {
         let (mut from, to) =
             (store::tomb_row(since.saturating_add(1), &[]), store::tomb_row(upto.saturating_add(1), &[]));
         loop {
-            let rows = self.store.scan(&from, &to, PAGE)?;
+            let rows = self.store.scan(&from, &to, DISK_PAGE)?;
             for (row, _) in &rows {
                 if let Some((seq, key)) = store::tomb_parts(row) {
                     each(seq, key);
                 }
             }
             match rows.last() {
-                Some((row, _)) if rows.len() >= PAGE => from = [&row[..], &[0]].concat(),
+                Some((row, _)) if rows.len() >= DISK_PAGE => from = [&row[..], &[0]].concat(),
                 _ => return Ok(()),
             }
         }
@@ -180,6 +181,3 @@ impl Stored {
         }
     }
 }
-
-/// Rows read at once.
-const PAGE: usize = 1000;

@@ -18,6 +18,7 @@ use protocol::{location::Location, location::ServerName, name::MailboxName};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 
 use crate::entry::{Entry, Flags, Local, OldName, State};
+use crate::limits::{MAX_NAME, MAX_PARTITION};
 
 /// What stands before the first entry, between two, and after the last.
 pub const BEGIN: &str = "{\n";
@@ -329,9 +330,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pairs<T> {
 
 const FLAGS: &[(char, Flags)] =
     &[('d', Flags::DELETED), ('i', Flags::INTERMEDIATE), ('l', Flags::LEGACY_DIRS)];
-/// Longest name and partition that are loaded, in bytes, as in Cyrus.
-const MAX_NAME: usize = 509;
-const MAX_PARTITION: usize = 63;
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,8 @@
 
 use protocol::name::MailboxName;
 
+use crate::limits::{PERCENT, SHOWN, SMALL};
+
 /// What a synchronisation would remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -53,10 +55,6 @@ impl std::fmt::Display for Loss {
         write!(f, "{} would lose {} of its {}", self.server, self.removed, self.held)
     }
 }
-
-const SMALL: usize = 100;
-const PERCENT: usize = 20;
-const SHOWN: usize = 5;
 
 #[cfg(test)]
 mod tests {

@@ -36,6 +36,7 @@ pub mod guard;
 mod history;
 mod intern;
 mod judge;
+pub mod limits;
 mod list;
 mod listing;
 mod load;

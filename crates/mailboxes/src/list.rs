@@ -1,10 +1,6 @@
 //! A list of mailboxes: reading, following changes, and the door to its writer.
 
-use std::{
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::Path, sync::Arc, time::Instant};
 
 use protocol::{
     acl::{Acl, Rights, Who},
@@ -13,11 +9,12 @@ use protocol::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+use crate::limits::{CONFLICTS, TOOL, TOOL_STEP};
 use crate::{
     authority::Local,
     behind::Behind,
     change::{Change, Follow},
-    conflict::{self, Conflict},
+    conflict::Conflict,
     disk::Disk,
     entry::Entry,
     error::{CommitError, Error, Failure, OpenError, Pruned},
@@ -94,7 +91,7 @@ impl List {
                 (None, Arc::new(Disk::new(store, history.floor)), history)
             }
         };
-        let conflicts = disk.conflicts(conflict::KEPT)?;
+        let conflicts = disk.conflicts(CONFLICTS)?;
         let published = Arc::new(Published::new(disk.clone(), options, history, conflicts));
         let keeper = match local {
             Some(local) => Keeper::Owner(local),
@@ -400,6 +397,3 @@ impl std::fmt::Debug for List {
 pub type Pending = oneshot::Receiver<Result<Position, CommitError>>;
 
 const PAGE: usize = 1000;
-/// How long a daemon waits at its start for a tool that reads its list, and how often it looks.
-const TOOL: Duration = Duration::from_secs(3);
-const TOOL_STEP: Duration = Duration::from_millis(10);

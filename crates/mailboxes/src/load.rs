@@ -9,6 +9,7 @@ use std::sync::{Arc, RwLockWriteGuard, Weak};
 
 use protocol::name::MailboxName;
 
+use crate::limits::TRIES;
 use crate::{
     disk::Stored,
     error::{Error, OpenError},
@@ -83,6 +84,3 @@ fn page<'a>(published: &'a Published, from: &[u8]) -> Result<(RwLockWriteGuard<'
     let stored = published.disk.page(from, size)?;
     Ok((tables, stored))
 }
-
-/// Readings of a page that a commit may spoil before commits are kept waiting.
-const TRIES: usize = 3;

@@ -1,5 +1,6 @@
 //! How a list is kept: its role, its bounds, and what it is given (a clock, chance, threads).
 
+use crate::limits::{CHUNK, PAGE, PRUNE_EVERY, TOMBSTONE_AGE, TOMBSTONES, WINDOW};
 use crate::work::{self, Spawn};
 
 /// How a list is kept.
@@ -36,12 +37,12 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Bounds {
-            tombstones: 1_000_000,
-            tombstone_age: 7 * 24 * 3600,
-            prune_every: 8192,
-            window: 65_536,
-            chunk: 1000,
-            page: 500,
+            tombstones: TOMBSTONES,
+            tombstone_age: TOMBSTONE_AGE,
+            prune_every: PRUNE_EVERY,
+            window: WINDOW,
+            chunk: CHUNK,
+            page: PAGE,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::limits::PRUNED_AT_ONCE;
 use crate::{
     codec::{Reader, put_number},
     conflict::Conflict,
@@ -102,5 +103,3 @@ impl Recorder {
 
 /// Of a deletion's row.
 const VERSION: u8 = 1;
-/// Rows forgotten by one pruning.
-const PRUNED_AT_ONCE: usize = 16_384;

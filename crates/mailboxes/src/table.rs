@@ -10,6 +10,7 @@ use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use protocol::{location::Location, name::MailboxName};
 
+use crate::limits::RESERVED_SHOWN;
 use crate::{
     blocks::Blocks,
     codec::{DecodeError, Reader, put_number},
@@ -237,8 +238,6 @@ fn unfold_owner(acl: &Arc<str>, name: &MailboxName) -> Arc<str> {
 const OWNER: &str = "\u{1}";
 /// Begins a text that is the ACL as it is: one that holds a mark of ours itself.
 const VERBATIM: char = '\u{2}';
-/// How many reservations are listed at most.
-const RESERVED_SHOWN: usize = 10_000;
 
 #[cfg(test)]
 mod tests {

@@ -17,6 +17,7 @@ use protocol::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+use crate::limits::{GROUP, QUEUE};
 use crate::{
     authority::{Authority, Outcome},
     behind::Behind,
@@ -269,11 +270,6 @@ impl Request {
         }
     }
 }
-
-/// Requests that may wait; a sender that finds it full waits too.
-const QUEUE: usize = 4096;
-/// Requests in one group.
-const GROUP: usize = 1024;
 
 #[cfg(test)]
 mod tests;

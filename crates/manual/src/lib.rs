@@ -1,6 +1,8 @@
 //! The manual pages and shell completions of all programs, made from the definitions that `--help` prints and, for
 //! imapd.conf(5), from the registry of options. master(8) and cyrus.conf(5) are written by hand in docs/man; tests hold them to
-//! the same definitions.
+//! the same definitions. [`limits`] makes docs/LIMITS.md from the tables of the code.
+
+pub mod limits;
 
 use std::fs;
 use std::io;

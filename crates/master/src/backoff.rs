@@ -10,6 +10,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::limits::{FIRST, LIMIT, LONGEST, ROW, SOON};
+
 /// Deaths in a row. One more than ten seconds after the last begins a new row, as in Cyrus.
 #[derive(Debug, Default, Clone)]
 pub struct Failures {
@@ -98,17 +100,6 @@ impl ForkRate {
         self.estimate * (-elapsed).exp2()
     }
 }
-
-/// When a service over its fork rate is looked at again.
-pub const RATE_PAUSE: Duration = Duration::from_millis(400);
-/// How long a babysat service rests after too many deaths.
-pub const PENALTY: Duration = Duration::from_secs(10);
-const ROW: Duration = Duration::from_secs(10);
-const LIMIT: u32 = 5;
-const FIRST: Duration = Duration::from_millis(100);
-/// The longest delay of what becomes ready each time.
-const SOON: Duration = Duration::from_millis(500);
-const LONGEST: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

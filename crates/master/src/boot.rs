@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use config::imapd::Imapd;
 use logs::Verbosity;
@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::child::{self, Children, Surroundings, end_in_words, is_failure};
 use crate::events::Schedule;
+use crate::limits::{TAKEOVER, WAKES};
 use crate::listen::Opening;
 use crate::log;
 use crate::options::Options;
@@ -326,9 +327,5 @@ fn doing(what: &str) -> impl FnOnce(io::Error) -> BootError + use<'_> {
     move |cause| BootError::Io { doing: what.to_owned(), cause }
 }
 
-/// Messages that may wait for the main loop; whoever sends more waits.
-const WAKES: usize = 256;
-/// How long the sockets of a master that was killed may still be held by its children.
-const TAKEOVER: Duration = Duration::from_secs(2);
 const EX_OSERR: u8 = 71;
 const EX_NOPERM: u8 = 77;

@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
+use crate::limits::{GRACE, LINGERING};
 use crate::os::{self, Launch, User};
 use crate::plan::{ServiceKey, config_file};
 use crate::program::{Command, Program};
@@ -399,10 +400,4 @@ pub fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> 
     }
 }
 
-/// How long a program may take from its start until it says that it is ready, before that is worth a line in the log.
-pub const READY_BOUND: Duration = Duration::from_secs(60);
-/// What children get beyond the time that services take to drain.
-const GRACE: Duration = Duration::from_secs(5);
-/// After this long a worker that was told to finish its client is spoken of.
-const LINGERING: Duration = Duration::from_secs(30);
 const EX_TEMPFAIL: i32 = 75;

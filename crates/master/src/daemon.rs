@@ -5,15 +5,16 @@
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal, WaitStatus};
 use tracing::{error, info};
 
-use crate::backoff::{Failures, ForkRate, RATE_PAUSE};
+use crate::backoff::{Failures, ForkRate};
 use crate::board::{self, Process};
 use crate::child::{self, Children, Extras, Owner};
+use crate::limits::{OK_BOUND, RATE_PAUSE, YOUNG};
 use crate::plan::Daemon;
 
 /// One line of DAEMON.
@@ -214,7 +215,3 @@ fn readable_before(reader: &io::PipeReader, deadline: Instant) -> bool {
 }
 
 const OK: &[u8] = b"ok\r\n";
-/// How long a daemon of `wait=y` may take.
-const OK_BOUND: Duration = Duration::from_secs(60);
-/// A daemon that ends sooner than this, even with status 0, is not started again at once.
-const YOUNG: Duration = Duration::from_secs(1);

@@ -13,6 +13,7 @@ use tracing::{debug, error, info};
 use crate::board::{self, Process};
 use crate::calendar::{next_at, next_cron, system_offset};
 use crate::child::{Children, Extras, Owner, earlier, is_failure};
+use crate::limits::WALL_CLOCK_CHECK;
 use crate::plan::Event;
 
 /// All events.
@@ -157,9 +158,6 @@ fn next_due(when: &When, now: Instant, wall: OffsetDateTime) -> Due {
         When::Cron(cron) => next_cron(cron, wall, &system_offset).map_or(Due::Never, Due::At),
     }
 }
-
-/// How often a time by the wall is looked at again, in case somebody sets the clock.
-const WALL_CLOCK_CHECK: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, WaitStatus};
 use supervision::control::{self, Control, Listened};
@@ -21,9 +21,10 @@ use supervision::listeners::{self, Entry, Listeners};
 use supervision::notify::Notice;
 use tracing::{error, info, warn};
 
-use crate::backoff::{Failures, PENALTY, Verdict};
+use crate::backoff::{Failures, Verdict};
 use crate::board::{self, Process};
-use crate::child::{self, Children, Extras, GroupKey, Owner, READY_BOUND, Wake, Watch};
+use crate::child::{self, Children, Extras, GroupKey, Owner, Wake, Watch};
+use crate::limits::{PENALTY, READY_BOUND, YOUNG};
 use crate::listen::Socket;
 use crate::plan::ServiceKey;
 use crate::services::{Listening, Services};
@@ -425,8 +426,6 @@ fn sockets<'a>(members: &[&'a Listening]) -> Vec<BorrowedFd<'a>> {
     members.iter().flat_map(|member| member.open().filter_map(Socket::fd)).collect()
 }
 
-/// A process that ends sooner than this, even with status 0, is not started again at once for ever.
-const YOUNG: Duration = Duration::from_secs(1);
 const EX_TEMPFAIL: i32 = 75;
 const LISTENER_FLAGS: &str = "sakHNDXq";
 

@@ -10,7 +10,6 @@ use std::net::TcpListener as StdTcpListener;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use config::cyrus::{Listen, Proto};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,6 +21,7 @@ use tracing::{debug, error, info};
 use crate::board::Board;
 use crate::child::Wake;
 use crate::exposition::Exposition;
+use crate::limits::{CONNECTIONS, FAILING, FETCH, METRICS_LIMIT, PATIENCE, REQUEST_LIMIT};
 use crate::listen::{self, Opening};
 use crate::page;
 
@@ -98,7 +98,7 @@ async fn accept(listener: TcpListener, wake: mpsc::Sender<Wake>, limit: Arc<Sema
                 });
             }
             // Out of descriptors, most likely: others must end first.
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(_) => tokio::time::sleep(FAILING).await,
         }
     }
 }
@@ -209,11 +209,3 @@ async fn read_page(path: &Path) -> io::Result<String> {
 
 const OK: &str = "200 OK";
 const UNAVAILABLE: &str = "503 Service Unavailable";
-/// Connections at a time, beyond which others wait.
-const CONNECTIONS: usize = 32;
-/// A whole request and its answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// One process's metrics.
-const FETCH: Duration = Duration::from_secs(2);
-const REQUEST_LIMIT: usize = 8 * 1024;
-const METRICS_LIMIT: u64 = 4 * 1024 * 1024;

@@ -24,6 +24,7 @@ pub mod events;
 pub mod exposition;
 pub mod group;
 pub mod http;
+pub mod limits;
 pub mod listen;
 pub mod log;
 pub mod options;

@@ -15,6 +15,8 @@ use config::ports::Ports;
 use socket2::{Domain, Protocol, SockAddr, Type};
 use tracing::warn;
 
+use crate::limits::RETRY;
+
 /// An open listening socket.
 #[derive(Debug)]
 pub struct Socket {
@@ -286,8 +288,6 @@ fn bind_path(socket: &socket2::Socket, path: &Path, owner: Option<(u32, u32)>) -
 }
 
 static SERIAL: AtomicU64 = AtomicU64::new(0);
-/// Pause between two attempts to bind an address in use.
-const RETRY: Duration = Duration::from_millis(20);
 const EAFNOSUPPORT: i32 = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
 
 #[cfg(test)]

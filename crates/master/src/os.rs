@@ -18,6 +18,8 @@ use rustix::process::Pid;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::limits::GROUPS_LIMIT;
+
 /// A user of this machine, with all groups that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
@@ -462,8 +464,6 @@ pub fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }.map_err(Into::into)
 }
 
-/// NGROUPS_MAX of Linux: a process cannot have more, and looking stops above twice that.
-const GROUPS_LIMIT: usize = 2 * 65_536;
 /// The first descriptor after the standard three.
 const FIRST_FD: RawFd = 3;
 /// Enough for any 32-bit process id.

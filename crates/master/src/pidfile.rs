@@ -10,6 +10,8 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::{Flock, FlockType, fcntl_getlk};
 
+use crate::limits::{AGAIN, DYING};
+
 /// A locked pid file. The kernel gives the lock back when master ends, however it ends.
 #[derive(Debug)]
 pub struct PidFile {
@@ -111,10 +113,6 @@ fn lock(file: &File) -> rustix::io::Result<()> {
     flock(file, FlockOperation::NonBlockingLockExclusive)?;
     rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive)
 }
-
-/// How long the kernel may take to end a process that holds a node's memory and files.
-const DYING: Duration = Duration::from_millis(300);
-const AGAIN: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {

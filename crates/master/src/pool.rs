@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, WaitStatus};
 use supervision::status::{Code, Status};
@@ -17,9 +17,10 @@ use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tracing::{debug, error, warn};
 
-use crate::backoff::{Failures, ForkRate, PENALTY, RATE_PAUSE, Verdict};
+use crate::backoff::{Failures, ForkRate, Verdict};
 use crate::board::{self, Process, Workers};
 use crate::child::{self, Children, Extras, Owner, PoolKey, Wake, Watch};
+use crate::limits::{PENALTY, RATE_PAUSE, YOUNG};
 use crate::listen::Socket;
 use crate::plan::Service;
 use crate::services::{Listening, Services};
@@ -308,6 +309,3 @@ async fn read_status(mut reader: pipe::Receiver, key: PoolKey, wake: mpsc::Sende
         }
     }
 }
-
-/// A worker that ends sooner than this, without having had a client, has not come up.
-const YOUNG: Duration = Duration::from_secs(1);

@@ -2,12 +2,13 @@
 //!
 //! Daemons of `wait=y` outlive the services, and are ended in the reverse of the order they were started in.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal};
 use tracing::{info, warn};
 
 use crate::child::Child;
+use crate::limits::KILLED;
 use crate::supervisor::{Happening, Inputs, Supervisor};
 
 impl Supervisor {
@@ -40,7 +41,7 @@ impl Supervisor {
                 }
                 self.kill_rest(&rule);
                 killed = true;
-                deadline = Instant::now() + GRACE;
+                deadline = Instant::now() + KILLED;
             }
             match inputs.next(Some(deadline)).await {
                 Some(Happening::Stop(_)) => {
@@ -61,6 +62,3 @@ impl Supervisor {
         self.children.pids(|_: &Child| true).into_iter().filter(|pid| rule(*pid)).collect()
     }
 }
-
-/// After SIGKILL.
-const GRACE: Duration = Duration::from_secs(5);

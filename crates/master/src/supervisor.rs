@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use config::imapd::Imapd;
 use logs::Verbosity;
@@ -24,6 +24,7 @@ use crate::daemon::Keeper;
 use crate::events::Schedule;
 use crate::group::Group;
 use crate::http::Page;
+use crate::limits::{IDLE, READY_BOUND};
 use crate::listen::Opening;
 use crate::pidfile::PidFile;
 use crate::plan::{ServiceKey, Sources};
@@ -215,7 +216,7 @@ impl Supervisor {
 
     /// The node is ready when every process that is to run from boot is, or has failed for good.
     fn tell_when_ready(&mut self) {
-        let late = self.began.elapsed() > crate::child::READY_BOUND;
+        let late = self.began.elapsed() > READY_BOUND;
         if self.ready_file.is_written()
             || !late && self.groups.values().any(|group| group.is_coming_up(&self.services))
         {
@@ -304,6 +305,3 @@ impl Supervisor {
         }
     }
 }
-
-/// The longest sleep.
-const IDLE: Duration = Duration::from_secs(60);

@@ -14,6 +14,8 @@ use tokio::{
 };
 use tracing::warn;
 
+use crate::server::limits::KICK_FAILING;
+
 /// Serves until the daemon ends.
 pub(crate) fn start(context: &Context, replica: Option<Replica>) {
     let path = Path::new(&context.imapd().configdirectory).join("socket").join("mupdate.target");
@@ -36,7 +38,7 @@ async fn accept(listener: UnixListener, replica: Option<Replica>) {
             }
             Err(why) => {
                 warn!("kick socket: {why}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                tokio::time::sleep(KICK_FAILING).await;
             }
         }
     }

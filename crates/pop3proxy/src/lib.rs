@@ -7,6 +7,7 @@
 //!
 //! Everything after the login is the backend's business: the maildrop's lock, UIDL, deletions.
 
+pub mod limits;
 pub mod locate;
 mod pipe;
 mod serve;

@@ -8,6 +8,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use transport::stream::Stream;
 
+use crate::limits::{BUFFER, NOTICE, SILENCE};
+
 /// Copies until the backend closes, or the client does and the backend has had time to notice. A side that takes nothing for
 /// `patience` ends it. After `stop` the client says nothing more, and hears the answer that it waits for to its end.
 pub async fn pipe(client: Stream, backend: Stream, patience: Duration, stop: &CancellationToken) {
@@ -65,13 +67,6 @@ where
         timeout(patience, written).await.map_err(late)??;
     }
 }
-
-/// Per direction: large enough for throughput, small enough for thousands of idle sessions.
-const BUFFER: usize = 16 * 1024;
-/// What a backend gets to end its session after the client is gone.
-const NOTICE: Duration = Duration::from_secs(30);
-/// A backend that says nothing for so long has answered what it was asked.
-const SILENCE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

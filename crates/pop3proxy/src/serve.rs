@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 use transport::wire::{Bounds, Wire};
 use upstream::Upstream;
 
+use crate::limits::INPUT;
 use crate::pipe::pipe;
 use crate::session::{Front, Settings};
 
@@ -98,6 +99,3 @@ impl Settings {
         }
     }
 }
-
-/// RFC 2449 bounds a command at 255 octets; SASL answers may be longer.
-const INPUT: usize = 16 * 1024;

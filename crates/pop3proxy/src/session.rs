@@ -12,7 +12,8 @@ use protocol::pop3::command::Command;
 use protocol::pop3::reply::Reply;
 use protocol::pop3::session::{self, Action, Tls};
 use service::Context;
-use service::drive::{BEFORE_LOGIN, Farewell, Next, Session};
+use service::drive::{Farewell, Next, Session};
+use service::limits::BEFORE_LOGIN;
 use service::sessions::Seat;
 use tracing::{info, warn};
 use transport::peer::Channel;
@@ -20,6 +21,7 @@ use transport::tls::ServerTls;
 use upstream::Upstream;
 use upstream::wire::pop3::Wire;
 
+use crate::limits::{MAX_FAILURES, rows};
 use crate::locate;
 
 /// A connection to a backend.
@@ -134,7 +136,12 @@ impl Front {
             Ok(login) => self.connect_through(&login, out).await,
             Err(failure) => {
                 self.failures += 1;
-                let next = if self.failures >= MAX_FAILURES { Next::Close } else { Next::Again };
+                let next = if self.failures >= MAX_FAILURES {
+                    rows::MAX_FAILURES.met("too many failed logins: the connection is ended");
+                    Next::Close
+                } else {
+                    Next::Again
+                };
                 say(out, failed(&failure), next)
             }
         }
@@ -267,6 +274,3 @@ fn failed(failure: &Failure) -> Reply {
         Failure::Temporary(_) => Reply::AuthUnavailable,
     }
 }
-
-/// So many failed logins end the connection; each of them was slowed.
-const MAX_FAILURES: u32 = 10;

@@ -22,9 +22,10 @@ use tokio_util::task::TaskTracker;
 use tracing::{error, info, warn};
 
 use crate::copies::Host;
-use crate::limits::{DirectoryLock, LockError};
+use crate::limits::{HURRY, REPORT};
 use crate::listen::{ListenError, Listener, Shared, Socket};
 use crate::notices::Notices;
+use crate::process::{DirectoryLock, LockError};
 use crate::sessions::Sessions;
 use crate::{inherit, names};
 
@@ -395,7 +396,7 @@ impl Context {
             self.inner.clients_changed.notified().await;
             let clients = u64::try_from(self.clients()).unwrap_or(u64::MAX);
             self.inner.notifier.tell(&Notice { clients: Some(clients), ..Notice::default() });
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(REPORT).await;
         }
     }
 }
@@ -411,6 +412,3 @@ impl Drop for Counted {
         self.context.inner.clients_changed.notify_one();
     }
 }
-
-/// What running commands get when the supervisor is gone.
-const HURRY: Duration = Duration::from_millis(300);

@@ -9,7 +9,6 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -20,7 +19,8 @@ use tokio::io::{AsyncReadExt, Interest};
 use tokio::net::{UnixListener, UnixStream};
 use tracing::{info, warn};
 
-use crate::limits::DirectoryLock;
+use crate::limits::{COPY, COPY_AGAIN, COPY_ENTRY};
+use crate::process::DirectoryLock;
 
 /// The first copy's side.
 pub(crate) struct Host {
@@ -39,7 +39,7 @@ impl Host {
     pub(crate) async fn next(&self) -> io::Result<(Entry, OwnedFd, UnixStream)> {
         let (copy, _) = self.listener.accept().await?;
         let receiving = copy.async_io(Interest::READABLE, || receive(&copy));
-        let (text, fd) = tokio::time::timeout(PATIENCE, receiving).await??;
+        let (text, fd) = tokio::time::timeout(COPY, receiving).await??;
         rustix::io::ioctl_fionbio(&fd, true)?;
         Ok((serde_json::from_slice(&text)?, fd, copy))
     }
@@ -84,7 +84,7 @@ async fn pass(directory: &Path, entry: &Entry, fd: &OwnedFd) -> Option<UnixStrea
         } else if DirectoryLock::take(directory).is_ok() {
             return None;
         }
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(COPY_AGAIN).await;
     }
 }
 
@@ -99,7 +99,7 @@ fn send(host: &UnixStream, entry: &Entry, fd: &OwnedFd) -> io::Result<()> {
 }
 
 fn receive(copy: &UnixStream) -> io::Result<(Vec<u8>, OwnedFd)> {
-    let mut text = vec![0u8; ENTRY_LIMIT];
+    let mut text = vec![0u8; COPY_ENTRY];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
@@ -113,9 +113,3 @@ fn receive(copy: &UnixStream) -> io::Result<(Vec<u8>, OwnedFd)> {
 }
 
 const SOCKET: &str = "copies";
-/// One entry of a cyrus.conf.
-const ENTRY_LIMIT: usize = 16 * 1024;
-/// How long a copy may take to say what it has.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How often a copy looks for the first one while that is starting or ending.
-const AGAIN: Duration = Duration::from_millis(100);

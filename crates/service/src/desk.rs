@@ -11,7 +11,6 @@ use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -23,6 +22,7 @@ use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::limits::{DESK, DESK_FAILING, DESK_NAME, UPKEEP};
 use crate::sessions::Sessions;
 use crate::vitals::Vitals;
 
@@ -66,11 +66,11 @@ async fn accept(listener: UnixListener, desk: Desk) {
                     .keep_alive(false)
                     .serve_connection(TokioIo::new(stream), service);
                 // Whoever asks sits on this host and may as well be stuck: bounded.
-                tokio::spawn(async move { tokio::time::timeout(PATIENCE, connection).await });
+                tokio::spawn(async move { tokio::time::timeout(DESK, connection).await });
             }
             Err(error) => {
                 warn!("{SOCKET}: {error}");
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(DESK_FAILING).await;
             }
         }
     }
@@ -90,7 +90,7 @@ async fn answer(request: Request<Incoming>, desk: Desk) -> Result<Response<Full<
             let list = serde_json::to_string(&desk.sessions.list()).unwrap_or_default();
             (StatusCode::OK, "application/json", list)
         }
-        (&Method::POST, "/kick") => match Limited::new(request.into_body(), NAME).collect().await {
+        (&Method::POST, "/kick") => match Limited::new(request.into_body(), DESK_NAME).collect().await {
             Ok(name) => {
                 let name = String::from_utf8_lossy(&name.to_bytes()).trim().to_owned();
                 let ended = desk.sessions.kick(&name);
@@ -108,8 +108,3 @@ async fn answer(request: Request<Incoming>, desk: Desk) -> Result<Response<Full<
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     Ok(response)
 }
-
-const PATIENCE: Duration = Duration::from_secs(10);
-const UPKEEP: Duration = Duration::from_secs(30);
-/// Bytes of a name.
-const NAME: usize = 1024;

@@ -5,15 +5,16 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::Path,
-    time::Duration,
 };
 
 use tracing::debug;
 
+use crate::limits::{DISK_EVERY, DISK_ROOM};
+
 /// Returns when some mebibytes could be written and synced in this directory.
 pub async fn writable(directory: &Path) {
     loop {
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(DISK_EVERY).await;
         let path = directory.join("room");
         match tokio::task::spawn_blocking(move || probe(&path)).await {
             Ok(Ok(())) => return,
@@ -26,17 +27,13 @@ pub async fn writable(directory: &Path) {
 
 fn probe(path: &Path) -> io::Result<()> {
     let written = File::create(path).and_then(|mut file| {
-        file.write_all(&vec![0; ROOM])?;
+        file.write_all(&vec![0; DISK_ROOM])?;
         file.sync_all()
     });
     // It must not take the room that others wait for.
     let removed = fs::remove_file(path);
     written.and(removed)
 }
-
-/// How often it is tried, and how many bytes must fit: what a list needs to be opened and to go on.
-const EVERY: Duration = Duration::from_secs(3);
-const ROOM: usize = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

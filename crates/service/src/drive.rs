@@ -26,6 +26,8 @@ use transport::peer::Channel;
 use transport::tls::ServerTls;
 use transport::wire::Wire;
 
+use crate::limits::{BEFORE_LOGIN, rows};
+
 /// What the driver does next.
 #[derive(Debug)]
 pub enum Next {
@@ -84,9 +86,6 @@ pub enum Outcome {
     /// The session wants its caller to go on.
     Detached(Box<Wire>),
 }
-
-/// How long a client may take to log in, on all protocols but MUPDATE, which has 120 s.
-pub const BEFORE_LOGIN: Duration = Duration::from_secs(180);
 
 /// Drives a session until it, the client or the daemon ends it.
 pub async fn drive<S: Session>(
@@ -153,6 +152,7 @@ async fn wait<S: Session>(
         false => session.patience().min(BEFORE_LOGIN.saturating_sub(began.elapsed())),
     };
     if patience.is_zero() {
+        tell_of_a_stranger(wire, session);
         return Ok(Woken::Farewell(Farewell::Idle));
     }
     let mut news = BytesMut::new();
@@ -169,7 +169,18 @@ async fn wait<S: Session>(
         () = tokio::time::sleep(patience) => Woken::Farewell(Farewell::Idle),
     };
     wire.output().unsplit(news);
+    if matches!(woken, Woken::Farewell(Farewell::Idle)) {
+        tell_of_a_stranger(wire, session);
+    }
     Ok(woken)
+}
+
+/// The client's time is over. Where it has not logged in, that is worth a line.
+fn tell_of_a_stranger(wire: &Wire, session: &impl Session) {
+    if !session.is_known() {
+        let peer = wire.stream().peer();
+        rows::BEFORE_LOGIN.met(format_args!("{peer}: no login in time: the connection is ended"));
+    }
 }
 
 #[cfg(test)]

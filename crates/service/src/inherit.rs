@@ -17,6 +17,7 @@ use rustix::net::AddressFamily;
 use supervision::control;
 use supervision::listeners::{self, Entry, Listeners};
 
+use crate::limits::MAX_SOCKETS;
 use crate::listen::{ListenError, Socket};
 
 /// What was inherited.
@@ -141,4 +142,3 @@ pub(crate) fn socket(fd: OwnedFd) -> io::Result<Socket> {
 const FIRST: RawFd = 3;
 const CYRUS_STATUS: RawFd = 3;
 const CYRUS_LISTEN: RawFd = 4;
-const MAX_SOCKETS: usize = 1024;

@@ -35,6 +35,7 @@ pub mod listen;
 mod metrics;
 pub mod names;
 pub mod notices;
+pub mod process;
 pub mod run;
 pub mod say;
 pub mod serve;

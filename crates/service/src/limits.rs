@@ -1,120 +1,85 @@
-//! What a daemon sets for its own process: many open files, no core dumps, one instance per directory.
+//! What holds for every daemon, whatever it speaks.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::os::fd::RawFd;
-use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustix::fs::FlockOperation;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tracing::warn;
-
-/// Raises the number of open files to the hard limit, and turns core dumps off: they would hold passwords.
-pub(crate) fn apply() {
-    let files = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: files.maximum, maximum: files.maximum };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        warn!("cannot raise the number of open files: {error}");
+bounds::table! {
+    "service", "The host of every daemon: listeners, clients, notices, shutdown";
+    options {
+        /// Clients of one listener at a time; one more is refused in its protocol's words.
+        maxchild, "Cyrus, of processes";
+        /// Sessions of one user, by protocol; 0: no limit.
+        maxlogins_per_user, "chosen: more than any program opens";
+        /// Sessions from one address, by protocol; 0: no limit.
+        maxlogins_per_host, "Cyrus";
+        /// What running commands get to finish at shutdown.
+        drain_timeout, "chosen: less than supervisors wait";
+        /// How long a daemon goes on after its readiness endpoint fails.
+        shutdown_delay, "depends on the load balancer";
+        /// How long a connection may be silent before it is probed; 0: as the system has it.
+        tcp_keepalive_idle, "Cyrus";
+        /// Between two such probes.
+        tcp_keepalive_intvl, "Cyrus";
     }
-    let none = Rlimit { current: Some(0), maximum: getrlimit(Resource::Core).maximum };
-    if let Err(error) = setrlimit(Resource::Core, none) {
-        warn!("cannot turn core dumps off: {error}");
-    }
-}
-
-/// Whether hardly any descriptors are left, by the number of one that was just opened: the kernel gives the lowest that is
-/// free. A sixteenth, up to [`RESERVED`], is kept for sessions that are open, which need files and backends.
-pub(crate) fn are_nearly_used_up(opened: RawFd) -> bool {
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let reserved = (limit / 16).clamp(16, RESERVED);
-    u64::try_from(opened).is_ok_and(|opened| opened >= limit.saturating_sub(reserved))
-}
-
-/// A daemon's own directory, held by one process as long as this lives.
-#[derive(Debug)]
-pub struct DirectoryLock {
-    path: PathBuf,
-    _file: File,
-}
-
-/// Why the directory is not ours.
-#[derive(Debug, thiserror::Error)]
-pub enum LockError {
-    #[error("{}: another instance is running{}", path.display(), holder.as_deref().unwrap_or_default())]
-    Held { path: PathBuf, holder: Option<String> },
-    #[error("{}: {why}", path.display())]
-    Io { path: PathBuf, why: io::Error },
-}
-
-impl DirectoryLock {
-    /// Makes the directory if need be and takes it.
-    pub fn take(directory: &Path) -> Result<DirectoryLock, LockError> {
-        let path = directory.join("lock");
-        let io_error = |why| LockError::Io { path: path.clone(), why };
-        files::directory(directory, 0o700, None).map_err(io_error)?;
-        let mut file = files::lock_file(&path, 0o600).map_err(io_error)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(error) if error == rustix::io::Errno::WOULDBLOCK => {
-                let mut pid = String::new();
-                let _ = file.read_to_string(&mut pid);
-                let holder =
-                    Some(pid.trim()).filter(|pid| !pid.is_empty()).map(|pid| format!(" (pid {pid})"));
-                return Err(LockError::Held { path: directory.to_owned(), holder });
-            }
-            Err(error) => return Err(io_error(error.into())),
-        }
-        // The number is for the reader of a message only; the lock is what counts.
-        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(DirectoryLock { path: directory.to_owned(), _file: file })
-    }
-
-    /// As [`DirectoryLock::take`]; where it is held, `<directory>/1`, `2` … : a foreign master starts a daemon once
-    /// per prefork slot.
-    pub fn take_slot(directory: &Path) -> Result<DirectoryLock, LockError> {
-        let mut result = DirectoryLock::take(directory);
-        for slot in 1..=SLOTS {
-            match &result {
-                Err(LockError::Held { .. }) => {
-                    result = DirectoryLock::take(&directory.join(slot.to_string()))
-                }
-                _ => break,
-            }
-        }
-        result
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-/// Whether a process that says it holds a daemon's directory lives. Taking the lock to find out could keep the daemon
-/// from it.
-pub fn is_held(directory: &Path) -> bool {
-    let pid = fs::read_to_string(directory.join("lock")).unwrap_or_default();
-    let pid = pid.trim().parse().ok().and_then(rustix::process::Pid::from_raw);
-    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
-}
-
-const SLOTS: u32 = 64;
-const RESERVED: u64 = 1024;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_directory_has_one_owner_at_a_time() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("murder/backend");
-        let first = DirectoryLock::take(&path).unwrap();
-        assert!(is_held(&path) && !is_held(dir.path()));
-        let error = DirectoryLock::take(&path).unwrap_err();
-        assert!(matches!(&error, LockError::Held { holder: Some(_), .. }), "{error}");
-        let second = DirectoryLock::take_slot(&path).unwrap();
-        assert_eq!(second.path(), path.join("1"));
-        drop(first);
-        assert_eq!(DirectoryLock::take_slot(&path).unwrap().path(), path);
-    }
+    /// How long a client may take for its TLS handshake on a listener with implicit TLS.
+    pub(crate) HANDSHAKE: Duration = Duration::from_secs(30), Time, "chosen: some round trips of a slow line";
+    /// How long a load balancer may take to say who the client is.
+    pub(crate) PROXY_HEADER: Duration = Duration::from_secs(10), Time, "chosen: a load balancer is near";
+    /// How long a client may take to log in, however busy it looks, on all protocols but MUPDATE.
+    pub BEFORE_LOGIN: Duration = Duration::from_secs(180), Time, "chosen; RFC 3501 section 5.4 and RFC 1939 section 3 speak of the time after it";
+    /// A session in which nobody has logged in for so long is cut, wherever it hangs.
+    pub(crate) STRANGER: Duration = Duration::from_secs(240), Time, "chosen: longer than any protocol's own bound";
+    /// How long a client that is refused may take to read why.
+    pub(crate) LAST_WORDS: Duration = Duration::from_secs(2), Time, "chosen: some round trips of a slow line";
+    /// The first pause between two attempts to accept while descriptors are short; it doubles.
+    pub(crate) SHORTEST_PAUSE: Duration = Duration::from_millis(100), Time, "chosen: others must end first";
+    /// The longest such pause.
+    pub(crate) LONGEST_PAUSE: Duration = Duration::from_secs(1), Time, "chosen: a client waits as long for its connection";
+    /// The pause after a socket of the supervisor's, or of a copy, failed.
+    pub(crate) FAILING: Duration = Duration::from_millis(100), Time, "chosen: a socket that only fails must not keep a processor busy";
+    /// File descriptors that are kept for open sessions: a sixteenth of all, and not more than this.
+    pub(crate) RESERVED: u64 = 1024, Count, "chosen: each session needs files and backends";
+    /// Instances of a daemon on one directory, where a foreign supervisor starts several.
+    pub(crate) SLOTS: u32 = 64, Count, "chosen: as many as anyone preforks";
+    /// Sockets that a daemon inherits.
+    pub(crate) MAX_SOCKETS: usize = 1024, Count, "chosen: more than any cyrus.conf has";
+    /// How long a connection that is made to last may be silent before it is probed.
+    pub(crate) LASTING_IDLE: Duration = Duration::from_secs(60), Time, "chosen: noticed within two minutes";
+    /// Between two such probes.
+    pub(crate) LASTING_INTERVAL: Duration = Duration::from_secs(15), Time, "chosen: noticed within two minutes";
+    /// Such probes in vain before the connection is given up.
+    pub(crate) LASTING_PROBES: u32 = 4, Count, "chosen: noticed within two minutes";
+    /// How often an operator's notice (msg/shutdown, msg/motd) is looked for.
+    pub(crate) LOOK: Duration = Duration::from_secs(1), Time, "chosen: a human notices no more";
+    /// How long a look may take; then what was read last stands.
+    pub(crate) NOTICE_PATIENCE: Duration = Duration::from_secs(2), Time, "chosen: a disk that hangs must not hang logins";
+    /// Characters of a notice that clients are shown.
+    pub(crate) NOTICE_LINE: usize = 900, Count, "chosen: a line of a protocol";
+    /// Bytes of a notice that are read.
+    pub(crate) NOTICE_READ: u64 = 16 * 1024, Bytes, "chosen: more than a line";
+    /// How often a daemon that waits for room on its disk looks for it.
+    pub(crate) DISK_EVERY: Duration = Duration::from_secs(3), Time, "chosen: a human notices no more";
+    /// Room on a disk without which a daemon waits.
+    pub(crate) DISK_ROOM: usize = 4 * 1024 * 1024, Bytes, "chosen: what a list needs to be opened and to go on";
+    /// How long whoever asks for metrics or sessions may take.
+    pub(crate) DESK: Duration = Duration::from_secs(10), Time, "chosen: whoever asks sits on this host";
+    /// How often metrics are folded together though nobody asks.
+    pub(crate) UPKEEP: Duration = Duration::from_secs(30), Time, "chosen: few samples gather meanwhile";
+    /// Bytes of a name to `murder kick`.
+    pub(crate) DESK_NAME: usize = 1024, Bytes, "chosen: longer than any user's name";
+    /// The pause after nobody could be accepted there.
+    pub(crate) DESK_FAILING: Duration = Duration::from_secs(1), Time, "chosen: a socket that only fails must not keep a processor busy";
+    /// Between two reports of the number of clients to the supervisor.
+    pub(crate) REPORT: Duration = Duration::from_secs(1), Time, "chosen: one datagram a second";
+    /// What running commands get when the supervisor is gone.
+    pub(crate) HURRY: Duration = Duration::from_millis(300), Time, "chosen: another supervisor may start the daemon anew";
+    /// How long a copy may take to say what it has.
+    pub(crate) COPY: Duration = Duration::from_secs(5), Time, "chosen: both are on this host";
+    /// How often a copy looks for the first one while that is starting or ending.
+    pub(crate) COPY_AGAIN: Duration = Duration::from_millis(100), Time, "chosen: a start takes longer";
+    /// Bytes of what a copy says of its listener.
+    pub(crate) COPY_ENTRY: usize = 16 * 1024, Bytes, "chosen: more than any line of a cyrus.conf";
+    /// What a daemon gets to close its files, after its clients are gone.
+    pub(crate) GRACE: Duration = Duration::from_secs(5), Time, "chosen: a list is closed in that time";
+    /// What blocking threads get to end.
+    pub(crate) THREADS: Duration = Duration::from_millis(200), Time, "chosen: what blocks now waits for a disk or a name server";
 }

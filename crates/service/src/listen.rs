@@ -26,6 +26,8 @@ use transport::settings;
 use transport::stream::Stream;
 use transport::tls::{ServerTls, TlsError};
 
+use crate::limits::{LASTING_IDLE, LASTING_INTERVAL, LASTING_PROBES};
+
 /// What is spoken on the listener of an entry.
 fn protocol_of(entry: &Entry) -> Option<Protocol> {
     Protocol::of_program(&entry.program).or_else(|| Protocol::of_name(&entry.name))
@@ -296,11 +298,6 @@ impl fmt::Debug for Listener {
             .finish_non_exhaustive()
     }
 }
-
-/// A connection that lasts: how long it may be silent before it is probed, how often, and how often in vain.
-const LASTING_IDLE: Duration = Duration::from_secs(60);
-const LASTING_INTERVAL: Duration = Duration::from_secs(15);
-const LASTING_PROBES: u32 = 4;
 
 #[cfg(test)]
 mod tests {

@@ -20,6 +20,11 @@ pub fn command_took(protocol: &'static str, began: Instant) {
 }
 
 fn describe() {
+    metrics::describe_counter!(
+        "murder_limits_met_total",
+        "Times that a limit of docs/LIMITS.md was met, by limit. Alert when it grows and users complain: the log says who met \
+         it, once a minute."
+    );
     metrics::describe_counter!("murder_connections_total", "Connections accepted, by listener.");
     metrics::describe_gauge!("murder_connections", "Connections served now, by listener.");
     metrics::describe_counter!(

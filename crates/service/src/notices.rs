@@ -8,19 +8,18 @@
 //! | bound | value |
 //! | --- | --- |
 //! | age of an answer | [`LOOK`]: what another host changes on a network file system is not reported |
-//! | how long one waits for a look | [`PATIENCE`]; then the last answer stands |
+//! | how long one waits for a look | [`NOTICE_PATIENCE`]; then the last answer stands |
 //! | looks at once | one |
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
-use logs::Seldom;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use tokio::net::unix::pipe::Receiver;
 use tokio::time::{Instant, timeout};
-use tracing::warn;
+
+use crate::limits::{LOOK, NOTICE_LINE, NOTICE_PATIENCE, NOTICE_READ, rows};
 
 /// The two files. Cheap to clone; clones share what was read.
 #[derive(Debug, Clone)]
@@ -85,15 +84,12 @@ impl Notices {
             // It fails only while the runtime ends.
             let _ = tokio::task::spawn_blocking(read).await;
         };
-        if timeout(PATIENCE, look).await.is_err()
-            && let Some(times) = LATE.met()
-        {
+        if timeout(NOTICE_PATIENCE, look).await.is_err() {
             let directory = self.inner.directory();
-            warn!(
-                times,
-                "{}: not readable within {PATIENCE:?}: what was read last stands",
+            rows::NOTICE_PATIENCE.met(format_args!(
+                "{}: not readable within {NOTICE_PATIENCE:?}: what was read last stands",
                 directory.display()
-            );
+            ));
         }
     }
 }
@@ -157,14 +153,12 @@ fn has_report(changes: &Receiver) -> bool {
 /// The first line of a file, fit for one line of a protocol. Every client waits for it: no FIFO, and not the whole of a large one.
 fn first_line(file: &Path) -> Option<String> {
     let mut text = Vec::new();
-    files::open(file).ok()?.take(READ_MAX).read_to_end(&mut text).ok()?;
+    files::open(file).ok()?.take(NOTICE_READ).read_to_end(&mut text).ok()?;
     let text = String::from_utf8_lossy(&text);
     let line = text.lines().next().unwrap_or_default();
-    Some(line.chars().filter(|c| !c.is_control()).take(LINE_MAX).collect())
+    Some(line.chars().filter(|c| !c.is_control()).take(NOTICE_LINE).collect())
 }
 
-const LOOK: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_secs(2);
 /// What can change a notice.
 const NOTICE_CHANGES: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::MODIFY)
@@ -175,10 +169,6 @@ const NOTICE_CHANGES: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE)
     .union(WatchFlags::DELETE_SELF)
     .union(WatchFlags::MOVE_SELF);
-static LATE: Seldom = Seldom::every(Duration::from_secs(60));
-const LINE_MAX: usize = 900;
-/// Bytes.
-const READ_MAX: u64 = 16 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,6 @@ use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use config::Problems;
 use config::imapd::Imapd;
@@ -29,8 +28,9 @@ use tracing::{error, info, warn};
 use crate::context::{Context, StartError};
 use crate::copies;
 use crate::inherit::{self, Inherited};
-use crate::limits::{self, DirectoryLock, LockError};
+use crate::limits::{GRACE, THREADS};
 use crate::listen::Socket;
+use crate::process::{self, DirectoryLock, LockError};
 use crate::{desk, metrics};
 
 /// What every daemon takes on its command line; flatten it into the daemon's own arguments.
@@ -158,7 +158,7 @@ where
         }
     });
     // Sessions that were cut may sit in blocking work; they get no further.
-    runtime.shutdown_timeout(Duration::from_millis(200));
+    runtime.shutdown_timeout(THREADS);
     ExitCode::from(code)
 }
 
@@ -194,7 +194,7 @@ fn start(
     if lifeline.is_none() {
         imapd.warnings().iter().cloned().chain(imapd.without_effect()).for_each(|doubt| warn!("{doubt}"));
     }
-    limits::apply();
+    process::apply();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(imapd.umask & 0o777));
     let directory = imapd.program_directory(program.name);
     let directory = match (foreign_master, program.alone) {
@@ -394,6 +394,3 @@ async fn watch_lifeline(lifeline: OwnedFd, context: Context) {
     warn!("the supervisor is gone: ending");
     context.stop_at_once();
 }
-
-/// What a body gets after the drain.
-const GRACE: Duration = Duration::from_secs(5);

@@ -21,7 +21,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use config::imapd::networks;
-use logs::Seldom;
 use protocol::spoken::Protocol;
 use supervision::control::Changes;
 use supervision::notify::Notice;
@@ -33,8 +32,11 @@ use transport::stream::Stream;
 
 use crate::context::Context;
 use crate::copies::{self, Host};
-use crate::limits;
+use crate::limits::{
+    FAILING, HANDSHAKE, LAST_WORDS, LONGEST_PAUSE, PROXY_HEADER, SHORTEST_PAUSE, STRANGER, rows,
+};
 use crate::listen::{Listener, Place};
+use crate::process;
 use crate::sessions::Seat;
 use work::aside::Share;
 
@@ -116,7 +118,7 @@ where
             Err(error) => {
                 warn!("change of listeners: {error}");
                 // A socket that only fails must not keep a processor busy.
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                tokio::time::sleep(FAILING).await;
             }
         }
     }
@@ -133,7 +135,7 @@ where
             Ok((entry, fd, copy)) => context.add_listener(entry, fd).map(|listener| (listener, copy)),
             Err(error) => {
                 warn!("a copy: {error}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                tokio::time::sleep(FAILING).await;
                 continue;
             }
         };
@@ -160,7 +162,6 @@ where
     let name = listener.name.clone();
     let total = metrics::counter!("murder_connections_total", "listener" => name.clone());
     let refused = metrics::counter!("murder_connections_refused_total", "listener" => name.clone());
-    let crowd = Seldom::every(Duration::from_secs(1));
     let mut pauses = Pauses::default();
     loop {
         let stream = match listener.accept().await {
@@ -173,7 +174,7 @@ where
                 continue;
             }
         };
-        if stream.descriptor().is_some_and(limits::are_nearly_used_up) {
+        if stream.descriptor().is_some_and(process::are_nearly_used_up) {
             total.increment(1);
             context.tasks().spawn(refuse(stream, listener.clone()));
             pauses.pause(&listener, "hardly any file descriptors are left").await;
@@ -183,9 +184,8 @@ where
         total.increment(1);
         let Some(place) = listener.admit() else {
             refused.increment(1);
-            if let Some(count) = crowd.met() {
-                warn!(listener = name, peer = %stream.peer(), count, "refused: as many clients as maxchild allows");
-            }
+            rows::maxchild
+                .met(format_args!("{name}: {} refused: as many clients as maxchild allows", stream.peer()));
             context.tasks().spawn(refuse(stream, listener.clone()));
             continue;
         };
@@ -229,7 +229,7 @@ where
         let ended = tokio::select! {
             ended = CatchPanic(AssertUnwindSafe(pin!(Share::scope(session(connection))))) => ended,
             () = stranger => {
-                info!(peer, "cut: no login within {} s", STRANGER.as_secs());
+                rows::STRANGER.met(format_args!("{peer}: cut: no login within {} s", STRANGER.as_secs()));
                 Ok(())
             }
         };
@@ -290,7 +290,10 @@ async fn take_proxy_header(connection: &mut Connection) -> bool {
             false
         }
         Err(_) => {
-            info!(%peer, "no PROXY header within {} s", PROXY_HEADER.as_secs());
+            rows::PROXY_HEADER.met(format_args!(
+                "{peer}: no PROXY header within {} s: the connection is ended",
+                PROXY_HEADER.as_secs()
+            ));
             false
         }
     }
@@ -331,12 +334,10 @@ impl Pauses {
         let pause = self.last.map_or(SHORTEST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
         self.last = Some(pause);
         metrics::counter!("murder_accept_pauses_total", "listener" => listener.name.clone()).increment(1);
-        if let Some(count) = PAUSED.met() {
-            warn!(
-                listener = listener.name,
-                count, "no client is accepted for a moment: {why} (see LimitNOFILE)"
-            );
-        }
+        rows::RESERVED.met(format_args!(
+            "{}: no client is accepted for a moment: {why} (see LimitNOFILE)",
+            listener.name
+        ));
         tokio::time::sleep(pause).await;
     }
 
@@ -345,14 +346,12 @@ impl Pauses {
     }
 }
 
-static PAUSED: Seldom = Seldom::every(Duration::from_secs(60));
-
 async fn finish(stream: &mut Stream, words: &str) {
     let said = async {
         stream.write_all(words.as_bytes()).await?;
         stream.shutdown().await
     };
-    let _ = tokio::time::timeout(Duration::from_secs(2), said).await;
+    let _ = tokio::time::timeout(LAST_WORDS, said).await;
 }
 
 /// The client went away between connecting and being accepted.
@@ -386,14 +385,3 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         _ => "no message",
     }
 }
-
-/// A session in which nobody has logged in for so long is cut, wherever it hangs. Its protocol has told it to go before
-/// (see [`crate::drive::BEFORE_LOGIN`]), but for a client that sends one letter now and then of a command without end.
-const STRANGER: Duration = Duration::from_secs(240);
-/// Between two attempts to accept while descriptors are short.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// A client that does not finish its handshake is let go.
-const HANDSHAKE: Duration = Duration::from_secs(30);
-/// A load balancer has so long to say who the client is.
-const PROXY_HEADER: Duration = Duration::from_secs(10);

@@ -13,14 +13,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use identity::auth::Login;
-use logs::Seldom;
 use protocol::origin::Origin;
 use protocol::spoken::Protocol;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 use transport::peer::Peer;
 
+use crate::limits::rows;
 use crate::listen::Listener;
 use work::aside::Share;
 
@@ -238,12 +237,14 @@ impl Seat {
             let too_many = TooMany { full };
             metrics::counter!("murder_sessions_refused_total", "listener" => listener.name.clone())
                 .increment(1);
-            if let Some(count) = REFUSED.met() {
-                warn!(
-                    user = login.userid,
-                    count, "login refused: {too_many} (maxlogins_per_user, maxlogins_per_host)"
-                );
-            }
+            let limit = match too_many.full.first() {
+                Some((Counted::Host(..), ..)) => &rows::maxlogins_per_host,
+                _ => &rows::maxlogins_per_user,
+            };
+            limit.met(format_args!(
+                "login of {} refused: {too_many} (maxlogins_per_user, maxlogins_per_host)",
+                login.userid
+            ));
             return Err(too_many);
         }
         if let Some(open) = inner.open.get_mut(&self.place.number) {
@@ -366,9 +367,6 @@ impl Inner {
         }
     }
 }
-
-/// A limit that is met is one line a minute.
-static REFUSED: Seldom = Seldom::every(Duration::from_secs(60));
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())

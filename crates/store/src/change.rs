@@ -19,6 +19,7 @@ use super::{
     stage::Staged,
     view::View,
 };
+use crate::limits::{KEYWORDS, MANY};
 
 /// A change under construction.
 pub struct Change {
@@ -370,10 +371,6 @@ fn is_bloated(working: &Working) -> bool {
     working.end > COMPACT_FROM && working.end > messages * COMPACT_RECORD
 }
 
-/// A change of more messages is built on a blocking thread.
-const MANY: usize = 256;
-/// Keywords of a mailbox.
-const KEYWORDS: usize = 128;
 /// An index smaller than this is not compacted.
 const COMPACT_FROM: u64 = 64 << 10;
 /// An index with more bytes per message is.

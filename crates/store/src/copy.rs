@@ -13,6 +13,7 @@ use super::{
     record::{Record, System},
     stage::{Content, STAGE, Staged, fresh},
 };
+use crate::limits::THROUGH_LOG;
 
 impl Store {
     /// Copies messages to a mailbox, which may be the same one: pairs of UIDs, old and new. `keep`: the flags that go
@@ -124,6 +125,3 @@ fn stage(from: &Mailbox, records: &[Record], partition: &Path) -> Result<Vec<Arc
     }
     Ok(all)
 }
-
-/// Bytes of messages that are copied through the commit log.
-const THROUGH_LOG: u64 = 256 << 10;

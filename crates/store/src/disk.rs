@@ -15,6 +15,7 @@ use super::{
     error::{Doing, StoreError},
     quota::{Limits, Usage},
 };
+use crate::limits::{CACHE, RESERVE};
 
 /// The directory of a mailbox on a partition.
 pub fn mailbox_dir(partition: &Path, id: &str) -> PathBuf {
@@ -185,8 +186,3 @@ fn is_busy(error: &sled::Error) -> bool {
 fn failed(error: &sled::Error) -> StoreError {
     StoreError::List(error.to_string())
 }
-
-/// Bytes of sled's cache.
-const CACHE: u64 = 16 << 20;
-/// Bytes that stay free: what is acknowledged must find room in its own file.
-const RESERVE: u64 = 2 << 20;

@@ -6,6 +6,7 @@
 use sha1::{Digest, Sha1};
 
 use super::{commit::Note, error::StoreError};
+use crate::limits::DELIVERED;
 
 /// The deliveries of the last days.
 pub struct Duplicates {
@@ -25,7 +26,7 @@ impl Duplicates {
     pub fn has(&self, key: &[u8; 16], now: u64) -> Result<bool, StoreError> {
         let found = self.tree.get(key).map_err(failed)?;
         let time = found.and_then(|v| v.as_ref().try_into().ok()).map(u64::from_be_bytes);
-        Ok(time.is_some_and(|time| now.saturating_sub(time) < MEMORY))
+        Ok(time.is_some_and(|time| now.saturating_sub(time) < DELIVERED))
     }
 
     /// Forgets deliveries older than `seconds`. How many.
@@ -56,6 +57,3 @@ pub fn key(message_id: &str, uniqueid: &str, date: &str) -> [u8; 16] {
 fn failed(error: sled::Error) -> StoreError {
     StoreError::List(error.to_string())
 }
-
-/// Seconds that a delivery is remembered.
-pub const MEMORY: u64 = 3 * 24 * 3600;

@@ -11,18 +11,19 @@ use bytes::Bytes;
 use mime::{Cached, Structure};
 use tracing::debug;
 
+use crate::limits::READ_RUN;
+
 use super::{
     codec::put_frame,
     error::StoreError,
     lock,
     mailbox::Mailbox,
-    message::{Place, RUN, Read, Window},
+    message::{Place, Read, Window},
     record::Record,
 };
 
 /// The first byte of what stands in a frame's place that has moved; then where it is (8 bytes, little-endian).
 const JUMP: u8 = 0x7f;
-const JUMP_BYTES: usize = 9;
 
 /// Where the frame has moved, if that is what a payload says.
 pub(crate) fn jump(payload: &[u8]) -> Option<u64> {
@@ -46,7 +47,7 @@ impl Mailbox {
         let places: Vec<Place> = records.iter().map(Place::of).collect();
         let (mut window, mut run, mut read, mut completed) = (Window::default(), Vec::new(), 0, Vec::new());
         for (at, place) in places.iter().enumerate() {
-            if read > RUN {
+            if read > READ_RUN {
                 break;
             }
             let frame = window.frame(&self.cache, place, places.get(at..).unwrap_or_default());
@@ -97,7 +98,7 @@ impl Mailbox {
     ) -> Result<Cached, StoreError> {
         let bytes = |from: u32, to: u32| self.read_blocking(place.uid, u64::from(from)..u64::from(to));
         // A jump must not be longer than what stood there.
-        let is_long = cached.bytes().len() >= JUMP_BYTES;
+        let is_long = cached.bytes().len() > size_of::<u64>();
         let Ok(structure) = cached.structure() else {
             let message = self.read_blocking(place.uid, 0..u64::MAX)?;
             return Ok(Cached::new(&Structure::parse(&message), &message));

@@ -25,6 +25,7 @@ use super::{
     stage::{Staged, partition_of},
     view::View,
 };
+use crate::limits::EXPUNGE_RUN;
 
 /// An open mailbox. Held by `Arc`; stays usable while it is renamed, until [`View::gone`].
 pub struct Mailbox {
@@ -345,7 +346,7 @@ impl Mailbox {
         uids.sort_unstable();
         uids.dedup();
         let mut all = Vec::with_capacity(uids.len());
-        for run in uids.chunks(RUN) {
+        for run in uids.chunks(EXPUNGE_RUN) {
             let run = run.to_vec();
             let gone = self.change_of(run.len(), move |change| {
                 let view = change.view();
@@ -423,7 +424,5 @@ fn known(change: &super::change::Change, flags: &[Flag]) -> (System, u128) {
     (system, keywords)
 }
 
-/// Messages that are expunged in one change.
-const RUN: usize = 1000;
 /// Name of the file of parsed structures in a mailbox's directory.
 pub const CACHE: &str = "cache";

@@ -1,9 +1,9 @@
 //! Reading messages and their structures.
 
-use std::{fs::File, ops::Range, os::unix::fs::FileExt, sync::Arc, time::Duration};
+use std::{fs::File, ops::Range, os::unix::fs::FileExt, sync::Arc};
 
+use bounds::Seldom;
 use bytes::Bytes;
-use logs::Seldom;
 use mime::{CacheError, Cached, Structure};
 use tracing::warn;
 
@@ -15,6 +15,7 @@ use super::{
     mailbox::{CACHE, Mailbox},
     record::Record,
 };
+use crate::limits::{FIRST_READ, GAP, HEAD, LARGEST, READ_RUN, WINDOW};
 
 /// What is to be read of each message of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,13 +61,13 @@ impl Wanted {
 }
 
 impl Mailbox {
-    /// Reads messages, in their order, in one go: as many of the first as are read within [`RUN`] bytes, and one at least. On a
+    /// Reads messages, in their order, in one go: as many of the first as are read within [`READ_RUN`] bytes, and one at least. On a
     /// blocking thread of the caller's.
     pub fn read_run(&self, records: &[Record], wanted: Wanted) -> Vec<Result<Read, StoreError>> {
         let places: Vec<Place> = records.iter().map(Place::of).collect();
         let (mut window, mut run, mut bytes) = (Window::default(), Vec::new(), 0);
         for (at, place) in places.iter().enumerate() {
-            if bytes > RUN {
+            if bytes > READ_RUN {
                 break;
             }
             let read = self.read_place(place, places.get(at..).unwrap_or_default(), wanted, &mut window);
@@ -270,15 +271,4 @@ fn read_some(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<usi
     Ok(read)
 }
 
-/// Bytes of a message that are read together with others.
-pub const HEAD: u32 = 64 << 10;
-/// Bytes that are read for one run, about.
-pub(crate) const RUN: usize = 1 << 20;
-/// Bytes that hold most structures.
-const FIRST_READ: usize = 2048;
-/// Bytes of the cache that are read at once, and between two structures that are.
-const WINDOW: u64 = 128 << 10;
-const GAP: u64 = 16 << 10;
-/// Bytes of a structure at most; a larger length is damage.
-const LARGEST: usize = 64 << 20;
-static NEWER: Seldom = Seldom::every(Duration::from_secs(3600));
+static NEWER: Seldom = Seldom::each_hour();

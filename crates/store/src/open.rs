@@ -6,7 +6,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use arc_swap::ArcSwap;
@@ -33,6 +33,7 @@ use super::{
     turns::Turns,
     userlog::UserLog,
 };
+use crate::limits::{LOOK, OPEN};
 
 impl Store {
     /// Opens the store. What a crash left in the commit log is played back behind it. `master`: none stands alone.
@@ -321,11 +322,7 @@ fn forced_limits(path: &Path) -> BTreeMap<MailboxName, Limits> {
     all.into_iter().filter_map(|(name, limits)| Some((MailboxName::parse(&name).ok()?, limits))).collect()
 }
 
-/// Mailboxes, and users' logs, that are kept open though nobody may use them.
-const OPEN: usize = 512;
 /// Entries read at a time.
 const PAGE: usize = 1000;
-/// How often it is looked whether the store has failed.
-const LOOK: Duration = Duration::from_secs(1);
 /// Directory of the users' logs.
 pub const USERS: &str = "users";

@@ -28,6 +28,7 @@ use super::{
     userlog,
     view::View,
 };
+use crate::limits::REBUILD_BATCH;
 use mime::Structure;
 
 /// A mailbox found on disk.
@@ -77,7 +78,7 @@ pub fn all(imapd: &Imapd, server: &ServerName, list: &List, db: &Database) -> Re
         db.set_usage(&found.header.uniqueid, Some(Usage::of(&view)))?;
         db.set_limits(&name, found.header.limits)?;
         changes.push(Change::put(name, entry(server, &found.partition, &found.header)?));
-        if changes.len() >= BATCH {
+        if changes.len() >= REBUILD_BATCH {
             list.commit_blocking(std::mem::take(&mut changes))?;
         }
     }
@@ -237,6 +238,3 @@ fn is_hash(dir: &Path) -> bool {
 fn seconds(time: std::time::SystemTime) -> i64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
 }
-
-/// Entries committed at a time.
-const BATCH: usize = 1000;

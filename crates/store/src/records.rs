@@ -4,6 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::record::Record;
+use crate::limits::CHUNK;
 
 /// A sequence of records in ascending UID order, cheaply cloned. Clones do not see each other's changes.
 #[derive(Debug, Clone, Default)]
@@ -211,9 +212,6 @@ impl<'a> Cursor<'a> {
         self.at = 0;
     }
 }
-
-/// Records that one change copies.
-const CHUNK: usize = 128;
 
 #[cfg(test)]
 mod tests {

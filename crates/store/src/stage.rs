@@ -22,6 +22,7 @@ use super::{
     header::sync_dir,
     lock,
 };
+use crate::limits::{INLINE, STAGE_MEMORY};
 
 /// A message being received. Dropping it forgets what came.
 pub struct Staging {
@@ -75,7 +76,7 @@ impl Staging {
             return Err(StoreError::TooLarge(self.limit));
         }
         self.held.extend_from_slice(bytes);
-        if self.held.len() > MEMORY { self.spill().await } else { Ok(()) }
+        if self.held.len() > STAGE_MEMORY { self.spill().await } else { Ok(()) }
     }
 
     /// Bytes taken so far.
@@ -265,7 +266,3 @@ pub(crate) fn fresh(dir: &Path) -> Result<PathBuf, StoreError> {
 
 /// The directory of a partition where messages arrive.
 pub const STAGE: &str = "stage.";
-/// Bytes of a message that stay in memory, and go through the commit log.
-pub const MEMORY: usize = 64 << 10;
-/// Bytes of a message that is parsed at once, not on a blocking thread.
-const INLINE: usize = 16 << 10;

@@ -32,6 +32,7 @@ use super::{
     turns::Turns,
     userlog::{self, State as UserState, UserLog},
 };
+use crate::limits::LARGEST_MESSAGE;
 
 /// The store of this backend. Cheap to clone.
 #[derive(Clone)]
@@ -238,6 +239,3 @@ pub(crate) async fn blocking<T: Send + 'static>(
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// Bytes of a message at most, where the configuration names no limit: offsets are 32 bits wide.
-const LARGEST_MESSAGE: u64 = u32::MAX as u64;

@@ -3,12 +3,12 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{error::StoreError, lock};
+use crate::limits::{TURN, TURNS, rows};
 
 /// Who works on what.
 #[derive(Default, Clone)]
@@ -24,13 +24,19 @@ pub struct Turn {
 }
 
 impl Turns {
-    /// Waits for a turn, at most [`PATIENCE`].
+    /// Waits for a turn, at most [`TURN`].
     pub async fn take(&self, what: &str) -> Result<Turn, StoreError> {
-        let semaphore =
-            lock(&self.waiting).entry(what.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))).clone();
+        let semaphore = lock(&self.waiting)
+            .entry(what.to_owned())
+            .or_insert_with(|| Arc::new(Semaphore::new(TURNS)))
+            .clone();
         let mut turn = Turn { turns: self.clone(), what: what.to_owned(), permit: None };
-        let permit = tokio::time::timeout(PATIENCE, semaphore.acquire_owned()).await;
-        turn.permit = Some(permit.map_err(|_| StoreError::Busy)?.map_err(|_| StoreError::Closed)?);
+        let permit = tokio::time::timeout(TURN, semaphore.acquire_owned()).await;
+        let permit = permit.map_err(|_| {
+            rows::TURN.met(format_args!("{what}: another change takes long: one more is refused for now"));
+            StoreError::Busy
+        })?;
+        turn.permit = Some(permit.map_err(|_| StoreError::Closed)?);
         Ok(turn)
     }
 }
@@ -45,5 +51,3 @@ impl Drop for Turn {
         }
     }
 }
-
-const PATIENCE: Duration = Duration::from_secs(30);

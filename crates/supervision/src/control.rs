@@ -16,6 +16,7 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 
+use crate::limits::{FDS_LIMIT, LIST_LIMIT};
 use crate::listeners::Entry;
 
 /// The environment variable: the number of the program's descriptor.
@@ -135,11 +136,6 @@ impl Changes {
         Ok((text, fds))
     }
 }
-
-/// No cyrus.conf has as many listeners as fill this.
-const LIST_LIMIT: usize = 128 * 1024;
-/// What Linux passes in one message.
-const FDS_LIMIT: usize = 253;
 
 #[cfg(test)]
 mod tests {

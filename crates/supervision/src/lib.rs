@@ -8,6 +8,7 @@
 //! | [`status`] | a worker of a Cyrus master | eight bytes: taken, free |
 
 pub mod control;
+pub mod limits;
 pub mod listeners;
 pub mod notify;
 pub mod status;

@@ -11,6 +11,7 @@
 //! | [`settings`] | the options of imapd.conf that decide all this |
 
 mod deflate;
+pub mod limits;
 pub mod peer;
 pub mod proxy_header;
 pub mod resolve;

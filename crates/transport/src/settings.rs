@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use config::imapd::{ClientCerts, Imapd};
 
+use crate::limits::CLIENT_TIMEOUT;
 use crate::tls::{ClientCertificates, ClientOptions, ServerOptions, Versions};
 
 /// The tls_* options of a server; `None` without a certificate.
@@ -44,7 +45,7 @@ pub fn client_tls(imapd: &Imapd, server: &str) -> ClientOptions {
 
 /// `client_timeout`, and never nothing.
 pub fn client_timeout(imapd: &Imapd) -> Duration {
-    imapd.client_timeout.max(Duration::from_secs(1))
+    imapd.client_timeout.max(CLIENT_TIMEOUT)
 }
 
 fn versions(imapd: &Imapd) -> Versions {

@@ -10,7 +10,6 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::sync::{Arc, Once};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, Interest, ReadBuf};
@@ -20,6 +19,7 @@ use tokio_rustls::TlsStream;
 use tracing::warn;
 
 use crate::deflate::Deflated;
+use crate::limits::{CLOSING, LINGER};
 use crate::peer::{Channel, Peer};
 use crate::tls::{ClientTls, ServerTls, TlsInfo};
 
@@ -249,9 +249,6 @@ pub(crate) enum Base {
 
 /// Told once per process.
 static UNVERIFIED: Once = Once::new();
-/// How long a peer may take to let us close, and to notice that we have.
-const CLOSING: Duration = Duration::from_secs(5);
-const LINGER: Duration = Duration::from_secs(1);
 
 fn gone<T>() -> Poll<io::Result<T>> {
     Poll::Ready(Err(io::ErrorKind::NotConnected.into()))

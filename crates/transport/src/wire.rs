@@ -13,6 +13,7 @@ use bytes::{Buf, BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::timeout;
 
+use crate::limits::{CHUNK, HANDSHAKE, INPUT, KEPT, WRITE, rows};
 use crate::stream::Stream;
 use crate::tls::{ClientTls, ServerTls};
 
@@ -29,7 +30,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Bounds {
-        Bounds { input: 256 * 1024, write: Duration::from_secs(300), handshake: Duration::from_secs(30) }
+        Bounds { input: INPUT, write: WRITE, handshake: HANDSHAKE }
     }
 }
 
@@ -87,6 +88,8 @@ impl Wire {
     /// As [`Wire::fill`] without a bound of its own; safe to cancel.
     pub async fn read_some(&mut self) -> io::Result<usize> {
         if self.input.len() >= self.bounds.input {
+            rows::INPUT
+                .met(format_args!("{}: a command is longer than the input may be", self.stream.peer()));
             return Err(io::Error::new(io::ErrorKind::OutOfMemory, "the input is full"));
         }
         poll_fn(|cx| self.poll_read(cx)).await
@@ -97,7 +100,13 @@ impl Wire {
         while !self.output.is_empty() {
             // The bound holds for any progress: a slow reader of a large message is not a dead one.
             let progress = timeout(self.bounds.write, poll_fn(|cx| self.poll_write(cx))).await;
-            progress.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+            progress.unwrap_or_else(|_| {
+                rows::WRITE.met(format_args!(
+                    "{}: takes nothing of what is written: the connection is ended",
+                    self.stream.peer()
+                ));
+                Err(io::ErrorKind::TimedOut.into())
+            })?;
         }
         if self.output.capacity() > KEPT {
             self.output = BytesMut::new();
@@ -187,8 +196,3 @@ impl Wire {
         Poll::Pending
     }
 }
-
-/// Bytes read at a time: on the stack, so that an idle session keeps no buffer.
-const CHUNK: usize = 8 * 1024;
-/// A buffer that grew beyond this is given back after use.
-const KEPT: usize = 64 * 1024;

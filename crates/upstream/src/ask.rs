@@ -4,6 +4,7 @@ use protocol::frame::{literal_at_end, trim_line};
 
 use crate::dialog::Dialog;
 use crate::handshake::imap;
+use crate::limits::ASK_MAX;
 use crate::{Error, Upstream};
 
 /// What came back for one command.
@@ -22,7 +23,7 @@ impl Upstream {
         let connection = self.imap(server, None).await?;
         let mut dialog =
             Dialog::resume(connection, server, transport::settings::client_timeout(&self.imapd()));
-        dialog.response_max = RESPONSE_MAX;
+        dialog.response_max = ASK_MAX;
         let mut answer = Answer::default();
         let result = imap::ask(&mut dialog, command, "question", |response| answer.take(response)).await?;
         answer.result = result.text();
@@ -51,6 +52,3 @@ impl Answer {
         }
     }
 }
-
-/// What an operator asks a node for is smaller.
-const RESPONSE_MAX: usize = 64 * 1024 * 1024;

@@ -6,6 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::limits::{COOLING, PROBE, PROBE_LONGEST};
+
 /// The state of one server.
 #[derive(Debug, Default)]
 pub enum Breaker {
@@ -56,12 +58,9 @@ impl Breaker {
     }
 }
 
-/// How long a refused connection is not tried again: bounds the attempts of many sessions together.
-const COOLING: Duration = Duration::from_millis(100);
-
 /// The pauses between probes: from a quarter of a second, doubling, up to five seconds.
 pub fn probe_pause(attempt: u32) -> Duration {
-    Duration::from_millis(250 << attempt.min(5)).min(Duration::from_secs(5))
+    (PROBE * (1 << attempt.min(5))).min(PROBE_LONGEST)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::limits::MAX_ITEMS;
+
 /// Capabilities in the server's order, compared without case. POP3's and LMTP's lines are held whole
 /// (`SASL PLAIN SCRAM-SHA-256`, `SIZE 1000`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,9 +63,6 @@ fn prefix_stripped<'a>(item: &'a str, prefix: &str) -> Option<&'a str> {
     let (head, tail) = item.split_at_checked(prefix.len())?;
     head.eq_ignore_ascii_case(prefix).then_some(tail)
 }
-
-/// More than any server announces; bounds what a broken one can make us hold.
-const MAX_ITEMS: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -17,6 +17,7 @@ use transport::stream::Stream;
 use crate::breaker::{Breaker, Todo, probe_pause};
 use crate::dialog::Dialog;
 use crate::handshake;
+use crate::limits::{GREETING_MAX, HANDSHAKE_STEPS, NAME_SHOWN, STRANGE_LOGGED};
 use crate::tls::Tls;
 use crate::wire::{imap, lmtp, pop3};
 use crate::{Capabilities, Error};
@@ -281,11 +282,3 @@ fn secret(server: &str) -> Result<[u8; 10], Error> {
     })?;
     Ok(secret)
 }
-
-/// A handshake takes no longer than so many steps would (`client_timeout`).
-const HANDSHAKE_STEPS: u32 = 3;
-/// Bytes of a greeting.
-const GREETING_MAX: usize = 64 * 1024;
-/// Strange names are logged once each, and only so many, and not longer than so.
-const STRANGE_LOGGED: usize = 100;
-const NAME_SHOWN: usize = 200;

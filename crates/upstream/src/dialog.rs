@@ -11,6 +11,7 @@ use transport::resolve::Server;
 use transport::stream::Stream;
 use transport::tls::ClientTls;
 
+use crate::limits::{RESPONSE_MAX, TEXT_MAX};
 use crate::wire::OutOfStep;
 use crate::{Capabilities, Connection, Error};
 
@@ -125,8 +126,3 @@ impl<W> Dialog<W> {
         Error::Io { server: self.server.clone(), doing, source }
     }
 }
-
-/// More than any answer within a login has: each client makes one.
-const RESPONSE_MAX: usize = 256 * 1024;
-/// How much of an unexpected answer is shown.
-const TEXT_MAX: usize = 200;

@@ -19,6 +19,7 @@ mod connect;
 mod dialog;
 mod error;
 mod handshake;
+pub mod limits;
 mod pool;
 mod sasl;
 mod tls;

@@ -17,6 +17,7 @@ use tracing::{debug, warn};
 
 use crate::dialog::Dialog;
 use crate::handshake;
+use crate::limits::{IDLE_MAX, KEPT};
 use crate::wire::lmtp::Wire;
 use crate::{Connection, Error, Proto, Upstream};
 
@@ -177,8 +178,3 @@ impl Shelf {
         if heard { Poll::Ready(()) } else { Poll::Pending }
     }
 }
-
-/// Idle connections kept per server.
-const KEPT: usize = 32;
-/// How long an idle connection is kept: Cyrus's own bound, below a backend's time-out.
-const IDLE_MAX: Duration = Duration::from_secs(300);

@@ -24,6 +24,8 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::limits::{LIGHT, LONG, PATIENCE, QUESTIONS, SHORT, STEPS, rows};
+
 /// How long some work may go on. It belongs to the thread that works.
 #[derive(Debug)]
 pub struct Budget {
@@ -110,7 +112,10 @@ pub async fn aside<T: Send + 'static>(
     let done = match tokio::time::timeout(PATIENCE, turn(Share::own().map(|share| share.long.clone()))).await
     {
         Ok(turn) => on_blocking_thread(turn, move || work(&Budget::new(left, time))).await,
-        Err(_) => Err(Spent),
+        Err(_) => {
+            rows::LONG.met("a user's searches are as many as may be under way: one more is given up");
+            Err(Spent)
+        }
     };
     if done.is_err() {
         metrics::counter!("murder_commands_cut_total").increment(1);
@@ -189,18 +194,6 @@ impl Drop for Waits {
 fn processor_time() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
 }
-
-/// Steps of a [`Pace`] between two rests.
-const STEPS: usize = 128;
-/// Messages, or names, that are looked at on the spot.
-const LIGHT: usize = 256;
-/// Work of one user's sessions that is done at the same time: with a budget, and without.
-const LONG: usize = 4;
-const SHORT: usize = 4;
-/// How long work with a budget waits for its turn.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Questions that a budget answers between two looks at the clock.
-const QUESTIONS: u32 = 32;
 
 #[cfg(test)]
 mod tests {

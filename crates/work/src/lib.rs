@@ -2,3 +2,4 @@
 //! serve all clients.
 
 pub mod aside;
+pub mod limits;

@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use protocol::imap::Refusal;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
-use tracing::warn;
 use work::aside::{Budget, Spent, aside};
 
-use super::limits::{ASIDE, ASIDE_PATIENCE};
+use super::limits::{ASIDE, ASIDE_PATIENCE, rows};
 use super::reply::Stop;
 use super::session::Session;
 
@@ -62,11 +61,14 @@ impl Session {
         let limit = server.imapd.search_maxtime;
         let done = async {
             let Some(_turn) = server.shared.aside.turn(&user).await else {
-                warn!(user, "too many searches at the same time: one more is refused");
+                rows::ASIDE_PATIENCE
+                    .met(format_args!("{user}: too many searches at the same time: one more is refused"));
                 return Err(Refusal::TooManySearches.into());
             };
             aside(limit, work).await.map_err(|_| {
-                warn!(user, ?limit, "a command took too long and was ended (search_maxtime)");
+                rows::search_maxtime.met(format_args!(
+                    "{user}: a command took more than {limit:?} and was ended (search_maxtime)"
+                ));
                 Stop::Refused(Refusal::TakesTooLong)
             })
         };

@@ -1,49 +1,92 @@
-//! What an IMAP client can make the server do and hold.
-//!
-//! | bound | default | option | where from |
-//! | --- | --- | --- | --- |
-//! | [`COMMAND`] | 8 MiB | `maxliteral`, `maxquoted`, `maxword` for its parts | the longest SEARCH of a client with many keys |
-//! | [`COMMAND_BEFORE_LOGIN`] | 64 KiB | | an AUTHENTICATE with a ticket |
-//! | [`LINE`], [`SKIP`] | 1 MiB, 16 MiB | | a sequence set of [`protocol::imap::set`]'s 50,000 ranges |
-//! | [`BEFORE_LOGIN`] | 3 min | | RFC 3501 section 5.4 leaves it open |
-//! | idle | 32 min | `timeout`, `imapidletimeout` | RFC 3501 section 5.4 |
-//! | [`WRITE`] | 5 min | | a client on a slow line takes something in that time |
-//! | [`WRONG`], [`WRONG_BEFORE_LOGIN`] | 10 | | Cyrus |
-//! | [`READ`], [`OUT`] | 4 KiB, 32 KiB | | memory of an idle session; bytes of one write |
-//! | [`AHEAD`] | 64 KiB | | what a client pipelines behind a SEARCH |
-//! | [`MESSAGES`] | 10,000 | | messages of one APPEND |
-//! | time of the processor | 60 s | `search_maxtime` | of one SEARCH, LIST or LSUB; Cyrus has the option for SEARCH |
-//! | [`ASIDE`], [`ASIDE_PATIENCE`] | 4, 30 s | | such commands of one user at a time; the others wait |
-//! | other heavy work | 4 | | of one user at a time: [`work::aside`]; the rest waits, and ends with the client |
-//! | keys, nesting | 10,000, 100 | | `protocol::imap::command::search` |
-//! | items, header fields | 256, 256 | | `protocol::imap::command::fetch`: of one FETCH, of one section |
-//! | patterns | 256 | | `protocol::imap::command::list`; each is cut as [`protocol::pattern`] says |
-//! | one poll | some milliseconds | | [`work::aside`]: what is heavier goes to a blocking thread |
+//! What an IMAP client can make the server do and hold. What grows with a mailbox goes to a blocking thread: [`work::aside`].
 
 use std::time::Duration;
 
-/// Bytes of one command with its literals.
-pub const COMMAND: usize = 8 * 1024 * 1024;
-pub const COMMAND_BEFORE_LOGIN: usize = 64 * 1024;
-/// Bytes of one line without its literals, and of an overlong one before the connection is given up.
-pub const LINE: usize = 1024 * 1024;
-pub const SKIP: usize = 16 * 1024 * 1024;
-/// A client has so long to log in.
-pub const BEFORE_LOGIN: Duration = Duration::from_secs(180);
-/// A client that takes nothing for so long is gone.
-pub const WRITE: Duration = Duration::from_secs(300);
-/// Wrong commands in a row that end a session.
-pub const WRONG: u32 = 10;
-pub const WRONG_BEFORE_LOGIN: u32 = 10;
-/// Bytes read at once.
-pub const READ: usize = 4096;
-/// Bytes that gather before they are written.
-pub const OUT: usize = 32 * 1024;
-/// Bytes that are read while a command is under way, to hear of the connection's end.
-pub const AHEAD: usize = 64 * 1024;
-/// Messages in one APPEND.
-pub const MESSAGES: usize = 10_000;
-/// Commands of one user that search through mailboxes or the list at the same time.
-pub const ASIDE: usize = 4;
-/// How long one more of them waits.
-pub const ASIDE_PATIENCE: Duration = Duration::from_secs(30);
+use protocol::imap::command::{fetch, list, search};
+use protocol::imap::{flag, set};
+
+bounds::table! {
+    "imap", "An IMAP session of the store";
+    options {
+        /// How long a client that has logged in may be silent.
+        timeout, "RFC 3501 section 5.4: 30 minutes at least";
+        /// How long one IDLE may last; unset: timeout.
+        imapidletimeout, "Cyrus";
+        /// Time of the processor that one SEARCH, LIST or LSUB may take; 0: no bound.
+        search_maxtime, "Cyrus, for SEARCH";
+        /// Bytes of a literal in a command other than APPEND.
+        maxliteral, "Cyrus";
+        /// Bytes of a quoted string.
+        maxquoted, "Cyrus";
+        /// Bytes of a word.
+        maxword, "Cyrus";
+        /// Bytes of a message of APPEND; 0: no limit.
+        maxmessagesize, "Cyrus";
+    }
+    /// Bytes of one command with its literals.
+    pub(crate) COMMAND: usize = 8 * 1024 * 1024, Bytes, "chosen: the longest SEARCH of a client with many keys";
+    /// Bytes of one command before the login.
+    pub(crate) COMMAND_BEFORE_LOGIN: usize = 64 * 1024, Bytes, "chosen: an AUTHENTICATE with a ticket";
+    /// Bytes of one line without its literals.
+    pub(crate) LINE: usize = 1024 * 1024, Bytes, "chosen: a set of 50,000 ranges";
+    /// Bytes of an overlong line before the connection is given up.
+    pub(crate) SKIP: usize = 16 * 1024 * 1024, Bytes, "chosen: whoever sends more does not speak IMAP";
+    /// Bytes of a literal that is sent without being asked for, where LITERAL- is announced.
+    pub(crate) UNASKED: u64 = 4096, Bytes, "RFC 7888 section 5";
+    /// How long a client may take to log in.
+    pub(crate) BEFORE_LOGIN: Duration = service::limits::BEFORE_LOGIN, Time, "chosen; RFC 3501 section 5.4 speaks of the time after it";
+    /// A client that takes nothing for so long is gone.
+    pub(crate) WRITE: Duration = Duration::from_secs(300), Time, "chosen: a client on a slow line takes something in that time";
+    /// How long a TLS handshake may take after STARTTLS.
+    pub(crate) HANDSHAKE: Duration = Duration::from_secs(30), Time, "chosen: some round trips of a slow line";
+    /// Wrong commands in a row that end a session.
+    pub(crate) WRONG: u32 = 10, Count, "Cyrus";
+    /// Wrong commands in a row that end a session before the login.
+    pub(crate) WRONG_BEFORE_LOGIN: u32 = 10, Count, "Cyrus";
+    /// Bytes read at once.
+    pub(crate) READ: usize = 4096, Bytes, "chosen: memory of an idle session";
+    /// Bytes that gather before they are written.
+    pub(crate) OUT: usize = 32 * 1024, Bytes, "chosen: one write";
+    /// Bytes that are read while a command is under way, to hear of the connection's end.
+    pub(crate) AHEAD: usize = 64 * 1024, Bytes, "chosen: what a client pipelines behind a SEARCH";
+    /// Messages in one APPEND.
+    pub(crate) MESSAGES: usize = 10_000, Count, "chosen: more than any client appends at once";
+    /// Commands of one user that search through mailboxes or the list at the same time.
+    pub(crate) ASIDE: usize = 4, Count, "chosen: a client that searches in some windows";
+    /// How long one more of them waits.
+    pub(crate) ASIDE_PATIENCE: Duration = Duration::from_secs(30), Time, "chosen: a client has not given up by then";
+    /// Quota roots whose warnings are remembered. A full table warns of no other.
+    pub(crate) ROOTS: usize = 100_000, Count, "chosen: some hundred bytes each";
+    /// How long after a warning of a quota root the next one is due.
+    pub(crate) WARN_AGAIN: Duration = Duration::from_secs(600), Time, "chosen: once in a while";
+    /// Work of FETCH that takes longer ends with the client.
+    pub(crate) SOON: Duration = Duration::from_secs(1), Time, "chosen: an answer in that time harms nobody";
+    /// Messages that are read at once, and whose \Seen is set at once.
+    pub(crate) CHUNK: usize = 256, Count, "chosen: some milliseconds";
+    /// Bytes of a header or a body that are looked at in about the time of one message.
+    pub(crate) FETCH_BYTES: usize = 64, Bytes, "chosen: the time of one message";
+    /// Bytes of a message of APPEND that are looked through in a step of its pace.
+    pub(crate) APPEND_BYTES: usize = 256, Bytes, "chosen: a step of some microseconds";
+    /// Bytes of a word of a command that is parsed in about the time that one message takes.
+    pub(crate) WORD: usize = 16, Bytes, "chosen: the time of one message";
+    /// Messages in one exchange of AUTHENTICATE.
+    pub(crate) ROUNDS: usize = 20, Count, "chosen: more than any mechanism has";
+    /// Fields that are kept of an ID.
+    pub(crate) ID_FIELDS: usize = 30, Count, "RFC 2971 section 3.3";
+    /// Bytes that are logged of an ID.
+    pub(crate) ID_LENGTH: usize = 512, Bytes, "chosen: a line of a log";
+    /// Ranges of a sequence set.
+    pub(crate) RANGES: usize = set::MAX_RANGES, Count, "chosen: a mailbox of 100,000 messages, every second one";
+    /// Keys of one SEARCH.
+    pub(crate) KEYS: usize = search::KEYS, Count, "chosen: more than any client sends";
+    /// Nested keys of one SEARCH.
+    pub(crate) DEPTH: usize = search::DEPTH, Count, "chosen: less than a thread's stack";
+    /// Items of one FETCH.
+    pub(crate) ITEMS: usize = fetch::ITEMS, Count, "chosen: more than any client sends";
+    /// Header fields of one section of FETCH.
+    pub(crate) FIELDS: usize = fetch::FIELDS, Count, "chosen: more than any client sends";
+    /// Patterns of one LIST.
+    pub(crate) PATTERNS: usize = list::PATTERNS, Count, "chosen: more than any client sends";
+    /// Flags of one STORE or APPEND.
+    pub(crate) FLAGS: usize = flag::MAX, Count, "chosen: twice the keywords of a mailbox";
+}

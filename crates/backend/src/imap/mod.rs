@@ -8,7 +8,7 @@
 mod aside;
 pub mod cmd;
 mod conn;
-mod limits;
+pub mod limits;
 mod marks;
 mod numbering;
 mod reply;

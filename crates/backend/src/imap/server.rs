@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use config::imapd::{Imapd, ServerInfo};
 use identity::auth::Authenticator;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use transport::tls::ServerTls;
 
 use super::aside::Aside;
+use crate::imap::limits::{ROOTS, WARN_AGAIN, rows};
 use store::{Master, Store};
 
 /// A listener's settings as they stand when a client connects, and the store.
@@ -89,8 +90,12 @@ impl Warned {
     /// Whether it is time to warn of this root (again): every ten minutes.
     pub fn is_due(&self, root: &MailboxName) -> bool {
         let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
-        roots.retain(|_, when| when.elapsed() < Duration::from_secs(600));
-        if roots.contains_key(root) || roots.len() >= ROOTS {
+        roots.retain(|_, when| when.elapsed() < WARN_AGAIN);
+        if roots.contains_key(root) {
+            return false;
+        }
+        if roots.len() >= ROOTS {
+            rows::ROOTS.met("so many quota roots are nearly full that users of others are not warned");
             return false;
         }
         roots.insert(root.clone(), Instant::now());
@@ -98,7 +103,5 @@ impl Warned {
     }
 }
 
-/// Roots whose warnings are remembered.
-const ROOTS: usize = 100_000;
 pub const PRODUCT: &str = "Murder IMAP";
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

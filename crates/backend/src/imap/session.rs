@@ -18,12 +18,13 @@ use work::aside::weighed;
 
 use super::cmd;
 use super::conn::{Conn, Gone};
-use super::limits::{BEFORE_LOGIN, COMMAND, COMMAND_BEFORE_LOGIN, WRONG, WRONG_BEFORE_LOGIN};
+use super::limits::{BEFORE_LOGIN, COMMAND, COMMAND_BEFORE_LOGIN, UNASKED, WRONG, WRONG_BEFORE_LOGIN, rows};
 use super::numbering::Target;
 use super::reply::{Outcome, Stop};
 use super::selected::{Announce, Selected, Standing};
 use super::server::Server;
 use super::user::User;
+use crate::imap::limits::WORD;
 use store::Record;
 
 /// A client's session.
@@ -79,8 +80,16 @@ impl Session {
         if let Err(gone) = ended {
             debug!(%gone, "session ends");
             let farewell = match gone {
-                Gone::Idle => Some(Bye::new("Idle for too long").code(Code::Unavailable)),
-                Gone::Endless => Some(Bye::new("This is an IMAP server")),
+                Gone::Idle => {
+                    if self.user.is_none() {
+                        rows::BEFORE_LOGIN.met("no login in time: the session is ended");
+                    }
+                    Some(Bye::new("Idle for too long").code(Code::Unavailable))
+                }
+                Gone::Endless => {
+                    rows::SKIP.met("a line without end: the session is ended");
+                    Some(Bye::new("This is an IMAP server"))
+                }
                 Gone::Closed | Gone::Stuck | Gone::Io(_) => None,
             };
             if let Some(bye) = farewell {
@@ -284,7 +293,7 @@ impl Session {
         self.wrong = if kind == Kind::Bad { self.wrong + 1 } else { 0 };
         let limit = if self.user.is_some() { WRONG } else { WRONG_BEFORE_LOGIN };
         if self.wrong >= limit {
-            info!("too many wrong commands");
+            rows::WRONG.met("too many wrong commands in a row: the session is ended");
             self.conn.put(Bye::new("This is an IMAP server").line());
             self.over = true;
         }
@@ -409,9 +418,6 @@ impl Session {
     }
 }
 
-/// Bytes of one word of a command: a set, or a key, is parsed in about that time that one message takes.
-const WORD: usize = 16;
-
 /// What a client can make the server hold; 0 in imapd.conf is no limit but the command's.
 fn bounds(imapd: &Imapd, command: usize) -> Bounds {
     let limit = |n: u64| if n == 0 { command as u64 } else { n.min(command as u64) };
@@ -420,6 +426,6 @@ fn bounds(imapd: &Imapd, command: usize) -> Bounds {
         words: Limits { word: size(imapd.maxword), quoted: size(imapd.maxquoted) },
         literal: limit(imapd.maxliteral),
         command,
-        unasked: if imapd.literalminus { 4096 } else { u64::MAX },
+        unasked: if imapd.literalminus { UNASKED } else { u64::MAX },
     }
 }

@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::pop3::limits::REMEMBERED;
+
 /// The maildrops that are open, and when mailboxes were polled. One for the whole process.
 #[derive(Debug, Default)]
 pub struct Locks {
@@ -72,9 +74,6 @@ impl Drop for Lock {
         self.locks.state().open.remove(&self.uniqueid);
     }
 }
-
-/// Mailboxes whose polls are remembered before old ones are looked for.
-const REMEMBERED: usize = 10_000;
 
 #[cfg(test)]
 mod tests {

@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 use work::aside::weighed;
 
 use super::locks::{Lock, Locked, Locks, Pace};
+use crate::pop3::limits::TOP_LINE;
 use store::{FlagChange, FlagMask, How, Mailbox, Store, StoreError};
 
 /// An open maildrop: the mailbox, and the right to it.
@@ -113,7 +114,7 @@ impl Opened {
         let view = self.mailbox.view();
         let record = view.get(uid).ok_or(StoreError::NoMessage)?;
         // As many bytes as that many ordinary lines can have; if these are longer, all of it.
-        let guess = u64::from(record.header_size) + u64::from(lines) * LINE;
+        let guess = u64::from(record.header_size) + u64::from(lines) * TOP_LINE;
         let mut bytes = self.mailbox.read(uid, 0..guess.min(record.size)).await?;
         let mut cut = top(bytes.clone(), lines).await;
         if cut.len() == bytes.len() && (bytes.len() as u64) < record.size {
@@ -160,6 +161,3 @@ impl Opened {
 async fn top(bytes: Bytes, lines: u32) -> Bytes {
     weighed(bytes.len() / 64, move || bytes.slice(..top_length(&bytes, lines))).await
 }
-
-/// Bytes of a line with its end at most (RFC 5322 section 2.1.1).
-const LINE: u64 = 1000;

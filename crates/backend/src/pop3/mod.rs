@@ -5,7 +5,7 @@
 //! - [`limits`] what a client can make the server do and hold;
 //! - [`locks`] one POP3 session per mailbox, and how often one may log in (`popminpoll`).
 
-mod limits;
+pub mod limits;
 mod locks;
 mod maildrop;
 mod session;

@@ -22,7 +22,7 @@ use tracing::info;
 use transport::peer::Channel;
 use transport::tls::ServerTls;
 
-use super::limits::{LINE, MAX_FAILURES, PIECE, REPLIES, STEPS, UNOPENABLE_PAUSE};
+use super::limits::{LINE, MAX_FAILURES, PIECE, REPLIES, STEPS, UNOPENABLE_PAUSE, rows};
 use super::locks::Locks;
 use super::maildrop::{self, Opened};
 use store::Store;
@@ -249,7 +249,11 @@ impl Client {
             Err(failure) => {
                 self.failures += 1;
                 say(&failed(&failure), out);
-                return (self.failures >= MAX_FAILURES).then_some(Next::Close);
+                if self.failures >= MAX_FAILURES {
+                    rows::MAX_FAILURES.met("too many failed logins: the connection is ended");
+                    return Some(Next::Close);
+                }
+                return None;
             }
         };
         if let Err(why) = self.seat.login(&login, self.channel.is_encrypted()) {

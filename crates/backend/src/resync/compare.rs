@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use super::Failure;
 use crate::clearance::Standing;
+use crate::limits::AT_ONCE;
 
 /// Whose lists are compared with the master's.
 pub struct Parties<'a> {
@@ -171,5 +172,3 @@ fn known(entry: &Entry) -> Known {
 }
 
 const PAGE: usize = 1000;
-/// Mailboxes told of together: few, so that little changes between the look and the telling.
-const AT_ONCE: usize = 100;

@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
 use crate::clearance::Standing;
+use crate::limits::{FIRST_PAUSE, LEFT_FIRST, LEFT_LAST, PATIENCE, SETTLE, SPREAD};
 
 /// Why an attempt ended early; the next one begins anew.
 #[derive(Debug, thiserror::Error)]
@@ -226,14 +227,3 @@ fn part_of(whole: Duration) -> Duration {
     let _ = getrandom::fill(&mut bytes);
     whole * u32::from(u16::from_be_bytes(bytes)) / u32::from(u16::MAX)
 }
-
-/// Until a connection is tried again; it doubles up to `mupdate_retry_delay`.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// How long the master may take to say where its list stands.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Over how long the backends that see a new list spread.
-const SPREAD: Duration = Duration::from_secs(5);
-const SETTLE: Duration = Duration::from_secs(2);
-/// Until what was left alone is looked at again, the first time and at most.
-const LEFT_FIRST: Duration = Duration::from_secs(5);
-const LEFT_LAST: Duration = Duration::from_secs(600);

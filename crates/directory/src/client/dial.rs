@@ -23,6 +23,9 @@ use transport::stream::Stream;
 use transport::tls::ClientTls;
 
 use super::{Error, Why, link::Link, refused::Attempt};
+use crate::client::limits::{
+    BANNER_LINES, BLIND_TRIES, LOCAL, NEAREST_PAUSE, NEAREST_TRIES, REFUSAL_TEXT, SASL_STEPS, SASL_TEXT,
+};
 use crate::meter::Measure;
 
 /// What a server said of itself.
@@ -187,7 +190,7 @@ async fn server(imapd: &Imapd) -> Result<(Link, Greeting), Error> {
     let chosen = greeting.seen(|seen| rule.choose(&credentials, seen, link.stream().channel()));
     let Some(mechanism) = chosen else {
         let withheld = greeting.seen(|seen| rule.withholds(&credentials, seen, link.stream().channel()));
-        let offered = greeting.mechanisms.join(" ").chars().take(TEXT).collect();
+        let offered = greeting.mechanisms.join(" ").chars().take(REFUSAL_TEXT).collect();
         return Err(Error::NoMechanism { server: name, offered, withheld });
     };
     let outcome = login(&mut link, &credentials, mechanism, patience).await;
@@ -285,7 +288,7 @@ pub(super) async fn login(
             return exchange.succeeded(None).map_err(failed);
         }
         if upper.starts_with("A01 NO") || upper.starts_with("A01 BAD") || upper.starts_with("* BYE") {
-            let why: String = text.chars().take(TEXT).collect();
+            let why: String = text.chars().take(REFUSAL_TEXT).collect();
             // The protocol has no code for it: Cyrus and we say it in the same words.
             let said = why.to_ascii_lowercase();
             return Err(if said.contains("only admins may authenticate") {
@@ -320,17 +323,3 @@ pub(super) async fn compress(link: &mut Link, patience: Duration) -> Result<(), 
         _ => Ok(()),
     }
 }
-
-/// How often and how quickly the socket of this host's `mupdate` is tried: where there is one, and where none is known of.
-const NEAREST_TRIES: u32 = 40;
-const BLIND_TRIES: u32 = 12;
-const NEAREST_PAUSE: Duration = Duration::from_millis(25);
-/// Lines of a banner, and rounds of a login, at most.
-const BANNER_LINES: usize = 100;
-const SASL_STEPS: usize = 10;
-/// Characters of a refusal that are kept.
-const TEXT: usize = 1000;
-/// Characters of a line of SASL: 16 KiB in base64.
-const SASL_TEXT: usize = 21_848;
-/// How long a daemon on this host may take to greet.
-const LOCAL: Duration = Duration::from_secs(5);

@@ -14,6 +14,7 @@ use transport::stream::Stream;
 use transport::wire::{Bounds, Wire};
 
 use super::{Error, Why};
+use crate::client::limits::{COMMAND, INPUT, LINE, LITERAL, SASL_LINE, TEXT, WRITE};
 
 /// Reads whole responses, writes commands; every wait is bounded by the caller's patience.
 pub struct Link {
@@ -151,15 +152,3 @@ impl From<Error> for io::Error {
         io::Error::other(error)
     }
 }
-
-/// Octets of one line, one literal, and one response with its literals: what any server's limits let through.
-const LINE: usize = 256 * 1024;
-const LITERAL: u64 = 16 * 1024 * 1024;
-const COMMAND: usize = 17 * 1024 * 1024;
-/// Octets of a line of SASL, more than any mechanism has; characters of a reply's text that are kept.
-const SASL_LINE: usize = 64 * 1024;
-const TEXT: usize = 1000;
-/// Octets read ahead.
-const INPUT: usize = 18 * 1024 * 1024;
-/// How long the server may take to accept anything of a command.
-const WRITE: Duration = Duration::from_secs(30);

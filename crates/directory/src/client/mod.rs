@@ -1,13 +1,14 @@
 //! A MUPDATE client: what backends and tools ask of a master, or of the daemon that owns a list.
 
 mod dial;
+pub mod limits;
 mod link;
 mod many;
 mod refused;
 mod tools;
 mod watch;
 
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc};
 
 use config::imapd::Imapd;
 use identity::demand::Refusal;
@@ -18,6 +19,7 @@ pub use dial::{Address, Connect, Greeting};
 pub use link::Link;
 pub use many::{Activate, Deactivate, Delete};
 
+use crate::client::limits::{GOOD_BYE, PATIENCE, PIPELINED};
 use crate::meter::Meter;
 pub use crate::meter::{Absurd, Measure};
 
@@ -258,7 +260,7 @@ impl Client {
     pub async fn logout(mut self) {
         self.link.say_tagged("Q01", "LOGOUT", &[]);
         if self.link.flush().await.is_ok() {
-            let _ = self.link.response(Duration::from_secs(2)).await;
+            let _ = self.link.response(GOOD_BYE).await;
         }
         let _ = self.link.wire().close().await;
     }
@@ -320,8 +322,4 @@ pub(crate) fn entry_of(body: &Body) -> Option<(MailboxName, Entry)> {
     Some((name, entry))
 }
 
-/// How long a server may take to go on with an answer. A commit waits for its disk.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Commands sent before their answers are read: what both sides' buffers bear.
-const PIPELINED: usize = 200;
 const WITHHELD: &str = " (the password is not sent without TLS: set allowplaintext: yes to allow it)";

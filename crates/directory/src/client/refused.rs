@@ -10,6 +10,7 @@ use std::{
 use identity::auth::{Refusals, client::Credentials};
 
 use super::Error;
+use crate::client::limits::REFUSED;
 
 /// A login, known by its server, name and password.
 pub(super) struct Attempt {
@@ -24,7 +25,7 @@ struct Known {
 }
 
 static KNOWN: LazyLock<Known> =
-    LazyLock::new(|| Known { hasher: RandomState::new(), refusals: Refusals::new(MOST) });
+    LazyLock::new(|| Known { hasher: RandomState::new(), refusals: Refusals::new(REFUSED) });
 
 impl Attempt {
     pub fn of(server: &str, credentials: &Credentials) -> Attempt {
@@ -49,6 +50,3 @@ impl Attempt {
         }
     }
 }
-
-/// A node has one master: more than a few are passwords that were tried.
-const MOST: usize = 64;

@@ -11,6 +11,7 @@ use tracing::{debug, info, warn};
 
 use super::{Shared, stream::Stream};
 use crate::meter::Absurd;
+use crate::replica::limits::{ABSURD, FIRST_PAUSE, TOLD};
 
 pub(super) type Waiters = mpsc::Receiver<oneshot::Sender<()>>;
 
@@ -160,9 +161,3 @@ async fn idle(shared: &Shared, waiters: &mut Waiters, delay: Duration) {
 fn jitter(pause: Duration, chance: fn() -> u16) -> Duration {
     pause / 2 + pause / 2 * u32::from(chance()) / u32::from(u16::MAX)
 }
-
-/// Causes of trouble remembered.
-const TOLD: usize = 8;
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause before a list that was beyond measure is looked at again.
-const ABSURD: Duration = Duration::from_secs(600);

@@ -5,6 +5,7 @@
 //! before) and looks again. All who wait share one barrier; a name found missing a moment ago is not asked for again.
 
 mod follow;
+pub mod limits;
 mod stream;
 
 use std::{
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::client::{Address, Measure};
 use crate::lookup::{Answer, Found, Lookup, Stale};
+use crate::replica::limits::{BARRIER, BARRIERS, MISSING_HOLDS, MISSING_KEPT, RETRY, SETTLE, rows};
 use crate::serve;
 
 /// A list and the task that keeps it like its upstream's. Cheap to clone.
@@ -47,7 +49,7 @@ pub struct Settings {
 
 impl Settings {
     pub fn new(imapd: &Imapd) -> Self {
-        let retry_delay = imapd.mupdate_retry_delay.max(Duration::from_secs(2));
+        let retry_delay = imapd.mupdate_retry_delay.max(RETRY);
         Settings { retry_delay, chance, measure: Measure::new(imapd) }
     }
 }
@@ -207,11 +209,17 @@ impl Replica {
                 return Err(self.stale());
             }
         }
-        self.shared.barriers.try_send(reply).map_err(|_| Stale("too many are waiting".into()))?;
+        self.shared.barriers.try_send(reply).map_err(|_| {
+            rows::BARRIERS.met("too many look-ups wait for the master: one more is not answered");
+            Stale("too many are waiting".into())
+        })?;
         match timeout(BARRIER, answer).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(self.stale()),
-            Err(_) => Err(Stale("the master did not answer in time".into())),
+            Err(_) => {
+                rows::BARRIER.met(format_args!("the master did not answer a look-up within {BARRIER:?}"));
+                Err(Stale("the master did not answer in time".into()))
+            }
         }
     }
 
@@ -353,16 +361,6 @@ fn set_aside(context: &Context, why: &dyn std::fmt::Display) {
         tracing::error!(%error, "{}: cannot be set aside", path.display());
     }
 }
-
-/// How long a proxy that starts for the first time waits for its list.
-const SETTLE: Duration = Duration::from_secs(10);
-/// How long a look-up waits for the master.
-const BARRIER: Duration = Duration::from_secs(2);
-/// Waiters at most.
-const BARRIERS: usize = 65_536;
-/// How long a confirmed absence counts, and how many are remembered.
-const MISSING_HOLDS: Duration = Duration::from_secs(1);
-const MISSING_KEPT: usize = 4096;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@
 //! end of the connection) may have cut it. Names that it lacks are removed through the mass-delete guard, which looks
 //! closer where the upstream has another list than before.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use mailboxes::{
     Entry, Follow, Listing, Position,
@@ -28,6 +28,7 @@ use super::{
 };
 use crate::client::{Greeting, Link, entry_of};
 use crate::meter::{Absurd, Meter};
+use crate::replica::limits::{LISTING, LOOKS, NAME_SHOWN, PENDING, WEIGHED};
 
 pub(super) struct Stream<'a> {
     shared: &'a Arc<Shared>,
@@ -314,7 +315,7 @@ impl<'a> Stream<'a> {
 
 /// What was said, for the log.
 fn shown(body: &Body) -> String {
-    let cut = |text: &str| text.chars().take(SHOWN).collect::<String>();
+    let cut = |text: &str| text.chars().take(NAME_SHOWN).collect::<String>();
     match body {
         Body::Mailbox { name, location, .. } | Body::Reserve { name, location } => {
             format!("{:?} at {:?}", cut(name), cut(location))
@@ -326,14 +327,3 @@ fn shown(body: &Body) -> String {
         other => cut(&format!("{other:?}")),
     }
 }
-
-/// How long a listing may pause: a Cyrus master writes it whole to a file first.
-const LISTING: Duration = Duration::from_secs(120);
-/// How often `mupdate_retry_delay` a list that replaces another has for being filled, before its lack of something counts.
-const LOOKS: u32 = 3;
-/// Changes gathered at most before they are applied.
-const PENDING: usize = 10_000;
-/// Octets of changes after which the list is weighed again.
-const WEIGHED: usize = 64 * 1024 * 1024;
-/// Characters of a name that the log has.
-const SHOWN: usize = 200;

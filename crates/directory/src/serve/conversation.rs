@@ -8,7 +8,7 @@
 //! Commands are executed in order, but pipelined writes wait for one sync together. While nothing is to be read, the
 //! conversation waits for the first of: an answer of the writer, more bytes, a change to stream, a deadline, the end.
 
-use std::{collections::VecDeque, io, time::Duration};
+use std::{collections::VecDeque, io};
 
 use mailboxes::Pending;
 use protocol::{
@@ -27,6 +27,7 @@ use transport::stream::Stream;
 use transport::wire::{Bounds, Wire};
 
 use super::{Server, VERSION, subscription::Subscription, write};
+use crate::serve::limits::{AROUND, COMMAND, IDLE, INPUT, OUTPUT, PIPELINED, SKIP, WRITE};
 
 /// A client that may ask: it has logged in, or is trusted for where it comes from.
 pub struct Conversation {
@@ -358,20 +359,5 @@ impl Server {
 
 // What one client may take: every read, write, queue and wait above has its bound here.
 
-/// Octets of a line beside its longest word (`maxword`, `maxquoted`); of a command with its literals (`maxliteral` each); of an
-/// endless line that are skipped.
-pub const AROUND: usize = 4096;
-const COMMAND: usize = 300_000;
-const SKIP: usize = 1024 * 1024;
-/// Octets read ahead.
-const INPUT: usize = 512 * 1024;
-/// Octets of answers gathered before they are sent.
-pub(super) const OUTPUT: usize = 64 * 1024;
-/// How long a client may take to accept anything: a stalled slave is dropped, and resynchronises.
-const WRITE: Duration = Duration::from_secs(60);
-/// Writes of one client on their way to the disk.
-const PIPELINED: usize = 256;
 /// Why a client is sent away.
 pub const IDLED: &str = "idle for too long";
-/// Cyrus: 3 hours. RFC 3656: 15 minutes at least.
-const IDLE: Duration = Duration::from_secs(10_800);

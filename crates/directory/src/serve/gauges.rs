@@ -1,19 +1,19 @@
 //! What a list's owner tells of it in its metrics: size, completeness, and how far behind its master it is.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use metrics::{describe_counter, describe_gauge, gauge};
 use service::Context;
 
 use super::Server;
+use crate::serve::limits::GAUGES_EVERY;
 
 /// Keeps the gauges until the daemon ends.
 pub(super) fn keep(context: &Context, server: Server) {
     describe();
     let stop = context.shutdown();
     tokio::spawn(async move {
-        let mut tick = tokio::time::interval(INTERVAL);
+        let mut tick = tokio::time::interval(GAUGES_EVERY);
         let mut servers: Vec<String> = Vec::new();
         while stop.run_until_cancelled(tick.tick()).await.is_some() {
             set(&server, &mut servers);
@@ -77,5 +77,3 @@ fn describe() {
         "Removals that the guard against mass deletion holds back. Alert on any: see murder status."
     );
 }
-
-const INTERVAL: Duration = Duration::from_secs(2);

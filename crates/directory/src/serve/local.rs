@@ -3,8 +3,6 @@
 //! Only the daemon's own user and root may connect; they need not log in. A master's socket takes writes, any other's
 //! only questions.
 
-use std::time::Duration;
-
 use service::Context;
 use tokio::net::{UnixListener, UnixStream};
 use tracing::{error, warn};
@@ -12,6 +10,7 @@ use transport::peer::Peer;
 use transport::stream::Stream;
 
 use super::Server;
+use crate::serve::limits::FAILING;
 
 /// Serves until the daemon ends. The file is removed then.
 pub fn start(context: &Context, server: Server) {
@@ -46,7 +45,7 @@ async fn accept(context: &Context, listener: UnixListener, server: Server) {
             }
             Err(why) => {
                 warn!("local socket: {why}");
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                tokio::time::sleep(FAILING).await;
             }
         }
     }

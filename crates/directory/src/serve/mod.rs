@@ -6,6 +6,7 @@
 
 mod conversation;
 mod gauges;
+pub mod limits;
 pub mod local;
 mod query;
 mod seen;
@@ -24,9 +25,8 @@ use service::Context;
 use tokio_util::sync::CancellationToken;
 use transport::stream::Stream;
 
-pub use conversation::{
-    AROUND, Conversation, Heard, IDLED, bounds, go_ahead, hear, put_banner, put_bye, put_reply,
-};
+pub use conversation::{Conversation, Heard, IDLED, bounds, go_ahead, hear, put_banner, put_bye, put_reply};
+pub use limits::AROUND;
 pub use tools::Wipe;
 
 use crate::replica::Replica;

@@ -9,9 +9,10 @@ use protocol::{
 };
 
 use super::{
-    conversation::{Conversation, Flow, OUTPUT},
+    conversation::{Conversation, Flow},
     status,
 };
+use crate::serve::limits::{OUTPUT, QUERY_PAGE};
 
 impl Conversation {
     /// On a stream: everything acknowledged before is sent before the OK. A replica asks its own upstream first.
@@ -94,7 +95,7 @@ impl Conversation {
         let mut after = None;
         self.listing = true;
         loop {
-            let page = match self.server.list().scan(after.as_ref(), PAGE) {
+            let page = match self.server.list().scan(after.as_ref(), QUERY_PAGE) {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::error!(%error, "listing");
@@ -184,6 +185,3 @@ pub(super) fn put_entry(out: &mut Vec<u8>, tag: &str, name: &str, entry: &Entry)
         State::Reserved => reply::put_reserve(out, tag, name, entry.location.as_str()),
     }
 }
-
-/// Entries read under one lock.
-const PAGE: usize = 1000;

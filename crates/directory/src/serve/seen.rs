@@ -20,6 +20,7 @@ use service::Context;
 use tokio::time::MissedTickBehavior;
 
 use super::Server;
+use crate::serve::limits::{SEEN_EVERY, SERVERS, rows};
 
 /// The times, by server, in seconds since the epoch.
 #[derive(Debug)]
@@ -44,6 +45,7 @@ impl Seen {
             None if ServerName::parse(server).is_err() => return,
             None => {
                 if times.len() >= SERVERS {
+                    rows::SERVERS.met("so many servers were heard of that the oldest is forgotten");
                     // Whoever lives is heard of again soon; a table full of names that nobody has must not keep a new server out.
                     let oldest = times.iter().min_by_key(|(_, time)| **time).map(|(name, _)| name.clone());
                     oldest.map(|name| times.remove(&name));
@@ -98,7 +100,7 @@ pub(super) fn keep(context: &Context, server: Server) {
     server.shared.seen.load(&path);
     let stop = context.shutdown();
     context.tasks().spawn(async move {
-        let mut tick = tokio::time::interval(INTERVAL);
+        let mut tick = tokio::time::interval(SEEN_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut on = true;
         while on {
@@ -115,10 +117,6 @@ pub(super) fn keep(context: &Context, server: Server) {
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
-
-/// Servers of a murder at most; beyond it the one that was heard of longest ago is dropped.
-const SERVERS: usize = 10_000;
-const INTERVAL: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use super::{Kind, Server, VERSION};
 use crate::replica::Replica;
+use crate::serve::limits::{OLD, STATUS_SHOWN};
 
 pub(super) fn of(server: &Server) -> Value {
     let summary = server.list().summary();
@@ -76,7 +77,7 @@ fn upstream(replica: &Replica, map: &mut serde_json::Map<String, Value>) {
     });
     map.insert("upstream".into(), upstream);
     if let Some(plan) = fresh.held {
-        let names: Vec<&str> = plan.removals.iter().take(SHOWN).map(|name| name.as_str()).collect();
+        let names: Vec<&str> = plan.removals.iter().take(STATUS_SHOWN).map(|name| name.as_str()).collect();
         let held = json!({ "entries": plan.held, "removals": plan.removals.len(), "names": names });
         map.insert("held".into(), held);
     }
@@ -92,7 +93,7 @@ fn reservations(server: &Server) -> Vec<Value> {
     let old = epoch(SystemTime::now()).saturating_sub(OLD);
     let all = server.list().reservations().into_iter();
     all.filter(|(_, entry)| entry.mtime < old)
-        .take(SHOWN)
+        .take(STATUS_SHOWN)
         .map(|(name, entry)| {
             json!({ "name": name.as_str(), "location": entry.location.as_str(), "since": entry.mtime })
         })
@@ -113,8 +114,3 @@ fn conflicts(server: &Server) -> Vec<Value> {
 fn epoch(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
-
-/// A reservation older than this many seconds is shown: whoever made it has likely died.
-const OLD: u64 = 600;
-/// Rows of each kind at most.
-const SHOWN: usize = 100;

@@ -12,7 +12,7 @@
 //! moment: each lot wakes a process. The proxies beside a slave hear of all changes in lots; one that must know more
 //! asks with NOOP, which sends at once what waits.
 
-use std::{collections::HashSet, io, sync::atomic::Ordering, time::Duration};
+use std::{collections::HashSet, io, sync::atomic::Ordering};
 
 use mailboxes::{Position, signal::Watch};
 use protocol::{
@@ -26,6 +26,7 @@ use super::{
     conversation::{Conversation, Flow},
     query::put_entry,
 };
+use crate::serve::limits::{CURE, HOLD, LOCAL_LOT, LOT, PAGE};
 
 /// An update stream.
 pub(super) struct Subscription {
@@ -295,13 +296,3 @@ impl Drop for Counted {
         self.0.shared.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }
-
-/// Names looked up between two flushes.
-const PAGE: usize = 1000;
-/// How long nothing follows an OK to a peer that is not ours.
-const HOLD: Duration = Duration::from_millis(50);
-/// Between two lots, and between two for a peer on this host.
-const LOT: Duration = Duration::from_millis(2);
-const LOCAL_LOT: Duration = Duration::from_millis(10);
-/// When the entries that a Cyrus slave may have lost are sent again.
-const CURE: Duration = Duration::from_secs(1);

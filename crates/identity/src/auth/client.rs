@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use transport::peer::Channel;
 
 use super::exchange::Binding;
+use crate::limits::REMEMBERED;
 use crate::passwords::Hash;
 
 /// What to log in with.
@@ -269,7 +270,6 @@ const PLAIN_INDEX: usize = 4;
 /// More would let a false server occupy a core. With fewer it learns, from the proof itself, enough to try passwords by the
 /// million (RFC 7677 section 4, RFC 5802 section 9); Cyrus SASL and we keep none with fewer.
 const ITERATIONS: std::ops::RangeInclusive<u32> = 4096..=1_000_000;
-const REMEMBERED: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -34,6 +34,7 @@ use logs::LOGIN_TARGET;
 use transport::peer::Channel;
 
 use crate::deny::DenyList;
+use crate::limits::FAILURES;
 use crate::passwords::PasswordDb;
 use verify::Verified;
 
@@ -311,8 +312,6 @@ pub const ANONYMOUS: &str = protocol::userid::ANONYMOUS;
 
 /// What LOGIN and USER/PASS are called in logs.
 const PLAINTEXT: &str = "plaintext";
-/// Failed logins of one connection, of whatever kind.
-const FAILURES: u32 = 10;
 
 /// A name from outside, fit for one log line.
 fn printable(text: &str) -> String {

@@ -30,13 +30,15 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use logs::Seldom;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use super::Failure;
+use crate::limits::{
+    ADDRESS_FREE, ADDRESS_TOGETHER, CHARGED, HEAVY, KNOWN_FOR, KNOWN_FREE, KNOWN_TOGETHER, LANES, LONGEST,
+    LOOK_AGAIN, MEMORY, NODES_PATIENCE, PAIR_FREE, PAIR_TOGETHER, PAIRS, PATIENCE, WAITING, rows,
+};
 
 /// Failures, shared by all listeners of a process.
 #[derive(Clone, Default)]
@@ -129,13 +131,10 @@ impl Pace {
         };
         let Some(held) = admitted else {
             metrics::counter!("murder_logins_unchecked_total").increment(1);
-            if let Some(count) = UNCHECKED.met() {
-                let from = attempt.address.map_or_else(|| "unix socket".to_owned(), |ip| ip.to_string());
-                warn!(
-                    from,
-                    count, "logins refused unchecked: too many failed, and too many wait for their turn"
-                );
-            }
+            let from = attempt.address.map_or_else(|| "unix socket".to_owned(), |ip| ip.to_string());
+            rows::WAITING.met(format_args!(
+                "logins from {from} refused unchecked: too many failed, and too many wait for their turn"
+            ));
             return Err(Failure::Temporary("too many failed logins: try again later".to_owned()));
         };
         Ok(Permit(Some(held)))
@@ -171,6 +170,7 @@ impl Pace {
     fn lane(&self, key: u64, kind: Kind) -> Arc<Lane> {
         let mut table = self.lock();
         if table.lanes.len() >= LANES && !table.lanes.contains_key(&key) {
+            rows::LANES.met("logins failed for so many users and addresses that the lightest are forgotten");
             table.make_room();
         }
         let new = || {
@@ -352,34 +352,12 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-static UNCHECKED: Seldom = Seldom::every(Duration::from_secs(60));
-
-/// A failure counts that long after the last one.
-const MEMORY: Duration = Duration::from_secs(600);
-/// The pause grows to this many times `failedloginpause`: 24 s with its default.
-const LONGEST: u32 = 8;
 /// One user from one address.
-const PAIR: Kind = Kind { together: 1, free: 0 };
+const PAIR: Kind = Kind { together: PAIR_TOGETHER, free: PAIR_FREE };
 /// An address, whatever the user: an office mistypes, too.
-const ADDRESS: Kind = Kind { together: 8, free: 10 };
+const ADDRESS: Kind = Kind { together: ADDRESS_TOGETHER, free: ADDRESS_FREE };
 /// One user who is known there. A mail program opens some connections at once, a frontend many.
-const KNOWN: Kind = Kind { together: 32, free: 32 };
-/// So many failures of one user's count to the address.
-const CHARGED: u32 = 3;
-/// How long an attempt waits for its turn before it is refused unchecked.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Another node's attempt: half of what nodes wait for an answer (`client_timeout`, 10 s).
-const NODES_PATIENCE: Duration = Duration::from_secs(5);
-/// Attempts that wait in one lane.
-const WAITING: u32 = 500;
-/// Lanes remembered, some 200 bytes each. Below the first number of failures a lane may be forgotten for room.
-const LANES: usize = 50_000;
-const HEAVY: u32 = 64;
-/// Whoever waits looks so often whether it still must.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Pairs remembered that logged in rightly, and for how long.
-const PAIRS: usize = 100_000;
-const KNOWN_FOR: Duration = Duration::from_secs(30 * 86_400);
+const KNOWN: Kind = Kind { together: KNOWN_TOGETHER, free: KNOWN_FREE };
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,8 @@ use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::limits::{REFUSED_FIRST, REFUSED_LONGEST};
+
 /// By login (its server, and what makes it another one), what the server answered.
 #[derive(Debug)]
 pub struct Refusals<L, A> {
@@ -36,7 +38,7 @@ impl<L: Eq + Hash, A: Clone> Refusals<L, A> {
     pub fn refused(&self, login: L, answer: A, now: Instant) {
         let mut known = self.known();
         let before = known.get(&login).map(|refusal| refusal.pause * 2);
-        let pause = before.unwrap_or(FIRST_PAUSE).min(LONGEST_PAUSE);
+        let pause = before.unwrap_or(REFUSED_FIRST).min(REFUSED_LONGEST);
         if known.len() >= self.most {
             known.clear();
         }
@@ -57,10 +59,6 @@ impl<L: Eq + Hash, A: Clone> Refusals<L, A> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// A server's own pause after wrong passwords grows to 24 s (`failedloginpause`): who comes later than that is not slowed.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

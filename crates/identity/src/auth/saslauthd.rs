@@ -3,9 +3,10 @@
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
 
-/// Asks saslauthd. Blocks, for [`PATIENCE`] at most.
+use crate::limits::{LONGEST_ANSWER, SASLAUTHD};
+
+/// Asks saslauthd. Blocks, for [`SASLAUTHD`] at most.
 pub(super) fn verify(socket: &Path, service: &str, user: &str, password: &[u8]) -> io::Result<bool> {
     let (user, realm) = user.rsplit_once('@').unwrap_or((user, ""));
     let mut request = Vec::new();
@@ -15,8 +16,8 @@ pub(super) fn verify(socket: &Path, service: &str, user: &str, password: &[u8]) 
         request.extend_from_slice(field);
     }
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(SASLAUTHD))?;
+    stream.set_write_timeout(Some(SASLAUTHD))?;
     stream.write_all(&request)?;
     let mut length = [0; 2];
     stream.read_exact(&mut length)?;
@@ -24,10 +25,6 @@ pub(super) fn verify(socket: &Path, service: &str, user: &str, password: &[u8]) 
     stream.read_exact(&mut answer)?;
     Ok(answer.starts_with(b"OK"))
 }
-
-/// PAM modules may take their time.
-const PATIENCE: Duration = Duration::from_secs(30);
-const LONGEST_ANSWER: usize = 1024;
 
 #[cfg(test)]
 mod tests {

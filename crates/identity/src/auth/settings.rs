@@ -9,6 +9,8 @@ use protocol::spoken::Protocol;
 
 use transport::peer::Channel;
 
+use crate::limits::FAILED_PAUSE;
+
 /// As imapd.conf has them for one listener.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -82,7 +84,7 @@ impl Default for Settings {
             unix_groups: true,
             unknown_groups: false,
             external_altname: false,
-            failed_pause: Duration::from_secs(3),
+            failed_pause: FAILED_PAUSE,
             shared_addresses: Vec::new(),
             plaintext_pause: Duration::ZERO,
         }

@@ -12,6 +12,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::PasswordError;
+use crate::limits::MAX_ITERATIONS;
 
 /// The hash of a SCRAM mechanism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,8 +184,6 @@ fn random_salt() -> Result<Vec<u8>, PasswordError> {
 }
 
 const SALT_LENGTH: usize = 16;
-/// A file that asks for more is refused: one login could occupy a core for seconds.
-const MAX_ITERATIONS: u32 = 10_000_000;
 
 #[cfg(test)]
 mod tests {

@@ -26,14 +26,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use file::{Contents, Stamp};
 use proofs::Proofs;
 use slots::HASHING;
 use tracing::{info, warn};
 
-use logs::Seldom;
+use bounds::Seldom;
+
+use crate::limits::{ITERATIONS, RENEWED_EACH};
 
 /// A handle on the database; clones share what was read. The file may not exist yet: then nobody can log in.
 #[derive(Clone)]
@@ -222,7 +224,4 @@ impl Contents {
 
 type Users = BTreeMap<String, Secret>;
 
-/// Where nobody has set [`PasswordDb::set_iterations`]: RFC 7677 asks for 4096 at least.
-const ITERATIONS: u32 = 10_000;
-const RENEWED_EACH: Duration = Duration::from_secs(1);
-static UNRENEWED: Seldom = Seldom::every(Duration::from_secs(3600));
+static UNRENEWED: Seldom = Seldom::each_hour();

@@ -6,11 +6,12 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ring::hmac;
 
 use super::keys::Keys;
+use crate::limits::{PROOF_AGE, PROOFS};
 
 pub(super) struct Proofs {
     /// None without randomness: nothing is kept then.
@@ -37,7 +38,7 @@ impl Proofs {
         let Some(key) = &self.key else { return false };
         let mut seen = self.lock();
         let Some(proof) = seen.get(user) else { return false };
-        if now.saturating_duration_since(proof.since) >= AGE || proof.stored != keys.stored {
+        if now.saturating_duration_since(proof.since) >= PROOF_AGE || proof.stored != keys.stored {
             seen.remove(user);
             return false;
         }
@@ -48,9 +49,9 @@ impl Proofs {
         let Some(key) = &self.key else { return };
         let digest = hmac::sign(key, &covered(user, password, keys));
         let mut seen = self.lock();
-        if seen.len() >= MOST && !seen.contains_key(user) {
+        if seen.len() >= PROOFS && !seen.contains_key(user) {
             let mut ages: Vec<Instant> = seen.values().map(|proof| proof.since).collect();
-            let eighth = *ages.select_nth_unstable(MOST / 8).1;
+            let eighth = *ages.select_nth_unstable(PROOFS / 8).1;
             seen.retain(|_, proof| proof.since > eighth);
         }
         seen.insert(user.to_owned(), Proof { digest, stored: keys.stored.clone(), since: now });
@@ -58,7 +59,7 @@ impl Proofs {
 
     /// Drops what is too old, and what `fits` says is not so any longer: of which user with which stored key.
     pub(super) fn keep(&self, now: Instant, fits: impl Fn(&str, &[u8]) -> bool) {
-        let young = |proof: &Proof| now.saturating_duration_since(proof.since) < AGE;
+        let young = |proof: &Proof| now.saturating_duration_since(proof.since) < PROOF_AGE;
         self.lock().retain(|user, proof| young(proof) && fits(user, &proof.stored));
     }
 
@@ -82,12 +83,10 @@ fn covered(user: &str, password: &[u8], keys: &Keys) -> Vec<u8> {
     bytes
 }
 
-/// Users, and how long a proof holds.
-const MOST: usize = 10_000;
-const AGE: Duration = Duration::from_secs(4 * 3600);
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::passwords::Hash;
 
@@ -102,7 +101,7 @@ mod tests {
         assert!(proofs.contains("fred", b"secret", &fred, now));
         assert!(!proofs.contains("fred", b"Secret", &fred, now));
         assert!(!proofs.contains("jane", b"secret", &keys("jane"), now));
-        assert!(!proofs.contains("fred", b"secret", &fred, now + AGE));
+        assert!(!proofs.contains("fred", b"secret", &fred, now + PROOF_AGE));
         assert!(!proofs.contains("fred", b"secret", &fred, now), "what expired is dropped");
         proofs.insert("fred", b"secret", &fred, now);
         assert!(!proofs.contains("fred", b"secret", &keys("changed"), now));
@@ -117,11 +116,11 @@ mod tests {
     #[test]
     fn the_oldest_proofs_make_room() {
         let (proofs, now, same) = (Proofs::new(), Instant::now(), keys("fred"));
-        for n in 0..=MOST {
+        for n in 0..=PROOFS {
             proofs.insert(&n.to_string(), b"x", &same, now + Duration::from_millis(n as u64));
         }
-        assert!(proofs.lock().len() <= MOST);
-        assert!(proofs.contains(&MOST.to_string(), b"x", &same, now + Duration::from_secs(60)));
+        assert!(proofs.lock().len() <= PROOFS);
+        assert!(proofs.contains(&PROOFS.to_string(), b"x", &same, now + Duration::from_secs(60)));
         assert!(!proofs.contains("0", b"x", &same, now));
     }
 }

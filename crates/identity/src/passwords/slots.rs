@@ -3,14 +3,14 @@
 //! | bound | value |
 //! | --- | --- |
 //! | hashes at once | the number of cores less one, one at least |
-//! | threads that wait for a slot | [`WAITING`] |
-//! | how long one waits | [`PATIENCE`] |
+//! | threads that wait for a slot | [`HASH_WAITING`] |
+//! | how long one waits | [`HASH_PATIENCE`] |
 
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
-use std::time::Duration;
 
 use super::PasswordError;
+use crate::limits::{HASH_PATIENCE, HASH_WAITING, rows};
 
 /// The slots of this process.
 pub(super) static HASHING: LazyLock<Slots> = LazyLock::new(|| {
@@ -45,15 +45,19 @@ impl Slots {
     pub(super) fn take(&self) -> Result<Slot<'_>, PasswordError> {
         let mut state = self.lock();
         if state.taken >= self.most {
-            if state.waiting >= WAITING {
+            if state.waiting >= HASH_WAITING {
+                rows::HASH_WAITING
+                    .met("a login is refused for now: as many wait as may for a password to be hashed");
                 return Err(PasswordError::Busy);
             }
             state.waiting += 1;
             let all_taken = |state: &mut State| state.taken >= self.most;
-            let waited = self.freed.wait_timeout_while(state, PATIENCE, all_taken);
+            let waited = self.freed.wait_timeout_while(state, HASH_PATIENCE, all_taken);
             let (mut waited, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
             waited.waiting -= 1;
             if timeout.timed_out() {
+                rows::HASH_PATIENCE
+                    .met("a login is refused for now: it waited too long for its password to be hashed");
                 return Err(PasswordError::Busy);
             }
             state = waited;
@@ -74,10 +78,6 @@ impl Drop for Slot<'_> {
     }
 }
 
-/// Threads of the runtime's, which others need for files.
-const WAITING: usize = 200;
-const PATIENCE: Duration = Duration::from_secs(30);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,8 +88,8 @@ mod tests {
         let held = (slots.take().unwrap(), slots.take().unwrap());
         std::thread::scope(|scope| {
             let waiting: Vec<_> =
-                (0..WAITING).map(|_| scope.spawn(|| slots.take().map(drop).is_ok())).collect();
-            while slots.lock().waiting < WAITING {
+                (0..HASH_WAITING).map(|_| scope.spawn(|| slots.take().map(drop).is_ok())).collect();
+            while slots.lock().waiting < HASH_WAITING {
                 std::thread::yield_now();
             }
             assert!(matches!(slots.take(), Err(PasswordError::Busy)));

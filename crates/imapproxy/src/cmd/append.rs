@@ -6,6 +6,7 @@ use protocol::imap::{Cursor, Limits, ParseError, Refusal};
 use upstream::wire::imap::Answer;
 
 use crate::grammar::{Head, literal_is_first_argument, put_astring};
+use crate::limits::MAILBOX_MAX;
 use crate::session::client::GO_AHEAD;
 use crate::session::{Located, Outcome, Session, Stop};
 
@@ -120,6 +121,3 @@ async fn literal_mailbox(
     };
     Ok(Ok((String::from_utf8_lossy(&name).into_owned(), rest)))
 }
-
-/// Longer than any mailbox's name.
-const MAILBOX_MAX: u64 = 4096;

@@ -17,6 +17,7 @@ use upstream::wire::imap::Answer;
 
 use super::Request;
 use crate::grammar::{flag, put_astring};
+use crate::limits::COPY_LINE;
 use crate::session::relay::To;
 use crate::session::transfer::Message;
 use crate::session::{Done, Located, Outcome, Selected, Session, Stop};
@@ -90,7 +91,7 @@ async fn survey(s: &mut Session, source: &Selected, copy: &Copy) -> Result<Vec<M
     let id = s.command(&source.server, format!("{uid}FETCH {} (UID FLAGS INTERNALDATE)", copy.set))?;
     let (mut messages, mut news) = (Vec::new(), Vec::new());
     let answer = s
-        .collect(&source.server, id, LINE_MAX, |line| match parse_fetch(line) {
+        .collect(&source.server, id, COPY_LINE, |line| match parse_fetch(line) {
             Some(message) => messages.push(message),
             None => news.extend_from_slice(line),
         })
@@ -196,8 +197,6 @@ async fn take_back(s: &mut Session, copy: &Copy, target: &str, answer: &Answer) 
     }
     Ok(())
 }
-
-const LINE_MAX: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ use protocol::frame::{Piece, trim_line};
 use protocol::imap::{Bye, Refusal};
 use upstream::wire::imap::Event;
 
+use crate::limits::LOOK;
 use crate::peer;
 use crate::session::link::Link;
 use crate::session::relay::{To, bye_text, client_gone, lost};
@@ -137,9 +138,6 @@ async fn rest(s: &mut Session, server: Option<&str>, since: Instant, pause: Dura
         () = tokio::time::sleep(left.min(pause).min(LOOK)) => Ok(()),
     }
 }
-
-/// How often an idling session looks whether the operator sends everybody home.
-const LOOK: Duration = Duration::from_secs(60);
 
 fn lost_selected(server: Option<&str>, error: &std::io::Error) -> Stop {
     lost(server.unwrap_or_default(), &error.to_string())

@@ -14,6 +14,7 @@ use work::aside::{Budget, Pace, Spent, aside};
 
 use super::Request;
 use crate::grammar::{flag, put_astring, untagged};
+use crate::limits::{AT_ONCE, LINES_MAX, LIST_LINE, OWN_MAX};
 use crate::session::{Done, Outcome, Session, Stop};
 
 /// A backend's LIST or LSUB line.
@@ -165,7 +166,7 @@ pub async fn ask_lines(
     let selected = s.selected_server() == Some(server);
     let (mut lines, mut news, mut size) = (Vec::new(), Vec::new(), 0);
     let answer = s
-        .collect(server, id, LINE_MAX, |line| match ListLine::parse(line, kind) {
+        .collect(server, id, LIST_LINE, |line| match ListLine::parse(line, kind) {
             Some(parsed) => {
                 size += line.len();
                 if size < LINES_MAX {
@@ -223,7 +224,7 @@ async fn status_of(
     let Some(last) = last else { return Ok(()) };
     let selected = s.selected_server() == Some(server);
     let mut news = Vec::new();
-    s.collect(server, last, LINE_MAX, |line| match status_name(line) {
+    s.collect(server, last, LIST_LINE, |line| match status_name(line) {
         Some(name) => {
             states.insert(name, line.to_vec());
         }
@@ -261,13 +262,6 @@ const PLAIN: [&str; 8] = [
     "\\Marked",
     "\\Unmarked",
 ];
-/// More own mailboxes than anyone has.
-const OWN_MAX: usize = 20_000;
-/// STATUS commands on their way at once.
-const AT_ONCE: usize = 64;
-const LINE_MAX: usize = 64 * 1024;
-/// Bytes of all lines of one answer.
-const LINES_MAX: usize = 16 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,8 @@ use protocol::imap::{Code, Enabled, Refusal, Reply};
 
 use super::Request;
 use crate::capability;
-use crate::session::{BEFORE_LOGIN_BOUND, Done, Outcome, Session, Stop, User};
+use crate::limits::{BEFORE_LOGIN_BOUND, HANDSHAKE_BOUND};
+use crate::session::{Done, Outcome, Session, Stop, User};
 
 /// `STARTTLS`
 pub async fn start_tls(s: &mut Session, request: &Request) -> Outcome {
@@ -111,5 +112,3 @@ async fn welcome(s: &mut Session, login: Login) -> Outcome {
     let layer = if s.client.peer.stream.tls().is_some() { "tls protection" } else { "no protection" };
     Ok(Done::Here(Reply::ok(format!("User logged in ({layer})")).code(Code::Capability(words))))
 }
-
-const HANDSHAKE_BOUND: std::time::Duration = std::time::Duration::from_secs(30);

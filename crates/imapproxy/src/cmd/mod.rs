@@ -25,6 +25,7 @@ use tracing::{debug, warn};
 use upstream::wire::imap::Condition;
 
 use crate::grammar::Head;
+use crate::limits::{COMMAND, COMMAND_BEFORE_LOGIN, MISTAKES, rows};
 use crate::session::client::Whole;
 use crate::session::{Done, Outcome, Session, Stop};
 
@@ -105,6 +106,7 @@ fn count(session: &mut Session, wrong: bool, foreign: bool) -> Result<(), Stop> 
     } else if !foreign {
         session.mistakes += 1;
         if session.mistakes >= MISTAKES {
+            rows::MISTAKES.met("too many wrong commands in a row: the session is ended");
             return Err(Stop::Bye(Bye::new("This is an IMAP server")));
         }
     }
@@ -226,9 +228,3 @@ async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
         | Body::XKick(_) => Err(Refusal::Unrecognized.into()),
     }
 }
-
-/// Bytes of a command that is read whole, with its literals.
-const COMMAND: usize = 1024 * 1024;
-/// The longest ID (RFC 2971 section 3.3) has some 32 KiB.
-const COMMAND_BEFORE_LOGIN: usize = 64 * 1024;
-const MISTAKES: u32 = 10;

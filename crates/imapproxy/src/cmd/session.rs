@@ -8,6 +8,7 @@ use protocol::imap::{Bye, Extension, Refusal, Reply};
 
 use super::Request;
 use crate::capability;
+use crate::limits::NEWS_MAX;
 use crate::session::relay::To;
 use crate::session::{Done, Outcome, Session, Stop};
 
@@ -147,6 +148,3 @@ pub async fn namespace(s: &mut Session) -> Outcome {
     s.client.print(|out| print_namespace(out, sep, prefixes));
     Ok(Done::completed())
 }
-
-/// Bytes of one response to ENABLE, or of news that come with it: flags of a message at most.
-const NEWS_MAX: usize = 64 * 1024;

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use protocol::imap::{Bye, Extension};
 use service::sessions::Seat;
@@ -12,6 +12,7 @@ use upstream::wire::imap::Event;
 use super::link::Link;
 use super::relay::{self, To, lost};
 use super::{Session, Stop};
+use crate::limits::{IDLE_MAX, PING_AFTER};
 
 /// Connections by server.
 pub struct Links {
@@ -190,10 +191,3 @@ impl Session {
         }
     }
 }
-
-/// How often idle connections are looked for.
-pub const IDLE_CHECK: Duration = Duration::from_secs(60);
-/// Idle connections are closed after this, as in Cyrus.
-const IDLE_MAX: Duration = Duration::from_secs(300);
-/// One that was not used for so long is asked first whether it lives.
-const PING_AFTER: Duration = Duration::from_secs(5);

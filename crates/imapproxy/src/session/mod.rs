@@ -37,6 +37,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 use upstream::wire::imap::{Answer, Event};
 
+use crate::limits::{BEFORE_LOGIN_BOUND, GOOD_BYE_BOUND, IDLE_CHECK, rows};
 use crate::node::{Listener, Node};
 use client::Client;
 use links::Links;
@@ -292,6 +293,9 @@ impl Session {
             // To log in, a client has a time that does not begin anew with each command.
             let left = self.client.time_left(self.idle_bound(), idle_since.elapsed());
             if left.is_zero() {
+                if self.user.is_none() {
+                    rows::BEFORE_LOGIN_BOUND.met("no login in time: the session is ended");
+                }
                 return Err(Stop::idle());
             }
             let selected = self.selected_server().map(str::to_owned);
@@ -300,7 +304,7 @@ impl Session {
             tokio::select! {
                 moved = self.move_on() => moved?,
                 () = stop.cancelled() => return Err(self.stopped()),
-                () = tokio::time::sleep(left.min(links::IDLE_CHECK)) => {}
+                () = tokio::time::sleep(left.min(IDLE_CHECK)) => {}
             }
         }
     }
@@ -410,8 +414,3 @@ impl Session {
 /// Texts that clients see.
 const SHUTTING_DOWN: &str = "Server shutting down";
 const KICKED: &str = "Session ended by an administrator";
-
-/// How long a client may take to log in; afterwards it is `timeout`.
-pub const BEFORE_LOGIN_BOUND: Duration = Duration::from_secs(180);
-/// The last words, to a client that may not read.
-const GOOD_BYE_BOUND: Duration = Duration::from_secs(2);

@@ -20,6 +20,7 @@ use super::link::Link;
 use super::relay::{client_gone, lost};
 use super::{Session, Stop};
 use crate::grammar::with_header;
+use crate::limits::SMALL;
 
 /// How far the command has gone upwards.
 #[derive(Debug, Clone, Copy)]
@@ -194,6 +195,3 @@ impl Pipe {
         }
     }
 }
-
-/// Literals that a client waits to send are asked for here up to this size: as Cyrus's proxy does.
-const SMALL: u64 = 65_536;

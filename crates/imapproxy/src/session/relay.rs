@@ -1,7 +1,7 @@
 //! Asking a backend, and passing its answer on until the tagged line.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::BytesMut;
 use protocol::frame::trim_line;
@@ -13,6 +13,7 @@ use upstream::wire::imap::{Answer, Event, Id, Part};
 
 use super::link::Link;
 use super::{Session, Stop};
+use crate::limits::{PATIENCE, PATIENCE_MAX};
 use crate::peer::{self, Lost};
 
 /// Who gets the untagged responses.
@@ -163,10 +164,6 @@ pub fn kick_text(line: &[u8]) -> Option<String> {
 
 /// Said by a backend of ours to a frontend of ours.
 const KICKED: &str = "[XKICKED] ";
-
-/// After so long a silence a backend is asked whether it lives, and then ever more rarely.
-const PATIENCE: Duration = Duration::from_secs(3);
-const PATIENCE_MAX: Duration = Duration::from_secs(60);
 
 pub fn lost(server: &str, why: &str) -> Stop {
     Stop::Backend { server: server.to_owned(), why: why.to_owned() }

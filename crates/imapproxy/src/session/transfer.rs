@@ -11,6 +11,7 @@ use upstream::wire::imap::{Answer, Event, Id, Part};
 use super::link::Link;
 use super::relay::lost;
 use super::{Session, Stop};
+use crate::limits::{AHEAD, TRANSFER_NEWS};
 use crate::peer::{self, Lost3};
 
 /// A message that is to be copied.
@@ -154,7 +155,7 @@ impl Session {
                     Some(Part::Line(bytes, Some(_)) | Part::Data(bytes, _)) => news.extend_from_slice(&bytes),
                     Some(Part::Done(..) | Part::Continuation(_) | Part::Bye(_)) => {}
                 }
-                if news.len() > NEWS_MAX {
+                if news.len() > TRANSFER_NEWS {
                     return Err(lost(source, "a response too long"));
                 }
             }
@@ -226,11 +227,6 @@ fn is_body(line: &[u8]) -> bool {
     let line = line.to_ascii_uppercase();
     line.starts_with(b"* ") && line.windows(7).any(|run| run == b"BODY[] ")
 }
-
-/// FETCH commands that are on their way at once.
-const AHEAD: usize = 8;
-/// Bytes of one response that the source says of its own accord.
-const NEWS_MAX: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -24,6 +24,7 @@ use std::{
 
 use super::{Write, step};
 use crate::codec::{DecodeError, Reader, put_bytes, put_number};
+use crate::limits::{FULL, STEP};
 
 /// The two files, shared by who writes and who clears them.
 #[derive(Debug)]
@@ -369,8 +370,5 @@ const MAGIC: [u8; 7] = *b"commits";
 const VERSION: u8 = 1;
 const HEADER: usize = 24;
 const RECORD: usize = 8;
-/// A turn ends after so many bytes; how much a file grows at a time, and keeps when it is cleared.
-pub(super) const FULL: u64 = 8 * 1024 * 1024;
-const STEP: u64 = 256 * 1024;
 const KEPT: u64 = FULL + STEP;
 const PENDING_KEPT: usize = 64 * 1024;

@@ -15,16 +15,16 @@ use std::{
     path::Path,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
-    time::Duration,
 };
 
 use protocol::mupdate::position::Position;
 
 use super::{
     Pace, Row, Rows, Store, StoreError, Write,
-    commits::{Commits, FULL, Files, Turn},
+    commits::{Commits, Files, Turn},
     step,
 };
+use crate::limits::{BATCH, FULL, LINGER, MANY};
 
 /// A store with a commit log in front.
 pub struct Logged<S: Store> {
@@ -391,12 +391,6 @@ fn failure(path: &str, error: io::Error) -> StoreError {
         _ => StoreError::Io { doing: "write the log of the mailbox list", why: format!("{path}: {error}") },
     }
 }
-
-/// How long rows wait for others to come or to replace them, and how many are not waited for.
-const LINGER: Duration = Duration::from_millis(200);
-const MANY: usize = 16_384;
-/// Rows written to the store at a time.
-const BATCH: usize = 1000;
 
 #[cfg(test)]
 mod tests;

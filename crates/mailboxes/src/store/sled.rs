@@ -13,12 +13,13 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use protocol::mupdate::position::Position;
 
 use super::{Row, Store, StoreError, Write};
+use crate::limits::{CACHE, FLUSH_EVERY_MS, REPLICA_LINGER, WITNESS_EVERY};
 
 /// A sled database directory.
 #[derive(Debug)]
@@ -105,7 +106,7 @@ impl Store for Sled {
     }
 
     fn linger(&self) {
-        std::thread::sleep(LINGER);
+        std::thread::sleep(REPLICA_LINGER);
     }
 
     fn witness(&self, position: Position, is_last: bool) {
@@ -173,18 +174,13 @@ fn set_snapshots_aside(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Bytes of sled's page cache. It is no ceiling: 16 MiB were seen to give 90 MB resident.
-const CACHE: u64 = 8 * 1024 * 1024;
 /// Where an owner's list notes how far it is on disk, and how often.
 const WITNESS: &str = "witness";
-const WITNESS_EVERY: Duration = Duration::from_secs(2);
-/// A replica's disk follows its memory so far behind.
-const LINGER: Duration = Duration::from_millis(20);
-/// What is not synced reaches the disk within this.
-const FLUSH_EVERY_MS: u64 = 500;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

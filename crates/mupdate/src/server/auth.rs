@@ -3,7 +3,7 @@
 //! The authentication identity decides: one of `admins` may do everything, one of `mupdate_readers` may read. As whom
 //! it acts is not asked, as in Cyrus.
 
-use std::{io, time::Duration};
+use std::io;
 
 use directory::serve::{IDLED, put_bye};
 use identity::auth::{Failure, Login, Step64};
@@ -15,6 +15,7 @@ use protocol::{
 use tokio::time::{Instant, sleep_until};
 
 use super::visitor::{Flow, Visitor};
+use crate::server::limits::{CHALLENGE, LINE, STEPS};
 
 impl Visitor<'_> {
     pub(super) async fn authenticate(
@@ -102,7 +103,7 @@ impl Visitor<'_> {
 
     /// A line of the client's; none if it is too long, or the client is gone or sent away.
     async fn sasl_line(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let deadline = self.deadline().min(Instant::now() + PATIENCE);
+        let deadline = self.deadline().min(Instant::now() + CHALLENGE);
         loop {
             let input = self.wire.input();
             if let Some(end) = input.iter().position(|&b| b == b'\n') {
@@ -130,9 +131,3 @@ impl Visitor<'_> {
 
 const UNCHECKED: &str =
     "login not checked: too many have failed, or passwords cannot be read; try again later";
-/// 16 KiB in base64.
-pub(super) const LINE: usize = 21_848;
-/// Rounds of one exchange.
-const STEPS: usize = 10;
-/// How long a client may think about a challenge.
-const PATIENCE: Duration = Duration::from_secs(60);

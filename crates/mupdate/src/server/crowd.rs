@@ -12,6 +12,8 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
+use crate::server::limits::{LEAVING, OF_ADDRESS, rows};
+
 #[derive(Debug, Default)]
 pub(super) struct Crowd {
     state: Mutex<State>,
@@ -28,8 +30,6 @@ struct State {
     /// Strangers of each address, those that are being sent away among them.
     of_address: HashMap<IpAddr, usize>,
     next: u64,
-    /// The log has it that strangers are sent away.
-    told: bool,
 }
 
 #[derive(Debug)]
@@ -114,16 +114,13 @@ impl Crowd {
 }
 
 impl State {
-    /// Counted each time, logged once until there are no strangers left.
-    fn tell(&mut self, what: &str) {
+    fn tell(&self, what: &str) {
         metrics::counter!("murder_strangers_refused_total").increment(1);
-        if !std::mem::replace(&mut self.told, true) {
-            tracing::warn!(
-                "{} connections, {} of them before a login: too many, {what} (mupdate_connections_max)",
-                self.connections,
-                self.strangers.len()
-            );
-        }
+        rows::mupdate_connections_max.met(format_args!(
+            "{} connections, {} of them before a login: too many, {what} (mupdate_connections_max)",
+            self.connections,
+            self.strangers.len()
+        ));
     }
 }
 
@@ -160,7 +157,6 @@ impl Drop for Stranger {
                 state.of_address.remove(&address);
             }
         }
-        state.told &= !state.strangers.is_empty();
     }
 }
 
@@ -171,11 +167,6 @@ fn network(address: IpAddr) -> IpAddr {
         other => other,
     }
 }
-
-/// Strangers of one address at a time: a node's daemons and tools, many times over.
-const OF_ADDRESS: usize = 32;
-/// Connections that are being sent away or refused at a time, beyond `mupdate_connections_max`.
-const LEAVING: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -241,12 +232,7 @@ mod tests {
             drop(held);
             assert_eq!(crowd.connections(), 0);
             let state = crowd.state();
-            assert!(
-                state.leaving == 0
-                    && state.of_address.is_empty()
-                    && state.strangers.is_empty()
-                    && !state.told
-            );
+            assert!(state.leaving == 0 && state.of_address.is_empty() && state.strangers.is_empty());
         }
     }
 }

@@ -6,9 +6,10 @@
 
 mod auth;
 mod crowd;
+pub mod limits;
 mod visitor;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use config::imapd::Imapd;
@@ -23,6 +24,8 @@ use transport::wire::{Bounds, Wire};
 
 use crowd::{Admission, Crowd};
 use visitor::{Guards, Visitor};
+
+use crate::server::limits::GOOD_BYE;
 
 /// Lets clients of the network in to a list. Cheap to clone.
 #[derive(Clone)]
@@ -103,7 +106,7 @@ async fn refuse(stream: Stream) {
     let mut wire = Wire::new(stream, Bounds::default());
     put_bye(&mut wire, "Server Unable");
     // A refused peer that does not listen is let go all the same.
-    let _ = timeout(Duration::from_secs(2), wire.close()).await;
+    let _ = timeout(GOOD_BYE, wire.close()).await;
 }
 
 #[cfg(test)]

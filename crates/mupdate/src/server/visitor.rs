@@ -3,9 +3,9 @@
 //! What it asks else is refused by [`Session::admit`]. It is sent away when it takes too long, asks too much, or others need
 //! its place.
 
-use std::{io, time::Duration};
+use std::io;
 
-use directory::serve::{AROUND, Heard, IDLED, bounds, go_ahead, hear, put_banner, put_bye, put_reply};
+use directory::serve::{Heard, IDLED, bounds, go_ahead, hear, put_banner, put_bye, put_reply};
 use identity::auth::Authenticator;
 use protocol::{
     frame::Collector,
@@ -22,7 +22,8 @@ use transport::stream::Stream;
 use transport::tls::ServerTls;
 use transport::wire::Wire;
 
-use super::{Gate, auth::LINE, crowd::Stranger};
+use super::{Gate, crowd::Stranger};
+use crate::server::limits::{COMMAND, COMMANDS, INPUT, PATIENCE, rows};
 
 /// How a client gets in.
 #[derive(Default)]
@@ -121,6 +122,8 @@ impl<'a> Visitor<'a> {
                 Heard::Command(tagged) => {
                     self.commands = self.commands.saturating_add(1);
                     if self.commands > COMMANDS {
+                        rows::COMMANDS
+                            .met("a client sends too many commands before its login: it is sent away");
                         put_bye(&mut self.wire, "too many commands before login");
                         return Ok(Flow::End);
                     }
@@ -203,11 +206,5 @@ impl<'a> Visitor<'a> {
     }
 }
 
-/// Time to log in, and commands before it.
-const PATIENCE: Duration = Duration::from_secs(120);
-const COMMANDS: u32 = 50;
-/// Octets of a command, with its literals: AUTHENTICATE has a line of SASL. And octets read ahead.
-const COMMAND: usize = LINE + AROUND;
-const INPUT: usize = 64 * 1024;
 /// Why a client is sent away.
 const CROWDED: &str = "too many connections wait for a login";

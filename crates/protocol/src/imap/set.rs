@@ -144,7 +144,7 @@ impl fmt::Display for UidSet {
 }
 
 /// Ranges in one set: what a client with a sparse selection of a large mailbox may send.
-const MAX_RANGES: usize = 50_000;
+pub const MAX_RANGES: usize = 50_000;
 
 /// `range = bound [":" bound]`
 #[inline]

@@ -31,6 +31,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 pub use entry::{Note, Target};
 
 use super::{error::StoreError, stage::Staged};
+use crate::limits::QUEUE;
 
 /// The handle on the commit thread. Cheap to clone.
 #[derive(Clone)]
@@ -213,6 +214,3 @@ impl Log {
         self.file.lock().unwrap_or_else(|p| p.into_inner()).clone()
     }
 }
-
-/// Jobs that may wait.
-const QUEUE: usize = 1024;

@@ -24,6 +24,7 @@ use super::{
     segment::{Segment, Span},
     worker,
 };
+use crate::limits::RECOVER_RUN;
 pub use worker::link;
 
 use crate::{
@@ -255,7 +256,7 @@ struct Run {
 
 impl Run {
     fn add(&mut self, file: &File, offset: u64, frame: &[u8]) -> std::io::Result<()> {
-        if offset != self.offset + self.bytes.len() as u64 || self.bytes.len() > RUN {
+        if offset != self.offset + self.bytes.len() as u64 || self.bytes.len() > RECOVER_RUN {
             self.write(file)?;
             self.offset = offset;
         }
@@ -304,6 +305,3 @@ fn place(dir: &Path, uid: u32, message: &Message<'_>) -> Result<(), StoreError> 
         }
     }
 }
-
-/// Bytes of frames that are written at once.
-const RUN: usize = 1 << 20;

@@ -18,6 +18,7 @@ use super::{
     recover::Left,
     segment::{HEADER, Segment},
 };
+use crate::limits::{BATCH, SEGMENT, STAGED};
 use crate::{
     codec::put_frame,
     error::{Doing, StoreError},
@@ -331,10 +332,3 @@ pub fn link(from: &Path, to: &Path) -> std::io::Result<()> {
         other => other,
     }
 }
-
-/// Bytes after which a batch is written.
-const BATCH: usize = 4 << 20;
-/// Bytes after which a segment is put aside.
-const SEGMENT: u64 = 32 << 20;
-/// Staged files at most that wait for a segment to be freed.
-const STAGED: usize = 4096;

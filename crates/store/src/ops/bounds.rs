@@ -12,13 +12,10 @@
 //! Mailboxes that were deleted and are not removed yet count: who creates and deletes in turn fills the lists just as well.
 //! Admins may do more. What is there already stays, and may be made smaller.
 
-use std::time::Duration;
-
-use logs::Seldom;
 use protocol::{acl::Acl, name::MailboxName};
-use tracing::warn;
 
 use super::Actor;
+use crate::limits::{ACL, rows};
 use crate::{Store, error::StoreError};
 
 impl Store {
@@ -33,14 +30,14 @@ impl Store {
         }
         match count.saturating_add(more) <= limit {
             true => Ok(()),
-            false => Err(refuse(&who.userid, "Too many mailboxes")),
+            false => Err(refuse(&rows::maxmailboxes_per_user, &who.userid, "Too many mailboxes")),
         }
     }
 
     pub(crate) fn check_subscriptions(&self, userid: &str, count: usize) -> Result<(), StoreError> {
         match self.most_mailboxes().is_none_or(|limit| count < limit) {
             true => Ok(()),
-            false => Err(refuse(userid, "Too many subscriptions")),
+            false => Err(refuse(&rows::maxmailboxes_per_user, userid, "Too many subscriptions")),
         }
     }
 
@@ -57,15 +54,13 @@ pub(super) fn check_acl(who: &Actor, before: &str, after: &Acl) -> Result<String
     let text = after.to_string();
     match text.len() <= ACL || text.len() <= before.len() {
         true => Ok(text),
-        false => Err(refuse(&who.userid, "Access control list is too long")),
+        false => Err(refuse(&rows::ACL, &who.userid, "Access control list is too long")),
     }
 }
 
-fn refuse(userid: &str, what: &'static str) -> StoreError {
+fn refuse(limit: &bounds::Limit, userid: &str, what: &'static str) -> StoreError {
     metrics::counter!("murder_user_limits_total").increment(1);
-    if let Some(count) = REFUSED.met() {
-        warn!(userid, count, "refused: {what} (maxmailboxes_per_user)");
-    }
+    limit.met(format_args!("{userid}: refused: {what} (maxmailboxes_per_user)"));
     StoreError::Limit(what)
 }
 
@@ -77,7 +72,3 @@ fn top(name: &MailboxName) -> MailboxName {
     }
     top
 }
-
-static REFUSED: Seldom = Seldom::every(Duration::from_secs(60));
-/// Some hundred identifiers.
-const ACL: usize = 8 * 1024;

@@ -5,6 +5,7 @@ use protocol::{acl::Rights, name::MailboxName};
 use tracing::{error, info, warn};
 
 use super::{Actor, Clearance, Create};
+use crate::limits::HISTORY;
 use crate::{
     Store, blocking,
     disk::{self, mailbox_dir},
@@ -335,6 +336,3 @@ fn copy_tree(from: &std::path::Path, to: &std::path::Path) -> Result<(), StoreEr
     disk::sync_filesystem(to)?;
     sync_dir(to.parent().unwrap_or(to))
 }
-
-/// Former names that are remembered.
-const HISTORY: usize = 20;

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use protocol::name::MailboxName;
 
 use super::{super::lock, Actor};
+use crate::limits::REMEMBERED;
 use crate::{SpecialUses, Store, blocking, disk::mailbox_dir, error::StoreError, header::Header};
 
 impl Store {
@@ -138,5 +139,3 @@ impl Store {
 pub const ENTRY: &str = "/specialuse";
 const SPECIAL: [&str; 8] =
     ["\\Archive", "\\Drafts", "\\Important", "\\Junk", "\\Sent", "\\Trash", "\\Snoozed", "\\Scheduled"];
-/// Users whose special uses are held in memory.
-const REMEMBERED: usize = 1000;

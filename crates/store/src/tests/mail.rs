@@ -252,7 +252,7 @@ async fn a_large_message_that_was_expunged_for_good_takes_no_room() {
     let inbox = store.mailbox(&name("user.fred")).await.unwrap();
     let mut staging = store.stage(&name("user.fred"), None).await.unwrap();
     staging.write(b"Subject: big\r\n\r\n").await.unwrap();
-    staging.write(&vec![b'x'; stage::MEMORY * 2]).await.unwrap();
+    staging.write(&vec![b'x'; crate::limits::STAGE_MEMORY * 2]).await.unwrap();
     let staged = Arc::new(staging.finish().await.unwrap());
     let new = NewMessage { staged, flags: Vec::new(), internaldate: None };
     let uid = inbox.append(vec![new]).await.unwrap().uids[0];

@@ -7,6 +7,7 @@ use protocol::grammar::{Cursor, Limits};
 use protocol::imap::code::code;
 
 use crate::dialog::Dialog;
+use crate::limits::RESPONSES_MAX;
 use crate::sasl::{self, Opening, Sasl};
 use crate::tls::Tls;
 use crate::wire::imap::{Answer, Id, Part, Wire};
@@ -187,6 +188,3 @@ async fn response(d: &mut Imap, doing: &'static str) -> Result<Response, Error> 
         d.step(doing).await?;
     }
 }
-
-/// More untagged responses than any answer to these commands has; an operator's questions have the longest.
-const RESPONSES_MAX: usize = 10_000;

@@ -6,6 +6,7 @@ use protocol::origin::Origin;
 
 use crate::Error;
 use crate::dialog::Dialog;
+use crate::limits::COMMAND_MAX;
 use crate::sasl::{self, Opening, Sasl};
 use crate::tls::Tls;
 use crate::wire::pop3::{Answer, Wire};
@@ -105,6 +106,3 @@ async fn answer(d: &mut Pop3, doing: &'static str) -> Result<Answer, Error> {
         d.step(doing).await?;
     }
 }
-
-/// RFC 5034 section 4: a command with its initial response has 255 octets, the line end among them.
-const COMMAND_MAX: usize = 253;

@@ -7,6 +7,7 @@ use protocol::line::{Line, Lines};
 use protocol::lmtp::reply::{Answer, AnswerReader};
 
 use super::OutOfStep;
+use crate::limits::REPLY_LINE;
 
 /// What a reply will answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,9 +136,6 @@ impl Wire {
         self.owed.is_empty() && !self.in_message && !self.challenged && !self.over && unread.is_empty()
     }
 }
-
-/// Bytes of a line of a reply.
-const REPLY_LINE: usize = 4096;
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use protocol::line::{Line, Lines};
 
 use super::OutOfStep;
+use crate::limits::{LIST_MAX, POP3_LINE};
 
 /// What a response will answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub struct Wire {
 impl Default for Wire {
     /// A connection that has only been made: the greeting is owed.
     fn default() -> Wire {
-        let lines = Lines::new(LINE_MAX);
+        let lines = Lines::new(POP3_LINE);
         Wire { owed: VecDeque::from([Owed::Line]), list: None, challenged: false, lines }
     }
 }
@@ -131,11 +132,6 @@ fn line(text: &str, out: &mut BytesMut) -> Result<(), OutOfStep> {
     out.extend_from_slice(b"\r\n");
     Ok(())
 }
-
-/// Bytes of a line: a login's text is the longest.
-const LINE_MAX: usize = 64 * 1024;
-/// Lines of a list of capabilities.
-const LIST_MAX: usize = 200;
 
 #[cfg(test)]
 mod tests {

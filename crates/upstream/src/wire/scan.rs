@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use protocol::frame::{literal_at_end, trim_line};
 
 use super::OutOfStep;
+use crate::limits::IMAP_LINE;
 
 /// What stands next in the stream.
 #[derive(Debug, PartialEq, Eq)]
@@ -134,7 +135,7 @@ impl Scanner {
 /// A whole line with its end; an error where there is none within bounds.
 fn take_line(buf: &mut BytesMut) -> Result<Option<Bytes>, OutOfStep> {
     let Some(end) = buf.iter().position(|&b| b == b'\n') else {
-        return if buf.len() > LINE_MAX { Err(OutOfStep::Endless) } else { Ok(None) };
+        return if buf.len() > IMAP_LINE { Err(OutOfStep::Endless) } else { Ok(None) };
     };
     scrub(buf, 0, end + 1);
     Ok(Some(buf.split_to(end + 1).freeze()))
@@ -270,8 +271,6 @@ const KIND_MAX: usize = 12;
 const QUOTE_MAX: usize = 80;
 /// More digits than any number of a command has.
 const DIGITS_MAX: usize = 21;
-/// A tagged line may carry the UID sets of a whole mailbox (COPYUID).
-const LINE_MAX: usize = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

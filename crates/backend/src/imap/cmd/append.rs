@@ -14,7 +14,7 @@ use protocol::imap::{Assembled, Code, Flag, Refusal, Reply, UidSet};
 use work::aside::Pace;
 
 use crate::imap::conn::Gone;
-use crate::imap::limits::MESSAGES;
+use crate::imap::limits::{APPEND_BYTES, MESSAGES};
 use crate::imap::reply::{Outcome, Stop, refusal};
 use crate::imap::session::Session;
 use store::{Mailbox, NewMessage, Staging, StoreError};
@@ -169,7 +169,7 @@ async fn receive(
                 {
                     failed = Some(refusal(error));
                 }
-                pace.steps(bytes.len() / BYTES).await;
+                pace.steps(bytes.len() / APPEND_BYTES).await;
             }
             _ => return Err(Gone::Closed.into()),
         }
@@ -232,6 +232,3 @@ impl Check {
         self.bare.then_some(Refusal::BareNewlines)
     }
 }
-
-/// Bytes of a message that are looked through in a step of its [`Pace`].
-const BYTES: usize = 256;

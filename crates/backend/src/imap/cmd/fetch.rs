@@ -6,7 +6,6 @@
 //! one is written; what does not fit into it goes from file to socket through one small buffer.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::imap::command::fetch::{Fetch, Fragment, Item, Text, Value, print_end, print_start};
@@ -15,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use work::aside::{Pace, away, weighed};
 
 use crate::imap::conn::Gone;
+use crate::imap::limits::{CHUNK, FETCH_BYTES, SOON};
 use crate::imap::numbering::Target;
 use crate::imap::reply::{Outcome, Stop, refusal};
 use crate::imap::session::Session;
@@ -371,7 +371,7 @@ impl Reader<'_> {
 
     async fn fields(&self, header: Span, names: &[Vec<u8>], not: bool) -> Result<Vec<u8>, Stop> {
         let (header, names) = (self.read(header).await?, names.to_vec());
-        Ok(weighed(header.len() / BYTES, move || pick_fields(&header, &names, not)).await)
+        Ok(weighed(header.len() / FETCH_BYTES, move || pick_fields(&header, &names, not)).await)
     }
 
     /// A part without its transfer encoding.
@@ -382,7 +382,9 @@ impl Reader<'_> {
         }
         let Some(part) = structure.part(part) else { return Ok(None) };
         let (bytes, encoding) = (self.read(part.body).await?, part.transfer_encoding());
-        Ok(Some(weighed(bytes.len() / BYTES, move || decode_transfer(&bytes, encoding).into_owned()).await))
+        Ok(Some(
+            weighed(bytes.len() / FETCH_BYTES, move || decode_transfer(&bytes, encoding).into_owned()).await,
+        ))
     }
 
     async fn read(&self, span: Span) -> Result<Bytes, Gone> {
@@ -481,10 +483,3 @@ pub fn email_id(record: &Record) -> String {
     id.insert(0, 'M');
     id
 }
-
-/// Bytes of a header or a body that are looked at in about the time of one message.
-const BYTES: usize = 64;
-/// Messages that are read at once, and whose \Seen is set at once.
-const CHUNK: usize = 256;
-/// Work that takes longer ends with the client.
-const SOON: Duration = Duration::from_secs(1);

@@ -6,6 +6,7 @@ use protocol::imap::capability::Moment;
 use protocol::imap::command::session::{Authenticate, Login};
 use protocol::imap::{Code, Enabled, Refusal, Reply};
 
+use crate::imap::limits::ROUNDS;
 use crate::imap::reply::Outcome;
 use crate::imap::session::{ClientId, Session};
 use crate::imap::user::User;
@@ -89,6 +90,3 @@ async fn admit(session: &mut Session, login: auth::Login) -> Outcome {
     let text = format!("User logged in ({layer}) SESSIONID=<{}>", session.server.name);
     Ok(Reply::ok(text).code(Code::Capability(capabilities)))
 }
-
-/// Messages in one exchange.
-const ROUNDS: usize = 20;

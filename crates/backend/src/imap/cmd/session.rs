@@ -1,7 +1,5 @@
 //! CAPABILITY, LOGOUT, ID, STARTTLS, ENABLE and COMPRESS.
 
-use std::time::Duration;
-
 use protocol::imap::capability::{Facts, Moment, Node, announced, store_serves};
 use protocol::imap::command::session::{Id, print_capability, print_id};
 use protocol::imap::{Bye, Refusal, Reply, Tag};
@@ -9,6 +7,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::imap::conn::Gone;
+use crate::imap::limits::{HANDSHAKE, ID_FIELDS, ID_LENGTH};
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::server::{PRODUCT, VERSION};
 use crate::imap::session::{ClientId, Session};
@@ -139,10 +138,3 @@ pub async fn compress(session: &mut Session, tag: &Tag, how: &str) -> Outcome {
     session.conn.compress().map_err(Gone::from)?;
     Err(Stop::Answered)
 }
-
-/// What is kept of an ID.
-const ID_FIELDS: usize = 30;
-const ID_LENGTH: usize = 512;
-
-/// Bound on a TLS handshake.
-const HANDSHAKE: Duration = Duration::from_secs(30);

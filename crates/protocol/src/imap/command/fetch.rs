@@ -358,9 +358,9 @@ impl Item {
 
 const INVALID: ParseError = ParseError::Invalid("body section");
 /// Items in one FETCH, header fields in one section, nesting of parts.
-const ITEMS: usize = 256;
-const FIELDS: usize = 256;
-const DEPTH: usize = 64;
+pub const ITEMS: usize = 256;
+pub const FIELDS: usize = 256;
+pub const DEPTH: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -209,4 +209,4 @@ pub fn print_namespace(out: &mut Vec<u8>, separator: char, prefixes: [Option<&st
 }
 
 /// Patterns in one LIST.
-const PATTERNS: usize = 256;
+pub const PATTERNS: usize = 256;

@@ -251,9 +251,9 @@ fn modseq(at: Cursor<'_>) -> Parsed<'_, Key> {
 
 const INVALID: ParseError = ParseError::Invalid("Search criteria");
 /// Nesting of parentheses, NOT and OR.
-const DEPTH: usize = 100;
+pub const DEPTH: usize = 100;
 /// Keys in one search.
-const KEYS: usize = 10_000;
+pub const KEYS: usize = 10_000;
 
 /// `* SEARCH *(SP number) [SP "(MODSEQ" SP modseq ")"]`
 pub fn print_search(out: &mut Vec<u8>, numbers: impl Iterator<Item = u32>, modseq: Option<u64>) {

@@ -20,8 +20,16 @@ struct State {
 }
 
 impl Seldom {
+    pub const fn each_minute() -> Seldom {
+        Seldom::every(Duration::from_secs(60))
+    }
+
+    pub const fn each_hour() -> Seldom {
+        Seldom::every(Duration::from_secs(3600))
+    }
+
     /// At most one line in each `period`.
-    pub const fn every(period: Duration) -> Seldom {
+    const fn every(period: Duration) -> Seldom {
         Seldom { period, state: Mutex::new(State { met: 0, logged: None }) }
     }
 

@@ -1,0 +1,27 @@
+//! What bounds the agreement of a backend's list with its master's, and what a tool of its node may ask.
+
+use std::time::Duration;
+
+bounds::table! {
+    "agreement", "A backend and its master, and its tools";
+    /// Until a connection is tried again; it doubles up to `mupdate_retry_delay`.
+    pub(crate) FIRST_PAUSE: Duration = Duration::from_secs(1), Time, "chosen: a master that starts anew is back in seconds";
+    /// How long the master may take to say where its list stands.
+    pub(crate) PATIENCE: Duration = Duration::from_secs(20), Time, "chosen: a master that writes a large list answers by then";
+    /// Over how long the backends that see a new list spread.
+    pub(crate) SPREAD: Duration = Duration::from_secs(5), Time, "chosen: a master takes some backends at a time";
+    /// After an operation came into doubt: how long others like it have to end, before the lists are compared.
+    pub(crate) SETTLE: Duration = Duration::from_secs(2), Time, "chosen: they are answered by then";
+    /// Until what was left alone is looked at again, the first time; it doubles.
+    pub(crate) LEFT_FIRST: Duration = Duration::from_secs(5), Time, "chosen: what was under way is done by then";
+    /// The longest such pause.
+    pub(crate) LEFT_LAST: Duration = Duration::from_secs(600), Time, "chosen: an operator waits as long";
+    /// Mailboxes that the master is told of together.
+    pub(crate) AT_ONCE: usize = 100, Count, "chosen: little changes between the look and the telling";
+    /// Bytes of a tool's request.
+    pub(crate) REQUEST: u64 = 1 << 20, Bytes, "chosen: names of many mailboxes";
+    /// How long a tool may take to say what it wants.
+    pub(crate) TOOL: Duration = Duration::from_secs(10), Time, "chosen: both are on this host";
+    /// The pause after no tool could be accepted.
+    pub(crate) FAILING: Duration = Duration::from_secs(1), Time, "chosen: a socket that only fails must not keep a processor busy";
+}

@@ -1,0 +1,83 @@
+//! What an IMAP client, and the backends behind it, can make a frontend do and hold.
+
+use std::time::Duration;
+
+bounds::table! {
+    "imapproxy", "An IMAP session of a frontend";
+    options {
+        /// How long a client that has logged in may be silent.
+        timeout, "RFC 3501 section 5.4: 30 minutes at least";
+        /// How long one IDLE may last; unset: timeout.
+        imapidletimeout, "Cyrus";
+        /// How often a backend without IDLE is asked for news.
+        imapidlepoll, "Cyrus";
+        /// How long each step of connecting and logging in to a backend may take.
+        client_timeout, "Cyrus";
+        /// Time of the processor that one LIST or LSUB may take.
+        search_maxtime, "Cyrus, for SEARCH";
+        /// Bytes of a literal in a command other than APPEND.
+        maxliteral, "Cyrus";
+        /// Bytes of a quoted string.
+        maxquoted, "Cyrus";
+        /// Bytes of a word.
+        maxword, "Cyrus";
+    }
+    /// How long a client may take to log in.
+    pub(crate) BEFORE_LOGIN_BOUND: Duration = service::limits::BEFORE_LOGIN, Time, "chosen; RFC 3501 section 5.4 speaks of the time after it";
+    /// How long the last words may take, to a client that may not read.
+    pub(crate) GOOD_BYE_BOUND: Duration = Duration::from_secs(2), Time, "chosen: some round trips of a slow line";
+    /// How often idle connections are looked for.
+    pub(crate) IDLE_CHECK: Duration = Duration::from_secs(60), Time, "chosen: a fifth of what they may idle";
+    /// Idle connections to backends are closed after this.
+    pub(crate) IDLE_MAX: Duration = Duration::from_secs(300), Time, "Cyrus";
+    /// A connection that was not used for so long is asked first whether it lives.
+    pub(crate) PING_AFTER: Duration = Duration::from_secs(5), Time, "chosen: a backend that restarts is back later";
+    /// After so long a silence a backend is asked whether it lives, and then ever more rarely.
+    pub(crate) PATIENCE: Duration = Duration::from_secs(3), Time, "chosen: most commands are answered by then";
+    /// The longest such silence.
+    pub(crate) PATIENCE_MAX: Duration = Duration::from_secs(60), Time, "chosen: a search may take as long";
+    /// Literals that a client waits to send are asked for here up to this size.
+    pub(crate) SMALL: u64 = 65_536, Bytes, "Cyrus's proxy does so";
+    /// FETCH commands that are on their way at once.
+    pub(crate) AHEAD: usize = 8, Count, "chosen: one for each round trip";
+    /// Bytes of one response that the source says of its own accord.
+    pub(crate) TRANSFER_NEWS: usize = 64 * 1024, Bytes, "chosen: flags of a message at most";
+    /// Bytes of one response to ENABLE, or of news that come with it.
+    pub(crate) NEWS_MAX: usize = 64 * 1024, Bytes, "chosen: flags of a message at most";
+    /// How often an idling session looks whether the operator sends everybody home.
+    pub(crate) LOOK: Duration = Duration::from_secs(60), Time, "chosen: an operator waits as long";
+    /// How long a TLS handshake may take after STARTTLS.
+    pub(crate) HANDSHAKE_BOUND: Duration = Duration::from_secs(30), Time, "chosen: some round trips of a slow line";
+    /// Bytes of a command that is read whole, with its literals.
+    pub(crate) COMMAND: usize = 1024 * 1024, Bytes, "chosen: the longest LIST and SEARCH are read whole by backends";
+    /// Bytes of a command before the login.
+    pub(crate) COMMAND_BEFORE_LOGIN: usize = 64 * 1024, Bytes, "RFC 2971 section 3.3: an ID has some 32 KiB";
+    /// Wrong commands in a row that end a session.
+    pub(crate) MISTAKES: u32 = 10, Count, "Cyrus";
+    /// Bytes of a mailbox's name that comes as a literal.
+    pub(crate) MAILBOX_MAX: u64 = 4096, Bytes, "chosen: longer than any mailbox's name";
+    /// Bytes of a line of a backend's answer in COPY between backends.
+    pub(crate) COPY_LINE: usize = 64 * 1024, Bytes, "chosen: a response without literals";
+    /// Mailboxes of one user that LSUB asks a backend for.
+    pub(crate) OWN_MAX: usize = 20_000, Count, "chosen: more own mailboxes than anyone has";
+    /// STATUS commands on their way at once.
+    pub(crate) AT_ONCE: usize = 64, Count, "chosen: both sides' buffers hold them";
+    /// Bytes of a line of a backend's answer to LIST, LSUB or STATUS.
+    pub(crate) LIST_LINE: usize = 64 * 1024, Bytes, "chosen: longer than any mailbox's name";
+    /// Bytes of all lines of one such answer.
+    pub(crate) LINES_MAX: usize = 16 * 1024 * 1024, Bytes, "chosen: more own mailboxes than anyone has";
+    /// The first pause between two rounds that learn what backends are.
+    pub(crate) FIRST: Duration = Duration::from_secs(1), Time, "chosen: soon after the start, while the first list arrives";
+    /// Every later pause between such rounds.
+    pub(crate) LATER: Duration = Duration::from_secs(60), Time, "chosen: rarely";
+    /// Bytes of a line of a backend's answer when a mailbox is placed.
+    pub(crate) PLACEMENT_LINE: usize = 16 * 1024, Bytes, "chosen: longer than any answer";
+    /// Bytes of a command's name.
+    pub(crate) VERB_MAX: usize = 64, Bytes, "chosen: longer than any command's name";
+    /// A buffer that holds so much is full: nothing more is read for it, or put into it.
+    pub(crate) FULL: usize = 64 * 1024, Bytes, "chosen: memory of a busy session";
+    /// Bytes read at a time.
+    pub(crate) READ: usize = 16 * 1024, Bytes, "chosen: on the stack";
+    /// An empty buffer larger than this is given back.
+    pub(crate) KEPT: usize = 4 * 1024, Bytes, "chosen: most sessions are idle";
+}

@@ -1,0 +1,71 @@
+//! What bounds the store: what users may put into it, and what it holds in memory.
+
+use std::time::Duration;
+
+bounds::table! {
+    "store", "The mail store";
+    options {
+        /// Mailboxes below one INBOX, and subscriptions of one user.
+        maxmailboxes_per_user, "chosen: more than anyone has";
+    }
+    /// Bytes of an access control list; it may shrink, however long it is.
+    pub(crate) ACL: usize = 8 * 1024, Bytes, "chosen: some hundred identifiers";
+    /// Keywords of a mailbox.
+    pub(crate) KEYWORDS: usize = 128, Count, "Cyrus has 128 user flags";
+    /// Former names of a mailbox that are remembered.
+    pub(crate) HISTORY: usize = 20, Count, "chosen: more than anyone traces";
+    /// Bytes of a message, where `maxmessagesize` names no limit.
+    pub(crate) LARGEST_MESSAGE: u64 = u32::MAX as u64, Bytes, "offsets are 32 bits wide";
+    /// Seconds that a delivery is remembered, so that it comes only once.
+    pub DELIVERED: u64 = 3 * 24 * 3600, Count, "Cyrus: cyr_expire -E 3 in its cyrus.conf";
+    /// Jobs that may wait for the commit log; one more waits outside.
+    pub(crate) QUEUE: usize = 1024, Count, "chosen: more gives no greater batches";
+    /// Bytes after which a batch is written.
+    pub(crate) BATCH: usize = 4 << 20, Bytes, "chosen: one write of a disk";
+    /// Bytes after which a segment is put aside.
+    pub(crate) SEGMENT: u64 = 32 << 20, Bytes, "chosen: what is played back after a crash";
+    /// Staged files at most that wait for a segment to be freed.
+    pub(crate) STAGED: usize = 4096, Count, "chosen: names in one directory";
+    /// Bytes of messages that are copied through the commit log.
+    pub(crate) THROUGH_LOG: u64 = 256 << 10, Bytes, "chosen: less than a file of its own costs";
+    /// How long a change of a mailbox's tree waits for another.
+    pub(crate) TURN: Duration = Duration::from_secs(30), Time, "chosen: a client has not given up by then";
+    /// Changes of one mailbox's tree at the same time.
+    pub(crate) TURNS: usize = 1, Count, "they exclude each other";
+    /// Mailboxes, and users' logs, that are kept open though nobody uses them.
+    pub(crate) OPEN: usize = 512, Count, "chosen: two descriptors each";
+    /// How often it is looked whether the store has failed.
+    pub(crate) LOOK: Duration = Duration::from_secs(1), Time, "chosen: a human notices no more";
+    /// Users whose special uses are held in memory. A full table is emptied.
+    pub(crate) REMEMBERED: usize = 1000, Count, "chosen: some kilobytes each";
+    /// Bytes of sled's page cache.
+    pub(crate) CACHE: u64 = 16 << 20, Bytes, "chosen: more gives no faster look-ups";
+    /// Bytes of a disk that stay free.
+    pub(crate) RESERVE: u64 = 2 << 20, Bytes, "chosen: what is acknowledged must find room in its own file";
+    /// Bytes of a message that stay in memory, and go through the commit log.
+    pub STAGE_MEMORY: usize = 64 << 10, Bytes, "chosen: less than a file of its own costs";
+    /// Bytes of a message that is parsed at once, not on a blocking thread.
+    pub(crate) INLINE: usize = 16 << 10, Bytes, "chosen: less than a millisecond";
+    /// Bytes of a message that are read together with others.
+    pub HEAD: u32 = 64 << 10, Bytes, "chosen: one read of a disk";
+    /// Bytes that are read for one run, about.
+    pub(crate) READ_RUN: usize = 1 << 20, Bytes, "chosen: one read of a disk";
+    /// Bytes that hold most structures.
+    pub(crate) FIRST_READ: usize = 2048, Bytes, "chosen: most structures";
+    /// Bytes of the cache that are read at once.
+    pub(crate) WINDOW: u64 = 128 << 10, Bytes, "chosen: one read of a disk";
+    /// Bytes between two structures of the cache that are read together.
+    pub(crate) GAP: u64 = 16 << 10, Bytes, "chosen: one read of a disk";
+    /// Bytes of a structure at most; a larger length is damage.
+    pub(crate) LARGEST: usize = 64 << 20, Bytes, "chosen: more than 5,000 parts have";
+    /// A change of more messages is built on a blocking thread.
+    pub(crate) MANY: usize = 256, Count, "chosen: less than a millisecond";
+    /// Records that one change copies.
+    pub(crate) CHUNK: usize = 128, Count, "chosen: some kilobytes";
+    /// Messages that are expunged in one change.
+    pub(crate) EXPUNGE_RUN: usize = 1000, Count, "chosen: less than some milliseconds";
+    /// Entries committed at a time.
+    pub(crate) REBUILD_BATCH: usize = 1000, Count, "chosen: one write of a disk";
+    /// Bytes of frames that are written at once.
+    pub(crate) RECOVER_RUN: usize = 1 << 20, Bytes, "chosen: one write of a disk";
+}

@@ -38,6 +38,16 @@ bounds::table! {
     pub(crate) PATIENCE_MAX: Duration = Duration::from_secs(60), Time, "chosen: a search may take as long";
     /// Literals that a client waits to send are asked for here up to this size.
     pub(crate) SMALL: u64 = 65_536, Bytes, "Cyrus's proxy does so";
+    /// How long one of several backends may say nothing before it is missing from an answer; twice client_timeout where that is less.
+    pub(crate) SILENCE: Duration = Duration::from_secs(20), Time, "chosen: two reports of a search that goes on";
+    /// Bytes of one response of one of several backends.
+    pub(crate) RESPONSE_MAX: usize = 1024 * 1024, Bytes, "chosen: the UIDs of a search in a mailbox of 100,000 messages";
+    /// Mailboxes in which one ESEARCH searches.
+    pub(crate) SEARCHED: usize = 10_000, Count, "chosen: more than a user has";
+    /// Mailboxes of one ESEARCH command to a backend.
+    pub(crate) SEARCHED_AT_ONCE: usize = 500, Count, "chosen: a command that a backend reads at once";
+    /// Bytes of their names.
+    pub(crate) NAMES_AT_ONCE: usize = 64 * 1024, Bytes, "chosen: a command that a backend reads at once";
     /// FETCH commands that are on their way at once.
     pub(crate) AHEAD: usize = 8, Count, "chosen: one for each round trip";
     /// Bytes of one response that the source says of its own accord.

@@ -86,22 +86,26 @@ impl Viewer {
 
     /// The entry as the user sees it, if that may be, and its name begins (or ends above) as one of the prefixes does.
     fn see(&self, name: MailboxName, entry: &Entry, prefixes: &[&str]) -> Option<Seen> {
-        let rights = self.rights(&name, &entry.acl);
+        let seen = self.known(name, entry)?;
+        if !self.admin && !seen.rights.contains(Rights::LOOKUP) {
+            return None;
+        }
+        prefixes.iter().any(|prefix| related(&seen.external, prefix)).then_some(seen)
+    }
+
+    /// The entry with the user's rights on it, unless it is hidden from him by its kind or its state.
+    pub(crate) fn known(&self, name: MailboxName, entry: &Entry) -> Option<Seen> {
         let hidden = match rank(&name, self.inbox.as_ref()) {
             1 => self.hides_users,
             2 => self.hides_shared,
             _ => false,
         };
-        let visible = rights.contains(Rights::LOOKUP)
-            && entry.is_active()
-            && !hidden
-            && !self.namespace.is_hidden(&name);
-        if !self.admin && !visible {
+        if !self.admin && (hidden || !entry.is_active() || self.namespace.is_hidden(&name)) {
             return None;
         }
+        let rights = self.rights(&name, &entry.acl);
         let external = self.external(&name);
-        let wanted = prefixes.iter().any(|prefix| related(&external, prefix));
-        wanted.then(|| Seen { name, external, rights, server: entry.server().to_owned() })
+        Some(Seen { name, external, rights, server: entry.server().to_owned() })
     }
 
     /// What an admin sees: everything, or all that begins as the one prefix does, which is one run of the list.

@@ -10,6 +10,7 @@
 //!   6        what SORT compares (keys.rs)
 //!   7        what THREAD goes by (keys.rs)
 //!   8        the preview
+//!   9        the fields that SEARCH has keys for (fields.rs); absent where they are long
 //! ```
 //!
 //! A tag that is not known is passed over, so that another text can be added without another version. Numbers are LEB128;
@@ -24,10 +25,11 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::fields;
 use super::keys::{sort_section, thread_section};
 use super::{
-    Address, Content, Disposition, Envelope, Fields, Inner, Kind, MAX_DEPTH, Parameter, Part, Raw, SentDate,
-    SortKeys, Span, Structure, ThreadKeys,
+    Address, Content, Disposition, Envelope, Fields, Inner, Kind, MAX_DEPTH, Parameter, Part, Raw,
+    SearchField, SentDate, SortKeys, Span, Structure, ThreadKeys,
 };
 
 /// Why cached bytes are not what is known of a message.
@@ -85,7 +87,11 @@ impl Cached {
         let cached = bare.with_keys_of(structure, &references(structure.root.header.of(message)));
         let read = |span: Span| Ok::<_, Infallible>(Bytes::copy_from_slice(span.of(message)));
         let Ok(preview) = structure.preview(read);
-        cached.with_preview(&preview)
+        let cached = cached.with_preview(&preview);
+        match fields::section(structure.root.header.of(message)) {
+            Some(section) => cached.with_section(SEARCHED, &section),
+            None => cached,
+        }
     }
 
     /// Reads what [`Cached::bytes`] gave, whichever version it had.
@@ -141,8 +147,18 @@ impl Cached {
         if self.preview().is_some() {
             return self;
         }
+        self.with_section(PREVIEW, preview.as_bytes())
+    }
+
+    /// A header field as SEARCH compares it ([`searched`](super::searched)), a line for each time that it is there. None where
+    /// the header has to be read.
+    pub fn searched(&self, field: SearchField) -> Option<&str> {
+        field.read(self.section(SEARCHED)?)
+    }
+
+    fn with_section(self, tag: u8, section: &[u8]) -> Cached {
         let mut bytes = Vec::from(self.bytes);
-        put_section(&mut bytes, PREVIEW, preview.as_bytes());
+        put_section(&mut bytes, tag, section);
         Cached::found(bytes)
     }
 
@@ -261,12 +277,13 @@ fn references(header: &[u8]) -> Vec<u8> {
 const VERSION: u8 = 2;
 const BARE: u8 = 1;
 
-const SECTIONS: usize = 8;
+const SECTIONS: usize = 9;
 const STRUCTURE: u8 = 1;
 const REFERENCES: u8 = 5;
 const SORT: u8 = 6;
 const THREAD: u8 = 7;
 const PREVIEW: u8 = 8;
+const SEARCHED: u8 = 9;
 
 /// Addresses, parts and parameters of a structure whose texts are kept, and bytes of each text.
 const PRINTED: usize = 256;

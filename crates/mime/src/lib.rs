@@ -10,7 +10,7 @@
 //! - [`render`] the IMAP syntax of ENVELOPE, BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2);
 //! - [`words`] header values as text, with their encoded words; [`subject`], [`ids`], [`fold`], [`keys`] what SORT and THREAD compare;
 //! - [`preview`] the beginning of its text;
-//! - [`search`] text for SEARCH, decoded and made comparable;
+//! - [`search`] text for SEARCH, decoded and made comparable; [`fields`] what the cache keeps of it;
 //! - [`cache`] the compact form in a mailbox's cache, with what FETCH shows as IMAP prints it.
 //!
 //! Hostile input costs linear time and bounded memory: parts, nesting, parameters and addresses are limited, and what
@@ -22,6 +22,7 @@ mod content;
 mod date;
 mod decode;
 mod envelope;
+mod fields;
 mod fold;
 mod header;
 mod ids;
@@ -43,6 +44,7 @@ pub use content::{Content, Disposition, Encoding, Parameter};
 pub use date::SentDate;
 pub use decode::{decode_transfer, knows_charset, to_utf8};
 pub use envelope::Envelope;
+pub use fields::SearchField;
 pub use fold::casemap;
 pub use header::{Field, Fields, pick_fields};
 pub use ids::message_ids;

@@ -10,7 +10,7 @@
 //!
 //! | bound, of one user | value | when it is met |
 //! | --- | --- | --- |
-//! | [`aside`] at a time | [`LONG`] | one more waits, [`PATIENCE`] at most, and counts as spent |
+//! | [`aside`], [`sliced`] at a time | [`LONG`] | one more waits, [`PATIENCE`] at most, and counts as spent |
 //! | [`weighed`], [`away`] at a time | [`SHORT`] | one more waits; each of them is as large as one message or mailbox |
 
 use std::cell::Cell;
@@ -24,16 +24,19 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::limits::{LIGHT, LONG, PATIENCE, QUESTIONS, SHORT, STEPS, rows};
+use crate::limits::{LIGHT, LONG, PATIENCE, QUESTIONS, SHORT, SLICE, STEPS, rows};
 
 /// How long some work may go on. It belongs to the thread that works.
 #[derive(Debug)]
 pub struct Budget {
     left: Arc<AtomicBool>,
     until: Duration,
+    /// Where the slice ends.
+    pause: Duration,
     /// Questions until the clock is looked at again.
     rest: Cell<u32>,
     spent: Cell<bool>,
+    paused: Cell<bool>,
 }
 
 /// The budget was spent before the work was done.
@@ -43,8 +46,10 @@ pub struct Spent;
 
 impl Budget {
     fn new(left: Arc<AtomicBool>, time: Duration) -> Budget {
-        let until = if time.is_zero() { Duration::MAX } else { processor_time().saturating_add(time) };
-        Budget { left, until, rest: Cell::new(0), spent: Cell::new(false) }
+        let now = processor_time();
+        let until = if time.is_zero() { Duration::MAX } else { now.saturating_add(time) };
+        let (spent, paused) = (Cell::new(false), Cell::new(false));
+        Budget { left, until, pause: now.saturating_add(SLICE), rest: Cell::new(0), spent, paused }
     }
 
     /// An error if the work must end. Asked once for each step of some microseconds.
@@ -53,11 +58,18 @@ impl Budget {
             Some(rest) => self.rest.set(rest),
             None => {
                 self.rest.set(QUESTIONS);
-                let over = self.left.load(Ordering::Relaxed) || processor_time() >= self.until;
+                let now = processor_time();
+                let over = self.left.load(Ordering::Relaxed) || now >= self.until;
                 self.spent.set(self.spent.get() || over);
+                self.paused.set(now >= self.pause);
             }
         }
         if self.spent.get() { Err(Spent) } else { Ok(()) }
+    }
+
+    /// Whether work that can be cut should let other work have the thread now; known to [`Budget::check`].
+    pub fn is_slice_over(&self) -> bool {
+        self.paused.get()
     }
 }
 
@@ -117,10 +129,47 @@ pub async fn aside<T: Send + 'static>(
             Err(Spent)
         }
     };
-    if done.is_err() {
-        metrics::counter!("murder_commands_cut_total").increment(1);
+    done.map_err(|_| cut())
+}
+
+/// Does the same work in slices, between which others have the thread: each is done when `gate`, which is there for all users,
+/// lets one more through. `work` gives a result, or nothing when its slice is over. With the time of the processor that it took.
+pub async fn sliced<T: Send + 'static>(
+    time: Duration,
+    gate: &Arc<Semaphore>,
+    mut work: impl FnMut(&Budget) -> Result<Option<T>, Spent> + Send + 'static,
+) -> Result<(T, Duration), Spent> {
+    let waits = Waits(Arc::default());
+    let own = turn(Share::own().map(|share| share.long.clone()));
+    let Ok(own) = tokio::time::timeout(PATIENCE, own).await else {
+        rows::LONG.met("a user's searches are as many as may be under way: one more is given up");
+        return Err(cut());
+    };
+    let own = Arc::new(own);
+    let mut used = Duration::ZERO;
+    while time.is_zero() || used < time {
+        let slot = tokio::time::timeout(PATIENCE, turn(Some(gate.clone()))).await.map_err(|_| cut())?;
+        let left = time.saturating_sub(used);
+        let (own, waited) = (own.clone(), waits.0.clone());
+        let slice = move || {
+            let _own = own;
+            let began = processor_time();
+            let done = work(&Budget::new(waited, left));
+            (done, processor_time().saturating_sub(began), work)
+        };
+        let (done, took, rest) = on_blocking_thread(slot, slice).await;
+        match done {
+            Ok(Some(done)) => return Ok((done, used.saturating_add(took))),
+            Ok(None) => (used, work) = (used.saturating_add(took), rest),
+            Err(Spent) => break,
+        }
     }
-    done
+    Err(cut())
+}
+
+fn cut() -> Spent {
+    metrics::counter!("murder_commands_cut_total").increment(1);
+    Spent
 }
 
 /// Does work that takes time in proportion to `weight` (messages, names, or lots of some hundred bytes): on the spot if it
@@ -224,6 +273,30 @@ mod tests {
             }
         });
         assert_eq!(work.await, Err::<(), _>(Spent));
+    }
+
+    #[tokio::test]
+    async fn work_in_slices_lets_others_through_and_ends_when_its_time_is_spent() {
+        let gate = Arc::new(Semaphore::new(1));
+        let (mut slices, mut steps) = (0, 0);
+        let work = sliced(Duration::ZERO, &gate, move |budget| {
+            slices += 1;
+            while !budget.is_slice_over() {
+                budget.check()?;
+                steps += 1;
+            }
+            Ok((slices == 3).then_some((slices, steps)))
+        });
+        let ((slices, steps), took) = work.await.unwrap();
+        assert!(slices == 3 && steps > 3 && took >= 3 * SLICE);
+        let work = sliced(Duration::from_millis(120), &gate, |budget| {
+            while !budget.is_slice_over() {
+                budget.check()?;
+            }
+            Ok(None::<()>)
+        });
+        assert_eq!(work.await, Err(Spent));
+        assert_eq!(gate.available_permits(), 1);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 bounds::table! {
     "work", "Work that a client causes, on every daemon";
     options {
-        /// Time of the processor that one SEARCH, LIST or LSUB may take; 0: no bound.
+        /// Time of the processor that one SEARCH, SORT, THREAD, ESEARCH, LIST or LSUB may take; 0: no bound.
         search_maxtime, "Cyrus, for SEARCH";
     }
     /// Work with a budget that the sessions of one user have under way; more waits.
@@ -19,6 +19,8 @@ bounds::table! {
     pub(crate) LIGHT: usize = 256, Count, "chosen: less than a millisecond";
     /// Steps of some microseconds after which a loop lets others have the thread.
     pub(crate) STEPS: usize = 128, Count, "chosen: less than a millisecond";
+    /// Time of the processor that work in slices has at once.
+    pub(crate) SLICE: Duration = Duration::from_millis(50), Time, "chosen: others wait no longer for their turn";
     /// Steps of work with a budget between two looks at the clock.
     pub(crate) QUESTIONS: u32 = 32, Count, "chosen: a look at the clock costs as much as some steps";
 }

@@ -1,22 +1,50 @@
-//! Commands whose work has no bound but a budget: SEARCH, LIST, LSUB. It is done on a blocking thread, for so many commands
-//! of one user at a time, and ends with the client's connection.
+//! Commands whose work has no bound but a budget: SEARCH, SORT, THREAD, LIST, LSUB. It is done on blocking threads, for so many
+//! commands of one user at a time, and ends with the client's connection. What goes through messages is cut into slices, so
+//! that all such commands of all users share a few threads, and tells its client now and then how far it is (RFC 9585).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use protocol::imap::Refusal;
+use protocol::imap::{Code, Refusal, Reply, Tag};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
-use work::aside::{Budget, Spent, aside};
+use tokio::time::{Instant, interval_at, timeout};
+use work::aside::{Budget, Spent, aside, sliced};
 
-use super::limits::{ASIDE, ASIDE_PATIENCE, rows};
+use super::limits::{ASIDE, ASIDE_PATIENCE, SCANS, rows};
 use super::reply::Stop;
 use super::session::Session;
 
 /// Whose commands are under way.
-#[derive(Default)]
 pub struct Aside {
     users: Mutex<HashMap<String, Arc<Semaphore>>>,
+    /// Of slices of all users.
+    gate: Arc<Semaphore>,
+}
+
+impl Default for Aside {
+    fn default() -> Aside {
+        Aside { users: Mutex::default(), gate: Arc::new(Semaphore::new(SCANS)) }
+    }
+}
+
+/// How far a command is: messages of so many in all.
+#[derive(Debug, Default)]
+pub struct Progress {
+    pub done: AtomicUsize,
+    pub total: AtomicUsize,
+}
+
+impl Progress {
+    /// The untagged line that tells of it.
+    pub fn line(&self, tag: &Tag) -> Vec<u8> {
+        let (done, total) = (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
+        // A code ends with its bracket.
+        let tag = Some(tag.as_str().to_owned()).filter(|tag| !tag.contains(']'));
+        let code = Code::InProgress { tag, done: done.min(total), total };
+        Reply::ok("Still working").code(code).line(None)
+    }
 }
 
 /// The right to have one more command under way.
@@ -27,16 +55,27 @@ struct Turn<'a> {
 }
 
 impl Aside {
-    /// None: the user's other commands did not end in time.
-    async fn turn(&self, user: &str) -> Option<Turn<'_>> {
+    /// Waits until the user's other commands have ended.
+    async fn turn(&self, user: &str) -> Result<Turn<'_>, Refusal> {
         let semaphore = {
             let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
             users.entry(user.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(ASIDE))).clone()
         };
         let mut turn = Turn { all: self, user: user.to_owned(), permit: None };
-        turn.permit = timeout(ASIDE_PATIENCE, semaphore.acquire_owned()).await.ok()?.ok();
-        turn.permit.is_some().then_some(turn)
+        turn.permit = timeout(ASIDE_PATIENCE, semaphore.acquire_owned()).await.ok().and_then(Result::ok);
+        if turn.permit.is_none() {
+            rows::ASIDE.met(format_args!("{user}: too many searches at the same time: one more is refused"));
+            return Err(Refusal::TooManySearches);
+        }
+        Ok(turn)
     }
+}
+
+/// The time of the command is spent.
+fn took_too_long(user: &str, limit: Duration) -> Stop {
+    rows::search_maxtime
+        .met(format_args!("{user}: a command took more than {limit:?} and was ended (search_maxtime)"));
+    Refusal::TakesTooLong.into()
 }
 
 impl Drop for Turn<'_> {
@@ -60,23 +99,72 @@ impl Session {
         let user = self.user()?.id().to_owned();
         let limit = server.imapd.search_maxtime;
         let done = async {
-            let Some(_turn) = server.shared.aside.turn(&user).await else {
-                rows::ASIDE_PATIENCE
-                    .met(format_args!("{user}: too many searches at the same time: one more is refused"));
-                return Err(Refusal::TooManySearches.into());
-            };
-            aside(limit, work).await.map_err(|_| {
-                rows::search_maxtime.met(format_args!(
-                    "{user}: a command took more than {limit:?} and was ended (search_maxtime)"
-                ));
-                Stop::Refused(Refusal::TakesTooLong)
-            })
+            let _turn = server.shared.aside.turn(&user).await?;
+            aside(limit, work).await.map_err(|_| took_too_long(&user, limit))
         };
         tokio::select! {
             biased;
             done = done => done,
             gone = self.conn.gone() => Err(gone.into()),
             () = server.stop.cancelled() => Err(Refusal::Ending.into()),
+        }
+    }
+
+    /// Does work that goes through messages in slices: `work` gives a result, or nothing when its slice is over.
+    pub async fn scan<T: Send + 'static>(
+        &mut self,
+        tag: &Tag,
+        progress: &Arc<Progress>,
+        work: impl FnMut(&Budget) -> Result<Option<T>, Spent> + Send + 'static,
+    ) -> Result<T, Stop> {
+        let limit = self.server.imapd.search_maxtime;
+        self.scan_within(limit, tag, progress, work).await.map(|(done, _)| done)
+    }
+
+    /// The same for a part of a command, for which so much time is left; zero is no bound. With the time that it took.
+    pub async fn scan_within<T: Send + 'static>(
+        &mut self,
+        limit: Duration,
+        tag: &Tag,
+        progress: &Arc<Progress>,
+        work: impl FnMut(&Budget) -> Result<Option<T>, Spent> + Send + 'static,
+    ) -> Result<(T, Duration), Stop> {
+        let server = self.server.clone();
+        let user = self.user()?.id().to_owned();
+        let done = async {
+            let _turn = server.shared.aside.turn(&user).await?;
+            let done = sliced(limit, &server.shared.aside.gate, work).await;
+            done.map_err(|_| took_too_long(&user, server.imapd.search_maxtime))
+        };
+        self.telling(tag, progress, done).await
+    }
+
+    /// Waits for work, tells the client how far it is, and ends it with the client.
+    async fn telling<T>(
+        &mut self,
+        tag: &Tag,
+        progress: &Progress,
+        work: impl Future<Output = Result<T, Stop>>,
+    ) -> Result<T, Stop> {
+        let server = self.server.clone();
+        let every = server.imapd.imap_inprogress_interval;
+        let mut done = std::pin::pin!(work);
+        let mut time = (!every.is_zero()).then(|| interval_at(Instant::now() + every, every));
+        let mut next = async || match &mut time {
+            Some(time) => drop(time.tick().await),
+            None => std::future::pending().await,
+        };
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut done => return done,
+                gone = self.conn.gone() => return Err(gone.into()),
+                () = server.stop.cancelled() => return Err(Refusal::Ending.into()),
+                () = next() => {
+                    self.conn.put(progress.line(tag));
+                    self.conn.flush().await?;
+                }
+            }
         }
     }
 }
@@ -92,10 +180,10 @@ mod tests {
         for _ in 0..ASIDE {
             turns.push(all.turn("fred").await.unwrap());
         }
-        assert!(all.turn("wilma").await.is_some());
-        assert!(all.turn("fred").await.is_none());
+        assert!(all.turn("wilma").await.is_ok());
+        assert!(all.turn("fred").await.is_err());
         turns.pop();
-        assert!(all.turn("fred").await.is_some());
+        assert!(all.turn("fred").await.is_ok());
         turns.clear();
         assert!(all.users.lock().unwrap().is_empty());
     }

@@ -12,7 +12,7 @@ bounds::table! {
         timeout, "RFC 3501 section 5.4: 30 minutes at least";
         /// How long one IDLE may last; unset: timeout.
         imapidletimeout, "Cyrus";
-        /// Time of the processor that one SEARCH, LIST or LSUB may take; 0: no bound.
+        /// Time of the processor that one SEARCH, SORT, THREAD, ESEARCH, LIST or LSUB may take; 0: no bound.
         search_maxtime, "Cyrus, for SEARCH";
         /// Bytes of a literal in a command other than APPEND.
         maxliteral, "Cyrus";
@@ -53,6 +53,20 @@ bounds::table! {
     pub(crate) MESSAGES: usize = 10_000, Count, "chosen: more than any client appends at once";
     /// Commands of one user that search through mailboxes or the list at the same time.
     pub(crate) ASIDE: usize = 4, Count, "chosen: a client that searches in some windows";
+    /// Slices of such commands, of all users, that are worked on at once.
+    pub(crate) SCANS: usize = 4, Count, "chosen: few of the blocking threads of a process";
+    /// Ranges of UIDs that a search can save.
+    pub(crate) SAVED: usize = 128 * 1024, Count, "chosen: 1 MiB of a session";
+    /// Bytes of what is kept of mailboxes for the next SORT or THREAD, in the whole process.
+    pub(crate) PREPARED: usize = 64 * 1024 * 1024, Bytes, "chosen: some six mailboxes of 100,000 messages that are threaded";
+    /// How long that is kept where nobody uses it.
+    pub(crate) PREPARED_IDLE: Duration = Duration::from_secs(600), Time, "chosen: a client that goes on sorts again by then";
+    /// Frames of the cache that are asked for at once, for SORT and THREAD.
+    pub(crate) FRAMES: usize = 256, Count, "chosen: some milliseconds";
+    /// Mailboxes in which one ESEARCH searches.
+    pub(crate) SEARCHED: usize = 10_000, Count, "chosen: more than a user has";
+    /// Mailboxes that it opens at once.
+    pub(crate) OPENED: usize = 32, Count, "chosen: few of the mailboxes that a process keeps open";
     /// How long one more of them waits.
     pub(crate) ASIDE_PATIENCE: Duration = Duration::from_secs(30), Time, "chosen: a client has not given up by then";
     /// Quota roots whose warnings are remembered. A full table warns of no other.

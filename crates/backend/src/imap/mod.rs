@@ -1,7 +1,8 @@
 //! The IMAP server: RFC 3501 and what [`cmd::session`] announces.
 //!
 //! [`conn`] turns bytes into frames and `protocol::imap` frames into commands; [`session`] does them one by one, each
-//! in a file of [`cmd`]; [`selected`] is the open mailbox and what changed in it; [`search`] judges messages;
+//! in a file of [`cmd`]; [`selected`] is the open mailbox and what changed in it; [`search`] judges messages, [`sort`] and [`thread`] put them into
+//! order;
 //! [`reply`] turns every failure of the store into an answer; [`limits`] is all that bounds a client, and [`aside`] does
 //! the heavy work where it holds up nobody.
 
@@ -16,6 +17,8 @@ mod search;
 mod selected;
 pub mod server;
 mod session;
+mod sort;
+mod thread;
 mod user;
 
 use std::sync::Arc;

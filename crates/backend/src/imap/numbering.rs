@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use protocol::imap::SequenceSet;
+use protocol::imap::set::Ranges;
 
 use store::{Changes, Record, View};
 
@@ -16,6 +17,8 @@ pub struct Numbering {
     view: Arc<View>,
     /// UIDs, ascending.
     ghosts: Arc<Vec<u32>>,
+    /// The UIDs that `$` names (RFC 5182): those of them that are still there.
+    saved: Arc<Ranges>,
 }
 
 /// A message that a command names.
@@ -27,7 +30,16 @@ pub struct Target {
 
 impl Numbering {
     pub fn new(view: Arc<View>) -> Numbering {
-        Numbering { view, ghosts: Arc::default() }
+        Numbering { view, ghosts: Arc::default(), saved: Arc::default() }
+    }
+
+    /// What `$` names from now on, as UIDs.
+    pub fn save(&mut self, found: Ranges) {
+        self.saved = Arc::new(found);
+    }
+
+    pub fn saved(&self) -> &Ranges {
+        &self.saved
     }
 
     /// What was told last.
@@ -74,9 +86,16 @@ impl Numbering {
 
     /// The messages that are there, with their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Record)> {
-        let mut ghosts = self.ghosts.iter().peekable();
-        let mut sequence = 0;
-        self.view.records().iter().map(move |record| {
+        self.iter_from(0)
+    }
+
+    /// The same without so many of the first.
+    pub fn iter_from(&self, from: usize) -> impl Iterator<Item = (u32, &Record)> {
+        let before = self.view.records().at(from).map_or(0, |first| self.sequence(first.uid) - 1);
+        let gone = before.saturating_sub(number(from)) as usize;
+        let mut ghosts = self.ghosts.get(gone..).unwrap_or_default().iter().peekable();
+        let mut sequence = before;
+        self.view.records().iter().skip(from).map(move |record| {
             while ghosts.next_if(|ghost| **ghost < record.uid).is_some() {
                 sequence += 1;
             }
@@ -85,10 +104,26 @@ impl Numbering {
         })
     }
 
+    /// The messages that are there, the last first, without so many of the last.
+    pub fn iter_back_from(&self, from: usize) -> impl Iterator<Item = (u32, &Record)> {
+        let mut before = self.ghosts.len();
+        let records = self.view.records();
+        let end = records.len();
+        records.iter().rev().enumerate().skip(from).map(move |(back, record)| {
+            while let Some(last) = before.checked_sub(1)
+                && self.ghosts.get(last).is_some_and(|ghost| *ghost > record.uid)
+            {
+                before = last;
+            }
+            (number(end - back + before), record)
+        })
+    }
+
     /// The messages that a set names and that are there, in order. Takes time in proportion to the set and to what it
     /// names: [`Numbering::weight`].
     pub fn targets(&self, set: &SequenceSet, by_uid: bool) -> impl Iterator<Item = (u32, &Record)> {
         let places: Vec<(usize, usize)> = match by_uid {
+            _ if set.is_saved() => self.saved.iter().map(|range| self.uid_places(range)).collect(),
             true => set.resolve(self.last_uid()).iter().map(|range| self.uid_places(range)).collect(),
             false => self.sequence_places(set.resolve(self.count()).iter()),
         };
@@ -104,6 +139,10 @@ impl Numbering {
 
     /// Ranges of a set and messages that it names, at most.
     pub fn weight(&self, set: &SequenceSet) -> usize {
+        if set.is_saved() {
+            let named = self.saved.named().min(self.count() as usize);
+            return self.saved.len().saturating_add(named).saturating_add(self.ghosts.len());
+        }
         set.ranges().saturating_add(set.named().min(self.count() as usize)).saturating_add(self.ghosts.len())
     }
 
@@ -128,7 +167,7 @@ impl Numbering {
         named.map(|(first, last)| (below(first as usize), below(last as usize + 1))).collect()
     }
 
-    /// Whether a set of numbers names a message that is gone.
+    /// Whether a set of numbers names a message that is gone. `$` never does: what goes is taken out of it.
     pub fn misses(&self, set: &SequenceSet) -> bool {
         let ghosts = self.ghost_numbers();
         !ghosts.is_empty()
@@ -236,6 +275,18 @@ mod tests {
                 }
                 let all = numbers(numbering.targets(&set("1:*"), false));
                 prop_assert_eq!(all, numbers(numbering.iter()));
+                for from in 0..mailbox.len() + 2 {
+                    let forth: Vec<_> = numbers(numbering.iter()).into_iter().skip(from).collect();
+                    prop_assert_eq!(numbers(numbering.iter_from(from)), forth);
+                    let back: Vec<_> = numbers(numbering.iter()).into_iter().rev().skip(from).collect();
+                    prop_assert_eq!(numbers(numbering.iter_back_from(from)), back);
+                }
+                let saved: Ranges = [2, 3, 5, 8].into_iter().collect();
+                numbering.save(saved);
+                let named = numbers(numbering.iter().filter(|(_, r)| matches!(r.uid, 2 | 3 | 5 | 8)));
+                prop_assert_eq!(numbers(numbering.targets(&set("$"), false)), named.clone());
+                prop_assert_eq!(numbers(numbering.targets(&set("$"), true)), named);
+                prop_assert!(!numbering.misses(&set("$")));
                 let some = set("2,4:6,9:*");
                 let by_number = numbers(numbering.iter().filter(|(n, _)| {
                     matches!(n, 2 | 4..=6) || *n >= 9.min(numbering.count())

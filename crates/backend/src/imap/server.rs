@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use transport::tls::ServerTls;
 
 use super::aside::Aside;
-use crate::imap::limits::{ROOTS, WARN_AGAIN, rows};
+use super::limits::{ROOTS, WARN_AGAIN, rows};
+use super::sort::cache::Prepared;
 use store::{Master, Store};
 
 /// A listener's settings as they stand when a client connects, and the store.
@@ -76,6 +77,7 @@ impl Server {
 pub struct Shared {
     pub warned: Warned,
     pub aside: Aside,
+    pub prepared: Prepared,
     /// None: the backend stands alone.
     pub master: Option<Arc<dyn Master>>,
 }

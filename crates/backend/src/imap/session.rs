@@ -188,14 +188,25 @@ impl Session {
             // The client counts messages in what it sends next: none may go away (RFC 3501 section 7.4.1).
             Body::Fetch(fetch) if !fetch.uid => Announce::WithoutExpunge,
             Body::Store(store) if !store.uid => Announce::WithoutExpunge,
-            Body::Search(search) if !search.uid => Announce::WithoutExpunge,
+            Body::Search(search) if !search.uid || search.key.names_numbers() => Announce::WithoutExpunge,
+            Body::Sort(sort) if !sort.uid || sort.key.names_numbers() => Announce::WithoutExpunge,
+            Body::MultiSearch(search) if search.key.names_numbers() => Announce::WithoutExpunge,
+            Body::Thread(thread) if !thread.uid || thread.key.names_numbers() => Announce::WithoutExpunge,
             Body::Logout => Announce::Nothing,
             Body::Status(status) if !self.has_open(&status.mailbox) => Announce::Nothing,
             _ => Announce::All,
         };
         if matches!(
             body,
-            Body::Fetch(_) | Body::Store(_) | Body::Search(_) | Body::Copy(_) | Body::Expunge(_)
+            Body::Fetch(_)
+                | Body::Store(_)
+                | Body::Search(_)
+                | Body::Sort(_)
+                | Body::Thread(_)
+                | Body::MultiSearch(_)
+                | Body::UidBatches(_)
+                | Body::Copy(_)
+                | Body::Expunge(_)
         ) {
             // So that the command works on what is there now.
             self.announce(Announce::WithoutExpunge).await?;
@@ -413,6 +424,10 @@ impl Session {
             Body::Fetch(fetch) => cmd::fetch::run(self, fetch).await,
             Body::Store(store) => cmd::store::run(self, store).await,
             Body::Search(search) => cmd::search::run(self, tag, search).await,
+            Body::Sort(sort) => cmd::sort::sort(self, tag, sort).await,
+            Body::Thread(thread) => cmd::sort::threads(self, tag, thread).await,
+            Body::UidBatches(batches) => cmd::uidbatches::run(self, tag, batches),
+            Body::MultiSearch(search) => cmd::multisearch::run(self, tag, search).await,
             Body::Copy(copy) => cmd::copy::run(self, copy).await,
         }
     }

@@ -169,6 +169,17 @@ async fn others_are_served_while_one_user_searches_changes_and_removes_a_large_m
         ),
         ("SEARCH of all", "UID SEARCH RETURN (ALL COUNT) ALL".to_owned()),
         ("SEARCH of a long set", format!("SEARCH {}", ranges(50_000))),
+        ("SEARCH that saves", format!("SEARCH RETURN (SAVE COUNT) UID {}", ranges(50_000))),
+        ("SEARCH of what was saved", "SEARCH RETURN (PARTIAL -1:-1000) NOT $".to_owned()),
+        ("FETCH of what was saved", "FETCH $ (FLAGS UID)".to_owned()),
+        ("SEARCH of fuzzy texts", format!("UID SEARCH {}", "NOT FUZZY BODY none ".repeat(8).trim_end())),
+        ("SORT of all", "SORT (REVERSE DATE SUBJECT FROM) UTF-8 ALL".to_owned()),
+        ("SORT of all again", "UID SORT RETURN (ALL) (DISPLAYTO SIZE) UTF-8 ALL".to_owned()),
+        ("SORT by everything", format!("SORT ({}) UTF-8 ALL", "SUBJECT REVERSE CC ".repeat(16).trim_end())),
+        ("THREAD by references", "THREAD REFERENCES UTF-8 ALL".to_owned()),
+        ("THREAD by subjects", "UID THREAD ORDEREDSUBJECT UTF-8 ALL".to_owned()),
+        ("UIDBATCHES", "UIDBATCHES 100".to_owned()),
+        ("ESEARCH", "ESEARCH IN (selected personal) RETURN (ALL COUNT) NOT BODY none".to_owned()),
         ("FETCH of all", "FETCH 1:* (FLAGS UID)".to_owned()),
         ("FETCH of a long set", format!("UID FETCH {} (FLAGS)", ranges(50_000))),
         ("STORE", "STORE 1:* +FLAGS (\\Flagged)".to_owned()),
@@ -237,6 +248,7 @@ async fn others_are_served_while_one_user_lists_many_mailboxes() {
         ("LSUB of a long pattern", format!("LSUB \"\" {evil}%")),
         ("GETMETADATA", "GETMETADATA \"a*\" (/shared/vendor/cmu/cyrus-imapd/server)".to_owned()),
         ("GETQUOTAROOT", "GETQUOTAROOT INBOX".to_owned()),
+        ("ESEARCH in all", "ESEARCH IN (subtree-one INBOX subtree INBOX) RETURN (COUNT) ALL".to_owned()),
     ] {
         let last = scene.imap(what, &mut fred, &command).await;
         assert!(last.starts_with("x OK"), "{what}: {last}");

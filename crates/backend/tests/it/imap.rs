@@ -413,7 +413,7 @@ async fn messages_are_copied_moved_and_searched() {
         S: * STATUS Archive (MESSAGES 4 RECENT 4 UIDNEXT 5 UNSEEN 4 SIZE 584 DELETED 0)
         S: g OK Completed
         C: h SEARCH RETURN (MIN MAX COUNT ALL) SUBJECT lunch
-        S: * ESEARCH (TAG "h") MIN 1 MAX 1 ALL 1 COUNT 1
+        S: * ESEARCH (TAG "h") COUNT 1 MIN 1 MAX 1 ALL 1
         S: h OK Completed
         C: i UID SEARCH CHARSET UTF-8 BODY twelve
         S: * SEARCH 1

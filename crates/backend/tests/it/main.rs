@@ -13,3 +13,4 @@ mod mail;
 mod master;
 mod node;
 mod options;
+mod searching;

@@ -1,7 +1,7 @@
 //! LIST, XLIST and RLIST: from this node's own list of mailboxes, whatever the state of the backends; what only they
 //! know (subscriptions, special uses, STATUS) is asked of those concerned, and left out where one is down.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use listing::{Facts, Seen, Unseen, Viewer};
 use protocol::acl::Rights;
@@ -14,7 +14,8 @@ use work::aside::{Budget, Pace, Spent, aside};
 
 use super::Request;
 use crate::grammar::{flag, put_astring, untagged};
-use crate::limits::{AT_ONCE, LINES_MAX, LIST_LINE, OWN_MAX};
+use crate::limits::{LINES_MAX, LIST_LINE, OWN_MAX};
+use crate::session::gather::Errand;
 use crate::session::{Done, Outcome, Session, Stop};
 
 /// A backend's LIST or LSUB line.
@@ -132,25 +133,21 @@ async fn special_uses(s: &mut Session) -> Result<HashMap<String, Vec<String>>, S
         let page = viewer.list.subtree(&inbox, None, OWN_MAX)?;
         Ok(page.entries.iter().map(|(_, entry)| entry.server().to_owned()).collect::<BTreeSet<String>>())
     });
-    let servers = servers.await?;
-    for server in servers {
-        let lines = match ask_lines(s, &server, "LIST (SPECIAL-USE) \"\" \"*\"", Kind::List).await {
-            Ok(lines) => lines,
-            Err(Stop::Backend { server, .. }) if s.selected_server() != Some(server.as_str()) => {
-                s.links.remove(&server);
-                continue;
-            }
-            Err(Stop::Relayed(_)) => continue,
-            Err(stop) => return Err(stop),
-        };
-        for line in lines {
-            let special = |word: &String| !PLAIN.iter().any(|plain| word.eq_ignore_ascii_case(plain));
-            let words: Vec<String> = line.attributes.into_iter().filter(special).collect();
-            if !words.is_empty() {
-                uses.insert(line.name, words);
-            }
+    let ask =
+        |server| Errand { server, commands: vec![b"LIST (SPECIAL-USE) \"\" \"*\"".to_vec()], needs: None };
+    let errands = servers.await?.into_iter().map(ask).collect();
+    let mut size = 0;
+    s.gather(errands, |_, line| {
+        let Some(parsed) = ListLine::parse(line, Kind::List) else { return false };
+        let special = |word: &String| !PLAIN.iter().any(|plain| word.eq_ignore_ascii_case(plain));
+        let words: Vec<String> = parsed.attributes.into_iter().filter(special).collect();
+        size += line.len();
+        if !words.is_empty() && size < LINES_MAX {
+            uses.insert(parsed.name, words);
         }
-    }
+        true
+    })
+    .await?;
     Ok(uses)
 }
 
@@ -181,59 +178,35 @@ pub async fn ask_lines(
     if answer.is_ok() { Ok(lines) } else { Err(Stop::Relayed(answer)) }
 }
 
-/// The STATUS lines of these mailboxes, by name: each backend is asked for all of its own at once.
+/// The STATUS lines of these mailboxes, by name: all backends are asked at once. One that is down has none, and the client is told.
 async fn statuses(
     s: &mut Session,
     wanted: &[&Seen],
     items: &[StatusItem],
 ) -> Result<HashMap<String, Vec<u8>>, Stop> {
     let items = items.iter().map(|item| item.name()).collect::<Vec<_>>().join(" ");
-    let servers: BTreeSet<&str> = wanted.iter().map(|seen| seen.server.as_str()).collect();
-    let mut states = HashMap::new();
-    for server in servers {
-        let here: Vec<&Seen> = wanted.iter().copied().filter(|seen| seen.server == server).collect();
-        for some in here.chunks(AT_ONCE) {
-            match status_of(s, server, some, &items, &mut states).await {
-                Ok(()) => {}
-                Err(Stop::Backend { server, .. }) if s.selected_server() != Some(server.as_str()) => {
-                    s.links.remove(&server);
-                    break;
-                }
-                Err(stop) => return Err(stop),
-            }
-        }
-    }
-    Ok(states)
-}
-
-async fn status_of(
-    s: &mut Session,
-    server: &str,
-    some: &[&Seen],
-    items: &str,
-    states: &mut HashMap<String, Vec<u8>>,
-) -> Result<(), Stop> {
-    s.link(server).await?;
-    let mut last = None;
-    for seen in some {
+    let mut by_server: BTreeMap<&str, Vec<Vec<u8>>> = BTreeMap::new();
+    for seen in wanted {
         let mut command = b"STATUS ".to_vec();
         put_astring(&mut command, seen.external.as_bytes());
         command.extend_from_slice(format!(" ({items})").as_bytes());
-        last = Some(s.command(server, command)?);
+        by_server.entry(&seen.server).or_default().push(command);
     }
-    let Some(last) = last else { return Ok(()) };
-    let selected = s.selected_server() == Some(server);
-    let mut news = Vec::new();
-    s.collect(server, last, LIST_LINE, |line| match status_name(line) {
+    let errand = |(server, commands): (&str, _)| Errand { server: server.to_owned(), commands, needs: None };
+    let errands = by_server.into_iter().map(errand).collect();
+    let mut states = HashMap::new();
+    let gathered = s.gather(errands, |_, line| match status_name(line) {
         Some(name) => {
             states.insert(name, line.to_vec());
+            true
         }
-        None if selected => news.extend_from_slice(line),
-        None => {}
-    })
-    .await?;
-    s.client.put(news);
-    Ok(())
+        None => false,
+    });
+    // A mailbox of which a backend refuses to tell just has no line (RFC 5819 section 2).
+    if !gathered.await?.missing.is_empty() {
+        s.client.put(Refusal::ServerDown.reply().line(None));
+    }
+    Ok(states)
 }
 
 /// The mailbox of `* STATUS mailbox (…)`.

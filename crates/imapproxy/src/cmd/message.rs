@@ -1,4 +1,4 @@
-//! Commands about messages: FETCH, STORE, SEARCH, SORT, THREAD, EXPUNGE and their UID forms go to the selected backend
+//! Commands about messages: FETCH, STORE, SEARCH, SORT, THREAD, UIDBATCHES, EXPUNGE and their UID forms go to the selected backend
 //! as they are, and so does what comes back.
 
 use protocol::frame::Piece;

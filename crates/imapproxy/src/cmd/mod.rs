@@ -10,6 +10,7 @@ mod lsub;
 mod mailbox;
 mod message;
 mod metadata;
+mod multisearch;
 mod quota;
 mod select;
 mod session;
@@ -142,8 +143,8 @@ impl Wanted {
         logs::chat(session.listener.imapd().chatty, head.verb.as_bytes());
         match head.verb.as_str() {
             "APPEND" if !head.uid => return Ok(Wanted::Append(head, first)),
-            "FETCH" | "STORE" | "SEARCH" | "SORT" | "THREAD" | "EXPUNGE" | "XSORT" | "XSTATS"
-            | "XRUNANNOTATOR" => return Ok(Wanted::Messages(head, first)),
+            "FETCH" | "STORE" | "SEARCH" | "SORT" | "THREAD" | "UIDBATCHES" | "EXPUNGE" | "XSORT"
+            | "XSTATS" | "XRUNANNOTATOR" => return Ok(Wanted::Messages(head, first)),
             _ => {}
         }
         let limit = if session.user.is_some() { COMMAND } else { COMMAND_BEFORE_LOGIN };
@@ -210,6 +211,7 @@ async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
         Body::GetQuota(root) => quota::get(s, r, &root).await,
         Body::SetQuota(set) => quota::set(s, r, set).await,
         Body::Copy(copy) => copy::copy(s, r, copy).await,
+        Body::MultiSearch(search) => multisearch::search(s, r, search).await,
         Body::Xfer(xfer) => mailbox::xfer(s, r, &xfer.mailbox).await,
         // Read otherwise (see [`Wanted`]), or asked of backends only.
         Body::Select(_)
@@ -221,6 +223,9 @@ async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
         | Body::Fetch(_)
         | Body::Store(_)
         | Body::Search(_)
+        | Body::Sort(_)
+        | Body::Thread(_)
+        | Body::UidBatches(_)
         | Body::MupdatePush(_)
         | Body::LocalCreate(_)
         | Body::LocalDelete(_)

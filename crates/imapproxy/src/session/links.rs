@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use protocol::imap::{Bye, Extension};
 use service::sessions::Seat;
-use upstream::wire::imap::Event;
+use upstream::Connection;
+use upstream::wire::imap::{Event, Wire};
 
 use super::link::Link;
 use super::relay::{self, To, lost};
@@ -149,11 +150,25 @@ impl Session {
         let unavailable =
             |why: upstream::Error| Stop::Backend { server: server.to_owned(), why: why.to_string() };
         let connection = self.node.upstream.imap(server, Some(&user)).await.map_err(unavailable)?;
+        self.keep(server, connection)?;
+        self.replay(server).await
+    }
+
+    fn keep(&mut self, server: &str, connection: Connection<Wire>) -> Result<(), Stop> {
         self.node.capabilities.learnt(server, &connection.capabilities);
         self.seat.linked(server, &connection.text);
         self.links.open.insert(server.to_owned(), Link::new(connection));
-        self.tell_origin(server)?;
-        self.replay(server).await
+        self.tell_origin(server)
+    }
+
+    /// Takes in a connection of which the answers are read one by one. What the client has told the session goes out ahead of
+    /// the first command, and nobody waits for the answers.
+    pub fn take_in(&mut self, server: &str, connection: Connection<Wire>) -> Result<(), Stop> {
+        self.keep(server, connection)?;
+        for command in self.to_replay(server).into_iter().flatten() {
+            self.command(server, command)?;
+        }
+        Ok(())
     }
 
     /// Tells a backend of ours whose session this is. It goes out with what comes next, and nobody waits for the answer.
@@ -167,20 +182,21 @@ impl Session {
 
     /// Tells a new backend what the client has told the session.
     async fn replay(&mut self, server: &str) -> Result<(), Stop> {
-        let Some(link) = self.links.get_mut(server) else { return Ok(()) };
+        for command in self.to_replay(server).into_iter().flatten() {
+            self.ask(server, command, To::Nobody).await?;
+        }
+        Ok(())
+    }
+
+    /// ENABLE and ID, as far as they are understood there.
+    fn to_replay(&mut self, server: &str) -> [Option<Vec<u8>>; 2] {
+        let Some(link) = self.links.get_mut(server) else { return [None, None] };
         // Older ones know CONDSTORE without a word of it.
         let understood = |extension: Extension| {
             extension == Extension::Condstore || link.capabilities.has(extension.word())
         };
-        let enable = self.enabled.command(understood);
-        let id = self.id.clone().filter(|_| link.capabilities.has("ID"));
-        if let Some(enable) = enable {
-            self.ask(server, &enable, To::Nobody).await?;
-        }
-        if let Some(id) = id {
-            self.ask(server, id, To::Nobody).await?;
-        }
-        Ok(())
+        let enable = self.enabled.command(understood).map(String::into_bytes);
+        [enable, self.id.clone().filter(|_| link.capabilities.has("ID"))]
     }
 
     /// Before another backend answers: what the selected one has to say comes first.

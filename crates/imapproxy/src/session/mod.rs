@@ -5,9 +5,11 @@
 //!    messages go to the selected backend ([`pipe`]); commands about a mailbox go to the backend that has it.
 //! 3. What comes back is copied by [`relay`] until the tagged line.
 //!
-//! A connection to a backend is opened when a command needs it and kept for the session ([`links`]).
+//! A connection to a backend is opened when a command needs it and kept for the session ([`links`]). What several backends must
+//! answer is asked of all of them at once ([`gather`]).
 
 pub mod client;
+pub mod gather;
 pub mod link;
 pub mod links;
 pub mod pipe;

@@ -53,6 +53,12 @@ async fn the_clients_tag_stands_wherever_a_response_quotes_it() {
         !backend.heard().iter().any(|command| command.contains("x-1")),
         "a backend never sees a client's tag"
     );
+    // A code cannot hold every tag.
+    fred.send("x]1 SEARCH RETURN (COUNT) ALL\r\n").await;
+    let lines = fred.until("x]1").await;
+    let expected =
+        ["* OK [INPROGRESS (NIL 1 2)] on it", "* ESEARCH (TAG \"x]1\") UID COUNT 3", "x]1 OK searched"];
+    assert_eq!(lines, expected);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod copying;
 mod crossing;
+mod gathering;
 mod routing;
 mod waiting;
 mod world;

@@ -223,9 +223,10 @@ pub const TABLE: &[Capability] = &[
     common("CREATE-SPECIAL-USE"),
     both("ENABLE", Always, None),
     common("ESEARCH"),
-    others("ESORT"),
+    stores("ESORT"),
     both("ID", Always, None),
     both("IDLE", AfterLogin, Some(Need::Idle)),
+    stores("INPROGRESS"),
     both("LIST-EXTENDED", AfterLogin, None),
     both("LIST-MYRIGHTS", AfterLogin, None),
     common("LIST-STATUS"),
@@ -236,9 +237,10 @@ pub const TABLE: &[Capability] = &[
     others("METADATA"),
     common("MOVE"),
     common("MULTIAPPEND"),
+    stores("MULTISEARCH"),
     both("NAMESPACE", AfterLogin, None),
     common("OBJECTID"),
-    others("PARTIAL"),
+    stores("PARTIAL"),
     stores("PREVIEW"),
     others("QRESYNC"),
     common("QUOTA"),
@@ -250,24 +252,25 @@ pub const TABLE: &[Capability] = &[
     common("RIGHTS=kxten"),
     both("SASL-IR", BeforeLogin, None),
     common("SAVEDATE"),
-    others("SEARCH=FUZZY"),
-    others("SEARCHRES"),
-    others("SORT"),
-    others("SORT=DISPLAY"),
+    stores("SEARCH=FUZZY"),
+    stores("SEARCHRES"),
+    stores("SORT"),
+    stores("SORT=DISPLAY"),
     common("SPECIAL-USE"),
     both("STARTTLS", BeforeLogin, Some(Need::StartTls)),
     common("STATUS=SIZE"),
-    others("THREAD=ORDEREDSUBJECT"),
-    others("THREAD=REFERENCES"),
+    stores("THREAD=ORDEREDSUBJECT"),
+    stores("THREAD=REFERENCES"),
+    stores("UIDBATCHES"),
     common("UIDPLUS"),
     both("UNAUTHENTICATE", AfterLogin, Some(Need::Unauthenticate)),
     common("UNSELECT"),
     common("WITHIN"),
     others("DIGEST=SHA1"),
     both("MUPDATE=", Always, Some(Need::Master)),
-    others("SORT=MODSEQ"),
-    others("SORT=UID"),
-    others("THREAD=REFS"),
+    stores("SORT=MODSEQ"),
+    stores("SORT=UID"),
+    stores("THREAD=REFS"),
     others("X-CREATEDMODSEQ"),
     Capability { frontend: Frontend::Lacks, ..both("XCLIENT", AfterLogin, Some(Need::Proxy)) },
     both("XLIST", AfterLogin, None),
@@ -288,10 +291,10 @@ mod tests {
 
     /// Cyrus 3.12's table, as far as ours goes, with ours between the private ones.
     const CYRUS: &str = "IMAP4rev1 ACL ANNOTATE-EXPERIMENT-1 APPENDLIMIT= AUTH= BINARY CHILDREN COMPRESS=DEFLATE CONDSTORE \
-         CREATE-SPECIAL-USE ENABLE ESEARCH ESORT ID IDLE LIST-EXTENDED LIST-MYRIGHTS LIST-STATUS LITERAL+ LITERAL- LOGINDISABLED \
-         MAILBOX-REFERRALS METADATA MOVE MULTIAPPEND NAMESPACE OBJECTID PARTIAL PREVIEW QRESYNC QUOTA QUOTA=RES-STORAGE \
+         CREATE-SPECIAL-USE ENABLE ESEARCH ESORT ID IDLE INPROGRESS LIST-EXTENDED LIST-MYRIGHTS LIST-STATUS LITERAL+ LITERAL- LOGINDISABLED \
+         MAILBOX-REFERRALS METADATA MOVE MULTIAPPEND MULTISEARCH NAMESPACE OBJECTID PARTIAL PREVIEW QRESYNC QUOTA QUOTA=RES-STORAGE \
          QUOTA=RES-MESSAGE QUOTA=RES-ANNOTATION-STORAGE QUOTA=RES-MAILBOX QUOTASET RIGHTS=kxten SASL-IR SAVEDATE SEARCH=FUZZY \
-         SEARCHRES SORT SORT=DISPLAY SPECIAL-USE STARTTLS STATUS=SIZE THREAD=ORDEREDSUBJECT THREAD=REFERENCES UIDPLUS \
+         SEARCHRES SORT SORT=DISPLAY SPECIAL-USE STARTTLS STATUS=SIZE THREAD=ORDEREDSUBJECT THREAD=REFERENCES UIDBATCHES UIDPLUS \
          UNAUTHENTICATE UNSELECT WITHIN DIGEST=SHA1 MUPDATE= SORT=MODSEQ SORT=UID THREAD=REFS X-CREATEDMODSEQ XCLIENT XLIST";
 
     #[test]

@@ -124,6 +124,12 @@ causes! {
     BareNewlines => No, None, "Message contains bare newlines";
     UnknownEncoding => No, Some(Code::UnknownCte), "The part's transfer encoding is not known";
     BadCharset => No, Some(Code::BadCharset), "Unsupported character set";
+    /// More than a session keeps.
+    NotSaved => No, Some(Code::NotSaved), "Too many messages to be saved";
+    BatchTooSmall(least: u32) => No, Some(Code::TooFew), format!("A batch has {least} messages at least");
+    TooManyToBatch(most: u32) => No, Some(Code::TooMany), format!("No more than {most} messages are told of at once");
+    /// Some backends could not be asked, or did not answer: what the others said was told.
+    Partly => No, Some(Code::Unavailable), "Some mailboxes could not be searched";
     CopyFailed => No, None, "inter-server COPY failed";
     OneAtATime => No, Some(Code::Cannot), "The other server cannot take several messages at once";
 

@@ -140,6 +140,12 @@ pub enum Code {
     ExpungeIssued,
     HasChildren,
     HighestModseq(u64),
+    /// RFC 9585: the command's tag where it can be told, and messages that are done of so many; 0 where that is not known.
+    InProgress {
+        tag: Option<String>,
+        done: usize,
+        total: usize,
+    },
     InUse,
     Limit,
     MailboxId(String),
@@ -147,6 +153,8 @@ pub enum Code {
     Modified(String),
     NonExistent,
     NoPerm,
+    /// RFC 5182.
+    NotSaved,
     OverQuota,
     PermanentFlags(String),
     PrivacyRequired,
@@ -156,6 +164,9 @@ pub enum Code {
     Referral(String),
     ServerBug,
     TooBig,
+    /// UIDBATCHES: of messages, and of messages in a batch.
+    TooFew,
+    TooMany,
     TryCreate,
     UidNext(u32),
     UidValidity(u32),
@@ -186,12 +197,14 @@ impl fmt::Display for Code {
             Code::ExpungeIssued => "EXPUNGEISSUED",
             Code::HasChildren => "HASCHILDREN",
             Code::HighestModseq(modseq) => return write!(f, "HIGHESTMODSEQ {modseq}"),
+            Code::InProgress { tag, done, total } => return in_progress(f, tag.as_deref(), *done, *total),
             Code::InUse => "INUSE",
             Code::Limit => "LIMIT",
             Code::MailboxId(id) => return write!(f, "MAILBOXID ({id})"),
             Code::Modified(set) => return write!(f, "MODIFIED {set}"),
             Code::NonExistent => "NONEXISTENT",
             Code::NoPerm => "NOPERM",
+            Code::NotSaved => "NOTSAVED",
             Code::OverQuota => "OVERQUOTA",
             Code::PermanentFlags(flags) => return write!(f, "PERMANENTFLAGS ({flags})"),
             Code::PrivacyRequired => "PRIVACYREQUIRED",
@@ -200,6 +213,8 @@ impl fmt::Display for Code {
             Code::Referral(url) => return write!(f, "REFERRAL {url}"),
             Code::ServerBug => "SERVERBUG",
             Code::TooBig => "TOOBIG",
+            Code::TooFew => "TOOFEW",
+            Code::TooMany => "TOOMANY",
             Code::TryCreate => "TRYCREATE",
             Code::UidNext(uid) => return write!(f, "UIDNEXT {uid}"),
             Code::UidValidity(uidvalidity) => return write!(f, "UIDVALIDITY {uidvalidity}"),
@@ -212,9 +227,30 @@ impl fmt::Display for Code {
     }
 }
 
+/// `INPROGRESS SP "(" tag / NIL SP done SP total / NIL ")"`
+fn in_progress(f: &mut fmt::Formatter<'_>, tag: Option<&str>, done: usize, total: usize) -> fmt::Result {
+    match tag {
+        Some(tag) => write!(f, "INPROGRESS (\"{tag}\"")?,
+        None => f.write_str("INPROGRESS (NIL")?,
+    }
+    match total {
+        0 => f.write_str(" NIL NIL)"),
+        total => write!(f, " {done} {total})"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_known_of_progress_is_nil() {
+        let code = |tag: Option<&str>, done, total| {
+            Code::InProgress { tag: tag.map(str::to_owned), done, total }.to_string()
+        };
+        assert_eq!(code(Some("a1"), 5, 10), "INPROGRESS (\"a1\" 5 10)");
+        assert_eq!(code(None, 5, 0), "INPROGRESS (NIL NIL NIL)");
+    }
 
     #[test]
     fn a_status_line_is_one_line_whatever_its_text_is() {

@@ -1,4 +1,4 @@
-//! Sequence sets (RFC 3501 section 9, `sequence-set`) and the sets of UIDs in answers (RFC 4315, `uid-set`).
+//! Sequence sets (RFC 3501 section 9, `sequence-set`; RFC 5182, `$`) and the sets of UIDs in answers (RFC 4315, `uid-set`).
 
 use std::fmt;
 
@@ -8,16 +8,28 @@ use nom::sequence::preceded;
 
 use crate::grammar::{Cursor, ParseError, Parsed, byte, number};
 
-/// What a client writes: `1:4,7,9:*`. Numbers or UIDs, according to the command.
+/// What a client writes: `1:4,7,9:*`. Numbers or UIDs, according to the command; or `$`, the messages that a search has saved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SequenceSet(Vec<(Bound, Bound)>);
+pub struct SequenceSet(Named);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Named {
+    Ranges(Vec<(Bound, Bound)>),
+    /// `$` (RFC 5182)
+    Saved,
+}
 
 /// One end of a range. `None` is `*`, the largest in use.
 type Bound = Option<u32>;
 
 impl SequenceSet {
-    /// `sequence-set = range *("," range)`
+    /// `sequence-set = range *("," range) / "$"`
     pub fn parse(at: Cursor<'_>) -> Parsed<'_, SequenceSet> {
+        if at.peek() == Some(b'$') {
+            let (at, saved) = value(SequenceSet(Named::Saved), byte(b'$')).parse(at)?;
+            let joined = matches!(at.peek(), Some(b',' | b':'));
+            return if joined { Err(ParseError::Invalid("sequence").into()) } else { Ok((at, saved)) };
+        }
         let (mut at, first) = range(at)?;
         let mut ranges = vec![first];
         while at.peek() == Some(b',') {
@@ -28,12 +40,25 @@ impl SequenceSet {
             }
             at = rest;
         }
-        Ok((at, SequenceSet(ranges)))
+        Ok((at, SequenceSet(Named::Ranges(ranges))))
+    }
+
+    /// Whether it is `$`: what that is, only the session knows.
+    pub fn is_saved(&self) -> bool {
+        self.0 == Named::Saved
+    }
+
+    /// As written; none for `$`.
+    fn written(&self) -> &[(Bound, Bound)] {
+        match &self.0 {
+            Named::Ranges(ranges) => ranges,
+            Named::Saved => &[],
+        }
     }
 
     /// The whole of it, in order and without overlaps, `*` being `last`.
     pub fn resolve(&self, last: u32) -> Ranges {
-        let mut ranges: Vec<(u32, u32)> = (self.0.iter())
+        let mut ranges: Vec<(u32, u32)> = (self.written().iter())
             .map(|&(a, b)| (a.unwrap_or(last), b.unwrap_or(last)))
             .map(|(a, b)| (a.min(b), a.max(b)))
             .collect();
@@ -50,7 +75,7 @@ impl SequenceSet {
 
     /// Ranges as the client wrote them.
     pub fn ranges(&self) -> usize {
-        self.0.len()
+        self.written().len()
     }
 
     /// Numbers that it names at most, whatever `*` is.
@@ -60,13 +85,13 @@ impl SequenceSet {
             (None, None) => 1,
             (None, Some(_)) | (Some(_), None) => u32::MAX as usize,
         };
-        self.0.iter().map(len).fold(0, usize::saturating_add)
+        self.written().iter().map(len).fold(0, usize::saturating_add)
     }
 
     /// Whether a number above `last` is named: such a message does not exist.
     pub fn exceeds(&self, last: u32) -> bool {
         let beyond = |bound: &Bound| bound.is_some_and(|n| n > last) || (bound.is_none() && last == 0);
-        self.0.iter().any(|(a, b)| beyond(a) || beyond(b))
+        self.written().iter().any(|(a, b)| beyond(a) || beyond(b))
     }
 }
 
@@ -76,7 +101,10 @@ impl fmt::Display for SequenceSet {
             Some(n) => write!(f, "{n}"),
             None => f.write_str("*"),
         };
-        for (at, &(first, last)) in self.0.iter().enumerate() {
+        if self.is_saved() {
+            return f.write_str("$");
+        }
+        for (at, &(first, last)) in self.written().iter().enumerate() {
             if at > 0 {
                 f.write_str(",")?;
             }
@@ -102,6 +130,27 @@ impl Ranges {
 
     pub fn iter(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         self.0.iter().copied()
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Numbers in them.
+    pub fn named(&self) -> usize {
+        self.0.iter().map(|&(first, last)| first.abs_diff(last) as usize + 1).fold(0, usize::saturating_add)
+    }
+}
+
+/// Of ascending numbers.
+impl FromIterator<u32> for Ranges {
+    fn from_iter<I: IntoIterator<Item = u32>>(numbers: I) -> Ranges {
+        Ranges(UidSet::from_iter(numbers).0)
     }
 }
 
@@ -197,6 +246,13 @@ mod tests {
     }
 
     #[test]
+    fn what_a_search_has_saved_stands_alone() {
+        let saved = parse("$").unwrap();
+        assert!(saved.is_saved() && saved.to_string() == "$" && saved.resolve(9) == Ranges::default());
+        assert!(parse("$,1").is_err() && parse("1,$").is_err() && parse("1:$").is_err());
+    }
+
+    #[test]
     fn what_is_no_set() {
         for text in ["", "0", "1:0", "1,,2", "a", "1:", "4294967296", ",1"] {
             assert!(parse(text).is_err(), "{text}");
@@ -211,10 +267,11 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_printed_parses_again(ranges in proptest::collection::vec((1u32.., 1u32..), 1..20), star: bool) {
-            let mut set = SequenceSet(ranges.into_iter().map(|(a, b)| (Some(a), Some(b))).collect());
+            let mut ranges: Vec<_> = ranges.into_iter().map(|(a, b)| (Some(a), Some(b))).collect();
             if star {
-                set.0.push((None, None));
+                ranges.push((None, None));
             }
+            let set = SequenceSet(Named::Ranges(ranges));
             prop_assert_eq!(parse(&set.to_string()), Ok(set));
         }
 

@@ -54,6 +54,14 @@ fn commands_that_clients_send() {
         "a1 UID STORE 1:* (UNCHANGEDSINCE 5) FLAGS \\Seen \\Deleted\r\n",
         "a1 SEARCH UNSEEN\r\n",
         "a1 UID SEARCH RETURN (ALL) CHARSET UTF-8 SUBJECT x\r\n",
+        "a1 UID FETCH 1:* (UID FLAGS) (PARTIAL -1:-10 CHANGEDSINCE 5)\r\n",
+        "a1 SEARCH RETURN (SAVE PARTIAL 1:10) FUZZY TEXT x $\r\n",
+        "a1 FETCH $ FLAGS\r\n",
+        "a1 UID SORT RETURN (COUNT) (REVERSE DATE DISPLAYFROM) UTF-8 UNSEEN\r\n",
+        "a1 THREAD REFERENCES UTF-8 ALL\r\n",
+        "a1 ESEARCH IN (mailboxes (a b) subscribed) RETURN (COUNT) CHARSET UTF-8 TEXT {1+}\r\nx\r\n",
+        "a1 UIDBATCHES 500 1:4\r\n",
+        "a1 UID EXPUNGE $\r\n",
         "a1 UID COPY 1:5 \"Other\"\r\n",
         "a1 MOVE 1 Trash\r\n",
         "a1 EXPUNGE\r\n",
@@ -81,6 +89,13 @@ fn wrong_commands_are_answered_by_their_tag() {
         ("a1 UID FETCH x FLAGS\r\n", "Invalid sequence in Uid Fetch"),
         ("a1 FETCH 1 BODY[1\r\n", "Invalid body section in Fetch"),
         ("a1 FETCH 1 (FOO)\r\n", "Invalid attribute in Fetch"),
+        ("a1 FETCH 1 FLAGS (PARTIAL 1:2)\r\n", "Invalid modifier in Fetch"),
+        ("a1 UID FETCH 1 FLAGS (PARTIAL 1:-2)\r\n", "Invalid range in Uid Fetch"),
+        ("a1 SEARCH RETURN (ALL PARTIAL 1:2) ALL\r\n", "Invalid Search return option in Search"),
+        ("a1 SORT (FOO) UTF-8 ALL\r\n", "Invalid Sort criterion in Sort"),
+        ("a1 THREAD FOO UTF-8 ALL\r\n", "Invalid Thread algorithm in Thread"),
+        ("a1 UID ESEARCH ALL\r\n", "Unrecognized UID subcommand"),
+        ("a1 UIDBATCHES 0\r\n", "Invalid range in Uidbatches"),
         ("a1 STORE 1 FLAGS (\\Foo)\r\n", "Invalid system flag in Store"),
         ("a1 STORE 1 FLAGS (\\Recent\r\n", "Invalid parenthesized list in Store"),
         ("a1 APPEND INBOX\r\n", "Missing required argument to Append"),
@@ -99,7 +114,14 @@ fn hostile_frames() {
     let parts = format!("a FETCH 1 BODY[{}1]\r\n", "1.".repeat(10_000));
     let long = format!("a SELECT {}\r\n", "x".repeat(200_000));
     let ranges = format!("a FETCH {}1 FLAGS\r\n", "1,".repeat(60_000));
-    for frame in [parens, nested, parts, long, ranges] {
+    let deep = |start: &str, nest: &str| format!("a {start} {}ALL\r\n", nest.repeat(10_000));
+    let searches = [
+        deep("SORT (DATE) UTF-8", "("),
+        deep("THREAD REFS UTF-8", "NOT "),
+        deep("ESEARCH IN (personal)", "FUZZY "),
+        deep("SEARCH", "OR ALL "),
+    ];
+    for frame in [parens, nested, parts, long, ranges].into_iter().chain(searches) {
         assert_eq!(parse(frame.as_bytes()).unwrap_err().tag.unwrap().as_str(), "a");
     }
     for frame in [&b"\0\r\n"[..], b"\r\n", b"(a NOOP\r\n", b"+ NOOP\r\n", b" NOOP\r\n", b"\xff\xfe\r\n"] {
@@ -133,7 +155,7 @@ proptest! {
 
     #[test]
     fn nothing_like_a_command_makes_the_parser_panic(
-        frame in "a (UID )?(FETCH|STORE|SEARCH|LIST|APPEND|STATUS|CREATE|GETMETADATA|ID) [A-Z1-3:*,.()\\[\\]<>{}+\"\\\\ \r\n%]{0,60}"
+        frame in "a (UID )?(FETCH|STORE|SEARCH|SORT|THREAD|ESEARCH IN|UIDBATCHES|LIST|APPEND|STATUS|CREATE|GETMETADATA|ID) [A-Z1-3:*,.()\\[\\]<>{}+\"\\\\ \r\n%]{0,60}"
     ) {
         let _ = parse(frame.as_bytes());
         let _ = command::append::Append::step(frame.as_bytes(), Limits::default());

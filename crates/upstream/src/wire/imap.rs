@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use protocol::frame::literal_at_end;
 use protocol::grammar::{Cursor, Limits};
 use protocol::imap::code::code;
@@ -299,8 +299,16 @@ impl Wire {
             self.over = true;
             return Err(OutOfStep::Unasked);
         };
+        let client = open.client.clone();
         let ours = input.split_to(self.secret.len() + digits);
-        let put = open.client.as_deref().map_or(&ours[..], str::as_bytes);
+        if client.as_deref().is_some_and(|client| client.contains(']'))
+            && let Some(code) = before.strip_suffix(b"[INPROGRESS (\"")
+        {
+            // A code ends with its bracket (RFC 9585 section 4), so that such a tag cannot stand in it.
+            input.advance(input.first().map_or(0, |byte| usize::from(*byte == b'"')));
+            return Ok(Some([code, b"[INPROGRESS (NIL"].concat().into()));
+        }
+        let put = client.as_deref().map_or(&ours[..], str::as_bytes);
         Ok(Some([before, put].concat().into()))
     }
 

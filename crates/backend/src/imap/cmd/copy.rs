@@ -31,7 +31,9 @@ pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
     }
     let targets = session.named(&copy.set, copy.uid).await?;
     if targets.is_empty() {
-        return if copy.uid { Ok(Reply::completed()) } else { Err(Refusal::NoMessages.into()) };
+        // What was saved may be nothing (RFC 5182 section 2.1).
+        let fine = copy.uid || copy.set.is_saved();
+        return if fine { Ok(Reply::completed()) } else { Err(Refusal::NoMessages.into()) };
     }
     let target = session.server.store.mailbox(&name).await?;
     let mut keep = super::store::mask(there);

@@ -29,7 +29,12 @@ pub async fn run(session: &mut Session, fetch: Fetch) -> Outcome {
     if let Some(modseq) = fetch.changed_since {
         targets.retain(|target| target.record.modseq > modseq);
     }
-    if targets.is_empty() && !fetch.uid && fetch.changed_since.is_none() {
+    if let Some(page) = fetch.partial {
+        let window = page.window(targets.len());
+        targets.truncate(window.end);
+        targets.drain(..window.start);
+    }
+    if targets.is_empty() && !fetch.uid && !fetch.set.is_saved() && fetch.changed_since.is_none() {
         let expunged = session.selected()?.numbering.misses(&fetch.set);
         return Err(if expunged { Refusal::Expunged } else { Refusal::NoMessages }.into());
     }

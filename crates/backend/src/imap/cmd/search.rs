@@ -2,151 +2,81 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use protocol::imap::command::search::{ESearch, Returns, Search, print_search};
+use protocol::imap::command::search::Search;
 use protocol::imap::{Refusal, Reply, Tag};
-use work::aside::{Budget, Spent};
 
-use crate::imap::marks::Marks;
-use crate::imap::numbering::Numbering;
-use crate::imap::reply::Outcome;
-use crate::imap::search::{Criteria, Facts, Ground, Source};
-use crate::imap::selected::now;
+use crate::imap::aside::Progress;
+use crate::imap::reply::{Outcome, Stop};
+use crate::imap::search::answer::{Answer, Asked};
+use crate::imap::search::scan::{Place, Scan};
 use crate::imap::session::Session;
-use mime::{Structure, knows_charset};
-use store::Mailbox;
+use mime::knows_charset;
 
 pub async fn run(session: &mut Session, tag: &Tag, search: Search) -> Outcome {
-    let charset = search.charset.as_deref().unwrap_or_default();
-    if !knows_charset(charset.as_bytes()) {
-        return Err(Refusal::BadCharset.into());
-    }
+    let save = search.returns.is_some_and(|returns| returns.save);
+    let found = find(session, tag, search).await;
+    tell(session, found, save).await
+}
+
+async fn find(session: &mut Session, tag: &Tag, search: Search) -> Result<Answer, Stop> {
+    let charset = search.charset.unwrap_or_default();
+    let modseqs = search.key.names_modseq();
+    let place = place(session, &charset, modseqs)?;
     let asked = Asked {
         tag: tag.clone(),
         uid: search.uid,
         returns: search.returns,
-        modseqs: search.key.names_modseq(),
+        modseqs,
+        fuzzy: search.key.is_fuzzy(),
+        sorted: false,
     };
-    if asked.modseqs {
+    let progress = Arc::<Progress>::default();
+    let (mut scan, mut key, told) = (None, Some(search.key), progress.clone());
+    let work = move |budget: &work::aside::Budget| {
+        if let Some(key) = key.take() {
+            scan = Some(Scan::new(place.clone(), key, &charset, asked.reach(), told.clone()));
+        }
+        let Some(scan) = &mut scan else { return Ok(None) };
+        Ok(scan.slice(budget)?.then(|| asked.answer(&scan.found)))
+    };
+    session.scan(tag, &progress, work).await
+}
+
+/// The selected mailbox, for a search with texts in a charset. `modseqs`: the search asks for modification sequences.
+pub fn place(session: &mut Session, charset: &str, modseqs: bool) -> Result<Place, Stop> {
+    if !knows_charset(charset.as_bytes()) {
+        return Err(Refusal::BadCharset.into());
+    }
+    if modseqs {
         session.enable_condstore();
     }
     let selected = session.selected()?;
-    let mailbox = selected.mailbox.clone();
-    let (numbering, marks) = (selected.numbering.clone(), selected.marks.clone());
-    let work = move |budget: &Budget| {
-        let view = mailbox.view();
-        let ground = Ground {
-            charset: search.charset.as_deref().unwrap_or_default(),
-            last_sequence: numbering.count(),
-            last_uid: numbering.last_uid(),
-            now: now(),
-            keyword: &|word| view.keyword_bit(word),
-        };
-        let criteria = Criteria::new(search.key, &ground);
-        Ok(asked.answer(&evaluate(&criteria, &numbering, &marks, &mailbox, budget)?))
-    };
-    let answer = session.aside(work).await?;
-    session.conn.write_through(&answer).await?;
-    Ok(Reply::completed())
+    Ok(Place {
+        mailbox: selected.mailbox.clone(),
+        numbering: selected.numbering.clone(),
+        marks: selected.marks.clone(),
+    })
 }
 
-/// What the answer has to say.
-struct Asked {
-    tag: Tag,
-    uid: bool,
-    returns: Option<Returns>,
-    modseqs: bool,
-}
-
-/// A message that was found.
-struct Found {
-    sequence: u32,
-    uid: u32,
-    modseq: u64,
-}
-
-impl Asked {
-    /// The untagged line.
-    fn answer(&self, found: &[Found]) -> Vec<u8> {
-        let mut out = Vec::new();
-        match self.returns {
-            Some(returns) => self.esearch(returns, found).print(&mut out),
-            None => {
-                let modseq = found.iter().map(|found| found.modseq).max().filter(|_| self.modseqs);
-                print_search(&mut out, found.iter().map(|found| self.number(found)), modseq);
+/// Sends the answer of a search. With `save` its result is `$`, and nothing is where it could not be found (RFC 5182 section 2.1).
+pub async fn tell(session: &mut Session, found: Result<Answer, Stop>, save: bool) -> Outcome {
+    let answer = match found {
+        Ok(answer) => answer,
+        Err(stop) => {
+            if let (Stop::Refused(_), true, Some(selected)) = (&stop, save, &mut session.selected) {
+                selected.numbering.save(Default::default());
             }
+            return Err(stop);
         }
-        out
-    }
-
-    fn number(&self, found: &Found) -> u32 {
-        if self.uid { found.uid } else { found.sequence }
-    }
-
-    fn esearch(&self, returns: Returns, found: &[Found]) -> ESearch<'_> {
-        // RFC 4731 section 3.2: of what is returned; with MIN or MAX alone, of those messages.
-        let all = returns.all || returns.count;
-        let told = found
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| all || (returns.min && *at == 0) || (returns.max && *at + 1 == found.len()));
-        let number = |found: &Found| self.number(found);
-        ESearch {
-            tag: &self.tag,
-            uid: self.uid,
-            min: found.first().filter(|_| returns.min).map(number),
-            max: found.last().filter(|_| returns.max).map(number),
-            all: (returns.all && !found.is_empty()).then(|| found.iter().map(number).collect()),
-            count: returns.count.then_some(found.len()),
-            modseq: told.map(|(_, found)| found.modseq).max().filter(|_| self.modseqs),
+    };
+    session.conn.write_through(&answer.lines).await?;
+    match answer.saved {
+        None => {}
+        Some(Ok(uids)) => session.selected()?.numbering.save(uids),
+        Some(Err(_)) => {
+            session.selected()?.numbering.save(Default::default());
+            return Err(Refusal::NotSaved.into());
         }
     }
-}
-
-fn evaluate(
-    criteria: &Criteria,
-    numbering: &Numbering,
-    marks: &Marks,
-    mailbox: &Arc<Mailbox>,
-    budget: &Budget,
-) -> Result<Vec<Found>, Spent> {
-    let mut found = Vec::new();
-    for (sequence, record) in numbering.iter() {
-        budget.check()?;
-        let facts = Facts { sequence, record, system: marks.system(record), recent: marks.is_recent(record) };
-        let mut stored =
-            Stored { mailbox, uid: record.uid, structure: None, bytes: Bytes::new(), whole: false };
-        if criteria.fulfils(&facts, &mut stored, budget)? {
-            found.push(Found { sequence, uid: record.uid, modseq: record.modseq });
-        }
-    }
-    Ok(found)
-}
-
-/// A message in the store, read as far as a search needs it.
-struct Stored<'m> {
-    mailbox: &'m Arc<Mailbox>,
-    uid: u32,
-    structure: Option<Arc<Structure>>,
-    bytes: Bytes,
-    whole: bool,
-}
-
-impl Source for Stored<'_> {
-    fn structure(&mut self) -> Option<Arc<Structure>> {
-        if self.structure.is_none() {
-            self.structure = self.mailbox.structure_blocking(self.uid).ok();
-        }
-        self.structure.clone()
-    }
-
-    fn bytes(&mut self, whole: bool) -> Option<Bytes> {
-        if self.bytes.is_empty() || (whole && !self.whole) {
-            let structure = self.structure()?;
-            let size = if whole { structure.size } else { structure.header_size() };
-            let range = 0..u64::from(size);
-            (self.bytes, self.whole) = (self.mailbox.read_blocking(self.uid, range).ok()?, whole);
-        }
-        Some(self.bytes.clone())
-    }
+    Ok(Reply::completed())
 }

@@ -1,4 +1,5 @@
-//! FETCH: RFC 3501 section 6.4.5, RFC 7162 (MODSEQ, CHANGEDSINCE), RFC 3516 (BINARY), RFC 8474, RFC 8514, RFC 8970 (PREVIEW).
+//! FETCH: RFC 3501 section 6.4.5, RFC 7162 (MODSEQ, CHANGEDSINCE), RFC 3516 (BINARY), RFC 8474, RFC 8514, RFC 8970
+//! (PREVIEW), RFC 9394 (PARTIAL).
 
 use std::borrow::Cow;
 
@@ -6,19 +7,28 @@ use nom::Parser;
 use nom::combinator::map;
 use nom::sequence::preceded;
 
+use super::search::Partial;
 use crate::grammar::{
-    Cursor, Keyword, ParseError, Parsed, argument, astring, byte, keyword, list, number, number64, optional,
-    run, space,
+    Cursor, Keyword, ParseError, Parsed, argument, astring, atom, byte, keyword, list, number, number64,
+    optional, run, space,
 };
 use crate::imap::{DateTime, SequenceSet, print};
 
-/// `FETCH SP sequence-set SP (macro / item / "(" item *(SP item) ")") [SP "(CHANGEDSINCE" SP modseq ")"]`
+/// `FETCH SP sequence-set SP (macro / item / "(" item *(SP item) ")") [SP "(" modifier *(SP modifier) ")"]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetch {
     pub uid: bool,
     pub set: SequenceSet,
     pub items: Vec<Item>,
     pub changed_since: Option<u64>,
+    /// Which of the messages that the set names (RFC 9394): of UID FETCH only.
+    pub partial: Option<Partial>,
+}
+
+/// What narrows a FETCH down.
+enum Modifier {
+    ChangedSince(u64),
+    Partial(Partial),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,14 +122,21 @@ pub fn parse(at: Cursor<'_>, uid: bool) -> Parsed<'_, Fetch> {
     let (at, (set, ())) = (argument(SequenceSet::parse), space).parse(at)?;
     let (at, mut items) = items(at)?;
     let (at, modifiers) = optional(list(4, modifier))(at)?;
-    if modifiers.is_some() {
+    let (mut changed_since, mut partial) = (None, None);
+    for modifier in modifiers.into_iter().flatten() {
+        match modifier {
+            Modifier::ChangedSince(modseq) => changed_since = Some(modseq),
+            Modifier::Partial(_) if !uid => return Err(ParseError::Invalid("modifier").into()),
+            Modifier::Partial(page) => partial = Some(page),
+        }
+    }
+    if changed_since.is_some() {
         push(&mut items, Item::Modseq);
     }
     if uid && !items.contains(&Item::Uid) {
         items.insert(0, Item::Uid);
     }
-    let changed_since = modifiers.and_then(|modifiers| modifiers.last().copied());
-    Ok((at, Fetch { uid, set, items, changed_since }))
+    Ok((at, Fetch { uid, set, items, changed_since, partial }))
 }
 
 /// `macro / item / "(" item *(SP item) ")"`
@@ -133,10 +150,14 @@ fn items(at: Cursor<'_>) -> Parsed<'_, Vec<Item>> {
     if items.is_empty() { Err(ParseError::Missing.into()) } else { Ok((at, items)) }
 }
 
-/// `"CHANGEDSINCE" SP modseq`
-fn modifier(at: Cursor<'_>) -> Parsed<'_, u64> {
-    let (at, ()) = keyword("CHANGEDSINCE")(at).map_err(|_| ParseError::Invalid("modifier"))?;
-    argument(number64)(at)
+/// `"CHANGEDSINCE" SP modseq / "PARTIAL" SP range`
+fn modifier(at: Cursor<'_>) -> Parsed<'_, Modifier> {
+    let (at, word) = atom(at).map_err(|_| ParseError::Invalid("modifier"))?;
+    match Keyword::of(word.as_bytes()).as_bytes() {
+        b"CHANGEDSINCE" => map(argument(number64), Modifier::ChangedSince).parse(at),
+        b"PARTIAL" => map(argument(Partial::parse), Modifier::Partial).parse(at),
+        _ => Err(ParseError::Invalid("modifier").into()),
+    }
 }
 
 fn push(items: &mut Vec<Item>, item: Item) {

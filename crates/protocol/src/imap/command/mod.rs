@@ -8,11 +8,13 @@ pub mod fetch;
 pub mod list;
 pub mod mailbox;
 pub mod metadata;
+pub mod multisearch;
 pub mod node;
 pub mod quota;
 pub mod search;
 pub mod select;
 pub mod session;
+pub mod sort;
 pub mod status;
 pub mod store;
 
@@ -55,6 +57,7 @@ pub enum Body {
     SetQuota(quota::SetQuota),
     GetMetadata(metadata::GetMetadata),
     GetAnnotation(metadata::GetAnnotation),
+    MultiSearch(multisearch::MultiSearch),
     MupdatePush(String),
     LocalCreate(mailbox::Create),
     LocalDelete(String),
@@ -69,6 +72,9 @@ pub enum Body {
     Fetch(fetch::Fetch),
     Store(store::Store),
     Search(search::Search),
+    Sort(sort::Sort),
+    Thread(sort::Thread),
+    UidBatches(multisearch::UidBatches),
     Copy(copy::Copy),
 }
 
@@ -130,7 +136,6 @@ const FOREIGN: &[&str] = &[
     "COMPARATOR",
     "CONVERSIONS",
     "CONVERT",
-    "ESEARCH",
     "GENURLAUTH",
     "GETJMAPACCESS",
     "LANGUAGE",
@@ -139,9 +144,6 @@ const FOREIGN: &[&str] = &[
     "RESETKEY",
     "SETANNOTATION",
     "SETMETADATA",
-    "SORT",
-    "THREAD",
-    "UIDBATCHES",
     "URLFETCH",
     "XAPPLEPUSHSERVICE",
     "XCONVFETCH",
@@ -166,7 +168,7 @@ pub fn title(name: &str) -> String {
 pub fn parse(name: &Name<'_>, at: &mut Cursor<'_>) -> Result<Body, ParseError> {
     let (uid, word) = (name.uid, Keyword::of(name.word.as_bytes()));
     let word = word.as_bytes();
-    if uid && !matches!(word, b"FETCH" | b"STORE" | b"SEARCH" | b"COPY" | b"MOVE" | b"XMOVE" | b"EXPUNGE") {
+    if uid && !TAKE_UIDS.contains(&word) {
         return Err(match is_foreign(name.word) {
             true => ParseError::Unrecognized,
             false => ParseError::Text("Unrecognized UID subcommand"),
@@ -220,6 +222,10 @@ pub fn parse(name: &Name<'_>, at: &mut Cursor<'_>) -> Result<Body, ParseError> {
         b"FETCH" => Body::Fetch(at.read(|at| fetch::parse(at, uid))?),
         b"STORE" => Body::Store(at.read(|at| store::parse(at, uid))?),
         b"SEARCH" => Body::Search(at.read(|at| search::parse(at, uid))?),
+        b"SORT" => Body::Sort(at.read(|at| sort::sort(at, uid))?),
+        b"THREAD" => Body::Thread(at.read(|at| sort::thread(at, uid))?),
+        b"ESEARCH" => Body::MultiSearch(at.read(multisearch::parse)?),
+        b"UIDBATCHES" => Body::UidBatches(at.read(multisearch::uid_batches)?),
         b"COPY" => Body::Copy(at.read(|at| copy::parse(at, uid, false))?),
         b"MOVE" | b"XMOVE" => Body::Copy(at.read(|at| copy::parse(at, uid, true))?),
         b"APPEND" | b"LOCALAPPEND" => return Err(ParseError::Missing),
@@ -229,5 +235,8 @@ pub fn parse(name: &Name<'_>, at: &mut Cursor<'_>) -> Result<Body, ParseError> {
     Ok(body)
 }
 
+/// The commands that have a form with UIDs.
+const TAKE_UIDS: &[&[u8]] =
+    &[b"FETCH", b"STORE", b"SEARCH", b"SORT", b"THREAD", b"COPY", b"MOVE", b"XMOVE", b"EXPUNGE"];
 /// Bytes of a name without `UID `.
 const NAME_MAX: usize = 60;

@@ -1,0 +1,157 @@
+//! ESEARCH (RFC 7377). This node knows which mailboxes the sources name, and where they are; each backend searches in its own,
+//! all at the same time.
+
+use std::collections::BTreeMap;
+
+use listing::Seen;
+use listing::sources::named;
+use protocol::frame::trim_line;
+use protocol::imap::command::multisearch::{MultiSearch, Source};
+use protocol::imap::{Refusal, Tag};
+
+use super::Request;
+use super::list::look_around;
+use crate::grammar::put_astring;
+use crate::limits::{NAMES_AT_ONCE, SEARCHED, SEARCHED_AT_ONCE, rows};
+use crate::session::gather::Errand;
+use crate::session::{Done, Outcome, Session, Stop};
+
+/// `ESEARCH …`
+pub async fn search(s: &mut Session, request: &Request, search: MultiSearch) -> Outcome {
+    let selected = s.selected.clone();
+    if search.sources.contains(&Source::Selected) && selected.is_none() {
+        return Err(Refusal::NothingSelected.into());
+    }
+    if search.key.names_modseq() {
+        super::session::imply_condstore(s, "").await?;
+    }
+    if let Some(selected) = selected.filter(|_| search.is_of_selected()) {
+        return Ok(s.forward(&selected.server, &request.head.tag, request.text()).await?.into());
+    }
+    let errands = errands(s, request, &search).await?;
+    let selected = s.selected_server().unwrap_or_default().to_owned();
+    if !errands.iter().any(|errand| errand.server == selected) {
+        s.hear_selected("").await?;
+    }
+    let tag = request.head.tag.clone();
+    let gathered = s.gather(errands, |client, line| match retagged(line, &tag) {
+        Some(line) => {
+            client.put(line);
+            true
+        }
+        None => false,
+    });
+    let gathered = gathered.await?;
+    match gathered.refused {
+        Some(answer) => Ok(Done::There(answer)),
+        None if gathered.missing.is_empty() => Ok(Done::completed()),
+        None => Err(Refusal::Partly.into()),
+    }
+}
+
+/// What each backend is asked: the rest of the command as the client wrote it, in mailboxes of its own.
+async fn errands(s: &mut Session, request: &Request, search: &MultiSearch) -> Result<Vec<Errand>, Stop> {
+    if !s.node.directory.list().is_complete() {
+        return Err(Refusal::ListUnsure.into());
+    }
+    let subscribed = match search.sources.contains(&Source::Subscribed) {
+        true => super::lsub::subscriptions(s).await?,
+        false => Default::default(),
+    };
+    let selected = s.selected.as_ref().map(|selected| selected.name.clone());
+    let sources = search.sources.clone();
+    let named = look_around(s, move |viewer, budget| {
+        named(&sources, selected.as_ref(), subscribed, SEARCHED, viewer, budget)
+    });
+    let named = named.await?;
+    if named.too_many {
+        rows::SEARCHED.met("a search in too many mailboxes is refused");
+        return Err(Refusal::Limit(format!("More than {SEARCHED} mailboxes to search in")).into());
+    }
+    let criteria = trim_line(&request.raw).get(request.head.arguments + search.rest..).unwrap_or_default();
+    let mut by_server: BTreeMap<&str, Vec<&Seen>> = BTreeMap::new();
+    for seen in &named.mailboxes {
+        by_server.entry(&seen.server).or_default().push(seen);
+    }
+    let errand = |(server, mailboxes): (&str, Vec<&Seen>)| {
+        let command = |names: &[&str]| {
+            let mut command = b"ESEARCH IN (MAILBOXES (".to_vec();
+            for (at, name) in names.iter().enumerate() {
+                command.extend_from_slice(if at > 0 { b" " } else { b"" });
+                put_astring(&mut command, name.as_bytes());
+            }
+            command.extend_from_slice(b")) ");
+            command.extend_from_slice(criteria);
+            command
+        };
+        let commands = portions(&mailboxes).iter().map(|names| command(names)).collect();
+        Errand { server: server.to_owned(), commands, needs: Some("MULTISEARCH") }
+    };
+    Ok(by_server.into_iter().map(errand).collect())
+}
+
+/// The names in portions that a backend reads at once.
+fn portions<'s>(mailboxes: &[&'s Seen]) -> Vec<Vec<&'s str>> {
+    let (mut portions, mut bytes): (Vec<Vec<&str>>, _) = (Vec::new(), 0);
+    for seen in mailboxes {
+        let name = seen.external.as_str();
+        bytes += name.len() + QUOTES;
+        match portions.last_mut() {
+            Some(last) if last.len() < SEARCHED_AT_ONCE && bytes < NAMES_AT_ONCE => last.push(name),
+            _ => {
+                portions.push(vec![name]);
+                bytes = name.len() + QUOTES;
+            }
+        }
+    }
+    portions
+}
+
+/// A backend's response to our command as one to the client's: what it found, or how far it is.
+fn retagged(line: &[u8], tag: &Tag) -> Option<Vec<u8>> {
+    const FOUND: &[u8] = b"* ESEARCH (TAG \"";
+    const PROGRESS: &[u8] = b"* OK [INPROGRESS (\"";
+    let (head, is_code) = match line {
+        line if line.starts_with(FOUND) => (FOUND, false),
+        line if line.starts_with(PROGRESS) => (PROGRESS, true),
+        _ => return None,
+    };
+    let rest = line.get(head.len()..)?;
+    let end = rest.iter().position(|byte| *byte == b'"')?;
+    let (quote, behind) = (head.len() - 1, rest.get(end + 1..)?);
+    let start = line.get(..quote)?;
+    // A code ends with its bracket.
+    let tag = match is_code && tag.as_str().contains(']') {
+        true => "NIL".to_owned(),
+        false => format!("\"{tag}\""),
+    };
+    Some([start, tag.as_bytes(), behind].concat())
+}
+
+/// Bytes that stand around a name.
+const QUOTES: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backends_responses_bear_the_clients_tag() {
+        let retagged = |line: &str, tag: &str| {
+            let tag = Tag::of(format!("{tag} NOOP").as_bytes()).unwrap();
+            retagged(line.as_bytes(), &tag).map(|line| String::from_utf8(line).unwrap())
+        };
+        let found = "* ESEARCH (TAG \"M01\" MAILBOX \"a \\\" b\" UIDVALIDITY 1) UID ALL 3\r\n";
+        assert_eq!(retagged(found, "x"), Some(found.replace("M01", "x")));
+        let progress = "* OK [INPROGRESS (\"M01\" 5 10)] Still working\r\n";
+        assert_eq!(
+            retagged(progress, "x").as_deref(),
+            Some("* OK [INPROGRESS (\"x\" 5 10)] Still working\r\n")
+        );
+        assert_eq!(
+            retagged(progress, "x]").as_deref(),
+            Some("* OK [INPROGRESS (NIL 5 10)] Still working\r\n")
+        );
+        assert_eq!(retagged("* 3 EXISTS\r\n", "x"), None);
+    }
+}

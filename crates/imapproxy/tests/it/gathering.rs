@@ -1,0 +1,157 @@
+//! Commands that several backends must answer: asked at the same time, and missing where they are down.
+
+use std::sync::Barrier;
+
+use super::world::{Backend, World};
+
+/// A backend that finds something in each mailbox that it is asked for.
+fn searching(command: &str) -> String {
+    match command.split([' ', '\r']).next().unwrap_or_default() {
+        "ESEARCH" => {
+            let names = command.split_once("((").or(command.split_once("(MAILBOXES ("));
+            let names = names.and_then(|(_, rest)| rest.split_once("))")).map_or("", |(names, _)| names);
+            let line = |name: &str| {
+                format!("* ESEARCH (TAG \"$\" MAILBOX {name} UIDVALIDITY 7) UID COUNT 1\r\n* 9 EXISTS\r\n")
+            };
+            let lines: String = names.split(' ').map(line).collect();
+            format!("* OK [INPROGRESS (\"$\" 1 2)] on it\r\n{lines}$ OK Completed\r\n")
+        }
+        "STATUS" => {
+            let name = command.split(' ').nth(1).unwrap_or_default();
+            format!("* STATUS {name} (MESSAGES 3)\r\n$ OK Completed\r\n")
+        }
+        "SELECT" => "* 1 EXISTS\r\n$ OK [READ-WRITE] Completed\r\n".to_owned(),
+        _ => "$ OK Completed\r\n".to_owned(),
+    }
+}
+
+const PLACES: [(&str, usize); 4] =
+    [("user.fred", 0), ("user.fred.a", 1), ("user.fred.b", 2), ("user.fred.b.c", 1)];
+
+fn sorted(mut lines: Vec<String>) -> Vec<String> {
+    let end = lines.pop();
+    lines.sort();
+    lines.extend(end);
+    lines
+}
+
+#[tokio::test]
+async fn each_backend_searches_in_its_own_mailboxes() {
+    let backends = [0; 3].map(|_| Backend::start(searching));
+    let [be0, be1, be2] = backends;
+    let (be0, be1, be2) = (be0.await, be1.await, be2.await);
+    let world = World::new(&[&be0, &be1, &be2], &PLACES, "").await;
+    let mut fred = world.fred().await;
+    let lines = fred.ok("ESEARCH IN (personal) RETURN (COUNT) CHARSET UTF-8 SUBJECT {1+}\r\nx").await;
+    assert_eq!(
+        sorted(lines),
+        [
+            "* ESEARCH (TAG \"t\" MAILBOX INBOX UIDVALIDITY 7) UID COUNT 1",
+            "* ESEARCH (TAG \"t\" MAILBOX a UIDVALIDITY 7) UID COUNT 1",
+            "* ESEARCH (TAG \"t\" MAILBOX b UIDVALIDITY 7) UID COUNT 1",
+            "* ESEARCH (TAG \"t\" MAILBOX b/c UIDVALIDITY 7) UID COUNT 1",
+            "* OK [INPROGRESS (\"t\" 1 2)] on it",
+            "* OK [INPROGRESS (\"t\" 1 2)] on it",
+            "* OK [INPROGRESS (\"t\" 1 2)] on it",
+            "t OK Completed"
+        ]
+    );
+    let rest = "RETURN (COUNT) CHARSET UTF-8 SUBJECT {1+}\r\nx";
+    assert!(be1.has_heard(&format!("ESEARCH IN (MAILBOXES (a b/c)) {rest}")), "{:?}", be1.heard());
+    assert!(be0.has_heard(&format!("ESEARCH IN (MAILBOXES (INBOX)) {rest}")));
+    // Of one mailbox one backend hears, and the selected one tells its news.
+    fred.ok("SELECT INBOX").await;
+    let lines = fred.ok("ESEARCH IN (selected mailboxes b) RETURN (COUNT) ALL").await;
+    assert!(lines.contains(&"* 9 EXISTS".to_owned()) && lines.len() == 6, "{lines:?}");
+    assert_eq!(be1.heard().iter().filter(|command| command.starts_with("ESEARCH")).count(), 1);
+    fred.ok("ESEARCH RETURN (COUNT) ALL").await;
+    assert!(be0.has_heard("ESEARCH RETURN (COUNT) ALL"));
+}
+
+#[tokio::test]
+async fn a_search_without_a_mailbox_that_is_selected_is_refused() {
+    let backend = Backend::start(searching).await;
+    let world = World::new(&[&backend], &[("user.fred", 0)], "").await;
+    let mut fred = world.fred().await;
+    for command in ["ESEARCH ALL", "ESEARCH IN (selected personal) ALL"] {
+        assert_eq!(fred.ask(command).await, ["t BAD Please select a mailbox first"], "{command}");
+    }
+    assert_eq!(fred.ask("ESEARCH IN (nonsense) ALL").await, ["t BAD Invalid search source in Esearch"]);
+    assert_eq!(fred.ask("ESEARCH IN (mailboxes nowhere) ALL").await, ["t OK Completed"]);
+}
+
+#[tokio::test]
+async fn a_backend_that_is_down_is_missing_and_the_client_hears_of_it() {
+    let (be0, be1, be2) =
+        (Backend::start(searching).await, Backend::start(searching).await, Backend::start(searching).await);
+    let world = World::new(&[&be0, &be1, &be2], &PLACES, "").await;
+    let mut fred = world.fred().await;
+    fred.ok("ESEARCH IN (personal) RETURN (COUNT) ALL").await;
+    be2.die();
+    let lines = fred.ask("ESEARCH IN (personal) RETURN (COUNT) ALL").await;
+    let found = lines.iter().filter(|line| line.starts_with("* ESEARCH")).count();
+    assert_eq!(
+        (found, lines.last().map(String::as_str)),
+        (3, Some("t NO [UNAVAILABLE] Some mailboxes could not be searched"))
+    );
+    let lines = fred.ok("LIST \"\" * RETURN (STATUS (MESSAGES))").await;
+    assert_eq!(
+        lines,
+        [
+            "* NO [UNAVAILABLE] Server(s) unavailable to complete operation",
+            "* LIST (\\HasNoChildren) \"/\" INBOX",
+            "* STATUS INBOX (MESSAGES 3)",
+            "* LIST (\\HasNoChildren) \"/\" a",
+            "* STATUS a (MESSAGES 3)",
+            "* LIST (\\HasChildren) \"/\" b",
+            "* LIST (\\HasNoChildren) \"/\" b/c",
+            "* STATUS b/c (MESSAGES 3)",
+            "t OK Completed"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_backend_that_says_nothing_is_missing_after_a_while() {
+    let silent =
+        |command: &str| if command.starts_with("ESEARCH") { String::new() } else { searching(command) };
+    let (be0, be1, be2) =
+        (Backend::start(searching).await, Backend::start(silent).await, Backend::start(searching).await);
+    let world = World::new(&[&be0, &be1, &be2], &PLACES, "").await;
+    let mut fred = world.fred().await;
+    let lines = fred.ask("ESEARCH IN (personal) RETURN (COUNT) ALL").await;
+    let found = lines.iter().filter(|line| line.starts_with("* ESEARCH")).count();
+    assert_eq!(found, 2, "{lines:?}");
+    assert!(lines.last().unwrap().starts_with("t NO [UNAVAILABLE]"));
+    fred.ok("NOOP").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn backends_are_asked_at_the_same_time() {
+    // Each answers when all are asked.
+    static ALL: Barrier = Barrier::new(2);
+    let waiting = |command: &str| {
+        if command.starts_with("STATUS") || command.starts_with("ESEARCH") {
+            ALL.wait();
+        }
+        searching(command)
+    };
+    let (be0, be1) = (Backend::start(waiting).await, Backend::start(waiting).await);
+    let world = World::new(&[&be0, &be1], &[("user.fred", 0), ("user.fred.a", 1)], "").await;
+    let mut fred = world.fred().await;
+    assert_eq!(fred.ok("ESEARCH IN (personal) RETURN (COUNT) ALL").await.len(), 5);
+    assert_eq!(fred.ok("LIST \"\" * RETURN (STATUS (MESSAGES))").await.len(), 5);
+}
+
+#[tokio::test]
+async fn what_a_backend_refuses_is_refused() {
+    let refusing = |command: &str| match command.starts_with("ESEARCH") {
+        true => "$ NO [BADCHARSET (US-ASCII UTF-8)] Unsupported character set\r\n".to_owned(),
+        false => searching(command),
+    };
+    let backend = Backend::start(refusing).await;
+    let world = World::new(&[&backend], &[("user.fred", 0)], "").await;
+    let mut fred = world.fred().await;
+    let lines = fred.ask("ESEARCH IN (personal) CHARSET x-none TEXT x").await;
+    assert_eq!(lines, ["t NO [BADCHARSET (US-ASCII UTF-8)] Unsupported character set"]);
+}

@@ -1,0 +1,238 @@
+//! The mailboxes that an ESEARCH (RFC 7377) names, and NOTIFY's sources with it (RFC 5465 section 6): of one user, who may read
+//! them.
+
+use std::collections::BTreeSet;
+
+use mailboxes::Entry;
+use protocol::acl::Rights;
+use protocol::imap::command::multisearch::Source;
+use protocol::name::MailboxName;
+use work::aside::Budget;
+
+use super::look::{Seen, Unseen, Viewer};
+
+/// Mailboxes in the order of their names, each once.
+#[derive(Debug, Default)]
+pub struct Named {
+    pub mailboxes: Vec<Seen>,
+    /// There are more than may be named.
+    pub too_many: bool,
+}
+
+/// What the sources name, at most `most`. `selected`: the mailbox that is selected; `subscribed`: as the user calls them. What may
+/// not be read is passed over, and so is what may not be known of where the user has not named it. Blocks.
+pub fn named(
+    sources: &[Source],
+    selected: Option<&MailboxName>,
+    subscribed: impl IntoIterator<Item = String>,
+    most: usize,
+    viewer: &Viewer,
+    budget: &Budget,
+) -> Result<Named, Unseen> {
+    let mut search = Search { viewer, budget, most, seen: BTreeSet::new(), named: Named::default() };
+    let mut subscribed = Some(subscribed);
+    for source in sources {
+        match source {
+            Source::Selected => search.one(selected.cloned(), By::Name)?,
+            Source::Inboxes | Source::Personal => search.tree(viewer.inbox.clone(), Depth::All)?,
+            Source::Subscribed => {
+                for external in subscribed.take().into_iter().flatten() {
+                    search.one(viewer.internal(&external), By::Kind)?;
+                }
+            }
+            Source::Mailboxes(names) => {
+                for external in names {
+                    search.one(viewer.internal(external), By::Name)?;
+                }
+            }
+            Source::Subtree(names) => {
+                for external in names {
+                    search.tree(viewer.internal(external), Depth::All)?;
+                }
+            }
+            Source::SubtreeOne(names) => {
+                for external in names {
+                    search.tree(viewer.internal(external), Depth::One)?;
+                }
+            }
+        }
+    }
+    let mut named = search.named;
+    named.mailboxes.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(named)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    One,
+    All,
+}
+
+/// How a mailbox came to be named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    Name,
+    /// As one of those that are subscribed to, or below another: it must be visible, too.
+    Kind,
+}
+
+struct Search<'v> {
+    viewer: &'v Viewer,
+    budget: &'v Budget,
+    most: usize,
+    seen: BTreeSet<MailboxName>,
+    named: Named,
+}
+
+impl Search<'_> {
+    fn one(&mut self, name: Option<MailboxName>, by: By) -> Result<(), Unseen> {
+        self.budget.check()?;
+        let Some(name) = name else { return Ok(()) };
+        if let Some(entry) = self.viewer.list.get(&name)? {
+            let seen = self.viewer.readable(name, &entry, by);
+            self.add(seen);
+        }
+        Ok(())
+    }
+
+    fn tree(&mut self, root: Option<MailboxName>, depth: Depth) -> Result<(), Unseen> {
+        let Some(root) = root else { return Ok(()) };
+        let mut after = None;
+        loop {
+            let page = self.viewer.list.subtree(&root, after.as_ref(), PAGE)?;
+            after = page.entries.last().map(|(name, _)| name.clone());
+            for (name, entry) in page.entries {
+                self.budget.check()?;
+                let below = name.as_str().strip_prefix(root.as_str()).unwrap_or_default();
+                if depth == Depth::All || below.matches('.').count() <= 1 {
+                    let seen = self.viewer.readable(name, &entry, By::Kind);
+                    self.add(seen);
+                }
+            }
+            if !page.more || self.named.too_many {
+                return Ok(());
+            }
+        }
+    }
+
+    fn add(&mut self, seen: Option<Seen>) {
+        let Some(seen) = seen else { return };
+        if self.seen.contains(&seen.name) {
+            return;
+        }
+        if self.seen.len() >= self.most {
+            self.named.too_many = true;
+            return;
+        }
+        self.seen.insert(seen.name.clone());
+        self.named.mailboxes.push(seen);
+    }
+}
+
+impl Viewer {
+    /// A mailbox that the user may search in.
+    fn readable(&self, name: MailboxName, entry: &Entry, by: By) -> Option<Seen> {
+        let seen = self.known(name, entry)?;
+        let needed = if by == By::Kind { Rights::READ | Rights::LOOKUP } else { Rights::READ };
+        seen.rights.contains(needed).then_some(seen)
+    }
+
+    fn internal(&self, external: &str) -> Option<MailboxName> {
+        self.namespace.internal(external, &self.view()).ok()
+    }
+}
+
+/// Entries taken at once from the list.
+const PAGE: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mailboxes::{Change, List};
+    use protocol::acl::Granting;
+    use protocol::location::Location;
+    use protocol::namespace::Namespace;
+    use work::aside::aside;
+
+    use super::*;
+
+    async fn viewer() -> Viewer {
+        let list = List::memory();
+        for (name, acl) in [
+            ("user.fred", "fred\tlr\t"),
+            ("user.fred.a", "fred\tlr\t"),
+            ("user.fred.a.b", "fred\tlr\t"),
+            ("user.fred.a.b.c", "fred\tlr\t"),
+            ("user.fred.ab", "fred\tlr\t"),
+            ("user.wilma", "fred\tl\t"),
+            ("shared", "fred\tr\t"),
+            ("shared.x", "anyone\tlr\t"),
+        ] {
+            let entry = Entry::active(Location::parse("be1!p").unwrap(), acl);
+            list.commit(vec![Change::put(MailboxName::parse(name).unwrap(), entry)]).await.unwrap();
+        }
+        let namespace = Namespace::default();
+        let inbox = namespace.inbox("fred").ok();
+        let granting = Granting::new("", "c");
+        Viewer {
+            list,
+            namespace,
+            granting,
+            userid: "fred".to_owned(),
+            groups: Vec::new(),
+            admin: false,
+            inbox,
+            hides_users: false,
+            hides_shared: false,
+        }
+    }
+
+    async fn names(sources: Vec<Source>, most: usize) -> (String, bool) {
+        let viewer = viewer().await;
+        let external = |name: &str| viewer.external(&MailboxName::parse(name).unwrap());
+        let subscribed = ["user.fred.ab", "shared", "user.gone"].map(external);
+        let sources: Vec<Source> = sources
+            .into_iter()
+            .map(|source| {
+                let all = |names: Vec<String>| names.iter().map(|name| external(name)).collect();
+                match source {
+                    Source::Mailboxes(names) => Source::Mailboxes(all(names)),
+                    Source::Subtree(names) => Source::Subtree(all(names)),
+                    Source::SubtreeOne(names) => Source::SubtreeOne(all(names)),
+                    other => other,
+                }
+            })
+            .collect();
+        let selected = MailboxName::parse("user.fred.a").unwrap();
+        let work = move |budget: &Budget| {
+            named(&sources, Some(&selected), subscribed, most, &viewer, budget)
+                .map_err(|_| work::aside::Spent)
+        };
+        let named = aside(Duration::ZERO, work).await.unwrap();
+        let names: Vec<&str> = named.mailboxes.iter().map(|seen| seen.name.as_str()).collect();
+        (names.join(" "), named.too_many)
+    }
+
+    #[tokio::test]
+    async fn a_source_names_what_the_user_may_read() {
+        let some = |names: &[&str]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
+        for (source, expected) in [
+            (Source::Selected, "user.fred.a"),
+            (Source::Personal, "user.fred user.fred.a user.fred.a.b user.fred.a.b.c user.fred.ab"),
+            (Source::Inboxes, "user.fred user.fred.a user.fred.a.b user.fred.a.b.c user.fred.ab"),
+            (Source::Subscribed, "user.fred.ab"),
+            (Source::Mailboxes(some(&["shared", "user.wilma", "user.gone"])), "shared"),
+            (
+                Source::Subtree(some(&["shared", "user.fred.a"])),
+                "shared.x user.fred.a user.fred.a.b user.fred.a.b.c",
+            ),
+            (Source::SubtreeOne(some(&["user.fred.a"])), "user.fred.a user.fred.a.b"),
+        ] {
+            assert_eq!(names(vec![source.clone()], 10).await, (expected.to_owned(), false), "{source:?}");
+        }
+        let twice = vec![Source::Selected, Source::Mailboxes(some(&["user.fred.a"]))];
+        assert_eq!(names(twice, 1).await, ("user.fred.a".to_owned(), false));
+        assert!(names(vec![Source::Personal], 2).await.1);
+    }
+}

@@ -83,15 +83,16 @@ impl Shown {
 impl Cached {
     /// Of a message whose structure is this.
     pub fn new(structure: &Structure, message: &[u8]) -> Cached {
-        let bare = Cached::build(structure, &fields(structure));
-        let cached = bare.with_keys_of(structure, &references(structure.root.header.of(message)));
+        let header = structure.root.header.of(message);
+        let mut bytes = Cached::printed(structure, &fields(structure));
+        put_keys(&mut bytes, structure, &references(header));
         let read = |span: Span| Ok::<_, Infallible>(Bytes::copy_from_slice(span.of(message)));
         let Ok(preview) = structure.preview(read);
-        let cached = cached.with_preview(&preview);
-        match fields::section(structure.root.header.of(message)) {
-            Some(section) => cached.with_section(SEARCHED, &section),
-            None => cached,
+        put_section(&mut bytes, PREVIEW, preview.as_bytes());
+        if let Some(section) = fields::section(header) {
+            put_section(&mut bytes, SEARCHED, &section);
         }
+        Cached::found(bytes)
     }
 
     /// Reads what [`Cached::bytes`] gave, whichever version it had.
@@ -147,19 +148,15 @@ impl Cached {
         if self.preview().is_some() {
             return self;
         }
-        self.with_section(PREVIEW, preview.as_bytes())
+        let mut bytes = Vec::from(self.bytes);
+        put_section(&mut bytes, PREVIEW, preview.as_bytes());
+        Cached::found(bytes)
     }
 
     /// A header field as SEARCH compares it ([`searched`](super::searched)), a line for each time that it is there. None where
     /// the header has to be read.
     pub fn searched(&self, field: SearchField) -> Option<&str> {
         field.read(self.section(SEARCHED)?)
-    }
-
-    fn with_section(self, tag: u8, section: &[u8]) -> Cached {
-        let mut bytes = Vec::from(self.bytes);
-        put_section(&mut bytes, tag, section);
-        Cached::found(bytes)
     }
 
     /// Whether it has what SORT and THREAD need.
@@ -179,13 +176,8 @@ impl Cached {
             return self;
         }
         let kept = self.section(REFERENCES).map(<[u8]>::to_vec);
-        self.with_keys_of(structure, &kept.unwrap_or_else(|| references(header)))
-    }
-
-    fn with_keys_of(self, structure: &Structure, references: &[u8]) -> Cached {
         let mut bytes = Vec::from(self.bytes);
-        put_section(&mut bytes, SORT, &sort_section(structure));
-        put_section(&mut bytes, THREAD, &thread_section(structure, references));
+        put_keys(&mut bytes, structure, &kept.unwrap_or_else(|| references(header)));
         Cached::found(bytes)
     }
 
@@ -217,10 +209,11 @@ impl Cached {
         let fields = body.get(1..).unwrap_or_default();
         let mut reader = Reader::new(fields);
         let structure = reader.structure().filter(|_| reader.rest.is_empty()).ok_or(CacheError::Damaged)?;
-        Ok(Cached::build(&structure, fields))
+        Ok(Cached::found(Cached::printed(&structure, fields)))
     }
 
-    fn build(structure: &Structure, fields: &[u8]) -> Cached {
+    /// The structure, and what FETCH shows of it.
+    fn printed(structure: &Structure, fields: &[u8]) -> Vec<u8> {
         let mut bytes = vec![VERSION];
         put_section(&mut bytes, STRUCTURE, fields);
         if structure.weight() <= PRINTED {
@@ -233,7 +226,7 @@ impl Cached {
                 }
             }
         }
-        Cached::found(bytes)
+        bytes
     }
 
     fn found(bytes: Vec<u8>) -> Cached {
@@ -259,6 +252,12 @@ fn fields(structure: &Structure) -> Vec<u8> {
     out.envelope(&structure.envelope);
     out.part(&structure.root);
     out.out
+}
+
+/// What SORT and THREAD need.
+fn put_keys(out: &mut Vec<u8>, structure: &Structure, references: &[u8]) {
+    put_section(out, SORT, &sort_section(structure));
+    put_section(out, THREAD, &thread_section(structure, references));
 }
 
 fn put_section(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {

@@ -12,4 +12,5 @@ mod mail;
 mod master;
 mod node;
 mod options;
+mod parked;
 mod searching;

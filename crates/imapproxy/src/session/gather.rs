@@ -23,6 +23,7 @@ use super::client::Client;
 use super::relay::{bye_text, client_gone, kick_text, lost};
 use super::{Session, Stop};
 use crate::limits::{AT_ONCE, RESPONSE_MAX, SILENCE, rows};
+use crate::parked::Settings;
 
 /// Commands of one backend, without their line ends.
 pub struct Errand {
@@ -67,11 +68,13 @@ enum State {
 /// What a step brought.
 #[derive(Default)]
 struct Moved {
-    opened: Option<(usize, Result<Connection<Wire>, Error>)>,
+    opened: Option<Opened>,
     broken: Vec<(usize, String)>,
 }
 
-type Opening = JoinSet<(usize, Result<Connection<Wire>, Error>)>;
+/// Whose connection it is, the settings before it was opened, and what became of it.
+type Opened = (usize, Settings, Result<Connection<Wire>, Error>);
+type Opening = JoinSet<Opened>;
 
 impl Session {
     /// Does the errands. `each` gets every untagged response, whole, literals in their place, and with it the client; it says
@@ -112,7 +115,8 @@ impl Session {
         let (node, server, user) =
             (self.node.clone(), trip.errand.server.clone(), self.user()?.id().to_owned());
         trip.restart(State::Opening);
-        opening.spawn(async move { (at, node.upstream.imap(&server, Some(&user)).await) });
+        let settings = node.parked.settings();
+        opening.spawn(async move { (at, settings, node.upstream.imap(&server, Some(&user)).await) });
         Ok(())
     }
 
@@ -220,11 +224,11 @@ impl Session {
             Err(_) if first.is_none() => return Err(Stop::idle()),
             Err(_) => Moved::default(),
         };
-        if let Some((at, connection)) = opened
+        if let Some((at, settings, connection)) = opened
             && let Some(trip) = trips.get_mut(at)
         {
             let opened = match connection {
-                Ok(connection) => self.take_in(&trip.errand.server, connection),
+                Ok(connection) => self.take_in(&trip.errand.server, connection, settings),
                 Err(why) => Err(lost(&trip.errand.server, &why.to_string())),
             };
             match opened {

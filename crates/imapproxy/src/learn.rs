@@ -15,7 +15,7 @@ use crate::node::Node;
 
 /// Learns of backends that are not known yet, until `stop`. Sessions teach too, with each connection they open.
 pub async fn run(node: Arc<Node>, stop: CancellationToken) {
-    let mut pause = FIRST;
+    let mut rounds = retry::Backoff::new(FIRST);
     loop {
         let work = async {
             node.directory.list().loaded().await;
@@ -24,12 +24,11 @@ pub async fn run(node: Arc<Node>, stop: CancellationToken) {
                     learn(&node, &server).await;
                 }
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(rounds.pause(LATER)).await;
         };
         if stop.run_until_cancelled(work).await.is_none() {
             return;
         }
-        pause = (pause * 2).min(LATER);
     }
 }
 

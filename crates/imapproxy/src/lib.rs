@@ -9,6 +9,7 @@
 //! * [`session`]: the client, its connections, and how bytes go between them.
 //! * [`cmd`]: the commands, one file per family.
 //! * [`node`]: what all sessions share; [`learn`] finds out what the backends can.
+//! * [`parked`]: connections to backends between two sessions of one user.
 
 pub mod capability;
 pub mod cmd;
@@ -16,6 +17,7 @@ pub mod grammar;
 pub mod learn;
 pub mod limits;
 pub mod node;
+pub mod parked;
 pub mod peer;
 pub mod placement;
 pub mod session;
@@ -41,6 +43,7 @@ pub async fn run(context: Context) -> Result<(), Exit> {
     context.on_reload(move |imapd| {
         debug!("the settings towards backends are read anew");
         reloaded.upstream.reload(&imapd);
+        reloaded.parked.reload();
     });
     context.tasks().spawn(learn::run(node.clone(), context.shutdown()));
     replica.settle(&context.shutdown()).await;
@@ -51,6 +54,15 @@ pub async fn run(context: Context) -> Result<(), Exit> {
 
 /// Serves with what is given: how a test does.
 pub async fn serve(context: &Context, node: Arc<Node>) {
+    let (parked, stop) = (node.parked.clone(), context.shutdown());
+    context.sessions().on_release({
+        let parked = parked.clone();
+        move |user| parked.forget(user)
+    });
+    context.tasks().spawn(async move {
+        stop.cancelled().await;
+        parked.close();
+    });
     context
         .serve(move |connection: Connection| {
             let node = node.clone();

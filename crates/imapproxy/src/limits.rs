@@ -32,6 +32,18 @@ bounds::table! {
     pub(crate) IDLE_MAX: Duration = Duration::from_secs(300), Time, "Cyrus";
     /// A connection that was not used for so long is asked first whether it lives.
     pub(crate) PING_AFTER: Duration = Duration::from_secs(5), Time, "chosen: a backend that restarts is back later";
+    /// Connections to backends that wait for their users' next sessions; fewer where a sixteenth of the descriptors is less.
+    pub(crate) PARKED: usize = 1024, Count, "chosen: 17 logins a second of users who come back within the minute";
+    /// Those of one user, to all backends together.
+    pub(crate) PARKED_OF_USER: usize = 4, Count, "chosen: what a mail client opens at the same time";
+    /// How long one waits.
+    pub(crate) PARKED_WAIT: Duration = Duration::from_secs(60), Time, "chosen: a webmail comes back for each page, a poller each minute";
+    /// How long after its login a connection is still kept: what backends look at only at a login, a user's groups, is then looked at.
+    pub(crate) PARKED_LIFE: Duration = Duration::from_secs(300), Time, "Cyrus, of idle connections within a session";
+    /// What a backend may take to leave the session's mailbox.
+    pub(crate) PARKING: Duration = Duration::from_secs(5), Time, "chosen: nobody waits for it";
+    /// What it may take to agree to the next session, where client_timeout is not less; then another connection is opened.
+    pub(crate) PARKED_TAKE: Duration = Duration::from_secs(2), Time, "chosen: a client waits for it";
     /// After so long a silence a backend is asked whether it lives, and then ever more rarely.
     pub(crate) PATIENCE: Duration = Duration::from_secs(3), Time, "chosen: most commands are answered by then";
     /// The longest such silence.

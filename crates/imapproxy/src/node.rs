@@ -10,6 +10,7 @@ use protocol::namespace::Namespace;
 use upstream::Upstream;
 
 use crate::capability::Learnt;
+use crate::parked::Parked;
 use crate::placement::Placement;
 use crate::session::Stop;
 
@@ -24,6 +25,8 @@ pub struct Node {
     pub upstream: Upstream,
     pub capabilities: Learnt,
     pub placement: Placement,
+    /// Connections to backends that wait for their users' next sessions.
+    pub parked: Parked,
 }
 
 impl Node {
@@ -34,6 +37,7 @@ impl Node {
             upstream: Upstream::new(imapd),
             capabilities: Learnt::default(),
             placement: Placement::default(),
+            parked: Parked::default(),
         })
     }
 

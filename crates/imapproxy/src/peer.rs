@@ -108,6 +108,11 @@ impl Peer {
         }
     }
 
+    /// Whether the other end is there, and has all that was put.
+    pub fn is_idle(&self) -> bool {
+        self.settled() && !self.ended
+    }
+
     fn settled(&self) -> bool {
         self.output.is_empty() && !self.needs_flush
     }

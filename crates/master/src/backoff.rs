@@ -10,12 +10,15 @@
 
 use std::time::{Duration, Instant};
 
+use retry::Backoff;
+
 use crate::limits::{FIRST, LIMIT, LONGEST, ROW, SOON};
 
 /// Deaths in a row. One more than ten seconds after the last begins a new row, as in Cyrus.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub struct Failures {
     count: u32,
+    pauses: Backoff,
     last: Option<Instant>,
     /// The last death of a process that had become ready.
     ready: Option<Instant>,
@@ -30,22 +33,29 @@ pub enum Verdict {
     GiveUp,
 }
 
+impl Default for Failures {
+    fn default() -> Failures {
+        Failures { count: 0, pauses: Backoff::new(FIRST), last: None, ready: None }
+    }
+}
+
 impl Failures {
     /// Counts a death.
     pub fn record(&mut self, now: Instant, was_ready: bool) -> Verdict {
         if self.last.is_none_or(|last| now.saturating_duration_since(last) > ROW) {
-            self.count = 0;
+            self.forget();
         }
         self.count += 1;
         self.last = Some(now);
+        let pause = self.pauses.pause(LONGEST);
         if was_ready {
             self.ready = Some(now);
-            return Verdict::Again(self.delay().min(SOON));
+            return Verdict::Again(pause.min(SOON));
         }
         match self.ready {
             Some(ready) => Verdict::Again((now.saturating_duration_since(ready) / 8).clamp(FIRST, LONGEST)),
             None if self.count >= LIMIT => Verdict::GiveUp,
-            None => Verdict::Again(self.delay()),
+            None => Verdict::Again(pause),
         }
     }
 
@@ -53,7 +63,7 @@ impl Failures {
     pub fn record_for_ever(&mut self, now: Instant, was_ready: bool) -> Duration {
         let delay = match self.record(now, was_ready) {
             Verdict::Again(delay) => delay,
-            Verdict::GiveUp => LONGEST.min(self.delay() * 2),
+            Verdict::GiveUp => self.pauses.next(),
         };
         // How long it is left alone is not how long it lives.
         self.last = now.checked_add(delay);
@@ -68,11 +78,7 @@ impl Failures {
     /// A fresh start, after a reload. What has been ready stays so.
     pub fn forget(&mut self) {
         (self.count, self.last) = (0, None);
-    }
-
-    /// 100, 200, 400, 800 ms and so on.
-    fn delay(&self) -> Duration {
-        FIRST * 2u32.saturating_pow(self.count.saturating_sub(1).min(16))
+        self.pauses.reset();
     }
 }
 

@@ -2,26 +2,25 @@
 //! processes (`/metrics`), and two probes: `/healthz` fails while something is broken, `/readyz` while clients should go
 //! elsewhere, which a drain makes it do first.
 //!
-//! Enough of HTTP for browsers, Prometheus and load balancers: one GET or HEAD for each connection. Everything is bounded: the
-//! request's length, the time for it, the number of connections.
+//! [`supervision::http`] has the protocol and its bounds.
 
 use std::io;
 use std::net::TcpListener as StdTcpListener;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use config::cyrus::{Listen, Proto};
+use supervision::http::{Answer, Method, Request, Server, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UnixStream};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::net::{TcpListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tracing::{debug, error, info};
 
 use crate::board::Board;
 use crate::child::Wake;
 use crate::exposition::Exposition;
-use crate::limits::{CONNECTIONS, FAILING, FETCH, METRICS_LIMIT, PATIENCE, REQUEST_LIMIT};
+use crate::limits::{FETCH, METRICS_LIMIT};
 use crate::listen::{self, Opening};
 use crate::page;
 
@@ -51,14 +50,16 @@ impl Page {
         };
         let (sockets, errors) = listen::open(&listen, Proto::Tcp, opening);
         errors.iter().for_each(|cause| error!("status_listen: {cause}"));
-        let limit = Arc::new(Semaphore::new(CONNECTIONS));
+        let server = Server::new("status page");
         let mut tasks = Vec::new();
         for socket in sockets {
             let Some(fd) = socket.fd() else { continue };
             match listener(fd.try_clone_to_owned()) {
                 Ok(listener) => {
                     info!("status page at http://{}/", socket.address);
-                    tasks.push(tokio::spawn(accept(listener, wake.clone(), limit.clone())));
+                    let wake = wake.clone();
+                    let served = server.clone().serve(listener, move |request| reply(request, wake.clone()));
+                    tasks.push(tokio::spawn(served));
                 }
                 Err(cause) => error!("status_listen: {cause}"),
             }
@@ -84,66 +85,10 @@ fn listener(socket: io::Result<OwnedFd>) -> io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
-async fn accept(listener: TcpListener, wake: mpsc::Sender<Wake>, limit: Arc<Semaphore>) {
-    loop {
-        let Ok(permit) = limit.clone().acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let wake = wake.clone();
-                tokio::spawn(async move {
-                    if timeout(PATIENCE, serve(stream, wake)).await.is_err() {
-                        debug!("status page: {peer} took too long");
-                    }
-                    drop(permit);
-                });
-            }
-            // Out of descriptors, most likely: others must end first.
-            Err(_) => tokio::time::sleep(FAILING).await,
-        }
-    }
-}
-
-async fn serve(mut stream: TcpStream, wake: mpsc::Sender<Wake>) -> io::Result<()> {
-    let mut request = Vec::new();
-    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-        let mut bytes = [0u8; 1024];
-        let length = stream.read(&mut bytes).await?;
-        if length == 0 || request.len() > REQUEST_LIMIT {
-            return Ok(());
-        }
-        request.extend_from_slice(bytes.get(..length).unwrap_or_default());
-    }
-    let text = String::from_utf8_lossy(&request);
-    let mut words = text.lines().next().unwrap_or_default().split(' ');
-    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let path = target.split('?').next().unwrap_or_default();
-    let answer = match method {
-        "GET" | "HEAD" => answer(path, &wake).await,
-        _ => Answer::plain("405 Method Not Allowed", "expected GET or HEAD\n"),
-    };
-    let head = format!(
-        "HTTP/1.1 {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
-         X-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n",
-        answer.status,
-        answer.kind,
-        answer.body.len()
-    );
-    stream.write_all(head.as_bytes()).await?;
-    if method != "HEAD" {
-        stream.write_all(answer.body.as_bytes()).await?;
-    }
-    stream.shutdown().await
-}
-
-struct Answer {
-    status: &'static str,
-    kind: &'static str,
-    body: String,
-}
-
-impl Answer {
-    fn plain(status: &'static str, body: impl Into<String>) -> Self {
-        Self { status, kind: "text/plain; charset=utf-8", body: body.into() }
+async fn reply(request: Request, wake: mpsc::Sender<Wake>) -> Answer {
+    match request.method {
+        Method::GET | Method::HEAD => answer(&request.path, &wake).await,
+        _ => Answer::plain(StatusCode::METHOD_NOT_ALLOWED, "expected GET or HEAD\n"),
     }
 }
 
@@ -167,7 +112,10 @@ async fn answer(path: &str, wake: &mpsc::Sender<Wake>) -> Answer {
         },
         "/readyz" if board.takes_clients() => Answer::plain(OK, "ready\n"),
         "/readyz" => Answer::plain(UNAVAILABLE, format!("{}\n", board.word())),
-        _ => Answer::plain("404 Not Found", "there are /, /status.json, /metrics, /healthz and /readyz\n"),
+        _ => Answer::plain(
+            StatusCode::NOT_FOUND,
+            "there are /, /status.json, /metrics, /healthz and /readyz\n",
+        ),
     }
 }
 
@@ -207,5 +155,5 @@ async fn read_page(path: &Path) -> io::Result<String> {
     Ok(body.to_owned())
 }
 
-const OK: &str = "200 OK";
-const UNAVAILABLE: &str = "503 Service Unavailable";
+const OK: StatusCode = StatusCode::OK;
+const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;

@@ -53,18 +53,10 @@ bounds::table! {
     pub(crate) WALL_CLOCK_CHECK: Duration = Duration::from_secs(60), Time, "chosen: times of events have minutes";
     /// The longest sleep of the main loop.
     pub(crate) IDLE: Duration = Duration::from_secs(60), Time, "chosen: costs nothing";
-    /// Connections to the status page at a time; others wait.
-    pub(crate) CONNECTIONS: usize = 32, Count, "chosen: browsers and scrapers of a node";
-    /// How long a whole request and its answer may take.
-    pub(crate) PATIENCE: Duration = Duration::from_secs(10), Time, "chosen: a page is some kilobytes";
     /// How long one process may take to give its metrics.
     pub(crate) FETCH: Duration = Duration::from_secs(2), Time, "chosen: both are on this host";
-    /// Bytes of a request.
-    pub(crate) REQUEST_LIMIT: usize = 8 * 1024, Bytes, "chosen: more than any browser sends";
     /// Bytes of one process's metrics.
     pub(crate) METRICS_LIMIT: u64 = 4 * 1024 * 1024, Bytes, "chosen: more than any program has";
-    /// The pause after nobody could be accepted.
-    pub(crate) FAILING: Duration = Duration::from_millis(100), Time, "chosen: others must end first";
     /// Groups of a user that are looked for.
     pub(crate) GROUPS_LIMIT: usize = 2 * 65_536, Count, "twice NGROUPS_MAX of Linux";
 }

@@ -4,7 +4,7 @@
 //! On a master there is nothing to wait for. On a slave each round is one barrier, shared by all who wait. While the
 //! stream is down the waiter is closed at once without a word, and goes on with what it has.
 
-use std::{io, path::Path, time::Duration};
+use std::{io, path::Path};
 
 use directory::replica::Replica;
 use service::Context;

@@ -59,6 +59,7 @@ pub fn run(args: &Args) -> ExitCode {
         if let Err(error) = list.deny(user, denial) {
             return failed("deny", &list, &error);
         }
+        node::release(&imapd, user);
         if let Some(before) = before.filter(|before| *before != args.services) {
             service::say!("this replaces what {user} was denied before: {before}");
         }

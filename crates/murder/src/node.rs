@@ -68,6 +68,14 @@ pub fn ask_daemons(imapd: &Imapd, method: &str, path: &str, body: &str) -> Vec<(
     answers
 }
 
+/// Has the daemons of this node close what they keep for a user's next session, as far as they can be asked: it waits for a minute
+/// at most.
+pub fn release(imapd: &Imapd, user: &str) {
+    for (_, directory) in programs(imapd) {
+        let _ = request(&directory.join("metrics.sock"), "POST", "/release", user);
+    }
+}
+
 /// One request to a daemon's own socket: the body of its answer.
 fn request(socket: &Path, method: &str, path: &str, body: &str) -> io::Result<String> {
     let stream = UnixStream::connect(socket)?;

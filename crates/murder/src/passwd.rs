@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use ::config::imapd::Imapd;
 use identity::passwords::PasswordDb;
 
+use crate::node;
 use crate::runner::Runner;
 
 /// Sets, deletes and lists users' passwords
@@ -58,7 +59,10 @@ fn act(args: &Args, imapd: &Imapd) -> Result<(), String> {
         (Some(user), true) => {
             prepare(db.path(), imapd)?;
             match db.delete(&fold(user)) {
-                Ok(true) => keep_owner(imapd),
+                Ok(true) => {
+                    node::release(imapd, &fold(user));
+                    keep_owner(imapd)
+                }
                 Ok(false) => Err(format!("there is no user {user}")),
                 Err(error) => Err(error.to_string()),
             }
@@ -67,6 +71,7 @@ fn act(args: &Args, imapd: &Imapd) -> Result<(), String> {
             let password = ask(user)?;
             prepare(db.path(), imapd)?;
             db.set(&fold(user), &password).map_err(|error| error.to_string())?;
+            node::release(imapd, &fold(user));
             keep_owner(imapd)
         }
         (None, _) if args.import => {

@@ -3,7 +3,8 @@
 //! Each daemon of this node tells its sessions on its own socket. Backends are asked over IMAP, as `proxy_authname`. A session
 //! at a frontend that goes on at backends is shown with its parts there: this node's own are found by the session ids that the
 //! backends gave them; of those at another frontend the backends know the client and the session's name there (XCLIENT), so that
-//! any node sees, and ends, sessions of all.
+//! any node sees, and ends, sessions of all. A connection that a frontend keeps for its user's next session is nobody's session:
+//! it stands below the others, is not counted with them, and ends with them.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -72,7 +73,10 @@ pub fn run(args: &Args) -> ExitCode {
             rows.retain(|row| row.shown.user.as_ref() == Some(user));
         }
         match args.json {
-            true => service::say!("{}", serde_json::to_string_pretty(&rows).unwrap_or_default()),
+            true => {
+                rows.retain(|row| !row.shown.is_parked());
+                service::say!("{}", serde_json::to_string_pretty(&rows).unwrap_or_default());
+            }
             false => service::say_part!("{}", table(&rows, now())),
         }
         if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -105,11 +109,13 @@ pub async fn end_sessions(imapd: &Imapd, name: &str, only_here: bool) -> usize {
     ended.len() + elsewhere.len()
 }
 
-/// Ends these, each at the nodes that have it. Gives their names.
+/// Ends these, each at the nodes that have it. Gives the names of those that somebody used.
 async fn end_rows<'r>(imapd: &Imapd, name: &str, rows: impl Iterator<Item = &'r Row>) -> BTreeSet<&'r str> {
     let (mut ended, mut targets) = (BTreeSet::new(), BTreeSet::new());
     for row in rows {
-        ended.insert(row.shown.session.as_str());
+        if !row.shown.is_parked() {
+            ended.insert(row.shown.session.as_str());
+        }
         targets.extend(row.where_to_end(name, imapd));
     }
     for (server, name) in targets {
@@ -177,12 +183,13 @@ fn here(imapd: &Imapd) -> Vec<Row> {
 
 /// The number of a user's sessions on this node.
 pub fn sessions_of(imapd: &Imapd, user: &str) -> usize {
-    here(imapd).iter().filter(|row| row.shown.user.as_deref() == Some(user)).count()
+    let of_user = |row: &&Row| row.shown.user.as_deref() == Some(user) && !row.shown.is_parked();
+    here(imapd).iter().filter(of_user).count()
 }
 
 /// The number of client sessions on this node.
 pub fn clients(imapd: &Imapd) -> usize {
-    here(imapd).iter().filter(|row| row.shown.protocol != "mupdate").count()
+    here(imapd).iter().filter(|row| row.shown.protocol != "mupdate" && !row.shown.is_parked()).count()
 }
 
 fn place(sessions: Vec<Shown>, node: &str, program: &str) -> impl Iterator<Item = Row> {
@@ -235,14 +242,14 @@ fn attach(rows: &mut Vec<Row>, sessions: impl Iterator<Item = Row>) {
 }
 
 fn is_origin(session: &str, part: &Row) -> bool {
-    part.shown.origin.as_ref().is_some_and(|origin| origin.session == session)
+    part.shown.origin.as_ref().is_some_and(|origin| origin.session == session && !origin.parked)
 }
 
 /// Puts parts at backends together to the session at a frontend that they have told of.
 fn at_frontends(rows: Vec<Row>) -> Vec<Row> {
     let mut wholes: Vec<Row> = Vec::new();
     for row in rows {
-        let Some(origin) = row.shown.origin.clone() else {
+        let Some(origin) = row.shown.origin.clone().filter(|origin| !origin.parked) else {
             wholes.push(row);
             continue;
         };
@@ -276,11 +283,16 @@ fn table(rows: &[Row], now: u64) -> String {
     let mut out = String::from(
         "USER                 SERVICE    CLIENT             SINCE     MAILBOX                  NODE, SESSION\n",
     );
-    for row in rows {
+    let (kept, used): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.shown.is_parked());
+    for row in &used {
         line(&mut out, row, "", now);
         row.parts.iter().for_each(|part| line(&mut out, part, "  at ", now));
     }
-    let _ = writeln!(out, "{} sessions", rows.len());
+    kept.iter().for_each(|row| line(&mut out, row, "kept for ", now));
+    let _ = match kept.len() {
+        0 => writeln!(out, "{} sessions", used.len()),
+        kept => writeln!(out, "{} sessions, and {kept} connections kept for the next", used.len()),
+    };
     out
 }
 
@@ -374,6 +386,7 @@ mod tests {
             node: "fe2".into(),
             since: 1000,
             tls: true,
+            parked: false,
         };
         let part = |session: &str, mailbox: Option<&str>| Shown {
             session: session.into(),
@@ -392,5 +405,34 @@ mod tests {
         assert!(lines[1].contains("shared.news") && lines[1].ends_with("fe2, imapproxy-5"), "{text}");
         assert!(lines[2].ends_with("be1, backend-1") && lines[3].ends_with("be2, backend-9"), "{text}");
         assert_eq!(lines[4], "1 sessions");
+    }
+
+    #[test]
+    fn a_connection_that_a_frontend_keeps_is_nobodys_session() {
+        let origin = protocol::origin::Origin {
+            client: "192.0.2.7".into(),
+            session: "imapproxy-5".into(),
+            node: "fe2".into(),
+            parked: true,
+            ..protocol::origin::Origin::default()
+        };
+        let kept = Shown {
+            session: "backend-1".into(),
+            user: Some("fred".into()),
+            client: "192.0.2.99".into(),
+            origin: Some(origin),
+            ..Shown::default()
+        };
+        let mut rows = Vec::new();
+        attach(&mut rows, place(vec![kept], "be1", "backend"));
+        let rows = at_frontends(rows);
+        let text = table(&rows, 60);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[1].starts_with("kept for fred ") && lines[1].ends_with("be1, backend-1"), "{text}");
+        assert!(!text.contains("192.0.2.7 "), "no client's: {text}");
+        assert_eq!(lines[2], "0 sessions, and 1 connections kept for the next");
+        let imapd = Imapd::parse("i".as_ref(), "configdirectory: /v\nservername: fe1\n", "murder").unwrap();
+        assert!(rows[0].answers_to("fred"));
+        assert_eq!(rows[0].where_to_end("fred", &imapd), [("be1", "fred")]);
     }
 }

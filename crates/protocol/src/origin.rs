@@ -2,12 +2,16 @@
 //!
 //! ```text
 //! xclient = "XCLIENT" 1*(SP name "=" value)
-//! name    = "ADDR" / "SESSION" / "SERVICE" / "NODE" / "SINCE" / "TLS"       others are skipped
+//! name    = "ADDR" / "SESSION" / "SERVICE" / "NODE" / "SINCE" / "TLS" / "PARKED"       others are skipped
 //! value   = xtext                                                          RFC 3461 section 4
 //! ```
 //!
 //! Postfix and Dovecot have a command of that name and form; NODE, SERVICE and SINCE are ours. A backend announces XCLIENT, and
 //! believes it of those whom `proxyservers` lists.
+//!
+//! A frontend that keeps an IMAP connection for its user's next session says so with `PARKED=yes`, under the name of the session
+//! that has ended, and later gives the next one's. It does that where XCLIENT=PARKED is announced: such a backend keeps nothing of
+//! the one for the other, and refuses the command where there is something to keep.
 
 use std::fmt::{self, Write};
 
@@ -27,6 +31,9 @@ pub struct Origin {
     /// When the session began, in seconds since 1970.
     pub since: u64,
     pub tls: bool,
+    /// The session has ended: its connection waits at the frontend for the user's next one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub parked: bool,
 }
 
 impl Origin {
@@ -48,6 +55,7 @@ impl Origin {
                 "NODE" => origin.node = value,
                 "SINCE" => origin.since = value.parse().ok()?,
                 "TLS" => origin.tls = value.eq_ignore_ascii_case("yes"),
+                "PARKED" => origin.parked = value.eq_ignore_ascii_case("yes"),
                 _ => {}
             }
         }
@@ -69,7 +77,7 @@ impl fmt::Display for Origin {
         for (at, (name, value)) in words.into_iter().enumerate() {
             write!(f, "{}{name}={}", if at == 0 { "" } else { " " }, to_xtext(value))?;
         }
-        Ok(())
+        f.write_str(if self.parked { " PARKED=yes" } else { "" })
     }
 }
 
@@ -126,11 +134,14 @@ mod tests {
             node: "fe1.example.org".into(),
             since: 1_700_000_000,
             tls: true,
+            parked: false,
         };
         let line = "XCLIENT ADDR=unix+20socket SESSION=imapproxy-1-2 SERVICE=imaps NODE=fe1.example.org SINCE=1700000000 TLS=yes";
         assert_eq!(origin.command(), line);
         let words = line.strip_prefix("XCLIENT").unwrap();
-        assert_eq!(Origin::parse(&format!("{words} PORT=99")), Some(origin));
+        assert_eq!(Origin::parse(&format!("{words} PORT=99")), Some(origin.clone()));
+        let parked = Origin { parked: true, ..origin };
+        assert_eq!(parked.command(), format!("{line} PARKED=yes"));
     }
 
     #[test]
@@ -155,8 +166,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_is_read_again(client in "[ -~\u{e4}]{0,40}", session in "[!-~]{1,40}", since: u64, tls: bool) {
-            let origin = Origin { client, session, since, tls, ..Origin::default() };
+        fn what_is_printed_is_read_again(client in "[ -~\u{e4}]{0,40}", session in "[!-~]{1,40}", since: u64, tls: bool, parked: bool) {
+            let origin = Origin { client, session, since, tls, parked, ..Origin::default() };
             prop_assert_eq!(Origin::parse(&origin.to_string()), Some(origin));
         }
 

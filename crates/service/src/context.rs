@@ -156,6 +156,11 @@ impl Context {
         self.inner.reloads.subscribe()
     }
 
+    /// How often the settings were read anew.
+    pub fn reload_count(&self) -> u64 {
+        *self.inner.reloads.borrow()
+    }
+
     pub fn namespace(&self) -> Namespace {
         names::namespace(&self.inner.imapd.load())
     }
@@ -369,6 +374,7 @@ impl Context {
             }
             self.inner.imapd.store(Arc::new(imapd.clone()));
             self.inner.reloads.send_modify(|count| *count += 1);
+            self.inner.open.release_parked();
             info!("settings reloaded from {}", old.path().display());
         }
         self.inner.notifier.ready();

@@ -7,22 +7,17 @@
 //! | `GET /sessions` | who is on, as JSON: an array of [`crate::sessions::Shown`] |
 //! | `POST /kick`, a user's or a session's name | the number of sessions that end |
 
-use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
 use metrics_exporter_prometheus::PrometheusHandle;
+use supervision::http::{Answer, Method, Request, Server, StatusCode};
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
-use crate::limits::{DESK, DESK_FAILING, DESK_NAME, UPKEEP};
+use crate::limits::{DESK_NAME, UPKEEP};
 use crate::sessions::Sessions;
 use crate::vitals::Vitals;
 
@@ -41,45 +36,30 @@ pub(crate) const SOCKET: &str = "metrics.sock";
 pub(crate) fn serve(path: &Path, desk: Desk, stop: CancellationToken) -> io::Result<()> {
     let listener = UnixListener::from_std(files::listen(path, Some(0o600))?)?;
     let path = path.to_owned();
+    let metrics = desk.metrics.clone();
+    let served = Server::new(SOCKET).serve(listener, move |request| answer(request, desk.clone()));
     tokio::spawn(async move {
-        stop.run_until_cancelled(accept(listener, desk)).await;
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = served => {}
+            () = upkeep(metrics) => {}
+        }
         let _ = files::remove_socket(&path);
     });
     Ok(())
 }
 
-async fn accept(listener: UnixListener, desk: Desk) {
+/// What the metrics need from time to time, whether or not somebody asks for them.
+async fn upkeep(metrics: PrometheusHandle) {
     let mut upkeep = tokio::time::interval(UPKEEP);
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = upkeep.tick() => {
-                desk.metrics.run_upkeep();
-                continue;
-            }
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let desk = desk.clone();
-                let service = hyper::service::service_fn(move |request| answer(request, desk.clone()));
-                let connection = hyper::server::conn::http1::Builder::new()
-                    .keep_alive(false)
-                    .serve_connection(TokioIo::new(stream), service);
-                // Whoever asks sits on this host and may as well be stuck: bounded.
-                tokio::spawn(async move { tokio::time::timeout(DESK, connection).await });
-            }
-            Err(error) => {
-                warn!("{SOCKET}: {error}");
-                tokio::time::sleep(DESK_FAILING).await;
-            }
-        }
+        upkeep.tick().await;
+        metrics.run_upkeep();
     }
 }
 
-async fn answer(request: Request<Incoming>, desk: Desk) -> Result<Response<Full<Bytes>>, Infallible> {
-    const TEXT: &str = "text/plain; version=0.0.4";
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let (status, kind, body) = match (&method, path.as_str()) {
+async fn answer(request: Request, desk: Desk) -> Answer {
+    let (status, kind, body) = match (&request.method, request.path.as_str()) {
         (&Method::GET, "/metrics" | "/") => {
             let vitals = desk.vitals.clone();
             // It reads files; what cannot be read is as it was.
@@ -90,21 +70,27 @@ async fn answer(request: Request<Incoming>, desk: Desk) -> Result<Response<Full<
             let list = serde_json::to_string(&desk.sessions.list()).unwrap_or_default();
             (StatusCode::OK, "application/json", list)
         }
-        (&Method::POST, "/kick") => match Limited::new(request.into_body(), DESK_NAME).collect().await {
-            Ok(name) => {
-                let name = String::from_utf8_lossy(&name.to_bytes()).trim().to_owned();
-                let ended = desk.sessions.kick(&name);
+        (&Method::POST, "/release") => match request.text(DESK_NAME).await {
+            Some(user) => {
+                desk.sessions.release(user.trim());
+                (StatusCode::OK, TEXT, String::new())
+            }
+            None => (StatusCode::BAD_REQUEST, TEXT, "expected a user\n".to_owned()),
+        },
+        (&Method::POST, "/kick") => match request.text(DESK_NAME).await {
+            Some(text) => {
+                let name = text.trim();
+                let ended = desk.sessions.kick(name);
                 if ended > 0 {
                     info!("kick {name}: {ended} sessions end");
                 }
                 (StatusCode::OK, TEXT, format!("{ended}\n"))
             }
-            Err(_) => (StatusCode::BAD_REQUEST, TEXT, "expected a name\n".to_owned()),
+            None => (StatusCode::BAD_REQUEST, TEXT, "expected a name\n".to_owned()),
         },
         _ => (StatusCode::NOT_FOUND, TEXT, "not found\n".to_owned()),
     };
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    Ok(response)
+    Answer { status, kind, body }
 }
+
+const TEXT: &str = "text/plain; version=0.0.4";

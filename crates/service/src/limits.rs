@@ -60,14 +60,10 @@ bounds::table! {
     pub(crate) DISK_EVERY: Duration = Duration::from_secs(3), Time, "chosen: a human notices no more";
     /// Room on a disk without which a daemon waits.
     pub(crate) DISK_ROOM: usize = 4 * 1024 * 1024, Bytes, "chosen: what a list needs to be opened and to go on";
-    /// How long whoever asks for metrics or sessions may take.
-    pub(crate) DESK: Duration = Duration::from_secs(10), Time, "chosen: whoever asks sits on this host";
     /// How often metrics are folded together though nobody asks.
     pub(crate) UPKEEP: Duration = Duration::from_secs(30), Time, "chosen: few samples gather meanwhile";
     /// Bytes of a name to `murder kick`.
     pub(crate) DESK_NAME: usize = 1024, Bytes, "chosen: longer than any user's name";
-    /// The pause after nobody could be accepted there.
-    pub(crate) DESK_FAILING: Duration = Duration::from_secs(1), Time, "chosen: a socket that only fails must not keep a processor busy";
     /// Between two reports of the number of clients to the supervisor.
     pub(crate) REPORT: Duration = Duration::from_secs(1), Time, "chosen: one datagram a second";
     /// What running commands get when the supervisor is gone.

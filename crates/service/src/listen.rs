@@ -233,6 +233,12 @@ impl Listener {
         admitted.ok().map(|_| Place { listener: self.clone() })
     }
 
+    /// A place beyond the limit, for whoever comes as somebody else goes.
+    pub(crate) fn admit_beyond(self: &Arc<Self>) -> Place {
+        self.clients.fetch_add(1, Ordering::AcqRel);
+        Place { listener: self.clone() }
+    }
+
     fn load_tls(&self, imapd: &Imapd) -> Result<(), ListenError> {
         let failed = |why| ListenError::Tls { name: self.name.clone(), why };
         match (settings::server_tls(imapd), self.tls()) {

@@ -74,6 +74,14 @@ fn describe() {
          minute: its users wait."
     );
     metrics::describe_gauge!(
+        "murder_links_parked",
+        "Connections to backends that wait for their user's next session, of imapproxy."
+    );
+    metrics::describe_counter!(
+        "murder_links_reused_total",
+        "Connections to backends that went on from one session to the same user's next, of imapproxy."
+    );
+    metrics::describe_gauge!(
         "murder_certificate_days_left",
         "Days until a certificate that this process uses ends, by file. Alert below 14: renew it, and reload."
     );

@@ -27,9 +27,19 @@ pub(crate) fn apply() {
 /// Whether hardly any descriptors are left, by the number of one that was just opened: the kernel gives the lowest that is
 /// free. A sixteenth, up to [`RESERVED`], is kept for sessions that are open, which need files and backends.
 pub(crate) fn are_nearly_used_up(opened: RawFd) -> bool {
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let reserved = (limit / 16).clamp(16, RESERVED);
+    let (limit, reserved) = descriptors();
     u64::try_from(opened).is_ok_and(|opened| opened >= limit.saturating_sub(reserved))
+}
+
+/// How many descriptors may go into what is kept in case somebody needs it: as many as are kept for sessions.
+pub fn spare_descriptors() -> usize {
+    usize::try_from(descriptors().1).unwrap_or(usize::MAX)
+}
+
+/// How many there are, and how many of them are for sessions that are open.
+fn descriptors() -> (u64, u64) {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    (limit, (limit / 16).clamp(16, RESERVED))
 }
 
 /// A daemon's own directory, held by one process as long as this lives.

@@ -5,7 +5,7 @@
 //!
 //! | bound | value | when it is met |
 //! | --- | --- | --- |
-//! | clients of a listener | `maxchild` | one more is refused |
+//! | clients of a listener | `maxchild` | a connection goes that a frontend has parked here; if there is none, one more is refused |
 //! | sessions of a user, of an address | `maxlogins_per_user`, `maxlogins_per_host` | the login is refused ([`crate::sessions`]) |
 //! | file descriptors | all but a sixteenth, at most 1,024 | accepting pauses, 0.1 to 1 s at a time |
 //! | time before a login | [`STRANGER`], after the protocol's own bound | the connection is cut |
@@ -18,10 +18,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use config::imapd::networks;
 use protocol::spoken::Protocol;
+use retry::Backoff;
 use supervision::control::Changes;
 use supervision::notify::Notice;
 use tokio::io::AsyncWriteExt;
@@ -162,7 +162,7 @@ where
     let name = listener.name.clone();
     let total = metrics::counter!("murder_connections_total", "listener" => name.clone());
     let refused = metrics::counter!("murder_connections_refused_total", "listener" => name.clone());
-    let mut pauses = Pauses::default();
+    let mut pauses = Pauses(Backoff::new(SHORTEST_PAUSE));
     loop {
         let stream = match listener.accept().await {
             Ok(stream) => stream,
@@ -176,13 +176,15 @@ where
         };
         if stream.descriptor().is_some_and(process::are_nearly_used_up) {
             total.increment(1);
+            context.sessions().give_way(&name);
             context.tasks().spawn(refuse(stream, listener.clone()));
             pauses.pause(&listener, "hardly any file descriptors are left").await;
             continue;
         }
         pauses.over();
         total.increment(1);
-        let Some(place) = listener.admit() else {
+        let parked = || context.sessions().give_way(&name).then(|| listener.admit_beyond());
+        let Some(place) = listener.admit().or_else(parked) else {
             refused.increment(1);
             rows::maxchild
                 .met(format_args!("{name}: {} refused: as many clients as maxchild allows", stream.peer()));
@@ -324,15 +326,11 @@ async fn say(stream: &mut Stream, listener: &Listener, why: &str) {
 }
 
 /// How long a listener accepts nobody while there are no descriptors: others must end first.
-#[derive(Default)]
-struct Pauses {
-    last: Option<Duration>,
-}
+struct Pauses(Backoff);
 
 impl Pauses {
     async fn pause(&mut self, listener: &Listener, why: &str) {
-        let pause = self.last.map_or(SHORTEST_PAUSE, |last| (last * 2).min(LONGEST_PAUSE));
-        self.last = Some(pause);
+        let pause = self.0.pause(LONGEST_PAUSE);
         metrics::counter!("murder_accept_pauses_total", "listener" => listener.name.clone()).increment(1);
         rows::RESERVED.met(format_args!(
             "{}: no client is accepted for a moment: {why} (see LimitNOFILE)",
@@ -342,7 +340,7 @@ impl Pauses {
     }
 
     fn over(&mut self) {
-        self.last = None;
+        self.0.reset();
     }
 }
 

@@ -3,13 +3,17 @@
 //!
 //! Each [`crate::Connection`] has a [`Seat`]. A protocol tells it of the login, of the mailbox that is open and of the
 //! connections to backends, and ends when [`Seat::stop`] is cancelled: by the daemon's end, or by a kick.
+//!
+//! A frontend may park its connection to a backend for its user's next session. At the backend that is a session which nobody
+//! uses ([`Shown::is_parked`]): it ends when its user must go, when settings change, and when another client needs its place.
+//! At the frontend it is no session; who keeps such connections is told when those of a user must go ([`Sessions::on_release`]).
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use identity::auth::Login;
@@ -50,11 +54,22 @@ pub struct Shown {
     pub backends: BTreeMap<String, String>,
 }
 
+impl Shown {
+    /// Whether it is only kept for its user's next session.
+    pub fn is_parked(&self) -> bool {
+        self.origin.as_ref().is_some_and(|origin| origin.parked)
+    }
+}
+
 /// All sessions of a process. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Sessions {
     all: Arc<Mutex<Inner>>,
+    keeper: Arc<OnceLock<Release>>,
 }
+
+/// Gives up what is kept for a user who must go.
+type Release = Box<dyn Fn(&str) + Send + Sync>;
 
 #[derive(Default)]
 struct Inner {
@@ -170,21 +185,55 @@ impl Sessions {
 
     /// The same, but for the session of the second name.
     pub fn kick_others(&self, name: &str, spared: &str) -> usize {
-        let inner = self.lock();
         let at_frontend = |origin: &Origin| origin.session == name;
         let named = |shown: &Shown| {
             shown.session == name
                 || shown.user.as_deref() == Some(name)
                 || shown.origin.as_ref().is_some_and(at_frontend)
         };
-        // One that is told already is on its way.
-        let meant =
-            |open: &&Open| !open.stop.is_cancelled() && open.shown.session != spared && named(&open.shown);
-        let tokens: Vec<CancellationToken> =
-            inner.open.values().filter(meant).map(|open| open.stop.clone()).collect();
-        drop(inner);
-        tokens.iter().for_each(CancellationToken::cancel);
-        tokens.len()
+        let ended = self.stop(|shown| shown.session != spared && named(shown));
+        self.give_up_kept(name);
+        ended
+    }
+
+    /// The user must log in anew: what is parked for him here is given up. His sessions go on.
+    pub fn release(&self, user: &str) {
+        self.stop(|shown| shown.is_parked() && shown.user.as_deref() == Some(user));
+        self.give_up_kept(user);
+    }
+
+    /// Whoever logs in from now on does it by other settings: what is parked was logged in by the old ones.
+    pub(crate) fn release_parked(&self) {
+        self.stop(Shown::is_parked);
+    }
+
+    /// Has the parked session of a listener go that is the oldest. False if there is none.
+    pub(crate) fn give_way(&self, listener: &str) -> bool {
+        let inner = self.lock();
+        let oldest = inner.open.values().find(|open| {
+            open.shown.is_parked() && open.shown.service == listener && !open.stop.is_cancelled()
+        });
+        oldest.inspect(|open| open.stop.cancel()).is_some()
+    }
+
+    /// `release` hears of each user for whom nothing may be kept any longer. For the one part of the daemon that keeps anything.
+    pub fn on_release(&self, release: impl Fn(&str) + Send + Sync + 'static) {
+        let _ = self.keeper.set(Box::new(release));
+    }
+
+    fn give_up_kept(&self, user: &str) {
+        if let Some(release) = self.keeper.get() {
+            release(user);
+        }
+    }
+
+    /// Tells the sessions that are `meant` to end. The number of them, without those that nobody uses. What is told already is on
+    /// its way. All under the lock: no session is parked when it is chosen, and another's when it is told ([`Seat::came_from`]).
+    fn stop(&self, meant: impl Fn(&Shown) -> bool) -> usize {
+        let inner = self.lock();
+        let told = inner.open.values().filter(|open| !open.stop.is_cancelled() && meant(&open.shown));
+        let used = told.inspect(|open| open.stop.cancel()).filter(|open| !open.shown.is_parked());
+        used.count()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -281,20 +330,23 @@ impl Seat {
         });
     }
 
-    /// A proxy that may act for others said where the session comes from.
-    pub fn came_from(&self, origin: Origin) {
-        self.change(|open| open.shown.origin = Some(origin));
+    /// A proxy that may act for others said where the session comes from. False: the session is to end, so that it cannot be
+    /// anybody's.
+    pub fn came_from(&self, origin: Origin) -> bool {
+        let mut inner = self.place.sessions.lock();
+        let open = inner.open.get_mut(&self.place.number).filter(|open| !open.stop.is_cancelled());
+        open.map(|open| open.shown.origin = Some(origin)).is_some()
     }
 
-    /// Whether a proxy said so.
-    pub fn has_origin(&self) -> bool {
-        self.shown().is_some_and(|shown| shown.origin.is_some())
+    /// What a proxy has said of it.
+    pub fn origin(&self) -> Option<Origin> {
+        self.place.sessions.lock().open.get(&self.place.number)?.shown.origin.clone()
     }
 
     /// What a proxy tells of this session to a backend.
     pub fn as_origin(&self, node: &str) -> Origin {
         let Shown { session, service, client, since, tls, .. } = self.shown().unwrap_or_default();
-        Origin { client, session, service, node: node.to_owned(), since, tls }
+        Origin { client, session, service, node: node.to_owned(), since, tls, parked: false }
     }
 
     /// A mailbox is open from now on, or none.
@@ -470,6 +522,31 @@ mod tests {
         // UNAUTHENTICATE makes nobody a stranger: the session has a time of its own for the next one.
         seat.logout();
         assert!(tokio::time::timeout(patience * 9, seat.stays_a_stranger(patience)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_parked_connection_gives_way_and_one_that_is_taken_does_not() {
+        let node = Node::new("imap", "");
+        let through = Login { authid: "proxy".into(), proxy: true, counted: false, ..fred() };
+        let seat = node.login("192.0.2.9:1", &through).unwrap();
+        let origin = |session: &str, parked| Origin { session: session.into(), parked, ..Origin::default() };
+        assert!(seat.came_from(origin("fe-1", false)));
+        assert!(!node.sessions.give_way("imap"), "it is somebody's");
+        assert!(seat.came_from(origin("fe-1", true)) && !node.sessions.give_way("pop3"));
+        assert!(node.sessions.give_way("imap") && seat.stop().is_cancelled());
+        assert!(!node.sessions.give_way("imap"), "twice");
+        assert!(!seat.came_from(origin("fe-2", false)), "told to go, and taken");
+        // One of the same user that is in use.
+        let other = node.login("192.0.2.9:1", &through).unwrap();
+        assert!(other.came_from(origin("fe-3", false)));
+        node.sessions.release("fred");
+        node.sessions.release_parked();
+        assert!(!other.stop().is_cancelled());
+        assert!(other.came_from(origin("fe-3", true)));
+        node.sessions.release("jane");
+        assert!(!other.stop().is_cancelled());
+        assert_eq!(node.sessions.kick("fred"), 0, "nobody was on");
+        assert!(other.stop().is_cancelled());
     }
 
     #[tokio::test]

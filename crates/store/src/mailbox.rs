@@ -360,10 +360,10 @@ impl Mailbox {
         Ok(all)
     }
 
-    /// Notes that POP3 opened the mailbox.
-    pub async fn pop3_login(self: &Arc<Self>) -> Result<(), StoreError> {
-        self.change(|change| {
-            change.op(index::Op::Pop3(change.now));
+    /// Notes a POP3 login, with its time in epoch seconds.
+    pub async fn pop3_login(self: &Arc<Self>, at: i64) -> Result<(), StoreError> {
+        self.change(move |change| {
+            change.op(index::Op::Pop3(at));
             Ok(())
         })
         .await

@@ -89,11 +89,6 @@ impl View {
         self.records.position(uid).and_then(|p| u32::try_from(p + 1).ok())
     }
 
-    /// The message with a sequence number (from 1).
-    pub fn by_seq(&self, seq: u32) -> Option<&Record> {
-        self.records.at((seq as usize).checked_sub(1)?)
-    }
-
     /// Bytes of all messages (STATUS SIZE).
     pub fn bytes(&self) -> u64 {
         self.bytes

@@ -4,9 +4,9 @@
 //! server's greeting. A quick one (connection refused) keeps it open for a moment only, since a new attempt costs
 //! nothing and a restarted backend must be found at once. No clock in here: the caller hands in the time.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::limits::{COOLING, PROBE, PROBE_LONGEST};
+use crate::limits::COOLING;
 
 /// The state of one server.
 #[derive(Debug, Default)]
@@ -58,14 +58,12 @@ impl Breaker {
     }
 }
 
-/// The pauses between probes: from a quarter of a second, doubling, up to five seconds.
-pub fn probe_pause(attempt: u32) -> Duration {
-    (PROBE * (1 << attempt.min(5))).min(PROBE_LONGEST)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::limits::{PROBE, PROBE_LONGEST};
 
     #[test]
     fn a_time_out_opens_it_until_a_probe_succeeds() {
@@ -88,7 +86,8 @@ mod tests {
 
     #[test]
     fn probes_slow_down_to_five_seconds() {
-        let pauses: Vec<u128> = (0..8).map(|n| probe_pause(n).as_millis()).collect();
+        let mut probes = retry::Backoff::new(PROBE);
+        let pauses: Vec<u128> = (0..8).map(|_| probes.pause(PROBE_LONGEST).as_millis()).collect();
         assert_eq!(pauses, [250, 500, 1000, 2000, 4000, 5000, 5000, 5000]);
     }
 }

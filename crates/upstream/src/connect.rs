@@ -14,10 +14,10 @@ use tracing::{debug, info, warn};
 use transport::resolve::Server;
 use transport::stream::Stream;
 
-use crate::breaker::{Breaker, Todo, probe_pause};
+use crate::breaker::{Breaker, Todo};
 use crate::dialog::Dialog;
 use crate::handshake;
-use crate::limits::{GREETING_MAX, HANDSHAKE_STEPS, NAME_SHOWN, STRANGE_LOGGED};
+use crate::limits::{GREETING_MAX, HANDSHAKE_STEPS, NAME_SHOWN, PROBE, PROBE_LONGEST, STRANGE_LOGGED};
 use crate::tls::Tls;
 use crate::wire::{imap, lmtp, pop3};
 use crate::{Capabilities, Error};
@@ -223,8 +223,9 @@ impl Upstream {
 
 /// Tries a server until it greets. Ends with the [`Upstream`] itself.
 async fn probe(shared: std::sync::Weak<Shared>, server: String, proto: Proto) {
-    for attempt in 0u32.. {
-        tokio::time::sleep(probe_pause(attempt)).await;
+    let mut pauses = retry::Backoff::new(PROBE);
+    loop {
+        tokio::time::sleep(pauses.pause(PROBE_LONGEST)).await;
         let Some(shared) = shared.upgrade() else { return };
         let imapd = shared.imapd.read().unwrap_or_else(PoisonError::into_inner).clone();
         if greeted(&imapd, &shared.tls, &server, proto).await.is_ok() {

@@ -2,7 +2,8 @@
 //!
 //! Only these are kept: they act for nobody. A connection comes back when its [`Wire`] says that it is at rest: every
 //! command was answered, no message is open, nothing is unread. Before its next use it is reset, and the answer is
-//! awaited. An IMAP or POP3 connection acts for one user, and ends with his session.
+//! awaited. An IMAP or POP3 connection acts for one user. It ends with his session, or is parked for his next one by the proxy
+//! that has it.
 
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};

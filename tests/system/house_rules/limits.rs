@@ -18,6 +18,7 @@ const TOOLS: &[(&str, &str)] = &[
 /// Constants that are compared with a length, and bound nothing of a session.
 const FORMATS: &[(&str, &str)] = &[
     ("crates/protocol/", "grammars; the bounds that clients can reach stand in the tables of their sessions"),
+    ("crates/store/src/keys.rs", "a row of a file"),
     ("crates/mime/", "the structure of a message, which is read on a blocking thread"),
     ("crates/mailboxes/src/blocks.rs", "how names lie in memory"),
     ("crates/master/src/daemon.rs", "a word of a protocol of ours"),
@@ -39,7 +40,7 @@ fn no_time_and_no_bound_stands_outside_the_tables() {
     let all = sources("crates");
     let tables = tables(&all);
     assert!(tables.len() > 15, "{} tables were read", tables.len());
-    let mut used = BTreeSet::new();
+    let mut used: Vec<&(&str, &str, &str)> = Vec::new();
     for (path, text) in &all {
         if is_test(path) || tables.iter().any(|table| table.path == *path) {
             continue;
@@ -51,7 +52,7 @@ fn no_time_and_no_bound_stands_outside_the_tables() {
         }
     }
     for exception in BOUNDED_OTHERWISE {
-        assert!(used.contains(exception), "{exception:?} is no exception any more");
+        assert!(used.contains(&exception), "{exception:?} is no exception any more");
     }
 }
 

@@ -89,7 +89,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("crates/service/src/context.rs", "at a reload, on a blocking thread"),
     ("crates/service/src/run.rs", "at start"),
     ("crates/service/src/vitals.rs", "on a blocking thread"),
-    ("crates/service/src/limits.rs", "at start"),
+    ("crates/service/src/process.rs", "at start"),
     ("crates/directory/src/serve/seen.rs", "at start"),
     ("crates/lmtp/src/spool.rs", "tokio's file, which reads on a blocking thread"),
     ("crates/mupdate/src/tester/pipe.rs", "a tool"),

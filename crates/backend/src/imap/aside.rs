@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use protocol::imap::{Code, Refusal, Reply, Tag};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, interval_at, timeout};
+use tokio::time::{Instant, Interval, interval_at, timeout};
 use work::aside::{Budget, Spent, aside, sliced};
 
 use super::limits::{ASIDE, ASIDE_PATIENCE, SCANS, rows};
@@ -147,24 +147,59 @@ impl Session {
         work: impl Future<Output = Result<T, Stop>>,
     ) -> Result<T, Stop> {
         let server = self.server.clone();
-        let every = server.imapd.imap_inprogress_interval;
-        let mut done = std::pin::pin!(work);
-        let mut time = (!every.is_zero()).then(|| interval_at(Instant::now() + every, every));
-        let mut next = async || match &mut time {
-            Some(time) => drop(time.tick().await),
-            None => std::future::pending().await,
-        };
+        let (mut done, mut ticks) = (std::pin::pin!(work), self.ticks());
         loop {
             tokio::select! {
                 biased;
                 done = &mut done => return done,
                 gone = self.conn.gone() => return Err(gone.into()),
                 () = server.stop.cancelled() => return Err(Refusal::Ending.into()),
-                () = next() => {
+                () = ticks.next() => {
                     self.conn.put(progress.line(tag));
                     self.conn.flush().await?;
                 }
             }
+        }
+    }
+
+    /// The same for what is done to its end, whoever waits for it.
+    pub async fn finish<T>(&mut self, tag: &Tag, work: impl Future<Output = T>) -> T {
+        let (mut done, mut ticks, progress) = (std::pin::pin!(work), self.ticks(), Progress::default());
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut done => return done,
+                () = ticks.next() => self.conn.put(progress.line(tag)),
+            }
+            // The work goes on while a client takes its time. Whether it is gone is found when it is answered.
+            let (mut flush, mut finished) = (std::pin::pin!(self.conn.flush()), None);
+            loop {
+                tokio::select! {
+                    biased;
+                    result = &mut done, if finished.is_none() => finished = Some(result),
+                    _ = &mut flush => break,
+                }
+            }
+            if let Some(result) = finished {
+                return result;
+            }
+        }
+    }
+
+    fn ticks(&self) -> Ticks {
+        let every = self.server.imapd.imap_inprogress_interval;
+        Ticks((!every.is_zero()).then(|| interval_at(Instant::now() + every, every)))
+    }
+}
+
+/// When to tell of progress: `imap_inprogress_interval`.
+struct Ticks(Option<Interval>);
+
+impl Ticks {
+    async fn next(&mut self) {
+        match &mut self.0 {
+            Some(interval) => drop(interval.tick().await),
+            None => std::future::pending().await,
         }
     }
 }

@@ -32,6 +32,8 @@ use store::Store;
 /// Serves one client.
 pub async fn serve(connection: Connection, store: Store, shared: Arc<Shared>) {
     let Connection { stream, listener, context, session, seat } = connection;
+    // Read before the settings are: at worst they are newer than they are said to be.
+    let settings = context.reload_count();
     let imapd = listener.imapd();
     let server = Server {
         namespace: service::names::namespace(&imapd),
@@ -42,6 +44,7 @@ pub async fn serve(connection: Connection, store: Store, shared: Arc<Shared>) {
         shared,
         stop: seat.stop(),
         seat,
+        settings,
         context,
         name: session,
         imapd,

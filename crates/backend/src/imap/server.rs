@@ -37,9 +37,16 @@ pub struct Server {
     pub stop: CancellationToken,
     /// Names the session in logs, here and at a frontend.
     pub name: String,
+    /// How often settings had been read anew when these were taken.
+    pub settings: u64,
 }
 
 impl Server {
+    /// Whether whoever connects now gets the same settings.
+    pub fn has_current_settings(&self) -> bool {
+        self.settings == self.context.reload_count()
+    }
+
     /// Who speaks, as `serverinfo` lets it be told.
     pub fn banner(&self) -> String {
         let name = &self.imapd.servername;
@@ -63,11 +70,12 @@ impl Server {
     /// The last words to a client whose session is stopped.
     pub fn stopped(&self) -> Bye {
         let kicked = || Bye::new("Session ended by an administrator");
-        match (self.context.shutdown().is_cancelled(), self.seat.has_origin()) {
-            (true, _) => Bye::new("Server is shutting down"),
+        match self.seat.origin() {
+            _ if self.context.shutdown().is_cancelled() => Bye::new("Server is shutting down"),
+            Some(origin) if origin.parked => Bye::new("The connection is kept no longer"),
             // The frontend that knows this code ends the whole session, whatever it does elsewhere.
-            (false, true) => kicked().code(Code::XKicked),
-            (false, false) => kicked(),
+            Some(_) => kicked().code(Code::XKicked),
+            None => kicked(),
         }
     }
 }

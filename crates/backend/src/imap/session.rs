@@ -211,7 +211,7 @@ impl Session {
             // So that the command works on what is there now.
             self.announce(Announce::WithoutExpunge).await?;
         }
-        let selects = matches!(body, Body::Select(_) | Body::Close | Body::Unselect);
+        let selects = matches!(body, Body::Select(_) | Body::Close | Body::Unselect | Body::XClient(_));
         let outcome = if self.user.is_none() && !body.before_login() {
             Err(Stop::Refused(Refusal::NotLoggedIn))
         } else {
@@ -310,6 +310,12 @@ impl Session {
         }
     }
 
+    /// Whether nothing is left of what a client has had the session do since its login, so that the same user's next client may
+    /// have it. COMPRESS is the connection's own. Whatever else a command leaves in a session must be looked at here.
+    pub fn is_as_after_login(&self) -> bool {
+        self.selected.is_none() && self.enabled.is_empty()
+    }
+
     /// Whether it is the open mailbox that the client calls `external`.
     fn has_open(&self, external: &str) -> bool {
         let open = self.selected.as_ref().map(|selected| &selected.name);
@@ -402,7 +408,7 @@ impl Session {
             Body::LocalDelete(name) => cmd::mailbox::delete(self, &name, true).await,
             Body::Rename(rename) => cmd::mailbox::rename(self, rename).await,
             Body::Xfer(xfer) => cmd::mailbox::xfer(self, xfer),
-            Body::XClient(origin) => cmd::node::xclient(self, origin),
+            Body::XClient(origin) => cmd::node::xclient(self, origin).await,
             Body::XKick(name) => cmd::node::xkick(self, &name),
             Body::MupdatePush(name) => cmd::mailbox::mupdate_push(self, &name).await,
             Body::Subscribe(name) => cmd::subscribe::subscribe(self, &name, true).await,
@@ -428,7 +434,7 @@ impl Session {
             Body::Thread(thread) => cmd::sort::threads(self, tag, thread).await,
             Body::UidBatches(batches) => cmd::uidbatches::run(self, tag, batches),
             Body::MultiSearch(search) => cmd::multisearch::run(self, tag, search).await,
-            Body::Copy(copy) => cmd::copy::run(self, copy).await,
+            Body::Copy(copy) => cmd::copy::run(self, tag, copy).await,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use config::imapd::Imapd;
@@ -27,6 +27,8 @@ pub(super) struct Opened {
     /// `popuseimapflags`: messages sent become \Seen.
     mark_seen: bool,
     seen: BTreeSet<u32>,
+    /// When the client logged in; epoch seconds.
+    since: i64,
     _lock: Lock,
 }
 
@@ -60,7 +62,9 @@ pub(super) async fn open(
         Maildrop::new(view.uidvalidity, messages.collect())
     };
     let maildrop = weighed(mailbox.view().exists(), list).await;
-    let opened = Opened { mailbox, mark_seen: imapd.popuseimapflags, seen: BTreeSet::new(), _lock: lock };
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+    let mark_seen = imapd.popuseimapflags;
+    let opened = Opened { mailbox, mark_seen, seen: BTreeSet::new(), since, _lock: lock };
     let may_delete = !imapd.popuseacl || rights.contains(Rights::DELETE_MESSAGES | Rights::EXPUNGE);
     Ok((opened, if may_delete { maildrop } else { maildrop.without_deletion() }))
 }
@@ -124,8 +128,12 @@ impl Opened {
         Ok(cut)
     }
 
-    /// QUIT: removes what was marked; UIDs, ascending.
+    /// QUIT: removes what was marked (UIDs, ascending), and notes when the client logged in: at the end, as in Cyrus, so that a
+    /// session that breaks off changes nothing.
     pub async fn update(&mut self, deleted: &[u32]) -> Reply {
+        if let Err(error) = self.mailbox.pop3_login(self.since).await {
+            warn!(%error, "the time of the last POP3 login is not kept");
+        }
         self.store_seen(deleted).await;
         if deleted.is_empty() {
             return Reply::Bye;

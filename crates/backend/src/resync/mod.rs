@@ -13,10 +13,11 @@
 
 mod compare;
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc};
 
 use directory::client::{Client, Error};
 use mailboxes::Position;
+use retry::{Backoff, chance, part_of, spread};
 use service::Context;
 use store::Store;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -55,8 +56,8 @@ pub fn start(context: &Context, store: Store, standing: Arc<Standing>) {
             agreed: None,
             due: Some(Cause::Start),
             again: None,
-            patience: LEFT_FIRST,
-            pause: FIRST_PAUSE,
+            patience: Backoff::new(LEFT_FIRST),
+            pauses: Backoff::new(FIRST_PAUSE),
             lost: false,
             connected: false,
             told: None,
@@ -85,9 +86,9 @@ struct Keeper<'a> {
     due: Option<Cause>,
     /// When what was left alone is looked at again, and how long the next time is waited for that.
     again: Option<Instant>,
-    patience: Duration,
+    patience: Backoff,
     /// Until the next attempt to connect.
-    pause: Duration,
+    pauses: Backoff,
     /// The log's last word is that the master is away.
     lost: bool,
     /// This attempt has reached it.
@@ -106,8 +107,8 @@ impl Keeper<'_> {
                 warn!("not in touch with the MUPDATE master: {why}");
                 (self.lost, self.told) = (true, Some(why));
             }
-            sleep(self.pause / 2 + part_of(self.pause / 2)).await;
-            self.pause = (self.pause * 2).min(self.context.imapd().mupdate_retry_delay.max(FIRST_PAUSE));
+            let longest = self.context.imapd().mupdate_retry_delay.max(FIRST_PAUSE);
+            sleep(spread(self.pauses.pause(longest), chance())).await;
         }
     }
 
@@ -140,7 +141,8 @@ impl Keeper<'_> {
                 master = Client::connect(&self.context.imapd()).await?;
             }
             // It lasted.
-            (self.pause, self.told) = (FIRST_PAUSE, None);
+            self.pauses.reset();
+            self.told = None;
             if self.context.imapd().mupdate_server != imapd.mupdate_server {
                 return Err(Failure::Moved);
             }
@@ -173,7 +175,7 @@ impl Keeper<'_> {
             let which = at.map_or("one without a number".to_owned(), |at| at.to_string());
             warn!("the MUPDATE master has another list than before, {which}: it is told of all mailboxes");
             // The other backends have seen it at the same moment.
-            sleep(part_of(SPREAD.min(self.context.imapd().mupdate_retry_delay))).await;
+            sleep(part_of(SPREAD.min(self.context.imapd().mupdate_retry_delay), chance())).await;
         }
         let may_wipe = cause == Cause::Start;
         let servername = self.context.imapd().servername.clone();
@@ -185,10 +187,10 @@ impl Keeper<'_> {
         }
         (self.agreed, self.due) = (Some(at), None);
         if cause != Cause::Left || done.left == 0 {
-            self.patience = LEFT_FIRST;
+            self.patience.reset();
         }
-        self.again = (done.left > 0).then(|| Instant::now() + self.patience);
-        self.patience = (self.patience * 2).min(LEFT_LAST);
+        let patience = self.patience.pause(LEFT_LAST);
+        self.again = (done.left > 0).then(|| Instant::now() + patience);
         Ok(())
     }
 
@@ -218,12 +220,4 @@ impl Keeper<'_> {
         }
         Ok(())
     }
-}
-
-/// Something between nothing and the whole, so that not all backends of a master come at once.
-fn part_of(whole: Duration) -> Duration {
-    let mut bytes = [0; 2];
-    // Without randomness they come together: not a reason to stay away.
-    let _ = getrandom::fill(&mut bytes);
-    whole * u32::from(u16::from_be_bytes(bytes)) / u32::from(u16::MAX)
 }

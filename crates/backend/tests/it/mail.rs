@@ -1,5 +1,12 @@
 //! Mail comes in by LMTP and goes out by POP3, as transcripts.
 
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use config::imapd::Imapd;
+use protocol::name::MailboxName;
+use store::Store;
+
 use crate::node::{Client, Node};
 
 /// An LMTP client past LHLO.
@@ -104,6 +111,32 @@ async fn a_delivered_message_is_read_by_pop3_and_deleted() {
     )
     .await;
     pop3(&node, "fred").await.talk("C: LIST\nS: +OK list follows\nS: 1 …\nS: .").await;
+}
+
+/// Epoch seconds of the last POP3 login at a user's INBOX, as a stopped backend has it on disk.
+async fn last_pop(dir: &Path, user: &str) -> i64 {
+    let imapd = Imapd::load(&dir.join("imapd.conf"), "backend").unwrap();
+    let store = Store::open(&imapd, service::names::namespace(&imapd), None).await.unwrap();
+    let inbox = store.mailbox(&MailboxName::parse(&format!("user.{user}")).unwrap()).await.unwrap();
+    let at = inbox.view().pop3_last_login;
+    drop(inbox);
+    store.close().await;
+    at
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_pop3_login_is_kept_if_the_client_says_goodbye() {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+    let before = now();
+    let mut node = Node::start().await;
+    // A session that breaks off has changed nothing.
+    drop(pop3(&node, "wilma").await);
+    pop3(&node, "fred").await.talk("C: QUIT\nS: +OK bye\nS: <end>").await;
+    let mut kept = (0, 0);
+    let work = async |dir: &Path| kept = (last_pop(dir, "fred").await, last_pop(dir, "wilma").await);
+    node.restart_after("", work).await;
+    assert!((before..=now()).contains(&kept.0), "{kept:?}");
+    assert_eq!(kept.1, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

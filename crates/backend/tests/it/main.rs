@@ -13,4 +13,5 @@ mod mail;
 mod master;
 mod node;
 mod options;
+mod parked;
 mod searching;

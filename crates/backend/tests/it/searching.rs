@@ -381,8 +381,13 @@ async fn several_mailboxes_are_searched_at_once() {
         S: * ESEARCH (TAG "s" MAILBOX a/c UIDVALIDITY …) UID COUNT 1
         S: * ESEARCH (TAG "s" MAILBOX a/c/d UIDVALIDITY …) UID COUNT 1
         S: s OK Completed
-        C: t SETACL a/c fred l
-        S: t OK Completed
+        "#,
+    )
+    .await;
+    let mut cyrus = node.login("cyrus").await;
+    cyrus.talk("C: a SETACL user/fred/a/c fred l\nS: a OK Completed").await;
+    fred.talk(
+        r#"
         C: u ESEARCH IN (mailboxes (a/c a/c/d)) RETURN (COUNT) ALL
         S: * ESEARCH (TAG "u" MAILBOX a/c/d UIDVALIDITY …) UID COUNT 1
         S: u OK Completed

@@ -261,7 +261,7 @@ options! {
     uidbatches_min_batch: u32, Kind::Int { min: 1, max: 500 }, "100", ON, "Fewest messages of one batch that UIDBATCHES tells of.";
     uidbatches_max_messages: u32, Kind::Int { min: 100_000, max: i32::MAX as i64 }, "1000000", ON, "Most messages that one UIDBATCHES tells of.";
     imapidletimeout: Option<Duration>, Kind::MINUTES, "", ON, "Bound on one IDLE. Unset: timeout.";
-    imap_inprogress_interval: Duration, Kind::SECONDS, "10s", ON, "How often a client is told how far a long SEARCH, SORT or THREAD is; 0: never.";
+    imap_inprogress_interval: Duration, Kind::SECONDS, "10s", ON, "How often a client is told how far a long SEARCH, SORT, THREAD, COPY or MOVE is; 0: never.";
     poptimeout: Duration, Kind::Duration { unit: 'm', floor: 600, min: 0 }, "10m", ON, "Idle time after which a POP3 session ends.";
     popminpoll: Duration, Kind::MINUTES, "0", ON, "Least time between two POP3 logins of a user.";
     poppollpadding: u32, Kind::Int { min: 1, max: i32::MAX as i64 }, "1", ON, "Logins that a user may make before popminpoll counts.";

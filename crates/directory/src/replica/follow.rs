@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration, time::SystemTime};
 
+use retry::{Backoff, spread};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
@@ -46,7 +47,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut waiters: Waiters, stop: Cancell
     let following = async {
         // A full list is compared with what is held: that must be in memory first.
         shared.list.loaded().await;
-        let (mut pause, mut absurd) = (FIRST_PAUSE, Duration::ZERO);
+        let (mut broken, mut absurd) = (Backoff::new(FIRST_PAUSE), None);
         let mut diary = Diary::default();
         loop {
             let outcome = attempt(&shared, &mut waiters, &mut diary).await;
@@ -54,18 +55,21 @@ pub(super) async fn run(shared: Arc<Shared>, mut waiters: Waiters, stop: Cancell
             let was_live = shared.live.set(false);
             // An upstream that takes us and breaks off soon, again and again, is none that works.
             if diary.live_since.take().is_some_and(|since| since.elapsed() >= longest) {
-                pause = FIRST_PAUSE;
+                broken.reset();
                 diary.told.clear();
             }
-            // Each attempt has it send all of that again.
-            absurd = match &outcome {
-                Err(Failure::Absurd(_)) => (absurd * 2).clamp(longest.min(ABSURD), ABSURD),
-                _ => Duration::ZERO,
-            };
-            let delay = jitter(pause.max(absurd), chance);
+            let mut pause = broken.pause(longest);
+            match &outcome {
+                // Each attempt has it send all of that again.
+                Err(Failure::Absurd(_)) => {
+                    let rests = absurd.get_or_insert_with(|| Backoff::new(longest.min(ABSURD)));
+                    pause = pause.max(rests.pause(ABSURD));
+                }
+                _ => absurd = None,
+            }
+            let delay = spread(pause, chance());
             note(&shared, outcome, was_live, delay, &mut diary);
             idle(&shared, &mut waiters, delay).await;
-            pause = (pause * 2).min(longest);
         }
     };
     stop.run_until_cancelled(following).await;
@@ -155,9 +159,4 @@ async fn idle(shared: &Shared, waiters: &mut Waiters, delay: Duration) {
             },
         }
     }
-}
-
-/// Between a half and the whole of it.
-fn jitter(pause: Duration, chance: fn() -> u16) -> Duration {
-    pause / 2 + pause / 2 * u32::from(chance()) / u32::from(u16::MAX)
 }

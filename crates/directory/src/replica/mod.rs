@@ -50,15 +50,8 @@ pub struct Settings {
 impl Settings {
     pub fn new(imapd: &Imapd) -> Self {
         let retry_delay = imapd.mupdate_retry_delay.max(RETRY);
-        Settings { retry_delay, chance, measure: Measure::new(imapd) }
+        Settings { retry_delay, chance: retry::chance, measure: Measure::new(imapd) }
     }
-}
-
-fn chance() -> u16 {
-    let mut bytes = [0; 2];
-    // Without randomness the slaves of a master come back together: not a reason to stay away.
-    let _ = getrandom::fill(&mut bytes);
-    u16::from_be_bytes(bytes)
 }
 
 /// How far a replica can be trusted.

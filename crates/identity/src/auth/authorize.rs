@@ -13,7 +13,7 @@
 use super::groups::groups_of;
 use super::verify::Verified;
 use super::{Failure, Login, Settings, Shared};
-use crate::deny::{Denial, DenyList};
+use crate::deny::Denial;
 
 /// Answers `loginuseacl`'s question from the mailbox list.
 pub trait InboxAcl: Send + Sync {
@@ -28,30 +28,32 @@ impl<F: Fn(&str, &[String], &str) -> bool + Send + Sync> InboxAcl for F {
 }
 
 impl Shared {
-    pub(super) async fn authorize(&self, verified: Verified, mechanism: &str) -> Result<Login, Failure> {
-        let login = self.identify(verified, mechanism).await?;
-        // As in Cyrus, admins cannot lock themselves out.
-        match &self.denied {
-            Some(denied) if !login.is_any_admin() => {
-                let (denied, userid) = (denied.clone(), login.userid.clone());
-                let entry = self.settings.entry.clone();
-                let look = move || refuse_denied(&denied, userid, entry);
-                let looked = tokio::task::spawn_blocking(look).await;
-                let looked = looked.map_err(|error| Failure::Temporary(error.to_string()))?;
-                if matches!(looked, Err(Failure::Denied { .. })) {
-                    self.passwords.forget(&login.authid);
-                }
-                looked?;
-            }
-            _ => {}
+    /// Blocks for a look at files: the groups, and the list of denied users.
+    pub(super) fn authorize(&self, verified: Verified, mechanism: &str) -> Result<Login, Failure> {
+        let login = self.identify(verified, mechanism)?;
+        let looked = self.refuse_denied(&login);
+        if matches!(looked, Err(Failure::Denied { .. })) {
+            self.passwords.forget(&login.authid);
         }
-        Ok(login)
+        looked.map(|()| login)
     }
 
-    async fn identify(&self, verified: Verified, mechanism: &str) -> Result<Login, Failure> {
+    /// Blocks for a look at the file. One that cannot be read lets nobody in: it may deny this very user. As in Cyrus, admins
+    /// cannot lock themselves out.
+    pub(super) fn refuse_denied(&self, login: &Login) -> Result<(), Failure> {
+        let Some(denied) = self.denied.as_ref().filter(|_| !login.is_any_admin()) else { return Ok(()) };
+        let (userid, service) = (login.userid.clone(), self.settings.entry.clone());
+        match denied.denial(&userid, &service) {
+            Ok(None) => Ok(()),
+            Ok(Some(Denial { message, .. })) => Err(Failure::Denied { userid, service, message }),
+            Err(error) => Err(Failure::Temporary(format!("{}: {error}", denied.path().display()))),
+        }
+    }
+
+    fn identify(&self, verified: Verified, mechanism: &str) -> Result<Login, Failure> {
         let settings = &self.settings;
         let Verified { authid, authzid, detail } = verified;
-        let groups = groups_of(settings, &authid).await;
+        let groups = groups_of(settings, &authid);
         let listed = |list: &[String], who: &str, groups: &[String]| is_listed(list, who, groups);
         let proxy = listed(&settings.proxyservers, &authid, &groups);
         let userid = match authzid.filter(|authzid| *authzid != authid) {
@@ -76,7 +78,7 @@ impl Shared {
         if !for_others && !self.holds_inbox(&authid, &groups, &userid) {
             return Err(Failure::NotAuthorized { authid, authzid: userid });
         }
-        let groups = groups_of(settings, &userid).await;
+        let groups = groups_of(settings, &userid);
         let proxy_admin = for_others && listed(&settings.admins, &userid, &groups);
         Ok(Login {
             authid,
@@ -94,15 +96,6 @@ impl Shared {
     fn holds_inbox(&self, authid: &str, groups: &[String], userid: &str) -> bool {
         let asked = self.inbox_acl.as_ref().filter(|_| self.settings.loginuseacl);
         asked.is_some_and(|acl| acl.may_administer(authid, groups, userid))
-    }
-}
-
-/// Blocks for a look at the file. One that cannot be read lets nobody in: it may deny this very user.
-fn refuse_denied(denied: &DenyList, userid: String, service: String) -> Result<(), Failure> {
-    match denied.denial(&userid, &service) {
-        Ok(None) => Ok(()),
-        Ok(Some(Denial { message, .. })) => Err(Failure::Denied { userid, service, message }),
-        Err(error) => Err(Failure::Temporary(format!("{}: {error}", denied.path().display()))),
     }
 }
 
@@ -149,8 +142,8 @@ mod tests {
     /// authid, authzid, then userid, admin, proxy admin; `None`: refused.
     type Row = (&'static str, Option<&'static str>, Option<(&'static str, bool, bool)>);
 
-    #[tokio::test]
-    async fn the_table_holds() {
+    #[test]
+    fn the_table_holds() {
         let rows: &[Row] = &[
             ("fred", None, Some(("fred", false, false))),
             ("fred", Some("fred"), Some(("fred", false, false))),
@@ -168,7 +161,7 @@ mod tests {
         for (authid, authzid, expected) in rows {
             let verified =
                 Verified { authid: (*authid).into(), authzid: authzid.map(Into::into), detail: None };
-            let result = shared().authorize(verified, "PLAIN").await.ok();
+            let result = shared().authorize(verified, "PLAIN").ok();
             if let Some(login) = &result {
                 assert_eq!(
                     (login.proxy, login.counted),

@@ -213,7 +213,10 @@ impl Exchange {
 
     async fn conclude(&mut self) -> Step {
         let result = match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Proven(verified) => self.shared.authorize(verified, self.mechanism).await,
+            Phase::Proven(verified) => {
+                let (shared, mechanism) = (self.shared.clone(), self.mechanism);
+                super::off_the_reactor(move || shared.authorize(verified, mechanism)).await
+            }
             _ => Err(Failure::BadCredentials),
         };
         match self.shared.conclude(result, self.mechanism, self.user.as_deref(), &self.channel).await {

@@ -13,18 +13,15 @@ use protocol::acl::UNKNOWN_GROUPS;
 
 use super::Settings;
 
-/// The groups of `user`, sorted, as far as the settings let them be known. Reads files that rarely change off the reactor.
-pub(super) async fn groups_of(settings: &Settings, user: &str) -> Vec<String> {
+/// The groups of `user`, sorted, as far as the settings let them be known. Blocks for a look at the files.
+pub(super) fn groups_of(settings: &Settings, user: &str) -> Vec<String> {
     if settings.unknown_groups {
         return vec![UNKNOWN_GROUPS.to_owned()];
     }
     if !settings.unix_groups {
         return Vec::new();
     }
-    match tokio::task::spawn_blocking(current).await {
-        Ok(groups) => groups.by_user.get(user).cloned().unwrap_or_default(),
-        Err(_) => Vec::new(),
-    }
+    current().by_user.get(user).cloned().unwrap_or_default()
 }
 
 #[derive(Default)]

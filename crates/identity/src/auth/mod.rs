@@ -217,6 +217,15 @@ impl Authenticator {
         self.shared.conclude(result, PLAINTEXT, Some(user), channel).await
     }
 
+    /// Whether one who has logged in before would be let in again, but for the password: nobody has denied it meanwhile.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`], or the list of denied users cannot be read.
+    pub async fn admits(&self, login: &Login) -> Result<(), Failure> {
+        let (shared, login) = (self.shared.clone(), login.clone());
+        off_the_reactor(move || shared.refuse_denied(&login)).await
+    }
+
     async fn plaintext(&self, user: &str, password: &[u8], channel: &Channel) -> Result<Login, Failure> {
         if self.shared.settings.admits_anonymous(user, channel) {
             return Ok(Login::anonymous());
@@ -226,16 +235,23 @@ impl Authenticator {
         }
         let permit = self.shared.admit(user, channel).await?;
         let (shared, name, password) = (self.shared.clone(), user.to_owned(), password.to_owned());
-        let check = move || {
+        // All in one go: each hop to another thread and back costs as much as the check itself, where it is remembered.
+        off_the_reactor(move || {
             let checked = shared.check_password(&name, &password);
             permit.judge(&checked);
-            checked
-        };
-        let checked = tokio::task::spawn_blocking(check).await;
-        let (authid, detail) = checked.map_err(|error| Failure::Temporary(error.to_string()))??;
-        let verified = Verified { authid, authzid: None, detail };
-        self.shared.authorize(verified, PLAINTEXT).await
+            let (authid, detail) = checked?;
+            shared.authorize(Verified { authid, authzid: None, detail }, PLAINTEXT)
+        })
+        .await
     }
+}
+
+/// Has `work` done that looks at files.
+async fn off_the_reactor<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Failure::Temporary(error.to_string()))?
 }
 
 /// Whoever failed so often on one connection is no user who mistyped: nothing is checked or logged for him any longer, and

@@ -5,7 +5,9 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use retry::Backoff;
 
 use crate::limits::{REFUSED_FIRST, REFUSED_LONGEST};
 
@@ -19,7 +21,7 @@ pub struct Refusals<L, A> {
 #[derive(Debug)]
 struct Refusal<A> {
     answer: A,
-    pause: Duration,
+    pauses: Backoff,
     until: Instant,
 }
 
@@ -37,12 +39,13 @@ impl<L: Eq + Hash, A: Clone> Refusals<L, A> {
     /// The server has refused the login.
     pub fn refused(&self, login: L, answer: A, now: Instant) {
         let mut known = self.known();
-        let before = known.get(&login).map(|refusal| refusal.pause * 2);
-        let pause = before.unwrap_or(REFUSED_FIRST).min(REFUSED_LONGEST);
+        let before = known.get(&login).map(|refusal| refusal.pauses.clone());
+        let mut pauses = before.unwrap_or(Backoff::new(REFUSED_FIRST));
+        let until = now + pauses.pause(REFUSED_LONGEST);
         if known.len() >= self.most {
             known.clear();
         }
-        known.insert(login, Refusal { answer, pause, until: now + pause });
+        known.insert(login, Refusal { answer, pauses, until });
     }
 
     /// The server has taken it.
@@ -62,6 +65,8 @@ impl<L: Eq + Hash, A: Clone> Refusals<L, A> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -11,7 +11,7 @@
 use protocol::acl::Rights;
 use protocol::grammar::{argument, atom, byte, digits, keyword, list, parenthesis, quoted, space};
 use protocol::imap::command::copy::Copy;
-use protocol::imap::{Code, Cursor, Limits, Refusal, Reply, UidSet};
+use protocol::imap::{Code, Cursor, Limits, Refusal, Reply, Tag, UidSet};
 use tracing::warn;
 use upstream::wire::imap::Answer;
 
@@ -35,7 +35,7 @@ pub async fn copy(s: &mut Session, request: &Request, copy: Copy) -> Outcome {
     if copy.moves {
         may_remove(s, &source).await?;
     }
-    across(s, &copy, &source, &target).await
+    across(s, &request.head.tag, &copy, &source, &target).await
 }
 
 /// Whether the user may take messages out of the selected mailbox: known before anything is copied.
@@ -52,10 +52,11 @@ async fn may_remove(s: &Session, source: &Selected) -> Result<(), Stop> {
     Ok(())
 }
 
-async fn across(s: &mut Session, copy: &Copy, source: &Selected, target: &Located) -> Outcome {
+async fn across(s: &mut Session, tag: &Tag, copy: &Copy, source: &Selected, target: &Located) -> Outcome {
     let messages = survey(s, source, copy).await?;
     if messages.is_empty() {
-        return match copy.uid {
+        // UIDs may name nothing, and so may what was saved (RFC 5182 section 2.1).
+        return match copy.uid || copy.set.is_saved() {
             true => Ok(Done::completed()),
             false => Err(Refusal::NoMessages.into()),
         };
@@ -72,7 +73,7 @@ async fn across(s: &mut Session, copy: &Copy, source: &Selected, target: &Locate
         link.send(&command)?;
         Ok(id)
     })?;
-    let (answer, sent) = s.transfer(&source.server, &server, id, &messages).await?;
+    let (answer, sent) = s.transfer(&source.server, &server, id, &messages, tag).await?;
     let answer = match answer {
         Some(answer) if answer.is_ok() && !sent.is_empty() => answer,
         Some(answer) if !answer.is_ok() => return Ok(answer.into()),

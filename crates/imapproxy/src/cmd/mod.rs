@@ -23,7 +23,6 @@ use protocol::frame::{Piece, trim_line};
 use protocol::imap::command::{before_login, is_foreign};
 use protocol::imap::{Body, Bye, Command, Kind, Limits, Refusal, Tag};
 use tracing::{debug, warn};
-use upstream::wire::imap::Condition;
 
 use crate::grammar::Head;
 use crate::limits::{COMMAND, COMMAND_BEFORE_LOGIN, MISTAKES, rows};
@@ -70,7 +69,7 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
         Ok(Done::Here(reply)) => session.client.put(reply.line(Some(&tag))),
         Ok(Done::There(answer)) | Err(Stop::Relayed(answer)) => {
             session.client.put(answer.tagged(tag.as_str()));
-            wrong = answer.condition() == Some(Condition::Bad);
+            wrong = answer.condition() == Some(Kind::Bad);
         }
         Ok(Done::Told) => {}
         Err(Stop::Refused(refusal)) => return refuse(session, Some(&tag), &refusal, foreign),

@@ -9,9 +9,10 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use bytes::BytesMut;
+use protocol::imap::Bye;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
@@ -19,9 +20,10 @@ use upstream::wire::imap::{Answer, Id, Part, Wire};
 use upstream::{Connection, Error};
 
 use super::client::Client;
-use super::relay::{client_gone, lost};
+use super::relay::{bye_text, client_gone, kick_text, lost};
 use super::{Session, Stop};
 use crate::limits::{AT_ONCE, RESPONSE_MAX, SILENCE, rows};
+use crate::parked::Settings;
 
 /// Commands of one backend, without their line ends.
 pub struct Errand {
@@ -63,7 +65,16 @@ enum State {
     Done,
 }
 
-type Opening = JoinSet<(usize, Result<Connection<Wire>, Error>)>;
+/// What a step brought.
+#[derive(Default)]
+struct Moved {
+    opened: Option<Opened>,
+    broken: Vec<(usize, String)>,
+}
+
+/// Whose connection it is, the settings before it was opened, and what became of it.
+type Opened = (usize, Settings, Result<Connection<Wire>, Error>);
+type Opening = JoinSet<Opened>;
 
 impl Session {
     /// Does the errands. `each` gets every untagged response, whole, literals in their place, and with it the client; it says
@@ -104,7 +115,8 @@ impl Session {
         let (node, server, user) =
             (self.node.clone(), trip.errand.server.clone(), self.user()?.id().to_owned());
         trip.restart(State::Opening);
-        opening.spawn(async move { (at, node.upstream.imap(&server, Some(&user)).await) });
+        let settings = node.parked.settings();
+        opening.spawn(async move { (at, settings, node.upstream.imap(&server, Some(&user)).await) });
         Ok(())
     }
 
@@ -157,6 +169,9 @@ impl Session {
                         gathered.refused = Some(answer);
                     }
                 }
+                Part::Bye(line) if selected || kick_text(&line).is_some() => {
+                    return Err(Stop::Bye(Bye::new(bye_text(&line))));
+                }
                 // What was said ahead of them: nobody waits for it.
                 Part::Done(..) | Part::Continuation(_) | Part::Bye(_) => {}
             }
@@ -202,73 +217,74 @@ impl Session {
         // An attempt to connect has a bound of its own.
         let talking = |trip: &&Trip| trip.state == State::Talking;
         let first = trips.iter().filter(talking).map(|trip| trip.since).min();
-        let until = first.unwrap_or_else(Instant::now) + silence;
-        let until = if first.is_none() { Instant::now() + self.idle_bound() } else { until };
-        let (client, links) = (&mut self.client.peer, &mut self.links);
-        let mut broken = Vec::new();
-        let moved = poll_fn(|cx| {
-            let mut moved = match client.poll_io(cx, true) {
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(Stop::Client(error))),
-                other => other.is_ready(),
+        let until = first.map_or_else(|| Instant::now() + self.idle_bound(), |first| first + silence);
+        let moved = poll_fn(|cx| self.poll_all(cx, trips, opening));
+        let Moved { opened, mut broken } = match timeout_at(until, moved).await {
+            Ok(moved) => moved?,
+            Err(_) if first.is_none() => return Err(Stop::idle()),
+            Err(_) => Moved::default(),
+        };
+        if let Some((at, settings, connection)) = opened
+            && let Some(trip) = trips.get_mut(at)
+        {
+            let opened = match connection {
+                Ok(connection) => self.take_in(&trip.errand.server, connection, settings),
+                Err(why) => Err(lost(&trip.errand.server, &why.to_string())),
             };
-            for (at, trip) in trips.iter().enumerate().filter(|(_, trip)| trip.state == State::Talking) {
-                match links.get_mut(&trip.errand.server).map(|link| link.peer.poll_io(cx, true)) {
-                    Some(Poll::Pending) => {}
-                    Some(Poll::Ready(Ok(()))) => moved = true,
-                    Some(Poll::Ready(Err(error))) => broken.push((at, error.to_string())),
-                    None => broken.push((at, "closed".to_owned())),
-                }
+            match opened {
+                Ok(()) => trip.restart(State::Talking),
+                Err(stop) => self.give_up(at, trip, stop, opening, gathered)?,
             }
-            let opened = match opening.poll_join_next(cx) {
-                Poll::Ready(Some(Ok(opened))) => Some(opened),
-                // The runtime ends.
-                Poll::Ready(Some(Err(_)) | None) | Poll::Pending => None,
-            };
-            match moved || opened.is_some() || !broken.is_empty() {
-                true => Poll::Ready(Ok(opened)),
-                false => Poll::Pending,
-            }
-        });
-        match timeout_at(until, moved).await {
-            Ok(moved) => {
-                if let Some((at, connection)) = moved?
-                    && let Some(trip) = trips.get_mut(at)
-                {
-                    let opened = match connection {
-                        Ok(connection) => self.take_in(&trip.errand.server, connection),
-                        Err(why) => Err(lost(&trip.errand.server, &why.to_string())),
-                    };
-                    match opened {
-                        Ok(()) => trip.restart(State::Talking),
-                        Err(stop) => self.give_up(at, trip, stop, opening, gathered)?,
-                    }
-                }
-            }
-            // It is the client who takes nothing.
-            Err(_) if !self.client.peer.has_room() => {
-                trips.iter_mut().for_each(|trip| trip.since = Instant::now());
-            }
-            Err(_) => {
-                for (at, trip) in trips.iter().enumerate().filter(|(_, trip)| trip.state == State::Talking) {
-                    if trip.since.elapsed() >= silence {
-                        rows::SILENCE.met(format_args!("backend {} says nothing", trip.errand.server));
-                        broken.push((at, "it says nothing".to_owned()));
-                    }
-                }
-                if first.is_none() {
-                    return Err(Stop::idle());
-                }
+        }
+        let is_silent = |trip: &Trip| trip.state == State::Talking && trip.since.elapsed() >= silence;
+        for (at, trip) in trips.iter_mut().enumerate().filter(|(_, trip)| is_silent(trip)) {
+            if self.client.peer.has_room() {
+                rows::SILENCE.met(format_args!("backend {} says nothing", trip.errand.server));
+                broken.push((at, "it says nothing".to_owned()));
+                // A second silence is not waited for.
+                trip.is_heard = true;
+            } else {
+                // It is the client who takes nothing.
+                trip.since = Instant::now();
             }
         }
         for (at, why) in broken {
-            if let Some(trip) = trips.get_mut(at) {
-                // A second silence is not waited for.
-                trip.is_heard |= trip.since.elapsed() >= silence;
+            if let Some(trip) = trips.get_mut(at).filter(|trip| trip.state == State::Talking) {
                 let stop = lost(&trip.errand.server, &why);
                 self.give_up(at, trip, stop, opening, gathered)?;
             }
         }
         Ok(())
+    }
+
+    /// Lets all bytes flow one step.
+    fn poll_all(
+        &mut self,
+        cx: &mut Context<'_>,
+        trips: &[Trip],
+        opening: &mut Opening,
+    ) -> Poll<Result<Moved, Stop>> {
+        let mut is_moved = match self.client.peer.poll_io(cx, true) {
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(Stop::Client(error))),
+            other => other.is_ready(),
+        };
+        let mut moved = Moved::default();
+        for (at, trip) in trips.iter().enumerate().filter(|(_, trip)| trip.state == State::Talking) {
+            match self.links.get_mut(&trip.errand.server).map(|link| link.peer.poll_io(cx, true)) {
+                Some(Poll::Pending) => {}
+                Some(Poll::Ready(Ok(()))) => is_moved = true,
+                Some(Poll::Ready(Err(error))) => moved.broken.push((at, error.to_string())),
+                None => moved.broken.push((at, "closed".to_owned())),
+            }
+        }
+        // A task that fails is the runtime's end.
+        if let Poll::Ready(Some(Ok(opened))) = opening.poll_join_next(cx) {
+            moved.opened = Some(opened);
+        }
+        match is_moved || moved.opened.is_some() || !moved.broken.is_empty() {
+            true => Poll::Ready(Ok(moved)),
+            false => Poll::Pending,
+        }
     }
 }
 

@@ -1,26 +1,55 @@
 //! A session's connection to one backend.
 
-use std::time::Instant;
-
+use tokio::time::Instant;
 use upstream::wire::OutOfStep;
 use upstream::wire::imap::{Event, Id, Part, Wire};
 use upstream::{Capabilities, Connection};
 
-use crate::peer::Peer;
+use crate::parked::Settings;
+use crate::peer::{self, Peer};
 
-/// One connection, logged in as the session's user. It ends with the session: what one user left on it never reaches
-/// another.
+/// One connection, logged in as the session's user. It ends with the session, or waits for the same user's next one
+/// ([`crate::parked`]): what one user left on it never reaches another.
 pub struct Link {
     pub peer: Peer,
     pub wire: Wire,
     pub capabilities: Capabilities,
+    /// The text of the answer that ended the login.
+    pub text: String,
     pub last_used: Instant,
+    pub opened: Instant,
+    /// The settings that it was logged in with.
+    pub settings: Settings,
 }
 
 impl Link {
-    pub fn new(connection: Connection<Wire>) -> Self {
-        let Connection { stream, input, wire, capabilities, .. } = connection;
-        Link { peer: Peer::new(stream, input), wire, capabilities, last_used: Instant::now() }
+    pub fn new(connection: Connection<Wire>, settings: Settings) -> Self {
+        let Connection { stream, input, wire, capabilities, text } = connection;
+        let now = Instant::now();
+        let peer = Peer::new(stream, input);
+        Link { peer, wire, capabilities, text, last_used: now, opened: now, settings }
+    }
+
+    /// Whether nothing is under way on it, in either direction.
+    pub fn is_at_rest(&self) -> bool {
+        self.wire.is_at_rest(&self.peer.input) && self.peer.is_idle()
+    }
+
+    /// Hears a command of our own to its end while nobody else speaks on the connection. True if it was done.
+    pub async fn hear(&mut self, asked: Id) -> bool {
+        loop {
+            match self.event() {
+                Ok(Some(Event::Done(of, answer))) if of == asked => return answer.is_ok(),
+                Ok(Some(Event::Untagged(_))) => {}
+                Ok(Some(Event::Done(..) | Event::Bye(_) | Event::Continuation(_))) | Err(_) => return false,
+                Ok(None) if self.peer.ended => return false,
+                Ok(None) => {
+                    if peer::turn_alone(&mut self.peer).await.is_err() {
+                        return false;
+                    }
+                }
+            }
+        }
     }
 
     /// Begins a command that the client knows as `client`, or one of our own. It goes out with the next step.

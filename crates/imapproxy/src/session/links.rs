@@ -1,19 +1,22 @@
-//! The session's connections: opened when a command needs them, told what the session has told others before
-//! (ENABLE, ID), closed when idle.
+//! The session's connections: opened when a command needs them, or taken over from the same user's session before
+//! ([`crate::parked`]), told what the session has told others before (ENABLE, ID), closed when idle.
 
 use std::collections::HashMap;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use protocol::imap::{Bye, Extension};
+use protocol::origin::Origin;
 use service::sessions::Seat;
-use upstream::Connection;
+use tokio::time::{Instant, timeout};
+use tracing::debug;
 use upstream::wire::imap::{Event, Wire};
+use upstream::{Connection, Proto};
 
 use super::link::Link;
 use super::relay::{self, To, lost};
 use super::{Session, Stop};
-use crate::limits::{IDLE_MAX, PING_AFTER};
+use crate::limits::{IDLE_MAX, PARKED_TAKE, PING_AFTER};
+use crate::parked::{self, Settings};
 
 /// Connections by server.
 pub struct Links {
@@ -91,6 +94,13 @@ impl Links {
         old.iter().for_each(|server| self.remove(server));
     }
 
+    /// Takes all of them out: the session ends.
+    pub fn take_all(&mut self) -> Vec<(String, Link)> {
+        let links: Vec<(String, Link)> = self.open.drain().collect();
+        links.iter().for_each(|(server, _)| self.seat.unlinked(server));
+        links
+    }
+
     pub fn close(&mut self) {
         for (server, _) in self.open.drain() {
             self.seat.unlinked(&server);
@@ -135,7 +145,7 @@ impl Session {
             return Ok(true);
         }
         let bound = self.node.client_timeout();
-        match tokio::time::timeout(bound, self.ask(server, "NOOP", To::Nobody)).await {
+        match timeout(bound, self.ask(server, "NOOP", To::Nobody)).await {
             Ok(Ok(line)) if line.is_ok() => Ok(true),
             Ok(Err(Stop::Client(error))) => Err(Stop::Client(error)),
             _ => {
@@ -146,29 +156,85 @@ impl Session {
     }
 
     async fn open_link(&mut self, server: &str) -> Result<(), Stop> {
+        if let Some(link) = self.unpark(server).await? {
+            self.seat.linked(server, &link.text);
+            self.links.open.insert(server.to_owned(), link);
+            return self.replay(server).await;
+        }
         let user = self.user()?.id().to_owned();
         let unavailable =
             |why: upstream::Error| Stop::Backend { server: server.to_owned(), why: why.to_string() };
+        let settings = self.node.parked.settings();
         let connection = self.node.upstream.imap(server, Some(&user)).await.map_err(unavailable)?;
-        self.keep(server, connection)?;
+        self.keep(server, connection, settings)?;
         self.replay(server).await
     }
 
-    fn keep(&mut self, server: &str, connection: Connection<Wire>) -> Result<(), Stop> {
+    fn keep(&mut self, server: &str, connection: Connection<Wire>, settings: Settings) -> Result<(), Stop> {
         self.node.capabilities.learnt(server, &connection.capabilities);
         self.seat.linked(server, &connection.text);
-        self.links.open.insert(server.to_owned(), Link::new(connection));
+        self.links.open.insert(server.to_owned(), Link::new(connection, settings));
         self.tell_origin(server)
     }
 
     /// Takes in a connection of which the answers are read one by one. What the client has told the session goes out ahead of
-    /// the first command, and nobody waits for the answers.
-    pub fn take_in(&mut self, server: &str, connection: Connection<Wire>) -> Result<(), Stop> {
-        self.keep(server, connection)?;
-        for command in self.to_replay(server).into_iter().flatten() {
+    /// the first command, and nobody waits for the answers. `settings`: those before it was opened.
+    pub fn take_in(
+        &mut self,
+        server: &str,
+        connection: Connection<Wire>,
+        settings: Settings,
+    ) -> Result<(), Stop> {
+        self.keep(server, connection, settings)?;
+        for command in self.told_before(server).into_iter().flatten() {
             self.command(server, command)?;
         }
         Ok(())
+    }
+
+    /// A connection that an earlier session of the user has left, if one is there and lives. The backend hears whose it is now,
+    /// and must agree: it looks whether the user may still log in. What fails is closed, and another takes its place unseen.
+    async fn unpark(&mut self, server: &str) -> Result<Option<Link>, Stop> {
+        let user = self.user()?;
+        if !parked::is_for(&user.login) || self.node.upstream.admit(server, Proto::Imap).is_err() {
+            return Ok(None);
+        }
+        let (parked, user) = (self.node.parked.clone(), user.id().to_owned());
+        let told = self.seat.as_origin(&self.listener.imapd().servername).command();
+        while let Some(mut link) = parked.take(server, &user) {
+            let heard = async {
+                match link.command(told.as_bytes()) {
+                    Ok(id) => link.hear(id).await,
+                    Err(_) => false,
+                }
+            };
+            match timeout(PARKED_TAKE.min(self.node.client_timeout()), heard).await {
+                Ok(true) => {
+                    metrics::counter!("murder_links_reused_total").increment(1);
+                    return Ok(Some(link));
+                }
+                Ok(false) => debug!(server, "a parked connection is of no use"),
+                // A server that hangs would cost as much for each of the others.
+                Err(_) => parked.forget_server(server, &user),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The session has ended as it should: its connections are for the user's next one, where nothing of this one is left on them.
+    pub fn park_links(&mut self) {
+        let leaves_nothing = self.enabled.is_empty() && !self.follows_referrals;
+        let user = self.user.as_ref().filter(|user| leaves_nothing && parked::is_for(&user.login));
+        let stop = self.seat.stop();
+        let Some(user) = user.filter(|_| !stop.is_cancelled()) else { return self.links.close() };
+        let origin = Origin { parked: true, ..self.seat.as_origin(&self.listener.imapd().servername) };
+        for (server, link) in self.links.take_all() {
+            self.node.parked.park(&server, user.id(), link, &origin);
+        }
+        // Told to go at this very moment: whoever told it has looked before the connections were there.
+        if stop.is_cancelled() {
+            self.node.parked.forget(user.id());
+        }
     }
 
     /// Tells a backend of ours whose session this is. It goes out with what comes next, and nobody waits for the answer.
@@ -182,14 +248,14 @@ impl Session {
 
     /// Tells a new backend what the client has told the session.
     async fn replay(&mut self, server: &str) -> Result<(), Stop> {
-        for command in self.to_replay(server).into_iter().flatten() {
+        for command in self.told_before(server).into_iter().flatten() {
             self.ask(server, command, To::Nobody).await?;
         }
         Ok(())
     }
 
     /// ENABLE and ID, as far as they are understood there.
-    fn to_replay(&mut self, server: &str) -> [Option<Vec<u8>>; 2] {
+    fn told_before(&mut self, server: &str) -> [Option<Vec<u8>>; 2] {
         let Some(link) = self.links.get_mut(server) else { return [None, None] };
         // Older ones know CONDSTORE without a word of it.
         let understood = |extension: Extension| {

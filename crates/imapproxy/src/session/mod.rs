@@ -5,8 +5,9 @@
 //!    messages go to the selected backend ([`pipe`]); commands about a mailbox go to the backend that has it.
 //! 3. What comes back is copied by [`relay`] until the tagged line.
 //!
-//! A connection to a backend is opened when a command needs it and kept for the session ([`links`]). What several backends must
-//! answer is asked of all of them at once ([`gather`]).
+//! A connection to a backend is opened when a command needs it and kept for the session ([`links`]). When the session has ended
+//! as it should, the same user's next one may take it over ([`crate::parked`]).
+//! What several backends must answer is asked of all of them at once ([`gather`]).
 
 pub mod client;
 pub mod gather;
@@ -222,7 +223,10 @@ impl Session {
             self.client.put_line(bye.line());
             let _ = tokio::time::timeout(GOOD_BYE_BOUND, self.client.flush()).await;
         }
-        self.links.close();
+        match end {
+            Ok(()) => self.park_links(),
+            Err(_) => self.links.close(),
+        }
         self.client.peer.stream.part().await;
     }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use protocol::frame::trim_line;
-use protocol::imap::{Bye, Tag};
+use protocol::imap::{Bye, Code, Tag, code};
 use tokio::time::timeout;
 use upstream::Proto;
 use upstream::wire::OutOfStep;
@@ -151,19 +151,18 @@ impl Session {
 
 /// What a backend says at its end, for the client.
 pub fn bye_text(line: &[u8]) -> String {
-    let text = trim_line(line).get(b"* BYE ".len()..).unwrap_or_default();
-    let text = String::from_utf8_lossy(text);
-    text.strip_prefix(KICKED).unwrap_or(&text).to_owned()
+    kick_text(line).unwrap_or_else(|| String::from_utf8_lossy(after_bye(line)).into_owned())
 }
 
 /// The same, if an administrator has ended the whole session from there.
 pub fn kick_text(line: &[u8]) -> Option<String> {
-    let text = trim_line(line).get(b"* BYE ".len()..)?;
-    text.starts_with(KICKED.as_bytes()).then(|| bye_text(line))
+    let text = code::without(after_bye(line), &Code::XKicked)?;
+    Some(String::from_utf8_lossy(text).into_owned())
 }
 
-/// Said by a backend of ours to a frontend of ours.
-const KICKED: &str = "[XKICKED] ";
+fn after_bye(line: &[u8]) -> &[u8] {
+    trim_line(line).get(b"* BYE ".len()..).unwrap_or_default()
+}
 
 pub fn lost(server: &str, why: &str) -> Stop {
     Stop::Backend { server: server.to_owned(), why: why.to_owned() }

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use bytes::BytesMut;
-use tokio::time::timeout;
+use protocol::imap::{Code, Reply, Tag};
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 use upstream::wire::OutOfStep;
 use upstream::wire::imap::{Answer, Event, Id, Part};
@@ -50,11 +51,12 @@ impl Session {
         target: &str,
         id: Id,
         messages: &[Message],
+        tag: &Tag,
     ) -> Result<(Option<Answer>, Vec<u32>), Stop> {
         let Some(link) = self.links.take(target) else { return Err(lost(target, "closed")) };
         let mut into = Target { link, id, answer: None, given_up: false };
         let mut sent = Vec::new();
-        let result = self.stream(source, target, &mut into, messages, &mut sent).await;
+        let result = self.stream(source, target, &mut into, messages, &mut sent, tag).await;
         let whole = result.is_ok() && !sent.is_empty();
         if whole && into.answer.is_none() {
             into.link.send(b"\r\n").map_err(|why| lost(target, &why.to_string()))?;
@@ -80,7 +82,10 @@ impl Session {
         into: &mut Target,
         messages: &[Message],
         sent: &mut Vec<u32>,
+        tag: &Tag,
     ) -> Result<(), Stop> {
+        let every = self.listener.imapd().imap_inprogress_interval;
+        let (mut told, mut done) = (Instant::now(), 0);
         let mut to_ask = messages.iter();
         let mut asked: VecDeque<(Id, &Message)> = VecDeque::new();
         loop {
@@ -91,6 +96,11 @@ impl Session {
             }
             let Some((id, message)) = asked.pop_front() else { return Ok(()) };
             let fate = self.one(source, target, into, id, message).await?;
+            done += 1;
+            if !every.is_zero() && told.elapsed() >= every {
+                told = Instant::now();
+                self.client.put(in_progress(tag, done, messages.len()));
+            }
             match fate {
                 Fate::Sent => sent.push(message.uid),
                 Fate::Gone => {}
@@ -220,6 +230,12 @@ impl Target {
             false => Ok(()),
         }
     }
+}
+
+/// How far a copy is (RFC 9585). A code ends with its bracket: not every tag can stand in it.
+fn in_progress(tag: &Tag, done: usize, total: usize) -> Vec<u8> {
+    let tag = Some(tag.as_str().to_owned()).filter(|tag| !tag.contains(']'));
+    Reply::ok("Still copying").code(Code::InProgress { tag, done, total }).line(None)
 }
 
 /// `* n FETCH (… BODY[] {size}`

@@ -1,8 +1,9 @@
 //! Commands that several backends must answer: asked at the same time, and missing where they are down.
 
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::world::{Backend, World};
+use super::world::{Backend, DIES, World};
 
 /// A backend that finds something in each mailbox that it is asked for.
 fn searching(command: &str) -> String {
@@ -154,4 +155,32 @@ async fn what_a_backend_refuses_is_refused() {
     let mut fred = world.fred().await;
     let lines = fred.ask("ESEARCH IN (personal) CHARSET x-none TEXT x").await;
     assert_eq!(lines, ["t NO [BADCHARSET (US-ASCII UTF-8)] Unsupported character set"]);
+}
+
+#[tokio::test]
+async fn a_backend_that_dies_within_its_answer_leaves_no_half_of_a_response() {
+    static CUT: AtomicUsize = AtomicUsize::new(0);
+    let dying = |command: &str| {
+        let mut answer = searching(command);
+        if command.starts_with("ESEARCH") && CUT.load(Ordering::Relaxed) < answer.len() {
+            answer.insert_str(CUT.load(Ordering::Relaxed), DIES);
+        }
+        answer
+    };
+    let (be0, be1) = (Backend::start(searching).await, Backend::start(dying).await);
+    let world = World::new(&[&be0, &be1], &[("user.fred", 0), ("user.fred.a", 1)], "").await;
+    let whole = searching("ESEARCH IN (MAILBOXES (a)) ALL").len();
+    for cut in (0..=whole).rev() {
+        CUT.store(cut, Ordering::Relaxed);
+        let mut fred = world.fred().await;
+        let mut lines = fred.ask("ESEARCH IN (personal) ALL").await;
+        let end = lines.pop().unwrap_or_default();
+        assert_eq!(end.starts_with("t OK"), cut == whole, "cut at {cut}: {end}");
+        for line in lines {
+            let found = line.starts_with("* ESEARCH (TAG \"t\" MAILBOX ")
+                && line.ends_with(" UIDVALIDITY 7) UID COUNT 1");
+            assert!(found || line == "* OK [INPROGRESS (\"t\" 1 2)] on it", "cut at {cut}: {line}");
+        }
+        fred.ok("NOOP").await;
+    }
 }

@@ -4,6 +4,7 @@
 mod copying;
 mod crossing;
 mod gathering;
+mod parking;
 mod routing;
 mod waiting;
 mod world;

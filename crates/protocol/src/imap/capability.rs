@@ -273,6 +273,7 @@ pub const TABLE: &[Capability] = &[
     stores("THREAD=REFS"),
     others("X-CREATEDMODSEQ"),
     Capability { frontend: Frontend::Lacks, ..both("XCLIENT", AfterLogin, Some(Need::Proxy)) },
+    Capability { frontend: Frontend::Lacks, ..both("XCLIENT=PARKED", AfterLogin, Some(Need::Proxy)) },
     both("XLIST", AfterLogin, None),
 ];
 
@@ -295,7 +296,7 @@ mod tests {
          MAILBOX-REFERRALS METADATA MOVE MULTIAPPEND MULTISEARCH NAMESPACE OBJECTID PARTIAL PREVIEW QRESYNC QUOTA QUOTA=RES-STORAGE \
          QUOTA=RES-MESSAGE QUOTA=RES-ANNOTATION-STORAGE QUOTA=RES-MAILBOX QUOTASET RIGHTS=kxten SASL-IR SAVEDATE SEARCH=FUZZY \
          SEARCHRES SORT SORT=DISPLAY SPECIAL-USE STARTTLS STATUS=SIZE THREAD=ORDEREDSUBJECT THREAD=REFERENCES UIDBATCHES UIDPLUS \
-         UNAUTHENTICATE UNSELECT WITHIN DIGEST=SHA1 MUPDATE= SORT=MODSEQ SORT=UID THREAD=REFS X-CREATEDMODSEQ XCLIENT XLIST";
+         UNAUTHENTICATE UNSELECT WITHIN DIGEST=SHA1 MUPDATE= SORT=MODSEQ SORT=UID THREAD=REFS X-CREATEDMODSEQ XCLIENT XCLIENT=PARKED XLIST";
 
     #[test]
     fn the_words_stand_in_the_order_of_cyrus() {
@@ -338,7 +339,8 @@ mod tests {
         }
         let after = words(Node::Store, &Facts { compressed: true, proxy: true, ..facts(Moment::LoggedIn) });
         assert!(
-            after.starts_with("IMAP4rev1 ACL APPENDLIMIT=100 BINARY ") && after.ends_with(" XCLIENT XLIST")
+            after.starts_with("IMAP4rev1 ACL APPENDLIMIT=100 BINARY ")
+                && after.ends_with(" XCLIENT XCLIENT=PARKED XLIST")
         );
         assert!(!after.contains("COMPRESS") && !after.contains("AUTH=") && !after.contains("SASL-IR"));
     }

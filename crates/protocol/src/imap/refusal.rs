@@ -52,6 +52,8 @@ causes! {
     NoTls => No, None, "Starttls not supported";
     NoCompression => No, None, "Unsupported compression mechanism";
     CompressionActive => No, Some(Code::CompressionActive), "DEFLATE active via COMPRESS";
+    /// To a frontend: the connection has something of the session that was on it.
+    NotAtRest => No, None, "The session is not at rest";
     /// The session is being ended.
     Ending => No, Some(Code::Unavailable), "The session ends";
 

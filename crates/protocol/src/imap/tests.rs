@@ -68,6 +68,7 @@ fn commands_that_clients_send() {
         "a1 UID EXPUNGE 3:4\r\n",
         "a1 XFER user/fred be2 default\r\n",
         "a1 XCLIENT ADDR=192.0.2.1 SESSION=x TLS=yes\r\n",
+        "a1 XCLIENT SESSION=x PARKED=yes\r\n",
         "a1 XKICK \"fred\"\r\n",
         "a1 IDLE\r\n",
         "a1 NOOP \r\n",

@@ -7,9 +7,11 @@
 //! "LIST" [SP msg]   "UIDL" [SP msg]   "RETR" SP msg   "DELE" SP msg   "TOP" SP msg SP lines        msg, lines = 1*DIGIT
 //! "CAPA"   "NOOP"   "QUIT"   "RSET"   "STAT"   "STLS"        "XCLIENT" 1*(SP name "=" xtext)   ; see crate::origin
 //! ```
-//!
-//! Words between blanks need no grammar of nom's: the standard library splits them.
 
+use nom::Parser;
+use nom::combinator::map;
+
+use crate::grammar::{Cursor, Keyword, Limits, ParseError, Parsed, run};
 use crate::origin::Origin;
 
 /// One command.
@@ -63,79 +65,121 @@ impl Command {
         if line.contains(&0) {
             return Err(CommandError::Bad);
         }
-        let (word, rest) = match line.iter().position(|&b| b == b' ') {
-            Some(at) => (&line[..at], &line[at + 1..]),
-            None => (line, &line[line.len()..]),
-        };
-        let word = word.to_ascii_uppercase();
-        if word == b"PASS" {
-            // Everything after one blank is the password, blanks included.
-            return if rest.is_empty() {
-                Err(CommandError::Missing)
-            } else {
-                Ok(Command::Pass(rest.to_vec()))
-            };
-        }
-        let text = std::str::from_utf8(rest).map_err(|_| CommandError::Bad)?;
-        if word == b"XCLIENT" {
-            return Origin::parse(text).map(Command::XClient).ok_or(CommandError::Bad);
-        }
-        let mut words = Words { rest: text.split_ascii_whitespace() };
-        let command = match word.as_slice() {
-            b"APOP" => Command::Apop { user: words.text()?, digest: words.text()? },
-            b"AUTH" => Command::Auth {
-                mechanism: words.rest.next().map(str::to_ascii_uppercase),
-                initial: words.rest.next().map(str::to_owned),
-            },
-            b"CAPA" => Command::Capa,
-            b"DELE" => Command::Dele(words.number()?),
-            b"LIST" => Command::List(words.optional()?),
-            b"NOOP" => Command::Noop,
-            b"QUIT" => Command::Quit,
-            b"RETR" => Command::Retr(words.number()?),
-            b"RSET" => Command::Rset,
-            b"STAT" => Command::Stat,
-            b"STLS" => Command::Stls,
-            b"TOP" => Command::Top { message: words.number()?, lines: words.number()? },
-            b"UIDL" => Command::Uidl(words.optional()?),
-            b"USER" => Command::User(words.text()?),
-            _ => return Err(CommandError::Unknown),
-        };
-        words.end(command)
-    }
-}
-
-struct Words<'t> {
-    rest: std::str::SplitAsciiWhitespace<'t>,
-}
-
-impl Words<'_> {
-    fn text(&mut self) -> Result<String, CommandError> {
-        self.rest.next().map(str::to_owned).ok_or(CommandError::Missing)
-    }
-
-    fn number(&mut self) -> Result<u32, CommandError> {
-        number(self.rest.next().ok_or(CommandError::Missing)?)
-    }
-
-    fn optional(&mut self) -> Result<Option<u32>, CommandError> {
-        self.rest.next().map(number).transpose()
-    }
-
-    fn end(&mut self, command: Command) -> Result<Command, CommandError> {
-        match self.rest.next() {
-            None => Ok(command),
-            Some(_) => Err(CommandError::Extra),
+        match Cursor::new(line, Limits::NONE).read(command) {
+            Ok(command) => Ok(command),
+            Err(error) => {
+                let arguments = line.splitn(2, |&byte| byte == b' ').nth(1).unwrap_or_default();
+                // Whatever else is wrong with them.
+                Err(str::from_utf8(arguments).map_or(CommandError::Bad, |_| error.into()))
+            }
         }
     }
 }
 
-fn number(word: &str) -> Result<u32, CommandError> {
-    if !word.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(CommandError::Bad);
+fn command(at: Cursor<'_>) -> Parsed<'_, Command> {
+    let (at, word) = run(|byte| byte != b' ')(at)?;
+    let keyword = Keyword::of(word);
+    if keyword.as_bytes() == b"PASS" {
+        return password(at);
     }
-    word.parse().map_err(|_| CommandError::Bad)
+    let (at, command) = match keyword.as_bytes() {
+        b"APOP" => map((text_word, text_word), |(user, digest)| Command::Apop { user, digest }).parse(at),
+        b"AUTH" => {
+            let mechanism = map(optional(argument), |word| word.map(str::to_ascii_uppercase));
+            map((mechanism, optional(text_word)), |(mechanism, initial)| Command::Auth { mechanism, initial })
+                .parse(at)
+        }
+        b"CAPA" => Ok((at, Command::Capa)),
+        b"DELE" => map(number, Command::Dele).parse(at),
+        b"LIST" => map(optional(number), Command::List).parse(at),
+        b"NOOP" => Ok((at, Command::Noop)),
+        b"QUIT" => Ok((at, Command::Quit)),
+        b"RETR" => map(number, Command::Retr).parse(at),
+        b"RSET" => Ok((at, Command::Rset)),
+        b"STAT" => Ok((at, Command::Stat)),
+        b"STLS" => Ok((at, Command::Stls)),
+        b"TOP" => map((number, number), |(message, lines)| Command::Top { message, lines }).parse(at),
+        b"UIDL" => map(optional(number), Command::Uidl).parse(at),
+        b"USER" => map(text_word, Command::User).parse(at),
+        b"XCLIENT" => {
+            let origin = str::from_utf8(at.rest()).ok().and_then(Origin::parse).ok_or(BAD)?;
+            Ok((at.with(&[]), Command::XClient(origin)))
+        }
+        _ => Err(ParseError::Unrecognized.into()),
+    }?;
+    match blanks(at) {
+        at if at.at_end() => Ok((at, command)),
+        _ => Err(ParseError::Extra.into()),
+    }
 }
+
+/// `SP 1*OCTET`: everything after one blank, blanks included.
+fn password(at: Cursor<'_>) -> Parsed<'_, Command> {
+    match at.rest() {
+        [b' ', password @ ..] if !password.is_empty() => Ok((at.with(&[]), Command::Pass(password.to_vec()))),
+        _ => Err(ParseError::Missing.into()),
+    }
+}
+
+/// `SP argument`
+#[inline(always)]
+fn argument(at: Cursor<'_>) -> Parsed<'_, &str> {
+    let (at, word) = run(|byte| !byte.is_ascii_whitespace())(blanks(at))?;
+    match str::from_utf8(word) {
+        Ok("") => Err(ParseError::Missing.into()),
+        Ok(word) => Ok((at, word)),
+        Err(_) => Err(BAD.into()),
+    }
+}
+
+#[inline(always)]
+fn text_word(at: Cursor<'_>) -> Parsed<'_, String> {
+    map(argument, str::to_owned).parse(at)
+}
+
+/// `SP 1*DIGIT`, below 2^32.
+#[inline(always)]
+fn number(at: Cursor<'_>) -> Parsed<'_, u32> {
+    let (at, word) = argument(at)?;
+    let digits = word.bytes().all(|byte| byte.is_ascii_digit());
+    Ok((at, word.parse().ok().filter(|_| digits).ok_or(BAD)?))
+}
+
+/// `[SP argument]`: what is there must be one.
+#[inline(always)]
+fn optional<'a, T>(
+    grammar: impl Fn(Cursor<'a>) -> Parsed<'a, T>,
+) -> impl Fn(Cursor<'a>) -> Parsed<'a, Option<T>> {
+    move |at| match blanks(at) {
+        at if at.at_end() => Ok((at, None)),
+        at => grammar(at).map(|(at, value)| (at, Some(value))),
+    }
+}
+
+#[inline(always)]
+fn blanks(mut at: Cursor<'_>) -> Cursor<'_> {
+    while let [blank, rest @ ..] = at.rest()
+        && blank.is_ascii_whitespace()
+    {
+        at = at.with(rest);
+    }
+    at
+}
+
+impl From<ParseError> for CommandError {
+    fn from(error: ParseError) -> CommandError {
+        match error {
+            ParseError::Missing => CommandError::Missing,
+            ParseError::Extra => CommandError::Extra,
+            ParseError::Unrecognized => CommandError::Unknown,
+            ParseError::Invalid(_) | ParseError::Incomplete | ParseError::Long | ParseError::Text(_) => {
+                CommandError::Bad
+            }
+        }
+    }
+}
+
+const BAD: ParseError = ParseError::Invalid("argument");
 
 #[cfg(test)]
 mod tests {
@@ -165,10 +209,69 @@ mod tests {
         assert_eq!(Command::parse(b"XCLIENT ADDR=192.0.2.1"), Err(CommandError::Bad));
     }
 
+    /// Lines that are nearly commands.
+    fn line() -> impl Strategy<Value = Vec<u8>> {
+        let words = [
+            "APOP",
+            "auth",
+            "Capa",
+            "DELE",
+            "LIST",
+            "NOOP",
+            "pass",
+            "QUIT",
+            "RETR",
+            "RSET",
+            "STAT",
+            "STLS",
+            "TOP",
+            "UIDL",
+            "USER",
+            "XCLIENT",
+            "XTND",
+            "SESSION=x",
+            "ADDR=+31",
+            "1",
+            "0",
+            "007",
+            "4294967295",
+            "4294967296",
+            "-1",
+            "+1",
+            "1a",
+            "fred",
+            "j\u{fc}rgen",
+            "PLAIN",
+            "=",
+        ];
+        let piece = prop_oneof![
+            6 => prop::sample::select(words.to_vec()).prop_map(|word| word.as_bytes().to_vec()),
+            4 => Just(b" ".to_vec()),
+            1 => prop::sample::select(b"\t\r\n\x0c \0\xff".to_vec()).prop_map(|byte| vec![byte]),
+            1 => proptest::collection::vec(any::<u8>(), 0..4),
+        ];
+        proptest::collection::vec(piece, 0..9).prop_map(|pieces| pieces.concat())
+    }
+
     proptest! {
         #[test]
-        fn any_line_is_read_without_a_panic(line in proptest::collection::vec(any::<u8>(), 0..80)) {
+        fn any_line_is_read_without_a_panic(line in prop_oneof![line(), proptest::collection::vec(any::<u8>(), 0..80)]) {
             let _ = Command::parse(&line);
+        }
+
+        #[test]
+        fn arguments_come_back_as_they_were_written(
+            words in proptest::collection::vec("[!-~]{1,12}", 2), numbers in any::<(u32, u32)>(), blanks in "[ \t]{1,3}",
+        ) {
+            let line = |parts: &[&str]| parts.join(&blanks).into_bytes();
+            let (a, b) = (numbers.0.to_string(), numbers.1.to_string());
+            // A keyword ends at a blank, whatever else parts its arguments.
+            let top = [b"top ".to_vec(), line(&[&a, &b])].concat();
+            prop_assert_eq!(Command::parse(&top), Ok(Command::Top { message: numbers.0, lines: numbers.1 }));
+            let apop = [b"Apop ".to_vec(), line(&[&words[0], &words[1]])].concat();
+            let (user, digest) = (words[0].clone(), words[1].clone());
+            prop_assert_eq!(Command::parse(&apop), Ok(Command::Apop { user, digest }));
+            prop_assert_eq!(Command::parse(&[&top[..], b" x"].concat()), Err(CommandError::Extra));
         }
     }
 }

@@ -16,6 +16,7 @@ use std::fmt::Write as _;
 use bytes::{Buf, Bytes, BytesMut};
 use protocol::frame::literal_at_end;
 use protocol::grammar::{Cursor, Limits};
+use protocol::imap::Kind;
 use protocol::imap::code::code;
 
 use super::OutOfStep;
@@ -29,31 +30,23 @@ pub struct Id(u64);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer(Bytes);
 
-/// The condition of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Condition {
-    Ok,
-    No,
-    Bad,
-}
-
 impl Answer {
     pub fn new(text: impl Into<Bytes>) -> Answer {
         Answer(text.into())
     }
 
     /// `None` for a word that is none of OK, NO and BAD.
-    pub fn condition(&self) -> Option<Condition> {
+    pub fn condition(&self) -> Option<Kind> {
         match words(&self.0).0.to_ascii_uppercase().as_slice() {
-            b"OK" => Some(Condition::Ok),
-            b"NO" => Some(Condition::No),
-            b"BAD" => Some(Condition::Bad),
+            b"OK" => Some(Kind::Ok),
+            b"NO" => Some(Kind::No),
+            b"BAD" => Some(Kind::Bad),
             _ => None,
         }
     }
 
     pub fn is_ok(&self) -> bool {
-        self.condition() == Some(Condition::Ok)
+        self.condition() == Some(Kind::Ok)
     }
 
     /// `OK text`
@@ -486,7 +479,7 @@ mod tests {
         let answer = Answer::new("OK [APPENDUID 38505 3955] Completed");
         assert_eq!((answer.is_ok(), answer.code("appenduid").as_deref()), (true, Some("38505 3955")));
         assert_eq!(answer.tagged("x"), b"x OK [APPENDUID 38505 3955] Completed\r\n");
-        assert_eq!(Answer::new("no").condition(), Some(Condition::No));
+        assert_eq!(Answer::new("no").condition(), Some(Kind::No));
         assert_eq!(Answer::new("").condition(), None);
     }
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use protocol::acl::Rights;
 use protocol::imap::command::copy::Copy;
 use protocol::imap::refusal::require;
-use protocol::imap::{Code, Refusal, Reply, UidSet};
+use protocol::imap::{Code, Refusal, Reply, Tag, UidSet};
 use work::aside::weighed;
 
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::Session;
 
-pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
+pub async fn run(session: &mut Session, tag: &Tag, copy: Copy) -> Outcome {
     let selected = session.selected()?;
     let weight = selected.numbering.weight(&copy.set);
     let (source, rights) = (selected.mailbox.clone(), selected.rights);
@@ -54,10 +54,13 @@ pub async fn run(session: &mut Session, copy: Copy) -> Outcome {
     let (from, seen) = weighed(weight, look).await;
     let (store, own) = (session.server.store.clone(), seen.clone().filter(|_| own));
     let free = session.server.ignore_quota;
-    let pairs = match copy.moves {
-        true => store.relocate(&source, from, &target, keep, own, free).await?,
-        false => store.copy(&source, from, &target, keep, own, free).await?,
+    let work = async {
+        match copy.moves {
+            true => store.relocate(&source, from, &target, keep, own, free).await,
+            false => store.copy(&source, from, &target, keep, own, free).await,
+        }
     };
+    let pairs = session.finish(tag, work).await?;
     if let Some(seen) = seen.filter(|_| alone) {
         let seen = pairs.iter().filter(|(from, _)| seen.contains(from)).map(|(_, to)| *to).collect();
         super::store::mark_own_seen(session, &target, seen).await?;

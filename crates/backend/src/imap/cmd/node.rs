@@ -1,25 +1,62 @@
 //! What a frontend of this project has to say beside its clients' commands: XCLIENT, where a session comes from, and XKICK, who
 //! is to go. Announced to, and served for, those alone whom `proxyservers` lists; XKICK for admins too.
+//!
+//! A frontend may keep its connection when a session of its client has ended, and take it for the same user's next one: XCLIENT
+//! with PARKED, which leaves the open mailbox as UNSELECT does, then with the next session's name. The session here is the judge of
+//! whether there is anything of the one that the other would meet.
 
 use protocol::imap::{Refusal, Reply};
 use protocol::origin::Origin;
-use tracing::info;
+use tracing::{debug, info};
 
-use crate::imap::reply::Outcome;
-use crate::imap::session::Session;
+use super::select;
+use crate::imap::reply::{Outcome, Stop};
+use crate::imap::session::{ClientId, Session};
 
 /// Whether the session is a proxy's.
 pub fn is_proxy(session: &Session) -> bool {
     session.user.as_ref().is_some_and(|user| user.login.proxy)
 }
 
-pub fn xclient(session: &mut Session, origin: Origin) -> Outcome {
+pub async fn xclient(session: &mut Session, origin: Origin) -> Outcome {
     if !is_proxy(session) {
         return Err(Refusal::Unrecognized.into());
     }
-    info!(client = %origin.client, session = %origin.session, node = %origin.node, "on behalf of");
-    session.server.seat.came_from(origin);
-    Ok(Reply::completed())
+    let before = session.server.seat.origin();
+    let another = before.is_some_and(|before| before.parked || before.session != origin.session);
+    if origin.parked || another {
+        if origin.parked && session.selected.is_some() {
+            select::unselect(session).await?;
+        }
+        if !session.is_as_after_login() || !session.server.has_current_settings() {
+            return Err(Refusal::NotAtRest.into());
+        }
+        session.client_id = ClientId::None;
+        if !origin.parked {
+            look_again(session).await?;
+        }
+    }
+    match origin.parked {
+        true => debug!(session = %origin.session, node = %origin.node, "kept for the user's next session"),
+        false => {
+            info!(client = %origin.client, session = %origin.session, node = %origin.node, "on behalf of")
+        }
+    }
+    match session.server.seat.came_from(origin) {
+        true => Ok(Reply::completed()),
+        false => Err(Refusal::Ending.into()),
+    }
+}
+
+/// Another session of the user begins, without a login here: whether he may still log in. One who may not ends the connection;
+/// the frontend hears why when it logs in anew.
+async fn look_again(session: &mut Session) -> Result<(), Stop> {
+    let login = session.user()?.login.clone();
+    if let Err(failure) = session.server.auth.admits(&login).await {
+        session.over = true;
+        return Err(Refusal::from(failure).into());
+    }
+    Ok(())
 }
 
 /// Answered with the number of sessions that end, before everything else in the text. Who asks is not among them.

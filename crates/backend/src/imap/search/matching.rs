@@ -13,9 +13,8 @@ use mime::{Cached, Fields, SearchField, field_text, searched};
 pub struct Reading<'r> {
     source: &'r mut dyn Source,
     wanted: &'r HashSet<Vec<u8>>,
-    /// What the cache keeps of it, once it was asked.
-    cached: Option<Option<Cached>>,
-    texts: Texts,
+    /// None for the many messages that the index decides on.
+    texts: Option<Box<Texts>>,
     /// What FUZZY makes of it (RFC 6203), if it made anything of it.
     score: Option<u8>,
 }
@@ -23,6 +22,8 @@ pub struct Reading<'r> {
 /// Its texts, decoded and in the form in which they are compared.
 #[derive(Default)]
 struct Texts {
+    /// What the cache keeps of it, once it was asked.
+    cached: Option<Option<Cached>>,
     fields: Option<HashMap<Vec<u8>, Vec<String>>>,
     header: Option<String>,
     body: Option<Vec<String>>,
@@ -109,7 +110,7 @@ impl Test {
 
 impl<'r> Reading<'r> {
     pub fn new(source: &'r mut dyn Source, wanted: &'r HashSet<Vec<u8>>) -> Reading<'r> {
-        Reading { source, wanted, cached: None, texts: Default::default(), score: None }
+        Reading { source, wanted, texts: None, score: None }
     }
 
     /// Relevancy, 1 to 100: of a message in which FUZZY has found nothing, because it did not need to, the highest.
@@ -127,7 +128,8 @@ impl<'r> Reading<'r> {
 
     /// Whether a text is in a field, by the cache where that has it.
     fn field_has(&mut self, field: SearchField, needle: &Needle) -> Option<bool> {
-        let cached = self.cached.get_or_insert_with(|| self.source.cached());
+        let cached = &mut self.texts.get_or_insert_default().cached;
+        let cached = cached.get_or_insert_with(|| self.source.cached());
         if let Some(text) = cached.as_ref().and_then(|cached| cached.searched(field)) {
             return Some(needle.is_in(text));
         }
@@ -137,7 +139,7 @@ impl<'r> Reading<'r> {
 
     /// The values of the fields that are looked into, by name. One pass over the header.
     fn fields(&mut self) -> Option<&HashMap<Vec<u8>, Vec<String>>> {
-        let slot = &mut self.texts.fields;
+        let slot = &mut self.texts.get_or_insert_default().fields;
         if slot.is_none() {
             let structure = self.source.structure()?;
             let bytes = self.source.bytes(false)?;
@@ -154,7 +156,7 @@ impl<'r> Reading<'r> {
     }
 
     fn header(&mut self) -> Option<&str> {
-        let slot = &mut self.texts.header;
+        let slot = &mut self.texts.get_or_insert_default().header;
         if slot.is_none() {
             let structure = self.source.structure()?;
             let bytes = self.source.bytes(true)?;
@@ -164,7 +166,7 @@ impl<'r> Reading<'r> {
     }
 
     fn body(&mut self) -> Option<&[String]> {
-        let slot = &mut self.texts.body;
+        let slot = &mut self.texts.get_or_insert_default().body;
         if slot.is_none() {
             let structure = self.source.structure()?;
             let bytes = self.source.bytes(true)?;

@@ -116,17 +116,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_nobody_uses_is_dropped() {
         let prepared = Prepared::default();
-        let mut inner = prepared.inner();
-        inner.put(("a".into(), 1), &[Kind::Sent], &keys(3));
-        assert_eq!(inner.of(&("a".into(), 1)).all().count(), 1);
-        assert_eq!(inner.of(&("a".into(), 2)).all().count(), 0);
-        drop(inner);
+        let known = |uidvalidity| prepared.inner().of(&("a".into(), uidvalidity)).all().count();
+        prepared.inner().put(("a".into(), 1), &[Kind::Sent], &keys(3));
+        assert_eq!((known(1), known(2)), (1, 0));
         tokio::time::advance(PREPARED_IDLE / 2).await;
         assert!(!prepared.inner().sweep());
-        assert_eq!(prepared.inner().of(&("a".into(), 1)).all().count(), 1);
+        assert_eq!(known(1), 1);
         tokio::time::advance(PREPARED_IDLE + Duration::from_secs(1)).await;
         assert!(prepared.inner().sweep());
-        assert_eq!(prepared.inner().of(&("a".into(), 1)).all().count(), 0);
+        assert_eq!(known(1), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,7 @@
 //! LIST with its extensions (RFC 5258, RFC 5819, RFC 6154, RFC 8440), LSUB, and Cyrus's XLIST, RLIST, RLSUB; and what
 //! NAMESPACE (RFC 2342) is answered with.
+//!
+//! Read with nom, bare ones take up to 17 ns more, a tenth (`LIST "" ""` 183 ns instead of 167); an extended one takes 404 instead of 508.
 
 use nom::Parser;
 use nom::combinator::map;

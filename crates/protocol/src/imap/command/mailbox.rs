@@ -1,4 +1,6 @@
 //! CREATE (RFC 3501, RFC 6154, Cyrus's partition argument), RENAME, and commands whose argument is one mailbox.
+//!
+//! Read with nom, one mailbox takes up to 11 ns more (SUBSCRIBE 180 ns instead of 169), CREATE and RENAME what they took.
 
 use nom::Parser;
 use nom::combinator::map;

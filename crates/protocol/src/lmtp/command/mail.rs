@@ -5,7 +5,13 @@
 //! parameter = "AUTH=" (xtext / "<>") / "BODY=" ("7BIT" / "8BITMIME") / "SIZE=" 1*DIGIT / "SMTPUTF8"
 //! ```
 
+use nom::Parser;
+use nom::sequence::preceded;
+
+use super::path::path;
+use super::rcpt::{INVALID, label, parameters, whole};
 use super::{CommandError, Path};
+use crate::grammar::{Cursor, Keyword, Limits, ParseError, Parsed, number64, run};
 
 /// The beginning of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,53 +36,62 @@ pub enum Body {
 impl Mail {
     /// Reads what follows the verb.
     pub(super) fn parse(rest: &[u8]) -> Result<Mail, CommandError> {
-        let (from, parameters) = Path::parse(super::rcpt::after_keyword(rest, b"FROM:")?)?;
-        let mut mail = Mail { from, ..Mail::default() };
-        for parameter in super::rcpt::words(parameters) {
-            let text = std::str::from_utf8(parameter).map_err(|_| CommandError::Parameters)?;
-            let (key, value) = text.split_once('=').unwrap_or((text, ""));
-            match key.to_ascii_uppercase().as_str() {
-                "AUTH" => mail.auth = identity(value)?,
-                "BODY" => mail.body = Some(body(value)?),
-                "SMTPUTF8" if text.len() == key.len() => mail.smtputf8 = true,
-                "SIZE" => mail.size = Some(value.parse().map_err(|_| CommandError::Parameters)?),
-                _ => return Err(CommandError::Unrecognized),
+        Ok(Cursor::new(rest, Limits::NONE).read(mail)?)
+    }
+}
+
+fn mail(at: Cursor<'_>) -> Parsed<'_, Mail> {
+    let (at, from) = preceded(label("FROM:"), path).parse(at)?;
+    let mut mail = Mail { from, auth: None, body: None, size: None, smtputf8: false };
+    let (at, ()) = parameters(at, |key, value| {
+        match (Keyword::of(key).as_bytes(), value) {
+            (b"AUTH", Some(value)) => mail.auth = identity(value)?,
+            (b"BODY", Some(value)) => mail.body = Some(body(value)?),
+            (b"SIZE", Some(value)) => mail.size = Some(whole(value, number64)?),
+            (b"SMTPUTF8", None) => mail.smtputf8 = true,
+            (b"AUTH" | b"BODY" | b"SIZE", None) => return Err(INVALID),
+            _ if [key, value.unwrap_or_default()].iter().all(|part| str::from_utf8(part).is_ok()) => {
+                return Err(ParseError::Unrecognized);
             }
+            _ => return Err(INVALID),
         }
-        Ok(mail)
+        Ok(())
+    })?;
+    Ok((at, mail))
+}
+
+fn body(value: &[u8]) -> Result<Body, ParseError> {
+    match Keyword::of(value).as_bytes() {
+        b"7BIT" => Ok(Body::SevenBit),
+        b"8BITMIME" => Ok(Body::EightBitMime),
+        _ => Err(INVALID),
     }
 }
 
-fn body(value: &str) -> Result<Body, CommandError> {
-    match value.to_ascii_uppercase().as_str() {
-        "7BIT" => Ok(Body::SevenBit),
-        "8BITMIME" => Ok(Body::EightBitMime),
-        _ => Err(CommandError::Parameters),
-    }
-}
-
-/// An xtext (RFC 3461 section 4) as a user id; `<>` is nobody.
-fn identity(value: &str) -> Result<Option<String>, CommandError> {
-    if value == "<>" {
+/// `xtext = *(xchar / "+" 2HEXDIG)` (RFC 3461 section 4), as a user id; `<>` is nobody.
+fn identity(value: &[u8]) -> Result<Option<String>, ParseError> {
+    if value == b"<>" {
         return Ok(None);
     }
-    let mut out = Vec::new();
-    let mut bytes = value.bytes();
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'+' => {
-                let mut digit =
-                    || bytes.next().and_then(|b| (b as char).to_digit(16)).ok_or(CommandError::Parameters);
-                (digit()? * 16 + digit()?) as u8
-            }
-            _ => byte,
-        });
-    }
-    let text = String::from_utf8(out).map_err(|_| CommandError::Parameters)?;
+    let text = whole(value, xtext_bytes)?;
+    let text = String::from_utf8(text).map_err(|_| INVALID)?;
     if text.is_empty() || text.chars().any(char::is_control) {
-        return Err(CommandError::Parameters);
+        return Err(INVALID);
     }
     Ok(Some(text))
+}
+
+fn xtext_bytes(at: Cursor<'_>) -> Parsed<'_, Vec<u8>> {
+    let (mut at, plain) = run(|byte| byte != b'+')(at)?;
+    let mut out = plain.to_vec();
+    while let [b'+', high, low, rest @ ..] = at.rest() {
+        let digit = |byte: &u8| (*byte as char).to_digit(16).ok_or(INVALID);
+        out.push((digit(high)? * 16 + digit(low)?) as u8);
+        let (behind, plain) = run(|byte| byte != b'+')(at.with(rest))?;
+        out.extend_from_slice(plain);
+        at = behind;
+    }
+    Ok((at, out))
 }
 
 /// A user id as xtext.

@@ -14,6 +14,8 @@ pub use mail::{Body, Mail, xtext};
 pub use path::Path;
 pub use rcpt::Rcpt;
 
+use crate::grammar::ParseError;
+
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -40,6 +42,15 @@ pub enum CommandError {
     /// A parameter of MAIL or RCPT that is not known.
     #[error("Unrecognized parameters")]
     Unrecognized,
+}
+
+impl From<ParseError> for CommandError {
+    fn from(error: ParseError) -> CommandError {
+        match error {
+            ParseError::Unrecognized => CommandError::Unrecognized,
+            _ => CommandError::Parameters,
+        }
+    }
 }
 
 impl Command {
@@ -93,6 +104,70 @@ fn printable(text: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    /// Lines that are nearly what follows MAIL and RCPT.
+    fn arguments() -> impl Strategy<Value = Vec<u8>> {
+        let words = [
+            "FROM:",
+            "to:",
+            "From: ",
+            "<a@b>",
+            "<>",
+            "<fred+x@y>",
+            "<@r:a@b>",
+            "<\"a b\"@c>",
+            " AUTH=",
+            " auth=<>",
+            "fred",
+            "+2B",
+            "+G0",
+            "+",
+            "+C3+BC",
+            " BODY=",
+            "7bit",
+            "8BITMIME",
+            " SIZE=",
+            "12",
+            "18446744073709551616",
+            " SMTPUTF8",
+            " IGNOREQUOTA",
+            " NOTIFY=NEVER",
+            "=",
+            "j\u{fc}rgen",
+        ];
+        let piece = prop_oneof![
+            8 => prop::sample::select(words.to_vec()).prop_map(|word| word.as_bytes().to_vec()),
+            2 => Just(b" ".to_vec()),
+            1 => prop::sample::select(b"\t\r-\xff\x7f".to_vec()).prop_map(|byte| vec![byte]),
+            1 => proptest::collection::vec(any::<u8>(), 0..4),
+        ];
+        let start = prop::sample::select(vec!["FROM:<a@b>", "TO:<a@b>", "FROM:<>", ""]);
+        (start, proptest::collection::vec(piece, 0..9))
+            .prop_map(|(start, pieces)| [start.as_bytes(), &pieces.concat()].concat())
+    }
+
+    proptest! {
+        #[test]
+        fn any_arguments_are_read_without_a_panic(text in arguments()) {
+            let _ = (Mail::parse(&text), Rcpt::parse(&text));
+        }
+
+        #[test]
+        fn parameters_come_back_as_they_were_written(
+            user in "[!-~ü]{1,12}", size in any::<u64>(), wide in any::<bool>(), blanks in " {1,3}",
+        ) {
+            // This one stands for nobody.
+            prop_assume!(user != "<>");
+            let wider = if wide { "SMTPUTF8" } else { "" };
+            let auth = format!("auth={}", xtext(&user));
+            let line = ["FROM:<a@b>", &auth, "BODY=8bitmime", &format!("Size={size}"), wider].join(&blanks);
+            let from = Path::new("a", Some("b"));
+            let body = Some(Body::EightBitMime);
+            let mail = Mail { from, auth: Some(user), body, size: Some(size), smtputf8: wide };
+            prop_assert_eq!(Mail::parse(line.as_bytes()), Ok(mail));
+        }
+    }
 
     #[test]
     fn verbs_are_known_in_any_case() {

@@ -80,7 +80,7 @@ impl fmt::Display for Path {
 const MAX_PATH: usize = 1500;
 
 /// `path = "<" [route] [local-part] ["@" domain] ">"`, and then a blank or the end
-fn path(at: Cursor<'_>) -> Parsed<'_, Path> {
+pub(super) fn path(at: Cursor<'_>) -> Parsed<'_, Path> {
     let (mut at, ()) = byte(b'<')(at)?;
     if at.peek() == Some(b'@') {
         (at, ()) = route(at)?;

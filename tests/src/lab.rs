@@ -180,6 +180,19 @@ impl Lab {
         fs::write(&path, lines.join("\n")).expect("imapd.conf is written");
     }
 
+    /// Gives somebody a password at a node, with a domain or without.
+    pub fn account(&self, node: &str, name: &str, password: &str) {
+        let host = format!("{node}.murder.test");
+        let (local, realm) = name.split_once('@').unwrap_or((name, &host));
+        let database = self.dir.join("sasldb2");
+        let mut command = Command::new("saslpasswd2");
+        command.args(["-p", "-c", "-u", realm, "-f"]).arg(database).arg(local);
+        let mut child = command.stdin(std::process::Stdio::piped()).spawn().expect("saslpasswd2 runs");
+        let typed = child.stdin.take().map(|mut input| input.write_all(password.as_bytes()));
+        assert!(typed.is_some_and(|typed| typed.is_ok()), "a password is written");
+        assert!(child.wait().is_ok_and(|status| status.success()), "{name} has a password");
+    }
+
     /// Replaces words of a node's cyrus.conf, which must be there.
     pub fn edit(&self, node: &str, old: &str, new: &str) {
         let path = self.cyrus_conf(node);

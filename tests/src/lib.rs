@@ -128,6 +128,12 @@ impl Plan {
         self
     }
 
+    /// A name with the password `<name>-pw`, for whom nothing is made.
+    pub fn account(mut self, name: &str) -> Plan {
+        self.topology.accounts.push(Account { name: name.into(), password: Some(format!("{name}-pw")) });
+        self
+    }
+
     /// An option of one node's imapd.conf.
     pub fn option(mut self, node: &str, key: &str, value: &str) -> Plan {
         let topology = &mut self.topology;

@@ -12,6 +12,7 @@ mod cyrus_service;
 mod cyrus_tools;
 mod damage;
 mod delivery;
+mod domains;
 mod faults;
 mod forget;
 mod formats;

@@ -3,6 +3,7 @@
 //! A pattern that ends in `%` shows parents too that do not exist but have children, as `\Noselect` (or
 //! `\NonExistent` to clients that speak RFC 5258).
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use protocol::imap::command::list::{Kind, Line, List, Lsub};
@@ -31,7 +32,7 @@ pub struct Shown {
 
 /// The answer to a LIST. Blocks.
 pub fn list(list: List, facts: Facts, viewer: &Viewer, budget: &Budget) -> Result<Answer, Unseen> {
-    let pattern = |pattern: &String| viewer.namespace.pattern(&list.reference, pattern);
+    let pattern = |pattern: &String| viewer.pattern(&list.reference, pattern);
     let patterns: Vec<Pattern> = list.patterns.iter().map(pattern).collect();
     let prefixes: Vec<&str> = patterns.iter().map(Pattern::fixed_prefix).collect();
     let sight = Sight::of(viewer, &prefixes, budget)?;
@@ -95,8 +96,8 @@ fn shown(
             budget.check()?;
             let above = if parents { pattern.matched_ancestors(name) } else { Vec::new() };
             for parent in above {
-                if list.select.recursive_match || sight.get(parent).is_none() {
-                    lines.line(parent).child_info |= list.select.recursive_match;
+                if list.select.recursive_match || sight.get(&parent).is_none() {
+                    lines.line(&parent).child_info |= list.select.recursive_match;
                 }
             }
             if pattern.matches(name) {
@@ -164,34 +165,34 @@ pub fn lsub(
     viewer: &Viewer,
     budget: &Budget,
 ) -> Result<Vec<u8>, Unseen> {
-    let separator = viewer.namespace.separator();
-    let pattern = viewer.namespace.pattern(&lsub.reference, &lsub.pattern);
+    let (separator, hierarchy) = (viewer.namespace.separator(), viewer.hierarchy());
+    let pattern = viewer.pattern(&lsub.reference, &lsub.pattern);
     let sight = Sight::of(viewer, &[pattern.fixed_prefix()], budget)?;
     let mut names: Vec<&String> = subscribed.iter().collect();
     names.sort_unstable_by_key(|name| (*name != "INBOX", *name));
-    let parents: HashSet<&str> = (names.iter())
-        .flat_map(|name| name.match_indices(separator).filter_map(|(at, _)| name.get(..at)))
-        .collect();
-    let (mut told, mut out) = (HashSet::new(), Vec::new());
-    let line = |attributes, name| Line { kind: Kind::Lsub, attributes, separator, name, child_info: None };
+    let parents: HashSet<Cow<'_, str>> = names.iter().flat_map(|name| hierarchy.above(name)).collect();
+    let (mut told, mut out) = (HashSet::<Cow<'_, str>>::new(), Vec::new());
+    let mut line = |attributes: &str, name: &str| {
+        Line { kind: Kind::Lsub, attributes, separator, name, child_info: None }.print(&mut out);
+    };
     for name in names {
         budget.check()?;
         if lsub.pattern.ends_with('%') {
             // RFC 3501 section 6.3.9: a subscribed name below the level shows its parent, \Noselect.
             for parent in pattern.matched_ancestors(name) {
-                if !subscribed.contains(parent) && told.insert(parent) {
-                    line("\\Noselect \\HasChildren", parent).print(&mut out);
+                if !subscribed.contains(&*parent) && told.insert(parent.clone()) {
+                    line("\\Noselect \\HasChildren", &parent);
                 }
             }
         }
-        if pattern.matches(name) && told.insert(name.as_str()) {
+        if pattern.matches(name) && told.insert(Cow::Borrowed(name)) {
             let attributes = match (sight.get(name).is_some(), parents.contains(name.as_str())) {
                 (true, false) => "",
                 (true, true) => "\\HasChildren",
                 (false, false) => "\\Noselect",
                 (false, true) => "\\Noselect \\HasChildren",
             };
-            line(attributes, name).print(&mut out);
+            line(attributes, name);
         }
     }
     Ok(out)
@@ -203,7 +204,7 @@ mod tests {
     use protocol::acl::Rights;
     use protocol::imap::{Body, Command, Limits};
     use protocol::name::MailboxName;
-    use protocol::namespace::Namespace;
+    use protocol::namespace::{Namespace, View};
     use std::sync::Arc;
     use std::time::Duration;
     use work::aside::aside;
@@ -215,7 +216,8 @@ mod tests {
             rights: Rights::ALL,
             server: "be1".to_owned(),
         };
-        Arc::new(Sight::new(names.iter().map(seen).collect(), '/'))
+        let view = View { userid: "me", admin: false };
+        Arc::new(Sight::new(names.iter().map(seen).collect(), Namespace::default().hierarchy(&view)))
     }
 
     async fn run(command: &str, sight: &Arc<Sight>, facts: &Arc<Facts>) -> Vec<String> {

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use mailboxes::{Entry, List};
 use protocol::acl::{Acl, Granting, Rights, Who};
 use protocol::name::MailboxName;
-use protocol::namespace::{Namespace, View};
+use protocol::namespace::{Hierarchy, Namespace, View};
 use protocol::pattern::Pattern;
 use work::aside::{Budget, Spent};
 
@@ -61,13 +61,29 @@ impl Viewer {
         View { userid: &self.userid, admin: self.admin }
     }
 
-    /// What the user calls a mailbox.
-    pub fn external(&self, name: &MailboxName) -> String {
-        self.namespace.external(name, &self.view())
+    /// What the user calls a mailbox; none where the user can call it nothing.
+    pub fn named(&self, name: &MailboxName) -> Option<String> {
+        self.namespace.named(name, &self.view())
+    }
+
+    /// The same for what LIST may show at all.
+    pub fn listed(&self, name: &MailboxName) -> Option<String> {
+        self.named(name).filter(|_| self.namespace.shows(name, &self.view()))
+    }
+
+    /// How the user's names are made of levels.
+    pub fn hierarchy(&self) -> Hierarchy {
+        self.namespace.hierarchy(&self.view())
+    }
+
+    /// A pattern with its reference, for the user's names.
+    pub fn pattern(&self, reference: &str, pattern: &str) -> Pattern {
+        self.namespace.pattern(reference, pattern).over(self.hierarchy())
     }
 
     /// The mailboxes that a pattern fits. Blocks.
     pub fn fitting(&self, pattern: &Pattern, budget: &Budget) -> Result<Vec<Seen>, Unseen> {
+        let pattern = &pattern.clone().over(self.hierarchy());
         let sight = Sight::of(self, &[pattern.fixed_prefix()], budget)?;
         let mut fitting = Vec::new();
         for seen in sight.mailboxes {
@@ -103,14 +119,18 @@ impl Viewer {
         if !self.admin && (hidden || !entry.is_active() || self.namespace.is_hidden(&name)) {
             return None;
         }
+        let external = self.listed(&name)?;
         let rights = self.rights(&name, &entry.acl);
-        let external = self.external(&name);
         Some(Seen { name, external, rights, server: entry.server().to_owned() })
     }
 
-    /// What an admin sees: everything, or all that begins as the one prefix does, which is one run of the list.
+    /// What an admin sees: everything, or the admin's domain, or all that begins as the one prefix does; each is one run of
+    /// the list.
     fn see_all(&self, prefixes: &[&str], budget: &Budget) -> Result<Vec<Seen>, Unseen> {
         let start = match prefixes {
+            _ if let Some(domain) = self.namespace.split_user(&self.userid).1 => {
+                MailboxName::parse(&format!("{domain}!")).ok()
+            }
             [prefix] if !self.namespace.virtdomains => {
                 let prefix = prefix.trim_end_matches(self.namespace.separator());
                 self.namespace.internal(prefix, &self.view()).ok()
@@ -166,18 +186,17 @@ impl Sight {
             seen.sort_by_key(|seen| rank(&seen.name, inbox));
             seen
         };
-        Ok(Sight::new(mailboxes, viewer.namespace.separator()))
+        Ok(Sight::new(mailboxes, viewer.hierarchy()))
     }
 
-    pub(crate) fn new(mailboxes: Vec<Seen>, separator: char) -> Sight {
+    pub(crate) fn new(mailboxes: Vec<Seen>, hierarchy: Hierarchy) -> Sight {
         let mut parents = HashSet::new();
         for seen in &mailboxes {
-            let mut name = seen.external.as_str();
-            while let Some((parent, _)) = name.rsplit_once(separator) {
-                if !parents.insert(parent.to_owned()) {
+            for parent in hierarchy.above(&seen.external) {
+                if parents.contains(&*parent) {
                     break;
                 }
-                name = parent;
+                parents.insert(parent.into_owned());
             }
         }
         let at = mailboxes.iter().enumerate().map(|(at, seen)| (seen.external.clone(), at)).collect();

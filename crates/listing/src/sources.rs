@@ -190,7 +190,7 @@ mod tests {
 
     async fn names(sources: Vec<Source>, most: usize) -> (String, bool) {
         let viewer = viewer().await;
-        let external = |name: &str| viewer.external(&MailboxName::parse(name).unwrap());
+        let external = |name: &str| viewer.named(&MailboxName::parse(name).unwrap()).unwrap();
         let subscribed = ["user.fred.ab", "shared", "user.gone"].map(external);
         let sources: Vec<Source> = sources
             .into_iter()

@@ -22,6 +22,7 @@ pub fn closest(list: &List, name: &MailboxName, inbox: Option<&MailboxName>) -> 
             if !entry.is_active()
                 || inbox == Some(&candidate)
                 || candidate.owner().is_some() != inbox.is_some()
+                || candidate.domain() != name.domain()
             {
                 continue;
             }
@@ -55,7 +56,14 @@ mod tests {
         let list = List::memory();
         let entry = || Entry::active(Location::parse("be!default").unwrap(), "");
         let name = |text: &str| MailboxName::parse(text).unwrap();
-        let names = ["user.fred", "user.fred.My-Lists", "user.fred.My-Lists.Rust", "shared.my_lists"];
+        let names = [
+            "user.fred",
+            "user.fred.My-Lists",
+            "user.fred.My-Lists.Rust",
+            "shared.my_lists",
+            "a-b.org!news",
+            "a_b.org!News.x",
+        ];
         let change = |text| Change::put(name(text), entry());
         list.commit(names.map(change).to_vec()).await.unwrap();
         let inbox = name("user.fred");
@@ -68,5 +76,8 @@ mod tests {
         assert_eq!(found("user.fred.other", Some(&inbox)), None);
         assert_eq!(found("Shared.My-Lists.x", None).as_deref(), Some("shared.my_lists"));
         assert_eq!(found("user.fred.my-lists", None), None);
+        // Domains are not alike.
+        assert_eq!(found("a-b.org!News.x", None).as_deref(), Some("a-b.org!news"));
+        assert_eq!(found("a_b.org!news.y", None), None);
     }
 }

@@ -50,9 +50,11 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 /// Either form. With a `/` as separator, a name without one is the lists' own: an administrator's top-level mailbox with a dot in
-/// its name is to be written as the lists do.
+/// its name is to be written as the lists do. With virtual domains, one that ends in `@domain` is an administrator's.
 fn named(text: &str, namespace: &Namespace) -> Result<MailboxName, String> {
-    match namespace.separator() == '/' && text.contains('/') {
+    let written = (namespace.separator() == '/' && text.contains('/'))
+        || (namespace.virtdomains && text.contains('@') && !text.contains('!'));
+    match written {
         true => namespace.internal(text, &ADMIN).map_err(|why| why.to_string()),
         false => MailboxName::parse(text).map_err(|why| why.to_string()),
     }

@@ -3,20 +3,17 @@
 use directory::lookup::{Found, Lookup};
 use identity::auth::Login;
 use protocol::name::MailboxName;
-use protocol::namespace::{Namespace, View};
+use protocol::namespace::Namespace;
 use protocol::pop3::reply::Reply;
 use tracing::debug;
 
 /// Which mailbox a login opens: the INBOX, or with `popsubfolders` the folder after the `+`.
 pub fn maildrop(namespace: &Namespace, login: &Login) -> Option<MailboxName> {
-    let Some(folder) = login.detail.as_deref().filter(|folder| !folder.is_empty()) else {
-        return namespace.inbox(&login.userid).ok();
-    };
-    let external = match namespace.altnamespace {
-        true => folder.to_owned(),
-        false => format!("INBOX{}{folder}", namespace.separator()),
-    };
-    namespace.internal(&external, &View { userid: &login.userid, admin: false }).ok()
+    let inbox = namespace.inbox(&login.userid).ok()?;
+    match login.detail.as_deref().filter(|folder| !folder.is_empty()) {
+        None => Some(inbox),
+        Some(folder) => namespace.folder(&inbox, folder).ok(),
+    }
 }
 
 /// The server that has it, or what the client is told.
@@ -74,5 +71,14 @@ mod tests {
         assert_eq!(name(&alt, Some("a/b")).as_deref(), Some("user.fred.a.b"));
         let plain = Namespace { altnamespace: false, unixhierarchysep: false, ..Namespace::default() };
         assert_eq!(name(&plain, Some("a.b")).as_deref(), Some("user.fred.a.b"));
+        // What stands behind the plus is a folder of the user's, whatever else such a name means.
+        let domains = Namespace { virtdomains: true, ..Namespace::default() };
+        for namespace in [&alt, &domains] {
+            assert_eq!(
+                name(namespace, Some("Other Users/bob")).as_deref(),
+                Some("user.fred.Other Users.bob")
+            );
+            assert_eq!(name(namespace, Some("x@b.org")).as_deref(), Some("user.fred.x@b^org"));
+        }
     }
 }

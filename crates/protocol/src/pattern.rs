@@ -4,7 +4,9 @@
 //! pattern with more plain bytes than any name has matches nothing, and what is left runs as a set of states, a bit
 //! each. One byte of a name costs one pass over [`WORDS`] words at most: no pattern makes the matcher go back.
 
-use crate::name;
+use std::borrow::Cow;
+
+use crate::{name, namespace::Hierarchy};
 
 /// A LIST pattern. `%` stops at the separator, `*` does not.
 #[derive(Debug, Clone)]
@@ -12,6 +14,7 @@ pub struct Pattern {
     /// Wildcards are folded: no two stand side by side.
     text: Vec<u8>,
     sep: u8,
+    hierarchy: Hierarchy,
     /// States in which the next byte of the pattern is `*`, or `%`.
     star: Vec<u64>,
     percent: Vec<u64>,
@@ -21,6 +24,7 @@ pub struct Pattern {
 
 impl Pattern {
     pub(crate) fn new(text: &str, sep: char) -> Self {
+        let hierarchy = Hierarchy::new(sep, false);
         let sep = sep as u8;
         let mut bytes = folded(text.as_bytes());
         let first = bytes.iter().position(|&b| b == sep || is_wildcard(b)).unwrap_or(bytes.len());
@@ -28,8 +32,14 @@ impl Pattern {
             bytes.splice(..5, *b"INBOX");
         }
         let words = bytes.len() / 64 + 1;
-        let mut pattern =
-            Pattern { text: bytes, sep, star: vec![0; words], percent: vec![0; words], plain: Vec::new() };
+        let mut pattern = Pattern {
+            text: bytes,
+            sep,
+            hierarchy,
+            star: vec![0; words],
+            percent: vec![0; words],
+            plain: Vec::new(),
+        };
         if pattern.is_endless() {
             return pattern;
         }
@@ -51,19 +61,30 @@ impl Pattern {
         pattern
     }
 
+    /// The same pattern for names that are made so: `%` passes the dots of a domain.
+    pub fn over(mut self, hierarchy: Hierarchy) -> Self {
+        self.hierarchy = hierarchy;
+        self
+    }
+
     /// Whether the whole external name matches.
     pub fn matches(&self, external: &str) -> bool {
         let mut whole = false;
-        self.run(external.as_bytes(), |at| whole = at == external.len());
+        self.run(external, |at| whole = at == external.len());
         whole
     }
 
     /// The ancestors of a name that match, shortest first: what LIST shows as `\NonExistent` parents for `%`.
-    pub fn matched_ancestors<'a>(&self, external: &'a str) -> Vec<&'a str> {
+    pub fn matched_ancestors<'a>(&self, external: &'a str) -> Vec<Cow<'a, str>> {
         let mut found = Vec::new();
-        self.run(external.as_bytes(), |at| {
+        if self.hierarchy.levels(external) < external.len() {
+            found.extend(self.hierarchy.above(external).filter(|above| self.matches(above)));
+            found.reverse();
+            return found;
+        }
+        self.run(external, |at| {
             if at > 0 && external.as_bytes().get(at) == Some(&self.sep) {
-                found.extend(external.get(..at));
+                found.extend(external.get(..at).map(Cow::Borrowed));
             }
         });
         found
@@ -81,10 +102,11 @@ impl Pattern {
     }
 
     /// Calls `ends` with each length of a beginning of `name` that the pattern matches, ascending.
-    fn run(&self, name: &[u8], mut ends: impl FnMut(usize)) {
+    fn run(&self, name: &str, mut ends: impl FnMut(usize)) {
         if self.is_endless() {
             return;
         }
+        let (levels, name) = (self.hierarchy.levels(name), name.as_bytes());
         // Bit p: the pattern's first p bytes match what was read of the name.
         let mut live = vec![0; self.star.len()];
         live[0] = 1;
@@ -99,14 +121,15 @@ impl Pattern {
             if live.iter().all(|word| *word == 0) {
                 return;
             }
-            self.step(&mut live, byte, at < 5 && self.is_inbox(name));
+            let stops = byte == self.sep && at < levels;
+            self.step(&mut live, byte, at < 5 && self.is_inbox(name), stops);
             self.pass_wildcards(&mut live);
             at += 1;
         }
     }
 
-    /// The states after one more byte of the name.
-    fn step(&self, live: &mut [u64], byte: u8, any_case: bool) {
+    /// The states after one more byte of the name, at which `%` `stops` or does not.
+    fn step(&self, live: &mut [u64], byte: u8, any_case: bool, stops: bool) {
         let plain = |byte: u8| {
             let at = self.plain.binary_search_by_key(&byte, |(plain, _)| *plain).ok()?;
             self.plain.get(at).map(|(_, states)| states)
@@ -120,7 +143,7 @@ impl Pattern {
             let of =
                 |states: Option<&Vec<u64>>| states.and_then(|states| states.get(at)).copied().unwrap_or(0);
             let taken = *word & (of(this) | of(other));
-            let percent = if byte == self.sep { 0 } else { self.percent[at] };
+            let percent = if stops { 0 } else { self.percent[at] };
             *word = *word & (self.star[at] | percent) | taken << 1 | carried;
             carried = taken >> 63;
         }
@@ -205,6 +228,24 @@ mod tests {
         assert_eq!(pattern("Other Users/b%").fixed_prefix(), "Other Users/b");
         let evil = "%*".repeat(500);
         assert!(!hit(&format!("{evil}x"), &"a/".repeat(200)));
+    }
+
+    #[test]
+    fn a_level_of_an_admins_names_ends_before_the_domain() {
+        let pattern = |text: &str| Pattern::new(text, '.').over(Hierarchy::new('.', true));
+        for (text, name, fits) in [
+            ("user.%", "user.fred@d.org", true),
+            ("user.%", "user.fred.a@d.org", false),
+            ("user.%@d.org", "user.fred@d.org", true),
+            ("*@d.org", "user.fred.a@d.org", true),
+            ("%", "news@d.org", true),
+            ("user.fred", "user.fred@d.org", false),
+        ] {
+            assert_eq!(pattern(text).matches(name), fits, "{text} {name}");
+        }
+        assert_eq!(pattern("user.%").matched_ancestors("user.fred.a.b@d.org"), ["user.fred@d.org"]);
+        assert_eq!(pattern("%").matched_ancestors("user.fred.a@d.org"), ["user"]);
+        assert!(pattern("%@d.org").matched_ancestors("user.fred@d.org").is_empty());
     }
 
     /// A pattern of 100 kB costs no more states than one that a name can match: the work of a byte of a name is that

@@ -1,7 +1,7 @@
 //! The namespace that imapd.conf describes.
 
 use config::imapd::{Imapd, VirtDomains};
-use protocol::namespace::Namespace;
+use protocol::namespace::{CrossDomains, Namespace};
 
 /// How this node's clients see mailbox names.
 pub fn namespace(imapd: &Imapd) -> Namespace {
@@ -14,5 +14,10 @@ pub fn namespace(imapd: &Imapd) -> Namespace {
         deletedprefix: imapd.deletedprefix.clone(),
         virtdomains: imapd.virtdomains != VirtDomains::Off,
         defaultdomain: imapd.defaultdomain.clone(),
+        crossdomains: match (imapd.crossdomains, imapd.crossdomains_onlyother) {
+            (false, _) => CrossDomains::Off,
+            (true, false) => CrossDomains::All,
+            (true, true) => CrossDomains::OnlyOther,
+        },
     }
 }

@@ -100,15 +100,21 @@ impl UserLog {
 
     /// Does an operation; on return it is on disk.
     pub async fn apply(self: &Arc<Self>, op: Op) -> Result<(), StoreError> {
+        self.apply_all(vec![op]).await
+    }
+
+    /// Does operations in their order, as one write; on return all are on disk.
+    pub async fn apply_all(self: &Arc<Self>, mut ops: Vec<Op>) -> Result<(), StoreError> {
         let permit = self.shared.commit.permit().await?;
         let held = {
             let mut working = lock(&self.working);
             let mut state = (*working.tip).clone();
-            if !state.apply(op.clone()) {
+            ops.retain(|op| state.apply(op.clone()));
+            if ops.is_empty() {
                 return Ok(());
             }
             let (done, held) = oneshot::channel();
-            let job = self.job(&mut working, state, &op, done);
+            let job = self.job(&mut working, state, &ops, done);
             self.shared.commit.submit(job, permit);
             held
         };
@@ -119,7 +125,7 @@ impl UserLog {
         self: &Arc<Self>,
         working: &mut Working,
         state: State,
-        op: &Op,
+        ops: &[Op],
         done: oneshot::Sender<Result<(), StoreError>>,
     ) -> Job {
         let state = Arc::new(state);
@@ -130,9 +136,12 @@ impl UserLog {
             working.end = bytes.len() as u64;
             Content::Replace(bytes)
         } else {
-            let (mut payload, mut frame) = (Vec::new(), Vec::new());
-            op.encode(&mut payload);
-            put_frame(&mut frame, working.generation, &payload);
+            let mut frame = Vec::new();
+            for op in ops {
+                let mut payload = Vec::new();
+                op.encode(&mut payload);
+                put_frame(&mut frame, working.generation, &payload);
+            }
             let offset = working.end;
             working.end += frame.len() as u64;
             Content::Append { offset, frame }

@@ -24,6 +24,11 @@ impl User {
         self.login.is_any_admin()
     }
 
+    /// An admin of the node, as itself: not of one domain alone.
+    pub fn is_node_admin(&self, namespace: &Namespace) -> bool {
+        self.login.admin && namespace.is_of_all(&self.view())
+    }
+
     pub fn view(&self) -> View<'_> {
         View { userid: &self.login.userid, admin: self.is_admin() }
     }
@@ -34,7 +39,7 @@ impl User {
 
     /// The internal name of what the user calls `external`.
     pub fn internal(&self, external: &str, namespace: &Namespace) -> Result<MailboxName, Stop> {
-        namespace.internal(external, &self.view()).map_err(|_| Refusal::BadName.into())
+        namespace.internal(external, &self.view()).map_err(|error| Refusal::from(error).into())
     }
 
     /// What the user calls a mailbox.

@@ -10,7 +10,7 @@ use identity::auth::Login;
 use protocol::acl::{Rights, Who};
 use protocol::imap::Flag;
 use protocol::name::MailboxName;
-use protocol::namespace::{Namespace, View};
+use protocol::namespace::Namespace;
 use protocol::pop3::maildrop::{Maildrop, Message};
 use protocol::pop3::reply::Reply;
 use protocol::pop3::top::top_length;
@@ -73,10 +73,7 @@ pub(super) async fn open(
 fn name(namespace: &Namespace, login: &Login) -> Option<MailboxName> {
     match login.detail.as_deref().filter(|detail| !detail.is_empty()) {
         None => namespace.inbox(&login.userid).ok(),
-        Some(detail) => {
-            let external = format!("INBOX{}{detail}", namespace.separator());
-            namespace.internal(&external, &View { userid: &login.userid, admin: true }).ok()
-        }
+        Some(detail) => namespace.folder(&namespace.inbox(&login.userid).ok()?, detail).ok(),
     }
 }
 

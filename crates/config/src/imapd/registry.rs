@@ -126,7 +126,7 @@ options! {
     configdirectory: String, Kind::Text, "", ON, "Directory of the databases, sockets and logs of this node. Required.";
     servername: String, Kind::Text, "", ON, "Name of this node: the left side of every location that a backend registers. Default: the host's name.";
     serverinfo: ServerInfo, Kind::Choice(ServerInfo::WORDS), "on", ON, "How much greetings tell: on for name and version, min for the name, off for neither.";
-    admins: Vec<String>, Kind::List, "", ON, "Users with all rights; on a MUPDATE master, those who may speak MUPDATE.";
+    admins: Vec<String>, Kind::List, "", ON, "Users with all rights; on a MUPDATE master, those who may speak MUPDATE. With virtdomains, one with a domain has them in that domain.";
     proxyservers: Vec<String>, Kind::List, "", ON, "Users that may log in as anyone: the frontends' proxy_authname. Set on backends only.";
     submitservers: Vec<String>, Kind::List, "", ignored("URLAUTH is not offered"), "Users that may resolve submit+ URLs.";
     cyrus_user: Option<String>, Kind::Text, "", ON, "User that master runs services as; the environment's CYRUS_USER goes before it. Default: cyrus.";
@@ -179,8 +179,8 @@ options! {
     altprefix: String, Kind::Text, "Alt Folders", ON, "Top level of folders whose names would be ambiguous, with altnamespace.";
     virtdomains: VirtDomains, Kind::Choice(VirtDomains::WORDS), "off", ON, "Whether user names have domains.";
     defaultdomain: String, Kind::Text, "internal", ON, "Domain whose users and mailboxes are stored without it.";
-    crossdomains: bool, Kind::Switch, "no", ignored("mailboxes of other domains are not shown"), "Whether mailboxes are shared across domains.";
-    crossdomains_onlyother: bool, Kind::Switch, "no", ignored("mailboxes of other domains are not shown"), "Whether only other domains' mailboxes show their domain.";
+    crossdomains: bool, Kind::Switch, "no", ON, "Whether users name and see mailboxes of other domains, with virtdomains. The same on all nodes.";
+    crossdomains_onlyother: bool, Kind::Switch, "no", ON, "Whether only other domains' mailboxes show their domain, with crossdomains. The same on all nodes.";
     username_tolower: bool, Kind::Switch, "yes", ON, "Whether login names are made lower-case.";
     loginrealms: Vec<String>, Kind::List, "", ON, "Foreign realms whose user@realm may log in.";
     disable_user_namespace: bool, Kind::Switch, "no", ON, "Whether LIST hides other users' mailboxes from all but admins.";

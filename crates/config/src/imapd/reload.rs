@@ -20,6 +20,8 @@ pub const AT_START: &[&str] = &[
     "altprefix",
     "virtdomains",
     "defaultdomain",
+    "crossdomains",
+    "crossdomains_onlyother",
     "deletedprefix",
     "expunge_mode",
     "defaultpartition",

@@ -15,6 +15,8 @@ pub const SHARED: &[&str] = &[
     "altprefix",
     "virtdomains",
     "defaultdomain",
+    "crossdomains",
+    "crossdomains_onlyother",
     "username_tolower",
     "deletedprefix",
     "allowusermoves",

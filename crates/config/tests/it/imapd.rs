@@ -266,6 +266,14 @@ fn a_file_with_pts_runs_and_says_what_is_lost() {
 }
 
 #[test]
+fn a_domain_that_comes_from_the_servers_address_is_doubted() {
+    let said = doubts("virtdomains: yes\ndefaultdomain: example.org");
+    assert!(said.contains("imapd.conf:2: virtdomains: 'on' is as 'userid' here"), "{said}");
+    assert!(said.contains("is of example.org (defaultdomain)"), "{said}");
+    assert_eq!(doubts("virtdomains: userid\ndefaultdomain: example.org"), "");
+}
+
+#[test]
 fn nested_partitions_run_and_the_way_out_is_said() {
     let text = "partition-default: /spool\npartition-news: /spool/news\npartition-old: /spool/abc/7f";
     assert_eq!(parse(text, "imap").partitions().len(), 3);

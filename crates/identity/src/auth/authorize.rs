@@ -7,6 +7,8 @@
 //! | neither, `loginuseacl`, `a` on authzid's INBOX | another | authzid | no | no |
 //! | neither | another | refused | | |
 //!
+//! One of `admins` with a domain is an admin of that domain: it acts as users of it, and for nobody else.
+//!
 //! **Deviation:** Cyrus makes one who comes in by `loginuseacl` a proxy admin too, where the INBOX is an admin's;
 //! a right on a mailbox does not give the power over all others here.
 
@@ -74,7 +76,8 @@ impl Shared {
             }
             Some(authzid) => authzid,
         };
-        let for_others = proxy || listed(&settings.admins, &authid, &groups);
+        let for_others =
+            proxy || (listed(&settings.admins, &authid, &groups) && settings.governs(&authid, &userid));
         if !for_others && !self.holds_inbox(&authid, &groups, &userid) {
             return Err(Failure::NotAuthorized { authid, authzid: userid });
         }
@@ -108,6 +111,12 @@ pub(crate) fn is_listed(list: &[String], userid: &str, groups: &[String]) -> boo
 }
 
 impl Settings {
+    /// Whether an admin's power reaches a user: the admin of a domain has none over others' users.
+    fn governs(&self, admin: &str, userid: &str) -> bool {
+        let domain = |name: &str| name.rsplit_once('@').map(|(_, domain)| domain.to_owned());
+        !self.virtdomains || domain(admin).is_none_or(|own| domain(userid) == Some(own))
+    }
+
     /// Whether this identity is one of `admins`.
     pub fn is_admin(&self, userid: &str, groups: &[String]) -> bool {
         is_listed(&self.admins, userid, groups)
@@ -170,6 +179,29 @@ mod tests {
             }
             let got = result.as_ref().map(|login| (login.userid.as_str(), login.admin, login.proxy_admin));
             assert_eq!(got, *expected, "{authid} as {authzid:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_admin_of_a_domain_acts_for_nobody_in_another() {
+        let mut shared = shared();
+        shared.settings.virtdomains = true;
+        shared.settings.admins.push("adm@a.org".into());
+        let rows: &[(&str, &str, bool)] = &[
+            ("adm@a.org", "fred@a.org", true),
+            ("adm@a.org", "fred@b.org", false),
+            ("adm@a.org", "fred", false),
+            ("adm@a.org", "cyrus", false),
+            ("cyrus", "fred@b.org", true),
+            ("proxy", "adm@a.org", true),
+        ];
+        for (authid, userid, may) in rows {
+            let verified =
+                Verified { authid: (*authid).into(), authzid: Some((*userid).into()), detail: None };
+            let login = shared.authorize(verified, "PLAIN").await;
+            assert_eq!(login.is_ok(), *may, "{authid} as {userid}");
+            let admin = login.is_ok_and(|login| login.proxy_admin);
+            assert_eq!(admin, *authid == "proxy", "{authid} as {userid}");
         }
     }
 

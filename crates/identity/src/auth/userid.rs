@@ -7,27 +7,41 @@ pub(super) fn canonical_whole(settings: &Settings, name: &str) -> Option<String>
     canonical(settings, name).filter(|(_, detail)| detail.is_none()).map(|(name, _)| name)
 }
 
-/// A name in its canonical form, and what stood after a `+` where that is allowed.
+/// A name in its canonical form, and what stood after a `+` where that is allowed: `user+detail`, and with virtual domains
+/// `user+detail@domain` too, where the domain is the user's.
 pub(super) fn canonical(settings: &Settings, typed: &str) -> Option<(String, Option<String>)> {
-    let (name, detail) = match typed.split_once('+') {
-        Some((name, detail)) if settings.plus_detail => (name, Some(detail.to_owned())),
+    let typed = typed.trim();
+    let (name, domain) = match typed.rsplit_once('@') {
+        Some((name, domain)) if settings.virtdomains => (name, Some(domain)),
         _ => (typed, None),
+    };
+    let (name, detail) = match name.split_once('+') {
+        Some((name, detail)) if settings.plus_detail => (name, Some(detail.to_owned())),
+        _ => (name, None),
     };
     let name = name.trim();
     let mut name = if settings.username_tolower { name.to_lowercase() } else { name.to_owned() };
-    if let Some((local, domain)) = name.rsplit_once('@') {
-        if local.is_empty() || domain.is_empty() {
-            return None;
-        }
-        if settings.virtdomains {
-            if domain.eq_ignore_ascii_case(&settings.defaultdomain) {
-                name = local.to_owned();
-            }
-        } else if !settings.loginrealms.iter().any(|realm| realm.eq_ignore_ascii_case(domain)) {
-            return None;
-        }
+    if settings.virtdomains {
+        name = in_domain(settings, name, domain)?;
+    } else if let Some((local, realm)) = name.rsplit_once('@')
+        && (local.is_empty() || !settings.loginrealms.iter().any(|known| known.eq_ignore_ascii_case(realm)))
+    {
+        return None;
     }
     is_valid(&name).then_some((name, detail))
+}
+
+/// A user of a domain, which is lower-case whatever `username_tolower` says: domains have no case. In the default domain
+/// nobody's name has an `@`, for it would be another domain's.
+fn in_domain(settings: &Settings, local: String, domain: Option<&str>) -> Option<String> {
+    match domain {
+        None => Some(local),
+        Some(domain) if local.is_empty() || domain.is_empty() => None,
+        Some(domain) if domain.eq_ignore_ascii_case(&settings.defaultdomain) => {
+            (!local.contains('@')).then_some(local)
+        }
+        Some(domain) => Some(format!("{local}@{}", domain.to_ascii_lowercase())),
+    }
 }
 
 /// A name that names somebody.
@@ -59,6 +73,28 @@ mod tests {
             Settings { virtdomains: true, defaultdomain: "home.org".into(), ..Settings::default() };
         assert_eq!(plain(&virtual_, "fred@other.org").as_deref(), Some("fred@other.org"));
         assert_eq!(plain(&virtual_, "fred@Home.org").as_deref(), Some("fred"));
+    }
+
+    #[test]
+    fn a_user_of_a_domain_stays_in_it_whatever_is_typed_before_or_behind() {
+        let domains = Settings {
+            virtdomains: true,
+            defaultdomain: "home.org".into(),
+            plus_detail: true,
+            username_tolower: false,
+            ..Settings::default()
+        };
+        let whole = |typed: &str| canonical(&domains, typed);
+        assert_eq!(plain(&domains, "Fred@Other.ORG").as_deref(), Some("Fred@other.org"));
+        assert_eq!(whole("fred+a/b@other.org"), Some(("fred@other.org".into(), Some("a/b".into()))));
+        assert_eq!(whole("fred+a/b@home.org"), Some(("fred".into(), Some("a/b".into()))));
+        assert_eq!(whole("fred+x@a.org@b.org"), Some(("fred@b.org".into(), Some("x@a.org".into()))));
+        // fred of other.org, by the name that the default domain's would have with an `@` in it.
+        assert_eq!(whole("fred@other.org@home.org"), None);
+        assert_eq!(plain(&domains, "x@y@other.org").as_deref(), Some("x@y@other.org"));
+        for nobody in ["@other.org", "fred@", "+x@other.org", "anyone@home.org"] {
+            assert_eq!(whole(nobody), None, "{nobody}");
+        }
     }
 
     #[test]

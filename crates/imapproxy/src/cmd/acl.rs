@@ -51,8 +51,7 @@ pub async fn rights(s: &mut Session, list: ListRights) -> Outcome {
     require(rights, Rights::ADMIN)?;
     s.hear_selected("").await?;
     let imapd = s.listener.imapd();
-    let identifier =
-        if imapd.username_tolower { list.identifier.to_lowercase() } else { list.identifier.clone() };
+    let identifier = s.node.namespace.identifier(&list.identifier, imapd.username_tolower);
     let owner = located.name.owner().is_some_and(|owner| owner == identifier);
     let listed = s.granting().listed(owner, located.name.is_inbox());
     s.client.print(|out| print_list_rights(out, &list.mailbox, &list.identifier, &listed));

@@ -68,13 +68,13 @@ enum State {
 /// What a step brought.
 #[derive(Default)]
 struct Moved {
-    opened: Option<Opened>,
+    opened: Option<(usize, Opened)>,
     broken: Vec<(usize, String)>,
 }
 
-/// Whose connection it is, the settings before it was opened, and what became of it.
-type Opened = (usize, Settings, Result<Connection<Wire>, Error>);
-type Opening = JoinSet<Opened>;
+/// With the settings that were read before: what is logged in by older ones is not parked.
+type Opened = Result<(Connection<Wire>, Settings), Error>;
+type Opening = JoinSet<(usize, Opened)>;
 
 impl Session {
     /// Does the errands. `each` gets every untagged response, whole, literals in their place, and with it the client; it says
@@ -116,7 +116,10 @@ impl Session {
             (self.node.clone(), trip.errand.server.clone(), self.user()?.id().to_owned());
         trip.restart(State::Opening);
         let settings = node.parked.settings();
-        opening.spawn(async move { (at, settings, node.upstream.imap(&server, Some(&user)).await) });
+        opening.spawn(async move {
+            let connection = node.upstream.imap(&server, Some(&user)).await;
+            (at, connection.map(|connection| (connection, settings)))
+        });
         Ok(())
     }
 
@@ -224,11 +227,11 @@ impl Session {
             Err(_) if first.is_none() => return Err(Stop::idle()),
             Err(_) => Moved::default(),
         };
-        if let Some((at, settings, connection)) = opened
+        if let Some((at, connection)) = opened
             && let Some(trip) = trips.get_mut(at)
         {
             let opened = match connection {
-                Ok(connection) => self.take_in(&trip.errand.server, connection, settings),
+                Ok((connection, settings)) => self.take_in(&trip.errand.server, connection, settings),
                 Err(why) => Err(lost(&trip.errand.server, &why.to_string())),
             };
             match opened {

@@ -178,7 +178,7 @@ impl Session {
     }
 
     /// Takes in a connection of which the answers are read one by one. What the client has told the session goes out ahead of
-    /// the first command, and nobody waits for the answers. `settings`: those before it was opened.
+    /// the first command, and nobody waits for the answers.
     pub fn take_in(
         &mut self,
         server: &str,

@@ -6,8 +6,8 @@
 //! 3. What comes back is copied by [`relay`] until the tagged line.
 //!
 //! A connection to a backend is opened when a command needs it and kept for the session ([`links`]). When the session has ended
-//! as it should, the same user's next one may take it over ([`crate::parked`]).
-//! What several backends must answer is asked of all of them at once ([`gather`]).
+//! as it should, the same user's next one may take it over ([`crate::parked`]). What several backends must answer is asked of all
+//! of them at once ([`gather`]).
 
 pub mod client;
 pub mod gather;

@@ -54,19 +54,20 @@ impl Recipient {
             None => (local.as_str(), None),
         };
         let ns = &rules.namespace;
-        let domain = path.domain().filter(|d| ns.virtdomains && *d != ns.defaultdomain);
+        let domain = path.domain().filter(|d| ns.virtdomains && !d.eq_ignore_ascii_case(&ns.defaultdomain));
         let user = if rules.downcase { user.to_lowercase() } else { user.to_owned() };
         if let Some(detail) = detail
             && user == rules.postuser
         {
             return shared(detail, domain, ns);
         }
+        // The local part is one's name in the domain, never another's with his domain (`"fred@a.org"@b.org`).
+        let inbox = ns.inbox_of(&user, domain).map_err(|_| AddressError::NoSuchName)?;
         let userid = match domain {
             Some(domain) => format!("{user}@{domain}"),
             None => user,
         };
-        let inbox = ns.inbox(&userid).map_err(|_| AddressError::NoSuchName)?;
-        let folders = detail.map(|detail| folders(detail, &userid, ns)).unwrap_or_default();
+        let folders = detail.map(|detail| folders(detail, &inbox, ns)).unwrap_or_default();
         Ok(Recipient::User { userid, inbox, folders })
     }
 
@@ -87,13 +88,9 @@ fn local_text(local: &[u8], rules: &Rules) -> Result<String, AddressError> {
 }
 
 /// A detail as the sender wrote it, and, since a frontend that encodes it may stand before us, as modified UTF-7.
-fn folders(detail: &str, userid: &str, ns: &Namespace) -> Vec<MailboxName> {
-    if ns.virtdomains && detail.contains('@') {
-        return Vec::new();
-    }
-    let view = View { userid, admin: true };
+fn folders(detail: &str, inbox: &MailboxName, ns: &Namespace) -> Vec<MailboxName> {
     let name = |detail: &str| {
-        let name = ns.internal(&format!("INBOX{}{detail}", ns.separator()), &view).ok()?;
+        let name = ns.folder(inbox, detail).ok()?;
         (!ns.is_hidden(&name)).then_some(name)
     };
     let encoded = mutf7::encode(detail);
@@ -104,8 +101,8 @@ fn folders(detail: &str, userid: &str, ns: &Namespace) -> Vec<MailboxName> {
 fn shared(detail: &str, domain: Option<&str>, ns: &Namespace) -> Result<Recipient, AddressError> {
     let view = View { userid: "", admin: true };
     let mut external = mutf7::encode(detail);
-    if let Some(domain) = domain {
-        external = format!("{external}@{domain}");
+    if ns.virtdomains {
+        external = format!("{external}@{}", domain.unwrap_or(&ns.defaultdomain));
     }
     let name = ns.internal(&external, &view).map_err(|_| AddressError::NoSuchName)?;
     if ns.is_hidden(&name) {
@@ -163,6 +160,28 @@ mod tests {
         rules.namespace.defaultdomain = "internal".into();
         assert_eq!(read("fred@example.com", &rules), user("fred@example.com", "example.com!user.fred", &[]));
         assert_eq!(read("fred@internal", &rules), user("fred", "user.fred", &[]));
+    }
+
+    #[test]
+    fn a_quoted_local_part_is_nobody_in_another_domain() {
+        let mut rules = rules();
+        rules.namespace.virtdomains = true;
+        for stranger in ["\"fred@a.org\"", "\"fred@a.org\"@internal", "\"a.org!user.fred\"@b.org"] {
+            assert_eq!(read(stranger, &rules), Err(AddressError::NoSuchName), "{stranger}");
+        }
+        let fred = user("fred@a.org", "a.org!user.fred", &["a.org!user.fred.x@b^org"]);
+        assert_eq!(read("\"fred+x@b.org\"@A.org", &rules), fred);
+    }
+
+    #[test]
+    fn a_shared_mailbox_is_of_the_domain_of_its_address() {
+        let mut rules = rules();
+        rules.namespace.virtdomains = true;
+        let shared = |name: &str| Ok(Recipient::Shared(MailboxName::parse(name).unwrap()));
+        assert_eq!(read("+news@a.org", &rules), shared("a.org!news"));
+        assert_eq!(read("+news@Internal", &rules), shared("news"));
+        assert_eq!(read("+news", &rules), shared("news"));
+        assert_eq!(read("\"+news@a.org\"", &rules), shared("news@a^org"));
     }
 
     #[test]

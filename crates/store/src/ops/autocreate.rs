@@ -124,12 +124,14 @@ impl Store {
 
     /// The shared mailboxes of this server that a user may read.
     fn readable_shared(&self, userid: &str, groups: &[String]) -> Vec<MailboxName> {
-        let who = Who { userid, groups };
+        let (who, view) = (Who { userid, groups }, View { userid, admin: false });
+        let namespace = &self.inner.namespace;
         match self.inner.list.visible_to(None, userid, groups) {
             Ok(visible) => visible
                 .into_iter()
                 .filter(|(name, entry)| {
-                    let shared = name.owner().is_none() && !self.inner.namespace.is_hidden(name);
+                    let listed = namespace.shows(name, &view) && namespace.named(name, &view).is_some();
+                    let shared = listed && name.owner().is_none() && !namespace.is_hidden(name);
                     shared && self.rights(name, &entry.acl, who).contains(Rights::READ)
                 })
                 .map(|(name, _)| name)

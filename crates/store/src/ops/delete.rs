@@ -31,7 +31,7 @@ impl Store {
             for (name, entry) in doomed {
                 if delayed {
                     let gone = store.deleted_name(&name)?;
-                    store.rename_one(&mut clearance, &name, &entry, &gone).await?;
+                    store.rename_one(&mut clearance, &name, &entry, &gone, None).await?;
                 } else {
                     store.remove(&mut clearance, &name, &entry).await?;
                 }
@@ -54,7 +54,7 @@ impl Store {
                 return store.commit_list(vec![Change::delete(name.clone())]).await;
             }
             let gone = store.deleted_name(&name)?;
-            store.rename_one(&mut alone, &name, &entry, &gone).await
+            store.rename_one(&mut alone, &name, &entry, &gone, None).await
         })
         .await
     }

@@ -8,6 +8,7 @@ mod autocreate;
 mod bounds;
 mod create;
 mod delete;
+mod inherit;
 mod quota;
 mod rename;
 mod special;
@@ -214,7 +215,11 @@ impl Store {
         let name = self.inner.namespace.undeleted(name).map_or_else(|| name.clone(), |(old, _)| old);
         match name.inbox() {
             Some(inbox) => inbox.to_string(),
-            None => name.components().next().unwrap_or_default().to_owned(),
+            None => format!(
+                "{}!{}",
+                name.domain().unwrap_or_default(),
+                name.components().next().unwrap_or_default()
+            ),
         }
     }
 

@@ -4,7 +4,7 @@ use mailboxes::{Change, Entry};
 use protocol::{acl::Rights, name::MailboxName};
 use tracing::{error, info, warn};
 
-use super::{Actor, Clearance, Create};
+use super::{Actor, Clearance, Create, inherit::Heir};
 use crate::limits::HISTORY;
 use crate::{
     Store, blocking,
@@ -59,17 +59,21 @@ impl Store {
         self.check_moved(who, from, to)?;
         let mut clearance = self.clearance(false).await?;
         let mut renamed = Renamed::default();
-        self.rename_one(&mut clearance, from, &entry, to).await?;
+        let heir = Heir::of(from, to);
+        self.rename_one(&mut clearance, from, &entry, to, heir.as_ref()).await?;
         renamed.moved.push((from.clone(), to.clone()));
         if to.is_below(from) || from.is_below(to) {
             return Ok(renamed);
         }
         for (child, entry) in self.subtree_of(from).await? {
             let Some(target) = child.moved(from, to).filter(|_| child != *from) else { continue };
-            match self.rename_one(&mut clearance, &child, &entry, &target).await {
+            match self.rename_one(&mut clearance, &child, &entry, &target, heir.as_ref()).await {
                 Ok(()) => renamed.moved.push((child, target)),
                 Err(error) => renamed.failed.push((child, target, error)),
             }
+        }
+        if let Some(heir) = &heir {
+            self.hand_over(heir, from, to, &renamed).await;
         }
         Ok(renamed)
     }
@@ -116,13 +120,15 @@ impl Store {
         Err(StoreError::Denied)
     }
 
-    /// Gives one mailbox another name: reserve, header and list, activate, forget the old name.
+    /// Gives one mailbox another name: reserve, header and list, activate, forget the old name. `heir`: its owner has another
+    /// name too.
     pub(super) async fn rename_one(
         &self,
         clearance: &mut Clearance,
         from: &MailboxName,
         entry: &Entry,
         to: &MailboxName,
+        heir: Option<&Heir>,
     ) -> Result<(), StoreError> {
         let mailbox = self.open_entry(entry).await?;
         let partition = entry.location.partition().unwrap_or_default().to_owned();
@@ -139,7 +145,11 @@ impl Store {
         }
         clearance.reserve(to, &entry.location).await?;
         let before = mailbox.header();
-        let renamed = self.rename_here(from, entry, to, new_root.as_ref()).await;
+        let mut after = self.renamed_header(&before, &partition, to, new_root.as_ref());
+        if let Some(heir) = heir {
+            after.acl = heir.acl(&after.acl);
+        }
+        let renamed = self.rename_here(from, entry, to, after).await;
         let acl = match renamed {
             Ok(acl) => acl,
             Err(error) => {
@@ -176,7 +186,7 @@ impl Store {
         from: &MailboxName,
         entry: &Entry,
         to: &MailboxName,
-        root: Option<&MailboxName>,
+        after: Header,
     ) -> Result<String, StoreError> {
         let local = entry.local.as_ref().ok_or(StoreError::NoMailbox)?;
         let partition = entry.location.partition().unwrap_or_default();
@@ -188,7 +198,6 @@ impl Store {
         };
         let mailbox = self.open_entry(entry).await?;
         let before = (*mailbox.header()).clone();
-        let after = self.renamed_header(&before, partition, to, root);
         let result = self.journalled(record, async {
             let header = after.clone();
             let writer = mailbox.clone();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use protocol::acl::Who;
+use protocol::acl::{Rights, Who};
 
 use super::{super::*, *};
 
@@ -86,4 +86,44 @@ async fn folders_of_a_new_user_are_for_what_xlist_says() {
             (name("user.fred.Spam"), vec!["\\Junk".to_owned()])
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_gets_another_name_and_domain_keeps_rights_subscriptions_and_what_was_read() {
+    let options = "virtdomains: userid\ndefaultdomain: home.org\nallowusermoves: yes\n";
+    let bench = Bench::new(options);
+    let store = bench.open().await;
+    for mailbox in ["a.org!user.fred", "a.org!user.fred.Sent", "a.org!user.bob", "user.fred"] {
+        create(&store, mailbox).await;
+    }
+    let (fred, sent) = ("fred@a.org", name("a.org!user.fred.Sent"));
+    let lookup = Rights::LOOKUP | Rights::READ;
+    for (identifier, rights) in [("bob@a.org", lookup), ("-fred@a.org", Rights::POST), ("fred", Rights::READ)]
+    {
+        store.set_acl(&admin(), &sent, identifier, AclChange::Set(rights)).await.unwrap();
+    }
+    for mailbox in ["a.org!user.fred", "a.org!user.fred.Sent", "a.org!user.bob"] {
+        store.subscribe(fred, &name(mailbox), true).await.unwrap();
+    }
+    let seen = Seen { recentuid: 3, lastchange: 9, uids: vec![(1, 3)] };
+    store.set_seen(fred, "some-id", seen.clone()).await.unwrap();
+    let moved = store.rename(&admin(), &name("a.org!user.fred"), &name("b.org!user.freddy"), None).await;
+    assert_eq!(moved.unwrap().moved.len(), 2);
+
+    let acl = |mailbox: &str| store.list().get(&name(mailbox)).unwrap().unwrap().acl.to_string();
+    assert_eq!(acl("b.org!user.freddy"), "freddy@b.org\tlrswipkxtecdan\t");
+    let kept = "bob@a.org\tlr\tfred\tr\tfreddy@b.org\tlrswipkxtecdan\t-freddy@b.org\tp\t";
+    assert_eq!(acl("b.org!user.freddy.Sent"), kept);
+    assert_eq!(acl("user.fred"), "fred\tlrswipkxtecdan\t");
+    let state = store.user_state("freddy@b.org").await.unwrap();
+    let subscribed = ["a.org!user.bob", "b.org!user.freddy", "b.org!user.freddy.Sent"].map(name);
+    assert_eq!(state.subscriptions, BTreeSet::from(subscribed));
+    assert_eq!(state.seen.get("some-id"), Some(&seen));
+    assert!(store.user_state(fred).await.unwrap().subscriptions.is_empty());
+    // A folder that comes to another user keeps who may do what.
+    store
+        .rename(&admin(), &name("b.org!user.freddy.Sent"), &name("a.org!user.bob.Sent"), None)
+        .await
+        .unwrap();
+    assert_eq!(acl("a.org!user.bob.Sent"), kept);
 }

@@ -67,12 +67,7 @@ async fn change(session: &Session, mailbox: &str, identifier: &str, how: Change,
 
 /// Identifiers are user names as they log in.
 fn canonical(session: &Session, identifier: &str) -> String {
-    let is_group = identifier.trim_start_matches('-').starts_with("group:");
-    if session.server.imapd.username_tolower && !is_group {
-        identifier.to_lowercase()
-    } else {
-        identifier.to_owned()
-    }
+    session.server.namespace.identifier(identifier, session.server.imapd.username_tolower)
 }
 
 pub fn get(session: &mut Session, external: &str) -> Outcome {

@@ -67,8 +67,8 @@ pub async fn list(session: &mut Session, list: List) -> Outcome {
     let look = move |viewer: &Viewer, budget: &Budget| {
         let names = state.iter().flat_map(|state| &state.subscriptions);
         let facts = Facts {
-            subscribed: names.map(|name| viewer.external(name)).collect(),
-            uses: uses.into_iter().map(|(name, uses)| (viewer.external(&name), uses)).collect(),
+            subscribed: names.filter_map(|name| viewer.listed(name)).collect(),
+            uses: uses.into_iter().filter_map(|(name, uses)| Some((viewer.named(&name)?, uses))).collect(),
         };
         listing::list(asked, facts, viewer, budget)
     };

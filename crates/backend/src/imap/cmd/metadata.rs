@@ -85,9 +85,9 @@ fn one(session: &Session, mailbox: &str, entries: &[String], prefix: &str) -> Re
 
 /// What one node of a murder tells another: what its options say, and who is on. For admins and proxies only.
 fn of_murder(session: &Session, entries: &[String], prefix: &str) -> Option<(String, String)> {
-    let user = &session.user.as_ref()?.login;
+    let user = session.user.as_ref()?;
     let imapd = &session.server.imapd;
-    let trusted = user.admin || super::node::is_proxy(session);
+    let trusted = user.is_node_admin(&session.server.namespace) || super::node::is_proxy(session);
     let asked = |name: &str| {
         let entry = format!("{prefix}{OURS}/{name}");
         entries.iter().any(|asked| asked.eq_ignore_ascii_case(&entry)).then_some(entry)

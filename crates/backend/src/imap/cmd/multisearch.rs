@@ -70,7 +70,7 @@ async fn mailboxes(session: &mut Session, sources: &[Source]) -> Result<Vec<Seen
     let selected = session.selected.as_ref().map(|selected| selected.name.clone());
     let sources = sources.to_vec();
     let look = move |viewer: &Viewer, budget: &Budget| {
-        let subscribed = subscribed.iter().map(|name| viewer.external(name));
+        let subscribed = subscribed.iter().filter_map(|name| viewer.named(name));
         named(&sources, selected.as_ref(), subscribed, SEARCHED, viewer, budget)
     };
     let named = session.look(look).await?;

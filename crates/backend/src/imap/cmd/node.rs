@@ -61,7 +61,7 @@ async fn look_again(session: &mut Session) -> Result<(), Stop> {
 
 /// Answered with the number of sessions that end, before everything else in the text. Who asks is not among them.
 pub fn xkick(session: &mut Session, name: &str) -> Outcome {
-    let admin = session.user()?.login.admin;
+    let admin = session.user()?.is_node_admin(&session.server.namespace);
     if !admin && !is_proxy(session) {
         return Err(Refusal::Unrecognized.into());
     }

@@ -5,9 +5,9 @@ use protocol::acl::Rights;
 use protocol::imap::command::quota::{SetQuota, Usage, print_quota, print_quota_root};
 use protocol::imap::refusal::require;
 use protocol::imap::{Code, Refusal, Reply};
-use protocol::name::MailboxName;
+use protocol::name::{MailboxName, NameError};
 
-use crate::imap::reply::Outcome;
+use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::Session;
 use store::{Limits, Quota};
 
@@ -15,12 +15,21 @@ pub async fn get(session: &mut Session, root: &str) -> Outcome {
     if !session.user()?.is_admin() {
         return Err(Refusal::Denied.into());
     }
-    let name = session.user()?.internal(root, &session.server.namespace)?;
+    let name = named(session, root)?;
     let Some(quota) = session.server.store.quota(&name).await else {
         return Err(Refusal::NoQuotaRoot.into());
     };
     write_quota(session, root, &quota);
     Ok(Reply::completed())
+}
+
+/// What a root is called. An administrator of one domain knows of no roots in others.
+fn named(session: &Session, root: &str) -> Result<MailboxName, Stop> {
+    let namespace = &session.server.namespace;
+    namespace.internal(root, &session.user()?.view()).map_err(|error| match error {
+        NameError::Foreign => Refusal::NoQuotaRoot.into(),
+        NameError::Invalid => Refusal::BadName.into(),
+    })
 }
 
 pub async fn root(session: &mut Session, external: &str) -> Outcome {
@@ -52,7 +61,7 @@ pub async fn set(session: &mut Session, set: SetQuota) -> Outcome {
         Some(root) => (root, true),
         None => (set.root.as_str(), false),
     };
-    let name: MailboxName = session.user()?.internal(root, &session.server.namespace)?;
+    let name = named(session, root)?;
     let mut limits = Limits::default();
     for (resource, limit) in set.limits {
         match resource.as_str() {

@@ -38,7 +38,7 @@ pub async fn lsub(session: &mut Session, lsub: Lsub) -> Outcome {
     }
     let state = session.server.store.user_state(user.id()).await?;
     let look = move |viewer: &Viewer, budget: &Budget| {
-        let names = state.subscriptions.iter().map(|name| viewer.external(name)).collect();
+        let names = state.subscriptions.iter().filter_map(|name| viewer.listed(name)).collect();
         listing::lsub(&lsub, &names, viewer, budget)
     };
     let lines = session.look(look).await?;

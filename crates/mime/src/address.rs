@@ -1,6 +1,6 @@
 //! Address fields for ENVELOPE: RFC 5322 section 3.4, leniently, names and mailboxes left as raw bytes.
 
-use super::content::{quoted, skip_comment};
+use super::content::{closed, skip_comment};
 use super::{MAX_ADDRESSES, Raw};
 
 /// One address as IMAP shows it. A group begins with an address that has a mailbox (the group's name) and no host, and
@@ -18,7 +18,12 @@ impl Address {
     /// All addresses of the (unfolded) value of a From, To, … field.
     pub fn parse_list(value: &[u8]) -> Vec<Address> {
         let mut parser = Parser { rest: value, found: Vec::new(), in_group: false };
-        parser.run();
+        while !parser.rest.is_empty() && parser.found.len() < MAX_ADDRESSES {
+            if parser.step().is_none() {
+                break;
+            }
+        }
+        parser.end_group();
         parser.found
     }
 }
@@ -29,158 +34,64 @@ struct Parser<'v> {
     in_group: bool,
 }
 
-/// What has been read of the address under way.
-#[derive(Default)]
-struct Pending {
-    /// The words before any of `<`, `@`, `:` as a name: blanks between them become one space.
-    name: Vec<u8>,
-    /// The same words as a local part: without blanks.
-    local: Vec<u8>,
-    /// Whether there was a blank since the last word.
-    blank: bool,
-    seen: bool,
-    comment: Option<Vec<u8>>,
-    angle: Option<Address>,
-    host: Option<Vec<u8>>,
-}
-
 impl Parser<'_> {
-    fn run(&mut self) {
-        let mut now = Pending::default();
-        while let Some((&byte, rest)) = self.rest.split_first() {
-            if self.found.len() >= MAX_ADDRESSES {
-                return;
+    /// Reads a phrase and what its end says that it is. None where a quoted string does not end: nothing can be told of the rest.
+    fn step(&mut self) -> Option<()> {
+        let in_group = self.in_group;
+        let ends = |byte: u8| matches!(byte, b',' | b';' | b'@' | b'<') || byte == b':' && !in_group;
+        let phrase = phrase(&mut self.rest, ends)?;
+        match self.next() {
+            Some(b'@') => {
+                let (host, comment) = domain(&mut self.rest);
+                self.found.push(Address { name: some(comment), ..address(phrase.local, host) });
+                match self.rest.first() {
+                    Some(b';') => self.end_group(),
+                    // The next address begins here.
+                    Some(b'<') | None => return Some(()),
+                    Some(_) => {}
+                }
+                self.next();
             }
-            match byte {
-                b',' => {
-                    self.rest = rest;
-                    self.finish(std::mem::take(&mut now));
+            Some(b'<') => self.angle(some(phrase.name))?,
+            Some(b':') => {
+                self.in_group = true;
+                self.found.push(Address { mailbox: Some(phrase.name.into()), ..Address::default() });
+            }
+            end => {
+                if !phrase.name.is_empty() {
+                    self.found.push(address(phrase.local, Vec::new()));
                 }
-                b':' if !self.in_group && now.angle.is_none() => {
-                    self.rest = rest;
-                    self.begin_group(std::mem::take(&mut now));
-                }
-                b';' => {
-                    self.rest = rest;
-                    self.finish(std::mem::take(&mut now));
+                if end == Some(b';') {
                     self.end_group();
                 }
-                b'<' => {
-                    self.rest = rest;
-                    now.angle = Some(self.angle());
-                }
-                b'@' => {
-                    self.rest = rest;
-                    now.host = Some(self.domain());
-                }
-                b'(' => now.comment = Some(self.comment()),
-                _ => self.word(&mut now),
             }
         }
-        self.finish(now);
-        self.end_group();
+        Some(())
     }
 
-    fn word(&mut self, now: &mut Pending) {
-        match self.rest.split_first() {
-            Some((b'"', rest)) => {
-                let (text, rest) = quoted(rest);
-                self.rest = rest;
-                now.push(&text);
-            }
-            Some((byte, rest)) if is_special(*byte) => {
-                self.rest = rest;
-                now.blank = true;
-            }
-            _ => {
-                let end = self.rest.iter().position(|&b| is_special(b)).unwrap_or(self.rest.len());
-                let (text, rest) = self.rest.split_at(end);
-                self.rest = rest;
-                now.push(text);
-            }
-        }
+    fn next(&mut self) -> Option<u8> {
+        let (&byte, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(byte)
     }
 
-    /// `[@route:]local@domain>`, the `<` having been read.
-    fn angle(&mut self) -> Address {
+    /// `[route ":"] local-part "@" domain ">"`, the `<` having been read. What follows the domain is passed over.
+    fn angle(&mut self, name: Option<Raw>) -> Option<()> {
         let end = angle_end(self.rest);
-        let (mut inside, rest) = self.rest.split_at(end);
+        let (inside, rest) = self.rest.split_at(end);
         self.rest = rest.get(1..).unwrap_or_default();
-        let mut address = Address::default();
-        if inside.trim_ascii_start().starts_with(b"@")
-            && let Some(colon) = inside.iter().position(|&b| b == b':')
-        {
-            address.route = Some(inside[..colon].trim_ascii().into());
-            inside = &inside[colon + 1..];
+        let mut inside = inside.trim_ascii_start();
+        let mut route = None;
+        if inside.first() == Some(&b'@') {
+            let end = inside.iter().position(|&byte| byte == b':').unwrap_or(inside.len());
+            route = some(inside.get(..end).unwrap_or_default().trim_ascii().to_vec())
+                .filter(|route| **route != *b"@");
+            inside = inside.get(end + 1..).unwrap_or_default();
         }
-        let mut parser = Parser { rest: inside, found: Vec::new(), in_group: true };
-        let mut now = Pending::default();
-        while let Some((&byte, rest)) = parser.rest.split_first() {
-            match byte {
-                b'@' => {
-                    parser.rest = rest;
-                    now.host = Some(parser.domain());
-                }
-                b'(' => parser.rest = skip_comment(parser.rest),
-                _ => parser.word(&mut now),
-            }
-        }
-        address.mailbox = Some(now.local.into());
-        address.host = Some(now.host.unwrap_or_else(|| UNSPECIFIED.to_vec()).into());
-        address
-    }
-
-    fn domain(&mut self) -> Vec<u8> {
-        let mut domain = Vec::new();
-        while let Some(&byte) = self.rest.first() {
-            match byte {
-                b',' | b';' | b'<' | b'>' | b'@' => break,
-                b'(' => {
-                    self.rest = skip_comment(self.rest);
-                    continue;
-                }
-                b' ' | b'\t' if domain.last().is_some_and(|&b| b != b'.') => {
-                    // A domain ends at a blank unless a dot or comment follows.
-                    self.rest = self.rest.trim_ascii_start();
-                    if self.rest.first() != Some(&b'.') {
-                        break;
-                    }
-                    continue;
-                }
-                b' ' | b'\t' => {}
-                _ => domain.push(byte),
-            }
-            self.rest = &self.rest[1..];
-        }
-        domain
-    }
-
-    fn comment(&mut self) -> Vec<u8> {
-        let after = skip_comment(self.rest);
-        let whole = &self.rest[..self.rest.len() - after.len()];
-        self.rest = after;
-        let inner = whole.strip_prefix(b"(").unwrap_or(whole);
-        inner.strip_suffix(b")").unwrap_or(inner).trim_ascii().to_vec()
-    }
-
-    fn finish(&mut self, now: Pending) {
-        let some = |text: Vec<u8>| (!text.is_empty()).then(|| Raw::from(text));
-        if let Some(mut address) = now.angle {
-            address.name = some(now.name).or_else(|| now.comment.and_then(some));
-            self.found.push(address);
-        } else if now.seen || now.host.is_some() {
-            self.found.push(Address {
-                name: now.comment.and_then(some),
-                route: None,
-                mailbox: Some(now.local.into()),
-                host: Some(now.host.unwrap_or_else(|| UNSPECIFIED.to_vec()).into()),
-            });
-        }
-    }
-
-    fn begin_group(&mut self, now: Pending) {
-        self.in_group = true;
-        self.found.push(Address { mailbox: Some(now.name.into()), ..Address::default() });
+        let phrase = phrase(&mut inside, |byte| byte == b'@')?;
+        let host = inside.split_first().map(|(_, mut rest)| domain(&mut rest).0).unwrap_or_default();
+        self.found.push(Address { name, route, ..address(phrase.local, host) });
+        Some(())
     }
 
     fn end_group(&mut self) {
@@ -190,23 +101,94 @@ impl Parser<'_> {
     }
 }
 
-impl Pending {
-    fn push(&mut self, word: &[u8]) {
-        if std::mem::take(&mut self.blank) && self.seen {
-            self.name.push(b' ');
+fn some(text: Vec<u8>) -> Option<Raw> {
+    (!text.is_empty()).then(|| text.into())
+}
+
+/// An empty host is not NIL, which would begin a group.
+fn address(mailbox: Vec<u8>, host: Vec<u8>) -> Address {
+    let host = if host.is_empty() { UNSPECIFIED.to_vec() } else { host };
+    Address { mailbox: Some(mailbox.into()), host: Some(host.into()), ..Address::default() }
+}
+
+/// Words without their quotes; blanks and comments between them are one space.
+#[derive(Default)]
+struct Phrase {
+    name: Vec<u8>,
+    /// The same as a local part: without blanks round dots.
+    local: Vec<u8>,
+}
+
+/// Words up to a byte that ends them. None where a quoted string does not end.
+fn phrase(rest: &mut &[u8], ends: impl Fn(u8) -> bool) -> Option<Phrase> {
+    let (mut out, mut blank) = (Phrase::default(), false);
+    while let Some((&byte, tail)) = rest.split_first() {
+        if ends(byte) {
+            break;
         }
-        self.seen = true;
-        self.name.extend_from_slice(word);
-        self.local.extend_from_slice(word);
+        match byte {
+            b'(' => (*rest, blank) = (skip_comment(rest), true),
+            _ if byte <= b' ' || byte == b'>' => (*rest, blank) = (tail, true),
+            _ => {
+                if std::mem::take(&mut blank) && !out.name.is_empty() {
+                    out.name.push(b' ');
+                    if byte != b'.' && out.local.last() != Some(&b'.') {
+                        out.local.push(b' ');
+                    }
+                }
+                if byte == b'"' {
+                    let (text, after) = closed(tail);
+                    let text = text?;
+                    out.name.extend_from_slice(&text);
+                    out.local.extend_from_slice(&text);
+                    *rest = after;
+                } else {
+                    out.name.push(byte);
+                    out.local.push(byte);
+                    *rest = tail;
+                }
+            }
+        }
     }
+    Some(out)
 }
 
-/// The host of an address that has none: NIL would begin a group.
+/// A domain without blanks and comments and superfluous dots, and the comment that follows it, as old mailers write names. It is
+/// read up to what cannot stand in a domain.
+fn domain(rest: &mut &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let (mut domain, mut comment) = (Vec::new(), Vec::new());
+    while let Some((&byte, tail)) = rest.split_first() {
+        match byte {
+            b'(' => {
+                let after = skip_comment(rest);
+                comment = inside(&rest[..rest.len() - after.len()]);
+                *rest = after;
+                continue;
+            }
+            b',' | b';' | b'<' | b'>' | b'"' | b')' | b'\\' => break,
+            b'.' if domain.last().is_none_or(|&last| last == b'.') => {}
+            _ if byte <= b' ' => {}
+            _ => {
+                domain.push(byte);
+                comment.clear();
+            }
+        }
+        *rest = tail;
+    }
+    if domain.last() == Some(&b'.') {
+        domain.pop();
+    }
+    (domain, comment)
+}
+
+/// What a comment says.
+fn inside(comment: &[u8]) -> Vec<u8> {
+    let inner = comment.strip_prefix(b"(").unwrap_or(comment);
+    inner.strip_suffix(b")").unwrap_or(inner).trim_ascii().to_vec()
+}
+
+/// The host of an address that has none.
 const UNSPECIFIED: &[u8] = b"unspecified-domain";
-
-fn is_special(byte: u8) -> bool {
-    byte <= b' ' || b"()<>@,;:\"".contains(&byte)
-}
 
 /// Where the `>` stands that closes an angle address, quoted strings respected.
 fn angle_end(text: &[u8]) -> usize {

@@ -9,6 +9,8 @@
 //!   5        the References field, unfolded; no longer written, and read where 7 is not there
 //!   6        what SORT compares (keys.rs)
 //!   7        what THREAD goes by (keys.rs)
+//!   8        the preview
+//!   9        the fields that SEARCH has keys for (fields.rs); absent where they are long
 //! ```
 //!
 //! A tag that is not known is passed over, so that another text can be added without another version. Numbers are LEB128;
@@ -18,14 +20,16 @@
 //! Version 1 was the structure alone and a CRC-32 of all before it. It is read as it stands. What has a later version, or
 //! is damaged, is refused: the message has it all. The frame round it in the file has a checksum.
 
+use std::convert::Infallible;
 use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::fields;
 use super::keys::{sort_section, thread_section};
 use super::{
-    Address, Content, Disposition, Envelope, Fields, Inner, Kind, MAX_DEPTH, Parameter, Part, Raw, SentDate,
-    SortKeys, Span, Structure, ThreadKeys,
+    Address, Content, Disposition, Envelope, Fields, Inner, Kind, MAX_DEPTH, Parameter, Part, Raw,
+    SearchField, SentDate, SortKeys, Span, Structure, ThreadKeys,
 };
 
 /// Why cached bytes are not what is known of a message.
@@ -79,8 +83,16 @@ impl Shown {
 impl Cached {
     /// Of a message whose structure is this.
     pub fn new(structure: &Structure, message: &[u8]) -> Cached {
-        let bare = Cached::build(structure, &fields(structure));
-        bare.with_keys_of(structure, &references(structure.root.header.of(message)))
+        let header = structure.root.header.of(message);
+        let mut bytes = Cached::printed(structure, &fields(structure));
+        put_keys(&mut bytes, structure, &references(header));
+        let read = |span: Span| Ok::<_, Infallible>(Bytes::copy_from_slice(span.of(message)));
+        let Ok(preview) = structure.preview(read);
+        put_section(&mut bytes, PREVIEW, preview.as_bytes());
+        if let Some(section) = fields::section(header) {
+            put_section(&mut bytes, SEARCHED, &section);
+        }
+        Cached::found(bytes)
     }
 
     /// Reads what [`Cached::bytes`] gave, whichever version it had.
@@ -126,6 +138,27 @@ impl Cached {
         ThreadKeys::read(self.section(THREAD)?)
     }
 
+    /// The beginning of the message's text (RFC 8970), UTF-8; none where an earlier version left it out.
+    pub fn preview(&self) -> Option<&[u8]> {
+        self.section(PREVIEW)
+    }
+
+    /// With its preview ([`Structure::preview`]), unless it has one.
+    pub fn with_preview(self, preview: &str) -> Cached {
+        if self.preview().is_some() {
+            return self;
+        }
+        let mut bytes = Vec::from(self.bytes);
+        put_section(&mut bytes, PREVIEW, preview.as_bytes());
+        Cached::found(bytes)
+    }
+
+    /// A header field as SEARCH compares it ([`searched`](super::searched)), a line for each time that it is there. None where
+    /// the header has to be read.
+    pub fn searched(&self, field: SearchField) -> Option<&str> {
+        field.read(self.section(SEARCHED)?)
+    }
+
     /// Whether it has what SORT and THREAD need.
     pub fn has_keys(&self) -> bool {
         self.sort_keys().is_some() && self.thread_keys().is_some()
@@ -136,20 +169,15 @@ impl Cached {
         self.thread_keys().is_none() && self.section(REFERENCES).is_none()
     }
 
-    /// With what an earlier version left out of what SORT and THREAD need. `header`: the message's, where it is needed.
-    pub fn with_keys(self, header: &[u8]) -> Result<Cached, CacheError> {
+    /// With what an earlier version left out of what SORT and THREAD need. `structure`: its own; `header`: the message's,
+    /// where it is needed.
+    pub fn with_keys(self, structure: &Structure, header: &[u8]) -> Cached {
         if self.has_keys() {
-            return Ok(self);
+            return self;
         }
-        let structure = self.structure()?;
         let kept = self.section(REFERENCES).map(<[u8]>::to_vec);
-        Ok(self.with_keys_of(&structure, &kept.unwrap_or_else(|| references(header))))
-    }
-
-    fn with_keys_of(self, structure: &Structure, references: &[u8]) -> Cached {
         let mut bytes = Vec::from(self.bytes);
-        put_section(&mut bytes, SORT, &sort_section(structure));
-        put_section(&mut bytes, THREAD, &thread_section(structure, references));
+        put_keys(&mut bytes, structure, &kept.unwrap_or_else(|| references(header)));
         Cached::found(bytes)
     }
 
@@ -181,10 +209,11 @@ impl Cached {
         let fields = body.get(1..).unwrap_or_default();
         let mut reader = Reader::new(fields);
         let structure = reader.structure().filter(|_| reader.rest.is_empty()).ok_or(CacheError::Damaged)?;
-        Ok(Cached::build(&structure, fields))
+        Ok(Cached::found(Cached::printed(&structure, fields)))
     }
 
-    fn build(structure: &Structure, fields: &[u8]) -> Cached {
+    /// The structure, and what FETCH shows of it.
+    fn printed(structure: &Structure, fields: &[u8]) -> Vec<u8> {
         let mut bytes = vec![VERSION];
         put_section(&mut bytes, STRUCTURE, fields);
         if structure.weight() <= PRINTED {
@@ -197,7 +226,7 @@ impl Cached {
                 }
             }
         }
-        Cached::found(bytes)
+        bytes
     }
 
     fn found(bytes: Vec<u8>) -> Cached {
@@ -225,6 +254,12 @@ fn fields(structure: &Structure) -> Vec<u8> {
     out.out
 }
 
+/// What SORT and THREAD need.
+fn put_keys(out: &mut Vec<u8>, structure: &Structure, references: &[u8]) {
+    put_section(out, SORT, &sort_section(structure));
+    put_section(out, THREAD, &thread_section(structure, references));
+}
+
 fn put_section(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
     let mut writer = Writer::new(std::mem::take(out));
     writer.out.push(tag);
@@ -241,11 +276,13 @@ fn references(header: &[u8]) -> Vec<u8> {
 const VERSION: u8 = 2;
 const BARE: u8 = 1;
 
-const SECTIONS: usize = 7;
+const SECTIONS: usize = 9;
 const STRUCTURE: u8 = 1;
 const REFERENCES: u8 = 5;
 const SORT: u8 = 6;
 const THREAD: u8 = 7;
+const PREVIEW: u8 = 8;
+const SEARCHED: u8 = 9;
 
 /// Addresses, parts and parameters of a structure whose texts are kept, and bytes of each text.
 const PRINTED: usize = 256;

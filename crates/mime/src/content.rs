@@ -44,15 +44,15 @@ pub enum Encoding {
 }
 
 impl Content {
-    /// Reads a part's header. `digest`: a part without Content-Type is a message.
+    /// Reads a part's header. `digest`: a part without Content-Type is a message. Of fields that are repeated the last counts.
     pub(super) fn parse(header: &[u8], digest: bool) -> Content {
         let mut content = Content::default();
         let mut typed = false;
         for field in Fields::new(header) {
             let Some(name) = strip_content(field.name) else { continue };
             let value = field.unfolded();
-            if name.eq_ignore_ascii_case(b"type") && !typed {
-                typed = content.set_type(&value);
+            if name.eq_ignore_ascii_case(b"type") {
+                typed |= content.set_type(&value);
             } else {
                 content.set_field(name, &value);
             }
@@ -99,6 +99,9 @@ impl Content {
         let (Some(media), true, Some(subtype)) = (tokens.token(), tokens.eat(b'/'), tokens.token()) else {
             return false;
         };
+        if !tokens.is_at_parameters() {
+            return false;
+        }
         self.media = upper(&media);
         self.subtype = upper(&subtype);
         self.parameters = tokens.parameters();
@@ -106,29 +109,21 @@ impl Content {
     }
 
     fn set_field(&mut self, name: &[u8], value: &[u8]) {
-        let once = |slot: &mut Option<Raw>, value: &[u8]| {
-            if slot.is_none() && !value.is_empty() {
-                *slot = Some(value.into());
-            }
-        };
         match name.to_ascii_lowercase().as_slice() {
-            b"id" => once(&mut self.id, value),
-            b"description" => once(&mut self.description, value),
-            b"md5" => once(&mut self.md5, value),
-            b"location" => once(&mut self.location, value),
-            b"transfer-encoding" => {
-                if let Some(token) = (Tokens { rest: value }).token() {
-                    once(&mut self.encoding, &upper(&token));
-                }
-            }
-            b"disposition" if self.disposition.is_none() => {
+            b"id" => self.id = Some(value.into()),
+            b"description" => self.description = Some(value.into()),
+            b"md5" => self.md5 = Some(value.into()),
+            b"location" => self.location = Some(value.into()),
+            b"transfer-encoding" => self.encoding = encoding(value),
+            b"disposition" => {
                 let mut tokens = Tokens { rest: value };
-                if let Some(kind) = tokens.token() {
-                    self.disposition =
-                        Some(Disposition { kind: upper(&kind), parameters: tokens.parameters() });
-                }
+                let kind = match tokens.token() {
+                    None if !tokens.is_at_parameters() || tokens.rest.is_empty() => return,
+                    kind => kind.unwrap_or_default(),
+                };
+                self.disposition = Some(Disposition { kind: upper(&kind), parameters: tokens.parameters() });
             }
-            b"language" if self.language.is_empty() => self.language = languages(value),
+            b"language" => self.language = languages(value),
             _ => {}
         }
     }
@@ -157,6 +152,14 @@ fn strip_content(name: &[u8]) -> Option<&[u8]> {
     head.eq_ignore_ascii_case(b"content-").then_some(tail)
 }
 
+/// A token and nothing behind it; otherwise it is as if it were not there.
+fn encoding(value: &[u8]) -> Option<Raw> {
+    let mut tokens = Tokens { rest: value };
+    let token = tokens.token()?;
+    tokens.skip_blanks();
+    tokens.rest.is_empty().then(|| upper(&token))
+}
+
 fn upper(text: &[u8]) -> Raw {
     text.to_ascii_uppercase().into()
 }
@@ -165,7 +168,7 @@ fn languages(value: &[u8]) -> Vec<Raw> {
     let mut tokens = Tokens { rest: value };
     let mut found = Vec::new();
     while let Some(tag) = tokens.token() {
-        found.push(tag.into());
+        found.push(upper(&tag));
         if found.len() >= MAX_PARAMETERS || !tokens.eat(b',') {
             break;
         }
@@ -198,11 +201,17 @@ impl Tokens<'_> {
         }
     }
 
+    /// Whether nothing comes but parameters.
+    fn is_at_parameters(&mut self) -> bool {
+        self.skip_blanks();
+        matches!(self.rest.first(), None | Some(b';'))
+    }
+
     /// `; name=value` as often as they come. A parameter that makes no sense is skipped up to the next semicolon.
     fn parameters(&mut self) -> Vec<Parameter> {
         let mut found = Vec::new();
         while self.next_semicolon() && found.len() < MAX_PARAMETERS {
-            let Some(name) = self.token() else { continue };
+            let name = self.token().unwrap_or_default();
             if !self.eat(b'=') {
                 continue;
             }
@@ -210,7 +219,7 @@ impl Tokens<'_> {
                 found.push(Parameter { name: upper(&name), value: value.into() });
             }
         }
-        found
+        joined(found)
     }
 
     fn next_semicolon(&mut self) -> bool {
@@ -224,18 +233,20 @@ impl Tokens<'_> {
         }
     }
 
+    /// None where it is empty, or a quoted one does not end.
     fn value(&mut self) -> Option<Vec<u8>> {
         self.skip_blanks();
         if self.rest.first() == Some(&b'"') {
-            let (text, rest) = quoted(&self.rest[1..]);
+            let (text, rest) = closed(&self.rest[1..]);
             self.rest = rest;
-            return Some(text);
+            return text;
         }
-        // Lenient, for the many senders that do not quote: everything up to a blank or semicolon.
-        let end = self.rest.iter().position(|b| matches!(b, b';' | b' ' | b'\t')).unwrap_or(self.rest.len());
+        // Lenient, for the many senders that do not quote: everything up to a semicolon or comment.
+        let end = self.rest.iter().position(|b| matches!(b, b';' | b'(')).unwrap_or(self.rest.len());
         let (text, rest) = self.rest.split_at(end);
         self.rest = rest;
-        (end > 0).then(|| text.to_vec())
+        let text = text.trim_ascii_end();
+        (!text.is_empty()).then(|| text.to_vec())
     }
 
     fn skip_blanks(&mut self) {
@@ -251,6 +262,59 @@ impl Tokens<'_> {
 
 fn is_token(byte: u8) -> bool {
     byte > b' ' && byte != 0x7f && !br#"()<>@,;:\"/[]?="#.contains(&byte)
+}
+
+/// Parameters whose value stands in numbered pieces, joined: RFC 2231 section 3. A value with charset and percent signs in any
+/// piece stays as it stands, its name with a star, as the client wants it.
+fn joined(list: Vec<Parameter>) -> Vec<Parameter> {
+    let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    // Of the parameter that is under way: its name without stars, and the number of its next piece.
+    let mut open: Option<(Vec<u8>, u32)> = None;
+    for Parameter { name, value } in list {
+        let Some((base, number, extended)) = piece(&name) else {
+            open = None;
+            found.push((name.into_vec(), value.into_vec()));
+            continue;
+        };
+        match (&mut open, found.last_mut()) {
+            (Some((under_way, next)), Some(last)) if under_way.as_slice() == base && *next == number => {
+                last.1.extend_from_slice(&value);
+                if extended && !last.0.ends_with(b"*") {
+                    last.0.push(b'*');
+                }
+                *next += 1;
+            }
+            _ if number == 0 => {
+                open = Some((base.to_vec(), 1));
+                let star: &[u8] = if extended { b"*" } else { b"" };
+                found.push(([base, star].concat(), value.into_vec()));
+            }
+            _ => {
+                open = None;
+                found.push((name.into_vec(), value.into_vec()));
+            }
+        }
+    }
+    found.into_iter().map(|(name, value)| Parameter { name: name.into(), value: value.into() }).collect()
+}
+
+/// `name*0` and `name*0*`: the name, the number, and whether the star follows.
+fn piece(name: &[u8]) -> Option<(&[u8], u32, bool)> {
+    let (name, extended) = name.strip_suffix(b"*").map_or((name, false), |name| (name, true));
+    let at = name.iter().position(|&byte| byte == b'*')?;
+    let (name, digits) = (name.get(..at)?, name.get(at + 1..)?);
+    let number =
+        std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
+    Some((name, number.parse().ok()?, extended))
+}
+
+/// As [`quoted`]; none where it does not end.
+pub(super) fn closed(text: &[u8]) -> (Option<Vec<u8>>, &[u8]) {
+    let (value, rest) = quoted(text);
+    let read = text.get(..text.len() - rest.len()).unwrap_or_default();
+    // The last byte read is the quote that ends it, unless a backslash before it made it part of the text.
+    let slashes = read.iter().rev().skip(1).take_while(|&&byte| byte == b'\\').count();
+    (read.ends_with(b"\"").then_some(value).filter(|_| slashes % 2 == 0), rest)
 }
 
 /// The text of a quoted string whose opening quote has been read, and what follows it.

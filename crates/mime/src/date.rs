@@ -1,7 +1,6 @@
 //! The Date field: RFC 5322 section 3.3, with the obsolete zones and two-digit years of section 4.3.
 
 use super::content::skip_comment;
-use super::header::Fields;
 
 /// When a message says that it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,38 +17,46 @@ impl SentDate {
         (self.epoch + i64::from(self.zone_minutes) * 60).div_euclid(86_400)
     }
 
-    /// The Date field of a header, if there is one that can be read.
-    pub fn of_header(header: &[u8]) -> Option<SentDate> {
-        SentDate::parse(&Fields::first(header, "date")?.unfolded())
-    }
-
-    /// Reads `[Mon,] 23 Nov 2026 23:07[:29] +0100`.
+    /// Reads `[Mon,] 23 Nov 2026 23:07[:29] +0100`. A time that cannot be read is 00:00, and such a zone is UTC (RFC 5256 section
+    /// 2.2); the day stands all the same.
     pub fn parse(value: &[u8]) -> Option<SentDate> {
         let tokens = tokens(value);
-        let mut words = tokens.iter().map(|t| t.as_slice());
-        let mut word = words.next()?;
-        if word.first().is_some_and(u8::is_ascii_alphabetic) {
-            word = words.next()?;
+        let mut words = tokens.iter().map(|t| t.as_slice()).peekable();
+        if words.peek()?.first().is_some_and(u8::is_ascii_alphabetic) {
+            words.next();
         }
-        let day: i64 = number(word)?;
-        let month = month(words.next()?)?;
-        let year = match number(words.next()?)? {
-            year @ 0..50 => 2000 + year,
-            year @ 50..1000 => 1900 + year,
+        let mut date = [words.next()?, b"", b""];
+        let dashed: Vec<&[u8]> = date[0].split(|&byte| byte == b'-').collect();
+        match dashed.as_slice() {
+            [day, month, year] => date = [*day, *month, *year],
+            _ => (date[1], date[2]) = (words.next()?, words.next()?),
+        }
+        let [day, month_name, year] = date;
+        let (day, month) = (number(day)?, month(month_name)?);
+        let year = match number(year)? {
+            // As Cyrus and others read them, and not as RFC 5322 has it, by which this century ends at 49.
+            year @ 0..70 => 2000 + year,
+            year @ 70..1000 => 1900 + year,
             year => year,
         };
-        let mut clock = words.next().unwrap_or(b"0:0").split(|&b| b == b':');
-        let hour = number(clock.next()?)?;
-        let minute = number(clock.next()?)?;
-        let second = clock.next().map_or(Some(0), number)?;
-        let in_range = (1..=31).contains(&day) && year <= 9999 && hour < 24 && minute < 60 && second <= 60;
-        if !in_range {
+        if !(1..=31).contains(&day) || year > 9999 {
             return None;
         }
-        let zone_minutes = words.next().map_or(0, zone);
-        let local = days_since_1970(year, month, day)? * 86_400 + hour * 3600 + minute * 60 + second;
+        let (seconds, zone_minutes) = match words.next().and_then(clock) {
+            Some(seconds) => (seconds, words.next().map_or(0, zone)),
+            None => (0, words.next().map_or(0, zone)),
+        };
+        let local = days_since_1970(year, month, day)? * 86_400 + seconds;
         Some(SentDate { epoch: local - i64::from(zone_minutes) * 60, zone_minutes })
     }
+}
+
+/// Seconds of the day at `23:07[:29]`.
+fn clock(word: &[u8]) -> Option<i64> {
+    let mut parts = word.split(|&byte| matches!(byte, b':' | b'.'));
+    let (hour, minute) = (number(parts.next()?)?, number(parts.next()?)?);
+    let second = parts.next().map_or(Some(0), number)?;
+    (hour < 24 && minute < 60 && second <= 60).then_some(hour * 3600 + minute * 60 + second)
 }
 
 /// Words between blanks, commas and comments; no more than a date has.
@@ -132,6 +139,14 @@ mod tests {
         assert_eq!(read("23 Nov 26 22:07 GMT"), Some((1_795_471_620, 0)));
         assert_eq!(read("Tue,29 Feb 2000 12:00:00 PST"), Some((951_854_400, -480)));
         assert_eq!(read("31 Feb 2001 00:00:00 +0000"), read("3 Mar 2001 00:00:00 +0000"));
+        assert_eq!(read("7 Feb 1994 21.52.25 -0800"), read("Mon, 7 Feb 1994 21:52:25 -0800"));
+        assert_eq!(read("7-Feb-1994 21:52:25 -0800"), read("Mon, 7 Feb 1994 21:52:25 -0800"));
+        for time in ["", " garbage", " 25:00:00", " 12", " 24:00:00"] {
+            assert_eq!(read(&format!("Mon, 7 Feb 1994{time}")), read("7 Feb 1994 00:00"), "{time}");
+        }
+        assert_eq!(read("7 Feb 1994 25:00 -0800"), read("7 Feb 1994 00:00 -0800"));
+        assert_eq!(read("1 Jan 69 00:00"), read("1 Jan 2069 00:00"));
+        assert_eq!(read("1 Jan 70 00:00"), Some((0, 0)));
         assert_eq!(read("yesterday"), None);
         assert_eq!(read("31 Foo 2000 12:00:00"), None);
     }

@@ -28,6 +28,22 @@ pub fn to_utf8(text: &[u8], charset: &[u8]) -> String {
     }
 }
 
+/// Text of a charset as UTF-8, and nothing that it does not say: a byte that is no text of the charset, or not ASCII where the
+/// charset is not known, becomes U+FFFD. UTF-8 is read where ASCII or nothing is named.
+pub(super) fn charset_text(text: &[u8], charset: &[u8]) -> String {
+    let charset = charset.trim_ascii();
+    if is_plain(charset) {
+        return String::from_utf8_lossy(text).into_owned();
+    }
+    match charset_decoder(charset) {
+        Some(decode) => decode(text),
+        None => text
+            .iter()
+            .map(|&byte| if byte.is_ascii() { byte as char } else { char::REPLACEMENT_CHARACTER })
+            .collect(),
+    }
+}
+
 /// Whether text of a charset can be read.
 pub fn knows_charset(charset: &[u8]) -> bool {
     is_plain(charset) || charset_decoder(charset).is_some()

@@ -20,13 +20,13 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Reads a header block. The first field of each name counts.
+    /// Reads a header block. Of fields that are repeated the last counts, as in Cyrus.
     pub(super) fn parse(header: &[u8]) -> Envelope {
         let mut envelope = Envelope::default();
         for field in Fields::new(header) {
             match field.name.to_ascii_lowercase().as_slice() {
                 b"date" => text(&mut envelope.date, &field),
-                b"subject" => text(&mut envelope.subject, &field),
+                b"subject" => envelope.subject = Some(field.unfolded().into()),
                 b"from" => list(&mut envelope.from, &field),
                 b"sender" => list(&mut envelope.sender_field, &field),
                 b"reply-to" => list(&mut envelope.reply_to_field, &field),
@@ -58,13 +58,9 @@ impl Envelope {
 }
 
 fn text(slot: &mut Option<Raw>, field: &Field) {
-    if slot.is_none() {
-        *slot = Some(field.unfolded().into());
-    }
+    *slot = Some(field.text().into());
 }
 
 fn list(slot: &mut Vec<Address>, field: &Field) {
-    if slot.is_empty() {
-        *slot = Address::parse_list(&field.unfolded());
-    }
+    *slot = Address::parse_list(&field.unfolded());
 }

@@ -18,6 +18,14 @@ impl Field<'_> {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 
+    /// The value without line ends, and without the blanks between the colon and it where it begins on the same line: as ENVELOPE
+    /// shows it.
+    pub fn text(&self) -> Vec<u8> {
+        let from = self.value.iter().position(|b| !matches!(b, b' ' | b'\t')).unwrap_or(self.value.len());
+        let value = self.value.get(from..).unwrap_or_default();
+        value.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n' | 0)).collect()
+    }
+
     /// The value without line ends and without blanks around it.
     pub fn unfolded(&self) -> Vec<u8> {
         let kept: Vec<u8> = self.value.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n' | 0)).collect();
@@ -64,8 +72,11 @@ impl<'h> Iterator for Fields<'h> {
 }
 
 /// HEADER.FIELDS and HEADER.FIELDS.NOT: the fields named (or not named) in `names`, as they stand and in the header's
-/// order, then the blank line that the header ends with. One pass, however many names there are.
+/// order, then the blank line that a header ends with; nothing of a header that is not there. One pass, however many names there are.
 pub fn pick_fields<N: AsRef<[u8]>>(header: &[u8], names: &[N], not: bool) -> Vec<u8> {
+    if header.is_empty() {
+        return Vec::new();
+    }
     let names: HashSet<Vec<u8>> = names.iter().map(|name| name.as_ref().to_ascii_lowercase()).collect();
     let longest = names.iter().map(Vec::len).max().unwrap_or(0);
     let (mut out, mut lower) = (Vec::new(), Vec::new());

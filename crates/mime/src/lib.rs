@@ -9,7 +9,8 @@
 //! - [`section`] the numbers of BODY\[1.2.MIME] → a span; [`header`] picks fields for HEADER.FIELDS;
 //! - [`render`] the IMAP syntax of ENVELOPE, BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2);
 //! - [`words`] header values as text, with their encoded words; [`subject`], [`ids`], [`fold`], [`keys`] what SORT and THREAD compare;
-//! - [`text`] UTF-8 text for SEARCH, decoded from transfer encoding and charset;
+//! - [`preview`] the beginning of its text;
+//! - [`search`] text for SEARCH, decoded and made comparable; [`fields`] what the cache keeps of it;
 //! - [`cache`] the compact form in a mailbox's cache, with what FETCH shows as IMAP prints it.
 //!
 //! Hostile input costs linear time and bounded memory: parts, nesting, parameters and addresses are limited, and what
@@ -21,18 +22,20 @@ mod content;
 mod date;
 mod decode;
 mod envelope;
+mod fields;
 mod fold;
 mod header;
 mod ids;
 mod keys;
+mod preview;
 mod render;
 mod scan;
+mod search;
 mod section;
 mod structure;
 mod subject;
 #[cfg(test)]
 mod tests;
-mod text;
 mod words;
 
 pub use address::Address;
@@ -41,11 +44,13 @@ pub use content::{Content, Disposition, Encoding, Parameter};
 pub use date::SentDate;
 pub use decode::{decode_transfer, knows_charset, to_utf8};
 pub use envelope::Envelope;
+pub use fields::SearchField;
 pub use fold::casemap;
 pub use header::{Field, Fields, pick_fields};
 pub use ids::message_ids;
 pub use keys::{Ids, SortKeys, ThreadKeys};
 pub use render::write_nstring;
+pub use search::{field_text, searched};
 pub use section::What;
 pub use structure::{Inner, Kind, Part, Raw, Span, Structure};
 pub use subject::BaseSubject;

@@ -174,7 +174,6 @@ fn disposition_to_location(out: &mut Vec<u8>, content: &Content) {
     out.push(b' ');
     match content.language.as_slice() {
         [] => out.extend_from_slice(b"NIL"),
-        [one] => write_string(out, one),
         several => {
             for (at, tag) in several.iter().enumerate() {
                 out.push(if at == 0 { b'(' } else { b' ' });

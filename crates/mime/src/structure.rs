@@ -1,6 +1,6 @@
 //! The parts of a message, and where they lie in it.
 
-use super::{content::Content, date::SentDate, envelope::Envelope, scan};
+use super::{Encoding, content::Content, date::SentDate, envelope::Envelope, scan};
 
 /// Raw bytes of a header value, as they stand in the message without line ends; not always UTF-8.
 pub type Raw = Box<[u8]>;
@@ -44,9 +44,10 @@ pub struct Structure {
 /// One body part, or a whole message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The header with the blank line that ends it.
+    /// The header with the blank line that ends it, if one does.
     pub header: Span,
-    /// The body, without the line end that belongs to the boundary after it.
+    /// The body, without the line end that belongs to the boundary after it. A multipart that ends with the line of its own
+    /// boundary, and a message of nothing but an empty header, keep theirs.
     pub body: Span,
     /// Line ends in the body.
     pub lines: u32,
@@ -77,7 +78,7 @@ impl Structure {
         let root = scan::scan(message);
         let head = root.header.of(message);
         let envelope = Envelope::parse(head);
-        let sent = SentDate::of_header(head);
+        let sent = envelope.date.as_deref().and_then(SentDate::parse);
         Structure { size: message.len() as u32, envelope, sent, root }
     }
 
@@ -93,6 +94,15 @@ impl Structure {
 }
 
 impl Part {
+    /// What undoes its transfer encoding. A message or a multipart has none but the identity (RFC 2045 section 6.4), whatever its
+    /// header says: its bytes are what they are.
+    pub fn transfer_encoding(&self) -> Encoding {
+        match self.kind {
+            Kind::Leaf => self.content.transfer_encoding(),
+            Kind::Multipart(_) | Kind::Message(_) => Encoding::Identity,
+        }
+    }
+
     /// Its own and those below, up to `most`.
     fn weight(&self, most: usize) -> usize {
         let own = 1 + self.content.parameters.len() + self.content.language.len();

@@ -4,39 +4,56 @@
 //! encoded-word = "=?" charset ["*" language] "?" ("B" / "Q") "?" encoded-text "?="
 //! ```
 //!
+//! There are two readings. Who shows or sorts a header wants as much of it as there is ([`header_text`]); who searches it wants
+//! nothing that is not there ([`searched_words`]).
+//!
 //! Blanks between two encoded words are not shown. What is no encoded word after all stands as it is.
 
 use std::borrow::Cow;
 
 use super::Encoding;
-use super::decode::{decode_transfer, knows_charset, to_utf8};
+use super::decode::{charset_text, decode_transfer, knows_charset, to_utf8};
 
 /// A header value with folds removed and encoded words decoded, without blanks around it. Text of a charset that is not
 /// known is left encoded.
 pub fn header_text(value: &[u8]) -> String {
+    read(value, Reading { text: to_utf8, unknown: None })
+}
+
+/// The same for SEARCH: bytes that are no text, and words of a charset that is not known, become U+FFFD.
+pub(super) fn searched_words(value: &[u8]) -> String {
+    read(value, Reading { text: charset_text, unknown: Some("\u{fffd}") })
+}
+
+/// How bytes become text.
+#[derive(Clone, Copy)]
+struct Reading {
+    /// Text of a charset.
+    text: fn(&[u8], &[u8]) -> String,
+    /// What stands for an encoded word of a charset that is not known; none: the word as it stands.
+    unknown: Option<&'static str>,
+}
+
+fn read(value: &[u8], reading: Reading) -> String {
     let flat = unfolded(value);
     let flat = flat.trim_ascii();
-    if !flat.windows(2).any(|pair| pair == b"=?") {
-        return to_utf8(flat, b"");
-    }
-    let mut text = Text::default();
-    let mut rest = flat;
+    let mut text = Text { out: String::new(), open: None, reading };
+    let (mut rest, mut plain) = (flat, flat);
     while let Some(at) = rest.windows(2).position(|pair| pair == b"=?") {
-        let (before, from) = rest.split_at(at);
-        match Word::take(from) {
+        let from = rest.get(at..).unwrap_or_default();
+        let word = Word::take(from);
+        let known =
+            word.as_ref().is_some_and(|(word, _)| knows_charset(word.charset) || reading.unknown.is_some());
+        match word.filter(|_| known) {
             Some((word, after)) => {
-                text.plain(before);
+                text.plain(plain.get(..plain.len() - from.len()).unwrap_or_default());
                 text.word(word);
-                rest = after;
+                (rest, plain) = (after, after);
             }
-            None => {
-                let (plain, after) = rest.split_at(at + 2);
-                text.plain(plain);
-                rest = after;
-            }
+            None => rest = from.get(2..).unwrap_or_default(),
         }
     }
-    text.plain(rest);
+    text.plain(plain);
     text.end();
     text.out
 }
@@ -72,7 +89,7 @@ impl<'v> Word<'v> {
             b'Q' | b'q' => unquote(encoded),
             _ => return None,
         };
-        knows_charset(charset).then_some((Word { charset, bytes }, rest))
+        Some((Word { charset, bytes }, rest))
     }
 }
 
@@ -96,8 +113,8 @@ fn unquote(text: &[u8]) -> Vec<u8> {
 }
 
 /// Text under way.
-#[derive(Default)]
 struct Text<'v> {
+    reading: Reading,
     out: String,
     /// Bytes of encoded words that are not converted yet: a character may begin in one and end in the next.
     open: Option<(&'v [u8], Vec<u8>)>,
@@ -109,7 +126,7 @@ impl<'v> Text<'v> {
             return;
         }
         self.end();
-        self.out.push_str(&to_utf8(text, b""));
+        self.out.push_str(&(self.reading.text)(text, b""));
     }
 
     fn word(&mut self, word: Word<'v>) {
@@ -126,7 +143,10 @@ impl<'v> Text<'v> {
 
     fn end(&mut self) {
         if let Some((charset, bytes)) = self.open.take() {
-            self.out.push_str(&to_utf8(&bytes, charset));
+            match self.reading.unknown.filter(|_| !knows_charset(charset)) {
+                Some(unknown) => self.out.push_str(unknown),
+                None => self.out.push_str(&(self.reading.text)(&bytes, charset)),
+            }
         }
     }
 }

@@ -18,13 +18,12 @@ use super::{
     error::StoreError,
     lock,
     mailbox::Mailbox,
-    message::{Place, Window},
+    message::{Place, Read, Window},
     record::Record,
 };
 
 /// The first byte of what stands in a frame's place that has moved; then where it is (8 bytes, little-endian).
 const JUMP: u8 = 0x7f;
-const JUMP_BYTES: usize = 9;
 
 /// Where the frame has moved, if that is what a payload says.
 pub(crate) fn jump(payload: &[u8]) -> Option<u64> {
@@ -56,7 +55,10 @@ impl Mailbox {
             let known = frame.and_then(|frame| self.known_frame(frame));
             run.push(match known {
                 Some(cached) if cached.has_keys() => Ok(cached),
-                Some(cached) => self.complete(cached, place, &mut completed, &mut read),
+                Some(cached) => {
+                    read += place.header as usize;
+                    self.complete(cached, place, false, &mut completed)
+                }
                 // The cache is no more than that: what it lost is read from the message again.
                 None => self.read_blocking(place.uid, 0..u64::MAX).map(|message| {
                     read += message.len();
@@ -68,28 +70,51 @@ impl Mailbox {
         run
     }
 
+    /// Adds the preview to what was read of messages ([`Mailbox::read_run`]), where the cache does not have it yet. On a
+    /// blocking thread of the caller's.
+    pub fn add_previews(&self, records: &[Record], run: &mut [Result<Read, StoreError>]) {
+        let mut completed = Vec::new();
+        for (record, read) in records.iter().zip(run) {
+            let Ok(Read { cached: Some(cached), .. }) = read else { continue };
+            if cached.preview().is_some() {
+                continue;
+            }
+            let place = Place::of(record);
+            match self.complete(cached.clone(), &place, true, &mut completed) {
+                Ok(whole) => *cached = whole,
+                Err(error) => *read = Err(error),
+            }
+        }
+        self.keep(completed);
+    }
+
+    /// With the keys that lack, and on demand the preview.
     fn complete(
         &self,
         cached: Cached,
         place: &Place,
+        preview: bool,
         completed: &mut Vec<Completed>,
-        read: &mut usize,
     ) -> Result<Cached, StoreError> {
+        let bytes = |from: u32, to: u32| self.read_blocking(place.uid, u64::from(from)..u64::from(to));
+        // A jump must not be longer than what stood there.
+        let is_long = cached.bytes().len() > size_of::<u64>();
+        let Ok(structure) = cached.structure() else {
+            let message = self.read_blocking(place.uid, 0..u64::MAX)?;
+            return Ok(Cached::new(&Structure::parse(&message), &message));
+        };
         let header = match cached.needs_header() {
-            true => self.read_blocking(place.uid, 0..place.header)?,
+            true => bytes(0, structure.header_size())?,
             false => Bytes::new(),
         };
-        *read += header.len();
-        // A jump must not be longer than what stood there.
-        let is_long = cached.bytes().len() >= JUMP_BYTES;
-        let cached = cached.with_keys(&header).or_else(|_| {
-            let message = self.read_blocking(place.uid, 0..u64::MAX)?;
-            Ok::<_, StoreError>(Cached::new(&Structure::parse(&message), &message))
-        })?;
-        if is_long {
-            completed.push(Completed { uid: place.uid, place: place.cache, bytes: cached.bytes().clone() });
+        let mut whole = cached.with_keys(&structure, &header);
+        if preview {
+            whole = whole.with_preview(&structure.preview(|span| bytes(span.start, span.end()))?);
         }
-        Ok(cached)
+        if is_long {
+            completed.push(Completed { uid: place.uid, place: place.cache, bytes: whole.bytes().clone() });
+        }
+        Ok(whole)
     }
 
     /// Puts complete frames into the cache, for the next time. If a change is under way they are not kept this time.

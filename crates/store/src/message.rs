@@ -168,6 +168,13 @@ impl Mailbox {
         read.structure.ok_or(StoreError::NoMessage)
     }
 
+    /// What the cache keeps of a message. On a blocking thread of the caller's.
+    pub fn cached_blocking(&self, uid: u32) -> Result<Cached, StoreError> {
+        let view = self.view();
+        let record = view.get(uid).or_else(|| view.expunged.get(uid)).ok_or(StoreError::NoMessage)?;
+        self.cached(record)
+    }
+
     /// What is kept of a message in the cache, for another mailbox's.
     pub(crate) fn cached(&self, record: &Record) -> Result<Cached, StoreError> {
         let (place, wanted) = (Place::of(record), Wanted { structure: Depth::Shown, bytes: Extent::Nothing });

@@ -346,7 +346,7 @@ async fn others_are_served_while_one_user_reads_monstrous_messages() {
         ),
         (
             "FETCH of what is decoded",
-            "FETCH 5 (BINARY.PEEK[1] BINARY.SIZE[1] BINARY.PEEK[1]<7.9>)".to_owned(),
+            "FETCH 5 (BINARY.PEEK[1] BINARY.SIZE[1] BINARY.PEEK[1]<7.9> PREVIEW)".to_owned(),
         ),
         ("FETCH of all", "FETCH 1:* (BODY[])".to_owned()),
         ("SEARCH of texts", format!("SEARCH {}", "NOT BODY none NOT FROM none ".repeat(50).trim_end())),

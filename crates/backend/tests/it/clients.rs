@@ -232,7 +232,7 @@ async fn broken_mime_is_still_grammatical() {
         S: …
         S: a OK [READ-ONLY] Completed
         C: b FETCH 1 BODYSTRUCTURE
-        S: * 1 FETCH (BODYSTRUCTURE ("TEXT" "PLAIN" ("CHARSET" "us-ascii") NIL NIL "7BIT" 13 1 NIL NIL NIL NIL))
+        S: * 1 FETCH (BODYSTRUCTURE (("TEXT" "PLAIN" ("CHARSET" "us-ascii") NIL NIL "7BIT" 0 0 NIL NIL NIL NIL) "MIXED" NIL NIL NIL NIL))
         S: b OK Completed
         C: c FETCH 2 (BODYSTRUCTURE BODY[1])
         S: * 2 FETCH (BODYSTRUCTURE (("TEXT" "PLAIN" ("CHARSET" "us-ascii") NIL NIL "7BIT" 0 0 NIL NIL NIL NIL) "MIXED" ("BOUNDARY" "x") NIL NIL NIL) BODY[1] "")

@@ -6,6 +6,7 @@ mod agreement;
 mod annotate;
 mod bystanders;
 mod clients;
+mod content;
 mod field;
 mod hostile;
 mod imap;

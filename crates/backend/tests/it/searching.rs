@@ -181,13 +181,13 @@ async fn pages_of_what_was_found_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_fuzzy_search_finds_what_differs_in_accents() {
+async fn a_search_finds_what_differs_in_accents_and_a_fuzzy_one_tells_where() {
     let node = Node::start().await;
     let mut fred = five(&node).await;
     fred.talk(
         r#"
         C: a SEARCH SUBJECT cafe
-        S: * SEARCH
+        S: * SEARCH 5
         S: a OK Completed
         C: b SEARCH RETURN (ALL RELEVANCY) FUZZY TEXT cafe
         S: * ESEARCH (TAG "b") ALL 5 RELEVANCY (100)

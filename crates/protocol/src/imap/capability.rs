@@ -255,7 +255,7 @@ pub const TABLE: &[Capability] = &[
     both("NAMESPACE", AfterLogin, None),
     common("OBJECTID"),
     stores("PARTIAL"),
-    others("PREVIEW"),
+    stores("PREVIEW"),
     stores("QRESYNC"),
     common("QUOTA"),
     stores("QUOTA=RES-STORAGE"),

@@ -104,3 +104,24 @@ async fn a_frame_too_short_for_a_jump_leaves_its_neighbour_alone() {
     std::fs::remove_file(inbox.dir.join("2.")).unwrap();
     assert_eq!(froms(&inbox, &records), vec![a(); 2]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_that_an_earlier_version_did_not_keep_is_made_once() {
+    let (_bench, _store, inbox, records) = bench(3).await;
+    put(&inbox, &records[1], BARE);
+    let read = |add: bool| {
+        let mut run = inbox.read_run(&records, Wanted { structure: Depth::Shown, bytes: Extent::Nothing });
+        if add {
+            inbox.add_previews(&records, &mut run);
+        }
+        let shown =
+            |read: Result<Read, StoreError>| read.unwrap().cached.unwrap().preview().map(<[u8]>::to_vec);
+        run.into_iter().map(shown).collect::<Vec<_>>()
+    };
+    let hello = || Some(b"hello".to_vec());
+    assert_eq!(read(false), [hello(), None, hello()]);
+    assert_eq!(read(true), [hello(), hello(), hello()]);
+    remove_messages(&inbox);
+    assert_eq!(read(false), [hello(), hello(), hello()]);
+    assert_eq!(froms(&inbox, &records[1..2]), [Some("A".to_owned())]);
+}

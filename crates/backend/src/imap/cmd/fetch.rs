@@ -1,4 +1,5 @@
-//! FETCH: RFC 3501 section 6.4.5 with MODSEQ (RFC 7162), BINARY (RFC 3516), EMAILID (RFC 8474), SAVEDATE (RFC 8514).
+//! FETCH: RFC 3501 section 6.4.5 with MODSEQ (RFC 7162), BINARY (RFC 3516), EMAILID (RFC 8474), SAVEDATE (RFC 8514),
+//! PREVIEW (RFC 8970).
 //!
 //! Flags and numbers come from the index; envelope and structure from the cache, where they stand as they are printed; of a message's file only the bytes
 //! that are asked for are read. Messages are read in runs, by one hop to a blocking thread each, and the next run is read while
@@ -19,7 +20,7 @@ use crate::imap::limits::{CHUNK, FETCH_BYTES, SOON};
 use crate::imap::numbering::Target;
 use crate::imap::reply::{Outcome, Stop, refusal};
 use crate::imap::session::Session;
-use mime::{Encoding, Shown, Span, Structure, What, decode_transfer, pick_fields};
+use mime::{Encoding, Part, Shown, Span, Structure, What, decode_transfer, pick_fields, write_nstring};
 use store::{Depth, Extent, HEAD, How, Mailbox, Read, Record, StoreError, Wanted};
 
 pub async fn run(session: &mut Session, mut fetch: Fetch) -> Outcome {
@@ -54,15 +55,17 @@ pub async fn run(session: &mut Session, mut fetch: Fetch) -> Outcome {
         structure: fetch.items.iter().map(needs_structure).max().unwrap_or(Depth::Nothing),
         bytes: fetch.items.iter().map(needs_bytes).max().unwrap_or(Extent::Nothing),
     };
+    let previews = fetch.items.contains(&Item::Preview { lazy: false });
+    let read_ahead =
+        |mailbox: &Arc<Mailbox>, targets: &[Target]| read_ahead(mailbox, targets, wanted, previews);
     let mailbox = session.selected()?.mailbox.clone();
     let (mut failed, mut ahead, mut pace) = (None, None, Pace::default());
     let (mut at, mut marked, mut marked_to) = (0, Vec::new(), 0);
     while let Some(rest) = targets.get(at..).filter(|rest| !rest.is_empty()) {
-        let ready = ahead.take().unwrap_or_else(|| read_ahead(&mailbox, rest, wanted));
+        let ready = ahead.take().unwrap_or_else(|| read_ahead(&mailbox, rest));
         let run = unless_gone(session, ready).await?.map_err(|_| Stop::from(StoreError::Closed))?;
         let end = at + run.len();
-        ahead =
-            targets.get(end..).filter(|rest| !rest.is_empty()).map(|rest| read_ahead(&mailbox, rest, wanted));
+        ahead = targets.get(end..).filter(|rest| !rest.is_empty()).map(|rest| read_ahead(&mailbox, rest));
         if marks && end > marked_to {
             let until = end.max(marked_to + CHUNK).min(targets.len());
             let unmarked = targets.get_mut(marked_to..until).unwrap_or_default();
@@ -104,7 +107,12 @@ async fn tell_vanished(session: &mut Session, set: &SequenceSet, modseq: u64) ->
 
 /// Reads the first of these messages, one at least, while those before them are written. Ends by itself where the client goes
 /// away.
-fn read_ahead(mailbox: &Arc<Mailbox>, targets: &[Target], wanted: Wanted) -> AbortOnDropHandle<Run> {
+fn read_ahead(
+    mailbox: &Arc<Mailbox>,
+    targets: &[Target],
+    wanted: Wanted,
+    previews: bool,
+) -> AbortOnDropHandle<Run> {
     let targets = targets.get(..CHUNK).unwrap_or(targets);
     if wanted.is_nothing() {
         let run = targets.iter().map(|_| Ok(Read::default())).collect();
@@ -112,7 +120,13 @@ fn read_ahead(mailbox: &Arc<Mailbox>, targets: &[Target], wanted: Wanted) -> Abo
     }
     let records: Vec<Record> = targets.iter().map(|target| target.record.clone()).collect();
     let mailbox = mailbox.clone();
-    away(move || mailbox.read_run(&records, wanted))
+    away(move || {
+        let mut run = mailbox.read_run(&records, wanted);
+        if previews {
+            mailbox.add_previews(&records, &mut run);
+        }
+        run
+    })
 }
 
 /// Waits for work, whose turn among that of the user's other sessions may be far off, as long as the client is there. One
@@ -216,6 +230,12 @@ fn write_known(session: &mut Session, reader: &Reader<'_>, item: &Item) -> Resul
         Item::EmailId => Value::EmailId(&email_id(record)).print(out),
         Item::ThreadId => Value::NoThreadId.print(out),
         Item::Annotation(notes) => super::annotate::print(session, record, notes)?,
+        Item::Preview { .. } => {
+            // None only with LAZY: without, it was added to what was read.
+            let mut text = Vec::new();
+            write_nstring(&mut text, reader.read.cached.as_ref().and_then(|cached| cached.preview()));
+            put_value(out, item, &text);
+        }
         _ => {
             let Some(shown) = shown(item) else { return Ok(false) };
             let cached = reader.read.cached.as_ref();
@@ -339,8 +359,11 @@ impl Reader<'_> {
                 Item::BinarySize(part) => part,
                 _ => continue,
             };
-            let encoding =
-                |structure: &Structure| structure.part(part).map(|p| p.content.transfer_encoding());
+            // The whole message has no encoding.
+            let encoding = |structure: &Structure| match part.as_slice() {
+                [] => None,
+                part => structure.part(part).map(Part::transfer_encoding),
+            };
             if self.read.structure.as_deref().and_then(encoding) == Some(Encoding::Unknown) {
                 // RFC 3516 section 4.3
                 return Some(Refusal::UnknownEncoding);
@@ -396,7 +419,7 @@ impl Reader<'_> {
             return Ok(Some(self.read(Span { start: 0, len: structure.size }).await?.to_vec()));
         }
         let Some(part) = structure.part(part) else { return Ok(None) };
-        let (bytes, encoding) = (self.read(part.body).await?, part.content.transfer_encoding());
+        let (bytes, encoding) = (self.read(part.body).await?, part.transfer_encoding());
         Ok(Some(
             weighed(bytes.len() / FETCH_BYTES, move || decode_transfer(&bytes, encoding).into_owned()).await,
         ))
@@ -433,7 +456,7 @@ impl Reader<'_> {
 /// What must be read beside the index. Of the message itself that knows where the header ends.
 fn needs_structure(item: &Item) -> Depth {
     match item {
-        Item::Envelope | Item::Body | Item::BodyStructure => Depth::Shown,
+        Item::Envelope | Item::Body | Item::BodyStructure | Item::Preview { .. } => Depth::Shown,
         Item::Binary(_) | Item::BinarySize(_) => Depth::Parts,
         Item::Section(fragment) | Item::Rfc822(fragment, _) => {
             let indexed = !matches!(fragment.section.text, Text::Text | Text::Mime);

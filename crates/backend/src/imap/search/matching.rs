@@ -4,17 +4,17 @@ use std::collections::{HashMap, HashSet};
 
 use work::aside::{Budget, Spent};
 
-use super::plan::{Likeness, NAMES, Name, Needle, Test};
+use super::plan::{Needle, Test};
 use super::{Facts, Source};
 use crate::imap::cmd::fetch::email_id;
-use mime::{Address, Fields, Structure, header_text};
+use mime::{Cached, Fields, SearchField, field_text, searched};
 
 /// What was read of a message so far.
 pub struct Reading<'r> {
     source: &'r mut dyn Source,
     wanted: &'r HashSet<Vec<u8>>,
-    /// By [`Likeness`]; none for the many messages that the index decides on.
-    texts: Option<Box<[Texts; Likeness::ALL]>>,
+    /// None for the many messages that the index decides on.
+    texts: Option<Box<Texts>>,
     /// What FUZZY makes of it (RFC 6203), if it made anything of it.
     score: Option<u8>,
 }
@@ -22,7 +22,8 @@ pub struct Reading<'r> {
 /// Its texts, decoded and in the form in which they are compared.
 #[derive(Default)]
 struct Texts {
-    envelope: [Option<Vec<String>>; NAMES],
+    /// What the cache keeps of it, once it was asked.
+    cached: Option<Option<Cached>>,
     fields: Option<HashMap<Vec<u8>, Vec<String>>>,
     header: Option<String>,
     body: Option<Vec<String>>,
@@ -81,25 +82,25 @@ impl Test {
                 let day = structure.sent.as_ref().map_or_else(received, |sent| sent.day());
                 (first..=last).contains(&&day)
             }
-            Test::Envelope(name, needle) => {
-                let found = needle.is_in_any(reading.envelope(*name, needle.likeness)?);
+            Test::Envelope(field, needle) => {
+                let found = reading.field_has(*field, needle)?;
                 reading.scored(found, needle, IN_HEADER)
             }
             Test::Header(name, needle) => {
-                let values = reading.fields(needle.likeness)?.get(name);
+                let values = reading.fields()?.get(name);
                 let found = values.is_some_and(|values| needle.is_in_any(values));
                 reading.scored(found, needle, IN_HEADER)
             }
             Test::Body(needle) => {
-                let found = needle.is_in_any(reading.body(needle.likeness)?);
+                let found = needle.is_in_any(reading.body()?);
                 reading.scored(found, needle, IN_BODY)
             }
             Test::Text(needle) => {
-                let found = needle.is_in(reading.header(needle.likeness)?);
+                let found = needle.is_in(reading.header()?);
                 if reading.scored(found, needle, IN_HEADER) {
                     return Some(true);
                 }
-                let found = needle.is_in_any(reading.body(needle.likeness)?);
+                let found = needle.is_in_any(reading.body()?);
                 reading.scored(found, needle, IN_BODY)
             }
             _ => false,
@@ -119,24 +120,26 @@ impl<'r> Reading<'r> {
 
     /// Whether it is found; what is fuzzy is counted by where it stands.
     fn scored(&mut self, found: bool, needle: &Needle, score: u8) -> bool {
-        if found && needle.is_fuzzy() {
+        if found && needle.is_fuzzy {
             self.score = self.score.max(Some(score));
         }
         found
     }
 
-    fn envelope(&mut self, name: Name, likeness: Likeness) -> Option<&[String]> {
-        let slot = &mut self.texts.get_or_insert_default()[likeness as usize].envelope[name as usize];
-        if slot.is_none() {
-            let structure = self.source.structure()?;
-            *slot = Some(name.texts(&structure, likeness));
+    /// Whether a text is in a field, by the cache where that has it.
+    fn field_has(&mut self, field: SearchField, needle: &Needle) -> Option<bool> {
+        let cached = &mut self.texts.get_or_insert_default().cached;
+        let cached = cached.get_or_insert_with(|| self.source.cached());
+        if let Some(text) = cached.as_ref().and_then(|cached| cached.searched(field)) {
+            return Some(needle.is_in(text));
         }
-        slot.as_deref()
+        let values = self.fields()?.get(field.name().as_bytes());
+        Some(values.is_some_and(|values| needle.is_in_any(values)))
     }
 
     /// The values of the fields that are looked into, by name. One pass over the header.
-    fn fields(&mut self, likeness: Likeness) -> Option<&HashMap<Vec<u8>, Vec<String>>> {
-        let slot = &mut self.texts.get_or_insert_default()[likeness as usize].fields;
+    fn fields(&mut self) -> Option<&HashMap<Vec<u8>, Vec<String>>> {
+        let slot = &mut self.texts.get_or_insert_default().fields;
         if slot.is_none() {
             let structure = self.source.structure()?;
             let bytes = self.source.bytes(false)?;
@@ -144,7 +147,7 @@ impl<'r> Reading<'r> {
             for field in Fields::new(structure.root.header.of(&bytes)) {
                 let name = field.name.to_ascii_lowercase();
                 if self.wanted.contains(&name) {
-                    fields.entry(name).or_default().push(likeness.of(&header_text(field.value)));
+                    fields.entry(name).or_default().push(searched(&field_text(field.value)));
                 }
             }
             *slot = Some(fields);
@@ -152,55 +155,29 @@ impl<'r> Reading<'r> {
         slot.as_ref()
     }
 
-    fn header(&mut self, likeness: Likeness) -> Option<&str> {
-        let slot = &mut self.texts.get_or_insert_default()[likeness as usize].header;
+    fn header(&mut self) -> Option<&str> {
+        let slot = &mut self.texts.get_or_insert_default().header;
         if slot.is_none() {
             let structure = self.source.structure()?;
             let bytes = self.source.bytes(true)?;
-            *slot = Some(likeness.of(&structure.header_lines(&bytes)));
+            *slot = Some(searched(&structure.header_lines(&bytes)));
         }
         slot.as_deref()
     }
 
-    fn body(&mut self, likeness: Likeness) -> Option<&[String]> {
-        let slot = &mut self.texts.get_or_insert_default()[likeness as usize].body;
+    fn body(&mut self) -> Option<&[String]> {
+        let slot = &mut self.texts.get_or_insert_default().body;
         if slot.is_none() {
             let structure = self.source.structure()?;
             let bytes = self.source.bytes(true)?;
             let mut texts = structure.body_texts(&bytes);
-            texts.iter_mut().for_each(|text| *text = likeness.of(text));
+            texts.iter_mut().for_each(|text| *text = searched(text));
             *slot = Some(texts);
         }
         slot.as_deref()
     }
 }
 
-impl Name {
-    /// What it holds.
-    fn texts(self, structure: &Structure, likeness: Likeness) -> Vec<String> {
-        let envelope = &structure.envelope;
-        let all = |list: &[Address]| list.iter().map(|address| likeness.of(&address_text(address))).collect();
-        let text = |raw: &Option<Box<[u8]>>| -> Vec<String> {
-            raw.iter().map(|raw| likeness.of(&header_text(raw))).collect()
-        };
-        match self {
-            Name::From => all(&envelope.from),
-            Name::To => all(&envelope.to),
-            Name::Cc => all(&envelope.cc),
-            Name::Bcc => all(&envelope.bcc),
-            Name::Subject => text(&envelope.subject),
-            Name::MessageId => text(&envelope.message_id),
-            Name::InReplyTo => text(&envelope.in_reply_to),
-        }
-    }
-}
-
 /// What a message is worth that FUZZY has found in its header, and in its text alone.
 const IN_HEADER: u8 = 100;
 const IN_BODY: u8 = 50;
-
-/// `Name <mailbox@host>`, decoded.
-fn address_text(address: &Address) -> String {
-    let part = |raw: &Option<Box<[u8]>>| raw.as_deref().map(header_text).unwrap_or_default();
-    format!("{} <{}@{}>", part(&address.name), part(&address.mailbox), part(&address.host))
-}

@@ -21,7 +21,7 @@ use protocol::imap::set::Ranges;
 use work::aside::{Budget, Spent};
 
 use matching::Reading;
-use mime::Structure;
+use mime::{Cached, Structure};
 use plan::Test;
 use store::{Record, System};
 
@@ -59,6 +59,8 @@ pub struct Facts<'m> {
 
 /// What can be read of a message. Blocks. `None` where it cannot be read: it then fulfils nothing.
 pub trait Source {
+    /// What the cache keeps of it.
+    fn cached(&mut self) -> Option<Cached>;
     fn structure(&mut self) -> Option<Arc<Structure>>;
     /// All of it, or its beginning as far as the header goes.
     fn bytes(&mut self, whole: bool) -> Option<Bytes>;
@@ -98,10 +100,14 @@ mod tests {
         Date: Mon, 23 Nov 2026 01:00:00 +0500\r\nX-Spam: no\r\n\
         Content-Type: text/plain; charset=utf-8\r\n\r\nGr\xc3\xbc\xc3\x9fe\r\n";
 
-    /// A message in memory: how often its structure and its bytes were asked for.
-    struct Memory(Arc<Structure>, usize, usize);
+    /// A message in memory: how often its structure and its bytes were asked for, and whether a cache has it.
+    struct Memory(Arc<Structure>, usize, usize, bool);
 
     impl Source for Memory {
+        fn cached(&mut self) -> Option<Cached> {
+            self.3.then(|| Cached::new(&self.0, MESSAGE))
+        }
+
         fn structure(&mut self) -> Option<Arc<Structure>> {
             self.1 += 1;
             Some(self.0.clone())
@@ -155,8 +161,13 @@ mod tests {
         };
         aside(Duration::ZERO, move |budget| {
             let facts = Facts { sequence: 3, record: &record, system: record.flags, recent: true };
-            let mut source = Memory(Arc::new(Structure::parse(MESSAGE)), 0, 0);
-            Ok((criteria.fulfils(&facts, &mut source, budget)?, source.2))
+            let structure = Arc::new(Structure::parse(MESSAGE));
+            // The same whether the cache has the fields or the header does.
+            let mut bare = Memory(structure.clone(), 0, 0, false);
+            let mut source = Memory(structure, 0, 0, true);
+            let score = criteria.fulfils(&facts, &mut source, budget)?;
+            assert_eq!(criteria.fulfils(&facts, &mut bare, budget)?, score);
+            Ok((score, source.2))
         })
         .await
         .unwrap()
@@ -180,8 +191,11 @@ mod tests {
             ("FROM \"j\u{fc}rgen <j@example.org>\"", true),
             ("FROM J\u{dc}RGEN", true),
             ("SUBJECT caf\u{e9}", true),
-            ("CHARSET ISO-8859-1 SUBJECT {4}\r\ncafe", false),
+            ("CHARSET ISO-8859-1 SUBJECT {4}\r\ncafe", true),
             ("CHARSET UTF-7 SUBJECT Caf+AOk-", true),
+            ("FROM \"utf-8\"", false),
+            ("SUBJECT \"caf\u{e9} to\"", false),
+            ("TEXT \"caf\u{e9}\"", true),
             ("HEADER X-Spam \"\"", true),
             ("HEADER X-Spam yes", false),
             ("HEADER X-Other \"\"", false),
@@ -209,7 +223,7 @@ mod tests {
             ("UID $", true),
             ("NOT $", false),
             ("FUZZY SUBJECT cafe", true),
-            ("SUBJECT cafe", false),
+            ("SUBJECT cafe", true),
             ("FUZZY FROM \"jurgen <j@EXAMPLE.org>\"", true),
             ("FUZZY TEXT gruse", false),
             ("FUZZY BODY \"GRU\u{308}\u{df}E\"", true),

@@ -7,7 +7,7 @@ use protocol::imap::set::Ranges;
 use protocol::imap::{Date, Flag};
 
 use super::Ground;
-use mime::{casemap, to_utf8};
+use mime::{SearchField, searched, to_utf8};
 use store::System;
 
 /// What must be read of a message, in rising cost.
@@ -39,7 +39,7 @@ pub enum Test {
     Smaller(u64),
     Modseq(u64),
     /// One of the envelope's fields, and what it must contain.
-    Envelope(Name, Needle),
+    Envelope(SearchField, Needle),
     Header(Vec<u8>, Needle),
     Body(Needle),
     Text(Needle),
@@ -53,54 +53,17 @@ pub struct Flags {
     off: (System, u128),
 }
 
-#[derive(Clone, Copy)]
-pub enum Name {
-    From,
-    To,
-    Cc,
-    Bcc,
-    Subject,
-    MessageId,
-    InReplyTo,
-}
-
 /// Text to be found.
 pub struct Needle {
-    /// As the texts are in which it is looked for ([`Likeness::of`]).
+    /// As the texts are in which it is looked for ([`mime::searched`]): neither case nor accents nor blanks matter.
     text: String,
-    pub likeness: Likeness,
-}
-
-/// What may differ between a text and what is found of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Likeness {
-    /// Upper and lower case.
-    Case,
-    /// That, accents, and forms of the same character: FUZZY (RFC 6203) in a server that does not rank.
-    Accents,
-}
-
-impl Likeness {
-    /// How many there are.
-    pub const ALL: usize = 2;
-
-    /// A text in the form in which those that are alike are the same.
-    pub fn of(self, text: &str) -> String {
-        match self {
-            Likeness::Case => text.to_lowercase(),
-            Likeness::Accents => casemap(text).chars().filter(|c| !is_accent(*c)).collect(),
-        }
-    }
-}
-
-/// The marks that combine with the character before them: the blocks of Unicode that are made of them.
-fn is_accent(char: char) -> bool {
-    matches!(char, '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}')
+    /// By FUZZY (RFC 6203): it is told where it was found, too.
+    pub is_fuzzy: bool,
 }
 
 impl Needle {
-    fn new(text: &[u8], charset: &[u8], likeness: Likeness) -> Needle {
-        Needle { text: likeness.of(&to_utf8(text, charset)), likeness }
+    fn new(text: &[u8], charset: &[u8], is_fuzzy: bool) -> Needle {
+        Needle { text: searched(&to_utf8(text, charset)), is_fuzzy }
     }
 
     pub fn is_in(&self, text: &str) -> bool {
@@ -109,10 +72,6 @@ impl Needle {
 
     pub fn is_in_any(&self, texts: &[String]) -> bool {
         texts.iter().any(|text| self.is_in(text))
-    }
-
-    pub fn is_fuzzy(&self) -> bool {
-        self.likeness == Likeness::Accents
     }
 }
 
@@ -134,15 +93,15 @@ impl Flags {
 
 impl Test {
     pub fn of(key: Key, ground: &Ground<'_>) -> Test {
-        Test::like(key, ground, Likeness::Case)
+        Test::like(key, ground, false)
     }
 
-    fn like(key: Key, ground: &Ground<'_>, likeness: Likeness) -> Test {
-        let of = |key| Test::like(key, ground, likeness);
-        let needle = |text: &[u8]| Needle::new(text, ground.charset.as_bytes(), likeness);
-        let header = |name: &str, text: &[u8]| match envelope_name(name) {
+    fn like(key: Key, ground: &Ground<'_>, is_fuzzy: bool) -> Test {
+        let of = |key| Test::like(key, ground, is_fuzzy);
+        let needle = |text: &[u8]| Needle::new(text, ground.charset.as_bytes(), is_fuzzy);
+        let header = |name: &str, text: &[u8]| match SearchField::of_name(name) {
             // An empty text asks whether the field is there at all.
-            Some(name) if !text.is_empty() => Test::Envelope(name, needle(text)),
+            Some(field) if !text.is_empty() => Test::Envelope(field, needle(text)),
             _ => Test::Header(name.to_ascii_lowercase().into_bytes(), needle(text)),
         };
         match key {
@@ -168,7 +127,7 @@ impl Test {
                 let unseen = Flags { off: (System::SEEN, 0), ..Flags::default() };
                 Test::And(vec![Test::Recent, Test::Flags(unseen)])
             }
-            Key::Fuzzy(key) => Test::like(*key, ground, Likeness::Accents),
+            Key::Fuzzy(key) => Test::like(*key, ground, true),
             Key::Sequence(set) | Key::Uid(set) if set.is_saved() => Test::Uid(ground.saved.clone()),
             Key::Sequence(set) => Test::Sequence(set.resolve(ground.last_sequence)),
             Key::Uid(set) => Test::Uid(set.resolve(ground.last_uid)),
@@ -250,28 +209,15 @@ impl Test {
             Test::Header(name, _) => {
                 fields.insert(name.clone());
             }
+            Test::Envelope(field, _) => {
+                fields.insert(field.name().as_bytes().to_vec());
+            }
             _ => {}
         }
     }
-}
-
-fn envelope_name(name: &str) -> Option<Name> {
-    Some(match name {
-        "FROM" => Name::From,
-        "TO" => Name::To,
-        "CC" => Name::Cc,
-        "BCC" => Name::Bcc,
-        "SUBJECT" => Name::Subject,
-        "MESSAGE-ID" => Name::MessageId,
-        "IN-REPLY-TO" => Name::InReplyTo,
-        _ => return None,
-    })
 }
 
 /// The last day that is before a date.
 fn before(date: Date) -> i64 {
     date.days() - 1
 }
-
-/// Names in [`Name`].
-pub const NAMES: usize = 7;

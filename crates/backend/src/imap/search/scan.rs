@@ -12,7 +12,7 @@ use crate::imap::aside::Progress;
 use crate::imap::marks::Marks;
 use crate::imap::numbering::Numbering;
 use crate::imap::selected::now;
-use mime::Structure;
+use mime::{Cached, Structure};
 use store::{Mailbox, Record};
 
 /// A search under way.
@@ -132,6 +132,10 @@ struct Stored<'m> {
 }
 
 impl Source for Stored<'_> {
+    fn cached(&mut self) -> Option<Cached> {
+        self.mailbox.cached_blocking(self.uid).ok()
+    }
+
     fn structure(&mut self) -> Option<Arc<Structure>> {
         if self.structure.is_none() {
             self.structure = self.mailbox.structure_blocking(self.uid).ok();

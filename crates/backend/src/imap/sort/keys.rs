@@ -58,6 +58,9 @@ pub struct Texts {
     bytes: Vec<u8>,
 }
 
+/// Texts, and the place in them of each message that was found.
+pub type Placed = (Arc<Texts>, Vec<u32>);
+
 /// Message-ids as numbers: the same one has the same number.
 #[derive(Default)]
 pub struct Threads {
@@ -130,17 +133,15 @@ impl Threads {
         hashes.sort_unstable();
         hashes.dedup();
         hashes.retain(|hash| self.hashes.binary_search(hash).is_err());
-        let mut next = self.hashes.len() as u32;
         let mut merged = (Vec::new(), Vec::new());
         let mut known = self.hashes.iter().copied().zip(self.numbers.iter().copied()).peekable();
-        for hash in hashes {
-            while let Some((before, number)) = known.next_if(|(known, _)| *known < hash) {
+        for (number, hash) in (self.hashes.len() as u32..).zip(hashes) {
+            while let Some((before, its)) = known.next_if(|(known, _)| *known < hash) {
                 merged.0.push(before);
-                merged.1.push(number);
+                merged.1.push(its);
             }
             merged.0.push(hash);
-            merged.1.push(next);
-            next += 1;
+            merged.1.push(number);
         }
         for (hash, number) in known {
             merged.0.push(hash);
@@ -296,7 +297,7 @@ impl Keys {
     }
 
     /// The first bytes of the texts as numbers, the texts, and the place in them of each message.
-    pub fn texts(&self, kind: Kind, found: &[Found]) -> (Vec<u64>, Option<(Arc<Texts>, Vec<u32>)>) {
+    pub fn texts(&self, kind: Kind, found: &[Found]) -> (Vec<u64>, Option<Placed>) {
         let Some(column) = self.column(kind) else { return (vec![0; found.len()], None) };
         let Values::Texts(texts) = &column.values else { return (vec![0; found.len()], None) };
         let places = column.places(found);

@@ -12,12 +12,11 @@ pub mod cache;
 pub mod keys;
 
 use std::cmp::Ordering;
-use std::sync::Arc;
 
 use protocol::imap::command::sort::{By, Criterion};
 
 use super::search::scan::Found;
-use keys::{Keys, Kind, Texts};
+use keys::{Keys, Kind, Placed};
 use store::{Record, View};
 
 /// One criterion's keys, by the places of the messages that were found.
@@ -25,7 +24,7 @@ struct Column {
     reverse: bool,
     numbers: Vec<u64>,
     /// Where the texts of which the numbers are the first bytes stand.
-    texts: Option<(Arc<Texts>, Vec<u32>)>,
+    texts: Option<Placed>,
 }
 
 /// Which keys the criteria need beside the index.

@@ -1,5 +1,5 @@
-//! FETCH: RFC 3501 section 6.4.5, RFC 7162 (MODSEQ, CHANGEDSINCE), RFC 3516 (BINARY), RFC 8474, RFC 8514, RFC 9394
-//! (PARTIAL).
+//! FETCH: RFC 3501 section 6.4.5, RFC 7162 (MODSEQ, CHANGEDSINCE), RFC 3516 (BINARY), RFC 8474, RFC 8514, RFC 8970
+//! (PREVIEW), RFC 9394 (PARTIAL).
 
 use std::borrow::Cow;
 
@@ -10,8 +10,8 @@ use nom::sequence::preceded;
 use super::annotate::{self, Notes};
 use super::search::Partial;
 use crate::grammar::{
-    Cursor, Keyword, ParseError, Parsed, argument, astring, atom, byte, list, number, number64, optional,
-    run, space,
+    Cursor, Keyword, ParseError, Parsed, argument, astring, atom, byte, keyword, list, number, number64,
+    optional, run, space,
 };
 use crate::imap::{DateTime, SequenceSet, print};
 
@@ -46,6 +46,10 @@ pub enum Item {
     EmailId,
     ThreadId,
     SaveDate,
+    /// With LAZY: only if it costs nothing.
+    Preview {
+        lazy: bool,
+    },
     Section(Fragment),
     /// RFC822, RFC822.HEADER, RFC822.TEXT: sections under their old names.
     Rfc822(Fragment, &'static str),
@@ -216,6 +220,7 @@ fn item<'a>(at: Cursor<'a>, items: &mut Vec<Item>) -> Parsed<'a, ()> {
         b"THREADID" => (at, Item::ThreadId),
         b"SAVEDATE" => (at, Item::SaveDate),
         b"ANNOTATION" => map(argument(annotate::fetch), Item::Annotation).parse(at)?,
+        b"PREVIEW" => map(lazy, |lazy| Item::Preview { lazy }).parse(at)?,
         b"RFC822" => (at, old(false, Text::All, "RFC822")),
         // Cyrus's frontends copy between backends with it.
         b"RFC822.PEEK" => (at, old(true, Text::All, "RFC822")),
@@ -234,6 +239,14 @@ fn item<'a>(at: Cursor<'a>, items: &mut Vec<Item>) -> Parsed<'a, ()> {
     };
     push(items, item);
     Ok((at, ()))
+}
+
+/// `[SP "(" "LAZY" *(SP "LAZY") ")"]`. Other parentheses that follow are the command's.
+fn lazy(at: Cursor<'_>) -> Parsed<'_, bool> {
+    match preceded(space, list(4, keyword("LAZY"))).parse(at) {
+        Ok((rest, modifiers)) if !modifiers.is_empty() => Ok((rest, true)),
+        _ => Ok((at, false)),
+    }
 }
 
 /// A section without text, as BINARY has it.
@@ -398,6 +411,7 @@ impl Item {
             Item::ThreadId => out.extend_from_slice(b"THREADID"),
             Item::SaveDate => out.extend_from_slice(b"SAVEDATE"),
             Item::Annotation(_) => out.extend_from_slice(b"ANNOTATION"),
+            Item::Preview { .. } => out.extend_from_slice(b"PREVIEW"),
         }
     }
 }
@@ -407,3 +421,38 @@ const INVALID: ParseError = ParseError::Invalid("body section");
 pub const ITEMS: usize = 256;
 pub const FIELDS: usize = 256;
 pub const DEPTH: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imap::{Body, Command, Limits};
+
+    fn items(text: &str) -> Option<Vec<Item>> {
+        match Command::parse(format!("a FETCH 1 {text}").as_bytes(), Limits::default()).ok()?.body {
+            Body::Fetch(fetch) => Some(fetch.items),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_preview_is_lazy_where_it_says_so() {
+        let preview = |lazy| Item::Preview { lazy };
+        for (text, expected) in [
+            ("PREVIEW", Some(vec![preview(false)])),
+            ("preview (lazy)", Some(vec![preview(true)])),
+            ("(PREVIEW)", Some(vec![preview(false)])),
+            ("(PREVIEW (LAZY))", Some(vec![preview(true)])),
+            ("(UID PREVIEW (LAZY LAZY) FLAGS)", Some(vec![Item::Uid, preview(true), Item::Flags])),
+            ("(PREVIEW FLAGS)", Some(vec![preview(false), Item::Flags])),
+            ("PREVIEW (CHANGEDSINCE 5)", Some(vec![preview(false), Item::Modseq])),
+            ("PREVIEW (LAZY) (CHANGEDSINCE 5)", Some(vec![preview(true), Item::Modseq])),
+            ("(PREVIEW (LAZY)) (CHANGEDSINCE 5)", Some(vec![preview(true), Item::Modseq])),
+            ("(PREVIEW (EAGER))", None),
+            ("(PREVIEW ())", None),
+            ("(PREVIEW (LAZY)", None),
+            ("PREVIEW[1]", None),
+        ] {
+            assert_eq!(items(text), expected, "{text}");
+        }
+    }
+}

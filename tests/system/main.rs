@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)] // a test says what must hold
 
 mod bad_input;
-mod content;
 mod crashes;
 mod cyrus_follows;
 mod cyrus_master;

@@ -54,6 +54,12 @@ fn describe() {
         "murder_session_panics_total",
         "Sessions that ended by a defect in this program. Alert on any: the log has the place."
     );
+    work();
+    logins();
+    process();
+}
+
+fn work() {
     metrics::describe_counter!(
         "murder_commands_cut_total",
         "Commands that took more than search_maxtime of the processor. Alert when it grows: the log has the users."
@@ -85,6 +91,9 @@ fn describe() {
         "murder_certificate_days_left",
         "Days until a certificate that this process uses ends, by file. Alert below 14: renew it, and reload."
     );
+}
+
+fn logins() {
     metrics::describe_counter!("murder_login_failures_total", "Failed logins. Alert on a sudden growth.");
     metrics::describe_counter!(
         "murder_logins_delayed_total",
@@ -99,7 +108,6 @@ fn describe() {
         "murder_tls_handshake_failures_total",
         "TLS handshakes that failed. Alert on a sudden growth: a certificate may have expired."
     );
-    process();
 }
 
 fn process() {

@@ -538,7 +538,7 @@ async fn messages_with_utf8_in_their_headers_are_taken_where_headers_are_kept_as
         S: …
         S: h OK [READ-WRITE] Completed
         C: i SEARCH CHARSET UTF-8 SUBJECT x
-        S: i BAD CHARSET is not allowed after ENABLE UTF8=ACCEPT
+        S: i BAD After ENABLE UTF8=ACCEPT texts are UTF-8
         C: j SEARCH SUBJECT "Grüße"
         S: * SEARCH 1 2
         S: j OK Completed

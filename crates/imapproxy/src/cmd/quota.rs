@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use protocol::imap::Refusal;
-use protocol::imap::command::quota::{SetQuota, Usage, print_quota, response};
+use protocol::imap::command::quota::{OfRoot, SetQuota, Usage, print_quota, response};
 use tracing::warn;
 use upstream::wire::imap::Answer;
 
@@ -108,7 +108,7 @@ fn limit(server: &str, root: &str, limits: &[(String, Option<u64>)]) -> Asked {
     Asked { server: server.to_owned(), commands: vec![command] }
 }
 
-fn parse(line: &[u8]) -> Option<(String, Vec<(String, u64, u64)>)> {
+fn parse(line: &[u8]) -> Option<OfRoot> {
     untagged(line, "QUOTA")?.read(response).ok()
 }
 

@@ -51,7 +51,7 @@ causes! {
     /// UTF8 in APPEND.
     NoUtf8 => Bad, None, "UTF8 in Append needs ENABLE UTF8=ACCEPT";
     /// CHARSET in SEARCH (RFC 6855 section 3).
-    NoCharset => Bad, None, "CHARSET is not allowed after ENABLE UTF8=ACCEPT";
+    NoCharset => Bad, None, "After ENABLE UTF8=ACCEPT texts are UTF-8";
     UidRequired => Bad, Some(Code::UidRequired), "Message numbers are not allowed under UIDONLY";
     BadRight(right: UnknownRight) => Bad, None, right.to_string();
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use protocol::imap::command::sort::{Sort, Step, Thread, print_thread};
-use protocol::imap::{Reply, Tag};
+use protocol::imap::{Refusal, Reply, Tag};
 use work::aside::{Budget, Spent};
 
 use super::search::{place, tell};
@@ -71,6 +71,9 @@ async fn seek(
     finish: impl Fn(&mut Vec<Found>, &View, &Keys) -> Answer + Send + 'static,
 ) -> Result<Answer, Stop> {
     let Seek { charset, key, kinds } = wanted;
+    if session.manner().utf8 && !charset.eq_ignore_ascii_case("UTF-8") {
+        return Err(Refusal::NoCharset.into());
+    }
     let place = place(session, &charset, key.names_modseq())?;
     let shared = session.server.shared.clone();
     let keys = shared.prepared.get(&place.mailbox);

@@ -101,6 +101,9 @@ impl Body {
             Body::Store(store) => !store.uid,
             Body::Copy(copy) => !copy.uid,
             Body::Search(search) => !search.uid || search.key.names_numbers(),
+            Body::Sort(sort) => !sort.uid || sort.key.names_numbers(),
+            Body::Thread(thread) => !thread.uid || thread.key.names_numbers(),
+            Body::MultiSearch(search) => search.key.names_numbers(),
             Body::Select(select) => select.resync.as_ref().is_some_and(|resync| resync.matched.is_some()),
             _ => false,
         }

@@ -41,8 +41,11 @@ fn limit(at: Cursor<'_>) -> Parsed<'_, (String, Option<u64>)> {
     Ok((at, (resource.to_ascii_uppercase(), negative.is_none().then_some(limit))))
 }
 
+/// A root, and of each resource its name, how much is used, and the limit.
+pub type OfRoot = (String, Vec<(String, u64, u64)>);
+
 /// What follows `* QUOTA `: `root SP "(" [resource SP usage SP limit *(SP …)] ")"`, as a backend writes it.
-pub fn response(at: Cursor<'_>) -> Parsed<'_, (String, Vec<(String, u64, u64)>)> {
+pub fn response(at: Cursor<'_>) -> Parsed<'_, OfRoot> {
     let resource = |at| {
         let (at, (name, used, limit)) = (atom, argument(number64), argument(number64)).parse(at)?;
         Ok((at, (name.to_ascii_uppercase(), used, limit)))

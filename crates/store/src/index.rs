@@ -143,6 +143,13 @@ impl Op {
                 out.push(9);
                 out.extend_from_slice(&time.to_le_bytes());
             }
+            other => other.encode_rare(out),
+        }
+    }
+
+    /// Those that are not of every message.
+    fn encode_rare(&self, out: &mut Vec<u8>) {
+        match self {
             Op::Kept(record) => {
                 out.push(11);
                 record.encode(out);
@@ -175,6 +182,15 @@ impl Op {
                 put_number(out, settings.len() as u64);
                 settings.iter().for_each(|setting| setting.encode(out));
             }
+            Op::State { .. }
+            | Op::Keyword(_)
+            | Op::Append(_)
+            | Op::Flags { .. }
+            | Op::Expunge { .. }
+            | Op::Expunged(_)
+            | Op::Forget { .. }
+            | Op::Recent(_)
+            | Op::Pop3(_) => {}
         }
     }
 

@@ -43,6 +43,7 @@ async fn each_user_has_private_annotations_beside_the_shared_ones() {
     fred.talk(
         r#"
         C: d STORE 1 ANNOTATION (/comment (value.priv NIL))
+        S: * 1 FETCH (FLAGS (\Recent) UID 1)
         S: d OK Completed
         C: e FETCH 1 (ANNOTATION ((/* /nothing) value.priv))
         S: * 1 FETCH (ANNOTATION (/comment (value.priv NIL) /nothing (value.priv NIL)))

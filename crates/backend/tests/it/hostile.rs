@@ -27,7 +27,7 @@ async fn nonsense_is_answered_and_the_session_goes_on() {
         (metadata_parens.as_bytes(), "x BAD …"),
         (many_entries.as_bytes(), "x BAD Invalid list, too long, in Getmetadata"),
         (many_values.as_bytes(), "x BAD Invalid list, too long, in Setmetadata"),
-        (b"x SETMETADATA INBOX (/private/x {99999999+}", "x BAD Literal too large"),
+        (b"x SETMETADATA INBOX (/private/x {99999999}", "x BAD Literal too large"),
         (b"x GETMETADATA INBOX (MAXSIZE 99999999999999999999) /private/x", "x BAD …"),
         (stars.as_bytes(), "x OK Completed"),
         (note_parens.as_bytes(), "x BAD …"),

@@ -14,10 +14,11 @@ use protocol::imap::{Code, Refusal, Reply};
 use work::aside::{Budget, Pace, Spent, aside};
 
 use super::Request;
-use super::fanout::{Asked, ask_all, tell_missing};
+use super::fanout::tell_missing;
 use super::metadata::{Gathered, gather, may_read};
 use crate::grammar::{flag, put_astring, untagged};
 use crate::limits::{LINES_MAX, LIST_LINE, OWN_MAX};
+use crate::session::gather::Errand;
 use crate::session::{Done, Outcome, Session, Stop};
 
 /// A backend's LIST or LSUB line.
@@ -180,25 +181,22 @@ async fn special_uses_but(s: &mut Session, but: Option<&str>) -> Result<HashMap<
         let page = viewer.list.subtree(&inbox, None, OWN_MAX)?;
         Ok(page.entries.iter().map(|(_, entry)| entry.server().to_owned()).collect::<BTreeSet<String>>())
     });
-    let servers = servers.await?;
-    for server in servers.into_iter().filter(|server| Some(server.as_str()) != but) {
-        let lines = match ask_lines(s, &server, "LIST (SPECIAL-USE) \"\" \"*\"", Kind::List).await {
-            Ok(lines) => lines,
-            Err(Stop::Backend { server, .. }) if s.selected_server() != Some(server.as_str()) => {
-                s.links.remove(&server);
-                continue;
-            }
-            Err(Stop::Relayed(_)) => continue,
-            Err(stop) => return Err(stop),
-        };
-        for line in lines {
-            let special = |word: &String| !PLAIN.iter().any(|plain| word.eq_ignore_ascii_case(plain));
-            let words: Vec<String> = line.attributes.into_iter().filter(special).collect();
-            if !words.is_empty() {
-                uses.insert(line.name, words);
-            }
+    let ask =
+        |server| Errand { server, commands: vec![b"LIST (SPECIAL-USE) \"\" \"*\"".to_vec()], needs: None };
+    let servers = servers.await?.into_iter().filter(|server| Some(server.as_str()) != but);
+    let errands = servers.map(ask).collect();
+    let mut size = 0;
+    s.gather(errands, |_, line| {
+        let Some(parsed) = ListLine::parse(line, Kind::List) else { return false };
+        let special = |word: &String| !PLAIN.iter().any(|plain| word.eq_ignore_ascii_case(plain));
+        let words: Vec<String> = parsed.attributes.into_iter().filter(special).collect();
+        size += line.len();
+        if !words.is_empty() && size < LINES_MAX {
+            uses.insert(parsed.name, words);
         }
-    }
+        true
+    })
+    .await?;
     Ok(uses)
 }
 
@@ -236,26 +234,26 @@ async fn statuses(
     items: &[StatusItem],
 ) -> Result<(HashMap<String, Vec<u8>>, BTreeSet<String>), Stop> {
     let items = items.iter().map(|item| item.name()).collect::<Vec<_>>().join(" ");
-    let mut questions: BTreeMap<&str, Asked> = BTreeMap::new();
+    let mut by_server: BTreeMap<&str, Vec<Vec<u8>>> = BTreeMap::new();
     for seen in wanted {
-        let asked = questions.entry(&seen.server).or_default();
-        asked.server = seen.server.clone();
         let mut command = b"STATUS ".to_vec();
         put_astring(&mut command, seen.external.as_bytes());
         command.extend_from_slice(format!(" ({items})").as_bytes());
-        asked.commands.push(command);
+        by_server.entry(&seen.server).or_default().push(command);
     }
+    let errand = |(server, commands): (&str, _)| Errand { server: server.to_owned(), commands, needs: None };
+    let errands = by_server.into_iter().map(errand).collect();
     let mut states = HashMap::new();
-    let told = ask_all(s, questions.into_values().collect(), LIST_LINE, |_, line| match status_name(line) {
+    let gathered = s.gather(errands, |_, line| match status_name(line) {
         Some(name) => {
             states.insert(name, line.to_vec());
             true
         }
         None => false,
     });
-    let told = told.await?;
-    let missing = told.into_iter().filter(|told| told.answers.is_none()).map(|told| told.server);
-    Ok((states, missing.collect()))
+    // A mailbox of which a backend refuses to tell just has no line (RFC 5819 section 2).
+    let missing = gathered.await?.missing;
+    Ok((states, missing.into_iter().collect()))
 }
 
 /// Special uses are taken by one mailbox of a user's, and that may be on another backend than `server`, which knows its own.

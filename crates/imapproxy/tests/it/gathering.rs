@@ -99,7 +99,7 @@ async fn a_backend_that_is_down_is_missing_and_the_client_hears_of_it() {
     assert_eq!(
         lines,
         [
-            "* NO [UNAVAILABLE] Server(s) unavailable to complete operation",
+            "* NO [UNAVAILABLE] be2 cannot be asked at the moment",
             "* LIST (\\HasNoChildren) \"/\" INBOX",
             "* STATUS INBOX (MESSAGES 3)",
             "* LIST (\\HasNoChildren) \"/\" a",

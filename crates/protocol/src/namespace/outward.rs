@@ -1,6 +1,6 @@
 //! From the internal name to what a viewer calls it.
 
-use super::{CrossDomains, Namespace, View, is_domain};
+use super::{CrossDomains, Namespace, View, is_domain, normal};
 use crate::mutf7;
 use crate::name::MailboxName;
 
@@ -13,7 +13,13 @@ impl Namespace {
     /// What a viewer calls a mailbox; none where nothing that the viewer can write means it. Given back to
     /// [`Namespace::internal`] it is this mailbox again, and never another.
     pub fn named(&self, name: &MailboxName, view: &View<'_>) -> Option<String> {
-        Some(shown(self.named_coded(name, view)?, view))
+        let coded = self.named_coded(name, view)?;
+        if !view.utf8 {
+            return Some(coded);
+        }
+        // Other texts than the one form of a name mean other mailboxes when they come back.
+        mutf7::decode(&coded)
+            .filter(|plain| normal(plain).is_ok_and(|normal| mutf7::encode(&normal) == coded))
     }
 
     fn named_coded(&self, name: &MailboxName, view: &View<'_>) -> Option<String> {

@@ -18,7 +18,8 @@ async fn answer(request: Request) -> Answer {
 /// A server on a socket in a directory of its own.
 fn server() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let listener = UnixListener::bind(dir.path().join("socket")).unwrap();
+    let listener = files::listen(&dir.path().join("socket"), None).unwrap();
+    let listener = UnixListener::from_std(listener).unwrap();
     tokio::spawn(Server::new("test").serve(listener, answer));
     dir
 }

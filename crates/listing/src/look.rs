@@ -134,10 +134,9 @@ impl Viewer {
     /// What an admin sees: everything, or the admin's domain, or all that begins as the one prefix does; each is one run of
     /// the list.
     fn see_all(&self, prefixes: &[&str], budget: &Budget) -> Result<Vec<Seen>, Unseen> {
+        let own = self.namespace.split_user(&self.userid).1;
         let start = match prefixes {
-            _ if let Some(domain) = self.namespace.split_user(&self.userid).1 => {
-                MailboxName::parse(&format!("{domain}!")).ok()
-            }
+            _ if own.is_some() => own.and_then(|domain| MailboxName::parse(&format!("{domain}!")).ok()),
             [prefix] if !self.namespace.virtdomains => {
                 let separator = self.namespace.separator();
                 let prefix = match self.utf8 {

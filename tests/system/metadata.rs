@@ -155,23 +155,21 @@ fn cyradm_reads_and_sets_annotations_directly_and_through_a_frontend() {
 fn quotas_of_a_tree_on_two_backends_are_set_on_both() {
     let murder = murder();
     let mut admin = murder.admin("frontend1");
-    let place = format!("CREATE user/alice/far {}!default", murder.node("backend2").name);
-    admin.must(&place).expect(&place);
-    assert_eq!(
-        ask(&mut admin, "SETQUOTA user/alice (STORAGE 1000)"),
-        ["* QUOTA user/alice (STORAGE 0 1000)", "OK Completed"]
-    );
-    let mut alice = murder.login("frontend1", "alice");
-    for mailbox in ["INBOX", "far"] {
-        let text = format!("Subject: x\r\n\r\n{}\r\n", "y".repeat(2000));
-        alice.must(&format!("APPEND {mailbox} {{{}+}}\r\n{text}", text.len())).expect("APPEND");
+    for (mailbox, node) in [("team", "backend1"), ("team/far", "backend2")] {
+        let place = format!("CREATE {mailbox} {}!default", murder.node(node).name);
+        admin.must(&place).expect(&place);
+        admin.must(&format!("SETACL {mailbox} cyrus lrswipkxtecda")).expect("SETACL");
     }
-    assert_eq!(told(&mut admin, "GETQUOTA user/alice"), "* QUOTA user/alice (STORAGE 4 1000)");
+    assert_eq!(
+        ask(&mut admin, "SETQUOTA team (STORAGE 1000)"),
+        ["* QUOTA team (STORAGE 0 1000)", "OK Completed"]
+    );
+    for mailbox in ["team", "team/far"] {
+        let text = format!("Subject: x\r\n\r\n{}\r\n", "y".repeat(2000));
+        admin.must(&format!("APPEND {mailbox} {{{}+}}\r\n{text}", text.len())).expect("APPEND");
+    }
+    assert_eq!(told(&mut admin, "GETQUOTA team"), "* QUOTA team (STORAGE 4 1000)");
     for node in ["backend1", "backend2"] {
-        assert_eq!(
-            told(&mut murder.admin(node), "GETQUOTA user/alice"),
-            "* QUOTA user/alice (STORAGE 2 1000)",
-            "{node}"
-        );
+        assert_eq!(told(&mut murder.admin(node), "GETQUOTA team"), "* QUOTA team (STORAGE 2 1000)", "{node}");
     }
 }

@@ -1,7 +1,7 @@
 //! LIST, XLIST and RLIST: from this node's own list of mailboxes, whatever the state of the backends; what only they
 //! know (subscriptions, special uses, STATUS) is asked of those concerned, and left out where one is down.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use listing::{Facts, Seen, Unseen, Viewer};
 use protocol::acl::Rights;
@@ -14,7 +14,6 @@ use protocol::imap::{Code, Refusal, Reply};
 use work::aside::{Budget, Pace, Spent, aside};
 
 use super::Request;
-use super::fanout::tell_missing;
 use super::metadata::{Gathered, gather, may_read};
 use crate::grammar::{flag, put_astring, untagged};
 use crate::limits::{LINES_MAX, LIST_LINE, OWN_MAX};
@@ -111,7 +110,7 @@ async fn extras(s: &mut Session, list: &List, answer: &listing::Answer) -> Resul
         extras.metadata = gather(s, &extras.get, &readable).await?;
         missing.extend(extras.metadata.down.iter().cloned());
     }
-    tell_missing(s, &missing);
+    s.tell_missing(&missing);
     Ok(extras)
 }
 
@@ -181,12 +180,11 @@ async fn special_uses_but(s: &mut Session, but: Option<&str>) -> Result<HashMap<
         let page = viewer.list.subtree(&inbox, None, OWN_MAX)?;
         Ok(page.entries.iter().map(|(_, entry)| entry.server().to_owned()).collect::<BTreeSet<String>>())
     });
-    let ask =
-        |server| Errand { server, commands: vec![b"LIST (SPECIAL-USE) \"\" \"*\"".to_vec()], needs: None };
     let servers = servers.await?.into_iter().filter(|server| Some(server.as_str()) != but);
+    let ask = |server: String| Errand::new(&server, vec![b"LIST (SPECIAL-USE) \"\" \"*\"".to_vec()]);
     let errands = servers.map(ask).collect();
     let mut size = 0;
-    s.gather(errands, |_, line| {
+    s.gather(errands, LIST_LINE, |_, _, line| {
         let Some(parsed) = ListLine::parse(line, Kind::List) else { return false };
         let special = |word: &String| !PLAIN.iter().any(|plain| word.eq_ignore_ascii_case(plain));
         let words: Vec<String> = parsed.attributes.into_iter().filter(special).collect();
@@ -234,17 +232,14 @@ async fn statuses(
     items: &[StatusItem],
 ) -> Result<(HashMap<String, Vec<u8>>, BTreeSet<String>), Stop> {
     let items = items.iter().map(|item| item.name()).collect::<Vec<_>>().join(" ");
-    let mut by_server: BTreeMap<&str, Vec<Vec<u8>>> = BTreeMap::new();
-    for seen in wanted {
+    let errands = Errand::by_server(wanted.iter().map(|seen| {
         let mut command = b"STATUS ".to_vec();
         put_astring(&mut command, seen.external.as_bytes());
         command.extend_from_slice(format!(" ({items})").as_bytes());
-        by_server.entry(&seen.server).or_default().push(command);
-    }
-    let errand = |(server, commands): (&str, _)| Errand { server: server.to_owned(), commands, needs: None };
-    let errands = by_server.into_iter().map(errand).collect();
+        (seen.server.as_str(), command)
+    }));
     let mut states = HashMap::new();
-    let gathered = s.gather(errands, |_, line| match status_name(line) {
+    let gathered = s.gather(errands, LIST_LINE, |_, _, line| match status_name(line) {
         Some(name) => {
             states.insert(name, line.to_vec());
             true
@@ -252,8 +247,8 @@ async fn statuses(
         None => false,
     });
     // A mailbox of which a backend refuses to tell just has no line (RFC 5819 section 2).
-    let missing = gathered.await?.missing;
-    Ok((states, missing.into_iter().collect()))
+    let missing = gathered.await?.missing().cloned().collect();
+    Ok((states, missing))
 }
 
 /// Special uses are taken by one mailbox of a user's, and that may be on another backend than `server`, which knows its own.

@@ -15,10 +15,10 @@ use protocol::imap::{Code, Refusal, Reply};
 use upstream::wire::imap::Answer;
 
 use super::Request;
-use super::fanout::{Asked, ask_all, tell_missing};
 use super::list::look_around;
 use crate::grammar::{put_astring, untagged};
 use crate::limits::{METADATA_ALL, METADATA_MAX};
+use crate::session::gather::Errand;
 use crate::session::{Done, Outcome, Session, Stop};
 
 /// `GETMETADATA [options] mailboxes entries`
@@ -89,7 +89,7 @@ async fn of_one(
 /// All of these, in their order.
 async fn of_all(s: &mut Session, get: &GetMetadata, all: Vec<Seen>) -> Result<Option<u64>, Stop> {
     let gathered = gather(s, get, &all).await?;
-    tell_missing(s, &gathered.down);
+    s.tell_missing(&gathered.down);
     for seen in all.iter().filter(|seen| !gathered.down.contains(&seen.server)) {
         gathered.print(s, get, seen);
         if !s.client.peer.has_room() {
@@ -117,14 +117,10 @@ pub async fn gather(s: &mut Session, get: &GetMetadata, all: &[Seen]) -> Result<
     if entries.is_empty() {
         return Ok(gathered);
     }
-    let mut questions: BTreeMap<&str, Asked> = BTreeMap::new();
-    for seen in all {
-        let asked = questions.entry(&seen.server).or_default();
-        asked.server = seen.server.clone();
-        asked.commands.push(question(&seen.external, &entries, get.options));
-    }
+    let asked = |seen: &Seen| question(&seen.external, &entries, get.options);
+    let errands = Errand::by_server(all.iter().map(|seen| (seen.server.as_str(), asked(seen))));
     let mut size = 0;
-    let told = ask_all(s, questions.into_values().collect(), METADATA_MAX, |_, line| {
+    let told = s.gather(errands, METADATA_MAX, |_, _, line| {
         let Some((mailbox, values)) = parse(line) else { return false };
         size += line.len();
         if size < METADATA_ALL {
@@ -136,7 +132,7 @@ pub async fn gather(s: &mut Session, get: &GetMetadata, all: &[Seen]) -> Result<
     if size >= METADATA_ALL {
         return Err(Refusal::Limit("More annotations than can be shown at once".into()).into());
     }
-    for told in told {
+    for told in told.0 {
         match told.answers {
             Some(answers) => answers.into_iter().for_each(|answer| gathered.heard(answer)),
             None => drop(gathered.down.insert(told.server)),

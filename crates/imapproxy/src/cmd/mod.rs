@@ -3,7 +3,6 @@
 mod acl;
 mod append;
 mod copy;
-mod fanout;
 mod idle;
 mod list;
 mod login;

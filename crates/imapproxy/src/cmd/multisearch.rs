@@ -12,7 +12,7 @@ use protocol::imap::{Refusal, Tag};
 use super::Request;
 use super::list::look_around;
 use crate::grammar::put_astring;
-use crate::limits::{NAMES_AT_ONCE, SEARCHED, SEARCHED_AT_ONCE, rows};
+use crate::limits::{NAMES_AT_ONCE, RESPONSE_MAX, SEARCHED, SEARCHED_AT_ONCE, rows};
 use crate::session::gather::Errand;
 use crate::session::{Done, Outcome, Session, Stop};
 
@@ -34,7 +34,7 @@ pub async fn search(s: &mut Session, request: &Request, search: MultiSearch) -> 
         s.hear_selected("").await?;
     }
     let tag = request.head.tag.clone();
-    let gathered = s.gather(errands, |client, line| match retagged(line, &tag) {
+    let gathered = s.gather(errands, RESPONSE_MAX, |client, _, line| match retagged(line, &tag) {
         Some(line) => {
             client.put(line);
             true
@@ -42,10 +42,10 @@ pub async fn search(s: &mut Session, request: &Request, search: MultiSearch) -> 
         None => false,
     });
     let gathered = gathered.await?;
-    match gathered.refused {
-        Some(answer) => Ok(Done::There(answer)),
-        None if gathered.missing.is_empty() => Ok(Done::completed()),
-        None => Err(Refusal::Partly.into()),
+    match (gathered.refused(), gathered.missing().next()) {
+        (Some(answer), _) => Ok(Done::There(answer.clone())),
+        (None, None) => Ok(Done::completed()),
+        (None, Some(_)) => Err(Refusal::Partly.into()),
     }
 }
 
@@ -85,7 +85,7 @@ async fn errands(s: &mut Session, request: &Request, search: &MultiSearch) -> Re
             command
         };
         let commands = portions(&mailboxes).iter().map(|names| command(names)).collect();
-        Errand { server: server.to_owned(), commands, needs: Some("MULTISEARCH") }
+        Errand { needs: Some("MULTISEARCH"), ..Errand::new(server, commands) }
     };
     Ok(by_server.into_iter().map(errand).collect())
 }

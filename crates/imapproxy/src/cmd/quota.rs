@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use protocol::imap::Refusal;
 use protocol::imap::command::quota::{OfRoot, SetQuota, Usage, print_quota, response};
-use tracing::warn;
-use upstream::wire::imap::Answer;
 
 use super::Request;
-use super::fanout::{Asked, Told, ask_all};
 use crate::grammar::{put_astring, untagged};
 use crate::limits::LIST_LINE;
+use crate::session::gather::{Errand, Gathered};
 use crate::session::{Done, Located, Outcome, Session, Stop};
 
 /// `GETQUOTAROOT mailbox`
@@ -31,7 +29,7 @@ pub async fn get(s: &mut Session, request: &Request, root: &str) -> Outcome {
     }
     s.hear_selected("").await?;
     let (of_each, told) = ask(s, &servers, root).await?;
-    if let Some(refused) = refusal(&told) {
+    if let Some(refused) = told.refusal() {
         return Err(refused);
     }
     let together = together(of_each.into_values());
@@ -52,41 +50,32 @@ pub async fn set(s: &mut Session, request: &Request, set: SetQuota) -> Outcome {
     s.hear_selected("").await?;
     let (before, told) = ask(s, &servers, &root).await?;
     // One that has no such root yet says NO.
-    if told.iter().any(|told| told.answers.is_none()) {
+    if told.missing().next().is_some() {
         return Err(Refusal::ServerDown.into());
     }
     let new = servers.iter().map(|server| limit(server, &root, &set.limits)).collect();
-    let told = ask_all(s, new, LIST_LINE, |_, line| parse(line).is_some()).await?;
-    let Some(refused) = refusal(&told) else {
-        let (of_each, _) = ask(s, &servers, &root).await?;
-        let together = together(of_each.into_values());
-        s.client.print(|out| print_quota(out, &root, &shown(&together)));
-        return Ok(Done::completed());
-    };
     let was = |server: &String| {
         let kept = before.get(server).cloned().unwrap_or_default();
         let limits: Vec<_> = kept.into_iter().map(|(name, _, limit)| (name, Some(limit))).collect();
         limit(server, &root, &limits)
     };
-    let undo = told.iter().filter(|told| is_done(told)).map(|told| was(&told.server)).collect();
-    for told in ask_all(s, undo, LIST_LINE, |_, line| parse(line).is_some()).await? {
-        if !is_done(&told) {
-            warn!("SETQUOTA {root}: {} keeps limits that another backend has refused", told.server);
-        }
-    }
-    Err(refused)
+    let undo = servers.iter().map(was).collect();
+    s.set_everywhere(new, undo, LIST_LINE, |line| parse(line).is_some()).await?;
+    let (of_each, _) = ask(s, &servers, &root).await?;
+    let together = together(of_each.into_values());
+    s.client.print(|out| print_quota(out, &root, &shown(&together)));
+    Ok(Done::completed())
 }
 
 /// What each backend says of a root, by server.
 type OfEach = BTreeMap<String, Vec<(String, u64, u64)>>;
 
-async fn ask(s: &mut Session, servers: &[String], root: &str) -> Result<(OfEach, Vec<Told>), Stop> {
+async fn ask(s: &mut Session, servers: &[String], root: &str) -> Result<(OfEach, Gathered), Stop> {
     let mut command = b"GETQUOTA ".to_vec();
     put_astring(&mut command, root.as_bytes());
-    let asked =
-        servers.iter().map(|server| Asked { server: server.clone(), commands: vec![command.clone()] });
+    let errands = servers.iter().map(|server| Errand::new(server, vec![command.clone()])).collect();
     let mut of_each = OfEach::new();
-    let told = ask_all(s, asked.collect(), LIST_LINE, |server, line| match parse(line) {
+    let told = s.gather(errands, LIST_LINE, |_, server, line| match parse(line) {
         Some((_, resources)) => {
             of_each.insert(server.to_owned(), resources);
             true
@@ -98,29 +87,18 @@ async fn ask(s: &mut Session, servers: &[String], root: &str) -> Result<(OfEach,
 }
 
 /// `SETQUOTA +root (limits)`: the root itself may be on another backend.
-fn limit(server: &str, root: &str, limits: &[(String, Option<u64>)]) -> Asked {
+fn limit(server: &str, root: &str, limits: &[(String, Option<u64>)]) -> Errand {
     let mut command = b"SETQUOTA ".to_vec();
     put_astring(&mut command, format!("+{root}").as_bytes());
     let limits: Vec<String> = (limits.iter())
         .map(|(name, limit)| format!("{name} {}", limit.map_or("-1".to_owned(), |limit| limit.to_string())))
         .collect();
     command.extend_from_slice(format!(" ({})", limits.join(" ")).as_bytes());
-    Asked { server: server.to_owned(), commands: vec![command] }
+    Errand::new(server, vec![command])
 }
 
 fn parse(line: &[u8]) -> Option<OfRoot> {
     untagged(line, "QUOTA")?.read(response).ok()
-}
-
-fn is_done(told: &Told) -> bool {
-    told.answers.as_ref().is_some_and(|answers| answers.iter().all(Answer::is_ok))
-}
-
-/// Why a question was not answered by all.
-fn refusal(told: &[Told]) -> Option<Stop> {
-    let not_done = told.iter().find(|told| !is_done(told))?;
-    let refused = not_done.answers.iter().flatten().find(|answer| !answer.is_ok()).cloned();
-    Some(refused.map_or(Refusal::ServerDown.into(), Stop::Relayed))
 }
 
 /// Usage added up; limits are each backend's own, and the largest is shown.

@@ -6,11 +6,10 @@ use std::collections::BTreeSet;
 use protocol::imap::command::metadata::{Entry, GetMetadata, Options, Values, print_metadata, put_value};
 use protocol::imap::{Refusal, print};
 use service::notices::Notice;
-use tracing::warn;
 
-use super::fanout::{Asked, Told, ask_all};
 use super::metadata::{long_entries, merged, parse, question};
 use crate::limits::METADATA_MAX;
+use crate::session::gather::Errand;
 use crate::session::{Done, Outcome, Session, Stop};
 
 /// What is known here: the notices. Gives the size of the longest value that was left out.
@@ -27,8 +26,8 @@ pub async fn get(s: &mut Session, get: &GetMetadata) -> Result<Option<u64>, Stop
     let (mut values, mut longest) = (Values::new(), None);
     let entries: Vec<&Entry> = get.entries.iter().collect();
     if let Some(server) = home {
-        let asked = Asked { server, commands: vec![question("", &entries, get.options)] };
-        let told = ask_all(s, vec![asked], METADATA_MAX, |_, line| match parse(line) {
+        let errand = Errand::new(&server, vec![question("", &entries, get.options)]);
+        let told = s.gather(vec![errand], METADATA_MAX, |_, _, line| match parse(line) {
             Some((mailbox, told)) => {
                 if mailbox.is_empty() {
                     values.extend(told);
@@ -37,7 +36,7 @@ pub async fn get(s: &mut Session, get: &GetMetadata) -> Result<Option<u64>, Stop
             }
             None => false,
         });
-        match told.await?.pop().and_then(|told| told.answers).and_then(|mut answers| answers.pop()) {
+        match told.await?.0.pop().and_then(|told| told.answers).and_then(|mut answers| answers.pop()) {
             Some(answer) if answer.is_ok() => longest = long_entries(&answer),
             Some(answer) => return Err(Stop::Relayed(answer)),
             None => return Err(Refusal::ServerDown.into()),
@@ -110,9 +109,9 @@ async fn everywhere(s: &mut Session, questions: Vec<(String, Values)>) -> Result
     let mut before: Vec<Values> = vec![Values::new(); questions.len()];
     let asked = questions.iter().map(|(server, values)| {
         let entries: Vec<&Entry> = values.iter().map(|(entry, _)| entry).collect();
-        Asked { server: server.clone(), commands: vec![question("", &entries, Options::default())] }
+        Errand::new(server, vec![question("", &entries, Options::default())])
     });
-    let told = ask_all(s, asked.collect(), METADATA_MAX, |server, line| match parse(line) {
+    let told = s.gather(asked.collect(), METADATA_MAX, |_, server, line| match parse(line) {
         Some((_, values)) => {
             let at = questions.iter().position(|(of, _)| of == server);
             if let Some(slot) = at.and_then(|at| before.get_mut(at)) {
@@ -122,7 +121,7 @@ async fn everywhere(s: &mut Session, questions: Vec<(String, Values)>) -> Result
         }
         None => false,
     });
-    if told.await?.iter().any(|told| told.answers.is_none()) {
+    if told.await?.missing().next().is_some() {
         return Err(Refusal::ServerDown.into());
     }
     // One that was not there is not always told.
@@ -133,28 +132,10 @@ async fn everywhere(s: &mut Session, questions: Vec<(String, Values)>) -> Result
             }
         }
     }
-    let set = |(server, values): (&String, &Values)| Asked {
-        server: server.clone(),
-        commands: vec![command(values)],
-    };
-    let asked = questions.iter().map(|(server, values)| set((server, values))).collect();
-    let told = ask_all(s, asked, METADATA_MAX, |_, line| parse(line).is_some()).await?;
-    let done =
-        |told: &Told| told.answers.iter().flatten().all(|answer| answer.is_ok()) && told.answers.is_some();
-    if told.iter().all(done) {
-        return Ok(());
-    }
-    let undo: Vec<Asked> = (questions.iter().zip(&before).zip(&told))
-        .filter(|(_, told)| done(told))
-        .map(|(((server, _), before), _)| set((server, before)))
-        .collect();
-    for told in ask_all(s, undo, METADATA_MAX, |_, line| parse(line).is_some()).await? {
-        if !done(&told) {
-            warn!("SETMETADATA \"\": {} keeps values that another backend has refused", told.server);
-        }
-    }
-    let refused = told.into_iter().filter_map(|told| told.answers).flatten().find(|answer| !answer.is_ok());
-    Err(refused.map_or(Refusal::ServerDown.into(), Stop::Relayed))
+    let set = |server: &String, values: &Values| Errand::new(server, vec![command(values)]);
+    let errands = questions.iter().map(|(server, values)| set(server, values)).collect();
+    let undo = questions.iter().zip(&before).map(|((server, _), before)| set(server, before)).collect();
+    s.set_everywhere(errands, undo, METADATA_MAX, |line| parse(line).is_some()).await
 }
 
 /// `SETMETADATA "" (entry value …)`; literals are not waited for.

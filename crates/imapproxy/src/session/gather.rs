@@ -7,23 +7,23 @@
 //!
 //! How long the whole takes depends on the slowest backend, not on how many there are.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
-use protocol::imap::Bye;
+use protocol::imap::{Bye, Code, Refusal, Reply};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
-use upstream::wire::imap::{Answer, Id, Part, Wire};
-use upstream::{Connection, Error};
+use upstream::Error;
+use upstream::wire::imap::{Answer, Id, Part};
 
 use super::client::Client;
+use super::links::Reached;
 use super::relay::{bye_text, client_gone, kick_text, lost};
 use super::{Session, Stop};
-use crate::limits::{AT_ONCE, RESPONSE_MAX, SILENCE, rows};
-use crate::parked::Settings;
+use crate::limits::{AT_ONCE, SILENCE, rows};
 
 /// Commands of one backend, without their line ends.
 pub struct Errand {
@@ -33,13 +33,56 @@ pub struct Errand {
     pub needs: Option<&'static str>,
 }
 
-/// What was not done.
-#[derive(Default)]
-pub struct Gathered {
+/// What became of an errand.
+#[derive(Debug)]
+pub struct Told {
+    pub server: String,
+    /// One for each command; none: the backend cannot be had.
+    pub answers: Option<Vec<Answer>>,
+}
+
+/// What became of all, in their order.
+#[derive(Debug)]
+pub struct Gathered(pub Vec<Told>);
+
+impl Errand {
+    pub fn new(server: &str, commands: Vec<Vec<u8>>) -> Errand {
+        Errand { server: server.to_owned(), commands, needs: None }
+    }
+
+    /// One for each server, with its commands in their order.
+    pub fn by_server<'s>(commands: impl IntoIterator<Item = (&'s str, Vec<u8>)>) -> Vec<Errand> {
+        let mut by_server: BTreeMap<&str, Vec<Vec<u8>>> = BTreeMap::new();
+        for (server, command) in commands {
+            by_server.entry(server).or_default().push(command);
+        }
+        by_server.into_iter().map(|(server, commands)| Errand::new(server, commands)).collect()
+    }
+}
+
+impl Told {
+    /// Everything was done.
+    pub fn is_done(&self) -> bool {
+        self.answers.as_ref().is_some_and(|answers| answers.iter().all(Answer::is_ok))
+    }
+}
+
+impl Gathered {
     /// Backends that are missing from the answer.
-    pub missing: Vec<String>,
+    pub fn missing(&self) -> impl Iterator<Item = &String> {
+        self.0.iter().filter(|told| told.answers.is_none()).map(|told| &told.server)
+    }
+
     /// The first answer that is not OK.
-    pub refused: Option<Answer>,
+    pub fn refused(&self) -> Option<&Answer> {
+        self.0.iter().flat_map(|told| told.answers.iter().flatten()).find(|answer| !answer.is_ok())
+    }
+
+    /// Why not everything was done.
+    pub fn refusal(&self) -> Option<Stop> {
+        let missing = || self.missing().next().map(|_| Refusal::ServerDown.into());
+        self.refused().cloned().map(Stop::Relayed).or_else(missing)
+    }
 }
 
 /// One backend's part.
@@ -49,6 +92,7 @@ struct Trip {
     /// Commands that were sent.
     sent: usize,
     open: VecDeque<Id>,
+    answers: Vec<Answer>,
     /// The connection was opened for this.
     is_fresh: bool,
     /// Something came back.
@@ -63,6 +107,7 @@ enum State {
     Opening,
     Talking,
     Done,
+    Missing,
 }
 
 /// What a step brought.
@@ -72,19 +117,19 @@ struct Moved {
     broken: Vec<(usize, String)>,
 }
 
-/// With the settings that were read before: what is logged in by older ones is not parked.
-type Opened = Result<(Connection<Wire>, Settings), Error>;
+type Opened = Result<Reached, Error>;
 type Opening = JoinSet<(usize, Opened)>;
 
 impl Session {
-    /// Does the errands. `each` gets every untagged response, whole, literals in their place, and with it the client; it says
-    /// whether the response was to one of the commands. What else the selected backend says is passed on.
+    /// Does the errands. `each` gets every untagged response of `most` bytes at most, whole, literals in their place, with the
+    /// client and the server it is of; it says whether the response was to one of the commands. What else the selected backend
+    /// says is passed on.
     pub async fn gather(
         &mut self,
         errands: Vec<Errand>,
-        mut each: impl FnMut(&mut Client, &[u8]) -> bool,
+        most: usize,
+        mut each: impl FnMut(&mut Client, &str, &[u8]) -> bool,
     ) -> Result<Gathered, Stop> {
-        let mut gathered = Gathered::default();
         let mut opening = Opening::new();
         let mut trips: Vec<Trip> = errands.into_iter().map(Trip::new).collect();
         for (at, trip) in trips.iter_mut().enumerate() {
@@ -97,29 +142,51 @@ impl Session {
         }
         loop {
             for (at, trip) in trips.iter_mut().enumerate().filter(|(_, trip)| trip.state == State::Talking) {
-                if let Err(stop) = self.go_on(trip, &mut gathered, &mut each) {
-                    self.give_up(at, trip, stop, &mut opening, &mut gathered)?;
+                if let Err(stop) = self.go_on(trip, most, &mut each) {
+                    self.give_up(at, trip, stop, &mut opening)?;
                 }
             }
-            if trips.iter().all(|trip| trip.state == State::Done) {
-                return Ok(gathered);
+            if trips.iter().all(|trip| matches!(trip.state, State::Done | State::Missing)) {
+                return Ok(Gathered(trips.into_iter().map(Trip::told).collect()));
             }
             if self.client.peer.ended {
                 return Err(client_gone());
             }
-            self.wait(&mut trips, &mut opening, &mut gathered).await?;
+            self.wait(&mut trips, &mut opening).await?;
+        }
+    }
+
+    /// Sets something on each of these backends, or on none: where one refuses, `undo` is done on those that did not. It has an
+    /// errand for each of `errands`. `is_told`: a response to one of them.
+    pub async fn set_everywhere(
+        &mut self,
+        errands: Vec<Errand>,
+        undo: Vec<Errand>,
+        most: usize,
+        is_told: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), Stop> {
+        let set = self.gather(errands, most, |_, _, line| is_told(line)).await?;
+        let Some(refused) = set.refusal() else { return Ok(()) };
+        let undo = undo.into_iter().zip(&set.0).filter(|(_, told)| told.is_done()).map(|(undo, _)| undo);
+        let undone = self.gather(undo.collect(), most, |_, _, line| is_told(line)).await?;
+        for told in undone.0.iter().filter(|told| !told.is_done()) {
+            warn!("backend {} keeps what another backend has refused to set", told.server);
+        }
+        Err(refused)
+    }
+
+    /// Tells the client which backends could not be asked: what it reads is not all there is.
+    pub fn tell_missing<'n>(&mut self, missing: impl IntoIterator<Item = &'n String>) {
+        for server in missing {
+            let text = format!("{server} cannot be asked at the moment");
+            self.client.put(Reply::no(text).code(Code::Unavailable).line(None));
         }
     }
 
     fn begin_opening(&self, at: usize, trip: &mut Trip, opening: &mut Opening) -> Result<(), Stop> {
-        let (node, server, user) =
-            (self.node.clone(), trip.errand.server.clone(), self.user()?.id().to_owned());
+        let way = self.way(&trip.errand.server)?;
         trip.restart(State::Opening);
-        let settings = node.parked.settings();
-        opening.spawn(async move {
-            let connection = node.upstream.imap(&server, Some(&user)).await;
-            (at, connection.map(|connection| (connection, settings)))
-        });
+        opening.spawn(async move { (at, way.reach().await) });
         Ok(())
     }
 
@@ -127,8 +194,8 @@ impl Session {
     fn go_on(
         &mut self,
         trip: &mut Trip,
-        gathered: &mut Gathered,
-        each: &mut impl FnMut(&mut Client, &[u8]) -> bool,
+        most: usize,
+        each: &mut impl FnMut(&mut Client, &str, &[u8]) -> bool,
     ) -> Result<(), Stop> {
         let server = trip.errand.server.clone();
         let selected = self.selected_server() == Some(&server);
@@ -136,8 +203,7 @@ impl Session {
         loop {
             let link = self.links.get_mut(&server).ok_or_else(|| gone(&"closed"))?;
             if trip.errand.needs.is_some_and(|word| !link.capabilities.has(word)) {
-                gathered.missing.push(server);
-                trip.state = State::Done;
+                trip.state = State::Missing;
                 return Ok(());
             }
             while trip.open.len() < AT_ONCE && link.peer.has_room() {
@@ -161,16 +227,14 @@ impl Session {
                     trip.is_heard = true;
                     trip.held.extend_from_slice(&text);
                     let response = trip.held.split();
-                    if !each(&mut self.client, &response) && selected {
+                    if !each(&mut self.client, &server, &response) && selected {
                         self.client.put(response);
                     }
                 }
                 Part::Line(bytes, Some(_)) | Part::Data(bytes, _) => trip.held.extend_from_slice(&bytes),
                 Part::Done(id, answer) if trip.open.front() == Some(&id) => {
                     trip.open.pop_front();
-                    if !answer.is_ok() && gathered.refused.is_none() {
-                        gathered.refused = Some(answer);
-                    }
+                    trip.answers.push(answer);
                 }
                 Part::Bye(line) if selected || kick_text(&line).is_some() => {
                     return Err(Stop::Bye(Bye::new(bye_text(&line))));
@@ -178,21 +242,14 @@ impl Session {
                 // What was said ahead of them: nobody waits for it.
                 Part::Done(..) | Part::Continuation(_) | Part::Bye(_) => {}
             }
-            if trip.held.len() > RESPONSE_MAX {
+            if trip.held.len() > most {
                 return Err(gone(&"a response too long"));
             }
         }
     }
 
     /// A backend is lost. One whose connection was old is tried again: it may just have been closed.
-    fn give_up(
-        &mut self,
-        at: usize,
-        trip: &mut Trip,
-        stop: Stop,
-        opening: &mut Opening,
-        gathered: &mut Gathered,
-    ) -> Result<(), Stop> {
+    fn give_up(&mut self, at: usize, trip: &mut Trip, stop: Stop, opening: &mut Opening) -> Result<(), Stop> {
         let server = trip.errand.server.clone();
         let Stop::Backend { why, .. } = &stop else { return Err(stop) };
         if self.selected_server() == Some(&server) {
@@ -204,18 +261,12 @@ impl Session {
             return self.begin_opening(at, trip, opening);
         }
         warn!("backend {server}: {why}: it is missing from an answer");
-        gathered.missing.push(server);
-        trip.state = State::Done;
+        trip.state = State::Missing;
         Ok(())
     }
 
     /// Until something has moved, or a backend was silent for too long.
-    async fn wait(
-        &mut self,
-        trips: &mut [Trip],
-        opening: &mut Opening,
-        gathered: &mut Gathered,
-    ) -> Result<(), Stop> {
+    async fn wait(&mut self, trips: &mut [Trip], opening: &mut Opening) -> Result<(), Stop> {
         let silence = (self.node.client_timeout() * 2).min(SILENCE);
         // An attempt to connect has a bound of its own.
         let talking = |trip: &&Trip| trip.state == State::Talking;
@@ -231,12 +282,12 @@ impl Session {
             && let Some(trip) = trips.get_mut(at)
         {
             let opened = match connection {
-                Ok((connection, settings)) => self.take_in(&trip.errand.server, connection, settings),
+                Ok(reached) => self.take_in(&trip.errand.server, reached),
                 Err(why) => Err(lost(&trip.errand.server, &why.to_string())),
             };
             match opened {
                 Ok(()) => trip.restart(State::Talking),
-                Err(stop) => self.give_up(at, trip, stop, opening, gathered)?,
+                Err(stop) => self.give_up(at, trip, stop, opening)?,
             }
         }
         let is_silent = |trip: &Trip| trip.state == State::Talking && trip.since.elapsed() >= silence;
@@ -254,7 +305,7 @@ impl Session {
         for (at, why) in broken {
             if let Some(trip) = trips.get_mut(at).filter(|trip| trip.state == State::Talking) {
                 let stop = lost(&trip.errand.server, &why);
-                self.give_up(at, trip, stop, opening, gathered)?;
+                self.give_up(at, trip, stop, opening)?;
             }
         }
         Ok(())
@@ -298,6 +349,7 @@ impl Trip {
             state: State::Opening,
             sent: 0,
             open: VecDeque::new(),
+            answers: Vec::new(),
             is_fresh: false,
             is_heard: false,
             since: Instant::now(),
@@ -308,6 +360,11 @@ impl Trip {
     fn restart(&mut self, state: State) {
         (self.state, self.sent, self.since) = (state, 0, Instant::now());
         self.open.clear();
+        self.answers.clear();
         self.held.clear();
+    }
+
+    fn told(self) -> Told {
+        Told { server: self.errand.server, answers: (self.state == State::Done).then_some(self.answers) }
     }
 }

@@ -2,6 +2,7 @@
 //! ([`crate::parked`]), told what the session has told others before (ENABLE, ID), closed when idle.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use protocol::imap::{Bye, Extension, Refusal};
@@ -9,14 +10,15 @@ use protocol::origin::Origin;
 use service::sessions::Seat;
 use tokio::time::{Instant, timeout};
 use tracing::debug;
-use upstream::wire::imap::{Event, Wire};
-use upstream::{Connection, Proto};
+use upstream::Proto;
+use upstream::wire::imap::Event;
 
 use super::link::Link;
 use super::relay::{self, To, lost};
 use super::{Session, Stop};
 use crate::limits::{IDLE_MAX, PARKED_TAKE, PING_AFTER};
-use crate::parked::{self, Settings};
+use crate::node::Node;
+use crate::parked;
 
 /// Connections by server.
 pub struct Links {
@@ -108,6 +110,62 @@ impl Links {
     }
 }
 
+/// How a session gets a connection to a backend. It can be walked while the session does other things.
+pub struct Way {
+    node: Arc<Node>,
+    server: String,
+    user: String,
+    may_be_parked: bool,
+    /// What a parked connection is told.
+    origin: String,
+}
+
+/// A connection that a session gets.
+pub struct Reached {
+    link: Link,
+    /// Nobody has had it before, and it has not been told whose it is.
+    is_new: bool,
+}
+
+impl Way {
+    pub async fn reach(self) -> Result<Reached, upstream::Error> {
+        if let Some(link) = self.unpark().await {
+            return Ok(Reached { link, is_new: false });
+        }
+        // Before the login: what is logged in by older ones is not parked.
+        let settings = self.node.parked.settings();
+        let connection = self.node.upstream.imap(&self.server, Some(&self.user)).await?;
+        Ok(Reached { link: Link::new(connection, settings), is_new: true })
+    }
+
+    /// A connection that an earlier session of the user has left, if one is there and lives. The backend hears whose it is now,
+    /// and must agree: it looks whether the user may still log in. What fails is closed, and another takes its place unseen.
+    async fn unpark(&self) -> Option<Link> {
+        let (server, user, parked) = (self.server.as_str(), self.user.as_str(), &self.node.parked);
+        if !self.may_be_parked || self.node.upstream.admit(server, Proto::Imap).is_err() {
+            return None;
+        }
+        while let Some(mut link) = parked.take(server, user) {
+            let heard = async {
+                match link.command(self.origin.as_bytes()) {
+                    Ok(id) => link.hear(id).await,
+                    Err(_) => false,
+                }
+            };
+            match timeout(PARKED_TAKE.min(self.node.client_timeout()), heard).await {
+                Ok(true) => {
+                    metrics::counter!("murder_links_reused_total").increment(1);
+                    return Some(link);
+                }
+                Ok(false) => debug!(server, "a parked connection is of no use"),
+                // A server that hangs would cost as much for each of the others.
+                Err(_) => parked.forget_server(server, user),
+            }
+        }
+        None
+    }
+}
+
 impl Session {
     /// Makes sure that there is a living connection to `server`, acting for the user.
     pub async fn link(&mut self, server: &str) -> Result<&mut Link, Stop> {
@@ -160,69 +218,41 @@ impl Session {
     }
 
     async fn open_link(&mut self, server: &str) -> Result<(), Stop> {
-        if let Some(link) = self.unpark(server).await? {
-            self.seat.linked(server, &link.text);
-            self.links.open.insert(server.to_owned(), link);
-            return self.replay(server).await;
-        }
-        let user = self.user()?.id().to_owned();
-        let unavailable =
-            |why: upstream::Error| Stop::Backend { server: server.to_owned(), why: why.to_string() };
-        let settings = self.node.parked.settings();
-        let connection = self.node.upstream.imap(server, Some(&user)).await.map_err(unavailable)?;
-        self.keep(server, connection, settings)?;
+        let reached = self.way(server)?.reach().await.map_err(|why| lost(server, &why.to_string()))?;
+        self.keep(server, reached)?;
         self.replay(server).await
     }
 
-    fn keep(&mut self, server: &str, connection: Connection<Wire>, settings: Settings) -> Result<(), Stop> {
-        self.node.capabilities.learnt(server, &connection.capabilities);
-        self.seat.linked(server, &connection.text);
-        self.links.open.insert(server.to_owned(), Link::new(connection, settings));
-        self.tell_origin(server)
+    /// How to get a connection to a backend.
+    pub fn way(&self, server: &str) -> Result<Way, Stop> {
+        let user = self.user()?;
+        Ok(Way {
+            node: self.node.clone(),
+            server: server.to_owned(),
+            user: user.id().to_owned(),
+            may_be_parked: parked::is_for(&user.login),
+            origin: self.seat.as_origin(&self.listener.imapd().servername).command(),
+        })
+    }
+
+    fn keep(&mut self, server: &str, reached: Reached) -> Result<(), Stop> {
+        let Reached { link, is_new } = reached;
+        if is_new {
+            self.node.capabilities.learnt(server, &link.capabilities);
+        }
+        self.seat.linked(server, &link.text);
+        self.links.open.insert(server.to_owned(), link);
+        if is_new { self.tell_origin(server) } else { Ok(()) }
     }
 
     /// Takes in a connection of which the answers are read one by one. What the client has told the session goes out ahead of
     /// the first command, and nobody waits for the answers.
-    pub fn take_in(
-        &mut self,
-        server: &str,
-        connection: Connection<Wire>,
-        settings: Settings,
-    ) -> Result<(), Stop> {
-        self.keep(server, connection, settings)?;
+    pub fn take_in(&mut self, server: &str, reached: Reached) -> Result<(), Stop> {
+        self.keep(server, reached)?;
         for command in self.told_before(server).into_iter().flatten() {
             self.command(server, command)?;
         }
         Ok(())
-    }
-
-    /// A connection that an earlier session of the user has left, if one is there and lives. The backend hears whose it is now,
-    /// and must agree: it looks whether the user may still log in. What fails is closed, and another takes its place unseen.
-    async fn unpark(&mut self, server: &str) -> Result<Option<Link>, Stop> {
-        let user = self.user()?;
-        if !parked::is_for(&user.login) || self.node.upstream.admit(server, Proto::Imap).is_err() {
-            return Ok(None);
-        }
-        let (parked, user) = (self.node.parked.clone(), user.id().to_owned());
-        let told = self.seat.as_origin(&self.listener.imapd().servername).command();
-        while let Some(mut link) = parked.take(server, &user) {
-            let heard = async {
-                match link.command(told.as_bytes()) {
-                    Ok(id) => link.hear(id).await,
-                    Err(_) => false,
-                }
-            };
-            match timeout(PARKED_TAKE.min(self.node.client_timeout()), heard).await {
-                Ok(true) => {
-                    metrics::counter!("murder_links_reused_total").increment(1);
-                    return Ok(Some(link));
-                }
-                Ok(false) => debug!(server, "a parked connection is of no use"),
-                // A server that hangs would cost as much for each of the others.
-                Err(_) => parked.forget_server(server, &user),
-            }
-        }
-        Ok(None)
     }
 
     /// The session has ended as it should: its connections are for the user's next one, where nothing of this one is left on them.

@@ -105,4 +105,6 @@ bounds::table! {
     pub(crate) PATTERNS: usize = list::PATTERNS, Count, "chosen: more than any client sends";
     /// Flags of one STORE or APPEND.
     pub(crate) FLAGS: usize = flag::MAX, Count, "chosen: twice the keywords of a mailbox";
+    /// Bytes of the patterns of one ANNOTATION item of FETCH, times bytes of the names of a message's annotations.
+    pub(crate) NOTE_STEPS: usize = 1 << 20, Count, "chosen: a millisecond or two of the processor";
 }

@@ -129,6 +129,15 @@ async fn annotations_of_messages_have_their_limits() {
     admin.talk("C: a SETQUOTA user/fred (ANNOTATION-STORAGE 65)\nS: * QUOTA user/fred (ANNOTATION-STORAGE 64 65)\nS: a OK …").await;
     let value = "y".repeat(1025);
     fred.talk(&format!("C: c STORE 1 ANNOTATION (/altsubject (value.shared {{1025+}}\nC: {value}))\nS: c NO [OVERQUOTA] Over quota")).await;
+    for at in 0..10 {
+        let entry = |n: usize| format!("/vendor/acme/{}{at}{n} (value.priv \"x\")", "a".repeat(900));
+        let entries: Vec<String> = (0..10).map(entry).collect();
+        fred.send(format!("g STORE 1 ANNOTATION ({})\r\n", entries.join(" ")).as_bytes()).await;
+        fred.talk("S: g OK …").await;
+    }
+    let late = format!("/vendor/acme/{}b", "a*".repeat(300));
+    fred.send(format!("h FETCH 1 (ANNOTATION (({late} {late}) value))\r\n").as_bytes()).await;
+    fred.talk("S: h NO [LIMIT] Too many patterns for so many annotations").await;
     fred.talk("C: d STORE 1 +FLAGS (\\Deleted)\nS: …\nS: d OK …\nC: e EXPUNGE\nS: …\nS: e OK …").await;
     admin
         .talk("C: b GETQUOTA user/fred\nS: * QUOTA user/fred (ANNOTATION-STORAGE 0 65)\nS: b OK Completed")

@@ -1,14 +1,21 @@
-//! Annotations of messages (RFC 5257): what FETCH shows of them, and who may set them with STORE and APPEND. What SEARCH and SORT
-//! look at: [`matches`], [`sorted_by`].
+//! Annotations of messages (RFC 5257): what FETCH shows of them, and who may set them with STORE and APPEND.
 
 use protocol::acl::Rights;
 use protocol::imap::Refusal;
-use protocol::imap::command::annotate::{Note, Notes, SortKey, Wanted, means, print_notes};
+use protocol::imap::command::annotate::{Note, Notes, print_notes};
 use store::{Record, SHARED, Setting, StoreError};
 
+use crate::imap::limits::NOTE_STEPS;
 use crate::imap::metadata::{self, May};
 use crate::imap::reply::Stop;
 use crate::imap::session::Session;
+
+/// Why the item of FETCH is not written: it would hold up others.
+pub fn refuses(record: &Record, notes: &Notes) -> Option<Refusal> {
+    let names = record.annotations.iter().flat_map(|all| all.iter()).map(|annotation| annotation.entry.len());
+    let steps = notes.steps(names.sum());
+    (steps > NOTE_STEPS).then(|| Refusal::Limit("Too many patterns for so many annotations".to_owned()))
+}
 
 /// Writes the item of FETCH.
 pub fn print(session: &mut Session, record: &Record, notes: &Notes) -> Result<(), Stop> {
@@ -79,27 +86,4 @@ pub fn refused(error: StoreError) -> Stop {
         StoreError::TooManyAnnotations => Refusal::TooManyNotes.into(),
         other => other.into(),
     }
-}
-
-/// Whether a message has what SEARCH looks for: a value that contains the text, in any case.
-pub fn matches(record: &Record, user: &str, wanted: &Wanted) -> bool {
-    let mut fitting = record.annotations.iter().flat_map(|all| all.iter()).filter(|annotation| {
-        let private = annotation.user == user;
-        let kind = (private && wanted.private != Some(false))
-            || (annotation.user == SHARED && wanted.private != Some(true));
-        kind && means(&wanted.entry, &annotation.entry)
-    });
-    match &wanted.text {
-        None => fitting.next().is_none(),
-        Some(text) => fitting.any(|annotation| contains(&annotation.value, text)),
-    }
-}
-
-/// What SORT compares of a message: nothing goes before every value.
-pub fn sorted_by<'r>(record: &'r Record, user: &str, key: &SortKey) -> Option<&'r [u8]> {
-    record.annotation(&key.entry, if key.private { user } else { SHARED })
-}
-
-fn contains(value: &[u8], text: &[u8]) -> bool {
-    text.is_empty() || value.windows(text.len()).any(|run| run.eq_ignore_ascii_case(text))
 }

@@ -355,6 +355,10 @@ impl Reader<'_> {
     fn refuses(&self, items: &[Item]) -> Option<Refusal> {
         for item in items {
             let part = match item {
+                Item::Annotation(notes) => match super::annotate::refuses(&self.target.record, notes) {
+                    None => continue,
+                    refused => return refused,
+                },
                 Item::Binary(fragment) => &fragment.section.part,
                 Item::BinarySize(part) => part,
                 _ => continue,

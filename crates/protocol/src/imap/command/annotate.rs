@@ -1,4 +1,4 @@
-//! Annotations of messages (RFC 5257) in FETCH, STORE, APPEND, SEARCH and SORT.
+//! Annotations of messages (RFC 5257) in FETCH, STORE and APPEND.
 //!
 //! ```text
 //! fetch     = "ANNOTATION" SP "(" entries SP attributes ")"
@@ -6,11 +6,10 @@
 //! attributes = attribute / "(" attribute *(SP attribute) ")"
 //! attribute = ("value" / "size") [".priv" / ".shared"]                 ; both kinds where none is named
 //! store     = "ANNOTATION" SP "(" entry SP "(" attribute SP value *(SP attribute SP value) ")" *(SP entry …) ")"
-//! search    = "ANNOTATION" SP entry-match SP attribute SP value
-//! sort      = "ANNOTATION" SP entry SP attribute
 //! ```
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use nom::Parser;
 use nom::combinator::map;
@@ -18,7 +17,7 @@ use nom::sequence::terminated;
 
 use super::metadata::{self, print_value};
 use crate::grammar::{
-    Cursor, Keyword, ParseError, Parsed, argument, astring, atom, list, list_mailbox, parenthesis, space,
+    Cursor, Keyword, ParseError, Parsed, astring, atom, list, list_mailbox, parenthesis, space,
 };
 use crate::imap::print;
 
@@ -52,21 +51,12 @@ pub struct Note {
     pub value: Option<Vec<u8>>,
 }
 
-/// What SEARCH looks for: a value that contains a text; none: no value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    /// A name or a pattern.
-    pub entry: String,
-    /// None: of either kind.
-    pub private: Option<bool>,
-    pub text: Option<Vec<u8>>,
-}
-
-/// What SORT compares.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SortKey {
-    pub entry: String,
-    pub private: bool,
+impl Notes {
+    /// What comparing its patterns with names of so many bytes costs.
+    pub fn steps(&self, names: usize) -> usize {
+        let patterns = self.entries.iter().filter(|asked| is_pattern(asked));
+        patterns.map(String::len).fold(0, usize::saturating_add).saturating_mul(names)
+    }
 }
 
 impl Attribute {
@@ -149,30 +139,6 @@ pub fn append(notes: &[Note], unasked: u64) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// Behind the word ANNOTATION of SEARCH.
-pub fn search(at: Cursor<'_>) -> Parsed<'_, Wanted> {
-    let (at, (entry, attribute)) = (pattern, argument(attribute)).parse(at)?;
-    if attribute.what != What::Value {
-        return Err(ParseError::Invalid("annotation attribute").into());
-    }
-    let (at, text) = argument(|at| match metadata::value(at) {
-        Err(nom::Err::Error(ParseError::Incomplete)) => Err(ParseError::Incomplete.into()),
-        Ok(read) => Ok(read),
-        // Cyrus takes an atom too.
-        Err(_) => map(astring, Some).parse(at),
-    })(at)?;
-    Ok((at, Wanted { entry, private: attribute.private, text: text.map(Cow::into_owned) }))
-}
-
-/// Behind the word ANNOTATION of SORT.
-pub fn sort(at: Cursor<'_>) -> Parsed<'_, SortKey> {
-    let (at, (entry, attribute)) = (name, argument(attribute)).parse(at)?;
-    match attribute {
-        Attribute { what: What::Value, private: Some(private) } => Ok((at, SortKey { entry, private })),
-        _ => Err(ParseError::Invalid("annotation attribute").into()),
-    }
-}
-
 fn attribute(at: Cursor<'_>) -> Parsed<'_, Attribute> {
     let (at, word) = match at.peek() {
         Some(b'"') => map(astring, |word| String::from_utf8_lossy(&word).into_owned()).parse(at)?,
@@ -192,7 +158,7 @@ fn attribute(at: Cursor<'_>) -> Parsed<'_, Attribute> {
 
 fn name(at: Cursor<'_>) -> Parsed<'_, String> {
     match pattern(at)? {
-        (_, entry) if entry.contains(['*', '%']) => Err(INVALID.into()),
+        (_, entry) if is_pattern(&entry) => Err(INVALID.into()),
         read => Ok(read),
     }
 }
@@ -207,12 +173,8 @@ fn pattern(at: Cursor<'_>) -> Parsed<'_, String> {
     if whole && fits && known && text.len() <= NAME_MAX { Ok((at, text)) } else { Err(INVALID.into()) }
 }
 
-/// Whether an entry or a pattern means a name.
-pub fn means(pattern: &str, name: &str) -> bool {
-    match pattern.contains(['*', '%']) {
-        true => metadata::wild(pattern.as_bytes(), name.as_bytes()),
-        false => pattern == name,
-    }
+fn is_pattern(entry: &str) -> bool {
+    entry.contains(['*', '%'])
 }
 
 /// `ANNOTATION SP "(" entry SP "(" attribute SP value *(SP attribute SP value) ")" *(SP entry …) ")"`. `value`: that of a name, the
@@ -224,18 +186,19 @@ pub fn print_notes<'v>(
     value: impl Fn(&str, bool) -> Option<&'v [u8]>,
 ) {
     out.extend_from_slice(b"ANNOTATION (");
-    let mut told: Vec<&str> = Vec::new();
+    let mut told: HashSet<&str> = HashSet::new();
     for asked in &notes.entries {
-        let plain = !asked.contains(['*', '%']);
-        let fitting = names.iter().copied().filter(|name| !plain && means(asked, name));
-        let fitting: Vec<&str> = if plain { vec![asked] } else { fitting.collect() };
+        let fits = |name: &&str| metadata::wild(asked.as_bytes(), name.as_bytes());
+        let fitting: Vec<&str> = match is_pattern(asked) {
+            true => names.iter().copied().filter(fits).collect(),
+            false => vec![asked],
+        };
         for name in fitting {
-            if told.contains(&name) {
+            let blank = if told.is_empty() { "" } else { " " };
+            if !told.insert(name) {
                 continue;
             }
-            let blank = if told.is_empty() { "" } else { " " };
             out.extend_from_slice(blank.as_bytes());
-            told.push(name);
             print::astring(out, name.as_bytes());
             out.extend_from_slice(b" (");
             let mut first = true;
@@ -334,18 +297,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_searched_and_sorted_by() {
-        let wanted = cursor(b"/comment value \"IMAP4\" ALL").read(search).unwrap();
-        assert_eq!(wanted, Wanted { entry: "/comment".into(), private: None, text: Some(b"IMAP4".to_vec()) });
-        assert_eq!(cursor(b"/* value.priv NIL").read(search).unwrap().text, None);
-        let key = cursor(b"/altsubject value.shared").read(sort).unwrap();
-        assert_eq!(key, SortKey { entry: "/altsubject".into(), private: false });
-        assert!(
-            cursor(b"/altsubject value").read(sort).is_err() && cursor(b"/a* value.priv").read(sort).is_err()
-        );
-    }
-
-    #[test]
     fn an_answer_has_each_entry_once_with_its_attributes() {
         let notes = cursor(b"((/comment /%) (value size.priv))").read(fetch).unwrap();
         let mut out = Vec::new();
@@ -363,8 +314,6 @@ mod tests {
         fn any_text_is_survived(text in "[a-z/*%(). \"{}~+0-9\r\n]{0,60}") {
             let _ = cursor(text.as_bytes()).read(fetch);
             let _ = cursor(text.as_bytes()).read(store);
-            let _ = cursor(text.as_bytes()).read(search);
-            let _ = cursor(text.as_bytes()).read(sort);
         }
     }
 }

@@ -88,7 +88,7 @@ impl Mailbox {
         messages: usize,
         build: impl FnOnce(&mut Change) -> Result<R, StoreError> + Send + 'static,
     ) -> Result<R, StoreError> {
-        if messages <= MANY {
+        if self.weight(messages) <= MANY {
             return self.change(build).await;
         }
         let turn = self.turn.clone().lock_owned().await;
@@ -101,6 +101,12 @@ impl Mailbox {
         let (result, held) = begun.await?;
         self.hold(held).await?;
         Ok(result)
+    }
+
+    /// Messages that a change of so many looks at: all of them where a new keyword must find out which of the others are used.
+    fn weight(&self, messages: usize) -> usize {
+        let view = self.view();
+        if view.keywords().len() < KEYWORDS { messages } else { messages.max(view.exists()) }
     }
 
     /// Waits until a change holds.
@@ -133,7 +139,11 @@ impl Mailbox {
             let _turns = turns;
             ours.begin_both(&theirs, build, permit)
         };
-        let (result, [held, others]) = if messages <= MANY { begin()? } else { blocking(begin).await? };
+        let (result, [held, others]) = if self.weight(messages).max(other.weight(messages)) <= MANY {
+            begin()?
+        } else {
+            blocking(begin).await?
+        };
         self.hold(held).await?;
         other.hold(others).await?;
         Ok(result)

@@ -38,7 +38,7 @@ pub enum Value {
 }
 
 impl Limit {
-    /// For [`table!`](crate::table).
+    /// For [`table!`](macro@crate::table).
     pub const fn new(
         name: &'static str,
         what: &'static str,

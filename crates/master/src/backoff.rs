@@ -96,7 +96,7 @@ impl ForkRate {
         self.at = Some(now);
     }
 
-    /// True when `limit` forks per second (0: no limit) are reached; look again after [`RATE_PAUSE`].
+    /// True when `limit` forks per second (0: no limit) are reached; look again after [`crate::limits::RATE_PAUSE`].
     pub fn exceeds(&self, limit: u32, now: Instant) -> bool {
         limit > 0 && self.now(now) >= f64::from(limit)
     }

@@ -102,7 +102,8 @@ impl Metadata {
                 value: value.as_deref().map(<[u8]>::to_vec),
             });
             if weight > ANNOTATION_RUN {
-                (weight, _) = (0, runs.push(std::mem::take(&mut run)));
+                runs.push(std::mem::take(&mut run));
+                weight = 0;
             }
         }
         runs.extend(Some(run).filter(|run| !run.is_empty()));

@@ -102,12 +102,7 @@ impl Session {
             let _turn = server.shared.aside.turn(&user).await?;
             aside(limit, work).await.map_err(|_| took_too_long(&user, limit))
         };
-        tokio::select! {
-            biased;
-            done = done => done,
-            gone = self.conn.gone() => Err(gone.into()),
-            () = server.stop.cancelled() => Err(Refusal::Ending.into()),
-        }
+        self.awaiting(Ticks(None), Vec::new, done).await
     }
 
     /// Does work that goes through messages in slices: `work` gives a result, or nothing when its slice is over.
@@ -136,18 +131,18 @@ impl Session {
             let done = sliced(limit, &server.shared.aside.gate, work).await;
             done.map_err(|_| took_too_long(&user, server.imapd.search_maxtime))
         };
-        self.telling(tag, progress, done).await
+        self.awaiting(self.ticks(), || progress.line(tag), done).await
     }
 
-    /// Waits for work, tells the client how far it is, and ends it with the client.
-    async fn telling<T>(
+    /// Waits for work, tells the client how far it is by `line`, and ends it with the client.
+    async fn awaiting<T>(
         &mut self,
-        tag: &Tag,
-        progress: &Progress,
+        mut ticks: Ticks,
+        line: impl Fn() -> Vec<u8>,
         work: impl Future<Output = Result<T, Stop>>,
     ) -> Result<T, Stop> {
         let server = self.server.clone();
-        let (mut done, mut ticks) = (std::pin::pin!(work), self.ticks());
+        let mut done = std::pin::pin!(work);
         loop {
             tokio::select! {
                 biased;
@@ -155,7 +150,7 @@ impl Session {
                 gone = self.conn.gone() => return Err(gone.into()),
                 () = server.stop.cancelled() => return Err(Refusal::Ending.into()),
                 () = ticks.next() => {
-                    self.conn.put(progress.line(tag));
+                    self.conn.put(line());
                     self.conn.flush().await?;
                 }
             }

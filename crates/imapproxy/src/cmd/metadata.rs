@@ -11,6 +11,7 @@ use protocol::acl::Rights;
 use protocol::imap::command::metadata::{
     Depth, Entry, GetMetadata, Options, SetMetadata, Values, print_metadata, response,
 };
+use protocol::imap::refusal::may_annotate;
 use protocol::imap::{Code, Refusal, Reply};
 use upstream::wire::imap::Answer;
 
@@ -61,14 +62,7 @@ async fn seen(s: &Session, external: &str) -> Result<Seen, Stop> {
 
 /// Whether somebody with these rights may read annotations (RFC 5464 section 3.3).
 pub fn may_read(s: &Session, rights: Rights) -> Result<(), Refusal> {
-    let any = Rights::READ | Rights::SEEN | Rights::WRITE | Rights::INSERT | Rights::POST;
-    let admin = s.user.as_ref().is_some_and(|user| user.is_admin());
-    match (rights.contains(Rights::LOOKUP), rights.intersects(any)) {
-        _ if admin => Ok(()),
-        (true, true) => Ok(()),
-        (true, false) => Err(Refusal::Denied),
-        (false, _) => Err(Refusal::NoMailbox),
-    }
+    may_annotate(rights, s.user.as_ref().is_some_and(|user| user.is_admin()))
 }
 
 /// One mailbox, whose backend's NO is the answer. Gives the size of the longest value that was left out.
@@ -218,8 +212,7 @@ pub fn merged(
     all.extend(own.iter().filter(fits).map(|(entry, value)| (entry, Some(value))));
     let (mut values, mut told) = (Values::new(), BTreeSet::new());
     for asked in &get.entries {
-        let wide = asked.is_pattern() || asked.name.is_empty() || get.options.depth != Depth::Zero;
-        if !wide {
+        if !asked.is_wide(get.options.depth) {
             if let Some(value) = all.get(asked)
                 && told.insert(asked)
             {

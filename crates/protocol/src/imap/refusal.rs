@@ -219,6 +219,15 @@ pub fn require(rights: Rights, right: Rights) -> Result<(), Refusal> {
     }
 }
 
+/// Whether somebody with these rights may read annotations (RFC 5464 section 3.3), and set private ones.
+pub fn may_annotate(rights: Rights, admin: bool) -> Result<(), Refusal> {
+    let any = Rights::READ | Rights::SEEN | Rights::WRITE | Rights::INSERT | Rights::POST;
+    match admin || rights.intersects(any) {
+        true => require(rights, Rights::LOOKUP),
+        false => require(rights, Rights::LOOKUP).and(Err(Refusal::Denied)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -54,7 +54,7 @@ async fn answer(
     present: Present,
     get: &GetMetadata,
 ) -> Result<Option<u64>, Stop> {
-    let wide = get.entries.iter().any(|entry| metadata::is_wide(entry, get.options));
+    let wide = get.entries.iter().any(|entry| entry.is_wide(get.options.depth));
     // What is asked for by name is looked up; what fits patterns is searched for.
     let Picked { values, longest } = match wide {
         false => metadata::pick(&present, &get.entries, get.options, None).unwrap_or_default(),

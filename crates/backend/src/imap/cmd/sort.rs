@@ -13,7 +13,7 @@ use crate::imap::search::answer::{Answer, Asked};
 use crate::imap::search::scan::{Found, Reach, Scan};
 use crate::imap::session::Session;
 use crate::imap::sort::keys::{Keys, Kind, NONE, Preparation, Threads};
-use crate::imap::sort::{kinds, order};
+use crate::imap::sort::{kinds, of_records, order};
 use crate::imap::thread::{Mail, thread};
 use protocol::imap::command::search::Key;
 use store::View;
@@ -113,16 +113,11 @@ impl Threaded {
     fn of(found: &[Found], view: &View, keys: &Keys) -> Threaded {
         let (threads, places) =
             keys.threads(found).unwrap_or_else(|| (Arc::default(), vec![NONE; found.len()]));
-        let mut records = view.records().iter().peekable();
-        let arrived = |found: &Found| {
-            while records.next_if(|record| record.uid < found.uid).is_some() {}
-            records.peek().map_or(0, |record| record.internaldate)
-        };
         Threaded {
             threads,
             places,
             sent: keys.sent(found).collect(),
-            arrived: found.iter().map(arrived).collect(),
+            arrived: of_records(found, view, |record| record.internaldate),
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use protocol::acl::Rights;
 use protocol::imap::command::metadata::{Depth, Entry, GetMetadata};
+use protocol::imap::refusal::may_annotate;
 use protocol::imap::{DateTime, Refusal};
 use protocol::name::MailboxName;
 use store::{DUPLICATE_DELIVER, Mailbox, POP3_NEW_UIDL, SHARED, SHARED_SEEN, Setting};
@@ -23,13 +24,7 @@ const OPTIONS: [(&str, u64); 3] = [
 
 /// Whether somebody with these rights may read annotations (RFC 5464 section 3.3), and set private ones.
 pub fn may_read(session: &Session, rights: Rights) -> Result<(), Refusal> {
-    let any = Rights::READ | Rights::SEEN | Rights::WRITE | Rights::INSERT | Rights::POST;
-    let admin = session.user.as_ref().is_some_and(|user| user.is_admin());
-    match (rights.contains(Rights::LOOKUP), rights.intersects(any) || admin) {
-        (true, true) => Ok(()),
-        (true, false) => Err(Refusal::Denied),
-        (false, _) => Err(Refusal::NoMailbox),
-    }
+    may_annotate(rights, session.user.as_ref().is_some_and(|user| user.is_admin()))
 }
 
 /// What the list knows, where nothing else is asked for: the mailbox need not be opened.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use protocol::acl::Rights;
 use protocol::imap::Refusal;
-use protocol::imap::command::metadata::{Depth, Entry, Options};
+use protocol::imap::command::metadata::{Entry, Options};
 use work::aside::{Budget, Spent};
 
 use super::session::Session;
@@ -51,7 +51,7 @@ pub fn pick(
         }
     };
     for entry in entries {
-        if !is_wide(entry, options) {
+        if !entry.is_wide(options.depth) {
             take(entry, present.get(entry));
             continue;
         }
@@ -65,11 +65,6 @@ pub fn pick(
         }
     }
     Ok(picked)
-}
-
-/// Whether an entry means more than the one of its name.
-pub fn is_wide(entry: &Entry, options: Options) -> bool {
-    entry.is_pattern() || entry.name.is_empty() || options.depth != Depth::Zero
 }
 
 /// What a set of rights lets a user set: [`Access::Write`] and [`Access::Admin`] of shared entries, and private ones.

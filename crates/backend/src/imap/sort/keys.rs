@@ -2,6 +2,7 @@
 //! what is gone. Made of the frames of the cache; a message's file is read only where the cache has lost its frame.
 
 use std::hash::{BuildHasher, RandomState};
+use std::iter::Peekable;
 use std::sync::{Arc, LazyLock};
 
 use work::aside::{Budget, Spent};
@@ -93,12 +94,23 @@ pub struct Row {
     pub references: Vec<u64>,
 }
 
+/// The part between an end and the one before it; nothing where there is no such end.
+fn part<'p, T>(all: &'p [T], ends: &[u32], at: u32) -> &'p [T] {
+    let at = at as usize;
+    let start = at.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
+    let end = ends.get(at).copied().unwrap_or(start);
+    all.get(start as usize..end as usize).unwrap_or_default()
+}
+
+/// Goes on in a list that ascends by UID, up to the one that is asked for: what stands there.
+pub fn at_uid<T: Copy>(list: &mut Peekable<impl Iterator<Item = (u32, T)>>, uid: u32) -> Option<T> {
+    while list.next_if(|(there, _)| *there < uid).is_some() {}
+    list.peek().filter(|(there, _)| *there == uid).map(|(_, what)| *what)
+}
+
 impl Texts {
     pub fn get(&self, at: u32) -> &[u8] {
-        let at = at as usize;
-        let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
-        let end = self.ends.get(at).copied().unwrap_or(start);
-        self.bytes.get(start as usize..end as usize).unwrap_or_default()
+        part(&self.bytes, &self.ends, at)
     }
 
     fn push(&mut self, text: &[u8]) {
@@ -112,10 +124,7 @@ impl Texts {
 
 impl Threads {
     pub fn references(&self, at: u32) -> &[u32] {
-        let at = at as usize;
-        let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
-        let end = self.ends.get(at).copied().unwrap_or(start);
-        self.references.get(start as usize..end as usize).unwrap_or_default()
+        part(&self.references, &self.ends, at)
     }
 
     /// Ids are numbers below this one.
@@ -217,8 +226,7 @@ impl Column {
 
     /// Those of another column that are still there, and new ones. All ascend by UID.
     fn merged(kind: Kind, old: Option<&Column>, uids: &Arc<[u32]>, new: &[(u32, Row)]) -> Column {
-        let mut from = old.map(|old| old.uids.iter().zip(0u32..)).into_iter().flatten().peekable();
-        let mut new = new.iter().peekable();
+        let mut from = old.into_iter().flat_map(Column::by_uid).peekable();
         let (mut sent, mut texts, mut threads) = (Vec::new(), Texts::default(), Threads::default());
         let before = old.map(|old| &old.values);
         if kind == Kind::Threads {
@@ -226,16 +234,14 @@ impl Column {
                 threads.hashes.clone_from(&before.hashes);
                 threads.numbers.clone_from(&before.numbers);
             }
-            let ids = new.clone().flat_map(|(_, row)| row.references.iter().copied().chain(row.own));
+            let ids = new.iter().flat_map(|(_, row)| row.references.iter().copied().chain(row.own));
             threads.learn(ids.collect());
         }
         let empty = Row::default();
+        let mut new = new.iter().map(|(uid, row)| (*uid, row)).peekable();
         for uid in uids.iter() {
-            while from.next_if(|(there, _)| **there < *uid).is_some() {}
-            while new.next_if(|(there, _)| there < uid).is_some() {}
-            let known = from.peek().filter(|(there, _)| *there == uid).map(|(_, at)| *at);
-            let row = new.peek().filter(|(there, _)| there == uid).map_or(&empty, |(_, row)| row);
-            match (before, known) {
+            let row = at_uid(&mut new, *uid).unwrap_or(&empty);
+            match (before, at_uid(&mut from, *uid)) {
                 (Some(Values::Sent(values)), Some(at)) => sent.extend(values.get(at as usize)),
                 (Some(Values::Texts(values)), Some(at)) => texts.push(values.get(at)),
                 (Some(Values::Threads(values)), Some(at)) => threads.take(values, at),
@@ -254,12 +260,13 @@ impl Column {
 
     /// Places in the column of the messages that were found; both ascend.
     fn places(&self, found: &[Found]) -> Vec<u32> {
-        let mut uids = self.uids.iter().zip(0u32..).peekable();
-        let of = |found: &Found| {
-            while uids.next_if(|(uid, _)| **uid < found.uid).is_some() {}
-            uids.peek().filter(|(uid, _)| **uid == found.uid).map_or(NONE, |(_, at)| *at)
-        };
-        found.iter().map(of).collect()
+        let mut places = self.by_uid().peekable();
+        found.iter().map(|found| at_uid(&mut places, found.uid).unwrap_or(NONE)).collect()
+    }
+
+    /// UIDs with their places.
+    fn by_uid(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.uids.iter().copied().zip(0u32..)
     }
 }
 
@@ -382,12 +389,8 @@ impl Preparation {
         let mut lacking: Vec<u32> = Vec::new();
         for kind in &self.kinds {
             let absent = |uids: &[u32]| -> Vec<u32> {
-                let mut uids = uids.iter().peekable();
-                let lacks = |uid: &u32| {
-                    while uids.next_if(|there| **there < *uid).is_some() {}
-                    uids.peek() != Some(&uid)
-                };
-                found.iter().map(|found| found.uid).filter(lacks).collect()
+                let mut uids = uids.iter().map(|uid| (*uid, ())).peekable();
+                found.iter().map(|found| found.uid).filter(|uid| at_uid(&mut uids, *uid).is_none()).collect()
             };
             let these = self.keys.column(*kind).map_or_else(|| absent(&[]), |column| absent(&column.uids));
             if lacking.is_empty() {

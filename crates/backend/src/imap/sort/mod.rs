@@ -16,7 +16,7 @@ use std::cmp::Ordering;
 use protocol::imap::command::sort::{By, Criterion};
 
 use super::search::scan::Found;
-use keys::{Keys, Kind, Placed};
+use keys::{Keys, Kind, Placed, at_uid};
 use store::{Record, View};
 
 /// One criterion's keys, by the places of the messages that were found.
@@ -103,13 +103,9 @@ fn ascending(number: i64) -> u64 {
 }
 
 /// What the index has of the messages that were found: both ascend.
-fn of_records(found: &[Found], view: &View, value: impl Fn(&Record) -> u64) -> Vec<u64> {
-    let mut records = view.records().iter().peekable();
-    let of = |found: &Found| {
-        while records.next_if(|record| record.uid < found.uid).is_some() {}
-        records.peek().map_or(0, |record| value(record))
-    };
-    found.iter().map(of).collect()
+pub fn of_records<T: Default>(found: &[Found], view: &View, value: impl Fn(&Record) -> T) -> Vec<T> {
+    let mut records = view.records().iter().map(|record| (record.uid, record)).peekable();
+    found.iter().map(|found| at_uid(&mut records, found.uid).map(&value).unwrap_or_default()).collect()
 }
 
 #[cfg(test)]

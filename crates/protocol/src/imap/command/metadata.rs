@@ -92,6 +92,11 @@ impl Entry {
         self.name.contains(['*', '%'])
     }
 
+    /// Whether it means more, asked for with `depth`, than the one of its name.
+    pub fn is_wide(&self, depth: Depth) -> bool {
+        self.is_pattern() || self.name.is_empty() || depth != Depth::Zero
+    }
+
     /// Whether this one, asked for with `depth`, means `name` of the same kind.
     pub fn means(&self, name: &str, depth: Depth) -> bool {
         if self.is_pattern() {

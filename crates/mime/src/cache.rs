@@ -553,3 +553,10 @@ impl<'b> Reader<'b> {
         self.list(|from| Some(Parameter { name: from.string()?, value: from.string()? }))
     }
 }
+
+/// What the cache keeps of a message, as it is read back.
+#[cfg(test)]
+pub(crate) fn cached(message: &str) -> Cached {
+    let structure = Structure::parse(message.as_bytes());
+    Cached::read(Cached::new(&structure, message.as_bytes()).bytes().clone()).unwrap()
+}

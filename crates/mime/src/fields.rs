@@ -79,12 +79,7 @@ const LONGEST: usize = 4 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Cached, Structure};
-
-    fn cached(message: &str) -> Cached {
-        let structure = Structure::parse(message.as_bytes());
-        Cached::read(Cached::new(&structure, message.as_bytes()).bytes().clone()).unwrap()
-    }
+    use crate::cache::cached;
 
     #[test]
     fn fields_are_kept_as_search_compares_them() {

@@ -215,12 +215,7 @@ const LONGEST_IDS: usize = 8 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Cached;
-
-    fn cached(message: &str) -> Cached {
-        let structure = Structure::parse(message.as_bytes());
-        Cached::read(Cached::new(&structure, message.as_bytes()).bytes().clone()).unwrap()
-    }
+    use crate::cache::cached;
 
     #[test]
     fn a_cached_message_has_what_sort_compares() {

@@ -186,14 +186,10 @@ impl Session {
             return Ok(());
         }
         let announce = match &body {
-            // The client counts messages in what it sends next: none may go away (RFC 3501 section 7.4.1).
-            Body::Fetch(fetch) if !fetch.uid => Announce::WithoutExpunge,
-            Body::Store(store) if !store.uid => Announce::WithoutExpunge,
-            Body::Search(search) if !search.uid || search.key.names_numbers() => Announce::WithoutExpunge,
-            Body::Sort(sort) if !sort.uid || sort.key.names_numbers() => Announce::WithoutExpunge,
-            Body::MultiSearch(search) if search.key.names_numbers() => Announce::WithoutExpunge,
-            Body::Thread(thread) if !thread.uid || thread.key.names_numbers() => Announce::WithoutExpunge,
             Body::Logout => Announce::Nothing,
+            Body::Copy(_) | Body::Select(_) => Announce::All,
+            // The client counts messages in what it sends next: none may go away (RFC 3501 section 7.4.1).
+            body if body.names_numbers() => Announce::WithoutExpunge,
             Body::Status(status) if !self.has_open(&status.mailbox) => Announce::Nothing,
             _ => Announce::All,
         };

@@ -8,6 +8,7 @@ mod large;
 mod load_rows;
 mod logins;
 mod nodes;
+mod search;
 mod slave;
 mod tools;
 
@@ -40,6 +41,8 @@ pub struct Size {
     pub sessions: usize,
     /// Messages of the mailbox that is fetched.
     pub fetched: usize,
+    /// Messages of the mailbox that is searched.
+    pub searched: usize,
     /// Messages in the INBOX of the user who sends what costs most.
     pub messages: usize,
     /// Whether to wait until a stalled stream is dropped.
@@ -56,6 +59,7 @@ impl Size {
         tree: 100,
         sessions: 200,
         fetched: 1000,
+        searched: 10_000,
         messages: 10_000,
         patient: false,
     };
@@ -69,6 +73,7 @@ impl Size {
         tree: 1000,
         sessions: 500,
         fetched: 8000,
+        searched: 100_000,
         messages: 100_000,
         patient: true,
     };
@@ -91,6 +96,8 @@ pub enum Group {
     Tools,
     /// FETCH and STORE over a large mailbox
     Fetch,
+    /// SEARCH TEXT in a large mailbox
+    Search,
     /// Messages through the frontend
     Delivery,
     /// One user's NOOP while another one sends what costs most
@@ -109,6 +116,7 @@ impl Bench {
             Group::Slave => slave::measure(self, row),
             Group::Tools => tools::measure(self, row),
             Group::Fetch => fetch::measure(self, row),
+            Group::Search => search::measure(self, row),
             Group::Delivery => delivery::measure(self, row),
             Group::Bystanders => bystanders::measure(self, row),
             Group::Idle => idle::measure(self, row),

@@ -15,7 +15,7 @@ use crate::{
 pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
     let messages = bench.size.fetched;
     for system in std::iter::once(&bench.ours).chain(&bench.cyrus) {
-        fill(system.address(Node::Backend, "imap"), messages)?;
+        Client::login(system.address(Node::Backend, "imap"), USER)?.fill("INBOX", messages, message)?;
     }
     for (node, place) in [(Node::Backend, "directly"), (Node::Frontend, "through the frontend")] {
         for (before, command, bar) in COMMANDS {
@@ -30,28 +30,12 @@ pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
 
 /// Seconds of one command, with what it needs in memory.
 fn timed(system: &System, node: Node, before: &str, command: &str) -> io::Result<f64> {
-    let mut client = Client::login(system.address(node, "imap"))?;
+    let mut client = Client::login(system.address(node, "imap"), USER)?;
     client.command("SELECT INBOX")?;
     client.command(before)?;
     let began = Instant::now();
     client.command(command)?;
     Ok(began.elapsed().as_secs_f64())
-}
-
-fn fill(address: SocketAddr, messages: usize) -> io::Result<()> {
-    let mut client = Client::login(address)?;
-    for first in (0..messages).step_by(IN_FLIGHT) {
-        let numbers = first..messages.min(first + IN_FLIGHT);
-        let tags: Vec<String> = numbers.clone().map(|number| format!("fill{number}")).collect();
-        for (number, tag) in numbers.zip(&tags) {
-            let message = message(number);
-            client.say(&format!("{tag} APPEND INBOX {{{}+}}\r\n{message}\r\n", message.len()))?;
-        }
-        for tag in &tags {
-            client.wait_for(tag)?;
-        }
-    }
-    Ok(())
 }
 
 fn message(number: usize) -> String {
@@ -70,27 +54,49 @@ fn message(number: usize) -> String {
 }
 
 /// A connection that reads as fast as it can, and looks at no more than the end of what came.
-struct Client {
+pub struct Client {
     stream: TcpStream,
     held: Vec<u8>,
     next: usize,
 }
 
 impl Client {
-    fn login(address: SocketAddr) -> io::Result<Client> {
+    /// Whose password is the name.
+    pub fn login(address: SocketAddr, user: &str) -> io::Result<Client> {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(10))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut client = Client { stream, held: Vec::new(), next: 0 };
-        client.command(&format!("LOGIN {USER} {USER}"))?;
+        client.command(&format!("LOGIN {user} {user}"))?;
         Ok(client)
+    }
+
+    /// Appends messages, many at a time.
+    pub fn fill(
+        &mut self,
+        mailbox: &str,
+        messages: usize,
+        message: impl Fn(usize) -> String,
+    ) -> io::Result<()> {
+        for first in (0..messages).step_by(IN_FLIGHT) {
+            let numbers = first..messages.min(first + IN_FLIGHT);
+            let tags: Vec<String> = numbers.clone().map(|number| format!("fill{number}")).collect();
+            for (number, tag) in numbers.zip(&tags) {
+                let message = message(number);
+                self.say(&format!("{tag} APPEND {mailbox} {{{}+}}\r\n{message}\r\n", message.len()))?;
+            }
+            for tag in &tags {
+                self.wait_for(tag)?;
+            }
+        }
+        Ok(())
     }
 
     fn say(&mut self, text: &str) -> io::Result<()> {
         self.stream.write_all(text.as_bytes())
     }
 
-    fn command(&mut self, text: &str) -> io::Result<()> {
+    pub fn command(&mut self, text: &str) -> io::Result<()> {
         self.next += 1;
         let tag = format!("fetch{}", self.next);
         self.say(&format!("{tag} {text}\r\n"))?;

@@ -8,6 +8,7 @@ mod large;
 mod load_rows;
 mod logins;
 mod nodes;
+mod resort;
 mod search;
 mod slave;
 mod tools;
@@ -15,6 +16,7 @@ mod tools;
 use std::{io, time::Duration};
 
 use clap::ValueEnum;
+use murder::clients::Imap;
 
 use crate::{figures::Row, load, system::System};
 
@@ -39,11 +41,11 @@ pub struct Size {
     /// Mailboxes in the tree that is renamed.
     pub tree: usize,
     pub sessions: usize,
+    /// IMAP sessions of one frontend to one backend at the same time.
+    pub crowd: usize,
     /// Messages of the mailbox that is fetched.
     pub fetched: usize,
-    /// Messages of the mailbox that is searched.
-    pub searched: usize,
-    /// Messages in the INBOX of the user who sends what costs most.
+    /// Messages in the INBOX of the user who sends what costs most, and in those that are sorted and searched.
     pub messages: usize,
     /// Whether to wait until a stalled stream is dropped.
     pub patient: bool,
@@ -58,8 +60,8 @@ impl Size {
         rounds: 1,
         tree: 100,
         sessions: 200,
+        crowd: 1000,
         fetched: 1000,
-        searched: 10_000,
         messages: 10_000,
         patient: false,
     };
@@ -72,8 +74,8 @@ impl Size {
         rounds: 3,
         tree: 1000,
         sessions: 500,
+        crowd: 10_000,
         fetched: 8000,
-        searched: 100_000,
         messages: 100_000,
         patient: true,
     };
@@ -98,6 +100,8 @@ pub enum Group {
     Fetch,
     /// SEARCH TEXT in a large mailbox
     Search,
+    /// SORT, THREAD and QRESYNC of a mailbox that is larger still
+    Resort,
     /// Messages through the frontend
     Delivery,
     /// One user's NOOP while another one sends what costs most
@@ -117,6 +121,7 @@ impl Bench {
             Group::Tools => tools::measure(self, row),
             Group::Fetch => fetch::measure(self, row),
             Group::Search => search::measure(self, row),
+            Group::Resort => resort::measure(self, row),
             Group::Delivery => delivery::measure(self, row),
             Group::Bystanders => bystanders::measure(self, row),
             Group::Idle => idle::measure(self, row),
@@ -130,6 +135,11 @@ impl Bench {
             load::fill(system.master(), &system.account(), 0, self.size.entries_of(system))?;
         }
         Ok(())
+    }
+
+    /// An administrator of each system.
+    fn admins(&self) -> io::Result<Vec<Imap>> {
+        std::iter::once(&self.ours).chain(&self.cyrus).map(System::admin).collect()
     }
 
     /// The same measurement on both in turn, as often as the size says.

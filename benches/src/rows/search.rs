@@ -6,17 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Bench, fetch::Client, middle};
+use super::{Bench, fetch, middle};
 use crate::{
     figures::{Bar, Row, Unit},
     system::{Node, System},
 };
 
 pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
-    let messages = bench.size.searched;
+    let messages = bench.size.messages;
     for system in std::iter::once(&bench.ours).chain(&bench.cyrus) {
-        let mut client = Client::login(system.address(Node::Backend, "imap"), USER)?;
-        client.fill("INBOX", messages, message)?;
+        fetch::fill(system.address(Node::Backend, "imap"), USER, (0..messages).map(message))?;
     }
     if let System::Ours(ours) = &bench.ours {
         let before = processor_time(&bench.ours);
@@ -48,7 +47,7 @@ pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
 
 /// Seconds of a search, with what it needs in memory.
 fn timed(system: &System, command: &str) -> io::Result<f64> {
-    let mut client = Client::login(system.address(Node::Backend, "imap"), USER)?;
+    let mut client = fetch::Client::login(system.address(Node::Backend, "imap"), USER)?;
     client.command("SELECT INBOX")?;
     client.command(command)?;
     let began = Instant::now();

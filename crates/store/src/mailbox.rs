@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use protocol::{imap::Flag, location::Location, name::MailboxName};
+use protocol::{flag::Flag, location::Location, name::MailboxName};
 use tokio::sync::watch;
 use work::aside::weighed;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol::imap::Flag;
+use protocol::flag::Flag;
 
 use super::codec::{Reader, Truncated, put_bytes, put_number};
 

@@ -57,6 +57,8 @@ bounds::table! {
     pub(crate) ASIDE: usize = 4, Count, "chosen: a client that searches in some windows";
     /// Slices of such commands, of all users, that are worked on at once.
     pub(crate) SCANS: usize = 4, Count, "chosen: few of the blocking threads of a process";
+    /// Texts of one SEARCH of which the index is asked; for more of them the messages are read.
+    pub(crate) PROOFS: usize = 256, Count, "chosen: more than anybody types";
     /// Ranges of UIDs that a search can save.
     pub(crate) SAVED: usize = 128 * 1024, Count, "chosen: 1 MiB of a session";
     /// Bytes of what is kept of mailboxes for the next SORT or THREAD, in the whole process.

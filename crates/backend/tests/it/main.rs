@@ -18,3 +18,4 @@ mod options;
 mod parked;
 mod resync;
 mod searching;
+mod texts;

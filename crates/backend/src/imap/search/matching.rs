@@ -82,6 +82,12 @@ impl Test {
                 let day = structure.sent.as_ref().map_or_else(received, |sent| sent.day());
                 (first..=last).contains(&&day)
             }
+            // A needle in a field is one in the header, which is what the index knows.
+            Test::Envelope(_, needle) | Test::Header(_, needle) | Test::Body(needle) | Test::Text(needle)
+                if reading.lacks(needle) =>
+            {
+                false
+            }
             Test::Envelope(field, needle) => {
                 let found = reading.field_has(*field, needle)?;
                 reading.scored(found, needle, IN_HEADER)
@@ -124,6 +130,11 @@ impl<'r> Reading<'r> {
             self.score = self.score.max(Some(score));
         }
         found
+    }
+
+    /// Whether it is proven, without a look at the message, that a text is nowhere in it.
+    fn lacks(&mut self, needle: &Needle) -> bool {
+        needle.asked.is_some_and(|which| self.source.lacks(which))
     }
 
     /// Whether a text is in a field, by the cache where that has it.

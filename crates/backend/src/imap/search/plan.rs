@@ -8,7 +8,9 @@ use protocol::imap::{Date, Flag};
 
 use super::Ground;
 use mime::{SearchField, searched, to_utf8};
-use store::System;
+use store::{Sought, System};
+
+use crate::imap::limits::PROOFS;
 
 /// What must be read of a message, in rising cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,11 +61,23 @@ pub struct Needle {
     text: String,
     /// By FUZZY (RFC 6203): it is told where it was found, too.
     pub is_fuzzy: bool,
+    /// Its number among those of which an index of texts is asked.
+    pub asked: Option<usize>,
 }
 
 impl Needle {
     fn new(text: &[u8], charset: &[u8], is_fuzzy: bool) -> Needle {
-        Needle { text: searched(&to_utf8(text, charset)), is_fuzzy }
+        Needle { text: searched(&to_utf8(text, charset)), is_fuzzy, asked: None }
+    }
+
+    /// Has an index asked of it, too, unless that can say nothing of it or is asked of many already.
+    fn ask(&mut self, sought: &mut Vec<Sought>) {
+        if sought.len() < PROOFS
+            && let Some(trigrams) = Sought::new(&self.text)
+        {
+            self.asked = Some(sought.len());
+            sought.push(trigrams);
+        }
     }
 
     pub fn is_in(&self, text: &str) -> bool {
@@ -211,6 +225,24 @@ impl Test {
             }
             Test::Envelope(field, _) => {
                 fields.insert(field.name().as_bytes().to_vec());
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Test {
+    /// Numbers the texts of which an index can prove that a message has them nowhere.
+    pub fn ask(&mut self, sought: &mut Vec<Sought>) {
+        match self {
+            Test::And(tests) => tests.iter_mut().for_each(|test| test.ask(sought)),
+            Test::Or(a, b) => {
+                a.ask(sought);
+                b.ask(sought);
+            }
+            Test::Not(test) => test.ask(sought),
+            Test::Envelope(_, needle) | Test::Header(_, needle) | Test::Body(needle) | Test::Text(needle) => {
+                needle.ask(sought)
             }
             _ => {}
         }

@@ -393,12 +393,14 @@ async fn pop3_shows_nothing_that_is_older_than_the_mailboxs_own_date() {
         .await;
         fred.talk("S: a OK …").await;
     }
-    pop3(&node, "fred").await.talk("C: STAT\nS: +OK 2 …\nC: QUIT\nS: +OK").await;
+    pop3(&node, "fred").await.talk("C: STAT\nS: +OK 2 …\nC: QUIT\nS: +OK…").await;
     let entry = "/shared/vendor/cmu/cyrus-imapd/pop3showafter";
     fred.talk(&format!("C: b SETMETADATA INBOX ({entry} \"24-Nov-2026 10:00:00 +0000\")\nS: b OK …")).await;
     let mut mail = pop3(&node, "fred").await;
-    mail.talk("C: STAT\nS: +OK 1 7\nC: UIDL\nS: +OK …\nS: 1 ….2\nS: .\nC: DELE 1\nS: +OK …\nC: QUIT\nS: +OK")
-        .await;
+    mail.talk(
+        "C: STAT\nS: +OK 1 7\nC: UIDL\nS: +OK …\nS: 1 ….2\nS: .\nC: DELE 1\nS: +OK …\nC: QUIT\nS: +OK…",
+    )
+    .await;
     fred.talk("C: c STATUS INBOX (MESSAGES)\nS: * STATUS INBOX (MESSAGES 1)\nS: c OK …").await;
     fred.talk(&format!("C: d SETMETADATA INBOX ({entry} NIL)\nS: d OK …")).await;
     pop3(&node, "fred").await.talk("C: STAT\nS: +OK 1 …").await;

@@ -16,7 +16,11 @@ use crate::imap::session::Session;
 pub fn refuses(record: &Record, notes: &Notes) -> Option<Refusal> {
     let names = record.annotations.iter().flat_map(|all| all.iter()).map(|annotation| annotation.entry.len());
     let steps = notes.steps(names.sum());
-    (steps > NOTE_STEPS).then(|| Refusal::Limit("Too many patterns for so many annotations".to_owned()))
+    if steps <= NOTE_STEPS {
+        return None;
+    }
+    rows::NOTE_STEPS.met("a FETCH with too many patterns for so many annotations is refused");
+    Some(Refusal::Limit("Too many patterns for so many annotations".to_owned()))
 }
 
 /// How many names of annotations may still be told unasked.
@@ -44,7 +48,7 @@ impl Told {
                 .met("the names of annotations that changed are left out of what a client is told");
             names.clear();
         }
-        self.left -= names.len();
+        self.left = self.left.saturating_sub(names.len());
         names
     }
 }

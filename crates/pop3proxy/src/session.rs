@@ -238,7 +238,7 @@ impl Session for Front {
     fn farewell(&mut self, why: Farewell, out: &mut BytesMut) {
         let reply = match why {
             Farewell::Idle => Reply::Idle,
-            Farewell::Shutdown => Reply::ShuttingDown,
+            Farewell::Shutdown => self.settings.seat.denied().map_or(Reply::ShuttingDown, Reply::UserDenied),
             Farewell::TooLong => Reply::LineTooLong,
         };
         say(out, reply, Next::Close);

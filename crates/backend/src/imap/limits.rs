@@ -107,6 +107,10 @@ bounds::table! {
     pub(crate) PATTERNS: usize = list::PATTERNS, Count, "chosen: more than any client sends";
     /// Flags of one STORE or APPEND.
     pub(crate) FLAGS: usize = flag::MAX, Count, "chosen: twice the keywords of a mailbox";
+    /// Bytes of an annotation that SORT compares: its first.
+    pub(crate) NOTE_SORTED: usize = 4096, Bytes, "chosen: few differ later";
+    /// Names of annotations that one look at a mailbox tells as changed, beside flags; what is more changed silently.
+    pub(crate) NOTES_TOLD: usize = 1000, Count, "chosen: those of a message, all of them";
     /// Bytes of the patterns of one ANNOTATION item of FETCH, times bytes of the names of a message's annotations.
     pub(crate) NOTE_STEPS: usize = 1 << 20, Count, "chosen: a millisecond or two of the processor";
 }

@@ -19,8 +19,10 @@ use work::aside::weighed;
 
 use super::locks::{Lock, Locked, Locks, Pace};
 use super::refusal::unopenable;
+use crate::imap::metadata::definitions::date;
+use crate::imap::metadata::known;
 use crate::pop3::limits::TOP_LINE;
-use store::{FlagChange, FlagMask, How, Mailbox, Store, StoreError};
+use store::{FlagChange, FlagMask, How, Mailbox, SHARED, Store, StoreError};
 
 /// An open maildrop: the mailbox, and the right to it.
 pub(super) struct Opened {
@@ -57,8 +59,12 @@ pub(super) async fn open(
         Locked::TooSoon => Reply::LoginDelay { minutes: imapd.popminpoll.as_secs().div_ceil(60) },
     })?;
     let view = mailbox.view();
+    let after = mailbox.annotation(known::POP3_SHOW_AFTER, SHARED).and_then(|value| date(&value));
     let list = move || {
-        let messages = view.records().iter().map(|record| Message { uid: record.uid, size: record.size });
+        // What is older than `pop3showafter` is not shown.
+        let shown =
+            view.records().iter().filter(|record| after.is_none_or(|after| record.internaldate >= after));
+        let messages = shown.map(|record| Message { uid: record.uid, size: record.size });
         Maildrop::new(view.uidvalidity, messages.collect())
     };
     let maildrop = weighed(mailbox.view().exists(), list).await;

@@ -7,6 +7,8 @@ mod annotate;
 mod bystanders;
 mod clients;
 mod content;
+mod corners;
+mod denied;
 mod field;
 mod hostile;
 mod imap;

@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use work::aside::{Budget, Spent};
 
-use super::plan::{Needle, Test};
+use super::plan::{Needle, Note, Test};
 use super::{Facts, Source};
 use crate::imap::cmd::fetch::email_id;
 use mime::{Cached, Fields, SearchField, field_text, searched};
+use store::{Record, SHARED};
 
 /// What was read of a message so far.
 pub struct Reading<'r> {
@@ -66,6 +67,7 @@ impl Test {
             Test::Smaller(size) => record.size < *size,
             Test::Modseq(modseq) => record.modseq >= *modseq,
             Test::EmailId(id) => email_id(record) == *id,
+            Test::Annotation(note) => annotated(record, facts.user, note, budget)?,
             Test::Sent(..) | Test::Envelope(..) | Test::Header(..) | Test::Body(_) | Test::Text(_) => {
                 budget.check()?;
                 self.holds_for(facts, reading).unwrap_or(false)
@@ -187,6 +189,25 @@ impl<'r> Reading<'r> {
         }
         slot.as_deref()
     }
+}
+
+/// Whether a message has an annotation that is searched for, or, where none is, no annotation of that name.
+fn annotated(record: &Record, user: &str, note: &Note, budget: &Budget) -> Result<bool, Spent> {
+    let wanted = &note.wanted;
+    for annotation in record.annotations.iter().flat_map(|all| all.iter()) {
+        budget.check()?;
+        let private = annotation.user != SHARED;
+        if (private && annotation.user != user) || !wanted.means(&annotation.entry, private) {
+            continue;
+        }
+        if wanted.text.is_none() {
+            return Ok(false);
+        }
+        if note.fits(&annotation.value) {
+            return Ok(true);
+        }
+    }
+    Ok(wanted.text.is_none())
 }
 
 /// What a message is worth that FUZZY has found in its header, and in its text alone.

@@ -8,6 +8,7 @@ use super::plan::{Needle, Test};
 use super::{Facts, Source};
 use crate::imap::cmd::fetch::email_id;
 use mime::{Cached, Fields, SearchField, field_text, searched};
+use store::Record;
 
 /// What was read of a message so far.
 pub struct Reading<'r> {
@@ -66,7 +67,12 @@ impl Test {
             Test::Smaller(size) => record.size < *size,
             Test::Modseq(modseq) => record.modseq >= *modseq,
             Test::EmailId(id) => email_id(record) == *id,
-            Test::Sent(..) | Test::Envelope(..) | Test::Header(..) | Test::Body(_) | Test::Text(_) => {
+            Test::Sent(..)
+            | Test::Envelope(..)
+            | Test::Header(..)
+            | Test::Body(_)
+            | Test::Text(_)
+            | Test::ThreadId(_) => {
                 budget.check()?;
                 self.holds_for(facts, reading).unwrap_or(false)
             }
@@ -82,6 +88,7 @@ impl Test {
                 let day = structure.sent.as_ref().map_or_else(received, |sent| sent.day());
                 (first..=last).contains(&&day)
             }
+            Test::ThreadId(thread) => reading.thread(facts.record)? == *thread,
             Test::Envelope(field, needle) => {
                 let found = reading.field_has(*field, needle)?;
                 reading.scored(found, needle, IN_HEADER)
@@ -124,6 +131,18 @@ impl<'r> Reading<'r> {
             self.score = self.score.max(Some(score));
         }
         found
+    }
+
+    /// The thread that the message is in, by the cache where that has its keys.
+    fn thread(&mut self, record: &Record) -> Option<u64> {
+        let cached = &mut self.texts.get_or_insert_default().cached;
+        let cached = cached.get_or_insert_with(|| self.source.cached());
+        if let Some(keys) = cached.as_ref().and_then(Cached::thread_keys) {
+            return Some(record.thread(Some(keys)));
+        }
+        let (structure, bytes) = (self.source.structure()?, self.source.bytes(false)?);
+        let whole = Cached::new(&structure, &bytes);
+        Some(record.thread(whole.thread_keys()))
     }
 
     /// Whether a text is in a field, by the cache where that has it.

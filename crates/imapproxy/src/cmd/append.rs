@@ -17,7 +17,7 @@ use upstream::wire::imap::Answer;
 
 use super::copy::{Copied, may_remove, remove, survey};
 use crate::grammar::{Head, literal_is_next, put_astring};
-use crate::limits::MAILBOX_MAX;
+use crate::limits::{MAILBOX_MAX, rows};
 use crate::session::client::GO_AHEAD;
 use crate::session::runs::Runs;
 use crate::session::{Located, Outcome, Selected, Session, Stop};
@@ -199,6 +199,7 @@ async fn literal_mailbox(
     first: Piece,
 ) -> Result<Result<(String, Piece), Refusal>, Stop> {
     if literal.size > MAILBOX_MAX {
+        rows::MAILBOX_MAX.met("a mailbox's name that is too long is refused");
         s.client.skip(first).await?;
         return Ok(Err(Refusal::NameTooLong));
     }

@@ -18,7 +18,7 @@ use work::aside::Pace;
 use super::catenate;
 use super::fetch::unless_gone;
 use crate::imap::conn::Gone;
-use crate::imap::limits::{APPEND_BYTES, ARGUMENTS, LITERALS, MESSAGES};
+use crate::imap::limits::{APPEND_BYTES, ARGUMENTS, LITERALS, MESSAGES, rows};
 use crate::imap::reply::{Outcome, Stop, refusal};
 use crate::imap::session::Session;
 use store::{Appended, HEAD, Mailbox, NewMessage, Staging, StoreError};
@@ -165,6 +165,7 @@ impl Appending {
             match item {
                 Item::Message(message) => {
                     if self.whole.len() >= MESSAGES {
+                        rows::MESSAGES.met("an APPEND of too many messages is refused");
                         return Err(Refusal::TooManyMessages.into());
                     }
                     super::annotate::may_set_with(session, &message.notes, self.rights)?;
@@ -389,6 +390,9 @@ async fn arguments(
         let (more, following) = tail(session).await?;
         held.extend_from_slice(&more);
         next = following;
+    }
+    if literals >= LITERALS {
+        rows::LITERALS.met("an APPEND with too many literals between its messages is refused");
     }
     Ok((held.into(), next))
 }

@@ -72,6 +72,33 @@ async fn commands_of_other_servers_and_mistakes_between_good_ones_end_no_session
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn commands_that_nobody_here_serves_are_heard_to_their_end() {
+    let node = Node::start().await;
+    let mut fred = node.login("fred").await;
+    for word in [
+        "GENURLAUTH",
+        "RESETKEY",
+        "URLFETCH",
+        "XAPPLEPUSHSERVICE",
+        "GETUSERGROUP",
+        "SETUSERGROUP",
+        "UNSETUSERGROUP",
+        "RACLMODSEQ",
+        "GETJMAPACCESS",
+        "SYNCAPPLY",
+        "XFOREVER",
+        "XMEID",
+        "XSTATS",
+        "XKILLMY",
+        "SCAN",
+        "XBACKUP",
+    ] {
+        fred.send(format!("a {word} {{9+}}\r\nb LOGOUT\n (x {{3+}}\r\n\0\r\n)\r\n").as_bytes()).await;
+        fred.talk("S: a BAD Unrecognized command\nC: b NOOP\nS: b OK Completed").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_literal8_may_hold_nul() {
     let node = Node::start().await;
     let mut fred = node.login("fred").await;

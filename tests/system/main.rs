@@ -25,6 +25,7 @@ mod names;
 mod operating;
 mod other_clients;
 mod packaging;
+mod parts;
 mod placement;
 mod proxied;
 mod roles;

@@ -26,6 +26,7 @@ mod noted;
 mod operating;
 mod other_clients;
 mod packaging;
+mod parts;
 mod placement;
 mod proxied;
 mod roles;

@@ -4,6 +4,7 @@
 
 mod agreement;
 mod annotate;
+mod appending;
 mod bystanders;
 mod clients;
 mod content;

@@ -13,9 +13,11 @@ pub mod client;
 pub mod gather;
 pub mod link;
 pub mod links;
+pub mod parts;
 pub mod pipe;
 pub mod referral;
 pub mod relay;
+pub mod runs;
 pub mod transfer;
 
 use std::future::poll_fn;

@@ -130,6 +130,8 @@ pub enum Code {
     AuthorizationFailed,
     /// What can be searched in.
     BadCharset,
+    /// RFC 4469: a URL, as [`shown`](super::url::shown) has it.
+    BadUrl(String),
     Cannot,
     Capability(String),
     /// The mailbox that was open is no longer (RFC 7162).
@@ -207,6 +209,7 @@ impl fmt::Display for Code {
             Code::AuthenticationFailed => "AUTHENTICATIONFAILED",
             Code::AuthorizationFailed => "AUTHORIZATIONFAILED",
             Code::BadCharset => "BADCHARSET (US-ASCII UTF-8)",
+            Code::BadUrl(url) => return write!(f, "BADURL \"{url}\""),
             Code::Cannot => "CANNOT",
             Code::Capability(words) => return write!(f, "CAPABILITY {words}"),
             Code::Closed => "CLOSED",

@@ -50,6 +50,7 @@ pub enum Test {
     Text(Needle),
     Annotation(Note),
     EmailId(String),
+    ThreadId(u64),
 }
 
 /// Flags that a message must have, and those that it must not.
@@ -200,8 +201,7 @@ impl Test {
             Key::Text(text) => Test::Text(needle(&text)),
             Key::Annotation(wanted) => Test::Annotation(Note::new(wanted, ground.charset)),
             Key::EmailId(id) => Test::EmailId(id),
-            // No message is in a thread: FETCH says THREADID NIL.
-            Key::ThreadId(_) => Test::Nothing,
+            Key::ThreadId(id) => thread(&id).map_or(Test::Nothing, Test::ThreadId),
         }
     }
 
@@ -242,7 +242,7 @@ impl Test {
             Test::Or(a, b) => a.needs().max(b.needs()),
             Test::Not(test) => test.needs(),
             Test::Annotation(_) => Needs::Annotations,
-            Test::Sent(..) | Test::Envelope(..) => Needs::Structure,
+            Test::Sent(..) | Test::Envelope(..) | Test::ThreadId(_) => Needs::Structure,
             Test::Header(..) => Needs::Header,
             Test::Body(_) | Test::Text(_) => Needs::Message,
             _ => Needs::Index,
@@ -285,6 +285,12 @@ impl Test {
             _ => {}
         }
     }
+}
+
+/// What FETCH prints as `T` and 16 digits. An id is told in one way only.
+fn thread(id: &str) -> Option<u64> {
+    let thread = u64::from_str_radix(id.strip_prefix('T')?, 16).ok()?;
+    (id == format!("T{thread:016x}")).then_some(thread)
 }
 
 /// The last day that is before a date.

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, MutexGuard};
 
-use protocol::{imap::Flag, name::MailboxName};
+use protocol::{flag::Flag, name::MailboxName};
 use tokio::sync::oneshot;
 
 use super::{

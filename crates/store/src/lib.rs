@@ -26,7 +26,7 @@
 //! | read a message, and where its parts are | [`Mailbox::message`]; many: [`Mailbox::read_run`]; parts: [`mime::Structure`] |
 //! | sort messages or find their threads | [`Mailbox::read_keys`], then [`mime::Cached::sort_keys`] and [`mime::Cached::thread_keys`] |
 //! | know which messages cannot contain a text | [`Mailbox::lacking`] |
-//! | flag, expunge, copy, move | [`Mailbox::store`], [`Mailbox::expunge`], [`Store::copy`], [`Store::relocate`] |
+//! | flag, expunge, copy, move, replace | [`Mailbox::store`], [`Mailbox::expunge`], [`Store::copy`], [`Store::relocate`], [`Store::replace`] |
 //! | what is a user's own | [`Store::subscribe`], [`Store::seen`], [`Store::user_state`] |
 //!
 //! It asks a [`Master`] before the list changes, and knows no protocol of a client's: errors are [`StoreError`], which each
@@ -61,6 +61,7 @@ mod rebuild;
 mod reconstruct;
 mod record;
 mod records;
+mod replace;
 mod replay;
 mod stage;
 mod store;

@@ -4,9 +4,12 @@
 
 mod agreement;
 mod annotate;
+mod appending;
 mod bystanders;
 mod clients;
 mod content;
+mod corners;
+mod denied;
 mod field;
 mod hostile;
 mod imap;

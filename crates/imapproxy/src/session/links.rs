@@ -127,6 +127,13 @@ pub struct Reached {
     is_new: bool,
 }
 
+impl Reached {
+    /// For one who has it to himself, and tells it whose it is.
+    pub fn into_link(self) -> Link {
+        self.link
+    }
+}
+
 impl Way {
     pub async fn reach(self) -> Result<Reached, upstream::Error> {
         if let Some(link) = self.unpark().await {

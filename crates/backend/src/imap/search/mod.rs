@@ -57,6 +57,8 @@ pub struct Facts<'m> {
     /// As the user has them.
     pub system: System,
     pub recent: bool,
+    /// Who searches: annotations of others are not seen.
+    pub user: &'m str,
 }
 
 /// What can be read of a message. Blocks. `None` where it cannot be read: it then fulfils nothing.
@@ -99,6 +101,7 @@ mod tests {
     use super::*;
     use protocol::imap::{Body, Command, Limits};
     use std::time::Duration;
+    use store::Annotation;
     use work::aside::aside;
 
     const MESSAGE: &[u8] =
@@ -127,6 +130,21 @@ mod tests {
             self.2 += 1;
             Some(Bytes::from_static(MESSAGE))
         }
+    }
+
+    fn annotations() -> Vec<Annotation> {
+        let made = |(entry, user, value): (&str, &str, &[u8])| Annotation {
+            entry: entry.into(),
+            user: user.into(),
+            value: value.into(),
+        };
+        let all: [(&str, &str, &[u8]); 4] = [
+            ("/1/comment", "fred", b"first part"),
+            ("/altsubject", "wilma", b"wilma's"),
+            ("/comment", "", b"for All caf\xc3\xa9"),
+            ("/empty", "", b""),
+        ];
+        all.map(made).to_vec()
     }
 
     fn criteria(text: &str) -> Criteria {
@@ -167,10 +185,11 @@ mod tests {
             flags: System::SEEN,
             keywords: 4,
             cache: 0,
-            annotations: None,
+            annotations: Some(Arc::new(annotations())),
         };
         aside(Duration::ZERO, move |budget| {
-            let facts = Facts { sequence: 3, record: &record, system: record.flags, recent: true };
+            let facts =
+                Facts { sequence: 3, record: &record, system: record.flags, recent: true, user: "fred" };
             let structure = Arc::new(Structure::parse(MESSAGE));
             // The same whether the cache has the fields or the header does.
             let mut bare = Memory(structure.clone(), 0, 0, false);
@@ -219,6 +238,21 @@ mod tests {
             ("OLDER 1000", true),
             ("EMAILID Mabababababababababababab", true),
             ("EMAILID Mabc", false),
+            ("ANNOTATION /comment value \"ALL\"", true),
+            ("ANNOTATION /comment value.shared all", true),
+            ("ANNOTATION /comment value.priv all", false),
+            ("NOT ANNOTATION /Comment value none", true),
+            ("ANNOTATION /% value part", false),
+            ("ANNOTATION /%/comment value part", true),
+            ("ANNOTATION /* value.priv part", true),
+            ("ANNOTATION /altsubject value wilma", false),
+            ("ANNOTATION /altsubject value NIL", true),
+            ("ANNOTATION /comment value NIL", false),
+            ("ANNOTATION /comment value.priv NIL", true),
+            ("ANNOTATION /comment value \"\"", false),
+            ("ANNOTATION /empty value \"\"", true),
+            ("CHARSET ISO-8859-1 ANNOTATION /comment value {5}\r\ncaf\u{e9}", false),
+            ("OR SMALLER 1 ANNOTATION /comment value.shared {5}\r\ncaf\u{e9}", true),
             ("THREADID Tabc", false),
             ("NOT THREADID Tabc", true),
             ("UNKEYWORD $x", false),

@@ -38,6 +38,7 @@ pub struct Place {
     pub mailbox: Arc<Mailbox>,
     pub numbering: Numbering,
     pub marks: Marks,
+    pub user: Arc<str>,
 }
 
 /// A message that was found.
@@ -80,7 +81,7 @@ impl Scan {
         if self.is_done {
             return Ok(true);
         }
-        let Place { mailbox, numbering, marks } = &self.place;
+        let Place { mailbox, numbering, marks, user } = &self.place;
         let mut wanted = match self.reach {
             Reach::All => usize::MAX,
             Reach::First(count) | Reach::Last(count) => count.saturating_sub(self.found.len()),
@@ -91,7 +92,7 @@ impl Scan {
         let mut look = |(sequence, record): (u32, &Record)| {
             budget.check()?;
             let system = marks.system(record);
-            let facts = Facts { sequence, record, system, recent: marks.is_recent(record) };
+            let facts = Facts { sequence, record, system, recent: marks.is_recent(record), user };
             let mut stored = Stored {
                 mailbox,
                 record,

@@ -52,7 +52,7 @@ pub use header::{Field, Fields, pick_fields};
 pub use ids::message_ids;
 pub use keys::{Ids, SortKeys, ThreadKeys};
 pub use render::write_nstring;
-pub use search::{field_text, searched};
+pub use search::{SEARCH_FORM, field_text, searched};
 pub use section::What;
 pub use structure::{Inner, Kind, Part, Raw, Span, Structure};
 pub use subject::BaseSubject;

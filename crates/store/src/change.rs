@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, MutexGuard};
 
-use protocol::{imap::Flag, name::MailboxName};
+use protocol::{flag::Flag, name::MailboxName};
 use tokio::sync::oneshot;
 
 use super::{
@@ -299,7 +299,10 @@ impl Mailbox {
         let (mailbox, epoch) = (self.clone(), self.log.epoch());
         let done = move |result: Result<(), StoreError>| {
             match &result {
-                Ok(()) => mailbox.publish(view, saved, usage),
+                Ok(()) => {
+                    mailbox.publish(view, saved, usage);
+                    mailbox.count_texts();
+                }
                 Err(_) => {
                     // The counts are those of one change, whichever job fails first.
                     let _ = mailbox.shared.quotas.add(root.as_ref(), delta.negated(), false);

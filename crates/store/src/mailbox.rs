@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use protocol::{imap::Flag, location::Location, name::MailboxName};
+use protocol::{flag::Flag, location::Location, name::MailboxName};
 use tokio::sync::watch;
 use work::aside::weighed;
 
@@ -24,6 +24,7 @@ use super::{
     openings::Place,
     record::{Record, System},
     stage::{Staged, partition_of},
+    text::Texts,
     view::View,
 };
 use crate::limits::EXPUNGE_RUN;
@@ -43,6 +44,7 @@ pub struct Mailbox {
     pub(crate) shared: Arc<Shared>,
     /// The last UID that was given away as \Recent, where that is not written down yet.
     recent: AtomicU32,
+    pub(crate) texts: Texts,
     _place: Place<Mailbox>,
 }
 
@@ -157,6 +159,7 @@ impl Mailbox {
             options.read(true).write(true).create(true).truncate(false).open(&path).doing("open", &path)?;
         let cache_end = cache.metadata().doing("read", &path)?.len();
         let view = Arc::new(loaded.view);
+        let texts = Texts::of(&view);
         let working = Working {
             tip: view.clone(),
             end: loaded.len,
@@ -177,6 +180,7 @@ impl Mailbox {
             cache: Arc::new(cache),
             shared: shared.clone(),
             recent: AtomicU32::new(0),
+            texts,
             _place: place,
         }))
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mime::ThreadKeys;
-use protocol::imap::Flag;
+use protocol::flag::Flag;
 use sha1::{Digest, Sha1};
 
 use super::codec::{Reader, Truncated, put_bytes, put_number};

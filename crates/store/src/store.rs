@@ -30,6 +30,7 @@ use super::{
     quota::{Quota, Quotas},
     replay,
     stage::Staging,
+    text,
     turns::Turns,
     userlog::{self, State as UserState, UserLog},
 };
@@ -76,6 +77,8 @@ pub(crate) struct Shared {
     /// What a crash left to be done before a log is opened.
     pub replay: Arc<replay::Replay>,
     pub quotas: Arc<Quotas>,
+    /// Who makes text indexes.
+    pub texts: text::desk::Desk,
     pub expunge_mode: ExpungeMode,
     /// How long it is remembered which messages are gone, in seconds.
     pub history: i64,

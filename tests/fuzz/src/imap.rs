@@ -29,4 +29,6 @@ pub fn run(frame: &[u8]) {
     let _ = at.read(metadata::response);
     let _ = at.read(quota::response);
     let _ = at.read(annotate::fetched);
+    let _ = at.read(annotate::search);
+    let _ = at.read(annotate::sort);
 }

@@ -9,6 +9,8 @@ async fn nonsense_is_answered_and_the_session_goes_on() {
     let long = format!("x SELECT {}", "y".repeat(200_000));
     let metadata_parens = format!("x GETMETADATA {}", "(".repeat(10_000));
     let note_parens = format!("x FETCH 1 ANNOTATION {}", "(".repeat(10_000));
+    let note_keys =
+        format!("x SEARCH {}ALL", format!("ANNOTATION /{}b value x ", "a*".repeat(40)).repeat(500));
     let many_entries = format!("x GETMETADATA INBOX ({})", "/private/x ".repeat(10_000));
     let many_values = format!("x SETMETADATA INBOX ({})", "/private/x \"\" ".repeat(10_000));
     // Patterns that match late, against names that nearly fit.
@@ -37,6 +39,9 @@ async fn nonsense_is_answered_and_the_session_goes_on() {
         (metadata_parens.as_bytes(), "x BAD …"),
         (many_entries.as_bytes(), "x BAD Invalid list, too long, in Getmetadata"),
         (many_values.as_bytes(), "x BAD Invalid list, too long, in Setmetadata"),
+        (note_keys.as_bytes(), "x BAD Please select a mailbox first"),
+        (b"x SEARCH ANNOTATION {99999999}", "x BAD Literal too large"),
+        (b"x SORT (ANNOTATION /comment (value.priv)) UTF-8 ALL", "x BAD …"),
         (b"x SETMETADATA INBOX (/private/x {99999999}", "x BAD Literal too large"),
         (b"x GETMETADATA INBOX (MAXSIZE 99999999999999999999) /private/x", "x BAD …"),
         (stars.as_bytes(), "x OK Completed"),

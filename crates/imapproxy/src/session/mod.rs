@@ -323,6 +323,9 @@ impl Session {
     /// Why a session that was told to stop ends.
     pub fn stopped(&self) -> Stop {
         let daemon_ends = self.context.shutdown().is_cancelled();
+        if let Some(text) = self.seat.denied().filter(|_| !daemon_ends) {
+            return Stop::notice(text);
+        }
         Stop::Bye(Bye::new(if daemon_ends { SHUTTING_DOWN } else { KICKED }))
     }
 

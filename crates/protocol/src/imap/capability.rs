@@ -226,7 +226,7 @@ pub const TABLE: &[Capability] = &[
     both(IMAP4REV1, Always, None),
     Capability { when: Always, ..stores(IMAP4REV2) },
     common("ACL"),
-    others("ANNOTATE-EXPERIMENT-1"),
+    stores("ANNOTATE-EXPERIMENT-1"),
     both("APPENDLIMIT=", AfterLogin, Some(Need::AppendLimit)),
     both("AUTH=", BeforeLogin, Some(Need::Mechanisms)),
     common("BINARY"),
@@ -362,7 +362,7 @@ mod tests {
         let after = words(Node::Store, &Facts { compressed: true, proxy: true, ..facts(Moment::LoggedIn) });
         let after = after.replace(" IMAP4rev2 ", " ");
         assert!(
-            after.starts_with("IMAP4rev1 ACL APPENDLIMIT=100 BINARY ")
+            after.starts_with("IMAP4rev1 ACL ANNOTATE-EXPERIMENT-1 APPENDLIMIT=100 BINARY ")
                 && after.ends_with(" XCLIENT XCLIENT=PARKED XLIST XTAKE")
         );
         assert!(!after.contains("COMPRESS") && !after.contains("AUTH=") && !after.contains("SASL-IR"));

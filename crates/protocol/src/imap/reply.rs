@@ -116,8 +116,8 @@ fn write_rest(code: Option<&Code>, text: &str, out: &mut Vec<u8>) {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Code {
     Alert,
-    /// RFC 5257: bytes of a message's annotation.
-    Annotations(usize),
+    /// RFC 5257: bytes of a message's annotation; none: they cannot be set.
+    Annotations(Option<usize>),
     AnnotateTooBig,
     AnnotateTooMany,
     AlreadyExists,
@@ -200,7 +200,8 @@ impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Code::Alert => "ALERT",
-            Code::Annotations(bytes) => return write!(f, "ANNOTATIONS {bytes}"),
+            Code::Annotations(Some(bytes)) => return write!(f, "ANNOTATIONS {bytes}"),
+            Code::Annotations(None) => "ANNOTATIONS READ-ONLY",
             Code::AnnotateTooBig => "ANNOTATE TOOBIG",
             Code::AnnotateTooMany => "ANNOTATE TOOMANY",
             Code::AlreadyExists => "ALREADYEXISTS",

@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use work::aside::{Budget, Spent};
 
-use super::plan::{Needle, Test};
+use super::plan::{Needle, Note, Test};
 use super::{Facts, Source};
 use crate::imap::cmd::fetch::email_id;
 use mime::{Cached, Fields, SearchField, field_text, searched};
-use store::Record;
+use store::{Record, SHARED};
 
 /// What was read of a message so far.
 pub struct Reading<'r> {
@@ -67,6 +67,7 @@ impl Test {
             Test::Smaller(size) => record.size < *size,
             Test::Modseq(modseq) => record.modseq >= *modseq,
             Test::EmailId(id) => email_id(record) == *id,
+            Test::Annotation(note) => annotated(record, facts.user, note, budget)?,
             Test::Sent(..)
             | Test::Envelope(..)
             | Test::Header(..)
@@ -89,6 +90,12 @@ impl Test {
                 (first..=last).contains(&&day)
             }
             Test::ThreadId(thread) => reading.thread(facts.record)? == *thread,
+            // A needle in a field is one in the header, which is what the index knows.
+            Test::Envelope(_, needle) | Test::Header(_, needle) | Test::Body(needle) | Test::Text(needle)
+                if reading.lacks(needle) =>
+            {
+                false
+            }
             Test::Envelope(field, needle) => {
                 let found = reading.field_has(*field, needle)?;
                 reading.scored(found, needle, IN_HEADER)
@@ -131,6 +138,11 @@ impl<'r> Reading<'r> {
             self.score = self.score.max(Some(score));
         }
         found
+    }
+
+    /// Whether it is proven, without a look at the message, that a text is nowhere in it.
+    fn lacks(&mut self, needle: &Needle) -> bool {
+        needle.asked.is_some_and(|which| self.source.lacks(which))
     }
 
     /// The thread that the message is in, by the cache where that has its keys.
@@ -195,6 +207,25 @@ impl<'r> Reading<'r> {
         }
         slot.as_deref()
     }
+}
+
+/// Whether a message has an annotation that is searched for, or, where none is, no annotation of that name.
+fn annotated(record: &Record, user: &str, note: &Note, budget: &Budget) -> Result<bool, Spent> {
+    let wanted = &note.wanted;
+    for annotation in record.annotations.iter().flat_map(|all| all.iter()) {
+        budget.check()?;
+        let private = annotation.user != SHARED;
+        if (private && annotation.user != user) || !wanted.means(&annotation.entry, private) {
+            continue;
+        }
+        if wanted.text.is_none() {
+            return Ok(false);
+        }
+        if note.fits(&annotation.value) {
+            return Ok(true);
+        }
+    }
+    Ok(wanted.text.is_none())
 }
 
 /// What a message is worth that FUZZY has found in its header, and in its text alone.

@@ -48,6 +48,8 @@ bounds::table! {
     pub(crate) PATIENCE: Duration = Duration::from_secs(3), Time, "chosen: most commands are answered by then";
     /// The longest such silence.
     pub(crate) PATIENCE_MAX: Duration = Duration::from_secs(60), Time, "chosen: a search may take as long";
+    /// Bytes of a literal that is sent without being asked for, where LITERAL- is announced: by a client here, or by us to a backend.
+    pub(crate) UNASKED: u64 = 4096, Bytes, "RFC 7888 section 5";
     /// Literals that a client waits to send are asked for here up to this size.
     pub(crate) SMALL: u64 = 65_536, Bytes, "Cyrus's proxy does so";
     /// How long one of several backends may say nothing before it is missing from an answer; twice client_timeout where that is less.

@@ -60,6 +60,12 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
         }
     };
     let (tag, foreign) = (head.tag.clone(), is_foreign(&head.verb));
+    if let Piece::Header { literal, .. } = &first
+        && session.client.is_oversized(literal)
+    {
+        session.client.skip(first).await?;
+        return refuse(session, Some(&tag), &Refusal::UnaskedTooLarge, false);
+    }
     let timed = (!head.verb.eq_ignore_ascii_case("IDLE")).then(Instant::now);
     let outcome = serve(session, head, first).await;
     if let Some(began) = timed {

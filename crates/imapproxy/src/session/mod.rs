@@ -42,7 +42,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 use upstream::wire::imap::{Answer, Event};
 
-use crate::limits::{BEFORE_LOGIN_BOUND, GOOD_BYE_BOUND, IDLE_CHECK, rows};
+use crate::limits::{BEFORE_LOGIN_BOUND, GOOD_BYE_BOUND, IDLE_CHECK, UNASKED, rows};
 use crate::node::{Listener, Node};
 use client::Client;
 use links::Links;
@@ -190,10 +190,11 @@ impl From<Refusal> for Stop {
 impl Session {
     pub fn new(node: Arc<Node>, connection: Connection) -> Self {
         let Connection { stream, listener, context, seat, .. } = connection;
+        let unasked = if listener.imapd().literalminus { UNASKED } else { u64::MAX };
         Session {
             node,
             listener,
-            client: Client::new(stream, BEFORE_LOGIN_BOUND),
+            client: Client::new(stream, BEFORE_LOGIN_BOUND, unasked),
             links: Links::new(seat.clone()),
             user: None,
             selected: None,

@@ -39,6 +39,9 @@ pub async fn create(session: &mut Session, create: Create, local: bool) -> Outco
     }
     let user = session.user()?;
     let name = user.internal(&create.mailbox, &session.server.namespace)?;
+    if is_inbox_in_inbox(&name) {
+        return Err(Refusal::BadName.into());
+    }
     // A frontend acts as the user, and passes on the server that it chose.
     let placed = create.partition.is_some() || create.server.is_some();
     let by_proxy = user.login.authid != user.login.userid;
@@ -64,6 +67,14 @@ pub async fn create(session: &mut Session, create: Create, local: bool) -> Outco
         tell_name(session, &name, &create.mailbox)?;
     }
     Ok(Reply::completed().code(Code::MailboxId(id.to_string())))
+}
+
+/// Some clients of Apple's take INBOX for a prefix twice over (Cyrus).
+fn is_inbox_in_inbox(name: &MailboxName) -> bool {
+    let mut below = name.components().skip(2);
+    name.owner().is_some()
+        && below.next().is_some_and(|first| first.eq_ignore_ascii_case("INBOX"))
+        && below.next().is_some_and(|second| second.eq_ignore_ascii_case("INBOX"))
 }
 
 /// Says to a client of IMAP4rev2 what a mailbox is called that it calls `said`.

@@ -74,11 +74,14 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
         }
     }
     let seen = take_own_seen(session, &mailbox, &mut staged)?;
+    let before = session.begin_own(&mailbox);
     let appended = match session.server.ignore_quota {
         true => mailbox.append_over_quota(staged).await,
         false => mailbox.append(staged).await,
     }
     .map_err(super::annotate::refused)?;
+    session.end_own(&mailbox, before);
+    session.brought(&mailbox, appended.uids.iter().copied());
     let seen: Vec<u32> = seen.iter().filter_map(|at| appended.uids.get(*at).copied()).collect();
     super::store::mark_own_seen(session, &mailbox, seen).await?;
     let reply = Reply::completed();

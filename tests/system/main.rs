@@ -22,6 +22,7 @@ mod metadata;
 mod modes;
 mod mta;
 mod names;
+mod notify;
 mod operating;
 mod other_clients;
 mod packaging;

@@ -498,6 +498,25 @@ mod tests {
     }
 
     #[test]
+    fn three_thousand_who_watch_other_mailboxes_cost_nothing() {
+        let hub = Hub::default();
+        let watch = |number: usize| {
+            let mut watcher = hub.watcher(&format!("u{number}"));
+            watcher.replace(&scope([(&format!("user.u{number}"), Depth::All, Events::MESSAGES)]));
+            watcher
+        };
+        let watchers: Vec<Watcher> = (0..3000).map(watch).collect();
+        let asked = |mailbox: &str| {
+            let mut asked = 0;
+            hub.inner.index.read().unwrap().each_above(&name(mailbox), |_, _, _| asked += 1);
+            asked
+        };
+        assert_eq!((asked("user.u7.a.b"), asked("user.u3000"), asked("shared")), (1, 0, 0));
+        hub.tell(&name("user.u7.a"), Events::MESSAGES);
+        assert_eq!(watchers.iter().filter(|watcher| !watcher.is_quiet()).count(), 1);
+    }
+
+    #[test]
     fn a_watcher_that_takes_nothing_holds_each_mailbox_once_and_a_bounded_number_of_them() {
         let hub = Hub::default();
         let mut fred = hub.watcher("fred");

@@ -139,6 +139,9 @@ struct Inbox {
     came: Notify,
 }
 
+/// One who hears of something, and what.
+type Told = (Arc<Inbox>, Vec<(MailboxName, Events)>);
+
 #[derive(Default)]
 struct Held {
     news: News,
@@ -174,7 +177,7 @@ impl Hub {
 
     /// The same of several. Whoever hears of one of them hears of all at once.
     pub fn tell_all(&self, names: &[MailboxName], events: Events) {
-        let mut concerned: BTreeMap<u64, (Arc<Inbox>, Vec<(MailboxName, Events)>)> = BTreeMap::new();
+        let mut concerned: BTreeMap<u64, Told> = BTreeMap::new();
         let index = self.inner.index.read().unwrap_or_else(PoisonError::into_inner);
         for name in names {
             index.each_above(name, |number, interest, levels| {

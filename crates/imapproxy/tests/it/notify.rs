@@ -170,6 +170,64 @@ async fn what_the_client_has_done_itself_is_not_told() {
     assert_eq!(fred.line().await, "* LIST (\\HasChildren) \"/\" a");
 }
 
+/// The home of somebody who is subscribed to his INBOX.
+fn subscribed(command: &str) -> String {
+    match command.starts_with("LSUB") {
+        true => "* LSUB () \"/\" INBOX\r\n$ OK Completed\r\n".to_owned(),
+        false => home(command),
+    }
+}
+
+#[tokio::test]
+async fn what_is_subscribed_to_is_watched_wherever_it_is_as_soon_as_it_is() {
+    let (be0, be1) = (Backend::with(subscribed, WORDS).await, Backend::with(away, WORDS).await);
+    let world = World::new(&[&be0, &be1], &[("user.fred", 0), ("user.fred.a", 1)], "").await;
+    let mut fred = world.fred().await;
+    fred.ok("NOTIFY SET (subscribed (MessageNew MessageExpunge SubscriptionChange))").await;
+    let asked = "NOTIFY SET (SUBSCRIBED (SubscriptionChange)) (MAILBOXES (INBOX) (MessageNew MessageExpunge SubscriptionChange))";
+    assert!(be0.has_heard(asked), "{:?}", be0.heard());
+    assert!(!be1.has_heard("NOTIFY"), "{:?}", be1.heard());
+    be0.say("* LIST (\\Subscribed) \"/\" a\r\n");
+    assert_eq!(fred.line().await, "* LIST (\\Subscribed \\HasNoChildren) \"/\" a");
+    assert_eq!(fred.line().await, "* STATUS a (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 7)");
+    let asked = "NOTIFY SET STATUS (MAILBOXES (a) (MessageNew MessageExpunge))";
+    assert!(be1.has_heard(asked), "{:?}", be1.heard());
+    be0.say("* LIST () \"/\" a\r\n");
+    assert_eq!(fred.line().await, "* LIST (\\HasNoChildren) \"/\" a");
+}
+
+#[tokio::test]
+async fn what_enable_turns_on_holds_for_what_is_watched() {
+    let (_be0, be1, _world, mut fred) = two().await;
+    fred.ok("NOTIFY SET (personal (MessageNew MessageExpunge FlagChange))").await;
+    fred.ok("ENABLE CONDSTORE").await;
+    // The backend is asked anew, and before that told of it.
+    let told = async {
+        while !be1.has_heard("ENABLE CONDSTORE") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), told).await.expect("it is told");
+}
+
+#[tokio::test]
+async fn nobody_hears_what_was_watched_for_the_one_before_him() {
+    let (be0, be1) = (Backend::with(home, WORDS).await, Backend::with(away, WORDS).await);
+    let places = [("user.fred", 0), ("user.cyrus", 0), ("user.cyrus.a", 1)];
+    let world = World::new(&[&be0, &be1], &places, "").await;
+    let mut client = world.login("cyrus").await;
+    client.ok("NOTIFY SET (mailboxes user/cyrus/a (MessageNew MessageExpunge)) (selected (MessageNew MessageExpunge))").await;
+    assert!(be1.has_heard("NOTIFY SET"));
+    client.ok("UNAUTHENTICATE").await;
+    client.ok("LOGIN fred pw").await;
+    client.ok("SELECT INBOX").await;
+    // The connection of the other user was told of NOTIFY; his is not.
+    let heard = be0.heard();
+    let last = heard.iter().rposition(|line| line.starts_with("AUTHENTICATE")).expect("fred is logged in");
+    assert!(!heard[last..].iter().any(|line| line.starts_with("NOTIFY")), "{heard:?}");
+    assert_eq!(client.ok("NOOP").await, ["t OK Completed"]);
+}
+
 #[tokio::test]
 async fn nothing_of_a_watched_session_is_left_for_the_next_one() {
     let (be0, be1, world, mut fred) = two().await;

@@ -16,6 +16,7 @@ pub enum Bar {
 /// What the numbers are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
+    Count,
     PerSecond,
     /// Shown in ms or s.
     Seconds,
@@ -47,7 +48,7 @@ impl Row {
     pub fn ratio(&self) -> Option<f64> {
         let cyrus = self.cyrus?;
         match self.unit {
-            Unit::PerSecond => Some(cyrus_division(self.ours, cyrus)),
+            Unit::PerSecond | Unit::Count => Some(cyrus_division(self.ours, cyrus)),
             _ => Some(cyrus_division(cyrus, self.ours)),
         }
     }
@@ -88,6 +89,7 @@ fn cyrus_division(better: f64, worse: f64) -> f64 {
 
 fn shown(unit: Unit, figure: f64) -> String {
     match unit {
+        Unit::Count => thousands(figure),
         Unit::PerSecond => format!("{}/s", thousands(figure)),
         Unit::Seconds if figure < 0.01 => format!("{:.2} ms", figure * 1000.0),
         Unit::Seconds if figure < 1.0 => format!("{:.0} ms", figure * 1000.0),

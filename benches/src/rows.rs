@@ -8,12 +8,14 @@ mod large;
 mod load_rows;
 mod logins;
 mod nodes;
+mod resort;
 mod slave;
 mod tools;
 
 use std::{io, time::Duration};
 
 use clap::ValueEnum;
+use murder::clients::Imap;
 
 use crate::{figures::Row, load, system::System};
 
@@ -38,6 +40,8 @@ pub struct Size {
     /// Mailboxes in the tree that is renamed.
     pub tree: usize,
     pub sessions: usize,
+    /// IMAP sessions of one frontend to one backend at the same time.
+    pub crowd: usize,
     /// Messages of the mailbox that is fetched.
     pub fetched: usize,
     /// Messages in the INBOX of the user who sends what costs most.
@@ -55,6 +59,7 @@ impl Size {
         rounds: 1,
         tree: 100,
         sessions: 200,
+        crowd: 1000,
         fetched: 1000,
         messages: 10_000,
         patient: false,
@@ -68,6 +73,7 @@ impl Size {
         rounds: 3,
         tree: 1000,
         sessions: 500,
+        crowd: 10_000,
         fetched: 8000,
         messages: 100_000,
         patient: true,
@@ -91,6 +97,8 @@ pub enum Group {
     Tools,
     /// FETCH and STORE over a large mailbox
     Fetch,
+    /// SORT, THREAD and QRESYNC of a mailbox that is larger still
+    Resort,
     /// Messages through the frontend
     Delivery,
     /// One user's NOOP while another one sends what costs most
@@ -109,6 +117,7 @@ impl Bench {
             Group::Slave => slave::measure(self, row),
             Group::Tools => tools::measure(self, row),
             Group::Fetch => fetch::measure(self, row),
+            Group::Resort => resort::measure(self, row),
             Group::Delivery => delivery::measure(self, row),
             Group::Bystanders => bystanders::measure(self, row),
             Group::Idle => idle::measure(self, row),
@@ -122,6 +131,11 @@ impl Bench {
             load::fill(system.master(), &system.account(), 0, self.size.entries_of(system))?;
         }
         Ok(())
+    }
+
+    /// An administrator of each system.
+    fn admins(&self) -> io::Result<Vec<Imap>> {
+        std::iter::once(&self.ours).chain(&self.cyrus).map(System::admin).collect()
     }
 
     /// The same measurement on both in turn, as often as the size says.

@@ -45,7 +45,7 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     let mut filled = false;
     for group in groups {
         // starts and sessions are measured while there is nothing in the lists
-        if !matches!(group, Group::Nodes | Group::Idle | Group::Bystanders)
+        if !matches!(group, Group::Nodes | Group::Idle | Group::Bystanders | Group::Resort)
             && !std::mem::replace(&mut filled, true)
         {
             bench.fill()?;

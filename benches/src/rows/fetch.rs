@@ -15,22 +15,29 @@ use crate::{
 pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
     let messages = bench.size.fetched;
     for system in std::iter::once(&bench.ours).chain(&bench.cyrus) {
-        fill(system.address(Node::Backend, "imap"), messages)?;
+        let address = system.address(Node::Backend, "imap");
+        fill(address, USER, (0..messages).map(message))?;
+        fill(address, LARGE_USER, std::iter::once(large_message()))?;
     }
-    for (node, place) in [(Node::Backend, "directly"), (Node::Frontend, "through the frontend")] {
+    for (node, place, large) in
+        [(Node::Backend, "directly", Bar::None), (Node::Frontend, "through the frontend", Bar::Times(4.0))]
+    {
         for (before, command, bar) in COMMANDS {
-            let (ours, cyrus) = bench.in_turn(|system| timed(system, node, before, command))?;
+            let (ours, cyrus) = bench.in_turn(|system| timed(system, node, USER, before, command))?;
             let what = format!("{command} of {messages} messages of 4 kB, {place}");
             let ours = middle(ours).unwrap_or_default();
             row(Row::new(what, Unit::Seconds, Bar::Times(*bar), ours, middle(cyrus)));
         }
+        let (ours, cyrus) = bench.in_turn(|system| timed(system, node, LARGE_USER, ONE, ONE))?;
+        let what = format!("{ONE} of a message of 10 MB, {place}");
+        row(Row::new(what, Unit::Seconds, large, middle(ours).unwrap_or_default(), middle(cyrus)));
     }
     Ok(())
 }
 
 /// Seconds of one command, with what it needs in memory.
-fn timed(system: &System, node: Node, before: &str, command: &str) -> io::Result<f64> {
-    let mut client = Client::login(system.address(node, "imap"))?;
+fn timed(system: &System, node: Node, user: &str, before: &str, command: &str) -> io::Result<f64> {
+    let mut client = Client::login(system.address(node, "imap"), user)?;
     client.command("SELECT INBOX")?;
     client.command(before)?;
     let began = Instant::now();
@@ -38,28 +45,30 @@ fn timed(system: &System, node: Node, before: &str, command: &str) -> io::Result
     Ok(began.elapsed().as_secs_f64())
 }
 
-fn fill(address: SocketAddr, messages: usize) -> io::Result<()> {
-    let mut client = Client::login(address)?;
-    for first in (0..messages).step_by(IN_FLIGHT) {
-        let numbers = first..messages.min(first + IN_FLIGHT);
-        let tags: Vec<String> = numbers.clone().map(|number| format!("fill{number}")).collect();
-        for (number, tag) in numbers.zip(&tags) {
-            let message = message(number);
-            client.say(&format!("{tag} APPEND INBOX {{{}+}}\r\n{message}\r\n", message.len()))?;
+/// Appends the messages, many before an answer is waited for.
+pub fn fill(address: SocketAddr, user: &str, messages: impl IntoIterator<Item = String>) -> io::Result<()> {
+    let mut client = Client::login(address, user)?;
+    let mut messages = messages.into_iter().enumerate().peekable();
+    while messages.peek().is_some() {
+        let mut last = String::new();
+        for (number, message) in messages.by_ref().take(IN_FLIGHT) {
+            last = format!("fill{number}");
+            client.say(&format!("{last} APPEND INBOX {{{}+}}\r\n{message}\r\n", message.len()))?;
         }
-        for tag in &tags {
-            client.wait_for(tag)?;
-        }
+        client.wait_for(&last)?;
     }
     Ok(())
 }
 
 fn message(number: usize) -> String {
+    let (day, second) = (1 + number % 28, number % 60);
+    let first = number - number % 8;
     let head = format!(
         "Return-Path: <sender{number}@example.org>\r\nReceived: from a.example.org by b.example.org; Mon, 05 Jan 2026 \
          10:00:00 +0000\r\nFrom: \"Some Sender\" <sender{number}@example.org>\r\nTo: Somebody <{USER}@example.org>, \
          \"Somebody Else\" <else@example.com>\r\nCc: list@example.net\r\nSubject: Number {number} of a long \
-         list\r\nDate: Mon, 05 Jan 2026 10:00:00 +0000\r\nMessage-ID: <{number}.fetch@example.org>\r\nMIME-Version: \
+         list\r\nDate: {day} Jan 2026 10:00:{second:02} +0000\r\nReferences: <{first}.fetch@example.org>\r\nMessage-ID: \
+         <{number}.fetch@example.org>\r\nMIME-Version: \
          1.0\r\nContent-Type: multipart/alternative; boundary=\"sep\"\r\n\r\n--sep\r\nContent-Type: text/plain; \
          charset=utf-8\r\n\r\n"
     );
@@ -69,20 +78,25 @@ fn message(number: usize) -> String {
     format!("{head}{}{tail}", line.repeat(room / line.len()))
 }
 
+fn large_message() -> String {
+    let line = "0123456789 abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ.\r\n";
+    format!("Subject: large\r\n\r\n{}", line.repeat((10 << 20) / line.len()))
+}
+
 /// A connection that reads as fast as it can, and looks at no more than the end of what came.
-struct Client {
+pub struct Client {
     stream: TcpStream,
     held: Vec<u8>,
     next: usize,
 }
 
 impl Client {
-    fn login(address: SocketAddr) -> io::Result<Client> {
+    pub fn login(address: SocketAddr, user: &str) -> io::Result<Client> {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(10))?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut client = Client { stream, held: Vec::new(), next: 0 };
-        client.command(&format!("LOGIN {USER} {USER}"))?;
+        client.command(&format!("LOGIN {user} {user}"))?;
         Ok(client)
     }
 
@@ -90,11 +104,31 @@ impl Client {
         self.stream.write_all(text.as_bytes())
     }
 
-    fn command(&mut self, text: &str) -> io::Result<()> {
+    pub fn command(&mut self, text: &str) -> io::Result<()> {
         self.next += 1;
         let tag = format!("fetch{}", self.next);
         self.say(&format!("{tag} {text}\r\n"))?;
         self.wait_for(&tag)
+    }
+
+    /// What a command is told, which must not be much.
+    pub fn answer(&mut self, text: &str) -> io::Result<String> {
+        self.next += 1;
+        let any = format!("\nfetch{} ", self.next);
+        self.say(&format!("{} {text}\r\n", any.trim()))?;
+        let (mut told, mut chunk) = (std::mem::take(&mut self.held), vec![0; 4096]);
+        loop {
+            let end = find(&told, any.as_bytes()).and_then(|at| told.get(at + any.len()..));
+            if end.is_some_and(|end| end.ends_with(b"\n")) {
+                self.held.push(b'\n');
+                return Ok(String::from_utf8_lossy(&told).into_owned());
+            }
+            let read = self.stream.read(&mut chunk)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            told.extend_from_slice(chunk.get(..read).unwrap_or_default());
+        }
     }
 
     /// Reads up to the tagged line, which must say OK. No message has such a line.
@@ -141,14 +175,24 @@ const COMMANDS: &[(&str, &str, f64)] = &[
     (BODYSTRUCTURE, BODYSTRUCTURE, 3.0),
     (BODIES, BODIES, 2.0),
     (FIELDS, FIELDS, 2.0),
+    (SUBJECT, SUBJECT, 5.0),
+    (BY_DATE, BY_DATE, 2.0),
+    (BY_SUBJECT, BY_SUBJECT, 2.0),
+    (THREADS, THREADS, 2.0),
     ("STORE 1:* FLAGS (\\Flagged)", "STORE 1:* FLAGS (\\Answered)", 2.0),
 ];
 const ENVELOPE: &str = "FETCH 1:* ENVELOPE";
 const BODYSTRUCTURE: &str = "FETCH 1:* BODYSTRUCTURE";
 const BODIES: &str = "FETCH 1:* BODY.PEEK[]";
 const FIELDS: &str = "FETCH 1:* BODY.PEEK[HEADER.FIELDS (FROM TO SUBJECT DATE)]";
+const SUBJECT: &str = "SEARCH SUBJECT \"number 77\"";
+const BY_DATE: &str = "SORT (DATE) UTF-8 ALL";
+const BY_SUBJECT: &str = "SORT (SUBJECT) UTF-8 ALL";
+const THREADS: &str = "THREAD REFERENCES UTF-8 ALL";
+const ONE: &str = "FETCH 1 BODY.PEEK[]";
 /// Somebody of the first backend.
 const USER: &str = "ivan";
+const LARGE_USER: &str = "grace";
 const SIZE: usize = 4096;
 /// Messages that are appended before an answer is waited for.
 const IN_FLIGHT: usize = 64;

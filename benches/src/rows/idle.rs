@@ -16,7 +16,26 @@ pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
     let cyrus = bench.cyrus.as_ref().map(|cyrus| session(cyrus, bench.size.sessions.min(100))).transpose()?;
     let what = "memory of an idle IMAP session, frontend and backend together";
     row(Row::new(what, Unit::Kilobytes, Bar::AtMost(200.0), ours, cyrus));
+    let crowd = bench.size.crowd;
+    let what =
+        "sessions through one frontend to one backend at the same time, each with a mailbox, each answering";
+    row(Row::new(what, Unit::Count, Bar::AtLeast(crowd as f64), answering(&bench.ours, crowd)? as f64, None));
     Ok(())
+}
+
+/// How many of so many sessions of users of one backend answer a NOOP once all are there.
+fn answering(system: &System, crowd: usize) -> io::Result<usize> {
+    let address = system.address(Node::Frontend, "imap");
+    let users: Vec<&str> = PEOPLE.iter().step_by(2).copied().collect();
+    let login = |number: usize| -> io::Result<Imap> {
+        let user = users.get(number % users.len()).copied().unwrap_or("alice");
+        let mut imap = Imap::plain(address)?;
+        imap.login(user, user)?;
+        imap.must("SELECT INBOX")?;
+        Ok(imap)
+    };
+    let mut open: Vec<Imap> = (0..crowd).map_while(|number| login(number).ok()).collect();
+    Ok(open.iter_mut().filter_map(|imap| imap.must("NOOP").ok()).count())
 }
 
 fn session(system: &System, sessions: usize) -> io::Result<f64> {

@@ -12,7 +12,7 @@ use murder::clients::Imap;
 use super::{Bench, middle};
 use crate::{
     figures::{Bar, Row, Unit},
-    system::{Node, PEOPLE},
+    system::{Node, PEOPLE, System},
 };
 
 pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
@@ -28,6 +28,21 @@ pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
         let (ours, cyrus) = bench.in_turn(|system| noop(system.address(node, "imap"), time))?;
         let what = format!("NOOP with a mailbox selected, {place}");
         row(Row::new(what, Unit::Seconds, noop_bar, middle(ours).unwrap_or_default(), middle(cyrus)));
+    }
+    for mut admin in bench.admins()? {
+        for number in 1..MAILBOXES {
+            admin.must(&format!("CREATE user/alice/f{number}"))?;
+        }
+    }
+    for (node, place, bar) in
+        [(Node::Backend, "directly", Bar::None), (Node::Frontend, "through the frontend", Bar::Times(3.0))]
+    {
+        for command in ["STATUS INBOX (MESSAGES UNSEEN UIDNEXT)", "LIST \"\" *"] {
+            let address = |system: &System| system.address(node, "imap");
+            let (ours, cyrus) = bench.in_turn(|system| asked(address(system), command, time))?;
+            let what = format!("{command}, {MAILBOXES} mailboxes, {place}");
+            row(Row::new(what, Unit::Seconds, bar, middle(ours).unwrap_or_default(), middle(cyrus)));
+        }
     }
     Ok(())
 }
@@ -60,16 +75,23 @@ fn logins(address: SocketAddr, time: Duration) -> io::Result<f64> {
 
 /// Seconds from a NOOP to its answer, one after the other: the middle one.
 fn noop(address: SocketAddr, time: Duration) -> io::Result<f64> {
+    asked(address, "NOOP", time)
+}
+
+/// The same of any command, with the INBOX selected.
+fn asked(address: SocketAddr, command: &str, time: Duration) -> io::Result<f64> {
     let mut imap = Imap::plain(address)?;
     imap.login("alice", "alice")?;
     imap.must("SELECT INBOX")?;
     let (began, mut times) = (Instant::now(), Vec::new());
     while began.elapsed() < time {
         let asked = Instant::now();
-        imap.must("NOOP")?;
+        imap.must(command)?;
         times.push(asked.elapsed().as_secs_f64());
     }
     Ok(middle(times).unwrap_or_default())
 }
 
 const CONNECTIONS: usize = 8;
+/// Mailboxes of the user whose LIST is timed.
+const MAILBOXES: usize = 20;

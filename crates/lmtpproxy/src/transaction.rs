@@ -20,7 +20,7 @@ use upstream::wire::OutOfStep;
 use upstream::wire::lmtp::Wire;
 use upstream::{Error, Pool};
 
-use crate::limits::{PIPELINED, READ, STEPS, WRITE};
+use crate::limits::{PIPELINED, READ, STEPS, WRITE, rows};
 use crate::route::Route;
 
 /// A connection to a backend.
@@ -62,7 +62,7 @@ impl Transaction<'_> {
         match timeout(self.terms.step * STEPS, self.attempt(pool)).await {
             Ok(verdicts) => verdicts,
             Err(_) => {
-                warn!(server = self.server, "the backend took too long over a message");
+                rows::STEPS.met(format_args!("{}: the backend took too long over a message", self.server));
                 self.all(Refusal::Retry)
             }
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use protocol::{location::Location, name::MailboxName};
 
 use crate::codec::{DecodeError, Reader, put_bytes, put_number};
-use crate::limits::CONFLICTS;
+use crate::limits::{CONFLICTS, rows};
 
 /// An ACTIVATE that took an active mailbox from another server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,7 @@ pub(crate) fn remember(
             Claim::Taken { name, lost, won } => {
                 let before = news.get(&name).map_or_else(|| known.get(&name), Option::as_ref);
                 if before.is_none() && count >= CONFLICTS {
+                    rows::CONFLICTS.met("more mailboxes that two servers claim than are remembered");
                     continue;
                 }
                 count += usize::from(before.is_none());

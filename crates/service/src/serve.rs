@@ -306,7 +306,10 @@ async fn handshake(connection: &mut Connection) -> bool {
     let why = match tokio::time::timeout(HANDSHAKE, connection.stream.start_tls(&tls)).await {
         Ok(Ok(())) => return true,
         Ok(Err(error)) => error.to_string(),
-        Err(_) => "timed out".to_owned(),
+        Err(_) => {
+            rows::HANDSHAKE.met("a TLS handshake takes too long: the connection is ended");
+            "timed out".to_owned()
+        }
     };
     metrics::counter!("murder_tls_handshake_failures_total").increment(1);
     info!(peer = %connection.stream.peer(), "TLS handshake failed: {why}");

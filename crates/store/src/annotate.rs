@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::limits::{NOTES_MAX, VALUE_MAX};
+use crate::limits::{NOTES_MAX, VALUE_MAX, rows};
 
 use super::{
     change::Change,
@@ -71,6 +71,7 @@ pub fn with(before: &Annotations, settings: &[Setting]) -> Result<Annotations, S
         }
     }
     if all.len() > NOTES_MAX && all.len() > count {
+        rows::NOTES_MAX.met("a message has as many annotations as it can: one more is refused");
         return Err(StoreError::TooManyAnnotations);
     }
     let made = |((entry, user), value): ((&str, &str), &[u8])| Annotation {

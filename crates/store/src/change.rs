@@ -25,7 +25,7 @@ use super::{
     stage::Staged,
     view::View,
 };
-use crate::limits::{KEYWORDS, MANY, TOMBSTONES};
+use crate::limits::{KEYWORDS, MANY, TOMBSTONES, rows};
 
 /// A change under construction.
 pub struct Change {
@@ -464,7 +464,11 @@ impl Change {
             None if self.view.keywords.len() >= KEYWORDS => {
                 // Those that no message has come free when one is needed; those of this change count, too.
                 let used = self.view.keywords_in_use() | self.defined;
-                Some((0..KEYWORDS).find(|bit| used >> bit & 1 == 0).ok_or(StoreError::TooManyKeywords)?)
+                let free = (0..KEYWORDS).find(|bit| used >> bit & 1 == 0);
+                Some(free.ok_or_else(|| {
+                    rows::KEYWORDS.met("a mailbox has as many keywords as it can: one more is refused");
+                    StoreError::TooManyKeywords
+                })?)
             }
             free => free,
         };

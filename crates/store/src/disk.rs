@@ -15,7 +15,7 @@ use super::{
     error::{Doing, StoreError},
     quota::{Limits, Usage},
 };
-use crate::limits::{CACHE, RESERVE};
+use crate::limits::{CACHE, RESERVE, rows};
 
 /// The directory of a mailbox on a partition.
 pub fn mailbox_dir(partition: &Path, id: &str) -> PathBuf {
@@ -68,6 +68,7 @@ impl Store {
             if stat.f_bavail.saturating_mul(stat.f_frsize) < bytes.saturating_add(RESERVE) {
                 // There is more room once what is staged is no longer needed.
                 self.inner.shared.commit.free_staged();
+                rows::RESERVE.met(format_args!("no room for a message on the disk of {}", place.display()));
                 return Err(StoreError::NoSpace);
             }
         }

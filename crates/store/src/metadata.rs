@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use protocol::name::MailboxName;
 
-use crate::limits::{ANNOTATION_RUN, ENTRIES_MAX, ENTRY_MAX, VALUE_MAX};
+use crate::limits::{ANNOTATION_RUN, ENTRIES_MAX, ENTRY_MAX, VALUE_MAX, rows};
 
 use super::{
     Store,
@@ -178,7 +178,7 @@ impl Mailbox {
                 }
             }
             if names.len() > ENTRIES_MAX && names.len() > before {
-                return Err(StoreError::TooManyAnnotations);
+                return Err(too_many());
             }
         }
         Ok(())
@@ -262,10 +262,15 @@ impl Store {
         let state = log.state();
         let new = settings.iter().filter(|s| s.value.is_some() && !state.annotations.contains_key(&s.entry));
         if state.annotations.len() + new.count() > ENTRIES_MAX {
-            return Err(StoreError::TooManyAnnotations);
+            return Err(too_many());
         }
         log.apply(userlog::Op::Annotate(settings)).await
     }
+}
+
+fn too_many() -> StoreError {
+    rows::ENTRIES_MAX.met("a mailbox, or a user, has as many annotations as can be: one more is refused");
+    StoreError::TooManyAnnotations
 }
 
 /// The user whose annotations are everybody's.

@@ -127,7 +127,8 @@ impl Server {
                     let (name, answer) = (self.name.clone(), answer.clone());
                     tokio::spawn(async move {
                         if timeout(PATIENCE, converse(stream, answer)).await.is_err() {
-                            debug!("{name}: a request took too long");
+                            rows::PATIENCE
+                                .met(format_args!("{name}: a request takes too long: it is given up"));
                         }
                         drop(place);
                     });

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use transport::stream::Stream;
 
-use super::limits::{AHEAD, LINE, OUT, READ, SKIP, WRITE};
+use super::limits::{AHEAD, LINE, OUT, READ, SKIP, WRITE, rows};
 
 /// A client's connection.
 pub struct Conn {
@@ -198,5 +198,9 @@ fn assembler(bounds: Bounds) -> Assembler {
 }
 
 async fn bounded<T>(work: impl Future<Output = io::Result<T>>) -> Result<T, Gone> {
-    Ok(timeout(WRITE, work).await.map_err(|_| Gone::Stuck)??)
+    let stuck = |_| {
+        rows::WRITE.met("a client takes nothing of what it asked for: the session is ended");
+        Gone::Stuck
+    };
+    Ok(timeout(WRITE, work).await.map_err(stuck)??)
 }

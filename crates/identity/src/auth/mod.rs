@@ -34,7 +34,7 @@ use logs::LOGIN_TARGET;
 use transport::peer::Channel;
 
 use crate::deny::DenyList;
-use crate::limits::FAILURES;
+use crate::limits::{FAILURES, rows};
 use crate::passwords::PasswordDb;
 use verify::Verified;
 
@@ -258,7 +258,11 @@ async fn off_the_reactor<T: Send + 'static>(
 /// the time before login runs out.
 fn too_many_failures(channel: &Channel) -> Option<Failure> {
     let failed = channel.conduct.failed_logins();
-    (failed >= FAILURES).then(|| Failure::Temporary("too many failed logins on this connection".to_owned()))
+    if failed < FAILURES {
+        return None;
+    }
+    rows::FAILURES.met("too many failed logins on one connection: no more of its passwords are checked");
+    Some(Failure::Temporary("too many failed logins on this connection".to_owned()))
 }
 
 impl Shared {

@@ -11,7 +11,7 @@ use super::Request;
 use crate::session::{Done, Located, Outcome, Session, Stop};
 
 impl Session {
-    /// What the user may do with a mailbox. An owner's implicit rights and an admin's are among it.
+    /// What the user may do with a mailbox, as an admin too: an owner's implicit rights are among it, an admin's are not.
     pub fn rights(&self, name: &MailboxName, acl: &str) -> Result<Rights, Stop> {
         let user = self.user()?;
         let who = Who { userid: user.id(), groups: &user.login.groups };

@@ -6,7 +6,7 @@ use protocol::imap::{Cursor, Limits, ParseError, Refusal};
 use upstream::wire::imap::Answer;
 
 use crate::grammar::{Head, literal_is_first_argument, put_astring};
-use crate::limits::MAILBOX_MAX;
+use crate::limits::{MAILBOX_MAX, rows};
 use crate::session::client::GO_AHEAD;
 use crate::session::{Located, Outcome, Session, Stop};
 
@@ -106,6 +106,7 @@ async fn literal_mailbox(
     first: Piece,
 ) -> Result<Result<(String, Piece), Refusal>, Stop> {
     if literal.size > MAILBOX_MAX {
+        rows::MAILBOX_MAX.met("a mailbox's name that is too long is refused");
         s.client.skip(first).await?;
         return Ok(Err(Refusal::NameTooLong));
     }

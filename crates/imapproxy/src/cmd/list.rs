@@ -16,7 +16,7 @@ use work::aside::{Budget, Pace, Spent, aside};
 use super::Request;
 use super::metadata::{Gathered, gather, may_read};
 use crate::grammar::{flag, put_astring, untagged};
-use crate::limits::{LINES_MAX, LIST_LINE, OWN_MAX};
+use crate::limits::{LINES_MAX, LIST_LINE, OWN_MAX, rows};
 use crate::session::gather::Errand;
 use crate::session::{Done, Outcome, Session, Stop};
 
@@ -189,7 +189,9 @@ async fn special_uses_but(s: &mut Session, but: Option<&str>) -> Result<HashMap<
         let special = |word: &String| !is_plain(word);
         let words: Vec<String> = parsed.attributes.into_iter().filter(special).collect();
         size += line.len();
-        if !words.is_empty() && size < LINES_MAX {
+        if size >= LINES_MAX {
+            rows::LINES_MAX.met("special uses of more mailboxes than are held are not shown");
+        } else if !words.is_empty() {
             uses.insert(parsed.name, words);
         }
         true
@@ -213,8 +215,10 @@ pub async fn ask_lines(
         .collect(server, id, LIST_LINE, |line| match ListLine::parse(line, kind) {
             Some(parsed) => {
                 size += line.len();
-                if size < LINES_MAX {
-                    lines.push(parsed);
+                match size < LINES_MAX {
+                    true => lines.push(parsed),
+                    false => rows::LINES_MAX
+                        .met(format_args!("{server} lists more than is held: the rest is left out")),
                 }
             }
             None if selected => news.extend_from_slice(line),

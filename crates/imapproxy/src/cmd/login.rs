@@ -8,7 +8,7 @@ use protocol::imap::{Code, Enabled, Refusal, Reply};
 
 use super::Request;
 use crate::capability;
-use crate::limits::{BEFORE_LOGIN_BOUND, HANDSHAKE_BOUND};
+use crate::limits::{BEFORE_LOGIN_BOUND, HANDSHAKE_BOUND, rows};
 use crate::session::{Done, Outcome, Session, Stop, User};
 
 /// `STARTTLS`
@@ -25,7 +25,10 @@ pub async fn start_tls(s: &mut Session, request: &Request) -> Outcome {
     // What was pipelined behind STARTTLS was not protected (CVE-2011-0411).
     s.client.peer.input.clear();
     let handshake = s.client.peer.stream.start_tls(&tls);
-    let timed_out = || Stop::Client(std::io::ErrorKind::TimedOut.into());
+    let timed_out = || {
+        rows::HANDSHAKE_BOUND.met("a TLS handshake takes too long: the session is ended");
+        Stop::Client(std::io::ErrorKind::TimedOut.into())
+    };
     tokio::time::timeout(HANDSHAKE_BOUND, handshake).await.map_err(|_| timed_out())?.map_err(Stop::Client)?;
     Ok(Done::Told)
 }

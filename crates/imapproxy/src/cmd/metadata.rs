@@ -18,7 +18,7 @@ use upstream::wire::imap::Answer;
 use super::Request;
 use super::list::look_around;
 use crate::grammar::{put_astring, untagged};
-use crate::limits::{METADATA_ALL, METADATA_MAX};
+use crate::limits::{METADATA_ALL, METADATA_MAX, rows};
 use crate::session::gather::Errand;
 use crate::session::{Done, Outcome, Session, Stop};
 
@@ -124,6 +124,7 @@ pub async fn gather(s: &mut Session, get: &GetMetadata, all: &[Seen]) -> Result<
     });
     let told = told.await?;
     if size >= METADATA_ALL {
+        rows::METADATA_ALL.met("more annotations than can be shown at once: the command is refused");
         return Err(Refusal::Limit("More annotations than can be shown at once".into()).into());
     }
     for told in told.0 {

@@ -14,7 +14,7 @@ use protocol::imap::command::annotate::{self, Note};
 use super::link::Link;
 use super::relay::lost;
 use super::{Session, Stop};
-use crate::limits::{AHEAD, TRANSFER_NEWS};
+use crate::limits::{AHEAD, TRANSFER_NEWS, rows};
 use crate::peer::{self, Lost3};
 
 /// A message that is to be copied.
@@ -180,6 +180,8 @@ impl Session {
                     Some(Part::Done(..) | Part::Continuation(_) | Part::Bye(_)) => {}
                 }
                 if news.len() > TRANSFER_NEWS {
+                    rows::TRANSFER_NEWS
+                        .met(format_args!("{source}: a response too long: the command is given up"));
                     return Err(lost(source, "a response too long"));
                 }
             }

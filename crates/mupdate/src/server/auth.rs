@@ -15,7 +15,7 @@ use protocol::{
 use tokio::time::{Instant, sleep_until};
 
 use super::visitor::{Flow, Visitor};
-use crate::server::limits::{CHALLENGE, LINE, STEPS};
+use crate::server::limits::{CHALLENGE, LINE, STEPS, rows};
 
 impl Visitor<'_> {
     pub(super) async fn authenticate(
@@ -111,6 +111,7 @@ impl Visitor<'_> {
                 return Ok((line.len() <= LINE + 2).then(|| trim_line(&line).to_vec()));
             }
             if input.len() > LINE {
+                rows::LINE.met("a line of a login without end: the connection is ended");
                 return Ok(None);
             }
             tokio::select! {

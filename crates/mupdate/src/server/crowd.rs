@@ -81,6 +81,11 @@ impl Crowd {
         let of_address =
             address.and_then(|address| state.of_address.get(&address)).copied().unwrap_or_default();
         let crowded = of_address >= OF_ADDRESS;
+        if crowded {
+            rows::OF_ADDRESS.met(
+                "as many connections of one address as may be: one more is refused, or an older one ended",
+            );
+        }
         if crowded || state.connections - state.leaving >= most {
             let by_address = crowded.then_some(address).flatten();
             let oldest =

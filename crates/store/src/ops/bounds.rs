@@ -60,7 +60,7 @@ pub(super) fn check_acl(who: &Actor, before: &str, after: &Acl) -> Result<String
 
 fn refuse(limit: &bounds::Limit, userid: &str, what: &'static str) -> StoreError {
     metrics::counter!("murder_user_limits_total").increment(1);
-    limit.met(format_args!("{userid}: refused: {what} (maxmailboxes_per_user)"));
+    limit.met(format_args!("{userid}: refused: {what}"));
     StoreError::Limit(what)
 }
 

@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use protocol::line::{Line, Lines};
 
 use super::OutOfStep;
-use crate::limits::{LIST_MAX, POP3_LINE};
+use crate::limits::{LIST_MAX, POP3_LINE, rows};
 
 /// What a response will answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +90,7 @@ impl Wire {
                 return Ok(Some(Answer::Ok(first, lines)));
             }
             if lines.len() >= LIST_MAX {
+                rows::LIST_MAX.met("a backend sends capabilities without end: it is disconnected");
                 return Err(OutOfStep::Endless);
             }
             lines.push(text);

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use protocol::frame::{literal_at_end, trim_line};
 
 use super::OutOfStep;
-use crate::limits::IMAP_LINE;
+use crate::limits::{IMAP_LINE, rows};
 
 /// What stands next in the stream.
 #[derive(Debug, PartialEq, Eq)]
@@ -135,7 +135,11 @@ impl Scanner {
 /// A whole line with its end; an error where there is none within bounds.
 fn take_line(buf: &mut BytesMut) -> Result<Option<Bytes>, OutOfStep> {
     let Some(end) = buf.iter().position(|&b| b == b'\n') else {
-        return if buf.len() > IMAP_LINE { Err(OutOfStep::Endless) } else { Ok(None) };
+        if buf.len() <= IMAP_LINE {
+            return Ok(None);
+        }
+        rows::IMAP_LINE.met("a backend sends a line without end: it is disconnected");
+        return Err(OutOfStep::Endless);
     };
     scrub(buf, 0, end + 1);
     Ok(Some(buf.split_to(end + 1).freeze()))

@@ -5,7 +5,7 @@ use protocol::imap::Refusal;
 use protocol::imap::command::annotate::{Note, Notes, print_notes};
 use store::{Record, SHARED, Setting, StoreError};
 
-use crate::imap::limits::NOTE_STEPS;
+use crate::imap::limits::{NOTE_STEPS, rows};
 use crate::imap::metadata::{self, May};
 use crate::imap::reply::Stop;
 use crate::imap::session::Session;
@@ -14,7 +14,11 @@ use crate::imap::session::Session;
 pub fn refuses(record: &Record, notes: &Notes) -> Option<Refusal> {
     let names = record.annotations.iter().flat_map(|all| all.iter()).map(|annotation| annotation.entry.len());
     let steps = notes.steps(names.sum());
-    (steps > NOTE_STEPS).then(|| Refusal::Limit("Too many patterns for so many annotations".to_owned()))
+    if steps <= NOTE_STEPS {
+        return None;
+    }
+    rows::NOTE_STEPS.met("a FETCH with too many patterns for so many annotations is refused");
+    Some(Refusal::Limit("Too many patterns for so many annotations".to_owned()))
 }
 
 /// Writes the item of FETCH.

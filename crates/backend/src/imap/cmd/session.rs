@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::imap::conn::Gone;
-use crate::imap::limits::{HANDSHAKE, ID_FIELDS, ID_LENGTH};
+use crate::imap::limits::{HANDSHAKE, ID_FIELDS, ID_LENGTH, rows};
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::server::{PRODUCT, VERSION};
 use crate::imap::session::{ClientId, Session};
@@ -128,7 +128,10 @@ pub async fn starttls(session: &mut Session, tag: &Tag) -> Outcome {
             warn!(%error, "STARTTLS negotiation failed");
             Err(Gone::Closed.into())
         }
-        Err(_) => Err(Gone::Closed.into()),
+        Err(_) => {
+            rows::HANDSHAKE.met("a TLS handshake takes too long: the session is ended");
+            Err(Gone::Closed.into())
+        }
     }
 }
 

@@ -392,10 +392,10 @@ impl Session {
     pub fn knows_name(&mut self, external: &str) {
         let Some(name) = self.internal(external).ok() else { return };
         let watching = self.notify.as_mut().and_then(|notify| notify.watching.as_mut());
-        if let Some(watching) = watching.filter(|watching| watching.wants(&name, false)) {
-            if watching.own.len() < OWN_NAMES {
-                watching.own.push((external.to_owned(), Instant::now() + OWN_NAMES_FOR));
-            }
+        if let Some(watching) = watching.filter(|watching| watching.wants(&name, false))
+            && watching.own.len() < OWN_NAMES
+        {
+            watching.own.push((external.to_owned(), Instant::now() + OWN_NAMES_FOR));
         }
     }
 

@@ -47,8 +47,8 @@ fn a_client_hears_of_mail_names_and_rights_on_two_backends_and_of_a_backend_that
     );
     let mut lines = watches.must(&set).expect("NOTIFY").lines;
     lines.sort();
-    assert!(lines[0].starts_with("* STATUS INBOX (MESSAGES 0 UIDNEXT 1"), "{lines:?}");
-    assert!(lines[1].starts_with(&format!("* STATUS {shared} (MESSAGES 0 UIDNEXT 1")), "{lines:?}");
+    assert!(lines[0].starts_with(&format!("* STATUS {shared} (MESSAGES 0 UIDNEXT 1")), "{lines:?}");
+    assert!(lines[1].starts_with("* STATUS INBOX (MESSAGES 0 UIDNEXT 1"), "{lines:?}");
     append(&mut bob, "s");
     assert_eq!(told(&mut watches), format!("* STATUS {shared} (MESSAGES 1 UIDNEXT 2"));
     append(&mut acts, "INBOX");

@@ -17,7 +17,7 @@ use crate::imap::conn::Gone;
 use crate::imap::limits::{APPEND_BYTES, ARGUMENTS, MESSAGES};
 use crate::imap::reply::{Outcome, Stop, refusal};
 use crate::imap::session::Session;
-use store::{Mailbox, NewMessage, Staging, StoreError};
+use store::{Appended, Mailbox, NewMessage, Staging, StoreError};
 
 pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Outcome {
     let Append { mailbox: external, mut message, .. } = append;
@@ -74,14 +74,7 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
         }
     }
     let seen = take_own_seen(session, &mailbox, &mut staged)?;
-    let before = session.begin_own(&mailbox);
-    let appended = match session.server.ignore_quota {
-        true => mailbox.append_over_quota(staged).await,
-        false => mailbox.append(staged).await,
-    }
-    .map_err(super::annotate::refused)?;
-    session.end_own(&mailbox, before);
-    session.brought(&mailbox, appended.uids.iter().copied());
+    let appended = add(session, &mailbox, staged).await?;
     let seen: Vec<u32> = seen.iter().filter_map(|at| appended.uids.get(*at).copied()).collect();
     super::store::mark_own_seen(session, &mailbox, seen).await?;
     let reply = Reply::completed();
@@ -90,6 +83,23 @@ pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Out
     }
     let uids: UidSet = appended.uids.into_iter().collect();
     Ok(reply.code(Code::AppendUid { uidvalidity: appended.uidvalidity, uids: uids.to_string() }))
+}
+
+/// Adds messages, of which the session's own client knows.
+async fn add(
+    session: &mut Session,
+    mailbox: &Arc<Mailbox>,
+    staged: Vec<NewMessage>,
+) -> Result<Appended, Stop> {
+    let before = session.begin_own(mailbox);
+    let appended = match session.server.ignore_quota {
+        true => mailbox.append_over_quota(staged).await,
+        false => mailbox.append(staged).await,
+    }
+    .map_err(super::annotate::refused)?;
+    session.end_own(mailbox, before);
+    session.brought(mailbox, appended.uids.iter().copied());
+    Ok(appended)
 }
 
 /// Which of the messages are \Seen by the user alone: that is no flag of theirs, and says nothing to others.

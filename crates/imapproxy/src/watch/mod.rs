@@ -28,6 +28,7 @@ use std::sync::Arc;
 use listing::sources::{scope, visible};
 use listing::{Facts, Seen, states};
 use mailboxes::hub::{Scope, Watcher};
+use protocol::imap::command::list::{Kind, Line};
 use protocol::imap::command::multisearch::Source;
 use protocol::imap::command::notify::{Event, Events, Group, Set};
 use protocol::imap::{Bye, Code, Refusal, Reply};
@@ -75,6 +76,40 @@ struct Plan {
     commands: BTreeMap<String, Vec<u8>>,
     known: BTreeMap<MailboxName, String>,
     too_many: bool,
+}
+
+/// A mailbox that the client is to be told of, as it calls it.
+#[derive(Default)]
+struct Named {
+    name: String,
+    /// What it was called before.
+    old: Option<String>,
+    /// The backend that tells of it.
+    server: String,
+    said: Option<Said>,
+}
+
+/// What the backend says of it.
+struct Said {
+    exists: bool,
+    attributes: String,
+}
+
+impl Said {
+    /// Whether the backend knows what is still on its way to the list: a mailbox has its new name there before the master has it.
+    fn is_newer(&self, server: &str, seen: Option<&Seen>) -> bool {
+        match seen {
+            None => self.exists,
+            Some(seen) => !self.exists && seen.server == server,
+        }
+    }
+}
+
+/// Whether a LIST line says that there is no such mailbox.
+fn gone(attributes: &[String]) -> bool {
+    let is_none =
+        |word: &String| word.eq_ignore_ascii_case("\\NonExistent") || word.eq_ignore_ascii_case("\\Noselect");
+    attributes.iter().any(is_none)
 }
 
 impl Notify {
@@ -299,6 +334,7 @@ impl Session {
             if !watching.wants(&internal, changes && known) {
                 continue;
             }
+            let (exists, said) = (!gone(&attributes), attributes.join(" "));
             let special = |word: &String| !crate::cmd::list::is_plain(word);
             let uses: Vec<String> = attributes.into_iter().filter(special).collect();
             if !uses.is_empty() {
@@ -307,7 +343,7 @@ impl Session {
             if watching.subscribed.contains(&name) {
                 facts.subscribed.insert(name.clone());
             }
-            names.push((name, old, server));
+            names.push(Named { said: Some(Said { exists, attributes: said }), name, old, server });
         }
         self.print_states(watching, names, facts).await?;
         Ok(replan && goes_by_subscriptions(&watching.groups))
@@ -317,41 +353,60 @@ impl Session {
     async fn print_states(
         &mut self,
         watching: &mut Watching,
-        names: Vec<(String, Option<String>, String)>,
+        names: Vec<Named>,
         mut facts: Facts,
     ) -> Result<(), Stop> {
         let (mut told, mut lines) = (BTreeSet::new(), Vec::new());
-        for (name, old, server) in names {
-            let parent = self.parent_elsewhere(watching, &name, &server).filter(|_| old.is_none());
-            if told.insert(name.clone()) {
-                lines.push((name, old));
+        for named in names {
+            let parent = self.parent_elsewhere(watching, &named.name, &named.server);
+            let parent = parent.filter(|_| named.old.is_none());
+            if told.insert(named.name.clone()) {
+                lines.push(named);
             }
             if let Some(parent) = parent.filter(|parent| told.insert(parent.clone())) {
                 if watching.subscribed.contains(&parent) {
                     facts.subscribed.insert(parent.clone());
                 }
-                lines.push((parent, None));
+                lines.push(Named { name: parent, ..Named::default() });
             }
         }
         if lines.is_empty() {
             return Ok(());
         }
-        let shown = lines.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        let shown = lines.iter().map(|named| named.name.clone()).collect::<Vec<_>>();
         let answer = look_around(self, move |viewer, budget| states(shown, facts, viewer, budget)).await?;
-        for (line, (name, old)) in answer.lines.iter().zip(&lines) {
-            for (external, server) in [(Some(name), answer.seen(line)), (old.as_ref(), None)] {
-                let Some(internal) = external.and_then(|external| self.internal(external).ok()) else {
-                    continue;
-                };
-                let wanted = watching.scope.events(&internal).has(Event::MailboxName);
-                match server.filter(|_| wanted) {
-                    Some(seen) => drop(watching.known.insert(internal, seen.server.clone())),
-                    None => drop(watching.known.remove(&internal)),
-                }
+        let separator = self.node.namespace.separator();
+        for (line, named) in answer.lines.iter().zip(&lines) {
+            let seen = answer.seen(line);
+            let said = named.said.as_ref().filter(|said| said.is_newer(&named.server, seen));
+            let server = match said {
+                Some(said) => said.exists.then(|| named.server.clone()),
+                None => seen.map(|seen| seen.server.clone()),
+            };
+            self.note_known(watching, &named.name, server);
+            if let Some(old) = &named.old {
+                self.note_known(watching, old, None);
             }
-            self.client.print(|out| answer.print_renamed(line, old.as_deref(), out));
+            let old = named.old.as_deref();
+            self.client.print(|out| match said {
+                Some(Said { attributes, .. }) => {
+                    let (kind, name) = (Kind::List, named.name.as_str());
+                    Line { kind, attributes, separator, name, child_info: None }.print_renamed(old, out);
+                }
+                None => answer.print_renamed(line, old, out),
+            });
         }
         Ok(())
+    }
+
+    /// The client knows of a mailbox, or (`server`: none) no longer.
+    fn note_known(&self, watching: &mut Watching, external: &str, server: Option<String>) {
+        let Ok(name) = self.internal(external) else { return };
+        let wanted = watching.scope.events(&name).has(Event::MailboxName);
+        match server.filter(|_| wanted) {
+            Some(server) => drop(watching.known.insert(name, server)),
+            None => drop(watching.known.remove(&name)),
+        }
     }
 
     /// The mailbox above one, if it is on another backend than the one that tells of it.
@@ -377,10 +432,11 @@ impl Session {
             come.chain(gone).map(|(name, server)| (name.clone(), server.clone())).collect();
         let view = self.user()?.view();
         let named = |(name, server): (MailboxName, String)| {
-            Some((self.node.namespace.named(&name, &view)?, None, server))
+            let name = self.node.namespace.named(&name, &view)?;
+            Some(Named { name, server, ..Named::default() })
         };
         let names: Vec<_> = missed.into_iter().filter_map(named).collect();
-        let subscribed = names.iter().map(|(name, ..)| name.clone());
+        let subscribed = names.iter().map(|named| named.name.clone());
         let facts = Facts {
             subscribed: subscribed.filter(|name| watching.subscribed.contains(name)).collect(),
             uses: HashMap::new(),

@@ -161,6 +161,19 @@ async fn names_are_told_as_the_list_has_them() {
 }
 
 #[tokio::test]
+async fn a_backend_is_believed_that_is_ahead_of_the_list() {
+    let (_be0, be1, _world, mut fred) = two().await;
+    fred.ok("NOTIFY SET (personal (MailboxName))").await;
+    be1.say("* LIST (\\HasNoChildren) \"/\" z (\"OLDNAME\" (a))\r\n");
+    assert_eq!(fred.line().await, "* LIST (\\HasNoChildren) \"/\" z (\"OLDNAME\" (a))");
+    be1.say("* LIST (\\NonExistent \\HasNoChildren) \"/\" a\r\n");
+    assert_eq!(fred.line().await, "* LIST (\\NonExistent \\HasNoChildren) \"/\" a");
+    // Of another's mailbox it is not: what stands in the list on another backend is there.
+    be1.say("* LIST (\\NonExistent \\HasNoChildren) \"/\" INBOX\r\n");
+    assert_eq!(fred.line().await, "* LIST (\\HasNoChildren) \"/\" INBOX");
+}
+
+#[tokio::test]
 async fn what_the_client_has_done_itself_is_not_told() {
     let (_be0, be1, world, mut fred) = two().await;
     fred.ok("NOTIFY SET (personal (MailboxName))").await;

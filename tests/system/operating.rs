@@ -162,10 +162,25 @@ fn denied_users_are_kept_out_until_they_are_allowed_again() {
     assert!(text(&murder(&system, "frontend1", &["deny", "-l"])).contains("alice"));
     let allowed = murder(&system, "frontend1", &["allow", "alice"]);
     assert_eq!(text(&allowed), "alice is let in again on this node\n");
-    let _alice = system.login("frontend1", "alice");
-    // Without -k it says who stays.
-    let denied = text(&murder(&system, "frontend1", &["deny", "-s", "imap*", "alice"]));
-    assert!(denied.contains(" sessions of alice here go on: murder kick alice ends them"), "{denied}");
+    // Without -k what other services have open stays.
+    let mut alice = system.login("frontend1", "alice");
+    let mut pop3 = system.pop3("frontend1", "alice");
+    let denied = text(&murder(&system, "frontend1", &["deny", "-s", "imap*", "-m", "Not now", "alice"]));
+    assert!(
+        denied.contains(" sessions of alice with other services go on: murder kick alice ends them"),
+        "{denied}"
+    );
+    assert_eq!(alice.line().unwrap(), "* BYE [ALERT] Not now");
+    pop3.must("NOOP").expect("it goes on");
+    drop(pop3);
+    assert!(murder(&system, "frontend1", &["allow", "alice"]).status.success());
+    // A backend ends its part, and the frontend the session.
+    let mut alice = system.login("frontend1", "alice");
+    alice.must("SELECT INBOX").unwrap();
+    assert!(murder(&system, "backend1", &["deny", "-m", "Moved", "alice"]).status.success());
+    assert_eq!(alice.line().unwrap(), "* BYE [ALERT] Moved");
+    assert!(murder(&system, "backend1", &["allow", "alice"]).status.success());
+    assert!(murder(&system, "frontend1", &["deny", "alice"]).status.success());
     assert!(murder(&system, "frontend1", &["allow", "alice"]).status.success());
     assert_eq!(murder(&system, "frontend1", &["allow", "alice"]).status.code(), Some(1));
     assert_eq!(murder(&system, "frontend1", &["deny"]).status.code(), Some(2));
@@ -190,7 +205,13 @@ fn cyruss_own_cyr_deny_and_murder_deny_work_on_one_file() {
     node.set_option("userdeny_db_path", file.to_str().unwrap()).unwrap();
     node.signal(rustix::process::Signal::HUP);
     let cyr_deny = |words: &[&str]| Command::new(program).arg("-C").arg(&conf).args(words).output().unwrap();
+    eventually("the file is this one", || {
+        let own = murder(&system, "frontend1", &["deny", "-l"]);
+        own.status.success().then_some(())
+    });
+    let mut open = system.login("frontend1", "alice");
     assert!(cyr_deny(&["-s", "imap*", "-m", "By Cyrus", "alice"]).status.success());
+    assert_eq!(open.line().unwrap(), "* BYE [ALERT] By Cyrus");
     eventually("alice is kept out", || {
         let mut alice = system.imap("frontend1");
         let refused = alice.command(&format!("LOGIN alice {}", system.password("alice"))).unwrap();

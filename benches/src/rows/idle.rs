@@ -16,11 +16,20 @@ pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
     let cyrus = bench.cyrus.as_ref().map(|cyrus| session(cyrus, bench.size.sessions.min(100))).transpose()?;
     let what = "memory of an idle IMAP session, frontend and backend together";
     row(Row::new(what, Unit::Kilobytes, Bar::AtMost(200.0), ours, cyrus));
-    let crowd = bench.size.crowd;
+    let crowd = bench.size.crowd.min(possible()?);
     let what =
         "sessions through one frontend to one backend at the same time, each with a mailbox, each answering";
     row(Row::new(what, Unit::Count, Bar::AtLeast(crowd as f64), answering(&bench.ours, crowd)? as f64, None));
     Ok(())
+}
+
+/// Sessions for which a frontend may open descriptors: two each, beside those that it keeps for what is open.
+fn possible() -> io::Result<usize> {
+    let limits = std::fs::read_to_string("/proc/self/limits")?;
+    let hard = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().nth(1));
+    // "unlimited"
+    let hard: usize = hard.and_then(|hard| hard.parse().ok()).unwrap_or(usize::MAX);
+    Ok((hard - hard / 16) / 2 - hard.min(400) / 2)
 }
 
 /// How many of so many sessions of users of one backend answer a NOOP once all are there.

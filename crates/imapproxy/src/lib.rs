@@ -4,7 +4,8 @@
 //! acts for the user, and copies what comes back. Where a mailbox is, and who may see it, it knows from its own replica
 //! of the master's list.
 //!
-//! * [`grammar`], [`placement`]: pure parts.
+//! * [`grammar`]: what is read of a command and of an answer; [`capability`]: what is announced.
+//! * [`placement`]: where a new mailbox goes.
 //! * [`peer`]: one end of a session, read and written at once with the others.
 //! * [`session`]: the client, its connections, and how bytes go between them.
 //! * [`cmd`]: the commands, one file per family.

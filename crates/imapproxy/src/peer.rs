@@ -88,24 +88,27 @@ impl Peer {
         Ok(wrote)
     }
 
+    /// Reads on while as much comes as fits: a large message goes on in few writes.
     fn poll_read_in(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        if self.ended || self.input.len() >= self.limit {
-            return Ok(false);
-        }
-        let mut space = [std::mem::MaybeUninit::uninit(); READ];
-        let mut space = ReadBuf::uninit(&mut space);
-        match Pin::new(&mut self.stream).poll_read(cx, &mut space) {
-            Poll::Ready(Ok(())) => {
-                self.ended = space.filled().is_empty();
-                if self.input.is_empty() && self.input.capacity() > KEPT {
-                    self.input = BytesMut::new();
-                }
-                self.input.extend_from_slice(space.filled());
-                Ok(true)
+        let mut any = false;
+        while !self.ended && self.input.len() < self.limit {
+            let mut space = [std::mem::MaybeUninit::uninit(); READ];
+            let mut space = ReadBuf::uninit(&mut space);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut space) {
+                Poll::Ready(result) => result?,
+                Poll::Pending => break,
             }
-            Poll::Ready(Err(error)) => Err(error),
-            Poll::Pending => Ok(false),
+            any = true;
+            self.ended = space.filled().is_empty();
+            if self.input.is_empty() && self.input.capacity() > KEPT {
+                self.input = BytesMut::new();
+            }
+            self.input.extend_from_slice(space.filled());
+            if space.remaining() > 0 {
+                break;
+            }
         }
+        Ok(any)
     }
 
     /// Whether the other end is there, and has all that was put.

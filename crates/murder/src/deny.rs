@@ -23,7 +23,7 @@ pub struct Args {
     /// What the user is told
     #[arg(short, long, value_name = "TEXT", default_value = DEFAULT_MESSAGE)]
     message: String,
-    /// End the sessions that the user has
+    /// End all sessions that the user has, of every service and on other nodes too
     #[arg(short, long)]
     kick: bool,
     #[arg(required_unless_present = "list")]
@@ -56,6 +56,8 @@ pub fn run(args: &Args) -> ExitCode {
             .all()
             .ok()
             .and_then(|all| Some(all.iter().find(|(name, _)| *name == user)?.1.services.clone()));
+        let open = who::services_of(&imapd, user);
+        let ends = open.iter().filter(|service| denial.covers(service)).count();
         if let Err(error) = list.deny(user, denial) {
             return failed("deny", &list, &error);
         }
@@ -68,11 +70,19 @@ pub fn run(args: &Args) -> ExitCode {
             if args.services == "*" { "every service" } else { &args.services },
             args.message
         );
-        match (args.kick, who::sessions_of(&imapd, user)) {
-            (true, _) => service::say!("{} sessions end", who::end_sessions(&imapd, user, false).await),
-            (false, 0) => {}
-            (false, open) => {
-                service::say!("{open} sessions of {user} here go on: murder kick {user} ends them")
+        // The daemons have seen the file by now, and ended some.
+        match args.kick {
+            true => {
+                service::say!("{} sessions end", who::end_sessions(&imapd, user, false).await.max(open.len()))
+            }
+            false => {
+                service::say!("{ends} sessions end");
+                if open.len() > ends {
+                    let others = open.len() - ends;
+                    service::say!(
+                        "{others} sessions of {user} with other services go on: murder kick {user} ends them"
+                    );
+                }
             }
         }
         ExitCode::SUCCESS

@@ -181,10 +181,10 @@ fn here(imapd: &Imapd) -> Vec<Row> {
     rows
 }
 
-/// The number of a user's sessions on this node.
-pub fn sessions_of(imapd: &Imapd, user: &str) -> usize {
-    let of_user = |row: &&Row| row.shown.user.as_deref() == Some(user) && !row.shown.is_parked();
-    here(imapd).iter().filter(of_user).count()
+/// The services of a user's sessions on this node, one for each session.
+pub fn services_of(imapd: &Imapd, user: &str) -> Vec<String> {
+    let of_user = |row: &Row| row.shown.user.as_deref() == Some(user) && !row.shown.is_parked();
+    here(imapd).into_iter().filter(of_user).map(|row| row.shown.service).collect()
 }
 
 /// The number of client sessions on this node.

@@ -26,6 +26,7 @@
 
 pub mod context;
 mod copies;
+mod denied;
 mod desk;
 pub mod disk;
 pub mod drive;

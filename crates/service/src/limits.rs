@@ -50,6 +50,10 @@ bounds::table! {
     pub(crate) LASTING_PROBES: u32 = 4, Count, "chosen: noticed within two minutes";
     /// How often an operator's notice (msg/shutdown, msg/motd) is looked for.
     pub(crate) LOOK: Duration = Duration::from_secs(1), Time, "chosen: a human notices no more";
+    /// How often the list of denied users is looked at though the kernel reports no change.
+    pub(crate) DENIED_LOOK: Duration = Duration::from_secs(30), Time, "chosen: for a list on a network file system";
+    /// The second look after a change, for logins that were under way.
+    pub(crate) DENIED_AGAIN: Duration = Duration::from_secs(1), Time, "chosen: a login takes its seat sooner";
     /// How long a look may take; then what was read last stands.
     pub(crate) NOTICE_PATIENCE: Duration = Duration::from_secs(2), Time, "chosen: a disk that hangs must not hang logins";
     /// Characters of a notice that clients are shown.

@@ -32,6 +32,7 @@ use transport::stream::Stream;
 
 use crate::context::Context;
 use crate::copies::{self, Host};
+use crate::denied;
 use crate::limits::{
     FAILING, HANDSHAKE, LAST_WORDS, LONGEST_PAUSE, PROXY_HEADER, SHORTEST_PAUSE, STRANGER, rows,
 };
@@ -73,6 +74,7 @@ impl Context {
                 None
             }
         };
+        let denied = tokio::spawn(denied::follow(self.clone()));
         let copies = self.take_copies().map(|host| tokio::spawn(welcome_copies(self.clone(), host, copied)));
         self.shutdown().cancelled().await;
         if let Some(copies) = copies {
@@ -83,6 +85,7 @@ impl Context {
             warn!(clients = self.clients(), "the time to finish is over: the remaining sessions are cut");
         }
         reporter.abort();
+        denied.abort();
         if let Some(changes) = changes {
             changes.abort();
         }

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use identity::auth::Login;
+use identity::deny::Denials;
 use protocol::origin::Origin;
 use protocol::spoken::Protocol;
 use serde::{Deserialize, Serialize};
@@ -93,6 +94,10 @@ struct Open {
     ip: Option<IpAddr>,
     /// Where it is counted: an ordinary user, logged in.
     counted: Vec<Counted>,
+    /// An admin's, who is never denied anything.
+    is_admins: bool,
+    /// Why it ends, where the user is denied the service.
+    denied: Option<String>,
     stop: CancellationToken,
 }
 
@@ -157,7 +162,14 @@ impl Sessions {
             since: now(),
             ..Shown::default()
         };
-        let open = Open { shown, ip: peer.ip(), counted: Vec::new(), stop: stop.clone() };
+        let open = Open {
+            shown,
+            ip: peer.ip(),
+            counted: Vec::new(),
+            is_admins: false,
+            denied: None,
+            stop: stop.clone(),
+        };
         let mut inner = self.lock();
         let number = inner.next;
         inner.next = inner.next.wrapping_add(1);
@@ -200,6 +212,26 @@ impl Sessions {
     pub fn release(&self, user: &str) {
         self.stop(|shown| shown.is_parked() && shown.user.as_deref() == Some(user));
         self.give_up_kept(user);
+    }
+
+    /// Ends the sessions of users who are denied the service that they use, and gives up what is kept for those. The number of
+    /// sessions that somebody used.
+    pub(crate) fn end_denied(&self, denials: &Denials) -> usize {
+        if denials.is_empty() {
+            return 0;
+        }
+        let mut ended = 0;
+        for open in self.lock().open.values_mut().filter(|open| !open.is_admins && !open.stop.is_cancelled())
+        {
+            let denial = open.shown.user.as_ref().and_then(|user| denials.get(user));
+            if let Some(denial) = denial.filter(|denial| denial.covers(&open.shown.service)) {
+                open.denied = Some(denial.message.clone());
+                open.stop.cancel();
+                ended += usize::from(!open.shown.is_parked());
+            }
+        }
+        denials.keys().for_each(|user| self.give_up_kept(user));
+        ended
     }
 
     /// Whoever logs in from now on does it by other settings: what is parked was logged in by the old ones.
@@ -298,6 +330,7 @@ impl Seat {
         }
         if let Some(open) = inner.open.get_mut(&self.place.number) {
             open.counted = wanted.into_iter().map(|(what, _)| what).collect();
+            open.is_admins = login.is_any_admin();
             open.shown.tls = tls;
             open.shown.user = Some(login.userid.clone());
             open.shown.authenticated = Some(login.authid.clone()).filter(|authid| *authid != login.userid);
@@ -324,6 +357,7 @@ impl Seat {
         self.place.sessions.lock().discount(self.place.number);
         self.change(|open| {
             (open.shown.user, open.shown.authenticated, open.shown.mailbox) = (None, None, None);
+            open.is_admins = false;
             // The next one who logs in on the connection begins here.
             (open.shown.origin, open.shown.since) = (None, now());
             open.shown.backends.clear();
@@ -336,6 +370,11 @@ impl Seat {
         let mut inner = self.place.sessions.lock();
         let open = inner.open.get_mut(&self.place.number).filter(|open| !open.stop.is_cancelled());
         open.map(|open| open.shown.origin = Some(origin)).is_some()
+    }
+
+    /// What a user is told who is denied the service, where the session ends for that.
+    pub fn denied(&self) -> Option<String> {
+        self.place.sessions.lock().open.get(&self.place.number)?.denied.clone()
     }
 
     /// What a proxy has said of it.
@@ -547,6 +586,26 @@ mod tests {
         assert!(!other.stop().is_cancelled());
         assert_eq!(node.sessions.kick("fred"), 0, "nobody was on");
         assert!(other.stop().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn who_is_denied_a_service_keeps_the_sessions_of_others() {
+        let (imap, pop3) = (Node::new("imap", ""), Node::new("pop3", ""));
+        let released = Arc::new(Mutex::new(Vec::new()));
+        let kept = released.clone();
+        imap.sessions.on_release(move |user| kept.lock().unwrap().push(user.to_owned()));
+        let denial = identity::deny::Denial { services: "imap*".into(), message: "Ask the desk".into() };
+        let denials = Denials::from([("fred".to_owned(), denial)]);
+        let seats = [&imap, &pop3].map(|node| node.login("192.0.2.1:1", &fred()).unwrap());
+        let admin =
+            imap.login("192.0.2.1:1", &Login { userid: "fred".into(), ..Login::trusted("cyrus") }).unwrap();
+        let stranger = imap.enter("192.0.2.1:1");
+        assert_eq!((imap.sessions.end_denied(&denials), pop3.sessions.end_denied(&denials)), (1, 0));
+        assert_eq!(seats[0].denied().as_deref(), Some("Ask the desk"));
+        assert!(seats[0].stop().is_cancelled());
+        assert!([&seats[1], &admin, &stranger].iter().all(|seat| !seat.stop().is_cancelled()));
+        assert_eq!(*released.lock().unwrap(), ["fred"]);
+        assert_eq!(imap.sessions.end_denied(&denials), 0, "twice");
     }
 
     #[tokio::test]

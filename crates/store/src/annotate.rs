@@ -47,6 +47,31 @@ impl Mailbox {
     }
 }
 
+impl Mailbox {
+    /// What a user has noted on messages is another one's from now on: the user has another name.
+    pub(crate) async fn hand_over_notes(self: &Arc<Self>, old: &str, new: &str) -> Result<(), StoreError> {
+        let has =
+            |record: &Record| record.annotations.iter().flat_map(|all| all.iter()).any(|a| a.user == old);
+        let uids: Vec<u32> = self.view().records().iter().filter(|r| has(r)).map(|r| r.uid).collect();
+        if uids.is_empty() {
+            return Ok(());
+        }
+        let (old, new) = (old.to_owned(), new.to_owned());
+        self.change_of(uids.len(), move |change| {
+            for uid in uids {
+                let Some(record) = change.view().get(uid) else { continue };
+                let all = record.annotations.iter().flat_map(|all| all.iter()).cloned();
+                let mut all: Vec<Annotation> = all.collect();
+                all.iter_mut().filter(|a| a.user == old).for_each(|a| a.user.clone_from(&new));
+                all.sort_by(|a, b| (&a.entry, &a.user).cmp(&(&b.entry, &b.user)));
+                change.op(Op::Annotate { uid, modseq: change.modseq(), annotations: all });
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
 impl Record {
     /// The value of an annotation of the message; `user` is [`SHARED`] for everybody's.
     pub fn annotation(&self, entry: &str, user: &str) -> Option<&[u8]> {

@@ -4,10 +4,8 @@
 use std::sync::{Arc, MutexGuard};
 
 use protocol::{
-    imap::{
-        Flag,
-        command::notify::{Event, Events},
-    },
+    flag::Flag,
+    imap::command::notify::{Event, Events},
     name::MailboxName,
 };
 use tokio::sync::oneshot;
@@ -309,7 +307,10 @@ impl Mailbox {
         let (mailbox, epoch) = (self.clone(), self.log.epoch());
         let done = move |result: Result<(), StoreError>| {
             match &result {
-                Ok(()) => mailbox.publish(view, saved, usage, events),
+                Ok(()) => {
+                    mailbox.publish(view, saved, usage, events);
+                    mailbox.count_texts();
+                }
                 Err(_) => {
                     // The counts are those of one change, whichever job fails first.
                     let _ = mailbox.shared.quotas.add(root.as_ref(), delta.negated(), false);

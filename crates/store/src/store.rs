@@ -30,6 +30,7 @@ use super::{
     quota::{Quota, Quotas},
     replay,
     stage::Staging,
+    text,
     turns::Turns,
     userlog::{self, State as UserState, UserLog},
 };
@@ -78,6 +79,8 @@ pub(crate) struct Shared {
     pub quotas: Arc<Quotas>,
     /// Who is told of changes.
     pub hub: Hub,
+    /// Who makes text indexes.
+    pub texts: text::desk::Desk,
     pub expunge_mode: ExpungeMode,
     /// How long it is remembered which messages are gone, in seconds.
     pub history: i64,

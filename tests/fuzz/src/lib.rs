@@ -61,6 +61,10 @@ pub const TARGETS: [Target; 9] = [
             b"b3 EXAMINE x (QRESYNC (67890007 9223372036854775807 1,43:211 (1,3,5 41,50,60)))",
             b"b4 XTAKE 1,3:9",
             b"b5 APPEND x () UTF8 (~{3+}\r\nabc)",
+            b"b6 APPEND x (\\Seen) CATENATE (URL \"/a;UIDVALIDITY=1/;UID=2/;SECTION=1.MIME\" TEXT ~{3+}\r\nabc)",
+            b"b7 UID REPLACE 7 x CATENATE (URL {4+}\r\n;UID TEXT {3}",
+            b" URL ;UID=1/;PARTIAL=0.5 TEXT {3}\r\n",
+            b"imap://a;AUTH=*@h:143/b%20c/;UID=1/;SECTION=HEADER.FIELDS%20(TO)",
         ],
     },
     Target {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::imap::command::{fetch, list, notify, search};
+use protocol::imap::command::{append, fetch, list, notify, search};
 use protocol::imap::{flag, set};
 
 bounds::table! {
@@ -53,10 +53,18 @@ bounds::table! {
     pub(crate) MESSAGES: usize = 10_000, Count, "chosen: more than any client appends at once";
     /// Bytes of what stands between two messages of one APPEND, annotations among it.
     pub(crate) ARGUMENTS: u64 = 1024 * 1024, Bytes, "chosen: some of the longest annotations";
+    /// URLs, messages and their ends in one run of the text of an APPEND.
+    pub(crate) PARTS: usize = append::PARTS, Count, "chosen: more than any client makes a message of";
+    /// Literals in one such run that are no message's: URLs and values of annotations.
+    pub(crate) LITERALS: usize = append::ARGUMENTS, Count, "chosen: the run is read again for each";
+    /// Bytes of a URL of CATENATE.
+    pub(crate) URL: usize = append::URL_MAX, Bytes, "chosen: longer than any mailbox's name";
     /// Commands of one user that search through mailboxes or the list at the same time.
     pub(crate) ASIDE: usize = 4, Count, "chosen: a client that searches in some windows";
     /// Slices of such commands, of all users, that are worked on at once.
     pub(crate) SCANS: usize = 4, Count, "chosen: few of the blocking threads of a process";
+    /// Texts of one SEARCH of which the index is asked; for more of them the messages are read.
+    pub(crate) PROOFS: usize = 256, Count, "chosen: more than anybody types";
     /// Ranges of UIDs that a search can save.
     pub(crate) SAVED: usize = 128 * 1024, Count, "chosen: 1 MiB of a session";
     /// Bytes of what is kept of mailboxes for the next SORT or THREAD, in the whole process.
@@ -111,6 +119,10 @@ bounds::table! {
     pub(crate) EVENT_GROUPS: usize = notify::GROUPS, Count, "chosen: more than any client sends";
     /// Flags of one STORE or APPEND.
     pub(crate) FLAGS: usize = flag::MAX, Count, "chosen: twice the keywords of a mailbox";
+    /// Bytes of an annotation that SORT compares: its first.
+    pub(crate) NOTE_SORTED: usize = 4096, Bytes, "chosen: few differ later";
+    /// Names of annotations that one look at a mailbox tells as changed, beside flags; what is more changed silently.
+    pub(crate) NOTES_TOLD: usize = 1000, Count, "chosen: those of a message, all of them";
     /// Bytes of the patterns of one ANNOTATION item of FETCH, times bytes of the names of a message's annotations.
     pub(crate) NOTE_STEPS: usize = 1 << 20, Count, "chosen: a millisecond or two of the processor";
 }

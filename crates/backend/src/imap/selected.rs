@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use protocol::acl::{Rights, Who};
+use protocol::imap::command::annotate::print_names;
 use protocol::imap::command::copy::print_expunge;
 use protocol::imap::command::fetch::{Handle, Value, print_end, print_start};
 use protocol::imap::command::select::{Count, print_flags, print_vanished};
@@ -11,6 +12,7 @@ use protocol::imap::{Code, Flag, Reply};
 use protocol::name::MailboxName;
 use work::aside::weighed;
 
+use super::cmd::annotate::Told;
 use super::cmd::append::may_set;
 use super::marks::{Marks, mark};
 use super::numbering::{Numbering, number};
@@ -36,6 +38,8 @@ pub struct Selected {
     recent_until: u32,
     /// Opened by EXAMINE, which takes \Recent from nobody.
     examined: bool,
+    /// Opened with ANNOTATE.
+    pub annotate: bool,
     /// Keywords that the client was told of.
     keywords: u32,
 }
@@ -93,6 +97,7 @@ impl Selected {
             own: Vec::new(),
             recent_until,
             examined,
+            annotate: false,
             keywords,
         };
         selected.find_recent();
@@ -175,6 +180,11 @@ impl Selected {
                 std::future::pending::<()>().await;
             }
         }
+    }
+
+    /// Opened by EXAMINE: nothing is changed, not even what is the user's alone.
+    pub fn is_examined(&self) -> bool {
+        self.examined
     }
 
     /// Whether FETCH of a body marks it.
@@ -272,6 +282,7 @@ impl Selected {
     ) -> Vec<u32> {
         let mut known = std::mem::take(&mut self.known);
         known.sort_unstable();
+        let before = self.annotate.then(|| self.view().clone());
         let changes = self.numbering.advance(self.mailbox.view());
         self.find_recent();
         let view = self.view().clone();
@@ -285,10 +296,13 @@ impl Selected {
             Count::Exists(self.numbering.count()).print(out);
             Count::Recent(self.recent_count()).print(out);
         }
+        let mut told = Told::default();
         for uid in changes.changed.into_iter().filter(|_| changed) {
             let Some(record) = view.get(uid) else { continue };
             if known.binary_search(&(uid, record.modseq)).is_err() {
-                self.print_flags(record, manner, out);
+                let before = before.as_ref().and_then(|before| before.get(uid));
+                let notes = before.map(|before| told.changed(before, record, &self.user));
+                self.print_flags(record, &notes.unwrap_or_default(), manner, out);
             }
         }
         changes.new
@@ -306,14 +320,18 @@ impl Selected {
         own
     }
 
-    /// The flags of a message as they are told without having been asked for.
-    fn print_flags(&self, record: &Record, manner: Manner, out: &mut Vec<u8>) {
+    /// The flags of a message as they are told without having been asked for, with the names of annotations that changed.
+    fn print_flags(&self, record: &Record, notes: &[&str], manner: Manner, out: &mut Vec<u8>) {
         let flags = self.flag_list(self.view(), record);
         let modseq = manner.modseq.then_some(Value::Modseq(record.modseq));
         let uid = (!manner.uid_only).then_some(Value::Uid(record.uid));
         let values = [Some(Value::Flags(&flags)), modseq, uid];
         print_start(out, self.handle(manner, record.uid));
         Value::print_all(values.into_iter().flatten(), out);
+        if !notes.is_empty() {
+            out.push(b' ');
+            print_names(out, notes.iter().copied());
+        }
         print_end(out);
     }
 
@@ -335,7 +353,12 @@ impl Selected {
 
 /// What somebody must be able to do for a mailbox not to be read-only.
 fn changes() -> Rights {
-    Rights::SEEN | Rights::WRITE | Rights::INSERT | Rights::DELETE_MESSAGES | Rights::EXPUNGE
+    Rights::SEEN
+        | Rights::WRITE
+        | Rights::ANNOTATE
+        | Rights::INSERT
+        | Rights::DELETE_MESSAGES
+        | Rights::EXPUNGE
 }
 
 /// Epoch seconds.

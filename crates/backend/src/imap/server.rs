@@ -71,12 +71,13 @@ impl Server {
     /// The last words to a client whose session is stopped.
     pub fn stopped(&self) -> Bye {
         let kicked = || Bye::new("Session ended by an administrator");
+        let denied = self.seat.denied().map(|text| Bye::new(text).code(Code::Alert));
         match self.seat.origin() {
             _ if self.context.shutdown().is_cancelled() => Bye::new("Server is shutting down"),
             Some(origin) if origin.parked => Bye::new("The connection is kept no longer"),
-            // The frontend that knows this code ends the whole session, whatever it does elsewhere.
-            Some(_) => kicked().code(Code::XKicked),
-            None => kicked(),
+            // The frontend that knows this code ends the whole session, whatever it does elsewhere, and says the rest.
+            Some(_) => denied.map_or_else(kicked, |denied| Bye::new(denied.to_string())).code(Code::XKicked),
+            None => denied.unwrap_or_else(kicked),
         }
     }
 }

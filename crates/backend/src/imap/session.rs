@@ -179,13 +179,16 @@ impl Session {
             Assembled::Bad(bad) => self.refuse(bad),
             Assembled::Append { append, literal } => {
                 let tag = append.tag.clone();
+                if append.replaced.is_some() {
+                    // So that the command works on what is there now.
+                    self.announce(Announce::WithoutExpunge).await?;
+                    if self.over {
+                        return self.conn.flush().await;
+                    }
+                }
                 let outcome = match &self.user {
                     Some(_) => cmd::append::run(self, append, literal).await,
-                    None => {
-                        let patience = self.patience();
-                        self.conn.skip(literal, patience).await?;
-                        Err(Stop::Refused(Refusal::NotLoggedIn))
-                    }
+                    None => cmd::append::give_up(self, literal, Refusal::NotLoggedIn.into()).await,
                 };
                 self.answer(&tag, outcome, Announce::All).await?;
             }

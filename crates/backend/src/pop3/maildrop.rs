@@ -18,8 +18,11 @@ use tracing::{error, info, warn};
 use work::aside::weighed;
 
 use super::locks::{Lock, Locked, Locks, Pace};
+use super::refusal::unopenable;
+use crate::imap::metadata::definitions::date;
+use crate::imap::metadata::known;
 use crate::pop3::limits::TOP_LINE;
-use store::{FlagChange, FlagMask, How, Mailbox, Store, StoreError};
+use store::{FlagChange, FlagMask, How, Mailbox, SHARED, Store, StoreError};
 
 /// An open maildrop: the mailbox, and the right to it.
 pub(super) struct Opened {
@@ -39,8 +42,7 @@ pub(super) async fn open(
     imapd: &Imapd,
     login: &Login,
 ) -> Result<(Opened, Maildrop), Reply> {
-    let unopenable = |why: &dyn std::fmt::Display| Reply::Unopenable(why.to_string());
-    let name = name(store.namespace(), login).ok_or_else(|| unopenable(&"Invalid mailbox name"))?;
+    let name = name(store.namespace(), login).ok_or_else(|| unopenable(&StoreError::BadName))?;
     let mailbox = mailbox(store, &name, login).await.map_err(|error| {
         warn!(user = login.userid, %name, %error, "maildrop not opened");
         unopenable(&error)
@@ -57,8 +59,12 @@ pub(super) async fn open(
         Locked::TooSoon => Reply::LoginDelay { minutes: imapd.popminpoll.as_secs().div_ceil(60) },
     })?;
     let view = mailbox.view();
+    let after = mailbox.annotation(known::POP3_SHOW_AFTER, SHARED).and_then(|value| date(&value));
     let list = move || {
-        let messages = view.records().iter().map(|record| Message { uid: record.uid, size: record.size });
+        // What is older than `pop3showafter` is not shown.
+        let shown =
+            view.records().iter().filter(|record| after.is_none_or(|after| record.internaldate >= after));
+        let messages = shown.map(|record| Message { uid: record.uid, size: record.size });
         Maildrop::new(view.uidvalidity, messages.collect())
     };
     let maildrop = weighed(mailbox.view().exists(), list).await;

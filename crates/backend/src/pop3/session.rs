@@ -113,7 +113,7 @@ impl drive::Session for Client {
     fn farewell(&mut self, why: Farewell, out: &mut BytesMut) {
         let reply = match why {
             Farewell::Idle => Reply::Idle,
-            Farewell::Shutdown => Reply::ShuttingDown,
+            Farewell::Shutdown => self.seat.denied().map_or(Reply::ShuttingDown, Reply::UserDenied),
             Farewell::TooLong => Reply::LineTooLong,
         };
         say(&reply, out);

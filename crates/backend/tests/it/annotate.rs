@@ -143,3 +143,115 @@ async fn annotations_of_messages_have_their_limits() {
         .talk("C: b GETQUOTA user/fred\nS: * QUOTA user/fred (ANNOTATION-STORAGE 0 65)\nS: b OK Completed")
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_are_found_and_sorted_by_what_is_noted_on_them() {
+    let node = Node::start().await;
+    let mut admin = node.login("cyrus").await;
+    admin.talk("C: a CREATE shared\nS: a OK …\nC: b SETACL shared fred lrswipkxtecdan\nS: b OK …\nC: c SETACL shared wilma lrn\nS: c OK …").await;
+    let shared = "\"Shared Folders/shared\"";
+    let (mut fred, mut wilma) = (node.login("fred").await, node.login("wilma").await);
+    for _ in 0..4 {
+        fred.append(shared, MAIL).await;
+    }
+    fred.append("INBOX", MAIL).await;
+    fred.talk("C: s SELECT INBOX\nS: …\nS: s OK …\nC: t STORE 1 ANNOTATION (/comment (value.priv \"agreed\"))\nS: t OK …").await;
+    // Who may change no flag may annotate all the same.
+    wilma.talk(&format!("C: a SELECT {shared}\nS: …\nS: * OK [ANNOTATIONS 65536] Ok\nS: …\nS: a OK …")).await;
+    wilma.talk("C: b STORE 1 ANNOTATION (/comment (value.priv \"wilma agreed\" value.shared \"Breeds\"))\nS: b OK Completed").await;
+    fred.talk(&format!("C: a SELECT {shared}\nS: …\nS: a OK …")).await;
+    fred.talk(
+        r#"
+        C: b STORE 2 ANNOTATION (/comment (value.priv "decreed"))
+        S: b OK Completed
+        C: c STORE 3 ANNOTATION (/comment (value.priv "agreed" value.shared "AGREED too") /1/comment (value.priv "part"))
+        S: c OK Completed
+        C: d SEARCH ANNOTATION /comment value "EED"
+        S: * SEARCH 1 2 3
+        S: d OK Completed
+        C: e UID SEARCH ANNOTATION /comment value.priv "eed" NOT 2
+        S: * SEARCH 3
+        S: e OK Completed
+        C: f SEARCH ANNOTATION /comment value.priv wilma
+        S: * SEARCH
+        S: f OK Completed
+        C: g SEARCH RETURN (COUNT) ANNOTATION /comment value NIL
+        S: * ESEARCH (TAG "g") COUNT 1
+        S: g OK Completed
+        C: h SEARCH ANNOTATION /% value.priv part
+        S: * SEARCH
+        S: h OK Completed
+        C: i SEARCH ANNOTATION /%/comment value.priv part
+        S: * SEARCH 3
+        S: i OK Completed
+        C: j SEARCH ANNOTATION /comment size "1"
+        S: j BAD Invalid annotation attribute in Search
+        C: k SORT (ANNOTATION /comment value.priv) UTF-8 ALL
+        S: * SORT 1 4 3 2
+        S: k OK Completed
+        C: l SORT (REVERSE ANNOTATION /comment value.shared REVERSE ARRIVAL) UTF-8 1:3
+        S: * SORT 1 3 2
+        S: l OK Completed
+        C: m UID SORT RETURN (ALL) (ANNOTATION /comment value.priv) UTF-8 ANNOTATION /* value.priv eed
+        S: * ESEARCH (TAG "m") UID ALL 3,2
+        S: m OK Completed
+        C: n SORT (ANNOTATION /comment value) UTF-8 ALL
+        S: n BAD Invalid annotation attribute in Sort
+        C: o THREAD ORDEREDSUBJECT UTF-8 ANNOTATION /comment value.shared breeds
+        S: * THREAD (1)
+        S: o OK Completed
+        C: p ESEARCH IN (MAILBOXES ("Shared Folders/shared" INBOX)) RETURN (COUNT) ANNOTATION /comment value.priv agreed
+        S: * ESEARCH (TAG "p" MAILBOX "Shared Folders/shared" UIDVALIDITY …) UID COUNT 1
+        S: * ESEARCH (TAG "p" MAILBOX INBOX UIDVALIDITY …) UID COUNT 1
+        S: p OK Completed
+        "#,
+    )
+    .await;
+    fred.send(b"q SEARCH ANNOTATION /comment value.shared ~{6+}\r\nBREEDS\r\n").await;
+    fred.talk("S: * SEARCH 1\nS: q OK Completed").await;
+    wilma.talk("C: c SORT (ANNOTATION /comment value.priv) UTF-8 ANNOTATION /comment value.priv wilma\nS: …\nS: * SORT 1\nS: c OK Completed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_asks_for_it_is_told_which_annotations_others_change() {
+    let node = Node::start().await;
+    let (mut told, mut quiet, mut changes) =
+        (node.login("fred").await, node.login("fred").await, node.login("fred").await);
+    changes.append("INBOX", MAIL).await;
+    told.talk("C: a SELECT INBOX (CONDSTORE ANNOTATE)\nS: …\nS: a OK …").await;
+    quiet.talk("C: a SELECT INBOX\nS: …\nS: a OK …").await;
+    changes.talk("C: a SELECT INBOX\nS: …\nS: a OK …\nC: b STORE 1 ANNOTATION (/comment (value.priv \"x\") /1/comment (value.shared \"y\"))\nS: b OK …").await;
+    told.talk(
+        "C: b NOOP\nS: * 1 FETCH (FLAGS (…) MODSEQ (3) UID 1 ANNOTATION (/1/comment /comment))\nS: b OK …",
+    )
+    .await;
+    quiet.talk("C: b NOOP\nS: * 1 FETCH (FLAGS (…) UID 1)\nS: b OK …").await;
+    changes.talk("C: c STORE 1 +FLAGS (\\Seen)\nS: …\nS: c OK …").await;
+    told.talk("C: c NOOP\nS: * 1 FETCH (FLAGS (…\\Seen) MODSEQ (4) UID 1)\nS: c OK …").await;
+    changes.talk("C: d STORE 1 ANNOTATION (/comment (value.priv NIL))\nS: d OK …").await;
+    told.talk("C: d NOOP\nS: * 1 FETCH (FLAGS (…\\Seen) MODSEQ (5) UID 1 ANNOTATION (/comment))\nS: d OK …")
+        .await;
+    // What it does itself it knows.
+    told.talk("C: e STORE 1 ANNOTATION (/comment (value.priv \"z\"))\nS: * 1 FETCH (MODSEQ (6))\nS: e OK …\nC: f NOOP\nS: f OK …").await;
+    told.talk("C: g EXAMINE INBOX (ANNOTATE)\nS: …\nS: * OK [ANNOTATIONS READ-ONLY] Ok\nS: …\nS: g OK …\nC: h STORE 1 ANNOTATION (/comment (value.priv \"z\"))\nS: h NO …").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn annotations_of_messages_follow_a_mailbox_and_a_user_who_is_renamed() {
+    let node = Node::with("allowusermoves: yes").await;
+    let mut admin = node.login("cyrus").await;
+    let mut fred = node.login("fred").await;
+    fred.talk("C: a CREATE Old\nS: a OK …").await;
+    fred.append("Old", MAIL).await;
+    fred.append("INBOX", MAIL).await;
+    for mailbox in ["INBOX", "Old"] {
+        fred.talk(&format!("C: b SELECT {mailbox}\nS: …\nS: b OK …\nC: c STORE 1 ANNOTATION (/comment (value.priv \"mine\" value.shared \"all\"))\nS: c OK …")).await;
+    }
+    fred.talk("C: d UNSELECT\nS: d OK …\nC: e RENAME Old New\nS: e OK …\nC: f LOGOUT\nS: …\nS: f OK …").await;
+    admin.talk("C: a SETQUOTA user/fred (ANNOTATION-STORAGE 100)\nS: …\nS: a OK …\nC: b RENAME user/fred user/barney\nS: b OK …").await;
+    node.context.passwords().set("barney", "secret").unwrap();
+    let mut barney = node.login("barney").await;
+    for mailbox in ["INBOX", "New"] {
+        barney.talk(&format!("C: b SELECT {mailbox}\nS: …\nS: b OK …\nC: c FETCH 1 (ANNOTATION (/comment value))\nS: * 1 FETCH (ANNOTATION (/comment (value.priv \"mine\" value.shared \"all\")))\nS: c OK …")).await;
+    }
+}

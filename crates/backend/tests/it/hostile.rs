@@ -9,6 +9,8 @@ async fn nonsense_is_answered_and_the_session_goes_on() {
     let long = format!("x SELECT {}", "y".repeat(200_000));
     let metadata_parens = format!("x GETMETADATA {}", "(".repeat(10_000));
     let note_parens = format!("x FETCH 1 ANNOTATION {}", "(".repeat(10_000));
+    let note_keys =
+        format!("x SEARCH {}ALL", format!("ANNOTATION /{}b value x ", "a*".repeat(40)).repeat(500));
     let many_entries = format!("x GETMETADATA INBOX ({})", "/private/x ".repeat(10_000));
     let many_values = format!("x SETMETADATA INBOX ({})", "/private/x \"\" ".repeat(10_000));
     // Patterns that match late, against names that nearly fit.
@@ -20,6 +22,9 @@ async fn nonsense_is_answered_and_the_session_goes_on() {
     let names: Vec<String> = (0..9999).map(|n| format!("{n}/{}", "y/".repeat(30))).collect();
     let notify_names =
         format!("x NOTIFY SET STATUS (subtree ({}) (MessageNew MessageExpunge))", names.join(" "));
+    let many_parts = format!("x APPEND INBOX CATENATE ({}URL u)", "URL u ".repeat(10_000));
+    let many_urls = format!("x APPEND INBOX CATENATE ({}URL u)", "URL {1+}\r\nu ".repeat(1_000));
+    let long_url = format!("x APPEND INBOX CATENATE (URL \"/{}\")", "%20".repeat(10_000));
     let table: &[(&[u8], &str)] = &[
         (b"x", "x BAD Null command"),
         (b"", "* BAD Invalid tag"),
@@ -28,11 +33,21 @@ async fn nonsense_is_answered_and_the_session_goes_on() {
         (b"x FOO", "x BAD Unrecognized command"),
         (b"x FETCH 1 FLAGS", "x BAD Please select a mailbox first"),
         (b"x SELECT {99999999}", "x BAD Literal too large"),
-        (b"x APPEND INBOX {3}bad", "x BAD Missing required argument to Append"),
+        (b"x APPEND INBOX {3}bad", "x BAD Invalid message literal in Append"),
+        (b"x REPLACE 1 INBOX {3}bad", "x BAD Invalid message literal in Replace"),
+        (b"x UID REPLACE 99999999999 INBOX {3+}\r\nbad", "x BAD Invalid sequence in Uid Replace"),
+        (b"x APPEND INBOX CATENATE (URL {99999999}", "x BAD Literal too large"),
+        (b"x APPEND INBOX CATENATE (URL {5}x TEXT {3}", "x BAD …"),
+        (many_parts.as_bytes(), "x BAD Too many parts in one message"),
+        (many_urls.as_bytes(), "x BAD Too many literals"),
+        (long_url.as_bytes(), "x BAD URL too long"),
         (parens.as_bytes(), "x BAD Invalid Search criteria…"),
         (metadata_parens.as_bytes(), "x BAD …"),
         (many_entries.as_bytes(), "x BAD Invalid list, too long, in Getmetadata"),
         (many_values.as_bytes(), "x BAD Invalid list, too long, in Setmetadata"),
+        (note_keys.as_bytes(), "x BAD Please select a mailbox first"),
+        (b"x SEARCH ANNOTATION {99999999}", "x BAD Literal too large"),
+        (b"x SORT (ANNOTATION /comment (value.priv)) UTF-8 ALL", "x BAD …"),
         (b"x SETMETADATA INBOX (/private/x {99999999}", "x BAD Literal too large"),
         (b"x GETMETADATA INBOX (MAXSIZE 99999999999999999999) /private/x", "x BAD …"),
         (stars.as_bytes(), "x OK Completed"),

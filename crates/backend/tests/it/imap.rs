@@ -26,6 +26,7 @@ async fn a_message_is_appended_fetched_flagged_and_expunged() {
         S: * OK [UIDNEXT 2] Ok
         S: * OK [HIGHESTMODSEQ …] Ok
         S: * OK [MAILBOXID (…)] Ok
+        S: * OK [ANNOTATIONS 65536] Ok
         S: a OK [READ-WRITE] Completed
         C: b FETCH 1 (UID FLAGS RFC822.SIZE ENVELOPE)
         S: * 1 FETCH (UID 1 FLAGS (\Recent) RFC822.SIZE 146 ENVELOPE ("Mon, 23 Nov 2026 12:00:00 +0100" "Lunch" (("Joe" NIL "joe" "example.org")) (("Joe" NIL "joe" "example.org")) (("Joe" NIL "joe" "example.org")) ((NIL NIL "fred" "example.org")) NIL NIL NIL "<1@example.org>"))
@@ -524,7 +525,7 @@ async fn frontends_ask_for_room_append_and_act_for_users() {
             C: e XFER user/fred be2
             S: e NO [NOPERM] Permission denied
             C: f UNAUTHENTICATE
-            S: f OK Completed
+            S: f OK [CAPABILITY …AUTH=PLAIN…] Completed
             C: g SELECT INBOX
             S: g BAD Please login first
             C: h LOGIN wilma secret

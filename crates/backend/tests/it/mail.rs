@@ -381,3 +381,27 @@ async fn who_is_denied_gets_no_mail_and_comes_in_by_no_service() {
     list.allow("fred").unwrap();
     pop3(&node, "fred").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pop3_shows_nothing_that_is_older_than_the_mailboxs_own_date() {
+    let node = Node::start().await;
+    let mut fred = node.login("fred").await;
+    for (date, text) in [("23-Nov-2026 10:00:00 +0000", "old"), ("24-Nov-2026 10:00:00 +0000", "new")] {
+        fred.send(
+            format!("a APPEND INBOX \"{date}\" {{{}+}}\r\n{text}\r\n\r\n\r\n", text.len() + 4).as_bytes(),
+        )
+        .await;
+        fred.talk("S: a OK …").await;
+    }
+    pop3(&node, "fred").await.talk("C: STAT\nS: +OK 2 …\nC: QUIT\nS: +OK…").await;
+    let entry = "/shared/vendor/cmu/cyrus-imapd/pop3showafter";
+    fred.talk(&format!("C: b SETMETADATA INBOX ({entry} \"24-Nov-2026 10:00:00 +0000\")\nS: b OK …")).await;
+    let mut mail = pop3(&node, "fred").await;
+    mail.talk(
+        "C: STAT\nS: +OK 1 7\nC: UIDL\nS: +OK …\nS: 1 ….2\nS: .\nC: DELE 1\nS: +OK …\nC: QUIT\nS: +OK…",
+    )
+    .await;
+    fred.talk("C: c STATUS INBOX (MESSAGES)\nS: * STATUS INBOX (MESSAGES 1)\nS: c OK …").await;
+    fred.talk(&format!("C: d SETMETADATA INBOX ({entry} NIL)\nS: d OK …")).await;
+    pop3(&node, "fred").await.talk("C: STAT\nS: +OK 1 …").await;
+}

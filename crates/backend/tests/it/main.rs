@@ -4,9 +4,12 @@
 
 mod agreement;
 mod annotate;
+mod appending;
 mod bystanders;
 mod clients;
 mod content;
+mod corners;
+mod denied;
 mod field;
 mod hostile;
 mod imap;
@@ -19,3 +22,4 @@ mod options;
 mod parked;
 mod resync;
 mod searching;
+mod texts;

@@ -89,13 +89,15 @@ async fn a_client_that_comes_back_hears_what_went_and_what_changed() {
             S: …
             S: * OK [HIGHESTMODSEQ 13] Ok
             S: * OK [MAILBOXID (…)] Ok
+            S: * OK [ANNOTATIONS 65536] Ok
             S: c OK [READ-WRITE] Completed
             "#,
         )
         .await;
         let validity = uidvalidity(&mut back).await;
         let ask = |known: &str| format!("C: d SELECT INBOX (QRESYNC ({validity} {known}))\n");
-        let opened = "S: * OK [CLOSED] Ok\nS: …\nS: * OK [MAILBOXID (…)] Ok\n";
+        let opened =
+            "S: * OK [CLOSED] Ok\nS: …\nS: * OK [MAILBOXID (…)] Ok\nS: * OK [ANNOTATIONS 65536] Ok\n";
         for (known, told) in [
             ("13", ""),
             (
@@ -157,7 +159,7 @@ async fn who_was_away_for_too_long_hears_of_all_that_is_not_there_and_the_settle
     // A clock that goes on is what a second expunge sees; which one it is does not matter here.
     let mut fred = selected(node.login("fred").await, "QRESYNC").await;
     let validity = uidvalidity(&mut fred).await;
-    let opened = "S: * OK [CLOSED] Ok\nS: …\nS: * OK [MAILBOXID (…)] Ok\n";
+    let opened = "S: * OK [CLOSED] Ok\nS: …\nS: * OK [MAILBOXID (…)] Ok\nS: * OK [ANNOTATIONS 65536] Ok\n";
     for (known, gone) in
         [("11 1:20", "2,8"), ("11 3:20 (1,2,4 1,3,5)", "8"), ("11 3:20", "8"), ("1 1:20 (1,6 1,7)", "2,8")]
     {
@@ -367,6 +369,7 @@ async fn under_uidonly_no_message_has_a_number() {
         S: * OK [UIDNEXT 4] Ok
         S: * OK [HIGHESTMODSEQ 8] Ok
         S: * OK [MAILBOXID (…)] Ok
+        S: * OK [ANNOTATIONS 65536] Ok
         S: g OK [READ-WRITE] Completed
         C: h SELECT INBOX (QRESYNC (1 1 (1 1)))
         S: h BAD [UIDREQUIRED] …

@@ -93,7 +93,8 @@ pub async fn unauthenticate(s: &mut Session) -> Outcome {
     s.enabled = Enabled::default();
     s.follows_referrals = false;
     s.client.restrain(BEFORE_LOGIN_BOUND);
-    Ok(Done::completed())
+    let words = capability::words(s, Moment::Greeting);
+    Ok(Done::Here(Reply::completed().code(Code::Capability(words))))
 }
 
 async fn welcome(s: &mut Session, login: Login) -> Outcome {

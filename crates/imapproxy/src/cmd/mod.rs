@@ -121,9 +121,10 @@ fn count(session: &mut Session, wrong: bool, foreign: bool) -> Result<(), Stop> 
 
 /// What is read of a command here before it is served.
 enum Wanted {
-    /// Nothing but its first piece: the messages of an APPEND are streamed, and everything about the messages of the selected
+    /// Nothing but its first piece: the messages of an APPEND or REPLACE are streamed, and everything about the messages of the selected
     /// mailbox is its backend's, whatever it may be.
     Append(Head, Piece),
+    Replace(Head, Piece),
     Messages(Head, Piece),
     /// All, of which the mailbox alone is understood: the rest is its backend's.
     Select(Request),
@@ -147,6 +148,7 @@ impl Wanted {
         logs::chat(session.listener.imapd().chatty, head.verb.as_bytes());
         match head.verb.as_str() {
             "APPEND" if !head.uid => return Ok(Wanted::Append(head, first)),
+            "REPLACE" => return Ok(Wanted::Replace(head, first)),
             "FETCH" | "STORE" | "SEARCH" | "SORT" | "THREAD" | "UIDBATCHES" | "EXPUNGE" | "XSORT"
             | "XSTATS" => return Ok(Wanted::Messages(head, first)),
             _ => {}
@@ -174,6 +176,7 @@ impl Wanted {
 async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
     let (request, body) = match Wanted::read(s, head, first).await? {
         Wanted::Append(head, first) => return append::append(s, head, first).await,
+        Wanted::Replace(head, first) => return append::replace(s, head, first).await,
         Wanted::Messages(head, first) => return message::pipe(s, head, first).await,
         Wanted::Select(request) => return select::select(s, &request).await,
         Wanted::Status(request) => return status::status(s, &request).await,

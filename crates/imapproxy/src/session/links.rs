@@ -128,6 +128,13 @@ pub struct Reached {
     is_new: bool,
 }
 
+impl Reached {
+    /// For one who has it to himself, and tells it whose it is.
+    pub fn into_link(self) -> Link {
+        self.link
+    }
+}
+
 impl Way {
     pub fn server(&self) -> &str {
         &self.server

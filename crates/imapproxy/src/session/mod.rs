@@ -13,9 +13,11 @@ pub mod client;
 pub mod gather;
 pub mod link;
 pub mod links;
+pub mod parts;
 pub mod pipe;
 pub mod referral;
 pub mod relay;
+pub mod runs;
 pub mod transfer;
 
 use std::future::poll_fn;
@@ -328,6 +330,9 @@ impl Session {
     /// Why a session that was told to stop ends.
     pub fn stopped(&self) -> Stop {
         let daemon_ends = self.context.shutdown().is_cancelled();
+        if let Some(text) = self.seat.denied().filter(|_| !daemon_ends) {
+            return Stop::notice(text);
+        }
         Stop::Bye(Bye::new(if daemon_ends { SHUTTING_DOWN } else { KICKED }))
     }
 

@@ -1,6 +1,7 @@
 //! The IMAP proxy over real sockets: a client, the proxy, and backends that answer from a table.
 #![allow(clippy::unwrap_used)]
 
+mod appending;
 mod copying;
 mod crossing;
 mod gathering;

@@ -355,6 +355,20 @@ async fn at_a_real_backend_the_next_session_meets_nothing_of_the_last() {
     backend.stop();
 }
 
+#[tokio::test]
+async fn who_is_denied_at_the_frontend_loses_the_session_and_what_is_parked() {
+    let (_backend, world) = before(willing).await;
+    session(&world, "fred").await;
+    session(&world, "jane").await;
+    world.parked(2).await;
+    let mut open = world.login("fred").await;
+    let denial = identity::deny::Denial { services: "imap".into(), message: "Ask the desk".into() };
+    world.context.denied().deny("fred", denial).unwrap();
+    assert_eq!(open.line().await, "* BYE [ALERT] Ask the desk");
+    assert_eq!(open.line().await, "(closed)");
+    world.parked(1).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_connection_takes_no_clients_place_at_the_backend() {
     let (backend, _dir, port) = store(1).await;

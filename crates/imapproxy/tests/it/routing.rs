@@ -366,3 +366,37 @@ async fn a_frontend_says_which_form_of_literals_its_configuration_allows() {
         assert!(words[0].split(' ').any(|told| told == word), "{words:?}");
     }
 }
+
+#[tokio::test]
+async fn commands_that_nobody_here_serves_are_heard_to_their_end() {
+    let backend = Backend::start(|_| "$ OK Completed\r\n".into()).await;
+    let world = World::new(&[&backend], &[("user.fred", 0)], "").await;
+    let mut client = world.fred().await;
+    for word in [
+        "GENURLAUTH",
+        "RESETKEY",
+        "URLFETCH",
+        "XAPPLEPUSHSERVICE",
+        "GETUSERGROUP",
+        "SETUSERGROUP",
+        "UNSETUSERGROUP",
+        "RACLMODSEQ",
+        "GETJMAPACCESS",
+        "SYNCAPPLY",
+        "XFOREVER",
+        "XMEID",
+        "XKILLMY",
+        "SCAN",
+        "XBACKUP",
+    ] {
+        client.send(&format!("t {word} {{9+}}\r\nb LOGOUT\n (x {{3+}}\r\n\0\r\n)\r\n")).await;
+        assert_eq!(client.until("t").await, ["t BAD Unrecognized command"], "{word}");
+        assert_eq!(client.ask("NOOP").await, ["t OK Completed"], "{word}");
+        // One who waits to be asked for the literal is not.
+        client.send(&format!("t {word} {{9}}\r\n")).await;
+        let told = client.until("t").await;
+        assert_eq!(told.last().unwrap(), "t BAD Unrecognized command", "{word}");
+        client.ok("NOOP").await;
+    }
+    assert!(!backend.heard().iter().any(|command| command.contains("LOGOUT")));
+}

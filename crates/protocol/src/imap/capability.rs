@@ -226,10 +226,11 @@ pub const TABLE: &[Capability] = &[
     both(IMAP4REV1, Always, None),
     Capability { when: Always, ..stores(IMAP4REV2) },
     common("ACL"),
-    others("ANNOTATE-EXPERIMENT-1"),
+    stores("ANNOTATE-EXPERIMENT-1"),
     both("APPENDLIMIT=", AfterLogin, Some(Need::AppendLimit)),
     both("AUTH=", BeforeLogin, Some(Need::Mechanisms)),
     common("BINARY"),
+    stores("CATENATE"),
     both("CHILDREN", AfterLogin, None),
     both("COMPRESS=DEFLATE", AfterLogin, Some(Need::NotCompressed)),
     common("CONDSTORE"),
@@ -264,6 +265,7 @@ pub const TABLE: &[Capability] = &[
     stores("QUOTA=RES-ANNOTATION-STORAGE"),
     stores("QUOTA=RES-MAILBOX"),
     stores("QUOTASET"),
+    stores("REPLACE"),
     common("RIGHTS=kxten"),
     both("SASL-IR", BeforeLogin, None),
     common("SAVEDATE"),
@@ -281,6 +283,7 @@ pub const TABLE: &[Capability] = &[
     common("UIDPLUS"),
     both("UNAUTHENTICATE", AfterLogin, Some(Need::Unauthenticate)),
     common("UNSELECT"),
+    stores("URL-PARTIAL"),
     Capability { needs: Some(Need::EightBit), ..stores("UTF8=ACCEPT") },
     common("WITHIN"),
     others("DIGEST=SHA1"),
@@ -309,13 +312,13 @@ mod tests {
     }
 
     /// Cyrus 3.12's table, as far as ours goes, with ours between the private ones.
-    const CYRUS: &str = "IMAP4rev1 IMAP4rev2 ACL ANNOTATE-EXPERIMENT-1 APPENDLIMIT= AUTH= BINARY CHILDREN COMPRESS=DEFLATE CONDSTORE \
+    const CYRUS: &str = "IMAP4rev1 IMAP4rev2 ACL ANNOTATE-EXPERIMENT-1 APPENDLIMIT= AUTH= BINARY CATENATE CHILDREN COMPRESS=DEFLATE CONDSTORE \
          CREATE-SPECIAL-USE ENABLE ESEARCH ESORT ID IDLE INPROGRESS LIST-EXTENDED LIST-METADATA LIST-MYRIGHTS LIST-STATUS LITERAL+ \
          LITERAL- LOGINDISABLED MAILBOX-REFERRALS METADATA MOVE MULTIAPPEND MULTISEARCH NAMESPACE NOTIFY OBJECTID PARTIAL PREVIEW QRESYNC \
          QUOTA QUOTA=RES-STORAGE \
-         QUOTA=RES-MESSAGE QUOTA=RES-ANNOTATION-STORAGE QUOTA=RES-MAILBOX QUOTASET RIGHTS=kxten SASL-IR SAVEDATE SEARCH=FUZZY \
+         QUOTA=RES-MESSAGE QUOTA=RES-ANNOTATION-STORAGE QUOTA=RES-MAILBOX QUOTASET REPLACE RIGHTS=kxten SASL-IR SAVEDATE SEARCH=FUZZY \
          SEARCHRES SORT SORT=DISPLAY SPECIAL-USE STARTTLS STATUS=SIZE THREAD=ORDEREDSUBJECT THREAD=REFERENCES UIDBATCHES UIDONLY \
-         UIDPLUS UNAUTHENTICATE UNSELECT UTF8=ACCEPT WITHIN DIGEST=SHA1 MUPDATE= SORT=MODSEQ SORT=UID THREAD=REFS X-CREATEDMODSEQ \
+         UIDPLUS UNAUTHENTICATE UNSELECT URL-PARTIAL UTF8=ACCEPT WITHIN DIGEST=SHA1 MUPDATE= SORT=MODSEQ SORT=UID THREAD=REFS X-CREATEDMODSEQ \
          XCLIENT XCLIENT=PARKED XLIST XTAKE";
 
     #[test]
@@ -360,7 +363,7 @@ mod tests {
         let after = words(Node::Store, &Facts { compressed: true, proxy: true, ..facts(Moment::LoggedIn) });
         let after = after.replace(" IMAP4rev2 ", " ");
         assert!(
-            after.starts_with("IMAP4rev1 ACL APPENDLIMIT=100 BINARY ")
+            after.starts_with("IMAP4rev1 ACL ANNOTATE-EXPERIMENT-1 APPENDLIMIT=100 BINARY ")
                 && after.ends_with(" XCLIENT XCLIENT=PARKED XLIST XTAKE")
         );
         assert!(!after.contains("COMPRESS") && !after.contains("AUTH=") && !after.contains("SASL-IR"));

@@ -2,7 +2,7 @@
 //! The texts are those that Cyrus's clients know; the codes are RFC 5530's and the extensions'.
 
 use super::reply::{Code, Kind, Reply};
-use super::{Bad, ParseError};
+use super::{Bad, ParseError, url};
 use crate::acl::{Rights, UnknownRight};
 use crate::name::NameError;
 
@@ -38,6 +38,8 @@ causes! {
     Malformed(text: String) => Bad, None, text.clone();
     LineTooLong => Bad, None, "Line too long";
     LiteralTooLarge => Bad, None, "Literal too large";
+    /// Where LITERAL- is announced.
+    UnaskedTooLarge => Bad, Some(Code::TooBig), "Non-synchronizing literal too large";
     NameTooLong => Bad, None, "Mailbox name too long";
     AlreadyLoggedIn => Bad, None, "Already logged in";
     AlreadyAuthenticated => Bad, None, "Already authenticated";
@@ -140,6 +142,8 @@ causes! {
     TooManyToBatch(most: u32) => No, Some(Code::TooMany), format!("No more than {most} messages are told of at once");
     /// Some backends could not be asked, or did not answer: what the others said was told.
     Partly => No, Some(Code::Unavailable), "Some mailboxes could not be searched";
+    /// A URL of CATENATE as it is told, and what is wrong with it.
+    BadUrl(url: String, why: &'static str) => No, Some(Code::BadUrl(url.clone())), *why;
     CopyFailed => No, None, "inter-server COPY failed";
     OneAtATime => No, Some(Code::Cannot), "The other server cannot take several messages at once";
 
@@ -194,6 +198,11 @@ impl Refusal {
         }
     }
 
+    /// A URL that CATENATE cannot use.
+    pub fn bad_url(url: &str, why: &'static str) -> Refusal {
+        Refusal::BadUrl(url::shown(url), why)
+    }
+
     /// A command whose arguments are wrong; `title` is its name as texts have it.
     pub fn malformed(error: &ParseError, title: &str) -> Refusal {
         Refusal::Malformed(error.text(title))
@@ -202,7 +211,7 @@ impl Refusal {
 
 impl From<Bad> for Refusal {
     fn from(bad: Bad) -> Refusal {
-        Refusal::Malformed(bad.text)
+        if bad.oversized { Refusal::UnaskedTooLarge } else { Refusal::Malformed(bad.text) }
     }
 }
 

@@ -117,8 +117,8 @@ fn write_rest(code: Option<&Code>, text: &str, out: &mut Vec<u8>) {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Code {
     Alert,
-    /// RFC 5257: bytes of a message's annotation.
-    Annotations(usize),
+    /// RFC 5257: bytes of a message's annotation; none: they cannot be set.
+    Annotations(Option<usize>),
     AnnotateTooBig,
     AnnotateTooMany,
     AlreadyExists,
@@ -133,6 +133,8 @@ pub enum Code {
     BadCharset,
     /// RFC 5465: the events that are known.
     BadEvent,
+    /// RFC 4469: a URL, as [`shown`](super::url::shown) has it.
+    BadUrl(String),
     Cannot,
     Capability(String),
     /// The mailbox that was open is no longer (RFC 7162).
@@ -203,7 +205,8 @@ impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Code::Alert => "ALERT",
-            Code::Annotations(bytes) => return write!(f, "ANNOTATIONS {bytes}"),
+            Code::Annotations(Some(bytes)) => return write!(f, "ANNOTATIONS {bytes}"),
+            Code::Annotations(None) => "ANNOTATIONS READ-ONLY",
             Code::AnnotateTooBig => "ANNOTATE TOOBIG",
             Code::AnnotateTooMany => "ANNOTATE TOOMANY",
             Code::AlreadyExists => "ALREADYEXISTS",
@@ -212,6 +215,7 @@ impl fmt::Display for Code {
             Code::AuthorizationFailed => "AUTHORIZATIONFAILED",
             Code::BadCharset => "BADCHARSET (US-ASCII UTF-8)",
             Code::BadEvent => return bad_event(f),
+            Code::BadUrl(url) => return write!(f, "BADURL \"{url}\""),
             Code::Cannot => "CANNOT",
             Code::Capability(words) => return write!(f, "CAPABILITY {words}"),
             Code::Closed => "CLOSED",

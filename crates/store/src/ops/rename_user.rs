@@ -67,6 +67,9 @@ impl Store {
             let moved = own.iter().map(|setting| Setting { user: new.to_owned(), ..setting.clone() });
             mailbox.set_annotations(moved.chain(gone).collect()).await?;
         }
+        if old != new {
+            mailbox.hand_over_notes(old, new).await?;
+        }
         if let Some(uses) = uses {
             let user = new.to_owned();
             self.edit_header(&entry, move |header| header.annotate(SPECIAL_USE, &user, Some(&uses))).await?;

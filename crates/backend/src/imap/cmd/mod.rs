@@ -3,6 +3,7 @@
 pub mod acl;
 pub mod annotate;
 pub mod append;
+pub mod catenate;
 pub mod copy;
 pub mod expunge;
 pub mod fetch;

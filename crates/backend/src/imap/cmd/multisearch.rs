@@ -85,7 +85,8 @@ async fn mailboxes(session: &mut Session, sources: &[Source]) -> Result<Vec<Seen
 async fn place(session: &mut Session, seen: &Seen) -> Result<Place, Stop> {
     if let Some(selected) = session.selected.as_ref().filter(|selected| selected.name == seen.name) {
         let (mailbox, numbering) = (selected.mailbox.clone(), selected.numbering.clone());
-        return Ok(Place { mailbox, numbering, marks: selected.marks.clone() });
+        let user = selected.user.as_str().into();
+        return Ok(Place { mailbox, numbering, marks: selected.marks.clone(), user });
     }
     let (store, user) = (session.server.store.clone(), session.user()?.id().to_owned());
     let opened = async {
@@ -96,7 +97,7 @@ async fn place(session: &mut Session, seen: &Seen) -> Result<Place, Stop> {
         };
         let recent = own.as_ref().map_or_else(|| mailbox.recentuid(), |own| own.recentuid);
         let marks = Marks { recent: Arc::new(vec![(recent.saturating_add(1), u32::MAX)]), seen: own };
-        Ok(Place { numbering: Numbering::new(mailbox.view()), mailbox, marks })
+        Ok(Place { numbering: Numbering::new(mailbox.view()), mailbox, marks, user: user.as_str().into() })
     };
     opened.await.map_err(|error: StoreError| {
         warn!(mailbox = %seen.name, %error, "not searched");

@@ -61,6 +61,7 @@ pub fn place(session: &mut Session, charset: &str, modseqs: bool) -> Result<Plac
         mailbox: selected.mailbox.clone(),
         numbering: selected.numbering.clone(),
         marks: selected.marks.clone(),
+        user: selected.user.as_str().into(),
     })
 }
 

@@ -1,7 +1,6 @@
 //! SELECT, EXAMINE, CLOSE and UNSELECT: RFC 3501, RFC 3691, RFC 7162, RFC 8474.
 
 use protocol::acl::Rights;
-use protocol::imap::capability::store_serves;
 use protocol::imap::command::select::{Count, Select};
 use protocol::imap::refusal::require;
 use protocol::imap::{Code, Extension, Refusal, Reply};
@@ -29,6 +28,7 @@ pub async fn select(session: &mut Session, select: Select) -> Outcome {
     let user = session.user()?.id().to_owned();
     let mut selected =
         Selected::open(&session.server.store, name, mailbox, &user, rights, select.read_only).await?;
+    selected.annotate = select.annotate;
     let view = selected.view().clone();
     let unseen = selected.first_unseen().filter(|_| !session.manner().uid_only);
     let out = session.conn.out();
@@ -41,8 +41,8 @@ pub async fn select(session: &mut Session, select: Select) -> Outcome {
         Some(Code::UidNext(view.uidnext())),
         Some(Code::HighestModseq(view.modseq())),
         Some(Code::MailboxId(selected.mailbox.uniqueid())),
-        // RFC 5257 section 5.3
-        store_serves("ANNOTATE-EXPERIMENT-1").then_some(Code::Annotations(VALUE_MAX)),
+        // RFC 5257 section 5
+        Some(Code::Annotations((!selected.is_examined()).then_some(VALUE_MAX))),
     ];
     told.into_iter().flatten().for_each(|code| Reply::told(code).write(None, out));
     super::mailbox::tell_name(session, &selected.name, &select.mailbox)?;

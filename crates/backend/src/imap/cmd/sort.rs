@@ -26,8 +26,9 @@ pub async fn sort(session: &mut Session, tag: &Tag, sort: Sort) -> Outcome {
         Asked { tag: tag.clone(), uid: sort.uid, returns: sort.returns, modseqs, fuzzy, sorted: true };
     let criteria = sort.criteria;
     let wanted = kinds(&criteria);
+    let user = session.user()?.id().to_owned();
     let finish = move |found: &mut Vec<Found>, view: &View, keys: &Keys| {
-        order(found, &criteria, view, keys);
+        order(found, &criteria, view, keys, &user);
         asked.answer(found)
     };
     let found =

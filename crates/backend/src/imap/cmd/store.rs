@@ -20,7 +20,8 @@ pub async fn run(session: &mut Session, store: Store) -> Outcome {
     }
     let manner = session.manner();
     let selected = session.selected()?;
-    if selected.read_only {
+    // Who may change no flag may still have annotations of their own.
+    if selected.is_examined() || (selected.read_only && store.notes.is_empty()) {
         return Err(Refusal::ReadOnly.into());
     }
     if !store.notes.is_empty() {

@@ -17,10 +17,15 @@ pub async fn subscribe(session: &mut Session, external: &str, on: bool) -> Outco
     let name = user.internal(external, &session.server.namespace)?;
     if on && !session.server.imapd.allowallsubscribe {
         let entry = store.list().get(&name).map_err(unlisted)?;
-        let may = entry.is_some_and(|entry| {
-            entry.is_active()
-                && (user.is_admin() || store.rights(&name, &entry.acl, user.who()).contains(Rights::LOOKUP))
-        });
+        let may = match entry {
+            Some(entry) => {
+                entry.is_active()
+                    && (user.is_admin()
+                        || store.rights(&name, &entry.acl, user.who()).contains(Rights::LOOKUP))
+            }
+            // What is not here may be on another backend: the frontend has looked. In Cyrus that takes `allowallsubscribe`.
+            None => user.login.proxy,
+        };
         if !may {
             return Err(Refusal::NoMailbox.into());
         }

@@ -49,6 +49,7 @@ pub const SPECIAL_USE: &str = "/specialuse";
 pub const ANNOTATION_SIZE: &str = "/vendor/cmu/cyrus-imapd/annotsize";
 pub const SIZE: &str = "/vendor/cmu/cyrus-imapd/size";
 pub const DUPLICATE_DELIVER: &str = "/vendor/cmu/cyrus-imapd/duplicatedeliver";
+pub const POP3_SHOW_AFTER: &str = "/vendor/cmu/cyrus-imapd/pop3showafter";
 pub const POP3_NEW_UIDL: &str = "/vendor/cmu/cyrus-imapd/pop3newuidl";
 pub const SHARED_SEEN: &str = "/vendor/cmu/cyrus-imapd/sharedseen";
 pub const LAST_POP: &str = "/vendor/cmu/cyrus-imapd/lastpop";
@@ -80,7 +81,7 @@ pub const MAILBOX: &[Known] = &[
     shared("/vendor/cmu/cyrus-imapd/noexpire_until", Admin, Number),
     made(PARTITION),
     shared(POP3_NEW_UIDL, Write, Switch),
-    shared("/vendor/cmu/cyrus-imapd/pop3showafter", Write, Date),
+    shared(POP3_SHOW_AFTER, Write, Date),
     shared(FUZZY, Write, Switch),
     made(SERVER_NAME),
     shared(SHARED_SEEN, Write, Switch),

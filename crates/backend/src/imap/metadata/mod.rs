@@ -2,7 +2,7 @@
 //! how they are read and set, of a mailbox ([`mailbox`]) and of the server ([`server`]).
 
 pub mod definitions;
-mod known;
+pub mod known;
 pub mod mailbox;
 pub mod server;
 

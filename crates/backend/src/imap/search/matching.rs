@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use work::aside::{Budget, Spent};
 
-use super::plan::{Needle, Test};
+use super::plan::{Needle, Note, Test};
 use super::{Facts, Source};
 use crate::imap::cmd::fetch::email_id;
 use mime::{Cached, Fields, SearchField, field_text, searched};
+use store::{Record, SHARED};
 
 /// What was read of a message so far.
 pub struct Reading<'r> {
@@ -66,7 +67,13 @@ impl Test {
             Test::Smaller(size) => record.size < *size,
             Test::Modseq(modseq) => record.modseq >= *modseq,
             Test::EmailId(id) => email_id(record) == *id,
-            Test::Sent(..) | Test::Envelope(..) | Test::Header(..) | Test::Body(_) | Test::Text(_) => {
+            Test::Annotation(note) => annotated(record, facts.user, note, budget)?,
+            Test::Sent(..)
+            | Test::Envelope(..)
+            | Test::Header(..)
+            | Test::Body(_)
+            | Test::Text(_)
+            | Test::ThreadId(_) => {
                 budget.check()?;
                 self.holds_for(facts, reading).unwrap_or(false)
             }
@@ -81,6 +88,13 @@ impl Test {
                 let received = || facts.record.internaldate.div_euclid(86_400);
                 let day = structure.sent.as_ref().map_or_else(received, |sent| sent.day());
                 (first..=last).contains(&&day)
+            }
+            Test::ThreadId(thread) => reading.thread(facts.record)? == *thread,
+            // A needle in a field is one in the header, which is what the index knows.
+            Test::Envelope(_, needle) | Test::Header(_, needle) | Test::Body(needle) | Test::Text(needle)
+                if reading.lacks(needle) =>
+            {
+                false
             }
             Test::Envelope(field, needle) => {
                 let found = reading.field_has(*field, needle)?;
@@ -124,6 +138,23 @@ impl<'r> Reading<'r> {
             self.score = self.score.max(Some(score));
         }
         found
+    }
+
+    /// Whether it is proven, without a look at the message, that a text is nowhere in it.
+    fn lacks(&mut self, needle: &Needle) -> bool {
+        needle.asked.is_some_and(|which| self.source.lacks(which))
+    }
+
+    /// The thread that the message is in, by the cache where that has its keys.
+    fn thread(&mut self, record: &Record) -> Option<u64> {
+        let cached = &mut self.texts.get_or_insert_default().cached;
+        let cached = cached.get_or_insert_with(|| self.source.cached());
+        if let Some(keys) = cached.as_ref().and_then(Cached::thread_keys) {
+            return Some(record.thread(Some(keys)));
+        }
+        let (structure, bytes) = (self.source.structure()?, self.source.bytes(false)?);
+        let whole = Cached::new(&structure, &bytes);
+        Some(record.thread(whole.thread_keys()))
     }
 
     /// Whether a text is in a field, by the cache where that has it.
@@ -176,6 +207,25 @@ impl<'r> Reading<'r> {
         }
         slot.as_deref()
     }
+}
+
+/// Whether a message has an annotation that is searched for, or, where none is, no annotation of that name.
+fn annotated(record: &Record, user: &str, note: &Note, budget: &Budget) -> Result<bool, Spent> {
+    let wanted = &note.wanted;
+    for annotation in record.annotations.iter().flat_map(|all| all.iter()) {
+        budget.check()?;
+        let private = annotation.user != SHARED;
+        if (private && annotation.user != user) || !wanted.means(&annotation.entry, private) {
+            continue;
+        }
+        if wanted.text.is_none() {
+            return Ok(false);
+        }
+        if note.fits(&annotation.value) {
+            return Ok(true);
+        }
+    }
+    Ok(wanted.text.is_none())
 }
 
 /// What a message is worth that FUZZY has found in its header, and in its text alone.

@@ -23,7 +23,7 @@ use work::aside::{Budget, Spent};
 use matching::Reading;
 use mime::{Cached, Structure};
 use plan::Test;
-use store::{Record, System};
+use store::{Record, Sought, System};
 
 /// A search, made ready for one state of a mailbox.
 pub struct Criteria {
@@ -31,6 +31,8 @@ pub struct Criteria {
     now: i64,
     /// Names of the header fields that are looked into, lower case.
     fields: HashSet<Vec<u8>>,
+    /// The texts of which an index is to be asked, by the numbers that [`Source::lacks`] gets.
+    pub sought: Vec<Sought>,
 }
 
 /// What a search is asked against.
@@ -55,10 +57,14 @@ pub struct Facts<'m> {
     /// As the user has them.
     pub system: System,
     pub recent: bool,
+    /// Who searches: annotations of others are not seen.
+    pub user: &'m str,
 }
 
 /// What can be read of a message. Blocks. `None` where it cannot be read: it then fulfils nothing.
 pub trait Source {
+    /// Whether it is known for certain that the text of that number of [`Criteria::sought`] is nowhere in it.
+    fn lacks(&mut self, which: usize) -> bool;
     /// What the cache keeps of it.
     fn cached(&mut self) -> Option<Cached>;
     fn structure(&mut self) -> Option<Arc<Structure>>;
@@ -72,7 +78,9 @@ impl Criteria {
         test.order();
         let mut fields = HashSet::new();
         test.fields(&mut fields);
-        Criteria { test, now: ground.now, fields }
+        let mut sought = Vec::new();
+        test.ask(&mut sought);
+        Criteria { test, now: ground.now, fields, sought }
     }
 
     /// What the message is worth (1 to 100, RFC 6203), if it is one of those that are searched for.
@@ -93,6 +101,7 @@ mod tests {
     use super::*;
     use protocol::imap::{Body, Command, Limits};
     use std::time::Duration;
+    use store::Annotation;
     use work::aside::aside;
 
     const MESSAGE: &[u8] =
@@ -104,6 +113,10 @@ mod tests {
     struct Memory(Arc<Structure>, usize, usize, bool);
 
     impl Source for Memory {
+        fn lacks(&mut self, _: usize) -> bool {
+            false
+        }
+
         fn cached(&mut self) -> Option<Cached> {
             self.3.then(|| Cached::new(&self.0, MESSAGE))
         }
@@ -117,6 +130,21 @@ mod tests {
             self.2 += 1;
             Some(Bytes::from_static(MESSAGE))
         }
+    }
+
+    fn annotations() -> Vec<Annotation> {
+        let made = |(entry, user, value): (&str, &str, &[u8])| Annotation {
+            entry: entry.into(),
+            user: user.into(),
+            value: value.into(),
+        };
+        let all: [(&str, &str, &[u8]); 4] = [
+            ("/1/comment", "fred", b"first part"),
+            ("/altsubject", "wilma", b"wilma's"),
+            ("/comment", "", b"for All caf\xc3\xa9"),
+            ("/empty", "", b""),
+        ];
+        all.map(made).to_vec()
     }
 
     fn criteria(text: &str) -> Criteria {
@@ -157,10 +185,11 @@ mod tests {
             flags: System::SEEN,
             keywords: 4,
             cache: 0,
-            annotations: None,
+            annotations: Some(Arc::new(annotations())),
         };
         aside(Duration::ZERO, move |budget| {
-            let facts = Facts { sequence: 3, record: &record, system: record.flags, recent: true };
+            let facts =
+                Facts { sequence: 3, record: &record, system: record.flags, recent: true, user: "fred" };
             let structure = Arc::new(Structure::parse(MESSAGE));
             // The same whether the cache has the fields or the header does.
             let mut bare = Memory(structure.clone(), 0, 0, false);
@@ -209,6 +238,21 @@ mod tests {
             ("OLDER 1000", true),
             ("EMAILID Mabababababababababababab", true),
             ("EMAILID Mabc", false),
+            ("ANNOTATION /comment value \"ALL\"", true),
+            ("ANNOTATION /comment value.shared all", true),
+            ("ANNOTATION /comment value.priv all", false),
+            ("NOT ANNOTATION /Comment value none", true),
+            ("ANNOTATION /% value part", false),
+            ("ANNOTATION /%/comment value part", true),
+            ("ANNOTATION /* value.priv part", true),
+            ("ANNOTATION /altsubject value wilma", false),
+            ("ANNOTATION /altsubject value NIL", true),
+            ("ANNOTATION /comment value NIL", false),
+            ("ANNOTATION /comment value.priv NIL", true),
+            ("ANNOTATION /comment value \"\"", false),
+            ("ANNOTATION /empty value \"\"", true),
+            ("CHARSET ISO-8859-1 ANNOTATION /comment value {5}\r\ncaf\u{e9}", false),
+            ("OR SMALLER 1 ANNOTATION /comment value.shared {5}\r\ncaf\u{e9}", true),
             ("THREADID Tabc", false),
             ("NOT THREADID Tabc", true),
             ("UNKEYWORD $x", false),

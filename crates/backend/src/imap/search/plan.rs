@@ -2,18 +2,23 @@
 
 use std::collections::HashSet;
 
+use protocol::imap::command::annotate::Wanted;
 use protocol::imap::command::search::Key;
 use protocol::imap::set::Ranges;
 use protocol::imap::{Date, Flag};
 
 use super::Ground;
 use mime::{SearchField, searched, to_utf8};
-use store::System;
+use store::{Sought, System};
+
+use crate::imap::limits::PROOFS;
 
 /// What must be read of a message, in rising cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Needs {
     Index,
+    /// Of the index too, but there may be many.
+    Annotations,
     Structure,
     Header,
     Message,
@@ -43,7 +48,9 @@ pub enum Test {
     Header(Vec<u8>, Needle),
     Body(Needle),
     Text(Needle),
+    Annotation(Note),
     EmailId(String),
+    ThreadId(u64),
 }
 
 /// Flags that a message must have, and those that it must not.
@@ -59,11 +66,23 @@ pub struct Needle {
     text: String,
     /// By FUZZY (RFC 6203): it is told where it was found, too.
     pub is_fuzzy: bool,
+    /// Its number among those of which an index of texts is asked.
+    pub asked: Option<usize>,
 }
 
 impl Needle {
     fn new(text: &[u8], charset: &[u8], is_fuzzy: bool) -> Needle {
-        Needle { text: searched(&to_utf8(text, charset)), is_fuzzy }
+        Needle { text: searched(&to_utf8(text, charset)), is_fuzzy, asked: None }
+    }
+
+    /// Has an index asked of it, too, unless that can say nothing of it or is asked of many already.
+    fn ask(&mut self, sought: &mut Vec<Sought>) {
+        if sought.len() < PROOFS
+            && let Some(trigrams) = Sought::new(&self.text)
+        {
+            self.asked = Some(sought.len());
+            sought.push(trigrams);
+        }
     }
 
     pub fn is_in(&self, text: &str) -> bool {
@@ -73,6 +92,38 @@ impl Needle {
     pub fn is_in_any(&self, texts: &[String]) -> bool {
         texts.iter().any(|text| self.is_in(text))
     }
+}
+
+/// An annotation to be found (RFC 5257 section 4.5).
+pub struct Note {
+    pub wanted: Wanted,
+    /// As values are in which it is looked for ([`folded`]).
+    text: Option<String>,
+}
+
+impl Note {
+    /// Text in another charset is looked for as UTF-8; without one it is bytes.
+    fn new(wanted: Wanted, charset: &str) -> Note {
+        let text = wanted.text.as_deref().map(|text| match charset.is_empty() {
+            true => folded(text),
+            false => folded(to_utf8(text, charset.as_bytes()).as_bytes()),
+        });
+        Note { wanted, text }
+    }
+
+    /// Whether a value has the text in it, in any case (RFC 3501 section 6.4.4). As in Cyrus an empty text means an empty value.
+    pub fn fits(&self, value: &[u8]) -> bool {
+        match self.text.as_deref() {
+            None => false,
+            Some("") => value.is_empty(),
+            Some(text) => folded(value).contains(text),
+        }
+    }
+}
+
+/// Bytes, one character for each, in lower case where they are letters of ASCII: found in time of their length alone.
+fn folded(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(byte.to_ascii_lowercase())).collect()
 }
 
 impl Flags {
@@ -148,9 +199,9 @@ impl Test {
             Key::Header(name, text) => header(&name, &text),
             Key::Body(text) => Test::Body(needle(&text)),
             Key::Text(text) => Test::Text(needle(&text)),
+            Key::Annotation(wanted) => Test::Annotation(Note::new(wanted, ground.charset)),
             Key::EmailId(id) => Test::EmailId(id),
-            // No message is in a thread: FETCH says THREADID NIL.
-            Key::ThreadId(_) => Test::Nothing,
+            Key::ThreadId(id) => thread(&id).map_or(Test::Nothing, Test::ThreadId),
         }
     }
 
@@ -190,7 +241,8 @@ impl Test {
             Test::And(tests) => tests.iter().map(Test::needs).max().unwrap_or(Needs::Index),
             Test::Or(a, b) => a.needs().max(b.needs()),
             Test::Not(test) => test.needs(),
-            Test::Sent(..) | Test::Envelope(..) => Needs::Structure,
+            Test::Annotation(_) => Needs::Annotations,
+            Test::Sent(..) | Test::Envelope(..) | Test::ThreadId(_) => Needs::Structure,
             Test::Header(..) => Needs::Header,
             Test::Body(_) | Test::Text(_) => Needs::Message,
             _ => Needs::Index,
@@ -215,6 +267,30 @@ impl Test {
             _ => {}
         }
     }
+}
+
+impl Test {
+    /// Numbers the texts of which an index can prove that a message has them nowhere.
+    pub fn ask(&mut self, sought: &mut Vec<Sought>) {
+        match self {
+            Test::And(tests) => tests.iter_mut().for_each(|test| test.ask(sought)),
+            Test::Or(a, b) => {
+                a.ask(sought);
+                b.ask(sought);
+            }
+            Test::Not(test) => test.ask(sought),
+            Test::Envelope(_, needle) | Test::Header(_, needle) | Test::Body(needle) | Test::Text(needle) => {
+                needle.ask(sought)
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What FETCH prints as `T` and 16 digits. An id is told in one way only.
+fn thread(id: &str) -> Option<u64> {
+    let thread = u64::from_str_radix(id.strip_prefix('T')?, 16).ok()?;
+    (id == format!("T{thread:016x}")).then_some(thread)
 }
 
 /// The last day that is before a date.

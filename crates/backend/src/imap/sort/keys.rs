@@ -428,7 +428,7 @@ impl Preparation {
 }
 
 /// A number in the order of texts that differ in their first eight bytes.
-fn beginning(text: &[u8]) -> u64 {
+pub fn beginning(text: &[u8]) -> u64 {
     let mut bytes = [0; 8];
     bytes.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
     u64::from_be_bytes(bytes)

@@ -13,18 +13,22 @@ pub mod keys;
 
 use std::cmp::Ordering;
 
+use protocol::imap::command::annotate::SortKey;
 use protocol::imap::command::sort::{By, Criterion};
 
 use super::search::scan::Found;
-use keys::{Keys, Kind, Placed, at_uid};
-use store::{Record, View};
+use crate::imap::limits::NOTE_SORTED;
+use keys::{Keys, Kind, Placed, at_uid, beginning};
+use store::{Record, SHARED, View};
 
 /// One criterion's keys, by the places of the messages that were found.
-struct Column {
+struct Column<'v> {
     reverse: bool,
     numbers: Vec<u64>,
     /// Where the texts of which the numbers are the first bytes stand.
     texts: Option<Placed>,
+    /// Values of annotations, the same.
+    values: Vec<Option<&'v [u8]>>,
 }
 
 /// Which keys the criteria need beside the index.
@@ -37,17 +41,18 @@ pub fn kinds(criteria: &[Criterion]) -> Vec<Kind> {
         By::Cc => Some(Kind::Cc),
         By::DisplayFrom => Some(Kind::DisplayFrom),
         By::DisplayTo => Some(Kind::DisplayTo),
-        By::Arrival | By::Modseq | By::Relevancy | By::Size | By::Uid => None,
+        By::Annotation(_) | By::Arrival | By::Modseq | By::Relevancy | By::Size | By::Uid => None,
     };
     criteria.iter().filter_map(kind).collect()
 }
 
 /// Puts what was found, which is in the order of the numbers, into the order of the criteria.
-pub fn order(found: &mut Vec<Found>, criteria: &[Criterion], view: &View, keys: &Keys) {
+/// `user`: whose private annotations are compared.
+pub fn order(found: &mut Vec<Found>, criteria: &[Criterion], view: &View, keys: &Keys, user: &str) {
     let columns: Vec<Column> =
-        criteria.iter().map(|criterion| Column::of(*criterion, found, view, keys)).collect();
+        criteria.iter().map(|criterion| Column::of(criterion, found, view, keys, user)).collect();
     let places: Vec<u32> = match columns.as_slice() {
-        [only] if only.texts.is_none() => {
+        [only] if only.texts.is_none() && only.values.is_empty() => {
             let mut places: Vec<(u64, u32)> = only.numbers.iter().copied().zip(0..).collect();
             places.sort_unstable();
             places.into_iter().map(|(_, place)| place).collect()
@@ -64,9 +69,14 @@ pub fn order(found: &mut Vec<Found>, criteria: &[Criterion], view: &View, keys: 
     *found = places.iter().filter_map(|place| found.get(*place as usize).copied()).collect();
 }
 
-impl Column {
-    fn of(criterion: Criterion, found: &[Found], view: &View, keys: &Keys) -> Column {
-        let (mut numbers, texts) = match criterion.by {
+impl<'v> Column<'v> {
+    fn of(criterion: &Criterion, found: &[Found], view: &'v View, keys: &Keys, user: &str) -> Column<'v> {
+        let mut values = Vec::new();
+        let (mut numbers, texts) = match &criterion.by {
+            By::Annotation(key) => {
+                values = annotations(key, found, view, user);
+                (values.iter().map(|value| beginning(value.unwrap_or_default())).collect(), None)
+            }
             By::Arrival => (of_records(found, view, |record| ascending(record.internaldate)), None),
             By::Size => (of_records(found, view, |record| record.size), None),
             By::Modseq => (found.iter().map(|found| found.modseq).collect(), None),
@@ -84,17 +94,31 @@ impl Column {
         if criterion.reverse {
             numbers.iter_mut().for_each(|number| *number = !*number);
         }
-        Column { reverse: criterion.reverse, numbers, texts }
+        Column { reverse: criterion.reverse, numbers, texts, values }
     }
 
     fn compare(&self, a: u32, b: u32) -> Ordering {
         let number = |at: u32| self.numbers.get(at as usize);
         let order = number(a).cmp(&number(b));
+        if order.is_eq() && !self.values.is_empty() {
+            let value = |at: u32| self.values.get(at as usize).copied().flatten();
+            let order = value(a).cmp(&value(b));
+            return if self.reverse { order.reverse() } else { order };
+        }
         let Some((texts, places)) = self.texts.as_ref().filter(|_| order.is_eq()) else { return order };
         let text = |at: u32| places.get(at as usize).map(|place| texts.get(*place)).unwrap_or_default();
         let order = text(a).cmp(text(b));
         if self.reverse { order.reverse() } else { order }
     }
+}
+
+/// What is compared of annotations: byte by byte, and nothing goes before every value.
+fn annotations<'v>(key: &SortKey, found: &[Found], view: &'v View, user: &str) -> Vec<Option<&'v [u8]>> {
+    let user = if key.private { user } else { SHARED };
+    let mut records = view.records().iter().map(|record| (record.uid, record)).peekable();
+    let value = |record: &'v Record| record.annotation(&key.entry, user);
+    let value = |record| value(record).map(|value| value.get(..NOTE_SORTED).unwrap_or(value));
+    found.iter().map(|found| at_uid(&mut records, found.uid).and_then(value)).collect()
 }
 
 /// A number in the order of a signed one.
@@ -129,7 +153,7 @@ mod tests {
 
     fn sorted(rows: &[Row], criteria: &[Criterion]) -> Vec<u32> {
         let mut all = found(rows.len());
-        order(&mut all, criteria, &View::default(), &keys(rows));
+        order(&mut all, criteria, &View::default(), &keys(rows), "fred");
         all.into_iter().map(|found| found.uid).collect()
     }
 

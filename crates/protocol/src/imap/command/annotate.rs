@@ -1,4 +1,4 @@
-//! Annotations of messages (RFC 5257) in FETCH, STORE and APPEND.
+//! Annotations of messages (RFC 5257) in FETCH, STORE, APPEND, SEARCH and SORT.
 //!
 //! ```text
 //! fetch     = "ANNOTATION" SP "(" entries SP attributes ")"
@@ -6,6 +6,8 @@
 //! attributes = attribute / "(" attribute *(SP attribute) ")"
 //! attribute = ("value" / "size") [".priv" / ".shared"]                 ; both kinds where none is named
 //! store     = "ANNOTATION" SP "(" entry SP "(" attribute SP value *(SP attribute SP value) ")" *(SP entry …) ")"
+//! search    = "ANNOTATION" SP entry-match SP attribute SP value
+//! sort      = "ANNOTATION" SP entry SP attribute
 //! ```
 
 use std::borrow::Cow;
@@ -17,7 +19,7 @@ use nom::sequence::terminated;
 
 use super::metadata::{self, print_value};
 use crate::grammar::{
-    Cursor, Keyword, ParseError, Parsed, astring, atom, list, list_mailbox, parenthesis, space,
+    Cursor, Keyword, ParseError, Parsed, argument, astring, atom, list, list_mailbox, parenthesis, space,
 };
 use crate::imap::print;
 
@@ -49,6 +51,34 @@ pub struct Note {
     pub entry: String,
     pub private: bool,
     pub value: Option<Vec<u8>>,
+}
+
+/// What SEARCH looks for: a value that has a text in it; none: no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// A name or a pattern, in lower case.
+    pub entry: String,
+    /// None: of either kind.
+    pub private: Option<bool>,
+    pub text: Option<Vec<u8>>,
+}
+
+/// What SORT compares: the private value or the shared one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SortKey {
+    pub entry: String,
+    pub private: bool,
+}
+
+impl Wanted {
+    /// Whether it means the annotation of this name, of this kind.
+    pub fn means(&self, entry: &str, private: bool) -> bool {
+        self.private.is_none_or(|only| only == private)
+            && match is_pattern(&self.entry) {
+                true => metadata::wild(self.entry.as_bytes(), entry.as_bytes()),
+                false => self.entry == entry,
+            }
+    }
 }
 
 impl Notes {
@@ -139,6 +169,30 @@ pub fn append(notes: &[Note], unasked: u64) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// Behind the word ANNOTATION of SEARCH, and the blank.
+pub fn search(at: Cursor<'_>) -> Parsed<'_, Wanted> {
+    let (at, (entry, attribute)) = (pattern, argument(attribute)).parse(at)?;
+    if attribute.what != What::Value {
+        return Err(ParseError::Invalid("annotation attribute").into());
+    }
+    let (at, text) = argument(|at| match metadata::value(at) {
+        Err(nom::Err::Error(ParseError::Incomplete)) => Err(ParseError::Incomplete.into()),
+        Ok(read) => Ok(read),
+        // Cyrus takes an atom too.
+        Err(_) => map(astring, Some).parse(at),
+    })(at)?;
+    Ok((at, Wanted { entry, private: attribute.private, text: text.map(Cow::into_owned) }))
+}
+
+/// Behind the word ANNOTATION of SORT, and the blank.
+pub fn sort(at: Cursor<'_>) -> Parsed<'_, SortKey> {
+    let (at, (entry, attribute)) = (name, argument(attribute)).parse(at)?;
+    match attribute {
+        Attribute { what: What::Value, private: Some(private) } => Ok((at, SortKey { entry, private })),
+        _ => Err(ParseError::Invalid("annotation attribute").into()),
+    }
+}
+
 fn attribute(at: Cursor<'_>) -> Parsed<'_, Attribute> {
     let (at, word) = match at.peek() {
         Some(b'"') => map(astring, |word| String::from_utf8_lossy(&word).into_owned()).parse(at)?,
@@ -215,6 +269,16 @@ pub fn print_notes<'v>(
             }
             out.push(b')');
         }
+    }
+    out.push(b')');
+}
+
+/// `ANNOTATION SP "(" entry *(SP entry) ")"`: the names of annotations that changed, as they are told unasked.
+pub fn print_names<'n>(out: &mut Vec<u8>, names: impl IntoIterator<Item = &'n str>) {
+    out.extend_from_slice(b"ANNOTATION (");
+    for (at, name) in names.into_iter().enumerate() {
+        out.extend_from_slice(if at > 0 { b" " } else { b"" });
+        print::astring(out, name.as_bytes());
     }
     out.push(b')');
 }
@@ -297,6 +361,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_searched_and_sorted_by() {
+        let wanted = cursor(b"/Comment value \"IMAP4\"").read(search).unwrap();
+        assert_eq!(wanted, Wanted { entry: "/comment".into(), private: None, text: Some(b"IMAP4".to_vec()) });
+        assert!(
+            wanted.means("/comment", true)
+                && wanted.means("/comment", false)
+                && !wanted.means("/1/comment", true)
+        );
+        let none = cursor(b"/* value.priv NIL").read(search).unwrap();
+        assert!(none.text.is_none() && none.means("/1/comment", true) && !none.means("/comment", false));
+        let level = cursor(b"/%/comment value.shared ~{3+}\r\n\0a\0").read(search).unwrap();
+        assert!(level.means("/1/comment", false) && !level.means("/1/2/comment", false));
+        assert_eq!(level.text.as_deref(), Some(&b"\0a\0"[..]));
+        assert_eq!(cursor(b"/comment value {3}\r\n").read(search), Err(ParseError::Incomplete));
+        for wrong in
+            ["/comment size \"1\"", "/comment value", "/comment", "comment value x", "/flags/x value x"]
+        {
+            assert!(cursor(wrong.as_bytes()).read(search).is_err(), "{wrong}");
+        }
+        let key = cursor(b"/altsubject value.shared").read(sort).unwrap();
+        assert_eq!(key, SortKey { entry: "/altsubject".into(), private: false });
+        for wrong in ["/altsubject value", "/a* value.priv", "/altsubject size.priv", "/altsubject"] {
+            assert!(cursor(wrong.as_bytes()).read(sort).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn an_answer_has_each_entry_once_with_its_attributes() {
         let notes = cursor(b"((/comment /%) (value size.priv))").read(fetch).unwrap();
         let mut out = Vec::new();
@@ -314,6 +405,8 @@ mod tests {
         fn any_text_is_survived(text in "[a-z/*%(). \"{}~+0-9\r\n]{0,60}") {
             let _ = cursor(text.as_bytes()).read(fetch);
             let _ = cursor(text.as_bytes()).read(store);
+            let _ = cursor(text.as_bytes()).read(search);
+            let _ = cursor(text.as_bytes()).read(sort);
         }
     }
 }

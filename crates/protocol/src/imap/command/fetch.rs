@@ -278,7 +278,7 @@ fn partial(at: Cursor<'_>) -> Parsed<'_, (u32, u32)> {
 /// ```text
 /// section = [section-text / section-part ["." (section-text / "MIME")]]
 /// ```
-fn section(at: Cursor<'_>) -> Parsed<'_, Section> {
+pub(crate) fn section(at: Cursor<'_>) -> Parsed<'_, Section> {
     let (mut at, mut part) = (at, Vec::new());
     while at.peek().is_some_and(|b| b.is_ascii_digit()) {
         match number(at) {
@@ -348,7 +348,8 @@ pub enum Value<'v> {
     Size(u64),
     Modseq(u64),
     EmailId(&'v str),
-    NoThreadId,
+    /// Of the thread (RFC 8474): 64 bits, as Cyrus prints them.
+    ThreadId(u64),
 }
 
 impl Value<'_> {
@@ -364,7 +365,7 @@ impl Value<'_> {
             Value::Size(bytes) => print::text(out, format_args!("RFC822.SIZE {bytes}")),
             Value::Modseq(modseq) => print::text(out, format_args!("MODSEQ ({modseq})")),
             Value::EmailId(id) => print::text(out, format_args!("EMAILID ({id})")),
-            Value::NoThreadId => out.extend_from_slice(b"THREADID NIL"),
+            Value::ThreadId(thread) => print::text(out, format_args!("THREADID (T{thread:016x})")),
         }
     }
 

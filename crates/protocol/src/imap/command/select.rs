@@ -21,6 +21,8 @@ pub struct Select {
     pub read_only: bool,
     /// `(CONDSTORE)`
     pub condstore: bool,
+    /// `(ANNOTATE)`: which annotations others change is told unasked (RFC 5257 section 4.2).
+    pub annotate: bool,
     /// `(QRESYNC (…))`
     pub resync: Option<Resync>,
 }
@@ -68,7 +70,7 @@ fn nth(ranges: &Ranges, mut at: u64) -> Option<u32> {
 
 pub fn parse(at: Cursor<'_>, read_only: bool) -> Parsed<'_, Select> {
     let (at, mailbox) = one(at)?;
-    let mut select = Select { mailbox, read_only, condstore: false, resync: None };
+    let mut select = Select { mailbox, read_only, condstore: false, annotate: false, resync: None };
     let (at, _) = optional(list(8, |at| parameter(at, &mut select)))(at)?;
     Ok((at, select))
 }
@@ -85,8 +87,10 @@ fn parameter<'a>(at: Cursor<'a>, select: &mut Select) -> Parsed<'a, ()> {
             select.resync = Some(resync);
             Ok((at, ()))
         }
-        // RFC 5257 section 4.2: changes of annotations are told unasked, or not (section 4.4.2 leaves it to the server).
-        (at, word) if word.eq_ignore_ascii_case("ANNOTATE") => Ok((at, ())),
+        (at, word) if word.eq_ignore_ascii_case("ANNOTATE") => {
+            select.annotate = true;
+            Ok((at, ()))
+        }
         _ => Err(ParseError::Invalid("modifier").into()),
     }
 }

@@ -1,10 +1,11 @@
-//! SORT and THREAD: RFC 5256, with RFC 5267 (ESORT), RFC 5957 (SORT=DISPLAY), RFC 6203 (RELEVANCY), and Cyrus's SORT=MODSEQ, SORT=UID
+//! SORT and THREAD: RFC 5256, with RFC 5257 (ANNOTATION), RFC 5267 (ESORT), RFC 5957 (SORT=DISPLAY), RFC 6203 (RELEVANCY), and Cyrus's SORT=MODSEQ, SORT=UID
 //! and THREAD=REFS.
 
 use nom::Parser;
 use nom::combinator::{map, opt};
 use nom::sequence::terminated;
 
+use super::annotate::{self, SortKey};
 use super::search::{Key, Returns, key, opt_returns, put_number};
 use crate::grammar::{Cursor, Keyword, ParseError, Parsed, argument, atom, keyword, list, space, text};
 
@@ -21,14 +22,15 @@ pub struct Sort {
 }
 
 /// `["REVERSE" SP] by`
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Criterion {
     pub reverse: bool,
     pub by: By,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum By {
+    Annotation(SortKey),
     Arrival,
     Cc,
     Date,
@@ -94,6 +96,10 @@ fn criterion(at: Cursor<'_>) -> Parsed<'_, Criterion> {
     let (at, reverse) = opt(terminated(keyword("REVERSE"), space)).parse(at)?;
     let (at, word) = atom(at).map_err(|_| WRONG)?;
     let by = match Keyword::of(word.as_bytes()).as_bytes() {
+        b"ANNOTATION" => {
+            let (at, key) = argument(annotate::sort)(at)?;
+            return Ok((at, Criterion { reverse: reverse.is_some(), by: By::Annotation(key) }));
+        }
         b"ARRIVAL" => By::Arrival,
         b"CC" => By::Cc,
         b"DATE" => By::Date,
@@ -171,6 +177,9 @@ mod tests {
         assert!(matches!(parsed.key, Key::And(keys) if keys.len() == 2));
         let parsed = read(" RETURN (COUNT PARTIAL 1:2) (UID) UTF-8 ALL", sort).unwrap();
         assert!(parsed.returns.unwrap().partial.is_some());
+        let parsed = read(" (REVERSE annotation /Comment value.priv SIZE) UTF-8 ALL", sort).unwrap();
+        let key = SortKey { entry: "/comment".into(), private: true };
+        assert_eq!(parsed.criteria, [by(true, By::Annotation(key)), by(false, By::Size)]);
     }
 
     #[test]
@@ -183,6 +192,8 @@ mod tests {
             " DATE UTF-8 ALL",
             " (DATE)",
             " (DATE) UTF-8",
+            " (ANNOTATION) UTF-8 ALL",
+            " (ANNOTATION /a value) UTF-8 ALL",
             "",
         ] {
             assert!(read(text, sort).is_err(), "{text}");

@@ -1,4 +1,4 @@
-//! What is searched for: RFC 3501 section 6.4.4, RFC 5032 (WITHIN), RFC 5182 (`$`), RFC 6203 (FUZZY), RFC 7162 (MODSEQ), RFC 8474
+//! What is searched for: RFC 3501 section 6.4.4, RFC 5032 (WITHIN), RFC 5182 (`$`), RFC 5257 (ANNOTATION), RFC 6203 (FUZZY), RFC 7162 (MODSEQ), RFC 8474
 //! (EMAILID, THREADID), RFC 8514 (SAVEDATE).
 
 use std::borrow::Cow;
@@ -10,6 +10,7 @@ use nom::sequence::terminated;
 use crate::grammar::{
     Cursor, Keyword, ParseError, Parsed, argument, astring, atom, list, number, number64, quoted, space, text,
 };
+use crate::imap::command::annotate::{self, Wanted};
 use crate::imap::{Date, Flag, SequenceSet};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub enum Key {
     Body(Vec<u8>),
     /// Header or body.
     Text(Vec<u8>),
+    /// Of the message.
+    Annotation(Wanted),
     EmailId(String),
     /// RFC 8474 section 7.
     ThreadId(String),
@@ -192,6 +195,7 @@ fn argument_key<'a>(word: &[u8], at: Cursor<'a>) -> Parsed<'a, Key> {
         }
         b"BODY" => map(bytes, Key::Body).parse(at),
         b"TEXT" => map(bytes, Key::Text).parse(at),
+        b"ANNOTATION" => map(annotate::search, Key::Annotation).parse(at),
         b"EMAILID" => map(text, Key::EmailId).parse(at),
         b"THREADID" => map(text, Key::ThreadId).parse(at),
         _ => Err(INVALID.into()),
@@ -205,7 +209,7 @@ fn bytes(at: Cursor<'_>) -> Parsed<'_, Vec<u8>> {
 /// Whether a key of this name wants an argument.
 fn known(word: &[u8]) -> bool {
     const WITH_ARGUMENT: &str = " NOT OR FUZZY KEYWORD UNKEYWORD UID BEFORE ON SINCE SENTBEFORE SENTON SENTSINCE SAVEDBEFORE \
-        SAVEDON SAVEDSINCE OLDER YOUNGER LARGER SMALLER MODSEQ BCC CC FROM SUBJECT TO HEADER BODY TEXT EMAILID THREADID ";
+        SAVEDON SAVEDSINCE OLDER YOUNGER LARGER SMALLER MODSEQ BCC CC FROM SUBJECT TO HEADER BODY TEXT ANNOTATION EMAILID THREADID ";
     WITH_ARGUMENT.split(' ').any(|known| known.as_bytes() == word)
 }
 

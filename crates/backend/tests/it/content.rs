@@ -77,6 +77,8 @@ async fn a_part_is_fetched_without_its_encoding_and_in_pieces_of_what_it_decodes
         S: f NO [UNKNOWN-CTE] …
         C: g FETCH 1 BINARY.PEEK[3.MIME]
         S: g BAD …
+        C: g FETCH 1 BINARY.SIZE[1]<0.1>
+        S: g BAD Invalid body section in Fetch
         C: h FETCH 1 (BODY.PEEK[3] BODY.PEEK[9] BINARY.PEEK[9])
         S: * 1 FETCH (BODY[3] {3}
         S: abc BODY[9] NIL BINARY[9] NIL)

@@ -62,13 +62,39 @@ async fn commands_of_other_servers_and_mistakes_between_good_ones_end_no_session
     let node = Node::start().await;
     let mut fred = node.login("fred").await;
     for _ in 0..6 {
-        fred.talk("C: a NOTIFY NONE\nS: a BAD Unrecognized command").await;
+        fred.talk("C: a LANGUAGE\nS: a BAD Unrecognized command").await;
         fred.talk("C: a UID CONVERT 1 NIL\nS: a BAD Unrecognized command").await;
     }
     for _ in 0..6 {
         fred.talk("C: a NONSENSE\nS: a BAD Unrecognized command").await;
         fred.talk("C: a NONSENSE\nS: a BAD Unrecognized command\nC: b NOOP\nS: b OK Completed").await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inbox_within_the_folder_called_inbox_is_not_made() {
+    let node = Node::start().await;
+    let mut fred = node.login("fred").await;
+    for name in ["INBOX/INBOX", "inbox/Inbox/x"] {
+        fred.talk(&format!("C: a CREATE {name}\nS: a NO Invalid mailbox name")).await;
+    }
+    fred.talk("C: b CREATE INBOX/x\nS: b OK …\nC: c CREATE x/INBOX/INBOX\nS: c OK …").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_literal_minus_a_large_literal_is_not_sent_unasked() {
+    let node = Node::with("literalminus: yes").await;
+    let mut fred = node.login("fred").await;
+    fred.talk("C: a CAPABILITY\nS: * CAPABILITY …LITERAL-…\nS: a OK Completed").await;
+    let message = format!("A: 1\r\n\r\n{}", "x".repeat(4089));
+    for command in ["APPEND INBOX", "REPLACE 1 INBOX", "SELECT"] {
+        fred.send(format!("b {command} {{{}+}}\r\n{message}\r\n", message.len()).as_bytes()).await;
+        fred.expect("b BAD [TOOBIG] Non-synchronizing literal too large").await;
+    }
+    fred.send(format!("c APPEND INBOX {{{}}}\r\n", message.len()).as_bytes()).await;
+    fred.expect("+ go ahead").await;
+    fred.send(format!("{message}\r\n").as_bytes()).await;
+    fred.expect("c OK [APPENDUID … 1] Completed").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

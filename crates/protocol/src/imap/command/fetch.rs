@@ -176,7 +176,7 @@ impl Modifiers {
 }
 
 /// `macro / item / "(" item *(SP item) ")"`
-fn items(at: Cursor<'_>) -> Parsed<'_, Vec<Item>> {
+pub(super) fn items(at: Cursor<'_>) -> Parsed<'_, Vec<Item>> {
     let mut items = Vec::new();
     if at.peek() != Some(b'(') {
         let (at, ()) = item(at, &mut items)?;
@@ -232,7 +232,11 @@ fn item<'a>(at: Cursor<'a>, items: &mut Vec<Item>) -> Parsed<'a, ()> {
         b"BINARY" if bracket => map(|at| binary(at, false), Item::Binary).parse(at)?,
         b"BINARY.PEEK" if bracket => map(|at| binary(at, true), Item::Binary).parse(at)?,
         b"BINARY.SIZE" if bracket => {
-            map(|at| binary(at, true), |fragment| Item::BinarySize(fragment.section.part)).parse(at)?
+            let (at, fragment) = binary(at, true)?;
+            if fragment.partial.is_some() {
+                return Err(INVALID.into());
+            }
+            (at, Item::BinarySize(fragment.section.part))
         }
         b"BODY" => (at, Item::Body),
         _ => return Err(ParseError::Invalid("attribute").into()),

@@ -23,6 +23,7 @@ mod modes;
 mod mta;
 mod names;
 mod noted;
+mod notify;
 mod operating;
 mod other_clients;
 mod packaging;

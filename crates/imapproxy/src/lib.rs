@@ -11,6 +11,7 @@
 //! * [`cmd`]: the commands, one file per family.
 //! * [`node`]: what all sessions share; [`learn`] finds out what the backends can.
 //! * [`parked`]: connections to backends between two sessions of one user.
+//! * [`watch`]: what a client is told without asking, of mailboxes on all backends.
 
 pub mod capability;
 pub mod cmd;
@@ -22,6 +23,7 @@ pub mod parked;
 pub mod peer;
 pub mod placement;
 pub mod session;
+pub mod watch;
 
 use std::sync::Arc;
 
@@ -64,6 +66,10 @@ pub async fn serve(context: &Context, node: Arc<Node>) {
         stop.cancelled().await;
         parked.close();
     });
+    let (hub, list, weak) = (node.hub.clone(), node.directory.list().watch(), Arc::downgrade(&node));
+    let follow = hub.follow(list, move || weak.upgrade().map(|node| node.directory.list().clone()));
+    let stop = context.shutdown();
+    context.tasks().spawn(async move { stop.run_until_cancelled(follow).await });
     context
         .serve(move |connection: Connection| {
             let node = node.clone();

@@ -11,7 +11,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use config::imapd::{Imapd, SearchEngine};
-use mailboxes::{Entry, Failure, List, Options};
+use mailboxes::{Entry, Failure, List, Options, hub::Hub};
 use protocol::{location::ServerName, name::MailboxName, namespace::Namespace};
 use tracing::{info, warn};
 
@@ -63,7 +63,12 @@ impl Store {
             }
             begun => begun,
         });
-        Ok(Store { inner: Arc::new(inner.await?) })
+        let inner = Arc::new(inner.await?);
+        let (watch, weak) = (inner.list.watch(), Arc::downgrade(&inner));
+        let list = move || weak.upgrade().map(|inner| inner.list.clone());
+        // Ends with the list, which this keeps from nobody.
+        tokio::spawn(inner.shared.hub.clone().follow(watch, list));
+        Ok(Store { inner })
     }
 
     /// Puts a list that cannot be read out of the way: the next start makes it anew from the spool.
@@ -214,8 +219,9 @@ fn begin(
     let commit = Commit::start(surroundings(&dir, &replay, &duplicates, faults), found.segments)?;
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
     let history = i64::try_from(imapd.expunge_history.as_secs()).unwrap_or(i64::MAX);
-    let texts = desk(imapd.search_engine);
-    let shared = Shared { commit, replay, quotas, texts, expunge_mode: imapd.expunge_mode, history, clock };
+    let (hub, texts) = (Hub::default(), desk(imapd.search_engine));
+    let shared =
+        Shared { commit, replay, quotas, hub, texts, expunge_mode: imapd.expunge_mode, history, clock };
     Ok(Inner {
         shared: Arc::new(shared),
         list,

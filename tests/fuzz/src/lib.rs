@@ -48,6 +48,7 @@ pub const TARGETS: [Target; 9] = [
             b"a5 STORE 1 (UNCHANGEDSINCE 9) +FLAGS.SILENT (\\Deleted)",
             b"b1 UID SORT RETURN (PARTIAL -1:-10 SAVE) (REVERSE DISPLAYFROM SUBJECT) UTF-8 FUZZY TEXT x $",
             b"b2 UID THREAD REFERENCES US-ASCII OR NOT (SEEN $) UID 5:*",
+            b"b4 NOTIFY SET STATUS (selected (MessageNew (uid body.peek[header.fields (from {7+}\r\nsubject)]) MessageExpunge)) (subtree (a \"b c\") (MailboxName))",
             b"b3 ESEARCH IN (mailboxes (a \"b c\" {1+}\r\nd) subtree-one e selected) RETURN (COUNT RELEVANCY) CHARSET utf-8 TEXT x",
             b"b4 UIDBATCHES 500 1:4",
             b"b5 UID FETCH $ (UID FLAGS) (PARTIAL -5:-1 CHANGEDSINCE 7)",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::imap::command::{append, fetch, list, search};
+use protocol::imap::command::{append, fetch, list, notify, search};
 use protocol::imap::{flag, set};
 
 bounds::table! {
@@ -79,6 +79,10 @@ bounds::table! {
     pub(crate) OPENED: usize = 32, Count, "chosen: few of the mailboxes that a process keeps open";
     /// How long one more of them waits.
     pub(crate) ASIDE_PATIENCE: Duration = Duration::from_secs(30), Time, "chosen: a client has not given up by then";
+    /// Mailboxes of which one NOTIFY tells.
+    pub(crate) NOTIFIED: usize = 10_000, Count, "chosen: more than a user has";
+    /// Renamed mailboxes that a session remembers, to say nothing of those below them.
+    pub(crate) MOVED: usize = 16, Count, "chosen: one is renamed at a time";
     /// Quota roots whose warnings are remembered. A full table warns of no other.
     pub(crate) ROOTS: usize = 100_000, Count, "chosen: some hundred bytes each";
     /// How long after a warning of a quota root the next one is due.
@@ -111,6 +115,8 @@ bounds::table! {
     pub(crate) FIELDS: usize = fetch::FIELDS, Count, "chosen: more than any client sends";
     /// Patterns of one LIST.
     pub(crate) PATTERNS: usize = list::PATTERNS, Count, "chosen: more than any client sends";
+    /// Event groups of one NOTIFY.
+    pub(crate) EVENT_GROUPS: usize = notify::GROUPS, Count, "chosen: more than any client sends";
     /// Flags of one STORE or APPEND.
     pub(crate) FLAGS: usize = flag::MAX, Count, "chosen: twice the keywords of a mailbox";
     /// Bytes of an annotation that SORT compares: its first.

@@ -62,7 +62,7 @@ async fn commands_of_other_servers_and_mistakes_between_good_ones_end_no_session
     let node = Node::start().await;
     let mut fred = node.login("fred").await;
     for _ in 0..6 {
-        fred.talk("C: a NOTIFY NONE\nS: a BAD Unrecognized command").await;
+        fred.talk("C: a LANGUAGE\nS: a BAD Unrecognized command").await;
         fred.talk("C: a UID CONVERT 1 NIL\nS: a BAD Unrecognized command").await;
     }
     for _ in 0..6 {

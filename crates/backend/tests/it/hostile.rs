@@ -16,6 +16,12 @@ async fn nonsense_is_answered_and_the_session_goes_on() {
     // Patterns that match late, against names that nearly fit.
     let stars =
         format!("x GETMETADATA INBOX ({})", format!("\"/private/{}b\" ", "a*".repeat(200)).repeat(100));
+    let notify_parens = format!("x NOTIFY SET {}", "(".repeat(10_000));
+    let notify_groups = format!("x NOTIFY SET{}", " (personal NONE)".repeat(10_000));
+    let notify_events = format!("x NOTIFY SET (personal ({}))", "MailboxName ".repeat(10_000).trim_end());
+    let names: Vec<String> = (0..9999).map(|n| format!("{n}/{}", "y/".repeat(30))).collect();
+    let notify_names =
+        format!("x NOTIFY SET STATUS (subtree ({}) (MessageNew MessageExpunge))", names.join(" "));
     let many_parts = format!("x APPEND INBOX CATENATE ({}URL u)", "URL u ".repeat(10_000));
     let many_urls = format!("x APPEND INBOX CATENATE ({}URL u)", "URL {1+}\r\nu ".repeat(1_000));
     let long_url = format!("x APPEND INBOX CATENATE (URL \"/{}\")", "%20".repeat(10_000));
@@ -46,6 +52,11 @@ async fn nonsense_is_answered_and_the_session_goes_on() {
         (b"x GETMETADATA INBOX (MAXSIZE 99999999999999999999) /private/x", "x BAD …"),
         (stars.as_bytes(), "x OK Completed"),
         (note_parens.as_bytes(), "x BAD …"),
+        (notify_parens.as_bytes(), "x BAD …"),
+        (notify_groups.as_bytes(), "x BAD Invalid list, too long, in Notify"),
+        (notify_events.as_bytes(), "x BAD Invalid list, too long, in Notify"),
+        (notify_names.as_bytes(), "x OK Completed"),
+        (b"x NOTIFY SET (mailboxes {99999999}", "x BAD Literal too large"),
         (long.as_bytes(), "x BAD Word too long in Select"),
     ];
     for (line, answer) in table {

@@ -17,6 +17,7 @@ mod mail;
 mod master;
 mod metadata;
 mod node;
+mod notify;
 mod options;
 mod parked;
 mod resync;

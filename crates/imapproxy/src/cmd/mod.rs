@@ -4,13 +4,14 @@ mod acl;
 mod append;
 mod copy;
 mod idle;
-mod list;
+pub mod list;
 mod login;
-mod lsub;
+pub mod lsub;
 mod mailbox;
 mod message;
 mod metadata;
 mod multisearch;
+mod notify;
 mod quota;
 mod select;
 mod server_metadata;
@@ -67,7 +68,10 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
         return refuse(session, Some(&tag), &Refusal::UnaskedTooLarge, false);
     }
     let timed = (!head.verb.eq_ignore_ascii_case("IDLE")).then(Instant::now);
-    let outcome = serve(session, head, first).await;
+    let outcome = match notify::tell_links(session).await {
+        Ok(()) => serve(session, head, first).await,
+        Err(stop) => Err(stop),
+    };
     if let Some(began) = timed {
         service::command_took("imap", began);
     }
@@ -223,6 +227,7 @@ async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
         Body::SetAnnotation(mailbox) => metadata::annotation(s, r, &mailbox).await,
         Body::Copy(copy) => copy::copy(s, r, copy).await,
         Body::MultiSearch(search) => multisearch::search(s, r, search).await,
+        Body::Notify(notify) => notify::notify(s, notify).await,
         Body::Xfer(xfer) => mailbox::xfer(s, r, &xfer.mailbox).await,
         // Read otherwise (see [`Wanted`]), or asked of backends only.
         Body::Select(_)

@@ -44,6 +44,7 @@ use upstream::wire::imap::{Answer, Event};
 
 use crate::limits::{BEFORE_LOGIN_BOUND, GOOD_BYE_BOUND, IDLE_CHECK, UNASKED, rows};
 use crate::node::{Listener, Node};
+use crate::watch::Notify;
 use client::Client;
 use links::Links;
 
@@ -57,6 +58,8 @@ pub struct Session {
     pub selected: Option<Selected>,
     /// What every backend of the session is told with ENABLE.
     pub enabled: Enabled,
+    /// What the client's NOTIFY has left; none: nothing was said yet.
+    pub notify: Option<Notify>,
     /// The arguments of the client's ID, raw, to be told to each backend.
     pub id: Option<Vec<u8>>,
     /// The client has shown that it follows mailbox referrals.
@@ -199,6 +202,7 @@ impl Session {
             user: None,
             selected: None,
             enabled: Enabled::default(),
+            notify: None,
             id: None,
             follows_referrals: false,
             mistakes: 0,
@@ -295,6 +299,9 @@ impl Session {
             }
             // Who does not take his answers gets no more of them: what he still asks waits.
             let clear = clear && self.client.peer.has_room();
+            if clear {
+                self.tell_news().await?;
+            }
             if clear && let Some(piece) = self.client.poll_piece()? {
                 return Ok(Some(piece));
             }
@@ -311,10 +318,11 @@ impl Session {
             }
             let selected = self.selected_server().map(str::to_owned);
             self.links.close_idle(selected.as_deref());
-            let stop = self.seat.stop();
+            let (stop, heard) = (self.seat.stop(), self.heard());
             tokio::select! {
                 moved = self.move_on() => moved?,
                 () = stop.cancelled() => return Err(self.stopped()),
+                () = heard, if clear => {}
                 () = tokio::time::sleep(left.min(IDLE_CHECK)) => {}
             }
         }

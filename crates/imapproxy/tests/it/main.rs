@@ -6,6 +6,7 @@ mod copying;
 mod crossing;
 mod gathering;
 mod metadata;
+mod notify;
 mod parking;
 mod routing;
 mod waiting;

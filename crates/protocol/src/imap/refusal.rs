@@ -156,6 +156,11 @@ causes! {
     NoteTooLarge => No, Some(Code::AnnotateTooBig), "Annotation value too large";
     TooManyNotes => No, Some(Code::AnnotateTooMany), "Too many annotations";
 
+    /// NOTIFY: an event that is not known, or not of the selected mailbox.
+    BadEvent => No, Some(Code::BadEvent), "No such event can be told of here";
+    /// NOTIFY: too many mailboxes.
+    TooMuchToNotify => No, Some(Code::NotificationOverflow), "Too many mailboxes to tell of";
+
     // What is asked for is too much.
     Limit(text: String) => No, Some(Code::Limit), text.clone();
     TooManySearches => No, Some(Code::Limit), "Too many searches at the same time";
@@ -165,6 +170,8 @@ causes! {
     /// The list of mailboxes is incomplete or old.
     ListUnsure => No, Some(Code::Unavailable), "The list of mailboxes is not complete at the moment";
     ListUnreadable => No, Some(Code::Unavailable), "The mailbox list cannot be read";
+    /// A backend without NOTIFY among others that have it.
+    LacksNotify => No, Some(Code::Cannot), "The server of a mailbox cannot tell what happens to it";
     /// A backend that joined after ENABLE, and knows less than those before.
     LacksEnabled => No, Some(Code::Cannot), "The mailbox's server lacks what ENABLE has turned on";
     ServerDown => No, Some(Code::Unavailable), "Server(s) unavailable to complete operation";

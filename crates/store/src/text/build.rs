@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
-        Store, blocking, disk,
+        Store, disk,
         error::{Doing, StoreError},
         lock,
         mailbox::Mailbox,
@@ -16,7 +16,9 @@ use super::{
         record::Record,
         records::Records,
     },
-    Files, discard,
+    Files,
+    desk::at_leisure,
+    discard,
     grams::Collector,
     remove,
     segment::{self, BUCKETS, Draft, Known, NEW, Segment},
@@ -65,15 +67,16 @@ impl Store {
             return Ok(done);
         }
         for name in self.named(which)? {
+            // An error: reserved, or somebody else's.
             let indexed = match self.mailbox(&name).await {
                 Ok(mailbox) => {
-                    blocking(move || {
-                        while mailbox.index_some(Care::GREAT, &|| false)? == Step::More {}
+                    let index = move || {
+                        let stop = || mailbox.shared.texts.is_closing();
+                        while mailbox.index_some(Care::GREAT, &stop)? == Step::More {}
                         Ok(())
-                    })
-                    .await
+                    };
+                    at_leisure(index).await
                 }
-                // Reserved, or somebody else's.
                 Err(error) => Err(error),
             };
             match indexed {

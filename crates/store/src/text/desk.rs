@@ -10,6 +10,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
 use super::{
@@ -48,6 +49,11 @@ impl Desk {
 
     pub fn is_on(&self) -> bool {
         self.on
+    }
+
+    /// Whether what goes on must end.
+    pub fn is_closing(&self) -> bool {
+        self.queue.stop.load(Ordering::Relaxed)
     }
 
     /// Has a mailbox's index go on, some time.
@@ -133,10 +139,7 @@ impl Queue {
     }
 
     fn work(&self) {
-        // Of this thread alone, on Linux. Without it the work is the same.
-        if let Err(error) = rustix::process::setpriority_process(None, LOWEST) {
-            debug!(%error, "text indexes are made at the usual priority");
-        }
+        lower_priority();
         while let Some(next) = self.next() {
             let Some(mailbox) = next.upgrade() else { continue };
             mailbox.texts.waits.store(false, Ordering::Relaxed);
@@ -151,6 +154,28 @@ impl Queue {
                 Err(error) => debug!(%error, mailbox = mailbox.id, "its text index is not complete"),
             }
         }
+    }
+}
+
+/// Does work that nobody hurries for, on a thread of its own.
+pub async fn at_leisure<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let (tell, told) = oneshot::channel();
+    let run = move || {
+        lower_priority();
+        // Who asked may be gone.
+        let _ = tell.send(work());
+    };
+    let started = thread::Builder::new().name("text index".into()).spawn(run);
+    started.map_err(|error| StoreError::Io { doing: "start a thread".into(), error: Arc::new(error) })?;
+    told.await.unwrap_or(Err(StoreError::Closed))
+}
+
+/// Of this thread alone, on Linux. Without it the work is the same.
+fn lower_priority() {
+    if let Err(error) = rustix::process::setpriority_process(None, LOWEST) {
+        debug!(%error, "text indexes are made at the usual priority");
     }
 }
 

@@ -302,7 +302,7 @@ impl Appending {
         let Appending { mailbox, rights, replaced, mut whole, .. } = self;
         let seen = take_own_seen(session, &mailbox, &mut whole)?;
         let (store, free) = (session.server.store.clone(), session.server.ignore_quota);
-        let replaces = replaced.is_some();
+        let (replaces, before) = (replaced.is_some(), session.begin_own(&mailbox));
         let appended = match (replaced, whole.pop()) {
             (Some((from, uid)), Some(message)) => store.replace((&from, uid), &mailbox, message, free).await,
             (_, last) => {
@@ -315,6 +315,8 @@ impl Appending {
         }
         .map_err(super::annotate::refused)?;
         let Appended { uidvalidity, uids } = appended;
+        session.end_own(&mailbox, before);
+        session.brought(&mailbox, uids.iter().copied());
         let seen: Vec<u32> = seen.iter().filter_map(|at| uids.get(*at).copied()).collect();
         super::store::mark_own_seen(session, &mailbox, seen).await?;
         let uids: UidSet = uids.into_iter().collect();

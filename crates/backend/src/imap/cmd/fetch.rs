@@ -51,13 +51,40 @@ pub async fn run(session: &mut Session, mut fetch: Fetch) -> Outcome {
         return Err(if expunged { Refusal::Expunged } else { Refusal::NoMessages }.into());
     }
     let marks = fetch.items.iter().any(marks_seen) && session.selected()?.may_mark_seen();
+    match tell_of(session, targets, &fetch.items, marks).await? {
+        Some(refusal) => Err(refusal.into()),
+        None => Ok(Reply::completed()),
+    }
+}
+
+/// New messages (UIDs), told of without having been asked for: none of them becomes \Seen by that. What cannot be told is left out.
+pub async fn tell(session: &mut Session, uids: &[u32], mut items: Vec<Item>) -> Result<(), Stop> {
+    if session.manner().uid_only {
+        items.retain(|item| *item != Item::Uid);
+    }
+    let selected = session.selected()?;
+    let target = |uid: &u32| {
+        let record = selected.view().get(*uid)?.clone();
+        Some(Target { sequence: selected.numbering.sequence(*uid), record })
+    };
+    let targets: Vec<Target> = uids.iter().filter_map(target).collect();
+    tell_of(session, targets, &items, false).await.map(drop)
+}
+
+/// Writes the answers of messages; `marks`: they become \Seen. The result is why there is none of some.
+async fn tell_of(
+    session: &mut Session,
+    mut targets: Vec<Target>,
+    items: &[Item],
+    marks: bool,
+) -> Result<Option<Refusal>, Stop> {
     let wanted = Wanted {
-        structure: fetch.items.iter().map(needs_structure).max().unwrap_or(Depth::Nothing),
-        bytes: fetch.items.iter().map(needs_bytes).max().unwrap_or(Extent::Nothing),
+        structure: items.iter().map(needs_structure).max().unwrap_or(Depth::Nothing),
+        bytes: items.iter().map(needs_bytes).max().unwrap_or(Extent::Nothing),
     };
     let lack = Lack {
-        previews: fetch.items.contains(&Item::Preview { lazy: false }),
-        threads: fetch.items.contains(&Item::ThreadId),
+        previews: items.contains(&Item::Preview { lazy: false }),
+        threads: items.contains(&Item::ThreadId),
     };
     let read_ahead = |mailbox: &Arc<Mailbox>, targets: &[Target]| read_ahead(mailbox, targets, wanted, lack);
     let mailbox = session.selected()?.mailbox.clone();
@@ -83,14 +110,11 @@ pub async fn run(session: &mut Session, mut fetch: Fetch) -> Outcome {
                     continue;
                 }
             };
-            failed = message(session, &reader, &fetch.items, changed, &mut pace).await?.or(failed);
+            failed = message(session, &reader, items, changed, &mut pace).await?.or(failed);
         }
         at = end;
     }
-    match failed {
-        Some(refusal) => Err(refusal.into()),
-        None => Ok(Reply::completed()),
-    }
+    Ok(failed)
 }
 
 /// VANISHED (EARLIER), before the first message.

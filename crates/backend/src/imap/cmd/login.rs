@@ -65,6 +65,7 @@ pub async fn unauthenticate(session: &mut Session) -> Outcome {
         return Err(Refusal::Unrecognized.into());
     }
     session.selected = None;
+    session.notify = None;
     session.user = None;
     session.server.seat.logout();
     session.enabled = Enabled::default();

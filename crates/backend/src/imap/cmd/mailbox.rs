@@ -63,6 +63,7 @@ pub async fn create(session: &mut Session, create: Create, local: bool) -> Outco
         limits: None,
     };
     let id = session.server.store.create(&session.actor()?, &name, wanted).await?;
+    session.knows_names(std::slice::from_ref(&name))?;
     if session.user()?.external(&name, &session.server.namespace) != create.mailbox {
         tell_name(session, &name, &create.mailbox)?;
     }
@@ -96,6 +97,7 @@ pub async fn delete(session: &mut Session, external: &str, local: bool) -> Outco
     }
     let name = session.user()?.internal(external, &session.server.namespace)?;
     session.server.store.delete(&session.actor()?, &name, local).await?;
+    session.knows_names(&[name])?;
     Ok(Reply::completed())
 }
 
@@ -124,6 +126,8 @@ pub async fn rename(session: &mut Session, rename: Rename) -> Outcome {
         return Err(Refusal::Exists.into());
     }
     let renamed = session.server.store.rename(&session.actor()?, &from, &to, partition).await?;
+    let moved = renamed.moved.iter().flat_map(|(old, new)| [old.clone(), new.clone()]);
+    session.knows_names(&moved.chain([from.clone(), to.clone()]).collect::<Vec<_>>())?;
     if let Some(open) = &mut session.selected
         && let Ok(now) = open.mailbox.name()
         && renamed.moved.contains(&(open.name.clone(), now.clone()))

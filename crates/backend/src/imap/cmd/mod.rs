@@ -14,6 +14,7 @@ pub mod mailbox;
 pub mod metadata;
 pub mod multisearch;
 pub mod node;
+pub mod notify;
 pub mod quota;
 pub mod resync;
 pub mod search;

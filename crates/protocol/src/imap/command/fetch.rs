@@ -176,7 +176,7 @@ impl Modifiers {
 }
 
 /// `macro / item / "(" item *(SP item) ")"`
-fn items(at: Cursor<'_>) -> Parsed<'_, Vec<Item>> {
+pub(super) fn items(at: Cursor<'_>) -> Parsed<'_, Vec<Item>> {
     let mut items = Vec::new();
     if at.peek() != Some(b'(') {
         let (at, ()) = item(at, &mut items)?;

@@ -11,6 +11,7 @@ pub mod mailbox;
 pub mod metadata;
 pub mod multisearch;
 pub mod node;
+pub mod notify;
 pub mod quota;
 pub mod search;
 pub mod select;
@@ -60,6 +61,7 @@ pub enum Body {
     SetMetadata(metadata::SetMetadata),
     GetAnnotation(metadata::GetAnnotation),
     MultiSearch(multisearch::MultiSearch),
+    Notify(notify::Notify),
     SetAnnotation(String),
     /// XWARMUP, whose items are not looked at.
     Warmup(String),
@@ -260,6 +262,7 @@ pub fn parse(name: &Name<'_>, at: &mut Cursor<'_>) -> Result<Body, ParseError> {
         b"SORT" => Body::Sort(at.read(|at| sort::sort(at, uid))?),
         b"THREAD" => Body::Thread(at.read(|at| sort::thread(at, uid))?),
         b"ESEARCH" => Body::MultiSearch(at.read(multisearch::parse)?),
+        b"NOTIFY" => Body::Notify(at.read(notify::parse)?),
         b"UIDBATCHES" => Body::UidBatches(at.read(multisearch::uid_batches)?),
         b"COPY" => Body::Copy(at.read(|at| copy::parse(at, uid, false))?),
         b"MOVE" | b"XMOVE" => Body::Copy(at.read(|at| copy::parse(at, uid, true))?),

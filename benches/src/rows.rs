@@ -9,6 +9,7 @@ mod load_rows;
 mod logins;
 mod nodes;
 mod resort;
+mod search;
 mod slave;
 mod tools;
 
@@ -44,7 +45,7 @@ pub struct Size {
     pub crowd: usize,
     /// Messages of the mailbox that is fetched.
     pub fetched: usize,
-    /// Messages in the INBOX of the user who sends what costs most.
+    /// Messages in the INBOX of the user who sends what costs most, and in those that are sorted and searched.
     pub messages: usize,
     /// Whether to wait until a stalled stream is dropped.
     pub patient: bool,
@@ -97,6 +98,8 @@ pub enum Group {
     Tools,
     /// FETCH and STORE over a large mailbox
     Fetch,
+    /// SEARCH TEXT in a large mailbox
+    Search,
     /// SORT, THREAD and QRESYNC of a mailbox that is larger still
     Resort,
     /// Messages through the frontend
@@ -117,6 +120,7 @@ impl Bench {
             Group::Slave => slave::measure(self, row),
             Group::Tools => tools::measure(self, row),
             Group::Fetch => fetch::measure(self, row),
+            Group::Search => search::measure(self, row),
             Group::Resort => resort::measure(self, row),
             Group::Delivery => delivery::measure(self, row),
             Group::Bystanders => bystanders::measure(self, row),

@@ -60,7 +60,7 @@ fn the_store_and_the_reader_of_messages_know_no_clients_protocol() {
         assert!(found.is_empty(), "{name} depends on {found:?}");
     }
     for (path, text) in sources("crates/store/src") {
-        let grammar = ["imap::command", "protocol::lmtp", "protocol::pop3", "protocol::mupdate"];
+        let grammar = ["protocol::imap", "protocol::lmtp", "protocol::pop3", "protocol::mupdate"];
         assert!(!grammar.iter().any(|words| text.contains(words)), "{path} knows a protocol");
     }
 }

@@ -240,7 +240,6 @@ fn debians_files_run() {
             "nntp: nntpd has no counterpart in this murder: the line is skipped",
             "http: httpd has no counterpart in this murder: the line is skipped",
             "sieve: timsieved has no counterpart in this murder: the line is skipped",
-            "squatter1: squatter has no counterpart in this murder: the line is skipped",
             "set, and without effect here: mboxname_lockpath",
         ],
     );

@@ -146,6 +146,24 @@ fn expiry_ends_delayed_deletes() {
 }
 
 #[test]
+fn squatter_indexes_what_lines_of_a_cyrus_conf_name() {
+    let murder = Plan::nodes(1, 1).user("alice", "backend1").user("bob", "backend1").start();
+    for (arguments, said) in [
+        (&["-v"][..], "Indexed 2 mailboxes\n"),
+        (&["-s", "-v"], "Indexed 2 mailboxes\n"),
+        (&["-v", "-i", "-r", "user"], "Indexed 2 mailboxes\n"),
+        (&["-v", "-u", "bob"], "Indexed 1 mailboxes\n"),
+        (&["-v", "-R", "-n", "squatter"], ""),
+    ] {
+        let squatter = murder.tool("backend1", "squatter", arguments);
+        assert!(squatter.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&squatter.stderr));
+        assert_eq!(String::from_utf8_lossy(&squatter.stdout), said, "{arguments:?}");
+    }
+    assert!(murder.tool("frontend1", "squatter", &[]).status.success());
+    assert_eq!(murder.tool("backend1", "squatter", &["user/nobody"]).status.code(), Some(1));
+}
+
+#[test]
 fn what_daemons_and_tools_write_has_the_mode_that_umask_leaves() {
     let murder = Plan::nodes(1, 1).user("alice", "backend1").option("backend1", "umask", "027").start();
     assert!(murder.deliver("frontend1", &["alice"], "a")[0].starts_with("250"));

@@ -19,7 +19,7 @@ pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
     let time = bench.size.time.max(LEAST);
     let (ours, cyrus) = bench.in_turn(|system| delivered(system, time))?;
     let what = format!("delivery of 4 kB messages through the frontend, {CONNECTIONS} connections");
-    row(Row::new(what, Unit::PerSecond, Bar::Times(3.0), middle(ours).unwrap_or_default(), middle(cyrus)));
+    row(Row::new(what, Unit::PerSecond, Bar::Times(12.0), middle(ours).unwrap_or_default(), middle(cyrus)));
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::{
 
 pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
     let time = bench.size.time;
-    for (connections, window, bar) in [(1, 1, 1.2), (1, 16, 8.0), (8, 1, 8.0), (8, 16, 20.0)] {
+    for (connections, window, bar) in [(1, 1, 3.0), (1, 16, 20.0), (8, 1, 15.0), (8, 16, 40.0)] {
         let (ours, cyrus) = bench
             .in_turn(|system| load::pairs(system.master(), &system.account(), connections, window, time))?;
         let plural = if connections == 1 { "" } else { "s" };

@@ -9,7 +9,7 @@ use std::{
 use config::imapd::Imapd;
 use serde::{Deserialize, Serialize};
 use service::Context;
-use store::{Ages, Expired, Reconstructed, Store, Which};
+use store::{Ages, Expired, Indexed, Reconstructed, Store, Which};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{UnixListener, UnixStream},
@@ -24,6 +24,7 @@ use crate::limits::{FAILING, REQUEST, TOOL};
 pub enum Request {
     Expire(Ages),
     Reconstruct(Which),
+    Index(Which),
 }
 
 /// What was done.
@@ -31,6 +32,7 @@ pub enum Request {
 pub enum Answer {
     Expired(Expired),
     Reconstructed(Reconstructed),
+    Indexed(Indexed),
     Failed(String),
 }
 
@@ -113,6 +115,7 @@ async fn answer(store: &Store, request: Request) -> Answer {
     let done = match request {
         Request::Expire(ages) => store.expire(&ages).await.map(Answer::Expired),
         Request::Reconstruct(which) => store.reconstruct(&which).await.map(Answer::Reconstructed),
+        Request::Index(which) => store.index_texts(&which).await.map(Answer::Indexed),
     };
     done.unwrap_or_else(|error| Answer::Failed(error.to_string()))
 }

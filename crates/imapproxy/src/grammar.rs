@@ -24,7 +24,12 @@ impl Head {
         let text = trim_line(line);
         let mut cursor = Cursor::new(text, Limits::default());
         let tag = Tag::take(&mut cursor)?;
-        let bad = |text: &str| Bad { tag: Some(tag.clone()), text: text.to_owned(), foreign: false };
+        let bad = |text: &str| Bad {
+            tag: Some(tag.clone()),
+            text: text.to_owned(),
+            foreign: false,
+            oversized: false,
+        };
         let mut verb = cursor.read(atom).map_err(|_| bad("Null command"))?.to_ascii_uppercase();
         if verb.len() > VERB_MAX {
             return Err(bad("Unrecognized command"));
@@ -107,9 +112,9 @@ pub fn flag(at: Cursor<'_>) -> Parsed<'_, String> {
     Ok((at, format!("{backslash}{word}")))
 }
 
-/// Whether a line that announces a literal holds nothing but the head before it: the literal is the first argument.
-pub fn literal_is_first_argument(line: &[u8], head: &Head) -> bool {
-    let arguments = trim_line(line).get(head.arguments..).unwrap_or_default().trim_ascii();
+/// Whether nothing but the header of a literal stands in a line from `from` on: the literal is the next argument.
+pub fn literal_is_next(line: &[u8], from: usize) -> bool {
+    let arguments = trim_line(line).get(from..).unwrap_or_default().trim_ascii();
     literal_at_end(line).is_some() && arguments.starts_with(b"{")
 }
 
@@ -168,8 +173,8 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_may_be_the_first_argument() {
-        let first = |line: &[u8]| literal_is_first_argument(line, &Head::parse(line).unwrap());
+    fn a_literal_may_be_the_next_argument() {
+        let first = |line: &[u8]| literal_is_next(line, Head::parse(line).unwrap().arguments);
         assert!(first(b"a APPEND {5+}\r\n"));
         assert!(!first(b"a APPEND INBOX {5+}\r\n") && !first(b"a APPEND INBOX\r\n"));
         assert_eq!(with_header(b"a APPEND x ~{5}\r\n", 5, false), b"a APPEND x ~{5+}\r\n");
@@ -179,7 +184,7 @@ mod tests {
         #[test]
         fn any_bytes_are_survived(text in proptest::collection::vec(any::<u8>(), 0..80)) {
             if let Ok(head) = Head::parse(&text) {
-                let _ = (head.mailbox(&text), literal_is_first_argument(&text, &head));
+                let _ = (head.mailbox(&text), literal_is_next(&text, head.arguments));
             }
         }
     }

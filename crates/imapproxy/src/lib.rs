@@ -4,12 +4,14 @@
 //! acts for the user, and copies what comes back. Where a mailbox is, and who may see it, it knows from its own replica
 //! of the master's list.
 //!
-//! * [`grammar`], [`placement`]: pure parts.
+//! * [`grammar`]: what is read of a command and of an answer; [`capability`]: what is announced.
+//! * [`placement`]: where a new mailbox goes.
 //! * [`peer`]: one end of a session, read and written at once with the others.
 //! * [`session`]: the client, its connections, and how bytes go between them.
 //! * [`cmd`]: the commands, one file per family.
 //! * [`node`]: what all sessions share; [`learn`] finds out what the backends can.
 //! * [`parked`]: connections to backends between two sessions of one user.
+//! * [`watch`]: what a client is told without asking, of mailboxes on all backends.
 
 pub mod capability;
 pub mod cmd;
@@ -21,6 +23,7 @@ pub mod parked;
 pub mod peer;
 pub mod placement;
 pub mod session;
+pub mod watch;
 
 use std::sync::Arc;
 
@@ -63,6 +66,10 @@ pub async fn serve(context: &Context, node: Arc<Node>) {
         stop.cancelled().await;
         parked.close();
     });
+    let (hub, list, weak) = (node.hub.clone(), node.directory.list().watch(), Arc::downgrade(&node));
+    let follow = hub.follow(list, move || weak.upgrade().map(|node| node.directory.list().clone()));
+    let stop = context.shutdown();
+    context.tasks().spawn(async move { stop.run_until_cancelled(follow).await });
     context
         .serve(move |connection: Connection| {
             let node = node.clone();

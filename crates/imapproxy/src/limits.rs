@@ -48,6 +48,8 @@ bounds::table! {
     pub(crate) PATIENCE: Duration = Duration::from_secs(3), Time, "chosen: most commands are answered by then";
     /// The longest such silence.
     pub(crate) PATIENCE_MAX: Duration = Duration::from_secs(60), Time, "chosen: a search may take as long";
+    /// Bytes of a literal that is sent without being asked for, where LITERAL- is announced: by a client here, or by us to a backend.
+    pub(crate) UNASKED: u64 = 4096, Bytes, "RFC 7888 section 5";
     /// Literals that a client waits to send are asked for here up to this size.
     pub(crate) SMALL: u64 = 65_536, Bytes, "Cyrus's proxy does so";
     /// How long one of several backends may say nothing before it is missing from an answer; twice client_timeout where that is less.
@@ -60,6 +62,23 @@ bounds::table! {
     pub(crate) SEARCHED_AT_ONCE: usize = 500, Count, "chosen: a command that a backend reads at once";
     /// Bytes of their names.
     pub(crate) NAMES_AT_ONCE: usize = 64 * 1024, Bytes, "chosen: a command that a backend reads at once";
+    /// Mailboxes of which one NOTIFY tells.
+    pub(crate) WATCHED: usize = 10_000, Count, "chosen: more than a user has";
+    /// Lines of watched mailboxes that a client has not taken yet, a newer STATUS in the place of an older one; with one more it hears
+    /// of nothing.
+    pub(crate) WATCHED_NEWS: usize = 1000, Count, "chosen: more than change while a client sleeps";
+    /// Bytes of them.
+    pub(crate) WATCHED_BYTES: usize = 256 * 1024, Bytes, "chosen: of a thousand mailboxes with long names";
+    /// The first pause before a watched backend that was lost is connected to again; it is given up after three times client_timeout.
+    pub(crate) WATCH_AGAIN: Duration = Duration::from_millis(100), Time, "chosen: a backend that restarts is back later";
+    /// The longest such pause.
+    pub(crate) WATCH_AGAIN_LAST: Duration = Duration::from_secs(5), Time, "chosen: often enough within client_timeout";
+    /// How often a watched backend that says nothing is asked whether it lives.
+    pub(crate) WATCH_ALIVE: Duration = Duration::from_secs(60), Time, "chosen: rarely";
+    /// Names that a client has changed itself, and of which it does not hear again.
+    pub(crate) OWN_NAMES: usize = 64, Count, "chosen: what a client changes at once";
+    /// How long they are remembered.
+    pub(crate) OWN_NAMES_FOR: Duration = Duration::from_secs(5), Time, "chosen: a backend tells of them at once";
     /// FETCH commands that are on their way at once.
     pub(crate) AHEAD: usize = 8, Count, "chosen: one for each round trip";
     /// Bytes of one response that the source says of its own accord.

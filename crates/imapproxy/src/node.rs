@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use config::imapd::Imapd;
 use directory::lookup::Lookup;
+use mailboxes::hub::Hub;
 use protocol::imap::Refusal;
 use protocol::namespace::Namespace;
 use upstream::Upstream;
@@ -27,6 +28,8 @@ pub struct Node {
     pub placement: Placement,
     /// Connections to backends that wait for their users' next sessions.
     pub parked: Parked,
+    /// Who hears of changes of the list.
+    pub hub: Hub,
 }
 
 impl Node {
@@ -38,6 +41,7 @@ impl Node {
             capabilities: Learnt::default(),
             placement: Placement::default(),
             parked: Parked::default(),
+            hub: Hub::default(),
         })
     }
 

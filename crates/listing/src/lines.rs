@@ -41,6 +41,26 @@ pub fn list(list: List, facts: Facts, viewer: &Viewer, budget: &Budget) -> Resul
     Ok(Answer { lines, separator: viewer.namespace.separator(), list, sight, facts })
 }
 
+/// These mailboxes as they are now, whether there are any: what a client is told that did not ask. Blocks.
+pub fn states(
+    names: impl IntoIterator<Item = String>,
+    facts: Facts,
+    viewer: &Viewer,
+    budget: &Budget,
+) -> Result<Answer, Unseen> {
+    let names: Vec<String> = names.into_iter().collect();
+    let sight = Sight::of(viewer, &names.iter().map(String::as_str).collect::<Vec<_>>(), budget)?;
+    let state = |external: String| Shown {
+        exists: sight.get(&external).is_some(),
+        subscribed: facts.subscribed.contains(&external),
+        child_info: false,
+        external,
+    };
+    let lines = names.into_iter().map(state).collect();
+    let list = List { extended: true, ..List::default() };
+    Ok(Answer { lines, separator: viewer.namespace.separator(), list, sight, facts })
+}
+
 /// The lines of an answer, and what they are printed from.
 #[derive(Debug)]
 pub struct Answer {
@@ -58,6 +78,11 @@ impl Answer {
     }
 
     pub fn print(&self, line: &Shown, out: &mut Vec<u8>) {
+        self.print_renamed(line, None, out);
+    }
+
+    /// The same of a mailbox that had another name before, as the user called it.
+    pub fn print_renamed(&self, line: &Shown, old: Option<&str>, out: &mut Vec<u8>) {
         let line = Line {
             kind: if self.list.xlist { Kind::Xlist } else { Kind::List },
             attributes: &line.attributes(&self.list, &self.sight, &self.facts),
@@ -65,7 +90,7 @@ impl Answer {
             name: &line.external,
             child_info: line.child_info(&self.list),
         };
-        line.print(out);
+        line.print_renamed(old, out);
     }
 }
 

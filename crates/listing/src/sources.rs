@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 
 use mailboxes::Entry;
+use mailboxes::hub::{Depth as Reach, Scope};
 use protocol::acl::Rights;
 use protocol::imap::command::multisearch::Source;
+use protocol::imap::command::notify::Group;
 use protocol::name::MailboxName;
 use work::aside::Budget;
 
@@ -19,6 +21,44 @@ pub struct Named {
     pub too_many: bool,
 }
 
+/// The mailboxes of NOTIFY's groups of which the user may know, whether or not their messages may be read: see [`named`].
+pub fn visible(
+    groups: &[Group],
+    subscribed: impl IntoIterator<Item = String>,
+    most: usize,
+    viewer: &Viewer,
+    budget: &Budget,
+) -> Result<Named, Unseen> {
+    let wanted = groups.iter().filter(|group| !group.events.is_empty());
+    let sources: Vec<Source> = wanted.map(|group| group.source.clone()).collect();
+    find(&sources, None, subscribed, most, viewer, budget, Need::Lookup)
+}
+
+/// What NOTIFY's groups reach, whether it is there or not; `subscribed`: as the list calls them.
+pub fn scope(groups: &[Group], subscribed: &BTreeSet<MailboxName>, viewer: &Viewer) -> Scope {
+    let mut scope = Scope::default();
+    for Group { source, events } in groups {
+        let mut add = |name: Option<MailboxName>, reach: Reach| {
+            if let Some(name) = name {
+                scope.add(name, reach, *events);
+            }
+        };
+        match source {
+            Source::Selected => {}
+            Source::Inboxes | Source::Personal => add(viewer.inbox.clone(), Reach::All),
+            Source::Subscribed => subscribed.iter().for_each(|name| add(Some(name.clone()), Reach::Itself)),
+            Source::Mailboxes(names) => {
+                names.iter().for_each(|name| add(viewer.internal(name), Reach::Itself))
+            }
+            Source::Subtree(names) => names.iter().for_each(|name| add(viewer.internal(name), Reach::All)),
+            Source::SubtreeOne(names) => {
+                names.iter().for_each(|name| add(viewer.internal(name), Reach::Children))
+            }
+        }
+    }
+    scope
+}
+
 /// What the sources name, at most `most`. `selected`: the mailbox that is selected; `subscribed`: as the user calls them. What may
 /// not be read is passed over, and so is what may not be known of where the user has not named it. Blocks.
 pub fn named(
@@ -29,7 +69,26 @@ pub fn named(
     viewer: &Viewer,
     budget: &Budget,
 ) -> Result<Named, Unseen> {
-    let mut search = Search { viewer, budget, most, seen: BTreeSet::new(), named: Named::default() };
+    find(sources, selected, subscribed, most, viewer, budget, Need::Read)
+}
+
+/// What the user must be allowed to do with a mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Read,
+    Lookup,
+}
+
+fn find(
+    sources: &[Source],
+    selected: Option<&MailboxName>,
+    subscribed: impl IntoIterator<Item = String>,
+    most: usize,
+    viewer: &Viewer,
+    budget: &Budget,
+    need: Need,
+) -> Result<Named, Unseen> {
+    let mut search = Search { viewer, budget, most, need, seen: BTreeSet::new(), named: Named::default() };
     let mut subscribed = Some(subscribed);
     for source in sources {
         match source {
@@ -80,6 +139,7 @@ struct Search<'v> {
     viewer: &'v Viewer,
     budget: &'v Budget,
     most: usize,
+    need: Need,
     seen: BTreeSet<MailboxName>,
     named: Named,
 }
@@ -89,7 +149,7 @@ impl Search<'_> {
         self.budget.check()?;
         let Some(name) = name else { return Ok(()) };
         if let Some(entry) = self.viewer.list.get(&name)? {
-            let seen = self.viewer.readable(name, &entry, by);
+            let seen = self.see(name, &entry, by);
             self.add(seen);
         }
         Ok(())
@@ -105,13 +165,20 @@ impl Search<'_> {
                 self.budget.check()?;
                 let below = name.as_str().strip_prefix(root.as_str()).unwrap_or_default();
                 if depth == Depth::All || below.matches('.').count() <= 1 {
-                    let seen = self.viewer.readable(name, &entry, By::Kind);
+                    let seen = self.see(name, &entry, By::Kind);
                     self.add(seen);
                 }
             }
             if !page.more || self.named.too_many {
                 return Ok(());
             }
+        }
+    }
+
+    fn see(&self, name: MailboxName, entry: &Entry, by: By) -> Option<Seen> {
+        match self.need {
+            Need::Read => self.viewer.readable(name, entry, by),
+            Need::Lookup => self.viewer.visible(name, entry),
         }
     }
 
@@ -135,6 +202,17 @@ impl Viewer {
         let seen = self.known(name, entry)?;
         let needed = if by == By::Kind { Rights::READ | Rights::LOOKUP } else { Rights::READ };
         seen.rights.contains(needed).then_some(seen)
+    }
+
+    /// A mailbox as the user sees it, if there is one of which the user may know.
+    pub fn look_up(&self, name: &MailboxName) -> Result<Option<(Seen, Entry)>, mailboxes::Error> {
+        let Some(entry) = self.list.get(name)? else { return Ok(None) };
+        Ok(self.visible(name.clone(), &entry).map(|seen| (seen, entry)))
+    }
+
+    fn visible(&self, name: MailboxName, entry: &Entry) -> Option<Seen> {
+        let seen = self.known(name, entry)?;
+        (self.admin || seen.rights.contains(Rights::LOOKUP)).then_some(seen)
     }
 
     fn internal(&self, external: &str) -> Option<MailboxName> {

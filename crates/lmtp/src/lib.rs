@@ -5,7 +5,7 @@
 //!       ─ Intake ─▶ Incoming ─▶ Deliver::deliver ─ a verdict per recipient ─▶ replies in order
 //! ```
 //!
-//! One task per connection ([`serve`]). Time-outs and limits stand in [`settings`]; the reply to every failure in
+//! One task per connection ([`serve`]). Time-outs and limits stand in [`limits`]; the reply to every failure in
 //! `protocol::lmtp::refusal` and `::reply`.
 
 mod conn;

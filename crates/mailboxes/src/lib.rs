@@ -16,7 +16,8 @@
 //! | store | bytes: the commit log, sled, memory | `store/` |
 //!
 //! Reads come from compact ordered tables in memory; until these are loaded, from the store itself. Every change gets a
-//! number. A subscriber is a cursor into it: [`List::changes_after`], [`List::watch`]. A deletion leaves a tombstone under
+//! number. A subscriber is a cursor into it: [`List::changes_after`], [`List::watch`]; who waits for news of few mailboxes, of what
+//! happens in them too, is a [`hub::Watcher`]. A deletion leaves a tombstone under
 //! its number, kept by number and age, so that a cursor can resume.
 //!
 //! The disk format is in `entry.rs`, `history.rs` and [`store`]; every stored value begins with a format version.
@@ -34,6 +35,7 @@ mod error;
 mod group;
 pub mod guard;
 mod history;
+pub mod hub;
 mod intern;
 mod judge;
 pub mod limits;

@@ -64,6 +64,10 @@ bounds::table! {
     pub(crate) MAX_NAME: usize = 509, Bytes, "Cyrus";
     /// Bytes of a partition in a dump that is loaded.
     pub(crate) MAX_PARTITION: usize = 63, Bytes, "Cyrus";
+    /// Mailboxes, subscriptions and annotations of which a client of NOTIFY has not heard yet; with one more it hears of nothing.
+    pub(crate) NEWS: usize = 1000, Count, "chosen: more than change while a client sleeps";
+    /// Changed names that are passed on to such clients at once.
+    pub(crate) NEWS_AT_ONCE: usize = 1000, Count, "chosen: a millisecond";
     /// Names that a held removal shows.
     pub(crate) SHOWN: usize = 5, Count, "chosen: a line of a log";
 }

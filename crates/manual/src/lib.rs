@@ -32,6 +32,7 @@ pub fn programs() -> Vec<Program> {
         system(ctl_mboxlist::options::Flags::command()),
         system(ctl_mboxlist::cyrusdb::Flags::command()),
         system(ctl_mboxlist::expire::Options::command()),
+        system(ctl_mboxlist::squatter::Options::command()),
         system(ctl_mboxlist::reconstruct::Options::command()),
     ]
 }

@@ -244,10 +244,11 @@ const OWN_NAMES: &[&str] = &[
     "murder",
     "cyr_expire",
     "reconstruct",
+    "squatter",
 ];
 
 /// Those of them without which a node is still whole.
-const OPTIONAL: &[&str] = &["sieveproxy", "cyr_expire", "reconstruct", "murder", "mupdatetest"];
+const OPTIONAL: &[&str] = &["sieveproxy", "cyr_expire", "reconstruct", "squatter", "murder", "mupdatetest"];
 
 /// Cyrus's programs that work on Cyrus's own mailbox list or spool, or that have nothing to do here.
 const NO_COUNTERPART: &[&str] = &[
@@ -273,7 +274,6 @@ const NO_COUNTERPART: &[&str] = &[
     "promstatsd",
     "quota",
     "smmapd",
-    "squatter",
     "sync_client",
     "sync_reset",
     "sync_server",
@@ -377,6 +377,7 @@ mod tests {
         for cmd in [
             "tls_prune",
             "/usr/sbin/cyrus squatter -i",
+            "cyrus unexpunge -l",
             "notifyd",
             "/nowhere/notifyd",
             "cyrus idled",

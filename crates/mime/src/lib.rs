@@ -9,7 +9,7 @@
 //! - [`section`] the numbers of BODY\[1.2.MIME] → a span; [`header`] picks fields for HEADER.FIELDS;
 //! - [`render`] the IMAP syntax of ENVELOPE, BODY and BODYSTRUCTURE (RFC 3501 section 7.4.2);
 //! - [`words`] header values as text, with their encoded words; [`subject`], [`ids`], [`fold`], [`keys`] what SORT and THREAD compare;
-//! - [`preview`] the beginning of its text;
+//! - [`preview`] the beginning of its text; [`binary`] what cannot be stored as it comes;
 //! - [`search`] text for SEARCH, decoded and made comparable; [`fields`] what the cache keeps of it;
 //! - [`cache`] the compact form in a mailbox's cache, with what FETCH shows as IMAP prints it.
 //!
@@ -17,6 +17,7 @@
 //! lies beyond a limit is taken as plain content of the part that holds it.
 
 mod address;
+mod binary;
 mod cache;
 mod content;
 mod date;
@@ -39,6 +40,7 @@ mod tests;
 mod words;
 
 pub use address::Address;
+pub use binary::{Unfit, without_binary};
 pub use cache::{CacheError, Cached, Shown};
 pub use content::{Content, Disposition, Encoding, Parameter};
 pub use date::SentDate;
@@ -50,7 +52,7 @@ pub use header::{Field, Fields, pick_fields};
 pub use ids::message_ids;
 pub use keys::{Ids, SortKeys, ThreadKeys};
 pub use render::write_nstring;
-pub use search::{field_text, searched};
+pub use search::{SEARCH_FORM, field_text, searched};
 pub use section::What;
 pub use structure::{Inner, Kind, Part, Raw, Span, Structure};
 pub use subject::BaseSubject;

@@ -5,6 +5,7 @@ use identity::auth::Login;
 use protocol::name::MailboxName;
 use protocol::namespace::Namespace;
 use protocol::pop3::reply::Reply;
+use protocol::pop3::unopenable::Unopenable;
 use tracing::debug;
 
 /// Which mailbox a login opens: the INBOX, or with `popsubfolders` the folder after the `+`.
@@ -18,14 +19,13 @@ pub fn maildrop(namespace: &Namespace, login: &Login) -> Option<MailboxName> {
 
 /// The server that has it, or what the client is told.
 pub async fn backend(directory: &dyn Lookup, name: &MailboxName) -> Result<String, Reply> {
-    let unopenable = |why: &str| Reply::Unopenable(why.to_owned());
     match directory.find(name).await {
         Found::Active(entry) => Ok(entry.server().to_owned()),
-        Found::Reserved => Err(unopenable("Mailbox is currently reserved")),
-        Found::Missing => Err(unopenable("Mailbox does not exist")),
+        Found::Reserved => Err(Reply::Unopenable(Unopenable::Reserved)),
+        Found::Missing => Err(Reply::Unopenable(Unopenable::NoMailbox)),
         Found::Unknown(stale) => {
             debug!(mailbox = name.as_str(), "{stale}");
-            Err(unopenable("The list of mailboxes is not complete yet"))
+            Err(Reply::Unopenable(Unopenable::ListIncomplete))
         }
     }
 }
@@ -47,7 +47,7 @@ pub fn refusal(error: &upstream::Error) -> String {
         | upstream::Error::Tls { .. }
         // The user has his own password right: he must not be asked for another.
         | upstream::Error::WrongPassword { .. } => {
-            Reply::Unopenable("Server(s) unavailable to complete operation".to_owned()).to_string()
+            Reply::Unopenable(Unopenable::Unavailable).to_string()
         }
     }
 }

@@ -11,6 +11,7 @@ use protocol::pop3::capability::Capabilities;
 use protocol::pop3::command::Command;
 use protocol::pop3::reply::Reply;
 use protocol::pop3::session::{self, Action, Tls};
+use protocol::pop3::unopenable::Unopenable;
 use service::Context;
 use service::drive::{Farewell, Next, Session};
 use service::limits::BEFORE_LOGIN;
@@ -165,7 +166,7 @@ impl Front {
         };
         let found = match locate::maildrop(&self.settings.namespace, login) {
             Some(name) => locate::backend(&*self.directory, &name).await,
-            None => Err(Reply::Unopenable("Invalid mailbox name".to_owned())),
+            None => Err(Reply::Unopenable(Unopenable::BadName)),
         };
         let server = match found {
             Ok(server) => server,

@@ -335,7 +335,7 @@ fn after_header(literal: Literal) -> State {
 /// How much of an overlong command is kept, to answer it by its tag.
 const OVERLONG_START: usize = 256;
 /// The longest literal header with its line end: `~{` 19 digits `+}` CR LF.
-const HEADER_MAX: usize = 25;
+pub const HEADER_MAX: usize = 25;
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,11 @@
 
 use std::sync::{Arc, MutexGuard};
 
-use protocol::{imap::Flag, name::MailboxName};
+use protocol::{
+    flag::Flag,
+    imap::command::notify::{Event, Events},
+    name::MailboxName,
+};
 use tokio::sync::oneshot;
 
 use super::{
@@ -34,6 +38,8 @@ pub struct Change {
     cache_at: u64,
     notes: Vec<Note>,
     modseq: u64,
+    /// What happens to messages by it.
+    events: Events,
     /// Bits of keywords that it names: no message may have them yet.
     defined: u128,
     /// The version of the index file that knows all of it.
@@ -232,8 +238,8 @@ impl Mailbox {
             working.end += frame.len() as u64;
             Content::Append { offset, frame }
         };
-        let Change { view, places, unlink, cache, notes, .. } = change;
-        let (mut job, held) = self.job(working, Arc::new(view), content, counted);
+        let Change { view, places, unlink, cache, notes, events, .. } = change;
+        let (mut job, held) = self.job(working, Arc::new(view), content, counted, events);
         job.cache = (!cache.is_empty()).then(|| (self.cache.clone(), cache_at, cache));
         (job.places, job.unlink, job.notes) = (places, unlink, notes);
         (job, held)
@@ -256,7 +262,8 @@ impl Mailbox {
             (working.generation, working.end) = (generation, bytes.len() as u64);
             working.version = index::FORMAT;
             let nothing = (None, Delta::default());
-            let (job, held) = mailbox.job(&mut working, base.tip, Content::Replace(bytes), nothing);
+            let (job, held) =
+                mailbox.job(&mut working, base.tip, Content::Replace(bytes), nothing, Events::NONE);
             mailbox.shared.commit.submit(job, permit);
             Ok(Some(held))
         });
@@ -291,6 +298,7 @@ impl Mailbox {
         view: Arc<View>,
         content: Content,
         (root, delta): (Option<MailboxName>, Delta),
+        events: Events,
     ) -> (Job, oneshot::Receiver<Result<(), StoreError>>) {
         working.tip = view.clone();
         let usage = Usage::of(&view);
@@ -299,7 +307,10 @@ impl Mailbox {
         let (mailbox, epoch) = (self.clone(), self.log.epoch());
         let done = move |result: Result<(), StoreError>| {
             match &result {
-                Ok(()) => mailbox.publish(view, saved, usage),
+                Ok(()) => {
+                    mailbox.publish(view, saved, usage, events);
+                    mailbox.count_texts();
+                }
                 Err(_) => {
                     // The counts are those of one change, whichever job fails first.
                     let _ = mailbox.shared.quotas.add(root.as_ref(), delta.negated(), false);
@@ -312,7 +323,7 @@ impl Mailbox {
         (Job::new(self.log.clone(), epoch, saved.1, content, Box::new(done)), held)
     }
 
-    fn publish(&self, view: Arc<View>, saved: (u64, u64, u32), usage: Usage) {
+    fn publish(&self, view: Arc<View>, saved: (u64, u64, u32), usage: Usage, events: Events) {
         lock(&self.working).saved = saved;
         self.shared.quotas.note(&self.id, Some(usage));
         // A mailbox that was deleted meanwhile stays so.
@@ -323,6 +334,11 @@ impl Mailbox {
             }
             !gone
         });
+        if self.shared.hub.is_watched()
+            && let Ok(name) = self.name()
+        {
+            self.shared.hub.tell(&name, events);
+        }
     }
 
     /// Forgets what was built on a change that failed. Jobs that wait are refused by their epoch.
@@ -354,6 +370,7 @@ impl Change {
             cache_at: base.cache_end,
             notes: Vec::new(),
             modseq: base.tip.modseq() + 1,
+            events: Events::NONE,
             defined: 0,
             version: 1,
             must_fit: true,
@@ -404,6 +421,7 @@ impl Change {
     pub fn op(&mut self, op: Op) {
         op.encode(&mut self.ops);
         self.version = self.version.max(op.format());
+        self.events = self.events.with(events_of(&op));
         self.view.apply(op);
     }
 
@@ -532,6 +550,17 @@ impl Change {
             self.op(Op::Forget { uid, modseq: record.modseq });
         }
         self.unlink.extend_from_slice(uids);
+    }
+}
+
+/// What an operation is to those who wait for news.
+fn events_of(op: &Op) -> Events {
+    match op {
+        Op::Append(_) => Events::of(Event::MessageNew),
+        Op::Expunge { .. } => Events::of(Event::MessageExpunge),
+        Op::Flags { .. } => Events::of(Event::FlagChange),
+        Op::Annotate { .. } => Events::of(Event::AnnotationChange),
+        _ => Events::NONE,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol::{imap::Flag, name::MailboxName};
+use protocol::{flag::Flag, name::MailboxName};
 
 use super::{
     Store, commit::Note, duplicate, error::StoreError, header::DUPLICATE_DELIVER, mailbox::NewMessage,

@@ -88,6 +88,22 @@ impl Mailbox {
         self.keep(completed);
     }
 
+    /// The same with what THREAD goes by.
+    pub fn add_keys(&self, records: &[Record], run: &mut [Result<Read, StoreError>]) {
+        let mut completed = Vec::new();
+        for (record, read) in records.iter().zip(run) {
+            let Ok(Read { cached: Some(cached), .. }) = read else { continue };
+            if cached.has_keys() {
+                continue;
+            }
+            match self.complete(cached.clone(), &Place::of(record), false, &mut completed) {
+                Ok(whole) => *cached = whole,
+                Err(error) => *read = Err(error),
+            }
+        }
+        self.keep(completed);
+    }
+
     /// With the keys that lack, and on demand the preview.
     fn complete(
         &self,

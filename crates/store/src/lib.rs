@@ -5,6 +5,7 @@
 //!                                 index       append-only log: append, flags, expunge, …
 //!                                 cache       structures, and what FETCH shows of them; what is damaged is read anew
 //!                                 <uid>.      a message
+//!                                 text/       which messages can contain which texts; made again from the messages
 //! <configdirectory>/murder/backend/list.sled  the mailbox list; rebuilt from the headers
 //!                              log.0 log.1   the commit log: what is acknowledged but not yet synced in its own file
 //!                              journal/   mailbox operations under way
@@ -24,7 +25,8 @@
 //! | list messages and their flags, see what changed | [`Mailbox::view`], [`View::records`], [`View::since`], [`Mailbox::watch`] |
 //! | read a message, and where its parts are | [`Mailbox::message`]; many: [`Mailbox::read_run`]; parts: [`mime::Structure`] |
 //! | sort messages or find their threads | [`Mailbox::read_keys`], then [`mime::Cached::sort_keys`] and [`mime::Cached::thread_keys`] |
-//! | flag, expunge, copy, move | [`Mailbox::store`], [`Mailbox::expunge`], [`Store::copy`], [`Store::relocate`] |
+//! | know which messages cannot contain a text | [`Mailbox::lacking`] |
+//! | flag, expunge, copy, move, replace | [`Mailbox::store`], [`Mailbox::expunge`], [`Store::copy`], [`Store::relocate`], [`Store::replace`] |
 //! | what is a user's own | [`Store::subscribe`], [`Store::seen`], [`Store::user_state`] |
 //!
 //! It asks a [`Master`] before the list changes, and knows no protocol of a client's: errors are [`StoreError`], which each
@@ -59,11 +61,13 @@ mod rebuild;
 mod reconstruct;
 mod record;
 mod records;
+mod replace;
 mod replay;
 mod stage;
 mod store;
 #[cfg(test)]
 mod tests;
+mod text;
 mod tombstones;
 mod turns;
 mod userlog;
@@ -78,7 +82,7 @@ pub use header::{DUPLICATE_DELIVER, Header, POP3_NEW_UIDL, SHARED_SEEN};
 pub use limits::{HEAD, VALUE_MAX};
 pub use mailbox::{Appended, FlagChange, FlagMask, How, Mailbox, NewMessage, Stored};
 pub use master::{Answer, Master, MasterError, MasterSession};
-pub use message::{Depth, Extent, Read, Wanted};
+pub use message::{Depth, Extent, Frames, Read, Wanted};
 pub use metadata::{Annotated, SHARED, Setting};
 pub use ops::{AclChange, Actor, Create, Renamed};
 pub use quota::{Limits, Quota, Usage};
@@ -87,6 +91,7 @@ pub use record::{Annotation, Record, System};
 pub use records::Records;
 pub use stage::{Staged, Staging};
 pub use store::{Seen, SpecialUses, Store};
+pub use text::{Indexed, Lacking, Sought};
 pub use tombstones::{Run, Tombstones};
 pub use userlog::State as UserState;
 pub use view::{Changes, View};

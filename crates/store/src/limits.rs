@@ -80,6 +80,26 @@ bounds::table! {
     pub(crate) EXPUNGE_RUN: usize = 1000, Count, "chosen: less than some milliseconds";
     /// Entries committed at a time.
     pub(crate) REBUILD_BATCH: usize = 1000, Count, "chosen: one write of a disk";
+    /// Messages that have come or gone before a text index goes on, and that a search reads because the index does not know them.
+    pub(crate) TEXT_LEAST: usize = 256, Count, "chosen: a search reads as many in some milliseconds";
+    /// The same when `squatter` asks: fewer are not worth a file.
+    pub(crate) TEXT_FEW: usize = 64, Count, "chosen: a search reads as many in a millisecond or two";
+    /// In a mailbox of so many times as many messages, more: one of so many.
+    pub(crate) TEXT_SHARE: usize = 256, Count, "chosen: a look at all messages costs each that comes less than a microsecond";
+    /// Messages of one file of a text index.
+    pub(crate) TEXT_SEGMENT: usize = 4096, Count, "chosen: some megabytes";
+    /// Trigrams of all its messages together: memory of whoever makes it.
+    pub(crate) TEXT_PAIRS: usize = 4 << 20, Count, "chosen: 16 MiB of memory";
+    /// Trigrams of one message; one that has more is always read.
+    pub(crate) TEXT_DISTINCT: usize = 1 << 16, Count, "chosen: a quarter of all that are told apart";
+    /// Bytes of a message that is indexed; a larger one is always read.
+    pub(crate) TEXT_MESSAGE: u64 = 64 << 20, Bytes, "chosen: more than most servers take";
+    /// Bytes of what a file of a text index says of its messages; more is damage.
+    pub(crate) TEXT_TABLE: usize = 1 << 20, Bytes, "chosen: more than as many messages need";
+    /// Part of a partition that stays free of text indexes: one of so many.
+    pub(crate) TEXT_FREE: u64 = 20, Count, "chosen: mail comes first";
+    /// Mailboxes that wait for their text index.
+    pub(crate) TEXT_QUEUE: usize = 4096, Count, "chosen: more than change at once";
     /// Bytes of frames that are written at once.
     pub(crate) RECOVER_RUN: usize = 1 << 20, Bytes, "chosen: one write of a disk";
 }

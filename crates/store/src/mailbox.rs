@@ -9,13 +9,13 @@ use std::{
     },
 };
 
-use protocol::{imap::Flag, location::Location, name::MailboxName};
+use protocol::{flag::Flag, location::Location, name::MailboxName};
 use tokio::sync::watch;
 use work::aside::weighed;
 
 use super::{
     Shared, annotate,
-    change::Working,
+    change::{Change, Working},
     commit::{Log, Target},
     error::{Doing, StoreError},
     header::{Header, sync_dir},
@@ -24,6 +24,7 @@ use super::{
     openings::Place,
     record::{Record, System},
     stage::{Staged, partition_of},
+    text::Texts,
     view::View,
 };
 use crate::limits::EXPUNGE_RUN;
@@ -43,6 +44,7 @@ pub struct Mailbox {
     pub(crate) shared: Arc<Shared>,
     /// The last UID that was given away as \Recent, where that is not written down yet.
     recent: AtomicU32,
+    pub(crate) texts: Texts,
     _place: Place<Mailbox>,
 }
 
@@ -157,6 +159,7 @@ impl Mailbox {
             options.read(true).write(true).create(true).truncate(false).open(&path).doing("open", &path)?;
         let cache_end = cache.metadata().doing("read", &path)?.len();
         let view = Arc::new(loaded.view);
+        let texts = Texts::of(&view);
         let working = Working {
             tip: view.clone(),
             end: loaded.len,
@@ -177,6 +180,7 @@ impl Mailbox {
             cache: Arc::new(cache),
             shared: shared.clone(),
             recent: AtomicU32::new(0),
+            texts,
             _place: place,
         }))
     }
@@ -269,26 +273,17 @@ impl Mailbox {
             if ignore_quota {
                 change.ignore_quota();
             }
-            let mut ready = Vec::with_capacity(messages.len());
-            for message in &messages {
-                let (system, keywords) = change.flags(&message.flags)?;
-                let date = message.internaldate.unwrap_or(change.now);
-                ready.push((message.staged.clone(), system, keywords, date));
-            }
-            let uids = change.append(&ready)?;
-            for (&uid, message) in uids.iter().zip(&messages) {
-                annotate::arrive(change, uid, annotate::with(&None, &message.annotations)?);
-            }
+            let appended = add(change, &messages)?;
             if let Some(note) = note {
                 change.note(note);
             }
-            Ok(Appended { uidvalidity: change.view().uidvalidity, uids })
+            Ok(appended)
         })
         .await
     }
 
     /// Brings large messages to this partition, and many small ones out of memory.
-    async fn localise(&self, messages: Vec<NewMessage>) -> Result<Vec<NewMessage>, StoreError> {
+    pub(crate) async fn localise(&self, messages: Vec<NewMessage>) -> Result<Vec<NewMessage>, StoreError> {
         let here = self.partition();
         let away = |m: &NewMessage| m.staged.content.in_memory() == 0 && m.staged.origin(&self.dir).is_none();
         if !messages.iter().any(away) {
@@ -425,7 +420,22 @@ impl FlagChange {
     }
 }
 
-fn known(change: &super::change::Change, flags: &[Flag]) -> (System, u128) {
+/// Adds messages to a change, with all that comes with them.
+pub(crate) fn add(change: &mut Change, messages: &[NewMessage]) -> Result<Appended, StoreError> {
+    let mut ready = Vec::with_capacity(messages.len());
+    for message in messages {
+        let (system, keywords) = change.flags(&message.flags)?;
+        let date = message.internaldate.unwrap_or(change.now);
+        ready.push((message.staged.clone(), system, keywords, date));
+    }
+    let uids = change.append(&ready)?;
+    for (&uid, message) in uids.iter().zip(messages) {
+        annotate::arrive(change, uid, annotate::with(&None, &message.annotations)?);
+    }
+    Ok(Appended { uidvalidity: change.view().uidvalidity, uids })
+}
+
+fn known(change: &Change, flags: &[Flag]) -> (System, u128) {
     let (mut system, mut keywords) = (System::NONE, 0);
     for flag in flags {
         match flag {

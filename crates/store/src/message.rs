@@ -168,11 +168,18 @@ impl Mailbox {
         read.structure.ok_or(StoreError::NoMessage)
     }
 
-    /// What the cache keeps of a message. On a blocking thread of the caller's.
-    pub fn cached_blocking(&self, uid: u32) -> Result<Cached, StoreError> {
-        let view = self.view();
-        let record = view.get(uid).or_else(|| view.expunged.get(uid)).ok_or(StoreError::NoMessage)?;
-        self.cached(record)
+    /// The same for somebody who goes through messages and does not know of which he wants it.
+    pub fn next_structure(&self, record: &Record, frames: &mut Frames) -> Result<Arc<Structure>, StoreError> {
+        let wanted = Wanted { structure: Depth::Parts, bytes: Extent::Nothing };
+        let (read, _) = self.read_place(&Place::of(record), &[], wanted, &mut frames.0)?;
+        read.structure.ok_or(StoreError::NoMessage)
+    }
+
+    /// What the cache keeps of a message, for the same. On a blocking thread of the caller's.
+    pub fn next_cached(&self, record: &Record, frames: &mut Frames) -> Result<Cached, StoreError> {
+        let wanted = Wanted { structure: Depth::Shown, bytes: Extent::Nothing };
+        let (read, _) = self.read_place(&Place::of(record), &[], wanted, &mut frames.0)?;
+        read.cached.ok_or(StoreError::NoMessage)
     }
 
     /// What is kept of a message in the cache, for another mailbox's.
@@ -182,6 +189,10 @@ impl Mailbox {
         read.cached.ok_or(StoreError::NoMessage)
     }
 }
+
+/// What was read last of a mailbox's cache.
+#[derive(Default)]
+pub struct Frames(Window);
 
 /// Where a message is.
 #[derive(Debug, Clone, Copy)]
@@ -208,12 +219,16 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// What is kept of a message. It is read together with that of the messages behind it that lie close by.
+    /// What is kept of a message. It is read together with that of the messages behind it that lie close by. `on`: those that are
+    /// read next, this one first; empty where nobody knows: then more is read at once if this one goes on where the last ended.
     pub fn frame(&mut self, cache: &File, place: &Place, on: &[Place]) -> Option<Bytes> {
-        let found = self.placed.frame(cache, place.uid, place.cache, || reach(on))?;
+        let goes_on = on.is_empty() && self.placed.ends_before(place.cache);
+        let far = || if goes_on { WINDOW as usize } else { FIRST_READ };
+        let along = || if on.is_empty() { far() } else { reach(on) };
+        let found = self.placed.frame(cache, place.uid, place.cache, along)?;
         let Some(to) = jump(&found) else { return Some(found) };
         // Those that moved together lie together.
-        let along = || if on.len() > 1 { WINDOW as usize } else { FIRST_READ };
+        let along = || if on.len() > 1 || goes_on { WINDOW as usize } else { FIRST_READ };
         self.moved.frame(cache, place.uid, to, along)
     }
 }
@@ -236,6 +251,12 @@ impl Stretch {
             self.read(cache, at, FRAME + len)?;
         }
         self.find(uid, at)
+    }
+
+    /// Whether a place lies in it, or a little behind.
+    fn ends_before(&self, at: u64) -> bool {
+        let end = self.start + self.bytes.len() as u64;
+        !self.bytes.is_empty() && self.start <= at && at <= end + GAP
     }
 
     fn find(&self, uid: u32, at: u64) -> Option<Bytes> {

@@ -10,8 +10,8 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use config::imapd::Imapd;
-use mailboxes::{Entry, Failure, List, Options};
+use config::imapd::{Imapd, SearchEngine};
+use mailboxes::{Entry, Failure, List, Options, hub::Hub};
 use protocol::{location::ServerName, name::MailboxName, namespace::Namespace};
 use tracing::{info, warn};
 
@@ -22,6 +22,7 @@ use super::{
     duplicate::Duplicates,
     error::{Doing, StoreError},
     journal::{Journal, Listed},
+    lock,
     mailbox::Mailbox,
     master::Master,
     openings::{Openings, Place, Shut, Shutting, Sought},
@@ -30,6 +31,7 @@ use super::{
     quota::{Delta, Limits, Quotas, Usage},
     rebuild,
     replay::{self, Replay},
+    text::desk::Desk,
     turns::Turns,
     userlog::UserLog,
 };
@@ -61,7 +63,12 @@ impl Store {
             }
             begun => begun,
         });
-        Ok(Store { inner: Arc::new(inner.await?) })
+        let inner = Arc::new(inner.await?);
+        let (watch, weak) = (inner.list.watch(), Arc::downgrade(&inner));
+        let list = move || weak.upgrade().map(|inner| inner.list.clone());
+        // Ends with the list, which this keeps from nobody.
+        tokio::spawn(inner.shared.hub.clone().follow(watch, list));
+        Ok(Store { inner })
     }
 
     /// Puts a list that cannot be read out of the way: the next start makes it anew from the spool.
@@ -71,10 +78,11 @@ impl Store {
 
     /// Finishes what is under way and syncs everything; later changes are refused.
     pub async fn close(&self) {
-        let commit = self.inner.shared.commit.clone();
+        let shared = self.inner.shared.clone();
         // An error means that the runtime ends: then the commit log is played back at the next start.
         let _ = blocking(move || {
-            commit.close();
+            shared.texts.close();
+            shared.commit.close();
             Ok(())
         })
         .await;
@@ -137,6 +145,12 @@ impl Store {
         if let Some(mailbox) = mailbox {
             mailbox.leave();
             self.inner.shared.commit.settle().await;
+            // Whoever is at its text index sees that it is gone at the next message.
+            blocking(move || {
+                drop(lock(&mailbox.texts.building));
+                Ok(())
+            })
+            .await?;
         }
         Ok(shut)
     }
@@ -205,7 +219,9 @@ fn begin(
     let commit = Commit::start(surroundings(&dir, &replay, &duplicates, faults), found.segments)?;
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
     let history = i64::try_from(imapd.expunge_history.as_secs()).unwrap_or(i64::MAX);
-    let shared = Shared { commit, replay, quotas, expunge_mode: imapd.expunge_mode, history, clock };
+    let (hub, texts) = (Hub::default(), desk(imapd.search_engine));
+    let shared =
+        Shared { commit, replay, quotas, hub, texts, expunge_mode: imapd.expunge_mode, history, clock };
     Ok(Inner {
         shared: Arc::new(shared),
         list,
@@ -225,6 +241,16 @@ fn begin(
         policy: ArcSwap::from_pointee(imapd.clone()),
         imapd,
     })
+}
+
+/// There is one kind of text index, whatever `search_engine` calls it; or none.
+fn desk(engine: SearchEngine) -> Desk {
+    if engine == SearchEngine::Xapian {
+        info!(
+            "search_engine: xapian is not there; squat is taken instead, which finds the same as a search without an index"
+        );
+    }
+    Desk::new(engine != SearchEngine::None)
 }
 
 /// Only the latest one that was set aside is kept.

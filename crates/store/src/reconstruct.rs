@@ -6,8 +6,13 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::{
-    Store, blocking, disk::mailbox_dir, error::StoreError, header::Header, open::USERS, quota::Usage,
-    rebuild, userlog,
+    Store, blocking,
+    disk::{self, mailbox_dir},
+    error::StoreError,
+    header::Header,
+    open::USERS,
+    quota::Usage,
+    rebuild, text, userlog,
 };
 
 /// Which mailboxes are reconstructed.
@@ -53,7 +58,7 @@ impl Store {
         Ok(done)
     }
 
-    fn named(&self, which: &Which) -> Result<Vec<MailboxName>, StoreError> {
+    pub(crate) fn named(&self, which: &Which) -> Result<Vec<MailboxName>, StoreError> {
         let mut names = Vec::new();
         for text in &which.names {
             let name = MailboxName::parse(text)?;
@@ -83,6 +88,8 @@ impl Store {
         let shut = self.shut(&id).await?;
         let repaired = blocking(move || {
             let header = Header::read(&dir)?;
+            // It is made again from the messages.
+            disk::sweep(&dir.join(text::DIR))?;
             rebuild::repair(&dir, &header)
         });
         let repaired = repaired.await;

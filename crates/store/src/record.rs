@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use protocol::imap::Flag;
+use mime::ThreadKeys;
+use protocol::flag::Flag;
+use sha1::{Digest, Sha1};
 
 use super::codec::{Reader, Truncated, put_bytes, put_number};
 
@@ -101,6 +103,18 @@ impl Record {
     /// Whether the message has all these flags.
     pub fn has(&self, flag: System) -> bool {
         self.flags.has(flag)
+    }
+
+    /// The thread that the message is in: the same wherever it is copied to, and for all messages that go back to one. It is made of
+    /// the eldest message-id that the message names, its own where it answers none, and of the message where it has none either.
+    pub fn thread(&self, keys: Option<ThreadKeys<'_>>) -> u64 {
+        let eldest = keys.and_then(|mut keys| keys.references.next().or(keys.message_id));
+        let hash = match eldest {
+            Some(id) => Sha1::digest(id).into(),
+            None => self.guid,
+        };
+        let [a, b, c, d, e, f, g, h, ..] = hash;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
 
     /// SHA-1 in hexadecimal: OBJECTID's EMAILID, and the GUID of replication.

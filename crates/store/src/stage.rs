@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use mime::{Cached, Structure};
+use mime::{Cached, Structure, Unfit};
 use sha1::{Digest, Sha1};
 use work::aside::weighed;
 
@@ -102,6 +102,33 @@ impl Staging {
         let Some(spool) = self.file.take() else { return Err(StoreError::Closed) };
         let partition = std::mem::take(&mut self.partition);
         weighed(usize::MAX, move || spool.finish(partition)).await
+    }
+
+    /// The same for a message that may hold what none on disk may: its binary parts are put in base64 ([`mime::without_binary`]).
+    /// What else cannot be stored is told, and the caller's to refuse.
+    pub async fn finish_binary(mut self) -> Result<(Staged, Unfit), StoreError> {
+        let (held, file) = (std::mem::take(&mut self.held), self.file.take());
+        let (partition, limit) = (std::mem::take(&mut self.partition), self.limit);
+        let finish = move || {
+            let mut message = match &file {
+                Some(spool) => fs::read(&spool.path).doing("read", &spool.path)?,
+                None => Vec::new(),
+            };
+            message.extend_from_slice(&held);
+            // Its file has done what it was for.
+            drop(file);
+            let (message, unfit) = mime::without_binary(&message);
+            if message.len() as u64 > limit {
+                return Err(StoreError::TooLarge(limit));
+            }
+            if message.len() <= STAGE_MEMORY {
+                return Ok((Staged::in_memory(message.into_owned().into()), unfit));
+            }
+            let spool = Spool::create(&partition)?;
+            (&*spool.file).write_all(&message).doing("write", &spool.path)?;
+            Ok((spool.finish(partition)?, unfit))
+        };
+        weighed(usize::MAX, finish).await
     }
 
     /// Moves what is held in memory to the file.

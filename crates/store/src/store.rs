@@ -8,7 +8,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use config::imapd::{ExpungeMode, Imapd};
-use mailboxes::List;
+use mailboxes::{List, hub::Hub};
 use protocol::{
     acl::{Acl, Granting, Rights, Who},
     location::ServerName,
@@ -30,6 +30,7 @@ use super::{
     quota::{Quota, Quotas},
     replay,
     stage::Staging,
+    text,
     turns::Turns,
     userlog::{self, State as UserState, UserLog},
 };
@@ -76,6 +77,10 @@ pub(crate) struct Shared {
     /// What a crash left to be done before a log is opened.
     pub replay: Arc<replay::Replay>,
     pub quotas: Arc<Quotas>,
+    /// Who is told of changes.
+    pub hub: Hub,
+    /// Who makes text indexes.
+    pub texts: text::desk::Desk,
     pub expunge_mode: ExpungeMode,
     /// How long it is remembered which messages are gone, in seconds.
     pub history: i64,
@@ -113,6 +118,12 @@ impl Store {
     /// The list of mailboxes: what there is, where, and who may do what with it.
     pub fn list(&self) -> &List {
         &self.inner.list
+    }
+
+    /// Who waits for news of mailboxes: messages that come, go or change, names, subscriptions. Annotations are told of by those who
+    /// set them ([`Hub::tell_annotated`]).
+    pub fn hub(&self) -> &Hub {
+        &self.inner.shared.hub
     }
 
     /// How names are written, and whose they are.

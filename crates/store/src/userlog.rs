@@ -29,6 +29,7 @@ pub struct UserLog {
     working: Mutex<Working>,
     /// What holds.
     state: Mutex<Arc<State>>,
+    user: String,
     shared: Arc<Shared>,
     _place: Place<UserLog>,
 }
@@ -96,6 +97,7 @@ impl UserLog {
             log: Arc::new(Log::new(target, dir, FILE, file)),
             working: Mutex::new(working),
             state: Mutex::new(state),
+            user: userid.to_owned(),
             shared: shared.clone(),
             _place: place,
         }))
@@ -157,12 +159,20 @@ impl UserLog {
             Content::Append { offset, frame }
         };
         let saved = (working.end, working.generation, working.version);
+        let subscribed = |op: &Op| match op {
+            Op::Subscribe(name) | Op::Unsubscribe(name) => Some(name.clone()),
+            Op::Seen(..) | Op::Annotate(_) => None,
+        };
+        let subscribed: Vec<MailboxName> = ops.iter().filter_map(subscribed).collect();
         let (user, epoch) = (self.clone(), self.log.epoch());
         let done = move |result: Result<(), StoreError>| {
             match &result {
                 Ok(()) => {
                     lock(&user.working).saved = saved;
                     *lock(&user.state) = state;
+                    if !subscribed.is_empty() {
+                        user.shared.hub.tell_subscribed(&user.user, &subscribed);
+                    }
                 }
                 Err(_) => user.set_back(epoch),
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol::imap::Flag;
+use protocol::flag::Flag;
 
 use super::{
     index::Op,

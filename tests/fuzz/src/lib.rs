@@ -48,6 +48,7 @@ pub const TARGETS: [Target; 9] = [
             b"a5 STORE 1 (UNCHANGEDSINCE 9) +FLAGS.SILENT (\\Deleted)",
             b"b1 UID SORT RETURN (PARTIAL -1:-10 SAVE) (REVERSE DISPLAYFROM SUBJECT) UTF-8 FUZZY TEXT x $",
             b"b2 UID THREAD REFERENCES US-ASCII OR NOT (SEEN $) UID 5:*",
+            b"b4 NOTIFY SET STATUS (selected (MessageNew (uid body.peek[header.fields (from {7+}\r\nsubject)]) MessageExpunge)) (subtree (a \"b c\") (MailboxName))",
             b"b3 ESEARCH IN (mailboxes (a \"b c\" {1+}\r\nd) subtree-one e selected) RETURN (COUNT RELEVANCY) CHARSET utf-8 TEXT x",
             b"b4 UIDBATCHES 500 1:4",
             b"b5 UID FETCH $ (UID FLAGS) (PARTIAL -5:-1 CHANGEDSINCE 7)",
@@ -60,6 +61,10 @@ pub const TARGETS: [Target; 9] = [
             b"b3 EXAMINE x (QRESYNC (67890007 9223372036854775807 1,43:211 (1,3,5 41,50,60)))",
             b"b4 XTAKE 1,3:9",
             b"b5 APPEND x () UTF8 (~{3+}\r\nabc)",
+            b"b6 APPEND x (\\Seen) CATENATE (URL \"/a;UIDVALIDITY=1/;UID=2/;SECTION=1.MIME\" TEXT ~{3+}\r\nabc)",
+            b"b7 UID REPLACE 7 x CATENATE (URL {4+}\r\n;UID TEXT {3}",
+            b" URL ;UID=1/;PARTIAL=0.5 TEXT {3}\r\n",
+            b"imap://a;AUTH=*@h:143/b%20c/;UID=1/;SECTION=HEADER.FIELDS%20(TO)",
         ],
     },
     Target {

@@ -95,9 +95,11 @@ impl Conn {
             match self.next(patience).await? {
                 Assembled::Command(text) => return Ok(text),
                 Assembled::Bad(_) | Assembled::Skipped => return Ok(Bytes::new()),
-                Assembled::Continue(literal) | Assembled::Append { literal, .. } => {
+                Assembled::Continue(literal) | Assembled::Append { literal: Some(literal), .. } => {
                     self.assembler.skip(literal);
                 }
+                // One line, though it be no answer.
+                Assembled::Append { literal: None, .. } => return Ok(Bytes::new()),
                 Assembled::Data { .. } | Assembled::Tail { .. } => {}
             }
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::imap::command::{fetch, list, search};
+use protocol::imap::command::{append, fetch, list, notify, search};
 use protocol::imap::{flag, set};
 
 bounds::table! {
@@ -53,10 +53,18 @@ bounds::table! {
     pub(crate) MESSAGES: usize = 10_000, Count, "chosen: more than any client appends at once";
     /// Bytes of what stands between two messages of one APPEND, annotations among it.
     pub(crate) ARGUMENTS: u64 = 1024 * 1024, Bytes, "chosen: some of the longest annotations";
+    /// URLs, messages and their ends in one run of the text of an APPEND.
+    pub(crate) PARTS: usize = append::PARTS, Count, "chosen: more than any client makes a message of";
+    /// Literals in one such run that are no message's: URLs and values of annotations.
+    pub(crate) LITERALS: usize = append::ARGUMENTS, Count, "chosen: the run is read again for each";
+    /// Bytes of a URL of CATENATE.
+    pub(crate) URL: usize = append::URL_MAX, Bytes, "chosen: longer than any mailbox's name";
     /// Commands of one user that search through mailboxes or the list at the same time.
     pub(crate) ASIDE: usize = 4, Count, "chosen: a client that searches in some windows";
     /// Slices of such commands, of all users, that are worked on at once.
     pub(crate) SCANS: usize = 4, Count, "chosen: few of the blocking threads of a process";
+    /// Texts of one SEARCH of which the index is asked; for more of them the messages are read.
+    pub(crate) PROOFS: usize = 256, Count, "chosen: more than anybody types";
     /// Ranges of UIDs that a search can save.
     pub(crate) SAVED: usize = 128 * 1024, Count, "chosen: 1 MiB of a session";
     /// Bytes of what is kept of mailboxes for the next SORT or THREAD, in the whole process.
@@ -71,6 +79,10 @@ bounds::table! {
     pub(crate) OPENED: usize = 32, Count, "chosen: few of the mailboxes that a process keeps open";
     /// How long one more of them waits.
     pub(crate) ASIDE_PATIENCE: Duration = Duration::from_secs(30), Time, "chosen: a client has not given up by then";
+    /// Mailboxes of which one NOTIFY tells.
+    pub(crate) NOTIFIED: usize = 10_000, Count, "chosen: more than a user has";
+    /// Renamed mailboxes that a session remembers, to say nothing of those below them.
+    pub(crate) MOVED: usize = 16, Count, "chosen: one is renamed at a time";
     /// Quota roots whose warnings are remembered. A full table warns of no other.
     pub(crate) ROOTS: usize = 100_000, Count, "chosen: some hundred bytes each";
     /// How long after a warning of a quota root the next one is due.
@@ -103,6 +115,8 @@ bounds::table! {
     pub(crate) FIELDS: usize = fetch::FIELDS, Count, "chosen: more than any client sends";
     /// Patterns of one LIST.
     pub(crate) PATTERNS: usize = list::PATTERNS, Count, "chosen: more than any client sends";
+    /// Event groups of one NOTIFY.
+    pub(crate) EVENT_GROUPS: usize = notify::GROUPS, Count, "chosen: more than any client sends";
     /// Flags of one STORE or APPEND.
     pub(crate) FLAGS: usize = flag::MAX, Count, "chosen: twice the keywords of a mailbox";
     /// Bytes of an annotation that SORT compares: its first.

@@ -1,7 +1,7 @@
 //! The IMAP server: RFC 3501 and what [`cmd::session`] announces.
 //!
 //! [`conn`] turns bytes into frames and `protocol::imap` frames into commands; [`session`] does them one by one, each
-//! in a file of [`cmd`]; [`selected`] is the open mailbox and what changed in it; [`search`] judges messages, [`sort`] and [`thread`] put them into
+//! in a file of [`cmd`]; [`selected`] is the open mailbox and what changed in it; `notify` is what is told without being asked for; [`search`] judges messages, [`sort`] and [`thread`] put them into
 //! order;
 //! [`reply`] turns every failure of the store into an answer; [`limits`] is all that bounds a client, and [`aside`] does
 //! the heavy work where it holds up nobody.
@@ -12,6 +12,7 @@ mod conn;
 pub mod limits;
 mod marks;
 pub mod metadata;
+mod notify;
 mod numbering;
 mod reply;
 mod search;

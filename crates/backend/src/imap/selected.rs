@@ -32,6 +32,8 @@ pub struct Selected {
     header: Arc<Header>,
     /// UIDs and modification sequences of changes that the client made or was told of already.
     known: Vec<(u32, u64)>,
+    /// UIDs of messages that the session has brought itself, and of which the client has not heard yet.
+    own: Vec<u32>,
     /// Up to this UID it is decided whether messages are \Recent here.
     recent_until: u32,
     /// Opened by EXAMINE, which takes \Recent from nobody.
@@ -92,6 +94,7 @@ impl Selected {
             marks,
             header,
             known,
+            own: Vec::new(),
             recent_until,
             examined,
             annotate: false,
@@ -269,8 +272,14 @@ impl Selected {
         seen + self.numbering.ghosts()
     }
 
-    /// Writes what changed since the last time.
-    pub fn announce(&mut self, announce: Announce, manner: Manner, out: &mut Vec<u8>) {
+    /// Writes what changed since the last time; `changed`: flags that did, too. Gives the UIDs of what is new, ascending.
+    pub fn announce(
+        &mut self,
+        announce: Announce,
+        manner: Manner,
+        changed: bool,
+        out: &mut Vec<u8>,
+    ) -> Vec<u32> {
         let mut known = std::mem::take(&mut self.known);
         known.sort_unstable();
         let before = self.annotate.then(|| self.view().clone());
@@ -288,7 +297,7 @@ impl Selected {
             Count::Recent(self.recent_count()).print(out);
         }
         let mut told = Told::default();
-        for uid in changes.changed {
+        for uid in changes.changed.into_iter().filter(|_| changed) {
             let Some(record) = view.get(uid) else { continue };
             if known.binary_search(&(uid, record.modseq)).is_err() {
                 let before = before.as_ref().and_then(|before| before.get(uid));
@@ -296,6 +305,19 @@ impl Selected {
                 self.print_flags(record, &notes.unwrap_or_default(), manner, out);
             }
         }
+        changes.new
+    }
+
+    /// The session has brought these messages itself.
+    pub fn brought(&mut self, uids: impl IntoIterator<Item = u32>) {
+        self.own.extend(uids);
+    }
+
+    /// Those of which the client has not heard before, ascending.
+    pub fn take_own(&mut self) -> Vec<u32> {
+        let mut own = std::mem::take(&mut self.own);
+        own.sort_unstable();
+        own
     }
 
     /// The flags of a message as they are told without having been asked for, with the names of annotations that changed.

@@ -20,6 +20,7 @@ use work::aside::weighed;
 use super::cmd;
 use super::conn::{Conn, Gone};
 use super::limits::{BEFORE_LOGIN, COMMAND, COMMAND_BEFORE_LOGIN, UNASKED, WRONG, WRONG_BEFORE_LOGIN, rows};
+use super::notify::{Notify, due};
 use super::numbering::Target;
 use super::reply::{Outcome, Stop};
 use super::selected::{Announce, Selected, Standing};
@@ -36,6 +37,8 @@ pub struct Session {
     pub user: Option<User>,
     pub selected: Option<Selected>,
     pub enabled: Enabled,
+    /// What is told without being asked for, since the client's NOTIFY; none: as ever.
+    pub notify: Option<Notify>,
     /// After this answer the session is over.
     pub over: bool,
     /// What the client's ID said first, in this session or before its login.
@@ -64,6 +67,7 @@ impl Session {
             user: None,
             selected: None,
             enabled: Enabled::default(),
+            notify: None,
             over: false,
             client_id: ClientId::None,
             wrong: 0,
@@ -120,8 +124,11 @@ impl Session {
     }
 
     async fn commands(&mut self) -> Result<(), Gone> {
+        let mut since = Instant::now();
         while !self.over {
-            let patience = self.patience();
+            // News are no sign of life of the client's.
+            let silent = if self.notify.is_some() { since.elapsed() } else { Duration::ZERO };
+            let patience = self.patience().saturating_sub(silent);
             let stop = self.server.stop.clone();
             let next = tokio::select! {
                 biased;
@@ -129,16 +136,34 @@ impl Session {
                     self.conn.put(self.server.stopped().line());
                     return self.conn.flush().await;
                 }
-                next = self.conn.next(patience) => next?,
+                next = self.conn.next(patience) => Some(next?),
+                () = due(self.notify.as_ref(), self.selected.as_ref()) => None,
+            };
+            let Some(next) = next else {
+                Box::pin(self.tell_due()).await?;
+                continue;
             };
             // Boxed, so that an idle session holds no room for the largest command's state.
             Box::pin(self.handle(next)).await?;
+            since = Instant::now();
+            if self.notify.is_some() && !self.over {
+                Box::pin(self.tell_due()).await?;
+            }
             if self.conn.has_input() {
                 // A client that pipelines has no more of the thread than others.
                 tokio::task::yield_now().await;
             }
         }
         Ok(())
+    }
+
+    /// Tells what has happened, to a client that has said by NOTIFY what it wants to hear of.
+    async fn tell_due(&mut self) -> Result<(), Gone> {
+        self.tell_selected(false).await?;
+        if !self.over {
+            self.tell_news().await?;
+        }
+        self.conn.flush().await
     }
 
     async fn handle(&mut self, next: Assembled) -> Result<(), Gone> {
@@ -154,13 +179,16 @@ impl Session {
             Assembled::Bad(bad) => self.refuse(bad),
             Assembled::Append { append, literal } => {
                 let tag = append.tag.clone();
+                if append.replaced.is_some() {
+                    // So that the command works on what is there now.
+                    self.announce(Announce::WithoutExpunge).await?;
+                    if self.over {
+                        return self.conn.flush().await;
+                    }
+                }
                 let outcome = match &self.user {
                     Some(_) => cmd::append::run(self, append, literal).await,
-                    None => {
-                        let patience = self.patience();
-                        self.conn.skip(literal, patience).await?;
-                        Err(Stop::Refused(Refusal::NotLoggedIn))
-                    }
+                    None => cmd::append::give_up(self, literal, Refusal::NotLoggedIn.into()).await,
                 };
                 self.answer(&tag, outcome, Announce::All).await?;
             }
@@ -187,6 +215,7 @@ impl Session {
         }
         let announce = match &body {
             Body::Logout => Announce::Nothing,
+            Body::Idle if self.waits_for_nothing() => Announce::Nothing,
             Body::Copy(_) | Body::Select(_) => Announce::All,
             // The client counts messages in what it sends next: none may go away (RFC 3501 section 7.4.1).
             body if body.names_numbers() => Announce::WithoutExpunge,
@@ -249,6 +278,11 @@ impl Session {
     /// Untagged updates of the open mailbox. A mailbox that is gone ends the session with a BYE, since a client has no
     /// other way to learn of it.
     pub async fn announce(&mut self, announce: Announce) -> Result<(), Gone> {
+        self.announce_some(announce, true).await
+    }
+
+    /// The same, flags that `changes` among it or not.
+    pub async fn announce_some(&mut self, announce: Announce, changes: bool) -> Result<(), Gone> {
         if announce == Announce::Nothing {
             return Ok(());
         }
@@ -257,16 +291,17 @@ impl Session {
         let (weight, manner) = (selected.news(), self.manner());
         let tell = move || {
             let mut out = Vec::new();
-            selected.announce(announce, manner, &mut out);
-            (selected, out)
+            let new = selected.announce(announce, manner, changes, &mut out);
+            (selected, out, new)
         };
-        let (selected, out) = weighed(weight, tell).await;
+        let (selected, out, new) = weighed(weight, tell).await;
         self.conn.put(out);
         if selected.is_gone() {
             self.conn.put(Bye::new("Mailbox has been deleted or renamed").line());
             self.over = true;
         } else {
             self.selected = Some(selected);
+            self.tell_new(new).await?;
         }
         self.conn.relieve().await
     }
@@ -317,7 +352,7 @@ impl Session {
     /// Whether nothing is left of what a client has had the session do since its login, so that the same user's next client may
     /// have it. COMPRESS is the connection's own. Whatever else a command leaves in a session must be looked at here.
     pub fn is_as_after_login(&self) -> bool {
-        self.selected.is_none() && self.enabled.is_empty()
+        self.selected.is_none() && self.enabled.is_empty() && self.notify.is_none()
     }
 
     /// Whether it is the open mailbox that the client calls `external`.
@@ -448,6 +483,7 @@ impl Session {
             Body::Thread(thread) => cmd::sort::threads(self, tag, thread).await,
             Body::UidBatches(batches) => cmd::uidbatches::run(self, tag, batches),
             Body::MultiSearch(search) => cmd::multisearch::run(self, tag, search).await,
+            Body::Notify(notify) => cmd::notify::run(self, notify).await,
             Body::Copy(copy) => cmd::copy::run(self, tag, copy).await,
         }
     }

@@ -18,6 +18,7 @@ use tracing::{error, info, warn};
 use work::aside::weighed;
 
 use super::locks::{Lock, Locked, Locks, Pace};
+use super::refusal::unopenable;
 use crate::imap::metadata::definitions::date;
 use crate::imap::metadata::known;
 use crate::pop3::limits::TOP_LINE;
@@ -41,8 +42,7 @@ pub(super) async fn open(
     imapd: &Imapd,
     login: &Login,
 ) -> Result<(Opened, Maildrop), Reply> {
-    let unopenable = |why: &dyn std::fmt::Display| Reply::Unopenable(why.to_string());
-    let name = name(store.namespace(), login).ok_or_else(|| unopenable(&"Invalid mailbox name"))?;
+    let name = name(store.namespace(), login).ok_or_else(|| unopenable(&StoreError::BadName))?;
     let mailbox = mailbox(store, &name, login).await.map_err(|error| {
         warn!(user = login.userid, %name, %error, "maildrop not opened");
         unopenable(&error)

@@ -8,6 +8,7 @@
 pub mod limits;
 mod locks;
 mod maildrop;
+mod refusal;
 mod session;
 
 use std::sync::Arc;

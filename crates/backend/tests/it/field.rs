@@ -62,7 +62,7 @@ async fn commands_of_other_servers_and_mistakes_between_good_ones_end_no_session
     let node = Node::start().await;
     let mut fred = node.login("fred").await;
     for _ in 0..6 {
-        fred.talk("C: a NOTIFY NONE\nS: a BAD Unrecognized command").await;
+        fred.talk("C: a LANGUAGE\nS: a BAD Unrecognized command").await;
         fred.talk("C: a UID CONVERT 1 NIL\nS: a BAD Unrecognized command").await;
     }
     for _ in 0..6 {
@@ -72,22 +72,84 @@ async fn commands_of_other_servers_and_mistakes_between_good_ones_end_no_session
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_inbox_within_the_folder_called_inbox_is_not_made() {
+    let node = Node::start().await;
+    let mut fred = node.login("fred").await;
+    for name in ["INBOX/INBOX", "inbox/Inbox/x"] {
+        fred.talk(&format!("C: a CREATE {name}\nS: a NO Invalid mailbox name")).await;
+    }
+    fred.talk("C: b CREATE INBOX/x\nS: b OK …\nC: c CREATE x/INBOX/INBOX\nS: c OK …").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_literal_minus_a_large_literal_is_not_sent_unasked() {
+    let node = Node::with("literalminus: yes").await;
+    let mut fred = node.login("fred").await;
+    fred.talk("C: a CAPABILITY\nS: * CAPABILITY …LITERAL-…\nS: a OK Completed").await;
+    let message = format!("A: 1\r\n\r\n{}", "x".repeat(4089));
+    for command in ["APPEND INBOX", "REPLACE 1 INBOX", "SELECT"] {
+        fred.send(format!("b {command} {{{}+}}\r\n{message}\r\n", message.len()).as_bytes()).await;
+        fred.expect("b BAD [TOOBIG] Non-synchronizing literal too large").await;
+    }
+    fred.send(format!("c APPEND INBOX {{{}}}\r\n", message.len()).as_bytes()).await;
+    fred.expect("+ go ahead").await;
+    fred.send(format!("{message}\r\n").as_bytes()).await;
+    fred.expect("c OK [APPENDUID … 1] Completed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_that_nobody_here_serves_are_heard_to_their_end() {
+    let node = Node::start().await;
+    let mut fred = node.login("fred").await;
+    for word in [
+        "GENURLAUTH",
+        "RESETKEY",
+        "URLFETCH",
+        "XAPPLEPUSHSERVICE",
+        "GETUSERGROUP",
+        "SETUSERGROUP",
+        "UNSETUSERGROUP",
+        "RACLMODSEQ",
+        "GETJMAPACCESS",
+        "SYNCAPPLY",
+        "XFOREVER",
+        "XMEID",
+        "XSTATS",
+        "XKILLMY",
+        "SCAN",
+        "XBACKUP",
+    ] {
+        fred.send(format!("a {word} {{9+}}\r\nb LOGOUT\n (x {{3+}}\r\n\0\r\n)\r\n").as_bytes()).await;
+        fred.talk("S: a BAD Unrecognized command\nC: b NOOP\nS: b OK Completed").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_literal8_may_hold_nul() {
     let node = Node::start().await;
     let mut fred = node.login("fred").await;
-    fred.send(b"a APPEND INBOX ~{12+}\r\nA: 1\r\n\r\nb\0\r\n\r\n").await;
-    fred.talk("S: a OK [APPENDUID … 1] Completed\nC: b SELECT INBOX\nS: …\nS: b OK [READ-WRITE] Completed")
+    let message = b"Content-Transfer-Encoding: binary\r\n\r\nb\0\r\n";
+    for (tag, form) in [("a", "~"), ("d", "")] {
+        fred.send(format!("{tag} APPEND INBOX {form}{{{}+}}\r\n", message.len()).as_bytes()).await;
+        fred.send(message).await;
+        fred.send(b"\r\n").await;
+        if form.is_empty() {
+            fred.talk("S: d NO [UNKNOWN-CTE] Message contains NUL characters").await;
+            break;
+        }
+        fred.talk(
+            "S: a OK [APPENDUID … 1] Completed\nC: b SELECT INBOX\nS: …\nS: b OK [READ-WRITE] Completed",
+        )
         .await;
-    fred.talk(
-        r#"
-        C: c FETCH 1 (RFC822.SIZE BINARY.SIZE[])
-        S: * 1 FETCH (RFC822.SIZE 12 BINARY.SIZE[] 12)
-        S: c OK Completed
-        "#,
-    )
-    .await;
-    fred.send(b"d APPEND INBOX {12+}\r\nA: 1\r\n\r\nb\0\r\n\r\n").await;
-    fred.talk("S: d NO [UNKNOWN-CTE] Message contains NUL characters").await;
+        fred.talk(
+            r#"
+            C: c FETCH 1 (RFC822.SIZE BINARY.SIZE[] BINARY.SIZE[1])
+            S: * 1 FETCH (RFC822.SIZE 47 BINARY.SIZE[] 47 BINARY.SIZE[1] 4)
+            S: c OK Completed
+            "#,
+        )
+        .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,6 +16,15 @@ async fn nonsense_is_answered_and_the_session_goes_on() {
     // Patterns that match late, against names that nearly fit.
     let stars =
         format!("x GETMETADATA INBOX ({})", format!("\"/private/{}b\" ", "a*".repeat(200)).repeat(100));
+    let notify_parens = format!("x NOTIFY SET {}", "(".repeat(10_000));
+    let notify_groups = format!("x NOTIFY SET{}", " (personal NONE)".repeat(10_000));
+    let notify_events = format!("x NOTIFY SET (personal ({}))", "MailboxName ".repeat(10_000).trim_end());
+    let names: Vec<String> = (0..9999).map(|n| format!("{n}/{}", "y/".repeat(30))).collect();
+    let notify_names =
+        format!("x NOTIFY SET STATUS (subtree ({}) (MessageNew MessageExpunge))", names.join(" "));
+    let many_parts = format!("x APPEND INBOX CATENATE ({}URL u)", "URL u ".repeat(10_000));
+    let many_urls = format!("x APPEND INBOX CATENATE ({}URL u)", "URL {1+}\r\nu ".repeat(1_000));
+    let long_url = format!("x APPEND INBOX CATENATE (URL \"/{}\")", "%20".repeat(10_000));
     let table: &[(&[u8], &str)] = &[
         (b"x", "x BAD Null command"),
         (b"", "* BAD Invalid tag"),
@@ -24,7 +33,14 @@ async fn nonsense_is_answered_and_the_session_goes_on() {
         (b"x FOO", "x BAD Unrecognized command"),
         (b"x FETCH 1 FLAGS", "x BAD Please select a mailbox first"),
         (b"x SELECT {99999999}", "x BAD Literal too large"),
-        (b"x APPEND INBOX {3}bad", "x BAD Missing required argument to Append"),
+        (b"x APPEND INBOX {3}bad", "x BAD Invalid message literal in Append"),
+        (b"x REPLACE 1 INBOX {3}bad", "x BAD Invalid message literal in Replace"),
+        (b"x UID REPLACE 99999999999 INBOX {3+}\r\nbad", "x BAD Invalid sequence in Uid Replace"),
+        (b"x APPEND INBOX CATENATE (URL {99999999}", "x BAD Literal too large"),
+        (b"x APPEND INBOX CATENATE (URL {5}x TEXT {3}", "x BAD …"),
+        (many_parts.as_bytes(), "x BAD Too many parts in one message"),
+        (many_urls.as_bytes(), "x BAD Too many literals"),
+        (long_url.as_bytes(), "x BAD URL too long"),
         (parens.as_bytes(), "x BAD Invalid Search criteria…"),
         (metadata_parens.as_bytes(), "x BAD …"),
         (many_entries.as_bytes(), "x BAD Invalid list, too long, in Getmetadata"),
@@ -36,6 +52,11 @@ async fn nonsense_is_answered_and_the_session_goes_on() {
         (b"x GETMETADATA INBOX (MAXSIZE 99999999999999999999) /private/x", "x BAD …"),
         (stars.as_bytes(), "x OK Completed"),
         (note_parens.as_bytes(), "x BAD …"),
+        (notify_parens.as_bytes(), "x BAD …"),
+        (notify_groups.as_bytes(), "x BAD Invalid list, too long, in Notify"),
+        (notify_events.as_bytes(), "x BAD Invalid list, too long, in Notify"),
+        (notify_names.as_bytes(), "x OK Completed"),
+        (b"x NOTIFY SET (mailboxes {99999999}", "x BAD Literal too large"),
         (long.as_bytes(), "x BAD Word too long in Select"),
     ];
     for (line, answer) in table {

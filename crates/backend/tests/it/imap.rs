@@ -525,7 +525,7 @@ async fn frontends_ask_for_room_append_and_act_for_users() {
             C: e XFER user/fred be2
             S: e NO [NOPERM] Permission denied
             C: f UNAUTHENTICATE
-            S: f OK Completed
+            S: f OK [CAPABILITY …AUTH=PLAIN…] Completed
             C: g SELECT INBOX
             S: g BAD Please login first
             C: h LOGIN wilma secret

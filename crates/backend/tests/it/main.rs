@@ -4,6 +4,7 @@
 
 mod agreement;
 mod annotate;
+mod appending;
 mod bystanders;
 mod clients;
 mod content;
@@ -16,7 +17,9 @@ mod mail;
 mod master;
 mod metadata;
 mod node;
+mod notify;
 mod options;
 mod parked;
 mod resync;
 mod searching;
+mod texts;

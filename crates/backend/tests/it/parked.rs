@@ -46,8 +46,12 @@ async fn a_connection_is_parked_out_of_its_mailbox_and_goes_on_for_the_next_sess
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_has_something_on_cannot_be_parked_or_be_anothers() {
-    for left in ["C: a ENABLE CONDSTORE\nS: …\nS: a OK …", "C: a SELECT INBOX (CONDSTORE)\nS: …\nS: a OK …"]
-    {
+    for left in [
+        "C: a ENABLE CONDSTORE\nS: …\nS: a OK …",
+        "C: a SELECT INBOX (CONDSTORE)\nS: …\nS: a OK …",
+        "C: a NOTIFY SET (personal (MailboxName))\nS: a OK …",
+        "C: a NOTIFY NONE\nS: a OK …",
+    ] {
         let node = Node::start().await;
         let mut client = frontend(&node).await;
         client.talk(left).await;

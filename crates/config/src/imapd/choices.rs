@@ -44,6 +44,8 @@ choices! {
     DeleteMode { Immediate = "immediate", Delayed = "delayed" }
     /// When an expunged message leaves the disk.
     ExpungeMode { Immediate = "immediate", Semidelayed = "semidelayed", Delayed = "delayed", Default = "default" }
+    /// Which index of the text of messages SEARCH has.
+    SearchEngine { None = "none", Squat = "squat", Xapian = "xapian" }
     /// How packets are marked.
     QosMarking {
         Cs0 = "cs0",

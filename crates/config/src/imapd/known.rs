@@ -70,7 +70,7 @@ const NAMES: &str = "\
     pts_module ptscache_db ptscache_db_path ptscache_timeout ptskrb5_convert524 ptskrb5_strip_default_realm \
     quota_use_conversations readonly restore_authname restore_password restore_realm \
     reverseuniqueids rfc2046_strict rfc2047_utf8 rfc3028_strict rss_feedlist_template rss_feeds rss_maxage \
-    rss_maxitems rss_maxsynopsis rss_realm search_attachment_extractor_url search_batchsize search_engine \
+    rss_maxitems rss_maxsynopsis rss_realm search_attachment_extractor_url search_batchsize \
     search_fuzzy_always search_index_headers search_index_language search_index_parts \
     search_index_skip_domains search_index_skip_users search_indexed_db search_maxsize \
     search_normalisation_max search_query_language search_queryscan search_skipdiacrit search_skiphtml \

@@ -10,8 +10,8 @@
 use std::time::Duration;
 
 use super::choices::{
-    AuthMech, ClientCerts, DeleteMode, ExpungeMode, LogTarget, MupdateConfig, QosMarking, SelectMode,
-    ServerInfo, VirtDomains,
+    AuthMech, ClientCerts, DeleteMode, ExpungeMode, LogTarget, MupdateConfig, QosMarking, SearchEngine,
+    SelectMode, ServerInfo, VirtDomains,
 };
 use super::kind::{Field, Kind, Value};
 
@@ -112,6 +112,7 @@ choice_field!(
     ServerInfo: On,
     MupdateConfig: Standard,
     QosMarking: Cs0,
+    SearchEngine: Squat,
     SelectMode: FreespaceMost,
     VirtDomains: Off,
     DeleteMode: Delayed,
@@ -263,6 +264,7 @@ options! {
 "IMAP and POP3" {
     timeout: Duration, Kind::Duration { unit: 'm', floor: 1800, min: 0 }, "32m", ON, "Idle time after which an IMAP session ends.";
     imapidlepoll: Duration, Kind::SECONDS, "60s", ON, "Interval of checks during IDLE at a frontend whose backend has no IDLE of its own; 0: no IDLE there. A backend hears of changes at once.";
+    search_engine: SearchEngine, Kind::Choice(SearchEngine::WORDS), "squat", ON, "Index of the text of messages, made in the background: squat is the store's own, by which SEARCH finds what it finds without; none makes none, so that SEARCH TEXT reads all messages. xapian is not there, and squat is taken instead. Cyrus's default is none, and its squat is made by squatter alone.";
     search_maxtime: Duration, Kind::SECONDS, "60s", ON, "Time of the processor that one SEARCH, SORT, THREAD, LIST or LSUB may take before it is refused; 0: no bound.";
     uidbatches_min_batch: u32, Kind::Int { min: 1, max: 500 }, "100", ON, "Fewest messages of one batch that UIDBATCHES tells of.";
     uidbatches_max_messages: u32, Kind::Int { min: 100_000, max: i32::MAX as i64 }, "1000000", ON, "Most messages that one UIDBATCHES tells of.";

@@ -35,7 +35,9 @@ fn main() -> ExitCode {
             }
             Answer::Expired(done) => failed(done.failed),
             Answer::Failed(why) => Err(Failure::Said(why)),
-            Answer::Reconstructed(_) => Err(Failure::Said("the backend answered something else".into())),
+            Answer::Reconstructed(_) | Answer::Indexed(_) => {
+                Err(Failure::Said("the backend answered something else".into()))
+            }
         }
     })
 }

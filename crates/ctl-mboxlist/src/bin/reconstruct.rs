@@ -31,7 +31,9 @@ fn main() -> ExitCode {
                 }
             }
             Ok(Answer::Failed(why)) | Err(why) => Err(Failure::Said(why)),
-            Ok(Answer::Expired(_)) => Err(Failure::Said("the backend answered something else".into())),
+            Ok(Answer::Expired(_) | Answer::Indexed(_)) => {
+                Err(Failure::Said("the backend answered something else".into()))
+            }
         }
     })
 }

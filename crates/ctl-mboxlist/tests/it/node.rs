@@ -26,6 +26,7 @@ impl Node {
         let program = match program {
             "ctl_mboxlist" => env!("CARGO_BIN_EXE_ctl_mboxlist"),
             "cyr_expire" => env!("CARGO_BIN_EXE_cyr_expire"),
+            "squatter" => env!("CARGO_BIN_EXE_squatter"),
             "reconstruct" => env!("CARGO_BIN_EXE_reconstruct"),
             _ => env!("CARGO_BIN_EXE_ctl_cyrusdb"),
         };

@@ -126,6 +126,7 @@ async fn a_list_that_somebody_has_open_and_does_not_answer_for_is_waited_for() {
 fn where_no_mail_is_kept_the_stores_tools_make_no_store() {
     let node = Node::new("");
     node.must("cyr_expire", "-E 3 -D 7 -X 7", "");
+    node.must("squatter", "-s -r user", "");
     let refused = node.run("reconstruct", "-f", "");
     assert_eq!(refused.status.code(), Some(1));
     assert_eq!(text(&refused.stderr), "no partition-NAME is set: this node keeps no mail\n");

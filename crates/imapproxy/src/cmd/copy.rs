@@ -1,4 +1,4 @@
-//! COPY and MOVE. Within one backend it does them itself; between two, the messages are streamed from the one into
+//! COPY and MOVE; REPLACE (see `append.rs`) ends as MOVE does. Within one backend it does them itself; between two, the messages are streamed from the one into
 //! one APPEND (RFC 3502) on the other, which is all or nothing, and a MOVE takes them from the source only after that.
 //!
 //! 1. On the source: `UID FETCH set (UID FLAGS INTERNALDATE)`, and ANNOTATION where both know it: which messages, with what.
@@ -47,7 +47,7 @@ pub async fn copy(s: &mut Session, request: &Request, copy: Copy) -> Outcome {
 }
 
 /// Whether the user may take messages out of the selected mailbox: known before anything is copied.
-async fn may_remove(s: &Session, source: &Selected) -> Result<(), Stop> {
+pub async fn may_remove(s: &Session, source: &Selected) -> Result<(), Stop> {
     let entry = s.locate_name(source.name.clone()).await?.entry;
     let rights = s.rights(&source.name, &entry.acl)?;
     let needed = Rights::DELETE_MESSAGES | Rights::EXPUNGE;
@@ -94,10 +94,11 @@ async fn across(s: &mut Session, tag: &Tag, copy: &Copy, source: &Selected, targ
         _ => return Err(Refusal::CopyFailed.into()),
     };
     let code = copy_uid(&answer, &sent);
+    let told = "Moved";
     if !copy.moves {
         return Ok(Done::Here(Reply { code, ..Reply::completed() }));
     }
-    remove(s, copy, source, Copied { server, answer, sent, code }).await
+    remove(s, copy, source, Copied { server, answer, sent, code, told, must_go: !copy.uid }).await
 }
 
 /// Whether annotations of the messages go along: both backends know them, and the user may set them at the target.
@@ -112,7 +113,12 @@ async fn carries_notes(s: &mut Session, source: &Selected, target: &Located) -> 
 }
 
 /// The messages of the set, with their flags and dates.
-async fn survey(s: &mut Session, source: &Selected, copy: &Copy, notes: bool) -> Result<Vec<Message>, Stop> {
+pub async fn survey(
+    s: &mut Session,
+    source: &Selected,
+    copy: &Copy,
+    notes: bool,
+) -> Result<Vec<Message>, Stop> {
     let uid = if copy.uid { "UID " } else { "" };
     let (more, max) = match notes {
         true => (" ANNOTATION (/* (value.priv value.shared))", METADATA_MAX),
@@ -182,24 +188,28 @@ fn copy_uid(answer: &Answer, sent: &[u32]) -> Option<Code> {
     Some(Code::CopyUid { uidvalidity, from: from.to_string(), to: uids.to_owned() })
 }
 
-/// What a MOVE has copied.
-struct Copied {
+/// What a MOVE has copied, or a REPLACE has put in a message's place.
+pub struct Copied {
     /// Where to.
-    server: String,
+    pub server: String,
     /// The target's answer to the APPEND.
-    answer: Answer,
+    pub answer: Answer,
     /// UIDs at the source.
-    sent: Vec<u32>,
-    code: Option<Code>,
+    pub sent: Vec<u32>,
+    /// What the client is told before the originals go.
+    pub code: Option<Code>,
+    pub told: &'static str,
+    /// It is an error if all of them are gone already.
+    pub must_go: bool,
 }
 
-/// The second half of MOVE: the copies are safe, the originals go.
-async fn remove(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied) -> Outcome {
+/// The second half of MOVE and of REPLACE: the copies are safe, the originals go.
+pub async fn remove(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied) -> Outcome {
     let takes = s.links.get_mut(&source.server).is_some_and(|link| link.capabilities.has("XTAKE"));
     if takes {
         return take(s, copy, source, copied).await;
     }
-    let Copied { server, answer, sent, code } = copied;
+    let Copied { server, answer, sent, code, told, .. } = copied;
     let uids: UidSet = sent.into_iter().collect();
     let marked =
         s.ask(&source.server, &format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)"), To::Client).await?;
@@ -208,7 +218,7 @@ async fn remove(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied)
         return Err(Stop::Relayed(marked));
     }
     if let Some(code) = code {
-        s.client.put(Reply::ok("Moved").code(code).line(None));
+        s.client.put(Reply::ok(told).code(code).line(None));
     }
     let gone = s.ask(&source.server, &format!("UID EXPUNGE {uids}"), To::Client).await?;
     if !gone.is_ok() {
@@ -220,7 +230,7 @@ async fn remove(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied)
 
 /// What is taken here was moved here. What another session was faster to take is taken out of the target again.
 async fn take(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied) -> Outcome {
-    let Copied { server, answer, sent, code } = copied;
+    let Copied { server, answer, sent, code, told, must_go } = copied;
     let uids: UidSet = sent.iter().copied().collect();
     let (id, mut news) = (s.command(&source.server, format!("XTAKE {uids}"))?, Vec::new());
     let done = s.collect(&source.server, id, COPY_LINE, |line| news.extend_from_slice(line)).await?;
@@ -253,10 +263,10 @@ async fn take(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied) -
         });
     }
     if let Some(code) = code {
-        s.client.put(Reply::ok("Moved").code(code).line(None));
+        s.client.put(Reply::ok(told).code(code).line(None));
     }
     s.client.put(news);
-    if !copy.uid && sent.iter().all(lost) {
+    if must_go && sent.iter().all(lost) {
         return Err(Refusal::Expunged.into());
     }
     Ok(moved(s, modseq.parse().ok()))

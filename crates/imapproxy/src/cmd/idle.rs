@@ -60,6 +60,10 @@ async fn relayed(s: &mut Session, server: &str) -> Result<bool, Stop> {
                 None => break,
             }
         }
+        let whole = s.links.get_mut(server).is_some_and(|link| link.wire.between_responses());
+        if idling && done.is_none() && whole && s.client.peer.has_room() {
+            s.tell_news().await?;
+        }
         if idling
             && done.is_none()
             && let Some(piece) = s.client.poll_piece()?
@@ -74,7 +78,7 @@ async fn relayed(s: &mut Session, server: &str) -> Result<bool, Stop> {
         if done.is_some() || !idling {
             s.step(server).await?;
         } else {
-            rest(s, Some(server), since, Duration::MAX).await?;
+            rest(s, Some(server), since, Duration::MAX, whole).await?;
         }
     }
 }
@@ -100,16 +104,26 @@ async fn wait_polling(s: &mut Session, server: Option<&str>, poll: Duration) -> 
         if s.client.peer.ended {
             return Err(client_gone());
         }
+        if s.client.peer.has_room() && !s.client.is_torn() {
+            s.tell_news().await?;
+        }
         if let Some(server) = server.filter(|_| asked.elapsed() >= poll) {
             s.ask(server, "NOOP", To::Client).await?;
             asked = Instant::now();
         }
-        rest(s, server, since, poll.saturating_sub(asked.elapsed())).await?;
+        rest(s, server, since, poll.saturating_sub(asked.elapsed()), !s.client.is_torn()).await?;
     }
 }
 
-/// Waits for news from either side, at most `pause`, and not beyond the idle time-out or the shutdown.
-async fn rest(s: &mut Session, server: Option<&str>, since: Instant, pause: Duration) -> Result<(), Stop> {
+/// Waits for news from either side, at most `pause`, and not beyond the idle time-out or the shutdown. `whole`: what happens elsewhere
+/// may be told, too.
+async fn rest(
+    s: &mut Session,
+    server: Option<&str>,
+    since: Instant,
+    pause: Duration,
+    whole: bool,
+) -> Result<(), Stop> {
     let imapd = s.listener.imapd();
     let bound = imapd.imapidletimeout.unwrap_or(imapd.timeout);
     let left = bound.saturating_sub(since.elapsed());
@@ -120,7 +134,8 @@ async fn rest(s: &mut Session, server: Option<&str>, since: Instant, pause: Dura
     if let Some(text) = text.filter(|_| s.user.as_ref().is_none_or(|user| !user.is_admin())) {
         return Err(Stop::notice(text));
     }
-    let stop = s.seat.stop();
+    let (stop, heard) = (s.seat.stop(), s.heard());
+    let listens = whole && s.client.peer.has_room();
     let link = server.and_then(|server| s.links.get_mut(server));
     let client = &mut s.client.peer;
     let moved = async {
@@ -135,6 +150,7 @@ async fn rest(s: &mut Session, server: Option<&str>, since: Instant, pause: Dura
     tokio::select! {
         moved = moved => moved,
         () = stop.cancelled() => Err(s.stopped()),
+        () = heard, if listens => Ok(()),
         () = tokio::time::sleep(left.min(pause).min(LOOK)) => Ok(()),
     }
 }

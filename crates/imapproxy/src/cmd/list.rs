@@ -186,7 +186,7 @@ async fn special_uses_but(s: &mut Session, but: Option<&str>) -> Result<HashMap<
     let mut size = 0;
     s.gather(errands, LIST_LINE, |_, _, line| {
         let Some(parsed) = ListLine::parse(line, Kind::List) else { return false };
-        let special = |word: &String| !PLAIN.iter().any(|plain| word.eq_ignore_ascii_case(plain));
+        let special = |word: &String| !is_plain(word);
         let words: Vec<String> = parsed.attributes.into_iter().filter(special).collect();
         size += line.len();
         if size >= LINES_MAX {
@@ -288,6 +288,11 @@ impl ListLine {
         at.read(argument(nstring)).ok()?;
         Some(ListLine { attributes, name: at.read(argument(mailbox)).ok()? })
     }
+}
+
+/// Whether an attribute is no special use.
+pub fn is_plain(word: &str) -> bool {
+    PLAIN.iter().any(|plain| word.eq_ignore_ascii_case(plain))
 }
 
 /// Attributes that are no special use.

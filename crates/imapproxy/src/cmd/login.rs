@@ -89,11 +89,12 @@ pub async fn unauthenticate(s: &mut Session) -> Outcome {
     }
     s.links.close();
     s.seat.logout();
-    (s.user, s.selected, s.id) = (None, None, None);
+    (s.user, s.selected, s.id, s.notify) = (None, None, None, None);
     s.enabled = Enabled::default();
     s.follows_referrals = false;
     s.client.restrain(BEFORE_LOGIN_BOUND);
-    Ok(Done::completed())
+    let words = capability::words(s, Moment::Greeting);
+    Ok(Done::Here(Reply::completed().code(Code::Capability(words))))
 }
 
 async fn welcome(s: &mut Session, login: Login) -> Outcome {

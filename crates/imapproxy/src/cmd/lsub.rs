@@ -17,18 +17,22 @@ pub async fn subscribe(s: &mut Session, request: &Request, mailbox: &str) -> Out
     if !rights.contains(Rights::LOOKUP) && !s.user()?.is_admin() {
         return Err(Refusal::NoMailbox.into());
     }
-    at_home(s, request).await
+    at_home(s, request, mailbox).await
 }
 
 /// `UNSUBSCRIBE mailbox`: whether or not it exists.
 pub async fn unsubscribe(s: &mut Session, request: &Request, mailbox: &str) -> Outcome {
     s.internal(mailbox)?;
-    at_home(s, request).await
+    at_home(s, request, mailbox).await
 }
 
-async fn at_home(s: &mut Session, request: &Request) -> Outcome {
+async fn at_home(s: &mut Session, request: &Request, mailbox: &str) -> Outcome {
     let home = s.home().await?.ok_or(Refusal::NoInbox)?;
-    Ok(s.forward(&home, &request.head.tag, request.text()).await?.into())
+    let answer = s.forward(&home, &request.head.tag, request.text()).await?;
+    if answer.is_ok() {
+        s.knows_name(mailbox);
+    }
+    Ok(answer.into())
 }
 
 /// `LSUB reference pattern`, `RLSUB …`

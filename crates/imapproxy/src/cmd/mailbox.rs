@@ -19,6 +19,21 @@ impl Session {
         }
         Ok(answer.into())
     }
+
+    /// The same with the name that it gives, or takes from, a mailbox.
+    async fn change_name(
+        &mut self,
+        server: &str,
+        request: &Request,
+        command: &[u8],
+        mailbox: &str,
+    ) -> Outcome {
+        let done = self.change(server, request, command).await?;
+        if matches!(&done, Done::There(answer) if answer.is_ok()) {
+            self.knows_name(mailbox);
+        }
+        Ok(done)
+    }
 }
 
 /// `CREATE mailbox [partition | server!partition | (options)]`
@@ -48,7 +63,7 @@ pub async fn create(s: &mut Session, request: &Request, create: Create) -> Outco
         Some(_) => without_server(&create),
         None => request.text().to_vec(),
     };
-    s.change(&server, request, &command).await
+    s.change_name(&server, request, &command, &create.mailbox).await
 }
 
 /// The server that is meant by a word which names one, whole or by its first part.
@@ -130,7 +145,7 @@ pub async fn delete(s: &mut Session, request: &Request, mailbox: &str) -> Outcom
     if s.follows_referrals {
         return Err(s.referral(&located, mailbox));
     }
-    s.change(located.server(), request, request.text()).await
+    s.change_name(located.server(), request, request.text(), mailbox).await
 }
 
 /// `RENAME old new [location]`
@@ -142,7 +157,7 @@ pub async fn rename(s: &mut Session, request: &Request, rename: Rename) -> Outco
         if s.user()?.inbox.as_ref() != Some(&located.name) {
             super::quota::on_one_server(s, &located)?;
         }
-        let done = s.change(located.server(), request, request.text()).await?;
+        let done = s.change_name(located.server(), request, request.text(), &rename.to).await?;
         if matches!(&done, Done::There(answer) if answer.is_ok()) {
             follow(s, &located.name, &rename.to)?;
         }

@@ -4,13 +4,14 @@ mod acl;
 mod append;
 mod copy;
 mod idle;
-mod list;
+pub mod list;
 mod login;
-mod lsub;
+pub mod lsub;
 mod mailbox;
 mod message;
 mod metadata;
 mod multisearch;
+mod notify;
 mod quota;
 mod select;
 mod server_metadata;
@@ -60,8 +61,17 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
         }
     };
     let (tag, foreign) = (head.tag.clone(), is_foreign(&head.verb));
+    if let Piece::Header { literal, .. } = &first
+        && session.client.is_oversized(literal)
+    {
+        session.client.skip(first).await?;
+        return refuse(session, Some(&tag), &Refusal::UnaskedTooLarge, false);
+    }
     let timed = (!head.verb.eq_ignore_ascii_case("IDLE")).then(Instant::now);
-    let outcome = serve(session, head, first).await;
+    let outcome = match notify::tell_links(session).await {
+        Ok(()) => serve(session, head, first).await,
+        Err(stop) => Err(stop),
+    };
     if let Some(began) = timed {
         service::command_took("imap", began);
     }
@@ -117,9 +127,10 @@ fn count(session: &mut Session, wrong: bool, foreign: bool) -> Result<(), Stop> 
 
 /// What is read of a command here before it is served.
 enum Wanted {
-    /// Nothing but its first piece: the messages of an APPEND are streamed, and everything about the messages of the selected
+    /// Nothing but its first piece: the messages of an APPEND or REPLACE are streamed, and everything about the messages of the selected
     /// mailbox is its backend's, whatever it may be.
     Append(Head, Piece),
+    Replace(Head, Piece),
     Messages(Head, Piece),
     /// All, of which the mailbox alone is understood: the rest is its backend's.
     Select(Request),
@@ -143,6 +154,7 @@ impl Wanted {
         logs::chat(session.listener.imapd().chatty, head.verb.as_bytes());
         match head.verb.as_str() {
             "APPEND" if !head.uid => return Ok(Wanted::Append(head, first)),
+            "REPLACE" => return Ok(Wanted::Replace(head, first)),
             "FETCH" | "STORE" | "SEARCH" | "SORT" | "THREAD" | "UIDBATCHES" | "EXPUNGE" | "XSORT"
             | "XSTATS" => return Ok(Wanted::Messages(head, first)),
             _ => {}
@@ -170,6 +182,7 @@ impl Wanted {
 async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
     let (request, body) = match Wanted::read(s, head, first).await? {
         Wanted::Append(head, first) => return append::append(s, head, first).await,
+        Wanted::Replace(head, first) => return append::replace(s, head, first).await,
         Wanted::Messages(head, first) => return message::pipe(s, head, first).await,
         Wanted::Select(request) => return select::select(s, &request).await,
         Wanted::Status(request) => return status::status(s, &request).await,
@@ -214,6 +227,7 @@ async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
         Body::SetAnnotation(mailbox) => metadata::annotation(s, r, &mailbox).await,
         Body::Copy(copy) => copy::copy(s, r, copy).await,
         Body::MultiSearch(search) => multisearch::search(s, r, search).await,
+        Body::Notify(notify) => notify::notify(s, notify).await,
         Body::Xfer(xfer) => mailbox::xfer(s, r, &xfer.mailbox).await,
         // Read otherwise (see [`Wanted`]), or asked of backends only.
         Body::Select(_)

@@ -69,6 +69,7 @@ pub async fn enable(s: &mut Session, items: Vec<String>) -> Outcome {
         for server in s.links.servers() {
             enable_on(s, &server, &command).await?;
         }
+        s.enable_watched().await?;
     }
     s.client.print(|out| new.print(out));
     Ok(Done::completed())

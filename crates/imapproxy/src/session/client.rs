@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use protocol::frame::{FrameError, Framer, Limits, Piece};
+use protocol::frame::{FrameError, Framer, Limits, Literal, Piece};
 use protocol::imap::{Bye, Refusal};
 use tokio::time::{Instant, timeout};
 use transport::stream::Stream;
@@ -23,6 +23,8 @@ pub struct Client {
     login_by: Option<Instant>,
     /// The client has only a part of a response: nothing else may follow.
     torn: bool,
+    /// Bytes of a literal for which it does not wait (`literalminus`: 4096).
+    unasked: u64,
 }
 
 /// A command that was read whole, or not.
@@ -35,13 +37,14 @@ pub enum Whole {
 
 impl Client {
     /// `bound`: for all that comes before the login.
-    pub fn new(stream: Stream, bound: Duration) -> Self {
+    pub fn new(stream: Stream, bound: Duration, unasked: u64) -> Self {
         Client {
             peer: Peer::new(stream, BytesMut::new()),
             framer: Framer::new(BEFORE_LOGIN),
             patience: bound,
             login_by: Some(Instant::now() + bound),
             torn: false,
+            unasked,
         }
     }
 
@@ -95,6 +98,11 @@ impl Client {
         self.put(text);
     }
 
+    /// Whether a literal is too large not to be asked for (RFC 7888 section 5).
+    pub fn is_oversized(&self, literal: &Literal) -> bool {
+        !literal.sync && literal.size > self.unasked
+    }
+
     /// The next piece that is there already.
     pub fn poll_piece(&mut self) -> Result<Option<Piece>, Stop> {
         let piece = self
@@ -141,6 +149,9 @@ impl Client {
                 Piece::Header { text, literal } => {
                     // As it may be forwarded: nobody waits any longer.
                     held.extend_from_slice(&with_header(&text, literal.size, false));
+                    if self.is_oversized(&literal) {
+                        why = why.or(Some(Refusal::UnaskedTooLarge));
+                    }
                     if why.is_some() || held.len() as u64 + literal.size > max as u64 {
                         why = why.or(Some(Refusal::LiteralTooLarge));
                         held.clear();

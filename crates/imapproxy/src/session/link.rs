@@ -5,6 +5,7 @@ use upstream::wire::OutOfStep;
 use upstream::wire::imap::{Event, Id, Part, Wire};
 use upstream::{Capabilities, Connection};
 
+use crate::limits::UNASKED;
 use crate::parked::Settings;
 use crate::peer::{self, Peer};
 
@@ -103,7 +104,7 @@ impl Link {
     /// How long a literal may be sent without waiting to be asked for it (RFC 7888).
     pub fn unasked_literal(&self) -> u64 {
         if self.capabilities.has("LITERAL-") {
-            4096
+            UNASKED
         } else {
             // Announced as LITERAL+, or assumed: every Cyrus has it.
             u64::MAX

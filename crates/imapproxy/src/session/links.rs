@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use protocol::imap::{Bye, Extension, Refusal};
 use protocol::origin::Origin;
@@ -127,15 +128,40 @@ pub struct Reached {
     is_new: bool,
 }
 
+impl Reached {
+    /// For one who has it to himself, and tells it whose it is.
+    pub fn into_link(self) -> Link {
+        self.link
+    }
+}
+
 impl Way {
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// What the backend is told of the session.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    pub fn client_timeout(&self) -> Duration {
+        self.node.client_timeout()
+    }
+
+    /// A connection that nobody has had before, and nobody is to have afterwards.
+    pub async fn open(&self) -> Result<Link, upstream::Error> {
+        // Before the login: what is logged in by older ones is not parked.
+        let settings = self.node.parked.settings();
+        let connection = self.node.upstream.imap(&self.server, Some(&self.user)).await?;
+        Ok(Link::new(connection, settings))
+    }
+
     pub async fn reach(self) -> Result<Reached, upstream::Error> {
         if let Some(link) = self.unpark().await {
             return Ok(Reached { link, is_new: false });
         }
-        // Before the login: what is logged in by older ones is not parked.
-        let settings = self.node.parked.settings();
-        let connection = self.node.upstream.imap(&self.server, Some(&self.user)).await?;
-        Ok(Reached { link: Link::new(connection, settings), is_new: true })
+        Ok(Reached { link: self.open().await?, is_new: true })
     }
 
     /// A connection that an earlier session of the user has left, if one is there and lives. The backend hears whose it is now,
@@ -257,7 +283,7 @@ impl Session {
 
     /// The session has ended as it should: its connections are for the user's next one, where nothing of this one is left on them.
     pub fn park_links(&mut self) {
-        let leaves_nothing = self.enabled.is_empty() && !self.follows_referrals;
+        let leaves_nothing = self.enabled.is_empty() && self.notify.is_none() && !self.follows_referrals;
         let user = self.user.as_ref().filter(|user| leaves_nothing && parked::is_for(&user.login));
         let stop = self.seat.stop();
         let Some(user) = user.filter(|_| !stop.is_cancelled()) else { return self.links.close() };
@@ -288,15 +314,20 @@ impl Session {
         Ok(())
     }
 
-    /// ENABLE and ID, as far as they are understood there.
-    fn told_before(&mut self, server: &str) -> [Option<Vec<u8>>; 2] {
-        let Some(link) = self.links.get_mut(server) else { return [None, None] };
+    /// ENABLE, ID and NOTIFY, as far as they are understood there.
+    fn told_before(&mut self, server: &str) -> [Option<Vec<u8>>; 3] {
+        let Some(link) = self.links.get_mut(server) else { return [None, None, None] };
         // Older ones know CONDSTORE without a word of it.
         let understood = |extension: Extension| {
             extension == Extension::Condstore || link.capabilities.has(extension.word())
         };
         let enable = self.enabled.command(understood).map(String::into_bytes);
-        [enable, self.id.clone().filter(|_| link.capabilities.has("ID"))]
+        let notify = self.notify.as_ref().map(|notify| notify.own.clone());
+        [
+            enable,
+            self.id.clone().filter(|_| link.capabilities.has("ID")),
+            notify.filter(|_| link.capabilities.has("NOTIFY")),
+        ]
     }
 
     /// Whether the client has turned on what a backend does not know: one that was there when it did would have kept the word from

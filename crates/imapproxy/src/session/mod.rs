@@ -13,9 +13,11 @@ pub mod client;
 pub mod gather;
 pub mod link;
 pub mod links;
+pub mod parts;
 pub mod pipe;
 pub mod referral;
 pub mod relay;
+pub mod runs;
 pub mod transfer;
 
 use std::future::poll_fn;
@@ -40,8 +42,9 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 use upstream::wire::imap::{Answer, Event};
 
-use crate::limits::{BEFORE_LOGIN_BOUND, GOOD_BYE_BOUND, IDLE_CHECK, rows};
+use crate::limits::{BEFORE_LOGIN_BOUND, GOOD_BYE_BOUND, IDLE_CHECK, UNASKED, rows};
 use crate::node::{Listener, Node};
+use crate::watch::Notify;
 use client::Client;
 use links::Links;
 
@@ -55,6 +58,8 @@ pub struct Session {
     pub selected: Option<Selected>,
     /// What every backend of the session is told with ENABLE.
     pub enabled: Enabled,
+    /// What the client's NOTIFY has left; none: nothing was said yet.
+    pub notify: Option<Notify>,
     /// The arguments of the client's ID, raw, to be told to each backend.
     pub id: Option<Vec<u8>>,
     /// The client has shown that it follows mailbox referrals.
@@ -188,14 +193,16 @@ impl From<Refusal> for Stop {
 impl Session {
     pub fn new(node: Arc<Node>, connection: Connection) -> Self {
         let Connection { stream, listener, context, seat, .. } = connection;
+        let unasked = if listener.imapd().literalminus { UNASKED } else { u64::MAX };
         Session {
             node,
             listener,
-            client: Client::new(stream, BEFORE_LOGIN_BOUND),
+            client: Client::new(stream, BEFORE_LOGIN_BOUND, unasked),
             links: Links::new(seat.clone()),
             user: None,
             selected: None,
             enabled: Enabled::default(),
+            notify: None,
             id: None,
             follows_referrals: false,
             mistakes: 0,
@@ -292,6 +299,9 @@ impl Session {
             }
             // Who does not take his answers gets no more of them: what he still asks waits.
             let clear = clear && self.client.peer.has_room();
+            if clear {
+                self.tell_news().await?;
+            }
             if clear && let Some(piece) = self.client.poll_piece()? {
                 return Ok(Some(piece));
             }
@@ -308,10 +318,11 @@ impl Session {
             }
             let selected = self.selected_server().map(str::to_owned);
             self.links.close_idle(selected.as_deref());
-            let stop = self.seat.stop();
+            let (stop, heard) = (self.seat.stop(), self.heard());
             tokio::select! {
                 moved = self.move_on() => moved?,
                 () = stop.cancelled() => return Err(self.stopped()),
+                () = heard, if clear => {}
                 () = tokio::time::sleep(left.min(IDLE_CHECK)) => {}
             }
         }

@@ -11,16 +11,20 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use protocol::frame::{Literal, Piece, trim_line};
 use upstream::wire::OutOfStep;
 use upstream::wire::imap::{Answer, Event, Id};
 
 use super::client::{Client, GO_AHEAD};
 use super::link::Link;
+use super::parts::Source;
 use super::relay::{client_gone, lost};
+use super::runs::Runs;
 use super::{Session, Stop};
 use crate::grammar::with_header;
 use crate::limits::SMALL;
+use protocol::imap::Refusal;
 
 /// How far the command has gone upwards.
 #[derive(Debug, Clone, Copy)]
@@ -31,22 +35,58 @@ enum Upload {
         literal: Literal,
         relay: bool,
     },
+    /// A part of an APPEND comes from elsewhere: [`Pipe::part`].
+    Part,
+    /// The backend must ask for that part.
+    Asking,
     Done,
 }
 
-struct Pipe {
+/// What goes to the backend.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Upward {
+    Piece(Piece),
+    /// Text in the middle of a line.
+    Text(Bytes),
+    /// `URL …` as it stands in the text, and the URL: what it names may be elsewhere.
+    Url(Bytes, String),
+}
+
+pub struct Pipe {
     id: Id,
-    /// Pieces that were read before it was known where they go.
-    queue: VecDeque<Piece>,
+    /// What was read before it was known where it goes.
+    queue: VecDeque<Upward>,
     upload: Upload,
     answer: Option<Answer>,
+    /// Of an APPEND: what its text asks for.
+    runs: Option<Runs>,
+    /// The URL whose turn it is.
+    part: Option<(Bytes, String)>,
+    /// Where parts were fetched last.
+    pub source: Option<Source>,
 }
 
 impl Session {
     /// Sends the rest of a command that was begun on a backend, `piece` first and then what the client still sends of it,
     /// and copies the answer up to its tagged line, which is returned.
     pub async fn pipe(&mut self, server: &str, id: Id, piece: Piece) -> Result<Answer, Stop> {
-        let mut pipe = Pipe { id, queue: VecDeque::from([piece]), upload: Upload::Flowing, answer: None };
+        self.flow(server, Pipe::new(id, VecDeque::from([Upward::Piece(piece)]), None)).await
+    }
+
+    /// The same for an APPEND from behind its mailbox on: what its URLs name elsewhere is fetched there.
+    pub async fn pipe_append(
+        &mut self,
+        server: &str,
+        id: Id,
+        piece: Piece,
+        mut runs: Runs,
+    ) -> Result<Answer, Stop> {
+        let mut queue = VecDeque::new();
+        runs.take(piece, &mut self.client, &mut queue);
+        self.flow(server, Pipe::new(id, queue, Some(runs))).await
+    }
+
+    async fn flow(&mut self, server: &str, mut pipe: Pipe) -> Result<Answer, Stop> {
         loop {
             let Some(link) = self.links.get_mut(server) else { return Err(lost(server, "closed")) };
             let result = pipe.down(&mut self.client, link).and_then(|()| pipe.up(&mut self.client, link));
@@ -56,16 +96,19 @@ impl Session {
                 Ok(()) if ended => Err(lost(server, "closed by the server")),
                 Ok(()) => match pipe.finished(&mut self.client) {
                     Finished::No => Ok(()),
-                    Finished::Yes(answer) => return Ok(answer),
+                    Finished::Yes(answer) => return pipe.verdict(answer),
                     Finished::Refused(answer) => {
                         self.client.skip_rest().await?;
-                        return Ok(answer);
+                        return pipe.verdict(answer);
                     }
                 },
             };
             let moved = match moved {
                 Ok(()) if self.client.peer.ended && pipe.wants_client() => return Err(client_gone()),
-                Ok(()) => self.step(server).await,
+                Ok(()) => match pipe.part.take() {
+                    Some((text, url)) => self.part(server, &mut pipe, text, &url).await,
+                    None => self.step(server).await,
+                },
                 Err(stop) => Err(stop),
             };
             if let Err(stop) = moved {
@@ -86,19 +129,25 @@ enum Finished {
 }
 
 impl Pipe {
+    fn new(id: Id, queue: VecDeque<Upward>, runs: Option<Runs>) -> Pipe {
+        Pipe { id, queue, upload: Upload::Flowing, answer: None, runs, part: None, source: None }
+    }
+
     /// Backend to client, while the client's buffer has room.
-    fn down(&mut self, client: &mut Client, link: &mut Link) -> Result<(), String> {
+    pub fn down(&mut self, client: &mut Client, link: &mut Link) -> Result<(), String> {
         while client.peer.has_room() && self.answer.is_none() {
             match link.event().map_err(|why| why.to_string())? {
                 Some(Event::Untagged(bytes)) => client.pass_on(bytes, link.wire.between_responses()),
-                Some(Event::Continuation(line)) => {
-                    if let Upload::Waiting { relay, .. } = self.upload {
+                Some(Event::Continuation(line)) => match self.upload {
+                    Upload::Waiting { relay, .. } => {
                         if relay {
                             client.put(line);
                         }
                         self.upload = Upload::Flowing;
                     }
-                }
+                    Upload::Asking => self.upload = Upload::Part,
+                    Upload::Flowing | Upload::Part | Upload::Done => {}
+                },
                 // Its end of the stream follows; a client must not take the good-bye of one backend for ours.
                 Some(Event::Bye(_)) => {}
                 Some(Event::Done(of, answer)) if of == self.id => self.answer = Some(answer),
@@ -112,20 +161,58 @@ impl Pipe {
     /// Client to backend, while the backend's buffer has room.
     fn up(&mut self, client: &mut Client, link: &mut Link) -> Result<(), String> {
         while matches!(self.upload, Upload::Flowing) && link.peer.has_room() {
-            let piece = match self.queue.pop_front() {
-                Some(piece) => Some(piece),
-                None => client.poll_piece().map_err(|_| "a line without end".to_owned())?,
-            };
-            match piece {
-                None => {
+            let Some(upward) = self.queue.pop_front() else {
+                let piece = client.poll_piece().map_err(|_| "a line without end".to_owned())?;
+                let Some(piece) = piece else {
                     // It may hold back what it has until what came is acknowledged.
                     client.peer.stream.acknowledge();
                     break;
+                };
+                match &mut self.runs {
+                    Some(runs) => runs.take(piece, client, &mut self.queue),
+                    None => self.queue.push_back(Upward::Piece(piece)),
                 }
-                Some(piece) => self.put(piece, client, link).map_err(|why| why.to_string())?,
+                continue;
+            };
+            match upward {
+                Upward::Piece(piece) => self.put(piece, client, link).map_err(|why| why.to_string())?,
+                Upward::Text(text) => link.send(&text).map_err(|why| why.to_string())?,
+                Upward::Url(text, url) => {
+                    self.part = Some((text, url));
+                    self.upload = Upload::Part;
+                }
             }
         }
         Ok(())
+    }
+
+    /// The part has gone up, as it is or as text.
+    pub fn go_on(&mut self) {
+        self.upload = Upload::Flowing;
+    }
+
+    /// The backend is to ask for the part first.
+    pub fn ask(&mut self) {
+        self.upload = Upload::Asking;
+    }
+
+    /// The backend has answered instead of asking for the part.
+    pub fn is_refused(&self) -> bool {
+        self.answer.is_some() && matches!(self.upload, Upload::Asking)
+    }
+
+    /// Gives another reason for a refusal than the backend's, which does not know it.
+    pub fn blame(&mut self, refusal: Refusal) {
+        if let Some(runs) = &mut self.runs {
+            runs.refusal.get_or_insert(refusal);
+        }
+    }
+
+    fn verdict(self, answer: Answer) -> Result<Answer, Stop> {
+        match self.runs.and_then(|runs| runs.refusal) {
+            Some(refusal) if !answer.is_ok() => Err(refusal.into()),
+            _ => Ok(answer),
+        }
     }
 
     fn put(&mut self, piece: Piece, client: &mut Client, link: &mut Link) -> Result<(), OutOfStep> {
@@ -168,7 +255,10 @@ impl Pipe {
         match self.upload {
             Upload::Done => Finished::Yes(answer.clone()),
             // The backend reads on to the command's end, and so do we.
-            Upload::Flowing => Finished::No,
+            Upload::Flowing | Upload::Part => Finished::No,
+            // It asks for nothing more.
+            Upload::Asking if self.skips(client) => Finished::Refused(answer.clone()),
+            Upload::Asking => Finished::Yes(answer.clone()),
             Upload::Waiting { literal, relay } => {
                 client.framer.refuse(literal);
                 if relay { Finished::Yes(answer.clone()) } else { Finished::Refused(answer.clone()) }
@@ -180,18 +270,28 @@ impl Pipe {
         matches!(self.upload, Upload::Flowing) && self.queue.is_empty()
     }
 
+    /// Whether the client still sends of the command, which is given up: of what was read, nothing more goes to the backend.
+    fn skips(&self, client: &mut Client) -> bool {
+        match self.queue.back() {
+            Some(Upward::Piece(Piece::Line(_))) => false,
+            Some(Upward::Piece(Piece::Header { literal, .. })) => {
+                client.framer.refuse(*literal);
+                !literal.sync
+            }
+            _ => true,
+        }
+    }
+
     /// The backend is gone: what the client still sends of the command is skipped, so that it can be answered.
     async fn abandon(&mut self, client: &mut Client) -> Result<(), Stop> {
-        match self.upload {
-            Upload::Done => Ok(()),
+        let skips = match self.upload {
+            Upload::Done => false,
             Upload::Waiting { literal, relay } => {
                 client.framer.refuse(literal);
-                if relay { Ok(()) } else { client.skip_rest().await }
+                !relay
             }
-            Upload::Flowing => match self.queue.iter().any(|piece| matches!(piece, Piece::Line(_))) {
-                true => Ok(()),
-                false => client.skip_rest().await,
-            },
-        }
+            Upload::Flowing | Upload::Part | Upload::Asking => self.skips(client),
+        };
+        if skips { client.skip_rest().await } else { Ok(()) }
     }
 }

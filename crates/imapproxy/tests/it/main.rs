@@ -1,10 +1,12 @@
 //! The IMAP proxy over real sockets: a client, the proxy, and backends that answer from a table.
 #![allow(clippy::unwrap_used)]
 
+mod appending;
 mod copying;
 mod crossing;
 mod gathering;
 mod metadata;
+mod notify;
 mod parking;
 mod routing;
 mod waiting;

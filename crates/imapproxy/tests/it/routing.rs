@@ -366,3 +366,51 @@ async fn a_frontend_says_which_form_of_literals_its_configuration_allows() {
         assert!(words[0].split(' ').any(|told| told == word), "{words:?}");
     }
 }
+
+#[tokio::test]
+async fn commands_that_nobody_here_serves_are_heard_to_their_end() {
+    let backend = Backend::start(|_| "$ OK Completed\r\n".into()).await;
+    let world = World::new(&[&backend], &[("user.fred", 0)], "").await;
+    let mut client = world.fred().await;
+    for word in [
+        "GENURLAUTH",
+        "RESETKEY",
+        "URLFETCH",
+        "XAPPLEPUSHSERVICE",
+        "GETUSERGROUP",
+        "SETUSERGROUP",
+        "UNSETUSERGROUP",
+        "RACLMODSEQ",
+        "GETJMAPACCESS",
+        "SYNCAPPLY",
+        "XFOREVER",
+        "XMEID",
+        "XKILLMY",
+        "SCAN",
+        "XBACKUP",
+    ] {
+        client.send(&format!("t {word} {{9+}}\r\nb LOGOUT\n (x {{3+}}\r\n\0\r\n)\r\n")).await;
+        assert_eq!(client.until("t").await, ["t BAD Unrecognized command"], "{word}");
+        assert_eq!(client.ask("NOOP").await, ["t OK Completed"], "{word}");
+    }
+    assert!(!backend.heard().iter().any(|command| command.contains("LOGOUT")));
+}
+
+#[tokio::test]
+async fn with_literal_minus_a_large_literal_is_not_sent_unasked() {
+    let backend = Backend::start(plain).await;
+    let world = World::new(&[&backend], &[("user.fred", 0)], "literalminus: yes\n").await;
+    let mut client = world.fred().await;
+    let message = "x".repeat(4097);
+    for command in ["APPEND INBOX", "SELECT", "CREATE"] {
+        client.send(&format!("t {command} {{4097+}}\r\n{message}\r\n")).await;
+        assert_eq!(
+            client.until("t").await,
+            ["t BAD [TOOBIG] Non-synchronizing literal too large"],
+            "{command}"
+        );
+    }
+    client.send(&format!("t APPEND INBOX {{4096+}}\r\n{}\r\n", "x".repeat(4096))).await;
+    assert_eq!(client.until("t").await, ["t OK [APPENDUID 7 42] done"]);
+    client.ok("NOOP").await;
+}

@@ -93,6 +93,11 @@ impl Imap {
         Err(io::Error::other(format!("{shown}: {}", reply.result)))
     }
 
+    /// A line that comes without being asked for.
+    pub fn unasked(&mut self) -> io::Result<String> {
+        self.wire.line()
+    }
+
     /// Begins to IDLE.
     pub fn idle(&mut self) -> io::Result<Idle<'_>> {
         self.next += 1;

@@ -89,7 +89,15 @@ fn unused_overrides(imapd: &Imapd, cyrus: &CyrusConf) -> Vec<Problem> {
     let mut entries: Vec<&str> = cyrus.services.iter().map(|service| service.name.as_str()).collect();
     entries.extend(cyrus.daemons.iter().map(|daemon| daemon.name.as_str()));
     // Tools go by their own names.
-    entries.extend(["master", "murder", "ctl_mboxlist", "ctl_cyrusdb", "cyr_expire", "reconstruct"]);
+    entries.extend([
+        "master",
+        "murder",
+        "ctl_mboxlist",
+        "ctl_cyrusdb",
+        "cyr_expire",
+        "reconstruct",
+        "squatter",
+    ]);
     imapd
         .overrides()
         .filter(|(entry, ..)| !entries.iter().any(|name| name.eq_ignore_ascii_case(entry)))

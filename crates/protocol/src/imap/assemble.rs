@@ -7,7 +7,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::command::append::{Append, Step};
+use super::command::append::{ARGUMENTS, Append, Step};
 use super::{Bad, Limits, Tag};
 use crate::frame::{self, FrameError, Framer, Literal, Piece};
 
@@ -17,6 +17,8 @@ pub struct Assembler {
     framer: Framer,
     bounds: Bounds,
     held: BytesMut,
+    /// Literals in it that are arguments of an APPEND.
+    arguments: usize,
     mode: Mode,
 }
 
@@ -41,8 +43,9 @@ pub enum Assembled {
     Continue(Literal),
     /// A command that was cut to its true end because it breaks a bound or the grammar of APPEND.
     Bad(Bad),
-    /// An APPEND up to its first message; if `literal.sync`, the client waits.
-    Append { append: Append, literal: Literal },
+    /// An APPEND or REPLACE up to its first literal that is a message's; if `literal.sync`, the client waits. None: it has no
+    /// such literal, and is whole.
+    Append { append: Append, literal: Option<Literal> },
     /// Bytes of the message, and how many are still to come.
     Data { bytes: Bytes, rest: u64 },
     /// What stands behind a message; with a literal, another message may follow.
@@ -60,7 +63,13 @@ enum Mode {
 
 impl Assembler {
     pub fn new(lines: frame::Limits, bounds: Bounds) -> Assembler {
-        Assembler { framer: Framer::new(lines), bounds, held: BytesMut::new(), mode: Mode::Collect }
+        Assembler {
+            framer: Framer::new(lines),
+            bounds,
+            held: BytesMut::new(),
+            arguments: 0,
+            mode: Mode::Collect,
+        }
     }
 
     /// What the bytes in `buf` amount to; `None` when more are needed.
@@ -103,10 +112,20 @@ impl Assembler {
 
     fn line(&mut self, text: Bytes) -> Assembled {
         match std::mem::replace(&mut self.mode, Mode::Collect) {
-            Mode::Collect if self.held.is_empty() => Assembled::Command(text),
             Mode::Collect => {
-                self.held.extend_from_slice(&text);
-                Assembled::Command(self.held.split().freeze())
+                self.arguments = 0;
+                let text = match self.held.is_empty() {
+                    true => text,
+                    false => {
+                        self.held.extend_from_slice(&text);
+                        self.held.split().freeze()
+                    }
+                };
+                if Append::begins(&text) {
+                    whole_append(&text, self.bounds.words)
+                } else {
+                    Assembled::Command(text)
+                }
             }
             Mode::Stream => Assembled::Tail { text, literal: None },
             Mode::Skip(bad) => ended(bad),
@@ -125,16 +144,21 @@ impl Assembler {
         self.held.extend_from_slice(&text);
         if !literal.sync && literal.size > self.bounds.unasked {
             let bad = bad(&self.held, "Non-synchronizing literal too large");
-            return self.poison(bad, Some(literal));
+            return self.poison(Bad { oversized: true, ..bad }, Some(literal));
         }
         if Append::begins(&self.held) {
             match Append::step(&self.held, self.bounds.words) {
-                Ok(Step::Message(append)) => {
+                Ok(Step::Append(append)) => {
                     self.held.clear();
+                    self.arguments = 0;
                     self.mode = Mode::Stream;
-                    return Some(Assembled::Append { append, literal });
+                    return Some(Assembled::Append { append, literal: Some(literal) });
                 }
-                Ok(Step::Argument) => {}
+                Ok(Step::Argument) if self.arguments < ARGUMENTS => self.arguments += 1,
+                Ok(Step::Argument) => {
+                    let bad = bad(&self.held, "Too many literals");
+                    return self.poison(bad, Some(literal));
+                }
                 Err(bad) => return self.poison(bad, Some(literal)),
             }
         }
@@ -159,6 +183,7 @@ impl Assembler {
 
     fn poison_with(&mut self, bad: Option<Bad>, literal: Option<Literal>) -> Option<Assembled> {
         self.held.clear();
+        self.arguments = 0;
         let Some(literal) = literal else { return Some(ended(bad)) };
         if self.skip(literal) {
             return Some(ended(bad));
@@ -168,12 +193,22 @@ impl Assembler {
     }
 }
 
+/// An APPEND that ends with this text, without bytes of a message behind it.
+fn whole_append(text: &[u8], words: Limits) -> Assembled {
+    match Append::step(text, words) {
+        Ok(Step::Append(append)) if append.run.place.is_end() => Assembled::Append { append, literal: None },
+        // It ends in what looks like a literal's header, and is none.
+        Ok(_) => Assembled::Bad(bad(text, "Invalid message literal in Append")),
+        Err(bad) => Assembled::Bad(bad),
+    }
+}
+
 fn ended(bad: Option<Bad>) -> Assembled {
     bad.map_or(Assembled::Skipped, Assembled::Bad)
 }
 
 fn bad(start: &[u8], why: &str) -> Bad {
-    Bad { tag: Tag::of(start), text: why.to_owned(), foreign: false }
+    Bad { tag: Tag::of(start), text: why.to_owned(), foreign: false, oversized: false }
 }
 
 #[cfg(test)]
@@ -192,7 +227,7 @@ mod tests {
                     Assembled::Continue(literal) => format!("continue {}", literal.size),
                     Assembled::Bad(bad) => format!("bad {:?} {}", bad.tag.map(|t| t.to_string()), bad.text),
                     Assembled::Append { append, literal } => {
-                        format!("append {} {}", append.mailbox, literal.size)
+                        format!("append {} {:?}", append.mailbox, literal.map(|l| l.size))
                     }
                     Assembled::Data { bytes, rest } => {
                         message.extend_from_slice(&bytes);
@@ -219,7 +254,7 @@ mod tests {
                 [
                     "continue 3",
                     "command 20",
-                    "append INBOX 3",
+                    "append INBOX Some(3)",
                     "data abc",
                     "tail Some(2)",
                     "data de",
@@ -227,6 +262,29 @@ mod tests {
                     "command 8"
                 ]
             );
+        }
+    }
+
+    #[test]
+    fn an_append_of_urls_alone_has_no_literal() {
+        let input = b"a APPEND {1+}\r\nx CATENATE (URL {4+}\r\n/;UI URL v)\r\nb REPLACE 1 x CATENATE (URL v)\r\nc APPEND x {9\r\n";
+        for chunk in [1, 5, 1000] {
+            assert_eq!(
+                assemble(input, chunk),
+                ["append x None", "append x None", "bad Some(\"c\") Invalid message literal in Append"]
+            );
+        }
+    }
+
+    #[test]
+    fn literals_that_are_arguments_are_bounded_in_number() {
+        let bounds = Bounds { words: Limits::default(), literal: 20, command: 100_000, unasked: u64::MAX };
+        let mut assembler = Assembler::new(frame::Limits { line: 6000, skip: 10_000 }, bounds);
+        let urls = |n: usize| format!("a APPEND x CATENATE (URL v{})\r\n", " URL {1+}\r\nu".repeat(n));
+        for (count, fits) in [(ARGUMENTS, true), (ARGUMENTS + 1, false), (ARGUMENTS, true)] {
+            let mut buf = BytesMut::from(urls(count).as_bytes());
+            let assembled = assembler.next(&mut buf).unwrap();
+            assert_eq!(matches!(assembled, Some(Assembled::Append { .. })), fits, "{count}");
         }
     }
 

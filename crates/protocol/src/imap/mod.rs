@@ -14,18 +14,18 @@ pub mod code;
 pub mod command;
 pub mod date;
 pub mod enabled;
-pub mod flag;
 pub mod print;
 pub mod refusal;
 pub mod reply;
 pub mod set;
+pub mod url;
 
+pub use crate::flag::{self, Flag};
 pub use crate::grammar::{Cursor, Limits, ParseError};
 pub use assemble::{Assembled, Assembler, Bounds};
 pub use command::{Body, Name};
 pub use date::{Date, DateTime};
 pub use enabled::{Enabled, Extension};
-pub use flag::Flag;
 pub use refusal::Refusal;
 pub use reply::{Bye, Code, Kind, Reply};
 pub use set::{SequenceSet, UidSet};
@@ -68,7 +68,7 @@ impl Tag {
 
     /// Takes the tag and the space after it.
     pub fn take(cursor: &mut Cursor<'_>) -> Result<Tag, Bad> {
-        let none = |text: &str| Bad { tag: None, text: text.to_owned(), foreign: false };
+        let none = |text: &str| Bad { tag: None, text: text.to_owned(), foreign: false, oversized: false };
         let word = cursor.read(run(is_tag_byte)).map_err(|_| none("Invalid tag"))?;
         if word.is_empty() || word.len() > TAG_MAX {
             return Err(none("Invalid tag"));
@@ -79,7 +79,9 @@ impl Tag {
                 cursor.read(space).map_err(|_| none("Invalid tag"))?;
                 Ok(tag)
             }
-            None => Err(Bad { tag: Some(tag), text: "Null command".to_owned(), foreign: false }),
+            None => {
+                Err(Bad { tag: Some(tag), text: "Null command".to_owned(), foreign: false, oversized: false })
+            }
             Some(_) => Err(none("Invalid tag")),
         }
     }
@@ -98,12 +100,14 @@ pub struct Bad {
     pub text: String,
     /// It is a command of other servers: no mistake of the client's.
     pub foreign: bool,
+    /// A literal that is too large to be sent unasked (RFC 7888 section 5).
+    pub oversized: bool,
 }
 
 impl Bad {
     pub fn new(tag: &Tag, error: ParseError, title: &str) -> Bad {
         let foreign = error == ParseError::Unrecognized && command::is_foreign(title);
-        Bad { tag: Some(tag.clone()), text: error.text(title), foreign }
+        Bad { tag: Some(tag.clone()), text: error.text(title), foreign, oversized: false }
     }
 }
 

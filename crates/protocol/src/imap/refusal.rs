@@ -2,7 +2,7 @@
 //! The texts are those that Cyrus's clients know; the codes are RFC 5530's and the extensions'.
 
 use super::reply::{Code, Kind, Reply};
-use super::{Bad, ParseError};
+use super::{Bad, ParseError, url};
 use crate::acl::{Rights, UnknownRight};
 use crate::name::NameError;
 
@@ -38,6 +38,8 @@ causes! {
     Malformed(text: String) => Bad, None, text.clone();
     LineTooLong => Bad, None, "Line too long";
     LiteralTooLarge => Bad, None, "Literal too large";
+    /// Where LITERAL- is announced.
+    UnaskedTooLarge => Bad, Some(Code::TooBig), "Non-synchronizing literal too large";
     NameTooLong => Bad, None, "Mailbox name too long";
     AlreadyLoggedIn => Bad, None, "Already logged in";
     AlreadyAuthenticated => Bad, None, "Already authenticated";
@@ -140,6 +142,8 @@ causes! {
     TooManyToBatch(most: u32) => No, Some(Code::TooMany), format!("No more than {most} messages are told of at once");
     /// Some backends could not be asked, or did not answer: what the others said was told.
     Partly => No, Some(Code::Unavailable), "Some mailboxes could not be searched";
+    /// A URL of CATENATE as it is told, and what is wrong with it.
+    BadUrl(url: String, why: &'static str) => No, Some(Code::BadUrl(url.clone())), *why;
     CopyFailed => No, None, "inter-server COPY failed";
     OneAtATime => No, Some(Code::Cannot), "The other server cannot take several messages at once";
 
@@ -152,6 +156,11 @@ causes! {
     NoteTooLarge => No, Some(Code::AnnotateTooBig), "Annotation value too large";
     TooManyNotes => No, Some(Code::AnnotateTooMany), "Too many annotations";
 
+    /// NOTIFY: an event that is not known, or not of the selected mailbox.
+    BadEvent => No, Some(Code::BadEvent), "No such event can be told of here";
+    /// NOTIFY: too many mailboxes.
+    TooMuchToNotify => No, Some(Code::NotificationOverflow), "Too many mailboxes to tell of";
+
     // What is asked for is too much.
     Limit(text: String) => No, Some(Code::Limit), text.clone();
     TooManySearches => No, Some(Code::Limit), "Too many searches at the same time";
@@ -161,6 +170,8 @@ causes! {
     /// The list of mailboxes is incomplete or old.
     ListUnsure => No, Some(Code::Unavailable), "The list of mailboxes is not complete at the moment";
     ListUnreadable => No, Some(Code::Unavailable), "The mailbox list cannot be read";
+    /// A backend without NOTIFY among others that have it.
+    LacksNotify => No, Some(Code::Cannot), "The server of a mailbox cannot tell what happens to it";
     /// A backend that joined after ENABLE, and knows less than those before.
     LacksEnabled => No, Some(Code::Cannot), "The mailbox's server lacks what ENABLE has turned on";
     ServerDown => No, Some(Code::Unavailable), "Server(s) unavailable to complete operation";
@@ -187,6 +198,11 @@ impl Refusal {
         }
     }
 
+    /// A URL that CATENATE cannot use.
+    pub fn bad_url(url: &str, why: &'static str) -> Refusal {
+        Refusal::BadUrl(url::shown(url), why)
+    }
+
     /// A command whose arguments are wrong; `title` is its name as texts have it.
     pub fn malformed(error: &ParseError, title: &str) -> Refusal {
         Refusal::Malformed(error.text(title))
@@ -195,7 +211,7 @@ impl Refusal {
 
 impl From<Bad> for Refusal {
     fn from(bad: Bad) -> Refusal {
-        Refusal::Malformed(bad.text)
+        if bad.oversized { Refusal::UnaskedTooLarge } else { Refusal::Malformed(bad.text) }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::command::notify::Event;
 use super::{Tag, print};
 
 /// A status response: what stands behind the tag, or behind `*`.
@@ -130,6 +131,10 @@ pub enum Code {
     AuthorizationFailed,
     /// What can be searched in.
     BadCharset,
+    /// RFC 5465: the events that are known.
+    BadEvent,
+    /// RFC 4469: a URL, as [`shown`](super::url::shown) has it.
+    BadUrl(String),
     Cannot,
     Capability(String),
     /// The mailbox that was open is no longer (RFC 7162).
@@ -161,6 +166,8 @@ pub enum Code {
     Modified(String),
     NonExistent,
     NoPerm,
+    /// RFC 5465: nothing more is told without being asked for.
+    NotificationOverflow,
     /// RFC 5182.
     NotSaved,
     OverQuota,
@@ -207,6 +214,8 @@ impl fmt::Display for Code {
             Code::AuthenticationFailed => "AUTHENTICATIONFAILED",
             Code::AuthorizationFailed => "AUTHORIZATIONFAILED",
             Code::BadCharset => "BADCHARSET (US-ASCII UTF-8)",
+            Code::BadEvent => return bad_event(f),
+            Code::BadUrl(url) => return write!(f, "BADURL \"{url}\""),
             Code::Cannot => "CANNOT",
             Code::Capability(words) => return write!(f, "CAPABILITY {words}"),
             Code::Closed => "CLOSED",
@@ -224,6 +233,7 @@ impl fmt::Display for Code {
             Code::Modified(set) => return write!(f, "MODIFIED {set}"),
             Code::NonExistent => "NONEXISTENT",
             Code::NoPerm => "NOPERM",
+            Code::NotificationOverflow => "NOTIFICATIONOVERFLOW",
             Code::NotSaved => "NOTSAVED",
             Code::OverQuota => "OVERQUOTA",
             Code::PermanentFlags(flags) => return write!(f, "PERMANENTFLAGS ({flags})"),
@@ -250,6 +260,12 @@ impl fmt::Display for Code {
     }
 }
 
+/// `BADEVENT SP "(" event *(SP event) ")"`
+fn bad_event(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let known: Vec<&str> = Event::ALL.into_iter().map(Event::word).collect();
+    write!(f, "BADEVENT ({})", known.join(" "))
+}
+
 /// `INPROGRESS SP "(" tag / NIL SP done SP total / NIL ")"`
 fn in_progress(f: &mut fmt::Formatter<'_>, tag: Option<&str>, done: usize, total: usize) -> fmt::Result {
     match tag {
@@ -273,6 +289,15 @@ mod tests {
         };
         assert_eq!(code(Some("a1"), 5, 10), "INPROGRESS (\"a1\" 5 10)");
         assert_eq!(code(None, 5, 0), "INPROGRESS (NIL NIL NIL)");
+    }
+
+    #[test]
+    fn a_client_that_asks_for_an_unknown_event_hears_which_ones_there_are() {
+        assert_eq!(
+            Code::BadEvent.to_string(),
+            "BADEVENT (MessageNew MessageExpunge FlagChange AnnotationChange MailboxName SubscriptionChange \
+             MailboxMetadataChange ServerMetadataChange)"
+        );
     }
 
     #[test]

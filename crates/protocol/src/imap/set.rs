@@ -43,6 +43,12 @@ impl SequenceSet {
         Ok((at, SequenceSet(Named::Ranges(ranges))))
     }
 
+    /// One message: `seq-number = nz-number / "*"`.
+    pub fn one(at: Cursor<'_>) -> Parsed<'_, SequenceSet> {
+        let (at, bound) = bound(at)?;
+        Ok((at, SequenceSet(Named::Ranges(vec![(bound, bound)]))))
+    }
+
     /// Whether it is `$`: what that is, only the session knows.
     pub fn is_saved(&self) -> bool {
         self.0 == Named::Saved

@@ -172,12 +172,12 @@ proptest! {
     fn no_frame_makes_the_parser_panic(frame in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = parse(&frame);
         let _ = command::append::Append::step(&frame, Limits::default());
-        let _ = command::append::Next::parse(&frame, &command::append::Message::default(), Limits::default());
+        let _ = command::append::Run::parse(&frame, command::append::Place::start(false), Limits::default());
     }
 
     #[test]
     fn nothing_like_a_command_makes_the_parser_panic(
-        frame in "a (UID )?(FETCH|STORE|SEARCH|SORT|THREAD|ESEARCH IN|UIDBATCHES|SELECT x \\(QRESYNC|LIST|APPEND|STATUS|CREATE|[GS]ETMETADATA|ID|FETCH 1 ANNOTATION|STORE 1 ANNOTATION|APPEND x ANNOTATION) [A-Z1-3:*,.()\\[\\]<>{}+\"\\\\ \r\n%]{0,60}"
+        frame in "a (UID )?(FETCH|STORE|SEARCH|SORT|THREAD|ESEARCH IN|UIDBATCHES|SELECT x \\(QRESYNC|LIST|APPEND|STATUS|CREATE|[GS]ETMETADATA|ID|FETCH 1 ANNOTATION|STORE 1 ANNOTATION|APPEND x ANNOTATION|REPLACE|APPEND x CATENATE \\() [A-Z1-3:*,.()\\[\\]<>{}+\"\\\\ \r\n%]{0,60}"
     ) {
         let _ = parse(frame.as_bytes());
         let _ = command::append::Append::step(frame.as_bytes(), Limits::default());

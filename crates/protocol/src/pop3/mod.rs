@@ -5,6 +5,7 @@
 //! - [`maildrop`] the messages of a session: STAT, LIST, UIDL, DELE, RSET, all answered from memory;
 //! - [`session`] which command may come when: commands in, actions out;
 //! - [`reply`] everything that a server says, in one table;
+//! - [`unopenable`] why a maildrop cannot be opened;
 //! - [`top`] where TOP ends in a message.
 
 pub mod capability;
@@ -13,3 +14,4 @@ pub mod maildrop;
 pub mod reply;
 pub mod session;
 pub mod top;
+pub mod unopenable;

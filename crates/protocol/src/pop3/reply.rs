@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::unopenable::Unopenable;
+
 /// One reply line. Lists and messages follow their `+OK` line separately.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
@@ -69,7 +71,7 @@ pub enum Reply {
     /// `msg/shutdown`, with what the operator wrote.
     Maintenance(String),
     /// The mailbox cannot be opened; may pass.
-    Unopenable(String),
+    Unopenable(Unopenable),
     /// The message cannot be read, though it is there.
     Unreadable,
     /// QUIT could not remove what was marked.

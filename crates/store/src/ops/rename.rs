@@ -430,6 +430,10 @@ fn copy_tree(from: &std::path::Path, to: &std::path::Path) -> Result<(), StoreEr
     std::fs::create_dir_all(to).doing("create", to)?;
     for item in std::fs::read_dir(from).doing("read", from)? {
         let item = item.doing("read", from)?;
+        // The text index, which is made again there.
+        if item.file_type().doing("read", from)?.is_dir() {
+            continue;
+        }
         let target = to.join(item.file_name());
         std::fs::copy(item.path(), &target).doing("copy", &item.path())?;
     }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use protocol::imap::Flag;
+use protocol::flag::Flag;
 
 use super::{super::*, *};
 

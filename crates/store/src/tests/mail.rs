@@ -2,7 +2,7 @@
 
 use std::{os::unix::fs::FileExt, sync::Arc};
 
-use protocol::imap::Flag;
+use protocol::flag::Flag;
 
 use mime::Shown;
 

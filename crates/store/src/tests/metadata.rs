@@ -6,7 +6,7 @@ use crate::{
     mailbox::{FlagChange, FlagMask, How},
     ops::SPECIAL_USE,
 };
-use protocol::imap::Flag;
+use protocol::flag::Flag;
 
 const COMMENT: &str = "/comment";
 

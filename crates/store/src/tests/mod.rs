@@ -10,6 +10,7 @@ mod moves;
 mod open;
 mod operations;
 mod replay;
+mod text;
 mod tombstones;
 mod users;
 

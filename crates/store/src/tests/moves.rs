@@ -86,8 +86,8 @@ async fn a_move_below_one_quota_root_fits_however_full_it_is_and_one_to_another_
     assert_eq!(store.quota(&name("user.fred")).await.unwrap().usage.message, 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_move_is_whole_or_not_at_all_wherever_the_log_ends() {
+/// The states of both mailboxes, as numbers of messages, that a crash at any byte of the log leaves of an operation.
+async fn cut_anywhere(work: impl AsyncFnOnce(&Store, &Arc<Mailbox>, &Arc<Mailbox>)) -> Vec<(usize, usize)> {
     let bench = Bench::new("expunge_mode: immediate");
     let store = bench.open().await;
     let (inbox, _) = two(&store).await;
@@ -99,7 +99,7 @@ async fn a_move_is_whole_or_not_at_all_wherever_the_log_ends() {
     let other = store.mailbox(&name("user.fred.a")).await.unwrap();
     // As it is on disk before, which nothing has synced since.
     let before = bench.crashed();
-    assert_eq!(relocate(&store, &inbox, &other).await, [(1, 1)]);
+    work(&store, &inbox, &other).await;
     let log = |bench: &Bench, slot| bench.dir.path().join(format!("conf/murder/backend/log.{slot}"));
     let segments =
         [0, 1].map(|slot| (fs::read(log(&before, slot)).unwrap(), fs::read(log(&bench, slot)).unwrap()));
@@ -109,7 +109,7 @@ async fn a_move_is_whole_or_not_at_all_wherever_the_log_ends() {
     let end = new.iter().rposition(|byte| *byte != 0).unwrap() + 16;
     let mut new = new.clone();
     new.resize(new.len().max(end), 0);
-    let (mut here, mut there) = (0, 0);
+    let mut found = Vec::new();
     for cut in (24..=end + 11).step_by(11) {
         let crashed = before.crashed();
         let cut = cut.min(end);
@@ -118,11 +118,84 @@ async fn a_move_is_whole_or_not_at_all_wherever_the_log_ends() {
         fs::write(log(&crashed, slot), torn).unwrap();
         let store = crashed.open().await;
         let exists = async |text| store.mailbox(&name(text)).await.unwrap().view().exists();
-        match (exists("user.fred").await, exists("user.fred.a").await) {
-            (1, 0) => here += 1,
-            (0, 1) => there += 1,
-            both => panic!("cut at {cut} of {end}: {both:?}"),
-        }
+        found.push((exists("user.fred").await, exists("user.fred.a").await));
     }
-    assert!(here > 3 && there >= 1, "{here} {there}");
+    found
+}
+
+/// How often nothing of it, and all of it, was there.
+fn whole_or_not(found: &[(usize, usize)], before: (usize, usize), after: (usize, usize)) {
+    assert!(found.iter().all(|state| [before, after].contains(state)), "{found:?}");
+    let count = |wanted| found.iter().filter(|state| **state == wanted).count();
+    assert!(before == after || count(before) > 3 && count(after) >= 1, "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_is_whole_or_not_at_all_wherever_the_log_ends() {
+    let found = cut_anywhere(async |store, inbox, other| {
+        assert_eq!(relocate(store, inbox, other).await, [(1, 1)]);
+    });
+    whole_or_not(&found.await, (1, 0), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_takes_the_place_of_another_comes_as_that_goes_wherever_the_log_ends() {
+    let found = cut_anywhere(async |store, inbox, other| {
+        let appended = store.replace((inbox, 1), other, message("two"), false).await.unwrap();
+        assert_eq!(appended.uids, [1]);
+    });
+    whole_or_not(&found.await, (1, 0), (0, 1));
+    let found = cut_anywhere(async |store, inbox, _| {
+        let appended = store.replace((inbox, 1), inbox, message("two"), false).await.unwrap();
+        assert_eq!((appended.uids, inbox.view().exists()), (vec![2], 1));
+    });
+    // Never two of them, never none.
+    whole_or_not(&found.await, (1, 0), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_sessions_that_replace_one_message_one_does() {
+    for within in [true, false] {
+        let bench = Bench::new("");
+        let store = bench.open().await;
+        let (inbox, other) = two(&store).await;
+        append(&inbox, "one").await.unwrap();
+        let to = if within { inbox.clone() } else { other.clone() };
+        let replacing = (0..4).map(|n| {
+            let (store, inbox, to) = (store.clone(), inbox.clone(), to.clone());
+            tokio::spawn(
+                async move { store.replace((&inbox, 1), &to, message(&format!("m{n}")), false).await },
+            )
+        });
+        let (mut done, mut late) = (0, 0);
+        for replaced in replacing.collect::<Vec<_>>() {
+            match replaced.await.unwrap() {
+                Ok(_) => done += 1,
+                Err(StoreError::NoMessage) => late += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!((done, late, inbox.view().exists() + other.view().exists()), (1, 3, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_replaces_another_below_its_quota_root_needs_no_more_room_than_the_difference() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    let (inbox, other) = two(&store).await;
+    append(&inbox, "one").await.unwrap();
+    let limits = Limits { message: Some(1), ..Limits::default() };
+    store.set_quota(&admin(), &name("user.fred"), limits, false).await.unwrap();
+    assert!(matches!(inbox.append(vec![message("x")]).await, Err(StoreError::OverQuota)));
+    store.replace((&inbox, 1), &inbox, message("two"), false).await.unwrap();
+    store.replace((&inbox, 2), &other, message("three"), false).await.unwrap();
+    assert_eq!((inbox.view().exists(), other.view().exists()), (0, 1));
+    assert_eq!(store.quota(&name("user.fred")).await.unwrap().usage.message, 1);
+    create(&store, "user.wilma").await;
+    let wilma = store.mailbox(&name("user.wilma")).await.unwrap();
+    append(&wilma, "one").await.unwrap();
+    let refused = store.replace((&wilma, 1), &inbox, message("four"), false).await;
+    assert!(matches!(refused, Err(StoreError::OverQuota)), "{refused:?}");
+    assert_eq!((wilma.view().exists(), inbox.view().exists()), (1, 0));
 }

@@ -15,7 +15,7 @@ use super::{ClientTls, TlsError, names, pem, provider};
 pub struct Inspected {
     /// Seconds since 1970.
     pub valid: Option<(u64, u64)>,
-    /// The names that it bears.
+    /// The names that it has.
     pub names: Vec<String>,
     /// Whether the server's name is among them; the text says why not.
     pub covers: Result<(), String>,

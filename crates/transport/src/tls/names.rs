@@ -61,15 +61,16 @@ fn seconds(time: &Element<'_>) -> Option<u64> {
     Some(days * 86_400 + field(2)? * 3600 + field(3)? * 60 + field(4)?)
 }
 
-/// Days of a date since 1970-01-01, by years that begin in March.
+/// Days of a date since 1970-01-01; none before it.
 fn days_since_1970(year: u64, month: u64, day: u64) -> Option<u64> {
-    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
-    days.checked_sub(719_468)
+    let month = time::Month::try_from(u8::try_from(month).ok()?).ok()?;
+    let date =
+        time::Date::from_calendar_date(i32::try_from(year).ok()?, month, u8::try_from(day).ok()?).ok()?;
+    u64::try_from(date.to_julian_day() - EPOCH).ok()
 }
+
+/// The Julian day of 1970-01-01.
+const EPOCH: i32 = 2_440_588;
 
 /// The fields of the to-be-signed part, without the optional version, so that the subject has a fixed place.
 fn tbs_fields(certificate: &[u8]) -> Option<Vec<Element<'_>>> {

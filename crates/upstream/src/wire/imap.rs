@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 use bytes::{Buf, Bytes, BytesMut};
-use protocol::frame::literal_at_end;
+use protocol::frame::{HEADER_MAX, literal_at_end};
 use protocol::grammar::{Cursor, Limits};
 use protocol::imap::Kind;
 use protocol::imap::code::code;
@@ -350,9 +350,6 @@ impl Wire {
             && unread.is_empty()
     }
 }
-
-/// The longest literal header with its line end: `~{` 19 digits `+}` CR LF.
-const HEADER_MAX: usize = 25;
 
 #[cfg(test)]
 mod tests {

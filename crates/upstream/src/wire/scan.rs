@@ -6,7 +6,7 @@
 //! that quotes a tag of ours is ever held.
 
 use bytes::{Bytes, BytesMut};
-use protocol::frame::{literal_at_end, trim_line};
+use protocol::frame::{HEADER_MAX, literal_at_end, trim_line};
 
 use super::OutOfStep;
 use crate::limits::{IMAP_LINE, rows};
@@ -267,8 +267,6 @@ pub(super) fn words(line: &[u8]) -> (&[u8], &[u8]) {
     (line.get(..blank).unwrap_or_default(), line.get(blank + 1..).unwrap_or_default())
 }
 
-/// `~{` 19 digits `+}` CR LF.
-const HEADER_MAX: usize = 25;
 /// `* PREAUTH ` and a little.
 const KIND_MAX: usize = 12;
 /// A tag stands near the beginning of a line that quotes it: the keyword, some brackets, the tag.

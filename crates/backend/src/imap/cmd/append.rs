@@ -1,92 +1,336 @@
-//! APPEND and LOCALAPPEND: RFC 3501, RFC 3502 (MULTIAPPEND), RFC 4315 (APPENDUID), RFC 7889 (APPENDLIMIT).
+//! APPEND, LOCALAPPEND and REPLACE: RFC 3501, RFC 3502 (MULTIAPPEND), RFC 4315 (APPENDUID), RFC 7889 (APPENDLIMIT), RFC 4469
+//! (CATENATE), RFC 8508.
 //!
-//! Each message goes from the socket into a staging file of the store, and all of them into the mailbox at once, when
-//! the whole command has come. A client that waits for a continuation is refused before it sends; one that does not is
-//! heard to the end first.
+//! Each message goes from the socket, and from the messages that URLs name ([`super::catenate`]), into a staging file of the store;
+//! all of them go into the mailbox at once, when the whole command has come. With REPLACE the message that it replaces goes in the
+//! same commit. A client that waits for a continuation is refused before it sends; one that does not is heard to the end first.
 
 use std::sync::Arc;
 
+use mime::Unfit;
 use protocol::acl::Rights;
 use protocol::frame::Literal;
-use protocol::imap::command::append::{Append, Message, Next};
+use protocol::imap::command::append::{Append, Form, Item, Message, Place, Replaced, Run};
 use protocol::imap::refusal::require;
 use protocol::imap::{Assembled, Code, Flag, ParseError, Refusal, Reply, UidSet};
 use work::aside::Pace;
 
+use super::catenate;
+use super::fetch::unless_gone;
 use crate::imap::conn::Gone;
-use crate::imap::limits::{APPEND_BYTES, ARGUMENTS, MESSAGES};
+use crate::imap::limits::{APPEND_BYTES, ARGUMENTS, LITERALS, MESSAGES, rows};
 use crate::imap::reply::{Outcome, Stop, refusal};
 use crate::imap::session::Session;
-use store::{Mailbox, NewMessage, Staging, StoreError};
+use store::{Appended, HEAD, Mailbox, NewMessage, Staging, StoreError};
 
-pub async fn run(session: &mut Session, append: Append, literal: Literal) -> Outcome {
-    let Append { mailbox: external, mut message, .. } = append;
+pub async fn run(session: &mut Session, append: Append, literal: Option<Literal>) -> Outcome {
+    let Append { replaced, mailbox: external, open, mut run, .. } = append;
     let mut literal = literal;
-    let patience = session.patience();
-    let (mailbox, rights) = match open(session, &external, literal.size, &message).await {
-        Ok(opened) => opened,
-        Err(stop) => {
-            session.conn.skip(literal, patience).await?;
-            return Err(stop);
-        }
+    let mut appending = match begin(session, &external, open, replaced, &run).await {
+        Ok(appending) => appending,
+        Err(stop) => return give_up(session, literal, stop).await,
     };
-    let mut staged = Vec::new();
-    let mut total = 0u64;
     loop {
-        total = total.saturating_add(literal.size);
-        let admitted = takes(session, &message)
-            .map_err(Stop::from)
-            .and_then(|()| admit(session, &mailbox, staged.len(), literal.size, total))
-            .and_then(|()| super::annotate::may_set_with(session, &message.notes, rights));
-        if let Err(stop) = admitted {
-            session.conn.skip(literal, patience).await?;
-            return Err(stop);
+        if let Err(stop) = appending.take(session, run.items, literal).await {
+            return give_up(session, literal, stop).await;
         }
-        let received = receive(session, &mailbox, literal, &message, rights).await?;
+        let Some(announced) = literal else { break };
+        let received = appending.receive(session, announced).await?;
         let (text, next) = tail(session).await?;
-        let (text, next) = arguments(session, &message, text, next).await?;
-        let broken = match received {
-            Ok(new) => {
-                staged.push(new);
-                None
+        if let Err(refusal) = received {
+            return give_up(session, next, refusal.into()).await;
+        }
+        let (text, next) = arguments(session, run.place, text, next).await?;
+        literal = next;
+        run = match Run::parse(&text, run.place, session.words) {
+            Ok(run) if run.place.is_end() == literal.is_none() => run,
+            Ok(_) => return give_up(session, literal, Refusal::BadAppend.into()).await,
+            Err(error) => {
+                return give_up(session, literal, Refusal::malformed(&error, "Append").into()).await;
             }
-            Err(refusal) => Some(refusal),
         };
-        match (broken, next) {
-            (Some(refusal), Some(next)) => {
-                session.conn.skip(next, patience).await?;
-                return Err(refusal.into());
-            }
-            (Some(refusal), None) => return Err(refusal.into()),
-            (None, next) => match (Next::parse(&text, &message, session.words), next) {
-                (Ok(Next::End), None) => break,
-                (Ok(Next::Message(following)), Some(next)) => (message, literal) = (following, next),
-                (parsed, next) => {
-                    if let Some(next) = next {
-                        session.conn.skip(next, patience).await?;
+    }
+    appending.finish(session).await
+}
+
+/// Ends the command, of which the literal was announced last, where it cannot be done.
+pub async fn give_up(session: &mut Session, literal: Option<Literal>, stop: Stop) -> Outcome {
+    if let (Some(literal), false) = (literal, matches!(stop, Stop::Gone(_))) {
+        let patience = session.patience();
+        session.conn.skip(literal, patience).await?;
+    }
+    Err(stop)
+}
+
+/// The messages of a command on their way into a mailbox.
+struct Appending {
+    mailbox: Arc<Mailbox>,
+    rights: Rights,
+    /// What the message of a REPLACE takes the place of: mailbox and UID.
+    replaced: Option<(Arc<Mailbox>, u32)>,
+    /// LOCALAPPEND: what URLs are relative to.
+    open: Option<String>,
+    room: Room,
+    whole: Vec<NewMessage>,
+    building: Option<Building>,
+}
+
+/// A message of which not all has come.
+#[derive(Default)]
+struct Building {
+    message: Message,
+    stage: Option<Staging>,
+    check: Check,
+    /// A part of it came as a literal8.
+    binary: bool,
+}
+
+/// How much may come.
+struct Room {
+    /// Bytes of one message.
+    message: u64,
+    /// Bytes that have come, of all messages.
+    total: u64,
+    /// Bytes and messages that leave the same quota root.
+    freed: (u64, u64),
+}
+
+/// What the messages are to go into, if the user may put them there, and what REPLACE takes away.
+async fn begin(
+    session: &mut Session,
+    external: &str,
+    open: Option<String>,
+    replaced: Option<Replaced>,
+    run: &Run,
+) -> Result<Appending, Stop> {
+    let replaced = match replaced {
+        Some(replaced) => Some(find_replaced(session, &replaced).await?),
+        None => None,
+    };
+    run.items.iter().try_for_each(|item| takes(session, item))?;
+    let (name, _, rights) = session.find(external).map_err(Stop::of_target)?;
+    require(rights, Rights::INSERT)?;
+    let store = session.server.store.clone();
+    let mailbox = store.mailbox(&name).await?;
+    let mut freed = (0, 0);
+    if let Some((from, uid)) = &replaced
+        && let Some(record) = from.view().get(*uid)
+        && store.quota_root(&from.name()?) == store.quota_root(&name)
+    {
+        freed = (record.size, 1);
+    }
+    let message = super::session::append_limit(&session.server.imapd);
+    let room = Room { message, total: 0, freed };
+    Ok(Appending { mailbox, rights, replaced, open, room, whole: Vec::new(), building: None })
+}
+
+/// The message that a REPLACE takes away. The rights are those of UID STORE and UID EXPUNGE.
+async fn find_replaced(session: &mut Session, replaced: &Replaced) -> Result<(Arc<Mailbox>, u32), Stop> {
+    if session.manner().uid_only && !replaced.uid {
+        return Err(Refusal::UidRequired.into());
+    }
+    let selected = session.selected()?;
+    if selected.read_only {
+        return Err(Refusal::ReadOnly.into());
+    }
+    require(selected.rights, Rights::EXPUNGE | Rights::DELETE_MESSAGES)?;
+    let missing = !replaced.uid && selected.numbering.misses(&replaced.message);
+    let mailbox = selected.mailbox.clone();
+    let named = session.named(&replaced.message, replaced.uid).await?;
+    match named.first() {
+        Some((_, uid)) => Ok((mailbox, *uid)),
+        None if missing => Err(Refusal::Expunged.into()),
+        None => Err(Refusal::NoMessages.into()),
+    }
+}
+
+/// Whether a message may come in its form.
+fn takes(session: &Session, item: &Item) -> Result<(), Refusal> {
+    match item {
+        Item::Literal(Form { utf8: true, .. }) if !session.manner().utf8 => Err(Refusal::NoUtf8),
+        _ => Ok(()),
+    }
+}
+
+impl Appending {
+    /// What a run of text asks for, up to the bytes of the literal that it ends in.
+    async fn take(
+        &mut self,
+        session: &mut Session,
+        items: Vec<Item>,
+        literal: Option<Literal>,
+    ) -> Result<(), Stop> {
+        for item in items {
+            takes(session, &item)?;
+            match item {
+                Item::Message(message) => {
+                    if self.whole.len() >= MESSAGES {
+                        rows::MESSAGES.met("an APPEND of too many messages is refused");
+                        return Err(Refusal::TooManyMessages.into());
                     }
-                    let error = parsed.err();
-                    return Err(error
-                        .map_or(Refusal::BadAppend, |e| Refusal::malformed(&e, "Append"))
-                        .into());
+                    super::annotate::may_set_with(session, &message.notes, self.rights)?;
+                    self.building = Some(Building { message, ..Building::default() });
                 }
-            },
+                Item::Url(url, _) => self.catenate(session, &url).await?,
+                Item::Literal(form) => {
+                    let size = literal.map_or(0, |literal| literal.size);
+                    self.admit(session, size).await?;
+                    if let Some(building) = &mut self.building {
+                        building.binary |= form.binary;
+                    }
+                }
+                Item::Whole => self.complete(session).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees that so many bytes more of the message have room.
+    async fn admit(&mut self, session: &Session, size: u64) -> Result<(), Stop> {
+        let Some(building) = &mut self.building else { return Err(Refusal::BadAppend.into()) };
+        let before = building.stage.as_ref().map_or(0, Staging::len);
+        if before.saturating_add(size) > self.room.message {
+            return Err(Refusal::TooBig.into());
+        }
+        self.room.total = self.room.total.saturating_add(size);
+        let (name, store) = (self.mailbox.name()?, &session.server.store);
+        if !session.server.ignore_quota
+            && let Some(quota) = store.quota_root(&name).and_then(|root| store.quota_now(&root))
+        {
+            let (bytes, messages) = self.room.freed;
+            let storage = quota.usage.storage.saturating_add(self.room.total).saturating_sub(bytes);
+            let message = (quota.usage.message + self.whole.len() as u64 + 1).saturating_sub(messages);
+            let over = quota.limits.storage.is_some_and(|kib| storage > kib.saturating_mul(1024))
+                || quota.limits.message.is_some_and(|limit| message > limit);
+            if over {
+                return Err(StoreError::OverQuota.into());
+            }
+        }
+        if building.stage.is_none() {
+            building.stage = Some(store.stage(&name, Some(size)).await?);
+        }
+        Ok(())
+    }
+
+    /// Takes a literal's bytes from the client. The inner error is why they are refused, once they have been heard to their end.
+    async fn receive(
+        &mut self,
+        session: &mut Session,
+        literal: Literal,
+    ) -> Result<Result<(), Refusal>, Stop> {
+        let Some(Building { stage: Some(stage), check, .. }) = &mut self.building else {
+            return Err(Gone::Closed.into());
+        };
+        if literal.sync {
+            session.conn.put_line("+ go ahead");
+            session.conn.flush().await?;
+        }
+        let patience = session.patience();
+        let (mut rest, mut pace, mut received) = (literal.size, Pace::default(), Ok(()));
+        while rest > 0 {
+            match session.conn.next(patience).await? {
+                Assembled::Data { bytes, rest: left } => {
+                    rest = left;
+                    check.read(&bytes);
+                    if received.is_ok() {
+                        received = stage.write(&bytes).await.map_err(refusal);
+                    }
+                    pace.steps(bytes.len() / APPEND_BYTES).await;
+                }
+                _ => return Err(Gone::Closed.into()),
+            }
+        }
+        session.conn.acknowledge();
+        Ok(received)
+    }
+
+    /// Adds what a URL names.
+    async fn catenate(&mut self, session: &mut Session, url: &str) -> Result<(), Stop> {
+        let found = catenate::find(session, url, self.open.as_deref()).await?;
+        self.admit(session, found.size()).await?;
+        let Some(Building { stage: Some(stage), check, .. }) = &mut self.building else {
+            return Err(Refusal::BadAppend.into());
+        };
+        let copy = async {
+            let (mut at, mut pace) = (0, Pace::default());
+            while at < found.size() {
+                let bytes = found.read(at, u64::from(HEAD)).await?;
+                if bytes.is_empty() {
+                    return Err(StoreError::NoMessage);
+                }
+                at += bytes.len() as u64;
+                check.read(&bytes);
+                stage.write(&bytes).await?;
+                pace.steps(bytes.len() / APPEND_BYTES).await;
+            }
+            Ok(())
+        };
+        match unless_gone(session, copy).await? {
+            Err(StoreError::NoMessage) => Err(Refusal::bad_url(url, catenate::GONE).into()),
+            copied => Ok(copied?),
         }
     }
-    let seen = take_own_seen(session, &mailbox, &mut staged)?;
-    let appended = match session.server.ignore_quota {
-        true => mailbox.append_over_quota(staged).await,
-        false => mailbox.append(staged).await,
+
+    /// The message has all its parts.
+    async fn complete(&mut self, session: &Session) -> Result<(), Stop> {
+        let Some(Building { message, stage, check, binary }) = self.building.take() else {
+            return Err(Refusal::BadAppend.into());
+        };
+        let Some(stage) = stage.filter(|stage| !stage.is_empty()) else {
+            return Err(Refusal::EmptyAppend.into());
+        };
+        // Before UTF8=ACCEPT was announced nobody was refused for it, and where it is not, nobody is (RFC 6855 section 4).
+        let plain = session.takes_eight_bit() && !session.manner().utf8;
+        let staged = if binary && (check.nul || check.bare) {
+            check.verdict_of_header(plain)?;
+            let (staged, left) = stage.finish_binary().await?;
+            unfit(left)?;
+            staged
+        } else {
+            check.verdict(plain)?;
+            stage.finish().await?
+        };
+        let flags = message.flags.into_iter().filter(|flag| may_set(flag, self.rights)).collect();
+        let internaldate = message.date.map(|date| date.epoch);
+        let annotations = super::annotate::settings(session, message.notes)?;
+        self.whole.push(NewMessage { staged: Arc::new(staged), flags, internaldate, annotations });
+        Ok(())
     }
-    .map_err(super::annotate::refused)?;
-    let seen: Vec<u32> = seen.iter().filter_map(|at| appended.uids.get(*at).copied()).collect();
-    super::store::mark_own_seen(session, &mailbox, seen).await?;
-    let reply = Reply::completed();
-    if !rights.contains(Rights::READ) {
-        return Ok(reply);
+
+    /// All messages have come.
+    async fn finish(self, session: &mut Session) -> Outcome {
+        let Appending { mailbox, rights, replaced, mut whole, .. } = self;
+        let seen = take_own_seen(session, &mailbox, &mut whole)?;
+        let (store, free) = (session.server.store.clone(), session.server.ignore_quota);
+        let (replaces, before) = (replaced.is_some(), session.begin_own(&mailbox));
+        let appended = match (replaced, whole.pop()) {
+            (Some((from, uid)), Some(message)) => store.replace((&from, uid), &mailbox, message, free).await,
+            (_, last) => {
+                whole.extend(last);
+                match free {
+                    true => mailbox.append_over_quota(whole).await,
+                    false => mailbox.append(whole).await,
+                }
+            }
+        }
+        .map_err(super::annotate::refused)?;
+        let Appended { uidvalidity, uids } = appended;
+        session.end_own(&mailbox, before);
+        session.brought(&mailbox, uids.iter().copied());
+        let seen: Vec<u32> = seen.iter().filter_map(|at| uids.get(*at).copied()).collect();
+        super::store::mark_own_seen(session, &mailbox, seen).await?;
+        let uids: UidSet = uids.into_iter().collect();
+        let code = Code::AppendUid { uidvalidity, uids: uids.to_string() };
+        let code = rights.contains(Rights::READ).then_some(code);
+        if !replaces {
+            return Ok(Reply { code, ..Reply::completed() });
+        }
+        // RFC 8508 section 3.3: before the EXPUNGE.
+        if let Some(code) = code {
+            Reply::ok("Replacement message ready").code(code).write(None, session.conn.out());
+        }
+        session.gone().await
     }
-    let uids: UidSet = appended.uids.into_iter().collect();
-    Ok(reply.code(Code::AppendUid { uidvalidity: appended.uidvalidity, uids: uids.to_string() }))
 }
 
 /// Which of the messages are \Seen by the user alone: that is no flag of theirs, and says nothing to others.
@@ -106,108 +350,7 @@ fn take_own_seen(
     Ok(seen)
 }
 
-/// The mailbox to append to, if the user may.
-async fn open(
-    session: &Session,
-    external: &str,
-    size: u64,
-    message: &Message,
-) -> Result<(Arc<Mailbox>, Rights), Stop> {
-    takes(session, message)?;
-    let (name, _, rights) = session.find(external).map_err(Stop::of_target)?;
-    require(rights, Rights::INSERT)?;
-    let limit = session.server.imapd.maxmessagesize;
-    if (limit > 0 && size > limit) || size > u64::from(u32::MAX) {
-        return Err(Refusal::TooBig.into());
-    }
-    Ok((session.server.store.mailbox(&name).await?, rights))
-}
-
-/// Whether a message may come in its form.
-fn takes(session: &Session, message: &Message) -> Result<(), Refusal> {
-    if message.utf8 && !session.manner().utf8 { Err(Refusal::NoUtf8) } else { Ok(()) }
-}
-
-/// Whether one more message may come.
-fn admit(session: &Session, mailbox: &Mailbox, staged: usize, size: u64, total: u64) -> Result<(), Stop> {
-    if staged >= MESSAGES {
-        return Err(Refusal::TooManyMessages.into());
-    }
-    let limit = session.server.imapd.maxmessagesize;
-    if (limit > 0 && size > limit) || size > u64::from(u32::MAX) {
-        return Err(Refusal::TooBig.into());
-    }
-    if session.server.ignore_quota {
-        return Ok(());
-    }
-    let name = mailbox.name()?;
-    let store = &session.server.store;
-    let Some(quota) = store.quota_root(&name).and_then(|root| store.quota_now(&root)) else { return Ok(()) };
-    let storage = quota
-        .limits
-        .storage
-        .is_some_and(|kib| quota.usage.storage.saturating_add(total) > kib.saturating_mul(1024));
-    let messages = quota.limits.message.is_some_and(|limit| quota.usage.message + staged as u64 + 1 > limit);
-    if storage || messages { Err(StoreError::OverQuota.into()) } else { Ok(()) }
-}
-
-/// Takes one message from the client into a staging file. The inner error is why it is refused, once the message has been heard to
-/// its end.
-async fn receive(
-    session: &mut Session,
-    mailbox: &Mailbox,
-    literal: Literal,
-    message: &Message,
-    rights: Rights,
-) -> Result<Result<NewMessage, Refusal>, Stop> {
-    if literal.sync {
-        session.conn.put_line("+ go ahead");
-        session.conn.flush().await?;
-    }
-    let patience = session.patience();
-    let mut check = Check::default();
-    let mut failed = (literal.size == 0).then_some(Refusal::EmptyAppend);
-    let mut stage: Option<Staging> =
-        match session.server.store.stage(&mailbox.name()?, Some(literal.size)).await {
-            Ok(stage) => Some(stage),
-            Err(error) => {
-                failed = failed.or(Some(refusal(error)));
-                None
-            }
-        };
-    let (mut rest, mut pace) = (literal.size, Pace::default());
-    while rest > 0 {
-        match session.conn.next(patience).await? {
-            Assembled::Data { bytes, rest: left } => {
-                rest = left;
-                check.read(&bytes);
-                if let Some(stage) = stage.as_mut().filter(|_| failed.is_none())
-                    && let Err(error) = stage.write(&bytes).await
-                {
-                    failed = Some(refusal(error));
-                }
-                pace.steps(bytes.len() / APPEND_BYTES).await;
-            }
-            _ => return Err(Gone::Closed.into()),
-        }
-    }
-    session.conn.acknowledge();
-    // Before UTF8=ACCEPT was announced nobody was refused for it, and where it is not, nobody is (RFC 6855 section 4).
-    let plain = session.takes_eight_bit() && !session.manner().utf8;
-    if let Some(refusal) = failed.or_else(|| check.verdict(message.binary, plain)) {
-        return Ok(Err(refusal));
-    }
-    let Some(stage) = stage else { return Ok(Err(Refusal::EmptyAppend)) };
-    let flags = message.flags.iter().filter(|flag| may_set(flag, rights)).cloned().collect();
-    let internaldate = message.date.map(|date| date.epoch);
-    let annotations = super::annotate::settings(session, message.notes.clone())?;
-    match stage.finish().await {
-        Ok(staged) => Ok(Ok(NewMessage { staged: Arc::new(staged), flags, internaldate, annotations })),
-        Err(error) => Ok(Err(refusal(error))),
-    }
-}
-
-/// The text behind a message, and the literal that it announces.
+/// The text behind a message's bytes, and the literal that it announces.
 async fn tail(session: &mut Session) -> Result<(bytes::Bytes, Option<Literal>), Stop> {
     let patience = session.patience();
     match session.conn.next(patience).await? {
@@ -217,19 +360,21 @@ async fn tail(session: &mut Session) -> Result<(bytes::Bytes, Option<Literal>), 
     }
 }
 
-/// The same with the literals that are no messages, but values of annotations before the next one: in their place, as far as a
-/// command may be long.
+/// The same with the literals that are no messages, but URLs or values of annotations before the next one: in their place, as far
+/// as a command may be long.
 async fn arguments(
     session: &mut Session,
-    message: &Message,
+    place: Place,
     text: bytes::Bytes,
     mut next: Option<Literal>,
 ) -> Result<(bytes::Bytes, Option<Literal>), Stop> {
-    let mut held = text.to_vec();
+    let (mut held, mut literals) = (text.to_vec(), 0);
     while let Some(literal) = next
-        && Next::parse(&held, message, session.words) == Err(ParseError::Incomplete)
+        && literals < LITERALS
+        && Run::parse(&held, place, session.words) == Err(ParseError::Incomplete)
         && literal.size.saturating_add(held.len() as u64) <= ARGUMENTS
     {
+        literals += 1;
         if literal.sync {
             session.conn.put_line("+ go ahead");
             session.conn.flush().await?;
@@ -248,6 +393,9 @@ async fn arguments(
         held.extend_from_slice(&more);
         next = following;
     }
+    if literals >= LITERALS {
+        rows::LITERALS.met("an APPEND with too many literals between its messages is refused");
+    }
     Ok((held.into(), next))
 }
 
@@ -260,7 +408,15 @@ pub fn may_set(flag: &Flag, rights: Rights) -> bool {
     })
 }
 
-/// What no message may hold: NUL outside a literal8, and line ends that are not CRLF.
+fn unfit(unfit: Unfit) -> Result<(), Refusal> {
+    match unfit {
+        Unfit { nul: true, .. } => Err(Refusal::NulInMessage),
+        Unfit { bare: true, .. } => Err(Refusal::BareNewlines),
+        Unfit { nul: false, bare: false } => Ok(()),
+    }
+}
+
+/// What no message may hold: NUL, and line ends that are not CRLF. Of what came as a literal8, see [`Staging::finish_binary`].
 #[derive(Default)]
 struct Check {
     nul: bool,
@@ -305,14 +461,13 @@ impl Check {
         }
     }
 
-    /// `binary`: the message came as a literal8 (RFC 3516 section 4.4). `plain`: its header must be ASCII.
-    fn verdict(&self, binary: bool, plain: bool) -> Option<Refusal> {
-        if plain && self.eight_bit {
-            return Some(Refusal::EightBitHeader);
-        }
-        if self.nul && !binary {
-            return Some(Refusal::NulInMessage);
-        }
-        self.bare.then_some(Refusal::BareNewlines)
+    /// `plain`: its header must be ASCII.
+    fn verdict(&self, plain: bool) -> Result<(), Refusal> {
+        self.verdict_of_header(plain)?;
+        unfit(Unfit { nul: self.nul, bare: self.bare })
+    }
+
+    fn verdict_of_header(&self, plain: bool) -> Result<(), Refusal> {
+        if plain && self.eight_bit { Err(Refusal::EightBitHeader) } else { Ok(()) }
     }
 }

@@ -58,6 +58,7 @@ pub async fn run(session: &mut Session, tag: &Tag, copy: Copy) -> Outcome {
     // RFC 5257 section 4.6: shared ones need the right to set them there.
     let annotations = there.contains(Rights::ANNOTATE).then_some(user);
     let along = Along { flags: keep, seen: own, annotations };
+    let before = session.begin_own(&target);
     let work = async {
         match copy.moves {
             true => store.relocate(&source, from, &target, along, free).await,
@@ -65,6 +66,8 @@ pub async fn run(session: &mut Session, tag: &Tag, copy: Copy) -> Outcome {
         }
     };
     let pairs = session.finish(tag, work).await?;
+    session.end_own(&target, before);
+    session.brought(&target, pairs.iter().map(|(_, to)| *to));
     if let Some(seen) = seen.filter(|_| alone) {
         let seen = pairs.iter().filter(|(from, _)| seen.contains(from)).map(|(_, to)| *to).collect();
         super::store::mark_own_seen(session, &target, seen).await?;

@@ -1,4 +1,4 @@
-//! FETCH: RFC 3501 section 6.4.5 with MODSEQ (RFC 7162), BINARY (RFC 3516), EMAILID (RFC 8474), SAVEDATE (RFC 8514),
+//! FETCH: RFC 3501 section 6.4.5 with MODSEQ (RFC 7162), BINARY (RFC 3516), EMAILID and THREADID (RFC 8474), SAVEDATE (RFC 8514),
 //! PREVIEW (RFC 8970).
 //!
 //! Flags and numbers come from the index; envelope and structure from the cache, where they stand as they are printed; of a message's file only the bytes
@@ -51,13 +51,42 @@ pub async fn run(session: &mut Session, mut fetch: Fetch) -> Outcome {
         return Err(if expunged { Refusal::Expunged } else { Refusal::NoMessages }.into());
     }
     let marks = fetch.items.iter().any(marks_seen) && session.selected()?.may_mark_seen();
-    let wanted = Wanted {
-        structure: fetch.items.iter().map(needs_structure).max().unwrap_or(Depth::Nothing),
-        bytes: fetch.items.iter().map(needs_bytes).max().unwrap_or(Extent::Nothing),
+    match tell_of(session, targets, &fetch.items, marks).await? {
+        Some(refusal) => Err(refusal.into()),
+        None => Ok(Reply::completed()),
+    }
+}
+
+/// New messages (UIDs), told of without having been asked for: none of them becomes \Seen by that. What cannot be told is left out.
+pub async fn tell(session: &mut Session, uids: &[u32], mut items: Vec<Item>) -> Result<(), Stop> {
+    if session.manner().uid_only {
+        items.retain(|item| *item != Item::Uid);
+    }
+    let selected = session.selected()?;
+    let target = |uid: &u32| {
+        let record = selected.view().get(*uid)?.clone();
+        Some(Target { sequence: selected.numbering.sequence(*uid), record })
     };
-    let previews = fetch.items.contains(&Item::Preview { lazy: false });
-    let read_ahead =
-        |mailbox: &Arc<Mailbox>, targets: &[Target]| read_ahead(mailbox, targets, wanted, previews);
+    let targets: Vec<Target> = uids.iter().filter_map(target).collect();
+    tell_of(session, targets, &items, false).await.map(drop)
+}
+
+/// Writes the answers of messages; `marks`: they become \Seen. The result is why there is none of some.
+async fn tell_of(
+    session: &mut Session,
+    mut targets: Vec<Target>,
+    items: &[Item],
+    marks: bool,
+) -> Result<Option<Refusal>, Stop> {
+    let wanted = Wanted {
+        structure: items.iter().map(needs_structure).max().unwrap_or(Depth::Nothing),
+        bytes: items.iter().map(needs_bytes).max().unwrap_or(Extent::Nothing),
+    };
+    let lack = Lack {
+        previews: items.contains(&Item::Preview { lazy: false }),
+        threads: items.contains(&Item::ThreadId),
+    };
+    let read_ahead = |mailbox: &Arc<Mailbox>, targets: &[Target]| read_ahead(mailbox, targets, wanted, lack);
     let mailbox = session.selected()?.mailbox.clone();
     let (mut failed, mut ahead, mut pace) = (None, None, Pace::default());
     let (mut at, mut marked, mut marked_to) = (0, Vec::new(), 0);
@@ -81,14 +110,11 @@ pub async fn run(session: &mut Session, mut fetch: Fetch) -> Outcome {
                     continue;
                 }
             };
-            failed = message(session, &reader, &fetch.items, changed, &mut pace).await?.or(failed);
+            failed = message(session, &reader, items, changed, &mut pace).await?.or(failed);
         }
         at = end;
     }
-    match failed {
-        Some(refusal) => Err(refusal.into()),
-        None => Ok(Reply::completed()),
-    }
+    Ok(failed)
 }
 
 /// VANISHED (EARLIER), before the first message.
@@ -105,13 +131,20 @@ async fn tell_vanished(session: &mut Session, set: &SequenceSet, modseq: u64) ->
     Ok(session.conn.write_through(&out).await?)
 }
 
+/// What is to be read that frames of earlier versions lack.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Lack {
+    previews: bool,
+    threads: bool,
+}
+
 /// Reads the first of these messages, one at least, while those before them are written. Ends by itself where the client goes
 /// away.
-fn read_ahead(
+pub(super) fn read_ahead(
     mailbox: &Arc<Mailbox>,
     targets: &[Target],
     wanted: Wanted,
-    previews: bool,
+    lack: Lack,
 ) -> AbortOnDropHandle<Run> {
     let targets = targets.get(..CHUNK).unwrap_or(targets);
     if wanted.is_nothing() {
@@ -122,8 +155,11 @@ fn read_ahead(
     let mailbox = mailbox.clone();
     away(move || {
         let mut run = mailbox.read_run(&records, wanted);
-        if previews {
+        if lack.previews {
             mailbox.add_previews(&records, &mut run);
+        }
+        if lack.threads {
+            mailbox.add_keys(&records, &mut run);
         }
         run
     })
@@ -131,7 +167,7 @@ fn read_ahead(
 
 /// Waits for work, whose turn among that of the user's other sessions may be far off, as long as the client is there. One
 /// that has closed its own side only, and waits for the answer, has it if it comes soon.
-async fn unless_gone<T>(session: &mut Session, work: impl Future<Output = T>) -> Result<T, Stop> {
+pub(super) async fn unless_gone<T>(session: &mut Session, work: impl Future<Output = T>) -> Result<T, Stop> {
     let mut work = std::pin::pin!(work);
     if let Ok(done) = tokio::time::timeout(SOON, work.as_mut()).await {
         return Ok(done);
@@ -144,7 +180,7 @@ async fn unless_gone<T>(session: &mut Session, work: impl Future<Output = T>) ->
 }
 
 /// What was read of the messages of a run.
-type Run = Vec<Result<Read, StoreError>>;
+pub(super) type Run = Vec<Result<Read, StoreError>>;
 
 /// Sets \Seen where it is missing; the targets then hold the changed records. UIDs that changed.
 async fn mark_seen(session: &mut Session, targets: &mut [Target]) -> Result<Vec<u32>, Stop> {
@@ -228,7 +264,10 @@ fn write_known(session: &mut Session, reader: &Reader<'_>, item: &Item) -> Resul
         Item::Size => Value::Size(record.size).print(out),
         Item::Modseq => Value::Modseq(record.modseq).print(out),
         Item::EmailId => Value::EmailId(&email_id(record)).print(out),
-        Item::ThreadId => Value::NoThreadId.print(out),
+        Item::ThreadId => {
+            let keys = reader.read.cached.as_ref().and_then(|cached| cached.thread_keys());
+            Value::ThreadId(record.thread(keys)).print(out);
+        }
         Item::Annotation(notes) => super::annotate::print(session, record, notes)?,
         Item::Preview { .. } => {
             // None only with LAZY: without, it was added to what was read.
@@ -332,15 +371,15 @@ async fn write_literal(session: &mut Session, bytes: &[u8]) -> Result<(), Stop> 
 }
 
 /// A message that is being told of.
-struct Reader<'a> {
-    mailbox: &'a Arc<Mailbox>,
-    target: &'a Target,
+pub(super) struct Reader<'a> {
+    pub(super) mailbox: &'a Arc<Mailbox>,
+    pub(super) target: &'a Target,
     /// `head`: the message's first bytes, all of a small one.
-    read: Read,
+    pub(super) read: Read,
 }
 
 /// Where the value of a section is.
-enum Located {
+pub(super) enum Located {
     Nothing,
     Bytes(Vec<u8>),
     Span(Span),
@@ -388,7 +427,7 @@ impl Reader<'_> {
         weighed(weight, render).await
     }
 
-    async fn locate(&self, fragment: &Fragment) -> Result<Located, Stop> {
+    pub(super) async fn locate(&self, fragment: &Fragment) -> Result<Located, Stop> {
         let section = &fragment.section;
         let what = match &section.text {
             Text::All => What::Whole,
@@ -458,9 +497,11 @@ impl Reader<'_> {
 }
 
 /// What must be read beside the index. Of the message itself that knows where the header ends.
-fn needs_structure(item: &Item) -> Depth {
+pub(super) fn needs_structure(item: &Item) -> Depth {
     match item {
-        Item::Envelope | Item::Body | Item::BodyStructure | Item::Preview { .. } => Depth::Shown,
+        Item::Envelope | Item::Body | Item::BodyStructure | Item::Preview { .. } | Item::ThreadId => {
+            Depth::Shown
+        }
         Item::Binary(_) | Item::BinarySize(_) => Depth::Parts,
         Item::Section(fragment) | Item::Rfc822(fragment, _) => {
             let indexed = !matches!(fragment.section.text, Text::Text | Text::Mime);
@@ -481,7 +522,7 @@ fn names_of(item: &Item) -> usize {
     }
 }
 
-fn needs_bytes(item: &Item) -> Extent {
+pub(super) fn needs_bytes(item: &Item) -> Extent {
     match item {
         Item::Section(fragment) | Item::Rfc822(fragment, _) => {
             let of_header = matches!(
@@ -503,11 +544,11 @@ fn marks_seen(item: &Item) -> bool {
     }
 }
 
-fn cut(bytes: &[u8], partial: Option<(u32, u32)>) -> &[u8] {
+pub(super) fn cut(bytes: &[u8], partial: Option<(u32, u32)>) -> &[u8] {
     cut_span(Span::new(0, bytes.len()), partial).of(bytes)
 }
 
-fn cut_span(span: Span, partial: Option<(u32, u32)>) -> Span {
+pub(super) fn cut_span(span: Span, partial: Option<(u32, u32)>) -> Span {
     let Some((origin, count)) = partial else { return span };
     let origin = origin.min(span.len);
     Span { start: span.start.saturating_add(origin), len: count.min(span.len - origin) }

@@ -1,22 +1,24 @@
-//! IDLE: RFC 2177. The session sleeps until the open mailbox changes or the client speaks.
+//! IDLE: RFC 2177. The session sleeps until the open mailbox changes, or whatever NOTIFY has asked for, or the client speaks.
 
 use protocol::frame::trim_line;
 use protocol::imap::{Refusal, Reply};
 
 use crate::imap::conn::Gone;
+use crate::imap::notify::{Notify, due};
 use crate::imap::reply::Outcome;
-use crate::imap::selected::Announce;
+use crate::imap::selected::{Announce, Selected};
 use crate::imap::session::Session;
 
 pub async fn run(session: &mut Session) -> Outcome {
     session.conn.put_line("+ idling");
-    session.announce(Announce::All).await?;
+    if !session.waits_for_nothing() {
+        session.announce(Announce::All).await?;
+    }
     session.conn.flush().await?;
     let imapd = &session.server.imapd;
     let patience = imapd.imapidletimeout.unwrap_or(imapd.timeout);
     let stop = session.server.stop.clone();
     while !session.over {
-        let changed = session.selected.as_ref().map(|selected| selected.changes());
         tokio::select! {
             biased;
             () = stop.cancelled() => {
@@ -31,16 +33,28 @@ pub async fn run(session: &mut Session) -> Outcome {
                     false => Err(Refusal::BadIdle.into()),
                 };
             }
-            () = async {
-                match changed {
-                    Some(changed) => changed.await,
-                    None => std::future::pending().await,
+            () = changed(session.notify.as_ref(), session.selected.as_ref()) => {
+                match session.notify.is_some() {
+                    true => {
+                        session.tell_selected(true).await?;
+                        if !session.over {
+                            session.tell_news().await?;
+                        }
+                    }
+                    false => session.announce(Announce::All).await?,
                 }
-            } => {
-                session.announce(Announce::All).await?;
                 session.conn.flush().await?;
             }
         }
     }
     Err(Gone::Closed.into())
+}
+
+/// Returns when there is something to be told.
+async fn changed(notify: Option<&Notify>, selected: Option<&Selected>) {
+    match (notify, selected) {
+        (Some(notify), selected) => due(Some(notify), selected).await,
+        (None, Some(selected)) => selected.changes().await,
+        (None, None) => std::future::pending().await,
+    }
 }

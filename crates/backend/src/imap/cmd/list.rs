@@ -33,7 +33,7 @@ impl Session {
         looked.await?.map_err(unlisted)
     }
 
-    fn viewer(&self) -> Result<Viewer, Stop> {
+    pub fn viewer(&self) -> Result<Viewer, Stop> {
         let (user, server) = (self.user()?, &self.server);
         Ok(Viewer {
             list: server.store.list().clone(),

@@ -65,12 +65,14 @@ pub async fn unauthenticate(session: &mut Session) -> Outcome {
         return Err(Refusal::Unrecognized.into());
     }
     session.selected = None;
+    session.notify = None;
     session.user = None;
     session.server.seat.logout();
     session.enabled = Enabled::default();
     session.client_id = ClientId::None;
     session.settle_bounds();
-    Ok(Reply::completed())
+    let capabilities = session.capabilities(Moment::Greeting);
+    Ok(Reply::completed().code(Code::Capability(capabilities)))
 }
 
 async fn admit(session: &mut Session, login: auth::Login) -> Outcome {

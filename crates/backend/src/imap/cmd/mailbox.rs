@@ -39,6 +39,9 @@ pub async fn create(session: &mut Session, create: Create, local: bool) -> Outco
     }
     let user = session.user()?;
     let name = user.internal(&create.mailbox, &session.server.namespace)?;
+    if is_inbox_in_inbox(&name) {
+        return Err(Refusal::BadName.into());
+    }
     // A frontend acts as the user, and passes on the server that it chose.
     let placed = create.partition.is_some() || create.server.is_some();
     let by_proxy = user.login.authid != user.login.userid;
@@ -60,10 +63,19 @@ pub async fn create(session: &mut Session, create: Create, local: bool) -> Outco
         limits: None,
     };
     let id = session.server.store.create(&session.actor()?, &name, wanted).await?;
+    session.knows_names(std::slice::from_ref(&name))?;
     if session.user()?.external(&name, &session.server.namespace) != create.mailbox {
         tell_name(session, &name, &create.mailbox)?;
     }
     Ok(Reply::completed().code(Code::MailboxId(id.to_string())))
+}
+
+/// Some clients of Apple's take INBOX for a prefix twice over (Cyrus).
+fn is_inbox_in_inbox(name: &MailboxName) -> bool {
+    let mut below = name.components().skip(2);
+    name.owner().is_some()
+        && below.next().is_some_and(|first| first.eq_ignore_ascii_case("INBOX"))
+        && below.next().is_some_and(|second| second.eq_ignore_ascii_case("INBOX"))
 }
 
 /// Says to a client of IMAP4rev2 what a mailbox is called that it calls `said`.
@@ -85,6 +97,7 @@ pub async fn delete(session: &mut Session, external: &str, local: bool) -> Outco
     }
     let name = session.user()?.internal(external, &session.server.namespace)?;
     session.server.store.delete(&session.actor()?, &name, local).await?;
+    session.knows_names(&[name])?;
     Ok(Reply::completed())
 }
 
@@ -113,6 +126,8 @@ pub async fn rename(session: &mut Session, rename: Rename) -> Outcome {
         return Err(Refusal::Exists.into());
     }
     let renamed = session.server.store.rename(&session.actor()?, &from, &to, partition).await?;
+    let moved = renamed.moved.iter().flat_map(|(old, new)| [old.clone(), new.clone()]);
+    session.knows_names(&moved.chain([from.clone(), to.clone()]).collect::<Vec<_>>())?;
     if let Some(open) = &mut session.selected
         && let Ok(now) = open.mailbox.name()
         && renamed.moved.contains(&(open.name.clone(), now.clone()))

@@ -3,6 +3,7 @@
 pub mod acl;
 pub mod annotate;
 pub mod append;
+pub mod catenate;
 pub mod copy;
 pub mod expunge;
 pub mod fetch;
@@ -13,6 +14,7 @@ pub mod mailbox;
 pub mod metadata;
 pub mod multisearch;
 pub mod node;
+pub mod notify;
 pub mod quota;
 pub mod resync;
 pub mod search;

@@ -17,7 +17,7 @@ use crate::imap::session::{ClientId, Session};
 pub fn append_limit(imapd: &Imapd) -> u64 {
     match imapd.maxmessagesize {
         0 => u64::from(u32::MAX),
-        limit => limit,
+        limit => limit.min(u64::from(u32::MAX)),
     }
 }
 

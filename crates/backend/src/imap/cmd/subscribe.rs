@@ -31,6 +31,7 @@ pub async fn subscribe(session: &mut Session, external: &str, on: bool) -> Outco
         }
     }
     store.subscribe(user.id(), &name, on).await?;
+    session.knows_subscription(&name, on);
     Ok(Reply::completed())
 }
 

@@ -109,7 +109,7 @@ pub async fn set(
         rights: if admin { Rights::ALL } else { rights },
     };
     let owner = session.server.namespace.owner(&name);
-    let (mut settings, mut options) = (Vec::new(), Vec::new());
+    let (mut settings, mut options, mut told) = (Vec::new(), Vec::new(), Vec::new());
     for (entry, value) in values {
         let value = settable(session, Scope::Mailbox, may, &entry, value.as_deref())?;
         if entry.name == known::SPECIAL_USE && owner.as_deref() != Some(id.as_str()) {
@@ -118,12 +118,16 @@ pub async fn set(
         if entry.name == known::FUZZY && !name.is_inbox() {
             return Err(Refusal::Denied.into());
         }
+        let user = if entry.private { id.clone() } else { SHARED.to_owned() };
+        told.push((entry.name.clone(), user.clone()));
         if let Some((_, bit)) = OPTIONS.iter().find(|(option, _)| *option == entry.name) {
             options.push((*bit, value.as_deref() == Some(b"true")));
             continue;
         }
-        let user = if entry.private { id.clone() } else { SHARED.to_owned() };
         settings.push(Setting { entry: entry.name, user, value });
     }
-    Ok(session.server.store.annotate(&name, settings, options).await?)
+    let store = &session.server.store;
+    store.annotate(&name, settings, options).await?;
+    store.hub().tell_annotated(Some(&name), &told, session.watcher());
+    Ok(())
 }

@@ -100,6 +100,10 @@ pub async fn set(session: &mut Session, values: Vec<(Entry, Option<Vec<u8>>)>) -
             (None, false) => shared.push(Setting { entry: entry.name, user: SHARED.to_owned(), value }),
         }
     }
+    let told: Vec<(String, String)> = (shared.iter().chain(&private))
+        .map(|setting: &Setting| (setting.entry.clone(), setting.user.clone()))
+        .chain(notices.iter().map(|(notice, _)| (notice_entry(*notice).to_owned(), SHARED.to_owned())))
+        .collect();
     let store = &session.server.store;
     if !private.is_empty() {
         store.annotate_server(&id, private).await?;
@@ -114,5 +118,13 @@ pub async fn set(session: &mut Session, values: Vec<(Entry, Option<Vec<u8>>)>) -
             Refusal::Failed
         })?;
     }
+    session.server.store.hub().tell_annotated(None, &told, session.watcher());
     Ok(())
+}
+
+fn notice_entry(notice: Notice) -> &'static str {
+    match notice {
+        Notice::Motd => known::MOTD,
+        Notice::Shutdown => known::SHUTDOWN,
+    }
 }

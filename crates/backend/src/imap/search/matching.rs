@@ -68,7 +68,12 @@ impl Test {
             Test::Modseq(modseq) => record.modseq >= *modseq,
             Test::EmailId(id) => email_id(record) == *id,
             Test::Annotation(note) => annotated(record, facts.user, note, budget)?,
-            Test::Sent(..) | Test::Envelope(..) | Test::Header(..) | Test::Body(_) | Test::Text(_) => {
+            Test::Sent(..)
+            | Test::Envelope(..)
+            | Test::Header(..)
+            | Test::Body(_)
+            | Test::Text(_)
+            | Test::ThreadId(_) => {
                 budget.check()?;
                 self.holds_for(facts, reading).unwrap_or(false)
             }
@@ -83,6 +88,13 @@ impl Test {
                 let received = || facts.record.internaldate.div_euclid(86_400);
                 let day = structure.sent.as_ref().map_or_else(received, |sent| sent.day());
                 (first..=last).contains(&&day)
+            }
+            Test::ThreadId(thread) => reading.thread(facts.record)? == *thread,
+            // A needle in a field is one in the header, which is what the index knows.
+            Test::Envelope(_, needle) | Test::Header(_, needle) | Test::Body(needle) | Test::Text(needle)
+                if reading.lacks(needle) =>
+            {
+                false
             }
             Test::Envelope(field, needle) => {
                 let found = reading.field_has(*field, needle)?;
@@ -126,6 +138,23 @@ impl<'r> Reading<'r> {
             self.score = self.score.max(Some(score));
         }
         found
+    }
+
+    /// Whether it is proven, without a look at the message, that a text is nowhere in it.
+    fn lacks(&mut self, needle: &Needle) -> bool {
+        needle.asked.is_some_and(|which| self.source.lacks(which))
+    }
+
+    /// The thread that the message is in, by the cache where that has its keys.
+    fn thread(&mut self, record: &Record) -> Option<u64> {
+        let cached = &mut self.texts.get_or_insert_default().cached;
+        let cached = cached.get_or_insert_with(|| self.source.cached());
+        if let Some(keys) = cached.as_ref().and_then(Cached::thread_keys) {
+            return Some(record.thread(Some(keys)));
+        }
+        let (structure, bytes) = (self.source.structure()?, self.source.bytes(false)?);
+        let whole = Cached::new(&structure, &bytes);
+        Some(record.thread(whole.thread_keys()))
     }
 
     /// Whether a text is in a field, by the cache where that has it.

@@ -23,7 +23,7 @@ use work::aside::{Budget, Spent};
 use matching::Reading;
 use mime::{Cached, Structure};
 use plan::Test;
-use store::{Record, System};
+use store::{Record, Sought, System};
 
 /// A search, made ready for one state of a mailbox.
 pub struct Criteria {
@@ -31,6 +31,8 @@ pub struct Criteria {
     now: i64,
     /// Names of the header fields that are looked into, lower case.
     fields: HashSet<Vec<u8>>,
+    /// The texts of which an index is to be asked, by the numbers that [`Source::lacks`] gets.
+    pub sought: Vec<Sought>,
 }
 
 /// What a search is asked against.
@@ -61,6 +63,8 @@ pub struct Facts<'m> {
 
 /// What can be read of a message. Blocks. `None` where it cannot be read: it then fulfils nothing.
 pub trait Source {
+    /// Whether it is known for certain that the text of that number of [`Criteria::sought`] is nowhere in it.
+    fn lacks(&mut self, which: usize) -> bool;
     /// What the cache keeps of it.
     fn cached(&mut self) -> Option<Cached>;
     fn structure(&mut self) -> Option<Arc<Structure>>;
@@ -74,7 +78,9 @@ impl Criteria {
         test.order();
         let mut fields = HashSet::new();
         test.fields(&mut fields);
-        Criteria { test, now: ground.now, fields }
+        let mut sought = Vec::new();
+        test.ask(&mut sought);
+        Criteria { test, now: ground.now, fields, sought }
     }
 
     /// What the message is worth (1 to 100, RFC 6203), if it is one of those that are searched for.
@@ -107,6 +113,10 @@ mod tests {
     struct Memory(Arc<Structure>, usize, usize, bool);
 
     impl Source for Memory {
+        fn lacks(&mut self, _: usize) -> bool {
+            false
+        }
+
         fn cached(&mut self) -> Option<Cached> {
             self.3.then(|| Cached::new(&self.0, MESSAGE))
         }

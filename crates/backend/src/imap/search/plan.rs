@@ -9,7 +9,9 @@ use protocol::imap::{Date, Flag};
 
 use super::Ground;
 use mime::{SearchField, searched, to_utf8};
-use store::System;
+use store::{Sought, System};
+
+use crate::imap::limits::PROOFS;
 
 /// What must be read of a message, in rising cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +50,7 @@ pub enum Test {
     Text(Needle),
     Annotation(Note),
     EmailId(String),
+    ThreadId(u64),
 }
 
 /// Flags that a message must have, and those that it must not.
@@ -63,11 +66,23 @@ pub struct Needle {
     text: String,
     /// By FUZZY (RFC 6203): it is told where it was found, too.
     pub is_fuzzy: bool,
+    /// Its number among those of which an index of texts is asked.
+    pub asked: Option<usize>,
 }
 
 impl Needle {
     fn new(text: &[u8], charset: &[u8], is_fuzzy: bool) -> Needle {
-        Needle { text: searched(&to_utf8(text, charset)), is_fuzzy }
+        Needle { text: searched(&to_utf8(text, charset)), is_fuzzy, asked: None }
+    }
+
+    /// Has an index asked of it, too, unless that can say nothing of it or is asked of many already.
+    fn ask(&mut self, sought: &mut Vec<Sought>) {
+        if sought.len() < PROOFS
+            && let Some(trigrams) = Sought::new(&self.text)
+        {
+            self.asked = Some(sought.len());
+            sought.push(trigrams);
+        }
     }
 
     pub fn is_in(&self, text: &str) -> bool {
@@ -186,8 +201,7 @@ impl Test {
             Key::Text(text) => Test::Text(needle(&text)),
             Key::Annotation(wanted) => Test::Annotation(Note::new(wanted, ground.charset)),
             Key::EmailId(id) => Test::EmailId(id),
-            // No message is in a thread: FETCH says THREADID NIL.
-            Key::ThreadId(_) => Test::Nothing,
+            Key::ThreadId(id) => thread(&id).map_or(Test::Nothing, Test::ThreadId),
         }
     }
 
@@ -228,7 +242,7 @@ impl Test {
             Test::Or(a, b) => a.needs().max(b.needs()),
             Test::Not(test) => test.needs(),
             Test::Annotation(_) => Needs::Annotations,
-            Test::Sent(..) | Test::Envelope(..) => Needs::Structure,
+            Test::Sent(..) | Test::Envelope(..) | Test::ThreadId(_) => Needs::Structure,
             Test::Header(..) => Needs::Header,
             Test::Body(_) | Test::Text(_) => Needs::Message,
             _ => Needs::Index,
@@ -253,6 +267,30 @@ impl Test {
             _ => {}
         }
     }
+}
+
+impl Test {
+    /// Numbers the texts of which an index can prove that a message has them nowhere.
+    pub fn ask(&mut self, sought: &mut Vec<Sought>) {
+        match self {
+            Test::And(tests) => tests.iter_mut().for_each(|test| test.ask(sought)),
+            Test::Or(a, b) => {
+                a.ask(sought);
+                b.ask(sought);
+            }
+            Test::Not(test) => test.ask(sought),
+            Test::Envelope(_, needle) | Test::Header(_, needle) | Test::Body(needle) | Test::Text(needle) => {
+                needle.ask(sought)
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What FETCH prints as `T` and 16 digits. An id is told in one way only.
+fn thread(id: &str) -> Option<u64> {
+    let thread = u64::from_str_radix(id.strip_prefix('T')?, 16).ok()?;
+    (id == format!("T{thread:016x}")).then_some(thread)
 }
 
 /// The last day that is before a date.

@@ -13,12 +13,16 @@ use crate::imap::marks::Marks;
 use crate::imap::numbering::Numbering;
 use crate::imap::selected::now;
 use mime::{Cached, Structure};
-use store::{Mailbox, Record};
+use store::{Frames, Lacking, Mailbox, Record};
 
 /// A search under way.
 pub struct Scan {
     criteria: Criteria,
     pub place: Place,
+    /// What the index of texts knows, once it was opened.
+    lacking: Option<Lacking>,
+    /// What was read last of the cache.
+    frames: Frames,
     reach: Reach,
     /// Messages that were looked at.
     at: usize,
@@ -68,7 +72,8 @@ impl Scan {
         };
         let criteria = Criteria::new(key, &ground);
         progress.total.store(place.numbering.view().exists(), Ordering::Relaxed);
-        Scan { criteria, place, reach, at: 0, is_done: false, found: Vec::new(), progress }
+        let (lacking, frames) = (None, Frames::default());
+        Scan { criteria, place, lacking, frames, reach, at: 0, is_done: false, found: Vec::new(), progress }
     }
 
     /// Goes on. True when all is found.
@@ -81,13 +86,22 @@ impl Scan {
             Reach::All => usize::MAX,
             Reach::First(count) | Reach::Last(count) => count.saturating_sub(self.found.len()),
         };
-        let from = self.at;
+        let sought = &mut self.criteria.sought;
+        let lacking = self.lacking.get_or_insert_with(|| mailbox.lacking(std::mem::take(sought)));
+        let (from, frames) = (self.at, &mut self.frames);
         let mut look = |(sequence, record): (u32, &Record)| {
             budget.check()?;
             let system = marks.system(record);
             let facts = Facts { sequence, record, system, recent: marks.is_recent(record), user };
-            let mut stored =
-                Stored { mailbox, uid: record.uid, structure: None, bytes: Bytes::new(), whole: false };
+            let mut stored = Stored {
+                mailbox,
+                record,
+                lacking: &mut *lacking,
+                frames: &mut *frames,
+                structure: None,
+                bytes: Bytes::new(),
+                whole: false,
+            };
             if let Some(score) = self.criteria.fulfils(&facts, &mut stored, budget)? {
                 self.found.push(Found { sequence, uid: record.uid, modseq: record.modseq, score });
                 wanted = wanted.saturating_sub(1);
@@ -126,20 +140,26 @@ fn try_all<'m>(
 /// A message in the store, read as far as a search needs it.
 struct Stored<'m> {
     mailbox: &'m Arc<Mailbox>,
-    uid: u32,
+    record: &'m Record,
+    lacking: &'m mut Lacking,
+    frames: &'m mut Frames,
     structure: Option<Arc<Structure>>,
     bytes: Bytes,
     whole: bool,
 }
 
 impl Source for Stored<'_> {
+    fn lacks(&mut self, which: usize) -> bool {
+        self.lacking.proves(self.record, which)
+    }
+
     fn cached(&mut self) -> Option<Cached> {
-        self.mailbox.cached_blocking(self.uid).ok()
+        self.mailbox.next_cached(self.record, self.frames).ok()
     }
 
     fn structure(&mut self) -> Option<Arc<Structure>> {
         if self.structure.is_none() {
-            self.structure = self.mailbox.structure_blocking(self.uid).ok();
+            self.structure = self.mailbox.next_structure(self.record, self.frames).ok();
         }
         self.structure.clone()
     }
@@ -149,7 +169,7 @@ impl Source for Stored<'_> {
             let structure = self.structure()?;
             let size = if whole { structure.size } else { structure.header_size() };
             let range = 0..u64::from(size);
-            (self.bytes, self.whole) = (self.mailbox.read_blocking(self.uid, range).ok()?, whole);
+            (self.bytes, self.whole) = (self.mailbox.read_blocking(self.record.uid, range).ok()?, whole);
         }
         Some(self.bytes.clone())
     }

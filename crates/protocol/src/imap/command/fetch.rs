@@ -176,7 +176,7 @@ impl Modifiers {
 }
 
 /// `macro / item / "(" item *(SP item) ")"`
-fn items(at: Cursor<'_>) -> Parsed<'_, Vec<Item>> {
+pub(super) fn items(at: Cursor<'_>) -> Parsed<'_, Vec<Item>> {
     let mut items = Vec::new();
     if at.peek() != Some(b'(') {
         let (at, ()) = item(at, &mut items)?;
@@ -232,7 +232,11 @@ fn item<'a>(at: Cursor<'a>, items: &mut Vec<Item>) -> Parsed<'a, ()> {
         b"BINARY" if bracket => map(|at| binary(at, false), Item::Binary).parse(at)?,
         b"BINARY.PEEK" if bracket => map(|at| binary(at, true), Item::Binary).parse(at)?,
         b"BINARY.SIZE" if bracket => {
-            map(|at| binary(at, true), |fragment| Item::BinarySize(fragment.section.part)).parse(at)?
+            let (at, fragment) = binary(at, true)?;
+            if fragment.partial.is_some() {
+                return Err(INVALID.into());
+            }
+            (at, Item::BinarySize(fragment.section.part))
         }
         b"BODY" => (at, Item::Body),
         _ => return Err(ParseError::Invalid("attribute").into()),
@@ -278,7 +282,7 @@ fn partial(at: Cursor<'_>) -> Parsed<'_, (u32, u32)> {
 /// ```text
 /// section = [section-text / section-part ["." (section-text / "MIME")]]
 /// ```
-fn section(at: Cursor<'_>) -> Parsed<'_, Section> {
+pub(crate) fn section(at: Cursor<'_>) -> Parsed<'_, Section> {
     let (mut at, mut part) = (at, Vec::new());
     while at.peek().is_some_and(|b| b.is_ascii_digit()) {
         match number(at) {
@@ -348,7 +352,8 @@ pub enum Value<'v> {
     Size(u64),
     Modseq(u64),
     EmailId(&'v str),
-    NoThreadId,
+    /// Of the thread (RFC 8474): 64 bits, as Cyrus prints them.
+    ThreadId(u64),
 }
 
 impl Value<'_> {
@@ -364,7 +369,7 @@ impl Value<'_> {
             Value::Size(bytes) => print::text(out, format_args!("RFC822.SIZE {bytes}")),
             Value::Modseq(modseq) => print::text(out, format_args!("MODSEQ ({modseq})")),
             Value::EmailId(id) => print::text(out, format_args!("EMAILID ({id})")),
-            Value::NoThreadId => out.extend_from_slice(b"THREADID NIL"),
+            Value::ThreadId(thread) => print::text(out, format_args!("THREADID (T{thread:016x})")),
         }
     }
 

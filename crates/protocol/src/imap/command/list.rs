@@ -193,11 +193,19 @@ impl Line<'_> {
 
     /// `* LIST SP "(" attributes ")" SP separator SP mailbox [SP "(" extension ")"]`
     pub fn print(&self, out: &mut Vec<u8>) {
+        self.print_renamed(None, out);
+    }
+
+    /// The same with what the mailbox was called before (RFC 9051 section 6.3.9.7).
+    pub fn print_renamed(&self, old: Option<&str>, out: &mut Vec<u8>) {
         let Line { kind, attributes, separator, name, child_info } = self;
         out.extend_from_slice(format!("* {} ({attributes}) \"{separator}\" ", kind.name()).as_bytes());
         print::mailbox(out, name);
         if let Some(selection) = child_info {
             out.extend_from_slice(format!(" (\"CHILDINFO\" (\"{selection}\"))").as_bytes());
+        }
+        if let Some(old) = old {
+            print_old_name(out, old);
         }
         out.extend_from_slice(b"\r\n");
     }
@@ -209,11 +217,16 @@ pub fn print_name(out: &mut Vec<u8>, separator: char, name: &str, old: Option<&s
     out.extend_from_slice(format!("* LIST () \"{separator}\" ").as_bytes());
     print::mailbox(out, name);
     if let Some(old) = old {
-        out.extend_from_slice(b" (\"OLDNAME\" (");
-        print::mailbox(out, old);
-        out.extend_from_slice(b"))");
+        print_old_name(out, old);
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// `SP "(" "OLDNAME" SP "(" mailbox ")" ")"`
+fn print_old_name(out: &mut Vec<u8>, old: &str) {
+    out.extend_from_slice(b" (\"OLDNAME\" (");
+    print::mailbox(out, old);
+    out.extend_from_slice(b"))");
 }
 
 /// `* NAMESPACE SP personal SP others SP shared`: the prefix of each, or none.

@@ -11,6 +11,7 @@ pub mod mailbox;
 pub mod metadata;
 pub mod multisearch;
 pub mod node;
+pub mod notify;
 pub mod quota;
 pub mod search;
 pub mod select;
@@ -21,7 +22,7 @@ pub mod store;
 
 use crate::grammar::{Cursor, Keyword, ParseError, Parsed, argument, atom, end};
 
-/// What a command asks for. APPEND is not here: see [`append`].
+/// What a command asks for. APPEND and REPLACE are not here: see [`append`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     // Any time.
@@ -60,6 +61,7 @@ pub enum Body {
     SetMetadata(metadata::SetMetadata),
     GetAnnotation(metadata::GetAnnotation),
     MultiSearch(multisearch::MultiSearch),
+    Notify(notify::Notify),
     SetAnnotation(String),
     /// XWARMUP, whose items are not looked at.
     Warmup(String),
@@ -165,7 +167,6 @@ const FOREIGN: &[&str] = &[
     "GETUSERGROUP",
     "LANGUAGE",
     "NOTIFY",
-    "REPLACE",
     "RACLMODSEQ",
     "RESETKEY",
     "SETUSERGROUP",
@@ -261,10 +262,11 @@ pub fn parse(name: &Name<'_>, at: &mut Cursor<'_>) -> Result<Body, ParseError> {
         b"SORT" => Body::Sort(at.read(|at| sort::sort(at, uid))?),
         b"THREAD" => Body::Thread(at.read(|at| sort::thread(at, uid))?),
         b"ESEARCH" => Body::MultiSearch(at.read(multisearch::parse)?),
+        b"NOTIFY" => Body::Notify(at.read(notify::parse)?),
         b"UIDBATCHES" => Body::UidBatches(at.read(multisearch::uid_batches)?),
         b"COPY" => Body::Copy(at.read(|at| copy::parse(at, uid, false))?),
         b"MOVE" | b"XMOVE" => Body::Copy(at.read(|at| copy::parse(at, uid, true))?),
-        b"APPEND" | b"LOCALAPPEND" => return Err(ParseError::Missing),
+        b"APPEND" | b"LOCALAPPEND" | b"REPLACE" => return Err(ParseError::Missing),
         _ => return Err(ParseError::Unrecognized),
     };
     at.read(end)?;
@@ -273,6 +275,6 @@ pub fn parse(name: &Name<'_>, at: &mut Cursor<'_>) -> Result<Body, ParseError> {
 
 /// The commands that have a form with UIDs.
 const TAKE_UIDS: &[&[u8]] =
-    &[b"FETCH", b"STORE", b"SEARCH", b"SORT", b"THREAD", b"COPY", b"MOVE", b"XMOVE", b"EXPUNGE"];
+    &[b"FETCH", b"STORE", b"SEARCH", b"SORT", b"THREAD", b"COPY", b"MOVE", b"XMOVE", b"EXPUNGE", b"REPLACE"];
 /// Bytes of a name without `UID `.
 const NAME_MAX: usize = 60;

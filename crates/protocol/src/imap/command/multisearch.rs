@@ -85,7 +85,8 @@ fn sources(at: Cursor<'_>) -> Parsed<'_, Vec<Source>> {
     }
 }
 
-fn source(at: Cursor<'_>) -> Parsed<'_, Source> {
+/// One of them, as NOTIFY has them too.
+pub(super) fn source(at: Cursor<'_>) -> Parsed<'_, Source> {
     let (at, word) = atom(at).map_err(|_| WRONG)?;
     match Keyword::of(word.as_bytes()).as_bytes() {
         b"SELECTED" => Ok((at, Source::Selected)),

@@ -8,7 +8,7 @@ use nom::sequence::preceded;
 
 use crate::grammar::{Cursor, ParseError, Parsed, atom, byte, list};
 
-use super::print;
+use crate::imap::print;
 
 /// A flag that a client can set. `\Recent` is not one.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,159 @@
+//! What the backends have said of watched mailboxes, until the session tells it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::limits::{WATCHED_BYTES, WATCHED_NEWS, rows};
+
+/// Filled by the tasks of the links, emptied by the session.
+#[derive(Default)]
+pub struct Inbox {
+    held: Mutex<Held>,
+    came: Arc<Notify>,
+}
+
+/// A LIST line of a backend's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub server: String,
+    pub attributes: Vec<String>,
+    pub name: String,
+    /// What it was called before.
+    pub old: Option<String>,
+}
+
+/// All there is.
+#[derive(Debug, Default)]
+pub struct News {
+    /// STATUS and METADATA, in the order in which they came first, each with its mailbox if it is one that can be selected.
+    pub lines: Vec<(Option<String>, Vec<u8>)>,
+    pub listed: Vec<Listed>,
+    /// Backends that are watched from now on, or again.
+    pub linked: BTreeSet<String>,
+    /// All that the user is subscribed to.
+    pub subscribed: Option<HashSet<String>>,
+    /// There is more than is kept, or a backend is gone for too long.
+    pub overflow: bool,
+    /// An administrator has ended the session at a backend: with these words.
+    pub kicked: Option<String>,
+}
+
+#[derive(Default)]
+struct Held {
+    news: News,
+    /// Lines by their places, and the places of those that newer ones replace.
+    lines: BTreeMap<u64, (Option<String>, Vec<u8>)>,
+    at: HashMap<Vec<u8>, u64>,
+    next: u64,
+    bytes: usize,
+    waits: bool,
+}
+
+impl Inbox {
+    /// A line; one with the same `key` takes the place of the other.
+    pub fn line(&self, key: Vec<u8>, mailbox: Option<String>, line: Vec<u8>) {
+        self.put(|held| {
+            held.bytes += line.len();
+            let next = held.next;
+            let at = *held.at.entry(key).or_insert(next);
+            held.next += u64::from(at == next);
+            if let Some((_, before)) = held.lines.insert(at, (mailbox, line)) {
+                held.bytes = held.bytes.saturating_sub(before.len());
+            }
+        });
+    }
+
+    pub fn listed(&self, listed: Listed) {
+        self.put(|held| {
+            held.bytes += listed.name.len() + listed.old.as_ref().map_or(0, String::len);
+            held.news.listed.push(listed);
+        });
+    }
+
+    pub fn linked(&self, server: &str) {
+        self.put(|held| {
+            held.news.linked.insert(server.to_owned());
+        });
+    }
+
+    pub fn subscribed(&self, all: HashSet<String>) {
+        self.put(|held| held.news.subscribed = Some(all));
+    }
+
+    pub fn overflow(&self) {
+        self.put(|held| held.news.overflow = true);
+    }
+
+    pub fn kicked(&self, text: String) {
+        self.put(|held| held.news.kicked = Some(text));
+    }
+
+    fn put(&self, put: impl FnOnce(&mut Held)) {
+        let mut held = self.held();
+        if !held.news.overflow {
+            put(&mut held);
+        }
+        if held.lines.len() + held.news.listed.len() > WATCHED_NEWS || held.bytes > WATCHED_BYTES {
+            rows::WATCHED_NEWS.met("a client of NOTIFY that does not take its news gets no more of them");
+            held.news.overflow = true;
+        }
+        if held.news.overflow {
+            let news = News { overflow: true, kicked: held.news.kicked.take(), ..News::default() };
+            *held = Held { news, ..Held::default() };
+        }
+        held.waits = true;
+        drop(held);
+        self.came.notify_one();
+    }
+
+    pub fn take(&self) -> News {
+        let held = std::mem::take(&mut *self.held());
+        News { lines: held.lines.into_values().collect(), ..held.news }
+    }
+
+    pub fn is_quiet(&self) -> bool {
+        !self.held().waits
+    }
+
+    /// Returns when there is something. Cancel-safe.
+    pub fn heard(self: &Arc<Self>) -> impl Future<Output = ()> + use<> {
+        let inbox = self.clone();
+        async move {
+            while inbox.is_quiet() {
+                inbox.came.notified().await;
+            }
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_takes_nothing_holds_the_latest_of_each_mailbox_and_a_bounded_number() {
+        let inbox = Inbox::default();
+        let line = |n: usize, text: &str| {
+            inbox.line(format!("m{n}").into_bytes(), Some(format!("m{n}")), text.as_bytes().to_vec());
+        };
+        for round in 0..3000 {
+            line(1, &format!("{round}"));
+            line(0, "x");
+        }
+        let news = inbox.take();
+        assert_eq!(
+            news.lines,
+            [(Some("m1".to_owned()), b"2999".to_vec()), (Some("m0".to_owned()), b"x".to_vec())]
+        );
+        assert!(inbox.is_quiet());
+        (0..WATCHED_NEWS * 2).for_each(|n| line(n, "x"));
+        let news = inbox.take();
+        assert!(news.overflow && news.lines.is_empty());
+    }
+}

@@ -1,0 +1,262 @@
+//! One backend that is watched: a connection of its own, and the task that keeps it.
+
+use std::collections::HashSet;
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use protocol::imap::command::list::Kind;
+use protocol::imap::{Enabled, Extension};
+use retry::{Backoff, chance, spread};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::debug;
+use upstream::wire::imap::{Answer, Id, Part};
+
+use super::inbox::Inbox;
+use super::line::Line;
+use crate::cmd::list::ListLine;
+use crate::limits::{LINES_MAX, LIST_LINE, WATCH_AGAIN, WATCH_AGAIN_LAST, WATCH_ALIVE, rows};
+use crate::session::link::Link as Connection;
+use crate::session::links::Way;
+use crate::session::relay::kick_text;
+
+/// The end of the session. What is dropped is watched no longer.
+pub struct Link {
+    wanted: watch::Sender<Wanted>,
+    state: watch::Receiver<State>,
+    _task: AbortOnDropHandle<()>,
+}
+
+/// What a backend is asked.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Wanted {
+    pub enabled: Enabled,
+    /// NOTIFY SET, without STATUS.
+    pub command: Vec<u8>,
+    /// All that the user is subscribed to.
+    pub subscriptions: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    Opening,
+    Up,
+    Down,
+    /// It does not know NOTIFY.
+    Lacks,
+    Refused(Answer),
+}
+
+impl Link {
+    /// Begins to watch. `status`: how all mailboxes are is told at once.
+    pub fn open(way: Way, wanted: Wanted, status: bool, inbox: Arc<Inbox>) -> Link {
+        let (wanted, asked) = watch::channel(wanted);
+        let (tell, state) = watch::channel(State::Opening);
+        let task = Task { way, asked, state: tell, inbox, status, subscribed: HashSet::new(), lines: 0 };
+        Link { wanted, state, _task: AbortOnDropHandle::new(tokio::spawn(task.run())) }
+    }
+
+    /// Asks for something else, where it is something else.
+    pub fn want(&self, wanted: Wanted) {
+        self.wanted.send_if_modified(|now| {
+            let changed = *now != wanted;
+            if changed {
+                *now = wanted;
+            }
+            changed
+        });
+    }
+
+    pub fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    /// Returns when the backend has answered, or cannot be had.
+    pub async fn settled(&mut self) {
+        // An error means that the task has ended, after its last state.
+        let _ = self.state.wait_for(|state| *state != State::Opening).await;
+    }
+}
+
+struct Task {
+    way: Way,
+    asked: watch::Receiver<Wanted>,
+    state: watch::Sender<State>,
+    inbox: Arc<Inbox>,
+    status: bool,
+    /// What LSUB has told so far.
+    subscribed: HashSet<String>,
+    lines: usize,
+}
+
+/// Why a connection is of no use any longer.
+enum End {
+    /// To be opened again.
+    Lost(String),
+    /// Nothing more is to be done.
+    Over,
+}
+
+impl Task {
+    /// Keeps the backend watched, until it is gone for too long.
+    async fn run(mut self) {
+        // As long as a command waits for a backend.
+        let patience = self.way.client_timeout() * 3;
+        let (mut lost, mut pauses) = (Instant::now(), Backoff::new(WATCH_AGAIN));
+        loop {
+            let End::Lost(why) = self.once().await else { return };
+            debug!("backend {}: {why}: it is not watched", self.way.server());
+            if self.state.send_replace(State::Down) == State::Up {
+                (lost, pauses) = (Instant::now(), Backoff::new(WATCH_AGAIN));
+                // What happens meanwhile is told when it is back.
+                self.status = true;
+            }
+            if lost.elapsed() >= patience {
+                rows::WATCH_AGAIN.met(format_args!(
+                    "backend {} cannot be watched: clients of NOTIFY are told that there is more",
+                    self.way.server()
+                ));
+                return self.inbox.overflow();
+            }
+            sleep(spread(pauses.pause(WATCH_AGAIN_LAST), chance())).await;
+        }
+    }
+
+    async fn once(&mut self) -> End {
+        let mut link = match self.way.open().await {
+            Ok(link) => link,
+            Err(why) => return End::Lost(why.to_string()),
+        };
+        if !link.capabilities.has("NOTIFY") {
+            self.state.send_replace(State::Lacks);
+            self.inbox.overflow();
+            return End::Over;
+        }
+        match self.talk(&mut link).await {
+            Ok(end) => end,
+            Err(why) => End::Lost(why),
+        }
+    }
+
+    async fn talk(&mut self, link: &mut Connection) -> Result<End, String> {
+        let text = |error: upstream::wire::OutOfStep| error.to_string();
+        if link.capabilities.has("XCLIENT") {
+            link.command(self.way.origin().as_bytes()).map_err(text)?;
+        }
+        let mut open = self.ask(link, self.status)?;
+        let (mut held, mut asked_at) = (BytesMut::new(), Instant::now());
+        loop {
+            while let Some(part) = link.part().map_err(text)? {
+                match part {
+                    Part::Line(line, None) => {
+                        held.extend_from_slice(&line);
+                        if let Some(end) = self.hear(&held.split()) {
+                            return Ok(end);
+                        }
+                    }
+                    Part::Line(bytes, Some(_)) | Part::Data(bytes, _) => held.extend_from_slice(&bytes),
+                    Part::Done(id, answer) if Some(id) == open => {
+                        open = None;
+                        if let Some(end) = self.answered(answer) {
+                            return Ok(end);
+                        }
+                    }
+                    Part::Done(..) | Part::Continuation(_) => {}
+                    Part::Bye(line) => {
+                        return Ok(match kick_text(&line) {
+                            Some(text) => {
+                                self.inbox.kicked(text);
+                                End::Over
+                            }
+                            None => End::Lost(String::from_utf8_lossy(&line).trim_end().to_owned()),
+                        });
+                    }
+                }
+                if held.len() > LIST_LINE {
+                    return Err("a response too long".to_owned());
+                }
+            }
+            if link.peer.ended {
+                return Err("closed by the server".to_owned());
+            }
+            // One that is dead says nothing, and neither does one where nothing happens.
+            let bound = if open.is_some() { self.way.client_timeout() * 2 } else { WATCH_ALIVE };
+            tokio::select! {
+                moved = timeout(bound.saturating_sub(asked_at.elapsed()), poll_fn(|cx| link.peer.poll_io(cx, true))) => match moved {
+                    Ok(moved) => moved.map_err(|error| error.to_string())?,
+                    Err(_) if open.is_some() => return Err("it does not answer".to_owned()),
+                    Err(_) => {
+                        open = Some(link.command(b"NOOP").map_err(text)?);
+                        asked_at = Instant::now();
+                    }
+                },
+                changed = self.asked.changed(), if open.is_none() => {
+                    if changed.is_err() {
+                        return Ok(End::Over);
+                    }
+                    open = self.ask(link, false)?;
+                    asked_at = Instant::now();
+                }
+            }
+        }
+    }
+
+    /// Sends what is wanted; the last command ends it.
+    fn ask(&mut self, link: &mut Connection, status: bool) -> Result<Option<Id>, String> {
+        let Wanted { enabled, command, subscriptions } = self.asked.borrow_and_update().clone();
+        let understood = |extension: Extension| {
+            extension == Extension::Condstore || link.capabilities.has(extension.word())
+        };
+        let enable = enabled.command(understood).map(String::into_bytes);
+        let set = command.strip_prefix(b"NOTIFY SET").unwrap_or_default();
+        let set = [if status { &b"NOTIFY SET STATUS"[..] } else { b"NOTIFY SET" }, set].concat();
+        self.subscribed.clear();
+        self.lines = 0;
+        let lsub = subscriptions.then(|| b"LSUB \"\" \"*\"".to_vec());
+        let mut last = None;
+        // The subscriptions come last: what changes meanwhile is told.
+        for text in enable.into_iter().chain([set]).chain(lsub) {
+            last = Some(link.command(&text).map_err(|why| why.to_string())?);
+        }
+        Ok(last)
+    }
+
+    fn hear(&mut self, line: &[u8]) -> Option<End> {
+        let server = self.way.server();
+        match Line::parse(server, line) {
+            Some(Line::Told { key, mailbox }) => self.inbox.line(key, mailbox, line.to_vec()),
+            Some(Line::Listed(listed)) => self.inbox.listed(listed),
+            Some(Line::Overflow) => {
+                self.inbox.overflow();
+                return Some(End::Over);
+            }
+            None => {
+                if let Some(ListLine { name, .. }) = ListLine::parse(line, Kind::Lsub) {
+                    self.lines += line.len();
+                    if self.lines < LINES_MAX {
+                        self.subscribed.insert(name);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// The answer to what was asked last: to a NOOP, too.
+    fn answered(&mut self, answer: Answer) -> Option<End> {
+        if !answer.is_ok() {
+            self.state.send_replace(State::Refused(answer));
+            self.inbox.overflow();
+            return Some(End::Over);
+        }
+        if self.asked.borrow().subscriptions && self.state.borrow().clone() != State::Up {
+            self.inbox.subscribed(std::mem::take(&mut self.subscribed));
+        }
+        if self.state.send_replace(State::Up) != State::Up {
+            self.inbox.linked(self.way.server());
+        }
+        None
+    }
+}

@@ -167,7 +167,7 @@ fn subscriptions_to_mailboxes_of_others_are_told_wherever_these_are() {
         alice.must(command).expect(command);
     }
     assert_eq!(
-        told(&mut alice, "LSUB \"\" \"*o*\""),
-        ["* LSUB () \"/\" \"Shared Folders/common\"", "* LSUB () \"/\" Work"]
+        told(&mut alice, "LSUB \"\" *"),
+        ["* LSUB () \"/\" INBOX", "* LSUB () \"/\" \"Shared Folders/common\"", "* LSUB () \"/\" Work"]
     );
 }

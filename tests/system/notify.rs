@@ -41,11 +41,9 @@ fn a_client_hears_of_mail_names_and_rights_on_two_backends_and_of_a_backend_that
     let (mut watches, mut acts) = (murder.login("frontend1", "alice"), murder.login("frontend1", "alice"));
     let mut bob = murder.login("frontend1", "bob");
     let shared = "\"Other Users/bob/s\"";
-    let set = format!(
-        "NOTIFY SET STATUS (selected (MessageNew (UID) MessageExpunge)) (personal (MessageNew MessageExpunge MailboxName)) \
-         (subtree \"Other Users/bob\" (MessageNew MessageExpunge MailboxName))"
-    );
-    let mut lines = watches.must(&set).expect("NOTIFY").lines;
+    let set = "NOTIFY SET STATUS (selected (MessageNew (UID) MessageExpunge)) (personal (MessageNew MessageExpunge MailboxName)) \
+         (subtree \"Other Users/bob\" (MessageNew MessageExpunge MailboxName))";
+    let mut lines = watches.must(set).expect("NOTIFY").lines;
     lines.sort();
     assert!(lines[0].starts_with(&format!("* STATUS {shared} (MESSAGES 0 UIDNEXT 1")), "{lines:?}");
     assert!(lines[1].starts_with("* STATUS INBOX (MESSAGES 0 UIDNEXT 1"), "{lines:?}");

@@ -266,6 +266,15 @@ pub fn mupdatetest() -> Command {
     Command::new(Path::new(CYRUS_BIN).join("mupdatetest"))
 }
 
+/// Which Cyrus it is that can be run here: the first two numbers of its version.
+pub fn version() -> Option<(u32, u32)> {
+    let mut command = Command::new("dpkg-query");
+    let output = command.args(["-W", "-f", "${Version}", "cyrus-imapd"]).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let mut numbers = text.split(['.', '-', '~']).map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
+}
+
 /// The lab of this network is whose this file is; it holds the directory of the nodes.
 fn take_the_network() -> File {
     let network = fs::read_link("/proc/self/ns/net").expect("/proc");

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test says what must hold
 
 mod bad_input;
+mod content;
 mod crashes;
 mod cyrus_follows;
 mod cyrus_master;
@@ -11,6 +12,7 @@ mod cyrus_service;
 mod cyrus_tools;
 mod damage;
 mod delivery;
+mod differ;
 mod domains;
 mod faults;
 mod forget;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::imapd::Imapd;
+use protocol::frame::trim_line;
 use protocol::imap::capability::Moment;
 use protocol::imap::enabled::Manner;
 use protocol::imap::{
-    Assembled, Bad, Body, Bounds, Bye, Code, Command, Enabled, Extension, Kind, Limits, Refusal, Reply,
-    SequenceSet, Tag,
+    Assembled, Bad, Body, Bounds, Bye, Code, Command, Cursor, Enabled, Extension, Kind, Limits, Name,
+    Refusal, Reply, SequenceSet, Tag,
 };
 use tracing::{debug, info};
 use transport::stream::Stream;
@@ -170,9 +171,13 @@ impl Session {
         match next {
             Assembled::Command(frame) => {
                 let words = self.words;
+                let whole = frame.clone();
                 match weighed(frame.len() / WORD, move || Command::parse(&frame, words)).await {
                     Ok(command) => self.command(command).await?,
-                    Err(bad) => self.refuse(bad),
+                    Err(bad) => match self.out_of_state(&whole) {
+                        Some(refusal) => self.refuse(Bad { text: refusal.reply().text.into_owned(), ..bad }),
+                        None => self.refuse(bad),
+                    },
                 }
             }
             Assembled::Continue(_) => self.conn.put_line("+ go ahead"),
@@ -195,6 +200,18 @@ impl Session {
             Assembled::Data { .. } | Assembled::Tail { .. } | Assembled::Skipped => {}
         }
         self.conn.flush().await
+    }
+
+    /// What a session may not say yet is refused for that, whatever its arguments are.
+    fn out_of_state(&self, frame: &[u8]) -> Option<Refusal> {
+        let mut cursor = Cursor::new(trim_line(frame), self.words);
+        Tag::take(&mut cursor).ok()?;
+        let name = cursor.read(Name::parse).ok()?;
+        match &self.user {
+            None if !name.before_login() => Some(Refusal::NotLoggedIn),
+            Some(_) if self.selected.is_none() && name.is_of_messages() => Some(Refusal::NothingSelected),
+            _ => None,
+        }
     }
 
     async fn command(&mut self, command: Command) -> Result<(), Gone> {
@@ -432,7 +449,8 @@ impl Session {
     async fn dispatch(&mut self, tag: &Tag, body: Body) -> Outcome {
         match body {
             Body::Capability => cmd::session::capability(self),
-            Body::Noop | Body::Check => Ok(Reply::completed()),
+            Body::Noop => Ok(Reply::completed()),
+            Body::Check => self.selected().map(|_| Reply::completed()),
             Body::Logout => cmd::session::logout(self),
             Body::Id(fields) => cmd::session::id(self, fields),
             Body::StartTls => cmd::session::starttls(self, tag).await,

@@ -41,7 +41,7 @@ async fn nonsense_is_answered_and_the_session_goes_on() {
         (many_parts.as_bytes(), "x BAD Too many parts in one message"),
         (many_urls.as_bytes(), "x BAD Too many literals"),
         (long_url.as_bytes(), "x BAD URL too long"),
-        (parens.as_bytes(), "x BAD Invalid Search criteria…"),
+        (parens.as_bytes(), "x BAD Please select a mailbox first"),
         (metadata_parens.as_bytes(), "x BAD …"),
         (many_entries.as_bytes(), "x BAD Invalid list, too long, in Getmetadata"),
         (many_values.as_bytes(), "x BAD Invalid list, too long, in Setmetadata"),
@@ -66,6 +66,11 @@ async fn nonsense_is_answered_and_the_session_goes_on() {
         fred.expect(answer).await;
         fred.talk("C: y NOOP\nS: y OK Completed").await;
     }
+    let mut fred = node.login("fred").await;
+    fred.send(b"s SELECT INBOX\r\n").await;
+    fred.until("s ").await;
+    fred.send(format!("{parens}\r\n").as_bytes()).await;
+    fred.expect("x BAD Invalid Search criteria…").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,9 +111,9 @@ async fn ten_wrong_commands_end_a_session() {
     let node = Node::start().await;
     let mut client = node.connect().await;
     for _ in 0..9 {
-        client.talk("C: a FOO\nS: a BAD Unrecognized command").await;
+        client.talk("C: a FOO\nS: a BAD Please login first").await;
     }
-    client.talk("C: a FOO\nS: a BAD Unrecognized command\nS: * BYE This is an IMAP server\nS: <end>").await;
+    client.talk("C: a FOO\nS: a BAD Please login first\nS: * BYE This is an IMAP server\nS: <end>").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,4 +22,5 @@ mod options;
 mod parked;
 mod resync;
 mod searching;
+mod states;
 mod texts;

@@ -94,7 +94,7 @@ async fn across(s: &mut Session, tag: &Tag, copy: &Copy, source: &Selected, targ
         _ => return Err(Refusal::CopyFailed.into()),
     };
     let code = copy_uid(&answer, &sent);
-    let told = "Moved";
+    let told = "Completed";
     if !copy.moves {
         return Ok(Done::Here(Reply { code, ..Reply::completed() }));
     }

@@ -13,13 +13,13 @@ use crate::session::{Done, Outcome, Session, Stop, User};
 
 /// `STARTTLS`
 pub async fn start_tls(s: &mut Session, request: &Request) -> Outcome {
-    let tls = s.listener.starttls().ok_or(Refusal::NoTls)?;
     if s.user.is_some() {
         return Err(Refusal::TlsAfterLogin.into());
     }
     if s.client.peer.stream.tls().is_some() {
         return Err(Refusal::TlsActive.into());
     }
+    let tls = s.listener.starttls().ok_or(Refusal::NoTls)?;
     s.client.put(Reply::ok("Begin TLS negotiation now").line(Some(&request.head.tag)));
     s.client.flush().await?;
     // What was pipelined behind STARTTLS was not protected (CVE-2011-0411).

@@ -157,6 +157,13 @@ pub async fn rename(s: &mut Session, request: &Request, rename: Rename) -> Outco
         if s.user()?.inbox.as_ref() != Some(&located.name) {
             super::quota::on_one_server(s, &located)?;
         }
+        // The backend knows its own mailboxes only, and would have to ask the master. (Whoever is no admin may not hear of others'.)
+        if s.user()?.is_admin()
+            && let Ok(other) = s.locate(&rename.to).await
+            && other.server() != located.server()
+        {
+            return Err(Refusal::Exists.into());
+        }
         let done = s.change_name(located.server(), request, request.text(), &rename.to).await?;
         if matches!(&done, Done::There(answer) if answer.is_ok()) {
             follow(s, &located.name, &rename.to)?;

@@ -3,6 +3,7 @@
 
 use protocol::frame::Piece;
 use protocol::imap::Refusal;
+use protocol::imap::enabled::implies_condstore;
 
 use crate::grammar::Head;
 use crate::session::{Outcome, Session};
@@ -12,10 +13,12 @@ pub async fn pipe(s: &mut Session, head: Head, first: Piece) -> Outcome {
         s.client.skip(first).await?;
         return Err(Refusal::NothingSelected.into());
     };
-    if let Piece::Line(text) | Piece::Header { text, .. } = &first {
-        let text = head.untagged(text).to_vec();
-        super::session::note_condstore(s, &head.verb, &text, &server).await?;
-    }
+    let implies = match &first {
+        Piece::Line(text) | Piece::Header { text, .. } => implies_condstore(&head.verb, head.untagged(text)),
+        _ => false,
+    };
     let id = s.up(&server, |link| link.begin(Some(head.tag.as_str())))?;
-    Ok(s.pipe(&server, id, head.untagged_piece(first)).await?.into())
+    let answer = s.pipe(&server, id, head.untagged_piece(first)).await?;
+    super::session::note_condstore(s, implies, &server, &answer).await?;
+    Ok(answer.into())
 }

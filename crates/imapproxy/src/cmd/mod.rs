@@ -22,7 +22,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use protocol::frame::{Piece, trim_line};
-use protocol::imap::command::{before_login, is_foreign};
+use protocol::imap::command::{before_login, is_foreign, is_of_messages};
 use protocol::imap::{Body, Bye, Command, Kind, Limits, Refusal, Tag};
 use tracing::{debug, warn};
 
@@ -155,8 +155,8 @@ impl Wanted {
         match head.verb.as_str() {
             "APPEND" if !head.uid => return Ok(Wanted::Append(head, first)),
             "REPLACE" => return Ok(Wanted::Replace(head, first)),
-            "FETCH" | "STORE" | "SEARCH" | "SORT" | "THREAD" | "UIDBATCHES" | "EXPUNGE" | "XSORT"
-            | "XSTATS" => return Ok(Wanted::Messages(head, first)),
+            "XSORT" | "XSTATS" => return Ok(Wanted::Messages(head, first)),
+            verb if is_of_messages(verb) => return Ok(Wanted::Messages(head, first)),
             _ => {}
         }
         let limit = if session.user.is_some() { COMMAND } else { COMMAND_BEFORE_LOGIN };
@@ -193,6 +193,7 @@ async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
     let r = &request;
     match body {
         Body::Capability => session::capability(s).await,
+        Body::Check if s.selected.is_none() => Err(Refusal::NothingSelected.into()),
         Body::Noop | Body::Check => session::noop(s, r).await,
         Body::Logout => session::logout(s).await,
         Body::Id(_) => session::id(s, r).await,

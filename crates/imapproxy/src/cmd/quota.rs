@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use protocol::imap::Refusal;
 use protocol::imap::command::quota::{OfRoot, SetQuota, Usage, print_quota, response};
+use protocol::imap::{ParseError, Refusal};
 
 use super::Request;
 use crate::grammar::{put_astring, untagged};
@@ -13,7 +13,10 @@ use crate::session::{Done, Located, Outcome, Session, Stop};
 
 /// `GETQUOTAROOT mailbox`
 pub async fn get_root(s: &mut Session, request: &Request) -> Outcome {
-    let (mailbox, _) = request.head.mailbox(&request.raw)?;
+    let (mailbox, rest) = request.head.mailbox(&request.raw)?;
+    if !rest.trim_ascii().is_empty() {
+        return Err(Refusal::malformed(&ParseError::Extra, &request.head.title()).into());
+    }
     let located = s.locate(&mailbox).await?;
     Ok(s.forward(located.server(), &request.head.tag, request.text()).await?.into())
 }
@@ -43,7 +46,10 @@ pub async fn set(s: &mut Session, request: &Request, set: SetQuota) -> Outcome {
         return Err(Refusal::Denied.into());
     }
     let root = set.root.strip_prefix('+').unwrap_or(&set.root).to_owned();
-    let servers = servers(s, &root).await?;
+    let servers = match servers(s, &root).await {
+        Err(Stop::Refused(Refusal::NoQuotaRoot)) => return Err(Refusal::NoMailbox.into()),
+        other => other?,
+    };
     if let [server] = &servers[..] {
         return Ok(s.forward(server, &request.head.tag, request.text()).await?.into());
     }

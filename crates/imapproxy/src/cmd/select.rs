@@ -1,6 +1,7 @@
 //! SELECT, EXAMINE, CLOSE and UNSELECT: which backend is the selected one.
 
-use protocol::imap::{Body, Code, Command, Limits, Refusal, Reply};
+use protocol::imap::enabled::implies_condstore;
+use protocol::imap::{Body, Code, Command, Kind, Limits, Refusal, Reply};
 
 use super::Request;
 use crate::session::relay::To;
@@ -9,7 +10,7 @@ use crate::session::{Located, Outcome, Selected, Session, Stop};
 /// `SELECT mailbox [(params)]`, `EXAMINE …`
 pub async fn select(s: &mut Session, request: &Request) -> Outcome {
     let (mailbox, _) = request.head.mailbox(&request.raw)?;
-    may_resync(s, request)?;
+    understood(s, request)?;
     let located = match locate(s, &mailbox).await {
         Ok(located) => located,
         // RFC 3501 section 6.3.1: a SELECT that fails leaves nothing selected.
@@ -31,23 +32,23 @@ pub async fn select(s: &mut Session, request: &Request) -> Outcome {
         leave(s, None).await?;
         return Err(Refusal::LacksEnabled.into());
     }
-    super::session::note_condstore(s, &request.head.verb, request.text(), &server).await?;
+    let implies = implies_condstore(&request.head.verb, request.text());
     let answer = s.forward(&server, &request.head.tag, request.text()).await?;
-    s.selected = None;
+    // What is BAD leaves open what was.
+    if answer.condition() != Some(Kind::Bad) {
+        s.selected = None;
+    }
     if answer.is_ok() {
         let read_only = request.head.verb == "EXAMINE";
-        s.selected = Some(Selected { server, name: located.name, read_only });
+        s.selected = Some(Selected { server: server.clone(), name: located.name, read_only });
     }
+    super::session::note_condstore(s, implies, &server, &answer).await?;
     Ok(answer.into())
 }
 
-/// What a backend would call BAD must not cost the client the mailbox that it has open on another one. What is not understood
-/// here is the backend's to judge.
-fn may_resync(s: &Session, request: &Request) -> Result<(), Refusal> {
-    let Ok(Command { body: Body::Select(select), .. }) = Command::parse(&request.raw, Limits::default())
-    else {
-        return Ok(());
-    };
+/// What a backend would call BAD must not cost the client the mailbox that it has open on another one.
+fn understood(s: &Session, request: &Request) -> Result<(), Refusal> {
+    let Body::Select(select) = Command::parse(&request.raw, Limits::default())?.body else { return Ok(()) };
     let manner = s.enabled.manner();
     match select.resync {
         Some(_) if !manner.resync => Err(Refusal::NoQresync("Select")),

@@ -3,8 +3,9 @@
 use protocol::imap::capability::Moment;
 use protocol::imap::command::list::print_namespace;
 use protocol::imap::command::session::{print_capability, print_id};
-use protocol::imap::enabled::implies_condstore;
-use protocol::imap::{Bye, Extension, Refusal, Reply};
+use protocol::imap::{Bye, Extension, Kind, Refusal, Reply};
+
+use upstream::wire::imap::Answer;
 
 use super::Request;
 use crate::capability;
@@ -76,10 +77,10 @@ pub async fn enable(s: &mut Session, items: Vec<String>) -> Outcome {
 }
 
 /// Commands that ask for modification sequences turn CONDSTORE on for the whole session (RFC 7162 section 3.1): the backend
-/// that gets such a command (`text`) knows by itself, the others are told.
-pub async fn note_condstore(s: &mut Session, name: &str, text: &[u8], heard_by: &str) -> Result<(), Stop> {
-    match implies_condstore(name, text) {
-        true => imply_condstore(s, heard_by).await,
+/// that has answered such a command knows by itself, the others are told. One that nobody understands asks for nothing.
+pub async fn note_condstore(s: &mut Session, implies: bool, by: &str, answer: &Answer) -> Result<(), Stop> {
+    match implies && answer.condition() != Some(Kind::Bad) {
+        true => imply_condstore(s, by).await,
         false => Ok(()),
     }
 }

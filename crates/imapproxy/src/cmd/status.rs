@@ -1,5 +1,7 @@
 //! STATUS: of the backend that has the mailbox; its items are not looked at.
 
+use protocol::imap::enabled::implies_condstore;
+
 use super::Request;
 use crate::session::{Outcome, Session};
 
@@ -11,6 +13,8 @@ pub async fn status(s: &mut Session, request: &Request) -> Outcome {
         return Err(s.referral(&located, &mailbox));
     }
     let server = located.server();
-    super::session::note_condstore(s, &request.head.verb, request.text(), server).await?;
-    Ok(s.forward_alone(located.server(), &request.head.tag, request.text()).await?.into())
+    let implies = implies_condstore(&request.head.verb, request.text());
+    let answer = s.forward_alone(server, &request.head.tag, request.text()).await?;
+    super::session::note_condstore(s, implies, server, &answer).await?;
+    Ok(answer.into())
 }

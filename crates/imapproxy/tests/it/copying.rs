@@ -89,7 +89,7 @@ async fn a_move_takes_the_originals_only_after_the_copies_are_safe() {
         [
             "* 4 EXISTS",
             "* 5 EXISTS",
-            "* OK [COPYUID 38505 3,9 100:101] Moved",
+            "* OK [COPYUID 38505 3,9 100:101] Completed",
             "* 1 EXPUNGE",
             "* 2 EXPUNGE",
             "t OK Completed"
@@ -178,7 +178,7 @@ async fn what_two_sessions_move_to_another_backend_arrives_once_and_each_hears_o
         [
             "* 4 EXISTS",
             "* 5 EXISTS",
-            "* OK [COPYUID 38505 9 101] Moved",
+            "* OK [COPYUID 38505 9 101] Completed",
             "* VANISHED 3,9",
             "t OK [HIGHESTMODSEQ 77] Completed"
         ]
@@ -251,7 +251,7 @@ async fn messages_are_copied_between_backends_by_uid_alone_where_the_client_want
     assert_eq!(b.heard().last().unwrap(), APPENDED);
     assert_eq!(
         client.ask("UID MOVE 1:* \"Shared Folders/shared\"").await,
-        ["* VANISHED 2", "* OK [COPYUID 38505 3,9 100:101] Moved", "* VANISHED 3,9", "t OK Completed"]
+        ["* VANISHED 2", "* OK [COPYUID 38505 3,9 100:101] Completed", "* VANISHED 3,9", "t OK Completed"]
     );
     assert!(!b.has_heard("SELECT"));
 }

@@ -325,6 +325,7 @@ async fn who_asks_one_backend_for_modification_sequences_gets_them_from_all() {
     fn condstore(command: &str) -> String {
         match command.split(' ').next().unwrap_or_default() {
             "ENABLE" => "* OK [HIGHESTMODSEQ 9] Ok\r\n* ENABLED CONDSTORE\r\n$ OK done\r\n".into(),
+            "SEARCH" if command.ends_with("MODSEQ x") => "$ BAD Invalid modseq in Search\r\n".into(),
             _ => plain(command),
         }
     }
@@ -334,6 +335,8 @@ async fn who_asks_one_backend_for_modification_sequences_gets_them_from_all() {
     client.ok("SELECT INBOX").await;
     client.ok("SEARCH SUBJECT \"MODSEQ\"").await;
     client.ok("SELECT \"Shared Folders/shared\"").await;
+    client.ask("SEARCH MODSEQ x").await;
+    assert!(!a.has_heard("ENABLE CONDSTORE"), "what nobody understands asks for nothing");
     client.ok("SEARCH MODSEQ 5").await;
     assert!(!b.has_heard("ENABLE CONDSTORE"), "it was asked itself");
     assert!(a.has_heard("ENABLE CONDSTORE"), "{:?}", a.heard());

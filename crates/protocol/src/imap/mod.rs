@@ -75,11 +75,8 @@ impl Tag {
         }
         let tag = Tag(String::from_utf8_lossy(word).into_owned());
         match cursor.peek() {
-            Some(b' ') => {
-                cursor.read(space).map_err(|_| none("Invalid tag"))?;
-                Ok(tag)
-            }
-            None => {
+            Some(b' ') | None if cursor.read(space).is_ok() => Ok(tag),
+            Some(b' ') | None => {
                 Err(Bad { tag: Some(tag), text: "Null command".to_owned(), foreign: false, oversized: false })
             }
             Some(_) => Err(none("Invalid tag")),

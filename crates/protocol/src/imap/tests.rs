@@ -95,9 +95,13 @@ fn commands_that_clients_send() {
 fn wrong_commands_are_answered_by_their_tag() {
     for (frame, text) in [
         ("a1\r\n", "Null command"),
-        ("a1 \r\n", "Invalid tag"),
+        ("a1 \r\n", "Null command"),
         ("a1 FOO\r\n", "Unrecognized command"),
+        ("a1 UID\r\n", "Missing required argument to Uid"),
         ("a1 UID NOOP\r\n", "Unrecognized UID subcommand"),
+        ("a1 SELECT INBOX ()\r\n", "Missing required argument to Select"),
+        ("a1 FETCH 1 BINARY.SIZE[1]<0.1>\r\n", "Invalid body section in Fetch"),
+        ("a1 SETQUOTA a (STORAGE -5)\r\n", "Invalid quota list in Setquota"),
         ("a1 LOGIN fred\r\n", "Missing required argument to Login"),
         ("a1 SELECT\r\n", "Missing required argument to Select"),
         ("a1 NOOP x\r\n", "Unexpected extra arguments to Noop"),

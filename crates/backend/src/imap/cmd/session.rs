@@ -111,13 +111,13 @@ fn in_one_line(fields: &Id) -> String {
 }
 
 pub async fn starttls(session: &mut Session, tag: &Tag) -> Outcome {
-    let tls = session.server.tls.clone().ok_or(Refusal::NoTls)?;
     if session.user.is_some() {
         return Err(Refusal::TlsAfterLogin.into());
     }
-    if !session.may_start_tls() {
+    if session.conn.stream().tls().is_some() {
         return Err(Refusal::TlsActive.into());
     }
+    let tls = session.server.tls.clone().filter(|_| session.may_start_tls()).ok_or(Refusal::NoTls)?;
     Reply::ok("Begin TLS negotiation now").write(Some(tag), session.conn.out());
     session.conn.flush().await?;
     session.conn.forget_input();

@@ -103,7 +103,8 @@ impl Shown {
             }
             let flags = (!self.silent).then(|| marks.flag_list(view, record));
             let values = [
-                (self.uid && !self.manner.uid_only).then_some(Value::Uid(uid)),
+                // RFC 7162 section 3.2: with QRESYNC always.
+                ((self.uid || self.manner.resync) && !self.manner.uid_only).then_some(Value::Uid(uid)),
                 flags.as_deref().map(Value::Flags),
                 self.manner.modseq.then_some(Value::Modseq(record.modseq)),
             ];

@@ -126,7 +126,10 @@ impl<'a> Name<'a> {
     pub fn parse(at: Cursor<'a>) -> Parsed<'a, Name<'a>> {
         let (at, first) = atom(at).map_err(|_| ParseError::Text("Null command"))?;
         let uid = first.eq_ignore_ascii_case("UID");
-        let (at, word) = if uid { argument(atom)(at)? } else { (at, first) };
+        let (at, word) = match uid {
+            true => argument(atom)(at).map_err(|_| ParseError::Text("Missing required argument to Uid"))?,
+            false => (at, first),
+        };
         if word.len() > NAME_MAX {
             return Err(ParseError::Unrecognized.into());
         }
@@ -135,6 +138,16 @@ impl<'a> Name<'a> {
 
     pub fn is(&self, name: &str) -> bool {
         !self.uid && self.word.eq_ignore_ascii_case(name)
+    }
+
+    /// [`before_login`] of it.
+    pub fn before_login(&self) -> bool {
+        !self.uid && before_login(&self.word.to_ascii_uppercase())
+    }
+
+    /// Whether the command is about the messages of the open mailbox and nothing else.
+    pub fn is_of_messages(&self) -> bool {
+        is_of_messages(&self.word.to_ascii_uppercase())
     }
 
     /// The name as it stands in texts: `Uid Fetch`.
@@ -147,6 +160,11 @@ impl<'a> Name<'a> {
 /// Whether the command called `name` makes sense before login: [`Body::before_login`] of one that is not parsed yet.
 pub fn before_login(name: &str) -> bool {
     matches!(name, "CAPABILITY" | "NOOP" | "LOGOUT" | "ID" | "STARTTLS" | "LOGIN" | "AUTHENTICATE")
+}
+
+/// Whether the command called `name`, without UID, is about the messages of the open mailbox and nothing else.
+pub fn is_of_messages(name: &str) -> bool {
+    matches!(name, "FETCH" | "STORE" | "SEARCH" | "SORT" | "THREAD" | "UIDBATCHES" | "EXPUNGE")
 }
 
 /// Whether other servers announce a command that is not served here. A client that tries it, or that was set up for such a

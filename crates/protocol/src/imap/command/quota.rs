@@ -32,12 +32,15 @@ pub fn set(at: Cursor<'_>) -> Parsed<'_, SetQuota> {
     Ok((at, SetQuota { root, limits }))
 }
 
-/// `resource SP ["-"] number64`
+/// `resource SP (number64 / "-1")`
 fn limit(at: Cursor<'_>) -> Parsed<'_, (String, Option<u64>)> {
     let (at, resource) = terminated(atom, space).parse(at)?;
     let (at, negative) = opt(byte(b'-')).parse(at)?;
     let invalid = |_| ParseError::Text("Invalid quota list in Setquota");
     let (at, limit) = number64(at).map_err(invalid)?;
+    if negative.is_some() && limit != 1 {
+        return Err(ParseError::Text("Invalid quota list in Setquota").into());
+    }
     Ok((at, (resource.to_ascii_uppercase(), negative.is_none().then_some(limit))))
 }
 

@@ -71,8 +71,11 @@ fn nth(ranges: &Ranges, mut at: u64) -> Option<u32> {
 pub fn parse(at: Cursor<'_>, read_only: bool) -> Parsed<'_, Select> {
     let (at, mailbox) = one(at)?;
     let mut select = Select { mailbox, read_only, condstore: false, annotate: false, resync: None };
-    let (at, _) = optional(list(8, |at| parameter(at, &mut select)))(at)?;
-    Ok((at, select))
+    let (at, parameters) = optional(list(8, |at| parameter(at, &mut select)))(at)?;
+    match parameters {
+        Some(none) if none.is_empty() => Err(ParseError::Missing.into()),
+        _ => Ok((at, select)),
+    }
 }
 
 /// `"CONDSTORE" / resync`

@@ -98,6 +98,8 @@ bounds::table! {
     pub(crate) TEXT_TABLE: usize = 1 << 20, Bytes, "chosen: more than as many messages need";
     /// Part of a partition that stays free of text indexes: one of so many.
     pub(crate) TEXT_FREE: u64 = 20, Count, "chosen: mail comes first";
+    /// Bytes of a partition that are enough of it, however large it is.
+    pub(crate) TEXT_ENOUGH: u64 = 2 << 30, Bytes, "chosen: a day's mail of a large site";
     /// Mailboxes that wait for their text index.
     pub(crate) TEXT_QUEUE: usize = 4096, Count, "chosen: more than change at once";
     /// Bytes of frames that are written at once.

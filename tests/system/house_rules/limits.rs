@@ -19,6 +19,7 @@ const TOOLS: &[(&str, &str)] = &[
 const FORMATS: &[(&str, &str)] = &[
     ("crates/protocol/", "grammars; the bounds that clients can reach stand in the tables of their sessions"),
     ("crates/store/src/keys.rs", "a row of a file"),
+    ("crates/store/src/text/segment.rs", "a table of a file"),
     ("crates/mime/", "the structure of a message, which is read on a blocking thread"),
     ("crates/mailboxes/src/blocks.rs", "how names lie in memory"),
     ("crates/master/src/daemon.rs", "a word of a protocol of ours"),

@@ -25,7 +25,10 @@ use super::{
 };
 use crate::{
     codec::Truncated,
-    limits::{TEXT_DISTINCT, TEXT_FEW, TEXT_FREE, TEXT_LEAST, TEXT_MESSAGE, TEXT_PAIRS, TEXT_SEGMENT, rows},
+    limits::{
+        TEXT_DISTINCT, TEXT_ENOUGH, TEXT_FEW, TEXT_FREE, TEXT_LEAST, TEXT_MESSAGE, TEXT_PAIRS, TEXT_SEGMENT,
+        rows,
+    },
 };
 
 /// What [`Store::index_texts`] did.
@@ -146,7 +149,7 @@ impl Mailbox {
     fn check_text_room(&self, bytes: u64) -> Result<(), StoreError> {
         let partition = self.partition();
         let (free, all, _) = disk::space(&partition)?;
-        if free.saturating_sub(bytes / 1024) < all / TEXT_FREE {
+        if free.saturating_sub(bytes / 1024) < (all / TEXT_FREE).min(TEXT_ENOUGH / 1024) {
             rows::TEXT_FREE.met(format_args!(
                 "{}: too full for a text index: messages are read instead",
                 partition.display()

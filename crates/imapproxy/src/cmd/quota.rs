@@ -47,7 +47,10 @@ pub async fn set(s: &mut Session, request: &Request, set: SetQuota) -> Outcome {
     }
     let root = set.root.strip_prefix('+').unwrap_or(&set.root).to_owned();
     let servers = match servers(s, &root).await {
-        Err(Stop::Refused(Refusal::NoQuotaRoot)) => return Err(Refusal::NoMailbox.into()),
+        // What is in another domain than an administrator's is no root to him.
+        Err(Stop::Refused(Refusal::NoQuotaRoot)) if s.internal(&root).is_ok() => {
+            return Err(Refusal::NoMailbox.into());
+        }
         other => other?,
     };
     if let [server] = &servers[..] {

@@ -93,7 +93,7 @@ fn find(
     for source in sources {
         match source {
             Source::Selected => search.one(selected.cloned(), By::Name)?,
-            Source::Inboxes | Source::Personal => search.tree(viewer.inbox.clone(), Depth::All)?,
+            Source::Inboxes | Source::Personal => search.tree(viewer.inbox.clone(), Reach::All)?,
             Source::Subscribed => {
                 for external in subscribed.take().into_iter().flatten() {
                     search.one(viewer.internal(&external), By::Kind)?;
@@ -106,12 +106,12 @@ fn find(
             }
             Source::Subtree(names) => {
                 for external in names {
-                    search.tree(viewer.internal(external), Depth::All)?;
+                    search.tree(viewer.internal(external), Reach::All)?;
                 }
             }
             Source::SubtreeOne(names) => {
                 for external in names {
-                    search.tree(viewer.internal(external), Depth::One)?;
+                    search.tree(viewer.internal(external), Reach::Children)?;
                 }
             }
         }
@@ -119,12 +119,6 @@ fn find(
     let mut named = search.named;
     named.mailboxes.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(named)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Depth {
-    One,
-    All,
 }
 
 /// How a mailbox came to be named.
@@ -155,7 +149,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    fn tree(&mut self, root: Option<MailboxName>, depth: Depth) -> Result<(), Unseen> {
+    fn tree(&mut self, root: Option<MailboxName>, reach: Reach) -> Result<(), Unseen> {
         let Some(root) = root else { return Ok(()) };
         let mut after = None;
         loop {
@@ -164,7 +158,7 @@ impl Search<'_> {
             for (name, entry) in page.entries {
                 self.budget.check()?;
                 let below = name.as_str().strip_prefix(root.as_str()).unwrap_or_default();
-                if depth == Depth::All || below.matches('.').count() <= 1 {
+                if reach.reaches(below.matches('.').count()) {
                     let seen = self.see(name, &entry, By::Kind);
                     self.add(seen);
                 }

@@ -9,23 +9,21 @@
 //! | until a change that the kernel does not report (a network file system) is seen | [`DENIED_LOOK`] |
 //! | looks at once | one |
 
-use std::path::Path;
-
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use tokio::net::unix::pipe::Receiver;
+use rustix::fs::inotify::WatchFlags;
 use tracing::{info, warn};
 
 use crate::context::Context;
 use crate::limits::{DENIED_AGAIN, DENIED_LOOK};
+use crate::reports::Reports;
 
 /// Until it is dropped.
 pub(crate) async fn follow(context: Context) {
-    let (changes, mut reloads) = (open(), context.reloads());
+    let (changes, mut reloads) = (Reports::open(), context.reloads());
     let (mut wait, mut is_readable) = (DENIED_LOOK, true);
     loop {
         let list = context.denied();
         if let Some(changes) = &changes {
-            watch(changes, list.path());
+            changes.watch(list.path(), WatchFlags::CLOSE_WRITE | WatchFlags::MODIFY);
         }
         let sessions = context.sessions().clone();
         // In one go: whoever is let in again must not be ended by what was read before.
@@ -53,25 +51,9 @@ pub(crate) async fn follow(context: Context) {
 }
 
 /// Returns when the kernel has something to report; never where it does not.
-async fn reported(changes: Option<&Receiver>) {
-    let Some(changes) = changes else { return std::future::pending().await };
-    if changes.readable().await.is_err() {
-        return std::future::pending().await;
+async fn reported(changes: Option<&Reports>) {
+    match changes {
+        Some(changes) => changes.heard().await,
+        None => std::future::pending().await,
     }
-    let mut reports = [0u8; 4096];
-    while changes.try_read(&mut reports).is_ok_and(|length| length > 0) {}
-}
-
-fn open() -> Option<Receiver> {
-    let changes = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
-    // It is read like a pipe.
-    Receiver::from_owned_fd_unchecked(changes).ok()
-}
-
-/// Watches the file, and whether another one comes into its place. Watched again each time: it may be another file now.
-fn watch(changes: &Receiver, path: &Path) {
-    if let Some(directory) = path.parent() {
-        let _ = inotify::add_watch(changes, directory, WatchFlags::CREATE | WatchFlags::MOVED_TO);
-    }
-    let _ = inotify::add_watch(changes, path, WatchFlags::CLOSE_WRITE | WatchFlags::MODIFY);
 }

@@ -37,6 +37,7 @@ mod metrics;
 pub mod names;
 pub mod notices;
 pub mod process;
+mod reports;
 pub mod run;
 pub mod say;
 pub mod serve;

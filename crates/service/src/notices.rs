@@ -15,11 +15,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use tokio::net::unix::pipe::Receiver;
+use rustix::fs::inotify::WatchFlags;
 use tokio::time::{Instant, timeout};
 
 use crate::limits::{LOOK, NOTICE_LINE, NOTICE_PATIENCE, NOTICE_READ, rows};
+use crate::reports::Reports;
 
 /// The two files. Cheap to clone; clones share what was read.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ struct Inner {
     configdirectory: PathBuf,
     /// Where the kernel reports changes, from the first question on; `None`: it has no more such descriptors, and each question is
     /// a look.
-    changes: OnceLock<Option<Receiver>>,
+    changes: OnceLock<Option<Reports>>,
     seen: Mutex<Seen>,
     /// Held by whoever looks.
     looking: Arc<tokio::sync::Mutex<()>>,
@@ -136,18 +136,13 @@ impl Inner {
     }
 
     /// Within a runtime.
-    fn changes(&self) -> Option<&Receiver> {
-        let open = || {
-            let changes = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
-            // It is read like a pipe.
-            Receiver::from_owned_fd_unchecked(changes).ok()
-        };
-        self.changes.get_or_init(open).as_ref()
+    fn changes(&self) -> Option<&Reports> {
+        self.changes.get_or_init(Reports::open).as_ref()
     }
 
     /// The look that a caller needs, unless what is in memory will do. Touches no file system.
     fn needed(&self) -> Option<u64> {
-        let changed = self.changes().is_none_or(has_report);
+        let changed = self.changes().is_none_or(Reports::take);
         let mut seen = self.seen();
         let old = seen.when.is_none_or(|when| when.elapsed() >= LOOK);
         if changed || (old && seen.had == seen.needed) {
@@ -158,28 +153,15 @@ impl Inner {
 
     fn read(&self) {
         let had = self.seen().needed;
-        // Before the files are read, so that a change in between is reported. Watched again each time: it may be another
-        // directory now.
+        // Before the files are read, so that a change in between is reported.
         if let Some(changes) = self.changes() {
-            let _ =
-                inotify::add_watch(changes, &self.configdirectory, WatchFlags::CREATE | WatchFlags::MOVED_TO);
-            let _ = inotify::add_watch(changes, self.directory(), NOTICE_CHANGES);
+            changes.watch(&self.directory(), NOTICE_CHANGES);
         }
         let shutdown = first_line(&self.directory().join("shutdown"));
         let motd = first_line(&self.directory().join("motd")).filter(|text| !text.is_empty());
         let mut seen = self.seen();
         *seen = Seen { when: Some(Instant::now()), needed: seen.needed, had, shutdown, motd };
     }
-}
-
-/// Whether the kernel had anything to report, as far as the runtime has heard; afterwards it has not.
-fn has_report(changes: &Receiver) -> bool {
-    let mut reports = [0u8; 4096];
-    let mut any = false;
-    while changes.try_read(&mut reports).is_ok_and(|length| length > 0) {
-        any = true;
-    }
-    any
 }
 
 /// The first line of a file, fit for one line of a protocol. Every client waits for it: no FIFO, and not the whole of a large one.

@@ -170,11 +170,16 @@ impl Session {
     async fn handle(&mut self, next: Assembled) -> Result<(), Gone> {
         match next {
             Assembled::Command(frame) => {
-                let words = self.words;
-                let whole = frame.clone();
-                match weighed(frame.len() / WORD, move || Command::parse(&frame, words)).await {
-                    Ok(command) => self.command(command).await?,
-                    Err(bad) => match self.out_of_state(&whole) {
+                let (words, weight) = (self.words, frame.len() / WORD);
+                let parse = move || (Command::parse(&frame, words), frame);
+                let (command, frame) = weighed(weight, parse).await;
+                match command {
+                    Ok(command) => {
+                        // A command may go on for long (IDLE), and its text is of no more use.
+                        drop(frame);
+                        self.command(command).await?;
+                    }
+                    Err(bad) => match self.out_of_state(&frame) {
                         Some(refusal) => self.refuse(Bad { text: refusal.reply().text.into_owned(), ..bad }),
                         None => self.refuse(bad),
                     },

@@ -3,9 +3,8 @@
 use protocol::pop3::reply::Reply;
 use protocol::pop3::unopenable::Unopenable;
 use store::StoreError;
-use tracing::error;
 
-/// Why the maildrop is not opened. A cause that is ours is logged here, once, and not shown.
+/// Why the maildrop is not opened. A cause that is ours is not shown: whoever opens has logged it.
 pub(super) fn unopenable(error: &StoreError) -> Reply {
     Reply::Unopenable(match error {
         StoreError::NoMailbox | StoreError::NoMessage => Unopenable::NoMailbox,
@@ -36,10 +35,7 @@ pub(super) fn unopenable(error: &StoreError) -> Reply {
         | StoreError::Damaged { .. }
         | StoreError::Io { .. }
         | StoreError::List(_)
-        | StoreError::DamagedList(_) => {
-            error!(%error, "the store failed");
-            Unopenable::Failed
-        }
+        | StoreError::DamagedList(_) => Unopenable::Failed,
     })
 }
 

@@ -26,7 +26,7 @@ pub async fn get(s: &mut Session, request: &Request, root: &str) -> Outcome {
     if !s.user()?.is_admin() {
         return Err(Refusal::Denied.into());
     }
-    let servers = servers(s, root).await?;
+    let servers = servers(s, root, Refusal::NoQuotaRoot).await?;
     if let [server] = &servers[..] {
         return Ok(s.forward(server, &request.head.tag, request.text()).await?.into());
     }
@@ -46,13 +46,7 @@ pub async fn set(s: &mut Session, request: &Request, set: SetQuota) -> Outcome {
         return Err(Refusal::Denied.into());
     }
     let root = set.root.strip_prefix('+').unwrap_or(&set.root).to_owned();
-    let servers = match servers(s, &root).await {
-        // What is in another domain than an administrator's is no root to him.
-        Err(Stop::Refused(Refusal::NoQuotaRoot)) if s.internal(&root).is_ok() => {
-            return Err(Refusal::NoMailbox.into());
-        }
-        other => other?,
-    };
+    let servers = servers(s, &root, Refusal::NoMailbox).await?;
     if let [server] = &servers[..] {
         return Ok(s.forward(server, &request.head.tag, request.text()).await?.into());
     }
@@ -126,10 +120,15 @@ fn shown(resources: &[(String, u64, u64)]) -> Vec<Usage<'_>> {
     resources.iter().map(|(name, used, limit)| (name.as_str(), *used, *limit)).collect()
 }
 
-/// The backends that have mailboxes of a root's tree, that of the root itself first.
-async fn servers(s: &Session, root: &str) -> Result<Vec<String>, Stop> {
+/// The backends that have mailboxes of a root's tree, that of the root itself first. `missing`: what it is where there is no such
+/// mailbox.
+async fn servers(s: &Session, root: &str, missing: Refusal) -> Result<Vec<String>, Stop> {
     let located = match s.locate(root).await {
-        Err(Stop::Refused(Refusal::NoMailbox)) => return Err(Refusal::NoQuotaRoot.into()),
+        Err(Stop::Refused(Refusal::NoMailbox)) => {
+            // An administrator of one domain knows of no roots in others.
+            let foreign = s.internal(root).is_err();
+            return Err(if foreign { Refusal::NoQuotaRoot } else { missing }.into());
+        }
         other => other?,
     };
     let mut servers = vec![located.server().to_owned()];

@@ -1,7 +1,6 @@
 //! Scripts, and how they are played: who says what, and what is answered.
 
 use std::collections::BTreeMap;
-use std::sync::Barrier;
 
 use murder::clients::{Imap, Reply};
 use system_tests::Murder;
@@ -16,6 +15,8 @@ pub struct Script {
     pub covers: Vec<&'static str>,
     /// The first Cyrus that has what it asks for; none where no Cyrus does, or where it is ours to choose.
     pub since: Option<(u32, u32)>,
+    /// It shows everybody something: it is played when all others are over.
+    last: bool,
     pub steps: Vec<Step>,
 }
 
@@ -60,11 +61,12 @@ fn you(k: usize) -> String {
 }
 
 fn script(name: &'static str, text: &'static str) -> Script {
-    let mut script = Script { name, covers: Vec::new(), since: Some((3, 6)), steps: Vec::new() };
+    let mut script = Script { name, covers: Vec::new(), since: Some((3, 6)), last: false, steps: Vec::new() };
     let mut times: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         match line.strip_prefix("@ ") {
             Some("ours") => script.since = None,
+            Some("last") => script.last = true,
             Some("since 3.10") => script.since = Some((3, 10)),
             Some(words) => {
                 let words = words.strip_prefix("covers ").unwrap_or_else(|| panic!("{name}: {line}"));
@@ -88,23 +90,20 @@ fn script(name: &'static str, text: &'static str) -> Script {
 impl Stage<'_> {
     /// The answers to all scripts that are asked for, in their order; none for those that are not.
     pub fn play(&self, scripts: &[Script], wanted: impl Fn(&Script) -> bool + Sync) -> Vec<Vec<Answer>> {
-        let (wanted, ready) = (&wanted, &Barrier::new(PLAYERS));
-        let part = |rest: usize| {
+        let mine = |rest: usize| scripts.iter().enumerate().filter(move |(k, _)| k % PLAYERS == rest);
+        // All before the first script: until its ACL is set, everybody may see a shared mailbox that is new.
+        side_by_side(|rest| {
             let mut admin = self.murder.admin(self.door);
-            (0..scripts.len()).filter(|k| k % PLAYERS == rest).for_each(|k| self.furnish(k, &mut admin));
-            // Before that everybody may see shared mailboxes that are new.
-            ready.wait();
-            let mut done = Vec::new();
-            for (k, script) in scripts.iter().enumerate().filter(|(k, _)| k % PLAYERS == rest) {
-                let answers = if wanted(script) { self.script(k, script) } else { Vec::new() };
-                done.push((k, answers));
-            }
-            done
-        };
-        let mut all: Vec<(usize, Vec<Answer>)> = std::thread::scope(|scope| {
-            let parts: Vec<_> = (0..PLAYERS).map(|rest| scope.spawn(move || part(rest))).collect();
-            parts.into_iter().flat_map(|part| part.join().expect("a player ends well")).collect()
+            mine(rest).for_each(|(k, _)| self.furnish(k, &mut admin));
+            Vec::<()>::new()
         });
+        let played = |(k, script): (usize, &Script)| match wanted(script) {
+            true => (k, self.script(k, script)),
+            false => (k, Vec::new()),
+        };
+        let mut all =
+            side_by_side(|rest| mine(rest).filter(|(_, script)| !script.last).map(played).collect());
+        all.extend(scripts.iter().enumerate().filter(|(_, script)| script.last).map(played));
         all.sort_by_key(|(k, _)| *k);
         all.into_iter().map(|(_, answers)| answers).collect()
     }
@@ -130,6 +129,15 @@ impl Stage<'_> {
         let host = |homes: [&str; 2]| homes.get(place).map(|home| self.murder.cluster.topology.host(home));
         self.homes.and_then(host).map(|host| format!(" {host}!default")).unwrap_or_default()
     }
+}
+
+/// Does the parts of some work at the same time.
+fn side_by_side<T: Send>(part: impl Fn(usize) -> Vec<T> + Sync) -> Vec<T> {
+    let part = &part;
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = (0..PLAYERS).map(|rest| scope.spawn(move || part(rest))).collect();
+        parts.into_iter().flat_map(|part| part.join().expect("a player ends well")).collect()
+    })
 }
 
 struct Player<'s> {

@@ -6,14 +6,12 @@ use std::time::Duration;
 use config::imapd::Imapd;
 use directory::lookup::Lookup;
 use mailboxes::hub::Hub;
-use protocol::imap::Refusal;
 use protocol::namespace::Namespace;
 use upstream::Upstream;
 
 use crate::capability::Learnt;
 use crate::parked::Parked;
 use crate::placement::Placement;
-use crate::session::Stop;
 
 pub use service::listen::Listener;
 
@@ -49,12 +47,6 @@ impl Node {
     pub fn client_timeout(&self) -> Duration {
         self.upstream.imapd().client_timeout
     }
-}
-
-/// This node's own list cannot be read.
-pub fn unreadable(error: mailboxes::Error) -> Stop {
-    tracing::error!("the list of mailboxes: {error}");
-    Refusal::ListUnsure.into()
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ pub async fn create(s: &mut Session, request: &Request, create: Create) -> Outco
     if s.follows_referrals && admin {
         return Err(s.referral_to(&server, &create.mailbox));
     }
-    super::list::check_special_uses(s, &server, &create.mailbox, &create.special_use).await?;
+    super::lines::check_special_uses(s, &server, &create.mailbox, &create.special_use).await?;
     let command = match &create.server {
         // The name of the server is ours to use; the backend gets what concerns it.
         Some(_) => without_server(&create),
@@ -100,7 +100,7 @@ async fn place(s: &mut Session, name: &MailboxName) -> Result<String, Stop> {
             Found::Missing => next = name.parent(),
         }
     }
-    crate::placement::choose(s).await?.ok_or(Refusal::ServerDown.into())
+    super::place::choose(s).await?.ok_or(Refusal::ServerDown.into())
 }
 
 fn without_server(create: &Create) -> Vec<u8> {

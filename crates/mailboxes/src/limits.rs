@@ -70,4 +70,6 @@ bounds::table! {
     pub(crate) NEWS_AT_ONCE: usize = 1000, Count, "chosen: a millisecond";
     /// Names that a held removal shows.
     pub(crate) SHOWN: usize = 5, Count, "chosen: a line of a log";
+    /// Entries of the list that are read at once.
+    pub LIST_PAGE: usize = 1000, Count, "chosen: a millisecond, in which nobody writes";
 }

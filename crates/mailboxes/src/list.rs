@@ -9,7 +9,7 @@ use protocol::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::limits::{CONFLICTS, TOOL, TOOL_STEP};
+use crate::limits::{CONFLICTS, LIST_PAGE, TOOL, TOOL_STEP};
 use crate::{
     authority::Local,
     behind::Behind,
@@ -148,7 +148,7 @@ impl List {
         if let Some(inbox) = inbox {
             let mut after = None;
             loop {
-                let page = self.subtree(inbox, after.as_ref(), PAGE)?;
+                let page = self.subtree(inbox, after.as_ref(), LIST_PAGE)?;
                 found.extend(page.entries);
                 after = found.last().map(|(name, _)| name.clone());
                 if !page.more {
@@ -176,7 +176,7 @@ impl List {
     fn search(&self, who: Who<'_>, found: &mut Vec<(MailboxName, Entry)>) -> Result<(), Error> {
         let mut after = None;
         loop {
-            let page = self.scan(after.as_ref(), PAGE)?;
+            let page = self.scan(after.as_ref(), LIST_PAGE)?;
             after = page.entries.last().map(|(name, _)| name.clone());
             let seen = |entry: &Entry| Acl::parse(&entry.acl).rights(who).contains(Rights::LOOKUP);
             found.extend(page.entries.into_iter().filter(|(_, entry)| seen(entry)));
@@ -395,5 +395,3 @@ impl std::fmt::Debug for List {
 
 /// The answer to come of queued changes; an error of the channel means that the list was closed.
 pub type Pending = oneshot::Receiver<Result<Position, CommitError>>;
-
-const PAGE: usize = 1000;

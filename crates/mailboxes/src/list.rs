@@ -26,7 +26,7 @@ use crate::{
     publish::{Published, key_after},
     rows::Recorder,
     signal::Watch,
-    store::{self, Logged, Memory, Sled, Store, StoreError},
+    store::{Logged, Memory, Sled, Store, StoreError},
     writer::{self, Keeper, Request},
 };
 
@@ -46,15 +46,7 @@ impl List {
             why: e.to_string(),
         })?;
         let path = dir.join("list.sled");
-        let store: Arc<dyn Store> = match options.role {
-            Role::Owner => Arc::new(Logged::open(Sled::open(&path)?, &path)?),
-            Role::Replica => {
-                let store = Sled::open(&path)?;
-                store::settle(&store, &path)?;
-                Arc::new(store)
-            }
-        };
-        Self::with_store(store, options)
+        Self::with_store(Arc::new(Logged::open(Sled::open(&path)?, &path, options.role)?), options)
     }
 
     /// As [`List::open`], for the daemon that the list belongs to: a tool that has it just now is waited for, 3 s at

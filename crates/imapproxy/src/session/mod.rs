@@ -42,7 +42,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 use upstream::wire::imap::{Answer, Event};
 
-use crate::limits::{BEFORE_LOGIN_BOUND, GOOD_BYE_BOUND, IDLE_CHECK, UNASKED, rows};
+use crate::limits::{BEFORE_LOGIN_BOUND, GOOD_BYE_BOUND, IDLE_CHECK, LAST_COMMAND, UNASKED, rows};
 use crate::node::{Listener, Node};
 use crate::watch::Notify;
 use client::Client;
@@ -250,8 +250,20 @@ impl Session {
             if let Some(text) = self.context.notices().shutdown().await.filter(|_| !self.is_admin()) {
                 return Err(Stop::notice(text));
             }
+            let overdue = self.overdue();
             // Boxed, so that an idle session holds no room for the largest command.
-            Box::pin(crate::cmd::execute(self, first)).await?;
+            let done = tokio::select! {
+                biased;
+                done = Box::pin(crate::cmd::execute(self, first)) => Some(done),
+                () = overdue => None,
+            };
+            match done {
+                Some(done) => done?,
+                None => {
+                    rows::LAST_COMMAND.met("a command goes on after its session was ended: it is given up");
+                    return Err(self.stopped());
+                }
+            }
             self.show_selected(&mut shown);
         }
         self.client.flush().await
@@ -324,6 +336,19 @@ impl Session {
                 () = stop.cancelled() => return Err(self.stopped()),
                 () = heard, if clear => {}
                 () = tokio::time::sleep(left.min(IDLE_CHECK)) => {}
+            }
+        }
+    }
+
+    /// Returns when the session was told to stop, and a command that is under way has had its time. At the daemon's end it has that of
+    /// all sessions (`drain_timeout`).
+    fn overdue(&self) -> impl Future<Output = ()> + use<> {
+        let (stop, shutdown) = (self.seat.stop(), self.context.shutdown());
+        async move {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_COMMAND).await;
+            if shutdown.is_cancelled() {
+                std::future::pending().await
             }
         }
     }
@@ -406,6 +431,20 @@ impl Session {
     pub async fn locate(&self, external: &str) -> Result<Located, Stop> {
         let name = self.internal(external)?;
         self.locate_name(name).await
+    }
+
+    /// The same of a mailbox that messages are to go into: one that is missing, and that the client may create, is told so (as Cyrus
+    /// does; RFC 3501 sections 6.3.11 and 6.4.7).
+    pub async fn locate_target(&self, external: &str) -> Result<Located, Stop> {
+        let name = self.internal(external)?;
+        match self.locate_name(name.clone()).await {
+            Err(Stop::Refused(Refusal::NoMailbox)) => {
+                let viewer = crate::cmd::list::viewer(self)?;
+                let may = viewer.may_create(&name).map_err(crate::node::unreadable)?;
+                Err(if may { Refusal::TryCreate } else { Refusal::NoMailbox }.into())
+            }
+            other => other,
+        }
     }
 
     pub async fn locate_name(&self, name: MailboxName) -> Result<Located, Stop> {

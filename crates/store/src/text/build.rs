@@ -1,14 +1,15 @@
 //! Making an index complete, a segment at a time: what is missing is read, what is gone is left out, small segments become one. On a
 //! thread that may block.
 
-use std::fs;
+use std::{fs, sync::Arc};
 
 use mime::searched;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use super::{
     super::{
-        Store, disk,
+        Store, blocking, disk,
         error::{Doing, StoreError},
         lock,
         mailbox::Mailbox,
@@ -60,6 +61,8 @@ impl Care {
     pub const USUAL: Care = Care { least: TEXT_LEAST, worn: 8 };
     /// When somebody asks for it.
     pub const GREAT: Care = Care { least: TEXT_FEW, worn: usize::MAX };
+    /// Only what is gone matters.
+    pub const GONE: Care = Care { least: usize::MAX, worn: usize::MAX };
 }
 
 impl Store {
@@ -92,6 +95,23 @@ impl Store {
 }
 
 impl Mailbox {
+    /// Takes out of the index what it knows of messages that are gone. Best effort: what stays is never believed, and goes the next
+    /// time.
+    pub(crate) async fn forget_texts(self: &Arc<Self>) {
+        let (mailbox, dir) = (self.clone(), self.texts_dir());
+        if !blocking(move || Ok(dir.is_dir())).await.unwrap_or(true) {
+            return;
+        }
+        let forget = move || {
+            let stop = || mailbox.shared.texts.is_closing();
+            while mailbox.index_some(Care::GONE, &stop)? == Step::More {}
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = at_leisure(forget).await {
+            warn!(%error, mailbox = self.id, "the index of texts still knows of messages that are gone");
+        }
+    }
+
     /// Does one step towards a complete index. It ends early when `stop` says so, or the mailbox goes.
     pub(crate) fn index_some(&self, care: Care, stop: &dyn Fn() -> bool) -> Result<Step, StoreError> {
         let _alone = lock(&self.texts.building);

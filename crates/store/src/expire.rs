@@ -5,7 +5,7 @@ use protocol::name::MailboxName;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::{Actor, Store, blocking, error::StoreError, metadata::SHARED, rebuild};
+use super::{Actor, Store, annotations::SHARED, blocking, error::StoreError, rebuild};
 
 /// Ages, in seconds, after which things end; none: they stay.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ use tracing::{info, warn};
 use super::{
     Inner, Shared, Store, blocking,
     commit::{Commit, Faults, Surroundings, recover::Found},
-    disk::{self, Database, mailbox_dir},
+    disk::{self, Database, USERS, mailbox_dir},
     duplicate::Duplicates,
     error::{Doing, StoreError},
     journal::{Journal, Listed},
@@ -351,5 +351,3 @@ fn forced_limits(path: &Path) -> BTreeMap<MailboxName, Limits> {
 
 /// Entries read at a time.
 const PAGE: usize = 1000;
-/// Directory of the users' logs.
-pub const USERS: &str = "users";

@@ -7,10 +7,9 @@ use tracing::{info, warn};
 
 use super::{
     Store, blocking,
-    disk::{self, mailbox_dir},
+    disk::{self, USERS, mailbox_dir},
     error::StoreError,
     header::Header,
-    open::USERS,
     quota::Usage,
     rebuild, text, userlog,
 };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use protocol::flag::Flag;
 
 use super::{
-    index::Op,
-    metadata::Metadata,
+    annotations::Metadata,
+    op::Op,
     record::{Record, System},
     records::Records,
     tombstones::{Run, Tombstones},

@@ -100,6 +100,29 @@ impl Viewer {
         Ok(fitting)
     }
 
+    /// Whether the user may create a mailbox of this name, as far as the list says it.
+    pub fn may_create(&self, name: &MailboxName) -> Result<bool, mailboxes::Error> {
+        if self.namespace.check_create(name).is_err()
+            || self.namespace.is_deleted(name)
+            || self.list.get(name)?.is_some()
+        {
+            return Ok(false);
+        }
+        if let Some(inbox) = name.inbox().filter(|inbox| inbox != name)
+            && self.list.get(&inbox)?.is_none()
+        {
+            return Ok(false);
+        }
+        let mut above = name.parent();
+        while let Some(parent) = above.filter(|_| !self.admin) {
+            if let Some(entry) = self.list.get(&parent)? {
+                return Ok(self.rights(&parent, &entry.acl).contains(Rights::CREATE));
+            }
+            above = parent.parent();
+        }
+        Ok(self.admin)
+    }
+
     /// The user's rights by an ACL and by owning the mailbox.
     fn rights(&self, name: &MailboxName, acl: &str) -> Rights {
         let who = Who { userid: &self.userid, groups: &self.groups };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use config::imapd::ServerInfo;
 use directory::lookup::{self, Lookup};
 use directory::replica::Replica;
+use protocol::pop3::reply::Reply;
 use service::Connection;
 use service::Context;
 use service::Exit;
@@ -15,7 +16,7 @@ use tracing::{debug, warn};
 use transport::wire::{Bounds, Wire};
 use upstream::Upstream;
 
-use crate::limits::INPUT;
+use crate::limits::{INPUT, LAST_ANSWER};
 use crate::pipe::pipe;
 use crate::session::{Front, Settings};
 
@@ -50,7 +51,8 @@ async fn one(mut connection: Connection, directory: Arc<dyn Lookup>, upstream: U
     }
     let settings = Settings::new(&connection);
     let patience = connection.listener.imapd().poptimeout;
-    let stop = connection.seat.stop();
+    let (stop, seat) = (connection.seat.stop(), connection.seat.clone());
+    let shutdown = connection.context.shutdown();
     let channel = connection.stream.channel().clone();
     let mut front = Front::new(settings, directory, upstream, channel);
     let wire = Wire::new(connection.stream, Bounds { input: INPUT, ..Bounds::default() });
@@ -71,8 +73,17 @@ async fn one(mut connection: Connection, directory: Arc<dyn Lookup>, upstream: U
         server.write_all(&pipelined).await?;
         server.flush().await
     };
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(LAST_ANSWER).await;
+        // Then all have the same time (`drain_timeout`).
+        if shutdown.is_cancelled() {
+            std::future::pending().await
+        }
+    };
+    let last_words = || format!("{}\r\n", seat.denied().map_or(Reply::ShuttingDown, Reply::UserDenied));
     match handed_over.await {
-        Ok(()) => pipe(client, server, patience, &stop).await,
+        Ok(()) => pipe(client, server, patience, &stop, overdue, last_words).await,
         Err(error) => debug!("{error}"),
     }
 }

@@ -260,6 +260,19 @@ async fn the_end_of_the_backend_ends_the_client() {
 }
 
 #[tokio::test]
+async fn a_user_who_is_denied_hears_why_his_session_ends() {
+    let world = world(true, "").await;
+    let mut client = Client::of(&world).await;
+    assert_eq!(client.log_in("fred", "secret").await, "+OK fred for proxy");
+    let denial = identity::deny::Denial { services: "pop3".into(), message: "Ask the desk".into() };
+    world.proxy.denied().deny("fred", denial).unwrap();
+    assert_eq!(client.line().await, "-ERR [SYS/TEMP] Ask the desk");
+    let mut rest = Vec::new();
+    timeout(PATIENCE, client.0.read_to_end(&mut rest)).await.expect("still open").unwrap();
+    assert_eq!(rest, b"");
+}
+
+#[tokio::test]
 async fn hostile_lines_end_no_more_than_their_session() {
     let world = world(true, "").await;
     let mut client = Client::of(&world).await;

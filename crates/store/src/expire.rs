@@ -116,6 +116,7 @@ impl Store {
         }
         if let Some(age) = ages.expunged {
             done.expunged += self.forget_expunged(name, now.saturating_sub(age)).await?;
+            self.mailbox(name).await?.forget_texts().await;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ mod tell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use listing::{Facts, Unseen, Viewer, states};
-use mailboxes::hub::{Scope, Watcher};
+use mailboxes::hub::{OwnChange, Scope, Watcher};
 use protocol::imap::command::multisearch::Source;
 use protocol::imap::command::notify::{Event, Events, Group, Selected as Wish};
 use protocol::imap::command::status::StatusItem;
@@ -59,10 +59,8 @@ pub struct Found {
 
 /// Where a mailbox stood before the session's own command.
 pub struct Before {
-    name: MailboxName,
     modseq: u64,
-    /// News of it were there already.
-    others: bool,
+    change: OwnChange,
 }
 
 /// Returns when there is something to be told. Cancel-safe.

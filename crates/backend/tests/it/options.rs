@@ -449,7 +449,10 @@ async fn a_second_store_on_the_same_partition_is_refused() {
     assert_eq!(refused.code, 75);
     assert_eq!(
         refused.message,
-        format!("partition-default: {} is in use by another store: each needs its own", spool.display())
+        format!(
+            "partition-default: {} is in use by another store: each needs its own; or a tool works on it",
+            spool.display()
+        )
     );
 }
 

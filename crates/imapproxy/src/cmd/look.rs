@@ -32,7 +32,8 @@ pub async fn look_around<T: Send + 'static>(
     }
 }
 
-fn viewer(s: &Session) -> Result<Viewer, Stop> {
+/// The user, and what he may see.
+pub fn viewer(s: &Session) -> Result<Viewer, Stop> {
     let (user, imapd) = (s.user()?, s.listener.imapd());
     Ok(Viewer {
         list: s.node.directory.list().clone(),

@@ -10,8 +10,12 @@ use super::Request;
 use super::look::look_around;
 use crate::session::{Done, Outcome, Session, Stop};
 
-/// `SUBSCRIBE mailbox`: it must exist somewhere, and the user know of it.
+/// `SUBSCRIBE mailbox`: it must exist somewhere, and the user know of it, unless `allowallsubscribe` says otherwise.
 pub async fn subscribe(s: &mut Session, request: &Request, mailbox: &str) -> Outcome {
+    if s.listener.imapd().allowallsubscribe {
+        s.internal(mailbox)?;
+        return at_home(s, request, mailbox).await;
+    }
     let located = s.locate(mailbox).await?;
     let rights = s.rights(&located.name, &located.entry.acl)?;
     if !rights.contains(Rights::LOOKUP) && !s.user()?.is_admin() {

@@ -205,7 +205,7 @@ async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
         Body::StartTls => login::start_tls(s, r).await,
         Body::Login(login) => login::login(s, login).await,
         Body::Authenticate(authenticate) => login::authenticate(s, authenticate).await,
-        Body::Unauthenticate => login::unauthenticate(s).await,
+        Body::Unauthenticate => login::unauthenticate(s, r).await,
         Body::Enable(items) => session::enable(s, items).await,
         Body::Compress(algorithm) => session::compress(s, r, &algorithm).await,
         Body::Namespace => session::namespace(s).await,

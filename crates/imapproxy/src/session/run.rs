@@ -13,7 +13,7 @@ use tracing::{debug, info};
 use upstream::wire::imap::Event;
 
 use super::{Session, Stop, relay};
-use crate::limits::{GOOD_BYE_BOUND, IDLE_CHECK, rows};
+use crate::limits::{GOOD_BYE_BOUND, IDLE_CHECK, LAST_COMMAND, rows};
 
 impl Session {
     /// Serves the client until it goes or is sent away.
@@ -54,11 +54,36 @@ impl Session {
             if let Some(text) = self.context.notices().shutdown().await.filter(|_| !self.is_admin()) {
                 return Err(Stop::notice(text));
             }
+            let overdue = self.overdue();
             // Boxed, so that an idle session holds no room for the largest command.
-            Box::pin(crate::cmd::execute(self, first)).await?;
+            let done = tokio::select! {
+                biased;
+                done = Box::pin(crate::cmd::execute(self, first)) => Some(done),
+                () = overdue => None,
+            };
+            match done {
+                Some(done) => done?,
+                None => {
+                    rows::LAST_COMMAND.met("a command goes on after its session was ended: it is given up");
+                    return Err(self.stopped());
+                }
+            }
             self.show_selected(&mut shown);
         }
         self.client.flush().await
+    }
+
+    /// Returns when the session was told to stop, and a command that is under way has had its time. At the daemon's end it has that of
+    /// all sessions (`drain_timeout`).
+    fn overdue(&self) -> impl Future<Output = ()> + use<> {
+        let (stop, shutdown) = (self.seat.stop(), self.context.shutdown());
+        async move {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_COMMAND).await;
+            if shutdown.is_cancelled() {
+                std::future::pending().await
+            }
+        }
     }
 
     /// Tells the register which mailbox is open, where that has changed.

@@ -3,11 +3,13 @@
 
 mod appending;
 mod copying;
+mod corners;
 mod crossing;
 mod gathering;
 mod metadata;
 mod notify;
 mod parking;
 mod routing;
+mod unauthenticate;
 mod waiting;
 mod world;

@@ -168,6 +168,25 @@ async fn what_is_expunged_leaves_the_index_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_single_message_that_is_expunged_leaves_the_index_with_the_next_expiry() {
+    let words = Words::new(200, "").await;
+    words.index(ALL);
+    let (files, whole) = (words.files(), words.bytes());
+    words.inbox.remove(&[7]).await.unwrap();
+    // In the background nobody cares for one.
+    words.index(Care::USUAL);
+    assert_eq!((words.files(), words.bytes()), (files.clone(), whole));
+    let ages = Ages { expunged: Some(0), ..Ages::default() };
+    words.store.expire(&ages).await.unwrap();
+    assert!(words.files().is_disjoint(&files) && words.bytes() < whole, "{} of {whole}", words.bytes());
+    assert!(words.is_complete());
+    // With nothing gone nothing is written.
+    let files = words.files();
+    words.store.expire(&ages).await.unwrap();
+    assert_eq!(words.files(), files);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_message_that_gets_the_uid_of_an_earlier_one_is_not_taken_for_it() {
     let words = Words::new(100, "expunge_mode: immediate\n").await;
     words.index(ALL);

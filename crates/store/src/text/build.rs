@@ -9,10 +9,11 @@ use std::{
 
 use mime::searched;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use super::{
     super::{
-        Store, disk,
+        Store, blocking, disk,
         error::{Doing, StoreError},
         lock,
         mailbox::Mailbox,
@@ -57,6 +58,8 @@ impl Care {
     pub const USUAL: Care = Care { least: TEXT_LEAST, worn: 8 };
     /// When somebody asks for it.
     pub const GREAT: Care = Care { least: TEXT_FEW, worn: usize::MAX };
+    /// Only what is gone matters.
+    pub const GONE: Care = Care { least: usize::MAX, worn: usize::MAX };
 }
 
 impl Store {
@@ -103,6 +106,23 @@ impl Indexable for Mailbox {
 }
 
 impl Mailbox {
+    /// Takes out of the index what it knows of messages that are gone. Best effort: what stays is never believed, and goes the next
+    /// time.
+    pub(crate) async fn forget_texts(self: &Arc<Self>) {
+        let (mailbox, dir) = (self.clone(), self.texts_dir());
+        if !blocking(move || Ok(dir.is_dir())).await.unwrap_or(true) {
+            return;
+        }
+        let forget = move || {
+            let stop = || mailbox.shared.texts.is_closing();
+            while mailbox.index_some(Care::GONE, &stop)? == Step::More {}
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = at_leisure(forget).await {
+            warn!(%error, mailbox = self.id, "the index of texts still knows of messages that are gone");
+        }
+    }
+
     /// Has its index go on where much has come or gone.
     pub(crate) fn count_texts(self: &Arc<Self>) {
         let (now, exists) = {

@@ -38,6 +38,9 @@ impl Session {
         let user = self.user()?.id().to_owned();
         let subscribed = store.user_state(&user).await?.subscriptions.clone();
         let mut watcher = store.hub().watcher(&user);
+        if let Some(session) = self.frontends_session() {
+            watcher.of_session(&session);
+        }
         let look = move |viewer: &Viewer, budget: &Budget| {
             let scope = scope(&groups, &subscribed, viewer);
             // First of all, so that nothing falls between.
@@ -283,30 +286,32 @@ impl Session {
         }
     }
 
-    /// To be asked before the session itself brings messages into a mailbox; [`Session::end_own`] afterwards.
+    /// To be asked before the session itself brings messages into a mailbox; [`Session::end_own`] afterwards. A frontend's session has
+    /// its watcher on another connection.
     pub fn begin_own(&self, mailbox: &Mailbox) -> Option<Before> {
-        let others = self.others()?;
-        let name = mailbox.name().ok()?;
-        let waiting = others.watcher.take_one(&name);
-        if !waiting.is_empty() {
-            let mailboxes = vec![(name.clone(), waiting)];
-            others.watcher.give(News { mailboxes, ..News::default() });
+        let hub = self.server.store.hub();
+        if !hub.is_watched() {
+            return None;
         }
-        Some(Before { name, modseq: mailbox.view().modseq(), others: !waiting.is_empty() })
+        let (user, name) = (self.user.as_ref()?.id(), mailbox.name().ok()?);
+        let own = self.others().map(|others| &others.watcher);
+        let change = hub.begin_own(user, own, self.frontends_session().as_deref(), &name);
+        Some(Before { modseq: mailbox.view().modseq(), change })
     }
 
-    /// What the hub has of the session's own change is taken out, unless somebody else has changed the mailbox too.
+    /// The session's own change is not told, unless somebody else has changed the mailbox too.
     pub fn end_own(&self, mailbox: &Mailbox, before: Option<Before>) {
-        let (Some(others), Some(before)) = (self.others(), before.filter(|before| !before.others)) else {
-            return;
-        };
-        let taken = others.watcher.take_one(&before.name);
-        // In this order: a change of somebody else's that is not seen here is in the hub by itself.
-        let is_alone = mailbox.view().modseq() == before.modseq + 1;
-        let left = if is_alone { taken.without(Events::MESSAGES) } else { taken };
-        if !left.is_empty() {
-            others.watcher.give(News { mailboxes: vec![(before.name, left)], ..News::default() });
+        if let Some(Before { modseq, change }) = before
+            && mailbox.view().modseq() == modseq + 1
+        {
+            change.is_known();
         }
+    }
+
+    /// The session of a frontend of which this one is a part.
+    fn frontends_session(&self) -> Option<String> {
+        let origin = self.server.seat.origin().filter(|origin| !origin.session.is_empty())?;
+        Some(format!("{} {}", origin.node, origin.session))
     }
 }
 

@@ -5,7 +5,7 @@
 //! of the master's list.
 //!
 //! * [`grammar`]: what is read of a command and of an answer; [`capability`]: what is announced.
-//! * [`placement`]: where a new mailbox goes.
+//! * [`newcomer`]: a user who has no INBOX yet.
 //! * [`peer`]: one end of a session, read and written at once with the others.
 //! * [`session`]: the client, its connections, and how bytes go between them.
 //! * [`cmd`]: the commands, one file per family.
@@ -18,10 +18,10 @@ pub mod cmd;
 pub mod grammar;
 pub mod learn;
 pub mod limits;
+pub mod newcomer;
 pub mod node;
 pub mod parked;
 pub mod peer;
-pub mod placement;
 pub mod session;
 pub mod watch;
 

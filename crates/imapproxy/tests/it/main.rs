@@ -8,6 +8,7 @@ mod gathering;
 mod metadata;
 mod notify;
 mod parking;
+mod placing;
 mod routing;
 mod waiting;
 mod world;

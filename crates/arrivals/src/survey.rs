@@ -108,6 +108,8 @@ fn value(line: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn answer(line: &str, literal: Option<&str>) -> Answer {
@@ -138,6 +140,19 @@ mod tests {
             assert_eq!(told(&answer(line, None)), None, "{line}");
         }
         assert_eq!(told(&Answer::default()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_pair_of_figures_is_read_back_and_no_line_is_too_strange(
+            free in any::<u64>(), total in any::<u64>(), line in any::<Vec<u8>>(), tail in "[ -~]{0,40}"
+        ) {
+            let metadata = "* METADATA \"\" (\"/shared/vendor/cmu/cyrus-imapd/freespace/total\" ";
+            prop_assert_eq!(told(&answer(&format!("{metadata}\"{free};{total}\")"), None)), Some((free, total)));
+            value(&line);
+            value(format!("{metadata}{tail}").as_bytes());
+            value(format!("* ANNOTATION {tail}").as_bytes());
+        }
     }
 
     #[test]

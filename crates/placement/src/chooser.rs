@@ -86,6 +86,11 @@ impl Chooser {
         self.reading = Some(Reading { candidates, since: now, choices: 0 });
     }
 
+    /// Whether the last reading has one of this name.
+    pub fn has_read(&self, name: &str) -> bool {
+        self.reading.as_ref().is_some_and(|reading| reading.candidates.iter().any(|one| one.name == name))
+    }
+
     /// Chooses among those that `can_take` a mailbox now; `dice` is uniform in 0..100. None if nobody is left, or has room.
     pub fn choose(&mut self, dice: f64, can_take: impl Fn(&str) -> bool) -> Option<String> {
         let reading = self.reading.as_mut()?;
@@ -178,6 +183,7 @@ mod tests {
             "all are over the limit"
         );
         assert_eq!(chooser.choose(0.0, |_| false), None);
+        assert!(chooser.has_read("be3") && !chooser.has_read("be4"));
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod metadata;
 mod modes;
 mod mta;
 mod names;
+mod newcomers;
 mod noted;
 mod notify;
 mod operating;

@@ -11,7 +11,7 @@
 //! | [`outcome`] | how a command ends, and why one does not go on |
 //! | [`grammar`] | what is read of a command and of an answer |
 //! | [`capability`] | what the backends announce, each as it did last |
-//! | [`placement`] | which backend a new mailbox goes to |
+//! | [`newcomer`] | a user who has no INBOX yet |
 //! | [`peer`] | one end of a session, read and written at once with the others |
 //! | [`node`] | what all sessions share; [`learn`] finds out what the backends can |
 //! | [`parked`] | connections to backends between two sessions of one user |
@@ -22,11 +22,11 @@ pub mod cmd;
 pub mod grammar;
 pub mod learn;
 pub mod limits;
+pub mod newcomer;
 pub mod node;
 pub mod outcome;
 pub mod parked;
 pub mod peer;
-pub mod placement;
 pub mod session;
 pub mod watch;
 

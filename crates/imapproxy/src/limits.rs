@@ -123,8 +123,8 @@ bounds::table! {
     pub(crate) FIRST: Duration = Duration::from_secs(1), Time, "chosen: soon after the start, while the first list arrives";
     /// Every later pause between such rounds.
     pub(crate) LATER: Duration = Duration::from_secs(60), Time, "chosen: rarely";
-    /// Bytes of a line of a backend's answer when a mailbox is placed.
-    pub(crate) PLACEMENT_LINE: usize = 16 * 1024, Bytes, "chosen: longer than any answer";
+    /// Backends that one CREATE is sent to, when those chosen before cannot take a mailbox at the moment.
+    pub(crate) CHOSEN: usize = 3, Count, "chosen: a user waits for each";
     /// Bytes of a command's name.
     pub(crate) VERB_MAX: usize = 64, Bytes, "chosen: longer than any command's name";
     /// A buffer that holds so much is full: nothing more is read for it, or put into it.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrivals::Servers;
 use config::imapd::Imapd;
 use directory::lookup::Lookup;
 use mailboxes::hub::Hub;
@@ -11,7 +12,6 @@ use upstream::Upstream;
 
 use crate::capability::Learnt;
 use crate::parked::Parked;
-use crate::placement::Placement;
 
 pub use service::listen::Listener;
 
@@ -23,7 +23,8 @@ pub struct Node {
     /// The way to the backends.
     pub upstream: Upstream,
     pub capabilities: Learnt,
-    pub placement: Placement,
+    /// The backends that take new mailboxes.
+    pub servers: Servers,
     /// Connections to backends that wait for their users' next sessions.
     pub parked: Parked,
     /// Who hears of changes of the list.
@@ -32,12 +33,13 @@ pub struct Node {
 
 impl Node {
     pub fn new(imapd: &Imapd, directory: Arc<dyn Lookup>) -> Arc<Node> {
+        let upstream = Upstream::new(imapd);
         Arc::new(Node {
             directory,
             namespace: service::names::namespace(imapd),
-            upstream: Upstream::new(imapd),
+            servers: Servers::new(upstream.clone()),
+            upstream,
             capabilities: Learnt::default(),
-            placement: Placement::default(),
             parked: Parked::default(),
             hub: Hub::default(),
         })

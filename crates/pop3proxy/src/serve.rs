@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arrivals::Servers;
 use config::imapd::ServerInfo;
 use directory::lookup::{self, Lookup};
 use directory::replica::Replica;
@@ -39,12 +40,14 @@ pub async fn serve(context: &Context, directory: Arc<dyn Lookup>) {
         );
     }
     let upstream = Upstream::new(&context.imapd());
-    let reloaded = upstream.clone();
+    let (reloaded, servers) = (upstream.clone(), Servers::new(upstream.clone()));
     context.on_reload(move |imapd| reloaded.reload(&imapd));
-    context.serve(move |connection| one(connection, directory.clone(), upstream.clone())).await;
+    context
+        .serve(move |connection| one(connection, directory.clone(), upstream.clone(), servers.clone()))
+        .await;
 }
 
-async fn one(mut connection: Connection, directory: Arc<dyn Lookup>, upstream: Upstream) {
+async fn one(mut connection: Connection, directory: Arc<dyn Lookup>, upstream: Upstream, servers: Servers) {
     if connection.listener.has_flag('k') {
         let _ = connection.stream.write_all(b"-ERR KPOP is not available\r\n").await;
         return;
@@ -54,7 +57,7 @@ async fn one(mut connection: Connection, directory: Arc<dyn Lookup>, upstream: U
     let (stop, seat) = (connection.seat.stop(), connection.seat.clone());
     let shutdown = connection.context.shutdown();
     let channel = connection.stream.channel().clone();
-    let mut front = Front::new(settings, directory, upstream, channel);
+    let mut front = Front::new(settings, directory, upstream, servers, channel);
     let wire = Wire::new(connection.stream, Bounds { input: INPUT, ..Bounds::default() });
     let wire = match drive(wire, &mut front, &stop).await {
         Ok(Outcome::Detached(wire)) => wire,
@@ -104,6 +107,7 @@ impl Settings {
             expire_days: imapd.popexpiretime.map(|time| time.as_secs() / 86_400),
             login_delay: imapd.popminpoll.as_secs(),
             chatty: imapd.chatty,
+            imapd,
             session_id: connection.session.clone(),
             seat: connection.seat.clone(),
             context: connection.context.clone(),

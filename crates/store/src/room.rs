@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Store, blocking,
-    disk::{mailbox_dir, space, sweep},
+    disk::{mailbox_dir, sweep},
     error::{Doing, StoreError},
 };
 use crate::limits::{RESERVE, rows};
@@ -36,11 +36,9 @@ impl Store {
         Ok(())
     }
 
-    /// Free and total KiB of each partition.
-    pub fn free_space(&self) -> Vec<(String, u64, u64)> {
-        let partitions = self.inner.imapd.partitions().iter();
-        let read = |p: &config::imapd::Partition| space(&p.path).ok().map(|(a, t, _)| (p.name.clone(), a, t));
-        partitions.filter_map(read).collect()
+    /// Free and total KiB of each file system on which new mailboxes are placed.
+    pub fn free_space(&self) -> Vec<(u64, u64)> {
+        self.inner.partitions.room().into_iter().map(|space| (space.available, space.total)).collect()
     }
 
     /// Removes a mailbox's directory with all in it.

@@ -59,7 +59,7 @@ pub(crate) struct Inner {
     pub db: disk::Database,
     pub turns: Turns,
     pub journal: journal::Journal,
-    pub partitions: place::Chooser,
+    pub partitions: place::Partitions,
     /// By user; forgotten at each change.
     pub special_uses: Mutex<HashMap<String, Arc<SpecialUses>>>,
     /// The last UIDVALIDITY given.

@@ -130,7 +130,7 @@ async fn welcome(s: &mut Session, login: Login) -> Outcome {
     let patience = s.idle_bound();
     s.client.relax(patience);
     // What the user's own backend announces must be known before we announce anything.
-    if let Ok(Some(home)) = s.home().await
+    if let Ok(Some(home)) = s.home_of_newcomer().await
         && !s.node.capabilities.knows(&home)
         && let Err(Stop::Client(error)) = s.link(&home).await.map(drop)
     {

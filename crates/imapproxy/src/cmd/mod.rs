@@ -15,7 +15,6 @@ mod message;
 mod metadata;
 mod multisearch;
 mod notify;
-mod place;
 mod quota;
 mod select;
 mod server_metadata;

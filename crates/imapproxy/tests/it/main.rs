@@ -9,6 +9,7 @@ mod gathering;
 mod metadata;
 mod notify;
 mod parking;
+mod placing;
 mod routing;
 mod unauthenticate;
 mod waiting;

@@ -22,6 +22,10 @@ pub enum Heard {
     HighestModseq(u64),
     /// RFC 5464: bytes of the longest value that was left out.
     LongEntries(u64),
+    /// RFC 5530: something is broken there.
+    ServerBug,
+    /// RFC 5530: something that is needed there is not to be had now.
+    Unavailable,
     /// RFC 9586: the command names a message by its number.
     UidRequired,
     /// A backend of ours has taken these UIDs away, as they were written; and its HIGHESTMODSEQ.
@@ -44,6 +48,8 @@ impl Heard {
                 .strip_prefix("LONGENTRIES ")
                 .and_then(|bytes| bytes.parse().ok())
                 .map(Heard::LongEntries),
+            "SERVERBUG" => Some(Heard::ServerBug),
+            "UNAVAILABLE" => Some(Heard::Unavailable),
             "UIDREQUIRED" => Some(Heard::UidRequired),
             "XTAKEN" => words.rsplit_once(' ').map(|(uids, modseq)| Heard::XTaken {
                 uids: uids.trim().to_owned(),

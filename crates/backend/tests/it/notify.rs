@@ -109,6 +109,8 @@ async fn a_frontend_that_watches_on_another_connection_does_not_hear_of_what_its
     acts.append("a", MAIL).await;
     acts.talk("C: c SELECT INBOX\nS: …\nS: c OK …\nC: d COPY 1 a\nS: d OK …").await;
     acts.talk("C: e REPLACE 1 a {6+}\nC: x: y\nC: \nS: …\nS: e OK …").await;
+    // What goes from the mailbox that the session has open its frontend leaves out.
+    watches.expect("* STATUS INBOX (MESSAGES 0 …)").await;
     silent(&mut watches).await;
     another.append("a", MAIL).await;
     watches.expect("* STATUS a (MESSAGES 4 UIDNEXT 5 UIDVALIDITY …)").await;

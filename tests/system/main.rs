@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a test says what must hold
 
+mod answers;
 mod bad_input;
 mod content;
 mod crashes;

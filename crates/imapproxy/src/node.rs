@@ -7,13 +7,11 @@ use arrivals::Servers;
 use config::imapd::Imapd;
 use directory::lookup::Lookup;
 use mailboxes::hub::Hub;
-use protocol::imap::Refusal;
 use protocol::namespace::Namespace;
 use upstream::Upstream;
 
 use crate::capability::Learnt;
 use crate::parked::Parked;
-use crate::session::Stop;
 
 pub use service::listen::Listener;
 
@@ -51,12 +49,6 @@ impl Node {
     pub fn client_timeout(&self) -> Duration {
         self.upstream.imapd().client_timeout
     }
-}
-
-/// This node's own list cannot be read.
-pub fn unreadable(error: mailboxes::Error) -> Stop {
-    tracing::error!("the list of mailboxes: {error}");
-    Refusal::ListUnsure.into()
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use upstream::wire::imap::Id;
 
 use crate::limits::{PARKED, PARKED_LIFE, PARKED_OF_USER, PARKED_WAIT, PARKING, rows};
-use crate::session::link::Link;
+use crate::session::link::{Link, Settings};
 
 /// What is parked in this process; cheap to clone.
 #[derive(Clone)]
@@ -34,10 +34,6 @@ pub struct Parked {
     /// Connections of all users together.
     most: usize,
 }
-
-/// Which reading of the settings a connection was logged in with.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Settings(u64);
 
 #[derive(Default)]
 struct State {

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use mailboxes::{Entry, List};
+use mailboxes::{Entry, LIST_PAGE, List};
 use protocol::acl::{Acl, Granting, Rights, Who};
 use protocol::name::MailboxName;
 use protocol::namespace::{Hierarchy, Namespace, View, normal};
@@ -158,7 +158,7 @@ impl Viewer {
             |name: &MailboxName| start.as_ref().is_none_or(|start| name.as_str().starts_with(start.as_str()));
         let mut after = start.clone();
         loop {
-            let page = self.list.scan(after.as_ref(), PAGE)?;
+            let page = self.list.scan(after.as_ref(), LIST_PAGE)?;
             after = page.entries.last().map(|(name, _)| name.clone());
             for (name, entry) in page.entries.into_iter().take_while(|(name, _)| within(name)) {
                 budget.check()?;
@@ -247,6 +247,3 @@ fn rank(name: &MailboxName, inbox: Option<&MailboxName>) -> u8 {
         _ => 2,
     }
 }
-
-/// Entries taken at once from the list.
-const PAGE: usize = 1000;

@@ -77,6 +77,11 @@ impl Session {
         }
     }
 
+    /// Whether the session is a proxy's.
+    pub fn is_proxy(&self) -> bool {
+        self.user.as_ref().is_some_and(|user| user.login.proxy)
+    }
+
     /// Serves the client until it goes or must go.
     pub async fn run(mut self) {
         let ended = match self.greet().await {

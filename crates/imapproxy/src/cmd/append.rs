@@ -10,6 +10,7 @@
 
 use protocol::frame::{Literal, Piece};
 use protocol::grammar::argument;
+use protocol::imap::code::Heard;
 use protocol::imap::command::append::Replaced;
 use protocol::imap::command::copy::Copy;
 use protocol::imap::{Code, Cursor, Limits, ParseError, Refusal};
@@ -90,10 +91,10 @@ async fn across(
     if !answer.is_ok() {
         return Ok(answer.into());
     }
-    let code = answer.code("APPENDUID").and_then(|code| {
-        let (uidvalidity, uids) = code.split_once(' ')?;
-        Some(Code::AppendUid { uidvalidity: uidvalidity.parse().ok()?, uids: uids.to_owned() })
-    });
+    let code = match answer.code() {
+        Some(Heard::AppendUid { uidvalidity, uids }) => Some(Code::AppendUid { uidvalidity, uids }),
+        _ => None,
+    };
     let told = "Replacement message ready";
     let copied = Copied { server, answer, sent: vec![uid], code, told, must_go: true };
     remove(s, &copy, source, copied).await

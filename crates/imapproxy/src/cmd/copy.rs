@@ -13,6 +13,7 @@
 
 use protocol::acl::Rights;
 use protocol::grammar::{argument, atom, byte, digits, keyword, list, parenthesis, quoted, space};
+use protocol::imap::code::Heard;
 use protocol::imap::command::annotate;
 use protocol::imap::command::copy::Copy;
 use protocol::imap::set::Ranges;
@@ -181,11 +182,9 @@ fn flag_list(at: &mut Cursor<'_>) -> Option<String> {
 
 /// Which messages are where, if the target says which UIDs it gave.
 fn copy_uid(answer: &Answer, sent: &[u32]) -> Option<Code> {
-    let code = answer.code("APPENDUID")?;
-    let (uidvalidity, uids) = code.split_once(' ')?;
+    let Some(Heard::AppendUid { uidvalidity, uids: to }) = answer.code() else { return None };
     let from: UidSet = sent.iter().copied().collect();
-    let uidvalidity = uidvalidity.parse().ok()?;
-    Some(Code::CopyUid { uidvalidity, from: from.to_string(), to: uids.to_owned() })
+    Some(Code::CopyUid { uidvalidity, from: from.to_string(), to })
 }
 
 /// What a MOVE has copied, or a REPLACE has put in a message's place.
@@ -224,7 +223,10 @@ pub async fn remove(s: &mut Session, copy: &Copy, source: &Selected, copied: Cop
     if !gone.is_ok() {
         warn!("MOVE between backends: the source keeps its messages: {}", gone.text());
     }
-    let modseq = gone.code("HIGHESTMODSEQ").and_then(|modseq| modseq.parse().ok());
+    let modseq = match gone.code() {
+        Some(Heard::HighestModseq(modseq)) => Some(modseq),
+        _ => None,
+    };
     Ok(moved(s, modseq))
 }
 
@@ -234,15 +236,15 @@ async fn take(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied) -
     let uids: UidSet = sent.iter().copied().collect();
     let (id, mut news) = (s.command(&source.server, format!("XTAKE {uids}"))?, Vec::new());
     let done = s.collect(&source.server, id, COPY_LINE, |line| news.extend_from_slice(line)).await?;
-    let taken = done.code("XTAKEN").filter(|_| done.is_ok());
-    let Some((taken, modseq)) = taken.as_deref().and_then(|words| words.rsplit_once(' ')) else {
+    let taken = done.code().filter(|_| done.is_ok());
+    let Some(Heard::XTaken { uids: taken, modseq }) = taken else {
         s.client.put(news);
         take_back(s, copy, &server, appended(&answer)).await?;
         return Err(Stop::Relayed(done));
     };
-    let taken = match taken.trim().is_empty() {
+    let taken = match taken.is_empty() {
         true => Ranges::default(),
-        false => ranges(taken.trim()).ok_or(Refusal::CopyFailed)?,
+        false => ranges(&taken).ok_or(Refusal::CopyFailed)?,
     };
     let lost = |uid: &u32| !taken.contains(*uid);
     let mut code = code;
@@ -269,7 +271,7 @@ async fn take(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied) -
     if must_go && sent.iter().all(lost) {
         return Err(Refusal::Expunged.into());
     }
-    Ok(moved(s, modseq.parse().ok()))
+    Ok(moved(s, modseq))
 }
 
 /// The end of a MOVE, with the source's HIGHESTMODSEQ for who knows of it.
@@ -280,9 +282,8 @@ fn moved(s: &Session, modseq: Option<u64>) -> Done {
 
 /// The UIDs that the target gave the copies.
 fn appended(answer: &Answer) -> Vec<(u32, u32)> {
-    let code = answer.code("APPENDUID");
-    let uids = code.as_deref().and_then(|code| code.split_once(' ')).and_then(|(_, uids)| ranges(uids));
-    uids.map_or_else(Vec::new, |uids| uids.iter().collect())
+    let Some(Heard::AppendUid { uids, .. }) = answer.code() else { return Vec::new() };
+    ranges(&uids).map_or_else(Vec::new, |uids| uids.iter().collect())
 }
 
 /// A set of UIDs as servers write it.

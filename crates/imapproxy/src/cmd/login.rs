@@ -7,7 +7,6 @@ use protocol::imap::command::session::{Authenticate, Login as Plain};
 use protocol::imap::{Code, Enabled, Refusal, Reply};
 
 use super::Request;
-use crate::capability;
 use crate::limits::{BEFORE_LOGIN_BOUND, HANDSHAKE_BOUND, rows};
 use crate::session::{Done, Outcome, Session, Stop, User};
 
@@ -93,7 +92,7 @@ pub async fn unauthenticate(s: &mut Session) -> Outcome {
     s.enabled = Enabled::default();
     s.follows_referrals = false;
     s.client.restrain(BEFORE_LOGIN_BOUND);
-    let words = capability::words(s, Moment::Greeting);
+    let words = s.capability_words(Moment::Greeting);
     Ok(Done::Here(Reply::completed().code(Code::Capability(words))))
 }
 
@@ -112,7 +111,7 @@ async fn welcome(s: &mut Session, login: Login) -> Outcome {
     {
         return Err(Stop::Client(error));
     }
-    let words = capability::words(s, Moment::LoggedIn);
+    let words = s.capability_words(Moment::LoggedIn);
     let layer = if s.client.peer.stream.tls().is_some() { "tls protection" } else { "no protection" };
     Ok(Done::Here(Reply::ok(format!("User logged in ({layer})")).code(Code::Capability(words))))
 }

@@ -68,7 +68,7 @@ async fn create_at(s: &mut Session, request: &Request, create: &Create, server: 
     if s.follows_referrals && s.user()?.is_admin() {
         return Err(s.referral_to(server, &create.mailbox));
     }
-    super::list::check_special_uses(s, server, &create.mailbox, &create.special_use).await?;
+    super::lines::check_special_uses(s, server, &create.mailbox, &create.special_use).await?;
     let command = match &create.server {
         // The name of the server is ours to use; the backend gets what concerns it.
         Some(_) => without_server(create),

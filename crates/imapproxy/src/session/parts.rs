@@ -15,20 +15,12 @@ use tracing::warn;
 use upstream::wire::imap::{Answer, Id, Part};
 
 use super::link::Link;
-use super::pipe::Pipe;
+use super::pipe::{Pipe, Source};
 use super::relay::lost;
 use super::{Session, Stop};
 use crate::grammar::{put_astring, untagged};
 use crate::limits::COPY_LINE;
 use crate::peer::{self, Lost3};
-
-/// A connection with a mailbox open, of which parts are fetched.
-pub struct Source {
-    server: String,
-    mailbox: MailboxName,
-    uidvalidity: Option<u32>,
-    link: Link,
-}
 
 /// Where what a URL names is.
 enum Place {

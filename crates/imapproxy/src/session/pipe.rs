@@ -18,13 +18,13 @@ use upstream::wire::imap::{Answer, Event, Id};
 
 use super::client::{Client, GO_AHEAD};
 use super::link::Link;
-use super::parts::Source;
 use super::relay::{client_gone, lost};
-use super::runs::Runs;
+use super::runs::{Runs, Upward};
 use super::{Session, Stop};
 use crate::grammar::with_header;
 use crate::limits::SMALL;
 use protocol::imap::Refusal;
+use protocol::name::MailboxName;
 
 /// How far the command has gone upwards.
 #[derive(Debug, Clone, Copy)]
@@ -42,14 +42,12 @@ enum Upload {
     Done,
 }
 
-/// What goes to the backend.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Upward {
-    Piece(Piece),
-    /// Text in the middle of a line.
-    Text(Bytes),
-    /// `URL …` as it stands in the text, and the URL: what it names may be elsewhere.
-    Url(Bytes, String),
+/// A connection with a mailbox open, of which parts are fetched.
+pub struct Source {
+    pub server: String,
+    pub mailbox: MailboxName,
+    pub uidvalidity: Option<u32>,
+    pub link: Link,
 }
 
 pub struct Pipe {

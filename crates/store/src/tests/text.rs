@@ -7,10 +7,7 @@ use mime::searched;
 use super::{super::*, *};
 use crate::{
     limits::{TEXT_LEAST, TEXT_SEGMENT},
-    text::{
-        DIR,
-        build::{Care, Step},
-    },
+    text::{DIR, build::Care, desk::Step},
 };
 
 /// Whatever little is missing or gone.

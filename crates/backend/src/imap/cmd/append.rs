@@ -20,6 +20,7 @@ use super::fetch::unless_gone;
 use crate::imap::conn::Gone;
 use crate::imap::limits::{APPEND_BYTES, ARGUMENTS, LITERALS, MESSAGES, rows};
 use crate::imap::reply::{Outcome, Stop, refusal};
+use crate::imap::selected::may_set;
 use crate::imap::session::Session;
 use store::{Appended, HEAD, Mailbox, NewMessage, Staging, StoreError};
 
@@ -397,15 +398,6 @@ async fn arguments(
         rows::LITERALS.met("an APPEND with too many literals between its messages is refused");
     }
     Ok((held.into(), next))
-}
-
-/// RFC 4314 section 4: flags that the user may not set are left out.
-pub fn may_set(flag: &Flag, rights: Rights) -> bool {
-    rights.contains(match flag {
-        Flag::Seen => Rights::SEEN,
-        Flag::Deleted => Rights::DELETE_MESSAGES,
-        _ => Rights::WRITE,
-    })
 }
 
 fn unfit(unfit: Unfit) -> Result<(), Refusal> {

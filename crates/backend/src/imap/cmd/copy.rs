@@ -80,7 +80,12 @@ pub async fn run(session: &mut Session, tag: &Tag, copy: Copy) -> Outcome {
         true => Some(copyuid(target.view().uidvalidity, pairs, weight).await),
         false => None,
     };
-    match (code, copy.moves) {
+    copied(session, code, copy.moves).await
+}
+
+/// What the client is told in the end; `code`: which messages are where, if it may know.
+async fn copied(session: &mut Session, code: Option<Code>, moves: bool) -> Outcome {
+    match (code, moves) {
         (code, true) => {
             // RFC 6851 section 4.3: before the EXPUNGEs.
             if let Some(code) = code {

@@ -37,7 +37,7 @@ impl Session {
             referrals: false,
             unauthenticate: self.user.as_ref().is_some_and(may_unauthenticate),
             eight_bit: self.takes_eight_bit(),
-            proxy: super::node::is_proxy(self),
+            proxy: self.is_proxy(),
             master: imapd.mupdate_server.as_deref(),
             suppressed: &imapd.suppress_capabilities,
         };

@@ -12,7 +12,6 @@ use store::{SHARED, Setting};
 use super::definitions::Scope;
 use super::known::{self, FREE_SPACE, OURS};
 use super::{May, Present, settable};
-use crate::imap::cmd::node::is_proxy;
 use crate::imap::reply::Stop;
 use crate::imap::server::VERSION;
 use crate::imap::session::Session;
@@ -59,7 +58,7 @@ fn room(session: &Session) -> [(String, String); 3] {
 pub fn of_murder(session: &Session, entries: &[Entry]) -> Option<(Entry, String)> {
     let user = session.user.as_ref()?;
     let imapd = &session.server.imapd;
-    if !(user.is_node_admin(&session.server.namespace) || is_proxy(session)) {
+    if !(user.is_node_admin(&session.server.namespace) || session.is_proxy()) {
         return None;
     }
     let asked = |name: &str| {

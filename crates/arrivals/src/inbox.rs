@@ -11,7 +11,7 @@ use tracing::debug;
 use upstream::Proto;
 
 use crate::Servers;
-use crate::limits::{ASKED, RESERVED, YOUNG, rows};
+use crate::limits::{ASKED, RESERVED, SETTLES, YOUNG, rows};
 
 /// A newcomer whose INBOX is to be made where it is missing. Ask for what is [`Arrival::next`], do it, and ask again.
 pub struct Arrival<'a> {
@@ -21,6 +21,8 @@ pub struct Arrival<'a> {
     inbox: &'a MailboxName,
     proto: Proto,
     asked: Vec<String>,
+    /// One of those answered.
+    reached: bool,
 }
 
 /// What a newcomer's frontend does next.
@@ -47,31 +49,52 @@ impl<'a> Arrival<'a> {
         inbox: &'a MailboxName,
         proto: Proto,
     ) -> Arrival<'a> {
-        Arrival { servers, directory, imapd, inbox, proto, asked: Vec::new() }
+        Arrival { servers, directory, imapd, inbox, proto, asked: Vec::new(), reached: false }
+    }
+
+    /// The server that was to be asked has answered, whatever it said.
+    pub fn answered(&mut self) {
+        self.reached = true;
     }
 
     pub async fn next(&mut self) -> Next {
-        match self.found().await {
-            Found::Active(entry) => Next::Home(entry),
-            Found::Reserved => Next::Reserved,
-            Found::Unknown(stale) => Next::Unsure(stale),
-            Found::Missing if self.asked.len() >= ASKED => {
-                rows::ASKED.met(format_args!(
+        loop {
+            match self.found().await {
+                Found::Active(entry) => return Next::Home(entry),
+                Found::Reserved => return Next::Reserved,
+                Found::Unknown(stale) => return Next::Unsure(stale),
+                Found::Missing => {}
+            }
+            if self.asked.len() < ASKED
+                && let Some(server) = self.servers.choose(self.imapd, self.proto, &self.asked).await
+            {
+                debug!(inbox = %self.inbox, server, "is to be made");
+                self.asked.push(server.clone());
+                return Next::Ask(server);
+            }
+            // The master refuses a name from the moment on when somebody else asks for it: a little before he has it.
+            if !self.reached || !self.turns_up().await {
+                return Next::Nobody;
+            }
+        }
+    }
+
+    /// Whether the list gets this name after all; it is waited for once.
+    async fn turns_up(&mut self) -> bool {
+        self.reached = false;
+        let mut news = self.directory.list().watch();
+        let until = Instant::now() + SETTLES;
+        while matches!(self.directory.list().get(self.inbox), Ok(None)) {
+            if !matches!(timeout_at(until, news.changed()).await, Ok(Ok(()))) {
+                rows::SETTLES.met(format_args!(
                     "{}: none of {} made it: is autocreate set there as it is here?",
                     self.inbox,
                     self.asked.join(", ")
                 ));
-                Next::Nobody
+                return false;
             }
-            Found::Missing => match self.servers.choose(self.imapd, self.proto, &self.asked).await {
-                Some(server) => {
-                    debug!(inbox = %self.inbox, server, "is to be made");
-                    self.asked.push(server.clone());
-                    Next::Ask(server)
-                }
-                None => Next::Nobody,
-            },
         }
+        true
     }
 
     /// What the list has, once it has all that the master has acknowledged. A reservation of a moment ago is somebody's who is

@@ -47,16 +47,21 @@ impl Servers {
         if state.listed != imapd.serverlist || state.chooser.rules() != rules {
             *state = State { listed: imapd.serverlist.clone(), chooser: Chooser::new(rules) };
         }
-        if state.chooser.is_due(Instant::now().into_std()) {
-            let candidates = match rules.needs_figures() {
-                true => survey(&self.upstream, &state.listed, rules.mode).await,
-                false => state.listed.iter().map(without_figures).collect(),
-            };
-            state.chooser.read(candidates, Instant::now().into_std());
+        let is_tried = |server: &str| tried.iter().any(|one| one == server);
+        let can_take = |server: &str| !is_tried(server) && self.upstream.admit(server, proto).is_ok();
+        if !state.chooser.is_due(Instant::now().into_std()) {
+            let chosen = state.chooser.choose(dice(), can_take);
+            // One that told nothing when it was asked last may be back.
+            let unread = |server: &String| !is_tried(server) && !state.chooser.has_read(server);
+            if chosen.is_some() || !state.listed.iter().any(unread) {
+                return chosen;
+            }
         }
-        let can_take = |server: &str| {
-            !tried.iter().any(|one| one == server) && self.upstream.admit(server, proto).is_ok()
+        let candidates = match rules.needs_figures() {
+            true => survey(&self.upstream, &state.listed, rules.mode).await,
+            false => state.listed.iter().map(without_figures).collect(),
         };
+        state.chooser.read(candidates, Instant::now().into_std());
         state.chooser.choose(dice(), can_take)
     }
 }

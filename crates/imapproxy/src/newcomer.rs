@@ -30,11 +30,10 @@ impl Session {
                     return Ok(Some(entry.server().to_owned()));
                 }
                 // A login makes the INBOX; a connection that is parked has its login behind it.
-                Next::Ask(server) => {
-                    if let Err(error) = self.way(&server)?.open().await {
-                        warn!(user, "{error}");
-                    }
-                }
+                Next::Ask(server) => match self.way(&server)?.open().await {
+                    Ok(_) => arrival.answered(),
+                    Err(error) => warn!(user, "{error}"),
+                },
                 Next::Nobody => {
                     warn!(user, "no backend has made an INBOX for a newcomer");
                     return Ok(None);

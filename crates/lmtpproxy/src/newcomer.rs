@@ -57,10 +57,12 @@ impl Newcomers {
                 Next::Ask(server) => match self.hand_in(&server, &who).await {
                     Ok(answer) if answer.code >= 500 => {
                         warn!(user = who.userid, server, code = answer.code, "makes no INBOX");
+                        arrival.answered();
                         failure = Refusal::UnknownUser;
                     }
                     Ok(answer) => {
-                        info!(user = who.userid, server, code = answer.code, "has the newcomer");
+                        info!(user = who.userid, server, code = answer.code, "has heard of a newcomer");
+                        arrival.answered();
                         may_come = true;
                     }
                     Err(error) => {

@@ -9,7 +9,7 @@ use protocol::origin::Origin;
 use protocol::pop3::reply::Reply;
 use protocol::pop3::unopenable::Unopenable;
 use tracing::{info, warn};
-use upstream::{Proto, Upstream};
+use upstream::{Error, Proto, Upstream};
 
 use crate::locate;
 use crate::session::Backend;
@@ -31,7 +31,7 @@ pub type Opened = Result<(String, Backend), String>;
 impl Way<'_> {
     pub async fn open(&self, name: &MailboxName, login: &Login) -> Opened {
         match locate::backend(self.directory, name).await {
-            Ok(server) => self.connect(server).await,
+            Ok(server) => self.connected(server).await,
             Err(Reply::Unopenable(Unopenable::NoMailbox | Unopenable::Reserved))
                 if name.is_inbox()
                     && placement::has_inbox_made(self.imapd, &login.userid, &login.groups, false) =>
@@ -52,12 +52,16 @@ impl Way<'_> {
         reply.to_string()
     }
 
-    async fn connect(&self, server: String) -> Opened {
+    async fn connected(&self, server: String) -> Opened {
+        self.connect(server).await.map_err(|error| locate::refusal(&error))
+    }
+
+    async fn connect(&self, server: String) -> Result<(String, Backend), Error> {
         match self.upstream.pop3(&server, self.user, Some(self.origin)).await {
             Ok(connection) => Ok((server, connection)),
             Err(error) => {
                 warn!(user = self.user, "{error}");
-                Err(locate::refusal(&error))
+                Err(error)
             }
         }
     }
@@ -68,13 +72,18 @@ impl Way<'_> {
         let mut refusal = None;
         loop {
             match arrival.next().await {
-                Next::Home(entry) => return self.connect(entry.server().to_owned()).await,
+                Next::Home(entry) => return self.connected(entry.server().to_owned()).await,
                 Next::Ask(server) => match self.connect(server).await {
                     Ok((server, connection)) => {
                         info!(user = self.user, server, "a newcomer has an INBOX");
                         return Ok((server, connection));
                     }
-                    Err(why) => refusal = Some(why),
+                    Err(error) => {
+                        if !error.is_unreachable() {
+                            arrival.answered();
+                        }
+                        refusal = Some(locate::refusal(&error));
+                    }
                 },
                 Next::Nobody => return Err(refusal.unwrap_or_else(|| self.refused(Unopenable::NoMailbox))),
                 Next::Reserved => return Err(self.refused(Unopenable::Reserved)),

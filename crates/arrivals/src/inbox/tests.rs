@@ -78,6 +78,40 @@ async fn of_servers_that_make_no_inbox_three_are_asked_each_once() {
 }
 
 #[tokio::test]
+async fn whoever_loses_a_name_to_another_backend_waits_until_the_list_has_it() {
+    let (imapd, list, inbox) = (imapd("defaultserver: be1\n"), List::memory(), inbox());
+    let servers = servers(&imapd);
+    let mut arrival = Arrival::new(&servers, &list, &imapd, &inbox, Proto::Imap);
+    asked(arrival.next().await);
+    // be1 was refused the name: be2 had asked for it before, and the master has not told anybody yet.
+    arrival.answered();
+    let (next, ()) = tokio::join!(arrival.next(), async {
+        tokio::task::yield_now().await;
+        put(&list, Entry::reserved(at("be2"))).await;
+        put(&list, Entry::active(at("be2"), "fred\tlrs\t")).await;
+    });
+    assert!(matches!(next, Next::Home(entry) if entry.server() == "be2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_makes_is_waited_for_once_and_not_at_all_where_nobody_answered() {
+    let (imapd, list, inbox) = (imapd("defaultserver: be1\n"), List::memory(), inbox());
+    let servers = servers(&imapd);
+    for (answers, wait) in [(false, std::time::Duration::ZERO), (true, SETTLES)] {
+        let mut arrival = Arrival::new(&servers, &list, &imapd, &inbox, Proto::Imap);
+        asked(arrival.next().await);
+        if answers {
+            arrival.answered();
+        }
+        let before = Instant::now();
+        assert_eq!(arrival.next().await, Next::Nobody);
+        assert!(before.elapsed() >= wait && before.elapsed() < wait + SETTLES / 2);
+        assert_eq!(arrival.next().await, Next::Nobody);
+        assert!(before.elapsed() < wait + SETTLES / 2, "once");
+    }
+}
+
+#[tokio::test]
 async fn the_default_server_takes_newcomers_alone_and_without_any_nobody_does() {
     for (options, expected) in [
         ("serverlist: be1 be2\ndefaultserver: be3\n", &["be3"][..]),

@@ -1,5 +1,6 @@
 //! The rules of the house, as a test: what a reader may rely on without looking.
 
+mod circles;
 mod layers;
 mod limits;
 mod options;
@@ -121,7 +122,7 @@ fn tests_await_events_and_never_sleep() {
         if path.contains("house_rules") || path.starts_with("tests/simulation/src/") {
             continue;
         }
-        let tests = if path.contains("/tests/") || path.starts_with("tests/") {
+        let tests = if path.contains("/tests/") || path.ends_with("/tests.rs") || path.starts_with("tests/") {
             text.as_str()
         } else {
             text.split_once("#[cfg(test)]\nmod tests").map(|(_, tests)| tests).unwrap_or_default()

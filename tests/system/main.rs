@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a test says what must hold
 
+mod answers;
 mod bad_input;
 mod content;
 mod crashes;
@@ -24,6 +25,7 @@ mod metadata;
 mod modes;
 mod mta;
 mod names;
+mod newcomers;
 mod noted;
 mod notify;
 mod operating;

@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-use murder::clients::Imap;
 use system_tests::{Murder, Plan};
+
+use crate::answers::{ask, first};
 
 fn murder() -> Murder {
     let plan = Plan::nodes(1, 2).user("alice", "backend1").user("bob", "backend2");
@@ -13,16 +14,6 @@ fn murder() -> Murder {
         admin.must(command).expect(command);
     }
     murder
-}
-
-fn ask(imap: &mut Imap, command: &str) -> Vec<String> {
-    let reply = imap.command(command).expect(command);
-    reply.lines.into_iter().chain([reply.result]).collect()
-}
-
-/// The first line of an answer that was given.
-fn told(imap: &mut Imap, command: &str) -> String {
-    ask(imap, command).swap_remove(0)
 }
 
 #[test]
@@ -61,7 +52,7 @@ fn annotations_are_the_same_directly_and_through_a_frontend() {
     }
     through.must("SETMETADATA Work (/private/specialuse \"\\\\Junk\")").expect("a special use");
     for imap in [&mut direct, &mut through] {
-        assert_eq!(told(imap, "LIST \"\" Work"), "* LIST (\\HasNoChildren \\Junk) \"/\" Work");
+        assert_eq!(first(imap, "LIST \"\" Work"), "* LIST (\\HasNoChildren \\Junk) \"/\" Work");
     }
     // Where mailboxes are on two backends, they are told in one order.
     assert_eq!(
@@ -84,7 +75,7 @@ fn annotations_of_the_server_are_on_every_backend() {
     {
         let mut imap = murder.login(node, user);
         assert_eq!(
-            told(&mut imap, "GETMETADATA \"\" (/shared/comment /shared/motd)"),
+            first(&mut imap, "GETMETADATA \"\" (/shared/comment /shared/motd)"),
             "* METADATA \"\" (\"/shared/comment\" \"ours\" \"/shared/motd\" \"Hello\")",
             "{node} {user}"
         );
@@ -92,7 +83,7 @@ fn annotations_of_the_server_are_on_every_backend() {
     let mut alice = murder.login("frontend1", "alice");
     alice.must("SETMETADATA \"\" (/private/token \"t\")").expect("set");
     assert_eq!(
-        told(&mut murder.login("backend1", "alice"), "GETMETADATA \"\" /private/token"),
+        first(&mut murder.login("backend1", "alice"), "GETMETADATA \"\" /private/token"),
         "* METADATA \"\" (\"/private/token\" \"t\")"
     );
     admin.must("SETMETADATA \"\" (/shared/motd NIL /shared/comment NIL)").expect("unset");
@@ -168,8 +159,12 @@ fn quotas_of_a_tree_on_two_backends_are_set_on_both() {
         let text = format!("Subject: x\r\n\r\n{}\r\n", "y".repeat(2000));
         admin.must(&format!("APPEND {mailbox} {{{}+}}\r\n{text}", text.len())).expect("APPEND");
     }
-    assert_eq!(told(&mut admin, "GETQUOTA team"), "* QUOTA team (STORAGE 4 1000)");
+    assert_eq!(first(&mut admin, "GETQUOTA team"), "* QUOTA team (STORAGE 4 1000)");
     for node in ["backend1", "backend2"] {
-        assert_eq!(told(&mut murder.admin(node), "GETQUOTA team"), "* QUOTA team (STORAGE 2 1000)", "{node}");
+        assert_eq!(
+            first(&mut murder.admin(node), "GETQUOTA team"),
+            "* QUOTA team (STORAGE 2 1000)",
+            "{node}"
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! Annotations of messages, and subscriptions to mailboxes of others, through a real frontend and two real backends.
 
-use murder::clients::Imap;
 use system_tests::{Murder, Plan};
+
+use crate::answers::{ask, told};
 
 fn murder() -> Murder {
     let plan = Plan::nodes(1, 2).user("alice", "backend1").user("bob", "backend2");
@@ -19,23 +20,6 @@ fn murder() -> Murder {
         admin.must(command).expect(command);
     }
     murder
-}
-
-/// The lines of an answer; the tag of an ESEARCH is the client's own.
-fn ask(imap: &mut Imap, command: &str) -> Vec<String> {
-    let reply = imap.command(command).expect(command);
-    let untagged = |line: String| match (line.find("(TAG "), line.find(')')) {
-        (Some(from), Some(to)) if from < to => format!("{}(TAG){}", &line[..from], &line[to + 1..]),
-        _ => line,
-    };
-    reply.lines.into_iter().chain([reply.result]).map(untagged).collect()
-}
-
-/// The lines of an answer, without its last one.
-fn told(imap: &mut Imap, command: &str) -> Vec<String> {
-    let mut lines = ask(imap, command);
-    assert!(lines.pop().unwrap().starts_with("OK"), "{command}");
-    lines
 }
 
 #[test]

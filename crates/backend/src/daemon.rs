@@ -1,21 +1,17 @@
 //! The daemon: opens the store, serves every listener in its protocol and its list to the tools, closes the store.
 
-use std::fs::{self, File};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use config::imapd::{Imapd, Partition, is_among_messages};
 use directory::lookup;
 use protocol::spoken::Protocol;
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
 use service::Connection;
 use service::Context;
 use service::Exit;
 
 use crate::clearance::{Clearance, Standing};
 use crate::imap::metadata::definitions::Definitions;
-use crate::{control, imap, lmtp, pop3, resync};
+use crate::{control, imap, lmtp, partitions, pop3, resync};
 use store::{Master, Store};
 
 /// The task of one connection.
@@ -31,7 +27,7 @@ pub async fn run_watched(
     context: Context,
     watch: impl Fn(Task) -> Task + Clone + Send + Sync + 'static,
 ) -> Result<(), Exit> {
-    let _partitions = hold_partitions(&context.imapd())?;
+    let _partitions = partitions::hold_when_free(&context.imapd()).await.map_err(partitions::Error::exit)?;
     let standing = Arc::new(Standing::default());
     let master =
         Clearance::of(&context, standing.clone()).map(|clearance| Arc::new(clearance) as Arc<dyn Master>);
@@ -75,54 +71,6 @@ impl Services {
             other => tracing::warn!(listener = connection.listener.name, "{other:?} is not spoken here"),
         }
     }
-}
-
-/// Two stores with directories of their own could still share a spool, by a slip in imapd.conf, and ruin it: each partition is
-/// locked for as long as the daemon runs.
-fn hold_partitions(imapd: &Imapd) -> Result<Vec<File>, Exit> {
-    let hold = |partition: &Partition| {
-        let shown = partition.path.display();
-        let failed =
-            |why: std::io::Error| Exit::new(75, format!("partition-{}: {shown}: {why}", partition.name));
-        fs::create_dir_all(&partition.path).map_err(failed)?;
-        let directory = File::open(&partition.path).map_err(failed)?;
-        match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(directory),
-            Err(Errno::WOULDBLOCK) => Err(Exit::new(
-                75,
-                format!(
-                    "partition-{}: {shown} is in use by another store: each needs its own",
-                    partition.name
-                ),
-            )),
-            Err(error) => Err(failed(error.into())),
-        }
-    };
-    let held: Result<Vec<File>, Exit> = imapd.partitions().iter().map(hold).collect();
-    apart(imapd)?;
-    held
-}
-
-/// imapd.conf is judged by its words; a link may still lead from one partition into another's messages.
-fn apart(imapd: &Imapd) -> Result<(), Exit> {
-    let real = |partition: &Partition| {
-        let path = &partition.path;
-        fs::canonicalize(path).map_err(|why| Exit::new(75, format!("{}: {why}", path.display())))
-    };
-    let places = imapd.partitions().iter().map(real).collect::<Result<Vec<_>, Exit>>()?;
-    for (inner, at) in imapd.partitions().iter().zip(&places) {
-        for (outer, around) in imapd.partitions().iter().zip(&places) {
-            if at != around && is_among_messages(around, at) {
-                return Err(Exit::config(format!(
-                    "partition-{}: {} lies in the message directories of partition-{}: mail would be lost",
-                    inner.name,
-                    at.display(),
-                    outer.name
-                )));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Should the list turn out to be damaged only while it is read, the daemon ends: its supervisor starts it again, and the

@@ -22,6 +22,14 @@ bounds::table! {
     pub(crate) REQUEST: u64 = 1 << 20, Bytes, "chosen: names of many mailboxes";
     /// How long a tool may take to say what it wants.
     pub(crate) TOOL: Duration = Duration::from_secs(10), Time, "chosen: both are on this host";
+    /// Tools that are served or wait at once.
+    pub(crate) TOOLS: usize = 16, Count, "chosen: more than an operator starts";
+    /// How long a tool waits for a backend that starts or ends.
+    pub(crate) STARTING: Duration = Duration::from_secs(60), Time, "chosen: a store that was killed has played its log back by then";
+    /// How long a backend that starts waits for a tool.
+    pub(crate) PARTITIONS_FREE: Duration = Duration::from_secs(3), Time, "as for its list";
+    /// How often they look.
+    pub(crate) STARTING_STEP: Duration = Duration::from_millis(100), Time, "chosen: nobody notices";
     /// The pause after no tool could be accepted.
     pub(crate) FAILING: Duration = Duration::from_secs(1), Time, "chosen: a socket that only fails must not keep a processor busy";
 }

@@ -8,7 +8,7 @@ use std::{
 
 use config::imapd::Imapd;
 use directory::client::{self, Client};
-use mailboxes::{Change, CommitError, Entry, List, OpenError, Options};
+use mailboxes::{Change, CommitError, Entry, LIST_PAGE, List, OpenError, Options};
 use protocol::{location::LocationError, location::ServerName, name::MailboxName};
 use service::process;
 use store::Store;
@@ -128,7 +128,7 @@ impl Lists {
             Lists::Open(list) => {
                 let mut after: Option<MailboxName> = None;
                 loop {
-                    let page = list.scan(after.as_ref(), PAGE)?;
+                    let page = list.scan(after.as_ref(), LIST_PAGE)?;
                     after = page.entries.last().map(|(name, _)| name.clone());
                     page.entries.into_iter().for_each(|(name, entry)| each(name, entry));
                     if !page.more {
@@ -154,7 +154,7 @@ impl Lists {
             Lists::Absent if entries.is_empty() => {}
             Lists::Absent => return Err(Failure::Said("there is no mailboxes database yet".into())),
             Lists::Open(list) => {
-                for some in entries.chunks(PAGE) {
+                for some in entries.chunks(LIST_PAGE) {
                     let changes = some.iter().map(|(name, entry)| Change::put(name.clone(), entry.clone()));
                     list.commit(changes.collect()).await?;
                 }
@@ -173,7 +173,7 @@ impl Lists {
         match self {
             Lists::Absent => {}
             Lists::Open(list) => {
-                for some in names.chunks(PAGE) {
+                for some in names.chunks(LIST_PAGE) {
                     list.commit(some.iter().cloned().map(Change::delete).collect()).await?;
                 }
             }
@@ -221,5 +221,3 @@ const OPENING: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
 /// How long somebody else may have the list open who does not answer for it yet.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Entries per step.
-const PAGE: usize = 1000;

@@ -10,5 +10,6 @@
 pub mod client;
 pub mod lookup;
 mod meter;
+mod proxy;
 pub mod replica;
 pub mod serve;

@@ -9,6 +9,16 @@
 //! from the first directory, link or file of another user on that user's. Links of root are followed.
 //!
 //! All of `murder`, `master` and `service` write through this crate; `tests/system/house_rules.rs` looks after it.
+//!
+//! | to | begin at |
+//! | --- | --- |
+//! | become the owner of a directory, for good or for one step | [`become_owner`], [`as_owner`], [`in_directory`] |
+//! | know whose place a path is | [`way`] |
+//! | read a file | [`open`], [`read`] |
+//! | write one: whole, as a note, at its end | [`replace`], [`note`], [`append`] |
+//! | hold one against other programs | [`lock_file`], [`locked`] |
+//! | make a directory, give it away | [`directory`], [`give`] |
+//! | listen on a socket, remove it or a file | [`listen`], [`datagrams`], [`bind`], [`remove_socket`], [`remove`] |
 
 mod acting;
 pub mod limits;

@@ -76,4 +76,6 @@ bounds::table! {
     pub(crate) PROOFS: usize = 10_000, Count, "chosen: some 100 bytes each";
     /// How long such a proof holds.
     pub(crate) PROOF_AGE: Duration = Duration::from_secs(4 * 3600), Time, "chosen: half a working day";
+    /// Characters of a name from outside that a line of a log shows.
+    pub(crate) NAME_SHOWN: usize = 80, Count, "chosen: a line of a log";
 }

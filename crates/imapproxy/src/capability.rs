@@ -7,10 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use protocol::imap::capability::{Facts, Moment, Node, announced};
 use upstream::Capabilities;
-
-use crate::session::Session;
 
 /// Capabilities of each backend, as it announced them last.
 #[derive(Default)]
@@ -37,7 +34,7 @@ impl Learnt {
     }
 
     /// The value that all share of a capability with one (`APPENDLIMIT=`): the smallest number.
-    fn smallest(&self, prefix: &str) -> Option<u64> {
+    pub fn smallest(&self, prefix: &str) -> Option<u64> {
         let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         let value = |capabilities: &Capabilities| {
             capabilities.iter().find_map(|item| item.strip_prefix(prefix)?.parse::<u64>().ok())
@@ -47,31 +44,6 @@ impl Learnt {
         }
         servers.values().filter_map(value).min()
     }
-}
-
-/// The words, as they are told at this moment.
-pub fn words(session: &Session, moment: Moment) -> String {
-    let (listener, learnt) = (&session.listener, &session.node.capabilities);
-    let (imapd, channel) = (listener.imapd(), session.client.peer.stream.channel());
-    let auth = listener.auth();
-    let facts = Facts {
-        moment,
-        starttls: channel.tls.is_none() && listener.starttls().is_some(),
-        mechanisms: auth.mechanisms(channel),
-        no_plaintext: !auth.allows_plaintext(channel),
-        literal_minus: imapd.literalminus,
-        append_limit: learnt.smallest("APPENDLIMIT="),
-        compressed: session.client.peer.stream.is_compressed(),
-        idle: !imapd.imapidlepoll.is_zero(),
-        referrals: !imapd.proxyd_disable_mailbox_referrals,
-        unauthenticate: session.user.as_ref().is_some_and(|user| user.is_admin()),
-        // Theirs to say.
-        eight_bit: true,
-        proxy: false,
-        master: imapd.mupdate_server.as_deref(),
-        suppressed: &imapd.suppress_capabilities,
-    };
-    announced(Node::Frontend(&|word| learnt.all_have(word)), &facts).join(" ")
 }
 
 #[cfg(test)]

@@ -4,24 +4,29 @@
 //! acts for the user, and copies what comes back. Where a mailbox is, and who may see it, it knows from its own replica
 //! of the master's list.
 //!
-//! * [`grammar`]: what is read of a command and of an answer; [`capability`]: what is announced.
-//! * [`placement`]: where a new mailbox goes.
-//! * [`peer`]: one end of a session, read and written at once with the others.
-//! * [`session`]: the client, its connections, and how bytes go between them.
-//! * [`cmd`]: the commands, one file per family.
-//! * [`node`]: what all sessions share; [`learn`] finds out what the backends can.
-//! * [`parked`]: connections to backends between two sessions of one user.
-//! * [`watch`]: what a client is told without asking, of mailboxes on all backends.
+//! | module | what it is |
+//! | --- | --- |
+//! | [`session`] | the client, its connections, and how bytes go between them |
+//! | [`cmd`] | the commands, one file per family |
+//! | [`outcome`] | how a command ends, and why one does not go on |
+//! | [`grammar`] | what is read of a command and of an answer |
+//! | [`capability`] | what the backends announce, each as it did last |
+//! | [`newcomer`] | a user who has no INBOX yet |
+//! | [`peer`] | one end of a session, read and written at once with the others |
+//! | [`node`] | what all sessions share; [`learn`] finds out what the backends can |
+//! | [`parked`] | connections to backends between two sessions of one user |
+//! | [`watch`] | what a client is told without asking, of mailboxes on all backends |
 
 pub mod capability;
 pub mod cmd;
 pub mod grammar;
 pub mod learn;
 pub mod limits;
+pub mod newcomer;
 pub mod node;
+pub mod outcome;
 pub mod parked;
 pub mod peer;
-pub mod placement;
 pub mod session;
 pub mod watch;
 

@@ -26,6 +26,10 @@ bounds::table! {
     pub(crate) BEFORE_LOGIN_BOUND: Duration = service::limits::BEFORE_LOGIN, Time, "chosen; RFC 3501 section 5.4 speaks of the time after it";
     /// How long the last words may take, to a client that may not read.
     pub(crate) GOOD_BYE_BOUND: Duration = Duration::from_secs(2), Time, "chosen: some round trips of a slow line";
+    /// How long a command goes on after its session was ended by an administrator, or its user denied the service.
+    pub(crate) LAST_COMMAND: Duration = Duration::from_secs(10), Time, "chosen: most commands are answered by then";
+    /// How long a backend may say nothing to a command whose client has closed its side of the connection.
+    pub(crate) UNHEARD: Duration = Duration::from_secs(20), Time, "chosen: two reports of a search that goes on, to a client that sends no more";
     /// How often idle connections are looked for.
     pub(crate) IDLE_CHECK: Duration = Duration::from_secs(60), Time, "chosen: a fifth of what they may idle";
     /// Idle connections to backends are closed after this.
@@ -54,6 +58,8 @@ bounds::table! {
     pub(crate) SMALL: u64 = 65_536, Bytes, "Cyrus's proxy does so";
     /// How long one of several backends may say nothing before it is missing from an answer; twice client_timeout where that is less.
     pub(crate) SILENCE: Duration = Duration::from_secs(20), Time, "chosen: two reports of a search that goes on";
+    /// How long they may take together for one command; those that are not done by then are missing from its answer.
+    pub(crate) GATHERED: Duration = Duration::from_secs(300), Time, "chosen: a search in many mailboxes is done by then";
     /// Bytes of one response of one of several backends.
     pub(crate) RESPONSE_MAX: usize = 1024 * 1024, Bytes, "chosen: the UIDs of a search in a mailbox of 100,000 messages";
     /// Mailboxes in which one ESEARCH searches.
@@ -89,6 +95,8 @@ bounds::table! {
     pub(crate) LOOK: Duration = Duration::from_secs(60), Time, "chosen: an operator waits as long";
     /// How long a TLS handshake may take after STARTTLS.
     pub(crate) HANDSHAKE_BOUND: Duration = Duration::from_secs(30), Time, "chosen: some round trips of a slow line";
+    /// How long the end of a client's compressed bytes may take, after UNAUTHENTICATE.
+    pub(crate) FLUSHED: Duration = Duration::from_secs(10), Time, "chosen: the last packet of what was sent at once";
     /// Bytes of a command that is read whole, with its literals.
     pub(crate) COMMAND: usize = 1024 * 1024, Bytes, "chosen: the longest LIST and SEARCH are read whole by backends";
     /// Bytes of a command before the login.
@@ -115,8 +123,8 @@ bounds::table! {
     pub(crate) FIRST: Duration = Duration::from_secs(1), Time, "chosen: soon after the start, while the first list arrives";
     /// Every later pause between such rounds.
     pub(crate) LATER: Duration = Duration::from_secs(60), Time, "chosen: rarely";
-    /// Bytes of a line of a backend's answer when a mailbox is placed.
-    pub(crate) PLACEMENT_LINE: usize = 16 * 1024, Bytes, "chosen: longer than any answer";
+    /// Backends that one CREATE is sent to, when those chosen before cannot take a mailbox at the moment.
+    pub(crate) CHOSEN: usize = 3, Count, "chosen: a user waits for each";
     /// Bytes of a command's name.
     pub(crate) VERB_MAX: usize = 64, Bytes, "chosen: longer than any command's name";
     /// A buffer that holds so much is full: nothing more is read for it, or put into it.

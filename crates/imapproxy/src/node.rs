@@ -3,17 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrivals::Servers;
 use config::imapd::Imapd;
 use directory::lookup::Lookup;
 use mailboxes::hub::Hub;
-use protocol::imap::Refusal;
 use protocol::namespace::Namespace;
 use upstream::Upstream;
 
 use crate::capability::Learnt;
 use crate::parked::Parked;
-use crate::placement::Placement;
-use crate::session::Stop;
 
 pub use service::listen::Listener;
 
@@ -25,7 +23,8 @@ pub struct Node {
     /// The way to the backends.
     pub upstream: Upstream,
     pub capabilities: Learnt,
-    pub placement: Placement,
+    /// The backends that take new mailboxes.
+    pub servers: Servers,
     /// Connections to backends that wait for their users' next sessions.
     pub parked: Parked,
     /// Who hears of changes of the list.
@@ -34,12 +33,13 @@ pub struct Node {
 
 impl Node {
     pub fn new(imapd: &Imapd, directory: Arc<dyn Lookup>) -> Arc<Node> {
+        let upstream = Upstream::new(imapd);
         Arc::new(Node {
             directory,
             namespace: service::names::namespace(imapd),
-            upstream: Upstream::new(imapd),
+            servers: Servers::new(upstream.clone()),
+            upstream,
             capabilities: Learnt::default(),
-            placement: Placement::default(),
             parked: Parked::default(),
             hub: Hub::default(),
         })
@@ -49,12 +49,6 @@ impl Node {
     pub fn client_timeout(&self) -> Duration {
         self.upstream.imapd().client_timeout
     }
-}
-
-/// This node's own list cannot be read.
-pub fn unreadable(error: mailboxes::Error) -> Stop {
-    tracing::error!("the list of mailboxes: {error}");
-    Refusal::ListUnsure.into()
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use upstream::wire::imap::Id;
 
 use crate::limits::{PARKED, PARKED_LIFE, PARKED_OF_USER, PARKED_WAIT, PARKING, rows};
-use crate::session::link::Link;
+use crate::session::link::{Link, Settings};
 
 /// What is parked in this process; cheap to clone.
 #[derive(Clone)]
@@ -34,10 +34,6 @@ pub struct Parked {
     /// Connections of all users together.
     most: usize,
 }
-
-/// Which reading of the settings a connection was logged in with.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Settings(u64);
 
 #[derive(Default)]
 struct State {
@@ -219,5 +215,81 @@ impl State {
 
     fn show(&self) {
         metrics::gauge!("murder_links_parked").set(self.places.len() as f64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    use transport::peer::Peer;
+    use transport::stream::Stream;
+    use upstream::wire::imap::Wire;
+    use upstream::{Capabilities, Connection};
+
+    use super::*;
+
+    /// A connection to a backend that agrees to all that it is told, for as long as it is there.
+    fn link() -> Link {
+        let (near, far) = tokio::io::duplex(1024);
+        tokio::spawn(async move {
+            let mut far = BufReader::new(far);
+            let mut line = String::new();
+            while far.read_line(&mut line).await.is_ok_and(|read| read > 0) {
+                let tag = line.split(' ').next().unwrap_or_default().to_owned();
+                if far.write_all(format!("{tag} OK Completed\r\n").as_bytes()).await.is_err() {
+                    return;
+                }
+                line.clear();
+            }
+        });
+        let address = "127.0.0.1:143".parse().unwrap();
+        let connection = Connection {
+            stream: Stream::memory(near, Peer::Tcp { remote: address, local: address }),
+            input: BytesMut::new(),
+            wire: Wire::new([7; 10]),
+            capabilities: Capabilities::from_words("IMAP4rev1 XCLIENT XCLIENT=PARKED"),
+            text: String::new(),
+        };
+        Link::new(connection, Settings::default())
+    }
+
+    fn origin() -> Origin {
+        Origin { session: "fe-1".to_owned(), parked: true, ..Origin::default() }
+    }
+
+    async fn until(parked: &Parked, count: usize) {
+        while parked.waiting() != count {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_than_a_thousand_connections_are_parked_and_those_that_wait_longest_go_first() {
+        let parked = Parked { state: Arc::default(), most: PARKED };
+        for number in 0..PARKED + 10 {
+            parked.park("be", &format!("user{number}"), link(), &origin());
+            assert!(parked.lock().places.len() <= PARKED);
+        }
+        until(&parked, PARKED).await;
+        assert_eq!(parked.lock().users.len(), PARKED);
+        for number in 0..10 {
+            assert!(parked.take("be", &format!("user{number}")).is_none(), "user{number}");
+        }
+        assert!(
+            parked.take("be", "user10").is_some() && parked.take("be", &format!("user{PARKED}")).is_some()
+        );
+        assert_eq!(parked.waiting(), PARKED - 2);
+    }
+
+    #[tokio::test]
+    async fn of_one_user_a_few_connections_are_parked_whatever_server_they_are_to() {
+        let parked = Parked { state: Arc::default(), most: PARKED };
+        for number in 0..PARKED_OF_USER + 2 {
+            parked.park(&format!("be{number}"), "fred", link(), &origin());
+        }
+        until(&parked, PARKED_OF_USER).await;
+        assert!(parked.take("be0", "fred").is_none() && parked.take("be1", "fred").is_none());
+        assert!(parked.take("be2", "fred").is_some());
     }
 }

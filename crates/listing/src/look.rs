@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use mailboxes::{Entry, List};
+use mailboxes::{Entry, LIST_PAGE, List};
 use protocol::acl::{Acl, Granting, Rights, Who};
 use protocol::name::MailboxName;
 use protocol::namespace::{Hierarchy, Namespace, View, normal};
@@ -100,6 +100,29 @@ impl Viewer {
         Ok(fitting)
     }
 
+    /// Whether the user may create a mailbox of this name, as far as the list says it.
+    pub fn may_create(&self, name: &MailboxName) -> Result<bool, mailboxes::Error> {
+        if self.namespace.check_create(name).is_err()
+            || self.namespace.is_deleted(name)
+            || self.list.get(name)?.is_some()
+        {
+            return Ok(false);
+        }
+        if let Some(inbox) = name.inbox().filter(|inbox| inbox != name)
+            && self.list.get(&inbox)?.is_none()
+        {
+            return Ok(false);
+        }
+        let mut above = name.parent();
+        while let Some(parent) = above.filter(|_| !self.admin) {
+            if let Some(entry) = self.list.get(&parent)? {
+                return Ok(self.rights(&parent, &entry.acl).contains(Rights::CREATE));
+            }
+            above = parent.parent();
+        }
+        Ok(self.admin)
+    }
+
     /// The user's rights by an ACL and by owning the mailbox.
     fn rights(&self, name: &MailboxName, acl: &str) -> Rights {
         let who = Who { userid: &self.userid, groups: &self.groups };
@@ -158,7 +181,7 @@ impl Viewer {
             |name: &MailboxName| start.as_ref().is_none_or(|start| name.as_str().starts_with(start.as_str()));
         let mut after = start.clone();
         loop {
-            let page = self.list.scan(after.as_ref(), PAGE)?;
+            let page = self.list.scan(after.as_ref(), LIST_PAGE)?;
             after = page.entries.last().map(|(name, _)| name.clone());
             for (name, entry) in page.entries.into_iter().take_while(|(name, _)| within(name)) {
                 budget.check()?;
@@ -247,6 +270,3 @@ fn rank(name: &MailboxName, inbox: Option<&MailboxName>) -> u8 {
         _ => 2,
     }
 }
-
-/// Entries taken at once from the list.
-const PAGE: usize = 1000;

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use mailboxes::Entry;
 use mailboxes::hub::{Depth as Reach, Scope};
+use mailboxes::{Entry, LIST_PAGE};
 use protocol::acl::Rights;
 use protocol::imap::command::multisearch::Source;
 use protocol::imap::command::notify::Group;
@@ -153,7 +153,7 @@ impl Search<'_> {
         let Some(root) = root else { return Ok(()) };
         let mut after = None;
         loop {
-            let page = self.viewer.list.subtree(&root, after.as_ref(), PAGE)?;
+            let page = self.viewer.list.subtree(&root, after.as_ref(), LIST_PAGE)?;
             after = page.entries.last().map(|(name, _)| name.clone());
             for (name, entry) in page.entries {
                 self.budget.check()?;
@@ -213,9 +213,6 @@ impl Viewer {
         self.namespace.internal(external, &self.view()).ok()
     }
 }
-
-/// Entries taken at once from the list.
-const PAGE: usize = 1000;
 
 #[cfg(test)]
 mod tests {

@@ -16,7 +16,7 @@ use crate::route::{Policy, Route};
 use crate::transaction::{Terms, Transaction};
 
 /// What the clients of a listener share.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     pub policy: Policy,
     pub terms: Terms,

@@ -6,10 +6,13 @@
 //!             ─ DATA ─▶ deliver: a group per backend ─▶ transaction ─ upstream::Pool ─▶ backends
 //! ```
 //!
+//! A recipient without an INBOX who is to get one is handed in to a backend that makes it ([`newcomer`]).
+//!
 //! It queues nothing: when the client has its replies, the message is on the backends or was refused.
 
 pub mod deliver;
 pub mod limits;
+pub mod newcomer;
 pub mod route;
 mod serve;
 pub mod transaction;

@@ -8,6 +8,8 @@ use protocol::lmtp::recipient::{AddressError, Recipient, Rules};
 use protocol::lmtp::refusal::Refusal;
 use tracing::warn;
 
+use crate::newcomer::{Newcomer, Newcomers};
+
 /// An accepted recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
@@ -19,13 +21,15 @@ pub struct Route {
 }
 
 /// The options that routing depends on.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Policy {
     pub rules: Rules,
     /// `lmtp_catchall_mailbox`
     pub catchall: Option<String>,
     /// `lmtp_fuzzy_mailbox_match`
     pub fuzzy: bool,
+    /// `autocreate_…`
+    pub newcomers: Newcomers,
 }
 
 impl Policy {
@@ -45,6 +49,9 @@ impl Policy {
         })?;
         let entry = match directory.find(recipient.required()).await {
             Found::Active(entry) => entry,
+            Found::Missing | Found::Reserved if self.is_newcomer(&recipient) => {
+                self.settle(mail, to, &recipient, directory).await?
+            }
             Found::Reserved => return Err(Refusal::Reserved),
             Found::Unknown(stale) => {
                 warn!(mailbox = %recipient.required(), "{stale}");
@@ -56,6 +63,25 @@ impl Policy {
             may_post(&entry, mail.auth.as_deref())?;
         }
         Ok(entry)
+    }
+
+    fn is_newcomer(&self, recipient: &Recipient) -> bool {
+        matches!(recipient, Recipient::User { userid, .. } if self.newcomers.takes(userid))
+    }
+
+    async fn settle(
+        &self,
+        mail: &Mail,
+        to: &Path,
+        recipient: &Recipient,
+        directory: &dyn Lookup,
+    ) -> Result<Entry, Refusal> {
+        match recipient {
+            Recipient::User { userid, inbox, .. } => {
+                self.newcomers.settle(Newcomer { mail, to, userid, inbox }, directory).await
+            }
+            Recipient::Shared(_) => Err(Refusal::UnknownUser),
+        }
     }
 
     async fn alike(&self, recipient: &Recipient, directory: &dyn Lookup) -> Option<Entry> {
@@ -98,6 +124,7 @@ fn may_post(entry: &Entry, identity: Option<&str>) -> Result<(), Refusal> {
 mod tests {
     use std::sync::Arc;
 
+    use config::imapd::Imapd;
     use mailboxes::store::Memory;
     use mailboxes::{Follow, List, Options};
     use protocol::lmtp::command::Command;
@@ -126,7 +153,13 @@ mod tests {
     fn policy() -> Policy {
         let rules =
             Rules { namespace: Namespace::default(), postuser: String::new(), downcase: true, strict: true };
-        Policy { rules, catchall: None, fuzzy: false }
+        let imapd =
+            Imapd::parse(std::path::Path::new("/nowhere/imapd.conf"), "configdirectory: /nowhere\n", "lmtp");
+        let imapd = imapd.unwrap();
+        let upstream = upstream::Upstream::new(&imapd);
+        let servers = arrivals::Servers::new(upstream.clone());
+        let newcomers = Newcomers::new(imapd, servers, upstream::Pool::new(upstream));
+        Policy { rules, catchall: None, fuzzy: false, newcomers }
     }
 
     async fn route(

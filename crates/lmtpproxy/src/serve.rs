@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arrivals::Servers;
 use config::imapd::Imapd;
 use directory::lookup::Lookup;
 use directory::replica::Replica;
@@ -13,6 +14,7 @@ use service::Exit;
 use upstream::{Pool, Upstream};
 
 use crate::deliver::{Proxy, Settings};
+use crate::newcomer::Newcomers;
 use crate::route::Policy;
 use crate::transaction::Terms;
 
@@ -28,25 +30,28 @@ pub async fn run(context: Context) -> Result<(), Exit> {
 /// Serves all listeners until the daemon is to end.
 pub async fn serve(context: &Context, directory: Arc<dyn Lookup>) {
     let upstream = Upstream::new(&context.imapd());
-    let pool = Pool::new(upstream.clone());
+    let (pool, servers) = (Pool::new(upstream.clone()), Servers::new(upstream.clone()));
     context.on_reload(move |imapd| upstream.reload(&imapd));
-    context.serve(move |connection| one(connection, directory.clone(), pool.clone())).await;
+    context.serve(move |connection| one(connection, directory.clone(), pool.clone(), servers.clone())).await;
 }
 
-async fn one(connection: Connection, directory: Arc<dyn Lookup>, pool: Pool) {
+async fn one(connection: Connection, directory: Arc<dyn Lookup>, pool: Pool, servers: Servers) {
     let door = Door::of(&connection);
-    let settings = Settings::new(&connection.listener.imapd(), &door);
+    let imapd = connection.listener.imapd();
+    let newcomers = Newcomers::new(imapd.clone(), servers, pool.clone());
+    let settings = Settings::new(&imapd, &door, newcomers);
     let stop = connection.seat.stop();
     lmtp::serve(connection.stream, door, Proxy::new(Arc::new(settings), directory, pool), stop).await;
 }
 
 impl Settings {
-    fn new(imapd: &Imapd, door: &Door) -> Settings {
+    fn new(imapd: &Imapd, door: &Door, newcomers: Newcomers) -> Settings {
         Settings {
             policy: Policy {
                 rules: door.settings.rules.clone(),
                 catchall: imapd.lmtp_catchall_mailbox.clone(),
                 fuzzy: imapd.lmtp_fuzzy_mailbox_match,
+                newcomers,
             },
             terms: Terms {
                 step: imapd.lmtptxn_timeout.max(imapd.client_timeout),

@@ -227,18 +227,22 @@ impl Transaction<'_> {
 }
 
 /// Commands and replies on a connection, each step bounded.
-struct Dialog<'c> {
+pub(crate) struct Dialog<'c> {
     connection: &'c mut Connection,
     step: Duration,
 }
 
 impl<'c> Dialog<'c> {
-    fn new(connection: &'c mut Connection, step: Duration) -> Dialog<'c> {
+    pub(crate) fn new(connection: &'c mut Connection, step: Duration) -> Dialog<'c> {
         Dialog { connection, step }
     }
 
+    pub(crate) fn offers(&self, capability: &str) -> bool {
+        self.connection.capabilities.has(capability)
+    }
+
     /// Sends commands, all at once where the backend can take that, and reads the reply to each.
-    async fn exchange(&mut self, commands: &[Vec<u8>]) -> io::Result<Vec<Answer>> {
+    pub(crate) async fn exchange(&mut self, commands: &[Vec<u8>]) -> io::Result<Vec<Answer>> {
         let batch = if self.connection.capabilities.has("PIPELINING") { PIPELINED } else { 1 };
         let mut answers = Vec::with_capacity(commands.len());
         for commands in commands.chunks(batch) {

@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// What a backend got: per recipient, the messages.
 type Inbox = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
 
-/// A backend that answers by the recipient's name: `full` is over quota, `gone` is not known, `late` fails at the end.
+/// A backend that answers by the recipient's name: `full` is over quota, `gone` and `ghost` are not known, `late` fails at the end.
 struct Recorder {
     inbox: Inbox,
     accepted: Vec<String>,
@@ -41,7 +41,7 @@ impl Deliver for Recorder {
         let address = rcpt.to.to_string();
         match address.split('@').next().unwrap_or_default() {
             "full" if !rcpt.ignore_quota => Err(Refusal::OverQuota),
-            "gone" => Err(Refusal::UnknownUser),
+            "gone" | "ghost" => Err(Refusal::UnknownUser),
             _ => {
                 self.accepted.push(address);
                 Ok(())
@@ -359,6 +359,68 @@ async fn a_list_that_is_not_current_refuses_nobody_for_good() {
              S: 250 2.1.5 ok",
         )
         .await;
+}
+
+/// The reply to RCPT, where newcomers are sent to these servers.
+async fn newcomer(user: &str, options: &str) -> String {
+    let world = world(true, &format!("serverlist_select_mode: random\n{options}")).await;
+    let mut client = world.client().await;
+    client.talk("C: MAIL FROM:<a@b>\nS: 250 2.1.0 ok").await;
+    client.send(format!("RCPT TO:<{user}>\r\n").as_bytes()).await;
+    loop {
+        let line = client.line().await;
+        if line.as_bytes().get(3) == Some(&b' ') {
+            return line;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_newcomer_is_unknown_only_when_the_backends_that_could_take_him_say_so() {
+    const MAKES: &str = "autocreate_quota: 0\nautocreate_post: yes\n";
+    let (unknown, later) =
+        ("550 5.1.1 User unknown", "451 4.4.3 Server(s) unavailable to complete operation");
+    for (user, options, expected) in [
+        // Not made here: nobody is asked.
+        ("nobody", "serverlist: be1 be2\nautocreate_quota: 0\n", unknown),
+        ("nobody", "serverlist: be1 be2\nautocreate_post: yes\n", unknown),
+        ("nobody", &format!("serverlist: be1 be2\n{MAKES}autocreate_users: jane\n"), unknown),
+        // Both were asked, and neither makes it.
+        ("ghost", &format!("serverlist: be1 be2\n{MAKES}"), unknown),
+        // A backend took the recipient, and the list has not heard of the INBOX.
+        ("nobody", &format!("serverlist: be1 be2\n{MAKES}"), later),
+        // Nobody answers there; there is a word missing; no backend is named at all.
+        ("ghost", &format!("serverlist: be4\n{MAKES}"), later),
+        ("ghost", &format!("serverlist: be1 be3\n{MAKES}"), later),
+        ("ghost", MAKES, unknown),
+    ] {
+        assert_eq!(newcomer(user, options).await, expected, "{user}, {options}");
+    }
+}
+
+#[tokio::test]
+async fn before_the_list_is_complete_no_backend_is_asked_to_make_an_inbox() {
+    let options =
+        "serverlist: be5\nserverlist_select_mode: random\nautocreate_quota: 0\nautocreate_post: yes\n";
+    let world = world(false, options).await;
+    let mut client = world.client().await;
+    client
+        .talk(
+            "C: MAIL FROM:<a@b>
+             S: 250 2.1.0 ok
+             C: RCPT TO:<nobody>
+             S: 451 4.4.3 Server(s) unavailable to complete operation",
+        )
+        .await;
+    assert_eq!(world.told.lock().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_catchall_gets_what_newcomers_do_not() {
+    let makes =
+        "serverlist: be1 be2\nautocreate_quota: 0\nautocreate_post: yes\nlmtp_catchall_mailbox: jane\n";
+    assert_eq!(newcomer("ghost", makes).await, "250 2.1.5 ok");
+    assert!(newcomer("nobody", makes).await.starts_with("451"), "who is being made is nobody else's mail");
 }
 
 #[tokio::test]

@@ -6,4 +6,6 @@ bounds::table! {
     pub(crate) FIELD: usize = 1024, Bytes, "chosen: a line of a log";
     /// Bytes of one line; the rest is cut.
     pub(crate) LINE: usize = 4096, Bytes, "chosen: less than syslog takes";
+    /// Characters of the name of a command that a client sent.
+    pub(crate) WORD: usize = 20, Count, "chosen: longer than any command that is served";
 }

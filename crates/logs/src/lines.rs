@@ -35,7 +35,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, reload};
 
-use crate::limits::{FIELD, LINE};
+use crate::limits::{FIELD, LINE, WORD};
 
 /// Changes the level while running (`debug` on SIGHUP).
 #[derive(Clone, Debug)]
@@ -270,7 +270,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
 pub fn chat(chatty: bool, line: &[u8]) {
     if chatty {
         let word = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
-        let word: String = String::from_utf8_lossy(word).chars().take(20).collect();
+        let word: String = String::from_utf8_lossy(word).chars().take(WORD).collect();
         tracing::info!(command = word, "command");
     }
 }

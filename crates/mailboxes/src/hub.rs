@@ -43,6 +43,8 @@ struct Inner {
 struct Index {
     roots: HashMap<MailboxName, BTreeMap<u64, Interest>>,
     users: HashMap<String, BTreeMap<u64, Arc<Inbox>>>,
+    /// Those of a session that has several connections, by [`Watcher::of_session`].
+    sessions: HashMap<String, BTreeMap<u64, Arc<Inbox>>>,
 }
 
 /// What one watcher wants of a root.
@@ -111,6 +113,15 @@ pub struct Watcher {
     number: u64,
     roots: BTreeSet<MailboxName>,
     inbox: Arc<Inbox>,
+    session: Option<String>,
+}
+
+/// A change that a session makes itself, from before it until after it: what is told of the mailbox meanwhile waits. Dropped, it is
+/// told as other people's changes are.
+pub struct OwnChange {
+    name: MailboxName,
+    /// Whether news of the mailbox were there before.
+    inboxes: Vec<(Arc<Inbox>, bool)>,
 }
 
 /// What has happened since the last time.
@@ -149,6 +160,8 @@ struct Held {
     at: HashMap<MailboxName, usize>,
     /// Things kept.
     count: usize,
+    /// Mailboxes that the watcher's own session is changing: how often, and what is told of them meanwhile.
+    own: HashMap<MailboxName, (usize, Events)>,
 }
 
 impl Hub {
@@ -160,7 +173,31 @@ impl Hub {
         let mut index = self.inner.index.write().unwrap_or_else(PoisonError::into_inner);
         index.users.entry(user.to_owned()).or_default().insert(number, inbox.clone());
         drop(index);
-        Watcher { hub: self.clone(), number, roots: BTreeSet::new(), inbox }
+        Watcher { hub: self.clone(), number, roots: BTreeSet::new(), inbox, session: None }
+    }
+
+    /// A user's session is about to change a mailbox: `own` is its watcher, `session` names it where it has others
+    /// ([`Watcher::of_session`]).
+    pub fn begin_own(
+        &self,
+        user: &str,
+        own: Option<&Watcher>,
+        session: Option<&str>,
+        name: &MailboxName,
+    ) -> OwnChange {
+        let mut inboxes: Vec<Arc<Inbox>> = own.map(|own| own.inbox.clone()).into_iter().collect();
+        if let Some(session) = session {
+            let index = self.inner.index.read().unwrap_or_else(PoisonError::into_inner);
+            let others = index.sessions.get(session).into_iter().flat_map(BTreeMap::iter);
+            let others = others.filter(|(number, _)| own.is_none_or(|own| own.number != **number));
+            // Whatever a proxy calls it: a session is one user's.
+            inboxes.extend(others.map(|(_, inbox)| inbox.clone()).filter(|inbox| inbox.user == user));
+        }
+        let begin = |inbox: Arc<Inbox>| {
+            let waits = inbox.held().begin_own(name);
+            (inbox, waits)
+        };
+        OwnChange { name: name.clone(), inboxes: inboxes.into_iter().map(begin).collect() }
     }
 
     /// Whether anybody watches anything.
@@ -307,13 +344,51 @@ impl Index {
     }
 }
 
+impl Index {
+    fn leave_session(&mut self, number: u64, session: Option<&str>) {
+        let Some(session) = session else { return };
+        if let Some(of_session) = self.sessions.get_mut(session) {
+            of_session.remove(&number);
+            if of_session.is_empty() {
+                self.sessions.remove(session);
+            }
+        }
+    }
+}
+
 impl Interest {
     fn wanted(&self, levels: usize) -> Events {
         reaching(&self.wishes, levels)
     }
 }
 
+impl OwnChange {
+    /// The session has brought messages, and nobody else has changed the mailbox meanwhile: that is not told, unless something was to
+    /// be told before.
+    pub fn is_known(mut self) {
+        for (inbox, waited) in std::mem::take(&mut self.inboxes) {
+            inbox.end_own(&self.name, !waited);
+        }
+    }
+}
+
+impl Drop for OwnChange {
+    fn drop(&mut self) {
+        for (inbox, _) in std::mem::take(&mut self.inboxes) {
+            inbox.end_own(&self.name, false);
+        }
+    }
+}
+
 impl Watcher {
+    /// It belongs to the user's session of this name, which changes mailboxes on other connections too.
+    pub fn of_session(&mut self, session: &str) {
+        let mut index = self.hub.inner.index.write().unwrap_or_else(PoisonError::into_inner);
+        index.leave_session(self.number, self.session.as_deref());
+        index.sessions.entry(session.to_owned()).or_default().insert(self.number, self.inbox.clone());
+        self.session = Some(session.to_owned());
+    }
+
     /// What its changes are told with, so that it does not hear of them: see [`Hub::tell_annotated`].
     pub fn number(&self) -> u64 {
         self.number
@@ -345,16 +420,6 @@ impl Watcher {
         });
     }
 
-    /// Takes what has happened to one mailbox, and to no other.
-    pub fn take_one(&self, name: &MailboxName) -> Events {
-        let mut held = self.inbox.held();
-        let at = held.at.get(name).copied();
-        match at.and_then(|at| held.news.mailboxes.get_mut(at)) {
-            Some((_, events)) => std::mem::take(events),
-            None => Events::NONE,
-        }
-    }
-
     /// Returns when something has happened. Cancel-safe.
     pub fn heard(&self) -> impl Future<Output = ()> + Send + use<> {
         let inbox = self.inbox.clone();
@@ -371,9 +436,7 @@ impl Watcher {
 
     /// Takes what has happened.
     pub fn take(&self) -> News {
-        let mut news = std::mem::take(&mut *self.inbox.held()).news;
-        news.mailboxes.retain(|(_, events)| !events.is_empty());
-        news
+        self.inbox.held().take().news
     }
 }
 
@@ -387,6 +450,7 @@ impl Drop for Watcher {
                 index.users.remove(&self.inbox.user);
             }
         }
+        index.leave_session(self.number, self.session.as_deref());
         drop(index);
         self.hub.inner.watchers.fetch_sub(1, Ordering::SeqCst);
     }
@@ -406,11 +470,49 @@ impl Inbox {
         put(&mut self.held());
         self.came.notify_one();
     }
+
+    /// What was told meanwhile is told now, less the messages that its own session has brought (`known`).
+    fn end_own(&self, name: &MailboxName, known: bool) {
+        if self.held().end_own(name, known) {
+            self.came.notify_one();
+        }
+    }
 }
 
 impl Held {
+    /// Takes everything but what waits for the end of the session's own change.
+    fn take(&mut self) -> Held {
+        let own = std::mem::take(&mut self.own);
+        std::mem::replace(self, Held { own, ..Held::default() })
+    }
+
+    /// Whether there are news of the mailbox already.
+    fn begin_own(&mut self, name: &MailboxName) -> bool {
+        self.own.entry(name.clone()).or_default().0 += 1;
+        self.at.contains_key(name) || self.news.overflow
+    }
+
+    /// Whether there are news now.
+    fn end_own(&mut self, name: &MailboxName, known: bool) -> bool {
+        let Some((changes, events)) = self.own.get_mut(name) else { return false };
+        *changes -= 1;
+        if known {
+            *events = events.without(Events::MESSAGES);
+        }
+        if *changes > 0 {
+            return false;
+        }
+        let left = self.own.remove(name).map_or(Events::NONE, |(_, events)| events);
+        if !left.is_empty() {
+            self.mailbox(name.clone(), left);
+        }
+        !left.is_empty()
+    }
+
     fn mailbox(&mut self, name: MailboxName, events: Events) {
-        if let Some((_, told)) = self.at.get(&name).and_then(|at| self.news.mailboxes.get_mut(*at)) {
+        if let Some((_, waiting)) = self.own.get_mut(&name) {
+            *waiting = waiting.with(events);
+        } else if let Some((_, told)) = self.at.get(&name).and_then(|at| self.news.mailboxes.get_mut(*at)) {
             *told = told.with(events);
         } else if self.has_room() {
             self.at.insert(name.clone(), self.news.mailboxes.len());
@@ -445,7 +547,8 @@ impl Held {
     }
 
     fn overflow(&mut self) {
-        *self = Held { news: News { overflow: true, ..News::default() }, ..Held::default() };
+        self.take();
+        self.news.overflow = true;
     }
 }
 
@@ -555,6 +658,46 @@ mod tests {
         assert!(!watchers[1].is_quiet() && watchers[2].is_quiet());
         hub.tell_subscribed("wilma", &[name("shared")]);
         assert_eq!(watchers[2].take().subscriptions.len(), 1);
+    }
+
+    #[test]
+    fn what_a_session_does_itself_is_told_to_none_of_its_watchers_and_to_those_of_others() {
+        let hub = Hub::default();
+        let (inbox, new) = (name("user.fred"), Events::of(Event::MessageNew));
+        let watch = |user: &str, session: Option<&str>| {
+            let mut watcher = hub.watcher(user);
+            watcher.replace(&scope([("user.fred", Depth::All, Events::MESSAGES)]));
+            session.into_iter().for_each(|session| watcher.of_session(session));
+            watcher
+        };
+        let (own, kin) = (watch("fred", None), watch("fred", Some("fe1 a")));
+        let (other, wilma) = (watch("fred", Some("fe1 b")), watch("wilma", Some("fe1 a")));
+        let own_change = || hub.begin_own("fred", Some(&own), Some("fe1 a"), &inbox);
+        let change = own_change();
+        hub.tell(&inbox, new);
+        assert!(own.is_quiet() && kin.is_quiet() && kin.take().is_empty());
+        change.is_known();
+        assert!(own.is_quiet() && kin.is_quiet());
+        assert_eq!(
+            (told(&other), told(&wilma)),
+            ("user.fred (MessageNew)".into(), "user.fred (MessageNew)".into())
+        );
+        // Somebody else has changed it too, or had before.
+        let change = own_change();
+        hub.tell(&inbox, new);
+        drop(change);
+        assert_eq!(
+            (told(&own), told(&kin)),
+            ("user.fred (MessageNew)".into(), "user.fred (MessageNew)".into())
+        );
+        hub.tell(&inbox, Events::of(Event::FlagChange));
+        let change = own_change();
+        hub.tell(&inbox, new);
+        change.is_known();
+        assert_eq!(told(&kin), "user.fred (MessageNew FlagChange)");
+        drop((own, kin, other, wilma));
+        let index = hub.inner.index.read().unwrap();
+        assert!(index.sessions.is_empty() && index.users.is_empty());
     }
 
     #[tokio::test]

@@ -59,6 +59,7 @@ pub use conflict::Conflict;
 pub use entry::{Entry, Flags, Local, OldName, State};
 pub use error::{CommitError, Error, Failure, OpenError, Pruned};
 pub use history::History;
+pub use limits::LIST_PAGE;
 pub use list::{List, Pending};
 pub use listing::{Difference, Listing};
 pub use options::{Bounds, Options, Role};

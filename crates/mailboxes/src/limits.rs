@@ -38,12 +38,14 @@ bounds::table! {
     pub(crate) TOOL_STEP: Duration = Duration::from_millis(10), Time, "chosen: shorter than a tool's look";
     /// How long rows wait for others to come or to replace them.
     pub(crate) LINGER: Duration = Duration::from_millis(200), Time, "chosen: rows that change again are written once";
-    /// So many rows are not waited for.
-    pub(crate) MANY: usize = 16_384, Count, "chosen: one write of the store";
+    /// With more than so many new ones in that time they wait on.
+    pub(crate) CALM: usize = 256, Count, "chosen: some milliseconds of the store's";
+    /// So many rows do not wait.
+    pub(crate) MANY: usize = 131_072, Count, "chosen: some 30 MB";
     /// Rows written to the store at a time.
     pub(crate) BATCH: usize = 1000, Count, "chosen: one write of the store";
     /// Bytes of a commit log after which its other file is used.
-    pub(crate) FULL: u64 = 8 * 1024 * 1024, Bytes, "chosen: what is played back after a crash";
+    pub(crate) FULL: u64 = 32 * 1024 * 1024, Bytes, "chosen: what is taken back after a crash, in some 0.1 s";
     /// Bytes by which such a file grows at a time.
     pub(crate) STEP: u64 = 256 * 1024, Bytes, "chosen: a file that grows is slower to sync";
     /// Bytes of sled's page cache. It is no ceiling.
@@ -70,4 +72,6 @@ bounds::table! {
     pub(crate) NEWS_AT_ONCE: usize = 1000, Count, "chosen: a millisecond";
     /// Names that a held removal shows.
     pub(crate) SHOWN: usize = 5, Count, "chosen: a line of a log";
+    /// Entries of the list that are read at once.
+    pub LIST_PAGE: usize = 1000, Count, "chosen: a millisecond, in which nobody writes";
 }

@@ -9,7 +9,7 @@ use protocol::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::limits::{CONFLICTS, TOOL, TOOL_STEP};
+use crate::limits::{CONFLICTS, LIST_PAGE, TOOL, TOOL_STEP};
 use crate::{
     authority::Local,
     behind::Behind,
@@ -26,7 +26,7 @@ use crate::{
     publish::{Published, key_after},
     rows::Recorder,
     signal::Watch,
-    store::{self, Logged, Memory, Sled, Store, StoreError},
+    store::{Logged, Memory, Sled, Store, StoreError},
     writer::{self, Keeper, Request},
 };
 
@@ -46,15 +46,7 @@ impl List {
             why: e.to_string(),
         })?;
         let path = dir.join("list.sled");
-        let store: Arc<dyn Store> = match options.role {
-            Role::Owner => Arc::new(Logged::open(Sled::open(&path)?, &path)?),
-            Role::Replica => {
-                let store = Sled::open(&path)?;
-                store::settle(&store, &path)?;
-                Arc::new(store)
-            }
-        };
-        Self::with_store(store, options)
+        Self::with_store(Arc::new(Logged::open(Sled::open(&path)?, &path, options.role)?), options)
     }
 
     /// As [`List::open`], for the daemon that the list belongs to: a tool that has it just now is waited for, 3 s at
@@ -148,7 +140,7 @@ impl List {
         if let Some(inbox) = inbox {
             let mut after = None;
             loop {
-                let page = self.subtree(inbox, after.as_ref(), PAGE)?;
+                let page = self.subtree(inbox, after.as_ref(), LIST_PAGE)?;
                 found.extend(page.entries);
                 after = found.last().map(|(name, _)| name.clone());
                 if !page.more {
@@ -176,7 +168,7 @@ impl List {
     fn search(&self, who: Who<'_>, found: &mut Vec<(MailboxName, Entry)>) -> Result<(), Error> {
         let mut after = None;
         loop {
-            let page = self.scan(after.as_ref(), PAGE)?;
+            let page = self.scan(after.as_ref(), LIST_PAGE)?;
             after = page.entries.last().map(|(name, _)| name.clone());
             let seen = |entry: &Entry| Acl::parse(&entry.acl).rights(who).contains(Rights::LOOKUP);
             found.extend(page.entries.into_iter().filter(|(_, entry)| seen(entry)));
@@ -395,5 +387,3 @@ impl std::fmt::Debug for List {
 
 /// The answer to come of queued changes; an error of the channel means that the list was closed.
 pub type Pending = oneshot::Receiver<Result<Position, CommitError>>;
-
-const PAGE: usize = 1000;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use protocol::name::MailboxName;
 
+use crate::limits::LIST_PAGE;
 use crate::{entry::Entry, error::Error, guard::Loss, publish::Published, table::Table};
 
 #[derive(Debug, Default)]
@@ -50,7 +51,7 @@ impl Listing {
         let mut same = 0usize;
         let mut removed: BTreeMap<String, usize> = BTreeMap::new();
         loop {
-            let page = list.scan(after.as_ref(), PAGE)?;
+            let page = list.scan(after.as_ref(), LIST_PAGE)?;
             difference.held += page.entries.len();
             after = page.entries.last().map(|(name, _)| name.clone()).or(after);
             for (name, entry) in page.entries {
@@ -97,7 +98,7 @@ fn losses(list: &Published, removed: BTreeMap<String, usize>) -> Result<Vec<Loss
     }
     let mut after: Option<MailboxName> = None;
     while !losses.is_empty() {
-        let page = list.scan(after.as_ref(), PAGE)?;
+        let page = list.scan(after.as_ref(), LIST_PAGE)?;
         for (_, entry) in &page.entries {
             if let Some(loss) = losses.get_mut(entry.server()) {
                 loss.held += 1;
@@ -110,5 +111,3 @@ fn losses(list: &Published, removed: BTreeMap<String, usize>) -> Result<Vec<Loss
     }
     Ok(losses.into_values().collect())
 }
-
-const PAGE: usize = 1000;

@@ -14,6 +14,7 @@ use std::{
 
 use protocol::{mupdate::position::Position, name::MailboxName};
 
+use crate::limits::LIST_PAGE;
 use crate::{
     behind::Backlog,
     conflict::Conflict,
@@ -172,7 +173,7 @@ impl Published {
         read.map_err(|e| self.noted(e))?;
         let mut from = Vec::new();
         loop {
-            let page = self.page(&from, &[], PAGE)?;
+            let page = self.page(&from, &[], LIST_PAGE)?;
             let new = page.entries.iter().filter(|(_, entry)| entry.seq > seq && entry.seq <= upto);
             all.extend(new.map(|(name, entry)| (entry.seq, name.key())));
             match page.entries.last() {
@@ -308,6 +309,3 @@ impl Once {
         Once {}
     }
 }
-
-/// Rows read at once.
-const PAGE: usize = 1000;

@@ -1,6 +1,12 @@
 //! The manual pages and shell completions of all programs, made from the definitions that `--help` prints and, for
 //! imapd.conf(5), from the registry of options. master(8) and cyrus.conf(5) are written by hand in docs/man; tests hold them to
-//! the same definitions. [`limits`] makes docs/LIMITS.md from the tables of the code.
+//! the same definitions.
+//!
+//! | to | begin at |
+//! | --- | --- |
+//! | know which programs there are | [`programs`] |
+//! | make their pages and completions | [`write`] |
+//! | make docs/LIMITS.md from the tables of the code | [`limits`] |
 
 pub mod limits;
 

@@ -20,6 +20,8 @@ pub const TABLES: &[&Table] = &[
     &directory::client::limits::TABLE,
     &directory::replica::limits::TABLE,
     &backend::limits::TABLE,
+    &arrivals::limits::TABLE,
+    &placement::limits::TABLE,
     &upstream::limits::TABLE,
     &transport::limits::TABLE,
     &work::limits::TABLE,

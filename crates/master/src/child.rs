@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::limits::{GRACE, LINGERING};
 use crate::os::{self, Launch, User};
-use crate::plan::{ServiceKey, config_file};
+use crate::plan::{GroupKey, ServiceKey, config_file};
 use crate::program::{Command, Program};
 use crate::table::ProcessTable;
 
@@ -23,13 +23,6 @@ pub enum Owner {
     Pool(PoolKey),
     Daemon(String),
     Event(String),
-}
-
-/// One process of ours: a program and the imapd.conf that it reads.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GroupKey {
-    pub program: PathBuf,
-    pub conf: PathBuf,
 }
 
 /// The workers of a foreign service on one of its sockets.

@@ -23,10 +23,10 @@ use tracing::{error, info, warn};
 
 use crate::backoff::{Failures, Verdict};
 use crate::board::{self, Process};
-use crate::child::{self, Children, Extras, GroupKey, Owner, Wake, Watch};
+use crate::child::{self, Children, Extras, Owner, Wake, Watch};
 use crate::limits::{PENALTY, READY_BOUND, YOUNG};
 use crate::listen::Socket;
-use crate::plan::ServiceKey;
+use crate::plan::{GroupKey, ServiceKey};
 use crate::services::{Listening, Services};
 
 /// One process and its services.

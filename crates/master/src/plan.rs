@@ -10,9 +10,15 @@ use config::ports::Ports;
 use config::{Problem, Problems};
 
 use crate::arguments;
-use crate::child::GroupKey;
 use crate::program::{Command, Program, Resolver};
 use crate::roles::Roles;
+
+/// One process of ours: a program and the imapd.conf that it reads.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupKey {
+    pub program: PathBuf,
+    pub conf: PathBuf,
+}
 
 /// Which files to read, and where programs are.
 #[derive(Debug, Clone)]

@@ -11,10 +11,10 @@ use rustix::process::Signal;
 use time::OffsetDateTime;
 use tracing::{error, info, warn};
 
-use crate::child::{GroupKey, PoolKey};
+use crate::child::PoolKey;
 use crate::daemon::Keeper;
 use crate::group::Group;
-use crate::plan::{Plan, ServiceKey};
+use crate::plan::{GroupKey, Plan, ServiceKey};
 use crate::pool::Pool;
 use crate::services::Services;
 use crate::supervisor::Supervisor;

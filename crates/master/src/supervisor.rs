@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tracing::{error, info};
 
 use crate::board::{Board, Disk, Process};
-use crate::child::{Child, Children, GroupKey, Owner, PoolKey, Wake, earlier};
+use crate::child::{Child, Children, Owner, PoolKey, Wake, earlier};
 use crate::daemon::Keeper;
 use crate::events::Schedule;
 use crate::group::Group;
@@ -27,7 +27,7 @@ use crate::http::Page;
 use crate::limits::{IDLE, READY_BOUND};
 use crate::listen::Opening;
 use crate::pidfile::PidFile;
-use crate::plan::{ServiceKey, Sources};
+use crate::plan::{GroupKey, ServiceKey, Sources};
 use crate::pool::Pool;
 use crate::ready::ReadyFile;
 use crate::services::Services;

@@ -2,8 +2,8 @@
 //! is read for them.
 
 use super::Fields;
-use super::cache::{Reader, Writer};
 use super::search::{field_text, searched};
+use super::values::{Reader, Writer};
 
 /// One of the fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

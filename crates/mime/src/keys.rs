@@ -3,8 +3,8 @@
 //! Texts are kept as they are compared ([`casemap`]): two of them are in the order of their bytes. Each is cut to
 //! [`LONGEST_KEY`] bytes.
 
-use super::cache::{Reader, Writer};
 use super::fold::{casemap, cut};
+use super::values::{Reader, Writer};
 use super::words::header_text;
 use super::{Address, BaseSubject, Kind, Part, Structure, message_ids};
 

@@ -33,10 +33,12 @@ mod render;
 mod scan;
 mod search;
 mod section;
+mod span;
 mod structure;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod values;
 mod words;
 
 pub use address::Address;
@@ -54,7 +56,8 @@ pub use keys::{Ids, SortKeys, ThreadKeys};
 pub use render::write_nstring;
 pub use search::{SEARCH_FORM, field_text, searched};
 pub use section::What;
-pub use structure::{Inner, Kind, Part, Raw, Span, Structure};
+pub use span::{Raw, Span};
+pub use structure::{Inner, Kind, Part, Structure};
 pub use subject::BaseSubject;
 pub use words::header_text;
 

@@ -6,7 +6,19 @@
 use super::content::Content;
 use super::envelope::Envelope;
 use super::header::{is_blank, line_length};
-use super::{Inner, Kind, MAX_DEPTH, MAX_PARTS, Part, Span};
+use super::{Inner, Kind, MAX_DEPTH, MAX_PARTS, Part, SentDate, Span, Structure};
+
+impl Structure {
+    /// Reads the structure of `message`. Never fails: what is not MIME is text/plain. Bytes beyond 4 GiB are ignored.
+    pub fn parse(message: &[u8]) -> Structure {
+        let message = message.get(..u32::MAX as usize).unwrap_or(message);
+        let root = scan(message);
+        let head = root.header.of(message);
+        let envelope = Envelope::parse(head);
+        let sent = envelope.date.as_deref().and_then(SentDate::parse);
+        Structure { size: message.len() as u32, envelope, sent, root }
+    }
+}
 
 /// The message as a tree of parts.
 pub(super) fn scan(message: &[u8]) -> Part {

@@ -1,33 +1,6 @@
 //! The parts of a message, and where they lie in it.
 
-use super::{Encoding, content::Content, date::SentDate, envelope::Envelope, scan};
-
-/// Raw bytes of a header value, as they stand in the message without line ends; not always UTF-8.
-pub type Raw = Box<[u8]>;
-
-/// Bytes of a message: offset from its first byte, and length.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
-    pub start: u32,
-    pub len: u32,
-}
-
-impl Span {
-    pub fn new(start: usize, end: usize) -> Span {
-        let clamp = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Span { start: clamp(start), len: clamp(end.saturating_sub(start)) }
-    }
-
-    pub fn end(&self) -> u32 {
-        self.start.saturating_add(self.len)
-    }
-
-    /// The bytes of `message` that this span names; empty where the message is shorter than the one that was parsed.
-    pub fn of<'m>(&self, message: &'m [u8]) -> &'m [u8] {
-        let end = (self.end() as usize).min(message.len());
-        message.get(self.start as usize..end).unwrap_or_default()
-    }
-}
+use super::{Encoding, content::Content, date::SentDate, envelope::Envelope, span::Span};
 
 /// The structure of one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,16 +45,6 @@ pub struct Inner {
 }
 
 impl Structure {
-    /// Reads the structure of `message`. Never fails: what is not MIME is text/plain. Bytes beyond 4 GiB are ignored.
-    pub fn parse(message: &[u8]) -> Structure {
-        let message = message.get(..u32::MAX as usize).unwrap_or(message);
-        let root = scan::scan(message);
-        let head = root.header.of(message);
-        let envelope = Envelope::parse(head);
-        let sent = envelope.date.as_deref().and_then(SentDate::parse);
-        Structure { size: message.len() as u32, envelope, sent, root }
-    }
-
     /// Addresses, parts and parameters, of which printing takes its time; not counted beyond a thousand.
     pub fn weight(&self) -> usize {
         self.envelope.weight() + self.root.weight(1000)

@@ -5,10 +5,13 @@
 //!        ◀═══════════════════ pipe: bytes, both ways, unread ═══════════▶ backend
 //! ```
 //!
+//! Who has no INBOX yet, and is to get one, is connected to a backend that makes it ([`open`]).
+//!
 //! Everything after the login is the backend's business: the maildrop's lock, UIDL, deletions.
 
 pub mod limits;
 pub mod locate;
+mod open;
 mod pipe;
 mod serve;
 pub mod session;

@@ -18,6 +18,8 @@ bounds::table! {
     pub(crate) NOTICE: Duration = Duration::from_secs(30), Time, "chosen: a backend removes messages in that time";
     /// A backend that says nothing for so long has answered what it was asked.
     pub(crate) SILENCE: Duration = Duration::from_secs(1), Time, "chosen: longer than a disk takes";
+    /// How long an answer goes on after its session was ended by an administrator, or its user denied the service.
+    pub(crate) LAST_ANSWER: Duration = Duration::from_secs(10), Time, "chosen: a message on a fast line";
     /// Bytes of a command before the login.
     pub(crate) INPUT: usize = 16 * 1024, Bytes, "RFC 2449 section 4 has 255 octets; SASL answers may be longer";
     /// Failed logins that end the connection.

@@ -8,31 +8,61 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use transport::stream::Stream;
 
-use crate::limits::{BUFFER, NOTICE, SILENCE};
+use crate::limits::{BUFFER, NOTICE, SILENCE, rows};
 
 /// Copies until the backend closes, or the client does and the backend has had time to notice. A side that takes nothing for
-/// `patience` ends it. After `stop` the client says nothing more, and hears the answer that it waits for to its end.
-pub async fn pipe(client: Stream, backend: Stream, patience: Duration, stop: &CancellationToken) {
+/// `patience` ends it. After `stop` the client says nothing more, and hears the answer that it waits for to its end, or until it is
+/// `overdue`; then the last words.
+pub async fn pipe(
+    client: Stream,
+    backend: Stream,
+    patience: Duration,
+    stop: &CancellationToken,
+    overdue: impl Future<Output = ()>,
+    last_words: impl FnOnce() -> String,
+) {
     let (client_reader, mut client_writer) = split(client);
     let (backend_reader, mut backend_writer) = split(backend);
-    let mut down = std::pin::pin!(one_way(backend_reader, &mut client_writer, patience, stop));
-    let unstopped = CancellationToken::new();
-    let up = async {
-        let copied = one_way(client_reader, &mut backend_writer, patience, &unstopped);
+    let stopped = {
+        let mut down = std::pin::pin!(one_way(backend_reader, &mut client_writer, patience, stop));
+        let unstopped = CancellationToken::new();
+        let up = async {
+            let copied = one_way(client_reader, &mut backend_writer, patience, &unstopped);
+            tokio::select! {
+                biased;
+                // From here on the backend's answer alone ends it.
+                () = stop.cancelled() => std::future::pending().await,
+                _ = copied => {}
+            }
+        };
         tokio::select! {
-            biased;
-            // From here on the backend's answer alone ends it.
-            () = stop.cancelled() => std::future::pending().await,
-            _ = copied => {}
+            // How either ended is the other's to see; there is nothing more to say here.
+            end = &mut down => matches!(end, Ok(End::Stopped)),
+            () = up => {
+                let _ = timeout(NOTICE, down).await;
+                false
+            }
+            () = overdue => {
+                rows::LAST_ANSWER.met("a POP3 session that was ended is cut off in an answer that has no end");
+                false
+            }
         }
     };
-    tokio::select! {
-        // How either ended is the other's to see; there is nothing more to say here.
-        _ = &mut down => {}
-        () = up => {
-            let _ = timeout(NOTICE, down).await;
-        }
+    if stopped {
+        let said = async {
+            client_writer.write_all(last_words().as_bytes()).await?;
+            client_writer.shutdown().await
+        };
+        let _ = timeout(NOTICE, said).await;
     }
+}
+
+/// Why nothing more is copied.
+enum End {
+    /// The reader has ended.
+    Closed,
+    /// All was said that was asked for, before or after the stop.
+    Stopped,
 }
 
 /// Copies until the reader ends, or once `stop` is cancelled falls silent.
@@ -41,7 +71,7 @@ async fn one_way<R, W>(
     writer: &mut W,
     patience: Duration,
     stop: &CancellationToken,
-) -> io::Result<()>
+) -> io::Result<End>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
@@ -54,11 +84,12 @@ where
         };
         let read = tokio::select! {
             read = reader.read(&mut buffer) => read?,
-            () = silent => 0,
+            () = silent => return Ok(End::Stopped),
         };
         let late = |_| io::Error::from(io::ErrorKind::TimedOut);
         let Some(some) = buffer.get(..read).filter(|some| !some.is_empty()) else {
-            return timeout(NOTICE, writer.shutdown()).await.map_err(late)?;
+            timeout(NOTICE, writer.shutdown()).await.map_err(late)??;
+            return Ok(End::Closed);
         };
         let written = async {
             writer.write_all(some).await?;
@@ -87,7 +118,13 @@ mod tests {
         let (client_end, backend_end) =
             (Stream::memory(client_end, peer()), Stream::memory(backend_end, peer()));
         let stop = stop.clone();
-        tokio::spawn(async move { pipe(client_end, backend_end, PATIENCE, &stop).await });
+        tokio::spawn(async move {
+            let overdue = async {
+                stop.cancelled().await;
+                let _ = timeout(crate::limits::LAST_ANSWER, std::future::pending::<()>()).await;
+            };
+            pipe(client_end, backend_end, PATIENCE, &stop, overdue, || "-ERR denied\r\n".to_owned()).await;
+        });
         (client, backend)
     }
 
@@ -111,8 +148,25 @@ mod tests {
         };
         let mut heard = Vec::new();
         let (rest, _) = tokio::join!(send, client.read_to_end(&mut heard));
+        let heard = heard.strip_suffix(b"-ERR denied\r\n").expect("the client hears why it ends");
         assert!(heard.len() == 5 + 100_000 + 5 && heard.ends_with(b"\r\n.\r\n"), "{}", heard.len());
         assert_eq!(rest, b"", "the client's next command is not begun");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_without_end_does_not_keep_a_client_that_is_sent_away() {
+        let stop = CancellationToken::new();
+        let (mut client, mut backend) = piped(&stop);
+        stop.cancel();
+        let mut pace = tokio::time::interval(SILENCE / 2);
+        let endless = async {
+            while backend.write_all(b"x\r\n").await.is_ok() {
+                pace.tick().await;
+            }
+        };
+        let mut heard = Vec::new();
+        let both = async { tokio::join!(endless, client.read_to_end(&mut heard)) };
+        timeout(PATIENCE / 2, both).await.expect("the session ends").1.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use arrivals::Servers;
 use config::imapd::ServerInfo;
 use directory::lookup::{self, Lookup};
 use directory::replica::Replica;
+use protocol::pop3::reply::Reply;
 use service::Connection;
 use service::Context;
 use service::Exit;
@@ -15,7 +17,7 @@ use tracing::{debug, warn};
 use transport::wire::{Bounds, Wire};
 use upstream::Upstream;
 
-use crate::limits::INPUT;
+use crate::limits::{INPUT, LAST_ANSWER};
 use crate::pipe::pipe;
 use crate::session::{Front, Settings};
 
@@ -38,21 +40,24 @@ pub async fn serve(context: &Context, directory: Arc<dyn Lookup>) {
         );
     }
     let upstream = Upstream::new(&context.imapd());
-    let reloaded = upstream.clone();
+    let (reloaded, servers) = (upstream.clone(), Servers::new(upstream.clone()));
     context.on_reload(move |imapd| reloaded.reload(&imapd));
-    context.serve(move |connection| one(connection, directory.clone(), upstream.clone())).await;
+    context
+        .serve(move |connection| one(connection, directory.clone(), upstream.clone(), servers.clone()))
+        .await;
 }
 
-async fn one(mut connection: Connection, directory: Arc<dyn Lookup>, upstream: Upstream) {
+async fn one(mut connection: Connection, directory: Arc<dyn Lookup>, upstream: Upstream, servers: Servers) {
     if connection.listener.has_flag('k') {
         let _ = connection.stream.write_all(b"-ERR KPOP is not available\r\n").await;
         return;
     }
     let settings = Settings::new(&connection);
     let patience = connection.listener.imapd().poptimeout;
-    let stop = connection.seat.stop();
+    let (stop, seat) = (connection.seat.stop(), connection.seat.clone());
+    let shutdown = connection.context.shutdown();
     let channel = connection.stream.channel().clone();
-    let mut front = Front::new(settings, directory, upstream, channel);
+    let mut front = Front::new(settings, directory, upstream, servers, channel);
     let wire = Wire::new(connection.stream, Bounds { input: INPUT, ..Bounds::default() });
     let wire = match drive(wire, &mut front, &stop).await {
         Ok(Outcome::Detached(wire)) => wire,
@@ -71,8 +76,17 @@ async fn one(mut connection: Connection, directory: Arc<dyn Lookup>, upstream: U
         server.write_all(&pipelined).await?;
         server.flush().await
     };
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(LAST_ANSWER).await;
+        // Then all have the same time (`drain_timeout`).
+        if shutdown.is_cancelled() {
+            std::future::pending().await
+        }
+    };
+    let last_words = || format!("{}\r\n", seat.denied().map_or(Reply::ShuttingDown, Reply::UserDenied));
     match handed_over.await {
-        Ok(()) => pipe(client, server, patience, &stop).await,
+        Ok(()) => pipe(client, server, patience, &stop, overdue, last_words).await,
         Err(error) => debug!("{error}"),
     }
 }
@@ -93,6 +107,7 @@ impl Settings {
             expire_days: imapd.popexpiretime.map(|time| time.as_secs() / 86_400),
             login_delay: imapd.popminpoll.as_secs(),
             chatty: imapd.chatty,
+            imapd,
             session_id: connection.session.clone(),
             seat: connection.seat.clone(),
             context: connection.context.clone(),

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrivals::Servers;
 use bytes::BytesMut;
+use config::imapd::Imapd;
 use directory::lookup::Lookup;
 use identity::auth::{Authenticator, Exchange, Failure, Login, Step64};
 use protocol::namespace::Namespace;
@@ -16,7 +18,7 @@ use service::Context;
 use service::drive::{Farewell, Next, Session};
 use service::limits::BEFORE_LOGIN;
 use service::sessions::Seat;
-use tracing::{info, warn};
+use tracing::info;
 use transport::peer::Channel;
 use transport::tls::ServerTls;
 use upstream::Upstream;
@@ -24,6 +26,7 @@ use upstream::wire::pop3::Wire;
 
 use crate::limits::{MAX_FAILURES, rows};
 use crate::locate;
+use crate::open::Way;
 
 /// A connection to a backend.
 pub type Backend = upstream::Connection<Wire>;
@@ -37,6 +40,8 @@ pub struct Settings {
     pub auth: Authenticator,
     pub starttls: Option<ServerTls>,
     pub namespace: Namespace,
+    /// As the listener has it.
+    pub imapd: Imapd,
     pub expire_days: Option<u64>,
     pub login_delay: u64,
     pub chatty: bool,
@@ -52,6 +57,7 @@ pub struct Front {
     settings: Settings,
     directory: Arc<dyn Lookup>,
     upstream: Upstream,
+    servers: Servers,
     channel: Channel,
     state: session::Session,
     exchange: Option<Exchange>,
@@ -64,6 +70,7 @@ impl Front {
         settings: Settings,
         directory: Arc<dyn Lookup>,
         upstream: Upstream,
+        servers: Servers,
         channel: Channel,
     ) -> Front {
         let tls = match (channel.is_encrypted(), &settings.starttls) {
@@ -72,7 +79,17 @@ impl Front {
             (false, None) => Tls::Unavailable,
         };
         let state = session::Session::new(tls);
-        Front { settings, directory, upstream, channel, state, exchange: None, failures: 0, backend: None }
+        Front {
+            settings,
+            directory,
+            upstream,
+            servers,
+            channel,
+            state,
+            exchange: None,
+            failures: 0,
+            backend: None,
+        }
     }
 
     /// The backend, once the driver has handed the connection back.
@@ -164,20 +181,20 @@ impl Front {
             Some(folder) if !folder.is_empty() => format!("{}+{folder}", login.userid),
             _ => login.userid.clone(),
         };
-        let found = match locate::maildrop(&self.settings.namespace, login) {
-            Some(name) => locate::backend(&*self.directory, &name).await,
-            None => Err(Reply::Unopenable(Unopenable::BadName)),
+        let way = Way {
+            directory: &*self.directory,
+            upstream: &self.upstream,
+            servers: &self.servers,
+            imapd: &self.settings.imapd,
+            user: &user,
+            origin: &self.settings.seat.as_origin(&self.settings.servername),
         };
-        let server = match found {
-            Ok(server) => server,
-            Err(reply) => {
-                warn!(user, "{reply}");
-                return say(out, reply, Next::Again);
-            }
+        let opened = match locate::maildrop(&self.settings.namespace, login) {
+            Some(name) => way.open(&name, login).await,
+            None => Err(way.refused(Unopenable::BadName)),
         };
-        let origin = self.settings.seat.as_origin(&self.settings.servername);
-        match self.upstream.pop3(&server, &user, Some(&origin)).await {
-            Ok(connection) => {
+        match opened {
+            Ok((server, connection)) => {
                 info!(user, server, "connected through");
                 let line = match connection.text.is_empty() {
                     true => Reply::Ready { session_id: self.settings.session_id.clone() }.to_string(),
@@ -187,10 +204,7 @@ impl Front {
                 self.backend = Some(connection);
                 say(out, line, Next::Detach)
             }
-            Err(error) => {
-                warn!(user, "{error}");
-                say(out, locate::refusal(&error), Next::Again)
-            }
+            Err(refusal) => say(out, refusal, Next::Again),
         }
     }
 

@@ -242,6 +242,27 @@ async fn before_the_list_is_complete_nobody_is_said_not_to_exist() {
 }
 
 #[tokio::test]
+async fn a_newcomer_is_connected_to_a_backend_that_opens_the_maildrop() {
+    let unopenable = |why: &str| format!("-ERR [SYS/TEMP] Unable to open maildrop: {why}");
+    let missing = unopenable("Mailbox does not exist");
+    let down = unopenable("Server(s) unavailable to complete operation");
+    for (options, expected) in [
+        ("serverlist: be\nautocreate_quota: 0\n", "+OK ghost for proxy"),
+        ("serverlist: be dead\nautocreate_quota: 0\n", "+OK ghost for proxy"),
+        ("serverlist: be\n", &missing),
+        ("serverlist: be\nautocreate_quota: 0\nautocreate_users: fred\n", &missing),
+        ("autocreate_quota: 0\n", &missing),
+        ("serverlist: dead\nautocreate_quota: 0\n", &down),
+    ] {
+        let world = world(true, &format!("serverlist_select_mode: random\n{options}")).await;
+        assert_eq!(Client::of(&world).await.log_in("ghost", "secret").await, expected, "{options}");
+    }
+    let world = world(false, "serverlist_select_mode: random\nserverlist: be\nautocreate_quota: 0\n").await;
+    let answer = Client::of(&world).await.log_in("ghost", "secret").await;
+    assert_eq!(answer, unopenable("The list of mailboxes is not complete yet"));
+}
+
+#[tokio::test]
 async fn passwords_in_the_clear_are_refused_by_default() {
     let world = world(true, "pop3_allowplaintext: no\n").await;
     let mut client = Client::of(&world).await;
@@ -257,6 +278,19 @@ async fn the_end_of_the_backend_ends_the_client() {
     world.backend.stop();
     let mut rest = Vec::new();
     timeout(PATIENCE, client.0.read_to_end(&mut rest)).await.expect("still open").unwrap();
+}
+
+#[tokio::test]
+async fn a_user_who_is_denied_hears_why_his_session_ends() {
+    let world = world(true, "").await;
+    let mut client = Client::of(&world).await;
+    assert_eq!(client.log_in("fred", "secret").await, "+OK fred for proxy");
+    let denial = identity::deny::Denial { services: "pop3".into(), message: "Ask the desk".into() };
+    world.proxy.denied().deny("fred", denial).unwrap();
+    assert_eq!(client.line().await, "-ERR [SYS/TEMP] Ask the desk");
+    let mut rest = Vec::new();
+    timeout(PATIENCE, client.0.read_to_end(&mut rest)).await.expect("still open").unwrap();
+    assert_eq!(rest, b"");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ impl ServerName {
     /// 1 to 511 bytes without `!`, control characters or blanks.
     pub fn parse(text: &str) -> Result<Self, LocationError> {
         if text.is_empty() || text.len() > 511 || text.bytes().any(|b| b == b'!' || b <= b' ' || b == 0x7f) {
-            return Err(LocationError::Server(text.chars().take(80).collect()));
+            return Err(LocationError::Server(text.chars().take(SHOWN).collect()));
         }
         Ok(ServerName(text.into()))
     }
@@ -49,7 +49,7 @@ impl Location {
     /// Any text with at most one `!`: without one, the whole is the server and there is no partition.
     pub fn parse(text: &str) -> Result<Self, LocationError> {
         if text.matches('!').count() > 1 || text.bytes().any(|b| b < b' ' || b == 0x7f) || text.len() > 1023 {
-            return Err(LocationError::Location(text.chars().take(80).collect()));
+            return Err(LocationError::Location(text.chars().take(SHOWN).collect()));
         }
         Ok(Location(text.into()))
     }
@@ -88,6 +88,9 @@ pub enum LocationError {
     #[error("not a location: {0:?}")]
     Location(String),
 }
+
+/// Characters of a wrong text that its error has.
+const SHOWN: usize = 80;
 
 #[cfg(test)]
 mod tests {

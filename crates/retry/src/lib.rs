@@ -1,5 +1,9 @@
-//! How long to wait before the next attempt at what has failed: [`Backoff`] doubles, and [`spread`] keeps those apart that
-//! failed at one moment. No clock in here: whoever waits knows what he waits for.
+//! How long to wait before the next attempt at what has failed. No clock in here: whoever waits knows what he waits for.
+//!
+//! | to | begin at |
+//! | --- | --- |
+//! | wait longer after each attempt | [`Backoff`] |
+//! | keep those apart that failed at one moment | [`spread`], [`chance`] |
 
 use std::time::Duration;
 

@@ -6,11 +6,10 @@ use work::aside::weighed;
 
 use super::{
     Store,
-    annotate::{self, Annotations},
+    annotations::{Annotations, carried},
     blocking,
     change::Change,
-    commit::recover::link,
-    disk,
+    disk::{self, link},
     error::{Doing, StoreError},
     mailbox::{FlagMask, Mailbox},
     record::{Record, System},
@@ -36,14 +35,14 @@ impl Along {
     }
 
     fn annotations_of(&self, record: &Record) -> Annotations {
-        annotate::carried(&record.annotations, self.annotations.as_deref()?)
+        carried(&record.annotations, self.annotations.as_deref()?)
     }
 
     /// Gives messages that have come the annotations that they had.
     fn annotate(&self, change: &mut Change, source: &View, old: &[u32], new: &[u32]) {
         for (old, new) in old.iter().zip(new) {
             let annotations = source.get(*old).and_then(|record| self.annotations_of(record));
-            annotate::arrive(change, *new, annotations);
+            change.arrive(*new, annotations);
         }
     }
 }
@@ -70,7 +69,7 @@ impl Store {
             }
             let new = change.append(&messages)?;
             for ((record, _), uid) in staged.iter().zip(&new) {
-                annotate::arrive(change, *uid, along.annotations_of(record));
+                change.arrive(*uid, along.annotations_of(record));
             }
             Ok(staged.iter().map(|(record, _)| record.uid).zip(new).collect())
         })

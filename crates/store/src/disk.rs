@@ -11,15 +11,31 @@ use protocol::name::MailboxName;
 use tracing::warn;
 
 use super::{
-    Store, blocking,
     error::{Doing, StoreError},
     quota::{Limits, Usage},
 };
-use crate::limits::{CACHE, RESERVE, rows};
+use crate::limits::CACHE;
 
 /// The directory of a mailbox on a partition.
 pub fn mailbox_dir(partition: &Path, id: &str) -> PathBuf {
     partition.join(id.get(..2).unwrap_or("00")).join(id)
+}
+
+/// Where a user's log lies. The user's name is escaped, so that no name leaves its directory.
+pub fn user_dir(users: &Path, userid: &str) -> PathBuf {
+    if userid.is_empty() {
+        // Nobody's: what no escaped name can be.
+        return users.join("%");
+    }
+    let mut safe = String::new();
+    for (at, byte) in userid.bytes().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'@' => safe.push(char::from(byte)),
+            b'.' if at > 0 => safe.push('.'),
+            other => safe.push_str(&format!("%{other:02x}")),
+        }
+    }
+    users.join(format!("{:02x}", crc32fast::hash(userid.as_bytes()) & 0xff)).join(safe)
 }
 
 /// Syncs the whole file system that a path lies on.
@@ -48,51 +64,22 @@ pub fn fresh_id() -> Result<String, StoreError> {
     Ok(format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)))
 }
 
-impl Store {
-    /// The directory of a configured partition.
-    pub(crate) fn partition_path(&self, partition: &str) -> Result<PathBuf, StoreError> {
-        self.inner.imapd.partition(partition).map(|p| p.path.clone()).ok_or(StoreError::BadPartition)
-    }
-
-    /// Refuses what a partition (and the commit log's disk) has no room for, before anything is begun.
-    pub(crate) async fn check_room(&self, partition: &Path, bytes: u64) -> Result<(), StoreError> {
-        let places = [partition.to_owned(), self.inner.dir.clone()];
-        // A look at the file system's counters, which are in memory.
-        for place in places {
-            let stat = rustix::fs::statvfs(&place)
-                .map_err(std::io::Error::from)
-                .doing("read the space of", &place)?;
-            if stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
-                return Err(StoreError::ReadOnly);
-            }
-            if stat.f_bavail.saturating_mul(stat.f_frsize) < bytes.saturating_add(RESERVE) {
-                // There is more room once what is staged is no longer needed.
-                self.inner.shared.commit.free_staged();
-                rows::RESERVE.met(format_args!("no room for a message on the disk of {}", place.display()));
-                return Err(StoreError::NoSpace);
-            }
-        }
-        Ok(())
-    }
-
-    /// Free and total KiB of each partition.
-    pub fn free_space(&self) -> Vec<(String, u64, u64)> {
-        let partitions = self.inner.imapd.partitions().iter();
-        let read = |p: &config::imapd::Partition| space(&p.path).ok().map(|(a, t, _)| (p.name.clone(), a, t));
-        partitions.filter_map(read).collect()
-    }
-
-    /// Removes a mailbox's directory with all in it.
-    pub(crate) async fn sweep(&self, partition: &str, id: &str) -> Result<(), StoreError> {
-        let dir = mailbox_dir(&self.partition_path(partition)?, id);
-        blocking(move || sweep(&dir)).await
-    }
-}
-
+/// Removes a mailbox's directory with all in it.
 pub fn sweep(dir: &Path) -> Result<(), StoreError> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other.doing("remove", dir),
+    }
+}
+
+/// Links, over what may lie there from a time that does not count.
+pub fn link(from: &Path, to: &Path) -> std::io::Result<()> {
+    match fs::hard_link(from, to) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            fs::remove_file(to)?;
+            fs::hard_link(from, to)
+        }
+        other => other,
     }
 }
 
@@ -187,3 +174,8 @@ fn is_busy(error: &sled::Error) -> bool {
 fn failed(error: &sled::Error) -> StoreError {
     StoreError::List(error.to_string())
 }
+
+/// Name of the directory of users' logs in the store's.
+pub const USERS: &str = "users";
+/// Name of a user's log in the user's directory.
+pub const USER_LOG: &str = "log";

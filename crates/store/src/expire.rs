@@ -1,11 +1,12 @@
 //! What `cyr_expire` ends: delayed deletes, expunged messages, messages older than their mailbox allows, the memory of
 //! deliveries.
 
+use mailboxes::LIST_PAGE;
 use protocol::name::MailboxName;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::{Actor, Store, blocking, error::StoreError, metadata::SHARED, rebuild};
+use super::{Actor, Store, annotations::SHARED, blocking, error::StoreError, rebuild};
 
 /// Ages, in seconds, after which things end; none: they stay.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -53,7 +54,7 @@ impl Store {
         }
         let mut after: Option<MailboxName> = None;
         loop {
-            let page = self.inner.list.scan(after.as_ref(), PAGE)?;
+            let page = self.inner.list.scan(after.as_ref(), LIST_PAGE)?;
             for (name, entry) in &page.entries {
                 if entry.local.is_none() || !entry.is_active() || !self.is_meant(ages, name) {
                     continue;
@@ -115,6 +116,7 @@ impl Store {
         }
         if let Some(age) = ages.expunged {
             done.expunged += self.forget_expunged(name, now.saturating_sub(age)).await?;
+            self.mailbox(name).await?.forget_texts().await;
         }
         Ok(())
     }
@@ -185,5 +187,3 @@ fn age(value: &[u8]) -> Option<u64> {
 
 const EXPIRE: &str = "/vendor/cmu/cyrus-imapd/expire";
 const STAYS: &str = "/vendor/cmu/cyrus-imapd/noexpire_until";
-/// Entries read at a time.
-const PAGE: usize = 500;

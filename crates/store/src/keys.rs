@@ -18,18 +18,9 @@ use super::{
     error::StoreError,
     lock,
     mailbox::Mailbox,
-    message::{Place, Read, Window},
+    message::{JUMP, Place, Read, Window},
     record::Record,
 };
-
-/// The first byte of what stands in a frame's place that has moved; then where it is (8 bytes, little-endian).
-const JUMP: u8 = 0x7f;
-
-/// Where the frame has moved, if that is what a payload says.
-pub(crate) fn jump(payload: &[u8]) -> Option<u64> {
-    let (&JUMP, to) = payload.split_first()? else { return None };
-    to.try_into().ok().map(u64::from_le_bytes)
-}
 
 /// A frame that replaces one of an earlier version.
 struct Completed {

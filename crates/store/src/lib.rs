@@ -33,6 +33,8 @@
 //! protocol turns into its replies.
 
 mod annotate;
+mod annotations;
+mod blocking;
 mod change;
 mod codec;
 mod commit;
@@ -53,6 +55,7 @@ mod mailbox;
 mod master;
 mod message;
 mod metadata;
+mod op;
 mod open;
 mod openings;
 mod ops;
@@ -64,6 +67,8 @@ mod record;
 mod records;
 mod replace;
 mod replay;
+mod room;
+mod shared;
 mod stage;
 mod store;
 #[cfg(test)]
@@ -74,7 +79,7 @@ mod turns;
 mod userlog;
 mod view;
 
-pub use annotate::Annotations;
+pub use annotations::{Annotated, Annotations, SHARED, Setting};
 pub use copy::Along;
 pub use deliver::{Delivered, Delivery};
 pub use error::StoreError;
@@ -85,20 +90,21 @@ pub use limits::{HEAD, VALUE_MAX};
 pub use mailbox::{Appended, FlagChange, FlagMask, How, Mailbox, NewMessage, Stored};
 pub use master::{Answer, Master, MasterError, MasterSession};
 pub use message::{Depth, Extent, Frames, Read, Wanted};
-pub use metadata::{Annotated, SHARED, Setting};
 pub use ops::{AclChange, Actor, Create, Renamed};
 pub use quota::{Limits, Quota, Usage};
 pub use reconstruct::{Reconstructed, Which};
 pub use record::{Annotation, Record, System};
 pub use records::Records;
 pub use stage::{Staged, Staging};
-pub use store::{Seen, SpecialUses, Store};
+pub use store::{SpecialUses, Store};
 pub use text::{Indexed, Lacking, Sought};
 pub use tombstones::{Run, Tombstones};
-pub use userlog::State as UserState;
+pub use userlog::{Seen, State as UserState};
 pub use view::{Changes, View};
 
-use store::{Inner, Shared, blocking, lock};
+use blocking::{blocking, lock};
+use shared::Shared;
+use store::Inner;
 
 /// What [`openings`] is built on; a test builds it on a scheduler's.
 mod primitives {

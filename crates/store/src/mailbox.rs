@@ -14,13 +14,14 @@ use tokio::sync::watch;
 use work::aside::weighed;
 
 use super::{
-    Shared, annotate,
+    Shared,
+    annotations::{Setting, with},
     change::{Change, Working},
     commit::{Log, Target},
     error::{Doing, StoreError},
     header::{Header, sync_dir},
     index, lock,
-    metadata::Setting,
+    op::Op,
     openings::Place,
     record::{Record, System},
     stage::{Staged, partition_of},
@@ -370,7 +371,7 @@ impl Mailbox {
     /// Notes a POP3 login, with its time in epoch seconds.
     pub async fn pop3_login(self: &Arc<Self>, at: i64) -> Result<(), StoreError> {
         self.change(move |change| {
-            change.op(index::Op::Pop3(at));
+            change.op(Op::Pop3(at));
             Ok(())
         })
         .await
@@ -397,7 +398,7 @@ impl Mailbox {
         }
         let kept = self.change(|change| {
             if claimed > change.view().recentuid {
-                change.op(index::Op::Recent(claimed));
+                change.op(Op::Recent(claimed));
             }
             Ok(())
         });
@@ -430,7 +431,7 @@ pub(crate) fn add(change: &mut Change, messages: &[NewMessage]) -> Result<Append
     }
     let uids = change.append(&ready)?;
     for (&uid, message) in uids.iter().zip(messages) {
-        annotate::arrive(change, uid, annotate::with(&None, &message.annotations)?);
+        change.arrive(uid, with(&None, &message.annotations)?);
     }
     Ok(Appended { uidvalidity: change.view().uidvalidity, uids })
 }

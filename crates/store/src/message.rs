@@ -12,7 +12,6 @@ use super::{
     blocking,
     codec::{FRAME, take_frame},
     error::{Doing, StoreError},
-    keys::jump,
     mailbox::{CACHE, Mailbox},
     record::Record,
 };
@@ -299,4 +298,12 @@ fn read_some(file: &File, len: usize, offset: u64) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Where the frame has moved, if that is what a payload says.
+fn jump(payload: &[u8]) -> Option<u64> {
+    let (&JUMP, to) = payload.split_first()? else { return None };
+    to.try_into().ok().map(u64::from_le_bytes)
+}
+
+/// The first byte of what stands in a frame's place that has moved; then where it is (8 bytes, little-endian).
+pub(crate) const JUMP: u8 = 0x7f;
 static NEWER: Seldom = Seldom::each_hour();

@@ -10,106 +10,19 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use protocol::name::MailboxName;
 
-use crate::limits::{ANNOTATION_RUN, ENTRIES_MAX, ENTRY_MAX, VALUE_MAX, rows};
+use crate::limits::{ENTRIES_MAX, ENTRY_MAX, VALUE_MAX, rows};
 
 use super::{
     Store,
-    codec::{Reader, Truncated, put_bytes},
+    annotations::{Annotated, Metadata, SHARED, Setting},
     error::StoreError,
     header::Header,
-    index::{self, Op},
+    index,
     mailbox::Mailbox,
+    op::Op,
     ops::SPECIAL_USE,
     userlog,
 };
-
-/// One annotation that is set or (none) removed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting {
-    /// Its name without `/shared` or `/private`, lower case.
-    pub entry: String,
-    /// Whose it is; [`SHARED`]: everybody's.
-    pub user: String,
-    pub value: Option<Vec<u8>>,
-}
-
-/// What a mailbox's index says of annotations: entry → user → value. None: removed, whatever the header has.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Metadata {
-    values: BTreeMap<String, Values>,
-    bytes: u64,
-}
-
-/// By user.
-type Values = BTreeMap<String, Option<Arc<[u8]>>>;
-
-/// An annotation of which somebody may know: its name, whether it is private, its value.
-pub type Annotated = (String, bool, Arc<[u8]>);
-
-impl Setting {
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
-        put_bytes(out, self.entry.as_bytes());
-        put_bytes(out, self.user.as_bytes());
-        match &self.value {
-            Some(value) => {
-                out.push(1);
-                put_bytes(out, value);
-            }
-            None => out.push(0),
-        }
-    }
-
-    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Setting, Truncated> {
-        let (entry, user) = (r.text()?.to_owned(), r.text()?.to_owned());
-        let value = match r.byte()? {
-            0 => None,
-            1 => Some(r.bytes()?.to_vec()),
-            _ => return Err(Truncated),
-        };
-        Ok(Setting { entry, user, value })
-    }
-}
-
-impl Metadata {
-    /// Bytes of all values.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    pub fn set(&mut self, setting: Setting) {
-        let Setting { entry, user, value } = setting;
-        let size = |value: &Option<Arc<[u8]>>| value.as_ref().map_or(0, |value| value.len() as u64);
-        let value = value.map(Arc::from);
-        self.bytes += size(&value);
-        let before = self.values.entry(entry).or_default().insert(user, value);
-        self.bytes = self.bytes.saturating_sub(before.as_ref().map_or(0, size));
-    }
-
-    /// The value; none within: removed. None: it was never set here.
-    fn get(&self, entry: &str, user: &str) -> Option<Option<&Arc<[u8]>>> {
-        Some(self.values.get(entry)?.get(user)?.as_ref())
-    }
-
-    /// All, in runs of about a megabyte, as a compacted file holds them.
-    pub fn in_runs(&self) -> Vec<Vec<Setting>> {
-        let (mut runs, mut run, mut weight) = (Vec::new(), Vec::new(), 0);
-        let all = self.values.iter().flat_map(|(entry, values)| values.iter().map(move |v| (entry, v)));
-        for (entry, (user, value)) in all {
-            weight += entry.len() + user.len() + value.as_ref().map_or(0, |value| value.len());
-            run.push(Setting {
-                entry: entry.clone(),
-                user: user.clone(),
-                value: value.as_deref().map(<[u8]>::to_vec),
-            });
-            if weight > ANNOTATION_RUN {
-                runs.push(std::mem::take(&mut run));
-                weight = 0;
-            }
-        }
-        runs.extend(Some(run).filter(|run| !run.is_empty()));
-        runs
-    }
-}
 
 impl Mailbox {
     /// The value of an annotation; `user` is [`SHARED`] for everybody's.
@@ -272,6 +185,3 @@ fn too_many() -> StoreError {
     rows::ENTRIES_MAX.met("a mailbox, or a user, has as many annotations as can be: one more is refused");
     StoreError::TooManyAnnotations
 }
-
-/// The user whose annotations are everybody's.
-pub const SHARED: &str = "";

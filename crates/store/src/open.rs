@@ -11,14 +11,14 @@ use std::{
 
 use arc_swap::ArcSwap;
 use config::imapd::{Imapd, SearchEngine};
-use mailboxes::{Entry, Failure, List, Options, hub::Hub};
+use mailboxes::{Entry, Failure, LIST_PAGE, List, Options, hub::Hub};
 use protocol::{location::ServerName, name::MailboxName, namespace::Namespace};
 use tracing::{info, warn};
 
 use super::{
     Inner, Shared, Store, blocking,
     commit::{Commit, Faults, Surroundings, recover::Found},
-    disk::{self, Database, mailbox_dir},
+    disk::{self, Database, USERS, mailbox_dir},
     duplicate::Duplicates,
     error::{Doing, StoreError},
     journal::{Journal, Listed},
@@ -27,7 +27,7 @@ use super::{
     master::Master,
     openings::{Openings, Place, Shut, Shutting, Sought},
     ops::FORCED,
-    place::Chooser,
+    place::Partitions,
     quota::{Delta, Limits, Quotas, Usage},
     rebuild,
     replay::{self, Replay},
@@ -234,7 +234,7 @@ fn begin(
         db,
         turns: Turns::default(),
         journal,
-        partitions: Chooser::new(&imapd),
+        partitions: Partitions::new(&imapd),
         special_uses: Mutex::default(),
         uidvalidity: Mutex::new(uidvalidity),
         dir,
@@ -325,7 +325,7 @@ fn load_quotas(dir: &Path, replay: &Replay) -> Result<u32, StoreError> {
     }
     let (mut after, mut highest) = (None::<MailboxName>, 0);
     loop {
-        let page = list.scan(after.as_ref(), PAGE)?;
+        let page = list.scan(after.as_ref(), LIST_PAGE)?;
         for (name, entry) in &page.entries {
             let Some(local) = &entry.local else { continue };
             highest = highest.max(local.uidvalidity);
@@ -348,8 +348,3 @@ fn forced_limits(path: &Path) -> BTreeMap<MailboxName, Limits> {
         fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
     all.into_iter().filter_map(|(name, limits)| Some((MailboxName::parse(&name).ok()?, limits))).collect()
 }
-
-/// Entries read at a time.
-const PAGE: usize = 1000;
-/// Directory of the users' logs.
-pub const USERS: &str = "users";

@@ -18,11 +18,11 @@ use sha1::{Digest, Sha1};
 use tracing::{info, warn};
 
 use super::{
-    disk::Database,
+    disk::{Database, USERS},
     error::{Doing, StoreError},
     header::{self, Header, replace_file},
-    index::{self, Op},
-    open::USERS,
+    index,
+    op::Op,
     quota::Usage,
     record::{Record, System},
     userlog,

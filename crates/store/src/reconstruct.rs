@@ -1,16 +1,15 @@
 //! What `reconstruct` does: makes indexes agree with the message files, and the list with the spool.
 
-use mailboxes::Change;
+use mailboxes::{Change, LIST_PAGE};
 use protocol::name::MailboxName;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::{
     Store, blocking,
-    disk::{self, mailbox_dir},
+    disk::{self, USERS, mailbox_dir},
     error::StoreError,
     header::Header,
-    open::USERS,
     quota::Usage,
     rebuild, text, userlog,
 };
@@ -71,7 +70,7 @@ impl Store {
             return Ok(names);
         }
         loop {
-            let page = self.inner.list.scan(names.last(), PAGE)?;
+            let page = self.inner.list.scan(names.last(), LIST_PAGE)?;
             names.extend(page.entries.into_iter().map(|(name, _)| name));
             if !page.more {
                 return Ok(names);
@@ -127,6 +126,3 @@ impl Store {
 fn count(n: usize, what: &str) -> String {
     if n == 0 { String::new() } else { format!(": {n}{what}") }
 }
-
-/// Entries read at a time.
-const PAGE: usize = 1000;

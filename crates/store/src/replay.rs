@@ -17,13 +17,12 @@ use super::{
         Target,
         recover::{Left, Recovery},
     },
-    disk::{Database, mailbox_dir},
+    disk::{Database, USER_LOG, mailbox_dir, user_dir},
     error::StoreError,
     header::Header,
     index, lock,
     quota::{Delta, Quotas, Usage},
     stage::STAGE,
-    userlog,
 };
 
 /// What is left to be played back of the commit log, and the store round it.
@@ -91,7 +90,7 @@ impl Replay {
                 let root = &self.imapd.partition(partition)?.path;
                 Some((mailbox_dir(root, id), index::FILE.to_owned()))
             }
-            Target::User(userid) => Some((userlog::directory(&self.users, userid), userlog::FILE.to_owned())),
+            Target::User(userid) => Some((user_dir(&self.users, userid), USER_LOG.to_owned())),
         }
     }
 

@@ -3,11 +3,11 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use arc_swap::ArcSwap;
-use config::imapd::{ExpungeMode, Imapd};
+use config::imapd::Imapd;
 use mailboxes::{List, hub::Hub};
 use protocol::{
     acl::{Acl, Granting, Rights, Who},
@@ -17,8 +17,7 @@ use protocol::{
 };
 
 use super::{
-    commit::Commit,
-    disk,
+    blocking, disk,
     duplicate::Duplicates,
     error::StoreError,
     header::SHARED_SEEN,
@@ -27,12 +26,11 @@ use super::{
     master::Master,
     openings::Openings,
     place,
-    quota::{Quota, Quotas},
-    replay,
+    quota::Quota,
+    shared::Shared,
     stage::Staging,
-    text,
     turns::Turns,
-    userlog::{self, State as UserState, UserLog},
+    userlog::{self, Seen, State as UserState, UserLog},
 };
 use crate::limits::LARGEST_MESSAGE;
 
@@ -61,7 +59,7 @@ pub(crate) struct Inner {
     pub db: disk::Database,
     pub turns: Turns,
     pub journal: journal::Journal,
-    pub partitions: place::Chooser,
+    pub partitions: place::Partitions,
     /// By user; forgotten at each change.
     pub special_uses: Mutex<HashMap<String, Arc<SpecialUses>>>,
     /// The last UIDVALIDITY given.
@@ -70,49 +68,6 @@ pub(crate) struct Inner {
 
 /// Mailboxes of a user with their special uses.
 pub type SpecialUses = BTreeMap<MailboxName, Vec<String>>;
-
-/// What every open mailbox needs of the store.
-pub(crate) struct Shared {
-    pub commit: Commit,
-    /// What a crash left to be done before a log is opened.
-    pub replay: Arc<replay::Replay>,
-    pub quotas: Arc<Quotas>,
-    /// Who is told of changes.
-    pub hub: Hub,
-    /// Who makes text indexes.
-    pub texts: text::desk::Desk,
-    pub expunge_mode: ExpungeMode,
-    /// How long it is remembered which messages are gone, in seconds.
-    pub history: i64,
-    /// Epoch seconds.
-    pub clock: fn() -> i64,
-}
-
-impl Shared {
-    pub fn now(&self) -> i64 {
-        (self.clock)()
-    }
-
-    /// Whether an expunge removes files at once, and forgets the records.
-    pub fn expunge_mode(&self) -> (bool, bool) {
-        match self.expunge_mode {
-            ExpungeMode::Immediate => (true, true),
-            ExpungeMode::Semidelayed => (true, false),
-            ExpungeMode::Delayed | ExpungeMode::Default => (false, false),
-        }
-    }
-}
-
-/// A user's seen state in a mailbox of somebody else's.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// Messages above are \Recent to the user's next session.
-    pub recentuid: u32,
-    /// When it last changed, epoch seconds.
-    pub lastchange: i64,
-    /// Ranges of UIDs seen, ascending, inclusive.
-    pub uids: Vec<(u32, u32)>,
-}
 
 impl Store {
     /// The list of mailboxes: what there is, where, and who may do what with it.
@@ -240,19 +195,4 @@ impl Store {
             .await;
         }
     }
-}
-
-/// Runs what blocks on a blocking thread.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(_) => Err(StoreError::Closed),
-    }
-}
-
-/// Locks; a panic elsewhere does not spread.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -13,14 +13,15 @@ use tokio::sync::oneshot;
 use tracing::warn;
 
 use super::{
-    Seen, Shared,
+    annotations::Setting,
     codec::{Reader, Truncated, put_bytes, put_frame, put_number, take_frame},
     commit::{Content, Job, Log, Target},
+    disk::{USER_LOG, user_dir},
     error::{Doing, StoreError},
     header::{replace_file, sync_dir},
     lock, logfile,
-    metadata::Setting,
     openings::Place,
+    shared::Shared,
 };
 
 /// A user's log, open.
@@ -42,6 +43,17 @@ pub struct State {
     pub seen: BTreeMap<String, Seen>,
     /// The user's annotations of the server (RFC 5464), by entry.
     pub annotations: Arc<BTreeMap<String, Arc<[u8]>>>,
+}
+
+/// A user's seen state in a mailbox of somebody else's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Messages above are \Recent to the user's next session.
+    pub recentuid: u32,
+    /// When it last changed, epoch seconds.
+    pub lastchange: i64,
+    /// Ranges of UIDs seen, ascending, inclusive.
+    pub uids: Vec<(u32, u32)>,
 }
 
 /// One operation on it.
@@ -71,8 +83,8 @@ impl UserLog {
     ) -> Result<Arc<UserLog>, StoreError> {
         let target = Target::User(userid.to_owned());
         shared.replay.play(&target)?;
-        let dir = directory(users, userid);
-        let path = dir.join(FILE);
+        let dir = user_dir(users, userid);
+        let path = dir.join(USER_LOG);
         if !path.exists() {
             fs::create_dir_all(&dir).doing("create", &dir)?;
             replace_file(&path, &logfile::header(MAGIC, FORMAT, 1))?;
@@ -94,7 +106,7 @@ impl UserLog {
         let working =
             Working { tip: state.clone(), end: len, generation, version, saved: (len, generation, version) };
         Ok(Arc::new(UserLog {
-            log: Arc::new(Log::new(target, dir, FILE, file)),
+            log: Arc::new(Log::new(target, dir, USER_LOG, file)),
             working: Mutex::new(working),
             state: Mutex::new(state),
             user: userid.to_owned(),
@@ -320,29 +332,10 @@ fn parse(bytes: &[u8], generation: u64) -> (State, u64) {
     (state, at as u64)
 }
 
-/// Where a user's log lies. The user's name is escaped, so that no name leaves its directory.
-pub fn directory(users: &Path, userid: &str) -> PathBuf {
-    if userid.is_empty() {
-        // Nobody's: what no escaped name can be.
-        return users.join("%");
-    }
-    let mut safe = String::new();
-    for (at, byte) in userid.bytes().enumerate() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'@' => safe.push(char::from(byte)),
-            b'.' if at > 0 => safe.push('.'),
-            other => safe.push_str(&format!("%{other:02x}")),
-        }
-    }
-    users.join(format!("{:02x}", crc32fast::hash(userid.as_bytes()) & 0xff)).join(safe)
-}
-
-pub const FILE: &str = "log";
-
 /// Of these users, those who have no log: what the spool does not have, subscriptions and seen states, is not there.
 pub fn without<'n>(users: &Path, names: impl Iterator<Item = &'n MailboxName>) -> Vec<String> {
     let owners = names.filter(|name| name.is_inbox()).filter_map(MailboxName::owner);
-    owners.filter(|owner| !directory(users, owner).join(FILE).exists()).collect()
+    owners.filter(|owner| !user_dir(users, owner).join(USER_LOG).exists()).collect()
 }
 
 const MAGIC: &[u8; 8] = b"MURDERUL";
@@ -386,9 +379,9 @@ mod tests {
     }
 
     #[test]
-    fn no_user_name_leaves_the_directory() {
+    fn no_user_name_leaves_the_user_dir() {
         for user in ["../../etc", "a/b", ".", "..", "", "\0"] {
-            let dir = directory(Path::new("/users"), user);
+            let dir = user_dir(Path::new("/users"), user);
             assert_eq!(dir.components().count(), if user.is_empty() { 3 } else { 4 }, "{dir:?}");
         }
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use protocol::flag::Flag;
 
 use super::{
-    index::Op,
-    metadata::Metadata,
+    annotations::{Metadata, Setting},
+    op::Op,
     record::{Record, System},
     records::Records,
     tombstones::{Run, Tombstones},
@@ -214,14 +214,7 @@ impl View {
                     self.put(Record { modseq, flags, keywords, last_updated: time, ..record });
                 }
             }
-            Op::Expunge { uid, modseq, time } => {
-                self.saw(modseq);
-                if let Some(record) = self.records.remove(uid) {
-                    self.count(&record, false);
-                    self.tombstones.put(Run { first: uid, last: uid, modseq, time });
-                    self.expunged.put(Record { modseq, last_updated: time, ..record });
-                }
-            }
+            Op::Expunge { uid, modseq, time } => self.expunge(uid, modseq, time),
             Op::Expunged(record) => {
                 let Record { uid, modseq, last_updated: time, .. } = record;
                 self.tombstones.put(Run { first: uid, last: uid, modseq, time });
@@ -239,15 +232,25 @@ impl View {
                     self.put(Record { modseq, annotations, ..record });
                 }
             }
-            Op::Metadata { modseq, settings } => {
-                self.saw(modseq);
-                let metadata = Arc::make_mut(&mut self.metadata);
-                let before = metadata.bytes();
-                settings.into_iter().for_each(|setting| metadata.set(setting));
-                self.annotation_bytes =
-                    self.annotation_bytes.saturating_sub(before).saturating_add(metadata.bytes());
-            }
+            Op::Metadata { modseq, settings } => self.set(modseq, settings),
         }
+    }
+
+    fn expunge(&mut self, uid: u32, modseq: u64, time: i64) {
+        self.saw(modseq);
+        if let Some(record) = self.records.remove(uid) {
+            self.count(&record, false);
+            self.tombstones.put(Run { first: uid, last: uid, modseq, time });
+            self.expunged.put(Record { modseq, last_updated: time, ..record });
+        }
+    }
+
+    fn set(&mut self, modseq: u64, settings: Vec<Setting>) {
+        self.saw(modseq);
+        let metadata = Arc::make_mut(&mut self.metadata);
+        let before = metadata.bytes();
+        settings.into_iter().for_each(|setting| metadata.set(setting));
+        self.annotation_bytes = self.annotation_bytes.saturating_sub(before).saturating_add(metadata.bytes());
     }
 
     fn saw(&mut self, modseq: u64) {

@@ -175,6 +175,30 @@ impl Stream {
         }
     }
 
+    /// Waits until the peer's compressed bytes are read up to where it flushed them, before [`Stream::decompress`]. An error if there
+    /// are more of them. Returns at once where nothing is compressed. The caller bounds it in time.
+    pub async fn read_flush(&mut self) -> io::Result<()> {
+        match &mut self.layer {
+            Layer::Deflated(deflated) => deflated.read_flush().await,
+            Layer::Plain(_) | Layer::Tls(_) | Layer::Gone => Ok(()),
+        }
+    }
+
+    /// Compresses no longer, after a flush (UNAUTHENTICATE, RFC 8437). Returns what was read already and is not compressed.
+    pub fn decompress(&mut self) -> BytesMut {
+        match std::mem::replace(&mut self.layer, Layer::Gone) {
+            Layer::Deflated(deflated) => {
+                let (layer, unread) = deflated.into_inner();
+                self.layer = layer;
+                unread
+            }
+            other => {
+                self.layer = other;
+                BytesMut::new()
+            }
+        }
+    }
+
     /// Closes our side, and reads away what the peer still sends. A socket closed over unread bytes resets the
     /// connection, and the peer may then never see the last words: why it is sent away. Bounded in time, since a peer
     /// may send for ever.

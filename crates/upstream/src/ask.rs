@@ -1,11 +1,12 @@
-//! Questions that an operator's command has to a backend, on an IMAP connection of its own as `proxy_authname`.
+//! Questions to a backend that concern no user, on an IMAP connection of its own as `proxy_authname`: an operator's, and how much
+//! room it has for new mailboxes.
 
 use protocol::frame::{literal_at_end, trim_line};
 
 use crate::dialog::Dialog;
 use crate::handshake::imap;
 use crate::limits::ASK_MAX;
-use crate::{Error, Upstream};
+use crate::{Capabilities, Error, Upstream};
 
 /// What came back for one command.
 #[derive(Debug, Default)]
@@ -20,12 +21,22 @@ pub struct Answer {
 impl Upstream {
     /// Logs in and has one command executed, whatever its answer.
     pub async fn ask(&self, server: &str, command: &str) -> Result<Answer, Error> {
+        self.ask_by(server, |_| command.to_owned()).await
+    }
+
+    /// The same with a command that depends on what the backend announces.
+    pub async fn ask_by(
+        &self,
+        server: &str,
+        command: impl FnOnce(&Capabilities) -> String,
+    ) -> Result<Answer, Error> {
         let connection = self.imap(server, None).await?;
+        let command = command(&connection.capabilities);
         let mut dialog =
             Dialog::resume(connection, server, transport::settings::client_timeout(&self.imapd()));
         dialog.response_max = ASK_MAX;
         let mut answer = Answer::default();
-        let result = imap::ask(&mut dialog, command, "question", |response| answer.take(response)).await?;
+        let result = imap::ask(&mut dialog, &command, "question", |response| answer.take(response)).await?;
         answer.result = result.text();
         Ok(answer)
     }

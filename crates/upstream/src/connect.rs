@@ -5,22 +5,20 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
-use bytes::BytesMut;
 use config::imapd::Imapd;
 use identity::auth::Refusals;
 use protocol::origin::Origin;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 use transport::resolve::Server;
-use transport::stream::Stream;
 
+use crate::Error;
 use crate::breaker::{Breaker, Todo};
-use crate::dialog::Dialog;
+use crate::dialog::{Connection, Dialog};
 use crate::handshake;
 use crate::limits::{GREETING_MAX, HANDSHAKE_STEPS, NAME_SHOWN, PROBE, PROBE_LONGEST, STRANGE_LOGGED};
 use crate::tls::Tls;
 use crate::wire::{imap, lmtp, pop3};
-use crate::{Capabilities, Error};
 
 /// What is spoken to the backend. The names are those of `<shorthost>_ports` and of the service table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,20 +36,6 @@ impl Proto {
             Proto::Lmtp => "lmtp",
         }
     }
-}
-
-/// An authenticated connection to a backend.
-#[derive(Debug)]
-pub struct Connection<W> {
-    pub stream: Stream,
-    /// Bytes that came behind the last answer of the handshake.
-    pub input: BytesMut,
-    /// What is under way on it.
-    pub wire: W,
-    /// What the server announced last: after the login, where the protocol repeats it.
-    pub capabilities: Capabilities,
-    /// The text of the answer that ended the login, without its condition: `[CAPABILITY …] SESSIONID=<…>`.
-    pub text: String,
 }
 
 /// The way to all backends; cheap to clone, one per process.

@@ -13,7 +13,21 @@ use transport::tls::ClientTls;
 
 use crate::limits::{RESPONSE_MAX, TEXT_MAX};
 use crate::wire::OutOfStep;
-use crate::{Capabilities, Connection, Error};
+use crate::{Capabilities, Error};
+
+/// An authenticated connection to a backend.
+#[derive(Debug)]
+pub struct Connection<W> {
+    pub stream: Stream,
+    /// Bytes that came behind the last answer of the handshake.
+    pub input: BytesMut,
+    /// What is under way on it.
+    pub wire: W,
+    /// What the server announced last: after the login, where the protocol repeats it.
+    pub capabilities: Capabilities,
+    /// The text of the answer that ended the login, without its condition: `[CAPABILITY …] SESSIONID=<…>`.
+    pub text: String,
+}
 
 /// A connection and the way to talk on it.
 pub(crate) struct Dialog<W> {

@@ -37,7 +37,16 @@ pub enum Error {
     WrongPassword { server: String, authname: String, text: String },
     /// It refused our identity, or this user. `text` is its answer after the code.
     #[error("{server}: refused to log {authname} in as {user:?}: {text}")]
-    Denied { server: String, authname: String, user: String, text: String },
+    Denied { server: String, authname: String, user: String, text: String, objection: Objection },
+}
+
+/// What a server does not like of a login that it refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Objection {
+    /// Who we are is not shown: the login failed, or cannot go on.
+    Login,
+    /// What we may do there.
+    Rights,
 }
 
 impl Error {

@@ -27,6 +27,7 @@ pub mod wire;
 
 pub use ask::Answer;
 pub use capability::Capabilities;
-pub use connect::{Connection, Proto, Upstream};
-pub use error::Error;
+pub use connect::{Proto, Upstream};
+pub use dialog::Connection;
+pub use error::{Error, Objection};
 pub use pool::{Pool, Pooled};

@@ -11,7 +11,7 @@ use identity::auth::client::{ClientError, ClientExchange, Credentials};
 use identity::demand::{Rule, Seen, Step};
 
 use crate::dialog::Dialog;
-use crate::{Capabilities, Error};
+use crate::{Capabilities, Error, Objection};
 
 /// One login under way.
 pub(crate) struct Sasl {
@@ -45,6 +45,7 @@ impl Sasl {
             authname: authname.clone(),
             user: user.clone(),
             text: error.to_string(),
+            objection: Objection::Login,
         };
         let mut exchange = credentials.start(mechanism, channel).map_err(failed)?;
         let initial = exchange.initial().map_err(failed)?.unwrap_or_default();
@@ -97,17 +98,23 @@ impl Sasl {
             true if !said.contains("temporary") => {
                 Error::WrongPassword { server: self.server.clone(), authname: self.authname.clone(), text }
             }
-            _ => self.denied(text),
+            _ if said.contains("authenti") => self.denied(text),
+            _ => self.objected(text, Objection::Rights),
         }
     }
 
     /// The login cannot go on.
     pub fn denied(&self, text: String) -> Error {
+        self.objected(text, Objection::Login)
+    }
+
+    fn objected(&self, text: String, objection: Objection) -> Error {
         Error::Denied {
             server: self.server.clone(),
             authname: self.authname.clone(),
             user: self.user.clone(),
             text,
+            objection,
         }
     }
 }

@@ -10,11 +10,11 @@ use super::root;
 const LAYERS: &[&[&str]] = &[
     &["bounds"],
     &["protocol", "config", "files", "mime", "retry", "work"],
-    &["mailboxes", "logs", "transport", "supervision"],
+    &["mailboxes", "logs", "placement", "transport", "supervision"],
     &["identity", "store", "listing"],
     &["service"],
     &["directory", "upstream"],
-    &["lmtp"],
+    &["arrivals", "lmtp"],
     // Daemons. What two of them need moves down.
     &["backend", "imapproxy", "pop3proxy", "lmtpproxy", "mupdate", "master"],
     // What an operator calls: a node's tools read the store while its daemon is stopped.

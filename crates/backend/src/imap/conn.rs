@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use transport::stream::Stream;
 
-use super::limits::{AHEAD, LINE, OUT, READ, SKIP, WRITE, rows};
+use super::limits::{AHEAD, FLUSHED, LINE, OUT, READ, SKIP, WRITE, rows};
 
 /// A client's connection.
 pub struct Conn {
@@ -31,6 +31,8 @@ pub enum Gone {
     Idle,
     #[error("the client does not read")]
     Stuck,
+    #[error("commands behind one that ends the compression")]
+    Ahead,
     #[error("a line without end")]
     Endless,
     #[error(transparent)]
@@ -61,6 +63,30 @@ impl Conn {
     /// Compresses from here on, after a flush.
     pub fn compress(&mut self) -> io::Result<()> {
         self.stream.compress_after(std::mem::take(&mut self.input))
+    }
+
+    /// Compresses no longer, once what waits is written. After [`Conn::read_flush`].
+    pub async fn end_compression(&mut self) -> Result<(), Gone> {
+        self.flush().await?;
+        self.input = self.stream.decompress();
+        Ok(())
+    }
+
+    /// Waits until nothing of the client's is left to decompress; [`Gone::Ahead`] if it has sent more.
+    pub async fn read_flush(&mut self) -> Result<(), Gone> {
+        if !self.stream.is_compressed() {
+            return Ok(());
+        }
+        if self.has_input() {
+            return Err(Gone::Ahead);
+        }
+        let flushed = timeout(FLUSHED, self.stream.read_flush()).await;
+        flushed
+            .map_err(|_| {
+                rows::FLUSHED.met("a client does not end its compressed bytes: the session is ended");
+                Gone::Ahead
+            })?
+            .map_err(|_| Gone::Ahead)
     }
 
     /// For STARTTLS, after a flush. What the client sent in the clear behind STARTTLS is thrown away.
@@ -151,6 +177,14 @@ impl Conn {
     pub fn put_line(&mut self, text: impl AsRef<[u8]>) {
         self.put(text);
         self.put("\r\n");
+    }
+
+    /// Last words, on a line of their own whatever was cut off before them.
+    pub fn put_apart(&mut self, text: impl AsRef<[u8]>) {
+        if !self.out.is_empty() && !self.out.ends_with(b"\r\n") {
+            self.put("\r\n");
+        }
+        self.put(text);
     }
 
     /// Writes what has gathered if it is much.

@@ -37,8 +37,12 @@ bounds::table! {
     pub(crate) BEFORE_LOGIN: Duration = service::limits::BEFORE_LOGIN, Time, "chosen; RFC 3501 section 5.4 speaks of the time after it";
     /// A client that takes nothing for so long is gone.
     pub(crate) WRITE: Duration = Duration::from_secs(300), Time, "chosen: a client on a slow line takes something in that time";
+    /// How long a command goes on after its session was ended by an administrator, or its user denied the service.
+    pub(crate) LAST_COMMAND: Duration = Duration::from_secs(10), Time, "chosen: most commands are answered by then";
     /// How long a TLS handshake may take after STARTTLS.
     pub(crate) HANDSHAKE: Duration = Duration::from_secs(30), Time, "chosen: some round trips of a slow line";
+    /// How long the end of a client's compressed bytes may take, after UNAUTHENTICATE.
+    pub(crate) FLUSHED: Duration = Duration::from_secs(10), Time, "chosen: the last packet of what was sent at once";
     /// Wrong commands in a row that end a session.
     pub(crate) WRONG: u32 = 10, Count, "Cyrus";
     /// Wrong commands in a row that end a session before the login.

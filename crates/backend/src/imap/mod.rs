@@ -21,6 +21,7 @@ pub mod server;
 mod session;
 mod sort;
 mod thread;
+mod told;
 mod user;
 
 use std::sync::Arc;

@@ -19,16 +19,6 @@ pub enum Stop {
 /// How a command ends.
 pub type Outcome = Result<Reply, Stop>;
 
-impl Stop {
-    /// The same where the mailbox was one to put messages into: see [`Refusal::of_target`].
-    pub fn of_target(self) -> Stop {
-        match self {
-            Stop::Refused(refusal) => Stop::Refused(refusal.of_target()),
-            other => other,
-        }
-    }
-}
-
 impl From<Refusal> for Stop {
     fn from(refusal: Refusal) -> Stop {
         Stop::Refused(refusal)

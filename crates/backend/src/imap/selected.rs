@@ -12,11 +12,10 @@ use protocol::imap::{Code, Flag, Reply};
 use protocol::name::MailboxName;
 use work::aside::weighed;
 
-use super::cmd::annotate::Told;
-use super::cmd::append::may_set;
 use super::marks::{Marks, mark};
 use super::numbering::{Numbering, number};
 use super::reply::Stop;
+use super::told::Told;
 use store::{Header, Mailbox, Record, Seen, Store, System, View};
 
 /// The mailbox that a session has open.
@@ -365,4 +364,13 @@ fn changes() -> Rights {
 pub fn now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// RFC 4314 section 4: flags that the user may not set are left out.
+pub fn may_set(flag: &Flag, rights: Rights) -> bool {
+    rights.contains(match flag {
+        Flag::Seen => Rights::SEEN,
+        Flag::Deleted => Rights::DELETE_MESSAGES,
+        _ => Rights::WRITE,
+    })
 }

@@ -20,7 +20,9 @@ use work::aside::weighed;
 
 use super::cmd;
 use super::conn::{Conn, Gone};
-use super::limits::{BEFORE_LOGIN, COMMAND, COMMAND_BEFORE_LOGIN, UNASKED, WRONG, WRONG_BEFORE_LOGIN, rows};
+use super::limits::{
+    BEFORE_LOGIN, COMMAND, COMMAND_BEFORE_LOGIN, LAST_COMMAND, UNASKED, WRONG, WRONG_BEFORE_LOGIN, rows,
+};
 use super::notify::{Notify, due};
 use super::numbering::Target;
 use super::reply::{Outcome, Stop};
@@ -77,6 +79,11 @@ impl Session {
         }
     }
 
+    /// Whether the session is a proxy's.
+    pub fn is_proxy(&self) -> bool {
+        self.user.as_ref().is_some_and(|user| user.login.proxy)
+    }
+
     /// Serves the client until it goes or must go.
     pub async fn run(mut self) {
         let ended = match self.greet().await {
@@ -95,6 +102,9 @@ impl Session {
                 Gone::Endless => {
                     rows::SKIP.met("a line without end: the session is ended");
                     Some(Bye::new("This is an IMAP server"))
+                }
+                Gone::Ahead => {
+                    Some(Bye::new("The compression ends with UNAUTHENTICATE: wait for its answer"))
                 }
                 Gone::Closed | Gone::Stuck | Gone::Io(_) => None,
             };
@@ -144,8 +154,19 @@ impl Session {
                 Box::pin(self.tell_due()).await?;
                 continue;
             };
+            let overdue = self.overdue();
             // Boxed, so that an idle session holds no room for the largest command's state.
-            Box::pin(self.handle(next)).await?;
+            let done = tokio::select! {
+                biased;
+                done = Box::pin(self.handle(next)) => Some(done),
+                () = overdue => None,
+            };
+            let Some(done) = done else {
+                rows::LAST_COMMAND.met("a command goes on after its session was ended: it is given up");
+                self.conn.put_apart(self.server.stopped().line());
+                return self.conn.flush().await;
+            };
+            done?;
             since = Instant::now();
             if self.notify.is_some() && !self.over {
                 Box::pin(self.tell_due()).await?;
@@ -156,6 +177,19 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Returns when the session was told to stop, and a command that is under way has had its time. At the daemon's end it has that of
+    /// all sessions (`drain_timeout`).
+    fn overdue(&self) -> impl Future<Output = ()> + use<> {
+        let (stop, shutdown) = (self.server.stop.clone(), self.server.context.shutdown());
+        async move {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_COMMAND).await;
+            if shutdown.is_cancelled() {
+                std::future::pending().await
+            }
+        }
     }
 
     /// Tells what has happened, to a client that has said by NOTIFY what it wants to hear of.
@@ -463,7 +497,7 @@ impl Session {
             Body::Compress(how) => cmd::session::compress(self, tag, &how).await,
             Body::Login(login) => cmd::login::login(self, login).await,
             Body::Authenticate(authenticate) => cmd::login::authenticate(self, authenticate).await,
-            Body::Unauthenticate => cmd::login::unauthenticate(self).await,
+            Body::Unauthenticate => cmd::login::unauthenticate(self, tag).await,
             Body::Namespace => cmd::list::namespace(self).await,
             Body::Idle => cmd::idle::run(self).await,
             Body::Select(select) => cmd::select::select(self, select).await,

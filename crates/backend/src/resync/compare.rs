@@ -10,7 +10,7 @@ use std::fmt;
 
 use directory::client::{Activate, Client, Delete};
 use mailboxes::reconcile::{Activation, Known, Reconciliation, Rule, Step};
-use mailboxes::{Change, Entry};
+use mailboxes::{Change, Entry, LIST_PAGE};
 use protocol::{location::Location, name::MailboxName};
 use store::Store;
 use tracing::{info, warn};
@@ -159,7 +159,7 @@ impl Parties<'_> {
 fn local(store: &Store) -> Result<Vec<(MailboxName, Entry)>, Failure> {
     let mut all: Vec<(MailboxName, Entry)> = Vec::new();
     loop {
-        let page = store.list().scan(all.last().map(|(name, _)| name), PAGE)?;
+        let page = store.list().scan(all.last().map(|(name, _)| name), LIST_PAGE)?;
         all.extend(page.entries);
         if !page.more {
             return Ok(all);
@@ -170,5 +170,3 @@ fn local(store: &Store) -> Result<Vec<(MailboxName, Entry)>, Failure> {
 fn known(entry: &Entry) -> Known {
     Known { active: entry.is_active(), location: entry.location.clone(), acl: entry.acl.clone() }
 }
-
-const PAGE: usize = 1000;

@@ -124,12 +124,12 @@ async fn what_is_used_of_a_quota_follows_copies_names_and_delayed_deletes() {
     fred.append("A/B", &format!("Subject: big\n\n{body}\n")).await;
     let value = "z".repeat(2048);
     fred.talk(&format!("C: d SELECT A/B\nS: …\nS: d OK …\nC: e STORE 1 ANNOTATION (/comment (value.shared \"{value}\"))\nS: e OK …")).await;
-    // Usage is in KiB; a copy takes its annotations along.
+    // Usage is in whole KiB; a copy takes its annotations along.
     fred.talk(
         r#"
         C: f GETQUOTAROOT A/B
         S: * QUOTAROOT A/B A…
-        S: * QUOTA A (STORAGE 4 500 MESSAGE 1 10 ANNOTATION-STORAGE 2 100)
+        S: * QUOTA A (STORAGE 3 500 MESSAGE 1 10 ANNOTATION-STORAGE 2 100)
         S: …
         S: f OK …
         C: g COPY 1 C
@@ -138,11 +138,11 @@ async fn what_is_used_of_a_quota_follows_copies_names_and_delayed_deletes() {
         S: h OK …
         C: i GETQUOTAROOT C
         S: * QUOTAROOT C INBOX
-        S: * QUOTA INBOX (STORAGE 4 1000 ANNOTATION-STORAGE 2 1000)
+        S: * QUOTA INBOX (STORAGE 3 1000 ANNOTATION-STORAGE 2 1000)
         S: i OK …
         C: j GETQUOTAROOT A
         S: * QUOTAROOT A A…
-        S: * QUOTA A (STORAGE 8 500 MESSAGE 2 10 ANNOTATION-STORAGE 4 100)
+        S: * QUOTA A (STORAGE 7 500 MESSAGE 2 10 ANNOTATION-STORAGE 4 100)
         S: …
         S: j OK …
         C: k STORE 1 +FLAGS.SILENT (\Deleted)
@@ -156,7 +156,7 @@ async fn what_is_used_of_a_quota_follows_copies_names_and_delayed_deletes() {
         S: n OK …
         C: o GETQUOTAROOT Z/B
         S: * QUOTAROOT Z/B Z…
-        S: * QUOTA Z (STORAGE 8 500 MESSAGE 2 10 ANNOTATION-STORAGE 4 100)
+        S: * QUOTA Z (STORAGE 7 500 MESSAGE 2 10 ANNOTATION-STORAGE 4 100)
         S: …
         S: o OK …
         C: p STATUS Z/B (DELETED DELETED-STORAGE)
@@ -166,7 +166,7 @@ async fn what_is_used_of_a_quota_follows_copies_names_and_delayed_deletes() {
         S: q OK …
         C: r GETQUOTAROOT Z
         S: * QUOTAROOT Z Z…
-        S: * QUOTA Z (STORAGE 4 500 MESSAGE 1 10 ANNOTATION-STORAGE 2 100)
+        S: * QUOTA Z (STORAGE 3 500 MESSAGE 1 10 ANNOTATION-STORAGE 2 100)
         S: …
         S: r OK …
         C: s SELECT Z
@@ -213,4 +213,67 @@ async fn a_search_that_nests_too_deep_is_refused_and_the_session_goes_on() {
     }
     let some = format!("{}ALL{}", "(".repeat(50), ")".repeat(50));
     fred.talk(&format!("C: c SEARCH NOT NOT NOT {some}\nS: * SEARCH\nS: c OK …")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_is_told_to_create_what_it_may_create_and_nothing_else() {
+    let node = Node::start().await;
+    let mut fred = node.login("fred").await;
+    fred.append("INBOX", "A: 1\n\nx\n").await;
+    fred.talk("C: a SELECT INBOX\nS: …\nS: a OK …").await;
+    let (told, not) = ("NO [TRYCREATE] Mailbox does not exist", "NO [NONEXISTENT] Mailbox does not exist");
+    for (mailbox, answer) in [
+        ("new", told),
+        ("new/deep/er", told),
+        ("\"Other Users/wilma\"", not),
+        ("\"Other Users/wilma/new\"", not),
+        ("\"Other Users/nobody\"", not),
+        ("\"Shared Folders/other\"", not),
+        ("\"new%\"", not),
+    ] {
+        for command in ["COPY 1", "UID MOVE 1"] {
+            fred.talk(&format!("C: b {command} {mailbox}\nS: b {answer}")).await;
+        }
+        fred.talk(&format!("C: c APPEND {mailbox} {{3+}}\nC: abc\nS: c {answer}")).await;
+    }
+    let mut admin = node.login("cyrus").await;
+    for (mailbox, answer) in
+        [("user/wilma/new", told), ("user/nobody", told), ("user/nobody/new", not), ("other", told)]
+    {
+        admin.talk(&format!("C: c APPEND {mailbox} {{3+}}\nC: abc\nS: c {answer}")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_used_of_a_quota_is_told_in_whole_units_and_counted_in_bytes() {
+    let node = Node::start().await;
+    let (mut admin, mut fred) = (node.login("cyrus").await, node.login("fred").await);
+    admin
+        .talk("C: a SETQUOTA user/fred (STORAGE 2)\nS: * QUOTA user/fred (STORAGE 0 2)\nS: a OK Completed")
+        .await;
+    for (bytes, used) in [(1023, 0), (1, 1), (1023, 1)] {
+        let body = "x".repeat(bytes);
+        fred.send(format!("a APPEND INBOX {{{bytes}+}}\r\n{body}\r\n").as_bytes()).await;
+        fred.expect("a OK [APPENDUID …] Completed").await;
+        fred.talk(&format!(
+            "C: b GETQUOTAROOT INBOX\nS: * QUOTAROOT INBOX INBOX\nS: * QUOTA INBOX (STORAGE {used} 2)\nS: b OK Completed"
+        ))
+        .await;
+    }
+    fred.send(b"a APPEND INBOX {2+}\r\nxx\r\n").await;
+    fred.expect("a NO [OVERQUOTA] Over quota").await;
+    fred.send(b"a APPEND INBOX {1+}\r\nx\r\n").await;
+    fred.expect("a OK [APPENDUID …] Completed").await;
+    fred.talk("C: b GETQUOTAROOT INBOX\nS: …\nS: * QUOTA INBOX (STORAGE 2 2)\nS: b OK Completed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bare_uid_is_told_what_it_lacks() {
+    let node = Node::start().await;
+    let mut fred = node.login("fred").await;
+    for open in ["", "C: a SELECT INBOX\nS: …\nS: a OK …"] {
+        fred.talk(open).await;
+        fred.talk("C: b UID\nS: b BAD Missing required argument to Uid").await;
+        fred.talk("C: b UID NONSENSE 1\nS: b BAD Unrecognized UID subcommand").await;
+    }
 }

@@ -91,34 +91,29 @@ async fn with_literal_minus_a_large_literal_is_not_sent_unasked() {
         fred.send(format!("b {command} {{{}+}}\r\n{message}\r\n", message.len()).as_bytes()).await;
         fred.expect("b BAD [TOOBIG] Non-synchronizing literal too large").await;
     }
+    // Nor as a later message of the same APPEND, or behind it; and nothing of that is stored.
+    let small = "{8+}\r\nA: 1\r\n\r\n";
+    for later in [" {N+}", " (\\Seen) {N+}", " ANNOTATION (/comment (value.priv {N+}"] {
+        let later = later.replace('N', &message.len().to_string());
+        fred.send(format!("b APPEND INBOX {small}{later}\r\n{message} {small}\r\n").as_bytes()).await;
+        fred.expect("b BAD [TOOBIG] Non-synchronizing literal too large").await;
+        fred.talk("C: b STATUS INBOX (MESSAGES)\nS: * STATUS INBOX (MESSAGES 0)\nS: b OK Completed").await;
+    }
+    fred.send(format!("c APPEND INBOX {small} {{{}}}\r\n", message.len()).as_bytes()).await;
+    fred.expect("+ go ahead").await;
+    fred.send(format!("{message}\r\n").as_bytes()).await;
+    fred.expect("c OK [APPENDUID … 1:2] Completed").await;
     fred.send(format!("c APPEND INBOX {{{}}}\r\n", message.len()).as_bytes()).await;
     fred.expect("+ go ahead").await;
     fred.send(format!("{message}\r\n").as_bytes()).await;
-    fred.expect("c OK [APPENDUID … 1] Completed").await;
+    fred.expect("c OK [APPENDUID … 3] Completed").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_that_nobody_here_serves_are_heard_to_their_end() {
     let node = Node::start().await;
     let mut fred = node.login("fred").await;
-    for word in [
-        "GENURLAUTH",
-        "RESETKEY",
-        "URLFETCH",
-        "XAPPLEPUSHSERVICE",
-        "GETUSERGROUP",
-        "SETUSERGROUP",
-        "UNSETUSERGROUP",
-        "RACLMODSEQ",
-        "GETJMAPACCESS",
-        "SYNCAPPLY",
-        "XFOREVER",
-        "XMEID",
-        "XSTATS",
-        "XKILLMY",
-        "SCAN",
-        "XBACKUP",
-    ] {
+    for word in include_str!("../../../../tests/fixtures/foreign-commands").lines() {
         fred.send(format!("a {word} {{9+}}\r\nb LOGOUT\n (x {{3+}}\r\n\0\r\n)\r\n").as_bytes()).await;
         fred.talk("S: a BAD Unrecognized command\nC: b NOOP\nS: b OK Completed").await;
     }

@@ -486,7 +486,7 @@ async fn quotas_are_set_told_and_kept() {
         r#"
         C: a GETQUOTAROOT INBOX
         S: * QUOTAROOT INBOX INBOX
-        S: * QUOTA INBOX (STORAGE 1 1)
+        S: * QUOTA INBOX (STORAGE 0 1)
         S: a OK Completed
         C: b GETQUOTA INBOX
         S: b NO [NOPERM] Permission denied

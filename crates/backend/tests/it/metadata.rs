@@ -481,7 +481,7 @@ async fn a_quota_of_annotations_is_told_and_kept() {
         )
         .await;
     let mut fred = node.login("fred").await;
-    let value = "x".repeat(1000);
+    let value = "x".repeat(1024);
     fred.talk(&format!("C: a SETMETADATA INBOX (/private/vendor/x \"{value}\")\nS: a OK Completed")).await;
     fred.talk(&format!(
         "C: b SETMETADATA INBOX (/shared/vendor/x \"{value}\")\nS: b NO [OVERQUOTA] Over quota"

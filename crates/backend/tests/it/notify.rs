@@ -83,6 +83,43 @@ async fn a_client_does_not_hear_of_what_it_has_done_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_frontend_that_watches_on_another_connection_does_not_hear_of_what_its_session_does() {
+    let node = Node::start().await;
+    let (mut watches, mut acts) = (node.connect().await, node.connect().await);
+    let (mut another, mut wilma) = (node.connect().await, node.connect().await);
+    // \0-separated: fred or wilma, proxy, secret.
+    for (client, session, plain) in [
+        (&mut watches, "fe-1", "ZnJlZABwcm94eQBzZWNyZXQ="),
+        (&mut acts, "fe-1", "ZnJlZABwcm94eQBzZWNyZXQ="),
+        (&mut another, "fe-2", "ZnJlZABwcm94eQBzZWNyZXQ="),
+        (&mut wilma, "fe-1", "d2lsbWEAcHJveHkAc2VjcmV0"),
+    ] {
+        client
+            .talk(&format!(
+                "C: l AUTHENTICATE PLAIN {plain}
+                 S: l OK …
+                 C: x XCLIENT ADDR=192.0.2.1 SESSION={session} NODE=fe
+                 S: x OK Completed"
+            ))
+            .await;
+    }
+    acts.talk("C: a CREATE a\nS: a OK …\nC: b SETACL a wilma lrsi\nS: b OK …").await;
+    acts.append("INBOX", MAIL).await;
+    watches.talk("C: a NOTIFY SET (personal (MessageNew MessageExpunge))\nS: a OK Completed").await;
+    acts.append("a", MAIL).await;
+    acts.talk("C: c SELECT INBOX\nS: …\nS: c OK …\nC: d COPY 1 a\nS: d OK …").await;
+    acts.talk("C: e REPLACE 1 a {6+}\nC: x: y\nC: \nS: …\nS: e OK …").await;
+    // What goes from the mailbox that the session has open its frontend leaves out.
+    watches.expect("* STATUS INBOX (MESSAGES 0 …)").await;
+    silent(&mut watches).await;
+    another.append("a", MAIL).await;
+    watches.expect("* STATUS a (MESSAGES 4 UIDNEXT 5 UIDVALIDITY …)").await;
+    // A session is one user's, whatever a frontend calls it.
+    wilma.append("\"Other Users/fred/a\"", MAIL).await;
+    watches.expect("* STATUS a (MESSAGES 5 UIDNEXT 6 UIDVALIDITY …)").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_selected_mailbox_is_told_of_at_once_with_what_is_wanted_of_new_messages() {
     let node = Node::start().await;
     let (mut watches, mut acts) = two(&node).await;

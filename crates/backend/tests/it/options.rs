@@ -227,6 +227,16 @@ async fn a_new_user_gets_what_is_configured() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_frontend_that_logs_in_as_itself_gets_no_inbox() {
+    let node = Node::with("autocreate_quota: 0").await;
+    for user in ["proxy", "new"] {
+        node.context.passwords().set(user, "secret").unwrap();
+    }
+    imap(&node, "proxy", "C: a SELECT INBOX\nS: …\nS: a NO …").await;
+    imap(&node, "new", "C: a SELECT INBOX\nS: …\nS: a OK …").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn anybody_sees_what_anybody_may_and_gets_no_inbox() {
     let node = Node::with("").await;
     imap(&node, "cyrus", "C: a CREATE news\nS: a OK …").await;
@@ -449,7 +459,10 @@ async fn a_second_store_on_the_same_partition_is_refused() {
     assert_eq!(refused.code, 75);
     assert_eq!(
         refused.message,
-        format!("partition-default: {} is in use by another store: each needs its own", spool.display())
+        format!(
+            "partition-default: {} is in use by another store: each needs its own; or a tool works on it",
+            spool.display()
+        )
     );
 }
 

@@ -7,10 +7,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::hosts::HOST_KEYS;
 use super::kind::Kind;
 use super::lines::{self, Item, Setting};
-use super::names::{Meaning, meaning};
+use super::names::{HOST_KEYS, Meaning, meaning};
 use super::toml;
 use crate::toml_text::{is_plain_number, quote};
 use crate::{Problem, Problems};

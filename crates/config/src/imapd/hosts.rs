@@ -2,7 +2,7 @@
 
 use super::Imapd;
 use super::kind::read_switch;
-use super::names::{Meaning, Names, meaning};
+use super::names::{HOST_KEYS, Meaning, Names, meaning};
 use super::registry::Settings;
 use crate::{Problem, Problems};
 
@@ -130,10 +130,6 @@ pub(super) fn check(names: &Names, settings: &Settings, problems: &mut Problems)
         }
     }
 }
-
-/// What stands behind `<shorthost>_`.
-pub(super) const HOST_KEYS: &[&str] =
-    &["password", "mechs", "client_cert", "client_key", "address", "ports", "tls"];
 
 /// This host's own name.
 pub(super) fn own_name() -> String {

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use super::hosts::HOST_KEYS;
 use super::lines::Setting;
 use super::registry::{self, Effect, OptionSpec};
 use super::{aliases, known};
@@ -183,3 +182,7 @@ pub(super) fn meaning(key: &str) -> Meaning {
     }
     Meaning::Unknown
 }
+
+/// What stands behind `<shorthost>_`.
+pub(super) const HOST_KEYS: &[&str] =
+    &["password", "mechs", "client_cert", "client_key", "address", "ports", "tls"];

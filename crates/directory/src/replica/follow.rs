@@ -3,45 +3,16 @@
 use std::{sync::Arc, time::Duration, time::SystemTime};
 
 use retry::{Backoff, spread};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::{Shared, stream::Stream};
-use crate::meter::Absurd;
+use super::{
+    Shared,
+    failure::{Failure, Waiters},
+    stream::Stream,
+};
 use crate::replica::limits::{ABSURD, FIRST_PAUSE, TOLD};
-
-pub(super) type Waiters = mpsc::Receiver<oneshot::Sender<()>>;
-
-/// Why a stream ended.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// It cannot be reached, broke, or what it says cannot be taken over now.
-    Broken(String),
-    /// What it says is beyond measure, and will be so in a moment.
-    Absurd(Absurd),
-}
-
-impl Failure {
-    pub fn broken(why: &str) -> Failure {
-        Failure::Broken(why.to_owned())
-    }
-}
-
-impl From<String> for Failure {
-    fn from(why: String) -> Failure {
-        Failure::Broken(why)
-    }
-}
-
-impl From<Absurd> for Failure {
-    fn from(why: Absurd) -> Failure {
-        Failure::Absurd(why)
-    }
-}
 
 pub(super) async fn run(shared: Arc<Shared>, mut waiters: Waiters, stop: CancellationToken) {
     let following = async {

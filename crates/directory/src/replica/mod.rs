@@ -4,6 +4,7 @@
 //! upstream whether everything has arrived (a *barrier*: NOOP on the stream, its answer comes after all changes made
 //! before) and looks again. All who wait share one barrier; a name found missing a moment ago is not asked for again.
 
+mod failure;
 mod follow;
 pub mod limits;
 mod stream;
@@ -28,7 +29,6 @@ use tokio_util::sync::CancellationToken;
 use crate::client::{Address, Measure};
 use crate::lookup::{Answer, Found, Lookup, Stale};
 use crate::replica::limits::{BARRIER, BARRIERS, MISSING_HOLDS, MISSING_KEPT, RETRY, SETTLE, rows};
-use crate::serve;
 
 /// A list and the task that keeps it like its upstream's. Cheap to clone.
 #[derive(Clone)]
@@ -132,21 +132,6 @@ impl Replica {
         });
         tokio::spawn(follow::run(shared.clone(), waiting, stop));
         Replica { shared }
-    }
-
-    /// What a proxy needs, in one call: opens its list, follows the `mupdate` of this host or else `mupdate_server`,
-    /// and serves the list on the Unix socket beside it. `tables`: whether the daemon lists names (IMAP), or only looks
-    /// them up.
-    pub fn for_proxy(context: &Context, tables: bool) -> Result<Replica, OpenError> {
-        let imapd = context.imapd();
-        let options = if tables { Options::replica() } else { Options::replica().without_tables() };
-        let list = open(context, options)?;
-        let socket = imapd.program_directory("mupdate").join("socket");
-        let address = Address::Nearest { socket, imapd: imapd.clone() };
-        let replica = Self::start(list.clone(), address, Settings::new(&imapd), context.shutdown());
-        serve::local::start(context, serve::Server::replica(list, replica.clone(), &imapd));
-        replica.follow_reloads(context);
-        Ok(replica)
     }
 
     /// Takes over the settings of each reload.

@@ -24,7 +24,7 @@ use tracing::{info, warn};
 
 use super::{
     Shared,
-    follow::{Failure, Waiters},
+    failure::{Failure, Waiters},
 };
 use crate::client::{Greeting, Link, entry_of};
 use crate::meter::{Absurd, Meter};

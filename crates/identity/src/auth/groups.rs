@@ -86,4 +86,11 @@ mod tests {
         assert_eq!(groups["fred"], ["staff", "users"]);
         assert_eq!(groups["jim"], ["staff"]);
     }
+
+    #[test]
+    fn a_name_with_a_domain_is_a_name_like_any_other() {
+        let groups = by_user("staff@example.org:x:50:fred@example.org\nstaff:x:51:fred\n", "");
+        assert_eq!(groups["fred@example.org"], ["staff@example.org"]);
+        assert_eq!(groups["fred"], ["staff"]);
+    }
 }

@@ -34,7 +34,7 @@ use logs::LOGIN_TARGET;
 use transport::peer::Channel;
 
 use crate::deny::DenyList;
-use crate::limits::{FAILURES, rows};
+use crate::limits::{FAILURES, NAME_SHOWN, rows};
 use crate::passwords::PasswordDb;
 use verify::Verified;
 
@@ -335,7 +335,7 @@ const PLAINTEXT: &str = "plaintext";
 
 /// A name from outside, fit for one log line.
 fn printable(text: &str) -> String {
-    text.chars().take(80).map(|c| if c.is_control() { '?' } else { c }).collect()
+    text.chars().take(NAME_SHOWN).map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 
 use protocol::frame::{Literal, Piece};
 use protocol::grammar::argument;
+use protocol::imap::code::Heard;
 use protocol::imap::command::append::Replaced;
 use protocol::imap::command::copy::Copy;
 use protocol::imap::{Code, Cursor, Limits, ParseError, Refusal};
@@ -57,9 +58,9 @@ pub async fn replace(s: &mut Session, head: Head, first: Piece) -> Outcome {
     let Some(source) = s.selected.clone() else {
         return give_up(s, rest, Refusal::NothingSelected.into()).await;
     };
-    let target = match s.locate(&mailbox).await {
+    let target = match s.locate_target(&mailbox).await {
         Ok(target) => target,
-        Err(Stop::Refused(refusal)) => return give_up(s, rest, refusal.of_target().into()).await,
+        Err(stop @ Stop::Refused(_)) => return give_up(s, rest, stop).await,
         Err(stop) => return Err(stop),
     };
     if target.server() == source.server {
@@ -90,13 +91,13 @@ async fn across(
     if !answer.is_ok() {
         return Ok(answer.into());
     }
-    let code = answer.code("APPENDUID").and_then(|code| {
-        let (uidvalidity, uids) = code.split_once(' ')?;
-        Some(Code::AppendUid { uidvalidity: uidvalidity.parse().ok()?, uids: uids.to_owned() })
-    });
+    let code = match answer.code() {
+        Some(Heard::AppendUid { uidvalidity, uids }) => Some(Code::AppendUid { uidvalidity, uids }),
+        _ => None,
+    };
     let told = "Replacement message ready";
     let copied = Copied { server, answer, sent: vec![uid], code, told, must_go: true };
-    remove(s, &copy, source, copied).await
+    remove(s, &head.tag, &copy, source, copied).await
 }
 
 /// The UID of the message that is to go, if it is there and may.
@@ -147,9 +148,8 @@ async fn carry(
 }
 
 async fn locate(s: &Session, mailbox: &str) -> Result<Located, Stop> {
-    match s.locate(mailbox).await {
+    match s.locate_target(mailbox).await {
         Ok(located) if s.follows_referrals => Err(s.referral(&located, mailbox)),
-        Err(Stop::Refused(refusal)) => Err(refusal.of_target().into()),
         other => other,
     }
 }

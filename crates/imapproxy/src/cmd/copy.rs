@@ -13,6 +13,7 @@
 
 use protocol::acl::Rights;
 use protocol::grammar::{argument, atom, byte, digits, keyword, list, parenthesis, quoted, space};
+use protocol::imap::code::Heard;
 use protocol::imap::command::annotate;
 use protocol::imap::command::copy::Copy;
 use protocol::imap::set::Ranges;
@@ -33,10 +34,7 @@ pub async fn copy(s: &mut Session, request: &Request, copy: Copy) -> Outcome {
     if !copy.uid && s.enabled.manner().uid_only {
         return Err(Refusal::UidRequired.into());
     }
-    let target = match s.locate(&copy.mailbox).await {
-        Err(Stop::Refused(refusal)) => return Err(refusal.of_target().into()),
-        other => other?,
-    };
+    let target = s.locate_target(&copy.mailbox).await?;
     if target.server() == source.server {
         return Ok(s.forward(&source.server, &request.head.tag, request.text()).await?.into());
     }
@@ -98,7 +96,7 @@ async fn across(s: &mut Session, tag: &Tag, copy: &Copy, source: &Selected, targ
     if !copy.moves {
         return Ok(Done::Here(Reply { code, ..Reply::completed() }));
     }
-    remove(s, copy, source, Copied { server, answer, sent, code, told, must_go: !copy.uid }).await
+    remove(s, tag, copy, source, Copied { server, answer, sent, code, told, must_go: !copy.uid }).await
 }
 
 /// Whether annotations of the messages go along: both backends know them, and the user may set them at the target.
@@ -181,11 +179,9 @@ fn flag_list(at: &mut Cursor<'_>) -> Option<String> {
 
 /// Which messages are where, if the target says which UIDs it gave.
 fn copy_uid(answer: &Answer, sent: &[u32]) -> Option<Code> {
-    let code = answer.code("APPENDUID")?;
-    let (uidvalidity, uids) = code.split_once(' ')?;
+    let Some(Heard::AppendUid { uidvalidity, uids: to }) = answer.code() else { return None };
     let from: UidSet = sent.iter().copied().collect();
-    let uidvalidity = uidvalidity.parse().ok()?;
-    Some(Code::CopyUid { uidvalidity, from: from.to_string(), to: uids.to_owned() })
+    Some(Code::CopyUid { uidvalidity, from: from.to_string(), to })
 }
 
 /// What a MOVE has copied, or a REPLACE has put in a message's place.
@@ -203,8 +199,36 @@ pub struct Copied {
     pub must_go: bool,
 }
 
-/// The second half of MOVE and of REPLACE: the copies are safe, the originals go.
-pub async fn remove(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied) -> Outcome {
+/// The second half of MOVE and of REPLACE: the copies are safe, the originals go. A server that is lost in the middle of that leaves
+/// messages in both places, never in none; the client is told so before its session ends with the selected mailbox.
+pub async fn remove(s: &mut Session, tag: &Tag, copy: &Copy, source: &Selected, copied: Copied) -> Outcome {
+    let (code, told, target) = (copied.code.clone(), copied.told, copied.server.clone());
+    let uids: UidSet = copied.sent.iter().copied().collect();
+    match take_out(s, copy, source, copied).await {
+        Err(Stop::Backend { server, why }) if server == source.server => {
+            let (from, to) = (&source.name, &copy.mailbox);
+            warn!(
+                "backend {server}: {why}: messages {uids} of {from} were copied to {to} on {target}, and may still be in both"
+            );
+            if !s.client.is_torn() {
+                if let Some(code) = code {
+                    s.client.put(Reply::ok(told).code(code).line(None));
+                }
+                s.client.put(Refusal::HalfDone.reply().line(Some(tag)));
+            }
+            Err(Stop::lost())
+        }
+        Err(Stop::Backend { server, why }) if server == target => {
+            let (from, to) = (&source.name, &copy.mailbox);
+            warn!("backend {server}: {why}: of messages {uids} of {from} copies may stay in {to}");
+            s.links.remove(&server);
+            Err(Refusal::HalfUndone.into())
+        }
+        other => other,
+    }
+}
+
+async fn take_out(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied) -> Outcome {
     let takes = s.links.get_mut(&source.server).is_some_and(|link| link.capabilities.has("XTAKE"));
     if takes {
         return take(s, copy, source, copied).await;
@@ -224,7 +248,10 @@ pub async fn remove(s: &mut Session, copy: &Copy, source: &Selected, copied: Cop
     if !gone.is_ok() {
         warn!("MOVE between backends: the source keeps its messages: {}", gone.text());
     }
-    let modseq = gone.code("HIGHESTMODSEQ").and_then(|modseq| modseq.parse().ok());
+    let modseq = match gone.code() {
+        Some(Heard::HighestModseq(modseq)) => Some(modseq),
+        _ => None,
+    };
     Ok(moved(s, modseq))
 }
 
@@ -234,25 +261,25 @@ async fn take(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied) -
     let uids: UidSet = sent.iter().copied().collect();
     let (id, mut news) = (s.command(&source.server, format!("XTAKE {uids}"))?, Vec::new());
     let done = s.collect(&source.server, id, COPY_LINE, |line| news.extend_from_slice(line)).await?;
-    let taken = done.code("XTAKEN").filter(|_| done.is_ok());
-    let Some((taken, modseq)) = taken.as_deref().and_then(|words| words.rsplit_once(' ')) else {
+    let taken = done.code().filter(|_| done.is_ok());
+    let Some(Heard::XTaken { uids: taken, modseq }) = taken else {
         s.client.put(news);
         take_back(s, copy, &server, appended(&answer)).await?;
         return Err(Stop::Relayed(done));
     };
-    let taken = match taken.trim().is_empty() {
+    let taken = match taken.is_empty() {
         true => Ranges::default(),
-        false => ranges(taken.trim()).ok_or(Refusal::CopyFailed)?,
+        false => ranges(&taken).ok_or(Refusal::CopyFailed)?,
     };
     let lost = |uid: &u32| !taken.contains(*uid);
-    let mut code = code;
+    let (mut code, mut taken_back) = (code, Ok(()));
     if sent.iter().any(lost) {
         // As many as were sent, in their order.
         let copies: Vec<u32> = appended(&answer).into_iter().flat_map(|(first, last)| first..=last).collect();
         let pairs = || sent.iter().zip(&copies);
         let (ours, theirs): (Vec<_>, Vec<_>) = pairs().partition(|(uid, _)| !lost(uid));
         let theirs: UidSet = theirs.into_iter().map(|(_, copy)| *copy).collect();
-        take_back(s, copy, &server, theirs.iter().collect()).await?;
+        taken_back = take_back(s, copy, &server, theirs.iter().collect()).await;
         code = code.filter(|_| !ours.is_empty()).map(|code| match code {
             Code::CopyUid { uidvalidity, .. } => Code::CopyUid {
                 uidvalidity,
@@ -266,10 +293,12 @@ async fn take(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied) -
         s.client.put(Reply::ok(told).code(code).line(None));
     }
     s.client.put(news);
+    // What has gone has gone: the client had to hear of it first.
+    taken_back?;
     if must_go && sent.iter().all(lost) {
         return Err(Refusal::Expunged.into());
     }
-    Ok(moved(s, modseq.parse().ok()))
+    Ok(moved(s, modseq))
 }
 
 /// The end of a MOVE, with the source's HIGHESTMODSEQ for who knows of it.
@@ -280,9 +309,8 @@ fn moved(s: &Session, modseq: Option<u64>) -> Done {
 
 /// The UIDs that the target gave the copies.
 fn appended(answer: &Answer) -> Vec<(u32, u32)> {
-    let code = answer.code("APPENDUID");
-    let uids = code.as_deref().and_then(|code| code.split_once(' ')).and_then(|(_, uids)| ranges(uids));
-    uids.map_or_else(Vec::new, |uids| uids.iter().collect())
+    let Some(Heard::AppendUid { uids, .. }) = answer.code() else { return Vec::new() };
+    ranges(&uids).map_or_else(Vec::new, |uids| uids.iter().collect())
 }
 
 /// A set of UIDs as servers write it.

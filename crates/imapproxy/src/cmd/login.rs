@@ -4,11 +4,10 @@ use identity::auth::{Login, Step64};
 use protocol::frame::{Piece, trim_line};
 use protocol::imap::capability::Moment;
 use protocol::imap::command::session::{Authenticate, Login as Plain};
-use protocol::imap::{Code, Enabled, Refusal, Reply};
+use protocol::imap::{Bye, Code, Enabled, Refusal, Reply};
 
 use super::Request;
-use crate::capability;
-use crate::limits::{BEFORE_LOGIN_BOUND, HANDSHAKE_BOUND, rows};
+use crate::limits::{BEFORE_LOGIN_BOUND, FLUSHED, HANDSHAKE_BOUND, rows};
 use crate::session::{Done, Outcome, Session, Stop, User};
 
 /// `STARTTLS`
@@ -82,19 +81,44 @@ pub async fn authenticate(s: &mut Session, command: Authenticate) -> Outcome {
     }
 }
 
-/// `UNAUTHENTICATE`: as after the greeting; the connections that acted for the user are given up.
-pub async fn unauthenticate(s: &mut Session) -> Outcome {
+/// `UNAUTHENTICATE`: as after the greeting, less TLS (RFC 8437 section 3); the connections that acted for the user are given up.
+/// What is compressed ends on the client's side with the command, here with its answer.
+pub async fn unauthenticate(s: &mut Session, request: &Request) -> Outcome {
     if !s.user()?.is_admin() {
         return Err(Refusal::Unrecognized.into());
     }
+    read_flush(s).await?;
     s.links.close();
     s.seat.logout();
     (s.user, s.selected, s.id, s.notify) = (None, None, None, None);
     s.enabled = Enabled::default();
     s.follows_referrals = false;
     s.client.restrain(BEFORE_LOGIN_BOUND);
-    let words = capability::words(s, Moment::Greeting);
-    Ok(Done::Here(Reply::completed().code(Code::Capability(words))))
+    let words = s.capability_words(Moment::Greeting);
+    s.client.put(Reply::completed().code(Code::Capability(words)).line(Some(&request.head.tag)));
+    s.client.flush().await?;
+    if s.client.peer.stream.is_compressed() {
+        // The end of the compressed bytes is none of the connection's.
+        (s.client.peer.input, s.client.peer.ended) = (s.client.peer.stream.decompress(), false);
+    }
+    Ok(Done::Told)
+}
+
+/// Waits until nothing of the client's is left to decompress.
+async fn read_flush(s: &mut Session) -> Result<(), Stop> {
+    let peer = &mut s.client.peer;
+    if !peer.stream.is_compressed() {
+        return Ok(());
+    }
+    let ahead = || Stop::Bye(Bye::new("The compression ends with UNAUTHENTICATE: wait for its answer"));
+    if !peer.input.is_empty() {
+        return Err(ahead());
+    }
+    let flushed = tokio::time::timeout(FLUSHED, peer.stream.read_flush()).await.map_err(|_| {
+        rows::FLUSHED.met("a client does not end its compressed bytes: the session is ended");
+        ahead()
+    })?;
+    flushed.map_err(|_| ahead())
 }
 
 async fn welcome(s: &mut Session, login: Login) -> Outcome {
@@ -106,13 +130,13 @@ async fn welcome(s: &mut Session, login: Login) -> Outcome {
     let patience = s.idle_bound();
     s.client.relax(patience);
     // What the user's own backend announces must be known before we announce anything.
-    if let Ok(Some(home)) = s.home().await
+    if let Ok(Some(home)) = s.home_of_newcomer().await
         && !s.node.capabilities.knows(&home)
         && let Err(Stop::Client(error)) = s.link(&home).await.map(drop)
     {
         return Err(Stop::Client(error));
     }
-    let words = capability::words(s, Moment::LoggedIn);
+    let words = s.capability_words(Moment::LoggedIn);
     let layer = if s.client.peer.stream.tls().is_some() { "tls protection" } else { "no protection" };
     Ok(Done::Here(Reply::ok(format!("User logged in ({layer})")).code(Code::Capability(words))))
 }

@@ -7,11 +7,15 @@ use protocol::imap::Refusal;
 use protocol::imap::command::list::{Kind, Line, Lsub};
 
 use super::Request;
-use super::list::look_around;
+use super::look::look_around;
 use crate::session::{Done, Outcome, Session, Stop};
 
-/// `SUBSCRIBE mailbox`: it must exist somewhere, and the user know of it.
+/// `SUBSCRIBE mailbox`: it must exist somewhere, and the user know of it, unless `allowallsubscribe` says otherwise.
 pub async fn subscribe(s: &mut Session, request: &Request, mailbox: &str) -> Outcome {
+    if s.listener.imapd().allowallsubscribe {
+        s.internal(mailbox)?;
+        return at_home(s, request, mailbox).await;
+    }
     let located = s.locate(mailbox).await?;
     let rights = s.rights(&located.name, &located.entry.acl)?;
     if !rights.contains(Rights::LOOKUP) && !s.user()?.is_admin() {
@@ -53,6 +57,6 @@ pub async fn lsub(s: &mut Session, request: &Request, lsub: Lsub) -> Outcome {
 /// What the user is subscribed to, as he calls it. Without an INBOX, nothing.
 pub async fn subscriptions(s: &mut Session) -> Result<HashSet<String>, Stop> {
     let Some(home) = s.home().await? else { return Ok(HashSet::new()) };
-    let lines = super::list::ask_lines(s, &home, "LSUB \"\" \"*\"", Kind::Lsub).await?;
+    let lines = super::lines::ask_lines(s, &home, "LSUB \"\" \"*\"", Kind::Lsub).await?;
     Ok(lines.into_iter().map(|line| line.name).collect())
 }

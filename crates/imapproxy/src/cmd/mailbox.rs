@@ -2,12 +2,17 @@
 //! client hears that they are done.
 
 use directory::lookup::Found;
-use protocol::imap::Refusal;
+use protocol::imap::code::Heard;
 use protocol::imap::command::mailbox::{Create, Rename};
+use protocol::imap::{Kind, Refusal};
 use protocol::name::MailboxName;
+use tracing::warn;
+use upstream::Proto;
+use upstream::wire::imap::Answer;
 
 use super::Request;
 use crate::grammar::put_astring;
+use crate::limits::{CHOSEN, rows};
 use crate::session::{Done, Outcome, Session, Stop};
 
 impl Session {
@@ -51,20 +56,81 @@ pub async fn create(s: &mut Session, request: &Request, create: Create) -> Outco
         return Err(Refusal::NotAPartition(mailbox, word, server).into());
     }
     let server = match &create.server {
-        Some(server) => server.clone(),
-        None => place(s, &name).await.map_err(|stop| explained(s, &create, stop))?,
+        Some(server) => Some(server.clone()),
+        None => beside(s, &name).await?,
     };
-    if s.follows_referrals && admin {
-        return Err(s.referral_to(&server, &create.mailbox));
+    match server {
+        Some(server) => create_at(s, request, &create, &server).await,
+        None => create_anywhere(s, request, &create, &name).await,
     }
-    super::list::check_special_uses(s, &server, &create.mailbox, &create.special_use).await?;
+}
+
+async fn create_at(s: &mut Session, request: &Request, create: &Create, server: &str) -> Outcome {
+    if s.follows_referrals && s.user()?.is_admin() {
+        return Err(s.referral_to(server, &create.mailbox));
+    }
+    super::lines::check_special_uses(s, server, &create.mailbox, &create.special_use).await?;
     let command = match &create.server {
         // The name of the server is ours to use; the backend gets what concerns it.
-        Some(_) => without_server(&create),
+        Some(_) => without_server(create),
         None => request.text().to_vec(),
     };
-    s.change_name(&server, request, &command, &create.mailbox).await
+    s.change_name(server, request, &command, &create.mailbox).await
 }
+
+/// Where nothing places a mailbox, this frontend chooses. A backend that cannot be reached, or cannot take it at the moment, leaves it
+/// to the next. One that was lost may have made it all the same: then the list has it, or the MUPDATE master refuses the next.
+async fn create_anywhere(s: &mut Session, request: &Request, create: &Create, name: &MailboxName) -> Outcome {
+    let (node, imapd) = (s.node.clone(), s.listener.imapd());
+    let (mut tried, mut last) = (Vec::new(), None);
+    while let Some(server) = node.servers.choose(&imapd, Proto::Imap, &tried).await {
+        if tried.len() >= CHOSEN {
+            rows::CHOSEN.met(format_args!("{}: nor do others", tried.join(", ")));
+            break;
+        }
+        tried.push(server.clone());
+        match create_at(s, request, create, &server).await {
+            Ok(Done::There(answer)) if may_go_elsewhere(&answer) => {
+                warn!(server, mailbox = create.mailbox, "takes no new mailbox now: {}", answer.text());
+                last = Some(Ok(Done::There(answer)));
+            }
+            Err(stop @ Stop::Backend { .. }) if s.selected_server() != Some(server.as_str()) => {
+                if let Stop::Backend { server, why } = &stop {
+                    s.links.remove(server);
+                    warn!("{server}: {why}");
+                }
+                if let Found::Active(entry) = node.directory.find(name).await
+                    && entry.server() == server
+                {
+                    s.knows_name(&create.mailbox);
+                    return Ok(Done::completed());
+                }
+                last = Some(Err(stop));
+            }
+            other => return other,
+        }
+    }
+    last.unwrap_or_else(|| Err(explained(s, create)))
+}
+
+/// Whether a refusal is about this backend, and not about the mailbox. Cyrus has no codes for that.
+fn may_go_elsewhere(answer: &Answer) -> bool {
+    let coded = matches!(answer.code(), Some(Heard::Unavailable | Heard::ServerBug));
+    let remark = answer.remark();
+    let told = PASSING.iter().any(|text| remark.trim_end().ends_with(text));
+    answer.condition() == Some(Kind::No) && (coded || told)
+}
+
+/// What backends say that cannot create anything at the moment, or have not the partition that was asked for.
+const PASSING: [&str; 7] = [
+    "Server(s) unavailable to complete operation",
+    "System I/O error",
+    "no connection to server",
+    "no authentication to server",
+    "timed out waiting for server response",
+    "No space left on device",
+    "Unknown/invalid partition",
+];
 
 /// The server that is meant by a word which names one, whole or by its first part.
 fn server_of(s: &Session, word: &str) -> Option<String> {
@@ -77,30 +143,28 @@ fn server_of(s: &Session, word: &str) -> Option<String> {
     listed.into_iter().chain(named).find(is_meant)
 }
 
-/// An administrator is told what is missing where this frontend has no server to choose.
-fn explained(s: &Session, create: &Create, stop: Stop) -> Stop {
+/// Why there is no server to choose. An administrator is told what is missing where this frontend names none.
+fn explained(s: &Session, create: &Create) -> Stop {
     let imapd = s.listener.imapd();
     let none = imapd.serverlist.is_empty() && imapd.defaultserver.is_none();
-    let is_down = matches!(stop, Stop::Refused(Refusal::ServerDown));
-    match is_down && none && s.user().is_ok_and(|user| user.is_admin()) {
+    match none && s.user().is_ok_and(|user| user.is_admin()) {
         true => Refusal::NoServer(create.mailbox.clone()).into(),
-        false => stop,
+        false => Refusal::ServerDown.into(),
     }
 }
 
-/// Where a mailbox shall be: with itself (the backend says that it exists), with its nearest ancestor, or wherever
-/// new mailboxes go.
-async fn place(s: &mut Session, name: &MailboxName) -> Result<String, Stop> {
+/// Where a mailbox must be: with itself (the backend says that it exists), or with its nearest ancestor.
+async fn beside(s: &Session, name: &MailboxName) -> Result<Option<String>, Stop> {
     let mut next = Some(name.clone());
     while let Some(name) = next {
         match s.node.directory.find(&name).await {
-            Found::Active(entry) => return Ok(entry.server().to_owned()),
+            Found::Active(entry) => return Ok(Some(entry.server().to_owned())),
             Found::Reserved => return Err(Refusal::Reserved.into()),
             Found::Unknown(_) => return Err(Refusal::ListUnsure.into()),
             Found::Missing => next = name.parent(),
         }
     }
-    crate::placement::choose(s).await?.ok_or(Refusal::ServerDown.into())
+    Ok(None)
 }
 
 fn without_server(create: &Create) -> Vec<u8> {

@@ -1,11 +1,14 @@
 //! The commands, one file per family.
 
 mod acl;
+mod annotations;
 mod append;
 mod copy;
 mod idle;
-pub mod list;
+pub mod lines;
+mod list;
 mod login;
+pub mod look;
 pub mod lsub;
 mod mailbox;
 mod message;
@@ -22,6 +25,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use protocol::frame::{Piece, trim_line};
+use protocol::imap::code::Heard;
 use protocol::imap::command::{before_login, is_foreign, is_of_messages};
 use protocol::imap::{Body, Bye, Command, Kind, Limits, Refusal, Tag};
 use tracing::{debug, warn};
@@ -81,7 +85,7 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
         Ok(Done::There(answer)) | Err(Stop::Relayed(answer)) => {
             session.client.put(answer.tagged(tag.as_str()));
             // Not to know of UIDONLY's rule is no nonsense.
-            wrong = answer.condition() == Some(Kind::Bad) && answer.code("UIDREQUIRED").is_none();
+            wrong = answer.condition() == Some(Kind::Bad) && answer.code() != Some(Heard::UidRequired);
         }
         Ok(Done::Told) => {}
         Err(Stop::Refused(refusal)) => return refuse(session, Some(&tag), &refusal, foreign),
@@ -200,7 +204,7 @@ async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
         Body::StartTls => login::start_tls(s, r).await,
         Body::Login(login) => login::login(s, login).await,
         Body::Authenticate(authenticate) => login::authenticate(s, authenticate).await,
-        Body::Unauthenticate => login::unauthenticate(s).await,
+        Body::Unauthenticate => login::unauthenticate(s, r).await,
         Body::Enable(items) => session::enable(s, items).await,
         Body::Compress(algorithm) => session::compress(s, r, &algorithm).await,
         Body::Namespace => session::namespace(s).await,

@@ -10,7 +10,7 @@ use protocol::imap::command::multisearch::{MultiSearch, Source};
 use protocol::imap::{Refusal, Tag};
 
 use super::Request;
-use super::list::look_around;
+use super::look::look_around;
 use crate::grammar::put_astring;
 use crate::limits::{NAMES_AT_ONCE, RESPONSE_MAX, SEARCHED, SEARCHED_AT_ONCE, rows};
 use crate::session::gather::Errand;

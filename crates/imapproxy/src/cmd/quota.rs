@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mailboxes::LIST_PAGE;
 use protocol::imap::command::quota::{OfRoot, SetQuota, Usage, print_quota, response};
 use protocol::imap::{ParseError, Refusal};
 
@@ -135,7 +136,8 @@ async fn servers(s: &Session, root: &str, missing: Refusal) -> Result<Vec<String
     let list = s.node.directory.list();
     let mut after = None;
     loop {
-        let page = list.subtree(&located.name, after.as_ref(), PAGE).map_err(crate::node::unreadable)?;
+        let page =
+            list.subtree(&located.name, after.as_ref(), LIST_PAGE).map_err(crate::outcome::unreadable)?;
         for (_, entry) in &page.entries {
             if !servers.iter().any(|server| server == entry.server()) {
                 servers.push(entry.server().to_owned());
@@ -153,7 +155,7 @@ pub fn on_one_server(s: &Session, root: &Located) -> Result<(), Stop> {
     let list = s.node.directory.list();
     let mut after = None;
     loop {
-        let page = list.subtree(&root.name, after.as_ref(), PAGE).map_err(crate::node::unreadable)?;
+        let page = list.subtree(&root.name, after.as_ref(), LIST_PAGE).map_err(crate::outcome::unreadable)?;
         if page.entries.iter().any(|(_, entry)| entry.server() != root.server()) {
             return Err(Refusal::SplitHierarchy.into());
         }
@@ -163,9 +165,6 @@ pub fn on_one_server(s: &Session, root: &Located) -> Result<(), Stop> {
         }
     }
 }
-
-/// Entries taken at once from the list.
-const PAGE: usize = 1000;
 
 #[cfg(test)]
 mod tests {

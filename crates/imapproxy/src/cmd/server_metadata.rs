@@ -7,7 +7,7 @@ use protocol::imap::command::metadata::{Entry, GetMetadata, Options, Values, pri
 use protocol::imap::{Refusal, print};
 use service::notices::Notice;
 
-use super::metadata::{long_entries, merged, parse, question};
+use super::annotations::{long_entries, merged, parse, question};
 use crate::limits::METADATA_MAX;
 use crate::session::gather::Errand;
 use crate::session::{Done, Outcome, Session, Stop};

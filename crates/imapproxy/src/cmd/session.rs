@@ -8,7 +8,6 @@ use protocol::imap::{Bye, Extension, Kind, Refusal, Reply};
 use upstream::wire::imap::Answer;
 
 use super::Request;
-use crate::capability;
 use crate::limits::NEWS_MAX;
 use crate::session::relay::To;
 use crate::session::{Done, Outcome, Session, Stop};
@@ -17,7 +16,7 @@ use crate::session::{Done, Outcome, Session, Stop};
 pub async fn capability(s: &mut Session) -> Outcome {
     s.hear_selected("").await?;
     let moment = if s.user.is_some() { Moment::LoggedIn } else { Moment::Asked };
-    let words = capability::words(s, moment);
+    let words = s.capability_words(moment);
     s.client.print(|out| print_capability(out, &words));
     Ok(Done::completed())
 }
@@ -60,7 +59,7 @@ pub async fn id(s: &mut Session, request: &Request) -> Outcome {
 
 /// `ENABLE`: what is announced, for all backends of the session, those to come too.
 pub async fn enable(s: &mut Session, items: Vec<String>) -> Outcome {
-    let announced = capability::words(s, Moment::LoggedIn);
+    let announced = s.capability_words(Moment::LoggedIn);
     let new = s.enabled.enable(&items, |extension| announced.split(' ').any(|word| word == extension.word()));
     let utf8 = s.enabled.manner().utf8_names;
     if let Some(user) = &mut s.user {

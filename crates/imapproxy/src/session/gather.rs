@@ -23,7 +23,7 @@ use super::client::Client;
 use super::links::Reached;
 use super::relay::{bye_text, client_gone, kick_text, lost};
 use super::{Session, Stop};
-use crate::limits::{AT_ONCE, SILENCE, rows};
+use crate::limits::{AT_ONCE, GATHERED, SILENCE, rows};
 
 /// Commands of one backend, without their line ends.
 pub struct Errand {
@@ -130,7 +130,7 @@ impl Session {
         most: usize,
         mut each: impl FnMut(&mut Client, &str, &[u8]) -> bool,
     ) -> Result<Gathered, Stop> {
-        let mut opening = Opening::new();
+        let (mut opening, until) = (Opening::new(), Instant::now() + GATHERED);
         let mut trips: Vec<Trip> = errands.into_iter().map(Trip::new).collect();
         for (at, trip) in trips.iter_mut().enumerate() {
             trip.is_fresh = self.links.get_mut(&trip.errand.server).is_none();
@@ -152,7 +152,13 @@ impl Session {
             if self.client.peer.ended {
                 return Err(client_gone());
             }
-            self.wait(&mut trips, &mut opening).await?;
+            if Instant::now() >= until {
+                self.end_late(&mut trips)?;
+                // Those that are still being opened are of no use any longer.
+                opening.abort_all();
+                continue;
+            }
+            self.wait(&mut trips, &mut opening, until).await?;
         }
     }
 
@@ -265,17 +271,33 @@ impl Session {
         Ok(())
     }
 
-    /// Until something has moved, or a backend was silent for too long.
-    async fn wait(&mut self, trips: &mut [Trip], opening: &mut Opening) -> Result<(), Stop> {
+    /// Those that have not done all by now are missing, whatever they say.
+    fn end_late(&mut self, trips: &mut [Trip]) -> Result<(), Stop> {
+        for trip in trips.iter_mut().filter(|trip| matches!(trip.state, State::Opening | State::Talking)) {
+            let server = &trip.errand.server;
+            rows::GATHERED.met(format_args!("backend {server} is not done: it is missing from an answer"));
+            let stop = lost(server, "it takes too long");
+            if self.selected_server() == Some(server) {
+                return Err(stop);
+            }
+            self.links.remove(server);
+            trip.state = State::Missing;
+        }
+        Ok(())
+    }
+
+    /// Until something has moved, or a backend was silent for too long, or all have had their time.
+    async fn wait(&mut self, trips: &mut [Trip], opening: &mut Opening, last: Instant) -> Result<(), Stop> {
         let silence = (self.node.client_timeout() * 2).min(SILENCE);
         // An attempt to connect has a bound of its own.
         let talking = |trip: &&Trip| trip.state == State::Talking;
         let first = trips.iter().filter(talking).map(|trip| trip.since).min();
         let until = first.map_or_else(|| Instant::now() + self.idle_bound(), |first| first + silence);
+        let until = until.min(last);
         let moved = poll_fn(|cx| self.poll_all(cx, trips, opening));
         let Moved { opened, mut broken } = match timeout_at(until, moved).await {
             Ok(moved) => moved?,
-            Err(_) if first.is_none() => return Err(Stop::idle()),
+            Err(_) if first.is_none() && until < last => return Err(Stop::idle()),
             Err(_) => Moved::default(),
         };
         if let Some((at, connection)) = opened

@@ -6,7 +6,6 @@ use upstream::wire::imap::{Event, Id, Part, Wire};
 use upstream::{Capabilities, Connection};
 
 use crate::limits::UNASKED;
-use crate::parked::Settings;
 use crate::peer::{self, Peer};
 
 /// One connection, logged in as the session's user. It ends with the session, or waits for the same user's next one
@@ -111,3 +110,7 @@ impl Link {
         }
     }
 }
+
+/// Which reading of the settings a connection was logged in with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settings(pub u64);

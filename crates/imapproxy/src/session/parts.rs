@@ -15,20 +15,12 @@ use tracing::warn;
 use upstream::wire::imap::{Answer, Id, Part};
 
 use super::link::Link;
-use super::pipe::Pipe;
-use super::relay::lost;
+use super::pipe::{Pipe, Source};
+use super::relay::{client_gone, lost};
 use super::{Session, Stop};
 use crate::grammar::{put_astring, untagged};
 use crate::limits::COPY_LINE;
 use crate::peer::{self, Lost3};
-
-/// A connection with a mailbox open, of which parts are fetched.
-pub struct Source {
-    server: String,
-    mailbox: MailboxName,
-    uidvalidity: Option<u32>,
-    link: Link,
-}
 
 /// Where what a URL names is.
 enum Place {
@@ -233,6 +225,7 @@ impl Session {
             Ok(Err(Lost3::Client(error))) => Err(Stop::Client(error)),
             Ok(Err(Lost3::First(error))) => Err(lost(at_source, &error.to_string())),
             Ok(Err(Lost3::Second(error))) => Err(lost(target, &error.to_string())),
+            Err(_) if self.client.peer.ended => Err(client_gone()),
             Err(_) => {
                 for (server, blamed) in [(source.server.as_str(), at_source), (target, target)] {
                     let alive = self.node.upstream.greets(server, upstream::Proto::Imap).await;

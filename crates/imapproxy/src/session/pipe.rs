@@ -18,13 +18,13 @@ use upstream::wire::imap::{Answer, Event, Id};
 
 use super::client::{Client, GO_AHEAD};
 use super::link::Link;
-use super::parts::Source;
 use super::relay::{client_gone, lost};
-use super::runs::Runs;
+use super::runs::{Runs, Upward};
 use super::{Session, Stop};
 use crate::grammar::with_header;
 use crate::limits::SMALL;
 use protocol::imap::Refusal;
+use protocol::name::MailboxName;
 
 /// How far the command has gone upwards.
 #[derive(Debug, Clone, Copy)]
@@ -42,14 +42,12 @@ enum Upload {
     Done,
 }
 
-/// What goes to the backend.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Upward {
-    Piece(Piece),
-    /// Text in the middle of a line.
-    Text(Bytes),
-    /// `URL …` as it stands in the text, and the URL: what it names may be elsewhere.
-    Url(Bytes, String),
+/// A connection with a mailbox open, of which parts are fetched.
+pub struct Source {
+    pub server: String,
+    pub mailbox: MailboxName,
+    pub uidvalidity: Option<u32>,
+    pub link: Link,
 }
 
 pub struct Pipe {
@@ -64,13 +62,18 @@ pub struct Pipe {
     part: Option<(Bytes, String)>,
     /// Where parts were fetched last.
     pub source: Option<Source>,
+    /// A literal was too large not to be asked for: the backend gets a wrong end of the command, and what the client still sends of
+    /// it is skipped.
+    is_oversized: bool,
 }
 
 impl Session {
     /// Sends the rest of a command that was begun on a backend, `piece` first and then what the client still sends of it,
     /// and copies the answer up to its tagged line, which is returned.
     pub async fn pipe(&mut self, server: &str, id: Id, piece: Piece) -> Result<Answer, Stop> {
-        self.flow(server, Pipe::new(id, VecDeque::from([Upward::Piece(piece)]), None)).await
+        let mut pipe = Pipe::new(id, None);
+        pipe.take(piece, &mut self.client);
+        self.flow(server, pipe).await
     }
 
     /// The same for an APPEND from behind its mailbox on: what its URLs name elsewhere is fetched there.
@@ -79,11 +82,11 @@ impl Session {
         server: &str,
         id: Id,
         piece: Piece,
-        mut runs: Runs,
+        runs: Runs,
     ) -> Result<Answer, Stop> {
-        let mut queue = VecDeque::new();
-        runs.take(piece, &mut self.client, &mut queue);
-        self.flow(server, Pipe::new(id, queue, Some(runs))).await
+        let mut pipe = Pipe::new(id, Some(runs));
+        pipe.take(piece, &mut self.client);
+        self.flow(server, pipe).await
     }
 
     async fn flow(&mut self, server: &str, mut pipe: Pipe) -> Result<Answer, Stop> {
@@ -121,6 +124,9 @@ impl Session {
     }
 }
 
+/// An end that no command has: whatever came before it, the backend refuses it.
+const NO_END: &str = " !\r\n";
+
 enum Finished {
     No,
     Yes(Answer),
@@ -129,8 +135,30 @@ enum Finished {
 }
 
 impl Pipe {
-    fn new(id: Id, queue: VecDeque<Upward>, runs: Option<Runs>) -> Pipe {
-        Pipe { id, queue, upload: Upload::Flowing, answer: None, runs, part: None, source: None }
+    fn new(id: Id, runs: Option<Runs>) -> Pipe {
+        Pipe {
+            id,
+            queue: VecDeque::new(),
+            upload: Upload::Flowing,
+            answer: None,
+            runs,
+            part: None,
+            source: None,
+            is_oversized: false,
+        }
+    }
+
+    /// Takes the client's next piece.
+    fn take(&mut self, piece: Piece, client: &mut Client) {
+        match (piece, &mut self.runs) {
+            (Piece::Header { literal, .. }, _) if client.is_oversized(&literal) => {
+                client.framer.refuse(literal);
+                self.is_oversized = true;
+                self.queue.push_back(Upward::Piece(Piece::Line(NO_END.into())));
+            }
+            (piece, Some(runs)) => runs.take(piece, client, &mut self.queue),
+            (piece, None) => self.queue.push_back(Upward::Piece(piece)),
+        }
     }
 
     /// Backend to client, while the client's buffer has room.
@@ -168,10 +196,7 @@ impl Pipe {
                     client.peer.stream.acknowledge();
                     break;
                 };
-                match &mut self.runs {
-                    Some(runs) => runs.take(piece, client, &mut self.queue),
-                    None => self.queue.push_back(Upward::Piece(piece)),
-                }
+                self.take(piece, client);
                 continue;
             };
             match upward {
@@ -209,7 +234,8 @@ impl Pipe {
     }
 
     fn verdict(self, answer: Answer) -> Result<Answer, Stop> {
-        match self.runs.and_then(|runs| runs.refusal) {
+        let oversized = self.is_oversized.then_some(Refusal::UnaskedTooLarge);
+        match oversized.or(self.runs.and_then(|runs| runs.refusal)) {
             Some(refusal) if !answer.is_ok() => Err(refusal.into()),
             _ => Ok(answer),
         }
@@ -253,6 +279,7 @@ impl Pipe {
     fn finished(&mut self, client: &mut Client) -> Finished {
         let Some(answer) = &self.answer else { return Finished::No };
         match self.upload {
+            Upload::Done if self.is_oversized => Finished::Refused(answer.clone()),
             Upload::Done => Finished::Yes(answer.clone()),
             // The backend reads on to the command's end, and so do we.
             Upload::Flowing | Upload::Part => Finished::No,
@@ -273,6 +300,7 @@ impl Pipe {
     /// Whether the client still sends of the command, which is given up: of what was read, nothing more goes to the backend.
     fn skips(&self, client: &mut Client) -> bool {
         match self.queue.back() {
+            _ if self.is_oversized => true,
             Some(Upward::Piece(Piece::Line(_))) => false,
             Some(Upward::Piece(Piece::Header { literal, .. })) => {
                 client.framer.refuse(*literal);
@@ -285,7 +313,7 @@ impl Pipe {
     /// The backend is gone: what the client still sends of the command is skipped, so that it can be answered.
     async fn abandon(&mut self, client: &mut Client) -> Result<(), Stop> {
         let skips = match self.upload {
-            Upload::Done => false,
+            Upload::Done => self.is_oversized,
             Upload::Waiting { literal, relay } => {
                 client.framer.refuse(literal);
                 !relay

@@ -1,19 +1,19 @@
 //! Asking a backend, and passing its answer on until the tagged line.
 
 use std::io;
-use std::time::Instant;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use protocol::frame::trim_line;
 use protocol::imap::{Bye, Code, Tag, code};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use upstream::Proto;
 use upstream::wire::OutOfStep;
 use upstream::wire::imap::{Answer, Event, Id, Part};
 
 use super::link::Link;
 use super::{Session, Stop};
-use crate::limits::{PATIENCE, PATIENCE_MAX};
+use crate::limits::{PATIENCE, PATIENCE_MAX, UNHEARD, rows};
 use crate::peer::{self, Lost};
 
 /// Who gets the untagged responses.
@@ -123,6 +123,21 @@ impl Session {
         }
     }
 
+    /// Who has closed may still read, but waits for no silence that goes on. How long this one may; none: its client is there.
+    pub fn bears_silence(&self, server: &str, since: Instant) -> Result<Option<Duration>, Stop> {
+        if !self.client.peer.ended {
+            return Ok(None);
+        }
+        match UNHEARD.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) {
+            None => {
+                rows::UNHEARD
+                    .met(format_args!("backend {server} does not end a command whose client is gone"));
+                Err(client_gone())
+            }
+            left => Ok(left),
+        }
+    }
+
     /// Lets the client's and a backend's bytes flow one step. A backend that says nothing for `client_timeout` is
     /// asked by another connection whether it lives; a long search goes on, a dead machine does not.
     pub async fn step(&mut self, server: &str) -> Result<(), Stop> {
@@ -132,13 +147,15 @@ impl Session {
             if since.elapsed() > self.idle_bound() {
                 return Err(Stop::idle());
             }
+            let unheard = self.bears_silence(server, since)?;
             let link = self.links.get_mut(server).ok_or_else(|| lost(server, "closed"))?;
-            match timeout(patience, peer::turn(&mut self.client.peer, &mut link.peer, true)).await {
+            let turn = peer::turn(&mut self.client.peer, &mut link.peer, true);
+            match timeout(patience.min(unheard.unwrap_or(patience)), turn).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(Lost::Client(error))) => return Err(Stop::Client(error)),
                 Ok(Err(Lost::Backend(error))) => return Err(lost(server, &error.to_string())),
                 // It is the client who takes nothing.
-                Err(_) if !self.client.peer.has_room() => {}
+                Err(_) if !self.client.peer.has_room() || unheard.is_some() => {}
                 Err(_) => {
                     let alive = self.node.upstream.greets(server, Proto::Imap).await;
                     alive.map_err(|error| lost(server, &error.to_string()))?;

@@ -9,8 +9,17 @@ use protocol::imap::command::append::{ARGUMENTS, Item, Place, Run, URL_MAX};
 use protocol::imap::{Limits, ParseError, Refusal};
 
 use super::client::{Client, GO_AHEAD};
-use super::pipe::Upward;
 use crate::grammar::with_header;
+
+/// What goes to the backend.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Upward {
+    Piece(Piece),
+    /// Text in the middle of a line.
+    Text(Bytes),
+    /// `URL …` as it stands in the text, and the URL: what it names may be elsewhere.
+    Url(Bytes, String),
+}
 
 /// Reads the runs of text between the bytes of messages.
 #[derive(Debug)]

@@ -191,8 +191,12 @@ impl Session {
 
     /// Lets the bytes of all three flow one step.
     async fn turn(&mut self, source: &str, target: &str, into: &mut Target) -> Result<(), Stop> {
-        let patience = self.node.client_timeout();
+        let (patience, since) = (self.node.client_timeout(), Instant::now());
         loop {
+            if since.elapsed() > self.idle_bound() {
+                return Err(Stop::idle());
+            }
+            self.bears_silence(source, since)?;
             let link = self.links.get_mut(source).ok_or_else(|| lost(source, "closed"))?;
             let turn = peer::turn_three(&mut self.client.peer, &mut link.peer, &mut into.link.peer);
             match timeout(patience, turn).await {

@@ -16,7 +16,7 @@ use upstream::wire::imap::{Answer, Id, Part};
 
 use super::inbox::Inbox;
 use super::line::Line;
-use crate::cmd::list::ListLine;
+use crate::cmd::lines::ListLine;
 use crate::limits::{LINES_MAX, LIST_LINE, WATCH_AGAIN, WATCH_AGAIN_LAST, WATCH_ALIVE, rows};
 use crate::session::link::Link as Connection;
 use crate::session::links::Way;

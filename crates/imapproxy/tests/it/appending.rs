@@ -264,3 +264,97 @@ async fn a_message_whose_place_is_on_its_own_backend_is_that_backends_to_replace
         assert_eq!(a.heard().last().unwrap(), &format!("{form} {mailbox} (\\Seen) {{3+}}\r\nabc"));
     }
 }
+
+#[tokio::test]
+async fn with_literal_minus_a_later_message_that_is_large_is_not_sent_unasked_either() {
+    let backend = Backend::start(target).await;
+    let world = World::new(&[&backend], &[("user.fred", 0)], "literalminus: yes\n").await;
+    let mut client = world.fred().await;
+    let message = "x".repeat(4097);
+    for begun in
+        ["APPEND INBOX {5+}\r\nhello", "APPEND INBOX (\\Seen) {5+}\r\nhello (\\Seen)", "APPEND {5+}\r\nINBOX"]
+    {
+        client.send(&format!("t {begun} {{4097+}}\r\n{message} {{5+}}\r\nhello\r\n")).await;
+        assert_eq!(
+            client.until("t").await,
+            ["t BAD [TOOBIG] Non-synchronizing literal too large"],
+            "{begun}"
+        );
+        let told = appends(&backend).pop().unwrap();
+        assert!(told.ends_with(" !") && !told.contains("xxx"), "{told}");
+    }
+    assert_eq!(client.ask("NOOP").await, ["t OK Completed"]);
+    // One that the client waits for is asked for, and those of 4096 bytes need not be.
+    client.send(&format!("t APPEND INBOX {{5+}}\r\nhello {{4096+}}\r\n{} {{4097}}\r\n", &message[1..])).await;
+    assert!(client.line().await.starts_with("+ "));
+    client.send(&format!("{message}\r\n")).await;
+    assert_eq!(client.until("t").await, ["t OK [APPENDUID 38505 100] done"]);
+}
+
+/// Sources that are lost when the message is to go: before the command is understood, or after a part of its answer.
+fn lost_at_once(command: &str) -> String {
+    match command {
+        "XTAKE 3" | "UID EXPUNGE 3" => DIES.into(),
+        _ => source(command),
+    }
+}
+
+fn lost_halfway(command: &str) -> String {
+    match command {
+        "XTAKE 3" | "UID EXPUNGE 3" => format!("* 1 EXP{DIES}"),
+        _ => source(command),
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_lost_when_the_message_is_to_go_leaves_both_and_the_client_is_told_so() {
+    for (script, words) in
+        [(lost_at_once as fn(&str) -> String, "XTAKE"), (lost_halfway, "XTAKE"), (lost_at_once, "")]
+    {
+        let (a, b) = (Backend::with(script, words).await, Backend::with(target, "REPLACE").await);
+        let world = World::new(&[&a, &b], &PLACES, "").await;
+        let mut client = world.fred().await;
+        client.ok("SELECT INBOX").await;
+        client.send(&format!("t UID REPLACE 3 {THERE} {{3+}}\r\nabc\r\n")).await;
+        let told = client.until("t").await;
+        assert!(
+            told.contains(&"* OK [APPENDUID 38505 100] Replacement message ready".to_owned()),
+            "{told:?}"
+        );
+        assert_eq!(
+            told.last().unwrap(),
+            "t NO [UNAVAILABLE] The new messages are in their place, and the originals may still be in theirs: their server was lost"
+        );
+        assert_eq!(client.line().await, "* BYE Fatal error: Lost connection to selected backend");
+        // The new one stays: of two copies one may go, of one none.
+        assert!(!b.has_heard("UID STORE") && !b.has_heard("UID EXPUNGE"), "{:?}", b.heard());
+    }
+}
+
+/// A target that is lost when the copy is to be taken back.
+fn lost_in_taking_back(command: &str) -> String {
+    match command.starts_with("UID STORE 100") {
+        true => DIES.into(),
+        false => target(command),
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_is_lost_when_the_copy_is_to_be_taken_back_leaves_both_and_the_client_is_told_so() {
+    for (script, news) in [(robbed as fn(&str) -> String, "* 1 EXPUNGE"), (stubborn, "* 2 EXISTS")] {
+        let (a, b) =
+            (Backend::with(script, "XTAKE").await, Backend::with(lost_in_taking_back, "REPLACE").await);
+        let world = World::new(&[&a, &b], &PLACES, "").await;
+        let mut client = world.fred().await;
+        client.ok("SELECT INBOX").await;
+        client.send(&format!("t UID REPLACE 3 {THERE} {{3+}}\r\nabc\r\n")).await;
+        let told = client.until("t").await;
+        // What goes from the mailbox is heard all the same.
+        assert!(told.contains(&news.to_owned()), "{told:?}");
+        assert_eq!(
+            told.last().unwrap(),
+            "t NO [UNAVAILABLE] Copies of messages that were not moved may be in the other mailbox: its server was lost"
+        );
+        client.ok("NOOP").await;
+    }
+}

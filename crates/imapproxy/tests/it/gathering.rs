@@ -2,6 +2,10 @@
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
 
 use super::world::{Backend, DIES, World};
 
@@ -183,4 +187,38 @@ async fn a_backend_that_dies_within_its_answer_leaves_no_half_of_a_response() {
         }
         fred.ok("NOOP").await;
     }
+}
+
+/// A backend that says something now and then, and never what it was asked for.
+fn talking(command: &str) -> String {
+    match command.starts_with("STATUS") {
+        true => String::new(),
+        false => searching(command),
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_talks_and_never_answers_is_missing_after_five_minutes() {
+    let (be0, be1) = (Backend::start(searching).await, Backend::start(talking).await);
+    let places = [("user.fred", 0), ("user.fred.a", 1)];
+    let (_world, mut client) = World::piped(&[&be0, &be1], &places, 64 * 1024).await;
+    let mut heard = String::new();
+    client.write_all(b"a LOGIN fred pw\r\n").await.unwrap();
+    while !heard.contains("a OK") {
+        heard.push(client.read_u8().await.unwrap().into());
+    }
+    tokio::time::pause();
+    let began = Instant::now();
+    client.write_all(b"b LIST \"\" * RETURN (STATUS (MESSAGES))\r\n").await.unwrap();
+    let mut pace = tokio::time::interval(Duration::from_secs(5));
+    while !heard.contains("b OK") {
+        tokio::select! {
+            biased;
+            byte = client.read_u8() => heard.push(byte.unwrap().into()),
+            _ = pace.tick() => if be1.has_heard("STATUS") { be1.say("* 9 EXISTS\r\n") },
+        }
+        assert!(began.elapsed() < Duration::from_secs(600), "{heard}");
+    }
+    assert!(heard.contains("* NO [UNAVAILABLE] be1 cannot be asked at the moment\r\n"), "{heard}");
+    assert!(heard.contains("* STATUS INBOX (MESSAGES 3)\r\n") && heard.contains("\"/\" a\r\n"), "{heard}");
 }

@@ -3,11 +3,14 @@
 
 mod appending;
 mod copying;
+mod corners;
 mod crossing;
 mod gathering;
 mod metadata;
 mod notify;
 mod parking;
+mod placing;
 mod routing;
+mod unauthenticate;
 mod waiting;
 mod world;

@@ -80,3 +80,66 @@ async fn a_backend_is_not_asked_whether_it_lives_because_a_client_does_not_read(
     assert!(nothing.await.is_err());
     assert_eq!(backend.connections.load(Ordering::Relaxed), before);
 }
+
+/// A backend that begins an answer and does not end it.
+fn endless(command: &str) -> String {
+    match command.split(' ').next().unwrap_or_default() {
+        "SELECT" => "* 1 EXISTS\r\n$ OK [READ-WRITE] Completed\r\n".to_owned(),
+        "FETCH" => "* 1 FETCH (FLAGS ())\r\n".to_owned(),
+        "STATUS" => String::new(),
+        _ => "$ OK Completed\r\n".to_owned(),
+    }
+}
+
+/// fred's end of a pipe, with his INBOX open.
+async fn selected(backend: &Backend, bytes: usize) -> (World, tokio::io::DuplexStream) {
+    let (world, mut client) = World::piped(&[backend], &[("user.fred", 0)], bytes).await;
+    client.write_all(b"a LOGIN fred pw\r\nb SELECT INBOX\r\n").await.unwrap();
+    read_to(&mut client, "b OK [READ-WRITE] Completed\r\n").await;
+    (world, client)
+}
+
+async fn read_to(client: &mut tokio::io::DuplexStream, end: &str) {
+    let mut heard = Vec::new();
+    while !heard.ends_with(end.as_bytes()) {
+        heard.push(client.read_u8().await.unwrap());
+    }
+}
+
+/// Waits until nobody has a session any longer.
+async fn until_nobody_is_on(world: &World) {
+    let mut pace = tokio::time::interval(Duration::from_millis(100));
+    let over = async {
+        while !world.context.sessions().list().is_empty() {
+            pace.tick().await;
+        }
+    };
+    timeout(Duration::from_secs(60), over).await.expect("the session ends long before `timeout`");
+}
+
+#[tokio::test]
+async fn a_client_that_is_gone_does_not_keep_a_backend_that_never_finishes() {
+    let backend = Backend::start(endless).await;
+    let (world, mut client) = selected(&backend, 4096).await;
+    client.write_all(b"c FETCH 1 FLAGS\r\n").await.unwrap();
+    read_to(&mut client, "* 1 FETCH (FLAGS ())\r\n").await;
+    tokio::time::pause();
+    client.shutdown().await.unwrap();
+    until_nobody_is_on(&world).await;
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_command_that_goes_on_does_not_keep_a_user_who_is_denied() {
+    let backend = Backend::start(endless).await;
+    let (world, mut client) = selected(&backend, 4096).await;
+    client.write_all(b"c FETCH 1 FLAGS\r\n").await.unwrap();
+    read_to(&mut client, "* 1 FETCH (FLAGS ())\r\n").await;
+    tokio::time::pause();
+    assert_eq!(world.context.sessions().kick("fred"), 1);
+    let mut rest = String::new();
+    let end = timeout(Duration::from_secs(60), client.read_to_string(&mut rest));
+    end.await.expect("the session ends").unwrap();
+    assert_eq!(rest, "* BYE Session ended by an administrator\r\n");
+}

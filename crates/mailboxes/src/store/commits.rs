@@ -14,6 +14,9 @@
 //! A file is cleared (its header zeroed) before it is written again, only when the store has everything of it, and the
 //! older of the two first. So a header that holds is followed by all records of its turn, and playing both files back in
 //! the order of their generations, on top of whatever the store had at the crash, gives the state after the last record.
+//!
+//! A replica's records are not synced one by one, but before the other file is used, and before any row of them goes into the
+//! store: a power failure can take the last ones of the log, and never leaves a store that is ahead of it.
 
 use std::{
     fs::{File, OpenOptions},
@@ -28,11 +31,22 @@ use crate::limits::{FULL, STEP};
 
 /// The two files, shared by who writes and who clears them.
 #[derive(Debug)]
-pub(super) struct Files([File; 2]);
+pub(super) struct Files {
+    both: [File; 2],
+    /// What each held when it was last synced: all that a power failure is sure to leave.
+    #[cfg(test)]
+    pub synced: std::sync::Mutex<[Vec<u8>; 2]>,
+}
 
-/// What both files hold.
-pub(super) struct Replay {
-    pub newest: Turn,
+/// What both files hold, older turn first: one where the other file is clear.
+pub(super) type Replay = Vec<Kept>;
+
+/// A turn that was left.
+pub(super) struct Kept {
+    pub turn: Turn,
+    generation: u64,
+    /// Records of the turn before it.
+    before: u32,
     /// In the order in which they were committed.
     pub batches: Vec<Vec<Write>>,
 }
@@ -78,16 +92,16 @@ impl Files {
         let fresh = paths.iter().any(|path| !path.exists());
         let open =
             |path: &Path| OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let files = Files([open(&paths[0])?, open(&paths[1])?]);
+        let both = [open(&paths[0])?, open(&paths[1])?];
+        let files = Files {
+            both,
+            #[cfg(test)]
+            synced: std::sync::Mutex::default(),
+        };
         if fresh {
             File::open(directory)?.sync_all()?;
         }
         Ok(files)
-    }
-
-    /// Whether a database has files that may hold something.
-    pub fn exist(directory: &Path) -> bool {
-        NAMES.iter().any(|name| directory.join(name).exists())
     }
 
     /// What was committed.
@@ -97,17 +111,16 @@ impl Files {
     pub fn read(&self) -> io::Result<Replay> {
         let mut turns = Vec::with_capacity(2);
         for turn in [Turn::First, Turn::Second] {
-            turns.extend(read_turn(self.of(turn))?.map(|found| (turn, found)));
+            turns.extend(read_turn(self.of(turn), turn)?);
         }
-        turns.sort_by_key(|(_, found)| found.generation);
-        if let [(_, older), (_, newer)] = turns.as_slice() {
+        turns.sort_by_key(|kept| kept.generation);
+        if let [older, newer] = turns.as_slice() {
             let follows = older.generation.checked_add(1) == Some(newer.generation);
             if !follows || older.batches.len() as u64 != u64::from(newer.before) {
                 return Err(damaged("records are missing in the middle"));
             }
         }
-        let newest = turns.last().map_or(Turn::First, |(turn, _)| *turn);
-        Ok(Replay { newest, batches: turns.into_iter().flat_map(|(_, found)| found.batches).collect() })
+        Ok(turns)
     }
 
     /// Forgets both turns, the older one first: alone it would bring back what the newer one replaced.
@@ -115,6 +128,19 @@ impl Files {
         self.clear(newest.other())?;
         step("log: the older turn cleared");
         self.clear(newest)
+    }
+
+    /// Returns when what was written into a turn's file is on the disk.
+    pub fn sync(&self, turn: Turn) -> io::Result<()> {
+        #[cfg(test)]
+        self.note_synced(turn)?;
+        self.of(turn).sync_data()
+    }
+
+    /// Leaves nothing of a file: no record of a turn that was cut off can be taken for one of the next.
+    fn cut(&self, turn: Turn) -> io::Result<()> {
+        self.of(turn).set_len(0)?;
+        self.sync(turn)
     }
 
     /// Forgets a turn. Everything of it is in the store, and synced there.
@@ -129,7 +155,7 @@ impl Files {
         if written > KEPT {
             file.set_len(KEPT)?;
         }
-        file.sync_data()
+        self.sync(turn)
     }
 
     /// Bytes of both.
@@ -139,25 +165,45 @@ impl Files {
     }
 
     fn of(&self, turn: Turn) -> &File {
-        let Files([first, second]) = self;
+        let [first, second] = &self.both;
         match turn {
             Turn::First => first,
             Turn::Second => second,
         }
     }
+
+    #[cfg(test)]
+    fn note_synced(&self, turn: Turn) -> io::Result<()> {
+        let file = self.of(turn);
+        let mut bytes = vec![0; file.metadata()?.len() as usize];
+        file.read_exact_at(&mut bytes, 0)?;
+        let [first, second] = &mut *self.synced.lock().unwrap();
+        *if turn == Turn::First { first } else { second } = bytes;
+        Ok(())
+    }
 }
 
 impl Commits {
-    /// Begins anew in files that were cleared. The generation is one that no record in them has.
-    pub fn begin(files: &Files, full: u64) -> io::Result<Commits> {
+    /// Begins in files of which one holds what was left, or none. The generation is one that no record in the other has.
+    pub fn begin(files: &Files, left: Option<&Kept>, full: u64) -> io::Result<Commits> {
+        let (turn, generation, before) = match left {
+            Some(kept) => {
+                files.cut(kept.turn.other())?;
+                let records = u32::try_from(kept.batches.len()).map_err(|_| damaged("too many records"))?;
+                (kept.turn.other(), kept.generation + 1, records)
+            }
+            None => {
+                let mut random = [0; 8];
+                getrandom::fill(&mut random).map_err(|e| io::Error::other(e.to_string()))?;
+                (Turn::First, u64::from_be_bytes(random) >> 1, 0)
+            }
+        };
         let len = |turn| files.of(turn).metadata().map(|metadata| metadata.len());
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(|e| io::Error::other(e.to_string()))?;
         Ok(Commits {
-            turn: Turn::First,
-            generation: u64::from_be_bytes(random) >> 1,
+            turn,
+            generation,
             records: 0,
-            before: 0,
+            before,
             at: HEADER as u64,
             allocated: [len(Turn::First)?, len(Turn::Second)?],
             full,
@@ -185,7 +231,7 @@ impl Commits {
         self.at
     }
 
-    /// Adds a batch to what the next [`Commits::write`] writes.
+    /// Adds a batch to what the next [`Commits::commit`] or [`Commits::write`] writes.
     pub fn push(&mut self, batch: &[Write]) -> io::Result<()> {
         let head = self.pending.len();
         self.pending.extend_from_slice(&[0; RECORD]);
@@ -220,7 +266,15 @@ impl Commits {
         self.at = HEADER as u64;
     }
 
-    /// Writes what is pending and returns when it is on the disk.
+    /// Writes what is pending, and returns when it is on the disk.
+    pub fn commit(&mut self, files: &Files) -> io::Result<()> {
+        self.write(files)?;
+        files.sync(self.turn)?;
+        step("log: synced");
+        Ok(())
+    }
+
+    /// Writes what is pending: it outlives this process, but no power failure.
     pub fn write(&mut self, files: &Files) -> io::Result<()> {
         self.seal();
         step("log: before the write");
@@ -235,8 +289,6 @@ impl Commits {
             file.write_all_at(&self.pending, self.at)?;
         }
         step("log: written");
-        file.sync_data()?;
-        step("log: synced");
         self.at = end;
         self.records += self.pending_records;
         self.pending_records = 0;
@@ -285,15 +337,8 @@ impl Commits {
     }
 }
 
-/// What one file holds.
-struct Found {
-    generation: u64,
-    before: u32,
-    batches: Vec<Vec<Write>>,
-}
-
-/// None: it was cleared, or never written, or its first write was cut off.
-fn read_turn(file: &File) -> io::Result<Option<Found>> {
+/// What one file holds. None: it was cleared, or never written, or its first write was cut off.
+fn read_turn(file: &File, turn: Turn) -> io::Result<Option<Kept>> {
     let mut bytes = vec![0; file.metadata()?.len() as usize];
     file.read_exact_at(&mut bytes, 0)?;
     let Some((head, mut rest)) = bytes.split_first_chunk::<HEADER>() else { return Ok(None) };
@@ -310,7 +355,7 @@ fn read_turn(file: &File) -> io::Result<Option<Found>> {
         at += (RECORD + length) as u64;
         rest = next;
     }
-    Ok(Some(Found { generation, before, batches }))
+    Ok(Some(Kept { turn, generation, before, batches }))
 }
 
 fn read_batch(payload: &[u8]) -> Result<Vec<Write>, DecodeError> {

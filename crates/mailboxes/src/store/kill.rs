@@ -12,14 +12,15 @@ use std::{
 };
 
 use super::{Row, Sled, Store, StoreError, Write, logged::Logged};
+use crate::options::Role;
 
-/// Directory, step, and which time the step is met, separated by line ends.
+/// Directory, role, step, and which time the step is met, separated by line ends.
 const LIFE: &str = "MAILBOXES_KILLED_AT";
 
 /// Dies here, if that is what this process is for.
 pub fn at(step: &str) {
     static LEFT: Mutex<Option<usize>> = Mutex::new(None);
-    let Some((_, wanted, times)) = life() else { return };
+    let Some((_, _, wanted, times)) = life() else { return };
     if wanted != step {
         return;
     }
@@ -32,10 +33,12 @@ pub fn at(step: &str) {
     }
 }
 
-fn life() -> Option<(String, String, usize)> {
+fn life() -> Option<(String, Role, String, usize)> {
     let text = env::var(LIFE).ok()?;
     let mut parts = text.split('\n').map(str::to_owned);
-    Some((parts.next()?, parts.next()?, parts.next()?.parse().ok()?))
+    let directory = parts.next()?;
+    let role = if parts.next()? == "Owner" { Role::Owner } else { Role::Replica };
+    Some((directory, role, parts.next()?, parts.next()?.parse().ok()?))
 }
 
 /// The batch with this number: puts, replaces and removes the same few rows.
@@ -71,7 +74,7 @@ fn count(store: &dyn Store) -> u64 {
 }
 
 /// The process before may be about to let go.
-fn open(directory: &Path) -> Logged<Sled> {
+fn open(directory: &Path, role: Role) -> Logged<Sled> {
     let until = Instant::now() + std::time::Duration::from_secs(20);
     let database = loop {
         match Sled::open(directory) {
@@ -79,12 +82,12 @@ fn open(directory: &Path) -> Logged<Sled> {
             opened => break opened.unwrap(),
         }
     };
-    Logged::with_turns(database, directory, TURN).unwrap()
+    Logged::with_turns(database, directory, role, TURN).unwrap()
 }
 
 /// Commits one batch after the other, and writes down which are acknowledged; ends cleanly if it is not killed.
-fn live(directory: &Path) {
-    let store = open(directory);
+fn live(directory: &Path, role: Role) {
+    let store = open(directory, role);
     let (new, acknowledged) = (directory.join("acknowledged.new"), directory.join("acknowledged"));
     let first = count(&store) + 1;
     assert_eq!(all(&store), state(first - 1));
@@ -100,12 +103,12 @@ fn live(directory: &Path) {
 }
 
 /// Runs this test's program as a process that dies at a step, the n-th time it comes there. Whether it did.
-fn life_that_ends_at(directory: &Path, step: &str, times: usize) -> bool {
+fn life_that_ends_at(directory: &Path, role: Role, step: &str, times: usize) -> bool {
     let test = concat!(module_path!(), "::", "what_was_acknowledged_survives_a_kill_at_every_step");
     let (_, test) = test.split_once("::").unwrap();
     let child = Command::new(env::current_exe().unwrap())
         .args([test, "--exact", "--nocapture"])
-        .env(LIFE, format!("{}\n{step}\n{times}", directory.display()))
+        .env(LIFE, format!("{}\n{role:?}\n{step}\n{times}", directory.display()))
         .stdout(Stdio::null())
         .output()
         .unwrap();
@@ -116,31 +119,40 @@ fn life_that_ends_at(directory: &Path, step: &str, times: usize) -> bool {
 
 #[test]
 fn what_was_acknowledged_survives_a_kill_at_every_step() {
-    if let Some((directory, ..)) = life() {
-        return live(Path::new(&directory));
+    if let Some((directory, role, ..)) = life() {
+        return live(Path::new(&directory), role);
     }
+    STEPS.iter().for_each(|step| killed_at(Role::Owner, step));
+}
+
+#[test]
+fn what_a_replica_has_written_survives_a_kill_at_every_step_of_its_own() {
+    REPLICA_STEPS.iter().for_each(|step| killed_at(Role::Replica, step));
+}
+
+fn killed_at(role: Role, step: &str) {
     let dir = tempfile::tempdir().unwrap();
     let directory = dir.path().join("list.sled");
-    for step in STEPS {
-        for times in [1, 2, 4] {
+    for times in [1, 2, 4] {
+        // The first one finds a log, mostly with both turns in it.
+        let killed = (0..if times == 1 { 20 } else { 1 }).any(|_| {
             if times == 1 {
-                // It finds both turns of the log.
-                life_that_ends_at(&directory, "turns: the old one's rows written", 2);
+                life_that_ends_at(&directory, role, "turns: the old one's rows written", 2);
             }
-            let killed = life_that_ends_at(&directory, step, times);
-            assert!(killed || times > 1, "{step} is never met");
-            // Twice in a row, the second time while it brings back what the first one left.
-            life_that_ends_at(&directory, "recovery: store written", 1);
-            let store = open(&directory);
-            let acknowledged = fs::read_to_string(directory.join("acknowledged"));
-            let acknowledged = acknowledged.map_or(0, |text| text.parse::<u64>().unwrap());
-            let found = count(&store);
-            assert!(
-                (acknowledged..=acknowledged + 1).contains(&found),
-                "{step}: {acknowledged} were acknowledged, {found} found"
-            );
-            assert_eq!(all(&store), state(found), "{step}");
-        }
+            life_that_ends_at(&directory, role, step, times)
+        });
+        assert!(killed || times > 1, "{step} is never met");
+        // Twice in a row, the second time while it brings back what the first one left.
+        life_that_ends_at(&directory, role, "recovery: store written", 1);
+        let store = open(&directory, role);
+        let acknowledged = fs::read_to_string(directory.join("acknowledged"));
+        let acknowledged = acknowledged.map_or(0, |text| text.parse::<u64>().unwrap());
+        let found = count(&store);
+        assert!(
+            (acknowledged..=acknowledged + 1).contains(&found),
+            "{step}: {acknowledged} were acknowledged, {found} found"
+        );
+        assert_eq!(all(&store), state(found), "{step}");
     }
 }
 
@@ -162,6 +174,9 @@ const STEPS: [&str; 15] = [
     "recovery: store written",
     "recovery: store synced",
 ];
+/// Those that a replica's log takes otherwise.
+const REPLICA_STEPS: [&str; 4] =
+    ["log: written", "turns: taken", "store: the log synced", "store: a batch written"];
 /// Bytes of a turn: a few commits. And how many a life makes.
 const TURN: u64 = 600;
 const COMMITS: u64 = 40;

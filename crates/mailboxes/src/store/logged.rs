@@ -1,13 +1,15 @@
-//! A store that commits to a log, and to the store behind it later: what an owner's list is kept in.
+//! A store that commits to a log, and to the store behind it later: what a list is kept in.
 //!
 //! ```text
-//! apply ─▶ fresh ──sync: one write, one fdatasync──▶ rows ──a thread, behind──▶ writing ─▶ the store
+//! owner's    apply ─▶ fresh ──sync: one write, one fdatasync──▶ rows ──a thread, behind──▶ writing ─▶ the store
+//! replica's  apply ──one write──▶ rows ──the log synced, a thread, behind──▶ writing ─▶ the store
 //! ```
 //!
-//! Reads look at all four, newest first, so that nobody sees a difference. Rows that are replaced while they wait (a
-//! RESERVE by its ACTIVATE, the position by each change) reach the store once. The store is synced when the log goes on
-//! in its other file, and when the list is closed, which leaves an empty log; what a crash leaves in it is played back at
-//! the next opening.
+//! Reads look at all four, newest first, so that nobody sees a difference. A row costs the store far more than the log, so
+//! rows wait until few others come, or are many: a burst of changes does not pay for the store, and rows that are replaced
+//! while they wait (a RESERVE by its ACTIVATE, the position by each change) reach it once. The store is synced when the log
+//! goes on in its other file, and when the list is closed, which leaves an empty log; what a crash leaves in it is taken
+//! back at the next opening, and waits for the store as before.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +26,10 @@ use super::{
     commits::{Commits, Files, Turn},
     step,
 };
-use crate::limits::{BATCH, FULL, LINGER, MANY};
+use crate::{
+    limits::{BATCH, CALM, FULL, LINGER, MANY, REPLICA_LINGER},
+    options::Role,
+};
 
 /// A store with a commit log in front.
 pub struct Logged<S: Store> {
@@ -35,6 +40,8 @@ pub struct Logged<S: Store> {
 
 struct Shared<S> {
     store: S,
+    /// An owner's commits are synced one by one; a replica's before they go into the store.
+    role: Role,
     files: Files,
     path: String,
     front: Mutex<Front>,
@@ -62,17 +69,17 @@ struct Front {
 }
 
 impl<S: Store> Logged<S> {
-    /// Plays back what the log beside the database in `directory` holds, and starts anew.
-    pub fn open(store: S, directory: &Path) -> Result<Self, StoreError> {
-        Self::with_turns(store, directory, FULL)
+    /// Goes on with what the log beside the database in `directory` holds.
+    pub fn open(store: S, directory: &Path, role: Role) -> Result<Self, StoreError> {
+        Self::with_turns(store, directory, role, FULL)
     }
 
     /// The same with turns of so many bytes.
-    pub(super) fn with_turns(store: S, directory: &Path, full: u64) -> Result<Self, StoreError> {
+    pub(super) fn with_turns(store: S, directory: &Path, role: Role, full: u64) -> Result<Self, StoreError> {
         let path = directory.display().to_string();
-        let files = recover(&store, directory)?;
-        let commits = Commits::begin(&files, full).map_err(|e| failure(&path, e))?;
-        let shared = Arc::new(Shared { store, files, path, front: Mutex::default(), moved: Condvar::new() });
+        let (files, commits, front) = recover(&store, directory, full)?;
+        let front = Mutex::new(front);
+        let shared = Arc::new(Shared { store, role, files, path, front, moved: Condvar::new() });
         let run = {
             let shared = shared.clone();
             move || shared.write_behind()
@@ -94,10 +101,41 @@ impl<S: Store> Logged<S> {
             front = self.shared.wait(front);
         }
         front.check()?;
+        if self.shared.role == Role::Replica {
+            // Of the next turn nothing may be on the disk before all of this one is.
+            self.shared.files.sync(commits.turn()).map_err(|e| failure(&self.shared.path, e))?;
+        }
         front.retire = Some(commits.turn());
         commits.take_turns();
         self.shared.moved.notify_all();
         step("turns: taken");
+        Ok(())
+    }
+
+    /// Writes what is pending, and has it wait for the store.
+    fn commit(&self, commits: &mut Commits) -> Result<(), StoreError> {
+        if commits.is_full() {
+            self.take_turns(commits)?;
+        }
+        let files = &self.shared.files;
+        let written = match self.shared.role {
+            Role::Owner => commits.commit(files),
+            Role::Replica => commits.write(files),
+        };
+        let mut front = self.shared.front();
+        if let Err(error) = written.map_err(|e| failure(&self.shared.path, e)) {
+            // What the disk has is unknown: it is read anew at the next opening.
+            front.failed = Some(error.clone());
+            return Err(error);
+        }
+        let waiting = front.rows.len();
+        let fresh = std::mem::take(&mut front.fresh);
+        front.rows.extend(fresh);
+        let news = waiting == 0 || (waiting < MANY && front.rows.len() >= MANY);
+        drop(front);
+        if news {
+            self.shared.moved.notify_all();
+        }
         Ok(())
     }
 
@@ -121,31 +159,34 @@ impl<S: Store> Logged<S> {
     }
 }
 
-/// For a list that is no owner's: what an owner left in the log before is brought into the store.
-pub(crate) fn settle(store: &dyn Store, directory: &Path) -> Result<(), StoreError> {
-    match Files::exist(directory) {
-        true => recover(store, directory).map(drop),
-        false => Ok(()),
-    }
-}
-
-/// Plays the log back, and clears it once the store has everything.
-fn recover(store: &(impl Store + ?Sized), directory: &Path) -> Result<Files, StoreError> {
+/// Takes back what the log holds. Its newer turn waits for the store as if it had just been written; an older one, which
+/// the process before was bringing there, is brought first, and leaves its file to what comes.
+fn recover(store: &impl Store, directory: &Path, full: u64) -> Result<(Files, Commits, Front), StoreError> {
     let path = directory.display().to_string();
-    let files = Files::open(directory).map_err(|e| failure(&path, e))?;
-    let replay = files.read().map_err(|e| failure(&path, e))?;
-    if !replay.batches.is_empty() {
-        tracing::info!(commits = replay.batches.len(), "bringing the mailbox list up to date from its log");
+    let failed = |error| failure(&path, error);
+    let files = Files::open(directory).map_err(failed)?;
+    let mut replay = files.read().map_err(failed)?;
+    step("recovery: log read");
+    let newest = replay.pop();
+    if let Some(older) = replay.pop() {
         let mut rows = Rows::new();
-        replay.batches.into_iter().for_each(|batch| rows.extend(batch));
-        step("recovery: log read");
+        older.batches.into_iter().for_each(|batch| rows.extend(batch));
         write(store, rows.into_iter())?;
         step("recovery: store written");
         store.sync()?;
         step("recovery: store synced");
+        files.clear(older.turn).map_err(failed)?;
     }
-    files.clear_all(replay.newest).map_err(|e| failure(&path, e))?;
-    Ok(files)
+    let mut front = Front::default();
+    let commits = Commits::begin(&files, newest.as_ref(), full).map_err(failed)?;
+    if let Some(newest) = newest {
+        // What was written and not yet synced is shown only when it is on the disk.
+        files.sync(newest.turn).map_err(failed)?;
+        tracing::info!(commits = newest.batches.len(), "the mailbox list goes on with what its log holds");
+        newest.batches.into_iter().for_each(|batch| front.rows.extend(batch));
+        front.retire = Some(newest.turn);
+    }
+    Ok((files, commits, front))
 }
 
 /// In batches, which need not be atomic together: until all of them are synced, the log has them.
@@ -193,7 +234,7 @@ impl<S: Store> Shared<S> {
         }
     }
 
-    /// Waits for rows: a moment, so that they are few, unless many are there. None: all is done, and the list closed.
+    /// Waits for rows: until few others come, or many are there. None: all is done, and the list closed.
     fn next(&self) -> Option<(Arc<Rows>, Option<Turn>)> {
         let mut front = self.front();
         while front.rows.len() < MANY && front.retire.is_none() && !front.closing {
@@ -201,10 +242,11 @@ impl<S: Store> Shared<S> {
                 front = self.wait(front);
                 continue;
             }
+            let before = front.rows.len();
             let (waited, timer) =
                 self.moved.wait_timeout(front, LINGER).unwrap_or_else(PoisonError::into_inner);
             front = waited;
-            if timer.timed_out() {
+            if timer.timed_out() && front.rows.len() < before + CALM {
                 break;
             }
         }
@@ -218,6 +260,12 @@ impl<S: Store> Shared<S> {
     }
 
     fn put(&self, rows: &Rows, retire: Option<Turn>) -> Result<(), StoreError> {
+        if self.role == Role::Replica {
+            for turn in [Turn::First, Turn::Second] {
+                self.files.sync(turn).map_err(|e| failure(&self.path, e))?;
+            }
+            step("store: the log synced");
+        }
         write(&self.store, rows.iter().map(|(key, value)| (key.clone(), value.clone())))?;
         if let Some(turn) = retire {
             step("turns: the old one's rows written");
@@ -312,7 +360,11 @@ impl<S: Store> Store for Logged<S> {
         }
         commits.push(&batch).map_err(|e| failure(&self.shared.path, e))?;
         front.fresh.extend(batch);
-        Ok(())
+        drop(front);
+        match self.shared.role {
+            Role::Owner => Ok(()),
+            Role::Replica => self.commit(&mut commits),
+        }
     }
 
     fn sync(&self) -> Result<(), StoreError> {
@@ -321,25 +373,7 @@ impl<S: Store> Store for Logged<S> {
         if !commits.has_pending() {
             return Ok(());
         }
-        if commits.is_full() {
-            self.take_turns(&mut commits)?;
-        }
-        let written = commits.write(&self.shared.files).map_err(|e| failure(&self.shared.path, e));
-        let mut front = self.shared.front();
-        if let Err(error) = written {
-            // What the disk has is unknown: it is read anew at the next opening.
-            front.failed = Some(error.clone());
-            return Err(error);
-        }
-        let waiting = front.rows.len();
-        let fresh = std::mem::take(&mut front.fresh);
-        front.rows.extend(fresh);
-        let news = waiting == 0 || (waiting < MANY && front.rows.len() >= MANY);
-        drop(front);
-        if news {
-            self.shared.moved.notify_all();
-        }
-        Ok(())
+        self.commit(&mut commits)
     }
 
     fn finish(&self) -> Result<(), StoreError> {
@@ -353,6 +387,10 @@ impl<S: Store> Store for Logged<S> {
 
     fn pace(&self) -> Pace<'_> {
         self.shared.store.pace()
+    }
+
+    fn linger(&self) {
+        thread::sleep(REPLICA_LINGER);
     }
 
     fn witness(&self, position: Position, last: bool) {

@@ -1,5 +1,5 @@
 //! Where a list is kept: an ordered map of byte strings with atomic batches. [`Sled`] on disk, with a commit log in front
-//! ([`Logged`]) where every commit is waited for; [`Memory`] for tests and simulation.
+//! ([`Logged`]); [`Memory`] for tests and simulation.
 //!
 //! Rows, by the first byte of the key:
 //!
@@ -21,7 +21,6 @@ use std::{collections::BTreeMap, future::Future, pin::Pin};
 
 use protocol::mupdate::position::Position;
 
-pub(crate) use self::logged::settle;
 pub use self::{logged::Logged, memory::Memory, sled::Sled};
 
 /// A storage failure.

@@ -19,7 +19,7 @@ use std::{
 use protocol::mupdate::position::Position;
 
 use super::{Row, Store, StoreError, Write};
-use crate::limits::{CACHE, FLUSH_EVERY_MS, REPLICA_LINGER, WITNESS_EVERY};
+use crate::limits::{CACHE, FLUSH_EVERY_MS, WITNESS_EVERY};
 
 /// A sled database directory.
 #[derive(Debug)]
@@ -103,10 +103,6 @@ impl Store for Sled {
 
     fn size(&self) -> u64 {
         self.db.size_on_disk().unwrap_or_default()
-    }
-
-    fn linger(&self) {
-        std::thread::sleep(REPLICA_LINGER);
     }
 
     fn witness(&self, position: Position, is_last: bool) {

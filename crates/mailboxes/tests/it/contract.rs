@@ -39,7 +39,7 @@ impl OnDisk {
 
 fn local(directory: &TempDir) -> Local {
     let path = directory.path().join("list.sled");
-    let store = Logged::open(Sled::open(&path).unwrap(), &path).unwrap();
+    let store = Logged::open(Sled::open(&path).unwrap(), &path, mailboxes::Role::Owner).unwrap();
     Local::open(Arc::new(store), &options()).unwrap()
 }
 

@@ -11,6 +11,7 @@ mod certificates;
 mod node;
 mod notify;
 mod ports;
+mod role;
 mod secrets;
 mod template;
 mod topology;
@@ -22,8 +23,9 @@ use std::{
     time::Duration,
 };
 
-pub use node::{Node, Role};
+pub use node::Node;
 pub use ports::{PortChoice, Ports};
+pub use role::Role;
 pub use secrets::Secrets;
 pub use topology::{Account, NodeSpec, Topology, UserSpec};
 

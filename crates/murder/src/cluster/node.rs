@@ -10,23 +10,13 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use serde::Serialize;
 
 use super::{
-    ClusterError, Ports, Secrets, Topology,
+    ClusterError, PortChoice, Ports, Role, Secrets, Topology,
     notify::NotifySocket,
     secrets::password_db,
     template::{ImapdConf, cyrus_conf},
 };
-
-/// What a node is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    Mupdate,
-    Backend,
-    Frontend,
-}
 
 /// A node, running or not.
 #[derive(Debug)]
@@ -54,6 +44,26 @@ impl Clone for Node {
     /// The same node, as its peers see it: without its process.
     fn clone(&self) -> Self {
         Node::new(self.name.clone(), self.role, self.dir.clone(), self.ports, self.extra.clone())
+    }
+}
+
+impl Topology {
+    /// Nodes in the order in which they take ports: frontends first, since people type those.
+    pub(super) fn nodes(&self, dir: &Path, ports: &PortChoice) -> Result<Vec<Node>, ClusterError> {
+        let mut held = Vec::new();
+        self.specs()
+            .enumerate()
+            .map(|(index, (role, spec))| {
+                let ports = match spec.address {
+                    Some(address) => Ports::well_known(role, address),
+                    None => ports.take(&spec.name, role, self.base_port, index, &mut held)?,
+                };
+                let mut node =
+                    Node::new(self.host(&spec.name), role, dir.join(&spec.name), ports, spec.imapd);
+                node.foreign = spec.foreign;
+                Ok(node)
+            })
+            .collect()
     }
 }
 

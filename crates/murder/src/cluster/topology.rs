@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::Ipv4Addr, path::Path};
 
 use serde::Deserialize;
 
-use super::{ClusterError, Node, PortChoice, Ports, Role};
+use super::{ClusterError, Role};
 
 /// A topology as the TOML file has it. Unknown keys are errors, with their line.
 #[derive(Debug, Clone, Deserialize)]
@@ -109,25 +109,7 @@ impl Topology {
         format!("{name}.{}", self.domain)
     }
 
-    /// Nodes in the order in which they take ports: frontends first, since people type those.
-    pub(super) fn nodes(&self, dir: &Path, ports: &PortChoice) -> Result<Vec<Node>, ClusterError> {
-        let mut held = Vec::new();
-        self.specs()
-            .enumerate()
-            .map(|(index, (role, spec))| {
-                let ports = match spec.address {
-                    Some(address) => Ports::well_known(role, address),
-                    None => ports.take(&spec.name, role, self.base_port, index, &mut held)?,
-                };
-                let mut node =
-                    Node::new(self.host(&spec.name), role, dir.join(&spec.name), ports, spec.imapd);
-                node.foreign = spec.foreign;
-                Ok(node)
-            })
-            .collect()
-    }
-
-    fn specs(&self) -> impl Iterator<Item = (Role, NodeSpec)> {
+    pub(super) fn specs(&self) -> impl Iterator<Item = (Role, NodeSpec)> {
         let mupdate =
             self.mupdate.clone().unwrap_or(NodeSpec { name: "mupdate".into(), ..NodeSpec::default() });
         let frontends = self.frontends.clone().into_iter().map(|spec| (Role::Frontend, spec));

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use config::imapd::Imapd;
 use directory::client::{Client, Error as MupdateError};
 use serde_json::Value;
-use upstream::{Error, Upstream};
+use upstream::{Error, Objection, Upstream};
 
 use super::report::place;
 use super::{Node, Report};
@@ -163,7 +163,7 @@ fn refused(imapd: &Imapd, server: &str, protocol: &str, error: &Error, report: &
     let user = &imapd.proxy_authname;
     let there = |option: &str| format!("on {server}, in imapd.conf: {option}");
     let change = match error {
-        Error::Denied { text, .. } if protocol == "LMTP" && !text.to_lowercase().contains("authenti") => {
+        Error::Denied { objection: Objection::Rights, .. } if protocol == "LMTP" => {
             there(&format!("lmtp_admins: … {user}"))
         }
         Error::WrongPassword { .. } if protocol != "LMTP" => format!(

@@ -145,6 +145,12 @@ causes! {
     /// A URL of CATENATE as it is told, and what is wrong with it.
     BadUrl(url: String, why: &'static str) => No, Some(Code::BadUrl(url.clone())), *why;
     CopyFailed => No, None, "inter-server COPY failed";
+    /// MOVE or REPLACE: the server of the originals was lost when they were to go.
+    HalfDone => No, Some(Code::Unavailable),
+        "The new messages are in their place, and the originals may still be in theirs: their server was lost";
+    /// The same of the server of copies that were to be taken back.
+    HalfUndone => No, Some(Code::Unavailable),
+        "Copies of messages that were not moved may be in the other mailbox: its server was lost";
     OneAtATime => No, Some(Code::Cannot), "The other server cannot take several messages at once";
 
     // Annotations.
@@ -190,14 +196,6 @@ causes! {
 }
 
 impl Refusal {
-    /// A mailbox that is the target of a command, and that the client may create where it is missing.
-    pub fn of_target(self) -> Refusal {
-        match self {
-            Refusal::NoMailbox => Refusal::TryCreate,
-            other => other,
-        }
-    }
-
     /// A URL that CATENATE cannot use.
     pub fn bad_url(url: &str, why: &'static str) -> Refusal {
         Refusal::BadUrl(url::shown(url), why)
@@ -268,8 +266,8 @@ mod tests {
 
     #[test]
     fn a_missing_target_may_be_created() {
-        let line = |refusal: Refusal| refusal.of_target().reply().line(None);
-        assert_eq!(line(Refusal::NoMailbox), b"* NO [TRYCREATE] Mailbox does not exist\r\n");
+        let line = |refusal: Refusal| refusal.reply().line(None);
+        assert_eq!(line(Refusal::TryCreate), b"* NO [TRYCREATE] Mailbox does not exist\r\n");
         assert_eq!(line(Refusal::Denied), b"* NO [NOPERM] Permission denied\r\n");
     }
 }

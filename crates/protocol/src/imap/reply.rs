@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::command::notify::Event;
+use super::event::Event;
 use super::{Tag, print};
 
 /// A status response: what stands behind the tag, or behind `*`.

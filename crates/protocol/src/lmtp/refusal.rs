@@ -5,7 +5,7 @@
 //! the list says it has — is answered as temporary.
 
 use super::intake::Defect;
-use super::reply::Answer;
+use super::reply::{Answer, too_large};
 
 /// What became of a message for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,10 +153,6 @@ impl Verdict {
         };
         Verdict::Refused(refusal)
     }
-}
-
-pub(super) fn too_large(max: u64) -> String {
-    format!("5.2.3 Message SIZE exceeds fixed maximum message size ({max})")
 }
 
 #[cfg(test)]

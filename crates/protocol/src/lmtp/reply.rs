@@ -1,6 +1,5 @@
 //! Replies: those of our server, all in one table, and the reading of another server's.
 
-use super::refusal::too_large;
 use std::fmt::Write as _;
 
 /// A reply as it goes over the wire: one code, one or more lines. The enhanced code is part of a line's text, as Cyrus
@@ -209,6 +208,11 @@ fn hello(me: &Server, starttls: bool, mechanisms: &[String]) -> Answer {
     lines.push("IGNOREQUOTA".to_owned());
     lines.push(format!("Ok SESSIONID=<{}>", me.session_id));
     Answer { code: 250, lines }
+}
+
+/// The text about a message that is too large.
+pub(super) fn too_large(max: u64) -> String {
+    format!("5.2.3 Message SIZE exceeds fixed maximum message size ({max})")
 }
 
 #[cfg(test)]

@@ -22,12 +22,11 @@ use super::{
     Faults,
     entry::{self, Entry, Message, Note, Target},
     segment::{Segment, Span},
-    worker,
 };
 use crate::limits::RECOVER_RUN;
-pub use worker::link;
 
 use crate::{
+    disk::link,
     error::{Doing, StoreError},
     logfile,
 };
@@ -297,7 +296,7 @@ fn place(dir: &Path, uid: u32, message: &Message<'_>) -> Result<(), StoreError> 
             if there.is_some() && (staged.is_none() || there == staged) {
                 return Ok(());
             }
-            match worker::link(from, &path) {
+            match link(from, &path) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                     warn!(%error, uid, dir = %dir.display(), "a staged message is gone: it was expunged meanwhile");
                     Ok(())

@@ -21,6 +21,7 @@ use super::{
 use crate::limits::{BATCH, SEGMENT, STAGED};
 use crate::{
     codec::put_frame,
+    disk::link,
     error::{Doing, StoreError},
     header::{replace_file, sync_dir},
     stage,
@@ -335,15 +336,4 @@ pub fn place_message(dir: &Path, uid: u32, staged: &stage::Staged) -> Result<(),
     }
     staged.remember(dir, &path);
     Ok(())
-}
-
-/// Links, over what may lie there from a time that does not count.
-pub fn link(from: &Path, to: &Path) -> std::io::Result<()> {
-    match fs::hard_link(from, to) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            fs::remove_file(to)?;
-            fs::hard_link(from, to)
-        }
-        other => other,
-    }
 }

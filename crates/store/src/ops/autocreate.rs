@@ -1,6 +1,6 @@
 //! Making a user's INBOX at login or delivery, with the folders that the configuration names.
 
-use config::imapd::{GroupSource, Imapd};
+use config::imapd::Imapd;
 use protocol::{
     acl::{Rights, Who},
     name::MailboxName,
@@ -36,16 +36,7 @@ impl Store {
             }
             return Ok(true);
         }
-        // Where a service maps login names, the name that came may not be the one that the mailbox is to have.
-        let mapped = imapd.groups() == GroupSource::Unknown;
-        let wanted = !mapped && imapd.autocreate_quota.is_some() && (!at_delivery || imapd.autocreate_post);
-        let chosen = |who: &String| {
-            who == "anyone"
-                || who == userid
-                || who.strip_prefix("group:").is_some_and(|group| groups.iter().any(|g| g == group))
-        };
-        let nobody = userid == protocol::userid::ANONYMOUS;
-        if nobody || !wanted || !imapd.autocreate_users.iter().any(chosen) {
+        if !placement::has_inbox_made(&imapd, userid, groups, at_delivery) {
             return Ok(false);
         }
         let storage = imapd.autocreate_quota.filter(|bytes| *bytes > 0).map(|bytes| bytes / 1024);

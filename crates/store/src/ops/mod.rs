@@ -16,7 +16,7 @@ mod special;
 
 use std::{future::Future, sync::Arc};
 
-use mailboxes::{Change, Entry};
+use mailboxes::{Change, Entry, LIST_PAGE};
 use protocol::{
     acl::{Rights, Who},
     location::Location,
@@ -194,7 +194,7 @@ impl Store {
     pub(super) fn subtree(&self, root: &MailboxName) -> Result<Vec<(MailboxName, Entry)>, StoreError> {
         let (mut found, mut after) = (Vec::<(MailboxName, Entry)>::new(), None);
         loop {
-            let page = self.inner.list.subtree(root, after.as_ref(), PAGE)?;
+            let page = self.inner.list.subtree(root, after.as_ref(), LIST_PAGE)?;
             found.extend(page.entries);
             after = found.last().map(|(name, _)| name.clone());
             if !page.more {
@@ -262,6 +262,3 @@ impl Store {
         .await
     }
 }
-
-/// Entries read at a time.
-const PAGE: usize = 1000;

@@ -9,7 +9,7 @@ use protocol::name::MailboxName;
 use tracing::{info, warn};
 
 use super::{Renamed, SPECIAL_USE};
-use crate::{Seen, SpecialUses, Store, error::StoreError, metadata::Setting, userlog::Op};
+use crate::{Seen, SpecialUses, Store, annotations::Setting, error::StoreError, userlog::Op};
 
 /// A user who gets another name.
 pub struct Moving {

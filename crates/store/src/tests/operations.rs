@@ -262,6 +262,15 @@ async fn an_inbox_is_made_with_its_folders_where_the_configuration_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_system_counts_once_as_room_and_one_that_gets_no_mailboxes_not_at_all() {
+    let room = async |options: &str| Bench::new(options).open().await.free_space();
+    let both = room("").await;
+    assert!(both.len() == 1 && both[0].1 >= both[0].0, "two partitions of one disk: {both:?}");
+    assert_eq!(room("partition_select_exclude: second\n").await.len(), 1);
+    assert_eq!(room("partition_select_exclude: second, default\n").await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn expiry_ends_deleted_mailboxes_expunged_messages_and_old_deliveries() {
     let bench = Bench::with_master();
     let store = bench.open().await;

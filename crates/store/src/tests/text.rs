@@ -7,10 +7,7 @@ use mime::searched;
 use super::{super::*, *};
 use crate::{
     limits::{TEXT_LEAST, TEXT_SEGMENT},
-    text::{
-        DIR,
-        build::{Care, Step},
-    },
+    text::{DIR, build::Care, desk::Step},
 };
 
 /// Whatever little is missing or gone.
@@ -168,6 +165,25 @@ async fn what_is_expunged_leaves_the_index_too() {
     words.inbox.remove(&(201..=300).collect::<Vec<_>>()).await.unwrap();
     words.index(Care::USUAL);
     assert_eq!(words.files().len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_message_that_is_expunged_leaves_the_index_with_the_next_expiry() {
+    let words = Words::new(200, "").await;
+    words.index(ALL);
+    let (files, whole) = (words.files(), words.bytes());
+    words.inbox.remove(&[7]).await.unwrap();
+    // In the background nobody cares for one.
+    words.index(Care::USUAL);
+    assert_eq!((words.files(), words.bytes()), (files.clone(), whole));
+    let ages = Ages { expunged: Some(0), ..Ages::default() };
+    words.store.expire(&ages).await.unwrap();
+    assert!(words.files().is_disjoint(&files) && words.bytes() < whole, "{} of {whole}", words.bytes());
+    assert!(words.is_complete());
+    // With nothing gone nothing is written.
+    let files = words.files();
+    words.store.expire(&ages).await.unwrap();
+    assert_eq!(words.files(), files);
 }
 
 #[tokio::test(flavor = "multi_thread")]

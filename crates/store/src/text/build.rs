@@ -1,14 +1,19 @@
 //! Making an index complete, a segment at a time: what is missing is read, what is gone is left out, small segments become one. On a
 //! thread that may block.
 
-use std::fs;
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+};
 
 use mime::searched;
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use super::{
     super::{
-        Store, disk,
+        Store, blocking, disk,
         error::{Doing, StoreError},
         lock,
         mailbox::Mailbox,
@@ -16,8 +21,8 @@ use super::{
         record::Record,
         records::Records,
     },
-    Files,
-    desk::at_leisure,
+    DIR, Files,
+    desk::{Indexable, Step, Texts, at_leisure, changes},
     discard,
     grams::Collector,
     remove,
@@ -27,7 +32,7 @@ use crate::{
     codec::Truncated,
     limits::{
         TEXT_DISTINCT, TEXT_ENOUGH, TEXT_FEW, TEXT_FREE, TEXT_LEAST, TEXT_MESSAGE, TEXT_PAIRS, TEXT_SEGMENT,
-        rows,
+        TEXT_SHARE, rows,
     },
 };
 
@@ -37,13 +42,6 @@ pub struct Indexed {
     pub mailboxes: u64,
     /// `name: why not`, one each.
     pub failed: Vec<String>,
-}
-
-/// What one step has left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    More,
-    Done,
 }
 
 /// How little is worth a file.
@@ -60,6 +58,8 @@ impl Care {
     pub const USUAL: Care = Care { least: TEXT_LEAST, worn: 8 };
     /// When somebody asks for it.
     pub const GREAT: Care = Care { least: TEXT_FEW, worn: usize::MAX };
+    /// Only what is gone matters.
+    pub const GONE: Care = Care { least: usize::MAX, worn: usize::MAX };
 }
 
 impl Store {
@@ -91,7 +91,55 @@ impl Store {
     }
 }
 
+impl Indexable for Mailbox {
+    fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn index_next(&self, stop: &dyn Fn() -> bool) -> Result<Step, StoreError> {
+        self.index_some(Care::USUAL, stop)
+    }
+}
+
 impl Mailbox {
+    /// Takes out of the index what it knows of messages that are gone. Best effort: what stays is never believed, and goes the next
+    /// time.
+    pub(crate) async fn forget_texts(self: &Arc<Self>) {
+        let (mailbox, dir) = (self.clone(), self.texts_dir());
+        if !blocking(move || Ok(dir.is_dir())).await.unwrap_or(true) {
+            return;
+        }
+        let forget = move || {
+            let stop = || mailbox.shared.texts.is_closing();
+            while mailbox.index_some(Care::GONE, &stop)? == Step::More {}
+            Ok::<(), StoreError>(())
+        };
+        if let Err(error) = at_leisure(forget).await {
+            warn!(%error, mailbox = self.id, "the index of texts still knows of messages that are gone");
+        }
+    }
+
+    /// Has its index go on where much has come or gone.
+    pub(crate) fn count_texts(self: &Arc<Self>) {
+        let (now, exists) = {
+            let view = self.view.borrow();
+            (changes(&view), view.exists())
+        };
+        let least = TEXT_LEAST.max(exists / TEXT_SHARE) as u64;
+        if now.saturating_sub(self.texts.mark.load(Ordering::Relaxed)) >= least {
+            self.texts.mark.store(now, Ordering::Relaxed);
+            self.shared.texts.want(self);
+        }
+    }
+
+    pub(super) fn texts_dir(&self) -> PathBuf {
+        self.dir.join(DIR)
+    }
+
     /// Does one step towards a complete index. It ends early when `stop` says so, or the mailbox goes.
     pub(crate) fn index_some(&self, care: Care, stop: &dyn Fn() -> bool) -> Result<Step, StoreError> {
         let _alone = lock(&self.texts.building);

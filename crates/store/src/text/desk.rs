@@ -5,7 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
 };
@@ -13,11 +13,52 @@ use std::{
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
-use super::{
-    super::{StoreError, lock, mailbox::Mailbox},
-    build::{Care, Step},
+use crate::{
+    error::StoreError,
+    limits::{TEXT_QUEUE, rows},
+    lock,
+    view::View,
 };
-use crate::limits::{TEXT_QUEUE, rows};
+
+/// What has an index: an open mailbox.
+pub trait Indexable: Send + Sync + 'static {
+    fn texts(&self) -> &Texts;
+
+    /// What a log line calls it.
+    fn id(&self) -> &str;
+
+    /// Does one step towards a complete index; it ends early when `stop` says so. Blocks.
+    fn index_next(&self, stop: &dyn Fn() -> bool) -> Result<Step, StoreError>;
+}
+
+/// What one step has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    More,
+    Done,
+}
+
+/// What a mailbox knows of its index while it is open.
+#[derive(Default)]
+pub struct Texts {
+    /// Held by whoever changes its files: one at a time.
+    pub building: Mutex<()>,
+    /// It is in the queue.
+    pub waits: AtomicBool,
+    /// How much had come and gone when it was last put there.
+    pub mark: AtomicU64,
+}
+
+impl Texts {
+    pub fn of(view: &View) -> Texts {
+        Texts { mark: AtomicU64::new(changes(view)), ..Texts::default() }
+    }
+}
+
+/// Messages that ever came, and those that went.
+pub fn changes(view: &View) -> u64 {
+    (2 * u64::from(view.last_uid)).saturating_sub(view.exists() as u64)
+}
 
 /// The queue, and who works on it.
 pub struct Desk {
@@ -36,7 +77,7 @@ struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    mailboxes: VecDeque<Weak<Mailbox>>,
+    mailboxes: VecDeque<Weak<dyn Indexable>>,
     /// One is worked on; tests wait for its end.
     is_busy: bool,
 }
@@ -57,14 +98,15 @@ impl Desk {
     }
 
     /// Has a mailbox's index go on, some time.
-    pub fn want(&self, mailbox: &Arc<Mailbox>) {
+    pub fn want<M: Indexable>(&self, mailbox: &Arc<M>) {
         if !self.on
             || self.queue.stop.load(Ordering::Relaxed)
-            || mailbox.texts.waits.swap(true, Ordering::Relaxed)
+            || mailbox.texts().waits.swap(true, Ordering::Relaxed)
         {
             return;
         }
-        self.queue.push(mailbox);
+        let mailbox: Arc<dyn Indexable> = mailbox.clone();
+        self.queue.push(&mailbox);
         let mut thread = lock(&self.thread);
         if thread.is_none() {
             let queue = self.queue.clone();
@@ -102,10 +144,10 @@ impl Drop for Desk {
 }
 
 impl Queue {
-    fn push(&self, mailbox: &Arc<Mailbox>) {
+    fn push(&self, mailbox: &Arc<dyn Indexable>) {
         let mut waiting = lock(&self.inner);
         if waiting.mailboxes.len() >= TEXT_QUEUE {
-            mailbox.texts.waits.store(false, Ordering::Relaxed);
+            mailbox.texts().waits.store(false, Ordering::Relaxed);
             rows::TEXT_QUEUE
                 .met("too many mailboxes wait for their text index: a later search asks for it again");
             return;
@@ -122,7 +164,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    fn next(&self) -> Option<Weak<Mailbox>> {
+    fn next(&self) -> Option<Weak<dyn Indexable>> {
         let mut waiting = lock(&self.inner);
         waiting.is_busy = false;
         self.changed.notify_all();
@@ -142,16 +184,16 @@ impl Queue {
         lower_priority();
         while let Some(next) = self.next() {
             let Some(mailbox) = next.upgrade() else { continue };
-            mailbox.texts.waits.store(false, Ordering::Relaxed);
+            mailbox.texts().waits.store(false, Ordering::Relaxed);
             let stop = || self.stop.load(Ordering::Relaxed);
             // What one message does must not end it for all.
-            let done = catch_unwind(AssertUnwindSafe(|| mailbox.index_some(Care::USUAL, &stop)));
+            let done = catch_unwind(AssertUnwindSafe(|| mailbox.index_next(&stop)));
             match done.unwrap_or(Err(StoreError::Closed)) {
                 Ok(Step::Done) => {}
                 // Others first.
-                Ok(Step::More) if !mailbox.texts.waits.swap(true, Ordering::Relaxed) => self.push(&mailbox),
+                Ok(Step::More) if !mailbox.texts().waits.swap(true, Ordering::Relaxed) => self.push(&mailbox),
                 Ok(Step::More) => {}
-                Err(error) => debug!(%error, mailbox = mailbox.id, "its text index is not complete"),
+                Err(error) => debug!(%error, mailbox = mailbox.id(), "its text index is not complete"),
             }
         }
     }

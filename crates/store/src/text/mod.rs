@@ -32,64 +32,17 @@ mod segment;
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
 };
 
 use bounds::Seldom;
 use tracing::{debug, warn};
 
-use super::{mailbox::Mailbox, view::View};
-use crate::limits::{TEXT_LEAST, TEXT_SHARE};
-
 pub use build::Indexed;
+pub(crate) use desk::Texts;
 pub use grams::Sought;
 pub use lacking::Lacking;
 
 use segment::{Segment, Unfit};
-
-/// What a mailbox knows of its index while it is open.
-#[derive(Default)]
-pub(crate) struct Texts {
-    /// Held by whoever changes its files: one at a time.
-    pub building: Mutex<()>,
-    /// It is in the queue.
-    waits: AtomicBool,
-    /// How much had come and gone when it was last put there.
-    mark: AtomicU64,
-}
-
-impl Texts {
-    pub fn of(view: &View) -> Texts {
-        Texts { mark: AtomicU64::new(changes(view)), ..Texts::default() }
-    }
-}
-
-/// Messages that ever came, and those that went.
-fn changes(view: &View) -> u64 {
-    (2 * u64::from(view.last_uid)).saturating_sub(view.exists() as u64)
-}
-
-impl Mailbox {
-    /// Has its index go on where much has come or gone.
-    pub(crate) fn count_texts(self: &Arc<Self>) {
-        let (now, exists) = {
-            let view = self.view.borrow();
-            (changes(&view), view.exists())
-        };
-        let least = TEXT_LEAST.max(exists / TEXT_SHARE) as u64;
-        if now.saturating_sub(self.texts.mark.load(Ordering::Relaxed)) >= least {
-            self.texts.mark.store(now, Ordering::Relaxed);
-            self.shared.texts.want(self);
-        }
-    }
-
-    fn texts_dir(&self) -> PathBuf {
-        self.dir.join(DIR)
-    }
-}
 
 /// The files of an index.
 #[derive(Default)]

@@ -200,6 +200,69 @@ async fn compression_passes_a_flush_at_once_and_large_data_whole() {
     assert!(heard == large);
 }
 
+/// What a stream that compresses writes for a text; `ends`: and no more than that, ever.
+async fn deflated(text: &[u8], ends: bool) -> Vec<u8> {
+    let any = "127.0.0.1:1".parse().unwrap();
+    let (a, mut raw) = tokio::io::duplex(4096);
+    let mut near = Stream::memory(a, Peer::Tcp { remote: any, local: any });
+    near.compress().unwrap();
+    near.write_all(text).await.unwrap();
+    if ends {
+        near.shutdown().await.unwrap()
+    } else {
+        near.flush().await.unwrap()
+    }
+    drop(near);
+    let mut bytes = Vec::new();
+    raw.read_to_end(&mut bytes).await.unwrap();
+    bytes
+}
+
+#[tokio::test]
+async fn compression_ends_where_the_peer_has_flushed_wherever_its_bytes_are_cut() {
+    let any = "127.0.0.1:1".parse().unwrap();
+    let (line, plain) = (b"a UNAUTHENTICATE\r\n", b"b LOGIN fred secret\r\n");
+    let bytes = deflated(line, false).await;
+    for cut in 1..=bytes.len() {
+        let (b, mut pipe) = tokio::io::duplex(4096);
+        let mut far = Stream::memory(b, Peer::Tcp { remote: any, local: any });
+        far.compress().unwrap();
+        let mut heard = [0; 18];
+        let (first, rest) = bytes.split_at(cut);
+        pipe.write_all(first).await.unwrap();
+        let reading = async { far.read_exact(&mut heard).await.map(drop) };
+        let sending = async {
+            tokio::task::yield_now().await;
+            pipe.write_all(rest).await
+        };
+        let (read, sent) = tokio::join!(reading, sending);
+        (read.unwrap(), sent.unwrap());
+        assert_eq!(&heard, line);
+        far.read_flush().await.unwrap();
+        assert_eq!(&far.decompress()[..], b"", "cut at {cut}");
+        pipe.write_all(plain).await.unwrap();
+        let mut heard = [0; 21];
+        far.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, plain, "cut at {cut}");
+    }
+    // One that has ended the stream, with what follows behind it at once.
+    let (b, mut pipe) = tokio::io::duplex(4096);
+    let mut far = Stream::memory(b, Peer::Tcp { remote: any, local: any });
+    far.compress().unwrap();
+    pipe.write_all(&[&deflated(line, true).await[..], plain].concat()).await.unwrap();
+    let mut heard = [0; 18];
+    far.read_exact(&mut heard).await.unwrap();
+    far.read_flush().await.unwrap();
+    assert_eq!(&far.decompress()[..], plain);
+    // One that has compressed more.
+    let (b, mut pipe) = tokio::io::duplex(4096);
+    let mut far = Stream::memory(b, Peer::Tcp { remote: any, local: any });
+    far.compress().unwrap();
+    pipe.write_all(&deflated(&[&line[..], plain].concat(), false).await).await.unwrap();
+    far.read_exact(&mut heard).await.unwrap();
+    far.read_flush().await.unwrap_err();
+}
+
 #[tokio::test]
 async fn a_large_message_passes_tls_whole_and_what_follows_it_at_once() {
     let dir = tempfile::tempdir().unwrap();

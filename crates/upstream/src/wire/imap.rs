@@ -15,9 +15,8 @@ use std::fmt::Write as _;
 
 use bytes::{Buf, Bytes, BytesMut};
 use protocol::frame::{HEADER_MAX, literal_at_end};
-use protocol::grammar::{Cursor, Limits};
 use protocol::imap::Kind;
-use protocol::imap::code::code;
+use protocol::imap::code::Heard;
 
 use super::OutOfStep;
 use super::scan::{Piece, Reply, Scanner, words};
@@ -64,10 +63,9 @@ impl Answer {
         [tag.as_bytes(), b" ", &self.0, b"\r\n"].concat()
     }
 
-    /// The words of the response code `name`, if the answer carries it: `[APPENDUID 1 5] …` → `1 5`.
-    pub fn code(&self, name: &str) -> Option<String> {
-        let (found, rest) = Cursor::new(words(&self.0).1, Limits::NONE).read(code).ok()?;
-        found.eq_ignore_ascii_case(name).then(|| rest.unwrap_or_default().to_owned())
+    /// The response code that it carries.
+    pub fn code(&self) -> Option<Heard> {
+        Heard::read(words(&self.0).1)
     }
 }
 
@@ -474,7 +472,8 @@ mod tests {
     #[test]
     fn an_answer_is_taken_apart() {
         let answer = Answer::new("OK [APPENDUID 38505 3955] Completed");
-        assert_eq!((answer.is_ok(), answer.code("appenduid").as_deref()), (true, Some("38505 3955")));
+        let code = Heard::AppendUid { uidvalidity: 38505, uids: "3955".to_owned() };
+        assert_eq!((answer.is_ok(), answer.code()), (true, Some(code)));
         assert_eq!(answer.tagged("x"), b"x OK [APPENDUID 38505 3955] Completed\r\n");
         assert_eq!(Answer::new("no").condition(), Some(Kind::No));
         assert_eq!(Answer::new("").condition(), None);

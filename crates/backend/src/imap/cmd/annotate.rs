@@ -1,13 +1,11 @@
 //! Annotations of messages (RFC 5257): what FETCH shows of them, and who may set them with STORE and APPEND.
 
-use std::collections::BTreeSet;
-
 use protocol::acl::Rights;
 use protocol::imap::Refusal;
 use protocol::imap::command::annotate::{Note, Notes, print_notes};
 use store::{Record, SHARED, Setting, StoreError};
 
-use crate::imap::limits::{NOTE_STEPS, NOTES_TOLD, rows};
+use crate::imap::limits::{NOTE_STEPS, rows};
 use crate::imap::metadata::{self, May};
 use crate::imap::reply::Stop;
 use crate::imap::session::Session;
@@ -21,43 +19,6 @@ pub fn refuses(record: &Record, notes: &Notes) -> Option<Refusal> {
     }
     rows::NOTE_STEPS.met("a FETCH with too many patterns for so many annotations is refused");
     Some(Refusal::Limit("Too many patterns for so many annotations".to_owned()))
-}
-
-/// How many names of annotations may still be told unasked.
-pub struct Told {
-    left: usize,
-}
-
-impl Default for Told {
-    fn default() -> Told {
-        Told { left: NOTES_TOLD }
-    }
-}
-
-impl Told {
-    /// The names of a message's annotations that changed, as far as the user sees them (RFC 5257 section 4.2).
-    pub fn changed<'r>(&mut self, before: &'r Record, now: &'r Record, user: &str) -> Vec<&'r str> {
-        if before.annotations == now.annotations {
-            return Vec::new();
-        }
-        let (before, now) = (visible(before, user), visible(now, user));
-        let mut names: Vec<&str> = before.symmetric_difference(&now).map(|(name, ..)| *name).collect();
-        names.dedup();
-        if names.len() > self.left {
-            rows::NOTES_TOLD
-                .met("the names of annotations that changed are left out of what a client is told");
-            names.clear();
-        }
-        self.left = self.left.saturating_sub(names.len());
-        names
-    }
-}
-
-/// Names, owners and values.
-fn visible<'r>(record: &'r Record, user: &str) -> BTreeSet<(&'r str, &'r str, &'r [u8])> {
-    let all = record.annotations.iter().flat_map(|all| all.iter());
-    let own = all.filter(|annotation| annotation.user == SHARED || annotation.user == user);
-    own.map(|a| (a.entry.as_str(), a.user.as_str(), a.value.as_slice())).collect()
 }
 
 /// Writes the item of FETCH.

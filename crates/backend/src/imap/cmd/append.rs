@@ -18,8 +18,9 @@ use work::aside::Pace;
 use super::catenate;
 use super::fetch::unless_gone;
 use crate::imap::conn::Gone;
-use crate::imap::limits::{APPEND_BYTES, ARGUMENTS, LITERALS, MESSAGES, rows};
+use crate::imap::limits::{APPEND_BYTES, ARGUMENTS, LITERALS, MESSAGES, UNASKED, rows};
 use crate::imap::reply::{Outcome, Stop, refusal};
+use crate::imap::selected::may_set;
 use crate::imap::session::Session;
 use store::{Appended, HEAD, Mailbox, NewMessage, Staging, StoreError};
 
@@ -41,6 +42,9 @@ pub async fn run(session: &mut Session, append: Append, literal: Option<Literal>
             return give_up(session, next, refusal.into()).await;
         }
         let (text, next) = arguments(session, run.place, text, next).await?;
+        if is_oversized(session, next) {
+            return give_up(session, next, Refusal::UnaskedTooLarge.into()).await;
+        }
         literal = next;
         run = match Run::parse(&text, run.place, session.words) {
             Ok(run) if run.place.is_end() == literal.is_none() => run,
@@ -51,6 +55,13 @@ pub async fn run(session: &mut Session, append: Append, literal: Option<Literal>
         };
     }
     appending.finish(session).await
+}
+
+/// Whether a literal is too large not to be asked for (RFC 7888 section 5). That of the first message is judged where the command is
+/// read.
+fn is_oversized(session: &Session, literal: Option<Literal>) -> bool {
+    let unasked = |literal: Literal| !literal.sync && literal.size > UNASKED;
+    session.server.imapd.literalminus && literal.is_some_and(unasked)
 }
 
 /// Ends the command, of which the literal was announced last, where it cannot be done.
@@ -108,7 +119,7 @@ async fn begin(
         None => None,
     };
     run.items.iter().try_for_each(|item| takes(session, item))?;
-    let (name, _, rights) = session.find(external).map_err(Stop::of_target)?;
+    let (name, _, rights) = session.find_target(external)?;
     require(rights, Rights::INSERT)?;
     let store = session.server.store.clone();
     let mailbox = store.mailbox(&name).await?;
@@ -371,6 +382,7 @@ async fn arguments(
     let (mut held, mut literals) = (text.to_vec(), 0);
     while let Some(literal) = next
         && literals < LITERALS
+        && !is_oversized(session, next)
         && Run::parse(&held, place, session.words) == Err(ParseError::Incomplete)
         && literal.size.saturating_add(held.len() as u64) <= ARGUMENTS
     {
@@ -397,15 +409,6 @@ async fn arguments(
         rows::LITERALS.met("an APPEND with too many literals between its messages is refused");
     }
     Ok((held.into(), next))
-}
-
-/// RFC 4314 section 4: flags that the user may not set are left out.
-pub fn may_set(flag: &Flag, rights: Rights) -> bool {
-    rights.contains(match flag {
-        Flag::Seen => Rights::SEEN,
-        Flag::Deleted => Rights::DELETE_MESSAGES,
-        _ => Rights::WRITE,
-    })
 }
 
 fn unfit(unfit: Unfit) -> Result<(), Refusal> {

@@ -9,7 +9,7 @@ use protocol::imap::refusal::require;
 use protocol::imap::{Code, Refusal, Reply, Tag, UidSet};
 use work::aside::weighed;
 
-use crate::imap::reply::{Outcome, Stop};
+use crate::imap::reply::Outcome;
 use crate::imap::session::Session;
 use store::Along;
 
@@ -18,7 +18,7 @@ pub async fn run(session: &mut Session, tag: &Tag, copy: Copy) -> Outcome {
     let weight = selected.numbering.weight(&copy.set);
     let (source, rights) = (selected.mailbox.clone(), selected.rights);
     let read_only = selected.read_only;
-    let (name, _, there) = session.find(&copy.mailbox).map_err(Stop::of_target)?;
+    let (name, _, there) = session.find_target(&copy.mailbox)?;
     require(there, Rights::INSERT)?;
     if copy.moves {
         if read_only {
@@ -80,7 +80,12 @@ pub async fn run(session: &mut Session, tag: &Tag, copy: Copy) -> Outcome {
         true => Some(copyuid(target.view().uidvalidity, pairs, weight).await),
         false => None,
     };
-    match (code, copy.moves) {
+    copied(session, code, copy.moves).await
+}
+
+/// What the client is told in the end; `code`: which messages are where, if it may know.
+async fn copied(session: &mut Session, code: Option<Code>, moves: bool) -> Outcome {
+    match (code, moves) {
         (code, true) => {
             // RFC 6851 section 4.3: before the EXPUNGEs.
             if let Some(code) = code {

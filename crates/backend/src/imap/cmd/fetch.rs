@@ -574,7 +574,10 @@ fn flag_list(session: &mut Session, record: &Record) -> Result<Vec<u8>, Stop> {
 /// The same bytes have the same id, wherever they are (as in Cyrus).
 pub fn email_id(record: &Record) -> String {
     let mut id = record.guid_hex();
-    id.truncate(24);
+    id.truncate(ID_DIGITS);
     id.insert(0, 'M');
     id
 }
+
+/// Of the GUID, in hexadecimal.
+const ID_DIGITS: usize = 24;

@@ -4,10 +4,10 @@ use identity::auth::{self, Step64};
 use protocol::frame::trim_line;
 use protocol::imap::capability::Moment;
 use protocol::imap::command::session::{Authenticate, Login};
-use protocol::imap::{Code, Enabled, Refusal, Reply};
+use protocol::imap::{Code, Enabled, Refusal, Reply, Tag};
 
 use crate::imap::limits::ROUNDS;
-use crate::imap::reply::Outcome;
+use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::{ClientId, Session};
 use crate::imap::user::User;
 
@@ -59,11 +59,13 @@ pub async fn authenticate(session: &mut Session, wanted: Authenticate) -> Outcom
     Err(Refusal::BadBase64.into())
 }
 
-/// Gives the connection back as it was before login (RFC 8437).
-pub async fn unauthenticate(session: &mut Session) -> Outcome {
+/// Gives the connection back as it was before login, less its TLS (RFC 8437 section 3). What is compressed ends on the client's
+/// side with the command, here with its answer.
+pub async fn unauthenticate(session: &mut Session, tag: &Tag) -> Outcome {
     if !super::session::may_unauthenticate(session.user()?) {
         return Err(Refusal::Unrecognized.into());
     }
+    session.conn.read_flush().await?;
     session.selected = None;
     session.notify = None;
     session.user = None;
@@ -72,7 +74,9 @@ pub async fn unauthenticate(session: &mut Session) -> Outcome {
     session.client_id = ClientId::None;
     session.settle_bounds();
     let capabilities = session.capabilities(Moment::Greeting);
-    Ok(Reply::completed().code(Code::Capability(capabilities)))
+    Reply::completed().code(Code::Capability(capabilities)).write(Some(tag), session.conn.out());
+    session.conn.end_compression().await?;
+    Err(Stop::Answered)
 }
 
 async fn admit(session: &mut Session, login: auth::Login) -> Outcome {

@@ -171,7 +171,9 @@ pub async fn mupdate_push(session: &mut Session, external: &str) -> Outcome {
 /// `autocreate_quota`: the INBOX is made when its owner logs in. A failure keeps nobody out.
 pub async fn autocreate(session: &Session) -> Result<(), Stop> {
     let login = &session.user()?.login;
-    if login.is_any_admin() || session.server.imapd.autocreate_quota.is_none() {
+    // A frontend that logs in as itself asks for something, and is nobody's mail.
+    let is_frontend = login.proxy && login.authid == login.userid;
+    if login.is_any_admin() || is_frontend || session.server.imapd.autocreate_quota.is_none() {
         return Ok(());
     }
     if let Err(error) = session.server.store.autocreate(&login.userid, &login.groups, false).await {

@@ -3,10 +3,10 @@
 use listing::Viewer;
 use protocol::acl::Rights;
 use protocol::imap::command::metadata::{
-    Entry, GetAnnotation, GetMetadata, SetMetadata, print_annotation, print_metadata,
+    Entry, GetAnnotation, GetMetadata, SetMetadata, print_annotation, print_metadata, print_of_murder,
 };
 use protocol::imap::refusal::require;
-use protocol::imap::{Code, Refusal, Reply, print};
+use protocol::imap::{Code, Refusal, Reply};
 use protocol::name::MailboxName;
 use work::aside::{Budget, Pace};
 
@@ -73,11 +73,7 @@ async fn answer(
 
 async fn of_server(session: &mut Session, get: &GetMetadata) -> Result<Option<u64>, Stop> {
     if let Some((entry, value)) = metadata::server::of_murder(session, &get.entries) {
-        let out = session.conn.out();
-        out.extend_from_slice(format!("* METADATA \"\" (\"{entry}\" ").as_bytes());
-        // A literal whatever it holds: those who ask read no other form.
-        print::literal(out, value.as_bytes());
-        out.extend_from_slice(b")\r\n");
+        print_of_murder(session.conn.out(), &entry.to_string(), value.as_bytes());
         return Ok(None);
     }
     let present = metadata::server::present(session).await?;
@@ -114,7 +110,7 @@ pub async fn set(session: &mut Session, set: SetMetadata) -> Outcome {
 /// `annotation_enable_legacy_commands`; a proxy of an earlier build asks so.
 fn legacy(session: &Session) -> Result<(), Refusal> {
     let enabled = session.server.imapd.annotation_enable_legacy_commands;
-    match enabled || super::node::is_proxy(session) {
+    match enabled || session.is_proxy() {
         true => Ok(()),
         false => Err(Refusal::Denied),
     }

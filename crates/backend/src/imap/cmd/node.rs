@@ -16,13 +16,8 @@ use crate::imap::reply::{Outcome, Stop};
 use crate::imap::selected::Announce;
 use crate::imap::session::{ClientId, Session};
 
-/// Whether the session is a proxy's.
-pub fn is_proxy(session: &Session) -> bool {
-    session.user.as_ref().is_some_and(|user| user.login.proxy)
-}
-
 pub async fn xclient(session: &mut Session, origin: Origin) -> Outcome {
-    if !is_proxy(session) {
+    if !session.is_proxy() {
         return Err(Refusal::Unrecognized.into());
     }
     let before = session.server.seat.origin();
@@ -65,7 +60,7 @@ async fn look_again(session: &mut Session) -> Result<(), Stop> {
 /// Answered with the number of sessions that end, before everything else in the text. Who asks is not among them.
 pub fn xkick(session: &mut Session, name: &str) -> Outcome {
     let admin = session.user()?.is_node_admin(&session.server.namespace);
-    if !admin && !is_proxy(session) {
+    if !admin && !session.is_proxy() {
         return Err(Refusal::Unrecognized.into());
     }
     let ended = session.server.context.sessions().kick_others(name, &session.server.name);
@@ -77,7 +72,7 @@ pub fn xkick(session: &mut Session, name: &str) -> Outcome {
 
 /// The messages are copied, and go from here: those that nobody else has taken meanwhile. Rights are those of MOVE.
 pub async fn xtake(session: &mut Session, uids: SequenceSet) -> Outcome {
-    if !is_proxy(session) {
+    if !session.is_proxy() {
         return Err(Refusal::Unrecognized.into());
     }
     let selected = session.selected()?;

@@ -82,19 +82,20 @@ pub async fn set(session: &mut Session, set: SetQuota) -> Outcome {
 
 fn write_quota(session: &mut Session, root: &str, quota: &Quota) {
     let resources = [
-        ("STORAGE", quota.usage.storage.div_ceil(1024), quota.limits.storage),
+        ("STORAGE", kib(quota.usage.storage), quota.limits.storage),
         ("MESSAGE", quota.usage.message, quota.limits.message),
         ("MAILBOX", quota.usage.mailbox, quota.limits.mailbox),
-        (
-            "ANNOTATION-STORAGE",
-            quota.usage.annotation_storage.div_ceil(1024),
-            quota.limits.annotation_storage,
-        ),
+        ("ANNOTATION-STORAGE", kib(quota.usage.annotation_storage), quota.limits.annotation_storage),
     ];
     let limited: Vec<Usage> = (resources.into_iter())
         .filter_map(|(name, used, limit)| limit.map(|limit| (name, used, limit)))
         .collect();
     print_quota(session.conn.out(), root, &limited);
+}
+
+/// Bytes as RFC 9208 section 5.1 counts them, whole units only, as in Cyrus.
+pub fn kib(bytes: u64) -> u64 {
+    bytes / 1024
 }
 
 /// `* NO [ALERT] …` where a quota is nearly full: `quotawarnpercent`, and less left than `quotawarnsize` or
@@ -112,9 +113,10 @@ pub fn warn(session: &mut Session, mailbox: &MailboxName) {
         let full = percent >= u64::from(imapd.quotawarnpercent);
         (full && (left == 0 || limit.saturating_sub(used) < left)).then_some(percent)
     };
-    let storage = quota.limits.storage.and_then(|limit| {
-        near(quota.usage.storage.div_ceil(1024), limit, imapd.quotawarnsize.div_ceil(1024))
-    });
+    let storage = quota
+        .limits
+        .storage
+        .and_then(|limit| near(quota.usage.storage, limit.saturating_mul(1024), imapd.quotawarnsize));
     let messages = (quota.limits.message)
         .and_then(|limit| near(quota.usage.message, limit, u64::from(imapd.quotawarnmsg)));
     if (storage.is_none() && messages.is_none()) || !session.server.shared.warned.is_due(&root) {

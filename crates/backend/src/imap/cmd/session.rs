@@ -32,12 +32,12 @@ impl Session {
             no_plaintext: !self.server.auth.allows_plaintext(channel),
             literal_minus: imapd.literalminus,
             append_limit: Some(append_limit(imapd)),
-            compressed: self.conn.stream().is_compressed(),
+            compressed: self.is_compressed(),
             idle: true,
             referrals: false,
             unauthenticate: self.user.as_ref().is_some_and(may_unauthenticate),
             eight_bit: self.takes_eight_bit(),
-            proxy: super::node::is_proxy(self),
+            proxy: self.is_proxy(),
             master: imapd.mupdate_server.as_deref(),
             suppressed: &imapd.suppress_capabilities,
         };
@@ -55,7 +55,12 @@ impl Session {
     }
 
     fn may_start_tls(&self) -> bool {
-        self.server.tls.is_some() && self.conn.stream().tls().is_none() && !self.conn.stream().is_compressed()
+        self.server.tls.is_some() && self.conn.stream().tls().is_none() && !self.is_compressed()
+    }
+
+    /// Nothing is compressed before the login: UNAUTHENTICATE ends it with its answer.
+    fn is_compressed(&self) -> bool {
+        self.user.is_some() && self.conn.stream().is_compressed()
     }
 }
 

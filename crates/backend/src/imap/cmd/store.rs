@@ -8,10 +8,9 @@ use protocol::imap::enabled::Manner;
 use protocol::imap::{Code, Flag, Refusal, Reply, UidSet};
 use work::aside::weighed;
 
-use super::append::may_set;
 use crate::imap::marks::{Marks, mark};
 use crate::imap::reply::{Outcome, Stop};
-use crate::imap::selected::now;
+use crate::imap::selected::{may_set, now};
 use crate::imap::session::Session;
 
 pub async fn run(session: &mut Session, store: Store) -> Outcome {

@@ -61,7 +61,7 @@ pub async fn present(session: &Session, name: &MailboxName) -> Result<Present, S
         && let Some(quota) = store.quota(&root).await
         && let Some(limit) = quota.limits.storage
     {
-        let text = format!("(STORAGE {} {limit})", quota.usage.storage.div_ceil(1024));
+        let text = format!("(STORAGE {} {limit})", crate::imap::cmd::quota::kib(quota.usage.storage));
         present.insert(Entry::shared(known::RAW_QUOTA), Arc::from(text.into_bytes()));
     }
     Ok(present)

@@ -12,7 +12,6 @@ use store::{SHARED, Setting};
 use super::definitions::Scope;
 use super::known::{self, FREE_SPACE, OURS};
 use super::{May, Present, settable};
-use crate::imap::cmd::node::is_proxy;
 use crate::imap::reply::Stop;
 use crate::imap::server::VERSION;
 use crate::imap::session::Session;
@@ -38,16 +37,16 @@ pub async fn present(session: &Session) -> Result<Present, Stop> {
     Ok(present)
 }
 
-/// How much room the partitions have, KiB. Partitions of one filesystem have one free space.
+/// How much room there is for new mailboxes, KiB: a frontend that chooses among backends asks for it.
 fn room(session: &Session) -> [(String, String); 3] {
-    let mut spaces: Vec<(u64, u64)> =
-        session.server.store.free_space().into_iter().map(|(_, free, total)| (free, total)).collect();
-    spaces.sort_unstable();
-    spaces.dedup();
-    let free: u64 = spaces.iter().map(|(free, _)| free).sum();
-    let total: u64 = spaces.iter().map(|(_, total)| total).sum();
-    let most = spaces.iter().copied().max_by_key(|(free, total)| free.saturating_mul(1000) / (*total).max(1));
-    let (most_free, most_total) = most.unwrap_or_default();
+    let spaces = session.server.store.free_space();
+    let (free, total) = spaces.iter().fold((0u64, 0u64), |(free, total), space| {
+        (free.saturating_add(space.0), total.saturating_add(space.1))
+    });
+    let percent = |(free, total): (u64, u64)| free as f64 * 100.0 / total.max(1) as f64;
+    let more =
+        |most: (u64, u64), space: &(u64, u64)| if percent(*space) > percent(most) { *space } else { most };
+    let (most_free, most_total) = spaces.iter().fold(spaces.first().copied().unwrap_or_default(), more);
     [
         (FREE_SPACE.to_owned(), free.to_string()),
         (format!("{FREE_SPACE}/total"), format!("{free};{total}")),
@@ -59,7 +58,7 @@ fn room(session: &Session) -> [(String, String); 3] {
 pub fn of_murder(session: &Session, entries: &[Entry]) -> Option<(Entry, String)> {
     let user = session.user.as_ref()?;
     let imapd = &session.server.imapd;
-    if !(user.is_node_admin(&session.server.namespace) || is_proxy(session)) {
+    if !(user.is_node_admin(&session.server.namespace) || session.is_proxy()) {
         return None;
     }
     let asked = |name: &str| {

@@ -1,6 +1,9 @@
 //! Crashes after each commit, cuts and changed bytes, and reading as if there were no log.
 
-use std::fs;
+use std::{
+    fs,
+    sync::{OnceLock, Weak},
+};
 
 use proptest::prelude::*;
 
@@ -82,14 +85,14 @@ fn a_crash_after_any_commit_loses_none_whatever_the_store_had() {
     // turns of a few commits each, and one that never ends
     for full in [1, 150, 1000, FULL] {
         let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::default());
-        let store = Logged::with_turns(disk.clone(), dir.path(), full).unwrap();
+        let store = Logged::with_turns(disk.clone(), dir.path(), Role::Owner, full).unwrap();
         for (batch, state) in batches.iter().zip(states.iter().skip(1)) {
             // the log as it is at the crash, and a store that got no further, or further, than then
             commit(&store, batch.clone());
             let behind = Disk::default();
             let log = crashed(dir.path());
             behind.apply(all(&disk).into_iter().map(|(k, v)| (k, Some(v))).collect()).unwrap();
-            let reopened = Logged::open(behind, log.path()).unwrap();
+            let reopened = Logged::open(behind, log.path(), Role::Owner).unwrap();
             assert_eq!(&all(&reopened), state);
             assert_eq!(&all(&store), state);
         }
@@ -101,7 +104,7 @@ fn log_of(commits: usize) -> (Vec<u8>, Vec<u64>, Vec<Vec<Row>>) {
     let batches = batches(commits);
     let states = states(&batches);
     let dir = tempfile::tempdir().unwrap();
-    let store = Logged::open(Disk::default(), dir.path()).unwrap();
+    let store = Logged::open(Disk::default(), dir.path(), Role::Owner).unwrap();
     let mut ends = vec![0];
     for batch in &batches {
         commit(&store, batch.clone());
@@ -123,7 +126,7 @@ fn a_log_cut_at_any_byte_gives_what_was_whole() {
             let kept = ends.iter().rposition(|end| *end <= agree as u64).unwrap();
             let copy = tempfile::tempdir().unwrap();
             fs::write(copy.path().join("commits.0"), &torn).unwrap();
-            let reopened = Logged::open(Disk::default(), copy.path()).unwrap();
+            let reopened = Logged::open(Disk::default(), copy.path(), Role::Owner).unwrap();
             assert_eq!(all(&reopened), states[kept], "cut at {cut}");
         }
     }
@@ -137,7 +140,7 @@ fn a_byte_changed_in_a_commit_ends_the_log_there() {
         changed[at] ^= 0x10;
         let copy = tempfile::tempdir().unwrap();
         fs::write(copy.path().join("commits.0"), &changed).unwrap();
-        let reopened = Logged::open(Disk::default(), copy.path()).unwrap();
+        let reopened = Logged::open(Disk::default(), copy.path(), Role::Owner).unwrap();
         let kept = ends.iter().rposition(|end| *end <= at as u64).unwrap();
         assert_eq!(all(&reopened), states[kept], "changed at {at}");
     }
@@ -145,28 +148,28 @@ fn a_byte_changed_in_a_commit_ends_the_log_there() {
     changed[10] ^= 1;
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("commits.0"), &changed).unwrap();
-    assert!(matches!(Logged::open(Disk::default(), dir.path()), Err(StoreError::Corrupt(..))));
+    assert!(matches!(Logged::open(Disk::default(), dir.path(), Role::Owner), Err(StoreError::Corrupt(..))));
 }
 
 #[test]
 fn commits_of_an_earlier_run_do_not_come_back() {
     let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::default());
-    let store = Logged::open(disk.clone(), dir.path()).unwrap();
+    let store = Logged::open(disk.clone(), dir.path(), Role::Owner).unwrap();
     (0..5).for_each(|n| commit(&store, vec![put("k", &format!("old {n}"))]));
     drop(store);
     assert_eq!(all(&disk), [(b"k".to_vec(), b"old 4".to_vec())]);
     // commits of the same length at the same places
-    let store = Logged::open(disk.clone(), dir.path()).unwrap();
+    let store = Logged::open(disk.clone(), dir.path(), Role::Owner).unwrap();
     commit(&store, vec![put("k", "new 0")]);
     let log = crashed(dir.path());
-    let reopened = Logged::open(Disk::default(), log.path()).unwrap();
+    let reopened = Logged::open(Disk::default(), log.path(), Role::Owner).unwrap();
     assert_eq!(all(&reopened), [(b"k".to_vec(), b"new 0".to_vec())]);
 }
 
 #[test]
 fn commits_missing_before_a_later_turn_are_told() {
     let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::default());
-    let store = Logged::with_turns(disk, dir.path(), 200).unwrap();
+    let store = Logged::with_turns(disk, dir.path(), Role::Owner, 200).unwrap();
     let mut log = crashed(dir.path());
     for n in 0.. {
         commit(&store, vec![put("k", &format!("value {n}"))]);
@@ -185,7 +188,7 @@ fn commits_missing_before_a_later_turn_are_told() {
     let mut bytes = fs::read(&older).unwrap();
     bytes[40] ^= 1;
     fs::write(&older, bytes).unwrap();
-    assert!(matches!(Logged::open(Disk::default(), log.path()), Err(StoreError::Corrupt(..))));
+    assert!(matches!(Logged::open(Disk::default(), log.path(), Role::Owner), Err(StoreError::Corrupt(..))));
 }
 
 #[test]
@@ -194,14 +197,14 @@ fn a_newer_format_is_refused_by_name() {
     let mut bytes = b"commits\x02".to_vec();
     bytes.resize(4096, 7);
     fs::write(dir.path().join("commits.1"), bytes).unwrap();
-    let Err(error) = Logged::open(Disk::default(), dir.path()) else { panic!("it was opened") };
+    let Err(error) = Logged::open(Disk::default(), dir.path(), Role::Owner) else { panic!("it was opened") };
     assert!(error.to_string().contains("format version 2"), "{error}");
 }
 
 #[test]
 fn when_the_store_behind_fails_nothing_more_is_accepted_and_the_log_keeps_all() {
     let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::default());
-    let store = Logged::with_turns(disk.clone(), dir.path(), 1).unwrap();
+    let store = Logged::with_turns(disk.clone(), dir.path(), Role::Owner, 1).unwrap();
     disk.0.fail_syncs(true);
     let mut acknowledged = Vec::new();
     for n in 0.. {
@@ -213,7 +216,7 @@ fn when_the_store_behind_fails_nothing_more_is_accepted_and_the_log_keeps_all() 
     }
     assert!(store.apply(vec![put("more", "v")]).is_err());
     drop(store);
-    let reopened = Logged::open(Disk::default(), dir.path()).unwrap();
+    let reopened = Logged::open(Disk::default(), dir.path(), Role::Owner).unwrap();
     let mut rows = all(&reopened);
     rows.truncate(acknowledged.len());
     assert!(!rows.is_empty());
@@ -223,14 +226,119 @@ fn when_the_store_behind_fails_nothing_more_is_accepted_and_the_log_keeps_all() 
 #[test]
 fn who_keeps_no_log_takes_over_what_is_in_one() {
     let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::default());
-    let store = Logged::open(Disk::default(), dir.path()).unwrap();
+    let store = Logged::open(Disk::default(), dir.path(), Role::Owner).unwrap();
     commit(&store, vec![put("k", "v")]);
     let log = crashed(dir.path());
-    settle(&disk, log.path()).unwrap();
+    drop(Logged::open(disk.clone(), log.path(), Role::Replica).unwrap());
     assert_eq!(all(&disk), [(b"k".to_vec(), b"v".to_vec())]);
     disk.apply(vec![put("k", "later")]).unwrap();
-    settle(&disk, log.path()).unwrap();
+    drop(Logged::open(disk.clone(), log.path(), Role::Replica).unwrap());
     assert_eq!(all(&disk), [(b"k".to_vec(), b"later".to_vec())]);
+}
+
+/// A store that notes, with each row, what a power failure right after it could leave at worst: the log as it was last
+/// synced, and a store that has all up to that row.
+#[derive(Clone, Default)]
+struct Noted {
+    disk: Disk,
+    log: Arc<OnceLock<Weak<Shared<Noted>>>>,
+    left: Arc<Mutex<Vec<Left>>>,
+}
+
+/// Both files of the log, and the store's rows.
+type Left = ([Vec<u8>; 2], Vec<Row>);
+
+impl Store for Noted {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.disk.get(key)
+    }
+    fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.disk.scan(from, to, limit)
+    }
+    fn apply(&self, batch: Vec<Write>) -> Result<(), StoreError> {
+        let shared = self.log.get().and_then(Weak::upgrade);
+        for row in batch {
+            self.disk.apply(vec![row])?;
+            if let Some(shared) = &shared {
+                let log = shared.files.synced.lock().unwrap().clone();
+                self.left.lock().unwrap().push((log, all(&self.disk)));
+            }
+        }
+        Ok(())
+    }
+    fn sync(&self) -> Result<(), StoreError> {
+        self.disk.sync()
+    }
+    fn size(&self) -> u64 {
+        self.disk.size()
+    }
+}
+
+#[test]
+fn a_power_failure_leaves_a_replica_as_it_was_at_some_time() {
+    let batches = batches(90);
+    let states = states(&batches);
+    for full in [300, 3000, FULL] {
+        let (dir, noted) = (tempfile::tempdir().unwrap(), Noted::default());
+        let store = Logged::with_turns(noted.clone(), dir.path(), Role::Replica, full).unwrap();
+        noted.log.set(Arc::downgrade(&store.shared)).unwrap();
+        for batch in &batches {
+            store.apply(batch.clone()).unwrap();
+        }
+        assert_eq!(all(&store), states[90]);
+        drop(store);
+        let left = std::mem::take(&mut *noted.left.lock().unwrap());
+        assert!(!left.is_empty());
+        for (log, rows) in left {
+            let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::default());
+            for (name, bytes) in ["commits.0", "commits.1"].iter().zip(log) {
+                fs::write(dir.path().join(name), bytes).unwrap();
+            }
+            disk.apply(rows.into_iter().map(|(key, value)| (key, Some(value))).collect()).unwrap();
+            let reopened = Logged::open(disk, dir.path(), Role::Replica).unwrap();
+            let position = reopened.get(b"m").unwrap().unwrap();
+            let position: usize = String::from_utf8(position).unwrap().parse().unwrap();
+            assert_eq!(all(&reopened), states[position + 1]);
+        }
+    }
+}
+
+#[test]
+fn rows_wait_for_the_store_while_many_come() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::default());
+    let store = Logged::open(disk.clone(), dir.path(), Role::Replica).unwrap();
+    for n in 0..10_000 {
+        store.apply(vec![put(&format!("k{n:05}"), "v")]).unwrap();
+    }
+    assert_eq!(store.get(b"k09999").unwrap().as_deref(), Some(&b"v"[..]));
+    store.finish().unwrap();
+    assert_eq!(all(&disk).len(), 10_000);
+    // What is closed leaves nothing to take back.
+    assert!(Files::open(dir.path()).unwrap().read().unwrap().is_empty());
+}
+
+#[test]
+fn what_was_not_synced_before_a_crash_is_not_taken_for_what_comes_after_it() {
+    // The first write of a turn was cut off: its header is missing, and its second record is there.
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::default());
+    let store = Logged::with_turns(disk.clone(), dir.path(), Role::Owner, 100).unwrap();
+    while store.commits().turn() == Turn::First {
+        commit(&store, vec![put("k", "first turn")]);
+    }
+    store.apply(vec![put("k", "same length A")]).unwrap();
+    store.apply(vec![put("k", "never acknowledged")]).unwrap();
+    store.sync().unwrap();
+    let log = crashed(dir.path());
+    let torn = log.path().join("commits.1");
+    let mut bytes = fs::read(&torn).unwrap();
+    bytes[..24].fill(0);
+    fs::write(&torn, bytes).unwrap();
+    let disk = Disk::default();
+    let store = Logged::with_turns(disk, log.path(), Role::Owner, 100_000).unwrap();
+    commit(&store, vec![put("k", "same length B")]);
+    let again = crashed(log.path());
+    let reopened = Logged::open(Disk::default(), again.path(), Role::Owner).unwrap();
+    assert_eq!(reopened.get(b"k").unwrap().as_deref(), Some(&b"same length B"[..]));
 }
 
 proptest! {
@@ -247,7 +355,7 @@ proptest! {
         full in 1u64..400,
     ) {
         let (dir, model) = (tempfile::tempdir().unwrap(), Memory::new());
-        let store = Logged::with_turns(Disk::default(), dir.path(), full).unwrap();
+        let store = Logged::with_turns(Disk::default(), dir.path(), Role::Owner, full).unwrap();
         for (batch, synced) in ops {
             let batch: Vec<Write> =
                 batch.into_iter().map(|(k, v)| (k.into_bytes(), v.map(String::into_bytes))).collect();

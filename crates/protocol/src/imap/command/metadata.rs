@@ -285,6 +285,14 @@ pub fn print_metadata(out: &mut Vec<u8>, mailbox: &str, values: &[(Entry, Option
     out.extend_from_slice(b")\r\n");
 }
 
+/// The same for one entry of the server's, with its value as a literal whatever it holds: Cyrus's frontends, which ask for it, read
+/// no other form.
+pub fn print_of_murder(out: &mut Vec<u8>, entry: &str, value: &[u8]) {
+    out.extend_from_slice(format!("* METADATA \"\" (\"{entry}\" ").as_bytes());
+    print::literal(out, value);
+    out.extend_from_slice(b")\r\n");
+}
+
 /// A value: quoted, a literal, or a literal8 where it holds NUL; NIL.
 pub fn print_value(out: &mut Vec<u8>, value: Option<&[u8]>) {
     match value {

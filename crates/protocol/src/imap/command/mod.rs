@@ -270,6 +270,15 @@ pub fn parse(name: &Name<'_>, at: &mut Cursor<'_>) -> Result<Body, ParseError> {
         b"XCLIENT" => Body::XClient(at.read(node::xclient)?),
         b"XKICK" => Body::XKick(at.read(node::xkick)?),
         b"XTAKE" => Body::XTake(at.read(node::xtake)?),
+        word => of_messages(word, uid, at)?,
+    };
+    at.read(end)?;
+    Ok(body)
+}
+
+/// The same of a command about messages, or about searching and watching them.
+fn of_messages(word: &[u8], uid: bool, at: &mut Cursor<'_>) -> Result<Body, ParseError> {
+    Ok(match word {
         b"CHECK" => Body::Check,
         b"CLOSE" => Body::Close,
         b"UNSELECT" => Body::Unselect,
@@ -286,9 +295,7 @@ pub fn parse(name: &Name<'_>, at: &mut Cursor<'_>) -> Result<Body, ParseError> {
         b"MOVE" | b"XMOVE" => Body::Copy(at.read(|at| copy::parse(at, uid, true))?),
         b"APPEND" | b"LOCALAPPEND" | b"REPLACE" => return Err(ParseError::Missing),
         _ => return Err(ParseError::Unrecognized),
-    };
-    at.read(end)?;
-    Ok(body)
+    })
 }
 
 /// The commands that have a form with UIDs.

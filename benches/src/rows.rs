@@ -47,6 +47,10 @@ pub struct Size {
     pub fetched: usize,
     /// Messages in the INBOX of the user who sends what costs most, and in those that are sorted and searched.
     pub messages: usize,
+    /// Messages in the mailbox to which a client comes back.
+    pub crowded: usize,
+    /// Users of whom each logs in once.
+    pub strangers: usize,
     /// Whether to wait until a stalled stream is dropped.
     pub patient: bool,
 }
@@ -63,6 +67,8 @@ impl Size {
         crowd: 1000,
         fetched: 1000,
         messages: 10_000,
+        crowded: 100_000,
+        strangers: 16,
         patient: false,
     };
 
@@ -77,6 +83,8 @@ impl Size {
         crowd: 10_000,
         fetched: 8000,
         messages: 100_000,
+        crowded: 1_000_000,
+        strangers: 64,
         patient: true,
     };
 }
@@ -176,4 +184,9 @@ impl Size {
 /// The median, if there are any.
 fn middle(figures: Vec<f64>) -> Option<f64> {
     (!figures.is_empty()).then(|| crate::figures::median(figures))
+}
+
+/// The least, if there are any: of a machine that does other work too, the others say more of that.
+fn least(figures: Vec<f64>) -> Option<f64> {
+    figures.into_iter().min_by(f64::total_cmp)
 }

@@ -16,7 +16,7 @@ use murder::clients::Imap;
 
 use crate::load::{Account, Connection};
 pub use cyrus::Cyrus;
-pub use ours::Ours;
+pub use ours::{Ours, ROUNDS};
 
 /// The people of both systems: those of the Cyrus lab.
 pub const PEOPLE: [&str; 10] =

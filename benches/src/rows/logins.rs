@@ -12,7 +12,7 @@ use murder::clients::Imap;
 use super::{Bench, middle};
 use crate::{
     figures::{Bar, Row, Unit},
-    system::{Node, PEOPLE, System},
+    system::{Node, PEOPLE, ROUNDS, System},
 };
 
 pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
@@ -21,9 +21,16 @@ pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
         (Node::Backend, "directly", Bar::None, Bar::None),
         (Node::Frontend, "through the frontend", Bar::Times(30.0), Bar::AtMost(0.00015)),
     ];
+    let strangers = strangers(bench)?;
     for (node, place, logins_bar, noop_bar) in places {
         let (ours, cyrus) = bench.in_turn(|system| logins(system.address(node, "imap"), time))?;
-        let what = format!("LOGIN and SELECT, {CONNECTIONS} connections, {place}");
+        // Nobody of them has logged in since the node started.
+        let cold = first_logins(bench.ours.address(node, "imap"), &strangers)?;
+        let what = format!(
+            "LOGIN and SELECT, {CONNECTIONS} connections, {place}: the first of each user, {ROUNDS} rounds"
+        );
+        row(Row::new(what, Unit::PerSecond, Bar::None, cold, middle(cyrus.clone())));
+        let what = format!("LOGIN and SELECT, {CONNECTIONS} connections, {place}: warm");
         row(Row::new(what, Unit::PerSecond, logins_bar, middle(ours).unwrap_or_default(), middle(cyrus)));
         let (ours, cyrus) = bench.in_turn(|system| noop(system.address(node, "imap"), time))?;
         let what = format!("NOOP with a mailbox selected, {place}");
@@ -34,17 +41,59 @@ pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
             admin.must(&format!("CREATE user/alice/f{number}"))?;
         }
     }
-    for (node, place, bar) in
-        [(Node::Backend, "directly", Bar::None), (Node::Frontend, "through the frontend", Bar::Times(3.0))]
-    {
-        for command in ["STATUS INBOX (MESSAGES UNSEEN UIDNEXT)", "LIST \"\" *"] {
+    for (node, place) in [(Node::Backend, "directly"), (Node::Frontend, "through the frontend")] {
+        for (command, times) in COMMANDS {
             let address = |system: &System| system.address(node, "imap");
             let (ours, cyrus) = bench.in_turn(|system| asked(address(system), command, time))?;
+            let bar = if node == Node::Frontend { *times } else { times.min(2.0) };
             let what = format!("{command}, {MAILBOXES} mailboxes, {place}");
-            row(Row::new(what, Unit::Seconds, bar, middle(ours).unwrap_or_default(), middle(cyrus)));
+            row(Row::new(
+                what,
+                Unit::Seconds,
+                Bar::Times(bar),
+                middle(ours).unwrap_or_default(),
+                middle(cyrus),
+            ));
         }
     }
     Ok(())
+}
+
+/// Makes users of the first backend, with passwords of as many rounds as there are by default.
+fn strangers(bench: &Bench) -> io::Result<Vec<String>> {
+    let System::Ours(ours) = &bench.ours else { return Ok(Vec::new()) };
+    let mut admin = bench.ours.admin()?;
+    let made = (0..bench.size.strangers).map(|number| {
+        let name = format!("stranger{number}");
+        ours.add_user(&name)?;
+        admin.must(&format!("CREATE user/{name} {}!", bench.ours.backend_name()))?;
+        Ok(name)
+    });
+    made.collect()
+}
+
+/// Sessions a second where each user logs in once.
+fn first_logins(address: SocketAddr, users: &[String]) -> io::Result<f64> {
+    let began = Instant::now();
+    thread::scope(|scope| {
+        let workers: Vec<_> = users
+            .chunks(users.len().div_ceil(CONNECTIONS).max(1))
+            .map(|users| {
+                scope.spawn(move || users.iter().try_for_each(|user| log_in(address, user).map(drop)))
+            })
+            .collect();
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().map_err(|_| io::Error::other("a client panicked"))?)
+    })?;
+    Ok(users.len() as f64 / began.elapsed().as_secs_f64())
+}
+
+fn log_in(address: SocketAddr, user: &str) -> io::Result<Imap> {
+    let mut imap = Imap::plain(address)?;
+    imap.login(user, user)?;
+    imap.must("SELECT INBOX")?;
+    Ok(imap)
 }
 
 /// Sessions a second: each logs in, selects its INBOX and is closed.
@@ -57,9 +106,7 @@ fn logins(address: SocketAddr, time: Duration) -> io::Result<f64> {
                 let user = PEOPLE.get(2 * number % PEOPLE.len()).copied().unwrap_or("alice");
                 let mut sessions = 0;
                 while began.elapsed() < time {
-                    let mut imap = Imap::plain(address)?;
-                    imap.login(user, user)?;
-                    imap.must("SELECT INBOX")?;
+                    log_in(address, user)?;
                     sessions += 1;
                 }
                 Ok::<usize, io::Error>(sessions)
@@ -80,9 +127,7 @@ fn noop(address: SocketAddr, time: Duration) -> io::Result<f64> {
 
 /// The same of any command, with the INBOX selected.
 fn asked(address: SocketAddr, command: &str, time: Duration) -> io::Result<f64> {
-    let mut imap = Imap::plain(address)?;
-    imap.login("alice", "alice")?;
-    imap.must("SELECT INBOX")?;
+    let mut imap = log_in(address, "alice")?;
     let (began, mut times) = (Instant::now(), Vec::new());
     while began.elapsed() < time {
         let asked = Instant::now();
@@ -92,6 +137,16 @@ fn asked(address: SocketAddr, command: &str, time: Duration) -> io::Result<f64> 
     Ok(middle(times).unwrap_or_default())
 }
 
+/// What is asked of the user who has some mailboxes, and how many times Cyrus's rate it has to reach through the frontend.
+const COMMANDS: &[(&str, f64)] = &[
+    ("STATUS INBOX (MESSAGES UNSEEN UIDNEXT)", 3.0),
+    ("LIST \"\" *", 3.0),
+    ("LIST \"\" * RETURN (STATUS (MESSAGES UNSEEN))", 2.0),
+    ("LIST (SUBSCRIBED) \"\" * RETURN (CHILDREN)", 2.0),
+    ("GETMETADATA INBOX (/private/comment /shared/comment)", 2.0),
+    ("GETQUOTAROOT INBOX", 2.0),
+    ("UID SEARCH RETURN (MIN MAX COUNT) ALL", 2.0),
+];
 const CONNECTIONS: usize = 8;
 /// Mailboxes of the user whose LIST is timed.
 const MAILBOXES: usize = 20;

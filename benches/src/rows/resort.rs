@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Bench, fetch, middle};
+use super::{Bench, fetch, least, middle};
 use crate::{
     figures::{Bar, Row, Unit},
     system::Node,
@@ -14,41 +14,73 @@ use crate::{
 pub fn measure(bench: &mut Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
     let messages = bench.size.messages;
     fetch::fill(bench.ours.address(Node::Backend, "imap"), USER, (0..messages).map(message))?;
-    for (node, place) in [(Node::Backend, "directly"), (Node::Frontend, "through the frontend")] {
-        let address = bench.ours.address(node, "imap");
+    for (node, place) in PLACES {
+        let address = bench.ours.address(*node, "imap");
         for (command, most) in COMMANDS {
             let mut client = fetch::Client::login(address, USER)?;
             client.command("ENABLE QRESYNC")?;
             client.command("SELECT INBOX")?;
             let mut times = Vec::new();
-            for _ in 0..=bench.size.rounds {
+            for _ in 0..=IN_A_ROW {
                 let began = Instant::now();
                 client.command(command)?;
                 times.push(began.elapsed().as_secs_f64());
             }
             let cold = Duration::from_secs_f64(times.first().copied().unwrap_or_default());
-            let warm = middle(times.split_off(1)).unwrap_or_default();
+            let warm = least(times.split_off(1)).unwrap_or_default();
             let what = format!("{command}, {messages} messages, {place}");
             row(Row::seconds(format!("{what}: the first"), Bar::None, cold, None));
             row(Row::new(what, Unit::Seconds, Bar::AtMost(*most), warm, None));
         }
-        let mut client = fetch::Client::login(address, USER)?;
-        client.command("ENABLE QRESYNC")?;
-        let selected = client.answer("SELECT INBOX")?;
-        let state = (number(&selected, "UIDVALIDITY ")?, number(&selected, "HIGHESTMODSEQ ")?);
-        client.command("STORE 1,3,5,7,9,11,13,15,17,19 +FLAGS.SILENT (\\Flagged)")?;
-        client.command("STORE 1,3,5,7,9,11,13,15,17,19 -FLAGS.SILENT (\\Flagged)")?;
-        client.command("UNSELECT")?;
-        let mut times = Vec::new();
-        for _ in 0..10 {
-            let began = Instant::now();
-            client.command(&format!("SELECT INBOX (QRESYNC ({} {} 1:{messages}))", state.0, state.1))?;
-            times.push(began.elapsed().as_secs_f64());
-            client.command("UNSELECT")?;
-        }
-        let what = format!("SELECT (QRESYNC) after 10 changes, {messages} messages, {place}");
-        row(Row::new(what, Unit::Seconds, Bar::AtMost(0.005), middle(times).unwrap_or_default(), None));
     }
+    crowd(bench, row)?;
+    for (node, place) in PLACES {
+        come_back(bench, *node, place, row)?;
+    }
+    Ok(())
+}
+
+/// Copies the messages within their mailbox until it has as many as are wanted.
+fn crowd(bench: &Bench, row: &mut dyn FnMut(Row)) -> io::Result<()> {
+    let (mut messages, wanted) = (bench.size.messages, bench.size.crowded);
+    let mut client = fetch::Client::login(bench.ours.address(Node::Backend, "imap"), USER)?;
+    client.command("SELECT INBOX")?;
+    let (began, copied) = (Instant::now(), wanted.saturating_sub(messages));
+    while messages < wanted {
+        let more = messages.min(wanted - messages).min(COPIED);
+        client.command(&format!("COPY 1:{more} INBOX"))?;
+        messages += more;
+    }
+    let rate = copied as f64 / began.elapsed().as_secs_f64();
+    row(Row::new(
+        format!("COPY of {copied} messages, {COPIED} at once"),
+        Unit::PerSecond,
+        Bar::None,
+        rate,
+        None,
+    ));
+    Ok(())
+}
+
+/// A client that comes back to a mailbox of which it knows all but some changes.
+fn come_back(bench: &Bench, node: Node, place: &str, row: &mut dyn FnMut(Row)) -> io::Result<()> {
+    let messages = bench.size.crowded;
+    let mut client = fetch::Client::login(bench.ours.address(node, "imap"), USER)?;
+    client.command("ENABLE QRESYNC")?;
+    let selected = client.answer("SELECT INBOX")?;
+    let state = (number(&selected, "UIDVALIDITY ")?, number(&selected, "HIGHESTMODSEQ ")?);
+    client.command("STORE 1,3,5,7,9,11,13,15,17,19 +FLAGS.SILENT (\\Flagged)")?;
+    client.command("STORE 1,3,5,7,9,11,13,15,17,19 -FLAGS.SILENT (\\Flagged)")?;
+    client.command("UNSELECT")?;
+    let mut times = Vec::new();
+    for _ in 0..10 {
+        let began = Instant::now();
+        client.command(&format!("SELECT INBOX (QRESYNC ({} {} 1:{messages}))", state.0, state.1))?;
+        times.push(began.elapsed().as_secs_f64());
+        client.command("UNSELECT")?;
+    }
+    let what = format!("SELECT (QRESYNC) after 10 changes, {messages} messages, {place}");
+    row(Row::new(what, Unit::Seconds, Bar::AtMost(0.005), middle(times).unwrap_or_default(), None));
     Ok(())
 }
 
@@ -79,5 +111,10 @@ const COMMANDS: &[(&str, f64)] = &[
     ("SORT (SUBJECT) UTF-8 ALL", 0.15),
     ("THREAD REFERENCES UTF-8 ALL", 0.15),
 ];
+const PLACES: &[(Node, &str)] = &[(Node::Backend, "directly"), (Node::Frontend, "through the frontend")];
+/// How often a command is repeated after the first time.
+const IN_A_ROW: usize = 10;
+/// Messages that are copied by one command.
+const COPIED: usize = 100_000;
 /// Somebody of the first backend.
 const USER: &str = "erin";

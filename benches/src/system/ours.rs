@@ -2,10 +2,11 @@
 
 use std::{
     error::Error,
-    fs, io,
+    fs,
+    io::{self, Write},
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
-    process::Command,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -39,12 +40,12 @@ impl Ours {
         let specs = topology.frontends.iter_mut().chain(&mut topology.backends);
         for spec in specs.chain(&mut topology.mupdate) {
             spec.imapd.insert("allowplaintext".into(), "yes".into());
+            spec.imapd.insert("password_iterations".into(), ROUNDS.to_string());
         }
         let dir = tempfile::Builder::new().prefix("mb").tempdir_in("/tmp")?;
-        let programs = std::env::current_exe()?.parent().map(Path::to_owned).unwrap_or_default();
         let options = Options {
             dir: dir.path().to_owned(),
-            programs,
+            programs: programs(),
             ports: PortChoice::Free { address: Ipv4Addr::new(127, 78, 0, 1) },
             ready_within: Duration::from_secs(60),
         };
@@ -99,13 +100,25 @@ impl Ours {
         node.set_option("mupdate_ports", &ports).map_err(io::Error::other)
     }
 
+    /// Gives somebody a password, which is the name.
+    pub fn add_user(&self, name: &str) -> io::Result<()> {
+        let mut command = Command::new(programs().join("murder"));
+        let conf = self.cluster.node(self::name(Node::Backend)).map(|node| node.imapd_conf());
+        command.arg("passwd").arg("-C").arg(conf.unwrap_or_default()).arg(name);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?;
+        child.stdin.take().map_or(Ok(()), |mut input| writeln!(input, "{name}"))?;
+        match child.wait()?.success() {
+            true => Ok(()),
+            false => Err(io::Error::other(format!("murder passwd {name} failed"))),
+        }
+    }
+
     pub fn tool(&self, program: &str) -> Command {
         self.tool_on(name(Node::Backend), program)
     }
 
     fn tool_on(&self, node: &str, program: &str) -> Command {
-        let programs = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
-        let mut command = Command::new(programs.unwrap_or_default().join(program));
+        let mut command = Command::new(programs().join(program));
         let conf = self.cluster.node(node).map(|node| node.imapd_conf());
         command.arg("-C").arg(conf.unwrap_or_default());
         command
@@ -138,6 +151,11 @@ impl Ours {
     }
 }
 
+/// The directory of this program, which has the others.
+fn programs() -> PathBuf {
+    std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned)).unwrap_or_default()
+}
+
 fn name(node: Node) -> &'static str {
     match node {
         Node::Mupdate => "mupdate",
@@ -146,5 +164,7 @@ fn name(node: Node) -> &'static str {
     }
 }
 
+/// Of PBKDF2, as by default.
+pub const ROUNDS: u32 = 60_000;
 /// How long the frontend may take to hear of everything.
 const LEARNING: Duration = Duration::from_secs(30);

@@ -129,8 +129,10 @@ bounds::table! {
     pub(crate) VERB_MAX: usize = 64, Bytes, "chosen: longer than any command's name";
     /// A buffer that holds so much is full: nothing more is read for it, or put into it.
     pub(crate) FULL: usize = 64 * 1024, Bytes, "chosen: memory of a busy session";
-    /// Bytes read at a time.
+    /// Bytes read at first; if so many come, what fits into the buffer is read at once.
     pub(crate) READ: usize = 16 * 1024, Bytes, "chosen: on the stack";
+    /// Shorter runs of a backend's bytes are copied for the client, longer ones passed on as they were read.
+    pub(crate) COPIED: usize = 8 * 1024, Bytes, "chosen: a short run would keep all that was read with it";
     /// An empty buffer larger than this is given back.
     pub(crate) KEPT: usize = 4 * 1024, Bytes, "chosen: most sessions are idle";
 }

@@ -3,25 +3,34 @@
 //! Nothing here waits for one direction only. [`turn`] reads and writes both ends at once, so that two full peers
 //! cannot block each other; it reads only where there is room, so that a slow reader slows the other side down
 //! instead of filling memory.
+//!
+//! A long run of bytes that only passes through (a message) is not copied from one end's input to the other's output: it is kept as
+//! it was read, and written from there.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::io::poll_read_buf;
 use transport::stream::Stream;
 
-use crate::limits::{FULL, KEPT, READ};
+use crate::limits::{COPIED, FULL, KEPT, READ};
 
 /// A stream and its two buffers.
 pub struct Peer {
     pub stream: Stream,
     /// Read, not yet used.
     pub input: BytesMut,
-    /// To be written.
+    /// To be written, behind `passing`.
     pub output: BytesMut,
+    /// To be written: runs as they were read from another end.
+    passing: VecDeque<Bytes>,
+    /// Bytes of `passing`.
+    passing_bytes: usize,
     /// The other end has closed its side.
     pub ended: bool,
     /// How much may be held in `input`.
@@ -31,16 +40,43 @@ pub struct Peer {
 
 impl Peer {
     pub fn new(stream: Stream, input: BytesMut) -> Self {
-        Peer { stream, input, output: BytesMut::new(), ended: false, limit: FULL, needs_flush: false }
+        Peer {
+            stream,
+            input,
+            output: BytesMut::new(),
+            passing: VecDeque::new(),
+            passing_bytes: 0,
+            ended: false,
+            limit: FULL,
+            needs_flush: false,
+        }
     }
 
     pub fn put(&mut self, bytes: impl AsRef<[u8]>) {
         self.output.extend_from_slice(bytes.as_ref());
     }
 
+    /// Puts a run that another end has read: as it is where it is long, since a short one would keep the whole of what was read
+    /// with it in memory.
+    pub fn pass(&mut self, run: Bytes) {
+        if run.len() < COPIED {
+            return self.put(run);
+        }
+        if !self.output.is_empty() {
+            self.passing_bytes += self.output.len();
+            self.passing.push_back(self.output.split().freeze());
+        }
+        self.passing_bytes += run.len();
+        self.passing.push_back(run);
+    }
+
     /// Whether more may be put before something is written.
     pub fn has_room(&self) -> bool {
-        self.output.len() < FULL
+        self.unwritten() < FULL
+    }
+
+    fn unwritten(&self) -> usize {
+        self.passing_bytes + self.output.len()
     }
 
     /// What was read is not enough to go on: more is read even if the buffer is full. The reader bounds it.
@@ -62,18 +98,18 @@ impl Peer {
 
     fn poll_write_out(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut wrote = false;
-        while !self.output.is_empty() {
-            match Pin::new(&mut self.stream).poll_write(cx, &self.output) {
+        while self.unwritten() > 0 {
+            match self.poll_write_some(cx) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(n)) => {
-                    self.output.advance(n);
+                    self.written(n);
                     (wrote, self.needs_flush) = (true, true);
                 }
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => break,
             }
         }
-        if self.needs_flush && self.output.is_empty() {
+        if self.needs_flush && self.unwritten() == 0 {
             match Pin::new(&mut self.stream).poll_flush(cx) {
                 Poll::Ready(result) => {
                     result?;
@@ -88,27 +124,73 @@ impl Peer {
         Ok(wrote)
     }
 
+    fn poll_write_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let stream = Pin::new(&mut self.stream);
+        if self.passing.is_empty() {
+            return stream.poll_write(cx, &self.output);
+        }
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let runs = self.passing.iter().map(|run| &run[..]).chain([&self.output[..]]);
+        let mut filled = 0;
+        for (slice, run) in slices.iter_mut().zip(runs) {
+            (*slice, filled) = (IoSlice::new(run), filled + 1);
+        }
+        stream.poll_write_vectored(cx, slices.get(..filled).unwrap_or_default())
+    }
+
+    /// So many bytes are gone.
+    fn written(&mut self, mut count: usize) {
+        while let Some(run) = self.passing.front_mut().filter(|_| count > 0) {
+            let taken = count.min(run.len());
+            run.advance(taken);
+            (count, self.passing_bytes) = (count - taken, self.passing_bytes - taken);
+            if run.is_empty() {
+                self.passing.pop_front();
+            }
+        }
+        self.output.advance(count);
+    }
+
     /// Reads on while as much comes as fits: a large message goes on in few writes.
     fn poll_read_in(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        let mut any = false;
+        let (mut any, mut much) = (false, false);
         while !self.ended && self.input.len() < self.limit {
-            let mut space = [std::mem::MaybeUninit::uninit(); READ];
-            let mut space = ReadBuf::uninit(&mut space);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut space) {
-                Poll::Ready(result) => result?,
+            let full = match much {
+                false => self.poll_read_little(cx),
+                true => self.poll_read_much(cx),
+            };
+            match full {
+                Poll::Ready(full) => (any, much) = (true, full?),
                 Poll::Pending => break,
             }
-            any = true;
-            self.ended = space.filled().is_empty();
-            if self.input.is_empty() && self.input.capacity() > KEPT {
-                self.input = BytesMut::new();
-            }
-            self.input.extend_from_slice(space.filled());
-            if space.remaining() > 0 {
+            if !much {
                 break;
             }
         }
         Ok(any)
+    }
+
+    /// Reads on the stack, so that a session which says little has no buffer for it. Whether all of it was filled.
+    fn poll_read_little(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut space = [std::mem::MaybeUninit::uninit(); READ];
+        let mut space = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space))?;
+        self.ended = space.filled().is_empty();
+        if self.input.is_empty() && self.input.capacity() > KEPT {
+            self.input = BytesMut::new();
+        }
+        self.input.extend_from_slice(space.filled());
+        Poll::Ready(Ok(space.remaining() == 0))
+    }
+
+    /// Reads into the input itself. Whether anything came, and more may.
+    fn poll_read_much(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let room = self.limit.saturating_sub(self.input.len());
+        self.input.reserve(room);
+        let mut space = (&mut self.input).limit(room);
+        let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut space))?;
+        self.ended = read == 0;
+        Poll::Ready(Ok(read > 0))
     }
 
     /// Whether the other end is there, and has all that was put.
@@ -117,7 +199,7 @@ impl Peer {
     }
 
     fn settled(&self) -> bool {
-        self.output.is_empty() && !self.needs_flush
+        self.unwritten() == 0 && !self.needs_flush
     }
 }
 
@@ -184,4 +266,85 @@ pub async fn flush(peer: &mut Peer) -> io::Result<()> {
         if peer.settled() { Poll::Ready(Ok(())) } else { Poll::Pending }
     })
     .await
+}
+
+/// Runs that are written at once.
+const SLICES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tokio::io::{AsyncReadExt, DuplexStream};
+
+    fn piped(pipe: usize) -> (Peer, DuplexStream) {
+        let (near, far) = tokio::io::duplex(pipe);
+        let peer = transport::peer::Peer::Unix { uid: 0, gid: 0, pid: None };
+        (Peer::new(Stream::memory(near, peer), BytesMut::new()), far)
+    }
+
+    async fn write_all(peer: &mut Peer, far: &mut DuplexStream, heard: &mut Vec<u8>) {
+        let before = peer.unwritten();
+        let mut taken = vec![0; before];
+        let (flushed, read) = tokio::join!(flush(peer), far.read_exact(&mut taken));
+        flushed.unwrap();
+        assert_eq!(read.unwrap(), before);
+        heard.extend_from_slice(&taken);
+    }
+
+    fn runs() -> impl Strategy<Value = Vec<(bool, u8, usize)>> {
+        let length = prop_oneof![0..40_usize, COPIED - 2..COPIED + 2, 0..3 * COPIED];
+        proptest::collection::vec((any::<bool>(), any::<u8>(), length), 0..40)
+    }
+
+    proptest! {
+        #[test]
+        fn what_passes_through_and_what_is_said_between_arrive_in_their_order(
+            runs in runs(),
+            pipe in 1000_usize..100_000,
+        ) {
+            let (mut told, mut heard) = (Vec::new(), Vec::new());
+            tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+                let (mut peer, mut far) = piped(pipe);
+                for (passes, byte, length) in runs {
+                    let run = vec![byte; length];
+                    told.extend_from_slice(&run);
+                    match passes {
+                        true => peer.pass(run.into()),
+                        false => peer.put(run),
+                    }
+                    assert_eq!(peer.unwritten(), told.len() - heard.len());
+                    if !peer.has_room() {
+                        assert!(peer.unwritten() >= FULL);
+                        write_all(&mut peer, &mut far, &mut heard).await;
+                        assert!(peer.has_room() && peer.is_idle());
+                    }
+                }
+                write_all(&mut peer, &mut far, &mut heard).await;
+            });
+            prop_assert!(told == heard);
+        }
+
+        #[test]
+        fn no_more_is_read_than_there_is_room_for(length in 0..5 * FULL, pipe in 1000..2 * FULL) {
+            tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+                let sent: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
+                let (mut peer, mut far) = piped(pipe);
+                let all = sent.clone();
+                let sending = tokio::spawn(async move {
+                    tokio::io::AsyncWriteExt::write_all(&mut far, &all).await.unwrap();
+                });
+                let mut heard = Vec::new();
+                while !peer.ended {
+                    turn_alone(&mut peer).await.unwrap();
+                    assert!(peer.input.len() <= FULL + READ);
+                    // Some stays, as the beginning of a line does.
+                    let taken = peer.input.len().saturating_sub(if peer.ended { 0 } else { 7 });
+                    heard.extend_from_slice(&peer.input.split_to(taken));
+                }
+                sending.await.unwrap();
+                assert!(heard == sent);
+            });
+        }
+    }
 }

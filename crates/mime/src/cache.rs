@@ -45,8 +45,8 @@ pub enum CacheError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cached {
     bytes: Bytes,
-    /// By tag, less one; where the bytes have it.
-    sections: [Option<Range<usize>>; SECTIONS],
+    /// By tag, less one; where the bytes have it. A FETCH moves thousands of these: they are kept small.
+    sections: [Option<Range<u32>>; SECTIONS],
 }
 
 /// What FETCH shows of a structure.
@@ -180,8 +180,8 @@ impl Cached {
     }
 
     fn section(&self, tag: u8) -> Option<&[u8]> {
-        let range = self.sections.get(usize::from(tag.checked_sub(1)?))?.clone()?;
-        self.bytes.get(range)
+        let range = self.sections.get(usize::from(tag.checked_sub(1)?))?.as_ref()?;
+        self.bytes.get(range.start as usize..range.end as usize)
     }
 
     /// Notes where the sections are.
@@ -192,7 +192,7 @@ impl Cached {
             let start = self.bytes.len() - reader.rest.len();
             reader.rest = reader.rest.get(len..)?;
             if let Some(section) = self.sections.get_mut(usize::from(tag).wrapping_sub(1)) {
-                *section = Some(start..start + len);
+                *section = Some(u32::try_from(start).ok()?..u32::try_from(start + len).ok()?);
             }
         }
         Some(())

@@ -58,6 +58,8 @@ bounds::table! {
     pub(crate) INLINE: usize = 16 << 10, Bytes, "chosen: less than a millisecond";
     /// Bytes of a message that are read together with others.
     pub HEAD: u32 = 64 << 10, Bytes, "chosen: one read of a disk";
+    /// Bytes of a large message that are read at once, for whoever it is sent to.
+    pub(crate) PIECE: usize = 256 << 10, Bytes, "chosen: one write of a socket";
     /// Bytes that are read for one run, about.
     pub(crate) READ_RUN: usize = 1 << 20, Bytes, "chosen: one read of a disk";
     /// Bytes that hold most structures.

@@ -11,6 +11,7 @@
 //! | [`settings`] | the options of imapd.conf that decide all this |
 
 mod deflate;
+mod large_reads;
 pub mod limits;
 pub mod peer;
 pub mod proxy_header;

@@ -12,6 +12,8 @@ bounds::table! {
     pub(crate) HANDSHAKE: Duration = Duration::from_secs(30), Time, "chosen: some round trips of a slow line";
     /// Bytes read at a time.
     pub(crate) CHUNK: usize = 8 * 1024, Bytes, "chosen: on the stack, so that an idle session keeps no buffer";
+    /// Bytes read at a time below TLS while much comes.
+    pub(crate) LARGE_READ: usize = 64 * 1024, Bytes, "chosen: four records of TLS";
     /// A buffer that grew beyond this is given back after use.
     pub(crate) KEPT: usize = 64 * 1024, Bytes, "chosen: memory of an idle session";
     /// How long connecting and logging in to another server may take.

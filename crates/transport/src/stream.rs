@@ -5,7 +5,7 @@
 //! [`Stream::compress`]. Bytes read before the handshake are the caller's: [`crate::wire::Wire`] throws away what a
 //! client pipelined behind STARTTLS (RFC 3501 section 6.2.1, CVE-2011-0411).
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::sync::{Arc, Once};
@@ -19,6 +19,7 @@ use tokio_rustls::TlsStream;
 use tracing::warn;
 
 use crate::deflate::Deflated;
+use crate::large_reads::LargeReads;
 use crate::limits::{CLOSING, LINGER};
 use crate::peer::{Channel, Peer};
 use crate::tls::{ClientTls, ServerTls, TlsInfo};
@@ -119,7 +120,7 @@ impl Stream {
     fn base(&self) -> Option<&Base> {
         match &self.layer {
             Layer::Plain(base) => Some(base),
-            Layer::Tls(tls) => Some(tls.get_ref().0),
+            Layer::Tls(tls) => Some(tls.get_ref().0.get_ref()),
             Layer::Deflated(_) | Layer::Gone => None,
         }
     }
@@ -136,7 +137,7 @@ impl Stream {
     /// The server's side of a TLS handshake. The caller bounds it in time. After an error the stream is dead.
     pub async fn start_tls(&mut self, tls: &ServerTls) -> io::Result<()> {
         let base = self.take_plain()?;
-        let stream = TlsStream::from(tls.acceptor().accept(base).await?);
+        let stream = TlsStream::from(tls.acceptor().accept(LargeReads::new(base)).await?);
         self.secured(stream);
         Ok(())
     }
@@ -150,7 +151,7 @@ impl Stream {
                 warn!("tls_server_ca_file is not set: certificates of other servers are not verified");
             });
         }
-        let stream = TlsStream::from(tls.connector().connect(name, base).await?);
+        let stream = TlsStream::from(tls.connector().connect(name, LargeReads::new(base)).await?);
         self.secured(stream);
         Ok(())
     }
@@ -220,7 +221,7 @@ impl Stream {
         }
     }
 
-    fn secured(&mut self, stream: TlsStream<Base>) {
+    fn secured(&mut self, stream: TlsStream<LargeReads<Base>>) {
         self.channel.tls = Some(Arc::new(TlsInfo::of(&stream)));
         self.layer = Layer::Tls(Box::new(stream));
     }
@@ -241,6 +242,18 @@ impl AsyncWrite for Stream {
         Pin::new(&mut self.layer).poll_write(cx, buf)
     }
 
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.layer).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.layer.is_write_vectored()
+    }
+
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.layer).poll_flush(cx)
     }
@@ -259,7 +272,7 @@ impl std::fmt::Debug for Stream {
 /// What a stream is made of at the moment. `Gone` only while a handshake runs and after one failed.
 pub(crate) enum Layer {
     Plain(Base),
-    Tls(Box<TlsStream<Base>>),
+    Tls(Box<TlsStream<LargeReads<Base>>>),
     Deflated(Box<Deflated<Layer>>),
     Gone,
 }
@@ -301,6 +314,28 @@ impl AsyncWrite for Layer {
             Layer::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
             Layer::Deflated(deflated) => Pin::new(deflated.as_mut()).poll_write(cx, buf),
             Layer::Gone => gone(),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Layer::Plain(base) => Pin::new(base).poll_write_vectored(cx, bufs),
+            Layer::Tls(tls) => Pin::new(tls.as_mut()).poll_write_vectored(cx, bufs),
+            Layer::Deflated(deflated) => Pin::new(deflated.as_mut()).poll_write_vectored(cx, bufs),
+            Layer::Gone => gone(),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Layer::Plain(base) => base.is_write_vectored(),
+            Layer::Tls(tls) => tls.is_write_vectored(),
+            Layer::Deflated(deflated) => deflated.is_write_vectored(),
+            Layer::Gone => false,
         }
     }
 
@@ -352,6 +387,22 @@ impl AsyncRead for Base {
 impl AsyncWrite for Base {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         each_base!(self, socket => socket.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each_base!(self, socket => socket.poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Base::Tcp(socket) => socket.is_write_vectored(),
+            Base::Unix(socket) => socket.is_write_vectored(),
+            Base::Memory(socket) => socket.is_write_vectored(),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

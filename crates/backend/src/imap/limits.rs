@@ -50,7 +50,7 @@ bounds::table! {
     /// Bytes read at once.
     pub(crate) READ: usize = 4096, Bytes, "chosen: memory of an idle session";
     /// Bytes that gather before they are written.
-    pub(crate) OUT: usize = 32 * 1024, Bytes, "chosen: one write";
+    pub(crate) OUT: usize = 64 * 1024, Bytes, "chosen: one write";
     /// Bytes that are read while a command is under way, to hear of the connection's end.
     pub(crate) AHEAD: usize = 64 * 1024, Bytes, "chosen: what a client pipelines behind a SEARCH";
     /// Messages in one APPEND.

@@ -80,9 +80,9 @@ impl Client {
     }
 
     /// A run of a backend's responses; `whole`: it ends where a response ends.
-    pub fn pass_on(&mut self, bytes: impl AsRef<[u8]>, whole: bool) {
+    pub fn pass_on(&mut self, bytes: Bytes, whole: bool) {
         self.torn = !whole;
-        self.put(bytes);
+        self.peer.pass(bytes);
     }
 
     /// Whether the client has only a part of a response.

@@ -34,6 +34,43 @@ async fn a_message_is_read_through_the_proxy() {
 }
 
 #[tokio::test]
+async fn large_messages_are_the_same_through_the_proxy() {
+    fn line(message: usize, line: usize) -> String {
+        format!("{message} {} {line}", "x".repeat((message * 31 + line * 7) % 900))
+    }
+    fn many(command: &str) -> String {
+        if !command.starts_with("FETCH") {
+            return plain(command);
+        }
+        // From nothing to a megabyte, so that runs of every length pass.
+        let fetched = (0..9).map(|message| {
+            let text: String =
+                (0..3_usize.pow(message) / 3).map(|n| line(message as usize, n) + "\r\n").collect();
+            format!("* {} FETCH (BODY[] {{{}}}\r\n{text} UID 7)\r\n", message + 1, text.len())
+        });
+        fetched.collect::<String>() + "$ OK done\r\n"
+    }
+    let be = Backend::start(many).await;
+    let world = World::new(&[&be], &[("user.fred", 0)], "").await;
+    let mut client = world.fred().await;
+    client.ok("SELECT INBOX").await;
+    for _ in 0..3 {
+        client.send("t FETCH 1:* BODY[]\r\n").await;
+        for message in 0..9 {
+            let lines = 3_usize.pow(message) / 3;
+            let message = message as usize;
+            let size: usize = (0..lines).map(|n| line(message, n).len() + 2).sum();
+            assert_eq!(client.line().await, format!("* {} FETCH (BODY[] {{{size}}}", message + 1));
+            for n in 0..lines {
+                assert_eq!(client.line().await, line(message, n));
+            }
+            assert_eq!(client.line().await, " UID 7)");
+        }
+        assert_eq!(client.line().await, "t OK done");
+    }
+}
+
+#[tokio::test]
 async fn selecting_on_another_backend_unselects_on_the_first() {
     let (a, b) = (Backend::start(plain).await, Backend::start(plain).await);
     let world = World::new(&[&a, &b], &[("user.fred", 0), ("shared", 1)], "").await;

@@ -315,6 +315,37 @@ async fn what_is_read_in_runs_is_what_is_read_one_by_one() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_message_is_sent_to_its_end_though_somebody_expunges_it_meanwhile() {
+    let bench = Bench::new("expunge_mode: immediate");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    let inbox = store.mailbox(&name("user.fred")).await.unwrap();
+    let text: String = (0..120_000).map(|number| format!("{number}\r\n")).collect();
+    let text = format!("Subject: large\r\n\r\n{text}");
+    let large = NewMessage { staged: Arc::new(Staged::in_memory(text.clone().into())), ..message("large") };
+    inbox.append(vec![large]).await.unwrap();
+    let size = text.len() as u64;
+    let mut open = inbox.open_large(1).await.unwrap();
+    let (mut read, mut pieces) = (Vec::new(), 0);
+    while let piece @ [_, ..] = open.piece(read.len() as u64, u64::MAX).await.unwrap() {
+        read.extend_from_slice(piece);
+        pieces += 1;
+        if pieces == 1 {
+            let flags = vec![Flag::Deleted];
+            let change = FlagChange { how: How::Add, flags, unchanged_since: None, may: FlagMask::ALL };
+            inbox.store(&[1], change).await.unwrap();
+            assert_eq!(inbox.expunge(None).await.unwrap(), [1]);
+        }
+    }
+    assert!(read == text.as_bytes(), "{} bytes of {size}", read.len());
+    assert!(pieces >= 3, "{pieces}");
+    assert_eq!(open.piece(5, 12).await.unwrap(), &text.as_bytes()[5..12]);
+    assert_eq!(open.piece(size - 3, size + 9).await.unwrap(), &text.as_bytes()[text.len() - 3..]);
+    assert!(open.piece(size + 1, u64::MAX).await.unwrap().is_empty());
+    assert!(matches!(inbox.open_large(2).await, Err(StoreError::NoMessage)));
+}
+
 /// A message, and what version 1 of the cache kept of it.
 const SMALL: &str = "Subject: x\r\nFrom: a@b\r\n\r\nhello\r\n";
 const BARE: &[u8] = include_bytes!("../../../mime/src/bare.cached");

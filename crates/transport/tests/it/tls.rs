@@ -264,6 +264,45 @@ async fn compression_ends_where_the_peer_has_flushed_wherever_its_bytes_are_cut(
 }
 
 #[tokio::test]
+async fn a_large_message_passes_tls_whole_and_what_follows_it_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path());
+    let server = ServerTls::new(&serving(&authority, "be1.example.org")).unwrap();
+    let client = ClientTls::new(&trusting(&authority)).unwrap();
+    let (near, far) = shake(&client, &server, "be1.example.org").await;
+    let (mut near, mut far) = (near.unwrap(), far.unwrap());
+    let large: Vec<u8> = (0..3_000_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    for step in [16_384, 1000, 1 << 20] {
+        let sending = async {
+            for two in large.chunks(200_000) {
+                let (one, other) = two.split_at(two.len() / 3);
+                // Both at once, as far as they go.
+                let slices = [io::IoSlice::new(one), io::IoSlice::new(other)];
+                let written = far.write_vectored(&slices).await.unwrap();
+                far.write_all(&two[written..]).await.unwrap();
+            }
+            far.flush().await.unwrap();
+        };
+        let reading = async {
+            let (mut heard, mut piece) = (Vec::new(), vec![0; step]);
+            while heard.len() < large.len() {
+                let read = near.read(&mut piece).await.unwrap();
+                assert_ne!(read, 0);
+                heard.extend_from_slice(&piece[..read]);
+            }
+            heard
+        };
+        let (_, heard) = tokio::join!(sending, reading);
+        assert!(heard == large, "read {step} at a time");
+        near.write_all(b"a NOOP\r\n").await.unwrap();
+        near.flush().await.unwrap();
+        let mut line = [0; 8];
+        far.read_exact(&mut line).await.unwrap();
+        assert_eq!(&line, b"a NOOP\r\n");
+    }
+}
+
+#[tokio::test]
 async fn two_sides_that_both_write_before_they_read_do_not_block_each_other() {
     let any = "127.0.0.1:1".parse().unwrap();
     let peer = Peer::Tcp { remote: any, local: any };

@@ -3,7 +3,7 @@
 //!
 //! Flags and numbers come from the index; envelope and structure from the cache, where they stand as they are printed; of a message's file only the bytes
 //! that are asked for are read. Messages are read in runs, by one hop to a blocking thread each, and the next run is read while
-//! one is written; what does not fit into it goes from file to socket through one small buffer.
+//! one is written; what does not fit into it goes from file to socket through one buffer.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::imap::numbering::Target;
 use crate::imap::reply::{Outcome, Stop, refusal};
 use crate::imap::session::Session;
 use mime::{Encoding, Part, Shown, Span, Structure, What, decode_transfer, pick_fields, write_nstring};
-use store::{Depth, Extent, HEAD, How, Mailbox, Read, Record, StoreError, Wanted};
+use store::{Depth, Extent, How, Mailbox, Read, Record, StoreError, Wanted};
 
 pub async fn run(session: &mut Session, mut fetch: Fetch) -> Outcome {
     if fetch.vanished && !session.manner().resync {
@@ -473,26 +473,38 @@ impl Reader<'_> {
             return Ok(self.read.head.slice(span.start as usize..span.end() as usize));
         }
         let range = u64::from(span.start)..u64::from(span.end());
-        self.mailbox.read(self.uid(), range).await.map_err(|error| {
-            tracing::error!(%error, uid = self.uid(), "a message cannot be read");
-            Gone::Io(std::io::Error::other(error))
-        })
+        self.mailbox.read(self.uid(), range).await.map_err(|error| self.unreadable(error))
     }
 
     /// Sends a run of the message. An error in the middle leaves no way but to close the connection, since the
     /// literal's size is told already.
     async fn send(&self, session: &mut Session, span: Span) -> Result<(), Gone> {
-        let mut at = span.start;
-        while at < span.end() {
-            let bytes = self.read(Span { start: at, len: (span.end() - at).min(HEAD) }).await?;
-            let got = u32::try_from(bytes.len()).unwrap_or(0);
-            if got == 0 {
+        let (mut at, end) = (u64::from(span.start), u64::from(span.end()));
+        let head = &self.read.head;
+        let known = head.get(span.start as usize..head.len().min(span.end() as usize)).unwrap_or_default();
+        if !known.is_empty() {
+            session.conn.write_through(known).await?;
+            at += known.len() as u64;
+        }
+        if at == end {
+            return Ok(());
+        }
+        let mut message =
+            self.mailbox.open_large(self.uid()).await.map_err(|error| self.unreadable(error))?;
+        while at < end {
+            let bytes = message.piece(at, end).await.map_err(|error| self.unreadable(error))?;
+            if bytes.is_empty() {
                 return Err(Gone::Io(std::io::ErrorKind::UnexpectedEof.into()));
             }
-            session.conn.write_through(&bytes).await?;
-            at += got;
+            session.conn.write_through(bytes).await?;
+            at += bytes.len() as u64;
         }
         Ok(())
+    }
+
+    fn unreadable(&self, error: StoreError) -> Gone {
+        tracing::error!(%error, uid = self.uid(), "a message cannot be read");
+        Gone::Io(std::io::Error::other(error))
     }
 }
 

@@ -12,7 +12,7 @@ pub async fn look_around<T: Send + 'static>(
     s: &Session,
     work: impl FnOnce(&Viewer, &Budget) -> Result<T, Unseen> + Send + 'static,
 ) -> Result<T, Stop> {
-    let viewer = viewer(s)?;
+    let viewer = s.viewer()?;
     let limit = s.listener.imapd().search_maxtime;
     let looked = aside(limit, move |budget| match work(&viewer, budget) {
         Ok(seen) => Ok(Ok(seen)),
@@ -30,21 +30,4 @@ pub async fn look_around<T: Send + 'static>(
             Err(Refusal::TakesTooLong.into())
         }
     }
-}
-
-/// The user, and what he may see.
-pub fn viewer(s: &Session) -> Result<Viewer, Stop> {
-    let (user, imapd) = (s.user()?, s.listener.imapd());
-    Ok(Viewer {
-        list: s.node.directory.list().clone(),
-        namespace: s.node.namespace.clone(),
-        granting: s.granting(),
-        userid: user.id().to_owned(),
-        groups: user.login.groups.clone(),
-        admin: user.is_admin(),
-        utf8: user.utf8,
-        inbox: user.inbox.clone(),
-        hides_users: imapd.disable_user_namespace,
-        hides_shared: imapd.disable_shared_namespace,
-    })
 }

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use directory::lookup::Found;
 use identity::auth::Login;
+use listing::Viewer;
 use mailboxes::Entry;
 use protocol::imap::{Bye, Enabled, Refusal};
 use protocol::name::{MailboxName, NameError};
@@ -162,6 +163,23 @@ impl Session {
         self.user.as_ref().ok_or(Stop::Refused(Refusal::NotLoggedIn))
     }
 
+    /// The user, and what he may see.
+    pub fn viewer(&self) -> Result<Viewer, Stop> {
+        let (user, imapd) = (self.user()?, self.listener.imapd());
+        Ok(Viewer {
+            list: self.node.directory.list().clone(),
+            namespace: self.node.namespace.clone(),
+            granting: self.granting(),
+            userid: user.id().to_owned(),
+            groups: user.login.groups.clone(),
+            admin: user.is_admin(),
+            utf8: user.utf8,
+            inbox: user.inbox.clone(),
+            hides_users: imapd.disable_user_namespace,
+            hides_shared: imapd.disable_shared_namespace,
+        })
+    }
+
     /// The internal name of what the client calls `external`.
     pub fn internal(&self, external: &str) -> Result<MailboxName, Stop> {
         let view = self.user()?.view();
@@ -183,7 +201,7 @@ impl Session {
         let name = self.internal(external)?;
         match self.locate_name(name.clone()).await {
             Err(Stop::Refused(Refusal::NoMailbox)) => {
-                let viewer = crate::cmd::look::viewer(self)?;
+                let viewer = self.viewer()?;
                 let may = viewer.may_create(&name).map_err(crate::outcome::unreadable)?;
                 Err(if may { Refusal::TryCreate } else { Refusal::NoMailbox }.into())
             }

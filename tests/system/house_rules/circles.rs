@@ -56,8 +56,12 @@ fn a_circle_is_seen_however_its_imports_are_written() {
             none
         );
     }
-    let three =
-        [("a.rs", "use crate::b::B;"), ("b/mod.rs", "use crate::c::d::D;"), ("c/d.rs", "use crate::a;")];
+    let three = [
+        ("a.rs", "use crate::b::B;"),
+        ("b/mod.rs", "use crate::c::d::D;"),
+        ("c.rs", "mod d;"),
+        ("c/d.rs", "use crate::a;"),
+    ];
     assert_eq!(circles(&three), [["a", "b", "c::d"]]);
     let whole_and_part = [("a.rs", "mod b;\nuse b::B;"), ("a/b.rs", "use super::A;")];
     assert_eq!(circles(&whole_and_part), none);

@@ -17,8 +17,9 @@ pub struct Partitions {
 
 impl Partitions {
     pub fn new(imapd: &Imapd) -> Partitions {
-        let excluded =
-            |name: &str| imapd.partition_select_exclude.iter().any(|e| e.eq_ignore_ascii_case(name));
+        // Cyrus takes commas between the names too.
+        let names = || imapd.partition_select_exclude.iter().flat_map(|word| word.split(','));
+        let excluded = |name: &str| names().any(|other| other.eq_ignore_ascii_case(name));
         Partitions {
             open: imapd.partitions().iter().filter(|p| !excluded(&p.name)).cloned().collect(),
             chooser: Mutex::new(Chooser::new(Rules::of_partitions(imapd))),

@@ -17,6 +17,7 @@ use protocol::imap::{Code, Cursor, Limits, ParseError, Refusal};
 use upstream::wire::imap::Answer;
 
 use super::copy::{Copied, may_remove, remove, survey};
+use super::look::locate_target;
 use crate::grammar::{Head, literal_is_next, put_astring};
 use crate::limits::{MAILBOX_MAX, rows};
 use crate::session::client::GO_AHEAD;
@@ -58,7 +59,7 @@ pub async fn replace(s: &mut Session, head: Head, first: Piece) -> Outcome {
     let Some(source) = s.selected.clone() else {
         return give_up(s, rest, Refusal::NothingSelected.into()).await;
     };
-    let target = match s.locate_target(&mailbox).await {
+    let target = match locate_target(s, &mailbox).await {
         Ok(target) => target,
         Err(stop @ Stop::Refused(_)) => return give_up(s, rest, stop).await,
         Err(stop) => return Err(stop),
@@ -148,7 +149,7 @@ async fn carry(
 }
 
 async fn locate(s: &Session, mailbox: &str) -> Result<Located, Stop> {
-    match s.locate_target(mailbox).await {
+    match locate_target(s, mailbox).await {
         Ok(located) if s.follows_referrals => Err(s.referral(&located, mailbox)),
         other => other,
     }

@@ -22,6 +22,7 @@ use tracing::warn;
 use upstream::wire::imap::Answer;
 
 use super::Request;
+use super::look::locate_target;
 use crate::grammar::{flag, put_astring};
 use crate::limits::{COPY_LINE, METADATA_MAX};
 use crate::session::relay::To;
@@ -34,7 +35,7 @@ pub async fn copy(s: &mut Session, request: &Request, copy: Copy) -> Outcome {
     if !copy.uid && s.enabled.manner().uid_only {
         return Err(Refusal::UidRequired.into());
     }
-    let target = s.locate_target(&copy.mailbox).await?;
+    let target = locate_target(s, &copy.mailbox).await?;
     if target.server() == source.server {
         return Ok(s.forward(&source.server, &request.head.tag, request.text()).await?.into());
     }

@@ -136,18 +136,19 @@ pub fn with(before: &Annotations, settings: &[Setting]) -> Result<Annotations, S
     Ok((!all.is_empty()).then(|| Arc::new(all)))
 }
 
-/// What a copy that `user` makes has of a message's annotations: the shared ones and the user's own (RFC 5257 section 4.6).
-pub fn carried(annotations: &Annotations, user: &str) -> Annotations {
+/// What a copy has of a message's annotations: those of the user who makes it, and the shared ones (RFC 5257 section 4.6), each
+/// where they may go along.
+pub fn carried(annotations: &Annotations, user: Option<&str>, shared: bool) -> Annotations {
     let all = annotations.as_ref()?;
-    if all.iter().all(|annotation| annotation.user == SHARED || annotation.user == user) {
+    let goes = |annotation: &&Annotation| match annotation.user.as_str() {
+        SHARED => shared,
+        of => user == Some(of),
+    };
+    if all.iter().all(|annotation| goes(&annotation)) {
         return annotations.clone();
     }
-    let own: Vec<Annotation> = all
-        .iter()
-        .filter(|annotation| annotation.user == SHARED || annotation.user == user)
-        .cloned()
-        .collect();
-    (!own.is_empty()).then(|| Arc::new(own))
+    let some: Vec<Annotation> = all.iter().filter(goes).cloned().collect();
+    (!some.is_empty()).then(|| Arc::new(some))
 }
 
 /// The user whose annotations are everybody's.

@@ -24,18 +24,24 @@ pub struct Along {
     pub flags: FlagMask,
     /// UIDs of messages that are \Seen, where the user has a seen state of their own; none: it is that of the shared flags.
     pub seen: Option<Arc<HashSet<u32>>>,
-    /// The user whose annotations go along beside the shared ones; none: no annotations do.
-    pub annotations: Option<String>,
+    /// The user whose own annotations go along; none: nobody's do.
+    pub own_annotations: Option<String>,
+    pub shared_annotations: bool,
 }
 
 impl Along {
     /// All that is everybody's, and this user's annotations.
     pub fn all_of(user: &str) -> Along {
-        Along { flags: FlagMask::ALL, seen: None, annotations: Some(user.to_owned()) }
+        Along {
+            flags: FlagMask::ALL,
+            seen: None,
+            own_annotations: Some(user.to_owned()),
+            shared_annotations: true,
+        }
     }
 
     fn annotations_of(&self, record: &Record) -> Annotations {
-        carried(&record.annotations, self.annotations.as_deref()?)
+        carried(&record.annotations, self.own_annotations.as_deref(), self.shared_annotations)
     }
 
     /// Gives messages that have come the annotations that they had.

@@ -254,8 +254,8 @@ async fn a_replacement_that_is_refused_changes_nothing_and_the_session_goes_on()
 }
 
 #[tokio::test]
-async fn a_message_whose_place_is_on_its_own_backend_is_that_backends_to_replace() {
-    let (a, _b, world) = world("REPLACE").await;
+async fn a_message_whose_place_is_on_its_own_backend_of_ours_is_that_backends_to_replace() {
+    let (a, _b, world) = world("REPLACE XTAKE").await;
     let mut client = world.fred().await;
     client.ok("SELECT INBOX").await;
     for (form, mailbox) in [("UID REPLACE 3", "INBOX"), ("REPLACE *", "b")] {

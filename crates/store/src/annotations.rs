@@ -7,7 +7,7 @@ use super::{
     error::StoreError,
     record::{Annotation, Record},
 };
-use crate::limits::{ANNOTATION_RUN, NOTES_MAX, VALUE_MAX, rows};
+use crate::limits::{ANNOTATION_RUN, NOTES_BYTES, NOTES_MAX, VALUE_MAX, rows};
 
 /// One annotation that is set or (none) removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +115,10 @@ pub fn with(before: &Annotations, settings: &[Setting]) -> Result<Annotations, S
     for annotation in before.iter().flat_map(|all| all.iter()) {
         all.insert((&annotation.entry, &annotation.user), &annotation.value);
     }
-    let count = all.len();
+    let bytes = |all: &BTreeMap<(&str, &str), &[u8]>| -> usize {
+        all.iter().map(|((entry, user), value)| entry.len() + user.len() + value.len()).sum()
+    };
+    let (count, held) = (all.len(), bytes(&all));
     for Setting { entry, user, value } in settings {
         match value {
             Some(value) if value.len() > VALUE_MAX => return Err(StoreError::AnnotationTooLarge),
@@ -125,6 +128,12 @@ pub fn with(before: &Annotations, settings: &[Setting]) -> Result<Annotations, S
     }
     if all.len() > NOTES_MAX && all.len() > count {
         rows::NOTES_MAX.met("a message has as many annotations as it can: one more is refused");
+        return Err(StoreError::TooManyAnnotations);
+    }
+    let now = bytes(&all);
+    if now > NOTES_BYTES && now > held {
+        rows::NOTES_BYTES
+            .met("the annotations of a message are as large as they can be: one more is refused");
         return Err(StoreError::TooManyAnnotations);
     }
     let made = |((entry, user), value): ((&str, &str), &[u8])| Annotation {

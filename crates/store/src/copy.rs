@@ -45,11 +45,18 @@ impl Along {
     }
 
     /// Gives messages that have come the annotations that they had.
-    fn annotate(&self, change: &mut Change, source: &View, old: &[u32], new: &[u32]) {
+    fn annotate(
+        &self,
+        change: &mut Change,
+        source: &View,
+        old: &[u32],
+        new: &[u32],
+    ) -> Result<(), StoreError> {
         for (old, new) in old.iter().zip(new) {
             let annotations = source.get(*old).and_then(|record| self.annotations_of(record));
-            change.arrive(*new, annotations);
+            change.arrive(*new, annotations)?;
         }
+        Ok(())
     }
 }
 
@@ -75,7 +82,7 @@ impl Store {
             }
             let new = change.append(&messages)?;
             for ((record, _), uid) in staged.iter().zip(&new) {
-                change.arrive(*uid, along.annotations_of(record));
+                change.arrive(*uid, along.annotations_of(record))?;
             }
             Ok(staged.iter().map(|(record, _)| record.uid).zip(new).collect())
         })
@@ -101,8 +108,9 @@ impl Store {
                     let source = change.view().clone();
                     let (messages, old) = arrivals(change, &source, &staged, &along)?;
                     let new = change.append(&messages)?;
-                    along.annotate(change, &source, &old, &new);
+                    // Nothing more is in the mailbox when the others are gone.
                     change.expunge(&old, unlink, forget);
+                    along.annotate(change, &source, &old, &new)?;
                     Ok(old.into_iter().zip(new).collect())
                 })
                 .await;
@@ -113,7 +121,7 @@ impl Store {
             }
             let (messages, old) = arrivals(change, source.view(), &staged, &along)?;
             let new = change.append(&messages)?;
-            along.annotate(change, source.view(), &old, &new);
+            along.annotate(change, source.view(), &old, &new)?;
             source.expunge(&old, unlink, forget);
             Ok(old.into_iter().zip(new).collect())
         })

@@ -69,7 +69,7 @@ pub async fn run(session: &mut Session, tag: &Tag, copy: Copy) -> Outcome {
             false => store.copy(&source, from, &target, along, free).await,
         }
     };
-    let pairs = session.finish(tag, work).await?;
+    let pairs = session.finish(tag, work).await.map_err(super::annotate::refused)?;
     session.end_own(&target, before);
     session.brought(&target, pairs.iter().map(|(_, to)| *to));
     if let Some(seen) = seen.filter(|_| alone) {

@@ -22,10 +22,12 @@ fn spaces(places: &[Place]) -> Vec<Space> {
     places.iter().map(|&(id, available, total)| Space { id, available, total }).collect()
 }
 
-/// The arithmetic of imap/partlist.c, done by hand: places, soft limits, mode, weights, and which is taken at which throw of the
-/// dice.
+/// Places, soft limits, mode, weights, and which is taken at which throw of the dice.
+type Case = (&'static [Place], &'static [u32], SelectMode, &'static [f64], &'static [(f64, Option<usize>)]);
+
+/// The arithmetic of imap/partlist.c, done by hand.
 #[rustfmt::skip]
-const TABLE: &[(&[Place], &[u32], SelectMode, &[f64], &[(f64, Option<usize>)])] = &[
+const TABLE: &[Case] = &[
     (FOUR, &[0, 20, 97, 100], Random, &[50.0, 50.0, 50.0, 50.0],
         &[(0.0, Some(0)), (24.9, Some(0)), (25.1, Some(1)), (60.0, Some(2)), (99.9, Some(3))]),
     // A limit that all are over is none; one of 0 is over-run by all that are not empty.

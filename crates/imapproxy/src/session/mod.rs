@@ -14,6 +14,7 @@ pub mod client;
 pub mod gather;
 pub mod link;
 pub mod links;
+pub mod owners;
 pub mod parts;
 pub mod pipe;
 pub mod referral;

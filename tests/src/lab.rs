@@ -3,8 +3,12 @@
 //! Its four nodes have fixed addresses and names, at which Cyrus looks for its peers: any of them may be ours instead. Since
 //! there is one such address of each kind in a network, whoever has a [`Lab`] has it alone, also among processes; and ends what
 //! a predecessor left running that was killed.
+//!
+//! `CYRUS_ROOT` names a directory below which another Debian lies, with a newer Cyrus (the script's verb `chroot` makes one): it is run
+//! instead of this host's. Directories of nodes have the same paths inside and outside.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io::{Read, Seek, Write},
     net::Ipv4Addr,
@@ -109,7 +113,7 @@ impl Lab {
     pub fn is_here() -> bool {
         let missing = if !script().is_file() {
             "the script ../shared/lab/cyrus-murder is not there"
-        } else if !Path::new(CYRUS_BIN).join("mupdate").is_file() {
+        } else if !inside(CYRUS_BIN).join("mupdate").is_file() {
             "Debian's Cyrus packages are not installed"
         } else if !rustix::process::geteuid().is_root() {
             "only root can start a Cyrus on the standard ports"
@@ -128,6 +132,10 @@ impl Lab {
         if Path::new(left.trim()).join("tls").is_dir() {
             run(Command::new(script()).arg("down").arg(left.trim()));
         }
+        if root().is_some() {
+            // starts and stops nothing, but lays the directory below the root
+            run(Command::new(script()).arg("down").arg(dir).arg("mupdate"));
+        }
         lock.set_len(0).and_then(|()| lock.rewind()).expect("the lock is ours");
         write!(lock, "{}", dir.display()).expect("the lock is ours");
         fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).expect("the directory is ours");
@@ -141,15 +149,20 @@ impl Lab {
         // the script's own functions, without its start
         let steps = r#"source "$0" conf x >/dev/null; DIR=$1; shift
             names; certificate; passwords; chown -R cyrus "$DIR/tls" "$DIR/sasldb2"; for node; do configure "$node"; done"#;
-        let mut command = Command::new("bash");
+        let mut command = installed("bash");
         run(command
             .arg("-c")
             .arg(steps)
-            .arg(script())
+            .arg(root().map_or_else(script, |_| "/cyrus-murder".into()))
             .arg(dir)
+            .env_remove("CYRUS_ROOT")
             .args(&lab.nodes)
             .env("PROFILE", profile.name()));
         ACCOUNTS_MADE.get_or_init(|| fs::read(&sasldb).expect("sasldb2 was made"));
+        // Newer ones offer STARTTLS only where they are told to; a MUPDATE master had better not.
+        for node in lab.nodes.iter().filter(|node| *node != "mupdate") {
+            lab.set_option(node, "allowstarttls", "yes");
+        }
         lab
     }
 
@@ -185,7 +198,7 @@ impl Lab {
         let host = format!("{node}.murder.test");
         let (local, realm) = name.split_once('@').unwrap_or((name, &host));
         let database = self.dir.join("sasldb2");
-        let mut command = Command::new("saslpasswd2");
+        let mut command = installed("saslpasswd2");
         command.args(["-p", "-c", "-u", realm, "-f"]).arg(database).arg(local);
         let mut child = command.stdin(std::process::Stdio::piped()).spawn().expect("saslpasswd2 runs");
         let typed = child.stdin.take().map(|mut input| input.write_all(password.as_bytes()));
@@ -224,7 +237,15 @@ impl Lab {
 
     /// One of Cyrus's own programs for a node, as its user, ready for arguments.
     pub fn program(&self, node: &str, name: &str) -> Command {
-        let mut command = as_cyrus(Path::new(CYRUS_BIN).join(name));
+        let path = Path::new(CYRUS_BIN).join(name);
+        let mut command = match root() {
+            None => as_cyrus(path),
+            Some(root) => {
+                let mut command = Command::new("chroot");
+                command.arg("--userspec=cyrus:mail").arg(root).arg(path);
+                command
+            }
+        };
         command.arg("-C").arg(self.imapd_conf(node));
         command
     }
@@ -240,12 +261,34 @@ impl Drop for Lab {
             // a test that fails is told its own reason
             let _ = Command::new(script()).arg("down").arg(&self.dir).arg(node).output();
         }
+        if let Some(root) = root() {
+            let below = root.join(self.dir.strip_prefix("/").unwrap_or(&self.dir));
+            let _ = Command::new("umount").arg(below).status();
+        }
         let _ = self.lock.set_len(0);
     }
 }
 
-/// A program with the rights of Cyrus's user.
-pub fn as_cyrus(program: impl AsRef<std::ffi::OsStr>) -> Command {
+/// Below which the Cyrus lies that is run, if not below `/`.
+fn root() -> Option<PathBuf> {
+    std::env::var_os("CYRUS_ROOT").filter(|root| !root.is_empty()).map(PathBuf::from)
+}
+
+/// A path of the system in which Cyrus is installed, as this one sees it.
+fn inside(path: &str) -> PathBuf {
+    root().map_or_else(|| PathBuf::from(path), |root| root.join(path.trim_start_matches('/')))
+}
+
+/// A program of the system in which Cyrus is installed.
+fn installed(program: impl AsRef<OsStr>) -> Command {
+    let Some(root) = root() else { return Command::new(program) };
+    let mut command = Command::new("chroot");
+    command.arg(root).arg(program);
+    command
+}
+
+/// A program of this host with the rights of Cyrus's user.
+pub fn as_cyrus(program: impl AsRef<OsStr>) -> Command {
     let (uid, gid) = cyrus_user();
     let mut command = Command::new(program);
     command.uid(uid).gid(gid).current_dir("/");
@@ -254,7 +297,7 @@ pub fn as_cyrus(program: impl AsRef<std::ffi::OsStr>) -> Command {
 
 /// The numbers of Cyrus's user and its group.
 pub fn cyrus_user() -> (u32, u32) {
-    let passwd = fs::read_to_string("/etc/passwd").expect("/etc/passwd");
+    let passwd = fs::read_to_string(inside("/etc/passwd")).expect("/etc/passwd");
     let fields =
         passwd.lines().find_map(|line| line.strip_prefix("cyrus:")).expect("the packages make a user cyrus");
     let mut fields = fields.split(':').skip(1).map(|field| field.parse().expect("a number"));
@@ -263,12 +306,12 @@ pub fn cyrus_user() -> (u32, u32) {
 
 /// Cyrus's own `mupdatetest`, which lies outside of a node.
 pub fn mupdatetest() -> Command {
-    Command::new(Path::new(CYRUS_BIN).join("mupdatetest"))
+    installed(Path::new(CYRUS_BIN).join("mupdatetest"))
 }
 
 /// Which Cyrus it is that can be run here: the first two numbers of its version.
 pub fn version() -> Option<(u32, u32)> {
-    let mut command = Command::new("dpkg-query");
+    let mut command = installed("dpkg-query");
     let output = command.args(["-W", "-f", "${Version}", "cyrus-imapd"]).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     let mut numbers = text.split(['.', '-', '~']).map(|number| number.parse().ok());

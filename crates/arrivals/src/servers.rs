@@ -59,13 +59,13 @@ impl Servers {
         }
         let candidates = match rules.needs_figures() {
             true => survey(&self.upstream, &state.listed, rules.mode).await,
-            false => state.listed.iter().map(without_figures).collect(),
+            false => state.listed.iter().map(|server| without_figures(server)).collect(),
         };
         state.chooser.read(candidates, Instant::now().into_std());
         state.chooser.choose(dice(), can_take)
     }
 }
 
-fn without_figures(server: &String) -> Candidate {
-    Candidate { name: server.clone(), space: Space::default() }
+fn without_figures(server: &str) -> Candidate {
+    Candidate { name: server.to_owned(), space: Space::default() }
 }

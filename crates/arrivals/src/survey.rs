@@ -45,12 +45,13 @@ pub(crate) async fn survey(upstream: &Upstream, servers: &[String], mode: Select
 
 fn candidates(servers: &[String], told: &[Option<(u64, u64)>]) -> Vec<Candidate> {
     let nobody = told.iter().all(Option::is_none);
-    let one = |(at, (server, told)): (usize, (&String, &Option<(u64, u64)>))| {
+    let asked = servers.iter().zip(told).enumerate();
+    let those = asked.filter_map(|(at, (server, told))| {
         let (available, total) = told.or(nobody.then_some((0, 0)))?;
         // Each server is one of its kind.
         Some(Candidate { name: server.clone(), space: Space { id: at as u64 + 1, available, total } })
-    };
-    servers.iter().zip(told).enumerate().filter_map(one).collect()
+    });
+    those.collect()
 }
 
 async fn free_space(upstream: &Upstream, server: &str, mode: SelectMode) -> Option<(u64, u64)> {

@@ -19,6 +19,8 @@ pub struct Facts {
     pub subscribed: HashSet<String>,
     /// Special-use attributes.
     pub uses: HashMap<String, Vec<String>>,
+    /// Those that have others below them at their store, whether or not the list has these yet.
+    pub parents: HashSet<String>,
 }
 
 /// One line of the answer.
@@ -177,7 +179,8 @@ impl Shown {
         if self.subscribed {
             words.push("\\Subscribed");
         }
-        words.push(if sight.has_children(&self.external) { "\\HasChildren" } else { "\\HasNoChildren" });
+        let parent = sight.has_children(&self.external) || facts.parents.contains(&self.external);
+        words.push(if parent { "\\HasChildren" } else { "\\HasNoChildren" });
         if self.exists && sight.is_second_inbox(&self.external) {
             words.push("\\Noinferiors");
         }
@@ -295,6 +298,7 @@ mod tests {
         let facts = Arc::new(Facts {
             subscribed: ["a/b", "gone"].map(str::to_owned).into(),
             uses: [("Sent".to_owned(), vec!["\\Sent".to_owned()])].into(),
+            ..Facts::default()
         });
         assert_eq!(
             run("LIST (SUBSCRIBED) \"\" *", &sight, &facts).await,

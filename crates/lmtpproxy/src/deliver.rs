@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 use upstream::Pool;
 
-use crate::route::{Policy, Route};
-use crate::transaction::{Terms, Transaction};
+use crate::route::Policy;
+use crate::transaction::{Route, Terms, Transaction};
 
 /// What the clients of a listener share.
 #[derive(Clone)]

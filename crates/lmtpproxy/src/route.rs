@@ -9,16 +9,7 @@ use protocol::lmtp::refusal::Refusal;
 use tracing::warn;
 
 use crate::newcomer::{Newcomer, Newcomers};
-
-/// An accepted recipient.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
-    pub server: String,
-    /// What the backend is given: the address as it came, unless it was rewritten to another user. (Cyrus re-renders
-    /// it, and encodes a folder's name twice by that.)
-    pub to: Path,
-    pub ignore_quota: bool,
-}
+use crate::transaction::Route;
 
 /// The options that routing depends on.
 #[derive(Clone)]

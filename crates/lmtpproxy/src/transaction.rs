@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use lmtp::Message;
 use protocol::dots::Stuffer;
-use protocol::lmtp::command::{Body, Mail, xtext};
+use protocol::lmtp::command::{Body, Mail, Path, xtext};
 use protocol::lmtp::refusal::{Refusal, Stage, Verdict};
 use protocol::lmtp::reply::Answer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,7 +21,16 @@ use upstream::wire::lmtp::Wire;
 use upstream::{Error, Pool};
 
 use crate::limits::{PIPELINED, READ, STEPS, WRITE, rows};
-use crate::route::Route;
+
+/// An accepted recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    pub server: String,
+    /// What the backend is given: the address as it came, unless it was rewritten to another user. (Cyrus re-renders
+    /// it, and encodes a folder's name twice by that.)
+    pub to: Path,
+    pub ignore_quota: bool,
+}
 
 /// A connection to a backend.
 type Connection = upstream::Connection<Wire>;

@@ -9,10 +9,13 @@ use protocol::origin::Origin;
 use protocol::pop3::reply::Reply;
 use protocol::pop3::unopenable::Unopenable;
 use tracing::{info, warn};
+use upstream::wire::pop3::Wire;
 use upstream::{Error, Proto, Upstream};
 
 use crate::locate;
-use crate::session::Backend;
+
+/// A connection to a backend.
+pub type Backend = upstream::Connection<Wire>;
 
 /// How a login gets to its maildrop.
 pub struct Way<'a> {

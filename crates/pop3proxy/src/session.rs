@@ -22,14 +22,10 @@ use tracing::info;
 use transport::peer::Channel;
 use transport::tls::ServerTls;
 use upstream::Upstream;
-use upstream::wire::pop3::Wire;
 
 use crate::limits::{MAX_FAILURES, rows};
 use crate::locate;
-use crate::open::Way;
-
-/// A connection to a backend.
-pub type Backend = upstream::Connection<Wire>;
+use crate::open::{Backend, Way};
 
 /// What a listener's configuration says of its sessions.
 #[derive(Clone)]

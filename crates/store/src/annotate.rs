@@ -32,7 +32,7 @@ impl Mailbox {
                 let after = with(&before, &settings)?;
                 if after != before {
                     let annotations = after.map(Arc::unwrap_or_clone).unwrap_or_default();
-                    change.op(Op::Annotate { uid, modseq: change.modseq(), annotations });
+                    change.annotate(uid, annotations)?;
                 }
             }
             Ok(Stored { modified, modseq: change.view().highestmodseq })

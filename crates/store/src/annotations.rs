@@ -7,7 +7,7 @@ use super::{
     error::StoreError,
     record::{Annotation, Record},
 };
-use crate::limits::{ANNOTATION_RUN, NOTES_MAX, VALUE_MAX, rows};
+use crate::limits::{ANNOTATION_RUN, NOTES_BYTES, NOTES_MAX, VALUE_MAX, rows};
 
 /// One annotation that is set or (none) removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,7 +115,10 @@ pub fn with(before: &Annotations, settings: &[Setting]) -> Result<Annotations, S
     for annotation in before.iter().flat_map(|all| all.iter()) {
         all.insert((&annotation.entry, &annotation.user), &annotation.value);
     }
-    let count = all.len();
+    let bytes = |all: &BTreeMap<(&str, &str), &[u8]>| -> usize {
+        all.iter().map(|((entry, user), value)| entry.len() + user.len() + value.len()).sum()
+    };
+    let (count, held) = (all.len(), bytes(&all));
     for Setting { entry, user, value } in settings {
         match value {
             Some(value) if value.len() > VALUE_MAX => return Err(StoreError::AnnotationTooLarge),
@@ -127,6 +130,12 @@ pub fn with(before: &Annotations, settings: &[Setting]) -> Result<Annotations, S
         rows::NOTES_MAX.met("a message has as many annotations as it can: one more is refused");
         return Err(StoreError::TooManyAnnotations);
     }
+    let now = bytes(&all);
+    if now > NOTES_BYTES && now > held {
+        rows::NOTES_BYTES
+            .met("the annotations of a message are as large as they can be: one more is refused");
+        return Err(StoreError::TooManyAnnotations);
+    }
     let made = |((entry, user), value): ((&str, &str), &[u8])| Annotation {
         entry: entry.to_owned(),
         user: user.to_owned(),
@@ -136,18 +145,19 @@ pub fn with(before: &Annotations, settings: &[Setting]) -> Result<Annotations, S
     Ok((!all.is_empty()).then(|| Arc::new(all)))
 }
 
-/// What a copy that `user` makes has of a message's annotations: the shared ones and the user's own (RFC 5257 section 4.6).
-pub fn carried(annotations: &Annotations, user: &str) -> Annotations {
+/// What a copy has of a message's annotations: those of the user who makes it, and the shared ones (RFC 5257 section 4.6), each
+/// where they may go along.
+pub fn carried(annotations: &Annotations, user: Option<&str>, shared: bool) -> Annotations {
     let all = annotations.as_ref()?;
-    if all.iter().all(|annotation| annotation.user == SHARED || annotation.user == user) {
+    let goes = |annotation: &&Annotation| match annotation.user.as_str() {
+        SHARED => shared,
+        of => user == Some(of),
+    };
+    if all.iter().all(|annotation| goes(&annotation)) {
         return annotations.clone();
     }
-    let own: Vec<Annotation> = all
-        .iter()
-        .filter(|annotation| annotation.user == SHARED || annotation.user == user)
-        .cloned()
-        .collect();
-    (!own.is_empty()).then(|| Arc::new(own))
+    let some: Vec<Annotation> = all.iter().filter(goes).cloned().collect();
+    (!some.is_empty()).then(|| Arc::new(some))
 }
 
 /// The user whose annotations are everybody's.

@@ -20,11 +20,11 @@ use super::{
     index,
     op::Op,
     quota::{Delta, Usage},
-    record::{Record, System},
+    record::{Annotation, Record, System},
     stage::Staged,
     view::View,
 };
-use crate::limits::{KEYWORDS, TOMBSTONES, rows};
+use crate::limits::{ANNOTATION_BYTES, KEYWORDS, TOMBSTONES, rows};
 
 /// A change under construction.
 pub struct Change {
@@ -167,11 +167,21 @@ impl Change {
     }
 
     /// Gives a message that has just come its annotations, in the change by which it comes.
-    pub fn arrive(&mut self, uid: u32, annotations: Annotations) {
-        if let Some(annotations) = annotations {
-            let modseq = self.modseq();
-            self.op(Op::Annotate { uid, modseq, annotations: Arc::unwrap_or_clone(annotations) });
+    pub fn arrive(&mut self, uid: u32, annotations: Annotations) -> Result<(), StoreError> {
+        annotations.map_or(Ok(()), |annotations| self.annotate(uid, Arc::unwrap_or_clone(annotations)))
+    }
+
+    /// Gives a message these annotations, unless the mailbox had more of them then than it can: while it is open they are in memory.
+    pub fn annotate(&mut self, uid: u32, annotations: Vec<Annotation>) -> Result<(), StoreError> {
+        let (before, modseq) = (self.view.annotation_memory(), self.modseq());
+        self.op(Op::Annotate { uid, modseq, annotations });
+        let now = self.view.annotation_memory();
+        if now > ANNOTATION_BYTES && now > before {
+            rows::ANNOTATION_BYTES
+                .met("the annotations of a mailbox are as large as they can be: one more is refused");
+            return Err(StoreError::TooManyAnnotations);
         }
+        Ok(())
     }
 
     /// The bit of a keyword, which is defined where it is new.

@@ -24,26 +24,39 @@ pub struct Along {
     pub flags: FlagMask,
     /// UIDs of messages that are \Seen, where the user has a seen state of their own; none: it is that of the shared flags.
     pub seen: Option<Arc<HashSet<u32>>>,
-    /// The user whose annotations go along beside the shared ones; none: no annotations do.
-    pub annotations: Option<String>,
+    /// The user whose own annotations go along; none: nobody's do.
+    pub own_annotations: Option<String>,
+    pub shared_annotations: bool,
 }
 
 impl Along {
     /// All that is everybody's, and this user's annotations.
     pub fn all_of(user: &str) -> Along {
-        Along { flags: FlagMask::ALL, seen: None, annotations: Some(user.to_owned()) }
+        Along {
+            flags: FlagMask::ALL,
+            seen: None,
+            own_annotations: Some(user.to_owned()),
+            shared_annotations: true,
+        }
     }
 
     fn annotations_of(&self, record: &Record) -> Annotations {
-        carried(&record.annotations, self.annotations.as_deref()?)
+        carried(&record.annotations, self.own_annotations.as_deref(), self.shared_annotations)
     }
 
     /// Gives messages that have come the annotations that they had.
-    fn annotate(&self, change: &mut Change, source: &View, old: &[u32], new: &[u32]) {
+    fn annotate(
+        &self,
+        change: &mut Change,
+        source: &View,
+        old: &[u32],
+        new: &[u32],
+    ) -> Result<(), StoreError> {
         for (old, new) in old.iter().zip(new) {
             let annotations = source.get(*old).and_then(|record| self.annotations_of(record));
-            change.arrive(*new, annotations);
+            change.arrive(*new, annotations)?;
         }
+        Ok(())
     }
 }
 
@@ -69,7 +82,7 @@ impl Store {
             }
             let new = change.append(&messages)?;
             for ((record, _), uid) in staged.iter().zip(&new) {
-                change.arrive(*uid, along.annotations_of(record));
+                change.arrive(*uid, along.annotations_of(record))?;
             }
             Ok(staged.iter().map(|(record, _)| record.uid).zip(new).collect())
         })
@@ -95,8 +108,9 @@ impl Store {
                     let source = change.view().clone();
                     let (messages, old) = arrivals(change, &source, &staged, &along)?;
                     let new = change.append(&messages)?;
-                    along.annotate(change, &source, &old, &new);
+                    // Nothing more is in the mailbox when the others are gone.
                     change.expunge(&old, unlink, forget);
+                    along.annotate(change, &source, &old, &new)?;
                     Ok(old.into_iter().zip(new).collect())
                 })
                 .await;
@@ -107,7 +121,7 @@ impl Store {
             }
             let (messages, old) = arrivals(change, source.view(), &staged, &along)?;
             let new = change.append(&messages)?;
-            along.annotate(change, source.view(), &old, &new);
+            along.annotate(change, source.view(), &old, &new)?;
             source.expunge(&old, unlink, forget);
             Ok(old.into_iter().zip(new).collect())
         })

@@ -46,6 +46,10 @@ bounds::table! {
     pub(crate) ENTRIES_MAX: usize = 1000, Count, "chosen; RFC 5464 section 4.1: 10 at least";
     /// Annotations of a message, all users' together.
     pub(crate) NOTES_MAX: usize = 1000, Count, "chosen; RFC 5257 section 3.1: 10 at least";
+    /// Bytes of the annotations of a message, all users' together: all of them are written with each that is set.
+    pub(crate) NOTES_BYTES: usize = 1 << 20, Bytes, "chosen: sixteen of the largest";
+    /// Bytes of the annotations of a mailbox and of its messages, all users' together, and of those of the server of one user.
+    pub(crate) ANNOTATION_BYTES: u64 = 16 << 20, Bytes, "chosen: memory that an open mailbox of 100,000 messages takes";
     /// Bytes of annotations in one frame of a compacted index.
     pub(crate) ANNOTATION_RUN: usize = 1 << 20, Bytes, "chosen: one write of a disk";
     /// Bytes of sled's page cache.

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use protocol::name::MailboxName;
 
-use crate::limits::{ENTRIES_MAX, ENTRY_MAX, VALUE_MAX, rows};
+use crate::limits::{ANNOTATION_BYTES, ENTRIES_MAX, ENTRY_MAX, VALUE_MAX, rows};
 
 use super::{
     Store,
@@ -93,6 +93,14 @@ impl Mailbox {
             if names.len() > ENTRIES_MAX && names.len() > before {
                 return Err(too_many());
             }
+        }
+        let sizes = |size: &dyn Fn(&Setting) -> Option<usize>| -> u64 {
+            settings.iter().filter_map(|setting| Some((setting.entry.len() + size(setting)?) as u64)).sum()
+        };
+        let new = sizes(&|setting| setting.value.as_ref().map(Vec::len));
+        let old = sizes(&|setting| self.annotation(&setting.entry, &setting.user).map(|value| value.len()));
+        if new > old && self.view().annotation_memory().saturating_add(new - old) > ANNOTATION_BYTES {
+            return Err(too_large());
         }
         Ok(())
     }
@@ -177,11 +185,25 @@ impl Store {
         if state.annotations.len() + new.count() > ENTRIES_MAX {
             return Err(too_many());
         }
+        let bytes = |entry: &str, value: &[u8]| (entry.len() + value.len()) as u64;
+        let held: u64 = state.annotations.iter().map(|(entry, value)| bytes(entry, value)).sum();
+        let set = settings.iter().filter_map(|s| Some(bytes(&s.entry, s.value.as_deref()?)));
+        if held.saturating_add(set.sum()) > ANNOTATION_BYTES
+            && settings.iter().any(|setting| setting.value.is_some())
+        {
+            return Err(too_large());
+        }
         log.apply(userlog::Op::Annotate(settings)).await
     }
 }
 
 fn too_many() -> StoreError {
     rows::ENTRIES_MAX.met("a mailbox, or a user, has as many annotations as can be: one more is refused");
+    StoreError::TooManyAnnotations
+}
+
+fn too_large() -> StoreError {
+    rows::ANNOTATION_BYTES
+        .met("the annotations of a mailbox, or of a user, are as large as can be: one more is refused");
     StoreError::TooManyAnnotations
 }

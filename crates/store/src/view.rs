@@ -38,6 +38,8 @@ pub struct View {
     /// Bytes of all messages, and of annotations.
     pub(crate) bytes: u64,
     pub(crate) annotation_bytes: u64,
+    /// Bytes of the annotations of messages with their names: what they take in memory.
+    pub(crate) note_bytes: u64,
     pub(crate) unseen: usize,
     /// Messages that are \Deleted, and their bytes.
     pub(crate) deleted: usize,
@@ -118,6 +120,11 @@ impl View {
     /// Bytes of the annotations of the mailbox and of its messages, as quotas count them.
     pub fn annotation_bytes(&self) -> u64 {
         self.annotation_bytes
+    }
+
+    /// Bytes of memory that annotations take, about.
+    pub(crate) fn annotation_memory(&self) -> u64 {
+        self.note_bytes.saturating_add(self.metadata.bytes())
     }
 
     /// Another number than before where keywords were defined or came free since.
@@ -241,7 +248,8 @@ impl View {
         if let Some(record) = self.records.remove(uid) {
             self.count(&record, false);
             self.tombstones.put(Run { first: uid, last: uid, modseq, time });
-            self.expunged.put(Record { modseq, last_updated: time, ..record });
+            // Nobody reads its annotations any more.
+            self.expunged.put(Record { modseq, last_updated: time, annotations: None, ..record });
         }
     }
 
@@ -266,8 +274,11 @@ impl View {
 
     /// Counts the difference that a record's arrival (`1`) or departure (`-1`) makes.
     fn count(&mut self, record: &Record, arrives: bool) {
-        let annotations =
-            record.annotations.iter().flat_map(|a| a.iter()).map(|a| a.value.len() as u64).sum::<u64>();
+        let (mut annotations, mut notes) = (0, 0);
+        for annotation in record.annotations.iter().flat_map(|all| all.iter()) {
+            annotations += annotation.value.len() as u64;
+            notes += (annotation.entry.len() + annotation.user.len() + annotation.value.len()) as u64;
+        }
         let unseen = usize::from(!record.has(System::SEEN));
         let deleted = if record.has(System::DELETED) { (1, record.size) } else { (0, 0) };
         if arrives {
@@ -275,12 +286,14 @@ impl View {
             self.deleted_bytes += deleted.1;
             self.bytes += record.size;
             self.annotation_bytes += annotations;
+            self.note_bytes += notes;
             self.unseen += unseen;
         } else {
             self.deleted = self.deleted.saturating_sub(deleted.0);
             self.deleted_bytes = self.deleted_bytes.saturating_sub(deleted.1);
             self.bytes = self.bytes.saturating_sub(record.size);
             self.annotation_bytes = self.annotation_bytes.saturating_sub(annotations);
+            self.note_bytes = self.note_bytes.saturating_sub(notes);
             self.unseen = self.unseen.saturating_sub(unseen);
         }
     }

@@ -67,7 +67,10 @@ fn script(name: &'static str, text: &'static str) -> Script {
         match line.strip_prefix("@ ") {
             Some("ours") => script.since = None,
             Some("last") => script.last = true,
-            Some("since 3.10") => script.since = Some((3, 10)),
+            Some(words) if words.starts_with("since 3.") => {
+                let minor = words.trim_start_matches("since 3.").parse();
+                script.since = Some((3, minor.unwrap_or_else(|_| panic!("{name}: {line}"))));
+            }
             Some(words) => {
                 let words = words.strip_prefix("covers ").unwrap_or_else(|| panic!("{name}: {line}"));
                 script.covers.extend(words.split(' '));
@@ -281,7 +284,7 @@ fn behind(line: &str, word: &str) -> Option<String> {
 fn message(name: &str) -> Option<String> {
     let (_, found) = MESSAGES.split_once(&format!("== {name}\n"))?;
     let text = found.split_once("\n== ").map_or(found, |(text, _)| text);
-    Some(text.replace('\n', "\r\n") + "\r\n")
+    Some(text.replace('\n', "\r\n").replace("<nul>", "\0") + "\r\n")
 }
 
 const PLAYERS: usize = 2;
@@ -297,6 +300,7 @@ const SCRIPTS: &[(&str, &str)] = scripts![
     "annotate",
     "append",
     "bad",
+    "catenate",
     "condstore",
     "copy",
     "create",
@@ -313,6 +317,8 @@ const SCRIPTS: &[(&str, &str)] = scripts![
     "parts",
     "qresync",
     "quota",
+    "removal",
+    "repeated",
     "replace",
     "search",
     "select",
@@ -322,6 +328,9 @@ const SCRIPTS: &[(&str, &str)] = scripts![
     "store",
     "subscribe",
     "thread",
+    "uidbatches",
     "uidonly",
-    "unicode"
+    "unicode",
+    "uses",
+    "words"
 ];

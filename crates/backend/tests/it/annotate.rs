@@ -255,3 +255,34 @@ async fn annotations_of_messages_follow_a_mailbox_and_a_user_who_is_renamed() {
         barney.talk(&format!("C: b SELECT {mailbox}\nS: …\nS: b OK …\nC: c FETCH 1 (ANNOTATION (/comment value))\nS: * 1 FETCH (ANNOTATION (/comment (value.priv \"mine\" value.shared \"all\")))\nS: c OK …")).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_takes_private_annotations_along_where_shared_ones_may_not_be_set() {
+    let node = Node::start().await;
+    let mut admin = node.login("cyrus").await;
+    admin.talk("C: a CREATE shared\nS: a OK …\nC: b SETACL shared fred lrswipkxtecda\nS: b OK …").await;
+    let mut fred = node.login("fred").await;
+    fred.append("INBOX", MAIL).await;
+    fred.talk(
+        r#"
+        C: a SELECT INBOX
+        S: …
+        S: a OK …
+        C: b STORE 1 ANNOTATION (/comment (value.priv "mine" value.shared "ours"))
+        S: b OK Completed
+        C: c COPY 1 "Shared Folders/shared"
+        S: c OK …
+        C: d MOVE 1 "Shared Folders/shared"
+        S: …
+        S: d OK …
+        C: e SELECT "Shared Folders/shared"
+        S: …
+        S: e OK …
+        C: f FETCH 1:* (ANNOTATION (/comment value))
+        S: * 1 FETCH (ANNOTATION (/comment (value.priv "mine" value.shared NIL)))
+        S: * 2 FETCH (ANNOTATION (/comment (value.priv "mine" value.shared NIL)))
+        S: f OK Completed
+        "#,
+    )
+    .await;
+}

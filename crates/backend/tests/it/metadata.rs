@@ -497,3 +497,41 @@ async fn a_quota_of_annotations_is_told_and_kept() {
         .talk("C: b GETQUOTA user/fred\nS: * QUOTA user/fred (STORAGE 0 100 ANNOTATION-STORAGE 0 1)\nS: b OK Completed")
         .await;
 }
+
+/// The frontend has put the entries of its client's GETMETADATA into the older command, and hands the answer on as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cyrus_frontend_gets_the_annotations_that_its_client_asks_for() {
+    let node = Node::start().await;
+    let mut fred = node.login("fred").await;
+    fred.talk(
+        "C: a SETMETADATA INBOX (/shared/comment \"ours\" /private/comment \"mine\" /shared/vendor/x \"x\")\nS: a OK …\n\
+         C: b GETANNOTATION \"INBOX\" (/shared/comment)\nS: b NO [NOPERM] Permission denied",
+    )
+    .await;
+    let mut proxy = node.connect().await;
+    // authzid fred, authcid proxy
+    proxy
+        .talk(
+            r#"
+            C: a AUTHENTICATE PLAIN ZnJlZABwcm94eQBzZWNyZXQ=
+            S: a OK …
+            C: b GETANNOTATION "INBOX" (/shared/comment)
+            S: * METADATA INBOX ("/shared/comment" "ours")
+            S: b OK Completed
+            C: c GETANNOTATION "INBOX" (/shared/comment/private/comment /shared/vendor/x /private/vendor/x)
+            S: * METADATA INBOX ("/shared/comment" "ours" "/private/comment" "mine" "/shared/vendor/x" "x" "/private/vendor/x" NIL)
+            S: c OK Completed
+            C: d GETANNOTATION "INB%" (/private/*)
+            S: * METADATA INBOX ("/private/comment" "mine")
+            S: d OK Completed
+            C: g SETMETADATA "INBOX" (/shared/comment theirs /private/comment NIL)
+            S: g OK Completed
+            C: h GETMETADATA "INBOX" (/private/comment/shared/comment /private/comment /shared/comment)
+            S: * METADATA INBOX ("/private/comment" NIL "/shared/comment" "theirs")
+            S: h OK Completed
+            C: e GETANNOTATION "nowhere" (/shared/comment)
+            S: e NO [NONEXISTENT] Mailbox does not exist
+            "#,
+        )
+        .await;
+}

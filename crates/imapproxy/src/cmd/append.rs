@@ -1,7 +1,7 @@
 //! APPEND (with MULTIAPPEND, BINARY and CATENATE) and REPLACE (RFC 8508): to the backend that has the mailbox, message by message as it
 //! comes. What a URL names on another backend is fetched there ([`crate::session::parts`]).
 //!
-//! A REPLACE whose mailbox is on the backend of the message that goes is that backend's to do. Where it is on another:
+//! A REPLACE whose mailbox is on the backend of the message that goes is that backend's to do. Where it is on another, or the backend is Cyrus's:
 //!
 //! 1. On the source: whether the message is there, and may go.
 //! 2. On the target: the same as an APPEND. What it refuses, it refuses; nothing has changed.
@@ -17,6 +17,7 @@ use protocol::imap::{Code, Cursor, Limits, ParseError, Refusal};
 use upstream::wire::imap::Answer;
 
 use super::copy::{Copied, may_remove, remove, survey};
+use super::look::locate_target;
 use crate::grammar::{Head, literal_is_next, put_astring};
 use crate::limits::{MAILBOX_MAX, rows};
 use crate::session::client::GO_AHEAD;
@@ -58,12 +59,14 @@ pub async fn replace(s: &mut Session, head: Head, first: Piece) -> Outcome {
     let Some(source) = s.selected.clone() else {
         return give_up(s, rest, Refusal::NothingSelected.into()).await;
     };
-    let target = match s.locate_target(&mailbox).await {
+    let target = match locate_target(s, &mailbox).await {
         Ok(target) => target,
         Err(stop @ Stop::Refused(_)) => return give_up(s, rest, stop).await,
         Err(stop) => return Err(stop),
     };
-    if target.server() == source.server {
+    // Cyrus's backends read the message of a REPLACE that they have refused as commands (3.10), or end with it (3.12).
+    let is_ours = s.links.get_mut(&source.server).is_some_and(|link| link.capabilities.has("XTAKE"));
+    if target.server() == source.server && is_ours {
         let uid = if head.uid { "UID " } else { "" };
         let command = format!("{uid}REPLACE {} ", replaced.message);
         let command = (command.as_bytes(), mailbox.as_str());
@@ -106,7 +109,7 @@ async fn what_goes(s: &mut Session, copy: &Copy, source: &Selected) -> Result<u3
         return Err(Refusal::UidRequired.into());
     }
     may_remove(s, source).await?;
-    let messages = survey(s, source, copy, false).await?;
+    let messages = survey(s, source, copy, None).await?;
     messages.first().map(|message| message.uid).ok_or(Refusal::NoMessages.into())
 }
 
@@ -148,7 +151,7 @@ async fn carry(
 }
 
 async fn locate(s: &Session, mailbox: &str) -> Result<Located, Stop> {
-    match s.locate_target(mailbox).await {
+    match locate_target(s, mailbox).await {
         Ok(located) if s.follows_referrals => Err(s.referral(&located, mailbox)),
         other => other,
     }

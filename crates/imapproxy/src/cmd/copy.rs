@@ -22,6 +22,7 @@ use tracing::warn;
 use upstream::wire::imap::Answer;
 
 use super::Request;
+use super::look::locate_target;
 use crate::grammar::{flag, put_astring};
 use crate::limits::{COPY_LINE, METADATA_MAX};
 use crate::session::relay::To;
@@ -34,7 +35,7 @@ pub async fn copy(s: &mut Session, request: &Request, copy: Copy) -> Outcome {
     if !copy.uid && s.enabled.manner().uid_only {
         return Err(Refusal::UidRequired.into());
     }
-    let target = s.locate_target(&copy.mailbox).await?;
+    let target = locate_target(s, &copy.mailbox).await?;
     if target.server() == source.server {
         return Ok(s.forward(&source.server, &request.head.tag, request.text()).await?.into());
     }
@@ -99,28 +100,36 @@ async fn across(s: &mut Session, tag: &Tag, copy: &Copy, source: &Selected, targ
     remove(s, tag, copy, source, Copied { server, answer, sent, code, told, must_go: !copy.uid }).await
 }
 
-/// Whether annotations of the messages go along: both backends know them, and the user may set them at the target.
-async fn carries_notes(s: &mut Session, source: &Selected, target: &Located) -> Result<bool, Stop> {
+/// Which annotations of the messages go along: both backends know them, and the user may set them at the target.
+async fn carries_notes(s: &mut Session, source: &Selected, target: &Located) -> Result<Option<Kinds>, Stop> {
     let rights = s.rights(&target.name, &target.entry.acl)?;
     for server in [source.server.as_str(), target.server()] {
         if !s.link(server).await?.capabilities.has("ANNOTATE-EXPERIMENT-1") {
-            return Ok(false);
+            return Ok(None);
         }
     }
-    Ok(rights.contains(Rights::ANNOTATE))
+    Ok(match (rights.contains(Rights::READ), rights.contains(Rights::ANNOTATE)) {
+        (true, true) => Some("value.priv value.shared"),
+        (true, false) => Some("value.priv"),
+        (false, true) => Some("value.shared"),
+        (false, false) => None,
+    })
 }
+
+/// Attributes of annotations.
+type Kinds = &'static str;
 
 /// The messages of the set, with their flags and dates.
 pub async fn survey(
     s: &mut Session,
     source: &Selected,
     copy: &Copy,
-    notes: bool,
+    notes: Option<Kinds>,
 ) -> Result<Vec<Message>, Stop> {
     let uid = if copy.uid { "UID " } else { "" };
     let (more, max) = match notes {
-        true => (" ANNOTATION (/* (value.priv value.shared))", METADATA_MAX),
-        false => ("", COPY_LINE),
+        Some(kinds) => (format!(" ANNOTATION (/* ({kinds}))"), METADATA_MAX),
+        None => (String::new(), COPY_LINE),
     };
     let id = s.command(&source.server, format!("{uid}FETCH {} (UID FLAGS INTERNALDATE{more})", copy.set))?;
     let (mut messages, mut news) = (Vec::new(), Vec::new());

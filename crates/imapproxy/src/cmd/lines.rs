@@ -2,14 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use mailboxes::Entry;
 use protocol::grammar::{self, argument, mailbox, nstring};
 use protocol::imap::Refusal;
 use protocol::imap::command::list::Kind;
+use protocol::name::MailboxName;
 
 use super::look::look_around;
 use crate::grammar::{flag, untagged};
 use crate::limits::{LINES_MAX, LIST_LINE, OWN_MAX, rows};
 use crate::session::gather::Errand;
+use crate::session::owners::Owners;
 use crate::session::{Session, Stop};
 
 /// A backend's LIST or LSUB line.
@@ -69,14 +72,23 @@ async fn special_uses_but(s: &mut Session, but: Option<&str>) -> Result<HashMap<
     let Some(inbox) = s.user()?.inbox.clone() else { return Ok(uses) };
     let servers = look_around(s, move |viewer, _| {
         let page = viewer.list.subtree(&inbox, None, OWN_MAX)?;
-        Ok(page.entries.iter().map(|(_, entry)| entry.server().to_owned()).collect::<BTreeSet<String>>())
+        let owner =
+            |(name, entry): &(MailboxName, Entry)| Some((viewer.named(name)?, entry.server().to_owned()));
+        Ok((
+            page.entries.iter().map(|(_, entry)| entry.server().to_owned()).collect::<BTreeSet<String>>(),
+            page.entries.iter().filter_map(owner).collect::<Owners>(),
+        ))
     });
-    let servers = servers.await?.into_iter().filter(|server| Some(server.as_str()) != but);
+    let (servers, owners) = servers.await?;
+    let servers = servers.into_iter().filter(|server| Some(server.as_str()) != but);
     let ask = |server: String| Errand::new(&server, vec![b"LIST (SPECIAL-USE) \"\" \"*\"".to_vec()]);
     let errands = servers.map(ask).collect();
     let mut size = 0;
-    s.gather(errands, LIST_LINE, |_, _, line| {
+    s.gather(errands, LIST_LINE, |_, server, line| {
         let Some(parsed) = ListLine::parse(line, Kind::List) else { return false };
+        if !owners.has(server, &parsed.name) {
+            return true;
+        }
         let special = |word: &String| !is_plain(word);
         let words: Vec<String> = parsed.attributes.into_iter().filter(special).collect();
         size += line.len();

@@ -20,6 +20,7 @@ use super::metadata::{Gathered, gather, may_read};
 use crate::grammar::{put_astring, untagged};
 use crate::limits::LIST_LINE;
 use crate::session::gather::Errand;
+use crate::session::owners::Owners;
 use crate::session::{Done, Outcome, Session, Stop};
 
 /// `LIST …`, `XLIST …`, `RLIST …`
@@ -134,10 +135,12 @@ async fn statuses(
         command.extend_from_slice(format!(" ({items})").as_bytes());
         (seen.server.as_str(), command)
     }));
-    let mut states = HashMap::new();
-    let gathered = s.gather(errands, LIST_LINE, |_, _, line| match status_name(line) {
+    let (owners, mut states) = (Owners::of(wanted.iter().copied()), HashMap::new());
+    let gathered = s.gather(errands, LIST_LINE, |_, server, line| match status_name(line) {
         Some(name) => {
-            states.insert(name, line.to_vec());
+            if owners.has(server, &name) {
+                states.insert(name, line.to_vec());
+            }
             true
         }
         None => false,

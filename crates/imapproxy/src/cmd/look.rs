@@ -5,7 +5,7 @@ use protocol::imap::Refusal;
 use work::aside::{Budget, Spent, aside};
 
 use crate::outcome::unreadable;
-use crate::session::{Session, Stop};
+use crate::session::{Located, Session, Stop};
 
 /// Looks through the list on a blocking thread, where that holds up nobody, for `search_maxtime`.
 pub async fn look_around<T: Send + 'static>(
@@ -32,8 +32,21 @@ pub async fn look_around<T: Send + 'static>(
     }
 }
 
+/// Which backend has a mailbox that messages are to go into: one that is missing, and that the client may create, is told so (as Cyrus
+/// does; RFC 3501 sections 6.3.11 and 6.4.7).
+pub async fn locate_target(s: &Session, external: &str) -> Result<Located, Stop> {
+    let name = s.internal(external)?;
+    match s.locate_name(name.clone()).await {
+        Err(Stop::Refused(Refusal::NoMailbox)) => {
+            let may = viewer(s)?.may_create(&name).map_err(unreadable)?;
+            Err(if may { Refusal::TryCreate } else { Refusal::NoMailbox }.into())
+        }
+        other => other,
+    }
+}
+
 /// The user, and what he may see.
-pub fn viewer(s: &Session) -> Result<Viewer, Stop> {
+fn viewer(s: &Session) -> Result<Viewer, Stop> {
     let (user, imapd) = (s.user()?, s.listener.imapd());
     Ok(Viewer {
         list: s.node.directory.list().clone(),

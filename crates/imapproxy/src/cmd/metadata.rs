@@ -20,6 +20,7 @@ use super::annotations::{SERVER, long_entries, merged, parse, question};
 use super::look::look_around;
 use crate::limits::{METADATA_ALL, METADATA_MAX, rows};
 use crate::session::gather::Errand;
+use crate::session::owners::Owners;
 use crate::session::{Done, Outcome, Session, Stop};
 
 /// `GETMETADATA [options] mailboxes entries`
@@ -113,9 +114,12 @@ pub async fn gather(s: &mut Session, get: &GetMetadata, all: &[Seen]) -> Result<
     }
     let asked = |seen: &Seen| question(&seen.external, &entries, get.options);
     let errands = Errand::by_server(all.iter().map(|seen| (seen.server.as_str(), asked(seen))));
-    let mut size = 0;
-    let told = s.gather(errands, METADATA_MAX, |_, _, line| {
+    let (owners, mut size) = (Owners::of(all), 0);
+    let told = s.gather(errands, METADATA_MAX, |_, server, line| {
         let Some((mailbox, values)) = parse(line) else { return false };
+        if !owners.has(server, &mailbox) {
+            return true;
+        }
         size += line.len();
         if size < METADATA_ALL {
             gathered.values.entry(mailbox).or_default().extend(values);

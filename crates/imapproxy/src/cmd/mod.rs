@@ -159,7 +159,8 @@ impl Wanted {
         match head.verb.as_str() {
             "APPEND" if !head.uid => return Ok(Wanted::Append(head, first)),
             "REPLACE" => return Ok(Wanted::Replace(head, first)),
-            "XSORT" | "XSTATS" => return Ok(Wanted::Messages(head, first)),
+            // Cyrus's own, which its backends know; here nobody does.
+            "XSORT" | "XSTATS" if session.selected.is_some() => return Ok(Wanted::Messages(head, first)),
             verb if is_of_messages(verb) => return Ok(Wanted::Messages(head, first)),
             _ => {}
         }

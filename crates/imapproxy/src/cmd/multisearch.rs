@@ -6,14 +6,16 @@ use std::collections::BTreeMap;
 use listing::Seen;
 use listing::sources::named;
 use protocol::frame::trim_line;
+use protocol::grammar::{Cursor, ParseError, Parsed, argument, astring, byte, mailbox};
 use protocol::imap::command::multisearch::{MultiSearch, Source};
 use protocol::imap::{Refusal, Tag};
 
 use super::Request;
 use super::look::look_around;
-use crate::grammar::put_astring;
+use crate::grammar::{put_astring, untagged};
 use crate::limits::{NAMES_AT_ONCE, RESPONSE_MAX, SEARCHED, SEARCHED_AT_ONCE, rows};
 use crate::session::gather::Errand;
+use crate::session::owners::Owners;
 use crate::session::{Done, Outcome, Session, Stop};
 
 /// `ESEARCH …`
@@ -28,15 +30,17 @@ pub async fn search(s: &mut Session, request: &Request, search: MultiSearch) -> 
     if let Some(selected) = selected.filter(|_| search.is_of_selected()) {
         return Ok(s.forward(&selected.server, &request.head.tag, request.text()).await?.into());
     }
-    let errands = errands(s, request, &search).await?;
+    let (errands, owners) = errands(s, request, &search).await?;
     let selected = s.selected_server().unwrap_or_default().to_owned();
     if !errands.iter().any(|errand| errand.server == selected) {
         s.hear_selected("").await?;
     }
     let tag = request.head.tag.clone();
-    let gathered = s.gather(errands, RESPONSE_MAX, |client, _, line| match retagged(line, &tag) {
-        Some(line) => {
-            client.put(line);
+    let gathered = s.gather(errands, RESPONSE_MAX, |client, server, line| match retagged(line, &tag) {
+        Some(told) => {
+            if found_in(line).is_none_or(|mailbox| owners.has(server, &mailbox)) {
+                client.put(told);
+            }
             true
         }
         None => false,
@@ -50,7 +54,11 @@ pub async fn search(s: &mut Session, request: &Request, search: MultiSearch) -> 
 }
 
 /// What each backend is asked: the rest of the command as the client wrote it, in mailboxes of its own.
-async fn errands(s: &mut Session, request: &Request, search: &MultiSearch) -> Result<Vec<Errand>, Stop> {
+async fn errands(
+    s: &mut Session,
+    request: &Request,
+    search: &MultiSearch,
+) -> Result<(Vec<Errand>, Owners), Stop> {
     if !s.node.directory.list().is_complete() {
         return Err(Refusal::ListUnsure.into());
     }
@@ -87,7 +95,8 @@ async fn errands(s: &mut Session, request: &Request, search: &MultiSearch) -> Re
         let commands = portions(&mailboxes).iter().map(|names| command(names)).collect();
         Errand { needs: Some("MULTISEARCH"), ..Errand::new(server, commands) }
     };
-    Ok(by_server.into_iter().map(errand).collect())
+    let errands = by_server.into_iter().map(errand).collect();
+    Ok((errands, Owners::of(&named.mailboxes)))
 }
 
 /// The names in portions that a backend reads at once.
@@ -128,12 +137,39 @@ fn retagged(line: &[u8], tag: &Tag) -> Option<Vec<u8>> {
     Some([start, tag.as_bytes(), behind].concat())
 }
 
+/// The mailbox of which a response tells what was found there; it is empty where none is named.
+fn found_in(line: &[u8]) -> Option<String> {
+    untagged(line, "ESEARCH").map(|mut at| at.read(correlated).unwrap_or_default())
+}
+
+/// `"(" "TAG" SP tag SP "MAILBOX" SP mailbox`
+fn correlated(at: Cursor<'_>) -> Parsed<'_, String> {
+    let (at, ()) = byte(b'(')(at)?;
+    let (at, _) = astring(at)?;
+    let (at, _) = argument(astring)(at)?;
+    let (at, word) = argument(astring)(at)?;
+    if !word.eq_ignore_ascii_case(b"MAILBOX") {
+        return Err(ParseError::Invalid("correlator").into());
+    }
+    argument(mailbox)(at)
+}
+
 /// Bytes that stand around a name.
 const QUOTES: usize = 3;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_response_is_of_the_mailbox_that_it_names() {
+        let found = |line: &str| found_in(line.as_bytes());
+        let of = |name: &str| Some(name.to_owned());
+        assert_eq!(found("* ESEARCH (TAG \"M01\" MAILBOX \"a b\" UIDVALIDITY 1) UID ALL 3\r\n"), of("a b"));
+        assert_eq!(found("* ESEARCH (TAG \"M01\" MAILBOX {3}\r\na\"b UIDVALIDITY 1) UID\r\n"), of("a\"b"));
+        assert_eq!(found("* ESEARCH (TAG \"M01\") UID ALL 3\r\n"), of(""));
+        assert_eq!(found("* OK [INPROGRESS (\"M01\" 5 10)] Still working\r\n"), None);
+    }
 
     #[test]
     fn a_backends_responses_bear_the_clients_tag() {

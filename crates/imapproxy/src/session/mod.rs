@@ -14,6 +14,7 @@ pub mod client;
 pub mod gather;
 pub mod link;
 pub mod links;
+pub mod owners;
 pub mod parts;
 pub mod pipe;
 pub mod referral;
@@ -175,20 +176,6 @@ impl Session {
     pub async fn locate(&self, external: &str) -> Result<Located, Stop> {
         let name = self.internal(external)?;
         self.locate_name(name).await
-    }
-
-    /// The same of a mailbox that messages are to go into: one that is missing, and that the client may create, is told so (as Cyrus
-    /// does; RFC 3501 sections 6.3.11 and 6.4.7).
-    pub async fn locate_target(&self, external: &str) -> Result<Located, Stop> {
-        let name = self.internal(external)?;
-        match self.locate_name(name.clone()).await {
-            Err(Stop::Refused(Refusal::NoMailbox)) => {
-                let viewer = crate::cmd::look::viewer(self)?;
-                let may = viewer.may_create(&name).map_err(crate::outcome::unreadable)?;
-                Err(if may { Refusal::TryCreate } else { Refusal::NoMailbox }.into())
-            }
-            other => other,
-        }
     }
 
     pub async fn locate_name(&self, name: MailboxName) -> Result<Located, Stop> {

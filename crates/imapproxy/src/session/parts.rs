@@ -6,7 +6,8 @@
 use bytes::Bytes;
 use protocol::frame::trim_line;
 use protocol::grammar::nstring;
-use protocol::imap::url::Url;
+use protocol::imap::code::Heard;
+use protocol::imap::url::{Lack, Url};
 use protocol::imap::{Cursor, Limits, Refusal};
 use protocol::name::MailboxName;
 use protocol::namespace::View;
@@ -48,8 +49,9 @@ impl Session {
             Err(stop) => return Err(stop),
         };
         match self.fetch_part(target, pipe, (&server, mailbox), &parsed).await {
-            Ok(true) => Ok(()),
-            Ok(false) => self.refuse_part(target, pipe, Refusal::bad_url(url, GONE)),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(lack)) => self.refuse_part(target, pipe, Refusal::bad_url(url, lack.text())),
+            Err(Stop::Refused(refusal)) => self.refuse_part(target, pipe, refusal),
             // Nothing of the part has been sent, or all of it.
             Err(Stop::Backend { server, why }) if server != target => {
                 warn!("backend {server}: {why}");
@@ -95,28 +97,29 @@ impl Session {
         }
     }
 
-    /// Sends what the URL names; false: it names nothing, and nothing was sent.
+    /// Sends what the URL names; the inner error is why it names nothing: then nothing was sent.
     async fn fetch_part(
         &mut self,
         target: &str,
         pipe: &mut Pipe,
         (server, mailbox): (&str, MailboxName),
         url: &Url,
-    ) -> Result<bool, Stop> {
+    ) -> Result<Result<(), Lack>, Stop> {
         let open = pipe.source.take().filter(|open| open.server == server && open.mailbox == mailbox);
         let mut source = match open {
             Some(source) => source,
             None => match self.open_source(server, mailbox).await? {
-                Some(source) => source,
-                None => return Ok(false),
+                Ok(source) => source,
+                Err(lack) => return Ok(Err(lack)),
             },
         };
         let fits = url.uidvalidity.is_none() || url.uidvalidity == source.uidvalidity;
         let mut section = Vec::new();
         url.section.print(&mut section);
-        if !fits || section.contains(&b'\n') {
+        let odd = section.contains(&b'\n');
+        if !fits || odd {
             pipe.source = Some(source);
-            return Ok(false);
+            return Ok(Err(if fits { Lack::Section } else { Lack::UidValidity }));
         }
         let partial = url.partial.map(|(first, count)| format!("<{first}.{count}>")).unwrap_or_default();
         let section = String::from_utf8_lossy(&section);
@@ -127,8 +130,12 @@ impl Session {
         Ok(found)
     }
 
-    /// Opens a mailbox on a connection of its own; none: the user cannot.
-    async fn open_source(&mut self, server: &str, mailbox: MailboxName) -> Result<Option<Source>, Stop> {
+    /// Opens a mailbox on a connection of its own; the inner error is why the user cannot.
+    async fn open_source(
+        &mut self,
+        server: &str,
+        mailbox: MailboxName,
+    ) -> Result<Result<Source, Lack>, Stop> {
         let way = self.way(server)?;
         let mut link = way.reach().await.map_err(|why| lost(server, &why.to_string()))?.into_link();
         let gone = |why: &dyn ToString| lost(server, &why.to_string());
@@ -149,25 +156,27 @@ impl Session {
             }),
         );
         let answer = heard.await.map_err(|_| lost(server, "no answer in time"))?.map_err(|why| gone(&why))?;
-        let source = Source { server: server.to_owned(), mailbox, uidvalidity, link };
-        Ok(answer.is_ok().then_some(source))
+        if !answer.is_ok() {
+            return Ok(Err(refused(&answer).ok_or(Refusal::ServerDown)?));
+        }
+        Ok(Ok(Source { server: server.to_owned(), mailbox, uidvalidity, link }))
     }
 
-    /// Copies the section that a FETCH gives; false: it gives none.
+    /// Copies the section that a FETCH gives; the inner error is why it gives none.
     async fn stream_part(
         &mut self,
         target: &str,
         pipe: &mut Pipe,
         source: &mut Source,
         id: Id,
-    ) -> Result<bool, Stop> {
-        let (mut found, mut rest) = (false, 0);
+    ) -> Result<Result<(), Lack>, Stop> {
+        let (mut found, mut rest, mut lack) = (false, 0, Lack::Message);
         loop {
             let Some(link) = self.links.get_mut(target) else { return Err(lost(target, "closed")) };
             pipe.down(&mut self.client, link).map_err(|why| lost(target, &why))?;
             if pipe.is_refused() {
                 // It does not want the part: the rest of what the source sends is nobody's.
-                return Ok(true);
+                return Ok(Ok(()));
             }
             while link.peer.has_room() && !link.wire.is_asked() {
                 let part = source.link.part().map_err(|why| lost(&source.server, &why.to_string()))?;
@@ -185,21 +194,24 @@ impl Session {
                         announce(pipe, link, size).map_err(|why| lost(target, &why))?;
                     }
                     Part::Line(text, None) if !found && is_section(&text) => {
-                        if let Some(value) = short_section(&text) {
-                            found = true;
-                            announce(pipe, link, value.len() as u64).map_err(|why| lost(target, &why))?;
-                            link.send(&value).map_err(|why| lost(target, &why.to_string()))?;
-                        }
+                        let Some(value) = short_section(&text) else {
+                            lack = Lack::Section;
+                            continue;
+                        };
+                        found = true;
+                        announce(pipe, link, value.len() as u64).map_err(|why| lost(target, &why))?;
+                        link.send(&value).map_err(|why| lost(target, &why.to_string()))?;
                     }
                     Part::Data(bytes, left) if rest > 0 => {
                         rest = left;
                         link.send(&bytes).map_err(|why| lost(target, &why.to_string()))?;
                     }
                     Part::Done(of, _) if of == id => {
-                        if found {
-                            pipe.go_on();
+                        if !found {
+                            return Ok(Err(lack));
                         }
-                        return Ok(found);
+                        pipe.go_on();
+                        return Ok(Ok(()));
                     }
                     Part::Bye(_)
                     | Part::Line(..)
@@ -299,8 +311,15 @@ fn short_section(line: &[u8]) -> Option<Vec<u8>> {
     at.read(nstring).ok().flatten().map(|value| value.into_owned())
 }
 
-/// As backends say it.
-const GONE: &str = "No such message in mailbox";
+/// Why a backend does not open a mailbox; none: not because of the user.
+fn refused(answer: &Answer) -> Option<Lack> {
+    match answer.code() {
+        Some(Heard::NoPerm) => Some(Lack::Right),
+        Some(Heard::Unavailable | Heard::ServerBug) => None,
+        // Older stores give no code.
+        _ => Some(Lack::Mailbox),
+    }
+}
 
 #[cfg(test)]
 mod tests {

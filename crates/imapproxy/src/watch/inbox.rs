@@ -24,11 +24,22 @@ pub struct Listed {
     pub old: Option<String>,
 }
 
+/// A response of a backend's that is passed on as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    pub server: String,
+    /// As the client calls it; empty: the server itself.
+    pub mailbox: String,
+    /// It says what messages there are.
+    pub counts: bool,
+    pub line: Vec<u8>,
+}
+
 /// All there is.
 #[derive(Debug, Default)]
 pub struct News {
-    /// STATUS and METADATA, in the order in which they came first, each with its mailbox if it is one that can be selected.
-    pub lines: Vec<(Option<String>, Vec<u8>)>,
+    /// STATUS and METADATA, in the order in which they came first.
+    pub lines: Vec<Told>,
     pub listed: Vec<Listed>,
     /// Backends that are watched from now on, or again.
     pub linked: BTreeSet<String>,
@@ -44,7 +55,7 @@ pub struct News {
 struct Held {
     news: News,
     /// Lines by their places, and the places of those that newer ones replace.
-    lines: BTreeMap<u64, (Option<String>, Vec<u8>)>,
+    lines: BTreeMap<u64, Told>,
     at: HashMap<Vec<u8>, u64>,
     next: u64,
     bytes: usize,
@@ -53,14 +64,14 @@ struct Held {
 
 impl Inbox {
     /// A line; one with the same `key` takes the place of the other.
-    pub fn line(&self, key: Vec<u8>, mailbox: Option<String>, line: Vec<u8>) {
+    pub fn line(&self, key: Vec<u8>, told: Told) {
         self.put(|held| {
-            held.bytes += line.len();
+            held.bytes += told.line.len();
             let next = held.next;
             let at = *held.at.entry(key).or_insert(next);
             held.next += u64::from(at == next);
-            if let Some((_, before)) = held.lines.insert(at, (mailbox, line)) {
-                held.bytes = held.bytes.saturating_sub(before.len());
+            if let Some(before) = held.lines.insert(at, told) {
+                held.bytes = held.bytes.saturating_sub(before.line.len());
             }
         });
     }
@@ -139,18 +150,19 @@ mod tests {
     #[test]
     fn a_client_that_takes_nothing_holds_the_latest_of_each_mailbox_and_a_bounded_number() {
         let inbox = Inbox::default();
-        let line = |n: usize, text: &str| {
-            inbox.line(format!("m{n}").into_bytes(), Some(format!("m{n}")), text.as_bytes().to_vec());
+        let told = |n: usize, text: &str| Told {
+            server: "be1".to_owned(),
+            mailbox: format!("m{n}"),
+            counts: true,
+            line: text.as_bytes().to_vec(),
         };
+        let line = |n: usize, text: &str| inbox.line(format!("m{n}").into_bytes(), told(n, text));
         for round in 0..3000 {
             line(1, &format!("{round}"));
             line(0, "x");
         }
         let news = inbox.take();
-        assert_eq!(
-            news.lines,
-            [(Some("m1".to_owned()), b"2999".to_vec()), (Some("m0".to_owned()), b"x".to_vec())]
-        );
+        assert_eq!(news.lines, [told(1, "2999"), told(0, "x")]);
         assert!(inbox.is_quiet());
         (0..WATCHED_NEWS * 2).for_each(|n| line(n, "x"));
         let news = inbox.take();

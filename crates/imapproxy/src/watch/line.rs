@@ -12,7 +12,9 @@ pub enum Line {
     /// What it is of: a newer one with the same key takes its place.
     Told {
         key: Vec<u8>,
-        mailbox: Option<String>,
+        mailbox: String,
+        /// It is a STATUS.
+        counts: bool,
     },
     Listed(Listed),
     Overflow,
@@ -25,24 +27,30 @@ impl Line {
             // Of one mailbox the same items.
             let items = at.rest().iter().filter(|byte| !byte.is_ascii_digit());
             let key = [b"STATUS ", name.as_bytes(), b" ", &items.copied().collect::<Vec<u8>>()].concat();
-            return Some(Line::Told { key, mailbox: Some(name) });
+            return Some(Line::Told { key: of(server, &key), mailbox: name, counts: true });
         }
-        if untagged(line, "METADATA").is_some() {
-            return Some(Line::Told { key: line.to_vec(), mailbox: None });
+        if let Some(mut at) = untagged(line, "METADATA") {
+            let name = at.read(mailbox).ok()?;
+            return Some(Line::Told { key: of(server, line), mailbox: name, counts: false });
         }
         if let Some(mut at) = untagged(line, "LIST") {
             let attributes = at.read(grammar::list(64, flag)).ok()?;
-            if attributes.iter().any(|word| word.eq_ignore_ascii_case("\\NoAccess")) {
-                return Some(Line::Told { key: line.to_vec(), mailbox: None });
-            }
             at.read(argument(nstring)).ok()?;
             let name = at.read(argument(mailbox)).ok()?;
+            if attributes.iter().any(|word| word.eq_ignore_ascii_case("\\NoAccess")) {
+                return Some(Line::Told { key: of(server, line), mailbox: name, counts: false });
+            }
             let old = at.read(old_name).ok();
             return Some(Line::Listed(Listed { server: server.to_owned(), attributes, name, old }));
         }
         let told = line.strip_prefix(b"* OK ")?;
         code::without(told, &Code::NotificationOverflow).map(|_| Line::Overflow)
     }
+}
+
+/// A key of what one backend says: what another one says takes no place of it.
+fn of(server: &str, key: &[u8]) -> Vec<u8> {
+    [server.as_bytes(), b" ", key].concat()
 }
 
 /// `SP "(" "OLDNAME" SP "(" mailbox ")" ")"`
@@ -70,17 +78,20 @@ mod tests {
     fn what_a_backend_says_is_read() {
         let parse = |line: &str| Line::parse("be1", line.as_bytes());
         let key = |line: &str| match parse(line) {
-            Some(Line::Told { key, mailbox }) => (key, mailbox),
+            Some(Line::Told { key, mailbox, counts }) => (key, mailbox, counts),
             other => panic!("{other:?}"),
         };
         let (one, two) =
             ("* STATUS \"a b\" (MESSAGES 3 UIDNEXT 9)\r\n", "* STATUS \"a b\" (MESSAGES 4 UIDNEXT 10)\r\n");
         assert_eq!(key(one), key(two));
-        assert_eq!(key(one).1.as_deref(), Some("a b"));
+        assert_eq!((key(one).1.as_str(), key(one).2), ("a b", true));
+        assert_ne!(Line::parse("be1", one.as_bytes()), Line::parse("be2", one.as_bytes()));
         assert_ne!(key(one), key("* STATUS \"a b\" (UNSEEN 3)\r\n"));
         assert_ne!(key(one), key("* STATUS b (MESSAGES 3 UIDNEXT 9)\r\n"));
-        assert_eq!(key("* METADATA INBOX /shared/comment\r\n").1, None);
-        assert_eq!(key("* LIST (\\NoAccess) \"/\" x\r\n").1, None);
+        let named = |line: &str| (key(line).1, key(line).2);
+        assert_eq!(named("* METADATA INBOX /shared/comment\r\n"), ("INBOX".to_owned(), false));
+        assert_eq!(named("* METADATA \"\" /shared/comment\r\n"), (String::new(), false));
+        assert_eq!(named("* LIST (\\NoAccess) \"/\" x\r\n"), ("x".to_owned(), false));
         assert_eq!(parse("* LIST (\\HasNoChildren) \"/\" x\r\n"), listed(&["\\HasNoChildren"], "x", None));
         let renamed = listed(&[], "y", Some("a b"));
         assert_eq!(parse("* LIST () \"/\" y (\"OLDNAME\" (\"a b\"))\r\n"), renamed);

@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 use upstream::wire::imap::{Answer, Id, Part};
 
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Told};
 use super::line::Line;
 use crate::cmd::lines::ListLine;
 use crate::limits::{LINES_MAX, LIST_LINE, WATCH_AGAIN, WATCH_AGAIN_LAST, WATCH_ALIVE, rows};
@@ -226,7 +226,10 @@ impl Task {
     fn hear(&mut self, line: &[u8]) -> Option<End> {
         let server = self.way.server();
         match Line::parse(server, line) {
-            Some(Line::Told { key, mailbox }) => self.inbox.line(key, mailbox, line.to_vec()),
+            Some(Line::Told { key, mailbox, counts }) => {
+                let told = Told { server: server.to_owned(), mailbox, counts, line: line.to_vec() };
+                self.inbox.line(key, told);
+            }
             Some(Line::Listed(listed)) => self.inbox.listed(listed),
             Some(Line::Overflow) => {
                 self.inbox.overflow();

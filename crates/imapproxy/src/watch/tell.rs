@@ -1,6 +1,6 @@
 //! What a session does for its NOTIFY: it begins to watch, and tells what it hears.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -232,11 +232,16 @@ impl Session {
             return Ok(false);
         }
         let selected = self.selected.as_ref().map(|selected| selected.name.clone());
-        for (mailbox, line) in lines {
-            let name = mailbox.and_then(|mailbox| self.internal(&mailbox).ok());
-            // The selected mailbox tells of itself.
-            if name.is_none() || name != selected {
-                self.client.put(line);
+        if lines.iter().any(|told| self.is_of_another(&told.server, &told.mailbox)) {
+            // It may just have moved.
+            self.catch_up().await;
+        }
+        for told in lines {
+            let name = self.internal(&told.mailbox).ok();
+            // The selected mailbox tells of itself, and each only by its own backend.
+            let is_open = told.counts && name.is_some() && name == selected;
+            if !is_open && !self.is_of_another(&told.server, &told.mailbox) {
+                self.client.put(told.line);
             }
         }
         let mut replan = list.mailboxes.iter().any(|(name, _)| watching.is_elsewhere(self, name));
@@ -282,6 +287,10 @@ impl Session {
             if !watching.wants(&internal, changes && known) {
                 continue;
             }
+            // Those below may be on their way to the list, one after the other.
+            if attributes.iter().any(|word| word.eq_ignore_ascii_case("\\HasChildren")) {
+                facts.parents.insert(name.clone());
+            }
             let (exists, said) = (!gone(&attributes), attributes.join(" "));
             let special = |word: &String| !is_plain(word);
             let uses: Vec<String> = attributes.into_iter().filter(special).collect();
@@ -295,6 +304,13 @@ impl Session {
         }
         self.print_states(watching, names, facts).await?;
         Ok(replan && goes_by_subscriptions(&watching.groups))
+    }
+
+    /// Whether the list has a mailbox, and at another backend than the one that speaks of it.
+    fn is_of_another(&self, server: &str, mailbox: &str) -> bool {
+        let entry =
+            self.internal(mailbox).ok().and_then(|name| self.node.directory.list().get(&name).ok()?);
+        entry.is_some_and(|entry| entry.is_active() && entry.server() != server)
     }
 
     /// LIST lines, made of this node's list, with those of mailboxes above on other backends.
@@ -387,7 +403,7 @@ impl Session {
         let subscribed = names.iter().map(|named| named.name.clone());
         let facts = Facts {
             subscribed: subscribed.filter(|name| watching.subscribed.contains(name)).collect(),
-            uses: HashMap::new(),
+            ..Facts::default()
         };
         self.print_states(watching, names, facts).await
     }

@@ -92,11 +92,14 @@ async fn a_url_that_names_nothing_there_leaves_no_message() {
     let (_a, b, world) = world("CATENATE").await;
     let mut client = world.fred().await;
     for (url, shown) in [
-        ("/INBOX/;UID=9/;SECTION=7", "t NO [BADURL \"/INBOX/;UID=9/;SECTION=7\"] No such message in mailbox"),
+        (
+            "/INBOX/;UID=9/;SECTION=7",
+            "t NO [BADURL \"/INBOX/;UID=9/;SECTION=7\"] The message has no such section",
+        ),
         ("/INBOX/;UID=4", "t NO [BADURL \"/INBOX/;UID=4\"] No such message in mailbox"),
         (
             "/INBOX;UIDVALIDITY=78/;UID=3",
-            "t NO [BADURL \"/INBOX;UIDVALIDITY=78/;UID=3\"] No such message in mailbox",
+            "t NO [BADURL \"/INBOX;UIDVALIDITY=78/;UID=3\"] The UIDVALIDITY of the mailbox is another",
         ),
     ] {
         client.send(&format!("t APPEND {THERE} CATENATE (URL \"{url}\" TEXT {{3+}}\r\nabc)\r\n")).await;
@@ -104,6 +107,39 @@ async fn a_url_that_names_nothing_there_leaves_no_message() {
     }
     assert!(appends(&b).iter().all(|command| command.ends_with("CATENATE (URL \"\" TEXT {3+}\r\nabc)")));
     client.ok("NOOP").await;
+}
+
+/// The backend of mailboxes that fred must not read: of one he may know, of the other not.
+fn closed(command: &str) -> String {
+    match command {
+        "EXAMINE \"Other Users/jane/seen\"" => "$ NO [NOPERM] Permission denied\r\n".into(),
+        "EXAMINE \"Other Users/jane/hidden\"" => "$ NO [NONEXISTENT] Mailbox does not exist\r\n".into(),
+        "EXAMINE \"Other Users/jane/broken\"" => "$ NO [UNAVAILABLE] Try again\r\n".into(),
+        _ => source(command),
+    }
+}
+
+#[tokio::test]
+async fn a_url_of_a_mailbox_that_the_user_must_not_know_of_fails_as_one_of_a_mailbox_that_is_not_there() {
+    let (a, b) = (Backend::start(closed).await, Backend::with(target, "CATENATE").await);
+    let places = [
+        ("user.fred", 0),
+        ("shared", 1),
+        ("user.jane.seen", 0),
+        ("user.jane.hidden", 0),
+        ("user.jane.broken", 0),
+    ];
+    let world = World::new(&[&a, &b], &places, "").await;
+    let mut client = world.fred().await;
+    for (name, why) in [
+        ("hidden", "t NO [BADURL \"$\"] Mailbox does not exist"),
+        ("seen", "t NO [BADURL \"$\"] Permission denied"),
+        ("broken", "t NO [UNAVAILABLE] Server(s) unavailable to complete operation"),
+    ] {
+        let url = format!("/Other%20Users/jane/{name}/;UID=3");
+        client.send(&format!("t APPEND {THERE} CATENATE (URL \"{url}\" TEXT {{3+}}\r\nabc)\r\n")).await;
+        assert_eq!(client.until("t").await, [why.replace('$', &url)]);
+    }
 }
 
 #[tokio::test]
@@ -254,8 +290,8 @@ async fn a_replacement_that_is_refused_changes_nothing_and_the_session_goes_on()
 }
 
 #[tokio::test]
-async fn a_message_whose_place_is_on_its_own_backend_is_that_backends_to_replace() {
-    let (a, _b, world) = world("REPLACE").await;
+async fn a_message_whose_place_is_on_its_own_backend_of_ours_is_that_backends_to_replace() {
+    let (a, _b, world) = world("REPLACE XTAKE").await;
     let mut client = world.fred().await;
     client.ok("SELECT INBOX").await;
     for (form, mailbox) in [("UID REPLACE 3", "INBOX"), ("REPLACE *", "b")] {

@@ -73,6 +73,55 @@ async fn each_backend_searches_in_its_own_mailboxes() {
     assert!(be0.has_heard("ESEARCH RETURN (COUNT) ALL"));
 }
 
+/// A backend that says something of another one's mailbox with each answer.
+fn lying(command: &str) -> String {
+    let lie = match command.split([' ', '\r']).next().unwrap_or_default() {
+        "ESEARCH" => {
+            "* ESEARCH (TAG \"$\" MAILBOX INBOX UIDVALIDITY 1) UID COUNT 666\r\n* ESEARCH (TAG \"$\") UID COUNT 666\r\n"
+        }
+        "STATUS" => "* STATUS INBOX (MESSAGES 666)\r\n",
+        "GETMETADATA" => "* METADATA INBOX (/shared/comment \"a lie\")\r\n",
+        "LIST" => "* LIST (\\Trash) \"/\" INBOX\r\n* LIST (\\Sent) \"/\" a\r\n",
+        "NOTIFY" => {
+            "* STATUS INBOX (MESSAGES 666)\r\n* METADATA INBOX /shared/lie\r\n* LIST (\\NoAccess) \"/\" INBOX\r\n"
+        }
+        _ => "",
+    };
+    // Its own part comes last.
+    format!("{lie}{}", searching(command))
+}
+
+#[tokio::test]
+async fn a_backend_is_not_believed_about_a_mailbox_of_another_one() {
+    let words = "NOTIFY METADATA";
+    let (be0, be1) = (Backend::with(searching, words).await, Backend::with(lying, words).await);
+    let world = World::new(&[&be0, &be1], &[("user.fred", 0), ("user.fred.a", 1)], "").await;
+    let mut fred = world.fred().await;
+    for command in [
+        "ESEARCH IN (personal) RETURN (COUNT) ALL",
+        "LIST \"\" * RETURN (STATUS (MESSAGES))",
+        "LIST \"\" * RETURN (SPECIAL-USE)",
+        "GETMETADATA (INBOX a) /shared/comment",
+        "NOTIFY SET STATUS (personal (MessageNew MessageExpunge MailboxName MailboxMetadataChange))",
+        "NOOP",
+    ] {
+        let lines = fred.ok(command).await;
+        let is_lie =
+            |line: &&String| ["666", "lie", "Trash", "NoAccess"].iter().any(|lie| line.contains(lie));
+        assert_eq!(lines.iter().find(is_lie), None, "{command}: {lines:?}");
+        // What it says of its own is told.
+        let told = match command.split(' ').next() {
+            Some("ESEARCH") => "MAILBOX a ",
+            Some("LIST") if command.contains("STATUS") => "* STATUS a ",
+            Some("LIST") => "\\Sent",
+            _ => "t OK",
+        };
+        assert!(lines.iter().any(|line| line.contains(told)), "{command}: {lines:?}");
+    }
+    be1.say("* STATUS INBOX (MESSAGES 666)\r\n* STATUS a (MESSAGES 3)\r\n");
+    assert_eq!(fred.line().await, "* STATUS a (MESSAGES 3)");
+}
+
 #[tokio::test]
 async fn a_search_without_a_mailbox_that_is_selected_is_refused() {
     let backend = Backend::start(searching).await;

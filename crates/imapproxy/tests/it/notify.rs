@@ -174,6 +174,17 @@ async fn a_backend_is_believed_that_is_ahead_of_the_list() {
 }
 
 #[tokio::test]
+async fn a_mailbox_that_moves_has_those_below_it_while_the_list_does_not_have_them_yet() {
+    let (_be0, be1, world, mut fred) = two().await;
+    fred.ok("NOTIFY SET (personal (MailboxName))").await;
+    world.place("user.fred.z", 1).await;
+    be1.say("* LIST (\\HasChildren) \"/\" z (\"OLDNAME\" (a))\r\n");
+    assert_eq!(fred.line().await, "* LIST (\\HasChildren) \"/\" z (\"OLDNAME\" (a))");
+    be1.say("* LIST (\\HasNoChildren) \"/\" z\r\n");
+    assert_eq!(fred.line().await, "* LIST (\\HasNoChildren) \"/\" z");
+}
+
+#[tokio::test]
 async fn what_the_client_has_done_itself_is_not_told() {
     let (_be0, be1, world, mut fred) = two().await;
     fred.ok("NOTIFY SET (personal (MailboxName))").await;

@@ -78,7 +78,8 @@ async fn where_all_servers_are_full_the_last_word_is_theirs_and_where_all_are_do
     assert_eq!(admin.ask("CREATE user/new").await, [FULL]);
     assert!(a.has_heard("CREATE") && b.has_heard("CREATE"));
     let world = World::new(&[&a, &b], &[], PERCENT).await;
-    (a.die(), b.die());
+    a.die();
+    b.die();
     let mut admin = world.login("cyrus").await;
     let down = "t NO [UNAVAILABLE] Server(s) unavailable to complete operation";
     assert_eq!(admin.ask("CREATE user/new").await, [down]);

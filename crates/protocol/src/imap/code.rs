@@ -22,6 +22,8 @@ pub enum Heard {
     HighestModseq(u64),
     /// RFC 5464: bytes of the longest value that was left out.
     LongEntries(u64),
+    /// RFC 5530: the user may not do that.
+    NoPerm,
     /// RFC 5530: something is broken there.
     ServerBug,
     /// RFC 5530: something that is needed there is not to be had now.
@@ -48,6 +50,7 @@ impl Heard {
                 .strip_prefix("LONGENTRIES ")
                 .and_then(|bytes| bytes.parse().ok())
                 .map(Heard::LongEntries),
+            "NOPERM" => Some(Heard::NoPerm),
             "SERVERBUG" => Some(Heard::ServerBug),
             "UNAVAILABLE" => Some(Heard::Unavailable),
             "UIDREQUIRED" => Some(Heard::UidRequired),

@@ -61,6 +61,7 @@ fn commands_that_clients_send() {
         "a1 XRUNANNOTATOR 1:*\r\n",
         "a1 GETMETADATA INBOX (DEPTH infinity) (/shared/comment)\r\n",
         "a1 GETANNOTATION \"\" \"/vendor/cmu/cyrus-imapd/freespace\" \"value.shared\"\r\n",
+        "a1 GETANNOTATION \"INBOX\" (/shared/comment/private/comment /shared/x)\r\n",
         "a1 FETCH 1:* (FLAGS UID)\r\n",
         "a1 UID FETCH 1,5:7 BODY.PEEK[HEADER.FIELDS (From \"To\")]<0.100> (CHANGEDSINCE 12)\r\n",
         "a1 STORE 1 +FLAGS.SILENT (\\Seen $Junk)\r\n",

@@ -40,6 +40,30 @@ pub struct Server {
     pub host: String,
 }
 
+/// Why a URL names nothing that CATENATE can use. A store and a frontend give the same reasons, and the same for a mailbox that the
+/// user must not know of as for one that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    Mailbox,
+    /// The user sees the mailbox, and may not read it.
+    Right,
+    UidValidity,
+    Message,
+    Section,
+}
+
+impl Lack {
+    pub fn text(self) -> &'static str {
+        match self {
+            Lack::Mailbox => "Mailbox does not exist",
+            Lack::Right => "Permission denied",
+            Lack::UidValidity => "The UIDVALIDITY of the mailbox is another",
+            Lack::Message => "No such message in mailbox",
+            Lack::Section => "The message has no such section",
+        }
+    }
+}
+
 impl Url {
     pub fn parse(text: &str) -> Result<Url, ParseError> {
         let mut at = Cursor::new(text.as_bytes(), Limits::NONE);

@@ -8,6 +8,8 @@ use crate::{
 };
 use protocol::flag::Flag;
 
+use crate::limits::ANNOTATION_BYTES;
+
 const COMMENT: &str = "/comment";
 
 fn setting(entry: &str, user: &str, value: Option<&[u8]>) -> Setting {
@@ -167,6 +169,57 @@ async fn a_message_keeps_its_annotations_where_it_is_copied_but_not_those_of_oth
     let large = vec![setting(COMMENT, SHARED, Some(&vec![0; VALUE_MAX + 1]))];
     let refused = inbox.annotate_messages(&[uid], large, None).await;
     assert!(matches!(refused, Err(StoreError::AnnotationTooLarge)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn annotations_take_a_bounded_amount_of_memory_however_many_messages_have_them() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    create(&store, "user.fred.a").await;
+    let inbox = store.mailbox(&inbox_name()).await.unwrap();
+    let other = store.mailbox(&name("user.fred.a")).await.unwrap();
+    let largest = vec![b'x'; VALUE_MAX - 32];
+    let refused = |result: Result<(), StoreError>| {
+        assert!(matches!(result, Err(StoreError::TooManyAnnotations)), "{result:?}");
+    };
+    let note = |n: usize| setting(&format!("/vendor/x/{n:03}"), "fred", Some(&largest));
+    // Of one message.
+    let all: Vec<Setting> = (0..16).map(note).collect();
+    let first = append(&inbox, "0").await.unwrap();
+    inbox.annotate_messages(&[first], all.clone(), None).await.unwrap();
+    refused(inbox.annotate_messages(&[first], vec![note(16)], None).await.map(drop));
+    inbox
+        .annotate_messages(&[first], vec![setting("/vendor/x/000", "fred", Some(b"y"))], None)
+        .await
+        .unwrap();
+    inbox.annotate_messages(&[first], all.clone(), None).await.unwrap();
+    // Of a mailbox: by COPY, by STORE, and its own.
+    let copy = |to: Arc<Mailbox>| {
+        let (store, inbox) = (store.clone(), inbox.clone());
+        async move { store.copy(&inbox, vec![first], &to, Along::all_of("fred"), false).await.map(drop) }
+    };
+    for _ in 1..16 {
+        copy(inbox.clone()).await.unwrap();
+    }
+    let (full, last) = (inbox.view().annotation_bytes(), append(&inbox, "1").await.unwrap());
+    assert!((ANNOTATION_BYTES - 16 * 1024..=ANNOTATION_BYTES).contains(&full), "{full}");
+    refused(copy(inbox.clone()).await);
+    refused(inbox.annotate_messages(&[last], all.clone(), None).await.map(drop));
+    refused(store.annotate(&inbox_name(), vec![note(0)], Vec::new()).await);
+    assert_eq!((inbox.view().annotation_bytes(), inbox.view().exists()), (full, 17), "nothing is half done");
+    // Names count, too.
+    let empty = |n: usize| setting(&format!("/vendor/x/{}{n:03}", "y".repeat(1000)), "fred", Some(b""));
+    refused(inbox.annotate_messages(&[last], (0..100).map(empty).collect(), None).await.map(drop));
+    copy(other.clone()).await.unwrap();
+    // What goes leaves room.
+    let moved = store.relocate(&inbox, vec![first], &other, Along::all_of("fred"), false).await.unwrap();
+    assert_eq!(moved.len(), 1);
+    inbox.annotate_messages(&[last], all, None).await.unwrap();
+    // The server's, of one user.
+    store.annotate_server("fred", (0..256).map(note).collect()).await.unwrap();
+    refused(store.annotate_server("fred", vec![note(256)]).await);
+    store.annotate_server("wilma", vec![setting(COMMENT, "wilma", Some(b"x"))]).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ use protocol::acl::Rights;
 use protocol::frame::Literal;
 use protocol::imap::command::append::{Append, Form, Item, Message, Place, Replaced, Run};
 use protocol::imap::refusal::require;
+use protocol::imap::url::Lack;
 use protocol::imap::{Assembled, Code, Flag, ParseError, Refusal, Reply, UidSet};
 use work::aside::Pace;
 
@@ -277,7 +278,7 @@ impl Appending {
             Ok(())
         };
         match unless_gone(session, copy).await? {
-            Err(StoreError::NoMessage) => Err(Refusal::bad_url(url, catenate::GONE).into()),
+            Err(StoreError::NoMessage) => Err(Refusal::bad_url(url, Lack::Message.text()).into()),
             copied => Ok(copied?),
         }
     }

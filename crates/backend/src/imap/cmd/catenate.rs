@@ -7,7 +7,7 @@ use bytes::Bytes;
 use protocol::acl::Rights;
 use protocol::imap::Refusal;
 use protocol::imap::command::fetch::{Fragment, Item};
-use protocol::imap::url::Url;
+use protocol::imap::url::{Lack as Missing, Url};
 
 use super::fetch::{
     Lack, Located, Reader, cut, cut_span, needs_bytes, needs_structure, read_ahead, unless_gone,
@@ -58,6 +58,7 @@ impl Found {
 /// Finds what a URL names. `open`: the mailbox to which it can be relative, where that is not the one that is open here.
 pub async fn find(session: &mut Session, text: &str, open: Option<&str>) -> Result<Found, Stop> {
     let bad = |why| Stop::from(Refusal::bad_url(text, why));
+    let lacks = |missing: Missing| bad(missing.text());
     let url = Url::parse(text).map_err(|_| bad("Invalid URL"))?;
     if !url.is_of(&session.server.imapd.servername, session.user()?.id()) {
         return Err(bad("The URL names another server or user"));
@@ -65,9 +66,10 @@ pub async fn find(session: &mut Session, text: &str, open: Option<&str>) -> Resu
     let named = url.name(session.manner().utf8_names);
     let mailbox = match named.as_deref().or(open.filter(|open| !open.is_empty())) {
         Some(external) => {
-            let (name, _, rights) = session.find(external).map_err(|_| bad(UNKNOWN))?;
+            let (name, _, rights) = session.find(external).map_err(|_| lacks(Missing::Mailbox))?;
             if !rights.contains(Rights::READ) {
-                return Err(bad(if rights.contains(Rights::LOOKUP) { "Permission denied" } else { UNKNOWN }));
+                let sees = rights.contains(Rights::LOOKUP);
+                return Err(lacks(if sees { Missing::Right } else { Missing::Mailbox }));
             }
             session.server.store.mailbox(&name).await?
         }
@@ -75,9 +77,9 @@ pub async fn find(session: &mut Session, text: &str, open: Option<&str>) -> Resu
     };
     let view = mailbox.view();
     if url.uidvalidity.is_some_and(|uidvalidity| uidvalidity != view.uidvalidity) {
-        return Err(bad("The UIDVALIDITY of the mailbox is another"));
+        return Err(lacks(Missing::UidValidity));
     }
-    let record = view.get(url.uid).cloned().ok_or_else(|| bad(GONE))?;
+    let record = view.get(url.uid).cloned().ok_or_else(|| lacks(Missing::Message))?;
     let fragment = Fragment { peek: true, section: url.section, partial: url.partial };
     let item = Item::Section(fragment.clone());
     let wanted = Wanted { structure: needs_structure(&item), bytes: needs_bytes(&item) };
@@ -86,19 +88,15 @@ pub async fn find(session: &mut Session, text: &str, open: Option<&str>) -> Resu
     let run = unless_gone(session, ahead).await?.map_err(|_| Stop::from(StoreError::Closed))?;
     let read = match run.into_iter().next() {
         Some(Ok(read)) => read,
-        Some(Err(StoreError::NoMessage)) | None => return Err(bad(GONE)),
+        Some(Err(StoreError::NoMessage)) | None => return Err(lacks(Missing::Message)),
         Some(Err(error)) => return Err(error.into()),
     };
     let reader = Reader { mailbox: &mailbox, target: &target, read };
     let located = unless_gone(session, reader.locate(&fragment)).await??;
     let bytes = match located {
-        Located::Nothing => return Err(bad("The message has no such section")),
+        Located::Nothing => return Err(lacks(Missing::Section)),
         Located::Bytes(bytes) => Source::Memory(Bytes::copy_from_slice(cut(&bytes, fragment.partial))),
         Located::Span(span) => Source::Span(cut_span(span, fragment.partial)),
     };
     Ok(Found { mailbox, uid: url.uid, bytes })
 }
-
-const UNKNOWN: &str = "Mailbox does not exist";
-/// What is wrong with the URL of a message that is not there.
-pub const GONE: &str = "No such message in mailbox";

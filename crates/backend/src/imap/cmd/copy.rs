@@ -55,9 +55,13 @@ pub async fn run(session: &mut Session, tag: &Tag, copy: Copy) -> Outcome {
     let (from, seen) = weighed(weight, look).await;
     let (store, own) = (session.server.store.clone(), seen.clone().filter(|_| own));
     let free = session.server.ignore_quota;
-    // RFC 5257 section 4.6: shared ones need the right to set them there.
-    let annotations = there.contains(Rights::ANNOTATE).then_some(user);
-    let along = Along { flags: keep, seen: own, annotations };
+    // RFC 5257 section 4.6: each kind needs the right to set it there.
+    let along = Along {
+        flags: keep,
+        seen: own,
+        own_annotations: there.contains(Rights::READ).then_some(user),
+        shared_annotations: there.contains(Rights::ANNOTATE),
+    };
     let before = session.begin_own(&target);
     let work = async {
         match copy.moves {
@@ -65,7 +69,7 @@ pub async fn run(session: &mut Session, tag: &Tag, copy: Copy) -> Outcome {
             false => store.copy(&source, from, &target, along, free).await,
         }
     };
-    let pairs = session.finish(tag, work).await?;
+    let pairs = session.finish(tag, work).await.map_err(super::annotate::refused)?;
     session.end_own(&target, before);
     session.brought(&target, pairs.iter().map(|(_, to)| *to));
     if let Some(seen) = seen.filter(|_| alone) {

@@ -72,6 +72,7 @@ pub async fn list(session: &mut Session, list: List) -> Outcome {
         let facts = Facts {
             subscribed: names.filter_map(|name| viewer.listed(name)).collect(),
             uses: uses.into_iter().filter_map(|(name, uses)| Some((viewer.named(&name)?, uses))).collect(),
+            ..Facts::default()
         };
         listing::list(asked, facts, viewer, budget)
     };

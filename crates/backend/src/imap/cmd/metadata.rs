@@ -1,4 +1,4 @@
-//! GETMETADATA and SETMETADATA (RFC 5464), and GETANNOTATION for frontends of old.
+//! GETMETADATA and SETMETADATA (RFC 5464), and GETANNOTATION for frontends of old, and of Cyrus.
 
 use listing::Viewer;
 use protocol::acl::Rights;
@@ -15,6 +15,7 @@ use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::Session;
 
 pub async fn get(session: &mut Session, get: GetMetadata) -> Outcome {
+    let get = if session.is_proxy() { get.of_frontend() } else { get };
     let mut longest = None;
     for mailbox in &get.mailboxes {
         let told = if mailbox.is_empty() {
@@ -118,8 +119,9 @@ fn legacy(session: &Session) -> Result<(), Refusal> {
 
 pub async fn annotation(session: &mut Session, get: GetAnnotation) -> Outcome {
     legacy(session)?;
+    let Some(attributes) = &get.attributes else { return self::get(session, get.of_frontend()).await };
     let wanted = |attribute: &str| attribute == "*" || attribute == "value" || attribute.starts_with("value");
-    if !get.attributes.iter().any(|attribute| wanted(attribute)) {
+    if !attributes.iter().any(|attribute| wanted(attribute)) {
         return Ok(Reply::completed());
     }
     let entry = |name: &String| Entry::read(format!("/shared{name}").as_bytes(), true);

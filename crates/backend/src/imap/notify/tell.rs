@@ -226,6 +226,7 @@ impl Session {
                     .iter()
                     .filter_map(|(name, uses)| Some((viewer.named(name)?, uses.clone())))
                     .collect(),
+                ..Facts::default()
             };
             Ok((names, lines.print(facts, viewer, budget)?))
         };

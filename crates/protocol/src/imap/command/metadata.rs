@@ -8,12 +8,13 @@
 //! option      = "MAXSIZE" SP number / "DEPTH" SP ("0" / "1" / "infinity")
 //! entries     = entry / "(" entry *(SP entry) ")"
 //! setmetadata = "SETMETADATA" SP mailbox SP "(" entry SP value *(SP entry SP value) ")"
-//! value       = nstring / literal8
+//! value       = nstring / literal8 / atom                                  ; the last: from Cyrus's frontends
 //! ```
 //!
 //! The RFC's grammar has options before the mailbox and its examples behind it: they are taken in both places.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use nom::Parser;
 use nom::combinator::{map, opt};
@@ -211,7 +212,7 @@ pub fn options(at: Cursor<'_>) -> Parsed<'_, Options> {
 pub fn set(at: Cursor<'_>) -> Parsed<'_, SetMetadata> {
     let value = |at| {
         let (at, entry) = terminated(|at| entry(at, false), space).parse(at)?;
-        let (at, value) = value(at)?;
+        let (at, value) = set_value(at)?;
         Ok((at, (entry, value.map(Cow::into_owned))))
     };
     let (at, (mailbox, values)) = (argument(mailbox), argument(list(ENTRIES, value))).parse(at)?;
@@ -220,6 +221,11 @@ pub fn set(at: Cursor<'_>) -> Parsed<'_, SetMetadata> {
     } else {
         Ok((at, SetMetadata { mailbox, values }))
     }
+}
+
+/// A value that is set: Cyrus's frontends write a short one as an atom.
+fn set_value(at: Cursor<'_>) -> Parsed<'_, Option<Cow<'_, [u8]>>> {
+    value(at).or_else(|_| map(astring, Some).parse(at))
 }
 
 /// `nstring / literal8`
@@ -249,17 +255,62 @@ fn words(at: Cursor<'_>) -> Parsed<'_, Vec<String>> {
     }
 }
 
-/// `GETANNOTATION SP mailbox SP entries SP attributes`
+/// `GETANNOTATION SP mailbox SP entries [SP attributes]`
+///
+/// Without attributes it is a frontend of Cyrus's that asks, of what its client has asked by GETMETADATA: the entries have that
+/// command's names, and the client gets the answer as it comes ([`GetAnnotation::of_frontend`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GetAnnotation {
     pub mailbox: String,
     pub entries: Vec<String>,
-    pub attributes: Vec<String>,
+    pub attributes: Option<Vec<String>>,
 }
 
 pub fn annotation(at: Cursor<'_>) -> Parsed<'_, GetAnnotation> {
-    let (at, (mailbox, entries, attributes)) = (one, argument(words), argument(words)).parse(at)?;
+    let (at, (mailbox, entries)) = (one, argument(words)).parse(at)?;
+    let (at, attributes) = opt(argument(words)).parse(at)?;
     Ok((at, GetAnnotation { mailbox, entries, attributes }))
+}
+
+impl GetAnnotation {
+    /// What a frontend of Cyrus's means.
+    pub fn of_frontend(&self) -> GetMetadata {
+        let entries = meant(self.entries.iter().map(String::as_str));
+        GetMetadata { mailboxes: vec![self.mailbox.clone()], options: Options::default(), entries }
+    }
+}
+
+impl GetMetadata {
+    /// What a frontend means, Cyrus's among them.
+    pub fn of_frontend(mut self) -> GetMetadata {
+        let words: Vec<String> = self.entries.iter().map(Entry::to_string).collect();
+        self.entries = meant(words.iter().map(String::as_str));
+        self
+    }
+}
+
+/// Each entry once.
+fn meant<'w>(words: impl Iterator<Item = &'w str>) -> Vec<Entry> {
+    let mut told = BTreeSet::new();
+    let first = words.enumerate().flat_map(|(at, word)| if at == 0 { parted(word) } else { vec![word] });
+    let entries = first.filter_map(|word| Entry::read(word.as_bytes(), true));
+    entries.filter(|entry| told.insert(entry.clone())).collect()
+}
+
+/// Cyrus's frontends ask for both kinds of the first entry without a blank in between: `/shared/comment/private/comment`.
+fn parted(word: &str) -> Vec<&str> {
+    let kinds = "/shared/private".len();
+    let name = word.len().saturating_sub(kinds) / 2;
+    for (first, second) in [("/shared", "/private"), ("/private", "/shared")] {
+        if let Some((one, two)) = word.split_at_checked(first.len() + name)
+            && let (Some(name), Some(again)) = (one.strip_prefix(first), two.strip_prefix(second))
+            && name == again
+            && !name.is_empty()
+        {
+            return vec![one, two];
+        }
+    }
+    vec![word]
 }
 
 /// `SETANNOTATION SP mailbox SP …`: nobody is served, so that the rest is not looked at.
@@ -338,7 +389,7 @@ pub type Values = Vec<(Entry, Option<Vec<u8>>)>;
 pub fn response(at: Cursor<'_>) -> Parsed<'_, (String, Values)> {
     let value = |at| {
         let (at, entry) = terminated(|at| entry(at, false), space).parse(at)?;
-        let (at, value) = value(at)?;
+        let (at, value) = set_value(at)?;
         Ok((at, (entry, value.map(Cow::into_owned))))
     };
     (mailbox, argument(list(usize::MAX, value))).parse(at)
@@ -356,6 +407,20 @@ mod tests {
     use super::*;
     use crate::grammar::Limits;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_a_frontend_joins_is_parted_and_nothing_else() {
+        for (word, parts) in [
+            ("/shared/comment/private/comment", vec!["/shared/comment", "/private/comment"]),
+            ("/private/*/shared/*", vec!["/private/*", "/shared/*"]),
+            ("/shared/comment/private/other", vec!["/shared/comment/private/other"]),
+            ("/shared/comment", vec!["/shared/comment"]),
+            ("/shared/private", vec!["/shared/private"]),
+            ("", vec![""]),
+        ] {
+            assert_eq!(parted(word), parts);
+        }
+    }
 
     fn cursor(text: &[u8]) -> Cursor<'_> {
         Cursor::new(text, Limits::default())

@@ -158,7 +158,7 @@ proptest! {
             (0..spaces.len()).filter(|at| !once || is_first(*at)).map(|at| spaces[at]).collect();
         let fits = |space: &Space| space.available as f64 * 100.0 / space.total as f64 > 100.0 - f64::from(limit);
         if let Some(at) = pick(&weighed, &spaces, dice) {
-            prop_assert!(fits(&spaces[at]) || !looked_at.iter().any(|space| fits(space)));
+            prop_assert!(fits(&spaces[at]) || !looked_at.iter().any(fits));
         }
     }
 

@@ -236,7 +236,8 @@ async fn compression_ends_where_the_peer_has_flushed_wherever_its_bytes_are_cut(
             pipe.write_all(rest).await
         };
         let (read, sent) = tokio::join!(reading, sending);
-        (read.unwrap(), sent.unwrap());
+        read.unwrap();
+        sent.unwrap();
         assert_eq!(&heard, line);
         far.read_flush().await.unwrap();
         assert_eq!(&far.decompress()[..], b"", "cut at {cut}");

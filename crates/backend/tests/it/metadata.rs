@@ -144,7 +144,7 @@ async fn rights_decide_who_reads_and_who_sets() {
     let (mut fred, mut wilma) = (node.login("fred").await, node.login("wilma").await);
     let shared = "\"Shared Folders/shared\"";
     fred.talk(&format!(
-        "C: a SETMETADATA {shared} (/shared/comment \"staff\" /private/comment \"fred's\" {EXPIRE} 7d)\nS: a BAD …\n\
+        "C: a SETMETADATA {shared} (/shared/comment \"staff\" /private/comment \"fred's\" {EXPIRE} (7d))\nS: a BAD …\n\
          C: b SETMETADATA {shared} (/shared/comment \"staff\" /private/comment \"fred's\" {EXPIRE} \"7d\")\nS: b OK Completed\n\
          C: c SETMETADATA {shared} ({EXPIRE} \"soon\")\nS: c NO [CANNOT] Invalid annotation value"
     ))

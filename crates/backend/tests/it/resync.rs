@@ -186,7 +186,6 @@ async fn messages_go_by_uid_and_flags_come_with_modseq_once_qresync_is_on() {
         S: * 1 FETCH (UID 1 MODSEQ (7))
         S: b OK Completed
         C: c UID STORE 1 +FLAGS (\Flagged)
-        S: * 1 FETCH (UID 1 FLAGS (\Recent \Flagged) MODSEQ (7))
         S: c OK Completed
         "#,
     )
@@ -279,7 +278,6 @@ async fn a_store_that_changes_nothing_or_fails_its_condition_leaves_the_modifica
         S: * 1 FETCH (FLAGS (\Recent \Flagged) MODSEQ (7))
         S: a OK Completed
         C: b STORE 1 +FLAGS (\Flagged)
-        S: * 1 FETCH (FLAGS (\Recent \Flagged) MODSEQ (7))
         S: b OK Completed
         C: c STORE 1,2,5 (UNCHANGEDSINCE 6) +FLAGS.SILENT (\Seen)
         S: * 2 FETCH (MODSEQ (8))

@@ -1,6 +1,6 @@
 //! STORE and UID STORE: RFC 3501, RFC 4314 (rights), RFC 7162 (UNCHANGEDSINCE), RFC 5257 (ANNOTATION).
 
-use ::store::{FlagChange, FlagMask, How, Mailbox, View};
+use ::store::{FlagChange, FlagMask, How, Mailbox, Record, View};
 use protocol::acl::Rights;
 use protocol::imap::command::fetch::{Handle, Value, print_end, print_start};
 use protocol::imap::command::store::{self, Store};
@@ -42,6 +42,8 @@ pub async fn run(session: &mut Session, store: Store) -> Outcome {
         // Those that are gone meanwhile are as if they had been stored just before.
         return Ok(Reply::completed());
     }
+    let selected = session.selected()?;
+    let before = (selected.mailbox.view(), selected.marks.clone());
     let uids: Vec<u32> = targets.iter().map(|(_, uid)| *uid).collect();
     let how = match store.how {
         store::How::Replace => How::Set,
@@ -58,7 +60,7 @@ pub async fn run(session: &mut Session, store: Store) -> Outcome {
     }
     let marks = session.selected()?.marks.clone();
     let shown = Shown { silent: store.silent, manner, uid: store.uid };
-    let answer = move || shown.answer(&targets, &refused, &view, &marks);
+    let answer = move || shown.answer(&targets, &refused, (&before.0, &before.1), (&view, &marks));
     let answer = weighed(weight, answer).await;
     session.conn.write_through(&answer.lines).await?;
     session.selected()?.knows(answer.known);
@@ -87,8 +89,15 @@ struct Answer {
 }
 
 impl Shown {
-    /// The untagged lines. `refused`: UIDs, ascending, of the messages that were left alone.
-    fn answer(&self, targets: &[(u32, u32)], refused: &[u32], view: &View, marks: &Marks) -> Answer {
+    /// The untagged lines, of what is not as it was before, as in Cyrus. `refused`: UIDs, ascending, of the messages that were
+    /// left alone.
+    fn answer(
+        &self,
+        targets: &[(u32, u32)],
+        refused: &[u32],
+        (was, had): (&View, &Marks),
+        (view, marks): (&View, &Marks),
+    ) -> Answer {
         let mut answer = Answer { lines: Vec::new(), modified: UidSet::default(), known: Vec::new() };
         for &(sequence, uid) in targets {
             if refused.binary_search(&uid).is_ok() {
@@ -97,7 +106,10 @@ impl Shown {
             }
             let Some(record) = view.get(uid) else { continue };
             answer.known.push((uid, record.modseq));
-            if self.silent && !self.manner.modseq {
+            let is_same = |old: &Record| {
+                old.modseq == record.modseq && had.flag_list(was, old) == marks.flag_list(view, record)
+            };
+            if (self.silent && !self.manner.modseq) || was.get(uid).is_some_and(is_same) {
                 continue;
             }
             let flags = (!self.silent).then(|| marks.flag_list(view, record));

@@ -85,10 +85,15 @@ async fn alone(imapd: &Imapd, request: Request, _held: Partitions) -> Result<Ans
 async fn exchange(mut stream: UnixStream, request: &Request) -> io::Result<Answer> {
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
-    stream.write_all(&line).await?;
+    // Who is refused is told so without being heard.
+    let asked = stream.write_all(&line).await;
     let mut text = String::new();
     // How long it takes depends on the store; the daemon's end ends it.
-    BufReader::new(stream).read_line(&mut text).await?;
+    let read = BufReader::new(stream).read_line(&mut text).await;
+    if text.is_empty() {
+        asked?;
+        read?;
+    }
     Ok(serde_json::from_str(&text)?)
 }
 

@@ -371,6 +371,11 @@ pub fn logged(say: impl FnOnce()) -> Vec<String> {
     let (sink, lines) = std::sync::mpsc::channel();
     let (program, prefix) = ("imap".to_owned(), String::new());
     let layer = Lines { program, prefix, facility: MAIL, sink: Sink::Kept(sink) };
+    // One that stays and wants everything: else what another test says for the first time, while nobody listens to it, may be noted
+    // as wanted by nobody, just when we begin to listen.
+    static EVERYTHING: std::sync::LazyLock<tracing::Dispatch> =
+        std::sync::LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+    std::sync::LazyLock::force(&EVERYTHING);
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), say);
     lines.iter().collect()
 }

@@ -22,7 +22,7 @@ use std::{
 use protocol::mupdate::position::Position;
 
 use super::{
-    Pace, Row, Rows, Store, StoreError, Write,
+    META, Pace, Row, Rows, Store, StoreError, Write,
     commits::{Commits, Files, Turn},
     step,
 };
@@ -189,16 +189,27 @@ fn recover(store: &impl Store, directory: &Path, full: u64) -> Result<(Files, Co
     Ok((files, commits, front))
 }
 
-/// In batches, which need not be atomic together: until all of them are synced, the log has them.
-fn write(store: &(impl Store + ?Sized), mut rows: impl Iterator<Item = Write>) -> Result<(), StoreError> {
-    loop {
-        let batch: Vec<Write> = rows.by_ref().take(BATCH).collect();
-        if batch.is_empty() {
-            return Ok(());
+/// In batches, which need not be atomic together: until all of them are synced, the log has them. The position goes last, so that
+/// what damage leaves of the store later tells of less than there is, and never of more.
+fn write(store: &impl Store, rows: impl Iterator<Item = Write>) -> Result<(), StoreError> {
+    let (mut batch, mut position) = (Vec::with_capacity(BATCH), Vec::new());
+    for row in rows {
+        match row.0.first() {
+            Some(&META) => position.push(row),
+            _ => batch.push(row),
         }
-        store.apply(batch)?;
-        step("store: a batch written");
+        if batch.len() >= BATCH {
+            store.apply(std::mem::take(&mut batch))?;
+            step("store: a batch written");
+        }
     }
+    batch.append(&mut position);
+    if batch.is_empty() {
+        return Ok(());
+    }
+    store.apply(batch)?;
+    step("store: a batch written");
+    Ok(())
 }
 
 impl<S: Store> Shared<S> {

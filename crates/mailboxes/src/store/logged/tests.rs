@@ -134,7 +134,9 @@ fn a_log_cut_at_any_byte_gives_what_was_whole() {
 
 #[test]
 fn a_byte_changed_in_a_commit_ends_the_log_there() {
-    let (whole, ends, states) = log_of(5);
+    // A header that ends with a zero may have been cut off: of those there is nothing to tell.
+    let (whole, ends, states) =
+        std::iter::repeat_with(|| log_of(5)).find(|(whole, ..)| whole[23] != 0).unwrap();
     for at in 24..*ends.last().unwrap() as usize {
         let mut changed = whole.clone();
         changed[at] ^= 0x10;
@@ -300,6 +302,26 @@ fn a_power_failure_leaves_a_replica_as_it_was_at_some_time() {
             let position: usize = String::from_utf8(position).unwrap().parse().unwrap();
             assert_eq!(all(&reopened), states[position + 1]);
         }
+    }
+}
+
+#[test]
+fn the_position_goes_into_the_store_behind_all_that_it_stands_for() {
+    let (dir, noted) = (tempfile::tempdir().unwrap(), Noted::default());
+    let store = Logged::open(noted.clone(), dir.path(), Role::Replica).unwrap();
+    noted.log.set(Arc::downgrade(&store.shared)).unwrap();
+    for n in 1..=1200 {
+        store.apply(vec![put(&format!("n{n:05}"), "v"), put("m", &n.to_string())]).unwrap();
+    }
+    drop(store);
+    let left = noted.left.lock().unwrap();
+    assert_eq!(left.len(), 1201);
+    for (_, rows) in left.iter() {
+        let position = rows
+            .iter()
+            .find(|(key, _)| key == b"m")
+            .map_or(0, |(_, value)| String::from_utf8(value.clone()).unwrap().parse().unwrap());
+        assert!(position < rows.len(), "{position}, and {} rows", rows.len());
     }
 }
 

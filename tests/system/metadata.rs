@@ -159,11 +159,11 @@ fn quotas_of_a_tree_on_two_backends_are_set_on_both() {
         let text = format!("Subject: x\r\n\r\n{}\r\n", "y".repeat(2000));
         admin.must(&format!("APPEND {mailbox} {{{}+}}\r\n{text}", text.len())).expect("APPEND");
     }
-    assert_eq!(first(&mut admin, "GETQUOTA team"), "* QUOTA team (STORAGE 4 1000)");
+    assert_eq!(first(&mut admin, "GETQUOTA team"), "* QUOTA team (STORAGE 2 1000)");
     for node in ["backend1", "backend2"] {
         assert_eq!(
             first(&mut murder.admin(node), "GETQUOTA team"),
-            "* QUOTA team (STORAGE 2 1000)",
+            "* QUOTA team (STORAGE 1 1000)",
             "{node}"
         );
     }

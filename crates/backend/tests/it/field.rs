@@ -113,7 +113,7 @@ async fn with_literal_minus_a_large_literal_is_not_sent_unasked() {
 async fn commands_that_nobody_here_serves_are_heard_to_their_end() {
     let node = Node::start().await;
     let mut fred = node.login("fred").await;
-    for word in include_str!("../../../../tests/fixtures/foreign-commands").lines() {
+    for word in include_str!("../../../../tests/foreign-commands").lines() {
         fred.send(format!("a {word} {{9+}}\r\nb LOGOUT\n (x {{3+}}\r\n\0\r\n)\r\n").as_bytes()).await;
         fred.talk("S: a BAD Unrecognized command\nC: b NOOP\nS: b OK Completed").await;
     }

@@ -412,7 +412,7 @@ async fn commands_that_nobody_here_serves_are_heard_to_their_end() {
     let backend = Backend::start(|_| "$ OK Completed\r\n".into()).await;
     let world = World::new(&[&backend], &[("user.fred", 0)], "").await;
     let mut client = world.fred().await;
-    for word in include_str!("../../../../tests/fixtures/foreign-commands").lines() {
+    for word in include_str!("../../../../tests/foreign-commands").lines() {
         client.send(&format!("t {word} {{9+}}\r\nb LOGOUT\n (x {{3+}}\r\n\0\r\n)\r\n")).await;
         assert_eq!(client.until("t").await, ["t BAD Unrecognized command"], "{word}");
         assert_eq!(client.ask("NOOP").await, ["t OK Completed"], "{word}");

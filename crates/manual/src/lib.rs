@@ -5,7 +5,7 @@
 //! | to | begin at |
 //! | --- | --- |
 //! | know which programs there are | [`programs`] |
-//! | make their pages and completions | [`write`] |
+//! | make their pages and completions | [`write()`] |
 //! | make docs/LIMITS.md from the tables of the code | [`limits`] |
 
 pub mod limits;

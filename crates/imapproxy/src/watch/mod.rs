@@ -8,11 +8,11 @@
 //!      list of mailboxes ── names that come or go to another backend: it is watched too
 //! ```
 //!
-//! 1. [`Plan`]: which backends have mailboxes that the client's groups reach, and what each of them is asked. A backend knows the
+//! 1. The plan ([`tell`]): which backends have mailboxes that the client's groups reach, and what each of them is asked. A backend knows the
 //!    user's own tree, but not what he is subscribed to: that is asked by name.
 //! 2. Each task keeps its connection, and opens it anew where it is lost; then the backend tells how all mailboxes are. What it says
 //!    goes into one bounded [`inbox`], in which a newer STATUS of a mailbox takes the place of an older one.
-//! 3. Between two commands, or in IDLE, the session takes what is there ([`Session::tell_news`]). Rights are the backend's to judge,
+//! 3. Between two commands, or in IDLE, the session takes what is there (`tell_news`). Rights are the backend's to judge,
 //!    which does it at the moment when it speaks; LIST lines are made here, since only the list knows all of a mailbox's children.
 //!
 //! The connections are of this session alone, and end with it, or with its NOTIFY. They are never parked.

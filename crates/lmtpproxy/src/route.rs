@@ -41,7 +41,8 @@ impl Policy {
         let entry = match directory.find(recipient.required()).await {
             Found::Active(entry) => entry,
             Found::Missing | Found::Reserved if self.is_newcomer(&recipient) => {
-                self.settle(mail, to, &recipient, directory).await?
+                // Boxed: rare, and large beside what a recipient needs as a rule.
+                Box::pin(self.settle(mail, to, &recipient, directory)).await?
             }
             Found::Reserved => return Err(Refusal::Reserved),
             Found::Unknown(stale) => {

@@ -12,12 +12,14 @@ impl Session {
     /// an INBOX the session goes on.
     pub async fn home_of_newcomer(&mut self) -> Result<Option<String>, Stop> {
         let home = self.home().await;
-        let missing = matches!(home, Ok(None) | Err(Stop::Refused(Refusal::Reserved)));
+        if !matches!(home, Ok(None) | Err(Stop::Refused(Refusal::Reserved))) {
+            return home;
+        }
         let user = self.user()?;
         let imapd = self.listener.imapd();
         let (login, inbox) = (&user.login, user.inbox.clone());
         let wanted = placement::has_inbox_made(&imapd, &login.userid, &login.groups, false);
-        let Some(inbox) = inbox.filter(|_| missing && wanted && !login.is_any_admin()) else {
+        let Some(inbox) = inbox.filter(|_| wanted && !login.is_any_admin()) else {
             return home;
         };
         let user = login.userid.clone();

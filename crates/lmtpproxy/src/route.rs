@@ -40,16 +40,16 @@ impl Policy {
         })?;
         let entry = match directory.find(recipient.required()).await {
             Found::Active(entry) => entry,
-            Found::Missing | Found::Reserved if self.is_newcomer(&recipient) => {
-                // Boxed: rare, and large beside what a recipient needs as a rule.
-                Box::pin(self.settle(mail, to, &recipient, directory)).await?
-            }
-            Found::Reserved => return Err(Refusal::Reserved),
             Found::Unknown(stale) => {
                 warn!(mailbox = %recipient.required(), "{stale}");
                 return Err(Refusal::Unavailable);
             }
-            Found::Missing => self.alike(&recipient, directory).await.ok_or(Refusal::UnknownUser)?,
+            missing @ (Found::Missing | Found::Reserved) => match self.newcomer(mail, to, &recipient) {
+                // Boxed: rare, and large beside what a recipient needs as a rule.
+                Some(newcomer) => Box::pin(self.newcomers.settle(newcomer, directory)).await?,
+                None if missing == Found::Reserved => return Err(Refusal::Reserved),
+                None => self.alike(&recipient, directory).await.ok_or(Refusal::UnknownUser)?,
+            },
         };
         if let Recipient::Shared(_) = recipient {
             may_post(&entry, mail.auth.as_deref())?;
@@ -57,22 +57,13 @@ impl Policy {
         Ok(entry)
     }
 
-    fn is_newcomer(&self, recipient: &Recipient) -> bool {
-        matches!(recipient, Recipient::User { userid, .. } if self.newcomers.takes(userid))
-    }
-
-    async fn settle(
-        &self,
-        mail: &Mail,
-        to: &Path,
-        recipient: &Recipient,
-        directory: &dyn Lookup,
-    ) -> Result<Entry, Refusal> {
+    /// The recipient as one whose INBOX is to be made, if that is to be.
+    fn newcomer<'a>(&self, mail: &'a Mail, to: &'a Path, recipient: &'a Recipient) -> Option<Newcomer<'a>> {
         match recipient {
-            Recipient::User { userid, inbox, .. } => {
-                self.newcomers.settle(Newcomer { mail, to, userid, inbox }, directory).await
+            Recipient::User { userid, inbox, .. } if self.newcomers.takes(userid) => {
+                Some(Newcomer { mail, to, userid, inbox })
             }
-            Recipient::Shared(_) => Err(Refusal::UnknownUser),
+            Recipient::User { .. } | Recipient::Shared(_) => None,
         }
     }
 

@@ -21,10 +21,7 @@ pub async fn run(session: &mut Session, tag: &Tag, copy: Copy) -> Outcome {
     let (name, _, there) = session.find_target(&copy.mailbox)?;
     require(there, Rights::INSERT)?;
     if copy.moves {
-        if read_only {
-            return Err(Refusal::ReadOnly.into());
-        }
-        require(rights, Rights::EXPUNGE | Rights::DELETE_MESSAGES)?;
+        may_go(read_only, rights)?;
     }
     if !copy.uid && session.selected()?.numbering.misses(&copy.set) {
         // All or nothing (RFC 3501 section 6.4.7). UIDs that are gone are ignored (section 6.4.8).
@@ -85,6 +82,14 @@ pub async fn run(session: &mut Session, tag: &Tag, copy: Copy) -> Outcome {
         false => None,
     };
     copied(session, code, copy.moves).await
+}
+
+/// Whether messages may be taken out of the open mailbox (RFC 6851 section 4.2).
+fn may_go(read_only: bool, rights: Rights) -> Result<(), Refusal> {
+    if read_only {
+        return Err(Refusal::ReadOnly);
+    }
+    require(rights, Rights::EXPUNGE | Rights::DELETE_MESSAGES)
 }
 
 /// What the client is told in the end; `code`: which messages are where, if it may know.

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use directory::lookup::Lookup;
-use lmtp::{Deliver, Envelope, Spool};
+use lmtp::{Deliver, Envelope, Message, Spool};
 use protocol::lmtp::command::{Mail, Rcpt};
 use protocol::lmtp::refusal::{Refusal, Verdict};
 use tokio::task::JoinSet;
-use tracing::Instrument;
+use tracing::{Instrument, info};
 use upstream::Pool;
 
+use crate::limits::{REROUTED, rows};
 use crate::route::Policy;
 use crate::transaction::{Route, Terms, Transaction};
 
@@ -56,14 +57,48 @@ impl Deliver for Proxy {
             Ok(message) => message,
             Err(refusal) => return vec![Verdict::Refused(refusal); self.accepted.len()],
         };
-        let (message, mail) = (Arc::new(message), Arc::new(envelope.mail));
-        let utf8_header = envelope.utf8_header;
+        let letter = Letter {
+            message: Arc::new(message),
+            mail: Arc::new(envelope.mail),
+            utf8_header: envelope.utf8_header,
+        };
         let mut verdicts = vec![Verdict::Refused(Refusal::Retry); self.accepted.len()];
+        let mut left: Vec<usize> = (0..self.accepted.len()).collect();
+        for rerouted in 0..=REROUTED {
+            self.send(&letter, &left, &mut verdicts).await;
+            left = self.moved(&letter.mail, &left, &verdicts).await;
+            if left.is_empty() {
+                break;
+            }
+            if rerouted == REROUTED {
+                rows::REROUTED
+                    .met("a recipient's mailbox has moved again and again: the sender is asked to come back");
+            }
+        }
+        verdicts
+    }
+
+    fn reset(&mut self) {
+        self.accepted.clear();
+    }
+}
+
+/// A message and what all its deliveries share.
+struct Letter {
+    message: Arc<Message>,
+    mail: Arc<Mail>,
+    utf8_header: bool,
+}
+
+impl Proxy {
+    /// Sends the message to the backends of some recipients, all at once, and notes the verdicts.
+    async fn send(&self, letter: &Letter, recipients: &[usize], verdicts: &mut [Verdict]) {
         let mut running = JoinSet::new();
-        for (server, places) in by_server(&self.accepted) {
+        for (server, places) in by_server(&self.accepted, recipients) {
             let routes: Vec<Route> = places.iter().filter_map(|&at| self.accepted.get(at).cloned()).collect();
             let (settings, pool) = (self.settings.clone(), self.pool.clone());
-            let (message, mail) = (message.clone(), mail.clone());
+            let (message, mail, utf8_header) =
+                (letter.message.clone(), letter.mail.clone(), letter.utf8_header);
             let group = async move {
                 let transaction = Transaction {
                     server: &server,
@@ -86,18 +121,37 @@ impl Deliver for Proxy {
                 }
             }
         }
-        verdicts
     }
 
-    fn reset(&mut self) {
-        self.accepted.clear();
+    /// The recipients whose backend has said that it has not got their mailbox, and which the list, brought up to date, has elsewhere:
+    /// from now on they go there.
+    async fn moved(&mut self, mail: &Mail, recipients: &[usize], verdicts: &[Verdict]) -> Vec<usize> {
+        let may_be = |at: &&usize| {
+            let verdict = verdicts.get(**at);
+            matches!(verdict, Some(Verdict::Refused(Refusal::Moving | Refusal::Elsewhere)))
+        };
+        let asked: Vec<usize> = recipients.iter().filter(may_be).copied().collect();
+        if asked.is_empty() || self.directory.barrier().await.is_err() {
+            return Vec::new();
+        }
+        let mut moved = Vec::new();
+        for at in asked {
+            let Some(route) = self.accepted.get_mut(at) else { continue };
+            if let Some(server) = self.settings.policy.elsewhere(mail, route, &*self.directory).await {
+                info!(from = route.server, to = server, recipient = %route.to, "the mailbox has moved: sent there");
+                route.server = server;
+                moved.push(at);
+            }
+        }
+        moved
     }
 }
 
 /// The places of each server's recipients, servers in the order of their first recipient.
-fn by_server(accepted: &[Route]) -> Vec<(String, Vec<usize>)> {
+fn by_server(accepted: &[Route], recipients: &[usize]) -> Vec<(String, Vec<usize>)> {
     let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
-    for (at, route) in accepted.iter().enumerate() {
+    for &at in recipients {
+        let Some(route) = accepted.get(at) else { continue };
         match groups.iter_mut().find(|(server, _)| *server == route.server) {
             Some((_, places)) => places.push(at),
             None => groups.push((route.server.clone(), vec![at])),

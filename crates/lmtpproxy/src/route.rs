@@ -33,6 +33,12 @@ impl Policy {
         }
     }
 
+    /// The backend that a recipient's mailbox is on by now, where that is another than the one it was sent to.
+    pub async fn elsewhere(&self, mail: &Mail, route: &Route, directory: &dyn Lookup) -> Option<String> {
+        let entry = self.look_up(mail, &route.to, directory).await.ok()?;
+        (entry.server() != route.server).then(|| entry.server().to_owned())
+    }
+
     async fn look_up(&self, mail: &Mail, to: &Path, directory: &dyn Lookup) -> Result<Entry, Refusal> {
         let recipient = Recipient::parse(to, &self.rules, mail.smtputf8).map_err(|error| match error {
             AddressError::Syntax => Refusal::BadAddress,

@@ -29,7 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 type Inbox = Arc<Mutex<BTreeMap<String, Vec<String>>>>;
 
 /// A backend that answers by the recipient's name: `full` is over quota, `gone` and `ghost` are not known, `late` fails at the end.
+/// The first one has given `mover` and `packer` away, and heard of the latter only after the message came; `rover` is nowhere.
 struct Recorder {
+    first: bool,
     inbox: Inbox,
     accepted: Vec<String>,
 }
@@ -42,6 +44,8 @@ impl Deliver for Recorder {
         match address.split('@').next().unwrap_or_default() {
             "full" if !rcpt.ignore_quota => Err(Refusal::OverQuota),
             "gone" | "ghost" => Err(Refusal::UnknownUser),
+            "mover" if self.first => Err(Refusal::Moving),
+            "rover" => Err(Refusal::Moving),
             _ => {
                 self.accepted.push(address);
                 Ok(())
@@ -62,6 +66,9 @@ impl Deliver for Recorder {
             .or_default()
             .push(text.clone());
         let deliver = |address: &String| {
+            if self.first && address.starts_with("packer") {
+                return Verdict::Refused(Refusal::Moving);
+            }
             if address.starts_with("late") {
                 return Verdict::Refused(Refusal::Relayed { code: 550, lines: vec!["5.7.1 not you".into()] });
             }
@@ -96,6 +103,7 @@ struct World {
     /// What `be5` was told.
     told: Arc<Mutex<Vec<String>>>,
     contexts: Vec<Context>,
+    list: List,
     _silent: TcpListener,
     _dir: tempfile::TempDir,
 }
@@ -110,7 +118,7 @@ async fn world(complete: bool, more: &str) -> World {
         let (serving, inbox) = (context.clone(), inbox.clone());
         tokio::spawn(async move {
             let each = move |connection: service::serve::Connection| {
-                let deliver = Recorder { inbox: inbox.clone(), accepted: Vec::new() };
+                let deliver = Recorder { first: n == 0, inbox: inbox.clone(), accepted: Vec::new() };
                 let (door, stop) = (Door::of(&connection), connection.context.shutdown());
                 lmtp::serve(connection.stream, door, deliver, stop)
             };
@@ -138,16 +146,20 @@ async fn world(complete: bool, more: &str) -> World {
         ("gone", "be1"),
         ("jane", "be2"),
         ("late", "be2"),
+        ("mover", "be1"),
+        ("packer", "be1"),
+        ("rover", "be1"),
         ("mute", "be3"),
         ("dead", "be4"),
         ("olga", "be5"),
         ("otto", "be5"),
     ];
-    let directory = Arc::new(list(&users, complete).await);
+    let list = list(&users, complete).await;
+    let directory = Arc::new(list.clone());
     let serving = context.clone();
     tokio::spawn(async move { lmtpproxy::serve(&serving, directory).await });
     contexts.push(context);
-    World { address, inboxes, told, contexts, _silent: silent, _dir: dir }
+    World { address, inboxes, told, contexts, list, _silent: silent, _dir: dir }
 }
 
 async fn older_server(listener: TcpListener, told: Arc<Mutex<Vec<String>>>) {
@@ -314,6 +326,54 @@ async fn one_message_reaches_recipients_on_two_backends_with_a_reply_for_each() 
     assert!(fred[0].contains("\r\nMessage-ID: <") && fred[0].contains("\r\nDate: "));
     assert_eq!(world.received(2, "jane@example.com").len(), 1);
     assert!(world.received(2, "late@example.com").is_empty());
+}
+
+#[tokio::test]
+async fn mail_follows_a_mailbox_that_moves_while_the_message_comes() {
+    let world = world(true, "").await;
+    let mut client = world.client().await;
+    client
+        .talk(
+            "C: MAIL FROM:<ann@example.com>
+             S: 250 2.1.0 ok
+             C: RCPT TO:<mover>
+             S: 250 2.1.5 ok
+             C: RCPT TO:<packer>
+             S: 250 2.1.5 ok
+             C: RCPT TO:<rover>
+             S: 250 2.1.5 ok
+             C: RCPT TO:<fred>
+             S: 250 2.1.5 ok",
+        )
+        .await;
+    let moved = ["mover", "packer", "rover"].map(|user| {
+        let to = Location::parse("be2!default").unwrap();
+        (MailboxName::parse(&format!("user.{user}")).unwrap(), Some(Entry::active(to, "")))
+    });
+    let follow = Follow { changes: moved.into(), position: None, complete: true, whole: false };
+    world.list.follow(follow).await.unwrap();
+    client
+        .talk(
+            "C: DATA
+             S: 354 go ahead
+             C: Subject: where are you
+             C:
+             C: x
+             C: .
+             S: 250 2.1.5 Success SESSIONID=<*>
+             S: 250 2.1.5 Success SESSIONID=<*>
+             S: 451 4.2.1 Mailbox has been moved to another server
+             S: 250 2.1.5 Success SESSIONID=<*>
+             C: QUIT
+             S: 221 2.0.0 bye",
+        )
+        .await;
+    client.ends().await;
+    for (backend, user, copies) in
+        [(1, "mover", 0), (2, "mover", 1), (1, "packer", 0), (2, "packer", 1), (1, "fred", 1)]
+    {
+        assert_eq!(world.received(backend, user).len(), copies, "{user} at be{backend}");
+    }
 }
 
 #[tokio::test]

@@ -35,6 +35,8 @@ pub enum Refusal {
     NotMail,
     /// The store could not read or write; a detail goes to the log.
     Io,
+    /// The backend that the list names does not know the mailbox: the list may be behind.
+    Elsewhere,
     /// A backend's answers made no sense or came not at all; what it did is unknown.
     Retry,
     /// No space for the store.
@@ -88,7 +90,7 @@ impl Refusal {
             Refusal::BadName => Answer::new(451, &["4.2.0 Mailbox has an invalid format"]),
             Refusal::NotMail => Answer::new(451, &["4.2.0 Mailbox does not hold mail"]),
             Refusal::Io => Answer::new(451, &["4.3.0 System I/O error"]),
-            Refusal::Retry => Answer::new(451, &["4.3.0 Retry operation"]),
+            Refusal::Elsewhere | Refusal::Retry => Answer::new(451, &["4.3.0 Retry operation"]),
             Refusal::DiskFull => Answer::new(451, &["4.3.1 No space for the message"]),
             Refusal::SpoolFull => Answer::new(451, &["4.3.1 cannot create temporary file: no space"]),
             Refusal::Unavailable => Answer::new(451, &["4.4.3 Server(s) unavailable to complete operation"]),
@@ -141,7 +143,7 @@ impl Verdict {
             (430 | 530 | 535, _) => Refusal::Unavailable,
             (400..=499, _) => Refusal::Io,
             // The list said that this backend has the mailbox: it may be the list that is old.
-            (550, Some((5, 1, _))) if stage == Stage::Recipient => Refusal::Retry,
+            (550, Some((5, 1, _))) if stage == Stage::Recipient => Refusal::Elsewhere,
             (550, Some((5, 7, _))) if stage == Stage::Recipient => Refusal::PermissionDenied,
             (552, Some((5, 2, 3) | (5, 3, _))) => Refusal::TooLarge { max },
             (552, _) => over_quota,

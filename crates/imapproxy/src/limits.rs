@@ -101,6 +101,8 @@ bounds::table! {
     pub(crate) COMMAND: usize = 1024 * 1024, Bytes, "chosen: the longest LIST and SEARCH are read whole by backends";
     /// Bytes of a command before the login.
     pub(crate) COMMAND_BEFORE_LOGIN: usize = 64 * 1024, Bytes, "RFC 2971 section 3.3: an ID has some 32 KiB";
+    /// How often a command is served whose mailbox moves from backend to backend meanwhile.
+    pub(crate) MOVED: u32 = 3, Count, "chosen: where it was, where it is, and one more";
     /// Wrong commands in a row that end a session.
     pub(crate) MISTAKES: u32 = 10, Count, "Cyrus";
     /// Bytes of a mailbox's name that comes as a literal.

@@ -49,7 +49,7 @@ pub fn refusal(error: StoreError) -> Refusal {
         StoreError::NotSupported => Refusal::NotSupported,
         StoreError::Reserved => Refusal::Reserved,
         StoreError::Elsewhere(server) => Refusal::Elsewhere(server),
-        StoreError::Moved(_) => Refusal::Moved,
+        StoreError::Moved(server) => Refusal::MovedTo(server),
         StoreError::Frozen => Refusal::BeingMoved,
         StoreError::OverQuota => Refusal::OverQuota,
         StoreError::NoQuotaRoot => Refusal::NoQuotaRoot,

@@ -319,6 +319,10 @@ impl Session {
     async fn answer(&mut self, tag: &Tag, outcome: Outcome, announce: Announce) -> Result<(), Gone> {
         let reply = match outcome {
             Ok(reply) => reply,
+            // Only a frontend of ours knows what to do with the name.
+            Err(Stop::Refused(Refusal::MovedTo(_))) if self.server.seat.origin().is_none() => {
+                Refusal::Moved.reply()
+            }
             Err(Stop::Refused(refusal)) => refusal.reply(),
             Err(Stop::Answered) => return Ok(()),
             Err(Stop::Gone(gone)) => return Err(gone),

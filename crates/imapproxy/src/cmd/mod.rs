@@ -31,7 +31,7 @@ use protocol::imap::{Body, Bye, Command, Kind, Limits, Refusal, Tag};
 use tracing::{debug, warn};
 
 use crate::grammar::Head;
-use crate::limits::{COMMAND, COMMAND_BEFORE_LOGIN, MISTAKES, rows};
+use crate::limits::{COMMAND, COMMAND_BEFORE_LOGIN, MISTAKES, MOVED, rows};
 use crate::session::client::Whole;
 use crate::session::{Done, Outcome, Session, Stop};
 
@@ -73,7 +73,7 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
     }
     let timed = (!head.verb.eq_ignore_ascii_case("IDLE")).then(Instant::now);
     let outcome = match notify::tell_links(session).await {
-        Ok(()) => serve(session, head, first).await,
+        Ok(()) => serve_where_it_is(session, head, first).await,
         Err(stop) => Err(stop),
     };
     if let Some(began) = timed {
@@ -101,6 +101,36 @@ pub async fn execute(session: &mut Session, first: Piece) -> Result<(), Stop> {
         Err(stop @ (Stop::Bye(_) | Stop::Client(_))) => return Err(stop),
     }
     count(session, wrong, foreign)
+}
+
+/// Serves a command, and once more where its mailbox has moved while it was on the way to a backend. What the client sent is still
+/// at hand, unless it was too long to keep.
+async fn serve_where_it_is(s: &mut Session, head: Head, first: Piece) -> Outcome {
+    let mut wanted = Wanted::read(s, head, first).await?;
+    for _ in 0..MOVED {
+        let kept = wanted.kept();
+        let outcome = serve(s, wanted).await;
+        if !has_moved(&outcome) {
+            return outcome;
+        }
+        let Some(raw) = kept.filter(|_| !s.client.is_torn()) else { break };
+        // The list knows, or will at once: the master has said so to the backend.
+        if s.node.directory.barrier().await.is_err() {
+            break;
+        }
+        let head = Head::parse(&raw).map_err(|_| Stop::from(Refusal::Moved))?;
+        wanted = Wanted::of(s, head, raw)?;
+    }
+    rows::MOVED.met("a mailbox that has moved is not found: the client is asked to try again");
+    Err(Refusal::Moved.into())
+}
+
+/// Whether a backend has said that it did nothing, since it has given the mailbox away.
+fn has_moved(outcome: &Outcome) -> bool {
+    match outcome {
+        Ok(Done::There(answer)) | Err(Stop::Relayed(answer)) => answer.code() == Some(Heard::XMoved),
+        Ok(Done::Here(_) | Done::Told) | Err(_) => false,
+    }
 }
 
 /// Says why a command is not done.
@@ -146,6 +176,20 @@ enum Wanted {
 }
 
 impl Wanted {
+    /// What is needed to serve it once more: all that the client sent, where that was read.
+    fn kept(&self) -> Option<Bytes> {
+        match self {
+            Wanted::Append(..) | Wanted::Replace(..) => None,
+            Wanted::Messages(_, Piece::Line(line)) => Some(line.clone()),
+            Wanted::Messages(..) => None,
+            Wanted::Select(request)
+            | Wanted::Status(request)
+            | Wanted::QuotaRoot(request)
+            | Wanted::Reconstruct(request)
+            | Wanted::Whole(request, _) => Some(request.raw.clone()),
+        }
+    }
+
     async fn read(session: &mut Session, head: Head, first: Piece) -> Result<Wanted, Stop> {
         if session.user.is_none() && !before_login(&head.verb) {
             session.client.skip(first).await?;
@@ -169,7 +213,19 @@ impl Wanted {
             Whole::Command(raw) => raw,
             Whole::TooLong(refusal) => return Err(refusal.into()),
         };
-        let request = Request { head, raw };
+        Wanted::whole(Request { head, raw })
+    }
+
+    /// The same for a command of which all that there is is at hand.
+    fn of(s: &Session, head: Head, raw: Bytes) -> Result<Wanted, Stop> {
+        match head.verb.as_str() {
+            "XSORT" | "XSTATS" if s.selected.is_some() => Ok(Wanted::Messages(head, Piece::Line(raw))),
+            verb if is_of_messages(verb) => Ok(Wanted::Messages(head, Piece::Line(raw))),
+            _ => Wanted::whole(Request { head, raw }),
+        }
+    }
+
+    fn whole(request: Request) -> Result<Wanted, Stop> {
         Ok(match (request.head.uid, request.head.verb.as_str()) {
             (false, "SELECT" | "EXAMINE") => Wanted::Select(request),
             (false, "STATUS") => Wanted::Status(request),
@@ -184,8 +240,8 @@ impl Wanted {
 }
 
 /// The table of commands.
-async fn serve(s: &mut Session, head: Head, first: Piece) -> Outcome {
-    let (request, body) = match Wanted::read(s, head, first).await? {
+async fn serve(s: &mut Session, wanted: Wanted) -> Outcome {
+    let (request, body) = match wanted {
         Wanted::Append(head, first) => return append::append(s, head, first).await,
         Wanted::Replace(head, first) => return append::replace(s, head, first).await,
         Wanted::Messages(head, first) => return message::pipe(s, head, first).await,

@@ -1,5 +1,11 @@
 //! Which backend is told what, and what the client hears of it.
 
+use std::sync::OnceLock;
+
+use mailboxes::{Change, Entry, List};
+use protocol::location::Location;
+use protocol::name::MailboxName;
+
 use crate::world::{Backend, Script, World};
 
 fn plain(command: &str) -> String {
@@ -436,5 +442,48 @@ async fn with_literal_minus_a_large_literal_is_not_sent_unasked() {
     }
     client.send(&format!("t APPEND INBOX {{4096+}}\r\n{}\r\n", "x".repeat(4096))).await;
     assert_eq!(client.until("t").await, ["t OK [APPENDUID 7 42] done"]);
+    client.ok("NOOP").await;
+}
+
+/// What moves while a backend is asked for it; set by the test that has it.
+static MOVING: OnceLock<List> = OnceLock::new();
+
+/// Gives INBOX away to be1 once it is asked about it, and `nowhere` to nobody.
+fn gives_away(command: &str) -> String {
+    match command.split(' ').next().unwrap_or_default() {
+        "SELECT" | "STATUS" if command.contains("nowhere") => {
+            "$ NO [XMOVED be9] Mailbox has been moved\r\n".into()
+        }
+        "SELECT" | "STATUS" | "COPY" => {
+            let commit = async {
+                let to = Location::parse("be1!default").unwrap();
+                let change = Change::put(
+                    MailboxName::parse("user.fred").unwrap(),
+                    Entry::active(to, "fred\tlrswipkxtecda\t"),
+                );
+                MOVING.get().unwrap().commit(vec![change]).await.unwrap();
+            };
+            // The list has threads of its own, and this one waits for it.
+            let run = || tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(commit);
+            std::thread::scope(|scope| scope.spawn(run).join().unwrap());
+            "$ NO [XMOVED be1] Mailbox has been moved\r\n".into()
+        }
+        _ => plain(command),
+    }
+}
+
+#[tokio::test]
+async fn a_command_follows_a_mailbox_that_moves_under_it() {
+    let (be0, be1) = (Backend::start(gives_away).await, Backend::start(plain).await);
+    let places = [("user.fred", 0), ("user.fred.nowhere", 0)];
+    let world = World::new(&[&be0, &be1], &places, "").await;
+    MOVING.set(world.list.clone()).unwrap();
+    let mut client = world.fred().await;
+    assert_eq!(client.ok("SELECT INBOX").await, ["* 1 EXISTS", "t OK [READ-WRITE] Completed"]);
+    assert!(be0.has_heard("SELECT INBOX") && be1.has_heard("SELECT INBOX"));
+    // One that is nowhere is asked for a few times, and the client hears no word that is only ours.
+    let lines = client.ask("STATUS nowhere (MESSAGES)").await;
+    assert_eq!(lines, ["t NO [UNAVAILABLE] Mailbox has been moved to another server"]);
+    assert_eq!(be0.heard().iter().filter(|command| command.starts_with("STATUS")).count(), 3);
     client.ok("NOOP").await;
 }

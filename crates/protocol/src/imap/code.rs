@@ -30,6 +30,8 @@ pub enum Heard {
     Unavailable,
     /// RFC 9586: the command names a message by its number.
     UidRequired,
+    /// A backend of ours has given the mailbox away, to a server that it names, and has done nothing of the command.
+    XMoved,
     /// A backend of ours has taken these UIDs away, as they were written; and its HIGHESTMODSEQ.
     XTaken { uids: String, modseq: Option<u64> },
     /// Any other, or one whose words are wrong.
@@ -54,6 +56,7 @@ impl Heard {
             "SERVERBUG" => Some(Heard::ServerBug),
             "UNAVAILABLE" => Some(Heard::Unavailable),
             "UIDREQUIRED" => Some(Heard::UidRequired),
+            "XMOVED" if !words.is_empty() => Some(Heard::XMoved),
             "XTAKEN" => words.rsplit_once(' ').map(|(uids, modseq)| Heard::XTaken {
                 uids: uids.trim().to_owned(),
                 modseq: modseq.parse().ok(),
@@ -105,6 +108,7 @@ mod tests {
             "[APPENDUID x 1]",
             "[APPENDUID 4294967296 1]",
             "[XTAKEN]",
+            "[XMOVED]",
             "[METADATA TOOMANY]",
         ] {
             assert_eq!(read(other), Some(Heard::Other), "{other}");
@@ -117,6 +121,7 @@ mod tests {
         assert_eq!(read(&format!("[{code}]")), Some(appended));
         assert_eq!(read(&format!("[{}]", Code::LongEntries(9))), Some(Heard::LongEntries(9)));
         assert_eq!(read(&format!("[{}]", Code::XTaken("3:5".to_owned(), 7))), taken("3:5", Some(7)));
+        assert_eq!(read(&format!("[{}]", Code::XMoved("be2".to_owned()))), Some(Heard::XMoved));
         assert_eq!(read(&format!("[{}]", Code::UidRequired)), Some(Heard::UidRequired));
     }
 

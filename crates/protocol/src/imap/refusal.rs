@@ -97,6 +97,8 @@ causes! {
     Protected => No, Some(Code::NoPerm), "Mailbox is protected by its special use";
     BadUse(text: String) => No, Some(Code::UseAttr), text.clone();
     BadIdentifier => No, Some(Code::Cannot), "Invalid identifier";
+    /// It has just gone to this server: for a frontend of ours, which goes there. Clients hear [`Refusal::Moved`].
+    MovedTo(server: String) => No, Some(Code::XMoved(server.clone())), "Mailbox has been moved to another server";
     /// It has just gone to another server, which a frontend finds at the next try.
     Moved => No, Some(Code::Unavailable), "Mailbox has been moved to another server";
     /// Whether it goes there is being decided.

@@ -196,6 +196,8 @@ pub enum Code {
     UseAttr,
     /// Said by a backend of ours to a frontend of ours: an administrator has ended the session.
     XKicked,
+    /// The same: the mailbox is on this server now, and nothing of the command was done.
+    XMoved(String),
     /// The same: the UIDs that XTAKE took, and HIGHESTMODSEQ.
     XTaken(String, u64),
 }
@@ -255,6 +257,7 @@ impl fmt::Display for Code {
             Code::Unseen(sequence) => return write!(f, "UNSEEN {sequence}"),
             Code::UseAttr => "USEATTR",
             Code::XKicked => "XKICKED",
+            Code::XMoved(server) => return write!(f, "XMOVED {server}"),
             Code::XTaken(uids, modseq) => return write!(f, "XTAKEN {uids} {modseq}"),
         })
     }

@@ -167,6 +167,7 @@ TOOBIG: maxmessagesize
 TOOMANY: more messages than batches are made of
 UNAVAILABLE: a node that is down
 XKICKED: between our nodes
+XMOVED: between our nodes
 XTAKEN: between our nodes";
 
 /// What our backend answers, asked directly.

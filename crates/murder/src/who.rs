@@ -387,6 +387,7 @@ mod tests {
             since: 1000,
             tls: true,
             parked: false,
+            adopts: false,
         };
         let part = |session: &str, mailbox: Option<&str>| Shown {
             session: session.into(),
@@ -414,6 +415,7 @@ mod tests {
             session: "imapproxy-5".into(),
             node: "fe2".into(),
             parked: true,
+            adopts: false,
             ..protocol::origin::Origin::default()
         };
         let kept = Shown {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! xclient = "XCLIENT" 1*(SP name "=" value)
-//! name    = "ADDR" / "SESSION" / "SERVICE" / "NODE" / "SINCE" / "TLS" / "PARKED"       others are skipped
+//! name    = "ADDR" / "SESSION" / "SERVICE" / "NODE" / "SINCE" / "TLS" / "PARKED" / "ADOPTS"      others are skipped
 //! value   = xtext                                                          RFC 3461 section 4
 //! ```
 //!
@@ -34,6 +34,9 @@ pub struct Origin {
     /// The session has ended: its connection waits at the frontend for the user's next one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub parked: bool,
+    /// The frontend goes after a selected mailbox that moves: it knows what to do with XMOVED.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopts: bool,
 }
 
 impl Origin {
@@ -55,6 +58,7 @@ impl Origin {
                 "NODE" => origin.node = value,
                 "SINCE" => origin.since = value.parse().ok()?,
                 "TLS" => origin.tls = value.eq_ignore_ascii_case("yes"),
+                "ADOPTS" => origin.adopts = value.eq_ignore_ascii_case("yes"),
                 "PARKED" => origin.parked = value.eq_ignore_ascii_case("yes"),
                 _ => {}
             }
@@ -77,7 +81,8 @@ impl fmt::Display for Origin {
         for (at, (name, value)) in words.into_iter().enumerate() {
             write!(f, "{}{name}={}", if at == 0 { "" } else { " " }, to_xtext(value))?;
         }
-        f.write_str(if self.parked { " PARKED=yes" } else { "" })
+        f.write_str(if self.parked { " PARKED=yes" } else { "" })?;
+        f.write_str(if self.adopts { " ADOPTS=yes" } else { "" })
     }
 }
 
@@ -135,13 +140,14 @@ mod tests {
             since: 1_700_000_000,
             tls: true,
             parked: false,
+            adopts: false,
         };
         let line = "XCLIENT ADDR=unix+20socket SESSION=imapproxy-1-2 SERVICE=imaps NODE=fe1.example.org SINCE=1700000000 TLS=yes";
         assert_eq!(origin.command(), line);
         let words = line.strip_prefix("XCLIENT").unwrap();
         assert_eq!(Origin::parse(&format!("{words} PORT=99")), Some(origin.clone()));
-        let parked = Origin { parked: true, ..origin };
-        assert_eq!(parked.command(), format!("{line} PARKED=yes"));
+        let parked = Origin { parked: true, adopts: true, ..origin };
+        assert_eq!(parked.command(), format!("{line} PARKED=yes ADOPTS=yes"));
     }
 
     #[test]

@@ -385,7 +385,7 @@ impl Seat {
     /// What a proxy tells of this session to a backend.
     pub fn as_origin(&self, node: &str) -> Origin {
         let Shown { session, service, client, since, tls, .. } = self.shown().unwrap_or_default();
-        Origin { client, session, service, node: node.to_owned(), since, tls, parked: false }
+        Origin { client, session, service, node: node.to_owned(), since, tls, parked: false, adopts: false }
     }
 
     /// A mailbox is open from now on, or none.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol::flag::Flag;
+use protocol::{flag::Flag, imap::set::Ranges};
 
 use super::{
     annotations::{Metadata, Setting},
@@ -166,6 +166,26 @@ impl View {
             }
         }
         changes
+    }
+
+    /// This mailbox as somebody knows it who was told of these messages, and of all changes up to this modification sequence: what
+    /// changed since is told as the difference to it. Messages of them that are gone are not in it.
+    pub fn as_known(&self, uids: &Ranges, modseq: u64) -> View {
+        let known = self.records.iter().filter(|record| uids.contains(record.uid));
+        let records =
+            known.map(|record| Record { modseq: record.modseq.min(modseq), ..record.clone() }).collect();
+        let view = View {
+            uidvalidity: self.uidvalidity,
+            last_uid: self.last_uid,
+            highestmodseq: modseq,
+            deletedmodseq: self.deletedmodseq,
+            recentuid: self.recentuid,
+            keywords: self.keywords.clone(),
+            keyword_changes: self.keyword_changes,
+            metadata: self.metadata.clone(),
+            ..View::default()
+        };
+        view.with(Records::from_sorted(records))
     }
 
     /// UIDs expunged after a modseq (VANISHED EARLIER), as ascending ranges; none where that is too long ago to know, and

@@ -43,6 +43,10 @@ bounds::table! {
     pub(crate) HANDSHAKE: Duration = Duration::from_secs(30), Time, "chosen: some round trips of a slow line";
     /// How long the end of a client's compressed bytes may take, after UNAUTHENTICATE.
     pub(crate) FLUSHED: Duration = Duration::from_secs(10), Time, "chosen: the last packet of what was sent at once";
+    /// Bytes of what a frontend is told of a session whose mailbox has moved, for its next backend.
+    pub(crate) ADOPTED: usize = 512 * 1024, Bytes, "chosen: some ten thousand gaps; a line holds it";
+    /// Messages that are gone and that the client of such a session still counts.
+    pub(crate) ADOPTED_GHOSTS: usize = 100_000, Count, "chosen: a large folder emptied meanwhile";
     /// Wrong commands in a row that end a session.
     pub(crate) WRONG: u32 = 10, Count, "Cyrus";
     /// Wrong commands in a row that end a session before the login.

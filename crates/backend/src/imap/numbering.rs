@@ -6,10 +6,13 @@
 
 use std::sync::Arc;
 
+use protocol::imap::command::adopt::Adoption;
 use protocol::imap::set::Ranges;
 use protocol::imap::{SequenceSet, UidSet};
 
 use store::{Changes, Record, View};
+
+use super::limits::ADOPTED_GHOSTS;
 
 /// The messages of an open mailbox as one client counts them.
 #[derive(Debug, Clone)]
@@ -34,6 +37,37 @@ impl Numbering {
     pub fn new(view: Arc<View>) -> Numbering {
         let complete = view.modseq();
         Numbering { view, ghosts: Arc::default(), saved: Arc::default(), complete }
+    }
+
+    /// The numbering that a session had of this mailbox on another server, or none if it cannot be so.
+    pub fn adopted(now: &View, adoption: &Adoption) -> Option<Numbering> {
+        let view = now.as_known(&adoption.uids, adoption.modseq);
+        let missing = adoption.uids.named().checked_sub(view.exists())?;
+        if missing.saturating_add(adoption.ghosts.named()) > ADOPTED_GHOSTS {
+            return None;
+        }
+        let mut ghosts: Vec<u32> = adoption.ghosts.iter().flat_map(|(first, last)| first..=last).collect();
+        // In proportion to what is there and to what is missing, for ranges hold both.
+        for (first, last) in adoption.uids.iter().filter(|_| missing > 0) {
+            ghosts.extend((first..=last).filter(|uid| view.get(*uid).is_none()));
+        }
+        ghosts.sort_unstable();
+        ghosts.dedup();
+        // Those in which they were all there; what the other server has expunged since is not among them.
+        let complete = if adoption.ghosts.is_empty() { adoption.modseq } else { adoption.complete };
+        let (view, ghosts, saved) = (Arc::new(view), Arc::new(ghosts), Arc::new(adoption.saved.clone()));
+        Some(Numbering { view, ghosts, saved, complete })
+    }
+
+    /// The UIDs that the client counts: of messages that were there when it was told last, and of those that are gone.
+    pub fn counted(&self) -> (Ranges, Ranges) {
+        let there = self.view.records().iter().map(|record| record.uid).collect();
+        (there, self.ghosts.iter().copied().collect())
+    }
+
+    /// HIGHESTMODSEQ of the last view in which all that are ghosts now were there.
+    pub fn complete(&self) -> u64 {
+        self.complete
     }
 
     /// What `$` names from now on, as UIDs.
@@ -337,5 +371,101 @@ mod tests {
                 prop_assert_eq!(numbers(numbering.targets(&some, true)), by_uid);
             }
         }
+
+        #[test]
+        fn a_client_whose_mailbox_moves_to_other_servers_knows_it_all_the_same(
+            steps in proptest::collection::vec(
+                (proptest::collection::vec(0u8..6, 0..12), 0u32..3, any::<bool>(), any::<bool>()),
+                1..20,
+            )
+        ) {
+            let mut mailbox: Vec<Record> = (1..=5).map(record).collect();
+            let (mut next, mut modseq) = (6, 1);
+            let at = |mailbox: &[Record], modseq| {
+                let mut view = View::default().with(Records::from_sorted(mailbox.to_vec()));
+                (view.uidvalidity, view.highestmodseq, view.last_uid) = (7, modseq, 99);
+                Arc::new(view)
+            };
+            let mut numbering = Numbering::new(at(&mailbox, modseq));
+            let saved: Ranges = [2, 3, 5, 8].into_iter().collect();
+            numbering.save(saved.clone());
+            // UIDs that a client counts, and which change of each it knows.
+            let mut client: Vec<(u32, u64)> = mailbox.iter().map(|r| (r.uid, r.modseq)).collect();
+            for (fates, arrive, tell, moves) in steps {
+                modseq += 1;
+                let mut fates = fates.into_iter();
+                mailbox.retain_mut(|record| match fates.next() {
+                    Some(0) => false,
+                    Some(1) => {
+                        record.modseq = modseq;
+                        true
+                    }
+                    _ => true,
+                });
+                mailbox.extend((next..next + arrive).map(|uid| Record { modseq, ..record(uid) }));
+                next += arrive;
+                let now = at(&mailbox, modseq);
+                if moves {
+                    let (uids, ghosts) = numbering.counted();
+                    let adoption = Adoption {
+                        name: "user.fred".into(),
+                        uniqueid: "u".into(),
+                        uidvalidity: 7,
+                        modseq: numbering.view().modseq(),
+                        complete: numbering.complete(),
+                        keywords: 0,
+                        examined: false,
+                        annotate: false,
+                        uids,
+                        ghosts,
+                        recent: Ranges::default(),
+                        recent_until: 0,
+                        saved: numbering.saved().clone(),
+                    };
+                    let before = (numbering.count(), numbering.modseq());
+                    numbering = Numbering::adopted(&now, &adoption).unwrap();
+                    prop_assert_eq!((numbering.count(), numbering.modseq()), before);
+                    prop_assert_eq!(numbering.saved(), &saved);
+                }
+                let changes = numbering.advance(now.clone());
+                if tell {
+                    for sequence in numbering.bury() {
+                        client.remove(sequence as usize - 1);
+                    }
+                }
+                client.extend(changes.new.iter().map(|uid| (*uid, now.get(*uid).unwrap().modseq)));
+                for uid in changes.changed {
+                    let known = client.iter_mut().find(|(known, _)| *known == uid).unwrap();
+                    known.1 = now.get(uid).unwrap().modseq;
+                }
+                prop_assert_eq!(client.len(), numbering.count() as usize);
+                for (sequence, record) in numbering.iter() {
+                    prop_assert_eq!(client[sequence as usize - 1], (record.uid, record.modseq));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_is_not_taken_over() {
+        let adoption = |uids: &str| Adoption {
+            name: "user.fred".into(),
+            uniqueid: "u".into(),
+            uidvalidity: 7,
+            modseq: 1,
+            complete: 1,
+            keywords: 0,
+            examined: false,
+            annotate: false,
+            uids: set(uids).resolve(u32::MAX),
+            ghosts: Ranges::default(),
+            recent: Ranges::default(),
+            recent_until: 0,
+            saved: Ranges::default(),
+        };
+        let now = view(&[1, 2, 3]);
+        assert!(Numbering::adopted(&now, &adoption("1:3,5")).is_some());
+        // Four thousand million messages that are gone.
+        assert!(Numbering::adopted(&now, &adoption("1:4294967295")).is_none());
     }
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use protocol::acl::{Rights, Who};
+use protocol::imap::command::adopt::Adoption;
 use protocol::imap::command::annotate::print_names;
 use protocol::imap::command::copy::print_expunge;
 use protocol::imap::command::fetch::{Handle, Value, print_end, print_start};
 use protocol::imap::command::select::{Count, print_flags, print_vanished};
 use protocol::imap::enabled::Manner;
-use protocol::imap::{Code, Flag, Reply};
+use protocol::imap::{Code, Flag, Refusal, Reply};
 use protocol::name::MailboxName;
 use work::aside::weighed;
 
@@ -101,6 +102,63 @@ impl Selected {
         };
         selected.find_recent();
         Ok(selected)
+    }
+
+    /// Goes on with a mailbox that the client has open on the server that had it before, as it knows it; none: it is not that
+    /// mailbox, or cannot have been so.
+    pub async fn adopt(
+        store: &Store,
+        mailbox: Arc<Mailbox>,
+        user: &str,
+        rights: Rights,
+        adoption: Adoption,
+    ) -> Result<Option<Selected>, Stop> {
+        let now = mailbox.view();
+        let is_it = mailbox.uniqueid() == adoption.uniqueid && now.uidvalidity == adoption.uidvalidity;
+        let name = MailboxName::parse(&adoption.name).map_err(|_| Refusal::BadName)?;
+        if !is_it {
+            return Ok(None);
+        }
+        let mut selected = Selected::open(store, name, mailbox, user, rights, adoption.examined).await?;
+        let adopted =
+            weighed(now.exists(), move || Numbering::adopted(&now, &adoption).map(|n| (n, adoption))).await;
+        let Some((numbering, adoption)) = adopted else { return Ok(None) };
+        let told = numbering.view().keywords().iter().filter(|word| !word.is_empty()).count();
+        selected.keywords = match told == adoption.keywords {
+            true => numbering.view().keyword_changes(),
+            // Another number than any: it is told of all.
+            false => numbering.view().keyword_changes().wrapping_sub(1),
+        };
+        selected.numbering = numbering;
+        selected.annotate = adoption.annotate;
+        selected.marks.recent = Arc::new(adoption.recent.iter().collect());
+        selected.recent_until = adoption.recent_until;
+        if let Some(seen) = &mut selected.marks.seen {
+            let seen = Arc::make_mut(seen);
+            seen.recentuid = seen.recentuid.max(adoption.recent_until);
+        }
+        Ok(Some(selected))
+    }
+
+    /// What [`Selected::adopt`] needs elsewhere.
+    pub fn adoption(&self) -> Adoption {
+        let view = self.view();
+        let (uids, ghosts) = self.numbering.counted();
+        Adoption {
+            name: self.name.to_string(),
+            uniqueid: self.mailbox.uniqueid(),
+            uidvalidity: view.uidvalidity,
+            modseq: view.modseq(),
+            complete: self.numbering.complete(),
+            keywords: view.keywords().iter().filter(|word| !word.is_empty()).count(),
+            examined: self.examined,
+            annotate: self.annotate,
+            uids,
+            ghosts,
+            recent: self.marks.recent.iter().copied().collect(),
+            recent_until: self.recent_until,
+            saved: self.numbering.saved().clone(),
+        }
     }
 
     /// Looks whether the mailbox has another ACL since the last time, and takes over what it grants now.

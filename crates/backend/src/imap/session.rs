@@ -21,7 +21,8 @@ use work::aside::weighed;
 use super::cmd;
 use super::conn::{Conn, Gone};
 use super::limits::{
-    BEFORE_LOGIN, COMMAND, COMMAND_BEFORE_LOGIN, LAST_COMMAND, UNASKED, WRONG, WRONG_BEFORE_LOGIN, rows,
+    ADOPTED, BEFORE_LOGIN, COMMAND, COMMAND_BEFORE_LOGIN, LAST_COMMAND, UNASKED, WRONG, WRONG_BEFORE_LOGIN,
+    rows,
 };
 use super::notify::{Notify, due};
 use super::numbering::Target;
@@ -39,6 +40,8 @@ pub struct Session {
     /// Who is logged in.
     pub user: Option<User>,
     pub selected: Option<Selected>,
+    /// The server that the mailbox which was open has moved to, and the frontend goes on at: it was just told.
+    moved: Option<String>,
     pub enabled: Enabled,
     /// What is told without being asked for, since the client's NOTIFY; none: as ever.
     pub notify: Option<Notify>,
@@ -69,6 +72,7 @@ impl Session {
             server,
             user: None,
             selected: None,
+            moved: None,
             enabled: Enabled::default(),
             notify: None,
             over: false,
@@ -270,7 +274,8 @@ impl Session {
             return Ok(());
         }
         let announce = match &body {
-            Body::Logout => Announce::Nothing,
+            // The client has asked something else, which the frontend is to ask here next.
+            Body::Logout | Body::XAdopt(_) => Announce::Nothing,
             Body::Idle if self.waits_for_nothing() => Announce::Nothing,
             Body::Copy(_) | Body::Select(_) => Announce::All,
             // The client counts messages in what it sends next: none may go away (RFC 3501 section 7.4.1).
@@ -295,8 +300,15 @@ impl Session {
             if self.over {
                 return Ok(());
             }
+            if let Some(server) = self.moved.take() {
+                // Not done here: the frontend asks there.
+                return self.answer(&tag, Err(Refusal::MovedTo(server).into()), Announce::Nothing).await;
+            }
         }
-        let selects = matches!(body, Body::Select(_) | Body::Close | Body::Unselect | Body::XClient(_));
+        let selects = matches!(
+            body,
+            Body::Select(_) | Body::Close | Body::Unselect | Body::XClient(_) | Body::XAdopt(_)
+        );
         let outcome = if self.user.is_none() && !body.before_login() {
             Err(Stop::Refused(Refusal::NotLoggedIn))
         } else if self.manner().uid_only && body.names_numbers() {
@@ -328,6 +340,7 @@ impl Session {
             Err(Stop::Gone(gone)) => return Err(gone),
         };
         self.announce(announce).await?;
+        self.moved = None;
         reply.write(Some(tag), self.conn.out());
         if reply.code != Some(Code::UidRequired) {
             self.note(reply.kind);
@@ -356,14 +369,40 @@ impl Session {
         };
         let (selected, out, new) = weighed(weight, tell).await;
         self.conn.put(out);
-        if selected.is_gone() {
-            self.conn.put(Bye::new("Mailbox has been deleted or renamed").line());
+        if let Some((told, server)) = self.handed_over(&selected).await {
+            self.conn.put(told.line(None));
+            self.moved = Some(server);
+        } else if selected.is_gone() {
+            self.conn.put(match selected.mailbox.moved_to() {
+                Some(_) => {
+                    Bye::new("Mailbox has been moved to another server").code(Code::Unavailable).line()
+                }
+                None => Bye::new("Mailbox has been deleted or renamed").line(),
+            });
             self.over = true;
         } else {
             self.selected = Some(selected);
             self.tell_new(new).await?;
         }
         self.conn.relieve().await
+    }
+
+    /// What a frontend of ours is told of a mailbox that has moved to another server, so that it goes on there: its client need not
+    /// notice. Others hear a BYE.
+    async fn handed_over(&self, selected: &Selected) -> Option<(Reply, String)> {
+        let server = selected.mailbox.moved_to().filter(|_| selected.mailbox.view().gone)?;
+        if !self.server.seat.origin().is_some_and(|origin| origin.adopts) || self.notify.is_some() {
+            return None;
+        }
+        let (view, numbering) = (selected.view().exists(), selected.adoption());
+        let state = weighed(view, move || numbering.to_string()).await;
+        if state.len() > ADOPTED {
+            rows::ADOPTED
+                .met("a session has a mailbox open that has moved, and too many gaps to go on: it ends");
+            return None;
+        }
+        info!(mailbox = %selected.name, to = server, "the open mailbox has moved: the session goes on there");
+        Some((Reply::told(Code::XMoved(format!("{server} {state}"))), server))
     }
 
     /// Rights that were taken away since the last command are gone at this one (RFC 4314 section 5.1.1 leaves the
@@ -516,6 +555,7 @@ impl Session {
             Body::XClient(origin) => cmd::node::xclient(self, origin).await,
             Body::XKick(name) => cmd::node::xkick(self, &name),
             Body::XTake(uids) => cmd::node::xtake(self, uids).await,
+            Body::XAdopt(adoption) => cmd::node::xadopt(self, *adoption).await,
             Body::MupdatePush(name) => cmd::mailbox::mupdate_push(self, &name).await,
             Body::Subscribe(name) => cmd::subscribe::subscribe(self, &name, true).await,
             Body::Unsubscribe(name) => cmd::subscribe::subscribe(self, &name, false).await,

@@ -453,6 +453,64 @@ async fn what_a_frontend_takes_for_a_move_is_told_and_nobody_else_takes_anything
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_frontend_goes_on_with_a_mailbox_that_has_come_from_another_backend_and_nobody_else_does() {
+    let node = Node::start().await;
+    let mut fred = opened(&node, 4, "").await;
+    fred.send(b"a STATUS INBOX (MAILBOXID UIDVALIDITY)\r\n").await;
+    let status = fred.until("* STATUS").await;
+    let between = |from: &str, to: &str| {
+        let rest = status.split_once(from).unwrap().1;
+        rest.split_once(to).unwrap().0.to_owned()
+    };
+    let (id, uidvalidity) = (between("MAILBOXID (", ")"), between("UIDVALIDITY ", ")"));
+    fred.talk("S: a OK Completed").await;
+    // user.fred: the client has heard of three messages, of the second not that it is gone, and of no change after the third.
+    let state = |uids: &str| format!("757365722e66726564 {id} {uidvalidity} 5 5 0 - {uids} 1:4 9 1,3");
+    fred.talk(&format!("C: b XADOPT {}\nS: b BAD Unrecognized command", state("1,3 2"))).await;
+    fred.talk("C: c STORE 2 +FLAGS.SILENT (\\Deleted)\nS: c OK …\nC: d EXPUNGE\nS: * 2 EXPUNGE\nS: d OK …")
+        .await;
+    let mut proxy = node.connect().await;
+    proxy
+        .talk(
+            "C: l AUTHENTICATE PLAIN ZnJlZABwcm94eQBzZWNyZXQ=\nS: l OK [CAPABILITY …XADOPT…] User logged in…",
+        )
+        .await;
+    for wrong in ["nonsense".to_owned(), state("1:* -"), format!("{} more", state("1 -"))] {
+        proxy.talk(&format!("C: w XADOPT {wrong}\nS: w BAD Invalid state in Xadopt")).await;
+    }
+    let other = state("1,3 2").replace(&id, "another");
+    proxy.talk(&format!("C: x XADOPT {other}\nS: x NO [NONEXISTENT] Mailbox does not exist")).await;
+    proxy
+        .talk(&format!(
+            r#"
+            C: a XADOPT {}
+            S: a OK Completed
+            C: b FETCH 3 UID
+            S: * 4 EXISTS
+            S: * 3 RECENT
+            S: * 3 FETCH (UID 3)
+            S: b OK Completed
+            C: c UID SEARCH $
+            S: * SEARCH 1 3
+            S: c OK Completed
+            C: d NOOP
+            S: * 2 EXPUNGE
+            S: d OK Completed
+            C: e FETCH 1:* UID
+            S: * 1 FETCH (UID 1)
+            S: * 2 FETCH (UID 3)
+            S: * 3 FETCH (UID 4)
+            S: e OK Completed
+            C: f XADOPT {}
+            S: f NO The session is not at rest
+            "#,
+            state("1,3 2"),
+            state("1,3 2"),
+        ))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_of_imap4rev2_says_and_hears_names_in_utf8_and_others_as_before() {
     let node = Node::start().await;
     let mut new = node.login("fred").await;

@@ -35,13 +35,13 @@ pub async fn idle(s: &mut Session) -> Outcome {
 
 /// The backend idles, and says what happens.
 async fn relayed(s: &mut Session, server: &str) -> Result<bool, Stop> {
-    let id = s.up(server, Link::begin_idle)?;
+    let (mut id, mut server) = (s.up(server, Link::begin_idle)?, server.to_owned());
     let (mut idling, mut done) = (false, None);
     let since = Instant::now();
     loop {
         while s.client.peer.has_room() {
-            let link = s.links.get_mut(server).ok_or_else(|| lost(server, "closed"))?;
-            match link.event().map_err(|why| lost(server, &why.to_string()))? {
+            let link = s.links.get_mut(&server).ok_or_else(|| lost(&server, "closed"))?;
+            match link.event().map_err(|why| lost(&server, &why.to_string()))? {
                 Some(Event::Untagged(bytes)) => s.client.pass_on(bytes, link.wire.between_responses()),
                 Some(Event::Continuation(_)) if !idling => {
                     idling = true;
@@ -50,17 +50,24 @@ async fn relayed(s: &mut Session, server: &str) -> Result<bool, Stop> {
                 Some(Event::Done(of, _)) if of == id => {
                     return match done {
                         Some(done) => Ok(done),
-                        None => refused(s, server, idling).await,
+                        None => refused(s, &server, idling).await,
                     };
                 }
                 // It says why: a kick, a mailbox that is gone.
                 Some(Event::Bye(line)) => return Err(Stop::Bye(Bye::new(bye_text(&line)))),
                 Some(_) => {}
-                None if link.peer.ended => return Err(lost(server, "closed by the server")),
+                None if link.peer.ended => return Err(lost(&server, "closed by the server")),
                 None => break,
             }
         }
-        let whole = s.links.get_mut(server).is_some_and(|link| link.wire.between_responses());
+        if idling && s.follow_selected().await? {
+            if let Some(done) = done {
+                return Ok(done);
+            }
+            server = s.selected_server().map(str::to_owned).ok_or_else(Stop::lost)?;
+            id = s.up(&server, Link::begin_idle)?;
+        }
+        let whole = s.links.get_mut(&server).is_some_and(|link| link.wire.between_responses());
         if idling && done.is_none() && whole && s.client.peer.has_room() {
             s.tell_news().await?;
         }
@@ -69,16 +76,16 @@ async fn relayed(s: &mut Session, server: &str) -> Result<bool, Stop> {
             && let Some(piece) = s.client.poll_piece()?
         {
             done = Some(is_done(s, piece).await?);
-            s.up(server, Link::done)?;
+            s.up(&server, Link::done)?;
         }
         if done.is_none() && s.client.peer.ended {
             return Err(client_gone());
         }
         // Until DONE there is nothing to wait for but news; afterwards the backend must answer.
         if done.is_some() || !idling {
-            s.step(server).await?;
+            s.step(&server).await?;
         } else {
-            rest(s, Some(server), since, Duration::MAX, whole).await?;
+            rest(s, Some(&server), since, Duration::MAX, whole).await?;
         }
     }
 }

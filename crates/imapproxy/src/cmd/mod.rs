@@ -110,6 +110,10 @@ async fn serve_where_it_is(s: &mut Session, head: Head, first: Piece) -> Outcome
     for _ in 0..MOVED {
         let kept = wanted.kept();
         let outcome = serve(s, wanted).await;
+        // Not while its end is not known: whoever is gone needs no mailbox.
+        if !matches!(outcome, Err(Stop::Bye(_) | Stop::Client(_))) {
+            s.follow_selected().await?;
+        }
         if !has_moved(&outcome) {
             return outcome;
         }
@@ -307,6 +311,7 @@ async fn serve(s: &mut Session, wanted: Wanted) -> Outcome {
         | Body::LocalDelete(_)
         | Body::XClient(_)
         | Body::XKick(_)
-        | Body::XTake(_) => Err(Refusal::Unrecognized.into()),
+        | Body::XTake(_)
+        | Body::XAdopt(_) => Err(Refusal::Unrecognized.into()),
     }
 }

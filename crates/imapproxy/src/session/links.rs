@@ -249,6 +249,11 @@ impl Session {
         self.replay(server).await
     }
 
+    /// What backends of ours are told of this session.
+    fn origin(&self) -> Origin {
+        Origin { adopts: true, ..self.seat.as_origin(&self.listener.imapd().servername) }
+    }
+
     /// How to get a connection to a backend.
     pub fn way(&self, server: &str) -> Result<Way, Stop> {
         let user = self.user()?;
@@ -257,7 +262,7 @@ impl Session {
             server: server.to_owned(),
             user: user.id().to_owned(),
             may_be_parked: parked::is_for(&user.login),
-            origin: self.seat.as_origin(&self.listener.imapd().servername).command(),
+            origin: self.origin().command(),
         })
     }
 
@@ -287,7 +292,7 @@ impl Session {
         let user = self.user.as_ref().filter(|user| leaves_nothing && parked::is_for(&user.login));
         let stop = self.seat.stop();
         let Some(user) = user.filter(|_| !stop.is_cancelled()) else { return self.links.close() };
-        let origin = Origin { parked: true, ..self.seat.as_origin(&self.listener.imapd().servername) };
+        let origin = Origin { parked: true, ..self.origin() };
         for (server, link) in self.links.take_all() {
             self.node.parked.park(&server, user.id(), link, &origin);
         }
@@ -299,7 +304,7 @@ impl Session {
 
     /// Tells a backend of ours whose session this is. It goes out with what comes next, and nobody waits for the answer.
     fn tell_origin(&mut self, server: &str) -> Result<(), Stop> {
-        let origin = self.seat.as_origin(&self.listener.imapd().servername);
+        let origin = self.origin();
         let Some(link) = self.links.get_mut(server).filter(|link| link.capabilities.has("XCLIENT")) else {
             return Ok(());
         };

@@ -11,6 +11,7 @@
 
 mod announce;
 pub mod client;
+mod follow;
 pub mod gather;
 pub mod link;
 pub mod links;

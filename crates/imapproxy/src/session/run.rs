@@ -121,6 +121,9 @@ impl Session {
         let idle_since = Instant::now();
         loop {
             let clear = self.pass_on_news()?;
+            if clear {
+                self.follow_selected().await?;
+            }
             if let Some(text) =
                 self.links.kicked(self.selected.as_ref().map(|selected| selected.server.as_str()))
             {

@@ -487,3 +487,65 @@ async fn a_command_follows_a_mailbox_that_moves_under_it() {
     assert_eq!(be0.heard().iter().filter(|command| command.starts_with("STATUS")).count(), 3);
     client.ok("NOOP").await;
 }
+
+/// Has given its mailbox away, and says so as soon as it is asked anything.
+fn has_moved(command: &str) -> String {
+    match command.split(' ').next().unwrap_or_default() {
+        "SELECT" => plain(command),
+        "IDLE" => "+ idling\r\n".into(),
+        "STORE" => {
+            "* 1 EXPUNGE\r\n* OK [XMOVED be1 75 u-1 7 9 9 0 - 2 - - 0 -] gone\r\n$ NO [XMOVED be1] gone\r\n"
+                .into()
+        }
+        _ => "$ OK Completed\r\n".into(),
+    }
+}
+
+fn takes_over(command: &str) -> String {
+    match command {
+        "IDLE" => "+ idling\r\n* 3 EXISTS\r\n".into(),
+        "STORE 1 +FLAGS (x)" => "* 1 FETCH (FLAGS (x))\r\n$ OK done\r\n".into(),
+        _ => plain(command),
+    }
+}
+
+#[tokio::test]
+async fn a_session_goes_on_where_its_open_mailbox_has_moved() {
+    let (be0, be1) = (Backend::start(has_moved).await, Backend::start(takes_over).await);
+    let world = World::new(&[&be0, &be1], &[("user.fred", 0)], "").await;
+    let mut client = world.fred().await;
+    client.ok("SELECT INBOX").await;
+    world.place("user.fred", 1).await;
+    let lines = client.ask("STORE 1 +FLAGS (x)").await;
+    assert_eq!(lines, ["* 1 EXPUNGE", "* 1 FETCH (FLAGS (x))", "t OK done"]);
+    let heard = be1.heard();
+    let commands: Vec<&str> = heard.iter().map(String::as_str).filter(|c| !c.starts_with("AUTH")).collect();
+    assert_eq!(commands, ["XADOPT 75 u-1 7 9 9 0 - 2 - - 0 -", "STORE 1 +FLAGS (x)"]);
+    client.ok("NOOP").await;
+    assert!(be1.has_heard("NOOP") && !be0.has_heard("NOOP"));
+}
+
+#[tokio::test]
+async fn an_idling_client_goes_on_idling_where_its_mailbox_has_moved() {
+    let (be0, be1) = (Backend::start(has_moved).await, Backend::start(takes_over).await);
+    let world = World::new(&[&be0, &be1], &[("user.fred", 0)], "").await;
+    let mut client = world.fred().await;
+    client.ok("SELECT INBOX").await;
+    client.send("i IDLE\r\n").await;
+    assert_eq!(client.line().await, "+ idling");
+    world.place("user.fred", 1).await;
+    be0.say("* OK [XMOVED be1 75 u-1 7 9 9 0 - 2 - - 0 -] gone\r\n");
+    assert_eq!(client.line().await, "* 3 EXISTS");
+    assert!(be1.heard().ends_with(&["XADOPT 75 u-1 7 9 9 0 - 2 - - 0 -".to_owned(), "IDLE".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_backend_that_only_says_that_a_mailbox_has_moved_sends_nobodys_login_anywhere() {
+    let (be0, be1) = (Backend::start(has_moved).await, Backend::start(takes_over).await);
+    let world = World::new(&[&be0, &be1], &[("user.fred", 0)], "").await;
+    let mut client = world.fred().await;
+    client.ok("SELECT INBOX").await;
+    let lines = client.ask("STORE 1 +FLAGS (x)").await;
+    assert!(lines.iter().any(|line| line.starts_with("* BYE ")), "{lines:?}");
+    assert_eq!(be1.connections.load(std::sync::atomic::Ordering::Relaxed), 0);
+}

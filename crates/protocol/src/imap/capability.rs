@@ -292,6 +292,7 @@ pub const TABLE: &[Capability] = &[
     stores("SORT=UID"),
     stores("THREAD=REFS"),
     others("X-CREATEDMODSEQ"),
+    Capability { frontend: Frontend::Lacks, ..both("XADOPT", AfterLogin, Some(Need::Proxy)) },
     Capability { frontend: Frontend::Lacks, ..both("XCLIENT", AfterLogin, Some(Need::Proxy)) },
     Capability { frontend: Frontend::Lacks, ..both("XCLIENT=PARKED", AfterLogin, Some(Need::Proxy)) },
     both("XLIST", AfterLogin, None),
@@ -319,7 +320,7 @@ mod tests {
          QUOTA=RES-MESSAGE QUOTA=RES-ANNOTATION-STORAGE QUOTA=RES-MAILBOX QUOTASET REPLACE RIGHTS=kxten SASL-IR SAVEDATE SEARCH=FUZZY \
          SEARCHRES SORT SORT=DISPLAY SPECIAL-USE STARTTLS STATUS=SIZE THREAD=ORDEREDSUBJECT THREAD=REFERENCES UIDBATCHES UIDONLY \
          UIDPLUS UNAUTHENTICATE UNSELECT URL-PARTIAL UTF8=ACCEPT WITHIN DIGEST=SHA1 MUPDATE= SORT=MODSEQ SORT=UID THREAD=REFS X-CREATEDMODSEQ \
-         XCLIENT XCLIENT=PARKED XLIST XTAKE";
+         XADOPT XCLIENT XCLIENT=PARKED XLIST XTAKE";
 
     #[test]
     fn the_words_stand_in_the_order_of_cyrus() {
@@ -364,7 +365,7 @@ mod tests {
         let after = after.replace(" IMAP4rev2 ", " ");
         assert!(
             after.starts_with("IMAP4rev1 ACL ANNOTATE-EXPERIMENT-1 APPENDLIMIT=100 BINARY ")
-                && after.ends_with(" XCLIENT XCLIENT=PARKED XLIST XTAKE")
+                && after.ends_with(" XADOPT XCLIENT XCLIENT=PARKED XLIST XTAKE")
         );
         assert!(!after.contains("COMPRESS") && !after.contains("AUTH=") && !after.contains("SASL-IR"));
     }

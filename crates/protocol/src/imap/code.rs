@@ -67,6 +67,14 @@ impl Heard {
     }
 }
 
+/// Where the selected mailbox has moved, as a backend of ours says to a frontend that goes after it (`* OK [XMOVED server state] …`): the
+/// server, and the state, for XADOPT.
+pub fn moved(line: &[u8]) -> Option<(String, String)> {
+    let (name, words) = Cursor::new(line.get(b"* OK ".len()..)?, Limits::NONE).read(code).ok()?;
+    let (server, state) = words.filter(|_| name.eq_ignore_ascii_case("XMOVED"))?.split_once(' ')?;
+    Some((server.to_owned(), state.to_owned()))
+}
+
 /// What follows `wanted` and the blank behind it, where a text begins with it.
 pub fn without<'a>(text: &'a [u8], wanted: &Code) -> Option<&'a [u8]> {
     let mut at = Cursor::new(text, Limits::NONE);

@@ -182,6 +182,19 @@ impl FromIterator<u32> for Ranges {
     }
 }
 
+/// Of ascending ranges that do not touch.
+impl FromIterator<(u32, u32)> for Ranges {
+    fn from_iter<I: IntoIterator<Item = (u32, u32)>>(ranges: I) -> Ranges {
+        Ranges(ranges.into_iter().collect())
+    }
+}
+
+impl fmt::Display for Ranges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        UidSet::fmt_ranges(&self.0, f)
+    }
+}
+
 /// UIDs (or numbers) in an answer, in the order they were pushed: `304,319:320`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UidSet(Vec<(u32, u32)>);
@@ -221,7 +234,13 @@ impl FromIterator<(u32, u32)> for UidSet {
 
 impl fmt::Display for UidSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, &(first, last)) in self.0.iter().enumerate() {
+        UidSet::fmt_ranges(&self.0, f)
+    }
+}
+
+impl UidSet {
+    fn fmt_ranges(ranges: &[(u32, u32)], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, &(first, last)) in ranges.iter().enumerate() {
             let comma = if at > 0 { "," } else { "" };
             match first == last {
                 true => write!(f, "{comma}{first}")?,

@@ -85,6 +85,7 @@ fn commands_that_clients_send() {
         "a1 XCLIENT SESSION=x PARKED=yes\r\n",
         "a1 XKICK \"fred\"\r\n",
         "a1 XTAKE 1,4:9\r\n",
+        "a1 XADOPT 75 u-1 7 90 90 2 E 1:5,9 7 9 9 -\r\n",
         "a1 IDLE\r\n",
         "a1 NOOP \r\n",
     ] {

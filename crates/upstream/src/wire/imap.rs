@@ -129,6 +129,7 @@ pub struct Wire {
     down: Scanner,
     /// It said BYE, or something that was not asked for.
     over: bool,
+    moved: Option<Bytes>,
 }
 
 impl Wire {
@@ -138,7 +139,15 @@ impl Wire {
             let _ = write!(text, "{byte:02X}");
             text
         });
-        Wire { secret, next: 0, open: VecDeque::new(), up: Up::Rest, down: Scanner::default(), over: false }
+        Wire {
+            secret,
+            next: 0,
+            open: VecDeque::new(),
+            up: Up::Rest,
+            down: Scanner::default(),
+            over: false,
+            moved: None,
+        }
     }
 
     /// Begins a command: its tag and a blank. `client` is the tag by which the client knows it.
@@ -235,49 +244,67 @@ impl Wire {
 
     /// What the backend said next, consumed from `input`; `None` when more bytes are needed.
     pub fn next(&mut self, input: &mut BytesMut) -> Result<Option<Event>, OutOfStep> {
-        let reply = self.down.next(input, self.secret.as_bytes()).inspect_err(|_| self.over = true)?;
-        Ok(Some(match reply {
-            None => return Ok(None),
-            Some(Reply::Untagged(bytes)) => Event::Untagged(bytes),
-            Some(Reply::Quoting(before)) => match self.quoted(&before, input)? {
-                Some(bytes) => Event::Untagged(bytes),
+        loop {
+            let reply = self.down.next(input, self.secret.as_bytes()).inspect_err(|_| self.over = true)?;
+            return Ok(Some(match reply {
                 None => return Ok(None),
-            },
-            Some(Reply::Continuation(line)) => {
-                self.continued()?;
-                Event::Continuation(line)
-            }
-            Some(Reply::Bye(line)) => {
-                self.over = true;
-                Event::Bye(line)
-            }
-            Some(Reply::Tagged(line)) => {
-                let (id, answer) = self.answered(&line)?;
-                Event::Done(id, answer)
-            }
-        }))
+                Some(Reply::Untagged(bytes)) => Event::Untagged(bytes),
+                Some(Reply::Quoting(before)) => match self.quoted(&before, input)? {
+                    Some(bytes) => Event::Untagged(bytes),
+                    None => return Ok(None),
+                },
+                Some(Reply::Continuation(line)) => {
+                    self.continued()?;
+                    Event::Continuation(line)
+                }
+                Some(Reply::Bye(line)) => {
+                    self.over = true;
+                    Event::Bye(line)
+                }
+                Some(Reply::Moved(line)) => {
+                    self.moved = Some(line);
+                    continue;
+                }
+                Some(Reply::Tagged(line)) => {
+                    let (id, answer) = self.answered(&line)?;
+                    Event::Done(id, answer)
+                }
+            }));
+        }
     }
 
     /// The same, one line or one run of a literal at a time.
     pub fn part(&mut self, input: &mut BytesMut) -> Result<Option<Part>, OutOfStep> {
-        let piece = self.down.piece(input).inspect_err(|_| self.over = true)?;
-        Ok(Some(match piece {
-            None => return Ok(None),
-            Some(Piece::Line(line, literal)) => Part::Line(line, literal),
-            Some(Piece::Data(bytes, rest)) => Part::Data(bytes, rest),
-            Some(Piece::Continuation(line)) => {
-                self.continued()?;
-                Part::Continuation(line)
-            }
-            Some(Piece::Bye(line)) => {
-                self.over = true;
-                Part::Bye(line)
-            }
-            Some(Piece::Tagged(line)) => {
-                let (id, answer) = self.answered(&line)?;
-                Part::Done(id, answer)
-            }
-        }))
+        loop {
+            let piece = self.down.piece(input).inspect_err(|_| self.over = true)?;
+            return Ok(Some(match piece {
+                None => return Ok(None),
+                Some(Piece::Line(line, literal)) => Part::Line(line, literal),
+                Some(Piece::Data(bytes, rest)) => Part::Data(bytes, rest),
+                Some(Piece::Continuation(line)) => {
+                    self.continued()?;
+                    Part::Continuation(line)
+                }
+                Some(Piece::Bye(line)) => {
+                    self.over = true;
+                    Part::Bye(line)
+                }
+                Some(Piece::Moved(line)) => {
+                    self.moved = Some(line);
+                    continue;
+                }
+                Some(Piece::Tagged(line)) => {
+                    let (id, answer) = self.answered(&line)?;
+                    Part::Done(id, answer)
+                }
+            }));
+        }
+    }
+
+    /// The line by which the backend has said that it has given the selected mailbox away (`* OK [XMOVED server …] …`), once. It is
+    /// among no events: clients must not see it.
+    pub fn take_moved(&mut self) -> Option<Bytes> {
+        self.moved.take()
     }
 
     /// The beginning of a line that quotes a tag of ours, with the client's in its place.

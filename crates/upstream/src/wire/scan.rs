@@ -2,7 +2,7 @@
 //!
 //! A proxy needs to know of a response only where it ends and whether it is the tagged line that ends a command; so
 //! the scanner looks at the first byte of each line, counts literals, and hands out everything else as runs of bytes
-//! to be copied. Lines may have any length: nothing but tagged lines, continuations, BYE and the beginning of a line
+//! to be copied. Lines may have any length: nothing but tagged lines, continuations, BYE, XMOVED and the beginning of a line
 //! that quotes a tag of ours is ever held.
 
 use bytes::{Bytes, BytesMut};
@@ -24,6 +24,8 @@ pub(super) enum Reply {
     Continuation(Bytes),
     /// A whole `* BYE …` line: the backend's good-bye is not always the client's.
     Bye(Bytes),
+    /// A whole `* OK [XMOVED …` line: said to us, and to no client.
+    Moved(Bytes),
 }
 
 /// One line or one run of a literal's bytes, for those who read responses instead of copying them.
@@ -36,6 +38,7 @@ pub(super) enum Piece {
     Tagged(Bytes),
     Continuation(Bytes),
     Bye(Bytes),
+    Moved(Bytes),
 }
 
 /// Cuts the bytes from one backend. Append what was read to a buffer, call [`Scanner::next`] until it gives `None`.
@@ -89,6 +92,7 @@ impl Scanner {
             Held::Nothing => Ok(None),
             Held::Line => Ok(take_line(buf)?.map(|line| match line.first() {
                 Some(b'+') => Reply::Continuation(line),
+                Some(b'*') if is_moved(&line) => Reply::Moved(line),
                 Some(b'*') => Reply::Bye(line),
                 _ => Reply::Tagged(line),
             })),
@@ -126,6 +130,7 @@ impl Scanner {
                 Piece::Line(line, literal)
             }
             (_, Some(b'+')) => Piece::Continuation(line),
+            (_, Some(b'*')) if is_moved(&line) => Piece::Moved(line),
             (_, Some(b'*')) => Piece::Bye(line),
             _ => Piece::Tagged(line),
         }))
@@ -228,10 +233,15 @@ fn begin(line: &[u8]) -> Option<Begin> {
     }
     let kind = start.get(2..).unwrap_or_default().split(|b| b" \r\n".contains(b)).next();
     let is = |word: &str| kind.is_some_and(|kind| kind.eq_ignore_ascii_case(word.as_bytes()));
-    if is("BYE") {
+    if is("BYE") || is_moved(line) {
         return Some(Begin::Held);
     }
     Some(Begin::Untagged { status: is("OK") || is("NO") || is("BAD") || is("PREAUTH") })
+}
+
+/// Whether a line begins as one that says where the selected mailbox has moved.
+fn is_moved(line: &[u8]) -> bool {
+    line.get(..MOVED.len()).is_some_and(|start| start.eq_ignore_ascii_case(MOVED))
 }
 
 enum Quotes {
@@ -267,8 +277,9 @@ pub(super) fn words(line: &[u8]) -> (&[u8], &[u8]) {
     (line.get(..blank).unwrap_or_default(), line.get(blank + 1..).unwrap_or_default())
 }
 
-/// `* PREAUTH ` and a little.
+/// `* PREAUTH ` and a little; [`MOVED`].
 const KIND_MAX: usize = 12;
+const MOVED: &[u8] = b"* OK [XMOVED";
 /// A tag stands near the beginning of a line that quotes it: the keyword, some brackets, the tag.
 const QUOTE_MAX: usize = 80;
 /// More digits than any number of a command has.
@@ -392,7 +403,7 @@ mod tests {
                 while let Some(piece) = scanner.piece(&mut buf).unwrap() {
                     match piece {
                         Piece::Line(bytes, _) | Piece::Data(bytes, _) => read.extend_from_slice(&bytes),
-                        Piece::Tagged(_) | Piece::Continuation(_) | Piece::Bye(_) => {}
+                        Piece::Tagged(_) | Piece::Continuation(_) | Piece::Bye(_) | Piece::Moved(_) => {}
                     }
                 }
             }

@@ -19,20 +19,27 @@ impl Session {
     pub fn find(&self, external: &str) -> Result<(MailboxName, String, Rights), Stop> {
         let user = self.user()?;
         let name = user.internal(external, &self.server.namespace)?;
+        let (acl, rights) = self.rights_on(&name)?;
+        Ok((name, acl, rights))
+    }
+
+    /// The ACL of the mailbox of an internal name, and the user's rights on it, as [`Session::find`] gives them.
+    pub fn rights_on(&self, name: &MailboxName) -> Result<(String, Rights), Stop> {
+        let user = self.user()?;
         let nothing = || Stop::from(Refusal::NoMailbox);
-        let entry = self.server.store.list().get(&name).map_err(unlisted)?;
-        let entry = entry.ok_or_else(|| self.server.store.absence(&name, user.who(), user.is_admin()))?;
+        let entry = self.server.store.list().get(name).map_err(unlisted)?;
+        let entry = entry.ok_or_else(|| self.server.store.absence(name, user.who(), user.is_admin()))?;
         if !entry.is_active() {
             return Err(Refusal::Reserved.into());
         }
-        let mut rights = self.server.store.rights(&name, &entry.acl, user.who());
+        let mut rights = self.server.store.rights(name, &entry.acl, user.who());
         if user.is_admin() {
             rights = rights | Rights::LOOKUP | Rights::ADMIN;
         }
         if rights.is_empty() {
             return Err(nothing());
         }
-        Ok((name, entry.acl.to_string(), rights))
+        Ok((entry.acl.to_string(), rights))
     }
 
     /// The same of a mailbox that messages are to go into: one that is missing, and that the client may create, is told so (as Cyrus

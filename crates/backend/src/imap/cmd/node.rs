@@ -1,19 +1,21 @@
 //! What a frontend of this project has to say beside its clients' commands: XCLIENT, where a session comes from, XKICK, who
-//! is to go, and XTAKE, which messages have gone to another backend. Announced to, and served for, those alone whom `proxyservers` lists; XKICK for admins too.
+//! is to go, XTAKE, which messages have gone to another backend, and XADOPT, how a session goes on whose mailbox has come from one. Announced to, and served for, those alone whom `proxyservers` lists; XKICK for admins too.
 //!
 //! A frontend may keep its connection when a session of its client has ended, and take it for the same user's next one: XCLIENT
 //! with PARKED, which leaves the open mailbox as UNSELECT does, then with the next session's name. The session here is the judge of
 //! whether there is anything of the one that the other would meet.
 
 use protocol::acl::Rights;
+use protocol::imap::command::adopt::Adoption;
 use protocol::imap::refusal::require;
 use protocol::imap::{Code, Refusal, Reply, SequenceSet, UidSet};
+use protocol::name::MailboxName;
 use protocol::origin::Origin;
 use tracing::{debug, info};
 
 use super::select;
 use crate::imap::reply::{Outcome, Stop};
-use crate::imap::selected::Announce;
+use crate::imap::selected::{Announce, Selected};
 use crate::imap::session::{ClientId, Session};
 
 pub async fn xclient(session: &mut Session, origin: Origin) -> Outcome {
@@ -68,6 +70,26 @@ pub fn xkick(session: &mut Session, name: &str) -> Outcome {
         info!("kick {name}: {ended} sessions end");
     }
     Ok(Reply::ok(format!("{ended} sessions end")))
+}
+
+/// The client had the mailbox open on another backend, which has given it away: it goes on here, and hears of what has happened since at
+/// its next command.
+pub async fn xadopt(session: &mut Session, adoption: Adoption) -> Outcome {
+    if !session.is_proxy() {
+        return Err(Refusal::Unrecognized.into());
+    }
+    if session.selected.is_some() {
+        return Err(Refusal::NotAtRest.into());
+    }
+    let name = MailboxName::parse(&adoption.name).map_err(|_| Refusal::BadName)?;
+    let (_, rights) = session.rights_on(&name)?;
+    require(rights, Rights::READ)?;
+    let store = session.server.store.clone();
+    let mailbox = store.mailbox(&name).await?;
+    let user = session.user()?.id().to_owned();
+    let selected = Selected::adopt(&store, mailbox, &user, rights, adoption).await?;
+    session.selected = Some(selected.ok_or(Refusal::NoMailbox)?);
+    Ok(Reply::completed())
 }
 
 /// The messages are copied, and go from here: those that nobody else has taken meanwhile. Rights are those of MOVE.

@@ -2,6 +2,7 @@
 
 pub mod acl;
 pub mod admin;
+pub mod adopt;
 pub mod annotate;
 pub mod append;
 pub mod copy;
@@ -73,6 +74,7 @@ pub enum Body {
     XClient(crate::origin::Origin),
     XKick(String),
     XTake(crate::imap::SequenceSet),
+    XAdopt(Box<adopt::Adoption>),
     // With a mailbox selected.
     Check,
     Close,
@@ -270,6 +272,7 @@ pub fn parse(name: &Name<'_>, at: &mut Cursor<'_>) -> Result<Body, ParseError> {
         b"XCLIENT" => Body::XClient(at.read(node::xclient)?),
         b"XKICK" => Body::XKick(at.read(node::xkick)?),
         b"XTAKE" => Body::XTake(at.read(node::xtake)?),
+        b"XADOPT" => Body::XAdopt(Box::new(at.read(adopt::xadopt)?)),
         word => of_messages(word, uid, at)?,
     };
     at.read(end)?;

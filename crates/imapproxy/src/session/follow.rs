@@ -1,0 +1,54 @@
+//! A selected mailbox that moves to another backend: the session goes on there, and its client need not notice.
+//!
+//! The backend that had it says so with what the client knows of it (`* OK [XMOVED server state] …`, see
+//! [`protocol::imap::command::adopt`]), after all that it has told the client. Nothing more of it comes from there. The one that has it
+//! now is given the state by XADOPT, and tells what has happened since at the next command.
+
+use directory::lookup::Found;
+use protocol::imap::code;
+use tracing::{info, warn};
+
+use super::relay::To;
+use super::{Selected, Session, Stop};
+
+impl Session {
+    /// Goes after the selected mailbox, if its backend has said that it has moved. True if it has. Where the session cannot go on, it ends.
+    pub async fn follow_selected(&mut self) -> Result<bool, Stop> {
+        let Some(selected) = self.selected.clone() else { return Ok(false) };
+        let link = self.links.get_mut(&selected.server);
+        let Some(line) = link.and_then(|link| link.wire.take_moved()) else { return Ok(false) };
+        let (told, state) = code::moved(&line).ok_or_else(Stop::lost)?;
+        // Boxed: rare, and large beside what a command needs.
+        let server = Box::pin(self.adopted(&selected, &state)).await.inspect_err(|_| {
+            warn!(mailbox = %selected.name, from = selected.server, to = told, "the selected mailbox has moved, and the session cannot go on there");
+        })?;
+        info!(mailbox = %selected.name, from = selected.server, to = server, "the selected mailbox has moved: the session goes on there");
+        self.selected = Some(Selected { server, ..selected });
+        Ok(true)
+    }
+
+    /// The backend where the session goes on. It is the list that says which: a backend's word alone must not send anybody's login
+    /// anywhere.
+    async fn adopted(&mut self, selected: &Selected, state: &str) -> Result<String, Stop> {
+        self.node.directory.barrier().await.map_err(|_| Stop::lost())?;
+        let Found::Active(entry) = self.node.directory.find(&selected.name).await else {
+            return Err(Stop::lost());
+        };
+        let server = entry.server().to_owned();
+        if server == selected.server {
+            return Err(Stop::lost());
+        }
+        // It may have left something of an IDLE.
+        self.links.remove(&selected.server);
+        self.selected = None;
+        let heard = match self.link(&server).await.map(drop) {
+            Ok(()) => self.ask(&server, format!("XADOPT {state}"), To::Nobody).await,
+            Err(stop) => Err(stop),
+        };
+        match heard {
+            Ok(answer) if answer.is_ok() => Ok(server),
+            Ok(_) | Err(Stop::Backend { .. } | Stop::Refused(_) | Stop::Relayed(_)) => Err(Stop::lost()),
+            Err(stop) => Err(stop),
+        }
+    }
+}

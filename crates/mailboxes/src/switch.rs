@@ -30,7 +30,9 @@ pub enum Decision {
     Switched,
     /// It is the source's, and this switch cannot happen any more.
     Kept,
-    /// It is neither's: somebody has moved, reserved or deleted it meanwhile. None: the master has no such name.
+    /// The master has it at neither, or reserved, or (none) not at all. The destination may have had it, and have moved it on
+    /// before the source heard: it must be asked. Where it never had it, somebody else has changed the entry, and the copy
+    /// of the source is all there is.
     Elsewhere(Option<Location>),
     /// The master has another list than the one that the switch was begun on: what it says proves nothing about it. The
     /// destination must be asked.

@@ -21,6 +21,7 @@ use super::{
     error::{Doing, StoreError},
     header::{Header, sync_dir},
     index, lock,
+    moves::gates::Gate,
     op::Op,
     openings::Place,
     record::{Record, System},
@@ -231,8 +232,10 @@ impl Mailbox {
         partition_of(&self.dir).unwrap_or(&self.dir).to_owned()
     }
 
-    /// Writes the header anew. Blocks; operations on one mailbox come one after the other.
+    /// Writes the header anew. Blocks; operations on one mailbox come one after the other, and whoever moves it has their turn: it is
+    /// refused only to one who has not.
     pub(crate) fn rewrite_header(&self, edit: impl FnOnce(&mut Header)) -> Result<(), StoreError> {
+        self.shared.gates.check(Gate::Mailbox(&self.id))?;
         let mut header = (*self.header()).clone();
         edit(&mut header);
         header.write(&self.dir)?;

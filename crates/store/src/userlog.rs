@@ -20,6 +20,7 @@ use super::{
     error::{Doing, StoreError},
     header::{replace_file, sync_dir},
     lock, logfile,
+    moves::gates::Gate,
     openings::Place,
     shared::Shared,
 };
@@ -119,6 +120,11 @@ impl UserLog {
         lock(&self.state).clone()
     }
 
+    /// Returns when nobody is about to change it who has looked at its gates already.
+    pub fn let_pass(&self) {
+        drop(lock(&self.working));
+    }
+
     /// Does an operation; on return it is on disk.
     pub async fn apply(self: &Arc<Self>, op: Op) -> Result<(), StoreError> {
         self.apply_all(vec![op]).await
@@ -126,9 +132,15 @@ impl UserLog {
 
     /// Does operations in their order, as one write; on return all are on disk.
     pub async fn apply_all(self: &Arc<Self>, mut ops: Vec<Op>) -> Result<(), StoreError> {
-        let permit = self.shared.commit.permit().await?;
-        let held = {
+        let held = loop {
+            for gate in self.gates(&ops) {
+                self.shared.gates.pass(gate).await?;
+            }
+            let permit = self.shared.commit.permit().await?;
             let mut working = lock(&self.working);
+            if self.gates(&ops).any(|gate| self.shared.gates.state(gate).is_some()) {
+                continue;
+            }
             let mut state = (*working.tip).clone();
             ops.retain(|op| state.apply(op.clone()));
             if ops.is_empty() {
@@ -137,9 +149,17 @@ impl UserLog {
             let (done, held) = oneshot::channel();
             let job = self.job(&mut working, state, &ops, done);
             self.shared.commit.submit(job, permit);
-            held
+            break held;
         };
         held.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// What must not be closed for these operations: a seen state goes with its mailbox, the rest with the user.
+    fn gates<'a>(&'a self, ops: &'a [Op]) -> impl Iterator<Item = Gate<'a>> {
+        ops.iter().map(|op| match op {
+            Op::Seen(id, _) => Gate::Mailbox(id),
+            Op::Subscribe(_) | Op::Unsubscribe(_) | Op::Annotate(_) => Gate::User(&self.user),
+        })
     }
 
     fn job(

@@ -427,7 +427,7 @@ mod tests {
         for chunk in [1, 7, 1000] {
             let tail = "tail Some(10)";
             assert_eq!(
-                assemble(input.as_bytes(), chunk),
+                assemble_of(input.as_bytes(), chunk, Some(200)),
                 [
                     "upload a Ok(5) 5",
                     "data hello",
@@ -445,10 +445,10 @@ mod tests {
 
     #[test]
     fn only_replication_has_messages_at_the_end_of_a_line() {
-        let input = format!("a SELECT %{{default {GUID} 8}}\r\nb NOOP\r\n");
-        assert_eq!(assemble(input.as_bytes(), 9), ["command 60", "command 8"]);
+        let input = format!("a X %{{p {GUID} 8}}\r\nb NOOP\r\n");
+        assert_eq!(assemble_of(input.as_bytes(), 9, Some(200)), ["command 53", "command 8"]);
         let input = format!("a SYNCAPPLY FROG (%{{default {GUID} 8}}\r\nb NOOP\r\n)\r\nc NOOP\r\n");
-        assert_eq!(assemble(input.as_bytes(), 9)[0], "upload a Err(BadParameters) 8");
+        assert_eq!(assemble_of(input.as_bytes(), 9, Some(200))[0], "upload a Err(BadParameters) 8");
     }
 
     #[test]
@@ -468,7 +468,7 @@ mod tests {
     fn whoever_replicates_sends_longer_lines_of_that_alone() {
         let long = |command: &str| format!("{command} ({})\r\nb NOOP\r\n", "user.a ".repeat(20));
         let sync = long("a SYNCGET MAILBOXES");
-        assert_eq!(assemble_of(sync.as_bytes(), 9, Some(500)), ["sync a 163", "command 8"]);
+        assert_eq!(assemble_of(sync.as_bytes(), 9, Some(500)), ["sync a 164", "command 8"]);
         assert_eq!(
             assemble_of(sync.as_bytes(), 9, Some(100)),
             ["bad Some(\"a\") Line too long", "command 8"]

@@ -200,6 +200,14 @@ impl<'a> Writer<'a> {
         put_text(self.out, text.as_ref(), self.unasked);
     }
 
+    /// Text, or NIL.
+    pub fn optional(&mut self, text: Option<&[u8]>) {
+        match text {
+            Some(text) => self.text(text),
+            None => self.nil(),
+        }
+    }
+
     pub fn number(&mut self, number: impl Into<u64>) {
         self.apart();
         self.out.extend_from_slice(number.into().to_string().as_bytes());

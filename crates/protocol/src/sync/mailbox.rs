@@ -39,7 +39,7 @@ pub struct Mailbox {
     pub foldermodseq: u64,
     /// Expunges up to this one are no longer remembered; none: the other side does not say (Cyrus up to 3.12).
     pub deletedmodseq: Option<u64>,
-    /// Of the mailbox itself.
+    /// Of the mailbox itself: all of them.
     pub annotations: Vec<Annotation>,
     /// What the other side must have for this to be the difference to it.
     pub since: Option<Since>,
@@ -63,6 +63,10 @@ pub struct Options(pub u64);
 /// What Cyrus has no key for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ours {
+    /// Messages that are not told are not there.
+    pub whole: bool,
+    /// Annotations that the header of the mailbox has; those beside it are its index's, and one of them without a value hides one here.
+    pub header: Vec<Annotation>,
     /// When the mailbox itself last changed, epoch seconds.
     pub mtime: u64,
     /// UIDs that are gone, by modification sequence; of an update those that went since.
@@ -286,6 +290,12 @@ impl Options {
 impl Ours {
     fn field<'a>(&mut self, key: &[u8], at: Cursor<'a>) -> Parsed<'a, ()> {
         match key {
+            b"X-WHOLE" => {
+                let (at, whole) = number(at)?;
+                self.whole = whole > 0;
+                Ok((at, ()))
+            }
+            b"X-HEADER" => dlist::list(at, |at| super::push(at, Annotation::parse, &mut self.header)),
             b"X-MTIME" => super::take(at, number64, &mut self.mtime).map(|at| (at, ())),
             b"X-GONE" => dlist::list(at, |at| super::push(at, Gone::parse, &mut self.gone)),
             b"X-FORGOTTEN" => dlist::list(at, |at| super::push(at, range, &mut self.forgotten)),
@@ -296,6 +306,10 @@ impl Ours {
 
     fn write(&self, options: Options, out: &mut Writer<'_>) {
         out.key("X-OPTIONS").number(options.0);
+        if self.whole {
+            out.key("X-WHOLE").number(1u32);
+        }
+        out.key("X-HEADER").list(|out| self.header.iter().for_each(|annotation| annotation.write(out)));
         out.key("X-MTIME").number(self.mtime);
         out.key("X-GONE").list(|out| {
             for gone in &self.gone {
@@ -414,11 +428,14 @@ pub mod tests {
             },
         );
         let lists = (
+            proptest::collection::vec(annotation(), 0..3),
             proptest::collection::vec(gone, 0..3),
             proptest::collection::vec(range(), 0..3),
             proptest::collection::vec(former, 0..3),
         );
-        (any::<u64>(), lists).prop_map(|(mtime, (gone, forgotten, history))| Ours {
+        (any::<(bool, u64)>(), lists).prop_map(|((whole, mtime), (header, gone, forgotten, history))| Ours {
+            whole,
+            header,
             mtime,
             gone,
             forgotten,
@@ -481,7 +498,7 @@ pub mod tests {
         assert_eq!((mailbox.name.as_str(), mailbox.last_uid, mailbox.options), ("user.alice", 3, Options(1)));
         assert_eq!(mailbox.crc, Some(Crc { messages: 5, annotations: 12_345_678 }));
         assert_eq!(mailbox.quotaroot.as_ref().map(MailboxName::as_str), Some("user.alice"));
-        assert_eq!(mailbox.annotations[0].value, b"\\Sent");
+        assert_eq!(mailbox.annotations[0].value.as_deref(), Some(&b"\\Sent"[..]));
         assert_eq!((mailbox.records, mailbox.ours, mailbox.since), (Some(vec![]), None, None));
     }
 

@@ -37,7 +37,8 @@ pub struct Annotation {
     pub entry: String,
     /// Whose it is; empty: everybody's.
     pub user: String,
-    pub value: Vec<u8>,
+    /// None: removed.
+    pub value: Option<Vec<u8>>,
     /// When it changed; 0: not told.
     pub modseq: u64,
 }
@@ -117,7 +118,7 @@ impl Record {
     fn parse_annotations<'a>(&mut self, at: Cursor<'a>) -> Parsed<'a, ()> {
         dlist::list(at, |at| {
             let (at, note) = Annotation::parse(at)?;
-            let digits = str::from_utf8(&note.value).ok();
+            let digits = note.value.as_deref().and_then(|value| str::from_utf8(value).ok());
             let number =
                 |radix| digits.and_then(|digits| u64::from_str_radix(digits, radix).ok()).filter(|n| *n > 0);
             match (note.entry.as_str(), note.user.as_str()) {
@@ -154,7 +155,7 @@ impl Record {
             if !self.annotations.is_empty() || own().next().is_some() {
                 out.key("ANNOTATIONS").list(|out| {
                     for (entry, value) in own() {
-                        let (entry, value) = (entry.to_owned(), value.into_bytes());
+                        let (entry, value) = (entry.to_owned(), Some(value.into_bytes()));
                         Annotation { entry, value, ..Annotation::default() }.write(out);
                     }
                     self.annotations.iter().for_each(|annotation| annotation.write(out));
@@ -178,14 +179,16 @@ impl Record {
             let value = if entry == THREAD { value.trim_start_matches('0') } else { &value };
             each(entry, "", value.as_bytes());
         }
-        for annotation in self.annotations.iter().filter(|annotation| !annotation.value.is_empty()) {
-            each(&annotation.entry, &annotation.user, &annotation.value);
+        for Annotation { entry, user, value, .. } in &self.annotations {
+            if let Some(value) = value.as_ref().filter(|value| !value.is_empty()) {
+                each(entry, user, value);
+            }
         }
     }
 }
 
 impl Annotation {
-    /// Reads `%(ENTRY … USERID … VALUE … [MODSEQ …])`. A value of NIL is an empty one: there is none.
+    /// Reads `%(ENTRY … USERID … VALUE … [MODSEQ …])`. A value of NIL is none.
     pub fn parse(at: Cursor<'_>) -> Parsed<'_, Annotation> {
         let (mut note, mut entry, mut user) = (Annotation::default(), None, None);
         let (at, ()) = dlist::fields(at, |key, at| match key {
@@ -197,7 +200,7 @@ impl Annotation {
             }
             b"VALUE" => {
                 let (at, value) = dlist::optional(at)?;
-                note.value = value.unwrap_or_default().into_owned();
+                note.value = value.map(std::borrow::Cow::into_owned);
                 Ok((at, ()))
             }
             b"MODSEQ" => super::take(at, number64, &mut note.modseq).map(|at| (at, ())),
@@ -211,7 +214,7 @@ impl Annotation {
         out.fields(|out| {
             out.key("ENTRY").text(&self.entry);
             out.key("USERID").text(&self.user);
-            out.key("VALUE").text(&self.value);
+            out.key("VALUE").optional(self.value.as_deref());
             out.key("MODSEQ").number(self.modseq);
         });
     }
@@ -240,7 +243,7 @@ pub mod tests {
     }
 
     pub fn annotation() -> impl Strategy<Value = Annotation> {
-        let value = proptest::collection::vec(any::<u8>(), 0..12);
+        let value = proptest::option::of(proptest::collection::vec(any::<u8>(), 0..12));
         ("/[a-z]{1,4}/[a-z]{1,4}", "[a-z@ .]{0,6}", value, any::<u64>())
             .prop_map(|(entry, user, value, modseq)| Annotation { entry, user, value, modseq })
     }
@@ -283,7 +286,10 @@ pub mod tests {
         assert_eq!(record.flags, [Flag::Seen, Flag::Keyword("$Forwarded".into())]);
         assert_eq!((record.savedate, record.createdmodseq), (Some(1_764_000_001), None));
         let [note] = record.annotations.as_slice() else { panic!("{record:?}") };
-        assert_eq!((note.user.as_str(), note.value.as_slice(), note.modseq), ("alice", &b"a\0b"[..], 11));
+        assert_eq!(
+            (note.user.as_str(), note.value.as_deref(), note.modseq),
+            ("alice", Some(&b"a\0b"[..]), 11)
+        );
     }
 
     #[test]

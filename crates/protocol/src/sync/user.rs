@@ -187,7 +187,7 @@ impl MailboxAnnotation {
             out.key("MBOXNAME").text(self.name.as_ref().map_or("", MailboxName::as_str));
             out.key("ENTRY").text(entry);
             out.key("USERID").text(user);
-            out.key("VALUE").text(value);
+            out.key("VALUE").optional(value.as_deref());
         });
     }
 }

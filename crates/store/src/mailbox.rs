@@ -144,7 +144,8 @@ impl Mailbox {
         dir: PathBuf,
         place: Place<Mailbox>,
     ) -> Result<Arc<Mailbox>, StoreError> {
-        let header = Header::read(&dir)?;
+        // The list has it, whatever the header says: it was adopted, or not given away.
+        let header = Header::read(&dir)?.listed();
         let partition = location.partition().unwrap_or_default().to_owned();
         let target = Target::Index { partition, id: header.uniqueid.clone() };
         shared.replay.play(&target)?;

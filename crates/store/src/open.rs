@@ -25,7 +25,10 @@ use super::{
     lock,
     mailbox::Mailbox,
     master::Master,
-    moves::gates::{Gate, Gates},
+    moves::{
+        gates::{Gate, Gates},
+        kept,
+    },
     openings::{Openings, Place, Shut, Shutting, Sought},
     ops::FORCED,
     place::Partitions,
@@ -218,6 +221,8 @@ fn begin(
     } else {
         recover_journal(&journal, &imapd, &list, &db)?;
     }
+    let gates = Gates::default();
+    kept::load(&imapd, &list, &db, &gates)?;
     replay::clear_stages(&imapd, &found.segments);
     let uidvalidity = load_quotas(&dir, &replay)?;
     let commit = Commit::start(surroundings(&dir, &replay, &duplicates, faults), found.segments)?;
@@ -228,7 +233,7 @@ fn begin(
         commit,
         replay,
         quotas,
-        gates: Gates::default(),
+        gates,
         hub,
         texts,
         expunge_mode: imapd.expunge_mode,

@@ -252,10 +252,14 @@ impl Mailbox {
         }
     }
 
+    fn is_gone(&self) -> StoreError {
+        self.moved_to().map_or(StoreError::NoMailbox, StoreError::Moved)
+    }
+
     fn base(&self) -> Result<Base, StoreError> {
         let working = lock(&self.working);
         if working.tip.gone {
-            return Err(StoreError::NoMailbox);
+            return Err(self.is_gone());
         }
         let Working { generation, version, cache_end, .. } = *working;
         Ok(Base { tip: working.tip.clone(), cache_end, generation, version })
@@ -265,7 +269,7 @@ impl Mailbox {
     fn still(&self, base: &Base) -> Result<MutexGuard<'_, Working>, StoreError> {
         let working = lock(&self.working);
         if working.tip.gone {
-            return Err(StoreError::NoMailbox);
+            return Err(self.is_gone());
         }
         if Arc::ptr_eq(&working.tip, &base.tip) { Ok(working) } else { Err(StoreError::Busy) }
     }

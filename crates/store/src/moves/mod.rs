@@ -20,6 +20,7 @@
 //!   from which its name is answered with [`crate::StoreError::Moved`].
 
 mod adopt;
+mod batch;
 mod digest;
 mod frozen;
 pub(crate) mod gates;

@@ -32,4 +32,14 @@ bounds::table! {
     pub(crate) STARTING_STEP: Duration = Duration::from_millis(100), Time, "chosen: nobody notices";
     /// The pause after no tool could be accepted.
     pub(crate) FAILING: Duration = Duration::from_secs(1), Time, "chosen: a socket that only fails must not keep a processor busy";
+    /// Mailboxes that come in from other backends and are not this one's yet.
+    pub(crate) COPIES: usize = 100_000, Count, "chosen: some users with very many folders; each holds a file open";
+    /// Quota roots whose limits came with them.
+    pub(crate) ROOTS: usize = 10_000, Count, "chosen: more than move at once";
+    /// Messages that one connection brings before it says which mailbox has them.
+    pub(crate) UPLOADED: usize = 100_000, Count, "chosen: Cyrus sends 8192 of a mailbox, then says so";
+    /// Bytes of them.
+    pub(crate) UPLOADED_BYTES: u64 = 64 << 30, Bytes, "chosen: so many messages that are large";
+    /// Bytes of those among them that are held in memory; others go to files.
+    pub(crate) UPLOADED_MEMORY: u64 = 64 << 20, Bytes, "chosen: some thousand small messages";
 }

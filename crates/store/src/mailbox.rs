@@ -21,6 +21,7 @@ use super::{
     error::{Doing, StoreError},
     header::{Header, sync_dir},
     index, lock,
+    moves::gates::Gate,
     op::Op,
     openings::Place,
     record::{Record, System},
@@ -143,7 +144,8 @@ impl Mailbox {
         dir: PathBuf,
         place: Place<Mailbox>,
     ) -> Result<Arc<Mailbox>, StoreError> {
-        let header = Header::read(&dir)?;
+        // The list has it, whatever the header says: it was adopted, or not given away.
+        let header = Header::read(&dir)?.listed();
         let partition = location.partition().unwrap_or_default().to_owned();
         let target = Target::Index { partition, id: header.uniqueid.clone() };
         shared.replay.play(&target)?;
@@ -231,8 +233,10 @@ impl Mailbox {
         partition_of(&self.dir).unwrap_or(&self.dir).to_owned()
     }
 
-    /// Writes the header anew. Blocks; operations on one mailbox come one after the other.
+    /// Writes the header anew. Blocks; operations on one mailbox come one after the other, and whoever moves it has their turn: it is
+    /// refused only to one who has not.
     pub(crate) fn rewrite_header(&self, edit: impl FnOnce(&mut Header)) -> Result<(), StoreError> {
+        self.shared.gates.check(Gate::Mailbox(&self.id))?;
         let mut header = (*self.header()).clone();
         edit(&mut header);
         header.write(&self.dir)?;

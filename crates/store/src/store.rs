@@ -110,7 +110,13 @@ impl Store {
 
     /// The open mailbox of a name; opens it where it is not.
     pub async fn mailbox(&self, name: &MailboxName) -> Result<Arc<Mailbox>, StoreError> {
-        let entry = self.inner.list.get(name)?.ok_or(StoreError::NoMailbox)?;
+        let entry = match self.inner.list.get(name)? {
+            Some(entry) => entry,
+            None => {
+                self.pass_names(&[name]).await?;
+                self.inner.list.get(name)?.ok_or(StoreError::NoMailbox)?
+            }
+        };
         self.open_entry(&entry).await
     }
 

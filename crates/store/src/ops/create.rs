@@ -200,6 +200,8 @@ impl Store {
             name_history: Vec::new(),
             annotations,
             incoming: false,
+            incoming_id: None,
+            moved: None,
             moving: None,
         };
         let (id, acl) = (header.uniqueid.clone(), header.acl.clone());

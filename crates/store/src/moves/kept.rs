@@ -1,0 +1,85 @@
+//! Kept copies: what was given away and lies here still.
+
+use config::imapd::Imapd;
+use mailboxes::List;
+use protocol::name::MailboxName;
+use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
+
+use super::{
+    Item,
+    gates::{Gate, Gates, State},
+};
+use crate::{
+    Store, blocking,
+    disk::{Database, mailbox_dir},
+    error::StoreError,
+    header::{Header, MovedTo},
+};
+
+/// A copy of a mailbox that was given away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Internal name that it had here.
+    pub name: String,
+    pub uniqueid: String,
+    pub partition: String,
+    /// The server that has it.
+    pub to: String,
+    /// The move's id.
+    pub id: String,
+    /// Epoch seconds.
+    pub at: u64,
+}
+
+impl Store {
+    /// All kept copies, in the order of their names. Reads the store's database.
+    pub fn kept(&self) -> Vec<Kept> {
+        self.inner.db.kept()
+    }
+
+    /// They are not kept any more: they are this server's, or removed.
+    pub(super) async fn forget_kept(&self, names: Vec<MailboxName>) -> Result<(), StoreError> {
+        let db = self.inner.db.clone();
+        blocking(move || db.set_kept(names.iter().map(|name| (name.as_str(), None)))).await
+    }
+}
+
+impl Kept {
+    pub(super) fn new(item: &Item, moved: &MovedTo) -> Kept {
+        Kept {
+            name: item.name.to_string(),
+            uniqueid: item.uniqueid.clone(),
+            partition: item.partition.clone(),
+            to: moved.to.clone(),
+            id: moved.id.clone(),
+            at: moved.at,
+        }
+    }
+}
+
+/// Reads what is kept, at the start. What the list has is this server's: a crash came before it was given away, or after it was
+/// taken back.
+pub(crate) fn load(imapd: &Imapd, list: &List, db: &Database, gates: &Gates) -> Result<(), StoreError> {
+    for kept in db.kept() {
+        let Ok(name) = MailboxName::parse(&kept.name) else {
+            warn!(name = kept.name, "a kept copy of a mailbox has no name");
+            continue;
+        };
+        let listed = list.get(&name)?.and_then(|entry| entry.local);
+        if listed.is_none_or(|local| local.uniqueid != kept.uniqueid) {
+            gates.set([Gate::Name(&name)], Some(&State::Moved(kept.to.as_str().into())));
+            continue;
+        }
+        if let Some(partition) = imapd.partition(&kept.partition) {
+            let dir = mailbox_dir(&partition.path, &kept.uniqueid);
+            let header = Header::read(&dir)?;
+            if header.moved.is_some() {
+                info!(mailbox = %name, to = kept.to, "a mailbox that a crash kept from being given away stays");
+                header.listed().write(&dir)?;
+            }
+        }
+        db.set_kept([(name.as_str(), None)])?;
+    }
+    Ok(())
+}

@@ -33,8 +33,6 @@ pub struct Record {
     pub round: u32,
     /// Epoch seconds.
     pub started: u64,
-    /// What proves both sides equal, as the source said before the switch; hexadecimal.
-    pub digest: Option<String>,
     /// What the master must still say of the root for the switch to be done. Set before the switch.
     pub expected: Option<Expected>,
     /// Why it was aborted, or waits; for a reader.
@@ -53,8 +51,9 @@ pub struct Item {
     pub to_partition: String,
     /// In Cyrus's internal form, as the master is to have it.
     pub acl: String,
-    /// Number of its entry's last change at the master, where the source knows it.
-    pub n: Option<u64>,
+    /// What proves both copies equal, as the source said before the switch; hexadecimal.
+    #[serde(default)]
+    pub digest: Option<String>,
 }
 
 /// What the master said of the root.

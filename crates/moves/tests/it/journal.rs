@@ -150,7 +150,7 @@ fn record(id: &str, role: Role) -> Record {
         partition: "default".to_owned(),
         to_partition: "fast".to_owned(),
         acl: "fred\tlrswipkxtecdan\t".to_owned(),
-        n: Some(7),
+        digest: None,
     };
     Record {
         id: MoveId::parse(id).unwrap(),
@@ -158,7 +158,6 @@ fn record(id: &str, role: Role) -> Record {
         items: vec![item],
         round: 2,
         started: 1_764_000_000,
-        digest: None,
         expected: None,
         why: None,
         role,

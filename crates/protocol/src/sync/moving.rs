@@ -75,6 +75,8 @@ pub struct Prepare {
     /// Of the user's own state; none: a shared mailbox moves.
     pub user: Option<Digest>,
     pub digests: Vec<(UniqueId, Digest)>,
+    /// The master's list, and the number of the root's entry in it that the switch expects: `list:number`.
+    pub fence: Option<String>,
 }
 
 /// How far the destination is: what it says to XSTATE.
@@ -216,20 +218,22 @@ impl Round {
 
 impl Prepare {
     pub fn parse(at: Cursor<'_>) -> Parsed<'_, Prepare> {
-        let (mut id, mut user, mut digests) = (None, None, Vec::new());
+        let (mut id, mut user, mut digests, mut fence) = (None, None, Vec::new(), None);
         let (at, ()) = dlist::fields(at, |key, at| match key {
             b"ID" => set(at, UniqueId::parse, &mut id),
             b"USER" => set(at, Digest::parse, &mut user),
+            b"FENCE" => set(at, dlist::string, &mut fence),
             b"DIGESTS" => dlist::list(at, |at| super::push(at, one_digest, &mut digests)),
             _ => dlist::skip(at),
         })?;
-        Ok((at, Prepare { id: id.ok_or(ParseError::Missing)?, user, digests }))
+        Ok((at, Prepare { id: id.ok_or(ParseError::Missing)?, user, digests, fence }))
     }
 
     pub fn write(&self, out: &mut Writer<'_>) {
         out.fields(|out| {
             out.key("ID").text(self.id.as_str());
             self.user.iter().for_each(|digest| out.key("USER").text(digest.to_string()));
+            self.fence.iter().for_each(|fence| out.key("FENCE").text(fence));
             out.key("DIGESTS").list(|out| {
                 for (uniqueid, digest) in &self.digests {
                     out.fields(|out| {

@@ -136,7 +136,7 @@ async fn an_inbox_that_is_being_made_is_waited_for_and_one_that_was_left_is_not(
     let (own, task) = (list.clone(), inbox.clone());
     let waiting = tokio::spawn(async move {
         let imapd = self::imapd(FOUR);
-        let servers = self::servers(&imapd, &list);
+        let servers = self::servers(&imapd, &own);
         Arrival::new(&servers, &own, &imapd, &task, Proto::Imap).next().await
     });
     tokio::task::yield_now().await;

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use protocol::{
+    location::ServerName,
     mupdate::{
         position::{ListId, Position},
         state::{Next, step},
@@ -17,6 +18,7 @@ use protocol::{
 use crate::{
     change::{Action, Change, Follow},
     conflict::Claim,
+    cordon::{self, Cordons},
     entry::Entry,
     error::CommitError,
     expect::Expect,
@@ -49,8 +51,8 @@ struct Mark {
 impl Draft {
     /// Nothing yet, on a list with this history.
     pub fn new(history: History, time: u64) -> Draft {
-        let (proposals, conflicts) = (Vec::new(), Vec::new());
-        let group = Group { by: history.position, proposals, conflicts, history, time };
+        let (proposals, conflicts, cordons) = (Vec::new(), Vec::new(), Vec::new());
+        let group = Group { by: history.position, proposals, conflicts, cordons, history, time };
         Draft { group, places: HashMap::new(), log: Vec::new(), claims: Vec::new(), renumbered: false }
     }
 
@@ -126,6 +128,27 @@ impl Draft {
     /// Somebody has dealt with a conflict.
     pub fn settle(&mut self, name: MailboxName) -> Position {
         self.claims.push(Claim::Settled(name));
+        self.position()
+    }
+
+    /// A server takes no new mailboxes, or takes them again. It has a number, so that who follows hears of it.
+    pub fn cordon(
+        &mut self,
+        server: ServerName,
+        cordoned: bool,
+        known: &Cordons,
+    ) -> Result<Position, CommitError> {
+        let time = self.group.time;
+        if let Some(change) = cordon::change(known, &self.group.cordons, server, cordoned, time)? {
+            self.group.cordons.push(change);
+            self.group.history.position.seq += 1;
+        }
+        Ok(self.position())
+    }
+
+    /// Takes over an upstream's cordoned servers, all of them.
+    pub fn follow_cordons(&mut self, all: &Cordons, known: &Cordons) -> Position {
+        self.group.cordons = cordon::difference(known, all);
         self.position()
     }
 

@@ -28,6 +28,7 @@ mod blocks;
 mod change;
 mod codec;
 mod conflict;
+mod cordon;
 mod disk;
 pub mod dump;
 mod entry;
@@ -58,6 +59,7 @@ mod writer;
 
 pub use change::{Action, Change, Follow};
 pub use conflict::Conflict;
+pub use cordon::Cordons;
 pub use entry::{Entry, Flags, Local, OldName, State};
 pub use error::{CommitError, Error, Failure, OpenError, Pruned};
 pub use expect::{AtMaster, Expect, Fence, Place};

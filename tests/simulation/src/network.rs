@@ -112,11 +112,10 @@ impl Network {
         }
     }
 
-    /// Stalls a connection alone: another one between the same nodes gets through.
-    pub fn stall_one(&self, time: Duration) {
-        let mut state = self.state();
-        state.links.retain(|link| !link.cut.is_cancelled());
-        if let Some(link) = chance::pick(&state.links) {
+    /// Stalls a node's newest connection alone: another one between the same nodes gets through.
+    pub fn stall_newest(&self, from: &str, time: Duration) {
+        let state = self.state();
+        if let Some(link) = state.links.iter().rev().find(|link| link.from == from) {
             chance::note(|| format!("network: {} to {} stalls for {time:?}", link.from, link.to));
             *link.stalled.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + time);
         }

@@ -1,5 +1,6 @@
 //! A MUPDATE client: what backends and tools ask of a master, or of the daemon that owns a list.
 
+pub(crate) mod cordons;
 mod dial;
 pub mod limits;
 mod link;

@@ -5,6 +5,7 @@
 //!   servers: { NAME: { PARTITION: entries } }, memory, disk,
 //!   reservations: [ { name, location, since } ],           older than 10 minutes, at most 100
 //!   conflicts: [ { name, lost, won, first, last, times } ],
+//!   cordoned: { NAME: time },                              servers that take no new mailboxes, and since when
 //!   seen?: { NAME: time }, watching?: seconds,             of a master: when backends were last heard of, and how long it has listened
 //!   upstream?: { server, live, since, heard_seconds_ago, trouble, behind },
 //!   mailbox?: { state, location, acl, since, seq? },      of the name that was asked for; null where there is none
@@ -54,6 +55,7 @@ pub(super) fn of(server: &Server) -> Value {
         "disk": summary.disk,
         "reservations": reservations(server),
         "conflicts": conflicts(server),
+        "cordoned": cordoned(server),
     });
     if server.is_master() {
         status["seen"] = json!(server.shared.seen.all());
@@ -114,6 +116,11 @@ fn conflicts(server: &Server) -> Vec<Value> {
         })
     })
     .collect()
+}
+
+fn cordoned(server: &Server) -> BTreeMap<String, u64> {
+    let all = server.list().cordons();
+    all.iter().map(|(name, since)| (name.as_str().to_owned(), *since)).collect()
 }
 
 fn epoch(time: SystemTime) -> u64 {

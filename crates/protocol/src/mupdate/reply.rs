@@ -118,6 +118,14 @@ pub fn put_status(out: &mut Vec<u8>, tag: &str, json: &str) {
     put_data(out, tag, "STATUS", &[json]);
 }
 
+/// Extension: `tag SERVER server "cordoned" "epoch seconds"`, or `tag SERVER server "open"`
+pub fn put_server(out: &mut Vec<u8>, tag: &str, server: &str, cordoned: Option<u64>) {
+    match cordoned {
+        Some(since) => put_data(out, tag, "SERVER", &[server, "cordoned", &since.to_string()]),
+        None => put_data(out, tag, "SERVER", &[server, "open"]),
+    }
+}
+
 /// For tools: `tag ENTRY {n+}line of a dump`
 pub fn put_dumped(out: &mut Vec<u8>, tag: &str, line: &str) {
     put_data(out, tag, "ENTRY", &[line]);
@@ -166,6 +174,20 @@ mod tests {
              * MURDER \"RESUME\" \"FENCE\"\r\n\
              * OK MUPDATE \"mupdate.example.org\" \"Cyrus IMAP\" \"murder-0.1.0\" \"(master)\"\r\n"
         );
+    }
+
+    #[test]
+    fn a_server_that_is_cordoned_or_open_again_is_read_as_it_is_written() {
+        for (cordoned, line) in [
+            (Some(1_700_000_000), "U01 SERVER \"be1\" \"cordoned\" \"1700000000\"\r\n"),
+            (None, "U01 SERVER \"be1\" \"open\"\r\n"),
+        ] {
+            let mut out = Vec::new();
+            put_server(&mut out, "U01", "be1", cordoned);
+            assert_eq!(str::from_utf8(&out).unwrap(), line);
+            let read = Response::parse(&out).unwrap().body;
+            assert_eq!(read, Body::Server { name: "be1".into(), cordoned });
+        }
     }
 
     #[test]

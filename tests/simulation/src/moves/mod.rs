@@ -118,6 +118,16 @@ impl World {
     async fn dial(&self, site: &str) -> Option<Client> {
         let dialer = Dialer::new(&self.network, site, &["master".into()], false);
         let dialed = timeout(PATIENCE, Client::dial(&Address::Through(Arc::new(dialer)))).await;
+        if !self.state().ended && chance::odds(15) {
+            // Some words come late, whatever is said meanwhile on another connection.
+            let (from, time) = (site.to_owned(), chance::millis(200..9000));
+            match chance::odds(50) {
+                true => self.network.stall_newest(&from, time),
+                false => {
+                    self.later(chance::millis(0..120), move |world| world.network.stall_newest(&from, time))
+                }
+            }
+        }
         dialed.ok()?.ok()
     }
 
@@ -156,9 +166,8 @@ impl World {
             match chance::below(24) {
                 0..7 => self.kill_site(site),
                 7..9 => self.kill_master(chance::millis(10..4000)),
-                9..12 => self.network.cut_one(),
-                12..16 => self.network.stall_one(chance::millis(500..9000)),
-                16..18 => self.partition(site),
+                9..14 => self.network.cut_one(),
+                14..18 => self.partition(site),
                 18..21 => self.slow_master(),
                 21 => dump = self.entries().or(dump),
                 22 => {

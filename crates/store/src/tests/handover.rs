@@ -3,7 +3,10 @@
 use std::fs;
 
 use super::{
-    super::{moves::*, *},
+    super::{
+        moves::{Frozen, Incoming, Item, Round, UserData},
+        *,
+    },
     copies::copy,
     *,
 };
@@ -289,7 +292,7 @@ async fn a_kept_copy_is_taken_back_whole_or_purged_for_good() {
     let bench = Bench::new("");
     let store = bench.open().await;
     let items = user(&store).await;
-    assert!(matches!(store.purge(&root()).await, Err(StoreError::NoMailbox)));
+    assert!(matches!(store.purge(&items[0].uniqueid).await, Err(StoreError::NoMailbox)));
     let frozen = freeze(&store, &items).await;
     store.give_away(&frozen, &items, BE2, "m1").await.unwrap();
     drop(frozen);
@@ -300,13 +303,65 @@ async fn a_kept_copy_is_taken_back_whole_or_purged_for_good() {
     store.give_away(&frozen, &items, BE2, "m3").await.unwrap();
     drop(frozen);
     for item in &items {
-        store.purge(&item.name).await.unwrap();
+        store.purge(&item.uniqueid).await.unwrap();
     }
     assert_eq!(store.kept(), []);
     assert!(matches!(store.mailbox(&root()).await, Err(StoreError::NoMailbox)));
     let dir = disk::mailbox_dir(&store.partition_path("default").unwrap(), &items[0].uniqueid);
     assert!(!dir.exists());
     create(&store, "user.fred").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_know_of_a_mailbox_does_not_hear_that_it_has_moved() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    let items = user(&store).await;
+    let frozen = freeze(&store, &items).await;
+    store.give_away(&frozen, &items, BE2, "m1").await.unwrap();
+    drop(frozen);
+    store.close().await;
+    drop(store);
+    let store = bench.open().await;
+    let told = |user: &str, admin| {
+        let who = Actor::user(user);
+        store.absence(&root(), who.who(), admin)
+    };
+    assert!(matches!(told("fred", false), StoreError::Moved(to) if to == BE2));
+    assert!(matches!(told("cyrus", true), StoreError::Moved(_)));
+    assert!(matches!(told("jane", false), StoreError::NoMailbox));
+    assert!(matches!(
+        store.absence(&name("user.zoe"), Actor::user("zoe").who(), false),
+        StoreError::NoMailbox
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_was_given_away_is_made_anew_where_the_master_has_it_no_more() {
+    let bench = Bench::with_master();
+    let store = bench.open().await;
+    let items = user(&store).await;
+    let master = bench.master.clone().unwrap();
+    let frozen = freeze(&store, &items).await;
+    for item in &items {
+        let elsewhere = protocol::location::Location::parse("be2.example.org!default").unwrap();
+        let held = super::Held { active: true, location: elsewhere, acl: String::new() };
+        master.entries.lock().unwrap().insert(item.name.clone(), held);
+    }
+    store.give_away(&frozen, &items, BE2, "m1").await.unwrap();
+    drop(frozen);
+    let made = store.create(&admin(), &root(), Create::default()).await;
+    assert!(matches!(made, Err(StoreError::Moved(_))), "{made:?}");
+    master.entries.lock().unwrap().clear();
+    let id = create(&store, "user.fred").await;
+    append(&store.mailbox(&root()).await.unwrap(), "new").await.unwrap();
+    // The copy of the old one is kept beside it, also over a start.
+    let crashed = bench.crashed();
+    let store = crashed.open().await;
+    assert_eq!(store.kept().len(), 2);
+    assert_eq!(store.mailbox(&root()).await.unwrap().uniqueid(), id);
+    store.purge(&items[0].uniqueid).await.unwrap();
+    assert!(store.mailbox(&root()).await.unwrap().message(1).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]

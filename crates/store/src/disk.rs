@@ -110,7 +110,7 @@ pub struct Database {
     usage: sled::Tree,
     limits: sled::Tree,
     meta: sled::Tree,
-    /// By name: copies of mailboxes that were given away.
+    /// By unique id: copies of mailboxes that were given away.
     kept: sled::Tree,
     /// By unique id and user: who has a seen state of a mailbox.
     seers: sled::Tree,
@@ -183,7 +183,7 @@ impl Database {
         Ok(())
     }
 
-    /// Copies of mailboxes that were given away, by name.
+    /// Copies of mailboxes that were given away, by unique id.
     pub fn kept(&self) -> Vec<Kept> {
         let values = self.kept.iter().values().filter_map(Result::ok);
         values.filter_map(|value| serde_json::from_slice(&value).ok()).collect()
@@ -194,10 +194,10 @@ impl Database {
         &self,
         copies: impl IntoIterator<Item = (&'a str, Option<&'a Kept>)>,
     ) -> Result<(), StoreError> {
-        for (name, kept) in copies {
+        for (id, kept) in copies {
             match kept {
-                Some(kept) => self.kept.insert(name, serde_json::to_vec(kept).unwrap_or_default()),
-                None => self.kept.remove(name),
+                Some(kept) => self.kept.insert(id, serde_json::to_vec(kept).unwrap_or_default()),
+                None => self.kept.remove(id),
             }
             .map_err(|e| failed(&e))?;
         }

@@ -116,10 +116,11 @@ fn note_kept(db: &Database, elsewhere: &[Found]) -> Result<(), StoreError> {
             to: moved.to,
             id: moved.id,
             at: moved.at,
+            acl: found.header.acl.clone(),
         })
     };
     let kept: Vec<Kept> = elsewhere.iter().filter_map(kept).collect();
-    db.set_kept(kept.iter().map(|kept| (kept.name.as_str(), Some(kept))))
+    db.set_kept(kept.iter().map(|kept| (kept.uniqueid.as_str(), Some(kept))))
 }
 
 /// The same, and the copies that are not this server's: that a move brings, or took away.

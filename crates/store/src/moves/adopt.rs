@@ -103,8 +103,7 @@ impl Store {
             .collect();
         let users = owners.iter().map(|owner| Gate::User(owner));
         self.inner.shared.gates.set(names.chain(ids).chain(users), None);
-        let gone: Vec<MailboxName> = adoptees.iter().map(|adoptee| adoptee.name.clone()).collect();
-        self.forget_kept(gone).await
+        self.forget_kept(adoptees.iter().map(|adoptee| adoptee.header.uniqueid.clone()).collect()).await
     }
 
     /// Writes into the headers of adopted mailboxes whose they are, so that the spool alone says so too. Doing it twice does no harm.

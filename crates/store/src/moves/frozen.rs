@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
-use protocol::name::MailboxName;
+use mailboxes::Entry;
+use protocol::{
+    acl::{Rights, Who},
+    name::MailboxName,
+};
 
-use super::gates::{Gate, State};
+use super::gates::{Gate, State, Whereabouts};
 use crate::{Store, error::StoreError, shared::Shared, turns::Turn};
 
 /// Nobody changes the mailboxes, the user's log and the part of the list that were frozen, until this is dropped. Whoever wants to
@@ -62,7 +66,31 @@ impl Store {
         self.inner.shared.gates.moved(Gate::Name(name))
     }
 
-    /// Waits while a move brings one of these names here; an error where it was given away. `below`: or lies in a tree that was.
+    /// The list's entry of a name; none: there is none. Waits, some seconds at most, while a move brings the mailbox here.
+    /// [`StoreError::Moved`]: it was given away; who may know that is the caller's to ask ([`Store::absence`]).
+    pub async fn find(&self, name: &MailboxName) -> Result<Option<Entry>, StoreError> {
+        match self.inner.list.get(name)? {
+            None => {
+                self.pass_names(&[name]).await?;
+                Ok(self.inner.list.get(name)?)
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// What somebody is told of a name that the list does not have. Whoever may not know of a mailbox hears nothing of its move.
+    pub fn absence(&self, name: &MailboxName, who: Who<'_>, admin: bool) -> StoreError {
+        let gates = &self.inner.shared.gates;
+        match gates.state(Gate::Name(name)) {
+            Some(State::Moved(moved)) if admin || self.rights(name, &moved.acl, who) != Rights::NONE => {
+                StoreError::Moved(moved.to.to_string())
+            }
+            Some(State::Closed) => StoreError::Frozen,
+            Some(State::Moved(_)) | None => StoreError::NoMailbox,
+        }
+    }
+
+    /// Waits while a move brings one of these names here; an error where it was given away, or the user's INBOX was.
     pub(crate) async fn pass_names(&self, names: &[&MailboxName]) -> Result<(), StoreError> {
         for name in names {
             let inbox = name.inbox();
@@ -77,16 +105,15 @@ impl Store {
     pub(crate) fn missing(&self, name: &MailboxName) -> StoreError {
         let inbox = name.inbox();
         let mut names = std::iter::once(name).chain(inbox.iter());
-        names
-            .find_map(|name| self.inner.shared.gates.check(Gate::Name(name)).err())
-            .unwrap_or(StoreError::NoMailbox)
+        let said = names.find_map(|name| self.inner.shared.gates.check(Gate::Name(name)).err());
+        said.unwrap_or(StoreError::NoMailbox)
     }
 }
 
 impl Frozen {
     /// It is decided: the mailboxes, and what is the user's, are on another server now. Whoever waits, or comes later, is told so.
     pub fn gone_to(&self, server: &str) {
-        let moved = State::Moved(server.into());
+        let moved = State::Moved(Whereabouts { to: server.into(), acl: "".into() });
         let own = self.gates().into_iter().filter(|gate| !matches!(gate, Gate::Tree(_)));
         self.shared.gates.set(own, Some(&moved));
     }

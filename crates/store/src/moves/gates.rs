@@ -57,7 +57,16 @@ pub(crate) enum Gate<'a> {
 pub(crate) enum State {
     /// It will be open again, or moved, soon.
     Closed,
-    Moved(Arc<str>),
+    Moved(Whereabouts),
+}
+
+/// Where something has moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Whereabouts {
+    /// The server.
+    pub to: Arc<str>,
+    /// Of a name: the mailbox's ACL when it went, which says who may know of it.
+    pub acl: Arc<str>,
 }
 
 impl Gates {
@@ -72,7 +81,7 @@ impl Gates {
     /// The server that something has moved to.
     pub fn moved(&self, gate: Gate<'_>) -> Option<String> {
         match self.state(gate)? {
-            State::Moved(server) => Some(server.to_string()),
+            State::Moved(moved) => Some(moved.to.to_string()),
             State::Closed => None,
         }
     }
@@ -82,7 +91,7 @@ impl Gates {
         match self.state(gate) {
             None => Ok(()),
             Some(State::Closed) => Err(StoreError::Frozen),
-            Some(State::Moved(server)) => Err(StoreError::Moved(server.to_string())),
+            Some(State::Moved(moved)) => Err(StoreError::Moved(moved.to.to_string())),
         }
     }
 

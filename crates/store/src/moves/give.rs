@@ -4,11 +4,7 @@ use mailboxes::Change;
 use protocol::name::MailboxName;
 use tracing::info;
 
-use super::{
-    Frozen, Item, Kept,
-    batch::Batch,
-    gates::{Gate, State},
-};
+use super::{Frozen, Item, Kept, batch::Batch, gates::Gate};
 use crate::{
     Store, blocking,
     disk::{self, mailbox_dir},
@@ -54,11 +50,15 @@ impl Store {
     /// The database knows them as kept, then their headers, then the list no longer as this server's. A start in between takes the
     /// first two back.
     async fn leave_list(&self, items: Vec<Item>, moved: &MovedTo) -> Result<(), StoreError> {
-        let kept: Vec<Kept> = items.iter().map(|item| Kept::new(item, moved)).collect();
+        let mut kept = Vec::with_capacity(items.len());
+        for item in &items {
+            let entry = self.inner.list.get(&item.name)?.ok_or(StoreError::NoMailbox)?;
+            kept.push(Kept::new(item, &entry.acl, moved));
+        }
         let (store, moved, places) = (self.clone(), moved.clone(), items.clone());
-        let to = moved.to.clone();
+        let copies = kept.clone();
         blocking(move || {
-            store.inner.db.set_kept(kept.iter().map(|kept| (kept.name.as_str(), Some(kept))))?;
+            store.inner.db.set_kept(copies.iter().map(|kept| (kept.uniqueid.as_str(), Some(kept))))?;
             store.inner.journal.step("give away: kept");
             let mut batch = Batch::default();
             for item in &places {
@@ -71,10 +71,11 @@ impl Store {
         })
         .await?;
         self.inner.journal.step("give away: headers written");
-        let state = State::Moved(to.as_str().into());
         let usages: Vec<Usage> = items.iter().map(|item| self.usage_of(&item.uniqueid)).collect();
         self.commit_list(items.iter().map(|item| Change::delete(item.name.clone())).collect()).await?;
-        self.inner.shared.gates.set(items.iter().map(|item| Gate::Name(&item.name)), Some(&state));
+        for (item, kept) in items.iter().zip(&kept) {
+            self.inner.shared.gates.set([Gate::Name(&item.name)], Some(&kept.state()));
+        }
         self.inner.journal.step("give away: listed no more");
         for (item, usage) in items.iter().zip(usages) {
             // Its sessions leave; whoever comes later finds the name, and what is said of it.
@@ -101,29 +102,34 @@ impl Store {
         Ok(())
     }
 
-    /// Removes a kept copy for good, and forgets the name. The caller has proof that the other server has the mailbox.
-    /// [`StoreError::Exists`]: the mailbox is in this server's list; [`StoreError::NoMailbox`]: no copy of it is kept.
-    pub async fn purge(&self, name: &MailboxName) -> Result<(), StoreError> {
-        let (store, name) = (self.clone(), name.clone());
+    /// Removes a kept copy for good, and forgets where the mailbox went. The caller has proof that the other server has it.
+    /// [`StoreError::Exists`]: the mailbox is in this server's list; [`StoreError::NoMailbox`]: no copy of that id is kept.
+    pub async fn purge(&self, uniqueid: &str) -> Result<(), StoreError> {
+        let (store, id) = (self.clone(), uniqueid.to_owned());
         self.to_the_end(async move {
-            let found = store.inner.db.kept().into_iter().find(|kept| kept.name == name.as_str());
-            let kept = found.ok_or(StoreError::NoMailbox)?;
+            let all = store.kept();
+            let kept = all.iter().find(|kept| kept.uniqueid == id).cloned().ok_or(StoreError::NoMailbox)?;
+            let name = MailboxName::parse(&kept.name)?;
             let listed = store.inner.list.get(&name)?.and_then(|entry| entry.local);
-            if listed.is_some_and(|local| local.uniqueid == kept.uniqueid) {
+            if listed.is_some_and(|local| local.uniqueid == id) {
                 return Err(StoreError::Exists);
             }
-            let dir = mailbox_dir(&store.partition_path(&kept.partition)?, &kept.uniqueid);
+            let dir = mailbox_dir(&store.partition_path(&kept.partition)?, &id);
             // Nobody brings it back meanwhile.
-            let _shut = store.shut(&kept.uniqueid).await?;
+            let _shut = store.shut(&id).await?;
             blocking(move || disk::sweep(&dir)).await?;
             store.inner.journal.step("purge: swept");
-            store.forget_kept(vec![name.clone()]).await?;
-            let gates = [Gate::Name(&name), Gate::Mailbox(&kept.uniqueid)];
-            store.inner.shared.gates.set(gates, None);
-            if let Some(owner) = store.inner.namespace.owner(&name).filter(|_| name.is_inbox()) {
-                store.inner.shared.gates.set([Gate::User(&owner)], None);
+            store.forget_kept(vec![id.clone()]).await?;
+            let gates = &store.inner.shared.gates;
+            gates.set([Gate::Mailbox(&id)], None);
+            // It may have gone twice.
+            if all.iter().all(|other| other.name != kept.name || other.uniqueid == id) {
+                gates.set([Gate::Name(&name)], None);
+                if let Some(owner) = store.inner.namespace.owner(&name).filter(|_| name.is_inbox()) {
+                    gates.set([Gate::User(&owner)], None);
+                }
             }
-            info!(mailbox = %name, id = kept.uniqueid, to = kept.to, "the kept copy of a mailbox that was moved is removed");
+            info!(mailbox = %name, id, to = kept.to, "the kept copy of a mailbox that was moved is removed");
             Ok(())
         })
         .await

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::{
     Item,
-    gates::{Gate, Gates, State},
+    gates::{Gate, Gates, State, Whereabouts},
 };
 use crate::{
     Store, blocking,
@@ -30,23 +30,28 @@ pub struct Kept {
     pub id: String,
     /// Epoch seconds.
     pub at: u64,
+    /// The mailbox's ACL when it went.
+    #[serde(default)]
+    pub acl: String,
 }
 
 impl Store {
     /// All kept copies, in the order of their names. Reads the store's database.
     pub fn kept(&self) -> Vec<Kept> {
-        self.inner.db.kept()
+        let mut all = self.inner.db.kept();
+        all.sort_by(|a, b| (&a.name, a.at).cmp(&(&b.name, b.at)));
+        all
     }
 
     /// They are not kept any more: they are this server's, or removed.
-    pub(super) async fn forget_kept(&self, names: Vec<MailboxName>) -> Result<(), StoreError> {
+    pub(super) async fn forget_kept(&self, ids: Vec<String>) -> Result<(), StoreError> {
         let db = self.inner.db.clone();
-        blocking(move || db.set_kept(names.iter().map(|name| (name.as_str(), None)))).await
+        blocking(move || db.set_kept(ids.iter().map(|id| (id.as_str(), None)))).await
     }
 }
 
 impl Kept {
-    pub(super) fn new(item: &Item, moved: &MovedTo) -> Kept {
+    pub(super) fn new(item: &Item, acl: &str, moved: &MovedTo) -> Kept {
         Kept {
             name: item.name.to_string(),
             uniqueid: item.uniqueid.clone(),
@@ -54,7 +59,13 @@ impl Kept {
             to: moved.to.clone(),
             id: moved.id.clone(),
             at: moved.at,
+            acl: acl.to_owned(),
         }
+    }
+
+    /// What is said of its name.
+    pub(super) fn state(&self) -> State {
+        State::Moved(Whereabouts { to: self.to.as_str().into(), acl: self.acl.as_str().into() })
     }
 }
 
@@ -66,10 +77,16 @@ pub(crate) fn load(imapd: &Imapd, list: &List, db: &Database, gates: &Gates) -> 
             warn!(name = kept.name, "a kept copy of a mailbox has no name");
             continue;
         };
-        let listed = list.get(&name)?.and_then(|entry| entry.local);
-        if listed.is_none_or(|local| local.uniqueid != kept.uniqueid) {
-            gates.set([Gate::Name(&name)], Some(&State::Moved(kept.to.as_str().into())));
-            continue;
+        match list.get(&name)? {
+            None => {
+                gates.set([Gate::Name(&name)], Some(&kept.state()));
+                continue;
+            }
+            // Another one has the name.
+            Some(entry) if entry.local.as_ref().is_none_or(|local| local.uniqueid != kept.uniqueid) => {
+                continue;
+            }
+            Some(_) => {}
         }
         if let Some(partition) = imapd.partition(&kept.partition) {
             let dir = mailbox_dir(&partition.path, &kept.uniqueid);
@@ -79,7 +96,7 @@ pub(crate) fn load(imapd: &Imapd, list: &List, db: &Database, gates: &Gates) -> 
                 header.listed().write(&dir)?;
             }
         }
-        db.set_kept([(name.as_str(), None)])?;
+        db.set_kept([(kept.uniqueid.as_str(), None)])?;
     }
     Ok(())
 }

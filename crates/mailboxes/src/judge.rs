@@ -19,6 +19,7 @@ use crate::{
     conflict::Claim,
     entry::Entry,
     error::CommitError,
+    expect::Expect,
     group::{Done, Group, Proposal},
     history::History,
 };
@@ -164,12 +165,12 @@ impl Draft {
             Some(proposal) => proposal.new.clone(),
             None => current(&change.name)?,
         };
-        let next = decide(&change, before.as_ref())?;
+        let next = decide(&change, before.as_ref(), self.position().list)?;
         if before.is_none() && next.is_none() {
             return Ok(());
         }
         if let Action::Mupdate(_) = change.action {
-            self.claims.extend(claim(&change.name, before.as_ref(), next.as_ref()));
+            self.claims.extend(claim(&change, before.as_ref(), next.as_ref()));
         }
         self.group.history.position.seq += 1;
         replaced.extend(self.put(place, change.name, before, next));
@@ -233,8 +234,8 @@ impl Draft {
 }
 
 /// The entry after a change of an entry.
-fn decide(change: &Change, current: Option<&Entry>) -> Result<Option<Entry>, CommitError> {
-    if change.expect.as_ref().is_some_and(|expect| !expect.holds(current)) {
+fn decide(change: &Change, current: Option<&Entry>, list: ListId) -> Result<Option<Entry>, CommitError> {
+    if change.expect.as_ref().is_some_and(|expect| !expect.holds(current, list)) {
         return Err(CommitError::Changed { name: change.name.clone() });
     }
     match &change.action {
@@ -253,14 +254,18 @@ fn decide(change: &Change, current: Option<&Entry>) -> Result<Option<Entry>, Com
     }
 }
 
-/// An ACTIVATE that takes an active mailbox from another server is to be shown; a DELETE ends that.
-fn claim(name: &MailboxName, old: Option<&Entry>, new: Option<&Entry>) -> Option<Claim> {
+/// An ACTIVATE that takes an active mailbox from another server is to be shown; a DELETE ends that. Whoever says from whom
+/// it takes the mailbox moves it: that is no claim.
+fn claim(change: &Change, old: Option<&Entry>, new: Option<&Entry>) -> Option<Claim> {
+    let name = change.name.clone();
+    let moves = matches!(change.expect, Some(Expect::Active(_)));
     match (old, new) {
-        (Some(old), Some(new)) if old.is_active() && new.is_active() && old.server() != new.server() => {
-            let (lost, won) = (old.location.clone(), new.location.clone());
-            Some(Claim::Taken { name: name.clone(), lost, won })
+        (Some(old), Some(new))
+            if !moves && old.is_active() && new.is_active() && old.server() != new.server() =>
+        {
+            Some(Claim::Taken { name, lost: old.location.clone(), won: new.location.clone() })
         }
-        (_, None) => Some(Claim::Settled(name.clone())),
+        (_, None) => Some(Claim::Settled(name)),
         _ => None,
     }
 }

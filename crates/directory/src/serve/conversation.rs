@@ -324,6 +324,7 @@ pub fn put_banner(wire: &mut Wire, server: &Server, session: &Session, mechanism
         compress: !session.compressed,
         servername: &settings.servername,
         version: VERSION,
+        extensions: if server.is_master() { &OF_A_MASTER[..] } else { &OF_A_COPY },
         role: &settings.role,
     };
     let mut out = Vec::new();
@@ -358,6 +359,11 @@ impl Server {
 }
 
 // What one client may take: every read, write, queue and wait above has its bound here.
+
+/// What peers of ours are told that they may use: of a master, and of any other list. A copy's entries have numbers of its
+/// own, by which nothing is decided.
+const OF_A_MASTER: [&str; 5] = ["RESUME", "EXPECT", "STATUS", "HERE", "FENCE"];
+const OF_A_COPY: [&str; 4] = ["RESUME", "EXPECT", "STATUS", "HERE"];
 
 /// Why a client is sent away.
 pub const IDLED: &str = "idle for too long";

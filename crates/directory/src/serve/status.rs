@@ -7,7 +7,7 @@
 //!   conflicts: [ { name, lost, won, first, last, times } ],
 //!   seen?: { NAME: time }, watching?: seconds,             of a master: when backends were last heard of, and how long it has listened
 //!   upstream?: { server, live, since, heard_seconds_ago, trouble, behind },
-//!   mailbox?: { state, location, acl, since },            of the name that was asked for; null where there is none
+//!   mailbox?: { state, location, acl, since, seq? },      of the name that was asked for; null where there is none
 //!   held?: { entries, removals, names: [ … ] } }           held deletions, at most 100 names
 //! ```
 
@@ -83,10 +83,15 @@ fn upstream(replica: &Replica, map: &mut serde_json::Map<String, Value>) {
     }
 }
 
-/// One mailbox. `since` is when this list got the entry as it is; 0 where it was never told.
-pub(super) fn entry(entry: &Entry) -> Value {
+/// One mailbox. `since` is when this list got the entry as it is, 0 where it was never told; `seq` the number of its last
+/// change, of a master's.
+pub(super) fn entry(server: &Server, entry: &Entry) -> Value {
     let state = if entry.is_active() { "active" } else { "reserved" };
-    json!({ "state": state, "location": entry.location.as_str(), "acl": entry.acl.as_ref(), "since": entry.mtime })
+    let mut told = json!({ "state": state, "location": entry.location.as_str(), "acl": entry.acl.as_ref(), "since": entry.mtime });
+    if server.is_master() {
+        told["seq"] = entry.seq.into();
+    }
+    told
 }
 
 fn reservations(server: &Server) -> Vec<Value> {

@@ -53,6 +53,8 @@ pub struct Banner<'a> {
     pub compress: bool,
     pub servername: &'a str,
     pub version: &'a str,
+    /// What it knows beyond RFC 3656 and Cyrus: words of ours.
+    pub extensions: &'a [&'a str],
     /// `(master)`, or `mupdate://` and the server that a slave follows.
     pub role: &'a str,
 }
@@ -72,7 +74,11 @@ impl Banner<'_> {
             out.extend_from_slice(b"* COMPRESS \"DEFLATE\"\r\n");
         }
         out.extend_from_slice(b"* PARTIAL-UPDATE\r\n");
-        out.extend_from_slice(b"* MURDER \"RESUME\" \"EXPECT\" \"STATUS\" \"HERE\"\r\n");
+        out.extend_from_slice(b"* MURDER");
+        for extension in self.extensions {
+            out.extend_from_slice(format!(" \"{extension}\"").as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
         out.extend_from_slice(b"* OK MUPDATE");
         for text in [self.servername, "Cyrus IMAP", self.version, self.role] {
             out.push(b' ');
@@ -150,13 +156,14 @@ mod tests {
             compress: true,
             servername: "mupdate.example.org",
             version: "murder-0.1.0",
+            extensions: &["RESUME", "FENCE"],
             role: "(master)",
         };
         banner.put(&mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "* AUTH \"SCRAM-SHA-256\" \"PLAIN\"\r\n* STARTTLS\r\n* COMPRESS \"DEFLATE\"\r\n* PARTIAL-UPDATE\r\n\
-             * MURDER \"RESUME\" \"EXPECT\" \"STATUS\" \"HERE\"\r\n\
+             * MURDER \"RESUME\" \"FENCE\"\r\n\
              * OK MUPDATE \"mupdate.example.org\" \"Cyrus IMAP\" \"murder-0.1.0\" \"(master)\"\r\n"
         );
     }

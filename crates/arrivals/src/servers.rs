@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use config::imapd::Imapd;
+use mailboxes::List;
 use placement::{Candidate, Chooser, Rules, Space, dice};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -17,6 +18,8 @@ use crate::survey::survey;
 #[derive(Clone)]
 pub struct Servers {
     upstream: Upstream,
+    /// Where the master says which servers are cordoned.
+    list: List,
     state: Arc<Mutex<State>>,
 }
 
@@ -27,15 +30,19 @@ struct State {
 }
 
 impl Servers {
-    pub fn new(upstream: Upstream) -> Servers {
+    /// `list` is the frontend's copy of the list, which has the cordoned servers too.
+    pub fn new(upstream: Upstream, list: List) -> Servers {
         let chooser = Chooser::new(Rules::of_servers(&upstream.imapd()));
-        Servers { upstream, state: Arc::new(Mutex::new(State { listed: Vec::new(), chooser })) }
+        Servers { upstream, list, state: Arc::new(Mutex::new(State { listed: Vec::new(), chooser })) }
     }
 
-    /// The server for a mailbox that nothing else places: `defaultserver`, or a choice among `serverlist` less those that cannot be
-    /// reached by `proto` and those that were tried. `None`: there is none, or none is left. Takes some seconds at most.
+    /// The server for a mailbox that nothing else places: `defaultserver`, or a choice among `serverlist`, in both cases less those
+    /// that are cordoned, cannot be reached by `proto`, or were tried. `None`: there is none, or none is left. Takes some seconds
+    /// at most.
     pub async fn choose(&self, imapd: &Imapd, proto: Proto, tried: &[String]) -> Option<String> {
-        if let Some(server) = &imapd.defaultserver {
+        let cordons = self.list.cordons();
+        let is_open = |server: &str| !cordons.keys().any(|cordoned| cordoned.as_str() == server);
+        if let Some(server) = imapd.defaultserver.as_ref().filter(|server| is_open(server)) {
             return (!tried.contains(server)).then(|| server.clone());
         }
         if imapd.serverlist.is_empty() {
@@ -48,11 +55,13 @@ impl Servers {
             *state = State { listed: imapd.serverlist.clone(), chooser: Chooser::new(rules) };
         }
         let is_tried = |server: &str| tried.iter().any(|one| one == server);
-        let can_take = |server: &str| !is_tried(server) && self.upstream.admit(server, proto).is_ok();
+        let is_up = |server: &str| self.upstream.admit(server, proto).is_ok();
+        let can_take = |server: &str| !is_tried(server) && is_open(server) && is_up(server);
         if !state.chooser.is_due(Instant::now().into_std()) {
             let chosen = state.chooser.choose(dice(), can_take);
             // One that told nothing when it was asked last may be back.
-            let unread = |server: &String| !is_tried(server) && !state.chooser.has_read(server);
+            let unread =
+                |server: &String| !is_tried(server) && is_open(server) && !state.chooser.has_read(server);
             if chosen.is_some() || !state.listed.iter().any(unread) {
                 return chosen;
             }

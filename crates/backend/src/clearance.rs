@@ -2,11 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use config::imapd::Imapd;
 use directory::client::{Client, Error};
+use mailboxes::reconcile::Busy;
+use mailboxes::{AtMaster, Decision, Expect, Place, Switch};
 use protocol::location::Location;
 use protocol::name::MailboxName;
 use service::Context;
@@ -28,16 +31,41 @@ pub struct Standing {
     doubt: Notify,
     /// Names that operations under way have reserved, and how many have.
     reserving: Mutex<HashMap<MailboxName, usize>>,
+    /// What moves have to do with a name; none: nothing moves here.
+    moves: OnceLock<Moves>,
+}
+
+/// Says what a move has to do with a name: [`Busy::Free`], [`Busy::Moving`] or [`Busy::Arrived`].
+pub struct Moves(pub Box<dyn Fn(&MailboxName) -> Busy + Send + Sync>);
+
+impl fmt::Debug for Moves {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Moves")
+    }
 }
 
 impl Standing {
+    /// Lets moves be asked before anything is done about a name. To be called before the lists are first compared.
+    pub fn ask_moves(&self, moves: Moves) {
+        // Set once, at start; a second setting would be a slip without harm.
+        let _ = self.moves.set(moves);
+    }
+
+    /// What is going on with a name.
+    pub fn busy(&self, name: &MailboxName) -> Busy {
+        match self.moves.get().map_or(Busy::Free, |moves| moves.0(name)) {
+            Busy::Free if self.is_reserving(name) => Busy::Reserving,
+            busy => busy,
+        }
+    }
+
     /// Returns when an operation has ended whose outcome at the master is unknown. Safe to cancel.
     pub async fn doubted(&self) {
         self.doubt.notified().await;
     }
 
     /// Whether a reservation of this name belongs to an operation under way.
-    pub fn is_reserving(&self, name: &MailboxName) -> bool {
+    fn is_reserving(&self, name: &MailboxName) -> bool {
         self.reserving().contains_key(name)
     }
 
@@ -69,18 +97,23 @@ impl Clearance {
 impl Master for Clearance {
     fn connect(&self) -> Answer<'_, Result<Box<dyn MasterSession>, MasterError>> {
         Box::pin(async {
-            let client = Client::connect(&(self.imapd)()).await.map_err(|error| {
+            let imapd = (self.imapd)();
+            let client = Client::connect(&imapd).await.map_err(|error| {
                 tracing::warn!(%error, "the MUPDATE master cannot be asked");
                 unavailable(&error)
             })?;
             let (standing, reserved) = (self.standing.clone(), Vec::new());
-            Ok(Box::new(Session { client, standing, reserved, doubtful: false }) as Box<dyn MasterSession>)
+            let ours = Expect::Ours(Place::from(imapd.servername.as_str()));
+            Ok(Box::new(Session { client, ours, standing, reserved, doubtful: false })
+                as Box<dyn MasterSession>)
         })
     }
 }
 
 struct Session {
     client: Client,
+    /// What an operation relies on: a late word of it must not take back a mailbox that was given away meanwhile.
+    ours: Expect,
     standing: Arc<Standing>,
     /// Names that this operation has reserved.
     reserved: Vec<MailboxName>,
@@ -98,6 +131,10 @@ impl Session {
     ) -> Result<(), MasterError> {
         self.doubtful |= result.as_ref().is_err_and(|error| !error.is_final());
         refused(result, name, no)
+    }
+
+    fn fences(&self) -> bool {
+        self.client.greeting().has("FENCE")
     }
 
     /// From here on the reservation is this operation's.
@@ -146,23 +183,60 @@ impl MasterSession for Session {
         acl: &'a str,
     ) -> Answer<'a, Result<(), MasterError>> {
         Box::pin(async {
-            let done = self.client.activate(name, at, acl).await;
+            let done = match self.fences() {
+                true => self.client.activate_if(name, at, acl, &self.ours).await,
+                false => self.client.activate(name, at, acl).await,
+            };
             self.changed(done, name, MasterError::Failed)
         })
     }
 
     fn delete<'a>(&'a mut self, name: &'a MailboxName) -> Answer<'a, Result<(), MasterError>> {
         Box::pin(async {
-            let done = self.client.delete(name).await;
+            let done = match self.fences() {
+                true => self.client.delete_if(name, &self.ours).await,
+                false => self.client.delete(name).await,
+            };
             self.changed(done, name, MasterError::Failed)
         })
+    }
+
+    fn status<'a>(&'a mut self, name: &'a MailboxName) -> Answer<'a, Result<AtMaster, MasterError>> {
+        Box::pin(async { refused(self.client.status_of(name).await, name, MasterError::Failed) })
+    }
+
+    fn activate_expecting<'a>(
+        &'a mut self,
+        name: &'a MailboxName,
+        at: &'a Location,
+        acl: &'a str,
+        expect: &'a Expect,
+    ) -> Answer<'a, Result<(), MasterError>> {
+        Box::pin(async {
+            let done = self.client.activate_expecting(name, at, acl, expect).await;
+            self.changed(done, name, MasterError::Failed)
+        })
+    }
+
+    // A decision in doubt is the move's to settle: comparing the lists would be reading.
+
+    fn decide<'a>(&'a mut self, switch: &'a Switch<'a>) -> Answer<'a, Result<Decision, MasterError>> {
+        Box::pin(async { refused(self.client.decide(switch).await, switch.root, MasterError::Failed) })
+    }
+
+    fn settle<'a>(&'a mut self, switch: &'a Switch<'a>) -> Answer<'a, Result<Decision, MasterError>> {
+        Box::pin(async { refused(self.client.settle(switch).await, switch.root, MasterError::Failed) })
     }
 }
 
 fn refused<T>(result: Result<T, Error>, name: &MailboxName, no: MasterError) -> Result<T, MasterError> {
     result.map_err(|error| {
         tracing::warn!(%error, %name, "the MUPDATE master did not agree");
-        if error.is_final() { no } else { unavailable(&error) }
+        match error {
+            Error::Refused(_) => no,
+            Error::Changed => MasterError::Changed,
+            other => unavailable(&other),
+        }
     })
 }
 
@@ -176,7 +250,9 @@ fn unavailable(error: &Error) -> MasterError {
         | Error::NoMechanism { .. }
         | Error::Unprotected { .. } => MasterError::Login,
         Error::Protocol { .. } | Error::Absurd { .. } => MasterError::Protocol,
-        Error::Refused(_) | Error::Changed => MasterError::Failed,
+        Error::Refused(_) => MasterError::Failed,
+        Error::Changed => MasterError::Changed,
+        Error::NoFence { .. } => MasterError::NoFence,
         Error::Unavailable { .. } | Error::NoServer => MasterError::Down,
     }
 }

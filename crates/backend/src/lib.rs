@@ -9,6 +9,7 @@ pub mod lmtp;
 mod partitions;
 pub mod pop3;
 mod resync;
+pub mod transit;
 
 /// The store of a murder: IMAP, POP3 and LMTP
 #[derive(Debug, clap::Parser)]

@@ -10,7 +10,7 @@ use std::path::Path;
 use config::imapd::{Imapd, Role};
 use directory::client::{Activate, Client, Delete};
 use mailboxes::Entry;
-use mailboxes::reconcile::{Activation, Known, Reconciliation, Rule};
+use mailboxes::reconcile::{Activation, Busy, Known, Reconciliation, Rule};
 use protocol::name::MailboxName;
 use tracing::{info, warn};
 
@@ -87,9 +87,9 @@ async fn compare(
     let local = lists.all().await?;
     let moving = local.iter().filter(|(_, entry)| entry.moving.is_some()).cloned().collect();
     // A daemon may be in the middle of a CREATE: its reservation is left to it.
-    let running = lists.is_running();
+    let busy = if lists.is_running() { Busy::Reserving } else { Busy::Free };
     let rule = if how.authoritative { Rule::Authoritative } else { Rule::Ordinary };
-    let mut work = Reconciliation::begin(here, local, |_| running, rule);
+    let mut work = Reconciliation::begin(here, local, |_| busy.clone(), rule);
     let questions = work.questions();
     for (name, found) in questions.iter().zip(master.find_all(&questions).await?) {
         work.answer(name, found.as_ref().map(known));
@@ -141,6 +141,7 @@ impl Hands<'_> {
             return Err(error.into());
         }
         self.activate(&work.activations).await?;
+        self.activate(&work.given).await?;
         let unflagged = |name: &MailboxName| work.unflags.iter().any(|activation| activation.name == *name);
         let mut freed: Entries = moving.into_iter().filter(|(name, _)| unflagged(name)).collect();
         freed.iter_mut().for_each(|(_, entry)| entry.moving = None);

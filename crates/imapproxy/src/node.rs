@@ -35,9 +35,9 @@ impl Node {
     pub fn new(imapd: &Imapd, directory: Arc<dyn Lookup>) -> Arc<Node> {
         let upstream = Upstream::new(imapd);
         Arc::new(Node {
-            directory,
             namespace: service::names::namespace(imapd),
-            servers: Servers::new(upstream.clone()),
+            servers: Servers::new(upstream.clone(), directory.list().clone()),
+            directory,
             upstream,
             capabilities: Learnt::default(),
             parked: Parked::default(),

@@ -146,7 +146,7 @@ mod tests {
             Imapd::parse(std::path::Path::new("/nowhere/imapd.conf"), "configdirectory: /nowhere\n", "lmtp");
         let imapd = imapd.unwrap();
         let upstream = upstream::Upstream::new(&imapd);
-        let servers = arrivals::Servers::new(upstream.clone());
+        let servers = arrivals::Servers::new(upstream.clone(), List::memory());
         let newcomers = Newcomers::new(imapd, servers, upstream::Pool::new(upstream));
         Policy { rules, catchall: None, fuzzy: false, newcomers }
     }

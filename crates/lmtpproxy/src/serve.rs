@@ -30,7 +30,8 @@ pub async fn run(context: Context) -> Result<(), Exit> {
 /// Serves all listeners until the daemon is to end.
 pub async fn serve(context: &Context, directory: Arc<dyn Lookup>) {
     let upstream = Upstream::new(&context.imapd());
-    let (pool, servers) = (Pool::new(upstream.clone()), Servers::new(upstream.clone()));
+    let (pool, servers) =
+        (Pool::new(upstream.clone()), Servers::new(upstream.clone(), directory.list().clone()));
     context.on_reload(move |imapd| upstream.reload(&imapd));
     context.serve(move |connection| one(connection, directory.clone(), pool.clone(), servers.clone())).await;
 }

@@ -8,7 +8,7 @@ use protocol::{
     name::MailboxName,
 };
 
-use crate::entry::Entry;
+use crate::{entry::Entry, expect::Expect};
 
 /// One change of one name.
 #[derive(Debug, Clone)]
@@ -56,49 +56,6 @@ impl Change {
     }
 }
 
-/// The state a change relies on. A place is a server, or a whole location where it holds a `!`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Expect {
-    None,
-    Reserved(String),
-    Active(String),
-}
-
-impl Expect {
-    pub fn holds(&self, current: Option<&Entry>) -> bool {
-        let at = |entry: &Entry, place: &str| match place.contains('!') {
-            true => entry.location.as_str() == place,
-            false => entry.server() == place,
-        };
-        match (self, current) {
-            (Expect::None, None) => true,
-            (Expect::Reserved(place), Some(entry)) => !entry.is_active() && at(entry, place),
-            (Expect::Active(place), Some(entry)) => entry.is_active() && at(entry, place),
-            (Expect::None, Some(_)) | (Expect::Reserved(_) | Expect::Active(_), None) => false,
-        }
-    }
-
-    /// `none`, `reserved@server`, `active@server`.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text.split_once('@') {
-            None => (text == "none").then_some(Expect::None),
-            Some(("reserved", place)) => Some(Expect::Reserved(place.into())),
-            Some(("active", place)) => Some(Expect::Active(place.into())),
-            Some(_) => None,
-        }
-    }
-}
-
-impl std::fmt::Display for Expect {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Expect::None => f.write_str("none"),
-            Expect::Reserved(place) => write!(f, "reserved@{place}"),
-            Expect::Active(place) => write!(f, "active@{place}"),
-        }
-    }
-}
-
 /// What a replica takes over from its upstream.
 #[derive(Debug, Clone)]
 pub struct Follow {
@@ -110,27 +67,4 @@ pub struct Follow {
     pub complete: bool,
     /// They are what differs from a full listing: what came and went between the positions is not among them.
     pub whole: bool,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn expectations_read_as_they_print_and_compare_servers_or_locations() {
-        let entry = Entry::active(Location::parse("be1!default").unwrap(), "");
-        for (text, holds) in [
-            ("none", false),
-            ("active@be1", true),
-            ("active@be1!default", true),
-            ("active@be1!x", false),
-            ("reserved@be1", false),
-        ] {
-            let expect = Expect::parse(text).unwrap();
-            assert_eq!(expect.to_string(), text);
-            assert_eq!(expect.holds(Some(&entry)), holds, "{text}");
-        }
-        assert!(Expect::None.holds(None));
-        assert_eq!(Expect::parse("active"), None);
-    }
 }

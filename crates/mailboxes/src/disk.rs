@@ -12,11 +12,12 @@ use std::{
     },
 };
 
-use protocol::name::MailboxName;
+use protocol::{location::ServerName, name::MailboxName};
 
 use crate::limits::DISK_PAGE;
 use crate::{
     conflict::Conflict,
+    cordon::{self, Cordons},
     entry::Entry,
     error::{Error, OpenError, Pruned},
     store::{self, Store},
@@ -123,6 +124,18 @@ impl Disk {
         for (row, bytes) in self.store.scan(&[store::CONFLICT], &[store::CONFLICT + 1], limit)? {
             if let Ok(name) = MailboxName::from_key(row.get(1..).unwrap_or_default()) {
                 found.insert(name.clone(), Conflict::decode(name, &bytes)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The cordoned servers that are stored, `limit` at most.
+    pub fn cordons(&self, limit: usize) -> Result<Cordons, OpenError> {
+        let mut found = Cordons::new();
+        for (row, bytes) in self.store.scan(&[store::CORDON], &[store::CORDON + 1], limit)? {
+            let server = str::from_utf8(row.get(1..).unwrap_or_default()).ok();
+            if let Some(server) = server.and_then(|server| ServerName::parse(server).ok()) {
+                found.insert(server, cordon::decode(&bytes)?);
             }
         }
         Ok(found)

@@ -66,6 +66,9 @@ pub enum CommitError {
     /// A replica's disk failed, and its list is nowhere else. What comes again may be written.
     #[error("mailbox list: {0}")]
     Unwritten(Arc<str>),
+    /// No more servers can be cordoned.
+    #[error("mailbox list: too many servers are cordoned")]
+    Cordons,
     /// The list is being closed.
     #[error("mailbox list: closed")]
     Closed,

@@ -1,6 +1,6 @@
 //! A group of changes: what the judge makes of requests, what an authority is asked for, and the numbers that it gives.
 
-use protocol::{mupdate::position::Position, name::MailboxName};
+use protocol::{location::ServerName, mupdate::position::Position, name::MailboxName};
 
 use crate::{conflict::Conflict, entry::Entry, history::History};
 
@@ -16,6 +16,8 @@ pub struct Group {
     pub proposals: Vec<Proposal>,
     /// Claims of two servers on a name that are to be remembered, or (none) to be forgotten.
     pub conflicts: Vec<(MailboxName, Option<Conflict>)>,
+    /// Servers that take no new mailboxes from now on, or (none) take them again.
+    pub cordons: Vec<(ServerName, Option<u64>)>,
     /// What the list's history becomes where every change has a number of its own, and nothing came between. An
     /// authority with other numbers, or with an identity of its own, keeps to those.
     pub history: History,

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use protocol::{
+    location::ServerName,
     mupdate::{
         position::{ListId, Position},
         state::{Next, step},
@@ -17,8 +18,10 @@ use protocol::{
 use crate::{
     change::{Action, Change, Follow},
     conflict::Claim,
+    cordon::{self, Cordons},
     entry::Entry,
     error::CommitError,
+    expect::Expect,
     group::{Done, Group, Proposal},
     history::History,
 };
@@ -48,8 +51,8 @@ struct Mark {
 impl Draft {
     /// Nothing yet, on a list with this history.
     pub fn new(history: History, time: u64) -> Draft {
-        let (proposals, conflicts) = (Vec::new(), Vec::new());
-        let group = Group { by: history.position, proposals, conflicts, history, time };
+        let (proposals, conflicts, cordons) = (Vec::new(), Vec::new(), Vec::new());
+        let group = Group { by: history.position, proposals, conflicts, cordons, history, time };
         Draft { group, places: HashMap::new(), log: Vec::new(), claims: Vec::new(), renumbered: false }
     }
 
@@ -128,6 +131,27 @@ impl Draft {
         self.position()
     }
 
+    /// A server takes no new mailboxes, or takes them again. It has a number, so that who follows hears of it.
+    pub fn cordon(
+        &mut self,
+        server: ServerName,
+        cordoned: bool,
+        known: &Cordons,
+    ) -> Result<Position, CommitError> {
+        let time = self.group.time;
+        if let Some(change) = cordon::change(known, &self.group.cordons, server, cordoned, time)? {
+            self.group.cordons.push(change);
+            self.group.history.position.seq += 1;
+        }
+        Ok(self.position())
+    }
+
+    /// Takes over an upstream's cordoned servers, all of them.
+    pub fn follow_cordons(&mut self, all: &Cordons, known: &Cordons) -> Position {
+        self.group.cordons = cordon::difference(known, all);
+        self.position()
+    }
+
     /// What is to be published: the group, and every number that was given with the place of its proposal; none where the
     /// list is numbered anew.
     pub fn finish(self) -> (Group, Option<Vec<(u64, usize)>>) {
@@ -164,12 +188,12 @@ impl Draft {
             Some(proposal) => proposal.new.clone(),
             None => current(&change.name)?,
         };
-        let next = decide(&change, before.as_ref())?;
+        let next = decide(&change, before.as_ref(), self.position().list)?;
         if before.is_none() && next.is_none() {
             return Ok(());
         }
         if let Action::Mupdate(_) = change.action {
-            self.claims.extend(claim(&change.name, before.as_ref(), next.as_ref()));
+            self.claims.extend(claim(&change, before.as_ref(), next.as_ref()));
         }
         self.group.history.position.seq += 1;
         replaced.extend(self.put(place, change.name, before, next));
@@ -233,8 +257,8 @@ impl Draft {
 }
 
 /// The entry after a change of an entry.
-fn decide(change: &Change, current: Option<&Entry>) -> Result<Option<Entry>, CommitError> {
-    if change.expect.as_ref().is_some_and(|expect| !expect.holds(current)) {
+fn decide(change: &Change, current: Option<&Entry>, list: ListId) -> Result<Option<Entry>, CommitError> {
+    if change.expect.as_ref().is_some_and(|expect| !expect.holds(current, list)) {
         return Err(CommitError::Changed { name: change.name.clone() });
     }
     match &change.action {
@@ -253,14 +277,18 @@ fn decide(change: &Change, current: Option<&Entry>) -> Result<Option<Entry>, Com
     }
 }
 
-/// An ACTIVATE that takes an active mailbox from another server is to be shown; a DELETE ends that.
-fn claim(name: &MailboxName, old: Option<&Entry>, new: Option<&Entry>) -> Option<Claim> {
+/// An ACTIVATE that takes an active mailbox from another server is to be shown; a DELETE ends that. Whoever says from whom
+/// it takes the mailbox moves it: that is no claim.
+fn claim(change: &Change, old: Option<&Entry>, new: Option<&Entry>) -> Option<Claim> {
+    let name = change.name.clone();
+    let moves = matches!(change.expect, Some(Expect::Active(_)));
     match (old, new) {
-        (Some(old), Some(new)) if old.is_active() && new.is_active() && old.server() != new.server() => {
-            let (lost, won) = (old.location.clone(), new.location.clone());
-            Some(Claim::Taken { name: name.clone(), lost, won })
+        (Some(old), Some(new))
+            if !moves && old.is_active() && new.is_active() && old.server() != new.server() =>
+        {
+            Some(Claim::Taken { name, lost: old.location.clone(), won: new.location.clone() })
         }
-        (_, None) => Some(Claim::Settled(name.clone())),
+        (_, None) => Some(Claim::Settled(name)),
         _ => None,
     }
 }

@@ -9,7 +9,7 @@
 //! | --- | --- | --- |
 //! | handles | reading, following changes, the queue to the writer | `list`, `page`, `options`, `error` |
 //! | writer | takes the requests that wait, as one group; answers them when it holds | `writer` |
-//! | *judge* | which changes may happen, and what they make of the list; pure | `judge`, `change`, `conflict` |
+//! | *judge* | which changes may happen, and what they make of the list; pure | `judge`, `change`, `expect`, `conflict` |
 //! | *authority* | numbers the changes and keeps them: one atomic batch, one sync | `authority/`, `group`, `history` |
 //! | *publish* | the tables in memory, the latest changes, waking whoever waits for the next | `publish`, `table`, `window`, `signal` |
 //! | disk | entries and deletions in rows; the loader; what a replica writes behind its memory | `disk`, `rows`, `load`, `behind` |
@@ -28,10 +28,12 @@ mod blocks;
 mod change;
 mod codec;
 mod conflict;
+mod cordon;
 mod disk;
 pub mod dump;
 mod entry;
 mod error;
+mod expect;
 mod group;
 pub mod guard;
 mod history;
@@ -49,15 +51,18 @@ pub mod reconcile;
 mod rows;
 pub mod signal;
 pub mod store;
+mod switch;
 mod table;
 mod window;
 mod work;
 mod writer;
 
-pub use change::{Action, Change, Expect, Follow};
+pub use change::{Action, Change, Follow};
 pub use conflict::Conflict;
+pub use cordon::Cordons;
 pub use entry::{Entry, Flags, Local, OldName, State};
 pub use error::{CommitError, Error, Failure, OpenError, Pruned};
+pub use expect::{AtMaster, Expect, Fence, Place};
 pub use history::History;
 pub use limits::LIST_PAGE;
 pub use list::{List, Pending};
@@ -65,4 +70,5 @@ pub use listing::{Difference, Listing};
 pub use options::{Bounds, Options, Role};
 pub use page::{Changes, Page, Summary};
 pub use protocol::mupdate::position::{ListId, Position};
+pub use switch::{Decision, Switch};
 pub use work::{Spawn, Task};

@@ -14,6 +14,8 @@ bounds::table! {
     pub(crate) LOT: usize = 10_000, Count, "chosen: a few milliseconds";
     /// Conflicts kept.
     pub(crate) CONFLICTS: usize = 10_000, Count, "chosen: more than anyone resolves by hand";
+    /// Servers that may be cordoned.
+    pub(crate) CORDONS: usize = 1000, Count, "chosen: more than a murder has";
     /// Reservations that are listed.
     pub(crate) RESERVED_SHOWN: usize = 10_000, Count, "chosen: more than anyone reads";
     /// Deletions remembered for replicas that come back; one that is further behind takes the whole list.

@@ -4,17 +4,19 @@ use std::{path::Path, sync::Arc, time::Instant};
 
 use protocol::{
     acl::{Acl, Rights, Who},
+    location::ServerName,
     mupdate::position::Position,
     name::MailboxName,
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::limits::{CONFLICTS, LIST_PAGE, TOOL, TOOL_STEP};
+use crate::limits::{CONFLICTS, CORDONS, LIST_PAGE, TOOL, TOOL_STEP};
 use crate::{
     authority::Local,
     behind::Behind,
     change::{Change, Follow},
     conflict::Conflict,
+    cordon::Cordons,
     disk::Disk,
     entry::Entry,
     error::{CommitError, Error, Failure, OpenError, Pruned},
@@ -84,7 +86,8 @@ impl List {
             }
         };
         let conflicts = disk.conflicts(CONFLICTS)?;
-        let published = Arc::new(Published::new(disk.clone(), options, history, conflicts));
+        let cordons = disk.cordons(CORDONS)?;
+        let published = Arc::new(Published::new(disk.clone(), options, history, conflicts, cordons));
         let keeper = match local {
             Some(local) => Keeper::Owner(local),
             None => Keeper::Replica {
@@ -359,6 +362,22 @@ impl List {
 
     pub fn conflicts(&self) -> Vec<Conflict> {
         self.published.read().conflicts.values().cloned().collect()
+    }
+
+    /// The servers that take no new mailboxes.
+    pub fn cordons(&self) -> Arc<Cordons> {
+        self.published.read().cordons.clone()
+    }
+
+    /// Has a server take no new mailboxes, or take them again.
+    pub async fn cordon(&self, server: ServerName, cordoned: bool) -> Result<Position, CommitError> {
+        self.check_owner()?;
+        self.ask(|reply| Request::Cordon { server, cordoned, reply }).await
+    }
+
+    /// Takes over all cordoned servers of an upstream; the caller sees to it that they are no more than a master has.
+    pub async fn follow_cordons(&self, all: Cordons) -> Result<Position, CommitError> {
+        self.ask(|reply| Request::Cordons { all, reply }).await
     }
 
     /// A replica's changes come from its upstream.

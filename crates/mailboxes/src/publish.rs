@@ -18,6 +18,7 @@ use crate::limits::LIST_PAGE;
 use crate::{
     behind::Backlog,
     conflict::Conflict,
+    cordon::Cordons,
     disk::{Disk, Stored},
     entry::Entry,
     error::{Error, Failure, Pruned},
@@ -52,6 +53,7 @@ pub(crate) struct Tables {
     pub window: Window,
     pub history: History,
     pub conflicts: BTreeMap<MailboxName, Conflict>,
+    pub cordons: Arc<Cordons>,
 }
 
 impl Published {
@@ -61,10 +63,12 @@ impl Published {
         options: Options,
         history: History,
         conflicts: BTreeMap<MailboxName, Conflict>,
+        cordons: Cordons,
     ) -> Published {
         let window = Window::new(options.bounds.window, history.position.seq);
         let table = Table::default();
-        let tables = Tables { table, loaded: false, published: 0, window, history, conflicts };
+        let cordons = Arc::new(cordons);
+        let tables = Tables { table, loaded: false, published: 0, window, history, conflicts, cordons };
         Published {
             disk,
             options,
@@ -213,11 +217,22 @@ impl Published {
                 None => tables.conflicts.remove(&name),
             };
         }
+        let cordoned = !group.cordons.is_empty();
+        if cordoned {
+            let cordons = Arc::make_mut(&mut tables.cordons);
+            for (server, since) in group.cordons {
+                match since {
+                    Some(since) => cordons.insert(server, since),
+                    None => cordons.remove(&server),
+                };
+            }
+        }
         let history = group.history;
         tables.history = history;
         drop(tables);
         self.position.update(|position| {
-            let moved = *position != history.position;
+            // A replica's may change where its position does not.
+            let moved = cordoned || *position != history.position;
             *position = history.position;
             moved
         });

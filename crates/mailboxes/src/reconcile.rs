@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use protocol::{location::Location, name::MailboxName};
 
-use crate::change::Expect;
 use crate::entry::{Entry, Flags};
+use crate::expect::Expect;
 use crate::guard::Plan;
 
 /// An entry as the master tells it.
@@ -33,7 +33,7 @@ pub struct Known {
 impl Known {
     /// What a change that relies on this asks the master to check.
     pub fn expect(&self) -> Expect {
-        let at = self.location.as_str().to_owned();
+        let at = (&self.location).into();
         if self.active { Expect::Active(at) } else { Expect::Reserved(at) }
     }
 }
@@ -45,6 +45,24 @@ pub enum Rule {
     Ordinary,
     /// The backend, about everything.
     Authoritative,
+}
+
+/// What else is going on with a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Busy {
+    /// Nothing: the two lists decide.
+    Free,
+    /// A command under way has reserved it, and is left to finish.
+    Reserving,
+    /// A move that is not over has it, coming or going: its journal decides, and nothing is removed, activated, freed of a
+    /// mark or put away.
+    Moving,
+    /// It was given away, to there, and its copy is kept. A master that has it here still has an older list: it is told to
+    /// where it went, so that it is at no time said not to exist.
+    Given { to: Location },
+    /// It came by a move that is over, from this server. A master that has it there still has an older list: it is told,
+    /// and nothing is put away.
+    Arrived { from: String },
 }
 
 /// A mailbox to be told to the master.
@@ -71,15 +89,27 @@ pub struct Reconciliation {
     pub removals: Vec<(MailboxName, Known)>,
     /// To be activated at the master.
     pub activations: Vec<Activation>,
+    /// To be activated at the master for the server that a move has given them to.
+    pub given: Vec<Activation>,
     /// To be freed locally of the mark of a move, and activated.
     pub unflags: Vec<Activation>,
     /// To be put away locally: the master has them active on another server.
     pub wipes: Vec<(MailboxName, Location)>,
     /// Left alone: the master has them reserved for another server.
     pub doubtful: Vec<(MailboxName, Location)>,
-    asked: VecDeque<(Activation, bool)>,
+    asked: VecDeque<Question>,
     local: usize,
     remote: usize,
+}
+
+/// A local mailbox that the master does not place here.
+#[derive(Debug)]
+struct Question {
+    activation: Activation,
+    /// It bears the mark of a move.
+    moving: bool,
+    /// The server that it came from, by a move.
+    from: Option<String>,
 }
 
 /// One piece of work, as Cyrus's tool prints it.
@@ -112,11 +142,11 @@ impl fmt::Display for Step<'_> {
 
 impl Reconciliation {
     /// Compares. `here` is the master's answer to LIST with this server's prefix; `local` the whole local list in key
-    /// order. `busy` are names whose reservation belongs to a command under way, which is left to finish.
+    /// order. `busy` says what else is going on with a name.
     pub fn begin(
         here: Vec<(MailboxName, Known)>,
         local: impl IntoIterator<Item = (MailboxName, Entry)>,
-        busy: impl Fn(&MailboxName) -> bool,
+        busy: impl Fn(&MailboxName) -> Busy,
         rule: Rule,
     ) -> Reconciliation {
         let mut work = Reconciliation { remote: here.len(), ..Reconciliation::default() };
@@ -125,14 +155,34 @@ impl Reconciliation {
         for (name, entry) in local.into_iter().filter(|(_, entry)| is_held(entry)) {
             work.local += 1;
             present.insert(name.clone());
-            work.compare(name, entry, &known, rule);
+            match busy(&name) {
+                Busy::Moving | Busy::Given { .. } => {}
+                Busy::Arrived { from } => work.compare(name, entry, Some(from), &known, rule),
+                Busy::Free | Busy::Reserving => work.compare(name, entry, None, &known, rule),
+            }
         }
-        work.removals = here;
-        work.removals.retain(|(name, known)| !present.contains(name) && (known.active || !busy(name)));
+        for (name, known) in here.into_iter().filter(|(name, _)| !present.contains(name)) {
+            match busy(&name) {
+                Busy::Free => work.removals.push((name, known)),
+                Busy::Reserving | Busy::Arrived { .. } if known.active => work.removals.push((name, known)),
+                Busy::Given { to } if known.active => {
+                    let (acl, before) = (known.acl.clone(), Some(known));
+                    work.given.push(Activation { name, location: to, acl, before });
+                }
+                Busy::Reserving | Busy::Arrived { .. } | Busy::Given { .. } | Busy::Moving => {}
+            }
+        }
         work
     }
 
-    fn compare(&mut self, name: MailboxName, entry: Entry, known: &HashMap<MailboxName, Known>, rule: Rule) {
+    fn compare(
+        &mut self,
+        name: MailboxName,
+        entry: Entry,
+        from: Option<String>,
+        known: &HashMap<MailboxName, Known>,
+        rule: Rule,
+    ) {
         let before = known.get(&name).cloned();
         let agreed = before
             .as_ref()
@@ -141,7 +191,7 @@ impl Reconciliation {
         let elsewhere = before.is_none() && rule == Rule::Ordinary;
         let activation = Activation { name, location: entry.location, acl: entry.acl, before };
         match (elsewhere, moving, agreed) {
-            (true, ..) => self.asked.push_back((activation, moving)),
+            (true, ..) => self.asked.push_back(Question { activation, moving, from }),
             (false, true, _) => self.unflags.push(activation),
             (false, false, true) => {}
             (false, false, false) => self.activations.push(activation),
@@ -150,20 +200,24 @@ impl Reconciliation {
 
     /// The names to FIND at the master.
     pub fn questions(&self) -> Vec<MailboxName> {
-        self.asked.iter().map(|(activation, _)| activation.name.clone()).collect()
+        self.asked.iter().map(|question| question.activation.name.clone()).collect()
     }
 
     /// What the master said of one of them.
     pub fn answer(&mut self, name: &MailboxName, found: Option<Known>) {
-        let Some(at) = self.asked.iter().position(|(activation, _)| activation.name == *name) else { return };
-        let Some((mut activation, moving)) = self.asked.remove(at) else { return };
+        let at = self.asked.iter().position(|question| question.activation.name == *name);
+        let Some(Question { mut activation, moving, from }) = at.and_then(|at| self.asked.remove(at)) else {
+            return;
+        };
+        let is_source = |found: &Known| from.as_deref() == Some(found.location.server());
         match found {
-            Some(found) if found.location.server() != activation.location.server() => {
-                let list = if found.active { &mut self.wipes } else { &mut self.doubtful };
+            Some(found) if found.location.server() != activation.location.server() && !is_source(&found) => {
+                // What a move has brought is put away by another move only.
+                let list = if found.active && from.is_none() { &mut self.wipes } else { &mut self.doubtful };
                 list.push((activation.name, found.location));
             }
             found => {
-                // Listed meanwhile, or nowhere.
+                // Listed meanwhile, or nowhere, or where it came from.
                 activation.before = found;
                 let list = if moving { &mut self.unflags } else { &mut self.activations };
                 list.push(activation);
@@ -176,9 +230,10 @@ impl Reconciliation {
     pub fn steps(&self) -> impl Iterator<Item = Step<'_>> {
         let removals = self.removals.iter().map(|(name, _)| Step::Remove(name));
         let activations = self.activations.iter().map(|activation| Step::Activate(&activation.name));
+        let given = self.given.iter().map(|activation| Step::Activate(&activation.name));
         let unflags = self.unflags.iter().map(|activation| Step::Unflag(&activation.name));
         let wipes = self.wipes.iter().map(|(name, _)| Step::Wipe(name));
-        let mut walk: Vec<Step<'_>> = activations.chain(unflags).chain(wipes).collect();
+        let mut walk: Vec<Step<'_>> = activations.chain(given).chain(unflags).chain(wipes).collect();
         walk.sort_by_key(|step| step.name());
         removals.chain(walk)
     }
@@ -253,7 +308,7 @@ mod tests {
         let mut work = Reconciliation::begin(
             here.into_iter().map(|(n, k)| (name(n), k)).collect(),
             local.into_iter().map(|(n, e)| (name(n), e)),
-            |busy| busy.as_str() == "creating",
+            |name| if name.as_str() == "creating" { Busy::Reserving } else { Busy::Free },
             Rule::Ordinary,
         );
         assert_eq!(work.questions(), ["new", "elsewhere", "wanted"].map(name));
@@ -281,7 +336,7 @@ mod tests {
         let work = Reconciliation::begin(
             vec![],
             [(name("a"), held("")), (name("b"), held(""))],
-            |_| false,
+            |_| Busy::Free,
             Rule::Authoritative,
         );
         assert!(work.questions().is_empty());
@@ -289,9 +344,58 @@ mod tests {
     }
 
     #[test]
+    fn what_a_move_has_under_way_is_left_to_the_move() {
+        let mut marked = held("");
+        marked.moving = Some(at("be2!default"));
+        let local =
+            [("coming", held("")), ("going", held("f\tl\t")), ("marked", marked), ("other", held(""))];
+        let here = [("gone", known(true, "be1!default", "")), ("going", known(true, "be1!x", ""))];
+        for rule in [Rule::Ordinary, Rule::Authoritative] {
+            let mut work = Reconciliation::begin(
+                here.iter().map(|(n, k)| (name(n), k.clone())).collect(),
+                local.iter().map(|(n, e)| (name(n), e.clone())),
+                |name| if name.as_str() == "other" { Busy::Free } else { Busy::Moving },
+                rule,
+            );
+            work.questions().iter().for_each(|name| work.answer(name, None));
+            assert_eq!(said(&work), ["Force Activate: other"], "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn a_master_that_was_restored_is_told_to_where_a_mailbox_went() {
+        let here = [("user.a", known(true, "be1!p", "a\tl\t")), ("user.b", known(false, "be1!p", ""))];
+        let mut work = Reconciliation::begin(
+            here.iter().map(|(n, k)| (name(n), k.clone())).collect(),
+            [],
+            |_| Busy::Given { to: at("be2!q") },
+            Rule::Ordinary,
+        );
+        work.questions().iter().for_each(|name| work.answer(name, None));
+        let before = Some(known(true, "be1!p", "a\tl\t"));
+        let told = Activation { name: name("user.a"), location: at("be2!q"), acl: "a\tl\t".into(), before };
+        assert_eq!((work.given, work.removals), (vec![told], vec![]));
+    }
+
+    #[test]
+    fn what_a_move_brought_is_not_put_away_on_an_older_word_of_the_master() {
+        let local = ["user.a", "user.b", "user.c", "user.d"].map(|n| (name(n), held("")));
+        let arrived = |_: &MailboxName| Busy::Arrived { from: "be2".into() };
+        let mut work = Reconciliation::begin(vec![], local, arrived, Rule::Ordinary);
+        let source = known(true, "be2!default", "");
+        work.answer(&name("user.a"), Some(source.clone()));
+        work.answer(&name("user.b"), Some(known(true, "be3!default", "")));
+        work.answer(&name("user.c"), None);
+        work.answer(&name("user.d"), Some(known(false, "be2!default", "")));
+        assert_eq!(said(&work), ["user.a", "user.c", "user.d"].map(|n| format!("Force Activate: {n}")));
+        assert_eq!(work.activations[0].expect(), source.expect());
+        assert_eq!(work.doubtful, [(name("user.b"), at("be3!default"))]);
+    }
+
+    #[test]
     fn a_renamed_server_does_not_lose_its_mail() {
         let local = (0..150).map(|n| (name(&format!("user.u{n}")), held("")));
-        let mut work = Reconciliation::begin(vec![], local, |_| false, Rule::Ordinary);
+        let mut work = Reconciliation::begin(vec![], local, |_| Busy::Free, Rule::Ordinary);
         for question in work.questions() {
             work.answer(&question, Some(known(true, "oldname!default", "")));
         }

@@ -6,6 +6,7 @@ use crate::limits::PRUNED_AT_ONCE;
 use crate::{
     codec::{Reader, put_number},
     conflict::Conflict,
+    cordon,
     disk::Disk,
     entry::Entry,
     error::Error,
@@ -57,6 +58,10 @@ impl Recorder {
         for (name, conflict) in &group.conflicts {
             let row = [&[store::CONFLICT][..], &name.key()].concat();
             batch.push((row, conflict.as_ref().map(Conflict::encode)));
+        }
+        for (server, since) in &group.cordons {
+            let row = [&[store::CORDON][..], server.as_str().as_bytes()].concat();
+            batch.push((row, since.map(cordon::encode)));
         }
         self.since_prune = self.since_prune.saturating_add(group.proposals.len());
         if self.since_prune >= self.bounds.prune_every {

@@ -12,6 +12,7 @@
 use std::sync::Arc;
 
 use protocol::{
+    location::ServerName,
     mupdate::position::{ListId, Position},
     name::MailboxName,
 };
@@ -23,6 +24,7 @@ use crate::{
     behind::Behind,
     change::{Change, Follow},
     conflict,
+    cordon::Cordons,
     error::{CommitError, Error, OpenError},
     group::Done,
     history::History,
@@ -39,6 +41,8 @@ pub(crate) enum Request {
     Follow { follow: Follow, reply: Reply },
     Renew { reply: Reply },
     Resolve { name: MailboxName, reply: Reply },
+    Cordon { server: ServerName, cordoned: bool, reply: Reply },
+    Cordons { all: Cordons, reply: Reply },
     Close { reply: Reply },
 }
 
@@ -104,6 +108,14 @@ impl<A: Authority> Writer<A> {
                 Request::Follow { follow, reply } => answers.push((reply, self.follow(&mut draft, follow))),
                 Request::Renew { reply } => answers.push((reply, Ok(draft.renew(self.new_id())))),
                 Request::Resolve { name, reply } => answers.push((reply, Ok(draft.settle(name)))),
+                Request::Cordon { server, cordoned, reply } => {
+                    let known = self.published.read().cordons.clone();
+                    answers.push((reply, draft.cordon(server, cordoned, &known)));
+                }
+                Request::Cordons { all, reply } => {
+                    let known = self.published.read().cordons.clone();
+                    answers.push((reply, Ok(draft.follow_cordons(&all, &known))));
+                }
                 Request::Close { reply } => close = Some(reply),
             }
         }
@@ -162,7 +174,8 @@ impl<A: Authority> Writer<A> {
                 conflict::remember(&self.published.read().conflicts, claims, draft.group.time);
         }
         let group = &draft.group;
-        if group.proposals.is_empty() && group.conflicts.is_empty() && group.history == *before {
+        let aside = group.conflicts.is_empty() && group.cordons.is_empty();
+        if group.proposals.is_empty() && aside && group.history == *before {
             return Ok(None);
         }
         let authority = match &mut self.keeper {
@@ -264,6 +277,8 @@ impl Request {
             | Request::Follow { reply, .. }
             | Request::Renew { reply }
             | Request::Resolve { reply, .. }
+            | Request::Cordon { reply, .. }
+            | Request::Cordons { reply, .. }
             | Request::Close { reply } => {
                 let _ = reply.send(answer);
             }

@@ -267,7 +267,7 @@ impl<'a> Plan<'a> {
 }
 
 fn expect(entry: &Entry) -> Expect {
-    let at = entry.location.as_str().to_owned();
+    let at = (&entry.location).into();
     if entry.is_active() { Expect::Active(at) } else { Expect::Reserved(at) }
 }
 

@@ -40,7 +40,7 @@ pub async fn serve(context: &Context, directory: Arc<dyn Lookup>) {
         );
     }
     let upstream = Upstream::new(&context.imapd());
-    let (reloaded, servers) = (upstream.clone(), Servers::new(upstream.clone()));
+    let (reloaded, servers) = (upstream.clone(), Servers::new(upstream.clone(), directory.list().clone()));
     context.on_reload(move |imapd| reloaded.reload(&imapd));
     context
         .serve(move |connection| one(connection, directory.clone(), upstream.clone(), servers.clone()))

@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::{
     error::{Doing, StoreError},
-    moves::Kept,
+    header::Kept,
     quota::{Limits, Usage},
 };
 use crate::limits::CACHE;

@@ -67,6 +67,24 @@ pub struct MovedTo {
     pub at: u64,
 }
 
+/// A copy of a mailbox that was given away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Internal name that it had here.
+    pub name: String,
+    pub uniqueid: String,
+    pub partition: String,
+    /// The server that has it.
+    pub to: String,
+    /// The move's id.
+    pub id: String,
+    /// Epoch seconds.
+    pub at: u64,
+    /// The mailbox's ACL when it went.
+    #[serde(default)]
+    pub acl: String,
+}
+
 /// A name that the mailbox had before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FormerName {

@@ -19,9 +19,9 @@ use super::{
     change::{Change, Working},
     commit::{Log, Target},
     error::{Doing, StoreError},
+    gates::Gate,
     header::{Header, sync_dir},
     index, lock,
-    moves::gates::Gate,
     op::Op,
     openings::Place,
     record::{Record, System},
@@ -242,6 +242,11 @@ impl Mailbox {
         header.write(&self.dir)?;
         self.header.send_replace(Arc::new(header));
         Ok(())
+    }
+
+    /// The server that it was given away to; its sessions leave it then ([`View::gone`]).
+    pub fn moved_to(&self) -> Option<String> {
+        self.shared.gates.moved(Gate::Mailbox(&self.id))
     }
 
     /// Tells all sessions that the mailbox is no more.

@@ -20,9 +20,8 @@ use tracing::{info, warn};
 use super::{
     disk::{Database, USERS},
     error::{Doing, StoreError},
-    header::{self, Header, replace_file},
+    header::{self, Header, Kept, replace_file},
     index,
-    moves::Kept,
     op::Op,
     quota::Usage,
     record::{Record, System},

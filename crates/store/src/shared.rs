@@ -5,7 +5,7 @@ use std::sync::Arc;
 use config::imapd::ExpungeMode;
 use mailboxes::hub::Hub;
 
-use super::{commit::Commit, moves::gates::Gates, quota::Quotas, replay::Replay, text::desk::Desk};
+use super::{commit::Commit, gates::Gates, quota::Quotas, replay::Replay, text::desk::Desk};
 
 /// What every open mailbox needs of the store.
 pub(crate) struct Shared {

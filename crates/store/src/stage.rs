@@ -142,8 +142,8 @@ impl Staging {
         weighed(usize::MAX, finish).await
     }
 
-    /// Moves what is held in memory to the file.
-    async fn spill(&mut self) -> Result<(), StoreError> {
+    /// Moves what is held in memory to the file: for whoever receives so many messages that they would fill it.
+    pub async fn spill(&mut self) -> Result<(), StoreError> {
         let held = std::mem::take(&mut self.held);
         let before = self.file.as_ref().map(|spool| spool.file.clone());
         let partition = self.partition.clone();

@@ -18,9 +18,9 @@ use super::{
     commit::{Content, Job, Log, Target},
     disk::{USER_LOG, user_dir, user_of},
     error::{Doing, StoreError},
+    gates::Gate,
     header::{replace_file, sync_dir},
     lock, logfile,
-    moves::gates::Gate,
     openings::Place,
     shared::Shared,
 };

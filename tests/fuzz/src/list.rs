@@ -54,7 +54,7 @@ fn change(operation: &Operation, model: &mut Model) -> Option<(Change, bool)> {
             if done {
                 model.insert(key, (true, place(l)));
             }
-            (server.map_or(change.clone(), |server| change.expecting(Expect::Active(server))), done)
+            (server.map_or(change.clone(), |server| change.expecting(Expect::Active(server.into()))), done)
         }
         Operation::Deactivate(n, l) => {
             let key = name(*n).to_string();

@@ -1,12 +1,16 @@
-//! Runs seeds by hand: `--seeds N` (from `--from M`), or one with its whole story, `--seed N`.
+//! Runs seeds by hand: `--seeds N` (from `--from M`), or one with its whole story, `--seed N`; with `--moves`, of moves.
 
 use std::process::ExitCode;
 
-use simulation::{Report, run};
+use simulation::{Report, moves, run};
 
 fn simulate(seed: u64) -> Report {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.expect("a runtime").block_on(run(seed, None))
+    let runtime = runtime.expect("a runtime");
+    match std::env::args().any(|argument| argument == "--moves") {
+        true => runtime.block_on(moves::run(seed, None)),
+        false => runtime.block_on(run(seed, None)),
+    }
 }
 
 fn option(name: &str) -> Option<u64> {

@@ -7,12 +7,13 @@
 //! cargo run -p simulation --example simulate -- --seed 4711       one, with all that happened
 //! ```
 //!
-//! [`world`] has what befalls the nodes and what must hold; [`disk`], [`network`] and [`chance`] are what the daemons'
+//! [`moves`] is a simulation of its own, of how a move of a mailbox is decided. [`world`] has what befalls the nodes and what must hold; [`disk`], [`network`] and [`chance`] are what the daemons'
 //! code is handed; [`truth`] judges.
 
 pub mod backend;
 pub mod chance;
 pub mod disk;
+pub mod moves;
 pub mod network;
 pub mod node;
 pub mod truth;

@@ -20,7 +20,7 @@ use mailboxes::signal::Signal;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex, split},
     sync::mpsc,
-    time::sleep,
+    time::{Duration, Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 use transport::peer::Peer;
@@ -53,7 +53,11 @@ struct Link {
     from: String,
     to: String,
     cut: CancellationToken,
+    stalled: Stalled,
 }
+
+/// Until when a connection lets nothing through; it loses nothing, as in TCP.
+type Stalled = Arc<Mutex<Option<Instant>>>;
 
 /// Whether the server's side of a connection is over, so that nothing sent on it can take effect any more.
 #[derive(Clone, Default)]
@@ -108,6 +112,15 @@ impl Network {
         }
     }
 
+    /// Stalls a node's newest connection alone: another one between the same nodes gets through.
+    pub fn stall_newest(&self, from: &str, time: Duration) {
+        let state = self.state();
+        if let Some(link) = state.links.iter().rev().find(|link| link.from == from) {
+            chance::note(|| format!("network: {} to {} stalls for {time:?}", link.from, link.to));
+            *link.stalled.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + time);
+        }
+    }
+
     pub fn block(&self, a: &str, b: &str, blocked: bool) {
         let pair = pair(a, b);
         match blocked {
@@ -122,7 +135,8 @@ impl Network {
         self.changed.set(0);
     }
 
-    async fn open(&self, from: &str, to: &str) {
+    /// Returns when something gets through between two nodes.
+    pub async fn open(&self, from: &str, to: &str) {
         let mut changed = self.changed.watch();
         // The sender lives in `self`.
         let _ = changed.wait_for(|_| !self.state().blocked.contains(&pair(from, to))).await;
@@ -172,11 +186,13 @@ impl Dialer {
             *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = ended;
             let (client_read, client_write) = split(near.1);
             let (server_read, server_write) = split(far.1);
-            let way = Way { network: self.network.clone(), from: self.from.clone(), to: to.clone(), cut };
+            let (from, stalled) = (self.from.clone(), Stalled::default());
+            let way = Way { network: self.network.clone(), from, to: to.clone(), cut, stalled };
             self.network.state().links.push(Link {
                 from: self.from.clone(),
                 to: to.clone(),
                 cut: way.cut.clone(),
+                stalled: way.stalled.clone(),
             });
             tokio::spawn(way.clone().pump(client_read, server_write, false));
             tokio::spawn(way.pump(server_read, client_write, self.plain));
@@ -205,6 +221,7 @@ struct Way {
     from: String,
     to: String,
     cut: CancellationToken,
+    stalled: Stalled,
 }
 
 impl Way {
@@ -229,6 +246,10 @@ impl Way {
             }
             sleep(chance::millis(0..6)).await;
             self.network.open(&self.from, &self.to).await;
+            let stalled = *self.stalled.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(until) = stalled {
+                sleep_until(until).await;
+            }
             match &mut banner {
                 None => to.write_all(&buffer[..read]).await?,
                 Some(held) => {

@@ -3,7 +3,7 @@
 
 use std::thread;
 
-use simulation::{Canary, Report};
+use simulation::{Canary, Report, moves};
 
 fn run(seed: u64, canary: Option<Canary>) -> Report {
     let runtime =
@@ -60,4 +60,68 @@ fn a_disk_that_forgets_a_change_is_told() {
 #[test]
 fn a_proxy_that_denies_without_proof_is_told() {
     is_told(Canary::HastyProxy, "says for good");
+}
+
+fn run_moves(seed: u64, canary: Option<moves::Canary>) -> Report {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(moves::run(seed, canary))
+}
+
+/// What is wrong with each of these seeds, how to see it again, and how many moves came to their good end.
+fn failed_moves(seeds: impl Iterator<Item = u64>) -> (Vec<String>, usize) {
+    let mut moved = 0;
+    let failed = seeds.filter_map(|seed| {
+        let report = run_moves(seed, None);
+        moved += report.acknowledged;
+        let first = report.violations.first()?;
+        Some(format!(
+            "seed {seed}: {first}\n    cargo run -p simulation --example simulate -- --moves --seed {seed}"
+        ))
+    });
+    (failed.collect(), moved)
+}
+
+#[test]
+fn whatever_dies_in_a_move_the_mailbox_is_whole_on_the_one_backend_that_the_master_names() {
+    let (failed, moved) = thread::scope(|scope| {
+        let other = scope.spawn(|| failed_moves((1..200).step_by(2)));
+        let (mut failed, moved) = failed_moves((0..200).step_by(2));
+        let (more, others) = other.join().unwrap();
+        failed.extend(more);
+        (failed, moved + others)
+    });
+    assert!(failed.is_empty(), "\n{}", failed.join("\n"));
+    assert!(moved > 1000, "two hundred murders moved {moved} mailboxes");
+}
+
+#[test]
+fn a_seed_of_moves_tells_the_same_story_each_time() {
+    assert_eq!(run_moves(7, None).trace, run_moves(7, None).trace);
+}
+
+/// Runs moves with a fault until one is seen to be wrong.
+fn is_told_of_moves(canary: moves::Canary) {
+    let told = (0..200).any(|seed| !run_moves(seed, Some(canary)).violations.is_empty());
+    assert!(told, "{canary:?} was borne by two hundred seeds");
+}
+
+#[test]
+fn a_destination_that_tells_the_master_itself_is_told() {
+    is_told_of_moves(moves::Canary::EagerDestination);
+}
+
+#[test]
+fn a_doubt_that_is_resolved_by_reading_is_told() {
+    is_told_of_moves(moves::Canary::DoubtByReading);
+}
+
+#[test]
+fn a_switch_that_names_the_place_and_not_the_change_is_told() {
+    is_told_of_moves(moves::Canary::NoNumber);
+}
+
+#[test]
+fn a_backend_whose_late_word_takes_back_what_it_gave_away_is_told() {
+    is_told_of_moves(moves::Canary::PlainWords);
 }

@@ -18,6 +18,7 @@ use super::aside::Aside;
 use super::limits::{ROOTS, WARN_AGAIN, rows};
 use super::metadata::definitions::Definitions;
 use super::sort::cache::Prepared;
+use crate::transit::Transit;
 use store::{Master, Store};
 
 /// A listener's settings as they stand when a client connects, and the store.
@@ -88,6 +89,8 @@ pub struct Shared {
     pub warned: Warned,
     pub aside: Aside,
     pub prepared: Prepared,
+    /// What comes in from other backends.
+    pub transit: Transit,
     /// None: the backend stands alone.
     pub master: Option<Arc<dyn Master>>,
     /// `annotation_definitions`, as it was at the start.

@@ -9,7 +9,7 @@
 use std::fmt;
 
 use directory::client::{Activate, Client, Delete};
-use mailboxes::reconcile::{Activation, Known, Reconciliation, Rule, Step};
+use mailboxes::reconcile::{Activation, Busy, Known, Reconciliation, Rule, Step};
 use mailboxes::{Change, Entry, LIST_PAGE};
 use protocol::{location::Location, name::MailboxName};
 use store::Store;
@@ -46,7 +46,7 @@ impl fmt::Display for Done {
 pub async fn run(parties: &Parties<'_>, master: &mut Client, may_wipe: bool) -> Result<Done, Failure> {
     let here = master.list(Some(&format!("{}!", parties.servername))).await?;
     let here = here.into_iter().map(|(name, entry)| (name, known(&entry))).collect();
-    let busy = |name: &MailboxName| parties.standing.is_reserving(name);
+    let busy = |name: &MailboxName| parties.standing.busy(name);
     let mut work = Reconciliation::begin(here, local(parties.store)?, busy, Rule::Ordinary);
     let questions = work.questions();
     for (name, found) in questions.iter().zip(master.find_all(&questions).await?) {
@@ -61,11 +61,16 @@ pub async fn run(parties: &Parties<'_>, master: &mut Client, may_wipe: bool) -> 
         }
     }
     for some in work.activations.chunks(AT_ONCE) {
-        parties.activate(master, some, &mut done).await?;
+        let current = parties.as_planned(some)?;
+        parties.activate(master, &current, &mut done).await?;
+    }
+    for some in work.given.chunks(AT_ONCE) {
+        parties.activate(master, &some.iter().collect::<Vec<_>>(), &mut done).await?;
     }
     for activation in &work.unflags {
         parties.unflag(activation).await?;
-        parties.activate(master, std::slice::from_ref(activation), &mut done).await?;
+        let current = parties.as_planned(std::slice::from_ref(activation))?;
+        parties.activate(master, &current, &mut done).await?;
     }
     for (name, at) in &work.doubtful {
         warn!("{name}: reserved at the master for {at}: left alone");
@@ -82,7 +87,8 @@ impl Parties<'_> {
             let mut doomed = Vec::with_capacity(some.len());
             for (name, known) in some {
                 // A mailbox that was made meanwhile, or is being made, is no longer one to remove.
-                if self.store.list().get(name)?.is_none() && !self.standing.is_reserving(name) {
+                let free = matches!(self.standing.busy(name), Busy::Free | Busy::Arrived { .. });
+                if self.store.list().get(name)?.is_none() && free {
                     doomed.push(Delete { name, expect: known.expect() });
                 }
             }
@@ -98,6 +104,11 @@ impl Parties<'_> {
     /// Mailboxes that are here, and by the master's list elsewhere.
     async fn clear_up(&self, all: &[(MailboxName, Location)], may_wipe: bool, done: &mut Done) {
         for (name, at) in all {
+            if !matches!(self.standing.busy(name), Busy::Free | Busy::Reserving) {
+                // A move has taken it up meanwhile.
+                done.left += 1;
+                continue;
+            }
             if !may_wipe {
                 warn!(
                     "{name} is here, and by the MUPDATE master's list on {at}: left alone; ctl_mboxlist -m puts it \
@@ -113,22 +124,36 @@ impl Parties<'_> {
         }
     }
 
-    /// Tells the master of mailboxes, but not of one that changed here since the plan was made: its own operation told
-    /// of that. Who was faster at the master keeps the name, and is met the next time.
+    /// Those that have not changed here since the plan was made, and that no move has taken up: its own operation tells of
+    /// a change.
+    fn as_planned<'a>(&self, some: &'a [Activation]) -> Result<Vec<&'a Activation>, Failure> {
+        let mut current = Vec::with_capacity(some.len());
+        for what in some {
+            let entry = self.store.list().get(&what.name)?;
+            let same = entry.is_some_and(|entry| entry.location == what.location && entry.acl == what.acl);
+            if same && !matches!(self.standing.busy(&what.name), Busy::Moving | Busy::Given { .. }) {
+                current.push(what);
+            }
+        }
+        Ok(current)
+    }
+
+    /// Tells the master of mailboxes. Who was faster at the master keeps the name, and is met the next time.
     async fn activate(
         &self,
         master: &mut Client,
-        some: &[Activation],
+        some: &[&Activation],
         done: &mut Done,
     ) -> Result<(), Failure> {
-        let mut all = Vec::with_capacity(some.len());
-        for what in some {
-            let current = self.store.list().get(&what.name)?;
-            if current.is_some_and(|entry| entry.location == what.location && entry.acl == what.acl) {
-                let (location, acl) = (&what.location, &*what.acl);
-                all.push(Activate { name: &what.name, location, acl, expect: Some(what.expect()) });
-            }
-        }
+        let all: Vec<Activate<'_>> = some
+            .iter()
+            .map(|what| Activate {
+                name: &what.name,
+                location: &what.location,
+                acl: &what.acl,
+                expect: Some(what.expect()),
+            })
+            .collect();
         let told = master.activate_all(&all).await?;
         for (what, outcome) in all.iter().zip(told) {
             match outcome {

@@ -24,5 +24,6 @@ mod parked;
 mod resync;
 mod searching;
 mod states;
+mod sync;
 mod texts;
 mod unauthenticate;

@@ -35,7 +35,7 @@ pub struct Greeting {
     pub starttls: bool,
     pub compress: bool,
     pub partial: bool,
-    /// Extensions of ours: `RESUME`, `EXPECT`, `STATUS`, `HERE`.
+    /// Extensions of ours: `RESUME`, `EXPECT`, `STATUS`, `HERE`, `SERVERS`, `FENCE`.
     pub murder: Vec<String>,
     /// The text behind `OK`: program, server name, version, role.
     pub text: String,

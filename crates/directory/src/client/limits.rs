@@ -18,6 +18,8 @@ bounds::table! {
     pub(crate) SASL_LINE: usize = 64 * 1024, Bytes, "chosen: more than any mechanism has";
     /// Characters of a reply's text that are kept.
     pub(crate) TEXT: usize = 1000, Count, "chosen: a line of a log";
+    /// Cordoned servers that are taken over from a server of lists.
+    pub(crate) CORDONED: usize = 1000, Count, "a master has no more";
     /// Octets read ahead.
     pub(crate) INPUT: usize = 18 * 1024 * 1024, Bytes, "chosen: more than one response";
     /// How long the server may take to accept anything of a command.

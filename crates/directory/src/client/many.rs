@@ -1,6 +1,6 @@
 //! Many changes at once, pipelined, so that they share the master's disk syncs.
 
-use mailboxes::{Entry, Expect};
+use mailboxes::{Entry, Expect, ListId};
 use protocol::{location::Location, name::MailboxName};
 
 use super::{Client, Error, PIPELINED, unasked};
@@ -70,6 +70,7 @@ impl Client {
     }
 
     async fn change_all(&mut self, all: &[Wanted<'_>]) -> Result<Vec<Result<(), Error>>, Error> {
+        all.iter().try_for_each(|what| self.can_judge(what.expect))?;
         let mut outcomes = Vec::with_capacity(all.len());
         for some in all.chunks(PIPELINED) {
             let held = self.hold_expected(some).await?;
@@ -101,7 +102,7 @@ impl Client {
         let names: Vec<MailboxName> = some.iter().map(|what| what.name.clone()).collect();
         let found = self.find_all(&names).await?;
         let holds = |(what, found): (&Wanted<'_>, Option<Entry>)| {
-            what.expect.is_none_or(|expect| expect.holds(found.as_ref()))
+            what.expect.is_none_or(|expect| expect.holds(found.as_ref(), ListId::default()))
         };
         Ok(some.iter().zip(found).map(holds).collect())
     }

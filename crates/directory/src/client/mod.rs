@@ -1,10 +1,12 @@
 //! A MUPDATE client: what backends and tools ask of a master, or of the daemon that owns a list.
 
+pub(crate) mod cordons;
 mod dial;
 pub mod limits;
 mod link;
 mod many;
 mod refused;
+mod standing;
 mod tools;
 mod watch;
 
@@ -12,7 +14,7 @@ use std::{io, path::Path, sync::Arc};
 
 use config::imapd::Imapd;
 use identity::demand::Refusal;
-use mailboxes::{Entry, Expect};
+use mailboxes::{Entry, Expect, ListId};
 use protocol::{location::Location, mupdate::response::Body, name::MailboxName};
 
 pub use dial::{Address, Connect, Greeting};
@@ -71,6 +73,9 @@ pub enum Error {
     /// Its list is beyond measure.
     #[error("MUPDATE server {server}: {why}")]
     Absurd { server: String, why: Absurd },
+    /// It cannot tell a change of an entry from another: nothing was asked of it.
+    #[error("MUPDATE server {server}: it does not announce FENCE")]
+    NoFence { server: String },
     #[error("mupdate_server is not set")]
     NoServer,
 }
@@ -203,6 +208,7 @@ impl Client {
         acl: &str,
         expect: &Expect,
     ) -> Result<(), Error> {
+        self.can_judge(Some(expect))?;
         if self.greeting.has("EXPECT") {
             return self
                 .ask("ACTIVATE", &[name.as_str(), at.as_str(), acl, &expect.to_string()], unasked)
@@ -214,6 +220,7 @@ impl Client {
 
     /// DELETE if the entry is in the state expected, as [`Client::activate_if`].
     pub async fn delete_if(&mut self, name: &MailboxName, expect: &Expect) -> Result<(), Error> {
+        self.can_judge(Some(expect))?;
         if self.greeting.has("EXPECT") {
             return self.ask("DELETE", &[name.as_str(), &expect.to_string()], unasked).await;
         }
@@ -271,7 +278,8 @@ impl Client {
 
     async fn expect(&mut self, name: &MailboxName, expect: &Expect) -> Result<(), Error> {
         let found = self.find(name).await?;
-        if expect.holds(found.as_ref()) { Ok(()) } else { Err(Error::Changed) }
+        // It relies on no change of this list: that was asked before.
+        if expect.holds(found.as_ref(), ListId::default()) { Ok(()) } else { Err(Error::Changed) }
     }
 
     /// One command, its data lines, its end. Tags are ignored, as Cyrus's clients do: answers come in order.

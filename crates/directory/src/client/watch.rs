@@ -22,15 +22,10 @@ impl Client {
         }
         let status = self.status().await?;
         let told = &status["position"];
-        let position = || {
-            Some(Position {
-                list: ListId::parse(told["list"].as_str()?)?,
-                term: told["term"].as_u64()?,
-                seq: told["seq"].as_u64()?,
-            })
-        };
         let why = || format!("a status without a position: {told}");
-        position().map(Some).ok_or_else(|| Error::Protocol { server: self.link.server.clone(), why: why() })
+        position(told)
+            .map(Some)
+            .ok_or_else(|| Error::Protocol { server: self.link.server.clone(), why: why() })
     }
 
     /// Returns when the server ends the connection, or says what nobody asked for. Safe to cancel.
@@ -43,4 +38,13 @@ impl Client {
             _ => self.link.lost("it said what nobody asked for"),
         }
     }
+}
+
+/// `position` of a status.
+pub(super) fn position(told: &serde_json::Value) -> Option<Position> {
+    Some(Position {
+        list: ListId::parse(told["list"].as_str()?)?,
+        term: told["term"].as_u64()?,
+        seq: told["seq"].as_u64()?,
+    })
 }

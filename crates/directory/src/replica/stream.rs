@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use mailboxes::{
-    Entry, Follow, Listing, Position,
+    Cordons, Entry, Follow, Listing, Position,
     guard::{Loss, Plan},
 };
 use protocol::{
@@ -26,7 +26,7 @@ use super::{
     Shared,
     failure::{Failure, Waiters},
 };
-use crate::client::{Greeting, Link, entry_of};
+use crate::client::{Greeting, Link, cordons::note, entry_of};
 use crate::meter::{Absurd, Meter};
 use crate::replica::limits::{LISTING, LOOKS, NAME_SHOWN, PENDING, WEIGHED};
 
@@ -43,6 +43,10 @@ pub(super) struct Stream<'a> {
     /// Lines were passed over: the log has the first.
     passed_over: bool,
     position: Option<Position>,
+    /// The servers that take no new mailboxes, as the upstream has told by now.
+    cordons: Cordons,
+    /// It tells of them.
+    knows_cordons: bool,
     noops: u64,
     /// Who waits for the NOOP that is out.
     waiting: Option<Vec<oneshot::Sender<()>>>,
@@ -60,6 +64,8 @@ impl<'a> Stream<'a> {
             unweighed: 0,
             passed_over: false,
             position: None,
+            cordons: Cordons::new(),
+            knows_cordons: numbered && greeting.has("SERVERS"),
             noops: 0,
             waiting: None,
         }
@@ -69,6 +75,9 @@ impl<'a> Stream<'a> {
     pub async fn synchronise(&mut self) -> Result<(), Failure> {
         let list = &self.shared.list;
         let held = list.is_complete().then(|| list.position().to_string());
+        if self.knows_cordons {
+            self.ask_cordons().await?;
+        }
         match self.numbered {
             true => self.link.say_tagged("U01", "RESUME", held.as_deref().as_slice()),
             false => self.link.say_tagged("U01", "UPDATE", &[]),
@@ -91,6 +100,7 @@ impl<'a> Stream<'a> {
                 }
                 Body::Ok(_) => break,
                 Body::Position(position) => self.position = Some(position),
+                body @ Body::Server { .. } => note(&mut self.cordons, &body),
                 body => match (self.change_of(body)?, &mut listing) {
                     (None, _) => {}
                     (Some((name, Some(entry))), Some(listing)) => listing.put(&name, &entry),
@@ -105,6 +115,19 @@ impl<'a> Stream<'a> {
         match listing {
             Some(listing) => self.reconcile(listing).await,
             None => self.apply(whole).await,
+        }
+    }
+
+    /// All cordoned servers, before what changes from then on.
+    async fn ask_cordons(&mut self) -> Result<(), Failure> {
+        self.link.say_tagged("S01", "SERVERS", &[]);
+        self.link.flush().await.map_err(|e| e.to_string())?;
+        loop {
+            match self.link.response(LISTING).await.map_err(|e| e.to_string())?.body {
+                body @ Body::Server { .. } => note(&mut self.cordons, &body),
+                Body::Ok(_) => return Ok(()),
+                other => return Err(format!("the upstream said {}", shown(&other)).into()),
+            }
         }
     }
 
@@ -228,6 +251,10 @@ impl<'a> Stream<'a> {
             Body::Ok(text) | Body::No(text) | Body::Bad(text) | Body::Bye(text) => {
                 Err(format!("{}: {text}", self.link.server).into())
             }
+            body @ Body::Server { .. } => {
+                note(&mut self.cordons, &body);
+                Ok(())
+            }
             body => {
                 let change = self.change_of(body)?;
                 self.pending.extend(change);
@@ -257,6 +284,9 @@ impl<'a> Stream<'a> {
             return Ok(());
         }
         let list = &self.shared.list;
+        if *list.cordons() != self.cordons {
+            list.follow_cordons(self.cordons.clone()).await.map_err(|e| e.to_string())?;
+        }
         if self.pending.is_empty()
             && list.is_complete()
             && (position.is_none() || position == Some(list.position()))

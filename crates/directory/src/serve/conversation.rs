@@ -8,9 +8,9 @@
 //! Commands are executed in order, but pipelined writes wait for one sync together. While nothing is to be read, the
 //! conversation waits for the first of: an answer of the writer, more bytes, a change to stream, a deadline, the end.
 
-use std::{collections::VecDeque, io};
+use std::{collections::VecDeque, io, sync::Arc};
 
-use mailboxes::Pending;
+use mailboxes::{Cordons, Pending};
 use protocol::{
     frame::{Collected, Collector, Limits},
     location::ServerName,
@@ -37,6 +37,8 @@ pub struct Conversation {
     pub(super) stream: Option<Subscription>,
     /// A listing is on its way: whatever happens, it is not ended by a BYE, which a Cyrus peer takes for its whole.
     pub(super) listing: bool,
+    /// The cordoned servers that the client was told of; none: it has not asked for them.
+    pub(super) cordons: Option<Arc<Cordons>>,
     /// Which server the client speaks for, once it has said so.
     speaks_for: Option<String>,
     collector: Collector,
@@ -93,6 +95,7 @@ impl Conversation {
             session,
             stream: None,
             listing: false,
+            cordons: None,
             speaks_for: None,
             pending: VecDeque::new(),
             heard: Instant::now(),
@@ -194,6 +197,8 @@ impl Conversation {
                 self.say(&tag, if known { Reply::ok("noted") } else { Reply::no("Invalid server name") });
                 Ok(Flow::On)
             }
+            Command::Servers => Ok(self.servers(&tag)),
+            Command::Cordon { server, cordoned } => self.cordon(&tag, &server, cordoned).await,
             Command::Accept => self.accept(&tag),
             Command::Resolve { name } => self.resolve(&tag, &name).await,
             Command::Tool(tool) => self.tool(&tag, tool).await,
@@ -324,6 +329,7 @@ pub fn put_banner(wire: &mut Wire, server: &Server, session: &Session, mechanism
         compress: !session.compressed,
         servername: &settings.servername,
         version: VERSION,
+        extensions: if server.is_master() { &OF_A_MASTER[..] } else { &OF_A_COPY },
         role: &settings.role,
     };
     let mut out = Vec::new();
@@ -358,6 +364,11 @@ impl Server {
 }
 
 // What one client may take: every read, write, queue and wait above has its bound here.
+
+/// What peers of ours are told that they may use: of a master, and of any other list. A copy's entries have numbers of its
+/// own, by which nothing is decided.
+const OF_A_MASTER: [&str; 6] = ["RESUME", "EXPECT", "STATUS", "HERE", "SERVERS", "FENCE"];
+const OF_A_COPY: [&str; 5] = ["RESUME", "EXPECT", "STATUS", "HERE", "SERVERS"];
 
 /// Why a client is sent away.
 pub const IDLED: &str = "idle for too long";

@@ -5,6 +5,7 @@
 //! too.
 
 mod conversation;
+mod cordons;
 mod gauges;
 pub mod limits;
 pub mod local;

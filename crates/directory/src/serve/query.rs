@@ -143,7 +143,8 @@ impl Conversation {
             self.complete().await;
             match self.server.list().get(&name) {
                 Ok(entry) => {
-                    status["mailbox"] = entry.map_or(serde_json::Value::Null, |entry| status::entry(&entry))
+                    status["mailbox"] =
+                        entry.map_or(serde_json::Value::Null, |entry| status::entry(&self.server, &entry))
                 }
                 Err(error) => {
                     tracing::error!(%error, "STATUS");

@@ -5,9 +5,10 @@
 //!   servers: { NAME: { PARTITION: entries } }, memory, disk,
 //!   reservations: [ { name, location, since } ],           older than 10 minutes, at most 100
 //!   conflicts: [ { name, lost, won, first, last, times } ],
+//!   cordoned: { NAME: time },                              servers that take no new mailboxes, and since when
 //!   seen?: { NAME: time }, watching?: seconds,             of a master: when backends were last heard of, and how long it has listened
 //!   upstream?: { server, live, since, heard_seconds_ago, trouble, behind },
-//!   mailbox?: { state, location, acl, since },            of the name that was asked for; null where there is none
+//!   mailbox?: { state, location, acl, since, seq? },      of the name that was asked for; null where there is none
 //!   held?: { entries, removals, names: [ … ] } }           held deletions, at most 100 names
 //! ```
 
@@ -54,6 +55,7 @@ pub(super) fn of(server: &Server) -> Value {
         "disk": summary.disk,
         "reservations": reservations(server),
         "conflicts": conflicts(server),
+        "cordoned": cordoned(server),
     });
     if server.is_master() {
         status["seen"] = json!(server.shared.seen.all());
@@ -83,10 +85,15 @@ fn upstream(replica: &Replica, map: &mut serde_json::Map<String, Value>) {
     }
 }
 
-/// One mailbox. `since` is when this list got the entry as it is; 0 where it was never told.
-pub(super) fn entry(entry: &Entry) -> Value {
+/// One mailbox. `since` is when this list got the entry as it is, 0 where it was never told; `seq` the number of its last
+/// change, of a master's.
+pub(super) fn entry(server: &Server, entry: &Entry) -> Value {
     let state = if entry.is_active() { "active" } else { "reserved" };
-    json!({ "state": state, "location": entry.location.as_str(), "acl": entry.acl.as_ref(), "since": entry.mtime })
+    let mut told = json!({ "state": state, "location": entry.location.as_str(), "acl": entry.acl.as_ref(), "since": entry.mtime });
+    if server.is_master() {
+        told["seq"] = entry.seq.into();
+    }
+    told
 }
 
 fn reservations(server: &Server) -> Vec<Value> {
@@ -109,6 +116,11 @@ fn conflicts(server: &Server) -> Vec<Value> {
         })
     })
     .collect()
+}
+
+fn cordoned(server: &Server) -> BTreeMap<String, u64> {
+    let all = server.list().cordons();
+    all.iter().map(|(name, since)| (name.as_str().to_owned(), *since)).collect()
 }
 
 fn epoch(time: SystemTime) -> u64 {

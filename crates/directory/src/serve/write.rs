@@ -45,6 +45,7 @@ pub(super) fn refusal(error: &CommitError) -> Reply {
         CommitError::Poisoned(_) | CommitError::Unwritten(_) => {
             Reply::no("[UNAVAILABLE] the mailbox list cannot be written")
         }
+        CommitError::Cordons => Reply::no("too many servers are cordoned"),
         CommitError::Closed => Reply::no("[UNAVAILABLE] shutting down"),
         CommitError::ReadOnly => Reply::bad("read-only session"),
     }

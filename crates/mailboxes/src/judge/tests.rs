@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use protocol::{location::Location, mupdate::state::Write};
 
 use super::*;
-use crate::{Expect, ListId};
+use crate::{Expect, Fence, ListId, Place};
 
 #[derive(Debug, Clone)]
 enum Ask {
@@ -167,6 +167,42 @@ fn a_name_that_cannot_be_read_refuses_its_request_alone() {
     assert!(draft.group.proposals.is_empty());
     assert_eq!(draft.judge(vec![Ask::Reserve(0, 1).change()], current).map(|p| p.seq), Ok(SEQ + 1));
     assert_eq!(draft.group.proposals.len(), 1);
+}
+
+#[test]
+fn whoever_says_from_whom_it_takes_a_mailbox_claims_nothing() {
+    let stored = stored(&BTreeMap::from([(1, (true, 0))]));
+    for (expect, claims) in
+        [(Some(Expect::Active("be1!p".into())), 0), (Some(Expect::Active("be1".into())), 0), (None, 1)]
+    {
+        let mut draft = Draft::new(history(), 1000);
+        let change = Change { expect, ..Change::activate(name(1), at(2), "") };
+        draft.judge(vec![change], |name| Ok(stored.get(name).cloned())).unwrap();
+        assert_eq!(draft.claims.len(), claims);
+    }
+}
+
+#[test]
+fn a_change_that_relies_on_a_number_loses_to_every_change_since() {
+    let stored = stored(&BTreeMap::from([(1, (true, 0))]));
+    let fence = Fence { list: ListId(7), seq: stored[&name(1)].seq };
+    let switch = || {
+        let expect = Expect::Active(Place::from("be1!p").fenced(fence));
+        vec![Change::activate(name(1), at(2), "").expecting(expect)]
+    };
+    let current = |name: &MailboxName| Ok(stored.get(name).cloned());
+    let changed = CommitError::Changed { name: name(1) };
+    // Even to one that says only what is true already.
+    let mut draft = Draft::new(history(), 1000);
+    draft.judge(vec![Ask::Activate(1, 0).change()], current).unwrap();
+    assert_eq!(draft.judge(switch(), current), Err(changed.clone()));
+    let mut draft = Draft::new(history(), 1000);
+    draft.judge(switch(), current).unwrap();
+    assert_eq!(draft.judge(switch(), current), Err(changed.clone()));
+    // And to a list that is another one, from that moment on.
+    let mut draft = Draft::new(history(), 1000);
+    draft.renew(ListId(8));
+    assert_eq!(draft.judge(switch(), current), Err(changed));
 }
 
 #[test]

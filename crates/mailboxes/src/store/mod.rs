@@ -8,6 +8,7 @@
 //! n key        entry of the name                               `Entry`
 //! t seq key    a deletion; seq is big-endian                   version, epoch seconds
 //! c key        a conflict over the name                        `Conflict`
+//! s server     a server that takes no new mailboxes            version, epoch seconds
 //! ```
 
 mod commits;
@@ -97,6 +98,7 @@ pub(crate) const META: u8 = b'm';
 pub(crate) const NAME: u8 = b'n';
 pub(crate) const TOMB: u8 = b't';
 pub(crate) const CONFLICT: u8 = b'c';
+pub(crate) const CORDON: u8 = b's';
 
 pub(crate) fn name_row(key: &[u8]) -> Vec<u8> {
     [&[NAME], key].concat()

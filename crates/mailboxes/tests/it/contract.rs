@@ -118,7 +118,7 @@ fn group(by: Position, changes: Vec<(&str, Option<Entry>, Option<Entry>)>) -> Gr
         }
         proposals.push(Proposal { name: name(text), seen, new, seq });
     }
-    Group { by, proposals, conflicts: Vec::new(), history, time: 1 }
+    Group { by, proposals, conflicts: Vec::new(), cordons: Vec::new(), history, time: 1 }
 }
 
 async fn propose(rig: &mut impl Rig, group: &Group) -> Done {

@@ -53,6 +53,8 @@ pub struct Banner<'a> {
     pub compress: bool,
     pub servername: &'a str,
     pub version: &'a str,
+    /// What it knows beyond RFC 3656 and Cyrus: words of ours.
+    pub extensions: &'a [&'a str],
     /// `(master)`, or `mupdate://` and the server that a slave follows.
     pub role: &'a str,
 }
@@ -72,7 +74,11 @@ impl Banner<'_> {
             out.extend_from_slice(b"* COMPRESS \"DEFLATE\"\r\n");
         }
         out.extend_from_slice(b"* PARTIAL-UPDATE\r\n");
-        out.extend_from_slice(b"* MURDER \"RESUME\" \"EXPECT\" \"STATUS\" \"HERE\"\r\n");
+        out.extend_from_slice(b"* MURDER");
+        for extension in self.extensions {
+            out.extend_from_slice(format!(" \"{extension}\"").as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
         out.extend_from_slice(b"* OK MUPDATE");
         for text in [self.servername, "Cyrus IMAP", self.version, self.role] {
             out.push(b' ');
@@ -110,6 +116,14 @@ pub fn put_position(out: &mut Vec<u8>, tag: &str, position: Position) {
 /// Extension: `tag STATUS {n+}json`
 pub fn put_status(out: &mut Vec<u8>, tag: &str, json: &str) {
     put_data(out, tag, "STATUS", &[json]);
+}
+
+/// Extension: `tag SERVER server "cordoned" "epoch seconds"`, or `tag SERVER server "open"`
+pub fn put_server(out: &mut Vec<u8>, tag: &str, server: &str, cordoned: Option<u64>) {
+    match cordoned {
+        Some(since) => put_data(out, tag, "SERVER", &[server, "cordoned", &since.to_string()]),
+        None => put_data(out, tag, "SERVER", &[server, "open"]),
+    }
 }
 
 /// For tools: `tag ENTRY {n+}line of a dump`
@@ -150,15 +164,30 @@ mod tests {
             compress: true,
             servername: "mupdate.example.org",
             version: "murder-0.1.0",
+            extensions: &["RESUME", "FENCE"],
             role: "(master)",
         };
         banner.put(&mut out);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "* AUTH \"SCRAM-SHA-256\" \"PLAIN\"\r\n* STARTTLS\r\n* COMPRESS \"DEFLATE\"\r\n* PARTIAL-UPDATE\r\n\
-             * MURDER \"RESUME\" \"EXPECT\" \"STATUS\" \"HERE\"\r\n\
+             * MURDER \"RESUME\" \"FENCE\"\r\n\
              * OK MUPDATE \"mupdate.example.org\" \"Cyrus IMAP\" \"murder-0.1.0\" \"(master)\"\r\n"
         );
+    }
+
+    #[test]
+    fn a_server_that_is_cordoned_or_open_again_is_read_as_it_is_written() {
+        for (cordoned, line) in [
+            (Some(1_700_000_000), "U01 SERVER \"be1\" \"cordoned\" \"1700000000\"\r\n"),
+            (None, "U01 SERVER \"be1\" \"open\"\r\n"),
+        ] {
+            let mut out = Vec::new();
+            put_server(&mut out, "U01", "be1", cordoned);
+            assert_eq!(str::from_utf8(&out).unwrap(), line);
+            let read = Response::parse(&out).unwrap().body;
+            assert_eq!(read, Body::Server { name: "be1".into(), cordoned });
+        }
     }
 
     #[test]

@@ -50,6 +50,11 @@ pub enum Body {
     Position(Position),
     /// Extension: the state of the server, as JSON.
     Status(String),
+    /// Extension: a backend takes no new mailboxes since then (epoch seconds), or takes them again.
+    Server {
+        name: String,
+        cordoned: Option<u64>,
+    },
     /// For tools: an entry, as a line of a dump.
     Entry(String),
     /// Something that this client does not know: ignored in a banner, an error elsewhere.
@@ -89,6 +94,7 @@ fn response(at: Cursor<'_>) -> Parsed<'_, Response> {
         b"POSITION" => map(map_opt(told, |text| Position::parse(&text)), Body::Position).parse(at)?,
         b"STATUS" => map(told, Body::Status).parse(at)?,
         b"ENTRY" => map(told, Body::Entry).parse(at)?,
+        b"SERVER" => server(at)?,
         b"FULL" => (at, Body::Full),
         b"AUTH" => map(words, Body::Auth).parse(at)?,
         b"STARTTLS" => (at, Body::Starttls),
@@ -118,6 +124,17 @@ fn delete(at: Cursor<'_>) -> Parsed<'_, Body> {
     Ok((at, readable(|| Some(Body::Delete { name: name? }))))
 }
 
+/// `SERVER SP server SP ("cordoned" SP seconds / "open")`
+fn server(at: Cursor<'_>) -> Parsed<'_, Body> {
+    let (at, (name, state, since, ())) = (told_first, told_first, opt(told_first), lex::end).parse(at)?;
+    let cordoned = match (state.as_str(), since) {
+        ("cordoned", Some(since)) => Some(since.parse().map_err(|_| ParseError::Invalid("seconds"))?),
+        ("open", None) => None,
+        _ => return Err(ParseError::Invalid("state").into()),
+    };
+    Ok((at, Body::Server { name, cordoned }))
+}
+
 fn readable(body: impl FnOnce() -> Option<Body>) -> Body {
     body().unwrap_or(Body::Unreadable)
 }
@@ -125,6 +142,11 @@ fn readable(body: impl FnOnce() -> Option<Body>) -> Body {
 /// `SP string` and no more; it must be text.
 fn told(at: Cursor<'_>) -> Parsed<'_, String> {
     map_opt(terminated(string, lex::end), |told| told).parse(at)
+}
+
+/// `SP string`, which must be text.
+fn told_first(at: Cursor<'_>) -> Parsed<'_, String> {
+    map_opt(string, |told| told).parse(at)
 }
 
 /// `SP string`; none where it is no text.

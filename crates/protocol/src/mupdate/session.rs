@@ -69,12 +69,12 @@ impl Session {
             }
             Command::Tool(_) if !self.local => return Some(Reply::bad("Unrecognized command")),
             Command::Tool(_) => Needs { write: false, streaming: false },
-            Command::Status { .. } => Needs { write: false, streaming: false },
+            Command::Status { .. } | Command::Servers => Needs { write: false, streaming: false },
             // Only a server of the murder says where it is, and only the master is told.
             Command::Here { .. } => Needs { write: true, streaming: false },
             // It is the operator of this very host, whose list others cannot write.
             Command::Accept if self.local => Needs { write: false, streaming: false },
-            Command::Write { .. } | Command::Accept | Command::Resolve { .. } => {
+            Command::Write { .. } | Command::Cordon { .. } | Command::Accept | Command::Resolve { .. } => {
                 Needs { write: true, streaming: false }
             }
         };
@@ -193,6 +193,9 @@ mod tests {
             "RESUME",
             "STATUS",
             "HERE \"be1\"",
+            "SERVERS",
+            "CORDON \"be1\"",
+            "UNCORDON \"be1\"",
             "ACCEPT",
             "RESOLVE \"a\"",
             "DUMP",
@@ -234,14 +237,21 @@ mod tests {
                     }
                     Command::Logout => break,
                     Command::Noop => prop_assert!(session.access != Access::None),
-                    Command::Find { .. } | Command::List { .. } | Command::Status { .. } => {
+                    Command::Find { .. }
+                    | Command::List { .. }
+                    | Command::Status { .. }
+                    | Command::Servers => {
                         prop_assert!(session.access != Access::None && !session.streaming);
                     }
                     Command::Update { .. } | Command::Resume { .. } => {
                         prop_assert!(session.access != Access::None && !session.streaming);
                         session.streaming = true;
                     }
-                    Command::Write { .. } | Command::Here { .. } | Command::Accept | Command::Resolve { .. } => {
+                    Command::Write { .. }
+                    | Command::Cordon { .. }
+                    | Command::Here { .. }
+                    | Command::Accept
+                    | Command::Resolve { .. } => {
                         prop_assert!(session.access == Access::Write && !session.streaming);
                     }
                     Command::Tool(_) => prop_assert!(false, "a tool's command over the network"),

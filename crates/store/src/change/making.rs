@@ -11,11 +11,11 @@ use crate::{
     blocking,
     commit::{Content, Job, Permit},
     error::StoreError,
+    gates::Gate,
     index,
     limits::{KEYWORDS, MANY},
     lock,
     mailbox::Mailbox,
-    moves::gates::Gate,
     quota::{Delta, Usage},
     view::View,
 };

@@ -6,11 +6,12 @@ use mailboxes::{Change, Local};
 use protocol::name::MailboxName;
 use tracing::info;
 
-use super::{Item, batch::Batch, gates::Gate, incoming::Incoming};
+use super::{Item, batch::Batch, incoming::Incoming};
 use crate::{
     Store, blocking,
     disk::mailbox_dir,
     error::StoreError,
+    gates::Gate,
     header::{self, Header},
     quota::{Delta, Usage},
     stage::partition_of,
@@ -44,9 +45,11 @@ impl Store {
             let changes = adoptees.iter().map(|adoptee| store.adoption(adoptee)).collect::<Result<_, _>>()?;
             store.count_adopted(&adoptees).await?;
             store.inner.journal.step("adopt: counted");
+            // Whoever finds them in the list can open them.
+            drop(copies);
             store.commit_list(changes).await?;
             store.inner.journal.step("adopt: listed");
-            store.are_adopted(&adoptees, copies).await?;
+            store.are_adopted(&adoptees).await?;
             info!(%root, mailboxes = adoptees.len(), "adopted");
             Ok(())
         })
@@ -83,7 +86,7 @@ impl Store {
     }
 
     /// They are in the list: whoever waits for their names goes on, and quotas count them.
-    async fn are_adopted(&self, adoptees: &[Adoptee], copies: Vec<Incoming>) -> Result<(), StoreError> {
+    async fn are_adopted(&self, adoptees: &[Adoptee]) -> Result<(), StoreError> {
         for adoptee in adoptees {
             let delta = Delta::between(&Usage::default(), &adoptee.usage);
             let root = self.quota_root(&adoptee.name);
@@ -92,8 +95,6 @@ impl Store {
             self.inner.shared.quotas.note(&adoptee.header.uniqueid, Some(adoptee.usage));
             self.forget_special_uses(&adoptee.name);
         }
-        // From here on they can be opened.
-        drop(copies);
         let names = adoptees.iter().map(|adoptee| Gate::Name(&adoptee.name));
         let ids = adoptees.iter().map(|adoptee| Gate::Mailbox(&adoptee.header.uniqueid));
         let owners: Vec<String> = adoptees

@@ -8,8 +8,13 @@ use protocol::{
     name::MailboxName,
 };
 
-use super::gates::{Gate, State, Whereabouts};
-use crate::{Store, error::StoreError, shared::Shared, turns::Turn};
+use crate::{
+    Store,
+    error::StoreError,
+    gates::{Gate, State, Whereabouts},
+    shared::Shared,
+    turns::Turn,
+};
 
 /// Nobody changes the mailboxes, the user's log and the part of the list that were frozen, until this is dropped. Whoever wants to
 /// waits, some seconds at most, and then goes on, or is told [`StoreError::Moved`] or [`StoreError::Frozen`]. Reading goes on.

@@ -4,12 +4,13 @@ use mailboxes::Change;
 use protocol::name::MailboxName;
 use tracing::info;
 
-use super::{Frozen, Item, Kept, batch::Batch, gates::Gate};
+use super::{Frozen, Item, batch::Batch};
 use crate::{
     Store, blocking,
     disk::{self, mailbox_dir},
     error::StoreError,
-    header::{self, Header, MovedTo},
+    gates::Gate,
+    header::{self, Header, Kept, MovedTo},
     quota::{Delta, Usage},
     stage::partition_of,
 };

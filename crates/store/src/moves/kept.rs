@@ -3,37 +3,16 @@
 use config::imapd::Imapd;
 use mailboxes::List;
 use protocol::name::MailboxName;
-use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::{
-    Item,
-    gates::{Gate, Gates, State, Whereabouts},
-};
+use super::Item;
 use crate::{
     Store, blocking,
     disk::{Database, mailbox_dir},
     error::StoreError,
-    header::{Header, MovedTo},
+    gates::{Gate, Gates, State, Whereabouts},
+    header::{Header, Kept, MovedTo},
 };
-
-/// A copy of a mailbox that was given away.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
-    /// Internal name that it had here.
-    pub name: String,
-    pub uniqueid: String,
-    pub partition: String,
-    /// The server that has it.
-    pub to: String,
-    /// The move's id.
-    pub id: String,
-    /// Epoch seconds.
-    pub at: u64,
-    /// The mailbox's ACL when it went.
-    #[serde(default)]
-    pub acl: String,
-}
 
 impl Store {
     /// All kept copies, in the order of their names. Reads the store's database.

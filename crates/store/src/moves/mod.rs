@@ -23,7 +23,6 @@ mod adopt;
 mod batch;
 mod digest;
 mod frozen;
-pub(crate) mod gates;
 mod give;
 mod incoming;
 pub(crate) mod kept;
@@ -33,7 +32,6 @@ mod user;
 pub use digest::Digest;
 pub use frozen::{Frozen, Held};
 pub use incoming::{Incoming, Round};
-pub use kept::Kept;
 pub use snapshot::{Difference, Numbers, Snapshot};
 pub use user::UserData;
 

@@ -76,11 +76,6 @@ impl Mailbox {
         let recentuid = self.recentuid().min(view.last_uid);
         Snapshot::new(self.header(), view, self.dir.clone(), recentuid)
     }
-
-    /// The server that it was given away to; its sessions leave it then ([`View::gone`]).
-    pub fn moved_to(&self) -> Option<String> {
-        self.shared.gates.moved(super::gates::Gate::Mailbox(&self.id))
-    }
 }
 
 impl Snapshot {

@@ -14,11 +14,11 @@ use crate::{
     Store, blocking,
     disk::{fresh_id, mailbox_dir},
     error::StoreError,
+    gates::Gate,
     header::Header,
     journal::{self, Record},
     mailbox::Mailbox,
     master::MasterError,
-    moves::gates::Gate,
     quota::{Delta, Limits, Usage},
     turns::Turn,
 };

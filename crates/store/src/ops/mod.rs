@@ -27,10 +27,10 @@ use tracing::warn;
 use super::{
     Store, blocking,
     error::StoreError,
+    gates::Gate,
     header::Header,
     journal::Record,
     master::{MasterError, MasterSession},
-    moves::gates::Gate,
     rebuild,
 };
 

@@ -158,6 +158,11 @@ fn not_moved(mailbox: &str, server: &str) -> Refusal {
 /// Tells the master again what it should know of a mailbox: the last step of a move, done by the new home.
 pub async fn mupdate_push(session: &mut Session, external: &str) -> Outcome {
     session.require_full_admin()?;
+    let name = session.user()?.internal(external, &session.server.namespace)?;
+    if let Some(copy) = session.server.shared.transit.named(&name) {
+        super::sync::commit(session, &copy).await.map_err(super::sync::refusal)?;
+        return Ok(Reply::completed());
+    }
     let (name, _, _) = session.find(external)?;
     let mailbox = session.server.store.mailbox(&name).await?;
     if let Some(master) = &session.server.shared.master {

@@ -109,6 +109,12 @@ impl Conversation {
             }
         }
         stream.changes.mark_seen();
+        if stream.numbered && self.send_cordons(&stream.tag) {
+            // The peer takes over what came before a position.
+            let mut out = Vec::new();
+            reply::put_position(&mut out, &stream.tag, stream.cursor);
+            self.wire.output().extend_from_slice(&out);
+        }
         let mut sent = 0;
         loop {
             let here = self.server.list().position();

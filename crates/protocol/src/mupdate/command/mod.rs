@@ -6,6 +6,7 @@
 //! ```
 
 mod find;
+mod server;
 mod session;
 mod tool;
 mod update;
@@ -57,6 +58,12 @@ pub enum Command {
     Here {
         server: String,
     },
+    /// Which backends take no new mailboxes.
+    Servers,
+    Cordon {
+        server: String,
+        cordoned: bool,
+    },
     Accept,
     Resolve {
         name: String,
@@ -101,6 +108,9 @@ fn arguments(verb: Keyword, at: Cursor<'_>) -> Parsed<'_, Command> {
         b"RESUME" => update::resume(at)?,
         b"STATUS" => find::status(at)?,
         b"HERE" => session::here(at)?,
+        b"SERVERS" => (at, Command::Servers),
+        b"CORDON" => server::cordon(at)?,
+        b"UNCORDON" => server::uncordon(at)?,
         b"ACCEPT" => (at, Command::Accept),
         b"RESOLVE" => tool::resolve(at)?,
         b"DUMP" => (at, Command::Tool(Tool::Dump)),

@@ -4,8 +4,12 @@
 //! Ours, advertised by `* MURDER "EXPECT"`: each takes one string more, the state that it expects.
 //!
 //! ```text
-//! expect = string                                   "none", "reserved@server", "active@server"
+//! expect = string                                   "none", "reserved@server", "active@server!partition"
 //! ```
+//!
+//! With `* MURDER "FENCE"` there is "ours@server" too (nothing, or an entry of this server), and a place may end in
+//! `#list:number`: the entry must be there by that change of that list, which `STATUS name` tells. What the string means is
+//! the list's to say.
 
 use std::sync::Arc;
 

@@ -7,15 +7,19 @@ pub(crate) struct Interner {
     ids: HashMap<Arc<str>, u32>,
     slots: Vec<Option<(Arc<str>, u32)>>,
     free: Vec<u32>,
+    /// The number held last: neighbours in a list often have the same strings.
+    last: u32,
 }
 
 impl Interner {
     /// The number of `text`, used once more.
     pub fn hold(&mut self, text: &str) -> u32 {
-        if let Some(&id) = self.ids.get(text) {
+        let is_last = self.get(self.last).is_some_and(|last| &**last == text);
+        if let Some(id) = if is_last { Some(self.last) } else { self.find(text) } {
             if let Some(Some((_, uses))) = self.slots.get_mut(id as usize) {
                 *uses += 1;
             }
+            self.last = id;
             return id;
         }
         let text: Arc<str> = text.into();
@@ -43,6 +47,11 @@ impl Interner {
             *slot = None;
             self.free.push(id);
         }
+    }
+
+    /// How often the string of this number is used; 0 if there is none.
+    pub fn uses(&self, id: u32) -> u32 {
+        self.slots.get(id as usize).and_then(Option::as_ref).map_or(0, |(_, uses)| *uses)
     }
 
     pub fn find(&self, text: &str) -> Option<u32> {

@@ -6,7 +6,11 @@
 //! `seen` holds (identifier, name) for every identifier other than the owner that an ACL grants lookup (`l`): a user's
 //! LIST is his own subtree, and what `seen` has for him, for `anyone` and for his groups.
 
-use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use protocol::{location::Location, name::MailboxName};
 
@@ -26,6 +30,8 @@ pub(crate) struct Table {
     locations: Interner,
     acls: Interner,
     identifiers: Interner,
+    /// By ACL: the identifiers, but the owner's, that it grants lookup. Of most ACLs there are none, and then it is not here.
+    lookups: HashMap<u32, Arc<BTreeSet<Box<str>>>>,
 }
 
 impl Table {
@@ -39,7 +45,7 @@ impl Table {
 
     pub fn put(&mut self, name: &MailboxName, entry: &Entry) {
         let key = name.key();
-        let acl = self.acls.hold(&fold_owner(&entry.acl, name));
+        let acl = self.hold_acl(&fold_owner(&entry.acl, name));
         let location = self.locations.hold(entry.location.as_str());
         let mut record = Vec::with_capacity(16);
         record.push(entry.flags());
@@ -61,8 +67,7 @@ impl Table {
             self.see(before, Some(acl), &key);
         }
         if let Some(old) = old {
-            self.acls.release(old.acl);
-            self.locations.release(old.location);
+            self.release(old);
         }
     }
 
@@ -73,8 +78,27 @@ impl Table {
             self.reserved.remove(&key);
         }
         self.see(Some(old.acl), None, &key);
+        self.release(old);
+    }
+
+    /// The number of a folded ACL, used once more.
+    fn hold_acl(&mut self, acl: &str) -> u32 {
+        let id = self.acls.hold(acl);
+        if self.acls.uses(id) == 1 {
+            let lookups = lookups(acl);
+            if !lookups.is_empty() {
+                self.lookups.insert(id, Arc::new(lookups));
+            }
+        }
+        id
+    }
+
+    fn release(&mut self, old: Record) {
         self.acls.release(old.acl);
         self.locations.release(old.location);
+        if self.acls.uses(old.acl) == 0 {
+            self.lookups.remove(&old.acl);
+        }
     }
 
     /// Entries from `from` on, in key order, until `each` gives false. Keys, because a caller often wants a prefix.
@@ -127,6 +151,7 @@ impl Table {
     pub fn memory(&self) -> usize {
         [&self.entries, &self.seen, &self.reserved].iter().map(|b| b.memory()).sum::<usize>()
             + [&self.locations, &self.acls, &self.identifiers].iter().map(|i| i.memory()).sum::<usize>()
+            + self.lookups.values().flat_map(|l| l.iter()).map(|who| who.len() + 16).sum::<usize>()
     }
 
     fn decode(&self, name: &MailboxName, record: &[u8]) -> Option<Entry> {
@@ -148,7 +173,12 @@ impl Table {
     /// Notes whom a name's new ACL grants lookup, and its old one did not, and the reverse: an ACL of a thousand entries
     /// changes one at a time.
     fn see(&mut self, old: Option<u32>, new: Option<u32>, key: &[u8]) {
-        let (old, new) = (lookups(&self.acls, old), lookups(&self.acls, new));
+        let of = |acl: Option<u32>| acl.and_then(|acl| self.lookups.get(&acl)).cloned();
+        let (old, new) = (of(old), of(new));
+        if old.is_none() && new.is_none() {
+            return;
+        }
+        let (old, new) = (old.unwrap_or_default(), new.unwrap_or_default());
         for gone in old.difference(&new) {
             let Some(id) = self.identifiers.find(gone) else { continue };
             self.seen.remove(&[&id.to_be_bytes()[..], key].concat());
@@ -162,14 +192,13 @@ impl Table {
 }
 
 /// Identifiers, but the owner's, that an ACL grants lookup.
-fn lookups(acls: &Interner, acl: Option<u32>) -> BTreeSet<&str> {
+fn lookups(acl: &str) -> BTreeSet<Box<str>> {
     let mut found = BTreeSet::new();
-    let Some(text) = acl.and_then(|acl| acls.get(acl)) else { return found };
-    let mut fields = text.split('\t');
+    let mut fields = acl.split('\t');
     while let (Some(identifier), Some(rights)) = (fields.next(), fields.next()) {
         let positive = !identifier.starts_with('-') && identifier != OWNER && !identifier.is_empty();
         if positive && rights.contains('l') {
-            found.insert(identifier);
+            found.insert(identifier.into());
         }
     }
     found
@@ -209,29 +238,45 @@ fn fold_owner<'a>(acl: &'a str, name: &MailboxName) -> Cow<'a, str> {
     if acl.contains(OWNER) || acl.starts_with(VERBATIM) {
         return Cow::Owned(format!("{VERBATIM}{acl}"));
     }
-    let Some(owner) = name.owner().filter(|owner| acl.contains(owner)) else { return Cow::Borrowed(acl) };
-    let folded: Vec<&str> = acl.split('\t').enumerate().map(|(at, f)| fold_field(at, f, &owner)).collect();
-    Cow::Owned(folded.join("\t"))
-}
-
-fn fold_field<'a>(at: usize, field: &'a str, owner: &str) -> &'a str {
-    if at.is_multiple_of(2) && field == owner { OWNER } else { field }
+    match name.owner().and_then(|owner| renamed(acl, &owner, OWNER)) {
+        Some(folded) => Cow::Owned(folded),
+        None => Cow::Borrowed(acl),
+    }
 }
 
 fn unfold_owner(acl: &Arc<str>, name: &MailboxName) -> Arc<str> {
     if let Some(verbatim) = acl.strip_prefix(VERBATIM) {
         return verbatim.into();
     }
-    match name.owner() {
-        Some(owner) if acl.contains(OWNER) => {
-            let fields = acl.split('\t').enumerate();
-            let fields: Vec<&str> = fields
-                .map(|(at, f)| if at.is_multiple_of(2) && f == OWNER { owner.as_str() } else { f })
-                .collect();
-            fields.join("\t").into()
-        }
-        _ => acl.clone(),
+    match name.owner().and_then(|owner| renamed(acl, OWNER, &owner)) {
+        Some(unfolded) => unfolded.into(),
+        None => acl.clone(),
     }
+}
+
+/// An ACL with another identifier in place of `from`; none if it does not have that. `from` is not empty.
+fn renamed(acl: &str, from: &str, to: &str) -> Option<String> {
+    let mut out = String::new();
+    // Of the field, and of what is not in `out` yet.
+    let (mut begin, mut kept, mut is_identifier) = (0, 0, true);
+    // Octet by octet: fields are too short for a search to pay.
+    for (at, octet) in acl.bytes().chain([b'\t']).enumerate() {
+        if octet != b'\t' {
+            continue;
+        }
+        if is_identifier && acl.get(begin..at) == Some(from) {
+            out.reserve(acl.len() + to.len());
+            out.push_str(acl.get(kept..begin)?);
+            out.push_str(to);
+            kept = at;
+        }
+        (begin, is_identifier) = (at + 1, !is_identifier);
+    }
+    if kept == 0 {
+        return None;
+    }
+    out.push_str(acl.get(kept..)?);
+    Some(out)
 }
 
 /// Stands for the owner in a folded ACL.
@@ -323,7 +368,7 @@ mod tests {
                 prop_assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), wanted);
             }
             names.iter().for_each(|name| table.remove(name));
-            prop_assert_eq!((table.seen.len(), table.identifiers.iter().count()), (0, 0));
+            prop_assert_eq!((table.seen.len(), table.identifiers.iter().count(), table.lookups.len()), (0, 0, 0));
         }
     }
 

@@ -100,7 +100,11 @@ impl MailboxName {
     /// The user whose mailbox this is: `user.fred^x.a` gives `fred.x`, `dom!user.fred` gives `fred@dom`.
     pub fn owner(&self) -> Option<String> {
         let rest = self.local().strip_prefix("user.")?;
-        let local = rest.split('.').next().filter(|l| !l.is_empty())?.replace('^', ".");
+        let end = rest.bytes().position(|b| b == b'.').unwrap_or(rest.len());
+        let mut local = rest.get(..end).filter(|local| !local.is_empty())?.to_owned();
+        if local.bytes().any(|b| b == b'^') {
+            local = local.replace('^', ".");
+        }
         Some(match self.domain() {
             Some(domain) => format!("{local}@{domain}"),
             None => local,

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::{certificate, config, cordon, demo, deny, doctor, drain, explain, forget, passwd, status, who};
+use crate::{
+    certificate, config, cordon, demo, deny, doctor, drain, explain, forget, moving, passwd, status, who,
+};
 
 /// Runs and looks after an IMAP murder
 #[derive(Debug, Parser)]
@@ -27,6 +29,8 @@ enum Command {
     Drain(drain::Args),
     Cordon(cordon::Args),
     Uncordon(cordon::EndArgs),
+    Move(moving::Args),
+    Moves(moving::ListArgs),
     Forget(forget::Args),
     Passwd(passwd::Args),
     Certificate(certificate::Args),
@@ -52,6 +56,8 @@ impl Cli {
             Command::Drain(args) => drain::run(&args),
             Command::Cordon(args) => cordon::run(&args),
             Command::Uncordon(args) => cordon::end(&args),
+            Command::Move(args) => moving::run(&args),
+            Command::Moves(args) => moving::list(&args),
             Command::Forget(args) => forget::run(&args),
             Command::Passwd(args) => passwd::run(&args),
             Command::Certificate(args) => certificate::run(&args),

@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod drain;
 pub mod explain;
 pub mod forget;
+mod moving;
 mod node;
 pub mod passwd;
 mod runner;

@@ -5,7 +5,7 @@ use protocol::frame::{literal_at_end, trim_line};
 
 use crate::dialog::Dialog;
 use crate::handshake::imap;
-use crate::limits::ASK_MAX;
+use crate::limits::{ASK_MAX, AT_LENGTH};
 use crate::{Capabilities, Error, Upstream};
 
 /// What came back for one command.
@@ -41,6 +41,20 @@ impl Upstream {
         // One of a domain is nobody elsewhere.
         let is_one = |admin: &&String| !admin.starts_with("group:") && !admin.contains('@');
         imapd.admins.iter().find(is_one).filter(|_| !is_own).cloned()
+    }
+
+    /// The same as an admin for what takes long: each untagged line is given as it comes. A server that says nothing for so long is gone.
+    pub async fn ask_at_length(
+        &self,
+        server: &str,
+        command: &str,
+        mut each: impl FnMut(&str),
+    ) -> Result<String, Error> {
+        let connection = self.imap(server, self.asker().as_deref()).await?;
+        let mut dialog = Dialog::resume(connection, server, AT_LENGTH);
+        dialog.response_max = ASK_MAX;
+        let told = |response: &[u8]| each(&String::from_utf8_lossy(trim_line(response)));
+        Ok(imap::ask(&mut dialog, command, "question", told).await?.text())
     }
 
     async fn ask_as(

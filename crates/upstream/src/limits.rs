@@ -32,6 +32,8 @@ bounds::table! {
     pub(crate) TEXT_MAX: usize = 200, Count, "chosen: a line of a log";
     /// Bytes of the answer to an operator's question.
     pub(crate) ASK_MAX: usize = 64 * 1024 * 1024, Bytes, "chosen: what an operator asks a node for is smaller";
+    /// How long a backend may say nothing while it does what takes long.
+    pub(crate) AT_LENGTH: Duration = Duration::from_secs(60), Time, "chosen: it tells of its progress every few seconds";
     /// Untagged responses to one command of ours.
     pub(crate) RESPONSES_MAX: usize = 10_000, Count, "chosen: an operator's questions have the most";
     /// Bytes of AUTH with its initial response.

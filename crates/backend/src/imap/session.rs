@@ -564,7 +564,7 @@ impl Session {
             Body::Delete(name) => cmd::mailbox::delete(self, &name, false).await,
             Body::LocalDelete(name) => cmd::mailbox::delete(self, &name, true).await,
             Body::Rename(rename) => cmd::mailbox::rename(self, rename).await,
-            Body::Xfer(xfer) => cmd::mailbox::xfer(self, xfer),
+            Body::Xfer(xfer) => cmd::mailbox::xfer(self, xfer).await,
             Body::XClient(origin) => cmd::node::xclient(self, origin).await,
             Body::XKick(name) => cmd::node::xkick(self, &name),
             Body::XTake(uids) => cmd::node::xtake(self, uids).await,

@@ -154,7 +154,8 @@ impl Giving {
 
     /// Where nobody may change the mailboxes, the gates are closed, whatever became of them before.
     async fn close_gates(&mut self) {
-        while self.machine.gate() != Gate::Open && self.frozen.is_none() {
+        let is_closed = |machine: &Source| machine.gate() == Gate::Closed || machine.step() == Step::Hide;
+        while is_closed(&self.machine) && self.frozen.is_none() {
             let ids: Vec<String> = self.record.items.iter().map(|item| item.uniqueid.clone()).collect();
             let Ok(root) = MailboxName::parse(&self.record.root) else { return };
             match self.moving.store.freeze(&root, &ids).await {
@@ -236,7 +237,7 @@ impl Giving {
     /// The connection to the destination; a new one where there is none.
     async fn peer(&mut self) -> Result<&mut Peer, Fault> {
         if self.peer.is_none() {
-            self.peer = Some(Peer::connect(&self.moving.upstream, &self.to()).await?);
+            self.peer = Some(Peer::connect(&self.moving.upstream(), &self.to()).await?);
         }
         self.peer.as_mut().ok_or_else(|| Fault::Away("no connection".to_owned()))
     }

@@ -15,7 +15,7 @@ mod rounds;
 mod taking;
 mod told;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mailboxes::reconcile::Busy;
@@ -34,7 +34,6 @@ pub struct Moving {
     store: Store,
     transit: Arc<Transit>,
     master: Arc<dyn Master>,
-    upstream: Upstream,
     server: ServerName,
     context: Context,
     journals: Arc<Journals>,
@@ -43,6 +42,8 @@ pub struct Moving {
     turns: Mutex<HashMap<MoveId, Arc<tokio::sync::Mutex<()>>>>,
     /// Names that nobody is let in by, until it is decided whose they are.
     held: Mutex<HashMap<MoveId, Held>>,
+    /// Moves that somebody watches over.
+    watched: Mutex<HashSet<MoveId>>,
 }
 
 impl Moving {
@@ -63,13 +64,13 @@ impl Moving {
             store,
             transit,
             master,
-            upstream: Upstream::new(&imapd),
             server: server.map_err(|error| damaged(context, &error.to_string()))?,
             context: context.clone(),
             journals: Arc::new(journals),
             records: Mutex::new(records.into_iter().map(|record| (record.id.clone(), record)).collect()),
             turns: Mutex::default(),
             held: Mutex::default(),
+            watched: Mutex::default(),
         };
         Ok(Arc::new(moving))
     }
@@ -144,6 +145,11 @@ impl Moving {
             Ok(Err(error)) => Err(error.to_string()),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    /// The way to other backends, as the settings are now.
+    fn upstream(&self) -> Upstream {
+        Upstream::new(&self.context.imapd())
     }
 
     fn here(&self, partition: &str) -> Location {

@@ -151,8 +151,9 @@ impl Peer {
         let written = timeout(self.bound, async {
             self.stream.write_all(&out).await?;
             self.stream.flush().await
-        });
-        self.done(written.await)
+        })
+        .await;
+        self.done(written)
     }
 
     /// One whole response: a line, and its literals with the lines behind them.

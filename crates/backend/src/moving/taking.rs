@@ -297,6 +297,9 @@ impl Moving {
 
     /// Asks source and master, until it is known whose the mailboxes are; then has the master follow.
     fn watch_over(self: &Arc<Self>, id: &MoveId) {
+        if !lock(&self.watched).insert(id.clone()) {
+            return;
+        }
         let (moving, id, stop) = (self.clone(), id.clone(), self.context.shutdown());
         self.context.tasks().spawn(async move { stop.run_until_cancelled(moving.watch(id)).await });
     }
@@ -305,16 +308,17 @@ impl Moving {
         let mut pauses = Backoff::new(ASK_FIRST);
         loop {
             sleep(spread(pauses.pause(ASK_LAST), chance())).await;
-            let Some(record) = self.record(&id) else { return };
+            let Some(record) = self.record(&id) else { break };
             let done = match phase(&record) {
                 Phase::Incoming | Phase::Prepared => self.ask_around(&record).await,
                 Phase::Committed => self.follow(&record).await,
-                Phase::Done | Phase::Aborted => return,
+                Phase::Done | Phase::Aborted => break,
             };
             if let Err(error) = done {
                 warn!(%error, %id, root = record.root, "a move to this server waits");
             }
         }
+        lock(&self.watched).remove(&id);
     }
 
     async fn ask_around(self: &Arc<Self>, record: &Record) -> Result<(), Refused> {
@@ -342,7 +346,7 @@ impl Moving {
 
     /// The source's word; none: it is silent.
     async fn word_of(&self, record: &Record, from: &str) -> Option<Word> {
-        let mut peer = Peer::connect(&self.upstream, from).await.ok()?;
+        let mut peer = Peer::connect(&self.upstream(), from).await.ok()?;
         let id = UniqueId::new(record.id.as_str())?;
         let told = peer.apply(&Apply::State(id)).await.ok()?;
         let phase = told.iter().find_map(|told| match told {

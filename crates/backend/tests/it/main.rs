@@ -18,6 +18,7 @@ mod mail;
 mod master;
 mod metadata;
 mod moved;
+mod moving;
 mod node;
 mod notify;
 mod options;

@@ -32,8 +32,24 @@ pub async fn run(session: &mut Session, apply: Apply) -> Result<Done, Gone> {
             }
             Err(refused) => Ok(Err(refused)),
         },
+        own @ (Apply::Begin(_)
+        | Apply::Round(_)
+        | Apply::Prepare(_)
+        | Apply::Commit(_)
+        | Apply::Abort(_)
+        | Apply::State(_)) => Ok(take(session, own).await),
         other => Ok(change(session, other).await),
     }
+}
+
+/// A word of a move between servers of ours.
+async fn take(session: &mut Session, apply: Apply) -> Done {
+    let Some(moving) = session.server.shared.moving.clone() else { return Err(Code::ProtocolError.into()) };
+    // To its end, though the other server goes away: half a step is none.
+    let told = tokio::spawn(async move { moving.take(apply).await }).await;
+    let told = told.unwrap_or(Err(StoreError::Closed.into()))?;
+    told.iter().for_each(|told| told.write(Peer::Ours, session.conn.out()));
+    Ok(())
 }
 
 async fn change(session: &mut Session, apply: Apply) -> Done {
@@ -108,7 +124,23 @@ fn is_listed(session: &Session, name: &MailboxName) -> Result<bool, StoreError> 
 
 async fn subscribe(session: &Session, one: Subscription, on: bool) -> Done {
     check_user(&one.user)?;
-    Ok(session.server.store.subscribe(&one.user, &one.name, on).await?)
+    let data = own(session, &one.user).await?;
+    let mut subscriptions = data.subscriptions.clone();
+    if if on { subscriptions.insert(one.name) } else { subscriptions.remove(&one.name) } {
+        session.server.store.take_user_data(&UserData { subscriptions, ..data }).await?;
+    }
+    Ok(())
+}
+
+/// What a user has here. It may be changed though the user is another server's still, or was here before.
+async fn own(session: &Session, user: &str) -> Result<UserData, Refused> {
+    let state = session.server.store.user_state(user).await?;
+    Ok(UserData {
+        owner: Some(user.to_owned()),
+        subscriptions: state.subscriptions.clone(),
+        annotations: (*state.annotations).clone(),
+        ..UserData::default()
+    })
 }
 
 async fn see(session: &Session, seen: Seen) -> Done {

@@ -23,6 +23,7 @@ mod lost_master;
 mod manifests;
 mod metadata;
 mod modes;
+mod moves;
 mod mta;
 mod names;
 mod newcomers;

@@ -78,8 +78,7 @@ impl Moving {
     /// Goes on with what a restart interrupted. When this returns the gates are closed, and the names are held, of every move whose
     /// decision is in doubt.
     pub async fn resume(self: &Arc<Self>) {
-        let records: Vec<Record> = lock(&self.records).values().cloned().collect();
-        for record in records {
+        for record in self.records() {
             match &record.role {
                 Role::Source { .. } => self.resume_giving(record).await,
                 Role::Destination { .. } => self.resume_taking(&record).await,
@@ -101,7 +100,9 @@ impl Moving {
                 return Busy::Moving;
             }
             match (&record.role, item) {
-                (Role::Source { phase: source::Phase::Kept, to, .. }, Some(item)) if !self.lists(name, item) => {
+                (Role::Source { phase: source::Phase::Kept, to, .. }, Some(item))
+                    if !self.lists(name, item) =>
+                {
                     if let Ok(to) = Location::parse(&format!("{to}!{}", item.to_partition)) {
                         found = Busy::Given { to };
                     }
@@ -121,6 +122,11 @@ impl Moving {
     fn lists(&self, name: &MailboxName, item: &moves::journal::Item) -> bool {
         let entry = self.store.list().get(name).ok().flatten();
         entry.and_then(|entry| entry.local).is_some_and(|local| local.uniqueid == item.uniqueid)
+    }
+
+    /// All moves as they are on disk.
+    pub fn records(&self) -> Vec<Record> {
+        lock(&self.records).values().cloned().collect()
     }
 
     /// A move as it is on disk.

@@ -54,7 +54,7 @@ fn room(session: &Session) -> [(String, String); 3] {
     ]
 }
 
-/// What one node of a murder tells another: what its options say, and who is on. For admins and proxies only, and by name.
+/// What one node of a murder tells another: what its options say, who is on, and what moves. For admins and proxies only, and by name.
 pub fn of_murder(session: &Session, entries: &[Entry]) -> Option<(Entry, String)> {
     let user = session.user.as_ref()?;
     let imapd = &session.server.imapd;
@@ -69,6 +69,10 @@ pub fn of_murder(session: &Session, entries: &[Entry]) -> Option<(Entry, String)
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         let told = serde_json::json!({ "options": imapd.shared_options(), "time": now, "version": VERSION });
         return Some((entry, told.to_string()));
+    }
+    if let Some(entry) = asked("moves") {
+        let moves = session.server.shared.moving.as_ref().map(|moving| moving.records()).unwrap_or_default();
+        return serde_json::to_string(&moves).ok().map(|told| (entry, told));
     }
     let mut sessions = session.server.context.sessions().list();
     // Who asks is only here to ask.

@@ -5,7 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use system_tests::{Murder, Plan, eventually, message};
 
 fn plan() -> Plan {
-    Plan::nodes(1, 2).option("*", "allowusermoves", "yes").user("fred", "backend1").user("wilma", "backend2")
+    Plan::nodes(1, 2)
+        .option("*", "allowusermoves", "yes")
+        .option("backend1", "admins", "cyrus proxy")
+        .option("backend2", "admins", "cyrus proxy")
+        .user("fred", "backend1")
+        .user("wilma", "backend2")
 }
 
 /// The node whose name the master's list has for a user's INBOX.
@@ -14,13 +19,16 @@ fn home(murder: &Murder, user: &str) -> String {
     server.split('.').next().unwrap_or_default().to_owned()
 }
 
-/// `murder move` with the frontend's configuration.
+/// `murder move` with the frontend's configuration; one that has just come waits until the backend that had it has done with it.
 fn moved(murder: &Murder, user: &str, to: &str) -> String {
     let server = format!("{to}.demo.test");
-    let done = murder.murder_with("frontend1", "move", &[user, &server], b"");
-    let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    assert!(done.status.success(), "{said}");
-    said
+    eventually("the move before is over", || {
+        let done = murder.murder_with("frontend1", "move", &[user, &server], b"");
+        let said =
+            [done.stdout, done.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+        assert!(done.status.success() || said.contains("Mailbox is locked"), "{said}");
+        done.status.success().then_some(said)
+    })
 }
 
 #[test]

@@ -399,10 +399,10 @@ impl Session {
         self.conn.relieve().await
     }
 
-    /// What a frontend of ours is told of a mailbox that has moved to another server, so that it goes on there: its client need not
+    /// What a frontend of ours is told of a mailbox that has moved to another server, and which nobody changes here any more, so that it goes on there: its client need not
     /// notice. Others hear a BYE.
     async fn handed_over(&self, selected: &Selected) -> Option<(Reply, String)> {
-        let server = selected.mailbox.moved_to().filter(|_| selected.mailbox.view().gone)?;
+        let server = selected.mailbox.moved_to()?;
         if !self.server.seat.origin().is_some_and(|origin| origin.adopts) || self.notify.is_some() {
             return None;
         }

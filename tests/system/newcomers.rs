@@ -149,7 +149,12 @@ fn a_newcomer_at_a_cyrus_backend_has_an_inbox_and_the_frontends_own_name_has_non
         .option("fe1", "serverlist", "be1.murder.test")
         .prepare();
     let lab = murder.lab.as_ref().expect("a Cyrus");
-    for (key, value) in [("autocreate_quota", "0"), ("autocreate_post", "1"), ("admins", "cyrus backend")] {
+    for (key, value) in [
+        ("autocreate_quota", "0"),
+        ("autocreate_post", "1"),
+        ("admins", "cyrus backend"),
+        ("lmtp_admins", "mailproxy"),
+    ] {
         lab.set_option("be1", key, value);
     }
     cast.iter().for_each(|(node, _)| murder.start(node));

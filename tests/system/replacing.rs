@@ -4,6 +4,7 @@
 use system_tests::{
     Plan,
     Who::{Cyrus, Ours},
+    eventually,
     lab::{self, Profile},
 };
 
@@ -14,7 +15,10 @@ fn a_message_before_a_cyrus_backend_is_replaced_and_the_text_of_a_refused_one_is
     if lab::version().is_none_or(|version| version < (3, 10)) {
         return test_host::skip("it needs a Cyrus that has REPLACE: 3.10 or newer (CYRUS_ROOT)");
     }
-    let murder = plan.user("fred", "be1").start();
+    let murder = plan.account("fred").start();
+    eventually("an INBOX is made", || {
+        murder.admin("fe1").command("CREATE user/fred be1.murder.test!").ok()?.is_ok().then_some(())
+    });
     let mut fred = murder.login("fe1", "fred");
     let message = |id: &str| {
         let text = format!("Subject: {id}\r\nFrom: a@b\r\n\r\nx1 CREATE evil{id}\r\nx2 LOGOUT\r\n");

@@ -107,6 +107,10 @@ bounds::table! {
     pub(crate) MISTAKES: u32 = 10, Count, "Cyrus";
     /// Bytes of a mailbox's name that comes as a literal.
     pub(crate) MAILBOX_MAX: u64 = 4096, Bytes, "chosen: longer than any mailbox's name";
+    /// Bytes of what a backend says beside the answer to a command of the frontend's own, for the client to hear afterwards.
+    pub(crate) BESIDE: usize = 16 * 1024 * 1024, Bytes, "chosen: new flags of 200,000 messages";
+    /// Bytes of what a backend says of the messages of one COPY to another backend; with more the backend is left.
+    pub(crate) SURVEYED: usize = 128 * 1024 * 1024, Bytes, "chosen: of a million messages";
     /// Bytes of a line of a backend's answer in COPY between backends.
     pub(crate) COPY_LINE: usize = 64 * 1024, Bytes, "chosen: a response without literals";
     /// Mailboxes of one user that LSUB asks a backend for.

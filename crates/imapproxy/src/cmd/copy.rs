@@ -24,8 +24,8 @@ use upstream::wire::imap::Answer;
 use super::Request;
 use super::look::locate_target;
 use crate::grammar::{flag, put_astring};
-use crate::limits::{COPY_LINE, METADATA_MAX};
-use crate::session::relay::To;
+use crate::limits::{COPY_LINE, METADATA_MAX, SURVEYED, rows};
+use crate::session::relay::{Beside, To};
 use crate::session::transfer::{Message, Transferred};
 use crate::session::{Done, Located, Outcome, Selected, Session, Stop};
 
@@ -132,14 +132,22 @@ pub async fn survey(
         None => (String::new(), COPY_LINE),
     };
     let id = s.command(&source.server, format!("{uid}FETCH {} (UID FLAGS INTERNALDATE{more})", copy.set))?;
-    let (mut messages, mut news) = (Vec::new(), Vec::new());
+    let (mut messages, mut news, mut size) = (Vec::new(), Beside::default(), 0);
     let answer = s
         .collect(&source.server, id, max, |line| match parse_fetch(line) {
-            Some(message) => messages.push(message),
-            None => news.extend_from_slice(line),
+            Some(message) => {
+                size += line.len();
+                messages.push(message);
+                if size > SURVEYED {
+                    rows::SURVEYED
+                        .met("a backend says more of the messages of a COPY than is held: it is left");
+                }
+                size <= SURVEYED
+            }
+            None => news.hear(line),
         })
         .await?;
-    s.client.put(news);
+    s.client.put(news.into_bytes());
     if !answer.is_ok() {
         return Err(Stop::Relayed(answer));
     }
@@ -189,6 +197,7 @@ fn flag_list(at: &mut Cursor<'_>) -> Option<String> {
 /// Which messages are where, if the target says which UIDs it gave.
 fn copy_uid(answer: &Answer, sent: &[u32]) -> Option<Code> {
     let Some(Heard::AppendUid { uidvalidity, uids: to }) = answer.code() else { return None };
+    ranges(&to).filter(|to| to.named() == sent.len())?;
     let from: UidSet = sent.iter().copied().collect();
     Some(Code::CopyUid { uidvalidity, from: from.to_string(), to })
 }
@@ -243,11 +252,11 @@ async fn take_out(s: &mut Session, copy: &Copy, source: &Selected, copied: Copie
         return take(s, copy, source, copied).await;
     }
     let Copied { server, answer, sent, code, told, .. } = copied;
-    let uids: UidSet = sent.into_iter().collect();
+    let (uids, sent): (UidSet, usize) = (sent.iter().copied().collect(), sent.len());
     let marked =
         s.ask(&source.server, &format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)"), To::Client).await?;
     if !marked.is_ok() {
-        take_back(s, copy, &server, appended(&answer)).await?;
+        take_back(s, copy, &server, appended(&answer, sent)).await?;
         return Err(Stop::Relayed(marked));
     }
     if let Some(code) = code {
@@ -268,12 +277,13 @@ async fn take_out(s: &mut Session, copy: &Copy, source: &Selected, copied: Copie
 async fn take(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied) -> Outcome {
     let Copied { server, answer, sent, code, told, must_go } = copied;
     let uids: UidSet = sent.iter().copied().collect();
-    let (id, mut news) = (s.command(&source.server, format!("XTAKE {uids}"))?, Vec::new());
-    let done = s.collect(&source.server, id, COPY_LINE, |line| news.extend_from_slice(line)).await?;
+    let (id, mut news) = (s.command(&source.server, format!("XTAKE {uids}"))?, Beside::default());
+    let done = s.collect(&source.server, id, COPY_LINE, |line| news.hear(line)).await?;
+    let news = news.into_bytes();
     let taken = done.code().filter(|_| done.is_ok());
     let Some(Heard::XTaken { uids: taken, modseq }) = taken else {
         s.client.put(news);
-        take_back(s, copy, &server, appended(&answer)).await?;
+        take_back(s, copy, &server, appended(&answer, sent.len())).await?;
         return Err(Stop::Relayed(done));
     };
     let taken = match taken.is_empty() {
@@ -284,7 +294,8 @@ async fn take(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied) -
     let (mut code, mut taken_back) = (code, Ok(()));
     if sent.iter().any(lost) {
         // As many as were sent, in their order.
-        let copies: Vec<u32> = appended(&answer).into_iter().flat_map(|(first, last)| first..=last).collect();
+        let copies = appended(&answer, sent.len());
+        let copies: Vec<u32> = copies.into_iter().flat_map(|(first, last)| first..=last).collect();
         let pairs = || sent.iter().zip(&copies);
         let (ours, theirs): (Vec<_>, Vec<_>) = pairs().partition(|(uid, _)| !lost(uid));
         let theirs: UidSet = theirs.into_iter().map(|(_, copy)| *copy).collect();
@@ -316,10 +327,12 @@ fn moved(s: &Session, modseq: Option<u64>) -> Done {
     Done::Here(Reply { code, ..Reply::completed() })
 }
 
-/// The UIDs that the target gave the copies.
-fn appended(answer: &Answer) -> Vec<(u32, u32)> {
+/// The UIDs that the target gave the copies. None where it does not name as many as were sent: others are not the copies, and must
+/// neither be taken back nor held.
+fn appended(answer: &Answer, sent: usize) -> Vec<(u32, u32)> {
     let Some(Heard::AppendUid { uids, .. }) = answer.code() else { return Vec::new() };
-    ranges(&uids).map_or_else(Vec::new, |uids| uids.iter().collect())
+    let uids = ranges(&uids).filter(|uids| uids.named() == sent);
+    uids.map_or_else(Vec::new, |uids| uids.iter().collect())
 }
 
 /// A set of UIDs as servers write it.
@@ -369,6 +382,16 @@ mod tests {
         assert!(parse_fetch(b"* 7 UIDFETCH (FLAGS ())\r\n").is_none());
         assert!(parse_fetch(b"* VANISHED 7\r\n").is_none());
         assert!(parse_fetch(b"* 3 EXISTS\r\n").is_none());
+    }
+
+    #[test]
+    fn what_a_target_names_beyond_what_was_sent_are_not_the_copies() {
+        let named = |uids: &str| appended(&Answer::new(format!("OK [APPENDUID 1 {uids}] done")), 3);
+        assert_eq!(named("7:9"), [(7, 9)]);
+        assert_eq!(named("7,9,12"), [(7, 7), (9, 9), (12, 12)]);
+        for wrong in ["7", "7:10", "1:4294967295", "7:*", "x"] {
+            assert_eq!(named(wrong), [], "{wrong}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::grammar::{flag, untagged};
 use crate::limits::{LINES_MAX, LIST_LINE, OWN_MAX, rows};
 use crate::session::gather::Errand;
 use crate::session::owners::Owners;
+use crate::session::relay::Beside;
 use crate::session::{Session, Stop};
 
 /// A backend's LIST or LSUB line.
@@ -42,7 +43,7 @@ pub async fn ask_lines(
     s.link(server).await?;
     let id = s.command(server, command)?;
     let selected = s.selected_server() == Some(server);
-    let (mut lines, mut news, mut size) = (Vec::new(), Vec::new(), 0);
+    let (mut lines, mut news, mut size) = (Vec::new(), Beside::default(), 0);
     let answer = s
         .collect(server, id, LIST_LINE, |line| match ListLine::parse(line, kind) {
             Some(parsed) => {
@@ -52,12 +53,12 @@ pub async fn ask_lines(
                     false => rows::LINES_MAX
                         .met(format_args!("{server} lists more than is held: the rest is left out")),
                 }
+                true
             }
-            None if selected => news.extend_from_slice(line),
-            None => {}
+            None => !selected || news.hear(line),
         })
         .await?;
-    s.client.put(news);
+    s.client.put(news.into_bytes());
     if answer.is_ok() { Ok(lines) } else { Err(Stop::Relayed(answer)) }
 }
 

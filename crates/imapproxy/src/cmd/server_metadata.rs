@@ -8,7 +8,7 @@ use protocol::imap::{Refusal, print};
 use service::notices::Notice;
 
 use super::annotations::{long_entries, merged, parse, question};
-use crate::limits::METADATA_MAX;
+use crate::limits::{METADATA_ALL, METADATA_MAX, rows};
 use crate::session::gather::Errand;
 use crate::session::{Done, Outcome, Session, Stop};
 
@@ -23,13 +23,14 @@ pub async fn get(s: &mut Session, get: &GetMetadata) -> Result<Option<u64>, Stop
         Some(home) => Some(home),
         None => servers(s).into_iter().next(),
     };
-    let (mut values, mut longest) = (Values::new(), None);
+    let (mut values, mut longest, mut size) = (Values::new(), None, 0);
     let entries: Vec<&Entry> = get.entries.iter().collect();
     if let Some(server) = home {
         let errand = Errand::new(&server, vec![question("", &entries, get.options)]);
         let told = s.gather(vec![errand], METADATA_MAX, |_, _, line| match parse(line) {
             Some((mailbox, told)) => {
-                if mailbox.is_empty() {
+                size += line.len();
+                if mailbox.is_empty() && size < METADATA_ALL {
                     values.extend(told);
                 }
                 true
@@ -41,6 +42,7 @@ pub async fn get(s: &mut Session, get: &GetMetadata) -> Result<Option<u64>, Stop
             Some(answer) => return Err(Stop::Relayed(answer)),
             None => return Err(Refusal::ServerDown.into()),
         }
+        within(size)?;
     }
     // A backend's room and notices are not this node's.
     for (entry, value) in &mut values {
@@ -104,16 +106,27 @@ pub async fn set(s: &mut Session, values: Values) -> Outcome {
     Ok(Done::completed())
 }
 
+/// Whether what backends have told of the server was held.
+fn within(size: usize) -> Result<(), Stop> {
+    if size < METADATA_ALL {
+        return Ok(());
+    }
+    rows::METADATA_ALL
+        .met("more annotations of the server than can be shown at once: the command is refused");
+    Err(Refusal::Limit("More annotations than can be shown at once".into()).into())
+}
+
 /// Sets values on each of these backends, or on none: what was there before is put back where another one refuses.
 async fn everywhere(s: &mut Session, questions: Vec<(String, Values)>) -> Result<(), Stop> {
-    let mut before: Vec<Values> = vec![Values::new(); questions.len()];
+    let (mut before, mut size) = (vec![Values::new(); questions.len()], 0);
     let asked = questions.iter().map(|(server, values)| {
         let entries: Vec<&Entry> = values.iter().map(|(entry, _)| entry).collect();
         Errand::new(server, vec![question("", &entries, Options::default())])
     });
     let told = s.gather(asked.collect(), METADATA_MAX, |_, server, line| match parse(line) {
         Some((_, values)) => {
-            let at = questions.iter().position(|(of, _)| of == server);
+            size += line.len();
+            let at = questions.iter().position(|(of, _)| of == server).filter(|_| size < METADATA_ALL);
             if let Some(slot) = at.and_then(|at| before.get_mut(at)) {
                 slot.extend(values);
             }
@@ -124,6 +137,7 @@ async fn everywhere(s: &mut Session, questions: Vec<(String, Values)>) -> Result
     if told.await?.missing().next().is_some() {
         return Err(Refusal::ServerDown.into());
     }
+    within(size)?;
     // One that was not there is not always told.
     for ((_, values), before) in questions.iter().zip(&mut before) {
         for (entry, _) in values {

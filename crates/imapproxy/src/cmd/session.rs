@@ -9,7 +9,7 @@ use upstream::wire::imap::Answer;
 
 use super::Request;
 use crate::limits::NEWS_MAX;
-use crate::session::relay::To;
+use crate::session::relay::{Beside, To};
 use crate::session::{Done, Outcome, Session, Stop};
 
 /// `CAPABILITY`
@@ -107,14 +107,10 @@ async fn enable_on(s: &mut Session, server: &str, command: &str) -> Result<(), S
     if s.selected_server() != Some(server) {
         return s.ask(server, command, To::Nobody).await.map(drop);
     }
-    let (id, mut news) = (s.command(server, command)?, Vec::new());
-    let each = |line: &[u8]| {
-        if !line.starts_with(b"* ENABLED") {
-            news.extend_from_slice(line);
-        }
-    };
+    let (id, mut news) = (s.command(server, command)?, Beside::default());
+    let each = |line: &[u8]| line.starts_with(b"* ENABLED") || news.hear(line);
     s.collect(server, id, NEWS_MAX, each).await?;
-    s.client.put(news);
+    s.client.put(news.into_bytes());
     Ok(())
 }
 

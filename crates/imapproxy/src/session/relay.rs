@@ -13,7 +13,7 @@ use upstream::wire::imap::{Answer, Event, Id, Part};
 
 use super::link::Link;
 use super::{Session, Stop};
-use crate::limits::{PATIENCE, PATIENCE_MAX, UNHEARD, rows};
+use crate::limits::{BESIDE, PATIENCE, PATIENCE_MAX, UNHEARD, rows};
 use crate::peer::{self, Lost};
 
 /// Who gets the untagged responses.
@@ -21,6 +21,26 @@ use crate::peer::{self, Lost};
 pub enum To {
     Client,
     Nobody,
+}
+
+/// What a backend says beside its answer, until the client may hear it.
+#[derive(Default)]
+pub struct Beside(Vec<u8>);
+
+impl Beside {
+    /// False: it is more than is held.
+    pub fn hear(&mut self, response: &[u8]) -> bool {
+        let has_room = self.0.len() + response.len() <= BESIDE;
+        match has_room {
+            true => self.0.extend_from_slice(response),
+            false => rows::BESIDE.met("a backend says more beside an answer than is held: it is left"),
+        }
+        has_room
+    }
+
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
 }
 
 impl Session {
@@ -90,14 +110,14 @@ impl Session {
         }
     }
 
-    /// Hears a command of ours to its end, giving each untagged response whole, literals in their place, to `each`.
-    /// A response beyond `max` bytes is an error: these are short ones.
+    /// Hears a command of ours to its end, giving each untagged response whole, literals in their place, to `each`, which says whether it
+    /// can hold what it was given: a backend that says more is left. So is one with a response beyond `max` bytes: these are short ones.
     pub async fn collect(
         &mut self,
         server: &str,
         id: Id,
         max: usize,
-        mut each: impl FnMut(&[u8]),
+        mut each: impl FnMut(&[u8]) -> bool,
     ) -> Result<Answer, Stop> {
         let mut held = BytesMut::new();
         loop {
@@ -106,7 +126,9 @@ impl Session {
                 match part {
                     Part::Line(text, None) => {
                         held.extend_from_slice(&text);
-                        each(&held.split());
+                        if !each(&held.split()) {
+                            return Err(lost(server, "it says more than is held"));
+                        }
                     }
                     Part::Line(bytes, Some(_)) | Part::Data(bytes, _) => held.extend_from_slice(&bytes),
                     Part::Done(of, answer) if of == id => return Ok(answer),

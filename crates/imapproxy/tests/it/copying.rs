@@ -196,6 +196,48 @@ async fn what_two_sessions_move_to_another_backend_arrives_once_and_each_hears_o
     assert!(b.has_heard("UID EXPUNGE 100:101"));
 }
 
+/// A target that names other messages than those that it was sent: all there can be.
+fn lying(command: &str) -> String {
+    match command.starts_with("APPEND") {
+        true => "$ OK [APPENDUID 38505 1:4294967295] Completed\r\n".into(),
+        false => target(command),
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_names_messages_which_it_was_not_sent_loses_none_of_them_and_fills_no_memory() {
+    let (a, b) = (Backend::with(contested, "QRESYNC XTAKE").await, Backend::with(lying, "QRESYNC").await);
+    let world = World::new(&[&a, &b], &PLACES, "").await;
+    let mut client = world.fred().await;
+    client.ok("SELECT INBOX").await;
+    let told = client.ok("UID MOVE 1:* \"Shared Folders/shared\"").await;
+    assert!(!told.iter().any(|line| line.contains("COPYUID")), "{told:?}");
+    assert!(!b.has_heard("UID STORE") && !b.has_heard("UID EXPUNGE"), "{:?}", b.heard());
+    client.ok("NOOP").await;
+}
+
+/// A source that says something else without end before it tells of its messages.
+fn talkative(command: &str) -> String {
+    match command.starts_with("UID FETCH") || command.starts_with("LSUB") {
+        true => format!("* OK {}\r\n", "x".repeat(60_000)).repeat(300) + &source(command),
+        false => source(command),
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_says_more_than_is_held_is_left() {
+    for command in ["UID COPY 1:* \"Shared Folders/shared\"", "LSUB \"\" *"] {
+        let (a, b) = (Backend::start(talkative).await, Backend::start(target).await);
+        let world = World::new(&[&a, &b], &PLACES, "").await;
+        let mut client = world.fred().await;
+        client.ok("SELECT INBOX").await;
+        let told = client.ask(command).await;
+        assert!(told.last().unwrap().starts_with("* BYE") || told.last().unwrap() == "(closed)", "{command}");
+        assert!(!b.has_heard("APPEND"));
+        world.fred().await.ok("NOOP").await;
+    }
+}
+
 /// One from which all go while they are being copied.
 fn emptied(command: &str) -> String {
     match command.starts_with("UID FETCH") && command.ends_with("(BODY.PEEK[])") {

@@ -248,3 +248,21 @@ async fn commands_that_are_not_served_take_their_literals_with_them() {
         fred.ok("CAPABILITY").await;
     }
 }
+
+fn boundless(command: &str) -> String {
+    let value = format!("* METADATA \"\" (/shared/comment {{1000000}}\r\n{})\r\n", "x".repeat(1_000_000));
+    match command.split(' ').next().unwrap_or_default() {
+        "GETMETADATA" => format!("{}$ OK Completed\r\n", value.repeat(17)),
+        _ => "$ OK Completed\r\n".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_tells_of_more_than_is_held_makes_the_command_fail_and_nothing_else() {
+    let backend = Backend::with(boundless, "METADATA").await;
+    let world = World::new(&[&backend], &[("user.fred", 0)], "").await;
+    let mut fred = world.fred().await;
+    let told = fred.ask("GETMETADATA \"\" /shared/comment").await;
+    assert_eq!(told, ["t NO [LIMIT] More annotations than can be shown at once"]);
+    fred.ok("NOOP").await;
+}

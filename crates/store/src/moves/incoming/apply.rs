@@ -15,7 +15,7 @@ use crate::{
     error::{Doing, StoreError},
     header::Header,
     limits::{DELIVERED, SYNCED_SINGLY},
-    moves::snapshot::{Difference, Numbers},
+    moves::{digest::Numbers, snapshot::Difference},
     record::Record,
     stage::{Content, Staged, partition_of},
     tombstones::Tombstones,

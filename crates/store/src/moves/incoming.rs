@@ -55,6 +55,8 @@ struct State {
     fresh: bool,
     /// Message files that came since the last round.
     placed: Vec<PathBuf>,
+    /// Deliveries were noted since then.
+    noted: bool,
     /// What the files lack of header and view.
     header_differs: bool,
     index_differs: bool,
@@ -76,7 +78,7 @@ impl Store {
         partition: &str,
         header: Header,
     ) -> Result<Incoming, StoreError> {
-        header.name()?;
+        apply::check_header(&header)?;
         let header = Header { incoming: true, incoming_id: Some(move_id.to_owned()), moving: None, ..header };
         self.take_up(partition, &header.uniqueid.clone(), move |dir, there| match there {
             Some(there) => Ok(Header { moved: there.moved, ..header }),
@@ -166,7 +168,11 @@ impl Store {
     /// Ends a round: what was applied to these copies is on disk when this returns.
     pub async fn keep_round(&self, copies: &[&Incoming]) -> Result<(), StoreError> {
         let states: Vec<_> = copies.iter().map(|copy| copy.state.clone()).collect();
+        let db = self.inner.db.clone();
         blocking(move || {
+            if states.iter().any(|state| lock(state).noted) {
+                db.flush()?;
+            }
             let mut batch = Batch::default();
             for state in &states {
                 lock(state).enlist(&mut batch)?;
@@ -306,6 +312,7 @@ impl State {
             cache,
             cache_end,
             placed: Vec::new(),
+            noted: false,
             digested: None,
             duplicates,
             now,
@@ -331,6 +338,7 @@ impl State {
 
     fn is_kept(&mut self) {
         self.placed.clear();
+        self.noted = false;
         (self.index_differs, self.header_differs) = (false, false);
     }
 

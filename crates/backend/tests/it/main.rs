@@ -25,5 +25,7 @@ mod parked;
 mod resync;
 mod searching;
 mod states;
+#[path = "../../../transport/tests/it/talk.rs"]
+mod talk;
 mod texts;
 mod unauthenticate;

@@ -133,8 +133,10 @@ impl Snapshot {
         Ok((file, size))
     }
 
-    /// All of it, as the first difference.
+    /// All of it, as the first difference. Looks at all messages, once for the digest too, so that those of later snapshots cost what
+    /// changed: on a blocking thread of the caller's.
     pub fn whole(&self) -> Difference {
+        self.sum();
         Difference {
             whole: true,
             header: Some(self.header.clone()),
@@ -148,8 +150,10 @@ impl Snapshot {
         }
     }
 
-    /// What changed since an earlier snapshot of the same mailbox. Takes time in proportion to the change.
+    /// What changed since an earlier snapshot of the same mailbox. Takes time in proportion to the change, and so does the digest then,
+    /// if that of the earlier one is known.
     pub fn since(&self, earlier: &Snapshot) -> Difference {
+        self.follow(earlier);
         let (now, then) = (&self.view, &earlier.view);
         let (records, gone) = now.records.difference(&then.records);
         let (expunged, forgotten) = now.expunged.difference(&then.expunged);
@@ -185,7 +189,14 @@ impl Snapshot {
         self.digest()
     }
 
-    fn sum(&self) -> Sum {
+    /// Finds the sum by what changed, where that of an earlier snapshot is known.
+    pub(super) fn follow(&self, earlier: &Snapshot) {
+        if let Some(sum) = earlier.sum.get() {
+            self.sum.get_or_init(|| sum.after(&earlier.view, &self.view));
+        }
+    }
+
+    pub(super) fn sum(&self) -> Sum {
         *self.sum.get_or_init(|| Sum::of(&self.view))
     }
 }

@@ -86,6 +86,11 @@ impl State {
         self.placed.extend(placed.into_iter().take(room));
         self.view = Arc::new(view);
         self.index_differs = true;
+        // Now, so that it takes no time when the copies are compared.
+        let (now, before) = (self.snapshot(), self.digested.take());
+        before.iter().for_each(|before| now.follow(before));
+        now.sum();
+        self.digested = Some(now);
         Ok(())
     }
 

@@ -9,8 +9,10 @@ use service::Connection;
 use service::Context;
 use service::Exit;
 
-use crate::clearance::{Clearance, Standing};
+use crate::clearance::{Clearance, Moves, Standing};
 use crate::imap::metadata::definitions::Definitions;
+use crate::moving::Moving;
+use crate::transit::Transit;
 use crate::{control, imap, lmtp, partitions, pop3, resync};
 use store::{Master, Store};
 
@@ -36,6 +38,8 @@ pub async fn run_watched(
     let list = list.wipe_with(wipe(store.clone()));
     directory::serve::local::start(&context, list);
     control::start(&context, store.clone())?;
+    let transit: Arc<Transit> = Arc::default();
+    let moving = moves(&context, &store, &transit, master.as_ref(), &standing).await?;
     resync::start(&context, store.clone(), standing);
     let reloaded = store.clone();
     context.on_reload(move |imapd| reloaded.reload(imapd));
@@ -43,7 +47,7 @@ pub async fn run_watched(
     context.set_inbox_acl(lookup::inbox_acl(store.namespace().clone(), store.list().clone()));
     let definitions = context.imapd().annotation_definitions.clone();
     let definitions = definitions.map(|path| Definitions::load(path.as_ref())).unwrap_or_default();
-    let shared = imap::server::Shared { master, definitions, ..Default::default() };
+    let shared = imap::server::Shared { master, definitions, transit, moving, ..Default::default() };
     let services = Services { store: store.clone(), imap: Arc::new(shared), pop3: Arc::default() };
     context.serve(move |connection| watch(Box::pin(services.clone().serve(connection)))).await;
     let failure = store.failure();
@@ -52,6 +56,28 @@ pub async fn run_watched(
         Some(failure) => Err(Exit::new(75, failure.why)),
         None => Ok(()),
     }
+}
+
+/// Goes on with moves that a restart interrupted, before anybody is let in. None: the backend stands alone.
+async fn moves(
+    context: &Context,
+    store: &Store,
+    transit: &Arc<Transit>,
+    master: Option<&Arc<dyn Master>>,
+    standing: &Standing,
+) -> Result<Option<Arc<Moving>>, Exit> {
+    let Some(master) = master.cloned() else { return Ok(None) };
+    let (own, store, transit) = (context.clone(), store.clone(), transit.clone());
+    let opened = tokio::task::spawn_blocking(move || Moving::open(&own, store, transit, master)).await;
+    let moving = match opened {
+        Ok(Ok(moving)) => moving,
+        Ok(Err(error)) => return Err(Exit::new(75, error.to_string())),
+        Err(error) => return Err(Exit::new(75, error.to_string())),
+    };
+    moving.resume().await;
+    let asked = moving.clone();
+    standing.ask_moves(Moves(Box::new(move |name| asked.busy(name))));
+    Ok(Some(moving))
 }
 
 /// What the sessions of all listeners share.

@@ -6,9 +6,11 @@ pub mod daemon;
 pub mod imap;
 pub mod limits;
 pub mod lmtp;
+mod moving;
 mod partitions;
 pub mod pop3;
 mod resync;
+pub mod transit;
 
 /// The store of a murder: IMAP, POP3 and LMTP
 #[derive(Debug, clap::Parser)]

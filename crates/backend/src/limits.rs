@@ -32,4 +32,44 @@ bounds::table! {
     pub(crate) STARTING_STEP: Duration = Duration::from_millis(100), Time, "chosen: nobody notices";
     /// The pause after no tool could be accepted.
     pub(crate) FAILING: Duration = Duration::from_secs(1), Time, "chosen: a socket that only fails must not keep a processor busy";
+    /// Mailboxes that come in from other backends and are not this one's yet.
+    pub(crate) COPIES: usize = 100_000, Count, "chosen: some users with very many folders; each holds a file open";
+    /// Quota roots whose limits came with them.
+    pub(crate) ROOTS: usize = 10_000, Count, "chosen: more than move at once";
+    /// Messages that one connection brings before it says which mailbox has them.
+    pub(crate) UPLOADED: usize = 100_000, Count, "chosen: Cyrus sends 8192 of a mailbox, then says so";
+    /// Bytes of them.
+    pub(crate) UPLOADED_BYTES: u64 = 64 << 30, Bytes, "chosen: so many messages that are large";
+    /// Bytes of those among them that are held in memory; others go to files.
+    pub(crate) UPLOADED_MEMORY: u64 = 64 << 20, Bytes, "chosen: some thousand small messages";
+    /// Bytes of a move that are sent before an answer is heard.
+    pub(crate) PIPELINED: usize = 4 << 20, Bytes, "chosen: as much as is on its way in a fast network";
+    /// Commands of a move whose answers wait to be heard.
+    pub(crate) ANSWERS: usize = 64, Count, "chosen: some kilobytes, for which a socket has room";
+    /// Bytes of one answer of the other backend.
+    pub(crate) PEER_ANSWER: usize = 64 << 20, Bytes, "chosen: subscriptions of a user, or all that is known of a mailbox";
+    /// Bytes of messages that are read at once.
+    pub(crate) BATCH: usize = 1 << 20, Bytes, "chosen: one hop to another thread";
+    /// Messages of a mailbox in one command of a move.
+    pub(crate) PART: usize = 20_000, Count, "chosen: some megabytes; the other side takes 32";
+    /// How long a move may keep changes waiting before it gives up.
+    pub(crate) FROZEN: Duration = Duration::from_millis(1500), Time, "chosen: a client notices, and does not give up";
+    /// How long operations on the list that are under way may take to end before the gates of a move close.
+    pub(crate) FREEZE: Duration = Duration::from_millis(500), Time, "chosen: a part of FROZEN";
+    /// How quickly the master must answer for a move to freeze.
+    pub(crate) MASTER_QUICK: Duration = Duration::from_millis(50), Time, "chosen: the decision takes as long, and everybody waits";
+    /// Rounds of a move at most.
+    pub(crate) ROUNDS: u32 = 1000, Count, "chosen: a move that never catches up ends";
+    /// A round that took longer is followed by another before the freeze.
+    pub(crate) ROUND_TIME: Duration = Duration::from_millis(200), Time, "chosen: the last one takes as long at most";
+    /// A round with as many changes is followed by another before the freeze.
+    pub(crate) ROUND_CHANGES: usize = 64, Count, "chosen: the last one has as many at most";
+    /// The pause after a step of a move that failed; it doubles.
+    pub(crate) AGAIN_FIRST: Duration = Duration::from_millis(100), Time, "chosen: a connection that broke is back by then";
+    /// The longest such pause.
+    pub(crate) AGAIN_LAST: Duration = Duration::from_secs(60), Time, "chosen: an operator waits as long";
+    /// Until a destination that hears nothing asks source and master; it doubles.
+    pub(crate) ASK_FIRST: Duration = Duration::from_secs(2), Time, "chosen: the source has said it by then";
+    /// The longest such pause.
+    pub(crate) ASK_LAST: Duration = Duration::from_secs(60), Time, "chosen: as for the source";
 }

@@ -144,6 +144,11 @@ impl Framer {
         };
     }
 
+    /// The line that was just handed out announces so many bytes, by a grammar of its own: they follow as a literal's do.
+    pub fn follow(&mut self, size: u64) {
+        self.state = behind_header(size);
+    }
+
     /// Whether the next bytes belong to a literal.
     pub fn in_literal(&self) -> bool {
         matches!(self.state, State::Data { .. } | State::Discard { .. })
@@ -329,7 +334,11 @@ pub fn literal_at_end(line: &[u8]) -> Option<Literal> {
 }
 
 fn after_header(literal: Literal) -> State {
-    if literal.size == 0 { State::Text { scanned: 0 } } else { State::Data { rest: literal.size } }
+    behind_header(literal.size)
+}
+
+fn behind_header(size: u64) -> State {
+    if size == 0 { State::Text { scanned: 0 } } else { State::Data { rest: size } }
 }
 
 /// How much of an overlong command is kept, to answer it by its tag.

@@ -21,4 +21,5 @@ pub mod origin;
 pub mod pattern;
 pub mod pop3;
 pub mod spoken;
+pub mod sync;
 pub mod userid;

@@ -12,6 +12,7 @@ use tracing::warn;
 
 use super::{
     error::{Doing, StoreError},
+    header::Kept,
     quota::{Limits, Usage},
 };
 use crate::limits::CACHE;
@@ -36,6 +37,25 @@ pub fn user_dir(users: &Path, userid: &str) -> PathBuf {
         }
     }
     users.join(format!("{:02x}", crc32fast::hash(userid.as_bytes()) & 0xff)).join(safe)
+}
+
+/// The user of such a directory's name; none: it is nobody's.
+pub fn user_of(dir: &str) -> Option<String> {
+    let (mut bytes, mut rest) = (Vec::new(), dir.as_bytes());
+    while let Some((first, more)) = rest.split_first() {
+        (bytes, rest) = match first {
+            b'%' => {
+                let code = str::from_utf8(more.get(..2)?).ok()?;
+                bytes.push(u8::from_str_radix(code, 16).ok()?);
+                (bytes, more.get(2..)?)
+            }
+            byte => {
+                bytes.push(*byte);
+                (bytes, more)
+            }
+        };
+    }
+    String::from_utf8(bytes).ok().filter(|user| !user.is_empty())
 }
 
 /// Syncs the whole file system that a path lies on.
@@ -90,6 +110,10 @@ pub struct Database {
     usage: sled::Tree,
     limits: sled::Tree,
     meta: sled::Tree,
+    /// By unique id: copies of mailboxes that were given away.
+    kept: sled::Tree,
+    /// By unique id and user: who has a seen state of a mailbox.
+    seers: sled::Tree,
     path: PathBuf,
 }
 
@@ -110,7 +134,8 @@ impl Database {
         };
         let tree = |name: &str| db.open_tree(name).map_err(|e| failed(&e));
         let (usage, limits, meta) = (tree("usage")?, tree("limits")?, tree("meta")?);
-        Ok(Database { db, usage, limits, meta, path })
+        let (kept, seers) = (tree("kept")?, tree("seers")?);
+        Ok(Database { db, usage, limits, meta, kept, seers, path })
     }
 
     pub fn deliveries(&self) -> Result<sled::Tree, StoreError> {
@@ -156,6 +181,61 @@ impl Database {
         };
         done.map_err(|e| failed(&e))?;
         Ok(())
+    }
+
+    /// Copies of mailboxes that were given away, by unique id.
+    pub fn kept(&self) -> Vec<Kept> {
+        let values = self.kept.iter().values().filter_map(Result::ok);
+        values.filter_map(|value| serde_json::from_slice(&value).ok()).collect()
+    }
+
+    /// Notes or (none) forgets such copies: on disk when it returns.
+    pub fn set_kept<'a>(
+        &self,
+        copies: impl IntoIterator<Item = (&'a str, Option<&'a Kept>)>,
+    ) -> Result<(), StoreError> {
+        for (id, kept) in copies {
+            match kept {
+                Some(kept) => self.kept.insert(id, serde_json::to_vec(kept).unwrap_or_default()),
+                None => self.kept.remove(id),
+            }
+            .map_err(|e| failed(&e))?;
+        }
+        self.flush()
+    }
+
+    /// Whether all seen states that there are have been noted.
+    pub fn knows_seers(&self) -> Result<bool, StoreError> {
+        self.meta.contains_key("seers").map_err(|e| failed(&e))
+    }
+
+    pub fn set_knows_seers(&self) -> Result<(), StoreError> {
+        self.meta.insert("seers", &[1]).map_err(|e| failed(&e))?;
+        self.flush()
+    }
+
+    /// Notes that a user has seen states of these mailboxes.
+    pub fn add_seers<'a>(
+        &self,
+        user: &str,
+        ids: impl IntoIterator<Item = &'a String>,
+    ) -> Result<(), StoreError> {
+        for id in ids {
+            self.seers.insert(format!("{id}\0{user}"), &[]).map_err(|e| failed(&e))?;
+        }
+        Ok(())
+    }
+
+    /// Users who have, or had, a seen state of a mailbox.
+    pub fn seers(&self, id: &str) -> Result<Vec<String>, StoreError> {
+        let prefix = format!("{id}\0");
+        let mut found = Vec::new();
+        for key in self.seers.scan_prefix(&prefix).keys() {
+            let key = key.map_err(|e| failed(&e))?;
+            let user = key.get(prefix.len()..).unwrap_or_default();
+            found.push(String::from_utf8_lossy(user).into_owned());
+        }
+        Ok(found)
     }
 
     /// On disk when it returns.

@@ -28,6 +28,12 @@ pub enum StoreError {
     /// The mailbox lives on another backend.
     #[error("Mailbox is on {0}")]
     Elsewhere(String),
+    /// It was here, and a move took it to this server: it is to be asked there. Temporary: nothing was changed.
+    #[error("Mailbox has been moved to another server")]
+    Moved(String),
+    /// A move is being decided, and that takes longer than one waits: temporary, nothing was changed.
+    #[error("Mailbox is being moved to another server")]
+    Frozen,
     #[error("Over quota")]
     OverQuota,
     #[error("Quota root does not exist")]
@@ -90,6 +96,8 @@ impl StoreError {
     pub fn is_temporary(&self) -> bool {
         match self {
             StoreError::Reserved
+            | StoreError::Moved(_)
+            | StoreError::Frozen
             | StoreError::NoSpace
             | StoreError::ReadOnly
             | StoreError::Poisoned(_)

@@ -42,12 +42,47 @@ pub struct Header {
     pub name_history: Vec<FormerName>,
     /// Mailbox annotations: entry → user (empty: shared) → value. Special use is `/specialuse` of the owner.
     pub annotations: BTreeMap<String, BTreeMap<String, String>>,
-    /// A move brings it here: not yet this server's.
+    /// It is not this server's: a move brings it here, or took it away. Older builds know this much.
     #[serde(default)]
     pub incoming: bool,
+    /// The id of the move that brings it here, or brought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incoming_id: Option<String>,
+    /// A move took it away, and the copy is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<MovedTo>,
     /// A move takes it away: server and partition.
     #[serde(default)]
     pub moving: Option<String>,
+}
+
+/// Where a move took a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovedTo {
+    /// The server that has it.
+    pub to: String,
+    /// The move's id.
+    pub id: String,
+    /// Epoch seconds.
+    pub at: u64,
+}
+
+/// A copy of a mailbox that was given away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Internal name that it had here.
+    pub name: String,
+    pub uniqueid: String,
+    pub partition: String,
+    /// The server that has it.
+    pub to: String,
+    /// The move's id.
+    pub id: String,
+    /// Epoch seconds.
+    pub at: u64,
+    /// The mailbox's ACL when it went.
+    #[serde(default)]
+    pub acl: String,
 }
 
 /// A name that the mailbox had before.
@@ -83,6 +118,11 @@ impl Header {
         self.annotations.retain(|_, values| !values.is_empty());
     }
 
+    /// It is this server's, whatever moves have made of it: the list has it.
+    pub(crate) fn listed(self) -> Header {
+        Header { incoming: false, incoming_id: None, moved: None, moving: None, ..self }
+    }
+
     /// Reads the header of the mailbox in `dir`.
     pub fn read(dir: &Path) -> Result<Header, StoreError> {
         let path = dir.join(FILE);
@@ -106,12 +146,16 @@ impl Header {
 
     /// Replaces the header of the mailbox in `dir`: when this returns it is on disk.
     pub fn write(&self, dir: &Path) -> Result<(), StoreError> {
+        replace_file(&dir.join(FILE), &self.encode(dir)?)
+    }
+
+    /// The header file of the mailbox in `dir`.
+    pub(crate) fn encode(&self, dir: &Path) -> Result<Vec<u8>, StoreError> {
         let path = dir.join(FILE);
         let mut body =
             serde_json::to_string_pretty(self).map_err(|e| StoreError::damaged(&path, e.to_string()))?;
         body.push('\n');
-        let text = format!("{MAGIC} {VERSION} {:08x}\n{body}", crc32fast::hash(body.as_bytes()));
-        replace_file(&path, text.as_bytes())
+        Ok(format!("{MAGIC} {VERSION} {:08x}\n{body}", crc32fast::hash(body.as_bytes())).into_bytes())
     }
 }
 

@@ -146,6 +146,8 @@ impl Journal {
                 let dir = mailbox_dir(&root, &record.id);
                 match &place {
                     Some(listed) if listed.partition == *name => agree(&dir, listed)?,
+                    // A copy that a move brings, or that it took away, is the move's to remove.
+                    _ if Header::read(&dir).is_ok_and(|header| header.incoming) => {}
                     _ => sweep(&dir)?,
                 }
             }

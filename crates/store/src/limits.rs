@@ -30,6 +30,10 @@ bounds::table! {
     pub(crate) THROUGH_LOG: u64 = 256 << 10, Bytes, "chosen: less than a file of its own costs";
     /// How long a change of a mailbox's tree waits for another.
     pub(crate) TURN: Duration = Duration::from_secs(30), Time, "chosen: a client has not given up by then";
+    /// Files of a round of a move that are synced one by one; more of them by their file system.
+    pub(crate) SYNCED_SINGLY: usize = 16, Count, "chosen: a file system has more to sync than a move's";
+    /// How long a change waits for a move to be decided.
+    pub(crate) GATE: Duration = Duration::from_secs(5), Time, "chosen: longer than a move is to take, shorter than a client waits";
     /// Changes of one mailbox's tree at the same time.
     pub(crate) TURNS: usize = 1, Count, "they exclude each other";
     /// Mailboxes, and users' logs, that are kept open though nobody uses them.

@@ -19,6 +19,7 @@ use super::{
     change::{Change, Working},
     commit::{Log, Target},
     error::{Doing, StoreError},
+    gates::Gate,
     header::{Header, sync_dir},
     index, lock,
     op::Op,
@@ -143,7 +144,8 @@ impl Mailbox {
         dir: PathBuf,
         place: Place<Mailbox>,
     ) -> Result<Arc<Mailbox>, StoreError> {
-        let header = Header::read(&dir)?;
+        // The list has it, whatever the header says: it was adopted, or not given away.
+        let header = Header::read(&dir)?.listed();
         let partition = location.partition().unwrap_or_default().to_owned();
         let target = Target::Index { partition, id: header.uniqueid.clone() };
         shared.replay.play(&target)?;
@@ -231,13 +233,20 @@ impl Mailbox {
         partition_of(&self.dir).unwrap_or(&self.dir).to_owned()
     }
 
-    /// Writes the header anew. Blocks; operations on one mailbox come one after the other.
+    /// Writes the header anew. Blocks; operations on one mailbox come one after the other, and whoever moves it has their turn: it is
+    /// refused only to one who has not.
     pub(crate) fn rewrite_header(&self, edit: impl FnOnce(&mut Header)) -> Result<(), StoreError> {
+        self.shared.gates.check(Gate::Mailbox(&self.id))?;
         let mut header = (*self.header()).clone();
         edit(&mut header);
         header.write(&self.dir)?;
         self.header.send_replace(Arc::new(header));
         Ok(())
+    }
+
+    /// The server that it was given away to; its sessions leave it then ([`View::gone`]).
+    pub fn moved_to(&self) -> Option<String> {
+        self.shared.gates.moved(Gate::Mailbox(&self.id))
     }
 
     /// Tells all sessions that the mailbox is no more.

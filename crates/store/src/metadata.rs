@@ -133,7 +133,7 @@ impl Store {
         let (store, name) = (self.clone(), name.clone());
         self.to_the_end(async move {
             let _turns = store.turns_of(&[&name]).await?;
-            let entry = store.list().get(&name)?.ok_or(StoreError::NoMailbox)?;
+            let entry = store.list().get(&name)?.ok_or_else(|| store.missing(&name))?;
             let mailbox = store.open_entry(&entry).await?;
             mailbox.admits(&settings)?;
             let mut special = Vec::new();

@@ -21,10 +21,12 @@ use super::{
     disk::{self, Database, USERS, mailbox_dir},
     duplicate::Duplicates,
     error::{Doing, StoreError},
+    gates::{Gate, Gates},
     journal::{Journal, Listed},
     lock,
     mailbox::Mailbox,
     master::Master,
+    moves::kept,
     openings::{Openings, Place, Shut, Shutting, Sought},
     ops::FORCED,
     place::Partitions,
@@ -116,6 +118,9 @@ impl Store {
             return Err(StoreError::Elsewhere(entry.server().to_owned()));
         }
         let local = entry.local.as_ref().ok_or(StoreError::NoMailbox)?;
+        if let Some(server) = self.inner.shared.gates.moved(Gate::Mailbox(&local.uniqueid)) {
+            return Err(StoreError::Moved(server));
+        }
         let partition = self.partition_path(entry.location.partition().unwrap_or_default())?;
         let dir = mailbox_dir(&partition, &local.uniqueid);
         let (shared, location) = (self.inner.shared.clone(), entry.location.clone());
@@ -214,14 +219,25 @@ fn begin(
     } else {
         recover_journal(&journal, &imapd, &list, &db)?;
     }
+    let gates = Gates::default();
+    kept::load(&imapd, &list, &db, &gates)?;
     replay::clear_stages(&imapd, &found.segments);
     let uidvalidity = load_quotas(&dir, &replay)?;
     let commit = Commit::start(surroundings(&dir, &replay, &duplicates, faults), found.segments)?;
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
     let history = i64::try_from(imapd.expunge_history.as_secs()).unwrap_or(i64::MAX);
     let (hub, texts) = (Hub::default(), desk(imapd.search_engine));
-    let shared =
-        Shared { commit, replay, quotas, hub, texts, expunge_mode: imapd.expunge_mode, history, clock };
+    let shared = Shared {
+        commit,
+        replay,
+        quotas,
+        gates,
+        hub,
+        texts,
+        expunge_mode: imapd.expunge_mode,
+        history,
+        clock,
+    };
     Ok(Inner {
         shared: Arc::new(shared),
         list,

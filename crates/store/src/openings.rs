@@ -131,6 +131,16 @@ impl<T> Openings<T> {
         lock(&self.table).alive(key)
     }
 
+    /// All that are open.
+    pub fn alive(&self) -> Vec<Arc<T>> {
+        let open = |slot: &Slot<T>| match slot {
+            Slot::Open { value, .. } => value.upgrade(),
+            Slot::Opening { .. } | Slot::Shut => None,
+        };
+        // Dropped by the caller, without the lock.
+        lock(&self.table).slots.values().filter_map(open).collect()
+    }
+
     /// Lets nothing be opened under a key. Whoever holds the value that was open is to be told.
     pub fn shut(&self, key: &str) -> Shutting<T> {
         let mut table = lock(&self.table);

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use super::{
     disk::{Database, USERS},
     error::{Doing, StoreError},
-    header::{self, Header, replace_file},
+    header::{self, Header, Kept, replace_file},
     index,
     op::Op,
     quota::Usage,
@@ -50,7 +50,9 @@ pub struct Repaired {
 /// Makes list, usage and limits anew from what lies on the partitions. Blocks.
 pub fn all(imapd: &Imapd, server: &ServerName, list: &List, db: &Database) -> Result<(), StoreError> {
     let mut by_name: BTreeMap<MailboxName, Found> = BTreeMap::new();
-    for found in mailboxes(imapd)? {
+    let (here, elsewhere) = spool(imapd)?;
+    note_kept(db, &elsewhere)?;
+    for found in here {
         let name = found.header.name()?;
         match by_name.get(&name) {
             // Two claim one name: the one that changed last has it, the other is kept on disk and told.
@@ -99,19 +101,44 @@ pub fn all(imapd: &Imapd, server: &ServerName, list: &List, db: &Database) -> Re
 
 /// All mailboxes on the partitions. A directory without a readable header is told and passed over.
 pub fn mailboxes(imapd: &Imapd) -> Result<Vec<Found>, StoreError> {
-    let mut all = Vec::new();
+    spool(imapd).map(|(here, _)| here)
+}
+
+/// Notes anew which mailboxes were given away: their copies say so.
+fn note_kept(db: &Database, elsewhere: &[Found]) -> Result<(), StoreError> {
+    let kept = |found: &Found| {
+        let moved = found.header.moved.clone()?;
+        Some(Kept {
+            name: found.header.name.clone(),
+            uniqueid: found.header.uniqueid.clone(),
+            partition: found.partition.clone(),
+            to: moved.to,
+            id: moved.id,
+            at: moved.at,
+            acl: found.header.acl.clone(),
+        })
+    };
+    let kept: Vec<Kept> = elsewhere.iter().filter_map(kept).collect();
+    db.set_kept(kept.iter().map(|kept| (kept.uniqueid.as_str(), Some(kept))))
+}
+
+/// The same, and the copies that are not this server's: that a move brings, or took away.
+fn spool(imapd: &Imapd) -> Result<(Vec<Found>, Vec<Found>), StoreError> {
+    let (mut all, mut elsewhere) = (Vec::new(), Vec::new());
     for partition in imapd.partitions() {
         for hash in subdirectories(&partition.path)?.into_iter().filter(|d| is_hash(d)) {
             for dir in subdirectories(&hash)? {
                 match Header::read(&dir) {
-                    Ok(header) if header.incoming => {}
+                    Ok(header) if header.incoming => {
+                        elsewhere.push(Found { dir, partition: partition.name.clone(), header });
+                    }
                     Ok(header) => all.push(Found { dir, partition: partition.name.clone(), header }),
                     Err(error) => warn!(%error, "a directory of the spool is no mailbox"),
                 }
             }
         }
     }
-    Ok(all)
+    Ok((all, elsewhere))
 }
 
 /// The list's entry of a mailbox.
@@ -235,7 +262,8 @@ fn subdirectories(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
 
 fn is_hash(dir: &Path) -> bool {
     let name = dir.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-    name.len() == 2 && name.bytes().all(|b| b.is_ascii_hexdigit())
+    // The ids of other servers are not hexadecimal, all of them.
+    name.len() == 2 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 fn seconds(time: std::time::SystemTime) -> i64 {

@@ -80,7 +80,7 @@ impl Store {
 
     async fn reconstruct_one(&self, name: &MailboxName) -> Result<rebuild::Repaired, StoreError> {
         let _turns = self.turns_of(&[name]).await?;
-        let entry = self.inner.list.get(name)?.ok_or(StoreError::NoMailbox)?;
+        let entry = self.inner.list.get(name)?.ok_or_else(|| self.missing(name))?;
         let local = entry.local.as_ref().ok_or(StoreError::NoMailbox)?;
         let partition = self.partition_path(entry.location.partition().unwrap_or_default())?;
         let (dir, id) = (mailbox_dir(&partition, &local.uniqueid), local.uniqueid.clone());

@@ -23,6 +23,7 @@ use super::{
     index, lock,
     quota::{Delta, Quotas, Usage},
     stage::STAGE,
+    userlog,
 };
 
 /// What is left to be played back of the commit log, and the store round it.
@@ -96,6 +97,11 @@ impl Replay {
 
     /// Counts a mailbox anew, and removes the messages that were placed, but expunged and forgotten since.
     fn take(&self, target: &Target, placed: &BTreeSet<u32>) -> Result<(), StoreError> {
+        if let Target::User(user) = target {
+            let log = user_dir(&self.users, user).join(USER_LOG);
+            // Who has seen what is noted in the database, which a crash may have kept from knowing it.
+            return self.db.add_seers(user, &userlog::seen_in(&log)?);
+        }
         let (Target::Index { id, .. }, Some((dir, _))) = (target, self.find(target)) else { return Ok(()) };
         let view = match index::load(&dir) {
             Ok(loaded) => loaded.view,

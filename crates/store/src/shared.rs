@@ -5,7 +5,7 @@ use std::sync::Arc;
 use config::imapd::ExpungeMode;
 use mailboxes::hub::Hub;
 
-use super::{commit::Commit, quota::Quotas, replay::Replay, text::desk::Desk};
+use super::{commit::Commit, gates::Gates, quota::Quotas, replay::Replay, text::desk::Desk};
 
 /// What every open mailbox needs of the store.
 pub(crate) struct Shared {
@@ -13,6 +13,8 @@ pub(crate) struct Shared {
     /// What a crash left to be done before a log is opened.
     pub replay: Arc<Replay>,
     pub quotas: Arc<Quotas>,
+    /// What a move keeps from being changed, or has taken away.
+    pub gates: Gates,
     /// Who is told of changes.
     pub hub: Hub,
     /// Who makes text indexes.

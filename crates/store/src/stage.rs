@@ -53,6 +53,8 @@ pub struct Staged {
     pub(crate) content: Content,
     /// Partition and file where the message was last put: others of the partition link to it.
     placed: Mutex<Option<(PathBuf, PathBuf)>>,
+    /// The commit log does not know it: its own file is nobody's when this is dropped.
+    unlogged: bool,
 }
 
 pub(crate) enum Content {
@@ -90,7 +92,16 @@ impl Staging {
     }
 
     /// Reads the structure; a large message is synced.
-    pub async fn finish(mut self) -> Result<Staged, StoreError> {
+    pub async fn finish(self) -> Result<Staged, StoreError> {
+        self.end(true).await
+    }
+
+    /// The same of a message that goes into no commit log, but into an incoming copy: it is synced with others.
+    pub(crate) async fn finish_unsynced(self) -> Result<Staged, StoreError> {
+        self.end(false).await
+    }
+
+    async fn end(mut self, logged: bool) -> Result<Staged, StoreError> {
         if self.file.is_none() {
             let bytes = Bytes::from(std::mem::take(&mut self.held));
             return match bytes.len() <= INLINE {
@@ -101,7 +112,7 @@ impl Staging {
         self.spill().await?;
         let Some(spool) = self.file.take() else { return Err(StoreError::Closed) };
         let partition = std::mem::take(&mut self.partition);
-        weighed(usize::MAX, move || spool.finish(partition)).await
+        weighed(usize::MAX, move || spool.finish(partition, logged)).await
     }
 
     /// The same for a message that may hold what none on disk may: its binary parts are put in base64 ([`mime::without_binary`]).
@@ -126,13 +137,13 @@ impl Staging {
             }
             let spool = Spool::create(&partition)?;
             (&*spool.file).write_all(&message).doing("write", &spool.path)?;
-            Ok((spool.finish(partition)?, unfit))
+            Ok((spool.finish(partition, true)?, unfit))
         };
         weighed(usize::MAX, finish).await
     }
 
-    /// Moves what is held in memory to the file.
-    async fn spill(&mut self) -> Result<(), StoreError> {
+    /// Moves what is held in memory to the file: for whoever receives so many messages that they would fill it.
+    pub async fn spill(&mut self) -> Result<(), StoreError> {
         let held = std::mem::take(&mut self.held);
         let before = self.file.as_ref().map(|spool| spool.file.clone());
         let partition = self.partition.clone();
@@ -163,14 +174,20 @@ impl Spool {
         Ok(Spool { path, file: Arc::new(file) })
     }
 
-    fn finish(mut self, partition: PathBuf) -> Result<Staged, StoreError> {
+    /// `logged`: the commit log will name the file, which is synced for it.
+    fn finish(mut self, partition: PathBuf, logged: bool) -> Result<Staged, StoreError> {
         let path = std::mem::take(&mut self.path);
-        let staged = self.file.sync_all().doing("sync", &path).and_then(|()| {
-            sync_dir(&partition.join(STAGE))?;
+        let synced = match logged {
+            true => self.file.sync_all().doing("sync", &path).and_then(|()| sync_dir(&partition.join(STAGE))),
+            false => Ok(()),
+        };
+        let staged = synced.and_then(|()| {
             // Read back whole: the structure's offsets reach over all of it.
             let bytes = fs::read(&path).doing("read", &path)?;
             let content = Content::File { path: path.clone(), partition };
-            Ok(Staged::parse(&bytes, content))
+            let mut staged = Staged::parse(&bytes, content);
+            staged.unlogged = !logged;
+            Ok(staged)
         });
         if staged.is_err() {
             self.path = path;
@@ -204,6 +221,7 @@ impl Staged {
             cached: Cached::new(&structure, bytes),
             content,
             placed: Mutex::new(None),
+            unlogged: false,
         }
     }
 
@@ -215,7 +233,7 @@ impl Staged {
         cached: Cached,
         content: Content,
     ) -> Staged {
-        Staged { size, header_size, guid, cached, content, placed: Mutex::new(None) }
+        Staged { size, header_size, guid, cached, content, placed: Mutex::new(None), unlogged: false }
     }
 
     /// The message as a file that can be linked into a mailbox's directory.
@@ -244,7 +262,7 @@ impl Staged {
                 let spool = Spool::create(partition)?;
                 let mut from = File::open(path).doing("open", path)?;
                 std::io::copy(&mut from, &mut &*spool.file).doing("write", &spool.path)?;
-                spool.finish(partition.to_owned()).map(Arc::new)
+                spool.finish(partition.to_owned(), true).map(Arc::new)
             }
             _ => Ok(self.clone()),
         }
@@ -265,7 +283,7 @@ impl Drop for Staged {
     fn drop(&mut self) {
         // Once it is in a mailbox, the commit log may still need the file, and removes it in its time.
         if let Content::File { path, .. } = &self.content
-            && lock(&self.placed).is_none()
+            && (self.unlogged || lock(&self.placed).is_none())
         {
             let _ = fs::remove_file(path);
         }

@@ -110,7 +110,7 @@ impl Store {
 
     /// The open mailbox of a name; opens it where it is not.
     pub async fn mailbox(&self, name: &MailboxName) -> Result<Arc<Mailbox>, StoreError> {
-        let entry = self.inner.list.get(name)?.ok_or(StoreError::NoMailbox)?;
+        let entry = self.find(name).await?.ok_or(StoreError::NoMailbox)?;
         self.open_entry(&entry).await
     }
 

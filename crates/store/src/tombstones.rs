@@ -39,6 +39,11 @@ impl Tombstones {
         self.len == 0
     }
 
+    /// Whether both are one, without a look at the runs: false means nothing.
+    pub(crate) fn is_same(&self, other: &Tombstones) -> bool {
+        Arc::ptr_eq(&self.chunks, &other.chunks)
+    }
+
     /// All of them, the oldest first: what a replica needs.
     pub fn iter(&self) -> impl Iterator<Item = &Run> {
         self.chunks.iter().flat_map(|chunk| chunk.iter())

@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
@@ -16,8 +16,9 @@ use super::{
     annotations::Setting,
     codec::{Reader, Truncated, put_bytes, put_frame, put_number, take_frame},
     commit::{Content, Job, Log, Target},
-    disk::{USER_LOG, user_dir},
+    disk::{USER_LOG, user_dir, user_of},
     error::{Doing, StoreError},
+    gates::Gate,
     header::{replace_file, sync_dir},
     lock, logfile,
     openings::Place,
@@ -119,16 +120,36 @@ impl UserLog {
         lock(&self.state).clone()
     }
 
+    /// Returns when nobody is about to change it who has looked at its gates already.
+    pub fn let_pass(&self) {
+        drop(lock(&self.working));
+    }
+
     /// Does an operation; on return it is on disk.
     pub async fn apply(self: &Arc<Self>, op: Op) -> Result<(), StoreError> {
         self.apply_all(vec![op]).await
     }
 
     /// Does operations in their order, as one write; on return all are on disk.
-    pub async fn apply_all(self: &Arc<Self>, mut ops: Vec<Op>) -> Result<(), StoreError> {
-        let permit = self.shared.commit.permit().await?;
-        let held = {
+    pub async fn apply_all(self: &Arc<Self>, ops: Vec<Op>) -> Result<(), StoreError> {
+        self.apply_when_open(ops, true).await
+    }
+
+    /// The same for who brings what a move has taken along: gates do not count.
+    pub async fn apply_moved(self: &Arc<Self>, ops: Vec<Op>) -> Result<(), StoreError> {
+        self.apply_when_open(ops, false).await
+    }
+
+    async fn apply_when_open(self: &Arc<Self>, mut ops: Vec<Op>, gated: bool) -> Result<(), StoreError> {
+        let held = loop {
+            for gate in self.gates(&ops).filter(|_| gated) {
+                self.shared.gates.pass(gate).await?;
+            }
+            let permit = self.shared.commit.permit().await?;
             let mut working = lock(&self.working);
+            if gated && self.gates(&ops).any(|gate| self.shared.gates.state(gate).is_some()) {
+                continue;
+            }
             let mut state = (*working.tip).clone();
             ops.retain(|op| state.apply(op.clone()));
             if ops.is_empty() {
@@ -137,9 +158,17 @@ impl UserLog {
             let (done, held) = oneshot::channel();
             let job = self.job(&mut working, state, &ops, done);
             self.shared.commit.submit(job, permit);
-            held
+            break held;
         };
         held.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// What must not be closed for these operations: a seen state goes with its mailbox, the rest with the user.
+    fn gates<'a>(&'a self, ops: &'a [Op]) -> impl Iterator<Item = Gate<'a>> {
+        ops.iter().map(|op| match op {
+            Op::Seen(id, _) => Gate::Mailbox(id),
+            Op::Subscribe(_) | Op::Unsubscribe(_) | Op::Annotate(_) => Gate::User(&self.user),
+        })
     }
 
     fn job(
@@ -150,6 +179,11 @@ impl UserLog {
         done: oneshot::Sender<Result<(), StoreError>>,
     ) -> Job {
         let state = Arc::new(state);
+        let is_new = |op: &Op| match op {
+            Op::Seen(id, _) => Some(id.clone()).filter(|id| !working.tip.seen.contains_key(id)),
+            _ => None,
+        };
+        let first_seen: Vec<String> = ops.iter().filter_map(is_new).collect();
         working.tip = state.clone();
         let bloated = working.end > COMPACT_FROM && working.end > 4 * state.weight();
         // A file of an earlier version is written anew, with the operation in it.
@@ -182,6 +216,9 @@ impl UserLog {
                 Ok(()) => {
                     lock(&user.working).saved = saved;
                     *lock(&user.state) = state;
+                    if let Err(error) = user.shared.replay.db.add_seers(&user.user, &first_seen) {
+                        warn!(%error, user = user.user, "a move of a mailbox will not find what this user has seen of it");
+                    }
                     if !subscribed.is_empty() {
                         user.shared.hub.tell_subscribed(&user.user, &subscribed);
                     }
@@ -330,6 +367,41 @@ fn parse(bytes: &[u8], generation: u64) -> (State, u64) {
         at += len;
     }
     (state, at as u64)
+}
+
+/// The unique ids of mailboxes of which a user's log has seen states.
+pub fn seen_in(log: &Path) -> Result<Vec<String>, StoreError> {
+    let bytes = fs::read(log).doing("read", log)?;
+    let wrong = |_| StoreError::damaged(log, "not a user's log, or one of a newer version");
+    let (state, _) = parse(&bytes, logfile::parse(&bytes, FORMAT).map_err(wrong)?);
+    Ok(state.seen.into_keys().collect())
+}
+
+/// The same of all users. Blocks.
+pub fn all_seen(users: &Path) -> Result<Vec<(String, Vec<String>)>, StoreError> {
+    let mut all = Vec::new();
+    for hash in directories(users)? {
+        for dir in directories(&hash)? {
+            let user = dir.file_name().and_then(|name| name.to_str()).and_then(user_of);
+            let log = dir.join(USER_LOG);
+            let Some(user) = user.filter(|_| log.exists()) else { continue };
+            match seen_in(&log) {
+                Ok(ids) => all.push((user, ids)),
+                // Whoever opens it meets the same.
+                Err(error) => warn!(%error, user, "a user's log cannot be read"),
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn directories(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let items = match fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        items => items.doing("read", dir)?,
+    };
+    let paths = items.filter_map(Result::ok).map(|item| item.path());
+    Ok(paths.filter(|path| path.is_dir()).collect())
 }
 
 /// Of these users, those who have no log: what the spool does not have, subscriptions and seen states, is not there.

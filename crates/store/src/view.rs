@@ -265,7 +265,22 @@ impl View {
         self.highestmodseq = self.highestmodseq.max(modseq);
     }
 
-    fn put(&mut self, record: Record) {
+    /// Takes a message out, without a trace.
+    pub(crate) fn take(&mut self, uid: u32) {
+        if let Some(record) = self.records.remove(uid) {
+            self.count(&record, false);
+        }
+    }
+
+    /// Has these annotations of the mailbox itself, and no others.
+    pub(crate) fn replace_metadata(&mut self, metadata: Metadata) {
+        let others = self.annotation_bytes.saturating_sub(self.metadata.bytes());
+        self.annotation_bytes = others.saturating_add(metadata.bytes());
+        self.metadata = Arc::new(metadata);
+    }
+
+    /// Puts a message in, where its UID belongs.
+    pub(crate) fn put(&mut self, record: Record) {
         self.count(&record, true);
         if let Some(before) = self.records.put(record) {
             self.count(&before, false);

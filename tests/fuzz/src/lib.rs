@@ -11,11 +11,12 @@ pub mod lmtp_pop3;
 pub mod mime;
 pub mod mupdate;
 pub mod names;
+pub mod sync;
 
 use driver::Target;
 
 /// All of them, with samples of what they are made for.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target {
         name: "configuration",
         run: configuration::run,
@@ -115,6 +116,29 @@ pub const TARGETS: [Target; 9] = [
             b"user/fred^x/sub@example.orgfred\x05",
             b"INBOX.a.&AOk-.b*%user.fred@d\x0b",
             b"anyone\tlrs\t-fred\tx\tgroup:y\tkxte\tfred\x10",
+        ],
+    },
+    Target {
+        name: "sync",
+        run: sync::run,
+        samples: &[
+            b"S1 SYNCGET USER alice\r\nS2 SYNCGET MAILBOXES (user.a {5+}\r\nuser. )\r\nS3 SYNCGET ANNOTATION \"\"\r\n",
+            b"S2 SYNCAPPLY MESSAGE (%{default 0123456789abcdef0123456789abcdef01234567 5}\r\nhello %{\"a b\" 0123456789abcdef0123456789abcdef01234567 2}\r\nxy)\r\nS3 SYNCRESTART\r\n",
+            b"S3 SYNCAPPLY LOCAL_MAILBOX %(UNIQUEID 2bakz8-x MBOXNAME user.alice SYNC_CRC 5 SYNC_CRC_ANNOT 7 LAST_UID 3 HIGHESTMODSEQ 12 \
+              RECENTUID 1 RECENTTIME 2 LAST_APPENDDATE 3 POP3_LAST_LOGIN 4 UIDVALIDITY 5 PARTITION default ACL \"a\tlrs\t\" OPTIONS PS \
+              QUOTAROOT user.alice ANNOTATIONS (%(ENTRY /x USERID NIL VALUE {2+}\r\na\" MODSEQ 3)) SINCE_MODSEQ 4 RECORD (%(UID 1 MODSEQ 2 \
+              LAST_UPDATED 3 FLAGS (\\Seen \\Expunged $x) INTERNALDATE 4 SIZE 5 GUID 0123456789abcdef0123456789abcdef01234567 SAVEDATE 6 ANNOTATIONS ())))",
+            b"S4 SYNCAPPLY SEEN %(USERID a UNIQUEID b LASTREAD 1 LASTUID 2 LASTCHANGE 3 SEENUIDS 1:3,5)",
+            b"S5 SYNCAPPLY QUOTA %(ROOT user.a LIMIT 5 STORAGE 5 MODSEQ 1)",
+            b"S6 SYNCAPPLY RESERVE %(PARTITION p MBOXNAME (user.a) GUID (0123456789abcdef0123456789abcdef01234567))",
+            b"S7 SYNCAPPLY SIEVE %(USERID a FILENAME f LAST_UPDATE 1 CONTENT {3+}\r\na\0b)",
+            b"M1 SYNCAPPLY XBEGIN %(ID a-1 FROM be1 ROOT user.a PARTITION p BYTES 9 ITEMS (%(UNIQUEID u MBOXNAME user.a)))",
+            b"M2 SYNCAPPLY XPREPARE %(ID a-1 USER abababababababababababababababababababababababababababababababab DIGESTS (%(UNIQUEID u DIGEST abababababababababababababababababababababababababababababababab)))",
+            b"* XHAVE (%(UNIQUEID u LAST_UID 1 HIGHESTMODSEQ 2 DIGEST abababababababababababababababababababababababababababababababab))",
+            b"* MISSING (0123456789abcdef0123456789abcdef01234567)",
+            b"* MAILBOX %(UNIQUEID a MBOXNAME b LAST_UID 1 HIGHESTMODSEQ 2 RECENTUID 1 RECENTTIME 2 LAST_APPENDDATE 3 POP3_LAST_LOGIN 4 \
+              UIDVALIDITY 5 PARTITION default ACL {3}\r\na\tl OPTIONS \"\" X-OPTIONS 5 X-GONE ((1 2 3 4)) X-FORGOTTEN ((1 2)) X-HISTORY \
+              (%(MBOXNAME b MTIME 1)))",
         ],
     },
 ];

@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["identity", "store", "listing"],
     &["service"],
     &["directory", "upstream"],
-    &["arrivals", "lmtp"],
+    &["arrivals", "lmtp", "moves"],
     // Daemons. What two of them need moves down.
     &["backend", "imapproxy", "pop3proxy", "lmtpproxy", "mupdate", "master"],
     // What an operator calls: a node's tools read the store while its daemon is stopped.

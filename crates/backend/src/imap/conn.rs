@@ -125,7 +125,10 @@ impl Conn {
                     self.assembler.skip(literal);
                 }
                 // One line, though it be no answer.
-                Assembled::Append { literal: None, .. } => return Ok(Bytes::new()),
+                Assembled::Append { literal: None, .. } | Assembled::Replication { .. } => {
+                    return Ok(Bytes::new());
+                }
+                Assembled::Upload { literal, .. } => drop(self.assembler.skip(literal)),
                 Assembled::Data { .. } | Assembled::Tail { .. } => {}
             }
         }

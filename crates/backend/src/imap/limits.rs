@@ -29,6 +29,8 @@ bounds::table! {
     pub(crate) COMMAND_BEFORE_LOGIN: usize = 64 * 1024, Bytes, "chosen: an AUTHENTICATE with a ticket";
     /// Bytes of one line without its literals.
     pub(crate) LINE: usize = 1024 * 1024, Bytes, "chosen: a set of 50,000 ranges";
+    /// Bytes of a command of replication (SYNCAPPLY), without its messages, of an administrator.
+    pub(crate) REPLICATION: usize = 32 * 1024 * 1024, Bytes, "chosen: 100,000 messages of a mailbox; Cyrus tells 8192 at once";
     /// Bytes of an overlong line before the connection is given up.
     pub(crate) SKIP: usize = 16 * 1024 * 1024, Bytes, "chosen: whoever sends more does not speak IMAP";
     /// Bytes of a literal that is sent without being asked for, where LITERAL- is announced.

@@ -49,6 +49,8 @@ pub fn refusal(error: StoreError) -> Refusal {
         StoreError::NotSupported => Refusal::NotSupported,
         StoreError::Reserved => Refusal::Reserved,
         StoreError::Elsewhere(server) => Refusal::Elsewhere(server),
+        StoreError::Moved(_) => Refusal::Moved,
+        StoreError::Frozen => Refusal::BeingMoved,
         StoreError::OverQuota => Refusal::OverQuota,
         StoreError::NoQuotaRoot => Refusal::NoQuotaRoot,
         StoreError::BadUse(text) => Refusal::BadUse(text.to_owned()),

@@ -18,6 +18,8 @@ use super::aside::Aside;
 use super::limits::{ROOTS, WARN_AGAIN, rows};
 use super::metadata::definitions::Definitions;
 use super::sort::cache::Prepared;
+use crate::moving::Moving;
+use crate::transit::Transit;
 use store::{Master, Store};
 
 /// A listener's settings as they stand when a client connects, and the store.
@@ -88,6 +90,10 @@ pub struct Shared {
     pub warned: Warned,
     pub aside: Aside,
     pub prepared: Prepared,
+    /// What comes in from other backends.
+    pub transit: Arc<Transit>,
+    /// Moves to other backends, and from them; none: the backend stands alone.
+    pub moving: Option<Arc<Moving>>,
     /// None: the backend stands alone.
     pub master: Option<Arc<dyn Master>>,
     /// `annotation_definitions`, as it was at the start.

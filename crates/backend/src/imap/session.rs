@@ -21,7 +21,8 @@ use work::aside::weighed;
 use super::cmd;
 use super::conn::{Conn, Gone};
 use super::limits::{
-    BEFORE_LOGIN, COMMAND, COMMAND_BEFORE_LOGIN, LAST_COMMAND, UNASKED, WRONG, WRONG_BEFORE_LOGIN, rows,
+    BEFORE_LOGIN, COMMAND, COMMAND_BEFORE_LOGIN, LAST_COMMAND, REPLICATION, UNASKED, WRONG,
+    WRONG_BEFORE_LOGIN, rows,
 };
 use super::notify::{Notify, due};
 use super::numbering::Target;
@@ -30,6 +31,7 @@ use super::selected::{Announce, Selected, Standing};
 use super::server::Server;
 use super::user::User;
 use crate::imap::limits::WORD;
+use crate::transit::Uploads;
 use store::Record;
 
 /// A client's session.
@@ -42,6 +44,8 @@ pub struct Session {
     pub enabled: Enabled,
     /// What is told without being asked for, since the client's NOTIFY; none: as ever.
     pub notify: Option<Notify>,
+    /// Messages that came for mailboxes that come in.
+    pub uploads: Uploads,
     /// After this answer the session is over.
     pub over: bool,
     /// What the client's ID said first, in this session or before its login.
@@ -63,7 +67,7 @@ pub enum ClientId {
 
 impl Session {
     pub fn new(server: Arc<Server>, stream: Stream) -> Session {
-        let bounds = bounds(&server.imapd, COMMAND_BEFORE_LOGIN);
+        let bounds = bounds(&server.imapd, COMMAND_BEFORE_LOGIN, None);
         Session {
             conn: Conn::new(stream, bounds),
             server,
@@ -71,6 +75,7 @@ impl Session {
             selected: None,
             enabled: Enabled::default(),
             notify: None,
+            uploads: Uploads::default(),
             over: false,
             client_id: ClientId::None,
             wrong: 0,
@@ -236,6 +241,14 @@ impl Session {
                 };
                 self.answer(&tag, outcome, Announce::All).await?;
             }
+            Assembled::Replication { tag, text } => match self.may_replicate() {
+                Ok(()) => cmd::sync::run(self, tag, text).await?,
+                Err(refusal) => cmd::sync::refuse(self, tag, None, refusal).await?,
+            },
+            Assembled::Upload { tag, file, literal } => match self.may_replicate() {
+                Ok(()) => cmd::sync::upload(self, tag, file, literal).await?,
+                Err(refusal) => cmd::sync::refuse(self, tag, Some(literal), refusal).await?,
+            },
             Assembled::Data { .. } | Assembled::Tail { .. } | Assembled::Skipped => {}
         }
         self.conn.flush().await
@@ -391,7 +404,7 @@ impl Session {
     }
 
     /// A client that says nothing but nonsense is no IMAP client.
-    fn note(&mut self, kind: Kind) {
+    pub fn note(&mut self, kind: Kind) {
         // A frontend counts for its client, and its next command is another one's mistake.
         if self.user.as_ref().is_some_and(|user| user.login.proxy) {
             return;
@@ -408,7 +421,7 @@ impl Session {
     /// Whether nothing is left of what a client has had the session do since its login, so that the same user's next client may
     /// have it. COMPRESS is the connection's own. Whatever else a command leaves in a session must be looked at here.
     pub fn is_as_after_login(&self) -> bool {
-        self.selected.is_none() && self.enabled.is_empty() && self.notify.is_none()
+        self.selected.is_none() && self.enabled.is_empty() && self.notify.is_none() && self.uploads.is_empty()
     }
 
     /// Whether it is the open mailbox that the client calls `external`.
@@ -454,7 +467,8 @@ impl Session {
     pub fn settle_bounds(&mut self) {
         self.since = Instant::now();
         let command = if self.user.is_some() { COMMAND } else { COMMAND_BEFORE_LOGIN };
-        let bounds = bounds(&self.server.imapd, command);
+        let replication = self.may_replicate().is_ok().then_some(REPLICATION);
+        let bounds = bounds(&self.server.imapd, command, replication);
         self.words = bounds.words;
         self.conn.set_bounds(bounds);
     }
@@ -508,7 +522,7 @@ impl Session {
             Body::Delete(name) => cmd::mailbox::delete(self, &name, false).await,
             Body::LocalDelete(name) => cmd::mailbox::delete(self, &name, true).await,
             Body::Rename(rename) => cmd::mailbox::rename(self, rename).await,
-            Body::Xfer(xfer) => cmd::mailbox::xfer(self, xfer),
+            Body::Xfer(xfer) => cmd::mailbox::xfer(self, xfer).await,
             Body::XClient(origin) => cmd::node::xclient(self, origin).await,
             Body::XKick(name) => cmd::node::xkick(self, &name),
             Body::XTake(uids) => cmd::node::xtake(self, uids).await,
@@ -547,7 +561,7 @@ impl Session {
 }
 
 /// What a client can make the server hold; 0 in imapd.conf is no limit but the command's.
-fn bounds(imapd: &Imapd, command: usize) -> Bounds {
+fn bounds(imapd: &Imapd, command: usize, replication: Option<usize>) -> Bounds {
     let limit = |n: u64| if n == 0 { command as u64 } else { n.min(command as u64) };
     let size = |n: u64| usize::try_from(limit(n)).unwrap_or(command);
     Bounds {
@@ -555,5 +569,6 @@ fn bounds(imapd: &Imapd, command: usize) -> Bounds {
         literal: limit(imapd.maxliteral),
         command,
         unasked: if imapd.literalminus { UNASKED } else { u64::MAX },
+        replication,
     }
 }

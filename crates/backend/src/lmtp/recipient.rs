@@ -9,7 +9,7 @@ use protocol::lmtp::recipient::{AddressError, Recipient, Rules};
 use protocol::lmtp::refusal::Refusal;
 use protocol::name::MailboxName;
 
-use store::{Quota, Store};
+use store::{Quota, Store, StoreError};
 
 /// The options of imapd.conf that deliveries depend on.
 pub(super) struct Policy {
@@ -89,7 +89,7 @@ impl Policy {
             Recipient::User { inbox, folders, .. } => (inbox, folders),
         };
         for folder in folders {
-            let found = match look_up(store, folder).ok().flatten() {
+            let found = match look_up(store, folder).await.ok().flatten() {
                 Some(entry) => Some((folder.clone(), entry)),
                 None if self.fuzzy => alike(store, folder, Some(inbox)).await,
                 None => None,
@@ -128,7 +128,7 @@ impl Policy {
         })?;
         match recipient {
             Recipient::User { ref userid, ref inbox, .. } => {
-                let entry = match look_up(store, inbox)? {
+                let entry = match look_up(store, inbox).await? {
                     Some(entry) => entry,
                     None => created(store, userid, inbox).await?,
                 };
@@ -136,7 +136,7 @@ impl Policy {
                 Ok(recipient)
             }
             Recipient::Shared(name) => {
-                let (name, entry) = match look_up(store, &name)? {
+                let (name, entry) = match look_up(store, &name).await? {
                     Some(entry) => (name, entry),
                     None if self.fuzzy => alike(store, &name, None).await.ok_or(Refusal::UnknownUser)?,
                     None => return Err(Refusal::UnknownUser),
@@ -155,17 +155,21 @@ impl Policy {
     }
 }
 
-fn look_up(store: &Store, name: &MailboxName) -> Result<Option<Entry>, Refusal> {
-    store.list().get(name).map_err(|error| {
-        tracing::error!(mailbox = %name, %error, "the mailbox list cannot be read");
-        Refusal::Io
+/// The list's entry. A mailbox that was moved from here, or is being moved here, is none that does not exist.
+async fn look_up(store: &Store, name: &MailboxName) -> Result<Option<Entry>, Refusal> {
+    store.find(name).await.map_err(|error| match error {
+        StoreError::Moved(_) | StoreError::Frozen => Refusal::Moving,
+        error => {
+            tracing::error!(mailbox = %name, %error, "the mailbox list cannot be read");
+            Refusal::Io
+        }
     })
 }
 
 /// The INBOX that `autocreate_post` makes for a user who has none.
 async fn created(store: &Store, userid: &str, inbox: &MailboxName) -> Result<Entry, Refusal> {
     match store.autocreate(userid, &[], true).await {
-        Ok(true) => look_up(store, inbox)?.ok_or(Refusal::Retry),
+        Ok(true) => look_up(store, inbox).await?.ok_or(Refusal::Retry),
         Ok(false) => Err(Refusal::UnknownUser),
         Err(error) => {
             tracing::warn!(userid, %error, "no INBOX could be made for a recipient");

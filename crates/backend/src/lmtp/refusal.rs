@@ -13,7 +13,7 @@ pub(super) fn refusal(error: &StoreError, over_quota_forever: bool) -> Refusal {
         StoreError::BadName => Refusal::BadName,
         StoreError::NotSupported => Refusal::NotMail,
         StoreError::Reserved => Refusal::Reserved,
-        StoreError::Elsewhere(_) => Refusal::Moving,
+        StoreError::Elsewhere(_) | StoreError::Moved(_) | StoreError::Frozen => Refusal::Moving,
         StoreError::OverQuota if over_quota_forever => Refusal::OverQuotaForever,
         StoreError::OverQuota => Refusal::OverQuota,
         StoreError::TooLarge(max) => Refusal::TooLarge { max: *max },

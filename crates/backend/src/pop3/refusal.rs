@@ -11,6 +11,8 @@ pub(super) fn unopenable(error: &StoreError) -> Reply {
         StoreError::BadName => Unopenable::BadName,
         StoreError::Reserved => Unopenable::Reserved,
         StoreError::Elsewhere(server) => Unopenable::Elsewhere(server.clone()),
+        StoreError::Moved(_) => Unopenable::Moved,
+        StoreError::Frozen => Unopenable::BeingMoved,
         StoreError::Denied => Unopenable::Denied,
         StoreError::Master(_) => Unopenable::Unavailable,
         StoreError::Limit(text) => Unopenable::Limit((*text).to_owned()),

@@ -31,6 +31,12 @@ async fn nonsense_is_answered_and_the_session_goes_on() {
         (b"\0\0\0", "* BAD Invalid tag"),
         (b"x SELECT \"a\0b\"", "x BAD Invalid quoted string in Select"),
         (b"x FOO", "x BAD Unrecognized command"),
+        (b"x SYNCGET USER fred", "x BAD Unrecognized command"),
+        (b"x SYNCAPPLY SUB {99999999}", "x BAD Command too long"),
+        (
+            b"x SYNCAPPLY MESSAGE (%{default 0123456789abcdef0123456789abcdef01234567 5}\r\na\nb\nc)",
+            "x BAD Unrecognized command",
+        ),
         (b"x FETCH 1 FLAGS", "x BAD Please select a mailbox first"),
         (b"x SELECT {99999999}", "x BAD Literal too large"),
         (b"x APPEND INBOX {3}bad", "x BAD Invalid message literal in Append"),

@@ -40,6 +40,18 @@ impl Node {
         Node::watched(lines, Arc::new(|task| task)).await
     }
 
+    /// Without mailboxes, and with lines of imapd.conf that may stand in the place of others.
+    pub async fn bare(lines: &str) -> Node {
+        let dir = tempfile::tempdir().unwrap();
+        let passwords = PasswordDb::new(dir.path().join("passwords"));
+        for user in ["fred", "wilma", "cyrus", "proxy"] {
+            passwords.set(user, "secret").unwrap();
+        }
+        let (context, watch): (_, Watch) = (Node::context(dir.path(), lines), Arc::new(|task| task));
+        let running = Some(Node::run(&context, &watch));
+        Node { dir, context, running, watch }
+    }
+
     /// With something round the task of each connection.
     pub async fn watched(lines: &str, watch: Watch) -> Node {
         let dir = tempfile::tempdir().unwrap();
@@ -84,11 +96,15 @@ impl Node {
 
     fn configure(dir: &Path, lines: &str) {
         let base = dir.display();
-        let text = format!(
+        let own = format!(
             "configdirectory: {base}\nservername: be1\npartition-default: {base}/spool\npartition-big: {base}/big\n\
              defaultpartition: default\nadmins: cyrus\nproxyservers: proxy\npassword_db: {base}/passwords\n\
-             allowplaintext: yes\nsasl_pwcheck_method: auxprop\nfailedloginpause: 0\npassword_iterations: 10000\nunix_group_enable: no\n{lines}\n"
+             allowplaintext: yes\nsasl_pwcheck_method: auxprop\nfailedloginpause: 0\npassword_iterations: 10000\nunix_group_enable: no\n"
         );
+        let key = |line: &str| line.split_once(':').map(|(key, _)| key.to_owned());
+        let others: Vec<_> = lines.lines().filter_map(key).collect();
+        let own = own.lines().filter(|line| !key(line).is_some_and(|key| others.contains(&key)));
+        let text: String = own.chain(lines.lines()).map(|line| format!("{line}\n")).collect();
         std::fs::write(dir.join("imapd.conf"), &text).unwrap();
     }
 

@@ -131,7 +131,7 @@ impl<'a> Cursor<'a> {
 
     /// The error for a word that is not here: missing where nothing follows.
     #[cold]
-    pub(super) fn no(self, what: &'static str) -> nom::Err<ParseError> {
+    pub(crate) fn no(self, what: &'static str) -> nom::Err<ParseError> {
         if self.at_end() { ParseError::Missing.into() } else { ParseError::Invalid(what).into() }
     }
 }

@@ -1,24 +1,31 @@
-//! From bytes to commands: [`Framer`]'s pieces joined into whole frames, but for the messages of APPEND, which are
-//! handed out as they come.
+//! From bytes to commands: [`Framer`]'s pieces joined into whole frames, but for the messages of APPEND and of replication, which
+//! are handed out as they come.
 //!
 //! Contract: append what was read to a buffer and call [`Assembler::next`] until it gives `None`. After
-//! [`Assembled::Append`] the caller either takes the message ([`Assembled::Data`], then [`Assembled::Tail`], which may
-//! announce the next one) or gives the command up with [`Assembler::skip`].
+//! [`Assembled::Append`] or [`Assembled::Upload`] the caller either takes the message ([`Assembled::Data`], then
+//! [`Assembled::Tail`], which may announce the next one) or gives the command up with [`Assembler::skip`].
+//!
+//! A command of replication is cut as one whoever sends it, so that one who may not send it loses nothing but the command.
 
 use bytes::{Bytes, BytesMut};
 
 use super::command::append::{ARGUMENTS, Append, Step};
 use super::{Bad, Limits, Tag};
 use crate::frame::{self, FrameError, Framer, Literal, Piece};
+use crate::sync;
 
 /// Cuts a client's bytes into commands.
 #[derive(Debug)]
 pub struct Assembler {
     framer: Framer,
     bounds: Bounds,
+    /// Bytes of a line of a command that is not replication's.
+    line: usize,
     held: BytesMut,
     /// Literals in it that are arguments of an APPEND.
     arguments: usize,
+    /// The command is one of replication, and may have file literals.
+    files: bool,
     mode: Mode,
 }
 
@@ -32,6 +39,8 @@ pub struct Bounds {
     pub command: usize,
     /// Bytes of a literal for which the client does not wait (`literalminus`: 4096).
     pub unasked: u64,
+    /// Bytes of a command of replication, without its messages, for those who may send one; none: as any command.
+    pub replication: Option<usize>,
 }
 
 /// What came.
@@ -46,6 +55,10 @@ pub enum Assembled {
     /// An APPEND or REPLACE up to its first literal that is a message's; if `literal.sync`, the client waits. None: it has no
     /// such literal, and is whole.
     Append { append: Append, literal: Option<Literal> },
+    /// One whole command of replication, literals in their place, that has no messages: [`sync::Command::parse`].
+    Replication { tag: Option<Tag>, text: Bytes },
+    /// A SYNCAPPLY MESSAGE up to its first message, or why it is none. The client sends it unasked.
+    Upload { tag: Option<Tag>, file: Result<sync::File, sync::Code>, literal: Literal },
     /// Bytes of the message, and how many are still to come.
     Data { bytes: Bytes, rest: u64 },
     /// What stands behind a message; with a literal, another message may follow.
@@ -63,11 +76,14 @@ enum Mode {
 
 impl Assembler {
     pub fn new(lines: frame::Limits, bounds: Bounds) -> Assembler {
+        let line = lines.line.max(bounds.replication.unwrap_or(0));
         Assembler {
-            framer: Framer::new(lines),
+            framer: Framer::new(frame::Limits { line, ..lines }),
             bounds,
+            line: lines.line,
             held: BytesMut::new(),
             arguments: 0,
+            files: false,
             mode: Mode::Collect,
         }
     }
@@ -76,7 +92,13 @@ impl Assembler {
     pub fn next(&mut self, buf: &mut BytesMut) -> Result<Option<Assembled>, FrameError> {
         while let Some(piece) = self.framer.next(buf)? {
             let assembled = match piece {
-                Piece::Line(text) => Some(self.line(text)),
+                Piece::Line(text) => match self.file(&text) {
+                    Some(literal) => {
+                        self.framer.follow(literal.size);
+                        self.header(text, literal)
+                    }
+                    None => Some(self.line(text)),
+                },
                 Piece::Header { text, literal } => self.header(text, literal),
                 Piece::Data { bytes, rest } => match self.mode {
                     Mode::Stream => Some(Assembled::Data { bytes, rest }),
@@ -110,10 +132,30 @@ impl Assembler {
         self.held.is_empty() && matches!(self.mode, Mode::Collect) && !self.framer.in_literal()
     }
 
+    /// The message that a line of text announces, where the command is one of replication.
+    fn file(&self, text: &[u8]) -> Option<Literal> {
+        let begins = match (&self.mode, self.held.is_empty()) {
+            (Mode::Collect, true) => sync::Command::begins(text),
+            _ => self.files,
+        };
+        let file = sync::File::at_end(text).filter(|_| begins)?;
+        Some(Literal { size: file.size, sync: false, binary: true })
+    }
+
+    /// How long a command may be, of which this is the beginning, and whether it is one of replication.
+    fn room(&self, start: &[u8]) -> (usize, bool) {
+        match sync::Command::begins(start) {
+            true => (self.bounds.replication.unwrap_or(self.bounds.command), true),
+            false => (self.bounds.command, false),
+        }
+    }
+
     fn line(&mut self, text: Bytes) -> Assembled {
+        self.files = false;
         match std::mem::replace(&mut self.mode, Mode::Collect) {
             Mode::Collect => {
                 self.arguments = 0;
+                let last = text.len();
                 let text = match self.held.is_empty() {
                     true => text,
                     false => {
@@ -121,7 +163,14 @@ impl Assembler {
                         self.held.split().freeze()
                     }
                 };
-                if Append::begins(&text) {
+                let (room, is_replication) = self.room(&text);
+                if is_replication && text.len() > room {
+                    Assembled::Bad(bad(&text, "Command too long"))
+                } else if !is_replication && last > self.line {
+                    Assembled::Bad(bad(&text, "Line too long"))
+                } else if is_replication {
+                    Assembled::Replication { tag: Tag::of(&text), text }
+                } else if Append::begins(&text) {
                     whole_append(&text, self.bounds.words)
                 } else {
                     Assembled::Command(text)
@@ -141,7 +190,16 @@ impl Assembler {
             Mode::Skip(bad) => return self.poison_with(bad, Some(literal)),
             Mode::Collect => {}
         }
+        let last = text.len();
         self.held.extend_from_slice(&text);
+        let (room, is_replication) = self.room(&self.held);
+        if is_replication {
+            return self.header_of_replication(room, literal);
+        }
+        if last > self.line {
+            let bad = bad(&self.held, "Line too long");
+            return self.poison(bad, Some(literal));
+        }
         if !literal.sync && literal.size > self.bounds.unasked {
             let bad = bad(&self.held, "Non-synchronizing literal too large");
             return self.poison(Bad { oversized: true, ..bad }, Some(literal));
@@ -164,13 +222,29 @@ impl Assembler {
         }
         let why = if literal.size > self.bounds.literal {
             "Literal too large"
-        } else if (self.held.len() as u64).saturating_add(literal.size) > self.bounds.command as u64 {
+        } else if (self.held.len() as u64).saturating_add(literal.size) > room as u64 {
             "Command too long"
         } else {
             return literal.sync.then_some(Assembled::Continue(literal));
         };
         let bad = bad(&self.held, why);
         self.poison(bad, Some(literal))
+    }
+
+    /// The same of a command of replication. A message's bytes are handed out; any other literal is collected.
+    fn header_of_replication(&mut self, room: usize, literal: Literal) -> Option<Assembled> {
+        self.files = true;
+        if sync::File::at_end(&self.held).is_some() {
+            let text = self.held.split().freeze();
+            self.mode = Mode::Stream;
+            let (tag, file) = (Tag::of(&text), sync::Command::upload(&text));
+            return Some(Assembled::Upload { tag, file, literal });
+        }
+        if (self.held.len() as u64).saturating_add(literal.size) > room as u64 {
+            let bad = bad(&self.held, "Command too long");
+            return self.poison(bad, Some(literal));
+        }
+        literal.sync.then_some(Assembled::Continue(literal))
     }
 
     fn poison(&mut self, bad: Bad, literal: Option<Literal>) -> Option<Assembled> {
@@ -216,7 +290,12 @@ mod tests {
     use super::*;
 
     fn assemble(input: &[u8], chunk: usize) -> Vec<String> {
-        let bounds = Bounds { words: Limits::default(), literal: 20, command: 100, unasked: u64::MAX };
+        assemble_of(input, chunk, None)
+    }
+
+    fn assemble_of(input: &[u8], chunk: usize, replication: Option<usize>) -> Vec<String> {
+        let bounds =
+            Bounds { words: Limits::default(), literal: 20, command: 100, unasked: u64::MAX, replication };
         let mut assembler = Assembler::new(frame::Limits { line: 60, skip: 10_000 }, bounds);
         let (mut buf, mut out, mut message) = (BytesMut::new(), Vec::new(), Vec::new());
         for run in input.chunks(chunk) {
@@ -238,6 +317,11 @@ mod tests {
                     }
                     Assembled::Tail { literal, .. } => format!("tail {:?}", literal.map(|l| l.size)),
                     Assembled::Skipped => "skipped".to_owned(),
+                    Assembled::Replication { tag, text } => format!("sync {} {}", tag.unwrap(), text.len()),
+                    Assembled::Upload { tag, file, literal } => {
+                        let file = file.map(|file| file.size);
+                        format!("upload {} {file:?} {}", tag.unwrap(), literal.size)
+                    }
                 });
             }
         }
@@ -278,7 +362,13 @@ mod tests {
 
     #[test]
     fn literals_that_are_arguments_are_bounded_in_number() {
-        let bounds = Bounds { words: Limits::default(), literal: 20, command: 100_000, unasked: u64::MAX };
+        let bounds = Bounds {
+            words: Limits::default(),
+            literal: 20,
+            command: 100_000,
+            unasked: u64::MAX,
+            replication: None,
+        };
         let mut assembler = Assembler::new(frame::Limits { line: 6000, skip: 10_000 }, bounds);
         let urls = |n: usize| format!("a APPEND x CATENATE (URL v{})\r\n", " URL {1+}\r\nu".repeat(n));
         for (count, fits) in [(ARGUMENTS, true), (ARGUMENTS + 1, false), (ARGUMENTS, true)] {
@@ -321,5 +411,77 @@ mod tests {
                 ]
             );
         }
+    }
+
+    const GUID: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    #[test]
+    fn messages_of_replication_are_handed_out_and_its_other_literals_collected() {
+        let file = |size: usize| format!("%{{default {GUID} {size}}}\r\n");
+        let input = format!(
+            "a SYNCAPPLY MESSAGE ({}hello {}\r\nb NOOP\n {}xy)\r\nb SYNCGET USER {{5+}}\r\nalice\r\nc NOOP\r\n",
+            file(5),
+            file(10),
+            file(2),
+        );
+        for chunk in [1, 7, 1000] {
+            let tail = "tail Some(10)";
+            assert_eq!(
+                assemble_of(input.as_bytes(), chunk, Some(200)),
+                [
+                    "upload a Ok(5) 5",
+                    "data hello",
+                    tail,
+                    "data \r\nb NOOP\n",
+                    "tail Some(2)",
+                    "data xy",
+                    "tail None",
+                    "sync b 28",
+                    "command 8"
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn only_replication_has_messages_at_the_end_of_a_line() {
+        let input = format!("a X %{{p {GUID} 8}}\r\nb NOOP\r\n");
+        assert_eq!(assemble_of(input.as_bytes(), 9, Some(200)), ["command 53", "command 8"]);
+        let input = format!("a SYNCAPPLY FROG (%{{default {GUID} 8}}\r\nb NOOP\r\n)\r\nc NOOP\r\n");
+        assert_eq!(assemble_of(input.as_bytes(), 9, Some(200))[0], "upload a Err(BadParameters) 8");
+    }
+
+    #[test]
+    fn a_message_that_nobody_takes_is_passed_over_with_its_command() {
+        let bounds =
+            Bounds { words: Limits::default(), literal: 20, command: 100, unasked: 3, replication: None };
+        let mut assembler = Assembler::new(frame::Limits { line: 90, skip: 10_000 }, bounds);
+        let file = format!("%{{default {GUID} 8}}\r\nb NOOP\r\n");
+        let mut buf = BytesMut::from(format!("a SYNCAPPLY MESSAGE ({file} {file})\r\nc NOOP\r\n").as_bytes());
+        let Ok(Some(Assembled::Upload { literal, .. })) = assembler.next(&mut buf) else { panic!() };
+        assert!(!assembler.skip(literal));
+        assert_eq!(assembler.next(&mut buf), Ok(Some(Assembled::Skipped)));
+        assert_eq!(assembler.next(&mut buf), Ok(Some(Assembled::Command(Bytes::from_static(b"c NOOP\r\n")))));
+    }
+
+    #[test]
+    fn whoever_replicates_sends_longer_lines_of_that_alone() {
+        let long = |command: &str| format!("{command} ({})\r\nb NOOP\r\n", "user.a ".repeat(20));
+        let sync = long("a SYNCGET MAILBOXES");
+        assert_eq!(assemble_of(sync.as_bytes(), 9, Some(500)), ["sync a 164", "command 8"]);
+        assert_eq!(
+            assemble_of(sync.as_bytes(), 9, Some(100)),
+            ["bad Some(\"a\") Line too long", "command 8"]
+        );
+        assert_eq!(assemble(sync.as_bytes(), 9), ["bad Some(\"a\") Line too long", "command 8"]);
+        let other = long("a SELECT");
+        assert_eq!(
+            assemble_of(other.as_bytes(), 9, Some(500)),
+            ["bad Some(\"a\") Line too long", "command 8"]
+        );
+        let literals =
+            format!("a SYNCGET MAILBOXES ({})\r\n", " {90+}\r\n".to_owned() + &"x".repeat(90)).repeat(2);
+        assert_eq!(assemble_of(literals.as_bytes(), 9, Some(200)), ["sync a 122", "sync a 122"]);
+        assert_eq!(assemble(literals.as_bytes(), 9), ["bad Some(\"a\") Command too long"; 2]);
     }
 }

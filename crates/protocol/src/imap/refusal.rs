@@ -97,6 +97,10 @@ causes! {
     Protected => No, Some(Code::NoPerm), "Mailbox is protected by its special use";
     BadUse(text: String) => No, Some(Code::UseAttr), text.clone();
     BadIdentifier => No, Some(Code::Cannot), "Invalid identifier";
+    /// It has just gone to another server, which a frontend finds at the next try.
+    Moved => No, Some(Code::Unavailable), "Mailbox has been moved to another server";
+    /// Whether it goes there is being decided.
+    BeingMoved => No, Some(Code::Unavailable), "Mailbox is being moved to another server";
     BadPartition => No, None, "Unknown/invalid partition";
     /// A bare word of CREATE that is a server's.
     NotAPartition(mailbox: String, word: String, server: String) =>

@@ -12,6 +12,10 @@ pub enum Unopenable {
     Reserved,
     /// It lives on another server.
     Elsewhere(String),
+    /// It has just gone to another server, which a frontend finds at the next try.
+    Moved,
+    /// Whether it goes there is being decided.
+    BeingMoved,
     Denied,
     /// This node's list has not come to its end.
     ListIncomplete,
@@ -35,6 +39,8 @@ impl fmt::Display for Unopenable {
             Unopenable::NoMailbox => "Mailbox does not exist",
             Unopenable::Reserved => "Mailbox is currently reserved",
             Unopenable::Elsewhere(server) => return write!(f, "Mailbox is on {server}"),
+            Unopenable::Moved => "Mailbox has been moved to another server",
+            Unopenable::BeingMoved => "Mailbox is being moved to another server",
             Unopenable::Denied => "Permission denied",
             Unopenable::ListIncomplete => "The list of mailboxes is not complete yet",
             Unopenable::Unavailable => "Server(s) unavailable to complete operation",

@@ -4,13 +4,14 @@
 use std::sync::{Arc, MutexGuard};
 
 use protocol::{imap::command::notify::Events, name::MailboxName};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::{Base, Change, Working};
 use crate::{
     blocking,
     commit::{Content, Job, Permit},
     error::StoreError,
+    gates::Gate,
     index,
     limits::{KEYWORDS, MANY},
     lock,
@@ -29,12 +30,40 @@ impl Mailbox {
         build: impl FnOnce(&mut Change) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
         let (result, held) = {
-            let _turn = self.turn.lock().await;
+            let _turn = self.turn().await?;
             let permit = self.shared.commit.permit().await?;
             self.begin(build, permit)?
         };
         self.hold(held).await?;
         Ok(result)
+    }
+
+    /// The right to build a change. Where a move keeps changes away it is waited for without that right.
+    async fn turn(&self) -> Result<OwnedMutexGuard<()>, StoreError> {
+        let gate = Gate::Mailbox(&self.id);
+        loop {
+            let turn = self.turn.clone().lock_owned().await;
+            if self.shared.gates.state(gate).is_none() {
+                return Ok(turn);
+            }
+            drop(turn);
+            self.shared.gates.pass(gate).await?;
+        }
+    }
+
+    /// The same for two mailboxes.
+    async fn turns(first: &Mailbox, second: &Mailbox) -> Result<[OwnedMutexGuard<()>; 2], StoreError> {
+        loop {
+            let turns = [first.turn().await?, second.turn.clone().lock_owned().await];
+            let gates = [Gate::Mailbox(&first.id), Gate::Mailbox(&second.id)];
+            if gates.iter().all(|gate| first.shared.gates.state(*gate).is_none()) {
+                return Ok(turns);
+            }
+            drop(turns);
+            for gate in gates {
+                first.shared.gates.pass(gate).await?;
+            }
+        }
     }
 
     /// The same for a change of `messages` messages: that of many is built on a blocking thread, while other changes of
@@ -47,7 +76,7 @@ impl Mailbox {
         if self.weight(messages) <= MANY {
             return self.change(build).await;
         }
-        let turn = self.turn.clone().lock_owned().await;
+        let turn = self.turn().await?;
         let permit = self.shared.commit.permit().await?;
         let mailbox = self.clone();
         let begun = blocking(move || {
@@ -88,7 +117,7 @@ impl Mailbox {
     ) -> Result<R, StoreError> {
         // Always in the same order, so that two who go opposite ways do not wait for each other.
         let (first, second) = if self.id < other.id { (self, other) } else { (other, self) };
-        let turns = (first.turn.clone().lock_owned().await, second.turn.clone().lock_owned().await);
+        let turns = Mailbox::turns(first, second).await?;
         let permit = self.shared.commit.permit().await?;
         let (ours, theirs) = (self.clone(), other.clone());
         let begin = move || {
@@ -223,10 +252,14 @@ impl Mailbox {
         }
     }
 
+    fn is_gone(&self) -> StoreError {
+        self.moved_to().map_or(StoreError::NoMailbox, StoreError::Moved)
+    }
+
     fn base(&self) -> Result<Base, StoreError> {
         let working = lock(&self.working);
         if working.tip.gone {
-            return Err(StoreError::NoMailbox);
+            return Err(self.is_gone());
         }
         let Working { generation, version, cache_end, .. } = *working;
         Ok(Base { tip: working.tip.clone(), cache_end, generation, version })
@@ -236,7 +269,7 @@ impl Mailbox {
     fn still(&self, base: &Base) -> Result<MutexGuard<'_, Working>, StoreError> {
         let working = lock(&self.working);
         if working.tip.gone {
-            return Err(StoreError::NoMailbox);
+            return Err(self.is_gone());
         }
         if Arc::ptr_eq(&working.tip, &base.tip) { Ok(working) } else { Err(StoreError::Busy) }
     }

@@ -28,6 +28,8 @@ impl Store {
         let imapd = self.policy();
         let inbox = self.inner.namespace.inbox(userid)?;
         let admin = Actor::admin("cyrus");
+        // A user who has just moved is no new one.
+        self.pass_names(&[&inbox]).await?;
         if self.inner.list.get(&inbox)?.is_some() {
             if let Some(record) = self.inner.journal.unfinished(userid) {
                 self.autocreate_folders(userid, groups, &inbox, &admin).await;

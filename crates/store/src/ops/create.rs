@@ -14,10 +14,13 @@ use crate::{
     Store, blocking,
     disk::{fresh_id, mailbox_dir},
     error::StoreError,
+    gates::Gate,
     header::Header,
     journal::{self, Record},
     mailbox::Mailbox,
+    master::MasterError,
     quota::{Delta, Limits, Usage},
+    turns::Turn,
 };
 
 /// What CREATE asks for beyond the name.
@@ -42,7 +45,7 @@ impl Store {
     ) -> Result<String, StoreError> {
         let (store, who, name) = (self.clone(), who.clone(), name.clone());
         self.to_the_end(async move {
-            let _turns = store.turns_of(&[&name]).await?;
+            let _turn = store.turn_to_create(&name, create.local_only).await?;
             store.check_create(&who, &name, &create)?;
             let missing = store.missing_above(&name)?;
             store.check_count(&who, &name, missing.len() + 1)?;
@@ -56,6 +59,28 @@ impl Store {
             store.make(&mut clearance, &name, &partition, special, create.limits).await
         })
         .await
+    }
+
+    /// The turn of a name that is to be there. One that was given away is the master's to give anew: a mailbox that moved may be
+    /// gone by now where it went.
+    async fn turn_to_create(&self, name: &MailboxName, local_only: bool) -> Result<Turn, StoreError> {
+        let is_own = |error: &StoreError| {
+            let asked = self.inner.master.is_some() && !local_only;
+            asked && matches!(error, StoreError::Moved(_)) && self.moved_to(name).is_some()
+        };
+        loop {
+            self.pass_names(&[name])
+                .await
+                .or_else(|error| if is_own(&error) { Ok(()) } else { Err(error) })?;
+            let tree = self.turn_of(name);
+            self.inner.shared.gates.pass(Gate::Tree(&tree)).await?;
+            let turn = self.inner.turns.take(&tree).await?;
+            match self.missing(name) {
+                StoreError::NoMailbox => return Ok(turn),
+                error if is_own(&error) => return Ok(turn),
+                _ => {}
+            }
+        }
     }
 
     fn check_create(&self, who: &Actor, name: &MailboxName, create: &Create) -> Result<(), StoreError> {
@@ -200,15 +225,23 @@ impl Store {
             name_history: Vec::new(),
             annotations,
             incoming: false,
+            incoming_id: None,
+            moved: None,
             moving: None,
         };
         let (id, acl) = (header.uniqueid.clone(), header.acl.clone());
         let location = self.location(partition);
-        clearance.reserve(name, &location).await?;
+        match (clearance.reserve(name, &location).await, self.moved_to(name)) {
+            // It is still where it went.
+            (Err(MasterError::NotReserved), Some(server)) => return Err(StoreError::Moved(server)),
+            (reserved, _) => reserved?,
+        }
         if let Err(error) = self.make_here(name, partition, header).await {
             clearance.withdraw(name).await;
             return Err(error);
         }
+        // Whatever went from here under the name is another mailbox's copy now.
+        self.inner.shared.gates.set([Gate::Name(name)], None);
         if let Err(error) = clearance.activate(name, &location, &acl).await {
             self.unmake(name, partition, &id).await;
             clearance.withdraw(name).await;

@@ -48,7 +48,7 @@ impl Store {
         let (store, name) = (self.clone(), name.clone());
         self.to_the_end(async move {
             let _turns = store.turns_of(&[&name]).await?;
-            let entry = store.inner.list.get(&name)?.ok_or(StoreError::NoMailbox)?;
+            let entry = store.inner.list.get(&name)?.ok_or_else(|| store.missing(&name))?;
             let mut alone = store.clearance(true).await?;
             if entry.local.is_none() {
                 return store.commit_list(vec![Change::delete(name.clone())]).await;

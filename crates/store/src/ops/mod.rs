@@ -27,6 +27,7 @@ use tracing::warn;
 use super::{
     Store, blocking,
     error::StoreError,
+    gates::Gate,
     header::Header,
     journal::Record,
     master::{MasterError, MasterSession},
@@ -138,7 +139,7 @@ impl Store {
         name: &MailboxName,
         need: Rights,
     ) -> Result<Entry, StoreError> {
-        let entry = self.inner.list.get(name)?.ok_or(StoreError::NoMailbox)?;
+        let entry = self.inner.list.get(name)?.ok_or_else(|| self.missing(name))?;
         let rights = self.rights_of(who, name, &entry);
         if !rights.contains(need) {
             let seen = rights.contains(Rights::LOOKUP);
@@ -234,10 +235,18 @@ impl Store {
         keys.sort();
         keys.dedup();
         let mut turns = Vec::new();
-        for key in keys {
-            turns.push(self.inner.turns.take(&key).await?);
+        loop {
+            // Whoever ends a move needs the turn: what waits for it waits without one.
+            self.pass_names(names).await?;
+            for key in &keys {
+                self.inner.shared.gates.pass(Gate::Tree(key)).await?;
+                turns.push(self.inner.turns.take(key).await?);
+            }
+            match names.iter().all(|name| matches!(self.missing(name), StoreError::NoMailbox)) {
+                true => return Ok(turns),
+                false => turns.clear(),
+            }
         }
-        Ok(turns)
     }
 
     pub(super) fn location(&self, partition: &str) -> Location {

@@ -55,7 +55,7 @@ impl Store {
     }
 
     /// Makes a root count: a new one takes what lies below it from the root above.
-    pub(super) async fn adopt_root(&self, root: &MailboxName, limits: Limits) -> Result<(), StoreError> {
+    pub(crate) async fn adopt_root(&self, root: &MailboxName, limits: Limits) -> Result<(), StoreError> {
         let quotas = &self.inner.shared.quotas;
         self.keep_limits(root, Some(limits)).await?;
         if quotas.get(root).is_some() {
@@ -87,7 +87,7 @@ impl Store {
     }
 
     /// Keeps (or forgets) the limits of a root where the next start finds them.
-    pub(super) async fn keep_limits(
+    pub(crate) async fn keep_limits(
         &self,
         root: &MailboxName,
         limits: Option<Limits>,
@@ -97,7 +97,7 @@ impl Store {
     }
 
     /// What a mailbox uses: as it is open, else as it was counted last.
-    fn usage_of(&self, id: &str) -> Usage {
+    pub(crate) fn usage_of(&self, id: &str) -> Usage {
         if let Some(mailbox) = self.inner.open.peek(id) {
             return Usage::of(&mailbox.view());
         }

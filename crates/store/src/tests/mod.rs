@@ -1,7 +1,10 @@
 //! The store under test: a directory of its own, a master that can be told to fail, crashes by dropping everything.
 
+mod copies;
 mod crash;
 mod faults;
+mod gates;
+mod handover;
 mod keys;
 mod mail;
 mod metadata;

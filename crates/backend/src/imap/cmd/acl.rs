@@ -20,7 +20,8 @@ impl Session {
         let user = self.user()?;
         let name = user.internal(external, &self.server.namespace)?;
         let nothing = || Stop::from(Refusal::NoMailbox);
-        let entry = self.server.store.list().get(&name).map_err(unlisted)?.ok_or_else(nothing)?;
+        let entry = self.server.store.list().get(&name).map_err(unlisted)?;
+        let entry = entry.ok_or_else(|| self.server.store.absence(&name, user.who(), user.is_admin()))?;
         if !entry.is_active() {
             return Err(Refusal::Reserved.into());
         }

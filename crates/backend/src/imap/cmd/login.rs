@@ -68,6 +68,7 @@ pub async fn unauthenticate(session: &mut Session, tag: &Tag) -> Outcome {
     session.conn.read_flush().await?;
     session.selected = None;
     session.notify = None;
+    session.uploads = Default::default();
     session.user = None;
     session.server.seat.logout();
     session.enabled = Enabled::default();

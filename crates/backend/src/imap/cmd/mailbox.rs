@@ -143,11 +143,49 @@ pub async fn rename(session: &mut Session, rename: Rename) -> Outcome {
     Ok(Reply::completed())
 }
 
-pub fn xfer(session: &mut Session, xfer: Xfer) -> Outcome {
-    if !session.user()?.is_admin() {
+/// `XFER mailbox server [partition]`: a user with everything, by the name of the INBOX, or a shared mailbox.
+pub async fn xfer(session: &mut Session, xfer: Xfer) -> Outcome {
+    let user = session.user()?;
+    if !user.is_admin() {
         return Err(Refusal::Denied.into());
     }
-    Err(not_moved(&xfer.mailbox, &xfer.server).into())
+    let name = user.internal(&xfer.mailbox, &session.server.namespace)?;
+    let Some(moving) = session.server.shared.moving.clone() else {
+        return Err(not_moved(&xfer.mailbox, &xfer.server).into());
+    };
+    if session.is_here(&xfer.server) {
+        return Err(Refusal::WrongServer.into());
+    }
+    let owner = session.server.namespace.owner(&name);
+    let own = owner.as_ref() == Some(&user.login.userid);
+    let movable = match &owner {
+        Some(_) => name.is_inbox() && session.server.imapd.allowusermoves && !own,
+        None => !session.server.namespace.is_deleted(&name),
+    };
+    if !movable {
+        return Err(Refusal::NotSupported.into());
+    }
+    let is_open = |open: &crate::imap::selected::Selected| {
+        open.name == name || owner.is_some() && session.server.namespace.owner(&open.name) == owner
+    };
+    if session.selected.as_ref().is_some_and(is_open) {
+        return Err(StoreError::Busy.into());
+    }
+    let asked_by = user.login.userid.clone();
+    let what = match &owner {
+        Some(owner) => format!("USER {owner}"),
+        None => format!("MAILBOX \"{}\"", xfer.mailbox),
+    };
+    match moving.give(&name, &xfer.server, xfer.partition.as_deref(), &asked_by).await {
+        Ok(()) => {
+            Reply::ok(what).write(None, session.conn.out());
+            Ok(Reply::completed())
+        }
+        Err(text) => {
+            Reply::no(format!("{what} ({text})")).write(None, session.conn.out());
+            Ok(Reply::no(text))
+        }
+    }
 }
 
 /// Moves between backends have their own time.
@@ -158,6 +196,11 @@ fn not_moved(mailbox: &str, server: &str) -> Refusal {
 /// Tells the master again what it should know of a mailbox: the last step of a move, done by the new home.
 pub async fn mupdate_push(session: &mut Session, external: &str) -> Outcome {
     session.require_full_admin()?;
+    let name = session.user()?.internal(external, &session.server.namespace)?;
+    if let Some(copy) = session.server.shared.transit.named(&name) {
+        super::sync::commit(session, &copy).await.map_err(super::sync::refusal)?;
+        return Ok(Reply::completed());
+    }
     let (name, _, _) = session.find(external)?;
     let mailbox = session.server.store.mailbox(&name).await?;
     if let Some(master) = &session.server.shared.master {

@@ -24,4 +24,5 @@ pub mod sort;
 pub mod status;
 pub mod store;
 pub mod subscribe;
+pub mod sync;
 pub mod uidbatches;

@@ -1,0 +1,501 @@
+//! The source: its machine, driven a step at a time.
+
+use std::sync::Arc;
+
+use mailboxes::{Decision, Fence, ListId, Switch};
+use moves::journal::{Expected, Record, Role};
+use moves::source::{Gate, Outcome, Phase, Source, Step, Whose};
+use moves::{MoveId, destination};
+use protocol::location::Location;
+use protocol::name::MailboxName;
+use protocol::sync::moving::{Begin, Digest, Phase as Told, Prepare};
+use protocol::sync::{self, Apply};
+use retry::{chance, spread};
+use store::{Frozen, MasterError, StoreError};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tracing::{info, warn};
+
+use super::peer::{Fault, Peer};
+use super::rounds::{Sent, item, unique};
+use super::{Moving, lock, now};
+use crate::limits::{AGAIN_FIRST, AGAIN_LAST, FREEZE, FROZEN, MASTER_QUICK, ROUNDS, ROUND_CHANGES, ROUND_TIME};
+use work::aside::weighed;
+
+/// One move that goes away.
+struct Giving {
+    moving: Arc<Moving>,
+    record: Record,
+    machine: Source,
+    peer: Option<Peer>,
+    sent: Sent,
+    frozen: Option<Frozen>,
+    frozen_at: Instant,
+}
+
+impl Moving {
+    /// Moves a user's mailboxes, or a shared one, to another backend. Returns when it is decided; the move goes on though the caller
+    /// goes away. The error is a text for whoever asked.
+    pub async fn give(
+        self: &Arc<Self>,
+        root: &MailboxName,
+        to: &str,
+        partition: Option<&str>,
+        asked_by: &str,
+    ) -> Result<(), String> {
+        let mut items = self.items(root, partition.unwrap_or_default()).await.map_err(|error| error.to_string())?;
+        let Some(first) = items.iter().find(|item| item.name == root.as_str()) else {
+            return Err(StoreError::NoMailbox.to_string());
+        };
+        // Where nothing else is said: the partition of the same name, as in Cyrus.
+        let partition = partition.unwrap_or(&first.partition).to_owned();
+        items.iter_mut().for_each(|item| item.to_partition.clone_from(&partition));
+        let role = Role::Source {
+            phase: Phase::Queued,
+            to: to.to_owned(),
+            messages: 0,
+            bytes: 0,
+            asked_by: asked_by.to_owned(),
+            frozen_at: None,
+            keep_until: None,
+            followed: false,
+        };
+        let record = Record {
+            id: MoveId::new().map_err(|error| error.to_string())?,
+            root: root.to_string(),
+            items,
+            round: 0,
+            started: now(),
+            expected: None,
+            why: None,
+            role,
+        };
+        {
+            let mut records = lock(&self.records);
+            let other = records.values().find(|other| other.root == record.root && other.is_busy());
+            if let Some(Record { role: Role::Source { to, .. }, .. }) = other {
+                return Err(format!("Mailbox is being moved to {to}"));
+            }
+            if other.is_some() {
+                return Err("Mailbox is locked".to_owned());
+            }
+            records.insert(record.id.clone(), record.clone());
+        }
+        if let Err(error) = self.write(record.clone()).await {
+            lock(&self.records).remove(&record.id);
+            return Err(error);
+        }
+        info!(id = %record.id, root = record.root, to, asked_by, "a move begins");
+        let (told, decided) = tokio::sync::oneshot::channel();
+        self.run(record, Source::new(), Some(told));
+        decided.await.unwrap_or_else(|_| Err("Server is shutting down".to_owned()))
+    }
+
+    pub(super) async fn resume_giving(self: &Arc<Self>, record: Record) {
+        let Role::Source { phase, followed, .. } = record.role else { return };
+        let machine = Source::resume(phase, followed);
+        if machine.step() == Step::Rest {
+            return;
+        }
+        info!(id = %record.id, root = record.root, ?phase, "a move goes on");
+        let mut giving = Giving::new(self.clone(), record, machine);
+        // Before anybody is let in: nobody knows yet whose the mailboxes are.
+        giving.close_gates().await;
+        self.spawn(giving, None);
+    }
+
+    fn run(self: &Arc<Self>, record: Record, machine: Source, told: Option<Answer>) {
+        self.spawn(Giving::new(self.clone(), record, machine), told);
+    }
+
+    fn spawn(&self, giving: Giving, told: Option<Answer>) {
+        let stop = self.context.shutdown();
+        self.context.tasks().spawn(async move { stop.run_until_cancelled(giving.drive(told)).await });
+    }
+}
+
+type Answer = tokio::sync::oneshot::Sender<Result<(), String>>;
+
+impl Giving {
+    fn new(moving: Arc<Moving>, record: Record, machine: Source) -> Giving {
+        let frozen_at = Instant::now();
+        Giving { moving, record, machine, peer: None, sent: Sent::default(), frozen: None, frozen_at }
+    }
+
+    async fn drive(mut self, mut told: Option<Answer>) {
+        loop {
+            if self.machine.is_decided()
+                && let Some(told) = told.take()
+            {
+                let done = match self.machine.gate() {
+                    Gate::Moved => Ok(()),
+                    Gate::Open | Gate::Closed => Err(self.machine.why().unwrap_or("the move was given up").to_owned()),
+                };
+                // Whoever asked may have gone.
+                let _ = told.send(done);
+            }
+            let step = self.machine.step();
+            if step == Step::Rest {
+                info!(id = %self.record.id, root = self.record.root, gate = ?self.machine.gate(), "a move is over");
+                return;
+            }
+            if self.machine.attempts() > 0 {
+                let doubled = AGAIN_FIRST.saturating_mul(1 << self.machine.attempts().min(10));
+                sleep(spread(doubled.min(AGAIN_LAST), chance())).await;
+            }
+            self.close_gates().await;
+            let outcome = self.step(step).await;
+            if let Outcome::Failed(why) = &outcome {
+                warn!(id = %self.record.id, root = self.record.root, ?step, why, "a step of a move failed");
+                self.record.why = Some(why.clone());
+            }
+            self.machine.told(outcome);
+        }
+    }
+
+    /// Where nobody may change the mailboxes, the gates are closed, whatever became of them before.
+    async fn close_gates(&mut self) {
+        let is_closed = |machine: &Source| machine.gate() == Gate::Closed || machine.step() == Step::Hide;
+        while is_closed(&self.machine) && self.frozen.is_none() {
+            let ids: Vec<String> = self.record.items.iter().map(|item| item.uniqueid.clone()).collect();
+            let Ok(root) = MailboxName::parse(&self.record.root) else { return };
+            match self.moving.store.freeze(&root, &ids).await {
+                Ok(frozen) => self.frozen = Some(frozen),
+                Err(error) => {
+                    warn!(%error, root = self.record.root, "mailboxes of a move cannot be frozen yet");
+                    sleep(AGAIN_FIRST).await;
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self, step: Step) -> Outcome {
+        match step {
+            Step::Write(phase) => self.write(phase).await,
+            Step::Begin => self.begin().await,
+            Step::Round => self.round().await,
+            Step::Freeze => self.freeze().await,
+            Step::Prepare => {
+                let until = self.frozen_at + FROZEN;
+                match timeout_at(until, self.prepare()).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => {
+                        self.peer = None;
+                        Outcome::Silent
+                    }
+                }
+            }
+            Step::Thaw => {
+                self.frozen = None;
+                Outcome::Done
+            }
+            Step::Activate => self.at_master(false).await,
+            Step::Fence => self.at_master(true).await,
+            Step::AskPeer => self.ask_peer().await,
+            Step::Withdraw => self.tell(Apply::Abort(unique(self.record.id.as_str()))).await,
+            Step::Commit => self.tell(Apply::Commit(unique(self.record.id.as_str()))).await,
+            Step::Hide => self.hide().await,
+            Step::Follow => self.follow().await,
+            Step::Settle => {
+                if let Role::Source { followed, .. } = &mut self.record.role {
+                    *followed = true;
+                }
+                self.noted().await
+            }
+            // Whoever compares the lists tells it, now that the names are free.
+            Step::Retell => Outcome::Done,
+            Step::Dismiss => {
+                let told = self.tell(Apply::Abort(unique(self.record.id.as_str())));
+                // It asks when it is told nothing.
+                let _ = told.await;
+                Outcome::Done
+            }
+            Step::Rest => Outcome::Done,
+        }
+    }
+
+    async fn write(&mut self, next: Phase) -> Outcome {
+        if let Role::Source { phase, .. } = &mut self.record.role {
+            *phase = next;
+        }
+        self.noted().await
+    }
+
+    async fn noted(&self) -> Outcome {
+        match self.moving.write(self.record.clone()).await {
+            Ok(()) => Outcome::Done,
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+
+    fn to(&self) -> String {
+        match &self.record.role {
+            Role::Source { to, .. } => to.clone(),
+            Role::Destination { from, .. } => from.clone(),
+        }
+    }
+
+    /// The connection to the destination; a new one where there is none.
+    async fn peer(&mut self) -> Result<&mut Peer, Fault> {
+        if self.peer.is_none() {
+            self.peer = Some(Peer::connect(&self.moving.upstream(), &self.to()).await?);
+        }
+        self.peer.as_mut().ok_or_else(|| Fault::Away("no connection".to_owned()))
+    }
+
+    async fn begin(&mut self) -> Outcome {
+        // Whatever was sent on another connection may not have come.
+        (self.peer, self.sent) = (None, Sent::default());
+        let Some(begin) = self.announced() else {
+            return Outcome::Failed("a mailbox has a name or an id that cannot be moved".to_owned());
+        };
+        let begun = match self.peer().await {
+            Ok(peer) => peer.apply(&Apply::Begin(begin)).await,
+            Err(fault) => Err(fault),
+        };
+        match begun {
+            Ok(_) => Outcome::Done,
+            Err(Fault::Away(why)) => {
+                self.record.why = Some(why);
+                Outcome::Silent
+            }
+            Err(Fault::Refused(text)) => match self.ask_peer().await {
+                Outcome::Peer(Some(destination::Phase::Incoming | destination::Phase::Prepared) | None) => {
+                    Outcome::Failed(text)
+                }
+                other => other,
+            },
+        }
+    }
+
+    fn announced(&self) -> Option<Begin> {
+        Some(Begin {
+            id: unique(self.record.id.as_str()),
+            from: self.moving.server.clone(),
+            root: MailboxName::parse(&self.record.root).ok()?,
+            partition: self.record.items.first()?.to_partition.clone(),
+            items: self.record.items.iter().map(item).collect::<Option<_>>()?,
+            bytes: 0,
+        })
+    }
+
+    async fn round(&mut self) -> Outcome {
+        let began = Instant::now();
+        if self.record.round >= ROUNDS {
+            return Outcome::Failed("changes come faster than they can be moved".to_owned());
+        }
+        let Some(mut peer) = self.peer.take() else { return Outcome::Silent };
+        let sum = self.moving.send_round(&mut peer, &mut self.record, &mut self.sent).await;
+        match sum {
+            Ok(sum) => {
+                self.peer = Some(peer);
+                if let Role::Source { messages, bytes, .. } = &mut self.record.role {
+                    (*messages, *bytes) = (*messages + sum.messages, *bytes + sum.bytes);
+                }
+                let enough = began.elapsed() < ROUND_TIME && sum.changes < ROUND_CHANGES && !sum.torn;
+                if enough { Outcome::Enough } else { Outcome::Done }
+            }
+            Err(fault) => self.fault(fault),
+        }
+    }
+
+    fn fault(&mut self, fault: Fault) -> Outcome {
+        self.peer = None;
+        match fault {
+            Fault::Refused(text) => Outcome::Failed(text),
+            Fault::Away(why) => {
+                info!(id = %self.record.id, why, "a move waits for the other backend");
+                self.record.why = Some(why);
+                Outcome::Silent
+            }
+        }
+    }
+
+    /// The master is asked first: what it says is what the switch expects, and a slow one would make everybody wait.
+    async fn freeze(&mut self) -> Outcome {
+        let Ok(root) = MailboxName::parse(&self.record.root) else {
+            return Outcome::Failed("Invalid mailbox name".to_owned());
+        };
+        let began = Instant::now();
+        let at = async {
+            let mut master = self.moving.master.connect().await?;
+            let asked = Instant::now();
+            master.status(&root).await.map(|at| (at, asked.elapsed()))
+        };
+        let (at, took) = match at.await {
+            Ok(found) => found,
+            Err(error @ (MasterError::NoFence | MasterError::Login)) => return Outcome::Failed(error.to_string()),
+            Err(_) => return Outcome::Silent,
+        };
+        if took > MASTER_QUICK {
+            let took = began.elapsed().as_millis();
+            self.record.why = Some(format!("not frozen: the MUPDATE master took {took} ms to answer"));
+            return Outcome::Silent;
+        }
+        let here = at.entry.as_ref().filter(|entry| entry.is_active() && entry.server() == self.moving.server.as_str());
+        let (Some(_), Some(fence)) = (here, at.fence()) else {
+            return Outcome::Failed("the MUPDATE master does not have the mailbox here".to_owned());
+        };
+        self.record.expected = Some(Expected { list: fence.list.to_string(), n: fence.seq });
+        let ids: Vec<String> = self.record.items.iter().map(|item| item.uniqueid.clone()).collect();
+        self.frozen_at = Instant::now();
+        match timeout(FREEZE, self.moving.store.freeze(&root, &ids)).await {
+            Ok(Ok(frozen)) => self.frozen = Some(frozen),
+            Ok(Err(error)) if !error.is_temporary() => return Outcome::Failed(error.to_string()),
+            Ok(Err(_)) | Err(_) => return Outcome::Silent,
+        }
+        if let Role::Source { frozen_at, .. } = &mut self.record.role {
+            *frozen_at = Some(now());
+        }
+        Outcome::Done
+    }
+
+    /// The last difference, and the digests that the destination compares.
+    async fn prepare(&mut self) -> Outcome {
+        let frozen: Vec<String> = self.record.items.iter().map(|item| item.uniqueid.clone()).collect();
+        let Some(mut peer) = self.peer.take() else { return Outcome::Silent };
+        let sum = match self.moving.send_round(&mut peer, &mut self.record, &mut self.sent).await {
+            Ok(sum) => sum,
+            Err(fault) => return self.fault(fault),
+        };
+        // A mailbox that came just before is not frozen with the others: once more.
+        if sum.torn || !self.record.items.iter().all(|item| frozen.contains(&item.uniqueid)) {
+            return Outcome::Silent;
+        }
+        let mut digests = Vec::with_capacity(self.record.items.len());
+        for item in &mut self.record.items {
+            let Some(snapshot) = self.sent.snapshot(&item.uniqueid).cloned() else { return Outcome::Silent };
+            let digest = weighed(snapshot.records().len(), move || snapshot.digest()).await;
+            item.digest = Some(digest.to_string());
+            digests.push((unique(&item.uniqueid), Digest(digest.0)));
+        }
+        let fence = self.record.expected.as_ref().map(|expected| format!("{}:{}", expected.list, expected.n));
+        let prepare = Prepare { id: unique(self.record.id.as_str()), user: None, digests, fence };
+        match peer.apply(&Apply::Prepare(prepare)).await {
+            Ok(_) => {
+                self.peer = Some(peer);
+                Outcome::Done
+            }
+            Err(Fault::Refused(text)) if text.starts_with("IMAP_SYNC_CHECKSUM") => {
+                let (to, here) = (self.to(), &self.moving.server);
+                Outcome::Failed(format!("the copy on {to} differs in {}: stays on {here}", self.record.root))
+            }
+            Err(fault) => self.fault(fault),
+        }
+    }
+
+    /// The decision; `fence`: the end of a doubt about it.
+    async fn at_master(&mut self, fence: bool) -> Outcome {
+        let Some((root, from, to, acl, noted)) = self.switch() else {
+            return Outcome::Failed("the move's journal lacks what the master said".to_owned());
+        };
+        let switch = Switch { root: &root, from: &from, to: &to, acl: &acl, fence: noted };
+        let asked = async {
+            let mut master = self.moving.master.connect().await?;
+            match fence {
+                true => master.settle(&switch).await,
+                false => master.decide(&switch).await,
+            }
+        };
+        match asked.await {
+            Ok(Decision::Switched) => Outcome::At(Whose::Destination),
+            Ok(Decision::Kept) => Outcome::At(Whose::Source),
+            Ok(Decision::Elsewhere(at)) => {
+                warn!(?at, %root, "the master has the mailbox of a move elsewhere");
+                Outcome::At(Whose::Neither)
+            }
+            Ok(Decision::Replaced) => Outcome::OtherList,
+            Err(error) => {
+                warn!(%error, %root, "waiting for the MUPDATE master's word: changes wait");
+                Outcome::Silent
+            }
+        }
+    }
+
+    #[allow(clippy::type_complexity)]
+    fn switch(&self) -> Option<(MailboxName, Location, Location, String, Fence)> {
+        let root = MailboxName::parse(&self.record.root).ok()?;
+        let item = self.record.items.iter().find(|item| item.name == self.record.root)?;
+        let expected = self.record.expected.as_ref()?;
+        let to = Location::parse(&format!("{}!{}", self.to(), item.to_partition)).ok()?;
+        let fence = Fence { list: ListId::parse(&expected.list)?, seq: expected.n };
+        Some((root, self.moving.here(&item.partition), to, item.acl.clone(), fence))
+    }
+
+    async fn ask_peer(&mut self) -> Outcome {
+        let state = Apply::State(unique(self.record.id.as_str()));
+        let told = match self.peer().await {
+            Ok(peer) => peer.apply(&state).await,
+            Err(fault) => Err(fault),
+        };
+        let told = match told {
+            Ok(told) => told,
+            Err(Fault::Refused(text)) => return Outcome::Failed(text),
+            Err(fault) => return self.fault(fault),
+        };
+        let phase = told.into_iter().find_map(|told| match told {
+            sync::Told::State(state) => Some(state.phase),
+            _ => None,
+        });
+        match phase {
+            None => Outcome::Silent,
+            Some(Told::Unknown) => Outcome::Peer(None),
+            Some(Told::Incoming) => Outcome::Peer(Some(destination::Phase::Incoming)),
+            Some(Told::Prepared) => Outcome::Peer(Some(destination::Phase::Prepared)),
+            Some(Told::Committed) => Outcome::Peer(Some(destination::Phase::Committed)),
+            Some(Told::Done) => Outcome::Peer(Some(destination::Phase::Done)),
+            Some(Told::Aborted) => Outcome::Peer(Some(destination::Phase::Aborted)),
+        }
+    }
+
+    async fn tell(&mut self, apply: Apply) -> Outcome {
+        let told = match self.peer().await {
+            Ok(peer) => peer.apply(&apply).await,
+            Err(fault) => Err(fault),
+        };
+        match told {
+            Ok(_) => Outcome::Done,
+            Err(Fault::Refused(_)) => self.ask_peer().await,
+            Err(fault) => self.fault(fault),
+        }
+    }
+
+    async fn hide(&mut self) -> Outcome {
+        let Some(frozen) = &self.frozen else { return Outcome::Silent };
+        let items = self.record.items.iter().map(|item| {
+            Ok(store::Item {
+                name: MailboxName::parse(&item.name)?,
+                uniqueid: item.uniqueid.clone(),
+                partition: item.partition.clone(),
+            })
+        });
+        let given = match items.collect::<Result<Vec<_>, StoreError>>() {
+            Ok(items) => self.moving.store.give_away(frozen, &items, &self.to(), self.record.id.as_str()).await,
+            Err(error) => Err(error),
+        };
+        match given {
+            Ok(()) => {
+                // Whoever waited hears where the mailboxes are.
+                self.frozen = None;
+                Outcome::Done
+            }
+            Err(error) => Outcome::Failed(error.to_string()),
+        }
+    }
+
+    async fn follow(&mut self) -> Outcome {
+        let mut master = match self.moving.master.connect().await {
+            Ok(master) => master,
+            Err(error) => return Outcome::Failed(error.to_string()),
+        };
+        for item in &self.record.items {
+            let Ok(name) = MailboxName::parse(&item.name) else { continue };
+            let Ok(at) = Location::parse(&format!("{}!{}", self.to(), item.to_partition)) else { continue };
+            let here = self.moving.here(&item.partition);
+            let followed = super::taking::follow(master.as_mut(), &name, &at, &item.acl, Some(&here)).await;
+            if let Err(error) = followed {
+                return Outcome::Failed(error.to_string());
+            }
+        }
+        Outcome::Done
+    }
+}

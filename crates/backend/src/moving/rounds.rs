@@ -1,0 +1,375 @@
+//! Rounds: what the destination lacks is sent, while mail flows; the last time while nobody changes anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+
+use mailboxes::LIST_PAGE;
+use moves::journal::{Item, Record};
+use protocol::name::MailboxName;
+use protocol::sync::moving::{Item as Told, Round};
+use protocol::sync::{
+    self, Annotation, Apply, File, Get, Guid, MailboxAnnotation, Quota, Seen, Subscription, UniqueId,
+};
+use store::{Limits, Snapshot, Store, StoreError, UserData};
+use work::aside::weighed;
+
+use super::peer::{Fault, Peer};
+use super::{Moving, told};
+use crate::limits::{BATCH, PART};
+
+/// What the destination has, as this server knows.
+#[derive(Default)]
+pub struct Sent {
+    /// By unique id.
+    items: BTreeMap<String, Snapshot>,
+    user: Option<UserData>,
+    quotas: BTreeMap<String, Limits>,
+}
+
+/// What a round came to.
+#[derive(Debug, Default)]
+pub struct Sum {
+    /// Messages, mailboxes and other things that had changed.
+    pub changes: usize,
+    pub messages: u64,
+    pub bytes: u64,
+    /// A message was gone before it could be sent: the next round has what became of it.
+    pub torn: bool,
+}
+
+impl Sent {
+    /// The last snapshot of a mailbox that was sent.
+    pub fn snapshot(&self, uniqueid: &str) -> Option<&Snapshot> {
+        self.items.get(uniqueid)
+    }
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Fault {
+        match error.is_temporary() {
+            true => Fault::Away(error.to_string()),
+            false => Fault::Refused(error.to_string()),
+        }
+    }
+}
+
+impl Moving {
+    /// Sends what changed since the last round, and says that it is one.
+    pub async fn send_round(
+        &self,
+        peer: &mut Peer,
+        record: &mut Record,
+        sent: &mut Sent,
+    ) -> Result<Sum, Fault> {
+        let mut sum = Sum::default();
+        let root = MailboxName::parse(&record.root).map_err(StoreError::from)?;
+        let partition = record.items.first().map(|item| item.to_partition.clone()).unwrap_or_default();
+        let items = self.items(&root, &partition).await?;
+        if items.is_empty() {
+            return Err(Fault::Refused("Mailbox does not exist".to_owned()));
+        }
+        if ids(&items) != ids(&record.items) {
+            sum.changes += 1;
+        }
+        let told: Vec<Told> = items.iter().filter_map(item).collect();
+        if told.len() != items.len() {
+            return Err(Fault::Refused("a mailbox has a name or an id that cannot be moved".to_owned()));
+        }
+        // Those that are new are expected there before anything comes of them.
+        let round = |number: u32| Apply::Round(Round { id: unique(record.id.as_str()), round: number, items: told.clone() });
+        if ids(&items) != ids(&record.items) {
+            peer.apply(&round(record.round)).await?;
+        }
+        record.items = items;
+        let ids: BTreeSet<&String> = record.items.iter().map(|item| &item.uniqueid).collect();
+        sent.items.retain(|id, _| ids.contains(id));
+        for item in &record.items {
+            self.send_item(peer, item, sent, &mut sum).await?;
+        }
+        self.send_user(peer, &root, record, sent, &mut sum).await?;
+        peer.apply(&round(record.round + 1)).await?;
+        record.round += 1;
+        Ok(sum)
+    }
+
+    /// What moves with a root: all that is the user's, deleted mailboxes too; or the shared mailbox alone. The root comes first.
+    pub async fn items(&self, root: &MailboxName, partition: &str) -> Result<Vec<Item>, StoreError> {
+        let (store, root, partition) = (self.store.clone(), root.clone(), partition.to_owned());
+        let found = tokio::task::spawn_blocking(move || items(&store, &root, &partition)).await;
+        found.unwrap_or(Err(StoreError::Closed))
+    }
+
+    async fn send_item(
+        &self,
+        peer: &mut Peer,
+        item: &Item,
+        sent: &mut Sent,
+        sum: &mut Sum,
+    ) -> Result<(), Fault> {
+        let name = MailboxName::parse(&item.name).map_err(StoreError::from)?;
+        let mailbox = match self.store.mailbox(&name).await {
+            Ok(mailbox) => mailbox,
+            // It went, or has another name: the next round sees that.
+            Err(StoreError::NoMailbox) => {
+                sum.torn = true;
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let (snapshot, earlier) = (mailbox.snapshot(), sent.items.get(&item.uniqueid).cloned());
+        if snapshot.header().uniqueid != item.uniqueid {
+            sum.torn = true;
+            return Ok(());
+        }
+        if let Some(earlier) = &earlier
+            && is_unchanged(&snapshot, earlier)
+        {
+            return Ok(());
+        }
+        self.send_limits(peer, &name, &snapshot, sent).await?;
+        let (now, before, partition) = (snapshot.clone(), earlier.clone(), item.to_partition.clone());
+        let change = weighed(usize::MAX, move || told::mailbox(&now, before.as_ref(), &partition)).await;
+        let change = change.ok_or_else(|| Fault::Refused("a mailbox cannot be told of".to_owned()))?;
+        sum.changes += 1 + change.records.as_ref().map_or(0, Vec::len);
+        for part in told::in_parts(change, PART) {
+            if !self.send_messages(peer, item, &part, (&snapshot, earlier.as_ref()), sum).await? {
+                sum.torn = true;
+                return Ok(());
+            }
+            peer.send(&Apply::LocalMailbox(Box::new(part))).await?;
+        }
+        peer.settle().await?;
+        let now = snapshot.clone();
+        // So that the last round, for which everybody waits, costs what changed.
+        weighed(usize::MAX, move || match earlier {
+            Some(earlier) => now.digest_after(&earlier),
+            None => now.digest(),
+        })
+        .await;
+        sent.items.insert(item.uniqueid.clone(), snapshot);
+        Ok(())
+    }
+
+    async fn send_limits(
+        &self,
+        peer: &mut Peer,
+        name: &MailboxName,
+        snapshot: &Snapshot,
+        sent: &mut Sent,
+    ) -> Result<(), Fault> {
+        let (uniqueid, limits) = (&snapshot.header().uniqueid, snapshot.header().limits);
+        if sent.quotas.get(uniqueid) == limits.as_ref() {
+            return Ok(());
+        }
+        match limits {
+            Some(limits) => {
+                let quota = Quota {
+                    root: name.clone(),
+                    storage: limits.storage,
+                    message: limits.message,
+                    mailbox: limits.mailbox,
+                    annotation_storage: limits.annotation_storage,
+                    modseq: 0,
+                };
+                peer.apply(&Apply::Quota(quota)).await?;
+                sent.quotas.insert(uniqueid.clone(), limits);
+            }
+            None => {
+                peer.apply(&Apply::Unquota(name.clone())).await?;
+                sent.quotas.remove(uniqueid);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the messages that are new. False: one is gone.
+    async fn send_messages(
+        &self,
+        peer: &mut Peer,
+        item: &Item,
+        part: &sync::Mailbox,
+        (snapshot, earlier): (&Snapshot, Option<&Snapshot>),
+        sum: &mut Sum,
+    ) -> Result<bool, Fault> {
+        let is_there = |record: &sync::Record| {
+            earlier.is_some_and(|earlier| {
+                let there = earlier.records().get(record.uid).or_else(|| earlier.expunged().get(record.uid));
+                there.is_some_and(|there| there.guid == record.guid.0)
+            })
+        };
+        let records = part.records.iter().flatten().filter(|record| !is_there(record));
+        let wanted: Vec<(u32, Guid, bool)> =
+            records.map(|record| (record.uid, record.guid, record.expunged)).collect();
+        let mut from = 0;
+        while from < wanted.len() {
+            let (rest, snapshot) = (wanted.get(from..).unwrap_or_default().to_vec(), snapshot.clone());
+            let partition = item.to_partition.clone();
+            let read = weighed(usize::MAX, move || read(&snapshot, &rest, &partition)).await?;
+            let Some((count, messages)) = read else { return Ok(false) };
+            sum.messages += messages.len() as u64;
+            sum.bytes += messages.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
+            peer.upload(&messages).await?;
+            from += count;
+        }
+        Ok(true)
+    }
+
+    async fn send_user(
+        &self,
+        peer: &mut Peer,
+        root: &MailboxName,
+        record: &Record,
+        sent: &mut Sent,
+        sum: &mut Sum,
+    ) -> Result<(), Fault> {
+        let owner = root.is_inbox().then(|| self.store.namespace().owner(root)).flatten();
+        let ids: Vec<String> = record.items.iter().map(|item| item.uniqueid.clone()).collect();
+        let now = self.store.user_data(owner.as_deref(), &ids).await?;
+        let before = match sent.user.take() {
+            Some(before) => before,
+            None => UserData { subscriptions: subscribed(peer, owner.as_deref()).await?, ..UserData::default() },
+        };
+        if let Some(user) = &owner {
+            let one = |name: &MailboxName| Subscription { user: user.clone(), name: name.clone() };
+            for name in now.subscriptions.difference(&before.subscriptions) {
+                sum.changes += 1;
+                peer.send(&Apply::Subscribe(one(name))).await?;
+            }
+            for name in before.subscriptions.difference(&now.subscriptions) {
+                sum.changes += 1;
+                peer.send(&Apply::Unsubscribe(one(name))).await?;
+            }
+            let entries: BTreeSet<&String> = now.annotations.keys().chain(before.annotations.keys()).collect();
+            for entry in entries {
+                let value = now.annotations.get(entry);
+                if value != before.annotations.get(entry) {
+                    sum.changes += 1;
+                    let value = value.map(|value| value.to_vec());
+                    let annotation =
+                        Annotation { entry: entry.clone(), user: user.clone(), value, modseq: 0 };
+                    peer.send(&Apply::Annotation(MailboxAnnotation { name: None, annotation })).await?;
+                }
+            }
+        }
+        for ((user, id), seen) in &now.seen {
+            if before.seen.get(&(user.clone(), id.clone())) != Some(seen) {
+                sum.changes += 1;
+                let uids: Vec<String> =
+                    seen.uids.iter().map(|(first, last)| format!("{first}:{last}")).collect();
+                let seen = Seen {
+                    user: user.clone(),
+                    uniqueid: unique(id),
+                    lastread: seen.lastchange,
+                    lastuid: seen.recentuid,
+                    lastchange: seen.lastchange,
+                    uids: uids.join(","),
+                };
+                peer.send(&Apply::Seen(seen)).await?;
+            }
+        }
+        peer.settle().await?;
+        sent.user = Some(now);
+        Ok(())
+    }
+}
+
+/// What a user of an earlier stay there has subscribed to.
+async fn subscribed(peer: &mut Peer, owner: Option<&str>) -> Result<BTreeSet<MailboxName>, Fault> {
+    let Some(owner) = owner else { return Ok(BTreeSet::new()) };
+    let told = peer.get(&Get::Meta(owner.to_owned())).await?;
+    let names = told.into_iter().filter_map(|told| match told {
+        sync::Told::Subscriptions(names) => Some(names),
+        _ => None,
+    });
+    Ok(names.flatten().collect())
+}
+
+fn items(store: &Store, root: &MailboxName, partition: &str) -> Result<Vec<Item>, StoreError> {
+    let mut found = Vec::new();
+    let mut add = |name: MailboxName, entry: mailboxes::Entry| {
+        let Some(local) = entry.local.as_ref().filter(|_| entry.is_active()) else { return };
+        found.push(Item {
+            name: name.to_string(),
+            uniqueid: local.uniqueid.clone(),
+            partition: entry.location.partition().unwrap_or_default().to_owned(),
+            to_partition: partition.to_owned(),
+            acl: entry.acl.to_string(),
+            digest: None,
+        });
+    };
+    let list = |error: mailboxes::Error| StoreError::List(error.to_string());
+    if !root.is_inbox() {
+        if let Some(entry) = store.list().get(root).map_err(list)? {
+            add(root.clone(), entry);
+        }
+        return Ok(found);
+    }
+    let deleted = store.namespace().to_deleted(root, 0).ok().and_then(|name| name.parent());
+    for top in std::iter::once(root.clone()).chain(deleted) {
+        let mut after = None;
+        loop {
+            let page = store.list().subtree(&top, after.as_ref(), LIST_PAGE).map_err(list)?;
+            after = page.entries.last().map(|(name, _)| name.clone());
+            page.entries.into_iter().for_each(|(name, entry)| add(name, entry));
+            if !page.more {
+                break;
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Some of these messages, as many as fit a batch; and how many they are. None: one is gone.
+#[allow(clippy::type_complexity)]
+fn read(
+    snapshot: &Snapshot,
+    wanted: &[(u32, Guid, bool)],
+    partition: &str,
+) -> Result<Option<(usize, Vec<(File, Vec<u8>)>)>, StoreError> {
+    let (mut messages, mut count, mut length) = (Vec::new(), 0, 0);
+    for (uid, guid, expunged) in wanted {
+        count += 1;
+        let (file, size) = match snapshot.open(*uid) {
+            Ok(opened) => opened,
+            // Of an expunged message the file may have gone first.
+            Err(StoreError::NoMessage) if *expunged => continue,
+            Err(StoreError::NoMessage) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut bytes = Vec::new();
+        let read = file.take(size).read_to_end(&mut bytes);
+        read.map_err(|error| StoreError::List(format!("a message cannot be read: {error}")))?;
+        length += bytes.len();
+        let file = File { partition: partition.to_owned(), guid: *guid, size: bytes.len() as u64 };
+        messages.push((file, bytes));
+        if length >= BATCH {
+            break;
+        }
+    }
+    Ok(Some((count, messages)))
+}
+
+fn is_unchanged(now: &Snapshot, earlier: &Snapshot) -> bool {
+    let change = now.since(earlier);
+    change.header.is_none()
+        && change.numbers == earlier.numbers()
+        && change.keywords.is_none()
+        && change.annotations.is_none()
+        && change.tombstones.is_none()
+        && change.records.is_empty()
+        && change.expunged.is_empty()
+        && change.gone.is_empty()
+}
+
+fn ids(items: &[Item]) -> BTreeSet<(&str, &str)> {
+    items.iter().map(|item| (item.uniqueid.as_str(), item.name.as_str())).collect()
+}
+
+pub fn item(item: &Item) -> Option<Told> {
+    Some(Told { uniqueid: UniqueId::new(&item.uniqueid)?, name: MailboxName::parse(&item.name).ok()? })
+}
+
+/// An id that was looked at when it was read.
+pub fn unique(id: &str) -> UniqueId {
+    UniqueId::new(id).or_else(|| UniqueId::new("unknown")).expect("letters")
+}

@@ -1,0 +1,250 @@
+//! What comes in from other backends and is not this server's yet: the side of a move that takes.
+//!
+//! ```text
+//! SYNCAPPLY MESSAGE ───────► Uploads            a connection's: messages by their SHA-1
+//! SYNCAPPLY LOCAL_MAILBOX ─► Transit::open      the process's: a Copy for each unique id
+//!                            Copy::apply        convert: the difference that the store takes; then the checksums are compared
+//! MUPDATEPUSH, XCOMMIT ────► Transit::take      whose the copies are is somebody else's to decide
+//! ```
+//!
+//! A copy stays when the connection ends: the source comes back, and goes on. Where it lies on disk, and what of it survives a
+//! crash, is the store's ([`store::Incoming`]).
+
+pub mod convert;
+mod copy;
+mod uploads;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use protocol::name::MailboxName;
+use protocol::sync::{Code, Guid, Mailbox, Quota};
+use store::{Header, Limits, Round, Store, StoreError};
+
+pub use copy::Copy;
+pub use uploads::Uploads;
+
+use crate::limits::{COPIES, ROOTS, rows};
+
+/// Why something that another backend sent is not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The other side knows the case.
+    #[error("{0}")]
+    Code(Code),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The other side logs the text.
+    #[error("{0}")]
+    Text(&'static str),
+}
+
+impl From<Code> for Refused {
+    fn from(code: Code) -> Refused {
+        Refused::Code(code)
+    }
+}
+
+/// The copies that come in.
+#[derive(Default)]
+pub struct Transit {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// By unique id.
+    copies: BTreeMap<String, Arc<Copy>>,
+    /// Moves of unique ids of which nothing has come yet.
+    expected: BTreeMap<String, Move>,
+    /// Limits that were told of quota roots. They count from when the mailboxes do.
+    quotas: BTreeMap<MailboxName, Quota>,
+}
+
+/// Which move a copy belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// Of its journal; of one that a Cyrus makes, which has no such id, made of the root.
+    pub id: String,
+    /// The name whose entry at the master decides: the user's INBOX, or the mailbox itself.
+    pub root: MailboxName,
+}
+
+impl Move {
+    /// The move that Cyrus makes of a mailbox.
+    pub fn of_cyrus(name: &MailboxName, store: &Store) -> Move {
+        let root = root(name, store);
+        // Not the name itself: an id is a name of a file.
+        let name: String = root.key().iter().take(29).map(|byte| format!("{byte:02x}")).collect();
+        Move { id: format!("cyrus-{name}"), root }
+    }
+}
+
+/// The INBOX of whoever owns a mailbox, deleted or not; of a shared one it itself.
+pub fn root(name: &MailboxName, store: &Store) -> MailboxName {
+    let owner = store.namespace().owner(name);
+    owner.and_then(|owner| inbox(&owner, store)).unwrap_or_else(|| name.clone())
+}
+
+/// A user's INBOX.
+pub fn inbox(user: &str, store: &Store) -> Option<MailboxName> {
+    store.namespace().inbox(user).ok()
+}
+
+impl Transit {
+    /// The copy of a unique id.
+    pub fn get(&self, uniqueid: &str) -> Option<Arc<Copy>> {
+        self.lock().copies.get(uniqueid).cloned()
+    }
+
+    /// The copy of a mailbox of this name.
+    pub fn named(&self, name: &MailboxName) -> Option<Arc<Copy>> {
+        self.lock().copies.values().find(|copy| copy.name() == *name).cloned()
+    }
+
+    /// All copies of a move, by the order of names.
+    pub fn of(&self, root: &MailboxName) -> Vec<Arc<Copy>> {
+        let mut copies: Vec<_> =
+            self.lock().copies.values().filter(|copy| copy.of().root == *root).cloned().collect();
+        copies.sort_by_key(|copy| copy.name());
+        copies
+    }
+
+    /// These mailboxes will come, as parts of a move that has a journal. Until then their copies are parts of Cyrus's.
+    pub fn expect(&self, of: &Move, uniqueids: impl IntoIterator<Item = String>) {
+        let mut inner = self.lock();
+        for uniqueid in uniqueids {
+            if inner.expected.len() < COPIES || inner.expected.contains_key(&uniqueid) {
+                inner.expected.insert(uniqueid, of.clone());
+            } else {
+                rows::COPIES.met("so many mailboxes are to come in that no other is expected");
+            }
+        }
+    }
+
+    /// Forgets what was to come of a move, and has not. Its copies stay: [`Transit::take`].
+    pub fn expect_no_more(&self, id: &str) {
+        self.lock().expected.retain(|_, of| of.id != id);
+    }
+
+    /// The move that a mailbox comes by, where that has a journal.
+    pub fn expected(&self, uniqueid: &str) -> Option<Move> {
+        self.lock().expected.get(uniqueid).cloned()
+    }
+
+    /// The copy that a mailbox goes into; it begins where there is none. `of`: the move that it belongs to then.
+    ///
+    /// # Errors
+    /// [`Code::MailboxMoved`]: this server has a mailbox of the name, or of the unique id. [`Code::MailboxNotSupported`]: it is no
+    /// mail.
+    pub async fn open(&self, store: &Store, of: Move, mailbox: &Mailbox) -> Result<Arc<Copy>, Refused> {
+        if let Some(copy) = self.get(mailbox.uniqueid.as_str()) {
+            return Ok(copy);
+        }
+        if mailbox.kind.as_deref().is_some_and(|kind| !matches!(kind, "" | "e")) {
+            return Err(Code::MailboxNotSupported.into());
+        }
+        if store.list().get(&mailbox.name).map_err(|error| StoreError::List(error.to_string()))?.is_some()
+            || self.named(&mailbox.name).is_some()
+        {
+            return Err(Code::MailboxMoved.into());
+        }
+        if self.lock().copies.len() >= COPIES {
+            rows::COPIES.met("so many mailboxes come in that no other can");
+            return Err(Refused::Text("Too many mailboxes come in"));
+        }
+        let header = convert::header(mailbox, self.limits(&mailbox.name), None);
+        let incoming = match store.incoming(&of.id, &mailbox.partition, header).await {
+            Err(StoreError::Exists) => return Err(Code::MailboxMoved.into()),
+            other => other?,
+        };
+        let copy = Arc::new(Copy::new(of, mailbox, incoming));
+        let mut inner = self.lock();
+        // Whoever holds the store's copy is alone.
+        inner.copies.insert(mailbox.uniqueid.as_str().to_owned(), copy.clone());
+        Ok(copy)
+    }
+
+    /// Takes a copy out of those that come in: it is to be adopted, or forgotten. [`StoreError::Busy`]: something is being applied.
+    pub fn take(&self, copy: &Copy) -> Result<store::Incoming, Refused> {
+        let mut inner = self.lock();
+        let incoming = copy.take()?;
+        inner.copies.remove(copy.uniqueid());
+        Ok(incoming)
+    }
+
+    /// Limits of a quota root, which count when its mailbox does. Where that comes in already, its copy has them.
+    pub async fn set_quota(&self, store: &Store, quota: Quota) -> Result<(), Refused> {
+        let name = quota.root.clone();
+        {
+            let mut inner = self.lock();
+            if inner.quotas.len() >= ROOTS && !inner.quotas.contains_key(&name) {
+                rows::ROOTS.met("limits of so many quota roots came in that those of no other are kept");
+                return Err(Refused::Text("Too many quota roots come in"));
+            }
+            inner.quotas.insert(name.clone(), quota);
+        }
+        match self.named(&name) {
+            Some(copy) => copy.set_limits(store, self.limits(&name)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The limits that were told of a quota root.
+    pub fn quota(&self, root: &MailboxName) -> Option<Quota> {
+        self.lock().quotas.get(root).cloned()
+    }
+
+    /// Forgets limits that count by now, or never will.
+    pub fn forget_quota(&self, root: &MailboxName) {
+        self.lock().quotas.remove(root);
+    }
+
+    pub fn limits(&self, root: &MailboxName) -> Option<Limits> {
+        let quota = self.quota(root)?;
+        Some(Limits {
+            storage: quota.storage,
+            message: quota.message,
+            mailbox: quota.mailbox,
+            annotation_storage: quota.annotation_storage,
+        })
+    }
+
+    /// Those of these messages that copies of a move have.
+    pub async fn messages(&self, root: &MailboxName, wanted: HashSet<Guid>) -> Result<Round, StoreError> {
+        if wanted.is_empty() {
+            return Ok(Round::new());
+        }
+        let copies: Vec<_> = self.of(root).into_iter().filter_map(|copy| copy.incoming()).collect();
+        let find = move || {
+            let (mut wanted, mut found) = (wanted, HashMap::new());
+            for incoming in copies {
+                let snapshot = incoming.snapshot();
+                for record in snapshot.records().iter().chain(snapshot.expunged().iter()) {
+                    if wanted.contains(&Guid(record.guid))
+                        && let Ok(message) = incoming.message(record.uid)
+                    {
+                        wanted.remove(&Guid(record.guid));
+                        found.insert(record.guid, message);
+                    }
+                }
+                if wanted.is_empty() {
+                    break;
+                }
+            }
+            found
+        };
+        // Messages are looked at by the thousand.
+        Ok(work::aside::weighed(usize::MAX, find).await)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether two headers say the same to whoever has the mailbox.
+fn is_same(header: &Header, other: &Header) -> bool {
+    let bare = |header: &Header| Header { incoming: false, moving: None, ..header.clone() };
+    bare(header) == bare(other)
+}

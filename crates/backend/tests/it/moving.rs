@@ -1,0 +1,176 @@
+//! Two backends and a master: mailboxes go from one to the other, and back.
+
+use std::time::Duration;
+
+use super::master::{Cable, Master, eventually};
+use super::node::{Client, Node};
+
+/// Two backends of one master, which know each other.
+struct Pair {
+    master: Master,
+    cable: Cable,
+    be1: Node,
+    be2: Node,
+}
+
+impl Pair {
+    async fn start() -> Pair {
+        let master = Master::start(None).await;
+        let cable = Cable::to(master.address()).await;
+        let (be1, be2) = (Node::bare(&lines("be1", &cable, "")).await, Node::bare(&lines("be2", &cable, "")).await);
+        let pair = Pair { master, cable, be1, be2 };
+        pair.introduce().await;
+        let mut admin = login(&pair.be1, "cyrus").await;
+        admin.talk("C: a CREATE user/fred\nS: a OK …\nC: a CREATE user/wilma\nS: a OK …").await;
+        pair
+    }
+
+    /// Lets each know where the other is.
+    async fn introduce(&self) {
+        let ports = format!(
+            "be1_address: 127.0.0.1\nbe1_ports: imap={}\nbe2_address: 127.0.0.1\nbe2_ports: imap={}\n",
+            self.be1.address("imap").port(),
+            self.be2.address("imap").port()
+        );
+        self.be1.reload(&lines("be1", &self.cable, &ports)).await;
+        self.be2.reload(&lines("be2", &self.cable, &ports)).await;
+    }
+
+    /// Where the master has the mailboxes of these names.
+    async fn places(&self) -> Vec<String> {
+        let entries = self.master.entries().await.into_iter();
+        entries.map(|(name, entry)| format!("{name} {}", entry.split(' ').nth(1).unwrap_or_default())).collect()
+    }
+}
+
+fn lines(server: &str, cable: &Cable, more: &str) -> String {
+    format!(
+        "servername: {server}\nadmins: cyrus proxy\nproxy_authname: proxy\nproxy_password: secret\nallowusermoves: yes\n{}{more}",
+        cable.lines()
+    )
+}
+
+async fn login(node: &Node, user: &str) -> Client {
+    let mut client = node.client("imap").await;
+    client.talk(&format!("S: * OK …\nC: l LOGIN {user} secret\nS: l OK …")).await;
+    client
+}
+
+/// Everything that IMAP shows of a user.
+async fn shown(node: &Node, user: &str) -> Vec<String> {
+    let mut client = login(node, user).await;
+    let mut all = Vec::new();
+    for command in [
+        "LIST \"\" * RETURN (SUBSCRIBED SPECIAL-USE MYRIGHTS)",
+        "LSUB \"\" *",
+        "GETMETADATA (DEPTH infinity) INBOX (/private /shared/comment)",
+        "GETQUOTAROOT INBOX",
+    ] {
+        all.extend(answers(&mut client, command).await);
+    }
+    let mut names = vec!["INBOX".to_owned()];
+    names.extend(["Archive", "Archive/2024"].map(str::to_owned));
+    for name in names {
+        for command in [
+            format!("SELECT {name} (CONDSTORE)"),
+            "FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE MODSEQ EMAILID SAVEDATE BODY.PEEK[])".to_owned(),
+            format!("STATUS {name} (MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ MAILBOXID SIZE DELETED)"),
+        ] {
+            all.extend(answers(&mut client, &command).await);
+        }
+    }
+    all
+}
+
+async fn answers(client: &mut Client, command: &str) -> Vec<String> {
+    client.send(format!("x {command}\r\n").as_bytes()).await;
+    let mut all = Vec::new();
+    loop {
+        let line = client.line().await;
+        let over = line.starts_with("x ") || line == "<end>";
+        all.push(line);
+        if over {
+            return all;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_moves_to_another_backend_and_back_and_nothing_that_imap_shows_differs() {
+    let pair = Pair::start().await;
+    fill(&pair.be1).await;
+    let before = shown(&pair.be1, "fred").await;
+    let mut admin = login(&pair.be1, "cyrus").await;
+    admin.talk("C: a XFER user/fred be2\nS: * OK USER fred\nS: a OK Completed").await;
+    assert_eq!(shown(&pair.be2, "fred").await, before);
+    let moved = ["user.fred be2!default", "user.fred.Archive be2!default", "user.fred.Archive.2024 be2!default", "user.wilma be1!default"];
+    eventually(async || (pair.places().await == moved).then_some(())).await;
+    let mut fred = login(&pair.be1, "fred").await;
+    fred.talk("C: a SELECT INBOX\nS: a NO [UNAVAILABLE] Mailbox has been moved to another server").await;
+    let mut fred = login(&pair.be2, "fred").await;
+    fred.append("INBOX", "Subject: new\n\nnew\n").await;
+    fred.talk("C: a UNSUBSCRIBE Archive\nS: a OK …\nC: b SELECT INBOX\nS: …\nS: b OK …\nC: c STORE 1 +FLAGS (\\Deleted)\nS: …\nS: c OK …\nC: d EXPUNGE\nS: …\nS: d OK …\nC: e UNSELECT\nS: e OK …").await;
+    let before = shown(&pair.be2, "fred").await;
+    eventually(async || {
+        let mut admin = login(&pair.be2, "cyrus").await;
+        let answer = answers(&mut admin, "XFER user/fred be1").await;
+        (answer.last().is_some_and(|last| last == "x OK Completed")).then_some(())
+    })
+    .await;
+    assert_eq!(shown(&pair.be1, "fred").await, before);
+    let back = ["user.fred be1!default", "user.fred.Archive be1!default", "user.fred.Archive.2024 be1!default", "user.wilma be1!default"];
+    eventually(async || (pair.places().await == back).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_is_delivered_during_moves_is_lost_or_doubled() {
+    let pair = Pair::start().await;
+    fill(&pair.be1).await;
+    let (mut delivered, mut at) = (0, 0);
+    for round in 0..6 {
+        let nodes = [&pair.be1, &pair.be2];
+        let (here, there) = (nodes[at], ["be1", "be2"][1 - at]);
+        let mut admin = login(here, "cyrus").await;
+        admin.send(format!("x XFER user/fred {there}\r\n").as_bytes()).await;
+        // Until whoever has the mailbox says that it has it no longer.
+        let mut writer = login(here, "fred").await;
+        loop {
+            let text = format!("Subject: {round}.{delivered}\r\n\r\n{delivered}\r\n");
+            writer.send(format!("ap APPEND INBOX {{{}+}}\r\n{text}\r\n", text.len()).as_bytes()).await;
+            let answer = writer.until("ap ").await;
+            match answer.starts_with("ap OK") {
+                true => delivered += 1,
+                false => {
+                    assert!(answer.contains("[UNAVAILABLE]"), "{answer}");
+                    break;
+                }
+            }
+        }
+        let answer = admin.until("x ").await;
+        assert_eq!(answer, "x OK Completed", "round {round}");
+        at = 1 - at;
+    }
+    let mut fred = login([&pair.be1, &pair.be2][at], "fred").await;
+    let told = answers(&mut fred, "STATUS INBOX (MESSAGES UIDNEXT)").await;
+    let wanted = format!("* STATUS INBOX (MESSAGES {} UIDNEXT {})", delivered + 3, delivered + 4);
+    assert_eq!(told.first(), Some(&wanted));
+}
+
+/// Messages with flags and keywords, folders, subscriptions, a quota root, annotations.
+async fn fill(node: &Node) {
+    let mut fred = login(node, "fred").await;
+    fred.talk("C: a CREATE Archive (USE (\\Archive))\nS: a OK …\nC: b CREATE Archive/2024\nS: b OK …\nC: c SUBSCRIBE Archive\nS: c OK …\nC: d SUBSCRIBE INBOX\nS: d OK …")
+        .await;
+    for mailbox in ["INBOX", "Archive/2024"] {
+        for n in 0..3 {
+            fred.append(mailbox, &format!("Subject: {n}\n\nmessage {n}\n{}", "x\n".repeat(n * 50_000))).await;
+        }
+    }
+    fred.talk("C: a SELECT INBOX\nS: …\nS: a OK …\nC: b STORE 1:2 +FLAGS (\\Seen $Important)\nS: …\nS: b OK …\nC: c STORE 2 -FLAGS ($Important)\nS: …\nS: c OK …\nC: d UNSELECT\nS: d OK …\nC: e SETMETADATA INBOX (/private/comment \"mine\")\nS: e OK …")
+        .await;
+    let mut admin = login(node, "cyrus").await;
+    admin.talk("C: a SETQUOTA user/fred (STORAGE 100000)\nS: …\nS: a OK …\nC: b SETACL user/fred/Archive wilma lrs\nS: b OK …").await;
+    let mut wilma = login(node, "wilma").await;
+    wilma.talk("C: a SELECT \"Other Users/fred/Archive\"\nS: …\nS: a OK …\nC: b UNSELECT\nS: b OK …").await;
+    let _ = Duration::ZERO;
+}

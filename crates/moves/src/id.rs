@@ -1,0 +1,67 @@
+//! The id of a move, and the form of mailboxes' ids: both become names of files.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::ID;
+
+/// The id of a move: the same on both sides. 1 to 64 letters, digits and hyphens.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct MoveId(String);
+
+/// An id that another server sent, and that cannot be one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is no id of a move")]
+pub struct IdError(String);
+
+impl MoveId {
+    /// A new one: 128 random bits, which nobody guesses.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn new() -> Result<MoveId, IdError> {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).map_err(|error| IdError(error.to_string()))?;
+        Ok(MoveId(format!("{:032x}", u128::from_be_bytes(bytes))))
+    }
+
+    /// # Errors
+    /// The text is longer, or has other characters.
+    pub fn parse(text: &str) -> Result<MoveId, IdError> {
+        match is_uniqueid(text) {
+            true => Ok(MoveId(text.to_owned())),
+            false => Err(IdError(text.chars().filter(|c| !c.is_control()).take(ID).collect())),
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MoveId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for MoveId {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<MoveId, IdError> {
+        MoveId::parse(&text)
+    }
+}
+
+impl From<MoveId> for String {
+    fn from(id: MoveId) -> String {
+        id.0
+    }
+}
+
+/// Whether a text can be the id of a mailbox, which names its directory: 1 to 64 letters, digits and hyphens.
+pub fn is_uniqueid(text: &str) -> bool {
+    !text.is_empty() && text.len() <= ID && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+}

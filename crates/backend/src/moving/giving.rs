@@ -18,7 +18,9 @@ use tracing::{info, warn};
 use super::peer::{Fault, Peer};
 use super::rounds::{Sent, item, unique};
 use super::{Moving, lock, now};
-use crate::limits::{AGAIN_FIRST, AGAIN_LAST, FREEZE, FROZEN, MASTER_QUICK, ROUNDS, ROUND_CHANGES, ROUND_TIME};
+use crate::limits::{
+    AGAIN_FIRST, AGAIN_LAST, FREEZE, FROZEN, MASTER_QUICK, ROUND_CHANGES, ROUND_TIME, ROUNDS,
+};
 use work::aside::weighed;
 
 /// One move that goes away.
@@ -42,7 +44,8 @@ impl Moving {
         partition: Option<&str>,
         asked_by: &str,
     ) -> Result<(), String> {
-        let mut items = self.items(root, partition.unwrap_or_default()).await.map_err(|error| error.to_string())?;
+        let mut items =
+            self.items(root, partition.unwrap_or_default()).await.map_err(|error| error.to_string())?;
         let Some(first) = items.iter().find(|item| item.name == root.as_str()) else {
             return Err(StoreError::NoMailbox.to_string());
         };
@@ -128,7 +131,9 @@ impl Giving {
             {
                 let done = match self.machine.gate() {
                     Gate::Moved => Ok(()),
-                    Gate::Open | Gate::Closed => Err(self.machine.why().unwrap_or("the move was given up").to_owned()),
+                    Gate::Open | Gate::Closed => {
+                        Err(self.machine.why().unwrap_or("the move was given up").to_owned())
+                    }
                 };
                 // Whoever asked may have gone.
                 let _ = told.send(done);
@@ -323,7 +328,9 @@ impl Giving {
         };
         let (at, took) = match at.await {
             Ok(found) => found,
-            Err(error @ (MasterError::NoFence | MasterError::Login)) => return Outcome::Failed(error.to_string()),
+            Err(error @ (MasterError::NoFence | MasterError::Login)) => {
+                return Outcome::Failed(error.to_string());
+            }
             Err(_) => return Outcome::Silent,
         };
         if took > MASTER_QUICK {
@@ -331,7 +338,10 @@ impl Giving {
             self.record.why = Some(format!("not frozen: the MUPDATE master took {took} ms to answer"));
             return Outcome::Silent;
         }
-        let here = at.entry.as_ref().filter(|entry| entry.is_active() && entry.server() == self.moving.server.as_str());
+        let here = at
+            .entry
+            .as_ref()
+            .filter(|entry| entry.is_active() && entry.server() == self.moving.server.as_str());
         let (Some(_), Some(fence)) = (here, at.fence()) else {
             return Outcome::Failed("the MUPDATE master does not have the mailbox here".to_owned());
         };
@@ -469,7 +479,9 @@ impl Giving {
             })
         });
         let given = match items.collect::<Result<Vec<_>, StoreError>>() {
-            Ok(items) => self.moving.store.give_away(frozen, &items, &self.to(), self.record.id.as_str()).await,
+            Ok(items) => {
+                self.moving.store.give_away(frozen, &items, &self.to(), self.record.id.as_str()).await
+            }
             Err(error) => Err(error),
         };
         match given {

@@ -17,7 +17,8 @@ impl Pair {
     async fn start() -> Pair {
         let master = Master::start(None).await;
         let cable = Cable::to(master.address()).await;
-        let (be1, be2) = (Node::bare(&lines("be1", &cable, "")).await, Node::bare(&lines("be2", &cable, "")).await);
+        let (be1, be2) =
+            (Node::bare(&lines("be1", &cable, "")).await, Node::bare(&lines("be2", &cable, "")).await);
         let pair = Pair { master, cable, be1, be2 };
         pair.introduce().await;
         let mut admin = login(&pair.be1, "cyrus").await;
@@ -39,7 +40,9 @@ impl Pair {
     /// Where the master has the mailboxes of these names.
     async fn places(&self) -> Vec<String> {
         let entries = self.master.entries().await.into_iter();
-        entries.map(|(name, entry)| format!("{name} {}", entry.split(' ').nth(1).unwrap_or_default())).collect()
+        entries
+            .map(|(name, entry)| format!("{name} {}", entry.split(' ').nth(1).unwrap_or_default()))
+            .collect()
     }
 }
 
@@ -74,7 +77,9 @@ async fn shown(node: &Node, user: &str) -> Vec<String> {
         for command in [
             format!("SELECT {name} (CONDSTORE)"),
             "FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE MODSEQ EMAILID SAVEDATE BODY.PEEK[])".to_owned(),
-            format!("STATUS {name} (MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ MAILBOXID SIZE DELETED)"),
+            format!(
+                "STATUS {name} (MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ MAILBOXID SIZE DELETED)"
+            ),
         ] {
             all.extend(answers(&mut client, &command).await);
         }
@@ -103,7 +108,12 @@ async fn a_user_moves_to_another_backend_and_back_and_nothing_that_imap_shows_di
     let mut admin = login(&pair.be1, "cyrus").await;
     admin.talk("C: a XFER user/fred be2\nS: * OK USER fred\nS: a OK Completed").await;
     assert_eq!(shown(&pair.be2, "fred").await, before);
-    let moved = ["user.fred be2!default", "user.fred.Archive be2!default", "user.fred.Archive.2024 be2!default", "user.wilma be1!default"];
+    let moved = [
+        "user.fred be2!default",
+        "user.fred.Archive be2!default",
+        "user.fred.Archive.2024 be2!default",
+        "user.wilma be1!default",
+    ];
     eventually(async || (pair.places().await == moved).then_some(())).await;
     let mut fred = login(&pair.be1, "fred").await;
     fred.talk("C: a SELECT INBOX\nS: a NO [UNAVAILABLE] Mailbox has been moved to another server").await;
@@ -118,7 +128,12 @@ async fn a_user_moves_to_another_backend_and_back_and_nothing_that_imap_shows_di
     })
     .await;
     assert_eq!(shown(&pair.be1, "fred").await, before);
-    let back = ["user.fred be1!default", "user.fred.Archive be1!default", "user.fred.Archive.2024 be1!default", "user.wilma be1!default"];
+    let back = [
+        "user.fred be1!default",
+        "user.fred.Archive be1!default",
+        "user.fred.Archive.2024 be1!default",
+        "user.wilma be1!default",
+    ];
     eventually(async || (pair.places().await == back).then_some(())).await;
 }
 

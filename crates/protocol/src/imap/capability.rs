@@ -62,7 +62,7 @@ pub enum Need {
     EightBit,
     /// The session is a proxy's.
     Proxy,
-    /// The session is an administrator's of the whole node.
+    /// `xfer_from_cyrus`, and the session is an administrator's of the whole node.
     Replication,
     Master,
 }

@@ -82,7 +82,9 @@ impl Moving {
             }
             records.insert(record.id.clone(), record.clone());
         }
-        if let Err(error) = self.write(record.clone()).await {
+        let stop = self.context.shutdown();
+        let written = stop.run_until_cancelled(self.write(record.clone())).await;
+        if let Err(error) = written.unwrap_or_else(|| Err(StoreError::Closed.to_string())) {
             lock(&self.records).remove(&record.id);
             return Err(error);
         }

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use directory::lookup;
+use mailboxes::reconcile::Busy;
 use protocol::spoken::Protocol;
 use service::Connection;
 use service::Context;
@@ -11,7 +12,7 @@ use service::Exit;
 
 use crate::clearance::{Clearance, Moves, Standing};
 use crate::imap::metadata::definitions::Definitions;
-use crate::moving::Moving;
+use crate::moving::{Moving, Trap};
 use crate::transit::Transit;
 use crate::{control, imap, lmtp, partitions, pop3, resync};
 use store::{Master, Store};
@@ -29,6 +30,15 @@ pub async fn run_watched(
     context: Context,
     watch: impl Fn(Task) -> Task + Clone + Send + Sync + 'static,
 ) -> Result<(), Exit> {
+    run_trapped(context, watch, None).await
+}
+
+/// And with a trap where phases of moves are written: tests have the daemon end there.
+pub async fn run_trapped(
+    context: Context,
+    watch: impl Fn(Task) -> Task + Clone + Send + Sync + 'static,
+    trap: Option<Trap>,
+) -> Result<(), Exit> {
     let _partitions = partitions::hold_when_free(&context.imapd()).await.map_err(partitions::Error::exit)?;
     let standing = Arc::new(Standing::default());
     let master =
@@ -39,7 +49,7 @@ pub async fn run_watched(
     directory::serve::local::start(&context, list);
     control::start(&context, store.clone())?;
     let transit: Arc<Transit> = Arc::default();
-    let moving = moves(&context, &store, &transit, master.as_ref(), &standing).await?;
+    let moving = moves(&context, (&store, &transit), master.as_ref(), &standing, trap).await?;
     resync::start(&context, store.clone(), standing);
     let reloaded = store.clone();
     context.on_reload(move |imapd| reloaded.reload(imapd));
@@ -61,22 +71,24 @@ pub async fn run_watched(
 /// Goes on with moves that a restart interrupted, before anybody is let in. None: the backend stands alone.
 async fn moves(
     context: &Context,
-    store: &Store,
-    transit: &Arc<Transit>,
+    (store, transit): (&Store, &Arc<Transit>),
     master: Option<&Arc<dyn Master>>,
     standing: &Standing,
+    trap: Option<Trap>,
 ) -> Result<Option<Arc<Moving>>, Exit> {
     let Some(master) = master.cloned() else { return Ok(None) };
     let (own, store, transit) = (context.clone(), store.clone(), transit.clone());
-    let opened = tokio::task::spawn_blocking(move || Moving::open(&own, store, transit, master)).await;
+    let opened = tokio::task::spawn_blocking(move || Moving::open(&own, store, transit, master, trap)).await;
     let moving = match opened {
         Ok(Ok(moving)) => moving,
         Ok(Err(error)) => return Err(Exit::new(75, error.to_string())),
         Err(error) => return Err(Exit::new(75, error.to_string())),
     };
     moving.resume().await;
-    let asked = moving.clone();
-    standing.ask_moves(Moves(Box::new(move |name| asked.busy(name))));
+    // Moves know the master, which knows whom to ask about names.
+    let asked = Arc::downgrade(&moving);
+    standing
+        .ask_moves(Moves(Box::new(move |name| asked.upgrade().map_or(Busy::Free, |moves| moves.busy(name)))));
     Ok(Some(moving))
 }
 

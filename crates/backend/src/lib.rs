@@ -6,7 +6,7 @@ pub mod daemon;
 pub mod imap;
 pub mod limits;
 pub mod lmtp;
-mod moving;
+pub mod moving;
 mod partitions;
 pub mod pop3;
 mod resync;

@@ -59,11 +59,15 @@ bounds::table! {
     /// How quickly the master must answer for a move to freeze.
     pub(crate) MASTER_QUICK: Duration = Duration::from_millis(50), Time, "chosen: the decision takes as long, and everybody waits";
     /// Rounds of a move at most.
-    pub(crate) ROUNDS: u32 = 1000, Count, "chosen: a move that never catches up ends";
+    pub(crate) ROUNDS: u32 = 100, Count, "chosen: a move that never catches up ends";
+    /// Rounds of a move after which one may take long before the freeze: a slow disk makes all of them long.
+    pub(crate) ROUNDS_SHORT: u32 = 5, Count, "chosen: by then a round has what changed during the one before";
     /// A round that took longer is followed by another before the freeze.
     pub(crate) ROUND_TIME: Duration = Duration::from_millis(200), Time, "chosen: the last one takes as long at most";
     /// A round with as many changes is followed by another before the freeze.
     pub(crate) ROUND_CHANGES: usize = 64, Count, "chosen: the last one has as many at most";
+    /// The same after some rounds: mail comes faster than one with a few takes.
+    pub(crate) ROUND_CHANGES_LATE: usize = 512, Count, "chosen: the last round takes a part of FROZEN";
     /// The pause after a step of a move that failed; it doubles.
     pub(crate) AGAIN_FIRST: Duration = Duration::from_millis(100), Time, "chosen: a connection that broke is back by then";
     /// The longest such pause.

@@ -19,7 +19,8 @@ use super::peer::{Fault, Peer};
 use super::rounds::{Sent, item, unique};
 use super::{Moving, lock, now};
 use crate::limits::{
-    AGAIN_FIRST, AGAIN_LAST, FREEZE, FROZEN, MASTER_QUICK, ROUND_CHANGES, ROUND_TIME, ROUNDS,
+    AGAIN_FIRST, AGAIN_LAST, FREEZE, FROZEN, MASTER_QUICK, ROUND_CHANGES, ROUND_CHANGES_LATE, ROUND_TIME,
+    ROUNDS, ROUNDS_SHORT,
 };
 use work::aside::weighed;
 
@@ -32,6 +33,8 @@ struct Giving {
     sent: Sent,
     frozen: Option<Frozen>,
     frozen_at: Instant,
+    /// Since the destination was told of the move last.
+    rounds: u32,
 }
 
 impl Moving {
@@ -83,7 +86,9 @@ impl Moving {
             }
             records.insert(record.id.clone(), record.clone());
         }
-        if let Err(error) = self.write(record.clone()).await {
+        let stop = self.context.shutdown();
+        let written = stop.run_until_cancelled(self.write(record.clone())).await;
+        if let Err(error) = written.unwrap_or_else(|| Err(StoreError::Closed.to_string())) {
             lock(&self.records).remove(&record.id);
             return Err(error);
         }
@@ -121,7 +126,16 @@ type Answer = tokio::sync::oneshot::Sender<Result<(), String>>;
 impl Giving {
     fn new(moving: Arc<Moving>, record: Record, machine: Source) -> Giving {
         let frozen_at = Instant::now();
-        Giving { moving, record, machine, peer: None, sent: Sent::default(), frozen: None, frozen_at }
+        Giving {
+            moving,
+            record,
+            machine,
+            peer: None,
+            sent: Sent::default(),
+            frozen: None,
+            frozen_at,
+            rounds: 0,
+        }
     }
 
     async fn drive(mut self, mut told: Option<Answer>) {
@@ -249,7 +263,7 @@ impl Giving {
 
     async fn begin(&mut self) -> Outcome {
         // Whatever was sent on another connection may not have come.
-        (self.peer, self.sent) = (None, Sent::default());
+        (self.peer, self.sent, self.rounds) = (None, Sent::default(), 0);
         let Some(begin) = self.announced() else {
             return Outcome::Failed("a mailbox has a name or an id that cannot be moved".to_owned());
         };
@@ -285,7 +299,8 @@ impl Giving {
 
     async fn round(&mut self) -> Outcome {
         let began = Instant::now();
-        if self.record.round >= ROUNDS {
+        self.rounds += 1;
+        if self.rounds > ROUNDS {
             return Outcome::Failed("changes come faster than they can be moved".to_owned());
         }
         let Some(mut peer) = self.peer.take() else { return Outcome::Silent };
@@ -296,7 +311,12 @@ impl Giving {
                 if let Role::Source { messages, bytes, .. } = &mut self.record.role {
                     (*messages, *bytes) = (*messages + sum.messages, *bytes + sum.bytes);
                 }
-                let enough = began.elapsed() < ROUND_TIME && sum.changes < ROUND_CHANGES && !sum.torn;
+                let enough = match self.rounds > ROUNDS_SHORT {
+                    true => sum.changes < ROUND_CHANGES_LATE,
+                    false => sum.changes < ROUND_CHANGES && began.elapsed() < ROUND_TIME,
+                };
+                let enough = enough && !sum.torn;
+                info!(id = %self.record.id, changes = sum.changes, took = ?began.elapsed(), "a round of a move");
                 if enough { Outcome::Enough } else { Outcome::Done }
             }
             Err(fault) => self.fault(fault),

@@ -147,7 +147,20 @@ impl Moving {
             self.perform(record, steps).await?;
         }
         self.watch_over(&id);
+        if event == Event::Commit && reply == Reply::Yes {
+            self.follow_now(&id);
+        }
         answered(reply).map(|()| None)
+    }
+
+    /// Has the master follow, without the pause of whoever watches over a move.
+    fn follow_now(self: &Arc<Self>, id: &MoveId) {
+        let Some(record) = self.record(id).filter(|record| phase(record) == Phase::Committed) else { return };
+        let (moving, stop) = (self.clone(), self.context.shutdown());
+        self.context.tasks().spawn(async move {
+            // Whatever is left is done by whoever watches.
+            let _ = stop.run_until_cancelled(moving.follow(&record)).await;
+        });
     }
 
     /// Something was heard; see [`destination::plan`].

@@ -5,10 +5,10 @@
 //! announces comes in the next lines as they stand.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use backend::daemon::{Task, run_watched};
+use backend::daemon::{Task, run_trapped};
 use config::imapd::Imapd;
 use identity::passwords::PasswordDb;
 use service::Context;
@@ -25,6 +25,37 @@ pub struct Node {
     pub context: Context,
     running: Option<JoinHandle<Result<(), String>>>,
     watch: Watch,
+    pub trap: Trap,
+}
+
+/// Ends the daemon where a move writes down how far it is: the so-manieth time, before or after (true).
+#[derive(Clone, Default)]
+pub struct Trap(Arc<Mutex<Option<(usize, bool)>>>);
+
+impl Trap {
+    pub fn set(&self, at: usize, after: bool) {
+        *self.0.lock().unwrap() = Some((at, after));
+    }
+
+    /// Whether it went off; it is not set any more.
+    pub fn went_off(&self) -> bool {
+        self.0.lock().unwrap().take().is_none()
+    }
+
+    fn step(&self, after: bool) -> bool {
+        let mut set = self.0.lock().unwrap();
+        match &mut *set {
+            Some((0, at)) if *at == after => {
+                *set = None;
+                true
+            }
+            Some((left, at)) if *at == after => {
+                *left -= 1;
+                false
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What is put round the task of each connection.
@@ -48,8 +79,9 @@ impl Node {
             passwords.set(user, "secret").unwrap();
         }
         let (context, watch): (_, Watch) = (Node::context(dir.path(), lines), Arc::new(|task| task));
-        let running = Some(Node::run(&context, &watch));
-        Node { dir, context, running, watch }
+        let trap = Trap::default();
+        let running = Some(Node::run(&context, &watch, &trap));
+        Node { dir, context, running, watch, trap }
     }
 
     /// With something round the task of each connection.
@@ -60,8 +92,9 @@ impl Node {
             passwords.set(user, "secret").unwrap();
         }
         let context = Node::context(dir.path(), lines);
-        let running = Some(Node::run(&context, &watch));
-        let node = Node { dir, context, running, watch };
+        let trap = Trap::default();
+        let running = Some(Node::run(&context, &watch, &trap));
+        let node = Node { dir, context, running, watch, trap };
         let mut admin = node.login("cyrus").await;
         admin.talk("C: a CREATE user/fred\nS: a OK …\nC: a CREATE user/wilma\nS: a OK …").await;
         node
@@ -83,7 +116,7 @@ impl Node {
         self.context = Node::context(empty.path(), "");
         work(self.dir.path()).await;
         self.context = Node::context(self.dir.path(), lines);
-        self.running = Some(Node::run(&self.context, &self.watch));
+        self.running = Some(Node::run(&self.context, &self.watch, &self.trap));
     }
 
     /// Writes other lines into imapd.conf, and rereads it as SIGHUP does.
@@ -131,9 +164,10 @@ impl Node {
         Context::new("backend", imapd, sockets).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    fn run(context: &Context, watch: &Watch) -> JoinHandle<Result<(), String>> {
-        let (context, watch) = (context.clone(), watch.clone());
-        let daemon = run_watched(context, move |task| watch(task));
+    fn run(context: &Context, watch: &Watch, trap: &Trap) -> JoinHandle<Result<(), String>> {
+        let (context, watch, trap) = (context.clone(), watch.clone(), trap.clone());
+        let trap = Arc::new(move |after| trap.step(after));
+        let daemon = run_trapped(context, move |task| watch(task), Some(trap));
         tokio::spawn(async move { daemon.await.map_err(|exit| exit.message) })
     }
 

@@ -46,8 +46,9 @@ pub async fn run(session: &mut Session, apply: Apply) -> Result<Done, Gone> {
 async fn take(session: &mut Session, apply: Apply) -> Done {
     let Some(moving) = session.server.shared.moving.clone() else { return Err(Code::ProtocolError.into()) };
     // To its end, though the other server goes away: half a step is none.
-    let told = tokio::spawn(async move { moving.take(apply).await }).await;
-    let told = told.unwrap_or(Err(StoreError::Closed.into()))?;
+    let stop = session.server.context.shutdown();
+    let told = tokio::spawn(async move { stop.run_until_cancelled(moving.take(apply)).await }).await;
+    let told = told.ok().flatten().unwrap_or(Err(StoreError::Closed.into()))?;
     told.iter().for_each(|told| told.write(Peer::Ours, session.conn.out()));
     Ok(())
 }

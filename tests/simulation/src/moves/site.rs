@@ -62,8 +62,8 @@ impl Site {
         if self.moves(user) {
             return Busy::Moving;
         }
-        let all = self.journals.values().filter(|journal| journal.user == user);
-        match all.filter(|journal| journal.phase != Phase::Aborted).next_back() {
+        let counts = |journal: &&Journal| journal.user == user && journal.phase != Phase::Aborted;
+        match self.journals.values().rfind(counts) {
             Some(Journal { phase: Phase::Kept, peer, .. }) => Busy::Given { to: place(peer) },
             Some(Journal { phase: Phase::Committed, peer, .. }) => Busy::Arrived { from: peer.clone() },
             _ => Busy::Free,

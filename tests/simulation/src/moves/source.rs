@@ -179,10 +179,10 @@ impl World {
                     self.write(what, Phase::Switched);
                     return self.give_away(what).await;
                 }
-                Some(Reply::Is(_)) => {
-                    if self.call(from, to, Request::Abort { id }).await == Some(Reply::Done) {
-                        return self.abort(what).await;
-                    }
+                Some(Reply::Is(_))
+                    if self.call(from, to, Request::Abort { id }).await == Some(Reply::Done) =>
+                {
+                    return self.abort(what).await;
                 }
                 _ => {}
             }

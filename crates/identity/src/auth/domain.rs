@@ -3,16 +3,11 @@
 //! It is looked up once for each connection, when somebody wants to log in, and not for nodes and admins: what they are called is in
 //! the configuration, and whom a node acts for it names in full.
 
-use std::net::IpAddr;
-
 use tokio::time::timeout;
 use transport::peer::{Channel, Peer};
 
 use super::{Settings, Shared};
 use crate::limits::{DOMAIN, rows};
-
-/// How the domain of an address is found. Blocks.
-pub type DomainOf = fn(IpAddr) -> Option<String>;
 
 impl Shared {
     /// Learns of which domain this connection's users are, where the configuration wants that.
@@ -47,6 +42,8 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
     use crate::auth::{Authenticator, Failure, Pace, Step};
     use crate::passwords::PasswordDb;

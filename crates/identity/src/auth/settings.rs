@@ -1,5 +1,6 @@
 //! The options that decide logins on a listener.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,8 +10,10 @@ use protocol::spoken::Protocol;
 
 use transport::peer::Channel;
 
-use super::domain::DomainOf;
 use crate::limits::FAILED_PAUSE;
+
+/// How the domain of an address is found. Blocks.
+pub type DomainOf = fn(IpAddr) -> Option<String>;
 
 /// As imapd.conf has them for one listener.
 #[derive(Clone, Debug)]

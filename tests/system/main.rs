@@ -35,6 +35,7 @@ mod packaging;
 mod parts;
 mod placement;
 mod proxied;
+mod replacing;
 mod roles;
 mod secrets;
 mod sites;

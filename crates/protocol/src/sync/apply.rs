@@ -9,10 +9,10 @@
 use crate::grammar::{Cursor, Keyword, ParseError, Parsed, argument, atom};
 use crate::name::MailboxName;
 
-use super::dlist::{self, File, Writer};
+use super::dlist::{self, Writer};
 use super::moving::{self, Begin, MoveId, Prepare, Round};
 use super::user::{MailboxAnnotation, Quota, Script, Seen, Subscription, name};
-use super::{Guid, Mailbox, Peer};
+use super::{File, Guid, Mailbox, Peer};
 
 /// What is to be done. The forms with `LOCAL_` leave the MUPDATE master alone: those of a move.
 #[derive(Debug, Clone, PartialEq, Eq)]

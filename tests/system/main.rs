@@ -34,6 +34,7 @@ mod packaging;
 mod parts;
 mod placement;
 mod proxied;
+mod replacing;
 mod roles;
 mod secrets;
 mod sites;

@@ -2,7 +2,12 @@
 
 use std::sync::Barrier;
 
-use system_tests::{Murder, Plan, eventually};
+use system_tests::{
+    Murder, Plan,
+    Who::{Cyrus, Ours},
+    eventually,
+    lab::Profile,
+};
 
 /// Frontends and backends that make INBOXes.
 fn plan(frontends: usize, newcomers: &[&str]) -> Plan {
@@ -128,4 +133,33 @@ fn newcomers_go_to_backends_that_are_up_and_wait_for_one_where_none_is() {
     });
     murder.login("frontend1", "v4").must("SELECT INBOX").unwrap();
     assert_eq!(server_of(&murder, "v5").as_deref(), Some("backend1.demo.test"));
+}
+
+/// A Cyrus backend with autocreate makes an INBOX for whoever logs in and is no admin: also for the frontends' own name.
+#[test]
+fn a_newcomer_at_a_cyrus_backend_has_an_inbox_and_the_frontends_own_name_has_none() {
+    let cast = [("mupdate", Ours), ("be1", Cyrus), ("fe1", Ours)];
+    let Some(plan) = Plan::mixed(Profile::Defaults, &cast) else { return };
+    let mut murder = plan
+        .account("fred")
+        .account("gina")
+        .option("*", "autocreate_quota", "0")
+        .option("*", "autocreate_post", "yes")
+        .option("fe1", "admins", "cyrus")
+        .option("fe1", "serverlist", "be1.murder.test")
+        .prepare();
+    let lab = murder.lab.as_ref().expect("a Cyrus");
+    for (key, value) in [("autocreate_quota", "0"), ("autocreate_post", "1"), ("admins", "cyrus backend")] {
+        lab.set_option("be1", key, value);
+    }
+    cast.iter().for_each(|(node, _)| murder.start(node));
+    eventually("the frontend has learnt of its backend", || {
+        let mut admin = murder.admin("fe1");
+        admin.command("CREATE news").ok()?.is_ok().then_some(())
+    });
+    murder.login("fe1", "fred").must("SELECT INBOX").unwrap();
+    assert!(murder.deliver("fe1", &["gina"], "gina").remove(0).starts_with("250"));
+    let list = murder.agree(&["mupdate", "be1", "fe1"]);
+    let owners: Vec<&String> = list.keys().filter(|name| name.starts_with("user.")).collect();
+    assert_eq!(owners, ["user.fred", "user.gina"]);
 }

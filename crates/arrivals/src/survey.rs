@@ -13,8 +13,8 @@ use upstream::{Answer, Upstream};
 
 use crate::limits::{SURVEY, rows};
 
-/// Asks all servers at once, each on a connection of the frontend's own. A user's would not do: a backend with autocreate would
-/// make the INBOX of whoever logs in there to ask. Those that do not tell are left out; if nobody tells, all are there,
+/// Asks all servers at once, each on a connection of the frontend's own, as an admin. A user's would not do: a backend with autocreate
+/// would make the INBOX of whoever logs in there to ask. Those that do not tell are left out; if nobody tells, all are there,
 /// without figures.
 pub(crate) async fn survey(upstream: &Upstream, servers: &[String], mode: SelectMode) -> Vec<Candidate> {
     let mut asked = JoinSet::new();

@@ -50,6 +50,8 @@ bounds::table! {
     pub(crate) PAIRS: usize = 100_000, Count, "chosen: some 100 bytes each";
     /// How long such a pair is remembered.
     pub(crate) KNOWN_FOR: Duration = Duration::from_secs(30 * 86_400), Time, "chosen: a holiday";
+    /// How long the name of this server's address is waited for, with `virtdomains: on`.
+    pub(crate) DOMAIN: Duration = Duration::from_secs(5), Time, "resolv.conf(5): the first name server's time";
     /// How long saslauthd may take to answer.
     pub(crate) SASLAUTHD: Duration = Duration::from_secs(30), Time, "chosen: PAM modules may take their time";
     /// Bytes of saslauthd's answer.

@@ -1,4 +1,4 @@
-//! Finds out what the backends can before a client asks: each is logged in to once, as the proxy itself.
+//! Finds out what the backends can before a client asks: each is logged in to once, by [`upstream::Upstream::asker`].
 //!
 //! Only those that the configuration names: nobody has this node connect anywhere by putting a name into the list. What the
 //! others can is learnt with the first command of a client for a mailbox there.
@@ -33,8 +33,7 @@ pub async fn run(node: Arc<Node>, stop: CancellationToken) {
 }
 
 async fn learn(node: &Node, server: &str) {
-    let own = node.upstream.imapd().proxy_authname.clone();
-    match node.upstream.imap(server, Some(&own)).await {
+    match node.upstream.imap(server, node.upstream.asker().as_deref()).await {
         Ok(connection) => node.capabilities.learnt(server, &connection.capabilities),
         Err(error) => debug!("capabilities: {error}"),
     }

@@ -1,7 +1,7 @@
 //! The mailboxes that an ESEARCH (RFC 7377) names, and NOTIFY's sources with it (RFC 5465 section 6): of one user, who may read
 //! them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use mailboxes::hub::{Depth as Reach, Scope};
 use mailboxes::{Entry, LIST_PAGE};
@@ -34,9 +34,16 @@ pub fn visible(
     find(&sources, None, subscribed, most, viewer, budget, Need::Lookup)
 }
 
-/// What NOTIFY's groups reach, whether it is there or not; `subscribed`: as the list calls them.
-pub fn scope(groups: &[Group], subscribed: &BTreeSet<MailboxName>, viewer: &Viewer) -> Scope {
-    let mut scope = Scope::default();
+/// What NOTIFY's groups reach, whether it is there or not; `subscribed`: as the list calls them. Of what lies below `Other Users` and
+/// the like, at most `most` that are there now. Blocks.
+pub fn scope(
+    groups: &[Group],
+    subscribed: &BTreeSet<MailboxName>,
+    most: usize,
+    viewer: &Viewer,
+    budget: &Budget,
+) -> Result<Scope, Unseen> {
+    let (mut scope, mut tops) = (Scope::default(), Tops::default());
     for Group { source, events } in groups {
         let mut add = |name: Option<MailboxName>, reach: Reach| {
             if let Some(name) = name {
@@ -50,13 +57,26 @@ pub fn scope(groups: &[Group], subscribed: &BTreeSet<MailboxName>, viewer: &View
             Source::Mailboxes(names) => {
                 names.iter().for_each(|name| add(viewer.internal(name), Reach::Itself))
             }
-            Source::Subtree(names) => names.iter().for_each(|name| add(viewer.internal(name), Reach::All)),
-            Source::SubtreeOne(names) => {
-                names.iter().for_each(|name| add(viewer.internal(name), Reach::Children))
+            Source::Subtree(names) | Source::SubtreeOne(names) => {
+                let reach = reach_of(source);
+                for name in names {
+                    match viewer.top(name) {
+                        Some(top) => tops.add(top, reach, *events),
+                        None => add(viewer.internal(name), reach),
+                    }
+                }
             }
         }
     }
-    scope
+    let mut left = most;
+    tops.each_below(viewer, budget, |name, _, wanted| {
+        for (_, events) in wanted {
+            scope.add(name.clone(), Reach::Itself, *events);
+        }
+        left = left.saturating_sub(1);
+        left > 0
+    })?;
+    Ok(scope)
 }
 
 /// What the sources name, at most `most`. `selected`: the mailbox that is selected; `subscribed`: as the user calls them. What may
@@ -89,7 +109,7 @@ fn find(
     need: Need,
 ) -> Result<Named, Unseen> {
     let mut search = Search { viewer, budget, most, need, seen: BTreeSet::new(), named: Named::default() };
-    let mut subscribed = Some(subscribed);
+    let (mut subscribed, mut tops) = (Some(subscribed), Tops::default());
     for source in sources {
         match source {
             Source::Selected => search.one(selected.cloned(), By::Name)?,
@@ -104,21 +124,76 @@ fn find(
                     search.one(viewer.internal(external), By::Name)?;
                 }
             }
-            Source::Subtree(names) => {
+            Source::Subtree(names) | Source::SubtreeOne(names) => {
+                let reach = reach_of(source);
                 for external in names {
-                    search.tree(viewer.internal(external), Reach::All)?;
-                }
-            }
-            Source::SubtreeOne(names) => {
-                for external in names {
-                    search.tree(viewer.internal(external), Reach::Children)?;
+                    match viewer.top(external) {
+                        Some(top) => tops.add(top, reach, ()),
+                        None => search.tree(viewer.internal(external), reach)?,
+                    }
                 }
             }
         }
     }
+    tops.each_below(viewer, budget, |name, entry, _| {
+        let seen = search.see(name, &entry, By::Kind);
+        search.add(seen);
+        !search.named.too_many
+    })?;
     let mut named = search.named;
     named.mailboxes.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(named)
+}
+
+fn reach_of(source: &Source) -> Reach {
+    match source {
+        Source::SubtreeOne(_) => Reach::Children,
+        _ => Reach::All,
+    }
+}
+
+/// Names above many mailboxes that are no mailbox's own (`Other Users`), each with what is wanted below it.
+struct Tops<T>(HashMap<String, Vec<(Reach, T)>>);
+
+impl<T> Default for Tops<T> {
+    fn default() -> Tops<T> {
+        Tops(HashMap::new())
+    }
+}
+
+impl<T> Tops<T> {
+    fn add(&mut self, top: String, reach: Reach, wanted: T) {
+        self.0.entry(top).or_default().push((reach, wanted));
+    }
+
+    /// Calls `each` for the mailboxes below them that the user may see, with what reaches each, until it returns false. One pass over
+    /// what the user sees. Blocks.
+    fn each_below(
+        &self,
+        viewer: &Viewer,
+        budget: &Budget,
+        mut each: impl FnMut(MailboxName, Entry, &[&(Reach, T)]) -> bool,
+    ) -> Result<(), Unseen> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let hierarchy = viewer.hierarchy();
+        for (name, entry) in viewer.list.visible_to(viewer.inbox.as_ref(), &viewer.userid, &viewer.groups)? {
+            budget.check()?;
+            let Some(external) = viewer.listed(&name) else { continue };
+            let above = hierarchy.above(&external).enumerate();
+            let wanted: Vec<&(Reach, T)> = above
+                .flat_map(|(at, above)| {
+                    self.0.get(&*above).into_iter().flatten().map(move |one| (at + 1, one))
+                })
+                .filter_map(|(levels, one)| one.0.reaches(levels).then_some(one))
+                .collect();
+            if !wanted.is_empty() && !each(name, entry, &wanted) {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
 }
 
 /// How a mailbox came to be named.
@@ -209,6 +284,11 @@ impl Viewer {
         (self.admin || seen.rights.contains(Rights::LOOKUP)).then_some(seen)
     }
 
+    /// The name as the user's mailboxes have it above them, if it is one that many have and that is none itself.
+    fn top(&self, external: &str) -> Option<String> {
+        self.namespace.top(external, &self.view())
+    }
+
     fn internal(&self, external: &str) -> Option<MailboxName> {
         self.namespace.internal(external, &self.view()).ok()
     }
@@ -220,6 +300,7 @@ mod tests {
 
     use mailboxes::{Change, List};
     use protocol::acl::Granting;
+    use protocol::imap::command::notify::Events;
     use protocol::location::Location;
     use protocol::namespace::Namespace;
     use work::aside::aside;
@@ -235,6 +316,8 @@ mod tests {
             ("user.fred.a.b.c", "fred\tlr\t"),
             ("user.fred.ab", "fred\tlr\t"),
             ("user.wilma", "fred\tl\t"),
+            ("user.jane", "fred\tlr\t"),
+            ("user.jane.a", "anyone\tlr\t"),
             ("shared", "fred\tr\t"),
             ("shared.x", "anyone\tlr\t"),
         ] {
@@ -260,7 +343,10 @@ mod tests {
 
     async fn names(sources: Vec<Source>, most: usize) -> (String, bool) {
         let viewer = viewer().await;
-        let external = |name: &str| viewer.named(&MailboxName::parse(name).unwrap()).unwrap();
+        let external = |name: &str| match viewer.top(name) {
+            Some(top) => top,
+            None => viewer.named(&MailboxName::parse(name).unwrap()).unwrap(),
+        };
         let subscribed = ["user.fred.ab", "shared", "user.gone"].map(external);
         let sources: Vec<Source> = sources
             .into_iter()
@@ -298,11 +384,32 @@ mod tests {
                 "shared.x user.fred.a user.fred.a.b user.fred.a.b.c",
             ),
             (Source::SubtreeOne(some(&["user.fred.a"])), "user.fred.a user.fred.a.b"),
+            (Source::Subtree(some(&["Other Users/"])), "user.jane user.jane.a"),
+            (Source::SubtreeOne(some(&["Other Users"])), "user.jane"),
+            (
+                Source::Subtree(some(&["Shared Folders", "Other Users", "user.fred.ab"])),
+                "shared.x user.fred.ab user.jane user.jane.a",
+            ),
         ] {
             assert_eq!(names(vec![source.clone()], 10).await, (expected.to_owned(), false), "{source:?}");
         }
         let twice = vec![Source::Selected, Source::Mailboxes(some(&["user.fred.a"]))];
         assert_eq!(names(twice, 1).await, ("user.fred.a".to_owned(), false));
         assert!(names(vec![Source::Personal], 2).await.1);
+        assert!(names(vec![Source::Subtree(some(&["Other Users"]))], 1).await.1);
+    }
+
+    #[tokio::test]
+    async fn notify_reaches_what_is_below_the_top_of_other_peoples_mailboxes() {
+        let viewer = viewer().await;
+        let events = Events::COUNTS;
+        let groups = [Group { source: Source::SubtreeOne(vec!["Other Users".to_owned()]), events }];
+        let work = move |budget: &Budget| {
+            scope(&groups, &BTreeSet::new(), 10, &viewer, budget).map_err(|_| work::aside::Spent)
+        };
+        let scope = aside(Duration::ZERO, work).await.unwrap();
+        let wanted = |name: &str| scope.events(&MailboxName::parse(name).unwrap());
+        assert_eq!((wanted("user.jane"), wanted("user.wilma")), (events, events));
+        assert!(wanted("user.jane.a").is_empty() && wanted("user.fred").is_empty());
     }
 }

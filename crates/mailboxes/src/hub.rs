@@ -167,11 +167,14 @@ struct Held {
 impl Hub {
     /// A watcher of a user's, who watches nothing yet.
     pub fn watcher(&self, user: &str) -> Watcher {
-        let number = self.inner.numbers.fetch_add(1, Ordering::Relaxed);
-        let inbox = Arc::new(Inbox { user: user.to_owned(), ..Inbox::default() });
+        self.watcher_with(Arc::new(Inbox { user: user.to_owned(), ..Inbox::default() }))
+    }
+
+    fn watcher_with(&self, inbox: Arc<Inbox>) -> Watcher {
+        let (number, user) = (self.inner.numbers.fetch_add(1, Ordering::Relaxed), inbox.user.clone());
         self.inner.watchers.fetch_add(1, Ordering::SeqCst);
         let mut index = self.inner.index.write().unwrap_or_else(PoisonError::into_inner);
-        index.users.entry(user.to_owned()).or_default().insert(number, inbox.clone());
+        index.users.entry(user).or_default().insert(number, inbox.clone());
         drop(index);
         Watcher { hub: self.clone(), number, roots: BTreeSet::new(), inbox, session: None }
     }
@@ -381,6 +384,12 @@ impl Drop for OwnChange {
 }
 
 impl Watcher {
+    /// One that takes this one's place, and watches nothing yet. What comes for either of them is theirs together, until one is dropped: what
+    /// waits for the end of the session's own change ([`OwnChange`]) waits on.
+    pub fn successor(&self) -> Watcher {
+        self.hub.watcher_with(self.inbox.clone())
+    }
+
     /// It belongs to the user's session of this name, which changes mailboxes on other connections too.
     pub fn of_session(&mut self, session: &str) {
         let mut index = self.hub.inner.index.write().unwrap_or_else(PoisonError::into_inner);
@@ -601,6 +610,34 @@ mod tests {
         assert!(!hub.is_watched());
         let index = hub.inner.index.read().unwrap();
         assert!(index.roots.is_empty() && index.users.is_empty());
+    }
+
+    #[test]
+    fn a_watch_that_is_replaced_amid_the_sessions_own_append_tells_what_others_did_and_nothing_else() {
+        let hub = Hub::default();
+        let all = scope([("user.fred", Depth::All, Events::MESSAGES)]);
+        for others_too in [false, true] {
+            let mut before = hub.watcher("fred");
+            before.of_session("fe 1");
+            before.replace(&all);
+            let own = hub.begin_own("fred", None, Some("fe 1"), &name("user.fred.a"));
+            let mut now = before.successor();
+            now.of_session("fe 1");
+            now.replace(&all);
+            now.give(before.take());
+            drop(before);
+            hub.tell(&name("user.fred.a"), Events::of(Event::MessageNew));
+            match others_too {
+                true => drop(own),
+                false => own.is_known(),
+            }
+            let expected = if others_too { "user.fred.a (MessageNew)" } else { "" };
+            assert_eq!(told(&now), expected);
+            // Nobody's change is under way any more.
+            hub.tell(&name("user.fred.a"), Events::of(Event::MessageNew));
+            assert_eq!(told(&now), "user.fred.a (MessageNew)");
+        }
+        assert!(!hub.is_watched());
     }
 
     #[test]

@@ -46,13 +46,21 @@ impl SearchField {
         }
     }
 
-    /// What [`section`] wrote of it.
+    /// Whether of a field that stands several times the last one alone is looked into, as ENVELOPE and SORT have it, and Cyrus in SEARCH:
+    /// by a key of its own and by HEADER alike. Of the others each is.
+    pub fn last_counts(self) -> bool {
+        self != SearchField::InReplyTo
+    }
+
+    /// What [`section`] wrote of it, as far as it is looked into.
     pub(super) fn read(self, section: &[u8]) -> Option<&str> {
         let mut reader = Reader::new(section);
         for _ in 0..self as usize {
             reader.slice()?;
         }
-        std::str::from_utf8(reader.slice()?).ok()
+        let lines = std::str::from_utf8(reader.slice()?).ok()?;
+        let last = || lines.strip_suffix('\n').unwrap_or(lines).rsplit('\n').next().unwrap_or_default();
+        Some(if self.last_counts() { last() } else { lines })
     }
 }
 
@@ -84,12 +92,14 @@ mod tests {
     #[test]
     fn fields_are_kept_as_search_compares_them() {
         let of = cached(
-            "From: \"Quoted, Name\" <q@x> (Comment)\r\nSubject: one\r\nSUBJECT: =?utf-8?q?Caf=C3=A9?=\r\n\ttwo\r\nX: y\r\n\r\nTo: no\r\n",
+            "From: \"Quoted, Name\" <q@x> (Comment)\r\nSubject: one\r\nSUBJECT: =?utf-8?q?Caf=C3=A9?=\r\n\ttwo\r\nX: y\r\n\
+             Bcc: b@x\r\nBcc:\r\nIn-Reply-To: <1>\r\nIn-Reply-To: <2>\r\n\r\nTo: no\r\n",
         );
         let field = |name| of.searched(SearchField::of_name(name).unwrap());
-        assert_eq!(field("FROM"), Some("\"QUOTED, NAME\" <Q@X> (COMMENT)\n"));
-        assert_eq!(field("subject"), Some("ONE\nCAFE TWO\n"));
-        assert_eq!((field("to"), field("in-reply-to")), (Some(""), Some("")));
+        assert_eq!(field("FROM"), Some("\"QUOTED, NAME\" <Q@X> (COMMENT)"));
+        assert_eq!(field("subject"), Some("CAFE TWO"));
+        assert_eq!((field("to"), field("bcc")), (Some(""), Some("")));
+        assert_eq!(field("in-reply-to"), Some("<1>\n<2>\n"));
         assert_eq!(SearchField::of_name("x"), None);
     }
 

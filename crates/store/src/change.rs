@@ -5,7 +5,7 @@ mod making;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use protocol::{
     flag::Flag,
@@ -13,10 +13,11 @@ use protocol::{
 };
 
 use super::{
-    annotations::Annotations,
+    annotations::{Annotations, SHARED},
     codec::put_frame,
     commit::{Note, Place},
     error::StoreError,
+    header::Header,
     index,
     op::Op,
     quota::{Delta, Usage},
@@ -24,7 +25,7 @@ use super::{
     stage::Staged,
     view::View,
 };
-use crate::limits::{ANNOTATION_BYTES, KEYWORDS, TOMBSTONES, rows};
+use crate::limits::{ANNOTATION_BYTES, ANNOTATION_SHARE, KEYWORDS, TOMBSTONES, rows};
 
 /// A change under construction.
 pub struct Change {
@@ -49,6 +50,7 @@ pub struct Change {
     must_fit: bool,
     /// How long it is remembered which messages are gone, in seconds.
     history: i64,
+    header: Arc<Header>,
 }
 
 /// The newest state of a mailbox, which may not be on disk yet, and where its next frame goes.
@@ -71,7 +73,7 @@ struct Base {
 }
 
 impl Change {
-    fn new(base: &Base, now: i64, history: i64) -> Change {
+    fn new(base: &Base, header: Arc<Header>, now: i64, history: i64) -> Change {
         Change {
             view: (*base.tip).clone(),
             now,
@@ -87,6 +89,7 @@ impl Change {
             version: 1,
             must_fit: true,
             history,
+            header,
         }
     }
 
@@ -166,22 +169,58 @@ impl Change {
         Ok(uids)
     }
 
-    /// Gives a message that has just come its annotations, in the change by which it comes.
-    pub fn arrive(&mut self, uid: u32, annotations: Annotations) -> Result<(), StoreError> {
-        annotations.map_or(Ok(()), |annotations| self.annotate(uid, Arc::unwrap_or_clone(annotations)))
+    /// Gives a message that has just come its annotations, in the change by which it comes. `from`: the mailbox that it comes from. One
+    /// that has more annotations than a mailbox can, since it is an old one, can still be copied as a whole.
+    pub fn arrive(
+        &mut self,
+        uid: u32,
+        annotations: Annotations,
+        from: Option<&View>,
+    ) -> Result<(), StoreError> {
+        let Some(annotations) = annotations else { return Ok(()) };
+        self.give(uid, Arc::unwrap_or_clone(annotations), from)
     }
 
     /// Gives a message these annotations, unless the mailbox had more of them then than it can: while it is open they are in memory.
     pub fn annotate(&mut self, uid: u32, annotations: Vec<Annotation>) -> Result<(), StoreError> {
+        self.give(uid, annotations, None)
+    }
+
+    fn give(
+        &mut self,
+        uid: u32,
+        annotations: Vec<Annotation>,
+        from: Option<&View>,
+    ) -> Result<(), StoreError> {
         let (before, modseq) = (self.view.annotation_memory(), self.modseq());
+        let private = annotations.iter().filter(|annotation| annotation.user != SHARED);
+        let users: BTreeSet<String> = private.map(|annotation| annotation.user.clone()).collect();
+        let users: Vec<(String, u64)> =
+            users.into_iter().map(|user| (user.clone(), self.view.private.of(&user))).collect();
         self.op(Op::Annotate { uid, modseq, annotations });
         let now = self.view.annotation_memory();
-        if now > ANNOTATION_BYTES && now > before {
+        let most = from.map_or(0, View::annotation_memory).max(ANNOTATION_BYTES);
+        if now > most && now > before {
             rows::ANNOTATION_BYTES
                 .met("the annotations of a mailbox are as large as they can be: one more is refused");
             return Err(StoreError::TooManyAnnotations);
         }
+        for (user, before) in users {
+            let now = self.view.private.of(&user);
+            let most = from.map_or(0, |from| from.private.of(&user)).max(ANNOTATION_SHARE);
+            if now > most && now > before && self.owner().as_deref() != Some(user.as_str()) {
+                rows::ANNOTATION_SHARE.met(
+                    "a user's own annotations of the messages of another's mailbox are as large as they can be: one more is refused",
+                );
+                return Err(StoreError::TooManyAnnotations);
+            }
+        }
         Ok(())
+    }
+
+    /// Whose mailbox it is.
+    fn owner(&self) -> Option<String> {
+        self.header.name().ok()?.owner()
     }
 
     /// The bit of a keyword, which is defined where it is new.

@@ -54,7 +54,7 @@ impl Along {
     ) -> Result<(), StoreError> {
         for (old, new) in old.iter().zip(new) {
             let annotations = source.get(*old).and_then(|record| self.annotations_of(record));
-            change.arrive(*new, annotations)?;
+            change.arrive(*new, annotations, Some(source))?;
         }
         Ok(())
     }
@@ -82,7 +82,7 @@ impl Store {
             }
             let new = change.append(&messages)?;
             for ((record, _), uid) in staged.iter().zip(&new) {
-                change.arrive(*uid, along.annotations_of(record))?;
+                change.arrive(*uid, along.annotations_of(record), Some(&view))?;
             }
             Ok(staged.iter().map(|(record, _)| record.uid).zip(new).collect())
         })

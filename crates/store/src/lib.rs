@@ -62,6 +62,7 @@ mod open;
 mod openings;
 mod ops;
 mod place;
+mod private;
 mod quota;
 mod rebuild;
 mod reconstruct;

@@ -54,6 +54,8 @@ bounds::table! {
     pub(crate) NOTES_BYTES: usize = 1 << 20, Bytes, "chosen: sixteen of the largest";
     /// Bytes of the annotations of a mailbox and of its messages, all users' together, and of those of the server of one user.
     pub(crate) ANNOTATION_BYTES: u64 = 16 << 20, Bytes, "chosen: memory that an open mailbox of 100,000 messages takes";
+    /// Bytes of one user's private annotations of the messages of a mailbox that is not his, and as many of the mailbox itself.
+    pub(crate) ANNOTATION_SHARE: u64 = 1 << 20, Bytes, "chosen: one of sixteen parts of what a mailbox has";
     /// Bytes of annotations in one frame of a compacted index.
     pub(crate) ANNOTATION_RUN: usize = 1 << 20, Bytes, "chosen: one write of a disk";
     /// Bytes of sled's page cache.

@@ -440,7 +440,7 @@ pub(crate) fn add(change: &mut Change, messages: &[NewMessage]) -> Result<Append
     }
     let uids = change.append(&ready)?;
     for (&uid, message) in uids.iter().zip(messages) {
-        change.arrive(uid, with(&None, &message.annotations)?)?;
+        change.arrive(uid, with(&None, &message.annotations)?, None)?;
     }
     Ok(Appended { uidvalidity: change.view().uidvalidity, uids })
 }

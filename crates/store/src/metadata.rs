@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use protocol::name::MailboxName;
 
-use crate::limits::{ANNOTATION_BYTES, ENTRIES_MAX, ENTRY_MAX, VALUE_MAX, rows};
+use crate::limits::{ANNOTATION_BYTES, ANNOTATION_SHARE, ENTRIES_MAX, ENTRY_MAX, VALUE_MAX, rows};
 
 use super::{
     Store,
@@ -102,6 +102,35 @@ impl Mailbox {
         if new > old && self.view().annotation_memory().saturating_add(new - old) > ANNOTATION_BYTES {
             return Err(too_large());
         }
+        self.admits_of_one(settings)
+    }
+
+    /// Whether the private ones among them fit into what a user has who is not the owner.
+    fn admits_of_one(&self, settings: &[Setting]) -> Result<(), StoreError> {
+        let Some(user) = settings.iter().map(|s| s.user.as_str()).find(|user| *user != SHARED) else {
+            return Ok(());
+        };
+        if self.name()?.owner().as_deref() == Some(user) {
+            return Ok(());
+        }
+        let held = self.annotations(user).into_iter().filter(|(_, private, _)| *private);
+        let mut held: BTreeMap<String, usize> = held.map(|(entry, _, value)| (entry, value.len())).collect();
+        let bytes = |held: &BTreeMap<String, usize>| -> u64 {
+            held.iter().map(|(entry, value)| (entry.len() + value) as u64).sum()
+        };
+        let before = bytes(&held);
+        for setting in settings.iter().filter(|setting| setting.user == user) {
+            match &setting.value {
+                Some(value) => drop(held.insert(setting.entry.clone(), value.len())),
+                None => drop(held.remove(&setting.entry)),
+            }
+        }
+        let now = bytes(&held);
+        if now > ANNOTATION_SHARE && now > before {
+            rows::ANNOTATION_SHARE
+                .met("a user's own annotations of another's mailbox are as large as they can be: one more is refused");
+            return Err(StoreError::TooManyAnnotations);
+        }
         Ok(())
     }
 
@@ -180,17 +209,24 @@ impl Store {
             return Err(StoreError::AnnotationTooLarge);
         }
         let log = self.user_log(user).await?;
-        let state = log.state();
-        let new = settings.iter().filter(|s| s.value.is_some() && !state.annotations.contains_key(&s.entry));
-        if state.annotations.len() + new.count() > ENTRIES_MAX {
+        let held = log.state().annotations.clone();
+        let mut sizes: BTreeMap<&str, usize> =
+            held.iter().map(|(entry, value)| (entry.as_str(), value.len())).collect();
+        let bytes = |sizes: &BTreeMap<&str, usize>| -> u64 {
+            sizes.iter().map(|(entry, value)| (entry.len() + value) as u64).sum()
+        };
+        let (count, before) = (sizes.len(), bytes(&sizes));
+        for Setting { entry, value, .. } in &settings {
+            match value {
+                Some(value) => drop(sizes.insert(entry, value.len())),
+                None => drop(sizes.remove(entry.as_str())),
+            }
+        }
+        if sizes.len() > ENTRIES_MAX && sizes.len() > count {
             return Err(too_many());
         }
-        let bytes = |entry: &str, value: &[u8]| (entry.len() + value.len()) as u64;
-        let held: u64 = state.annotations.iter().map(|(entry, value)| bytes(entry, value)).sum();
-        let set = settings.iter().filter_map(|s| Some(bytes(&s.entry, s.value.as_deref()?)));
-        if held.saturating_add(set.sum()) > ANNOTATION_BYTES
-            && settings.iter().any(|setting| setting.value.is_some())
-        {
+        let now = bytes(&sizes);
+        if now > ANNOTATION_BYTES && now > before {
             return Err(too_large());
         }
         log.apply(userlog::Op::Annotate(settings)).await

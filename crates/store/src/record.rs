@@ -45,6 +45,13 @@ pub struct Annotation {
     pub value: Vec<u8>,
 }
 
+impl Annotation {
+    /// What it takes with its name, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.entry.len() + self.user.len() + self.value.len()) as u64
+    }
+}
+
 /// System flags as a bit set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct System(pub u8);

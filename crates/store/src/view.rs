@@ -7,6 +7,7 @@ use protocol::flag::Flag;
 use super::{
     annotations::{Metadata, Setting},
     op::Op,
+    private::Private,
     record::{Record, System},
     records::Records,
     tombstones::{Run, Tombstones},
@@ -40,6 +41,8 @@ pub struct View {
     pub(crate) annotation_bytes: u64,
     /// Bytes of the annotations of messages with their names: what they take in memory.
     pub(crate) note_bytes: u64,
+    /// The private ones among them, by user.
+    pub(crate) private: Private,
     pub(crate) unseen: usize,
     /// Messages that are \Deleted, and their bytes.
     pub(crate) deleted: usize,
@@ -66,6 +69,7 @@ impl View {
     pub fn with(mut self, records: Records) -> View {
         for record in records.iter() {
             self.count(record, true);
+            self.private.count(&record.annotations, true);
         }
         self.records = records;
         self
@@ -247,6 +251,7 @@ impl View {
         self.saw(modseq);
         if let Some(record) = self.records.remove(uid) {
             self.count(&record, false);
+            self.private.count(&record.annotations, false);
             self.tombstones.put(Run { first: uid, last: uid, modseq, time });
             // Nobody reads its annotations any more.
             self.expunged.put(Record { modseq, last_updated: time, annotations: None, ..record });
@@ -282,8 +287,17 @@ impl View {
     /// Puts a message in, where its UID belongs.
     pub(crate) fn put(&mut self, record: Record) {
         self.count(&record, true);
-        if let Some(before) = self.records.put(record) {
-            self.count(&before, false);
+        let noted = record.annotations.clone();
+        let before = self.records.put(record);
+        if let Some(before) = &before {
+            self.count(before, false);
+        }
+        let before = before.and_then(|before| before.annotations);
+        // Flags change more often than annotations do.
+        let is_same = |(noted, before): (&Arc<_>, &Arc<_>)| Arc::ptr_eq(noted, before);
+        if !noted.as_ref().zip(before.as_ref()).is_some_and(is_same) {
+            self.private.count(&before, false);
+            self.private.count(&noted, true);
         }
     }
 
@@ -292,7 +306,7 @@ impl View {
         let (mut annotations, mut notes) = (0, 0);
         for annotation in record.annotations.iter().flat_map(|all| all.iter()) {
             annotations += annotation.value.len() as u64;
-            notes += (annotation.entry.len() + annotation.user.len() + annotation.value.len()) as u64;
+            notes += annotation.bytes();
         }
         let unseen = usize::from(!record.has(System::SEEN));
         let deleted = if record.has(System::DELETED) { (1, record.size) } else { (0, 0) };

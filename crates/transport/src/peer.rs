@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +55,8 @@ pub struct Channel {
 pub struct Conduct {
     /// Cancelled when the client closed its side while it was to wait; see [`crate::stream::Stream::attend`].
     pub gone: CancellationToken,
+    /// The domain of the address that the client came to, once its name was looked up: `virtdomains: on`.
+    pub domain: OnceLock<Option<String>>,
     failed_logins: AtomicU32,
 }
 

@@ -5,7 +5,7 @@
 //! names of services are those that /etc/services had when imapd.conf was read. Addresses are looked up anew each time.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use config::imapd::Imapd;
@@ -84,6 +84,19 @@ impl Server {
     }
 }
 
+/// The domain of an address, by its name (`192.0.2.1`, which is `imap.example.org`: `example.org`); none where it has no name, or one without
+/// a domain. Blocks, for as long as the system's resolver takes.
+pub fn domain_of(address: IpAddr) -> Option<String> {
+    let name = dns_lookup::lookup_addr(&address.to_canonical()).ok()?;
+    domain_in(&name)
+}
+
+fn domain_in(name: &str) -> Option<String> {
+    // The resolver gives the address itself where there is no name.
+    let domain = name.trim_end_matches('.').split_once('.').filter(|_| name.parse::<IpAddr>().is_err())?.1;
+    (!domain.is_empty()).then(|| domain.to_ascii_lowercase())
+}
+
 /// Connects to a host, trying each of its addresses for `client_timeout` at most.
 pub async fn connect_host(imapd: &Imapd, host: &str, port: u16) -> io::Result<Stream> {
     let addresses = within(settings::client_timeout(imapd), tokio::net::lookup_host((host, port))).await?;
@@ -139,6 +152,20 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    #[test]
+    fn the_domain_of_a_name_is_what_follows_its_first_dot() {
+        for (name, domain) in [
+            ("imap.Example.ORG", Some("example.org")),
+            ("mail.example.org.", Some("example.org")),
+            ("localhost", None),
+            ("localhost.", None),
+            ("192.0.2.1", None),
+            ("2001:db8::1", None),
+        ] {
+            assert_eq!(domain_in(name).as_deref(), domain, "{name}");
+        }
+    }
 
     #[tokio::test]
     async fn connections_come_from_where_client_bind_says() {

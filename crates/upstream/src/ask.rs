@@ -19,18 +19,37 @@ pub struct Answer {
 }
 
 impl Upstream {
-    /// Logs in and has one command executed, whatever its answer.
+    /// Logs in as `proxy_authname` itself and has one command executed, whatever its answer: what an ordinary user hears.
     pub async fn ask(&self, server: &str, command: &str) -> Result<Answer, Error> {
-        self.ask_by(server, |_| command.to_owned()).await
+        self.ask_as(server, None, |_| command.to_owned()).await
     }
 
-    /// The same with a command that depends on what the backend announces.
+    /// The same as [`Upstream::asker`], with a command that depends on what the backend announces.
     pub async fn ask_by(
         &self,
         server: &str,
         command: impl FnOnce(&Capabilities) -> String,
     ) -> Result<Answer, Error> {
-        let connection = self.imap(server, None).await?;
+        self.ask_as(server, self.asker().as_deref(), command).await
+    }
+
+    /// As whom a frontend asks what no user wants to know: an admin, for whom no backend makes an INBOX. Cyrus's makes one for
+    /// whoever else logs in and `autocreate_users` names, `proxy_authname` too. None: as itself, since it is one, or nobody is.
+    pub fn asker(&self) -> Option<String> {
+        let imapd = self.imapd();
+        let is_own = imapd.admins.contains(&imapd.proxy_authname);
+        // One of a domain is nobody elsewhere.
+        let is_one = |admin: &&String| !admin.starts_with("group:") && !admin.contains('@');
+        imapd.admins.iter().find(is_one).filter(|_| !is_own).cloned()
+    }
+
+    async fn ask_as(
+        &self,
+        server: &str,
+        user: Option<&str>,
+        command: impl FnOnce(&Capabilities) -> String,
+    ) -> Result<Answer, Error> {
+        let connection = self.imap(server, user).await?;
         let command = command(&connection.capabilities);
         let mut dialog =
             Dialog::resume(connection, server, transport::settings::client_timeout(&self.imapd()));
@@ -43,7 +62,7 @@ impl Upstream {
 
     /// The value of a server entry of ours (`/shared/vendor/murder/…`); none where the server does not know it.
     pub async fn server_entry(&self, server: &str, entry: &str) -> Result<Option<String>, Error> {
-        let mut answer = self.ask(server, &format!("GETMETADATA \"\" ({entry})")).await?;
+        let mut answer = self.ask_by(server, |_| format!("GETMETADATA \"\" ({entry})")).await?;
         Ok(answer.literals.pop().and_then(|value| String::from_utf8(value).ok()))
     }
 }

@@ -26,5 +26,7 @@ mod resync;
 mod searching;
 mod states;
 mod sync;
+#[path = "../../../transport/tests/it/talk.rs"]
+mod talk;
 mod texts;
 mod unauthenticate;

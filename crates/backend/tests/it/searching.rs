@@ -181,6 +181,30 @@ async fn pages_of_what_was_found_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_a_field_that_stands_twice_the_last_one_is_searched_as_cyrus_does() {
+    let node = Node::start().await;
+    let mut fred = node.login("fred").await;
+    let field = |name: &str| format!("{name}: alpha <alpha@x>\n{name}: omega <omega@x>\n");
+    let fields: String =
+        ["From", "To", "Cc", "Bcc", "Subject", "Message-ID", "In-Reply-To", "X-Mark"].map(field).concat();
+    // The second is too long for the cache, and its header is read.
+    for more in [String::new(), format!("Cc: {}omega@x\n", "a@b, ".repeat(1000))] {
+        fred.append("INBOX", &format!("{fields}{more}\nText.\n")).await;
+    }
+    fred.talk("C: s SELECT INBOX\nS: …\nS: s OK [READ-WRITE] Completed").await;
+    for name in ["FROM", "TO", "CC", "BCC", "SUBJECT", "HEADER Subject", "HEADER to", "HEADER Message-ID"] {
+        fred.talk(&format!("C: a SEARCH {name} alpha\nS: * SEARCH\nS: a OK Completed")).await;
+        fred.talk(&format!("C: a SEARCH {name} omega\nS: * SEARCH 1 2\nS: a OK Completed")).await;
+    }
+    for name in ["In-Reply-To", "X-Mark"] {
+        for word in ["alpha", "omega"] {
+            fred.talk(&format!("C: a SEARCH HEADER {name} {word}\nS: * SEARCH 1 2\nS: a OK Completed")).await;
+        }
+    }
+    fred.talk("C: a SEARCH TEXT \"alpha <alpha\"\nS: * SEARCH 1 2\nS: a OK Completed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_search_finds_what_differs_in_accents_and_a_fuzzy_one_tells_where() {
     let node = Node::start().await;
     let mut fred = five(&node).await;
@@ -394,6 +418,48 @@ async fn several_mailboxes_are_searched_at_once() {
         "#,
     )
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_mailboxes_of_others_are_searched_by_the_name_above_them() {
+    for (lines, users, shared) in
+        [("", "\"Other Users\"", "\"Shared Folders\""), ("altnamespace: no", "user", "news")]
+    {
+        let node = Node::with(lines).await;
+        let mut admin = node.login("cyrus").await;
+        admin
+            .talk(
+                "C: a CREATE user/wilma/x\nS: a OK …\nC: b SETACL user/wilma/x fred lr\nS: b OK …\n\
+                 C: c CREATE news\nS: c OK …\nC: d SETACL news fred lri\nS: d OK …",
+            )
+            .await;
+        let mut wilma = node.login("wilma").await;
+        let own = if lines.is_empty() { "x" } else { "INBOX/x" };
+        wilma.append(own, &mail(1, "Hers", "zoe@example.org", "")).await;
+        let mut fred = five(&node).await;
+        let (top, at) = match lines {
+            "" => ("\"Other Users/wilma/x\"", "\"Shared Folders/news\""),
+            _ => ("user/wilma/x", "news"),
+        };
+        fred.append(at, &mail(1, "News", "zoe@example.org", "")).await;
+        fred.talk(&format!(
+            "C: a ESEARCH IN (subtree {users}) ALL\n\
+             S: * ESEARCH (TAG \"a\" MAILBOX {top} UIDVALIDITY …) UID ALL 1\n\
+             S: a OK Completed\n\
+             C: b ESEARCH IN (subtree-one ({users} {shared})) RETURN (COUNT) ALL\n\
+             S: * ESEARCH (TAG \"b\" MAILBOX {at} UIDVALIDITY …) UID COUNT 1\n\
+             S: b OK Completed\n\
+             C: c NOTIFY SET STATUS (subtree {users} (MessageNew MessageExpunge))\n\
+             S: * STATUS {top} (MESSAGES 1 UIDNEXT 2 UIDVALIDITY …)\n\
+             S: c OK Completed"
+        ))
+        .await;
+        wilma.append(own, &mail(2, "More", "zoe@example.org", "")).await;
+        fred.talk(&format!(
+            "C: d NOOP\nS: * STATUS {top} (MESSAGES 2 UIDNEXT 3 UIDVALIDITY …)\nS: d OK Completed"
+        ))
+        .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

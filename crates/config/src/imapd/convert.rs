@@ -153,7 +153,7 @@ fn toml_value<'a>(setting: &Setting, all: impl Iterator<Item = &'a Setting>) -> 
     match option.kind {
         Kind::Switch if text == "yes" => "true".to_owned(),
         Kind::Switch if text == "no" => "false".to_owned(),
-        Kind::List | Kind::Words(_) => {
+        Kind::List | Kind::Items | Kind::Words(_) => {
             let words: Vec<&str> = text.split_ascii_whitespace().collect();
             if words.join(" ") != text {
                 return quote(text);

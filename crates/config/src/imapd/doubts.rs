@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::choices::{AuthMech, VirtDomains};
+use super::choices::AuthMech;
 use super::names::Names;
 use super::registry::Settings;
 use crate::Problem;
@@ -13,13 +13,7 @@ pub(super) fn logins(names: &Names, warnings: &mut Vec<Problem>) {
     let mut told: Vec<Problem> = Vec::new();
     for identity in std::iter::once("").chain(entries) {
         let settings = super::settings(names, identity);
-        let doubts = [
-            groups(&settings),
-            checks(&settings),
-            mechanisms(&settings),
-            in_the_clear(&settings),
-            domains(&settings),
-        ];
+        let doubts = [groups(&settings), checks(&settings), mechanisms(&settings), in_the_clear(&settings)];
         for (option, message) in doubts.into_iter().flatten() {
             let Some(at) = names.option(identity, option) else { continue };
             let problem = Problem::new(&at.file, at.line, &at.key, message);
@@ -51,16 +45,6 @@ fn groups(settings: &Settings) -> Doubt {
         }
     };
     Some(("auth_mech", message.to_owned()))
-}
-
-/// `virtdomains`: who is in which domain without saying so.
-fn domains(settings: &Settings) -> Doubt {
-    let message = format!(
-        "'on' is as 'userid' here: who logs in without a domain is of {} (defaultdomain), whatever the name of this server's \
-         address is",
-        settings.defaultdomain
-    );
-    (settings.virtdomains == VirtDomains::On).then_some(("virtdomains", message))
 }
 
 /// `sasl_pwcheck_method`: where passwords are looked at.

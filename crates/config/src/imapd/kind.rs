@@ -17,6 +17,8 @@ pub enum Kind {
     Text,
     /// Words separated by blanks.
     List,
+    /// Words separated by blanks, commas, or both.
+    Items,
     /// One of the words; in one with `on` and `off` also the words of a switch.
     Choice(&'static [&'static str]),
     /// Some of the words, which replace the default wholly.
@@ -61,6 +63,7 @@ impl Kind {
             Kind::Int { min, max } => plain(Value::Int(read_int(text, min, max)?)),
             Kind::Text => plain(Value::Text(text.to_owned())),
             Kind::List => plain(Value::List(words(text))),
+            Kind::Items => plain(Value::List(items(text))),
             Kind::Choice(all) => plain(Value::Text(read_choice(text, all)?)),
             Kind::Words(all) => plain(Value::List(read_words(text, all)?)),
             Kind::Duration { unit, floor, min } => read_duration(text, unit, floor, min),
@@ -80,6 +83,7 @@ impl fmt::Display for Kind {
             Kind::Int { min, max } => write!(f, "number from {min} to {max}"),
             Kind::Text => f.write_str("text"),
             Kind::List => f.write_str("list of words"),
+            Kind::Items => f.write_str("list of words, also with commas between them"),
             Kind::Choice(all) => write!(f, "one of: {}", all.join(", ")),
             Kind::Words(all) => write!(f, "any of: {}", all.join(", ")),
             Kind::Duration { unit, floor, .. } => {
@@ -185,6 +189,11 @@ impl Field for Vec<String> {
             _ => Vec::new(),
         }
     }
+}
+
+fn items(text: &str) -> Vec<String> {
+    let parts = text.split(|c: char| c == ',' || c.is_ascii_whitespace());
+    parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
 fn words(text: &str) -> Vec<String> {

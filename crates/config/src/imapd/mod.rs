@@ -328,7 +328,9 @@ fn settings(names: &Names, identity: &str) -> Settings {
         let written = text(option).and_then(|text| option.kind.read(text).ok());
         let value = match (written, option.default) {
             (Some((value, _)), _) => value,
-            (None, "") if !matches!(option.kind, Kind::Text | Kind::List | Kind::Words(_)) => return None,
+            (None, "") if !matches!(option.kind, Kind::Text | Kind::List | Kind::Items | Kind::Words(_)) => {
+                return None;
+            }
             (None, default) => option.kind.read(default).ok()?.0,
         };
         Some(match value {

@@ -162,7 +162,7 @@ options! {
     proxyd_disable_mailbox_referrals: bool, Kind::Switch, "no", ON, "Never refer clients to backends.";
     proxyd_allow_status_referral: bool, Kind::Switch, "no", ON, "Refer clients to backends on STATUS too.";
     sieve_allowreferrals: bool, Kind::Switch, "yes", ignored("ManageSieve is not served"), "Whether ManageSieve clients are referred to the backend; else proxied.";
-    serverlist: Vec<String>, Kind::List, "", ON, "Backends, host or host:port, among which new top-level mailboxes and new users are placed.";
+    serverlist: Vec<String>, Kind::Items, "", ON, "Backends, host or host:port, among which new top-level mailboxes and new users are placed.";
     defaultserver: Option<String>, Kind::Text, "", ON, "Backend that takes all new top-level mailboxes and new users, whether or not it can be reached: serverlist is not used then.";
     serverlist_select_mode: SelectMode, Kind::Choice(SelectMode::WORDS), "freespace-most", ON, "How a backend is chosen among serverlist.";
     serverlist_select_usage_reinit: u32, Kind::COUNT, "0", ON, "How many choices use one reading of the backends' free space, which is used for a minute at most; 0 is all in that minute.";
@@ -178,7 +178,7 @@ options! {
     userprefix: String, Kind::Text, "Other Users", ON, "Top level of other users' mailboxes, with altnamespace.";
     sharedprefix: String, Kind::Text, "Shared Folders", ON, "Top level of shared mailboxes, with altnamespace.";
     altprefix: String, Kind::Text, "Alt Folders", ON, "Top level of folders whose names would be ambiguous, with altnamespace.";
-    virtdomains: VirtDomains, Kind::Choice(VirtDomains::WORDS), "off", ON, "Whether user names have domains.";
+    virtdomains: VirtDomains, Kind::Choice(VirtDomains::WORDS), "off", ON, "Whether user names have domains. With on, who types none is of the domain of the address that the client came to, by its name.";
     defaultdomain: String, Kind::Text, "internal", ON, "Domain whose users and mailboxes are stored without it.";
     crossdomains: bool, Kind::Switch, "no", ON, "Whether users name and see mailboxes of other domains, with virtdomains. The same on all nodes.";
     crossdomains_onlyother: bool, Kind::Switch, "no", ON, "Whether only other domains' mailboxes show their domain, with crossdomains. The same on all nodes.";
@@ -207,7 +207,7 @@ options! {
 "Storage" {
     defaultpartition: Option<String>, Kind::Text, "", ON, "Partition of new mailboxes. Unset: chosen by partition_select_mode.";
     partition_select_mode: SelectMode, Kind::Choice(SelectMode::WORDS), "freespace-most", ON, "How a partition is chosen for a new mailbox.";
-    partition_select_exclude: Vec<String>, Kind::List, "", ON, "Partitions that are never chosen.";
+    partition_select_exclude: Vec<String>, Kind::Items, "", ON, "Partitions that are never chosen.";
     partition_select_usage_reinit: u32, Kind::COUNT, "0", ON, "How many choices use one reading of the partitions' free space, which is used for a minute at most; 0 is all in that minute.";
     partition_select_soft_usage_limit: u32, Kind::PERCENT, "0", ON, "Partitions full to this percentage or more are chosen only when all are; 0 is no limit.";
     maxmailboxes_per_user: u32, Kind::COUNT, "10000", ON, "Most mailboxes below one INBOX, or one shared top-level mailbox, on a backend, deleted ones that are not removed yet among them, and most subscriptions of one user. Beyond it admins alone create mailboxes. 0 is no limit. Beyond Cyrus.";

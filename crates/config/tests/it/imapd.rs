@@ -44,6 +44,20 @@ fn every_default_reads_as_its_own_kind() {
 }
 
 #[test]
+fn backends_stand_with_blanks_or_commas_between_them_as_in_cyrus() {
+    for text in ["be1 be2:1143", "be1,be2:1143", "be1, be2:1143,", "be1 ,\tbe2:1143"] {
+        let imapd = parse(&format!("serverlist: {text}\npartition_select_exclude: {text}"), "imap");
+        assert_eq!(
+            (&imapd.serverlist, imapd.serverlist.len()),
+            (&imapd.partition_select_exclude, 2),
+            "{text}"
+        );
+        assert_eq!(imapd.serverlist, ["be1", "be2:1143"], "{text}");
+        assert!(imapd.warnings().is_empty(), "{:?}", imapd.warnings());
+    }
+}
+
+#[test]
 fn an_entrys_own_value_goes_before_the_general_one() {
     let imapd = parse(
         "lmtp_admins: fe1 fe2\nadmins: cyrus\nlmtp_sasl_mech_list: PLAIN\nallowplaintext: yes\nmupdate_timeout: 40",
@@ -266,11 +280,13 @@ fn a_file_with_pts_runs_and_says_what_is_lost() {
 }
 
 #[test]
-fn a_domain_that_comes_from_the_servers_address_is_doubted() {
-    let said = doubts("virtdomains: yes\ndefaultdomain: example.org");
-    assert!(said.contains("imapd.conf:2: virtdomains: 'on' is as 'userid' here"), "{said}");
-    assert!(said.contains("is of example.org (defaultdomain)"), "{said}");
-    assert_eq!(doubts("virtdomains: userid\ndefaultdomain: example.org"), "");
+fn a_domain_may_come_from_the_servers_address_or_from_what_users_type() {
+    for (text, domains) in
+        [("yes", VirtDomains::On), ("on", VirtDomains::On), ("userid", VirtDomains::Userid)]
+    {
+        let text = format!("virtdomains: {text}\ndefaultdomain: example.org");
+        assert_eq!((parse(&text, "imap").virtdomains, doubts(&text).as_str()), (domains, ""));
+    }
 }
 
 #[test]

@@ -93,6 +93,7 @@ impl Exchange {
     /// The client's message; `None` only at the start, when it sent no initial response. Waits for its turn before a
     /// password is checked. After `Done` or `Failed` the exchange is over.
     pub async fn step(&mut self, message: Option<&[u8]>) -> Step {
+        self.shared.look_up_domain(&self.channel).await;
         match self.advance(message).await {
             Ok(Some(challenge)) => Step::Challenge(challenge),
             Ok(None) => self.conclude().await,

@@ -10,6 +10,7 @@
 
 pub mod authorize;
 pub mod client;
+mod domain;
 mod exchange;
 mod groups;
 mod pace;
@@ -233,11 +234,13 @@ impl Authenticator {
         if !self.allows_plaintext(channel) {
             return Err(Failure::PlaintextRefused);
         }
+        self.shared.look_up_domain(channel).await;
         let permit = self.shared.admit(user, channel).await?;
         let (shared, name, password) = (self.shared.clone(), user.to_owned(), password.to_owned());
+        let channel = channel.clone();
         // All in one go: each hop to another thread and back costs as much as the check itself, where it is remembered.
         off_the_reactor(move || {
-            let checked = shared.check_password(&name, &password);
+            let checked = shared.check_password(&name, &password, &channel);
             permit.judge(&checked);
             let (authid, detail) = checked?;
             shared.authorize(Verified { authid, authzid: None, detail }, PLAINTEXT)
@@ -268,7 +271,7 @@ fn too_many_failures(channel: &Channel) -> Option<Failure> {
 impl Shared {
     /// Waits until a password of this user's may be checked.
     async fn admit(&self, typed: &str, channel: &Channel) -> Result<pace::Permit, Failure> {
-        let canonical = userid::canonical(&self.settings, typed).map(|(name, _)| name);
+        let canonical = userid::typed_at(&self.settings, typed, channel).map(|(name, _)| name);
         let user = canonical.unwrap_or_else(|| typed.trim().to_lowercase());
         let address = channel.peer.ip();
         let many = |ip| self.settings.shared_addresses.iter().any(|network| network.contains(ip));

@@ -9,6 +9,7 @@ use protocol::spoken::Protocol;
 
 use transport::peer::Channel;
 
+use super::domain::DomainOf;
 use crate::limits::FAILED_PAUSE;
 
 /// As imapd.conf has them for one listener.
@@ -43,6 +44,8 @@ pub struct Settings {
     /// Virtual domains: `user@domain` is a name, and the default domain's is stored without it.
     pub virtdomains: bool,
     pub defaultdomain: String,
+    /// `virtdomains: on`: how the domain of an address is found, of which users are who type none.
+    pub domain_of: Option<DomainOf>,
     pub loginrealms: Vec<String>,
     /// `user+detail` at login.
     pub plus_detail: bool,
@@ -79,6 +82,7 @@ impl Default for Settings {
             username_tolower: true,
             virtdomains: false,
             defaultdomain: String::new(),
+            domain_of: None,
             loginrealms: Vec::new(),
             plus_detail: false,
             unix_groups: true,
@@ -118,6 +122,7 @@ impl Settings {
             username_tolower: imapd.username_tolower,
             virtdomains: imapd.virtdomains != VirtDomains::Off,
             defaultdomain: imapd.defaultdomain.clone(),
+            domain_of: (imapd.virtdomains == VirtDomains::On).then_some(transport::resolve::domain_of),
             loginrealms: imapd.loginrealms.clone(),
             plus_detail: match protocol {
                 Protocol::Imap => imapd.imapmagicplus,

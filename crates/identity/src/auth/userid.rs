@@ -1,10 +1,28 @@
 //! User names as they are typed, and as they are kept.
 
+use transport::peer::Channel;
+
 use super::Settings;
 
 /// The same for a name in which nothing may be cut off: a certificate's. One for `fred+x` is not one for `fred`.
-pub(super) fn canonical_whole(settings: &Settings, name: &str) -> Option<String> {
-    canonical(settings, name).filter(|(_, detail)| detail.is_none()).map(|(name, _)| name)
+pub(super) fn canonical_whole(settings: &Settings, name: &str, channel: &Channel) -> Option<String> {
+    typed_at(settings, name, channel).filter(|(_, detail)| detail.is_none()).map(|(name, _)| name)
+}
+
+/// The same of a name that its owner has typed: where that has no domain, it is of the one of the connection
+/// ([`super::domain`]).
+pub(super) fn typed_at(
+    settings: &Settings,
+    typed: &str,
+    channel: &Channel,
+) -> Option<(String, Option<String>)> {
+    let typed = typed.trim();
+    let local = typed.split_once('+').filter(|_| settings.plus_detail).map_or(typed, |(local, _)| local);
+    match settings.domain_for(local.trim(), channel).filter(|_| settings.virtdomains && !typed.contains('@'))
+    {
+        Some(domain) => canonical(settings, &format!("{typed}@{domain}")),
+        None => canonical(settings, typed),
+    }
 }
 
 /// A name in its canonical form, and what stood after a `+` where that is allowed: `user+detail`, and with virtual domains

@@ -55,7 +55,8 @@ impl SessionCallback for Verifier {
             };
             let typed = unescape(context.get_ref::<AuthId>().unwrap_or_default());
             // A name that cannot be anybody's gets made-up keys, like any unknown one.
-            let name = userid::canonical(&self.shared.settings, &typed).map_or(typed, |(name, _)| name);
+            let name = userid::typed_at(&self.shared.settings, &typed, &self.channel);
+            let name = name.map_or(typed, |(name, _)| name);
             match self.shared.passwords.keys(&name, hash) {
                 Ok((keys, _)) => {
                     let keys =
@@ -82,7 +83,7 @@ impl SessionCallback for Verifier {
         let proven = match session.mechanism().mechanism.as_str() {
             "EXTERNAL" => self.certificate_name(),
             "PLAIN" | "LOGIN" => match (context.get_ref::<AuthId>(), context.get_ref::<Password>()) {
-                (Some(user), Some(password)) => self.shared.check_password(user, password),
+                (Some(user), Some(password)) => self.shared.check_password(user, password, &self.channel),
                 _ => Err(Failure::BadCredentials),
             },
             _ => self.scram_name(context.get_ref::<AuthId>().unwrap_or_default()),
@@ -108,7 +109,8 @@ impl Verifier {
     }
 
     fn scram_name(&self, typed: &str) -> Result<(String, Option<String>), Failure> {
-        userid::canonical(&self.shared.settings, &unescape(typed)).ok_or(Failure::BadCredentials)
+        userid::typed_at(&self.shared.settings, &unescape(typed), &self.channel)
+            .ok_or(Failure::BadCredentials)
     }
 
     /// The verified certificate's common name, as in Cyrus; where there is none, with `sasl_external_altname`, its first
@@ -120,7 +122,7 @@ impl Verifier {
             let other = tls.client_alt_names.first().filter(|_| settings.external_altname);
             tls.client_cn.as_ref().or(other)
         });
-        let name = name.and_then(|name| userid::canonical_whole(settings, name));
+        let name = name.and_then(|name| userid::canonical_whole(settings, name, &self.channel));
         name.map(|name| (name, None)).ok_or(Failure::BadCredentials)
     }
 
@@ -130,7 +132,14 @@ impl Verifier {
         }
         let refused =
             || Failure::NotAuthorized { authid: authid.to_owned(), authzid: super::printable(&typed) };
-        userid::canonical(&self.shared.settings, &typed).ok_or_else(refused)
+        let settings = &self.shared.settings;
+        // Nodes and admins say whom they mean; others mean themselves.
+        let speaks_for_others = |list: &[String]| list.iter().any(|one| one == authid);
+        let canonical = match speaks_for_others(&settings.nodes) || speaks_for_others(&settings.admins) {
+            true => userid::canonical(settings, &typed),
+            false => userid::typed_at(settings, &typed, &self.channel),
+        };
+        canonical.ok_or_else(refused)
     }
 }
 
@@ -140,9 +149,10 @@ impl Shared {
         &self,
         typed: &str,
         password: &[u8],
+        channel: &Channel,
     ) -> Result<(String, Option<String>), Failure> {
         let settings = &self.settings;
-        let Some((user, detail)) = userid::canonical(settings, typed) else {
+        let Some((user, detail)) = userid::typed_at(settings, typed, channel) else {
             // As slow as for a name that could be.
             let _ = self.passwords.verify("", password);
             return Err(Failure::BadCredentials);

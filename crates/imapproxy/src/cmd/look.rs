@@ -32,14 +32,13 @@ pub async fn look_around<T: Send + 'static>(
     }
 }
 
-/// Which backend has a mailbox that messages are to go into: one that is missing, and that the client may create, is told so (as Cyrus
-/// does; RFC 3501 sections 6.3.11 and 6.4.7).
+/// Which backend has a mailbox that messages are to go into.
 pub async fn locate_target(s: &Session, external: &str) -> Result<Located, Stop> {
     let name = s.internal(external)?;
     match s.locate_name(name.clone()).await {
         Err(Stop::Refused(Refusal::NoMailbox)) => {
             let may = viewer(s)?.may_create(&name).map_err(unreadable)?;
-            Err(if may { Refusal::TryCreate } else { Refusal::NoMailbox }.into())
+            Err(Refusal::of_missing_target(may).into())
         }
         other => other,
     }

@@ -121,8 +121,9 @@ impl Session {
             .map(|group| Group { events: Events::of(Event::MailboxName), ..group.clone() })
             .collect();
         let (asked, known) = (groups.clone(), subscribed.clone());
-        let scopes = look_around(self, move |viewer, _| {
-            Ok((scope(&asked, &names, viewer), scope(&listened, &names, viewer)))
+        let scopes = look_around(self, move |viewer, budget| {
+            let scope = |groups: &[Group]| scope(groups, &names, WATCHED, viewer, budget);
+            Ok((scope(&asked)?, scope(&listened)?))
         });
         let (wanted, listened) = scopes.await?;
         // What comes to be from here on is heard of.
@@ -198,19 +199,19 @@ impl Session {
         let waiting = |watching: &Watching| !watching.inbox.is_quiet() || !watching.watcher.is_quiet();
         let watching = self.notify.as_mut().and_then(|notify| notify.watching.take_if(|w| waiting(w)));
         let Some(mut watching) = watching else { return Ok(()) };
-        match Box::pin(self.tell_all(&mut watching)).await {
-            Ok(true) => {
-                if let Some(notify) = &mut self.notify {
-                    notify.watching = Some(watching);
-                }
-                Ok(())
-            }
-            Ok(false) | Err(Stop::Refused(_)) => {
-                self.overflow();
-                Ok(())
-            }
-            Err(stop) => Err(stop),
+        let told = Box::pin(self.tell_all(&mut watching)).await;
+        self.watch_on(watching, told)
+    }
+
+    /// Goes on watching after something was done for it. False: there is more than can be told.
+    fn watch_on(&mut self, watching: Box<Watching>, done: Result<bool, Stop>) -> Result<(), Stop> {
+        match (done, &mut self.notify) {
+            (Ok(true), Some(notify)) => notify.watching = Some(watching),
+            (Ok(true), None) => {}
+            (Ok(false) | Err(Stop::Refused(_)), _) => self.overflow(),
+            (Err(stop), _) => return Err(stop),
         }
+        Ok(())
     }
 
     /// Too much has happened, or a backend is gone for too long: nothing more is told.
@@ -255,13 +256,17 @@ impl Session {
         if !linked.is_empty() {
             self.tell_missed(watching, &linked).await?;
         }
-        if replan {
-            let plan = self.plan(watching).await?;
-            if plan.too_many {
-                return Ok(false);
-            }
-            self.follow_plan(watching, plan, true)?;
+        if replan { self.replan(watching, true).await } else { Ok(true) }
+    }
+
+    /// False: there is more than can be told.
+    async fn replan(&mut self, watching: &mut Watching, status: bool) -> Result<bool, Stop> {
+        let plan = self.plan(watching).await?;
+        if plan.too_many {
+            rows::WATCHED.met("a NOTIFY that has come to reach too many mailboxes ends");
+            return Ok(false);
         }
+        self.follow_plan(watching, plan, status)?;
         Ok(true)
     }
 
@@ -423,12 +428,8 @@ impl Session {
     pub async fn enable_watched(&mut self) -> Result<(), Stop> {
         let watching = self.notify.as_mut().and_then(|notify| notify.watching.take());
         let Some(mut watching) = watching else { return Ok(()) };
-        let plan = self.plan(&mut watching).await?;
-        self.follow_plan(&mut watching, plan, false)?;
-        if let Some(notify) = &mut self.notify {
-            notify.watching = Some(watching);
-        }
-        Ok(())
+        let planned = self.replan(&mut watching, false).await;
+        self.watch_on(watching, planned)
     }
 }
 

@@ -11,6 +11,8 @@ mod notify;
 mod parking;
 mod placing;
 mod routing;
+#[path = "../../../transport/tests/it/talk.rs"]
+mod talk;
 mod unauthenticate;
 mod waiting;
 mod world;

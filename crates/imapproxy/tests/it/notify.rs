@@ -292,3 +292,50 @@ async fn where_one_backend_cannot_tell_nothing_is_promised() {
     assert!(!lines[0].contains("NOTIFY"), "{lines:?}");
     assert_eq!(fred.ask("NOTIFY NONE").await, ["t BAD Unrecognized command"]);
 }
+
+#[tokio::test]
+async fn a_client_hears_that_enable_has_ended_its_notify() {
+    let (be0, be1) = (Backend::with(home, WORDS).await, Backend::with(away, WORDS).await);
+    let world = World::new(&[&be0, &be1], &[("user.fred", 0), ("user.jane", 1)], "").await;
+    let mut fred = world.fred().await;
+    fred.ok("NOTIFY SET (subtree \"Other Users\" (MessageNew MessageExpunge))").await;
+    assert!(be1.has_heard("NOTIFY SET (SUBTREE (\"Other Users\")"), "{:?}", be1.heard());
+    world.place_many((0..10_000).map(|n| format!("user.jane.{n}")), 1).await;
+    assert_eq!(
+        fred.ok("ENABLE CONDSTORE").await,
+        [
+            "* OK [NOTIFICATIONOVERFLOW] More has happened than can be told: nothing more is told until the next NOTIFY",
+            "* ENABLED CONDSTORE",
+            "t OK Completed"
+        ]
+    );
+}
+
+/// Lets everything else go on, so many times.
+async fn steps(count: usize) {
+    for _ in 0..count {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn an_idle_client_hears_of_a_mailbox_on_another_backend_while_no_clock_moves() {
+    let (_be0, be1, _world, mut fred) = two().await;
+    fred.ok("SELECT INBOX").await;
+    fred.ok("NOTIFY SET (personal (MessageNew MessageExpunge))").await;
+    fred.send("i IDLE\r\n").await;
+    assert_eq!(fred.line().await, "+ idling");
+    // A clock that is paused stands still for as long as a blocking task runs.
+    tokio::time::pause();
+    let (stop, wait) = std::sync::mpsc::channel::<()>();
+    let blocking = tokio::task::spawn_blocking(move || wait.recv());
+    let began = tokio::time::Instant::now();
+    be1.say("* STATUS a (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 7)\r\n");
+    tokio::select! {
+        line = fred.line() => assert_eq!(line, "* STATUS a (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 7)"),
+        () = steps(1_000_000) => panic!("something on the way waits for a time"),
+    }
+    assert!(began.elapsed().is_zero());
+    drop(stop);
+    blocking.await.unwrap().unwrap_err();
+}

@@ -170,3 +170,16 @@ async fn who_has_an_inbox_is_sent_nowhere_else() {
     fred.ok("SELECT INBOX").await;
     assert_eq!((a.logins(), b.logins()), (0, 1));
 }
+
+#[tokio::test]
+async fn a_frontend_asks_as_an_admin_so_that_no_backend_makes_an_inbox_for_its_own_name() {
+    let (a, b) = (backend!("10"), backend!("9000"));
+    let world = World::new(&[&a, &b], &[], PERCENT).await;
+    let mut admin = world.login("cyrus").await;
+    admin.ok("CREATE user/new").await;
+    // cyrus, proxy, and the password.
+    for login in [&a, &b].into_iter().flat_map(Backend::heard).filter(|line| line.starts_with("AUTH")) {
+        assert_eq!(login, "AUTHENTICATE PLAIN Y3lydXMAcHJveHkAc2VjcmV0");
+    }
+    assert!(a.logins() > 0 && b.logins() > 0);
+}

@@ -244,12 +244,20 @@ impl World {
 
     /// A mailbox comes to be.
     pub async fn place(&self, name: &str, backend: usize) {
-        let acl = if name.starts_with("user.fred") { "fred\tlrswipkxtecdan\t" } else { "anyone\tlrsip\t" };
-        let name = MailboxName::parse(name).unwrap();
+        self.place_many([name.to_owned()], backend).await;
+    }
+
+    /// Mailboxes come to be, at once.
+    pub async fn place_many(&self, names: impl IntoIterator<Item = String>, backend: usize) {
         let location = Location::parse(&format!("be{backend}!default")).unwrap();
-        let change =
-            Change { name, expect: None, action: Action::Put(Box::new(Entry::active(location, acl))) };
-        self.list.commit(vec![change]).await.unwrap();
+        let change = |name: String| {
+            let fred = name.starts_with("user.fred");
+            let acl = if fred { "fred\tlrswipkxtecdan\t" } else { "anyone\tlrsip\t" };
+            let entry = Entry::active(location.clone(), acl);
+            let name = MailboxName::parse(&name).unwrap();
+            Change { name, expect: None, action: Action::Put(Box::new(entry)) }
+        };
+        self.list.commit(names.into_iter().map(change).collect()).await.unwrap();
     }
 
     pub async fn client(&self) -> Client {

@@ -200,6 +200,12 @@ causes! {
 }
 
 impl Refusal {
+    /// Why messages cannot go into a mailbox that is not there. One that the client may create is told so (as Cyrus does; RFC 3501 sections
+    /// 6.3.11 and 6.4.7).
+    pub fn of_missing_target(may_create: bool) -> Refusal {
+        if may_create { Refusal::TryCreate } else { Refusal::NoMailbox }
+    }
+
     /// A URL that CATENATE cannot use.
     pub fn bad_url(url: &str, why: &'static str) -> Refusal {
         Refusal::BadUrl(url::shown(url), why)
@@ -271,7 +277,8 @@ mod tests {
     #[test]
     fn a_missing_target_may_be_created() {
         let line = |refusal: Refusal| refusal.reply().line(None);
-        assert_eq!(line(Refusal::TryCreate), b"* NO [TRYCREATE] Mailbox does not exist\r\n");
+        assert_eq!(Refusal::of_missing_target(false), Refusal::NoMailbox);
+        assert_eq!(line(Refusal::of_missing_target(true)), b"* NO [TRYCREATE] Mailbox does not exist\r\n");
         assert_eq!(line(Refusal::Denied), b"* NO [NOPERM] Permission denied\r\n");
     }
 }

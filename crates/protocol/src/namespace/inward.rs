@@ -65,6 +65,21 @@ impl Namespace {
         }
     }
 
+    /// A name under which a user's view has mailboxes that have nothing else in common, and which is none itself: `Other Users`,
+    /// `Shared Folders`. As it stands above them in what [`Namespace::named`] gives.
+    pub fn top(&self, external: &str, view: &View<'_>) -> Option<String> {
+        let plain = if view.utf8 { normal(external).ok()? } else { external.to_owned() };
+        let coded = if view.utf8 { mutf7::encode(&plain) } else { plain.clone() };
+        let sep = self.separator();
+        let tops: &[&str] = match self.altnamespace {
+            true => &[&self.userprefix, &self.sharedprefix, &self.altprefix],
+            false => &["user"],
+        };
+        let coded = coded.strip_suffix(sep).unwrap_or(&coded);
+        let is_top = !view.admin && tops.contains(&coded);
+        is_top.then(|| plain.strip_suffix(sep).unwrap_or(&plain).to_owned())
+    }
+
     /// Splits `…@domain` off an admin's name, which is of the admin's own domain (none: the default one) without. Another
     /// domain's name does not exist for an admin of one domain.
     fn split_domain<'a>(

@@ -41,6 +41,19 @@ fn one_name_has_two_forms() {
 }
 
 #[test]
+fn names_above_many_mailboxes_are_none_themselves() {
+    let (me, admin) = (view("me", false), view("cyrus", true));
+    let top = |alt: bool, name: &str, view: &View<'_>| ns(true, alt, false).top(name, view);
+    for name in ["Other Users", "Shared Folders", "Alt Folders"] {
+        assert_eq!(top(true, name, &me).as_deref(), Some(name));
+        assert_eq!(top(true, &format!("{name}/"), &View { utf8: true, ..me }).as_deref(), Some(name));
+        assert_eq!((top(false, name, &me), top(true, name, &admin)), (None, None));
+    }
+    assert_eq!(top(false, "user", &me).as_deref(), Some("user"));
+    assert_eq!((top(true, "user", &me), top(true, "Other Users/x", &me)), (None, None));
+}
+
+#[test]
 fn the_table_of_layouts() {
     let me = view("me", false);
     let rows = [

@@ -143,8 +143,8 @@ impl Mailbox {
     ) -> Result<(R, [Held; 2]), StoreError> {
         let bases = (self.base()?, other.base()?);
         let (now, history) = (self.shared.now(), self.shared.history);
-        let mut ours = Change::new(&bases.0, now, history);
-        let mut theirs = Change::new(&bases.1, now, history);
+        let mut ours = Change::new(&bases.0, self.header(), now, history);
+        let mut theirs = Change::new(&bases.1, other.header(), now, history);
         let result = build(&mut ours, &mut theirs)?;
         if ours.is_nothing() && theirs.is_nothing() {
             return Ok((result, [None, None]));
@@ -185,7 +185,7 @@ impl Mailbox {
         permit: Permit,
     ) -> Result<(R, Held), StoreError> {
         let base = self.base()?;
-        let mut change = Change::new(&base, self.shared.now(), self.shared.history);
+        let mut change = Change::new(&base, self.header(), self.shared.now(), self.shared.history);
         let result = build(&mut change)?;
         if change.is_nothing() {
             return Ok((result, None));

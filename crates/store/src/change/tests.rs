@@ -79,6 +79,26 @@ fn told(view: &View) -> String {
     )
 }
 
+fn header() -> Arc<Header> {
+    Arc::new(Header {
+        name: "user.fred".into(),
+        uniqueid: "id".into(),
+        uidvalidity: 7,
+        acl: String::new(),
+        mbtype: "e".into(),
+        quotaroot: None,
+        limits: None,
+        options: 0,
+        createdmodseq: 1,
+        foldermodseq: 1,
+        mtime: 0,
+        name_history: Vec::new(),
+        annotations: Default::default(),
+        incoming: false,
+        moving: None,
+    })
+}
+
 proptest! {
     #[test]
     fn what_a_session_sees_is_what_a_restart_reads_whatever_the_clock_does(
@@ -87,7 +107,8 @@ proptest! {
         let mut tip = Arc::new(View { uidvalidity: 7, ..View::default() });
         let mut file = index::snapshot(&tip, 1);
         for (act, now) in acts {
-            let mut change = Change::new(&Base { tip: tip.clone(), cache_end: 0, generation: 1, version: index::FORMAT }, now, 500);
+            let base = Base { tip: tip.clone(), cache_end: 0, generation: 1, version: index::FORMAT };
+            let mut change = Change::new(&base, header(), now, 500);
             run(&mut change, act);
             if !change.is_nothing() {
                 put_frame(&mut file, 1, &change.ops);

@@ -223,6 +223,129 @@ async fn annotations_take_a_bounded_amount_of_memory_however_many_messages_have_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_own_a_mailbox_cannot_fill_it_with_private_annotations() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    for mailbox in ["user.fred", "user.fred.a", "user.wilma"] {
+        create(&store, mailbox).await;
+    }
+    let inbox = store.mailbox(&inbox_name()).await.unwrap();
+    let own = store.mailbox(&name("user.wilma")).await.unwrap();
+    let uids = inbox.append((0..8).map(|n| message(&format!("{n}"))).collect()).await.unwrap().uids;
+    let refused = |result: Result<(), StoreError>| {
+        assert!(matches!(result, Err(StoreError::TooManyAnnotations)), "{result:?}");
+    };
+    let value = vec![b'x'; 60_000];
+    let notes = |user: &str, size: usize| -> Vec<Setting> {
+        (0..8).map(|n| setting(&format!("/vendor/x/{n}"), user, Some(&value[..size]))).collect()
+    };
+    let note = async |user: &str, uids: &[u32], size: usize| {
+        inbox.annotate_messages(uids, notes(user, size), None).await.map(drop)
+    };
+    note("wilma", &uids[..2], 60_000).await.unwrap();
+    refused(note("wilma", &uids[2..3], 60_000).await);
+    let held = inbox.view().annotation_bytes();
+    assert_eq!(held, 16 * 60_000, "nothing is half done");
+    // Neither by a copy nor by a message that comes with them; where she owns the mailbox, she may.
+    refused(store.copy(&inbox, uids[..2].into(), &inbox, Along::all_of("wilma"), false).await.map(drop));
+    let with_notes = NewMessage { annotations: notes("wilma", 60_000), ..message("noted") };
+    refused(inbox.append(vec![with_notes]).await.map(drop));
+    for _ in 0..2 {
+        store.copy(&inbox, uids[..2].into(), &own, Along::all_of("wilma"), false).await.unwrap();
+    }
+    // Smaller ones take the place of larger ones, also of an index that is read back; others and the owner have room.
+    note("wilma", &uids[..1], 10_000).await.unwrap();
+    for store in [store.clone(), bench.crashed().open().await] {
+        let inbox = store.mailbox(&inbox_name()).await.unwrap();
+        let more = async |uid: u32| inbox.annotate_messages(&[uid], notes("wilma", 50_000), None).await;
+        more(uids[2]).await.unwrap();
+        refused(more(uids[3]).await.map(drop));
+        let other = store.mailbox(&name("user.fred.a")).await.unwrap();
+        store.relocate(&inbox, vec![uids[2]], &other, Along::all_of("wilma"), false).await.unwrap();
+        more(uids[3]).await.unwrap();
+    }
+    note("barney", &uids[4..6], 60_000).await.unwrap();
+    note("fred", &uids[4..7], 60_000).await.unwrap();
+    note(SHARED, &uids[4..7], 10_000).await.unwrap();
+    // The mailbox's own.
+    let set = async |user: &str, count: usize, size: usize| {
+        let settings = (0..count).map(|n| setting(&format!("/vendor/x/{n:02}"), user, Some(&value[..size])));
+        store.annotate(&inbox_name(), settings.collect(), Vec::new()).await
+    };
+    set("wilma", 17, 60_000).await.unwrap();
+    refused(set("wilma", 18, 60_000).await);
+    set("wilma", 18, 50_000).await.unwrap();
+    set("fred", 18, 60_000).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_users_annotations_of_the_server_can_be_made_smaller_where_they_are_at_the_limit() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    let largest = vec![b'x'; VALUE_MAX - 32];
+    let note = |n: usize, size: usize| setting(&format!("/vendor/x/{n:03}"), "fred", Some(&largest[..size]));
+    store.annotate_server("fred", (0..256).map(|n| note(n, largest.len())).collect()).await.unwrap();
+    let set = async |settings| store.annotate_server("fred", settings).await;
+    set(vec![note(7, largest.len() - 1)]).await.unwrap();
+    set(vec![note(7, largest.len())]).await.unwrap();
+    let swapped = vec![setting("/vendor/x/008", "fred", None), note(300, largest.len())];
+    set(swapped).await.unwrap();
+    let refused = set(vec![note(8, largest.len())]).await;
+    assert!(matches!(refused, Err(StoreError::TooManyAnnotations)), "{refused:?}");
+    // As many as can be: one goes as another comes.
+    let few = (0..1000).map(|n| setting(&format!("/vendor/y/{n:03}"), "wilma", Some(b"x"))).collect();
+    store.annotate_server("wilma", few).await.unwrap();
+    let swapped =
+        vec![setting("/vendor/y/000", "wilma", None), setting("/vendor/y/new", "wilma", Some(b"x"))];
+    store.annotate_server("wilma", swapped).await.unwrap();
+    let more = vec![setting("/vendor/y/more", "wilma", Some(b"x"))];
+    store.annotate_server("wilma", more).await.unwrap_err();
+}
+
+/// As builds without that limit left some.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailbox_with_more_annotations_than_a_mailbox_can_have_is_copied_and_moved_whole() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    for mailbox in ["user.fred", "user.fred.a", "user.fred.b", "user.wilma"] {
+        create(&store, mailbox).await;
+    }
+    let inbox = store.mailbox(&inbox_name()).await.unwrap();
+    let uids = inbox.append((0..20).map(|n| message(&format!("{n}"))).collect()).await.unwrap().uids;
+    let of = uids.clone();
+    inbox
+        .change_of(1, move |change| {
+            for uid in of {
+                let note = |user: &str| crate::record::Annotation {
+                    entry: COMMENT.into(),
+                    user: user.into(),
+                    value: vec![b'x'; 500_000],
+                };
+                let annotations = vec![note(SHARED), note("wilma")];
+                change.op(crate::op::Op::Annotate { uid, modseq: change.modseq(), annotations });
+            }
+            Ok(())
+        })
+        .await
+        .unwrap();
+    let full = inbox.view().annotation_bytes();
+    assert!(full > ANNOTATION_BYTES);
+    let targets = ["user.fred.a", "user.fred.b"].map(name);
+    let [a, b] = [store.mailbox(&targets[0]).await.unwrap(), store.mailbox(&targets[1]).await.unwrap()];
+    store.copy(&inbox, uids.clone(), &a, Along::all_of("wilma"), false).await.unwrap();
+    assert_eq!(a.view().annotation_bytes(), full);
+    // A second time it would be larger than it ever was.
+    let again = store.copy(&inbox, uids[..1].into(), &a, Along::all_of("wilma"), false).await;
+    assert!(matches!(again, Err(StoreError::TooManyAnnotations)), "{again:?}");
+    let moved = store.relocate(&inbox, uids, &b, Along::all_of("wilma"), false).await.unwrap();
+    assert_eq!((moved.len(), b.view().annotation_bytes(), inbox.view().exists()), (20, full, 0));
+    // As a whole it goes wherever it is named.
+    store.rename(&admin(), &targets[1], &name("user.wilma.b"), None).await.unwrap();
+    let renamed = store.mailbox(&name("user.wilma.b")).await.unwrap();
+    assert_eq!((renamed.view().exists(), renamed.view().annotation_bytes()), (20, full));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn annotations_of_the_server_are_everybodys_or_one_users() {
     let bench = Bench::new("");
     let store = bench.open().await;

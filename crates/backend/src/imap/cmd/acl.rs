@@ -35,14 +35,13 @@ impl Session {
         Ok((name, entry.acl.to_string(), rights))
     }
 
-    /// The same of a mailbox that messages are to go into: one that is missing, and that the client may create, is told so (as Cyrus
-    /// does; RFC 3501 sections 6.3.11 and 6.4.7).
+    /// The same of a mailbox that messages are to go into.
     pub fn find_target(&self, external: &str) -> Result<(MailboxName, String, Rights), Stop> {
         match self.find(external) {
             Err(Stop::Refused(Refusal::NoMailbox)) => {
                 let name = self.user()?.internal(external, &self.server.namespace)?;
                 let may = self.viewer()?.may_create(&name).map_err(unlisted)?;
-                Err(if may { Refusal::TryCreate } else { Refusal::NoMailbox }.into())
+                Err(Refusal::of_missing_target(may).into())
             }
             other => other,
         }

@@ -37,12 +37,16 @@ impl Session {
         let store = self.server.store.clone();
         let user = self.user()?.id().to_owned();
         let subscribed = store.user_state(&user).await?.subscriptions.clone();
-        let mut watcher = store.hub().watcher(&user);
+        // With what waits for the end of a change that another connection of the session makes just now.
+        let mut watcher = match self.others() {
+            Some(others) => others.watcher.successor(),
+            None => store.hub().watcher(&user),
+        };
         if let Some(session) = self.frontends_session() {
             watcher.of_session(&session);
         }
         let look = move |viewer: &Viewer, budget: &Budget| {
-            let scope = scope(&groups, &subscribed, viewer);
+            let scope = scope(&groups, &subscribed, NOTIFIED, viewer, budget)?;
             // First of all, so that nothing falls between.
             watcher.replace(&scope);
             let external = subscribed.iter().filter_map(|name| viewer.named(name));
@@ -210,7 +214,10 @@ impl Session {
         let groups = others.groups.clone();
         let mut names = std::mem::take(&mut others.names);
         let look = move |viewer: &Viewer, budget: &Budget| {
-            let new = rescope.then(|| scope(&groups, &now, viewer));
+            let new = match rescope {
+                true => Some(scope(&groups, &now, NOTIFIED, viewer, budget)?),
+                false => None,
+            };
             let mut lines = Lines::default();
             names.changed(named, viewer, &mut lines)?;
             if let Some(scope) = new {

@@ -164,8 +164,11 @@ impl<'r> Reading<'r> {
         if let Some(text) = cached.as_ref().and_then(|cached| cached.searched(field)) {
             return Some(needle.is_in(text));
         }
-        let values = self.fields()?.get(field.name().as_bytes());
-        Some(values.is_some_and(|values| needle.is_in_any(values)))
+        let Some(values) = self.fields()?.get(field.name().as_bytes()) else { return Some(false) };
+        Some(match field.last_counts() {
+            true => values.last().is_some_and(|value| needle.is_in(value)),
+            false => needle.is_in_any(values),
+        })
     }
 
     /// The values of the fields that are looked into, by name. One pass over the header.

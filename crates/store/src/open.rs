@@ -35,7 +35,7 @@ use super::{
     replay::{self, Replay},
     text::desk::Desk,
     turns::Turns,
-    userlog::UserLog,
+    userlog::{self, UserLog},
 };
 use crate::limits::{LOOK, OPEN};
 
@@ -205,6 +205,7 @@ fn begin(
     let replay = Arc::new(Replay {
         recovery: found.recovery,
         users: dir.join(USERS),
+        seen_in: userlog::seen_in,
         imapd: imapd.clone(),
         list: list.clone(),
         db: db.clone(),

@@ -23,7 +23,6 @@ use super::{
     index, lock,
     quota::{Delta, Quotas, Usage},
     stage::STAGE,
-    userlog,
 };
 
 /// What is left to be played back of the commit log, and the store round it.
@@ -31,6 +30,8 @@ pub struct Replay {
     pub recovery: Recovery,
     /// Directory of the users' logs.
     pub users: PathBuf,
+    /// Mailboxes, by unique id, of which such a log has seen states.
+    pub seen_in: fn(&Path) -> Result<Vec<String>, StoreError>,
     pub imapd: Imapd,
     pub list: List,
     pub db: Database,
@@ -100,7 +101,7 @@ impl Replay {
         if let Target::User(user) = target {
             let log = user_dir(&self.users, user).join(USER_LOG);
             // Who has seen what is noted in the database, which a crash may have kept from knowing it.
-            return self.db.add_seers(user, &userlog::seen_in(&log)?);
+            return self.db.add_seers(user, &(self.seen_in)(&log)?);
         }
         let (Target::Index { id, .. }, Some((dir, _))) = (target, self.find(target)) else { return Ok(()) };
         let view = match index::load(&dir) {

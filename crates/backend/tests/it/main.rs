@@ -17,6 +17,7 @@ mod imap;
 mod mail;
 mod master;
 mod metadata;
+mod moved;
 mod moving;
 mod node;
 mod notify;

@@ -95,6 +95,8 @@ fn header() -> Arc<Header> {
         name_history: Vec::new(),
         annotations: Default::default(),
         incoming: false,
+        incoming_id: None,
+        moved: None,
         moving: None,
     })
 }

@@ -74,6 +74,9 @@ impl Store {
                 self.adopt_root(&adoptee.name, limits).await?;
             }
         }
+        for adoptee in adoptees {
+            self.inner.shared.quotas.note(&adoptee.header.uniqueid, Some(adoptee.usage));
+        }
         let db = self.inner.db.clone();
         let usages: Vec<_> = adoptees.iter().map(|a| (a.header.uniqueid.clone(), a.usage)).collect();
         blocking(move || {
@@ -92,7 +95,6 @@ impl Store {
             let root = self.quota_root(&adoptee.name);
             // Where the source had it, it fits.
             let _ = self.inner.shared.quotas.add(root.as_ref(), delta, false);
-            self.inner.shared.quotas.note(&adoptee.header.uniqueid, Some(adoptee.usage));
             self.forget_special_uses(&adoptee.name);
         }
         let names = adoptees.iter().map(|adoptee| Gate::Name(&adoptee.name));

@@ -9,12 +9,25 @@ use std::fmt;
 use protocol::flag::Flag;
 use sha2::{Digest as _, Sha256};
 
-use super::snapshot::Snapshot;
 use crate::{header::Header, record::Record, tombstones::Run, view::View};
 
 /// Of a mailbox at one moment: the same if and only if the copies are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest(pub [u8; 32]);
+
+/// The numbers of a mailbox as a whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Numbers {
+    pub last_uid: u32,
+    pub highestmodseq: u64,
+    /// Expunges up to it are not remembered.
+    pub deletedmodseq: u64,
+    pub recentuid: u32,
+    /// When the last message came, epoch seconds.
+    pub last_append: i64,
+    /// When POP3 last opened it, epoch seconds.
+    pub pop3_last_login: i64,
+}
 
 /// The sum over the messages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,18 +54,16 @@ impl fmt::Display for Digest {
 }
 
 impl Sum {
-    /// Of all messages of a snapshot.
-    pub fn of(snapshot: &Snapshot) -> Sum {
-        let view = snapshot.view();
+    /// Of all messages of a mailbox at one moment.
+    pub fn of(view: &View) -> Sum {
         let mut sum = Sum::default();
         view.records.iter().for_each(|record| sum.add(message(view, record, false)));
         view.expunged.iter().for_each(|record| sum.add(message(view, record, true)));
         sum
     }
 
-    /// Of a later snapshot, where this is the sum of an earlier one.
-    pub fn after(mut self, earlier: &Snapshot, later: &Snapshot) -> Sum {
-        let (then, now) = (earlier.view(), later.view());
+    /// Of a later moment, where this is the sum of an earlier one.
+    pub fn after(mut self, then: &View, now: &View) -> Sum {
         let kinds = [(&now.records, &then.records, false), (&now.expunged, &then.expunged, true)];
         for (now_there, then_there, expunged) in kinds {
             let (changed, gone) = now_there.difference(then_there);
@@ -70,18 +81,17 @@ impl Sum {
     }
 
     /// With the mailbox as a whole.
-    pub fn digest(self, snapshot: &Snapshot) -> Digest {
+    pub fn digest(self, of: &Header, view: &View, numbers: Numbers) -> Digest {
         let mut hash = Hasher::new("murder mailbox 1");
         self.0.iter().for_each(|word| hash.number(*word));
-        header(&mut hash, snapshot.header());
-        let numbers = snapshot.numbers();
+        header(&mut hash, of);
         for number in [u64::from(numbers.last_uid), numbers.highestmodseq, numbers.deletedmodseq] {
             hash.number(number);
         }
         hash.number(u64::from(numbers.recentuid));
         hash.time(numbers.last_append);
         hash.time(numbers.pop3_last_login);
-        let mut settings = snapshot.annotations();
+        let mut settings: Vec<_> = view.metadata.in_runs().into_iter().flatten().collect();
         settings.sort_by(|a, b| (&a.entry, &a.user).cmp(&(&b.entry, &b.user)));
         hash.number(settings.len() as u64);
         for setting in settings {
@@ -89,7 +99,7 @@ impl Sum {
             hash.text(&setting.user);
             hash.optional(setting.value.as_deref());
         }
-        for run in gone(snapshot) {
+        for run in gone(view) {
             hash.number(u64::from(run.first));
             hash.number(u64::from(run.last));
             hash.number(run.modseq);
@@ -183,8 +193,8 @@ fn header(hash: &mut Hasher, header: &Header) {
 }
 
 /// UIDs that are gone, however their runs came about.
-fn gone(snapshot: &Snapshot) -> Vec<Run> {
-    let mut runs: Vec<Run> = snapshot.tombstones().iter().copied().collect();
+fn gone(view: &View) -> Vec<Run> {
+    let mut runs: Vec<Run> = view.tombstones.iter().copied().collect();
     runs.sort_by_key(|run| (run.modseq, run.first));
     runs.dedup_by(|next, before| {
         let joins = next.modseq == before.modseq && next.first <= before.last.saturating_add(1);

@@ -29,10 +29,10 @@ pub(crate) mod kept;
 mod snapshot;
 mod user;
 
-pub use digest::Digest;
+pub use digest::{Digest, Numbers};
 pub use frozen::{Frozen, Held};
 pub use incoming::{Incoming, Round};
-pub use snapshot::{Difference, Numbers, Snapshot};
+pub use snapshot::{Difference, Snapshot};
 pub use user::UserData;
 
 use protocol::name::MailboxName;

@@ -8,7 +8,7 @@ use std::{
 
 use protocol::flag::Flag;
 
-use super::digest::{Digest, Sum};
+use super::digest::{Digest, Numbers, Sum};
 use crate::{
     annotations::Setting,
     error::{Doing, StoreError},
@@ -31,20 +31,6 @@ pub struct Snapshot {
     recentuid: u32,
     sum: Arc<OnceLock<Sum>>,
     digest: Arc<OnceLock<Digest>>,
-}
-
-/// The numbers of a mailbox as a whole.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Numbers {
-    pub last_uid: u32,
-    pub highestmodseq: u64,
-    /// Expunges up to it are not remembered.
-    pub deletedmodseq: u64,
-    pub recentuid: u32,
-    /// When the last message came, epoch seconds.
-    pub last_append: i64,
-    /// When POP3 last opened it, epoch seconds.
-    pub pop3_last_login: i64,
 }
 
 /// What makes an earlier state of a mailbox the present one.
@@ -147,8 +133,10 @@ impl Snapshot {
         Ok((file, size))
     }
 
-    /// All of it, as the first difference.
+    /// All of it, as the first difference. Looks at all messages, once for the digest too, so that those of later snapshots cost what
+    /// changed: on a blocking thread of the caller's.
     pub fn whole(&self) -> Difference {
+        self.sum();
         Difference {
             whole: true,
             header: Some(self.header.clone()),
@@ -162,8 +150,10 @@ impl Snapshot {
         }
     }
 
-    /// What changed since an earlier snapshot of the same mailbox. Takes time in proportion to the change.
+    /// What changed since an earlier snapshot of the same mailbox. Takes time in proportion to the change, and so does the digest then,
+    /// if that of the earlier one is known.
     pub fn since(&self, earlier: &Snapshot) -> Difference {
+        self.follow(earlier);
         let (now, then) = (&self.view, &earlier.view);
         let (records, gone) = now.records.difference(&then.records);
         let (expunged, forgotten) = now.expunged.difference(&then.expunged);
@@ -190,20 +180,23 @@ impl Snapshot {
     /// What two copies of a mailbox are compared by. Looks at all messages; [`Snapshot::digest_after`] does not. Takes a second for a
     /// million messages: on a blocking thread of the caller's. It is kept with the snapshot.
     pub fn digest(&self) -> Digest {
-        *self.digest.get_or_init(|| self.sum().digest(self))
+        *self.digest.get_or_init(|| self.sum().digest(&self.header, &self.view, self.numbers()))
     }
 
     /// The same where an earlier snapshot's digest is known: takes time in proportion to what changed since.
     pub fn digest_after(&self, earlier: &Snapshot) -> Digest {
-        self.sum.get_or_init(|| earlier.sum().after(earlier, self));
+        self.sum.get_or_init(|| earlier.sum().after(&earlier.view, &self.view));
         self.digest()
     }
 
-    pub(super) fn sum(&self) -> Sum {
-        *self.sum.get_or_init(|| Sum::of(self))
+    /// Finds the sum by what changed, where that of an earlier snapshot is known.
+    pub(super) fn follow(&self, earlier: &Snapshot) {
+        if let Some(sum) = earlier.sum.get() {
+            self.sum.get_or_init(|| sum.after(&earlier.view, &self.view));
+        }
     }
 
-    pub(super) fn view(&self) -> &Arc<View> {
-        &self.view
+    pub(super) fn sum(&self) -> Sum {
+        *self.sum.get_or_init(|| Sum::of(&self.view))
     }
 }

@@ -269,7 +269,20 @@ async fn what_a_hostile_source_says_is_refused_and_changes_nothing() {
     carry(&snapshot, &store, &snapshot.whole(), &mut held).await;
     let mut zero = snapshot.whole();
     zero.records[0].uid = 0;
-    assert!(matches!(incoming.apply(zero, &held).await, Err(StoreError::NoMessage)));
+    assert!(matches!(incoming.apply(zero, &held).await, Err(StoreError::Damaged { .. })));
+    let run = |first, last, modseq| Some(vec![Run { first, last, modseq, time: 0 }]);
+    for tombstones in [run(0, 3, 1), run(4, 3, 1), run(3, 4, u64::MAX)] {
+        let bad = Difference { tombstones, ..snapshot.whole() };
+        assert!(matches!(incoming.apply(bad, &held).await, Err(StoreError::Damaged { .. })));
+    }
+    let numbers = Numbers { highestmodseq: u64::MAX, ..snapshot.numbers() };
+    let bad = Difference { numbers, ..snapshot.whole() };
+    assert!(matches!(incoming.apply(bad, &held).await, Err(StoreError::Damaged { .. })));
+    let bad = Difference { keywords: Some(vec!["k".into(); 129]), ..snapshot.whole() };
+    assert!(matches!(incoming.apply(bad, &held).await, Err(StoreError::TooManyKeywords)));
+    let bad = Header { foldermodseq: u64::MAX, ..header(&id) };
+    let bad = Difference { header: Some(Arc::new(bad)), ..snapshot.whole() };
+    assert!(matches!(incoming.apply(bad, &held).await, Err(StoreError::BadName)));
     let other = Difference { header: Some(Arc::new(header("b"))), ..snapshot.whole() };
     assert!(matches!(incoming.apply(other, &held).await, Err(StoreError::BadName)));
     assert_eq!(incoming.digest().await.unwrap(), before);

@@ -364,6 +364,30 @@ async fn a_name_that_was_given_away_is_made_anew_where_the_master_has_it_no_more
     assert!(store.mailbox(&root()).await.unwrap().message(1).await.is_ok());
 }
 
+/// As earlier builds wrote it, and as they read what this one writes.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_earlier_build_reads_the_headers_and_passes_over_what_was_given_away() {
+    #[derive(serde::Deserialize)]
+    struct Earlier {
+        #[serde(default)]
+        incoming: bool,
+    }
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    let items = user(&store).await;
+    let dir = disk::mailbox_dir(&store.partition_path("default").unwrap(), &items[0].uniqueid);
+    let text = || fs::read_to_string(dir.join(header::FILE)).unwrap();
+    let read =
+        |text: &str| serde_json::from_str::<Earlier>(text.split_once('\n').unwrap().1).unwrap().incoming;
+    let plain = text();
+    assert!(!read(&plain) && !plain.contains("moved") && !plain.contains("incoming_id"), "{plain}");
+    let frozen = freeze(&store, &items).await;
+    store.give_away(&frozen, &items, BE2, "m1").await.unwrap();
+    assert!(read(&text()));
+    let older = serde_json::from_str::<Header>(plain.split_once('\n').unwrap().1).unwrap();
+    assert!(older.moved.is_none() && older.incoming_id.is_none());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_is_not_adopted_under_the_name_of_another_mailbox() {
     let (from, to) = (Bench::new(""), Bench::new(""));

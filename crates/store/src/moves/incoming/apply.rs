@@ -14,8 +14,8 @@ use crate::{
     duplicate,
     error::{Doing, StoreError},
     header::Header,
-    limits::{DELIVERED, SYNCED_SINGLY},
-    moves::snapshot::{Difference, Numbers},
+    limits::{DELIVERED, KEYWORDS, SYNCED_SINGLY},
+    moves::{digest::Numbers, snapshot::Difference},
     record::Record,
     stage::{Content, Staged, partition_of},
     tombstones::Tombstones,
@@ -25,6 +25,7 @@ use crate::{
 impl State {
     /// Takes a difference over. Blocks.
     pub(super) fn apply(&mut self, difference: Difference, messages: &Round) -> Result<(), StoreError> {
+        self.check(&difference)?;
         let Difference { whole, header, numbers, keywords, annotations, records, expunged, gone, tombstones } =
             difference;
         let header = header.map(|header| self.as_incoming(&header)).transpose()?;
@@ -76,6 +77,7 @@ impl State {
         for note in &notes {
             self.duplicates.put(note)?;
         }
+        self.noted |= !notes.is_empty();
         for uid in unlink {
             // What stays is known to nobody, and goes with the next expiry.
             let _ = fs::remove_file(self.dir.join(format!("{uid}.")));
@@ -84,12 +86,38 @@ impl State {
         self.placed.extend(placed.into_iter().take(room));
         self.view = Arc::new(view);
         self.index_differs = true;
+        // Now, so that it takes no time when the copies are compared.
+        let (now, before) = (self.snapshot(), self.digested.take());
+        before.iter().for_each(|before| now.follow(before));
+        now.sum();
+        self.digested = Some(now);
+        Ok(())
+    }
+
+    /// Refuses what no mailbox can be.
+    fn check(&self, difference: &Difference) -> Result<(), StoreError> {
+        let wrong = |what: &str| Err(StoreError::damaged(&self.dir, what));
+        if difference.keywords.as_ref().is_some_and(|words| words.len() > KEYWORDS) {
+            return Err(StoreError::TooManyKeywords);
+        }
+        let records = difference.records.iter().chain(&difference.expunged);
+        let runs = difference.tombstones.iter().flatten();
+        let mut modseqs = records.map(|record| record.modseq).chain(runs.map(|run| run.modseq));
+        if difference.numbers.highestmodseq > MODSEQ || modseqs.any(|modseq| modseq > MODSEQ) {
+            return wrong("a source says a modification sequence that is too large");
+        }
+        if difference.tombstones.iter().flatten().any(|run| run.first == 0 || run.first > run.last) {
+            return wrong("a source says messages that are gone which cannot have been there");
+        }
+        if difference.records.iter().chain(&difference.expunged).any(|record| record.uid == 0) {
+            return wrong("a source says a message of UID 0");
+        }
         Ok(())
     }
 
     /// The source's header as this copy has it.
     fn as_incoming(&self, header: &Header) -> Result<Header, StoreError> {
-        header.name()?;
+        check_header(header)?;
         let own = &*self.header;
         if header.uniqueid != own.uniqueid {
             return Err(StoreError::BadName);
@@ -105,9 +133,6 @@ impl State {
 
     /// Puts a message's file and structure where they belong, unless they are there. The record as this copy has it.
     fn place(&self, record: Record, expunged: bool, coming: &mut Coming<'_>) -> Result<Record, StoreError> {
-        if record.uid == 0 {
-            return Err(StoreError::NoMessage);
-        }
         if let Some(there) = self.record(record.uid).filter(|there| there.guid == record.guid) {
             return Ok(Record { cache: there.cache, header_size: there.header_size, ..record });
         }
@@ -188,6 +213,15 @@ impl State {
     }
 }
 
+/// Refuses a header that no mailbox can have.
+pub(super) fn check_header(header: &Header) -> Result<(), StoreError> {
+    header.name()?;
+    match header.foldermodseq.max(header.createdmodseq) > MODSEQ {
+        true => Err(StoreError::BadName),
+        false => Ok(()),
+    }
+}
+
 /// What comes with a difference.
 struct Coming<'a> {
     messages: &'a Round,
@@ -216,5 +250,7 @@ fn note(cached: &Cached, uniqueid: &str, savedate: i64) -> Option<Note> {
     Some(Note { key: duplicate::key(&message_id, uniqueid, &date), time })
 }
 
+/// The largest modification sequence (RFC 7162 section 3.1).
+const MODSEQ: u64 = i64::MAX.unsigned_abs();
 /// Where no structure lies: it is read from the message, if there is one.
 const NOWHERE: u64 = (u32::MAX as u64) << 16;

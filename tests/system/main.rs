@@ -8,6 +8,7 @@ mod content;
 mod crashes;
 mod cyrus_follows;
 mod cyrus_master;
+mod cyrus_moves;
 mod cyrus_registers;
 mod cyrus_service;
 mod cyrus_tools;

@@ -100,7 +100,7 @@ async fn a_mailbox_comes_in_whole_and_is_served_from_when_it_is_pushed() {
     // It is here, and nobody's yet.
     let here = whole(&mut admin, "user.mover").await;
     assert_eq!(here, Mailbox { deletedmodseq: None, ..sent.clone() });
-    admin.talk("C: b STATUS user/mover (MESSAGES)\nS: b NO Mailbox does not exist").await;
+    admin.talk("C: b STATUS user/mover (MESSAGES)\nS: b NO [NONEXISTENT] Mailbox does not exist").await;
     admin.send(b"c SYNCGET USER mover\r\n").await;
     admin.expect("* MAILBOX %(UNIQUEID … MBOXNAME user.mover SYNC_CRC … OPTIONS …)").await;
     admin.talk("S: * QUOTA %(ROOT user.mover LIMIT 5000 STORAGE 5000 MODSEQ 11)\nS: c OK success").await;

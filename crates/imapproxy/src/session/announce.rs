@@ -24,6 +24,7 @@ impl Session {
             // Theirs to say.
             eight_bit: true,
             proxy: false,
+            replication: false,
             master: imapd.mupdate_server.as_deref(),
             suppressed: &imapd.suppress_capabilities,
         };

@@ -62,6 +62,8 @@ pub enum Need {
     EightBit,
     /// The session is a proxy's.
     Proxy,
+    /// `xfer_from_cyrus`, and the session is an administrator's of the whole node.
+    Replication,
     Master,
 }
 
@@ -105,6 +107,8 @@ pub struct Facts<'f> {
     /// Neither `reject8bit` nor `munge8bit`.
     pub eight_bit: bool,
     pub proxy: bool,
+    /// Whoever is logged in may send mailboxes.
+    pub replication: bool,
     /// `mupdate_server`
     pub master: Option<&'f str>,
     /// `suppress_capabilities`. IMAP4rev1 and IMAP4rev2 cannot be hidden.
@@ -170,6 +174,7 @@ impl Capability {
             Need::Unauthenticate => once(facts.unauthenticate),
             Need::EightBit => once(facts.eight_bit),
             Need::Proxy => once(facts.proxy),
+            Need::Replication => once(facts.replication),
             Need::Master => facts.master.iter().map(|server| with(&format!("mupdate://{server}/"))).collect(),
         }
     }
@@ -190,6 +195,7 @@ impl Need {
             | Need::Referrals
             | Need::Unauthenticate
             | Need::Proxy
+            | Need::Replication
             | Need::Master => false,
         }
     }
@@ -292,6 +298,7 @@ pub const TABLE: &[Capability] = &[
     stores("SORT=UID"),
     stores("THREAD=REFS"),
     others("X-CREATEDMODSEQ"),
+    Capability { frontend: Frontend::Lacks, ..both("X-REPLICATION", AfterLogin, Some(Need::Replication)) },
     Capability { frontend: Frontend::Lacks, ..both("XCLIENT", AfterLogin, Some(Need::Proxy)) },
     Capability { frontend: Frontend::Lacks, ..both("XCLIENT=PARKED", AfterLogin, Some(Need::Proxy)) },
     both("XLIST", AfterLogin, None),
@@ -319,7 +326,7 @@ mod tests {
          QUOTA=RES-MESSAGE QUOTA=RES-ANNOTATION-STORAGE QUOTA=RES-MAILBOX QUOTASET REPLACE RIGHTS=kxten SASL-IR SAVEDATE SEARCH=FUZZY \
          SEARCHRES SORT SORT=DISPLAY SPECIAL-USE STARTTLS STATUS=SIZE THREAD=ORDEREDSUBJECT THREAD=REFERENCES UIDBATCHES UIDONLY \
          UIDPLUS UNAUTHENTICATE UNSELECT URL-PARTIAL UTF8=ACCEPT WITHIN DIGEST=SHA1 MUPDATE= SORT=MODSEQ SORT=UID THREAD=REFS X-CREATEDMODSEQ \
-         XCLIENT XCLIENT=PARKED XLIST XTAKE";
+         X-REPLICATION XCLIENT XCLIENT=PARKED XLIST XTAKE";
 
     #[test]
     fn the_words_stand_in_the_order_of_cyrus() {

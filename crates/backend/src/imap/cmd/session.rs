@@ -38,6 +38,7 @@ impl Session {
             unauthenticate: self.user.as_ref().is_some_and(may_unauthenticate),
             eight_bit: self.takes_eight_bit(),
             proxy: self.is_proxy(),
+            replication: imapd.xfer_from_cyrus && self.may_replicate().is_ok(),
             master: imapd.mupdate_server.as_deref(),
             suppressed: &imapd.suppress_capabilities,
         };

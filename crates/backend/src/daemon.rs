@@ -82,7 +82,8 @@ async fn moves(
 ) -> Result<Option<Arc<Moving>>, Exit> {
     let Some(master) = master.cloned() else { return Ok(None) };
     let (own, store, transit) = (context.clone(), store.clone(), transit.clone());
-    let opened = tokio::task::spawn_blocking(move || Moving::open(&own, store, transit, master, Some(trap))).await;
+    let opened =
+        tokio::task::spawn_blocking(move || Moving::open(&own, store, transit, master, Some(trap))).await;
     let moving = match opened {
         Ok(Ok(moving)) => moving,
         Ok(Err(error)) => return Err(Exit::new(75, error.to_string())),
@@ -91,7 +92,8 @@ async fn moves(
     moving.resume().await;
     // Moves know the master, which knows whom to ask about names.
     let asked = Arc::downgrade(&moving);
-    standing.ask_moves(Moves(Box::new(move |name| asked.upgrade().map_or(Busy::Free, |moves| moves.busy(name)))));
+    standing
+        .ask_moves(Moves(Box::new(move |name| asked.upgrade().map_or(Busy::Free, |moves| moves.busy(name)))));
     Ok(Some(moving))
 }
 

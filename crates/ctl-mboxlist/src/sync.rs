@@ -4,6 +4,7 @@
 //! removals at the master, activations, marks of moves, and last, local mailboxes that another server has. These are
 //! never destroyed: they are put away under `DELETED`, whatever `delete_mode` says.
 
+use std::collections::HashMap;
 use std::io::BufRead;
 use std::path::Path;
 
@@ -11,6 +12,7 @@ use config::imapd::{Imapd, Role};
 use directory::client::{Activate, Client, Delete};
 use mailboxes::Entry;
 use mailboxes::reconcile::{Activation, Busy, Known, Reconciliation, Rule};
+use moves::{journal::Journals, names::Names};
 use protocol::name::MailboxName;
 use tracing::{info, warn};
 
@@ -86,15 +88,31 @@ async fn compare(
     let here = here.into_iter().map(|(name, entry)| (name, known(&entry))).collect();
     let local = lists.all().await?;
     let moving = local.iter().filter(|(_, entry)| entry.moving.is_some()).cloned().collect();
+    let ids: HashMap<&MailboxName, &str> = local
+        .iter()
+        .filter_map(|(name, entry)| Some((name, entry.local.as_deref()?.uniqueid.as_str())))
+        .collect();
+    let moves = moves(imapd)?;
     // A daemon may be in the middle of a CREATE: its reservation is left to it.
-    let busy = if lists.is_running() { Busy::Reserving } else { Busy::Free };
+    let otherwise = if lists.is_running() { Busy::Reserving } else { Busy::Free };
+    let busy = |name: &MailboxName| match moves.busy(name, ids.get(name).copied()) {
+        Busy::Free => otherwise.clone(),
+        busy => busy,
+    };
     let rule = if how.authoritative { Rule::Authoritative } else { Rule::Ordinary };
-    let mut work = Reconciliation::begin(here, local, |_| busy.clone(), rule);
+    let mut work = Reconciliation::begin(here, local.iter().cloned(), busy, rule);
     let questions = work.questions();
     for (name, found) in questions.iter().zip(master.find_all(&questions).await?) {
         work.answer(name, found.as_ref().map(known));
     }
     Ok((work, moving))
+}
+
+/// What moves have under way here. One that cannot be read may be the only word of where a mailbox is: then nothing is done.
+fn moves(imapd: &Imapd) -> Result<Names, Failure> {
+    let records = Journals::read(&imapd.program_directory("backend"));
+    let records = records.map_err(|error| Failure::Said(format!("{error}: nothing is done")))?;
+    Ok(Names::of(&records))
 }
 
 fn known(entry: &Entry) -> Known {

@@ -178,9 +178,15 @@ fn mailboxes(page: &mut String, metrics: &Figures) {
             let _ = write!(page, "<tr><td>{name}<td class=dim>none counted<td class=n>–<td class=n>{lag}");
         }
         for (server, count) in counts {
+            let is_cordoned = |(labels, value): &(BTreeMap<String, String>, f64)| {
+                let of = |label| labels.get(label).map_or("", String::as_str);
+                *value == 1.0 && of("program") == program && of("server") == server
+            };
+            let cordoned = metrics.all("murder_list_cordoned").iter().any(is_cordoned);
+            let note = if cordoned { " <span class=starting>cordoned</span>" } else { "" };
             let _ = write!(
                 page,
-                "<tr><td>{name}<td class=wrap>{}<td class=n>{count}<td class=n>{lag}",
+                "<tr><td>{name}<td class=wrap>{}{note}<td class=n>{count}<td class=n>{lag}",
                 escape(&server)
             );
             name.clear();
@@ -270,11 +276,14 @@ mod tests {
         let mut exposition = crate::exposition::Exposition::default();
         exposition.merge(
             "murder_list_complete{program=\"imapproxy\"} 0\nmurder_list_mailboxes{program=\"imapproxy\",server=\"be<1\"} 42\n\
+             murder_list_cordoned{program=\"imapproxy\",server=\"be<1\"} 1\nmurder_list_cordoned{program=\"a\",server=\"be2\"} 1\n\
+             murder_list_mailboxes{program=\"imapproxy\",server=\"be2\"} 7\n\
              murder_replica_lag_seconds{program=\"imapproxy\"} inf\nmurder_login_failures_total{program=\"a\"} 3\n\
              murder_login_failures_total{program=\"b\"} 4\n",
         );
         let page = render(&board, &exposition.figures());
-        assert!(page.contains("be&lt;1<td class=n>42<td class=n>never heard"), "{page}");
+        let cordoned = "be&lt;1 <span class=starting>cordoned</span><td class=n>42<td class=n>never heard";
+        assert!(page.contains(cordoned) && page.contains("be2<td class=n>7<td"), "{page}");
         assert!(
             page.contains("failed logins<td class=n>7")
                 && page.contains("imapproxy: its list of mailboxes is not complete")

@@ -16,12 +16,15 @@
 //! 2. [`destination`] is the other side: one table of what is done when something is asked or heard in some phase.
 //! 3. [`journal`] keeps both sides' phases on disk, one file a move, so that a crash at any step is put right at the next start.
 //!
+//! 4. [`names`] says to the comparison with the master's list what it must leave to a move.
+//!
 //! The tests play every order of steps, lost replies and deaths of the three nodes against both machines (`tests/it/model.rs`).
 
 pub mod destination;
 mod id;
 pub mod journal;
 pub mod limits;
+pub mod names;
 pub mod source;
 
 pub use id::{IdError, MoveId, is_uniqueid};

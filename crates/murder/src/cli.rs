@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::{certificate, config, demo, deny, doctor, drain, explain, forget, passwd, status, who};
+use crate::{certificate, config, cordon, demo, deny, doctor, drain, explain, forget, passwd, status, who};
 
 /// Runs and looks after an IMAP murder
 #[derive(Debug, Parser)]
@@ -25,6 +25,8 @@ enum Command {
     Deny(deny::Args),
     Allow(deny::AllowArgs),
     Drain(drain::Args),
+    Cordon(cordon::Args),
+    Uncordon(cordon::EndArgs),
     Forget(forget::Args),
     Passwd(passwd::Args),
     Certificate(certificate::Args),
@@ -48,6 +50,8 @@ impl Cli {
             Command::Deny(args) => deny::run(&args),
             Command::Allow(args) => deny::allow(&args),
             Command::Drain(args) => drain::run(&args),
+            Command::Cordon(args) => cordon::run(&args),
+            Command::Uncordon(args) => cordon::end(&args),
             Command::Forget(args) => forget::run(&args),
             Command::Passwd(args) => passwd::run(&args),
             Command::Certificate(args) => certificate::run(&args),

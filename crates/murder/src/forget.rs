@@ -57,7 +57,7 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 async fn forget(args: &Args, imapd: &Imapd) -> Result<ExitCode, String> {
-    let mut master = master(imapd).await?;
+    let mut master = node::master(imapd).await?;
     let sightings = Sightings::ask(&mut master).await?;
     let plan = Plan::make(&mut master, &args.server, args.bounce).await?;
     let file = args.dump.clone().unwrap_or_else(|| dump_file(imapd, &args.server));
@@ -89,18 +89,6 @@ async fn is_dead(imapd: &Imapd, server: &str, sightings: &Sightings) -> Result<(
         Some(why) => Err(why),
         None => answers(imapd, server).await.map_or(Ok(()), Err),
     }
-}
-
-/// The master's list, with the right to change it: its own socket on its host, a login elsewhere.
-async fn master(imapd: &Imapd) -> Result<Client, String> {
-    let client = match imapd.mupdate_server {
-        Some(_) => Client::connect(imapd).await,
-        None => Client::local(&imapd.program_directory("mupdate").join("socket")).await,
-    };
-    client.map_err(|error| match imapd.mupdate_server {
-        Some(_) => error.to_string(),
-        None => format!("{error} (mupdate_server is not set: this would be the MUPDATE master, running)"),
-    })
 }
 
 /// When the master heard of its backends last.

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clients;
 pub mod cluster;
 pub mod config;
+pub mod cordon;
 pub mod demo;
 pub mod deny;
 pub mod doctor;

@@ -36,6 +36,18 @@ pub fn with_node(path: &Path, ask: impl AsyncFnOnce(Imapd) -> ExitCode) -> ExitC
     }
 }
 
+/// The master's list, with the right to change it: its own socket on its host, a login elsewhere.
+pub async fn master(imapd: &Imapd) -> Result<Client, String> {
+    let client = match imapd.mupdate_server {
+        Some(_) => Client::connect(imapd).await,
+        None => Client::local(&imapd.program_directory("mupdate").join("socket")).await,
+    };
+    client.map_err(|error| match imapd.mupdate_server {
+        Some(_) => error.to_string(),
+        None => format!("{error} (mupdate_server is not set: this would be the MUPDATE master, running)"),
+    })
+}
+
 /// For how many seconds this node has wanted no new clients (`murder drain`); none if it takes them.
 pub fn draining(imapd: &Imapd) -> Option<u64> {
     let since = std::fs::metadata(Path::new(&imapd.configdirectory).join(DRAIN)).ok()?.modified().ok()?;

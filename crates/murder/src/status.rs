@@ -248,6 +248,10 @@ fn text(name: &str, status: &Value) -> String {
             let _ = writeln!(out, "  {server}!{partition}: {entries}");
         }
     }
+    for (server, since) in status["cordoned"].as_object().into_iter().flatten() {
+        let since = since.as_u64().map(date).unwrap_or_default();
+        let _ = writeln!(out, "  CORDONED {server} since {since}: it gets no new mailboxes");
+    }
     for old in status["reservations"].as_array().into_iter().flatten() {
         let _ = writeln!(out, "  OLD RESERVATION {} at {}", shown(&old["name"]), shown(&old["location"]));
     }
@@ -305,6 +309,17 @@ mod tests {
             assert_eq!(free_and_total(line), None, "{line}");
         }
         assert_eq!(node_text("be1", &serde_json::json!({})), "be1: answers");
+    }
+
+    #[test]
+    fn a_server_that_gets_no_new_mailboxes_is_shown_with_the_time() {
+        let status = serde_json::json!({
+            "role": "master", "server": "m", "version": "murder-1", "complete": true,
+            "cordoned": { "be1.example.org": 1_700_000_000 },
+        });
+        let shown = text("mupdate", &status);
+        let line = "  CORDONED be1.example.org since 2023-11-14T22:13:20Z: it gets no new mailboxes\n";
+        assert!(shown.contains(line), "{shown}");
     }
 
     #[test]

@@ -104,6 +104,8 @@ pub const TARGETS: [Target; 10] = [
             b"a1 AUTHENTICATE \"PLAIN\" {4+}\r\nAAAA\r\na2 UPDATE\r\n\x07",
             b"b1 ACTIVATE \"user.x\" \"be!p\" \"x\tlrs\t\"\r\nb2 RESERVE {6+}\r\nuser.y \"be!p\"\r\nb3 NOOP\r\n\x04",
             b"c1 DEACTIVATE \"user.x\" \"be!p\"\r\nc2 DELETE \"user.x\"\r\nc3 FIND \"user.x\"\r\nc4 LIST \"be!\"\r\nc5 LOGOUT\r\n\x14",
+            b"e1 ACTIVATE \"user.x\" \"be!p\" \"\" \"active@be!p#0123456789abcdef0123456789abcdef:7\"\r\ne2 CORDON \"be\"\r\ne3 SERVERS\r\n\x04",
+            b"U SERVER \"be\" \"cordoned\" \"17\"\r\nU SERVER \"be\" \"open\"\r\n\x04",
             b"* MAILBOX {6}\r\nuser.x \"be!p\" \"\"\r\nU RESERVE \"a\" \"b\"\r\nd1 OK [x] \"y\"\r\nd2 STARTTLS\r\n\x01",
         ],
     },

@@ -3,6 +3,7 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use bytes::BytesMut;
+use mailboxes::Expect;
 use protocol::{
     frame::{Collected, Collector, Limits},
     mupdate::{
@@ -27,9 +28,13 @@ pub fn run(input: &[u8]) {
         let _ = Response::parse(&frame);
         let (_, admitted) = session.admit(Tagged::parse(&frame));
         match admitted {
-            Ok(Command::Write { .. }) => {
+            Ok(Command::Write { expect, .. }) => {
                 assert!(session.access == Access::Write && !session.streaming);
+                if let Some(expect) = expect.and_then(|text| Expect::parse(&text)) {
+                    assert_eq!(Expect::parse(&expect.to_string()), Some(expect));
+                }
             }
+            Ok(Command::Cordon { .. }) => assert!(session.access == Access::Write && !session.streaming),
             Ok(Command::Tool(_)) => assert!(session.local),
             Ok(Command::Update { .. } | Command::Resume { .. }) => {
                 assert!(session.access != Access::None && !session.streaming);

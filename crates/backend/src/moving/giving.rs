@@ -18,7 +18,10 @@ use tracing::{info, warn};
 use super::peer::{Fault, Peer};
 use super::rounds::{Sent, item, unique};
 use super::{Moving, lock, now};
-use crate::limits::{AGAIN_FIRST, AGAIN_LAST, FREEZE, FROZEN, MASTER_QUICK, ROUND_CHANGES, ROUND_CHANGES_LATE, ROUND_TIME, ROUNDS, ROUNDS_SHORT};
+use crate::limits::{
+    AGAIN_FIRST, AGAIN_LAST, FREEZE, FROZEN, MASTER_QUICK, ROUND_CHANGES, ROUND_CHANGES_LATE, ROUND_TIME,
+    ROUNDS, ROUNDS_SHORT,
+};
 use work::aside::weighed;
 
 /// One move that goes away.
@@ -44,7 +47,8 @@ impl Moving {
         partition: Option<&str>,
         asked_by: &str,
     ) -> Result<(), String> {
-        let mut items = self.items(root, partition.unwrap_or_default()).await.map_err(|error| error.to_string())?;
+        let mut items =
+            self.items(root, partition.unwrap_or_default()).await.map_err(|error| error.to_string())?;
         let Some(first) = items.iter().find(|item| item.name == root.as_str()) else {
             return Err(StoreError::NoMailbox.to_string());
         };
@@ -122,7 +126,16 @@ type Answer = tokio::sync::oneshot::Sender<Result<(), String>>;
 impl Giving {
     fn new(moving: Arc<Moving>, record: Record, machine: Source) -> Giving {
         let frozen_at = Instant::now();
-        Giving { moving, record, machine, peer: None, sent: Sent::default(), frozen: None, frozen_at, rounds: 0 }
+        Giving {
+            moving,
+            record,
+            machine,
+            peer: None,
+            sent: Sent::default(),
+            frozen: None,
+            frozen_at,
+            rounds: 0,
+        }
     }
 
     async fn drive(mut self, mut told: Option<Answer>) {
@@ -132,7 +145,9 @@ impl Giving {
             {
                 let done = match self.machine.gate() {
                     Gate::Moved => Ok(()),
-                    Gate::Open | Gate::Closed => Err(self.machine.why().unwrap_or("the move was given up").to_owned()),
+                    Gate::Open | Gate::Closed => {
+                        Err(self.machine.why().unwrap_or("the move was given up").to_owned())
+                    }
                 };
                 // Whoever asked may have gone.
                 let _ = told.send(done);
@@ -333,7 +348,9 @@ impl Giving {
         };
         let (at, took) = match at.await {
             Ok(found) => found,
-            Err(error @ (MasterError::NoFence | MasterError::Login)) => return Outcome::Failed(error.to_string()),
+            Err(error @ (MasterError::NoFence | MasterError::Login)) => {
+                return Outcome::Failed(error.to_string());
+            }
             Err(_) => return Outcome::Silent,
         };
         if took > MASTER_QUICK {
@@ -341,7 +358,10 @@ impl Giving {
             self.record.why = Some(format!("not frozen: the MUPDATE master took {took} ms to answer"));
             return Outcome::Silent;
         }
-        let here = at.entry.as_ref().filter(|entry| entry.is_active() && entry.server() == self.moving.server.as_str());
+        let here = at
+            .entry
+            .as_ref()
+            .filter(|entry| entry.is_active() && entry.server() == self.moving.server.as_str());
         let (Some(_), Some(fence)) = (here, at.fence()) else {
             return Outcome::Failed("the MUPDATE master does not have the mailbox here".to_owned());
         };
@@ -479,7 +499,9 @@ impl Giving {
             })
         });
         let given = match items.collect::<Result<Vec<_>, StoreError>>() {
-            Ok(items) => self.moving.store.give_away(frozen, &items, &self.to(), self.record.id.as_str()).await,
+            Ok(items) => {
+                self.moving.store.give_away(frozen, &items, &self.to(), self.record.id.as_str()).await
+            }
             Err(error) => Err(error),
         };
         match given {

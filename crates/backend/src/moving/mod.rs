@@ -107,7 +107,9 @@ impl Moving {
                 return Busy::Moving;
             }
             match (&record.role, item) {
-                (Role::Source { phase: source::Phase::Kept, to, .. }, Some(item)) if !self.lists(name, item) => {
+                (Role::Source { phase: source::Phase::Kept, to, .. }, Some(item))
+                    if !self.lists(name, item) =>
+                {
                     if let Ok(to) = Location::parse(&format!("{to}!{}", item.to_partition)) {
                         found = Busy::Given { to };
                     }

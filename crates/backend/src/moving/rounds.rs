@@ -76,7 +76,9 @@ impl Moving {
             return Err(Fault::Refused("a mailbox has a name or an id that cannot be moved".to_owned()));
         }
         // Those that are new are expected there before anything comes of them.
-        let round = |number: u32| Apply::Round(Round { id: unique(record.id.as_str()), round: number, items: told.clone() });
+        let round = |number: u32| {
+            Apply::Round(Round { id: unique(record.id.as_str()), round: number, items: told.clone() })
+        };
         if ids(&items) != ids(&record.items) {
             peer.apply(&round(record.round)).await?;
         }
@@ -227,7 +229,9 @@ impl Moving {
         let now = self.store.user_data(owner.as_deref(), &ids).await?;
         let before = match sent.user.take() {
             Some(before) => before,
-            None => UserData { subscriptions: subscribed(peer, owner.as_deref()).await?, ..UserData::default() },
+            None => {
+                UserData { subscriptions: subscribed(peer, owner.as_deref()).await?, ..UserData::default() }
+            }
         };
         if let Some(user) = &owner {
             let one = |name: &MailboxName| Subscription { user: user.clone(), name: name.clone() };
@@ -239,7 +243,8 @@ impl Moving {
                 sum.changes += 1;
                 peer.send(&Apply::Unsubscribe(one(name))).await?;
             }
-            let entries: BTreeSet<&String> = now.annotations.keys().chain(before.annotations.keys()).collect();
+            let entries: BTreeSet<&String> =
+                now.annotations.keys().chain(before.annotations.keys()).collect();
             for entry in entries {
                 let value = now.annotations.get(entry);
                 if value != before.annotations.get(entry) {

@@ -10,7 +10,7 @@ use moves::{MoveId, destination};
 use protocol::location::Location;
 use protocol::name::MailboxName;
 use protocol::sync::moving::{Begin, Phase as Told, Prepare, Round, State};
-use protocol::sync::{Apply, Code, Get, UniqueId, self as sync};
+use protocol::sync::{self as sync, Apply, Code, Get, UniqueId};
 use retry::{Backoff, chance, spread};
 use store::{Incoming, StoreError};
 use tokio::time::sleep;
@@ -44,7 +44,8 @@ impl Moving {
         let there = self.record(&id);
         let items: Vec<Item> = begin.items.iter().map(|item| arriving(item, &begin.partition)).collect();
         match &there {
-            Some(record) if !matches!(&record.role, Role::Destination { from, .. } if from == begin.from.as_str()) => {
+            Some(record) if !matches!(&record.role, Role::Destination { from, .. } if from == begin.from.as_str()) =>
+            {
                 return Err(Refused::Text("Another move has this id"));
             }
             Some(_) => {}

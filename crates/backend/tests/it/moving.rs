@@ -15,7 +15,8 @@ impl Pair {
     async fn start() -> Pair {
         let master = Master::start(None).await;
         let cable = Cable::to(master.address()).await;
-        let (be1, be2) = (Node::bare(&lines("be1", &cable, "")).await, Node::bare(&lines("be2", &cable, "")).await);
+        let (be1, be2) =
+            (Node::bare(&lines("be1", &cable, "")).await, Node::bare(&lines("be2", &cable, "")).await);
         let pair = Pair { master, cable, be1, be2 };
         pair.introduce().await;
         let mut admin = login(&pair.be1, "cyrus").await;
@@ -44,12 +45,19 @@ impl Pair {
             // It may end only now: the last words of a move come behind its answer.
             if self.node(dead).context.shutdown().is_cancelled() {
                 let own = lines(SERVERS[dead], &self.cable, "");
-                if dead == 0 { self.be1.restart(&own).await } else { self.be2.restart(&own).await }
+                if dead == 0 {
+                    self.be1.restart(&own).await
+                } else {
+                    self.be2.restart(&own).await
+                }
                 self.introduce().await;
             }
             let places = self.places().await;
-            let fred: Vec<&str> =
-                places.iter().filter(|place| place.contains("fred")).filter_map(|place| place.split(' ').nth(1)).collect();
+            let fred: Vec<&str> = places
+                .iter()
+                .filter(|place| place.contains("fred"))
+                .filter_map(|place| place.split(' ').nth(1))
+                .collect();
             let at = SERVERS.iter().position(|server| fred.iter().all(|place| place.starts_with(server)))?;
             let mut there = login(self.node(at), "fred").await;
             let told = answers(&mut there, "STATUS INBOX (MESSAGES UIDNEXT)").await;
@@ -60,7 +68,8 @@ impl Pair {
             // And no move is under way.
             let mut admin = login(self.node(at), "cyrus").await;
             let again = answers(&mut admin, &format!("XFER user/fred {}", SERVERS[1 - at])).await;
-            (fred.len() == 3 && told.first() == Some(&wanted) && alone && again.last()? == "x OK Completed").then_some(1 - at)
+            (fred.len() == 3 && told.first() == Some(&wanted) && alone && again.last()? == "x OK Completed")
+                .then_some(1 - at)
         })
         .await
     }
@@ -68,7 +77,9 @@ impl Pair {
     /// Where the master has the mailboxes of these names.
     async fn places(&self) -> Vec<String> {
         let entries = self.master.entries().await.into_iter();
-        entries.map(|(name, entry)| format!("{name} {}", entry.split(' ').nth(1).unwrap_or_default())).collect()
+        entries
+            .map(|(name, entry)| format!("{name} {}", entry.split(' ').nth(1).unwrap_or_default()))
+            .collect()
     }
 }
 
@@ -105,7 +116,9 @@ async fn shown(node: &Node, user: &str) -> Vec<String> {
         for command in [
             format!("SELECT {name} (CONDSTORE)"),
             "FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE MODSEQ EMAILID SAVEDATE BODY.PEEK[])".to_owned(),
-            format!("STATUS {name} (MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ MAILBOXID SIZE DELETED)"),
+            format!(
+                "STATUS {name} (MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ MAILBOXID SIZE DELETED)"
+            ),
         ] {
             all.extend(answers(&mut client, &command).await);
         }
@@ -141,7 +154,12 @@ async fn a_user_moves_to_another_backend_and_back_and_nothing_that_imap_shows_di
     let mut admin = login(&pair.be1, "cyrus").await;
     admin.talk("C: a XFER user/fred be2\nS: * OK USER fred\nS: a OK Completed").await;
     assert_same(&shown(&pair.be2, "fred").await, &before);
-    let moved = ["user.fred be2!default", "user.fred.Archive be2!default", "user.fred.Archive.2024 be2!default", "user.wilma be1!default"];
+    let moved = [
+        "user.fred be2!default",
+        "user.fred.Archive be2!default",
+        "user.fred.Archive.2024 be2!default",
+        "user.wilma be1!default",
+    ];
     eventually(async || (pair.places().await == moved).then_some(())).await;
     let mut fred = login(&pair.be1, "fred").await;
     fred.talk("C: a SELECT INBOX\nS: a NO [UNAVAILABLE] Mailbox has been moved to another server").await;
@@ -157,7 +175,12 @@ async fn a_user_moves_to_another_backend_and_back_and_nothing_that_imap_shows_di
     })
     .await;
     assert_same(&shown(&pair.be1, "fred").await, &before);
-    let back = ["user.fred be1!default", "user.fred.Archive be1!default", "user.fred.Archive.2024 be1!default", "user.wilma be1!default"];
+    let back = [
+        "user.fred be1!default",
+        "user.fred.Archive be1!default",
+        "user.fred.Archive.2024 be1!default",
+        "user.wilma be1!default",
+    ];
     eventually(async || (pair.places().await == back).then_some(())).await;
 }
 

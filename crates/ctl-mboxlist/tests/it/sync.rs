@@ -1,5 +1,11 @@
 //! `ctl_mboxlist -m` against a master, with the backend stopped.
 
+use moves::{
+    MoveId, destination,
+    journal::{DIRECTORY, Item, Journals, Record, Role},
+    source,
+};
+
 use crate::master::Master;
 use crate::node::{Node, dump, local, text};
 
@@ -91,4 +97,89 @@ fn a_master_that_is_not_there_is_told_in_cyruss_words() {
         "{}",
         text(&output.stderr)
     );
+}
+
+/// A move's file of this node, of one mailbox.
+fn moves(node: &Node, name: &str, started: u64, role: Role) {
+    let item = Item {
+        name: name.into(),
+        uniqueid: format!("id-{name}"),
+        partition: "default".into(),
+        to_partition: "fast".into(),
+        acl: String::new(),
+        digest: None,
+    };
+    let record = Record {
+        id: MoveId::new().unwrap(),
+        root: name.into(),
+        items: vec![item],
+        round: 1,
+        started,
+        expected: None,
+        why: None,
+        role,
+    };
+    let (journals, _) = Journals::open(&node.path("conf/murder/backend")).unwrap();
+    journals.write(&record).unwrap();
+}
+
+fn gives(phase: source::Phase) -> Role {
+    Role::Source {
+        phase,
+        to: "be2.example".into(),
+        messages: 0,
+        bytes: 0,
+        asked_by: "cyrus".into(),
+        frozen_at: None,
+        keep_until: None,
+        followed: true,
+    }
+}
+
+#[test]
+fn what_moves_is_left_to_the_move_and_a_restored_master_is_told_to_where_a_mailbox_went() {
+    let master = Master::start(&[
+        // The switch is done, and the source does not know yet.
+        ("user.out", true, "be2.example!fast", "out\tlrs\t"),
+        // It is this server's, and not listed yet.
+        ("user.in", true, "be1.example!fast", "in\tlrs\t"),
+        // Of an earlier day: it was given away, or came from there, since.
+        ("user.given", true, "be1.example!default", "given\tlrs\t"),
+        ("user.came", true, "be2.example!default", "came\tlrs\t"),
+        ("user.gone", true, "be1.example!default", "gone\tlrs\t"),
+    ]);
+    let node = backend(&master);
+    node.must("ctl_mboxlist", "-u", &dump(&["user.out", "user.came"].map(|name| local(name, "default"))));
+    let takes = |phase| Role::Destination { phase, from: "be2.example".into(), prepared_at: None };
+    moves(&node, "user.out", 1, gives(source::Phase::Switching));
+    moves(&node, "user.in", 1, takes(destination::Phase::Committed));
+    moves(&node, "user.given", 1, gives(source::Phase::Kept));
+    moves(&node, "user.came", 1, takes(destination::Phase::Done));
+    assert_eq!(
+        node.must("ctl_mboxlist", "-mw", ""),
+        "Remove from MUPDATE: user.gone\nForce Activate: user.came\nForce Activate: user.given\n"
+    );
+    node.must("ctl_mboxlist", "-m", "");
+    assert_eq!(
+        master.told(),
+        [
+            "DELETE user.gone",
+            "ACTIVATE user.came be1.example!default came\tlrs\t",
+            "ACTIVATE user.given be2.example!fast given\tlrs\t",
+        ]
+    );
+}
+
+#[test]
+fn a_move_that_cannot_be_read_may_be_the_only_word_of_a_mailbox() {
+    let master = Master::start(&[("user.gone", true, "be1.example!default", "gone\tlrs\t")]);
+    let node = backend(&master);
+    node.must("ctl_mboxlist", "-u", &dump(&[]));
+    let directory = node.path("conf/murder/backend").join(DIRECTORY);
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("x.json"), "half of").unwrap();
+    let output = node.run("ctl_mboxlist", "-m", "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("x.json: a move's file is cut short: nothing is done"));
+    assert_eq!(master.told(), Vec::<String>::new());
 }

@@ -31,9 +31,13 @@ fn set(server: &Server, known: &mut Vec<String>) {
     // A server that has none left is told as such once more.
     for gone in known.iter().filter(|name| !counts.contains_key(*name)) {
         gauge!("murder_list_mailboxes", "server" => gone.clone()).set(0.0);
+        gauge!("murder_list_cordoned", "server" => gone.clone()).set(0.0);
     }
     *known = counts.keys().cloned().collect();
+    let cordons = server.list().cordons();
     for (name, entries) in counts {
+        let cordoned = cordons.keys().any(|server| server.as_str() == name);
+        gauge!("murder_list_cordoned", "server" => name.clone()).set(f64::from(u8::from(cordoned)));
         gauge!("murder_list_mailboxes", "server" => name).set(f64::from(entries));
     }
     gauge!("murder_list_complete").set(f64::from(u8::from(summary.complete)));
@@ -53,6 +57,10 @@ fn set(server: &Server, known: &mut Vec<String>) {
 
 fn describe() {
     describe_gauge!("murder_list_mailboxes", "Mailboxes in this list, by server.");
+    describe_gauge!(
+        "murder_list_cordoned",
+        "1 for a server that gets no new mailboxes (murder cordon). Alert when 1 for a month: somebody forgot it."
+    );
     describe_gauge!(
         "murder_list_complete",
         "1 when the list is complete. Alert when 0 for minutes: look-ups answer 'try later'."

@@ -27,7 +27,8 @@ impl Rig {
         let position = Position { list: ListId(7), term: 1, seq: 0 };
         let history = History { position, own: true, complete: true, floor: 0, jump: 0 };
         let disk = Arc::new(Disk::new(Arc::new(store::Memory::new()), 0));
-        let published = Arc::new(Published::new(disk, Options::owner(), history, BTreeMap::new()));
+        let published =
+            Arc::new(Published::new(disk, Options::owner(), history, BTreeMap::new(), Cordons::new()));
         let authority = Memory::new(ListId(7));
         let queue = start(published.clone(), Keeper::Owner(authority.clone())).unwrap();
         load::start(&published).unwrap();

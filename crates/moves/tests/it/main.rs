@@ -4,4 +4,5 @@ mod deaths;
 mod destination;
 mod journal;
 mod model;
+mod names;
 mod world;

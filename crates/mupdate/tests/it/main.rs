@@ -1,6 +1,7 @@
 //! Masters, slaves and proxies' replicas, live: on real sockets, in this process and in processes that are killed.
 #![allow(clippy::unwrap_used)]
 
+mod cordons;
 mod decisions;
 mod durability;
 mod hostile;

@@ -349,11 +349,10 @@ mod tests {
                 round,
                 items
             })),
-            (id(), proptest::option::of(digest()), digests)
-                .prop_map(|(id, user, digests)| {
-                    let fence = user.map(|_| "0123:7".to_owned());
-                    Apply::Prepare(Prepare { id, user, digests, fence })
-                }),
+            (id(), proptest::option::of(digest()), digests).prop_map(|(id, user, digests)| {
+                let fence = user.map(|_| "0123:7".to_owned());
+                Apply::Prepare(Prepare { id, user, digests, fence })
+            }),
             id().prop_map(Apply::Commit),
             id().prop_map(Apply::Abort),
             id().prop_map(Apply::State),

@@ -109,12 +109,8 @@ impl Conversation {
             }
         }
         stream.changes.mark_seen();
-        if stream.numbered && self.send_cordons(&stream.tag) {
-            // The peer takes over what came before a position.
-            let mut out = Vec::new();
-            reply::put_position(&mut out, &stream.tag, stream.cursor);
-            self.wire.output().extend_from_slice(&out);
-        }
+        // A peer takes over what came before a position.
+        let mut owed = stream.numbered && self.send_cordons(&stream.tag);
         let mut sent = 0;
         loop {
             let here = self.server.list().position();
@@ -128,8 +124,12 @@ impl Conversation {
                 return Ok(Flow::End);
             };
             if changes.names.is_empty() {
+                // Numbers that no mailbox has got.
+                owed |= stream.numbered && here.seq > stream.cursor.seq;
+                stream.cursor.seq = here.seq;
                 break;
             }
+            owed = false;
             sent += changes.names.len();
             if !self.send_changes(&mut stream, &changes.names).await? {
                 return Ok(Flow::End);
@@ -141,6 +141,11 @@ impl Conversation {
                 self.wire.output().extend_from_slice(&out);
             }
             self.wire.flush().await?;
+        }
+        if owed {
+            let mut out = Vec::new();
+            reply::put_position(&mut out, &stream.tag, stream.cursor);
+            self.wire.output().extend_from_slice(&out);
         }
         self.wire.flush().await?;
         stream.next_lot = match self.session.local {

@@ -20,6 +20,7 @@ pub const TABLES: &[&Table] = &[
     &directory::client::limits::TABLE,
     &directory::replica::limits::TABLE,
     &backend::limits::TABLE,
+    &moves::limits::TABLE,
     &arrivals::limits::TABLE,
     &placement::limits::TABLE,
     &upstream::limits::TABLE,

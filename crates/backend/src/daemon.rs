@@ -33,7 +33,7 @@ pub async fn run_watched(
     run_trapped(context, watch, None).await
 }
 
-/// And with moves to other backends, and a trap where their phases are written: tests have the daemon end there.
+/// The same with a trap where phases of moves are written: tests have the daemon end there.
 pub async fn run_trapped(
     context: Context,
     watch: impl Fn(Task) -> Task + Clone + Send + Sync + 'static,
@@ -49,11 +49,7 @@ pub async fn run_trapped(
     directory::serve::local::start(&context, list);
     control::start(&context, store.clone())?;
     let transit: Arc<Transit> = Arc::default();
-    // Not offered to anybody yet: sessions and deliveries do not follow a mailbox that moves.
-    let moving = match trap {
-        Some(trap) => moves(&context, (&store, &transit), master.as_ref(), &standing, trap).await?,
-        None => None,
-    };
+    let moving = moves(&context, (&store, &transit), master.as_ref(), &standing, trap).await?;
     resync::start(&context, store.clone(), standing);
     let reloaded = store.clone();
     context.on_reload(move |imapd| reloaded.reload(imapd));
@@ -78,12 +74,11 @@ async fn moves(
     (store, transit): (&Store, &Arc<Transit>),
     master: Option<&Arc<dyn Master>>,
     standing: &Standing,
-    trap: Trap,
+    trap: Option<Trap>,
 ) -> Result<Option<Arc<Moving>>, Exit> {
     let Some(master) = master.cloned() else { return Ok(None) };
     let (own, store, transit) = (context.clone(), store.clone(), transit.clone());
-    let opened =
-        tokio::task::spawn_blocking(move || Moving::open(&own, store, transit, master, Some(trap))).await;
+    let opened = tokio::task::spawn_blocking(move || Moving::open(&own, store, transit, master, trap)).await;
     let moving = match opened {
         Ok(Ok(moving)) => moving,
         Ok(Err(error)) => return Err(Exit::new(75, error.to_string())),

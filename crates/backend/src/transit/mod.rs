@@ -195,6 +195,11 @@ impl Transit {
         self.lock().quotas.get(root).cloned()
     }
 
+    /// Roots at or below a name of which limits were told.
+    pub fn quota_roots(&self, top: &MailboxName) -> Vec<MailboxName> {
+        self.lock().quotas.keys().filter(|root| *root == top || root.is_below(top)).cloned().collect()
+    }
+
     /// Forgets limits that count by now, or never will.
     pub fn forget_quota(&self, root: &MailboxName) {
         self.lock().quotas.remove(root);

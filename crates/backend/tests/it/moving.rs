@@ -52,26 +52,37 @@ impl Pair {
                 }
                 self.introduce().await;
             }
-            let places = self.places().await;
-            let fred: Vec<&str> = places
-                .iter()
-                .filter(|place| place.contains("fred"))
-                .filter_map(|place| place.split(' ').nth(1))
-                .collect();
-            let at = SERVERS.iter().position(|server| fred.iter().all(|place| place.starts_with(server)))?;
-            let mut there = login(self.node(at), "fred").await;
-            let told = answers(&mut there, "STATUS INBOX (MESSAGES UIDNEXT)").await;
-            let wanted = format!("* STATUS INBOX (MESSAGES {messages} UIDNEXT {})", messages + 1);
-            let mut elsewhere = login(self.node(1 - at), "fred").await;
-            let denied = answers(&mut elsewhere, "SELECT INBOX").await;
-            let alone = denied.last().is_some_and(|last| last.starts_with("x NO"));
-            // And no move is under way.
-            let mut admin = login(self.node(at), "cyrus").await;
-            let again = answers(&mut admin, &format!("XFER user/fred {}", SERVERS[1 - at])).await;
-            (fred.len() == 3 && told.first() == Some(&wanted) && alone && again.last()? == "x OK Completed")
-                .then_some(1 - at)
+            let stop = self.node(dead).context.shutdown();
+            tokio::select! {
+                biased;
+                // It ends in the move below.
+                () = stop.cancelled() => None,
+                found = self.moves_on(messages) => found,
+            }
         })
         .await
+    }
+
+    /// Where fred is, if he is whole there and nowhere else, and no move is under way: he goes to the other one.
+    async fn moves_on(&self, messages: usize) -> Option<usize> {
+        let places = self.places().await;
+        let fred: Vec<&str> = places
+            .iter()
+            .filter(|place| place.contains("fred"))
+            .filter_map(|place| place.split(' ').nth(1))
+            .collect();
+        let at = SERVERS.iter().position(|server| fred.iter().all(|place| place.starts_with(server)))?;
+        let mut there = login(self.node(at), "fred").await;
+        let told = answers(&mut there, "STATUS INBOX (MESSAGES UIDNEXT)").await;
+        let wanted = format!("* STATUS INBOX (MESSAGES {messages} UIDNEXT {})", messages + 1);
+        let mut elsewhere = login(self.node(1 - at), "fred").await;
+        let denied = answers(&mut elsewhere, "SELECT INBOX").await;
+        let alone = denied.last().is_some_and(|last| last.starts_with("x NO"));
+        // And no move is under way.
+        let mut admin = login(self.node(at), "cyrus").await;
+        let again = answers(&mut admin, &format!("XFER user/fred {}", SERVERS[1 - at])).await;
+        (fred.len() == 3 && told.first() == Some(&wanted) && alone && again.last()? == "x OK Completed")
+            .then_some(1 - at)
     }
 
     /// Where the master has the mailboxes of these names.

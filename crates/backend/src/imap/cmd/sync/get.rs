@@ -74,7 +74,7 @@ pub async fn run(session: &mut Session, get: Get) -> Result<Done, Gone> {
 async fn mailboxes_of(session: &mut Session, user: &str) -> Result<Done, Gone> {
     let Some(inbox) = inbox(user, &session.server.store) else { return Ok(Ok(())) };
     let copies = session.server.shared.transit.of(&inbox);
-    let mut roots: Vec<MailboxName> = Vec::new();
+    let mut roots = session.server.shared.transit.quota_roots(&inbox);
     for copy in copies {
         match copy.mailbox(false).await {
             Ok(mailbox) => {

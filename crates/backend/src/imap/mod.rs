@@ -9,6 +9,7 @@
 mod aside;
 pub mod cmd;
 mod conn;
+mod handover;
 pub mod limits;
 mod marks;
 pub mod metadata;

@@ -21,7 +21,7 @@ use work::aside::weighed;
 use super::cmd;
 use super::conn::{Conn, Gone};
 use super::limits::{
-    ADOPTED, BEFORE_LOGIN, COMMAND, COMMAND_BEFORE_LOGIN, LAST_COMMAND, REPLICATION, UNASKED, WRONG,
+    BEFORE_LOGIN, COMMAND, COMMAND_BEFORE_LOGIN, LAST_COMMAND, REPLICATION, UNASKED, WRONG,
     WRONG_BEFORE_LOGIN, rows,
 };
 use super::notify::{Notify, due};
@@ -397,24 +397,6 @@ impl Session {
             self.tell_new(new).await?;
         }
         self.conn.relieve().await
-    }
-
-    /// What a frontend of ours is told of a mailbox that has moved to another server, and which nobody changes here any more, so that it goes on there: its client need not
-    /// notice. Others hear a BYE.
-    async fn handed_over(&self, selected: &Selected) -> Option<(Reply, String)> {
-        let server = selected.mailbox.moved_to()?;
-        if !self.server.seat.origin().is_some_and(|origin| origin.adopts) || self.notify.is_some() {
-            return None;
-        }
-        let (view, numbering) = (selected.view().exists(), selected.adoption());
-        let state = weighed(view, move || numbering.to_string()).await;
-        if state.len() > ADOPTED {
-            rows::ADOPTED
-                .met("a session has a mailbox open that has moved, and too many gaps to go on: it ends");
-            return None;
-        }
-        info!(mailbox = %selected.name, to = server, "the open mailbox has moved: the session goes on there");
-        Some((Reply::told(Code::XMoved(format!("{server} {state}"))), server))
     }
 
     /// Rights that were taken away since the last command are gone at this one (RFC 4314 section 5.1.1 leaves the

@@ -52,6 +52,7 @@ impl Moving {
         let Some(first) = items.iter().find(|item| item.name == root.as_str()) else {
             return Err(StoreError::NoMailbox.to_string());
         };
+        self.takes(to).await?;
         // Where nothing else is said: the partition of the same name, as in Cyrus.
         let partition = partition.unwrap_or(&first.partition).to_owned();
         items.iter_mut().for_each(|item| item.to_partition.clone_from(&partition));
@@ -96,6 +97,34 @@ impl Moving {
         let (told, decided) = tokio::sync::oneshot::channel();
         self.run(record, Source::new(), Some(told));
         decided.await.unwrap_or_else(|_| Err("Server is shutting down".to_owned()))
+    }
+
+    /// Whether a server can be moved to: it answers, bears that name, and takes this one as an admin.
+    async fn takes(&self, to: &str) -> Result<(), String> {
+        let unavailable = |why: &dyn std::fmt::Display| {
+            info!(to, %why, "a move cannot begin");
+            "Server(s) unavailable to complete operation".to_owned()
+        };
+        let upstream = self.upstream();
+        let told = upstream.server_entry(to, "/shared/vendor/murder/options").await;
+        let told = told.map_err(|error| unavailable(&error))?.unwrap_or_default();
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap_or_default();
+        match told["server"].as_str() {
+            Some(name) if name == to => {}
+            // What the master notes must be what the server itself says of its mailboxes.
+            Some(name) => return Err(format!("{to} calls itself {name}: use that name")),
+            None => return Err(format!("{to} cannot take mailboxes of this server")),
+        }
+        let mut peer = Peer::connect(&upstream, to).await.map_err(|fault| unavailable(&fault))?;
+        let id = MoveId::new().map_err(|error| error.to_string())?;
+        match peer.apply(&Apply::State(unique(id.as_str()))).await {
+            Ok(_) => Ok(()),
+            Err(Fault::Refused(_)) => {
+                let own = &upstream.imapd().proxy_authname;
+                Err(format!("{to} does not take {own} as an admin: add it to its admins"))
+            }
+            Err(fault) => Err(unavailable(&fault)),
+        }
     }
 
     pub(super) async fn resume_giving(self: &Arc<Self>, record: Record) {

@@ -284,3 +284,38 @@ async fn fill(node: &Node) {
     let mut wilma = login(node, "wilma").await;
     wilma.talk("C: a SELECT \"Other Users/fred/Archive\"\nS: …\nS: a OK …\nC: b UNSELECT\nS: b OK …").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_that_cannot_be_says_why_and_a_rename_to_a_server_is_one() {
+    let pair = Pair::start().await;
+    fill(&pair.be1).await;
+    let mut admin = login(&pair.be1, "cyrus").await;
+    admin
+        .talk(
+            "C: a XFER user/fred be1
+             S: a NO Invalid server requested
+             C: b XFER user/fred nowhere
+             S: * NO USER fred (Server(s) unavailable to complete operation)
+             S: b NO Server(s) unavailable to complete operation
+             C: c XFER user/nobody be2
+             S: * NO USER nobody (Mailbox does not exist)
+             S: c NO Mailbox does not exist
+             C: d XFER user/fred/Archive be2
+             S: d NO Operation is not supported on mailbox
+             C: e RENAME user/fred user/other be2
+             S: e NO Cross-server or cross-partition move w/rename not supported
+             C: f RENAME user/fred user/fred be2!default
+             S: * OK USER fred
+             S: f OK Completed",
+        )
+        .await;
+    let mut fred = login(&pair.be1, "fred").await;
+    fred.talk("C: a XFER user/fred be2\nS: a NO [NOPERM] Permission denied").await;
+    // Shared mailboxes, which Cyrus cannot move.
+    admin
+        .talk(
+            "C: g CREATE lists\nS: g OK …\nC: h XFER lists be2\nS: * OK MAILBOX \"lists\"\nS: h OK Completed",
+        )
+        .await;
+    eventually(async || pair.places().await.contains(&"lists be2!default".to_owned()).then_some(())).await;
+}

@@ -112,13 +112,16 @@ pub async fn rename(session: &mut Session, rename: Rename) -> Outcome {
             return Err(Refusal::MoveWithRename.into());
         }
         partition = Some(match location.split_once('!') {
-            Some((server, _)) if !session.is_here(server) => {
-                return Err(not_moved(&rename.from, server).into());
+            Some((server, partition)) if !session.is_here(server) => {
+                let partition = Some(partition.to_owned()).filter(|partition| !partition.is_empty());
+                let xfer = Xfer { mailbox: rename.from.clone(), server: server.to_owned(), partition };
+                return self::xfer(session, xfer).await;
             }
             Some((_, partition)) => partition,
             // A word that is no partition here means a server.
             None if session.server.imapd.partition(location).is_none() => {
-                return Err(not_moved(&rename.from, location).into());
+                let xfer = Xfer { mailbox: rename.from.clone(), server: location.clone(), partition: None };
+                return self::xfer(session, xfer).await;
             }
             None => location.as_str(),
         });

@@ -67,7 +67,7 @@ pub fn of_murder(session: &Session, entries: &[Entry]) -> Option<(Entry, String)
     };
     if let Some(entry) = asked("options") {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        let told = serde_json::json!({ "options": imapd.shared_options(), "time": now, "version": VERSION });
+        let told = serde_json::json!({ "options": imapd.shared_options(), "time": now, "version": VERSION, "server": imapd.servername });
         return Some((entry, told.to_string()));
     }
     if let Some(entry) = asked("moves") {

@@ -171,7 +171,7 @@ impl<'a> Writer<'a> {
         self.out.extend_from_slice(number.into().to_string().as_bytes());
     }
 
-    /// A point in time, epoch seconds; see [`time`].
+    /// A point in time, epoch seconds; see [`time()`].
     pub fn time(&mut self, seconds: i64) {
         self.number(seconds.cast_unsigned());
     }

@@ -421,11 +421,11 @@ mod tests {
         let input = format!(
             "a SYNCAPPLY MESSAGE ({}hello {}\r\nb NOOP\n {}xy)\r\nb SYNCGET USER {{5+}}\r\nalice\r\nc NOOP\r\n",
             file(5),
-            file(10),
+            file(9),
             file(2),
         );
         for chunk in [1, 7, 1000] {
-            let tail = "tail Some(10)";
+            let tail = "tail Some(9)";
             assert_eq!(
                 assemble_of(input.as_bytes(), chunk, Some(200)),
                 [

@@ -201,6 +201,15 @@ proptest! {
     }
 }
 
+#[tokio::test]
+async fn a_message_that_comes_and_goes_before_the_round_is_kept_is_no_file_that_is_missed() {
+    use Step::{Anew, Append, Expunge, Forget, Round};
+    // Few files, which are synced one by one, and more of them.
+    for messages in [6, 20] {
+        rounds(vec![Append(messages), Anew, Expunge(1), Forget, Round(true)], "delayed").await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_digest_tells_of_every_single_difference() {
     let bench = Bench::new("expunge_mode: delayed\n");

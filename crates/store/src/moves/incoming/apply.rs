@@ -78,9 +78,15 @@ impl State {
             self.duplicates.put(note)?;
         }
         self.noted |= !notes.is_empty();
+        // A list with one more than are synced singly is not whole, and its files are not looked for.
+        let is_whole = self.placed.len() <= SYNCED_SINGLY;
         for uid in unlink {
+            let path = self.dir.join(format!("{uid}."));
             // What stays is known to nobody, and goes with the next expiry.
-            let _ = fs::remove_file(self.dir.join(format!("{uid}.")));
+            let _ = fs::remove_file(&path);
+            if is_whole {
+                self.placed.retain(|placed| *placed != path);
+            }
         }
         let room = (SYNCED_SINGLY + 1).saturating_sub(self.placed.len());
         self.placed.extend(placed.into_iter().take(room));

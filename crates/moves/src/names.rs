@@ -73,7 +73,13 @@ impl Names {
         if parts.iter().any(|part| matches!(part.end, End::Open)) {
             return Busy::Moving;
         }
-        match parts.iter().max_by_key(|part| part.started) {
+        // Of two in one second: the one that fits what is here.
+        let fits = |part: &Part| match part.end {
+            End::GivenTo(_) => here.is_none(),
+            End::CameFrom(_) => here.is_some() && here == part.uniqueid.as_deref(),
+            End::Open => false,
+        };
+        match parts.iter().max_by_key(|part| (part.started, fits(part))) {
             Some(Part { end: End::GivenTo(to), .. }) if here.is_none() => Busy::Given { to: to.clone() },
             Some(Part { end: End::CameFrom(from), uniqueid, .. }) if here == uniqueid.as_deref() => {
                 Busy::Arrived { from: from.clone() }

@@ -11,7 +11,6 @@ use std::fmt::Write as _;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use config::imapd::Imapd;
 use directory::client::{Client, Deactivate, Delete};
@@ -22,7 +21,7 @@ use upstream::{Proto, Upstream};
 
 use crate::node;
 use crate::status::date;
-use crate::who::age;
+use crate::who::{age, now};
 
 /// Has the murder give up the mailboxes of a backend that is dead for good: shows what would be done, asks for the server's name,
 /// and keeps a dump that ctl_mboxlist -u takes back
@@ -291,10 +290,6 @@ fn dump_file(imapd: &Imapd, server: &str) -> PathBuf {
 
 fn retry_delay(imapd: &Imapd) -> u64 {
     imapd.mupdate_retry_delay.as_secs()
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
 /// Seconds for which a server must not have been seen.

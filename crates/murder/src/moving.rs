@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use config::imapd::Imapd;
 use mailboxes::Entry;
@@ -19,7 +18,7 @@ use service::{complain, say, say_part};
 use upstream::Upstream;
 
 use crate::node;
-use crate::who::age;
+use crate::who::{age, now};
 
 /// Moves a user or a shared mailbox to another backend while mail flows; sessions go on
 #[derive(Debug, clap::Args)]
@@ -218,10 +217,6 @@ fn table(moves: &BTreeMap<String, Vec<Record>>, now: u64) -> String {
     }
     let _ = writeln!(out, "{count} moves");
     out
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
 /// What `--help` and the manual page end with.

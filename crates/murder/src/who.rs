@@ -323,7 +323,8 @@ pub fn age(seconds: u64) -> String {
     }
 }
 
-fn now() -> u64 {
+/// Epoch seconds.
+pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 

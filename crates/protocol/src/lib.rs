@@ -20,6 +20,7 @@ pub mod namespace;
 pub mod origin;
 pub mod pattern;
 pub mod pop3;
+pub mod ranges;
 pub mod spoken;
 pub mod sync;
 pub mod userid;

@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use protocol::ranges::joined;
+
 use crate::limits::RUNS;
 
 /// UIDs that went in one change, `first` to `last`.
@@ -60,17 +62,7 @@ impl Tombstones {
     pub fn since(&self, modseq: u64) -> Vec<(u32, u32)> {
         let chunk = self.chunks.partition_point(|chunk| chunk.last().is_some_and(|run| run.modseq <= modseq));
         let later = self.chunks.get(chunk..).unwrap_or_default().iter().flat_map(|chunk| chunk.iter());
-        let mut ranges: Vec<(u32, u32)> =
-            later.filter(|run| run.modseq > modseq).map(|run| (run.first, run.last)).collect();
-        ranges.sort_unstable();
-        ranges.dedup_by(|next, before| {
-            let touch = next.0 <= before.1.saturating_add(1);
-            if touch {
-                before.1 = before.1.max(next.1);
-            }
-            touch
-        });
-        ranges
+        joined(later.filter(|run| run.modseq > modseq).map(|run| (run.first, run.last)).collect())
     }
 
     /// Puts a run in where its modification sequence belongs: at the end, but for the files of earlier builds.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol::{flag::Flag, imap::set::Ranges};
+use protocol::flag::Flag;
 
 use super::{
     annotations::{Metadata, Setting},
@@ -172,10 +172,10 @@ impl View {
         changes
     }
 
-    /// This mailbox as somebody knows it who was told of these messages, and of all changes up to this modification sequence: what
+    /// This mailbox as somebody knows it who was told of the messages of these UIDs, and of all changes up to this modification sequence: what
     /// changed since is told as the difference to it. Messages of them that are gone are not in it.
-    pub fn as_known(&self, uids: &Ranges, modseq: u64) -> View {
-        let known = self.records.iter().filter(|record| uids.contains(record.uid));
+    pub fn as_known(&self, knows: impl Fn(u32) -> bool, modseq: u64) -> View {
+        let known = self.records.iter().filter(|record| knows(record.uid));
         let records =
             known.map(|record| Record { modseq: record.modseq.min(modseq), ..record.clone() }).collect();
         let view = View {

@@ -41,7 +41,7 @@ impl Numbering {
 
     /// The numbering that a session had of this mailbox on another server, or none if it cannot be so.
     pub fn adopted(now: &View, adoption: &Adoption) -> Option<Numbering> {
-        let view = now.as_known(&adoption.uids, adoption.modseq);
+        let view = now.as_known(|uid| adoption.uids.contains(uid), adoption.modseq);
         let missing = adoption.uids.named().checked_sub(view.exists())?;
         if missing.saturating_add(adoption.ghosts.named()) > ADOPTED_GHOSTS {
             return None;

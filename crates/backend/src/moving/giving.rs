@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use super::peer::{Fault, Peer};
 use super::rounds::{Sent, item, unique};
-use super::{Moving, lock, now};
+use super::{Moving, now};
 use crate::limits::{
     AGAIN_FIRST, AGAIN_LAST, FREEZE, FROZEN, MASTER_QUICK, ROUND_CHANGES, ROUND_CHANGES_LATE, ROUND_TIME,
     ROUNDS, ROUNDS_SHORT,
@@ -76,21 +76,20 @@ impl Moving {
             why: None,
             role,
         };
-        {
-            let mut records = lock(&self.records);
+        self.change(|records| {
             let other = records.values().find(|other| other.root == record.root && other.is_busy());
-            if let Some(Record { role: Role::Source { to, .. }, .. }) = other {
-                return Err(format!("Mailbox is being moved to {to}"));
-            }
-            if other.is_some() {
-                return Err("Mailbox is locked".to_owned());
+            match other.map(|other| &other.role) {
+                Some(Role::Source { to, .. }) => return Err(format!("Mailbox is being moved to {to}")),
+                Some(Role::Destination { .. }) => return Err("Mailbox is locked".to_owned()),
+                None => {}
             }
             records.insert(record.id.clone(), record.clone());
-        }
+            Ok(())
+        })?;
         let stop = self.context.shutdown();
         let written = stop.run_until_cancelled(self.write(record.clone())).await;
         if let Err(error) = written.unwrap_or_else(|| Err(StoreError::Closed.to_string())) {
-            lock(&self.records).remove(&record.id);
+            self.change(|records| drop(records.remove(&record.id)));
             return Err(error);
         }
         info!(id = %record.id, root = record.root, to, asked_by, "a move begins");

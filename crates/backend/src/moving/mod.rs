@@ -19,8 +19,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mailboxes::reconcile::Busy;
+use moves::MoveId;
 use moves::journal::{JournalError, Journals, Record, Role};
-use moves::{MoveId, destination, source};
+use moves::names::Names;
 use protocol::location::{Location, ServerName};
 use protocol::name::MailboxName;
 use service::Context;
@@ -38,6 +39,8 @@ pub struct Moving {
     context: Context,
     journals: Arc<Journals>,
     records: Mutex<BTreeMap<MoveId, Record>>,
+    /// Of these records; none since one of them changed.
+    names: Mutex<Option<Arc<Names>>>,
     /// Of moves that come here: one thing at a time.
     turns: Mutex<HashMap<MoveId, Arc<tokio::sync::Mutex<()>>>>,
     /// Names that nobody is let in by, until it is decided whose they are.
@@ -73,6 +76,7 @@ impl Moving {
             context: context.clone(),
             journals: Arc::new(journals),
             records: Mutex::new(records.into_iter().map(|record| (record.id.clone(), record)).collect()),
+            names: Mutex::default(),
             turns: Mutex::default(),
             held: Mutex::default(),
             watched: Mutex::default(),
@@ -94,40 +98,25 @@ impl Moving {
 
     /// What moves have to do with a name, for whoever compares the list with the master's.
     pub fn busy(&self, name: &MailboxName) -> Busy {
-        let records = lock(&self.records);
-        let mut found = Busy::Free;
-        for record in records.values() {
-            let root = record.root == name.as_str();
-            let item = record.items.iter().find(|item| item.name == name.as_str());
-            if !root && item.is_none() {
-                continue;
-            }
-            if record.is_busy() {
-                return Busy::Moving;
-            }
-            match (&record.role, item) {
-                (Role::Source { phase: source::Phase::Kept, to, .. }, Some(item))
-                    if !self.lists(name, item) =>
-                {
-                    if let Ok(to) = Location::parse(&format!("{to}!{}", item.to_partition)) {
-                        found = Busy::Given { to };
-                    }
-                }
-                (Role::Destination { phase: destination::Phase::Done, from, .. }, Some(item))
-                    if self.lists(name, item) =>
-                {
-                    found = Busy::Arrived { from: from.clone() };
-                }
-                _ => {}
-            }
-        }
-        found
+        let here = self.listed(name);
+        self.names().busy(name, here.as_deref())
+    }
+
+    /// The names of all moves: looked for anew where a move has changed since.
+    fn names(&self) -> Arc<Names> {
+        let mut names = lock(&self.names);
+        names.get_or_insert_with(|| Arc::new(Names::of(lock(&self.records).values()))).clone()
+    }
+
+    /// The unique id of the mailbox of a name that this server has.
+    fn listed(&self, name: &MailboxName) -> Option<String> {
+        let entry = self.store.list().get(name).ok().flatten();
+        entry.and_then(|entry| entry.local).map(|local| local.uniqueid.clone())
     }
 
     /// Whether this server has that very mailbox.
     fn lists(&self, name: &MailboxName, item: &moves::journal::Item) -> bool {
-        let entry = self.store.list().get(name).ok().flatten();
-        entry.and_then(|entry| entry.local).is_some_and(|local| local.uniqueid == item.uniqueid)
+        self.listed(name).as_ref() == Some(&item.uniqueid)
     }
 
     /// All moves as they are on disk.
@@ -138,6 +127,13 @@ impl Moving {
     /// A move as it is on disk.
     fn record(&self, id: &MoveId) -> Option<Record> {
         lock(&self.records).get(id).cloned()
+    }
+
+    /// Changes what is known of moves.
+    fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<MoveId, Record>) -> T) -> T {
+        let done = change(&mut lock(&self.records));
+        *lock(&self.names) = None;
+        done
     }
 
     /// The move of a root that is under way.
@@ -153,7 +149,7 @@ impl Moving {
         match written {
             Ok(Ok(())) => {
                 self.spring(true).await;
-                lock(&self.records).insert(record.id.clone(), record);
+                self.change(|records| drop(records.insert(record.id.clone(), record)));
                 Ok(())
             }
             Ok(Err(error)) => Err(error.to_string()),

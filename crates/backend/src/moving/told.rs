@@ -1,5 +1,6 @@
 //! What changed in a mailbox, as the destination is told of it.
 
+use protocol::imap::UidSet;
 use protocol::sync::{Annotation, FormerName, Gone, Mailbox, Ours, Record};
 use store::{Setting, Snapshot};
 
@@ -34,7 +35,7 @@ pub fn mailbox(now: &Snapshot, earlier: Option<&Snapshot>, partition: &str) -> O
         None => mailbox.records.clone().unwrap_or_default(),
         Some(earlier) => {
             let change = now.since(earlier);
-            ours.forgotten = ranges(&change.gone);
+            ours.forgotten = change.gone.iter().copied().collect::<UidSet>().iter().collect();
             let live = change.records.iter().map(|record| convert::record(now, record, false));
             let expunged = change.expunged.iter().map(|record| convert::record(now, record, true));
             let mut records: Vec<Record> = live.chain(expunged).collect();
@@ -76,16 +77,4 @@ fn former(former: &store::FormerName) -> FormerName {
         kind: former.mbtype.clone(),
         partition: former.partition.clone(),
     }
-}
-
-/// Ascending UIDs as ranges.
-fn ranges(uids: &[u32]) -> Vec<(u32, u32)> {
-    let mut ranges: Vec<(u32, u32)> = Vec::new();
-    for &uid in uids {
-        match ranges.last_mut() {
-            Some((_, last)) if last.saturating_add(1) == uid => *last = uid,
-            _ => ranges.push((uid, uid)),
-        }
-    }
-    ranges
 }

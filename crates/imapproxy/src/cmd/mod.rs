@@ -207,9 +207,7 @@ impl Wanted {
         match head.verb.as_str() {
             "APPEND" if !head.uid => return Ok(Wanted::Append(head, first)),
             "REPLACE" => return Ok(Wanted::Replace(head, first)),
-            // Cyrus's own, which its backends know; here nobody does.
-            "XSORT" | "XSTATS" if session.selected.is_some() => return Ok(Wanted::Messages(head, first)),
-            verb if is_of_messages(verb) => return Ok(Wanted::Messages(head, first)),
+            verb if is_selecteds(session, verb) => return Ok(Wanted::Messages(head, first)),
             _ => {}
         }
         let limit = if session.user.is_some() { COMMAND } else { COMMAND_BEFORE_LOGIN };
@@ -222,10 +220,9 @@ impl Wanted {
 
     /// The same for a command of which all that there is is at hand.
     fn of(s: &Session, head: Head, raw: Bytes) -> Result<Wanted, Stop> {
-        match head.verb.as_str() {
-            "XSORT" | "XSTATS" if s.selected.is_some() => Ok(Wanted::Messages(head, Piece::Line(raw))),
-            verb if is_of_messages(verb) => Ok(Wanted::Messages(head, Piece::Line(raw))),
-            _ => Wanted::whole(Request { head, raw }),
+        match is_selecteds(s, &head.verb) {
+            true => Ok(Wanted::Messages(head, Piece::Line(raw))),
+            false => Wanted::whole(Request { head, raw }),
         }
     }
 
@@ -241,6 +238,12 @@ impl Wanted {
             }
         })
     }
+}
+
+/// Whether a command is the selected backend's, whatever it says. XSORT and XSTATS are Cyrus's own, which its backends know; here nobody
+/// does.
+fn is_selecteds(s: &Session, verb: &str) -> bool {
+    is_of_messages(verb) || matches!(verb, "XSORT" | "XSTATS") && s.selected.is_some()
 }
 
 /// The table of commands.

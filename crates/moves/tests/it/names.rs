@@ -72,6 +72,15 @@ fn the_names_of_a_move_that_is_not_over_are_left_to_it() {
 }
 
 #[test]
+fn of_a_move_there_and_back_within_a_second_that_one_counts_which_fits_what_is_here() {
+    let (there, back) = (gave(1, source::Phase::Kept, "be2"), took(1, destination::Phase::Done, "be2"));
+    for records in [[there.clone(), back.clone()], [back, there]] {
+        assert_eq!(busy(&records, "user.fred", Some("id-1")), Busy::Arrived { from: "be2".into() });
+        assert_eq!(busy(&records, "user.fred", None), given("be2"));
+    }
+}
+
+#[test]
 fn of_several_moves_of_a_mailbox_the_latest_counts() {
     let back = [
         gave(1, source::Phase::Kept, "be2"),

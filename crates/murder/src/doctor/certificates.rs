@@ -1,7 +1,6 @@
 //! Certificates: there, readable, fitting, in date, for this name, and trusted by the authorities that the nodes share.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use transport::settings;
 use transport::tls::{Inspected, ServerTls, inspect};
@@ -9,6 +8,7 @@ use transport::tls::{Inspected, ServerTls, inspect};
 use super::report::place;
 use super::{Node, Report};
 use crate::runner::Runner;
+use crate::who::now;
 
 pub(super) fn check(node: &Node, report: &mut Report) {
     let imapd = &node.imapd;
@@ -126,10 +126,6 @@ fn certificate(node: &Node, file: &Path, inspected: &Inspected, report: &mut Rep
 
 fn path(text: Option<&str>) -> Option<PathBuf> {
     text.filter(|text| !text.is_empty()).map(PathBuf::from)
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
 /// Days before the end at which a renewal should have happened.

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use protocol::name::MailboxName;
+use protocol::{name::MailboxName, ranges::joined};
 
 use super::digest::{Digest, Hasher};
 use crate::{
@@ -147,15 +147,7 @@ fn merged(ours: Seen, theirs: &Seen) -> Seen {
         std::cmp::Ordering::Greater => Seen { recentuid, ..theirs.clone() },
         std::cmp::Ordering::Less => Seen { recentuid, ..ours },
         std::cmp::Ordering::Equal => {
-            let mut uids: Vec<(u32, u32)> = ours.uids.iter().chain(&theirs.uids).copied().collect();
-            uids.sort_unstable();
-            uids.dedup_by(|next, before| {
-                let touch = next.0 <= before.1.saturating_add(1);
-                if touch {
-                    before.1 = before.1.max(next.1);
-                }
-                touch
-            });
+            let uids = joined(ours.uids.iter().chain(&theirs.uids).copied().collect());
             Seen { recentuid, lastchange: ours.lastchange, uids }
         }
     }

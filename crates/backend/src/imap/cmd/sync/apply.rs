@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use protocol::name::MailboxName;
+use protocol::ranges::joined;
 use protocol::sync::{
     Apply, Code, Mailbox, MailboxAnnotation, Peer, Rename, Reserve, Seen, Subscription, Told,
 };
@@ -161,16 +162,7 @@ fn ranges(text: &str) -> Option<Vec<(u32, u32)>> {
         Some((first.min(last), first.max(last)))
     };
     let parts = text.split(',').filter(|part| !part.is_empty());
-    let mut ranges = parts.map(range).collect::<Option<Vec<_>>>()?;
-    ranges.sort_unstable();
-    ranges.dedup_by(|next, before| {
-        let touch = next.0 <= before.1.saturating_add(1);
-        if touch {
-            before.1 = before.1.max(next.1);
-        }
-        touch
-    });
-    Some(ranges)
+    parts.map(range).collect::<Option<Vec<_>>>().map(joined)
 }
 
 /// ANNOTATION. Those that everybody shares of the server are the server's own, and stay as they are here.

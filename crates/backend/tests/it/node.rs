@@ -19,6 +19,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::master::eventually;
+
 /// A running backend. Stops when dropped.
 pub struct Node {
     pub dir: tempfile::TempDir,
@@ -111,11 +113,16 @@ impl Node {
         if let Some(running) = self.running.take() {
             running.await.unwrap().unwrap();
         }
-        // Its directory is free when the last handle on it is gone.
         let empty = tempfile::tempdir().unwrap();
         self.context = Node::context(empty.path(), "");
         work(self.dir.path()).await;
-        self.context = Node::context(self.dir.path(), lines);
+        // Its directory is free when the last task that has a handle on it is gone: a move may end after its daemon.
+        self.context = eventually(async || match Node::try_context(self.dir.path(), lines) {
+            Ok(context) => Some(context),
+            Err(error) if error.contains("another instance is running") => None,
+            Err(error) => panic!("{error}"),
+        })
+        .await;
         self.running = Some(Node::run(&self.context, &self.watch, &self.trap));
     }
 
@@ -142,6 +149,10 @@ impl Node {
     }
 
     fn context(dir: &Path, lines: &str) -> Context {
+        Node::try_context(dir, lines).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn try_context(dir: &Path, lines: &str) -> Result<Context, String> {
         Node::configure(dir, lines);
         let conf = dir.join("imapd.conf");
         let imapd = Imapd::load(&conf, "backend").unwrap_or_else(|problems| panic!("{problems}"));
@@ -161,7 +172,7 @@ impl Node {
         .into_iter()
         .map(|entry| (entry, Socket::bind("127.0.0.1:0").unwrap()))
         .collect();
-        Context::new("backend", imapd, sockets).unwrap_or_else(|error| panic!("{error}"))
+        Context::new("backend", imapd, sockets).map_err(|error| error.to_string())
     }
 
     fn run(context: &Context, watch: &Watch, trap: &Trap) -> JoinHandle<Result<(), String>> {

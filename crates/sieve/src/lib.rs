@@ -30,6 +30,7 @@ mod registry;
 mod run;
 mod tree;
 
+pub use check::Included;
 pub use compile::{Compiled, compile};
 pub use extension::{Extension, Extensions};
 pub use message::{Address, Edits, Field, Message};

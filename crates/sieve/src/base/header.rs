@@ -6,6 +6,7 @@
 
 use crate::check::Arguments;
 use crate::matching::{MatchTags, Matcher, Select};
+use crate::message::Field;
 use crate::program::Test;
 use crate::program::context::Context;
 use crate::program::error::RunError;
@@ -29,15 +30,8 @@ pub(super) fn check(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Test>> 
 
 impl Test for Header {
     fn test(&self, context: &mut Context<'_>) -> Result<bool, RunError> {
-        let found = {
-            let context = &*context;
-            let mut names = Vec::with_capacity(self.names.len());
-            for name in &self.names {
-                names.push(name.value(context)?);
-            }
-            let fields = names.iter().flat_map(|name| self.select.fields(context, name));
-            self.matcher.search(context, fields.map(|field| field.text()))?
-        };
+        let fields = self.names.iter().flat_map(|name| self.select.fields(context, name.name(context)));
+        let found = self.matcher.search(context, fields.map(Field::text))?;
         Ok(context.matched(found))
     }
 }

@@ -19,12 +19,15 @@ pub struct Context<'r> {
 }
 
 impl Context<'_> {
-    /// The fields of the header in their order, as `addheader` and `deleteheader` have left them.
+    /// The fields of the header in their order, as `addheader` and `deleteheader` have left them. To look at them is work.
     pub fn fields(&self) -> &[Field] {
-        match &self.state.edits {
+        let fields = match &self.state.edits {
             Some(edits) => edits.fields(),
             None => self.message.fields(),
-        }
+        };
+        let spent = &self.state.spent;
+        spent.set(spent.get().saturating_add(fields.len() as u64 / FIELDS_A_STEP));
+        fields
     }
 
     /// Counts steps of work. A comparison counts one for each 32 bytes, say.
@@ -57,7 +60,7 @@ impl Context<'_> {
         self.state.keep_cancelled |= !copy;
         for effect in &mut self.state.effects {
             if let Effect::Store(known) = effect
-                && same(&known.target, &store.target)
+                && known.target == store.target
             {
                 known.create |= store.create;
                 known.flags = store.flags;
@@ -75,7 +78,7 @@ impl Context<'_> {
         let mut redirects = 0;
         for effect in &mut self.state.effects {
             if let Effect::Redirect(known) = effect {
-                if known.address == redirect.address {
+                if known.address.eq_ignore_ascii_case(&redirect.address) {
                     *known = redirect;
                     return Ok(());
                 }
@@ -146,9 +149,7 @@ impl Context<'_> {
     }
 }
 
-fn same(one: &Target, other: &Target) -> bool {
-    one == other
-}
-
+/// To look for a name in so many fields is as much work as one command.
+const FIELDS_A_STEP: u64 = 32;
 /// A comparison of so many bytes is as much work as one command.
 const BYTES_A_STEP: u64 = 32;

@@ -18,6 +18,8 @@ bounds::table! {
     pub STRING: usize = 32 * 1024, Bytes, "our own; RFC 5229 section 6 asks for 4000";
     /// Variables of one script, and global ones of a run.
     pub VARIABLES: usize = 128, Count, "RFC 5229 section 6";
+    /// Flags of a message.
+    pub FLAGS: usize = 128, Count, "our own";
     /// Bytes of a value that one comparison looks at.
     pub MATCH: usize = 1024 * 1024, Bytes, "our own";
     /// Bytes that a regular expression may take when it is compiled.

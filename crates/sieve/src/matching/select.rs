@@ -15,6 +15,11 @@ impl Select {
         Select {}
     }
 
+    /// The same where there is no order to choose by (`exists`): the tags of RFC 5703 alone.
+    pub fn of_parts(_arguments: &mut Arguments<'_, '_>) -> Select {
+        Select {}
+    }
+
     /// The fields of this name, in their order.
     pub fn fields<'c>(
         &'c self,

@@ -1,7 +1,5 @@
 //! What a command or test may look at and change.
 
-use std::borrow::Cow;
-
 use super::effect::{Effect, Redirect, Store, Target};
 use super::env::{Env, Envelope};
 use super::error::RunError;
@@ -140,11 +138,11 @@ impl Context<'_> {
     }
 
     /// Adds a line to the log.
-    pub fn log(&mut self, text: Cow<'_, str>) -> Result<(), RunError> {
+    pub fn log(&mut self, text: String) -> Result<(), RunError> {
         if self.state.log.len() >= limits::LOG {
             return Err(RunError::limit(&limits::rows::LOG));
         }
-        self.state.log.push(text.into_owned());
+        self.state.log.push(text);
         Ok(())
     }
 }

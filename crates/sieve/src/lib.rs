@@ -1,0 +1,4 @@
+//! Sieve.
+
+pub mod matching;
+pub mod message;

@@ -1,0 +1,51 @@
+//! The view over the bytes of a message.
+
+use std::sync::OnceLock;
+
+use mime::Structure;
+
+use super::{Field, Message};
+
+/// A message that is read once, whatever many runs look at it.
+#[derive(Debug)]
+pub struct Mail<B> {
+    bytes: B,
+    fields: Vec<Field>,
+    /// Where the body begins.
+    body: usize,
+    structure: OnceLock<Structure>,
+}
+
+impl<B: AsRef<[u8]>> Mail<B> {
+    pub fn new(bytes: B) -> Mail<B> {
+        let raw = bytes.as_ref();
+        let fields = Field::all(raw);
+        let end = fields.last().map_or(0, Field::end);
+        let rest = raw.get(end..).unwrap_or_default();
+        let blank = [&b"\r\n"[..], b"\n", b"\r"].into_iter().find(|blank| rest.starts_with(blank));
+        let body = end + blank.map_or(0, <[u8]>::len);
+        Mail { bytes, fields, body, structure: OnceLock::new() }
+    }
+
+    pub fn into_bytes(self) -> B {
+        self.bytes
+    }
+}
+
+impl<B: AsRef<[u8]> + Sync> Message for Mail<B> {
+    fn raw(&self) -> &[u8] {
+        self.bytes.as_ref()
+    }
+
+    fn body(&self) -> &[u8] {
+        self.raw().get(self.body..).unwrap_or_default()
+    }
+
+    fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    fn structure(&self) -> &Structure {
+        self.structure.get_or_init(|| Structure::parse(self.raw()))
+    }
+}

@@ -13,7 +13,7 @@ use std::fmt::Write;
 use regex::{Regex, RegexBuilder};
 
 use super::Comparator;
-use super::matcher::REGEX_SIZE;
+use super::key::REGEX_SIZE;
 
 /// The expression, or what is wrong with it in one line.
 pub(super) fn compile(key: &str, comparator: Comparator) -> Result<Regex, String> {

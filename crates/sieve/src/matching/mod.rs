@@ -1,8 +1,8 @@
 //! How a test compares what a message has with the keys that a script gives: RFC 5228 section 2.7.
 //!
 //! - [`Comparator`] what two texts are compared as (RFC 4790, RFC 5051);
-//! - [`MatchType`] `:is`, `:contains`, `:matches`, `:regex`, and `:count` and `:value` with a [`Relation`] (RFC 5231);
-//! - [`Matching`] the two together, as the tags of a test say; [`Matching::matcher`] makes one key ready to be compared, once for as
+//! - [`Kind`] `:is`, `:contains`, `:matches`, `:regex`, and `:count` and `:value` with a [`Relation`] (RFC 5231);
+//! - [`MatchTags`] the two together, as the tags of a test say; [`MatchTags::matcher`] makes one key ready to be compared, once for as
 //!   many messages as there are;
 //! - [`wildcard`] `:matches`, in time that grows with the text and never with the number of its stars; [`ere`] the extended regular
 //!   expressions of POSIX as the crate `regex` writes them.
@@ -21,7 +21,7 @@ pub use relation::Relation;
 
 /// How the values of a test are compared with its keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MatchType {
+pub enum Kind {
     #[default]
     Is,
     Contains,
@@ -34,22 +34,22 @@ pub enum MatchType {
 
 /// What the match type and the comparator of a test are; `:is` and `i;ascii-casemap` where it names none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Matching {
-    pub kind: MatchType,
+pub struct MatchTags {
+    pub kind: Kind,
     pub comparator: Comparator,
 }
 
-impl Matching {
+impl MatchTags {
     /// What is wrong with the two together: RFC 5228 section 2.7.3, RFC 4790 section 9.1.
     pub fn problem(&self) -> Option<&'static str> {
         match (self.comparator, self.kind) {
-            (Comparator::AsciiNumeric, MatchType::Contains) => {
+            (Comparator::AsciiNumeric, Kind::Contains) => {
                 Some("comparator \"i;ascii-numeric\" cannot be used with :contains")
             }
-            (Comparator::AsciiNumeric, MatchType::Matches) => {
+            (Comparator::AsciiNumeric, Kind::Matches) => {
                 Some("comparator \"i;ascii-numeric\" cannot be used with :matches")
             }
-            (Comparator::AsciiNumeric, MatchType::Regex) => {
+            (Comparator::AsciiNumeric, Kind::Regex) => {
                 Some("comparator \"i;ascii-numeric\" cannot be used with :regex")
             }
             _ => None,
@@ -69,7 +69,7 @@ impl Matching {
         keys: &[Matcher],
         capture: bool,
     ) -> Option<Captures> {
-        if let MatchType::Count(_) = self.kind {
+        if let Kind::Count(_) = self.kind {
             let count = values.into_iter().count();
             return keys.iter().any(|key| key.counts(count)).then(Captures::default);
         }

@@ -2,28 +2,28 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn test(kind: MatchType, comparator: Comparator, value: &str, key: &str) -> Option<Vec<String>> {
-    let matching = Matching { kind, comparator };
-    assert_eq!(matching.problem(), None);
-    matching.matcher(key).unwrap().test(value, true).map(|captures| captures.0)
+fn test(kind: Kind, comparator: Comparator, value: &str, key: &str) -> Option<Vec<String>> {
+    let tags = MatchTags { kind, comparator };
+    assert_eq!(tags.problem(), None);
+    tags.key(key).unwrap().test(value, true).map(|captures| captures.0)
 }
 
-fn is_true(kind: MatchType, comparator: Comparator, value: &str, key: &str) -> bool {
+fn is_true(kind: Kind, comparator: Comparator, value: &str, key: &str) -> bool {
     test(kind, comparator, value, key).is_some()
 }
 
 fn matches(value: &str, key: &str) -> Option<Vec<String>> {
-    test(MatchType::Matches, Comparator::AsciiCasemap, value, key)
+    test(Kind::Matches, Comparator::AsciiCasemap, value, key)
 }
 
 fn regex(value: &str, key: &str) -> Option<Vec<String>> {
-    test(MatchType::Regex, Comparator::AsciiCasemap, value, key)
+    test(Kind::Regex, Comparator::AsciiCasemap, value, key)
 }
 
 #[test]
 fn each_comparator_sees_what_its_standard_says() {
     use Comparator::*;
-    use MatchType::{Contains, Is};
+    use Kind::{Contains, Is};
     for (kind, comparator, value, key, expected) in [
         (Is, Octet, "Grüße", "Grüße", true),
         (Is, Octet, "Grüße", "grüße", false),
@@ -50,7 +50,7 @@ fn each_comparator_sees_what_its_standard_says() {
 fn numbers_and_texts_are_ordered_by_each_relation() {
     use Relation::*;
     let ordered = |relation, comparator, value: &str, key: &str| {
-        is_true(MatchType::Value(relation), comparator, value, key)
+        is_true(Kind::Value(relation), comparator, value, key)
     };
     for (value, key, true_ones) in [
         ("2", "10", [Lt, Le, Ne]),
@@ -74,20 +74,20 @@ fn numbers_and_texts_are_ordered_by_each_relation() {
 #[test]
 fn count_counts_the_values_under_each_comparator() {
     for comparator in [Comparator::AsciiNumeric, Comparator::AsciiCasemap] {
-        let matching = Matching { kind: MatchType::Count(Relation::Ge), comparator };
-        let keys = [matching.matcher("3").unwrap()];
-        assert_eq!(matching.first(["a", "b"], &keys, true), None);
-        assert_eq!(matching.first(["a", "b", ""], &keys, true), Some(Captures::default()));
+        let tags = MatchTags { kind: Kind::Count(Relation::Ge), comparator };
+        let keys = [tags.key("3").unwrap()];
+        assert_eq!(tags.first(["a", "b"], &keys, true), None);
+        assert_eq!(tags.first(["a", "b", ""], &keys, true), Some(Captures::default()));
     }
-    let none = Matching { kind: MatchType::Count(Relation::Eq), comparator: Comparator::AsciiCasemap };
-    assert!(none.first(Vec::<String>::new(), &[none.matcher("0").unwrap()], false).is_some());
+    let none = MatchTags { kind: Kind::Count(Relation::Eq), comparator: Comparator::AsciiCasemap };
+    assert!(none.first(Vec::<String>::new(), &[none.key("0").unwrap()], false).is_some());
 }
 
 #[test]
 fn a_numeric_comparator_has_no_parts_of_a_text() {
-    for kind in [MatchType::Contains, MatchType::Matches, MatchType::Regex] {
-        assert!(Matching { kind, comparator: Comparator::AsciiNumeric }.problem().is_some());
-        assert_eq!(Matching { kind, comparator: Comparator::Octet }.problem(), None);
+    for kind in [Kind::Contains, Kind::Matches, Kind::Regex] {
+        assert!(MatchTags { kind, comparator: Comparator::AsciiNumeric }.problem().is_some());
+        assert_eq!(MatchTags { kind, comparator: Comparator::Octet }.problem(), None);
     }
 }
 
@@ -121,9 +121,9 @@ fn wildcards_capture_as_little_as_they_can() {
         let expected = captured.map(|texts: Vec<&str>| texts.into_iter().map(String::from).collect());
         assert_eq!(matches(value, key), expected, "{value} {key}");
     }
-    let octet = |value: &str, key: &str| is_true(MatchType::Matches, Comparator::Octet, value, key);
+    let octet = |value: &str, key: &str| is_true(Kind::Matches, Comparator::Octet, value, key);
     assert!(octet("ü", "??") && !octet("ü", "?") && octet("ü", "*") && !octet("A", "a"));
-    let unicode = |value, key| test(MatchType::Matches, Comparator::UnicodeCasemap, value, key);
+    let unicode = |value, key| test(Kind::Matches, Comparator::UnicodeCasemap, value, key);
     assert_eq!(
         unicode("Dé\u{301}jÀ vu", "d?J? *"),
         Some(["Dé\u{301}jÀ vu", "é\u{301}", "À", "vu"].map(String::from).to_vec())
@@ -144,8 +144,8 @@ fn many_stars_take_no_time() {
     assert_eq!(matches(&long, &format!("*{}?{}b*", "a".repeat(300), "a".repeat(300))), None);
     assert_eq!(matches(&long, &format!("*{}b*", "a".repeat(30_000))), None);
     assert!(matches(&long, &"*a".repeat(10_000)).is_some_and(|texts| texts.len() == MAX_CAPTURES));
-    let matching = Matching { kind: MatchType::Matches, ..Matching::default() };
-    assert!(matching.matcher(&"?".repeat(5000)).is_err());
+    let tags = MatchTags { kind: Kind::Matches, ..MatchTags::default() };
+    assert!(tags.key(&"?".repeat(5000)).is_err());
 }
 
 #[test]
@@ -175,20 +175,20 @@ fn regular_expressions_are_read_as_posix_and_pcre_both_write_them() {
         (r"a\b", r"a[\\]b", Some(vec![r"a\b"])),
     ] {
         if key.contains("[.period.]") {
-            let matching = Matching { kind: MatchType::Regex, ..Matching::default() };
-            assert!(matching.matcher(key).is_err());
+            let tags = MatchTags { kind: Kind::Regex, ..MatchTags::default() };
+            assert!(tags.key(key).is_err());
             continue;
         }
         let expected = captured.map(|texts: Vec<&str>| texts.into_iter().map(String::from).collect());
         assert_eq!(regex(value, key), expected, "{value} {key}");
     }
-    let octet = |value: &str, key: &str| is_true(MatchType::Regex, Comparator::Octet, value, key);
+    let octet = |value: &str, key: &str| is_true(Kind::Regex, Comparator::Octet, value, key);
     assert!(octet("frop", "frop") && !octet("FROP", "frop"));
 }
 
 #[test]
 fn a_bad_or_huge_regular_expression_is_refused_with_its_reason() {
-    let matching = Matching { kind: MatchType::Regex, ..Matching::default() };
+    let tags = MatchTags { kind: Kind::Regex, ..MatchTags::default() };
     for (key, reason) in [
         ("(", "unclosed group"),
         ("[a", "unclosed"),
@@ -199,7 +199,7 @@ fn a_bad_or_huge_regular_expression_is_refused_with_its_reason() {
         ("[[:frop:]]", "class"),
         ("((a{1000}){1000}){1000}", "size"),
     ] {
-        let problem = matching.matcher(key).unwrap_err().0;
+        let problem = tags.key(key).unwrap_err().0;
         assert!(problem.contains(reason), "{key}: {problem}");
         assert!(!problem.contains('\n'), "{key}: {problem}");
     }
@@ -238,23 +238,23 @@ proptest! {
             found
         });
         for comparator in [Comparator::AsciiCasemap, Comparator::UnicodeCasemap] {
-            prop_assert_eq!(test(MatchType::Matches, comparator, &text, &key), expected.clone());
+            prop_assert_eq!(test(Kind::Matches, comparator, &text, &key), expected.clone());
         }
     }
 
     #[test]
     fn the_octets_of_wildcards_are_found_too(text in "[ab]{0,12}", key in "[ab*?]{0,8}") {
         let chars = |text: &str| text.chars().collect::<Vec<_>>();
-        let found = test(MatchType::Matches, Comparator::Octet, &text, &key).map(|texts| texts[1..].to_vec());
+        let found = test(Kind::Matches, Comparator::Octet, &text, &key).map(|texts| texts[1..].to_vec());
         prop_assert_eq!(found, naive(&chars(&text), &chars(&key)));
     }
 
     #[test]
     fn no_regular_expression_panics(key in "\\PC{0,20}", pieces in "[\\[\\]\\\\^$.*+?(){}|:a-c0-9,=-]{0,20}") {
-        let matching = Matching { kind: MatchType::Regex, ..Matching::default() };
+        let tags = MatchTags { kind: Kind::Regex, ..MatchTags::default() };
         for key in [key, pieces] {
-            if let Ok(matcher) = matching.matcher(&key) {
-                matcher.test("abc[0]", true);
+            if let Ok(key) = tags.key(&key) {
+                key.test("abc[0]", true);
             }
         }
     }

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use unicode_normalization::char::is_combining_mark;
 
 use super::Comparator;
-use super::matcher::MAX_CAPTURES;
+use super::key::MAX_CAPTURES;
 
 /// A pattern, ready to be compared.
 #[derive(Clone, Debug)]

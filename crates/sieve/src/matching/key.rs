@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use super::comparator::numeric;
 use super::ere;
 use super::wildcard::{Pattern, Text};
-use super::{MatchType, Matching};
+use super::{Kind, MatchTags};
 
 /// A key of a test, with what can be made ready of it before there is a value.
 #[derive(Clone, Debug)]
-pub struct Matcher {
-    matching: Matching,
+pub struct Key {
+    tags: MatchTags,
     /// Folded as the comparator has it, but for patterns.
     key: Box<str>,
     pattern: Option<Ready>,
@@ -39,28 +39,28 @@ pub const REGEX_SIZE: usize = 1 << 20;
 /// times this.
 pub const REGEX_INPUT: usize = 64 << 10;
 
-impl Matcher {
-    pub(super) fn new(matching: Matching, key: &str) -> Result<Matcher, BadKey> {
-        let comparator = matching.comparator;
-        let pattern = match matching.kind {
-            MatchType::Matches => Some(Ready::Wildcard(Pattern::new(key, comparator).map_err(BadKey)?)),
-            MatchType::Regex => Some(Ready::Regex(ere::compile(key, comparator).map_err(BadKey)?)),
+impl Key {
+    pub(super) fn new(tags: MatchTags, key: &str) -> Result<Key, BadKey> {
+        let comparator = tags.comparator;
+        let pattern = match tags.kind {
+            Kind::Matches => Some(Ready::Wildcard(Pattern::new(key, comparator).map_err(BadKey)?)),
+            Kind::Regex => Some(Ready::Regex(ere::compile(key, comparator).map_err(BadKey)?)),
             _ => None,
         };
-        Ok(Matcher { matching, key: comparator.fold(key).into(), pattern })
+        Ok(Key { tags, key: comparator.fold(key).into(), pattern })
     }
 
     /// Whether `:count` is true of so many values. They are numbers under each comparator: RFC 5231 only recommends
     /// `i;ascii-numeric`, and published scripts leave it out.
     pub fn counts(&self, values: usize) -> bool {
-        match self.matching.kind {
-            MatchType::Count(relation) => relation.holds(numeric(&values.to_string(), &self.key)),
+        match self.tags.kind {
+            Kind::Count(relation) => relation.holds(numeric(&values.to_string(), &self.key)),
             _ => false,
         }
     }
 
     /// The first of the keys that a value matches.
-    pub(super) fn first(keys: &[Matcher], value: &str, capture: bool) -> Option<Captures> {
+    pub(super) fn first(keys: &[Key], value: &str, capture: bool) -> Option<Captures> {
         let mut value = Value { text: value, folded: None, symbols: None };
         keys.iter().find_map(|key| key.matches(&mut value, capture))
     }
@@ -71,20 +71,20 @@ impl Matcher {
     }
 
     fn matches(&self, value: &mut Value<'_>, capture: bool) -> Option<Captures> {
-        let comparator = self.matching.comparator;
-        let found = match (&self.pattern, self.matching.kind) {
+        let comparator = self.tags.comparator;
+        let found = match (&self.pattern, self.tags.kind) {
             (Some(Ready::Wildcard(pattern)), _) => {
                 let text = value.text;
                 let symbols = value.symbols.get_or_insert_with(|| Text::new(text, comparator));
                 return pattern.captures(symbols, capture).map(Captures);
             }
             (Some(Ready::Regex(regex)), _) => return search(regex, value.text, capture),
-            (None, MatchType::Is) => comparator.order(value.folded(self), &self.key).is_eq(),
-            (None, MatchType::Contains) => value.folded(self).contains(&*self.key),
-            (None, MatchType::Value(relation)) => {
+            (None, Kind::Is) => comparator.order(value.folded(self), &self.key).is_eq(),
+            (None, Kind::Contains) => value.folded(self).contains(&*self.key),
+            (None, Kind::Value(relation)) => {
                 relation.holds(comparator.order(value.folded(self), &self.key))
             }
-            (None, MatchType::Count(_) | MatchType::Matches | MatchType::Regex) => false,
+            (None, Kind::Count(_) | Kind::Matches | Kind::Regex) => false,
         };
         found.then(Captures::default)
     }
@@ -98,9 +98,9 @@ struct Value<'v> {
 }
 
 impl Value<'_> {
-    fn folded(&mut self, key: &Matcher) -> &str {
+    fn folded(&mut self, key: &Key) -> &str {
         let text = self.text;
-        self.folded.get_or_insert_with(|| key.matching.comparator.fold(text))
+        self.folded.get_or_insert_with(|| key.tags.comparator.fold(text))
     }
 }
 

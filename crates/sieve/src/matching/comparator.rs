@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use crate::extension::Extension;
+
 /// As what two texts are compared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Comparator {
@@ -31,12 +33,12 @@ impl Comparator {
         }
     }
 
-    /// The capability that a script must require to use it; none for those that each implementation has (RFC 5228 section 2.7.3).
-    pub fn capability(self) -> Option<&'static str> {
+    /// What a script must require to use it; none for those that each implementation has (RFC 5228 section 2.7.3).
+    pub fn extension(self) -> Option<Extension> {
         match self {
             Comparator::Octet | Comparator::AsciiCasemap => None,
-            Comparator::AsciiNumeric => Some("comparator-i;ascii-numeric"),
-            Comparator::UnicodeCasemap => Some("comparator-i;unicode-casemap"),
+            Comparator::AsciiNumeric => Some(Extension::AsciiNumeric),
+            Comparator::UnicodeCasemap => Some(Extension::UnicodeCasemap),
         }
     }
 

@@ -13,22 +13,60 @@ use std::fmt::Write;
 use regex::{Regex, RegexBuilder};
 
 use super::Comparator;
-use super::key::REGEX_SIZE;
+use super::key::{MAX_CAPTURES, beginning};
+use crate::limits;
 
-/// The expression, or what is wrong with it in one line.
-pub(super) fn compile(key: &str, comparator: Comparator) -> Result<Regex, String> {
-    let pattern = translate(key, Backslash::Escapes)
-        .or_else(|problem| translate(key, Backslash::Itself).map_err(|_| problem))?;
-    RegexBuilder::new(&pattern)
-        .case_insensitive(comparator != Comparator::Octet)
-        .dot_matches_new_line(true)
-        .size_limit(REGEX_SIZE)
-        .dfa_size_limit(REGEX_SIZE)
-        .nest_limit(MAX_NESTING)
-        .build()
-        .map_err(|error| one_line(&error))
+/// A regular expression, ready to be tried.
+#[derive(Clone, Debug)]
+pub(super) struct Expression {
+    regex: Regex,
+    /// Bytes of a text that it is tried on. What follows is not looked at.
+    input: usize,
 }
 
+impl Expression {
+    /// The expression, or what is wrong with it in one line.
+    pub(super) fn new(key: &str, comparator: Comparator) -> Result<Expression, String> {
+        let pattern = translate(key, Backslash::Escapes)
+            .or_else(|problem| translate(key, Backslash::Itself).map_err(|_| problem))?;
+        let build = |size| {
+            RegexBuilder::new(&pattern)
+                .case_insensitive(comparator != Comparator::Octet)
+                .dot_matches_new_line(true)
+                .size_limit(size)
+                .dfa_size_limit(limits::REGEX)
+                .nest_limit(MAX_NESTING)
+                .build()
+        };
+        match build(SMALL) {
+            Ok(regex) => Ok(Expression { regex, input: limits::REGEX_INPUT }),
+            Err(regex::Error::CompiledTooBig(_)) => match build(limits::REGEX) {
+                Ok(regex) => Ok(Expression { regex, input: limits::REGEX_INPUT / 8 }),
+                Err(error) => Err(one_line(&error)),
+            },
+            Err(error) => Err(one_line(&error)),
+        }
+    }
+
+    /// The first match, and its groups; empty texts where nobody wants them.
+    pub(super) fn captures(&self, text: &str, wanted: bool) -> Option<Vec<String>> {
+        let text = beginning(text, self.input);
+        if !wanted {
+            return self.regex.is_match(text).then(Vec::new);
+        }
+        let found = self.regex.captures(text)?;
+        let texts = found.iter().take(MAX_CAPTURES);
+        Some(texts.map(|group| group.map_or(String::new(), |group| group.as_str().to_owned())).collect())
+    }
+
+    /// Bytes of work for a text of so many.
+    pub(super) fn work(&self, text: usize) -> usize {
+        text.min(self.input).saturating_mul(4)
+    }
+}
+
+/// Bytes of an expression that may be tried on long texts: its size times the text's is what it may cost.
+const SMALL: usize = 128 * 1024;
 const MAX_NESTING: u32 = 100;
 
 /// What a backslash within brackets is.

@@ -96,6 +96,15 @@ impl Pattern {
         Some(if wanted { self.texts(text, &places) } else { Vec::new() })
     }
 
+    /// Bytes of work for a text of so many.
+    pub(super) fn work(&self, text: usize) -> usize {
+        let widest = self.pieces.iter().map(|piece| match piece.search {
+            Search::Bits { words, .. } => words,
+            Search::Failures(_) => 1,
+        });
+        text.saturating_mul(1 + widest.max().unwrap_or(1)) / 2
+    }
+
     /// Where each piece stands.
     fn places(&self, row: &[u32]) -> Option<Vec<usize>> {
         let (first, others) = self.pieces.split_first()?;

@@ -1,4 +1,4 @@
-//! Addresses and their parts.
+//! Addresses as tests compare them.
 
 /// One address: what scripts compare, and nothing else of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -6,19 +6,6 @@ pub struct Address {
     local: String,
     domain: Option<String>,
     all: String,
-}
-
-/// Which part of an address is compared: RFC 5228 section 2.7.4, and RFC 5233 for the last two.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AddressPart {
-    #[default]
-    All,
-    Localpart,
-    Domain,
-    /// Before the first `+`.
-    User,
-    /// Behind the first `+`; an address without one has none.
-    Detail,
 }
 
 impl Address {
@@ -29,7 +16,7 @@ impl Address {
     }
 
     /// The path of an envelope, with its angle brackets or without. An empty one is `<>`, each part of which is empty.
-    pub fn path(path: &str) -> Address {
+    pub fn bare(path: &str) -> Address {
         let path = path.trim_ascii();
         let path = path.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(path);
         // A source route.
@@ -44,18 +31,18 @@ impl Address {
         }
     }
 
-    /// None: the address has no such part, and nothing matches it.
-    pub fn part(&self, part: AddressPart) -> Option<&str> {
-        match part {
-            AddressPart::All => Some(&self.all),
-            AddressPart::Localpart => Some(&self.local),
-            AddressPart::Domain => self.domain.as_deref(),
-            AddressPart::User => {
-                Some(self.local.split_once('+').map_or(self.local.as_str(), |(user, _)| user))
-            }
-            AddressPart::Detail if self.all.is_empty() => Some(""),
-            AddressPart::Detail => self.local.split_once('+').map(|(_, detail)| detail),
-        }
+    /// `local@domain`, or what there is of it.
+    pub fn all(&self) -> &str {
+        &self.all
+    }
+
+    /// Without the quotes that it may have.
+    pub fn local(&self) -> &str {
+        &self.local
+    }
+
+    pub fn domain(&self) -> Option<&str> {
+        self.domain.as_deref()
     }
 
     fn of(found: mime::Address) -> Option<Address> {

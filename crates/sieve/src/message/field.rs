@@ -5,6 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use mime::Fields;
 
+use super::Address;
+
 /// A field of a header. Copies share what it says.
 #[derive(Clone, Debug)]
 pub struct Field(Arc<Inner>);
@@ -14,6 +16,7 @@ struct Inner {
     name: Box<str>,
     value: Box<str>,
     decoded: OnceLock<Box<str>>,
+    addresses: OnceLock<Vec<Address>>,
     origin: Origin,
 }
 
@@ -47,7 +50,13 @@ impl Field {
     }
 
     fn with(name: String, value: String, origin: Origin) -> Field {
-        Field(Arc::new(Inner { name: name.into(), value: value.into(), decoded: OnceLock::new(), origin }))
+        Field(Arc::new(Inner {
+            name: name.into(),
+            value: value.into(),
+            decoded: OnceLock::new(),
+            addresses: OnceLock::new(),
+            origin,
+        }))
     }
 
     pub fn name(&self) -> &str {
@@ -68,6 +77,11 @@ impl Field {
     pub fn text(&self) -> &str {
         let inner = &*self.0;
         inner.decoded.get_or_init(|| mime::header_text(inner.value.as_bytes()).into())
+    }
+
+    /// The addresses in it (RFC 5322 section 3.4).
+    pub fn addresses(&self) -> &[Address] {
+        self.0.addresses.get_or_init(|| Address::list(&self.0.value))
     }
 
     pub fn origin(&self) -> &Origin {

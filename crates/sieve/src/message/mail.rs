@@ -2,9 +2,7 @@
 
 use std::sync::OnceLock;
 
-use mime::Structure;
-
-use super::{Field, Message};
+use super::{Field, Message, PartView};
 
 /// A message that is read once, whatever many runs look at it.
 #[derive(Debug)]
@@ -13,7 +11,7 @@ pub struct Mail<B> {
     fields: Vec<Field>,
     /// Where the body begins.
     body: usize,
-    structure: OnceLock<Structure>,
+    parts: OnceLock<Vec<PartView>>,
 }
 
 impl<B: AsRef<[u8]>> Mail<B> {
@@ -24,7 +22,7 @@ impl<B: AsRef<[u8]>> Mail<B> {
         let rest = raw.get(end..).unwrap_or_default();
         let blank = [&b"\r\n"[..], b"\n", b"\r"].into_iter().find(|blank| rest.starts_with(blank));
         let body = end + blank.map_or(0, <[u8]>::len);
-        Mail { bytes, fields, body, structure: OnceLock::new() }
+        Mail { bytes, fields, body, parts: OnceLock::new() }
     }
 
     pub fn into_bytes(self) -> B {
@@ -45,7 +43,7 @@ impl<B: AsRef<[u8]> + Sync> Message for Mail<B> {
         &self.fields
     }
 
-    fn structure(&self) -> &Structure {
-        self.structure.get_or_init(|| Structure::parse(self.raw()))
+    fn parts(&self) -> &[PartView] {
+        self.parts.get_or_init(|| PartView::all(self.raw()))
     }
 }

@@ -2,19 +2,20 @@
 //!
 //! - [`Message`] what a run asks of it; [`Mail`] the view over its bytes that all recipients' runs share;
 //! - [`Field`] a field of its header; [`Edits`] the header as one run has edited it (RFC 5293);
-//! - [`Address`] and [`AddressPart`] (RFC 5228 section 2.7.4, RFC 5233);
-//! - [`parts`] its MIME parts, and what they say once decoded.
+//! - [`Address`] what of an address is compared;
+//! - [`PartView`] a MIME part, with what it says once decoded.
 
 mod address;
 mod edits;
 mod field;
 mod mail;
-pub mod parts;
+mod part;
 
-pub use address::{Address, AddressPart};
+pub use address::Address;
 pub use edits::Edits;
 pub use field::{Field, Origin};
 pub use mail::Mail;
+pub use part::PartView;
 
 /// One message. All recipients' runs share it, on several threads; what is decoded is decoded once.
 pub trait Message: Sync {
@@ -27,8 +28,9 @@ pub trait Message: Sync {
     /// The fields of the header in their order. A line that is no field has an empty name.
     fn fields(&self) -> &[Field];
 
-    /// Its MIME structure, read when it is first asked for.
-    fn structure(&self) -> &mime::Structure;
+    /// Its MIME parts in the order in which they stand in it, each before those in it; the message itself is the first. They are read
+    /// when they are first asked for.
+    fn parts(&self) -> &[PartView];
 
     /// Bytes, with header.
     fn size(&self) -> u64 {

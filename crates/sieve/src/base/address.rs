@@ -38,7 +38,7 @@ pub(super) fn check(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Test>> 
 
 impl Test for Address {
     fn test(&self, context: &mut Context<'_>) -> Result<bool, RunError> {
-        let fields = self.names.iter().flat_map(|name| self.select.fields(context, name.name(context)));
+        let fields = self.names.iter().flat_map(|name| self.select.fields(context, &name.name(context)));
         let parts = fields.flat_map(Field::addresses).filter_map(|address| self.part.of(address));
         let found = self.matcher.search(context, parts)?;
         Ok(context.matched(found))

@@ -19,7 +19,7 @@ struct Exists {
 }
 
 pub(super) fn check(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Test>> {
-    let select = Select::of_parts(arguments);
+    let select = Select::take_mime(arguments);
     let names = names::fields(arguments)?;
     Some(Box::new(Exists { select, names }))
 }
@@ -28,7 +28,7 @@ impl Test for Exists {
     fn test(&self, context: &mut Context<'_>) -> Result<bool, RunError> {
         for name in &self.names {
             let name = name.value(context)?;
-            if self.select.fields(context, name).next().is_none() {
+            if self.select.fields(context, &name).next().is_none() {
                 return Ok(false);
             }
         }

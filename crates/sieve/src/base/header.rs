@@ -31,7 +31,7 @@ pub(super) fn check(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Test>> 
 
 impl Test for Header {
     fn test(&self, context: &mut Context<'_>) -> Result<bool, RunError> {
-        let fields = self.names.iter().flat_map(|name| self.select.fields(context, name.name(context)));
+        let fields = self.names.iter().flat_map(|name| self.select.fields(context, &name.name(context)));
         let found = self.matcher.search(context, fields.map(Field::text))?;
         Ok(context.matched(found))
     }

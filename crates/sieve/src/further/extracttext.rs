@@ -34,10 +34,7 @@ pub(super) fn check(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Action>
     let modifiers = Modifiers::take(arguments);
     let first = arguments.tagged_number(":first", None);
     let name = arguments.constant("the name of a variable")?;
-    let Some(slot) = arguments.checker.variable(line, &name) else {
-        arguments.fail(line, format!("extracttext: no variable {name:?}"));
-        return None;
-    };
+    let slot = arguments.checker.variable(line, &name)?;
     Some(Box::new(ExtractText { modifiers, first, slot }))
 }
 

@@ -69,7 +69,7 @@ impl Matcher {
 
     fn keys(&self, context: &Context<'_>) -> Result<Vec<Cow<'_, Key>>, RunError> {
         let ready = |key| match key {
-            &TestKey::Ready(ref key) => Ok(Cow::Borrowed(key)),
+            TestKey::Ready(key) => Ok(Cow::Borrowed(key)),
             TestKey::Later(text) => {
                 let text = text.value(context)?;
                 if self.tags.kind == Kind::Regex {

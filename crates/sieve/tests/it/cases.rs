@@ -117,7 +117,8 @@ impl Server {
                 "mailbox" => world.mailboxes.push(value.to_owned()),
                 "id" => world.ids.push(pair()),
                 "use" => world.uses.push(pair()),
-                "seen" => world.seen.push(value.to_owned()),
+                // Handle and id.
+                "seen" => world.seen.push(value.replacen(' ', "\0", 1)),
                 "metadata" => {
                     let (mailbox, rest) = pair();
                     let (entry, value) = rest.split_once(' ').unwrap();

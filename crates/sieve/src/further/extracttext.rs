@@ -9,10 +9,9 @@
 use crate::base::set::Modifiers;
 use crate::check::Arguments;
 use crate::extension::Extension;
-use crate::limits;
 use crate::program::context::Context;
 use crate::program::error::RunError;
-use crate::program::text::Slot;
+use crate::program::text::{Slot, cut};
 use crate::program::{Action, Flow};
 
 #[derive(Debug)]
@@ -47,8 +46,8 @@ impl Action for ExtractText {
         context.charge_bytes(text.len() / 8)?;
         let most = self.first.map_or(usize::MAX, |first| usize::try_from(first).unwrap_or(usize::MAX));
         let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
-        let end = text.floor_char_boundary(end.min(limits::STRING));
-        let text = text.get(..end).unwrap_or_default().to_owned();
+        let mut text = text.get(..end).unwrap_or_default().to_owned();
+        cut(&mut text);
         let text = self.modifiers.apply(text, context)?;
         context.state.set(self.slot, text);
         Ok(Flow::Next)

@@ -67,8 +67,8 @@ impl Matcher {
         Ok(None)
     }
 
-    fn keys(&self, context: &Context<'_>) -> Result<Vec<Cow<'_, Key>>, RunError> {
-        let ready = |key| match key {
+    fn keys<'k>(&'k self, context: &Context<'_>) -> Result<Vec<Cow<'k, Key>>, RunError> {
+        let ready = |key: &'k TestKey| match key {
             TestKey::Ready(key) => Ok(Cow::Borrowed(key)),
             TestKey::Later(text) => {
                 let text = text.value(context)?;

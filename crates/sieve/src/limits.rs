@@ -20,6 +20,8 @@ bounds::table! {
     pub VARIABLES: usize = 128, Count, "RFC 5229 section 6";
     /// Flags of a message.
     pub FLAGS: usize = 128, Count, "our own";
+    /// Bytes of a flag: a longer one is none.
+    pub FLAG: usize = 256, Bytes, "our own";
     /// Bytes of a value that one comparison looks at.
     pub MATCH: usize = 1024 * 1024, Bytes, "our own";
     /// Bytes that a regular expression may take when it is compiled.

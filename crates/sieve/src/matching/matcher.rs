@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{Key, Kind, MatchTags};
 use crate::check::Arguments;
+use crate::limits;
 use crate::program::context::Context;
 use crate::program::error::RunError;
 use crate::program::text::Text;
@@ -27,15 +28,9 @@ impl Matcher {
     pub fn new(tags: MatchTags, keys: Vec<Text>, arguments: &mut Arguments<'_, '_>) -> Option<Matcher> {
         let mut ready = Vec::with_capacity(keys.len());
         for key in keys {
-            ready.push(match key.constant().map(|text| tags.key(text)) {
+            ready.push(match key.constant() {
+                Some(text) => TestKey::Ready(constant(tags, text, arguments)?),
                 None => TestKey::Later(key),
-                Some(Ok(key)) => TestKey::Ready(key),
-                Some(Err(bad)) => {
-                    let (line, name) = (arguments.line, arguments.name);
-                    let text = key.constant().unwrap_or_default();
-                    arguments.fail(line, format!("{name}: bad pattern \"{text}\": {}", bad.0));
-                    return None;
-                }
             });
         }
         Some(Matcher { tags, keys: ready })
@@ -72,11 +67,9 @@ impl Matcher {
             TestKey::Ready(key) => Ok(Cow::Borrowed(key)),
             TestKey::Later(text) => {
                 let text = text.value(context)?;
-                if self.tags.kind == Kind::Regex {
-                    context.charge(REGEX_STEPS)?;
-                }
                 let key = self.tags.key(&text);
                 let key = key.map_err(|bad| RunError::new(format!("bad pattern \"{text}\": {}", bad.0)))?;
+                context.charge(key.size() as u64 / SIZE_A_STEP)?;
                 Ok(Cow::Owned(key))
             }
         };
@@ -84,5 +77,27 @@ impl Matcher {
     }
 }
 
-/// What it costs to make a regular expression ready within a run: some milliseconds at worst.
-const REGEX_STEPS: u64 = 2000;
+/// A key that is known now. One that cannot be is reported; what it took to see that counts too.
+fn constant(tags: MatchTags, text: &str, arguments: &mut Arguments<'_, '_>) -> Option<Key> {
+    let full = || format!("the patterns of the script take more than {} bytes", limits::PATTERNS);
+    if !arguments.checker.has_room(0) {
+        arguments.fail(arguments.line, full());
+        return None;
+    }
+    match tags.key(text) {
+        Ok(key) if arguments.checker.has_room(key.size()) => Some(key),
+        Ok(_) => {
+            arguments.fail(arguments.line, full());
+            None
+        }
+        Err(bad) => {
+            arguments.checker.has_room(limits::REGEX);
+            let problem = format!("{}: bad pattern \"{text}\": {}", arguments.name, bad.0);
+            arguments.fail(arguments.line, problem);
+            None
+        }
+    }
+}
+
+/// To make so many bytes of a pattern ready is as much work as one command: a regular expression takes milliseconds at worst.
+const SIZE_A_STEP: u64 = 64;

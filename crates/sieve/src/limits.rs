@@ -26,7 +26,9 @@ bounds::table! {
     pub MATCH: usize = 1024 * 1024, Bytes, "our own";
     /// Bytes that a regular expression may take when it is compiled.
     pub REGEX: usize = 1024 * 1024, Bytes, "our own";
-    /// Bytes of a text that a regular expression is tried on, an eighth for one of more than 128 KiB: what follows is not looked at.
+    /// Bytes that the patterns of one script may take when they are compiled, regular expressions and those of `:matches`.
+    pub PATTERNS: usize = 8 * 1024 * 1024, Bytes, "our own";
+    /// Bytes of a text that a regular expression is tried on, an eighth for one of more than 64 KiB: what follows is not looked at.
     pub REGEX_INPUT: usize = 64 * 1024, Bytes, "our own";
     /// Actions for one message.
     pub ACTIONS: usize = 32, Count, "our own; RFC 5228 section 2.10.5";

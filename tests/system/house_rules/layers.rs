@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["mailboxes", "logs", "placement", "transport", "supervision"],
     &["identity", "store", "listing"],
     &["service"],
-    &["directory", "upstream"],
+    &["directory", "upstream", "submission"],
     &["arrivals", "lmtp", "moves"],
     // Daemons. What two of them need moves down.
     &["backend", "imapproxy", "pop3proxy", "lmtpproxy", "mupdate", "master"],

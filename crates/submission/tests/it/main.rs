@@ -1,5 +1,7 @@
 //! Mails on their way to a mail server: by TCP, with TLS and a login, and by a program.
 
+#![allow(clippy::unwrap_used)]
+
 mod host;
 mod program;
 

@@ -306,8 +306,8 @@ options! {
     lmtp_strict_rfc2821: bool, Kind::Switch, "yes", ON, "Whether 8-bit characters in addresses are refused; else they become X.";
     reject8bit: bool, Kind::Switch, "no", ON, "Whether 8-bit characters in headers are refused.";
     munge8bit: bool, Kind::Switch, "yes", ON, "Whether 8-bit characters in headers become X.";
-    sieve_maxscripts: u32, Kind::COUNT, "5", ignored("ManageSieve is not served"), "Most scripts of a user.";
-    sieve_maxscriptsize: u64, Kind::KBYTES, "32K", ignored("ManageSieve is not served"), "Largest script.";
+    sieve_maxscripts: u32, Kind::COUNT, "5", ON, "Most Sieve scripts of a user. Whoever has more, since the number was lowered, may still change them.";
+    sieve_maxscriptsize: u64, Kind::KBYTES, "32K", ON, "Largest Sieve script.";
     sieve_extensions: Vec<String>, Kind::List, "", ignored("Sieve scripts are not run"), "Extensions that scripts may use. Unset: all.";
     sieve_utf8fileinto: bool, Kind::Switch, "no", ignored("Sieve scripts are not run"), "Whether folder names in scripts are UTF-8.";
     sieve_use_lmtp_reject: bool, Kind::Switch, "yes", ignored("Sieve scripts are not run"), "Whether reject answers by LMTP.";

@@ -309,8 +309,8 @@ options! {
     lmtp_strict_rfc2821: bool, Kind::Switch, "yes", ON, "Whether 8-bit characters in addresses are refused; else they become X.";
     reject8bit: bool, Kind::Switch, "no", ON, "Whether 8-bit characters in headers are refused.";
     munge8bit: bool, Kind::Switch, "yes", ON, "Whether 8-bit characters in headers become X.";
-    sieve_maxscripts: u32, Kind::COUNT, "5", ignored("ManageSieve is not served"), "Most scripts of a user.";
-    sieve_maxscriptsize: u64, Kind::KBYTES, "32K", ignored("ManageSieve is not served"), "Largest script.";
+    sieve_maxscripts: u32, Kind::COUNT, "5", ON, "Most Sieve scripts of a user. Whoever has more, since the number was lowered, may still change them.";
+    sieve_maxscriptsize: u64, Kind::KBYTES, "32K", ON, "Largest Sieve script.";
     sieve_extensions: Vec<String>, Kind::List, "", ON, "Extensions that scripts may use. Unset: all. Scripts that are active run on without it.";
     sieve_utf8fileinto: bool, Kind::Switch, "no", ignored("names beyond ASCII are UTF-8; one in modified UTF-7 is taken so where there is such a mailbox"), "Whether folder names in scripts are UTF-8.";
     sieve_use_lmtp_reject: bool, Kind::Switch, "yes", ON, "Whether reject answers by LMTP, where its text is ASCII; else by a mail to the sender.";

@@ -13,6 +13,7 @@ mod moves;
 mod open;
 mod operations;
 mod replay;
+mod scripts;
 mod text;
 mod tombstones;
 mod users;

@@ -141,6 +141,7 @@ async fn own(session: &Session, user: &str) -> Result<UserData, Refused> {
         owner: Some(user.to_owned()),
         subscriptions: state.subscriptions.clone(),
         annotations: (*state.annotations).clone(),
+        scripts: state.scripts.clone(),
         ..UserData::default()
     })
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::check::Checker;
+use crate::check::{Checked, Checker, Included};
 use crate::extension::Extensions;
 use crate::grammar;
 use crate::problem::Problem;
@@ -15,6 +15,8 @@ pub struct Compiled {
     pub program: Arc<Program>,
     /// What is allowed, and probably not meant.
     pub warnings: Vec<Problem>,
+    /// The scripts that it includes, for who can see whether they are there.
+    pub includes: Vec<Included>,
 }
 
 /// Checks a script. `accepted` is what it may `require`; what has been stored once is compiled with [`Extensions::all`].
@@ -24,10 +26,11 @@ pub struct Compiled {
 /// follows is not looked at.
 pub fn compile(script: &[u8], accepted: Extensions) -> Result<Compiled, Vec<Problem>> {
     let (commands, broken) = grammar::parse(script);
-    let (program, mut problems, warnings) = Checker::new(&WORDS, accepted).script(&commands);
+    let Checked { program, mut problems, warnings, includes } =
+        Checker::new(&WORDS, accepted).script(&commands);
     problems.extend(broken);
     match problems.is_empty() {
-        true => Ok(Compiled { program: Arc::new(program), warnings }),
+        true => Ok(Compiled { program: Arc::new(program), warnings, includes }),
         false => Err(problems),
     }
 }

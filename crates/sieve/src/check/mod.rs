@@ -11,12 +11,12 @@ mod variables;
 mod word;
 
 pub use arguments::Arguments;
-pub use variables::is_identifier;
 pub use word::{CommandCheck, CommandWord, TestCheck, TestWord, Words};
 
 use crate::extension::{Extension, Extensions};
 use crate::limits;
 use crate::problem::Problem;
+use crate::program::env::Location;
 use crate::program::{Names, Op, Place, Program};
 use crate::tree::{Command, Test, Tests};
 use variables::Variables;
@@ -37,6 +37,25 @@ pub struct Checker<'r> {
     /// Whether mistakes count: not where `ihave` has said that something is missing (RFC 5463 section 4).
     loose: bool,
     variables: Variables,
+    includes: Vec<Included>,
+}
+
+/// What a script is, and what is wrong with it, in the order of lines.
+#[derive(Debug)]
+pub struct Checked {
+    pub program: Program,
+    pub problems: Vec<Problem>,
+    pub warnings: Vec<Problem>,
+    pub includes: Vec<Included>,
+}
+
+/// A script that another one includes by a constant name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Included {
+    pub line: u32,
+    pub location: Location,
+    pub name: String,
+    pub optional: bool,
 }
 
 impl<'r> Checker<'r> {
@@ -53,11 +72,12 @@ impl<'r> Checker<'r> {
             warnings: Vec::new(),
             loose: false,
             variables: Variables::default(),
+            includes: Vec::new(),
         }
     }
 
-    /// Checks a whole script. The program, problems in the order of lines, and warnings.
-    pub fn script(mut self, commands: &[Command]) -> (Program, Vec<Problem>, Vec<Problem>) {
+    /// Checks a whole script.
+    pub fn script(mut self, commands: &[Command]) -> Checked {
         let rest = self.requires(commands);
         self.block(rest);
         self.report_unused();
@@ -68,7 +88,12 @@ impl<'r> Checker<'r> {
         };
         self.problems.sort_by_key(|problem| problem.line);
         self.warnings.sort_by_key(|problem| problem.line);
-        (Program { ops: self.ops, places: self.places, names }, self.problems, self.warnings)
+        Checked {
+            program: Program { ops: self.ops, places: self.places, names },
+            problems: self.problems,
+            warnings: self.warnings,
+            includes: self.includes,
+        }
     }
 
     /// The commands of a block, or of a whole script.
@@ -191,6 +216,13 @@ impl<'r> Checker<'r> {
     pub fn problem(&mut self, line: u32, text: impl Into<String>) {
         if !self.loose && self.problems.len() < limits::PROBLEMS {
             self.problems.push(Problem::new(line, text));
+        }
+    }
+
+    /// Notes that the script includes this one.
+    pub fn includes(&mut self, included: Included) {
+        if !self.loose {
+            self.includes.push(included);
         }
     }
 

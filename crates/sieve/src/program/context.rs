@@ -1,7 +1,5 @@
 //! What a command or test may look at and change.
 
-use std::borrow::Cow;
-
 use super::effect::{Effect, Redirect, Store, Target};
 use super::env::{Env, Envelope};
 use super::error::RunError;
@@ -19,12 +17,15 @@ pub struct Context<'r> {
 }
 
 impl Context<'_> {
-    /// The fields of the header in their order, as `addheader` and `deleteheader` have left them.
+    /// The fields of the header in their order, as `addheader` and `deleteheader` have left them. To look at them is work.
     pub fn fields(&self) -> &[Field] {
-        match &self.state.edits {
+        let fields = match &self.state.edits {
             Some(edits) => edits.fields(),
             None => self.message.fields(),
-        }
+        };
+        let spent = &self.state.spent;
+        spent.set(spent.get().saturating_add(fields.len() as u64 / FIELDS_A_STEP));
+        fields
     }
 
     /// Counts steps of work. A comparison counts one for each 32 bytes, say.
@@ -57,7 +58,7 @@ impl Context<'_> {
         self.state.keep_cancelled |= !copy;
         for effect in &mut self.state.effects {
             if let Effect::Store(known) = effect
-                && same(&known.target, &store.target)
+                && known.target == store.target
             {
                 known.create |= store.create;
                 known.flags = store.flags;
@@ -75,7 +76,7 @@ impl Context<'_> {
         let mut redirects = 0;
         for effect in &mut self.state.effects {
             if let Effect::Redirect(known) = effect {
-                if known.address == redirect.address {
+                if known.address.eq_ignore_ascii_case(&redirect.address) {
                     *known = redirect;
                     return Ok(());
                 }
@@ -137,18 +138,16 @@ impl Context<'_> {
     }
 
     /// Adds a line to the log.
-    pub fn log(&mut self, text: Cow<'_, str>) -> Result<(), RunError> {
+    pub fn log(&mut self, text: String) -> Result<(), RunError> {
         if self.state.log.len() >= limits::LOG {
             return Err(RunError::limit(&limits::rows::LOG));
         }
-        self.state.log.push(text.into_owned());
+        self.state.log.push(text);
         Ok(())
     }
 }
 
-fn same(one: &Target, other: &Target) -> bool {
-    one == other
-}
-
+/// To look for a name in so many fields is as much work as one command.
+const FIELDS_A_STEP: u64 = 32;
 /// A comparison of so many bytes is as much work as one command.
 const BYTES_A_STEP: u64 = 32;

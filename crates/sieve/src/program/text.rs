@@ -54,6 +54,11 @@ impl Text {
         }
     }
 
+    /// The same where there is no way to fail: what a run may not do any more is empty, and its next step fails.
+    pub fn name<'c>(&'c self, context: &'c Context<'_>) -> Cow<'c, str> {
+        self.value(context).unwrap_or_default()
+    }
+
     /// The same, as a string of its own.
     pub fn owned(&self, context: &Context<'_>) -> Result<String, RunError> {
         self.value(context).map(Cow::into_owned)

@@ -3,9 +3,10 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use super::Names;
 use super::effect::{Effect, Target, Traced};
 use super::error::RunError;
-use super::{Names, text::Slot};
+use super::text::{Slot, cut};
 use crate::limits;
 use crate::message::Edits;
 
@@ -125,7 +126,7 @@ impl State {
 
     /// What is too long is cut.
     pub fn set(&mut self, slot: Slot, mut value: String) {
-        value.truncate(value.floor_char_boundary(limits::STRING));
+        cut(&mut value);
         let Some(scope) = self.scopes.last_mut() else { return };
         let place = match slot {
             Slot::Local(at) => scope.locals.get_mut(at),

@@ -30,6 +30,8 @@ bounds::table! {
     pub ACTIONS: usize = 32, Count, "our own; RFC 5228 section 2.10.5";
     /// Addresses that one message is redirected to.
     pub REDIRECTS: usize = 32, Count, "our own; RFC 5228 section 10";
+    /// Bytes of the fields that one run adds to a header.
+    pub ADDED_HEADER: usize = 128 * 1024, Bytes, "our own; RFC 5293 section 7";
     /// Scripts that one run includes, the same one each time.
     pub INCLUDES: usize = 255, Count, "our own; RFC 6609 section 3.1";
     /// Scripts that include each other.

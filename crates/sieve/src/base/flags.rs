@@ -132,7 +132,7 @@ impl Test for HasFlag {
 }
 
 /// The flags that a message is stored with: those of `:flags`, or else those of the internal variable.
-pub(super) fn of_message(given: Option<&[Text]>, context: &Context<'_>) -> Result<Vec<String>, RunError> {
+pub(crate) fn of_message(given: Option<&[Text]>, context: &Context<'_>) -> Result<Vec<String>, RunError> {
     let Some(given) = given else { return Ok(context.state.flags.clone()) };
     let mut flags = Vec::new();
     gather(given, context, &mut flags)?;

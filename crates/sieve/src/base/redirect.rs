@@ -1,7 +1,8 @@
-//! `redirect` (RFC 5228 section 4.2), with `:copy` (RFC 3894).
+//! `redirect` (RFC 5228 section 4.2), with `:copy` (RFC 3894), and what RFC 6009 adds.
 
 use crate::check::Arguments;
 use crate::extension::Extension;
+use crate::further::SmtpTags;
 use crate::program::context::Context;
 use crate::program::effect;
 use crate::program::error::RunError;
@@ -11,18 +12,20 @@ use crate::program::{Action, Flow};
 #[derive(Debug)]
 struct Redirect {
     copy: bool,
+    smtp: SmtpTags,
     address: Text,
 }
 
 pub(super) fn check(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Action>> {
     let copy = arguments.flag(":copy", Some(Extension::Copy));
+    let smtp = SmtpTags::take(arguments);
     let address = arguments.string("an address")?;
     if let Some(text) = address.constant()
         && mail_address(text).is_none()
     {
         arguments.fail(arguments.line, format!("redirect: {text:?} is no address"));
     }
-    Some(Box::new(Redirect { copy, address }))
+    Some(Box::new(Redirect { copy, smtp, address }))
 }
 
 impl Action for Redirect {
@@ -31,20 +34,16 @@ impl Action for Redirect {
         let Some(address) = mail_address(&text) else {
             return Err(RunError::new(format!("redirect: {text:?} is no address")));
         };
-        let redirect = effect::Redirect {
-            address,
-            edits: context.state.edits.clone(),
-            notify: None,
-            ret: None,
-            deliver_by: None,
-        };
+        let (notify, ret, deliver_by) = self.smtp.values(context)?;
+        let edits = context.state.edits.clone();
+        let redirect = effect::Redirect { address, edits, notify, ret, deliver_by };
         context.redirect(redirect, self.copy)?;
         Ok(Flow::Next)
     }
 }
 
 /// `local@domain`, perhaps as `name <local@domain>`: the address alone. Whatever else stands there is none.
-pub(super) fn mail_address(text: &str) -> Option<String> {
+pub(crate) fn mail_address(text: &str) -> Option<String> {
     let text = text.trim();
     let bare = match text.strip_suffix('>') {
         Some(inner) => {

@@ -38,6 +38,16 @@ pub struct Checker<'r> {
     loose: bool,
     variables: Variables,
     includes: Vec<Included>,
+    /// The loops over parts that are open (RFC 5703 section 3), the innermost last.
+    pub loops: Vec<OpenLoop>,
+}
+
+/// A `foreverypart` whose block is being checked.
+#[derive(Debug)]
+pub struct OpenLoop {
+    pub name: Option<String>,
+    /// The ops that are to leave it, and how many loops each leaves.
+    pub breaks: Vec<(usize, usize)>,
 }
 
 /// What a script is, and what is wrong with it, in the order of lines.
@@ -72,6 +82,7 @@ impl<'r> Checker<'r> {
             warnings: Vec::new(),
             loose: false,
             variables: Variables::default(),
+            loops: Vec::new(),
             includes: Vec::new(),
         }
     }
@@ -211,6 +222,7 @@ impl<'r> Checker<'r> {
         self.loose = loose;
         self.ops.truncate(here);
         self.places.truncate(here);
+        self.loops.iter_mut().for_each(|open| open.breaks.retain(|(at, _)| *at < here));
     }
 
     pub fn problem(&mut self, line: u32, text: impl Into<String>) {

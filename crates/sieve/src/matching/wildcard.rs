@@ -168,7 +168,7 @@ impl<'v> Text<'v> {
         let (mut characters, mut starts) = (Vec::new(), Vec::new());
         for (start, cluster) in clusters(text) {
             // What is one character may become two: each of them begins where it does.
-            let folded = mime::casemap(cluster);
+            let folded = ::mime::casemap(cluster);
             for (_, one) in clusters(&folded) {
                 let mut chars = one.chars();
                 characters.push(match (chars.next(), chars.next()) {

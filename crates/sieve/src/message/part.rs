@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use mime::{Content, Encoding, Kind, Part, Span, Structure, decode_transfer, to_utf8};
+use mime::{Content, Encoding, Kind, Part, Span, Structure, decode_transfer, knows_charset, to_utf8};
 
 use super::Field;
 
@@ -74,6 +74,12 @@ impl PartView {
 
     pub fn is_multipart(&self) -> bool {
         matches!(self.kind, PartKind::Multipart { .. })
+    }
+
+    /// Whether it is a text, in a transfer encoding and a charset that are known.
+    pub fn is_readable_text(&self) -> bool {
+        let charset = self.content.parameter("CHARSET").unwrap_or_default();
+        self.content.is_text() && self.encoding != Encoding::Unknown && knows_charset(charset)
     }
 
     /// The fields of its own header.

@@ -112,11 +112,26 @@ impl Policy {
             if let Some((name, entry)) = found
                 && check(&entry).is_ok()
                 && rights(store, &name, &entry, mail).contains(Rights::POST)
+                && !self.is_excluded(store, recipient, &name).await
             {
                 return name;
             }
         }
         inbox.clone()
+    }
+
+    /// `lmtp_exclude_specialuse`: a mailbox of such a use gets nothing by a detail.
+    async fn is_excluded(&self, store: &Store, recipient: &Recipient, name: &MailboxName) -> bool {
+        let (Recipient::User { userid, .. }, excluded) = (recipient, &self.imapd.lmtp_exclude_specialuse)
+        else {
+            return false;
+        };
+        if excluded.is_empty() {
+            return false;
+        }
+        let uses = store.special_uses(userid).await.unwrap_or_default();
+        let is_one = |one: &String| excluded.iter().any(|excluded| excluded.eq_ignore_ascii_case(one));
+        uses.get(name).is_some_and(|uses| uses.iter().any(is_one))
     }
 
     /// Whether a delivery of `size` bytes may go beyond the quota, or is refused by it.

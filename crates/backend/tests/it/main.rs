@@ -25,6 +25,7 @@ mod options;
 mod parked;
 mod resync;
 mod searching;
+mod sieve;
 mod states;
 mod sync;
 #[path = "../../../transport/tests/it/talk.rs"]

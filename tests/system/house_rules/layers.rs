@@ -10,7 +10,7 @@ use super::root;
 const LAYERS: &[&[&str]] = &[
     &["bounds"],
     &["protocol", "config", "files", "mime", "retry", "work"],
-    &["mailboxes", "logs", "placement", "transport", "supervision"],
+    &["mailboxes", "logs", "placement", "sieve", "transport", "supervision"],
     &["identity", "store", "listing"],
     &["service"],
     &["directory", "upstream"],

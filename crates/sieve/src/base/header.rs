@@ -1,0 +1,37 @@
+//! `header` (RFC 5228 section 5.7).
+//!
+//! ```text
+//! header [COMPARATOR] [MATCH-TYPE] <header-names: string-list> <key-list: string-list>
+//! ```
+
+use crate::check::Arguments;
+use crate::matching::{MatchTags, Matcher, Select};
+use crate::message::Field;
+use crate::program::Test;
+use crate::program::context::Context;
+use crate::program::error::RunError;
+use crate::program::text::Text;
+
+#[derive(Debug)]
+struct Header {
+    select: Select,
+    names: Vec<Text>,
+    matcher: Matcher,
+}
+
+pub(super) fn check(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Test>> {
+    let tags = MatchTags::take(arguments);
+    let select = Select::take(arguments);
+    let names = arguments.strings("names of fields");
+    let keys = arguments.strings("keys");
+    let (names, keys) = (names?, keys?);
+    Some(Box::new(Header { select, names, matcher: Matcher::new(tags, keys, arguments)? }))
+}
+
+impl Test for Header {
+    fn test(&self, context: &mut Context<'_>) -> Result<bool, RunError> {
+        let fields = self.names.iter().flat_map(|name| self.select.fields(context, name.name(context)));
+        let found = self.matcher.search(context, fields.map(Field::text))?;
+        Ok(context.matched(found))
+    }
+}

@@ -15,6 +15,8 @@ pub struct Capabilities<'a> {
     /// Redirections of one message at most.
     pub max_redirects: Option<u32>,
     pub starttls: bool,
+    /// Proxies are asked where their clients come from: on a backend, before the login.
+    pub xclient: bool,
     /// Who is logged in.
     pub owner: Option<&'a str>,
 }
@@ -36,6 +38,9 @@ impl Capabilities<'_> {
         }
         if self.starttls {
             line(out, "STARTTLS", None);
+        }
+        if self.xclient {
+            line(out, "XCLIENT", None);
         }
         if let Some(owner) = self.owner {
             line(out, "OWNER", Some(owner));
@@ -72,10 +77,11 @@ mod tests {
             notify: Some("mailto"),
             max_redirects: Some(32),
             starttls: true,
+            xclient: true,
             owner: None,
         };
         let expected = "\"IMPLEMENTATION\" \"x\"\r\n\"VERSION\" \"1.0\"\r\n\"SASL\" \"PLAIN LOGIN\"\r\n\"SIEVE\" \"fileinto\"\r\n\
-             \"NOTIFY\" \"mailto\"\r\n\"MAXREDIRECTS\" \"32\"\r\n\"STARTTLS\"\r\n\"UNAUTHENTICATE\"\r\n";
+             \"NOTIFY\" \"mailto\"\r\n\"MAXREDIRECTS\" \"32\"\r\n\"STARTTLS\"\r\n\"XCLIENT\"\r\n\"UNAUTHENTICATE\"\r\n";
         assert_eq!(written(&before), expected);
         let after = Capabilities { owner: Some("fred"), starttls: false, ..before };
         let told = written(&after);

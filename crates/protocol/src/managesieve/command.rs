@@ -6,6 +6,7 @@
 //! "PUTSCRIPT" SP sieve-name SP string       "CHECKSCRIPT" SP string
 //! "GETSCRIPT" SP sieve-name                 "DELETESCRIPT" SP sieve-name
 //! "SETACTIVE" SP (sieve-name / DQUOTE DQUOTE)         "RENAMESCRIPT" SP sieve-name SP sieve-name
+//! "XCLIENT" 1*(SP name "=" xtext)           ; see crate::origin
 //! ```
 
 use nom::Parser;
@@ -15,6 +16,7 @@ use super::ScriptName;
 use super::words::{string, text};
 use crate::frame::trim_line;
 use crate::grammar::{Cursor, Keyword, Limits, ParseError, Parsed, argument, end, number64, optional, run};
+use crate::origin::Origin;
 
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub enum Command {
     SetActive(Option<ScriptName>),
     StartTls,
     Unauthenticate,
+    /// Where the session comes from, by a frontend of this project.
+    XClient(Origin),
 }
 
 /// Why a frame is no command.
@@ -117,6 +121,11 @@ fn command(at: Cursor<'_>) -> Parsed<'_, Command> {
         b"SETACTIVE" => map(argument(active), Command::SetActive).parse(at)?,
         b"STARTTLS" => (at, Command::StartTls),
         b"UNAUTHENTICATE" => (at, Command::Unauthenticate),
+        b"XCLIENT" => {
+            let origin = str::from_utf8(at.rest()).ok().and_then(Origin::parse);
+            let origin = origin.ok_or(ParseError::Invalid("origin"))?;
+            (at.with(&[]), Command::XClient(origin))
+        }
         _ => return Err(ParseError::Unrecognized.into()),
     };
     let (at, ()) = end(at)?;
@@ -226,6 +235,7 @@ mod tests {
             (any_name(), any_text()).prop_map(|(name, script)| Command::PutScript { name, script }),
             (any_name(), any_name()).prop_map(|(old, new)| Command::RenameScript { old, new }),
             proptest::option::of(any_name()).prop_map(Command::SetActive),
+            "[a-z]{1,9}".prop_map(|session| Command::XClient(Origin { session, ..Origin::default() })),
         ]
     }
 
@@ -250,6 +260,7 @@ mod tests {
             Command::SetActive(script) => ("SETACTIVE", vec![script.as_ref().map(name).unwrap_or_default()]),
             Command::StartTls => ("STARTTLS", vec![]),
             Command::Unauthenticate => ("UNAUTHENTICATE", vec![]),
+            Command::XClient(origin) => return format!("{}\r\n", origin.command()).into_bytes(),
         };
         let mut out = word.as_bytes().to_vec();
         for string in strings {

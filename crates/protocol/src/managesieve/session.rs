@@ -83,7 +83,10 @@ impl Session {
                 Tls::Active => self.wrong(Reply::no("TLS already active")),
                 Tls::Unavailable => self.wrong(Reply::no("TLS not available")),
             },
-            (Who::Stranger, command @ Command::Authenticate { .. }) => self.fit(command),
+            (Who::Stranger, command @ (Command::Authenticate { .. } | Command::XClient(_))) => {
+                self.fit(command)
+            }
+            (_, Command::XClient(_)) => self.wrong(Reply::no("Already authenticated")),
             (Who::Stranger, _) => self.wrong(Reply::no("Authenticate first")),
             (_, Command::Authenticate { .. }) => self.wrong(Reply::no("Already authenticated")),
             (_, Command::StartTls) => self.wrong(Reply::no(match self.tls {
@@ -142,6 +145,7 @@ mod tests {
         "SETACTIVE \"a\"",
         "STARTTLS",
         "UNAUTHENTICATE",
+        "XCLIENT SESSION=x",
     ];
 
     fn fit(session: &mut Session) -> Vec<&'static str> {
@@ -152,7 +156,10 @@ mod tests {
     #[test]
     fn a_stranger_can_encrypt_log_in_and_leave() {
         let mut session = Session::new(Tls::Offered);
-        assert_eq!(fit(&mut session), ["AUTHENTICATE", "CAPABILITY", "LOGOUT", "NOOP", "STARTTLS"]);
+        assert_eq!(
+            fit(&mut session),
+            ["AUTHENTICATE", "CAPABILITY", "LOGOUT", "NOOP", "STARTTLS", "XCLIENT"]
+        );
         assert_eq!(told(&mut session, "LISTSCRIPTS"), "Authenticate first");
         session.tls_started();
         assert_eq!(told(&mut session, "STARTTLS"), "TLS already active");
@@ -164,8 +171,10 @@ mod tests {
         let mut session = Session::new(Tls::Offered);
         session.logged_in(false);
         let all: Vec<_> = ALL.iter().map(|line| line.split(' ').next().unwrap()).collect();
-        let wanted: Vec<_> =
-            all.into_iter().filter(|word| !matches!(*word, "AUTHENTICATE" | "STARTTLS")).collect();
+        let wanted: Vec<_> = all
+            .into_iter()
+            .filter(|word| !matches!(*word, "AUTHENTICATE" | "STARTTLS" | "XCLIENT"))
+            .collect();
         assert_eq!(fit(&mut session), wanted);
         assert_eq!(told(&mut session, "AUTHENTICATE \"PLAIN\""), "Already authenticated");
         session.logged_out();

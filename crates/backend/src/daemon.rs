@@ -14,7 +14,7 @@ use crate::clearance::{Clearance, Moves, Standing};
 use crate::imap::metadata::definitions::Definitions;
 use crate::moving::{Moving, Trap};
 use crate::transit::Transit;
-use crate::{control, imap, lmtp, partitions, pop3, resync};
+use crate::{control, imap, lmtp, partitions, pop3, resync, timsieved};
 use store::{Master, Store};
 
 /// The task of one connection.
@@ -108,7 +108,10 @@ impl Services {
             Protocol::Imap => imap::serve(connection, self.store, self.imap).await,
             Protocol::Lmtp => lmtp::serve(connection, self.store, self.rules).await,
             Protocol::Pop3 => pop3::serve(connection, self.store, self.pop3).await,
-            other => tracing::warn!(listener = connection.listener.name, "{other:?} is not spoken here"),
+            Protocol::Sieve => timsieved::serve(connection, self.store).await,
+            other @ Protocol::Mupdate => {
+                tracing::warn!(listener = connection.listener.name, "{other:?} is not spoken here")
+            }
         }
     }
 }

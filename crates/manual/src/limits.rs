@@ -13,6 +13,8 @@ pub const TABLES: &[&Table] = &[
     &imapproxy::limits::TABLE,
     &backend::pop3::limits::TABLE,
     &pop3proxy::limits::TABLE,
+    &managesieve::limits::TABLE,
+    &sieveproxy::limits::TABLE,
     &lmtp::limits::TABLE,
     &lmtpproxy::limits::TABLE,
     &mupdate::server::limits::TABLE,

@@ -104,7 +104,7 @@ pub use reconstruct::{Reconstructed, Which};
 pub use record::{Annotation, Record, System};
 pub use records::Records;
 pub use script::{Script, UserScripts};
-pub use scripts::{ScriptError, Scripts};
+pub use scripts::{GLOBAL_SCRIPTS, ScriptError, Scripts};
 pub use stage::{Staged, Staging};
 pub use store::{SpecialUses, Store};
 pub use text::{Indexed, Lacking, Sought};

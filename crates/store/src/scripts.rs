@@ -40,6 +40,9 @@ pub enum ScriptError {
     Store(#[from] StoreError),
 }
 
+/// The owner of the scripts for all users, which scripts include by `:global`: nobody can be called so.
+pub const GLOBAL_SCRIPTS: &str = "";
+
 /// The scripts of one user. Cheap to clone.
 #[derive(Clone)]
 pub struct Scripts {

@@ -22,10 +22,6 @@ bounds::table! {
     pub(crate) PIECE: usize = 64 * 1024, Bytes, "chosen: one write";
     /// Characters of a reply that are shown.
     pub(crate) SHOWN: usize = 300, Count, "chosen: a line of a log";
-    /// Addresses that one notification goes to.
-    pub(crate) NOTIFIED: usize = 16, Count, "chosen: nobody notifies a list";
-    /// Bytes of a notification's URI.
-    pub(crate) URI: usize = 8 * 1024, Bytes, "chosen: more than any mailto URI";
     /// Received fields of a message that is redirected on.
     pub(crate) HOPS: usize = 50, Count, "RFC 5321 section 6.3: at least 100; half of them are left for the way to us";
 }

@@ -14,9 +14,9 @@ const LAYERS: &[&[&str]] = &[
     &["identity", "store", "listing"],
     &["service"],
     &["directory", "upstream", "submission"],
-    &["arrivals", "lmtp", "moves"],
+    &["arrivals", "lmtp", "managesieve", "moves"],
     // Daemons. What two of them need moves down.
-    &["backend", "imapproxy", "pop3proxy", "lmtpproxy", "mupdate", "master"],
+    &["backend", "imapproxy", "pop3proxy", "lmtpproxy", "sieveproxy", "mupdate", "master"],
     // What an operator calls: a node's tools read the store while its daemon is stopped.
     &["ctl-mboxlist", "murder"],
     // Shows the command lines of all.
@@ -35,6 +35,7 @@ const NEVER: &[(&str, &[&str])] = &[
             "imapproxy",
             "pop3proxy",
             "lmtpproxy",
+            "sieveproxy",
             "mupdate",
             "master",
         ],

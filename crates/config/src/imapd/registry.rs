@@ -161,7 +161,7 @@ options! {
     client_bind_name: Option<String>, Kind::Text, "", ON, "Host or address that they come from. Default: servername.";
     proxyd_disable_mailbox_referrals: bool, Kind::Switch, "no", ON, "Never refer clients to backends.";
     proxyd_allow_status_referral: bool, Kind::Switch, "no", ON, "Refer clients to backends on STATUS too.";
-    sieve_allowreferrals: bool, Kind::Switch, "yes", ignored("ManageSieve is not served"), "Whether ManageSieve clients are referred to the backend; else proxied.";
+    sieve_allowreferrals: bool, Kind::Switch, "yes", ON, "Whether a frontend refers ManageSieve clients to the backend; else they are connected through to it, which more clients understand.";
     serverlist: Vec<String>, Kind::Items, "", ON, "Backends, host or host:port, among which new top-level mailboxes and new users are placed.";
     defaultserver: Option<String>, Kind::Text, "", ON, "Backend that takes all new top-level mailboxes and new users, whether or not it can be reached: serverlist is not used then.";
     serverlist_select_mode: SelectMode, Kind::Choice(SelectMode::WORDS), "freespace-most", ON, "How a backend is chosen among serverlist.";
@@ -311,7 +311,7 @@ options! {
     munge8bit: bool, Kind::Switch, "yes", ON, "Whether 8-bit characters in headers become X.";
     sieve_maxscripts: u32, Kind::COUNT, "5", ON, "Most Sieve scripts of a user. Whoever has more, since the number was lowered, may still change them.";
     sieve_maxscriptsize: u64, Kind::KBYTES, "32K", ON, "Largest Sieve script.";
-    sieve_extensions: Vec<String>, Kind::List, "", ON, "Extensions that scripts may use. Unset: all. Scripts that are active run on without it.";
+    sieve_extensions: Vec<String>, Kind::List, "", ON, "Extensions that scripts may require when they are uploaded, and that ManageSieve announces; the same on all nodes. Unset: all. Scripts that are there run on.";
     sieve_utf8fileinto: bool, Kind::Switch, "no", ignored("names beyond ASCII are UTF-8; one in modified UTF-7 is taken so where there is such a mailbox"), "Whether folder names in scripts are UTF-8.";
     sieve_use_lmtp_reject: bool, Kind::Switch, "yes", ON, "Whether reject answers by LMTP, where its text is ASCII; else by a mail to the sender.";
     sieve_folder: String, Kind::Text, "#sieve", ignored("scripts are no mailbox; #sieve stays reserved"), "Mailbox that keeps scripts.";

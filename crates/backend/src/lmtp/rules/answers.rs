@@ -9,7 +9,7 @@ use std::sync::Arc;
 use protocol::managesieve::ScriptName;
 use protocol::name::MailboxName;
 use sieve::{Env, Location, Program};
-use store::{SHARED, StoreError};
+use store::{GLOBAL_SCRIPTS, SHARED, StoreError};
 use time::{OffsetDateTime, UtcOffset};
 use tokio::runtime::Handle;
 use tracing::warn;
@@ -129,7 +129,7 @@ impl Env for Answers<'_> {
         let Ok(name) = ScriptName::parse(name) else { return Ok(None) };
         let script = match location {
             Location::Personal => trial.scripts.get(&name).cloned(),
-            Location::Global => None,
+            Location::Global => self.wait(trial.store.scripts(GLOBAL_SCRIPTS)).and_then(|all| all.get(&name)),
         };
         let Some(script) = script else { return Ok(None) };
         if self.waiting.is_none() && trial.rules.programs.known(&script).is_none() {

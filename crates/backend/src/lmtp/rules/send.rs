@@ -1,7 +1,7 @@
 //! Mails that a script sends: redirects, answers, notifications, reports of refusals. They go when all that is kept here is on disk.
 
 use protocol::lmtp::refusal::Refusal;
-use sieve::{DeliverBy, Message, Notify, Redirect, Reject, Vacation};
+use sieve::{DeliverBy, Mailto, Message, Notify, Redirect, Reject, Vacation};
 use submission::compose::{self, Stamp, notify, redirect, refuse, text, vacation};
 use submission::{By, ByMode, Mail, Ret, To};
 use time::OffsetDateTime;
@@ -107,8 +107,8 @@ impl Case<'_> {
             info!(userid, "no notification of a message that was sent automatically");
             return None;
         }
-        let mailto = match notify::Mailto::parse(&wanted.method) {
-            Ok(mailto) => mailto,
+        let read = match Mailto::parse(&wanted.method) {
+            Ok(read) => read,
             Err(why) => {
                 warn!(userid, method = wanted.method, "no notification: {why}");
                 return None;
@@ -123,12 +123,18 @@ impl Case<'_> {
             message: Some(wanted.message.as_str()).filter(|message| !message.is_empty()),
             importance: wanted.importance,
         };
+        let mailto = notify::Mailto {
+            recipients: &read.recipients,
+            subject: read.subject.as_deref(),
+            body: read.body.as_deref(),
+            fields: &read.headers,
+        };
         let stamp = self.stamp();
         let message = notify::message(&mailto, &notice, stamp.now());
         let to = |address| To { address, notify: None };
         let mail = Mail {
             from: notify::sender(&notice),
-            to: mailto.recipients().into_iter().map(to).collect(),
+            to: read.recipients.iter().cloned().map(to).collect(),
             user: Some(userid.to_owned()),
             ret: None,
             by: None,

@@ -16,6 +16,8 @@ pub const TABLES: &[&Table] = &[
     &managesieve::limits::TABLE,
     &sieveproxy::limits::TABLE,
     &lmtp::limits::TABLE,
+    &backend::lmtp::limits::TABLE,
+    &submission::limits::TABLE,
     &lmtpproxy::limits::TABLE,
     &mupdate::server::limits::TABLE,
     &directory::serve::limits::TABLE,

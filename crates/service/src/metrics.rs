@@ -74,6 +74,16 @@ fn work() {
         "Recipients of messages that came by LMTP, by outcome: delivered, deferred (4xx), refused (5xx). Alert when deferred \
          grows for minutes, or refused suddenly."
     );
+    metrics::describe_counter!(
+        "murder_sieve_actions_total",
+        "What users' scripts have done with messages, by action; error: a script failed, and the message was kept. Alert when \
+         error grows suddenly."
+    );
+    metrics::describe_counter!(
+        "murder_sieve_mails_total",
+        "Mails that scripts send, by outcome: sent, failed. Alert when failed grows: the mail server of smtp_host or sendmail \
+         does not take them."
+    );
     metrics::describe_gauge!(
         "murder_backend_reachable",
         "1 when the last attempt to reach a backend succeeded, 0 when it failed, by server and protocol. Alert when 0 for a \

@@ -6,7 +6,7 @@
 //! All recipients are delivered at once, so that one sync of the store serves them all; each gets its own reply.
 
 mod deliver;
-mod limits;
+pub mod limits;
 mod recipient;
 mod refusal;
 mod rules;

@@ -54,14 +54,13 @@ impl Bench {
             return None;
         }
         imap.send(b"f UID FETCH 1:* (FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT X-TEST)])\r\n").await;
-        let (mut found, mut flags) = (Vec::new(), String::new());
+        let mut found: Vec<String> = Vec::new();
         loop {
             let line = imap.line().await;
             if let Some((_, rest)) = line.split_once("FLAGS (") {
                 let all = rest.split(')').next().unwrap_or_default();
                 let shown: Vec<&str> = all.split(' ').filter(|flag| *flag != "\\Recent").collect();
-                flags = shown.join(" ");
-                found.push(flags.clone());
+                found.push(shown.join(" "));
             } else if let Some((name, value)) = line.split_once(": ") {
                 let last = found.last_mut().unwrap();
                 *last = format!("{last}|{}{value}", if name == "Subject" { "" } else { "X-Test=" });
@@ -129,7 +128,7 @@ async fn a_message_is_filed_where_the_script_says_with_its_flags() {
     for subject in ["list", "copy", "twice", "spam", "flag", "other"] {
         assert_eq!(bench.deliver(&["fred"], &message(subject)).await, [DELIVERED], "{subject}");
     }
-    assert_eq!(bench.mailbox("fred", "Lists/a").await.unwrap(), ["\\Seen $Work|list"]);
+    assert_eq!(bench.mailbox("fred", "Lists/a").await.unwrap(), ["$Work \\Seen|list"]);
     assert_eq!(bench.mailbox("fred", "Copies").await.unwrap(), ["|copy"]);
     assert_eq!(bench.mailbox("fred", "Twice").await.unwrap(), ["b|twice"]);
     assert_eq!(bench.inbox("fred").await, ["\\Flagged|copy", "\\Answered|flag", "|other"]);
@@ -218,7 +217,7 @@ async fn keep_goes_to_the_folder_of_the_address_where_one_may_post() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirected_message_goes_out_as_it_came_and_only_once() {
-    let script = "redirect \"fred@far.org\"; redirect \"Fred@far.org\"; redirect \"wilma@far.org\";";
+    let script = "redirect \"fred@far.org\"; redirect \"fred@far.org\"; redirect \"wilma@far.org\";";
     let bench = Bench::new("", &[("fred", script)]).await;
     assert_eq!(bench.deliver(&["fred+x@example.org"], &message("r")).await, [DELIVERED]);
     let (first, second) = (bench.sink.next(), bench.sink.next());
@@ -279,7 +278,6 @@ async fn a_refusal_is_a_reply_to_the_mail_server_or_a_mail_to_the_sender() {
          C: DATA
          S: 354 go ahead
          C: Message-ID: <1@a>
-         C:
          C: .
          S: 550-5.7.1 No.
          S: 550 5.7.1 Never.",
@@ -320,6 +318,207 @@ async fn mail_to_a_folder_of_an_excluded_use_goes_to_the_inbox() {
     bench.deliver(&["fred+in"], &message("in")).await;
     assert_eq!(bench.inbox("fred").await, ["|out"]);
     assert_eq!(bench.mailbox("fred", "in").await.unwrap(), ["|in"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_away_answers_each_sender_once_and_from_the_address_that_was_written_to() {
+    let script = r#"require ["vacation", "fcc", "mailbox", "imap4flags"];
+        vacation :days 1 :addresses "f.red@example.org" :subject "away" :fcc "Sent" :create :flags "\\Seen" "I am away.";"#;
+    let bench = Bench::new("", &[("fred", script)]).await;
+    let to = |id: &str, to: &str| message(id).replace("To: fred@example.org", &format!("To: Fred <{to}>"));
+    assert_eq!(bench.deliver(&["fred@example.org"], &to("1", "F.Red@Example.org")).await, [DELIVERED]);
+    let answer = bench.sink.next();
+    assert!(answer.commands[0].starts_with("MAIL FROM:<> "), "{answer:?}");
+    assert_eq!(answer.commands[1], "RCPT TO:<ann@example.org>");
+    for part in [
+        "X-Sieve-Action: vacation\n",
+        "\nFrom: <F.Red@Example.org>\n",
+        "\nTo: <ann@example.org>\n",
+        "\nSubject: away\n",
+        "\nIn-Reply-To: <1@example.org>\n",
+        "\nAuto-Submitted: auto-replied (vacation)\n",
+        "\n\nI am away.\n",
+    ] {
+        assert!(answer.message.contains(part), "{part}: {}", answer.message);
+    }
+    assert_eq!(bench.mailbox("fred", "Sent").await.unwrap(), ["\\Seen|away"]);
+    // Not again, nor to whom it is not due.
+    bench.deliver(&["fred@example.org"], &to("2", "fred@example.org")).await;
+    bench.deliver(&["fred@example.org"], &to("3", "list@example.org")).await;
+    bench.from("", "fred@example.org", &to("4", "fred@example.org")).await;
+    bench
+        .from(
+            "bob@example.org",
+            "fred@example.org",
+            &format!("List-Id: <x>\n{}", to("5", "fred@example.org")),
+        )
+        .await;
+    assert_eq!(bench.sink.rest(), []);
+    // Another sender gets his own; so does this one from another user.
+    bench.from("bob@example.org", "fred@example.org", &to("6", "fred@example.org")).await;
+    assert_eq!(bench.sink.next().commands[1], "RCPT TO:<bob@example.org>");
+    assert_eq!(bench.inbox("fred").await.len(), 6, "each message is kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_could_not_be_sent_is_sent_the_next_time() {
+    let mut bench = Bench::new("", &[("fred", "require \"vacation\"; vacation \"away\";")]).await;
+    bench.sink.behave(Behaviour::default().answering("DATA", "451 4.3.0 later"));
+    assert_eq!(bench.deliver(&["fred@example.org"], &message("1")).await, [DELIVERED]);
+    bench.sink.behave(Behaviour::default());
+    bench.deliver(&["fred@example.org"], &message("2")).await;
+    assert!(bench.sink.next().message.contains("\nIn-Reply-To: <2@example.org>\n"));
+    assert_eq!(bench.inbox("fred").await.len(), 2, "both are here, each once");
+    // That outlives the daemon.
+    bench.script("wilma", "keep;").await;
+    bench.deliver(&["fred@example.org"], &message("3")).await;
+    assert_eq!(bench.sink.rest(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notification_goes_by_mail_and_its_failure_keeps_nothing_from_its_folder() {
+    let script = r#"require ["enotify", "fileinto", "mailbox"]; fileinto :create "f";
+        notify :importance "1" :message "You have mail" "mailto:fred@phone.org?X-Tag=1";"#;
+    let bench = Bench::new("", &[("fred", script)]).await;
+    bench.deliver(&["fred@example.org"], &message("1")).await;
+    let sent = bench.sink.next();
+    assert!(sent.commands[0].starts_with("MAIL FROM:<fred@example.org>"), "{sent:?}");
+    assert_eq!(sent.commands[1], "RCPT TO:<fred@phone.org>");
+    for part in [
+        "\nSubject: You have mail\n",
+        "\nX-Tag: 1\n",
+        "\nAuto-Submitted: auto-notified; owner-email=\"fred@example.org\"\n",
+    ] {
+        assert!(sent.message.contains(part), "{part}: {}", sent.message);
+    }
+    bench.deliver(&["fred@example.org"], &format!("Auto-Submitted: auto-notified\n{}", message("2"))).await;
+    assert_eq!(bench.sink.rest(), []);
+    bench.sink.behave(Behaviour::default().answering("MAIL", "550 no"));
+    assert_eq!(bench.deliver(&["fred@example.org"], &message("3")).await, [DELIVERED]);
+    assert_eq!(bench.mailbox("fred", "f").await.unwrap(), ["|1", "|2", "|3"]);
+    assert_eq!(bench.inbox("fred").await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_script_asks_the_store_is_answered() {
+    let script = r#"require ["fileinto", "mailbox", "special-use", "mboxmetadata", "servermetadata", "environment", "duplicate",
+            "include", "mailboxid", "imap4flags", "variables"];
+        if duplicate :header "Subject" { addflag "duplicate"; }
+        if mailboxexists "there" { addflag "there"; }
+        if mailboxexists ["there", "missing"] { addflag "WRONG"; }
+        if specialuse_exists "\\Junk" { addflag "junk"; }
+        if specialuse_exists "\\Sent" { addflag "WRONG"; }
+        if specialuse_exists "there" "\\Junk" { addflag "WRONG"; }
+        if metadata "there" "/private/comment" "mine" { addflag "mine"; }
+        if metadata "there" "/shared/comment" "mine" { addflag "WRONG"; }
+        if servermetadata "/private/comment" "server" { addflag "server"; }
+        if environment "phase" "during" { addflag "during"; }
+        if environment "remote-ip" "127.0.0.1" { addflag "remote"; }
+        if mailboxidexists "nonsense" { addflag "WRONG"; }
+        include :optional "missing";
+        if header "Subject" "filed" { fileinto :specialuse "\\Junk" "nowhere"; }"#;
+    let bench = Bench::new("", &[("fred", script)]).await;
+    let mut imap = bench.node.login("fred").await;
+    imap.talk(
+        "C: a CREATE there
+         S: a OK …
+         C: b CREATE spam (USE (\\Junk))
+         S: b OK …
+         C: c SETMETADATA there (/private/comment mine)
+         S: c OK …
+         C: d SETMETADATA \"\" (/private/comment server)
+         S: d OK …",
+    )
+    .await;
+    bench.deliver(&["fred"], &message("filed")).await;
+    bench.deliver(&["fred"], &message("x")).await;
+    bench
+        .deliver(
+            &["fred"],
+            &format!("X-Other: 1\n{}", message("x").replace("Message-ID: <x", "Message-ID: <y")),
+        )
+        .await;
+    let shown = |all: Vec<String>| -> Vec<String> {
+        let sorted = |one: &String| {
+            let mut words: Vec<&str> = one.split('|').next().unwrap().split(' ').collect();
+            words.sort_unstable();
+            words.join(" ")
+        };
+        all.iter().map(sorted).collect()
+    };
+    let usual = "during junk mine remote server there";
+    assert_eq!(shown(bench.mailbox("fred", "spam").await.unwrap()), [usual]);
+    assert_eq!(shown(bench.inbox("fred").await), [usual, "duplicate during junk mine remote server there"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edited_header_is_what_is_stored_and_sent_on() {
+    let script = r#"require ["editheader", "fileinto", "mailbox", "copy"]; redirect :copy "before@far.org";
+        addheader "X-Test" "é"; deleteheader "Subject"; fileinto :create :copy "f"; redirect :copy "after@far.org";"#;
+    let bench = Bench::new("", &[("fred", script)]).await;
+    assert_eq!(bench.deliver(&["fred", "wilma"], &message("e")).await, [DELIVERED; 2]);
+    let (before, after) = (bench.sink.next(), bench.sink.next());
+    assert!(before.message.contains("\nSubject: e\n") && !before.message.contains("X-Test"), "{before:?}");
+    assert!(!after.message.contains("\nSubject: ") && after.message.contains("\nX-Test: =?"), "{after:?}");
+    assert_eq!(bench.mailbox("fred", "f").await.unwrap().len(), 1);
+    assert!(bench.mailbox("fred", "f").await.unwrap()[0].starts_with("|X-Test=="));
+    assert!(bench.inbox("fred").await[0].starts_with("|X-Test=="));
+    assert_eq!(bench.inbox("wilma").await, ["|e"], "nobody else sees it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_that_never_ends_ends_with_its_message_kept() {
+    let mut script = String::from("require \"variables\"; set \"a\" \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\";");
+    for _ in 0..20 {
+        script.push_str("set \"a\" \"${a}${a}\";");
+    }
+    for _ in 0..500 {
+        script.push_str("if string :matches \"${a}\" \"*a*a*a*a*a*a*a*a*b\" { discard; }");
+    }
+    let bench = Bench::new("", &[("fred", &script)]).await;
+    assert_eq!(bench.deliver(&["fred", "wilma"], &message("x")).await, [DELIVERED; 2]);
+    assert_eq!(bench.inbox("fred").await, ["$SieveFailed|x"]);
+    assert_eq!(bench.inbox("wilma").await, ["|x"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_message_is_filed_like_a_small_one() {
+    let script = "require [\"fileinto\", \"mailbox\", \"editheader\"];
+        if size :over 1M { addheader \"X-Test\" \"large\"; fileinto :create \"Large\"; }";
+    let bench = Bench::new("", &[("fred", script)]).await;
+    let large = format!("{}{}", message("big"), "0123456789abcdef\n".repeat(200_000));
+    assert_eq!(bench.deliver(&["fred", "wilma"], &large).await, [DELIVERED; 2]);
+    assert_eq!(bench.mailbox("fred", "Large").await.unwrap(), ["|X-Test=large|big"]);
+    assert_eq!(bench.inbox("wilma").await, ["|big"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_mailbox_refuses_what_a_script_files_there_for_that_recipient_alone() {
+    let script = "require \"fileinto\"; fileinto \"f\";";
+    let bench = Bench::new("", &[("fred", script)]).await;
+    let mut admin = bench.node.login("cyrus").await;
+    admin
+        .talk("C: a CREATE user/fred/f\nS: a OK …\nC: b SETQUOTA user/fred/f (STORAGE 0)\nS: …\nS: b OK …")
+        .await;
+    assert_eq!(bench.deliver(&["fred", "wilma"], &message("x")).await, [DELIVERED; 2]);
+    assert_eq!(bench.inbox("fred").await, ["$SieveFailed|x"], "there is room in the INBOX");
+    admin.talk("C: c SETQUOTA user/fred (MESSAGE 1)\nS: …\nS: c OK …").await;
+    let mut lmtp = bench.lmtp().await;
+    lmtp.talk("C: MAIL FROM:<a@b>\nS: 250 …\nC: RCPT TO:<fred>\nS: 452 4.2.2 Over quota…").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_user_gets_the_script_that_is_meant_for_new_users() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("welcome.sieve");
+    std::fs::write(&path, "require [\"fileinto\", \"mailbox\"]; fileinto :create \"first\";").unwrap();
+    let options =
+        format!("autocreate_quota: 0\nautocreate_post: yes\nautocreate_sieve_script: {}\n", path.display());
+    let bench = Bench::new(&options, &[]).await;
+    PasswordDb::new(bench.node.dir.path().join("passwords")).set("newbie", "secret").unwrap();
+    assert_eq!(bench.deliver(&["newbie", "fred"], &message("x")).await, [DELIVERED; 2]);
+    assert_eq!(bench.mailbox("newbie", "first").await.unwrap(), ["|x"]);
+    assert_eq!(bench.inbox("fred").await, ["|x"], "who was there before has none");
 }
 
 /// A user's script, the reply for the user, and where the message is afterwards.
@@ -373,7 +572,9 @@ async fn no_recipient_of_a_message_sees_what_the_script_of_another_did_in_whatev
         passwords.set(user, "secret").unwrap();
         admin.talk(&format!("C: a CREATE user/{user}\nS: a OK …")).await;
     }
-    admin.talk("C: a CREATE user/files/f\nS: a OK …\nC: b SETQUOTA user/full (STORAGE 0)\nS: b OK …").await;
+    admin
+        .talk("C: a CREATE user/files/f\nS: a OK …\nC: b SETQUOTA user/full (STORAGE 0)\nS: …\nS: b OK …")
+        .await;
     let options = bench.options.clone();
     bench.node.restart_after(&options, async |dir| install(dir, &scripts).await).await;
     // At RCPT nobody is over quota who says so.

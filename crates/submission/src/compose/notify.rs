@@ -112,11 +112,27 @@ fn body(notice: &Notice<'_>) -> String {
 fn is_settable(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     let ours = [
-        "from", "sender", "reply-to", "to", "cc", "bcc", "subject", "date", "message-id", "auto-submitted", "received",
-        "return-path", "mime-version", "importance", "x-priority", "precedence",
+        "from",
+        "sender",
+        "reply-to",
+        "to",
+        "cc",
+        "bcc",
+        "subject",
+        "date",
+        "message-id",
+        "auto-submitted",
+        "received",
+        "return-path",
+        "mime-version",
+        "importance",
+        "x-priority",
+        "precedence",
     ];
     let begins = ["resent-", "content-", "x-sieve", "list-", "arc-", "dkim-"];
-    is_field_name(name) && !ours.contains(&lower.as_str()) && !begins.iter().any(|start| lower.starts_with(start))
+    is_field_name(name)
+        && !ours.contains(&lower.as_str())
+        && !begins.iter().any(|start| lower.starts_with(start))
 }
 
 fn is_field_name(name: &str) -> bool {
@@ -153,7 +169,8 @@ mod tests {
     #[test]
     fn a_notification_says_that_a_program_wrote_it_and_for_whom() {
         let header = "From: Anna <anna@a.org>\r\nSubject: h\u{e9}\r\n\r\n";
-        let (to, fields) = (["f@phone".to_owned()], [pair("X-Tag", "1"), pair("Received", "x"), pair("a b", "c")]);
+        let (to, fields) =
+            (["f@phone".to_owned()], [pair("X-Tag", "1"), pair("Received", "x"), pair("a b", "c")]);
         let mailto = mailto(&to, &fields);
         let text = String::from_utf8(message(&mailto, &notice(header, None, None), STAMP)).unwrap();
         assert_eq!(

@@ -121,7 +121,9 @@ fn rules_and_what_they_remember_survive_a_killed_backend() {
     assert_eq!(&sieve.put("rules", script)[..2], "OK");
     sieve.must("SETACTIVE \"rules\"");
     let to_her = |id: &str| {
-        format!("Message-ID: <{id}@a>\r\nDate: Mon, 23 Nov 2026 12:00:00 +0100\r\nTo: alice@example.org\r\n\r\nx\r\n")
+        format!(
+            "Message-ID: <{id}@a>\r\nDate: Mon, 23 Nov 2026 12:00:00 +0100\r\nTo: alice@example.org\r\n\r\nx\r\n"
+        )
     };
     let send = |murder: &Murder, id: &str| {
         murder.lmtp("frontend1").deliver("ann@example.org", &["alice"], &to_her(id)).unwrap()

@@ -317,8 +317,17 @@ mod tests {
         cmd.split_whitespace().map(str::to_owned).collect()
     }
 
-    const ALL: &[&str] =
-        &["mupdate", "imapproxy", "pop3proxy", "lmtpproxy", "sieveproxy", "backend", "ctl_cyrusdb", "cyr_expire", "own"];
+    const ALL: &[&str] = &[
+        "mupdate",
+        "imapproxy",
+        "pop3proxy",
+        "lmtpproxy",
+        "sieveproxy",
+        "backend",
+        "ctl_cyrusdb",
+        "cyr_expire",
+        "own",
+    ];
 
     #[test]
     fn cyrus_names_mean_the_proxies_on_a_frontend_and_the_store_elsewhere() {

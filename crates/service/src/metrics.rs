@@ -55,8 +55,22 @@ fn describe() {
         "Sessions that ended by a defect in this program. Alert on any: the log has the place."
     );
     work();
+    rules();
     logins();
     process();
+}
+
+fn rules() {
+    metrics::describe_counter!(
+        "murder_sieve_actions_total",
+        "What users' scripts have done with messages, by action; error: a script failed, and the message was kept. Alert when \
+         error grows suddenly."
+    );
+    metrics::describe_counter!(
+        "murder_sieve_mails_total",
+        "Mails that scripts send, by outcome: sent, failed. Alert when failed grows: the mail server of smtp_host or sendmail \
+         does not take them."
+    );
 }
 
 fn work() {
@@ -73,16 +87,6 @@ fn work() {
         "murder_deliveries_total",
         "Recipients of messages that came by LMTP, by outcome: delivered, deferred (4xx), refused (5xx). Alert when deferred \
          grows for minutes, or refused suddenly."
-    );
-    metrics::describe_counter!(
-        "murder_sieve_actions_total",
-        "What users' scripts have done with messages, by action; error: a script failed, and the message was kept. Alert when \
-         error grows suddenly."
-    );
-    metrics::describe_counter!(
-        "murder_sieve_mails_total",
-        "Mails that scripts send, by outcome: sent, failed. Alert when failed grows: the mail server of smtp_host or sendmail \
-         does not take them."
     );
     metrics::describe_gauge!(
         "murder_backend_reachable",

@@ -71,9 +71,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<S> {
         }
         let answer = self.ask("DATA", "DATA").await?;
         self.wanted("DATA", &answer, answer.code == 354)?;
-        for piece in stuffed(&mail.message).chunks(PIECE) {
-            self.write(piece, "the message").await?;
+        let mut stuffing = Stuffing::new();
+        for piece in mail.message.chunks(PIECE) {
+            self.write(&stuffing.piece(piece), "the message").await?;
         }
+        self.write(stuffing.end(), "the message").await?;
         let answer = self.reply("the end of the message").await?;
         self.wanted("the end of the message", &answer, answer.code / 100 == 2)
     }
@@ -238,24 +240,37 @@ fn is_writable(address: &str) -> bool {
 /// RFC 5321 section 4.5.3.1.3 has 256 octets; a local part of UTF-8 may be longer.
 const MAX_PATH: usize = 1024;
 
-/// The message as DATA has it: with CRLF at each line's end, and a dot before each dot that begins a line.
-fn stuffed(message: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(message.len() + message.len() / 64 + 5);
-    let mut rest = message;
-    while !rest.is_empty() {
-        let end = rest.iter().position(|&byte| byte == b'\n').map_or(rest.len(), |at| at + 1);
-        let (line, after) = rest.split_at(end);
-        let text = line.strip_suffix(b"\n").unwrap_or(line);
-        let text = text.strip_suffix(b"\r").unwrap_or(text);
-        if text.first() == Some(&b'.') {
-            out.push(b'.');
-        }
-        out.extend_from_slice(text);
-        out.extend_from_slice(b"\r\n");
-        rest = after;
+/// The message as DATA has it, piece by piece: with CRLF at each line's end, and a dot before each dot that begins a line.
+struct Stuffing {
+    before: u8,
+}
+
+impl Stuffing {
+    fn new() -> Stuffing {
+        Stuffing { before: b'\n' }
     }
-    out.extend_from_slice(b".\r\n");
-    out
+
+    fn piece(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 32 + 2);
+        for &byte in bytes {
+            match byte {
+                b'\n' if self.before != b'\r' => out.push(b'\r'),
+                b'.' if self.before == b'\n' => out.push(b'.'),
+                _ => {}
+            }
+            out.push(byte);
+            self.before = byte;
+        }
+        out
+    }
+
+    fn end(&self) -> &'static [u8] {
+        match self.before {
+            b'\n' => b".\r\n",
+            b'\r' => b"\n.\r\n",
+            _ => b"\r\n.\r\n",
+        }
+    }
 }
 
 fn by_parameter(by: By) -> String {
@@ -293,7 +308,12 @@ mod tests {
             (b"a\n.\n", b"a\r\n..\r\n.\r\n"),
             (b"a.\r\nno end", b"a.\r\nno end\r\n.\r\n"),
         ] {
-            assert_eq!(stuffed(message), sent);
+            for size in 1..=message.len().max(1) {
+                let mut stuffing = Stuffing::new();
+                let mut out: Vec<u8> = message.chunks(size).flat_map(|piece| stuffing.piece(piece)).collect();
+                out.extend_from_slice(stuffing.end());
+                assert_eq!(out, sent, "in pieces of {size}");
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use tracing::{Instrument, warn};
 
 use super::recipient::{Policy, Target};
 use super::refusal::refusal;
-use super::rules::{Case, Rules};
+use super::rules::{Case, Rules, failed_flag};
 use super::shipment::Shipment;
 use store::{Staging, Store};
 
@@ -107,6 +107,7 @@ async fn deliver(
     rules: &Rules,
     target: Target,
 ) -> Verdict {
+    let mut flags = Vec::new();
     if let Recipient::User { userid, inbox, .. } = &target.recipient {
         match store.active_script(userid).await {
             Ok(None) => {}
@@ -116,9 +117,12 @@ async fn deliver(
                 // Whoever has no script does not carry its weight.
                 return Box::pin(case.deliver(script)).await;
             }
-            Err(error) => warn!(%error, userid, "a message is kept without the user's script"),
+            Err(error) => {
+                warn!(%error, userid, "a message is kept without the user's script");
+                flags.push(failed_flag());
+            }
         }
     }
     let mailbox = policy.mailbox(store, &shipment.mail, &target.recipient).await;
-    shipment.put(store, policy, &target, &mailbox, shipment.staged.clone(), Vec::new()).await
+    shipment.put(store, policy, &target, &mailbox, shipment.staged.clone(), flags).await
 }

@@ -16,12 +16,14 @@ bounds::table! {
     pub(super) QUICK_SIZE: u64 = 64 * 1024, Bytes, "chosen: less than a millisecond";
     /// Steps between two looks at the clock.
     pub(super) SLICE: u64 = 20_000, Count, "chosen: about a millisecond";
-    /// Compiled scripts that are kept.
-    pub(super) PROGRAMS: usize = 10_000, Count, "chosen: some ten megabytes";
+    /// Bytes of the scripts whose compiled form is kept.
+    pub(super) PROGRAMS: usize = 16 * 1024 * 1024, Bytes, "chosen: ten thousand scripts of usual length";
     /// How long it is known that a message was redirected to an address.
     pub(super) REDIRECTED: Duration = Duration::from_secs(3 * 86_400), Time, "as for deliveries";
     /// The interval of vacation answers where the script says none.
     pub(super) VACATION: Duration = Duration::from_secs(7 * 86_400), Time, "RFC 5230 section 4.1";
+    /// Bytes of a message that are copied in about the time of a step.
+    pub(super) LOT: usize = 512, Bytes, "chosen: as work is weighed";
     /// Lines of a refusal.
     pub(super) REASON_LINES: usize = 50, Count, "chosen: a proxy reads 200";
     /// Bytes of a line of a refusal.

@@ -128,10 +128,18 @@ impl Ports {
 fn services(role: Role) -> &'static [(&'static str, u16)] {
     match role {
         Role::Mupdate => &[("mupdate", 5)],
-        Role::Backend => &[("imap", 43), ("imaps", 93), ("pop3", 10), ("pop3s", 95), ("lmtp", 24), ("sieve", 90)],
-        Role::Frontend => {
-            &[("imap", 43), ("imaps", 93), ("pop3", 10), ("pop3s", 95), ("lmtp", 24), ("sieve", 90), ("mupdate", 5)]
+        Role::Backend => {
+            &[("imap", 43), ("imaps", 93), ("pop3", 10), ("pop3s", 95), ("lmtp", 24), ("sieve", 90)]
         }
+        Role::Frontend => &[
+            ("imap", 43),
+            ("imaps", 93),
+            ("pop3", 10),
+            ("pop3s", 95),
+            ("lmtp", 24),
+            ("sieve", 90),
+            ("mupdate", 5),
+        ],
     }
 }
 

@@ -4,14 +4,13 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use metrics::counter;
-use protocol::flag::Flag;
 use protocol::lmtp::refusal::{Refusal, Verdict};
 use protocol::name::MailboxName;
 use sieve::{Effect, Envelope, Limits, Outcome};
 use store::{Script, UserScripts};
 use tracing::{info, warn};
 
-use super::case::Case;
+use super::case::{Case, failed_flag};
 use super::place::{Place, edited};
 use super::send::Sent;
 use super::trial::Trial;
@@ -148,7 +147,7 @@ impl Case<'_> {
         if let Some(special_use) = place.make {
             owner.make(&place.mailbox, special_use).await.map_err(|error| error.to_string())?;
         }
-        let staged = match edited(&trial.mail, place.edits.as_ref()) {
+        let staged = match edited(&trial.mail, place.edits.as_ref()).await {
             None => self.shipment.staged.clone(),
             Some(message) => {
                 owner.staged(&place.mailbox, &message).await.map_err(|error| error.to_string())?
@@ -268,7 +267,7 @@ impl Case<'_> {
             let staged = self.shipment.staged.clone();
             self.shipment.put(self.store, self.policy, self.target, &mailbox, staged, flags)
         };
-        match put(vec![Flag::Keyword(FAILED.to_owned())]).await {
+        match put(vec![failed_flag()]).await {
             // There may be no room for one more keyword.
             Verdict::Refused(Refusal::Io) => put(Vec::new()).await,
             verdict => verdict,
@@ -279,6 +278,3 @@ impl Case<'_> {
 fn count(action: &'static str) {
     counter!("murder_sieve_actions_total", "action" => action).increment(1);
 }
-
-/// As Cyrus has it.
-const FAILED: &str = "$SieveFailed";

@@ -22,5 +22,5 @@ mod send;
 mod shared;
 mod trial;
 
-pub(super) use case::Case;
+pub(super) use case::{Case, failed_flag};
 pub use shared::Rules;

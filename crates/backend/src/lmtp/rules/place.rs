@@ -6,9 +6,11 @@ use bytes::Bytes;
 use protocol::acl::Rights;
 use protocol::flag::Flag;
 use protocol::name::MailboxName;
-use sieve::{Mail, Target};
+use sieve::{Mail, Message, Target};
 use store::{Actor, Create, Staged, Store, StoreError};
+use work::aside::weighed;
 
+use super::super::limits::LOT;
 use super::names;
 
 /// Where one action puts a message.
@@ -135,8 +137,9 @@ impl Owner<'_> {
 }
 
 /// The message with the header that a script has left.
-pub(super) fn edited(mail: &Mail<Bytes>, edits: Option<&Arc<sieve::Edits>>) -> Option<Vec<u8>> {
-    edits.map(|edits| edits.apply(mail))
+pub(super) async fn edited(mail: &Arc<Mail<Bytes>>, edits: Option<&Arc<sieve::Edits>>) -> Option<Vec<u8>> {
+    let (mail, edits) = (mail.clone(), edits?.clone());
+    Some(weighed(mail.raw().len() / LOT, move || edits.apply(&*mail)).await)
 }
 
 fn read_flag(text: &str) -> Option<Flag> {

@@ -14,13 +14,20 @@ pub(super) type Compiled = Result<Arc<Program>, Arc<str>>;
 /// The scripts that were compiled.
 #[derive(Default)]
 pub(super) struct Programs {
-    known: Mutex<HashMap<[u8; 32], Compiled>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    programs: HashMap<[u8; 32], Compiled>,
+    /// Of the scripts themselves.
+    bytes: usize,
 }
 
 impl Programs {
     /// What is known of a script already.
     pub fn known(&self, script: &Script) -> Option<Compiled> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&script.digest).cloned()
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).programs.get(&script.digest).cloned()
     }
 
     /// Compiles a script, if it was not. A stored script may use every extension, whatever may be uploaded now.
@@ -36,11 +43,12 @@ impl Programs {
             }
         };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= PROGRAMS {
+        if known.bytes + script.content.len() > PROGRAMS {
             rows::PROGRAMS.met("as many scripts are compiled as are kept: they are compiled anew");
-            known.clear();
+            *known = Known::default();
         }
-        known.insert(script.digest, compiled.clone());
+        known.bytes += script.content.len();
+        known.programs.insert(script.digest, compiled.clone());
         compiled
     }
 }

@@ -7,8 +7,9 @@ use submission::{By, ByMode, Mail, Ret, To};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 use tracing::{info, warn};
+use work::aside::weighed;
 
-use super::super::limits::{REASON_LINE, REASON_LINES, REDIRECTED, VACATION};
+use super::super::limits::{LOT, REASON_LINE, REASON_LINES, REDIRECTED, VACATION};
 use super::case::Case;
 use super::place::edited;
 use super::trial::Trial;
@@ -26,9 +27,7 @@ impl Case<'_> {
     /// RFC 5228 section 4.2. An error is one of the mail server's.
     pub(super) async fn redirect(&self, trial: &Trial, wanted: &Redirect) -> Result<Sent, String> {
         let (store, id) = (self.store, self.shipment.message_id.as_deref().unwrap_or_default());
-        let own = edited(&trial.mail, wanted.edits.as_ref());
-        let message = own.as_deref().unwrap_or_else(|| trial.mail.raw());
-        let user = text::without_detail(&self.address);
+        let user = text::without_detail(&self.own_address());
         if let Some(why) = redirect::is_loop(trial.mail.raw(), &user) {
             warn!(userid = self.userid, message_id = id, to = wanted.address, "not redirected: {why}");
             return Ok(Sent::Round);
@@ -40,6 +39,10 @@ impl Case<'_> {
             info!(userid = self.userid, message_id = id, to = wanted.address, "redirected before");
             return Ok(Sent::Not);
         }
+        let own = edited(&trial.mail, wanted.edits.as_ref()).await;
+        let (mail, size) = (trial.mail.clone(), trial.mail.raw().len());
+        let made = move || redirect::message(own.as_deref().unwrap_or_else(|| mail.raw()), &user);
+        let message = weighed(size / LOT, made).await;
         let ret = wanted.ret.as_deref().map(|ret| if ret == "FULL" { Ret::Full } else { Ret::Headers });
         let mail = Mail {
             from: self.shipment.mail.from.to_string(),
@@ -47,7 +50,7 @@ impl Case<'_> {
             user: Some(self.userid.to_owned()),
             ret,
             by: wanted.deliver_by.as_ref().map(by),
-            message: redirect::message(message, &user).into(),
+            message: message.into(),
         };
         self.send(&mail).await?;
         info!(userid = self.userid, message_id = id, to = wanted.address, "sieve redirected");
@@ -114,11 +117,11 @@ impl Case<'_> {
                 return None;
             }
         };
-        let sender = self.shipment.mail.from.to_string();
+        let (sender, owner) = (self.shipment.mail.from.to_string(), self.own_address());
         let notice = notify::Notice {
             header,
             sender: &sender,
-            owner: &self.address,
+            owner: &owner,
             from: wanted.from.as_deref(),
             message: Some(wanted.message.as_str()).filter(|message| !message.is_empty()),
             importance: wanted.importance,
@@ -167,16 +170,22 @@ impl Case<'_> {
             true => imapd.postmaster.clone(),
             false => format!("{}@{}", imapd.postmaster, imapd.servername),
         };
-        let refused = refuse::Refused {
-            message: trial.mail.raw(),
-            sender: &sender,
-            recipient: &self.address,
-            reason: &wanted.text,
-            postmaster: &postmaster,
-            servername: &imapd.servername,
+        let (original, to, reason, stamp) =
+            (trial.mail.clone(), sender.clone(), wanted.text.clone(), self.stamp());
+        let (recipient, servername) = (self.own_address(), imapd.servername.clone());
+        let made = move || {
+            let refused = refuse::Refused {
+                message: original.raw(),
+                sender: &to,
+                recipient: &recipient,
+                reason: &reason,
+                postmaster: &postmaster,
+                servername: &servername,
+            };
+            refuse::message(&refused, stamp.now())
         };
-        let stamp = self.stamp();
-        let mut mail = Mail::new("", &sender, refuse::message(&refused, stamp.now()));
+        let report = weighed(trial.mail.raw().len() / LOT, made).await;
+        let mut mail = Mail::new("", &sender, report);
         mail.user = Some(userid.to_owned());
         self.send(&mail).await?;
         info!(userid, message_id, to = sender, "sieve rejected");

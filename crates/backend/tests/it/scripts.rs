@@ -284,8 +284,18 @@ async fn whoever_has_no_name_may_have_scripts_checked_and_no_more() {
             r#"
             C: CHECKSCRIPT "keep;"
             S: NO "Authenticate first"
-            C: AUTHENTICATE "ANONYMOUS" ""
-            S: NO …
+            C: AUTHENTICATE "PLAIN" "YW5vbnltb3VzAHByb3h5AHNlY3JldA=="
+            S: OK
+            C: CHECKSCRIPT "keep;"
+            S: OK
+            C: PUTSCRIPT "a" "keep;"
+            S: OK
+            C: PUTSCRIPT "a" "frob;"
+            S: NO {…}
+            S: line 1: …
+            S:
+            C: LISTSCRIPTS
+            S: NO "Script verification only"
             "#,
         )
         .await;

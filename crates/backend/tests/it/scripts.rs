@@ -276,32 +276,6 @@ async fn limits_are_told_by_their_codes_and_a_script_that_is_replaced_is_not_one
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_has_no_name_may_have_scripts_checked_and_no_more() {
-    let node = Node::with("allowanonymouslogin: yes\n").await;
-    let mut client = connect(&node).await;
-    client
-        .talk(
-            r#"
-            C: CHECKSCRIPT "keep;"
-            S: NO "Authenticate first"
-            C: AUTHENTICATE "PLAIN" "YW5vbnltb3VzAHByb3h5AHNlY3JldA=="
-            S: OK
-            C: CHECKSCRIPT "keep;"
-            S: OK
-            C: PUTSCRIPT "a" "keep;"
-            S: OK
-            C: PUTSCRIPT "a" "frob;"
-            S: NO {…}
-            S: line 1: …
-            S:
-            C: LISTSCRIPTS
-            S: NO "Script verification only"
-            "#,
-        )
-        .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_admin_without_an_inbox_installs_scripts_for_all_users() {
     let node = Node::start().await;
     login(&node, ADMIN).await.talk("C: PUTSCRIPT \"spam\" \"keep;\"\nS: OK").await;

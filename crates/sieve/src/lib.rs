@@ -33,7 +33,7 @@ mod tree;
 pub use check::Included;
 pub use compile::{Compiled, compile};
 pub use extension::{Extension, Extensions};
-pub use message::{Address, Edits, Field, Message};
+pub use message::{Address, Edits, Field, Mail, Message};
 pub use problem::Problem;
 pub use program::Program;
 pub use program::effect::{

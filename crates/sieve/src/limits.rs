@@ -18,10 +18,14 @@ bounds::table! {
     pub STRING: usize = 32 * 1024, Bytes, "our own; RFC 5229 section 6 asks for 4000";
     /// Variables of one script, and global ones of a run.
     pub VARIABLES: usize = 128, Count, "RFC 5229 section 6";
+    /// Flags of a message.
+    pub FLAGS: usize = 128, Count, "our own";
     /// Bytes of a value that one comparison looks at.
     pub MATCH: usize = 1024 * 1024, Bytes, "our own";
     /// Bytes that a regular expression may take when it is compiled.
     pub REGEX: usize = 1024 * 1024, Bytes, "our own";
+    /// Bytes of a text that a regular expression is tried on, an eighth for one of more than 128 KiB: what follows is not looked at.
+    pub REGEX_INPUT: usize = 64 * 1024, Bytes, "our own";
     /// Actions for one message.
     pub ACTIONS: usize = 32, Count, "our own; RFC 5228 section 2.10.5";
     /// Addresses that one message is redirected to.

@@ -4,6 +4,7 @@
 //! header [COMPARATOR] [MATCH-TYPE] <header-names: string-list> <key-list: string-list>
 //! ```
 
+use super::names;
 use crate::check::Arguments;
 use crate::matching::{MatchTags, Matcher, Select};
 use crate::message::Field;
@@ -22,7 +23,7 @@ struct Header {
 pub(super) fn check(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Test>> {
     let tags = MatchTags::take(arguments);
     let select = Select::take(arguments);
-    let names = arguments.strings("names of fields");
+    let names = names::fields(arguments);
     let keys = arguments.strings("keys");
     let (names, keys) = (names?, keys?);
     Some(Box::new(Header { select, names, matcher: Matcher::new(tags, keys, arguments)? }))
@@ -30,7 +31,7 @@ pub(super) fn check(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Test>> 
 
 impl Test for Header {
     fn test(&self, context: &mut Context<'_>) -> Result<bool, RunError> {
-        let fields = self.names.iter().flat_map(|name| self.select.fields(context, name.name(context)));
+        let fields = self.names.iter().flat_map(|name| self.select.fields(context, &name.name(context)));
         let found = self.matcher.search(context, fields.map(Field::text))?;
         Ok(context.matched(found))
     }

@@ -152,25 +152,24 @@ impl<'c, 'r> Arguments<'c, 'r> {
         Some(at)
     }
 
-    /// Where the next positional argument stands.
+    /// Where the next positional argument stands. One mistake of a command is reported, not what follows from it.
     fn next(&mut self, what: &str) -> Option<usize> {
         let at = self.left.iter().position(Option::is_some);
-        match at.and_then(|at| self.left[at].map(|argument| (at, argument))) {
-            Some((at, Argument { value: Value::Tag(tag), line })) => {
-                self.fail(*line, format!("{} does not take :{tag} here", self.name));
-                self.left[at] = None;
-                None
+        let found = at.and_then(|at| self.left.get(at).copied().flatten().map(|argument| (at, argument)));
+        let (line, text) = match found {
+            Some((_, Argument { value: Value::Tag(tag), line })) => {
+                (*line, format!("{} does not take :{tag} here", self.name))
             }
-            Some((at, _)) if at < self.tagged => {
-                self.fail(self.line, format!("{}: tags stand before the other arguments", self.name));
-                None
+            Some((at, argument)) if at < self.tagged => {
+                (argument.line, format!("{}: tags stand before the other arguments", self.name))
             }
-            Some((at, _)) => Some(at),
-            None => {
-                self.fail(self.line, format!("{}: {what} missing", self.name));
-                None
-            }
+            Some((at, _)) => return Some(at),
+            None => (self.line, format!("{}: {what} missing", self.name)),
+        };
+        if !self.failed {
+            self.fail(line, text);
         }
+        None
     }
 
     fn take(&mut self, at: usize, what: &str) -> Option<&'c Argument> {

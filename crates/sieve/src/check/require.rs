@@ -38,6 +38,11 @@ impl Checker<'_> {
         found.is_some()
     }
 
+    /// Whether there is an extension of this name, and the site takes scripts with it.
+    pub fn knows(&self, name: &str) -> bool {
+        Extension::named(name).is_some_and(|extension| self.accepts(extension))
+    }
+
     /// Whether the site takes scripts with it.
     pub fn accepts(&self, extension: Extension) -> bool {
         self.accepted.contains(extension) || matches!(extension, Extension::Octet | Extension::AsciiCasemap)

@@ -1,4 +1,4 @@
-//! How values are compared: comparators (RFC 4790) and match types (RFC 5228 section 2.7, RFC 5231).
+//! How a test compares what a message has with the keys that a script gives: RFC 5228 section 2.7.
 //!
 //! A test takes its tags with [`MatchTags::take`], makes a [`Matcher`] of them and its keys, and gives that its values:
 //!
@@ -6,115 +6,29 @@
 //! :comparator "i;octet" :matches  ─▶ MatchTags ─┐
 //!                ["a*", "${x}"]   ─▶ keys ──────┴▶ Matcher ── search(values) ─▶ none, or what the wildcards stand for
 //! ```
+//!
+//! - [`Comparator`] as what two texts are compared (RFC 4790, RFC 5051), [`Kind`] the match type, [`Relation`] RFC 5231;
+//! - [`Key`] one key, ready to be compared; `wildcard.rs` `:matches`, in time that grows with the text and never with the number of its
+//!   stars; `ere.rs` the regular expressions of POSIX as the crate `regex` writes them;
+//! - [`AddressPart`] and [`Select`] which texts are the values.
 
+mod comparator;
+mod ere;
+mod key;
+mod matcher;
 mod part;
+mod relation;
 mod select;
+mod tags;
+mod wildcard;
 
+pub use comparator::Comparator;
+pub use key::{BadKey, Key};
+pub use matcher::Matcher;
 pub use part::AddressPart;
+pub use relation::Relation;
 pub use select::Select;
+pub use tags::{Kind, MatchTags};
 
-use crate::check::Arguments;
-use crate::extension::Extension;
-use crate::program::context::Context;
-use crate::program::error::RunError;
-use crate::program::text::Text;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Comparator {
-    Octet,
-    #[default]
-    AsciiCasemap,
-    AsciiNumeric,
-    UnicodeCasemap,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Kind {
-    #[default]
-    Is,
-    Contains,
-    Matches,
-    Regex,
-    Value(Relation),
-    Count(Relation),
-}
-
-/// RFC 5231 section 4.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Relation {
-    Gt,
-    Ge,
-    Lt,
-    Le,
-    Eq,
-    Ne,
-}
-
-/// The tags of a test that compares: `:comparator` and a match type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct MatchTags {
-    pub comparator: Comparator,
-    pub kind: Kind,
-}
-
-impl MatchTags {
-    /// Takes them from the arguments; a wrong one is reported.
-    pub fn take(arguments: &mut Arguments<'_, '_>) -> MatchTags {
-        let comparator = match arguments.tagged_constant(":comparator", None).as_deref() {
-            Some("i;octet") => Comparator::Octet,
-            Some("i;ascii-casemap") | None => Comparator::AsciiCasemap,
-            Some(other) => {
-                arguments.fail(arguments.line, format!("unknown comparator {other}"));
-                Comparator::AsciiCasemap
-            }
-        };
-        let kind = arguments.one_of(&[
-            (":is", None, Kind::Is),
-            (":contains", None, Kind::Contains),
-            (":matches", None, Kind::Matches),
-            (":regex", Some(Extension::Regex), Kind::Regex),
-        ]);
-        MatchTags { comparator, kind: kind.unwrap_or_default() }
-    }
-}
-
-/// What a test compares its values with.
-#[derive(Debug)]
-pub struct Matcher {
-    tags: MatchTags,
-    keys: Vec<Text>,
-}
-
-impl Matcher {
-    /// Constant keys are made ready here; one that cannot be a key is reported.
-    pub fn new(tags: MatchTags, keys: Vec<Text>, _arguments: &mut Arguments<'_, '_>) -> Option<Matcher> {
-        Some(Matcher { tags, keys })
-    }
-
-    /// Compares each value with each key. None: no value matches. Else the match variables, which are empty where the script remembers
-    /// none ([`State::remembers_matches`](crate::program::state::State)) or the match type has none.
-    pub fn search<V: AsRef<str>>(
-        &self,
-        context: &Context<'_>,
-        values: impl IntoIterator<Item = V>,
-    ) -> Result<Option<Vec<String>>, RunError> {
-        for value in values {
-            for key in &self.keys {
-                let key = key.value(context)?;
-                context.charge_bytes(value.as_ref().len() + key.len())?;
-                if self.compare(value.as_ref(), &key) {
-                    return Ok(Some(Vec::new()));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    fn compare(&self, value: &str, key: &str) -> bool {
-        match (self.tags.kind, self.tags.comparator) {
-            (Kind::Contains, _) => value.to_ascii_lowercase().contains(&key.to_ascii_lowercase()),
-            (_, Comparator::Octet) => value == key,
-            _ => value.eq_ignore_ascii_case(key),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,9 @@ pub enum AddressPart {
     All,
     Localpart,
     Domain,
+    /// Before the first `+`.
     User,
+    /// Behind the first `+`; an address without one has none.
     Detail,
 }
 
@@ -27,18 +29,16 @@ impl AddressPart {
         part.unwrap_or_default()
     }
 
-    /// None: the address has no such part, and nothing matches it.
+    /// None: the address has no such part, and nothing matches it. Each part of `<>` is empty (RFC 5228 section 5.4).
     pub fn of(self, address: &Address) -> Option<&str> {
-        let (user, detail) = match address.local().split_once('+') {
-            Some((user, detail)) => (user, Some(detail)),
-            None => (address.local(), None),
-        };
+        let local = address.local();
         match self {
             AddressPart::All => Some(address.all()),
-            AddressPart::Localpart => Some(address.local()),
-            AddressPart::Domain => Some(address.domain()),
-            AddressPart::User => Some(user),
-            AddressPart::Detail => detail,
+            AddressPart::Localpart => Some(local),
+            AddressPart::Domain => address.domain(),
+            AddressPart::User => Some(local.split_once('+').map_or(local, |(user, _)| user)),
+            AddressPart::Detail if address.all().is_empty() => Some(""),
+            AddressPart::Detail => local.split_once('+').map(|(_, detail)| detail),
         }
     }
 }

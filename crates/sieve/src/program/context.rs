@@ -1,8 +1,6 @@
 //! What a command or test may look at and change.
 
-use std::borrow::Cow;
-
-use super::effect::{Effect, Redirect, Store, Target};
+use super::effect::{Effect, Redirect, Reject, Store, Vacation};
 use super::env::{Env, Envelope};
 use super::error::RunError;
 use super::state::{Limits, State};
@@ -100,7 +98,7 @@ impl Context<'_> {
     }
 
     /// `reject` and `ereject`, which nothing that delivers or answers may stand beside (RFC 5429 section 2.3).
-    pub fn reject(&mut self, reject: super::effect::Reject) -> Result<(), RunError> {
+    pub fn reject(&mut self, reject: Reject) -> Result<(), RunError> {
         let conflict = self.state.effects.iter().find_map(|effect| match effect {
             Effect::Store(_) => Some("keep or fileinto"),
             Effect::Redirect(_) => Some("redirect"),
@@ -115,7 +113,7 @@ impl Context<'_> {
         self.add(Effect::Reject(reject))
     }
 
-    pub fn vacation(&mut self, vacation: super::effect::Vacation) -> Result<(), RunError> {
+    pub fn vacation(&mut self, vacation: Vacation) -> Result<(), RunError> {
         self.no_reject("vacation")?;
         if self.state.effects.iter().any(|effect| matches!(effect, Effect::Vacation(_))) {
             return Err(RunError::new("vacation was used already"));
@@ -140,11 +138,11 @@ impl Context<'_> {
     }
 
     /// Adds a line to the log.
-    pub fn log(&mut self, text: Cow<'_, str>) -> Result<(), RunError> {
+    pub fn log(&mut self, text: String) -> Result<(), RunError> {
         if self.state.log.len() >= limits::LOG {
             return Err(RunError::limit(&limits::rows::LOG));
         }
-        self.state.log.push(text.into_owned());
+        self.state.log.push(text);
         Ok(())
     }
 }

@@ -3,9 +3,10 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use super::Names;
 use super::effect::{Effect, Target, Traced};
 use super::error::RunError;
-use super::{Names, text::Slot};
+use super::text::{Slot, cut};
 use crate::limits;
 use crate::message::Edits;
 
@@ -64,6 +65,17 @@ pub(crate) struct Scope {
     matched: Vec<String>,
     /// Whether the script remembers matches.
     matches: bool,
+    /// The loops over parts that it is in (RFC 5703 section 3), the innermost last.
+    pub(crate) loops: Vec<PartLoop>,
+}
+
+/// A loop over the MIME parts of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PartLoop {
+    /// The number of the part that it is at.
+    pub at: usize,
+    /// Behind the last one.
+    pub end: usize,
 }
 
 impl State {
@@ -80,6 +92,12 @@ impl State {
 
     pub(crate) fn leave(&mut self) {
         self.scopes.pop();
+    }
+
+    /// The number of the part that a loop is at; the message itself where there is no loop.
+    pub fn part(&self) -> usize {
+        let mut loops = self.scopes.iter().rev().filter_map(|scope| scope.loops.last());
+        loops.next().map_or(0, |open| open.at)
     }
 
     /// Where the global variable of this name stands.
@@ -108,7 +126,7 @@ impl State {
 
     /// What is too long is cut.
     pub fn set(&mut self, slot: Slot, mut value: String) {
-        value.truncate(value.floor_char_boundary(limits::STRING));
+        cut(&mut value);
         let Some(scope) = self.scopes.last_mut() else { return };
         let place = match slot {
             Slot::Local(at) => scope.locals.get_mut(at),

@@ -80,9 +80,17 @@ fn joined(parts: &[Piece], context: &Context<'_>) -> Result<String, RunError> {
         context.charge_bytes(part.len())?;
         joined.push_str(part);
         if joined.len() > limits::STRING {
-            joined.truncate(joined.floor_char_boundary(limits::STRING));
+            cut(&mut joined);
             break;
         }
     }
     Ok(joined)
+}
+
+/// Cuts a text that is too long, between two characters.
+pub(crate) fn cut(text: &mut String) {
+    if text.len() > limits::STRING {
+        let end = (0..=limits::STRING).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
+        text.truncate(end);
+    }
 }

@@ -8,7 +8,6 @@ use identity::auth::{Authenticator, Exchange, Failure, Login, Step64};
 use protocol::frame::{Collected, Collector, FrameError, Limits, Poison};
 use protocol::managesieve::{Capabilities, Code, Command, Condition, Reply, Session, Tls, Verdict};
 use protocol::origin::Origin;
-use protocol::userid::ANONYMOUS;
 use service::drive::{self, Farewell, Next};
 use service::sessions::Seat;
 use service::{Connection, Context};
@@ -189,20 +188,15 @@ impl<H: Host> Client<H> {
 
     /// PUTSCRIPT: room first, which costs nothing; then the check; then the store.
     async fn put(&mut self, name: protocol::managesieve::ScriptName, script: Vec<u8>) -> Answer {
-        if !self.session.only_checks() {
-            let size = script.len() as u64;
-            let room = self.host.serve(Command::HaveSpace { name: name.clone(), size }).await;
-            if room.reply.condition != Condition::Ok {
-                return room;
-            }
+        let size = script.len() as u64;
+        let room = self.host.serve(Command::HaveSpace { name: name.clone(), size }).await;
+        if room.reply.condition != Condition::Ok {
+            return room;
         }
         let warnings = match self.check(script.clone()).await {
             Ok(warnings) => warnings,
             Err(reply) => return reply.into(),
         };
-        if self.session.only_checks() {
-            return warned(Reply::OK, warnings).into();
-        }
         let stored = self.host.serve(Command::PutScript { name, script }).await;
         match stored.reply.condition {
             Condition::Ok => Answer { reply: warned(stored.reply, warnings), ..stored },
@@ -262,9 +256,7 @@ impl<H: Host> Client<H> {
             say(&Reply::no(why.to_string()).code(Code::TryLater), out, Next::Again);
             return None;
         }
-        let anonymous = login.userid == ANONYMOUS;
-        let welcome = if anonymous { Ok(Welcome::Here) } else { self.host.login(&login).await };
-        match welcome {
+        match self.host.login(&login).await {
             Ok(Welcome::Through) => return Some(say(&Reply::OK, out, Next::Detach)),
             Ok(Welcome::Here) => self.referral = None,
             Ok(Welcome::Referred(reply)) => self.referral = Some(reply),
@@ -279,7 +271,7 @@ impl<H: Host> Client<H> {
             info!(client = %origin.client, session = %origin.session, node = %origin.node, "on behalf of");
             self.seat.came_from(origin);
         }
-        self.session.logged_in(anonymous);
+        self.session.logged_in();
         self.collector = collector(&self.imapd, true);
         self.owner = Some(login.userid);
         say(&Reply::OK, out, Next::Again);

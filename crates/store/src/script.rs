@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use protocol::managesieve::ScriptName;
+use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 use super::codec::{Reader, Truncated, put_bytes, put_number};
@@ -46,6 +47,11 @@ impl Script {
         let digest = Sha256::digest(&content).into();
         Script { name, content, digest, changed }
     }
+
+    /// SHA-1 of the content: by what Cyrus compares scripts.
+    pub fn guid(&self) -> [u8; 20] {
+        Sha1::digest(&self.content).into()
+    }
 }
 
 impl UserScripts {
@@ -61,6 +67,18 @@ impl UserScripts {
     /// The same with the script of this name active, if it is there; the others are not.
     pub fn with_active(mut self, name: Option<ScriptName>) -> UserScripts {
         self.apply(ScriptOp::Activate(name));
+        self
+    }
+
+    /// The same with another script, in the place of one of the same name.
+    pub fn with(mut self, script: Script) -> UserScripts {
+        self.apply(ScriptOp::Put(script));
+        self
+    }
+
+    /// The same without the script of this name, active or not.
+    pub fn without(mut self, name: ScriptName) -> UserScripts {
+        self.apply(ScriptOp::Delete(name));
         self
     }
 

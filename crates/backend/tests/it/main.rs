@@ -24,6 +24,7 @@ mod notify;
 mod options;
 mod parked;
 mod resync;
+mod scripts;
 mod searching;
 mod sieve;
 mod states;

@@ -1,21 +1,13 @@
-//! Which command may come when (RFC 5804 section 2): before the login, after it, as anonymous.
+//! Which command may come when (RFC 5804 section 2): before the login, and after it.
 
 use super::{Code, Command, CommandError, Reply};
 
 /// A client's session.
 #[derive(Debug)]
 pub struct Session {
-    who: Who,
+    logged_in: bool,
     tls: Tls,
     errors: u32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Who {
-    Stranger,
-    /// May have scripts checked, and no more.
-    Anonymous,
-    User,
 }
 
 /// Whether TLS can be begun.
@@ -41,20 +33,15 @@ pub const MAX_ERRORS: u32 = 20;
 
 impl Session {
     pub fn new(tls: Tls) -> Session {
-        Session { who: Who::Stranger, tls, errors: 0 }
+        Session { logged_in: false, tls, errors: 0 }
     }
 
     pub fn is_logged_in(&self) -> bool {
-        self.who != Who::Stranger
-    }
-
-    /// Whether the client is anonymous: scripts are checked, and not stored.
-    pub fn only_checks(&self) -> bool {
-        self.who == Who::Anonymous
+        self.logged_in
     }
 
     pub fn offers_starttls(&self) -> bool {
-        self.who == Who::Stranger && self.tls == Tls::Offered
+        !self.logged_in && self.tls == Tls::Offered
     }
 
     /// The connection is encrypted. Whatever was there before is forgotten by the caller.
@@ -62,12 +49,12 @@ impl Session {
         self.tls = Tls::Active;
     }
 
-    pub fn logged_in(&mut self, anonymous: bool) {
-        self.who = if anonymous { Who::Anonymous } else { Who::User };
+    pub fn logged_in(&mut self) {
+        self.logged_in = true;
     }
 
     pub fn logged_out(&mut self) {
-        self.who = Who::Stranger;
+        self.logged_in = false;
     }
 
     /// Judges what a client said.
@@ -76,29 +63,22 @@ impl Session {
             Ok(command) => command,
             Err(error) => return self.wrong(Reply::no(error.to_string())),
         };
-        match (self.who, command) {
+        match (self.logged_in, command) {
             (_, command @ (Command::Capability | Command::Logout | Command::Noop(_))) => self.fit(command),
-            (Who::Stranger, Command::StartTls) => match self.tls {
+            (false, Command::StartTls) => match self.tls {
                 Tls::Offered => self.fit(Command::StartTls),
                 Tls::Active => self.wrong(Reply::no("TLS already active")),
                 Tls::Unavailable => self.wrong(Reply::no("TLS not available")),
             },
-            (Who::Stranger, command @ (Command::Authenticate { .. } | Command::XClient(_))) => {
-                self.fit(command)
-            }
+            (false, command @ (Command::Authenticate { .. } | Command::XClient(_))) => self.fit(command),
             (_, Command::XClient(_)) => self.wrong(Reply::no("Already authenticated")),
-            (Who::Stranger, _) => self.wrong(Reply::no("Authenticate first")),
+            (false, _) => self.wrong(Reply::no("Authenticate first")),
             (_, Command::Authenticate { .. }) => self.wrong(Reply::no("Already authenticated")),
             (_, Command::StartTls) => self.wrong(Reply::no(match self.tls {
                 Tls::Active => "TLS already active",
                 _ => "STARTTLS comes before AUTHENTICATE",
             })),
-            (
-                Who::Anonymous,
-                command @ (Command::CheckScript(_) | Command::PutScript { .. } | Command::Unauthenticate),
-            ) => self.fit(command),
-            (Who::Anonymous, _) => self.wrong(Reply::no("Script verification only")),
-            (Who::User, command) => self.fit(command),
+            (true, command) => self.fit(command),
         }
     }
 
@@ -169,7 +149,7 @@ mod tests {
     #[test]
     fn a_user_can_do_all_but_log_in_again() {
         let mut session = Session::new(Tls::Offered);
-        session.logged_in(false);
+        session.logged_in();
         let all: Vec<_> = ALL.iter().map(|line| line.split(' ').next().unwrap()).collect();
         let wanted: Vec<_> = all
             .into_iter()
@@ -179,15 +159,6 @@ mod tests {
         assert_eq!(told(&mut session, "AUTHENTICATE \"PLAIN\""), "Already authenticated");
         session.logged_out();
         assert_eq!(told(&mut session, "LISTSCRIPTS"), "Authenticate first");
-    }
-
-    #[test]
-    fn an_anonymous_client_can_have_scripts_checked() {
-        let mut session = Session::new(Tls::Unavailable);
-        session.logged_in(true);
-        let all = ["CAPABILITY", "CHECKSCRIPT", "LOGOUT", "NOOP", "PUTSCRIPT", "UNAUTHENTICATE"];
-        assert_eq!(fit(&mut session), all);
-        assert_eq!(told(&mut session, "GETSCRIPT \"a\""), "Script verification only");
     }
 
     #[test]

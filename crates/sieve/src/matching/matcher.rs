@@ -67,9 +67,9 @@ impl Matcher {
         Ok(None)
     }
 
-    fn keys(&self, context: &Context<'_>) -> Result<Vec<Cow<'_, Key>>, RunError> {
-        let ready = |key| match key {
-            &TestKey::Ready(ref key) => Ok(Cow::Borrowed(key)),
+    fn keys<'k>(&'k self, context: &Context<'_>) -> Result<Vec<Cow<'k, Key>>, RunError> {
+        let ready = |key: &'k TestKey| match key {
+            TestKey::Ready(key) => Ok(Cow::Borrowed(key)),
             TestKey::Later(text) => {
                 let text = text.value(context)?;
                 if self.tags.kind == Kind::Regex {

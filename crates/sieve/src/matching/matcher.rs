@@ -13,6 +13,8 @@ use crate::program::text::Text;
 pub struct Matcher {
     tags: MatchTags,
     keys: Vec<TestKey>,
+    /// Each word of a key is a key.
+    words: bool,
 }
 
 #[derive(Debug)]
@@ -38,7 +40,12 @@ impl Matcher {
                 }
             });
         }
-        Some(Matcher { tags, keys: ready })
+        Some(Matcher { tags, keys: ready, words: false })
+    }
+
+    /// Has each word of a key that has variables in it be a key of its own (`hasflag`). Constant keys are words already.
+    pub fn by_words(self) -> Matcher {
+        Matcher { words: true, ..self }
     }
 
     /// Compares each value with each key: the values in order, and for each the keys in order. `:count` compares their number instead,
@@ -57,9 +64,7 @@ impl Matcher {
         let capture = context.state.remembers_matches();
         for value in values {
             let value = value.as_ref();
-            for key in &keys {
-                context.charge_bytes(key.work(value))?;
-            }
+            context.charge_bytes(keys.iter().map(|key| COMPARISON + key.work(value)).sum())?;
             if let Some(captures) = Key::first(&keys, value, capture) {
                 return Ok(Some(captures));
             }
@@ -68,21 +73,34 @@ impl Matcher {
     }
 
     fn keys<'k>(&'k self, context: &Context<'_>) -> Result<Vec<Cow<'k, Key>>, RunError> {
-        let ready = |key: &'k TestKey| match key {
-            TestKey::Ready(key) => Ok(Cow::Borrowed(key)),
-            TestKey::Later(text) => {
-                let text = text.value(context)?;
-                if self.tags.kind == Kind::Regex {
-                    context.charge(REGEX_STEPS)?;
+        let mut keys = Vec::with_capacity(self.keys.len());
+        for key in &self.keys {
+            match key {
+                TestKey::Ready(key) => keys.push(Cow::Borrowed(key)),
+                TestKey::Later(text) => {
+                    let text = text.value(context)?;
+                    match self.words {
+                        true => {
+                            for word in text.split_ascii_whitespace() {
+                                keys.push(Cow::Owned(self.made(word, context)?));
+                            }
+                        }
+                        false => keys.push(Cow::Owned(self.made(&text, context)?)),
+                    }
                 }
-                let key = self.tags.key(&text);
-                let key = key.map_err(|bad| RunError::new(format!("bad pattern \"{text}\": {}", bad.0)))?;
-                Ok(Cow::Owned(key))
             }
-        };
-        self.keys.iter().map(ready).collect()
+        }
+        Ok(keys)
+    }
+
+    /// A key that is made ready within a run.
+    fn made(&self, text: &str, context: &Context<'_>) -> Result<Key, RunError> {
+        context.charge(if self.tags.kind == Kind::Regex { REGEX_STEPS } else { 1 })?;
+        self.tags.key(text).map_err(|bad| RunError::new(format!("bad pattern \"{text}\": {}", bad.0)))
     }
 }
 
+/// Bytes that a comparison is as much work as, whatever is compared.
+const COMPARISON: usize = 16;
 /// What it costs to make a regular expression ready within a run: some milliseconds at worst.
 const REGEX_STEPS: u64 = 2000;

@@ -20,6 +20,10 @@ bounds::table! {
     pub VARIABLES: usize = 128, Count, "RFC 5229 section 6";
     /// Flags of a message.
     pub FLAGS: usize = 128, Count, "our own";
+    /// Fields of a message's header that scripts see; the others are stored all the same.
+    pub FIELDS: usize = 5000, Count, "our own";
+    /// Fields of a part's header that scripts see.
+    pub PART_FIELDS: usize = 100, Count, "our own";
     /// Bytes of a value that one comparison looks at.
     pub MATCH: usize = 1024 * 1024, Bytes, "our own";
     /// Bytes that a regular expression may take when it is compiled.

@@ -14,6 +14,8 @@ use crate::program::text::Text;
 pub struct Matcher {
     tags: MatchTags,
     keys: Vec<TestKey>,
+    /// Each word of a key is a key.
+    words: bool,
 }
 
 #[derive(Debug)]
@@ -33,7 +35,12 @@ impl Matcher {
                 None => TestKey::Later(key),
             });
         }
-        Some(Matcher { tags, keys: ready })
+        Some(Matcher { tags, keys: ready, words: false })
+    }
+
+    /// Has each word of a key that has variables in it be a key of its own (`hasflag`). Constant keys are words already.
+    pub fn by_words(self) -> Matcher {
+        Matcher { words: true, ..self }
     }
 
     /// Compares each value with each key: the values in order, and for each the keys in order. `:count` compares their number instead,
@@ -52,9 +59,7 @@ impl Matcher {
         let capture = context.state.remembers_matches();
         for value in values {
             let value = value.as_ref();
-            for key in &keys {
-                context.charge_bytes(key.work(value))?;
-            }
+            context.charge_bytes(keys.iter().map(|key| COMPARISON + key.work(value)).sum())?;
             if let Some(captures) = Key::first(&keys, value, capture) {
                 return Ok(Some(captures));
             }
@@ -63,17 +68,32 @@ impl Matcher {
     }
 
     fn keys<'k>(&'k self, context: &Context<'_>) -> Result<Vec<Cow<'k, Key>>, RunError> {
-        let ready = |key: &'k TestKey| match key {
-            TestKey::Ready(key) => Ok(Cow::Borrowed(key)),
-            TestKey::Later(text) => {
-                let text = text.value(context)?;
-                let key = self.tags.key(&text);
-                let key = key.map_err(|bad| RunError::new(format!("bad pattern \"{text}\": {}", bad.0)))?;
-                context.charge(key.size() as u64 / SIZE_A_STEP)?;
-                Ok(Cow::Owned(key))
+        let mut keys = Vec::with_capacity(self.keys.len());
+        for key in &self.keys {
+            match key {
+                TestKey::Ready(key) => keys.push(Cow::Borrowed(key)),
+                TestKey::Later(text) => {
+                    let text = text.value(context)?;
+                    match self.words {
+                        true => {
+                            for word in text.split_ascii_whitespace() {
+                                keys.push(Cow::Owned(self.made(word, context)?));
+                            }
+                        }
+                        false => keys.push(Cow::Owned(self.made(&text, context)?)),
+                    }
+                }
             }
-        };
-        self.keys.iter().map(ready).collect()
+        }
+        Ok(keys)
+    }
+
+    /// A key that is made ready within a run.
+    fn made(&self, text: &str, context: &Context<'_>) -> Result<Key, RunError> {
+        let key = self.tags.key(text);
+        let key = key.map_err(|bad| RunError::new(format!("bad pattern \"{text}\": {}", bad.0)))?;
+        context.charge(1 + key.size() as u64 / SIZE_A_STEP)?;
+        Ok(key)
     }
 }
 
@@ -101,3 +121,5 @@ fn constant(tags: MatchTags, text: &str, arguments: &mut Arguments<'_, '_>) -> O
 
 /// To make so many bytes of a pattern ready is as much work as one command: a regular expression takes milliseconds at worst.
 const SIZE_A_STEP: u64 = 64;
+/// Bytes that a comparison is as much work as, whatever is compared.
+const COMPARISON: usize = 16;

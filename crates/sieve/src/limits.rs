@@ -22,14 +22,18 @@ bounds::table! {
     pub FLAGS: usize = 128, Count, "Cyrus has 128 user flags";
     /// Bytes of a flag: a longer one is none.
     pub FLAG: usize = 256, Bytes, "chosen: more than any client writes";
+    /// Fields of a message's header that scripts see; the others are stored all the same.
+    pub FIELDS: usize = 5000, Count, "chosen";
+    /// Fields of a part's header that scripts see.
+    pub PART_FIELDS: usize = 100, Count, "chosen";
     /// Bytes of a value that one comparison looks at.
     pub MATCH: usize = 1024 * 1024, Bytes, "chosen: no header is as long";
     /// Bytes that a regular expression may take when it is compiled.
     pub REGEX: usize = 1024 * 1024, Bytes, "chosen: some milliseconds to make it ready";
     /// Bytes that the patterns of one script may take when they are compiled, regular expressions and those of `:matches`.
-    pub PATTERNS: usize = 8 * 1024 * 1024, Bytes, "our own";
+    pub PATTERNS: usize = 8 * 1024 * 1024, Bytes, "chosen";
     /// Bytes of a text that a regular expression is tried on, an eighth for one of more than 64 KiB: what follows is not looked at.
-    pub REGEX_INPUT: usize = 64 * 1024, Bytes, "our own";
+    pub REGEX_INPUT: usize = 64 * 1024, Bytes, "chosen";
     /// Actions for one message.
     pub ACTIONS: usize = 32, Count, "chosen: RFC 5228 section 2.10.5 leaves it to the server";
     /// Addresses that one message is redirected to.

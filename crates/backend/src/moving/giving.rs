@@ -9,15 +9,15 @@ use moves::{MoveId, destination};
 use protocol::location::Location;
 use protocol::name::MailboxName;
 use protocol::sync::moving::{Begin, Digest, Phase as Told, Prepare};
-use protocol::sync::{self, Apply};
+use protocol::sync::{self, Apply, Peer as Kind};
 use retry::{chance, spread};
 use store::{Frozen, MasterError, StoreError};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{info, warn};
 
 use super::peer::{Fault, Peer};
-use super::rounds::{Sent, item, unique};
-use super::{Moving, now};
+use super::rounds::{Sent, Sum, item, unique};
+use super::{Moving, cyrus, now};
 use crate::limits::{
     AGAIN_FIRST, AGAIN_LAST, FREEZE, FROZEN, MASTER_QUICK, ROUND_CHANGES, ROUND_CHANGES_LATE, ROUND_TIME,
     ROUNDS, ROUNDS_SHORT,
@@ -25,16 +25,18 @@ use crate::limits::{
 use work::aside::weighed;
 
 /// One move that goes away.
-struct Giving {
-    moving: Arc<Moving>,
-    record: Record,
+pub(super) struct Giving {
+    pub(super) moving: Arc<Moving>,
+    pub(super) record: Record,
     machine: Source,
-    peer: Option<Peer>,
+    pub(super) peer: Option<Peer>,
     sent: Sent,
+    /// The same of a server of Cyrus.
+    pub(super) cyrus: cyrus::Sent,
     frozen: Option<Frozen>,
     frozen_at: Instant,
     /// Since the destination was told of the move last.
-    rounds: u32,
+    pub(super) rounds: u32,
 }
 
 impl Moving {
@@ -52,7 +54,7 @@ impl Moving {
         let Some(first) = items.iter().find(|item| item.name == root.as_str()) else {
             return Err(StoreError::NoMailbox.to_string());
         };
-        self.takes(to).await?;
+        let is_cyrus = self.takes(to).await? == Kind::Cyrus;
         // Where nothing else is said: the partition of the same name, as in Cyrus.
         let partition = partition.unwrap_or(&first.partition).to_owned();
         items.iter_mut().for_each(|item| item.to_partition.clone_from(&partition));
@@ -67,7 +69,8 @@ impl Moving {
             followed: false,
         };
         let record = Record {
-            id: MoveId::new().map_err(|error| error.to_string())?,
+            id: if is_cyrus { MoveId::with_cyrus() } else { MoveId::new() }
+                .map_err(|error| error.to_string())?,
             root: root.to_string(),
             items,
             round: 0,
@@ -98,8 +101,8 @@ impl Moving {
         decided.await.unwrap_or_else(|_| Err("Server is shutting down".to_owned()))
     }
 
-    /// Whether a server can be moved to: it answers, bears that name, and takes this one as an admin.
-    async fn takes(&self, to: &str) -> Result<(), String> {
+    /// Whether a server can be moved to, and what it is: it answers, bears that name, and takes this one as an admin.
+    async fn takes(&self, to: &str) -> Result<Kind, String> {
         let unavailable = |why: &dyn std::fmt::Display| {
             info!(to, %why, "a move cannot begin");
             "Server(s) unavailable to complete operation".to_owned()
@@ -112,12 +115,12 @@ impl Moving {
             Some(name) if name == to => {}
             // What the master notes must be what the server itself says of its mailboxes.
             Some(name) => return Err(format!("{to} calls itself {name}: use that name")),
-            None => return Err(format!("{to} cannot take mailboxes of this server")),
+            None => return self.cyrus_takes(to).await.map(|()| Kind::Cyrus),
         }
         let mut peer = Peer::connect(&upstream, to).await.map_err(|fault| unavailable(&fault))?;
         let id = MoveId::new().map_err(|error| error.to_string())?;
         match peer.apply(&Apply::State(unique(id.as_str()))).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Kind::Ours),
             Err(Fault::Refused(_)) => {
                 let own = &upstream.imapd().proxy_authname;
                 Err(format!("{to} does not take {own} as an admin: add it to its admins"))
@@ -160,6 +163,7 @@ impl Giving {
             machine,
             peer: None,
             sent: Sent::default(),
+            cyrus: cyrus::Sent::default(),
             frozen: None,
             frozen_at,
             rounds: 0,
@@ -216,6 +220,11 @@ impl Giving {
     }
 
     async fn step(&mut self, step: Step) -> Outcome {
+        if cyrus::is_with(&self.record)
+            && let Some(outcome) = self.step_with_cyrus(step).await
+        {
+            return outcome;
+        }
         match step {
             Step::Write(phase) => self.write(phase).await,
             Step::Begin => self.begin().await,
@@ -256,7 +265,8 @@ impl Giving {
                 let _ = told.await;
                 Outcome::Done
             }
-            Step::Rest => Outcome::Done,
+            // A destination of ours remembers what it took.
+            Step::Return | Step::Rest => Outcome::Done,
         }
     }
 
@@ -274,7 +284,7 @@ impl Giving {
         }
     }
 
-    fn to(&self) -> String {
+    pub(super) fn to(&self) -> String {
         match &self.record.role {
             Role::Source { to, .. } => to.clone(),
             Role::Destination { from, .. } => from.clone(),
@@ -314,6 +324,13 @@ impl Giving {
         }
     }
 
+    async fn send_round(&mut self, peer: &mut Peer) -> Result<Sum, Fault> {
+        match cyrus::is_with(&self.record) {
+            true => self.round_to_cyrus(peer).await,
+            false => self.moving.send_round(peer, &mut self.record, &mut self.sent).await,
+        }
+    }
+
     fn announced(&self) -> Option<Begin> {
         Some(Begin {
             id: unique(self.record.id.as_str()),
@@ -332,7 +349,7 @@ impl Giving {
             return Outcome::Failed("changes come faster than they can be moved".to_owned());
         }
         let Some(mut peer) = self.peer.take() else { return Outcome::Silent };
-        let sum = self.moving.send_round(&mut peer, &mut self.record, &mut self.sent).await;
+        let sum = self.send_round(&mut peer).await;
         match sum {
             Ok(sum) => {
                 self.peer = Some(peer);
@@ -351,7 +368,7 @@ impl Giving {
         }
     }
 
-    fn fault(&mut self, fault: Fault) -> Outcome {
+    pub(super) fn fault(&mut self, fault: Fault) -> Outcome {
         self.peer = None;
         match fault {
             Fault::Refused(text) => Outcome::Failed(text),
@@ -411,13 +428,16 @@ impl Giving {
     async fn prepare(&mut self) -> Outcome {
         let frozen: Vec<String> = self.record.items.iter().map(|item| item.uniqueid.clone()).collect();
         let Some(mut peer) = self.peer.take() else { return Outcome::Silent };
-        let sum = match self.moving.send_round(&mut peer, &mut self.record, &mut self.sent).await {
+        let sum = match self.send_round(&mut peer).await {
             Ok(sum) => sum,
             Err(fault) => return self.fault(fault),
         };
         // A mailbox that came just before is not frozen with the others: once more.
         if sum.torn || !self.record.items.iter().all(|item| frozen.contains(&item.uniqueid)) {
             return Outcome::Silent;
+        }
+        if cyrus::is_with(&self.record) {
+            return self.prepare_with_cyrus(peer).await;
         }
         let mut digests = Vec::with_capacity(self.record.items.len());
         for item in &mut self.record.items {
@@ -542,7 +562,7 @@ impl Giving {
         }
     }
 
-    async fn follow(&mut self) -> Outcome {
+    pub(super) async fn follow(&mut self) -> Outcome {
         let mut master = match self.moving.master.connect().await {
             Ok(master) => master,
             Err(error) => return Outcome::Failed(error.to_string()),

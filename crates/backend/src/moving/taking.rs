@@ -50,6 +50,7 @@ impl Moving {
             }
             Some(_) => {}
             None => {
+                self.give_up_arrivals(&begin.root).await?;
                 if self.under_way(&begin.root).is_some() {
                     return Err(Refused::Text("The mailbox is being moved already"));
                 }

@@ -49,17 +49,10 @@ pub async fn run(session: &mut Session, get: Get) -> Result<Done, Gone> {
             }
             Err(refused) => Ok(Err(refused)),
         },
-        Get::Annotation(None) => Ok(Ok(())),
-        Get::Annotation(Some(name)) => match mailbox(session, &name, false).await {
-            Ok(mailbox) => {
-                for annotation in mailbox.annotations {
-                    let told = MailboxAnnotation { name: Some(name.clone()), annotation };
-                    tell(session, &Told::Annotation(told)).await?;
-                }
-                Ok(Ok(()))
-            }
-            Err(refused) => Ok(Err(refused)),
-        },
+        // LOCAL_MAILBOX has said all of them. Cyrus asks once more before it removes its own copy, and has those removed here that it does
+        // not find at home; 3.6 finds none where names have slashes, for it looks for `user.fred.x` where a client would write
+        // `user/fred/x`. What it is not told of it cannot remove.
+        Get::Annotation(_) => Ok(Ok(())),
         Get::Quota(root) => {
             if let Some(quota) = quota(session, &root).await {
                 tell(session, &Told::Quota(quota)).await?;

@@ -72,6 +72,10 @@ bounds::table! {
     pub(crate) AGAIN_FIRST: Duration = Duration::from_millis(100), Time, "chosen: a connection that broke is back by then";
     /// The longest such pause.
     pub(crate) AGAIN_LAST: Duration = Duration::from_secs(60), Time, "chosen: an operator waits as long";
+    /// How long a decision without an answer stays in doubt where the master compares nothing.
+    pub(crate) DOUBT: Duration = Duration::from_secs(30), Time, "chosen: what lay in a buffer of the master's has been read by then";
+    /// How often the master must say afterwards that nothing has happened.
+    pub(crate) DOUBT_LOOKS: u32 = 2, Count, "chosen: once could be by chance";
     /// How long nothing came of a mailbox from a Cyrus before that and the master are asked whose it is.
     pub(crate) ARRIVAL: Duration = Duration::from_secs(60), Time, "chosen: Cyrus pushes within a second of its last word";
     /// How often that is looked at.

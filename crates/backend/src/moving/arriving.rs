@@ -50,7 +50,7 @@ impl Moving {
             Some(record) => renamed(record, &mailbox.name),
             None => {
                 // One of ours brings it, or takes it away.
-                if self.under_way(&user_root).is_some() || self.under_way(&mailbox.name).is_some() {
+                if [&user_root, &mailbox.name].iter().any(|name| self.moves_else(name)) {
                     return Err(Code::MailboxLocked.into());
                 }
                 self.arrival(mailbox, &user_root).await?
@@ -59,6 +59,12 @@ impl Moving {
         let of = Move { id: record.id.to_string(), root: user_root };
         self.note(record).await?;
         Ok(of)
+    }
+
+    /// Whether a move of a name is under way that is none of a mailbox from a Cyrus.
+    fn moves_else(&self, name: &MailboxName) -> bool {
+        let records = lock(&self.records);
+        records.values().any(|record| record.root == name.as_str() && record.is_busy() && !is_open(record))
     }
 
     async fn arrival(&self, mailbox: &Mailbox, user_root: &MailboxName) -> Result<Record, Refused> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mailboxes::{Decision, Fence, ListId, Switch};
+use mailboxes::{Decision, Entry, Fence, ListId, Switch};
 use moves::journal::{Expected, Record, Role};
 use moves::source::{Gate, Outcome, Phase, Source, Step, Whose};
 use moves::{MoveId, destination};
@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use super::peer::{Fault, Peer};
 use super::rounds::{Sent, Sum, item, unique};
+use super::unfenced::{self, Doubt};
 use super::{Moving, cyrus, now};
 use crate::limits::{
     AGAIN_FIRST, AGAIN_LAST, FREEZE, FROZEN, MASTER_QUICK, ROUND_CHANGES, ROUND_CHANGES_LATE, ROUND_TIME,
@@ -33,6 +34,7 @@ pub(super) struct Giving {
     sent: Sent,
     /// The same of a server of Cyrus.
     pub(super) cyrus: cyrus::Sent,
+    pub(super) doubt: Doubt,
     frozen: Option<Frozen>,
     frozen_at: Instant,
     /// Since the destination was told of the move last.
@@ -164,6 +166,7 @@ impl Giving {
             peer: None,
             sent: Sent::default(),
             cyrus: cyrus::Sent::default(),
+            doubt: Doubt::default(),
             frozen: None,
             frozen_at,
             rounds: 0,
@@ -389,13 +392,11 @@ impl Giving {
         let at = async {
             let mut master = self.moving.master.connect().await?;
             let asked = Instant::now();
-            master.status(&root).await.map(|at| (at, asked.elapsed()))
+            unfenced::standing(master.as_mut(), &root).await.map(|at| (at, asked.elapsed()))
         };
-        let (at, took) = match at.await {
+        let ((entry, fence), took) = match at.await {
             Ok(found) => found,
-            Err(error @ (MasterError::NoFence | MasterError::Login)) => {
-                return Outcome::Failed(error.to_string());
-            }
+            Err(error @ MasterError::Login) => return Outcome::Failed(error.to_string()),
             Err(_) => return Outcome::Silent,
         };
         if took > MASTER_QUICK {
@@ -403,14 +404,12 @@ impl Giving {
             self.record.why = Some(format!("not frozen: the MUPDATE master took {took} ms to answer"));
             return Outcome::Silent;
         }
-        let here = at
-            .entry
-            .as_ref()
-            .filter(|entry| entry.is_active() && entry.server() == self.moving.server.as_str());
-        let (Some(_), Some(fence)) = (here, at.fence()) else {
+        let is_here = |entry: &Entry| entry.is_active() && entry.server() == self.moving.server.as_str();
+        if !entry.as_ref().is_some_and(is_here) {
             return Outcome::Failed("the MUPDATE master does not have the mailbox here".to_owned());
-        };
-        self.record.expected = Some(Expected { list: fence.list.to_string(), n: fence.seq });
+        }
+        // None: the master is Cyrus's, and compares nothing.
+        self.record.expected = fence.map(|fence| Expected { list: fence.list.to_string(), n: fence.seq });
         let ids: Vec<String> = self.record.items.iter().map(|item| item.uniqueid.clone()).collect();
         self.frozen_at = Instant::now();
         match timeout(FREEZE, self.moving.store.freeze(&root, &ids)).await {
@@ -463,6 +462,9 @@ impl Giving {
 
     /// The decision; `fence`: the end of a doubt about it.
     async fn at_master(&mut self, fence: bool) -> Outcome {
+        if self.record.expected.is_none() {
+            return self.at_unfenced_master(fence).await;
+        }
         let Some((root, from, to, acl, noted)) = self.switch() else {
             return Outcome::Failed("the move's journal lacks what the master said".to_owned());
         };
@@ -491,12 +493,18 @@ impl Giving {
 
     #[allow(clippy::type_complexity)]
     fn switch(&self) -> Option<(MailboxName, Location, Location, String, Fence)> {
+        let (root, from, to, acl) = self.places()?;
+        let expected = self.record.expected.as_ref()?;
+        let fence = Fence { list: ListId::parse(&expected.list)?, seq: expected.n };
+        Some((root, from, to, acl, fence))
+    }
+
+    /// The root, where the master has it, where it is to have it, and with which ACL.
+    pub(super) fn places(&self) -> Option<(MailboxName, Location, Location, String)> {
         let root = MailboxName::parse(&self.record.root).ok()?;
         let item = self.record.items.iter().find(|item| item.name == self.record.root)?;
-        let expected = self.record.expected.as_ref()?;
         let to = Location::parse(&format!("{}!{}", self.to(), item.to_partition)).ok()?;
-        let fence = Fence { list: ListId::parse(&expected.list)?, seq: expected.n };
-        Some((root, self.moving.here(&item.partition), to, item.acl.clone(), fence))
+        Some((root, self.moving.here(&item.partition), to, item.acl.clone()))
     }
 
     async fn ask_peer(&mut self) -> Outcome {

@@ -128,7 +128,7 @@ impl Giving {
     async fn ask_cyrus(&mut self) -> Outcome {
         let there = match self.cyrus_peer().await {
             Ok(mut peer) => {
-                let there = self.moving.at_cyrus(&mut peer, &self.record).await;
+                let there = self.moving.at_cyrus(&mut peer, &self.record, &self.cyrus).await;
                 self.peer = Some(peer);
                 there
             }
@@ -157,7 +157,7 @@ impl Giving {
             Ok(peer) => peer,
             Err(fault) => return self.fault(fault),
         };
-        let there = match self.moving.at_cyrus(&mut peer, &self.record).await {
+        let there = match self.moving.at_cyrus(&mut peer, &self.record, &self.cyrus).await {
             Ok(there) => there,
             Err(fault) => return self.fault(fault),
         };
@@ -184,7 +184,7 @@ impl Giving {
             }
             Err(Fault::Refused(text)) => {
                 // Its own list decides, not a text.
-                let there = self.moving.at_cyrus(&mut peer, &self.record).await;
+                let there = self.moving.at_cyrus(&mut peer, &self.record, &self.cyrus).await;
                 self.peer = Some(peer);
                 let root = self.record.items.iter().find(|item| item.name == root);
                 match (there, root) {

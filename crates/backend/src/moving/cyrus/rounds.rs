@@ -1,7 +1,7 @@
 //! Rounds to a server of Cyrus: what its copy lacks, found anew each time. Cyrus removes copies that its master does not know of when it
 //! starts (`ctl_mboxlist -m`), and keeps what came on a connection that broke.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use moves::journal::{Item, Record};
 use protocol::name::MailboxName;
@@ -56,7 +56,7 @@ impl Moving {
             sum.changes += 1;
         }
         record.items = items;
-        let there = self.at_cyrus(peer, record).await?;
+        let there = self.at_cyrus(peer, record, sent).await?;
         for (id, mailbox) in &there {
             let is_item =
                 record.items.iter().any(|item| item.uniqueid == *id && item.name == mailbox.name.as_str());
@@ -81,18 +81,26 @@ impl Moving {
         &self,
         peer: &mut Peer,
         record: &Record,
+        sent: &Sent,
     ) -> Result<BTreeMap<String, Mailbox>, Fault> {
         let root = MailboxName::parse(&record.root).map_err(StoreError::from)?;
         let owner = root.is_inbox().then(|| self.store.namespace().owner(&root)).flatten();
-        let told = match owner {
+        let mut told = match owner {
             Some(user) => peer.get(&Get::User(user)).await?,
-            None => peer.get(&Get::Mailboxes(vec![root])).await?,
+            None => Vec::new(),
         };
-        let mailboxes = told.into_iter().filter_map(|told| match told {
-            sync::Told::Mailbox(mailbox) => Some((mailbox.uniqueid.as_str().to_owned(), *mailbox)),
-            _ => None,
-        });
-        Ok(mailboxes.collect())
+        // Deleted mailboxes are none of the user's there.
+        let mut names: BTreeSet<MailboxName> =
+            record.items.iter().filter_map(|item| MailboxName::parse(&item.name).ok()).collect();
+        names.extend(sent.copies.values().map(|copy| copy.name.clone()));
+        for mailbox in told.iter().filter_map(mailbox) {
+            names.remove(&mailbox.name);
+        }
+        if !names.is_empty() {
+            told.extend(peer.get(&Get::Mailboxes(names.into_iter().collect())).await?);
+        }
+        let told = told.iter().filter_map(mailbox);
+        Ok(told.map(|mailbox| (mailbox.uniqueid.as_str().to_owned(), mailbox.clone())).collect())
     }
 
     async fn remove(
@@ -197,7 +205,7 @@ impl Moving {
         record: &mut Record,
         sent: &Sent,
     ) -> Result<Option<String>, Fault> {
-        let there = self.at_cyrus(peer, record).await?;
+        let there = self.at_cyrus(peer, record, sent).await?;
         for item in &mut record.items {
             let (Some(copy), Some(there)) = (sent.copies.get(&item.uniqueid), there.get(&item.uniqueid))
             else {
@@ -215,6 +223,13 @@ impl Moving {
             item.to_partition.clone_from(&there.partition);
         }
         Ok(None)
+    }
+}
+
+fn mailbox(told: &sync::Told) -> Option<&Mailbox> {
+    match told {
+        sync::Told::Mailbox(mailbox) => Some(mailbox),
+        _ => None,
     }
 }
 

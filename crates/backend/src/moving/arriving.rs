@@ -153,13 +153,25 @@ impl Moving {
         Ok(())
     }
 
+    /// The Cyrus says once more that a mailbox is this server's: what a restart left of that is done. Whether there was anything.
+    pub async fn lands_again(self: &Arc<Self>, name: &MailboxName) -> Result<bool, Refused> {
+        let records = self.arrivals_of(&root(name, &self.store));
+        let is_it = |record: &Record| record.root == name.as_str() && self.is_landed(record);
+        let Some(record) = records.into_iter().find(is_it) else { return Ok(false) };
+        let mut master = self.master.connect().await.map_err(StoreError::from)?;
+        let there = ask(master.as_mut(), name).await.map_err(StoreError::from)?;
+        self.finish(record, name, &there, master.as_mut()).await?;
+        Ok(true)
+    }
+
     /// Goes on with what a restart interrupted.
     pub(super) async fn resume_arriving(self: &Arc<Self>, record: Record) {
         let Some(item) = record.items.first() else { return };
         let (Ok(name), Some(_)) = (MailboxName::parse(&item.name), phase(&record)) else { return };
         let user_root = root(&name, &self.store);
         let of = Move { id: record.id.to_string(), root: user_root.clone() };
-        lock(&self.arrivals).insert(user_root, Instant::now());
+        let is_told = phase(&record) == Some(Phase::Committed);
+        lock(&self.arrivals).insert(user_root.clone(), Instant::now());
         match self.store.resume_incoming(record.id.as_str(), &item.to_partition, &item.uniqueid).await {
             Ok(Some(incoming)) => self.transit.resume(of, name, incoming),
             // It is in the list already.
@@ -171,10 +183,18 @@ impl Moving {
                 }
             }
             Err(error) => {
-                warn!(%error, mailbox = %name, "a copy that came from another server cannot be read")
+                warn!(%error, mailbox = %name, "a copy that came from another server cannot be read");
             }
         }
         self.watch_arrivals();
+        // The Cyrus has said its last word of it.
+        if is_told {
+            let (moving, stop) = (self.clone(), self.context.shutdown());
+            self.context.tasks().spawn(async move {
+                // What fails now is tried again by whoever watches.
+                let _ = stop.run_until_cancelled(moving.look_after(&user_root, Instant::now())).await;
+            });
+        }
     }
 
     /// Whoever of ours brings the whole user makes what a Cyrus once began to bring needless.
@@ -246,6 +266,10 @@ impl Moving {
             let there = ask(master.as_mut(), &name).await.map_err(StoreError::from)?;
             if self.is_landed(&record) {
                 self.finish(record, &name, &there, master.as_mut()).await?;
+            } else if phase(&record) == Some(Phase::Committed) {
+                if let Some(copy) = self.transit.named(&name) {
+                    self.land(&copy).await?;
+                }
             } else if !is_elsewhere(&there) {
                 servers.extend(there.entry.iter().map(|entry| entry.server().to_owned()));
                 servers.extend(from(&record).map(str::to_owned));

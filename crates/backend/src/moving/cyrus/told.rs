@@ -25,15 +25,14 @@ pub fn mailbox(
     most: usize,
 ) -> Option<(Vec<Mailbox>, Crc)> {
     let whole = convert::mailbox(now, partition, base.is_none())?;
+    let whole = Mailbox { highestmodseq: modseq(now), ..whole };
     let records = match base {
         None => whole.records.clone().unwrap_or_default(),
         Some(base) => changed(now, base.snapshot),
     };
     let mut crc = base.map_or_else(Crc::default, |base| base.crc);
-    let (mut last_uid, mut modseq) = base.map_or((0, 0), |base| {
-        let numbers = base.snapshot.numbers();
-        (numbers.last_uid, numbers.highestmodseq)
-    });
+    let (mut last_uid, mut highest) =
+        base.map_or((0, 1), |base| (base.snapshot.numbers().last_uid, modseq(base.snapshot)));
     let mut parts = Vec::with_capacity(records.len() / most + 1);
     for some in records.chunks(most.max(1)) {
         for record in some {
@@ -43,42 +42,30 @@ pub fn mailbox(
                 crc.toggle(&convert::record(then, before, false));
             }
             crc.toggle(record);
-            (last_uid, modseq) = (last_uid.max(record.uid), modseq.max(record.modseq));
+            (last_uid, highest) = (last_uid.max(record.uid), highest.max(record.modseq));
         }
         parts.push(Mailbox {
             records: Some(some.to_vec()),
             crc: Some(crc),
             last_uid,
-            highestmodseq: modseq,
+            highestmodseq: highest,
             recentuid: whole.recentuid.min(last_uid),
             ..whole.clone()
         });
     }
-    let numbers = now.numbers();
-    let is_whole =
-        |part: &Mailbox| (part.last_uid, part.highestmodseq) == (numbers.last_uid, numbers.highestmodseq);
     match parts.last_mut() {
-        Some(last) if !is_whole(last) => {
-            let Numbered { last_uid, highestmodseq, recentuid } = Numbered::of(&whole);
+        Some(last) => {
+            let Mailbox { last_uid, highestmodseq, recentuid, .. } = whole;
             (last.last_uid, last.highestmodseq, last.recentuid) = (last_uid, highestmodseq, recentuid);
         }
-        Some(_) => {}
         None => parts.push(Mailbox { records: Some(Vec::new()), crc: Some(crc), ..whole }),
     }
     Some((parts, crc))
 }
 
-struct Numbered {
-    last_uid: u32,
-    highestmodseq: u64,
-    recentuid: u32,
-}
-
-impl Numbered {
-    fn of(mailbox: &Mailbox) -> Numbered {
-        let Mailbox { last_uid, highestmodseq, recentuid, .. } = *mailbox;
-        Numbered { last_uid, highestmodseq, recentuid }
-    }
+/// A mailbox has none of 0 for Cyrus, nor for a client.
+fn modseq(snapshot: &Snapshot) -> u64 {
+    snapshot.numbers().highestmodseq.max(1)
 }
 
 /// Messages that are new, changed or expunged since. One that is kept no longer is told as expunged: Cyrus has no other word for it.
@@ -109,7 +96,7 @@ pub fn proof(mailbox: &Mailbox) -> Option<String> {
 /// The same of a mailbox here, with the checksums of its messages.
 pub fn own_proof(snapshot: &Snapshot, crc: Crc) -> String {
     let (numbers, uidvalidity) = (snapshot.numbers(), snapshot.header().uidvalidity);
-    let (last_uid, highestmodseq) = (numbers.last_uid, numbers.highestmodseq);
+    let (last_uid, highestmodseq) = (numbers.last_uid, modseq(snapshot));
     format!("{uidvalidity}-{last_uid}-{highestmodseq}-{:08x}-{:08x}", crc.messages, crc.annotations)
 }
 

@@ -8,7 +8,7 @@ use protocol::sync::{
     Apply, Code, Mailbox, MailboxAnnotation, Peer, Rename, Reserve, Seen, Subscription, Told,
 };
 use protocol::userid;
-use store::{Setting, StoreError, UserData};
+use store::{StoreError, UserData};
 
 use super::Done;
 use crate::imap::conn::Gone;
@@ -187,8 +187,13 @@ async fn annotate(session: &Session, note: MailboxAnnotation) -> Done {
         None if annotation.user.is_empty() => Ok(()),
         None => {
             check_user(&annotation.user)?;
-            let setting = Setting { user: String::new(), entry: annotation.entry, value: annotation.value };
-            Ok(store.annotate_server(&annotation.user, vec![setting]).await?)
+            // As subscriptions: whoever was here before, and comes back, is another server's still.
+            let mut data = own(session, &annotation.user).await?;
+            match annotation.value {
+                Some(value) => drop(data.annotations.insert(annotation.entry, value.into())),
+                None => drop(data.annotations.remove(&annotation.entry)),
+            }
+            Ok(store.take_user_data(&data).await?)
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use protocol::name::MailboxName;
-use protocol::sync::{Annotation, Code, Get, Mailbox, MailboxAnnotation, Peer, Quota, Seen, Told, UniqueId};
+use protocol::sync::{Code, Get, Mailbox, Peer, Quota, Seen, Told, UniqueId};
 use protocol::userid;
 use store::{Snapshot, StoreError};
 use work::aside::weighed;
@@ -87,7 +87,7 @@ async fn mailboxes_of(session: &mut Session, user: &str) -> Result<Done, Gone> {
     Ok(Ok(()))
 }
 
-/// What is a user's beside mailboxes.
+/// What is a user's beside mailboxes. Cyrus takes no ANNOTATION of the server's here, and ends the move where it reads one.
 async fn meta(session: &mut Session, user: &str) -> Result<Done, Gone> {
     if !userid::is_valid(user) {
         return Ok(Err(Code::InvalidUser.into()));
@@ -114,11 +114,6 @@ async fn meta(session: &mut Session, user: &str) -> Result<Done, Gone> {
             uids: ranges.collect::<Vec<_>>().join(","),
         };
         tell(session, &Told::Seen(told)).await?;
-    }
-    for (entry, value) in state.annotations.iter() {
-        let value = Some(value.to_vec());
-        let annotation = Annotation { entry: entry.clone(), user: user.to_owned(), value, modseq: 0 };
-        tell(session, &Told::Annotation(MailboxAnnotation { name: None, annotation })).await?;
     }
     Ok(Ok(()))
 }

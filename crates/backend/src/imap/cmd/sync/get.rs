@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use protocol::name::MailboxName;
-use protocol::sync::{Code, Get, Mailbox, Peer, Quota, Seen, Told, UniqueId};
+use protocol::sync::{Code, Get, Guid, HeldScript, Mailbox, Peer, Quota, Script, Seen, Told, UniqueId};
 use protocol::userid;
 use store::{Snapshot, StoreError};
 use work::aside::weighed;
@@ -114,6 +114,16 @@ async fn meta(session: &mut Session, user: &str) -> Result<Done, Gone> {
             uids: ranges.collect::<Vec<_>>().join(","),
         };
         tell(session, &Told::Seen(told)).await?;
+    }
+    let scripts = state.scripts.clone();
+    for script in scripts.iter() {
+        let told = HeldScript {
+            file: Script::file_of(&script.name),
+            last_update: script.changed,
+            guid: Guid(script.guid()),
+            active: scripts.is_active(&script.name),
+        };
+        tell(session, &Told::Script(told)).await?;
     }
     Ok(Ok(()))
 }

@@ -86,6 +86,10 @@ pub const TARGETS: [Target; 11] = [
             b"TOP 1 10",
             b"APOP user 0123456789abcdef0123456789abcdef",
             b"AUTH PLAIN AGEAYg==",
+            b"PUTSCRIPT \"a \\\"b\" {5+}\r\nkeep;\r\n",
+            b"AUTHENTICATE \"PLAIN\" {8+}\r\nAGEAYg==\r\n",
+            b"HAVESPACE \"x\" 4294967295",
+            b"BYE (REFERRAL \"sieve://be\") {3}\r\na\r\n",
         ],
     },
     Target {

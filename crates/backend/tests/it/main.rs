@@ -24,10 +24,13 @@ mod notify;
 mod options;
 mod parked;
 mod resync;
+mod scripts;
 mod searching;
+mod sieve;
 mod states;
 mod sync;
 #[path = "../../../transport/tests/it/talk.rs"]
 mod talk;
 mod texts;
+mod to_cyrus;
 mod unauthenticate;

@@ -31,6 +31,15 @@ fn a_script_that_is_too_deep_or_too_long_is_refused_and_overflows_nothing() {
         problems(&" ".repeat(limits::SCRIPT + 1)),
         format!("line 1: longer than {} bytes", limits::SCRIPT)
     );
+    let globals: String = (0..20_000).map(|at| format!("${{global.a{at}}}")).collect();
+    let globals = format!("require [\"include\", \"variables\", \"fileinto\"]; fileinto \"{globals}\";");
+    assert_eq!(problems(&globals), "line 1: more than 128 variables");
+    // Each beginning of a reference would be looked at to the end.
+    let braces = format!(
+        "require [\"encoded-character\", \"variables\", \"fileinto\"]; fileinto \"{}\";",
+        "${".repeat(500_000)
+    );
+    assert!(compile(braces.as_bytes(), Extensions::all()).is_ok());
     let mistakes = "foo;\n".repeat(20_000);
     let found = compile(mistakes.as_bytes(), Extensions::all()).expect_err("it is refused");
     assert_eq!(found.len(), limits::PROBLEMS);

@@ -272,9 +272,8 @@ impl Piece {
         let search = match items.contains(&Item::Any) {
             false => Search::Failures(failures(&items)),
             true if items.len() > limits::PIECE => {
-                return Err(format!(
-                    "more than {limits::PIECE} characters without \"*\", some of them \"?\""
-                ));
+                let most = limits::PIECE;
+                return Err(format!("more than {most} characters without \"*\", some of them \"?\""));
             }
             true => bits(&items),
         };

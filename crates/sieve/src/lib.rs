@@ -31,8 +31,9 @@ mod run;
 mod tree;
 
 pub use check::Included;
-pub use compile::{Compiled, compile};
+pub use compile::{Compiled, compile, plain};
 pub use extension::{Extension, Extensions};
+pub use further::Mailto;
 pub use message::{Address, Edits, Field, Mail, Message};
 pub use problem::Problem;
 pub use program::Program;

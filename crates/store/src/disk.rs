@@ -153,6 +153,11 @@ impl Database {
         self.db.open_tree("deliveries").map_err(|e| failed(&e))
     }
 
+    /// See [`crate::marks`].
+    pub fn marks(&self) -> Result<sled::Tree, StoreError> {
+        self.db.open_tree("marks").map_err(|e| failed(&e))
+    }
+
     /// Whether what is here was ever completed: false for a new database.
     pub fn is_complete(&self) -> bool {
         self.meta.contains_key("complete").unwrap_or(false)

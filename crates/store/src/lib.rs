@@ -54,6 +54,7 @@ mod large;
 pub mod limits;
 mod logfile;
 mod mailbox;
+mod marks;
 mod master;
 mod message;
 mod metadata;

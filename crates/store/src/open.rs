@@ -25,6 +25,7 @@ use super::{
     journal::{Journal, Listed},
     lock,
     mailbox::Mailbox,
+    marks::Marks,
     master::Master,
     moves::kept,
     openings::{Openings, Place, Shut, Shutting, Sought},
@@ -209,6 +210,7 @@ fn begin(
     let journal = Journal::open(&dir)?;
     let quotas = Arc::new(Quotas::default());
     let duplicates = Arc::new(Duplicates::new(db.deliveries()?));
+    let marks = Arc::new(Marks::new(db.marks()?));
     let found = Found::read(&dir, faults.clone())?;
     for note in &found.notes {
         duplicates.put(note)?;
@@ -259,6 +261,7 @@ fn begin(
         open: Openings::new(OPEN),
         users: Openings::new(OPEN),
         duplicates,
+        marks,
         db,
         turns: Turns::default(),
         journal,

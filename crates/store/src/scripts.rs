@@ -64,8 +64,9 @@ impl Store {
         Ok(self.user_log(user).await?.state().scripts.active().cloned())
     }
 
-    /// Forgets the scripts of a user who is gone, or who is new here and must not inherit those of somebody of the same name.
+    /// Forgets the scripts and marks of a user who is gone, or who is new here and must not inherit those of somebody of the same name.
     pub(crate) async fn forget_scripts(&self, user: &str) -> Result<(), StoreError> {
+        self.forget_marks(user)?;
         if !self.has_user_log(user).await? {
             return Ok(());
         }

@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["mailboxes", "logs", "placement", "sieve", "transport", "supervision"],
     &["identity", "store", "listing"],
     &["service"],
-    &["directory", "upstream"],
+    &["directory", "upstream", "submission"],
     &["arrivals", "lmtp", "managesieve", "moves"],
     // Daemons. What two of them need moves down.
     &["backend", "imapproxy", "pop3proxy", "lmtpproxy", "sieveproxy", "mupdate", "master"],

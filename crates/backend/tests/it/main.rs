@@ -26,9 +26,11 @@ mod parked;
 mod resync;
 mod scripts;
 mod searching;
+mod sieve;
 mod states;
 mod sync;
 #[path = "../../../transport/tests/it/talk.rs"]
 mod talk;
 mod texts;
+mod to_cyrus;
 mod unauthenticate;

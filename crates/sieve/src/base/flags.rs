@@ -105,10 +105,11 @@ pub(super) fn has(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Test>> {
         false => Vec::new(),
     };
     let mut keys = arguments.strings("flags")?;
-    if !matches!(tags.kind, Kind::Count(_) | Kind::Value(_)) {
-        keys = keys.into_iter().flat_map(words).collect();
+    if matches!(tags.kind, Kind::Count(_) | Kind::Value(_)) {
+        return Some(Box::new(HasFlag { variables, matcher: Matcher::new(tags, keys, arguments)? }));
     }
-    Some(Box::new(HasFlag { variables, matcher: Matcher::new(tags, keys, arguments)? }))
+    keys = keys.into_iter().flat_map(words).collect();
+    Some(Box::new(HasFlag { variables, matcher: Matcher::new(tags, keys, arguments)?.by_words() }))
 }
 
 /// A constant string of several flags is as many keys.
@@ -132,7 +133,7 @@ impl Test for HasFlag {
 }
 
 /// The flags that a message is stored with: those of `:flags`, or else those of the internal variable.
-pub(super) fn of_message(given: Option<&[Text]>, context: &Context<'_>) -> Result<Vec<String>, RunError> {
+pub(crate) fn of_message(given: Option<&[Text]>, context: &Context<'_>) -> Result<Vec<String>, RunError> {
     let Some(given) = given else { return Ok(context.state.flags.clone()) };
     let mut flags = Vec::new();
     gather(given, context, &mut flags)?;
@@ -172,7 +173,7 @@ fn known(flag: &str) -> Option<String> {
         return system.iter().find(|name| name.eq_ignore_ascii_case(flag)).map(|&name| name.to_owned());
     }
     let atom = |byte: u8| byte.is_ascii_graphic() && !b"(){%*\"\\]".contains(&byte);
-    flag.bytes().all(atom).then(|| flag.to_owned())
+    (flag.len() <= limits::FLAG && flag.bytes().all(atom)).then(|| flag.to_owned())
 }
 
 /// So many comparisons of flags are as much work as one command.

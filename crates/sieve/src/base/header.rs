@@ -6,8 +6,7 @@
 
 use super::names;
 use crate::check::Arguments;
-use crate::matching::{MatchTags, Matcher, Select};
-use crate::message::Field;
+use crate::matching::{MatchTags, Matcher, MimeView, Select};
 use crate::program::Test;
 use crate::program::context::Context;
 use crate::program::error::RunError;
@@ -16,6 +15,7 @@ use crate::program::text::Text;
 #[derive(Debug)]
 struct Header {
     select: Select,
+    view: MimeView,
     names: Vec<Text>,
     matcher: Matcher,
 }
@@ -23,16 +23,17 @@ struct Header {
 pub(super) fn check(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Test>> {
     let tags = MatchTags::take(arguments);
     let select = Select::take(arguments);
+    let view = MimeView::take(&select, arguments);
     let names = names::fields(arguments);
     let keys = arguments.strings("keys");
     let (names, keys) = (names?, keys?);
-    Some(Box::new(Header { select, names, matcher: Matcher::new(tags, keys, arguments)? }))
+    Some(Box::new(Header { select, view, names, matcher: Matcher::new(tags, keys, arguments)? }))
 }
 
 impl Test for Header {
     fn test(&self, context: &mut Context<'_>) -> Result<bool, RunError> {
         let fields = self.names.iter().flat_map(|name| self.select.fields(context, &name.name(context)));
-        let found = self.matcher.search(context, fields.map(Field::text))?;
+        let found = self.matcher.search(context, self.view.values(context, fields)?)?;
         Ok(context.matched(found))
     }
 }

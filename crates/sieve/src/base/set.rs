@@ -17,9 +17,12 @@ use crate::program::{Action, Flow};
 struct Set {
     slot: Slot,
     value: Text,
-    /// In the order in which they are applied: the highest rank first.
-    modifiers: Vec<Modifier>,
+    modifiers: Modifiers,
 }
+
+/// What is done to a value before it is stored, in the order in which it is done: the highest rank first.
+#[derive(Debug)]
+pub(crate) struct Modifiers(Vec<Modifier>);
 
 /// What is done to a value. Of each rank there may be one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,17 +38,7 @@ enum Modifier {
 }
 
 pub(super) fn check(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Action>> {
-    let ranks: [&[(&str, Option<Extension>, Modifier)]; 5] = [
-        &[(":lower", None, Modifier::Lower), (":upper", None, Modifier::Upper)],
-        &[(":lowerfirst", None, Modifier::LowerFirst), (":upperfirst", None, Modifier::UpperFirst)],
-        &[
-            (":quotewildcard", None, Modifier::QuoteWildcard),
-            (":quoteregex", Some(Extension::Regex), Modifier::QuoteRegex),
-        ],
-        &[(":encodeurl", Some(Extension::Enotify), Modifier::EncodeUrl)],
-        &[(":length", None, Modifier::Length)],
-    ];
-    let modifiers = ranks.iter().filter_map(|rank| arguments.one_of(rank)).collect();
+    let modifiers = Modifiers::take(arguments);
     let name = arguments.constant("the name of a variable");
     let value = arguments.string("the value");
     let line = arguments.line;
@@ -55,13 +48,34 @@ pub(super) fn check(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Action>
 
 impl Action for Set {
     fn act(&self, context: &mut Context<'_>) -> Result<Flow, RunError> {
-        let mut value = self.value.owned(context)?;
-        for modifier in &self.modifiers {
+        let value = self.value.owned(context)?;
+        let value = self.modifiers.apply(value, context)?;
+        context.state.set(self.slot, value);
+        Ok(Flow::Next)
+    }
+}
+
+impl Modifiers {
+    pub(crate) fn take(arguments: &mut Arguments<'_, '_>) -> Modifiers {
+        let ranks: [&[(&str, Option<Extension>, Modifier)]; 5] = [
+            &[(":lower", None, Modifier::Lower), (":upper", None, Modifier::Upper)],
+            &[(":lowerfirst", None, Modifier::LowerFirst), (":upperfirst", None, Modifier::UpperFirst)],
+            &[
+                (":quotewildcard", None, Modifier::QuoteWildcard),
+                (":quoteregex", Some(Extension::Regex), Modifier::QuoteRegex),
+            ],
+            &[(":encodeurl", Some(Extension::Enotify), Modifier::EncodeUrl)],
+            &[(":length", None, Modifier::Length)],
+        ];
+        Modifiers(ranks.iter().filter_map(|rank| arguments.one_of(rank)).collect())
+    }
+
+    pub(crate) fn apply(&self, mut value: String, context: &Context<'_>) -> Result<String, RunError> {
+        for modifier in &self.0 {
             context.charge_bytes(value.len())?;
             value = modifier.apply(value);
         }
-        context.state.set(self.slot, value);
-        Ok(Flow::Next)
+        Ok(value)
     }
 }
 

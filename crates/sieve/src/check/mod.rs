@@ -38,6 +38,18 @@ pub struct Checker<'r> {
     loose: bool,
     variables: Variables,
     includes: Vec<Included>,
+    /// Bytes of the patterns that were made ready.
+    patterns: usize,
+    /// The loops over parts that are open (RFC 5703 section 3), the innermost last.
+    pub loops: Vec<OpenLoop>,
+}
+
+/// A `foreverypart` whose block is being checked.
+#[derive(Debug)]
+pub struct OpenLoop {
+    pub name: Option<String>,
+    /// The ops that are to leave it, and how many loops each leaves.
+    pub breaks: Vec<(usize, usize)>,
 }
 
 /// What a script is, and what is wrong with it, in the order of lines.
@@ -72,6 +84,8 @@ impl<'r> Checker<'r> {
             warnings: Vec::new(),
             loose: false,
             variables: Variables::default(),
+            patterns: 0,
+            loops: Vec::new(),
             includes: Vec::new(),
         }
     }
@@ -211,6 +225,7 @@ impl<'r> Checker<'r> {
         self.loose = loose;
         self.ops.truncate(here);
         self.places.truncate(here);
+        self.loops.iter_mut().for_each(|open| open.breaks.retain(|(at, _)| *at < here));
     }
 
     pub fn problem(&mut self, line: u32, text: impl Into<String>) {
@@ -224,6 +239,12 @@ impl<'r> Checker<'r> {
         if !self.loose {
             self.includes.push(included);
         }
+    }
+
+    /// Whether a pattern of so many bytes is not too much.
+    pub fn has_room(&mut self, pattern: usize) -> bool {
+        self.patterns = self.patterns.saturating_add(pattern);
+        self.patterns <= limits::PATTERNS
     }
 
     pub fn warning(&mut self, line: u32, text: impl Into<String>) {

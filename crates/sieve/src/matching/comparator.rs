@@ -50,7 +50,7 @@ impl Comparator {
                 true => Cow::Owned(text.to_ascii_uppercase()),
                 false => Cow::Borrowed(text),
             },
-            Comparator::UnicodeCasemap => mime::casemap(text),
+            Comparator::UnicodeCasemap => ::mime::casemap(text),
         }
     }
 

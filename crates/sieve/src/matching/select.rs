@@ -28,6 +28,11 @@ impl Select {
         Select { index, mime, any_child }
     }
 
+    /// For tests that have no `:mime`.
+    pub fn take_index(arguments: &mut Arguments<'_, '_>) -> Select {
+        Select { index: Index::take(arguments), ..Select::default() }
+    }
+
     /// For tests that have no `:index`.
     pub fn take_mime(arguments: &mut Arguments<'_, '_>) -> Select {
         let (mime, any_child) = mime_tags(arguments);

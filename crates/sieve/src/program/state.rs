@@ -66,7 +66,7 @@ pub(crate) struct Scope {
     /// Whether the script remembers matches.
     matches: bool,
     /// The loops over parts that it is in (RFC 5703 section 3), the innermost last.
-    pub(crate) loops: Vec<PartLoop>,
+    loops: Vec<PartLoop>,
 }
 
 /// A loop over the MIME parts of a message.
@@ -96,8 +96,38 @@ impl State {
 
     /// The number of the part that a loop is at; the message itself where there is no loop.
     pub fn part(&self) -> usize {
-        let mut loops = self.scopes.iter().rev().filter_map(|scope| scope.loops.last());
-        loops.next().map_or(0, |open| open.at)
+        self.open_loop().map_or(0, |open| open.at)
+    }
+
+    /// The innermost loop over parts; a script that includes this one may be in it.
+    pub(crate) fn open_loop(&self) -> Option<PartLoop> {
+        self.scopes.iter().rev().find_map(|scope| scope.loops.last()).copied()
+    }
+
+    pub(crate) fn begin_loop(&mut self, begun: PartLoop) {
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.loops.push(begun);
+        }
+    }
+
+    /// Goes to the next part of the innermost loop. Or ends that, if there is none.
+    pub(crate) fn next_part(&mut self) -> bool {
+        let Some(scope) = self.scopes.last_mut() else { return false };
+        if let Some(open) = scope.loops.last_mut()
+            && open.at + 1 < open.end
+        {
+            open.at += 1;
+            return true;
+        }
+        scope.loops.pop();
+        false
+    }
+
+    /// Ends so many loops of the script that runs.
+    pub(crate) fn end_loops(&mut self, count: usize) {
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.loops.truncate(scope.loops.len().saturating_sub(count));
+        }
     }
 
     /// Where the global variable of this name stands.
@@ -147,7 +177,8 @@ impl State {
     }
 
     /// After a successful match of `:matches` or `:regex`: the whole, and what each wildcard stands for.
-    pub fn set_matched(&mut self, found: Vec<String>) {
+    pub fn set_matched(&mut self, mut found: Vec<String>) {
+        found.iter_mut().for_each(cut);
         if let Some(scope) = self.scopes.last_mut().filter(|scope| scope.matches) {
             scope.matched = found;
         }

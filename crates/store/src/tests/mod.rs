@@ -7,6 +7,7 @@ mod gates;
 mod handover;
 mod keys;
 mod mail;
+mod marks;
 mod metadata;
 mod model;
 mod moves;

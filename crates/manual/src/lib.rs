@@ -41,6 +41,8 @@ pub fn programs() -> Vec<Program> {
         system(ctl_mboxlist::expire::Options::command()),
         system(ctl_mboxlist::squatter::Options::command()),
         system(ctl_mboxlist::reconstruct::Options::command()),
+        system(ctl_mboxlist::sievec::Options::command()),
+        system(ctl_mboxlist::sievec::PrintOptions::command()),
     ]
 }
 

@@ -31,6 +31,7 @@ pub const TABLES: &[&Table] = &[
     &transport::limits::TABLE,
     &work::limits::TABLE,
     &store::limits::TABLE,
+    &sieve::limits::TABLE,
     &mailboxes::limits::TABLE,
     &files::limits::TABLE,
     &logs::limits::TABLE,

@@ -244,11 +244,14 @@ const OWN_NAMES: &[&str] = &[
     "murder",
     "cyr_expire",
     "reconstruct",
+    "sievec",
+    "sieved",
     "squatter",
 ];
 
 /// Those of them without which a node is still whole.
-const OPTIONAL: &[&str] = &["sieveproxy", "cyr_expire", "reconstruct", "squatter", "murder", "mupdatetest"];
+const OPTIONAL: &[&str] =
+    &["sieveproxy", "cyr_expire", "reconstruct", "sievec", "sieved", "squatter", "murder", "mupdatetest"];
 
 /// Cyrus's programs that work on Cyrus's own mailbox list or spool, or that have nothing to do here.
 const NO_COUNTERPART: &[&str] = &[

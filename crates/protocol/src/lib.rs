@@ -6,6 +6,7 @@
 
 pub mod acl;
 pub mod dots;
+pub mod event;
 pub mod flag;
 pub mod frame;
 pub mod grammar;

@@ -34,3 +34,14 @@ pub fn compile(script: &[u8], accepted: Extensions) -> Result<Compiled, Vec<Prob
         false => Err(problems),
     }
 }
+
+/// The text of a script in its plain form: a command a line, without comments.
+///
+/// # Errors
+/// The first place where it is no script. What its words mean is not looked at.
+pub fn plain(script: &[u8]) -> Result<String, Problem> {
+    match grammar::parse(script) {
+        (commands, None) => Ok(commands.iter().map(ToString::to_string).collect()),
+        (_, Some(problem)) => Err(problem),
+    }
+}

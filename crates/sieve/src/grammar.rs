@@ -265,3 +265,99 @@ fn unexpected(line: u32, found: &Kind, wanted: &str) -> Problem {
     };
     Problem::new(line, format!("{found} stands where {wanted} must stand"))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn printed(commands: &[Command]) -> String {
+        commands.iter().map(ToString::to_string).collect()
+    }
+
+    /// As a script would be read whose every word stands in line 0.
+    fn without_lines(mut commands: Vec<Command>) -> Vec<Command> {
+        fn arguments(all: &mut [Argument]) {
+            for argument in all {
+                argument.line = 0;
+                if let Value::List(texts) = &mut argument.value {
+                    texts.iter_mut().for_each(|(line, _)| *line = 0);
+                }
+            }
+        }
+        fn tests(all: &mut Tests) {
+            let one = |test: &mut Test| {
+                test.line = 0;
+                arguments(&mut test.arguments);
+                tests(&mut test.tests);
+            };
+            match all {
+                Tests::None => {}
+                Tests::One(test) => one(test),
+                Tests::List(all) => all.iter_mut().for_each(one),
+            }
+        }
+        for command in &mut commands {
+            command.line = 0;
+            arguments(&mut command.arguments);
+            tests(&mut command.tests);
+            command.block = command.block.take().map(without_lines);
+        }
+        commands
+    }
+
+    fn argument() -> impl Strategy<Value = Argument> {
+        let text = || "[a-zé\"\\\\ $\\[{;#]{0,6}";
+        let value = prop_oneof![
+            "[a-z_][a-z0-9_]{0,4}".prop_map(Value::Tag),
+            (0..=i64::MAX as u64).prop_map(Value::Number),
+            text().prop_map(Value::String),
+            prop::collection::vec(text().prop_map(|text| (0, text)), 1..4).prop_map(Value::List),
+        ];
+        value.prop_map(|value| Argument { line: 0, value })
+    }
+
+    fn tests() -> impl Strategy<Value = Tests> {
+        let name = "[a-z_][a-z0-9_]{0,4}";
+        let make =
+            move |inner: BoxedStrategy<Tests>| {
+                (name, prop::collection::vec(argument(), 0..3), inner)
+                    .prop_map(|(name, arguments, tests)| Test { line: 0, name, arguments, tests })
+            };
+        Just(Tests::None).boxed().prop_recursive(4, 16, 3, move |inner| {
+            prop_oneof![
+                Just(Tests::None),
+                make(inner.clone()).prop_map(|test| Tests::One(Box::new(test))),
+                prop::collection::vec(make(inner), 1..4).prop_map(Tests::List),
+            ]
+        })
+    }
+
+    fn commands() -> impl Strategy<Value = Vec<Command>> {
+        let command = |block: BoxedStrategy<Option<Vec<Command>>>| {
+            let parts = ("[a-z_][a-z0-9_]{0,4}", prop::collection::vec(argument(), 0..3), tests(), block);
+            parts.prop_map(|(name, arguments, tests, block)| Command {
+                line: 0,
+                name,
+                arguments,
+                tests,
+                block,
+            })
+        };
+        let leaf = prop::collection::vec(command(Just(None).boxed()), 0..3);
+        leaf.prop_recursive(3, 16, 3, move |inner| {
+            prop::collection::vec(command(prop::option::of(inner).boxed()), 0..3)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_script_that_was_printed_is_the_same_script(commands in commands()) {
+            let text = printed(&commands);
+            let (read, problem) = parse(text.as_bytes());
+            prop_assert_eq!(problem, None, "{}", text);
+            prop_assert_eq!(without_lines(read), commands, "{}", text);
+        }
+    }
+}

@@ -31,7 +31,7 @@ mod run;
 mod tree;
 
 pub use check::Included;
-pub use compile::{Compiled, compile};
+pub use compile::{Compiled, compile, plain};
 pub use extension::{Extension, Extensions};
 pub use further::Mailto;
 pub use message::{Address, Edits, Field, Mail, Message};

@@ -105,10 +105,11 @@ pub(super) fn has(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Test>> {
         false => Vec::new(),
     };
     let mut keys = arguments.strings("flags")?;
-    if !matches!(tags.kind, Kind::Count(_) | Kind::Value(_)) {
-        keys = keys.into_iter().flat_map(words).collect();
+    if matches!(tags.kind, Kind::Count(_) | Kind::Value(_)) {
+        return Some(Box::new(HasFlag { variables, matcher: Matcher::new(tags, keys, arguments)? }));
     }
-    Some(Box::new(HasFlag { variables, matcher: Matcher::new(tags, keys, arguments)? }))
+    keys = keys.into_iter().flat_map(words).collect();
+    Some(Box::new(HasFlag { variables, matcher: Matcher::new(tags, keys, arguments)?.by_words() }))
 }
 
 /// A constant string of several flags is as many keys.
@@ -172,7 +173,7 @@ fn known(flag: &str) -> Option<String> {
         return system.iter().find(|name| name.eq_ignore_ascii_case(flag)).map(|&name| name.to_owned());
     }
     let atom = |byte: u8| byte.is_ascii_graphic() && !b"(){%*\"\\]".contains(&byte);
-    flag.bytes().all(atom).then(|| flag.to_owned())
+    (flag.len() <= limits::FLAG && flag.bytes().all(atom)).then(|| flag.to_owned())
 }
 
 /// So many comparisons of flags are as much work as one command.

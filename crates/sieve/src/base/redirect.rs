@@ -42,9 +42,13 @@ impl Action for Redirect {
     }
 }
 
-/// `local@domain`, perhaps as `name <local@domain>`: the address alone. Whatever else stands there is none.
+/// `local@domain`, perhaps as `name <local@domain>` or with a comment behind it: the address alone. Whatever else stands there is none.
 pub(crate) fn mail_address(text: &str) -> Option<String> {
     let text = text.trim();
+    let text = match text.strip_suffix(')').and_then(|text| text.rsplit_once('(')) {
+        Some((before, comment)) if comment.chars().all(|c| !c.is_control() && c != ')') => before.trim(),
+        _ => text,
+    };
     let bare = match text.strip_suffix('>') {
         Some(inner) => {
             let (name, bare) = inner.rsplit_once('<')?;
@@ -54,8 +58,19 @@ pub(crate) fn mail_address(text: &str) -> Option<String> {
         None => text,
     };
     let (local, domain) = bare.rsplit_once('@')?;
-    ((is_dotted(local, is_atom) || is_quoted(local)) && is_domain(domain)).then(|| bare.to_owned())
+    let (local, domain) = (local.trim_end_matches(BLANKS), domain.trim_start_matches(BLANKS));
+    if !is_domain(domain) {
+        return None;
+    }
+    // Quotes that need not be there make no other address.
+    let inner = local.strip_prefix('"').and_then(|local| local.strip_suffix('"'));
+    match inner.filter(|inner| is_dotted(inner, is_atom)) {
+        Some(inner) => Some(format!("{inner}@{domain}")),
+        None => (is_dotted(local, is_atom) || is_quoted(local)).then(|| format!("{local}@{domain}")),
+    }
 }
+
+const BLANKS: [char; 2] = [' ', '\t'];
 
 fn is_dotted(text: &str, is: impl Fn(char) -> bool) -> bool {
     text.split('.').all(|part| !part.is_empty() && part.chars().all(&is))
@@ -105,6 +120,9 @@ mod tests {
             ("<a@b.example>", "a@b.example"),
             ("\"a b\"@b.example", "\"a b\"@b.example"),
             ("é@[127.0.0.1]", "é@[127.0.0.1]"),
+            ("\"a.b\"@b.example", "a.b@b.example"),
+            (" more  @  example.com  ", "more@example.com"),
+            ("a@b.example (Fred, at home)", "a@b.example"),
         ] {
             assert_eq!(mail_address(text).as_deref(), Some(address), "{text}");
         }
@@ -122,6 +140,12 @@ mod tests {
             "a@b.example\r\nX: y",
             "a@b.example <",
             "\"@b.example",
+            "(Fred)",
+            " more error @  example.com  ",
+            "Error <",
+            "Error <a@",
+            "<>",
+            "a@b.example (Fred\r\n)",
         ] {
             assert_eq!(mail_address(text), None, "{text:?}");
         }

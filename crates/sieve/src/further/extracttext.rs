@@ -9,10 +9,9 @@
 use crate::base::set::Modifiers;
 use crate::check::Arguments;
 use crate::extension::Extension;
-use crate::limits;
 use crate::program::context::Context;
 use crate::program::error::RunError;
-use crate::program::text::Slot;
+use crate::program::text::{Slot, cut};
 use crate::program::{Action, Flow};
 
 #[derive(Debug)]
@@ -34,10 +33,7 @@ pub(super) fn check(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Action>
     let modifiers = Modifiers::take(arguments);
     let first = arguments.tagged_number(":first", None);
     let name = arguments.constant("the name of a variable")?;
-    let Some(slot) = arguments.checker.variable(line, &name) else {
-        arguments.fail(line, format!("extracttext: no variable {name:?}"));
-        return None;
-    };
+    let slot = arguments.checker.variable(line, &name)?;
     Some(Box::new(ExtractText { modifiers, first, slot }))
 }
 
@@ -50,8 +46,8 @@ impl Action for ExtractText {
         context.charge_bytes(text.len() / 8)?;
         let most = self.first.map_or(usize::MAX, |first| usize::try_from(first).unwrap_or(usize::MAX));
         let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
-        let end = text.floor_char_boundary(end.min(limits::STRING));
-        let text = text.get(..end).unwrap_or_default().to_owned();
+        let mut text = text.get(..end).unwrap_or_default().to_owned();
+        cut(&mut text);
         let text = self.modifiers.apply(text, context)?;
         context.state.set(self.slot, text);
         Ok(Flow::Next)

@@ -134,7 +134,7 @@ mod tests {
             "mailto:a@b?=x",
             "mailto:a@b%",
             "mailto:a@b?subject=%0D%0ABcc:%20x@y",
-            "mailto:a@b%0A",
+            "mailto:a%0A@b",
             "mailto:a@b?subject=%ff",
             "mailto:ä@b",
             "mailto:a@b?to=",

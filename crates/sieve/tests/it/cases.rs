@@ -69,7 +69,7 @@ Yabba dabba doo\r
 impl Case {
     fn read(text: &str) -> Case {
         let mut sections = text.split("\n--- ");
-        let mut case = Case { title: sections.next().unwrap().to_owned(), ..Case::default() };
+        let mut case = Case { title: sections.next().expect("a title").to_owned(), ..Case::default() };
         for section in sections {
             let (kind, body) = section.split_once('\n').unwrap_or((section, ""));
             let lines = || body.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
@@ -111,16 +111,21 @@ impl Server {
         };
         for line in &self.lines {
             let (kind, value) = line.split_once(' ').unwrap_or((line, ""));
-            let pair =
-                || value.split_once(' ').map(|(one, other)| (one.to_owned(), other.to_owned())).unwrap();
+            let pair = || {
+                value
+                    .split_once(' ')
+                    .map(|(one, other)| (one.to_owned(), other.to_owned()))
+                    .expect("two words")
+            };
             match kind {
                 "mailbox" => world.mailboxes.push(value.to_owned()),
                 "id" => world.ids.push(pair()),
                 "use" => world.uses.push(pair()),
-                "seen" => world.seen.push(value.to_owned()),
+                // Handle and id.
+                "seen" => world.seen.push(value.replacen(' ', "\0", 1)),
                 "metadata" => {
                     let (mailbox, rest) = pair();
-                    let (entry, value) = rest.split_once(' ').unwrap();
+                    let (entry, value) = rest.split_once(' ').expect("an entry and its value");
                     let mailbox = if mailbox == "server" { " server".to_owned() } else { mailbox };
                     world.metadata.insert((mailbox, entry.to_owned()), value.to_owned());
                 }

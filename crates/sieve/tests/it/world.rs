@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sieve::{
     Edits, Effect, Env, Envelope, Extensions, Limits, Location, Mail, Message, Outcome, Program, Run, Store,
-    Target, compile,
+    Target, Vacation, compile,
 };
 
 /// What the server has.
@@ -128,8 +128,34 @@ fn effect_line(effect: &Effect, mail: &dyn Message) -> String {
         Effect::Reject(reject) if reject.extended => format!("ereject {:?}", reject.text),
         Effect::Reject(reject) => format!("reject {:?}", reject.text),
         Effect::Discard => "discard".to_owned(),
-        other => format!("{other:?}"),
+        Effect::Vacation(vacation) => vacation_line(vacation, mail),
+        Effect::Notify(notify) => {
+            let from = notify.from.as_ref().map(|from| format!(" from={from:?}")).unwrap_or_default();
+            let options =
+                if notify.options.is_empty() { String::new() } else { format!(" {:?}", notify.options) };
+            format!("notify {}{from} {}{options} {:?}", notify.method, notify.importance, notify.message)
+        }
+        Effect::MarkDuplicate(mark) => {
+            format!("mark {:?} {}{}", mark.id, mark.seconds, if mark.last { " last" } else { "" })
+        }
     }
+}
+
+fn vacation_line(vacation: &Vacation, mail: &dyn Message) -> String {
+    let mut line = "vacation".to_owned();
+    line += &vacation.seconds.map(|seconds| format!(" {seconds}s")).unwrap_or_default();
+    for (name, value) in
+        [("subject", &vacation.subject), ("from", &vacation.from), ("handle", &vacation.handle)]
+    {
+        line += &value.as_ref().map(|value| format!(" {name}={value:?}")).unwrap_or_default();
+    }
+    if !vacation.addresses.is_empty() {
+        line += &format!(" me={}", vacation.addresses.join(","));
+    }
+    line += if vacation.mime { " mime" } else { "" };
+    line += &format!(" {:?}", vacation.reason);
+    line += &vacation.fcc.as_ref().map(|fcc| format!(" fcc: {}", store(fcc, mail))).unwrap_or_default();
+    line
 }
 
 fn store(store: &Store, mail: &dyn Message) -> String {

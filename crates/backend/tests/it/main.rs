@@ -24,7 +24,9 @@ mod notify;
 mod options;
 mod parked;
 mod resync;
+mod scripts;
 mod searching;
+mod sieve;
 mod states;
 mod sync;
 #[path = "../../../transport/tests/it/talk.rs"]

@@ -38,6 +38,11 @@ pub struct Sum {
 }
 
 impl Sent {
+    /// Forgets the limits that a mailbox was sent with.
+    pub fn forget_limits(&mut self, uniqueid: &str) {
+        self.quotas.remove(uniqueid);
+    }
+
     /// The last snapshot of a mailbox that was sent.
     pub fn snapshot(&self, uniqueid: &str) -> Option<&Snapshot> {
         self.items.get(uniqueid)
@@ -152,7 +157,7 @@ impl Moving {
         Ok(())
     }
 
-    async fn send_limits(
+    pub(super) async fn send_limits(
         &self,
         peer: &mut Peer,
         name: &MailboxName,
@@ -185,7 +190,7 @@ impl Moving {
     }
 
     /// Sends the messages that are new. False: one is gone.
-    async fn send_messages(
+    pub(super) async fn send_messages(
         &self,
         peer: &mut Peer,
         item: &Item,
@@ -216,7 +221,7 @@ impl Moving {
         Ok(true)
     }
 
-    async fn send_user(
+    pub(super) async fn send_user(
         &self,
         peer: &mut Peer,
         root: &MailboxName,
@@ -387,7 +392,7 @@ fn read(
     Ok(Some((count, messages)))
 }
 
-fn is_unchanged(now: &Snapshot, earlier: &Snapshot) -> bool {
+pub(super) fn is_unchanged(now: &Snapshot, earlier: &Snapshot) -> bool {
     let change = now.since(earlier);
     change.header.is_none()
         && change.numbers == earlier.numbers()
@@ -399,7 +404,7 @@ fn is_unchanged(now: &Snapshot, earlier: &Snapshot) -> bool {
         && change.gone.is_empty()
 }
 
-fn ids(items: &[Item]) -> BTreeSet<(&str, &str)> {
+pub(super) fn ids(items: &[Item]) -> BTreeSet<(&str, &str)> {
     items.iter().map(|item| (item.uniqueid.as_str(), item.name.as_str())).collect()
 }
 

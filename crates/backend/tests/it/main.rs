@@ -32,4 +32,5 @@ mod sync;
 #[path = "../../../transport/tests/it/talk.rs"]
 mod talk;
 mod texts;
+mod to_cyrus;
 mod unauthenticate;

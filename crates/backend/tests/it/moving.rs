@@ -2,22 +2,34 @@
 
 use super::master::{Cable, Master, eventually};
 use super::node::{Client, Node};
+use super::to_cyrus::Mask;
 
 /// Two backends of one master, which know each other.
-struct Pair {
+pub struct Pair {
     master: Master,
     cable: Cable,
-    be1: Node,
-    be2: Node,
+    pub be1: Node,
+    pub be2: Node,
+    /// In front of each, where each is to take the other for a Cyrus.
+    masks: Vec<Mask>,
 }
 
 impl Pair {
     async fn start() -> Pair {
+        Pair::behind(Vec::new()).await
+    }
+
+    /// The same, each behind a mask.
+    pub async fn masked() -> Pair {
+        Pair::behind(vec![Mask::new().await, Mask::new().await]).await
+    }
+
+    async fn behind(masks: Vec<Mask>) -> Pair {
         let master = Master::start(None).await;
         let cable = Cable::to(master.address()).await;
         let (be1, be2) =
             (Node::bare(&lines("be1", &cable, "")).await, Node::bare(&lines("be2", &cable, "")).await);
-        let pair = Pair { master, cable, be1, be2 };
+        let pair = Pair { master, cable, be1, be2, masks };
         pair.introduce().await;
         let mut admin = login(&pair.be1, "cyrus").await;
         admin.talk("C: a CREATE user/fred\nS: a OK …\nC: a CREATE user/wilma\nS: a OK …").await;
@@ -26,10 +38,14 @@ impl Pair {
 
     /// Lets each know where the other is.
     async fn introduce(&self) {
+        let mut at = [&self.be1, &self.be2].map(|node| node.address("imap"));
+        for (mask, at) in self.masks.iter().zip(&mut at) {
+            *at = mask.before(*at);
+        }
         let ports = format!(
             "be1_address: 127.0.0.1\nbe1_ports: imap={}\nbe2_address: 127.0.0.1\nbe2_ports: imap={}\n",
-            self.be1.address("imap").port(),
-            self.be2.address("imap").port()
+            at[0].port(),
+            at[1].port()
         );
         self.be1.reload(&lines("be1", &self.cable, &ports)).await;
         self.be2.reload(&lines("be2", &self.cable, &ports)).await;
@@ -86,7 +102,7 @@ impl Pair {
     }
 
     /// Where the master has the mailboxes of these names.
-    async fn places(&self) -> Vec<String> {
+    pub async fn places(&self) -> Vec<String> {
         let entries = self.master.entries().await.into_iter();
         entries
             .map(|(name, entry)| format!("{name} {}", entry.split(' ').nth(1).unwrap_or_default()))
@@ -103,14 +119,14 @@ fn lines(server: &str, cable: &Cable, more: &str) -> String {
     )
 }
 
-async fn login(node: &Node, user: &str) -> Client {
+pub async fn login(node: &Node, user: &str) -> Client {
     let mut client = node.client("imap").await;
     client.talk(&format!("S: * OK …\nC: l LOGIN {user} secret\nS: l OK …")).await;
     client
 }
 
 /// Everything that IMAP shows of a user.
-async fn shown(node: &Node, user: &str) -> Vec<String> {
+pub async fn shown(node: &Node, user: &str) -> Vec<String> {
     let mut client = login(node, user).await;
     let mut all = Vec::new();
     for command in [
@@ -137,12 +153,12 @@ async fn shown(node: &Node, user: &str) -> Vec<String> {
     all
 }
 
-fn assert_same(now: &[String], before: &[String]) {
+pub fn assert_same(now: &[String], before: &[String]) {
     let differ: Vec<_> = now.iter().zip(before).filter(|(now, before)| now != before).collect();
     assert!(differ.is_empty() && now.len() == before.len(), "{differ:#?}");
 }
 
-async fn answers(client: &mut Client, command: &str) -> Vec<String> {
+pub async fn answers(client: &mut Client, command: &str) -> Vec<String> {
     client.send(format!("x {command}\r\n").as_bytes()).await;
     let mut all = Vec::new();
     loop {
@@ -292,10 +308,14 @@ async fn nothing_that_is_delivered_during_moves_is_lost_or_doubled() {
     assert_eq!(told.first(), Some(&wanted));
 }
 
-/// Ends a daemon at each write of a journal of either side, before and after, and starts it again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_is_whole_on_one_backend_whenever_one_of_the_two_dies() {
-    let mut pair = Pair::start().await;
+    let deaths = die_at_each_write(Pair::start().await).await;
+    assert!(deaths >= 16, "{deaths} deaths");
+}
+
+/// Ends a daemon at each write of a journal of either side, before and after, and starts it again. How often.
+pub async fn die_at_each_write(mut pair: Pair) -> u32 {
     fill(&pair.be1).await;
     let (mut at, mut count, mut deaths) = (0, 3, 0);
     for source in [true, false] {
@@ -323,11 +343,11 @@ async fn a_user_is_whole_on_one_backend_whenever_one_of_the_two_dies() {
             }
         }
     }
-    assert!(deaths >= 16, "{deaths} deaths");
+    deaths
 }
 
 /// Messages with flags and keywords, folders, subscriptions, a quota root, annotations.
-async fn fill(node: &Node) {
+pub async fn fill(node: &Node) {
     let mut fred = login(node, "fred").await;
     fred.talk("C: a CREATE Archive (USE (\\Archive))\nS: a OK …\nC: b CREATE Archive/2024\nS: b OK …\nC: c SUBSCRIBE Archive\nS: c OK …\nC: d SUBSCRIBE INBOX\nS: d OK …")
         .await;

@@ -133,6 +133,7 @@ impl TestKey {
 
 /// Bytes that a comparison is as much work as, whatever is compared.
 const COMPARISON: usize = 16;
+
 /// A key that is known now. One that cannot be is reported; what it took to see that counts too.
 fn constant(tags: MatchTags, text: &str, arguments: &mut Arguments<'_, '_>) -> Option<Key> {
     let full = || format!("the patterns of the script take more than {} bytes", limits::PATTERNS);

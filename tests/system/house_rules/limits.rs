@@ -23,6 +23,7 @@ const FORMATS: &[(&str, &str)] = &[
     ("crates/store/src/text/segment.rs", "a table of a file"),
     ("crates/mime/", "the structure of a message, which is read on a blocking thread"),
     ("crates/mailboxes/src/blocks.rs", "how names lie in memory"),
+    ("crates/submission/src/compose/", "what a mail looks like"),
     ("crates/master/src/daemon.rs", "a word of a protocol of ours"),
     ("crates/transport/src/proxy_header.rs", "the grammar of the PROXY protocol"),
     ("crates/upstream/src/wire/scan.rs", "the grammar of a line"),

@@ -68,9 +68,9 @@ impl Field {
         &self.0.name
     }
 
-    /// Without regard to case.
+    /// Without regard to case. What is no field has no name.
     pub fn is(&self, name: &str) -> bool {
-        self.0.name.eq_ignore_ascii_case(name)
+        !name.is_empty() && self.0.name.eq_ignore_ascii_case(name)
     }
 
     /// As it stands in the message, unfolded, without blanks at both ends. Bytes that are no UTF-8 are read as Windows-1252.

@@ -77,6 +77,18 @@ fn a_message_is_kept_when_its_script_does_too_much() {
 }
 
 #[test]
+fn comparisons_are_work_however_short_they_are() {
+    let keys: Vec<String> = (0..1000).map(|at| format!("\"x{at}\"")).collect();
+    let tests = format!("if address \"to\" [{}] {{}}\n", keys.join(", ")).repeat(4);
+    let addresses: Vec<String> = (0..1000).map(|at| format!("a{at}@b.example")).collect();
+    let message = format!("To: {}\r\n\r\n", addresses.join(",\r\n "));
+    let found = outcome(&tests, message.as_bytes(), &mut World::default());
+    let limit = found.error.expect("it is stopped").limit.map(|limit| limit.name);
+    assert_eq!(limit, Some("sieve.INSTRUCTIONS"));
+    assert!(found.keep.is_some());
+}
+
+#[test]
 fn scripts_that_include_each_other_end() {
     let mut world = World::default();
     let mut put = |name: &str, script: &str| {

@@ -12,8 +12,7 @@ use std::fmt::Write;
 
 use regex::{Regex, RegexBuilder};
 
-use super::Comparator;
-use super::key::beginning;
+use super::{Comparator, beginning};
 use crate::limits;
 
 /// A regular expression, ready to be tried.

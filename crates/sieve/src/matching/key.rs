@@ -5,7 +5,7 @@ use std::borrow::{Borrow, Cow};
 use super::comparator::numeric;
 use super::ere::Expression;
 use super::wildcard::{Pattern, Text};
-use super::{Kind, MatchTags};
+use super::{Kind, MatchTags, beginning};
 use crate::limits;
 
 /// A key of a test, with what can be made ready of it before there is a value.
@@ -28,7 +28,7 @@ enum Ready {
 pub struct BadKey(pub String);
 
 impl Key {
-    pub(super) fn new(tags: MatchTags, key: &str) -> Result<Key, BadKey> {
+    pub fn new(tags: MatchTags, key: &str) -> Result<Key, BadKey> {
         let comparator = tags.comparator;
         let pattern = match tags.kind {
             Kind::Matches => Some(Ready::Wildcard(Pattern::new(key, comparator).map_err(BadKey)?)),
@@ -102,10 +102,4 @@ impl Value<'_> {
         let text = self.text;
         self.folded.get_or_insert_with(|| key.tags.comparator.fold(text))
     }
-}
-
-/// The longest beginning of at most `most` bytes that ends between two characters.
-pub(super) fn beginning(text: &str, most: usize) -> &str {
-    let ends = (0..=most.min(text.len())).rev();
-    ends.take(4).find_map(|end| text.get(..end)).unwrap_or_default()
 }

@@ -115,7 +115,7 @@ impl Matcher {
 
     /// A key that is made ready within a run.
     fn key(&self, text: &str, context: &Context<'_>) -> Result<Key, RunError> {
-        let key = self.tags.key(text);
+        let key = Key::new(self.tags, text);
         let key = key.map_err(|bad| RunError::new(format!("bad pattern \"{text}\": {}", bad.0)))?;
         context.charge(1 + key.size() as u64 / SIZE_A_STEP)?;
         Ok(key)
@@ -141,7 +141,7 @@ fn constant(tags: MatchTags, text: &str, arguments: &mut Arguments<'_, '_>) -> O
         arguments.fail(arguments.line, full());
         return None;
     }
-    match tags.key(text) {
+    match Key::new(tags, text) {
         Ok(key) if arguments.checker.has_room(key.size()) => Some(key),
         Ok(_) => {
             arguments.fail(arguments.line, full());

@@ -50,7 +50,7 @@ impl Field {
 
     /// A field that a script adds. Its value is encoded where it is not ASCII (RFC 2047) and folded.
     pub fn added(name: &str, value: &str) -> Field {
-        let raw = super::edits::lines(name, value);
+        let raw = super::encode::lines(name, value);
         Field::with(name.to_owned(), value.trim_ascii().to_owned(), Origin::Script(raw.into()))
     }
 

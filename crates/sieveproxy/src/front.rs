@@ -10,8 +10,8 @@ use protocol::managesieve::{Code, Command, Reply};
 use protocol::namespace::Namespace;
 use service::sessions::Seat;
 use tracing::{info, warn};
-use upstream::Upstream;
 use upstream::wire::sieve::Wire;
+use upstream::{Objection, Upstream};
 
 /// A connection to a backend.
 pub type Backend = upstream::Connection<Wire>;
@@ -46,12 +46,28 @@ impl Front {
         }
     }
 
-    async fn connect(&mut self, server: String, user: &str) -> Result<Welcome, Reply> {
+    /// A backend that does not know the user may have given them away a moment ago: then the list says to whom.
+    async fn connect_through(&mut self, login: &Login) -> Result<Welcome, Reply> {
+        let server = self.server(login).await?;
+        let refused = match self.connect(&server, &login.userid).await {
+            Err(refused) => refused,
+            welcome => return welcome,
+        };
+        // What has not arrived by then is not waited for.
+        let _ = self.directory.barrier().await;
+        match self.server(login).await {
+            Ok(now) if now != server => self.connect(&now, &login.userid).await,
+            Ok(_) => Err(refused),
+            Err(why) => Err(why),
+        }
+    }
+
+    async fn connect(&mut self, server: &str, user: &str) -> Result<Welcome, Reply> {
         let origin = self.seat.as_origin(&self.imapd.servername);
-        match self.upstream.sieve(&server, user, Some(&origin)).await {
+        match self.upstream.sieve(server, user, Some(&origin)).await {
             Ok(connection) => {
                 info!(user, server, "connected through");
-                self.seat.linked(&server, &connection.text);
+                self.seat.linked(server, &connection.text);
                 self.backend = Some(connection);
                 Ok(Welcome::Through)
             }
@@ -67,13 +83,13 @@ impl Host for Front {
     const TAKES_ORIGINS: bool = false;
 
     async fn login(&mut self, login: &Login) -> Result<Welcome, Reply> {
-        let server = self.server(login).await?;
         match self.imapd.sieve_allowreferrals {
             true => {
+                let server = self.server(login).await?;
                 info!(user = login.userid, server, "referred");
                 Ok(Welcome::Referred(referral(&server)))
             }
-            false => self.connect(server, &login.userid).await,
+            false => self.connect_through(login).await,
         }
     }
 
@@ -106,9 +122,12 @@ fn later(why: &'static str) -> Reply {
 /// What the client is told when the backend cannot be had. It stays logged out, and may try again.
 fn refusal(error: &upstream::Error) -> Reply {
     match error {
-        upstream::Error::Denied { text, .. } if !text.is_empty() => Reply::no(text.clone()),
+        upstream::Error::Denied { text, objection: Objection::Rights, .. } if !text.is_empty() => {
+            Reply::no(text.clone())
+        }
+        // The user has the password right, and must not be asked for another.
         upstream::Error::Denied { .. } | upstream::Error::NoMechanism { .. } => {
-            Reply::no("Authentication to backend server failed")
+            later("Authentication to backend server failed")
         }
         upstream::Error::Io { .. }
         | upstream::Error::Timeout { .. }
@@ -117,7 +136,6 @@ fn refusal(error: &upstream::Error) -> Reply {
         | upstream::Error::Protocol { .. }
         | upstream::Error::Unprotected { .. }
         | upstream::Error::Tls { .. }
-        // The user has his own password right: he must not be asked for another.
         | upstream::Error::WrongPassword { .. } => later("Server(s) unavailable to complete operation"),
     }
 }

@@ -85,6 +85,14 @@ async fn refusals_are_told_and_the_session_goes_on() {
     assert_eq!(client.say("LISTSCRIPTS").await, "\"fred for proxy\"");
 }
 
+/// Whoever has the password right is not told that it is wrong because a backend does not know them any longer.
+#[tokio::test]
+async fn a_user_whom_the_backend_does_not_know_is_asked_to_come_later() {
+    let world = world(true, PROXIED).await;
+    let answer = Client::of(&world).await.log_in("gone", "secret").await;
+    assert_eq!(answer, "NO (TRYLATER) \"Authentication to backend server failed\"");
+}
+
 /// A frontend that is a Cyrus takes the login for over once the server has proved itself, and sends nothing more.
 #[tokio::test]
 async fn a_server_proves_itself_with_its_yes() {

@@ -28,7 +28,7 @@ use transport::wire::{Bounds, Wire};
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Has one script for each user, called after who is logged in. `busy` is not let in.
+/// Has one script for each user, called after who is logged in. `busy` is not let in, and `gone` is not known.
 #[derive(Default)]
 struct Scripts(String);
 
@@ -38,6 +38,9 @@ impl Host for Scripts {
     async fn login(&mut self, login: &Login) -> Result<Welcome, Reply> {
         if login.userid == "busy" {
             return Err(Reply::no("busy is not let in"));
+        }
+        if login.userid == "gone" {
+            return Err(Reply::no("Authentication Error"));
         }
         self.0 = format!("{} for {}", login.userid, login.authid);
         Ok(Welcome::Here)
@@ -64,6 +67,7 @@ async fn inboxes(complete: bool) -> List {
     let entries = [
         ("user.fred", Entry::active(on("be"), "")),
         ("user.busy", Entry::active(on("be"), "")),
+        ("user.gone", Entry::active(on("be"), "")),
         ("user.taken", Entry::reserved(on("be"))),
         ("user.lost", Entry::active(on("dead"), "")),
     ];
@@ -117,7 +121,7 @@ pub async fn world(complete: bool, more: &str) -> World {
          dead_address: 127.0.0.1\ndead_ports: sieve={unused}\nallowplaintext: yes\n{more}"
     );
     let proxy = context("sieveproxy", dir.path(), &conf);
-    for user in ["fred", "busy", "ghost", "taken", "lost"] {
+    for user in ["fred", "busy", "gone", "ghost", "taken", "lost"] {
         proxy.passwords().set(user, "secret").unwrap();
     }
     let serving = proxy.clone();

@@ -60,6 +60,20 @@ fn hostile_input_is_answered_and_others_go_on() {
             let said = exchange(&murder, node, "pop3", input);
             assert!(said.contains(want), "{node} POP3, {want} wanted: {said}");
         }
+        let sieve: &[(Vec<u8>, &str)] = &[
+            (b"NONSENSE\r\n".to_vec(), "NO \"Expected a command"),
+            (b"NOOP\n".to_vec(), "OK \"Done\""),
+            (b"NOOP \"\0\"\r\nNOOP\r\n".to_vec(), "OK \"Done\""),
+            (b"CHECKSCRIPT {8+}\r\nLOGOUT\r\n\r\nNOOP\r\n".to_vec(), "OK \"Done\""),
+            (b"PUTSCRIPT \"a\" {99999999999+}\r\n".to_vec(), "BYE (QUOTA/MAXSIZE)"),
+            (b"AUTHENTICATE \"PLAIN\" {18446744073709551616+}\r\n".to_vec(), "NO"),
+            (parentheses("NOOP "), "NO"),
+            (endless.clone(), "BYE"),
+        ];
+        for (input, want) in sieve {
+            let said = exchange(&murder, node, "sieve", input);
+            assert!(said.contains(want), "{node} ManageSieve, {want} wanted: {said}");
+        }
         let lmtp: &[(Vec<u8>, &str)] = &[
             (b"NONSENSE\r\n".to_vec(), "500 5.5.2"),
             (b"LHLO x\n".to_vec(), "250"),

@@ -24,6 +24,9 @@ pub struct Options {
 #[derive(Parser)]
 #[command(name = "sieved", version, after_help = AFTER_SIEVED)]
 pub struct PrintOptions {
+    /// Accepted for Cyrus's sake: nothing is configured
+    #[arg(short = 'C', value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// The script, or what sievec has put out
     pub script: PathBuf,
 }

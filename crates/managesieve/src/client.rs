@@ -114,17 +114,17 @@ impl<H: Host> Client<H> {
                     (true, Poison::Line) => Reply::no("Line is too long"),
                     (true, Poison::Literal(_) | Poison::Command) => too_large(&self.imapd),
                 };
-                return match verdict(self.session.wrong(reply), out) {
-                    Ok(_) => None,
-                    Err(next) => Some(next),
-                };
+                return verdict(self.session.wrong(reply), out).err();
             }
             Collected::Command(frame) => frame,
         };
         if let Some(exchange) = self.exchange.take() {
             return match Command::parse_answer(&frame) {
                 Ok(answer) => self.authenticate(exchange, Some(&answer), out).await,
-                Err(error) => self.concluded(Err(Failure::Malformed(error.to_string())), out).await,
+                Err(error) => {
+                    let failure = Failure::Malformed(error.to_string());
+                    self.concluded(Err(failure), Reply::OK, out).await
+                }
             };
         }
         if let Some(text) = self.context.notices().shutdown().await {
@@ -159,7 +159,7 @@ impl<H: Host> Client<H> {
             Command::Authenticate { mechanism, initial } => {
                 return match self.auth.start(&mechanism, &self.channel) {
                     Ok(exchange) => self.authenticate(Box::new(exchange), initial.as_deref(), out).await,
-                    Err(failure) => self.concluded(Err(failure), out).await,
+                    Err(failure) => self.concluded(Err(failure), Reply::OK, out).await,
                 };
             }
             Command::XClient(_) if !H::TAKES_ORIGINS => {
@@ -226,6 +226,15 @@ impl<H: Host> Client<H> {
         out: &mut BytesMut,
     ) -> Option<Next> {
         match exchange.step64(message).await {
+            // A Cyrus frontend sends nothing more once the server has proved itself: that goes with the OK.
+            Step64::Challenge(proof) if exchange.is_proven() => {
+                let concluded = match exchange.step64(Some(b"")).await {
+                    Step64::Done(login) => Ok(login),
+                    Step64::Failed(failure) => Err(failure),
+                    Step64::Challenge(_) => Err(Failure::Malformed("the exchange has no end".to_owned())),
+                };
+                self.concluded(concluded, Reply::OK.code(Code::Sasl(proof)), out).await
+            }
             Step64::Challenge(challenge) => {
                 self.exchange = Some(exchange);
                 let mut data = Vec::new();
@@ -233,12 +242,18 @@ impl<H: Host> Client<H> {
                 out.extend_from_slice(&data);
                 None
             }
-            Step64::Done(login) => self.concluded(Ok(login), out).await,
-            Step64::Failed(failure) => self.concluded(Err(failure), out).await,
+            Step64::Done(login) => self.concluded(Ok(login), Reply::OK, out).await,
+            Step64::Failed(failure) => self.concluded(Err(failure), Reply::OK, out).await,
         }
     }
 
-    async fn concluded(&mut self, result: Result<Login, Failure>, out: &mut BytesMut) -> Option<Next> {
+    /// `yes` is what a client is answered that is let in.
+    async fn concluded(
+        &mut self,
+        result: Result<Login, Failure>,
+        yes: Reply,
+        out: &mut BytesMut,
+    ) -> Option<Next> {
         let login = match result {
             Ok(login) => login,
             Err(failure) => {
@@ -257,7 +272,7 @@ impl<H: Host> Client<H> {
             return None;
         }
         match self.host.login(&login).await {
-            Ok(Welcome::Through) => return Some(say(&Reply::OK, out, Next::Detach)),
+            Ok(Welcome::Through) => return Some(say(&yes, out, Next::Detach)),
             Ok(Welcome::Here) => self.referral = None,
             Ok(Welcome::Referred(reply)) => self.referral = Some(reply),
             Err(reply) => {
@@ -274,7 +289,7 @@ impl<H: Host> Client<H> {
         self.session.logged_in();
         self.collector = collector(&self.imapd, true);
         self.owner = Some(login.userid);
-        say(&Reply::OK, out, Next::Again);
+        say(&yes, out, Next::Again);
         None
     }
 

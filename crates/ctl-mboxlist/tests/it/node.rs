@@ -28,6 +28,8 @@ impl Node {
             "cyr_expire" => env!("CARGO_BIN_EXE_cyr_expire"),
             "squatter" => env!("CARGO_BIN_EXE_squatter"),
             "reconstruct" => env!("CARGO_BIN_EXE_reconstruct"),
+            "sievec" => env!("CARGO_BIN_EXE_sievec"),
+            "sieved" => env!("CARGO_BIN_EXE_sieved"),
             _ => env!("CARGO_BIN_EXE_ctl_cyrusdb"),
         };
         let mut command = Command::new(program);

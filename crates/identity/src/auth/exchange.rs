@@ -90,6 +90,12 @@ impl Exchange {
         self.mechanism
     }
 
+    /// Whether the challenge that was given last is the server's proof, and the client's empty answer to it all that is missing: a
+    /// protocol that can say it with its yes need not wait for that.
+    pub fn is_proven(&self) -> bool {
+        matches!(self.phase, Phase::Proven(_))
+    }
+
     /// The client's message; `None` only at the start, when it sent no initial response. Waits for its turn before a
     /// password is checked. After `Done` or `Failed` the exchange is over.
     pub async fn step(&mut self, message: Option<&[u8]>) -> Step {

@@ -24,6 +24,8 @@ pub enum Code {
     QuotaMaxSize,
     /// A URL of the server that has the scripts.
     Referral(String),
+    /// What the server proves itself with at the end of a login, in Base64.
+    Sasl(String),
     /// What NOOP gave.
     Tag(Vec<u8>),
     TryLater,
@@ -91,6 +93,7 @@ impl Code {
             Code::QuotaMaxScripts => ("QUOTA/MAXSCRIPTS", None),
             Code::QuotaMaxSize => ("QUOTA/MAXSIZE", None),
             Code::Referral(url) => ("REFERRAL", Some(url.as_bytes())),
+            Code::Sasl(proof) => ("SASL", Some(proof.as_bytes())),
             Code::Tag(tag) => ("TAG", Some(tag.as_slice())),
             Code::TryLater => ("TRYLATER", None),
             Code::Warnings => ("WARNINGS", None),
@@ -160,6 +163,7 @@ mod tests {
                 Reply::bye("Try Remote.").code(Code::Referral("sieve://be1".into())),
                 "BYE (REFERRAL \"sieve://be1\") \"Try Remote.\"\r\n",
             ),
+            (Reply::OK.code(Code::Sasl("dj0=".into())), "OK (SASL \"dj0=\")\r\n"),
             (Reply::ok("Done").code(Code::Tag(b"a\nb".to_vec())), "OK (TAG {3}\r\na\nb) \"Done\"\r\n"),
         ] {
             assert_eq!(written(&reply), line);

@@ -5,7 +5,7 @@ use std::borrow::{Borrow, Cow};
 use super::comparator::numeric;
 use super::ere::Expression;
 use super::wildcard::{Pattern, Text};
-use super::{Kind, MatchTags};
+use super::{Kind, MatchTags, beginning};
 use crate::limits;
 
 /// A key of a test, with what can be made ready of it before there is a value.
@@ -27,11 +27,8 @@ enum Ready {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadKey(pub String);
 
-/// Texts that a match keeps, `${0}` and on.
-pub(super) const MAX_CAPTURES: usize = 32;
-
 impl Key {
-    pub(super) fn new(tags: MatchTags, key: &str) -> Result<Key, BadKey> {
+    pub fn new(tags: MatchTags, key: &str) -> Result<Key, BadKey> {
         let comparator = tags.comparator;
         let pattern = match tags.kind {
             Kind::Matches => Some(Ready::Wildcard(Pattern::new(key, comparator).map_err(BadKey)?)),
@@ -51,10 +48,19 @@ impl Key {
     }
 
     /// The first of the keys that a value matches, and what it captures: the whole text, then a text for each wildcard or group in
-    /// order, [`MAX_CAPTURES`] at most. Empty for match types without any, and where nobody wants them. All keys are of one test.
+    /// order, [`limits::CAPTURES`] at most. Empty for match types without any, and where nobody wants them. All keys are of one test.
     pub fn first<K: Borrow<Key>>(keys: &[K], value: &str, capture: bool) -> Option<Vec<String>> {
         let mut value = Value { text: beginning(value, limits::MATCH), folded: None, symbols: None };
         keys.iter().find_map(|key| key.borrow().matches(&mut value, capture))
+    }
+
+    /// Bytes that it takes: a pattern may take many more than its text.
+    pub fn size(&self) -> usize {
+        match &self.pattern {
+            None => self.key.len(),
+            Some(Ready::Wildcard(pattern)) => self.key.len() + pattern.size(),
+            Some(Ready::Regex(regex)) => regex.size(),
+        }
     }
 
     /// Bytes that a comparison with this value looks at, or as much work as that.
@@ -96,10 +102,4 @@ impl Value<'_> {
         let text = self.text;
         self.folded.get_or_insert_with(|| key.tags.comparator.fold(text))
     }
-}
-
-/// The longest beginning of at most `most` bytes that ends between two characters.
-pub(super) fn beginning(text: &str, most: usize) -> &str {
-    let ends = (0..=most.min(text.len())).rev();
-    ends.take(4).find_map(|end| text.get(..end)).unwrap_or_default()
 }

@@ -25,12 +25,18 @@ mod wildcard;
 
 pub use self::mime::MimeView;
 pub use comparator::Comparator;
-pub use key::{BadKey, Key};
+pub use key::Key;
 pub use matcher::Matcher;
 pub use part::AddressPart;
 pub use relation::Relation;
 pub use select::{Index, Select};
 pub use tags::{Kind, MatchTags};
+
+/// The longest beginning of at most `most` bytes that ends between two characters.
+fn beginning(text: &str, most: usize) -> &str {
+    let ends = (0..=most.min(text.len())).rev();
+    ends.take(4).find_map(|end| text.get(..end)).unwrap_or_default()
+}
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! The tags of a test that compares: `:comparator` and a match type.
 
-use super::{BadKey, Comparator, Key, Relation};
+use super::{Comparator, Relation};
 use crate::check::Arguments;
 use crate::extension::Extension;
 
@@ -61,11 +61,6 @@ impl MatchTags {
             (Comparator::AsciiNumeric, Kind::Regex) => Some("i;ascii-numeric cannot be used with :regex"),
             _ => None,
         }
-    }
-
-    /// A key made ready. Only a pattern can be bad.
-    pub(super) fn key(self, key: &str) -> Result<Key, BadKey> {
-        Key::new(self, key)
     }
 }
 

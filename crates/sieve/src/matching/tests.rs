@@ -1,12 +1,12 @@
 use proptest::prelude::*;
 
-use super::key::MAX_CAPTURES;
 use super::*;
+use crate::limits;
 
 fn test(kind: Kind, comparator: Comparator, value: &str, key: &str) -> Option<Vec<String>> {
     let tags = MatchTags { kind, comparator };
     assert_eq!(tags.problem(), None);
-    Key::first(&[tags.key(key).unwrap()], value, true)
+    Key::first(&[Key::new(tags, key).unwrap()], value, true)
 }
 
 fn is_true(kind: Kind, comparator: Comparator, value: &str, key: &str) -> bool {
@@ -74,7 +74,7 @@ fn numbers_and_texts_are_ordered_by_each_relation() {
 #[test]
 fn count_counts_the_values_under_each_comparator() {
     for comparator in [Comparator::AsciiNumeric, Comparator::AsciiCasemap] {
-        let key = MatchTags { kind: Kind::Count(Relation::Ge), comparator }.key("3").unwrap();
+        let key = Key::new(MatchTags { kind: Kind::Count(Relation::Ge), comparator }, "3").unwrap();
         assert!(!key.counts(2) && key.counts(3) && key.counts(10));
     }
 }
@@ -139,9 +139,16 @@ fn many_stars_take_no_time() {
     assert_eq!(matches(&long, &format!("{}?b*", "*a?a".repeat(5_000))), None);
     assert_eq!(matches(&long, &format!("*{}?{}b*", "a".repeat(300), "a".repeat(300))), None);
     assert_eq!(matches(&long, &format!("*{}b*", "a".repeat(30_000))), None);
-    assert!(matches(&long, &"*a".repeat(10_000)).is_some_and(|texts| texts.len() == MAX_CAPTURES));
+    assert!(matches(&long, &"*a".repeat(10_000)).is_some_and(|texts| texts.len() == limits::CAPTURES));
     let tags = MatchTags { kind: Kind::Matches, ..MatchTags::default() };
-    assert!(tags.key(&"?".repeat(5000)).is_err());
+    assert!(Key::new(tags, &"?".repeat(5000)).is_err());
+    let letters: Vec<char> = ('\u{4e00}'..).take(6000).collect();
+    let many: String = letters.iter().flat_map(|letter| ['*', *letter, '?']).collect();
+    assert!(Key::new(tags, &many).unwrap().size() < 4 << 20);
+    let wide: String = letters.chunks(1000).flat_map(|some| some.iter().chain(&['?', '*'])).collect();
+    assert!(Key::new(tags, &wide).unwrap().size() < 4 << 20);
+    let fits = wide.replace('*', "").replace('?', "x");
+    assert!(matches(&fits, &wide).is_some());
 }
 
 #[test]
@@ -172,7 +179,7 @@ fn regular_expressions_are_read_as_posix_and_pcre_both_write_them() {
     ] {
         if key.contains("[.period.]") {
             let tags = MatchTags { kind: Kind::Regex, ..MatchTags::default() };
-            assert!(tags.key(key).is_err());
+            assert!(Key::new(tags, key).is_err());
             continue;
         }
         let expected = captured.map(|texts: Vec<&str>| texts.into_iter().map(String::from).collect());
@@ -195,7 +202,7 @@ fn a_bad_or_huge_regular_expression_is_refused_with_its_reason() {
         ("[[:frop:]]", "class"),
         ("((a{1000}){1000}){1000}", "size"),
     ] {
-        let problem = tags.key(key).unwrap_err().0;
+        let problem = Key::new(tags, key).unwrap_err().0;
         assert!(problem.contains(reason), "{key}: {problem}");
         assert!(!problem.contains('\n'), "{key}: {problem}");
     }
@@ -249,7 +256,7 @@ proptest! {
     fn no_regular_expression_panics(key in "\\PC{0,20}", pieces in "[\\[\\]\\\\^$.*+?(){}|:a-c0-9,=-]{0,20}") {
         let tags = MatchTags { kind: Kind::Regex, ..MatchTags::default() };
         for key in [key, pieces] {
-            if let Ok(key) = tags.key(&key) {
+            if let Ok(key) = Key::new(tags, &key) {
                 Key::first(&[key], "abc[0]", true);
             }
         }

@@ -7,6 +7,7 @@
 
 mod address;
 mod edits;
+mod encode;
 mod field;
 mod mail;
 mod part;

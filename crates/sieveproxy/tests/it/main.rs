@@ -5,6 +5,9 @@ mod world;
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use identity::auth::client::Credentials;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -79,6 +82,24 @@ async fn refusals_are_told_and_the_session_goes_on() {
     // The backend has its own mind.
     assert_eq!(client.log_in("busy", "secret").await, "NO \"busy is not let in\"");
     assert_eq!(client.log_in("fred", "secret").await, "OK");
+    assert_eq!(client.say("LISTSCRIPTS").await, "\"fred for proxy\"");
+}
+
+/// A frontend that is a Cyrus takes the login for over once the server has proved itself, and sends nothing more.
+#[tokio::test]
+async fn a_server_proves_itself_with_its_yes() {
+    let world = world(true, PROXIED).await;
+    let mut client = Client::to(&world.backend).await;
+    let credentials = Credentials::proxy(&world.proxy.imapd(), "be", Some("fred"));
+    let mut exchange = credentials.start("SCRAM-SHA-256", client.stream.channel()).unwrap();
+    let initial = BASE64_STANDARD.encode(exchange.initial().unwrap().unwrap());
+    assert!(client.say(&format!("AUTHENTICATE \"SCRAM-SHA-256\" \"{initial}\"")).await.starts_with('{'));
+    let challenge = BASE64_STANDARD.decode(client.line().await).unwrap();
+    let answer = BASE64_STANDARD.encode(exchange.step(&challenge).unwrap());
+    let yes = client.say(&format!("\"{answer}\"")).await;
+    let proof = yes.strip_prefix("OK (SASL \"").and_then(|rest| rest.strip_suffix("\")")).expect(&yes);
+    exchange.step(&BASE64_STANDARD.decode(proof).unwrap()).unwrap();
+    exchange.succeeded(None).unwrap();
     assert_eq!(client.say("LISTSCRIPTS").await, "\"fred for proxy\"");
 }
 

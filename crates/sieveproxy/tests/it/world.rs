@@ -135,7 +135,11 @@ pub struct Client {
 
 impl Client {
     pub async fn of(world: &World) -> Client {
-        let address = world.proxy.listeners()[0].local_addr().unwrap();
+        Client::to(&world.proxy).await
+    }
+
+    pub async fn to(server: &Context) -> Client {
+        let address = server.listeners()[0].local_addr().unwrap();
         let stream = Stream::tcp(TcpStream::connect(address).await.unwrap()).unwrap();
         let mut client = Client { stream, announced: Vec::new() };
         client.announced = client.block().await;

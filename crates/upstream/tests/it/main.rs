@@ -338,6 +338,7 @@ async fn verdict(proto: Proto, lines: &str, transcript: &'static str) -> String 
         Proto::Imap => upstream.imap("be.test", Some("fred")).await.map(drop),
         Proto::Pop3 => upstream.pop3("be.test", "fred", None).await.map(drop),
         Proto::Lmtp => upstream.lmtp("be.test").await.map(drop),
+        Proto::Sieve => upstream.sieve("be.test", "fred", None).await.map(drop),
     };
     match result {
         Ok(()) => "ok".to_owned(),
@@ -345,6 +346,24 @@ async fn verdict(proto: Proto, lines: &str, transcript: &'static str) -> String 
             assert!(!error.is_unreachable(), "{error}: others still use it");
             error.to_string()
         }
+    }
+}
+
+/// A ManageSieve server's greeting.
+const SIEVE: &str = "S: \"IMPLEMENTATION\" \"x\"\nS: \"SASL\" \"PLAIN\"\nS: \"SIEVE\" \"fileinto\"\nS: OK";
+
+#[tokio::test]
+async fn a_managesieve_backend_may_answer_with_literals_and_its_no_is_told() {
+    let login = format!("AUTHENTICATE \"PLAIN\" \"{FRED}\"");
+    for (answer, told) in [
+        ("S: OK", "ok"),
+        ("S: OK {4}\nS: done", "ok"),
+        ("S: NO {4}\nS: busy", "busy"),
+        ("S: BYE (TRYLATER) \"Server is shutting down\"", "Server is shutting down"),
+    ] {
+        let transcript = format!("{SIEVE}\nC: {login}\n{answer}");
+        let verdict = verdict(Proto::Sieve, "allowplaintext: yes\n", transcript.leak()).await;
+        assert!(verdict.contains(told), "{verdict}");
     }
 }
 
@@ -357,9 +376,13 @@ async fn a_backend_without_the_tls_that_is_demanded_hears_no_login() {
     let pop3 = "S: +OK ready\nC: CAPA\nS: +OK\nS: SASL PLAIN\nS: .";
     let lmtp = "S: 220 ready\nC: LHLO fe.test\nS: 250-be.test\nS: 250 AUTH PLAIN";
     let trusting = "S: 220 ready\nC: LHLO fe.test\nS: 250 be.test";
-    for (proto, transcript) in
-        [(Proto::Imap, imap), (Proto::Pop3, pop3), (Proto::Lmtp, lmtp), (Proto::Lmtp, trusting)]
-    {
+    for (proto, transcript) in [
+        (Proto::Imap, imap),
+        (Proto::Pop3, pop3),
+        (Proto::Lmtp, lmtp),
+        (Proto::Lmtp, trusting),
+        (Proto::Sieve, SIEVE),
+    ] {
         let told = verdict(proto, VERIFYING, transcript).await;
         assert_eq!(
             told, "backend be.test: TLS required, not offered: not used (set be_tls: no to allow it)",

@@ -218,11 +218,6 @@ fn a_user_goes_to_a_cyrus_and_comes_back_twice_and_everything_is_as_it_was() {
     let list = murder.agree(&["mupdate", "be1", "be2", "fe1"]);
     assert_eq!(list["shared"].server, "be1.murder.test");
     assert_eq!(list["shared.below"].server, "be2.murder.test");
-    // What no move knows how to take is not begun.
-    let told =
-        admin.command(&format!("XFER {} be1.murder.test nowhere", murder.external("user.alice"))).unwrap();
-    assert!(!told.is_ok(), "{told:?}");
-    is_at(&murder, "user.alice", "be2");
 }
 
 #[test]

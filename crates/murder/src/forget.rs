@@ -271,7 +271,7 @@ async fn answers(imapd: &Imapd, server: &str) -> Option<String> {
 }
 
 /// Whether the operator types the server's name.
-fn is_named(server: &str) -> bool {
+pub(crate) fn is_named(server: &str) -> bool {
     say_part!("Type the server's name to go on: ");
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);

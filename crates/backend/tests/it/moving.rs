@@ -4,20 +4,26 @@ use super::master::{Cable, Master, eventually};
 use super::node::{Client, Node};
 
 /// Two backends of one master, which know each other.
-struct Pair {
-    master: Master,
-    cable: Cable,
-    be1: Node,
-    be2: Node,
+pub struct Pair {
+    pub master: Master,
+    pub cable: Cable,
+    pub be1: Node,
+    pub be2: Node,
+    more: String,
 }
 
 impl Pair {
-    async fn start() -> Pair {
+    pub async fn start() -> Pair {
+        Pair::with("").await
+    }
+
+    /// With further lines of imapd.conf.
+    pub async fn with(more: &str) -> Pair {
         let master = Master::start(None).await;
         let cable = Cable::to(master.address()).await;
         let (be1, be2) =
-            (Node::bare(&lines("be1", &cable, "")).await, Node::bare(&lines("be2", &cable, "")).await);
-        let pair = Pair { master, cable, be1, be2 };
+            (Node::bare(&lines("be1", &cable, more)).await, Node::bare(&lines("be2", &cable, more)).await);
+        let pair = Pair { master, cable, be1, be2, more: more.to_owned() };
         pair.introduce().await;
         let mut admin = login(&pair.be1, "cyrus").await;
         admin.talk("C: a CREATE user/fred\nS: a OK …\nC: a CREATE user/wilma\nS: a OK …").await;
@@ -25,11 +31,12 @@ impl Pair {
     }
 
     /// Lets each know where the other is.
-    async fn introduce(&self) {
+    pub async fn introduce(&self) {
         let ports = format!(
-            "be1_address: 127.0.0.1\nbe1_ports: imap={}\nbe2_address: 127.0.0.1\nbe2_ports: imap={}\n",
+            "be1_address: 127.0.0.1\nbe1_ports: imap={}\nbe2_address: 127.0.0.1\nbe2_ports: imap={}\n{}",
             self.be1.address("imap").port(),
-            self.be2.address("imap").port()
+            self.be2.address("imap").port(),
+            self.more
         );
         self.be1.reload(&lines("be1", &self.cable, &ports)).await;
         self.be2.reload(&lines("be2", &self.cable, &ports)).await;
@@ -44,7 +51,7 @@ impl Pair {
         eventually(async || {
             // It may end only now: the last words of a move come behind its answer.
             if self.node(dead).context.shutdown().is_cancelled() {
-                let own = lines(SERVERS[dead], &self.cable, "");
+                let own = lines(SERVERS[dead], &self.cable, &self.more);
                 if dead == 0 {
                     self.be1.restart(&own).await
                 } else {
@@ -86,7 +93,7 @@ impl Pair {
     }
 
     /// Where the master has the mailboxes of these names.
-    async fn places(&self) -> Vec<String> {
+    pub async fn places(&self) -> Vec<String> {
         let entries = self.master.entries().await.into_iter();
         entries
             .map(|(name, entry)| format!("{name} {}", entry.split(' ').nth(1).unwrap_or_default()))
@@ -96,14 +103,14 @@ impl Pair {
 
 const SERVERS: [&str; 2] = ["be1", "be2"];
 
-fn lines(server: &str, cable: &Cable, more: &str) -> String {
+pub fn lines(server: &str, cable: &Cable, more: &str) -> String {
     format!(
         "servername: {server}\nadmins: cyrus proxy\nproxy_authname: proxy\nproxy_password: secret\nallowusermoves: yes\n{}{more}",
         cable.lines()
     )
 }
 
-async fn login(node: &Node, user: &str) -> Client {
+pub async fn login(node: &Node, user: &str) -> Client {
     let mut client = node.client("imap").await;
     client.talk(&format!("S: * OK …\nC: l LOGIN {user} secret\nS: l OK …")).await;
     client
@@ -142,7 +149,7 @@ fn assert_same(now: &[String], before: &[String]) {
     assert!(differ.is_empty() && now.len() == before.len(), "{differ:#?}");
 }
 
-async fn answers(client: &mut Client, command: &str) -> Vec<String> {
+pub async fn answers(client: &mut Client, command: &str) -> Vec<String> {
     client.send(format!("x {command}\r\n").as_bytes()).await;
     let mut all = Vec::new();
     loop {
@@ -268,7 +275,7 @@ async fn a_user_is_whole_on_one_backend_whenever_one_of_the_two_dies() {
 }
 
 /// Messages with flags and keywords, folders, subscriptions, a quota root, annotations.
-async fn fill(node: &Node) {
+pub async fn fill(node: &Node) {
     let mut fred = login(node, "fred").await;
     fred.talk("C: a CREATE Archive (USE (\\Archive))\nS: a OK …\nC: b CREATE Archive/2024\nS: b OK …\nC: c SUBSCRIBE Archive\nS: c OK …\nC: d SUBSCRIBE INBOX\nS: d OK …")
         .await;

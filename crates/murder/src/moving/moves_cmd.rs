@@ -38,7 +38,7 @@ pub struct Args {
 
 /// What is to be done about one.
 #[derive(Debug, clap::Args)]
-#[group(multiple = false)]
+#[group(id = "word", multiple = false)]
 struct Word {
     /// A move that is not decided waits until it is resumed
     #[arg(long, value_name = "ID")]

@@ -5,6 +5,7 @@ use moves::wishes::{Hours, Wishes};
 
 /// What is wanted of moves besides that they happen
 #[derive(Debug, Clone, Default, clap::Args)]
+#[group(id = "wishes")]
 pub struct Args {
     /// Bytes in a second at most, of each move; K, M and G are understood
     #[arg(long, value_name = "BYTES", value_parser = rate)]

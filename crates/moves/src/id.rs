@@ -27,6 +27,27 @@ impl MoveId {
         Ok(MoveId(format!("{:032x}", u128::from_be_bytes(bytes))))
     }
 
+    /// The same for a move from or to a server of Cyrus: whoever reads the id knows how the other side is asked.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn with_cyrus() -> Result<MoveId, IdError> {
+        Ok(MoveId(format!("{CYRUS}{}", MoveId::new()?.0)))
+    }
+
+    /// This one for a move with a server of Cyrus.
+    ///
+    /// # Errors
+    /// It is too long then.
+    pub fn named_with_cyrus(self) -> Result<MoveId, IdError> {
+        if self.is_with_cyrus() { Ok(self) } else { MoveId::parse(&format!("{CYRUS}{}", self.0)) }
+    }
+
+    /// Whether the other server of the move is Cyrus's.
+    pub fn is_with_cyrus(&self) -> bool {
+        self.0.starts_with(CYRUS)
+    }
+
     /// # Errors
     /// The text is longer, or has other characters.
     pub fn parse(text: &str) -> Result<MoveId, IdError> {
@@ -65,3 +86,5 @@ impl From<MoveId> for String {
 pub fn is_uniqueid(text: &str) -> bool {
     !text.is_empty() && text.len() <= ID && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
+
+const CYRUS: &str = "cyrus-";

@@ -14,6 +14,7 @@ pub mod imap;
 pub mod line;
 pub mod lmtp;
 pub mod location;
+pub mod managesieve;
 pub mod mupdate;
 pub mod mutf7;
 pub mod name;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mailboxes::{Decision, Fence, ListId, Switch};
+use mailboxes::{Decision, Entry, Fence, ListId, Switch};
 use moves::destination;
 use moves::journal::{Expected, Record, Role};
 use moves::source::{Gate, Outcome, Phase, Source, Step, Whose};
@@ -19,8 +19,9 @@ use tracing::{info, warn};
 use super::live::{Live, Wish};
 use super::peer::{Fault, Peer};
 use super::queue::Slot;
-use super::rounds::{Sent, item, unique};
-use super::{Moving, lock, now};
+use super::rounds::{Sent, Sum, item, unique};
+use super::unfenced::{self, Doubt};
+use super::{Moving, cyrus, lock, now};
 use crate::limits::{
     AGAIN_FIRST, AGAIN_LAST, FREEZE, FROZEN, MASTER_QUICK, ROUND_CHANGES, ROUND_CHANGES_LATE, ROUND_TIME,
     ROUNDS, ROUNDS_SHORT,
@@ -28,17 +29,20 @@ use crate::limits::{
 use work::aside::weighed;
 
 /// One move that goes away.
-struct Giving {
-    moving: Arc<Moving>,
-    record: Record,
+pub(super) struct Giving {
+    pub(super) moving: Arc<Moving>,
+    pub(super) record: Record,
     machine: Source,
-    peer: Option<Peer>,
+    pub(super) peer: Option<Peer>,
     sent: Sent,
+    /// The same of a server of Cyrus.
+    pub(super) cyrus: cyrus::Sent,
+    pub(super) doubt: Doubt,
     frozen: Option<Frozen>,
     frozen_at: Instant,
     /// Since the destination was told of the move last.
-    rounds: u32,
-    live: Arc<Live>,
+    pub(super) rounds: u32,
+    pub(super) live: Arc<Live>,
     /// Until it is decided.
     slot: Option<Slot>,
 }
@@ -77,6 +81,8 @@ impl Giving {
             machine,
             peer: None,
             sent: Sent::default(),
+            cyrus: cyrus::Sent::default(),
+            doubt: Doubt::default(),
             frozen: None,
             frozen_at,
             rounds: 0,
@@ -187,6 +193,11 @@ impl Giving {
     }
 
     async fn step(&mut self, step: Step) -> Outcome {
+        if cyrus::is_with(&self.record)
+            && let Some(outcome) = self.step_with_cyrus(step).await
+        {
+            return outcome;
+        }
         match step {
             Step::Write(phase) => self.write(phase).await,
             Step::Begin => self.begin().await,
@@ -228,7 +239,8 @@ impl Giving {
                 let _ = told.await;
                 Outcome::Done
             }
-            Step::Rest => Outcome::Done,
+            // A destination of ours remembers what it took.
+            Step::Return | Step::Rest => Outcome::Done,
         }
     }
 
@@ -246,7 +258,7 @@ impl Giving {
         }
     }
 
-    fn to(&self) -> String {
+    pub(super) fn to(&self) -> String {
         match &self.record.role {
             Role::Source { to, .. } => to.clone(),
             Role::Destination { from, .. } => from.clone(),
@@ -290,6 +302,13 @@ impl Giving {
         }
     }
 
+    async fn send_round(&mut self, peer: &mut Peer) -> Result<Sum, Fault> {
+        match cyrus::is_with(&self.record) {
+            true => self.round_to_cyrus(peer).await,
+            false => self.moving.send_round(peer, &mut self.record, &mut self.sent).await,
+        }
+    }
+
     fn announced(&self) -> Option<Begin> {
         Some(Begin {
             id: unique(self.record.id.as_str()),
@@ -309,7 +328,7 @@ impl Giving {
             return Outcome::Failed("changes come faster than they can be moved".to_owned());
         }
         let Some(mut peer) = self.peer.take() else { return Outcome::Silent };
-        let sum = self.moving.send_round(&mut peer, &mut self.record, &mut self.sent).await;
+        let sum = self.send_round(&mut peer).await;
         match sum {
             Ok(sum) => {
                 self.peer = Some(peer);
@@ -328,7 +347,7 @@ impl Giving {
         }
     }
 
-    fn fault(&mut self, fault: Fault) -> Outcome {
+    pub(super) fn fault(&mut self, fault: Fault) -> Outcome {
         self.peer = None;
         match fault {
             Fault::Refused(text) => Outcome::Failed(text),
@@ -349,13 +368,11 @@ impl Giving {
         let at = async {
             let mut master = self.moving.master.connect().await?;
             let asked = Instant::now();
-            master.status(&root).await.map(|at| (at, asked.elapsed()))
+            unfenced::standing(master.as_mut(), &root).await.map(|at| (at, asked.elapsed()))
         };
-        let (at, took) = match at.await {
+        let ((entry, fence), took) = match at.await {
             Ok(found) => found,
-            Err(error @ (MasterError::NoFence | MasterError::Login)) => {
-                return Outcome::Failed(error.to_string());
-            }
+            Err(error @ MasterError::Login) => return Outcome::Failed(error.to_string()),
             Err(_) => return Outcome::Silent,
         };
         if took > MASTER_QUICK {
@@ -363,14 +380,12 @@ impl Giving {
             self.record.why = Some(format!("not frozen: the MUPDATE master took {took} ms to answer"));
             return Outcome::Silent;
         }
-        let here = at
-            .entry
-            .as_ref()
-            .filter(|entry| entry.is_active() && entry.server() == self.moving.server.as_str());
-        let (Some(_), Some(fence)) = (here, at.fence()) else {
+        let is_here = |entry: &Entry| entry.is_active() && entry.server() == self.moving.server.as_str();
+        if !entry.as_ref().is_some_and(is_here) {
             return Outcome::Failed("the MUPDATE master does not have the mailbox here".to_owned());
-        };
-        self.record.expected = Some(Expected { list: fence.list.to_string(), n: fence.seq });
+        }
+        // None: the master is Cyrus's, and compares nothing.
+        self.record.expected = fence.map(|fence| Expected { list: fence.list.to_string(), n: fence.seq });
         let ids: Vec<String> = self.record.items.iter().map(|item| item.uniqueid.clone()).collect();
         self.frozen_at = Instant::now();
         match timeout(FREEZE, self.moving.store.freeze(&root, &ids)).await {
@@ -388,13 +403,16 @@ impl Giving {
     async fn prepare(&mut self) -> Outcome {
         let frozen: Vec<String> = self.record.items.iter().map(|item| item.uniqueid.clone()).collect();
         let Some(mut peer) = self.peer.take() else { return Outcome::Silent };
-        let sum = match self.moving.send_round(&mut peer, &mut self.record, &mut self.sent).await {
+        let sum = match self.send_round(&mut peer).await {
             Ok(sum) => sum,
             Err(fault) => return self.fault(fault),
         };
         // A mailbox that came just before is not frozen with the others: once more.
         if sum.torn || !self.record.items.iter().all(|item| frozen.contains(&item.uniqueid)) {
             return Outcome::Silent;
+        }
+        if cyrus::is_with(&self.record) {
+            return self.prepare_with_cyrus(peer).await;
         }
         let mut digests = Vec::with_capacity(self.record.items.len());
         for item in &mut self.record.items {
@@ -420,6 +438,9 @@ impl Giving {
 
     /// The decision; `fence`: the end of a doubt about it.
     async fn at_master(&mut self, fence: bool) -> Outcome {
+        if self.record.expected.is_none() {
+            return self.at_unfenced_master(fence).await;
+        }
         let Some((root, from, to, acl, noted)) = self.switch() else {
             return Outcome::Failed("the move's journal lacks what the master said".to_owned());
         };
@@ -452,12 +473,18 @@ impl Giving {
 
     #[allow(clippy::type_complexity)]
     fn switch(&self) -> Option<(MailboxName, Location, Location, String, Fence)> {
+        let (root, from, to, acl) = self.places()?;
+        let expected = self.record.expected.as_ref()?;
+        let fence = Fence { list: ListId::parse(&expected.list)?, seq: expected.n };
+        Some((root, from, to, acl, fence))
+    }
+
+    /// The root, where the master has it, where it is to have it, and with which ACL.
+    pub(super) fn places(&self) -> Option<(MailboxName, Location, Location, String)> {
         let root = MailboxName::parse(&self.record.root).ok()?;
         let item = self.record.items.iter().find(|item| item.name == self.record.root)?;
-        let expected = self.record.expected.as_ref()?;
         let to = Location::parse(&format!("{}!{}", self.to(), item.to_partition)).ok()?;
-        let fence = Fence { list: ListId::parse(&expected.list)?, seq: expected.n };
-        Some((root, self.moving.here(&item.partition), to, item.acl.clone(), fence))
+        Some((root, self.moving.here(&item.partition), to, item.acl.clone()))
     }
 
     async fn ask_peer(&mut self) -> Outcome {
@@ -525,7 +552,7 @@ impl Giving {
         }
     }
 
-    async fn follow(&mut self) -> Outcome {
+    pub(super) async fn follow(&mut self) -> Outcome {
         let mut master = match self.moving.master.connect().await {
             Ok(master) => master,
             Err(error) => return Outcome::Failed(error.to_string()),

@@ -21,7 +21,7 @@ use crate::limits::{
 
 impl Moving {
     /// Looks after the queue, after copies and journals until the daemon ends.
-    pub fn look_after(self: &Arc<Self>) {
+    pub fn look_after_all(self: &Arc<Self>) {
         let (moving, stop) = (self.clone(), self.context.shutdown());
         let look = async move { stop.run_until_cancelled(moving.looks()).await };
         self.context.tasks().spawn(look);

@@ -4,13 +4,17 @@
 //! Moving::ask ──► queue: its turn comes ─► giving: the source's machine, a step at a time ─► peer ─► the other backend
 //! orders          live: how far it is, and what is wanted of it
 //!                 rounds: what changed since the last round
+//!                 cyrus: the same to a server of Cyrus
 //! SYNCAPPLY X… ─► taking: the destination's table, by what is on disk
 //! keeping         copies and journals go when it is time; shown: what operators see
+//! LOCAL_MAILBOX ► arriving: what a Cyrus brings
 //! start ────────► Moving::open reads the journals before a listener opens; Moving::resume goes on from them
 //! ```
 //!
 //! When a move is decided and how it ends is [`moves`]' to say; here it is done.
 
+mod arriving;
+mod cyrus;
 mod giving;
 mod keeping;
 mod live;
@@ -23,6 +27,7 @@ mod shown;
 mod sizes;
 mod taking;
 mod told;
+mod unfenced;
 
 pub use live::Live;
 pub use queue::Wanted;
@@ -33,6 +38,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mailboxes::reconcile::Busy;
 use moves::MoveId;
+use moves::destination::Phase;
 use moves::journal::{JournalError, Journals, Record, Role};
 use moves::names::Names;
 use protocol::location::{Location, ServerName};
@@ -80,6 +86,10 @@ pub struct Moving {
     restoring: Mutex<HashSet<String>>,
     /// A record changed.
     changed: watch::Sender<()>,
+    /// Roots of mailboxes that come from a Cyrus, and when something came last.
+    arrivals: Mutex<BTreeMap<MailboxName, Instant>>,
+    /// Somebody watches over them.
+    watches: Mutex<bool>,
     trap: Option<Trap>,
 }
 
@@ -122,6 +132,8 @@ impl Moving {
             welcomes: Mutex::default(),
             restoring: Mutex::default(),
             changed: watch::Sender::new(()),
+            arrivals: Mutex::default(),
+            watches: Mutex::default(),
             trap,
         };
         Ok(Arc::new(moving))
@@ -133,6 +145,11 @@ impl Moving {
         for record in self.records() {
             match &record.role {
                 Role::Source { .. } => self.resume_giving(record).await,
+                Role::Destination { phase: Phase::Incoming | Phase::Committed, .. }
+                    if record.id.is_with_cyrus() =>
+                {
+                    self.resume_arriving(record).await;
+                }
                 Role::Destination { .. } => self.resume_taking(&record).await,
             }
         }

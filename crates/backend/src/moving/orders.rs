@@ -129,7 +129,7 @@ impl Moving {
         let record = self.of(id)?;
         match record.role {
             Role::Source { phase: Phase::Queued, .. } => {
-                self.give_up(record, format!("cancelled by {by}")).await;
+                self.give_up_queued(record, format!("cancelled by {by}")).await;
                 Ok(())
             }
             Role::Source { phase: Phase::Aborted, .. } => Ok(()),

@@ -87,11 +87,15 @@ impl Moving {
             Err(No::Now(why) | No::Never(why)) => return Err(why),
             Ok(()) => {}
         }
+        let id = wanted.id.clone().map_or_else(MoveId::new, Ok);
+        // Which of the two a move is with, its id says for good.
+        let id = match self.takes(&wanted.to).await {
+            Ok(welcome) if welcome.cyrus => id.and_then(MoveId::named_with_cyrus),
+            Ok(_) => id,
+            Err(No::Now(why) | No::Never(why)) => return Err(why),
+        };
         let record = Record {
-            id: match wanted.id.clone() {
-                Some(id) => id,
-                None => MoveId::new().map_err(|error| error.to_string())?,
-            },
+            id: id.map_err(|error| error.to_string())?,
             root: wanted.root.to_string(),
             items,
             round: 0,
@@ -256,7 +260,7 @@ impl Moving {
                 Err(No::Never(why)) => {
                     let _starting = self.starting.lock().await;
                     if let Some(record) = self.record(&id).filter(is_queued) {
-                        self.give_up(record, why).await;
+                        self.give_up_queued(record, why).await;
                     }
                 }
             }
@@ -317,7 +321,7 @@ impl Moving {
     }
 
     /// What was queued does not happen.
-    pub(super) async fn give_up(&self, mut record: Record, why: String) {
+    pub(super) async fn give_up_queued(&self, mut record: Record, why: String) {
         if let Role::Source { phase, .. } = &mut record.role {
             *phase = Phase::Aborted;
         }

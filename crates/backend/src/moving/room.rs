@@ -26,6 +26,9 @@ pub struct Welcome {
     /// Where it puts what has no place.
     #[serde(default)]
     pub default: Option<String>,
+    /// It is Cyrus's, and says nothing.
+    #[serde(skip)]
+    pub cyrus: bool,
 }
 
 /// Why a move does not begin.
@@ -61,7 +64,7 @@ impl Moving {
             Some(name) if name == to => {}
             // What the master notes must be what the server itself says of its mailboxes.
             Some(name) => return Err(No::Never(format!("{to} calls itself {name}: use that name"))),
-            None => return Err(No::Never(format!("{to} cannot take mailboxes of this server"))),
+            None => return self.welcome_at_cyrus(to).await,
         }
         let mut peer = Peer::connect(&upstream, to).await.map_err(|fault| unavailable(&fault))?;
         let id = MoveId::new().map_err(|error| No::Never(error.to_string()))?;
@@ -76,6 +79,17 @@ impl Moving {
         // One of an earlier build says nothing, and takes what comes.
         let welcome: Welcome = serde_json::from_value(told["moves"].take()).unwrap_or_default();
         let welcome = Arc::new(welcome);
+        lock(&self.welcomes).insert(to.to_owned(), (Instant::now(), welcome.clone()));
+        Ok(welcome)
+    }
+
+    /// The same of a server of Cyrus.
+    async fn welcome_at_cyrus(&self, to: &str) -> Result<Arc<Welcome>, No> {
+        self.cyrus_takes(to).await.map_err(|why| match why.starts_with("Server(s) unavailable") {
+            true => No::Now(why),
+            false => No::Never(why),
+        })?;
+        let welcome = Arc::new(Welcome { cyrus: true, ..Welcome::default() });
         lock(&self.welcomes).insert(to.to_owned(), (Instant::now(), welcome.clone()));
         Ok(welcome)
     }
@@ -111,7 +125,7 @@ impl Moving {
     /// Where nothing else is said: the partition of the same name, as in Cyrus, or else the destination's own.
     pub(super) async fn place_at(&self, to: &str, here: &str) -> String {
         match self.takes(to).await {
-            Ok(welcome) if !welcome.partitions.contains_key(here) => {
+            Ok(welcome) if !welcome.cyrus && !welcome.partitions.contains_key(here) => {
                 welcome.default.clone().unwrap_or_else(|| here.to_owned())
             }
             _ => here.to_owned(),
@@ -130,6 +144,7 @@ impl Moving {
             incoming: self.incoming(),
             partitions: partitions.collect(),
             default: imapd.defaultpartition.clone(),
+            cyrus: false,
         }
     }
 

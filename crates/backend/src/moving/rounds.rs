@@ -10,7 +10,7 @@ use protocol::sync::moving::{Item as Told, Round};
 use protocol::sync::{
     self, Annotation, Apply, File, Get, Guid, MailboxAnnotation, Quota, Seen, Subscription, UniqueId,
 };
-use store::{Limits, Snapshot, Store, StoreError, UserData};
+use store::{Limits, Snapshot, Store, StoreError, UserData, UserScripts};
 use work::aside::weighed;
 
 use super::peer::{Fault, Peer};
@@ -38,6 +38,11 @@ pub struct Sum {
 }
 
 impl Sent {
+    /// Forgets the limits that a mailbox was sent with.
+    pub fn forget_limits(&mut self, uniqueid: &str) {
+        self.quotas.remove(uniqueid);
+    }
+
     /// The last snapshot of a mailbox that was sent.
     pub fn snapshot(&self, uniqueid: &str) -> Option<&Snapshot> {
         self.items.get(uniqueid)
@@ -158,7 +163,7 @@ impl Moving {
         Ok(())
     }
 
-    async fn send_limits(
+    pub(super) async fn send_limits(
         &self,
         peer: &mut Peer,
         name: &MailboxName,
@@ -191,7 +196,7 @@ impl Moving {
     }
 
     /// Sends the messages that are new. False: one is gone.
-    async fn send_messages(
+    pub(super) async fn send_messages(
         &self,
         peer: &mut Peer,
         item: &Item,
@@ -222,7 +227,7 @@ impl Moving {
         Ok(true)
     }
 
-    async fn send_user(
+    pub(super) async fn send_user(
         &self,
         peer: &mut Peer,
         root: &MailboxName,
@@ -235,9 +240,7 @@ impl Moving {
         let now = self.store.user_data(owner.as_deref(), &ids).await?;
         let before = match sent.user.take() {
             Some(before) => before,
-            None => {
-                UserData { subscriptions: subscribed(peer, owner.as_deref()).await?, ..UserData::default() }
-            }
+            None => left_there(peer, owner.as_deref()).await?,
         };
         if let Some(user) = &owner {
             let one = |name: &MailboxName| Subscription { user: user.clone(), name: name.clone() };
@@ -261,6 +264,7 @@ impl Moving {
                     peer.send(&Apply::Annotation(MailboxAnnotation { name: None, annotation })).await?;
                 }
             }
+            send_scripts(peer, user, &before.scripts, &now.scripts, sum).await?;
         }
         for ((user, id), seen) in &now.seen {
             if before.seen.get(&(user.clone(), id.clone())) != Some(seen) {
@@ -284,15 +288,49 @@ impl Moving {
     }
 }
 
-/// What a user of an earlier stay there has subscribed to.
-async fn subscribed(peer: &mut Peer, owner: Option<&str>) -> Result<BTreeSet<MailboxName>, Fault> {
-    let Some(owner) = owner else { return Ok(BTreeSet::new()) };
-    let told = peer.get(&Get::Meta(owner.to_owned())).await?;
-    let names = told.into_iter().filter_map(|told| match told {
-        sync::Told::Subscriptions(names) => Some(names),
-        _ => None,
-    });
-    Ok(names.flatten().collect())
+/// Scripts go all anew when anything of them has changed, so that their order is the same there.
+async fn send_scripts(
+    peer: &mut Peer,
+    user: &str,
+    before: &UserScripts,
+    now: &UserScripts,
+    sum: &mut Sum,
+) -> Result<(), Fault> {
+    if before == now {
+        return Ok(());
+    }
+    sum.changes += 1;
+    let one = |file: String| sync::Script { user: user.to_owned(), file, ..sync::Script::default() };
+    for script in before.iter() {
+        peer.send(&Apply::Unsieve(one(sync::Script::file_of(&script.name)))).await?;
+    }
+    for script in now.iter() {
+        let content = script.content.to_vec();
+        let named = one(sync::Script::file_of(&script.name));
+        peer.send(&Apply::Sieve(sync::Script { last_update: script.changed, content, ..named })).await?;
+    }
+    if let Some(active) = now.active() {
+        peer.send(&Apply::ActivateSieve(one(sync::Script::compiled_of(&active.name)))).await?;
+    }
+    Ok(())
+}
+
+/// What a user of an earlier stay there has left: subscriptions, and scripts by their names.
+async fn left_there(peer: &mut Peer, owner: Option<&str>) -> Result<UserData, Fault> {
+    let (mut left, mut scripts) = (UserData::default(), Vec::new());
+    let Some(owner) = owner else { return Ok(left) };
+    for told in peer.get(&Get::Meta(owner.to_owned())).await? {
+        match told {
+            sync::Told::Subscriptions(names) => left.subscriptions.extend(names),
+            // Never the same as one here.
+            sync::Told::Script(held) => {
+                scripts.extend(held.name().map(|name| store::Script::new(name, *b"", i64::MIN)));
+            }
+            _ => {}
+        }
+    }
+    left.scripts = UserScripts::of(scripts).into();
+    Ok(left)
 }
 
 fn items(store: &Store, root: &MailboxName, partition: &str, tree: bool) -> Result<Vec<Item>, StoreError> {
@@ -362,7 +400,7 @@ fn read(
     Ok(Some((count, messages)))
 }
 
-fn is_unchanged(now: &Snapshot, earlier: &Snapshot) -> bool {
+pub(super) fn is_unchanged(now: &Snapshot, earlier: &Snapshot) -> bool {
     let change = now.since(earlier);
     change.header.is_none()
         && change.numbers == earlier.numbers()
@@ -374,7 +412,7 @@ fn is_unchanged(now: &Snapshot, earlier: &Snapshot) -> bool {
         && change.gone.is_empty()
 }
 
-fn ids(items: &[Item]) -> BTreeSet<(&str, &str)> {
+pub(super) fn ids(items: &[Item]) -> BTreeSet<(&str, &str)> {
     items.iter().map(|item| (item.uniqueid.as_str(), item.name.as_str())).collect()
 }
 

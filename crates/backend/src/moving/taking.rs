@@ -13,13 +13,13 @@ use protocol::name::MailboxName;
 use protocol::sync::moving::{Begin, Phase as Told, Prepare, Round, State};
 use protocol::sync::{self as sync, Apply, Code, Get, UniqueId};
 use retry::{Backoff, chance, spread};
-use store::{Incoming, StoreError};
+use store::{Incoming, MasterError, StoreError};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::peer::Peer;
 use super::room::{fits, no_room};
-use super::{Moving, lock, now};
+use super::{Moving, lock, now, unfenced};
 use crate::limits::{ASK_FIRST, ASK_LAST};
 use crate::transit::{Move, Refused};
 
@@ -52,6 +52,7 @@ impl Moving {
             }
             Some(_) => {}
             None => {
+                self.give_up_arrivals(&begin.root).await?;
                 if self.under_way(&begin.root).is_some() {
                     return Err(Refused::Text("The mailbox is being moved already"));
                 }
@@ -138,8 +139,10 @@ impl Moving {
             for item in &mut record.items {
                 item.digest = digests.remove(&item.uniqueid);
             }
-            let fence = prepare.fence.as_deref().and_then(Fence::parse).ok_or(Code::BadParameters)?;
-            record.expected = Some(Expected { list: fence.list.to_string(), n: fence.seq });
+            // None: the master is Cyrus's, and numbers nothing. The source's word alone counts then.
+            let fence = prepare.fence.as_deref();
+            let fence = fence.map(|text| Fence::parse(text).ok_or(Code::BadParameters)).transpose()?;
+            record.expected = fence.map(|fence| Expected { list: fence.list.to_string(), n: fence.seq });
             if let Role::Destination { prepared_at, .. } = &mut record.role {
                 *prepared_at = Some(now());
             }
@@ -436,7 +439,10 @@ pub(super) async fn follow(
     acl: &str,
     from: Option<&Location>,
 ) -> Result<(), StoreError> {
-    let now = master.status(name).await?;
+    let now = match master.status(name).await {
+        Err(MasterError::NoFence) => return unfenced::follow(master, name, at, acl, from).await,
+        now => now?,
+    };
     let fence = now.fence();
     match now.entry {
         Some(entry) if entry.is_active() && entry.server() == at.server() => Ok(()),

@@ -79,9 +79,17 @@ impl Move {
         let root = root(name, store);
         // Not the name itself: an id is a name of a file.
         let name: String = root.key().iter().take(29).map(|byte| format!("{byte:02x}")).collect();
-        Move { id: format!("cyrus-{name}"), root }
+        Move { id: format!("{OF_CYRUS}{name}"), root }
+    }
+
+    /// Whether a Cyrus makes it.
+    pub fn is_of_cyrus(&self) -> bool {
+        self.id.starts_with(OF_CYRUS)
     }
 }
+
+/// What begins the ids of moves that a Cyrus makes. Those of others are hexadecimal.
+const OF_CYRUS: &str = "cyrus-";
 
 /// The INBOX of whoever owns a mailbox, deleted or not; of a shared one it itself.
 pub fn root(name: &MailboxName, store: &Store) -> MailboxName {
@@ -144,14 +152,7 @@ impl Transit {
         if let Some(copy) = self.get(mailbox.uniqueid.as_str()) {
             return Ok(copy);
         }
-        if mailbox.kind.as_deref().is_some_and(|kind| !matches!(kind, "" | "e")) {
-            return Err(Code::MailboxNotSupported.into());
-        }
-        if store.list().get(&mailbox.name).map_err(|error| StoreError::List(error.to_string()))?.is_some()
-            || self.named(&mailbox.name).is_some()
-        {
-            return Err(Code::MailboxMoved.into());
-        }
+        self.may_come(store, mailbox)?;
         if self.lock().copies.len() >= COPIES {
             rows::COPIES.met("so many mailboxes come in that no other can");
             return Err(Refused::Text("Too many mailboxes come in"));
@@ -166,6 +167,26 @@ impl Transit {
         // Whoever holds the store's copy is alone.
         inner.copies.insert(mailbox.uniqueid.as_str().to_owned(), copy.clone());
         Ok(copy)
+    }
+
+    /// Whether a mailbox of which there is no copy may come in: its errors are those of [`Transit::open`].
+    pub fn may_come(&self, store: &Store, mailbox: &Mailbox) -> Result<(), Refused> {
+        if mailbox.kind.as_deref().is_some_and(|kind| !matches!(kind, "" | "e")) {
+            return Err(Code::MailboxNotSupported.into());
+        }
+        let listed = store.list().get(&mailbox.name).map_err(|error| StoreError::List(error.to_string()))?;
+        match listed.is_some() || self.named(&mailbox.name).is_some() {
+            true => Err(Code::MailboxMoved.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Takes up a copy that came before a restart.
+    pub fn resume(&self, of: Move, name: MailboxName, incoming: store::Incoming) {
+        let uniqueid = incoming.uniqueid().to_owned();
+        if let Some(copy) = Copy::resumed(of, name, incoming) {
+            self.lock().copies.insert(uniqueid, Arc::new(copy));
+        }
     }
 
     /// Takes a copy out of those that come in: it is to be adopted, or forgotten. [`StoreError::Busy`]: something is being applied.

@@ -25,10 +25,13 @@ mod operator;
 mod options;
 mod parked;
 mod resync;
+mod scripts;
 mod searching;
+mod sieve;
 mod states;
 mod sync;
 #[path = "../../../transport/tests/it/talk.rs"]
 mod talk;
 mod texts;
+mod to_cyrus;
 mod unauthenticate;

@@ -2,6 +2,7 @@
 
 use super::master::{Cable, Master, eventually};
 use super::node::{Client, Node};
+use super::to_cyrus::Mask;
 
 /// Two backends of one master, which know each other.
 pub struct Pair {
@@ -9,6 +10,8 @@ pub struct Pair {
     pub cable: Cable,
     pub be1: Node,
     pub be2: Node,
+    /// In front of each, where each is to take the other for a Cyrus.
+    masks: Vec<Mask>,
     more: String,
 }
 
@@ -19,11 +22,20 @@ impl Pair {
 
     /// With further lines of imapd.conf.
     pub async fn with(more: &str) -> Pair {
+        Pair::behind(Vec::new(), more).await
+    }
+
+    /// The same, each behind a mask.
+    pub async fn masked() -> Pair {
+        Pair::behind(vec![Mask::new().await, Mask::new().await], "").await
+    }
+
+    async fn behind(masks: Vec<Mask>, more: &str) -> Pair {
         let master = Master::start(None).await;
         let cable = Cable::to(master.address()).await;
         let (be1, be2) =
             (Node::bare(&lines("be1", &cable, more)).await, Node::bare(&lines("be2", &cable, more)).await);
-        let pair = Pair { master, cable, be1, be2, more: more.to_owned() };
+        let pair = Pair { master, cable, be1, be2, masks, more: more.to_owned() };
         pair.introduce().await;
         let mut admin = login(&pair.be1, "cyrus").await;
         admin.talk("C: a CREATE user/fred\nS: a OK …\nC: a CREATE user/wilma\nS: a OK …").await;
@@ -32,10 +44,14 @@ impl Pair {
 
     /// Lets each know where the other is.
     pub async fn introduce(&self) {
+        let mut at = [&self.be1, &self.be2].map(|node| node.address("imap"));
+        for (mask, at) in self.masks.iter().zip(&mut at) {
+            *at = mask.before(*at);
+        }
         let ports = format!(
             "be1_address: 127.0.0.1\nbe1_ports: imap={}\nbe2_address: 127.0.0.1\nbe2_ports: imap={}\n{}",
-            self.be1.address("imap").port(),
-            self.be2.address("imap").port(),
+            at[0].port(),
+            at[1].port(),
             self.more
         );
         self.be1.reload(&lines("be1", &self.cable, &ports)).await;
@@ -117,7 +133,7 @@ pub async fn login(node: &Node, user: &str) -> Client {
 }
 
 /// Everything that IMAP shows of a user.
-async fn shown(node: &Node, user: &str) -> Vec<String> {
+pub async fn shown(node: &Node, user: &str) -> Vec<String> {
     let mut client = login(node, user).await;
     let mut all = Vec::new();
     for command in [
@@ -144,7 +160,7 @@ async fn shown(node: &Node, user: &str) -> Vec<String> {
     all
 }
 
-fn assert_same(now: &[String], before: &[String]) {
+pub fn assert_same(now: &[String], before: &[String]) {
     let differ: Vec<_> = now.iter().zip(before).filter(|(now, before)| now != before).collect();
     assert!(differ.is_empty() && now.len() == before.len(), "{differ:#?}");
 }
@@ -160,6 +176,65 @@ pub async fn answers(client: &mut Client, command: &str) -> Vec<String> {
             return all;
         }
     }
+}
+
+/// What ManageSieve lists of fred's, and the content of a script.
+async fn scripts(node: &Node) -> Vec<String> {
+    let mut fred = node.client("sieve").await;
+    fred.talk("S: …\nS: OK\nC: AUTHENTICATE \"PLAIN\" \"AGZyZWQAc2VjcmV0\"\nS: OK").await;
+    fred.send(b"LISTSCRIPTS\r\nGETSCRIPT \"b\"\r\n").await;
+    let mut all = Vec::new();
+    while all.iter().filter(|line: &&String| *line == "OK").count() < 2 {
+        all.push(fred.line().await);
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_users_scripts_move_too_and_the_active_one_stays_active() {
+    let pair = Pair::start().await;
+    let mut fred = pair.be1.client("sieve").await;
+    fred.talk(
+        r#"
+        S: …
+        S: OK
+        C: AUTHENTICATE "PLAIN" "AGZyZWQAc2VjcmV0"
+        S: OK
+        C: PUTSCRIPT "b" "keep;"
+        S: OK
+        C: PUTSCRIPT "a" "discard;"
+        S: OK
+        C: SETACTIVE "b"
+        S: OK
+        "#,
+    )
+    .await;
+    let wanted = ["\"b\" ACTIVE", "\"a\"", "OK", "{5}", "keep;", "OK"];
+    let mut admin = login(&pair.be1, "cyrus").await;
+    assert_eq!(answers(&mut admin, "XFER user/fred be2").await.last().unwrap(), "x OK Completed");
+    fred.talk("C: PUTSCRIPT \"c\" \"keep;\"\nS: BYE (TRYLATER) \"Mailbox has been moved to another server\"\nS: <end>").await;
+    assert_eq!(scripts(&pair.be2).await, wanted);
+    // What changes there comes back, and what an earlier stay left here does not count.
+    let mut there = pair.be2.client("sieve").await;
+    there
+        .talk(
+            r#"
+            S: …
+            S: OK
+            C: AUTHENTICATE "PLAIN" "AGZyZWQAc2VjcmV0"
+            S: OK
+            C: RENAMESCRIPT "a" "z"
+            S: OK
+            C: PUTSCRIPT "b" "stop;"
+            S: OK
+            C: SETACTIVE "z"
+            S: OK
+            "#,
+        )
+        .await;
+    let mut admin = login(&pair.be2, "cyrus").await;
+    assert_eq!(answers(&mut admin, "XFER user/fred be1").await.last().unwrap(), "x OK Completed");
+    assert_eq!(scripts(&pair.be1).await, ["\"b\"", "\"z\" ACTIVE", "OK", "{5}", "stop;", "OK"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,10 +315,14 @@ async fn nothing_that_is_delivered_during_moves_is_lost_or_doubled() {
     assert_eq!(told.first(), Some(&wanted));
 }
 
-/// Ends a daemon at each write of a journal of either side, before and after, and starts it again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_is_whole_on_one_backend_whenever_one_of_the_two_dies() {
-    let mut pair = Pair::start().await;
+    let deaths = die_at_each_write(Pair::start().await).await;
+    assert!(deaths >= 16, "{deaths} deaths");
+}
+
+/// Ends a daemon at each write of a journal of either side, before and after, and starts it again. How often.
+pub async fn die_at_each_write(mut pair: Pair) -> u32 {
     fill(&pair.be1).await;
     let (mut at, mut count, mut deaths) = (0, 3, 0);
     for source in [true, false] {
@@ -271,7 +350,7 @@ async fn a_user_is_whole_on_one_backend_whenever_one_of_the_two_dies() {
             }
         }
     }
-    assert!(deaths >= 16, "{deaths} deaths");
+    deaths
 }
 
 /// Messages with flags and keywords, folders, subscriptions, a quota root, annotations.

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use protocol::name::MailboxName;
 use protocol::ranges::joined;
 use protocol::sync::{
-    Apply, Code, Mailbox, MailboxAnnotation, Peer, Rename, Reserve, Seen, Subscription, Told,
+    Apply, Code, Mailbox, MailboxAnnotation, Peer, Rename, Reserve, Script, Seen, Subscription, Told,
 };
 use protocol::userid;
-use store::{Setting, StoreError, UserData};
+use store::{StoreError, UserData};
 
-use super::Done;
+use super::{Done, scripts};
 use crate::imap::conn::Gone;
 use crate::imap::session::Session;
 use crate::transit::{Move, Refused};
@@ -66,6 +66,9 @@ async fn change(session: &mut Session, apply: Apply) -> Done {
         Apply::LocalUnmailbox(name) => {
             if let Some(copy) = transit.named(&name) {
                 store.forget_incoming(transit.take(&copy)?).await?;
+                if let Some(moving) = &shared.moving {
+                    moving.forgets(copy.uniqueid()).await?;
+                }
             }
             Ok(())
         }
@@ -83,9 +86,11 @@ async fn change(session: &mut Session, apply: Apply) -> Done {
             let annotation = protocol::sync::Annotation { value: None, ..note.annotation };
             annotate(session, MailboxAnnotation { annotation, ..note }).await
         }
-        // There is no place for scripts. Whoever has some is not moved: they would be lost.
-        Apply::Sieve(_) | Apply::Unsieve(_) | Apply::ActivateSieve(_) | Apply::UnactivateSieve(_) => {
-            Err(Code::MailboxNotSupported.into())
+        Apply::Sieve(script) => scripts::put(session, script).await,
+        Apply::Unsieve(script) => scripts::remove(session, script).await,
+        Apply::ActivateSieve(script) => scripts::activate(session, script).await,
+        Apply::UnactivateSieve(script) => {
+            scripts::activate(session, Script { file: String::new(), ..script }).await
         }
         // A replica is no destination of a move.
         Apply::Replication(_) => Err(Code::MailboxNotSupported.into()),
@@ -104,7 +109,11 @@ async fn put(session: &mut Session, mailbox: Mailbox) -> Done {
     let (store, transit) = (session.server.store.clone(), &shared.transit);
     let expected = transit.expected(mailbox.uniqueid.as_str());
     let kept = expected.is_none();
-    let of = expected.unwrap_or_else(|| Move::of_cyrus(&mailbox.name, &store));
+    let of = match (expected, &shared.moving) {
+        (Some(of), _) => of,
+        (None, Some(moving)) => moving.arrives(&mailbox).await?,
+        (None, None) => Move::of_cyrus(&mailbox.name, &store),
+    };
     let copy = transit.open(&store, of, &mailbox).await?;
     copy.apply(&store, transit, mailbox, &mut session.uploads, kept).await
 }
@@ -118,6 +127,9 @@ async fn move_name(session: &Session, rename: Rename) -> Done {
     }
     if transit.named(&rename.to).is_some() || is_listed(session, &rename.to)? {
         return Err(Code::MailboxMoved.into());
+    }
+    if let Some(moving) = &session.server.shared.moving {
+        moving.renames(copy.uniqueid(), &rename.to).await?;
     }
     copy.rename(store, rename.to).await
 }
@@ -138,12 +150,13 @@ async fn subscribe(session: &Session, one: Subscription, on: bool) -> Done {
 }
 
 /// What a user has here. It may be changed though the user is another server's still, or was here before.
-async fn own(session: &Session, user: &str) -> Result<UserData, Refused> {
+pub(super) async fn own(session: &Session, user: &str) -> Result<UserData, Refused> {
     let state = session.server.store.user_state(user).await?;
     Ok(UserData {
         owner: Some(user.to_owned()),
         subscriptions: state.subscriptions.clone(),
         annotations: (*state.annotations).clone(),
+        scripts: state.scripts.clone(),
         ..UserData::default()
     })
 }
@@ -180,14 +193,19 @@ async fn annotate(session: &Session, note: MailboxAnnotation) -> Done {
         None if annotation.user.is_empty() => Ok(()),
         None => {
             check_user(&annotation.user)?;
-            let setting = Setting { user: String::new(), entry: annotation.entry, value: annotation.value };
-            Ok(store.annotate_server(&annotation.user, vec![setting]).await?)
+            // As subscriptions: whoever was here before, and comes back, is another server's still.
+            let mut data = own(session, &annotation.user).await?;
+            match annotation.value {
+                Some(value) => drop(data.annotations.insert(annotation.entry, value.into())),
+                None => drop(data.annotations.remove(&annotation.entry)),
+            }
+            Ok(store.take_user_data(&data).await?)
         }
     }
 }
 
 /// A user's name becomes that of a directory.
-fn check_user(user: &str) -> Result<(), Refused> {
+pub(super) fn check_user(user: &str) -> Result<(), Refused> {
     if userid::is_valid(user) { Ok(()) } else { Err(Code::InvalidUser.into()) }
 }
 

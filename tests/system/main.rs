@@ -31,6 +31,7 @@ mod newcomers;
 mod noted;
 mod notify;
 mod operating;
+mod operators_moves;
 mod other_clients;
 mod packaging;
 mod parts;

@@ -205,6 +205,13 @@ impl MasterSession for Session {
         Box::pin(async { refused(self.client.status_of(name).await, name, MasterError::Failed) })
     }
 
+    fn is_cordoned<'a>(&'a mut self, server: &'a str) -> Answer<'a, Result<bool, MasterError>> {
+        Box::pin(async move {
+            let cordons = self.client.cordons().await.map_err(|error| unavailable(&error))?;
+            Ok(cordons.keys().any(|cordoned| cordoned.as_str() == server))
+        })
+    }
+
     fn activate_expecting<'a>(
         &'a mut self,
         name: &'a MailboxName,

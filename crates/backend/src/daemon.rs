@@ -90,6 +90,7 @@ async fn moves(
     let asked = Arc::downgrade(&moving);
     standing
         .ask_moves(Moves(Box::new(move |name| asked.upgrade().map_or(Busy::Free, |moves| moves.busy(name)))));
+    moving.look_after_all();
     Ok(Some(moving))
 }
 

@@ -72,6 +72,32 @@ bounds::table! {
     pub(crate) AGAIN_FIRST: Duration = Duration::from_millis(100), Time, "chosen: a connection that broke is back by then";
     /// The longest such pause.
     pub(crate) AGAIN_LAST: Duration = Duration::from_secs(60), Time, "chosen: an operator waits as long";
+    /// Moves that are queued at their source.
+    pub(crate) QUEUED: usize = 20_000, Count, "chosen: a backend that is emptied has work for days; murder drain asks for more when some have gone";
+    /// How often the queue is looked at when nothing happens.
+    pub(crate) QUEUE_LOOK: Duration = Duration::from_secs(600), Time, "chosen: what happens wakes it";
+    /// The pause after a queued move could not begin: its destination does not answer, has no room or has its share.
+    pub(crate) QUEUE_AGAIN: Duration = Duration::from_secs(1), Time, "chosen: a small user has moved by then";
+    /// For how long a destination's word on its room and its other moves holds.
+    pub(crate) ROOM_KEPT: Duration = Duration::from_secs(2), Time, "chosen: two moves more than it wants do no harm";
+    /// How long an operator waits for a move to stop.
+    pub(crate) HELD_BACK: Duration = Duration::from_secs(10), Time, "chosen: longer than a decision takes";
+    /// Users and shared mailboxes whose sizes are told at once.
+    pub(crate) SIZES: usize = 1000, Count, "chosen: each may have some hundred folders to look up";
+    /// How often it is looked whether a copy that a move left is to go.
+    pub(crate) KEEP_LOOK: Duration = Duration::from_secs(600), Time, "chosen: copies are kept for days";
+    /// Changes of moves for which all of them are looked through once.
+    pub(crate) KEEP_TOGETHER: Duration = Duration::from_millis(100), Time, "chosen: a look through very many takes some milliseconds";
+    /// The pause after such a copy could not go, for want of proof that the other server has the mailboxes.
+    pub(crate) KEEP_AGAIN: Duration = Duration::from_secs(600), Time, "chosen: nobody waits for the room";
+    /// Mailboxes that another server is asked about at once, to prove that it has them.
+    pub(crate) PROOF_NAMES: usize = 1000, Count, "chosen: some hundred kilobytes of names";
+    /// How long it is shown that a move is over, and remembered for a master whose list is restored.
+    pub(crate) FINISHED: Duration = Duration::from_secs(30 * 86400), Time, "chosen: longer than one waits with restoring a list";
+    /// Moves that are over and are shown.
+    pub(crate) FINISHED_MOST: usize = 50_000, Count, "chosen: a backend that was emptied; some kilobytes each";
+    /// How long each is shown all the same.
+    pub(crate) FINISHED_LEAST: Duration = Duration::from_secs(86400), Time, "chosen: the other side has heard of it by then";
     /// How long a decision without an answer stays in doubt where the master compares nothing.
     pub(crate) DOUBT: Duration = Duration::from_secs(30), Time, "chosen: what lay in a buffer of the master's has been read by then";
     /// How often the master must say afterwards that nothing has happened.

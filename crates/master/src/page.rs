@@ -34,6 +34,7 @@ pub fn render(board: &Board, metrics: &Figures) -> String {
     board.processes.iter().for_each(|process| card(&mut page, process));
     backends(&mut page, metrics);
     mailboxes(&mut page, metrics);
+    moves(&mut page, metrics);
     disks(&mut page, board);
     certificates(&mut page, metrics);
     errors(&mut page, metrics);
@@ -195,6 +196,23 @@ fn mailboxes(page: &mut String, metrics: &Figures) {
     page.push_str("</table>");
 }
 
+/// Moves of mailboxes to and from this node.
+fn moves(page: &mut String, metrics: &Figures) {
+    let states = metrics.all("murder_moves").into_iter().filter(|(_, count)| *count > 0.0);
+    let mut states: Vec<(String, f64)> =
+        states.map(|(mut labels, count)| (labels.remove("state").unwrap_or_default(), count)).collect();
+    if states.is_empty() {
+        return;
+    }
+    states.sort_by(|(a, _), (b, _)| a.cmp(b));
+    page.push_str("<h2>Moves</h2><table><tr><th>state<th class=n>moves");
+    for (state, count) in states {
+        let note = if state == "switching" { " <span class=starting>changes wait</span>" } else { "" };
+        let _ = write!(page, "<tr><td>{}{note}<td class=n>{count}", escape(&state));
+    }
+    page.push_str("</table><p class=dim>murder moves shows each</p>");
+}
+
 fn lag_text(seconds: f64) -> String {
     if seconds.is_finite() { format!("{seconds:.1} s") } else { "never heard".to_owned() }
 }
@@ -316,6 +334,8 @@ mod tests {
         let mut exposition = crate::exposition::Exposition::default();
         exposition.merge(
             "murder_backend_reachable{program=\"imapproxy\",server=\"be1\",protocol=\"imap\"} 1\n\
+             murder_moves{program=\"backend\",state=\"switching\"} 1\nmurder_moves{program=\"backend\",state=\"kept\"} 3\n\
+             murder_moves{program=\"backend\",state=\"queued\"} 0\n\
              murder_backend_reachable{program=\"lmtpproxy\",server=\"be1\",protocol=\"lmtp\"} 0\n\
              murder_certificate_days_left{program=\"imapproxy\",file=\"/c.pem\"} 90.5\n\
              murder_certificate_days_left{program=\"imapproxy\",file=\"/d.pem\"} 3.9\n",
@@ -326,6 +346,8 @@ mod tests {
             page.contains("<span class=ready>imap answers</span>, <span class=disabled>lmtp does not answer")
         );
         assert!(page.contains("lmtpproxy: be1 does not answer by lmtp"), "{page}");
+        let moves = "<tr><td>kept<td class=n>3<tr><td>switching <span class=starting>changes wait</span><td class=n>1</table>";
+        assert!(page.contains(moves), "{page}");
         assert!(
             page.contains("3.0 TiB (75 %)") && page.contains("<span class=\"disabled\">512 MiB (0 %)"),
             "{page}"

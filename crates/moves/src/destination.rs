@@ -43,6 +43,8 @@ pub enum Event {
     Decided,
     /// The master says this server for every item.
     Followed,
+    /// An operator knows that the source is lost: what has come so far is all there is.
+    ByHand,
 }
 
 /// What the source says of a move when it is asked.
@@ -109,7 +111,7 @@ fn unknown(event: Event) -> Plan {
     match event {
         Event::Begin => (&[Step::Write(Phase::Incoming)], Reply::Yes),
         Event::Abort | Event::Ask => (&[], Reply::Yes),
-        Event::Round | Event::Prepare | Event::Commit => (&[], Reply::No),
+        Event::Round | Event::Prepare | Event::Commit | Event::ByHand => (&[], Reply::No),
         Event::Start | Event::Heard(_) | Event::Decided | Event::Followed => NOTHING,
     }
 }
@@ -123,6 +125,7 @@ fn incoming(event: Event) -> Plan {
         // be equal still is.
         Event::Commit => (TAKE_OVER, Reply::Yes),
         Event::Heard(Word::Switched) | Event::Decided => (TAKE_OVER, Reply::Nothing),
+        Event::ByHand => (&[Step::Sync, Step::Write(Phase::Committed), Step::Adopt], Reply::Yes),
         Event::Abort => (&[Step::Write(Phase::Aborted), Step::Release], Reply::Yes),
         Event::Start => (&[Step::AskAround], Reply::Nothing),
         Event::Heard(Word::Aborted | Word::ListsItself) => {
@@ -137,7 +140,7 @@ fn prepared(event: Event) -> Plan {
         // The source could not wait, or restarted: it has not switched, and sends what changed since.
         Event::Begin => (&[Step::Write(Phase::Incoming)], Reply::Yes),
         Event::Round | Event::Prepare => (&[], Reply::No),
-        Event::Commit => (&[Step::Write(Phase::Committed), Step::Adopt], Reply::Yes),
+        Event::Commit | Event::ByHand => (&[Step::Write(Phase::Committed), Step::Adopt], Reply::Yes),
         Event::Abort => (&[Step::Write(Phase::Aborted), Step::Release], Reply::Yes),
         Event::Ask => (&[], Reply::Yes),
         Event::Start => (&[Step::Hold, Step::AskAround], Reply::Nothing),
@@ -156,7 +159,7 @@ fn prepared(event: Event) -> Plan {
 
 fn committed(event: Event) -> Plan {
     match event {
-        Event::Begin | Event::Round | Event::Prepare | Event::Abort => (&[], Reply::No),
+        Event::Begin | Event::Round | Event::Prepare | Event::Abort | Event::ByHand => (&[], Reply::No),
         Event::Commit => (&[Step::Adopt], Reply::Yes),
         Event::Ask => (&[], Reply::Yes),
         Event::Start => (&[Step::Adopt, Step::Follow], Reply::Nothing),
@@ -168,7 +171,7 @@ fn committed(event: Event) -> Plan {
 fn done(event: Event) -> Plan {
     match event {
         Event::Commit | Event::Ask => (&[], Reply::Yes),
-        Event::Begin | Event::Round | Event::Prepare | Event::Abort => (&[], Reply::No),
+        Event::Begin | Event::Round | Event::Prepare | Event::Abort | Event::ByHand => (&[], Reply::No),
         Event::Start | Event::Heard(_) | Event::Decided | Event::Followed => NOTHING,
     }
 }
@@ -176,7 +179,7 @@ fn done(event: Event) -> Plan {
 fn aborted(event: Event) -> Plan {
     match event {
         Event::Abort | Event::Ask => (&[], Reply::Yes),
-        Event::Begin | Event::Round | Event::Prepare | Event::Commit => (&[], Reply::No),
+        Event::Begin | Event::Round | Event::Prepare | Event::Commit | Event::ByHand => (&[], Reply::No),
         Event::Start => (&[Step::Release], Reply::Nothing),
         Event::Heard(_) | Event::Decided | Event::Followed => NOTHING,
     }

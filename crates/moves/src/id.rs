@@ -35,6 +35,14 @@ impl MoveId {
         Ok(MoveId(format!("{CYRUS}{}", MoveId::new()?.0)))
     }
 
+    /// This one for a move with a server of Cyrus.
+    ///
+    /// # Errors
+    /// It is too long then.
+    pub fn named_with_cyrus(self) -> Result<MoveId, IdError> {
+        if self.is_with_cyrus() { Ok(self) } else { MoveId::parse(&format!("{CYRUS}{}", self.0)) }
+    }
+
     /// Whether the other server of the move is Cyrus's.
     pub fn is_with_cyrus(&self) -> bool {
         self.0.starts_with(CYRUS)

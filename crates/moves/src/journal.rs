@@ -13,7 +13,7 @@ use std::{
 use protocol::name::MailboxName;
 use serde::{Deserialize, Serialize};
 
-use crate::{id::MoveId, is_uniqueid, limits};
+use crate::{id::MoveId, is_uniqueid, limits, wishes::Wishes};
 
 /// The directory of moves of one backend.
 #[derive(Debug)]
@@ -37,6 +37,17 @@ pub struct Record {
     pub expected: Option<Expected>,
     /// Why it was aborted, or waits; for a reader.
     pub why: Option<String>,
+    #[serde(default)]
+    pub wishes: Wishes,
+    /// When it was over, epoch seconds.
+    #[serde(default)]
+    pub ended: Option<u64>,
+    /// When the copy at the source was removed for good, epoch seconds.
+    #[serde(default)]
+    pub purged: Option<u64>,
+    /// For how many milliseconds changes waited.
+    #[serde(default)]
+    pub pause: Option<u64>,
     pub role: Role,
 }
 
@@ -122,11 +133,34 @@ impl Record {
         }
     }
 
+    /// Nothing happens any more, and nothing is left of it but the journal.
+    pub fn is_over(&self) -> bool {
+        use crate::{destination::Phase as Destination, source::Phase as Source};
+        match &self.role {
+            Role::Source { phase, followed, .. } => match phase {
+                Source::Queued | Source::Copying | Source::Switching | Source::Switched => false,
+                Source::Kept => *followed && self.purged.is_some(),
+                Source::Aborted => true,
+            },
+            Role::Destination { phase, .. } => match phase {
+                Destination::Incoming | Destination::Prepared | Destination::Committed => false,
+                Destination::Done | Destination::Aborted => true,
+            },
+        }
+    }
+
+    /// The source has a copy to remove: the mailboxes are elsewhere for good.
+    pub fn is_kept(&self) -> bool {
+        use crate::source::Phase;
+        let kept = matches!(self.role, Role::Source { phase: Phase::Kept, followed: true, .. });
+        kept && self.purged.is_none()
+    }
+
     /// The directories of these mailboxes belong to this move: nobody sweeps them.
     pub fn holds_directories(&self) -> bool {
         use crate::{destination::Phase as Destination, source::Phase as Source};
         match &self.role {
-            Role::Source { phase, .. } => *phase != Source::Aborted,
+            Role::Source { phase, .. } => *phase != Source::Aborted && self.purged.is_none(),
             Role::Destination { phase, .. } => *phase != Destination::Aborted,
         }
     }

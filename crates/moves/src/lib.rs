@@ -16,7 +16,9 @@
 //! 2. [`destination`] is the other side: one table of what is done when something is asked or heard in some phase.
 //! 3. [`journal`] keeps both sides' phases on disk, one file a move, so that a crash at any step is put right at the next start.
 //!
-//! 4. [`names`] says to the comparison with the master's list what it must leave to a move.
+//! 4. [`wishes`] is what an operator wants of a move besides.
+//! 5. [`order`] is what an operator's command says to a backend, and is shown.
+//! 6. [`names`] says to the comparison with the master's list what it must leave to a move.
 //!
 //! The tests play every order of steps, lost replies and deaths of the three nodes against both machines (`tests/it/model.rs`).
 
@@ -25,6 +27,8 @@ mod id;
 pub mod journal;
 pub mod limits;
 pub mod names;
+pub mod order;
 pub mod source;
+pub mod wishes;
 
 pub use id::{IdError, MoveId, is_uniqueid};

@@ -67,7 +67,7 @@ fn ended(command: &str, server: &str, done: Result<(), String>) -> ExitCode {
     }
 }
 
-async fn set(imapd: &Imapd, server: &str, cordoned: bool) -> Result<(), String> {
+pub(crate) async fn set(imapd: &Imapd, server: &str, cordoned: bool) -> Result<(), String> {
     let name = ServerName::parse(server).map_err(|error| error.to_string())?;
     let mut master = node::master(imapd).await?;
     if !master.greeting().has("SERVERS") {
@@ -84,7 +84,7 @@ async fn set(imapd: &Imapd, server: &str, cordoned: bool) -> Result<(), String> 
 }
 
 /// Who is a backend, as far as anybody knows: who has mailboxes, who was heard of, who is in `serverlist`.
-async fn known(imapd: &Imapd, master: &mut Client) -> Result<BTreeSet<String>, String> {
+pub(crate) async fn known(imapd: &Imapd, master: &mut Client) -> Result<BTreeSet<String>, String> {
     let status = master.status().await.map_err(|error| error.to_string())?;
     if status["role"] != "master" {
         return Err(

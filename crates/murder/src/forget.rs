@@ -15,10 +15,13 @@ use std::process::ExitCode;
 use config::imapd::Imapd;
 use directory::client::{Client, Deactivate, Delete};
 use mailboxes::{Entry, Expect, dump};
+use moves::journal::Role;
+use moves::order::Shown;
 use protocol::name::MailboxName;
 use service::{complain, say, say_part};
 use upstream::{Proto, Upstream};
 
+use crate::moving::{table, talk};
 use crate::node;
 use crate::status::date;
 use crate::who::{age, now};
@@ -66,6 +69,7 @@ async fn forget(args: &Args, imapd: &Imapd) -> Result<ExitCode, String> {
         return Err(format!("the master lists nothing of {} that would change{reserved}", args.server));
     }
     say_part!("{}", plan.text(&sightings, &file));
+    say_part!("{}", copies(&args.server, &moves_of_others(imapd, &args.server).await));
     is_dead(imapd, &args.server, &sightings).await?;
     if args.dry_run {
         return Ok(ExitCode::SUCCESS);
@@ -80,6 +84,38 @@ async fn forget(args: &Args, imapd: &Imapd) -> Result<ExitCode, String> {
     is_dead(imapd, &args.server, &Sightings::ask(&mut master).await?).await?;
     plan.keep(&file)?;
     Ok(plan.carry_out(&mut master, &file).await)
+}
+
+/// The moves of the backends that answer, but for the dead one.
+async fn moves_of_others(imapd: &Imapd, server: &str) -> Vec<(String, Vec<Shown>)> {
+    let (upstream, mut found) = (Upstream::new(imapd), Vec::new());
+    for other in node::other_servers(imapd).await.into_iter().filter(|other| other != server) {
+        // One that does not answer has nothing to offer now.
+        if let Ok(Some(moves)) = talk::moves_of(&upstream, &other, false).await {
+            found.push((other, moves));
+        }
+    }
+    found
+}
+
+/// What others have of the dead server's mailboxes, by moves.
+fn copies(server: &str, moves: &[(String, Vec<Shown>)]) -> String {
+    let mut out = String::new();
+    for (other, all) in moves {
+        for shown in all {
+            let (id, root) = (table::short(&shown.record.id), &shown.record.root);
+            let _ = match &shown.record.role {
+                Role::Source { to, .. } if to == server && shown.record.is_kept() => {
+                    writeln!(out, "copy        {other} keeps one of {root}: murder moves --restore-kept {id}")
+                }
+                Role::Destination { from, .. } if from == server && shown.record.is_busy() => {
+                    writeln!(out, "copy        {other} has a part of {root}: murder moves --adopt {id}")
+                }
+                _ => Ok(()),
+            };
+        }
+    }
+    out
 }
 
 /// Refuses where the server was seen lately, or answers.
@@ -271,7 +307,7 @@ async fn answers(imapd: &Imapd, server: &str) -> Option<String> {
 }
 
 /// Whether the operator types the server's name.
-fn is_named(server: &str) -> bool {
+pub(crate) fn is_named(server: &str) -> bool {
     say_part!("Type the server's name to go on: ");
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);

@@ -181,7 +181,7 @@ async fn nodes(imapd: &Imapd, lists: &Map<String, Value>) -> Map<String, Value> 
 }
 
 /// `… "free;total")`, in KiB.
-fn free_and_total(line: &str) -> Option<(u64, u64)> {
+pub(crate) fn free_and_total(line: &str) -> Option<(u64, u64)> {
     let (free, total) = line.trim_end_matches([')', '"']).rsplit('"').next()?.split_once(';')?;
     Some((free.parse().ok()?, total.parse().ok()?))
 }

@@ -26,6 +26,11 @@ fn describe() {
          it, once a minute."
     );
     metrics::describe_counter!("murder_connections_total", "Connections accepted, by listener.");
+    metrics::describe_gauge!(
+        "murder_moves",
+        "Moves of mailboxes that are not over, by state: queued, copying, switching, finishing, kept (the copy that stays), incoming. \
+         Alert when switching is above 0 for a minute: changes to a mailbox wait."
+    );
     metrics::describe_gauge!("murder_connections", "Connections served now, by listener.");
     metrics::describe_counter!(
         "murder_connections_refused_total",

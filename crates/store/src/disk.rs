@@ -205,6 +205,11 @@ impl Database {
         values.filter_map(|value| serde_json::from_slice(&value).ok()).collect()
     }
 
+    /// The kept copy of a unique id.
+    pub fn kept_of(&self, id: &str) -> Option<Kept> {
+        serde_json::from_slice(&self.kept.get(id).ok().flatten()?).ok()
+    }
+
     /// Notes or (none) forgets such copies: on disk when it returns.
     pub fn set_kept<'a>(
         &self,

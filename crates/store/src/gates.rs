@@ -67,6 +67,8 @@ pub(crate) struct Whereabouts {
     pub to: Arc<str>,
     /// Of a name: the mailbox's ACL when it went, which says who may know of it.
     pub acl: Arc<str>,
+    /// Of a name: the unique id of the copy that is kept here.
+    pub copy: Arc<str>,
 }
 
 impl Gates {

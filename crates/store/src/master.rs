@@ -36,6 +36,11 @@ pub trait MasterSession: Send {
         unfenced()
     }
 
+    /// Whether a server is to get no mailboxes.
+    fn is_cordoned<'a>(&'a mut self, _server: &'a str) -> Answer<'a, Result<bool, MasterError>> {
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
     /// ACTIVATE if the entry is in the state expected, else [`MasterError::Changed`].
     fn activate_expecting<'a>(
         &'a mut self,

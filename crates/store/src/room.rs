@@ -36,6 +36,20 @@ impl Store {
         Ok(())
     }
 
+    /// Where a mailbox of this unique id lies in a partition; none: there is no such partition.
+    pub fn directory_of(&self, partition: &str, id: &str) -> Option<PathBuf> {
+        self.partition_path(partition).ok().map(|path| mailbox_dir(&path, id))
+    }
+
+    /// Free and total KiB of the file system of a partition.
+    pub fn space_of(&self, partition: &str) -> Result<(u64, u64), StoreError> {
+        let path = self.partition_path(partition)?;
+        let stat =
+            rustix::fs::statvfs(&path).map_err(std::io::Error::from).doing("read the space of", &path)?;
+        let kib = |blocks: u64| blocks.saturating_mul(stat.f_frsize) / 1024;
+        Ok((kib(stat.f_bavail), kib(stat.f_blocks)))
+    }
+
     /// Free and total KiB of each file system on which new mailboxes are placed.
     pub fn free_space(&self) -> Vec<(u64, u64)> {
         self.inner.partitions.room().into_iter().map(|space| (space.available, space.total)).collect()

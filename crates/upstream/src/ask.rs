@@ -76,7 +76,17 @@ impl Upstream {
 
     /// The value of a server entry of ours (`/shared/vendor/murder/…`); none where the server does not know it.
     pub async fn server_entry(&self, server: &str, entry: &str) -> Result<Option<String>, Error> {
-        let mut answer = self.ask_by(server, |_| format!("GETMETADATA \"\" ({entry})")).await?;
+        self.server_entry_as(server, self.asker().as_deref(), entry).await
+    }
+
+    /// The same as somebody, or (none) as itself.
+    pub async fn server_entry_as(
+        &self,
+        server: &str,
+        user: Option<&str>,
+        entry: &str,
+    ) -> Result<Option<String>, Error> {
+        let mut answer = self.ask_as(server, user, |_| format!("GETMETADATA \"\" ({entry})")).await?;
         Ok(answer.literals.pop().and_then(|value| String::from_utf8(value).ok()))
     }
 }

@@ -47,6 +47,8 @@ pub struct Session {
     pub notify: Option<Notify>,
     /// Messages that came for mailboxes that come in.
     pub uploads: Uploads,
+    /// The move that this connection brings.
+    pub comes: Option<crate::moving::Comes>,
     /// After this answer the session is over.
     pub over: bool,
     /// What the client's ID said first, in this session or before its login.
@@ -78,6 +80,7 @@ impl Session {
             enabled: Enabled::default(),
             notify: None,
             uploads: Uploads::default(),
+            comes: None,
             over: false,
             client_id: ClientId::None,
             wrong: 0,
@@ -549,8 +552,8 @@ impl Session {
             Body::LocalCreate(create) => cmd::mailbox::create(self, create, true).await,
             Body::Delete(name) => cmd::mailbox::delete(self, &name, false).await,
             Body::LocalDelete(name) => cmd::mailbox::delete(self, &name, true).await,
-            Body::Rename(rename) => cmd::mailbox::rename(self, rename).await,
-            Body::Xfer(xfer) => cmd::mailbox::xfer(self, xfer).await,
+            Body::Rename(rename) => cmd::mailbox::rename(self, tag, rename).await,
+            Body::Xfer(xfer) => cmd::mailbox::xfer(self, tag, xfer).await,
             Body::XClient(origin) => cmd::node::xclient(self, origin).await,
             Body::XKick(name) => cmd::node::xkick(self, &name),
             Body::XTake(uids) => cmd::node::xtake(self, uids).await,
@@ -570,7 +573,7 @@ impl Session {
             Body::GetQuotaRoot(name) => cmd::quota::root(self, &name).await,
             Body::SetQuota(set) => cmd::quota::set(self, set).await,
             Body::GetMetadata(get) => cmd::metadata::get(self, get).await,
-            Body::SetMetadata(set) => cmd::metadata::set(self, set).await,
+            Body::SetMetadata(set) => cmd::metadata::set(self, tag, set).await,
             Body::GetAnnotation(get) => cmd::metadata::annotation(self, get).await,
             Body::Warmup(mailbox) => cmd::metadata::warm_up(self, &mailbox).await,
             Body::RunAnnotator => Ok(Reply::completed()),

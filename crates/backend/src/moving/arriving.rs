@@ -95,6 +95,10 @@ impl Moving {
             started: now(),
             expected: None,
             why: None,
+            wishes: moves::wishes::Wishes::default(),
+            ended: None,
+            purged: None,
+            pause: None,
             role: Role::Destination { phase: Phase::Incoming, from, prepared_at: None },
         })
     }

@@ -1,24 +1,27 @@
 //! The source: its machine, driven a step at a time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mailboxes::{Decision, Entry, Fence, ListId, Switch};
+use moves::destination;
 use moves::journal::{Expected, Record, Role};
 use moves::source::{Gate, Outcome, Phase, Source, Step, Whose};
-use moves::{MoveId, destination};
 use protocol::location::Location;
 use protocol::name::MailboxName;
 use protocol::sync::moving::{Begin, Digest, Phase as Told, Prepare};
-use protocol::sync::{self, Apply, Peer as Kind};
+use protocol::sync::{self, Apply};
 use retry::{chance, spread};
 use store::{Frozen, MasterError, StoreError};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{info, warn};
 
+use super::live::{Live, Wish};
 use super::peer::{Fault, Peer};
+use super::queue::Slot;
 use super::rounds::{Sent, Sum, item, unique};
 use super::unfenced::{self, Doubt};
-use super::{Moving, cyrus, now};
+use super::{Moving, cyrus, lock, now};
 use crate::limits::{
     AGAIN_FIRST, AGAIN_LAST, FREEZE, FROZEN, MASTER_QUICK, ROUND_CHANGES, ROUND_CHANGES_LATE, ROUND_TIME,
     ROUNDS, ROUNDS_SHORT,
@@ -39,126 +42,39 @@ pub(super) struct Giving {
     frozen_at: Instant,
     /// Since the destination was told of the move last.
     pub(super) rounds: u32,
+    pub(super) live: Arc<Live>,
+    /// Until it is decided.
+    slot: Option<Slot>,
 }
 
 impl Moving {
-    /// Moves a user's mailboxes, or a shared one, to another backend. Returns when it is decided; the move goes on though the caller
-    /// goes away. The error is a text for whoever asked.
-    pub async fn give(
-        self: &Arc<Self>,
-        root: &MailboxName,
-        to: &str,
-        partition: Option<&str>,
-        asked_by: &str,
-    ) -> Result<(), String> {
-        let mut items =
-            self.items(root, partition.unwrap_or_default()).await.map_err(|error| error.to_string())?;
-        let Some(first) = items.iter().find(|item| item.name == root.as_str()) else {
-            return Err(StoreError::NoMailbox.to_string());
-        };
-        let is_cyrus = self.takes(to).await? == Kind::Cyrus;
-        // Where nothing else is said: the partition of the same name, as in Cyrus.
-        let partition = partition.unwrap_or(&first.partition).to_owned();
-        items.iter_mut().for_each(|item| item.to_partition.clone_from(&partition));
-        let role = Role::Source {
-            phase: Phase::Queued,
-            to: to.to_owned(),
-            messages: 0,
-            bytes: 0,
-            asked_by: asked_by.to_owned(),
-            frozen_at: None,
-            keep_until: None,
-            followed: false,
-        };
-        let record = Record {
-            id: if is_cyrus { MoveId::with_cyrus() } else { MoveId::new() }
-                .map_err(|error| error.to_string())?,
-            root: root.to_string(),
-            items,
-            round: 0,
-            started: now(),
-            expected: None,
-            why: None,
-            role,
-        };
-        self.change(|records| {
-            let other = records.values().find(|other| other.root == record.root && other.is_busy());
-            match other.map(|other| &other.role) {
-                Some(Role::Source { to, .. }) => return Err(format!("Mailbox is being moved to {to}")),
-                Some(Role::Destination { .. }) => return Err("Mailbox is locked".to_owned()),
-                None => {}
-            }
-            records.insert(record.id.clone(), record.clone());
-            Ok(())
-        })?;
-        let stop = self.context.shutdown();
-        let written = stop.run_until_cancelled(self.write(record.clone())).await;
-        if let Err(error) = written.unwrap_or_else(|| Err(StoreError::Closed.to_string())) {
-            self.change(|records| drop(records.remove(&record.id)));
-            return Err(error);
-        }
-        info!(id = %record.id, root = record.root, to, asked_by, "a move begins");
-        let (told, decided) = tokio::sync::oneshot::channel();
-        self.run(record, Source::new(), Some(told));
-        decided.await.unwrap_or_else(|_| Err("Server is shutting down".to_owned()))
-    }
-
-    /// Whether a server can be moved to, and what it is: it answers, bears that name, and takes this one as an admin.
-    async fn takes(&self, to: &str) -> Result<Kind, String> {
-        let unavailable = |why: &dyn std::fmt::Display| {
-            info!(to, %why, "a move cannot begin");
-            "Server(s) unavailable to complete operation".to_owned()
-        };
-        let upstream = self.upstream();
-        let told = upstream.server_entry(to, "/shared/vendor/murder/options").await;
-        let told = told.map_err(|error| unavailable(&error))?.unwrap_or_default();
-        let told: serde_json::Value = serde_json::from_str(&told).unwrap_or_default();
-        match told["server"].as_str() {
-            Some(name) if name == to => {}
-            // What the master notes must be what the server itself says of its mailboxes.
-            Some(name) => return Err(format!("{to} calls itself {name}: use that name")),
-            None => return self.cyrus_takes(to).await.map(|()| Kind::Cyrus),
-        }
-        let mut peer = Peer::connect(&upstream, to).await.map_err(|fault| unavailable(&fault))?;
-        let id = MoveId::new().map_err(|error| error.to_string())?;
-        match peer.apply(&Apply::State(unique(id.as_str()))).await {
-            Ok(_) => Ok(Kind::Ours),
-            Err(Fault::Refused(_)) => {
-                let own = &upstream.imapd().proxy_authname;
-                Err(format!("{to} does not take {own} as an admin: add it to its admins"))
-            }
-            Err(fault) => Err(unavailable(&fault)),
-        }
-    }
-
     pub(super) async fn resume_giving(self: &Arc<Self>, record: Record) {
         let Role::Source { phase, followed, .. } = record.role else { return };
         let machine = Source::resume(phase, followed);
-        if machine.step() == Step::Rest {
+        if phase == Phase::Queued || machine.step() == Step::Rest {
             return;
         }
         info!(id = %record.id, root = record.root, ?phase, "a move goes on");
-        let mut giving = Giving::new(self.clone(), record, machine);
+        let slot = (!machine.is_decided()).then(|| self.slot(&record.id));
+        let mut giving = Giving::new(self.clone(), record, machine, slot);
         // Before anybody is let in: nobody knows yet whose the mailboxes are.
         giving.close_gates().await;
-        self.spawn(giving, None);
+        self.spawn(giving);
     }
 
-    fn run(self: &Arc<Self>, record: Record, machine: Source, told: Option<Answer>) {
-        self.spawn(Giving::new(self.clone(), record, machine), told);
+    pub(super) fn run(self: &Arc<Self>, record: Record, machine: Source, slot: Slot) {
+        self.spawn(Giving::new(self.clone(), record, machine, Some(slot)));
     }
 
-    fn spawn(&self, giving: Giving, told: Option<Answer>) {
+    fn spawn(&self, giving: Giving) {
         let stop = self.context.shutdown();
-        self.context.tasks().spawn(async move { stop.run_until_cancelled(giving.drive(told)).await });
+        self.context.tasks().spawn(async move { stop.run_until_cancelled(giving.drive()).await });
     }
 }
 
-type Answer = tokio::sync::oneshot::Sender<Result<(), String>>;
-
 impl Giving {
-    fn new(moving: Arc<Moving>, record: Record, machine: Source) -> Giving {
-        let frozen_at = Instant::now();
+    fn new(moving: Arc<Moving>, record: Record, machine: Source, slot: Option<Slot>) -> Giving {
+        let (frozen_at, live) = (Instant::now(), moving.live_of(&record));
         Giving {
             moving,
             record,
@@ -170,39 +86,93 @@ impl Giving {
             frozen: None,
             frozen_at,
             rounds: 0,
+            live,
+            slot,
         }
     }
 
-    async fn drive(mut self, mut told: Option<Answer>) {
+    async fn drive(mut self) {
         loop {
-            if self.machine.is_decided()
-                && let Some(told) = told.take()
-            {
-                let done = match self.machine.gate() {
-                    Gate::Moved => Ok(()),
-                    Gate::Open | Gate::Closed => {
-                        Err(self.machine.why().unwrap_or("the move was given up").to_owned())
-                    }
-                };
-                // Whoever asked may have gone.
-                let _ = told.send(done);
+            if self.machine.is_decided() {
+                self.decided();
             }
             let step = self.machine.step();
             if step == Step::Rest {
                 info!(id = %self.record.id, root = self.record.root, gate = ?self.machine.gate(), "a move is over");
                 return;
             }
-            if self.machine.attempts() > 0 {
-                let doubled = AGAIN_FIRST.saturating_mul(1 << self.machine.attempts().min(10));
-                sleep(spread(doubled.min(AGAIN_LAST), chance())).await;
-            }
-            self.close_gates().await;
-            let outcome = self.step(step).await;
-            if let Outcome::Failed(why) = &outcome {
-                warn!(id = %self.record.id, root = self.record.root, ?step, why, "a step of a move failed");
-                self.record.why = Some(why.clone());
+            let outcome = match self.may_wait(step) {
+                false => self.paused_step(step).await,
+                true => {
+                    let (live, hours) = (self.live.clone(), self.record.wishes.open_for(now()));
+                    let over = async {
+                        match hours {
+                            Some(seconds) => sleep(Duration::from_secs(seconds)).await,
+                            None => std::future::pending().await,
+                        }
+                    };
+                    tokio::select! {
+                        biased;
+                        () = live.interrupted() => match live.wanted() {
+                            Wish::GiveUp => Outcome::Failed("given up by an operator".to_owned()),
+                            Wish::Go | Wish::Wait => return self.wait_in_queue().await,
+                        },
+                        outcome = self.paused_step(step) => outcome,
+                        () = over => return self.wait_in_queue().await,
+                    }
+                }
+            };
+            match &outcome {
+                Outcome::Failed(why) => {
+                    warn!(id = %self.record.id, root = self.record.root, ?step, why, "a step of a move failed");
+                    self.record.why = Some(why.clone());
+                }
+                Outcome::Silent => {}
+                _ => self.record.why = None,
             }
             self.machine.told(outcome);
+            self.moving.waits_for(&self.record.id, self.record.why.clone());
+        }
+    }
+
+    /// Nothing is lost when such a step is broken off.
+    fn may_wait(&self, step: Step) -> bool {
+        let copies = matches!(step, Step::Write(Phase::Copying) | Step::Begin | Step::Round);
+        copies && self.machine.gate() == Gate::Open
+    }
+
+    async fn paused_step(&mut self, step: Step) -> Outcome {
+        if self.machine.attempts() > 0 {
+            let doubled = AGAIN_FIRST.saturating_mul(1 << self.machine.attempts().min(10));
+            sleep(spread(doubled.min(AGAIN_LAST), chance())).await;
+        }
+        self.close_gates().await;
+        if let Some(peer) = &mut self.peer {
+            // While everybody waits, nothing else does.
+            peer.pace = (step == Step::Round).then(|| self.live.clone());
+        }
+        self.step(step).await
+    }
+
+    /// Whoever waits hears how it ended, and the next one may begin.
+    fn decided(&mut self) {
+        if lock(&self.moving.lives).remove(&self.record.id).is_some() {
+            let done = match self.machine.gate() {
+                Gate::Moved => Ok(()),
+                Gate::Open | Gate::Closed => {
+                    Err(self.machine.why().unwrap_or("the move was given up").to_owned())
+                }
+            };
+            self.live.end(done);
+        }
+        self.slot = None;
+    }
+
+    /// What has come to the destination stays there, and is what the move begins with when it goes on.
+    async fn wait_in_queue(mut self) {
+        self.live.wish(Wish::Go);
+        if let Outcome::Failed(error) = self.write(Phase::Queued).await {
+            warn!(error, id = %self.record.id, "a move that waits is not noted as such: a restart has it go on");
         }
     }
 
@@ -255,8 +225,9 @@ impl Giving {
             Step::Hide => self.hide().await,
             Step::Follow => self.follow().await,
             Step::Settle => {
-                if let Role::Source { followed, .. } = &mut self.record.role {
-                    *followed = true;
+                let until = self.moving.keep_from_now(&self.record);
+                if let Role::Source { followed, keep_until, .. } = &mut self.record.role {
+                    (*followed, *keep_until) = (true, Some(until));
                 }
                 self.noted().await
             }
@@ -313,7 +284,11 @@ impl Giving {
             Err(fault) => Err(fault),
         };
         match begun {
-            Ok(_) => Outcome::Done,
+            Ok(_) => {
+                let rate = self.record.wishes.rate;
+                self.live.begin(rate.unwrap_or_else(|| self.moving.context.imapd().move_rate));
+                Outcome::Done
+            }
             Err(Fault::Away(why)) => {
                 self.record.why = Some(why);
                 Outcome::Silent
@@ -341,13 +316,14 @@ impl Giving {
             root: MailboxName::parse(&self.record.root).ok()?,
             partition: self.record.items.first()?.to_partition.clone(),
             items: self.record.items.iter().map(item).collect::<Option<_>>()?,
-            bytes: 0,
+            bytes: self.live.shown().total_bytes,
         })
     }
 
     async fn round(&mut self) -> Outcome {
         let began = Instant::now();
         self.rounds += 1;
+        self.live.round(self.rounds);
         if self.rounds > ROUNDS {
             return Outcome::Failed("changes come faster than they can be moved".to_owned());
         }
@@ -486,6 +462,10 @@ impl Giving {
             Ok(Decision::Replaced) => Outcome::OtherList,
             Err(error) => {
                 warn!(%error, %root, "waiting for the MUPDATE master's word: changes wait");
+                let since = self.frozen_at.elapsed().as_secs();
+                self.record.why = Some(format!(
+                    "waiting for the MUPDATE master's word for {since} s: changes to {root} wait"
+                ));
                 Outcome::Silent
             }
         }
@@ -564,6 +544,8 @@ impl Giving {
             Ok(()) => {
                 // Whoever waited hears where the mailboxes are.
                 self.frozen = None;
+                let waited = u64::try_from(self.frozen_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+                self.record.pause.get_or_insert(waited);
                 Outcome::Done
             }
             Err(error) => Outcome::Failed(error.to_string()),

@@ -1,10 +1,12 @@
 //! Moves between this backend and others: both sides of them, and what is on disk of them.
 //!
 //! ```text
-//! Moving::give ─► giving: the source's machine, a step at a time ─► peer ─► the other backend
+//! Moving::ask ──► queue: its turn comes ─► giving: the source's machine, a step at a time ─► peer ─► the other backend
+//! orders          live: how far it is, and what is wanted of it
 //!                 rounds: what changed since the last round
 //!                 cyrus: the same to a server of Cyrus
 //! SYNCAPPLY X… ─► taking: the destination's table, by what is on disk
+//! keeping         copies and journals go when it is time; shown: what operators see
 //! LOCAL_MAILBOX ► arriving: what a Cyrus brings
 //! start ────────► Moving::open reads the journals before a listener opens; Moving::resume goes on from them
 //! ```
@@ -14,11 +16,22 @@
 mod arriving;
 mod cyrus;
 mod giving;
+mod keeping;
+mod live;
+mod orders;
 mod peer;
+mod queue;
+mod room;
 mod rounds;
+mod shown;
+mod sizes;
 mod taking;
 mod told;
 mod unfenced;
+
+pub use live::Live;
+pub use queue::Wanted;
+pub use room::Comes;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,6 +45,7 @@ use protocol::location::{Location, ServerName};
 use protocol::name::MailboxName;
 use service::Context;
 use store::{Held, Master, Store};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use upstream::Upstream;
 
@@ -54,6 +68,24 @@ pub struct Moving {
     held: Mutex<HashMap<MoveId, Held>>,
     /// Moves that somebody watches over.
     watched: Mutex<HashSet<MoveId>>,
+    /// A copy is removed; or a move that brings mailboxes here is noted.
+    sweeping: tokio::sync::Mutex<()>,
+    /// Why moves wait, as far as that is in no journal.
+    waiting: Mutex<HashMap<MoveId, String>>,
+    /// Moves that go on from here: their places among those that go on at once.
+    running: Mutex<HashSet<MoveId>>,
+    /// One is started or taken out of the queue.
+    starting: tokio::sync::Mutex<()>,
+    /// Moves from here that are not decided.
+    lives: Mutex<HashMap<MoveId, Arc<Live>>>,
+    /// Moves to here, by how many connections bring them.
+    coming: Mutex<HashMap<MoveId, usize>>,
+    /// What other backends said lately of moves to them.
+    welcomes: Mutex<HashMap<String, (Instant, Arc<room::Welcome>)>>,
+    /// Names that an operator takes back.
+    restoring: Mutex<HashSet<String>>,
+    /// A record changed.
+    changed: watch::Sender<()>,
     /// Roots of mailboxes that come from a Cyrus, and when something came last.
     arrivals: Mutex<BTreeMap<MailboxName, Instant>>,
     /// Somebody watches over them.
@@ -91,6 +123,15 @@ impl Moving {
             turns: Mutex::default(),
             held: Mutex::default(),
             watched: Mutex::default(),
+            sweeping: tokio::sync::Mutex::default(),
+            waiting: Mutex::default(),
+            running: Mutex::default(),
+            starting: tokio::sync::Mutex::default(),
+            lives: Mutex::default(),
+            coming: Mutex::default(),
+            welcomes: Mutex::default(),
+            restoring: Mutex::default(),
+            changed: watch::Sender::new(()),
             arrivals: Mutex::default(),
             watches: Mutex::default(),
             trap,
@@ -116,6 +157,9 @@ impl Moving {
 
     /// What moves have to do with a name, for whoever compares the list with the master's.
     pub fn busy(&self, name: &MailboxName) -> Busy {
+        if lock(&self.restoring).contains(name.as_str()) {
+            return Busy::Moving;
+        }
         let here = self.listed(name);
         self.names().busy(name, here.as_deref())
     }
@@ -151,6 +195,7 @@ impl Moving {
     fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<MoveId, Record>) -> T) -> T {
         let done = change(&mut lock(&self.records));
         *lock(&self.names) = None;
+        self.changed.send_replace(());
         done
     }
 
@@ -160,7 +205,10 @@ impl Moving {
     }
 
     /// Puts on disk where a move stands.
-    async fn write(&self, record: Record) -> Result<(), String> {
+    async fn write(&self, mut record: Record) -> Result<(), String> {
+        if record.is_over() {
+            record.ended.get_or_insert_with(now);
+        }
         self.spring(false).await;
         let (journals, written) = (self.journals.clone(), record.clone());
         let written = tokio::task::spawn_blocking(move || journals.write(&written)).await;
@@ -175,6 +223,15 @@ impl Moving {
         }
     }
 
+    /// Why a move waits; none: it does not.
+    fn waits_for(&self, id: &MoveId, why: Option<String>) {
+        let mut waiting = lock(&self.waiting);
+        match why {
+            Some(why) => drop(waiting.insert(id.clone(), why)),
+            None => drop(waiting.remove(id)),
+        }
+    }
+
     async fn spring(&self, after: bool) {
         if self.trap.as_ref().is_some_and(|trap| trap(after)) {
             self.context.stop();
@@ -184,7 +241,7 @@ impl Moving {
 
     /// The way to other backends, as the settings are now.
     fn upstream(&self) -> Upstream {
-        Upstream::new(&self.context.imapd())
+        Upstream::new(&self.context.imapd().for_moves())
     }
 
     fn here(&self, partition: &str) -> Location {

@@ -1,6 +1,7 @@
 //! The connection from one server of a move to the other: commands of replication, pipelined, and their answers.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -13,6 +14,7 @@ use tokio::time::timeout;
 use transport::stream::Stream;
 use upstream::{Capabilities, Upstream};
 
+use super::live::Live;
 use crate::limits::{ANSWERS, PEER_ANSWER, PIPELINED};
 
 /// Why a command has no good answer.
@@ -39,6 +41,8 @@ pub struct Peer {
     /// Commands that are not answered yet.
     open: usize,
     bound: Duration,
+    /// Who is told of what was sent, and says when more may be.
+    pub pace: Option<Arc<Live>>,
 }
 
 impl Peer {
@@ -54,6 +58,7 @@ impl Peer {
             tags: 0,
             open: 0,
             bound: transport::settings::client_timeout(&upstream.imapd()),
+            pace: None,
         })
     }
 
@@ -119,7 +124,12 @@ impl Peer {
             }
         }
         Upload::end(&mut self.out);
-        self.sent().await
+        self.sent().await?;
+        if let Some(live) = &self.pace {
+            let bytes = messages.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+            live.sent(messages.len() as u64, bytes).await;
+        }
+        Ok(())
     }
 
     /// Hears the answers of all that was sent. An error is the first command's that was refused.

@@ -69,7 +69,7 @@ impl Moving {
         let mut sum = Sum::default();
         let root = MailboxName::parse(&record.root).map_err(StoreError::from)?;
         let partition = record.items.first().map(|item| item.to_partition.clone()).unwrap_or_default();
-        let items = self.items(&root, &partition).await?;
+        let items = self.items(&root, &partition, record.wishes.tree).await?;
         if items.is_empty() {
             return Err(Fault::Refused("Mailbox does not exist".to_owned()));
         }
@@ -99,10 +99,16 @@ impl Moving {
         Ok(sum)
     }
 
-    /// What moves with a root: all that is the user's, deleted mailboxes too; or the shared mailbox alone. The root comes first.
-    pub async fn items(&self, root: &MailboxName, partition: &str) -> Result<Vec<Item>, StoreError> {
+    /// What moves with a root: all that is the user's, deleted mailboxes too; or the shared mailbox, alone or (`tree`) with those below
+    /// it. The root comes first.
+    pub async fn items(
+        &self,
+        root: &MailboxName,
+        partition: &str,
+        tree: bool,
+    ) -> Result<Vec<Item>, StoreError> {
         let (store, root, partition) = (self.store.clone(), root.clone(), partition.to_owned());
-        let found = tokio::task::spawn_blocking(move || items(&store, &root, &partition)).await;
+        let found = tokio::task::spawn_blocking(move || items(&store, &root, &partition, tree)).await;
         found.unwrap_or(Err(StoreError::Closed))
     }
 
@@ -327,7 +333,7 @@ async fn left_there(peer: &mut Peer, owner: Option<&str>) -> Result<UserData, Fa
     Ok(left)
 }
 
-fn items(store: &Store, root: &MailboxName, partition: &str) -> Result<Vec<Item>, StoreError> {
+fn items(store: &Store, root: &MailboxName, partition: &str, tree: bool) -> Result<Vec<Item>, StoreError> {
     let mut found = Vec::new();
     let mut add = |name: MailboxName, entry: mailboxes::Entry| {
         let Some(local) = entry.local.as_ref().filter(|_| entry.is_active()) else { return };
@@ -341,13 +347,15 @@ fn items(store: &Store, root: &MailboxName, partition: &str) -> Result<Vec<Item>
         });
     };
     let list = |error: mailboxes::Error| StoreError::List(error.to_string());
-    if !root.is_inbox() {
+    if !root.is_inbox() && !tree {
         if let Some(entry) = store.list().get(root).map_err(list)? {
             add(root.clone(), entry);
         }
         return Ok(found);
     }
     let deleted = store.namespace().to_deleted(root, 0).ok().and_then(|name| name.parent());
+    // What was deleted of shared mailboxes stays.
+    let deleted = deleted.filter(|_| root.is_inbox());
     for top in std::iter::once(root.clone()).chain(deleted) {
         let mut after = None;
         loop {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use mailboxes::{Expect, Fence, Place};
 use moves::destination::{Event, Phase, Reply, Step, Word, plan};
 use moves::journal::{Expected, Item, Record, Role};
+use moves::wishes::Wishes;
 use moves::{MoveId, destination};
 use protocol::location::Location;
 use protocol::name::MailboxName;
@@ -17,6 +18,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::peer::Peer;
+use super::room::{fits, no_room};
 use super::{Moving, lock, now, unfenced};
 use crate::limits::{ASK_FIRST, ASK_LAST};
 use crate::transit::{Move, Refused};
@@ -57,8 +59,15 @@ impl Moving {
                 if self.context.imapd().partition(&begin.partition).is_none() {
                     return Err(StoreError::BadPartition.into());
                 }
+                let free = self.store.space_of(&begin.partition)?.0.saturating_mul(1024);
+                if !fits(free, begin.bytes) {
+                    let here = self.server.as_str();
+                    return Err(Refused::Said(no_room(here, &begin.partition, free, begin.bytes)));
+                }
             }
         }
+        // A copy of an earlier stay is not removed any more from when this is noted.
+        let _sweeping = self.sweeping.lock().await;
         let record = there.unwrap_or_else(|| Record {
             id: id.clone(),
             root: begin.root.to_string(),
@@ -67,6 +76,10 @@ impl Moving {
             started: now(),
             expected: None,
             why: None,
+            wishes: Wishes::default(),
+            ended: None,
+            purged: None,
+            pause: None,
             role: Role::Destination {
                 phase: Phase::Incoming,
                 from: begin.from.to_string(),
@@ -157,7 +170,7 @@ impl Moving {
     }
 
     /// Has the master follow, without the pause of whoever watches over a move.
-    fn follow_now(self: &Arc<Self>, id: &MoveId) {
+    pub(super) fn follow_now(self: &Arc<Self>, id: &MoveId) {
         let Some(record) = self.record(id).filter(|record| phase(record) == Phase::Committed) else { return };
         let (moving, stop) = (self.clone(), self.context.shutdown());
         self.context.tasks().spawn(async move {
@@ -175,7 +188,7 @@ impl Moving {
     }
 
     /// Does the steps of a plan, in their order.
-    async fn perform(self: &Arc<Self>, mut record: Record, steps: &[Step]) -> Result<(), Refused> {
+    pub(super) async fn perform(self: &Arc<Self>, mut record: Record, steps: &[Step]) -> Result<(), Refused> {
         for step in steps {
             match step {
                 Step::Write(next) => {
@@ -313,7 +326,7 @@ impl Moving {
     }
 
     /// Asks source and master, until it is known whose the mailboxes are; then has the master follow.
-    fn watch_over(self: &Arc<Self>, id: &MoveId) {
+    pub(super) fn watch_over(self: &Arc<Self>, id: &MoveId) {
         if !lock(&self.watched).insert(id.clone()) {
             return;
         }
@@ -362,7 +375,7 @@ impl Moving {
     }
 
     /// The source's word; none: it is silent.
-    async fn word_of(&self, record: &Record, from: &str) -> Option<Word> {
+    pub(super) async fn word_of(&self, record: &Record, from: &str) -> Option<Word> {
         let mut peer = Peer::connect(&self.upstream(), from).await.ok()?;
         let id = UniqueId::new(record.id.as_str())?;
         let told = peer.apply(&Apply::State(id)).await.ok()?;
@@ -412,7 +425,7 @@ impl Moving {
         self.heard(&record.id, Event::Followed).await
     }
 
-    async fn turn(&self, id: &MoveId) -> tokio::sync::OwnedMutexGuard<()> {
+    pub(super) async fn turn(&self, id: &MoveId) -> tokio::sync::OwnedMutexGuard<()> {
         let turn = lock(&self.turns).entry(id.clone()).or_default().clone();
         turn.lock_owned().await
     }
@@ -444,7 +457,7 @@ pub(super) async fn follow(
     }
 }
 
-fn phase(record: &Record) -> destination::Phase {
+pub(super) fn phase(record: &Record) -> destination::Phase {
     match record.role {
         Role::Destination { phase, .. } => phase,
         // A move that goes away is none that comes: everything is refused.

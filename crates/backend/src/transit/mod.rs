@@ -37,6 +37,9 @@ pub enum Refused {
     /// The other side logs the text.
     #[error("{0}")]
     Text(&'static str),
+    /// The same, of what is so at the moment.
+    #[error("{0}")]
+    Said(String),
 }
 
 impl From<Code> for Refused {

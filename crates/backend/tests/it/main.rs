@@ -21,6 +21,7 @@ mod moved;
 mod moving;
 mod node;
 mod notify;
+mod operator;
 mod options;
 mod parked;
 mod resync;

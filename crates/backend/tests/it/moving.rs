@@ -6,30 +6,36 @@ use super::to_cyrus::Mask;
 
 /// Two backends of one master, which know each other.
 pub struct Pair {
-    master: Master,
-    cable: Cable,
+    pub master: Master,
+    pub cable: Cable,
     pub be1: Node,
     pub be2: Node,
     /// In front of each, where each is to take the other for a Cyrus.
     masks: Vec<Mask>,
+    more: String,
 }
 
 impl Pair {
-    async fn start() -> Pair {
-        Pair::behind(Vec::new()).await
+    pub async fn start() -> Pair {
+        Pair::with("").await
+    }
+
+    /// With further lines of imapd.conf.
+    pub async fn with(more: &str) -> Pair {
+        Pair::behind(Vec::new(), more).await
     }
 
     /// The same, each behind a mask.
     pub async fn masked() -> Pair {
-        Pair::behind(vec![Mask::new().await, Mask::new().await]).await
+        Pair::behind(vec![Mask::new().await, Mask::new().await], "").await
     }
 
-    async fn behind(masks: Vec<Mask>) -> Pair {
+    async fn behind(masks: Vec<Mask>, more: &str) -> Pair {
         let master = Master::start(None).await;
         let cable = Cable::to(master.address()).await;
         let (be1, be2) =
-            (Node::bare(&lines("be1", &cable, "")).await, Node::bare(&lines("be2", &cable, "")).await);
-        let pair = Pair { master, cable, be1, be2, masks };
+            (Node::bare(&lines("be1", &cable, more)).await, Node::bare(&lines("be2", &cable, more)).await);
+        let pair = Pair { master, cable, be1, be2, masks, more: more.to_owned() };
         pair.introduce().await;
         let mut admin = login(&pair.be1, "cyrus").await;
         admin.talk("C: a CREATE user/fred\nS: a OK …\nC: a CREATE user/wilma\nS: a OK …").await;
@@ -37,15 +43,16 @@ impl Pair {
     }
 
     /// Lets each know where the other is.
-    async fn introduce(&self) {
+    pub async fn introduce(&self) {
         let mut at = [&self.be1, &self.be2].map(|node| node.address("imap"));
         for (mask, at) in self.masks.iter().zip(&mut at) {
             *at = mask.before(*at);
         }
         let ports = format!(
-            "be1_address: 127.0.0.1\nbe1_ports: imap={}\nbe2_address: 127.0.0.1\nbe2_ports: imap={}\n",
+            "be1_address: 127.0.0.1\nbe1_ports: imap={}\nbe2_address: 127.0.0.1\nbe2_ports: imap={}\n{}",
             at[0].port(),
-            at[1].port()
+            at[1].port(),
+            self.more
         );
         self.be1.reload(&lines("be1", &self.cable, &ports)).await;
         self.be2.reload(&lines("be2", &self.cable, &ports)).await;
@@ -60,7 +67,7 @@ impl Pair {
         eventually(async || {
             // It may end only now: the last words of a move come behind its answer.
             if self.node(dead).context.shutdown().is_cancelled() {
-                let own = lines(SERVERS[dead], &self.cable, "");
+                let own = lines(SERVERS[dead], &self.cable, &self.more);
                 if dead == 0 {
                     self.be1.restart(&own).await
                 } else {
@@ -112,7 +119,7 @@ impl Pair {
 
 const SERVERS: [&str; 2] = ["be1", "be2"];
 
-fn lines(server: &str, cable: &Cable, more: &str) -> String {
+pub fn lines(server: &str, cable: &Cable, more: &str) -> String {
     format!(
         "servername: {server}\nadmins: cyrus proxy\nproxy_authname: proxy\nproxy_password: secret\nallowusermoves: yes\n{}{more}",
         cable.lines()

@@ -167,6 +167,14 @@ impl Imapd {
         Imapd { file: self.file.clone(), view: Arc::new(view) }
     }
 
+    /// The same as moves log in to other backends: as `move_authname`, where that is set.
+    pub fn for_moves(&self) -> Imapd {
+        let Some(name) = self.view.settings.move_authname.clone() else { return self.clone() };
+        let settings = Settings { proxy_authname: name, ..self.view.settings.clone() };
+        let view = View { identity: self.view.identity.clone(), settings };
+        Imapd { file: self.file.clone(), view: Arc::new(view) }
+    }
+
     /// The same where every connection comes through an outer layer of so many bits (`-p` of a service): that counts as TLS
     /// does for what asks for a strength.
     pub fn behind_layer(&self, bits: u32) -> Imapd {

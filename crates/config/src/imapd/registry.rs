@@ -168,6 +168,12 @@ options! {
     serverlist_select_usage_reinit: u32, Kind::COUNT, "0", ON, "How many choices use one reading of the backends' free space, which is used for a minute at most; 0 is all in that minute.";
     serverlist_select_soft_usage_limit: u32, Kind::PERCENT, "0", ON, "Backends full to this percentage or more are chosen only when all are; 0 is no limit.";
     allowusermoves: bool, Kind::Switch, "no", ON, "Whether users' mailboxes may be renamed and moved. The same on all nodes.";
+    move_authname: Option<String>, Kind::Text, "", ON, "User whose password logs in to other backends for moves; there it stands in move_servers, or in admins. Default: proxy_authname, which must be in their admins. Beyond Cyrus.";
+    move_password: Option<String>, Kind::Text, "", ON, "Password of move_authname. Beyond Cyrus.";
+    move_servers: Vec<String>, Kind::List, "", ON, "Users that may bring mailboxes here by moves, and take part in what that needs (SYNCAPPLY and SYNCGET): the other backends' move_authname. They are no administrators. Set on backends only. Beyond Cyrus.";
+    move_keep: Duration, Kind::DAYS, "7d", ON, "How long the hidden copy of a mailbox stays where a move took it from; then it is removed, if the MUPDATE master says that another backend has the mailbox, and that backend says so too. Beyond Cyrus.";
+    move_parallel: u32, Kind::COUNT, "2", ON, "How many moves of mailboxes to other backends go on at once from this one, and how many to it; others are queued at their source. 0 counts as 1. Beyond Cyrus.";
+    move_rate: u64, Kind::BYTES, "0", ON, "How many bytes each move sends in a second at most while mail flows; 0 is no limit. Beyond Cyrus.";
     xfer_from_cyrus: bool, Kind::Switch, "yes", ON, "Whether X-REPLICATION is announced to administrators of the whole node, so that a Cyrus backend moves users here by its XFER. Beyond Cyrus.";
     allowallsubscribe: bool, Kind::Switch, "no", ON, "Whether one may subscribe to names that do not exist here.";
     suppress_capabilities: Vec<String>, Kind::List, "", ON, "Capabilities not to be announced.";

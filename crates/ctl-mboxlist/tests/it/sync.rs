@@ -122,6 +122,10 @@ fn moves(node: &Node, name: &str, started: u64, role: Role) {
         started,
         expected: None,
         why: None,
+        wishes: moves::wishes::Wishes::default(),
+        ended: None,
+        purged: None,
+        pause: None,
         role,
     };
     let (journals, _) = Journals::open(&node.path("conf/murder/backend")).unwrap();

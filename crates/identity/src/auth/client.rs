@@ -49,8 +49,11 @@ pub enum ClientError {
 impl Credentials {
     /// For a proxy that acts as `authzid` at a backend: `proxy_authname`, `<shorthost>_password` or `proxy_password`.
     pub fn proxy(imapd: &Imapd, server: &str, authzid: Option<&str>) -> Credentials {
-        let password =
-            imapd.of_host(server, "password").map(str::to_owned).or_else(|| imapd.proxy_password.clone());
+        // The password of a host is that of whoever proxies.
+        let own = imapd.move_authname.as_deref() == Some(imapd.proxy_authname.as_str());
+        let own = imapd.move_password.clone().filter(|_| own);
+        let of_host = || imapd.of_host(server, "password").map(str::to_owned);
+        let password = own.or_else(of_host).or_else(|| imapd.proxy_password.clone());
         Credentials {
             authname: imapd.proxy_authname.clone(),
             authzid: authzid.map(str::to_owned),

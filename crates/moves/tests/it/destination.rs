@@ -11,7 +11,7 @@ const ALL: [Option<Phase>; 6] = [
     Some(Phase::Aborted),
 ];
 
-const EVENTS: [Event; 14] = [
+const EVENTS: [Event; 15] = [
     Event::Begin,
     Event::Round,
     Event::Prepare,
@@ -26,6 +26,7 @@ const EVENTS: [Event; 14] = [
     Event::Heard(Word::KnowsNothing),
     Event::Decided,
     Event::Followed,
+    Event::ByHand,
 ];
 
 #[test]
@@ -33,13 +34,13 @@ fn a_destination_does_in_each_phase_what_the_table_says() {
     // A letter a step: i p c d a write a phase, s sync, = compare, A adopt, h hold, ? ask around, f follow, r release; then the answer:
     // + yes, - no, nothing.
     let table = [
-        // Begin Round Prepare Commit Abort Ask Start Underway Switched Aborted ListsItself KnowsNothing Decided Followed
-        "i+ - - - + + . . . . . . . .",
-        "+ si+ s=p+ s=cA+ ar+ + ? . s=cA ar ar . s=cA .",
-        "i+ - - cA+ ar+ + h? . cA ar ar . cA .",
-        "- - - A+ - + Af . . . . . . d",
-        "- - - + - + . . . . . . . .",
-        "- - - - + + r . . . . . . .",
+        // Begin Round Prepare Commit Abort Ask Start Underway Switched Aborted ListsItself KnowsNothing Decided Followed ByHand
+        "i+ - - - + + . . . . . . . . -",
+        "+ si+ s=p+ s=cA+ ar+ + ? . s=cA ar ar . s=cA . scA+",
+        "i+ - - cA+ ar+ + h? . cA ar ar . cA . cA+",
+        "- - - A+ - + Af . . . . . . d -",
+        "- - - + - + . . . . . . . . -",
+        "- - - - + + r . . . . . . . -",
     ];
     for (phase, row) in ALL.into_iter().zip(table) {
         let cells: Vec<&str> = row.split(' ').collect();
@@ -67,12 +68,15 @@ fn what_a_destination_serves_it_never_gives_up() {
 }
 
 #[test]
-fn a_destination_takes_over_only_by_a_word_of_the_source_or_of_the_master() {
+fn a_destination_takes_over_only_by_a_word_of_the_source_or_of_the_master_or_of_an_operator() {
     for phase in ALL {
         for event in EVENTS {
             let (steps, _) = plan(phase, event);
             let committed = matches!(phase, Some(Phase::Committed | Phase::Done));
-            let told = matches!(event, Event::Commit | Event::Decided | Event::Heard(Word::Switched));
+            let told = matches!(
+                event,
+                Event::Commit | Event::Decided | Event::Heard(Word::Switched) | Event::ByHand
+            );
             assert!(!steps.contains(&Step::Adopt) || committed || told, "{phase:?} {event:?}");
         }
     }

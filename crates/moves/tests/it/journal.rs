@@ -160,6 +160,10 @@ fn record(id: &str, role: Role) -> Record {
         started: 1_764_000_000,
         expected: None,
         why: None,
+        wishes: moves::wishes::Wishes::default(),
+        ended: None,
+        purged: None,
+        pause: None,
         role,
     }
 }

@@ -26,6 +26,10 @@ fn record(started: u64, role: Role) -> Record {
         started,
         expected: None,
         why: None,
+        wishes: moves::wishes::Wishes::default(),
+        ended: None,
+        purged: None,
+        pause: None,
         role,
     }
 }

@@ -8,6 +8,7 @@ mod directories;
 mod files;
 mod limits;
 mod logins;
+mod moves;
 mod names;
 mod peers;
 mod ports;

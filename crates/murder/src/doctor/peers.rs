@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use config::imapd::Imapd;
+use config::imapd::{Imapd, Role};
 use directory::client::{Client, Error as MupdateError};
 use serde_json::Value;
 use upstream::{Error, Objection, Upstream};
@@ -63,6 +63,7 @@ async fn master(imapd: &Imapd, servers: &mut std::collections::BTreeSet<String>,
             servers.extend(status["servers"].as_object().into_iter().flatten().map(|(name, _)| name.clone()));
             servers.remove(&imapd.servername);
             clock(&name, &status["time"], report);
+            super::moves::cordons(&status, report);
             // A master that nobody logs in to as a user may have others.
             compare(imapd, &name, &status["options"], &["defaultdomain"], report);
         }
@@ -133,6 +134,9 @@ async fn backend(imapd: &Imapd, upstream: &Upstream, server: &str, report: &mut 
         Err(error) => refused(imapd, server, "LMTP", &error, report),
     }
     options(imapd, upstream, server, report).await;
+    if imapd.role() == Role::Backend {
+        super::moves::check(imapd, server, report).await;
+    }
 }
 
 /// Whether the password goes to a backend in the clear: whether a login is impossible without.

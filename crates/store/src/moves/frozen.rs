@@ -118,7 +118,7 @@ impl Store {
 impl Frozen {
     /// It is decided: the mailboxes, and what is the user's, are on another server now. Whoever waits, or comes later, is told so.
     pub fn gone_to(&self, server: &str) {
-        let moved = State::Moved(Whereabouts { to: server.into(), acl: "".into() });
+        let moved = State::Moved(Whereabouts { to: server.into(), acl: "".into(), copy: "".into() });
         let own = self.gates().into_iter().filter(|gate| !matches!(gate, Gate::Tree(_)));
         self.shared.gates.set(own, Some(&moved));
     }

@@ -9,8 +9,9 @@ use crate::{
     Store, blocking,
     disk::{self, mailbox_dir},
     error::StoreError,
-    gates::Gate,
+    gates::{Gate, State},
     header::{self, Header, Kept, MovedTo},
+    limits::GATE,
     quota::{Delta, Usage},
     stage::partition_of,
 };
@@ -108,14 +109,17 @@ impl Store {
     pub async fn purge(&self, uniqueid: &str) -> Result<(), StoreError> {
         let (store, id) = (self.clone(), uniqueid.to_owned());
         self.to_the_end(async move {
-            let all = store.kept();
-            let kept = all.iter().find(|kept| kept.uniqueid == id).cloned().ok_or(StoreError::NoMailbox)?;
+            let kept = store.kept_of(&id).ok_or(StoreError::NoMailbox)?;
             let name = MailboxName::parse(&kept.name)?;
             let listed = store.inner.list.get(&name)?.and_then(|entry| entry.local);
             if listed.is_some_and(|local| local.uniqueid == id) {
                 return Err(StoreError::Exists);
             }
             let dir = mailbox_dir(&store.partition_path(&kept.partition)?, &id);
+            // It is not about to go away once more.
+            let tree = store.turn_of(&name);
+            let turn = store.inner.turns.take(&tree);
+            let _turn = tokio::time::timeout(GATE, turn).await.map_err(|_| StoreError::Frozen)??;
             // Nobody brings it back meanwhile.
             let _shut = store.shut(&id).await?;
             blocking(move || disk::sweep(&dir)).await?;
@@ -123,8 +127,9 @@ impl Store {
             store.forget_kept(vec![id.clone()]).await?;
             let gates = &store.inner.shared.gates;
             gates.set([Gate::Mailbox(&id)], None);
-            // It may have gone twice.
-            if all.iter().all(|other| other.name != kept.name || other.uniqueid == id) {
+            // Another mailbox of this name may have gone since.
+            let said = gates.state(Gate::Name(&name));
+            if !matches!(&said, Some(State::Moved(moved)) if *moved.copy != *id) {
                 gates.set([Gate::Name(&name)], None);
                 if let Some(owner) = store.inner.namespace.owner(&name).filter(|_| name.is_inbox()) {
                     gates.set([Gate::User(&owner)], None);

@@ -22,6 +22,11 @@ impl Store {
         all
     }
 
+    /// The kept copy of a unique id; none: there is none. Reads one entry of the store's database.
+    pub fn kept_of(&self, uniqueid: &str) -> Option<Kept> {
+        self.inner.db.kept_of(uniqueid)
+    }
+
     /// They are not kept any more: they are this server's, or removed.
     pub(super) async fn forget_kept(&self, ids: Vec<String>) -> Result<(), StoreError> {
         let db = self.inner.db.clone();
@@ -44,14 +49,21 @@ impl Kept {
 
     /// What is said of its name.
     pub(super) fn state(&self) -> State {
-        State::Moved(Whereabouts { to: self.to.as_str().into(), acl: self.acl.as_str().into() })
+        State::Moved(Whereabouts {
+            to: self.to.as_str().into(),
+            acl: self.acl.as_str().into(),
+            copy: self.uniqueid.as_str().into(),
+        })
     }
 }
 
 /// Reads what is kept, at the start. What the list has is this server's: a crash came before it was given away, or after it was
 /// taken back.
 pub(crate) fn load(imapd: &Imapd, list: &List, db: &Database, gates: &Gates) -> Result<(), StoreError> {
-    for kept in db.kept() {
+    let mut all = db.kept();
+    // Of two that had one name the later one says where it is.
+    all.sort_by_key(|kept| kept.at);
+    for kept in all {
         let Ok(name) = MailboxName::parse(&kept.name) else {
             warn!(name = kept.name, "a kept copy of a mailbox has no name");
             continue;

@@ -97,6 +97,18 @@ impl Store {
     }
 
     /// What a mailbox uses: as it is open, else as it was counted last.
+    /// What mailboxes of these unique ids use together.
+    pub fn usage_of_all(&self, ids: &[String]) -> Usage {
+        let mut all = Usage::default();
+        for usage in ids.iter().map(|id| self.usage_of(id)) {
+            all.storage = all.storage.saturating_add(usage.storage);
+            all.message = all.message.saturating_add(usage.message);
+            all.mailbox = all.mailbox.saturating_add(usage.mailbox);
+            all.annotation_storage = all.annotation_storage.saturating_add(usage.annotation_storage);
+        }
+        all
+    }
+
     pub(crate) fn usage_of(&self, id: &str) -> Usage {
         if let Some(mailbox) = self.inner.open.peek(id) {
             return Usage::of(&mailbox.view());

@@ -82,12 +82,22 @@ impl Session {
 
     /// The same for what is done to its end, whoever waits for it.
     pub async fn finish<T>(&mut self, tag: &Tag, work: impl Future<Output = T>) -> T {
-        let (mut done, mut ticks, progress) = (std::pin::pin!(work), self.ticks(), Progress::default());
+        let progress = Progress::default();
+        self.finish_telling(|| progress.line(tag), work).await
+    }
+
+    /// The same for what has more to tell.
+    pub async fn finish_telling<T>(
+        &mut self,
+        line: impl Fn() -> Vec<u8>,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let (mut done, mut ticks) = (std::pin::pin!(work), self.ticks());
         loop {
             tokio::select! {
                 biased;
                 done = &mut done => return done,
-                () = ticks.next() => self.conn.put(progress.line(tag)),
+                () = ticks.next() => self.conn.put(line()),
             }
             // The work goes on while a client takes its time. Whether it is gone is found when it is answered.
             let (mut flush, mut finished) = (std::pin::pin!(self.conn.flush()), None);

@@ -5,12 +5,13 @@
 use protocol::imap::command::admin::Xfer;
 use protocol::imap::command::list::print_name;
 use protocol::imap::command::mailbox::{Create, Rename};
-use protocol::imap::{Code, Refusal, Reply};
+use protocol::imap::{Code, Refusal, Reply, Tag};
 use protocol::name::MailboxName;
 use tracing::warn;
 
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::Session;
+use crate::moving::Wanted;
 use store::{Actor, StoreError};
 
 impl Session {
@@ -101,7 +102,7 @@ pub async fn delete(session: &mut Session, external: &str, local: bool) -> Outco
     Ok(Reply::completed())
 }
 
-pub async fn rename(session: &mut Session, rename: Rename) -> Outcome {
+pub async fn rename(session: &mut Session, tag: &Tag, rename: Rename) -> Outcome {
     let user = session.user()?;
     let from = user.internal(&rename.from, &session.server.namespace)?;
     let to = user.internal(&rename.to, &session.server.namespace)?;
@@ -115,13 +116,13 @@ pub async fn rename(session: &mut Session, rename: Rename) -> Outcome {
             Some((server, partition)) if !session.is_here(server) => {
                 let partition = Some(partition.to_owned()).filter(|partition| !partition.is_empty());
                 let xfer = Xfer { mailbox: rename.from.clone(), server: server.to_owned(), partition };
-                return self::xfer(session, xfer).await;
+                return self::xfer(session, tag, xfer).await;
             }
             Some((_, partition)) => partition,
             // A word that is no partition here means a server.
             None if session.server.imapd.partition(location).is_none() => {
                 let xfer = Xfer { mailbox: rename.from.clone(), server: location.clone(), partition: None };
-                return self::xfer(session, xfer).await;
+                return self::xfer(session, tag, xfer).await;
             }
             None => location.as_str(),
         });
@@ -147,7 +148,7 @@ pub async fn rename(session: &mut Session, rename: Rename) -> Outcome {
 }
 
 /// `XFER mailbox server [partition]`: a user with everything, by the name of the INBOX, or a shared mailbox.
-pub async fn xfer(session: &mut Session, xfer: Xfer) -> Outcome {
+pub async fn xfer(session: &mut Session, tag: &Tag, xfer: Xfer) -> Outcome {
     let user = session.user()?;
     if !user.is_admin() {
         return Err(Refusal::Denied.into());
@@ -179,7 +180,15 @@ pub async fn xfer(session: &mut Session, xfer: Xfer) -> Outcome {
         Some(owner) => format!("USER {owner}"),
         None => format!("MAILBOX \"{}\"", xfer.mailbox),
     };
-    match moving.give(&name, &xfer.server, xfer.partition.as_deref(), &asked_by).await {
+    let wanted = Wanted::new(&name, &xfer.server, xfer.partition.as_deref(), &asked_by);
+    let done = match session.finish(tag, moving.ask(wanted)).await {
+        Ok(live) => {
+            let line = || live.line(tag, moving.why(&live).as_deref());
+            session.finish_telling(line, moving.ended(&live)).await
+        }
+        Err(text) => Err(text),
+    };
+    match done {
         Ok(()) => {
             Reply::ok(what).write(None, session.conn.out());
             Ok(Reply::completed())
@@ -224,7 +233,11 @@ pub async fn autocreate(session: &Session) -> Result<(), Stop> {
     let login = &session.user()?.login;
     // A frontend that logs in as itself asks for something, and is nobody's mail.
     let is_frontend = login.proxy && login.authid == login.userid;
-    if login.is_any_admin() || is_frontend || session.server.imapd.autocreate_quota.is_none() {
+    if login.is_any_admin()
+        || is_frontend
+        || session.is_move_server()
+        || session.server.imapd.autocreate_quota.is_none()
+    {
         return Ok(());
     }
     if let Err(error) = session.server.store.autocreate(&login.userid, &login.groups, false).await {

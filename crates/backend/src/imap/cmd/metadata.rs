@@ -6,7 +6,7 @@ use protocol::imap::command::metadata::{
     Entry, GetAnnotation, GetMetadata, SetMetadata, print_annotation, print_metadata, print_of_murder,
 };
 use protocol::imap::refusal::require;
-use protocol::imap::{Code, Refusal, Reply};
+use protocol::imap::{Code, Refusal, Reply, Tag};
 use protocol::name::MailboxName;
 use work::aside::{Budget, Pace};
 
@@ -73,7 +73,7 @@ async fn answer(
 }
 
 async fn of_server(session: &mut Session, get: &GetMetadata) -> Result<Option<u64>, Stop> {
-    if let Some((entry, value)) = metadata::server::of_murder(session, &get.entries) {
+    if let Some((entry, value)) = metadata::server::of_murder(session, &get.entries).await {
         print_of_murder(session.conn.out(), &entry.to_string(), value.as_bytes());
         return Ok(None);
     }
@@ -100,7 +100,12 @@ async fn of_all(session: &mut Session, get: &GetMetadata, pattern: &str) -> Resu
     Ok(longest)
 }
 
-pub async fn set(session: &mut Session, set: SetMetadata) -> Outcome {
+pub async fn set(session: &mut Session, tag: &Tag, set: SetMetadata) -> Outcome {
+    if set.mailbox.is_empty()
+        && let Some(done) = metadata::server::order(session, tag, &set.values).await
+    {
+        return done;
+    }
     match set.mailbox.is_empty() {
         true => metadata::server::set(session, set.values).await?,
         false => metadata::mailbox::set(session, &set.mailbox, set.values).await?,

@@ -1,7 +1,7 @@
 //! SYNCGET, SYNCAPPLY and SYNCRESTART, by which a mailbox comes from another backend; what their words are is in
 //! [`protocol::sync`], and what becomes of what comes in [`crate::transit`].
 //!
-//! They are an administrator's of the whole node, as itself. To others they are commands that do not exist.
+//! They are an administrator's of the whole node, as itself, or those of `move_servers`. To others they are commands that do not exist.
 
 mod apply;
 mod get;
@@ -26,11 +26,21 @@ use crate::transit::Refused;
 type Done = Result<(), Refused>;
 
 impl Session {
+    /// Another backend, as one of `move_servers`: it takes part in moves, and is no administrator.
+    pub fn is_move_server(&self) -> bool {
+        let own = |user: &crate::imap::user::User| {
+            user.login.authid == user.login.userid
+                && self.server.imapd.move_servers.contains(&user.login.authid)
+        };
+        self.user.as_ref().is_some_and(own)
+    }
+
     /// Why whoever is logged in may not replicate; none: it may.
     pub fn may_replicate(&self) -> Result<(), Refusal> {
         match &self.user {
             None => Err(Refusal::NotLoggedIn),
             Some(user) if user.is_node_admin(&self.server.namespace) => Ok(()),
+            Some(_) if self.is_move_server() => Ok(()),
             Some(_) => Err(Refusal::Unrecognized),
         }
     }
@@ -180,7 +190,7 @@ pub fn refusal(refused: Refused) -> Stop {
     match refused {
         Refused::Store(error) => error.into(),
         Refused::Code(Code::MailboxNonexistent) => Refusal::NoMailbox.into(),
-        Refused::Code(_) | Refused::Text(_) => Refusal::NotSupported.into(),
+        Refused::Code(_) | Refused::Text(_) | Refused::Said(_) => Refusal::NotSupported.into(),
     }
 }
 

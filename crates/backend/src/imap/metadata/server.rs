@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use protocol::acl::Rights;
-use protocol::imap::Refusal;
 use protocol::imap::command::metadata::Entry;
+use protocol::imap::{Refusal, Reply, Tag};
 use service::notices::Notice;
 use store::{SHARED, Setting};
 
 use super::definitions::Scope;
 use super::known::{self, FREE_SPACE, OURS};
 use super::{May, Present, settable};
-use crate::imap::reply::Stop;
+use crate::imap::reply::{Outcome, Stop};
 use crate::imap::server::VERSION;
 use crate::imap::session::Session;
 
@@ -55,10 +55,11 @@ fn room(session: &Session) -> [(String, String); 3] {
 }
 
 /// What one node of a murder tells another: what its options say, who is on, and what moves. For admins and proxies only, and by name.
-pub fn of_murder(session: &Session, entries: &[Entry]) -> Option<(Entry, String)> {
+pub async fn of_murder(session: &Session, entries: &[Entry]) -> Option<(Entry, String)> {
     let user = session.user.as_ref()?;
     let imapd = &session.server.imapd;
-    if !(user.is_node_admin(&session.server.namespace) || session.is_proxy()) {
+    let is_move_server = session.is_move_server();
+    if !(user.is_node_admin(&session.server.namespace) || session.is_proxy() || is_move_server) {
         return None;
     }
     let asked = |name: &str| {
@@ -67,17 +68,80 @@ pub fn of_murder(session: &Session, entries: &[Entry]) -> Option<(Entry, String)
     };
     if let Some(entry) = asked("options") {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-        let told = serde_json::json!({ "options": imapd.shared_options(), "time": now, "version": VERSION, "server": imapd.servername });
+        let told = serde_json::json!({ "options": imapd.shared_options(), "time": now, "version": VERSION, "server": imapd.servername, "moves": session.server.shared.moving.as_ref().map(|moving| moving.welcome()) });
         return Some((entry, told.to_string()));
     }
-    if let Some(entry) = asked("moves") {
-        let moves = session.server.shared.moving.as_ref().map(|moving| moving.records()).unwrap_or_default();
-        return serde_json::to_string(&moves).ok().map(|told| (entry, told));
+    if is_move_server && !user.is_node_admin(&session.server.namespace) {
+        return None;
+    }
+    for entry in entries {
+        if let Some(told) = of_moves(session, entry).await {
+            return Some((entry.clone(), told));
+        }
     }
     let mut sessions = session.server.context.sessions().list();
     // Who asks is only here to ask.
     sessions.retain(|shown| shown.session != session.server.name);
     asked("sessions").zip(serde_json::to_string(&sessions).ok())
+}
+
+/// `…/moves`, `…/moves/all`, either with `/after/<id>`: moves that are not over, or all, so many of them; `…/moves/one/<id>`; what became
+/// of plans, `…/moves/plans`; what could move, `…/moves/sizes`, also with `/after/<name>`.
+async fn of_moves(session: &Session, entry: &Entry) -> Option<String> {
+    let asked = entry.name.strip_prefix(OURS)?.strip_prefix("/moves").filter(|_| !entry.private)?;
+    let moving = session.server.shared.moving.as_ref();
+    let told = match asked {
+        _ if asked.starts_with("/sizes") => {
+            let after = asked.strip_prefix("/sizes/after/");
+            let sizes = match moving {
+                Some(moving) => moving.sizes(after).await?,
+                None => Vec::new(),
+            };
+            serde_json::to_string(&sizes)
+        }
+        _ if asked.starts_with("/one/") => {
+            let id = asked.strip_prefix("/one/").unwrap_or_default();
+            serde_json::to_string(&moving.and_then(|moving| moving.one(id)))
+        }
+        "/plans" => serde_json::to_string(&moving.map(|moving| moving.plans()).unwrap_or_default()),
+        _ => {
+            let (over, asked) = asked.strip_prefix("/all").map_or((false, asked), |rest| (true, rest));
+            let after = asked.strip_prefix("/after/");
+            if after.is_none() && !asked.is_empty() {
+                return None;
+            }
+            serde_json::to_string(&moving.map(|moving| moving.shown(over, after)).unwrap_or_default())
+        }
+    };
+    told.ok()
+}
+
+/// What an operator wants done about moves: a value of `…/moves`, which stands alone. None: something else is set.
+pub async fn order(session: &mut Session, tag: &Tag, values: &[(Entry, Option<Vec<u8>>)]) -> Option<Outcome> {
+    let [(entry, Some(value))] = values else { return None };
+    if *entry != Entry::shared(&format!("{OURS}/moves")) {
+        return None;
+    }
+    let (user, moving) = (session.user.as_ref()?, session.server.shared.moving.clone()?);
+    if !user.is_node_admin(&session.server.namespace) {
+        return Some(Err(Refusal::Denied.into()));
+    }
+    let by = user.login.userid.clone();
+    let done = match serde_json::from_slice(value) {
+        Ok(order) => {
+            // To its end, though the operator goes away.
+            let stop = session.server.context.shutdown();
+            let done = tokio::spawn(async move { stop.run_until_cancelled(moving.order(order, &by)).await });
+            let done = session.finish(tag, done).await;
+            done.ok().flatten().unwrap_or_else(|| Err("Server is shutting down".to_owned()))
+        }
+        Err(error) => Err(format!("not understood: {error}")),
+    };
+    Some(Ok(match done {
+        Ok(Some(told)) => Reply::ok(told),
+        Ok(None) => Reply::completed(),
+        Err(text) => Reply::no(text),
+    }))
 }
 
 /// Sets annotations of the server: shared ones are for admins, private ones for everybody. All or none, but for the operator's

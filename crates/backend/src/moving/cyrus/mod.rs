@@ -77,6 +77,8 @@ impl Giving {
 
     async fn begin_with_cyrus(&mut self) -> Outcome {
         (self.peer, self.cyrus, self.rounds) = (None, Sent::default(), 0);
+        let rate = self.record.wishes.rate;
+        self.live.begin(rate.unwrap_or_else(|| self.moving.context.imapd().move_rate));
         match Peer::connect_to_cyrus(&self.moving.upstream(), &self.to()).await {
             // Copies that are there already are told of as ours, and removed where they differ.
             Ok(peer) if self.is_ours().await => {

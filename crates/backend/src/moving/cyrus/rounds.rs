@@ -48,7 +48,7 @@ impl Moving {
         let mut sum = Sum::default();
         let root = MailboxName::parse(&record.root).map_err(StoreError::from)?;
         let partition = record.items.first().map(|item| item.to_partition.clone()).unwrap_or_default();
-        let items = self.items(&root, &partition).await?;
+        let items = self.items(&root, &partition, record.wishes.tree).await?;
         if items.is_empty() {
             return Err(Fault::Refused("Mailbox does not exist".to_owned()));
         }

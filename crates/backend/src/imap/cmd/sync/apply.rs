@@ -46,6 +46,9 @@ pub async fn run(session: &mut Session, apply: Apply) -> Result<Done, Gone> {
 /// A word of a move between servers of ours.
 async fn take(session: &mut Session, apply: Apply) -> Done {
     let Some(moving) = session.server.shared.moving.clone() else { return Err(Code::ProtocolError.into()) };
+    if let Apply::Begin(begin) = &apply {
+        session.comes = moving.comes(&begin.id);
+    }
     // To its end, though the other server goes away: half a step is none.
     let stop = session.server.context.shutdown();
     let told = tokio::spawn(async move { stop.run_until_cancelled(moving.take(apply)).await }).await;

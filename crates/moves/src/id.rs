@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use protocol::sync::UniqueId;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::ID;
@@ -9,7 +10,7 @@ use crate::limits::ID;
 /// The id of a move: the same on both sides. 1 to 64 letters, digits and hyphens.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct MoveId(String);
+pub struct MoveId(UniqueId);
 
 /// An id that another server sent, and that cannot be one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,26 +25,29 @@ impl MoveId {
     pub fn new() -> Result<MoveId, IdError> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(|error| IdError(error.to_string()))?;
-        Ok(MoveId(format!("{:032x}", u128::from_be_bytes(bytes))))
+        MoveId::parse(&format!("{:032x}", u128::from_be_bytes(bytes)))
     }
 
     /// # Errors
     /// The text is longer, or has other characters.
     pub fn parse(text: &str) -> Result<MoveId, IdError> {
-        match is_uniqueid(text) {
-            true => Ok(MoveId(text.to_owned())),
-            false => Err(IdError(text.chars().filter(|c| !c.is_control()).take(ID).collect())),
-        }
+        let wrong = || IdError(text.chars().filter(|c| !c.is_control()).take(ID).collect());
+        UniqueId::new(text).map(MoveId).ok_or_else(wrong)
     }
 
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
+    }
+
+    /// The id as it is said on the wire.
+    pub fn wire(&self) -> UniqueId {
+        self.0.clone()
     }
 }
 
 impl fmt::Display for MoveId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -57,7 +61,7 @@ impl TryFrom<String> for MoveId {
 
 impl From<MoveId> for String {
     fn from(id: MoveId) -> String {
-        id.0
+        id.as_str().to_owned()
     }
 }
 

@@ -36,6 +36,12 @@ impl Store {
         Ok(())
     }
 
+    /// Whether so many bytes more have room on a partition.
+    pub fn has_room(&self, partition: &str, bytes: u64) -> bool {
+        let Ok(path) = self.partition_path(partition) else { return false };
+        rustix::fs::statvfs(&path).is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) >= bytes)
+    }
+
     /// Free and total KiB of each file system on which new mailboxes are placed.
     pub fn free_space(&self) -> Vec<(u64, u64)> {
         self.inner.partitions.room().into_iter().map(|space| (space.available, space.total)).collect()

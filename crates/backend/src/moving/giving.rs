@@ -9,14 +9,14 @@ use moves::{MoveId, destination};
 use protocol::location::Location;
 use protocol::name::MailboxName;
 use protocol::sync::moving::{Begin, Digest, Phase as Told, Prepare};
-use protocol::sync::{self, Apply};
+use protocol::sync::{self, Apply, UniqueId};
 use retry::{chance, spread};
 use store::{Frozen, MasterError, StoreError};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{info, warn};
 
 use super::peer::{Fault, Peer};
-use super::rounds::{Sent, item, unique};
+use super::rounds::{Sent, Sum, item};
 use super::{Moving, now};
 use crate::limits::{
     AGAIN_FIRST, AGAIN_LAST, FREEZE, FROZEN, MASTER_QUICK, ROUND_CHANGES, ROUND_CHANGES_LATE, ROUND_TIME,
@@ -114,9 +114,9 @@ impl Moving {
             Some(name) => return Err(format!("{to} calls itself {name}: use that name")),
             None => return Err(format!("{to} cannot take mailboxes of this server")),
         }
-        let mut peer = Peer::connect(&upstream, to).await.map_err(|fault| unavailable(&fault))?;
+        let mut peer = Peer::connect(upstream, to).await.map_err(|fault| unavailable(&fault))?;
         let id = MoveId::new().map_err(|error| error.to_string())?;
-        match peer.apply(&Apply::State(unique(id.as_str()))).await {
+        match peer.apply(&Apply::State(id.wire())).await {
             Ok(_) => Ok(()),
             Err(Fault::Refused(_)) => {
                 let own = &upstream.imapd().proxy_authname;
@@ -238,8 +238,8 @@ impl Giving {
             Step::Activate => self.at_master(false).await,
             Step::Fence => self.at_master(true).await,
             Step::AskPeer => self.ask_peer().await,
-            Step::Withdraw => self.tell(Apply::Abort(unique(self.record.id.as_str()))).await,
-            Step::Commit => self.tell(Apply::Commit(unique(self.record.id.as_str()))).await,
+            Step::Withdraw => self.tell(Apply::Abort(self.record.id.wire())).await,
+            Step::Commit => self.tell(Apply::Commit(self.record.id.wire())).await,
             Step::Hide => self.hide().await,
             Step::Follow => self.follow().await,
             Step::Settle => {
@@ -249,11 +249,16 @@ impl Giving {
                 self.noted().await
             }
             // Whoever compares the lists tells it, now that the names are free.
-            Step::Retell => Outcome::Done,
+            Step::Retell => {
+                self.moving.standing.compare();
+                Outcome::Done
+            }
             Step::Dismiss => {
-                let told = self.tell(Apply::Abort(unique(self.record.id.as_str())));
+                let told = self.tell(Apply::Abort(self.record.id.wire()));
                 // It asks when it is told nothing.
                 let _ = told.await;
+                // What was left to the move meanwhile is nobody's now.
+                self.moving.standing.compare();
                 Outcome::Done
             }
             Step::Rest => Outcome::Done,
@@ -284,7 +289,7 @@ impl Giving {
     /// The connection to the destination; a new one where there is none.
     async fn peer(&mut self) -> Result<&mut Peer, Fault> {
         if self.peer.is_none() {
-            self.peer = Some(Peer::connect(&self.moving.upstream(), &self.to()).await?);
+            self.peer = Some(Peer::connect(self.moving.upstream(), &self.to()).await?);
         }
         self.peer.as_mut().ok_or_else(|| Fault::Away("no connection".to_owned()))
     }
@@ -300,7 +305,10 @@ impl Giving {
             Err(fault) => Err(fault),
         };
         match begun {
-            Ok(_) => Outcome::Done,
+            Ok(told) => {
+                self.sent.is_there(told);
+                Outcome::Done
+            }
             Err(Fault::Away(why)) => {
                 self.record.why = Some(why);
                 Outcome::Silent
@@ -316,7 +324,7 @@ impl Giving {
 
     fn announced(&self) -> Option<Begin> {
         Some(Begin {
-            id: unique(self.record.id.as_str()),
+            id: self.record.id.wire(),
             from: self.moving.server.clone(),
             root: MailboxName::parse(&self.record.root).ok()?,
             partition: self.record.items.first()?.to_partition.clone(),
@@ -333,6 +341,10 @@ impl Giving {
         }
         let Some(mut peer) = self.peer.take() else { return Outcome::Silent };
         let sum = self.moving.send_round(&mut peer, &mut self.record, &mut self.sent).await;
+        let sum = match sum {
+            Ok(sum) => self.proven(&mut peer, sum).await,
+            Err(fault) => Err(fault),
+        };
         match sum {
             Ok(sum) => {
                 self.peer = Some(peer);
@@ -349,6 +361,18 @@ impl Giving {
             }
             Err(fault) => self.fault(fault),
         }
+    }
+
+    /// What was sent as the difference to what the destination had is looked at before anybody waits: a copy that is not what it should
+    /// be comes whole in the next round.
+    async fn proven(&mut self, peer: &mut Peer, mut sum: Sum) -> Result<Sum, Fault> {
+        if !self.sent.is_unproven() {
+            return Ok(sum);
+        }
+        let Some(begin) = self.announced() else { return Ok(sum) };
+        let told = peer.apply(&Apply::Begin(begin)).await?;
+        sum.torn |= !self.sent.prove(told).await;
+        Ok(sum)
     }
 
     fn fault(&mut self, fault: Fault) -> Outcome {
@@ -416,7 +440,10 @@ impl Giving {
             Err(fault) => return self.fault(fault),
         };
         // A mailbox that came just before is not frozen with the others: once more.
-        if sum.torn || !self.record.items.iter().all(|item| frozen.contains(&item.uniqueid)) {
+        if sum.torn
+            || self.sent.is_unproven()
+            || !self.record.items.iter().all(|item| frozen.contains(&item.uniqueid))
+        {
             return Outcome::Silent;
         }
         let mut digests = Vec::with_capacity(self.record.items.len());
@@ -424,10 +451,14 @@ impl Giving {
             let Some(snapshot) = self.sent.snapshot(&item.uniqueid).cloned() else { return Outcome::Silent };
             let digest = weighed(snapshot.records().len(), move || snapshot.digest()).await;
             item.digest = Some(digest.to_string());
-            digests.push((unique(&item.uniqueid), Digest(digest.0)));
+            let Some(id) = UniqueId::new(&item.uniqueid) else {
+                return Outcome::Failed("a mailbox has an id that cannot be moved".to_owned());
+            };
+            digests.push((id, Digest(digest.0)));
         }
         let fence = self.record.expected.as_ref().map(|expected| format!("{}:{}", expected.list, expected.n));
-        let prepare = Prepare { id: unique(self.record.id.as_str()), user: None, digests, fence };
+        let user = self.sent.user().map(|user| Digest(user.digest().0));
+        let prepare = Prepare { id: self.record.id.wire(), user, digests, fence };
         match peer.apply(&Apply::Prepare(prepare)).await {
             Ok(_) => {
                 self.peer = Some(peer);
@@ -480,7 +511,7 @@ impl Giving {
     }
 
     async fn ask_peer(&mut self) -> Outcome {
-        let state = Apply::State(unique(self.record.id.as_str()));
+        let state = Apply::State(self.record.id.wire());
         let told = match self.peer().await {
             Ok(peer) => peer.apply(&state).await,
             Err(fault) => Err(fault),

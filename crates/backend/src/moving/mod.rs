@@ -9,8 +9,11 @@
 //!
 //! When a move is decided and how it ends is [`moves`]' to say; here it is done.
 
+pub mod errand;
 mod giving;
+mod left;
 mod peer;
+mod quotas;
 mod rounds;
 mod taking;
 mod told;
@@ -28,6 +31,7 @@ use service::Context;
 use store::{Held, Master, Store};
 use upstream::Upstream;
 
+use crate::clearance::Standing;
 use crate::transit::Transit;
 
 /// All moves of this backend.
@@ -37,6 +41,8 @@ pub struct Moving {
     master: Arc<dyn Master>,
     server: ServerName,
     context: Context,
+    upstream: Upstream,
+    standing: Arc<Standing>,
     journals: Arc<Journals>,
     records: Mutex<BTreeMap<MoveId, Record>>,
     /// Of these records; none since one of them changed.
@@ -62,10 +68,13 @@ impl Moving {
         context: &Context,
         store: Store,
         transit: Arc<Transit>,
-        master: Arc<dyn Master>,
+        (master, standing): (Arc<dyn Master>, Arc<Standing>),
         trap: Option<Trap>,
     ) -> Result<Arc<Moving>, JournalError> {
         let imapd = context.imapd();
+        let upstream = Upstream::new(&imapd);
+        let reloaded = upstream.clone();
+        context.on_reload(move |imapd| reloaded.reload(&imapd));
         let (journals, records) = Journals::open(&imapd.program_directory("backend"))?;
         let server = ServerName::parse(&imapd.servername);
         let moving = Moving {
@@ -74,6 +83,8 @@ impl Moving {
             master,
             server: server.map_err(|error| damaged(context, &error.to_string()))?,
             context: context.clone(),
+            upstream,
+            standing,
             journals: Arc::new(journals),
             records: Mutex::new(records.into_iter().map(|record| (record.id.clone(), record)).collect()),
             names: Mutex::default(),
@@ -164,9 +175,9 @@ impl Moving {
         }
     }
 
-    /// The way to other backends, as the settings are now.
-    fn upstream(&self) -> Upstream {
-        Upstream::new(&self.context.imapd())
+    /// The way to other backends.
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
     }
 
     fn here(&self, partition: &str) -> Location {

@@ -19,6 +19,8 @@ mod master;
 mod metadata;
 mod moved;
 mod moving;
+mod moving_again;
+mod moving_clients;
 mod node;
 mod notify;
 mod options;

@@ -8,7 +8,7 @@ use protocol::sync::{
     Apply, Code, Mailbox, MailboxAnnotation, Peer, Rename, Reserve, Seen, Subscription, Told,
 };
 use protocol::userid;
-use store::{Setting, StoreError, UserData};
+use store::{StoreError, UserData};
 
 use super::Done;
 use crate::imap::conn::Gone;
@@ -149,6 +149,12 @@ async fn see(session: &Session, seen: Seen) -> Done {
     check_user(&seen.user)?;
     let uids = ranges(&seen.uids).ok_or(Code::BadParameters)?;
     let state = store::Seen { recentuid: seen.lastuid, lastchange: seen.lastchange, uids };
+    let (store, transit) = (&session.server.store, &session.server.shared.transit);
+    if transit.expected(seen.uniqueid.as_str()).is_some() {
+        // Of a mailbox that is the source's, the source alone knows what was seen: what is here is left of an earlier stay.
+        transit.heard_of_seen(seen.uniqueid.as_str(), &seen.user)?;
+        return Ok(store.take_seen(&seen.user, seen.uniqueid.as_str(), state).await?);
+    }
     let mut data = UserData::default();
     data.seen.insert((seen.user, seen.uniqueid.as_str().to_owned()), state);
     Ok(session.server.store.take_user_data(&data).await?)
@@ -177,8 +183,12 @@ async fn annotate(session: &Session, note: MailboxAnnotation) -> Done {
         None if annotation.user.is_empty() => Ok(()),
         None => {
             check_user(&annotation.user)?;
-            let setting = Setting { user: String::new(), entry: annotation.entry, value: annotation.value };
-            Ok(store.annotate_server(&annotation.user, vec![setting]).await?)
+            let mut data = own(session, &annotation.user).await?;
+            match annotation.value {
+                Some(value) => drop(data.annotations.insert(annotation.entry, value.into())),
+                None => drop(data.annotations.remove(&annotation.entry)),
+            }
+            Ok(store.take_user_data(&data).await?)
         }
     }
 }

@@ -39,6 +39,7 @@ mod proxied;
 mod replacing;
 mod roles;
 mod secrets;
+mod sieve;
 mod sites;
 mod systemd;
 mod tools;

@@ -14,7 +14,7 @@ use crate::clearance::{Clearance, Moves, Standing};
 use crate::imap::metadata::definitions::Definitions;
 use crate::moving::{Moving, Trap};
 use crate::transit::Transit;
-use crate::{control, imap, lmtp, partitions, pop3, resync};
+use crate::{control, imap, lmtp, partitions, pop3, resync, timsieved};
 use store::{Master, Store};
 
 /// The task of one connection.
@@ -58,7 +58,8 @@ pub async fn run_trapped(
     let definitions = context.imapd().annotation_definitions.clone();
     let definitions = definitions.map(|path| Definitions::load(path.as_ref())).unwrap_or_default();
     let shared = imap::server::Shared { master, definitions, transit, moving, ..Default::default() };
-    let services = Services { store: store.clone(), imap: Arc::new(shared), pop3: Arc::default() };
+    let rules = lmtp::Rules::default();
+    let services = Services { store: store.clone(), imap: Arc::new(shared), pop3: Arc::default(), rules };
     context.serve(move |connection| watch(Box::pin(services.clone().serve(connection)))).await;
     let failure = store.failure();
     store.close().await;
@@ -99,15 +100,19 @@ struct Services {
     store: Store,
     imap: Arc<imap::server::Shared>,
     pop3: Arc<pop3::Locks>,
+    rules: lmtp::Rules,
 }
 
 impl Services {
     async fn serve(self, connection: Connection) {
         match connection.listener.protocol {
             Protocol::Imap => imap::serve(connection, self.store, self.imap).await,
-            Protocol::Lmtp => lmtp::serve(connection, self.store).await,
+            Protocol::Lmtp => lmtp::serve(connection, self.store, self.rules).await,
             Protocol::Pop3 => pop3::serve(connection, self.store, self.pop3, self.imap.moving.clone()).await,
-            other => tracing::warn!(listener = connection.listener.name, "{other:?} is not spoken here"),
+            Protocol::Sieve => timsieved::serve(connection, self.store).await,
+            other @ Protocol::Mupdate => {
+                tracing::warn!(listener = connection.listener.name, "{other:?} is not spoken here")
+            }
         }
     }
 }

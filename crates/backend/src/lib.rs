@@ -1,4 +1,4 @@
-//! The daemon of a node with mail: IMAP, POP3 and LMTP on the store.
+//! The daemon of a node with mail: IMAP, POP3, LMTP and ManageSieve on the store.
 
 mod clearance;
 pub mod control;
@@ -10,6 +10,7 @@ pub mod moving;
 mod partitions;
 pub mod pop3;
 mod resync;
+mod timsieved;
 pub mod transit;
 
 /// The store of a murder: IMAP, POP3 and LMTP

@@ -54,6 +54,7 @@ const BUILT_IN: &[(&str, u16)] = &[
     ("imap2", 143),
     ("https", 443),
     ("nntps", 563),
+    ("submission", 587),
     ("imaps", 993),
     ("pop3s", 995),
     ("kpop", 1109),

@@ -17,6 +17,7 @@ pub mod nodes;
 pub mod options;
 pub mod reconstruct;
 pub mod recover;
+pub mod sievec;
 pub mod squatter;
 pub mod start;
 pub mod sync;

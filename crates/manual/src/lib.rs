@@ -33,6 +33,7 @@ pub fn programs() -> Vec<Program> {
         system(mupdate::daemon::Cli::command()),
         system(imapproxy::Cli::command()),
         system(pop3proxy::Cli::command()),
+        system(sieveproxy::Cli::command()),
         system(lmtpproxy::Cli::command()),
         system(backend::Cli::command()),
         system(ctl_mboxlist::options::Flags::command()),
@@ -40,6 +41,8 @@ pub fn programs() -> Vec<Program> {
         system(ctl_mboxlist::expire::Options::command()),
         system(ctl_mboxlist::squatter::Options::command()),
         system(ctl_mboxlist::reconstruct::Options::command()),
+        system(ctl_mboxlist::sievec::Options::command()),
+        system(ctl_mboxlist::sievec::PrintOptions::command()),
     ]
 }
 

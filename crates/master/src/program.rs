@@ -156,7 +156,7 @@ fn ours(name: &str, frontend: bool) -> Option<&'static str> {
         ("pop3proxyd", _) | ("pop3d", true) => "pop3proxy",
         ("lmtpproxyd", _) | ("lmtpd", true) => "lmtpproxy",
         ("timsieved", true) => "sieveproxy",
-        ("imapd" | "imap" | "pop3d" | "lmtpd", false) => "backend",
+        ("imapd" | "imap" | "pop3d" | "lmtpd" | "timsieved", false) => "backend",
         _ => return None,
     })
 }
@@ -244,11 +244,14 @@ const OWN_NAMES: &[&str] = &[
     "murder",
     "cyr_expire",
     "reconstruct",
+    "sievec",
+    "sieved",
     "squatter",
 ];
 
 /// Those of them without which a node is still whole.
-const OPTIONAL: &[&str] = &["sieveproxy", "cyr_expire", "reconstruct", "squatter", "murder", "mupdatetest"];
+const OPTIONAL: &[&str] =
+    &["sieveproxy", "cyr_expire", "reconstruct", "sievec", "sieved", "squatter", "murder", "mupdatetest"];
 
 /// Cyrus's programs that work on Cyrus's own mailbox list or spool, or that have nothing to do here.
 const NO_COUNTERPART: &[&str] = &[
@@ -277,7 +280,6 @@ const NO_COUNTERPART: &[&str] = &[
     "sync_client",
     "sync_reset",
     "sync_server",
-    "timsieved",
     "tls_prune",
     "unexpunge",
 ];
@@ -318,8 +320,17 @@ mod tests {
         cmd.split_whitespace().map(str::to_owned).collect()
     }
 
-    const ALL: &[&str] =
-        &["mupdate", "imapproxy", "pop3proxy", "lmtpproxy", "backend", "ctl_cyrusdb", "cyr_expire", "own"];
+    const ALL: &[&str] = &[
+        "mupdate",
+        "imapproxy",
+        "pop3proxy",
+        "lmtpproxy",
+        "sieveproxy",
+        "backend",
+        "ctl_cyrusdb",
+        "cyr_expire",
+        "own",
+    ];
 
     #[test]
     fn cyrus_names_mean_the_proxies_on_a_frontend_and_the_store_elsewhere() {
@@ -329,6 +340,7 @@ mod tests {
             ("/usr/lib/cyrus/bin/imapd", "imapproxy", "backend"),
             ("pop3d -k", "pop3proxy", "backend"),
             ("lmtpd -a", "lmtpproxy", "backend"),
+            ("timsieved", "sieveproxy", "backend"),
             ("proxyd", "imapproxy", "imapproxy"),
             ("pop3proxyd", "pop3proxy", "pop3proxy"),
             ("lmtpproxyd", "lmtpproxy", "lmtpproxy"),
@@ -383,13 +395,14 @@ mod tests {
             "cyrus idled",
             "cyrus check",
             "cyrus deliver",
-            "timsieved",
         ] {
             let command = resolver.resolve(&words(cmd), true).unwrap();
             assert!(matches!(command.program, Program::Absent(_)), "{cmd}");
         }
-        let sieve = resolver.resolve(&words("timsieved"), false).unwrap().program;
-        assert_eq!(sieve, Program::Absent("timsieved has no counterpart in this murder".into()));
+        // An installation without the optional program of a frontend.
+        let (_without, older) = self::resolver(&["backend"]);
+        let sieve = older.resolve(&words("timsieved"), true).unwrap().program;
+        assert!(matches!(sieve, Program::Absent(_)));
         assert!(matches!(resolver.resolve(&words("expire -E 3"), true), Err(ResolveError::Missing { .. })));
         assert!(matches!(resolver.resolve(&words("mystery -x"), true), Err(ResolveError::Missing { .. })));
         assert!(matches!(

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use crate::{
-    certificate, config, cordon, demo, deny, doctor, drain, explain, forget, moving, passwd, status, who,
+    certificate, config, cordon, demo, deny, doctor, drain, explain, forget, moving, passwd, sieve_test,
+    status, who,
 };
 
 /// Runs and looks after an IMAP murder
@@ -35,6 +36,7 @@ enum Command {
     Passwd(passwd::Args),
     Certificate(certificate::Args),
     Config(config::Args),
+    SieveTest(sieve_test::Args),
     /// Prints completions for a shell
     #[command(after_help = AFTER_COMPLETIONS)]
     Completions {
@@ -62,6 +64,7 @@ impl Cli {
             Command::Passwd(args) => passwd::run(&args),
             Command::Certificate(args) => certificate::run(&args),
             Command::Config(args) => config::run(&args),
+            Command::SieveTest(args) => sieve_test::run(&args),
             Command::Completions { shell } => {
                 let mut text = Vec::new();
                 clap_complete::generate(shell, &mut Cli::command(), "murder", &mut text);

@@ -19,5 +19,6 @@ mod moving;
 mod node;
 pub mod passwd;
 mod runner;
+pub mod sieve_test;
 pub mod status;
 pub mod who;

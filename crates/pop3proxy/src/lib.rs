@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! client ─ USER/PASS, AUTH ─▶ session ─ locate: INBOX → list → backend ─▶ upstream::connect (as the user)
-//!        ◀═══════════════════ pipe: bytes, both ways, unread ═══════════▶ backend
+//!        ◀═══════════ service::pipe: bytes, both ways, unread ═══════════▶ backend
 //! ```
 //!
 //! Who has no INBOX yet, and is to get one, is connected to a backend that makes it ([`open`]).
@@ -12,7 +12,6 @@
 pub mod limits;
 pub mod locate;
 mod open;
-mod pipe;
 mod serve;
 pub mod session;
 

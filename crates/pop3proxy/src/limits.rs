@@ -1,7 +1,5 @@
 //! What a POP3 client can make a frontend do and hold.
 
-use std::time::Duration;
-
 use protocol::pop3::session;
 
 bounds::table! {
@@ -12,14 +10,6 @@ bounds::table! {
         /// How long each step of connecting and logging in to a backend may take.
         client_timeout, "Cyrus";
     }
-    /// Bytes on their way in one direction.
-    pub(crate) BUFFER: usize = 16 * 1024, Bytes, "chosen: large enough for throughput, small enough for thousands of idle sessions";
-    /// What a backend gets to end its session after the client is gone.
-    pub(crate) NOTICE: Duration = Duration::from_secs(30), Time, "chosen: a backend removes messages in that time";
-    /// A backend that says nothing for so long has answered what it was asked.
-    pub(crate) SILENCE: Duration = Duration::from_secs(1), Time, "chosen: longer than a disk takes";
-    /// How long an answer goes on after its session was ended by an administrator, or its user denied the service.
-    pub(crate) LAST_ANSWER: Duration = Duration::from_secs(10), Time, "chosen: a message on a fast line";
     /// Bytes of a command before the login.
     pub(crate) INPUT: usize = 16 * 1024, Bytes, "RFC 2449 section 4 has 255 octets; SASL answers may be longer";
     /// Failed logins that end the connection.

@@ -12,13 +12,13 @@ use service::Context;
 use service::Exit;
 use service::drive::{Outcome, drive};
 use service::names;
+use service::pipe::Through;
 use tokio::io::AsyncWriteExt;
 use tracing::{debug, warn};
 use transport::wire::{Bounds, Wire};
 use upstream::Upstream;
 
-use crate::limits::{INPUT, LAST_ANSWER};
-use crate::pipe::pipe;
+use crate::limits::INPUT;
 use crate::session::{Front, Settings};
 
 /// The daemon: follows the list of mailboxes and serves.
@@ -55,7 +55,7 @@ async fn one(mut connection: Connection, directory: Arc<dyn Lookup>, upstream: U
     let settings = Settings::new(&connection);
     let patience = connection.listener.imapd().poptimeout;
     let (stop, seat) = (connection.seat.stop(), connection.seat.clone());
-    let shutdown = connection.context.shutdown();
+    let context = connection.context.clone();
     let channel = connection.stream.channel().clone();
     let mut front = Front::new(settings, directory, upstream, servers, channel);
     let wire = Wire::new(connection.stream, Bounds { input: INPUT, ..Bounds::default() });
@@ -68,26 +68,10 @@ async fn one(mut connection: Connection, directory: Arc<dyn Lookup>, upstream: U
         }
     };
     let Some(backend) = front.into_backend() else { return };
-    let (mut client, pipelined) = wire.into_parts();
-    let mut server = backend.stream;
-    let handed_over = async {
-        client.write_all(&backend.input).await?;
-        client.flush().await?;
-        server.write_all(&pipelined).await?;
-        server.flush().await
-    };
-    let overdue = async {
-        stop.cancelled().await;
-        tokio::time::sleep(LAST_ANSWER).await;
-        // Then all have the same time (`drain_timeout`).
-        if shutdown.is_cancelled() {
-            std::future::pending().await
-        }
-    };
     let last_words = || format!("{}\r\n", seat.denied().map_or(Reply::ShuttingDown, Reply::UserDenied));
-    match handed_over.await {
-        Ok(()) => pipe(client, server, patience, &stop, overdue, last_words).await,
-        Err(error) => debug!("{error}"),
+    let through = Through { context: &context, seat: &seat, patience };
+    if let Err(error) = through.run(*wire, (backend.stream, backend.input), last_words).await {
+        debug!("{error}");
     }
 }
 

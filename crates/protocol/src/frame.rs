@@ -219,12 +219,20 @@ pub struct Collector {
     command: usize,
     held: BytesMut,
     poisoned: Option<(Bytes, Poison)>,
+    /// Whether a synchronising literal is waited for.
+    continues: bool,
 }
 
 impl Collector {
     /// `literal`: bytes of one literal; `command`: bytes of a whole command with its literals.
     pub fn new(limits: Limits, literal: u64, command: usize) -> Self {
-        Collector { framer: Framer::new(limits), literal, command, held: BytesMut::new(), poisoned: None }
+        let (framer, held) = (Framer::new(limits), BytesMut::new());
+        Collector { framer, literal, command, held, poisoned: None, continues: true }
+    }
+
+    /// For protocols without continuations: the bytes of each literal follow at once, however it is written.
+    pub fn without_continuation(self) -> Self {
+        Collector { continues: false, ..self }
     }
 
     /// The next command in `buf`; `None` when more bytes are needed.
@@ -242,6 +250,7 @@ impl Collector {
                     return Ok(Some(Collected::Command(std::mem::take(&mut self.held).freeze())));
                 }
                 Piece::Header { text, literal } => {
+                    let literal = self.as_sent(literal);
                     if let Some(collected) = self.header(text, literal)? {
                         return Ok(Some(collected));
                     }
@@ -252,6 +261,7 @@ impl Collector {
                     }
                 }
                 Piece::Overlong { start, literal } => {
+                    let literal = literal.map(|literal| self.as_sent(literal));
                     let start = if self.held.is_empty() { start } else { self.start() };
                     self.held.clear();
                     let (start, why) = self.poisoned.take().unwrap_or((start, Poison::Line));
@@ -296,6 +306,10 @@ impl Collector {
             return Ok(None);
         }
         Ok(self.poisoned.take().map(|(start, why)| Collected::Poisoned { start, why }))
+    }
+
+    fn as_sent(&self, literal: Literal) -> Literal {
+        Literal { sync: literal.sync && self.continues, ..literal }
     }
 
     fn refuse(&mut self, literal: Literal) -> Result<(), FrameError> {
@@ -479,5 +493,18 @@ mod tests {
             let limits = Limits { line: 30, skip: 10_000 };
             prop_assert_eq!(commands(input.as_bytes(), chunk, limits), commands(input.as_bytes(), 1000, limits));
         }
+    }
+
+    #[test]
+    fn where_nothing_is_continued_a_literal_is_taken_to_its_end_however_it_is_written() {
+        let bound = Limits { line: 64, skip: 32 };
+        let mut collector = Collector::new(bound, 8, 64).without_continuation();
+        let mut input = BytesMut::from("a {3}\r\nb\r\n\r\nc {9}\r\n123456789\r\nd\r\n");
+        let mut next = || collector.next(&mut input);
+        assert_eq!(next(), Ok(Some(Collected::Command(Bytes::from("a {3}\r\nb\r\n\r\n")))));
+        assert!(matches!(next(), Ok(Some(Collected::Poisoned { why: Poison::Literal(9), .. }))));
+        assert_eq!(next(), Ok(Some(Collected::Command(Bytes::from("d\r\n")))));
+        let mut input = BytesMut::from("e {33}\r\n");
+        assert_eq!(collector.next(&mut input), Err(FrameError::Literal(33)));
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod acl;
 pub mod dots;
+pub mod event;
 pub mod flag;
 pub mod frame;
 pub mod grammar;
@@ -13,6 +14,7 @@ pub mod imap;
 pub mod line;
 pub mod lmtp;
 pub mod location;
+pub mod managesieve;
 pub mod mupdate;
 pub mod mutf7;
 pub mod name;

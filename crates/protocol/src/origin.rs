@@ -1,4 +1,5 @@
-//! Where a proxied session comes from: what a frontend of this project tells a backend of it, by XCLIENT in IMAP and POP3.
+//! Where a proxied session comes from: what a frontend of this project tells a backend of it, by XCLIENT in IMAP, POP3 and
+//! ManageSieve.
 //!
 //! ```text
 //! xclient = "XCLIENT" 1*(SP name "=" value)

@@ -36,6 +36,7 @@ pub mod listen;
 mod metrics;
 pub mod names;
 pub mod notices;
+pub mod pipe;
 pub mod process;
 mod reports;
 pub mod run;

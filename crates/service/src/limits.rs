@@ -82,4 +82,12 @@ bounds::table! {
     pub(crate) GRACE: Duration = Duration::from_secs(5), Time, "chosen: a list is closed in that time";
     /// What blocking threads get to end.
     pub(crate) THREADS: Duration = Duration::from_millis(200), Time, "chosen: what blocks now waits for a disk or a name server";
+    /// Bytes on their way in one direction between a client and the backend that it is connected through to.
+    pub(crate) BUFFER: usize = 16 * 1024, Bytes, "chosen: large enough for throughput, small enough for thousands of idle sessions";
+    /// What a backend gets to end its session after the client is gone.
+    pub(crate) NOTICE: Duration = Duration::from_secs(30), Time, "chosen: a backend removes messages in that time";
+    /// A backend that says nothing for so long has answered what it was asked.
+    pub(crate) SILENCE: Duration = Duration::from_secs(1), Time, "chosen: longer than a disk takes";
+    /// How long an answer goes on after its session was ended by an administrator, or its user denied the service.
+    pub(crate) LAST_ANSWER: Duration = Duration::from_secs(10), Time, "chosen: a message on a fast line";
 }

@@ -55,8 +55,22 @@ fn describe() {
         "Sessions that ended by a defect in this program. Alert on any: the log has the place."
     );
     work();
+    rules();
     logins();
     process();
+}
+
+fn rules() {
+    metrics::describe_counter!(
+        "murder_sieve_actions_total",
+        "What users' scripts have done with messages, by action; error: a script failed, and the message was kept. Alert when \
+         error grows suddenly."
+    );
+    metrics::describe_counter!(
+        "murder_sieve_mails_total",
+        "Mails that scripts send, by outcome: sent, failed. Alert when failed grows: the mail server of smtp_host or sendmail \
+         does not take them."
+    );
 }
 
 fn work() {

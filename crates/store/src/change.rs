@@ -8,8 +8,8 @@ mod tests;
 use std::{collections::BTreeSet, sync::Arc};
 
 use protocol::{
+    event::{Event, Events},
     flag::Flag,
-    imap::command::notify::{Event, Events},
 };
 
 use super::{

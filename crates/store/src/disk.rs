@@ -103,7 +103,16 @@ pub fn link(from: &Path, to: &Path) -> std::io::Result<()> {
     }
 }
 
-/// What can be counted anew from the spool: usage per mailbox, limits per quota root, recent deliveries.
+/// What the database notes of a user's log, so that the log need not be opened for it.
+pub struct Noted {
+    /// The unique ids of mailboxes of which it has seen states.
+    pub seen: Vec<String>,
+    /// Whether a script of the user's is active.
+    pub scripted: bool,
+}
+
+/// What can be counted anew from the spool: usage per mailbox, limits per quota root, recent deliveries; and
+/// what is noted of users' logs.
 #[derive(Clone)]
 pub struct Database {
     db: sled::Db,
@@ -114,6 +123,8 @@ pub struct Database {
     kept: sled::Tree,
     /// By unique id and user: who has a seen state of a mailbox.
     seers: sled::Tree,
+    /// By user: who has an active script. One who has none any more may still be here after a crash.
+    scripted: sled::Tree,
     path: PathBuf,
 }
 
@@ -134,12 +145,17 @@ impl Database {
         };
         let tree = |name: &str| db.open_tree(name).map_err(|e| failed(&e));
         let (usage, limits, meta) = (tree("usage")?, tree("limits")?, tree("meta")?);
-        let (kept, seers) = (tree("kept")?, tree("seers")?);
-        Ok(Database { db, usage, limits, meta, kept, seers, path })
+        let (kept, seers, scripted) = (tree("kept")?, tree("seers")?, tree("scripted")?);
+        Ok(Database { db, usage, limits, meta, kept, seers, scripted, path })
     }
 
     pub fn deliveries(&self) -> Result<sled::Tree, StoreError> {
         self.db.open_tree("deliveries").map_err(|e| failed(&e))
+    }
+
+    /// See [`crate::marks`].
+    pub fn marks(&self) -> Result<sled::Tree, StoreError> {
+        self.db.open_tree("marks").map_err(|e| failed(&e))
     }
 
     /// Whether what is here was ever completed: false for a new database.
@@ -236,6 +252,17 @@ impl Database {
             found.push(String::from_utf8_lossy(user).into_owned());
         }
         Ok(found)
+    }
+
+    /// Notes whether a user has a script that runs.
+    pub fn set_active_script(&self, user: &str, active: bool) -> Result<(), StoreError> {
+        let done = if active { self.scripted.insert(user, &[]) } else { self.scripted.remove(user) };
+        done.map(drop).map_err(|e| failed(&e))
+    }
+
+    /// Whether a user has, or had, a script that runs.
+    pub fn has_active_script(&self, user: &str) -> Result<bool, StoreError> {
+        self.scripted.contains_key(user).map_err(|e| failed(&e))
     }
 
     /// On disk when it returns.

@@ -1,5 +1,5 @@
 //! What `cyr_expire` ends: delayed deletes, expunged messages, messages older than their mailbox allows, the memory of
-//! deliveries.
+//! deliveries and of what scripts have seen.
 
 use mailboxes::LIST_PAGE;
 use protocol::name::MailboxName;
@@ -37,6 +37,9 @@ pub struct Expired {
     pub expired: u64,
     pub expunged: u64,
     pub deliveries: u64,
+    /// Marks of scripts that had ended.
+    #[serde(default)]
+    pub marks: u64,
     /// Keywords that came free.
     #[serde(default)]
     pub keywords: u64,
@@ -51,6 +54,8 @@ impl Store {
         if let Some(age) = ages.delivered {
             let (duplicates, now) = (self.inner.duplicates.clone(), self.now());
             done.deliveries = blocking(move || duplicates.expire(now, age)).await? as u64;
+            let marks = self.inner.marks.clone();
+            done.marks = blocking(move || marks.expire(now)).await? as u64;
         }
         let mut after: Option<MailboxName> = None;
         loop {

@@ -28,6 +28,7 @@
 //! | know which messages cannot contain a text | [`Mailbox::lacking`] |
 //! | flag, expunge, copy, move, replace | [`Mailbox::store`], [`Mailbox::expunge`], [`Store::copy`], [`Store::relocate`], [`Store::replace`] |
 //! | what is a user's own | [`Store::subscribe`], [`Store::seen`], [`Store::user_state`] |
+//! | a user's Sieve scripts | [`Store::scripts`]; at delivery [`Store::active_script`] |
 //!
 //! It asks a [`Master`] before the list changes, and knows no protocol of a client's: errors are [`StoreError`], which each
 //! protocol turns into its replies.
@@ -53,6 +54,7 @@ mod large;
 pub mod limits;
 mod logfile;
 mod mailbox;
+mod marks;
 mod master;
 mod message;
 mod metadata;
@@ -71,6 +73,8 @@ mod records;
 mod replace;
 mod replay;
 mod room;
+mod script;
+mod scripts;
 mod shared;
 mod stage;
 mod store;
@@ -99,6 +103,8 @@ pub use quota::{Limits, Quota, Usage};
 pub use reconstruct::{Reconstructed, Which};
 pub use record::{Annotation, Record, System};
 pub use records::Records;
+pub use script::{Script, UserScripts};
+pub use scripts::{GLOBAL_SCRIPTS, ScriptError, Scripts};
 pub use stage::{Staged, Staging};
 pub use store::{SpecialUses, Store};
 pub use text::{Indexed, Lacking, Sought};

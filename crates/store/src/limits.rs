@@ -7,6 +7,10 @@ bounds::table! {
     options {
         /// Mailboxes below one INBOX, and subscriptions of one user.
         maxmailboxes_per_user, "chosen: more than anyone has";
+        /// Sieve scripts of one user.
+        sieve_maxscripts, "Cyrus";
+        /// Bytes of a Sieve script.
+        sieve_maxscriptsize, "Cyrus";
     }
     /// Bytes of an access control list; it may shrink, however long it is.
     pub(crate) ACL: usize = 8 * 1024, Bytes, "chosen: some hundred identifiers";
@@ -58,6 +62,8 @@ bounds::table! {
     pub(crate) ANNOTATION_SHARE: u64 = 1 << 20, Bytes, "chosen: one of sixteen parts of what a mailbox has";
     /// Bytes of annotations in one frame of a compacted index.
     pub(crate) ANNOTATION_RUN: usize = 1 << 20, Bytes, "chosen: one write of a disk";
+    /// Bytes of all Sieve scripts of one user, which are in memory while the user's log is open.
+    pub(crate) SCRIPT_BYTES: u64 = 4 << 20, Bytes, "chosen: far more than anyone writes";
     /// Bytes of sled's page cache.
     pub(crate) CACHE: u64 = 16 << 20, Bytes, "chosen: more gives no faster look-ups";
     /// Bytes of a disk that stay free.

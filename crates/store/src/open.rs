@@ -17,14 +17,15 @@ use tracing::{info, warn};
 
 use super::{
     Inner, Shared, Store, blocking,
-    commit::{Commit, Faults, Surroundings, recover::Found},
-    disk::{self, Database, USERS, mailbox_dir},
+    commit::{Commit, Faults, Surroundings, Target, recover::Found},
+    disk::{self, Database, USER_LOG, USERS, mailbox_dir, user_dir},
     duplicate::Duplicates,
     error::{Doing, StoreError},
     gates::{Gate, Gates},
     journal::{Journal, Listed},
     lock,
     mailbox::Mailbox,
+    marks::Marks,
     master::Master,
     moves::kept,
     openings::{Openings, Place, Shut, Shutting, Sought},
@@ -134,6 +135,17 @@ impl Store {
         opened(&self.inner.users, userid, open).await
     }
 
+    /// Whether anything is kept for a user: asking makes no log.
+    pub(crate) async fn has_user_log(&self, userid: &str) -> Result<bool, StoreError> {
+        let (replay, target) = (self.inner.shared.replay.clone(), Target::User(userid.to_owned()));
+        let log = user_dir(&self.inner.dir.join(USERS), userid).join(USER_LOG);
+        blocking(move || {
+            replay.play(&target)?;
+            Ok(log.exists())
+        })
+        .await
+    }
+
     /// Ends all use of a mailbox, and lets nobody open it while the result is held: its directory is to be copied, repaired
     /// or removed. Its sessions are told to leave; what is under way is on disk, or refused, when this returns.
     pub(crate) async fn shut(&self, id: &str) -> Result<Shut<Mailbox>, StoreError> {
@@ -198,6 +210,7 @@ fn begin(
     let journal = Journal::open(&dir)?;
     let quotas = Arc::new(Quotas::default());
     let duplicates = Arc::new(Duplicates::new(db.deliveries()?));
+    let marks = Arc::new(Marks::new(db.marks()?));
     let found = Found::read(&dir, faults.clone())?;
     for note in &found.notes {
         duplicates.put(note)?;
@@ -205,7 +218,7 @@ fn begin(
     let replay = Arc::new(Replay {
         recovery: found.recovery,
         users: dir.join(USERS),
-        seen_in: userlog::seen_in,
+        noted_in: userlog::noted_in,
         imapd: imapd.clone(),
         list: list.clone(),
         db: db.clone(),
@@ -248,6 +261,7 @@ fn begin(
         open: Openings::new(OPEN),
         users: Openings::new(OPEN),
         duplicates,
+        marks,
         db,
         turns: Turns::default(),
         journal,

@@ -68,6 +68,9 @@ pub fn all(imapd: &Imapd, server: &ServerName, list: &List, db: &Database) -> Re
     let count = by_name.len();
     let users = imapd.program_directory("backend").join(USERS);
     let bare = userlog::without(&users, by_name.keys()).len();
+    for (user, noted) in userlog::all_noted(&users)? {
+        db.set_active_script(&user, noted.scripted)?;
+    }
     for (name, found) in by_name {
         let view = match index::load(&found.dir) {
             Ok(loaded) => loaded.view,

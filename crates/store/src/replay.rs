@@ -17,7 +17,7 @@ use super::{
         Target,
         recover::{Left, Recovery},
     },
-    disk::{Database, USER_LOG, mailbox_dir, user_dir},
+    disk::{Database, Noted, USER_LOG, mailbox_dir, user_dir},
     error::StoreError,
     header::Header,
     index, lock,
@@ -30,8 +30,8 @@ pub struct Replay {
     pub recovery: Recovery,
     /// Directory of the users' logs.
     pub users: PathBuf,
-    /// Mailboxes, by unique id, of which such a log has seen states.
-    pub seen_in: fn(&Path) -> Result<Vec<String>, StoreError>,
+    /// What the database is to know of such a log.
+    pub noted_in: fn(&Path) -> Result<Noted, StoreError>,
     pub imapd: Imapd,
     pub list: List,
     pub db: Database,
@@ -100,8 +100,10 @@ impl Replay {
     fn take(&self, target: &Target, placed: &BTreeSet<u32>) -> Result<(), StoreError> {
         if let Target::User(user) = target {
             let log = user_dir(&self.users, user).join(USER_LOG);
-            // Who has seen what is noted in the database, which a crash may have kept from knowing it.
-            return self.db.add_seers(user, &(self.seen_in)(&log)?);
+            // Who has seen what, and has a script, is noted in the database, which a crash may have kept from knowing it.
+            let noted = (self.noted_in)(&log)?;
+            self.db.set_active_script(user, noted.scripted)?;
+            return self.db.add_seers(user, &noted.seen);
         }
         let (Target::Index { id, .. }, Some((dir, _))) = (target, self.find(target)) else { return Ok(()) };
         let view = match index::load(&dir) {

@@ -212,6 +212,17 @@ impl Staged {
         Staged::parse(&bytes, content)
     }
 
+    /// The whole message.
+    pub async fn bytes(&self) -> Result<Bytes, StoreError> {
+        match &self.content {
+            Content::Memory(bytes) => Ok(bytes.clone()),
+            Content::File { path, .. } => {
+                let path = path.clone();
+                blocking(move || fs::read(&path).doing("read", &path).map(Bytes::from)).await
+            }
+        }
+    }
+
     fn parse(bytes: &[u8], content: Content) -> Staged {
         let structure = Structure::parse(bytes);
         Staged {

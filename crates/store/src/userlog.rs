@@ -1,5 +1,6 @@
 //! What belongs to a user across mailboxes: one append-only, checksummed log per user, in
-//! `<configdirectory>/murder/backend/users/<hash>/<user>/log`. Subscriptions and seen states; a move takes it along.
+//! `<configdirectory>/murder/backend/users/<hash>/<user>/log`. Subscriptions, seen states, annotations of the server, Sieve scripts; a
+//! move takes it along.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,12 +17,13 @@ use super::{
     annotations::Setting,
     codec::{Reader, Truncated, put_bytes, put_frame, put_number, take_frame},
     commit::{Content, Job, Log, Target},
-    disk::{USER_LOG, user_dir, user_of},
+    disk::{Noted, USER_LOG, user_dir, user_of},
     error::{Doing, StoreError},
     gates::Gate,
     header::{replace_file, sync_dir},
     lock, logfile,
     openings::Place,
+    script::{ScriptOp, UserScripts},
     shared::Shared,
 };
 
@@ -44,6 +46,7 @@ pub struct State {
     pub seen: BTreeMap<String, Seen>,
     /// The user's annotations of the server (RFC 5464), by entry.
     pub annotations: Arc<BTreeMap<String, Arc<[u8]>>>,
+    pub scripts: Arc<UserScripts>,
 }
 
 /// A user's seen state in a mailbox of somebody else's.
@@ -64,6 +67,7 @@ pub enum Op {
     Unsubscribe(MailboxName),
     Seen(String, Seen),
     Annotate(Vec<Setting>),
+    Script(ScriptOp),
 }
 
 struct Working {
@@ -140,7 +144,25 @@ impl UserLog {
         self.apply_when_open(ops, false).await
     }
 
-    async fn apply_when_open(self: &Arc<Self>, mut ops: Vec<Op>, gated: bool) -> Result<(), StoreError> {
+    async fn apply_when_open(self: &Arc<Self>, ops: Vec<Op>, gated: bool) -> Result<(), StoreError> {
+        self.apply_judged(ops, gated, |_| Ok(())).await
+    }
+
+    /// Does operations if the state that they change is judged to be fit for them: nobody changes it in between.
+    pub async fn apply_if<E: From<StoreError>>(
+        self: &Arc<Self>,
+        ops: Vec<Op>,
+        judge: impl Fn(&State) -> Result<(), E> + Send,
+    ) -> Result<(), E> {
+        self.apply_judged(ops, true, judge).await
+    }
+
+    async fn apply_judged<E: From<StoreError>>(
+        self: &Arc<Self>,
+        mut ops: Vec<Op>,
+        gated: bool,
+        judge: impl Fn(&State) -> Result<(), E> + Send,
+    ) -> Result<(), E> {
         let held = loop {
             for gate in self.gates(&ops).filter(|_| gated) {
                 self.shared.gates.pass(gate).await?;
@@ -150,6 +172,7 @@ impl UserLog {
             if gated && self.gates(&ops).any(|gate| self.shared.gates.state(gate).is_some()) {
                 continue;
             }
+            judge(&working.tip)?;
             let mut state = (*working.tip).clone();
             ops.retain(|op| state.apply(op.clone()));
             if ops.is_empty() {
@@ -160,14 +183,14 @@ impl UserLog {
             self.shared.commit.submit(job, permit);
             break held;
         };
-        held.await.unwrap_or(Err(StoreError::Closed))
+        held.await.unwrap_or(Err(StoreError::Closed)).map_err(E::from)
     }
 
     /// What must not be closed for these operations: a seen state goes with its mailbox, the rest with the user.
     fn gates<'a>(&'a self, ops: &'a [Op]) -> impl Iterator<Item = Gate<'a>> {
         ops.iter().map(|op| match op {
             Op::Seen(id, _) => Gate::Mailbox(id),
-            Op::Subscribe(_) | Op::Unsubscribe(_) | Op::Annotate(_) => Gate::User(&self.user),
+            Op::Subscribe(_) | Op::Unsubscribe(_) | Op::Annotate(_) | Op::Script(_) => Gate::User(&self.user),
         })
     }
 
@@ -184,6 +207,8 @@ impl UserLog {
             _ => None,
         };
         let first_seen: Vec<String> = ops.iter().filter_map(is_new).collect();
+        let scripted =
+            ops.iter().any(|op| matches!(op, Op::Script(_))).then(|| state.scripts.active().is_some());
         working.tip = state.clone();
         let bloated = working.end > COMPACT_FROM && working.end > 4 * state.weight();
         // A file of an earlier version is written anew, with the operation in it.
@@ -207,7 +232,7 @@ impl UserLog {
         let saved = (working.end, working.generation, working.version);
         let subscribed = |op: &Op| match op {
             Op::Subscribe(name) | Op::Unsubscribe(name) => Some(name.clone()),
-            Op::Seen(..) | Op::Annotate(_) => None,
+            Op::Seen(..) | Op::Annotate(_) | Op::Script(_) => None,
         };
         let subscribed: Vec<MailboxName> = ops.iter().filter_map(subscribed).collect();
         let (user, epoch) = (self.clone(), self.log.epoch());
@@ -216,8 +241,13 @@ impl UserLog {
                 Ok(()) => {
                     lock(&user.working).saved = saved;
                     *lock(&user.state) = state;
-                    if let Err(error) = user.shared.replay.db.add_seers(&user.user, &first_seen) {
+                    let db = &user.shared.replay.db;
+                    if let Err(error) = db.add_seers(&user.user, &first_seen) {
                         warn!(%error, user = user.user, "a move of a mailbox will not find what this user has seen of it");
+                    }
+                    if let Some(Err(error)) = scripted.map(|active| db.set_active_script(&user.user, active))
+                    {
+                        warn!(%error, user = user.user, "delivery does not know whether this user has a script that runs");
                     }
                     if !subscribed.is_empty() {
                         user.shared.hub.tell_subscribed(&user.user, &subscribed);
@@ -260,6 +290,7 @@ impl State {
                 }
                 changed
             }
+            Op::Script(op) => Arc::make_mut(&mut self.scripts).apply(op),
         }
     }
 
@@ -268,7 +299,7 @@ impl State {
         let names: usize = self.subscriptions.iter().map(|n| n.as_str().len() + 16).sum();
         let seen: usize = self.seen.values().map(|s| s.uids.len() * 6 + 80).sum();
         let annotations: usize = self.annotations.iter().map(|(e, value)| e.len() + value.len() + 16).sum();
-        (names + seen + annotations) as u64
+        (names + seen + annotations) as u64 + self.scripts.bytes()
     }
 
     fn snapshot(&self, generation: u64) -> Vec<u8> {
@@ -282,7 +313,9 @@ impl State {
                 value: Some(value.to_vec()),
             }])
         });
-        for op in subscriptions.chain(seen).chain(annotations) {
+        let scripts =
+            (!self.scripts.is_empty()).then(|| Op::Script(ScriptOp::Replace((*self.scripts).clone())));
+        for op in subscriptions.chain(seen).chain(annotations).chain(scripts) {
             let mut payload = Vec::new();
             op.encode(&mut payload);
             put_frame(&mut out, generation, &payload);
@@ -295,6 +328,7 @@ impl Op {
     /// The version of the file that knows the operation.
     fn version(&self) -> u32 {
         match self {
+            Op::Script(_) => 3,
             Op::Annotate(_) => 2,
             _ => 1,
         }
@@ -326,6 +360,10 @@ impl Op {
                 put_number(out, settings.len() as u64);
                 settings.iter().for_each(|setting| setting.encode(out));
             }
+            Op::Script(op) => {
+                out.push(5);
+                op.encode(out);
+            }
         }
     }
 
@@ -338,6 +376,9 @@ impl Op {
                 settings.push(Setting::decode(&mut r)?);
             }
             return Ok(Op::Annotate(settings));
+        }
+        if kind == 5 {
+            return Ok(Op::Script(ScriptOp::decode(&mut r)?));
         }
         let text = r.text()?;
         let name = || MailboxName::parse(text).map_err(|_| Truncated);
@@ -369,24 +410,25 @@ fn parse(bytes: &[u8], generation: u64) -> (State, u64) {
     (state, at as u64)
 }
 
-/// The unique ids of mailboxes of which a user's log has seen states.
-pub fn seen_in(log: &Path) -> Result<Vec<String>, StoreError> {
+/// What is to be noted of a log. Blocks.
+pub fn noted_in(log: &Path) -> Result<Noted, StoreError> {
     let bytes = fs::read(log).doing("read", log)?;
     let wrong = |_| StoreError::damaged(log, "not a user's log, or one of a newer version");
     let (state, _) = parse(&bytes, logfile::parse(&bytes, FORMAT).map_err(wrong)?);
-    Ok(state.seen.into_keys().collect())
+    let scripted = state.scripts.active().is_some();
+    Ok(Noted { seen: state.seen.into_keys().collect(), scripted })
 }
 
 /// The same of all users. Blocks.
-pub fn all_seen(users: &Path) -> Result<Vec<(String, Vec<String>)>, StoreError> {
+pub fn all_noted(users: &Path) -> Result<Vec<(String, Noted)>, StoreError> {
     let mut all = Vec::new();
     for hash in directories(users)? {
         for dir in directories(&hash)? {
             let user = dir.file_name().and_then(|name| name.to_str()).and_then(user_of);
             let log = dir.join(USER_LOG);
             let Some(user) = user.filter(|_| log.exists()) else { continue };
-            match seen_in(&log) {
-                Ok(ids) => all.push((user, ids)),
+            match noted_in(&log) {
+                Ok(noted) => all.push((user, noted)),
                 // Whoever opens it meets the same.
                 Err(error) => warn!(%error, user, "a user's log cannot be read"),
             }
@@ -411,13 +453,16 @@ pub fn without<'n>(users: &Path, names: impl Iterator<Item = &'n MailboxName>) -
 }
 
 const MAGIC: &[u8; 8] = b"MURDERUL";
-/// 1 knew no annotations. A file of it is written anew before the first of them.
-const FORMAT: u32 = 2;
+/// 1 knew no annotations, 2 no scripts. A file of them is written anew before the first.
+const FORMAT: u32 = 3;
 const COMPACT_FROM: u64 = 32 << 10;
 
 #[cfg(test)]
 mod tests {
+    use protocol::managesieve::ScriptName;
+
     use super::*;
+    use crate::script::Script;
 
     #[test]
     fn a_log_cut_anywhere_gives_a_prefix_of_its_operations() {
@@ -432,6 +477,8 @@ mod tests {
                 user: String::new(),
                 value: Some(b"a\0b".to_vec()),
             }]),
+            Op::Script(ScriptOp::Put(Script::new(ScriptName::parse("é").unwrap(), *b"keep;", 7))),
+            Op::Script(ScriptOp::Activate(Some(ScriptName::parse("é").unwrap()))),
         ];
         let mut log = logfile::header(MAGIC, FORMAT, 4);
         let mut ends = vec![log.len()];

@@ -18,7 +18,7 @@ use crate::dialog::{Connection, Dialog};
 use crate::handshake;
 use crate::limits::{GREETING_MAX, HANDSHAKE_STEPS, NAME_SHOWN, PROBE, PROBE_LONGEST, STRANGE_LOGGED};
 use crate::tls::Tls;
-use crate::wire::{imap, lmtp, pop3};
+use crate::wire::{imap, lmtp, pop3, sieve};
 
 /// What is spoken to the backend. The names are those of `<shorthost>_ports` and of the service table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,6 +26,7 @@ pub enum Proto {
     Imap,
     Pop3,
     Lmtp,
+    Sieve,
 }
 
 impl Proto {
@@ -34,6 +35,7 @@ impl Proto {
             Proto::Imap => "imap",
             Proto::Pop3 => "pop3",
             Proto::Lmtp => "lmtp",
+            Proto::Sieve => "sieve",
         }
     }
 }
@@ -102,6 +104,21 @@ impl Upstream {
             Ok(dialog.finish())
         };
         self.attempt(server, Proto::Pop3, work).await
+    }
+
+    /// A ManageSieve connection, acting for `user`. A server of ours is told before where the session comes from.
+    pub async fn sieve(
+        &self,
+        server: &str,
+        user: &str,
+        origin: Option<&Origin>,
+    ) -> Result<Connection<sieve::Wire>, Error> {
+        let work = async |imapd: &Imapd, tls: &Tls| {
+            let mut dialog = open(imapd, tls, server, Proto::Sieve, sieve::Wire::default()).await?;
+            handshake::sieve::log_in(&mut dialog, imapd, tls, user, origin).await?;
+            Ok(dialog.finish())
+        };
+        self.attempt(server, Proto::Sieve, work).await
     }
 
     /// An LMTP connection, logged in as `proxy_authname` where the server wants that.

@@ -50,4 +50,6 @@ bounds::table! {
     pub(crate) LIST_MAX: usize = 200, Count, "chosen: more than any server announces";
     /// Bytes of a tagged line of IMAP.
     pub(crate) IMAP_LINE: usize = 4 * 1024 * 1024, Bytes, "a tagged line may carry the UID sets of a whole mailbox (COPYUID, RFC 4315)";
+    /// Bytes of one line of an answer of ManageSieve, with its literals.
+    pub(crate) SIEVE_ANSWER: usize = 64 * 1024, Bytes, "chosen: a login's challenge is the longest";
 }

@@ -11,12 +11,13 @@ pub mod lmtp_pop3;
 pub mod mime;
 pub mod mupdate;
 pub mod names;
+pub mod sieve;
 pub mod sync;
 
 use driver::Target;
 
 /// All of them, with samples of what they are made for.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target {
         name: "configuration",
         run: configuration::run,
@@ -85,6 +86,10 @@ pub const TARGETS: [Target; 10] = [
             b"TOP 1 10",
             b"APOP user 0123456789abcdef0123456789abcdef",
             b"AUTH PLAIN AGEAYg==",
+            b"PUTSCRIPT \"a \\\"b\" {5+}\r\nkeep;\r\n",
+            b"AUTHENTICATE \"PLAIN\" {8+}\r\nAGEAYg==\r\n",
+            b"HAVESPACE \"x\" 4294967295",
+            b"BYE (REFERRAL \"sieve://be\") {3}\r\na\r\n",
         ],
     },
     Target {
@@ -117,6 +122,19 @@ pub const TARGETS: [Target; 10] = [
             b"user/fred^x/sub@example.orgfred\x05",
             b"INBOX.a.&AOk-.b*%user.fred@d\x0b",
             b"anyone\tlrs\t-fred\tx\tgroup:y\tkxte\tfred\x10",
+        ],
+    },
+    Target {
+        name: "sieve",
+        run: sieve::run,
+        samples: &[
+            b"require [\"fileinto\", \"variables\", \"imap4flags\"];\nif allof (header :matches \"subject\" \"*a?b*\", not size :over 10K) \
+              { addflag \"\\\\Seen x\"; fileinto \"${1}\"; stop; } elsif exists [\"to\"] { keep; } else { discard; }\0Subject: xaab\r\nTo: a@b\r\n\r\nx\r\n",
+            b"require [\"include\", \"variables\", \"envelope\", \"subaddress\", \"relational\", \"regex\"];global \"x\"; set :upper :length \"x\" \"${0}a\"; \
+              if anyof (envelope :detail \"to\" \"d\", address :count \"ge\" [\"to\", \"cc\"] \"1\", header :regex \"a\" \"(b+|c)\") { include :once \"abc\"; \
+              include :optional :global \"abcd\"; return; }\0A: bbc\nCc: g: a@b, \"x\" <c+d@e>;\n\n",
+            b"require [\"encoded-character\", \"reject\", \"ihave\", \"environment\", \"copy\"]; if not ihave \"x\" { redirect :copy \"a@b.c\"; error \"${hex:41}\"; } \
+              if string \"a\" \"b\" {} reject text:\nno\n..\n.\n;",
         ],
     },
     Target {

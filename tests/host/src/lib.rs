@@ -1,5 +1,7 @@
 //! What a test takes from the host that it runs on: ports and addresses that no other test has, and programs that may be missing.
 
+pub mod sink;
+
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;

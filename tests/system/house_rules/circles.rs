@@ -163,7 +163,7 @@ impl Crate {
 }
 
 /// The paths that a file names: those of its `use` lines, and those that stand in its code and begin at the crate's root or above it.
-fn paths(text: &str) -> Vec<(Vec<String>, bool)> {
+pub fn paths(text: &str) -> Vec<(Vec<String>, bool)> {
     let lines: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect();
     let text = lines.join("\n");
     let (mut found, mut rest) = (Vec::new(), String::new());

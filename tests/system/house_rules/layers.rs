@@ -10,13 +10,13 @@ use super::root;
 const LAYERS: &[&[&str]] = &[
     &["bounds"],
     &["protocol", "config", "files", "mime", "retry", "work"],
-    &["mailboxes", "logs", "placement", "transport", "supervision"],
+    &["mailboxes", "logs", "placement", "sieve", "transport", "supervision"],
     &["identity", "store", "listing"],
     &["service"],
-    &["directory", "upstream"],
-    &["arrivals", "lmtp", "moves"],
+    &["directory", "upstream", "submission"],
+    &["arrivals", "lmtp", "managesieve", "moves"],
     // Daemons. What two of them need moves down.
-    &["backend", "imapproxy", "pop3proxy", "lmtpproxy", "mupdate", "master"],
+    &["backend", "imapproxy", "pop3proxy", "lmtpproxy", "sieveproxy", "mupdate", "master"],
     // What an operator calls: a node's tools read the store while its daemon is stopped.
     &["ctl-mboxlist", "murder"],
     // Shows the command lines of all.
@@ -35,6 +35,7 @@ const NEVER: &[(&str, &[&str])] = &[
             "imapproxy",
             "pop3proxy",
             "lmtpproxy",
+            "sieveproxy",
             "mupdate",
             "master",
         ],

@@ -4,19 +4,22 @@ use std::sync::Arc;
 
 use ::lmtp::{Deliver, Envelope, Incoming};
 use protocol::lmtp::command::{Mail, Rcpt};
+use protocol::lmtp::recipient::Recipient;
 use protocol::lmtp::refusal::{Refusal, Verdict};
-use protocol::name::MailboxName;
 use tokio::task::JoinSet;
-use tracing::{Instrument, info, warn};
+use tracing::{Instrument, warn};
 
 use super::recipient::{Policy, Target};
 use super::refusal::refusal;
-use store::{Delivered, Delivery, Staged, Staging, Store};
+use super::rules::{Case, Rules, failed_flag};
+use super::shipment::Shipment;
+use store::{Staging, Store};
 
 /// One client's deliveries into the store.
 pub(super) struct Local {
     store: Store,
     policy: Arc<Policy>,
+    rules: Rules,
     accepted: Vec<Target>,
 }
 
@@ -26,17 +29,9 @@ pub(super) struct Arriving {
     over_quota_forever: bool,
 }
 
-/// What all recipients of a message share.
-struct Shipment {
-    mail: Mail,
-    staged: Arc<Staged>,
-    message_id: Option<String>,
-    date: Option<String>,
-}
-
 impl Local {
-    pub fn new(store: Store, policy: Arc<Policy>) -> Local {
-        Local { store, policy, accepted: Vec::new() }
+    pub fn new(store: Store, policy: Arc<Policy>, rules: Rules) -> Local {
+        Local { store, policy, rules, accepted: Vec::new() }
     }
 }
 
@@ -76,7 +71,8 @@ impl Deliver for Local {
         let mut running = JoinSet::new();
         for (at, target) in self.accepted.iter().cloned().enumerate() {
             let (store, policy, shipment) = (self.store.clone(), self.policy.clone(), shipment.clone());
-            let one = async move { (at, shipment.deliver(&store, &policy, target).await) };
+            let rules = self.rules.clone();
+            let one = async move { (at, deliver(&shipment, &store, &policy, &rules, target).await) };
             running.spawn(one.in_current_span());
         }
         while let Some(done) = running.join_next().await {
@@ -103,53 +99,30 @@ impl Incoming for Arriving {
     }
 }
 
-impl Shipment {
-    fn new(mail: Mail, staged: Arc<Staged>, suppress_duplicates: bool) -> Shipment {
-        let structure = suppress_duplicates.then(|| staged.cached.structure().ok()).flatten();
-        let text = |raw: &[u8]| String::from_utf8_lossy(raw).into_owned();
-        let field = |raw: Option<&[u8]>| raw.map(text).filter(|text| !text.is_empty());
-        let envelope = structure.as_ref().map(|structure| &structure.envelope);
-        let message_id = field(envelope.and_then(|envelope| envelope.message_id.as_deref()));
-        let date = field(envelope.and_then(|envelope| envelope.date.as_deref()));
-        Shipment { mail, staged, message_id, date }
-    }
-
-    async fn deliver(&self, store: &Store, policy: &Policy, target: Target) -> Verdict {
-        let mailbox = policy.mailbox(store, &self.mail, &target.recipient).await;
-        let size = if policy.strict_quota() { self.staged.size } else { 0 };
-        if !target.ignore_quota
-            && let Err(refusal) = policy.check_quota(store, &mailbox, size).await
-        {
-            return Verdict::Refused(refusal);
-        }
-        let delivery = Delivery {
-            mailbox: mailbox.clone(),
-            staged: self.staged.clone(),
-            flags: Vec::new(),
-            message_id: self.message_id.clone(),
-            date: self.date.clone(),
-            // Judged above: the store's own rule would not let one message exceed.
-            ignore_quota: target.ignore_quota || !policy.strict_quota(),
-        };
-        match store.deliver(delivery).await {
-            Ok(outcome) => {
-                self.log(&mailbox, outcome);
-                Verdict::Delivered
+/// Delivers to one recipient: as the user's script says, or to the mailbox that the address means.
+async fn deliver(
+    shipment: &Shipment,
+    store: &Store,
+    policy: &Policy,
+    rules: &Rules,
+    target: Target,
+) -> Verdict {
+    let mut flags = Vec::new();
+    if let Recipient::User { userid, inbox, .. } = &target.recipient {
+        match store.active_script(userid).await {
+            Ok(None) => {}
+            Ok(Some(script)) => {
+                let address = target.address.to_string();
+                let case = Case { store, policy, rules, shipment, target: &target, userid, inbox, address };
+                // Whoever has no script does not carry its weight.
+                return Box::pin(case.deliver(script)).await;
             }
             Err(error) => {
-                warn!(%mailbox, %error, "not delivered");
-                Verdict::Refused(refusal(&error, policy.over_quota_forever))
+                warn!(%error, userid, "a message is kept without the user's script");
+                flags.push(failed_flag());
             }
         }
     }
-
-    fn log(&self, mailbox: &MailboxName, outcome: Delivered) {
-        let (message_id, from) = (self.message_id.as_deref(), self.mail.from.to_string());
-        match outcome {
-            Delivered::Stored { uid, .. } => {
-                info!(%mailbox, uid, from, message_id, size = self.staged.size, "delivered");
-            }
-            Delivered::Duplicate => info!(%mailbox, from, message_id, "duplicate suppressed"),
-        }
-    }
+    let mailbox = policy.mailbox(store, &shipment.mail, &target.recipient).await;
+    shipment.put(store, policy, &target, &mailbox, shipment.staged.clone(), flags).await
 }

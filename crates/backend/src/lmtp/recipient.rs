@@ -1,5 +1,7 @@
 //! What an address means in this backend's store, and whether it may get mail now.
 
+use std::net::IpAddr;
+
 use config::imapd::{GroupSource, Imapd};
 use identity::deny::DenyList;
 use mailboxes::{Entry, Flags, State};
@@ -26,17 +28,28 @@ pub(super) struct Policy {
     /// `userdeny_db`: who is denied this service gets no mail through it.
     denied: DenyList,
     service: String,
+    /// What else the service's settings are, for scripts.
+    pub imapd: Imapd,
+    /// The client's address.
+    pub remote: Option<IpAddr>,
 }
 
 /// An accepted recipient.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub recipient: Recipient,
+    /// As it came in RCPT.
+    pub address: Path,
     pub ignore_quota: bool,
 }
 
 impl Policy {
-    pub fn new(imapd: &Imapd, settings: &::lmtp::Settings, denied: DenyList) -> Policy {
+    pub fn new(
+        imapd: &Imapd,
+        settings: &::lmtp::Settings,
+        denied: DenyList,
+        remote: Option<IpAddr>,
+    ) -> Policy {
         Policy {
             rules: settings.rules.clone(),
             catchall: imapd.lmtp_catchall_mailbox.clone(),
@@ -46,6 +59,8 @@ impl Policy {
             suppress_duplicates: imapd.duplicatesuppression,
             denied,
             service: imapd.identity().to_owned(),
+            imapd: imapd.clone(),
+            remote,
         }
     }
 
@@ -65,7 +80,7 @@ impl Policy {
             let size = if self.strict_quota { mail.size.unwrap_or(0) } else { 0 };
             self.check_quota(store, recipient.required(), size).await?;
         }
-        Ok(Target { recipient, ignore_quota: rcpt.ignore_quota })
+        Ok(Target { recipient, address: rcpt.to.clone(), ignore_quota: rcpt.ignore_quota })
     }
 
     async fn check_denied(&self, userid: &str) -> Result<(), Refusal> {
@@ -97,11 +112,26 @@ impl Policy {
             if let Some((name, entry)) = found
                 && check(&entry).is_ok()
                 && rights(store, &name, &entry, mail).contains(Rights::POST)
+                && !self.is_excluded(store, recipient, &name).await
             {
                 return name;
             }
         }
         inbox.clone()
+    }
+
+    /// `lmtp_exclude_specialuse`: a mailbox of such a use gets nothing by a detail.
+    async fn is_excluded(&self, store: &Store, recipient: &Recipient, name: &MailboxName) -> bool {
+        let (Recipient::User { userid, .. }, excluded) = (recipient, &self.imapd.lmtp_exclude_specialuse)
+        else {
+            return false;
+        };
+        if excluded.is_empty() {
+            return false;
+        }
+        let uses = store.special_uses(userid).await.unwrap_or_default();
+        let is_one = |one: &String| excluded.iter().any(|excluded| excluded.eq_ignore_ascii_case(one));
+        uses.get(name).is_some_and(|uses| uses.iter().any(is_one))
     }
 
     /// Whether a delivery of `size` bytes may go beyond the quota, or is refused by it.
@@ -179,7 +209,7 @@ async fn created(store: &Store, userid: &str, inbox: &MailboxName) -> Result<Ent
 }
 
 /// Whether a mailbox takes mail at the moment.
-fn check(entry: &Entry) -> Result<(), Refusal> {
+pub(super) fn check(entry: &Entry) -> Result<(), Refusal> {
     if entry.state == State::Reserved {
         return Err(Refusal::Reserved);
     }
@@ -197,10 +227,15 @@ fn check(entry: &Entry) -> Result<(), Refusal> {
     }
 }
 
+/// Whether any user may be in any group.
+pub(super) fn groups_are_unknown(store: &Store) -> bool {
+    store.policy().groups() == GroupSource::Unknown
+}
+
 fn rights(store: &Store, name: &MailboxName, entry: &Entry, mail: &Mail) -> Rights {
     let unknown = [UNKNOWN_GROUPS.to_owned()];
     let (userid, groups) = match mail.auth.as_deref() {
-        Some(userid) if store.policy().groups() == GroupSource::Unknown => (userid, &unknown[..]),
+        Some(userid) if groups_are_unknown(store) => (userid, &unknown[..]),
         Some(userid) => (userid, &[][..]),
         None => ("anonymous", &[][..]),
     };

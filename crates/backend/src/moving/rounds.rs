@@ -10,7 +10,7 @@ use protocol::sync::moving::{Digest, Have, Item as Told, Round};
 use protocol::sync::{
     self, Annotation, Apply, File, Get, Guid, MailboxAnnotation, Quota, Seen, Subscription, UniqueId,
 };
-use store::{Limits, Snapshot, Store, StoreError, UserData};
+use store::{Limits, Snapshot, Store, StoreError, UserData, UserScripts};
 use work::aside::weighed;
 
 use super::peer::{Fault, Peer};
@@ -315,7 +315,7 @@ impl Moving {
         let now = self.store.user_data(owner.as_deref(), &ids).await?;
         let before = match sent.user.take() {
             Some(before) => before,
-            None => left_of(peer, owner.as_deref()).await?,
+            None => left_there(peer, owner.as_deref()).await?,
         };
         if let Some(user) = &owner {
             let one = |name: &MailboxName| Subscription { user: user.clone(), name: name.clone() };
@@ -339,6 +339,7 @@ impl Moving {
                     peer.send(&Apply::Annotation(MailboxAnnotation { name: None, annotation })).await?;
                 }
             }
+            send_scripts(peer, user, &before.scripts, &now.scripts, sum).await?;
         }
         let nothing = store::Seen::default();
         let lost = before.seen.keys().filter(|key| !now.seen.contains_key(*key)).map(|key| (key, &nothing));
@@ -365,21 +366,53 @@ impl Moving {
     }
 }
 
-/// What is there of a user's earlier stay.
-async fn left_of(peer: &mut Peer, owner: Option<&str>) -> Result<UserData, Fault> {
-    let mut data = UserData::default();
-    let Some(owner) = owner else { return Ok(data) };
+/// Scripts go all anew when anything of them has changed, so that their order is the same there.
+async fn send_scripts(
+    peer: &mut Peer,
+    user: &str,
+    before: &UserScripts,
+    now: &UserScripts,
+    sum: &mut Sum,
+) -> Result<(), Fault> {
+    if before == now {
+        return Ok(());
+    }
+    sum.changes += 1;
+    let one = |file: String| sync::Script { user: user.to_owned(), file, ..sync::Script::default() };
+    for script in before.iter() {
+        peer.send(&Apply::Unsieve(one(sync::Script::file_of(&script.name)))).await?;
+    }
+    for script in now.iter() {
+        let content = script.content.to_vec();
+        let named = one(sync::Script::file_of(&script.name));
+        peer.send(&Apply::Sieve(sync::Script { last_update: script.changed, content, ..named })).await?;
+    }
+    if let Some(active) = now.active() {
+        peer.send(&Apply::ActivateSieve(one(sync::Script::compiled_of(&active.name)))).await?;
+    }
+    Ok(())
+}
+
+/// What a user of an earlier stay there has left: subscriptions, annotations, and scripts by their names.
+async fn left_there(peer: &mut Peer, owner: Option<&str>) -> Result<UserData, Fault> {
+    let (mut left, mut scripts) = (UserData::default(), Vec::new());
+    let Some(owner) = owner else { return Ok(left) };
     for told in peer.get(&Get::Meta(owner.to_owned())).await? {
         match told {
-            sync::Told::Subscriptions(names) => data.subscriptions.extend(names),
+            sync::Told::Subscriptions(names) => left.subscriptions.extend(names),
             sync::Told::Annotation(MailboxAnnotation { name: None, annotation }) => {
                 let value = annotation.value.unwrap_or_default();
-                data.annotations.insert(annotation.entry, value.into());
+                left.annotations.insert(annotation.entry, value.into());
+            }
+            // Never the same as one here.
+            sync::Told::Script(held) => {
+                scripts.extend(held.name().map(|name| store::Script::new(name, *b"", i64::MIN)));
             }
             _ => {}
         }
     }
-    Ok(data)
+    left.scripts = UserScripts::of(scripts).into();
+    Ok(left)
 }
 
 fn items(store: &Store, root: &MailboxName, partition: &str) -> Result<Vec<Item>, StoreError> {

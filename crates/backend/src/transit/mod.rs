@@ -79,9 +79,17 @@ impl Move {
         let root = root(name, store);
         // Not the name itself: an id is a name of a file.
         let name: String = root.key().iter().take(29).map(|byte| format!("{byte:02x}")).collect();
-        Move { id: format!("cyrus-{name}"), root }
+        Move { id: format!("{OF_CYRUS}{name}"), root }
+    }
+
+    /// Whether a Cyrus makes it.
+    pub fn is_of_cyrus(&self) -> bool {
+        self.id.starts_with(OF_CYRUS)
     }
 }
+
+/// What begins the ids of moves that a Cyrus makes. Those of others are hexadecimal.
+const OF_CYRUS: &str = "cyrus-";
 
 /// The INBOX of whoever owns a mailbox, deleted or not; of a shared one it itself.
 pub fn root(name: &MailboxName, store: &Store) -> MailboxName {

@@ -21,12 +21,15 @@ mod moved;
 mod moving;
 mod moving_again;
 mod moving_clients;
+mod moving_many;
 mod node;
 mod notify;
 mod options;
 mod parked;
 mod resync;
+mod scripts;
 mod searching;
+mod sieve;
 mod states;
 mod sync;
 #[path = "../../../transport/tests/it/talk.rs"]

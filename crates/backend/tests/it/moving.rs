@@ -155,6 +155,65 @@ pub async fn answers(client: &mut Client, command: &str) -> Vec<String> {
     }
 }
 
+/// What ManageSieve lists of fred's, and the content of a script.
+async fn scripts(node: &Node) -> Vec<String> {
+    let mut fred = node.client("sieve").await;
+    fred.talk("S: …\nS: OK\nC: AUTHENTICATE \"PLAIN\" \"AGZyZWQAc2VjcmV0\"\nS: OK").await;
+    fred.send(b"LISTSCRIPTS\r\nGETSCRIPT \"b\"\r\n").await;
+    let mut all = Vec::new();
+    while all.iter().filter(|line: &&String| *line == "OK").count() < 2 {
+        all.push(fred.line().await);
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_users_scripts_move_too_and_the_active_one_stays_active() {
+    let pair = Pair::start().await;
+    let mut fred = pair.be1.client("sieve").await;
+    fred.talk(
+        r#"
+        S: …
+        S: OK
+        C: AUTHENTICATE "PLAIN" "AGZyZWQAc2VjcmV0"
+        S: OK
+        C: PUTSCRIPT "b" "keep;"
+        S: OK
+        C: PUTSCRIPT "a" "discard;"
+        S: OK
+        C: SETACTIVE "b"
+        S: OK
+        "#,
+    )
+    .await;
+    let wanted = ["\"b\" ACTIVE", "\"a\"", "OK", "{5}", "keep;", "OK"];
+    let mut admin = login(&pair.be1, "cyrus").await;
+    assert_eq!(answers(&mut admin, "XFER user/fred be2").await.last().unwrap(), "x OK Completed");
+    fred.talk("C: PUTSCRIPT \"c\" \"keep;\"\nS: BYE (TRYLATER) \"Mailbox has been moved to another server\"\nS: <end>").await;
+    assert_eq!(scripts(&pair.be2).await, wanted);
+    // What changes there comes back, and what an earlier stay left here does not count.
+    let mut there = pair.be2.client("sieve").await;
+    there
+        .talk(
+            r#"
+            S: …
+            S: OK
+            C: AUTHENTICATE "PLAIN" "AGZyZWQAc2VjcmV0"
+            S: OK
+            C: RENAMESCRIPT "a" "z"
+            S: OK
+            C: PUTSCRIPT "b" "stop;"
+            S: OK
+            C: SETACTIVE "z"
+            S: OK
+            "#,
+        )
+        .await;
+    let mut admin = login(&pair.be2, "cyrus").await;
+    assert_eq!(answers(&mut admin, "XFER user/fred be1").await.last().unwrap(), "x OK Completed");
+    assert_eq!(scripts(&pair.be1).await, ["\"b\"", "\"z\" ACTIVE", "OK", "{5}", "stop;", "OK"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_moves_to_another_backend_and_back_and_nothing_that_imap_shows_differs() {
     let pair = Pair::start().await;

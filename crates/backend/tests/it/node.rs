@@ -168,6 +168,7 @@ impl Node {
             entry("noquota", "imapd", &["-q"]),
             entry("lmtp", "lmtpd", &["-a"]),
             entry("pop3", "pop3d", &[]),
+            entry("sieve", "timsieved", &[]),
         ]
         .into_iter()
         .map(|entry| (entry, Socket::bind("127.0.0.1:0").unwrap()))
@@ -225,7 +226,8 @@ impl Client {
     pub async fn talk(&mut self, transcript: &str) {
         let mut skipping = false;
         for line in transcript.lines().map(str::trim_start).filter(|line| !line.is_empty()) {
-            if let Some(text) = line.strip_prefix("C: ") {
+            let sent = line.strip_prefix("C:").map(|text| text.strip_prefix(' ').unwrap_or(text));
+            if let Some(text) = sent {
                 self.send(format!("{text}\r\n").as_bytes()).await;
             } else if line == "S: …" {
                 skipping = true;

@@ -209,8 +209,8 @@ async fn what_goes_with_a_user_comes_too_and_what_is_not_taken_is_refused_by_its
             S: g OK success
             C: h SYNCAPPLY SUB %(USERID ../x MBOXNAME user.mover.x)
             S: h NO IMAP_INVALID_USER Invalid user
-            C: i SYNCAPPLY SIEVE %(USERID mover FILENAME a LAST_UPDATE 1 CONTENT keep)
-            S: i NO IMAP_MAILBOX_NOTSUPPORTED Operation is not supported on mailbox
+            C: i SYNCAPPLY SIEVE %(USERID ../x FILENAME a.script LAST_UPDATE 1 CONTENT keep)
+            S: i NO IMAP_INVALID_USER Invalid user
             C: j SYNCAPPLY MAILBOX %(UNIQUEID a)
             S: j NO IMAP_MAILBOX_NOTSUPPORTED Operation is not supported on mailbox
             C: k SYNCAPPLY LOCAL_MAILBOX %(UNIQUEID a)

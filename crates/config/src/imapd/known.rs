@@ -27,9 +27,9 @@ const NEWER: &[(&str, &str)] = &[
 const NAMES: &str = "\
     addressbookprefix afspts_localrealms afspts_mycell allownewnews \
     annotation_callout annotation_callout_disable_append \
-    anysievefolder aps_topic aps_topic_caldav aps_topic_carddav \
-    autocreate_sieve_compiled_script autocreate_sieve_script_compile \
-    autocreate_sieve_script_compiled autocreatequotamsg autoexpunge backup_compact_maxsize \
+    aps_topic aps_topic_caldav aps_topic_carddav \
+    autocreate_sieve_compiled_script \
+    autocreatequotamsg autoexpunge backup_compact_maxsize \
     backup_compact_minsize backup_compact_work_threshold backup_db backup_db_path backup_keep_previous \
     backup_retention backup_retention_days backup_staging_path boundary_limit caldav_accept_invalid_rrules \
     caldav_allowattach caldav_allowcalendaradmin caldav_allowscheduling caldav_create_attach \
@@ -60,26 +60,26 @@ const NAMES: &str = "\
     ldap_referrals ldap_restart ldap_sasl ldap_sasl_authc ldap_sasl_authz ldap_sasl_mech ldap_sasl_password \
     ldap_sasl_realm ldap_scope ldap_servers ldap_size_limit ldap_start_tls ldap_time_limit ldap_timeout \
     ldap_tls_cacert_dir ldap_tls_cacert_file ldap_tls_cert ldap_tls_check_peer ldap_tls_ciphers ldap_tls_key \
-    ldap_uri ldap_user_attribute ldap_verify_peer ldap_version lmtp_exclude_specialuse lmtp_preparse \
+    ldap_uri ldap_user_attribute ldap_verify_peer ldap_version lmtp_preparse \
     lock_debugtime logtimestamps mailbox_initial_flags mailbox_legacy_dirs mailbox_maxmessages_addressbook \
-    mailbox_maxmessages_calendar mailbox_maxmessages_email mailnotifier maxargssize maxheaderlines mboxkey_db \
+    mailbox_maxmessages_calendar mailbox_maxmessages_email maxargssize maxheaderlines mboxkey_db \
     netscapeurl newsaddheaders newsgroups newsmaster newspeer newspostuser newsprefix newsrc_db_path \
     nntptimeout notesmailbox notify_external object_storage_dummy_spool object_storage_enabled openio_account \
     openio_autocreate openio_namespace openio_proxy_timeout openio_rawx_timeout openio_verbosity postspec \
     prometheus_need_auth ptloader_sock \
     pts_module ptscache_db ptscache_db_path ptscache_timeout ptskrb5_convert524 ptskrb5_strip_default_realm \
     quota_use_conversations readonly restore_authname restore_password restore_realm \
-    reverseuniqueids rfc2046_strict rfc2047_utf8 rfc3028_strict rss_feedlist_template rss_feeds rss_maxage \
+    reverseuniqueids rfc2046_strict rfc2047_utf8 rss_feedlist_template rss_feeds rss_maxage \
     rss_maxitems rss_maxsynopsis rss_realm search_attachment_extractor_url search_batchsize \
     search_fuzzy_always search_index_headers search_index_language search_index_parts \
     search_index_skip_domains search_index_skip_users search_indexed_db search_maxsize \
     search_normalisation_max search_query_language search_queryscan search_skipdiacrit search_skiphtml \
-    search_snippet_length search_stopword_path search_whitespace seenstate_db sendmail sendmail_auth_id \
-    sieve_duplicate_max_expiration sieve_sasl_send_unsolicited_capability sieve_vacation_max_response \
-    sieve_vacation_min_response sievenotifier skiplist_always_checkpoint skiplist_unsafe smtp_auth_authname \
-    smtp_auth_password smtp_auth_realm smtp_backend smtp_host sortcache_db sql_database \
-    sql_engine sql_hostnames sql_passwd sql_user sql_usessl srs_alwaysrewrite srs_domain srs_hashlength \
-    srs_secrets srs_separator srvtab sync_authname sync_batchsize sync_cache_db sync_cache_db_path sync_host \
+    search_snippet_length search_stopword_path search_whitespace seenstate_db \
+    sieve_sasl_send_unsolicited_capability \
+    skiplist_always_checkpoint skiplist_unsafe \
+    sortcache_db sql_database \
+    sql_engine sql_hostnames sql_passwd sql_user sql_usessl \
+    srvtab sync_authname sync_batchsize sync_cache_db sync_cache_db_path sync_host \
     sync_log sync_log_chain sync_log_channels sync_log_unsuppressable_channels sync_password sync_port \
     sync_realm sync_reconnect_maxwait sync_repeat_interval sync_rightnow_channel sync_shutdown_file \
     sync_timeout sync_try_imap tls_server_dhparam tlscache_db tlscache_db_path uidl_format vcard_max_size \

@@ -161,7 +161,7 @@ options! {
     client_bind_name: Option<String>, Kind::Text, "", ON, "Host or address that they come from. Default: servername.";
     proxyd_disable_mailbox_referrals: bool, Kind::Switch, "no", ON, "Never refer clients to backends.";
     proxyd_allow_status_referral: bool, Kind::Switch, "no", ON, "Refer clients to backends on STATUS too.";
-    sieve_allowreferrals: bool, Kind::Switch, "yes", ignored("ManageSieve is not served"), "Whether ManageSieve clients are referred to the backend; else proxied.";
+    sieve_allowreferrals: bool, Kind::Switch, "yes", ON, "Whether a frontend refers ManageSieve clients to the backend; else they are connected through to it, which more clients understand.";
     serverlist: Vec<String>, Kind::Items, "", ON, "Backends, host or host:port, among which new top-level mailboxes and new users are placed.";
     defaultserver: Option<String>, Kind::Text, "", ON, "Backend that takes all new top-level mailboxes and new users, whether or not it can be reached: serverlist is not used then.";
     serverlist_select_mode: SelectMode, Kind::Choice(SelectMode::WORDS), "freespace-most", ON, "How a backend is chosen among serverlist.";
@@ -248,8 +248,8 @@ options! {
     quotawarnpercent: u32, Kind::PERCENT, "90", ON, "Fullness of a quota, in percent, at which users are warned.";
     quotawarnsize: u64, Kind::KBYTES, "0", ON, "Free space in a quota at which users are warned.";
     quotawarnmsg: u32, Kind::COUNT, "0", ON, "Free messages in a quota at which users are warned.";
-    sievedir: String, Kind::Text, "/usr/sieve", ignored("Sieve scripts are not run"), "Directory of Sieve scripts.";
-    sieveusehomedir: bool, Kind::Switch, "no", ignored("Sieve scripts are not run"), "Whether scripts lie in home directories.";
+    sievedir: String, Kind::Text, "/usr/sieve", ignored("scripts are kept in the store, with their user"), "Directory of Sieve scripts.";
+    sieveusehomedir: bool, Kind::Switch, "no", ignored("scripts are kept in the store, with their user"), "Whether scripts lie in home directories.";
     autocreate_quota: Option<u64>, Kind::Bytes { unit: 1024, min: -1 }, "-1", ON, "Whether a user's INBOX is made at login: -1 is never, 0 without quota, else its quota. On a frontend: whether a new user is sent to a backend for that, which needs it too.";
     autocreate_quota_messages: Option<u64>, Kind::Int { min: -1, max: i32::MAX as i64 }, "-1", ON, "Quota of messages of an INBOX made so; -1 is none.";
     autocreate_post: bool, Kind::Switch, "no", ON, "Whether a delivery makes the INBOX too. The same on frontends and backends.";
@@ -258,8 +258,11 @@ options! {
     autocreate_subscribe_folders: Option<String>, Kind::Text, "", ON, "Those that the user is subscribed to, separated by |.";
     autocreate_subscribe_sharedfolders: Option<String>, Kind::Text, "", ON, "Shared folders that the user is subscribed to, separated by |.";
     autocreate_subscribe_sharedfolders_all: bool, Kind::Switch, "no", ON, "Whether the user is subscribed to all shared folders that can be read.";
-    autocreate_sieve_folders: Option<String>, Kind::Text, "", ignored("Sieve scripts are not run"), "Folders that scripts file into, made with the INBOX.";
-    autocreate_sieve_script: Option<String>, Kind::Text, "", ignored("Sieve scripts are not run"), "Script that a new user gets.";
+    autocreate_sieve_folders: Option<String>, Kind::Text, "", ON, "Folders of a user, separated by |, that fileinto makes where they are missing.";
+    anysievefolder: bool, Kind::Switch, "no", ON, "Whether fileinto makes every folder that is missing.";
+    autocreate_sieve_script: Option<String>, Kind::Text, "", ON, "File with the script that a new user gets with the INBOX, and that is active then; its name is the file's. The same on all backends.";
+    autocreate_sieve_script_compile: bool, Kind::Switch, "no", ignored("scripts are compiled in memory"), "Whether the new user's script is compiled.";
+    autocreate_sieve_script_compiled: Option<String>, Kind::Text, "", ignored("scripts are compiled in memory"), "File with that script, compiled.";
     autocreate_acl: Option<String>, Kind::Text, "", ON, "ACLs of the folders made, as folder identifier rights.";
 }
 "IMAP and POP3" {
@@ -299,19 +302,39 @@ options! {
     lmtp_fuzzy_mailbox_match: bool, Kind::Switch, "no", ON, "Whether user+detail goes to the closest folder that exists.";
     lmtp_catchall_mailbox: Option<String>, Kind::Text, "", ON, "User that takes mail for unknown ones.";
     postuser: String, Kind::Text, "", ON, "User part of the address of shared folders.";
-    postmaster: String, Kind::Text, "postmaster", ignored("bounces are left to the mail server"), "Address in bounces.";
+    postmaster: String, Kind::Text, "postmaster", ON, "Address from which a script's refusal comes that goes out as a mail; without a domain it is of this server.";
     soft_noauth: bool, Kind::Switch, "yes", ON, "Whether unauthenticated LMTP clients get 430, not 530.";
     lmtp_over_quota_perm_failure: bool, Kind::Switch, "no", ON, "Whether a full mailbox refuses for good.";
     lmtp_strict_quota: bool, Kind::Switch, "no", ON, "Whether the quota counts the message being delivered.";
     lmtp_strict_rfc2821: bool, Kind::Switch, "yes", ON, "Whether 8-bit characters in addresses are refused; else they become X.";
     reject8bit: bool, Kind::Switch, "no", ON, "Whether 8-bit characters in headers are refused.";
     munge8bit: bool, Kind::Switch, "yes", ON, "Whether 8-bit characters in headers become X.";
-    sieve_maxscripts: u32, Kind::COUNT, "5", ignored("ManageSieve is not served"), "Most scripts of a user.";
-    sieve_maxscriptsize: u64, Kind::KBYTES, "32K", ignored("ManageSieve is not served"), "Largest script.";
-    sieve_extensions: Vec<String>, Kind::List, "", ignored("Sieve scripts are not run"), "Extensions that scripts may use. Unset: all.";
-    sieve_utf8fileinto: bool, Kind::Switch, "no", ignored("Sieve scripts are not run"), "Whether folder names in scripts are UTF-8.";
-    sieve_use_lmtp_reject: bool, Kind::Switch, "yes", ignored("Sieve scripts are not run"), "Whether reject answers by LMTP.";
-    sieve_folder: String, Kind::Text, "#sieve", ignored("Sieve scripts are not run"), "Mailbox that keeps scripts.";
+    sieve_maxscripts: u32, Kind::COUNT, "5", ON, "Most Sieve scripts of a user. Whoever has more, since the number was lowered, may still change them.";
+    sieve_maxscriptsize: u64, Kind::KBYTES, "32K", ON, "Largest Sieve script.";
+    sieve_extensions: Vec<String>, Kind::List, "", ON, "Extensions that scripts may require when they are uploaded, and that ManageSieve announces; the same on all nodes. Unset: all. Scripts that are there run on.";
+    sieve_utf8fileinto: bool, Kind::Switch, "no", ignored("names beyond ASCII are UTF-8; one in modified UTF-7 is taken so where there is such a mailbox"), "Whether folder names in scripts are UTF-8.";
+    sieve_use_lmtp_reject: bool, Kind::Switch, "yes", ON, "Whether reject answers by LMTP, where its text is ASCII; else by a mail to the sender.";
+    sieve_folder: String, Kind::Text, "#sieve", ignored("scripts are no mailbox; #sieve stays reserved"), "Mailbox that keeps scripts.";
+    sieve_vacation_min_response: Duration, Kind::DAYS, "3d", ON, "Least time between two vacation answers to one sender, whatever a script says.";
+    sieve_vacation_max_response: Duration, Kind::DAYS, "90d", ON, "Greatest time between them.";
+    sieve_duplicate_max_expiration: Duration, Kind::DAYS, "90d", ON, "Longest that the test duplicate remembers, whatever a script says.";
+    sieve_max_redirects: u32, Kind::COUNT, "32", ON, "Most addresses that one message is redirected to by a script; 0: none. Beyond Cyrus.";
+    sievenotifier: Option<String>, Kind::Text, "", ignored("notify sends mail by itself, and knows no other method"), "Class of notifyd for notify.";
+    mailnotifier: Option<String>, Kind::Text, "", ignored("there is no notification daemon"), "Class of notifyd for each message that is delivered.";
+    rfc3028_strict: bool, Kind::Switch, "yes", ignored("address and envelope take the fields and parts that have addresses"), "Whether address and envelope take only those.";
+    lmtp_exclude_specialuse: Vec<String>, Kind::List, "\\Snoozed", ON, "Special uses whose mailboxes get no mail by user+folder: it goes to INBOX.";
+    smtp_backend: String, Kind::Choice(&["host", "sendmail"]), "sendmail", ON, "Which way the mail goes that scripts send: to the server of smtp_host, or through the program of sendmail.";
+    smtp_host: String, Kind::Text, "localhost:587", ON, "Mail server for smtp_backend: host, as host or host:port. With /tls, TLS from the first byte; else by STARTTLS where that is offered. With /noauth, no login.";
+    smtp_auth_authname: Option<String>, Kind::Text, "", ON, "User to log in as at smtp_host. Unset: no login.";
+    smtp_auth_realm: Option<String>, Kind::Text, "", NO_REALM, "SASL realm of smtp_auth_authname.";
+    smtp_auth_password: Option<String>, Kind::Text, "", ON, "Password of smtp_auth_authname.";
+    sendmail: String, Kind::Text, "/usr/lib/sendmail", ON, "Program for smtp_backend: sendmail, run as sendmail -bs for each mail.";
+    sendmail_auth_id: String, Kind::Text, "CYRUS_SENDMAIL_AUTH_ID", ON, "Variable of that program's environment with the user whose script sends the mail.";
+    srs_domain: Option<String>, Kind::Text, "", ignored("senders of redirected mail are rewritten by the mail server, where they are"), "Domain of rewritten senders.";
+    srs_secrets: Option<String>, Kind::Text, "", ignored("senders of redirected mail are rewritten by the mail server, where they are"), "Secrets that prove a rewritten sender.";
+    srs_alwaysrewrite: bool, Kind::Switch, "no", ignored("senders of redirected mail are rewritten by the mail server, where they are"), "Whether local senders are rewritten too.";
+    srs_hashlength: u32, Kind::COUNT, "0", ignored("senders of redirected mail are rewritten by the mail server, where they are"), "Characters of the proof.";
+    srs_separator: Option<String>, Kind::Text, "", ignored("senders of redirected mail are rewritten by the mail server, where they are"), "What stands behind SRS0.";
 }
 "Authentication" {
     allowplaintext: bool, Kind::Switch, "no", ON, "Whether passwords may be sent without TLS.";

@@ -95,8 +95,16 @@ impl Cluster {
         if dir.as_os_str().len() > PATH_MAX {
             return Err(ClusterError::PathTooLong(dir));
         }
-        for program in ["master", "mupdate", "backend", "imapproxy", "pop3proxy", "lmtpproxy", "ctl_mboxlist"]
-        {
+        for program in [
+            "master",
+            "mupdate",
+            "backend",
+            "imapproxy",
+            "pop3proxy",
+            "lmtpproxy",
+            "sieveproxy",
+            "ctl_mboxlist",
+        ] {
             let program = options.programs.join(program);
             if !program.is_file() {
                 return Err(ClusterError::NoProgram { program });

@@ -31,6 +31,8 @@ pub struct Ports {
     #[serde(skip_serializing_if = "is_zero")]
     pub lmtp: u16,
     #[serde(skip_serializing_if = "is_zero")]
+    pub sieve: u16,
+    #[serde(skip_serializing_if = "is_zero")]
     pub mupdate: u16,
 }
 
@@ -82,6 +84,7 @@ impl Ports {
             "pop3" => self.pop3,
             "pop3s" => self.pop3s,
             "lmtp" => self.lmtp,
+            "sieve" => self.sieve,
             "mupdate" => self.mupdate,
             _ => 0,
         }
@@ -97,12 +100,12 @@ impl Ports {
     }
 
     fn none(address: Ipv4Addr) -> Ports {
-        Ports { address: address.into(), imap: 0, imaps: 0, pop3: 0, pop3s: 0, lmtp: 0, mupdate: 0 }
+        Ports { address: address.into(), imap: 0, imaps: 0, pop3: 0, pop3s: 0, lmtp: 0, sieve: 0, mupdate: 0 }
     }
 
     /// The services that this node has.
     pub fn all(&self) -> impl Iterator<Item = (&'static str, u16)> {
-        ["imap", "imaps", "pop3", "pop3s", "lmtp", "mupdate"]
+        ["imap", "imaps", "pop3", "pop3s", "lmtp", "sieve", "mupdate"]
             .map(|service| (service, self.get(service)))
             .into_iter()
             .filter(|(_, port)| *port != 0)
@@ -115,6 +118,7 @@ impl Ports {
             "pop3" => self.pop3 = port,
             "pop3s" => self.pop3s = port,
             "lmtp" => self.lmtp = port,
+            "sieve" => self.sieve = port,
             _ => self.mupdate = port,
         }
     }
@@ -124,10 +128,18 @@ impl Ports {
 fn services(role: Role) -> &'static [(&'static str, u16)] {
     match role {
         Role::Mupdate => &[("mupdate", 5)],
-        Role::Backend => &[("imap", 43), ("imaps", 93), ("pop3", 10), ("pop3s", 95), ("lmtp", 24)],
-        Role::Frontend => {
-            &[("imap", 43), ("imaps", 93), ("pop3", 10), ("pop3s", 95), ("lmtp", 24), ("mupdate", 5)]
+        Role::Backend => {
+            &[("imap", 43), ("imaps", 93), ("pop3", 10), ("pop3s", 95), ("lmtp", 24), ("sieve", 90)]
         }
+        Role::Frontend => &[
+            ("imap", 43),
+            ("imaps", 93),
+            ("pop3", 10),
+            ("pop3s", 95),
+            ("lmtp", 24),
+            ("sieve", 90),
+            ("mupdate", 5),
+        ],
     }
 }
 
@@ -139,6 +151,7 @@ fn protocol_port(service: &str) -> u16 {
         "pop3" => 110,
         "pop3s" => 995,
         "lmtp" => 24,
+        "sieve" => 4190,
         _ => 3905,
     }
 }

@@ -303,7 +303,8 @@ fn address_of(hex: &str) -> Option<IpAddr> {
 }
 
 /// Those that hold listeners.
-const PROGRAMS: &[&str] = &["master", "mupdate", "backend", "imapproxy", "pop3proxy", "lmtpproxy"];
+const PROGRAMS: &[&str] =
+    &["master", "mupdate", "backend", "imapproxy", "pop3proxy", "lmtpproxy", "sieveproxy"];
 
 #[cfg(test)]
 mod tests {

@@ -14,7 +14,6 @@ pub mod code;
 pub mod command;
 pub mod date;
 pub mod enabled;
-pub mod event;
 pub mod print;
 pub mod refusal;
 pub mod reply;

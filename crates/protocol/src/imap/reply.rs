@@ -4,8 +4,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::event::Event;
 use super::{Tag, print};
+use crate::event::Event;
 
 /// A status response: what stands behind the tag, or behind `*`.
 #[derive(Debug, Clone, PartialEq, Eq)]

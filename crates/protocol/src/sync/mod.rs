@@ -36,7 +36,7 @@ pub use ids::{Guid, UniqueId};
 pub use mailbox::{FormerName, Gone, Mailbox, Options, Ours, Since};
 pub use record::{Annotation, Record};
 pub use told::Told;
-pub use user::{MailboxAnnotation, Quota, Script, Seen, Subscription};
+pub use user::{HeldScript, MailboxAnnotation, Quota, Script, Seen, Subscription};
 
 use crate::frame::trim_line;
 use crate::grammar::{Cursor, Keyword, Limits, ParseError, Parsed, argument, atom, end};

@@ -5,7 +5,7 @@ use crate::name::MailboxName;
 
 use super::dlist::{self, Writer};
 use super::moving::{Have, State};
-use super::user::{MailboxAnnotation, Quota, Seen, name};
+use super::user::{HeldScript, MailboxAnnotation, Quota, Seen, name};
 use super::{Guid, Mailbox, Peer, push};
 
 /// An untagged answer.
@@ -17,6 +17,7 @@ pub enum Told {
     Subscriptions(Vec<MailboxName>),
     Seen(Seen),
     Annotation(MailboxAnnotation),
+    Script(HeldScript),
     /// To RESERVE: messages that are to be sent.
     Missing(Vec<Guid>),
     /// To CAPABILITIES.
@@ -41,6 +42,7 @@ impl Told {
             b"ANNOTATION" => {
                 argument(MailboxAnnotation::parse)(at).map(|(at, note)| (at, Told::Annotation(note)))
             }
+            b"SIEVE" => argument(HeldScript::parse)(at).map(|(at, script)| (at, Told::Script(script))),
             b"MISSING" => {
                 argument(|at| dlist_of(at, Guid::parse))(at).map(|(at, guids)| (at, Told::Missing(guids)))
             }
@@ -65,6 +67,7 @@ impl Told {
             }
             Told::Seen(seen) => seen.write(out.key("SEEN")),
             Told::Annotation(note) => note.write(out.key("ANNOTATION")),
+            Told::Script(script) => script.write(out.key("SIEVE")),
             Told::Missing(guids) => {
                 out.key("MISSING").list(|out| guids.iter().for_each(|guid| out.text(guid.to_string())));
             }
@@ -110,6 +113,11 @@ mod tests {
                 .prop_map(Told::Subscriptions),
             guids.prop_map(Told::Missing),
             proptest::collection::vec("[A-Z-]{1,9}", 0..3).prop_map(Told::Enabled),
+            ("[a-zé ]{1,9}", any::<(i64, [u8; 20], bool)>()).prop_map(
+                |(file, (last_update, guid, active))| {
+                    Told::Script(HeldScript { file, last_update, guid: Guid(guid), active })
+                }
+            ),
             proptest::collection::vec(have, 0..3).prop_map(Told::Have),
             mailbox().prop_map(|mailbox| Told::State(State { id: mailbox.uniqueid, phase: Phase::Prepared })),
         ]
@@ -122,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_passed_over() {
-        assert_eq!(read(b"* SIEVE %(FILENAME x ISACTIVE 1)\r\n"), Some(Told::Other));
+        assert_eq!(read(b"* FROG %(FILENAME x ISACTIVE 1)\r\n"), Some(Told::Other));
         assert_eq!(read(b"* MISSING ()\r\n"), Some(Told::Missing(vec![])));
         assert_eq!(read(b"* MISSING (x)\r\n"), None);
     }

@@ -1,10 +1,11 @@
 //! What goes with a user, and what is neither a mailbox nor a message: quota roots, subscriptions, seen states, annotations, scripts.
 
 use crate::grammar::{Cursor, ParseError, Parsed, number, number64};
+use crate::managesieve::ScriptName;
 use crate::name::MailboxName;
 
 use super::dlist::{self, Writer};
-use super::{Annotation, UniqueId, set, take};
+use super::{Annotation, Guid, UniqueId, set, take};
 
 /// A QUOTA: a quota root and its limits; none is unlimited.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +61,17 @@ pub struct Script {
     /// Epoch seconds.
     pub last_update: i64,
     pub content: Vec<u8>,
+}
+
+/// What a server has of a script: SIEVE in the answer to META.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldScript {
+    pub file: String,
+    /// Epoch seconds.
+    pub last_update: i64,
+    /// SHA-1 of the script.
+    pub guid: Guid,
+    pub active: bool,
 }
 
 impl Quota {
@@ -217,6 +229,63 @@ impl Script {
             out.key("LAST_UPDATE").time(self.last_update);
             out.key("CONTENT").text(&self.content);
         });
+    }
+}
+
+impl Script {
+    /// What a script is called whose file this is; none: it is no script, but what Cyrus made of one.
+    pub fn name(&self) -> Option<ScriptName> {
+        name_of(&self.file)
+    }
+
+    /// The file of a script.
+    pub fn file_of(name: &ScriptName) -> String {
+        format!("{name}.script")
+    }
+
+    /// What Cyrus makes of it, whose name says which script is active.
+    pub fn compiled_of(name: &ScriptName) -> String {
+        format!("{name}.bc")
+    }
+
+    /// The script that such a name makes active.
+    pub fn activated(&self) -> Option<ScriptName> {
+        let name = self.file.strip_suffix(".bc").or_else(|| self.file.strip_suffix(".script"));
+        ScriptName::parse(name?).ok()
+    }
+}
+
+fn name_of(file: &str) -> Option<ScriptName> {
+    ScriptName::parse(file.strip_suffix(".script")?).ok()
+}
+
+impl HeldScript {
+    /// Reads `%(FILENAME … LAST_UPDATE … GUID … ISACTIVE …)`.
+    pub fn parse(at: Cursor<'_>) -> Parsed<'_, HeldScript> {
+        let (mut file, mut guid, mut last_update, mut active) = (None, None, 0, 0);
+        let (at, ()) = dlist::fields(at, |key, at| match key {
+            b"FILENAME" => set(at, dlist::string, &mut file),
+            b"LAST_UPDATE" => take(at, dlist::time, &mut last_update).map(|at| (at, ())),
+            b"GUID" => set(at, Guid::parse, &mut guid),
+            b"ISACTIVE" => take(at, number, &mut active).map(|at| (at, ())),
+            _ => dlist::skip(at),
+        })?;
+        let (Some(file), Some(guid)) = (file, guid) else { return Err(ParseError::Missing.into()) };
+        Ok((at, HeldScript { file, last_update, guid, active: active != 0 }))
+    }
+
+    pub fn write(&self, out: &mut Writer<'_>) {
+        out.fields(|out| {
+            out.key("FILENAME").text(&self.file);
+            out.key("LAST_UPDATE").time(self.last_update);
+            out.key("GUID").text(self.guid.to_string());
+            out.key("ISACTIVE").number(u64::from(self.active));
+        });
+    }
+
+    /// What the script is called.
+    pub fn name(&self) -> Option<ScriptName> {
+        name_of(&self.file)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, MutexGuard};
 
-use protocol::{imap::command::notify::Events, name::MailboxName};
+use protocol::{event::Events, name::MailboxName};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::{Base, Change, Working};

@@ -1,6 +1,6 @@
 //! What is kept of users across mailboxes, as a move takes it along.
 //!
-//! The subscriptions and annotations of the server of the user whose INBOX moves, and everybody's seen states in the mailboxes that
+//! The subscriptions, Sieve scripts and annotations of the server of the user whose INBOX moves, and everybody's seen states in the mailboxes that
 //! move. What the owner has seen in mailboxes that stay stays, too.
 
 use std::{
@@ -17,6 +17,7 @@ use crate::{
     blocking,
     disk::USERS,
     error::StoreError,
+    script::{ScriptOp, UserScripts},
     userlog::{self, Op, Seen, State},
 };
 
@@ -29,6 +30,8 @@ pub struct UserData {
     pub subscriptions: BTreeSet<MailboxName>,
     /// The owner's annotations of the server.
     pub annotations: BTreeMap<String, Arc<[u8]>>,
+    /// The owner's.
+    pub scripts: Arc<UserScripts>,
     /// Seen states in the mailboxes that move: by user and unique id.
     pub seen: BTreeMap<(String, String), Seen>,
 }
@@ -56,6 +59,13 @@ impl UserData {
                 hash.number(u64::from(*last));
             }
         }
+        // Who has none has the digest of builds that knew none.
+        for script in self.scripts.iter() {
+            hash.text(script.name.as_str());
+            hash.time(script.changed);
+            hash.bytes(&script.content);
+            hash.number(u64::from(self.scripts.is_active(&script.name)));
+        }
         Digest(hash.finish())
     }
 }
@@ -69,6 +79,7 @@ impl Store {
             let state = self.user_log(owner).await?.state();
             data.subscriptions = state.subscriptions.clone();
             data.annotations = (*state.annotations).clone();
+            data.scripts = state.scripts.clone();
         }
         for (user, ids) in self.seers(ids).await? {
             let state = self.user_log(&user).await?.state();
@@ -81,7 +92,7 @@ impl Store {
         Ok(data)
     }
 
-    /// Takes it over, gates or not: the owner's subscriptions and annotations as they are there; of each seen state the later one, and
+    /// Takes it over, gates or not: the owner's subscriptions, annotations and scripts as they are there; of each seen state the later one, and
     /// what both say where they are of one second. What is here of a mailbox that was elsewhere is older, whoever left it.
     pub async fn take_user_data(&self, data: &UserData) -> Result<(), StoreError> {
         let mut users: BTreeMap<&str, Vec<Op>> = BTreeMap::new();
@@ -109,8 +120,8 @@ impl Store {
         let (db, users, ids) = (self.inner.db.clone(), self.inner.dir.join(USERS), ids.to_vec());
         blocking(move || {
             if !db.knows_seers()? {
-                for (user, ids) in userlog::all_seen(&users)? {
-                    db.add_seers(&user, ids.iter())?;
+                for (user, noted) in userlog::all_noted(&users)? {
+                    db.add_seers(&user, noted.seen.iter())?;
                 }
                 db.set_knows_seers()?;
             }
@@ -142,7 +153,8 @@ fn owners(data: &UserData, here: &State) -> Vec<Op> {
         .chain(set.map(|(entry, value)| setting(entry, Some(value))))
         .collect();
     let annotate = (!settings.is_empty()).then_some(Op::Annotate(settings));
-    gone.chain(new).chain(annotate).collect()
+    let scripts = Op::Script(ScriptOp::Replace((*data.scripts).clone()));
+    gone.chain(new).chain(annotate).chain((data.scripts != here.scripts).then_some(scripts)).collect()
 }
 
 /// The later of two seen states.

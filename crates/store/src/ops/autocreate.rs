@@ -1,8 +1,11 @@
-//! Making a user's INBOX at login or delivery, with the folders that the configuration names.
+//! Making a user's INBOX at login or delivery, with the folders and the script that the configuration names.
+
+use std::{fs, path::PathBuf};
 
 use config::imapd::Imapd;
 use protocol::{
     acl::{Rights, Who},
+    managesieve::ScriptName,
     name::MailboxName,
     namespace::View,
 };
@@ -11,9 +14,10 @@ use tracing::{info, warn};
 use super::{AclChange, Actor, Create};
 use crate::{
     Store, blocking,
-    error::StoreError,
+    error::{Doing, StoreError},
     journal::{AUTOCREATE, Record},
     quota::Limits,
+    scripts::ScriptError,
 };
 
 impl Store {
@@ -33,6 +37,7 @@ impl Store {
         if self.inner.list.get(&inbox)?.is_some() {
             if let Some(record) = self.inner.journal.unfinished(userid) {
                 self.autocreate_folders(userid, groups, &inbox, &admin).await;
+                self.autocreate_script(userid).await;
                 blocking(move || record.end()).await?;
                 info!(userid, "what a crash kept from a new user is made");
             }
@@ -60,6 +65,7 @@ impl Store {
         self.inner.journal.step("autocreate: INBOX made");
         if matches!(made, Ok(_) | Err(StoreError::Exists)) {
             self.autocreate_folders(userid, groups, &inbox, &admin).await;
+            self.autocreate_script(userid).await;
         }
         blocking(move || record.end()).await?;
         match made {
@@ -112,6 +118,29 @@ impl Store {
             if let Err(error) = self.subscribe(userid, &name, true).await {
                 warn!(%error, userid, mailbox = %name, "a new user could not be subscribed");
             }
+        }
+    }
+
+    /// `autocreate_sieve_script`, active from now on; a script that is active already stays so. A courtesy, too.
+    async fn autocreate_script(&self, userid: &str) {
+        let Some(path) = self.policy().autocreate_sieve_script.clone().filter(|path| !path.is_empty()) else {
+            return;
+        };
+        let made = async {
+            let scripts = self.scripts(userid).await?;
+            if scripts.all().active().is_some() {
+                return Ok(());
+            }
+            let path = PathBuf::from(&path);
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let name = ScriptName::parse(name).map_err(|_| StoreError::BadName)?;
+            let content = blocking(move || fs::read(&path).doing("read", &path)).await?;
+            scripts.put(name.clone(), content).await?;
+            scripts.activate(Some(name)).await
+        };
+        let made: Result<(), ScriptError> = made.await;
+        if let Err(error) = made {
+            warn!(%error, userid, path, "a new user gets no script (autocreate_sieve_script)");
         }
     }
 

@@ -236,7 +236,11 @@ impl Store {
             (Err(MasterError::NotReserved), Some(server)) => return Err(StoreError::Moved(server)),
             (reserved, _) => reserved?,
         }
-        if let Err(error) = self.make_here(name, partition, header).await {
+        let made = match self.inherit_no_scripts(name).await {
+            Ok(()) => self.make_here(name, partition, header).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = made {
             clearance.withdraw(name).await;
             return Err(error);
         }
@@ -259,6 +263,14 @@ impl Store {
         self.forget_special_uses(name);
         info!(mailbox = %name, %id, partition, "created");
         Ok(id)
+    }
+
+    /// Whoever gets a new INBOX has no rules of somebody who was called the same.
+    async fn inherit_no_scripts(&self, name: &MailboxName) -> Result<(), StoreError> {
+        match self.inner.namespace.owner(name).filter(|_| name.is_inbox()) {
+            Some(user) => self.forget_scripts(&user).await,
+            None => Ok(()),
+        }
     }
 
     async fn make_here(&self, name: &MailboxName, partition: &str, header: Header) -> Result<(), StoreError> {

@@ -36,7 +36,11 @@ impl Store {
                     store.remove(&mut clearance, &name, &entry).await?;
                 }
             }
-            Ok(())
+            // Of a delayed delete they stay: an INBOX that is renamed back has them again, a new one does not.
+            match store.inner.namespace.owner(&name).filter(|_| name.is_inbox() && !delayed && !deleted) {
+                Some(user) => store.forget_scripts(&user).await,
+                None => Ok(()),
+            }
         })
         .await
     }

@@ -1,5 +1,5 @@
 //! What follows a user who gets another name (`allowusermoves`): beside the mailboxes, which [`Store::rename`] moves, and the
-//! rights on them ([`super::inherit`]), special uses and private annotations, subscriptions, seen states, annotations of the server.
+//! rights on them ([`super::inherit`]), special uses and private annotations, subscriptions, seen states, annotations of the server, Sieve scripts.
 //!
 //! The mailboxes have moved by then. What cannot follow is logged, and nothing is taken back.
 
@@ -9,7 +9,13 @@ use protocol::name::MailboxName;
 use tracing::{info, warn};
 
 use super::{Renamed, SPECIAL_USE};
-use crate::{Seen, SpecialUses, Store, annotations::Setting, error::StoreError, userlog::Op};
+use crate::{
+    Seen, SpecialUses, Store,
+    annotations::Setting,
+    error::StoreError,
+    script::{ScriptOp, UserScripts},
+    userlog::Op,
+};
 
 /// A user who gets another name.
 pub struct Moving {
@@ -90,12 +96,17 @@ impl Store {
         let now = |name: &MailboxName| names.get(name).map_or_else(|| name.clone(), |now| (*now).clone());
         let subscriptions = state.subscriptions.iter().map(|name| Op::Subscribe(now(name)));
         let seen = state.seen.iter().map(|(id, seen)| Op::Seen(id.clone(), seen.clone()));
-        after.apply_all(subscriptions.chain(seen).collect()).await?;
+        // The new name's own are of somebody who had it before.
+        let scripts = (old != new).then(|| Op::Script(ScriptOp::Replace((*state.scripts).clone())));
+        after.apply_all(subscriptions.chain(seen).chain(scripts).collect()).await?;
         // `user.a@b` of the default domain may have become `b!user.a`, whose owner is called the same.
         let same = old == new;
         let left = state.subscriptions.iter().filter(|name| !same || now(name) != **name);
         let unseen = state.seen.keys().filter(|_| !same).map(|id| Op::Seen(id.clone(), Seen::default()));
-        before.apply_all(left.cloned().map(Op::Unsubscribe).chain(unseen).collect()).await?;
+        let unscripted = (!same).then(|| Op::Script(ScriptOp::Replace(UserScripts::default())));
+        before
+            .apply_all(left.cloned().map(Op::Unsubscribe).chain(unseen).chain(unscripted).collect())
+            .await?;
         if same {
             return Ok(());
         }

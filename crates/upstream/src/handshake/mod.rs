@@ -3,3 +3,4 @@
 pub(crate) mod imap;
 pub(crate) mod lmtp;
 pub(crate) mod pop3;
+pub(crate) mod sieve;

@@ -15,6 +15,7 @@ pub mod imap;
 pub mod lmtp;
 pub mod pop3;
 mod scan;
+pub mod sieve;
 
 /// A byte that cannot stand where it stands: sent by us beyond the end of a command, or by the backend without being
 /// asked.

@@ -5,6 +5,7 @@
 
 mod apply;
 mod get;
+mod scripts;
 
 use std::sync::Arc;
 

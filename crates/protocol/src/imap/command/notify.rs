@@ -7,7 +7,7 @@ use crate::grammar::{
 };
 use crate::imap::{Refusal, print};
 
-pub use crate::imap::event::{Event, Events};
+pub use crate::event::{Event, Events};
 
 /// `NOTIFY SP ("NONE" / "SET" [SP "STATUS"] SP group *(SP group))`
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use protocol::name::MailboxName;
 use protocol::ranges::joined;
 use protocol::sync::{
-    Apply, Code, Mailbox, MailboxAnnotation, Peer, Rename, Reserve, Seen, Subscription, Told,
+    Apply, Code, Mailbox, MailboxAnnotation, Peer, Rename, Reserve, Script, Seen, Subscription, Told,
 };
 use protocol::userid;
 use store::{StoreError, UserData};
 
-use super::Done;
+use super::{Done, scripts};
 use crate::imap::conn::Gone;
 use crate::imap::session::Session;
 use crate::transit::{Move, Refused};
@@ -80,9 +80,11 @@ async fn change(session: &mut Session, apply: Apply) -> Done {
             let annotation = protocol::sync::Annotation { value: None, ..note.annotation };
             annotate(session, MailboxAnnotation { annotation, ..note }).await
         }
-        // There is no place for scripts. Whoever has some is not moved: they would be lost.
-        Apply::Sieve(_) | Apply::Unsieve(_) | Apply::ActivateSieve(_) | Apply::UnactivateSieve(_) => {
-            Err(Code::MailboxNotSupported.into())
+        Apply::Sieve(script) => scripts::put(session, script).await,
+        Apply::Unsieve(script) => scripts::remove(session, script).await,
+        Apply::ActivateSieve(script) => scripts::activate(session, script).await,
+        Apply::UnactivateSieve(script) => {
+            scripts::activate(session, Script { file: String::new(), ..script }).await
         }
         // A replica is no destination of a move.
         Apply::Replication(_) => Err(Code::MailboxNotSupported.into()),
@@ -135,12 +137,13 @@ async fn subscribe(session: &Session, one: Subscription, on: bool) -> Done {
 }
 
 /// What a user has here. It may be changed though the user is another server's still, or was here before.
-async fn own(session: &Session, user: &str) -> Result<UserData, Refused> {
+pub(super) async fn own(session: &Session, user: &str) -> Result<UserData, Refused> {
     let state = session.server.store.user_state(user).await?;
     Ok(UserData {
         owner: Some(user.to_owned()),
         subscriptions: state.subscriptions.clone(),
         annotations: (*state.annotations).clone(),
+        scripts: state.scripts.clone(),
         ..UserData::default()
     })
 }
@@ -194,7 +197,7 @@ async fn annotate(session: &Session, note: MailboxAnnotation) -> Done {
 }
 
 /// A user's name becomes that of a directory.
-fn check_user(user: &str) -> Result<(), Refused> {
+pub(super) fn check_user(user: &str) -> Result<(), Refused> {
     if userid::is_valid(user) { Ok(()) } else { Err(Code::InvalidUser.into()) }
 }
 

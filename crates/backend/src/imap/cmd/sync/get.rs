@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use protocol::name::MailboxName;
-use protocol::sync::{Annotation, Code, Get, Mailbox, MailboxAnnotation, Peer, Quota, Seen, Told, UniqueId};
+use protocol::sync::{
+    Annotation, Code, Get, Guid, HeldScript, Mailbox, MailboxAnnotation, Peer, Quota, Script, Seen, Told,
+    UniqueId,
+};
 use protocol::userid;
 use store::{Snapshot, StoreError};
 use work::aside::weighed;
@@ -126,6 +129,16 @@ async fn meta(session: &mut Session, user: &str) -> Result<Done, Gone> {
         let value = Some(value.to_vec());
         let annotation = Annotation { entry: entry.clone(), user: user.to_owned(), value, modseq: 0 };
         tell(session, &Told::Annotation(MailboxAnnotation { name: None, annotation })).await?;
+    }
+    let scripts = state.scripts.clone();
+    for script in scripts.iter() {
+        let told = HeldScript {
+            file: Script::file_of(&script.name),
+            last_update: script.changed,
+            guid: Guid(script.guid()),
+            active: scripts.is_active(&script.name),
+        };
+        tell(session, &Told::Script(told)).await?;
     }
     Ok(Ok(()))
 }

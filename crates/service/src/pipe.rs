@@ -1,19 +1,62 @@
-//! Bytes both ways between a client and its backend, unread.
+//! A client that has logged in and its backend become one connection: bytes both ways, unread. POP3 and ManageSieve on a frontend.
 
 use std::io;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use transport::stream::Stream;
+use transport::wire::Wire;
 
-use crate::limits::{BUFFER, NOTICE, SILENCE, rows};
+use crate::context::Context;
+use crate::limits::{BUFFER, LAST_ANSWER, NOTICE, SILENCE, rows};
+use crate::sessions::Seat;
+
+/// A client's session that goes on at a backend.
+pub struct Through<'a> {
+    pub context: &'a Context,
+    pub seat: &'a Seat,
+    /// A side that takes nothing for so long ends it.
+    pub patience: Duration,
+}
+
+impl Through<'_> {
+    /// Hands over what each side has said already, then copies until either ends, or the session is to end: the client then hears
+    /// the answer that it waits for, and the last words.
+    ///
+    /// # Errors
+    /// A side was gone before.
+    pub async fn run(
+        self,
+        client: Wire,
+        (mut server, said): (Stream, BytesMut),
+        last_words: impl FnOnce() -> String,
+    ) -> io::Result<()> {
+        let (mut client, pipelined) = client.into_parts();
+        client.write_all(&said).await?;
+        client.flush().await?;
+        server.write_all(&pipelined).await?;
+        server.flush().await?;
+        let (stop, shutdown) = (self.seat.stop(), self.context.shutdown());
+        let overdue = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_ANSWER).await;
+            // Then all have the same time (`drain_timeout`).
+            if shutdown.is_cancelled() {
+                std::future::pending().await
+            }
+        };
+        pipe(client, server, self.patience, &stop, overdue, last_words).await;
+        Ok(())
+    }
+}
 
 /// Copies until the backend closes, or the client does and the backend has had time to notice. A side that takes nothing for
 /// `patience` ends it. After `stop` the client says nothing more, and hears the answer that it waits for to its end, or until it is
 /// `overdue`; then the last words.
-pub async fn pipe(
+async fn pipe(
     client: Stream,
     backend: Stream,
     patience: Duration,
@@ -43,7 +86,7 @@ pub async fn pipe(
                 false
             }
             () = overdue => {
-                rows::LAST_ANSWER.met("a POP3 session that was ended is cut off in an answer that has no end");
+                rows::LAST_ANSWER.met("a session that was ended is cut off in an answer that has no end");
                 false
             }
         }
@@ -121,7 +164,7 @@ mod tests {
         tokio::spawn(async move {
             let overdue = async {
                 stop.cancelled().await;
-                let _ = timeout(crate::limits::LAST_ANSWER, std::future::pending::<()>()).await;
+                let _ = timeout(LAST_ANSWER, std::future::pending::<()>()).await;
             };
             pipe(client_end, backend_end, PATIENCE, &stop, overdue, || "-ERR denied\r\n".to_owned()).await;
         });

@@ -1,0 +1,18 @@
+//! The ManageSieve server that a frontend and the store share (RFC 5804): greeting, TLS, SASL, and the checking of scripts.
+//!
+//! ```text
+//! client ─▶ Client: frames ─▶ protocol's session ─▶ here: CAPABILITY, STARTTLS, AUTHENTICATE, NOOP, CHECKSCRIPT, LOGOUT
+//!                                                └▶ Host: whoever has the scripts, once somebody has logged in
+//! ```
+//!
+//! On the store the [`Host`] has the scripts of a user whose INBOX is there; on a frontend it connects the client through to that
+//! server, or refers it there.
+
+mod check;
+mod client;
+mod host;
+pub mod limits;
+
+pub use check::Accepted;
+pub use client::{Client, leave};
+pub use host::{Answer, Host, Welcome};

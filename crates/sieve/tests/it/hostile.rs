@@ -1,0 +1,108 @@
+//! Scripts that are meant to hold a delivery, or to bring it down.
+
+use std::sync::Arc;
+
+use sieve::{Envelope, Extensions, Limits, Location, Mail, Outcome, Run, compile, limits};
+
+use crate::world::World;
+
+fn problems(script: &str) -> String {
+    let problems = compile(script.as_bytes(), Extensions::all()).expect_err("it is refused");
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn outcome(script: &str, message: &[u8], world: &mut World) -> Outcome {
+    let compiled = compile(script.as_bytes(), Extensions::all());
+    let compiled = compiled.unwrap_or_else(|problems| panic!("{script}: {problems:?}"));
+    world.run(compiled.program, message, Envelope::default()).0
+}
+
+#[test]
+fn a_script_that_is_too_deep_or_too_long_is_refused_and_overflows_nothing() {
+    let deep = |begin: &str, end: &str, times: usize| format!("{}{}", begin.repeat(times), end.repeat(times));
+    assert_eq!(problems(&deep("if true {", "}", 100_000)), "line 1: more than 65536 words");
+    assert!(problems(&deep("if true {", "}", 33)).contains("a block in more than 32 others"));
+    assert!(compile(deep("if true {", "}", 32).as_bytes(), Extensions::all()).is_ok());
+    let tests = format!("if {} true {{}}", "not ".repeat(40_000));
+    assert!(problems(&tests).contains("a test in more than 100 others"), "{}", problems(&tests));
+    let lists = format!("if {} true {} {{}}", "anyof (".repeat(99), ")".repeat(99));
+    assert!(compile(lists.as_bytes(), Extensions::all()).is_ok());
+    assert_eq!(
+        problems(&" ".repeat(limits::SCRIPT + 1)),
+        format!("line 1: longer than {} bytes", limits::SCRIPT)
+    );
+    let mistakes = "foo;\n".repeat(20_000);
+    let found = compile(mistakes.as_bytes(), Extensions::all()).expect_err("it is refused");
+    assert_eq!(found.len(), limits::PROBLEMS);
+}
+
+#[test]
+fn text_that_is_no_script_is_refused_wherever_it_is_cut() {
+    let script = b"require [\"fileinto\", \"variables\"]; # \xff\nif allof (not header :matches [\"a\", \"b\"] \"*${1}\", \
+        size :over 10K) { fileinto text:\n.x\n.\n; } elsif true { keep; } else { stop; }";
+    assert!(compile(script, Extensions::all()).is_ok());
+    for end in 0..script.len() {
+        let _ = compile(&script[..end], Extensions::all());
+        let mut changed = script.to_vec();
+        for byte in [0, b'"', b'{', b')', b';', 0xff] {
+            changed[end] = byte;
+            let _ = compile(&changed, Extensions::all());
+        }
+    }
+}
+
+#[test]
+fn a_message_is_kept_when_its_script_does_too_much() {
+    let sets = "set \"a\" \"${a}${a}x\";\n".repeat(2000);
+    let long = format!("require \"variables\";\n{sets}discard;");
+    let found = outcome(&long, b"a: b\r\n\r\n", &mut World::default());
+    let error = found.error.expect("it is stopped");
+    assert_eq!(error.limit.map(|limit| limit.name), Some("sieve.INSTRUCTIONS"));
+    assert!(found.keep.is_some() && found.effects.is_empty());
+
+    let many: String = (0..40).map(|at| format!("fileinto \"box{at}\";\n")).collect();
+    let found = outcome(&format!("require \"fileinto\";\n{many}"), b"a: b\r\n\r\n", &mut World::default());
+    let error = found.error.expect("it is stopped");
+    assert_eq!((error.line, error.limit.map(|limit| limit.name)), (34, Some("sieve.ACTIONS")));
+    assert!(found.keep.is_some() && found.effects.is_empty());
+}
+
+#[test]
+fn scripts_that_include_each_other_end() {
+    let mut world = World::default();
+    let mut put = |name: &str, script: &str| {
+        world
+            .scripts
+            .insert((Location::Personal, name.to_owned()), format!("require \"include\";\n{script}"));
+    };
+    put("a", "include \"b\";");
+    put("b", "include \"a\";");
+    put("leaf", "");
+    for at in 0..20 {
+        put(&format!("deep{at}"), &format!("include \"deep{}\";", at + 1));
+    }
+    put("wide", &"include \"leaf\";".repeat(300));
+    for (name, text) in [
+        ("a", "include: a includes itself"),
+        ("deep0", "limit reached: 10 (sieve.INCLUDE_DEPTH)"),
+        ("wide", "limit reached: 255 (sieve.INCLUDES)"),
+    ] {
+        let script = format!("require \"include\"; include \"{name}\";");
+        let found = outcome(&script, b"a: b\r\n\r\n", &mut world);
+        assert_eq!(found.error.expect("it is stopped").text, text, "{name}");
+        assert!(found.keep.is_some());
+    }
+}
+
+#[test]
+fn one_run_leaves_nothing_for_the_next_of_the_same_program() {
+    let script = "require [\"variables\", \"imap4flags\", \"fileinto\"];\n\
+        if string \"${seen}\" \"\" { set \"seen\" \"yes\"; addflag \"x\"; fileinto \"first\"; } else { fileinto \"second\"; }";
+    let compiled = compile(script.as_bytes(), Extensions::all()).expect("it is well");
+    let mail = Mail::new(&b"a: b\r\n\r\n"[..]);
+    let run = || {
+        let mut run = Run::new(Arc::clone(&compiled.program), &mail, Envelope::default(), Limits::default());
+        run.go(&mut World::default(), u64::MAX).expect("it ends").effects
+    };
+    assert_eq!(run(), run());
+}

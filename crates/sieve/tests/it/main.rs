@@ -1,0 +1,5 @@
+//! Scripts, messages, and what becomes of them.
+
+mod cases;
+mod hostile;
+mod world;

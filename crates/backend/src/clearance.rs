@@ -9,7 +9,7 @@ use std::{
 use config::imapd::Imapd;
 use directory::client::{Client, Error};
 use mailboxes::reconcile::Busy;
-use mailboxes::{AtMaster, Decision, Expect, Place, Switch};
+use mailboxes::{AtMaster, Decision, Entry, Expect, Place, Switch};
 use protocol::location::Location;
 use protocol::name::MailboxName;
 use service::Context;
@@ -221,6 +221,18 @@ impl MasterSession for Session {
             let done = self.client.activate_expecting(name, at, acl, expect).await;
             self.changed(done, name, MasterError::Failed)
         })
+    }
+
+    fn find<'a>(&'a mut self, name: &'a MailboxName) -> Answer<'a, Result<Option<Entry>, MasterError>> {
+        Box::pin(async { refused(self.client.find(name).await, name, MasterError::Failed) })
+    }
+
+    fn deactivate<'a>(
+        &'a mut self,
+        name: &'a MailboxName,
+        at: &'a Location,
+    ) -> Answer<'a, Result<(), MasterError>> {
+        Box::pin(async { refused(self.client.deactivate(name, at).await, name, MasterError::NotReserved) })
     }
 
     // A decision in doubt is the move's to settle: comparing the lists would be reading.

@@ -82,6 +82,16 @@ bounds::table! {
     pub(crate) AGAIN_FIRST: Duration = Duration::from_millis(100), Time, "chosen: a connection that broke is back by then";
     /// The longest such pause.
     pub(crate) AGAIN_LAST: Duration = Duration::from_secs(60), Time, "chosen: an operator waits as long";
+    /// How long a decision without an answer stays in doubt where the master compares nothing.
+    pub(crate) DOUBT: Duration = Duration::from_secs(30), Time, "chosen: what lay in a buffer of the master's has been read by then";
+    /// How often the master must say afterwards that nothing has happened.
+    pub(crate) DOUBT_LOOKS: u32 = 2, Count, "chosen: once could be by chance";
+    /// How long nothing came of a mailbox from a Cyrus before that and the master are asked whose it is.
+    pub(crate) ARRIVAL: Duration = Duration::from_secs(60), Time, "chosen: Cyrus pushes within a second of its last word";
+    /// How often that is looked at.
+    pub(crate) ARRIVAL_STEP: Duration = Duration::from_secs(10), Time, "chosen: a part of ARRIVAL";
+    /// How long a copy stays of a mailbox that stayed with its Cyrus.
+    pub(crate) ARRIVAL_GIVEN_UP: Duration = Duration::from_secs(86_400), Time, "chosen: an operator tries again by then";
     /// Until a destination that hears nothing asks source and master; it doubles.
     pub(crate) ASK_FIRST: Duration = Duration::from_secs(2), Time, "chosen: the source has said it by then";
     /// The longest such pause.

@@ -114,10 +114,7 @@ impl<H: Host> Client<H> {
                     (true, Poison::Line) => Reply::no("Line is too long"),
                     (true, Poison::Literal(_) | Poison::Command) => too_large(&self.imapd),
                 };
-                return match verdict(self.session.wrong(reply), out) {
-                    Ok(_) => None,
-                    Err(next) => Some(next),
-                };
+                return verdict(self.session.wrong(reply), out).err();
             }
             Collected::Command(frame) => frame,
         };

@@ -28,6 +28,19 @@ impl MoveId {
         MoveId::parse(&format!("{:032x}", u128::from_be_bytes(bytes)))
     }
 
+    /// The same for a move from or to a server of Cyrus: whoever reads the id knows how the other side is asked.
+    ///
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn with_cyrus() -> Result<MoveId, IdError> {
+        MoveId::parse(&format!("{CYRUS}{}", MoveId::new()?))
+    }
+
+    /// Whether the other server of the move is Cyrus's.
+    pub fn is_with_cyrus(&self) -> bool {
+        self.as_str().starts_with(CYRUS)
+    }
+
     /// # Errors
     /// The text is longer, or has other characters.
     pub fn parse(text: &str) -> Result<MoveId, IdError> {
@@ -69,3 +82,5 @@ impl From<MoveId> for String {
 pub fn is_uniqueid(text: &str) -> bool {
     !text.is_empty() && text.len() <= ID && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
+
+const CYRUS: &str = "cyrus-";

@@ -184,7 +184,8 @@ impl Journals {
         record.check().map_err(damaged)?;
         let mut body = serde_json::to_string_pretty(record).map_err(|error| damaged(error.to_string()))?;
         body.push('\n');
-        let text = format!("{MAGIC} {FORMAT} {:08x}\n{body}", crc32fast::hash(body.as_bytes()));
+        let format = if record.id.is_with_cyrus() { FORMAT_CYRUS } else { FORMAT };
+        let text = format!("{MAGIC} {format} {:08x}\n{body}", crc32fast::hash(body.as_bytes()));
         replace(&path, text.as_bytes())?;
         sync_dir(&self.dir)
     }
@@ -218,7 +219,7 @@ fn read(path: &Path) -> Result<Record, JournalError> {
         return Err(damaged("no file of a move"));
     }
     match words.next() {
-        Some(FORMAT) => {}
+        Some(FORMAT | FORMAT_CYRUS) => {}
         format => {
             let format = format.unwrap_or_default().to_owned();
             return Err(JournalError::Newer { path: path.to_owned(), format });
@@ -261,3 +262,5 @@ fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JournalErro
 pub const DIRECTORY: &str = "moves";
 const MAGIC: &str = "murder-move";
 const FORMAT: &str = "1";
+/// Of a move from or to a server of Cyrus: a program that would talk to that as to one of ours refuses it.
+const FORMAT_CYRUS: &str = "2";

@@ -56,6 +56,8 @@ pub enum Step {
     Withdraw,
     /// Have the destination take the mailboxes into its list.
     Commit,
+    /// The destination lost its copy before anybody could change it: have the master say the source again.
+    Return,
     /// Take the mailboxes out of the own list; whoever waits at the gates hears where they are.
     Hide,
     /// Have the master follow for the items other than the root.
@@ -86,6 +88,8 @@ pub enum Outcome {
     At(Whose),
     /// The destination's phase; none: it knows no such move.
     Peer(Option<destination::Phase>),
+    /// Of a commit, where the destination is a server of Cyrus: it has the mailbox no more, and never served it.
+    Lost,
 }
 
 /// Whom the root's entry names.
@@ -133,6 +137,7 @@ enum State {
     Withdrawing,
     Recording,
     Committing,
+    Returning,
     Hiding {
         committed: bool,
     },
@@ -199,6 +204,7 @@ impl Source {
             State::Withdrawing => Step::Withdraw,
             State::Recording => Step::Write(Phase::Switched),
             State::Committing | State::Recommitting => Step::Commit,
+            State::Returning => Step::Return,
             State::Hiding { .. } => Step::Hide,
             State::Keeping => Step::Write(Phase::Kept),
             State::Following => Step::Follow,
@@ -235,6 +241,7 @@ impl Source {
             | State::Withdrawing
             | State::Recording
             | State::Committing
+            | State::Returning
             | State::Releasing { .. } => Gate::Closed,
             State::Hiding { .. }
             | State::Recommitting
@@ -270,6 +277,7 @@ impl Source {
                 self.deciding(outcome)
             }
             State::Committing
+            | State::Returning
             | State::Hiding { .. }
             | State::Recommitting
             | State::Keeping
@@ -343,8 +351,12 @@ impl Source {
 
     /// From SWITCHED on disk: the mailboxes are the destination's; each step is done until it is done.
     fn after(&mut self, outcome: Outcome) {
-        use Outcome::{Done, Failed, Peer, Silent};
+        use Outcome::{At, Done, Failed, Lost, Peer, Silent};
         match (self.state, outcome) {
+            (State::Committing, Lost) => self.go(State::Returning),
+            (State::Returning, At(Whose::Source)) => self.go(State::Aborting(FROZEN)),
+            // Somebody had it there, and did away with it: the copy here stays a copy.
+            (State::Returning, At(Whose::Neither)) => self.go(State::Hiding { committed: true }),
             (State::Committing, Done) => self.go(State::Hiding { committed: true }),
             // It asks the master when it starts. Whoever waits here is told now.
             (State::Committing, Silent | Failed(_) | Peer(_)) => self.go(State::Hiding { committed: false }),

@@ -61,12 +61,23 @@ pub fn run(args: &Args) -> ExitCode {
         directory: args.include.clone().unwrap_or(beside),
     };
     let envelope = Envelope { from: args.from.clone(), to: args.to.clone(), auth: None };
-    let limits = Limits { trace: args.trace, ..Limits::default() };
-    let mail = Mail::new(message);
-    let mut run = Run::new(compiled.program, &mail, envelope, limits);
-    let outcome = run.go(&mut there, u64::MAX).unwrap_or_default();
+    let outcome = outcome(compiled.program, message, envelope, args.trace, &mut there);
     service::say_part!("{}", text(&outcome));
     if outcome.error.is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn outcome(
+    program: Arc<Program>,
+    message: Vec<u8>,
+    envelope: Envelope,
+    trace: bool,
+    there: &mut There<'_>,
+) -> Outcome {
+    let limits = Limits { trace, ..Limits::default() };
+    let mail = Mail::new(message);
+    let mut run = Run::new(program, &mail, envelope, limits);
+    // Without a budget it goes to its end.
+    run.go(there, u64::MAX).unwrap_or_default()
 }
 
 fn show(path: &Path, problems: &[Problem], kind: &str) {
@@ -201,3 +212,28 @@ Exit status:
 Examples:
   murder sieve-test main.sieve message.eml
   murder sieve-test --trace --to fred+lists@example.org --mailbox lists main.sieve message.eml";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dry_run_shows_what_would_be_done_and_each_step() {
+        let script = b"require [\"fileinto\", \"copy\", \"imap4flags\", \"include\"];\n\
+            if header :contains \"subject\" \"hi\" {\n  fileinto :copy :flags \"\\\\Seen\" \"lists\";\n}\n\
+            include :optional \"none\";\nredirect \"fred@example.org\";\n";
+        let compiled = sieve::compile(script, Extensions::all()).unwrap();
+        let mut there = There {
+            now: OffsetDateTime::UNIX_EPOCH,
+            mailboxes: &[],
+            directory: PathBuf::from("/nonexistent"),
+        };
+        let message = b"Subject: oh hi\r\n\r\nx\r\n".to_vec();
+        let outcome = outcome(compiled.program, message, Envelope::default(), true, &mut there);
+        assert_eq!(
+            text(&outcome),
+            "line 2: header: true\nline 3: fileinto\nline 5: include\nline 6: redirect\n\
+             would file into lists, with flags \\Seen\nwould redirect to fred@example.org\n"
+        );
+    }
+}

@@ -5,7 +5,7 @@
 
 use std::{future::Future, pin::Pin};
 
-use mailboxes::{AtMaster, Decision, Expect, Switch};
+use mailboxes::{AtMaster, Decision, Entry, Expect, Switch};
 use protocol::{location::Location, name::MailboxName};
 
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -43,6 +43,20 @@ pub trait MasterSession: Send {
         _at: &'a Location,
         _acl: &'a str,
         _expect: &'a Expect,
+    ) -> Answer<'a, Result<(), MasterError>> {
+        unfenced()
+    }
+
+    /// What the master has of a name, by FIND: all that a master of Cyrus can say.
+    fn find<'a>(&'a mut self, _name: &'a MailboxName) -> Answer<'a, Result<Option<Entry>, MasterError>> {
+        unfenced()
+    }
+
+    /// DEACTIVATE: the mailbox is reserved by the server that has it.
+    fn deactivate<'a>(
+        &'a mut self,
+        _name: &'a MailboxName,
+        _at: &'a Location,
     ) -> Answer<'a, Result<(), MasterError>> {
         unfenced()
     }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use mailboxes::{Decision, Fence, ListId, Switch};
+use mailboxes::{Decision, Entry, Fence, ListId, Switch};
 use moves::journal::{Expected, Record, Role};
 use moves::source::{Gate, Outcome, Phase, Source, Step, Whose};
 use moves::{MoveId, destination};
 use protocol::location::Location;
 use protocol::name::MailboxName;
 use protocol::sync::moving::{Begin, Digest, Phase as Told, Prepare};
-use protocol::sync::{self, Apply, UniqueId};
+use protocol::sync::{self, Apply, Peer as Kind, UniqueId};
 use retry::{chance, spread};
 use store::{Frozen, MasterError, StoreError};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -17,7 +17,8 @@ use tracing::{info, warn};
 
 use super::peer::{Fault, Peer};
 use super::rounds::{Sent, Sum, item};
-use super::{Moving, now};
+use super::unfenced::{self, Doubt};
+use super::{Moving, cyrus, now};
 use crate::limits::{
     AGAIN_FIRST, AGAIN_LAST, FREEZE, FROZEN, MASTER_QUICK, ROUND_CHANGES, ROUND_CHANGES_LATE, ROUND_TIME,
     ROUNDS, ROUNDS_SHORT,
@@ -25,16 +26,19 @@ use crate::limits::{
 use work::aside::weighed;
 
 /// One move that goes away.
-struct Giving {
-    moving: Arc<Moving>,
-    record: Record,
+pub(super) struct Giving {
+    pub(super) moving: Arc<Moving>,
+    pub(super) record: Record,
     machine: Source,
-    peer: Option<Peer>,
+    pub(super) peer: Option<Peer>,
     sent: Sent,
+    /// The same of a server of Cyrus.
+    pub(super) cyrus: cyrus::Sent,
+    pub(super) doubt: Doubt,
     frozen: Option<Frozen>,
     frozen_at: Instant,
     /// Since the destination was told of the move last.
-    rounds: u32,
+    pub(super) rounds: u32,
 }
 
 impl Moving {
@@ -52,7 +56,7 @@ impl Moving {
         let Some(first) = items.iter().find(|item| item.name == root.as_str()) else {
             return Err(StoreError::NoMailbox.to_string());
         };
-        self.takes(to).await?;
+        let is_cyrus = self.takes(to).await? == Kind::Cyrus;
         // Where nothing else is said: the partition of the same name, as in Cyrus.
         let partition = partition.unwrap_or(&first.partition).to_owned();
         items.iter_mut().for_each(|item| item.to_partition.clone_from(&partition));
@@ -67,7 +71,8 @@ impl Moving {
             followed: false,
         };
         let record = Record {
-            id: MoveId::new().map_err(|error| error.to_string())?,
+            id: if is_cyrus { MoveId::with_cyrus() } else { MoveId::new() }
+                .map_err(|error| error.to_string())?,
             root: root.to_string(),
             items,
             round: 0,
@@ -98,8 +103,8 @@ impl Moving {
         decided.await.unwrap_or_else(|_| Err("Server is shutting down".to_owned()))
     }
 
-    /// Whether a server can be moved to: it answers, bears that name, and takes this one as an admin.
-    async fn takes(&self, to: &str) -> Result<(), String> {
+    /// Whether a server can be moved to, and what it is: it answers, bears that name, and takes this one as an admin.
+    async fn takes(&self, to: &str) -> Result<Kind, String> {
         let unavailable = |why: &dyn std::fmt::Display| {
             info!(to, %why, "a move cannot begin");
             "Server(s) unavailable to complete operation".to_owned()
@@ -112,12 +117,12 @@ impl Moving {
             Some(name) if name == to => {}
             // What the master notes must be what the server itself says of its mailboxes.
             Some(name) => return Err(format!("{to} calls itself {name}: use that name")),
-            None => return Err(format!("{to} cannot take mailboxes of this server")),
+            None => return self.cyrus_takes(to).await.map(|()| Kind::Cyrus),
         }
         let mut peer = Peer::connect(upstream, to).await.map_err(|fault| unavailable(&fault))?;
         let id = MoveId::new().map_err(|error| error.to_string())?;
         match peer.apply(&Apply::State(id.wire())).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Kind::Ours),
             Err(Fault::Refused(_)) => {
                 let own = &upstream.imapd().proxy_authname;
                 Err(format!("{to} does not take {own} as an admin: add it to its admins"))
@@ -160,6 +165,8 @@ impl Giving {
             machine,
             peer: None,
             sent: Sent::default(),
+            cyrus: cyrus::Sent::default(),
+            doubt: Doubt::default(),
             frozen: None,
             frozen_at,
             rounds: 0,
@@ -216,6 +223,11 @@ impl Giving {
     }
 
     async fn step(&mut self, step: Step) -> Outcome {
+        if cyrus::is_with(&self.record)
+            && let Some(outcome) = self.step_with_cyrus(step).await
+        {
+            return outcome;
+        }
         match step {
             Step::Write(phase) => self.write(phase).await,
             Step::Begin => self.begin().await,
@@ -261,7 +273,8 @@ impl Giving {
                 self.moving.standing.compare();
                 Outcome::Done
             }
-            Step::Rest => Outcome::Done,
+            // A destination of ours remembers what it took.
+            Step::Return | Step::Rest => Outcome::Done,
         }
     }
 
@@ -279,7 +292,7 @@ impl Giving {
         }
     }
 
-    fn to(&self) -> String {
+    pub(super) fn to(&self) -> String {
         match &self.record.role {
             Role::Source { to, .. } => to.clone(),
             Role::Destination { from, .. } => from.clone(),
@@ -322,6 +335,13 @@ impl Giving {
         }
     }
 
+    async fn send_round(&mut self, peer: &mut Peer) -> Result<Sum, Fault> {
+        match cyrus::is_with(&self.record) {
+            true => self.round_to_cyrus(peer).await,
+            false => self.moving.send_round(peer, &mut self.record, &mut self.sent).await,
+        }
+    }
+
     fn announced(&self) -> Option<Begin> {
         Some(Begin {
             id: self.record.id.wire(),
@@ -340,9 +360,10 @@ impl Giving {
             return Outcome::Failed("changes come faster than they can be moved".to_owned());
         }
         let Some(mut peer) = self.peer.take() else { return Outcome::Silent };
-        let sum = self.moving.send_round(&mut peer, &mut self.record, &mut self.sent).await;
+        let sum = self.send_round(&mut peer).await;
+        let begin = self.announced();
         let sum = match sum {
-            Ok(sum) => self.proven(&mut peer, sum).await,
+            Ok(sum) => self.moving.proven(&mut peer, &mut self.sent, begin, sum).await,
             Err(fault) => Err(fault),
         };
         match sum {
@@ -363,19 +384,7 @@ impl Giving {
         }
     }
 
-    /// What was sent as the difference to what the destination had is looked at before anybody waits: a copy that is not what it should
-    /// be comes whole in the next round.
-    async fn proven(&mut self, peer: &mut Peer, mut sum: Sum) -> Result<Sum, Fault> {
-        if !self.sent.is_unproven() {
-            return Ok(sum);
-        }
-        let Some(begin) = self.announced() else { return Ok(sum) };
-        let told = peer.apply(&Apply::Begin(begin)).await?;
-        sum.torn |= !self.sent.prove(told).await;
-        Ok(sum)
-    }
-
-    fn fault(&mut self, fault: Fault) -> Outcome {
+    pub(super) fn fault(&mut self, fault: Fault) -> Outcome {
         self.peer = None;
         match fault {
             Fault::Refused(text) => Outcome::Failed(text),
@@ -396,13 +405,11 @@ impl Giving {
         let at = async {
             let mut master = self.moving.master.connect().await?;
             let asked = Instant::now();
-            master.status(&root).await.map(|at| (at, asked.elapsed()))
+            unfenced::standing(master.as_mut(), &root).await.map(|at| (at, asked.elapsed()))
         };
-        let (at, took) = match at.await {
+        let ((entry, fence), took) = match at.await {
             Ok(found) => found,
-            Err(error @ (MasterError::NoFence | MasterError::Login)) => {
-                return Outcome::Failed(error.to_string());
-            }
+            Err(error @ MasterError::Login) => return Outcome::Failed(error.to_string()),
             Err(_) => return Outcome::Silent,
         };
         if took > MASTER_QUICK {
@@ -410,14 +417,12 @@ impl Giving {
             self.record.why = Some(format!("not frozen: the MUPDATE master took {took} ms to answer"));
             return Outcome::Silent;
         }
-        let here = at
-            .entry
-            .as_ref()
-            .filter(|entry| entry.is_active() && entry.server() == self.moving.server.as_str());
-        let (Some(_), Some(fence)) = (here, at.fence()) else {
+        let is_here = |entry: &Entry| entry.is_active() && entry.server() == self.moving.server.as_str();
+        if !entry.as_ref().is_some_and(is_here) {
             return Outcome::Failed("the MUPDATE master does not have the mailbox here".to_owned());
-        };
-        self.record.expected = Some(Expected { list: fence.list.to_string(), n: fence.seq });
+        }
+        // None: the master is Cyrus's, and compares nothing.
+        self.record.expected = fence.map(|fence| Expected { list: fence.list.to_string(), n: fence.seq });
         let ids: Vec<String> = self.record.items.iter().map(|item| item.uniqueid.clone()).collect();
         self.frozen_at = Instant::now();
         match timeout(FREEZE, self.moving.store.freeze(&root, &ids)).await {
@@ -435,7 +440,7 @@ impl Giving {
     async fn prepare(&mut self) -> Outcome {
         let frozen: Vec<String> = self.record.items.iter().map(|item| item.uniqueid.clone()).collect();
         let Some(mut peer) = self.peer.take() else { return Outcome::Silent };
-        let sum = match self.moving.send_round(&mut peer, &mut self.record, &mut self.sent).await {
+        let sum = match self.send_round(&mut peer).await {
             Ok(sum) => sum,
             Err(fault) => return self.fault(fault),
         };
@@ -445,6 +450,9 @@ impl Giving {
             || !self.record.items.iter().all(|item| frozen.contains(&item.uniqueid))
         {
             return Outcome::Silent;
+        }
+        if cyrus::is_with(&self.record) {
+            return self.prepare_with_cyrus(peer).await;
         }
         let mut digests = Vec::with_capacity(self.record.items.len());
         for item in &mut self.record.items {
@@ -474,6 +482,9 @@ impl Giving {
 
     /// The decision; `fence`: the end of a doubt about it.
     async fn at_master(&mut self, fence: bool) -> Outcome {
+        if self.record.expected.is_none() {
+            return self.at_unfenced_master(fence).await;
+        }
         let Some((root, from, to, acl, noted)) = self.switch() else {
             return Outcome::Failed("the move's journal lacks what the master said".to_owned());
         };
@@ -502,12 +513,18 @@ impl Giving {
 
     #[allow(clippy::type_complexity)]
     fn switch(&self) -> Option<(MailboxName, Location, Location, String, Fence)> {
+        let (root, from, to, acl) = self.places()?;
+        let expected = self.record.expected.as_ref()?;
+        let fence = Fence { list: ListId::parse(&expected.list)?, seq: expected.n };
+        Some((root, from, to, acl, fence))
+    }
+
+    /// The root, where the master has it, where it is to have it, and with which ACL.
+    pub(super) fn places(&self) -> Option<(MailboxName, Location, Location, String)> {
         let root = MailboxName::parse(&self.record.root).ok()?;
         let item = self.record.items.iter().find(|item| item.name == self.record.root)?;
-        let expected = self.record.expected.as_ref()?;
         let to = Location::parse(&format!("{}!{}", self.to(), item.to_partition)).ok()?;
-        let fence = Fence { list: ListId::parse(&expected.list)?, seq: expected.n };
-        Some((root, self.moving.here(&item.partition), to, item.acl.clone(), fence))
+        Some((root, self.moving.here(&item.partition), to, item.acl.clone()))
     }
 
     async fn ask_peer(&mut self) -> Outcome {
@@ -573,20 +590,7 @@ impl Giving {
         }
     }
 
-    async fn follow(&mut self) -> Outcome {
-        let mut master = match self.moving.master.connect().await {
-            Ok(master) => master,
-            Err(error) => return Outcome::Failed(error.to_string()),
-        };
-        for item in &self.record.items {
-            let Ok(name) = MailboxName::parse(&item.name) else { continue };
-            let Ok(at) = Location::parse(&format!("{}!{}", self.to(), item.to_partition)) else { continue };
-            let here = self.moving.here(&item.partition);
-            let followed = super::taking::follow(master.as_mut(), &name, &at, &item.acl, Some(&here)).await;
-            if let Err(error) = followed {
-                return Outcome::Failed(error.to_string());
-            }
-        }
-        Outcome::Done
+    pub(super) async fn follow(&mut self) -> Outcome {
+        self.moving.have_followed(&self.record, &self.to()).await
     }
 }

@@ -12,12 +12,14 @@ use std::time::Duration;
 
 use moves::destination::Phase;
 use moves::journal::{Record, Role};
-use protocol::sync::Code;
-use protocol::sync::moving::{Digest, Have, Item};
+use protocol::sync::moving::{Begin, Digest, Have, Item};
+use protocol::sync::{Apply, Code};
 use store::{Incoming, StoreError, UserData};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
+use super::peer::{Fault, Peer};
+use super::rounds::{Sent, Sum};
 use super::{Moving, now};
 use crate::limits::{LEFT_COPY, LEFT_ROOM};
 use crate::transit::{Move, Refused};
@@ -43,6 +45,21 @@ impl Moving {
             });
         }
         Ok(all)
+    }
+
+    /// What was sent as the difference to what the destination had is looked at before anybody waits: a copy that is not what it should
+    /// be comes whole in the next round.
+    pub(super) async fn proven(
+        &self,
+        peer: &mut Peer,
+        sent: &mut Sent,
+        begin: Option<Begin>,
+        mut sum: Sum,
+    ) -> Result<Sum, Fault> {
+        let Some(begin) = begin.filter(|_| sent.is_unproven()) else { return Ok(sum) };
+        let told = peer.apply(&Apply::Begin(begin)).await?;
+        sum.torn |= !sent.prove(told).await;
+        Ok(sum)
     }
 
     /// Refuses where what is here of users is not what the source has.

@@ -3,12 +3,16 @@
 //! ```text
 //! Moving::give ─► giving: the source's machine, a step at a time ─► peer ─► the other backend
 //!                 rounds: what changed since the last round
+//!                 cyrus: the same to a server of Cyrus
 //! SYNCAPPLY X… ─► taking: the destination's table, by what is on disk
+//! LOCAL_MAILBOX ► arriving: what a Cyrus brings
 //! start ────────► Moving::open reads the journals before a listener opens; Moving::resume goes on from them
 //! ```
 //!
 //! When a move is decided and how it ends is [`moves`]' to say; here it is done.
 
+mod arriving;
+mod cyrus;
 pub mod errand;
 mod giving;
 mod left;
@@ -17,18 +21,21 @@ mod quotas;
 mod rounds;
 mod taking;
 mod told;
+mod unfenced;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mailboxes::reconcile::Busy;
 use moves::MoveId;
+use moves::destination::Phase;
 use moves::journal::{JournalError, Journals, Record, Role};
 use moves::names::Names;
 use protocol::location::{Location, ServerName};
 use protocol::name::MailboxName;
 use service::Context;
 use store::{Held, Master, Store};
+use tokio::time::Instant;
 use upstream::Upstream;
 
 use crate::clearance::Standing;
@@ -53,6 +60,10 @@ pub struct Moving {
     held: Mutex<HashMap<MoveId, Held>>,
     /// Moves that somebody watches over.
     watched: Mutex<HashSet<MoveId>>,
+    /// Roots of mailboxes that come from a Cyrus, and when something came last.
+    arrivals: Mutex<BTreeMap<MailboxName, Instant>>,
+    /// Somebody watches over them.
+    watches: Mutex<bool>,
     trap: Option<Trap>,
 }
 
@@ -91,6 +102,8 @@ impl Moving {
             turns: Mutex::default(),
             held: Mutex::default(),
             watched: Mutex::default(),
+            arrivals: Mutex::default(),
+            watches: Mutex::default(),
             trap,
         };
         Ok(Arc::new(moving))
@@ -102,6 +115,11 @@ impl Moving {
         for record in self.records() {
             match &record.role {
                 Role::Source { .. } => self.resume_giving(record).await,
+                Role::Destination { phase: Phase::Incoming | Phase::Committed, .. }
+                    if record.id.is_with_cyrus() =>
+                {
+                    self.resume_arriving(record).await;
+                }
                 Role::Destination { .. } => self.resume_taking(&record).await,
             }
         }

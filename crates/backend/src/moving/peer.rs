@@ -11,7 +11,7 @@ use protocol::sync::{Apply, File, Get, Peer as Kind, Told, Upload};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use transport::stream::Stream;
-use upstream::Upstream;
+use upstream::{Capabilities, Upstream};
 
 use crate::limits::{ANSWERS, PEER_ANSWER, PIPELINED};
 
@@ -29,6 +29,9 @@ pub enum Fault {
 /// A connection to another backend, logged in as this server.
 pub struct Peer {
     server: String,
+    /// How it is told of things.
+    kind: Kind,
+    capabilities: Capabilities,
     stream: Stream,
     input: BytesMut,
     pub(super) out: Vec<u8>,
@@ -48,6 +51,8 @@ impl Peer {
         let connection = upstream.imap(server, user).await.map_err(|error| Fault::Away(error.to_string()))?;
         Ok(Peer {
             server: server.to_owned(),
+            kind: Kind::Ours,
+            capabilities: connection.capabilities,
             stream: connection.stream,
             input: connection.input,
             out: Vec::new(),
@@ -57,11 +62,33 @@ impl Peer {
         })
     }
 
+    /// The same to a server of Cyrus.
+    pub async fn connect_to_cyrus(upstream: &Upstream, server: &str) -> Result<Peer, Fault> {
+        Ok(Peer { kind: Kind::Cyrus, ..Peer::connect(upstream, server).await? })
+    }
+
+    /// Whether the server announces a capability to this one.
+    pub fn announces(&self, word: &str) -> bool {
+        self.capabilities.has(word)
+    }
+
+    /// Has a command executed that is none of replication: all of it but the tag and the line's end.
+    pub async fn command(&mut self, command: &[u8]) -> Result<(), Fault> {
+        self.settle().await?;
+        let tag = self.tag();
+        self.out.extend_from_slice(tag.as_bytes());
+        self.out.push(b' ');
+        self.out.extend_from_slice(command);
+        self.out.extend_from_slice(b"\r\n");
+        self.open += 1;
+        self.settle().await.map(drop)
+    }
+
     /// Has a command executed, after those that were sent before. What is told before its end comes back.
     pub async fn apply(&mut self, apply: &Apply) -> Result<Vec<Told>, Fault> {
         self.settle().await?;
         let tag = self.tag();
-        apply.write(&tag, Kind::Ours, &mut self.out);
+        apply.write(&tag, self.kind, &mut self.out);
         self.open += 1;
         self.settle().await
     }
@@ -78,7 +105,7 @@ impl Peer {
     /// Sends a command whose answer is heard later: by [`Peer::settle`], or by the next command that is waited for.
     pub async fn send(&mut self, apply: &Apply) -> Result<(), Fault> {
         let tag = self.tag();
-        apply.write(&tag, Kind::Ours, &mut self.out);
+        apply.write(&tag, self.kind, &mut self.out);
         self.sent().await
     }
 

@@ -58,4 +58,14 @@ impl Moving {
         }
         Ok(())
     }
+
+    /// The move came to nothing.
+    pub(super) fn forget_limits_above(&self, record: &Record) -> Result<(), StoreError> {
+        let mut above = MailboxName::parse(&record.root)?.parent();
+        while let Some(name) = above {
+            self.transit.forget_quota(&name);
+            above = name.parent();
+        }
+        Ok(())
+    }
 }

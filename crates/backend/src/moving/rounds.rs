@@ -94,6 +94,11 @@ impl Sent {
         self.user.as_ref()
     }
 
+    /// Forgets the limits that a mailbox was sent with.
+    pub fn forget_limits(&mut self, uniqueid: &str) {
+        self.quotas.remove(uniqueid);
+    }
+
     /// The last snapshot of a mailbox that was sent.
     pub fn snapshot(&self, uniqueid: &str) -> Option<&Snapshot> {
         self.items.get(uniqueid)
@@ -244,7 +249,7 @@ impl Moving {
         Ok(true)
     }
 
-    async fn send_limits(
+    pub(super) async fn send_limits(
         &self,
         peer: &mut Peer,
         name: &MailboxName,
@@ -277,7 +282,7 @@ impl Moving {
     }
 
     /// Sends the messages that are new. False: one is gone.
-    async fn send_messages(
+    pub(super) async fn send_messages(
         &self,
         peer: &mut Peer,
         item: &Item,
@@ -302,7 +307,7 @@ impl Moving {
         Ok(true)
     }
 
-    async fn send_user(
+    pub(super) async fn send_user(
         &self,
         peer: &mut Peer,
         root: &MailboxName,
@@ -480,7 +485,7 @@ fn read(
     Ok(Some((count, messages)))
 }
 
-fn is_unchanged(now: &Snapshot, earlier: &Snapshot) -> bool {
+pub(super) fn is_unchanged(now: &Snapshot, earlier: &Snapshot) -> bool {
     let change = now.since(earlier);
     change.header.is_none()
         && change.numbers == earlier.numbers()
@@ -492,7 +497,7 @@ fn is_unchanged(now: &Snapshot, earlier: &Snapshot) -> bool {
         && change.gone.is_empty()
 }
 
-fn ids(items: &[Item]) -> BTreeSet<(&str, &str)> {
+pub(super) fn ids(items: &[Item]) -> BTreeSet<(&str, &str)> {
     items.iter().map(|item| (item.uniqueid.as_str(), item.name.as_str())).collect()
 }
 
@@ -501,7 +506,7 @@ pub fn item(item: &Item) -> Option<Told> {
 }
 
 /// What the destination has of a mailbox when something is sent.
-enum Before {
+pub(super) enum Before {
     Sent(Snapshot),
     /// A copy of an earlier move.
     Left(Base),
@@ -517,6 +522,10 @@ pub struct Base {
 }
 
 impl Before {
+    pub(super) fn sent(earlier: Option<&Snapshot>) -> Before {
+        earlier.map_or_else(|| Before::Nothing(HashMap::new()), |earlier| Before::Sent(earlier.clone()))
+    }
+
     fn has(&self, record: &sync::Record) -> bool {
         match self {
             Before::Sent(earlier) => {

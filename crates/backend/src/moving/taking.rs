@@ -6,18 +6,19 @@ use std::sync::Arc;
 use mailboxes::{Expect, Fence, Place};
 use moves::destination::{Event, Phase, Reply, Step, Word, plan};
 use moves::journal::{Expected, Item, Record, Role};
+use moves::source::Outcome;
 use moves::{MoveId, destination};
 use protocol::location::Location;
 use protocol::name::MailboxName;
 use protocol::sync::moving::{Begin, Have, Phase as Told, Prepare, Round, State};
 use protocol::sync::{self as sync, Apply, Code, Get, UniqueId};
 use retry::{Backoff, chance, spread};
-use store::{Incoming, StoreError};
+use store::{Incoming, MasterError, StoreError};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::peer::Peer;
-use super::{Moving, lock, now};
+use super::{Moving, lock, now, unfenced};
 use crate::limits::{ASK_FIRST, ASK_LAST};
 use crate::transit::{Move, Refused};
 
@@ -50,6 +51,7 @@ impl Moving {
             }
             Some(_) => {}
             None => {
+                self.give_up_arrivals(&begin.root).await?;
                 if self.under_way(&begin.root).is_some() {
                     return Err(Refused::Text("The mailbox is being moved already"));
                 }
@@ -127,8 +129,10 @@ impl Moving {
             for item in &mut record.items {
                 item.digest = digests.remove(&item.uniqueid);
             }
-            let fence = prepare.fence.as_deref().and_then(Fence::parse).ok_or(Code::BadParameters)?;
-            record.expected = Some(Expected { list: fence.list.to_string(), n: fence.seq });
+            // None: the master is Cyrus's, and numbers nothing. The source's word alone counts then.
+            let fence = prepare.fence.as_deref();
+            let fence = fence.map(|text| Fence::parse(text).ok_or(Code::BadParameters)).transpose()?;
+            record.expected = fence.map(|fence| Expected { list: fence.list.to_string(), n: fence.seq });
             if let Role::Destination { prepared_at, .. } = &mut record.role {
                 *prepared_at = Some(now());
             }
@@ -280,6 +284,7 @@ impl Moving {
             }
         }
         self.transit.expect_no_more(record.id.as_str());
+        self.forget_limits_above(record)?;
         lock(&self.held).remove(&record.id);
         self.sweep_later(record);
         Ok(())
@@ -425,6 +430,25 @@ impl Moving {
     }
 }
 
+impl Moving {
+    /// Has the master follow for all items of a move that went away.
+    pub(super) async fn have_followed(&self, record: &Record, to: &str) -> Outcome {
+        let mut master = match self.master.connect().await {
+            Ok(master) => master,
+            Err(error) => return Outcome::Failed(error.to_string()),
+        };
+        for item in &record.items {
+            let Ok(name) = MailboxName::parse(&item.name) else { continue };
+            let Ok(at) = Location::parse(&format!("{to}!{}", item.to_partition)) else { continue };
+            let here = self.here(&item.partition);
+            if let Err(error) = follow(master.as_mut(), &name, &at, &item.acl, Some(&here)).await {
+                return Outcome::Failed(error.to_string());
+            }
+        }
+        Outcome::Done
+    }
+}
+
 /// Has the master say `at` for a mailbox that it has at `from` still.
 pub(super) async fn follow(
     master: &mut dyn store::MasterSession,
@@ -433,7 +457,10 @@ pub(super) async fn follow(
     acl: &str,
     from: Option<&Location>,
 ) -> Result<(), StoreError> {
-    let now = master.status(name).await?;
+    let now = match master.status(name).await {
+        Err(MasterError::NoFence) => return unfenced::follow(master, name, at, acl, from).await,
+        now => now?,
+    };
     let fence = now.fence();
     match now.entry {
         Some(entry) if entry.is_active() && entry.server() == at.server() => Ok(()),

@@ -144,12 +144,13 @@ pub fn header(mailbox: &Mailbox, limits: Option<Limits>, before: Option<&Header>
     }
 }
 
-/// What makes a copy what another server says of it. Keywords that are new become the copy's.
+/// What makes a copy what another server says of it. Keywords that are new become the copy's. `anew`: what is there of it is no part of it.
 pub fn difference(
     incoming: &Incoming,
     before: &Snapshot,
     mailbox: &Mailbox,
     limits: Option<Limits>,
+    anew: bool,
 ) -> Result<Difference, StoreError> {
     let ours = mailbox.ours.as_ref();
     let header = header(mailbox, limits, Some(before.header()));
@@ -161,7 +162,7 @@ pub fn difference(
     let deletedmodseq = match (mailbox.deletedmodseq, before.numbers().deletedmodseq) {
         (Some(deletedmodseq), _) => deletedmodseq,
         // What went before is not known, and it is not known to be nothing.
-        (None, 0) => mailbox.highestmodseq,
+        (None, deletedmodseq) if anew || deletedmodseq == 0 => mailbox.highestmodseq,
         (None, deletedmodseq) => deletedmodseq,
     };
     let numbers = Numbers {
@@ -172,7 +173,7 @@ pub fn difference(
         last_append: mailbox.last_append,
         pop3_last_login: mailbox.pop3_last_login,
     };
-    let whole = ours.is_some_and(|ours| ours.whole);
+    let whole = anew || ours.is_some_and(|ours| ours.whole);
     let tombstones = tombstones(before, mailbox, deletedmodseq, whole);
     Ok(Difference {
         whole,

@@ -1,6 +1,7 @@
 //! One mailbox that comes in.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::name::MailboxName;
@@ -20,6 +21,10 @@ pub struct Copy {
     told: Mutex<Told>,
     /// One change at a time.
     turn: tokio::sync::Mutex<Sums>,
+    /// Nothing came of it by this process yet, and its source knows of none: what lies there of an earlier stay is no part of it.
+    fresh: AtomicBool,
+    /// The last checksums that came with a change were the copy's; also of one that came before a restart.
+    proven: AtomicBool,
 }
 
 /// What the source said of it last, and the store does not keep.
@@ -43,6 +48,8 @@ impl Copy {
             incoming: Mutex::new(Some(Arc::new(incoming))),
             told: Mutex::new(Told { name: mailbox.name.clone(), recenttime: 0, pop3_show_after: 0 }),
             turn: tokio::sync::Mutex::default(),
+            fresh: AtomicBool::new(true),
+            proven: AtomicBool::new(false),
         }
     }
 
@@ -55,7 +62,28 @@ impl Copy {
             incoming: Mutex::new(Some(Arc::new(incoming))),
             told: Mutex::new(Told { name: item.name.clone(), recenttime: 0, pop3_show_after: 0 }),
             turn: tokio::sync::Mutex::default(),
+            fresh: AtomicBool::new(false),
+            proven: AtomicBool::new(true),
         }
+    }
+
+    /// One that came before a restart. None: its id is none that one can tell.
+    pub(super) fn resumed(of: Move, name: MailboxName, incoming: Incoming) -> Option<Copy> {
+        Some(Copy {
+            uniqueid: UniqueId::new(incoming.uniqueid())?,
+            of,
+            partition: incoming.partition().to_owned(),
+            incoming: Mutex::new(Some(Arc::new(incoming))),
+            told: Mutex::new(Told { name, recenttime: 0, pop3_show_after: 0 }),
+            turn: tokio::sync::Mutex::default(),
+            fresh: AtomicBool::new(false),
+            proven: AtomicBool::new(true),
+        })
+    }
+
+    /// Whether it is what its source said last.
+    pub fn is_proven(&self) -> bool {
+        self.proven.load(Ordering::Acquire)
     }
 
     pub fn uniqueid(&self) -> &str {
@@ -118,7 +146,10 @@ impl Copy {
         let mut sums = self.turn.lock().await;
         let incoming = self.held()?;
         let before = incoming.snapshot();
-        check(&before, &mailbox)?;
+        let anew = self.fresh.load(Ordering::Acquire) && mailbox.ours.is_none();
+        if !anew {
+            check(&before, &mailbox)?;
+        }
         if let Some(since) = mailbox.since {
             let now = Since { highestmodseq: before.numbers().highestmodseq, crc: sums.of(&before).await };
             if since != now {
@@ -134,15 +165,21 @@ impl Copy {
         let records = mailbox.records.as_ref().map_or(0, Vec::len);
         let (taking, earlier) = (incoming.clone(), before.clone());
         let difference =
-            weighed(records * 8, move || convert::difference(&taking, &earlier, &mailbox, limits)).await?;
+            weighed(records * 8, move || convert::difference(&taking, &earlier, &mailbox, limits, anew))
+                .await?;
+        self.proven.store(false, Ordering::Release);
         self.take_in(transit, &incoming, &before, difference, uploads).await?;
+        self.fresh.store(false, Ordering::Release);
         *lock(&self.told) = told;
         if kept {
             store.keep_round(&[&incoming]).await?;
         }
         match wanted {
             Some(wanted) if sums.of(&incoming.snapshot()).await != wanted => Err(Code::SyncChecksum.into()),
-            _ => Ok(()),
+            _ => {
+                self.proven.store(true, Ordering::Release);
+                Ok(())
+            }
         }
     }
 

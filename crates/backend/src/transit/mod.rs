@@ -159,14 +159,7 @@ impl Transit {
         if let Some(copy) = self.get(mailbox.uniqueid.as_str()) {
             return Ok(copy);
         }
-        if mailbox.kind.as_deref().is_some_and(|kind| !matches!(kind, "" | "e")) {
-            return Err(Code::MailboxNotSupported.into());
-        }
-        if store.list().get(&mailbox.name).map_err(|error| StoreError::List(error.to_string()))?.is_some()
-            || self.named(&mailbox.name).is_some()
-        {
-            return Err(Code::MailboxMoved.into());
-        }
+        self.may_come(store, mailbox)?;
         if self.lock().copies.len() >= COPIES {
             rows::COPIES.met("so many mailboxes come in that no other can");
             return Err(Refused::Text("Too many mailboxes come in"));
@@ -237,6 +230,26 @@ impl Transit {
     /// Whether it has said so.
     pub fn has_heard_of_seen(&self, uniqueid: &str, user: &str) -> bool {
         self.lock().seen.get(uniqueid).is_some_and(|users| users.contains(user))
+    }
+
+    /// Whether a mailbox of which there is no copy may come in: its errors are those of [`Transit::open`].
+    pub fn may_come(&self, store: &Store, mailbox: &Mailbox) -> Result<(), Refused> {
+        if mailbox.kind.as_deref().is_some_and(|kind| !matches!(kind, "" | "e")) {
+            return Err(Code::MailboxNotSupported.into());
+        }
+        let listed = store.list().get(&mailbox.name).map_err(|error| StoreError::List(error.to_string()))?;
+        match listed.is_some() || self.named(&mailbox.name).is_some() {
+            true => Err(Code::MailboxMoved.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Takes up a copy that came before a restart.
+    pub fn resume(&self, of: Move, name: MailboxName, incoming: store::Incoming) {
+        let uniqueid = incoming.uniqueid().to_owned();
+        if let Some(copy) = Copy::resumed(of, name, incoming) {
+            self.lock().copies.insert(uniqueid, Arc::new(copy));
+        }
     }
 
     /// Takes a copy out of those that come in: it is to be adopted, or forgotten. [`StoreError::Busy`]: something is being applied.

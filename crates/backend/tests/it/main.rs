@@ -35,4 +35,5 @@ mod sync;
 #[path = "../../../transport/tests/it/talk.rs"]
 mod talk;
 mod texts;
+mod to_cyrus;
 mod unauthenticate;

@@ -201,8 +201,6 @@ async fn what_goes_with_a_user_comes_too_and_what_is_not_taken_is_refused_by_its
             C: e SYNCAPPLY ANNOTATION %(MBOXNAME user.mover ENTRY /comment USERID mover VALUE mine)
             S: e OK success
             C: f SYNCGET ANNOTATION user.mover
-            S: * ANNOTATION %(MBOXNAME user.mover ENTRY /comment USERID "" VALUE "of all")
-            S: * ANNOTATION %(MBOXNAME user.mover ENTRY /comment USERID mover VALUE mine)
             S: f OK success
             C: g SYNCAPPLY CAPABILITIES (SIEVE-MAILBOX)
             S: * ENABLED ()

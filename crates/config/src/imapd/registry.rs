@@ -168,7 +168,7 @@ options! {
     serverlist_select_usage_reinit: u32, Kind::COUNT, "0", ON, "How many choices use one reading of the backends' free space, which is used for a minute at most; 0 is all in that minute.";
     serverlist_select_soft_usage_limit: u32, Kind::PERCENT, "0", ON, "Backends full to this percentage or more are chosen only when all are; 0 is no limit.";
     allowusermoves: bool, Kind::Switch, "no", ON, "Whether users' mailboxes may be renamed and moved. The same on all nodes.";
-    xfer_from_cyrus: bool, Kind::Switch, "no", ON, "Whether X-REPLICATION is announced to administrators, so that a Cyrus backend moves users here by its XFER. Not for everyday use yet: see docs/FROM-CYRUS.md for what a crash in the middle leaves. Beyond Cyrus.";
+    xfer_from_cyrus: bool, Kind::Switch, "yes", ON, "Whether X-REPLICATION is announced to administrators of the whole node, so that a Cyrus backend moves users here by its XFER. Beyond Cyrus.";
     allowallsubscribe: bool, Kind::Switch, "no", ON, "Whether one may subscribe to names that do not exist here.";
     suppress_capabilities: Vec<String>, Kind::List, "", ON, "Capabilities not to be announced.";
     allowsetacl: bool, Kind::Switch, "yes", ON, "Whether SETACL is served.";

@@ -132,3 +132,28 @@ fn where_no_mail_is_kept_the_stores_tools_make_no_store() {
     assert_eq!(text(&refused.stderr), "no partition-NAME is set: this node keeps no mail\n");
     assert!(!node.path("conf/murder/backend").exists());
 }
+
+#[test]
+fn sievec_shows_all_mistakes_of_a_script_and_sieved_prints_it() {
+    let node = Node::new(BACKEND);
+    let path = node.path("main.sieve");
+    std::fs::write(&path, "# mine\nrequire \"copy\";\nif true { keep; } else { discard ; }\n").unwrap();
+    let (script, copy) = (path.display(), node.path("copy"));
+    let output = node.run("sievec", &format!("{script} {}", copy.display()), "");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(
+        text(&output.stderr),
+        format!("{script}:1: warning: required and not used: copy\n"),
+        "a warning stops nothing"
+    );
+    assert_eq!(std::fs::read(&copy).unwrap(), std::fs::read(&path).unwrap());
+    let plain = "require \"copy\";\nif true {\nkeep;\n}\nelse {\ndiscard;\n}\n";
+    assert_eq!(node.must("sieved", &script.to_string(), ""), plain);
+    std::fs::write(&path, "keep;\nfileinto \"x\";\nnonsense;\n").unwrap();
+    let output = node.run("sievec", &script.to_string(), "");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        text(&output.stderr),
+        format!("{script}:2: fileinto needs require \"fileinto\"\n{script}:3: unknown command nonsense\n")
+    );
+}

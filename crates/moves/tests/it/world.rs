@@ -345,7 +345,8 @@ impl World {
                 }
                 Outcome::Done
             }
-            Step::Freeze | Step::Thaw => Outcome::Done,
+            // What a destination of ours never asks for.
+            Step::Freeze | Step::Thaw | Step::Return => Outcome::Done,
             Step::Hide => {
                 world.s.lists = false;
                 Outcome::Done

@@ -173,7 +173,7 @@ fn known(flag: &str) -> Option<String> {
         return system.iter().find(|name| name.eq_ignore_ascii_case(flag)).map(|&name| name.to_owned());
     }
     let atom = |byte: u8| byte.is_ascii_graphic() && !b"(){%*\"\\]".contains(&byte);
-    flag.bytes().all(atom).then(|| flag.to_owned())
+    (flag.len() <= limits::FLAG && flag.bytes().all(atom)).then(|| flag.to_owned())
 }
 
 /// So many comparisons of flags are as much work as one command.

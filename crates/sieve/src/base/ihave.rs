@@ -4,6 +4,7 @@
 //! missing is dropped, whatever it says.
 
 use crate::check::{Arguments, Checker};
+use crate::extension::Extension;
 use crate::program::context::Context;
 use crate::program::error::RunError;
 use crate::program::text::Text;
@@ -23,7 +24,11 @@ pub(super) fn ihave(checker: &mut Checker<'_>, test: &Test) -> Option<bool> {
     let has = names.iter().all(|name| checker.knows(name));
     if has {
         for name in &names {
+            // Whether it is used is not looked at: the script asks what there is.
             checker.require(name);
+            if let Some(extension) = Extension::named(name) {
+                checker.has(extension);
+            }
         }
     }
     checker.emit(Op::Answer(has));

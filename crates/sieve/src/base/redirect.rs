@@ -58,6 +58,7 @@ pub(crate) fn mail_address(text: &str) -> Option<String> {
         None => text,
     };
     let (local, domain) = bare.rsplit_once('@')?;
+    let (local, domain) = (local.trim_end_matches(BLANKS), domain.trim_start_matches(BLANKS));
     if !is_domain(domain) {
         return None;
     }
@@ -65,9 +66,11 @@ pub(crate) fn mail_address(text: &str) -> Option<String> {
     let inner = local.strip_prefix('"').and_then(|local| local.strip_suffix('"'));
     match inner.filter(|inner| is_dotted(inner, is_atom)) {
         Some(inner) => Some(format!("{inner}@{domain}")),
-        None => (is_dotted(local, is_atom) || is_quoted(local)).then(|| bare.to_owned()),
+        None => (is_dotted(local, is_atom) || is_quoted(local)).then(|| format!("{local}@{domain}")),
     }
 }
+
+const BLANKS: [char; 2] = [' ', '\t'];
 
 fn is_dotted(text: &str, is: impl Fn(char) -> bool) -> bool {
     text.split('.').all(|part| !part.is_empty() && part.chars().all(&is))
@@ -118,6 +121,7 @@ mod tests {
             ("\"a b\"@b.example", "\"a b\"@b.example"),
             ("é@[127.0.0.1]", "é@[127.0.0.1]"),
             ("\"a.b\"@b.example", "a.b@b.example"),
+            (" more  @  example.com  ", "more@example.com"),
             ("a@b.example (Fred, at home)", "a@b.example"),
         ] {
             assert_eq!(mail_address(text).as_deref(), Some(address), "{text}");
@@ -137,6 +141,10 @@ mod tests {
             "a@b.example <",
             "\"@b.example",
             "(Fred)",
+            " more error @  example.com  ",
+            "Error <",
+            "Error <a@",
+            "<>",
             "a@b.example (Fred\r\n)",
         ] {
             assert_eq!(mail_address(text), None, "{text:?}");

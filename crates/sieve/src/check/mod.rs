@@ -38,6 +38,8 @@ pub struct Checker<'r> {
     loose: bool,
     variables: Variables,
     includes: Vec<Included>,
+    /// Bytes of the patterns that were made ready.
+    patterns: usize,
     /// The loops over parts that are open (RFC 5703 section 3), the innermost last.
     pub loops: Vec<OpenLoop>,
 }
@@ -82,6 +84,7 @@ impl<'r> Checker<'r> {
             warnings: Vec::new(),
             loose: false,
             variables: Variables::default(),
+            patterns: 0,
             loops: Vec::new(),
             includes: Vec::new(),
         }
@@ -236,6 +239,12 @@ impl<'r> Checker<'r> {
         if !self.loose {
             self.includes.push(included);
         }
+    }
+
+    /// Whether a pattern of so many bytes is not too much.
+    pub fn has_room(&mut self, pattern: usize) -> bool {
+        self.patterns = self.patterns.saturating_add(pattern);
+        self.patterns <= limits::PATTERNS
     }
 
     pub fn warning(&mut self, line: u32, text: impl Into<String>) {

@@ -33,8 +33,7 @@ impl Checker<'_> {
         while let Some(at) = rest.find("${") {
             let (before, reference) = rest.split_at(at);
             fixed.push_str(before);
-            let name = reference.get(2..).and_then(|name| name.split_once('}'));
-            match name.filter(|(name, _)| is_reference(name)) {
+            match braced(reference).filter(|(name, _)| is_reference(name)) {
                 Some((name, behind)) => {
                     let slot = self.reference(line, name)?;
                     if !fixed.is_empty() {
@@ -72,7 +71,8 @@ impl Checker<'_> {
         let name = name.to_ascii_lowercase();
         if let Some((space, name)) = name.split_once('.') {
             if space == "global" && is_identifier(name) && self.has(Extension::Include) {
-                return Some(self.variables.global(name));
+                let slot = self.variables.global(name);
+                return slot.or_else(|| self.too_many(line));
             }
             self.problem(line, format!("{space}.{name}: there are no such variables"));
             return None;
@@ -83,10 +83,7 @@ impl Checker<'_> {
         }
         match self.variables.find(&name) {
             Some(slot) => Some(slot),
-            None if self.variables.len() >= limits::VARIABLES => {
-                self.problem(line, format!("more than {} variables", limits::VARIABLES));
-                None
-            }
+            None if !self.variables.has_room() => self.too_many(line),
             None => Some(self.variables.local(name)),
         }
     }
@@ -100,15 +97,28 @@ impl Checker<'_> {
         match self.variables.find(&name) {
             Some(Slot::Global(_)) => {}
             Some(_) => self.problem(line, format!("{name} is used before global")),
-            None if self.variables.len() >= limits::VARIABLES => {
-                self.problem(line, format!("more than {} variables", limits::VARIABLES));
-            }
-            None => {
-                let slot = self.variables.global(&name);
-                self.variables.declare(name, slot);
-            }
+            None => match self.variables.global(&name).filter(|_| self.variables.has_room()) {
+                Some(slot) => self.variables.declare(name, slot),
+                None => {
+                    self.too_many(line);
+                }
+            },
         }
     }
+
+    fn too_many(&mut self, line: u32) -> Option<Slot> {
+        self.problem(line, format!("more than {} variables", limits::VARIABLES));
+        None
+    }
+}
+
+/// What stands in the braces that a text begins with, behind its `$`, and what follows them. Another `$` ends the look, so that a text is
+/// looked at once.
+fn braced(text: &str) -> Option<(&str, &str)> {
+    let inner = text.strip_prefix("${")?;
+    let end = inner.find(['}', '$', '{'])?;
+    let (inner, behind) = inner.split_at(end);
+    Some((inner, behind.strip_prefix('}')?))
 }
 
 /// `variable-name = num-variable / *namespace identifier`; other things in braces are text.
@@ -135,8 +145,7 @@ fn decode(raw: &str) -> Result<Cow<'_, str>, String> {
     while let Some(at) = rest.find("${") {
         let (before, encoded) = rest.split_at(at);
         bytes.extend_from_slice(before.as_bytes());
-        let inner = encoded.get(2..).and_then(|inner| inner.split_once('}'));
-        match inner.and_then(|(inner, behind)| codes(inner).map(|codes| (codes, behind))) {
+        match braced(encoded).and_then(|(inner, behind)| codes(inner).map(|codes| (codes, behind))) {
             Some((codes, behind)) => {
                 bytes.extend(codes?);
                 rest = behind;

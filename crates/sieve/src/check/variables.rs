@@ -1,5 +1,6 @@
 //! The names of a script's variables, and where each stands in a run (RFC 5229 section 3, RFC 6609 section 3.4).
 
+use crate::limits;
 use crate::program::text::Slot;
 
 /// The variables of a script, by their names in lower case.
@@ -19,8 +20,9 @@ impl Variables {
         self.globals.clone()
     }
 
-    pub fn len(&self) -> usize {
-        self.known.len()
+    /// Whether there is room for one more.
+    pub fn has_room(&self) -> bool {
+        self.known.len().max(self.globals.len()) < limits::VARIABLES
     }
 
     pub fn find(&self, name: &str) -> Option<Slot> {
@@ -35,12 +37,14 @@ impl Variables {
     }
 
     /// The shared variable of this name. From `global` on, the name alone means it.
-    pub fn global(&mut self, name: &str) -> Slot {
-        let at = self.globals.iter().position(|known| known == name).unwrap_or_else(|| {
+    /// None: there are too many.
+    pub fn global(&mut self, name: &str) -> Option<Slot> {
+        let known = self.globals.iter().position(|known| known == name);
+        if known.is_none() && self.has_room() {
             self.globals.push(name.to_owned());
-            self.globals.len() - 1
-        });
-        Slot::Global(at)
+            return Some(Slot::Global(self.globals.len() - 1));
+        }
+        known.map(Slot::Global)
     }
 
     pub fn declare(&mut self, name: String, slot: Slot) {

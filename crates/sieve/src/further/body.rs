@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 
 use crate::check::Arguments;
+use crate::limits;
 use crate::matching::{MatchTags, Matcher};
 use crate::program::Test;
 use crate::program::context::Context;
@@ -49,7 +50,8 @@ impl Test for Body {
         let context = &*context;
         let found = match &self.transform {
             Transform::Raw => {
-                let raw = String::from_utf8_lossy(context.message.body());
+                let body = context.message.body();
+                let raw = String::from_utf8_lossy(body.get(..limits::MATCH).unwrap_or(body));
                 context.charge_bytes(raw.len() / 8)?;
                 self.matcher.search(context, [raw])?
             }

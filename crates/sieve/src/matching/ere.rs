@@ -20,8 +20,8 @@ use crate::limits;
 #[derive(Clone, Debug)]
 pub(super) struct Expression {
     regex: Regex,
-    /// Bytes of a text that it is tried on. What follows is not looked at.
-    input: usize,
+    /// Bytes that it takes at most: one of [`SIZES`].
+    size: usize,
 }
 
 impl Expression {
@@ -29,28 +29,29 @@ impl Expression {
     pub(super) fn new(key: &str, comparator: Comparator) -> Result<Expression, String> {
         let pattern = translate(key, Backslash::Escapes)
             .or_else(|problem| translate(key, Backslash::Itself).map_err(|_| problem))?;
-        let build = |size| {
-            RegexBuilder::new(&pattern)
-                .case_insensitive(comparator != Comparator::Octet)
-                .dot_matches_new_line(true)
-                .size_limit(size)
-                .dfa_size_limit(limits::REGEX)
-                .nest_limit(MAX_NESTING)
-                .build()
-        };
-        match build(SMALL) {
-            Ok(regex) => Ok(Expression { regex, input: limits::REGEX_INPUT }),
-            Err(regex::Error::CompiledTooBig(_)) => match build(limits::REGEX) {
-                Ok(regex) => Ok(Expression { regex, input: limits::REGEX_INPUT / 8 }),
-                Err(error) => Err(one_line(&error)),
-            },
-            Err(error) => Err(one_line(&error)),
+        let mut builder = RegexBuilder::new(&pattern);
+        builder
+            .case_insensitive(comparator != Comparator::Octet)
+            .dot_matches_new_line(true)
+            .dfa_size_limit(DFA)
+            .nest_limit(MAX_NESTING);
+        // The library says only whether an expression fits.
+        let mut too_big = String::new();
+        for size in SIZES {
+            match builder.size_limit(size).build() {
+                Ok(regex) => return Ok(Expression { regex, size }),
+                Err(regex::Error::CompiledTooBig(limit)) => {
+                    too_big = format!("its size exceeds {limit} bytes")
+                }
+                Err(error) => return Err(one_line(&error)),
+            }
         }
+        Err(too_big)
     }
 
     /// The first match, and its groups; empty texts where nobody wants them.
     pub(super) fn captures(&self, text: &str, wanted: bool) -> Option<Vec<String>> {
-        let text = beginning(text, self.input);
+        let text = beginning(text, self.input());
         if !wanted {
             return self.regex.is_match(text).then(Vec::new);
         }
@@ -59,14 +60,25 @@ impl Expression {
         Some(texts.map(|group| group.map_or(String::new(), |group| group.as_str().to_owned())).collect())
     }
 
-    /// Bytes of work for a text of so many.
+    /// Bytes that it takes at most.
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Bytes of work for a text of so many. Each byte may be compared with each part of the expression.
     pub(super) fn work(&self, text: usize) -> usize {
-        text.min(self.input).saturating_mul(4)
+        text.min(self.input()).saturating_mul(4 + self.size / 4096)
+    }
+
+    /// Bytes of a text that it is tried on.
+    fn input(&self) -> usize {
+        if self.size > 128 * 1024 { limits::REGEX_INPUT / 8 } else { limits::REGEX_INPUT }
     }
 }
 
-/// Bytes of an expression that may be tried on long texts: its size times the text's is what it may cost.
-const SMALL: usize = 128 * 1024;
+const SIZES: [usize; 5] = [4 * 1024, 16 * 1024, 64 * 1024, 256 * 1024, limits::REGEX];
+/// Bytes of what is remembered between two matches to find the next one faster.
+const DFA: usize = 256 * 1024;
 const MAX_NESTING: u32 = 100;
 
 /// What a backslash within brackets is.
@@ -201,12 +213,7 @@ const CLASSES: [&str; 12] = [
 
 /// The last line says what is wrong; those before show where.
 fn one_line(error: &regex::Error) -> String {
-    match error {
-        regex::Error::CompiledTooBig(limit) => format!("its size exceeds {limit} bytes"),
-        error => {
-            let text = error.to_string();
-            let last = text.lines().last().unwrap_or_default();
-            last.trim_start_matches("error: ").to_owned()
-        }
-    }
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.trim_start_matches("error: ").to_owned()
 }

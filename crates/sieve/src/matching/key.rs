@@ -57,6 +57,15 @@ impl Key {
         keys.iter().find_map(|key| key.borrow().matches(&mut value, capture))
     }
 
+    /// Bytes that it takes: a pattern may take many more than its text.
+    pub fn size(&self) -> usize {
+        match &self.pattern {
+            None => self.key.len(),
+            Some(Ready::Wildcard(pattern)) => self.key.len() + pattern.size(),
+            Some(Ready::Regex(regex)) => regex.size(),
+        }
+    }
+
     /// Bytes that a comparison with this value looks at, or as much work as that.
     pub fn work(&self, value: &str) -> usize {
         match &self.pattern {

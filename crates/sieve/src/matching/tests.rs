@@ -142,6 +142,13 @@ fn many_stars_take_no_time() {
     assert!(matches(&long, &"*a".repeat(10_000)).is_some_and(|texts| texts.len() == MAX_CAPTURES));
     let tags = MatchTags { kind: Kind::Matches, ..MatchTags::default() };
     assert!(tags.key(&"?".repeat(5000)).is_err());
+    let letters: Vec<char> = ('\u{4e00}'..).take(6000).collect();
+    let many: String = letters.iter().flat_map(|letter| ['*', *letter, '?']).collect();
+    assert!(tags.key(&many).unwrap().size() < 4 << 20);
+    let wide: String = letters.chunks(1000).flat_map(|some| some.iter().chain(&['?', '*'])).collect();
+    assert!(tags.key(&wide).unwrap().size() < 4 << 20);
+    let fits = wide.replace('*', "").replace('?', "x");
+    assert!(matches(&fits, &wide).is_some());
 }
 
 #[test]

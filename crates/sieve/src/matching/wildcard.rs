@@ -62,12 +62,12 @@ enum Item {
 enum Search {
     /// For each item, how many items before it, and it, begin the piece too.
     Failures(Vec<usize>),
-    /// For each class, the items that it fits; the first row is for characters that the pattern does not know.
-    Bits { words: usize, rows: Vec<u64> },
+    /// For each class, the items that it fits: a row of words. The first row is for all classes that the piece does not have.
+    Bits { words: usize, classes: Vec<u32>, rows: Vec<u64> },
 }
 
 /// Items of a piece with `?`: its bits are compared for each character of the text.
-const LONGEST_PIECE: usize = 4096;
+const LONGEST_PIECE: usize = 1024;
 
 impl Pattern {
     pub(super) fn new(key: &str, comparator: Comparator) -> Result<Pattern, String> {
@@ -84,8 +84,7 @@ impl Pattern {
         }
         reading.end_literal();
         let Reading { classes, items, .. } = reading;
-        let count = classes.numbers.len() + 1;
-        let pieces = items.into_iter().map(|items| Piece::new(items, count)).collect::<Result<_, _>>()?;
+        let pieces = items.into_iter().map(Piece::new).collect::<Result<_, _>>()?;
         Ok(Pattern { classes, pieces })
     }
 
@@ -94,6 +93,16 @@ impl Pattern {
         let row: Vec<u32> = text.characters.iter().map(|one| self.classes.of(one)).collect();
         let places = self.places(&row)?;
         Some(if wanted { self.texts(text, &places) } else { Vec::new() })
+    }
+
+    /// Bytes that it takes.
+    pub(super) fn size(&self) -> usize {
+        let size = |piece: &Piece| match &piece.search {
+            Search::Failures(failures) => (failures.len() + piece.items.len()) * 8,
+            Search::Bits { rows, .. } => (rows.len() + piece.items.len() * 2) * 8,
+        };
+        let pieces: usize = self.pieces.iter().map(|piece| size(piece) + 80).sum();
+        pieces + self.classes.numbers.len() * 48
     }
 
     /// Bytes of work for a text of so many.
@@ -262,7 +271,7 @@ impl Item {
 }
 
 impl Piece {
-    fn new(items: Vec<Item>, classes: usize) -> Result<Piece, String> {
+    fn new(items: Vec<Item>) -> Result<Piece, String> {
         let search = match items.contains(&Item::Any) {
             false => Search::Failures(failures(&items)),
             true if items.len() > LONGEST_PIECE => {
@@ -270,7 +279,7 @@ impl Piece {
                     "more than {LONGEST_PIECE} characters without \"*\", some of them \"?\""
                 ));
             }
-            true => bits(&items, classes),
+            true => bits(&items),
         };
         Ok(Piece { items, search })
     }
@@ -286,7 +295,7 @@ impl Piece {
         }
         match &self.search {
             Search::Failures(failures) => self.find_literal(row, failures),
-            Search::Bits { words, rows } => self.find_bits(row, *words, rows),
+            Search::Bits { words, classes, rows } => self.find_bits(row, *words, classes, rows),
         }
     }
 
@@ -301,11 +310,11 @@ impl Piece {
         None
     }
 
-    fn find_bits(&self, row: &[u32], words: usize, rows: &[u64]) -> Option<usize> {
+    fn find_bits(&self, row: &[u32], words: usize, classes: &[u32], rows: &[u64]) -> Option<usize> {
         let last = self.items.len().checked_sub(1)?;
         let mut state = vec![0u64; words];
         for (at, class) in row.iter().enumerate() {
-            let fit = rows.get(*class as usize * words..)?;
+            let fit = rows.get(classes.binary_search(class).map_or(0, |at| at + 1) * words..)?;
             let mut carry = 1;
             for (word, fit) in state.iter_mut().zip(fit) {
                 let shifted = *word << 1 | carry;
@@ -345,17 +354,29 @@ fn failures(items: &[Item]) -> Vec<usize> {
     failures
 }
 
-fn bits(items: &[Item], classes: usize) -> Search {
+fn bits(items: &[Item]) -> Search {
     let words = items.len().div_ceil(64);
-    let mut rows = vec![0u64; words * classes];
+    let class = |item: &Item| match item {
+        Item::Class(class) => Some(*class),
+        Item::Any => None,
+    };
+    let mut classes: Vec<u32> = items.iter().filter_map(class).collect();
+    classes.sort_unstable();
+    classes.dedup();
+    let mut any = vec![0u64; words];
+    let set = |row: &mut [u64], at: usize| {
+        if let Some(word) = row.get_mut(at / 64) {
+            *word |= 1 << (at % 64);
+        }
+    };
+    for (at, _) in items.iter().enumerate().filter(|(_, item)| **item == Item::Any) {
+        set(&mut any, at);
+    }
+    let mut rows = any.repeat(classes.len() + 1);
     for (at, item) in items.iter().enumerate() {
-        for (class, row) in rows.chunks_mut(words).enumerate() {
-            if item.fits(u32::try_from(class).unwrap_or(u32::MAX))
-                && let Some(word) = row.get_mut(at / 64)
-            {
-                *word |= 1 << (at % 64);
-            }
+        if let Some(row) = class(item).and_then(|class| classes.binary_search(&class).ok()) {
+            set(rows.get_mut((row + 1) * words..).unwrap_or_default(), at);
         }
     }
-    Search::Bits { words, rows }
+    Search::Bits { words, classes, rows }
 }

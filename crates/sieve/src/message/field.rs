@@ -30,17 +30,22 @@ pub enum Origin {
 }
 
 impl Field {
-    /// The fields of a header that `message` begins with.
-    pub fn all(message: &[u8]) -> Vec<Field> {
-        let mut at = 0;
-        let fields = Fields::new(message).map(|field| {
+    /// The fields of a header that `message` begins with. Behind so many, what is left of the header is one without name and value.
+    pub fn all(message: &[u8], most: usize) -> Vec<Field> {
+        let (mut found, mut at) = (Vec::new(), 0);
+        let mut fields = Fields::new(message);
+        for field in fields.by_ref().take(most) {
             let start = at;
             at += field.raw.len();
             let name = mime::to_utf8(field.name, b"");
             let value = mime::to_utf8(&field.unfolded(), b"");
-            Field::with(name, value, Origin::Message(start..at))
-        });
-        fields.collect()
+            found.push(Field::with(name, value, Origin::Message(start..at)));
+        }
+        let rest: usize = fields.map(|field| field.raw.len()).sum();
+        if rest > 0 {
+            found.push(Field::with(String::new(), String::new(), Origin::Message(at..at + rest)));
+        }
+        found
     }
 
     /// A field that a script adds. Its value is encoded where it is not ASCII (RFC 2047) and folded.

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use super::{Field, Message, PartView};
+use crate::limits;
 
 /// A message that is read once, whatever many runs look at it.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ pub struct Mail<B> {
 impl<B: AsRef<[u8]>> Mail<B> {
     pub fn new(bytes: B) -> Mail<B> {
         let raw = bytes.as_ref();
-        let fields = Field::all(raw);
+        let fields = Field::all(raw, limits::FIELDS);
         let end = fields.last().map_or(0, Field::end);
         let rest = raw.get(end..).unwrap_or_default();
         let blank = [&b"\r\n"[..], b"\n", b"\r"].into_iter().find(|blank| rest.starts_with(blank));

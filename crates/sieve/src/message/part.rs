@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use mime::{Content, Encoding, Kind, Part, Span, Structure, decode_transfer, knows_charset, to_utf8};
 
 use super::Field;
+use crate::limits;
 
 /// One part. What is decoded is decoded once.
 #[derive(Debug)]
@@ -84,7 +85,7 @@ impl PartView {
 
     /// The fields of its own header.
     pub fn fields(&self, message: &[u8]) -> &[Field] {
-        self.fields.get_or_init(|| Field::all(self.header.of(message)))
+        self.fields.get_or_init(|| Field::all(self.header.of(message), limits::PART_FIELDS))
     }
 
     /// Without its transfer encoding, and a text in UTF-8. Of a multipart the prologue and the epilogue, of a message the header of the
@@ -97,14 +98,17 @@ impl PartView {
         match self.kind {
             PartKind::Leaf => self.leaf(message),
             PartKind::Multipart { prologue, epilogue } => {
-                to_utf8(&[prologue.of(message), epilogue.of(message)].concat(), b"")
+                let text = [prologue.of(message), epilogue.of(message)].concat();
+                to_utf8(text.get(..ENCODED).unwrap_or(&text), b"")
             }
             PartKind::Message(header) => to_utf8(header.of(message), b""),
         }
     }
 
     fn leaf(&self, message: &[u8]) -> String {
-        let bytes = decode_transfer(self.body.of(message), self.encoding);
+        let body = self.body.of(message);
+        let body = body.get(..ENCODED).unwrap_or(body);
+        let bytes = decode_transfer(body, self.encoding);
         let charset = match self.content.is_text() {
             true => self.content.parameter("CHARSET").unwrap_or_default(),
             false => b"",
@@ -117,6 +121,9 @@ impl PartView {
         }
     }
 }
+
+/// Bytes that hold as much text as is ever compared, in any encoding.
+const ENCODED: usize = 3 * limits::MATCH;
 
 /// Where the prologue and the epilogue of a multipart are, without the lines of its boundary.
 fn around(part: &Part, parts: &[Part], message: &[u8]) -> PartKind {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::limits;
 use crate::matching::AddressPart;
 
 const MAIL: &[u8] =
@@ -133,4 +134,16 @@ one\r\n--c\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r
     ];
     assert_eq!(shown, expected);
     assert!(mail.parts()[3].fields(message)[0].is("Subject"));
+}
+
+#[test]
+fn a_header_of_very_many_fields_is_seen_in_part_and_kept_whole() {
+    let message = format!("{}Subject: x\r\n\r\nbody", "a:\n".repeat(6000));
+    let mail = Mail::new(message.as_str());
+    assert_eq!(mail.fields().len(), limits::FIELDS + 1);
+    assert_eq!(mail.body(), b"body");
+    let mut edits = Edits::new(&mail);
+    assert_eq!(edits.apply(&mail), message.as_bytes());
+    edits.retain(|at| at != 0);
+    assert_eq!(edits.apply(&mail), &message.as_bytes()[3..]);
 }

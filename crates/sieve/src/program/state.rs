@@ -177,7 +177,8 @@ impl State {
     }
 
     /// After a successful match of `:matches` or `:regex`: the whole, and what each wildcard stands for.
-    pub fn set_matched(&mut self, found: Vec<String>) {
+    pub fn set_matched(&mut self, mut found: Vec<String>) {
+        found.iter_mut().for_each(cut);
         if let Some(scope) = self.scopes.last_mut().filter(|scope| scope.matches) {
             scope.matched = found;
         }

@@ -31,6 +31,15 @@ fn a_script_that_is_too_deep_or_too_long_is_refused_and_overflows_nothing() {
         problems(&" ".repeat(limits::SCRIPT + 1)),
         format!("line 1: longer than {} bytes", limits::SCRIPT)
     );
+    let globals: String = (0..20_000).map(|at| format!("${{global.a{at}}}")).collect();
+    let globals = format!("require [\"include\", \"variables\", \"fileinto\"]; fileinto \"{globals}\";");
+    assert_eq!(problems(&globals), "line 1: more than 128 variables");
+    // Each beginning of a reference would be looked at to the end.
+    let braces = format!(
+        "require [\"encoded-character\", \"variables\", \"fileinto\"]; fileinto \"{}\";",
+        "${".repeat(500_000)
+    );
+    assert!(compile(braces.as_bytes(), Extensions::all()).is_ok());
     let mistakes = "foo;\n".repeat(20_000);
     let found = compile(mistakes.as_bytes(), Extensions::all()).expect_err("it is refused");
     assert_eq!(found.len(), limits::PROBLEMS);
@@ -105,4 +114,28 @@ fn one_run_leaves_nothing_for_the_next_of_the_same_program() {
         run.go(&mut World::default(), u64::MAX).expect("it ends").effects
     };
     assert_eq!(run(), run());
+}
+
+#[test]
+fn a_script_whose_patterns_take_too_much_memory_is_refused() {
+    let script = |pattern: &str| {
+        let test = |at| format!("if header :regex \"x{at}\" \"{pattern}\" {{}}\n");
+        format!("require \"regex\";\n{}", (0..200).map(test).collect::<String>())
+    };
+    let found = problems(&script("[0-9]{1000}"));
+    assert!(found.contains("the patterns of the script take more than 8388608 bytes"), "{found}");
+    let found = problems(&script("[0-9]{100000}"));
+    assert!(found.contains("line 9: header: bad pattern \"[0-9]{100000}\": its size exceeds"), "{found}");
+    assert!(found.contains("line 11: the patterns of the script take more than"), "{found}");
+    assert!(compile(script("(foo|bar)[0-9]+").as_bytes(), Extensions::all()).is_ok());
+}
+
+#[test]
+fn a_script_that_makes_large_patterns_again_and_again_is_stopped() {
+    let tests = "if header :regex \"a\" \"${x}\" {}\n".repeat(1000);
+    let script =
+        format!("require [\"variables\", \"regex\"];\nset \"x\" \"[0-9]{{1000}}\";\n{tests}discard;");
+    let found = outcome(&script, b"a: b\r\n\r\n", &mut World::default());
+    let limit = found.error.and_then(|error| error.limit);
+    assert_eq!(limit.map(|limit| limit.name), Some("sieve.INSTRUCTIONS"));
 }

@@ -154,6 +154,11 @@ pub async fn mupdate_push(session: &mut Session, external: &str) -> Outcome {
         super::sync::commit(session, &copy).await.map_err(super::sync::refusal)?;
         return Ok(Reply::completed());
     }
+    if let Some(moving) = &session.server.shared.moving
+        && moving.lands_again(&name).await.map_err(super::sync::refusal)?
+    {
+        return Ok(Reply::completed());
+    }
     let (name, _, _) = session.find(external).await?;
     let mailbox = session.server.store.mailbox(&name).await?;
     if let Some(master) = &session.server.shared.master {

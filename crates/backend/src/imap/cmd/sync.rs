@@ -10,12 +10,10 @@ mod scripts;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mailboxes::Expect;
 use protocol::frame::Literal;
 use protocol::imap::{Assembled, Refusal, Reply, Tag};
-use protocol::name::MailboxName;
 use protocol::sync::{Code, Command, File, Upload};
-use store::{MasterError, MasterSession, Staging, StoreError};
+use store::{Staging, StoreError};
 use work::aside::weighed;
 
 use crate::imap::conn::Gone;
@@ -191,55 +189,23 @@ fn reply(session: &mut Session, tag: Option<&Tag>, reply: Reply) {
 }
 
 /// Makes a copy that a Cyrus has brought this server's, and tells the master: the last step of its move.
-///
-/// It is listed here before the master is told: the Cyrus has removed its own by now, so that nobody else has it, and after a crash in
-/// between the lists are compared.
 pub async fn commit(session: &Session, copy: &Arc<crate::transit::Copy>) -> Done {
     let (store, transit) = (&session.server.store, &session.server.shared.transit);
+    if let Some(moving) = &session.server.shared.moving {
+        let (moving, copy) = (moving.clone(), copy.clone());
+        // To its end, though the client goes away.
+        let landed = tokio::spawn(async move { moving.land(&copy).await }).await;
+        return landed.unwrap_or_else(|_| Err(StoreError::Closed.into()));
+    }
     let (name, root) = (copy.name(), copy.of().root.clone());
-    let mut master = match &session.server.shared.master {
-        Some(master) => Some(master.connect().await.map_err(StoreError::from)?),
-        None => None,
-    };
-    let expect = match &mut master {
-        Some(master) => expected(&mut **master, &name, &session.server.imapd.servername).await?,
-        None => None,
-    };
     let item = store::Item {
         name: name.clone(),
         uniqueid: copy.uniqueid().to_owned(),
         partition: copy.partition().to_owned(),
     };
-    let acl = copy.mailbox(false).await?.acl;
     store.adopt(&root, vec![transit.take(copy)?]).await?;
     transit.forget_quota(&name);
-    if let Some(master) = &mut master {
-        let location = store.mailbox(&name).await?.location();
-        let told = match &expect {
-            Some(expect) => master.activate_expecting(&name, &location, &acl, expect).await,
-            None => master.activate(&name, &location, &acl).await,
-        };
-        told.map_err(StoreError::from)?;
-    }
     store.finish_adoption(&root, &[item]).await?;
     tracing::info!(mailbox = %name, "has come from another server");
     Ok(())
-}
-
-/// What the master must still say of a mailbox for it to become this server's; none: the master is Cyrus's, and compares nothing.
-async fn expected(
-    master: &mut dyn MasterSession,
-    name: &MailboxName,
-    own: &str,
-) -> Result<Option<Expect>, Refused> {
-    match master.status(name).await {
-        Ok(there) => match &there.entry {
-            Some(entry) if entry.is_active() && entry.server() != own => {
-                Err(Refused::Text("The MUPDATE server has the mailbox on another server"))
-            }
-            _ => Ok(Some(there.expect())),
-        },
-        Err(MasterError::NoFence) => Ok(None),
-        Err(error) => Err(StoreError::from(error).into()),
-    }
 }

@@ -63,6 +63,9 @@ async fn change(session: &mut Session, apply: Apply) -> Done {
         Apply::LocalUnmailbox(name) => {
             if let Some(copy) = transit.named(&name) {
                 store.forget_incoming(transit.take(&copy)?).await?;
+                if let Some(moving) = &shared.moving {
+                    moving.forgets(copy.uniqueid()).await?;
+                }
             }
             Ok(())
         }
@@ -103,7 +106,11 @@ async fn put(session: &mut Session, mailbox: Mailbox) -> Done {
     let (store, transit) = (session.server.store.clone(), &shared.transit);
     let expected = transit.expected(mailbox.uniqueid.as_str());
     let kept = expected.is_none();
-    let of = expected.unwrap_or_else(|| Move::of_cyrus(&mailbox.name, &store));
+    let of = match (expected, &shared.moving) {
+        (Some(of), _) => of,
+        (None, Some(moving)) => moving.arrives(&mailbox).await?,
+        (None, None) => Move::of_cyrus(&mailbox.name, &store),
+    };
     let copy = transit.open(&store, of, &mailbox).await?;
     copy.apply(&store, transit, mailbox, &mut session.uploads, kept).await
 }
@@ -117,6 +124,9 @@ async fn move_name(session: &Session, rename: Rename) -> Done {
     }
     if transit.named(&rename.to).is_some() || is_listed(session, &rename.to)? {
         return Err(Code::MailboxMoved.into());
+    }
+    if let Some(moving) = &session.server.shared.moving {
+        moving.renames(copy.uniqueid(), &rename.to).await?;
     }
     copy.rename(store, rename.to).await
 }
@@ -186,6 +196,7 @@ async fn annotate(session: &Session, note: MailboxAnnotation) -> Done {
         None if annotation.user.is_empty() => Ok(()),
         None => {
             check_user(&annotation.user)?;
+            // As subscriptions: whoever was here before, and comes back, is another server's still.
             let mut data = own(session, &annotation.user).await?;
             match annotation.value {
                 Some(value) => drop(data.annotations.insert(annotation.entry, value.into())),

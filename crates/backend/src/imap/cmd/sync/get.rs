@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use protocol::name::MailboxName;
-use protocol::sync::{
-    Annotation, Code, Get, Guid, HeldScript, Mailbox, MailboxAnnotation, Peer, Quota, Script, Seen, Told,
-    UniqueId,
-};
+use protocol::sync::{Code, Get, Guid, HeldScript, Mailbox, Peer, Quota, Script, Seen, Told, UniqueId};
 use protocol::userid;
 use store::{Snapshot, StoreError};
 use work::aside::weighed;
@@ -52,17 +49,10 @@ pub async fn run(session: &mut Session, get: Get) -> Result<Done, Gone> {
             }
             Err(refused) => Ok(Err(refused)),
         },
-        Get::Annotation(None) => Ok(Ok(())),
-        Get::Annotation(Some(name)) => match mailbox(session, &name, false).await {
-            Ok(mailbox) => {
-                for annotation in mailbox.annotations {
-                    let told = MailboxAnnotation { name: Some(name.clone()), annotation };
-                    tell(session, &Told::Annotation(told)).await?;
-                }
-                Ok(Ok(()))
-            }
-            Err(refused) => Ok(Err(refused)),
-        },
+        // LOCAL_MAILBOX has said all of them. Cyrus asks once more before it removes its own copy, and has those removed here that it does
+        // not find at home; 3.6 finds none where names have slashes, for it looks for `user.fred.x` where a client would write
+        // `user/fred/x`. What it is not told of it cannot remove.
+        Get::Annotation(_) => Ok(Ok(())),
         Get::Quota(root) => {
             if let Some(quota) = quota(session, &root).await {
                 tell(session, &Told::Quota(quota)).await?;
@@ -97,7 +87,7 @@ async fn mailboxes_of(session: &mut Session, user: &str) -> Result<Done, Gone> {
     Ok(Ok(()))
 }
 
-/// What is a user's beside mailboxes.
+/// What is a user's beside mailboxes. Cyrus takes no ANNOTATION of the server's here, and ends the move where it reads one.
 async fn meta(session: &mut Session, user: &str) -> Result<Done, Gone> {
     if !userid::is_valid(user) {
         return Ok(Err(Code::InvalidUser.into()));
@@ -124,11 +114,6 @@ async fn meta(session: &mut Session, user: &str) -> Result<Done, Gone> {
             uids: ranges.collect::<Vec<_>>().join(","),
         };
         tell(session, &Told::Seen(told)).await?;
-    }
-    for (entry, value) in state.annotations.iter() {
-        let value = Some(value.to_vec());
-        let annotation = Annotation { entry: entry.clone(), user: user.to_owned(), value, modseq: 0 };
-        tell(session, &Told::Annotation(MailboxAnnotation { name: None, annotation })).await?;
     }
     let scripts = state.scripts.clone();
     for script in scripts.iter() {

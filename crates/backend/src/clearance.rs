@@ -64,6 +64,11 @@ impl Standing {
         self.doubt.notified().await;
     }
 
+    /// Has the two lists compared soon.
+    pub fn compare(&self) {
+        self.doubt.notify_one();
+    }
+
     /// Whether a reservation of this name belongs to an operation under way.
     fn is_reserving(&self, name: &MailboxName) -> bool {
         self.reserving().contains_key(name)

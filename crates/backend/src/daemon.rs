@@ -74,11 +74,12 @@ async fn moves(
     context: &Context,
     (store, transit): (&Store, &Arc<Transit>),
     master: Option<&Arc<dyn Master>>,
-    standing: &Standing,
+    standing: &Arc<Standing>,
     trap: Option<Trap>,
 ) -> Result<Option<Arc<Moving>>, Exit> {
     let Some(master) = master.cloned() else { return Ok(None) };
     let (own, store, transit) = (context.clone(), store.clone(), transit.clone());
+    let master = (master, standing.clone());
     let opened = tokio::task::spawn_blocking(move || Moving::open(&own, store, transit, master, trap)).await;
     let moving = match opened {
         Ok(Ok(moving)) => moving,
@@ -108,7 +109,7 @@ impl Services {
         match connection.listener.protocol {
             Protocol::Imap => imap::serve(connection, self.store, self.imap).await,
             Protocol::Lmtp => lmtp::serve(connection, self.store, self.rules).await,
-            Protocol::Pop3 => pop3::serve(connection, self.store, self.pop3).await,
+            Protocol::Pop3 => pop3::serve(connection, self.store, self.pop3, self.imap.moving.clone()).await,
             Protocol::Sieve => timsieved::serve(connection, self.store).await,
             other @ Protocol::Mupdate => {
                 tracing::warn!(listener = connection.listener.name, "{other:?} is not spoken here")

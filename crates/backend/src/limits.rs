@@ -34,6 +34,14 @@ bounds::table! {
     pub(crate) FAILING: Duration = Duration::from_secs(1), Time, "chosen: a socket that only fails must not keep a processor busy";
     /// Mailboxes that come in from other backends and are not this one's yet.
     pub(crate) COPIES: usize = 100_000, Count, "chosen: some users with very many folders; each holds a file open";
+    /// Users whose seen states come with one mailbox.
+    pub(crate) SEERS: usize = 1_000_000, Count, "chosen: everybody of a large site reads a shared mailbox";
+    /// How long what has come of a move that was given up stays, from its beginning, as base of another.
+    pub(crate) LEFT_COPY: Duration = Duration::from_secs(3 * 86400), Time, "chosen: somebody has tried again by then";
+    /// Bytes that must be free beside it.
+    pub(crate) LEFT_ROOM: u64 = 1 << 30, Bytes, "chosen: it must not be what fills the disk";
+    /// Messages of a copy that is asked for one by one, since it is not what it should be.
+    pub(crate) COMPARED: u32 = 200_000, Count, "chosen: its answer fits PEER_ANSWER";
     /// Quota roots whose limits came with them.
     pub(crate) ROOTS: usize = 10_000, Count, "chosen: more than move at once";
     /// Messages that one connection brings before it says which mailbox has them.
@@ -44,6 +52,8 @@ bounds::table! {
     pub(crate) UPLOADED_MEMORY: u64 = 64 << 20, Bytes, "chosen: some thousand small messages";
     /// Bytes of a move that are sent before an answer is heard.
     pub(crate) PIPELINED: usize = 4 << 20, Bytes, "chosen: as much as is on its way in a fast network";
+    /// Bytes of a literal that another backend is sent unasked on behalf of a client.
+    pub(crate) ERRAND_LITERAL: u64 = 4096, Bytes, "RFC 7888 section 5";
     /// Commands of a move whose answers wait to be heard.
     pub(crate) ANSWERS: usize = 64, Count, "chosen: some kilobytes, for which a socket has room";
     /// Bytes of one answer of the other backend.

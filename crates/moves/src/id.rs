@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use protocol::sync::UniqueId;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::ID;
@@ -9,7 +10,7 @@ use crate::limits::ID;
 /// The id of a move: the same on both sides. 1 to 64 letters, digits and hyphens.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct MoveId(String);
+pub struct MoveId(UniqueId);
 
 /// An id that another server sent, and that cannot be one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +25,7 @@ impl MoveId {
     pub fn new() -> Result<MoveId, IdError> {
         let mut bytes = [0; 16];
         getrandom::fill(&mut bytes).map_err(|error| IdError(error.to_string()))?;
-        Ok(MoveId(format!("{:032x}", u128::from_be_bytes(bytes))))
+        MoveId::parse(&format!("{:032x}", u128::from_be_bytes(bytes)))
     }
 
     /// The same for a move from or to a server of Cyrus: whoever reads the id knows how the other side is asked.
@@ -32,7 +33,7 @@ impl MoveId {
     /// # Errors
     /// The system has no random numbers.
     pub fn with_cyrus() -> Result<MoveId, IdError> {
-        Ok(MoveId(format!("{CYRUS}{}", MoveId::new()?.0)))
+        MoveId::parse(&format!("{CYRUS}{}", MoveId::new()?))
     }
 
     /// This one for a move with a server of Cyrus.
@@ -45,26 +46,29 @@ impl MoveId {
 
     /// Whether the other server of the move is Cyrus's.
     pub fn is_with_cyrus(&self) -> bool {
-        self.0.starts_with(CYRUS)
+        self.as_str().starts_with(CYRUS)
     }
 
     /// # Errors
     /// The text is longer, or has other characters.
     pub fn parse(text: &str) -> Result<MoveId, IdError> {
-        match is_uniqueid(text) {
-            true => Ok(MoveId(text.to_owned())),
-            false => Err(IdError(text.chars().filter(|c| !c.is_control()).take(ID).collect())),
-        }
+        let wrong = || IdError(text.chars().filter(|c| !c.is_control()).take(ID).collect());
+        UniqueId::new(text).map(MoveId).ok_or_else(wrong)
     }
 
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
+    }
+
+    /// The id as it is said on the wire.
+    pub fn wire(&self) -> UniqueId {
+        self.0.clone()
     }
 }
 
 impl fmt::Display for MoveId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -78,7 +82,7 @@ impl TryFrom<String> for MoveId {
 
 impl From<MoveId> for String {
     fn from(id: MoveId) -> String {
-        id.0
+        id.as_str().to_owned()
     }
 }
 

@@ -209,7 +209,7 @@ fn stage(from: &Mailbox, records: &[Record], partition: &Path) -> Result<Vec<Arc
         let content = match small {
             true => Content::Memory(from.read_blocking(record.uid, 0..u64::MAX)?),
             false => {
-                let (source, path) = (from.dir.join(format!("{}.", record.uid)), fresh(&dir)?);
+                let (source, path) = (from.dir().join(format!("{}.", record.uid)), fresh(&dir)?);
                 if !source.exists() {
                     return Err(StoreError::NoMessage);
                 }

@@ -139,7 +139,7 @@ impl Store {
         let forgotten = forgotten.await?;
         blocking(move || {
             // Files first: a message that comes meanwhile is in the view by the time it is looked for.
-            let files = rebuild::messages(&mailbox.dir)?;
+            let files = rebuild::messages(&mailbox.dir())?;
             let view = super::lock(&mailbox.working).tip.clone();
             if view.gone {
                 // The directory is somebody else's now.

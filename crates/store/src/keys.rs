@@ -41,7 +41,7 @@ impl Mailbox {
             if read > READ_RUN {
                 break;
             }
-            let frame = window.frame(&self.cache, place, places.get(at..).unwrap_or_default());
+            let frame = window.frame(&self.home().cache, place, places.get(at..).unwrap_or_default());
             read += frame.as_ref().map_or(0, Bytes::len);
             let known = frame.and_then(|frame| self.known_frame(frame));
             run.push(match known {
@@ -142,12 +142,12 @@ impl Mailbox {
             working.cache_end += frames.len() as u64;
             start
         };
-        let written = self.cache.write_all_at(&frames, start).and_then(|()| {
+        let written = self.home().cache.write_all_at(&frames, start).and_then(|()| {
             jumps.into_iter().try_for_each(|(uid, place, at)| {
                 let (mut frame, mut payload) = (Vec::new(), vec![JUMP]);
                 payload.extend_from_slice(&(start + at).to_le_bytes());
                 put_frame(&mut frame, u64::from(uid), &payload);
-                self.cache.write_all_at(&frame, place)
+                self.home().cache.write_all_at(&frame, place)
             })
         });
         if let Err(error) = written {

@@ -41,11 +41,21 @@ impl Mailbox {
 
     /// A message's file, its path and its size. On a blocking thread of the caller's.
     pub(crate) fn open_message(&self, uid: u32) -> Result<(File, PathBuf, u64), StoreError> {
-        let path = self.dir.join(format!("{uid}."));
-        let file = match File::open(&path) {
-            // Expunged by somebody else, files and all.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(StoreError::NoMessage),
-            other => other.doing("open", &path)?,
+        let mut dir = self.dir();
+        let (file, path) = loop {
+            let path = dir.join(format!("{uid}."));
+            match File::open(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    let now = self.dir();
+                    if now == dir {
+                        // Expunged by somebody else, files and all.
+                        return Err(StoreError::NoMessage);
+                    }
+                    // It has another partition since.
+                    dir = now;
+                }
+                other => break (other.doing("open", &path)?, path),
+            }
         };
         let size = file.metadata().doing("read", &path)?.len();
         Ok((file, path, size))

@@ -122,4 +122,8 @@ bounds::table! {
     pub(crate) TEXT_QUEUE: usize = 4096, Count, "chosen: more than change at once";
     /// Bytes of frames that are written at once.
     pub(crate) RECOVER_RUN: usize = 1 << 20, Bytes, "chosen: one write of a disk";
+    /// Rounds in which a mailbox's files are copied to another partition while mail flows.
+    pub(crate) PARTITION_ROUNDS: usize = 5, Count, "chosen: each has what came during the one before";
+    /// Messages in such a round that are few enough for the last one, for which everybody waits.
+    pub(crate) PARTITION_FEW: usize = 32, Count, "chosen: some milliseconds";
 }

@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -34,20 +34,26 @@ use crate::limits::EXPUNGE_RUN;
 /// An open mailbox. Held by `Arc`; stays usable while it is renamed, until [`View::gone`].
 pub struct Mailbox {
     pub(crate) id: String,
-    pub(crate) dir: PathBuf,
+    /// Where it lies: another place after a change of partition, which nobody who has it open notices.
+    home: RwLock<Arc<Home>>,
     pub(crate) view: watch::Sender<Arc<View>>,
     pub(crate) header: watch::Sender<Arc<Header>>,
-    location: Location,
-    pub(crate) log: Arc<Log>,
     pub(crate) working: Mutex<Working>,
     /// Held by whoever builds a change: one at a time.
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
-    pub(crate) cache: Arc<File>,
     pub(crate) shared: Arc<Shared>,
     /// The last UID that was given away as \Recent, where that is not written down yet.
     recent: AtomicU32,
     pub(crate) texts: Texts,
     _place: Place<Mailbox>,
+}
+
+/// Where a mailbox lies, and its files that are open.
+pub(crate) struct Home {
+    pub dir: PathBuf,
+    location: Location,
+    pub log: Arc<Log>,
+    pub cache: Arc<File>,
 }
 
 /// A message to be added.
@@ -119,6 +125,20 @@ pub struct Stored {
     pub modseq: u64,
 }
 
+impl Home {
+    /// Opens the files of a mailbox's directory. Blocks.
+    pub fn open(dir: PathBuf, location: Location, target: Target) -> Result<Home, StoreError> {
+        let path = dir.join(index::FILE);
+        let file = File::options().read(true).write(true).open(&path).doing("open", &path)?;
+        let path = dir.join(CACHE);
+        let mut options = File::options();
+        let cache =
+            options.read(true).write(true).create(true).truncate(false).open(&path).doing("open", &path)?;
+        let log = Arc::new(Log::new(target, dir.clone(), index::FILE, file));
+        Ok(Home { dir, location, log, cache: Arc::new(cache) })
+    }
+}
+
 impl Mailbox {
     /// Makes the directory of a new mailbox, synced, header last: without one it does not count.
     pub(crate) fn make(dir: &Path, header: &Header) -> Result<(), StoreError> {
@@ -154,13 +174,8 @@ impl Mailbox {
             shared.replay.play_root(&root);
         }
         let loaded = index::load(&dir)?;
-        let path = dir.join(index::FILE);
-        let file = File::options().read(true).write(true).open(&path).doing("open", &path)?;
-        let path = dir.join(CACHE);
-        let mut options = File::options();
-        let cache =
-            options.read(true).write(true).create(true).truncate(false).open(&path).doing("open", &path)?;
-        let cache_end = cache.metadata().doing("read", &path)?.len();
+        let home = Home::open(dir, location, target)?;
+        let cache_end = home.cache.metadata().doing("read", &home.dir)?.len();
         let view = Arc::new(loaded.view);
         let texts = Texts::of(&view);
         let working = Working {
@@ -173,14 +188,11 @@ impl Mailbox {
         };
         Ok(Arc::new(Mailbox {
             id: header.uniqueid.clone(),
-            log: Arc::new(Log::new(target, dir.clone(), index::FILE, file)),
-            dir,
+            home: RwLock::new(Arc::new(home)),
             view: watch::Sender::new(view),
             header: watch::Sender::new(Arc::new(header)),
-            location,
             working: Mutex::new(working),
             turn: Arc::default(),
-            cache: Arc::new(cache),
             shared: shared.clone(),
             recent: AtomicU32::new(0),
             texts,
@@ -200,7 +212,7 @@ impl Mailbox {
 
     /// Server and partition.
     pub fn location(&self) -> Location {
-        self.location.clone()
+        self.home().location.clone()
     }
 
     /// Name, ACL, annotations and what else is known of the mailbox as a whole.
@@ -230,7 +242,22 @@ impl Mailbox {
 
     /// The partition's directory.
     pub(crate) fn partition(&self) -> PathBuf {
-        partition_of(&self.dir).unwrap_or(&self.dir).to_owned()
+        let dir = self.dir();
+        partition_of(&dir).unwrap_or(&dir).to_owned()
+    }
+
+    /// Where it lies now.
+    pub(crate) fn home(&self) -> Arc<Home> {
+        self.home.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.home().dir.clone()
+    }
+
+    /// It lies elsewhere from now on. The caller has its turn, and nothing is on the way to the files.
+    pub(crate) fn moves_in(&self, home: Home) {
+        *self.home.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(home);
     }
 
     /// Writes the header anew. Blocks; operations on one mailbox come one after the other, and whoever moves it has their turn: it is
@@ -239,7 +266,7 @@ impl Mailbox {
         self.shared.gates.check(Gate::Mailbox(&self.id))?;
         let mut header = (*self.header()).clone();
         edit(&mut header);
-        header.write(&self.dir)?;
+        header.write(&self.dir())?;
         self.header.send_replace(Arc::new(header));
         Ok(())
     }
@@ -255,7 +282,7 @@ impl Mailbox {
         let mut view = (*working.tip).clone();
         view.gone = true;
         working.tip = Arc::new(view.clone());
-        self.log.void();
+        self.home().log.void();
         self.view.send_replace(Arc::new(view));
     }
 
@@ -295,7 +322,8 @@ impl Mailbox {
     /// Brings large messages to this partition, and many small ones out of memory.
     pub(crate) async fn localise(&self, messages: Vec<NewMessage>) -> Result<Vec<NewMessage>, StoreError> {
         let here = self.partition();
-        let away = |m: &NewMessage| m.staged.content.in_memory() == 0 && m.staged.origin(&self.dir).is_none();
+        let dir = self.dir();
+        let away = |m: &NewMessage| m.staged.content.in_memory() == 0 && m.staged.origin(&dir).is_none();
         if !messages.iter().any(away) {
             return Ok(messages);
         }

@@ -87,7 +87,7 @@ impl Mailbox {
     ) -> Result<(Read, usize), StoreError> {
         let (mut read, mut bytes) = (Read::default(), 0);
         if wanted.structure > Depth::Nothing {
-            let frame = window.frame(&self.cache, place, on);
+            let frame = window.frame(&self.home().cache, place, on);
             bytes += frame.as_ref().map_or(0, Bytes::len);
             match frame.and_then(|frame| self.known(frame, wanted.structure)) {
                 Some((cached, structure)) => {
@@ -126,7 +126,7 @@ impl Mailbox {
         if let Err(CacheError::Version(version)) = read
             && let Some(count) = NEWER.met()
         {
-            let cache = self.dir.join(CACHE);
+            let cache = self.dir().join(CACHE);
             warn!(cache = %cache.display(), version, count, "written by a later version: messages are read instead");
         }
         read.ok()

@@ -41,6 +41,11 @@ impl Store {
         self.partition_path(partition).ok().map(|path| mailbox_dir(&path, id))
     }
 
+    /// Whether so many bytes more have room on a partition.
+    pub fn has_room(&self, partition: &str, bytes: u64) -> bool {
+        self.space_of(partition).is_ok_and(|(free, _)| free.saturating_mul(1024) >= bytes)
+    }
+
     /// Free and total KiB of the file system of a partition.
     pub fn space_of(&self, partition: &str) -> Result<(u64, u64), StoreError> {
         let path = self.partition_path(partition)?;

@@ -247,6 +247,23 @@ impl Staged {
         Staged { size, header_size, guid, cached, content, placed: Mutex::new(None), unlogged: false }
     }
 
+    /// Bytes of the message from a place on, so many at most. Blocks.
+    pub fn read_at(&self, at: u64, most: usize) -> Result<Bytes, StoreError> {
+        let rest = usize::try_from(self.size.saturating_sub(at)).unwrap_or(usize::MAX).min(most);
+        match &self.content {
+            Content::Memory(bytes) => {
+                let from = usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+                Ok(bytes.slice(from..from.saturating_add(rest).min(bytes.len())))
+            }
+            Content::File { path, .. } => {
+                let mut read = vec![0; rest];
+                let file = fs::File::open(path).doing("open", path)?;
+                std::os::unix::fs::FileExt::read_exact_at(&file, &mut read, at).doing("read", path)?;
+                Ok(read.into())
+            }
+        }
+    }
+
     /// The message as a file that can be linked into a mailbox's directory.
     pub(crate) fn origin(&self, mailbox: &Path) -> Option<PathBuf> {
         let partition = partition_of(mailbox)?;

@@ -63,6 +63,7 @@ pub const TARGETS: [Target; 11] = [
             b"b3 EXAMINE x (QRESYNC (67890007 9223372036854775807 1,43:211 (1,3,5 41,50,60)))",
             b"b4 XTAKE 1,3:9",
             b"b4 XADOPT 757365722e66726564 u-1 7 90 90 2 EA 1:5,9 7 9 9 1:3",
+            b"b4 XADOPT + 757365722e66726564 u-1 7 90",
             b"b5 APPEND x () UTF8 (~{3+}\r\nabc)",
             b"b6 APPEND x (\\Seen) CATENATE (URL \"/a;UIDVALIDITY=1/;UID=2/;SECTION=1.MIME\" TEXT ~{3+}\r\nabc)",
             b"b7 UID REPLACE 7 x CATENATE (URL {4+}\r\n;UID TEXT {3}",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::imap::command::{append, fetch, list, notify, search};
+use protocol::imap::command::{adopt, append, fetch, list, notify, search};
 use protocol::imap::{flag, set};
 
 bounds::table! {
@@ -46,9 +46,11 @@ bounds::table! {
     /// How long the end of a client's compressed bytes may take, after UNAUTHENTICATE.
     pub(crate) FLUSHED: Duration = Duration::from_secs(10), Time, "chosen: the last packet of what was sent at once";
     /// Bytes of what a frontend is told of a session whose mailbox has moved, for its next backend.
-    pub(crate) ADOPTED: usize = 512 * 1024, Bytes, "chosen: some ten thousand gaps; a line holds it";
+    pub(crate) ADOPTED: usize = adopt::STATE, Bytes, "chosen: some hundred thousand gaps, and what a search has found";
     /// Messages that are gone and that the client of such a session still counts.
-    pub(crate) ADOPTED_GHOSTS: usize = 100_000, Count, "chosen: a large folder emptied meanwhile";
+    pub(crate) ADOPTED_GHOSTS: usize = 1_000_000, Count, "chosen: a very large folder emptied meanwhile";
+    /// Users and shared mailboxes that one XFER moves.
+    pub(crate) XFERRED: usize = 100_000, Count, "chosen: a large backend; they go one after the other";
     /// Wrong commands in a row that end a session.
     pub(crate) WRONG: u32 = 10, Count, "Cyrus";
     /// Wrong commands in a row that end a session before the login.

@@ -49,6 +49,8 @@ pub struct Session {
     pub uploads: Uploads,
     /// The move that this connection brings.
     pub comes: Option<crate::moving::Comes>,
+    /// The pieces of a state of which not all has come.
+    pub adopting: String,
     /// After this answer the session is over.
     pub over: bool,
     /// What the client's ID said first, in this session or before its login.
@@ -81,6 +83,7 @@ impl Session {
             notify: None,
             uploads: Uploads::default(),
             comes: None,
+            adopting: String::new(),
             over: false,
             client_id: ClientId::None,
             wrong: 0,
@@ -343,6 +346,7 @@ impl Session {
 
     /// What changed in the open mailbox, then the tagged line.
     async fn answer(&mut self, tag: &Tag, outcome: Outcome, announce: Announce) -> Result<(), Gone> {
+        let asked_again = matches!(outcome, Err(Stop::Refused(Refusal::MovedTo(_))));
         let reply = match outcome {
             Ok(reply) => reply,
             // Only a frontend of ours knows what to do with the name.
@@ -353,7 +357,9 @@ impl Session {
             Err(Stop::Answered) => return Ok(()),
             Err(Stop::Gone(gone)) => return Err(gone),
         };
-        self.announce(announce).await?;
+        // The frontend asks once more elsewhere, by the numbers that the client has used: none may go away first.
+        let numbered = asked_again && announce == Announce::All;
+        self.announce(if numbered { Announce::WithoutExpunge } else { announce }).await?;
         self.moved = None;
         reply.write(Some(tag), self.conn.out());
         if reply.code != Some(Code::UidRequired) {
@@ -384,7 +390,7 @@ impl Session {
         let (selected, out, new) = weighed(weight, tell).await;
         self.conn.put(out);
         if let Some((told, server)) = self.handed_over(&selected).await {
-            self.conn.put(told.line(None));
+            told.iter().for_each(|told| self.conn.put(told.line(None)));
             self.moved = Some(server);
         } else if selected.is_gone() {
             self.conn.put(match selected.mailbox.moved_to() {
@@ -447,13 +453,8 @@ impl Session {
     /// Whether nothing is left of what a client has had the session do since its login, so that the same user's next client may
     /// have it. COMPRESS is the connection's own. Whatever else a command leaves in a session must be looked at here.
     pub fn is_as_after_login(&self) -> bool {
-        self.selected.is_none() && self.enabled.is_empty() && self.notify.is_none() && self.uploads.is_empty()
-    }
-
-    /// Whether it is the open mailbox that the client calls `external`.
-    fn has_open(&self, external: &str) -> bool {
-        let open = self.selected.as_ref().map(|selected| &selected.name);
-        open.is_some() && self.find(external).is_ok_and(|(name, ..)| open == Some(&name))
+        let unfinished = !self.uploads.is_empty() || !self.adopting.is_empty();
+        self.selected.is_none() && self.enabled.is_empty() && self.notify.is_none() && !unfinished
     }
 
     /// The client asked for modification sequences: from now on it is told those of all changes. RFC 7162 section 3.1.2.1:
@@ -553,11 +554,11 @@ impl Session {
             Body::Delete(name) => cmd::mailbox::delete(self, &name, false).await,
             Body::LocalDelete(name) => cmd::mailbox::delete(self, &name, true).await,
             Body::Rename(rename) => cmd::mailbox::rename(self, tag, rename).await,
-            Body::Xfer(xfer) => cmd::mailbox::xfer(self, tag, xfer).await,
+            Body::Xfer(xfer) => cmd::xfer::run(self, tag, xfer).await,
             Body::XClient(origin) => cmd::node::xclient(self, origin).await,
             Body::XKick(name) => cmd::node::xkick(self, &name),
             Body::XTake(uids) => cmd::node::xtake(self, uids).await,
-            Body::XAdopt(adoption) => cmd::node::xadopt(self, *adoption).await,
+            Body::XAdopt(part) => cmd::node::xadopt(self, part).await,
             Body::MupdatePush(name) => cmd::mailbox::mupdate_push(self, &name).await,
             Body::Subscribe(name) => cmd::subscribe::subscribe(self, &name, true).await,
             Body::Unsubscribe(name) => cmd::subscribe::subscribe(self, &name, false).await,
@@ -566,9 +567,9 @@ impl Session {
             Body::Status(status) => cmd::status::status(self, status).await,
             Body::SetAcl(set) => cmd::acl::set(self, set).await,
             Body::DeleteAcl(delete) => cmd::acl::delete(self, delete).await,
-            Body::GetAcl(name) => cmd::acl::get(self, &name),
-            Body::ListRights(list) => cmd::acl::rights(self, list),
-            Body::MyRights(name) => cmd::acl::my_rights(self, &name),
+            Body::GetAcl(name) => cmd::acl::get(self, &name).await,
+            Body::ListRights(list) => cmd::acl::rights(self, list).await,
+            Body::MyRights(name) => cmd::acl::my_rights(self, &name).await,
             Body::GetQuota(root) => cmd::quota::get(self, &root).await,
             Body::GetQuotaRoot(name) => cmd::quota::root(self, &name).await,
             Body::SetQuota(set) => cmd::quota::set(self, set).await,

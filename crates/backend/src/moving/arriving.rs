@@ -312,7 +312,7 @@ impl Moving {
                 warn!(%error, server, "a move to this server waits for the server that it came from");
                 Refused::Text("the server that it came from does not say whether it has it")
             };
-            let mut peer = Peer::connect_to_cyrus(&self.upstream(), server).await.map_err(silent)?;
+            let mut peer = Peer::connect_to_cyrus(self.upstream(), server).await.map_err(silent)?;
             let told = peer.get(&Get::Mailboxes(names.clone())).await.map_err(silent)?;
             there.extend(told.into_iter().filter_map(|told| match told {
                 sync::Told::Mailbox(mailbox) => Some(mailbox.name),

@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use super::live::{Live, Wish};
 use super::peer::{Fault, Peer};
 use super::queue::Slot;
-use super::rounds::{Sent, Sum, item, unique};
+use super::rounds::{Sent, Sum, item};
 use super::unfenced::{self, Doubt};
 use super::{Moving, cyrus, lock, now};
 use crate::limits::{
@@ -220,8 +220,8 @@ impl Giving {
             Step::Activate => self.at_master(false).await,
             Step::Fence => self.at_master(true).await,
             Step::AskPeer => self.ask_peer().await,
-            Step::Withdraw => self.tell(Apply::Abort(unique(self.record.id.as_str()))).await,
-            Step::Commit => self.tell(Apply::Commit(unique(self.record.id.as_str()))).await,
+            Step::Withdraw => self.tell(Apply::Abort(self.record.id.wire())).await,
+            Step::Commit => self.tell(Apply::Commit(self.record.id.wire())).await,
             Step::Hide => self.hide().await,
             Step::Follow => self.follow().await,
             Step::Settle => {
@@ -232,11 +232,16 @@ impl Giving {
                 self.noted().await
             }
             // Whoever compares the lists tells it, now that the names are free.
-            Step::Retell => Outcome::Done,
+            Step::Retell => {
+                self.moving.standing.compare();
+                Outcome::Done
+            }
             Step::Dismiss => {
-                let told = self.tell(Apply::Abort(unique(self.record.id.as_str())));
+                let told = self.tell(Apply::Abort(self.record.id.wire()));
                 // It asks when it is told nothing.
                 let _ = told.await;
+                // What was left to the move meanwhile is nobody's now.
+                self.moving.standing.compare();
                 Outcome::Done
             }
             // A destination of ours remembers what it took.
@@ -268,7 +273,7 @@ impl Giving {
     /// The connection to the destination; a new one where there is none.
     async fn peer(&mut self) -> Result<&mut Peer, Fault> {
         if self.peer.is_none() {
-            self.peer = Some(Peer::connect(&self.moving.upstream(), &self.to()).await?);
+            self.peer = Some(Peer::connect(self.moving.upstream(), &self.to()).await?);
         }
         self.peer.as_mut().ok_or_else(|| Fault::Away("no connection".to_owned()))
     }
@@ -284,7 +289,8 @@ impl Giving {
             Err(fault) => Err(fault),
         };
         match begun {
-            Ok(_) => {
+            Ok(told) => {
+                self.sent.is_there(told);
                 let rate = self.record.wishes.rate;
                 self.live.begin(rate.unwrap_or_else(|| self.moving.context.imapd().move_rate));
                 Outcome::Done
@@ -311,7 +317,7 @@ impl Giving {
 
     fn announced(&self) -> Option<Begin> {
         Some(Begin {
-            id: unique(self.record.id.as_str()),
+            id: self.record.id.wire(),
             from: self.moving.server.clone(),
             root: MailboxName::parse(&self.record.root).ok()?,
             partition: self.record.items.first()?.to_partition.clone(),
@@ -329,6 +335,11 @@ impl Giving {
         }
         let Some(mut peer) = self.peer.take() else { return Outcome::Silent };
         let sum = self.send_round(&mut peer).await;
+        let begin = self.announced();
+        let sum = match sum {
+            Ok(sum) => self.moving.proven(&mut peer, &mut self.sent, begin, sum).await,
+            Err(fault) => Err(fault),
+        };
         match sum {
             Ok(sum) => {
                 self.peer = Some(peer);
@@ -408,7 +419,10 @@ impl Giving {
             Err(fault) => return self.fault(fault),
         };
         // A mailbox that came just before is not frozen with the others: once more.
-        if sum.torn || !self.record.items.iter().all(|item| frozen.contains(&item.uniqueid)) {
+        if sum.torn
+            || self.sent.is_unproven()
+            || !self.record.items.iter().all(|item| frozen.contains(&item.uniqueid))
+        {
             return Outcome::Silent;
         }
         if cyrus::is_with(&self.record) {
@@ -419,10 +433,14 @@ impl Giving {
             let Some(snapshot) = self.sent.snapshot(&item.uniqueid).cloned() else { return Outcome::Silent };
             let digest = weighed(snapshot.records().len(), move || snapshot.digest()).await;
             item.digest = Some(digest.to_string());
-            digests.push((unique(&item.uniqueid), Digest(digest.0)));
+            let Some(id) = UniqueId::new(&item.uniqueid) else {
+                return Outcome::Failed("a mailbox has an id that cannot be moved".to_owned());
+            };
+            digests.push((id, Digest(digest.0)));
         }
         let fence = self.record.expected.as_ref().map(|expected| format!("{}:{}", expected.list, expected.n));
-        let prepare = Prepare { id: unique(self.record.id.as_str()), user: None, digests, fence };
+        let user = self.sent.user().map(|user| Digest(user.digest().0));
+        let prepare = Prepare { id: self.record.id.wire(), user, digests, fence };
         match peer.apply(&Apply::Prepare(prepare)).await {
             Ok(_) => {
                 self.peer = Some(peer);
@@ -488,7 +506,7 @@ impl Giving {
     }
 
     async fn ask_peer(&mut self) -> Outcome {
-        let state = Apply::State(unique(self.record.id.as_str()));
+        let state = Apply::State(self.record.id.wire());
         let told = match self.peer().await {
             Ok(peer) => peer.apply(&state).await,
             Err(fault) => Err(fault),
@@ -553,19 +571,6 @@ impl Giving {
     }
 
     pub(super) async fn follow(&mut self) -> Outcome {
-        let mut master = match self.moving.master.connect().await {
-            Ok(master) => master,
-            Err(error) => return Outcome::Failed(error.to_string()),
-        };
-        for item in &self.record.items {
-            let Ok(name) = MailboxName::parse(&item.name) else { continue };
-            let Ok(at) = Location::parse(&format!("{}!{}", self.to(), item.to_partition)) else { continue };
-            let here = self.moving.here(&item.partition);
-            let followed = super::taking::follow(master.as_mut(), &name, &at, &item.acl, Some(&here)).await;
-            if let Err(error) = followed {
-                return Outcome::Failed(error.to_string());
-            }
-        }
-        Outcome::Done
+        self.moving.have_followed(&self.record, &self.to()).await
     }
 }

@@ -139,7 +139,7 @@ impl Moving {
             return Err(format!("the MUPDATE master has {root} here"));
         }
         let mut has = HashMap::new();
-        let mut peer = Peer::connect(&self.upstream(), &server).await.map_err(|fault| fault.to_string())?;
+        let mut peer = Peer::connect(self.upstream(), &server).await.map_err(|fault| fault.to_string())?;
         for some in names.chunks(PROOF_NAMES) {
             let told = peer.get(&Get::Mailboxes(some.to_vec())).await.map_err(|fault| fault.to_string())?;
             has.extend(told.into_iter().filter_map(|told| match told {

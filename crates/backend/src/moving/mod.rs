@@ -15,12 +15,15 @@
 
 mod arriving;
 mod cyrus;
+pub mod errand;
 mod giving;
 mod keeping;
+mod left;
 mod live;
 mod orders;
 mod peer;
 mod queue;
+mod quotas;
 mod room;
 mod rounds;
 mod shown;
@@ -49,6 +52,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use upstream::Upstream;
 
+use crate::clearance::Standing;
 use crate::transit::Transit;
 
 /// All moves of this backend.
@@ -58,6 +62,8 @@ pub struct Moving {
     master: Arc<dyn Master>,
     server: ServerName,
     context: Context,
+    upstream: Upstream,
+    standing: Arc<Standing>,
     journals: Arc<Journals>,
     records: Mutex<BTreeMap<MoveId, Record>>,
     /// Of these records; none since one of them changed.
@@ -105,10 +111,13 @@ impl Moving {
         context: &Context,
         store: Store,
         transit: Arc<Transit>,
-        master: Arc<dyn Master>,
+        (master, standing): (Arc<dyn Master>, Arc<Standing>),
         trap: Option<Trap>,
     ) -> Result<Arc<Moving>, JournalError> {
         let imapd = context.imapd();
+        let upstream = Upstream::new(&imapd.for_moves());
+        let reloaded = upstream.clone();
+        context.on_reload(move |imapd| reloaded.reload(&imapd.for_moves()));
         let (journals, records) = Journals::open(&imapd.program_directory("backend"))?;
         let server = ServerName::parse(&imapd.servername);
         let moving = Moving {
@@ -117,6 +126,8 @@ impl Moving {
             master,
             server: server.map_err(|error| damaged(context, &error.to_string()))?,
             context: context.clone(),
+            upstream,
+            standing,
             journals: Arc::new(journals),
             records: Mutex::new(records.into_iter().map(|record| (record.id.clone(), record)).collect()),
             names: Mutex::default(),
@@ -240,8 +251,8 @@ impl Moving {
     }
 
     /// The way to other backends, as the settings are now.
-    fn upstream(&self) -> Upstream {
-        Upstream::new(&self.context.imapd().for_moves())
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
     }
 
     fn here(&self, partition: &str) -> Location {

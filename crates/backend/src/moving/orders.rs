@@ -205,7 +205,7 @@ impl Moving {
             record.items.iter().filter_map(|item| MailboxName::parse(&item.name).ok()).collect();
         let ids: HashMap<&str, &str> =
             record.items.iter().map(|item| (item.uniqueid.as_str(), item.name.as_str())).collect();
-        let mut peer = Peer::connect(&self.upstream(), server).await.map_err(|fault| fault.to_string())?;
+        let mut peer = Peer::connect(self.upstream(), server).await.map_err(|fault| fault.to_string())?;
         for some in names.chunks(PROOF_NAMES) {
             let told = peer.get(&Get::Mailboxes(some.to_vec())).await.map_err(|fault| fault.to_string())?;
             for told in told {

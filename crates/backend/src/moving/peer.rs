@@ -36,7 +36,7 @@ pub struct Peer {
     capabilities: Capabilities,
     stream: Stream,
     input: BytesMut,
-    out: Vec<u8>,
+    pub(super) out: Vec<u8>,
     tags: u64,
     /// Commands that are not answered yet.
     open: usize,
@@ -47,7 +47,12 @@ pub struct Peer {
 
 impl Peer {
     pub async fn connect(upstream: &Upstream, server: &str) -> Result<Peer, Fault> {
-        let connection = upstream.imap(server, None).await.map_err(|error| Fault::Away(error.to_string()))?;
+        Peer::connect_as(upstream, server, None).await
+    }
+
+    /// The same on behalf of a user.
+    pub async fn connect_as(upstream: &Upstream, server: &str, user: Option<&str>) -> Result<Peer, Fault> {
+        let connection = upstream.imap(server, user).await.map_err(|error| Fault::Away(error.to_string()))?;
         Ok(Peer {
             server: server.to_owned(),
             kind: Kind::Ours,
@@ -167,7 +172,7 @@ impl Peer {
         }
     }
 
-    fn tag(&mut self) -> String {
+    pub(super) fn tag(&mut self) -> String {
         self.tags += 1;
         format!("M{}", self.tags)
     }
@@ -180,7 +185,7 @@ impl Peer {
         Ok(())
     }
 
-    async fn flush(&mut self) -> Result<(), Fault> {
+    pub(super) async fn flush(&mut self) -> Result<(), Fault> {
         let out = std::mem::take(&mut self.out);
         if out.is_empty() {
             return Ok(());
@@ -194,7 +199,7 @@ impl Peer {
     }
 
     /// One whole response: a line, and its literals with the lines behind them.
-    async fn response(&mut self) -> Result<Vec<u8>, Fault> {
+    pub(super) async fn response(&mut self) -> Result<Vec<u8>, Fault> {
         let mut response = Vec::new();
         loop {
             let line = self.line().await?;
@@ -241,7 +246,7 @@ impl Peer {
         }
     }
 
-    fn away(&self, why: impl std::fmt::Display) -> Fault {
+    pub(super) fn away(&self, why: impl std::fmt::Display) -> Fault {
         Fault::Away(format!("{}: {why}", self.server))
     }
 }

@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::peer::{Fault, Peer};
-use super::rounds::unique;
 use super::{Moving, lock};
 use crate::limits::ROOM_KEPT;
 
@@ -66,9 +65,9 @@ impl Moving {
             Some(name) => return Err(No::Never(format!("{to} calls itself {name}: use that name"))),
             None => return self.welcome_at_cyrus(to).await,
         }
-        let mut peer = Peer::connect(&upstream, to).await.map_err(|fault| unavailable(&fault))?;
+        let mut peer = Peer::connect(upstream, to).await.map_err(|fault| unavailable(&fault))?;
         let id = MoveId::new().map_err(|error| No::Never(error.to_string()))?;
-        match peer.apply(&Apply::State(unique(id.as_str()))).await {
+        match peer.apply(&Apply::State(id.wire())).await {
             Ok(_) => {}
             Err(Fault::Refused(_)) => {
                 let own = &upstream.imapd().proxy_authname;

@@ -1,12 +1,12 @@
 //! Rounds: what the destination lacks is sent, while mail flows; the last time while nobody changes anything.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
 
 use mailboxes::LIST_PAGE;
 use moves::journal::{Item, Record};
 use protocol::name::MailboxName;
-use protocol::sync::moving::{Item as Told, Round};
+use protocol::sync::moving::{Digest, Have, Item as Told, Round};
 use protocol::sync::{
     self, Annotation, Apply, File, Get, Guid, MailboxAnnotation, Quota, Seen, Subscription, UniqueId,
 };
@@ -14,8 +14,9 @@ use store::{Limits, Snapshot, Store, StoreError, UserData, UserScripts};
 use work::aside::weighed;
 
 use super::peer::{Fault, Peer};
+use super::told::Since;
 use super::{Moving, told};
-use crate::limits::{BATCH, PART};
+use crate::limits::{BATCH, COMPARED, PART};
 
 /// What the destination has, as this server knows.
 #[derive(Default)]
@@ -24,6 +25,12 @@ pub struct Sent {
     items: BTreeMap<String, Snapshot>,
     user: Option<UserData>,
     quotas: BTreeMap<String, Limits>,
+    /// What it had before anything was sent.
+    had: BTreeMap<String, Have>,
+    /// Of what it had the difference was sent; whether that was right is not known yet.
+    unproven: BTreeSet<String>,
+    /// What it had was not what it seemed: it comes whole, but for the messages that are there by UID.
+    refuted: BTreeMap<String, HashMap<u32, Guid>>,
 }
 
 /// What a round came to.
@@ -38,6 +45,55 @@ pub struct Sum {
 }
 
 impl Sent {
+    /// Takes over what the destination says that it has.
+    pub fn is_there(&mut self, told: Vec<sync::Told>) {
+        self.had = had(told).map(|have| (have.uniqueid.as_str().to_owned(), have)).collect();
+    }
+
+    pub fn is_unproven(&self) -> bool {
+        !self.unproven.is_empty()
+    }
+
+    /// Compares what the destination has now with what was sent. False: one of them must come once more.
+    pub async fn prove(&mut self, told: Vec<sync::Told>) -> bool {
+        let now: BTreeMap<String, Digest> =
+            had(told).map(|have| (have.uniqueid.as_str().to_owned(), have.digest)).collect();
+        let mut all = true;
+        for id in std::mem::take(&mut self.unproven) {
+            let Some(snapshot) = self.items.get(&id).cloned() else { continue };
+            let digest = weighed(snapshot.records().len(), move || snapshot.digest()).await;
+            if now.get(&id) != Some(&Digest(digest.0)) {
+                self.refute(&id);
+                all = false;
+            }
+        }
+        all
+    }
+
+    fn refute(&mut self, id: &str) {
+        self.items.remove(id);
+        self.unproven.remove(id);
+        self.refuted.insert(id.to_owned(), HashMap::new());
+    }
+
+    /// From which state on the destination is told what changed; none: of all.
+    fn base(&self, id: &str, now: &Snapshot) -> Option<Base> {
+        let have = self.had.get(id).filter(|have| have.last_uid > 0 && !self.refuted.contains_key(id))?;
+        let base = Base { last_uid: have.last_uid, modseq: have.highestmodseq };
+        let numbers = now.numbers();
+        (base.last_uid <= numbers.last_uid && base.modseq <= numbers.highestmodseq).then_some(base)
+    }
+
+    /// Notes the limits of a quota root that is no part of the move. False: the destination has heard of them.
+    pub(super) fn limits_above(&mut self, root: &MailboxName, limits: Limits) -> bool {
+        self.quotas.insert(format!("above {root}"), limits) != Some(limits)
+    }
+
+    /// What was sent of users.
+    pub fn user(&self) -> Option<&UserData> {
+        self.user.as_ref()
+    }
+
     /// Forgets the limits that a mailbox was sent with.
     pub fn forget_limits(&mut self, uniqueid: &str) {
         self.quotas.remove(uniqueid);
@@ -81,9 +137,8 @@ impl Moving {
             return Err(Fault::Refused("a mailbox has a name or an id that cannot be moved".to_owned()));
         }
         // Those that are new are expected there before anything comes of them.
-        let round = |number: u32| {
-            Apply::Round(Round { id: unique(record.id.as_str()), round: number, items: told.clone() })
-        };
+        let round =
+            |number: u32| Apply::Round(Round { id: record.id.wire(), round: number, items: told.clone() });
         if ids(&items) != ids(&record.items) {
             peer.apply(&round(record.round)).await?;
         }
@@ -91,7 +146,7 @@ impl Moving {
         let ids: BTreeSet<&String> = record.items.iter().map(|item| &item.uniqueid).collect();
         sent.items.retain(|id, _| ids.contains(id));
         for item in &record.items {
-            self.send_item(peer, item, sent, &mut sum).await?;
+            self.send_item(peer, &root, item, sent, &mut sum).await?;
         }
         self.send_user(peer, &root, record, sent, &mut sum).await?;
         peer.apply(&round(record.round + 1)).await?;
@@ -115,6 +170,7 @@ impl Moving {
     async fn send_item(
         &self,
         peer: &mut Peer,
+        root: &MailboxName,
         item: &Item,
         sent: &mut Sent,
         sum: &mut Sum,
@@ -140,18 +196,31 @@ impl Moving {
             return Ok(());
         }
         self.send_limits(peer, &name, &snapshot, sent).await?;
-        let (now, before, partition) = (snapshot.clone(), earlier.clone(), item.to_partition.clone());
-        let change = weighed(usize::MAX, move || told::mailbox(&now, before.as_ref(), &partition)).await;
-        let change = change.ok_or_else(|| Fault::Refused("a mailbox cannot be told of".to_owned()))?;
-        sum.changes += 1 + change.records.as_ref().map_or(0, Vec::len);
-        for part in told::in_parts(change, PART) {
-            if !self.send_messages(peer, item, &part, (&snapshot, earlier.as_ref()), sum).await? {
+        self.send_limits_above(peer, root, sent).await?;
+        let before = match &earlier {
+            Some(earlier) => Before::Sent(earlier.clone()),
+            None => match sent.base(&item.uniqueid, &snapshot) {
+                Some(base) => Before::Left(base),
+                None => Before::Nothing(found(peer, item, sent).await?),
+            },
+        };
+        let is_based = matches!(before, Before::Left(_));
+        match self.send_change(peer, item, &snapshot, &before, sum).await {
+            Ok(true) => {}
+            Ok(false) => {
                 sum.torn = true;
                 return Ok(());
             }
-            peer.send(&Apply::LocalMailbox(Box::new(part))).await?;
+            Err(Fault::Refused(text)) if is_based && text.starts_with(CHECKSUM) => {
+                sent.refute(&item.uniqueid);
+                sum.torn = true;
+                return Ok(());
+            }
+            Err(fault) => return Err(fault),
         }
-        peer.settle().await?;
+        if is_based {
+            sent.unproven.insert(item.uniqueid.clone());
+        }
         let now = snapshot.clone();
         // So that the last round, for which everybody waits, costs what changed.
         weighed(usize::MAX, move || match earlier {
@@ -161,6 +230,29 @@ impl Moving {
         .await;
         sent.items.insert(item.uniqueid.clone(), snapshot);
         Ok(())
+    }
+
+    /// Sends what changed in a mailbox. False: a message is gone.
+    async fn send_change(
+        &self,
+        peer: &mut Peer,
+        item: &Item,
+        snapshot: &Snapshot,
+        before: &Before,
+        sum: &mut Sum,
+    ) -> Result<bool, Fault> {
+        let (now, then, partition) = (snapshot.clone(), before.told(), item.to_partition.clone());
+        let change = weighed(usize::MAX, move || told::mailbox(&now, &then, &partition)).await;
+        let change = change.ok_or_else(|| Fault::Refused("a mailbox cannot be told of".to_owned()))?;
+        sum.changes += 1 + change.records.as_ref().map_or(0, Vec::len);
+        for part in told::in_parts(change, PART) {
+            if !self.send_messages(peer, item, &part, (snapshot, before), sum).await? {
+                return Ok(false);
+            }
+            peer.send(&Apply::LocalMailbox(Box::new(part))).await?;
+        }
+        peer.settle().await?;
+        Ok(true)
     }
 
     pub(super) async fn send_limits(
@@ -201,16 +293,10 @@ impl Moving {
         peer: &mut Peer,
         item: &Item,
         part: &sync::Mailbox,
-        (snapshot, earlier): (&Snapshot, Option<&Snapshot>),
+        (snapshot, before): (&Snapshot, &Before),
         sum: &mut Sum,
     ) -> Result<bool, Fault> {
-        let is_there = |record: &sync::Record| {
-            earlier.is_some_and(|earlier| {
-                let there = earlier.records().get(record.uid).or_else(|| earlier.expunged().get(record.uid));
-                there.is_some_and(|there| there.guid == record.guid.0)
-            })
-        };
-        let records = part.records.iter().flatten().filter(|record| !is_there(record));
+        let records = part.records.iter().flatten().filter(|record| !before.has(record));
         let wanted: Vec<(u32, Guid, bool)> =
             records.map(|record| (record.uid, record.guid, record.expunged)).collect();
         let mut from = 0;
@@ -266,14 +352,17 @@ impl Moving {
             }
             send_scripts(peer, user, &before.scripts, &now.scripts, sum).await?;
         }
-        for ((user, id), seen) in &now.seen {
+        let nothing = store::Seen::default();
+        let lost = before.seen.keys().filter(|key| !now.seen.contains_key(*key)).map(|key| (key, &nothing));
+        for ((user, id), seen) in now.seen.iter().chain(lost) {
+            let Some(uniqueid) = UniqueId::new(id) else { continue };
             if before.seen.get(&(user.clone(), id.clone())) != Some(seen) {
                 sum.changes += 1;
                 let uids: Vec<String> =
                     seen.uids.iter().map(|(first, last)| format!("{first}:{last}")).collect();
                 let seen = Seen {
                     user: user.clone(),
-                    uniqueid: unique(id),
+                    uniqueid,
                     lastread: seen.lastchange,
                     lastuid: seen.recentuid,
                     lastchange: seen.lastchange,
@@ -315,13 +404,17 @@ async fn send_scripts(
     Ok(())
 }
 
-/// What a user of an earlier stay there has left: subscriptions, and scripts by their names.
+/// What a user of an earlier stay there has left: subscriptions, annotations, and scripts by their names.
 async fn left_there(peer: &mut Peer, owner: Option<&str>) -> Result<UserData, Fault> {
     let (mut left, mut scripts) = (UserData::default(), Vec::new());
     let Some(owner) = owner else { return Ok(left) };
     for told in peer.get(&Get::Meta(owner.to_owned())).await? {
         match told {
             sync::Told::Subscriptions(names) => left.subscriptions.extend(names),
+            sync::Told::Annotation(MailboxAnnotation { name: None, annotation }) => {
+                let value = annotation.value.unwrap_or_default();
+                left.annotations.insert(annotation.entry, value.into());
+            }
             // Never the same as one here.
             sync::Told::Script(held) => {
                 scripts.extend(held.name().map(|name| store::Script::new(name, *b"", i64::MIN)));
@@ -420,7 +513,77 @@ pub fn item(item: &Item) -> Option<Told> {
     Some(Told { uniqueid: UniqueId::new(&item.uniqueid)?, name: MailboxName::parse(&item.name).ok()? })
 }
 
-/// An id that was looked at when it was read.
-pub fn unique(id: &str) -> UniqueId {
-    UniqueId::new(id).or_else(|| UniqueId::new("unknown")).expect("letters")
+/// What the destination has of a mailbox when something is sent.
+pub(super) enum Before {
+    Sent(Snapshot),
+    /// A copy of an earlier move.
+    Left(Base),
+    /// Nothing that counts, but these messages.
+    Nothing(HashMap<u32, Guid>),
 }
+
+/// A state of a mailbox, of which all is known that came later.
+#[derive(Debug, Clone, Copy)]
+pub struct Base {
+    pub last_uid: u32,
+    pub modseq: u64,
+}
+
+impl Before {
+    pub(super) fn sent(earlier: Option<&Snapshot>) -> Before {
+        earlier.map_or_else(|| Before::Nothing(HashMap::new()), |earlier| Before::Sent(earlier.clone()))
+    }
+
+    fn has(&self, record: &sync::Record) -> bool {
+        match self {
+            Before::Sent(earlier) => {
+                let there = earlier.records().get(record.uid).or_else(|| earlier.expunged().get(record.uid));
+                there.is_some_and(|there| there.guid == record.guid.0)
+            }
+            Before::Left(base) => record.uid <= base.last_uid,
+            Before::Nothing(found) => found.get(&record.uid) == Some(&record.guid),
+        }
+    }
+
+    fn told(&self) -> Since {
+        match self {
+            Before::Sent(earlier) => Since::Snapshot(earlier.clone()),
+            Before::Left(base) => Since::Base(*base),
+            Before::Nothing(_) => Since::Ever,
+        }
+    }
+}
+
+/// The messages of a copy that is not what it should be.
+async fn found(peer: &mut Peer, item: &Item, sent: &mut Sent) -> Result<HashMap<u32, Guid>, Fault> {
+    let Some(known) = sent.refuted.get_mut(&item.uniqueid) else { return Ok(HashMap::new()) };
+    let few = sent.had.get(&item.uniqueid).is_some_and(|have| have.last_uid <= COMPARED);
+    if !known.is_empty() || !few {
+        return Ok(known.clone());
+    }
+    let name = MailboxName::parse(&item.name).map_err(StoreError::from)?;
+    let told = match peer.get(&Get::FullMailbox(name)).await {
+        Ok(told) => told,
+        // Then all is sent.
+        Err(Fault::Refused(_)) => return Ok(HashMap::new()),
+        Err(fault) => return Err(fault),
+    };
+    for told in told {
+        if let sync::Told::Mailbox(mailbox) = told
+            && mailbox.uniqueid.as_str() == item.uniqueid
+        {
+            known.extend(mailbox.records.iter().flatten().map(|record| (record.uid, record.guid)));
+        }
+    }
+    Ok(known.clone())
+}
+
+fn had(told: Vec<sync::Told>) -> impl Iterator<Item = Have> {
+    told.into_iter().flat_map(|told| match told {
+        sync::Told::Have(have) => have,
+        _ => Vec::new(),
+    })
+}
+
+/// What another server refuses a copy with that is not what was said.
+const CHECKSUM: &str = "IMAP_SYNC_CHECKSUM";

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use mailboxes::{Expect, Fence, Place};
 use moves::destination::{Event, Phase, Reply, Step, Word, plan};
 use moves::journal::{Expected, Item, Record, Role};
+use moves::source::Outcome;
 use moves::wishes::Wishes;
 use moves::{MoveId, destination};
 use protocol::location::Location;
 use protocol::name::MailboxName;
-use protocol::sync::moving::{Begin, Phase as Told, Prepare, Round, State};
+use protocol::sync::moving::{Begin, Have, Phase as Told, Prepare, Round, State};
 use protocol::sync::{self as sync, Apply, Code, Get, UniqueId};
 use retry::{Backoff, chance, spread};
 use store::{Incoming, MasterError, StoreError};
@@ -30,8 +31,7 @@ impl Moving {
             Apply::Begin(begin) => {
                 let id = known(&begin.id)?;
                 let _turn = self.turn(&id).await;
-                self.begin(id, begin).await?;
-                Ok(Some(sync::Told::Have(Vec::new())))
+                Ok(Some(sync::Told::Have(self.begin(id, begin).await?)))
             }
             Apply::Round(round) => self.round(round).await,
             Apply::Prepare(prepare) => self.prepare(prepare).await,
@@ -42,7 +42,8 @@ impl Moving {
         }
     }
 
-    async fn begin(self: &Arc<Self>, id: MoveId, begin: Begin) -> Result<(), Refused> {
+    /// What is here already of what comes.
+    async fn begin(self: &Arc<Self>, id: MoveId, begin: Begin) -> Result<Vec<Have>, Refused> {
         let there = self.record(&id);
         let items: Vec<Item> = begin.items.iter().map(|item| arriving(item, &begin.partition)).collect();
         match &there {
@@ -91,7 +92,8 @@ impl Moving {
         self.perform(record, steps).await?;
         let of = Move { id: id.to_string(), root: begin.root };
         self.transit.expect(&of, begin.items.iter().map(|item| item.uniqueid.as_str().to_owned()));
-        answered(reply)
+        answered(reply)?;
+        self.left(&of, &begin.partition, &begin.items).await
     }
 
     async fn round(self: &Arc<Self>, round: Round) -> Result<Option<sync::Told>, Refused> {
@@ -120,6 +122,7 @@ impl Moving {
         record.items = round.items.iter().map(|item| arriving(item, &partition)).collect();
         let of = Move { id: record.id.to_string(), root };
         self.transit.expect(&of, ids.into_iter().map(str::to_owned));
+        self.transit.call(&round.items);
         Ok(())
     }
 
@@ -146,6 +149,11 @@ impl Moving {
             if let Role::Destination { prepared_at, .. } = &mut record.role {
                 *prepared_at = Some(now());
             }
+        }
+        if reply == Reply::Yes
+            && let Some(user) = prepare.user
+        {
+            self.compare_user(&record, user).await?;
         }
         self.perform(record, steps).await?;
         if reply == Reply::Yes {
@@ -249,7 +257,7 @@ impl Moving {
         Ok(())
     }
 
-    async fn resumed(&self, record: &Record, item: &Item) -> Result<Option<Incoming>, StoreError> {
+    pub(super) async fn resumed(&self, record: &Record, item: &Item) -> Result<Option<Incoming>, StoreError> {
         match self.store.resume_incoming(record.id.as_str(), &item.to_partition, &item.uniqueid).await {
             // It is in the list already.
             Err(StoreError::Exists) => Ok(None),
@@ -269,24 +277,29 @@ impl Moving {
         if !copies.is_empty() {
             self.store.adopt(&root, copies).await?;
         }
+        self.take_limits_above(record).await?;
         self.transit.expect_no_more(record.id.as_str());
         names(record)?.iter().for_each(|name| self.transit.forget_quota(name));
         lock(&self.held).remove(&record.id);
         Ok(())
     }
 
-    async fn release(&self, record: &Record) -> Result<(), Refused> {
+    async fn release(self: &Arc<Self>, record: &Record) -> Result<(), Refused> {
         for item in &record.items {
             let copy = match self.transit.get(&item.uniqueid) {
                 Some(copy) => Some(self.transit.take(&copy)?),
                 None => self.resumed(record, item).await?,
             };
-            if let Some(copy) = copy {
-                self.store.forget_incoming(copy).await?;
+            match copy {
+                Some(copy) if self.stays(record, &copy) => drop(copy),
+                Some(copy) => self.store.forget_incoming(copy).await?,
+                None => {}
             }
         }
         self.transit.expect_no_more(record.id.as_str());
+        self.forget_limits_above(record)?;
         lock(&self.held).remove(&record.id);
+        self.sweep_later(record);
         Ok(())
     }
 
@@ -376,9 +389,8 @@ impl Moving {
 
     /// The source's word; none: it is silent.
     pub(super) async fn word_of(&self, record: &Record, from: &str) -> Option<Word> {
-        let mut peer = Peer::connect(&self.upstream(), from).await.ok()?;
-        let id = UniqueId::new(record.id.as_str())?;
-        let told = peer.apply(&Apply::State(id)).await.ok()?;
+        let mut peer = Peer::connect(self.upstream(), from).await.ok()?;
+        let told = peer.apply(&Apply::State(record.id.wire())).await.ok()?;
         let phase = told.iter().find_map(|told| match told {
             sync::Told::State(state) => Some(state.phase),
             _ => None,
@@ -431,6 +443,25 @@ impl Moving {
     }
 }
 
+impl Moving {
+    /// Has the master follow for all items of a move that went away.
+    pub(super) async fn have_followed(&self, record: &Record, to: &str) -> Outcome {
+        let mut master = match self.master.connect().await {
+            Ok(master) => master,
+            Err(error) => return Outcome::Failed(error.to_string()),
+        };
+        for item in &record.items {
+            let Ok(name) = MailboxName::parse(&item.name) else { continue };
+            let Ok(at) = Location::parse(&format!("{to}!{}", item.to_partition)) else { continue };
+            let here = self.here(&item.partition);
+            if let Err(error) = follow(master.as_mut(), &name, &at, &item.acl, Some(&here)).await {
+                return Outcome::Failed(error.to_string());
+            }
+        }
+        Outcome::Done
+    }
+}
+
 /// Has the master say `at` for a mailbox that it has at `from` still.
 pub(super) async fn follow(
     master: &mut dyn store::MasterSession,
@@ -465,7 +496,7 @@ pub(super) fn phase(record: &Record) -> destination::Phase {
     }
 }
 
-fn root(record: &Record) -> Result<MailboxName, StoreError> {
+pub(super) fn root(record: &Record) -> Result<MailboxName, StoreError> {
     Ok(MailboxName::parse(&record.root)?)
 }
 

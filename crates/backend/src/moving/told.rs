@@ -4,12 +4,22 @@ use protocol::imap::UidSet;
 use protocol::sync::{Annotation, FormerName, Gone, Mailbox, Ours, Record};
 use store::{Setting, Snapshot};
 
+use super::rounds::Base;
 use crate::transit::convert;
+
+/// Since when the destination is told what changed.
+pub enum Since {
+    /// It has nothing.
+    Ever,
+    Snapshot(Snapshot),
+    Base(Base),
+}
 
 /// The mailbox as it is now, with all its messages, or those that changed since an earlier moment. None: its name or id is none that one
 /// can tell.
-pub fn mailbox(now: &Snapshot, earlier: Option<&Snapshot>, partition: &str) -> Option<Mailbox> {
-    let mailbox = convert::mailbox(now, partition, earlier.is_none())?;
+pub fn mailbox(now: &Snapshot, since: &Since, partition: &str) -> Option<Mailbox> {
+    let whole = matches!(since, Since::Ever);
+    let mailbox = convert::mailbox(now, partition, whole)?;
     let header = now.header();
     let in_header = header.annotations.iter().flat_map(|(entry, values)| {
         values.iter().map(|(user, value)| Annotation {
@@ -19,10 +29,14 @@ pub fn mailbox(now: &Snapshot, earlier: Option<&Snapshot>, partition: &str) -> O
             modseq: 0,
         })
     });
-    let told = earlier.map_or(0, |earlier| earlier.numbers().highestmodseq);
-    let gone = now.tombstones().iter().filter(|run| earlier.is_none() || run.modseq > told);
+    let told = match since {
+        Since::Ever => 0,
+        Since::Snapshot(earlier) => earlier.numbers().highestmodseq,
+        Since::Base(base) => base.modseq,
+    };
+    let gone = now.tombstones().iter().filter(|run| whole || run.modseq > told);
     let mut ours = Ours {
-        whole: earlier.is_none(),
+        whole,
         header: in_header.collect(),
         mtime: header.mtime,
         gone: gone
@@ -31,9 +45,13 @@ pub fn mailbox(now: &Snapshot, earlier: Option<&Snapshot>, partition: &str) -> O
         forgotten: Vec::new(),
         history: header.name_history.iter().map(former).collect(),
     };
-    let records = match earlier {
-        None => mailbox.records.clone().unwrap_or_default(),
-        Some(earlier) => {
+    let records = match since {
+        Since::Ever => mailbox.records.clone().unwrap_or_default(),
+        Since::Base(base) => {
+            ours.forgotten = forgotten(now, base.last_uid);
+            changed(now, base.modseq)
+        }
+        Since::Snapshot(earlier) => {
             let change = now.since(earlier);
             ours.forgotten = change.gone.iter().copied().collect::<UidSet>().iter().collect();
             let live = change.records.iter().map(|record| convert::record(now, record, false));
@@ -47,6 +65,33 @@ pub fn mailbox(now: &Snapshot, earlier: Option<&Snapshot>, partition: &str) -> O
     let annotations =
         settings.map(|Setting { entry, user, value }| Annotation { entry, user, value, modseq: 0 });
     Some(Mailbox { annotations: annotations.collect(), records: Some(records), ours: Some(ours), ..mailbox })
+}
+
+/// Messages that changed after a modification sequence, by UID.
+fn changed(now: &Snapshot, modseq: u64) -> Vec<Record> {
+    let live = now.records().changed_since(modseq).map(|record| convert::record(now, record, false));
+    let expunged = now.expunged().changed_since(modseq).map(|record| convert::record(now, record, true));
+    let mut records: Vec<Record> = live.chain(expunged).collect();
+    records.sort_by_key(|record| record.uid);
+    records
+}
+
+/// UIDs of which nothing is kept any more.
+fn forgotten(now: &Snapshot, last_uid: u32) -> Vec<(u32, u32)> {
+    let mut kept: Vec<u32> =
+        now.records().iter().chain(now.expunged().iter()).map(|record| record.uid).collect();
+    kept.sort_unstable();
+    let (mut gone, mut next) = (Vec::new(), 1);
+    for uid in kept.into_iter().take_while(|uid| *uid <= last_uid) {
+        if next < uid {
+            gone.push((next, uid - 1));
+        }
+        next = uid.saturating_add(1);
+    }
+    if next <= last_uid {
+        gone.push((next, last_uid));
+    }
+    gone
 }
 
 /// The same in commands of so many messages at most: the first one says what is not there any more.

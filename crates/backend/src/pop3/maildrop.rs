@@ -10,7 +10,7 @@ use identity::auth::Login;
 use protocol::acl::{Rights, Who};
 use protocol::imap::Flag;
 use protocol::name::MailboxName;
-use protocol::namespace::Namespace;
+use protocol::namespace::{Namespace, View};
 use protocol::pop3::maildrop::{Maildrop, Message};
 use protocol::pop3::reply::Reply;
 use protocol::pop3::top::top_length;
@@ -21,12 +21,18 @@ use super::locks::{Lock, Locked, Locks, Pace};
 use super::refusal::unopenable;
 use crate::imap::metadata::definitions::date;
 use crate::imap::metadata::known;
+use crate::moving::Moving;
 use crate::pop3::limits::TOP_LINE;
 use store::{FlagChange, FlagMask, How, Mailbox, SHARED, Store, StoreError};
 
 /// An open maildrop: the mailbox, and the right to it.
 pub(super) struct Opened {
     mailbox: Arc<Mailbox>,
+    /// Whose it is, and what he calls it over IMAP.
+    user: String,
+    external: String,
+    /// The way to the server that it may move to.
+    moving: Option<Arc<Moving>>,
     /// `popuseimapflags`: messages sent become \Seen.
     mark_seen: bool,
     seen: BTreeSet<u32>,
@@ -41,6 +47,7 @@ pub(super) async fn open(
     locks: &Arc<Locks>,
     imapd: &Imapd,
     login: &Login,
+    moving: Option<Arc<Moving>>,
 ) -> Result<(Opened, Maildrop), Reply> {
     let name = name(store.namespace(), login).ok_or_else(|| unopenable(&StoreError::BadName))?;
     let mailbox = mailbox(store, &name, login).await.map_err(|error| {
@@ -70,7 +77,10 @@ pub(super) async fn open(
     let maildrop = weighed(mailbox.view().exists(), list).await;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
     let mark_seen = imapd.popuseimapflags;
-    let opened = Opened { mailbox, mark_seen, seen: BTreeSet::new(), since, _lock: lock };
+    let view = View { userid: &login.userid, admin: false, utf8: false };
+    let (user, external) = (login.userid.clone(), store.namespace().external(&name, &view));
+    let opened =
+        Opened { mailbox, user, external, moving, mark_seen, seen: BTreeSet::new(), since, _lock: lock };
     let may_delete = !imapd.popuseacl || rights.contains(Rights::DELETE_MESSAGES | Rights::EXPUNGE);
     Ok((opened, if may_delete { maildrop } else { maildrop.without_deletion() }))
 }
@@ -146,6 +156,7 @@ impl Opened {
                 info!(count = gone.len(), "messages removed");
                 Reply::Bye
             }
+            Err(StoreError::Moved(server)) => self.update_there(&server, deleted).await,
             Err(error) => {
                 error!(%error, "deleted messages were not removed");
                 Reply::NotRemoved
@@ -153,10 +164,38 @@ impl Opened {
         }
     }
 
+    /// The same where the mailbox is now: the client was told of its messages before it moved.
+    async fn update_there(&self, server: &str, deleted: &[u32]) -> Reply {
+        let Some(moving) = &self.moving else { return Reply::NotRemoved };
+        let seen: Vec<u32> = self.unseen_by(deleted);
+        let removed = async {
+            let mut errand = moving.errand(server, &self.user).await?;
+            errand.remove(&self.external, self.mailbox.view().uidvalidity, deleted, &seen).await
+        };
+        match removed.await {
+            Ok(true) => {
+                info!(count = deleted.len(), server, "messages removed where the mailbox is now");
+                Reply::Bye
+            }
+            Ok(false) => {
+                warn!(server, "the mailbox has moved, and what was deleted was not removed there");
+                Reply::NotRemoved
+            }
+            Err(why) => {
+                warn!(%why, server, "the mailbox has moved, and what was deleted was not removed there");
+                Reply::NotRemoved
+            }
+        }
+    }
+
+    /// What was sent, and stays.
+    fn unseen_by(&self, deleted: &[u32]) -> Vec<u32> {
+        self.seen.iter().copied().filter(|uid| deleted.binary_search(uid).is_err()).collect()
+    }
+
     /// Flags what was sent; a failure costs a flag, not the session.
     async fn store_seen(&mut self, deleted: &[u32]) {
-        let seen: Vec<u32> =
-            self.seen.iter().copied().filter(|uid| deleted.binary_search(uid).is_err()).collect();
+        let seen = self.unseen_by(deleted);
         if seen.is_empty() {
             return;
         }

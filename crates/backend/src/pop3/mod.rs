@@ -21,12 +21,13 @@ use transport::wire::{Bounds, Wire};
 use limits::INPUT;
 pub use locks::Locks;
 
+use crate::moving::Moving;
 use store::Store;
 
 /// Serves one client. `locks` is one for the whole process.
-pub async fn serve(connection: Connection, store: Store, locks: Arc<Locks>) {
+pub async fn serve(connection: Connection, store: Store, locks: Arc<Locks>, moving: Option<Arc<Moving>>) {
     let stop = connection.seat.stop();
-    let mut session = session::Client::new(&connection, store, locks);
+    let mut session = session::Client::new(&connection, store, locks, moving);
     let peer = connection.stream.peer().clone();
     let bounds = Bounds { input: INPUT, ..Bounds::default() };
     match drive(Wire::new(connection.stream, bounds), &mut session, &stop).await {

@@ -25,11 +25,13 @@ use transport::tls::ServerTls;
 use super::limits::{LINE, MAX_FAILURES, PIECE, REPLIES, STEPS, UNOPENABLE_PAUSE, rows};
 use super::locks::Locks;
 use super::maildrop::{self, Opened};
+use crate::moving::Moving;
 use store::Store;
 
 /// A connected client.
 pub(super) struct Client {
     store: Store,
+    moving: Option<Arc<Moving>>,
     locks: Arc<Locks>,
     imapd: Imapd,
     auth: Authenticator,
@@ -128,7 +130,12 @@ impl drive::Session for Client {
 }
 
 impl Client {
-    pub fn new(connection: &Connection, store: Store, locks: Arc<Locks>) -> Client {
+    pub fn new(
+        connection: &Connection,
+        store: Store,
+        locks: Arc<Locks>,
+        moving: Option<Arc<Moving>>,
+    ) -> Client {
         let listener = &connection.listener;
         let (channel, starttls) = (connection.stream.channel().clone(), listener.starttls());
         let tls = match (channel.is_encrypted(), &starttls) {
@@ -138,6 +145,7 @@ impl Client {
         };
         Client {
             store,
+            moving,
             locks,
             imapd: listener.imapd(),
             auth: listener.auth(),
@@ -260,7 +268,8 @@ impl Client {
             say(&Reply::TooManySessions(why.to_string()), out);
             return None;
         }
-        match maildrop::open(&self.store, &self.locks, &self.imapd, &login).await {
+        let opened = maildrop::open(&self.store, &self.locks, &self.imapd, &login, self.moving.clone());
+        match opened.await {
             Ok((opened, maildrop)) => {
                 info!(user = login.userid, mechanism = login.mechanism, "POP3 login");
                 self.note_origin(&login);

@@ -239,16 +239,22 @@ fn tombstones(before: &Snapshot, mailbox: &Mailbox, deletedmodseq: u64, whole: b
     remembered.map(|(modseq, first, last, time)| Run { first, last, modseq, time }).collect()
 }
 
-/// UIDs of the copy's expunged messages that the source keeps no longer.
+/// UIDs of the copy's messages of which the source has nothing any more.
 fn forgotten(before: &Snapshot, mailbox: &Mailbox) -> Vec<u32> {
     let Some(ours) = &mailbox.ours else { return Vec::new() };
     let mut ranges = ours.forgotten.clone();
     ranges.sort_unstable();
-    let (mut ranges, mut uids) = (ranges.into_iter().peekable(), Vec::new());
-    for record in before.expunged().iter() {
-        while ranges.next_if(|(_, last)| *last < record.uid).is_some() {}
-        if ranges.peek().is_some_and(|(first, _)| *first <= record.uid) {
-            uids.push(record.uid);
+    let mut uids = Vec::new();
+    for records in [before.records(), before.expunged()] {
+        let mut ranges = ranges.iter().peekable();
+        if ranges.peek().is_none() {
+            break;
+        }
+        for record in records.iter() {
+            while ranges.next_if(|(_, last)| *last < record.uid).is_some() {}
+            if ranges.peek().is_some_and(|(first, _)| *first <= record.uid) {
+                uids.push(record.uid);
+            }
         }
     }
     uids

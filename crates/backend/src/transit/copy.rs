@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::name::MailboxName;
+use protocol::sync::moving::Item;
 use protocol::sync::{Annotation, Code, Crc, Guid, Mailbox, Since, UniqueId};
 use store::{Difference, Header, Incoming, Limits, Round, Snapshot, Store, StoreError};
 use work::aside::weighed;
@@ -52,6 +53,20 @@ impl Copy {
         }
     }
 
+    /// Of what an earlier move has left here, under the name that the mailbox has now.
+    pub(super) fn left(of: Move, item: &Item, incoming: Incoming) -> Copy {
+        Copy {
+            uniqueid: item.uniqueid.clone(),
+            of,
+            partition: incoming.partition().to_owned(),
+            incoming: Mutex::new(Some(Arc::new(incoming))),
+            told: Mutex::new(Told { name: item.name.clone(), recenttime: 0, pop3_show_after: 0 }),
+            turn: tokio::sync::Mutex::default(),
+            fresh: AtomicBool::new(false),
+            proven: AtomicBool::new(true),
+        }
+    }
+
     /// One that came before a restart. None: its id is none that one can tell.
     pub(super) fn resumed(of: Move, name: MailboxName, incoming: Incoming) -> Option<Copy> {
         Some(Copy {
@@ -87,6 +102,11 @@ impl Copy {
     /// The name that it has, and will have here.
     pub fn name(&self) -> MailboxName {
         lock(&self.told).name.clone()
+    }
+
+    /// It has another name at the source: what is said of it comes later, and another mailbox may come by the old one first.
+    pub(super) fn is_called(&self, name: &MailboxName) {
+        lock(&self.told).name.clone_from(name);
     }
 
     /// The store's side of it; none: it was taken.

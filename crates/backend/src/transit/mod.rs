@@ -14,17 +14,18 @@ pub mod convert;
 mod copy;
 mod uploads;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::name::MailboxName;
+use protocol::sync::moving::Item;
 use protocol::sync::{Code, Guid, Mailbox, Quota};
 use store::{Header, Limits, Round, Store, StoreError};
 
 pub use copy::Copy;
 pub use uploads::Uploads;
 
-use crate::limits::{COPIES, ROOTS, rows};
+use crate::limits::{COPIES, ROOTS, SEERS, rows};
 
 /// Why something that another backend sent is not done.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +61,8 @@ struct Inner {
     copies: BTreeMap<String, Arc<Copy>>,
     /// Moves of unique ids of which nothing has come yet.
     expected: BTreeMap<String, Move>,
+    /// Whose seen states the sources of moves have told, by unique id.
+    seen: BTreeMap<String, BTreeSet<String>>,
     /// Limits that were told of quota roots. They count from when the mailboxes do.
     quotas: BTreeMap<MailboxName, Quota>,
 }
@@ -135,7 +138,14 @@ impl Transit {
 
     /// Forgets what was to come of a move, and has not. Its copies stay: [`Transit::take`].
     pub fn expect_no_more(&self, id: &str) {
-        self.lock().expected.retain(|_, of| of.id != id);
+        let mut inner = self.lock();
+        let Inner { expected, seen, .. } = &mut *inner;
+        expected.retain(|uniqueid, of| {
+            if of.id == id {
+                seen.remove(uniqueid);
+            }
+            of.id != id
+        });
     }
 
     /// The move that a mailbox comes by, where that has a journal.
@@ -167,6 +177,62 @@ impl Transit {
         // Whoever holds the store's copy is alone.
         inner.copies.insert(mailbox.uniqueid.as_str().to_owned(), copy.clone());
         Ok(copy)
+    }
+
+    /// What an earlier move has left here of a mailbox, as a part of this one: a copy that was given away, or one of a move that was
+    /// given up. None: there is none.
+    pub async fn go_on(
+        &self,
+        store: &Store,
+        of: &Move,
+        partition: &str,
+        item: &Item,
+    ) -> Result<Option<Arc<Copy>>, Refused> {
+        if let Some(copy) = self.get(item.uniqueid.as_str()) {
+            copy.is_called(&item.name);
+            return Ok(Some(copy).filter(|copy| copy.of() == of));
+        }
+        if self.lock().copies.len() >= COPIES {
+            rows::COPIES
+                .met("so many mailboxes come in that nothing is looked for that others may go on from");
+            return Ok(None);
+        }
+        let left = match store.resume_incoming(&of.id, partition, item.uniqueid.as_str()).await {
+            // Whatever it is, it is none to go on from.
+            Err(StoreError::Exists | StoreError::Busy) => return Ok(None),
+            other => other?,
+        };
+        let Some(incoming) = left else { return Ok(None) };
+        let copy = Arc::new(Copy::left(of.clone(), item, incoming));
+        self.lock().copies.insert(item.uniqueid.as_str().to_owned(), copy.clone());
+        Ok(Some(copy))
+    }
+
+    /// The copies of a move have these names at the source now.
+    pub fn call(&self, items: &[Item]) {
+        let inner = self.lock();
+        for item in items {
+            if let Some(copy) = inner.copies.get(item.uniqueid.as_str()) {
+                copy.is_called(&item.name);
+            }
+        }
+    }
+
+    /// Notes that the source of a move has said what a user has seen of a mailbox.
+    pub fn heard_of_seen(&self, uniqueid: &str, user: &str) -> Result<(), Refused> {
+        let mut inner = self.lock();
+        let users = inner.seen.entry(uniqueid.to_owned()).or_default();
+        if users.len() >= SEERS && !users.contains(user) {
+            rows::SEERS.met("so many users have seen a mailbox that comes in that no other is taken");
+            return Err(Refused::Text("Too many users have seen the mailbox"));
+        }
+        users.insert(user.to_owned());
+        Ok(())
+    }
+
+    /// Whether it has said so.
+    pub fn has_heard_of_seen(&self, uniqueid: &str, user: &str) -> bool {
+        self.lock().seen.get(uniqueid).is_some_and(|users| users.contains(user))
     }
 
     /// Whether a mailbox of which there is no copy may come in: its errors are those of [`Transit::open`].

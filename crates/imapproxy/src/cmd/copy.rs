@@ -24,7 +24,7 @@ use upstream::wire::imap::Answer;
 use super::Request;
 use super::look::locate_target;
 use crate::grammar::{flag, put_astring};
-use crate::limits::{COPY_LINE, METADATA_MAX, SURVEYED, rows};
+use crate::limits::{COPY_LINE, METADATA_MAX, MOVED, SURVEYED, rows};
 use crate::session::relay::{Beside, To};
 use crate::session::transfer::{Message, Transferred};
 use crate::session::{Done, Located, Outcome, Selected, Session, Stop};
@@ -82,7 +82,11 @@ async fn across(s: &mut Session, tag: &Tag, copy: &Copy, source: &Selected, targ
         Ok(id)
     })?;
     let transferred = s.transfer(&source.server, &server, id, &messages, tag).await?;
-    let Transferred { answer, sent, unreadable } = transferred;
+    let Transferred { answer, sent, unreadable, moved } = transferred;
+    if let Some(moved) = moved {
+        // Nothing is done: it begins anew where the mailbox is now.
+        return Err(Stop::Relayed(moved));
+    }
     let answer = match answer {
         Some(answer) if answer.is_ok() && !sent.is_empty() => answer,
         Some(answer) if !answer.is_ok() => return Ok(answer.into()),
@@ -277,9 +281,7 @@ async fn take_out(s: &mut Session, copy: &Copy, source: &Selected, copied: Copie
 async fn take(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied) -> Outcome {
     let Copied { server, answer, sent, code, told, must_go } = copied;
     let uids: UidSet = sent.iter().copied().collect();
-    let (id, mut news) = (s.command(&source.server, format!("XTAKE {uids}"))?, Beside::default());
-    let done = s.collect(&source.server, id, COPY_LINE, |line| news.hear(line)).await?;
-    let news = news.into_bytes();
+    let (done, news) = ask_take(s, source, &uids).await?;
     let taken = done.code().filter(|_| done.is_ok());
     let Some(Heard::XTaken { uids: taken, modseq }) = taken else {
         s.client.put(news);
@@ -319,6 +321,21 @@ async fn take(s: &mut Session, copy: &Copy, source: &Selected, copied: Copied) -
         return Err(Refusal::Expunged.into());
     }
     Ok(moved(s, modseq))
+}
+
+/// XTAKE, and what comes beside its answer. Where the source's mailbox has moved meanwhile, whoever has it now is asked: UIDs are the same.
+async fn ask_take(s: &mut Session, source: &Selected, uids: &UidSet) -> Result<(Answer, Vec<u8>), Stop> {
+    let mut server = source.server.clone();
+    for _ in 0..MOVED {
+        let (id, mut news) = (s.command(&server, format!("XTAKE {uids}"))?, Beside::default());
+        let done = s.collect(&server, id, COPY_LINE, |line| news.hear(line)).await?;
+        if done.code() != Some(Heard::XMoved) || !s.follow_selected().await? {
+            return Ok((done, news.into_bytes()));
+        }
+        s.client.put(news.into_bytes());
+        server = s.selected_server().ok_or_else(Stop::lost)?.to_owned();
+    }
+    Err(Refusal::Moved.into())
 }
 
 /// The end of a MOVE, with the source's HIGHESTMODSEQ for who knows of it.

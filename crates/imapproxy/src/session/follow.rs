@@ -5,9 +5,9 @@
 //! now is given the state by XADOPT, and tells what has happened since at the next command.
 
 use directory::lookup::Found;
-use protocol::imap::code;
-use protocol::imap::command::adopt::Adoption;
+use protocol::imap::command::adopt::{Adoption, parts};
 use tracing::{info, warn};
+use upstream::wire::imap::Moved;
 
 use super::relay::To;
 use super::{Selected, Session, Stop};
@@ -17,8 +17,9 @@ impl Session {
     pub async fn follow_selected(&mut self) -> Result<bool, Stop> {
         let Some(selected) = self.selected.clone() else { return Ok(false) };
         let link = self.links.get_mut(&selected.server);
-        let Some(line) = link.and_then(|link| link.wire.take_moved()) else { return Ok(false) };
-        let (told, state) = code::moved(&line).ok_or_else(Stop::lost)?;
+        let Some(Moved { server: told, state }) = link.and_then(|link| link.wire.take_moved()) else {
+            return Ok(false);
+        };
         // Another backend hears of it: of this mailbox, and no more than a state can say.
         let state = Adoption::parse(&state).filter(|state| state.name == selected.name.as_str());
         let Some(state) = state else {
@@ -48,14 +49,21 @@ impl Session {
         // It may have left something of an IDLE.
         self.links.remove(&selected.server);
         self.selected = None;
-        let heard = match self.link(&server).await.map(drop) {
-            Ok(()) => self.ask(&server, format!("XADOPT {state}"), To::Nobody).await,
-            Err(stop) => Err(stop),
-        };
-        match heard {
-            Ok(answer) if answer.is_ok() => Ok(server),
-            Ok(_) | Err(Stop::Backend { .. } | Stop::Refused(_) | Stop::Relayed(_)) => Err(Stop::lost()),
+        match self.adopt(&server, state).await {
+            Ok(true) => Ok(server),
+            Ok(false) | Err(Stop::Backend { .. } | Stop::Refused(_) | Stop::Relayed(_)) => Err(Stop::lost()),
             Err(stop) => Err(stop),
         }
+    }
+
+    /// Has a backend go on with the state, which may need more than one line. False: it does not.
+    async fn adopt(&mut self, server: &str, state: &str) -> Result<bool, Stop> {
+        self.link(server).await?;
+        for part in parts(state) {
+            if !self.ask(server, format!("XADOPT {part}"), To::Nobody).await?.is_ok() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }

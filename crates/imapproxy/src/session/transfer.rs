@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::BytesMut;
+use protocol::imap::code::Heard;
 use protocol::imap::{Code, Reply, Tag};
 use tokio::time::{Instant, timeout};
 use tracing::warn;
@@ -36,16 +37,19 @@ pub struct Transferred {
     pub sent: Vec<u32>,
     /// The source cannot read one of them.
     pub unreadable: bool,
+    /// The source has given its mailbox away meanwhile, and says so: nothing is stored.
+    pub moved: Option<Answer>,
 }
 
 /// What became of a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Fate {
     Sent,
     /// It is no longer there.
     Gone,
     /// The source refuses to send it.
     Unreadable,
+    Moved(Answer),
 }
 
 /// What is heard of the target.
@@ -55,6 +59,7 @@ struct Target {
     answer: Option<Answer>,
     /// Nothing more is sent: the transfer has failed at the source.
     given_up: bool,
+    moved: Option<Answer>,
 }
 
 impl Session {
@@ -68,7 +73,7 @@ impl Session {
         tag: &Tag,
     ) -> Result<Transferred, Stop> {
         let Some(link) = self.links.take(target) else { return Err(lost(target, "closed")) };
-        let mut into = Target { link, id, answer: None, given_up: false };
+        let mut into = Target { link, id, answer: None, given_up: false, moved: None };
         let mut sent = Vec::new();
         let result = self.stream(source, target, &mut into, messages, &mut sent, tag).await;
         let whole = result.is_ok() && !sent.is_empty();
@@ -82,11 +87,11 @@ impl Session {
             }
         }
         // An APPEND that was cut off, or refused in its middle, ends with its connection: nothing is stored.
-        let Target { link, answer, given_up: unreadable, .. } = into;
+        let Target { link, answer, given_up: unreadable, moved, .. } = into;
         if whole {
             self.links.put_back(target, link);
         }
-        result.map(|()| Transferred { answer, sent, unreadable })
+        result.map(|()| Transferred { answer, sent, unreadable, moved })
     }
 
     async fn stream(
@@ -118,6 +123,10 @@ impl Session {
             match fate {
                 Fate::Sent => sent.push(message.uid),
                 Fate::Gone => {}
+                Fate::Moved(answer) => {
+                    into.given_up = true;
+                    into.moved.get_or_insert(answer);
+                }
                 // Within what the target has been sent already there is no way back.
                 Fate::Unreadable => {
                     warn!("copy from {source} to {target}: the source cannot read message {}", message.uid);
@@ -164,6 +173,9 @@ impl Session {
                         copying = rest > 0;
                     }
                     Some(Part::Done(of, answer)) if of == id => {
+                        if !copied && answer.code() == Some(Heard::XMoved) {
+                            return Ok(Fate::Moved(answer));
+                        }
                         return Ok(match (copied, answer.is_ok()) {
                             (true, _) => Fate::Sent,
                             (false, true) => Fate::Gone,

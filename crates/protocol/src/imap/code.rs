@@ -3,6 +3,7 @@
 use nom::Parser;
 use nom::sequence::delimited;
 
+use super::command::adopt;
 use super::reply::Code;
 use crate::grammar::{Cursor, Limits, ParseError, Parsed, byte, run};
 
@@ -67,12 +68,12 @@ impl Heard {
     }
 }
 
-/// Where the selected mailbox has moved, as a backend of ours says to a frontend that goes after it (`* OK [XMOVED server state] …`): the
-/// server, and the state, for XADOPT.
-pub fn moved(line: &[u8]) -> Option<(String, String)> {
+/// Where the selected mailbox has moved, as a backend of ours says to a frontend that goes after it (`* OK [XMOVED server part] …`): the
+/// server, and a piece of the state, for XADOPT.
+pub fn moved(line: &[u8]) -> Option<(String, adopt::Part)> {
     let (name, words) = Cursor::new(line.get(b"* OK ".len()..)?, Limits::NONE).read(code).ok()?;
     let (server, state) = words.filter(|_| name.eq_ignore_ascii_case("XMOVED"))?.split_once(' ')?;
-    Some((server.to_owned(), state.to_owned()))
+    Some((server.to_owned(), adopt::Part::read(state)))
 }
 
 /// What follows `wanted` and the blank behind it, where a text begins with it.

@@ -219,7 +219,7 @@ impl Mailbox {
         };
         let Change { view, places, unlink, cache, notes, events, .. } = change;
         let (mut job, held) = self.job(working, Arc::new(view), content, counted, events);
-        job.cache = (!cache.is_empty()).then(|| (self.cache.clone(), cache_at, cache));
+        job.cache = (!cache.is_empty()).then(|| (self.home().cache.clone(), cache_at, cache));
         (job.places, job.unlink, job.notes) = (places, unlink, notes);
         (job, held)
     }
@@ -287,7 +287,8 @@ impl Mailbox {
         let usage = Usage::of(&view);
         let saved = (working.end, working.generation, working.version);
         let (tell, held) = oneshot::channel();
-        let (mailbox, epoch) = (self.clone(), self.log.epoch());
+        let log = self.home().log.clone();
+        let (mailbox, epoch) = (self.clone(), log.epoch());
         let done = move |result: Result<(), StoreError>| {
             match &result {
                 Ok(()) => {
@@ -303,7 +304,7 @@ impl Mailbox {
             // Who asked may have gone away; the change holds all the same.
             let _ = tell.send(result);
         };
-        (Job::new(self.log.clone(), epoch, saved.1, content, Box::new(done)), held)
+        (Job::new(log, epoch, saved.1, content, Box::new(done)), held)
     }
 
     fn publish(&self, view: Arc<View>, saved: (u64, u64, u32), usage: Usage, events: Events) {
@@ -327,10 +328,11 @@ impl Mailbox {
     /// Forgets what was built on a change that failed. Jobs that wait are refused by their epoch.
     fn set_back(&self, epoch: u64) {
         let mut working = lock(&self.working);
-        if self.log.epoch() != epoch {
+        let log = self.home().log.clone();
+        if log.epoch() != epoch {
             return;
         }
-        self.log.void();
+        log.void();
         let published = self.view.borrow().clone();
         // UIDs are never given twice, not even those that failed.
         let last_uid = working.tip.last_uid;

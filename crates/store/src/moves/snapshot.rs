@@ -60,7 +60,7 @@ impl Mailbox {
     pub fn snapshot(&self) -> Snapshot {
         let view = self.view();
         let recentuid = self.recentuid().min(view.last_uid);
-        Snapshot::new(self.header(), view, self.dir.clone(), recentuid)
+        Snapshot::new(self.header(), view, self.dir(), recentuid)
     }
 }
 

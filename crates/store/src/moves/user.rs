@@ -110,6 +110,11 @@ impl Store {
         Ok(())
     }
 
+    /// Takes over what a user has seen of a mailbox, as its server says, whatever is here.
+    pub async fn take_seen(&self, user: &str, uniqueid: &str, seen: Seen) -> Result<(), StoreError> {
+        self.user_log(user).await?.apply_moved(vec![Op::Seen(uniqueid.to_owned(), seen)]).await
+    }
+
     /// Users who may have seen states of these mailboxes, and of which.
     async fn seers(&self, ids: &[String]) -> Result<BTreeMap<String, Vec<String>>, StoreError> {
         let (db, users, ids) = (self.inner.db.clone(), self.inner.dir.join(USERS), ids.to_vec());

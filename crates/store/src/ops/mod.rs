@@ -12,6 +12,7 @@ mod inherit;
 mod quota;
 mod rename;
 mod rename_user;
+mod repartition;
 mod special;
 
 use std::{future::Future, sync::Arc};

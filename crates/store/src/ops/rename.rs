@@ -11,9 +11,8 @@ use crate::limits::HISTORY;
 use crate::{
     Store, blocking,
     copy::Along,
-    disk::{self, mailbox_dir},
-    error::{Doing, StoreError},
-    header::{FormerName, Header, sync_dir},
+    error::StoreError,
+    header::{FormerName, Header},
     journal::Record,
     quota::{Delta, Limits, Usage},
 };
@@ -367,76 +366,4 @@ impl Store {
         target.set_annotations(from.all_annotations()).await?;
         Ok(Renamed { moved: vec![(inbox.clone(), to.clone())] })
     }
-
-    /// Moves a mailbox to another partition: copy, list, ACTIVATE with the new location, then the old copy goes.
-    async fn move_partition(
-        &self,
-        who: &Actor,
-        name: &MailboxName,
-        partition: Option<&str>,
-    ) -> Result<Renamed, StoreError> {
-        let entry = self.entry_for(who, name, Rights::DELETE_MAILBOX)?;
-        let target = partition.ok_or(StoreError::Exists)?;
-        if !who.admin {
-            return Err(StoreError::Denied);
-        }
-        let source = entry.location.partition().unwrap_or_default().to_owned();
-        if source == target {
-            return Err(StoreError::Exists);
-        }
-        let local = entry.local.clone().ok_or(StoreError::NoMailbox)?;
-        let id = local.uniqueid.clone();
-        let old = mailbox_dir(&self.partition_path(&source)?, &id);
-        let new = mailbox_dir(&self.partition_path(target)?, &id);
-        let mut clearance = self.clearance(false).await?;
-        self.check_room(&self.partition_path(target)?, self.mailbox(name).await?.view().bytes()).await?;
-        let record = Record {
-            operation: "change of partition".into(),
-            id: id.clone(),
-            names: vec![name.to_string()],
-            partitions: vec![source.clone(), target.to_owned()],
-        };
-        let mut moved = entry.clone();
-        moved.location = self.location(target);
-        let shut = self.shut(&id).await?;
-        let done = self.journalled(record, async {
-            let (from, to) = (old.clone(), new.clone());
-            blocking(move || copy_tree(&from, &to)).await?;
-            self.inner.journal.step("change of partition: copied");
-            clearance.activate(name, &moved.location, &entry.acl).await?;
-            let listed = self.commit_list(vec![Change::put(name.clone(), moved.clone())]).await;
-            if listed.is_err()
-                && let Err(error) = clearance.activate(name, &entry.location, &entry.acl).await
-            {
-                warn!(%error, mailbox = %name, "the master has another partition until the next resync");
-            }
-            listed
-        });
-        let done = done.await;
-        let leftover = if done.is_ok() { old } else { new };
-        let swept = blocking(move || disk::sweep(&leftover)).await;
-        // Only now: whoever read the list before must not open what is left over.
-        drop(shut);
-        swept?;
-        done?;
-        info!(mailbox = %name, from = source, to = target, "moved to another partition");
-        Ok(Renamed { moved: vec![(name.clone(), name.clone())] })
-    }
-}
-
-/// Copies a mailbox's directory, synced.
-fn copy_tree(from: &std::path::Path, to: &std::path::Path) -> Result<(), StoreError> {
-    disk::sweep(to)?;
-    std::fs::create_dir_all(to).doing("create", to)?;
-    for item in std::fs::read_dir(from).doing("read", from)? {
-        let item = item.doing("read", from)?;
-        // The text index, which is made again there.
-        if item.file_type().doing("read", from)?.is_dir() {
-            continue;
-        }
-        let target = to.join(item.file_name());
-        std::fs::copy(item.path(), &target).doing("copy", &item.path())?;
-    }
-    disk::sync_filesystem(to)?;
-    sync_dir(to.parent().unwrap_or(to))
 }

@@ -332,7 +332,7 @@ async fn a_large_message_and_one_that_two_mailboxes_have_come_without_a_second_c
     for mailbox in ["user.fred", "user.fred.a"] {
         let mailbox = store.mailbox(&name(mailbox)).await.unwrap();
         assert_eq!(mailbox.message(1).await.unwrap(), text.as_bytes());
-        let file = fs::metadata(mailbox.dir.join("1.")).unwrap();
+        let file = fs::metadata(mailbox.dir().join("1.")).unwrap();
         assert_eq!(std::os::unix::fs::MetadataExt::nlink(&file), 2);
     }
     assert_eq!(fs::read_dir(to.dir.path().join("spool/stage.")).unwrap().count(), 0);

@@ -26,7 +26,7 @@ async fn an_index_cut_at_any_byte_opens_with_a_prefix_of_what_was_done() {
     states.push(inbox.view());
     inbox.append(vec![message("a"), message("b")]).await.unwrap();
     states.push(inbox.view());
-    let bytes = fs::read(inbox.dir.join(index::FILE)).unwrap();
+    let bytes = fs::read(inbox.dir().join(index::FILE)).unwrap();
     let mut seen = BTreeSet::new();
     for cut in 0..=bytes.len() {
         let Some(loaded) = index::parse(&bytes[..cut]) else { continue };
@@ -56,7 +56,7 @@ async fn what_was_acknowledged_comes_back_though_no_file_but_the_log_was_synced(
     let store = bench.open().await;
     create(&store, "user.fred").await;
     let inbox = store.mailbox(&name("user.fred")).await.unwrap();
-    let empty = fs::read(inbox.dir.join(index::FILE)).unwrap();
+    let empty = fs::read(inbox.dir().join(index::FILE)).unwrap();
     for n in 0..5 {
         append(&inbox, &format!("m{n}")).await.unwrap();
     }
@@ -85,7 +85,7 @@ async fn a_commit_log_cut_anywhere_plays_back_what_is_whole() {
     let store = bench.open().await;
     create(&store, "user.fred").await;
     let inbox = store.mailbox(&name("user.fred")).await.unwrap();
-    let empty = fs::read(inbox.dir.join(index::FILE)).unwrap();
+    let empty = fs::read(inbox.dir().join(index::FILE)).unwrap();
     append(&inbox, "one").await.unwrap();
     append(&inbox, "two").await.unwrap();
     let slot = |n: usize| bench.dir.path().join(format!("conf/murder/backend/log.{n}"));
@@ -204,7 +204,7 @@ async fn an_index_that_is_gone_is_made_anew_from_the_messages() {
     let inbox = store.mailbox(&name("user.fred")).await.unwrap();
     append(&inbox, "one").await.unwrap();
     append(&inbox, "two").await.unwrap();
-    let (dir, uidvalidity) = (inbox.dir.clone(), inbox.view().uidvalidity);
+    let (dir, uidvalidity) = (inbox.dir().clone(), inbox.view().uidvalidity);
     store.close().await;
     drop((store, inbox));
     fs::remove_file(dir.join(index::FILE)).unwrap();

@@ -22,12 +22,12 @@ async fn bench(count: usize) -> (Bench, Store, Arc<Mailbox>, Vec<Record>) {
 fn put(inbox: &Mailbox, record: &Record, payload: &[u8]) {
     let mut frame = Vec::new();
     codec::put_frame(&mut frame, u64::from(record.uid), payload);
-    inbox.cache.write_all_at(&frame, record.cache).unwrap();
+    inbox.home().cache.write_all_at(&frame, record.cache).unwrap();
 }
 
 fn remove_messages(inbox: &Mailbox) {
     for record in inbox.view().records().iter() {
-        std::fs::remove_file(inbox.dir.join(format!("{}.", record.uid))).unwrap();
+        std::fs::remove_file(inbox.dir().join(format!("{}.", record.uid))).unwrap();
     }
 }
 
@@ -66,17 +66,17 @@ async fn a_mailbox_that_the_first_version_cached_is_sorted_and_the_second_time_w
 async fn what_a_crash_took_of_a_completed_cache_is_read_from_the_message() {
     let (_bench, _store, inbox, records) = bench(3).await;
     records.iter().for_each(|record| put(&inbox, record, BARE));
-    let before = inbox.cache.metadata().unwrap().len();
+    let before = inbox.home().cache.metadata().unwrap().len();
     let a = || Some("A".to_owned());
     assert_eq!(froms(&inbox, &records), vec![a(); 3]);
     for cut in [before + 20, before] {
-        inbox.cache.set_len(cut).unwrap();
+        inbox.home().cache.set_len(cut).unwrap();
         assert_eq!(froms(&inbox, &records), vec![a(); 3], "{cut}");
         assert!(inbox.structure_blocking(2).is_ok());
     }
     // A change that comes then is cached as ever.
     append(&inbox, "later").await.unwrap();
-    std::fs::remove_file(inbox.dir.join("4.")).unwrap();
+    std::fs::remove_file(inbox.dir().join("4.")).unwrap();
     assert!(inbox.structure_blocking(4).is_ok());
 }
 
@@ -84,13 +84,13 @@ async fn what_a_crash_took_of_a_completed_cache_is_read_from_the_message() {
 async fn a_cache_is_not_completed_while_a_change_counts_on_its_end() {
     let (_bench, _store, inbox, records) = bench(2).await;
     put(&inbox, &records[0], BARE);
-    let before = inbox.cache.metadata().unwrap().len();
+    let before = inbox.home().cache.metadata().unwrap().len();
     let turn = inbox.turn.clone().lock_owned().await;
     assert!(froms(&inbox, &records)[0].is_some());
-    assert_eq!(inbox.cache.metadata().unwrap().len(), before);
+    assert_eq!(inbox.home().cache.metadata().unwrap().len(), before);
     drop(turn);
     assert!(froms(&inbox, &records)[0].is_some());
-    assert!(inbox.cache.metadata().unwrap().len() > before);
+    assert!(inbox.home().cache.metadata().unwrap().len() > before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +101,7 @@ async fn a_frame_too_short_for_a_jump_leaves_its_neighbour_alone() {
     assert_eq!(froms(&inbox, &records), vec![a(); 2]);
     let left = &inbox.read_keys(&records[..1])[0];
     assert!(left.as_ref().unwrap().structure().is_ok());
-    std::fs::remove_file(inbox.dir.join("2.")).unwrap();
+    std::fs::remove_file(inbox.dir().join("2.")).unwrap();
     assert_eq!(froms(&inbox, &records), vec![a(); 2]);
 }
 

@@ -97,7 +97,7 @@ async fn a_large_message_goes_through_a_file_and_is_linked_into_several_mailboxe
         let mailbox = store.mailbox(&name(user)).await.unwrap();
         mailbox.append(vec![new.clone()]).await.unwrap();
         assert_eq!(mailbox.message(1).await.unwrap().len(), 1_000_016);
-        inodes.push(std::fs::metadata(mailbox.dir.join("1.")).unwrap().ino());
+        inodes.push(std::fs::metadata(mailbox.dir().join("1.")).unwrap().ino());
     }
     assert_eq!(inodes[0], inodes[1]);
     assert_ne!(inodes[0], inodes[2]);
@@ -265,7 +265,7 @@ async fn a_large_message_that_was_expunged_for_good_takes_no_room() {
     while staged() > 0 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(rebuild::messages(&inbox.dir).unwrap().len(), 0);
+    assert_eq!(rebuild::messages(&inbox.dir()).unwrap().len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -282,8 +282,8 @@ async fn what_is_read_in_runs_is_what_is_read_one_by_one() {
     inbox.append(small.chain((0..40).map(large)).collect()).await.unwrap();
     let records: Vec<Record> = inbox.view().records().iter().cloned().collect();
     // One structure is damaged, and one message lost.
-    inbox.cache.write_all_at(&[0xff; 9], records[100].cache + 3).unwrap();
-    std::fs::remove_file(inbox.dir.join("50.")).unwrap();
+    inbox.home().cache.write_all_at(&[0xff; 9], records[100].cache + 3).unwrap();
+    std::fs::remove_file(inbox.dir().join("50.")).unwrap();
     for bytes in [Extent::Nothing, Extent::Header, Extent::Head] {
         let wanted = Wanted { structure: Depth::Parts, bytes };
         let (mut at, mut runs) = (0, Vec::new());
@@ -362,14 +362,14 @@ async fn envelopes_are_shown_from_a_cache_of_today_and_of_the_first_version_with
     let put = |record: &Record, payload: &[u8]| {
         let mut frame = Vec::new();
         codec::put_frame(&mut frame, u64::from(record.uid), payload);
-        inbox.cache.write_all_at(&frame, record.cache).unwrap();
+        inbox.home().cache.write_all_at(&frame, record.cache).unwrap();
     };
     // The second message was cached by the first version, the third and the fourth by one that is not known yet.
     put(&records[1], BARE);
     put(&records[2], b"\x09whatever it may be");
     put(&records[3], b"\x09whatever it may be");
     for uid in [1, 2, 4] {
-        std::fs::remove_file(inbox.dir.join(format!("{uid}."))).unwrap();
+        std::fs::remove_file(inbox.dir().join(format!("{uid}."))).unwrap();
     }
     let structure = mime::Structure::parse(SMALL.as_bytes());
     let run = inbox.read_run(&records, Wanted { structure: Depth::Shown, bytes: Extent::Nothing });
@@ -387,10 +387,10 @@ async fn envelopes_are_shown_from_a_cache_of_today_and_of_the_first_version_with
     // A copy has them as today's version writes them, whatever they were.
     create(&store, "user.fred.copy").await;
     let copy = store.mailbox(&name("user.fred.copy")).await.unwrap();
-    std::fs::write(inbox.dir.join("2."), SMALL).unwrap();
+    std::fs::write(inbox.dir().join("2."), SMALL).unwrap();
     store.copy(&inbox, vec![2, 3], &copy, Along::all_of("fred"), false).await.unwrap();
     for record in copy.view().records().iter() {
-        std::fs::remove_file(copy.dir.join(format!("{}.", record.uid))).unwrap();
+        std::fs::remove_file(copy.dir().join(format!("{}.", record.uid))).unwrap();
         assert!(copy.cached(record).unwrap().bytes().starts_with(&[2]));
     }
 }

@@ -83,7 +83,7 @@ async fn an_index_of_an_earlier_version_is_written_anew_before_the_first_annotat
     let store = bench.open().await;
     create(&store, "user.fred").await;
     let inbox = store.mailbox(&inbox_name()).await.unwrap();
-    let path = inbox.dir.join(index::FILE);
+    let path = inbox.dir().join(index::FILE);
     let version = || std::fs::read(&path).unwrap()[8];
     append(&inbox, "one").await.unwrap();
     drop(inbox);

@@ -165,7 +165,7 @@ async fn a_delayed_delete_keeps_the_mailbox_below_deleted_and_a_second_delete_en
     assert!(new.view().uidvalidity > mailbox.view().uidvalidity);
     store.delete(&admin(), &gone, false).await.unwrap();
     assert!(mailbox.view().gone);
-    assert!(!mailbox.dir.exists());
+    assert!(!mailbox.dir().exists());
     let held = bench.master.clone().unwrap();
     assert!(!held.entries.lock().unwrap().contains_key(&gone));
     // A user goes with all that is below.
@@ -210,7 +210,10 @@ async fn a_mailbox_moves_to_another_partition_with_its_mail() {
     let old = store.mailbox(&name("user.fred")).await.unwrap();
     append(&old, "one").await.unwrap();
     store.rename(&admin(), &name("user.fred"), &name("user.fred"), Some("second")).await.unwrap();
-    assert!(old.view().gone && !old.dir.exists());
+    // Whoever has it open goes on with it.
+    assert!(!old.view().gone && old.message(1).await.is_ok());
+    assert_eq!(old.location().partition(), Some("second"));
+    append(&old, "one and a half").await.unwrap();
     let new = store.mailbox(&name("user.fred")).await.unwrap();
     assert_eq!((new.location().partition(), new.uniqueid()), (Some("second"), old.uniqueid()));
     assert!(new.message(1).await.unwrap().starts_with(b"From: "));
@@ -221,7 +224,48 @@ async fn a_mailbox_moves_to_another_partition_with_its_mail() {
     drop((old, new));
     let crashed = bench.crashed();
     let store = crashed.open().await;
-    assert_eq!(store.mailbox(&name("user.fred")).await.unwrap().view().exists(), 2);
+    assert_eq!(store.mailbox(&name("user.fred")).await.unwrap().view().exists(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_that_comes_while_a_mailbox_changes_its_partition_is_all_there_afterwards() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    create(&store, "user.fred").await;
+    let mailbox = store.mailbox(&name("user.fred")).await.unwrap();
+    for n in 0..50 {
+        append(&mailbox, &n.to_string()).await.unwrap();
+    }
+    let (over, mut writers) = (Arc::new(std::sync::atomic::AtomicBool::new(false)), Vec::new());
+    for writer in 0..4 {
+        let (mailbox, over) = (mailbox.clone(), over.clone());
+        writers.push(tokio::spawn(async move {
+            let mut done: u32 = 0;
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                append(&mailbox, &format!("{writer}.{done}")).await.unwrap();
+                mailbox.message(1).await.unwrap();
+                done += 1;
+            }
+            done
+        }));
+    }
+    for partition in ["second", "default", "second"] {
+        store.rename(&admin(), &name("user.fred"), &name("user.fred"), Some(partition)).await.unwrap();
+    }
+    over.store(true, std::sync::atomic::Ordering::Relaxed);
+    let mut all = 50;
+    for writer in writers {
+        all += writer.await.unwrap();
+    }
+    assert_eq!(mailbox.view().exists(), all as usize);
+    drop(mailbox);
+    let crashed = bench.crashed();
+    let store = crashed.open().await;
+    let mailbox = store.mailbox(&name("user.fred")).await.unwrap();
+    assert_eq!((mailbox.view().exists(), mailbox.location().partition()), (all as usize, Some("second")));
+    for uid in 1..=all {
+        assert!(mailbox.message(uid).await.is_ok(), "{uid}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -280,8 +324,8 @@ async fn expiry_ends_deleted_mailboxes_expunged_messages_and_old_deliveries() {
     append(&inbox, "one").await.unwrap();
     append(&inbox, "two").await.unwrap();
     inbox.remove(&[1]).await.unwrap();
-    assert!(inbox.dir.join("1.").exists());
-    std::fs::write(inbox.dir.join("1.").with_file_name("0009."), b"not ours").unwrap();
+    assert!(inbox.dir().join("1.").exists());
+    std::fs::write(inbox.dir().join("1.").with_file_name("0009."), b"not ours").unwrap();
     store.delete(&admin(), &name("user.fred.a"), false).await.unwrap();
     let young = Ages { deleted: Some(60), delivered: Some(60), expunged: Some(60), ..Ages::default() };
     let done = store.expire(&young).await.unwrap();
@@ -289,7 +333,7 @@ async fn expiry_ends_deleted_mailboxes_expunged_messages_and_old_deliveries() {
     let all = Ages { deleted: Some(0), delivered: Some(0), expunged: Some(0), ..Ages::default() };
     let done = store.expire(&all).await.unwrap();
     assert_eq!((done.deleted, done.expunged, done.failed), (1, 1, 0));
-    assert!(!inbox.dir.join("1.").exists() && inbox.dir.join("2.").exists());
+    assert!(!inbox.dir().join("1.").exists() && inbox.dir().join("2.").exists());
     assert_eq!(inbox.view().vanished_since(0), Some(vec![(1, 1)]));
     assert_eq!(store.list().scan(None, 10).unwrap().entries.len(), 1);
     assert_eq!(bench.master.clone().unwrap().entries.lock().unwrap().len(), 1);
@@ -308,8 +352,8 @@ async fn a_damaged_mailbox_is_reconstructed_while_the_store_runs() {
     let inbox = store.mailbox(&name("user.fred")).await.unwrap();
     append(&inbox, "one").await.unwrap();
     append(&inbox, "two").await.unwrap();
-    std::fs::remove_file(inbox.dir.join("1.")).unwrap();
-    std::fs::write(inbox.dir.join("7."), b"Subject: found\r\n\r\n").unwrap();
+    std::fs::remove_file(inbox.dir().join("1.")).unwrap();
+    std::fs::write(inbox.dir().join("7."), b"Subject: found\r\n\r\n").unwrap();
     let done = store.reconstruct(&Which::default()).await.unwrap();
     assert_eq!(done.lines, ["user.fred: 1 files adopted: 1 records without a file expunged"]);
     assert!(inbox.view().gone);

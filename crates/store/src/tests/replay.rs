@@ -22,9 +22,9 @@ async fn failed(mailboxes: &[&str]) -> (Bench, BTreeMap<String, PathBuf>) {
     for text in mailboxes {
         create(&store, text).await;
         let mailbox = store.mailbox(&name(text)).await.unwrap();
-        let index = mailbox.dir.join(index::FILE);
+        let index = mailbox.dir().join(index::FILE);
         empty.insert(index.clone(), fs::read(&index).unwrap());
-        places.insert(text.to_string(), mailbox.dir.strip_prefix(bench.dir.path()).unwrap().to_owned());
+        places.insert(text.to_string(), mailbox.dir().strip_prefix(bench.dir.path()).unwrap().to_owned());
     }
     let limits = Limits { storage: Some(100), ..Limits::default() };
     store.set_quota(&admin(), &name(mailboxes[0]), limits, false).await.unwrap();
@@ -129,7 +129,7 @@ async fn what_is_in_its_place_already_is_not_written_again() {
         append(&inbox, &format!("m{n}")).await.unwrap();
     }
     let crashed = bench.crashed();
-    let dir = crashed.dir.path().join(inbox.dir.strip_prefix(bench.dir.path()).unwrap());
+    let dir = crashed.dir.path().join(inbox.dir().strip_prefix(bench.dir.path()).unwrap());
     let files = || -> BTreeMap<String, (u64, i64, i64)> {
         let named = (1..=MESSAGES).map(|uid| format!("{uid}.")).chain([index::FILE.to_owned()]);
         let read = |name: String| {
@@ -151,7 +151,7 @@ async fn what_lies_behind_a_torn_entry_does_not_come_back_behind_a_new_one() {
     let store = bench.open().await;
     create(&store, "user.fred").await;
     let inbox = store.mailbox(&name("user.fred")).await.unwrap();
-    let empty = fs::read(inbox.dir.join(index::FILE)).unwrap();
+    let empty = fs::read(inbox.dir().join(index::FILE)).unwrap();
     for n in 0..3 {
         append(&inbox, &format!("m{n}")).await.unwrap();
     }
@@ -170,7 +170,7 @@ async fn what_lies_behind_a_torn_entry_does_not_come_back_behind_a_new_one() {
     fs::write(slot(1 - active), older).unwrap();
     log[24 + len + 20] ^= 0xff;
     fs::write(slot(active), log).unwrap();
-    let dir = crashed.dir.path().join(inbox.dir.strip_prefix(bench.dir.path()).unwrap());
+    let dir = crashed.dir.path().join(inbox.dir().strip_prefix(bench.dir.path()).unwrap());
     fs::write(dir.join(index::FILE), &empty).unwrap();
     // The new entry is to be as long as the torn one, offsets and all.
     let cache = fs::File::options().write(true).open(dir.join(mailbox::CACHE)).unwrap();

@@ -56,7 +56,7 @@ impl Words {
     }
 
     fn dir(&self) -> PathBuf {
-        self.inbox.dir.join(DIR)
+        self.inbox.dir().join(DIR)
     }
 
     fn index(&self, care: Care) {
@@ -193,7 +193,7 @@ async fn another_message_that_gets_the_uid_of_an_earlier_one_is_not_taken_for_it
     let Words { bench, store, inbox, .. } = words;
     // All that is known of UIDs is lost, and so are the last messages.
     inbox.remove(&(51..=100).collect::<Vec<_>>()).await.unwrap();
-    let dir = inbox.dir.clone();
+    let dir = inbox.dir().clone();
     drop(inbox);
     store.close().await;
     drop(store);
@@ -370,7 +370,7 @@ async fn the_index_goes_where_the_mailbox_goes_and_ends_with_it() {
     let words = Words { inbox: sub, ..words };
     assert_eq!(words.proven(), 0);
     words.index(ALL);
-    let dir = words.inbox.dir.clone();
+    let dir = words.inbox.dir().clone();
     words.store.delete(&admin(), &name("user.fred.other"), true).await.unwrap();
     assert!(!dir.exists());
     // Whoever still holds it makes nothing anew there.

@@ -75,7 +75,7 @@ async fn an_index_that_is_made_anew_from_the_files_claims_to_know_nothing_of_wha
     inbox.append(vec![message("one"); 3]).await.unwrap();
     inbox.remove(&[1]).await.unwrap();
     let before = inbox.view().modseq();
-    std::fs::write(inbox.dir.join(crate::index::FILE), b"nonsense").unwrap();
+    std::fs::write(inbox.dir().join(crate::index::FILE), b"nonsense").unwrap();
     drop(inbox);
     store.reconstruct(&crate::Which::default()).await.unwrap();
     let inbox = store.mailbox(&name("user.fred")).await.unwrap();

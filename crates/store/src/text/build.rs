@@ -137,7 +137,7 @@ impl Mailbox {
     }
 
     pub(super) fn texts_dir(&self) -> PathBuf {
-        self.dir.join(DIR)
+        self.dir().join(DIR)
     }
 
     /// Does one step towards a complete index. It ends early when `stop` says so, or the mailbox goes.

@@ -16,7 +16,8 @@ use std::fmt::Write as _;
 use bytes::{Buf, Bytes, BytesMut};
 use protocol::frame::{HEADER_MAX, literal_at_end};
 use protocol::imap::Kind;
-use protocol::imap::code::Heard;
+use protocol::imap::code::{self, Heard};
+use protocol::imap::command::adopt::{Part as StatePart, STATE};
 
 use super::OutOfStep;
 use super::scan::{Piece, Reply, Scanner, words};
@@ -129,7 +130,17 @@ pub struct Wire {
     down: Scanner,
     /// It said BYE, or something that was not asked for.
     over: bool,
-    moved: Option<Bytes>,
+    /// Where the mailbox has moved, and as much of the state as has come.
+    moving: Moved,
+    moved: Option<Moved>,
+}
+
+/// What a backend has said of a mailbox that it has given away.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Moved {
+    pub server: String,
+    /// For XADOPT.
+    pub state: String,
 }
 
 impl Wire {
@@ -146,6 +157,7 @@ impl Wire {
             up: Up::Rest,
             down: Scanner::default(),
             over: false,
+            moving: Moved::default(),
             moved: None,
         }
     }
@@ -262,7 +274,7 @@ impl Wire {
                     Event::Bye(line)
                 }
                 Some(Reply::Moved(line)) => {
-                    self.moved = Some(line);
+                    self.has_moved(&line)?;
                     continue;
                 }
                 Some(Reply::Tagged(line)) => {
@@ -290,7 +302,7 @@ impl Wire {
                     Part::Bye(line)
                 }
                 Some(Piece::Moved(line)) => {
-                    self.moved = Some(line);
+                    self.has_moved(&line)?;
                     continue;
                 }
                 Some(Piece::Tagged(line)) => {
@@ -301,10 +313,29 @@ impl Wire {
         }
     }
 
-    /// The line by which the backend has said that it has given the selected mailbox away (`* OK [XMOVED server …] …`), once. It is
-    /// among no events: clients must not see it.
-    pub fn take_moved(&mut self) -> Option<Bytes> {
+    /// What the backend has said when it gave the selected mailbox away (`* OK [XMOVED server …] …`), once and whole. It is among no
+    /// events: clients must not see it.
+    pub fn take_moved(&mut self) -> Option<Moved> {
         self.moved.take()
+    }
+
+    fn has_moved(&mut self, line: &[u8]) -> Result<(), OutOfStep> {
+        let (server, part) =
+            code::moved(line).ok_or(OutOfStep::Malformed).inspect_err(|_| self.over = true)?;
+        let (text, whole) = match part {
+            StatePart::More(text) => (text, false),
+            StatePart::Last(text) => (text, true),
+        };
+        if self.moving.state.len().saturating_add(text.len()) > STATE {
+            self.over = true;
+            return Err(OutOfStep::Endless);
+        }
+        self.moving.state.push_str(&text);
+        self.moving.server = server;
+        if whole {
+            self.moved = Some(std::mem::take(&mut self.moving));
+        }
+        Ok(())
     }
 
     /// The beginning of a line that quotes a tag of ours, with the client's in its place.
@@ -372,6 +403,8 @@ impl Wire {
             && matches!(self.up, Up::Rest)
             && self.down.at_line_start()
             && !self.over
+            && self.moved.is_none()
+            && self.moving == Moved::default()
             && unread.is_empty()
     }
 }

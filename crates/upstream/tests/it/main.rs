@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod model;
+mod moved;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

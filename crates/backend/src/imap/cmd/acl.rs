@@ -11,24 +11,29 @@ use protocol::name::MailboxName;
 use super::list::unlisted;
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::Session;
-use store::AclChange;
+use store::{AclChange, StoreError};
 
 impl Session {
     /// The mailbox that the user calls `external`, with its ACL and the user's rights on it. Refused as unknown where
-    /// the user may not know of it.
-    pub fn find(&self, external: &str) -> Result<(MailboxName, String, Rights), Stop> {
+    /// the user may not know of it. Waits, some seconds at most, while a move brings the mailbox here.
+    pub async fn find(&self, external: &str) -> Result<(MailboxName, String, Rights), Stop> {
         let user = self.user()?;
         let name = user.internal(external, &self.server.namespace)?;
-        let (acl, rights) = self.rights_on(&name)?;
+        let (acl, rights) = self.rights_on(&name).await?;
         Ok((name, acl, rights))
     }
 
     /// The ACL of the mailbox of an internal name, and the user's rights on it, as [`Session::find`] gives them.
-    pub fn rights_on(&self, name: &MailboxName) -> Result<(String, Rights), Stop> {
+    pub async fn rights_on(&self, name: &MailboxName) -> Result<(String, Rights), Stop> {
         let user = self.user()?;
         let nothing = || Stop::from(Refusal::NoMailbox);
-        let entry = self.server.store.list().get(name).map_err(unlisted)?;
-        let entry = entry.ok_or_else(|| self.server.store.absence(name, user.who(), user.is_admin()))?;
+        let entry = match self.server.store.find(name).await {
+            Ok(Some(entry)) => entry,
+            Ok(None) | Err(StoreError::Moved(_) | StoreError::Frozen) => {
+                return Err(self.server.store.absence(name, user.who(), user.is_admin()).into());
+            }
+            Err(error) => return Err(error.into()),
+        };
         if !entry.is_active() {
             return Err(Refusal::Reserved.into());
         }
@@ -43,8 +48,8 @@ impl Session {
     }
 
     /// The same of a mailbox that messages are to go into.
-    pub fn find_target(&self, external: &str) -> Result<(MailboxName, String, Rights), Stop> {
-        match self.find(external) {
+    pub async fn find_target(&self, external: &str) -> Result<(MailboxName, String, Rights), Stop> {
+        match self.find(external).await {
             Err(Stop::Refused(Refusal::NoMailbox)) => {
                 let name = self.user()?.internal(external, &self.server.namespace)?;
                 let may = self.viewer()?.may_create(&name).map_err(unlisted)?;
@@ -68,7 +73,7 @@ async fn change(session: &Session, mailbox: &str, identifier: &str, how: Change,
     if !session.server.imapd.allowsetacl {
         return Err(Refusal::Disabled.into());
     }
-    let (name, _, mine) = session.find(mailbox)?;
+    let (name, _, mine) = session.find(mailbox).await?;
     require(mine, Rights::ADMIN)?;
     let identifier = canonical(session, identifier);
     let admin = session.user()?.is_admin();
@@ -90,15 +95,15 @@ fn canonical(session: &Session, identifier: &str) -> String {
     session.server.namespace.identifier(identifier, session.server.imapd.username_tolower)
 }
 
-pub fn get(session: &mut Session, external: &str) -> Outcome {
-    let (_, acl, rights) = session.find(external)?;
+pub async fn get(session: &mut Session, external: &str) -> Outcome {
+    let (_, acl, rights) = session.find(external).await?;
     require(rights, Rights::ADMIN)?;
     print_acl(session.conn.out(), external, &Acl::parse(&acl));
     Ok(Reply::completed())
 }
 
-pub fn rights(session: &mut Session, list: ListRights) -> Outcome {
-    let (name, _, rights) = session.find(&list.mailbox)?;
+pub async fn rights(session: &mut Session, list: ListRights) -> Outcome {
+    let (name, _, rights) = session.find(&list.mailbox).await?;
     require(rights, Rights::ADMIN)?;
     let identifier = canonical(session, &list.identifier);
     let owner = name.owner().is_some_and(|owner| owner == identifier);
@@ -107,8 +112,8 @@ pub fn rights(session: &mut Session, list: ListRights) -> Outcome {
     Ok(Reply::completed())
 }
 
-pub fn my_rights(session: &mut Session, external: &str) -> Outcome {
-    let (_, _, rights) = session.find(external)?;
+pub async fn my_rights(session: &mut Session, external: &str) -> Outcome {
+    let (_, _, rights) = session.find(external).await?;
     print_my_rights(session.conn.out(), external, rights);
     Ok(Reply::completed())
 }

@@ -14,6 +14,8 @@ use protocol::imap::command::append::{Append, Form, Item, Message, Place, Replac
 use protocol::imap::refusal::require;
 use protocol::imap::url::Lack;
 use protocol::imap::{Assembled, Code, Flag, ParseError, Refusal, Reply, UidSet};
+use protocol::name::MailboxName;
+use tracing::{info, warn};
 use work::aside::Pace;
 
 use super::catenate;
@@ -23,6 +25,7 @@ use crate::imap::limits::{APPEND_BYTES, ARGUMENTS, LITERALS, MESSAGES, UNASKED, 
 use crate::imap::reply::{Outcome, Stop, refusal};
 use crate::imap::selected::may_set;
 use crate::imap::session::Session;
+use crate::moving::errand::Carried;
 use store::{Appended, HEAD, Mailbox, NewMessage, Staging, StoreError};
 
 pub async fn run(session: &mut Session, append: Append, literal: Option<Literal>) -> Outcome {
@@ -74,9 +77,19 @@ pub async fn give_up(session: &mut Session, literal: Option<Literal>, stop: Stop
     Err(stop)
 }
 
+/// Where the messages are to go.
+enum Into {
+    Here(Arc<Mailbox>),
+    /// The mailbox has moved to this server.
+    Away(String),
+}
+
 /// The messages of a command on their way into a mailbox.
 struct Appending {
-    mailbox: Arc<Mailbox>,
+    name: MailboxName,
+    /// As the client calls it.
+    external: String,
+    into: Into,
     rights: Rights,
     /// What the message of a REPLACE takes the place of: mailbox and UID.
     replaced: Option<(Arc<Mailbox>, u32)>,
@@ -84,6 +97,8 @@ struct Appending {
     open: Option<String>,
     room: Room,
     whole: Vec<NewMessage>,
+    /// The same as the client has said it, for the server that the mailbox may have moved to.
+    carried: Vec<Carried>,
     building: Option<Building>,
 }
 
@@ -120,10 +135,8 @@ async fn begin(
         None => None,
     };
     run.items.iter().try_for_each(|item| takes(session, item))?;
-    let (name, _, rights) = session.find_target(external)?;
-    require(rights, Rights::INSERT)?;
+    let (name, into, rights) = find(session, external).await?;
     let store = session.server.store.clone();
-    let mailbox = store.mailbox(&name).await?;
     let mut freed = (0, 0);
     if let Some((from, uid)) = &replaced
         && let Some(record) = from.view().get(*uid)
@@ -133,7 +146,35 @@ async fn begin(
     }
     let message = super::session::append_limit(&session.server.imapd);
     let room = Room { message, total: 0, freed };
-    Ok(Appending { mailbox, rights, replaced, open, room, whole: Vec::new(), building: None })
+    Ok(Appending {
+        name,
+        external: external.to_owned(),
+        into,
+        rights,
+        replaced,
+        open,
+        room,
+        whole: Vec::new(),
+        carried: Vec::new(),
+        building: None,
+    })
+}
+
+/// The mailbox that the messages are to go into. One that has moved is the other server's to judge.
+async fn find(session: &Session, external: &str) -> Result<(MailboxName, Into, Rights), Stop> {
+    let found = async {
+        let (name, _, rights) = session.find_target(external).await?;
+        require(rights, Rights::INSERT)?;
+        let mailbox = session.server.store.mailbox(&name).await?;
+        Ok((name, Into::Here(mailbox), rights))
+    };
+    match found.await {
+        Err(Stop::Refused(Refusal::MovedTo(server))) if session.server.shared.moving.is_some() => {
+            let name = session.user()?.internal(external, &session.server.namespace)?;
+            Ok((name, Into::Away(server), Rights::ALL))
+        }
+        other => other,
+    }
 }
 
 /// The message that a REPLACE takes away. The rights are those of UID STORE and UID EXPUNGE.
@@ -205,7 +246,7 @@ impl Appending {
             return Err(Refusal::TooBig.into());
         }
         self.room.total = self.room.total.saturating_add(size);
-        let (name, store) = (self.mailbox.name()?, &session.server.store);
+        let (name, store) = (self.name.clone(), &session.server.store);
         if !session.server.ignore_quota
             && let Some(quota) = store.quota_root(&name).and_then(|root| store.quota_now(&root))
         {
@@ -302,16 +343,40 @@ impl Appending {
             check.verdict(plain)?;
             stage.finish().await?
         };
+        let staged = Arc::new(staged);
+        if session.server.shared.moving.is_some() {
+            self.carried.push(Carried { message: message.clone(), staged: staged.clone() });
+        }
         let flags = message.flags.into_iter().filter(|flag| may_set(flag, self.rights)).collect();
         let internaldate = message.date.map(|date| date.epoch);
         let annotations = super::annotate::settings(session, message.notes)?;
-        self.whole.push(NewMessage { staged: Arc::new(staged), flags, internaldate, annotations });
+        self.whole.push(NewMessage { staged, flags, internaldate, annotations });
         Ok(())
     }
 
     /// All messages have come.
-    async fn finish(self, session: &mut Session) -> Outcome {
-        let Appending { mailbox, rights, replaced, mut whole, .. } = self;
+    async fn finish(mut self, session: &mut Session) -> Outcome {
+        let carried = std::mem::take(&mut self.carried);
+        let (external, name) = (self.external.clone(), self.name.clone());
+        let replaced = self.replaced.clone();
+        let outcome = match &self.into {
+            Into::Here(mailbox) => {
+                let mailbox = mailbox.clone();
+                self.put(session, mailbox).await
+            }
+            Into::Away(server) => Err(Refusal::MovedTo(server.clone()).into()),
+        };
+        match outcome {
+            // It has come whole: nobody must send it once more.
+            Err(Stop::Refused(Refusal::MovedTo(server))) if !carried.is_empty() => {
+                carry(session, &server, (&external, &name), replaced, &carried).await
+            }
+            other => other,
+        }
+    }
+
+    async fn put(self, session: &mut Session, mailbox: Arc<Mailbox>) -> Outcome {
+        let Appending { rights, replaced, mut whole, .. } = self;
         let seen = take_own_seen(session, &mailbox, &mut whole)?;
         let (store, free) = (session.server.store.clone(), session.server.ignore_quota);
         let (replaces, before) = (replaced.is_some(), session.begin_own(&mailbox));
@@ -342,6 +407,54 @@ impl Appending {
             Reply::ok("Replacement message ready").code(code).write(None, session.conn.out());
         }
         session.gone().await
+    }
+}
+
+/// Has the server that the mailbox has moved to take the messages, and answers as it does.
+async fn carry(
+    session: &mut Session,
+    server: &str,
+    (external, name): (&str, &MailboxName),
+    replaced: Option<(Arc<Mailbox>, u32)>,
+    messages: &[Carried],
+) -> Outcome {
+    let moved = || Stop::from(Refusal::MovedTo(server.to_owned()));
+    let Some(moving) = session.server.shared.moving.clone() else { return Err(moved()) };
+    let from = match &replaced {
+        // Only where both are there: nothing is taken away here for what another server has taken.
+        Some((from, _)) if from.moved_to().as_deref() != Some(server) => return Err(moved()),
+        Some((from, uid)) => Some((from.name()?, *uid)),
+        None => None,
+    };
+    let user = session.user()?.clone();
+    let from = from.map(|(from, uid)| (user.external(&from, &session.server.namespace), uid));
+    let done = async {
+        let mut errand = moving.errand(server, user.id()).await?;
+        if session.manner().utf8 {
+            errand.ask(b"ENABLE UTF8=ACCEPT").await?;
+        }
+        let Some((from, uid)) = from else { return errand.append("APPEND", external, messages).await };
+        let mut select = b"SELECT ".to_vec();
+        protocol::imap::print::astring(&mut select, from.as_bytes());
+        match errand.ask(&select).await? {
+            opened if opened.is_ok() => {
+                errand.append(&format!("UID REPLACE {uid}"), external, messages).await
+            }
+            refused => Ok(refused),
+        }
+    };
+    match done.await {
+        Ok(answer) => {
+            info!(mailbox = %name, to = server, messages = messages.len(), "taken here, and put where the mailbox is now");
+            // Of a REPLACE the UID comes before the end.
+            let told = answer.told.iter().filter(|line| line.contains("[APPENDUID "));
+            told.for_each(|line| session.conn.put_line(line));
+            Ok(answer.reply())
+        }
+        Err(why) => {
+            warn!(%why, mailbox = %name, to = server, "the mailbox has moved, and the message could not follow");
+            Err(moved())
+        }
     }
 }
 

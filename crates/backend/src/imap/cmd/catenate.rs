@@ -66,7 +66,7 @@ pub async fn find(session: &mut Session, text: &str, open: Option<&str>) -> Resu
     let named = url.name(session.manner().utf8_names);
     let mailbox = match named.as_deref().or(open.filter(|open| !open.is_empty())) {
         Some(external) => {
-            let (name, _, rights) = session.find(external).map_err(|_| lacks(Missing::Mailbox))?;
+            let (name, _, rights) = session.find(external).await.map_err(|_| lacks(Missing::Mailbox))?;
             if !rights.contains(Rights::READ) {
                 let sees = rights.contains(Rights::LOOKUP);
                 return Err(lacks(if sees { Missing::Right } else { Missing::Mailbox }));

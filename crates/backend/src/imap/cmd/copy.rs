@@ -18,7 +18,7 @@ pub async fn run(session: &mut Session, tag: &Tag, copy: Copy) -> Outcome {
     let weight = selected.numbering.weight(&copy.set);
     let (source, rights) = (selected.mailbox.clone(), selected.rights);
     let read_only = selected.read_only;
-    let (name, _, there) = session.find_target(&copy.mailbox)?;
+    let (name, _, there) = session.find_target(&copy.mailbox).await?;
     require(there, Rights::INSERT)?;
     if copy.moves {
         may_go(read_only, rights)?;

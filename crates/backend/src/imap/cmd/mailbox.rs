@@ -1,4 +1,4 @@
-//! CREATE, DELETE, RENAME, their LOCAL forms, MUPDATEPUSH and XFER; and the INBOX that is made at login.
+//! CREATE, DELETE, RENAME, their LOCAL forms, MUPDATEPUSH; and the INBOX that is made at login.
 //!
 //! Who may do what is decided by the store, which clears each change with the MUPDATE master first.
 
@@ -11,7 +11,6 @@ use tracing::warn;
 
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::Session;
-use crate::moving::Wanted;
 use store::{Actor, StoreError};
 
 impl Session {
@@ -29,7 +28,7 @@ impl Session {
         }
     }
 
-    fn is_here(&self, server: &str) -> bool {
+    pub fn is_here(&self, server: &str) -> bool {
         server.is_empty() || server == self.server.imapd.servername
     }
 }
@@ -116,13 +115,13 @@ pub async fn rename(session: &mut Session, tag: &Tag, rename: Rename) -> Outcome
             Some((server, partition)) if !session.is_here(server) => {
                 let partition = Some(partition.to_owned()).filter(|partition| !partition.is_empty());
                 let xfer = Xfer { mailbox: rename.from.clone(), server: server.to_owned(), partition };
-                return self::xfer(session, tag, xfer).await;
+                return super::xfer::run(session, tag, xfer).await;
             }
             Some((_, partition)) => partition,
             // A word that is no partition here means a server.
             None if session.server.imapd.partition(location).is_none() => {
                 let xfer = Xfer { mailbox: rename.from.clone(), server: location.clone(), partition: None };
-                return self::xfer(session, tag, xfer).await;
+                return super::xfer::run(session, tag, xfer).await;
             }
             None => location.as_str(),
         });
@@ -147,64 +146,6 @@ pub async fn rename(session: &mut Session, tag: &Tag, rename: Rename) -> Outcome
     Ok(Reply::completed())
 }
 
-/// `XFER mailbox server [partition]`: a user with everything, by the name of the INBOX, or a shared mailbox.
-pub async fn xfer(session: &mut Session, tag: &Tag, xfer: Xfer) -> Outcome {
-    let user = session.user()?;
-    if !user.is_admin() {
-        return Err(Refusal::Denied.into());
-    }
-    let name = user.internal(&xfer.mailbox, &session.server.namespace)?;
-    let Some(moving) = session.server.shared.moving.clone() else {
-        return Err(not_moved(&xfer.mailbox, &xfer.server).into());
-    };
-    if session.is_here(&xfer.server) {
-        return Err(Refusal::WrongServer.into());
-    }
-    let owner = session.server.namespace.owner(&name);
-    let own = owner.as_ref() == Some(&user.login.userid);
-    let movable = match &owner {
-        Some(_) => name.is_inbox() && session.server.imapd.allowusermoves && !own,
-        None => !session.server.namespace.is_deleted(&name),
-    };
-    if !movable {
-        return Err(Refusal::NotSupported.into());
-    }
-    let is_open = |open: &crate::imap::selected::Selected| {
-        open.name == name || owner.is_some() && session.server.namespace.owner(&open.name) == owner
-    };
-    if session.selected.as_ref().is_some_and(is_open) {
-        return Err(StoreError::Busy.into());
-    }
-    let asked_by = user.login.userid.clone();
-    let what = match &owner {
-        Some(owner) => format!("USER {owner}"),
-        None => format!("MAILBOX \"{}\"", xfer.mailbox),
-    };
-    let wanted = Wanted::new(&name, &xfer.server, xfer.partition.as_deref(), &asked_by);
-    let done = match session.finish(tag, moving.ask(wanted)).await {
-        Ok(live) => {
-            let line = || live.line(tag, moving.why(&live).as_deref());
-            session.finish_telling(line, moving.ended(&live)).await
-        }
-        Err(text) => Err(text),
-    };
-    match done {
-        Ok(()) => {
-            Reply::ok(what).write(None, session.conn.out());
-            Ok(Reply::completed())
-        }
-        Err(text) => {
-            Reply::no(format!("{what} ({text})")).write(None, session.conn.out());
-            Ok(Reply::no(text))
-        }
-    }
-}
-
-/// Moves between backends have their own time.
-fn not_moved(mailbox: &str, server: &str) -> Refusal {
-    Refusal::NotMoved(mailbox.to_owned(), server.to_owned())
-}
-
 /// Tells the master again what it should know of a mailbox: the last step of a move, done by the new home.
 pub async fn mupdate_push(session: &mut Session, external: &str) -> Outcome {
     session.require_full_admin()?;
@@ -218,7 +159,7 @@ pub async fn mupdate_push(session: &mut Session, external: &str) -> Outcome {
     {
         return Ok(Reply::completed());
     }
-    let (name, _, _) = session.find(external)?;
+    let (name, _, _) = session.find(external).await?;
     let mailbox = session.server.store.mailbox(&name).await?;
     if let Some(master) = &session.server.shared.master {
         let mut master = master.connect().await.map_err(StoreError::from)?;

@@ -23,7 +23,7 @@ pub async fn get(session: &mut Session, get: GetMetadata) -> Outcome {
         } else if mailbox.contains(['*', '%']) {
             of_all(session, &get, mailbox).await?
         } else {
-            let (name, _, rights) = session.find(mailbox)?;
+            let (name, _, rights) = session.find(mailbox).await?;
             metadata::mailbox::may_read(session, rights)?;
             write(session, &name, mailbox, &get).await?
         };
@@ -134,7 +134,7 @@ pub async fn annotation(session: &mut Session, get: GetAnnotation) -> Outcome {
     let present = if get.mailbox.is_empty() {
         metadata::server::present(session).await?
     } else {
-        let (name, _, rights) = session.find(&get.mailbox)?;
+        let (name, _, rights) = session.find(&get.mailbox).await?;
         let admin = session.user()?.is_admin();
         if !admin && !rights.contains(Rights::LOOKUP) {
             return Err(Refusal::NoMailbox.into());
@@ -157,7 +157,7 @@ pub fn set_annotation() -> Outcome {
 
 /// XWARMUP: what a mailbox's sessions need first is read into memory, at most its index.
 pub async fn warm_up(session: &mut Session, external: &str) -> Outcome {
-    let (name, _, rights) = session.find(external)?;
+    let (name, _, rights) = session.find(external).await?;
     require(rights, Rights::LOOKUP | Rights::READ)?;
     session.server.store.mailbox(&name).await?;
     Ok(Reply::completed())

@@ -26,3 +26,4 @@ pub mod store;
 pub mod subscribe;
 pub mod sync;
 pub mod uidbatches;
+pub mod xfer;

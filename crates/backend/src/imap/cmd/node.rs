@@ -6,14 +6,16 @@
 //! whether there is anything of the one that the other would meet.
 
 use protocol::acl::Rights;
-use protocol::imap::command::adopt::Adoption;
+use protocol::imap::command::adopt::{Adoption, Part, STATE};
 use protocol::imap::refusal::require;
-use protocol::imap::{Code, Refusal, Reply, SequenceSet, UidSet};
+use protocol::imap::{Code, ParseError, Refusal, Reply, SequenceSet, UidSet};
 use protocol::name::MailboxName;
 use protocol::origin::Origin;
 use tracing::{debug, info};
+use work::aside::weighed;
 
 use super::select;
+use crate::imap::limits::{WORD, rows};
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::selected::{Announce, Selected};
 use crate::imap::session::{ClientId, Session};
@@ -74,15 +76,31 @@ pub fn xkick(session: &mut Session, name: &str) -> Outcome {
 
 /// The client had the mailbox open on another backend, which has given it away: it goes on here, and hears of what has happened since at
 /// its next command.
-pub async fn xadopt(session: &mut Session, adoption: Adoption) -> Outcome {
+pub async fn xadopt(session: &mut Session, part: Part) -> Outcome {
     if !session.is_proxy() {
         return Err(Refusal::Unrecognized.into());
     }
     if session.selected.is_some() {
         return Err(Refusal::NotAtRest.into());
     }
+    let mut state = std::mem::take(&mut session.adopting);
+    let (text, whole) = match part {
+        Part::More(text) => (text, false),
+        Part::Last(text) => (text, true),
+    };
+    if state.len().saturating_add(text.len()) > STATE {
+        rows::ADOPTED.met("a frontend says more of a session than is taken: it does not go on here");
+        return Err(malformed());
+    }
+    state.push_str(&text);
+    if !whole {
+        session.adopting = state;
+        return Ok(Reply::completed());
+    }
+    let adoption =
+        weighed(state.len() / WORD, move || Adoption::parse(&state)).await.ok_or_else(malformed)?;
     let name = MailboxName::parse(&adoption.name).map_err(|_| Refusal::BadName)?;
-    let (_, rights) = session.rights_on(&name)?;
+    let (_, rights) = session.rights_on(&name).await?;
     require(rights, Rights::READ)?;
     let store = session.server.store.clone();
     let mailbox = store.mailbox(&name).await?;
@@ -90,6 +108,10 @@ pub async fn xadopt(session: &mut Session, adoption: Adoption) -> Outcome {
     let selected = Selected::adopt(&store, mailbox, &user, rights, adoption).await?;
     session.selected = Some(selected.ok_or(Refusal::NoMailbox)?);
     Ok(Reply::completed())
+}
+
+fn malformed() -> Stop {
+    Refusal::malformed(&ParseError::Invalid("state"), "Xadopt").into()
 }
 
 /// The messages are copied, and go from here: those that nobody else has taken meanwhile. Rights are those of MOVE.

@@ -33,7 +33,7 @@ fn named(session: &Session, root: &str) -> Result<MailboxName, Stop> {
 }
 
 pub async fn root(session: &mut Session, external: &str) -> Outcome {
-    let (name, _, rights) = session.find(external)?;
+    let (name, _, rights) = session.find(external).await?;
     if !session.user()?.is_admin() {
         require(rights, Rights::READ)?;
     }

@@ -22,7 +22,7 @@ pub async fn select(session: &mut Session, select: Select) -> Outcome {
     if select.condstore {
         session.enabled.imply(Extension::Condstore);
     }
-    let (name, _, rights) = session.find(&select.mailbox)?;
+    let (name, _, rights) = session.find(&select.mailbox).await?;
     require(rights, Rights::READ)?;
     let mailbox = session.server.store.mailbox(&name).await?;
     let user = session.user()?.id().to_owned();

@@ -11,8 +11,16 @@ use crate::imap::marks::has;
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::session::Session;
 
+impl Session {
+    /// Whether it is the open mailbox that the client calls `external`.
+    pub fn has_open(&self, external: &str) -> bool {
+        let (Some(open), Some(user)) = (&self.selected, &self.user) else { return false };
+        user.internal(external, &self.server.namespace).is_ok_and(|name| name == open.name)
+    }
+}
+
 pub async fn status(session: &mut Session, status: Status) -> Outcome {
-    let (name, _, rights) = session.find(&status.mailbox)?;
+    let (name, _, rights) = session.find(&status.mailbox).await?;
     require(rights, Rights::READ)?;
     if status.items.contains(&StatusItem::HighestModseq) {
         session.enable_condstore();

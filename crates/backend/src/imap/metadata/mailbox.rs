@@ -97,7 +97,7 @@ pub async fn set(
     external: &str,
     values: Vec<(Entry, Option<Vec<u8>>)>,
 ) -> Result<(), Stop> {
-    let (name, _, rights) = session.find(external)?;
+    let (name, _, rights) = session.find(external).await?;
     may_read(session, rights)?;
     let user = session.user()?;
     let (id, admin) = (user.id().to_owned(), user.is_admin());

@@ -36,7 +36,7 @@ impl Moving {
     /// Whether a server of Cyrus can be moved to.
     pub(super) async fn cyrus_takes(&self, to: &str) -> Result<(), String> {
         let upstream = self.upstream();
-        let mut peer = Peer::connect_to_cyrus(&upstream, to)
+        let mut peer = Peer::connect_to_cyrus(upstream, to)
             .await
             .map_err(|fault| format!("Server(s) unavailable to complete operation ({fault})"))?;
         match peer.command(b"SYNCRESTART").await {
@@ -79,7 +79,7 @@ impl Giving {
         (self.peer, self.cyrus, self.rounds) = (None, Sent::default(), 0);
         let rate = self.record.wishes.rate;
         self.live.begin(rate.unwrap_or_else(|| self.moving.context.imapd().move_rate));
-        match Peer::connect_to_cyrus(&self.moving.upstream(), &self.to()).await {
+        match Peer::connect_to_cyrus(self.moving.upstream(), &self.to()).await {
             // Copies that are there already are told of as ours, and removed where they differ.
             Ok(peer) if self.is_ours().await => {
                 self.peer = Some(peer);
@@ -282,7 +282,7 @@ impl Giving {
     async fn cyrus_peer(&mut self) -> Result<Peer, Fault> {
         match self.peer.take() {
             Some(peer) => Ok(peer),
-            None => Peer::connect_to_cyrus(&self.moving.upstream(), &self.to()).await,
+            None => Peer::connect_to_cyrus(self.moving.upstream(), &self.to()).await,
         }
     }
 }

@@ -159,8 +159,8 @@ impl Moving {
             change.await.ok_or_else(|| Fault::Refused("a mailbox cannot be told of".to_owned()))?;
         for part in parts {
             sum.changes += 1 + part.records.as_ref().map_or(0, Vec::len);
-            let earlier = base.as_ref().map(|(then, _)| then);
-            if !self.send_messages(peer, item, &part, (&now, earlier), sum).await? {
+            let before = rounds::Before::sent(base.as_ref().map(|(then, _)| then));
+            if !self.send_messages(peer, item, &part, (&now, &before), sum).await? {
                 sum.torn = true;
                 return Ok(());
             }

@@ -1,8 +1,10 @@
 //! XADOPT: a session goes on at the backend that its selected mailbox has moved to, without a SELECT that the client would notice.
 //!
 //! ```text
-//! given    = "* OK [XMOVED" SP server SP state "]"       from the backend that had the mailbox, to a frontend of ours
-//! xadopt   = "XADOPT" SP state                           from that frontend, which logs in as the user, to the one that has it now
+//! given    = *("* OK [XMOVED" SP server SP "+" SP part "]")       from the backend that had the mailbox, to a frontend of ours
+//!            "* OK [XMOVED" SP server SP part "]"
+//! xadopt   = *("XADOPT" SP "+" SP part) "XADOPT" SP part                           from that frontend, which logs in as the user, to the one that has it now
+//! part     = a piece of a state that is too long for a line; the last one, and most often the only one, has no "+" before it
 //! state    = name SP uniqueid SP uidvalidity SP modseq SP complete SP keywords SP how SP uids SP ghosts SP recent SP recent-until SP saved
 //! name     = 1*(2HEXDIG)      the internal name          how  = "-" / *("E" / "A")       EXAMINE, ANNOTATE
 //! uids, ghosts, recent, saved = "-" / uid-set
@@ -118,11 +120,54 @@ impl fmt::Display for Set<'_> {
     }
 }
 
-/// `XADOPT SP state`
-pub fn xadopt(at: Cursor<'_>) -> Parsed<'_, Adoption> {
+/// A piece of a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// Another one follows.
+    More(String),
+    Last(String),
+}
+
+/// A state in pieces that fit a line each, in their order.
+pub fn parts(state: &str) -> Vec<Part> {
+    let (mut parts, mut rest) = (Vec::new(), state);
+    while rest.len() > PART {
+        // Never at a blank, which the ends of a line might lose. All of it is ASCII.
+        let cut = (1..=PART)
+            .rev()
+            .find(|at| !rest.as_bytes().iter().skip(at - 1).take(2).any(|byte| *byte == b' '));
+        let Some((part, left)) = cut.and_then(|cut| rest.split_at_checked(cut)) else { break };
+        parts.push(Part::More(part.to_owned()));
+        rest = left;
+    }
+    parts.push(Part::Last(rest.to_owned()));
+    parts
+}
+
+impl Part {
+    /// As it is said.
+    pub fn read(text: &str) -> Part {
+        match text.strip_prefix("+ ") {
+            Some(more) => Part::More(more.to_owned()),
+            None => Part::Last(text.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::More(text) => write!(f, "+ {text}"),
+            Part::Last(text) => f.write_str(text),
+        }
+    }
+}
+
+/// `XADOPT SP part`
+pub fn xadopt(at: Cursor<'_>) -> Parsed<'_, Part> {
     let (at, words) = argument(run(|byte| byte == b' ' || byte.is_ascii_graphic())).parse(at)?;
-    let adoption = str::from_utf8(words).ok().and_then(Adoption::parse);
-    Ok((at, adoption.ok_or(ParseError::Invalid("state"))?))
+    let words = str::from_utf8(words).map_err(|_| ParseError::Invalid("state"))?;
+    Ok((at, Part::read(words)))
 }
 
 fn unhex(word: &str) -> Option<String> {
@@ -143,6 +188,11 @@ fn set(word: &str) -> Option<Ranges> {
     // Neither `*` nor `$` says anything here.
     (at.rest().is_empty() && !set.is_saved() && !set.has_star()).then(|| set.resolve(u32::MAX))
 }
+
+/// Bytes of a piece.
+pub const PART: usize = 256 * 1024;
+/// Bytes of a whole state.
+pub const STATE: usize = 8 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -174,9 +224,35 @@ mod tests {
             prop_assert_eq!(Adoption::parse(&text), Some(adoption));
         }
 
+
         #[test]
         fn whatever_comes_is_read_or_refused(text in "[a-z0-9:,*$ +EA-]{0,60}") {
             let _ = Adoption::parse(&text);
+        }
+    }
+
+    #[test]
+    fn a_long_state_is_whole_again_when_its_pieces_are_put_together() {
+        // Blanks before, at and behind the places where it would be cut.
+        for lengths in [
+            vec![9],
+            vec![PART],
+            vec![PART + 1],
+            vec![PART - 1, 1, 1, 3 * PART],
+            vec![PART - 2, 1, 1, 1, 1, PART],
+        ] {
+            let words: Vec<String> = lengths.iter().map(|length| "7".repeat(*length)).collect();
+            let state = words.join(" ");
+            let (parts, mut whole) = (parts(&state), String::new());
+            for (n, part) in parts.iter().enumerate() {
+                let said = part.to_string();
+                assert!(said.len() <= PART + 2 && said == said.trim());
+                assert_eq!(&Part::read(&said), part);
+                let (Part::More(text) | Part::Last(text)) = part;
+                whole.push_str(text);
+                assert_eq!(matches!(part, Part::Last(_)), n == parts.len() - 1);
+            }
+            assert_eq!(whole, state);
         }
     }
 

@@ -74,7 +74,7 @@ pub enum Body {
     XClient(crate::origin::Origin),
     XKick(String),
     XTake(crate::imap::SequenceSet),
-    XAdopt(Box<adopt::Adoption>),
+    XAdopt(adopt::Part),
     // With a mailbox selected.
     Check,
     Close,
@@ -272,7 +272,7 @@ pub fn parse(name: &Name<'_>, at: &mut Cursor<'_>) -> Result<Body, ParseError> {
         b"XCLIENT" => Body::XClient(at.read(node::xclient)?),
         b"XKICK" => Body::XKick(at.read(node::xkick)?),
         b"XTAKE" => Body::XTake(at.read(node::xtake)?),
-        b"XADOPT" => Body::XAdopt(Box::new(at.read(adopt::xadopt)?)),
+        b"XADOPT" => Body::XAdopt(at.read(adopt::xadopt)?),
         word => of_messages(word, uid, at)?,
     };
     at.read(end)?;

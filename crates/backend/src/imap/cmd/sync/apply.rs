@@ -165,6 +165,12 @@ async fn see(session: &Session, seen: Seen) -> Done {
     check_user(&seen.user)?;
     let uids = ranges(&seen.uids).ok_or(Code::BadParameters)?;
     let state = store::Seen { recentuid: seen.lastuid, lastchange: seen.lastchange, uids };
+    let (store, transit) = (&session.server.store, &session.server.shared.transit);
+    if transit.expected(seen.uniqueid.as_str()).is_some() {
+        // Of a mailbox that is the source's, the source alone knows what was seen: what is here is left of an earlier stay.
+        transit.heard_of_seen(seen.uniqueid.as_str(), &seen.user)?;
+        return Ok(store.take_seen(&seen.user, seen.uniqueid.as_str(), state).await?);
+    }
     let mut data = UserData::default();
     data.seen.insert((seen.user, seen.uniqueid.as_str().to_owned()), state);
     Ok(session.server.store.take_user_data(&data).await?)

@@ -22,8 +22,18 @@ async fn all_that_a_pattern_fits_or_that_is_on_a_partition_goes_each_with_a_line
              C: g XFER \"lists*\" be2
              S: * OK MAILBOX \"lists\"
              S: * OK MAILBOX \"lists/cooks\"
-             S: g OK Completed
-             C: h XFER default be2
+             S: g OK Completed",
+        )
+        .await;
+    // They leave the list here just after their decision.
+    eventually(async || {
+        let told = answers(&mut admin, "LIST \"\" lists*").await;
+        (told.len() == 1).then_some(())
+    })
+    .await;
+    admin
+        .talk(
+            "C: h XFER default be2
              S: * OK USER wilma
              S: h OK Completed",
         )

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use protocol::name::MailboxName;
-use protocol::sync::{Code, Get, Guid, HeldScript, Mailbox, Peer, Quota, Script, Seen, Told, UniqueId};
+use protocol::sync::{
+    Annotation, Code, Get, Guid, HeldScript, Mailbox, MailboxAnnotation, Peer, Quota, Script, Seen, Told,
+    UniqueId,
+};
 use protocol::userid;
 use store::{Snapshot, StoreError};
 use work::aside::weighed;
@@ -25,7 +28,11 @@ pub async fn run(session: &mut Session, get: Get) -> Result<Done, Gone> {
             }
             meta(session, &user).await
         }
-        Get::Meta(user) => meta(session, &user).await,
+        // Asked by servers of ours alone: they take away what an earlier stay has left.
+        Get::Meta(user) => match meta(session, &user).await? {
+            Ok(()) => own_annotations(session, &user).await,
+            refused => Ok(refused),
+        },
         Get::Mailboxes(names) => {
             for name in names {
                 match mailbox(session, &name, false).await {
@@ -124,6 +131,20 @@ async fn meta(session: &mut Session, user: &str) -> Result<Done, Gone> {
             active: scripts.is_active(&script.name),
         };
         tell(session, &Told::Script(told)).await?;
+    }
+    Ok(Ok(()))
+}
+
+/// A user's annotations of the server.
+async fn own_annotations(session: &mut Session, user: &str) -> Result<Done, Gone> {
+    let state = match session.server.store.user_state(user).await {
+        Ok(state) => state,
+        Err(error) => return Ok(Err(error.into())),
+    };
+    for (entry, value) in state.annotations.iter() {
+        let value = Some(value.to_vec());
+        let annotation = Annotation { entry: entry.clone(), user: user.to_owned(), value, modseq: 0 };
+        tell(session, &Told::Annotation(MailboxAnnotation { name: None, annotation })).await?;
     }
     Ok(Ok(()))
 }

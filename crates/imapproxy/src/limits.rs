@@ -135,6 +135,8 @@ bounds::table! {
     pub(crate) VERB_MAX: usize = 64, Bytes, "chosen: longer than any command's name";
     /// A buffer that holds so much is full: nothing more is read for it, or put into it.
     pub(crate) FULL: usize = 64 * 1024, Bytes, "chosen: memory of a busy session";
+    /// Bytes of a backend's that pass through a session before others have their thread.
+    pub(crate) AT_A_STRETCH: usize = 256 * 1024, Bytes, "chosen: less than a millisecond, with TLS";
     /// Bytes read at first; if so many come, what fits into the buffer is read at once.
     pub(crate) READ: usize = 16 * 1024, Bytes, "chosen: on the stack";
     /// Shorter runs of a backend's bytes are copied for the client, longer ones passed on as they were read.

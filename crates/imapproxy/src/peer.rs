@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 use transport::stream::Stream;
 
-use crate::limits::{COPIED, FULL, KEPT, READ};
+use crate::limits::{AT_A_STRETCH, COPIED, FULL, KEPT, READ};
 
 /// A stream and its two buffers.
 pub struct Peer {
@@ -36,6 +36,8 @@ pub struct Peer {
     /// How much may be held in `input`.
     limit: usize,
     needs_flush: bool,
+    /// Bytes read since others had the thread.
+    stretch: usize,
 }
 
 impl Peer {
@@ -49,6 +51,7 @@ impl Peer {
             ended: false,
             limit: FULL,
             needs_flush: false,
+            stretch: 0,
         }
     }
 
@@ -176,6 +179,7 @@ impl Peer {
         let mut space = ReadBuf::uninit(&mut space);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut space))?;
         self.ended = space.filled().is_empty();
+        self.stretch += space.filled().len();
         if self.input.is_empty() && self.input.capacity() > KEPT {
             self.input = BytesMut::new();
         }
@@ -190,6 +194,7 @@ impl Peer {
         let mut space = (&mut self.input).limit(room);
         let read = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut space))?;
         self.ended = read == 0;
+        self.stretch += read;
         Poll::Ready(Ok(read > 0))
     }
 
@@ -200,6 +205,15 @@ impl Peer {
 
     fn settled(&self) -> bool {
         self.unwritten() == 0 && !self.needs_flush
+    }
+
+    /// Lets other sessions have the thread after some bytes: where both ends are as fast as the session, it never waits for either.
+    /// Cancel-safe.
+    pub async fn pace(&mut self) {
+        if self.stretch >= AT_A_STRETCH {
+            self.stretch = 0;
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -222,7 +236,10 @@ pub async fn turn(client: &mut Peer, backend: &mut Peer, read_client: bool) -> R
             _ => Poll::Ready(Ok(())),
         }
     })
-    .await
+    .await?;
+    client.pace().await;
+    backend.pace().await;
+    Ok(())
 }
 
 /// Which of three ends failed.
@@ -251,12 +268,18 @@ pub async fn turn_three(client: &mut Peer, first: &mut Peer, second: &mut Peer) 
         }
         if moved { Poll::Ready(Ok(())) } else { Poll::Pending }
     })
-    .await
+    .await?;
+    for peer in [client, first, second] {
+        peer.pace().await;
+    }
+    Ok(())
 }
 
 /// The same with one end only.
 pub async fn turn_alone(peer: &mut Peer) -> io::Result<()> {
-    poll_fn(|cx| peer.poll_io(cx, true)).await
+    poll_fn(|cx| peer.poll_io(cx, true)).await?;
+    peer.pace().await;
+    Ok(())
 }
 
 /// Writes all that waits, without reading.
@@ -295,6 +318,36 @@ mod tests {
     fn runs() -> impl Strategy<Value = Vec<(bool, u8, usize)>> {
         let length = prop_oneof![0..40_usize, COPIED - 2..COPIED + 2, 0..3 * COPIED];
         proptest::collection::vec((any::<bool>(), any::<u8>(), length), 0..40)
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn others_have_the_thread_while_a_session_passes_on_what_never_ends() {
+        const ALL: usize = 64 * AT_A_STRETCH;
+        let ((mut client, _reads), (mut backend, mut says)) = (piped(2 * ALL), piped(2 * ALL));
+        tokio::io::AsyncWriteExt::write_all(&mut says, &vec![0; ALL]).await.unwrap();
+        let turns = std::rc::Rc::new(std::cell::Cell::new(0));
+        let (counted, mut passed) = (turns.clone(), 0);
+        let others = async move {
+            loop {
+                counted.set(counted.get() + 1);
+                tokio::task::yield_now().await;
+            }
+        };
+        let relay = async {
+            while passed < ALL {
+                turn(&mut client, &mut backend, true).await.unwrap();
+                passed += backend.input.len();
+                client.pass(backend.input.split().freeze());
+            }
+        };
+        tokio::task::LocalSet::new()
+            .run_until(async {
+                let others = tokio::task::spawn_local(others);
+                relay.await;
+                others.abort();
+            })
+            .await;
+        assert!(turns.get() >= 32, "others had the thread {} times", turns.get());
     }
 
     proptest! {

@@ -30,8 +30,10 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub group: Group,
-    /// Where in the group each name is.
+    /// Where in the group each of the first names is; see [`Draft::place`].
     places: HashMap<MailboxName, usize>,
+    /// Each name in the group comes after those before it, as in a listing: whether one is in it shows without a search.
+    ascends: bool,
     /// Numbers given, in order, and to which proposal: a name may come twice.
     log: Vec<(u64, usize)>,
     pub claims: Vec<Claim>,
@@ -53,7 +55,8 @@ impl Draft {
     pub fn new(history: History, time: u64) -> Draft {
         let (proposals, conflicts, cordons) = (Vec::new(), Vec::new(), Vec::new());
         let group = Group { by: history.position, proposals, conflicts, cordons, history, time };
-        Draft { group, places: HashMap::new(), log: Vec::new(), claims: Vec::new(), renumbered: false }
+        let (places, log, claims) = (HashMap::new(), Vec::new(), Vec::new());
+        Draft { group, places, ascends: true, log, claims, renumbered: false }
     }
 
     /// Where the list stands with it.
@@ -112,7 +115,9 @@ impl Draft {
             if !shared {
                 self.group.history.position.seq += 1;
             }
-            let place = self.places.get(&name).copied();
+            let last = self.group.proposals.last();
+            self.ascends &= last.is_none_or(|last| last.name < name);
+            let place = if self.ascends { None } else { self.place(&name) };
             self.put(place, name, None, entry);
         }
         self.position()
@@ -183,7 +188,8 @@ impl Draft {
         current: &impl Fn(&MailboxName) -> Result<Option<Entry>, CommitError>,
         replaced: &mut Vec<(usize, Option<Entry>, u64)>,
     ) -> Result<(), CommitError> {
-        let place = self.places.get(&change.name).copied();
+        self.ascends = false;
+        let place = self.place(&change.name);
         let before = match place.and_then(|place| self.group.proposals.get(place)) {
             Some(proposal) => proposal.new.clone(),
             None => current(&change.name)?,
@@ -198,6 +204,13 @@ impl Draft {
         self.group.history.position.seq += 1;
         replaced.extend(self.put(place, change.name, before, next));
         Ok(())
+    }
+
+    /// Where a name is in the group. Only who asks pays for the table, which then grows to what the group holds.
+    fn place(&mut self, name: &MailboxName) -> Option<usize> {
+        let new = self.group.proposals.iter().enumerate().skip(self.places.len());
+        self.places.extend(new.map(|(place, proposal)| (proposal.name.clone(), place)));
+        self.places.get(name).copied()
     }
 
     /// Notes a name's new entry under the newest number; gives what it replaces of the draft. An entry gets its number
@@ -225,7 +238,6 @@ impl Draft {
         }
         let place = self.group.proposals.len();
         self.log.push((seq, place));
-        self.places.insert(name.clone(), place);
         self.group.proposals.push(Proposal { name, seen, new, seq });
         None
     }

@@ -86,6 +86,12 @@ pub(crate) fn start<A: Authority>(
     Ok(queue)
 }
 
+/// What a replica's disk has still to be given: rows that were announced, and the history that they lead to.
+struct Rest {
+    rows: Vec<Write>,
+    history: History,
+}
+
 struct Writer<A> {
     published: Arc<Published>,
     keeper: Keeper<A>,
@@ -119,9 +125,10 @@ impl<A: Authority> Writer<A> {
                 Request::Close { reply } => close = Some(reply),
             }
         }
+        let mut rest = None;
         let kept = match self.published.failure() {
             Some(why) => Err(CommitError::Poisoned(why)),
-            None => self.keep(draft, &history).await,
+            None => self.keep(draft, &history, &mut rest).await,
         };
         for (reply, answer) in answers {
             // Whoever asked may have gone; the change stands.
@@ -130,6 +137,10 @@ impl<A: Authority> Writer<A> {
                 Ok(Some(done)) => answer.map(|judged| done.answer(history.position, judged)),
                 Err(error) => Err(error.clone()),
             });
+        }
+        if let (Some(rest), Keeper::Replica { behind, .. }) = (rest, &self.keeper) {
+            let chunk = self.published.options.bounds.chunk;
+            chunks(rest.rows, chunk, &history, &rest.history).for_each(|batch| behind.put(batch));
         }
         close
     }
@@ -167,7 +178,12 @@ impl<A: Authority> Writer<A> {
     }
 
     /// Makes the draft hold, and shows it. An owner's gets its numbers, where they are not as they were judged.
-    async fn keep(&mut self, mut draft: Draft, before: &History) -> Result<Option<Done>, CommitError> {
+    async fn keep(
+        &mut self,
+        mut draft: Draft,
+        before: &History,
+        rest: &mut Option<Rest>,
+    ) -> Result<Option<Done>, CommitError> {
         if !draft.claims.is_empty() {
             let claims = std::mem::take(&mut draft.claims);
             draft.group.conflicts =
@@ -180,7 +196,10 @@ impl<A: Authority> Writer<A> {
         }
         let authority = match &mut self.keeper {
             Keeper::Owner(authority) => authority,
-            Keeper::Replica { .. } => return self.keep_replica(draft, before).await.map(|()| None),
+            Keeper::Replica { .. } => {
+                *rest = self.keep_replica(draft, before).await?;
+                return Ok(None);
+            }
         };
         match authority.propose(&draft.group).await {
             Outcome::Done(done) => {
@@ -197,10 +216,14 @@ impl<A: Authority> Writer<A> {
         }
     }
 
-    /// A replica's draft is seen at once, and the disk follows; while its tables are not loaded, and so cannot be read,
+    /// A replica's draft is seen at once, and the disk follows, after those who asked were answered; while its tables are not loaded, and so cannot be read,
     /// it is stored first.
-    async fn keep_replica(&mut self, mut draft: Draft, before: &History) -> Result<(), CommitError> {
-        let Keeper::Replica { recorder, behind } = &mut self.keeper else { return Ok(()) };
+    async fn keep_replica(
+        &mut self,
+        mut draft: Draft,
+        before: &History,
+    ) -> Result<Option<Rest>, CommitError> {
+        let Keeper::Replica { recorder, behind } = &mut self.keeper else { return Ok(None) };
         let mut history = draft.group.history;
         let rows = recorder.rows(&draft.group, 0, &mut history);
         draft.group.history = history;
@@ -212,8 +235,7 @@ impl<A: Authority> Writer<A> {
         if self.published.read().loaded {
             behind.announce(&rows).await;
             self.published.publish(draft.finish());
-            chunks(rows, chunk, before, &history).for_each(|batch| behind.put(batch));
-            return Ok(());
+            return Ok(Some(Rest { rows, history }));
         }
         let store = &self.published.disk.store;
         for batch in chunks(rows, chunk, before, &history) {
@@ -221,7 +243,7 @@ impl<A: Authority> Writer<A> {
             store.pace().await;
         }
         self.published.publish(draft.finish());
-        Ok(())
+        Ok(None)
     }
 
     fn new_id(&self) -> ListId {

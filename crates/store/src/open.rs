@@ -210,7 +210,6 @@ fn begin(
     let journal = Journal::open(&dir)?;
     let quotas = Arc::new(Quotas::default());
     let duplicates = Arc::new(Duplicates::new(db.deliveries()?));
-    let marks = Arc::new(Marks::new(db.marks()?));
     let found = Found::read(&dir, faults.clone())?;
     for note in &found.notes {
         duplicates.put(note)?;
@@ -261,7 +260,7 @@ fn begin(
         open: Openings::new(OPEN),
         users: Openings::new(OPEN),
         duplicates,
-        marks,
+        marks: Arc::new(Marks::new(db.marks()?)),
         db,
         turns: Turns::default(),
         journal,

@@ -71,8 +71,11 @@ pub enum Op {
 }
 
 struct Working {
+    /// Changed in its place, and so apart from what holds: no operation copies what others have left.
     tip: Arc<State>,
     end: u64,
+    /// Up to this end the log is not too long for what it says.
+    fits: u64,
     generation: u64,
     version: u32,
     saved: (u64, u64, u32),
@@ -108,8 +111,14 @@ impl UserLog {
             file.set_len(len).doing("cut", &path)?;
         }
         let state = Arc::new(state);
-        let working =
-            Working { tip: state.clone(), end: len, generation, version, saved: (len, generation, version) };
+        let working = Working {
+            tip: state.clone(),
+            end: len,
+            fits: COMPACT_FROM,
+            generation,
+            version,
+            saved: (len, generation, version),
+        };
         Ok(Arc::new(UserLog {
             log: Arc::new(Log::new(target, dir, USER_LOG, file)),
             working: Mutex::new(working),
@@ -173,13 +182,21 @@ impl UserLog {
                 continue;
             }
             judge(&working.tip)?;
-            let mut state = (*working.tip).clone();
-            ops.retain(|op| state.apply(op.clone()));
+            let mut first_seen = Vec::new();
+            let tip = Arc::make_mut(&mut working.tip);
+            ops.retain(|op| {
+                let new = match op {
+                    Op::Seen(id, _) => Some(id).filter(|id| !tip.seen.contains_key(*id)),
+                    _ => None,
+                };
+                first_seen.extend(new.cloned());
+                tip.apply(op.clone())
+            });
             if ops.is_empty() {
                 return Ok(());
             }
             let (done, held) = oneshot::channel();
-            let job = self.job(&mut working, state, &ops, done);
+            let job = self.job(&mut working, ops, first_seen, done);
             self.shared.commit.submit(job, permit);
             break held;
         };
@@ -197,30 +214,23 @@ impl UserLog {
     fn job(
         self: &Arc<Self>,
         working: &mut Working,
-        state: State,
-        ops: &[Op],
+        ops: Vec<Op>,
+        first_seen: Vec<String>,
         done: oneshot::Sender<Result<(), StoreError>>,
     ) -> Job {
-        let state = Arc::new(state);
-        let is_new = |op: &Op| match op {
-            Op::Seen(id, _) => Some(id.clone()).filter(|id| !working.tip.seen.contains_key(id)),
-            _ => None,
-        };
-        let first_seen: Vec<String> = ops.iter().filter_map(is_new).collect();
+        let bloated = working.is_bloated();
         let scripted =
-            ops.iter().any(|op| matches!(op, Op::Script(_))).then(|| state.scripts.active().is_some());
-        working.tip = state.clone();
-        let bloated = working.end > COMPACT_FROM && working.end > 4 * state.weight();
+            ops.iter().any(|op| matches!(op, Op::Script(_))).then(|| working.tip.scripts.active().is_some());
         // A file of an earlier version is written anew, with the operation in it.
         let content = if bloated || ops.iter().any(|op| working.version < op.version()) {
             working.generation += 1;
             working.version = FORMAT;
-            let bytes = state.snapshot(working.generation);
+            let bytes = working.tip.snapshot(working.generation);
             working.end = bytes.len() as u64;
             Content::Replace(bytes)
         } else {
             let mut frame = Vec::new();
-            for op in ops {
+            for op in &ops {
                 let mut payload = Vec::new();
                 op.encode(&mut payload);
                 put_frame(&mut frame, working.generation, &payload);
@@ -240,7 +250,12 @@ impl UserLog {
             match &result {
                 Ok(()) => {
                     lock(&user.working).saved = saved;
-                    *lock(&user.state) = state;
+                    let mut state = lock(&user.state);
+                    let holds = Arc::make_mut(&mut state);
+                    for op in ops {
+                        holds.apply(op);
+                    }
+                    drop(state);
                     let db = &user.shared.replay.db;
                     if let Err(error) = db.add_seers(&user.user, &first_seen) {
                         warn!(%error, user = user.user, "a move of a mailbox will not find what this user has seen of it");
@@ -268,6 +283,17 @@ impl UserLog {
             working.tip = lock(&self.state).clone();
             (working.end, working.generation, working.version) = working.saved;
         }
+    }
+}
+
+impl Working {
+    /// Whether the log is far longer than what it says. Weighs that only where the log has grown since.
+    fn is_bloated(&mut self) -> bool {
+        if self.end <= self.fits {
+            return false;
+        }
+        self.fits = (4 * self.tip.weight()).max(COMPACT_FROM);
+        self.end > self.fits
     }
 }
 

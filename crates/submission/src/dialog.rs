@@ -9,7 +9,7 @@ use protocol::lmtp::reply::{Answer, AnswerReader};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::limits::{LINE, PIECE, REPLY, rows};
+use crate::limits::{ADDRESS, LINE, PIECE, REPLY, rows};
 use crate::mail::{By, ByMode, Mail, Ret, To};
 use crate::{SendError, limits};
 
@@ -234,11 +234,8 @@ fn is_writable(address: &str) -> bool {
         }
         before = if c == '\\' && before == '\\' { ' ' } else { c };
     }
-    !address.is_empty() && !quoted && address.len() <= MAX_PATH
+    !address.is_empty() && !quoted && address.len() <= ADDRESS
 }
-
-/// RFC 5321 section 4.5.3.1.3 has 256 octets; a local part of UTF-8 may be longer.
-const MAX_PATH: usize = 1024;
 
 /// The message as DATA has it, piece by piece: with CRLF at each line's end, and a dot before each dot that begins a line.
 struct Stuffing {
@@ -325,7 +322,7 @@ mod tests {
         for bad in ["", "a@b> SIZE=1", "a@b\r\nRCPT TO:<c@d>", "a b@c", "<a@b>", "\"a@b", "\"a\\\"@b"] {
             assert!(!is_writable(bad), "{bad}");
         }
-        assert!(!is_writable(&"a".repeat(MAX_PATH + 1)));
+        assert!(!is_writable(&"a".repeat(ADDRESS + 1)));
     }
 
     #[test]

@@ -16,6 +16,8 @@ bounds::table! {
     pub(crate) TURN: Duration = Duration::from_secs(60), Time, "chosen: as long as a reply";
     /// Bytes of a line of a reply.
     pub(crate) LINE: usize = 16 * 1024, Bytes, "RFC 5321 section 4.5.3.1.5 has 512; AUTH may be long";
+    /// Bytes of an address.
+    pub(crate) ADDRESS: usize = 1024, Bytes, "RFC 5321 section 4.5.3.1.3 has 256; a local part of UTF-8 may be longer";
     /// Challenges of one login.
     pub(crate) CHALLENGES: u32 = 16, Count, "chosen: no mechanism has as many";
     /// Bytes of a message that are written at a time.

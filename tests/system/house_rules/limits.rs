@@ -18,10 +18,12 @@ const TOOLS: &[(&str, &str)] = &[
 /// Constants that are compared with a length, and bound nothing of a session.
 const FORMATS: &[(&str, &str)] = &[
     ("crates/protocol/", "grammars; the bounds that clients can reach stand in the tables of their sessions"),
+    ("crates/sieve/src/message/edits.rs", "the lines of a header"),
     ("crates/store/src/keys.rs", "a row of a file"),
     ("crates/store/src/text/segment.rs", "a table of a file"),
     ("crates/mime/", "the structure of a message, which is read on a blocking thread"),
     ("crates/mailboxes/src/blocks.rs", "how names lie in memory"),
+    ("crates/submission/src/compose/", "what a mail looks like"),
     ("crates/master/src/daemon.rs", "a word of a protocol of ours"),
     ("crates/transport/src/proxy_header.rs", "the grammar of the PROXY protocol"),
     ("crates/upstream/src/wire/scan.rs", "the grammar of a line"),

@@ -13,6 +13,7 @@ mod handover;
 pub mod limits;
 mod marks;
 pub mod metadata;
+mod named;
 mod notify;
 mod numbering;
 mod reply;

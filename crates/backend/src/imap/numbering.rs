@@ -136,6 +136,11 @@ impl Numbering {
         self.ghosts.len()
     }
 
+    /// Their UIDs, ascending.
+    pub fn ghost_uids(&self) -> &[u32] {
+        &self.ghosts
+    }
+
     /// The messages that are there, with their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Record)> {
         self.iter_from(0)
@@ -174,19 +179,23 @@ impl Numbering {
     /// The messages that a set names and that are there, in order. Takes time in proportion to the set and to what it
     /// names: [`Numbering::weight`].
     pub fn targets(&self, set: &SequenceSet, by_uid: bool) -> impl Iterator<Item = (u32, &Record)> {
-        let places: Vec<(usize, usize)> = match by_uid {
-            _ if set.is_saved() => self.saved.iter().map(|range| self.uid_places(range)).collect(),
-            true => set.resolve(self.last_uid()).iter().map(|range| self.uid_places(range)).collect(),
-            false => self.sequence_places(set.resolve(self.count()).iter()),
-        };
         let mut ghosts = 0;
-        places.into_iter().flat_map(|(from, to)| from..to).filter_map(move |at| {
+        self.places(set, by_uid).into_iter().flat_map(|(from, to)| from..to).filter_map(move |at| {
             let record = self.view.records().at(at)?;
             while self.ghosts.get(ghosts).is_some_and(|ghost| *ghost < record.uid) {
                 ghosts += 1;
             }
             Some((number(at + ghosts + 1), record))
         })
+    }
+
+    /// Where they are among the messages that are there: from and to (exclusive), in order.
+    pub fn places(&self, set: &SequenceSet, by_uid: bool) -> Vec<(usize, usize)> {
+        match by_uid {
+            _ if set.is_saved() => self.saved.iter().map(|range| self.uid_places(range)).collect(),
+            true => set.resolve(self.last_uid()).iter().map(|range| self.uid_places(range)).collect(),
+            false => self.sequence_places(set.resolve(self.count()).iter()),
+        }
     }
 
     /// Ranges of a set and messages that it names, at most.

@@ -24,15 +24,14 @@ use super::limits::{
     BEFORE_LOGIN, COMMAND, COMMAND_BEFORE_LOGIN, LAST_COMMAND, REPLICATION, UNASKED, WRONG,
     WRONG_BEFORE_LOGIN, rows,
 };
+use super::named::Named;
 use super::notify::{Notify, due};
-use super::numbering::Target;
 use super::reply::{Outcome, Stop};
 use super::selected::{Announce, Selected, Standing};
 use super::server::Server;
 use super::user::User;
 use crate::imap::limits::WORD;
 use crate::transit::Uploads;
-use store::Record;
 
 /// A client's session.
 pub struct Session {
@@ -515,12 +514,17 @@ impl Session {
         Ok(weighed(weight, name).await)
     }
 
-    /// The same with their records.
-    pub async fn targets(&mut self, set: &SequenceSet, by_uid: bool) -> Result<Vec<Target>, Stop> {
+    /// The same for who goes through their records; `changed_since`: of those that have changed after that.
+    pub async fn targets(
+        &mut self,
+        set: &SequenceSet,
+        by_uid: bool,
+        changed_since: Option<u64>,
+    ) -> Result<Named, Stop> {
         let numbering = self.selected()?.numbering.clone();
-        let (weight, set) = (numbering.weight(set), set.clone());
-        let target = |(sequence, record): (u32, &Record)| Target { sequence, record: record.clone() };
-        Ok(weighed(weight, move || numbering.targets(&set, by_uid).map(target).collect()).await)
+        let looked_at = changed_since.map_or(0, |_| numbering.weight(set));
+        let (weight, set) = (set.ranges().max(looked_at), set.clone());
+        Ok(weighed(weight, move || Named::of_set(numbering, &set, by_uid, changed_since)).await)
     }
 
     async fn dispatch(&mut self, tag: &Tag, body: Body) -> Outcome {

@@ -6,6 +6,7 @@
 
 use directory::lookup::Found;
 use protocol::imap::code;
+use protocol::imap::command::adopt::Adoption;
 use tracing::{info, warn};
 
 use super::relay::To;
@@ -18,6 +19,12 @@ impl Session {
         let link = self.links.get_mut(&selected.server);
         let Some(line) = link.and_then(|link| link.wire.take_moved()) else { return Ok(false) };
         let (told, state) = code::moved(&line).ok_or_else(Stop::lost)?;
+        // Another backend hears of it: of this mailbox, and no more than a state can say.
+        let state = Adoption::parse(&state).filter(|state| state.name == selected.name.as_str());
+        let Some(state) = state else {
+            warn!(mailbox = %selected.name, from = selected.server, "a backend says of the selected mailbox that another has moved, or nothing that can be read: the session ends");
+            return Err(Stop::lost());
+        };
         // Boxed: rare, and large beside what a command needs.
         let server = Box::pin(self.adopted(&selected, &state)).await.inspect_err(|_| {
             warn!(mailbox = %selected.name, from = selected.server, to = told, "the selected mailbox has moved, and the session cannot go on there");
@@ -29,7 +36,7 @@ impl Session {
 
     /// The backend where the session goes on. It is the list that says which: a backend's word alone must not send anybody's login
     /// anywhere.
-    async fn adopted(&mut self, selected: &Selected, state: &str) -> Result<String, Stop> {
+    async fn adopted(&mut self, selected: &Selected, state: &Adoption) -> Result<String, Stop> {
         self.node.directory.barrier().await.map_err(|_| Stop::lost())?;
         let Found::Active(entry) = self.node.directory.find(&selected.name).await else {
             return Err(Stop::lost());

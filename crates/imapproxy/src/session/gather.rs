@@ -300,6 +300,11 @@ impl Session {
             Err(_) if first.is_none() && until < last => return Err(Stop::idle()),
             Err(_) => Moved::default(),
         };
+        for trip in trips.iter() {
+            if let Some(link) = self.links.get_mut(&trip.errand.server) {
+                link.peer.pace().await;
+            }
+        }
         if let Some((at, connection)) = opened
             && let Some(trip) = trips.get_mut(at)
         {

@@ -494,7 +494,7 @@ fn has_moved(command: &str) -> String {
         "SELECT" => plain(command),
         "IDLE" => "+ idling\r\n".into(),
         "STORE" => {
-            "* 1 EXPUNGE\r\n* OK [XMOVED be1 75 u-1 7 9 9 0 - 2 - - 0 -] gone\r\n$ NO [XMOVED be1] gone\r\n"
+            "* 1 EXPUNGE\r\n* OK [XMOVED be1 757365722e66726564 u-1 7 9 9 0 - 2 - - 0 -] gone\r\n$ NO [XMOVED be1] gone\r\n"
                 .into()
         }
         _ => "$ OK Completed\r\n".into(),
@@ -520,7 +520,7 @@ async fn a_session_goes_on_where_its_open_mailbox_has_moved() {
     assert_eq!(lines, ["* 1 EXPUNGE", "* 1 FETCH (FLAGS (x))", "t OK done"]);
     let heard = be1.heard();
     let commands: Vec<&str> = heard.iter().map(String::as_str).filter(|c| !c.starts_with("AUTH")).collect();
-    assert_eq!(commands, ["XADOPT 75 u-1 7 9 9 0 - 2 - - 0 -", "STORE 1 +FLAGS (x)"]);
+    assert_eq!(commands, ["XADOPT 757365722e66726564 u-1 7 9 9 0 - 2 - - 0 -", "STORE 1 +FLAGS (x)"]);
     client.ok("NOOP").await;
     assert!(be1.has_heard("NOOP") && !be0.has_heard("NOOP"));
 }
@@ -534,9 +534,37 @@ async fn an_idling_client_goes_on_idling_where_its_mailbox_has_moved() {
     client.send("i IDLE\r\n").await;
     assert_eq!(client.line().await, "+ idling");
     world.place("user.fred", 1).await;
-    be0.say("* OK [XMOVED be1 75 u-1 7 9 9 0 - 2 - - 0 -] gone\r\n");
+    be0.say("* OK [XMOVED be1 757365722e66726564 u-1 7 9 9 0 - 2 - - 0 -] gone\r\n");
     assert_eq!(client.line().await, "* 3 EXISTS");
-    assert!(be1.heard().ends_with(&["XADOPT 75 u-1 7 9 9 0 - 2 - - 0 -".to_owned(), "IDLE".to_owned()]));
+    assert!(
+        be1.heard()
+            .ends_with(&["XADOPT 757365722e66726564 u-1 7 9 9 0 - 2 - - 0 -".to_owned(), "IDLE".to_owned()])
+    );
+}
+
+/// Says of another mailbox that it has moved, in the selected one's name, or what is no state.
+fn lies_of_a_move(command: &str) -> String {
+    let state = match command {
+        "STORE 1 +FLAGS (other)" => "757365722e667265642e78 u-1 7 9 9 0 - 2 - - 0 -",
+        "STORE 1 +FLAGS (literal)" => "757365722e66726564 u-1 7 9 9 0 - 2 - - 0 {4000000+}",
+        "STORE 1 +FLAGS (rubbish)" => "x",
+        _ => return plain(command),
+    };
+    format!("* OK [XMOVED be1 {state}] gone\r\n$ NO [XMOVED be1] gone\r\n")
+}
+
+#[tokio::test]
+async fn a_backend_is_not_told_of_a_moved_mailbox_what_another_one_makes_up() {
+    for lie in ["other", "literal", "rubbish"] {
+        let (be0, be1) = (Backend::start(lies_of_a_move).await, Backend::start(takes_over).await);
+        let world = World::new(&[&be0, &be1], &[("user.fred", 0), ("user.fred.x", 1)], "").await;
+        let mut client = world.fred().await;
+        client.ok("SELECT INBOX").await;
+        world.place("user.fred", 1).await;
+        let lines = client.ask(&format!("STORE 1 +FLAGS ({lie})")).await;
+        assert!(lines.iter().any(|line| line.starts_with("* BYE ")), "{lie}: {lines:?}");
+        assert!(!be1.has_heard("XADOPT"), "{lie}: {:?}", be1.heard());
+    }
 }
 
 #[tokio::test]

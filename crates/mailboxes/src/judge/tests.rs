@@ -221,3 +221,28 @@ fn numbers_that_an_authority_gives_otherwise_are_taken_over() {
         assert_eq!(entries.collect::<Vec<_>>(), numbers);
     }
 }
+
+#[test]
+fn a_listing_that_names_a_mailbox_twice_has_it_once() {
+    let names = ["user.a", "user.b", "user.c", "user.b", "user.a", "user.d"];
+    let mut draft = Draft::new(history(), 7);
+    for part in names.chunks(3) {
+        let changes = part.iter().enumerate().map(|(n, text)| {
+            let at = Location::parse(&format!("be{n}!default")).unwrap();
+            (MailboxName::parse(text).unwrap(), Some(Entry::active(at, "")))
+        });
+        draft.follow(
+            Follow { changes: changes.collect(), position: None, complete: false, whole: false },
+            || ListId(1),
+        );
+    }
+    let found = draft.group.proposals.iter().map(|proposal| (proposal.name.as_str(), proposal.new.clone()));
+    let found: Vec<_> = found.map(|(name, new)| (name, new.unwrap().location.to_string())).collect();
+    let wanted = [
+        ("user.a", "be1!default"),
+        ("user.b", "be0!default"),
+        ("user.c", "be2!default"),
+        ("user.d", "be2!default"),
+    ];
+    assert_eq!(found, wanted.map(|(name, at)| (name, at.to_owned())));
+}

@@ -67,9 +67,10 @@ impl Body {
     fn search(&self, types: &[String], context: &Context<'_>) -> Result<Option<Vec<String>>, RunError> {
         let raw = context.message.raw();
         let types: Vec<Wanted> = types.iter().filter_map(|name| Wanted::new(name)).collect();
-        let parts = context.message.parts().iter();
+        let parts = context.message.parts();
+        context.charge((parts.len() as u64).saturating_mul(1 + types.len() as u64) / 8)?;
+        let parts = parts.iter();
         let parts = parts.filter(|part| types.iter().any(|wanted| wanted.has(&part.media)));
-        context.charge(context.message.parts().len() as u64 / 8)?;
         self.matcher.search(context, parts.map(|part| Cow::Borrowed(part.text(raw))))
     }
 }

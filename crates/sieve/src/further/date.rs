@@ -135,9 +135,13 @@ impl Date {
             ZoneTag::Known(zone) => zone.offset(at),
             ZoneTag::Later(text) => {
                 let name = text.value(context)?;
+                context.charge(ZONE)?;
                 let zone = Zone::parse(&name);
                 zone.ok_or_else(|| RunError::new(format!("there is no time zone {name}")))?.offset(at)
             }
         })
     }
 }
+
+/// Steps of a look into the database of zones.
+const ZONE: u64 = 50;

@@ -53,6 +53,7 @@ impl Test for Duplicate {
             Source::Given(value) => value.owned(context)?,
             Source::Header(name) => {
                 let name = name.value(context)?;
+                context.charge(context.fields().len() as u64 / 8)?;
                 let field = context.fields().iter().find(|field| field.is(&name));
                 field.map_or(String::new(), |field| field.value().to_owned())
             }

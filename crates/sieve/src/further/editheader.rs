@@ -107,6 +107,7 @@ impl Action for DeleteHeader {
             if is_kept(&name, NOT_DELETED) {
                 return Ok(Flow::Next);
             }
+            context.charge(context.fields().len() as u64 / 8)?;
             let fields = context.fields().iter().enumerate();
             let named: Vec<_> = fields.filter(|(_, field)| field.is(&name)).collect();
             let count = named.len();

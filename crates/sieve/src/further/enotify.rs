@@ -98,7 +98,13 @@ impl Action for NotifyAction {
 
 impl Test for ValidNotifyMethod {
     fn test(&self, context: &mut Context<'_>) -> Result<bool, RunError> {
-        Ok(owned(&self.uris, context)?.iter().all(|uri| Mailto::parse(uri).is_ok()))
+        for uri in owned(&self.uris, context)? {
+            context.charge(1 + uri.len() as u64 / 8)?;
+            if Mailto::parse(&uri).is_err() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 

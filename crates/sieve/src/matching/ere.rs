@@ -13,7 +13,7 @@ use std::fmt::Write;
 use regex::{Regex, RegexBuilder};
 
 use super::Comparator;
-use super::key::{MAX_CAPTURES, beginning};
+use super::key::beginning;
 use crate::limits;
 
 /// A regular expression, ready to be tried.
@@ -56,7 +56,7 @@ impl Expression {
             return self.regex.is_match(text).then(Vec::new);
         }
         let found = self.regex.captures(text)?;
-        let texts = found.iter().take(MAX_CAPTURES);
+        let texts = found.iter().take(limits::CAPTURES);
         Some(texts.map(|group| group.map_or(String::new(), |group| group.as_str().to_owned())).collect())
     }
 

@@ -27,9 +27,6 @@ enum Ready {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadKey(pub String);
 
-/// Texts that a match keeps, `${0}` and on.
-pub(super) const MAX_CAPTURES: usize = 32;
-
 impl Key {
     pub(super) fn new(tags: MatchTags, key: &str) -> Result<Key, BadKey> {
         let comparator = tags.comparator;
@@ -51,7 +48,7 @@ impl Key {
     }
 
     /// The first of the keys that a value matches, and what it captures: the whole text, then a text for each wildcard or group in
-    /// order, [`MAX_CAPTURES`] at most. Empty for match types without any, and where nobody wants them. All keys are of one test.
+    /// order, [`limits::CAPTURES`] at most. Empty for match types without any, and where nobody wants them. All keys are of one test.
     pub fn first<K: Borrow<Key>>(keys: &[K], value: &str, capture: bool) -> Option<Vec<String>> {
         let mut value = Value { text: beginning(value, limits::MATCH), folded: None, symbols: None };
         keys.iter().find_map(|key| key.borrow().matches(&mut value, capture))

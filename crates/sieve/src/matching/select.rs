@@ -51,12 +51,19 @@ impl Select {
         name: &str,
     ) -> impl Iterator<Item = &'c Field> + use<'c> {
         let mut found = Vec::new();
+        // Where the work becomes too much, nothing more is looked at: the next step ends the run.
+        let may = |fields: &[Field]| context.charge(1 + fields.len() as u64 / FIELDS_A_STEP).is_ok();
         if !self.mime {
-            self.pick(context.fields(), name, &mut found);
+            if may(context.fields()) {
+                self.pick(context.fields(), name, &mut found);
+            }
         } else {
             for (at, part) in self.parts(context) {
                 // The message's own header may have been edited.
                 let fields = if at == 0 { context.fields() } else { part.fields(context.message.raw()) };
+                if !may(fields) {
+                    break;
+                }
                 self.pick(fields, name, &mut found);
             }
         }
@@ -117,6 +124,9 @@ impl Index {
         usize::try_from(self.number.saturating_sub(1)).unwrap_or(usize::MAX)
     }
 }
+
+/// To compare a name with those of so many fields is as much work as one command.
+const FIELDS_A_STEP: u64 = 16;
 
 fn mime_tags(arguments: &mut Arguments<'_, '_>) -> (bool, bool) {
     let mime = arguments.flag(":mime", Some(Extension::Mime));

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
-use super::key::MAX_CAPTURES;
 use super::*;
+use crate::limits;
 
 fn test(kind: Kind, comparator: Comparator, value: &str, key: &str) -> Option<Vec<String>> {
     let tags = MatchTags { kind, comparator };
@@ -139,7 +139,7 @@ fn many_stars_take_no_time() {
     assert_eq!(matches(&long, &format!("{}?b*", "*a?a".repeat(5_000))), None);
     assert_eq!(matches(&long, &format!("*{}?{}b*", "a".repeat(300), "a".repeat(300))), None);
     assert_eq!(matches(&long, &format!("*{}b*", "a".repeat(30_000))), None);
-    assert!(matches(&long, &"*a".repeat(10_000)).is_some_and(|texts| texts.len() == MAX_CAPTURES));
+    assert!(matches(&long, &"*a".repeat(10_000)).is_some_and(|texts| texts.len() == limits::CAPTURES));
     let tags = MatchTags { kind: Kind::Matches, ..MatchTags::default() };
     assert!(tags.key(&"?".repeat(5000)).is_err());
     let letters: Vec<char> = ('\u{4e00}'..).take(6000).collect();

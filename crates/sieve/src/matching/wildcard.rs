@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use unicode_normalization::char::is_combining_mark;
 
 use super::Comparator;
-use super::key::MAX_CAPTURES;
+use crate::limits;
 
 /// A pattern, ready to be compared.
 #[derive(Clone, Debug)]
@@ -65,9 +65,6 @@ enum Search {
     /// For each class, the items that it fits: a row of words. The first row is for all classes that the piece does not have.
     Bits { words: usize, classes: Vec<u32>, rows: Vec<u64> },
 }
-
-/// Items of a piece with `?`: its bits are compared for each character of the text.
-const LONGEST_PIECE: usize = 1024;
 
 impl Pattern {
     pub(super) fn new(key: &str, comparator: Comparator) -> Result<Pattern, String> {
@@ -143,16 +140,16 @@ impl Pattern {
                 texts.push(text.between(end, place));
             }
             for (item, at) in piece.items.iter().zip(place..) {
-                if *item == Item::Any && texts.len() < MAX_CAPTURES {
+                if *item == Item::Any && texts.len() < limits::CAPTURES {
                     texts.push(text.between(at, at + 1));
                 }
             }
             end = place + piece.items.len();
-            if texts.len() >= MAX_CAPTURES {
+            if texts.len() >= limits::CAPTURES {
                 break;
             }
         }
-        texts.truncate(MAX_CAPTURES);
+        texts.truncate(limits::CAPTURES);
         texts
     }
 }
@@ -274,10 +271,9 @@ impl Piece {
     fn new(items: Vec<Item>) -> Result<Piece, String> {
         let search = match items.contains(&Item::Any) {
             false => Search::Failures(failures(&items)),
-            true if items.len() > LONGEST_PIECE => {
-                return Err(format!(
-                    "more than {LONGEST_PIECE} characters without \"*\", some of them \"?\""
-                ));
+            true if items.len() > limits::PIECE => {
+                let most = limits::PIECE;
+                return Err(format!("more than {most} characters without \"*\", some of them \"?\""));
             }
             true => bits(&items),
         };

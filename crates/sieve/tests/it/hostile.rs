@@ -139,3 +139,20 @@ fn a_script_that_makes_large_patterns_again_and_again_is_stopped() {
     let limit = found.error.and_then(|error| error.limit);
     assert_eq!(limit.map(|limit| limit.name), Some("sieve.INSTRUCTIONS"));
 }
+
+#[test]
+fn a_script_that_looks_for_very_many_fields_in_very_many_parts_is_stopped() {
+    let names: Vec<String> = (0..2000).map(|at| format!("\"x{at}\"")).collect();
+    let parts = "--b\r\nContent-Type: text/plain\r\n\r\n\r\n".repeat(4000);
+    let fields = "a:\r\n".repeat(4000);
+    let message = format!("{fields}Content-Type: multipart/mixed; boundary=b\r\n\r\n{parts}--b--\r\n");
+    for test in ["header [NAMES] \"\"", "header :mime :anychild [NAMES] \"\""] {
+        let test = test.replace("NAMES", &names.join(","));
+        let script = format!(
+            "require [\"mime\", \"foreverypart\"];\nforeverypart {{ if {test} {{ stop; }} }}\ndiscard;"
+        );
+        let found = outcome(&script, message.as_bytes(), &mut World::default());
+        let limit = found.error.and_then(|error| error.limit);
+        assert_eq!(limit.map(|limit| limit.name), Some("sieve.INSTRUCTIONS"), "{}", &script[..80]);
+    }
+}

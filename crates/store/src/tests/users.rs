@@ -127,3 +127,26 @@ async fn a_user_who_gets_another_name_and_domain_keeps_rights_subscriptions_and_
         .unwrap();
     assert_eq!(acl("a.org!user.bob.Sent"), kept);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn to_subscribe_to_one_mailbox_more_copies_none_of_the_thousands_before() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    let log = store.user_log("fred").await.unwrap();
+    let subscribe = |n: u32| crate::userlog::Op::Subscribe(name(&format!("user.fred.m{n}")));
+    log.apply_all((0..2000).map(subscribe).collect()).await.unwrap();
+    let before = Arc::as_ptr(&log.state());
+    for n in 2000..2010 {
+        log.apply(subscribe(n)).await.unwrap();
+        // Whoever looks meanwhile keeps what he saw.
+        assert_eq!(log.state().subscriptions.len(), n as usize + 1);
+    }
+    assert_eq!(Arc::as_ptr(&log.state()), before);
+    let seen = log.state();
+    log.apply(crate::userlog::Op::Unsubscribe(name("user.fred.m7"))).await.unwrap();
+    assert_eq!((seen.subscriptions.len(), log.state().subscriptions.len()), (2010, 2009));
+    store.close().await;
+    drop((log, store));
+    let store = bench.open().await;
+    assert_eq!(store.user_log("fred").await.unwrap().state().subscriptions.len(), 2009);
+}

@@ -17,6 +17,7 @@ use work::aside::{Pace, away, weighed};
 use super::resync;
 use crate::imap::conn::Gone;
 use crate::imap::limits::{CHUNK, FETCH_BYTES, SOON};
+use crate::imap::named::Named;
 use crate::imap::numbering::Target;
 use crate::imap::reply::{Outcome, Stop, refusal};
 use crate::imap::session::Session;
@@ -34,17 +35,12 @@ pub async fn run(session: &mut Session, mut fetch: Fetch) -> Outcome {
     if fetch.items.contains(&Item::Modseq) {
         session.enable_condstore();
     }
-    let mut targets = session.targets(&fetch.set, fetch.uid).await?;
-    if let Some(modseq) = fetch.changed_since {
-        targets.retain(|target| target.record.modseq > modseq);
-        if fetch.vanished {
-            tell_vanished(session, &fetch.set, modseq).await?;
-        }
+    let mut targets = session.targets(&fetch.set, fetch.uid, fetch.changed_since).await?;
+    if let Some(modseq) = fetch.changed_since.filter(|_| fetch.vanished) {
+        tell_vanished(session, &fetch.set, modseq).await?;
     }
     if let Some(page) = fetch.partial {
-        let window = page.window(targets.len());
-        targets.truncate(window.end);
-        targets.drain(..window.start);
+        targets.keep(page.window(targets.len()));
     }
     if targets.is_empty() && !fetch.uid && !fetch.set.is_saved() && fetch.changed_since.is_none() {
         let expunged = session.selected()?.numbering.misses(&fetch.set);
@@ -63,18 +59,14 @@ pub async fn tell(session: &mut Session, uids: &[u32], mut items: Vec<Item>) -> 
         items.retain(|item| *item != Item::Uid);
     }
     let selected = session.selected()?;
-    let target = |uid: &u32| {
-        let record = selected.view().get(*uid)?.clone();
-        Some(Target { sequence: selected.numbering.sequence(*uid), record })
-    };
-    let targets: Vec<Target> = uids.iter().filter_map(target).collect();
+    let targets = Named::of_uids(selected.numbering.clone(), uids);
     tell_of(session, targets, &items, false).await.map(drop)
 }
 
 /// Writes the answers of messages; `marks`: they become \Seen. The result is why there is none of some.
 async fn tell_of(
     session: &mut Session,
-    mut targets: Vec<Target>,
+    mut targets: Named,
     items: &[Item],
     marks: bool,
 ) -> Result<Option<Refusal>, Stop> {
@@ -89,19 +81,25 @@ async fn tell_of(
     let read_ahead = |mailbox: &Arc<Mailbox>, targets: &[Target]| read_ahead(mailbox, targets, wanted, lack);
     let mailbox = session.selected()?.mailbox.clone();
     let (mut failed, mut ahead, mut pace) = (None, None, Pace::default());
-    let (mut at, mut marked, mut marked_to) = (0, Vec::new(), 0);
-    while let Some(rest) = targets.get(at..).filter(|rest| !rest.is_empty()) {
-        let ready = ahead.take().unwrap_or_else(|| read_ahead(&mailbox, rest));
+    // Those that come next: of a run, and of the one that is read while it is written.
+    let mut next: Vec<Target> = Vec::new();
+    let (mut marked, mut marked_to) = (Vec::new(), 0);
+    loop {
+        targets.take((2 * CHUNK).saturating_sub(next.len()), &mut next);
+        if next.is_empty() {
+            return Ok(failed);
+        }
+        let ready = ahead.take().unwrap_or_else(|| read_ahead(&mailbox, &next));
         let run = unless_gone(session, ready).await?.map_err(|_| Stop::from(StoreError::Closed))?;
-        let end = at + run.len();
-        ahead = targets.get(end..).filter(|rest| !rest.is_empty()).map(|rest| read_ahead(&mailbox, rest));
+        let end = run.len();
+        ahead = next.get(end..).filter(|rest| !rest.is_empty()).map(|rest| read_ahead(&mailbox, rest));
         if marks && end > marked_to {
-            let until = end.max(marked_to + CHUNK).min(targets.len());
-            let unmarked = targets.get_mut(marked_to..until).unwrap_or_default();
+            let until = end.max(marked_to + CHUNK).min(next.len());
+            let unmarked = next.get_mut(marked_to..until).unwrap_or_default();
             marked.extend(mark_seen(session, unmarked).await?);
             marked_to = until;
         }
-        for (target, read) in targets.get(at..end).unwrap_or_default().iter().zip(run) {
+        for (target, read) in next.iter().zip(run) {
             let changed = marked.binary_search(&target.record.uid).is_ok();
             let reader = match read {
                 Ok(read) => Reader { mailbox: &mailbox, target, read },
@@ -112,9 +110,11 @@ async fn tell_of(
             };
             failed = message(session, &reader, items, changed, &mut pace).await?.or(failed);
         }
-        at = end;
+        next.drain(..end.min(next.len()));
+        marked_to = marked_to.saturating_sub(end);
+        let first = next.first().map_or(u32::MAX, |target| target.record.uid);
+        marked.drain(..marked.partition_point(|uid| *uid < first));
     }
-    Ok(failed)
 }
 
 /// VANISHED (EARLIER), before the first message.

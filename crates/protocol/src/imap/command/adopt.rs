@@ -46,6 +46,44 @@ pub struct Adoption {
     pub saved: Ranges,
 }
 
+impl Adoption {
+    /// What is printed, and nothing else.
+    pub fn parse(words: &str) -> Option<Adoption> {
+        let mut words = words.split(' ');
+        let mut next = || words.next();
+        let adoption = Adoption {
+            name: unhex(next()?)?,
+            uniqueid: next()?.to_owned(),
+            uidvalidity: next()?.parse().ok()?,
+            modseq: next()?.parse().ok()?,
+            complete: next()?.parse().ok()?,
+            keywords: next()?.parse().ok()?,
+            examined: false,
+            annotate: false,
+            uids: Ranges::default(),
+            ghosts: Ranges::default(),
+            recent: Ranges::default(),
+            recent_until: 0,
+            saved: Ranges::default(),
+        };
+        let how = next()?;
+        if how != "-" && !how.bytes().all(|letter| matches!(letter, b'E' | b'A')) {
+            return None;
+        }
+        let adoption = Adoption {
+            examined: how.contains('E'),
+            annotate: how.contains('A'),
+            uids: set(next()?)?,
+            ghosts: set(next()?)?,
+            recent: set(next()?)?,
+            recent_until: next()?.parse().ok()?,
+            saved: set(next()?)?,
+            ..adoption
+        };
+        next().is_none().then_some(adoption)
+    }
+}
+
 impl fmt::Display for Adoption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = match (self.examined, self.annotate) {
@@ -83,43 +121,8 @@ impl fmt::Display for Set<'_> {
 /// `XADOPT SP state`
 pub fn xadopt(at: Cursor<'_>) -> Parsed<'_, Adoption> {
     let (at, words) = argument(run(|byte| byte == b' ' || byte.is_ascii_graphic())).parse(at)?;
-    let adoption = str::from_utf8(words).ok().and_then(read);
+    let adoption = str::from_utf8(words).ok().and_then(Adoption::parse);
     Ok((at, adoption.ok_or(ParseError::Invalid("state"))?))
-}
-
-fn read(words: &str) -> Option<Adoption> {
-    let mut words = words.split(' ');
-    let mut next = || words.next();
-    let adoption = Adoption {
-        name: unhex(next()?)?,
-        uniqueid: next()?.to_owned(),
-        uidvalidity: next()?.parse().ok()?,
-        modseq: next()?.parse().ok()?,
-        complete: next()?.parse().ok()?,
-        keywords: next()?.parse().ok()?,
-        examined: false,
-        annotate: false,
-        uids: Ranges::default(),
-        ghosts: Ranges::default(),
-        recent: Ranges::default(),
-        recent_until: 0,
-        saved: Ranges::default(),
-    };
-    let how = next()?;
-    if how != "-" && !how.bytes().all(|letter| matches!(letter, b'E' | b'A')) {
-        return None;
-    }
-    let adoption = Adoption {
-        examined: how.contains('E'),
-        annotate: how.contains('A'),
-        uids: set(next()?)?,
-        ghosts: set(next()?)?,
-        recent: set(next()?)?,
-        recent_until: next()?.parse().ok()?,
-        saved: set(next()?)?,
-        ..adoption
-    };
-    next().is_none().then_some(adoption)
 }
 
 fn unhex(word: &str) -> Option<String> {
@@ -168,19 +171,19 @@ mod tests {
             let text = adoption.to_string();
             // It stands in a response code.
             prop_assert!(!text.contains(']'));
-            prop_assert_eq!(read(&text), Some(adoption));
+            prop_assert_eq!(Adoption::parse(&text), Some(adoption));
         }
 
         #[test]
         fn whatever_comes_is_read_or_refused(text in "[a-z0-9:,*$ +EA-]{0,60}") {
-            let _ = read(&text);
+            let _ = Adoption::parse(&text);
         }
     }
 
     #[test]
     fn what_is_malformed_is_refused() {
         let good = "757365722e66726564 u-1 7 90 90 2 - 1:5,9 - 9 9 -";
-        assert!(read(good).is_some());
+        assert!(Adoption::parse(good).is_some());
         for (part, wrong) in [
             (" 7 ", " x "),
             ("757", "75z"),
@@ -190,9 +193,9 @@ mod tests {
             ("1:5,9", "$"),
             ("1:5,9", "0"),
         ] {
-            assert_eq!(read(&good.replacen(part, wrong, 1)), None, "{wrong}");
+            assert_eq!(Adoption::parse(&good.replacen(part, wrong, 1)), None, "{wrong}");
         }
-        assert_eq!(read(&format!("{good} more")), None);
-        assert_eq!(read("757365722e66726564 u-1 7"), None);
+        assert_eq!(Adoption::parse(&format!("{good} more")), None);
+        assert_eq!(Adoption::parse("757365722e66726564 u-1 7"), None);
     }
 }

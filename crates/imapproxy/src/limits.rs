@@ -30,6 +30,8 @@ bounds::table! {
     pub(crate) LAST_COMMAND: Duration = Duration::from_secs(10), Time, "chosen: most commands are answered by then";
     /// How long a backend may say nothing to a command whose client has closed its side of the connection.
     pub(crate) UNHEARD: Duration = Duration::from_secs(20), Time, "chosen: two reports of a search that goes on, to a client that sends no more";
+    /// So many bytes of the state of a mailbox that has moved weigh as one message in the judgement of where they are read.
+    pub(crate) STATE_WORD: usize = 16, Bytes, "chosen: as on the backend";
     /// How often idle connections are looked for.
     pub(crate) IDLE_CHECK: Duration = Duration::from_secs(60), Time, "chosen: a fifth of what they may idle";
     /// Idle connections to backends are closed after this.

@@ -10,7 +10,7 @@ use moves::source::{Gate, Outcome, Phase, Source, Step, Whose};
 use protocol::location::Location;
 use protocol::name::MailboxName;
 use protocol::sync::moving::{Begin, Digest, Phase as Told, Prepare};
-use protocol::sync::{self, Apply};
+use protocol::sync::{self, Apply, UniqueId};
 use retry::{chance, spread};
 use store::{Frozen, MasterError, StoreError};
 use tokio::time::{Instant, sleep, timeout, timeout_at};

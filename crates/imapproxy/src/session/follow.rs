@@ -8,9 +8,11 @@ use directory::lookup::Found;
 use protocol::imap::command::adopt::{Adoption, parts};
 use tracing::{info, warn};
 use upstream::wire::imap::Moved;
+use work::aside::weighed;
 
 use super::relay::To;
 use super::{Selected, Session, Stop};
+use crate::limits::STATE_WORD;
 
 impl Session {
     /// Goes after the selected mailbox, if its backend has said that it has moved. True if it has. Where the session cannot go on, it ends.
@@ -20,9 +22,12 @@ impl Session {
         let Some(Moved { server: told, state }) = link.and_then(|link| link.wire.take_moved()) else {
             return Ok(false);
         };
+        let weight = state.len() / STATE_WORD;
         // Another backend hears of it: of this mailbox, and no more than a state can say.
-        let state = Adoption::parse(&state).filter(|state| state.name == selected.name.as_str());
-        let Some(state) = state else {
+        let name = selected.name.to_string();
+        let read =
+            move || Adoption::parse(&state).filter(|state| state.name == name).map(|state| state.to_string());
+        let Some(state) = weighed(weight, read).await else {
             warn!(mailbox = %selected.name, from = selected.server, "a backend says of the selected mailbox that another has moved, or nothing that can be read: the session ends");
             return Err(Stop::lost());
         };
@@ -37,7 +42,7 @@ impl Session {
 
     /// The backend where the session goes on. It is the list that says which: a backend's word alone must not send anybody's login
     /// anywhere.
-    async fn adopted(&mut self, selected: &Selected, state: &Adoption) -> Result<String, Stop> {
+    async fn adopted(&mut self, selected: &Selected, state: &str) -> Result<String, Stop> {
         self.node.directory.barrier().await.map_err(|_| Stop::lost())?;
         let Found::Active(entry) = self.node.directory.find(&selected.name).await else {
             return Err(Stop::lost());

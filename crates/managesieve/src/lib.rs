@@ -11,8 +11,16 @@
 mod check;
 mod client;
 mod host;
-pub mod limits;
+mod limits;
+
+use transport::stream::Stream;
+use transport::wire::{Bounds, Wire};
 
 pub use check::Accepted;
 pub use client::{Client, leave};
 pub use host::{Answer, Host, Welcome};
+
+/// A client's connection, with room for what is read ahead.
+pub fn wire(stream: Stream) -> Wire {
+    Wire::new(stream, Bounds { input: limits::INPUT, ..Bounds::default() })
+}

@@ -11,7 +11,7 @@ bounds::table! {
         sieve_maxscriptsize, "Cyrus";
     }
     /// Bytes read ahead.
-    pub INPUT: usize = 32 * 1024, Bytes, "chosen: more than the longest line";
+    pub(crate) INPUT: usize = 32 * 1024, Bytes, "chosen: more than the longest line";
     /// Bytes of a line; of a literal before the login.
     pub(crate) LINE: usize = 16 * 1024, Bytes, "RFC 5804 section 4 has 1024 octets of a quoted string; a SASL answer may be longer";
     /// Bytes of replies that gather while more commands are waiting.

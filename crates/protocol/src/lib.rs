@@ -23,6 +23,7 @@ pub mod origin;
 pub mod pattern;
 pub mod pop3;
 pub mod ranges;
+pub mod script;
 pub mod spoken;
 pub mod sync;
 pub mod userid;

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use directory::lookup::{self, Lookup};
 use directory::replica::Replica;
-use managesieve::limits::INPUT;
 use managesieve::{Client, leave};
 use service::drive::{Outcome, drive};
 use service::names;
 use service::pipe::Through;
 use service::{Connection, Context, Exit};
 use tracing::debug;
-use transport::wire::{Bounds, Wire};
 use upstream::Upstream;
 
 use crate::front::Front;
@@ -40,7 +38,7 @@ async fn one(connection: Connection, directory: Arc<dyn Lookup>, upstream: Upstr
     let namespace = names::namespace(&imapd);
     let front = Front { directory, upstream, namespace, imapd, seat: seat.clone(), backend: None };
     let mut client = Client::new(&connection, front);
-    let wire = Wire::new(connection.stream, Bounds { input: INPUT, ..Bounds::default() });
+    let wire = managesieve::wire(connection.stream);
     let wire = match drive(wire, &mut client, &seat.stop()).await {
         Ok(Outcome::Detached(wire)) => wire,
         Ok(Outcome::Closed) => return,

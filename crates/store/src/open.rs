@@ -25,7 +25,7 @@ use super::{
     journal::{Journal, Listed},
     lock,
     mailbox::Mailbox,
-    marks::Marks,
+    marks::tree::Marks,
     master::Master,
     moves::kept,
     openings::{Openings, Place, Shut, Shutting, Sought},

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use protocol::managesieve::ScriptName;
+use protocol::script::ScriptName;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 

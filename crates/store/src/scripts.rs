@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use protocol::managesieve::ScriptName;
+use protocol::script::ScriptName;
 
 use super::{
     Store,

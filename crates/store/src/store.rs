@@ -23,7 +23,7 @@ use super::{
     header::SHARED_SEEN,
     journal,
     mailbox::Mailbox,
-    marks::Marks,
+    marks::tree::Marks,
     master::Master,
     openings::Openings,
     place,

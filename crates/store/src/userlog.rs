@@ -485,7 +485,7 @@ const COMPACT_FROM: u64 = 32 << 10;
 
 #[cfg(test)]
 mod tests {
-    use protocol::managesieve::ScriptName;
+    use protocol::script::ScriptName;
 
     use super::*;
     use crate::script::Script;

@@ -14,6 +14,7 @@ pub mod limits;
 mod marks;
 pub mod metadata;
 mod named;
+mod news;
 mod notify;
 mod numbering;
 mod reply;

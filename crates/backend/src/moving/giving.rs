@@ -12,40 +12,22 @@ use protocol::name::MailboxName;
 use protocol::sync::moving::{Begin, Digest, Phase as Told, Prepare};
 use protocol::sync::{self, Apply, UniqueId};
 use retry::{chance, spread};
-use store::{Frozen, MasterError, StoreError};
+use store::{MasterError, StoreError};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{info, warn};
 
-use super::live::{Live, Wish};
+use super::going::Giving;
+use super::live::Wish;
 use super::peer::{Fault, Peer};
 use super::queue::Slot;
 use super::rounds::{Sent, Sum, item};
-use super::unfenced::{self, Doubt};
+use super::unfenced;
 use super::{Moving, cyrus, lock, now};
 use crate::limits::{
     AGAIN_FIRST, AGAIN_LAST, FREEZE, FROZEN, MASTER_QUICK, ROUND_CHANGES, ROUND_CHANGES_LATE, ROUND_TIME,
     ROUNDS, ROUNDS_SHORT,
 };
 use work::aside::weighed;
-
-/// One move that goes away.
-pub(super) struct Giving {
-    pub(super) moving: Arc<Moving>,
-    pub(super) record: Record,
-    machine: Source,
-    pub(super) peer: Option<Peer>,
-    sent: Sent,
-    /// The same of a server of Cyrus.
-    pub(super) cyrus: cyrus::Sent,
-    pub(super) doubt: Doubt,
-    frozen: Option<Frozen>,
-    frozen_at: Instant,
-    /// Since the destination was told of the move last.
-    pub(super) rounds: u32,
-    pub(super) live: Arc<Live>,
-    /// Until it is decided.
-    slot: Option<Slot>,
-}
 
 impl Moving {
     pub(super) async fn resume_giving(self: &Arc<Self>, record: Record) {
@@ -73,24 +55,6 @@ impl Moving {
 }
 
 impl Giving {
-    fn new(moving: Arc<Moving>, record: Record, machine: Source, slot: Option<Slot>) -> Giving {
-        let (frozen_at, live) = (Instant::now(), moving.live_of(&record));
-        Giving {
-            moving,
-            record,
-            machine,
-            peer: None,
-            sent: Sent::default(),
-            cyrus: cyrus::Sent::default(),
-            doubt: Doubt::default(),
-            frozen: None,
-            frozen_at,
-            rounds: 0,
-            live,
-            slot,
-        }
-    }
-
     async fn drive(mut self) {
         loop {
             if self.machine.is_decided() {

@@ -17,6 +17,7 @@ mod arriving;
 mod cyrus;
 pub mod errand;
 mod giving;
+mod going;
 mod keeping;
 mod left;
 mod live;

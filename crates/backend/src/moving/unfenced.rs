@@ -18,15 +18,8 @@ use store::{Master, MasterError, MasterSession, StoreError};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::giving::Giving;
+use super::going::{Doubt, Giving};
 use crate::limits::{DOUBT, DOUBT_LOOKS};
-
-/// What a move knows of a decision without an answer.
-#[derive(Default)]
-pub struct Doubt {
-    since: Option<Instant>,
-    looks: u32,
-}
 
 /// What the master has of a name, with the change that brought it there where it numbers changes.
 pub async fn standing(

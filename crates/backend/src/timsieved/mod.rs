@@ -9,20 +9,17 @@ mod host;
 mod refusal;
 
 use managesieve::Client;
-use managesieve::limits::INPUT;
 use service::Connection;
 use service::drive::drive;
 use store::Store;
 use tracing::{debug, info};
-use transport::wire::{Bounds, Wire};
 
 /// Serves one client.
 pub async fn serve(connection: Connection, store: Store) {
     let stop = connection.seat.stop();
     let mut client = Client::new(&connection, host::Scripted::new(store));
     let peer = connection.stream.peer().clone();
-    let bounds = Bounds { input: INPUT, ..Bounds::default() };
-    match drive(Wire::new(connection.stream, bounds), &mut client, &stop).await {
+    match drive(managesieve::wire(connection.stream), &mut client, &stop).await {
         Ok(_) => debug!(%peer, "ManageSieve session ended"),
         Err(error) => info!(%peer, %error, "ManageSieve connection lost"),
     }

@@ -3,14 +3,13 @@
 
 mod capability;
 mod command;
-mod name;
 mod reply;
 pub mod response;
 mod session;
 mod words;
 
+pub use crate::script::{BadScriptName, ScriptName};
 pub use capability::Capabilities;
 pub use command::{Command, CommandError};
-pub use name::{BadScriptName, ScriptName};
 pub use reply::{Code, Condition, Reply, write_string};
 pub use session::{MAX_ERRORS, Session, Tls, Verdict};

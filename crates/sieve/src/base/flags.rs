@@ -13,8 +13,9 @@ use crate::limits;
 use crate::matching::{Kind, MatchTags, Matcher};
 use crate::program::context::Context;
 use crate::program::error::RunError;
+use crate::program::slot::Slot;
 use crate::program::state::State;
-use crate::program::text::{Slot, Text};
+use crate::program::text::Text;
 use crate::program::{Action, Flow, Test};
 
 #[derive(Debug)]

@@ -10,7 +10,8 @@ use crate::check::Arguments;
 use crate::extension::Extension;
 use crate::program::context::Context;
 use crate::program::error::RunError;
-use crate::program::text::{Slot, Text};
+use crate::program::slot::Slot;
+use crate::program::text::Text;
 use crate::program::{Action, Flow};
 
 #[derive(Debug)]

@@ -6,7 +6,8 @@ use super::Checker;
 use super::variables::is_identifier;
 use crate::extension::Extension;
 use crate::limits;
-use crate::program::text::{Piece, Slot, Text};
+use crate::program::slot::Slot;
+use crate::program::text::{Piece, Text};
 
 impl Checker<'_> {
     /// A string with what the script has required. None: it has a mistake, which was reported.

@@ -1,7 +1,7 @@
 //! The names of a script's variables, and where each stands in a run (RFC 5229 section 3, RFC 6609 section 3.4).
 
 use crate::limits;
-use crate::program::text::Slot;
+use crate::program::slot::Slot;
 
 /// The variables of a script, by their names in lower case.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use crate::check::Arguments;
 use crate::extension::Extension;
 use crate::program::context::Context;
 use crate::program::error::RunError;
-use crate::program::text::{Slot, cut};
+use crate::program::slot::{Slot, cut};
 use crate::program::{Action, Flow};
 
 #[derive(Debug)]

@@ -18,6 +18,7 @@ pub mod context;
 pub mod effect;
 pub mod env;
 pub mod error;
+pub mod slot;
 pub mod state;
 pub mod text;
 

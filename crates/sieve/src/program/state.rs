@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Names;
 use super::effect::{Effect, Target, Traced};
 use super::error::RunError;
-use super::text::{Slot, cut};
+use super::slot::{Slot, cut};
 use crate::limits;
 use crate::message::Edits;
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::context::Context;
 use super::error::RunError;
+use super::slot::{Slot, cut};
 use crate::limits;
 
 /// A string as a command has it.
@@ -17,17 +18,6 @@ pub enum Text {
 pub enum Piece {
     Fixed(Box<str>),
     Variable(Slot),
-}
-
-/// Where a variable stands. What it is called is forgotten when the script is checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Slot {
-    /// The script's own.
-    Local(usize),
-    /// One of those that the script shares.
-    Global(usize),
-    /// `${0}` and on.
-    Match(usize),
 }
 
 impl Text {
@@ -85,12 +75,4 @@ fn joined(parts: &[Piece], context: &Context<'_>) -> Result<String, RunError> {
         }
     }
     Ok(joined)
-}
-
-/// Cuts a text that is too long, between two characters.
-pub(crate) fn cut(text: &mut String) {
-    if text.len() > limits::STRING {
-        let end = (0..=limits::STRING).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
-        text.truncate(end);
-    }
 }

@@ -6,6 +6,7 @@
 mod apply;
 mod get;
 mod scripts;
+mod user;
 
 use std::sync::Arc;
 

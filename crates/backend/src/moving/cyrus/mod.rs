@@ -26,7 +26,7 @@ use store::MasterError;
 use tracing::warn;
 
 use super::Moving;
-use super::giving::Giving;
+use super::going::Giving;
 use super::peer::{Fault, Peer};
 use crate::moving::rounds::Sum;
 

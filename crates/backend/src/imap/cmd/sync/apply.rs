@@ -7,9 +7,9 @@ use protocol::ranges::joined;
 use protocol::sync::{
     Apply, Code, Mailbox, MailboxAnnotation, Peer, Rename, Reserve, Script, Seen, Subscription, Told,
 };
-use protocol::userid;
 use store::{StoreError, UserData};
 
+use super::user::{check_user, own};
 use super::{Done, scripts};
 use crate::imap::conn::Gone;
 use crate::imap::session::Session;
@@ -149,18 +149,6 @@ async fn subscribe(session: &Session, one: Subscription, on: bool) -> Done {
     Ok(())
 }
 
-/// What a user has here. It may be changed though the user is another server's still, or was here before.
-pub(super) async fn own(session: &Session, user: &str) -> Result<UserData, Refused> {
-    let state = session.server.store.user_state(user).await?;
-    Ok(UserData {
-        owner: Some(user.to_owned()),
-        subscriptions: state.subscriptions.clone(),
-        annotations: (*state.annotations).clone(),
-        scripts: state.scripts.clone(),
-        ..UserData::default()
-    })
-}
-
 async fn see(session: &Session, seen: Seen) -> Done {
     check_user(&seen.user)?;
     let uids = ranges(&seen.uids).ok_or(Code::BadParameters)?;
@@ -208,11 +196,6 @@ async fn annotate(session: &Session, note: MailboxAnnotation) -> Done {
             Ok(store.take_user_data(&data).await?)
         }
     }
-}
-
-/// A user's name becomes that of a directory.
-pub(super) fn check_user(user: &str) -> Result<(), Refused> {
-    if userid::is_valid(user) { Ok(()) } else { Err(Code::InvalidUser.into()) }
 }
 
 /// Which messages are to be sent: the connection has not brought them, and no copy of the move has them.

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use work::aside::weighed;
 
 use super::Done;
-use super::apply::{check_user, own};
+use super::user::{check_user, own};
 use crate::imap::session::Session;
 use crate::transit::{Refused, inbox};
 

@@ -89,7 +89,7 @@ Exit status:
   1   it has mistakes, which are shown with their lines, or a file cannot be read or written
   2   wrong use
 
-Example:
+Examples:
   sievec main.sieve";
 const AFTER_SIEVED: &str = "\
 A command a line, strings in quotes, without comments.
@@ -99,5 +99,5 @@ Exit status:
   1   it is no script, or cannot be read
   2   wrong use
 
-Example:
+Examples:
   sieved main.sieve";

@@ -11,7 +11,7 @@
 mod check;
 mod client;
 mod host;
-mod limits;
+pub mod limits;
 
 use transport::stream::Stream;
 use transport::wire::{Bounds, Wire};

@@ -15,6 +15,7 @@ use tracing::warn;
 
 use super::{
     annotations::Setting,
+    blocking,
     codec::{Reader, Truncated, put_bytes, put_frame, put_number, take_frame},
     commit::{Content, Job, Log, Target},
     disk::{Noted, USER_LOG, user_dir, user_of},
@@ -172,6 +173,7 @@ impl UserLog {
         gated: bool,
         judge: impl Fn(&State) -> Result<(), E> + Send,
     ) -> Result<(), E> {
+        let scripted = ops.iter().any(|op| matches!(op, Op::Script(_)));
         let held = loop {
             for gate in self.gates(&ops).filter(|_| gated) {
                 self.shared.gates.pass(gate).await?;
@@ -193,14 +195,31 @@ impl UserLog {
                 tip.apply(op.clone())
             });
             if ops.is_empty() {
-                return Ok(());
+                break None;
             }
             let (done, held) = oneshot::channel();
             let job = self.job(&mut working, ops, first_seen, done);
             self.shared.commit.submit(job, permit);
-            break held;
+            break Some(held);
         };
-        held.await.unwrap_or(Err(StoreError::Closed)).map_err(E::from)
+        if let Some(held) = held {
+            held.await.unwrap_or(Err(StoreError::Closed))?;
+        }
+        if scripted {
+            self.settle_active_script().await?;
+        }
+        Ok(())
+    }
+
+    /// Has delivery find whether a script runs, also after a crash: on disk when it returns. It is said anew where nothing was to be
+    /// changed: a crash may have come between the log and that.
+    async fn settle_active_script(self: &Arc<Self>) -> Result<(), StoreError> {
+        {
+            let state = lock(&self.state);
+            self.shared.replay.db.set_active_script(&self.user, state.scripts.active().is_some())?;
+        }
+        let user = self.clone();
+        blocking(move || user.shared.replay.db.flush()).await
     }
 
     /// What must not be closed for these operations: a seen state goes with its mailbox, the rest with the user.

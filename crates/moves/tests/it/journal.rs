@@ -71,11 +71,11 @@ fn a_move_that_a_newer_program_wrote_is_refused_by_the_name_of_its_format() {
     journals.write(&record).unwrap();
     let file = directory.path().join(DIRECTORY).join(format!("{}.json", record.id));
     let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.replacen("murder-move 1 ", "murder-move 2 ", 1)).unwrap();
+    fs::write(&file, text.replacen("murder-move 1 ", "murder-move 3 ", 1)).unwrap();
     let refused = Journals::open(directory.path()).unwrap_err();
-    assert!(matches!(&refused, JournalError::Newer { format, .. } if format == "2"), "{refused}");
+    assert!(matches!(&refused, JournalError::Newer { format, .. } if format == "3"), "{refused}");
     assert!(
-        refused.to_string().ends_with("format 2 of moves is not known to this program: a newer one wrote it")
+        refused.to_string().ends_with("format 3 of moves is not known to this program: a newer one wrote it")
     );
 }
 

@@ -181,7 +181,8 @@ async fn who_does_not_log_in_within_three_minutes_is_sent_away_however_slowly_it
         }
     };
     assert_eq!(&heard[..read], b"BYE \"Shutdown TCP timeout\"\r\n");
-    assert!((180..=195).contains(&before.elapsed().as_secs()), "{:?}", before.elapsed());
+    // The time of the login began before that of the test.
+    assert!((170..=195).contains(&before.elapsed().as_secs()), "{:?}", before.elapsed());
 }
 
 const PROXIED: &str = "sieve_allowreferrals: no\n";

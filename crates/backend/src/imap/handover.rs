@@ -1,11 +1,11 @@
 //! A session whose open mailbox has moved to another backend: what its frontend needs to go on there.
 
-use protocol::imap::command::adopt::{STATE, parts};
+use protocol::imap::command::adopt::parts;
 use protocol::imap::{Code, Reply};
 use tracing::info;
 use work::aside::weighed;
 
-use super::limits::rows;
+use super::limits::{ADOPTED, rows};
 use super::selected::Selected;
 use super::session::Session;
 
@@ -20,7 +20,7 @@ impl Session {
         }
         let (view, numbering) = (selected.view().exists(), selected.adoption());
         let state = weighed(view, move || numbering.to_string()).await;
-        if state.len() > STATE {
+        if state.len() > ADOPTED {
             rows::ADOPTED
                 .met("a session has a mailbox open that has moved, and too many gaps to go on: it ends");
             return None;

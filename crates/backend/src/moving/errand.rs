@@ -13,7 +13,7 @@ use store::{Staged, StoreError};
 
 use super::Moving;
 use super::peer::{Fault, Peer};
-use crate::limits::{BATCH, ERRAND_LITERAL, PIPELINED};
+use crate::limits::{BATCH, ERRAND_LITERAL, PIPELINED, TOLD};
 
 /// A connection on behalf of a user to the server that has his mailbox now.
 pub struct Errand {
@@ -197,6 +197,3 @@ fn before(message: &Message) -> Vec<u8> {
     out.push(b' ');
     out
 }
-
-/// Lines with codes that are kept of an answer.
-const TOLD: usize = 16;

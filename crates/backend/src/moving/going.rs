@@ -7,11 +7,12 @@ use moves::source::Source;
 use store::Frozen;
 use tokio::time::Instant;
 
+use super::Moving;
+use super::cyrus::rounds::Sent as SentToCyrus;
 use super::live::Live;
 use super::peer::Peer;
 use super::queue::Slot;
 use super::rounds::Sent;
-use super::{Moving, cyrus};
 
 /// What a move knows of a decision without an answer.
 #[derive(Default)]
@@ -28,7 +29,7 @@ pub(super) struct Giving {
     pub(super) peer: Option<Peer>,
     pub(super) sent: Sent,
     /// The same of a server of Cyrus.
-    pub(super) cyrus: cyrus::Sent,
+    pub(super) cyrus: SentToCyrus,
     pub(super) doubt: Doubt,
     pub(super) frozen: Option<Frozen>,
     pub(super) frozen_at: Instant,
@@ -48,7 +49,7 @@ impl Giving {
             machine,
             peer: None,
             sent: Sent::default(),
-            cyrus: cyrus::Sent::default(),
+            cyrus: SentToCyrus::default(),
             doubt: Doubt::default(),
             frozen: None,
             frozen_at,

@@ -5,9 +5,9 @@ use std::{fs, path::PathBuf};
 use config::imapd::Imapd;
 use protocol::{
     acl::{Rights, Who},
-    managesieve::ScriptName,
     name::MailboxName,
     namespace::View,
+    script::ScriptName,
 };
 use tracing::{info, warn};
 

@@ -1,6 +1,6 @@
 //! Sieve scripts of users.
 
-use protocol::managesieve::ScriptName;
+use protocol::script::ScriptName;
 
 use super::{super::*, *};
 use crate::script::UserScripts;

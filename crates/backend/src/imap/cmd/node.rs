@@ -6,7 +6,7 @@
 //! whether there is anything of the one that the other would meet.
 
 use protocol::acl::Rights;
-use protocol::imap::command::adopt::{Adoption, Part, STATE};
+use protocol::imap::command::adopt::{Adoption, Part};
 use protocol::imap::refusal::require;
 use protocol::imap::{Code, ParseError, Refusal, Reply, SequenceSet, UidSet};
 use protocol::name::MailboxName;
@@ -15,7 +15,7 @@ use tracing::{debug, info};
 use work::aside::weighed;
 
 use super::select;
-use crate::imap::limits::{WORD, rows};
+use crate::imap::limits::{ADOPTED, WORD, rows};
 use crate::imap::reply::{Outcome, Stop};
 use crate::imap::selected::{Announce, Selected};
 use crate::imap::session::{ClientId, Session};
@@ -88,7 +88,7 @@ pub async fn xadopt(session: &mut Session, part: Part) -> Outcome {
         Part::More(text) => (text, false),
         Part::Last(text) => (text, true),
     };
-    if state.len().saturating_add(text.len()) > STATE {
+    if state.len().saturating_add(text.len()) > ADOPTED {
         rows::ADOPTED.met("a frontend says more of a session than is taken: it does not go on here");
         return Err(malformed());
     }

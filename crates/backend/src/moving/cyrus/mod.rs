@@ -12,7 +12,7 @@
 //! Cyrus itself has the master reserve the mailboxes meanwhile (DEACTIVATE), and everybody hears NO. That is not needed where the source's
 //! gates are closed and the write is conditional, and protects nothing: a Cyrus that starts removes copies of reserved mailboxes too.
 
-mod rounds;
+pub(super) mod rounds;
 mod told;
 
 use mailboxes::{Expect, Place};
@@ -30,7 +30,7 @@ use super::going::Giving;
 use super::peer::{Fault, Peer};
 use crate::moving::rounds::Sum;
 
-pub use rounds::Sent;
+use rounds::Sent;
 
 impl Moving {
     /// Whether a server of Cyrus can be moved to.

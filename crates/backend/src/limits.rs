@@ -84,6 +84,8 @@ bounds::table! {
     pub(crate) AGAIN_LAST: Duration = Duration::from_secs(60), Time, "chosen: an operator waits as long";
     /// Lines with codes that are kept of an answer of the server where a mailbox has gone.
     pub(crate) TOLD: usize = 16, Count, "chosen: an APPEND has one";
+    /// How much of the time behind its rate a move may make up for.
+    pub(crate) CATCH_UP: Duration = Duration::from_secs(1), Time, "chosen: no longer burst than that";
     /// Moves that are queued at their source.
     pub(crate) QUEUED: usize = 20_000, Count, "chosen: a backend that is emptied has work for days; murder drain asks for more when some have gone";
     /// How often the queue is looked at when nothing happens.

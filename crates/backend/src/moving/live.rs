@@ -9,6 +9,8 @@ use protocol::imap::{Code, Reply, Tag};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use crate::limits::CATCH_UP;
+
 /// What is wanted of a move that goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
@@ -171,9 +173,6 @@ impl Live {
         Reply::ok(text).code(Code::InProgress { tag, done, total }).line(None)
     }
 }
-
-/// How much of the time behind may be made up for.
-const CATCH_UP: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

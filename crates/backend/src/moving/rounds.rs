@@ -14,7 +14,7 @@ use store::{Limits, Snapshot, Store, StoreError, UserData, UserScripts};
 use work::aside::weighed;
 
 use super::peer::{Fault, Peer};
-use super::told::Since;
+use super::told::{Base, Since};
 use super::{Moving, told};
 use crate::limits::{BATCH, COMPARED, PART};
 
@@ -520,13 +520,6 @@ pub(super) enum Before {
     Left(Base),
     /// Nothing that counts, but these messages.
     Nothing(HashMap<u32, Guid>),
-}
-
-/// A state of a mailbox, of which all is known that came later.
-#[derive(Debug, Clone, Copy)]
-pub struct Base {
-    pub last_uid: u32,
-    pub modseq: u64,
 }
 
 impl Before {

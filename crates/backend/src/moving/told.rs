@@ -4,8 +4,14 @@ use protocol::imap::UidSet;
 use protocol::sync::{Annotation, FormerName, Gone, Mailbox, Ours, Record};
 use store::{Setting, Snapshot};
 
-use super::rounds::Base;
 use crate::transit::convert;
+
+/// A state of a mailbox, of which all is known that came later.
+#[derive(Debug, Clone, Copy)]
+pub struct Base {
+    pub last_uid: u32,
+    pub modseq: u64,
+}
 
 /// Since when the destination is told what changed.
 pub enum Since {

@@ -86,6 +86,8 @@ bounds::table! {
     pub(crate) TOLD: usize = 16, Count, "chosen: an APPEND has one";
     /// How much of the time behind its rate a move may make up for.
     pub(crate) CATCH_UP: Duration = Duration::from_secs(1), Time, "chosen: no longer burst than that";
+    /// Moves of a plan of which it is said why they wait.
+    pub(crate) WHY_WAIT: usize = 20, Count, "chosen: a screen";
     /// Moves that are queued at their source.
     pub(crate) QUEUED: usize = 20_000, Count, "chosen: a backend that is emptied has work for days; murder drain asks for more when some have gone";
     /// How often the queue is looked at when nothing happens.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use protocol::imap::command::adopt;
+
 bounds::table! {
     "upstream", "A connection of a proxy to a backend";
     options {
@@ -14,6 +16,8 @@ bounds::table! {
     pub(crate) HANDSHAKE_STEPS: u32 = 3, Count, "chosen: TLS, capabilities, login";
     /// Bytes of a greeting.
     pub(crate) GREETING_MAX: usize = 64 * 1024, Bytes, "chosen: more than any server's";
+    /// Bytes of what a backend says of an open mailbox that has moved.
+    pub(crate) MOVED_STATE: usize = adopt::STATE, Bytes, "chosen: as much as the next backend takes";
     /// Strange names of servers that are logged, each once.
     pub(crate) STRANGE_LOGGED: usize = 100, Count, "chosen: a list may have many";
     /// Characters of such a name that are shown.

@@ -10,6 +10,7 @@ use moves::source::Phase;
 use super::live::Live;
 use super::queue::is_queued;
 use super::{Moving, lock};
+use crate::limits::WHY_WAIT;
 
 impl Moving {
     /// Some moves in the order of their ids, those behind `after`; `over`: those that are over, too.
@@ -61,7 +62,7 @@ impl Moving {
             }
             let why = waiting.get(&record.id).or(record.why.as_ref().filter(|_| *phase == Phase::Aborted));
             if let Some(why) = why
-                && progress.why.len() < WHY
+                && progress.why.len() < WHY_WAIT
             {
                 progress.why.insert(record.root.clone(), why.clone());
             }
@@ -106,5 +107,3 @@ fn short(record: &Record) -> (Record, usize) {
 }
 
 const STATES: [&str; 6] = ["queued", "copying", "switching", "finishing", "kept", "incoming"];
-/// Moves of a plan of which it is said why.
-const WHY: usize = 20;

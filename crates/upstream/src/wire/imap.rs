@@ -17,10 +17,11 @@ use bytes::{Buf, Bytes, BytesMut};
 use protocol::frame::{HEADER_MAX, literal_at_end};
 use protocol::imap::Kind;
 use protocol::imap::code::{self, Heard};
-use protocol::imap::command::adopt::{Part as StatePart, STATE};
+use protocol::imap::command::adopt::Part as StatePart;
 
 use super::OutOfStep;
 use super::scan::{Piece, Reply, Scanner, words};
+use crate::limits::MOVED_STATE;
 
 /// One command on one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -326,7 +327,7 @@ impl Wire {
             StatePart::More(text) => (text, false),
             StatePart::Last(text) => (text, true),
         };
-        if self.moving.state.len().saturating_add(text.len()) > STATE {
+        if self.moving.state.len().saturating_add(text.len()) > MOVED_STATE {
             self.over = true;
             return Err(OutOfStep::Endless);
         }

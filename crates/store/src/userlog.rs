@@ -173,7 +173,7 @@ impl UserLog {
         gated: bool,
         judge: impl Fn(&State) -> Result<(), E> + Send,
     ) -> Result<(), E> {
-        let scripted = ops.iter().any(|op| matches!(op, Op::Script(_)));
+        let scripted = ops.iter().any(is_of_scripts);
         let held = loop {
             for gate in self.gates(&ops).filter(|_| gated) {
                 self.shared.gates.pass(gate).await?;
@@ -214,12 +214,15 @@ impl UserLog {
     /// Has delivery find whether a script runs, also after a crash: on disk when it returns. It is said anew where nothing was to be
     /// changed: a crash may have come between the log and that.
     async fn settle_active_script(self: &Arc<Self>) -> Result<(), StoreError> {
-        {
-            let state = lock(&self.state);
-            self.shared.replay.db.set_active_script(&self.user, state.scripts.active().is_some())?;
-        }
+        self.note_active_script()?;
         let user = self.clone();
         blocking(move || user.shared.replay.db.flush()).await
+    }
+
+    /// Has the database say whether a script runs. Under the lock of what it is said of, so that the last word is the right one.
+    fn note_active_script(&self) -> Result<(), StoreError> {
+        let state = lock(&self.state);
+        self.shared.replay.db.set_active_script(&self.user, state.scripts.active().is_some())
     }
 
     /// What must not be closed for these operations: a seen state goes with its mailbox, the rest with the user.
@@ -238,8 +241,7 @@ impl UserLog {
         done: oneshot::Sender<Result<(), StoreError>>,
     ) -> Job {
         let bloated = working.is_bloated();
-        let scripted =
-            ops.iter().any(|op| matches!(op, Op::Script(_))).then(|| working.tip.scripts.active().is_some());
+        let scripted = ops.iter().any(is_of_scripts);
         // A file of an earlier version is written anew, with the operation in it.
         let content = if bloated || ops.iter().any(|op| working.version < op.version()) {
             working.generation += 1;
@@ -275,12 +277,10 @@ impl UserLog {
                         holds.apply(op);
                     }
                     drop(state);
-                    let db = &user.shared.replay.db;
-                    if let Err(error) = db.add_seers(&user.user, &first_seen) {
+                    if let Err(error) = user.shared.replay.db.add_seers(&user.user, &first_seen) {
                         warn!(%error, user = user.user, "a move of a mailbox will not find what this user has seen of it");
                     }
-                    if let Some(Err(error)) = scripted.map(|active| db.set_active_script(&user.user, active))
-                    {
+                    if scripted && let Err(error) = user.note_active_script() {
                         warn!(%error, user = user.user, "delivery does not know whether this user has a script that runs");
                     }
                     if !subscribed.is_empty() {
@@ -501,6 +501,10 @@ const MAGIC: &[u8; 8] = b"MURDERUL";
 /// 1 knew no annotations, 2 no scripts. A file of them is written anew before the first.
 const FORMAT: u32 = 3;
 const COMPACT_FROM: u64 = 32 << 10;
+
+fn is_of_scripts(op: &Op) -> bool {
+    matches!(op, Op::Script(_))
+}
 
 #[cfg(test)]
 mod tests {

@@ -2,13 +2,14 @@
 
 use moves::journal::Record;
 use protocol::name::MailboxName;
-use protocol::sync::{Apply, Quota};
+use protocol::sync::Apply;
 use store::{Actor, StoreError};
 use tracing::{info, warn};
 
 use super::Moving;
 use super::peer::{Fault, Peer};
 use super::rounds::Sent;
+use crate::transit::convert;
 
 impl Moving {
     /// Tells the destination of the root that what moves counts at.
@@ -23,15 +24,7 @@ impl Moving {
         };
         let Some(limits) = self.store.quota_now(&above).map(|quota| quota.limits) else { return Ok(()) };
         if sent.limits_above(&above, limits) {
-            let quota = Quota {
-                root: above,
-                storage: limits.storage,
-                message: limits.message,
-                mailbox: limits.mailbox,
-                annotation_storage: limits.annotation_storage,
-                modseq: 0,
-            };
-            peer.apply(&Apply::Quota(quota)).await?;
+            peer.apply(&Apply::Quota(convert::quota(above, &limits))).await?;
         }
         Ok(())
     }

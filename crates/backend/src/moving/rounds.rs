@@ -8,7 +8,7 @@ use moves::journal::{Item, Record};
 use protocol::name::MailboxName;
 use protocol::sync::moving::{Digest, Have, Item as Told, Round};
 use protocol::sync::{
-    self, Annotation, Apply, File, Get, Guid, MailboxAnnotation, Quota, Seen, Subscription, UniqueId,
+    self, Annotation, Apply, File, Get, Guid, MailboxAnnotation, Seen, Subscription, UniqueId,
 };
 use store::{Limits, Snapshot, Store, StoreError, UserData, UserScripts};
 use work::aside::weighed;
@@ -17,6 +17,7 @@ use super::peer::{Fault, Peer};
 use super::told::{Base, Since};
 use super::{Moving, told};
 use crate::limits::{BATCH, COMPARED, PART};
+use crate::transit::convert;
 
 /// What the destination has, as this server knows.
 #[derive(Default)]
@@ -122,16 +123,8 @@ impl Moving {
         record: &mut Record,
         sent: &mut Sent,
     ) -> Result<Sum, Fault> {
-        let mut sum = Sum::default();
-        let root = MailboxName::parse(&record.root).map_err(StoreError::from)?;
-        let partition = record.items.first().map(|item| item.to_partition.clone()).unwrap_or_default();
-        let items = self.items(&root, &partition, record.wishes.tree).await?;
-        if items.is_empty() {
-            return Err(Fault::Refused("Mailbox does not exist".to_owned()));
-        }
-        if ids(&items) != ids(&record.items) {
-            sum.changes += 1;
-        }
+        let (root, items, others) = self.items_now(record).await?;
+        let mut sum = Sum { changes: usize::from(others), ..Sum::default() };
         let told: Vec<Told> = items.iter().filter_map(item).collect();
         if told.len() != items.len() {
             return Err(Fault::Refused("a mailbox has a name or an id that cannot be moved".to_owned()));
@@ -139,7 +132,7 @@ impl Moving {
         // Those that are new are expected there before anything comes of them.
         let round =
             |number: u32| Apply::Round(Round { id: record.id.wire(), round: number, items: told.clone() });
-        if ids(&items) != ids(&record.items) {
+        if others {
             peer.apply(&round(record.round)).await?;
         }
         record.items = items;
@@ -152,6 +145,18 @@ impl Moving {
         peer.apply(&round(record.round + 1)).await?;
         record.round += 1;
         Ok(sum)
+    }
+
+    /// What a move takes now: its root, the mailboxes, and whether they are others than at the last look.
+    pub(super) async fn items_now(&self, record: &Record) -> Result<(MailboxName, Vec<Item>, bool), Fault> {
+        let root = MailboxName::parse(&record.root).map_err(StoreError::from)?;
+        let partition = record.items.first().map(|item| item.to_partition.clone()).unwrap_or_default();
+        let items = self.items(&root, &partition, record.wishes.tree).await?;
+        if items.is_empty() {
+            return Err(Fault::Refused("Mailbox does not exist".to_owned()));
+        }
+        let others = ids(&items) != ids(&record.items);
+        Ok((root, items, others))
     }
 
     /// What moves with a root: all that is the user's, deleted mailboxes too; or the shared mailbox, alone or (`tree`) with those below
@@ -268,15 +273,7 @@ impl Moving {
         }
         match limits {
             Some(limits) => {
-                let quota = Quota {
-                    root: name.clone(),
-                    storage: limits.storage,
-                    message: limits.message,
-                    mailbox: limits.mailbox,
-                    annotation_storage: limits.annotation_storage,
-                    modseq: 0,
-                };
-                peer.apply(&Apply::Quota(quota)).await?;
+                peer.apply(&Apply::Quota(convert::quota(name.clone(), &limits))).await?;
                 sent.quotas.insert(uniqueid.clone(), limits);
             }
             None => {
@@ -505,7 +502,7 @@ pub(super) fn is_unchanged(now: &Snapshot, earlier: &Snapshot) -> bool {
         && change.gone.is_empty()
 }
 
-pub(super) fn ids(items: &[Item]) -> BTreeSet<(&str, &str)> {
+fn ids(items: &[Item]) -> BTreeSet<(&str, &str)> {
     items.iter().map(|item| (item.uniqueid.as_str(), item.name.as_str())).collect()
 }
 

@@ -10,6 +10,18 @@ use store::{
     Difference, Header, Incoming, Limits, Numbers, Record, Run, Setting, Snapshot, StoreError, System,
 };
 
+/// A quota root as another server is told of it.
+pub fn quota(root: MailboxName, limits: &Limits) -> sync::Quota {
+    sync::Quota {
+        root,
+        storage: limits.storage,
+        message: limits.message,
+        mailbox: limits.mailbox,
+        annotation_storage: limits.annotation_storage,
+        modseq: 0,
+    }
+}
+
 /// A mailbox as another server is told of it; none where its name or id is none that one can tell. What is ours alone is left out, and
 /// so are the checksums.
 pub fn mailbox(snapshot: &Snapshot, partition: &str, with_records: bool) -> Option<Mailbox> {

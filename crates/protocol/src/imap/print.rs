@@ -28,6 +28,11 @@ pub fn string(out: &mut Vec<u8>, text: &[u8]) {
     if !quotable {
         return literal(out, text);
     }
+    between_quotes(out, text);
+}
+
+/// Between quotes, with what would end it escaped, as several protocols have it. What is in it is the caller's to judge.
+pub(crate) fn between_quotes(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     for &byte in text {
         if matches!(byte, b'"' | b'\\') {

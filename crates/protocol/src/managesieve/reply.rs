@@ -1,5 +1,6 @@
 //! What a server answers (RFC 5804 section 1.3): a condition, a code for programs, a text for people.
 
+use crate::imap::print::between_quotes;
 use std::borrow::Cow;
 
 /// How it went.
@@ -115,14 +116,7 @@ pub fn write_string(text: &[u8], out: &mut Vec<u8>) {
         write_literal(text, out);
         return;
     }
-    out.push(b'"');
-    for &byte in text {
-        if matches!(byte, b'"' | b'\\') {
-            out.push(b'\\');
-        }
-        out.push(byte);
-    }
-    out.push(b'"');
+    between_quotes(out, text);
 }
 
 /// `literal-s2c = "{" number "}" CRLF *OCTET`

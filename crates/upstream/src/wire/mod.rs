@@ -17,6 +17,8 @@ pub mod pop3;
 mod scan;
 pub mod sieve;
 
+use bytes::BytesMut;
+
 /// A byte that cannot stand where it stands: sent by us beyond the end of a command, or by the backend without being
 /// asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,4 +33,14 @@ pub enum OutOfStep {
     Busy,
     #[error("bytes beyond the end of a command")]
     Beyond,
+}
+
+/// A line of a command, which must be no more than one.
+fn line(text: &str, out: &mut BytesMut) -> Result<(), OutOfStep> {
+    if text.contains(['\r', '\n']) {
+        return Err(OutOfStep::Beyond);
+    }
+    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(b"\r\n");
+    Ok(())
 }

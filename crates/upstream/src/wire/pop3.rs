@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 use protocol::line::{Line, Lines};
 
-use super::OutOfStep;
+use super::{OutOfStep, line};
 use crate::limits::{LIST_MAX, POP3_LINE, rows};
 
 /// What a response will answer.
@@ -123,15 +123,6 @@ impl Wire {
     pub fn is_at_rest(&self, unread: &[u8]) -> bool {
         self.owed.is_empty() && self.list.is_none() && unread.is_empty()
     }
-}
-
-fn line(text: &str, out: &mut BytesMut) -> Result<(), OutOfStep> {
-    if text.contains(['\r', '\n']) {
-        return Err(OutOfStep::Beyond);
-    }
-    out.extend_from_slice(text.as_bytes());
-    out.extend_from_slice(b"\r\n");
-    Ok(())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use protocol::frame::{Collected, Collector, Limits};
 use protocol::managesieve::Condition;
 use protocol::managesieve::response::Line;
 
-use super::OutOfStep;
+use super::{OutOfStep, line};
 use crate::limits::{LIST_MAX, SIEVE_ANSWER, rows};
 
 /// One whole answer, or a challenge.
@@ -132,15 +132,6 @@ impl Wire {
 
 /// The name of the line that an `OK (SASL "…")` becomes.
 pub const PROOF: &str = "(SASL)";
-
-fn line(text: &str, out: &mut BytesMut) -> Result<(), OutOfStep> {
-    if text.contains(['\r', '\n']) {
-        return Err(OutOfStep::Beyond);
-    }
-    out.extend_from_slice(text.as_bytes());
-    out.extend_from_slice(b"\r\n");
-    Ok(())
-}
 
 #[cfg(test)]
 mod tests {

@@ -45,16 +45,8 @@ impl Moving {
         record: &mut Record,
         sent: &mut Sent,
     ) -> Result<Sum, Fault> {
-        let mut sum = Sum::default();
-        let root = MailboxName::parse(&record.root).map_err(StoreError::from)?;
-        let partition = record.items.first().map(|item| item.to_partition.clone()).unwrap_or_default();
-        let items = self.items(&root, &partition, record.wishes.tree).await?;
-        if items.is_empty() {
-            return Err(Fault::Refused("Mailbox does not exist".to_owned()));
-        }
-        if rounds::ids(&items) != rounds::ids(&record.items) {
-            sum.changes += 1;
-        }
+        let (root, items, others) = self.items_now(record).await?;
+        let mut sum = Sum { changes: usize::from(others), ..Sum::default() };
         record.items = items;
         let there = self.at_cyrus(peer, record, sent).await?;
         for (id, mailbox) in &there {

@@ -179,14 +179,7 @@ async fn quota(session: &Session, root: &MailboxName) -> Option<Quota> {
         return Some(quota);
     }
     let limits = session.server.store.quota(root).await?.limits;
-    Some(Quota {
-        root: root.clone(),
-        storage: limits.storage,
-        message: limits.message,
-        mailbox: limits.mailbox,
-        annotation_storage: limits.annotation_storage,
-        modseq: 0,
-    })
+    Some(convert::quota(root.clone(), &limits))
 }
 
 async fn tell(session: &mut Session, told: &Told) -> Result<(), Gone> {

@@ -206,11 +206,11 @@ const SEVERAL: [(&str, &str); 13] = [
     ("windows-sys", "other systems alone"),
 ];
 
-/// All packages of Cargo.lock, with what their manifests say.
+/// All packages of Cargo.lock, with what their manifests say. Those that other systems alone need may have to be had first.
 fn metadata() -> Vec<Value> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["metadata", "--format-version", "1", "--locked", "--offline"]).current_dir(root());
+    command.args(["metadata", "--format-version", "1", "--locked"]).current_dir(root());
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut all: Value = serde_json::from_slice(&output.stdout).unwrap();

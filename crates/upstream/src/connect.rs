@@ -18,7 +18,7 @@ use crate::dialog::{Connection, Dialog};
 use crate::handshake;
 use crate::limits::{GREETING_MAX, HANDSHAKE_STEPS, NAME_SHOWN, PROBE, PROBE_LONGEST, STRANGE_LOGGED};
 use crate::tls::Tls;
-use crate::wire::{imap, lmtp, pop3, sieve};
+use crate::wire::{imap, lmtp, nntp, pop3, sieve};
 
 /// What is spoken to the backend. The names are those of `<shorthost>_ports` and of the service table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +27,7 @@ pub enum Proto {
     Pop3,
     Lmtp,
     Sieve,
+    Nntp,
 }
 
 impl Proto {
@@ -36,6 +37,7 @@ impl Proto {
             Proto::Pop3 => "pop3",
             Proto::Lmtp => "lmtp",
             Proto::Sieve => "sieve",
+            Proto::Nntp => "nntp",
         }
     }
 }
@@ -119,6 +121,21 @@ impl Upstream {
             Ok(dialog.finish())
         };
         self.attempt(server, Proto::Sieve, work).await
+    }
+
+    /// An NNTP connection, acting for `user`. A server of ours is told before where the session comes from.
+    pub async fn nntp(
+        &self,
+        server: &str,
+        user: &str,
+        origin: Option<&Origin>,
+    ) -> Result<Connection<nntp::Wire>, Error> {
+        let work = async |imapd: &Imapd, tls: &Tls| {
+            let mut dialog = open(imapd, tls, server, Proto::Nntp, nntp::Wire::default()).await?;
+            handshake::nntp::log_in(&mut dialog, imapd, tls, user, origin).await?;
+            Ok(dialog.finish())
+        };
+        self.attempt(server, Proto::Nntp, work).await
     }
 
     /// An LMTP connection, logged in as `proxy_authname` where the server wants that.

@@ -1,6 +1,6 @@
 //! Connections from a proxy to its backends, authenticated as `proxy_authname` on behalf of a user.
 //!
-//! 1. [`Upstream::imap`], [`Upstream::pop3`], [`Upstream::sieve`] and [`Upstream::lmtp`] ask the server's circuit breaker, resolve its name,
+//! 1. [`Upstream::imap`], [`Upstream::pop3`], [`Upstream::sieve`], [`Upstream::nntp`] and [`Upstream::lmtp`] ask the server's circuit breaker, resolve its name,
 //!    connect within `client_timeout`, read the greeting and the capabilities, raise TLS where that is needed, log in
 //!    by SASL, and compress where `proxy_compress` asks for it. What comes out is a [`Connection`]: a stream, what was
 //!    learnt on it, and its [`wire`].

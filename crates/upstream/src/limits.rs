@@ -50,7 +50,9 @@ bounds::table! {
     pub(crate) REPLY_LINE: usize = 4096, Bytes, "RFC 5321 section 4.5.3.1.5 has 512";
     /// Bytes of a line of POP3.
     pub(crate) POP3_LINE: usize = 64 * 1024, Bytes, "chosen: a login's text is the longest";
-    /// Lines of a list of capabilities of POP3.
+    /// Bytes of a command of NNTP.
+    pub(crate) NNTP_COMMAND: usize = 510, Bytes, "RFC 3977 section 3.1, less the end of the line";
+    /// Lines of a list of capabilities of POP3 and NNTP.
     pub(crate) LIST_MAX: usize = 200, Count, "chosen: more than any server announces";
     /// Bytes of a tagged line of IMAP.
     pub(crate) IMAP_LINE: usize = 4 * 1024 * 1024, Bytes, "a tagged line may carry the UID sets of a whole mailbox (COPYUID, RFC 4315)";

@@ -2,5 +2,6 @@
 
 pub(crate) mod imap;
 pub(crate) mod lmtp;
+pub(crate) mod nntp;
 pub(crate) mod pop3;
 pub(crate) mod sieve;

@@ -13,6 +13,7 @@
 
 pub mod imap;
 pub mod lmtp;
+pub mod nntp;
 pub mod pop3;
 mod scan;
 pub mod sieve;

@@ -340,6 +340,7 @@ async fn verdict(proto: Proto, lines: &str, transcript: &'static str) -> String 
         Proto::Pop3 => upstream.pop3("be.test", "fred", None).await.map(drop),
         Proto::Lmtp => upstream.lmtp("be.test").await.map(drop),
         Proto::Sieve => upstream.sieve("be.test", "fred", None).await.map(drop),
+        Proto::Nntp => upstream.nntp("be.test", "fred", None).await.map(drop),
     };
     match result {
         Ok(()) => "ok".to_owned(),
@@ -347,6 +348,27 @@ async fn verdict(proto: Proto, lines: &str, transcript: &'static str) -> String 
             assert!(!error.is_unreachable(), "{error}: others still use it");
             error.to_string()
         }
+    }
+}
+
+/// A news server's first words.
+const NNTP: &str = "S: 200 ready\nC: CAPABILITIES\nS: 101 list:\nS: VERSION 2\nS: SASL PLAIN\nS: .";
+
+#[tokio::test]
+async fn a_news_backend_is_logged_in_to_for_the_user_and_its_no_is_told() {
+    for (answer, told) in [
+        ("S: 281 in", "ok"),
+        ("S: 283 in", "be.test: refused to log proxy in"),
+        ("S: 383 =\nC: =\nS: 281 in", "ok"),
+        ("S: 481 Authentication failed", "be.test: wrong password for our own login as proxy"),
+        ("S: 481 no such user", "no such user"),
+        ("S: 281 in<CRLF>220 1 <forged@x>", "text behind the end of the login"),
+        ("S: 400 tired", "400 tired"),
+    ] {
+        let login = format!("AUTHINFO SASL PLAIN {FRED}");
+        let transcript = format!("{NNTP}\nC: {login}\n{answer}");
+        let verdict = verdict(Proto::Nntp, "allowplaintext: yes\n", transcript.leak()).await;
+        assert!(verdict.contains(told), "{answer}: {verdict}");
     }
 }
 
@@ -383,6 +405,7 @@ async fn a_backend_without_the_tls_that_is_demanded_hears_no_login() {
         (Proto::Lmtp, lmtp),
         (Proto::Lmtp, trusting),
         (Proto::Sieve, SIEVE),
+        (Proto::Nntp, NNTP),
     ] {
         let told = verdict(proto, VERIFYING, transcript).await;
         assert_eq!(
@@ -397,7 +420,9 @@ async fn a_backend_that_refuses_the_tls_that_is_demanded_hears_no_login() {
     let imap = "S: * OK [CAPABILITY STARTTLS AUTH=PLAIN] ready\nC: $ STARTTLS\nS: $ NO not now";
     let pop3 = "S: +OK ready\nC: CAPA\nS: +OK\nS: STLS\nS: .\nC: STLS\nS: -ERR not now";
     let lmtp = "S: 220 ready\nC: LHLO fe.test\nS: 250-be.test\nS: 250 STARTTLS\nC: STARTTLS\nS: 454 not now";
-    for (proto, transcript) in [(Proto::Imap, imap), (Proto::Pop3, pop3), (Proto::Lmtp, lmtp)] {
+    let nntp = "S: 200 ready\nC: CAPABILITIES\nS: 101\nS: STARTTLS\nS: .\nC: STARTTLS\nS: 580 not now";
+    let refusing = [(Proto::Imap, imap), (Proto::Pop3, pop3), (Proto::Lmtp, lmtp), (Proto::Nntp, nntp)];
+    for (proto, transcript) in refusing {
         let told = verdict(proto, VERIFYING, transcript).await;
         assert!(told.starts_with("backend be.test: TLS required, refused ("), "{proto:?}: {told}");
         assert!(told.ends_with("not now): not used (set be_tls: no to allow it)"), "{proto:?}: {told}");

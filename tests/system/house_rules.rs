@@ -80,6 +80,32 @@ fn clients_protocol(text: &str) -> Option<&'static str> {
     })
 }
 
+/// Where unsafe code may stand, and why it must.
+const UNSAFE: &[(&str, &str)] = &[
+    ("crates/krb5/src/native/", "calls the Kerberos libraries, which are in C"),
+    ("crates/master/src/os.rs", "fork and exec, and the user table"),
+    ("crates/service/src/inherit.rs", "descriptors that come as numbers"),
+];
+
+#[test]
+fn unsafe_code_stands_in_a_few_named_places_and_each_says_why_it_is_sound() {
+    let word = concat!("uns", "afe");
+    let starts = ["{ ", "{\n", "fn ", "impl "].map(|next| format!("{word} {next}"));
+    let mut used = Vec::new();
+    for (path, text) in sources("crates") {
+        if path.contains("/tests/") || !starts.iter().any(|start| code(&text).contains(start)) {
+            continue;
+        }
+        let place = UNSAFE.iter().find(|(place, _)| path.starts_with(place));
+        used.extend(place);
+        assert!(place.is_some(), "{path} has {word} code");
+        assert!(text.contains("// SAFETY:"), "{path} does not say why its {word} code is sound");
+    }
+    for place in UNSAFE {
+        assert!(used.contains(&place), "{place:?} is no exception any more");
+    }
+}
+
 #[test]
 fn a_main_fits_on_a_screen() {
     for (path, text) in sources("crates") {

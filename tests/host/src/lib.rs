@@ -1,5 +1,6 @@
 //! What a test takes from the host that it runs on: ports and addresses that no other test has, and programs that may be missing.
 
+pub mod kdc;
 pub mod sink;
 
 use std::io::{self, Write};

@@ -9,7 +9,7 @@ use super::root;
 /// The crates from the ground up. Each depends on crates of lower rows only, not on those of its own.
 const LAYERS: &[&[&str]] = &[
     &["bounds"],
-    &["protocol", "config", "files", "mime", "retry", "work"],
+    &["protocol", "config", "files", "krb5", "mime", "retry", "work"],
     &["mailboxes", "logs", "placement", "sieve", "transport", "supervision"],
     &["identity", "store", "listing"],
     &["service"],

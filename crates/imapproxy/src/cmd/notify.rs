@@ -30,8 +30,6 @@ pub async fn notify(s: &mut Session, notify: notify::Notify) -> Outcome {
             (Some(Box::new(watching)), missing)
         }
     };
-    // What came while the backends were asked.
-    s.tell_news().await?;
     s.notify = Some(Notify { own: own(set), is_due: true, watching });
     tell_links(s).await?;
     s.tell_news().await?;

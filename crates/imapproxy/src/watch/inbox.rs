@@ -60,6 +60,14 @@ struct Held {
     next: u64,
     bytes: usize,
     waits: bool,
+    /// The client's wish is being asked for, and what it wished before holds if it is refused.
+    trial: Option<Trial>,
+}
+
+/// What a wish has met that is being asked for.
+#[derive(Default)]
+struct Trial {
+    refused: bool,
 }
 
 impl Inbox {
@@ -97,6 +105,27 @@ impl Inbox {
         self.put(|held| held.news.overflow = true);
     }
 
+    /// The session asks for something else, and hears itself who refuses it.
+    pub fn begin_trial(&self) {
+        self.held().trial = Some(Trial::default());
+    }
+
+    /// `kept`: what was asked for holds from now on, and what refuses it later ends it.
+    pub fn end_trial(&self, kept: bool) {
+        let trial = self.held().trial.take();
+        if kept && trial.is_some_and(|trial| trial.refused) {
+            self.overflow();
+        }
+    }
+
+    /// A backend does not tell what it was asked for. That ends what is told, unless it is a wish on trial.
+    pub fn refused(&self) {
+        let on_trial = self.held().trial.as_mut().map(|trial| trial.refused = true).is_some();
+        if !on_trial {
+            self.overflow();
+        }
+    }
+
     pub fn kicked(&self, text: String) {
         self.put(|held| held.news.kicked = Some(text));
     }
@@ -112,7 +141,7 @@ impl Inbox {
         }
         if held.news.overflow {
             let news = News { overflow: true, kicked: held.news.kicked.take(), ..News::default() };
-            *held = Held { news, ..Held::default() };
+            *held = Held { news, trial: held.trial.take(), ..Held::default() };
         }
         held.waits = true;
         drop(held);
@@ -120,7 +149,9 @@ impl Inbox {
     }
 
     pub fn take(&self) -> News {
-        let held = std::mem::take(&mut *self.held());
+        let mut held = self.held();
+        let trial = held.trial.take();
+        let held = std::mem::replace(&mut *held, Held { trial, ..Held::default() });
         News { lines: held.lines.into_values().collect(), ..held.news }
     }
 

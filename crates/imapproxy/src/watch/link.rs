@@ -24,7 +24,7 @@ use crate::session::relay::kick_text;
 
 /// The end of the session. What is dropped is watched no longer.
 pub struct Link {
-    wanted: watch::Sender<Wanted>,
+    asked: watch::Sender<Asked>,
     state: watch::Receiver<State>,
     _task: AbortOnDropHandle<()>,
 }
@@ -39,10 +39,19 @@ pub struct Wanted {
     pub subscriptions: bool,
 }
 
+/// What it is asked, and how often the client has asked for something.
+struct Asked {
+    wanted: Wanted,
+    round: u64,
+    /// How all mailboxes are is told, too, when a new round is asked for.
+    status: bool,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     Opening,
-    Up,
+    /// It has answered what was asked in this round.
+    Up(u64),
     Down,
     /// It does not know NOTIFY.
     Lacks,
@@ -52,21 +61,32 @@ pub enum State {
 impl Link {
     /// Begins to watch. `status`: how all mailboxes are is told at once.
     pub fn open(way: Way, wanted: Wanted, status: bool, inbox: Arc<Inbox>) -> Link {
-        let (wanted, asked) = watch::channel(wanted);
+        let (ask, asked) = watch::channel(Asked { wanted, round: 0, status });
         let (tell, state) = watch::channel(State::Opening);
-        let task = Task { way, asked, state: tell, inbox, status, subscribed: HashSet::new(), lines: 0 };
-        Link { wanted, state, _task: AbortOnDropHandle::new(tokio::spawn(task.run())) }
+        let task =
+            Task { way, asked, round: 0, state: tell, inbox, status, subscribed: HashSet::new(), lines: 0 };
+        Link { asked: ask, state, _task: AbortOnDropHandle::new(tokio::spawn(task.run())) }
     }
 
     /// Asks for something else, where it is something else.
     pub fn want(&self, wanted: Wanted) {
-        self.wanted.send_if_modified(|now| {
-            let changed = *now != wanted;
+        self.asked.send_if_modified(|asked| {
+            let changed = asked.wanted != wanted;
             if changed {
-                *now = wanted;
+                asked.wanted = wanted;
             }
             changed
         });
+    }
+
+    /// Asks for what the client has asked for anew. [`Link::settled`] waits for the answer.
+    pub fn want_anew(&self, wanted: Wanted, status: bool) {
+        self.asked.send_modify(|asked| *asked = Asked { wanted, round: asked.round + 1, status });
+    }
+
+    /// The backend tells what it was asked for.
+    pub fn is_up(&self) -> bool {
+        matches!(*self.state.borrow(), State::Up(_))
     }
 
     pub fn state(&self) -> State {
@@ -75,14 +95,22 @@ impl Link {
 
     /// Returns when the backend has answered, or cannot be had.
     pub async fn settled(&mut self) {
+        let round = self.asked.borrow().round;
+        let is_settled = |state: &State| match state {
+            State::Opening => false,
+            State::Up(answered) => *answered == round,
+            State::Down | State::Lacks | State::Refused(_) => true,
+        };
         // An error means that the task has ended, after its last state.
-        let _ = self.state.wait_for(|state| *state != State::Opening).await;
+        let _ = self.state.wait_for(is_settled).await;
     }
 }
 
 struct Task {
     way: Way,
-    asked: watch::Receiver<Wanted>,
+    asked: watch::Receiver<Asked>,
+    /// The round that was asked for last.
+    round: u64,
     state: watch::Sender<State>,
     inbox: Arc<Inbox>,
     status: bool,
@@ -108,7 +136,7 @@ impl Task {
         loop {
             let End::Lost(why) = self.once().await else { return };
             debug!("backend {}: {why}: it is not watched", self.way.server());
-            if self.state.send_replace(State::Down) == State::Up {
+            if matches!(self.state.send_replace(State::Down), State::Up(_)) {
                 (lost, pauses) = (Instant::now(), Backoff::new(WATCH_AGAIN));
                 // What happens meanwhile is told when it is back.
                 self.status = true;
@@ -131,7 +159,7 @@ impl Task {
         };
         if !link.capabilities.has("NOTIFY") {
             self.state.send_replace(State::Lacks);
-            self.inbox.overflow();
+            self.inbox.refused();
             return End::Over;
         }
         match self.talk(&mut link).await {
@@ -196,7 +224,9 @@ impl Task {
                     if changed.is_err() {
                         return Ok(End::Over);
                     }
-                    open = self.ask(link, false)?;
+                    let anew = self.asked.borrow().round != self.round;
+                    let status = anew && self.asked.borrow().status;
+                    open = self.ask(link, status)?;
                     asked_at = Instant::now();
                 }
             }
@@ -205,7 +235,11 @@ impl Task {
 
     /// Sends what is wanted; the last command ends it.
     fn ask(&mut self, link: &mut Connection, status: bool) -> Result<Option<Id>, String> {
-        let Wanted { enabled, command, subscriptions } = self.asked.borrow_and_update().clone();
+        let Wanted { enabled, command, subscriptions } = {
+            let asked = self.asked.borrow_and_update();
+            self.round = asked.round;
+            asked.wanted.clone()
+        };
         let understood = |extension: Extension| {
             extension == Extension::Condstore || link.capabilities.has(extension.word())
         };
@@ -251,15 +285,18 @@ impl Task {
     fn answered(&mut self, answer: Answer) -> Option<End> {
         if !answer.is_ok() {
             self.state.send_replace(State::Refused(answer));
-            self.inbox.overflow();
+            self.inbox.refused();
             return Some(End::Over);
         }
-        if self.asked.borrow().subscriptions && self.state.borrow().clone() != State::Up {
+        let up = State::Up(self.round);
+        if *self.state.borrow() == up {
+            return None;
+        }
+        if self.asked.borrow().wanted.subscriptions {
             self.inbox.subscribed(std::mem::take(&mut self.subscribed));
         }
-        if self.state.send_replace(State::Up) != State::Up {
-            self.inbox.linked(self.way.server());
-        }
+        self.inbox.linked(self.way.server());
+        self.state.send_replace(up);
         None
     }
 }

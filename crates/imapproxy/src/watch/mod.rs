@@ -15,7 +15,8 @@
 //! 3. Between two commands, or in IDLE, the session takes what is there (`tell_news`). Rights are the backend's to judge,
 //!    which does it at the moment when it speaks; LIST lines are made here, since only the list knows all of a mailbox's children.
 //!
-//! The connections are of this session alone, and end with it, or with its NOTIFY. They are never parked.
+//! The connections are of this session alone, and end with it, or with its NOTIFY NONE. They are never parked. A NOTIFY SET after another
+//! one uses those that are there: they are asked anew. If a backend refuses that, what was asked before is asked once more.
 
 mod inbox;
 mod line;

@@ -69,8 +69,36 @@ fn gone(attributes: &[String]) -> bool {
 
 impl Session {
     /// Begins to watch what a client asks for, and waits until the backends do. What they say at the beginning is in the inbox then.
-    /// With the backends that cannot be had.
+    /// With the backends that cannot be had. Connections of the client's NOTIFY before this one are used on; if this one is refused, that one holds.
     pub async fn watch(&mut self, set: &Set) -> Result<(Watching, Vec<String>), Stop> {
+        let mut watching = self.watching(set).await?;
+        let plan = self.plan(&mut watching).await?;
+        if plan.too_many {
+            rows::WATCHED.met("a NOTIFY of too many mailboxes is refused");
+            return Err(Refusal::TooMuchToNotify.into());
+        }
+        watching.known = plan.known.clone();
+        let mut before = self.notify.as_mut().and_then(|notify| notify.watching.take());
+        if let Some(before) = &mut before {
+            watching.inherit(before);
+        }
+        watching.inbox.begin_trial();
+        let tried = self.try_plan(&mut watching, plan, set.status).await;
+        watching.inbox.end_trial(tried.is_ok());
+        match (tried, before) {
+            (Ok(missing), _) => Ok((watching, missing)),
+            (Err(stop @ (Stop::Refused(_) | Stop::Relayed(_) | Stop::Backend { .. })), Some(mut before)) => {
+                before.inherit(&mut watching);
+                let again = self.plan_anew(&mut before).await;
+                self.watch_on(before, again)?;
+                Err(stop)
+            }
+            (Err(stop), _) => Err(stop),
+        }
+    }
+
+    /// What a client asks for, while nobody was asked yet.
+    async fn watching(&mut self, set: &Set) -> Result<Watching, Stop> {
         if !self.node.directory.list().is_complete() {
             return Err(Refusal::ListUnsure.into());
         }
@@ -78,36 +106,49 @@ impl Session {
             true => subscriptions(self).await?,
             false => HashSet::new(),
         };
-        let watcher = self.node.hub.watcher(self.user()?.id());
-        let mut watching = Watching {
+        Ok(Watching {
             groups: set.groups.clone(),
             inbox: Arc::default(),
             links: BTreeMap::new(),
-            watcher,
+            watcher: self.node.hub.watcher(self.user()?.id()),
             scope: Scope::default(),
             known: BTreeMap::new(),
             subscribed,
             home: self.home().await?,
             own: Vec::new(),
-        };
-        let plan = self.plan(&mut watching).await?;
-        if plan.too_many {
-            rows::WATCHED.met("a NOTIFY of too many mailboxes is refused");
-            return Err(Refusal::TooMuchToNotify.into());
-        }
-        watching.known = plan.known.clone();
-        self.follow_plan(&mut watching, plan, set.status)?;
-        self.settle(&mut watching).await?;
+        })
+    }
+
+    /// Asks the backends, and waits for their answers. With those that cannot be had.
+    async fn try_plan(
+        &mut self,
+        watching: &mut Watching,
+        plan: Plan,
+        status: bool,
+    ) -> Result<Vec<String>, Stop> {
+        self.follow_plan(watching, plan, status, true)?;
+        self.settle(watching).await?;
         let mut missing = Vec::new();
         for (server, link) in &watching.links {
             match link.state() {
-                State::Up => {}
+                State::Up(_) => {}
                 State::Opening | State::Down => missing.push(server.clone()),
                 State::Lacks => return Err(Refusal::LacksNotify.into()),
                 State::Refused(answer) => return Err(Stop::Relayed(answer)),
             }
         }
-        Ok((watching, missing))
+        Ok(missing)
+    }
+
+    /// Asks for what the client had asked for before. False: there is more than can be told.
+    async fn plan_anew(&mut self, watching: &mut Watching) -> Result<bool, Stop> {
+        let plan = self.plan(watching).await?;
+        let fits = !plan.too_many;
+        if fits {
+            // What was not told meanwhile is told by how all mailboxes are.
+            self.follow_plan(watching, plan, true, true)?;
+        }
+        Ok(fits)
     }
 
     /// What is to be asked of whom. The list is watched for changes of it from here on.
@@ -138,8 +179,9 @@ impl Session {
         Ok(Plan { scope: wanted, commands, known, too_many: found.too_many })
     }
 
-    /// Has each backend watched as the plan has it, and no other.
-    fn follow_plan(&self, watching: &mut Watching, plan: Plan, status: bool) -> Result<(), Stop> {
+    /// Has each backend watched as the plan has it, and no other. `status`: those that are asked first tell how all mailboxes are.
+    /// `anew`: the client has just asked for this, and so is each backend, whatever it was asked before.
+    fn follow_plan(&self, watching: &mut Watching, plan: Plan, status: bool, anew: bool) -> Result<(), Stop> {
         watching.scope = plan.scope;
         watching.links.retain(|server, _| plan.commands.contains_key(server));
         for (server, command) in plan.commands {
@@ -147,6 +189,7 @@ impl Session {
                 watching.home.as_ref() == Some(&server) && needs_subscriptions(&watching.groups);
             let wanted = Wanted { enabled: self.enabled, command, subscriptions };
             match watching.links.get(&server) {
+                Some(link) if anew => link.want_anew(wanted, status),
                 Some(link) => link.want(wanted),
                 None => {
                     let link = Link::open(self.way(&server)?, wanted, status, watching.inbox.clone());
@@ -266,7 +309,7 @@ impl Session {
             rows::WATCHED.met("a NOTIFY that has come to reach too many mailboxes ends");
             return Ok(false);
         }
-        self.follow_plan(watching, plan, status)?;
+        self.follow_plan(watching, plan, status, false)?;
         Ok(true)
     }
 
@@ -434,6 +477,14 @@ impl Session {
 }
 
 impl Watching {
+    /// Goes on with the connections of another one, and with what they have told.
+    fn inherit(&mut self, before: &mut Watching) {
+        self.inbox = before.inbox.clone();
+        self.own = std::mem::take(&mut before.own);
+        self.links = std::mem::take(&mut before.links);
+        self.links.retain(|_, link| link.is_up());
+    }
+
     /// Whether a name that has changed is on a backend that is not watched for it.
     fn is_elsewhere(&self, session: &Session, name: &MailboxName) -> bool {
         match session.node.directory.list().get(name) {

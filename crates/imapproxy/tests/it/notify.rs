@@ -114,6 +114,64 @@ async fn a_backend_that_stays_away_ends_what_is_told_and_the_client_hears_of_it(
 }
 
 #[tokio::test]
+async fn a_client_that_asks_again_and_again_is_watched_on_the_same_connections() {
+    let (be0, be1, _world, mut fred) = two().await;
+    fred.ok("NOTIFY SET (personal (MessageNew MessageExpunge))").await;
+    let before = (be0.logins(), be1.logins());
+    for round in 0..20 {
+        let events = if round % 2 == 0 { "" } else { " FlagChange" };
+        let lines =
+            fred.ok(&format!("NOTIFY SET STATUS (personal (MessageNew MessageExpunge{events}))")).await;
+        assert_eq!(
+            sorted(lines),
+            [
+                "* STATUS INBOX (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 7)",
+                "* STATUS a (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 7)",
+                "t OK Completed"
+            ]
+        );
+    }
+    assert_eq!((be0.logins(), be1.logins()), before);
+    // Of a mailbox on the other backend alone: nothing more is heard of the first one.
+    fred.ok("NOTIFY SET (mailboxes a (MessageNew MessageExpunge))").await;
+    be0.say("* STATUS INBOX (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 7)\r\n");
+    be1.say("* STATUS a (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 7)\r\n");
+    assert_eq!(fred.line().await, "* STATUS a (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 7)");
+    assert_eq!((be0.logins(), be1.logins()), before);
+}
+
+/// One that cannot tell of flags.
+fn refusing(command: &str) -> String {
+    match command.starts_with("NOTIFY SET") && command.contains("FlagChange") {
+        true => "$ NO [CANNOT] Not of flags\r\n".to_owned(),
+        false => away(command),
+    }
+}
+
+#[tokio::test]
+async fn what_was_asked_before_holds_where_a_backend_refuses_what_is_asked_now() {
+    let (be0, be1) = (Backend::with(home, WORDS).await, Backend::with(refusing, WORDS).await);
+    let world = World::new(&[&be0, &be1], &[("user.fred", 0), ("user.fred.a", 1)], "").await;
+    let mut fred = world.fred().await;
+    fred.ok("NOTIFY SET (personal (MessageNew MessageExpunge))").await;
+    let logins = be0.logins();
+    let lines = fred.ask("NOTIFY SET (personal (MessageNew MessageExpunge FlagChange))").await;
+    assert_eq!(lines.last().unwrap(), "t NO [CANNOT] Not of flags");
+    // What was missed meanwhile is told.
+    let lines = vec![fred.line().await, fred.line().await];
+    assert_eq!(
+        sorted(lines),
+        [
+            "* STATUS INBOX (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 7)",
+            "* STATUS a (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 7)",
+        ]
+    );
+    be1.say("* STATUS a (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 7)\r\n");
+    assert_eq!(fred.line().await, "* STATUS a (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 7)");
+    assert_eq!(be0.logins(), logins);
+}
+
+#[tokio::test]
 async fn a_backend_that_ends_what_it_tells_ends_all_of_it() {
     let (_be0, be1, _world, mut fred) = two().await;
     fred.ok("NOTIFY SET (personal (MessageNew MessageExpunge))").await;

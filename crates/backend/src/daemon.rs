@@ -111,7 +111,7 @@ impl Services {
             Protocol::Lmtp => lmtp::serve(connection, self.store, self.rules).await,
             Protocol::Pop3 => pop3::serve(connection, self.store, self.pop3, self.imap.moving.clone()).await,
             Protocol::Sieve => timsieved::serve(connection, self.store).await,
-            other @ Protocol::Mupdate => {
+            other @ (Protocol::Mupdate | Protocol::Nntp) => {
                 tracing::warn!(listener = connection.listener.name, "{other:?} is not spoken here")
             }
         }

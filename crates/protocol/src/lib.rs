@@ -19,6 +19,7 @@ pub mod mupdate;
 pub mod mutf7;
 pub mod name;
 pub mod namespace;
+pub mod nntp;
 pub mod origin;
 pub mod pattern;
 pub mod pop3;

@@ -8,6 +8,7 @@ pub enum Protocol {
     Lmtp,
     Mupdate,
     Sieve,
+    Nntp,
 }
 
 impl Protocol {
@@ -19,6 +20,7 @@ impl Protocol {
             "lmtpd" | "lmtpproxyd" | "lmtpproxy" => Some(Protocol::Lmtp),
             "mupdate" => Some(Protocol::Mupdate),
             "timsieved" | "sieveproxy" => Some(Protocol::Sieve),
+            "nntpd" | "nntpproxy" => Some(Protocol::Nntp),
             _ => None,
         }
     }
@@ -32,6 +34,7 @@ impl Protocol {
             ("lmtp", Protocol::Lmtp),
             ("mupdate", Protocol::Mupdate),
             ("sieve", Protocol::Sieve),
+            ("nntp", Protocol::Nntp),
         ];
         prefixes.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, protocol)| *protocol)
     }
@@ -44,6 +47,7 @@ impl Protocol {
             Protocol::Lmtp => "lmtp",
             Protocol::Mupdate => "mupdate",
             Protocol::Sieve => "sieve",
+            Protocol::Nntp => "nntp",
         }
     }
 
@@ -55,6 +59,7 @@ impl Protocol {
             Protocol::Lmtp => "lmtp",
             Protocol::Mupdate => "mupdate",
             Protocol::Sieve => "sieve",
+            Protocol::Nntp => "nntp",
         }
     }
 
@@ -66,6 +71,7 @@ impl Protocol {
             Protocol::Lmtp => format!("421 4.3.2 {reason}\r\n"),
             Protocol::Mupdate => format!("* BYE \"{reason}\"\r\n"),
             Protocol::Sieve => format!("BYE (TRYLATER) \"{reason}\"\r\n"),
+            Protocol::Nntp => format!("400 {reason}\r\n"),
         }
     }
 }

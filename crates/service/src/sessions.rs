@@ -337,7 +337,8 @@ impl Seat {
         }
         inner.count(self.place.number);
         // Who delivers, or speaks for a node, works for everybody.
-        let works_for_one = matches!(protocol, Protocol::Imap | Protocol::Pop3 | Protocol::Sieve);
+        let works_for_one =
+            matches!(protocol, Protocol::Imap | Protocol::Pop3 | Protocol::Sieve | Protocol::Nntp);
         Share::belongs(works_for_one.then(|| inner.share(&login.userid)));
         self.place.known.store(true, Ordering::Relaxed);
         Ok(())

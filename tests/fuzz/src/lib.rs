@@ -11,13 +11,14 @@ pub mod lmtp_pop3;
 pub mod mime;
 pub mod mupdate;
 pub mod names;
+pub mod nntp;
 pub mod sieve;
 pub mod sync;
 
 use driver::Target;
 
 /// All of them, with samples of what they are made for.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target {
         name: "configuration",
         run: configuration::run,
@@ -123,6 +124,21 @@ pub const TARGETS: [Target; 11] = [
             b"user/fred^x/sub@example.orgfred\x05",
             b"INBOX.a.&AOk-.b*%user.fred@d\x0b",
             b"anyone\tlrs\t-fred\tx\tgroup:y\tkxte\tfred\x10",
+        ],
+    },
+    Target {
+        name: "nntp",
+        run: nntp::run,
+        samples: &[
+            b"LISTGROUP comp.test 3-7",
+            b"NEWNEWS comp.*,!comp.os.*,a?[^b-c]\\* 20261130 221500 GMT",
+            b"XPAT Subject 1- *a*,b *[x-z]",
+            b"HDR :bytes <a@b>",
+            b"AUTHINFO SASL PLAIN AGEAYg==",
+            b"TAKETHIS <a$1@b.c>",
+            b"211 3 1 3 comp.test",
+            b"Path: a!b\r\nFrom: f@x\r\nNewsgroups: a.b,c.d,\r\n e\r\nSubject: s\r\nMessage-ID: <a@b>\r\nControl: cancel <x@y>\r\n\r\nbody",
+            b"*a*a*a*a,!b*,[a-c]?\naaaaaaaaaaaaaaaaaaab",
         ],
     },
     Target {

@@ -103,7 +103,9 @@ impl Settings {
     pub fn of(imapd: &Imapd, protocol: Protocol) -> Settings {
         let nodes = match protocol {
             Protocol::Mupdate => [&imapd.proxyservers[..], &imapd.admins, &imapd.mupdate_readers].concat(),
-            Protocol::Imap | Protocol::Pop3 | Protocol::Lmtp | Protocol::Sieve => imapd.proxyservers.clone(),
+            Protocol::Imap | Protocol::Pop3 | Protocol::Lmtp | Protocol::Sieve | Protocol::Nntp => {
+                imapd.proxyservers.clone()
+            }
         };
         let methods = |name: &str| imapd.sasl_pwcheck_method.iter().any(|method| method == name);
         Settings {

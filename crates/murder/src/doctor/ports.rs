@@ -101,6 +101,7 @@ fn is_served(service: &Service, imapd: &Imapd) -> bool {
         Some(_) if udp => false,
         Some(Protocol::Pop3) => !service.has_flag('k'),
         Some(Protocol::Sieve) => imapd.role() == Role::Frontend,
+        Some(Protocol::Nntp) => false,
         Some(_) => true,
         None => service.cmd.first().is_some_and(|word| word.starts_with('/') && Path::new(word).exists()),
     }

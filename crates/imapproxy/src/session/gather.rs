@@ -12,7 +12,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
-use protocol::imap::{Bye, Code, Refusal, Reply};
+use protocol::imap::{Bye, Code, Refusal, Reply, Tag};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
@@ -31,6 +31,8 @@ pub struct Errand {
     pub commands: Vec<Vec<u8>>,
     /// A capability without which they make no sense there.
     pub needs: Option<&'static str>,
+    /// The client's, where the responses are to quote it.
+    pub tag: Option<Tag>,
 }
 
 /// What became of an errand.
@@ -47,7 +49,7 @@ pub struct Gathered(pub Vec<Told>);
 
 impl Errand {
     pub fn new(server: &str, commands: Vec<Vec<u8>>) -> Errand {
-        Errand { server: server.to_owned(), commands, needs: None }
+        Errand { server: server.to_owned(), commands, needs: None, tag: None }
     }
 
     /// One for each server, with its commands in their order.
@@ -214,7 +216,8 @@ impl Session {
             }
             while trip.open.len() < AT_ONCE && link.peer.has_room() {
                 let Some(command) = trip.errand.commands.get(trip.sent) else { break };
-                trip.open.push_back(link.command(command).map_err(|why| gone(&why))?);
+                let tag = trip.errand.tag.as_ref().map(Tag::as_str);
+                trip.open.push_back(link.command_for(tag, command).map_err(|why| gone(&why))?);
                 trip.sent += 1;
             }
             if trip.open.is_empty() {

@@ -65,7 +65,12 @@ impl Link {
 
     /// A whole command of our own, without its line end.
     pub fn command(&mut self, text: &[u8]) -> Result<Id, OutOfStep> {
-        let id = self.begin(None)?;
+        self.command_for(None, text)
+    }
+
+    /// The same for a client's command, whose tag the responses are to quote.
+    pub fn command_for(&mut self, client: Option<&str>, text: &[u8]) -> Result<Id, OutOfStep> {
+        let id = self.begin(client)?;
         self.send(text)?;
         self.send(b"\r\n")?;
         Ok(id)

@@ -20,7 +20,7 @@ use protocol::imap::code::{self, Heard};
 use protocol::imap::command::adopt::Part as StatePart;
 
 use super::OutOfStep;
-use super::scan::{Piece, Reply, Scanner, words};
+use super::scan::{Piece, Reply, Scanner, tag_quoted_at, words};
 use crate::limits::MOVED_STATE;
 
 /// One command on one connection.
@@ -262,10 +262,7 @@ impl Wire {
             return Ok(Some(match reply {
                 None => return Ok(None),
                 Some(Reply::Untagged(bytes)) => Event::Untagged(bytes),
-                Some(Reply::Quoting(before)) => match self.quoted(&before, input)? {
-                    Some(bytes) => Event::Untagged(bytes),
-                    None => return Ok(None),
-                },
+                Some(Reply::Quoting(before)) => Event::Untagged(self.quoted(&before, input)?),
                 Some(Reply::Continuation(line)) => {
                     self.continued()?;
                     Event::Continuation(line)
@@ -289,9 +286,13 @@ impl Wire {
     /// The same, one line or one run of a literal at a time.
     pub fn part(&mut self, input: &mut BytesMut) -> Result<Option<Part>, OutOfStep> {
         loop {
+            let begins = self.down.at_line_start();
             let piece = self.down.piece(input).inspect_err(|_| self.over = true)?;
             return Ok(Some(match piece {
                 None => return Ok(None),
+                Some(Piece::Line(line, literal)) if begins => {
+                    Part::Line(self.with_clients_tag(line)?, literal)
+                }
                 Some(Piece::Line(line, literal)) => Part::Line(line, literal),
                 Some(Piece::Data(bytes, rest)) => Part::Data(bytes, rest),
                 Some(Piece::Continuation(line)) => {
@@ -339,8 +340,9 @@ impl Wire {
         Ok(())
     }
 
-    /// The beginning of a line that quotes a tag of ours, with the client's in its place.
-    fn quoted(&mut self, before: &[u8], input: &mut BytesMut) -> Result<Option<Bytes>, OutOfStep> {
+    /// The beginning of a line that quotes a tag of ours, with the client's in its place. Of a command of our own no tag is shown: no client
+    /// may know what ours are made of.
+    fn quoted(&mut self, before: &[u8], input: &mut BytesMut) -> Result<Bytes, OutOfStep> {
         let tag = input.get(self.secret.len()..).unwrap_or_default();
         let digits = tag.iter().position(|b| !b.is_ascii_digit()).unwrap_or(tag.len());
         let number = tag.get(..digits).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
@@ -349,17 +351,28 @@ impl Wire {
             self.over = true;
             return Err(OutOfStep::Unasked);
         };
-        let client = open.client.clone();
-        let ours = input.split_to(self.secret.len() + digits);
-        if client.as_deref().is_some_and(|client| client.contains(']'))
+        let client = open.client.as_deref();
+        input.advance(self.secret.len() + digits);
+        // A code ends with its bracket (RFC 9585 section 4), so that such a tag cannot stand in it.
+        if client.is_none_or(|client| client.contains(']'))
             && let Some(code) = before.strip_suffix(b"[INPROGRESS (\"")
         {
-            // A code ends with its bracket (RFC 9585 section 4), so that such a tag cannot stand in it.
             input.advance(input.first().map_or(0, |byte| usize::from(*byte == b'"')));
-            return Ok(Some([code, b"[INPROGRESS (NIL"].concat().into()));
+            return Ok([code, b"[INPROGRESS (NIL"].concat().into());
         }
-        let put = client.as_deref().map_or(&ours[..], str::as_bytes);
-        Ok(Some([before, put].concat().into()))
+        Ok([before, client.unwrap_or_default().as_bytes()].concat().into())
+    }
+
+    /// The same for a whole line.
+    fn with_clients_tag(&mut self, line: Bytes) -> Result<Bytes, OutOfStep> {
+        let Some((before, quoted)) =
+            tag_quoted_at(&line, self.secret.as_bytes()).and_then(|at| line.split_at_checked(at))
+        else {
+            return Ok(line);
+        };
+        let mut rest = BytesMut::from(quoted);
+        let begin = self.quoted(before, &mut rest)?;
+        Ok([&begin[..], &rest[..]].concat().into())
     }
 
     fn continued(&mut self) -> Result<(), OutOfStep> {
@@ -513,20 +526,36 @@ mod tests {
         assert!(wire.is_at_rest(b""));
     }
 
+    /// What is passed on of untagged responses.
+    fn told(wire: &mut Wire, said: &str) -> String {
+        let bytes = |event| match event {
+            Event::Untagged(bytes) => bytes.to_vec(),
+            other => panic!("{other:?}"),
+        };
+        let told = hear(wire, said).unwrap().into_iter().flat_map(bytes).collect();
+        String::from_utf8(told).unwrap()
+    }
+
     #[test]
     fn the_clients_tag_stands_where_a_response_quotes_it() {
         let (mut wire, mut out) = wire();
         wire.begin(Some("c-1"), &mut out).unwrap();
         wire.send(b"SEARCH RETURN (COUNT) ALL\r\n", &mut out).unwrap();
-        let events = hear(&mut wire, "* ESEARCH (TAG \"$0\") COUNT 3\r\n").unwrap();
-        let told: Vec<u8> = events
-            .into_iter()
-            .flat_map(|event| match event {
-                Event::Untagged(bytes) => bytes.to_vec(),
-                other => panic!("{other:?}"),
-            })
-            .collect();
-        assert_eq!(String::from_utf8(told).unwrap(), "* ESEARCH (TAG \"c-1\") COUNT 3\r\n");
+        assert_eq!(
+            told(&mut wire, "* ESEARCH (TAG \"$0\") COUNT 3\r\n"),
+            "* ESEARCH (TAG \"c-1\") COUNT 3\r\n"
+        );
+        wire.command("NOOP", &mut out).unwrap();
+        // Line by line, as those read them who look at responses.
+        let mut input =
+            BytesMut::from("* ESEARCH (TAG \"$1\") COUNT 3\r\n".replace('$', &wire.secret).as_str());
+        let part = wire.part(&mut input).unwrap();
+        assert_eq!(part, Some(Part::Line("* ESEARCH (TAG \"\") COUNT 3\r\n".into(), None)));
+        let unasked = "* ESEARCH (TAG \"$1\") COUNT 3\r\n* OK [INPROGRESS (\"$1\" 5 10)] x\r\n* UIDBATCHES (TAG \"$1\") 1:2\r\n";
+        assert_eq!(
+            told(&mut wire, unasked),
+            "* ESEARCH (TAG \"\") COUNT 3\r\n* OK [INPROGRESS (NIL 5 10)] x\r\n* UIDBATCHES (TAG \"\") 1:2\r\n"
+        );
         assert_eq!(hear(&mut wire, "* ESEARCH (TAG \"$7\") COUNT 3\r\n"), Err(OutOfStep::Unasked));
     }
 

@@ -270,6 +270,14 @@ fn quotes(line: &[u8], secret: &[u8]) -> Quotes {
     }
 }
 
+/// Where a whole untagged line quotes a tag of ours.
+pub(super) fn tag_quoted_at(line: &[u8], secret: &[u8]) -> Option<usize> {
+    match quotes(line, secret) {
+        Quotes::At(at) => Some(at),
+        Quotes::No | Quotes::Unknown => None,
+    }
+}
+
 /// The word after the tag or the `*` of a line, without its line end, and what follows it.
 pub(super) fn words(line: &[u8]) -> (&[u8], &[u8]) {
     let line = trim_line(line);

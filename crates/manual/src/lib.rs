@@ -34,6 +34,7 @@ pub fn programs() -> Vec<Program> {
         system(imapproxy::Cli::command()),
         system(pop3proxy::Cli::command()),
         system(sieveproxy::Cli::command()),
+        system(nntpproxy::Cli::command()),
         system(lmtpproxy::Cli::command()),
         system(backend::Cli::command()),
         system(ctl_mboxlist::options::Flags::command()),

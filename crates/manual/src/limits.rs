@@ -15,6 +15,7 @@ pub const TABLES: &[&Table] = &[
     &pop3proxy::limits::TABLE,
     &managesieve::limits::TABLE,
     &sieveproxy::limits::TABLE,
+    &nntpproxy::limits::TABLE,
     &lmtp::limits::TABLE,
     &backend::lmtp::limits::TABLE,
     &submission::limits::TABLE,

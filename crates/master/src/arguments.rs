@@ -21,6 +21,7 @@ fn known(program: &Path) -> Option<&'static str> {
     Some(match program.file_name()?.to_str()? {
         "backend" | "imapproxy" | "pop3proxy" | "lmtpproxy" => "C:U:T:DXsaHkNqp:",
         "sieveproxy" => "C:U:T:DXsHp:",
+        "nntpproxy" => "C:U:T:DXsHrfp:",
         "mupdate" => "C:U:T:DXma",
         _ => return None,
     })

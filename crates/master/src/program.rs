@@ -156,6 +156,7 @@ fn ours(name: &str, frontend: bool) -> Option<&'static str> {
         ("pop3proxyd", _) | ("pop3d", true) => "pop3proxy",
         ("lmtpproxyd", _) | ("lmtpd", true) => "lmtpproxy",
         ("timsieved", true) => "sieveproxy",
+        ("nntpd", true) => "nntpproxy",
         ("imapd" | "imap" | "pop3d" | "lmtpd" | "timsieved", false) => "backend",
         _ => return None,
     })
@@ -237,6 +238,7 @@ const OWN_NAMES: &[&str] = &[
     "pop3proxy",
     "lmtpproxy",
     "sieveproxy",
+    "nntpproxy",
     "backend",
     "ctl_mboxlist",
     "ctl_cyrusdb",
@@ -250,8 +252,17 @@ const OWN_NAMES: &[&str] = &[
 ];
 
 /// Those of them without which a node is still whole.
-const OPTIONAL: &[&str] =
-    &["sieveproxy", "cyr_expire", "reconstruct", "sievec", "sieved", "squatter", "murder", "mupdatetest"];
+const OPTIONAL: &[&str] = &[
+    "sieveproxy",
+    "nntpproxy",
+    "cyr_expire",
+    "reconstruct",
+    "sievec",
+    "sieved",
+    "squatter",
+    "murder",
+    "mupdatetest",
+];
 
 /// Cyrus's programs that work on Cyrus's own mailbox list or spool, or that have nothing to do here.
 const NO_COUNTERPART: &[&str] = &[
@@ -326,6 +337,7 @@ mod tests {
         "pop3proxy",
         "lmtpproxy",
         "sieveproxy",
+        "nntpproxy",
         "backend",
         "ctl_cyrusdb",
         "cyr_expire",
@@ -401,8 +413,10 @@ mod tests {
         }
         // An installation without the optional program of a frontend.
         let (_without, older) = self::resolver(&["backend"]);
-        let sieve = older.resolve(&words("timsieved"), true).unwrap().program;
-        assert!(matches!(sieve, Program::Absent(_)));
+        for optional in ["timsieved", "nntpd"] {
+            let program = older.resolve(&words(optional), true).unwrap().program;
+            assert!(matches!(program, Program::Absent(_)), "{optional}");
+        }
         assert!(matches!(resolver.resolve(&words("expire -E 3"), true), Err(ResolveError::Missing { .. })));
         assert!(matches!(resolver.resolve(&words("mystery -x"), true), Err(ResolveError::Missing { .. })));
         assert!(matches!(

@@ -130,7 +130,7 @@ fn part(command: &Command) -> Option<Part> {
         // -a: master or slave is found out from addresses, at run time.
         "mupdate" if has('a') => None,
         "mupdate" => Some(Part::Slave),
-        "imapproxy" | "pop3proxy" | "lmtpproxy" | "sieveproxy" => Some(Part::Proxy),
+        "imapproxy" | "pop3proxy" | "lmtpproxy" | "sieveproxy" | "nntpproxy" => Some(Part::Proxy),
         "backend" => Some(Part::Store),
         _ => None,
     }

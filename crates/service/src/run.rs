@@ -54,6 +54,12 @@ pub struct Arguments {
     /// A load balancer says in a PROXY header who the client is
     #[arg(short = 'H')]
     pub haproxy: bool,
+    /// Readers only on the listener: no articles are taken from other servers (NNTP)
+    #[arg(short = 'r')]
+    pub readers: bool,
+    /// Other servers only on the listener, which offer articles (NNTP)
+    #[arg(short = 'f')]
+    pub feeders: bool,
     #[arg(short = 'k', hide = true)]
     pub kpop: bool,
     #[arg(short = 'N', hide = true)]

@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["directory", "upstream", "submission"],
     &["arrivals", "lmtp", "managesieve", "moves"],
     // Daemons. What two of them need moves down.
-    &["backend", "imapproxy", "pop3proxy", "lmtpproxy", "sieveproxy", "mupdate", "master"],
+    &["backend", "imapproxy", "pop3proxy", "lmtpproxy", "nntpproxy", "sieveproxy", "mupdate", "master"],
     // What an operator calls: a node's tools read the store while its daemon is stopped.
     &["ctl-mboxlist", "murder"],
     // Shows the command lines of all.
@@ -35,6 +35,7 @@ const NEVER: &[(&str, &[&str])] = &[
             "imapproxy",
             "pop3proxy",
             "lmtpproxy",
+            "nntpproxy",
             "sieveproxy",
             "mupdate",
             "master",

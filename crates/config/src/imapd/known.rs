@@ -25,7 +25,7 @@ const NEWER: &[(&str, &str)] = &[
 ];
 
 const NAMES: &str = "\
-    addressbookprefix afspts_localrealms afspts_mycell allownewnews \
+    addressbookprefix afspts_localrealms afspts_mycell \
     annotation_callout annotation_callout_disable_append \
     aps_topic aps_topic_caldav aps_topic_carddav \
     autocreate_sieve_compiled_script \
@@ -63,8 +63,8 @@ const NAMES: &str = "\
     ldap_uri ldap_user_attribute ldap_verify_peer ldap_version lmtp_preparse \
     lock_debugtime logtimestamps mailbox_initial_flags mailbox_legacy_dirs mailbox_maxmessages_addressbook \
     mailbox_maxmessages_calendar mailbox_maxmessages_email maxargssize maxheaderlines mboxkey_db \
-    netscapeurl newsaddheaders newsgroups newsmaster newspeer newspostuser newsprefix newsrc_db_path \
-    nntptimeout notesmailbox notify_external object_storage_dummy_spool object_storage_enabled openio_account \
+    netscapeurl newsaddheaders newsmaster newspeer newspostuser newsrc_db_path \
+    notesmailbox notify_external object_storage_dummy_spool object_storage_enabled openio_account \
     openio_autocreate openio_namespace openio_proxy_timeout openio_rawx_timeout openio_verbosity postspec \
     prometheus_need_auth ptloader_sock \
     pts_module ptscache_db ptscache_db_path ptscache_timeout ptskrb5_convert524 ptskrb5_strip_default_realm \

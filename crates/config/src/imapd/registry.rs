@@ -294,7 +294,7 @@ options! {
     literalminus: bool, Kind::Switch, "no", ON, "Whether LITERAL- is offered in place of LITERAL+.";
     maxlogins_per_host: u32, Kind::COUNT, "0", ON, "Most sessions from one address, by protocol; 0 is no limit.";
     maxlogins_per_user: u32, Kind::COUNT, "200", ON, "Most sessions of one user, by protocol; 0 is no limit. Admins and proxyservers are not counted, nor are the sessions in which they act for a user.";
-    allowanonymouslogin: bool, Kind::Switch, "no", ON, "Whether the user anonymous may log in to IMAP, with any password.";
+    allowanonymouslogin: bool, Kind::Switch, "no", ON, "Whether the user anonymous may log in to IMAP and NNTP, with any password. Over NNTP whoever has not logged in is anonymous then: its rights and anyone's decide what is read and posted.";
     imapmagicplus: bool, Kind::Switch, "no", ON, "Whether user+ at login keeps only subscribed folders in view.";
     imapidresponse: bool, Kind::Switch, "yes", ON, "Whether the ID command is answered with name and version.";
     foolstupidclients: bool, Kind::Switch, "no", ON, "Whether LIST \"\" * shows the personal namespace only, as LIST \"\" INBOX* does.";
@@ -341,6 +341,12 @@ options! {
     srs_alwaysrewrite: bool, Kind::Switch, "no", ignored("senders of redirected mail are rewritten by the mail server, where they are"), "Whether local senders are rewritten too.";
     srs_hashlength: u32, Kind::COUNT, "0", ignored("senders of redirected mail are rewritten by the mail server, where they are"), "Characters of the proof.";
     srs_separator: Option<String>, Kind::Text, "", ignored("senders of redirected mail are rewritten by the mail server, where they are"), "What stands behind SRS0.";
+}
+"News (NNTP)" {
+    newsprefix: Option<String>, Kind::Text, "", ON, "Mailbox below which groups are: with news, the mailbox news.comp.test is the group comp.test. Unset: every shared mailbox is a group, by its own name.";
+    newsgroups: String, Kind::Text, "*", ON, "Which of these mailboxes are groups: patterns with commas or blanks between them, * and ? as in file names, ! in front of what is no group. The last one that matches decides.";
+    allownewnews: bool, Kind::Switch, "no", ON, "Whether NEWNEWS is served, which looks at every group that its pattern matches.";
+    nntptimeout: Duration, Kind::Duration { unit: 'm', floor: 180, min: 0 }, "3m", ON, "Idle time after which an NNTP session ends.";
 }
 "Authentication" {
     allowplaintext: bool, Kind::Switch, "no", ON, "Whether passwords may be sent without TLS.";

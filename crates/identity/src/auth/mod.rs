@@ -82,7 +82,7 @@ impl Login {
     }
 
     /// Anybody, without a password (`allowanonymouslogin`): no admin, whatever a list says, and in no group.
-    fn anonymous() -> Login {
+    pub fn anonymous() -> Login {
         Login { admin: false, counted: true, mechanism: PLAINTEXT.to_owned(), ..Login::trusted(ANONYMOUS) }
     }
 

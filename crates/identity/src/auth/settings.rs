@@ -41,7 +41,7 @@ pub struct Settings {
     /// The names that other nodes log in with: `proxyservers`, and where MUPDATE is spoken `admins` and `mupdate_readers`.
     pub nodes: Vec<String>,
     pub loginuseacl: bool,
-    /// `allowanonymouslogin`: the user `anonymous` needs no password.
+    /// `allowanonymouslogin`: the user `anonymous` needs no password (IMAP, NNTP).
     pub anonymous: bool,
     pub username_tolower: bool,
     /// Virtual domains: `user@domain` is a name, and the default domain's is stored without it.
@@ -123,7 +123,7 @@ impl Settings {
             proxyservers: imapd.proxyservers.clone(),
             nodes,
             loginuseacl: imapd.loginuseacl,
-            anonymous: imapd.allowanonymouslogin && protocol == Protocol::Imap,
+            anonymous: imapd.allowanonymouslogin && matches!(protocol, Protocol::Imap | Protocol::Nntp),
             username_tolower: imapd.username_tolower,
             virtdomains: imapd.virtdomains != VirtDomains::Off,
             defaultdomain: imapd.defaultdomain.clone(),

@@ -100,8 +100,7 @@ fn is_served(service: &Service, imapd: &Imapd) -> bool {
     match Protocol::of_program(name).or((name == "backend").then_some(Protocol::Imap)) {
         Some(_) if udp => false,
         Some(Protocol::Pop3) => !service.has_flag('k'),
-        Some(Protocol::Sieve) => imapd.role() == Role::Frontend,
-        Some(Protocol::Nntp) => false,
+        Some(Protocol::Sieve | Protocol::Nntp) => imapd.role() == Role::Frontend,
         Some(_) => true,
         None => service.cmd.first().is_some_and(|word| word.starts_with('/') && Path::new(word).exists()),
     }
@@ -305,7 +304,7 @@ fn address_of(hex: &str) -> Option<IpAddr> {
 
 /// Those that hold listeners.
 const PROGRAMS: &[&str] =
-    &["master", "mupdate", "backend", "imapproxy", "pop3proxy", "lmtpproxy", "sieveproxy"];
+    &["master", "mupdate", "backend", "imapproxy", "pop3proxy", "lmtpproxy", "sieveproxy", "nntpproxy"];
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,207 @@
+//! A session's connections to backends: made when they are needed, and kept for the session.
+//!
+//! Whoever wants something of a backend takes its connection, and gives it back when the answer was read to its end: what is not
+//! given back is closed. A connection that was kept may have ended unseen; then one new one is made.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::nntp::words::GroupName;
+use service::sessions::Seat;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::{debug, warn};
+use upstream::Upstream;
+
+use crate::gone::Gone;
+use crate::link::{Link, Status};
+
+/// The connections of one session.
+pub struct Links {
+    reach: Arc<Reach>,
+    /// At rest, by server.
+    kept: HashMap<String, Link>,
+}
+
+/// How a connection is made.
+pub struct Reach {
+    pub upstream: Upstream,
+    /// Whom all of them act for.
+    pub user: String,
+    pub servername: String,
+    pub seat: Seat,
+}
+
+/// The group that numbers count in.
+#[derive(Debug, Clone)]
+pub struct Selected {
+    pub group: GroupName,
+    /// The current article; none: the group is empty.
+    pub article: Option<u32>,
+}
+
+/// What a backend made of a selection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// As it was.
+    There,
+    /// The current article has been removed meanwhile.
+    ArticleGone,
+}
+
+impl Links {
+    pub fn new(reach: Reach) -> Links {
+        Links { reach: Arc::new(reach), kept: HashMap::new() }
+    }
+
+    /// How long a backend may take.
+    pub fn bound(&self) -> Duration {
+        self.reach.bound()
+    }
+
+    /// Asks one backend.
+    pub async fn ask(&mut self, server: &str, text: &str) -> Result<(Link, Status), Gone> {
+        let kept = self.kept.remove(server);
+        self.reach.ask(kept, server, text).await.inspect_err(|gone| self.lost(server, gone))
+    }
+
+    /// Asks one backend for what depends on the group that is selected, and on the current article; or answers without it.
+    pub async fn ask_within(
+        &mut self,
+        server: &str,
+        selected: &Selected,
+        text: impl Fn(Place) -> Result<String, Status>,
+    ) -> Result<(Link, Status), Gone> {
+        let kept = self.kept.remove(server);
+        let was_kept = kept.is_some();
+        let first = self.reach.ask_within(kept, server, selected, &text).await;
+        let asked = match first {
+            Err(gone) if was_kept && gone.may_be_stale() => {
+                debug!("{gone}: connecting anew");
+                self.reach.ask_within(None, server, selected, &text).await
+            }
+            first => first,
+        };
+        asked.inspect_err(|gone| self.lost(server, gone))
+    }
+
+    /// Asks several backends at once; all answers within one `client_timeout`, and the connections of those that gave one.
+    pub async fn ask_all(&mut self, servers: Vec<String>, text: &str) -> Vec<Result<(Link, Status), Gone>> {
+        let mut asked = JoinSet::new();
+        let bound = self.bound();
+        for server in servers {
+            let (reach, kept, text) = (self.reach.clone(), self.kept.remove(&server), text.to_owned());
+            asked.spawn(async move {
+                let late = || Err(Gone::Late { server: server.clone(), bound });
+                let answer = timeout(bound, reach.ask(kept, &server, &text)).await.unwrap_or_else(|_| late());
+                (server, answer)
+            });
+        }
+        let mut answers = Vec::new();
+        while let Some(joined) = asked.join_next().await {
+            // A panic is logged where it happens; to the client it is a backend that gave no answer.
+            let panicked = |error: tokio::task::JoinError| {
+                (
+                    String::new(),
+                    Err(Gone::Lost { server: String::new(), source: std::io::Error::other(error) }),
+                )
+            };
+            let (server, answer) = joined.unwrap_or_else(panicked);
+            answers.push(answer.inspect_err(|gone| self.lost(&server, gone)));
+        }
+        answers
+    }
+
+    /// What all of an article's backends say of it, in parallel.
+    pub fn reach(&self) -> Arc<Reach> {
+        self.reach.clone()
+    }
+
+    /// A connection, if there is one.
+    pub fn take(&mut self, server: &str) -> Option<Link> {
+        self.kept.remove(server)
+    }
+
+    /// Gives a connection back; one that is not at rest is closed.
+    pub fn give_back(&mut self, link: Link) {
+        if link.is_at_rest() {
+            self.kept.insert(link.server().to_owned(), link);
+        } else {
+            self.reach.seat.unlinked(link.server());
+        }
+    }
+
+    /// A connection is no more.
+    pub fn lost(&self, server: &str, gone: &Gone) {
+        self.reach.seat.unlinked(server);
+        match gone {
+            // Logged where it happened.
+            Gone::Unreached(_) => {}
+            Gone::Lost { .. } | Gone::Late { .. } | Gone::OutOfStep { .. } | Gone::Strange { .. } => {
+                warn!(user = self.reach.user, "{gone}: the connection is closed");
+            }
+        }
+    }
+}
+
+impl Reach {
+    pub fn bound(&self) -> Duration {
+        transport::settings::client_timeout(&self.upstream.imapd())
+    }
+
+    /// Asks on a connection that was kept, or on a new one.
+    pub async fn ask(&self, kept: Option<Link>, server: &str, text: &str) -> Result<(Link, Status), Gone> {
+        if let Some(mut link) = kept {
+            match link.ask(text).await {
+                Ok(status) => return Ok((link, status)),
+                Err(gone) if gone.may_be_stale() => debug!("{gone}: connecting anew"),
+                Err(gone) => return Err(gone),
+            }
+        }
+        let mut link = self.connect(server).await?;
+        let status = link.ask(text).await?;
+        Ok((link, status))
+    }
+
+    async fn ask_within(
+        &self,
+        kept: Option<Link>,
+        server: &str,
+        selected: &Selected,
+        text: impl Fn(Place) -> Result<String, Status>,
+    ) -> Result<(Link, Status), Gone> {
+        let mut link = match kept {
+            Some(link) => link,
+            None => self.connect(server).await?,
+        };
+        let mut place = Place::There;
+        if link.selected.as_ref() != Some(&selected.group) {
+            let status = link.ask(&format!("GROUP {}", selected.group)).await?;
+            if status.code != SELECTED {
+                return Ok((link, status));
+            }
+            match selected.article {
+                Some(article) if link.ask(&format!("STAT {article}")).await?.code != FOUND => {
+                    place = Place::ArticleGone;
+                }
+                Some(_) | None => link.selected = Some(selected.group.clone()),
+            }
+        }
+        let status = match text(place) {
+            Ok(text) => link.ask(&text).await?,
+            Err(status) => status,
+        };
+        Ok((link, status))
+    }
+
+    async fn connect(&self, server: &str) -> Result<Link, Gone> {
+        let origin = self.seat.as_origin(&self.servername);
+        let connection = self.upstream.nntp(server, &self.user, Some(&origin)).await?;
+        self.seat.linked(server, &connection.text);
+        Ok(Link::new(server, connection, self.bound()))
+    }
+}
+
+const SELECTED: u16 = 211;
+const FOUND: u16 = 223;

@@ -78,6 +78,12 @@ bounds::table! {
     pub(crate) PROOFS: usize = 10_000, Count, "chosen: some 100 bytes each";
     /// How long such a proof holds.
     pub(crate) PROOF_AGE: Duration = Duration::from_secs(4 * 3600), Time, "chosen: half a working day";
+    /// Bytes of a Kerberos token; a longer one is refused.
+    pub(crate) TOKEN: usize = 64 * 1024, Bytes, "Windows: MaxTokenSize is 48,000; our lines are shorter";
+    /// Tickets of clients that are looked at at the same time. Each has a thread.
+    pub(crate) ACCEPTS: usize = 32, Count, "less than the 512 blocking threads of tokio; a ticket takes less than a millisecond";
+    /// How long one waits for such a thread and for its answer; the login fails for now.
+    pub(crate) ACCEPT_PATIENCE: Duration = Duration::from_secs(10), Time, "the default of `client_timeout`";
     /// Characters of a name from outside that a line of a log shows.
     pub(crate) NAME_SHOWN: usize = 80, Count, "chosen: a line of a log";
 }

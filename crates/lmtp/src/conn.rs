@@ -405,6 +405,7 @@ fn write(answer: &Answer, out: &mut BytesMut) {
 fn failed(failure: &Failure) -> Reply {
     match failure {
         Failure::BadCredentials
+        | Failure::BadTicket(_)
         | Failure::NotAuthorized { .. }
         | Failure::Denied { .. }
         | Failure::PlaintextRefused => Reply::AuthFailed,

@@ -17,7 +17,7 @@ bounds::table! {
     /// Bytes read ahead of what has been understood.
     pub(crate) INPUT: usize = 64 * 1024, Bytes, "chosen: more than any line";
     /// Bytes of a command line with its end.
-    pub(crate) LINE: usize = 8 * 1024, Bytes, "RFC 5321 section 4.5.3.1.4 has 512; an AUTH response may be long";
+    pub(crate) LINE: usize = 16 * 1024, Bytes, "RFC 5321 section 4.5.3.1.4 has 512; RFC 4954 section 4 has 12,288 for an AUTH response";
     /// A message up to this size stays in memory on its way through.
     pub(crate) IN_MEMORY: usize = 256 * 1024, Bytes, "chosen: most messages";
     /// Bytes of a message that are taken in in about the time of a command's word.

@@ -440,9 +440,10 @@ fn say(reply: &Reply, out: &mut BytesMut, next: Next) -> Next {
 /// What the client sees for each failure.
 fn failed(failure: &Failure) -> Reply {
     match failure {
-        Failure::BadCredentials | Failure::NotAuthorized { .. } | Failure::Malformed(_) => {
-            Reply::no("Authentication Error")
-        }
+        Failure::BadCredentials
+        | Failure::BadTicket(_)
+        | Failure::NotAuthorized { .. }
+        | Failure::Malformed(_) => Reply::no("Authentication Error"),
         Failure::Denied { message, .. } => Reply::no(message.clone()),
         Failure::NoMechanism(_) => Reply::no("SASL mechanism is not available"),
         Failure::PlaintextRefused => {

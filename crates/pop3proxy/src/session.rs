@@ -276,7 +276,9 @@ fn list(out: &mut BytesMut, lines: Vec<String>) -> Next {
 /// What the client sees for each failure.
 fn failed(failure: &Failure) -> Reply {
     match failure {
-        Failure::BadCredentials | Failure::NotAuthorized { .. } => Reply::InvalidLogin,
+        Failure::BadCredentials | Failure::BadTicket(_) | Failure::NotAuthorized { .. } => {
+            Reply::InvalidLogin
+        }
         Failure::Denied { message, .. } => Reply::UserDenied(message.clone()),
         Failure::NoMechanism(_) => Reply::UnknownMechanism,
         Failure::PlaintextRefused => Reply::PlaintextRefused,

@@ -10,6 +10,7 @@ pub mod event;
 pub mod flag;
 pub mod frame;
 pub mod grammar;
+pub mod gssapi;
 pub mod imap;
 pub mod line;
 pub mod lmtp;

@@ -368,7 +368,9 @@ fn list(reply: &Reply, lines: Vec<String>, out: &mut BytesMut) {
 /// What the client sees for each failure.
 fn failed(failure: &Failure) -> Reply {
     match failure {
-        Failure::BadCredentials | Failure::NotAuthorized { .. } => Reply::InvalidLogin,
+        Failure::BadCredentials | Failure::BadTicket(_) | Failure::NotAuthorized { .. } => {
+            Reply::InvalidLogin
+        }
         Failure::Denied { message, .. } => Reply::UserDenied(message.clone()),
         Failure::NoMechanism(_) => Reply::UnknownMechanism,
         Failure::PlaintextRefused => Reply::PlaintextRefused,

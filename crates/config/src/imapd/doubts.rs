@@ -70,9 +70,9 @@ fn mechanisms(settings: &Settings) -> Doubt {
         return None;
     }
     let served = if has_keys(settings) {
-        "SCRAM-SHA-256, SCRAM-SHA-1, PLAIN, LOGIN and EXTERNAL"
+        "SCRAM-SHA-256, SCRAM-SHA-1, GSSAPI, PLAIN, LOGIN and EXTERNAL"
     } else {
-        "PLAIN, LOGIN and EXTERNAL"
+        "GSSAPI, PLAIN, LOGIN and EXTERNAL"
     };
     let message = format!(
         "lets nobody in: of {} none is served here ({served} are). MUPDATE, LMTP and ManageSieve have no other login; IMAP's \
@@ -105,7 +105,7 @@ fn in_the_clear(settings: &Settings) -> Doubt {
 fn works(settings: &Settings, mechanism: &str) -> bool {
     let mechanism = mechanism.to_ascii_uppercase();
     match mechanism.as_str() {
-        "PLAIN" | "LOGIN" | "EXTERNAL" => true,
+        "PLAIN" | "LOGIN" | "EXTERNAL" | "GSSAPI" => true,
         "SCRAM-SHA-256" | "SCRAM-SHA-1" | "SCRAM-SHA-256-PLUS" | "SCRAM-SHA-1-PLUS" => has_keys(settings),
         _ => false,
     }

@@ -364,6 +364,8 @@ options! {
     sasl_saslauthd_path: String, Kind::Text, "/var/run/saslauthd/mux", ON, "Socket of saslauthd.";
     sasl_auto_transition: bool, Kind::Switch, "no", ON, "Whether a password that saslauthd accepted is added to password_db.";
     sasl_external_altname: bool, Kind::Switch, "no", ON, "Whether EXTERNAL takes the first alternative name of a client's certificate that has no common name. Beyond Cyrus.";
+    sasl_keytab: Option<String>, Kind::Text, "", ON, "File with the Kerberos keys of this server's services (imap, pop, lmtp, sieve, mupdate), for GSSAPI; the daemons' user must be able to read it. Unset: KRB5_KTNAME of the environment, else /etc/krb5.keytab. Without one, or without MIT's library (libgssapi-krb5-2), GSSAPI is not offered.";
+    gssapi_realms: Vec<String>, Kind::List, "", ON, "Kerberos realms whose users are known here without the realm; those of others need loginrealms. Unset: default_realm of krb5.conf. Beyond Cyrus.";
     sasl_minimum_layer: u32, Kind::COUNT, "0", ON, "Least strength of encryption, in bits, for a login.";
     sasl_maximum_layer: u32, Kind::COUNT, "256", ignored("SASL layers are not offered: TLS does this"), "Greatest strength of a SASL layer.";
 }

@@ -13,10 +13,15 @@ use rsasl::prelude::{
     ChannelBindingCallback, Mechanism, Mechname, MessageSent, Registry, SASLConfig, SASLServer, Session,
     State,
 };
+use tokio::sync::Semaphore;
 use transport::peer::Channel;
 
+use super::kerberos::accept::{Accept, Accepted};
+use super::kerberos::aside::aside;
+use super::kerberos::{GSSAPI, names};
 use super::verify::{Identity, Verified, Verifier, unescape};
 use super::{Failure, Login, Shared};
+use crate::limits::{ACCEPT_PATIENCE, ACCEPTS};
 
 /// An exchange under way.
 pub struct Exchange {
@@ -50,9 +55,15 @@ pub enum Step64 {
 
 type ServerSession = Session<Identity, Binding>;
 
+/// Whoever runs the mechanism.
+enum Running {
+    Passwords(Box<ServerSession>),
+    Tickets(Box<Accept>),
+}
+
 enum Phase {
-    Begun(Box<ServerSession>),
-    Running(Box<ServerSession>),
+    Begun(Running),
+    Running(Running),
     /// The last message was sent; the client acknowledges it.
     Proven(Verified),
     Over,
@@ -70,16 +81,21 @@ impl Exchange {
             });
         };
         let failure = Arc::new(Mutex::new(None));
-        let verifier =
-            Verifier { shared: shared.clone(), channel: channel.clone(), failure: failure.clone() };
-        let binding = offered.iter().any(|offer| offer.ends_with("-PLUS"));
-        let session = begin(mechanism, binding, verifier, channel)?;
+        let running = match shared.settings.tickets.as_ref().filter(|_| mechanism == GSSAPI) {
+            Some(tickets) => Running::Tickets(Box::new(Accept::new(tickets))),
+            None => {
+                let verifier =
+                    Verifier { shared: shared.clone(), channel: channel.clone(), failure: failure.clone() };
+                let binding = offered.iter().any(|offer| offer.ends_with("-PLUS"));
+                Running::Passwords(Box::new(begin(mechanism, binding, verifier, channel)?))
+            }
+        };
         Ok(Exchange {
             shared,
             mechanism,
             channel: channel.clone(),
             failure,
-            phase: Phase::Begun(Box::new(session)),
+            phase: Phase::Begun(running),
             user: None,
             messages: 0,
         })
@@ -128,9 +144,9 @@ impl Exchange {
 
     /// A challenge, or `None` when the client is proven.
     async fn advance(&mut self, message: Option<&[u8]>) -> Result<Option<Vec<u8>>, Failure> {
-        let (session, first) = match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Begun(session) => (session, true),
-            Phase::Running(session) => (session, false),
+        let (running, first) = match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Begun(running) => (running, true),
+            Phase::Running(running) => (running, false),
             Phase::Proven(verified) => {
                 self.phase = Phase::Proven(verified);
                 return Ok(None);
@@ -139,11 +155,66 @@ impl Exchange {
         };
         let server_first = self.mechanism == "LOGIN";
         if first && message.is_none() && !server_first {
-            self.phase = Phase::Running(session);
+            self.phase = Phase::Running(running);
             return Ok(Some(Vec::new()));
         }
-        // LOGIN begins with a prompt, which an initial response answers unseen.
-        let prompt_first = first && server_first;
+        match running {
+            Running::Passwords(session) => self.compare(session, message, first && server_first).await,
+            Running::Tickets(accept) => self.look_at(accept, message.unwrap_or_default().to_vec()).await,
+        }
+    }
+
+    /// A ticket, or what follows one.
+    async fn look_at(
+        &mut self,
+        mut accept: Box<Accept>,
+        message: Vec<u8>,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        let permit = match accept.awaits_ticket() {
+            true => Some(self.shared.admit_unnamed(&self.channel).await?),
+            false => None,
+        };
+        let looked = aside(&THREADS, ACCEPT_PATIENCE, move || {
+            let stepped = accept.step(&message);
+            // Here, and not where the answer is awaited: the client may be gone by then.
+            if let Some(permit) = permit {
+                permit.judge(&stepped);
+            }
+            (accept, stepped)
+        });
+        let (accept, stepped) = looked.await.map_err(|late| Failure::Temporary(late.to_string()))?;
+        match stepped? {
+            Accepted::Challenge(challenge) => {
+                self.phase = Phase::Running(Running::Tickets(accept));
+                Ok(Some(challenge))
+            }
+            Accepted::Proven { principal, authzid } => {
+                self.user = Some(principal.clone());
+                self.phase = Phase::Proven(self.identity(&principal, authzid)?);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Who a principal is here, and as whom it wants to act. Its own name may be said in full.
+    fn identity(&self, principal: &str, authzid: Option<String>) -> Result<Verified, Failure> {
+        let settings = &self.shared.settings;
+        let realms = settings.tickets.as_ref().map(|tickets| tickets.realms()).unwrap_or_default();
+        let authid = names::userid(settings, realms, principal, &self.channel);
+        let authid = authid.ok_or_else(|| Failure::BadTicket(format!("{principal} is nobody here")))?;
+        let authzid = authzid.filter(|typed| typed != principal && *typed != authid);
+        let authzid = authzid.map(|typed| self.shared.authzid(&authid, typed, &self.channel)).transpose()?;
+        let (authzid, detail) = authzid.map_or((None, None), |(authzid, detail)| (Some(authzid), detail));
+        Ok(Verified { authid, authzid, detail })
+    }
+
+    /// A password, or a proof of one. `prompt_first`: LOGIN begins with a prompt, which an initial response answers unseen.
+    async fn compare(
+        &mut self,
+        session: Box<ServerSession>,
+        message: Option<&[u8]>,
+        prompt_first: bool,
+    ) -> Result<Option<Vec<u8>>, Failure> {
         let permit = match message.is_some_and(|message| self.is_proof(message)) {
             true => Some(self.shared.admit(self.user.as_deref().unwrap_or_default(), &self.channel).await?),
             false => None,
@@ -175,7 +246,7 @@ impl Exchange {
         match state {
             Ok(State::Running) => {
                 let challenge = self.prompt(out);
-                self.phase = Phase::Running(session);
+                self.phase = Phase::Running(Running::Passwords(session));
                 Ok(Some(challenge))
             }
             Ok(State::Finished(sent)) => {
@@ -264,6 +335,9 @@ impl ChannelBindingCallback for Binding {
         self.0.as_deref().filter(|_| name == "tls-exporter")
     }
 }
+
+/// Threads for tickets.
+static THREADS: Semaphore = Semaphore::const_new(ACCEPTS);
 
 static WITHOUT_BINDING: &[Mechanism] = &[SCRAM_SHA256, SCRAM_SHA1, PLAIN, LOGIN, EXTERNAL];
 static WITH_BINDING: &[Mechanism] =

@@ -5,7 +5,7 @@
 //! is [`Step::Done`] with a [`Login`] or [`Step::Failed`]. LOGIN, USER/PASS and the like are one call of
 //! [`Authenticator::login`]. Who guesses is slowed ([`pace`]) and logged here; a protocol only words the failures.
 //!
-//! Who one is, is verified by `rsasl` over [`crate::passwords`] or saslauthd (`sasl_pwcheck_method`). What one may
+//! Who one is, is verified by `rsasl` over [`crate::passwords`] or saslauthd (`sasl_pwcheck_method`), or by a Kerberos ticket ([`kerberos`]). What one may
 //! do follows `admins`, `proxyservers` and `loginuseacl`: see [`authorize`].
 
 pub mod authorize;
@@ -13,6 +13,7 @@ pub mod client;
 mod domain;
 mod exchange;
 mod groups;
+mod kerberos;
 mod pace;
 mod refusals;
 mod saslauthd;
@@ -22,6 +23,7 @@ mod verify;
 
 pub use authorize::InboxAcl;
 pub use exchange::{Exchange, Step, Step64};
+pub use kerberos::{GSSAPI, Tickets};
 pub use pace::Pace;
 pub use refusals::Refusals;
 pub use settings::Settings;
@@ -97,6 +99,9 @@ impl Login {
 pub enum Failure {
     #[error("authentication failure: checkpass failed")]
     BadCredentials,
+    /// A Kerberos ticket that is not valid here.
+    #[error("authentication failure: {0}")]
+    BadTicket(String),
     #[error("authorization failure: {authid} may not act as {authzid}")]
     NotAuthorized { authid: String, authzid: String },
     /// An operator's decision; the client is told the message.
@@ -119,7 +124,7 @@ impl Failure {
     /// The number and words that libsasl has for it, as log readers such as fail2ban know them.
     fn log_text(&self) -> String {
         let code = match self {
-            Failure::BadCredentials => -13,
+            Failure::BadCredentials | Failure::BadTicket(_) => -13,
             Failure::NotAuthorized { .. } | Failure::Denied { .. } => -14,
             Failure::NoMechanism(_) => -4,
             Failure::PlaintextRefused => -16,
@@ -135,7 +140,7 @@ impl Failure {
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Refusal {
         match failure {
-            Failure::BadCredentials => Refusal::BadCredentials,
+            Failure::BadCredentials | Failure::BadTicket(_) => Refusal::BadCredentials,
             Failure::NotAuthorized { .. } => Refusal::NotAuthorized,
             Failure::Denied { message, .. } => Refusal::DeniedUser(message),
             Failure::NoMechanism(_) => Refusal::NoMechanism,
@@ -273,13 +278,22 @@ impl Shared {
     async fn admit(&self, typed: &str, channel: &Channel) -> Result<pace::Permit, Failure> {
         let canonical = userid::typed_at(&self.settings, typed, channel).map(|(name, _)| name);
         let user = canonical.unwrap_or_else(|| typed.trim().to_lowercase());
+        self.admit_one(Some(&user), channel).await
+    }
+
+    /// The same for whoever proves itself before it has a name: its address alone counts.
+    async fn admit_unnamed(&self, channel: &Channel) -> Result<pace::Permit, Failure> {
+        self.admit_one(None, channel).await
+    }
+
+    async fn admit_one(&self, user: Option<&str>, channel: &Channel) -> Result<pace::Permit, Failure> {
         let address = channel.peer.ip();
         let many = |ip| self.settings.shared_addresses.iter().any(|network| network.contains(ip));
         let attempt = pace::Attempt {
             address,
-            user: &user,
+            user,
             shared: address.is_some_and(many),
-            node: self.settings.nodes.contains(&user),
+            node: user.is_some_and(|user| self.settings.nodes.iter().any(|node| node == user)),
             pause: self.settings.failed_pause,
             gone: &channel.conduct.gone,
         };

@@ -50,8 +50,9 @@ pub struct Pace {
 pub(super) struct Attempt<'a> {
     /// `None`: a UNIX socket.
     pub address: Option<IpAddr>,
-    /// In its canonical form, so that no other spelling is another user.
-    pub user: &'a str,
+    /// In its canonical form, so that no other spelling is another user. `None`: it has no name yet (a ticket), and its address alone
+    /// counts.
+    pub user: Option<&'a str>,
     /// Many users come from there: the address does not count.
     pub shared: bool,
     /// Another node's name: all users' sessions come as this one.
@@ -120,7 +121,8 @@ impl Pace {
     /// # Errors
     /// The client went away, or too many wait already ([`PATIENCE`], [`WAITING`]): the password was not looked at.
     pub(super) async fn admit(&self, attempt: Attempt<'_>) -> Result<Permit, Failure> {
-        if attempt.pause.is_zero() {
+        let nobody = attempt.user.is_none() && (attempt.shared || attempt.address.is_none());
+        if attempt.pause.is_zero() || nobody {
             return Ok(Permit(None));
         }
         let patience = if attempt.node { NODES_PATIENCE } else { PATIENCE };
@@ -145,9 +147,13 @@ impl Pace {
         let address = attempt.address.map(network);
         let (key, known) = {
             let table = self.lock();
-            let key = table.hasher.hash_one((address, Some(attempt.user)));
+            let key = table.hasher.hash_one((address, attempt.user));
             (key, attempt.node || table.known.get(&key).is_some_and(|last| last.elapsed() < KNOWN_FOR))
         };
+        if attempt.user.is_none() {
+            let pair = self.lane(key, ADDRESS).turn(key, attempt.pause, true).await?;
+            return Some(Held { pace: self.clone(), key, pair, address: None });
+        }
         // The pair first: whoever waits for one user's turn keeps nobody else's place.
         let pair = self.lane(key, if known { KNOWN } else { PAIR }).turn(key, attempt.pause, true).await?;
         let address = match address.filter(|_| !known && !attempt.shared) {
@@ -313,6 +319,7 @@ impl Permit {
             Err(Failure::Temporary(_)) => self.settle(false),
             Err(
                 Failure::BadCredentials
+                | Failure::BadTicket(_)
                 | Failure::NoMechanism(_)
                 | Failure::PlaintextRefused
                 | Failure::Malformed(_)
@@ -384,7 +391,7 @@ mod tests {
             self.pace
                 .admit(Attempt {
                     address,
-                    user,
+                    user: Some(user),
                     shared,
                     node: user == "proxy",
                     pause: PAUSE,
@@ -404,6 +411,28 @@ mod tests {
             let began = Instant::now();
             self.admit(from, user).await.unwrap().succeeded();
             began.elapsed().as_secs()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_no_name_yet_pays_as_its_address_and_not_where_many_share_it() {
+        let world = World::new();
+        let fail = async |from: &str, shared| {
+            let began = Instant::now();
+            let address = Some(from.parse().unwrap());
+            let attempt =
+                Attempt { address, user: None, shared, node: false, pause: PAUSE, gone: &world.gone };
+            drop(world.pace.admit(attempt).await.unwrap());
+            began.elapsed().as_secs()
+        };
+        for _ in 0..ADDRESS_FREE + 1 {
+            assert_eq!(fail("192.0.2.7", false).await, 0);
+        }
+        assert_eq!(fail("192.0.2.7", false).await, 3);
+        assert_eq!(world.fail("192.0.2.7", "fred").await, 6, "guesses of passwords from there wait, too");
+        assert_eq!(fail("192.0.2.8", false).await, 0);
+        for _ in 0..2 * ADDRESS_FREE {
+            assert_eq!(fail("192.0.2.9", true).await, 0);
         }
     }
 
@@ -588,7 +617,7 @@ mod tests {
             let from = IpAddr::V4(n.into());
             let attempt = Attempt {
                 address: Some(from),
-                user: "x",
+                user: Some("x"),
                 shared: true,
                 node: false,
                 pause: PAUSE,

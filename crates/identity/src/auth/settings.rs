@@ -10,6 +10,7 @@ use protocol::spoken::Protocol;
 
 use transport::peer::Channel;
 
+use super::Tickets;
 use crate::limits::FAILED_PAUSE;
 
 /// How the domain of an address is found. Blocks.
@@ -61,6 +62,8 @@ pub struct Settings {
     /// `failedlogin_shared_addresses`: failed logins from there count by user only.
     pub shared_addresses: Vec<Network>,
     pub plaintext_pause: Duration,
+    /// Kerberos tickets can be taken.
+    pub tickets: Option<Tickets>,
 }
 
 impl Default for Settings {
@@ -94,12 +97,13 @@ impl Default for Settings {
             failed_pause: FAILED_PAUSE,
             shared_addresses: Vec::new(),
             plaintext_pause: Duration::ZERO,
+            tickets: None,
         }
     }
 }
 
 impl Settings {
-    /// The options that decide logins on a listener of `protocol`.
+    /// The options that decide logins on a listener of `protocol`. Reads the keytab.
     pub fn of(imapd: &Imapd, protocol: Protocol) -> Settings {
         let nodes = match protocol {
             Protocol::Mupdate => [&imapd.proxyservers[..], &imapd.admins, &imapd.mupdate_readers].concat(),
@@ -140,6 +144,7 @@ impl Settings {
             failed_pause: imapd.failedloginpause,
             shared_addresses: networks::parse_all(&imapd.failedlogin_shared_addresses),
             plaintext_pause: imapd.plaintextloginpause,
+            tickets: Tickets::of(imapd),
         }
     }
 
@@ -160,6 +165,7 @@ impl Settings {
                 Needs::KeysAndBinding => self.auxprop && binding && self.lists(name, false),
                 Needs::Plaintext => plaintext && self.lists(name, true),
                 Needs::Certificate => certificate && self.lists(name, true),
+                Needs::Keytab => self.tickets.is_some() && self.lists(name, true),
             })
             .map(|(name, _)| *name)
             .collect()
@@ -196,9 +202,11 @@ enum Needs {
     KeysAndBinding,
     Plaintext,
     Certificate,
+    Keytab,
 }
 
 const MECHANISMS: &[(&str, Needs)] = &[
+    (super::GSSAPI, Needs::Keytab),
     ("SCRAM-SHA-256-PLUS", Needs::KeysAndBinding),
     ("SCRAM-SHA-1-PLUS", Needs::KeysAndBinding),
     ("SCRAM-SHA-256", Needs::Keys),

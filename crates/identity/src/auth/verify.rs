@@ -91,7 +91,8 @@ impl SessionCallback for Verifier {
         let scram = session.mechanism().mechanism.as_str().starts_with("SCRAM");
         let result = proven.and_then(|(authid, detail)| {
             let typed = typed_authzid.map(|typed| if scram { unescape(typed) } else { typed.to_owned() });
-            let authzid = typed.map(|typed| self.authzid(&authid, typed)).transpose()?;
+            let authzid =
+                typed.map(|typed| self.shared.authzid(&authid, typed, &self.channel)).transpose()?;
             let detail = authzid.as_ref().map_or(detail, |(_, detail)| detail.clone());
             Ok(Verified { authid, authzid: authzid.map(|(name, _)| name), detail })
         });
@@ -125,19 +126,27 @@ impl Verifier {
         let name = name.and_then(|name| userid::canonical_whole(settings, name, &self.channel));
         name.map(|name| (name, None)).ok_or(Failure::BadCredentials)
     }
+}
 
-    fn authzid(&self, authid: &str, typed: String) -> Result<(String, Option<String>), Failure> {
-        if self.shared.settings.anonymous && typed.eq_ignore_ascii_case(super::ANONYMOUS) {
+impl Shared {
+    /// As whom `authid` wants to act, and the folder behind a `+`.
+    pub(super) fn authzid(
+        &self,
+        authid: &str,
+        typed: String,
+        channel: &Channel,
+    ) -> Result<(String, Option<String>), Failure> {
+        if self.settings.anonymous && typed.eq_ignore_ascii_case(super::ANONYMOUS) {
             return Ok((super::ANONYMOUS.to_owned(), None));
         }
         let refused =
             || Failure::NotAuthorized { authid: authid.to_owned(), authzid: super::printable(&typed) };
-        let settings = &self.shared.settings;
+        let settings = &self.settings;
         // Nodes and admins say whom they mean; others mean themselves.
         let speaks_for_others = |list: &[String]| list.iter().any(|one| one == authid);
         let canonical = match speaks_for_others(&settings.nodes) || speaks_for_others(&settings.admins) {
             true => userid::canonical(settings, &typed),
-            false => userid::typed_at(settings, &typed, &self.channel),
+            false => userid::typed_at(settings, &typed, channel),
         };
         canonical.ok_or_else(refused)
     }

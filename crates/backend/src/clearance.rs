@@ -7,7 +7,7 @@ use std::{
 };
 
 use config::imapd::Imapd;
-use directory::client::{Client, Error};
+use directory::client::{Client, Error, masters};
 use mailboxes::reconcile::Busy;
 use mailboxes::{AtMaster, Decision, Entry, Expect, Place, Switch};
 use protocol::location::Location;
@@ -109,7 +109,7 @@ impl Master for Clearance {
             })?;
             let (standing, reserved) = (self.standing.clone(), Vec::new());
             let ours = Expect::Ours(Place::from(imapd.servername.as_str()));
-            Ok(Box::new(Session { client, ours, standing, reserved, doubtful: false })
+            Ok(Box::new(Session { client, imapd, ours, standing, reserved, doubtful: false })
                 as Box<dyn MasterSession>)
         })
     }
@@ -117,6 +117,8 @@ impl Master for Clearance {
 
 struct Session {
     client: Client,
+    /// As it was when the operation began.
+    imapd: Imapd,
     /// What an operation relies on: a late word of it must not take back a mailbox that was given away meanwhile.
     ours: Expect,
     standing: Arc<Standing>,
@@ -124,6 +126,27 @@ struct Session {
     reserved: Vec<MailboxName>,
     /// The outcome of a change is unknown.
     doubtful: bool,
+}
+
+/// A change of one entry: asked for twice, it does what it does once.
+enum Change<'a> {
+    Reserve(&'a Location),
+    Activate(&'a Location, &'a str),
+    Delete,
+}
+
+impl Change<'_> {
+    /// Whether an entry is as the change leaves it.
+    fn is_done(&self, found: Option<&Entry>) -> bool {
+        match (self, found) {
+            (Change::Reserve(at), Some(entry)) => !entry.is_active() && entry.location == **at,
+            (Change::Activate(at, acl), Some(entry)) => {
+                entry.is_active() && entry.location == **at && *entry.acl == **acl
+            }
+            (Change::Delete, None) => true,
+            (Change::Delete, Some(_)) | (Change::Reserve(_) | Change::Activate(..), None) => false,
+        }
+    }
 }
 
 impl Session {
@@ -138,8 +161,47 @@ impl Session {
         refused(result, name, no)
     }
 
-    fn fences(&self) -> bool {
-        self.client.greeting().has("FENCE")
+    /// What became of a change that was not answered: another master, or the same one again, is asked for the entry. If it is
+    /// not as the change makes it, the change is asked for once more; each of them can be asked for twice.
+    async fn settled(
+        &mut self,
+        done: Result<(), Error>,
+        name: &MailboxName,
+        change: &Change<'_>,
+    ) -> Result<(), Error> {
+        let Err(lost @ (Error::Unavailable { .. } | Error::Protocol { .. })) = &done else { return done };
+        // Should the first one come late, it is seen when the lists are compared.
+        self.doubtful = true;
+        tracing::warn!(error = %lost, %name, "the outcome of a change is unknown: the entry is read again");
+        masters::leave_after(&self.imapd, lost);
+        let Ok(client) = Client::connect(&self.imapd).await else { return done };
+        self.client = client;
+        match self.client.find(name).await? {
+            found if change.is_done(found.as_ref()) => Ok(()),
+            _ => self.ask(name, change).await,
+        }
+    }
+
+    async fn ask(&mut self, name: &MailboxName, change: &Change<'_>) -> Result<(), Error> {
+        let fences = self.client.greeting().has("FENCE");
+        match (change, fences) {
+            (Change::Reserve(at), _) => self.client.reserve(name, at).await,
+            (Change::Activate(at, acl), true) => self.client.activate_if(name, at, acl, &self.ours).await,
+            (Change::Activate(at, acl), false) => self.client.activate(name, at, acl).await,
+            (Change::Delete, true) => self.client.delete_if(name, &self.ours).await,
+            (Change::Delete, false) => self.client.delete(name).await,
+        }
+    }
+
+    /// Asks for a change until it is known what became of it, as far as any master answers.
+    async fn change(&mut self, name: &MailboxName, change: Change<'_>) -> Result<(), MasterError> {
+        let no = match change {
+            Change::Reserve(_) => MasterError::NotReserved,
+            Change::Activate(..) | Change::Delete => MasterError::Failed,
+        };
+        let asked = self.ask(name, &change).await;
+        let done = self.settled(asked, name, &change).await;
+        self.changed(done, name, no)
     }
 
     /// From here on the reservation is this operation's.
@@ -176,8 +238,7 @@ impl MasterSession for Session {
     ) -> Answer<'a, Result<(), MasterError>> {
         Box::pin(async {
             self.claim(name);
-            let done = self.client.reserve(name, at).await;
-            self.changed(done, name, MasterError::NotReserved)
+            self.change(name, Change::Reserve(at)).await
         })
     }
 
@@ -187,23 +248,11 @@ impl MasterSession for Session {
         at: &'a Location,
         acl: &'a str,
     ) -> Answer<'a, Result<(), MasterError>> {
-        Box::pin(async {
-            let done = match self.fences() {
-                true => self.client.activate_if(name, at, acl, &self.ours).await,
-                false => self.client.activate(name, at, acl).await,
-            };
-            self.changed(done, name, MasterError::Failed)
-        })
+        Box::pin(self.change(name, Change::Activate(at, acl)))
     }
 
     fn delete<'a>(&'a mut self, name: &'a MailboxName) -> Answer<'a, Result<(), MasterError>> {
-        Box::pin(async {
-            let done = match self.fences() {
-                true => self.client.delete_if(name, &self.ours).await,
-                false => self.client.delete(name).await,
-            };
-            self.changed(done, name, MasterError::Failed)
-        })
+        Box::pin(self.change(name, Change::Delete))
     }
 
     fn status<'a>(&'a mut self, name: &'a MailboxName) -> Answer<'a, Result<AtMaster, MasterError>> {

@@ -41,10 +41,15 @@ pub enum Absurd {
 }
 
 impl Measure {
+    /// No bound.
+    pub(crate) const fn none() -> Measure {
+        Measure { entries: usize::MAX, octets: usize::MAX }
+    }
+
     /// By `mupdate_entries_max`; 0 is no bound.
     pub fn new(imapd: &Imapd) -> Measure {
         match imapd.mupdate_entries_max as usize {
-            0 => Measure { entries: usize::MAX, octets: usize::MAX },
+            0 => Measure::none(),
             entries => Measure { entries, octets: entries.saturating_mul(OCTETS).max(LEAST) },
         }
     }

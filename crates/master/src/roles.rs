@@ -107,10 +107,11 @@ impl Roles {
                 "a slave on the master's own host: line {there} runs mupdate -m, and proxies here follow that: remove this line"
             ));
         }
-        let Some(upstream) = imapd.mupdate_upstream() else {
+        let upstreams = imapd.mupdate_upstreams();
+        if upstreams.is_empty() {
             return Some(format!("mupdate without -m is a slave, and needs mupdate_server in {file}"));
-        };
-        upstream.host.eq_ignore_ascii_case(&imapd.servername).then(|| {
+        }
+        upstreams.iter().any(|upstream| upstream.host.eq_ignore_ascii_case(&imapd.servername)).then(|| {
             format!(
                 "a slave of itself: mupdate_server in {file} is this node's own servername, {}: make it mupdate -m",
                 imapd.servername

@@ -125,9 +125,12 @@ fn exit(error: OpenError) -> Exit {
     Exit::new(75, error)
 }
 
-/// Whether `mupdate_server` resolves to an address of a local interface: one can be bound to it.
+/// Whether one of `mupdate_server` resolves to an address of a local interface: one can be bound to it.
 fn is_this_host(imapd: &Imapd) -> bool {
-    let Some(upstream) = imapd.mupdate_upstream() else { return false };
-    let Ok(addresses) = (imapd.host_address(&upstream.host), 0).to_socket_addrs() else { return false };
-    addresses.into_iter().any(|address| std::net::UdpSocket::bind(address).is_ok())
+    let upstreams = imapd.mupdate_upstreams();
+    let addresses = upstreams.iter().filter_map(|upstream| {
+        let host = imapd.host_address(&upstream.host);
+        (host, 0).to_socket_addrs().ok()
+    });
+    addresses.flatten().any(|address| std::net::UdpSocket::bind(address).is_ok())
 }

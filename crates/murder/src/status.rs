@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use config::imapd::Imapd;
+use config::imapd::{Imapd, Upstream as Master};
 use directory::client::{Client, Error};
 use serde_json::{Map, Value};
 use upstream::Upstream;
@@ -108,14 +108,14 @@ pub(crate) fn date(seconds: u64) -> String {
 /// Where a list can be asked.
 pub(crate) enum Source {
     Socket(PathBuf),
-    Master,
+    Master(Master),
 }
 
 impl Source {
     pub(crate) async fn client(&self, imapd: &Imapd) -> Result<Client, Error> {
         match self {
             Source::Socket(path) => Client::local(path).await,
-            Source::Master => Client::connect(imapd).await,
+            Source::Master(master) => Client::connect_to(imapd, master.clone()).await,
         }
     }
 }
@@ -124,7 +124,7 @@ fn lists(imapd: &Imapd) -> PathBuf {
     Path::new(&imapd.configdirectory).join("murder")
 }
 
-/// The lists of this node, by program, and then the master's.
+/// The lists of this node, by program, and then that of each master.
 pub(crate) fn sources(imapd: &Imapd) -> Vec<(String, Source)> {
     let entries = std::fs::read_dir(lists(imapd)).into_iter().flatten().flatten();
     let mut found: Vec<(String, Source)> = entries
@@ -135,14 +135,17 @@ pub(crate) fn sources(imapd: &Imapd) -> Vec<(String, Source)> {
         })
         .collect();
     found.sort_by(|(a, _), (b, _)| a.cmp(b));
-    if imapd.mupdate_server.is_some() {
-        found.push(("master".into(), Source::Master));
-    }
+    let masters = imapd.mupdate_upstreams();
+    let several = masters.len() > 1;
+    found.extend(masters.into_iter().map(|master| {
+        let name = if several { format!("master {}", master.name) } else { "master".to_owned() };
+        (name, Source::Master(master))
+    }));
     found
 }
 
 fn all_empty(imapd: &Imapd) -> bool {
-    sources(imapd).iter().all(|(_, source)| matches!(source, Source::Master))
+    sources(imapd).iter().all(|(_, source)| matches!(source, Source::Master(_)))
 }
 
 pub(crate) async fn bounded<T>(ask: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
@@ -243,6 +246,9 @@ fn text(name: &str, status: &Value) -> String {
         let behind = behind.unwrap_or_default();
         let _ = writeln!(out, "  {live} {}, {heard}{trouble}{behind}", shown(&upstream["server"]));
     }
+    for master in status["masters"].as_array().into_iter().flatten() {
+        let _ = writeln!(out, "  {}", master_text(master));
+    }
     for (server, partitions) in status["servers"].as_object().into_iter().flatten() {
         for (partition, entries) in partitions.as_object().into_iter().flatten() {
             let _ = writeln!(out, "  {server}!{partition}: {entries}");
@@ -273,6 +279,19 @@ fn text(name: &str, status: &Value) -> String {
         );
     }
     out
+}
+
+/// One of several masters, as a list that follows one of them has met it.
+fn master_text(master: &Value) -> String {
+    let name = master["name"].as_str().unwrap_or_default();
+    let address = master["address"].as_str().map(|address| format!(" ({address})")).unwrap_or_default();
+    let seq = master["position"]["seq"].as_u64().map(|seq| format!(", seq {seq}")).unwrap_or_default();
+    let age = master["age"].as_f64().map(|age| format!(", {age:.1} s ago")).unwrap_or_default();
+    match master["trouble"].as_str() {
+        Some(why) => format!("master {name}{address}: FAILED{seq}{age}: {why}"),
+        None if age.is_empty() => format!("master {name}: not asked yet"),
+        None => format!("master {name}{address}: let us in{seq}{age}"),
+    }
 }
 
 /// How many entries. A daemon that only looks names up keeps no tables to count them by.

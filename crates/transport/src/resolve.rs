@@ -97,17 +97,27 @@ fn domain_in(name: &str) -> Option<String> {
     (!domain.is_empty()).then(|| domain.to_ascii_lowercase())
 }
 
-/// Connects to a host, trying each of its addresses for `client_timeout` at most.
-pub async fn connect_host(imapd: &Imapd, host: &str, port: u16) -> io::Result<Stream> {
-    let addresses = within(settings::client_timeout(imapd), tokio::net::lookup_host((host, port))).await?;
-    Stream::tcp(connect_any(imapd, addresses).await?)
+/// The addresses of a host, in the order in which they are to be tried; never none.
+pub async fn addresses(imapd: &Imapd, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let found = within(settings::client_timeout(imapd), tokio::net::lookup_host((host, port))).await?;
+    let addresses: Vec<SocketAddr> = found.collect();
+    if addresses.is_empty() { Err(no_address()) } else { Ok(addresses) }
+}
+
+/// Connects to one address, within `client_timeout`.
+pub async fn connect(imapd: &Imapd, address: SocketAddr) -> io::Result<Stream> {
+    Stream::tcp(connect_any(imapd, [address]).await?)
+}
+
+fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
 }
 
 async fn connect_any(
     imapd: &Imapd,
     addresses: impl IntoIterator<Item = SocketAddr>,
 ) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut last = no_address();
     for address in addresses {
         match within(settings::client_timeout(imapd), connect_tcp(imapd, address)).await {
             Ok(socket) => return Ok(socket),
@@ -179,9 +189,8 @@ mod tests {
             let text = format!("configdirectory: /v\n{lines}");
             let imapd = Imapd::parse(Path::new("imapd.conf"), &text, "x").unwrap();
             let server = Server::parse(&format!("127.0.0.1:{port}"));
-            for connecting in
-                [server.connect(&imapd, "imap").await, connect_host(&imapd, "127.0.0.1", port).await]
-            {
+            let address = listener.local_addr().unwrap();
+            for connecting in [server.connect(&imapd, "imap").await, connect(&imapd, address).await] {
                 // What did not connect is never accepted.
                 connecting.unwrap();
                 let (_, peer) = listener.accept().await.unwrap();

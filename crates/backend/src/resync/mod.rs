@@ -15,7 +15,7 @@ mod compare;
 
 use std::{convert::Infallible, sync::Arc};
 
-use directory::client::{Client, Error};
+use directory::client::{Client, Error, masters};
 use mailboxes::Position;
 use retry::{Backoff, chance, part_of, spread};
 use service::Context;
@@ -101,6 +101,9 @@ impl Keeper<'_> {
     async fn keep(&mut self) {
         loop {
             let Err(failure) = self.follow().await;
+            if let Failure::Master(error) = &failure {
+                masters::leave_after(&self.context.imapd(), error);
+            }
             let (why, connected) = (failure.to_string(), std::mem::take(&mut self.connected));
             // A master that takes us and breaks off, again and again, is one trouble.
             if self.told.as_ref() != Some(&why) || (!connected && !self.lost) {
@@ -115,7 +118,8 @@ impl Keeper<'_> {
     /// Compares whenever that is due, until the connection breaks.
     async fn follow(&mut self) -> Result<Infallible, Failure> {
         let imapd = self.context.imapd();
-        let mut master = Client::connect(&imapd).await?;
+        // Masters that share a list have the same numbers: one of them that is behind is no other list.
+        let mut master = Client::connect_holding(&imapd, self.agreed.flatten()).await?;
         match master.speak_for(&imapd.servername).await {
             // It is a replica, say, that takes no changes either: comparing will tell.
             Ok(()) | Err(Error::Refused(_)) => {}

@@ -77,6 +77,41 @@ async fn nor_do_other_operations() {
     }
 }
 
+/// Runs an operation of fred's while the way to one of two masters breaks at each of its words. Nobody hears of it. (Both ways lead to
+/// one process, as two masters lead to one list.)
+async fn another_master_knows_what_became_of(lines: &str, operation: &str) {
+    for words in 0.. {
+        let mut broke = false;
+        for at in [Break::Before(words), Break::After(words)] {
+            let master = Master::start(None).await;
+            let cable = Cable::to(master.address()).await;
+            let both = format!("mupdate_server: {} {}\n", cable.address, master.address());
+            let conf = cable.lines().replace(&format!("mupdate_server: {}\n", cable.address), &both);
+            let node = Node::with(&format!("{conf}{lines}")).await;
+            let mut fred = node.login("fred").await;
+            fred.talk("C: a CREATE work\nS: a OK …").await;
+            agree(&node, &master).await;
+            cable.break_at(at);
+            fred.talk(&format!("C: a {operation}\nS: a OK …")).await;
+            broke |= cable.is_broken();
+            agree(&node, &master).await;
+            assert!(master.entries().await.values().all(|entry| entry.starts_with("active")), "{at:?}");
+        }
+        if !broke {
+            assert!(words > 0, "{operation} tells the master nothing");
+            break;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_whose_master_dies_at_any_word_of_it_is_finished_at_another() {
+    for operation in ["CREATE play", "RENAME work play", "SETACL work wilma lrs", "DELETE work"] {
+        another_master_knows_what_became_of("", operation).await;
+    }
+    another_master_knows_what_became_of("delete_mode: immediate\n", "DELETE work").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_master_that_lost_everything_is_told_of_all_mailboxes() {
     let master = Master::start(None).await;

@@ -6,9 +6,11 @@ use super::names::{HOST_KEYS, Meaning, Names, meaning};
 use super::registry::Settings;
 use crate::{Problem, Problems};
 
-/// `mupdate_server` taken apart.
+/// One word of `mupdate_server` taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
+    /// The word as written: what logs, errors and statuses call this master.
+    pub name: String,
     pub host: String,
     /// As written; `None`: `mupdate_port`, or what `<shorthost>_ports` says.
     pub port: Option<u16>,
@@ -55,9 +57,16 @@ impl Imapd {
         read_switch(self.of_host(server, "tls")?).ok()
     }
 
-    /// The MUPDATE master to follow, if this node is in a murder.
-    pub fn mupdate_upstream(&self) -> Option<Upstream> {
-        read_upstream(self.mupdate_server.as_deref()?).ok()
+    /// The MUPDATE masters of this node's murder, as `mupdate_server` has them; none where it is in no murder. Several share
+    /// one list: whichever answers is as good as the others.
+    pub fn mupdate_upstreams(&self) -> Vec<Upstream> {
+        let words = self.mupdate_server.iter().flat_map(|text| text.split_whitespace());
+        words.filter_map(|word| read_upstream(word).ok()).collect()
+    }
+
+    /// The first of them, as written: what a node calls its master where there is place for one name.
+    pub fn mupdate_name(&self) -> Option<&str> {
+        self.mupdate_server.as_deref()?.split_whitespace().next()
     }
 }
 
@@ -70,6 +79,20 @@ pub(super) fn split_port(server: &str) -> (&str, Option<&str>) {
         Some((host, port)) if !port.contains(':') => (host, Some(port)),
         _ => (server, None),
     }
+}
+
+/// What is wrong with `mupdate_server`.
+fn wrong_upstream(text: &str) -> Option<String> {
+    let mut words: Vec<&str> = text.split_whitespace().collect();
+    if words.is_empty() {
+        return Some("it names no host".to_owned());
+    }
+    if let Some(message) = words.iter().find_map(|word| read_upstream(word).err()) {
+        return Some(message);
+    }
+    words.sort_unstable();
+    let twice = words.windows(2).find_map(|pair| pair.first().filter(|first| pair.last() == Some(*first)));
+    twice.map(|word| format!("'{word}' stands there twice"))
 }
 
 fn read_upstream(text: &str) -> Result<Upstream, String> {
@@ -89,7 +112,7 @@ fn read_upstream(text: &str) -> Result<Upstream, String> {
         Some(("mupdate", _)) => None,
         Some((port, _)) => return Err(format!("'{port}' is not a port number")),
     };
-    Ok(Upstream { host: host.to_owned(), port, tls })
+    Ok(Upstream { name: text.to_owned(), host: host.to_owned(), port, tls })
 }
 
 fn read_ports(text: &str) -> Result<Vec<(String, u16)>, String> {
@@ -111,7 +134,7 @@ pub(super) fn check(names: &Names, settings: &Settings, problems: &mut Problems)
             problems.0.push(Problem::new(&at.file, at.line, key, message));
         }
     };
-    if let Some(Err(message)) = settings.mupdate_server.as_deref().map(read_upstream) {
+    if let Some(message) = settings.mupdate_server.as_deref().and_then(wrong_upstream) {
         wrong("mupdate_server", message);
     }
     if settings.servername.len() > 511 || settings.servername.contains(['!', ' ', '\t']) {

@@ -135,7 +135,7 @@ options! {
     umask: u32, Kind::COUNT, "077", ON, "File mode bits that new files do not get; a leading 0 makes the number octal.";
 }
 "The murder" {
-    mupdate_server: Option<String>, Kind::Text, "", ON, "The MUPDATE master, as host, host:port or either with /tls. Makes the node a member of a murder.";
+    mupdate_server: Option<String>, Kind::Text, "", ON, "The MUPDATE master, as host, host:port or either with /tls; or several that share one list, with blanks between them: the one that answers is kept, and when it fails another is asked. Makes the node a member of a murder.";
     mupdate_port: u16, Kind::PORT, "3905", ON, "Port of mupdate_server where that names none.";
     mupdate_username: String, Kind::Text, "", ON, "User to act as towards the master.";
     mupdate_authname: Option<String>, Kind::Text, "", ON, "User whose password logs in to the master.";

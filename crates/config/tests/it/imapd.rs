@@ -97,8 +97,27 @@ fn hosts_are_found_by_their_short_names() {
     assert_eq!(imapd.host_port("be1.example.org", "lmtp"), Some(10024));
     assert_eq!(imapd.host_port("be1.example.org", "pop3"), None);
     assert_eq!(imapd.of_host("be1.example.org", "password"), Some("s"));
-    let upstream = imapd.mupdate_upstream().unwrap();
+    let upstreams = imapd.mupdate_upstreams();
+    let upstream = &upstreams[0];
     assert_eq!((upstream.host.as_str(), upstream.port, upstream.tls), ("m.example", Some(3906), true));
+    assert_eq!(upstreams.len(), 1);
+}
+
+#[test]
+fn several_masters_stand_in_one_line() {
+    let imapd = parse("mupdate_server: m1.example m2.example:3906\tm3/tls", "x");
+    let upstreams = imapd.mupdate_upstreams();
+    let all: Vec<_> = upstreams.iter().map(|m| (m.host.as_str(), m.port, m.tls, m.name.as_str())).collect();
+    assert_eq!(
+        all,
+        [
+            ("m1.example", None, false, "m1.example"),
+            ("m2.example", Some(3906), false, "m2.example:3906"),
+            ("m3", None, true, "m3/tls"),
+        ]
+    );
+    assert_eq!(imapd.mupdate_name(), Some("m1.example"));
+    assert!(parse("servername: x", "x").mupdate_upstreams().is_empty());
 }
 
 #[test]

@@ -87,6 +87,8 @@ const IMAPD: &[(&str, &str)] = &[
     ("mupdate_server: m/ssl", "2: mupdate_server: '/ssl' is not known (only /tls)"),
     ("mupdate_server: m:x", "2: mupdate_server: 'x' is not a port number"),
     ("mupdate_server: :3905", "2: mupdate_server: ':3905' names no host"),
+    ("mupdate_server: m1 m2:x", "2: mupdate_server: 'x' is not a port number"),
+    ("mupdate_server: m1 m2 m1", "2: mupdate_server: 'm1' stands there twice"),
     ("be1_ports: imap", "2: be1_ports: 'imap' is not of the form service=port"),
     (
         "be1_tls: maybe",

@@ -32,6 +32,10 @@ bounds::table! {
     pub(crate) GOOD_BYE: Duration = Duration::from_secs(2), Time, "chosen: some round trips of a slow line";
     /// Refused logins of ours that are remembered. A full table is emptied.
     pub(crate) REFUSED: usize = 64, Count, "chosen: a node has one master; more are passwords that were tried";
+    /// How long a master is waited for alone before another is asked beside it.
+    pub(crate) NEXT: Duration = Duration::from_secs(1), Time, "chosen: some round trips and a login over a slow line";
+    /// Values of mupdate_server of which it is known who worked last. A full table is emptied.
+    pub(crate) MURDERS: usize = 64, Count, "chosen: a node has one; it changes with a reload";
     /// How often the socket of this host's mupdate is tried, where there is one.
     pub(crate) NEAREST_TRIES: u32 = 40, Count, "chosen: a second";
     /// How often it is tried, where none is known of.

@@ -1,10 +1,13 @@
 //! A MUPDATE client: what backends and tools ask of a master, or of the daemon that owns a list.
 
+mod choice;
 pub(crate) mod cordons;
 mod dial;
 pub mod limits;
 mod link;
+mod login;
 mod many;
+pub mod masters;
 mod refused;
 mod standing;
 mod tools;
@@ -12,13 +15,14 @@ mod watch;
 
 use std::{io, path::Path, sync::Arc};
 
-use config::imapd::Imapd;
+use config::imapd::{Imapd, Upstream};
 use identity::demand::Refusal;
-use mailboxes::{Entry, Expect, ListId};
+use mailboxes::{Entry, Expect, ListId, Position};
 use protocol::{location::Location, mupdate::response::Body, name::MailboxName};
 
-pub use dial::{Address, Connect, Greeting};
+pub use dial::{Address, Connect};
 pub use link::Link;
+pub use login::Greeting;
 pub use many::{Activate, Deactivate, Delete};
 
 use crate::client::limits::{GOOD_BYE, PATIENCE, PIPELINED};
@@ -119,9 +123,20 @@ impl Error {
 }
 
 impl Client {
-    /// Connects to `mupdate_server` as `mupdate_authname`. Bounded by `client_timeout` per step.
+    /// Connects to one of `mupdate_server` as `mupdate_authname`. Bounded by `client_timeout` per step.
     pub async fn connect(imapd: &Imapd) -> Result<Client, Error> {
-        Self::dial(&Address::Server(imapd.clone())).await
+        Self::connect_holding(imapd, None).await
+    }
+
+    /// The same, to one whose list goes at least up to `held`, if there are several.
+    pub async fn connect_holding(imapd: &Imapd, held: Option<Position>) -> Result<Client, Error> {
+        Self::dial_holding(&Address::Server(imapd.clone()), held).await
+    }
+
+    /// The same, to this master and to no other.
+    pub async fn connect_to(imapd: &Imapd, master: Upstream) -> Result<Client, Error> {
+        let (link, greeting) = choice::dial_one(imapd, master).await?;
+        Ok(Client { link, greeting, measure: Measure::new(imapd) })
     }
 
     /// Connects to the socket beside a daemon's list: `<configdirectory>/murder/<program>/socket`.
@@ -130,8 +145,17 @@ impl Client {
     }
 
     pub async fn dial(address: &Address) -> Result<Client, Error> {
-        let (link, greeting) = address.dial().await?;
+        Self::dial_holding(address, None).await
+    }
+
+    async fn dial_holding(address: &Address, held: Option<Position>) -> Result<Client, Error> {
+        let (link, greeting) = address.dial(held).await?;
         Ok(Client { link, greeting, measure: address.measure() })
+    }
+
+    /// The server that is talked to, as imapd.conf names it.
+    pub fn server(&self) -> &str {
+        &self.link.server
     }
 
     pub fn greeting(&self) -> &Greeting {

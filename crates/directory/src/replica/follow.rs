@@ -1,4 +1,5 @@
-//! Connecting for ever: one attempt after the other, with a jittered pause that grows to `mupdate_retry_delay`.
+//! Connecting for ever: one attempt after the other, with a jittered pause that grows to `mupdate_retry_delay`. Where there are
+//! several masters, a stream that ends after it has lasted is begun at another one without a pause.
 
 use std::{sync::Arc, time::Duration, time::SystemTime};
 
@@ -12,6 +13,7 @@ use super::{
     failure::{Failure, Waiters},
     stream::Stream,
 };
+use crate::client::masters;
 use crate::replica::limits::{ABSURD, FIRST_PAUSE, TOLD};
 
 pub(super) async fn run(shared: Arc<Shared>, mut waiters: Waiters, stop: CancellationToken) {
@@ -30,6 +32,11 @@ pub(super) async fn run(shared: Arc<Shared>, mut waiters: Waiters, stop: Cancell
                 diary.told.clear();
             }
             let mut pause = broken.pause(longest);
+            let others = diary.reached.take().is_some_and(|server| leave(&shared, &server, &outcome));
+            if others && was_live && diary.moved.is_none_or(|at| at.elapsed() >= longest) {
+                diary.moved = Some(Instant::now());
+                pause = Duration::ZERO;
+            }
             match &outcome {
                 // Each attempt has it send all of that again.
                 Err(Failure::Absurd(_)) => {
@@ -56,13 +63,36 @@ struct Diary {
     says_live: bool,
     /// Since when the stream of this attempt is attached.
     live_since: Option<Instant>,
+    /// Whom this attempt reached.
+    reached: Option<String>,
+    /// When another master was last asked without a pause.
+    moved: Option<Instant>,
+}
+
+/// Has the next attempt begin at another master than the one whose stream has ended. False where there is none.
+fn leave(shared: &Shared, server: &str, outcome: &Result<(), Failure>) -> bool {
+    let address = shared.address.load();
+    let Some(imapd) = address.choice() else { return false };
+    let masters = imapd.mupdate_upstreams();
+    let why = match outcome {
+        Ok(()) => "the stream ended".to_owned(),
+        Err(Failure::Broken(why)) => why.clone(),
+        Err(Failure::Absurd(why)) => why.to_string(),
+    };
+    let is_one = masters.iter().any(|master| master.name == server);
+    if is_one {
+        masters::leave(imapd, server, &why);
+    }
+    is_one && masters.len() > 1
 }
 
 /// Connects, synchronises, and streams until something breaks.
 async fn attempt(shared: &Arc<Shared>, waiters: &mut Waiters, diary: &mut Diary) -> Result<(), Failure> {
     let address = shared.address.load_full();
-    let (link, greeting) = address.dial().await.map_err(|e| e.to_string())?;
+    let held = shared.list.is_complete().then(|| shared.list.position());
+    let (link, greeting) = address.dial(held).await.map_err(|e| e.to_string())?;
     let upstream = link.server.clone();
+    diary.reached = Some(upstream.clone());
     match diary.says_live {
         true => debug!("successful mupdate connection to {upstream}"),
         false => info!("successful mupdate connection to {upstream}"),

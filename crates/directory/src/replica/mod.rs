@@ -26,7 +26,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::client::{Address, Measure};
+use crate::client::masters::Met;
+use crate::client::{Address, Measure, masters};
 use crate::lookup::{Answer, Found, Lookup, Stale};
 use crate::replica::limits::{BARRIER, BARRIERS, MISSING_HOLDS, MISSING_KEPT, RETRY, SETTLE, rows};
 
@@ -68,6 +69,8 @@ pub struct Freshness {
     pub heard: Option<Duration>,
     /// Who is followed: where the slave of this host can be, the one of both that was reached last.
     pub upstream: String,
+    /// Where there is a choice of masters, each by its name and as it was met last.
+    pub masters: Vec<(String, Met)>,
     /// Why it is not live.
     pub trouble: Option<String>,
     /// The upstream is a slave that does not follow its own master: why.
@@ -236,6 +239,8 @@ impl Replica {
     }
 
     pub fn freshness(&self) -> Freshness {
+        let address = self.shared.address.load();
+        let masters = address.choice().map(masters::all).filter(|all| all.len() > 1).unwrap_or_default();
         let state = self.shared.state();
         Freshness {
             complete: self.shared.list.is_complete(),
@@ -243,7 +248,8 @@ impl Replica {
             position: self.shared.list.position(),
             since: state.since,
             heard: state.heard.map(|at| at.elapsed()),
-            upstream: state.upstream.clone().unwrap_or_else(|| self.shared.address.load().name()),
+            upstream: state.upstream.clone().unwrap_or_else(|| address.name()),
+            masters,
             trouble: state.trouble.clone(),
             behind: state.behind.clone(),
             held: state.held.clone(),

@@ -164,7 +164,7 @@ impl Settings {
     fn new(kind: &Kind, imapd: &Imapd) -> Self {
         let role = match kind {
             Kind::Master => "(master)".into(),
-            Kind::Replica(_) => format!("mupdate://{}", imapd.mupdate_server.as_deref().unwrap_or_default()),
+            Kind::Replica(_) => format!("mupdate://{}", imapd.mupdate_name().unwrap_or_default()),
             Kind::Backend => "(backend)".into(),
         };
         Settings {

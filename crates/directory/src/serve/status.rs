@@ -8,6 +8,7 @@
 //!   cordoned: { NAME: time },                              servers that take no new mailboxes, and since when
 //!   seen?: { NAME: time }, watching?: seconds,             of a master: when backends were last heard of, and how long it has listened
 //!   upstream?: { server, live, since, heard_seconds_ago, trouble, behind },
+//!   masters?: [ { name, address?, position?, age?, trouble? } ],   of a replica with a choice of masters: each, as it was met last
 //!   mailbox?: { state, location, acl, since, seq? },      of the name that was asked for; null where there is none
 //!   held?: { entries, removals, names: [ … ] } }           held deletions, at most 100 names
 //! ```
@@ -22,6 +23,7 @@ use mailboxes::Entry;
 use serde_json::{Value, json};
 
 use super::{Kind, Server, VERSION};
+use crate::client::masters::Met;
 use crate::replica::Replica;
 use crate::serve::limits::{OLD, STATUS_SHOWN};
 
@@ -78,11 +80,32 @@ fn upstream(replica: &Replica, map: &mut serde_json::Map<String, Value>) {
         "behind": fresh.behind,
     });
     map.insert("upstream".into(), upstream);
+    if !fresh.masters.is_empty() {
+        map.insert("masters".into(), fresh.masters.iter().map(master).collect());
+    }
     if let Some(plan) = fresh.held {
         let names: Vec<&str> = plan.removals.iter().take(STATUS_SHOWN).map(|name| name.as_str()).collect();
         let held = json!({ "entries": plan.held, "removals": plan.removals.len(), "names": names });
         map.insert("held".into(), held);
     }
+}
+
+/// A master as it was met last; `age` in seconds.
+fn master((name, met): &(String, Met)) -> Value {
+    let mut told = json!({ "name": name });
+    if let Some(address) = met.address {
+        told["address"] = address.to_string().into();
+    }
+    if let Some(at) = met.position {
+        told["position"] = json!({ "list": at.list.to_string(), "term": at.term, "seq": at.seq });
+    }
+    if let Some(age) = met.age {
+        told["age"] = age.as_secs_f64().into();
+    }
+    if let Some(trouble) = &met.trouble {
+        told["trouble"] = trouble.as_str().into();
+    }
+    told
 }
 
 /// One mailbox. `since` is when this list got the entry as it is, 0 where it was never told; `seq` the number of its last

@@ -25,7 +25,7 @@ impl Session {
             eight_bit: true,
             proxy: false,
             replication: false,
-            master: imapd.mupdate_server.as_deref(),
+            master: imapd.mupdate_name(),
             suppressed: &imapd.suppress_capabilities,
         };
         announced(Node::Frontend(&|word| learnt.all_have(word)), &facts).join(" ")

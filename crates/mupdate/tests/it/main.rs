@@ -5,6 +5,7 @@ mod cordons;
 mod decisions;
 mod durability;
 mod hostile;
+mod masters;
 mod replicas;
 mod security;
 mod transcript;

@@ -10,7 +10,7 @@ pub(super) async fn check(node: &Node, report: &mut Report) {
     // Others connect to a backend by the name that it registers.
     let needed = imapd.role() == Role::Backend;
     one(imapd, "servername", &imapd.servername, needed, report).await;
-    if let Some(upstream) = imapd.mupdate_upstream() {
+    for upstream in imapd.mupdate_upstreams() {
         one(imapd, "mupdate_server", &upstream.host, true, report).await;
         if upstream.host.eq_ignore_ascii_case(&imapd.servername) && imapd.role() == Role::Backend {
             report.error(

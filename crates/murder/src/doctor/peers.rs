@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use config::imapd::{Imapd, Role};
+use config::imapd::{Imapd, Role, Upstream as Master};
 use directory::client::{Client, Error as MupdateError};
 use serde_json::Value;
 use upstream::{Error, Objection, Upstream};
@@ -17,8 +17,8 @@ use crate::node::other_servers;
 pub(super) async fn check(node: &Node, report: &mut Report) {
     let imapd = &node.imapd;
     let mut servers = other_servers(imapd).await;
-    if imapd.mupdate_server.is_some() {
-        master(imapd, &mut servers, report).await;
+    for which in imapd.mupdate_upstreams() {
+        master(imapd, &which, &mut servers, report).await;
     }
     if servers.is_empty() {
         return;
@@ -39,15 +39,20 @@ pub(super) async fn check(node: &Node, report: &mut Report) {
     }
 }
 
-async fn master(imapd: &Imapd, servers: &mut std::collections::BTreeSet<String>, report: &mut Report) {
-    let name = imapd.mupdate_server.clone().unwrap_or_default();
-    let mut client = match Client::connect(imapd).await {
+async fn master(
+    imapd: &Imapd,
+    which: &Master,
+    servers: &mut std::collections::BTreeSet<String>,
+    report: &mut Report,
+) {
+    let name = which.name.clone();
+    let mut client = match Client::connect_to(imapd, which.clone()).await {
         Ok(client) => client,
         Err(error) => return refused_by_master(imapd, &name, &error, report),
     };
     if imapd.allowplaintext
         && let Err(MupdateError::NoMechanism { withheld: true, offered, .. }) =
-            Client::connect(&imapd.without_plaintext()).await
+            Client::connect_to(&imapd.without_plaintext(), which.clone()).await
     {
         let what =
             format!("mupdate_password is sent to it in the clear: without TLS it offers only {offered}");

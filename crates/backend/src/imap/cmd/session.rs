@@ -39,7 +39,7 @@ impl Session {
             eight_bit: self.takes_eight_bit(),
             proxy: self.is_proxy(),
             replication: imapd.xfer_from_cyrus && self.may_replicate().is_ok(),
-            master: imapd.mupdate_server.as_deref(),
+            master: imapd.mupdate_name(),
             suppressed: &imapd.suppress_capabilities,
         };
         announced(Node::Store, &facts).join(" ")

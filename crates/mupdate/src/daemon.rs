@@ -24,6 +24,9 @@ pub struct Cli {
     /// Be the master
     #[arg(short = 'm')]
     pub master: bool,
+    /// As a master, answer and take no changes
+    #[arg(long, requires = "master")]
+    pub read_only: bool,
 }
 
 impl Cli {
@@ -39,13 +42,20 @@ async fn body(context: Context, cli: Cli) -> Result<(), Exit> {
     context.imapd().check_mupdate_workers().map_err(Exit::config)?;
     // `-a` here is not the one of other daemons: master iff mupdate_server is this host.
     let master = cli.master || (cli.arguments.preauthenticated && is_this_host(&context.imapd()));
-    serve(context, if master { Mode::Master } else { Mode::Slave }).await
+    let mode = match (master, cli.read_only) {
+        (true, true) => Mode::ReadOnly,
+        (true, false) => Mode::Master,
+        (false, _) => Mode::Slave,
+    };
+    serve(context, mode).await
 }
 
 /// What this `mupdate` is in its murder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     Master,
+    /// A master that takes no changes.
+    ReadOnly,
     Slave,
 }
 
@@ -54,12 +64,13 @@ pub async fn serve(context: Context, mode: Mode) -> Result<(), Exit> {
     let imapd = context.imapd();
     let (server, follows) = match mode {
         Mode::Master => (Server::master(open_master(&context)?, &imapd), None),
+        Mode::ReadOnly => (Server::read_only_master(open_master(&context)?, &imapd), None),
         Mode::Slave => {
             let replica = follow(&context, &imapd)?;
             (Server::replica(replica.list().clone(), replica.clone(), &imapd), Some(replica))
         }
     };
-    if mode == Mode::Master {
+    if mode != Mode::Slave {
         end_when_failed(&context, server.list());
     }
     let list = server.list().clone();
@@ -74,7 +85,7 @@ pub async fn serve(context: Context, mode: Mode) -> Result<(), Exit> {
         })
         .await;
     list.close().await?;
-    match list.failure().filter(|_| mode == Mode::Master) {
+    match list.failure().filter(|_| mode != Mode::Slave) {
         Some(failure) => Err(Exit::new(75, failure.why)),
         None => Ok(()),
     }

@@ -150,6 +150,7 @@ options! {
     mupdate_workers_minspare: u32, Kind::COUNT, "2", ignored("connections do not need threads of their own"), "Least idle threads.";
     mupdate_workers_maxspare: u32, Kind::COUNT, "10", ignored("connections do not need threads of their own"), "Most idle threads.";
     mupdate_workers_max: u32, Kind::COUNT, "50", ignored("connections do not need threads of their own"), "Most threads.";
+    mupdate_master_writes: bool, Kind::Switch, "yes", ON, "Whether this node's mupdate -m takes changes. no: it only answers (as with --read-only), for the slaves of a far site. Beyond Cyrus.";
     mupdate_readers: Vec<String>, Kind::List, "", ON, "Users that may FIND, LIST, UPDATE and NOOP at the master, and change nothing. Beyond Cyrus.";
     proxy_authname: String, Kind::Text, "proxy", ON, "User whose password logs proxies in to backends.";
     proxy_password: Option<String>, Kind::Text, "", ON, "Password of proxy_authname; <shorthost>_password goes before it.";

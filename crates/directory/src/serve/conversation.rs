@@ -17,7 +17,7 @@ use protocol::{
     mupdate::{
         command::{Command, Tagged},
         reply::{self, Banner, Reply},
-        session::{Access, Session},
+        session::Session,
         state::Write,
     },
 };
@@ -106,7 +106,7 @@ impl Conversation {
     pub(super) fn trusted(server: Server, stream: Stream) -> Self {
         let mut session = Session::new(false);
         session.local = true;
-        session.access = if server.is_master() { Access::Write } else { Access::Read };
+        session.access = server.best_access();
         let mut wire = Wire::new(stream, bounds(INPUT));
         put_banner(&mut wire, &server, &session, &[]);
         Self::new(server, wire, session)

@@ -21,6 +21,7 @@ use std::sync::{Arc, OnceLock, atomic::AtomicUsize};
 use arc_swap::ArcSwap;
 use config::imapd::Imapd;
 use mailboxes::List;
+use protocol::mupdate::session::Access;
 use protocol::name::MailboxName;
 use service::Context;
 use tokio_util::sync::CancellationToken;
@@ -55,8 +56,11 @@ struct Shared {
 pub type Connections = Box<dyn Fn() -> usize + Send + Sync>;
 
 enum Kind {
-    /// The authority of the murder.
-    Master,
+    /// The authority of the murder, or one of its masters.
+    Master {
+        /// It takes no changes from anybody.
+        read_only: bool,
+    },
     /// A copy that follows another: read-only.
     Replica(Replica),
     /// A backend's own list: read-only from outside, it tells the master itself.
@@ -73,13 +77,20 @@ struct Settings {
     options: std::collections::BTreeMap<&'static str, String>,
     /// `maxliteral`, in octets.
     literal: u64,
+    /// `mupdate_master_writes`
+    writes: bool,
     /// The larger of `maxword` and `maxquoted`, in octets.
     word: usize,
 }
 
 impl Server {
     pub fn master(list: List, imapd: &Imapd) -> Server {
-        Self::new(list, Kind::Master, imapd)
+        Self::new(list, Kind::Master { read_only: false }, imapd)
+    }
+
+    /// A master that answers and takes no changes, whatever `mupdate_master_writes` says.
+    pub fn read_only_master(list: List, imapd: &Imapd) -> Server {
+        Self::new(list, Kind::Master { read_only: true }, imapd)
     }
 
     pub fn replica(list: List, replica: Replica, imapd: &Imapd) -> Server {
@@ -141,13 +152,21 @@ impl Server {
     }
 
     pub fn is_master(&self) -> bool {
-        matches!(self.shared.kind, Kind::Master)
+        matches!(self.shared.kind, Kind::Master { .. })
+    }
+
+    /// What one who may change the list can do here.
+    pub fn best_access(&self) -> Access {
+        match self.shared.kind {
+            Kind::Master { read_only: false } if self.settings().writes => Access::Write,
+            Kind::Master { .. } | Kind::Replica(_) | Kind::Backend => Access::Read,
+        }
     }
 
     fn upstream(&self) -> Option<&Replica> {
         match &self.shared.kind {
             Kind::Replica(replica) => Some(replica),
-            Kind::Master | Kind::Backend => None,
+            Kind::Master { .. } | Kind::Backend => None,
         }
     }
 
@@ -163,7 +182,7 @@ impl Server {
 impl Settings {
     fn new(kind: &Kind, imapd: &Imapd) -> Self {
         let role = match kind {
-            Kind::Master => "(master)".into(),
+            Kind::Master { .. } => "(master)".into(),
             Kind::Replica(_) => format!("mupdate://{}", imapd.mupdate_name().unwrap_or_default()),
             Kind::Backend => "(backend)".into(),
         };
@@ -172,6 +191,7 @@ impl Settings {
             role,
             defaultdomain: Some(imapd.defaultdomain.clone()).filter(|domain| !domain.is_empty()),
             options: imapd.shared_options(),
+            writes: imapd.mupdate_master_writes,
             literal: bounded(imapd.maxliteral),
             word: usize::try_from(bounded(imapd.maxword).max(bounded(imapd.maxquoted))).unwrap_or(usize::MAX),
         }

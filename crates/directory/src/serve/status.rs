@@ -6,6 +6,7 @@
 //!   reservations: [ { name, location, since } ],           older than 10 minutes, at most 100
 //!   conflicts: [ { name, lost, won, first, last, times } ],
 //!   cordoned: { NAME: time },                              servers that take no new mailboxes, and since when
+//!   writes?: boolean,                                      of a master: whether it takes changes
 //!   seen?: { NAME: time }, watching?: seconds,             of a master: when backends were last heard of, and how long it has listened
 //!   upstream?: { server, live, since, heard_seconds_ago, trouble, behind },
 //!   masters?: [ { name, address?, position?, age?, trouble? } ],   of a replica with a choice of masters: each, as it was met last
@@ -20,6 +21,7 @@ use std::{
 };
 
 use mailboxes::Entry;
+use protocol::mupdate::session::Access;
 use serde_json::{Value, json};
 
 use super::{Kind, Server, VERSION};
@@ -37,7 +39,7 @@ pub(super) fn of(server: &Server) -> Value {
     let position = summary.position;
     let mut status = json!({
         "role": match server.shared.kind {
-            Kind::Master => "master",
+            Kind::Master { .. } => "master",
             Kind::Replica(_) => "replica",
             Kind::Backend => "backend",
         },
@@ -60,6 +62,7 @@ pub(super) fn of(server: &Server) -> Value {
         "cordoned": cordoned(server),
     });
     if server.is_master() {
+        status["writes"] = json!(server.best_access() == Access::Write);
         status["seen"] = json!(server.shared.seen.all());
         status["watching"] = json!(server.shared.seen.watching().as_secs());
     }

@@ -69,7 +69,7 @@ impl Visitor<'_> {
     fn admit(&mut self, tag: &str, login: &Login) {
         let settings = self.gate.settings.load();
         let access = if settings.admins.contains(&login.authid) {
-            if self.gate.server.is_master() { Access::Write } else { Access::Read }
+            self.gate.server.best_access()
         } else if settings.readers.contains(&login.authid) {
             Access::Read
         } else {

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use directory::client::Client;
 use mupdate::daemon::Mode;
 use serde_json::Value;
 use tokio::{
@@ -14,7 +15,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::world::{Node, at, eventually, follows, name};
+use crate::world::{Node, at, eventually, follows, imapd, name};
 
 /// The lines of an imapd.conf with a choice of masters.
 fn either(masters: &[SocketAddr]) -> String {
@@ -151,4 +152,30 @@ async fn one_wrong_password_of_two_masters_does_not_keep_a_slave_from_the_other(
     other.context.passwords().set("frontend", "another").unwrap();
     let slave = choosing(&[other.address, list.address]).await;
     follows_live(&slave, list.address).await;
+}
+
+#[tokio::test]
+async fn a_read_only_master_answers_and_is_followed_and_takes_no_change_from_anybody() {
+    let master = Node::master("").await;
+    put(&master, &["user.a"]).await;
+    let (dir, _) = master.stop().await;
+    let by_flag = Node::start(Mode::ReadOnly, "127.0.0.1:0", dir, "").await;
+    let by_option = Node::master("mupdate_master_writes: no\n").await;
+    for node in [&by_flag, &by_option] {
+        let mut client = node.client().await;
+        let refused = client.reserve(&name("user.b"), &at("be1!default")).await;
+        assert_eq!(refused.unwrap_err().to_string(), "read-only session");
+        let status = client.status().await.unwrap();
+        assert_eq!((&status["role"], &status["writes"]), (&"master".into(), &false.into()));
+        // From the network, as an admin, it is the same.
+        let dir = tempfile::tempdir().unwrap();
+        let mut client = Client::connect(&imapd(&dir, &follows(node.address))).await.unwrap();
+        let refused = client.delete(&name("user.a")).await;
+        assert_eq!(refused.unwrap_err().to_string(), "read-only session");
+    }
+    let slave = Node::slave(&by_flag, "").await;
+    slave.catches_up_with(&by_flag).await;
+    assert_eq!(slave.names().await, ["user.a"]);
+    let writing = Node::master("").await;
+    assert_eq!(writing.status().await["writes"], true);
 }

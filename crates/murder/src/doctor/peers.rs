@@ -68,6 +68,10 @@ async fn master(
             servers.extend(status["servers"].as_object().into_iter().flatten().map(|(name, _)| name.clone()));
             servers.remove(&imapd.servername);
             clock(&name, &status["time"], report);
+            if status["writes"] == false && imapd.role() == Role::Backend {
+                let what = "takes no changes: no mailbox can be made, renamed or deleted here through it";
+                report.error("logins", &name, what, place(imapd, "mupdate_server"));
+            }
             super::moves::cordons(&status, report);
             // A master that nobody logs in to as a user may have others.
             compare(imapd, &name, &status["options"], &["defaultdomain"], report);

@@ -14,8 +14,9 @@ use crate::clearance::{Clearance, Moves, Standing};
 use crate::imap::metadata::definitions::Definitions;
 use crate::moving::{Moving, Trap};
 use crate::transit::Transit;
-use crate::{control, imap, lmtp, partitions, pop3, resync, timsieved};
+use crate::{control, imap, lmtp, nntp, partitions, pop3, resync, timsieved};
 use store::{Master, Store};
+use submission::Submission;
 
 /// The task of one connection.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -59,7 +60,15 @@ pub async fn run_trapped(
     let definitions = definitions.map(|path| Definitions::load(path.as_ref())).unwrap_or_default();
     let shared = imap::server::Shared { master, definitions, transit, moving, ..Default::default() };
     let rules = lmtp::Rules::default();
-    let services = Services { store: store.clone(), imap: Arc::new(shared), pop3: Arc::default(), rules };
+    let news =
+        nntp::Node::new(store.clone(), &context.imapd(), Submission::default()).map_err(Exit::config)?;
+    let services = Services {
+        store: store.clone(),
+        imap: Arc::new(shared),
+        pop3: Arc::default(),
+        rules,
+        news: Arc::new(news),
+    };
     context.serve(move |connection| watch(Box::pin(services.clone().serve(connection)))).await;
     let failure = store.failure();
     store.close().await;
@@ -102,6 +111,7 @@ struct Services {
     imap: Arc<imap::server::Shared>,
     pop3: Arc<pop3::Locks>,
     rules: lmtp::Rules,
+    news: Arc<nntp::Node>,
 }
 
 impl Services {
@@ -111,7 +121,8 @@ impl Services {
             Protocol::Lmtp => lmtp::serve(connection, self.store, self.rules).await,
             Protocol::Pop3 => pop3::serve(connection, self.store, self.pop3, self.imap.moving.clone()).await,
             Protocol::Sieve => timsieved::serve(connection, self.store).await,
-            other @ (Protocol::Mupdate | Protocol::Nntp) => {
+            Protocol::Nntp => nntp::serve(connection, self.news).await,
+            other @ Protocol::Mupdate => {
                 tracing::warn!(listener = connection.listener.name, "{other:?} is not spoken here")
             }
         }

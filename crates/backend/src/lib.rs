@@ -1,4 +1,4 @@
-//! The daemon of a node with mail: IMAP, POP3, LMTP and ManageSieve on the store.
+//! The daemon of a node with mail: IMAP, POP3, LMTP, ManageSieve and NNTP on the store.
 
 mod clearance;
 pub mod control;
@@ -7,13 +7,14 @@ pub mod imap;
 pub mod limits;
 pub mod lmtp;
 pub mod moving;
+pub mod nntp;
 mod partitions;
 pub mod pop3;
 mod resync;
 mod timsieved;
 pub mod transit;
 
-/// The store of a murder: IMAP, POP3 and LMTP
+/// The store of a murder: IMAP, POP3, LMTP, ManageSieve and NNTP
 #[derive(Debug, clap::Parser)]
 #[command(name = "backend", version, after_help = service::run::AFTER_HELP)]
 pub struct Cli {

@@ -12,6 +12,7 @@ pub const TABLES: &[&Table] = &[
     &backend::imap::limits::TABLE,
     &imapproxy::limits::TABLE,
     &backend::pop3::limits::TABLE,
+    &backend::nntp::limits::TABLE,
     &pop3proxy::limits::TABLE,
     &managesieve::limits::TABLE,
     &sieveproxy::limits::TABLE,

@@ -19,7 +19,8 @@ pub fn fit(command: &mut Command) -> Vec<String> {
 /// The letters that a daemon takes, a colon after each that has a value, as getopt(3) has them.
 fn known(program: &Path) -> Option<&'static str> {
     Some(match program.file_name()?.to_str()? {
-        "backend" | "imapproxy" | "pop3proxy" | "lmtpproxy" => "C:U:T:DXsaHkNqp:",
+        "backend" => "C:U:T:DXsaHkNqrfp:",
+        "imapproxy" | "pop3proxy" | "lmtpproxy" => "C:U:T:DXsaHkNqp:",
         "sieveproxy" => "C:U:T:DXsHp:",
         "nntpproxy" => "C:U:T:DXsHrfp:",
         "mupdate" => "C:U:T:DXma",

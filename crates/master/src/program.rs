@@ -157,7 +157,7 @@ fn ours(name: &str, frontend: bool) -> Option<&'static str> {
         ("lmtpproxyd", _) | ("lmtpd", true) => "lmtpproxy",
         ("timsieved", true) => "sieveproxy",
         ("nntpd", true) => "nntpproxy",
-        ("imapd" | "imap" | "pop3d" | "lmtpd" | "timsieved", false) => "backend",
+        ("imapd" | "imap" | "pop3d" | "lmtpd" | "timsieved" | "nntpd", false) => "backend",
         _ => return None,
     })
 }
@@ -284,7 +284,6 @@ const NO_COUNTERPART: &[&str] = &[
     "ipurge",
     "mbexamine",
     "mbpath",
-    "nntpd",
     "promstatsd",
     "quota",
     "smmapd",
@@ -353,6 +352,7 @@ mod tests {
             ("pop3d -k", "pop3proxy", "backend"),
             ("lmtpd -a", "lmtpproxy", "backend"),
             ("timsieved", "sieveproxy", "backend"),
+            ("nntpd -r", "nntpproxy", "backend"),
             ("proxyd", "imapproxy", "imapproxy"),
             ("pop3proxyd", "pop3proxy", "pop3proxy"),
             ("lmtpproxyd", "lmtpproxy", "lmtpproxy"),

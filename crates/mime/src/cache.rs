@@ -11,6 +11,7 @@
 //!   7        what THREAD goes by (keys.rs)
 //!   8        the preview
 //!   9        the fields that SEARCH has keys for (fields.rs); absent where they are long
+//!   10       From and References as they stand, of an article of a news server: one with Newsgroups (news.rs)
 //! ```
 //!
 //! A tag that is not known is passed over, so that another text can be added without another version. Numbers are LEB128;
@@ -27,6 +28,7 @@ use bytes::Bytes;
 
 use super::fields;
 use super::keys::{sort_section, thread_section};
+use super::news::{self, Overview};
 use super::values::{Reader, Writer};
 use super::{Fields, SearchField, SortKeys, Span, Structure, ThreadKeys};
 
@@ -89,6 +91,9 @@ impl Cached {
         put_section(&mut bytes, PREVIEW, preview.as_bytes());
         if let Some(section) = fields::section(header) {
             put_section(&mut bytes, SEARCHED, &section);
+        }
+        if let Some(section) = news::section(header) {
+            put_section(&mut bytes, NEWS, &section);
         }
         Cached::found(bytes)
     }
@@ -155,6 +160,11 @@ impl Cached {
     /// the header has to be read.
     pub fn searched(&self, field: SearchField) -> Option<&str> {
         field.read(self.section(SEARCHED)?)
+    }
+
+    /// What an overview shows that ENVELOPE does not have word for word; none where the header has to be read.
+    pub fn overview(&self) -> Option<Overview<'_>> {
+        Overview::read(self.section(NEWS)?)
     }
 
     /// Whether it has what SORT and THREAD need.
@@ -274,13 +284,14 @@ fn references(header: &[u8]) -> Vec<u8> {
 const VERSION: u8 = 2;
 const BARE: u8 = 1;
 
-const SECTIONS: usize = 9;
+const SECTIONS: usize = 10;
 const STRUCTURE: u8 = 1;
 const REFERENCES: u8 = 5;
 const SORT: u8 = 6;
 const THREAD: u8 = 7;
 const PREVIEW: u8 = 8;
 const SEARCHED: u8 = 9;
+const NEWS: u8 = 10;
 
 /// Addresses, parts and parameters of a structure whose texts are kept, and bytes of each text.
 const PRINTED: usize = 256;

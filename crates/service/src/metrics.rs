@@ -93,6 +93,11 @@ fn work() {
         "Recipients of messages that came by LMTP, by outcome: delivered, deferred (4xx), refused (5xx). Alert when deferred \
          grows for minutes, or refused suddenly."
     );
+    metrics::describe_counter!(
+        "murder_articles_total",
+        "Articles that came by NNTP, by outcome: taken, had (it is in all of its groups already), deferred, refused. Alert when \
+         deferred grows for minutes: the log says what does not work."
+    );
     metrics::describe_gauge!(
         "murder_backend_reachable",
         "1 when the last attempt to reach a backend succeeded, 0 when it failed, by server and protocol. Alert when 0 for a \

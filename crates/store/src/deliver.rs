@@ -57,7 +57,8 @@ impl Store {
             internaldate: None,
             annotations: Vec::new(),
         };
-        let added = mailbox.append_noted(vec![message], note, delivery.ignore_quota).await?;
+        let added =
+            mailbox.append_noted(vec![message], note.into_iter().collect(), delivery.ignore_quota).await?;
         let uid = added.uids.first().copied().unwrap_or_default();
         Ok(Delivered::Stored { uidvalidity: added.uidvalidity, uid })
     }

@@ -153,6 +153,11 @@ impl Database {
         self.db.open_tree("deliveries").map_err(|e| failed(&e))
     }
 
+    /// See [`crate::articles`].
+    pub fn articles(&self) -> Result<sled::Tree, StoreError> {
+        self.db.open_tree("articles").map_err(|e| failed(&e))
+    }
+
     /// See [`crate::marks`].
     pub fn marks(&self) -> Result<sled::Tree, StoreError> {
         self.db.open_tree("marks").map_err(|e| failed(&e))

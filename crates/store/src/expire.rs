@@ -43,6 +43,9 @@ pub struct Expired {
     /// Keywords that came free.
     #[serde(default)]
     pub keywords: u64,
+    /// Rows of articles that are gone.
+    #[serde(default)]
+    pub articles: u64,
     /// Mailboxes that could not be treated; the log says why.
     pub failed: u64,
 }
@@ -74,6 +77,9 @@ impl Store {
             if !page.more {
                 break;
             }
+        }
+        if ages.delivered.is_some() {
+            done.articles = self.sweep_articles().await? as u64;
         }
         self.inner.shared.commit.free_staged();
         info!(?done, "expired");

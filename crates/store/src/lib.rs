@@ -26,6 +26,7 @@
 //! | read a message, and where its parts are | [`Mailbox::message`]; many: [`Mailbox::read_run`]; parts: [`mime::Structure`] |
 //! | sort messages or find their threads | [`Mailbox::read_keys`], then [`mime::Cached::sort_keys`] and [`mime::Cached::thread_keys`] |
 //! | know which messages cannot contain a text | [`Mailbox::lacking`] |
+//! | find a message by its Message-ID, or put one into several mailboxes once (news) | [`Store::find_article`], [`Store::post_article`] |
 //! | flag, expunge, copy, move, replace | [`Mailbox::store`], [`Mailbox::expunge`], [`Store::copy`], [`Store::relocate`], [`Store::replace`] |
 //! | what is a user's own | [`Store::subscribe`], [`Store::seen`], [`Store::user_state`] |
 //! | a user's Sieve scripts | [`Store::scripts`]; at delivery [`Store::active_script`] |
@@ -35,6 +36,7 @@
 
 mod annotate;
 mod annotations;
+mod articles;
 mod blocking;
 mod change;
 mod codec;
@@ -87,6 +89,7 @@ mod userlog;
 mod view;
 
 pub use annotations::{Annotated, Annotations, SHARED, Setting};
+pub use articles::{Found, Posted, Posting};
 pub use copy::Along;
 pub use deliver::{Delivered, Delivery};
 pub use error::StoreError;

@@ -34,6 +34,10 @@ bounds::table! {
     pub(crate) THROUGH_LOG: u64 = 256 << 10, Bytes, "chosen: less than a file of its own costs";
     /// How long a change of a mailbox's tree waits for another.
     pub(crate) TURN: Duration = Duration::from_secs(30), Time, "chosen: a client has not given up by then";
+    /// Messages whose Message-IDs are noted at a time.
+    pub(crate) ARTICLES: usize = 1000, Count, "chosen: one write of a disk";
+    /// Rows of articles that are looked at in one go when those that are gone are swept.
+    pub(crate) SWEPT: usize = 1000, Count, "chosen: less than some milliseconds";
     /// Files of a round of a move that are synced one by one; more of them by their file system.
     pub(crate) SYNCED_SINGLY: usize = 16, Count, "chosen: a file system has more to sync than a move's";
     /// How long a change waits for a move to be decided.

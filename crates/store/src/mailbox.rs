@@ -288,7 +288,7 @@ impl Mailbox {
 
     /// Adds messages, all or none. On return they are on disk and in the view.
     pub async fn append(self: &Arc<Self>, messages: Vec<NewMessage>) -> Result<Appended, StoreError> {
-        self.append_noted(messages, None, false).await
+        self.append_noted(messages, Vec::new(), false).await
     }
 
     /// As [`Mailbox::append`], though it be more than the quota allows.
@@ -296,13 +296,13 @@ impl Mailbox {
         self: &Arc<Self>,
         messages: Vec<NewMessage>,
     ) -> Result<Appended, StoreError> {
-        self.append_noted(messages, None, true).await
+        self.append_noted(messages, Vec::new(), true).await
     }
 
     pub(crate) async fn append_noted(
         self: &Arc<Self>,
         messages: Vec<NewMessage>,
-        note: Option<super::commit::Note>,
+        notes: Vec<super::commit::Note>,
         ignore_quota: bool,
     ) -> Result<Appended, StoreError> {
         let messages = self.localise(messages).await?;
@@ -311,9 +311,7 @@ impl Mailbox {
                 change.ignore_quota();
             }
             let appended = add(change, &messages)?;
-            if let Some(note) = note {
-                change.note(note);
-            }
+            notes.into_iter().for_each(|note| change.note(note));
             Ok(appended)
         })
         .await

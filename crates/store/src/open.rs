@@ -16,7 +16,7 @@ use protocol::{location::ServerName, name::MailboxName, namespace::Namespace};
 use tracing::{info, warn};
 
 use super::{
-    Inner, Shared, Store, blocking,
+    Inner, Shared, Store, articles, blocking,
     commit::{Commit, Faults, Surroundings, Target, recover::Found},
     disk::{self, Database, USER_LOG, USERS, mailbox_dir, user_dir},
     duplicate::Duplicates,
@@ -238,17 +238,16 @@ fn begin(
     let uidvalidity = load_quotas(&dir, &replay)?;
     let commit = Commit::start(surroundings(&dir, &replay, &duplicates, faults), found.segments)?;
     let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
-    let history = i64::try_from(imapd.expunge_history.as_secs()).unwrap_or(i64::MAX);
-    let (hub, texts) = (Hub::default(), desk(imapd.search_engine));
     let shared = Shared {
         commit,
         replay,
         quotas,
         gates,
-        hub,
-        texts,
+        hub: Hub::default(),
+        texts: desk(imapd.search_engine),
+        articles: articles::open(db.articles()?),
         expunge_mode: imapd.expunge_mode,
-        history,
+        history: i64::try_from(imapd.expunge_history.as_secs()).unwrap_or(i64::MAX),
         clock,
     };
     Ok(Inner {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use config::imapd::ExpungeMode;
 use mailboxes::hub::Hub;
 
-use super::{commit::Commit, gates::Gates, quota::Quotas, replay::Replay, text::desk::Desk};
+use super::{
+    articles::Articles, commit::Commit, gates::Gates, quota::Quotas, replay::Replay, text::desk::Desk,
+};
 
 /// What every open mailbox needs of the store.
 pub(crate) struct Shared {
@@ -19,6 +21,8 @@ pub(crate) struct Shared {
     pub hub: Hub,
     /// Who makes text indexes.
     pub texts: Desk,
+    /// What a news server knows of its groups.
+    pub articles: Arc<Articles>,
     pub expunge_mode: ExpungeMode,
     /// How long it is remembered which messages are gone, in seconds.
     pub history: i64,

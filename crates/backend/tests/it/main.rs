@@ -22,6 +22,7 @@ mod moving;
 mod moving_again;
 mod moving_clients;
 mod moving_many;
+mod news;
 mod node;
 mod notify;
 mod operator;

@@ -169,6 +169,9 @@ impl Node {
             entry("lmtp", "lmtpd", &["-a"]),
             entry("pop3", "pop3d", &[]),
             entry("sieve", "timsieved", &[]),
+            entry("nntp", "nntpd", &[]),
+            entry("nntpr", "nntpd", &["-r"]),
+            entry("nntpf", "nntpd", &["-f"]),
         ]
         .into_iter()
         .map(|entry| (entry, Socket::bind("127.0.0.1:0").unwrap()))

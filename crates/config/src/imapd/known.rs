@@ -63,7 +63,7 @@ const NAMES: &str = "\
     ldap_uri ldap_user_attribute ldap_verify_peer ldap_version lmtp_preparse \
     lock_debugtime logtimestamps mailbox_initial_flags mailbox_legacy_dirs mailbox_maxmessages_addressbook \
     mailbox_maxmessages_calendar mailbox_maxmessages_email maxargssize maxheaderlines mboxkey_db \
-    netscapeurl newsaddheaders newsmaster newspeer newspostuser newsrc_db_path \
+    netscapeurl \
     notesmailbox notify_external object_storage_dummy_spool object_storage_enabled openio_account \
     openio_autocreate openio_namespace openio_proxy_timeout openio_rawx_timeout openio_verbosity postspec \
     prometheus_need_auth ptloader_sock \

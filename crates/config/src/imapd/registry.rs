@@ -78,6 +78,7 @@ const OWN_STORES: Effect = Effect::None("this project has its own databases");
 const DB_KINDS: &[&str] = &["flat", "skiplist", "sql", "twoskip", "zeroskip", "quotalegacy"];
 const META_FILES: &[&str] =
     &["header", "index", "cache", "expunge", "squat", "annotations", "lock", "dav", "archivecache"];
+const NEWS_HEADERS: &[&str] = &["to", "replyto"];
 const TLS_VERSIONS: &[&str] = &["tls1_0", "tls1_1", "tls1_2", "tls1_3"];
 const SPECIAL_USES: &[&str] = &[
     "\\Archive",
@@ -346,8 +347,13 @@ options! {
 "News (NNTP)" {
     newsprefix: Option<String>, Kind::Text, "", ON, "Mailbox below which groups are: with news, the mailbox news.comp.test is the group comp.test. Unset: every shared mailbox is a group, by its own name.";
     newsgroups: String, Kind::Text, "*", ON, "Which of these mailboxes are groups: patterns with commas or blanks between them, * and ? as in file names, ! in front of what is no group. The last one that matches decides.";
+    newspostuser: Option<String>, Kind::Text, "", ON, "User by whose address mail gets into groups: with post, each article that comes in gets post+group@servername, as newsaddheaders says. Unset: nothing is added.";
+    newsaddheaders: Vec<String>, Kind::Words(NEWS_HEADERS), "to", ON, "Fields that get those addresses.";
     allownewnews: bool, Kind::Switch, "no", ON, "Whether NEWNEWS is served, which looks at every group that its pattern matches.";
     nntptimeout: Duration, Kind::Duration { unit: 'm', floor: 180, min: 0 }, "3m", ON, "Idle time after which an NNTP session ends.";
+    newsmaster: String, Kind::Text, "news", ignored("control messages are kept in control.<type>, and nothing that they say is done, as in Cyrus"), "User in whose name control messages are executed.";
+    newspeer: Vec<String>, Kind::List, "", ignored("articles are not sent on to other servers: let them fetch, or feed them with a program of your own (innxmit, suck)"), "Servers that articles are fed to.";
+    newsrc_db_path: Option<String>, Kind::Text, "", ignored("fetchnews is not part of this project; Cyrus's own, suck and others can feed this server"), "Database of fetchnews.";
 }
 "Authentication" {
     allowplaintext: bool, Kind::Switch, "no", ON, "Whether passwords may be sent without TLS.";

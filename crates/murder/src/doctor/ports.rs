@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use config::cyrus::{CyrusConf, Listen, Proto, Service};
-use config::imapd::{Imapd, Role};
+use config::imapd::Imapd;
 use config::ports::Ports;
 use protocol::spoken::Protocol;
 
@@ -21,7 +21,7 @@ pub(super) fn check(node: &Node, report: &mut Report) {
     let Some(cyrus) = &node.cyrus else { return };
     let (confs, ports) = (confs(node, cyrus), Ports::read());
     // What master leaves out listens nowhere.
-    for service in cyrus.services.iter().filter(|service| is_served(service, &node.imapd)) {
+    for service in cyrus.services.iter().filter(|service| is_served(service)) {
         listener(service, node, &confs, &ports, report);
     }
     for name in given_up(&node.imapd) {
@@ -94,13 +94,12 @@ fn group_of(socket: &Path) -> Result<Option<String>, PathBuf> {
 }
 
 /// Whether something serves the line: a program of ours, in a way that it can; or somebody else's that is there.
-fn is_served(service: &Service, imapd: &Imapd) -> bool {
+fn is_served(service: &Service) -> bool {
     let name = program(service);
     let udp = matches!(service.proto, Proto::Udp | Proto::Udp4 | Proto::Udp6);
     match Protocol::of_program(name).or((name == "backend").then_some(Protocol::Imap)) {
         Some(_) if udp => false,
         Some(Protocol::Pop3) => !service.has_flag('k'),
-        Some(Protocol::Sieve | Protocol::Nntp) => imapd.role() == Role::Frontend,
         Some(_) => true,
         None => service.cmd.first().is_some_and(|word| word.starts_with('/') && Path::new(word).exists()),
     }
@@ -364,8 +363,7 @@ mod tests {
         let text = "SERVICES {\n a cmd=\"imapd\" listen=\"1\"\n b cmd=\"nntpd\" listen=\"2\"\n c cmd=\"pop3d -k\" listen=\"3\"\n \
                     d cmd=\"timsieved\" listen=\"4\"\n e cmd=\"/usr/bin/nice -n 19 /usr/sbin/cyrus lmtpd\" listen=\"5\"\n}\n";
         let cyrus = CyrusConf::parse(Path::new("cyrus.conf"), text).unwrap();
-        let imapd = Imapd::parse(Path::new("imapd.conf"), "configdirectory: /v\n", "murder").unwrap();
-        let served = cyrus.services.iter().filter(|service| is_served(service, &imapd));
-        assert_eq!(served.map(|service| service.name.as_str()).collect::<Vec<_>>(), ["a", "e"]);
+        let served = cyrus.services.iter().filter(|service| is_served(service));
+        assert_eq!(served.map(|service| service.name.as_str()).collect::<Vec<_>>(), ["a", "b", "d", "e"]);
     }
 }

@@ -43,6 +43,8 @@ pub enum No {
     Bad,
     UnknownList,
     UnsupportedList,
+    /// HDR of something with a colon in front that is not kept.
+    UnknownMetadata,
     Denied,
     AlreadyLoggedIn,
     AlreadySecure,
@@ -90,6 +92,7 @@ impl fmt::Display for No {
             No::Extra => "501 Unexpected extra argument",
             No::Bad => "501 Bad argument",
             No::UnknownList => "501 Unrecognized LIST command",
+            No::UnknownMetadata => "503 Unknown metadata item",
             No::UnsupportedList => "503 Unsupported LIST command",
             No::Denied => "502 Permission denied",
             No::AlreadyLoggedIn => "502 Already authenticated",

@@ -318,6 +318,7 @@ impl Mailbox {
             }
             !gone
         });
+        self.shared.articles.tell(events, || self.name());
         if self.shared.hub.is_watched()
             && let Ok(name) = self.name()
         {

@@ -159,7 +159,7 @@ impl Client {
     }
 
     /// IHAVE.
-    async fn offered(&self, id: MessageId) -> Other {
+    async fn offered(&mut self, id: MessageId) -> Other {
         match self.node.store.wants_article(id.as_str()).await {
             Ok(true) => Other::Take(Some(Reply::SendTransfer), Kind::Ihave(id)),
             Ok(false) => No::NotWanted.into(),
@@ -167,7 +167,7 @@ impl Client {
         }
     }
 
-    async fn check(&self, id: String) -> Reply {
+    async fn check(&mut self, id: String) -> Reply {
         let Some(known) = MessageId::parse(&id) else { return No::NotWantedChecked(id).into() };
         match self.node.store.wants_article(known.as_str()).await {
             Ok(true) => Reply::SendChecked(id),

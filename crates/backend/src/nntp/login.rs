@@ -100,7 +100,7 @@ impl Client {
 /// What the client sees for each failure.
 fn failed(failure: &Failure) -> No {
     match failure {
-        Failure::BadCredentials | Failure::NotAuthorized { .. } => No::InvalidLogin,
+        Failure::BadCredentials | Failure::BadTicket(_) | Failure::NotAuthorized { .. } => No::InvalidLogin,
         Failure::Denied { message, .. } => No::Refused(message.clone()),
         Failure::NoMechanism(_) => No::UnknownMechanism,
         Failure::PlaintextRefused => No::PlaintextRefused,

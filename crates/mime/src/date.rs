@@ -20,6 +20,16 @@ impl SentDate {
     /// Reads `[Mon,] 23 Nov 2026 23:07[:29] +0100`. A time that cannot be read is 00:00, and such a zone is UTC (RFC 5256 section
     /// 2.2); the day stands all the same.
     pub fn parse(value: &[u8]) -> Option<SentDate> {
+        SentDate::read(value).map(|(date, _)| date)
+    }
+
+    /// The same, of a day that there is, with a time that can be read.
+    pub fn parse_exact(value: &[u8]) -> Option<SentDate> {
+        SentDate::read(value).filter(|&(_, exact)| exact).map(|(date, _)| date)
+    }
+
+    /// The date, and whether it stands there as RFC 5322 has it: day and time are not made up.
+    fn read(value: &[u8]) -> Option<(SentDate, bool)> {
         let tokens = tokens(value);
         let mut words = tokens.iter().map(|t| t.as_slice()).peekable();
         if words.peek()?.first().is_some_and(u8::is_ascii_alphabetic) {
@@ -42,12 +52,12 @@ impl SentDate {
         if !(1..=31).contains(&day) || year > 9999 {
             return None;
         }
-        let (seconds, zone_minutes) = match words.next().and_then(clock) {
-            Some(seconds) => (seconds, words.next().map_or(0, zone)),
-            None => (0, words.next().map_or(0, zone)),
-        };
-        let local = days_since_1970(year, month, day)? * 86_400 + seconds;
-        Some(SentDate { epoch: local - i64::from(zone_minutes) * 60, zone_minutes })
+        let time = words.next().and_then(clock);
+        let zone_minutes = words.next().map_or(0, zone);
+        let local = days_since_1970(year, month, day)? * 86_400 + time.unwrap_or_default();
+        let is_day = i32::try_from(year).is_ok_and(|year| day <= i64::from(month.length(year)));
+        let date = SentDate { epoch: local - i64::from(zone_minutes) * 60, zone_minutes };
+        Some((date, is_day && time.is_some()))
     }
 }
 
@@ -149,6 +159,11 @@ mod tests {
         assert_eq!(read("1 Jan 70 00:00"), Some((0, 0)));
         assert_eq!(read("yesterday"), None);
         assert_eq!(read("31 Foo 2000 12:00:00"), None);
+        let exact = |text: &str| SentDate::parse_exact(text.as_bytes()).is_some();
+        assert!(exact("Tue,29 Feb 2000 12:00:00 PST") && exact("7 Feb 1994 21.52.25"));
+        assert!(
+            !exact("31 Feb 2001 00:00:00 +0000") && !exact("7 Feb 1994") && !exact("7 Feb 1994 25:00 -0800")
+        );
     }
 
     #[test]

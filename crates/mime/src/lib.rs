@@ -61,7 +61,7 @@ pub use section::What;
 pub use span::{Raw, Span};
 pub use structure::{Inner, Kind, Part, Structure};
 pub use subject::BaseSubject;
-pub use words::header_text;
+pub use words::{decoded_text, header_text};
 
 /// Nested parts beyond this depth are content of the part that holds them.
 pub const MAX_DEPTH: usize = 50;

@@ -17,12 +17,17 @@ use super::decode::{charset_text, decode_transfer, knows_charset, to_utf8};
 /// A header value with folds removed and encoded words decoded, without blanks around it. Text of a charset that is not
 /// known is left encoded.
 pub fn header_text(value: &[u8]) -> String {
-    read(value, Reading { text: to_utf8, unknown: None })
+    read(value, Reading { text: to_utf8, unknown: Unknown::Encoded })
+}
+
+/// The same for tests of scripts, which compare what stands in a word of a charset that is not known, and not the word.
+pub fn decoded_text(value: &[u8]) -> String {
+    read(value, Reading { text: to_utf8, unknown: Unknown::Guessed })
 }
 
 /// The same for SEARCH: bytes that are no text, and words of a charset that is not known, become U+FFFD.
 pub(super) fn searched_words(value: &[u8]) -> String {
-    read(value, Reading { text: charset_text, unknown: Some("\u{fffd}") })
+    read(value, Reading { text: charset_text, unknown: Unknown::Lost })
 }
 
 /// How bytes become text.
@@ -30,8 +35,18 @@ pub(super) fn searched_words(value: &[u8]) -> String {
 struct Reading {
     /// Text of a charset.
     text: fn(&[u8], &[u8]) -> String,
-    /// What stands for an encoded word of a charset that is not known; none: the word as it stands.
-    unknown: Option<&'static str>,
+    unknown: Unknown,
+}
+
+/// What becomes of an encoded word of a charset that is not known.
+#[derive(Clone, Copy, PartialEq)]
+enum Unknown {
+    /// It stays as it is.
+    Encoded,
+    /// Its bytes are read as those of plain text are.
+    Guessed,
+    /// U+FFFD stands for it.
+    Lost,
 }
 
 fn read(value: &[u8], reading: Reading) -> String {
@@ -42,8 +57,9 @@ fn read(value: &[u8], reading: Reading) -> String {
     while let Some(at) = rest.windows(2).position(|pair| pair == b"=?") {
         let from = rest.get(at..).unwrap_or_default();
         let word = Word::take(from);
-        let known =
-            word.as_ref().is_some_and(|(word, _)| knows_charset(word.charset) || reading.unknown.is_some());
+        let known = word
+            .as_ref()
+            .is_some_and(|(word, _)| knows_charset(word.charset) || reading.unknown != Unknown::Encoded);
         match word.filter(|_| known) {
             Some((word, after)) => {
                 text.plain(plain.get(..plain.len() - from.len()).unwrap_or_default());
@@ -143,9 +159,12 @@ impl<'v> Text<'v> {
 
     fn end(&mut self) {
         if let Some((charset, bytes)) = self.open.take() {
-            match self.reading.unknown.filter(|_| !knows_charset(charset)) {
-                Some(unknown) => self.out.push_str(unknown),
-                None => self.out.push_str(&(self.reading.text)(&bytes, charset)),
+            match self.reading.unknown {
+                Unknown::Lost if !knows_charset(charset) => self.out.push('\u{fffd}'),
+                Unknown::Guessed if !knows_charset(charset) => {
+                    self.out.push_str(&(self.reading.text)(&bytes, b""));
+                }
+                _ => self.out.push_str(&(self.reading.text)(&bytes, charset)),
             }
         }
     }

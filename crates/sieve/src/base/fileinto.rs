@@ -28,6 +28,10 @@ pub(super) fn check(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Action>
     if name.constant() == Some("") {
         arguments.fail(arguments.line, "fileinto: the name of the mailbox is empty");
     }
+    // What `${hex:}` gives that is no UTF-8.
+    if name.constant().is_some_and(|name| name.contains(char::REPLACEMENT_CHARACTER)) {
+        arguments.fail(arguments.line, "fileinto: the name of the mailbox is not UTF-8");
+    }
     Some(Box::new(Fileinto { tags, create, copy, flags, name }))
 }
 

@@ -42,18 +42,14 @@ impl Action for Redirect {
     }
 }
 
-/// `local@domain`, perhaps as `name <local@domain>` or with a comment behind it: the address alone. Whatever else stands there is none.
+/// `local@domain`, perhaps as `name <local@domain>` or with comments: the address alone. Whatever else stands there is none.
 pub(crate) fn mail_address(text: &str) -> Option<String> {
+    let text = without_comments(text)?;
     let text = text.trim();
-    let text = match text.strip_suffix(')').and_then(|text| text.rsplit_once('(')) {
-        Some((before, comment)) if comment.chars().all(|c| !c.is_control() && c != ')') => before.trim(),
-        _ => text,
-    };
     let bare = match text.strip_suffix('>') {
         Some(inner) => {
             let (name, bare) = inner.rsplit_once('<')?;
-            let plain = name.chars().all(|c| !c.is_control() && !"<>,;@".contains(c));
-            (plain || is_quoted(name.trim())).then_some(bare.trim())?
+            is_phrase(name).then_some(bare.trim())?
         }
         None => text,
     };
@@ -68,6 +64,48 @@ pub(crate) fn mail_address(text: &str) -> Option<String> {
         Some(inner) => Some(format!("{inner}@{domain}")),
         None => (is_dotted(local, is_atom) || is_quoted(local)).then(|| format!("{local}@{domain}")),
     }
+}
+
+/// Without what stands in parentheses, but for those in quotes. None: one of them does not end.
+fn without_comments(text: &str) -> Option<String> {
+    let (mut out, mut depth, mut quoted, mut escaped) =
+        (String::with_capacity(text.len()), 0_usize, false, false);
+    for c in text.chars() {
+        if c.is_control() && c != '\t' && depth > 0 {
+            return None;
+        }
+        let plain = !std::mem::take(&mut escaped);
+        match c {
+            '\\' if plain => escaped = true,
+            '"' if plain && depth == 0 => quoted = !quoted,
+            '(' if plain && !quoted => depth += 1,
+            ')' if plain && !quoted => {
+                depth = depth.checked_sub(1)?;
+                continue;
+            }
+            _ => {}
+        }
+        if depth == 0 {
+            out.push(c);
+        }
+    }
+    (depth == 0).then_some(out)
+}
+
+/// A display name: words, and quoted strings.
+fn is_phrase(name: &str) -> bool {
+    let (mut quoted, mut escaped) = (false, false);
+    for c in name.chars() {
+        match c {
+            _ if c.is_control() => return false,
+            _ if std::mem::take(&mut escaped) => {}
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '<' | '>' | ',' | ';' | '@' if !quoted => return false,
+            _ => {}
+        }
+    }
+    !quoted
 }
 
 const BLANKS: [char; 2] = [' ', '\t'];
@@ -123,6 +161,9 @@ mod tests {
             ("\"a.b\"@b.example", "a.b@b.example"),
             (" more  @  example.com  ", "more@example.com"),
             ("a@b.example (Fred, at home)", "a@b.example"),
+            ("(Fred (at \\) home)) a (x) @ (y) b.example", "a@b.example"),
+            ("Fred \"<x>\" F. <a@b.example>", "a@b.example"),
+            ("\"(a\"@b.example", "\"(a\"@b.example"),
         ] {
             assert_eq!(mail_address(text).as_deref(), Some(address), "{text}");
         }
@@ -145,6 +186,9 @@ mod tests {
             "Error <",
             "Error <a@",
             "<>",
+            "\"Fred <a@b.example>",
+            "a@b.example (Fred",
+            "a@b.example)",
             "a@b.example (Fred\r\n)",
         ] {
             assert_eq!(mail_address(text), None, "{text:?}");

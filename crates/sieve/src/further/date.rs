@@ -35,6 +35,8 @@ enum ZoneTag {
     Original,
     Known(Zone),
     Later(Text),
+    /// One that there is not: no date is in it.
+    None,
 }
 
 #[derive(Debug)]
@@ -75,11 +77,15 @@ fn zone(arguments: &mut Arguments<'_, '_>, original: bool) -> Option<ZoneTag> {
         return Some(if is_original { ZoneTag::Original } else { ZoneTag::Server });
     };
     let Some(name) = text.constant() else { return Some(ZoneTag::Later(text)) };
-    let zone = Zone::parse(name);
-    if zone.is_none() {
-        arguments.fail(arguments.line, format!("{}: there is no time zone {name}", arguments.name));
+    match Zone::parse(name) {
+        Some(zone) => Some(ZoneTag::Known(zone)),
+        // Other servers take such a script too.
+        None => {
+            let (line, text) = (arguments.line, format!("{}: there is no time zone {name}", arguments.name));
+            arguments.checker.warning(line, text);
+            Some(ZoneTag::None)
+        }
     }
-    zone.map(ZoneTag::Known)
 }
 
 fn part(arguments: &mut Arguments<'_, '_>) -> Option<Part> {
@@ -113,32 +119,35 @@ impl Date {
     fn moments(&self, context: &Context<'_>) -> Result<Vec<Moment>, RunError> {
         let Some((select, name)) = &self.field else {
             let now = context.env.now();
-            return Ok(Moment::new(now, self.offset(now, 0, context)?).into_iter().collect());
+            let offset = self.offset(now, 0, context)?;
+            return Ok(offset.and_then(|offset| Moment::new(now, offset)).into_iter().collect());
         };
         let name = name.value(context)?;
         let mut moments = Vec::new();
         for field in select.fields(context, &name) {
             // Received has its date behind what it tells of the way.
             let date = field.value().rsplit(';').next().unwrap_or_default();
-            if let Some(sent) = SentDate::parse(date.as_bytes()) {
+            if let Some(sent) = SentDate::parse_exact(date.as_bytes()) {
                 let original = i32::from(sent.zone_minutes) * 60;
-                moments.extend(Moment::new(sent.epoch, self.offset(sent.epoch, original, context)?));
+                let offset = self.offset(sent.epoch, original, context)?;
+                moments.extend(offset.and_then(|offset| Moment::new(sent.epoch, offset)));
             }
         }
         Ok(moments)
     }
 
-    fn offset(&self, at: i64, original: i32, context: &Context<'_>) -> Result<i32, RunError> {
+    /// Seconds east of UTC. None: there is no such zone.
+    fn offset(&self, at: i64, original: i32, context: &Context<'_>) -> Result<Option<i32>, RunError> {
         Ok(match &self.zone {
-            ZoneTag::Server => context.env.offset(at),
-            ZoneTag::Original => original,
-            ZoneTag::Known(zone) => zone.offset(at),
+            ZoneTag::Server => Some(context.env.offset(at)),
+            ZoneTag::Original => Some(original),
+            ZoneTag::Known(zone) => Some(zone.offset(at)),
             ZoneTag::Later(text) => {
                 let name = text.value(context)?;
                 context.charge(ZONE)?;
-                let zone = Zone::parse(&name);
-                zone.ok_or_else(|| RunError::new(format!("there is no time zone {name}")))?.offset(at)
+                Zone::parse(&name).map(|zone| zone.offset(at))
             }
+            ZoneTag::None => None,
         })
     }
 }

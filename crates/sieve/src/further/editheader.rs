@@ -161,8 +161,7 @@ fn is_kept(name: &str, kept: &[&str]) -> bool {
 /// RFC 5293 section 5 names the first two; the others are the server's own marks.
 const NOT_DELETED: &[&str] =
     &["Received", "Auto-Submitted", "Return-Path", "X-Sieve", "X-Sieve-Action", "X-Sieve-Redirected-From"];
-const NOT_ADDED: &[&str] =
-    &["Received", "Return-Path", "X-Sieve", "X-Sieve-Action", "X-Sieve-Redirected-From"];
+const NOT_ADDED: &[&str] = &["Return-Path", "X-Sieve", "X-Sieve-Action", "X-Sieve-Redirected-From"];
 
 #[cfg(test)]
 mod tests {

@@ -53,7 +53,7 @@ pub(super) fn notify(arguments: &mut Arguments<'_, '_>) -> Option<Box<dyn Action
         constant(&from)
             .filter(|from| mail_address(from).is_none())
             .map(|from| format!("{from:?} is no address")),
-        constant(&importance).and_then(|text| level(&text).err()),
+        importance.as_ref().and_then(|text| level(text.constant().unwrap_or_default()).err()),
         options.iter().filter_map(Text::constant).find_map(|option| checked_option(option).err()),
         method.constant().and_then(|uri| Mailto::parse(uri).err()),
     ];

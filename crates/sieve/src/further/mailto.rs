@@ -34,8 +34,10 @@ impl Mailto {
         for address in to.split(',').filter(|address| !address.is_empty()) {
             read.recipient(&decoded(address)?)?;
         }
-        for field in fields.into_iter().flat_map(|fields| fields.split('&')) {
-            let (name, value) = field.split_once('=').ok_or_else(|| format!("{field:?} has no value"))?;
+        let fields = fields.into_iter().flat_map(|fields| fields.split('&'));
+        // A field without a name is passed over, and one without a value is empty, as with other servers.
+        for field in fields.filter(|field| !field.is_empty() && !field.starts_with('=')) {
+            let (name, value) = field.split_once('=').unwrap_or((field, ""));
             read.field(&decoded(name)?, &decoded(value)?)?;
         }
         Ok(read)
@@ -130,8 +132,6 @@ mod tests {
             "mailto:nobody",
             "mailto:a@b@c",
             "mailto:a@b c",
-            "mailto:a@b?subject",
-            "mailto:a@b?=x",
             "mailto:a@b%",
             "mailto:a@b?subject=%0D%0ABcc:%20x@y",
             "mailto:a%0A@b",

@@ -63,7 +63,8 @@ impl Moment {
             DatePart::Second => format!("{second:02}"),
             DatePart::Time => format!("{hour:02}:{minute:02}:{second:02}"),
             DatePart::Iso8601 => {
-                let zone = self.zone(":");
+                // As others write it: RFC 3339 leaves the choice.
+                let zone = if self.offset == 0 { "Z".to_owned() } else { self.zone(":") };
                 format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{zone}")
             }
             DatePart::Std11 => {
@@ -160,7 +161,7 @@ mod tests {
         assert_eq!(part(0, -1800, DatePart::Iso8601), "1969-12-31T23:30:00-00:30");
         assert_eq!(part(951_782_400, 0, DatePart::Date), "2000-02-29");
         assert_eq!(part(951_868_800, 0, DatePart::Date), "2000-03-01");
-        assert_eq!(part(-62_135_596_800, 0, DatePart::Iso8601), "0001-01-01T00:00:00+00:00");
+        assert_eq!(part(-62_135_596_800, 0, DatePart::Iso8601), "0001-01-01T00:00:00Z");
         // The day that RFC 5260 begins its count with.
         assert_eq!(part(-3_506_716_800, 0, DatePart::Julian), "0");
         assert_eq!(part(-3_506_716_800, 0, DatePart::Date), "1858-11-17");

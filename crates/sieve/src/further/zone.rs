@@ -38,5 +38,5 @@ fn offset(sign: u8, digits: &[u8]) -> Option<i32> {
     let digit = |byte: &u8| byte.is_ascii_digit().then(|| i32::from(byte - b'0'));
     let (hours, minutes) = (digit(a)? * 10 + digit(b)?, digit(c)? * 10 + digit(d)?);
     let seconds = (hours * 60 + minutes) * 60;
-    (hours < 24 && minutes < 60).then_some(if sign == b'-' { -seconds } else { seconds })
+    Some(if sign == b'-' { -seconds } else { seconds })
 }

@@ -128,6 +128,8 @@ const KNOWN: &str = "wWsSdDbBAztnrfvax";
 
 fn literal(char: char, out: &mut String) {
     match char {
+        // With a backslash these are the beginning and the end of a word.
+        '<' | '>' => out.push(char),
         _ if char.is_ascii_punctuation() => out.extend(['\\', char]),
         _ => out.push(char),
     }

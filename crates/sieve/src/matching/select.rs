@@ -108,8 +108,12 @@ impl Index {
         let last = arguments.flag(":last", needs);
         match number {
             None if last => arguments.fail(arguments.line, ":last needs :index"),
-            Some(0) => arguments.fail(arguments.line, ":index counts from 1"),
-            _ => {}
+            Some(0) if needs.is_some() => arguments.fail(arguments.line, ":index counts from 1"),
+            Some(0) => {
+                let (line, command) = (arguments.line, arguments.name);
+                arguments.checker.warning(line, format!("{command}: :index counts from 1: 0 means none"));
+            }
+            Some(_) | None => {}
         }
         number.map(|number| Index { number, last })
     }
@@ -117,7 +121,7 @@ impl Index {
     /// Whether it means the one at this place, counted from 0, of so many.
     pub fn is(self, at: usize, of: usize) -> bool {
         let at = if self.last { of.checked_sub(at + 1) } else { Some(at) };
-        at == Some(self.place())
+        self.number > 0 && at == Some(self.place())
     }
 
     fn place(self) -> usize {

@@ -111,7 +111,9 @@ fn wildcards_capture_as_little_as_they_can() {
         ("axb", r"a\*b", None),
         (r"a\", r"*\\", Some(vec![r"a\", "a"])),
         (r"a\", r"a\", Some(vec![r"a\"])),
-        ("GRün", "gr?N", Some(vec!["GRün", "ü"])),
+        ("GRün", "gr?N", None),
+        ("GRün", "gr??N", Some(vec!["GRün", "\u{fffd}", "\u{fffd}"])),
+        ("GRün", "g*N", Some(vec!["GRün", "Rü"])),
         ("xaab", "*a?b", Some(vec!["xaab", "x", "a"])),
     ] {
         let expected = captured.map(|texts: Vec<&str>| texts.into_iter().map(String::from).collect());
@@ -145,7 +147,7 @@ fn many_stars_take_no_time() {
     let letters: Vec<char> = ('\u{4e00}'..).take(6000).collect();
     let many: String = letters.iter().flat_map(|letter| ['*', *letter, '?']).collect();
     assert!(Key::new(tags, &many).unwrap().size() < 4 << 20);
-    let wide: String = letters.chunks(1000).flat_map(|some| some.iter().chain(&['?', '*'])).collect();
+    let wide: String = letters.chunks(300).flat_map(|some| some.iter().chain(&['?', '*'])).collect();
     assert!(Key::new(tags, &wide).unwrap().size() < 4 << 20);
     let fits = wide.replace('*', "").replace('?', "x");
     assert!(matches(&fits, &wide).is_some());
@@ -240,16 +242,16 @@ proptest! {
             found.insert(0, text.clone());
             found
         });
-        for comparator in [Comparator::AsciiCasemap, Comparator::UnicodeCasemap] {
-            prop_assert_eq!(test(Kind::Matches, comparator, &text, &key), expected.clone());
-        }
+        prop_assert_eq!(test(Kind::Matches, Comparator::UnicodeCasemap, &text, &key), expected);
     }
 
     #[test]
     fn the_octets_of_wildcards_are_found_too(text in "[ab]{0,12}", key in "[ab*?]{0,8}") {
         let chars = |text: &str| text.chars().collect::<Vec<_>>();
-        let found = test(Kind::Matches, Comparator::Octet, &text, &key).map(|texts| texts[1..].to_vec());
-        prop_assert_eq!(found, naive(&chars(&text), &chars(&key)));
+        for comparator in [Comparator::Octet, Comparator::AsciiCasemap] {
+            let found = test(Kind::Matches, comparator, &text, &key).map(|texts| texts[1..].to_vec());
+            prop_assert_eq!(found, naive(&chars(&text), &chars(&key)));
+        }
     }
 
     #[test]

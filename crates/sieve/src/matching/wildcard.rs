@@ -5,7 +5,8 @@
 //! it allow, which is what RFC 5229 section 3.2 asks for, and nothing is ever tried twice. A piece is found in one pass: by its
 //! failure function where it has no `?`, else by a bit for each of its items (Shift-And).
 //!
-//! `?` is a character: a byte under `i;octet`, under `i;unicode-casemap` a letter with the marks on it, else a character of UTF-8.
+//! `?` is a character as the comparator has it: a byte under `i;octet` and `i;ascii-casemap`, a letter with the marks on it under
+//! `i;unicode-casemap`.
 
 use std::collections::HashMap;
 
@@ -161,10 +162,11 @@ impl<'v> Text<'v> {
             Comparator::Octet | Comparator::AsciiNumeric => {
                 Text { text, characters: bytes(|byte| *byte), starts: None }
             }
-            _ if text.is_ascii() => Text { text, characters: bytes(u8::to_ascii_uppercase), starts: None },
             Comparator::AsciiCasemap => {
-                let characters = text.chars().map(|char| code(char.to_ascii_uppercase())).collect();
-                Text { text, characters, starts: Some(text.char_indices().map(|(at, _)| at).collect()) }
+                Text { text, characters: bytes(u8::to_ascii_uppercase), starts: None }
+            }
+            Comparator::UnicodeCasemap if text.is_ascii() => {
+                Text { text, characters: bytes(u8::to_ascii_uppercase), starts: None }
             }
             Comparator::UnicodeCasemap => Text::of_clusters(text),
         }

@@ -81,7 +81,7 @@ impl Field {
     /// The same with its encoded words as text (RFC 2047).
     pub fn text(&self) -> &str {
         let inner = &*self.0;
-        inner.decoded.get_or_init(|| mime::header_text(inner.value.as_bytes()).into())
+        inner.decoded.get_or_init(|| mime::decoded_text(inner.value.as_bytes()).into())
     }
 
     /// The addresses in it (RFC 5322 section 3.4).

@@ -1,5 +1,8 @@
 //! Scripts, messages, and what becomes of them.
 
+mod brief;
+mod case;
 mod cases;
+mod differential;
 mod hostile;
 mod world;

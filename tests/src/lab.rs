@@ -124,6 +124,15 @@ impl Lab {
         false
     }
 
+    /// Whether Cyrus's program is installed, which has a package of its own; says so aloud where it is not.
+    pub fn has_program(name: &str) -> bool {
+        let is_there = inside(CYRUS_BIN).join(name).is_file();
+        if !is_there {
+            test_host::skip(&format!("it needs Cyrus's {name}: the package cyrus-{name} is not installed"));
+        }
+        is_there
+    }
+
     /// Writes the configuration of these nodes below `dir`, and starts none.
     pub(crate) fn prepare(dir: &Path, profile: Profile, nodes: Vec<String>) -> Lab {
         let mut lock = take_the_network();

@@ -28,6 +28,7 @@ mod moves;
 mod mta;
 mod names;
 mod newcomers;
+mod news;
 mod noted;
 mod notify;
 mod operating;

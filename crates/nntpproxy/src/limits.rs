@@ -32,6 +32,8 @@ bounds::table! {
     pub(crate) LOOKED_AT: usize = 64 * 1024, Bytes, "chosen: an overview with a very long References";
     /// Message-ids of one NEWNEWS that are remembered, so that none is told twice; more are told as they come.
     pub(crate) IDS: usize = 1_000_000, Count, "chosen: 16 MB; a second telling costs the client one look-up";
+    /// How long other backends are waited for once one has the article that was asked for by its message-id.
+    pub(crate) ENOUGH: Duration = Duration::from_millis(200), Time, "chosen: a healthy backend answers sooner, and keeps its connection";
     /// Failed logins that end the connection.
     pub(crate) MAX_FAILURES: u32 = 10, Count, "as in POP3";
     /// Wrong commands that end the connection.

@@ -95,14 +95,17 @@ impl Link {
     }
 
     /// An article that was asked for (335), and what is said of it. Bounded as a whole: a backend may take it and fall silent.
-    pub async fn send(&mut self, message: &Message) -> Result<Status, Gone> {
+    pub async fn send(&mut self, header: &[u8], body: &Message) -> Result<Status, Gone> {
         let unread = |source| Gone::Lost { server: "the spool".to_owned(), source };
-        let mut reader = message.reader().await.map_err(unread)?;
-        let (mut stuffer, mut piece, mut stuffed) = (Stuffer::faithful(), Vec::new(), Vec::new());
-        while reader.next(&mut piece).await.map_err(unread)? {
+        let mut reader = body.reader().await.map_err(unread)?;
+        let (mut stuffer, mut piece, mut stuffed) = (Stuffer::faithful(), header.to_vec(), Vec::new());
+        loop {
             stuffed.clear();
             stuffer.push(&piece, &mut stuffed);
             self.article(&stuffed).await?;
+            if !reader.next(&mut piece).await.map_err(unread)? {
+                break;
+            }
         }
         stuffed.clear();
         stuffer.finish(&mut stuffed);

@@ -3,18 +3,19 @@
 //! Whoever wants something of a backend takes its connection, and gives it back when the answer was read to its end: what is not
 //! given back is closed. A connection that was kept may have ended unseen; then one new one is made.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::nntp::words::GroupName;
 use service::sessions::Seat;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tracing::{debug, warn};
 use upstream::Upstream;
 
 use crate::gone::Gone;
+use crate::limits::ENOUGH;
 use crate::link::{Link, Status};
 
 /// The connections of one session.
@@ -86,30 +87,37 @@ impl Links {
         asked.inspect_err(|gone| self.lost(server, gone))
     }
 
-    /// Asks several backends at once; all answers within one `client_timeout`, and the connections of those that gave one.
-    pub async fn ask_all(&mut self, servers: Vec<String>, text: &str) -> Vec<Result<(Link, Status), Gone>> {
+    /// Asks several backends at once; all answers within one `client_timeout`, and the connections of those that gave one. Once an
+    /// answer is `enough`, the others are waited for no longer than a healthy backend takes.
+    pub async fn ask_all(
+        &mut self,
+        servers: Vec<String>,
+        text: &str,
+        enough: impl Fn(&Status) -> bool,
+    ) -> Vec<Result<(Link, Status), Gone>> {
         let mut asked = JoinSet::new();
         let bound = self.bound();
+        let mut until = Instant::now() + bound;
+        let mut waited: HashSet<String> = servers.iter().cloned().collect();
         for server in servers {
             let (reach, kept, text) = (self.reach.clone(), self.kept.remove(&server), text.to_owned());
-            asked.spawn(async move {
-                let late = || Err(Gone::Late { server: server.clone(), bound });
-                let answer = timeout(bound, reach.ask(kept, &server, &text)).await.unwrap_or_else(|_| late());
-                (server, answer)
-            });
+            asked.spawn(async move { (reach.ask(kept, &server, &text).await, server) });
         }
         let mut answers = Vec::new();
-        while let Some(joined) = asked.join_next().await {
+        while let Ok(Some(joined)) = timeout_at(until, asked.join_next()).await {
             // A panic is logged where it happens; to the client it is a backend that gave no answer.
-            let panicked = |error: tokio::task::JoinError| {
-                (
-                    String::new(),
-                    Err(Gone::Lost { server: String::new(), source: std::io::Error::other(error) }),
-                )
-            };
-            let (server, answer) = joined.unwrap_or_else(panicked);
+            let Ok((answer, server)) = joined else { continue };
+            waited.remove(&server);
+            if answer.as_ref().is_ok_and(|(_, status)| enough(status)) {
+                until = until.min(Instant::now() + ENOUGH);
+            }
             answers.push(answer.inspect_err(|gone| self.lost(&server, gone)));
         }
+        answers.extend(waited.into_iter().map(|server| {
+            let late = Gone::Late { server: server.clone(), bound };
+            self.lost(&server, &late);
+            Err(late)
+        }));
         answers
     }
 

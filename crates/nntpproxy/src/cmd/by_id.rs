@@ -27,7 +27,7 @@ impl News {
         }
         let mut others = self.map.servers(None, Rights::LOOKUP | Rights::READ).await;
         others.retain(|server| !asked.contains(server));
-        let (had, answered) = self.who_has(others, id).await;
+        let (had, answered) = self.who_has(others, id, |status| status.code == FOUND).await;
         for server in had {
             match self.links.ask(&server, &command.to_string()).await {
                 // It has gone in this moment.
@@ -49,9 +49,14 @@ impl News {
     }
 
     /// Which of these servers have an article, and whether all of them have answered yes or no.
-    pub(super) async fn who_has(&mut self, servers: Vec<String>, id: &MessageId) -> (Vec<String>, bool) {
+    pub(super) async fn who_has(
+        &mut self,
+        servers: Vec<String>,
+        id: &MessageId,
+        enough: impl Fn(&Status) -> bool,
+    ) -> (Vec<String>, bool) {
         let (mut had, mut all_answered) = (Vec::new(), true);
-        for answer in self.links.ask_all(servers, &format!("STAT {id}")).await {
+        for answer in self.links.ask_all(servers, &format!("STAT {id}"), enough).await {
             let Ok((link, status)) = answer else {
                 all_answered = false;
                 continue;

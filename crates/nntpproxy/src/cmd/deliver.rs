@@ -10,7 +10,7 @@
 //! If one backend fails, the client hears of a failure though others have the article, and may send it again: those have it by its
 //! message-id and its groups, and take it once.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lmtp::Message;
@@ -41,17 +41,23 @@ pub enum Fate {
 
 impl News {
     /// Delivers an article into those of its groups that there are. The poster needs the right to post in all of them.
-    pub(super) async fn deliver(&mut self, id: &MessageId, groups: &[GroupName], message: Message) -> Fate {
+    pub(super) async fn deliver(
+        &mut self,
+        id: &MessageId,
+        groups: &[GroupName],
+        header: &[u8],
+        body: Message,
+    ) -> Fate {
         let servers = match self.destinations(groups).await {
             Ok(servers) => servers,
             Err(refused) => return Fate::Refused(refused),
         };
-        let message = Arc::new(message);
+        let body = Arc::new(body);
         let mut sent = JoinSet::new();
-        for server in servers {
-            let (reach, link, id, message) =
-                (self.links.reach(), self.links.take(&server), id.clone(), message.clone());
-            sent.spawn(async move { send(&reach, link, &server, &id, &message).await });
+        for (server, own) in servers {
+            let article = Article { id: id.clone(), header: header.to_vec(), own, body: body.clone() };
+            let (reach, link) = (self.links.reach(), self.links.take(&server));
+            sent.spawn(async move { send(&reach, link, &server, &article).await });
         }
         let mut fate = None;
         while let Some(joined) = sent.join_next().await {
@@ -67,15 +73,15 @@ impl News {
         fate
     }
 
-    /// Who has the groups; each once.
-    async fn destinations(&self, groups: &[GroupName]) -> Result<BTreeSet<String>, Refused> {
-        let mut servers = BTreeSet::new();
+    /// Who has which of the groups.
+    async fn destinations(&self, groups: &[GroupName]) -> Result<BTreeMap<String, Vec<GroupName>>, Refused> {
+        let mut servers: BTreeMap<String, Vec<GroupName>> = BTreeMap::new();
         let mut denied = false;
         for group in groups {
             match self.map.locate(group).await {
                 Ok(home) => {
                     denied |= !home.rights.contains(Rights::POST);
-                    servers.insert(home.server);
+                    servers.entry(home.server).or_default().push(group.clone());
                 }
                 // An article goes to groups of many sites.
                 Err(NoGroup::Missing) => {}
@@ -93,14 +99,41 @@ impl News {
     }
 }
 
+/// What one backend gets.
+struct Article {
+    id: MessageId,
+    header: Vec<u8>,
+    /// Its groups among those of the article.
+    own: Vec<GroupName>,
+    body: Arc<Message>,
+}
+
+impl Article {
+    /// The header with the backend's own groups in front: a Cyrus looks at the first one alone.
+    fn own_first(&self) -> Vec<u8> {
+        let mut fields: Vec<Vec<u8>> = Vec::new();
+        for line in self.header.split_inclusive(|&byte| byte == b'\n') {
+            match fields.last_mut().filter(|_| line.starts_with(b" ") || line.starts_with(b"\t")) {
+                Some(field) => field.extend_from_slice(line),
+                None => fields.push(line.to_vec()),
+            }
+        }
+        for field in &mut fields {
+            let text = String::from_utf8_lossy(field);
+            let Some((name, value)) = text.split_once(':') else { continue };
+            if name.trim_end().eq_ignore_ascii_case("newsgroups") {
+                let mut groups: Vec<&str> = value.split(',').map(str::trim).collect();
+                groups.sort_by_key(|group| !self.own.iter().any(|own| own.as_str() == *group));
+                *field = format!("{name}: {}\r\n", groups.join(",")).into_bytes();
+            }
+        }
+        fields.concat()
+    }
+}
+
 /// One backend's part, and its connection if another article may be sent on it.
-async fn send(
-    reach: &Reach,
-    link: Option<Link>,
-    server: &str,
-    id: &MessageId,
-    message: &Message,
-) -> (Option<Link>, Fate) {
+async fn send(reach: &Reach, link: Option<Link>, server: &str, article: &Article) -> (Option<Link>, Fate) {
+    let id = &article.id;
     let gone = |gone: Gone| {
         warn!(user = reach.user, article = id.as_str(), "not delivered: {gone}");
         reach.seat.unlinked(server);
@@ -111,7 +144,11 @@ async fn send(
         Err(error) => return gone(error),
     };
     if status.code == SEND {
-        status = match link.send(message).await {
+        let sent = match link.takes_another() {
+            true => link.send(&article.header, &article.body).await,
+            false => link.send(&article.own_first(), &article.body).await,
+        };
+        status = match sent {
             Ok(status) => status,
             Err(error) => return gone(error),
         };
@@ -150,6 +187,16 @@ const NEVER: u16 = 437;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cyrus_gets_its_own_groups_first() {
+        let id = MessageId::parse("<a@b>").unwrap();
+        let header = b"From: f\r\nNewsgroups: a,b,\r\n c.d\r\nSubject: a,c.d\r\n b\r\n\r\n".to_vec();
+        let own = vec![GroupName::parse("c.d").unwrap(), GroupName::parse("b").unwrap()];
+        let article = Article { id, header, own, body: Arc::new(Message::Memory(Arc::new([]))) };
+        let reordered = b"From: f\r\nNewsgroups: b,c.d,a\r\nSubject: a,c.d\r\n b\r\n\r\n";
+        assert_eq!(article.own_first(), reordered);
+    }
 
     #[test]
     fn one_backend_that_fails_makes_a_failure_and_one_that_has_it_none() {

@@ -52,7 +52,9 @@ impl News {
     /// The connections of those that answer with this code, in the order of their names.
     async fn ask_each(&mut self, servers: Vec<String>, command: &Command, code: u16) -> Vec<Link> {
         let mut links = Vec::new();
-        for (link, status) in self.links.ask_all(servers, &command.to_string()).await.into_iter().flatten() {
+        for (link, status) in
+            self.links.ask_all(servers, &command.to_string(), |_| false).await.into_iter().flatten()
+        {
             if status.code == code {
                 links.push(link);
             } else {

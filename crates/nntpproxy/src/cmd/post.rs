@@ -41,6 +41,8 @@ pub struct Taking {
 struct Known {
     id: MessageId,
     groups: Vec<GroupName>,
+    /// As it goes to the backends, with its blank line; the spool has what follows.
+    header: Vec<u8>,
 }
 
 impl News {
@@ -76,7 +78,7 @@ impl News {
     /// others took it: then it must come again, and they take it once.
     async fn is_everywhere(&mut self, id: &MessageId) -> bool {
         let servers = self.map.servers(None, Rights::LOOKUP | Rights::READ).await;
-        let (had, _) = self.who_has(servers, id).await;
+        let (had, _) = self.who_has(servers, id, |_| false).await;
         let Some(first) = had.first() else { return false };
         let Some(groups) = self.newsgroups(&first.clone(), id).await else { return false };
         for group in groups {
@@ -119,7 +121,7 @@ impl News {
         };
         let fate = match (finished(outcome).await, &known) {
             (Err(refused), _) => Fate::Refused(refused),
-            (Ok(message), Some(Known { id, groups })) => self.deliver(id, groups, message).await,
+            (Ok(body), Some(Known { id, groups, header })) => self.deliver(id, groups, header, body).await,
             (Ok(_), None) => Fate::Refused(Refused::BadHeader),
         };
         purpose.answer(fate, known.map(|known| known.id))
@@ -185,9 +187,9 @@ impl Taking {
         };
         let date = OffsetDateTime::now_utc().format(&Rfc2822).unwrap_or_default();
         let making = Making { servername, userid, message_id: Some(&id), date: &date, ..Making::default() };
-        stored(spool, &head.completed(&making)).await?;
         stored(spool, body).await?;
-        self.known = Some(Known { id, groups: taken.groups });
+        let header = head.completed(&making);
+        self.known = Some(Known { id, groups: taken.groups, header });
         Ok(())
     }
 

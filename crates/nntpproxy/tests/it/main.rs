@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod backend;
+mod hostile;
 mod posting;
 mod reading;
 mod world;

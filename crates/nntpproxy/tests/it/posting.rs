@@ -134,8 +134,8 @@ async fn a_large_article_passes_through_a_file() {
     assert_eq!(alice.line().await, "235 Article transferred ok");
     for backend in [&world.be1, &world.be2] {
         let state = backend.state();
-        let all = state.groups.values().flat_map(|all| all.values());
-        let (_, text) = all.filter(|(id, _)| id == "<large@x>").next_back().unwrap();
+        let mut all = state.groups.values().flat_map(|all| all.values());
+        let (_, text) = all.rfind(|(id, _)| id == "<large@x>").unwrap();
         assert!(text.ends_with(&body));
     }
     let (_, lines) = alice.fetch("ARTICLE <large@x>").await;

@@ -221,3 +221,13 @@ async fn before_login_nothing_is_read_but_the_list_that_everybody_sees() {
     assert_eq!(anybody.code("GROUP comp.test").await, 211);
     assert_eq!(anybody.code("GROUP comp.secret").await, 411);
 }
+
+#[tokio::test]
+async fn an_article_that_one_backend_has_does_not_wait_for_another_that_hangs() {
+    let world = World::with("client_timeout: 15s\n").await;
+    world.be1.tell("STAT", "HANG");
+    let mut reader = world.reader("fred").await;
+    let began = std::time::Instant::now();
+    assert_eq!(reader.fetch("ARTICLE <2.alt.test@x>").await.0, "220 0 <2.alt.test@x>");
+    assert!(began.elapsed().as_secs() < 10, "{:?}", began.elapsed());
+}

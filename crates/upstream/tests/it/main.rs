@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use config::imapd::Imapd;
-use model::{Policy, imap_story, lmtp_story};
+use model::{Policy, imap_story, lmtp_story, nntp_cut};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -488,6 +488,15 @@ proptest! {
     #[test]
     fn nothing_that_one_user_causes_reaches_the_next_over_lmtp(story in proptest::collection::vec(any::<u8>(), 0..300)) {
         prop_assert_eq!(lmtp_story(&story, Policy::AtRest), Ok(()));
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_answer_of_a_news_server_is_the_same_however_it_is_cut(
+        decisions in proptest::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'.'), any::<u8>()], 0..60)
+    ) {
+        prop_assert_eq!(nntp_cut(&decisions), Ok(()));
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, BytesMut};
 use protocol::frame::{Collected, Collector, Limits, trim_line};
-use upstream::wire::{OutOfStep, imap, lmtp};
+use upstream::wire::{OutOfStep, imap, lmtp, nntp};
 
 /// When a connection may be used by the next user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -410,6 +410,39 @@ impl LmtpBackend {
         }
         "250 ok\r\n".to_owned()
     }
+}
+
+/// An answer of a news server, whatever it says, is the same however it is cut into pieces; what went wrong, if anything.
+pub fn nntp_cut(decisions: &[u8]) -> Result<(), String> {
+    let (cuts, said) = decisions.split_at(decisions.len().min(8));
+    let answer = [b"220 1 <a@b>\r\n", said, b"\r\n.\r\n"].concat();
+    let whole = nntp_heard(&answer, std::iter::empty());
+    let pieces = nntp_heard(&answer, cuts.iter().map(|&cut| 1 + usize::from(cut) % 24));
+    match whole == pieces {
+        true => Ok(()),
+        false => Err(format!("whole: {whole:?}, in pieces: {pieces:?}")),
+    }
+}
+
+/// The lines of the first answer, whether it ended, and how many bytes came behind its end.
+fn nntp_heard(answer: &[u8], cuts: impl Iterator<Item = usize>) -> Result<(Vec<u8>, bool, usize), OutOfStep> {
+    let (mut wire, mut out, mut lines) = (nntp::Wire::default(), BytesMut::new(), Vec::new());
+    wire.next(&mut BytesMut::from(&b"200 ready\r\n"[..]))?;
+    wire.command("ARTICLE", &mut out)?;
+    let (mut input, mut rest) = (BytesMut::new(), answer);
+    for cut in cuts.chain([usize::MAX]) {
+        let (now, later) = rest.split_at(cut.min(rest.len()));
+        input.extend_from_slice(now);
+        rest = later;
+        while let Some(event) = wire.next(&mut input)? {
+            match event {
+                nntp::Event::Status { .. } => {}
+                nntp::Event::Piece(piece) => lines.extend_from_slice(&piece),
+                nntp::Event::End => return Ok((lines, true, input.len() + rest.len())),
+            }
+        }
+    }
+    Ok((lines, false, input.len()))
 }
 
 /// Users of one connection, at most.

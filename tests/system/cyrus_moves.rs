@@ -112,7 +112,7 @@ fn comes_from_cyrus(profile: Profile, murder: &Murder) {
 }
 
 /// Waits until everybody knows that a user's mailboxes are at a node.
-fn is_at(murder: &Murder, mailbox: &str, node: &str) {
+pub fn is_at(murder: &Murder, mailbox: &str, node: &str) {
     let list = murder.agree(&["mupdate", "be1", "be2", "fe1"]);
     let of_user = list.iter().filter(|(name, _)| name.contains(mailbox));
     let servers: BTreeSet<_> = of_user.map(|(_, row)| (row.server.as_str(), row.reserved)).collect();
@@ -120,7 +120,7 @@ fn is_at(murder: &Murder, mailbox: &str, node: &str) {
 }
 
 /// Has a backend move a user's mailboxes to another, and waits until everybody knows.
-fn xfer(murder: &Murder, from: &str, mailbox: &str, to: &str) {
+pub fn xfer(murder: &Murder, from: &str, mailbox: &str, to: &str) {
     let command = format!("XFER {} {to}.murder.test", murder.external(mailbox));
     let told = murder.admin(from).must(&command).expect("it is moved");
     assert!(told.lines.iter().any(|line| line.starts_with("* OK ")), "{told:?}");

@@ -9,6 +9,7 @@ mod crashes;
 mod cyrus_follows;
 mod cyrus_master;
 mod cyrus_moves;
+mod cyrus_moves_whole;
 mod cyrus_registers;
 mod cyrus_service;
 mod cyrus_tools;

@@ -10,10 +10,10 @@ use system_tests::{Murder, Plan};
 use test_host::sink::{Behaviour, Sink};
 
 /// A ManageSieve session past its login.
-struct Sieve(BufReader<TcpStream>);
+pub struct Sieve(BufReader<TcpStream>);
 
 impl Sieve {
-    fn login(murder: &Murder, node: &str, user: &str) -> Sieve {
+    pub fn login(murder: &Murder, node: &str, user: &str) -> Sieve {
         let socket = TcpStream::connect(murder.address(node, "sieve")).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let mut sieve = Sieve(BufReader::new(socket));
@@ -23,7 +23,7 @@ impl Sieve {
         sieve
     }
 
-    fn must(&mut self, command: &str) {
+    pub fn must(&mut self, command: &str) {
         let answer = self.ask(command);
         assert!(answer.starts_with("OK"), "{command}: {answer}");
     }
@@ -33,8 +33,30 @@ impl Sieve {
         self.answer()
     }
 
-    fn put(&mut self, name: &str, script: &str) -> String {
+    pub fn put(&mut self, name: &str, script: &str) -> String {
         self.ask(&format!("PUTSCRIPT \"{name}\" {{{}+}}\r\n{script}", script.len()))
+    }
+
+    /// All lines of an answer, those of literals too, that must end with OK.
+    pub fn lines(&mut self, command: &str) -> Vec<String> {
+        self.0.get_mut().write_all(format!("{command}\r\n").as_bytes()).unwrap();
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            assert!(self.0.read_line(&mut line).unwrap() > 0, "the connection stays");
+            if let Some(size) = line.trim_end().rsplit_once('{').and_then(|(_, rest)| rest.strip_suffix('}'))
+            {
+                let mut literal = vec![0; size.parse().unwrap()];
+                self.0.read_exact(&mut literal).unwrap();
+                lines.push(String::from_utf8(literal).unwrap());
+                continue;
+            }
+            match line.starts_with("OK") {
+                true => return lines,
+                false => assert!(!line.starts_with("NO") && !line.starts_with("BYE"), "{command}: {line}"),
+            }
+            lines.push(line.trim_end().to_owned());
+        }
     }
 
     /// The line that ends an answer; capabilities and literals before it are passed over.

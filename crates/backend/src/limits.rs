@@ -4,6 +4,10 @@ use std::time::Duration;
 
 bounds::table! {
     "agreement", "A backend and its master, and its tools";
+    options {
+        /// How long a move keeps changes waiting before its decision.
+        move_freeze, "chosen: a client notices, and does not give up";
+    }
     /// Until a connection is tried again; it doubles up to `mupdate_retry_delay`.
     pub(crate) FIRST_PAUSE: Duration = Duration::from_secs(1), Time, "chosen: a master that starts anew is back in seconds";
     /// How long the master may take to say where its list stands.
@@ -62,10 +66,8 @@ bounds::table! {
     pub(crate) BATCH: usize = 1 << 20, Bytes, "chosen: one hop to another thread";
     /// Messages of a mailbox in one command of a move.
     pub(crate) PART: usize = 20_000, Count, "chosen: some megabytes; the other side takes 32";
-    /// How long a move may keep changes waiting before it gives up.
-    pub(crate) FROZEN: Duration = Duration::from_millis(1500), Time, "chosen: a client notices, and does not give up";
     /// How long operations on the list that are under way may take to end before the gates of a move close.
-    pub(crate) FREEZE: Duration = Duration::from_millis(500), Time, "chosen: a part of FROZEN";
+    pub(crate) FREEZE: Duration = Duration::from_millis(500), Time, "chosen: a part of move_freeze";
     /// How quickly the master must answer for a move to freeze.
     pub(crate) MASTER_QUICK: Duration = Duration::from_millis(50), Time, "chosen: the decision takes as long, and everybody waits";
     /// Rounds of a move at most.
@@ -77,7 +79,7 @@ bounds::table! {
     /// A round with as many changes is followed by another before the freeze.
     pub(crate) ROUND_CHANGES: usize = 64, Count, "chosen: the last one has as many at most";
     /// The same after some rounds: mail comes faster than one with a few takes.
-    pub(crate) ROUND_CHANGES_LATE: usize = 512, Count, "chosen: the last round takes a part of FROZEN";
+    pub(crate) ROUND_CHANGES_LATE: usize = 512, Count, "chosen: the last round takes a part of move_freeze";
     /// The pause after a step of a move that failed; it doubles.
     pub(crate) AGAIN_FIRST: Duration = Duration::from_millis(100), Time, "chosen: a connection that broke is back by then";
     /// The longest such pause.

@@ -322,6 +322,8 @@ impl State {
         match op {
             Op::Subscribe(name) => self.subscriptions.insert(name),
             Op::Unsubscribe(name) => self.subscriptions.remove(&name),
+            // Nothing seen, ever, is no state.
+            Op::Seen(id, seen) if seen == Seen::default() => self.seen.remove(&id).is_some(),
             Op::Seen(id, seen) => self.seen.insert(id, seen.clone()) != Some(seen),
             Op::Annotate(settings) => {
                 let annotations = Arc::make_mut(&mut self.annotations);

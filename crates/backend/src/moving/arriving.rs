@@ -12,27 +12,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use mailboxes::{Entry, Expect};
 use moves::MoveId;
 use moves::destination::Phase;
 use moves::journal::{Item, Record, Role};
 use protocol::name::MailboxName;
 use protocol::sync::{self, Code, Get, Mailbox};
-use store::{MasterError, MasterSession, StoreError};
+use store::{MasterSession, StoreError};
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
+use super::giver::{There, ask};
 use super::peer::Peer;
 use super::{Moving, lock, now};
 use crate::limits::{ARRIVAL, ARRIVAL_GIVEN_UP, ARRIVAL_STEP};
 use crate::transit::{Copy, Move, Refused, root};
-
-/// What the master says of a name.
-struct There {
-    entry: Option<Entry>,
-    /// What the next change relies on; none: the master is Cyrus's, and compares nothing.
-    expect: Option<Expect>,
-}
 
 impl Moving {
     /// A mailbox begins to come from a Cyrus, or goes on. Which move it is part of.
@@ -122,19 +115,22 @@ impl Moving {
     /// Makes a copy this server's, and tells the master. `expect`: what the master must say still; none: what it says now, unless another
     /// server has the mailbox.
     ///
+    /// The Cyrus may have its own copy removed and the master say of it all the same: one of 3.10 or later that writes an annotation of a
+    /// mailbox which it has reserved for its move has the master say so. It is asked then.
+    ///
     /// It is listed here before the master is told: the Cyrus has removed its own by now, so that nobody else has it.
     pub async fn land(self: &Arc<Self>, copy: &Arc<Copy>) -> Result<(), Refused> {
         let (name, uniqueid) = (copy.name(), copy.uniqueid().to_owned());
         let mut master = self.master.connect().await.map_err(StoreError::from)?;
         let there = ask(master.as_mut(), &name).await.map_err(StoreError::from)?;
-        if let Some(entry) = &there.entry
-            && entry.is_active()
-            && entry.server() != self.server.as_str()
-        {
-            return Err(Refused::Text("The MUPDATE server has the mailbox on another server"));
-        }
         let acl = copy.mailbox(false).await?.acl;
         let record = self.arriving(&uniqueid);
+        if let Some(other) = there.other(self.server.as_str()) {
+            let is_giver = record.as_ref().and_then(from) == Some(other);
+            if !is_giver || self.is_listed_at(other, &name).await? {
+                return Err(Refused::Text("The MUPDATE server has the mailbox on another server"));
+            }
+        }
         if let Some(record) = &record {
             self.note(in_phase(record.clone(), Phase::Committed)).await?;
         }
@@ -253,11 +249,10 @@ impl Moving {
         }
         let mut master = self.master.connect().await.map_err(StoreError::from)?;
         let own = self.server.as_str();
-        let is_elsewhere = |there: &There| {
-            there.entry.as_ref().is_some_and(|entry| entry.is_active() && entry.server() != own)
-        };
         let of_root = ask(master.as_mut(), user_root).await.map_err(StoreError::from)?;
-        if is_elsewhere(&of_root) {
+        if let Some(other) = of_root.other(own)
+            && self.is_listed_at(other, user_root).await?
+        {
             // It stayed there. The copies are a base for another attempt, for a day.
             if heard.elapsed() >= ARRIVAL_GIVEN_UP {
                 self.give_up_arrivals(user_root).await?;
@@ -274,7 +269,7 @@ impl Moving {
                 if let Some(copy) = self.transit.named(&name) {
                     self.land(&copy).await?;
                 }
-            } else if !is_elsewhere(&there) {
+            } else if there.other(own).is_none_or(|other| from(&record) == Some(other)) {
                 servers.extend(there.entry.iter().map(|entry| entry.server().to_owned()));
                 servers.extend(from(&record).map(str::to_owned));
                 lost.push(name);
@@ -440,14 +435,6 @@ impl Moving {
 fn unwritten(error: String) -> Refused {
     warn!(error, "where a move stands is not on disk");
     Refused::Text("The move's journal cannot be written")
-}
-
-async fn ask(master: &mut dyn MasterSession, name: &MailboxName) -> Result<There, MasterError> {
-    match master.status(name).await {
-        Ok(there) => Ok(There { expect: Some(there.expect()), entry: there.entry }),
-        Err(MasterError::NoFence) => Ok(There { entry: master.find(name).await?, expect: None }),
-        Err(error) => Err(error),
-    }
 }
 
 fn phase(record: &Record) -> Option<Phase> {

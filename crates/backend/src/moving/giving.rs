@@ -24,8 +24,8 @@ use super::rounds::{Sent, Sum, item};
 use super::unfenced;
 use super::{Moving, cyrus, lock, now};
 use crate::limits::{
-    AGAIN_FIRST, AGAIN_LAST, FREEZE, FROZEN, MASTER_QUICK, ROUND_CHANGES, ROUND_CHANGES_LATE, ROUND_TIME,
-    ROUNDS, ROUNDS_SHORT,
+    AGAIN_FIRST, AGAIN_LAST, FREEZE, MASTER_QUICK, ROUND_CHANGES, ROUND_CHANGES_LATE, ROUND_TIME, ROUNDS,
+    ROUNDS_SHORT, rows,
 };
 use work::aside::weighed;
 
@@ -168,10 +168,13 @@ impl Giving {
             Step::Round => self.round().await,
             Step::Freeze => self.freeze().await,
             Step::Prepare => {
-                let until = self.frozen_at + FROZEN;
-                match timeout_at(until, self.prepare()).await {
+                let most = frozen(self.moving.context.imapd().move_freeze);
+                match timeout_at(self.frozen_at + most, self.prepare()).await {
                     Ok(outcome) => outcome,
                     Err(_) => {
+                        rows::move_freeze
+                            .met(format_args!("{}: goes on here, and is tried again", self.record.root));
+                        self.record.why = Some(format!("not ready after {most:?}: tried again"));
                         self.peer = None;
                         Outcome::Silent
                     }
@@ -537,4 +540,9 @@ impl Giving {
     pub(super) async fn follow(&mut self) -> Outcome {
         self.moving.have_followed(&self.record, &self.to()).await
     }
+}
+
+/// How long changes wait for a move to be ready, of what they may wait: the rest is the decision's.
+fn frozen(all: Duration) -> Duration {
+    all / 4 * 3
 }

@@ -95,7 +95,7 @@ impl Moving {
         for item in &record.items {
             // Whoever comes back is told of first, or waits until this is done.
             let _sweeping = self.sweeping.lock().await;
-            if self.is_coming(&item.uniqueid) {
+            if self.is_coming(record, &item.uniqueid) {
                 return Err("the mailbox comes back: the copy is what that begins with".to_owned());
             }
             if self.store.kept_of(&item.uniqueid).is_none_or(|kept| kept.id != record.id.as_str()) {
@@ -174,13 +174,15 @@ impl Moving {
         !record.items.iter().any(is_kept)
     }
 
-    /// Whether a move brings a mailbox of this id here.
-    fn is_coming(&self, uniqueid: &str) -> bool {
-        let records = lock(&self.records);
+    /// Whether a move brings a mailbox of this id here, or others of the same user.
+    fn is_coming(&self, kept: &Record, uniqueid: &str) -> bool {
+        let inbox = |record: &Record| MailboxName::parse(&record.root).ok().and_then(|root| root.inbox());
+        let (records, user) = (lock(&self.records), inbox(kept));
         let comes = |record: &Record| {
             matches!(record.role, Role::Destination { .. })
                 && record.is_busy()
-                && record.items.iter().any(|item| item.uniqueid == uniqueid)
+                && (record.items.iter().any(|item| item.uniqueid == uniqueid)
+                    || user.is_some() && inbox(record) == user)
         };
         records.values().any(comes) || self.transit.get(uniqueid).is_some()
     }

@@ -7,7 +7,7 @@
 //!                 cyrus: the same to a server of Cyrus
 //! SYNCAPPLY X… ─► taking: the destination's table, by what is on disk
 //! keeping         copies and journals go when it is time; shown: what operators see
-//! LOCAL_MAILBOX ► arriving: what a Cyrus brings
+//! LOCAL_MAILBOX ► arriving: what a Cyrus brings; giver: what that Cyrus, and the master, say of it
 //! start ────────► Moving::open reads the journals before a listener opens; Moving::resume goes on from them
 //! ```
 //!
@@ -16,6 +16,7 @@
 mod arriving;
 mod cyrus;
 pub mod errand;
+mod giver;
 mod giving;
 mod going;
 mod keeping;

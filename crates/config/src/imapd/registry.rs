@@ -175,6 +175,7 @@ options! {
     move_servers: Vec<String>, Kind::List, "", ON, "Users that may bring mailboxes here by moves, and take part in what that needs (SYNCAPPLY and SYNCGET): the other backends' move_authname. They are no administrators. Set on backends only. Beyond Cyrus.";
     move_keep: Duration, Kind::DAYS, "7d", ON, "How long the hidden copy of a mailbox stays where a move took it from; then it is removed, if the MUPDATE master says that another backend has the mailbox, and that backend says so too. Beyond Cyrus.";
     move_parallel: u32, Kind::COUNT, "2", ON, "How many moves of mailboxes to other backends go on at once from this one, and how many to it; others are queued at their source. 0 counts as 1. Beyond Cyrus.";
+    move_freeze: Duration, Kind::Duration { unit: 's', floor: 1, min: 0 }, "2s", ON, "How long a move keeps changes waiting at most before its decision: what is not ready for that after three quarters of it goes on as before, and is tried again. No more than 5s help: a change waits no longer. Beyond Cyrus.";
     move_rate: u64, Kind::BYTES, "0", ON, "How many bytes each move sends in a second at most while mail flows; 0 is no limit. Beyond Cyrus.";
     xfer_from_cyrus: bool, Kind::Switch, "yes", ON, "Whether X-REPLICATION is announced to administrators of the whole node, so that a Cyrus backend moves users here by its XFER. Beyond Cyrus.";
     allowallsubscribe: bool, Kind::Switch, "no", ON, "Whether one may subscribe to names that do not exist here.";

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use config::imapd::Imapd;
+use directory::client::Client;
+use mailboxes::Cordons;
 use moves::journal::Role;
 use moves::order::Shown;
 use protocol::location::ServerName;
@@ -59,12 +61,15 @@ async fn remove(args: &Args, imapd: &Imapd) -> Result<(), Vec<String>> {
     let mut others = crate::node::other_servers(imapd).await;
     others.extend(crate::cordon::known(imapd, &mut master).await.map_err(|why| vec![why])?);
     others.insert(server.clone());
+    let cordons = master.cordons().await.map_err(|error| vec![error.to_string()])?;
     for other in &others {
         if other == &imapd.servername {
             continue;
         }
         match talk::moves_of(&upstream, other, false).await {
             Ok(moves) => objections.extend(left(other, server, &moves.unwrap_or_default())),
+            // It was removed before: nothing is listed there, and nothing comes to be.
+            Err(_) if other != server && is_removed(&mut master, &cordons, other).await? => {}
             Err(why) => objections.push(format!("{other} does not say what it keeps: {why}")),
         }
     }
@@ -75,12 +80,23 @@ async fn remove(args: &Args, imapd: &Imapd) -> Result<(), Vec<String>> {
         say!("nothing is left of {server}");
         return Ok(());
     }
-    if master.greeting().has("SERVERS") {
-        // What is nowhere needs no cordon. One that comes back stands in somebody's serverlist.
-        master.cordon(&name, false).await.map_err(|error| vec![error.to_string()])?;
+    if !master.greeting().has("SERVERS") {
+        say!("{server} is forgotten: take it out of serverlist on all frontends, and stop it");
+        return Ok(());
     }
-    say!("{server} is forgotten: take it out of serverlist on all frontends, and stop it");
+    // Nobody knows what stands in the serverlist of every frontend.
+    master.cordon(&name, true).await.map_err(|error| vec![error.to_string()])?;
+    say!(
+        "{server} is forgotten: stop it, and take it out of serverlist on all frontends. It stays cordoned, so that none of them places anything there meanwhile; then: murder uncordon {server}"
+    );
     Ok(())
+}
+
+/// Whether nothing is listed of a cordoned server.
+async fn is_removed(master: &mut Client, cordons: &Cordons, server: &str) -> Result<bool, Vec<String>> {
+    let cordoned = ServerName::parse(server).is_ok_and(|name| cordons.contains_key(&name));
+    let listed = master.list(Some(&format!("{server}!"))).await.map_err(|error| vec![error.to_string()])?;
+    Ok(cordoned && listed.is_empty())
 }
 
 /// What moves leave of a server to others, or of others to it.
@@ -107,6 +123,7 @@ fn left(at: &str, server: &str, moves: &[Shown]) -> Option<String> {
 const AFTER_HELP: &str = "\
 It refuses while the master lists anything of the server (deleted mailboxes that are kept, and reservations, too), while a copy that a move
 left lies there or a move to or from it is not over, while a backend does not answer, and while this node's serverlist or defaultserver has it.
+The server stays cordoned: other frontends may have it in serverlist still. When none has, murder uncordon makes an end of that.
 
 Exit status:
   0   it is forgotten, or could be

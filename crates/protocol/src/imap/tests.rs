@@ -81,6 +81,7 @@ fn commands_that_clients_send() {
         "a1 EXPUNGE\r\n",
         "a1 UID EXPUNGE 3:4\r\n",
         "a1 XFER user/fred be2 default\r\n",
+        "a1 XFER user/%r* be2\r\n",
         "a1 XCLIENT ADDR=192.0.2.1 SESSION=x TLS=yes\r\n",
         "a1 XCLIENT SESSION=x PARKED=yes\r\n",
         "a1 XKICK \"fred\"\r\n",

@@ -104,7 +104,8 @@ impl Store {
         Ok(())
     }
 
-    /// Removes a kept copy for good, and forgets where the mailbox went. The caller has proof that the other server has it.
+    /// Removes a kept copy for good, forgets where the mailbox went, what users have seen of it, and with an INBOX all that was its owner's.
+    /// The caller has proof that the other server has it, and that its owner is not about to come here.
     /// [`StoreError::Exists`]: the mailbox is in this server's list; [`StoreError::NoMailbox`]: no copy of that id is kept.
     pub async fn purge(&self, uniqueid: &str) -> Result<(), StoreError> {
         let (store, id) = (self.clone(), uniqueid.to_owned());
@@ -124,6 +125,9 @@ impl Store {
             let _shut = store.shut(&id).await?;
             blocking(move || disk::sweep(&dir)).await?;
             store.inner.journal.step("purge: swept");
+            let gone = name.is_inbox() && store.inner.list.get(&name)?.is_none();
+            let owner = gone.then(|| store.inner.namespace.owner(&name)).flatten();
+            store.forget_user_data(owner.as_deref(), &id).await?;
             store.forget_kept(vec![id.clone()]).await?;
             let gates = &store.inner.shared.gates;
             gates.set([Gate::Mailbox(&id)], None);

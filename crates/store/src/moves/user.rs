@@ -115,6 +115,25 @@ impl Store {
         self.user_log(user).await?.apply_moved(vec![Op::Seen(uniqueid.to_owned(), seen)]).await
     }
 
+    /// Forgets what everybody has seen of a mailbox that is another server's, and what is the owner's whose INBOX it was. What the
+    /// owner has seen of others' mailboxes stays.
+    pub(super) async fn forget_user_data(&self, owner: Option<&str>, id: &str) -> Result<(), StoreError> {
+        let mut users: BTreeMap<String, Vec<Op>> = BTreeMap::new();
+        for user in self.seers(&[id.to_owned()]).await?.into_keys() {
+            users.entry(user).or_default().push(Op::Seen(id.to_owned(), Seen::default()));
+        }
+        if let Some(owner) = owner
+            && self.has_user_log(owner).await?
+        {
+            let state = self.user_log(owner).await?.state();
+            users.entry(owner.to_owned()).or_default().extend(owners(&UserData::default(), &state));
+        }
+        for (user, ops) in users {
+            self.user_log(&user).await?.apply_moved(ops).await?;
+        }
+        Ok(())
+    }
+
     /// Users who may have seen states of these mailboxes, and of which.
     async fn seers(&self, ids: &[String]) -> Result<BTreeMap<String, Vec<String>>, StoreError> {
         let (db, users, ids) = (self.inner.db.clone(), self.inner.dir.join(USERS), ids.to_vec());

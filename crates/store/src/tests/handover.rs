@@ -313,6 +313,31 @@ async fn a_kept_copy_is_taken_back_whole_or_purged_for_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn with_the_kept_copy_goes_what_was_its_owners_and_what_others_have_seen_of_it() {
+    let bench = Bench::new("");
+    let store = bench.open().await;
+    let items = user(&store).await;
+    create(&store, "user.jane").await;
+    store.subscribe("fred", &root(), true).await.unwrap();
+    let seen = |uid| crate::Seen { recentuid: uid, lastchange: 7, uids: vec![(1, uid)] };
+    store.take_seen("jane", &items[0].uniqueid, seen(3)).await.unwrap();
+    store.take_seen("fred", "jane's", seen(2)).await.unwrap();
+    let frozen = freeze(&store, &items).await;
+    store.give_away(&frozen, &items, BE2, "m1").await.unwrap();
+    drop(frozen);
+    for item in &items {
+        store.purge(&item.uniqueid).await.unwrap();
+    }
+    for store in [store, bench.crashed().open().await] {
+        let fred = store.user_log("fred").await.unwrap().state();
+        assert!(fred.subscriptions.is_empty() && fred.annotations.is_empty());
+        // Of what stays here.
+        assert_eq!(fred.seen.keys().collect::<Vec<_>>(), ["jane's"]);
+        assert!(store.user_log("jane").await.unwrap().state().seen.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_know_of_a_mailbox_does_not_hear_that_it_has_moved() {
     let bench = Bench::new("");
     let store = bench.open().await;

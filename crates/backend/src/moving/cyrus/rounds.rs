@@ -63,6 +63,7 @@ impl Moving {
             let there = there.get(&item.uniqueid).filter(|there| there.name.as_str() == item.name);
             self.send_to_cyrus(peer, item, there, sent, &mut sum).await?;
         }
+        self.send_limits_above(peer, &root, &mut sent.others).await?;
         self.send_user(peer, &root, record, &mut sent.others, &mut sum).await?;
         record.round += 1;
         Ok(sum)

@@ -4,8 +4,8 @@
 //! Cyrus takes messages in the order of UIDs, and none below its LAST_UID that it does not have. So the first commands say of the mailbox
 //! what it would be with the messages so far. When the last one did not come, the copy is known by its numbers, and goes on from there.
 
-use protocol::sync::{Crc, Mailbox, Record};
-use store::Snapshot;
+use protocol::sync::{Crc, Mailbox, Options, Record};
+use store::{POP3_NEW_UIDL, Snapshot};
 
 use crate::transit::convert;
 
@@ -25,7 +25,9 @@ pub fn mailbox(
     most: usize,
 ) -> Option<(Vec<Mailbox>, Crc)> {
     let whole = convert::mailbox(now, partition, base.is_none())?;
-    let whole = Mailbox { highestmodseq: modseq(now), ..whole };
+    // What POP3 clients were told here are UIDVALIDITY and UID.
+    let options = Options(whole.options.0 | POP3_NEW_UIDL);
+    let whole = Mailbox { highestmodseq: modseq(now), options, ..whole };
     let records = match base {
         None => whole.records.clone().unwrap_or_default(),
         Some(base) => changed(now, base.snapshot),

@@ -3,9 +3,9 @@
 use nom::Parser;
 
 use super::mailbox::one;
-use crate::grammar::{Cursor, Parsed, argument, optional, text};
+use crate::grammar::{Cursor, Parsed, argument, list_mailbox, optional, text};
 
-/// `XFER SP mailbox SP server [SP partition]`
+/// `XFER SP list-mailbox SP server [SP partition]`. A pattern needs no quotes, as in Cyrus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Xfer {
     pub mailbox: String,
@@ -14,7 +14,8 @@ pub struct Xfer {
 }
 
 pub fn xfer(at: Cursor<'_>) -> Parsed<'_, Xfer> {
-    let (at, (mailbox, server, partition)) = (one, argument(text), optional(text)).parse(at)?;
+    let (at, (mailbox, server, partition)) =
+        (argument(list_mailbox), argument(text), optional(text)).parse(at)?;
     Ok((at, Xfer { mailbox, server, partition }))
 }
 

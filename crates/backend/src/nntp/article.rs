@@ -6,16 +6,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use identity::auth::Login;
 use mime::Fields;
-use protocol::name::MailboxName;
 use protocol::nntp::command::Part;
 use protocol::nntp::words::{Article, MessageId};
 use protocol::nntp::{No, Reply};
 use store::{Mailbox, Record, StoreError};
+use tokio::time::timeout;
 use tracing::error;
 use work::aside::weighed;
 
+use super::limits::{KNOWN, rows};
 use super::listing::Listing;
-use super::node::Node;
+use super::node::{Node, with_own};
+use super::refusal::broken;
 use super::selected::Selected;
 
 /// An article that somebody may read.
@@ -103,7 +105,7 @@ impl Node {
             Part::Stat => return Ok((reply, None)),
             Part::Body => bytes.slice(cut..),
             Part::Head | Part::Article => {
-                let xref = self.xref_of(mailbox, record.uid, &id, login).await;
+                let xref = self.xref_of(chosen, bytes.get(..cut).unwrap_or_default(), &id, login).await;
                 let whole = part == Part::Article;
                 weighed(bytes.len() / 512, move || with_xref(&bytes, cut, &xref, whole)).await
             }
@@ -112,20 +114,23 @@ impl Node {
     }
 
     /// What stands behind `Xref: ` of one article.
-    pub(super) async fn xref_of(&self, mailbox: &Mailbox, uid: u32, id: &str, login: &Login) -> String {
-        let own = mailbox.name().ok().map(|name| (name, uid));
-        let mut places: Vec<(MailboxName, u32)> = own.into_iter().collect();
-        match self.store.find_article(id).await {
-            Ok(found) => {
-                for found in found {
-                    if places.iter().all(|(name, _)| *name != found.name) {
-                        places.push((found.name, found.uid));
-                    }
-                }
-            }
-            Err(error) => error!(%error, "an Xref is not complete"),
+    async fn xref_of(&self, chosen: &Chosen, header: &[u8], id: &str, login: &Login) -> String {
+        let is_crosspost =
+            Fields::first(header, "newsgroups").is_some_and(|field| field.value.contains(&b','));
+        if is_crosspost {
+            self.know_articles().await;
         }
-        self.xref(&places, login)
+        let others = if is_crosspost { self.store.crossposts(id) } else { Vec::new() };
+        self.xref(&with_own(&chosen.mailbox, chosen.record.uid, others), login)
+    }
+
+    /// Has the groups of new crossposts known, unless that takes long: then an Xref lacks some.
+    pub(super) async fn know_articles(&self) {
+        match timeout(KNOWN, self.store.know_articles()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => broken("an Xref", &error),
+            Err(_) => rows::KNOWN.met("articles are still being read: an Xref lacks groups"),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What an NNTP client can make the server do and hold.
 
+use std::time::Duration;
+
 use protocol::nntp::{article, session, wildmat, words};
 
 bounds::table! {
@@ -12,6 +14,8 @@ bounds::table! {
         /// Sessions of one user, and of all who have not logged in (allowanonymouslogin) together.
         maxlogins_per_user, "chosen";
     }
+    /// How long an Xref waits for the groups of articles that have just come to be known.
+    pub(crate) KNOWN: Duration = Duration::from_secs(1), Time, "chosen: it takes that long after the first start alone";
     /// Bytes read ahead.
     pub(crate) INPUT: usize = 32 * 1024, Bytes, "chosen: more than the longest line, a SASL response";
     /// Bytes of a command with its end.

@@ -102,3 +102,15 @@ impl Node {
         text
     }
 }
+
+/// The places of an article, the one where it is read first.
+pub(super) fn with_own(
+    mailbox: &Mailbox,
+    uid: u32,
+    others: Vec<(MailboxName, u32)>,
+) -> Vec<(MailboxName, u32)> {
+    let Ok(own) = mailbox.name() else { return others };
+    let mut places = vec![(own.clone(), uid)];
+    places.extend(others.into_iter().filter(|(name, _)| *name != own));
+    places
+}

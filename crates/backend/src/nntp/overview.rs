@@ -11,8 +11,7 @@ use store::{Depth, Extent, Mailbox, Read, Record, Wanted};
 use tokio::task::spawn_blocking;
 
 use super::limits::RUN;
-use super::node::Node;
-use super::refusal::broken;
+use super::node::{Node, with_own};
 use super::selected::{Selected, run};
 
 /// Fields of articles on their way out.
@@ -44,9 +43,7 @@ impl Node {
         what: What,
         login: &Login,
     ) -> Result<Box<Fields>, No> {
-        if let Err(error) = self.store.know_articles().await {
-            broken("an Xref", &error);
-        }
+        self.know_articles().await;
         let (mailbox, range, number) = match which {
             Articles::Id(id) => {
                 let chosen = self.by_id(selected.as_ref(), &id, login).await?;
@@ -177,17 +174,11 @@ impl Fields {
 
     /// Look-ups are for articles of several groups alone.
     fn xref(&self, uid: u32, id: &[u8], is_crosspost: bool, node: &Node, login: &Login) -> String {
-        let own = self.mailbox.name().ok().map(|name| (name, uid));
-        let mut places: Vec<_> = own.into_iter().collect();
-        if is_crosspost {
-            let others = node.store.crossposts(&String::from_utf8_lossy(id));
-            for (name, uid) in others {
-                if places.iter().all(|(other, _)| *other != name) {
-                    places.push((name, uid));
-                }
-            }
-        }
-        node.xref(&places, login)
+        let others = match is_crosspost {
+            true => node.store.crossposts(&String::from_utf8_lossy(id)),
+            false => Vec::new(),
+        };
+        node.xref(&with_own(&self.mailbox, uid, others), login)
     }
 
     fn value(&self, field: &str, record: &Record, read: &Read, node: &Node, login: &Login) -> Vec<u8> {

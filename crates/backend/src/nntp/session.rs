@@ -182,13 +182,15 @@ impl Client {
     async fn line(&mut self, phase: Phase, line: Line, out: &mut BytesMut) -> Option<Next> {
         let text = match line {
             Line::Text(text) => text,
-            Line::TooLong => {
-                say(&No::LineTooLong.into(), out);
-                return None;
-            }
+            // Nobody knows whether it brings an article.
+            Line::TooLong => return Some(close(&No::LineTooLong.into(), out)),
         };
         if let Phase::Auth(exchange) = phase {
             return self.authenticate(exchange, Some(&text), out).await;
+        }
+        if text.len() + 2 > LINE && Command::brings_article(&text) {
+            self.phase = self.taking(Kind::Swallow(No::LineTooLong.into()));
+            return None;
         }
         if text.len() + 2 > LINE && !Command::may_be_long(&text) {
             say(&No::LineTooLong.into(), out);

@@ -23,6 +23,7 @@ mod moving_again;
 mod moving_clients;
 mod moving_many;
 mod news;
+mod news_hard;
 mod node;
 mod notify;
 mod operator;

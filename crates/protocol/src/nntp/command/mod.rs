@@ -73,7 +73,7 @@ pub enum Command {
     Quit,
     Slave,
     StartTls,
-    /// The article follows at once, whatever becomes of it. Any word may stand for a message-id.
+    /// The article follows at once, whatever becomes of it. Anything may stand for a message-id, and nothing.
     TakeThis(String),
     /// Where the session comes from, by a frontend of this project.
     XClient(Origin),
@@ -118,6 +118,12 @@ impl Command {
             221 => true,
             _ => false,
         }
+    }
+
+    /// Whether an article follows the line at once, whatever becomes of it.
+    pub fn brings_article(line: &[u8]) -> bool {
+        let keyword = line.split(|&b| arguments::is_blank(b)).next().unwrap_or_default();
+        keyword.eq_ignore_ascii_case(b"TAKETHIS")
     }
 
     /// Whether a line of this command may be longer than others: what SASL needs (RFC 4643 section 2.4.2).

@@ -1,7 +1,7 @@
 //! POST, IHAVE (RFC 3977 section 6.3), CHECK, TAKETHIS (RFC 4644): articles that come.
 //!
 //! ```text
-//! "POST"            ("IHAVE" / "CHECK" / "TAKETHIS") WS message-id
+//! "POST"            ("IHAVE" / "CHECK" / "TAKETHIS") WS message-id          CHECK takes any word for one, TAKETHIS anything
 //! ```
 
 use super::Command;
@@ -19,9 +19,10 @@ pub(super) fn check(at: Cursor<'_>) -> Parsed<'_, Command> {
     Ok((at, Command::Check(id)))
 }
 
+/// Everything on the line is taken for the message-id: an article follows whatever is wrong with it, and must not be read as commands.
 pub(super) fn takethis(at: Cursor<'_>) -> Parsed<'_, Command> {
-    let (at, id) = of(lenient)(at)?;
-    Ok((at, Command::TakeThis(id)))
+    let id = String::from_utf8_lossy(at.rest()).trim_matches([' ', '\t']).to_owned();
+    Ok((at.with(&[]), Command::TakeThis(id)))
 }
 
 /// What stands for a message-id where answers repeat it (RFC 4644 section 2.4.2): any word. What is none is refused by its own code,

@@ -17,6 +17,8 @@ fn commands_are_read() {
     assert_eq!(parse("LISTGROUP"), Ok(Command::ListGroup { group: None, range: Range::ALL }));
     assert_eq!(parse("XOVER 1-"), Ok(Command::Over { form: Form::Old, which: Articles::Range(Range::ALL) }));
     assert_eq!(parse("CAPABILITIES AUTOUPDATE"), Ok(Command::Capabilities));
+    assert_eq!(parse("takethis  <a b> "), Ok(Command::TakeThis("<a b>".to_owned())));
+    assert_eq!(parse("TAKETHIS"), Ok(Command::TakeThis(String::new())));
     assert_eq!(parse("CHECK nonsense"), Ok(Command::Check("nonsense".to_owned())));
     let origin = Origin { session: "x".into(), ..Origin::default() };
     assert_eq!(parse("XCLIENT SESSION=x"), Ok(Command::XClient(origin)));

@@ -5,10 +5,7 @@ use std::process::Output;
 use system_tests::{Murder, Plan, eventually};
 
 fn plan() -> Plan {
-    let mut plan = Plan::nodes(1, 2)
-        .option("*", "allowusermoves", "yes")
-        .option("backend1", "admins", "cyrus proxy")
-        .option("backend2", "admins", "cyrus proxy");
+    let mut plan = Plan::nodes(1, 2).option("*", "allowusermoves", "yes");
     for n in 0..5 {
         plan = plan.user(&format!("user{n}"), "backend1");
     }

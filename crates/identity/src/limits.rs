@@ -84,6 +84,12 @@ bounds::table! {
     pub(crate) ACCEPTS: usize = 32, Count, "less than the 512 blocking threads of tokio; a ticket takes less than a millisecond";
     /// How long one waits for such a thread and for its answer; the login fails for now.
     pub(crate) ACCEPT_PATIENCE: Duration = Duration::from_secs(10), Time, "the default of `client_timeout`";
+    /// Calls for tickets of our own that are under way; each has a thread, and may wait for a KDC.
+    pub(crate) INITIATES: usize = 16, Count, "chosen: a KDC that hangs holds so many threads of 512, for as long as krb5.conf has it";
+    /// Services for which it is remembered whether there is a ticket. A full table is emptied.
+    pub(crate) TARGETS: usize = 1000, Count, "chosen: services of a murder";
+    /// How long it is believed that there is one.
+    pub(crate) TICKET_KNOWN: Duration = Duration::from_secs(60), Time, "chosen: tickets hold for hours";
     /// Characters of a name from outside that a line of a log shows.
     pub(crate) NAME_SHOWN: usize = 80, Count, "chosen: a line of a log";
 }

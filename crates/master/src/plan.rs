@@ -261,11 +261,6 @@ impl<'a> Builder<'a> {
             self.drawn.warnings.push(Problem::new(&line.place.file, line.place.line, line.name, message));
             return;
         }
-        if is_kpop(&command) {
-            let message = "-k (KPOP) needs Kerberos 4, which nothing here speaks: the line is skipped";
-            self.drawn.warnings.push(Problem::new(&line.place.file, line.place.line, line.name, message));
-            return;
-        }
         if let (Program::Ours(_), Some(Some(imapd))) = (&command.program, self.confs.get(&conf)) {
             self.drawn.warnings.extend(line.doubt(imapd));
         }
@@ -340,12 +335,6 @@ impl<'a> Builder<'a> {
 /// What is worth a line in the log about an imapd.conf that is right.
 fn doubts(imapd: &Imapd) -> Vec<Problem> {
     imapd.warnings().iter().cloned().chain(imapd.without_effect()).collect()
-}
-
-/// POP3 over Kerberos 4: Cyrus had it until 3.6.
-fn is_kpop(command: &Command) -> bool {
-    let flag = |word: &String| word.strip_prefix('-').is_some_and(|letters| letters.contains('k'));
-    matches!(command.written.as_str(), "pop3d" | "pop3proxyd" | "pop3proxy") && command.args.iter().any(flag)
 }
 
 /// What it means that a line's program does not exist.

@@ -11,10 +11,10 @@ use service::Connection;
 use service::Context;
 use service::Exit;
 use service::drive::{Outcome, drive};
+use service::kpop;
 use service::names;
 use service::pipe::Through;
-use tokio::io::AsyncWriteExt;
-use tracing::{debug, warn};
+use tracing::debug;
 use transport::wire::{Bounds, Wire};
 use upstream::Upstream;
 
@@ -33,12 +33,6 @@ pub async fn run(context: Context) -> Result<(), Exit> {
 
 /// Serves all listeners until the daemon is to end.
 pub async fn serve(context: &Context, directory: Arc<dyn Lookup>) {
-    for listener in context.listeners().iter().filter(|listener| listener.has_flag('k')) {
-        warn!(
-            listener = listener.name,
-            "-k (KPOP) needs Kerberos, which this program is built without: refused"
-        );
-    }
     let upstream = Upstream::new(&context.imapd());
     let (reloaded, servers) = (upstream.clone(), Servers::new(upstream.clone(), directory.list().clone()));
     context.on_reload(move |imapd| reloaded.reload(&imapd));
@@ -47,18 +41,24 @@ pub async fn serve(context: &Context, directory: Arc<dyn Lookup>) {
         .await;
 }
 
-async fn one(mut connection: Connection, directory: Arc<dyn Lookup>, upstream: Upstream, servers: Servers) {
-    if connection.listener.has_flag('k') {
-        let _ = connection.stream.write_all(b"-ERR KPOP is not available\r\n").await;
-        return;
-    }
-    let settings = Settings::new(&connection);
+async fn one(connection: Connection, directory: Arc<dyn Lookup>, upstream: Upstream, servers: Servers) {
+    let mut settings = Settings::new(&connection);
     let patience = connection.listener.imapd().poptimeout;
     let (stop, seat) = (connection.seat.stop(), connection.seat.clone());
     let context = connection.context.clone();
     let channel = connection.stream.channel().clone();
+    let mut wire = Wire::new(connection.stream, Bounds { input: INPUT, ..Bounds::default() });
+    if connection.listener.has_flag('k') {
+        match kpop::meet(&mut wire, &settings.auth).await {
+            Ok(Some(auth)) => settings.auth = auth,
+            Ok(None) => return,
+            Err(error) => {
+                debug!("{error}");
+                return;
+            }
+        }
+    }
     let mut front = Front::new(settings, directory, upstream, servers, channel);
-    let wire = Wire::new(connection.stream, Bounds { input: INPUT, ..Bounds::default() });
     let wire = match drive(wire, &mut front, &stop).await {
         Ok(Outcome::Detached(wire)) => wire,
         Ok(Outcome::Closed) => return,

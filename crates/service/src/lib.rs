@@ -31,6 +31,7 @@ mod desk;
 pub mod disk;
 pub mod drive;
 mod inherit;
+pub mod kpop;
 pub mod limits;
 pub mod listen;
 mod metrics;

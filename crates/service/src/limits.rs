@@ -90,4 +90,10 @@ bounds::table! {
     pub(crate) SILENCE: Duration = Duration::from_secs(1), Time, "chosen: longer than a disk takes";
     /// How long an answer goes on after its session was ended by an administrator, or its user denied the service.
     pub(crate) LAST_ANSWER: Duration = Duration::from_secs(10), Time, "chosen: a message on a fast line";
+    /// How long a listener with `-k` waits for a client of KPOP to speak first; then it greets as POP3.
+    pub(crate) KPOP_SILENCE: Duration = Duration::from_secs(1), Time, "chosen: who waits for a greeting waits no longer";
+    /// How long such a client may take to show its ticket.
+    pub(crate) KPOP_EXCHANGE: Duration = Duration::from_secs(30), Time, "chosen: three messages";
+    /// Bytes of one of its messages.
+    pub(crate) KPOP_PIECE: usize = 12 * 1024, Bytes, "chosen: less than a POP3 listener reads ahead; a ticket has some hundred";
 }

@@ -129,6 +129,11 @@ fn logins() {
          put a webmail server's address into failedlogin_shared_addresses."
     );
     metrics::describe_counter!(
+        "murder_kerberos_fallbacks_total",
+        "Logins of ours at other nodes for which a Kerberos ticket was not to be had, or was refused. Alert when it grows: the log has the \
+         reason."
+    );
+    metrics::describe_counter!(
         "murder_tls_handshake_failures_total",
         "TLS handshakes that failed. Alert on a sudden growth: a certificate may have expired."
     );

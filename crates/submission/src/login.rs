@@ -39,6 +39,7 @@ pub(crate) async fn connect(imapd: &Imapd, server: &str, name: &str) -> Result<D
             password: Some(password.clone()),
             allowed: Vec::new(),
             only_self: true,
+            target: None,
         };
         log_in(&mut dialog, &credentials).await?;
     }

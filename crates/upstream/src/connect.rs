@@ -40,6 +40,14 @@ impl Proto {
             Proto::Nntp => "nntp",
         }
     }
+
+    /// What Kerberos calls it.
+    fn sasl_service(self) -> &'static str {
+        match self {
+            Proto::Pop3 => "pop",
+            Proto::Imap | Proto::Lmtp | Proto::Sieve | Proto::Nntp => self.service(),
+        }
+    }
 }
 
 /// The way to all backends; cheap to clone, one per process.
@@ -285,6 +293,7 @@ async fn open<W>(imapd: &Imapd, tls: &Tls, server: &str, proto: Proto, wire: W) 
         _ => Error::Io { server: server.to_owned(), doing: "connect", source },
     })?;
     let mut dialog = Dialog::new(stream, wire, server, bound);
+    dialog.service = proto.sasl_service();
     if target.tls {
         dialog.start_tls(&tls.towards(imapd, server).await?).await?;
     }

@@ -33,6 +33,8 @@ pub struct Connection<W> {
 pub(crate) struct Dialog<W> {
     pub stream: Stream,
     pub server: String,
+    /// What Kerberos calls the service that is spoken to; empty: nobody logs in any more.
+    pub service: &'static str,
     pub bound: Duration,
     /// Octets of one response that is heard whole.
     pub response_max: usize,
@@ -51,6 +53,7 @@ impl<W> Dialog<W> {
         Dialog {
             stream,
             server: server.to_owned(),
+            service: "",
             bound,
             response_max: RESPONSE_MAX,
             capabilities: Capabilities::default(),
@@ -67,6 +70,7 @@ impl<W> Dialog<W> {
         Dialog {
             stream,
             server: server.to_owned(),
+            service: "",
             bound,
             response_max: RESPONSE_MAX,
             capabilities,

@@ -8,7 +8,10 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use config::imapd::Imapd;
 use identity::auth::client::{ClientError, ClientExchange, Credentials};
+use identity::auth::{GSSAPI, Target};
 use identity::demand::{Rule, Seen, Step};
+
+use transport::resolve::Server;
 
 use crate::dialog::Dialog;
 use crate::{Capabilities, Error, Objection};
@@ -24,13 +27,15 @@ pub(crate) struct Sasl {
     server: String,
     authname: String,
     user: String,
+    credentials: Credentials,
 }
 
 impl Sasl {
     /// The best mechanism that both sides can use on this connection.
-    pub fn choose<W>(d: &Dialog<W>, imapd: &Imapd, user: Option<&str>) -> Result<Sasl, Error> {
-        let credentials = Credentials::proxy(imapd, &d.server, user);
+    pub async fn choose<W>(d: &Dialog<W>, imapd: &Imapd, user: Option<&str>) -> Result<Sasl, Error> {
+        let credentials = credentials(d, imapd, user);
         let offered = d.capabilities.mechanisms();
+        credentials.prepare(&offered).await;
         let (rule, channel) = (Rule::backend(imapd, &d.server), d.stream.channel());
         let seen = Seen { starttls: false, mechanisms: &offered, preauth: false, cyrus_master: false };
         let none = || Error::NoMechanism {
@@ -47,10 +52,10 @@ impl Sasl {
             text: error.to_string(),
             objection: Objection::Login,
         };
-        let mut exchange = credentials.start(mechanism, channel).map_err(failed)?;
-        let initial = exchange.initial().map_err(failed)?.unwrap_or_default();
+        let (exchange, initial) = credentials.begin(mechanism, channel).await.map_err(failed)?;
+        let initial = initial.unwrap_or_default();
         let (exchange, server) = (Some(exchange), d.server.clone());
-        Ok(Sasl { exchange, mechanism, initial, sent: false, server, authname, user })
+        Ok(Sasl { exchange, mechanism, initial, sent: false, server, authname, user, credentials })
     }
 
     pub fn mechanism(&self) -> &'static str {
@@ -80,7 +85,12 @@ impl Sasl {
         let challenge = BASE64_STANDARD.decode(challenge).map_err(|error| self.denied(error.to_string()))?;
         let exchange = self.exchange.take().ok_or_else(|| self.denied("the exchange is over".to_owned()))?;
         let stepped = exchange.step_aside(challenge).await;
-        let (exchange, answer) = stepped.map_err(|error| self.denied(error.to_string()))?;
+        let (exchange, answer) = stepped.map_err(|error| {
+            if self.mechanism == GSSAPI {
+                self.credentials.ticket_failed(&error.to_string());
+            }
+            self.denied(error.to_string())
+        })?;
         self.exchange = Some(exchange);
         Ok(BASE64_STANDARD.encode(answer))
     }
@@ -89,6 +99,23 @@ impl Sasl {
     pub fn succeeded(&mut self) -> Result<(), Error> {
         let exchange = self.exchange.take().ok_or_else(|| self.denied("the exchange is over".to_owned()));
         exchange?.succeeded(None).map_err(|error| self.denied(error.to_string()))
+    }
+
+    /// The server said no to a ticket, and there is another mechanism that it may be asked with, on the same connection: it waits. What it
+    /// has against the user it would have against him with any mechanism.
+    pub fn falls_back<W>(&self, d: &Dialog<W>, imapd: &Imapd, text: &str) -> bool {
+        let said = text.to_ascii_lowercase();
+        if self.mechanism != GSSAPI || !(said.contains("authenti") || said.contains("invalid login")) {
+            return false;
+        }
+        let offered = d.capabilities.mechanisms();
+        let seen = Seen { starttls: false, mechanisms: &offered, preauth: false, cyrus_master: false };
+        let others = self.credentials.clone().with_target(None);
+        let other = Rule::backend(imapd, &d.server).choose(&others, seen, d.stream.channel());
+        if other.is_some() {
+            self.credentials.ticket_failed(text);
+        }
+        other.is_some()
     }
 
     /// The server said no, with this text. Whoever is acted for, it is our own password that it looks at first.
@@ -119,15 +146,23 @@ impl Sasl {
     }
 }
 
+/// What we log in with: a ticket for the service before the proxy's password.
+fn credentials<W>(d: &Dialog<W>, imapd: &Imapd, user: Option<&str>) -> Credentials {
+    let host = Server::parse(&d.server).host().to_owned();
+    let target = Target { service: d.service, host, patience: d.bound };
+    Credentials::proxy(imapd, &d.server, user).with_target(Some(target))
+}
+
 /// Whether TLS must be raised before the login; an error where the server must not be used as it is.
-pub(crate) fn needs_tls(
-    d: &Dialog<impl Sized>,
+pub(crate) async fn needs_tls<W>(
+    d: &Dialog<W>,
     imapd: &Imapd,
     user: Option<&str>,
     opening: Opening,
 ) -> Result<bool, Error> {
-    let credentials = Credentials::proxy(imapd, &d.server, user);
+    let credentials = credentials(d, imapd, user);
     let mechanisms = d.capabilities.mechanisms();
+    credentials.prepare(&mechanisms).await;
     let Opening { starttls, preauth } = opening;
     let seen = Seen { starttls, mechanisms: &mechanisms, preauth, cyrus_master: false };
     match Rule::backend(imapd, &d.server).next(seen, &credentials, d.stream.channel()) {
@@ -161,7 +196,7 @@ pub(crate) fn unweakened(
     before: &Capabilities,
     starttls: &str,
 ) -> Result<(), Error> {
-    let credentials = Credentials::proxy(imapd, &d.server, user);
+    let credentials = credentials(d, imapd, user);
     let (before, mechanisms) = (before.mechanisms(), d.capabilities.mechanisms());
     let starttls = d.capabilities.has(starttls);
     let seen = Seen { starttls, mechanisms: &mechanisms, preauth: false, cyrus_master: false };

@@ -1,5 +1,6 @@
 //! A Kerberos realm of a test's own: MIT's KDC on a port of its own, without anything of the host's configuration.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -7,6 +8,8 @@ use std::process::{Command, Stdio};
 #[derive(Debug)]
 pub struct Kdc {
     dir: PathBuf,
+    /// Another process has started it, and ends it.
+    borrowed: bool,
 }
 
 impl Kdc {
@@ -28,12 +31,23 @@ impl Kdc {
         if !crate::has(&["kinit"]) {
             return None;
         }
-        let kdc = Kdc { dir: dir.to_owned() };
+        let kdc = Kdc { dir: dir.to_owned(), borrowed: false };
         let port = crate::port().to_string();
         let arguments: Vec<&str> =
             [port.as_str()].into_iter().chain(realm_and_domains.iter().copied()).collect();
         kdc.call("start", &arguments);
+        // Each user has a cache of its own there, and none of the host's.
+        let config = std::fs::read_to_string(kdc.config()).expect("krb5.conf");
+        let caches =
+            format!("[libdefaults]\n  default_ccache_name = FILE:{}/cache-%{{uid}}\n", dir.display());
+        std::fs::write(kdc.config(), config.replacen("[libdefaults]\n", &caches, 1)).expect("krb5.conf");
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o777)).expect("the directory is ours");
         Some(kdc)
+    }
+
+    /// The realm that the parent of this process has started there.
+    pub fn of_parent(dir: &Path) -> Kdc {
+        Kdc { dir: dir.to_owned(), borrowed: true }
     }
 
     /// Adds somebody.
@@ -80,6 +94,9 @@ impl Kdc {
 
 impl Drop for Kdc {
     fn drop(&mut self) {
+        if self.borrowed {
+            return;
+        }
         // a test that fails is told its own reason
         let _ = Command::new(script()).arg("stop").arg(&self.dir).stderr(Stdio::null()).status();
     }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use service::Connection;
 use service::drive::drive;
+use service::kpop;
 use tracing::{debug, info};
 use transport::wire::{Bounds, Wire};
 
@@ -30,7 +31,15 @@ pub async fn serve(connection: Connection, store: Store, locks: Arc<Locks>, movi
     let mut session = session::Client::new(&connection, store, locks, moving);
     let peer = connection.stream.peer().clone();
     let bounds = Bounds { input: INPUT, ..Bounds::default() };
-    match drive(Wire::new(connection.stream, bounds), &mut session, &stop).await {
+    let mut wire = Wire::new(connection.stream, bounds);
+    if connection.listener.has_flag('k') {
+        match kpop::meet(&mut wire, &connection.listener.auth()).await {
+            Ok(Some(auth)) => session.decide_by(auth),
+            Ok(None) => return,
+            Err(error) => return debug!(%peer, %error, "KPOP connection lost"),
+        }
+    }
+    match drive(wire, &mut session, &stop).await {
         Ok(_) => debug!(%peer, "POP3 session ended"),
         Err(error) => info!(%peer, %error, "POP3 connection lost"),
     }

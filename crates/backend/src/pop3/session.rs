@@ -163,6 +163,11 @@ impl Client {
         }
     }
 
+    /// Has somebody else decide the logins of this connection.
+    pub fn decide_by(&mut self, auth: Authenticator) {
+        self.auth = auth;
+    }
+
     async fn line(&mut self, phase: Phase, line: Line, out: &mut BytesMut) -> Option<Next> {
         match (phase, line) {
             (_, Line::TooLong) => {

@@ -7,6 +7,7 @@ use std::{io, net::SocketAddr, time::Duration};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use config::imapd::{Imapd, Upstream};
 use identity::auth::client::Credentials;
+use identity::auth::{GSSAPI, Target};
 use identity::demand::{Rule, Seen, Step};
 use protocol::mupdate::response::Body;
 use transport::resolve;
@@ -45,6 +46,12 @@ impl Greeting {
         then(Seen { starttls: self.starttls, mechanisms: &mechanisms, preauth: false, cyrus_master })
     }
 
+    /// Finds out whether there is a ticket for a server that would take one.
+    async fn prepare(&self, credentials: &Credentials) {
+        let mechanisms: Vec<&str> = self.mechanisms.iter().map(String::as_str).collect();
+        credentials.prepare(&mechanisms).await;
+    }
+
     fn step(&self, rule: &Rule, credentials: &Credentials, link: &Link) -> Step {
         self.seen(|seen| rule.next(seen, credentials, link.stream().channel()))
     }
@@ -66,13 +73,15 @@ pub(super) async fn at(
 ) -> Result<(Link, Greeting), Error> {
     let name = upstream.name.clone();
     let patience = settings::client_timeout(imapd);
-    let credentials = Credentials::mupdate(imapd, &upstream.host);
+    let target = Target { service: "mupdate", host: upstream.host.clone(), patience };
+    let credentials = Credentials::mupdate(imapd, &upstream.host).with_target(Some(target));
     let attempt = Attempt::of(&name, &credentials);
     attempt.admit()?;
     let lost = |why: io::Error| Error::Unavailable { server: name.clone(), why: why.into() };
     let stream = resolve::connect(imapd, address).await.map_err(lost)?;
     let mut link = Link::new(stream, name.clone());
     let mut greeting = greet(&mut link, patience).await?;
+    greeting.prepare(&credentials).await;
 
     let rule = Rule::master(imapd, upstream.tls);
     match greeting.step(&rule, &credentials, &link) {
@@ -85,6 +94,7 @@ pub(super) async fn at(
             let tls = read.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?;
             let before = std::mem::take(&mut greeting);
             greeting = start_tls(&mut link, &rule, &tls, &upstream.host, patience).await?;
+            greeting.prepare(&credentials).await;
             let verdict = before.seen(|before| {
                 greeting.seen(|seen| {
                     rule.unweakened(before.mechanisms, seen, &credentials, link.stream().channel())
@@ -99,7 +109,18 @@ pub(super) async fn at(
         let offered = greeting.mechanisms.join(" ").chars().take(REFUSAL_TEXT).collect();
         return Err(Error::NoMechanism { server: name, offered, withheld });
     };
-    let outcome = login(&mut link, &credentials, mechanism, patience).await;
+    let mut outcome = login(&mut link, &credentials, mechanism, patience).await;
+    if let Err(refusal) = &outcome
+        && mechanism == GSSAPI
+    {
+        // A password may do where a ticket does not: it may be another name's.
+        let others = credentials.clone().with_target(None);
+        let other = greeting.seen(|seen| rule.choose(&others, seen, link.stream().channel()));
+        if let Some(other) = other {
+            credentials.ticket_failed(&refusal.to_string());
+            outcome = login(&mut link, &others, other, patience).await;
+        }
+    }
     attempt.note(outcome.as_ref().err());
     outcome?;
     if imapd.proxy_compress && greeting.compress {
@@ -172,8 +193,8 @@ async fn login(
     let denied = |server: &str, why: String| Error::Denied { server: server.to_owned(), why };
     let server = link.server.clone();
     let failed = |e: identity::auth::client::ClientError| denied(&server, e.to_string());
-    let mut exchange = credentials.start(mechanism, link.stream().channel()).map_err(failed)?;
-    let initial = exchange.initial().map_err(failed)?;
+    let begun = credentials.begin(mechanism, link.stream().channel()).await;
+    let (mut exchange, initial) = begun.map_err(failed)?;
     let initial = initial.map(|initial| match initial.is_empty() {
         true => "=".to_owned(),
         false => BASE64_STANDARD.encode(initial),

@@ -145,6 +145,7 @@ mod tests {
             pace: Pace::default(),
             denied: None,
             inbox_acl: Some(Arc::new(acl)),
+            kpop: None,
         }
     }
 

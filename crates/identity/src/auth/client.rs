@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 use config::imapd::Imapd;
 use rsasl::callback::{Context, Request, SessionCallback, SessionData};
@@ -21,6 +22,9 @@ use sha2::{Digest, Sha256};
 use transport::peer::Channel;
 
 use super::exchange::Binding;
+use super::kerberos::aside::aside;
+use super::kerberos::initiate::{self, Initiate};
+use super::kerberos::{GSSAPI, Target};
 use crate::limits::REMEMBERED;
 use crate::passwords::Hash;
 
@@ -35,6 +39,8 @@ pub struct Credentials {
     pub allowed: Vec<String>,
     /// LOGIN will do: nobody is acted for.
     pub only_self: bool,
+    /// For whom a Kerberos ticket would be, which goes before all passwords; none: no ticket is used.
+    pub target: Option<Target>,
 }
 
 /// Why a login to another server cannot go on.
@@ -60,6 +66,7 @@ impl Credentials {
             password,
             allowed: allowed(imapd, server),
             only_self: false,
+            target: None,
         }
     }
 
@@ -73,6 +80,30 @@ impl Credentials {
             password: imapd.mupdate_password.clone(),
             allowed: allowed(imapd, server),
             only_self: true,
+            target: None,
+        }
+    }
+
+    /// With a Kerberos ticket for this service, where there is one. A server without a host's name has none.
+    pub fn with_target(self, target: Option<Target>) -> Credentials {
+        let target = target.filter(|target| !target.service.is_empty() && !target.host.starts_with('/'));
+        Credentials { target, ..self }
+    }
+
+    /// Finds out whether there is a ticket for a server that would take one: to be called before [`Credentials::choose`], once it is known
+    /// what the server offers.
+    pub async fn prepare(&self, offered: &[&str]) {
+        let named = |name: &&str| name.eq_ignore_ascii_case(GSSAPI);
+        let allowed = self.allowed.is_empty() || self.allowed.iter().any(|one| named(&one.as_str()));
+        if let Some(target) = self.target.as_ref().filter(|_| allowed && offered.iter().any(named)) {
+            initiate::prepare(target, !self.allowed.is_empty()).await;
+        }
+    }
+
+    /// The server has refused a ticket, or cannot be logged in to with one: for a while another mechanism is chosen.
+    pub fn ticket_failed(&self, why: &str) {
+        if let Some(target) = &self.target {
+            initiate::failed(target, why);
         }
     }
 
@@ -93,6 +124,7 @@ impl Credentials {
                 false => named(&listed, mechanism),
             };
             let able = match *mechanism {
+                GSSAPI => self.target.as_ref().is_some_and(initiate::is_usable),
                 "EXTERNAL" => channel.is_encrypted(),
                 "LOGIN" => self.only_self && self.password.is_some(),
                 plus if plus.ends_with("-PLUS") => {
@@ -105,7 +137,36 @@ impl Credentials {
         })
     }
 
-    /// Begins an exchange with one of the names that [`Credentials::choose`] gives.
+    /// Begins an exchange with one of the names that [`Credentials::choose`] gives; with it comes the initial response, where the
+    /// mechanism has one. A ticket is asked for on a thread of its own, and no longer than the target's patience.
+    ///
+    /// # Errors
+    /// There is no ticket any more, or the mechanism is none of ours.
+    pub async fn begin(
+        &self,
+        mechanism: &'static str,
+        channel: &Channel,
+    ) -> Result<(ClientExchange, Option<Vec<u8>>), ClientError> {
+        let Some(target) = self.target.clone().filter(|_| mechanism == GSSAPI) else {
+            let mut exchange = self.start(mechanism, channel)?;
+            let initial = exchange.initial()?;
+            return Ok((exchange, initial));
+        };
+        let (authzid, patience) = (self.authzid.clone(), target.patience);
+        let begun = aside(&initiate::THREADS, patience, move || Initiate::begin(&target, authzid.as_deref()));
+        let begun = begun.await.unwrap_or_else(|late| Err(late.to_string()));
+        match begun {
+            Ok((initiate, token)) => {
+                Ok((ClientExchange { running: Running::Ticket(initiate, patience), mechanism }, Some(token)))
+            }
+            Err(why) => {
+                self.ticket_failed(&why);
+                Err(ClientError::Exchange { mechanism: mechanism.to_owned(), why })
+            }
+        }
+    }
+
+    /// Begins an exchange with one of the names that [`Credentials::choose`] gives, but for GSSAPI.
     pub fn start(&self, mechanism: &'static str, channel: &Channel) -> Result<ClientExchange, ClientError> {
         let failed = |why: String| ClientError::Exchange { mechanism: mechanism.to_owned(), why };
         let config = SASLConfig::builder()
@@ -117,7 +178,7 @@ impl Credentials {
         let session = SASLClient::with_cb(config, binding)
             .start_suggested([&name])
             .map_err(|error| failed(error.to_string()))?;
-        Ok(ClientExchange { session, mechanism, finished: false })
+        Ok(ClientExchange { running: Running::Password { session, finished: false }, mechanism })
     }
 }
 
@@ -130,9 +191,18 @@ fn allowed(imapd: &Imapd, server: &str) -> Vec<String> {
 
 /// A login under way, seen from the client.
 pub struct ClientExchange {
-    session: Session<NoValidation, Binding>,
+    running: Running,
     mechanism: &'static str,
-    finished: bool,
+}
+
+/// Whoever runs the mechanism.
+enum Running {
+    Password {
+        session: Session<NoValidation, Binding>,
+        finished: bool,
+    },
+    /// And how long a step is waited for.
+    Ticket(Initiate, Duration),
 }
 
 impl ClientExchange {
@@ -143,9 +213,10 @@ impl ClientExchange {
     /// The initial response, which all our mechanisms but LOGIN have. Where the protocol cannot carry it with the command,
     /// it answers the server's first, empty challenge.
     pub fn initial(&mut self) -> Result<Option<Vec<u8>>, ClientError> {
-        match self.session.are_we_first() {
-            true => self.advance(None).map(Some),
-            false => Ok(None),
+        match &self.running {
+            Running::Password { session, .. } if session.are_we_first() => self.advance(None).map(Some),
+            // A ticket's first token came with it.
+            Running::Password { .. } | Running::Ticket(..) => Ok(None),
         }
     }
 
@@ -153,7 +224,7 @@ impl ClientExchange {
     ///
     /// SCRAM hashes here, for some tenths of a second the first time with a server: see [`ClientExchange::step_aside`].
     pub fn step(&mut self, challenge: &[u8]) -> Result<Vec<u8>, ClientError> {
-        if self.finished {
+        if self.is_finished() {
             return Ok(Vec::new());
         }
         self.advance(Some(challenge))
@@ -162,6 +233,14 @@ impl ClientExchange {
     /// The same on a thread that serves nobody else. After an error the exchange is over.
     pub async fn step_aside(mut self, challenge: Vec<u8>) -> Result<(ClientExchange, Vec<u8>), ClientError> {
         let mechanism = self.mechanism.to_owned();
+        if let Running::Ticket(_, patience) = self.running {
+            let stepped = aside(&initiate::THREADS, patience, move || {
+                let answer = self.step(&challenge)?;
+                Ok((self, answer))
+            });
+            let late = |why: String| Err(ClientError::Exchange { mechanism, why });
+            return stepped.await.unwrap_or_else(|why| late(why.to_string()));
+        }
         let stepped = tokio::task::spawn_blocking(move || {
             let answer = self.step(&challenge)?;
             Ok((self, answer))
@@ -171,25 +250,33 @@ impl ClientExchange {
 
     /// To be called when the server said OK, with the data that came with it, if any: whether it proved itself.
     pub fn succeeded(&mut self, data: Option<&[u8]>) -> Result<(), ClientError> {
-        if let Some(data) = data.filter(|_| !self.finished) {
+        if let Some(data) = data.filter(|_| !self.is_finished()) {
             self.advance(Some(data))?;
         }
-        match self.finished {
+        match self.is_finished() {
             true => Ok(()),
             false => Err(ClientError::NotMutual(self.mechanism)),
         }
     }
 
     fn advance(&mut self, message: Option<&[u8]>) -> Result<Vec<u8>, ClientError> {
-        let mut out = Vec::new();
-        match self.session.step(message, &mut out) {
-            Ok(state) => {
-                self.finished = matches!(state, State::Finished(_));
-                Ok(out)
+        let stepped = match &mut self.running {
+            Running::Password { session, finished } => {
+                let mut out = Vec::new();
+                session.step(message, &mut out).map_err(|error| error.to_string()).map(|state| {
+                    *finished = matches!(state, State::Finished(_));
+                    out
+                })
             }
-            Err(error) => {
-                Err(ClientError::Exchange { mechanism: self.mechanism.to_owned(), why: error.to_string() })
-            }
+            Running::Ticket(initiate, _) => initiate.step(message.unwrap_or_default()),
+        };
+        stepped.map_err(|why| ClientError::Exchange { mechanism: self.mechanism.to_owned(), why })
+    }
+
+    fn is_finished(&self) -> bool {
+        match &self.running {
+            Running::Password { finished, .. } => *finished,
+            Running::Ticket(initiate, _) => initiate.is_finished(),
         }
     }
 }
@@ -254,7 +341,8 @@ fn salted(sha256: bool, password: &str, salt: &[u8], iterations: u32) -> Result<
 }
 
 fn only(mechanism: &str) -> &'static [Mechanism] {
-    static LISTS: [&[Mechanism]; 7] = [
+    static LISTS: [&[Mechanism]; 8] = [
+        &[],
         &[SCRAM_SHA256_PLUS],
         &[SCRAM_SHA1_PLUS],
         &[SCRAM_SHA256],
@@ -267,9 +355,17 @@ fn only(mechanism: &str) -> &'static [Mechanism] {
     LISTS[index]
 }
 
-const PREFERENCE: [&str; 7] =
-    ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "LOGIN", "EXTERNAL"];
-const PLAIN_INDEX: usize = 4;
+const PREFERENCE: [&str; 8] = [
+    GSSAPI,
+    "SCRAM-SHA-256-PLUS",
+    "SCRAM-SHA-1-PLUS",
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-1",
+    "PLAIN",
+    "LOGIN",
+    "EXTERNAL",
+];
+const PLAIN_INDEX: usize = 5;
 /// More would let a false server occupy a core. With fewer it learns, from the proof itself, enough to try passwords by the
 /// million (RFC 7677 section 4, RFC 5802 section 9); Cyrus SASL and we keep none with fewer.
 const ITERATIONS: std::ops::RangeInclusive<u32> = 4096..=1_000_000;

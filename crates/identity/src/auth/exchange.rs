@@ -337,7 +337,7 @@ impl ChannelBindingCallback for Binding {
 }
 
 /// Threads for tickets.
-static THREADS: Semaphore = Semaphore::const_new(ACCEPTS);
+pub(super) static THREADS: Semaphore = Semaphore::const_new(ACCEPTS);
 
 static WITHOUT_BINDING: &[Mechanism] = &[SCRAM_SHA256, SCRAM_SHA1, PLAIN, LOGIN, EXTERNAL];
 static WITH_BINDING: &[Mechanism] =

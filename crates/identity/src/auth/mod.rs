@@ -23,7 +23,7 @@ mod verify;
 
 pub use authorize::InboxAcl;
 pub use exchange::{Exchange, Step, Step64};
-pub use kerberos::{GSSAPI, Tickets};
+pub use kerberos::{GSSAPI, Target, Tickets};
 pub use pace::Pace;
 pub use refusals::Refusals;
 pub use settings::Settings;
@@ -39,6 +39,7 @@ use transport::peer::Channel;
 use crate::deny::DenyList;
 use crate::limits::{FAILURES, NAME_SHOWN, rows};
 use crate::passwords::PasswordDb;
+use kerberos::kpop::{KPOP, Kpop};
 use verify::Verified;
 
 /// Who is logged in, and as whom.
@@ -164,12 +165,14 @@ pub(crate) struct Shared {
     pub(crate) pace: Pace,
     pub(crate) denied: Option<DenyList>,
     pub(crate) inbox_acl: Option<Arc<dyn InboxAcl>>,
+    /// One connection of a listener with `-k`.
+    kpop: Option<Kpop>,
 }
 
 impl Authenticator {
     pub fn new(settings: Settings, passwords: PasswordDb, pace: Pace) -> Authenticator {
         Authenticator {
-            shared: Arc::new(Shared { settings, passwords, pace, denied: None, inbox_acl: None }),
+            shared: Arc::new(Shared { settings, passwords, pace, denied: None, inbox_acl: None, kpop: None }),
         }
     }
 
@@ -190,6 +193,7 @@ impl Authenticator {
             pace: self.shared.pace.clone(),
             denied: self.shared.denied.clone(),
             inbox_acl: self.shared.inbox_acl.clone(),
+            kpop: self.shared.kpop.clone(),
         };
         change(&mut shared);
         Authenticator { shared: Arc::new(shared) }
@@ -197,19 +201,29 @@ impl Authenticator {
 
     /// The SASL mechanisms to offer on such a connection, the strongest first.
     pub fn mechanisms(&self, channel: &Channel) -> Vec<&'static str> {
-        self.shared.settings.mechanisms(channel)
+        let mut mechanisms = self.shared.settings.mechanisms(channel);
+        mechanisms.retain(|name| self.shared.kpop.is_none() || *name == GSSAPI);
+        mechanisms
     }
 
     /// Whether LOGIN and USER/PASS may be used (else IMAP says LOGINDISABLED).
     pub fn allows_plaintext(&self, channel: &Channel) -> bool {
-        self.shared.settings.allows_plaintext(channel)
+        match &self.shared.kpop {
+            None => self.shared.settings.allows_plaintext(channel),
+            Some(Kpop::Nothing) => channel.is_encrypted(),
+            // The password is not looked at.
+            Some(Kpop::Ticket(_)) => true,
+        }
     }
 
     /// Begins an exchange with the mechanism that the client named, in any case.
     pub fn start(&self, mechanism: &str, channel: &Channel) -> Result<Exchange, Failure> {
         let begun = match too_many_failures(channel) {
             Some(failure) => return Err(failure),
-            None => Exchange::new(self.shared.clone(), mechanism, channel),
+            None => match self.shared.kpop.is_some() && !mechanism.eq_ignore_ascii_case(GSSAPI) {
+                true => Err(Failure::NoMechanism(printable(mechanism))),
+                false => Exchange::new(self.shared.clone(), mechanism, channel),
+            },
         };
         begun.inspect_err(|failure| self.shared.log_failure(failure, &printable(mechanism), None, channel))
     }
@@ -218,6 +232,10 @@ impl Authenticator {
     pub async fn login(&self, user: &str, password: &[u8], channel: &Channel) -> Result<Login, Failure> {
         if let Some(failure) = too_many_failures(channel) {
             return Err(failure);
+        }
+        if let Some(Kpop::Ticket(principal)) = &self.shared.kpop {
+            let result = self.by_ticket(principal, user, channel).await;
+            return self.shared.conclude(result, KPOP, Some(user), channel).await;
         }
         let result = self.plaintext(user, password, channel).await;
         self.shared.conclude(result, PLAINTEXT, Some(user), channel).await

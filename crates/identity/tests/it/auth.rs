@@ -45,6 +45,7 @@ fn credentials(authname: &str, authzid: Option<&str>, password: &str) -> Credent
         password: Some(password.into()),
         allowed: Vec::new(),
         only_self: false,
+        target: None,
     }
 }
 

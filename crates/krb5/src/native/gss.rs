@@ -296,7 +296,7 @@ impl Initiating {
         stepped.map(|()| Stepped { token, complete: major & CONTINUE == 0 })
     }
 
-    /// Who we are: the principal, with its realm. After the first step.
+    /// Who we are: the principal, with its realm. Once the context is complete.
     ///
     /// # Errors
     /// There was none.

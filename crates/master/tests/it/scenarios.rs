@@ -290,20 +290,6 @@ fn the_table_of_processes_is_where_the_option_says() {
 }
 
 #[test]
-fn a_line_for_kerberos_4_is_skipped_and_said() {
-    let node = Node::new(
-        "SERVICES {\n kpop cmd=\"pop3d -k\" listen=\"kpop\" prefork=0 maxchild=100\n imap cmd=\"imapd\" listen=\"@/var/socket/imap\"\n}\n",
-    );
-    let mut master = node.start();
-    master.expect(
-        "cyrus.conf:2: kpop: -k (KPOP) needs Kerberos 4, which nothing here speaks: the line is skipped",
-    );
-    master.expect("ready for work");
-    node.greeting("imap");
-    master.stop();
-}
-
-#[test]
 fn lines_that_cannot_work_together_are_refused_with_file_and_line() {
     let node = Node::new(
         "SERVICES {\n mupdate cmd=\"mupdate -m\" listen=\"@/var/socket/m\"\n slave cmd=\"mupdate\" listen=\"@/var/socket/s\"\n}\n",

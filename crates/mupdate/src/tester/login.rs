@@ -125,7 +125,7 @@ impl<'a> Tester<'a> {
         };
         let authzid = self.cli.username.clone().filter(|name| *name != authname);
         let allowed = self.cli.mechanism.iter().cloned().collect();
-        Ok(Credentials { authname, authzid, password, allowed, only_self: true })
+        Ok(Credentials { authname, authzid, password, allowed, only_self: true, target: None })
     }
 
     async fn start_tls(&mut self, key: PathBuf) -> Result<(), String> {

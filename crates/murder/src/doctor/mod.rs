@@ -6,6 +6,7 @@
 mod certificates;
 mod directories;
 mod files;
+mod kerberos;
 mod limits;
 mod logins;
 mod moves;
@@ -71,6 +72,7 @@ fn examine(args: &Args) -> Report {
     ports::check(&node, &mut report);
     certificates::check(&node, &mut report);
     logins::check(&node, &mut report);
+    kerberos::check(&node, &mut report);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
         Ok(runtime) => runtime.block_on(async {

@@ -10,6 +10,7 @@
 
 pub mod capability;
 pub mod command;
+pub mod kpop;
 pub mod maildrop;
 pub mod reply;
 pub mod session;

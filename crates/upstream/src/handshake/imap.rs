@@ -26,7 +26,7 @@ pub(crate) async fn log_in(d: &mut Imap, imapd: &Imapd, tls: &Tls, user: Option<
     }
     note_capabilities(d, text).await?;
     let opening = Opening { starttls: d.capabilities.has("STARTTLS"), preauth: preauthenticated };
-    let needs_tls = sasl::needs_tls(d, imapd, user, opening)?;
+    let needs_tls = sasl::needs_tls(d, imapd, user, opening).await?;
     if preauthenticated {
         return compress(d, imapd).await;
     }
@@ -64,7 +64,7 @@ pub(crate) async fn greeting(d: &mut Imap) -> Result<String, Error> {
 /// SASL on a connection that nobody has authenticated yet.
 async fn authenticate(d: &mut Imap, imapd: &Imapd, user: Option<&str>) -> Result<(), Error> {
     const DOING: &str = "AUTHENTICATE";
-    let mut sasl = Sasl::choose(d, imapd, user)?;
+    let mut sasl = Sasl::choose(d, imapd, user).await?;
     let mut line = format!("AUTHENTICATE {}", sasl.mechanism());
     if d.capabilities.has("SASL-IR") {
         line.push(' ');
@@ -85,6 +85,9 @@ async fn authenticate(d: &mut Imap, imapd: &Imapd, user: Option<&str>) -> Result
                 sasl.succeeded()?;
                 d.text = answer.remark();
                 return note_capabilities(d, &answer.remark()).await;
+            }
+            Response::Done(_, answer) if sasl.falls_back(d, imapd, &answer.remark()) => {
+                return Box::pin(authenticate(d, imapd, user)).await;
             }
             Response::Done(_, answer) => return Err(sasl.refused(answer.remark())),
         }

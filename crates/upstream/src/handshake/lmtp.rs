@@ -22,7 +22,7 @@ pub(crate) async fn log_in(d: &mut Lmtp, imapd: &Imapd, tls: &Tls) -> Result<(),
     }
     say_hello(d, imapd).await?;
     let opening = Opening { starttls: d.capabilities.has("STARTTLS"), preauth: false };
-    if sasl::needs_tls(d, imapd, None, opening)? {
+    if sasl::needs_tls(d, imapd, None, opening).await? {
         let answer = ask(d, "STARTTLS", "STARTTLS").await?;
         if answer.code != 220 {
             return Err(sasl::tls_refused(d, imapd, "STARTTLS", &answer.lines.join(" / ")));
@@ -39,7 +39,7 @@ pub(crate) async fn log_in(d: &mut Lmtp, imapd: &Imapd, tls: &Tls) -> Result<(),
 }
 
 async fn authenticate(d: &mut Lmtp, imapd: &Imapd) -> Result<(), Error> {
-    let mut sasl = match Sasl::choose(d, imapd, None) {
+    let mut sasl = match Sasl::choose(d, imapd, None).await {
         // A listener that trusts its peers (`lmtpd -a`) offers a login too; where we have none, MAIL will tell.
         Err(Error::NoMechanism { .. }) => return Ok(()),
         other => other?,
@@ -58,6 +58,9 @@ async fn authenticate(d: &mut Lmtp, imapd: &Imapd) -> Result<(), Error> {
                 let say = sasl.answer(text.trim()).await?;
                 d.wire.say(&say, &mut d.out).map_err(d.out_of_step("AUTH"))?;
                 answer = reply(d, "AUTH").await?;
+            }
+            code if sasl.falls_back(d, imapd, &format!("{code} {text}")) => {
+                return Box::pin(authenticate(d, imapd)).await;
             }
             code => return Err(sasl.refused(format!("{code} {text}"))),
         }

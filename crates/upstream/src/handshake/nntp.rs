@@ -27,7 +27,7 @@ pub(crate) async fn log_in(
     }
     ask_capabilities(d).await?;
     let opening = Opening { starttls: d.capabilities.has("STARTTLS"), preauth: false };
-    if sasl::needs_tls(d, imapd, Some(user), opening)? {
+    if sasl::needs_tls(d, imapd, Some(user), opening).await? {
         match ask(d, "STARTTLS", "STARTTLS").await? {
             (382, _) => {}
             (code, text) => return Err(sasl::tls_refused(d, imapd, "STARTTLS", &format!("{code} {text}"))),
@@ -47,7 +47,7 @@ pub(crate) async fn log_in(
 
 async fn authenticate(d: &mut Nntp, imapd: &Imapd, user: &str) -> Result<(), Error> {
     const DOING: &str = "AUTHINFO SASL";
-    let mut sasl = Sasl::choose(d, imapd, Some(user))?;
+    let mut sasl = Sasl::choose(d, imapd, Some(user)).await?;
     let mut line = format!("AUTHINFO SASL {}", sasl.mechanism());
     let initial = sasl.initial();
     if line.len() + 1 + initial.len() <= NNTP_COMMAND {
@@ -72,6 +72,9 @@ async fn authenticate(d: &mut Nntp, imapd: &Imapd, user: &str) -> Result<(), Err
                 let say = if answer.is_empty() { "=" } else { &answer };
                 d.wire.say(say, &mut d.out).map_err(d.out_of_step(DOING))?;
                 (code, text) = status(d, DOING).await?;
+            }
+            481 | 482 if sasl.falls_back(d, imapd, &text) => {
+                return Box::pin(authenticate(d, imapd, user)).await;
             }
             481 | 482 => return Err(sasl.refused(text)),
             _ => return Err(sasl.denied(format!("{code} {text}"))),

@@ -26,7 +26,7 @@ pub(crate) async fn log_in(
     ok(d, greeting, "greeting")?;
     ask_capabilities(d).await?;
     let opening = Opening { starttls: d.capabilities.has("STLS"), preauth: false };
-    if sasl::needs_tls(d, imapd, user, opening)? {
+    if sasl::needs_tls(d, imapd, user, opening).await? {
         if let Answer::Err(text) | Answer::Challenge(text) = ask(d, "STLS", "STLS").await? {
             return Err(sasl::tls_refused(d, imapd, "STLS", &text));
         }
@@ -46,7 +46,7 @@ async fn authenticate(
     origin: Option<&Origin>,
 ) -> Result<(), Error> {
     const DOING: &str = "AUTH";
-    let mut sasl = Sasl::choose(d, imapd, user)?;
+    let mut sasl = Sasl::choose(d, imapd, user).await?;
     let mut line = format!("AUTH {}", sasl.mechanism());
     let initial = sasl.initial();
     if line.len() + 1 + initial.len() <= COMMAND_MAX {
@@ -73,6 +73,9 @@ async fn authenticate(
             Answer::Challenge(challenge) => {
                 let say = sasl.answer(&challenge).await?;
                 d.wire.say(&say, &mut d.out).map_err(d.out_of_step(DOING))?;
+            }
+            Answer::Err(text) if sasl.falls_back(d, imapd, &text) => {
+                return Box::pin(authenticate(d, imapd, user, None)).await;
             }
             Answer::Err(text) => return Err(sasl.refused(text)),
         }

@@ -22,7 +22,7 @@ pub(crate) async fn log_in(
 ) -> Result<(), Error> {
     announced(d, "greeting").await?;
     let opening = Opening { starttls: d.capabilities.has("STARTTLS"), preauth: false };
-    if sasl::needs_tls(d, imapd, Some(user), opening)? {
+    if sasl::needs_tls(d, imapd, Some(user), opening).await? {
         d.wire.command("STARTTLS", &mut d.out).map_err(d.out_of_step("STARTTLS"))?;
         if let Answer::Refused(text) | Answer::Challenge(text) = answer(d, "STARTTLS").await? {
             return Err(sasl::tls_refused(d, imapd, "STARTTLS", &text));
@@ -43,7 +43,7 @@ pub(crate) async fn log_in(
 
 async fn authenticate(d: &mut ManageSieve, imapd: &Imapd, user: &str) -> Result<(), Error> {
     const DOING: &str = "AUTHENTICATE";
-    let mut sasl = Sasl::choose(d, imapd, Some(user))?;
+    let mut sasl = Sasl::choose(d, imapd, Some(user)).await?;
     // Empty is written as it is.
     let initial = sasl.initial();
     let initial = if initial == "=" { "" } else { &initial };
@@ -64,6 +64,9 @@ async fn authenticate(d: &mut ManageSieve, imapd: &Imapd, user: &str) -> Result<
             Answer::Challenge(challenge) => {
                 let say = sasl.answer(&challenge).await?;
                 d.wire.say(&say, &mut d.out).map_err(d.out_of_step(DOING))?;
+            }
+            Answer::Refused(text) if sasl.falls_back(d, imapd, &text) => {
+                return Box::pin(authenticate(d, imapd, user)).await;
             }
             Answer::Refused(text) => return Err(sasl.refused(text)),
         }

@@ -3,6 +3,8 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | [`accept`] | a client of ours shows its ticket |
+//! | [`initiate`] | we show ours to another server |
+//! | [`kpop`] | tickets that are shown before POP3 begins |
 //! | [`names`] | who a principal is here |
 //! | [`aside`] | the libraries' calls, which block, on threads with a deadline |
 //!
@@ -11,6 +13,8 @@
 
 pub(super) mod accept;
 pub(super) mod aside;
+pub(super) mod initiate;
+pub(super) mod kpop;
 pub(super) mod names;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +23,8 @@ use config::imapd::Imapd;
 use krb5::{Acceptor, Library};
 use tracing::{info, warn};
 
+pub use initiate::Target;
+
 /// The mechanism's name.
 pub const GSSAPI: &str = "GSSAPI";
 
@@ -26,6 +32,8 @@ pub const GSSAPI: &str = "GSSAPI";
 #[derive(Clone, Debug)]
 pub struct Tickets {
     acceptor: Arc<Acceptor>,
+    /// None: the host's default.
+    keytab: Option<String>,
     /// Whose names are known without the realm.
     realms: Vec<String>,
 }
@@ -47,6 +55,10 @@ impl Tickets {
         }
     }
 
+    fn keytab(&self) -> Option<&str> {
+        self.keytab.as_deref()
+    }
+
     pub(super) fn realms(&self) -> &[String] {
         &self.realms
     }
@@ -64,7 +76,7 @@ impl Tickets {
             false => imapd.gssapi_realms.clone(),
             true => library.default_realm().into_iter().collect(),
         };
-        Ok(Tickets { acceptor: Arc::new(acceptor), realms })
+        Ok(Tickets { acceptor: Arc::new(acceptor), keytab: keytab.map(str::to_owned), realms })
     }
 }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use protocol::{
-    location::Location,
+    location::{Location, ServerName},
     mupdate::{position::Position, state::Write},
     name::MailboxName,
 };
 
-use crate::{entry::Entry, expect::Expect};
+use crate::{conflict::Conflict, entry::Entry, expect::Expect};
 
 /// One change of one name.
 #[derive(Debug, Clone)]
@@ -50,6 +50,16 @@ impl Change {
         Self::mupdate(name, Write::Activate(location, acl.into()))
     }
 
+    /// About how many octets it carries beside its name.
+    pub(crate) fn weight(&self) -> usize {
+        match &self.action {
+            Action::Put(entry) => entry.acl.len().saturating_add(entry.location.as_str().len()),
+            Action::Mupdate(Write::Activate(at, acl)) => acl.len().saturating_add(at.as_str().len()),
+            Action::Mupdate(Write::Reserve(at)) => at.as_str().len(),
+            Action::Delete | Action::Mupdate(_) => 0,
+        }
+    }
+
     pub fn expecting(mut self, expect: Expect) -> Self {
         self.expect = Some(expect);
         self
@@ -66,5 +76,19 @@ pub struct Follow {
     /// With these changes the list is complete up to the position.
     pub complete: bool,
     /// They are what differs from a full listing: what came and went between the positions is not among them.
+    pub whole: bool,
+}
+
+/// What happened at an authority that several lists propose to, at one position.
+#[derive(Debug, Clone)]
+pub struct News {
+    pub position: Position,
+    /// The names that changed at it; each entry has the number of its own last change.
+    pub changes: Vec<(MailboxName, Option<Entry>)>,
+    /// Servers that take no new mailboxes from then on, or (none) take them again.
+    pub cordons: Vec<(ServerName, Option<u64>)>,
+    /// Claims of two servers on one mailbox that are remembered, or (none) forgotten.
+    pub conflicts: Vec<(MailboxName, Option<Conflict>)>,
+    /// They lead there from wherever the list was: what came and went between is not among them.
     pub whole: bool,
 }

@@ -71,7 +71,7 @@ impl Conflict {
         servers.contains(&lost.server()) && servers.contains(&won.server())
     }
 
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         put_bytes(&mut out, self.lost.as_str().as_bytes());
         put_bytes(&mut out, self.won.as_str().as_bytes());
@@ -81,7 +81,7 @@ impl Conflict {
         out
     }
 
-    pub(crate) fn decode(name: MailboxName, bytes: &[u8]) -> Result<Self, DecodeError> {
+    pub fn decode(name: MailboxName, bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut r = Reader(bytes);
         r.version(VERSION)?;
         let mut place = || Location::parse(r.text()?).map_err(|_| DecodeError::Damaged("location"));

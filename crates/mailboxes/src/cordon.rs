@@ -45,13 +45,14 @@ pub(crate) fn difference(from: &Cordons, to: &Cordons) -> Vec<Change> {
 }
 
 /// A row: version, time.
-pub(crate) fn encode(since: u64) -> Vec<u8> {
+pub fn encode(since: u64) -> Vec<u8> {
     let mut out = vec![VERSION];
     put_number(&mut out, since);
     out
 }
 
-pub(crate) fn decode(bytes: &[u8]) -> Result<u64, DecodeError> {
+/// What [`encode`] gave.
+pub fn decode(bytes: &[u8]) -> Result<u64, DecodeError> {
     let mut r = Reader(bytes);
     r.version(VERSION)?;
     r.number()

@@ -84,6 +84,17 @@ impl Entry {
         out
     }
 
+    /// The entry as an authority keeps it that numbers by itself: without its number, as a version of this format and what follows
+    /// it in a row.
+    pub fn to_unnumbered(&self) -> Vec<u8> {
+        Entry { seq: 0, ..self.clone() }.encode()
+    }
+
+    /// What [`Entry::to_unnumbered`] gave, with the number of its last change.
+    pub fn from_unnumbered(bytes: &[u8], seq: u64) -> Result<Entry, DecodeError> {
+        Ok(Entry { seq, ..Entry::decode(bytes)? })
+    }
+
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut r = Reader(bytes);
         r.version(VERSION)?;

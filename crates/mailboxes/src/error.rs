@@ -63,6 +63,12 @@ pub enum CommitError {
     /// The disk failed. Whether the changes are stored is unknown; nothing more is accepted until reopened.
     #[error("mailbox list: {0}; nothing more is accepted until restart")]
     Poisoned(Arc<str>),
+    /// The authority cannot be asked, or refuses: nothing happened, and nothing will.
+    #[error("mailbox list: {0}")]
+    Unavailable(Arc<str>),
+    /// The authority did not answer: whether it happened is not known. Never to be answered as a refusal.
+    #[error("mailbox list: {0}; whether the change was made is not known")]
+    Unknown(Arc<str>),
     /// A replica's disk failed, and its list is nowhere else. What comes again may be written.
     #[error("mailbox list: {0}")]
     Unwritten(Arc<str>),

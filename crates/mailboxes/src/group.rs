@@ -14,6 +14,9 @@ pub struct Group {
     pub by: Position,
     /// Each name once, in the order in which they were first named.
     pub proposals: Vec<Proposal>,
+    /// Names that are left as they were seen, because a request was refused or had nothing to do: that holds only while they are
+    /// so still.
+    pub witnesses: Vec<Named>,
     /// Claims of two servers on a name that are to be remembered, or (none) to be forgotten.
     pub conflicts: Vec<(MailboxName, Option<Conflict>)>,
     /// Servers that take no new mailboxes from now on, or (none) take them again.
@@ -49,6 +52,12 @@ pub struct Done {
 }
 
 impl Group {
+    /// All names that it relies on, and the entries that were seen of them.
+    pub fn seen(&self) -> impl Iterator<Item = (&MailboxName, Option<&Entry>)> {
+        let proposed = self.proposals.iter().map(|proposal| (&proposal.name, proposal.seen.as_ref()));
+        proposed.chain(self.witnesses.iter().map(|(name, seen)| (name, seen.as_ref())))
+    }
+
     /// Whether it gives the list another identity.
     pub fn renames(&self) -> bool {
         !self.history.is_of(self.by)
@@ -68,9 +77,7 @@ impl Done {
     }
 }
 
-impl Proposal {
-    /// Whether the name's entry is the one that was seen: an entry has a number of its own with each change.
-    pub fn was_seen(&self, now: Option<&Entry>) -> bool {
-        self.seen.as_ref().map(|entry| entry.seq) == now.map(|entry| entry.seq)
-    }
+/// Whether a name's entry is the one that was seen: an entry has a number of its own with each change.
+pub fn is_same(seen: Option<&Entry>, now: Option<&Entry>) -> bool {
+    seen.map(|entry| entry.seq) == now.map(|entry| entry.seq)
 }

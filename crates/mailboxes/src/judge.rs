@@ -16,7 +16,7 @@ use protocol::{
 };
 
 use crate::{
-    change::{Action, Change, Follow},
+    change::{Action, Change, Follow, News},
     conflict::Claim,
     cordon::{self, Cordons},
     entry::Entry,
@@ -53,8 +53,9 @@ struct Mark {
 impl Draft {
     /// Nothing yet, on a list with this history.
     pub fn new(history: History, time: u64) -> Draft {
-        let (proposals, conflicts, cordons) = (Vec::new(), Vec::new(), Vec::new());
-        let group = Group { by: history.position, proposals, conflicts, cordons, history, time };
+        let (proposals, witnesses) = (Vec::new(), Vec::new());
+        let (conflicts, cordons) = (Vec::new(), Vec::new());
+        let group = Group { by: history.position, proposals, witnesses, conflicts, cordons, history, time };
         let (places, log, claims) = (HashMap::new(), Vec::new(), Vec::new());
         Draft { group, places, ascends: true, log, claims, renumbered: false }
     }
@@ -82,6 +83,35 @@ impl Draft {
 
     /// Takes over an upstream's changes.
     pub fn follow(&mut self, follow: Follow, new_id: impl FnOnce() -> ListId) -> Position {
+        let shared = self.move_to(&follow, new_id);
+        for (name, entry) in follow.changes {
+            if !shared {
+                self.group.history.position.seq += 1;
+            }
+            self.take_over(name, entry);
+        }
+        self.position()
+    }
+
+    /// Takes over what happened at an authority. The entries have its numbers.
+    pub fn news(&mut self, news: News, new_id: impl FnOnce() -> ListId) -> Position {
+        let (changes, position) = (Vec::new(), Some(news.position));
+        self.move_to(&Follow { changes, position, complete: true, whole: news.whole }, new_id);
+        for (name, entry) in news.changes {
+            let number = entry.as_ref().map(|entry| entry.seq);
+            let place = self.take_over(name, entry);
+            let new = self.group.proposals.get_mut(place).and_then(|proposal| proposal.new.as_mut());
+            if let (Some(number), Some(new)) = (number, new) {
+                new.seq = number;
+            }
+        }
+        self.group.cordons.extend(news.cordons);
+        self.group.conflicts.extend(news.conflicts);
+        self.position()
+    }
+
+    /// Makes the history what it is with an upstream's changes. Whether they share one number.
+    fn move_to(&mut self, follow: &Follow, new_id: impl FnOnce() -> ListId) -> bool {
         let history = &mut self.group.history;
         match follow.position {
             Some(position) => {
@@ -110,17 +140,17 @@ impl Draft {
             self.renumbered = true;
         }
         history.complete |= follow.complete;
-        let shared = follow.position.is_some() || first;
-        for (name, entry) in follow.changes {
-            if !shared {
-                self.group.history.position.seq += 1;
-            }
-            let last = self.group.proposals.last();
-            self.ascends &= last.is_none_or(|last| last.name < name);
-            let place = if self.ascends { None } else { self.place(&name) };
-            self.put(place, name, None, entry);
-        }
-        self.position()
+        follow.position.is_some() || first
+    }
+
+    /// Takes over an entry under the newest number; gives its place.
+    fn take_over(&mut self, name: MailboxName, entry: Option<Entry>) -> usize {
+        let last = self.group.proposals.last();
+        self.ascends &= last.is_none_or(|last| last.name < name);
+        let place = if self.ascends { None } else { self.place(&name) };
+        let next = self.group.proposals.len();
+        self.put(place, name, None, entry);
+        place.unwrap_or(next)
     }
 
     /// Gives the list a new identity.
@@ -194,10 +224,16 @@ impl Draft {
             Some(proposal) => proposal.new.clone(),
             None => current(&change.name)?,
         };
-        let next = decide(&change, before.as_ref(), self.position().list)?;
-        if before.is_none() && next.is_none() {
-            return Ok(());
-        }
+        let next = match decide(&change, before.as_ref(), self.position().list) {
+            Ok(next) if before.is_some() || next.is_some() => next,
+            decided => {
+                // What is not in the draft is left as it was seen.
+                if place.is_none() {
+                    self.group.witnesses.push((change.name, before));
+                }
+                return decided.map(drop);
+            }
+        };
         if let Action::Mupdate(_) = change.action {
             self.claims.extend(claim(&change, before.as_ref(), next.as_ref()));
         }
@@ -264,6 +300,7 @@ impl Draft {
         }
         for proposal in self.group.proposals.drain(mark.proposals..) {
             self.places.remove(&proposal.name);
+            self.group.witnesses.push((proposal.name, proposal.seen));
         }
     }
 }

@@ -11,6 +11,7 @@
 //! | writer | takes the requests that wait, as one group; answers them when it holds | `writer` |
 //! | *judge* | which changes may happen, and what they make of the list; pure | `judge`, `change`, `expect`, `conflict` |
 //! | *authority* | numbers the changes and keeps them: one atomic batch, one sync | `authority/`, `group`, `history` |
+//! | *shared* | where several masters propose: asks the authority, follows its news, and proves what is read | `shared/` |
 //! | *publish* | the tables in memory, the latest changes, waking whoever waits for the next | `publish`, `table`, `window`, `signal` |
 //! | disk | entries and deletions in rows; the loader; what a replica writes behind its memory | `disk`, `rows`, `load`, `behind` |
 //! | store | bytes: the commit log, sled, memory | `store/` |
@@ -28,7 +29,7 @@ mod blocks;
 mod change;
 mod codec;
 mod conflict;
-mod cordon;
+pub mod cordon;
 mod disk;
 pub mod dump;
 mod entry;
@@ -49,6 +50,7 @@ mod page;
 mod publish;
 pub mod reconcile;
 mod rows;
+mod shared;
 pub mod signal;
 pub mod store;
 mod switch;
@@ -57,7 +59,8 @@ mod window;
 mod work;
 mod writer;
 
-pub use change::{Action, Change, Follow};
+pub use change::{Action, Change, Follow, News};
+pub use codec::DecodeError;
 pub use conflict::Conflict;
 pub use cordon::Cordons;
 pub use entry::{Entry, Flags, Local, OldName, State};

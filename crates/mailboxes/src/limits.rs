@@ -8,6 +8,12 @@ bounds::table! {
     pub(crate) QUEUE: usize = 4096, Count, "chosen: more gives no greater groups";
     /// Requests in one group.
     pub(crate) GROUP: usize = 1024, Count, "chosen: one sync of a disk";
+    /// Rounds in which other masters were faster, before a write is refused for now.
+    pub(crate) ROUNDS: usize = 8, Count, "chosen: two masters rarely touch one name";
+    /// Groups of other masters' changes that wait to be taken over.
+    pub(crate) NEWS_WAITING: usize = 1024, Count, "chosen: some megabytes";
+    /// Octets of an entry beside its name, its place and its rights, in the masters' database.
+    pub(crate) AROUND_ENTRY: usize = 128, Bytes, "chosen: keys, comparisons and numbers";
     /// Rows that may wait for a replica's disk; then the list waits.
     pub(crate) BEHIND: usize = 5_000_000, Count, "chosen: a first synchronisation of some million mailboxes";
     /// Rows that are written at once, before the next batch joins them.

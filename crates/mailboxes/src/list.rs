@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::limits::{CONFLICTS, CORDONS, LIST_PAGE, TOOL, TOOL_STEP};
 use crate::{
-    authority::Local,
+    authority::{Local, Shared},
     behind::Behind,
     change::{Change, Follow},
     conflict::Conflict,
@@ -27,6 +27,7 @@ use crate::{
     page::{Changes, Page, Summary},
     publish::{Published, key_after},
     rows::Recorder,
+    shared::{self, Doors},
     signal::Watch,
     store::{Logged, Memory, Sled, Store, StoreError},
     writer::{self, Keeper, Request},
@@ -38,6 +39,8 @@ use crate::{
 pub struct List {
     published: Arc<Published>,
     queue: mpsc::Sender<Request>,
+    /// Of one of several masters' lists: where its writes go, and what proves its reads.
+    doors: Option<Arc<Doors>>,
 }
 
 impl List {
@@ -99,7 +102,33 @@ impl List {
         if options.tables {
             load::start(&published)?;
         }
-        Ok(List { published, queue })
+        Ok(List { published, queue, doors: None })
+    }
+
+    /// Makes a replica one of several masters' copy of what an authority has: it follows that, and takes writes for it. It is
+    /// complete once the authority was reached.
+    pub fn share<A: Shared>(self, authority: A) -> Result<Self, OpenError> {
+        let doors = shared::start(authority, &self.published, self.queue.clone())?;
+        Ok(List { doors: Some(Arc::new(doors)), ..self })
+    }
+
+    /// Whether other masters change it too.
+    pub fn is_shared(&self) -> bool {
+        self.doors.is_some()
+    }
+
+    /// Returns when everything that any master had acknowledged before the call is in the list; at once on a list of one master.
+    /// It fails where the masters' database cannot be asked.
+    pub async fn barrier(&self) -> Result<(), CommitError> {
+        let Some(doors) = &self.doors else { return Ok(()) };
+        let (reply, answer) = oneshot::channel();
+        doors.barriers.send(reply).await.map_err(|_| CommitError::Closed)?;
+        answer.await.unwrap_or(Err(CommitError::Closed)).map(drop)
+    }
+
+    /// Whether the masters' database can be asked; none on a list of one master.
+    pub fn live(&self) -> Option<Watch<bool>> {
+        self.doors.as_ref().map(|doors| doors.live.clone())
     }
 
     /// The entry of a name.
@@ -183,25 +212,24 @@ impl List {
 
     /// Does these changes, all or none, and returns when they hold: on an owner, when they are on disk.
     pub async fn commit(&self, changes: Vec<Change>) -> Result<Position, CommitError> {
-        self.check_owner()?;
-        self.ask(|reply| Request::Commit { changes, reply }).await
+        self.tell(|reply| Request::Commit { changes, reply }).await
     }
 
     /// Queues the changes, and gives what [`List::commit`] would: for a connection that pipelines. Queued requests are
     /// done in order.
     pub async fn submit(&self, changes: Vec<Change>) -> Result<Pending, CommitError> {
-        self.check_owner()?;
+        let door = self.door()?;
         let (reply, answer) = oneshot::channel();
-        self.queue.send(Request::Commit { changes, reply }).await.map_err(|_| CommitError::Closed)?;
+        door.send(Request::Commit { changes, reply }).await.map_err(|_| CommitError::Closed)?;
         Ok(answer)
     }
 
     /// The same from a thread without a runtime.
     pub fn commit_blocking(&self, changes: Vec<Change>) -> Result<Position, CommitError> {
-        self.check_owner()?;
+        let door = self.door()?;
         let (reply, answer) = oneshot::channel();
         let request = Request::Commit { changes, reply };
-        self.queue.blocking_send(request).map_err(|_| CommitError::Closed)?;
+        door.blocking_send(request).map_err(|_| CommitError::Closed)?;
         answer.blocking_recv().unwrap_or(Err(CommitError::Closed))
     }
 
@@ -212,12 +240,18 @@ impl List {
 
     /// Gives the list a new identity: after an undump or a restore, nobody resumes from what was before.
     pub async fn renew(&self) -> Result<Position, CommitError> {
-        self.ask(|reply| Request::Renew { reply }).await
+        match self.is_shared() {
+            true => self.tell(|reply| Request::Renew { reply }).await,
+            false => self.ask(|reply| Request::Renew { reply }).await,
+        }
     }
 
     /// Ends the showing of a conflict.
     pub async fn resolve(&self, name: MailboxName) -> Result<Position, CommitError> {
-        self.ask(|reply| Request::Resolve { name, reply }).await
+        match self.is_shared() {
+            true => self.tell(|reply| Request::Resolve { name, reply }).await,
+            false => self.ask(|reply| Request::Resolve { name, reply }).await,
+        }
     }
 
     /// Writes everything to disk and ends the writer: later commits are refused. The database is free for another
@@ -371,8 +405,7 @@ impl List {
 
     /// Has a server take no new mailboxes, or take them again.
     pub async fn cordon(&self, server: ServerName, cordoned: bool) -> Result<Position, CommitError> {
-        self.check_owner()?;
-        self.ask(|reply| Request::Cordon { server, cordoned, reply }).await
+        self.tell(|reply| Request::Cordon { server, cordoned, reply }).await
     }
 
     /// Takes over all cordoned servers of an upstream; the caller sees to it that they are no more than a master has.
@@ -380,12 +413,22 @@ impl List {
         self.ask(|reply| Request::Cordons { all, reply }).await
     }
 
-    /// A replica's changes come from its upstream.
-    fn check_owner(&self) -> Result<(), CommitError> {
-        match self.role() {
-            Role::Owner => Ok(()),
-            Role::Replica => Err(CommitError::ReadOnly),
+    /// Where writes go. A replica's changes come from its upstream.
+    fn door(&self) -> Result<&mpsc::Sender<Request>, CommitError> {
+        match (&self.doors, self.role()) {
+            (Some(doors), _) => Ok(&doors.writes),
+            (None, Role::Owner) => Ok(&self.queue),
+            (None, Role::Replica) => Err(CommitError::ReadOnly),
         }
+    }
+
+    async fn tell(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<Position, CommitError>>) -> Request,
+    ) -> Result<Position, CommitError> {
+        let (reply, answer) = oneshot::channel();
+        self.door()?.send(request(reply)).await.map_err(|_| CommitError::Closed)?;
+        answer.await.unwrap_or(Err(CommitError::Closed))
     }
 
     async fn ask(

@@ -22,7 +22,7 @@ use crate::limits::{GROUP, QUEUE};
 use crate::{
     authority::{Authority, Outcome},
     behind::Behind,
-    change::{Change, Follow},
+    change::{Change, Follow, News},
     conflict,
     cordon::Cordons,
     error::{CommitError, Error, OpenError},
@@ -39,6 +39,7 @@ pub(crate) type Reply = oneshot::Sender<Result<Position, CommitError>>;
 pub(crate) enum Request {
     Commit { changes: Vec<Change>, reply: Reply },
     Follow { follow: Follow, reply: Reply },
+    News { news: News, reply: Reply },
     Renew { reply: Reply },
     Resolve { name: MailboxName, reply: Reply },
     Cordon { server: ServerName, cordoned: bool, reply: Reply },
@@ -112,6 +113,7 @@ impl<A: Authority> Writer<A> {
             match request {
                 Request::Commit { changes, reply } => answers.push((reply, self.judge(&mut draft, changes))),
                 Request::Follow { follow, reply } => answers.push((reply, self.follow(&mut draft, follow))),
+                Request::News { news, reply } => answers.push((reply, self.news(&mut draft, news))),
                 Request::Renew { reply } => answers.push((reply, Ok(draft.renew(self.new_id())))),
                 Request::Resolve { name, reply } => answers.push((reply, Ok(draft.settle(name)))),
                 Request::Cordon { server, cordoned, reply } => {
@@ -177,6 +179,13 @@ impl<A: Authority> Writer<A> {
         }
     }
 
+    fn news(&self, draft: &mut Draft, news: News) -> Result<Position, CommitError> {
+        match &self.keeper {
+            Keeper::Owner(_) => Err(CommitError::ReadOnly),
+            Keeper::Replica { .. } => Ok(draft.news(news, || self.new_id())),
+        }
+    }
+
     /// Makes the draft hold, and shows it. An owner's gets its numbers, where they are not as they were judged.
     async fn keep(
         &mut self,
@@ -186,8 +195,8 @@ impl<A: Authority> Writer<A> {
     ) -> Result<Option<Done>, CommitError> {
         if !draft.claims.is_empty() {
             let claims = std::mem::take(&mut draft.claims);
-            draft.group.conflicts =
-                conflict::remember(&self.published.read().conflicts, claims, draft.group.time);
+            let known = conflict::remember(&self.published.read().conflicts, claims, draft.group.time);
+            draft.group.conflicts.extend(known);
         }
         let group = &draft.group;
         let aside = group.conflicts.is_empty() && group.cordons.is_empty();
@@ -212,7 +221,9 @@ impl<A: Authority> Writer<A> {
                 let why = "somebody else has changed the mailbox list";
                 Err(CommitError::Poisoned(self.published.fail(why, false)))
             }
-            Outcome::Unknown(error) => Err(CommitError::Poisoned(self.failed(&error))),
+            Outcome::Undone(error) | Outcome::Unknown(error) => {
+                Err(CommitError::Poisoned(self.failed(&error)))
+            }
         }
     }
 
@@ -293,10 +304,11 @@ fn chunks(
 }
 
 impl Request {
-    fn answer(self, answer: Result<Position, CommitError>) {
+    pub fn answer(self, answer: Result<Position, CommitError>) {
         match self {
             Request::Commit { reply, .. }
             | Request::Follow { reply, .. }
+            | Request::News { reply, .. }
             | Request::Renew { reply }
             | Request::Resolve { reply, .. }
             | Request::Cordon { reply, .. }

@@ -35,6 +35,7 @@ pub const TABLES: &[&Table] = &[
     &store::limits::TABLE,
     &sieve::limits::TABLE,
     &mailboxes::limits::TABLE,
+    &authority_etcd::limits::TABLE,
     &files::limits::TABLE,
     &logs::limits::TABLE,
     &supervision::limits::TABLE,

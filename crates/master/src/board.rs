@@ -62,6 +62,8 @@ pub enum State {
     Waiting,
     Starting,
     Ready,
+    /// Takes no clients for now, of its own accord.
+    Busy,
     /// Died, and is started again after a pause.
     Resting,
     /// Given up until the next SIGHUP.
@@ -74,6 +76,7 @@ impl State {
             Self::Waiting => "waiting",
             Self::Starting => "starting",
             Self::Ready => "ready",
+            Self::Busy => "busy",
             Self::Resting => "resting",
             Self::Disabled => "disabled",
         }
@@ -145,7 +148,9 @@ impl Board {
 
     /// True when clients should be sent here.
     pub fn takes_clients(&self) -> bool {
-        let starting = |process: &Process| process.kind == "SERVICE" && process.state == State::Starting;
+        let starting = |process: &Process| {
+            process.kind == "SERVICE" && matches!(process.state, State::Starting | State::Busy)
+        };
         self.ready
             && !self.stopping
             && !self.draining

@@ -65,6 +65,8 @@ struct Running {
     hangup_due: bool,
     complained: bool,
     clients: Option<u64>,
+    /// It takes no clients for now.
+    busy: bool,
     status: String,
     control: Control,
     /// It said that it listens to `control`.
@@ -161,6 +163,7 @@ impl Group {
         }
         running.takes_changes |= notice.control;
         running.clients = notice.clients.or(running.clients);
+        running.busy = notice.busy.unwrap_or(running.busy);
         if let Some(status) = notice.status {
             running.status = status;
         }
@@ -186,6 +189,7 @@ impl Group {
             program: self.key.program.display().to_string(),
             state: match &self.state {
                 State::Idle => board::State::Waiting,
+                State::Running(running) if running.ready && running.busy => board::State::Busy,
                 State::Running(running) if running.ready => board::State::Ready,
                 State::Running(_) => board::State::Starting,
                 State::Resting { .. } => board::State::Resting,
@@ -304,6 +308,7 @@ impl Group {
                     hangup_due: false,
                     complained: false,
                     clients: None,
+                    busy: false,
                     status: String::new(),
                     control,
                     takes_changes: false,

@@ -13,7 +13,7 @@ use service::Context;
 use service::Exit;
 use service::Program;
 
-use crate::{kick, server::Gate};
+use crate::{kick, masters, server::Gate};
 
 /// MUPDATE: keeps the murder's list of mailboxes, as its master or as a slave
 #[derive(Debug, Parser)]
@@ -63,20 +63,26 @@ pub enum Mode {
 pub async fn serve(context: Context, mode: Mode) -> Result<(), Exit> {
     let imapd = context.imapd();
     let (server, follows) = match mode {
-        Mode::Master => (Server::master(open_master(&context)?, &imapd), None),
-        Mode::ReadOnly => (Server::read_only_master(open_master(&context)?, &imapd), None),
         Mode::Slave => {
             let replica = follow(&context, &imapd)?;
             (Server::replica(replica.list().clone(), replica.clone(), &imapd), Some(replica))
         }
+        Mode::Master | Mode::ReadOnly => {
+            // None: it was told to stop.
+            let Some(list) = open_master(&context, &imapd).await? else { return Ok(()) };
+            match mode == Mode::ReadOnly {
+                true => (Server::read_only_master(list, &imapd), None),
+                false => (Server::master(list, &imapd), None),
+            }
+        }
     };
-    if mode != Mode::Slave {
+    if mode != Mode::Slave && !server.list().is_shared() {
         end_when_failed(&context, server.list());
     }
     let list = server.list().clone();
     let gate = Gate::new(server.clone(), &imapd);
     gate.follow_reloads(&context);
-    kick::start(&context, follows);
+    kick::start(&context, server.list().clone(), follows);
     local::start(&context, server);
     context
         .serve(move |connection| {
@@ -114,8 +120,11 @@ fn end_when_failed(context: &Context, list: &List) {
     tokio::spawn(async move { stop.run_until_cancelled(watch).await });
 }
 
-fn open_master(context: &Context) -> Result<List, Exit> {
-    List::open_when_free(context.directory(), Options::owner()).map_err(exit)
+async fn open_master(context: &Context, imapd: &Imapd) -> Result<Option<List>, Exit> {
+    match imapd.etcd_endpoints.is_empty() {
+        true => List::open_when_free(context.directory(), Options::owner()).map(Some).map_err(exit),
+        false => masters::open(context, imapd).await,
+    }
 }
 
 fn follow(context: &Context, imapd: &Imapd) -> Result<Replica, Exit> {

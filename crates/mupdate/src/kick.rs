@@ -1,12 +1,13 @@
 //! The kick socket, `{configdirectory}/socket/mupdate.target`: a local Cyrus program connects, and reads `ok` when the
 //! list of this host holds everything that the master had acknowledged.
 //!
-//! On a master there is nothing to wait for. On a slave each round is one barrier, shared by all who wait. While the
+//! On a single master there is nothing to wait for. On a slave each round is one barrier, shared by all who wait. While the
 //! stream is down the waiter is closed at once without a word, and goes on with what it has.
 
 use std::{io, path::Path};
 
 use directory::replica::Replica;
+use mailboxes::List;
 use service::Context;
 use tokio::{
     io::AsyncWriteExt,
@@ -17,7 +18,7 @@ use tracing::warn;
 use crate::server::limits::KICK_FAILING;
 
 /// Serves until the daemon ends.
-pub(crate) fn start(context: &Context, replica: Option<Replica>) {
+pub(crate) fn start(context: &Context, list: List, replica: Option<Replica>) {
     let path = Path::new(&context.imapd().configdirectory).join("socket").join("mupdate.target");
     let listener = match bind(&path) {
         Ok(listener) => listener,
@@ -25,16 +26,15 @@ pub(crate) fn start(context: &Context, replica: Option<Replica>) {
     };
     let stop = context.shutdown();
     context.tasks().spawn(async move {
-        stop.run_until_cancelled(accept(listener, replica)).await;
+        stop.run_until_cancelled(accept(listener, list, replica)).await;
     });
 }
 
-async fn accept(listener: UnixListener, replica: Option<Replica>) {
+async fn accept(listener: UnixListener, list: List, replica: Option<Replica>) {
     loop {
         match listener.accept().await {
             Ok((socket, _)) => {
-                let replica = replica.clone();
-                tokio::spawn(answer(socket, replica));
+                tokio::spawn(answer(socket, list.clone(), replica.clone()));
             }
             Err(why) => {
                 warn!("kick socket: {why}");
@@ -44,10 +44,10 @@ async fn accept(listener: UnixListener, replica: Option<Replica>) {
     }
 }
 
-async fn answer(mut socket: UnixStream, replica: Option<Replica>) {
+async fn answer(mut socket: UnixStream, list: List, replica: Option<Replica>) {
     let fresh = match replica {
         Some(replica) => replica.barrier().await.is_ok(),
-        None => true,
+        None => list.barrier().await.is_ok(),
     };
     if fresh {
         // Two bytes always fit; a kicker that has gone is no loss.

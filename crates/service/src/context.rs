@@ -49,6 +49,8 @@ struct Inner {
     notices: Notices,
     open: Sessions,
     reloads: watch::Sender<u64>,
+    /// No clients are taken for now.
+    shut: watch::Sender<bool>,
     shutdown: CancellationToken,
     hurry: CancellationToken,
     tasks: TaskTracker,
@@ -121,6 +123,7 @@ impl Context {
             shared: Mutex::new(shared),
             notifier,
             reloads: watch::Sender::new(0),
+            shut: watch::Sender::new(false),
             shutdown: CancellationToken::new(),
             hurry: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -301,6 +304,25 @@ impl Context {
     /// Cancelled when the daemon is to end: accept nothing more, finish what runs, say goodbye.
     pub fn shutdown(&self) -> CancellationToken {
         self.inner.shutdown.clone()
+    }
+
+    /// Takes no more clients of the network, or takes them again: who connects is refused, so that it goes elsewhere, and the
+    /// supervisor hears of it. Who is connected stays. `why` is for humans.
+    pub fn shut(&self, shut: bool, why: &str) {
+        let changed = self.inner.shut.send_if_modified(|now| std::mem::replace(now, shut) != shut);
+        if changed {
+            if shut {
+                // Also before anybody accepts there.
+                self.listeners().iter().for_each(|listener| listener.shut());
+            }
+            let status = Some(why.to_owned());
+            self.notifier().tell(&Notice { busy: Some(shut), status, ..Notice::default() });
+        }
+    }
+
+    /// Whether clients are refused for now, and what becomes of that.
+    pub(crate) fn is_shut(&self) -> watch::Receiver<bool> {
+        self.inner.shut.subscribe()
     }
 
     /// Background tasks that shutdown waits for.

@@ -34,6 +34,8 @@ bounds::table! {
     pub(crate) SHORTEST_PAUSE: Duration = Duration::from_millis(100), Time, "chosen: others must end first";
     /// The longest such pause.
     pub(crate) LONGEST_PAUSE: Duration = Duration::from_secs(1), Time, "chosen: a client waits as long for its connection";
+    /// Connections that may wait to be accepted on a listener that was closed for a while.
+    pub(crate) QUEUE: i32 = 128, Count, "chosen: all who come back at once";
     /// The pause after a socket of the supervisor's, or of a copy, failed.
     pub(crate) FAILING: Duration = Duration::from_millis(100), Time, "chosen: a socket that only fails must not keep a processor busy";
     /// File descriptors that are kept for open sessions: a sixteenth of all, and not more than this.

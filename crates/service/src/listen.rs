@@ -7,7 +7,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -26,7 +26,7 @@ use transport::settings;
 use transport::stream::Stream;
 use transport::tls::{ServerTls, TlsError};
 
-use crate::limits::{LASTING_IDLE, LASTING_INTERVAL, LASTING_PROBES};
+use crate::limits::{LASTING_IDLE, LASTING_INTERVAL, LASTING_PROBES, QUEUE};
 
 /// What is spoken on the listener of an entry.
 fn protocol_of(entry: &Entry) -> Option<Protocol> {
@@ -42,7 +42,9 @@ pub struct Listener {
     pub max_clients: Option<u32>,
     /// As cyrus.conf has it, for logs.
     pub address: String,
-    socket: Socket,
+    socket: ArcSwap<Socket>,
+    /// Closed for now.
+    shut: AtomicBool,
     clients: Arc<AtomicU32>,
     /// Cancelled when the listener is gone from the configuration: it accepts no more.
     retired: CancellationToken,
@@ -94,7 +96,8 @@ impl Listener {
             max_clients: u32::try_from(entry.maxchild).ok(),
             args: entry.args,
             address: entry.address,
-            socket,
+            socket: ArcSwap::from_pointee(socket),
+            shut: AtomicBool::new(false),
             clients: Arc::default(),
             retired: CancellationToken::new(),
             tls: ArcSwapOption::empty(),
@@ -178,7 +181,7 @@ impl Listener {
     }
 
     pub(crate) async fn accept(&self) -> io::Result<Stream> {
-        match &self.socket {
+        match &*self.socket.load_full() {
             Socket::Tcp(socket) => {
                 let (socket, _) = socket.accept().await?;
                 self.keep_alive(&socket);
@@ -186,6 +189,34 @@ impl Listener {
             }
             Socket::Unix(socket) => Stream::unix(socket.accept().await?.0),
         }
+    }
+
+    /// Whoever connects is refused, in whichever process the socket is, and so is who waits to be accepted; it stays bound. UNIX
+    /// sockets stay open: they are this host's.
+    pub(crate) fn shut(&self) {
+        // Twice would be too much: what is accepted after that would be shut as well.
+        if let Socket::Tcp(socket) = &**self.socket.load()
+            && !self.shut.swap(true, Ordering::AcqRel)
+            && let Err(error) = rustix::net::shutdown(socket, rustix::net::Shutdown::Both)
+        {
+            debug!(listener = self.name, "cannot be closed: {error}");
+        }
+    }
+
+    /// Clients may connect again after [`Listener::shut`].
+    pub(crate) fn open_again(&self) -> io::Result<()> {
+        let Socket::Tcp(socket) = &**self.socket.load() else { return Ok(()) };
+        // The runtime takes what was shut for readable for ever, so that it gets another descriptor.
+        if !self.shut.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let fresh = rustix::io::fcntl_dupfd_cloexec(socket, 0)?;
+        rustix::net::listen(&fresh, QUEUE)?;
+        let fresh = std::net::TcpListener::from(fresh);
+        fresh.set_nonblocking(true)?;
+        self.socket.store(Arc::new(Socket::Tcp(TcpListener::from_std(fresh)?)));
+        self.shut.store(false, Ordering::Release);
+        Ok(())
     }
 
     /// As the tcp_keepalive options have it; 0 leaves a figure to the system. Always on MUPDATE, whose connections are there for
@@ -218,7 +249,7 @@ impl Listener {
 
     /// The address that the socket is bound to; `None` for UNIX sockets.
     pub fn local_addr(&self) -> Option<std::net::SocketAddr> {
-        match &self.socket {
+        match &**self.socket.load() {
             Socket::Tcp(socket) => socket.local_addr().ok(),
             Socket::Unix(_) => None,
         }

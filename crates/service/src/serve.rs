@@ -25,6 +25,7 @@ use retry::Backoff;
 use supervision::control::Changes;
 use supervision::notify::Notice;
 use tokio::io::AsyncWriteExt;
+use tokio::sync::watch;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 use transport::peer::Peer;
 use transport::proxy_header;
@@ -165,12 +166,22 @@ where
     let name = listener.name.clone();
     let total = metrics::counter!("murder_connections_total", "listener" => name.clone());
     let refused = metrics::counter!("murder_connections_refused_total", "listener" => name.clone());
-    let mut pauses = Pauses(Backoff::new(SHORTEST_PAUSE));
+    let (mut pauses, mut shut) = (Pauses(Backoff::new(SHORTEST_PAUSE)), context.is_shut());
     loop {
-        let stream = match listener.accept().await {
+        let accepted = tokio::select! {
+            biased;
+            _ = shut.wait_for(|shut| *shut) => None,
+            accepted = listener.accept() => Some(accepted),
+        };
+        let Some(accepted) = accepted else {
+            reopen(&listener, &mut shut).await;
+            continue;
+        };
+        let stream = match accepted {
             Ok(stream) => stream,
             // master has closed it for all, and is about to say so.
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => return,
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput && !*shut.borrow() => return,
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => continue,
             Err(error) if is_the_clients(&error) => continue,
             Err(error) => {
                 pauses.pause(&listener, &error.to_string()).await;
@@ -205,6 +216,19 @@ where
         };
         context.tasks().spawn(serve_one(connection, place, session.clone()));
     }
+}
+
+/// Refuses who connects until clients are taken again.
+async fn reopen(listener: &Listener, shut: &mut watch::Receiver<bool>) {
+    listener.shut();
+    info!(listener = listener.name, "closed for now");
+    let mut pauses = Pauses(Backoff::new(SHORTEST_PAUSE));
+    // An error means that the daemon is gone, and with it this task.
+    let _ = shut.wait_for(|shut| !*shut).await;
+    while let Err(error) = listener.open_again() {
+        pauses.pause(listener, &error.to_string()).await;
+    }
+    info!(listener = listener.name, "listening again");
 }
 
 async fn serve_one<F, Fut>(mut connection: Connection, place: Place, session: F)

@@ -38,6 +38,8 @@ pub struct Notice {
     pub control: bool,
     /// Clients served now.
     pub clients: Option<u64>,
+    /// Whether it takes no clients for now, of its own accord.
+    pub busy: Option<bool>,
 }
 
 impl Notice {
@@ -53,6 +55,8 @@ impl Notice {
                 Some(("MAINPID", pid)) => notice.main_pid = pid.parse().ok(),
                 Some(("X_CONTROL", "1")) => notice.control = true,
                 Some(("X_CLIENTS", count)) => notice.clients = count.parse().ok(),
+                Some(("X_BUSY", "0")) => notice.busy = Some(false),
+                Some(("X_BUSY", "1")) => notice.busy = Some(true),
                 _ => {}
             }
         }
@@ -71,6 +75,7 @@ impl fmt::Display for Notice {
             self.main_pid.map(|pid| format!("MAINPID={pid}")),
             set("X_CONTROL", self.control),
             self.clients.map(|count| format!("X_CLIENTS={count}")),
+            self.busy.map(|busy| format!("X_BUSY={}", u8::from(busy))),
         ];
         f.write_str(&lines.into_iter().flatten().collect::<Vec<_>>().join("\n"))
     }
@@ -275,9 +280,10 @@ mod tests {
         let flags = any::<[bool; 4]>();
         let status = prop::option::of("[^\\p{Cc}]{0,40}");
         let (main_pid, clients) = (any::<Option<u32>>(), any::<Option<u64>>());
-        (flags, status, main_pid, clients).prop_map(|(flags, status, main_pid, clients)| {
+        let busy = any::<Option<bool>>();
+        (flags, status, main_pid, clients, busy).prop_map(|(flags, status, main_pid, clients, busy)| {
             let [ready, stopping, reloading, control] = flags;
-            Notice { ready, stopping, reloading, status, main_pid, control, clients }
+            Notice { ready, stopping, reloading, status, main_pid, control, clients, busy }
         })
     }
 

@@ -11,7 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["bounds"],
     &["protocol", "config", "files", "krb5", "mime", "retry", "work"],
     &["mailboxes", "logs", "placement", "sieve", "transport", "supervision"],
-    &["identity", "store", "listing"],
+    &["authority-etcd", "identity", "store", "listing"],
     &["service"],
     &["directory", "upstream", "submission"],
     &["arrivals", "lmtp", "managesieve", "moves"],

@@ -153,6 +153,14 @@ options! {
     mupdate_workers_max: u32, Kind::COUNT, "50", ignored("connections do not need threads of their own"), "Most threads.";
     mupdate_master_writes: bool, Kind::Switch, "yes", ON, "Whether this node's mupdate -m takes changes. no: it only answers (as with --read-only), for the slaves of a far site. Beyond Cyrus.";
     mupdate_readers: Vec<String>, Kind::List, "", ON, "Users that may FIND, LIST, UPDATE and NOOP at the master, and change nothing. Beyond Cyrus.";
+    etcd_endpoints: Vec<String>, Kind::List, "", ON, "Members of the etcd that has the list of several masters, each as https://host:port; http:// on this host alone. Empty: the master has the list itself. Beyond Cyrus.";
+    etcd_ca_file: Option<String>, Kind::Text, "", ON, "PEM file with the authorities that etcd's certificates are from. Beyond Cyrus.";
+    etcd_cert_file: Option<String>, Kind::Text, "", ON, "PEM file with this master's certificate towards etcd. Beyond Cyrus.";
+    etcd_key_file: Option<String>, Kind::Text, "", ON, "PEM file with the key of etcd_cert_file. Beyond Cyrus.";
+    etcd_username: Option<String>, Kind::Text, "", ON, "User to log in to etcd as, where no certificate does. Beyond Cyrus.";
+    etcd_password: Option<String>, Kind::Text, "", ON, "Password of etcd_username. Beyond Cyrus.";
+    etcd_prefix: String, Kind::Text, "murder/", ON, "What all keys of this murder in etcd begin with. Beyond Cyrus.";
+    etcd_txn_names: u32, Kind::COUNT, "120", ON, "Most mailboxes of one transaction: eight less than etcd's --max-txn-ops. Beyond Cyrus.";
     proxy_authname: String, Kind::Text, "proxy", ON, "User whose password logs proxies in to backends.";
     proxy_password: Option<String>, Kind::Text, "", ON, "Password of proxy_authname; <shorthost>_password goes before it.";
     proxy_realm: Option<String>, Kind::Text, "", NO_REALM, "SASL realm of proxy_authname.";

@@ -10,7 +10,7 @@
 
 use std::{collections::VecDeque, io, sync::Arc};
 
-use mailboxes::{Cordons, Pending};
+use mailboxes::{Cordons, Pending, signal::Watch};
 use protocol::{
     frame::{Collected, Collector, Limits},
     location::ServerName,
@@ -39,6 +39,8 @@ pub struct Conversation {
     pub(super) listing: bool,
     /// The cordoned servers that the client was told of; none: it has not asked for them.
     pub(super) cordons: Option<Arc<Cordons>>,
+    /// The list has what was acknowledged before the bytes came that are read now.
+    pub(super) proven: bool,
     /// Which server the client speaks for, once it has said so.
     speaks_for: Option<String>,
     collector: Collector,
@@ -96,6 +98,7 @@ impl Conversation {
             stream: None,
             listing: false,
             cordons: None,
+            proven: false,
             speaks_for: None,
             pending: VecDeque::new(),
             heard: Instant::now(),
@@ -230,26 +233,27 @@ impl Conversation {
     /// Queues a write. So many may wait for the disk; the next one waits for the oldest.
     async fn submit(&mut self, tag: String, change: mailboxes::Change) -> io::Result<Flow> {
         while self.pending.len() >= PIPELINED {
-            self.settle_first().await;
+            self.settle_first().await?;
         }
         match self.server.list().submit(vec![change]).await {
             Ok(pending) => self.pending.push_back((tag, pending)),
-            Err(error) => return self.answer(&tag, write::refusal(&error)).await,
+            Err(error) => return self.answer(&tag, write::refusal(&error)?).await,
         }
         Ok(Flow::On)
     }
 
-    async fn settle_first(&mut self) {
+    async fn settle_first(&mut self) -> io::Result<()> {
         if let Some((tag, pending)) = self.pending.pop_front() {
-            let reply = write::reply(pending.await);
+            let reply = write::reply(pending.await)?;
             self.say(&tag, reply);
         }
+        Ok(())
     }
 
     /// Answers everything that waits: a later command must see what earlier ones did.
     async fn settle_all(&mut self) -> io::Result<()> {
         while !self.pending.is_empty() {
-            self.settle_first().await;
+            self.settle_first().await?;
         }
         Ok(())
     }
@@ -264,20 +268,22 @@ impl Conversation {
     async fn wait(&mut self) -> io::Result<Flow> {
         let deadline = self.heard + IDLE;
         let wake = self.stream.as_ref().map(Subscription::wake);
+        let live = self.server.list().live();
         tokio::select! {
             biased;
             answer = first(&mut self.pending) => {
                 if let Some((tag, _)) = self.pending.pop_front() {
-                    self.say(&tag, write::reply(answer));
+                    self.say(&tag, write::reply(answer)?);
                 }
-                self.settle_ready();
+                self.settle_ready()?;
             }
             read = self.wire.read_some() => {
                 if read? == 0 {
                     return Ok(Flow::End);
                 }
-                self.heard = Instant::now();
+                (self.heard, self.proven) = (Instant::now(), false);
             }
+            () = cut(live), if self.stream.is_some() => return Err(io::Error::other(CUT)),
             () = Subscription::due(self.stream.as_mut(), wake), if self.stream.is_some() => {
                 return self.push().await;
             }
@@ -290,13 +296,20 @@ impl Conversation {
     }
 
     /// Answers the writes whose group is on disk already.
-    fn settle_ready(&mut self) {
+    fn settle_ready(&mut self) -> io::Result<()> {
         while let Some((_, pending)) = self.pending.front_mut() {
-            let Ok(answer) = pending.try_recv() else { return };
+            let Ok(answer) = pending.try_recv() else { return Ok(()) };
             if let Some((tag, _)) = self.pending.pop_front() {
-                self.say(&tag, write::reply(Ok(answer)));
+                self.say(&tag, write::reply(Ok(answer))?);
             }
         }
+        Ok(())
+    }
+
+    /// Whether the client has shown that it is a program of ours.
+    pub(super) fn is_ours(&self) -> bool {
+        let numbered = self.stream.as_ref().is_some_and(Subscription::numbered);
+        numbered || self.session.local || self.speaks_for.is_some() || self.cordons.is_some()
     }
 
     pub(super) fn say(&mut self, tag: &str, reply: Reply) {
@@ -316,6 +329,14 @@ impl Conversation {
 async fn first(pending: &mut VecDeque<(String, Pending)>) -> <Pending as Future>::Output {
     match pending.front_mut() {
         Some((_, pending)) => pending.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns when a list that other masters change too cannot be asked about any more.
+async fn cut(live: Option<Watch<bool>>) {
+    match live {
+        Some(mut live) => drop(live.wait_for(|live| !*live).await),
         None => std::future::pending().await,
     }
 }
@@ -353,6 +374,9 @@ pub fn put_bye(wire: &mut Wire, reason: &str) {
 pub fn bounds(input: usize) -> Bounds {
     Bounds { input, write: WRITE, ..Bounds::default() }
 }
+
+/// Why a stream is broken off: what it would bring may be old.
+const CUT: &str = "the masters' database does not answer";
 
 impl Server {
     /// Cuts commands of at most so many octets, with their literals.

@@ -24,8 +24,11 @@ impl Conversation {
     }
 
     pub(super) async fn cordon(&mut self, tag: &str, server: &str, cordoned: bool) -> io::Result<Flow> {
+        if !self.proven(tag, true).await? {
+            return Ok(Flow::On);
+        }
         let reply = match ServerName::parse(server) {
-            Ok(server) => write::outcome(self.server.list().cordon(server, cordoned).await),
+            Ok(server) => write::outcome(self.server.list().cordon(server, cordoned).await)?,
             Err(_) => Reply::no("Invalid server name"),
         };
         self.say(tag, reply);

@@ -30,6 +30,8 @@ bounds::table! {
     pub(crate) IDLE: Duration = Duration::from_secs(10_800), Time, "Cyrus: 3 hours; RFC 3656 section 3: 15 minutes at least";
     /// Names looked up between two flushes.
     pub(crate) PAGE: usize = 1000, Count, "chosen: less than a millisecond";
+    /// How long a question may wait until this master knows what the others have acknowledged.
+    pub(crate) PROOF: Duration = Duration::from_secs(5), Time, "chosen: two elections of the masters' database";
     /// How long nothing follows an OK to a peer that is not ours.
     pub(crate) HOLD: Duration = Duration::from_millis(50), Time, "a Cyrus slave loses what follows at once";
     /// Between two lots of changes to a slave.

@@ -9,6 +9,7 @@ mod cordons;
 mod gauges;
 pub mod limits;
 pub mod local;
+mod proof;
 mod query;
 mod seen;
 mod status;

@@ -26,6 +26,9 @@ impl Conversation {
                 self.say(tag, Reply::no(format!("[UNAVAILABLE] {stale}")));
                 return Ok(Flow::On);
             }
+            if !self.proven(tag, numbered).await? {
+                return Ok(Flow::On);
+            }
             if self.push().await? == Flow::End {
                 return Ok(Flow::End);
             }
@@ -36,12 +39,17 @@ impl Conversation {
             }
             return Ok(Flow::On);
         }
+        if !self.proven(tag, false).await? {
+            return Ok(Flow::On);
+        }
         self.say(tag, Reply::ok("Noop done"));
         Ok(Flow::On)
     }
 
     pub(super) async fn find(&mut self, tag: &str, asked: &str) -> io::Result<Flow> {
-        self.complete().await;
+        if !self.proven(tag, false).await? {
+            return Ok(Flow::On);
+        }
         let found = self.server.canonical(asked).map(|name| self.server.list().get(&name)).transpose();
         match found {
             Ok(found) => {
@@ -62,7 +70,9 @@ impl Conversation {
     }
 
     pub(super) async fn list(&mut self, tag: &str, prefix: Option<&str>) -> io::Result<Flow> {
-        self.complete().await;
+        if !self.proven(tag, false).await? {
+            return Ok(Flow::On);
+        }
         let all =
             self.send_entries(tag, |_, entry| prefix.is_none_or(|p| entry.location.as_str().starts_with(p)));
         match all.await? {
@@ -140,7 +150,9 @@ impl Conversation {
     pub(super) async fn status(&mut self, tag: &str, asked: Option<&str>) -> io::Result<Flow> {
         let mut status = status::of(&self.server);
         if let Some(name) = asked.and_then(|asked| self.server.canonical(asked)) {
-            self.complete().await;
+            if !self.proven(tag, true).await? {
+                return Ok(Flow::On);
+            }
             match self.server.list().get(&name) {
                 Ok(entry) => {
                     status["mailbox"] =
@@ -172,7 +184,7 @@ impl Conversation {
             None => Reply::no("Invalid mailbox name"),
             Some(name) => match self.server.list().resolve(name).await {
                 Ok(_) => Reply::ok("done"),
-                Err(error) => super::write::refusal(&error),
+                Err(error) => super::write::refusal(&error)?,
             },
         };
         self.say(tag, reply);

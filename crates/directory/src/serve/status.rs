@@ -7,6 +7,7 @@
 //!   conflicts: [ { name, lost, won, first, last, times } ],
 //!   cordoned: { NAME: time },                              servers that take no new mailboxes, and since when
 //!   writes?: boolean,                                      of a master: whether it takes changes
+//!   shared?: { live },                                     of one of several masters: whether their database answers
 //!   seen?: { NAME: time }, watching?: seconds,             of a master: when backends were last heard of, and how long it has listened
 //!   upstream?: { server, live, since, heard_seconds_ago, trouble, behind },
 //!   masters?: [ { name, address?, position?, age?, trouble? } ],   of a replica with a choice of masters: each, as it was met last
@@ -65,6 +66,9 @@ pub(super) fn of(server: &Server) -> Value {
         status["writes"] = json!(server.best_access() == Access::Write);
         status["seen"] = json!(server.shared.seen.all());
         status["watching"] = json!(server.shared.seen.watching().as_secs());
+    }
+    if let Some(live) = server.list().live() {
+        status["shared"] = json!({ "live": live.get() });
     }
     if let (Some(replica), Some(map)) = (server.upstream(), status.as_object_mut()) {
         upstream(replica, map);

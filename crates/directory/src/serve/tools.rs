@@ -27,12 +27,12 @@ impl Conversation {
     pub(super) async fn tool(&mut self, tag: &str, tool: Tool) -> io::Result<Flow> {
         let reply = match tool {
             Tool::Dump => return self.dump(tag).await,
-            Tool::Put { entry } => self.put(&entry).await,
+            Tool::Put { entry } => self.put(&entry).await?,
             Tool::Drop { name } => match MailboxName::parse(&name) {
-                Ok(name) => write::outcome(self.server.list().commit(vec![Change::delete(name)]).await),
+                Ok(name) => write::outcome(self.server.list().commit(vec![Change::delete(name)]).await)?,
                 Err(error) => Reply::no(error.to_string()),
             },
-            Tool::Renew => write::outcome(self.server.list().renew().await),
+            Tool::Renew => write::outcome(self.server.list().renew().await)?,
             Tool::Wipe { name } => self.wipe(&name).await,
         };
         self.say(tag, reply);
@@ -40,7 +40,9 @@ impl Conversation {
     }
 
     async fn dump(&mut self, tag: &str) -> io::Result<Flow> {
-        self.complete().await;
+        if !self.proven(tag, true).await? {
+            return Ok(Flow::On);
+        }
         let sent =
             self.send_pages(|out, name, entry| reply::put_dumped(out, tag, &dump::line(name, entry))).await?;
         match sent {
@@ -50,18 +52,18 @@ impl Conversation {
         Ok(Flow::On)
     }
 
-    async fn put(&mut self, entry: &str) -> Reply {
+    async fn put(&mut self, entry: &str) -> io::Result<Reply> {
         let Ok(servername) = ServerName::parse(&self.server.settings().servername) else {
-            return Reply::no("this server has no usable name");
+            return Ok(Reply::no("this server has no usable name"));
         };
-        match dump::read(&format!("{{{entry}}}"), &servername) {
+        Ok(match dump::read(&format!("{{{entry}}}"), &servername) {
             Ok(undump) if undump.entries.is_empty() => Reply::no(undump.complaints.join("; ")),
             Ok(undump) => {
                 let changes = undump.entries.into_iter().map(|(name, entry)| Change::put(name, entry));
-                write::outcome(self.server.list().commit(changes.collect()).await)
+                write::outcome(self.server.list().commit(changes.collect()).await)?
             }
             Err(error) => Reply::no(error.to_string()),
-        }
+        })
     }
 
     async fn wipe(&mut self, name: &str) -> Reply {

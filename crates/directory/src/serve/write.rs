@@ -1,5 +1,7 @@
 //! RESERVE, ACTIVATE, DEACTIVATE, DELETE: from command to change, and from its outcome to the reply.
 
+use std::io;
+
 use mailboxes::{Change, CommitError, Expect, Position};
 use protocol::mupdate::{reply::Reply, state::Write};
 use tokio::sync::oneshot::error::RecvError;
@@ -24,29 +26,32 @@ pub(super) fn change(
     }
 }
 
-pub(super) fn reply(outcome: Result<Result<Position, CommitError>, RecvError>) -> Reply {
+pub(super) fn reply(outcome: Result<Result<Position, CommitError>, RecvError>) -> io::Result<Reply> {
     match outcome {
-        Ok(Ok(_)) => Reply::ok("done"),
+        Ok(Ok(_)) => Ok(Reply::ok("done")),
         Ok(Err(error)) => refusal(&error),
         Err(_) => refusal(&CommitError::Closed),
     }
 }
 
 /// The reply to a change that was waited for.
-pub(super) fn outcome(outcome: Result<Position, CommitError>) -> Reply {
-    outcome.map_or_else(|error| refusal(&error), |_| Reply::ok("done"))
+pub(super) fn outcome(outcome: Result<Position, CommitError>) -> io::Result<Reply> {
+    outcome.map_or_else(|error| refusal(&error), |_| Ok(Reply::ok("done")))
 }
 
-/// Each failure in the protocol's words. Only what the state machine said is final to a client of ours.
-pub(super) fn refusal(error: &CommitError) -> Reply {
-    match error {
+/// Each failure in the protocol's words. Only what the state machine said is final to a client of ours. What may have happened has no
+/// words: the connection is dropped, which every client takes for that.
+pub(super) fn refusal(error: &CommitError) -> io::Result<Reply> {
+    Ok(match error {
         CommitError::Refused { refusal, .. } => Reply::no(refusal.to_string()),
         CommitError::Changed { .. } => Reply::no("[CHANGED] mailbox is not in the expected state"),
         CommitError::Poisoned(_) | CommitError::Unwritten(_) => {
             Reply::no("[UNAVAILABLE] the mailbox list cannot be written")
         }
         CommitError::Cordons => Reply::no("too many servers are cordoned"),
+        CommitError::Unavailable(why) => Reply::no(format!("[UNAVAILABLE] {why}")),
+        CommitError::Unknown(_) => return Err(io::Error::other(error.to_string())),
         CommitError::Closed => Reply::no("[UNAVAILABLE] shutting down"),
         CommitError::ReadOnly => Reply::bad("read-only session"),
-    }
+    })
 }

@@ -9,6 +9,7 @@ use crate::{
     disk::Disk,
     entry::Entry,
     error::{Error, OpenError, Pruned},
+    group::is_same,
     history::History,
     options::{Options, Role},
     rows::Recorder,
@@ -51,11 +52,11 @@ impl Local {
         }
         let mut stale = Vec::new();
         let other = !self.history.is_of(group.by);
-        for proposal in &group.proposals {
-            let now = self.disk.get(&proposal.name)?;
+        for (name, seen) in group.seen() {
+            let now = self.disk.get(name)?;
             // Numbers of another list mean nothing here.
-            if other || !proposal.was_seen(now.as_ref()) {
-                stale.push((proposal.name.clone(), now));
+            if other || !is_same(seen, now.as_ref()) {
+                stale.push((name.clone(), now));
             }
         }
         Ok(stale)

@@ -11,10 +11,17 @@ use protocol::{
     name::MailboxName,
 };
 
-use super::{Authority, Done, Group, Missed, Named, Outcome};
+use tokio::sync::mpsc;
+
+use super::{Authority, Beside, Done, Group, Missed, Named, Outcome, Room, Shared};
 use crate::{
+    change::News,
+    conflict::Conflict,
+    cordon::Cordons,
     entry::Entry,
     error::{Error, Pruned},
+    group::is_same,
+    signal::{Signal, Watch},
     store::StoreError,
 };
 
@@ -22,6 +29,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Memory {
     state: Arc<Mutex<State>>,
+    moved: Arc<Signal<u64>>,
+    live: Arc<Signal<bool>>,
 }
 
 #[derive(Debug)]
@@ -31,6 +40,8 @@ struct State {
     /// The names that changed, by number.
     log: BTreeMap<u64, Vec<MailboxName>>,
     floor: u64,
+    cordons: Cordons,
+    conflicts: BTreeMap<MailboxName, Conflict>,
     lost: Option<Lost>,
 }
 
@@ -45,13 +56,27 @@ impl Memory {
     /// An empty list of this identity.
     pub fn new(id: ListId) -> Self {
         let position = Position { list: id, term: 1, seq: 0 };
-        let (entries, log) = (BTreeMap::new(), BTreeMap::new());
-        Memory { state: Arc::new(Mutex::new(State { position, entries, log, floor: 0, lost: None })) }
+        let state = State {
+            position,
+            entries: BTreeMap::new(),
+            log: BTreeMap::new(),
+            floor: 0,
+            cordons: Cordons::new(),
+            conflicts: BTreeMap::new(),
+            lost: None,
+        };
+        let (moved, live) = (Arc::new(Signal::new(0)), Arc::new(Signal::new(true)));
+        Memory { state: Arc::new(Mutex::new(state)), moved, live }
     }
 
     /// The answer to the next group does not arrive.
     pub fn lose_next_answer(&self, lost: Lost) {
         self.state().lost = Some(lost);
+    }
+
+    /// Nobody can ask it for now, or they can again.
+    pub fn set_live(&self, live: bool) {
+        self.live.set(live);
     }
 
     /// Forgets what changed up to a number.
@@ -69,14 +94,31 @@ impl Memory {
 impl State {
     fn propose(&mut self, group: &Group) -> Outcome {
         let other = group.by.list != self.position.list;
-        let stale = group.proposals.iter().filter_map(|proposal| {
-            let now = self.entries.get(&proposal.name);
-            let stale = other || !proposal.was_seen(now);
-            stale.then(|| (proposal.name.clone(), now.cloned()))
+        let stale = group.seen().filter_map(|(name, seen)| {
+            let now = self.entries.get(name);
+            let stale = other || !is_same(seen, now);
+            stale.then(|| (name.clone(), now.cloned()))
         });
         let stale: Vec<Named> = stale.collect();
         if !stale.is_empty() {
             return Outcome::Stale(stale);
+        }
+        let aside = group.conflicts.is_empty() && group.cordons.is_empty();
+        if group.proposals.is_empty() && aside {
+            let seq = self.position.seq;
+            return Outcome::Done(Done { position: self.position, first: seq, floor: self.floor });
+        }
+        for (name, conflict) in &group.conflicts {
+            match conflict {
+                Some(conflict) => self.conflicts.insert(name.clone(), conflict.clone()),
+                None => self.conflicts.remove(name),
+            };
+        }
+        for (server, since) in &group.cordons {
+            match since {
+                Some(since) => self.cordons.insert(server.clone(), *since),
+                None => self.cordons.remove(server),
+            };
         }
         self.position.seq += 1;
         let seq = self.position.seq;
@@ -101,6 +143,9 @@ impl Authority for Memory {
             Some(Lost::Undone) => None,
             Some(Lost::Done) | None => Some(state.propose(group)),
         };
+        let here = state.position.seq;
+        drop(state);
+        self.moved.set(here);
         match (lost, outcome) {
             (None, Some(outcome)) => outcome,
             _ => {
@@ -135,5 +180,44 @@ impl Authority for Memory {
 
     async fn barrier(&self) -> Result<Position, Error> {
         Ok(self.state().position)
+    }
+}
+
+impl Shared for Memory {
+    fn room(&self) -> Room {
+        Room { names: 120, octets: 1024 * 1024 }
+    }
+
+    async fn follow(&self, after: Position, news: mpsc::Sender<News>) -> Missed {
+        let (mut at, mut moved) = (after, self.moved.watch());
+        loop {
+            moved.mark_seen();
+            let mut found = Vec::new();
+            let beside = self.beside().await.unwrap_or_default();
+            match self.changes(at, |position, changes| found.push((position, changes))).await {
+                Ok(upto) => at = upto,
+                Err(missed) => return missed,
+            }
+            for (position, changes) in found {
+                let cordons =
+                    beside.cordons.iter().map(|(name, since)| (name.clone(), Some(*since))).collect();
+                let one = News { position, changes, cordons, conflicts: Vec::new(), whole: false };
+                if news.send(one).await.is_err() {
+                    return Pruned.into();
+                }
+            }
+            if moved.changed().await.is_err() {
+                return Pruned.into();
+            }
+        }
+    }
+
+    async fn beside(&self) -> Result<Beside, Error> {
+        let state = self.state();
+        Ok(Beside { cordons: state.cordons.clone(), conflicts: state.conflicts.clone() })
+    }
+
+    fn live(&self) -> Watch<bool> {
+        self.live.watch()
     }
 }

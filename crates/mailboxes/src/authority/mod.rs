@@ -12,10 +12,11 @@
 //!
 //! [`Local`] is a commit log and a database of this process alone. [`Memory`] is for tests; it numbers as a shared
 //! database would, one number for all changes of a group. Whatever becomes an authority must pass the contract
-//! (`tests/it/contract.rs`).
+//! (`tests/it/contract.rs`). One that other lists propose to as well is [`Shared`]: what they do comes as news.
 
 mod local;
 mod memory;
+mod shared;
 
 use std::future::Future;
 
@@ -24,8 +25,9 @@ use protocol::{mupdate::position::Position, name::MailboxName};
 pub use self::{
     local::Local,
     memory::{Lost, Memory},
+    shared::{Beside, Room, Shared},
 };
-pub use crate::group::{Done, Group, Named, Proposal};
+pub use crate::group::{Done, Group, Named, Proposal, is_same};
 use crate::{
     entry::Entry,
     error::{Error, Pruned},
@@ -61,6 +63,8 @@ pub enum Outcome {
     Done(Done),
     /// Nothing happened: these names have changed since they were seen, and are so now.
     Stale(Vec<Named>),
+    /// Nothing happened, and nothing will: the authority could not be asked, or refused.
+    Undone(Error),
     /// Whether it happened is not known. It is no refusal, and must not be answered as one.
     Unknown(Error),
 }

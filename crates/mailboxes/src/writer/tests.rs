@@ -84,7 +84,15 @@ async fn an_owner_whose_list_somebody_else_changes_writes_over_nothing() {
     let by = rig.published.position.get();
     let history = History { position: by, own: true, complete: true, floor: 0, jump: 0 };
     let theirs = Proposal { name: name("user.a"), seen: None, new: Some(Entry::reserved(at())), seq: 1 };
-    let group = Group { by, proposals: vec![theirs], conflicts: vec![], cordons: vec![], history, time: 1 };
+    let group = Group {
+        by,
+        proposals: vec![theirs],
+        witnesses: vec![],
+        conflicts: vec![],
+        cordons: vec![],
+        history,
+        time: 1,
+    };
     assert!(matches!(rig.authority.propose(&group).await, Outcome::Done(_)));
     assert!(matches!(rig.activate(&["user.a"]).await, Err(CommitError::Poisoned(_))));
     let mut found = Vec::new();

@@ -103,9 +103,9 @@ impl Node {
 pub fn imapd(dir: &TempDir, conf: &str) -> Imapd {
     let path = dir.path().join("imapd.conf");
     let admins = if conf.contains("admins") { "" } else { "admins: cyrus frontend\n" };
-    let common = format!(
-        "servername: node.example.org\n{admins}failedloginpause: 0\npassword_iterations: 10000\ndrain_timeout: 1\n"
-    );
+    let servername = if conf.contains("servername") { "" } else { "servername: node.example.org\n" };
+    let common =
+        format!("{servername}{admins}failedloginpause: 0\npassword_iterations: 10000\ndrain_timeout: 1\n");
     let plaintext = if conf.contains("allowplaintext") { "" } else { "allowplaintext: yes\n" };
     std::fs::write(&path, format!("configdirectory: {}\n{common}{plaintext}{conf}", dir.path().display()))
         .unwrap();

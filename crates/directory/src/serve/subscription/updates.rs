@@ -19,7 +19,9 @@ use crate::serve::{
 impl Conversation {
     /// UPDATE, as RFC 3656 and Cyrus have it.
     pub(in crate::serve) async fn update(&mut self, tag: &str, servers: Vec<String>) -> io::Result<Flow> {
-        self.complete().await;
+        if !self.proven(tag, false).await? {
+            return Ok(Flow::On);
+        }
         let mut stream = Subscription::new(&self.server, tag, false, servers);
         if !self.listing(&mut stream).await? {
             return Ok(Flow::End);
@@ -34,7 +36,9 @@ impl Conversation {
 
     /// RESUME: what changed since a position of this list; the full list for any other.
     pub(in crate::serve) async fn resume(&mut self, tag: &str, since: Option<Position>) -> io::Result<Flow> {
-        self.complete().await;
+        if !self.proven(tag, true).await? {
+            return Ok(Flow::On);
+        }
         let resumable = match since {
             Some(at) if self.server.list().can_resume(at) => true,
             Some(at) => {
@@ -84,6 +88,9 @@ impl Conversation {
             return replica.barrier().await.map_err(|stale| unavailable(&stale));
         }
         if (at.list, at.term) == (here.list, here.term) && at.seq > here.seq {
+            if list.is_shared() {
+                return Err(unavailable(&"this master is behind"));
+            }
             tracing::error!(%at, %here, "a replica is ahead of this list, which has lost changes: all replicas begin anew");
             return list.renew().await.map(drop).map_err(|error| unavailable(&error));
         }

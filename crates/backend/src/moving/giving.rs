@@ -134,6 +134,10 @@ impl Giving {
 
     /// What has come to the destination stays there, and is what the move begins with when it goes on.
     async fn wait_in_queue(mut self) {
+        if self.live.wanted() == Wish::Wait {
+            // Noted with the phase: the place that is free in a moment would be given to this move again.
+            self.record.wishes.stopped = true;
+        }
         self.live.wish(Wish::Go);
         if let Outcome::Failed(error) = self.write(Phase::Queued).await {
             warn!(error, id = %self.record.id, "a move that waits is not noted as such: a restart has it go on");

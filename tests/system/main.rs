@@ -46,3 +46,4 @@ mod sieve;
 mod sites;
 mod systemd;
 mod tools;
+mod unified;

@@ -45,14 +45,18 @@ impl Servers {
         if let Some(server) = imapd.defaultserver.as_ref().filter(|server| is_open(server)) {
             return (!tried.contains(server)).then(|| server.clone());
         }
-        if imapd.serverlist.is_empty() {
+        let mut listed = imapd.serverlist.clone();
+        if imapd.is_unified() && !listed.contains(&imapd.servername) {
+            listed.push(imapd.servername.clone());
+        }
+        if listed.is_empty() {
             return None;
         }
         let rules = Rules::of_servers(imapd);
         // Held while the servers are asked: whoever comes meanwhile waits for the same figures.
         let mut state = self.state.lock().await;
-        if state.listed != imapd.serverlist || state.chooser.rules() != rules {
-            *state = State { listed: imapd.serverlist.clone(), chooser: Chooser::new(rules) };
+        if state.listed != listed || state.chooser.rules() != rules {
+            *state = State { listed, chooser: Chooser::new(rules) };
         }
         let is_tried = |server: &str| tried.iter().any(|one| one == server);
         let is_up = |server: &str| self.upstream.admit(server, proto).is_ok();

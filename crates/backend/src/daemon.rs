@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use config::imapd::MupdateConfig;
 use directory::lookup;
 use mailboxes::reconcile::Busy;
 use protocol::spoken::Protocol;
@@ -40,6 +41,11 @@ pub async fn run_trapped(
     watch: impl Fn(Task) -> Task + Clone + Send + Sync + 'static,
     trap: Option<Trap>,
 ) -> Result<(), Exit> {
+    if context.imapd().mupdate_config == MupdateConfig::Replicated {
+        return Err(Exit::config(
+            "mupdate_config: replicated: nodes that share a spool are not served: one process owns a store",
+        ));
+    }
     let _partitions = partitions::hold_when_free(&context.imapd()).await.map_err(partitions::Error::exit)?;
     let standing = Arc::new(Standing::default());
     let master =

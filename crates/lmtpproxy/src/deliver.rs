@@ -8,6 +8,7 @@ use directory::lookup::Lookup;
 use lmtp::{Deliver, Envelope, Message, Spool};
 use protocol::lmtp::command::{Mail, Rcpt};
 use protocol::lmtp::refusal::{Refusal, Verdict};
+use service::sessions::Seat;
 use tokio::task::JoinSet;
 use tracing::{Instrument, info};
 use upstream::Pool;
@@ -21,6 +22,8 @@ use crate::transaction::{Route, Terms, Transaction};
 pub struct Settings {
     pub policy: Policy,
     pub terms: Terms,
+    /// The backend of this node, if it is a unified one.
+    pub beside: Option<String>,
     /// `temp_path`
     pub spool: PathBuf,
 }
@@ -30,12 +33,13 @@ pub struct Proxy {
     settings: Arc<Settings>,
     directory: Arc<dyn Lookup>,
     pool: Pool,
+    seat: Seat,
     accepted: Vec<Route>,
 }
 
 impl Proxy {
-    pub fn new(settings: Arc<Settings>, directory: Arc<dyn Lookup>, pool: Pool) -> Proxy {
-        Proxy { settings, directory, pool, accepted: Vec::new() }
+    pub fn new(settings: Arc<Settings>, directory: Arc<dyn Lookup>, pool: Pool, seat: Seat) -> Proxy {
+        Proxy { settings, directory, pool, seat, accepted: Vec::new() }
     }
 }
 
@@ -43,7 +47,13 @@ impl Deliver for Proxy {
     type Incoming = Spool;
 
     async fn recipient(&mut self, mail: &Mail, rcpt: Rcpt) -> Result<(), Refusal> {
-        let route = self.settings.policy.route(mail, &rcpt, &*self.directory).await?;
+        let route = match self.beside().filter(|_| self.seat.is_node()) {
+            // It comes from a proxy: what is not here is elsewhere.
+            Some(server) => {
+                Route { server: server.to_owned(), to: rcpt.to.clone(), ignore_quota: rcpt.ignore_quota }
+            }
+            None => self.settings.policy.route(mail, &rcpt, &*self.directory).await?,
+        };
         self.accepted.push(route);
         Ok(())
     }
@@ -91,6 +101,11 @@ struct Letter {
 }
 
 impl Proxy {
+    /// The backend of this very node, if it is a unified one.
+    fn beside(&self) -> Option<&str> {
+        self.settings.beside.as_deref()
+    }
+
     /// Sends the message to the backends of some recipients, all at once, and notes the verdicts.
     async fn send(&self, letter: &Letter, recipients: &[usize], verdicts: &mut [Verdict]) {
         let mut running = JoinSet::new();
@@ -131,6 +146,9 @@ impl Proxy {
             matches!(verdict, Some(Verdict::Refused(Refusal::Moving | Refusal::Elsewhere)))
         };
         let asked: Vec<usize> = recipients.iter().filter(may_be).copied().collect();
+        if self.seat.is_node() && self.beside().is_some() {
+            return Vec::new();
+        }
         if asked.is_empty() || self.directory.barrier().await.is_err() {
             return Vec::new();
         }

@@ -41,8 +41,8 @@ async fn one(connection: Connection, directory: Arc<dyn Lookup>, pool: Pool, ser
     let imapd = connection.listener.imapd();
     let newcomers = Newcomers::new(imapd.clone(), servers, pool.clone());
     let settings = Settings::new(&imapd, &door, newcomers);
-    let stop = connection.seat.stop();
-    lmtp::serve(connection.stream, door, Proxy::new(Arc::new(settings), directory, pool), stop).await;
+    let (stop, seat) = (connection.seat.stop(), connection.seat.clone());
+    lmtp::serve(connection.stream, door, Proxy::new(Arc::new(settings), directory, pool, seat), stop).await;
 }
 
 impl Settings {
@@ -59,6 +59,7 @@ impl Settings {
                 over_quota_forever: imapd.lmtp_over_quota_perm_failure,
                 max_size: imapd.maxmessagesize,
             },
+            beside: imapd.is_unified().then(|| imapd.servername.clone()),
             spool: PathBuf::from(&imapd.temp_path),
         }
     }

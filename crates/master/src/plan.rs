@@ -347,7 +347,7 @@ enum Absence {
 }
 
 fn is_frontend(imapd: &Imapd) -> bool {
-    imapd.role() == Role::Frontend
+    imapd.role() == Role::Frontend || imapd.is_unified()
 }
 
 /// The value of the last `-C` of a `cmd=`.

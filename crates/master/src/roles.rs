@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use config::Problem;
 use config::cyrus::Place;
-use config::imapd::{Imapd, Role};
+use config::imapd::{Imapd, MupdateConfig, Role};
 
 use crate::program::Command;
 
@@ -79,6 +79,16 @@ impl Roles {
     fn objection(&self, line: &Line, imapd: &Imapd) -> Option<String> {
         let (written, file) = (&line.written, imapd.path().display());
         match (line.part, imapd.role()) {
+            (Part::Store, Role::Backend | Role::Frontend)
+                if imapd.mupdate_config == MupdateConfig::Replicated =>
+            {
+                Some(format!(
+                    "{written} keeps mail on this node, and mupdate_config in {file} is replicated: no two nodes can share a spool, since one \
+                     process owns a store; make it standard"
+                ))
+            }
+            (Part::Proxy, Role::Backend) if imapd.is_unified() => None,
+            (Part::Slave, Role::Backend) if imapd.is_unified() => self.slave(line, imapd),
             (Part::Proxy, Role::Backend) => Some(format!(
                 "{written} is a proxy, but proxyservers is set in {file}, which makes this node a backend: remove proxyservers, or \
                  give the line a frontend's file with -C"
@@ -176,6 +186,8 @@ mod tests {
         let frontend = "mupdate_server: m.example\n";
         let backend = "mupdate_server: m.example\nproxyservers: p\npartition-default: /s\n";
         let all = "mupdate_server: here.example\nproxyservers: p\npartition-default: /s\n";
+        let unified =
+            "mupdate_config: unified\nmupdate_server: m.example\nproxyservers: p\npartition-default: /s\n";
         for (conf, lines) in [
             (frontend, &["mupdate", "imapproxy", "pop3proxy -s", "lmtpproxy"][..]),
             (backend, &["backend", "backend -s"]),
@@ -183,6 +195,8 @@ mod tests {
             ("", &["mupdate -m", "imapproxy"]),
             ("mupdate_server: here.example\n", &["mupdate -m", "imapproxy"]),
             (all, &["mupdate -m", "backend"]),
+            (unified, &["mupdate", "imapproxy", "pop3proxy", "lmtpproxy", "sieveproxy", "backend"]),
+            ("mupdate_config: replicated\n", &["mupdate -m"]),
             ("partition-default: /s\n", &["backend"]),
             ("", &["mupdate -a"]),
         ] {
@@ -194,12 +208,19 @@ mod tests {
     fn what_cannot_work_is_refused_with_the_reason() {
         let frontend = "mupdate_server: m.example\n";
         let backend = "mupdate_server: m.example\nproxyservers: p\npartition-default: /s\n";
+        let shared =
+            "mupdate_config: replicated\nmupdate_server: m.example\nproxyservers: p\npartition-default: /s\n";
         for (conf, lines, words) in [
             (backend, &["imapproxy"][..], "1: imapproxy is a proxy, but proxyservers is set in imapd.conf"),
             (
                 backend,
                 &["backend", "mupdate"],
                 "2: mupdate without -m is a frontend's slave, but proxyservers",
+            ),
+            (
+                shared,
+                &["backend"],
+                "1: backend keeps mail on this node, and mupdate_config in imapd.conf is replicated",
             ),
             ("", &["imapproxy"], "1: imapproxy is a proxy, and needs mupdate_server"),
             ("", &["mupdate"], "1: mupdate without -m is a slave, and needs mupdate_server"),

@@ -33,6 +33,10 @@ pub type Opened = Result<(String, Backend), String>;
 
 impl Way<'_> {
     pub async fn open(&self, name: &MailboxName, login: &Login) -> Opened {
+        // Who comes from a proxy is not proxied again: what is not here is elsewhere.
+        if login.proxy && self.imapd.is_unified() {
+            return self.connected(self.imapd.servername.clone()).await;
+        }
         match locate::backend(self.directory, name).await {
             Ok(server) => self.connected(server).await,
             Err(Reply::Unopenable(Unopenable::NoMailbox | Unopenable::Reserved))

@@ -31,10 +31,22 @@ impl Through<'_> {
     pub async fn run(
         self,
         client: Wire,
+        server: (Stream, BytesMut),
+        last_words: impl FnOnce() -> String,
+    ) -> io::Result<()> {
+        self.between(client.into_parts(), server, last_words).await
+    }
+
+    /// The same, of two streams, each with what was read off it and not used.
+    ///
+    /// # Errors
+    /// A side was gone before.
+    pub async fn between(
+        self,
+        (mut client, pipelined): (Stream, BytesMut),
         (mut server, said): (Stream, BytesMut),
         last_words: impl FnOnce() -> String,
     ) -> io::Result<()> {
-        let (mut client, pipelined) = client.into_parts();
         client.write_all(&said).await?;
         client.flush().await?;
         server.write_all(&pipelined).await?;

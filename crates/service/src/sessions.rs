@@ -96,6 +96,8 @@ struct Open {
     counted: Vec<Counted>,
     /// An admin's, who is never denied anything.
     is_admins: bool,
+    /// One of `proxyservers` has logged in.
+    is_nodes: bool,
     /// Why it ends, where the user is denied the service.
     denied: Option<String>,
     stop: CancellationToken,
@@ -167,6 +169,7 @@ impl Sessions {
             ip: peer.ip(),
             counted: Vec::new(),
             is_admins: false,
+            is_nodes: false,
             denied: None,
             stop: stop.clone(),
         };
@@ -331,6 +334,7 @@ impl Seat {
         if let Some(open) = inner.open.get_mut(&self.place.number) {
             open.counted = wanted.into_iter().map(|(what, _)| what).collect();
             open.is_admins = login.is_any_admin();
+            open.is_nodes = login.proxy;
             open.shown.tls = tls;
             open.shown.user = Some(login.userid.clone());
             open.shown.authenticated = Some(login.authid.clone()).filter(|authid| *authid != login.userid);
@@ -358,7 +362,7 @@ impl Seat {
         self.place.sessions.lock().discount(self.place.number);
         self.change(|open| {
             (open.shown.user, open.shown.authenticated, open.shown.mailbox) = (None, None, None);
-            open.is_admins = false;
+            (open.is_admins, open.is_nodes) = (false, false);
             // The next one who logs in on the connection begins here.
             (open.shown.origin, open.shown.since) = (None, now());
             open.shown.backends.clear();
@@ -387,6 +391,12 @@ impl Seat {
     pub fn as_origin(&self, node: &str) -> Origin {
         let Shown { session, service, client, since, tls, .. } = self.shown().unwrap_or_default();
         Origin { client, session, service, node: node.to_owned(), since, tls, parked: false, adopts: false }
+    }
+
+    /// Whether one of `proxyservers` has logged in: another node, which works for its clients.
+    pub fn is_node(&self) -> bool {
+        let inner = self.place.sessions.lock();
+        inner.open.get(&self.place.number).is_some_and(|open| open.is_nodes)
     }
 
     /// A mailbox is open from now on, or none.

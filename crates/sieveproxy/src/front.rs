@@ -30,6 +30,10 @@ pub struct Front {
 impl Front {
     /// The server of a user's INBOX, or what the client is told.
     async fn server(&self, login: &Login) -> Result<String, Reply> {
+        // Who comes from a proxy is not proxied again.
+        if login.proxy && self.imapd.is_unified() {
+            return Ok(self.imapd.servername.clone());
+        }
         let Ok(inbox) = self.namespace.inbox(&login.userid) else { return Err(nobody()) };
         match self.directory.find(&inbox).await {
             Found::Active(entry) => Ok(entry.server().to_owned()),
@@ -83,7 +87,7 @@ impl Host for Front {
     const TAKES_ORIGINS: bool = false;
 
     async fn login(&mut self, login: &Login) -> Result<Welcome, Reply> {
-        match self.imapd.sieve_allowreferrals {
+        match self.imapd.sieve_allowreferrals && !(login.proxy && self.imapd.is_unified()) {
             true => {
                 let server = self.server(login).await?;
                 info!(user = login.userid, server, "referred");

@@ -287,7 +287,10 @@ async fn greeted(imapd: &Imapd, tls: &Tls, server: &str, proto: Proto) -> Result
 /// Connects, with TLS from the first byte where the server string says so.
 async fn open<W>(imapd: &Imapd, tls: &Tls, server: &str, proto: Proto, wire: W) -> Result<Dialog<W>, Error> {
     let bound = transport::settings::client_timeout(imapd);
-    let target = Server::parse(server);
+    let target = match imapd.short_way(server, proto.service()) {
+        Some(path) => Server::parse(&path.to_string_lossy()),
+        None => Server::parse(server),
+    };
     let stream = target.connect(imapd, proto.service()).await.map_err(|source| match source.kind() {
         io::ErrorKind::TimedOut => Error::Timeout { server: server.to_owned(), doing: "connect", bound },
         _ => Error::Io { server: server.to_owned(), doing: "connect", source },

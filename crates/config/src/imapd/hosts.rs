@@ -1,9 +1,12 @@
 //! Names of servers, and what the file says of each: `<shorthost>_address`, `<shorthost>_ports` and so on.
 
-use super::Imapd;
+use std::path::{Path, PathBuf};
+
+use super::choices::MupdateConfig;
 use super::kind::read_switch;
 use super::names::{HOST_KEYS, Meaning, Names, meaning};
 use super::registry::Settings;
+use super::{Imapd, Role};
 use crate::{Problem, Problems};
 
 /// One word of `mupdate_server` taken apart.
@@ -50,6 +53,17 @@ impl Imapd {
     /// Whether the file speaks of a server at all: lists it, or has a `<shorthost>_…` key for it.
     pub fn names_server(&self, server: &str) -> bool {
         self.lists_server(server) || HOST_KEYS.iter().any(|what| self.of_host(server, what).is_some())
+    }
+
+    /// Whether this node is a frontend and a backend in one (`mupdate_config: unified`).
+    pub fn is_unified(&self) -> bool {
+        self.mupdate_config == MupdateConfig::Unified && self.role() == Role::Backend
+    }
+
+    /// Where a unified node's own backend listens for its proxies, if that is the server.
+    pub fn short_way(&self, server: &str, service: &str) -> Option<PathBuf> {
+        let own = self.is_unified() && server.eq_ignore_ascii_case(&self.servername);
+        own.then(|| Path::new(&self.configdirectory).join("socket").join(format!("backend-{service}")))
     }
 
     /// `<shorthost>_tls`: whether TLS towards a server is demanded or not, where the file says so.

@@ -143,7 +143,7 @@ options! {
     mupdate_realm: Option<String>, Kind::Text, "", NO_REALM, "SASL realm of mupdate_authname.";
     mupdate_password: Option<String>, Kind::Text, "", ON, "Password of mupdate_authname.";
     mupdate_tls: Option<bool>, Kind::Switch, "", ON, "Whether TLS towards the master is demanded. Unset: where tls_server_ca_file or tls_server_ca_dir is set, but of a Cyrus master, which dies of it, only where a password would be sent. Beyond Cyrus.";
-    mupdate_config: MupdateConfig, Kind::Choice(MupdateConfig::WORDS), "standard", Effect::Refused("only standard murders are served: a node is a frontend or a backend, and a mailbox is on one backend"), "Shape of the murder.";
+    mupdate_config: MupdateConfig, Kind::Choice(MupdateConfig::WORDS), "standard", ON, "Shape of the murder. unified: this node is a frontend and a backend; its proxies reach its own backend over UNIX sockets. replicated: of a master alone, whose RESERVE of what exists and DELETE of what does not are then OK.";
     mupdate_retry_delay: Duration, Kind::SECONDS, "20s", ON, "Longest wait between attempts to reach the master.";
     mupdate_connections_max: u32, Kind::COUNT, "128", ON, "Most connections that mupdate serves at a time.";
     mupdate_entries_max: u32, Kind::COUNT, "3000000", ON, "Most mailboxes that a list of another server may have: a larger one is not taken over, and the one from before is served on. 0: no limit. Beyond Cyrus.";

@@ -96,10 +96,6 @@ const IMAPD: &[(&str, &str)] = &[
     ),
     ("be1_ports: imap=99999", "2: be1_ports: 'imap=99999' is not of the form service=port"),
     ("servername: a!b", "2: servername: 'a!b' cannot name a server"),
-    (
-        "mupdate_config: unified",
-        "2: mupdate_config: 'unified' is refused: only standard murders are served: a node is a frontend or a backend, and a mailbox is on one backend",
-    ),
     ("auth_mech: ldap", "2: auth_mech: 'ldap' is not one of: unix, pts, krb, krb5, mboxgroups"),
     (
         "allowanonymouslogin: si",

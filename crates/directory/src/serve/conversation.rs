@@ -173,6 +173,12 @@ impl Conversation {
         self.note_server(admitted.as_ref().ok());
         let command = match admitted {
             Ok(Command::Write { name, write, expect }) => {
+                if self.server.is_replicated() && expect.is_none() {
+                    self.settle_all().await?;
+                    if self.server.is_done_already(&name, &write) {
+                        return self.answer(&tag, Reply::ok("done")).await;
+                    }
+                }
                 let change = write::change(&self.server, &name, write, expect.as_deref());
                 match change {
                     Ok(change) => return self.submit(tag, change).await,

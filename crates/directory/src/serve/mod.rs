@@ -20,7 +20,7 @@ mod write;
 use std::sync::{Arc, OnceLock, atomic::AtomicUsize};
 
 use arc_swap::ArcSwap;
-use config::imapd::Imapd;
+use config::imapd::{Imapd, MupdateConfig};
 use mailboxes::List;
 use protocol::mupdate::session::Access;
 use protocol::name::MailboxName;
@@ -80,6 +80,8 @@ struct Settings {
     literal: u64,
     /// `mupdate_master_writes`
     writes: bool,
+    /// `mupdate_config: replicated`
+    replicated: bool,
     /// The larger of `maxword` and `maxquoted`, in octets.
     word: usize,
 }
@@ -193,6 +195,7 @@ impl Settings {
             defaultdomain: Some(imapd.defaultdomain.clone()).filter(|domain| !domain.is_empty()),
             options: imapd.shared_options(),
             writes: imapd.mupdate_master_writes,
+            replicated: imapd.mupdate_config == MupdateConfig::Replicated,
             literal: bounded(imapd.maxliteral),
             word: usize::try_from(bounded(imapd.maxword).max(bounded(imapd.maxquoted))).unwrap_or(usize::MAX),
         }

@@ -26,6 +26,24 @@ pub(super) fn change(
     }
 }
 
+impl Server {
+    pub(super) fn is_replicated(&self) -> bool {
+        self.is_master() && self.settings().replicated
+    }
+
+    /// Whether a replicated murder's master says OK and changes nothing: RESERVE of a name that is there, DELETE of one that is not. All
+    /// nodes have each mailbox there, and each of them tells of it.
+    pub(super) fn is_done_already(&self, name: &str, write: &Write) -> bool {
+        let Some(name) = self.canonical(name) else { return false };
+        let Ok(found) = self.list().get(&name) else { return false };
+        match write {
+            Write::Reserve(_) => found.is_some(),
+            Write::Delete => found.is_none(),
+            Write::Activate(..) | Write::Deactivate(_) => false,
+        }
+    }
+}
+
 pub(super) fn reply(outcome: Result<Result<Position, CommitError>, RecvError>) -> io::Result<Reply> {
     match outcome {
         Ok(Ok(_)) => Ok(Reply::ok("done")),

@@ -55,6 +55,11 @@ pub enum ClientError {
 impl Credentials {
     /// For a proxy that acts as `authzid` at a backend: `proxy_authname`, `<shorthost>_password` or `proxy_password`.
     pub fn proxy(imapd: &Imapd, server: &str, authzid: Option<&str>) -> Credentials {
+        if imapd.short_way(server, "").is_some() {
+            // The other end sees who we are.
+            let (authname, authzid) = (imapd.proxy_authname.clone(), authzid.map(str::to_owned));
+            return Credentials { authname, authzid, password: None, allowed: Vec::new(), only_self: false };
+        }
         // The password of a host is that of whoever proxies.
         let own = imapd.move_authname.as_deref() == Some(imapd.proxy_authname.as_str());
         let own = imapd.move_password.clone().filter(|_| own);
@@ -125,7 +130,7 @@ impl Credentials {
             };
             let able = match *mechanism {
                 GSSAPI => self.target.as_ref().is_some_and(initiate::is_usable),
-                "EXTERNAL" => channel.is_encrypted(),
+                "EXTERNAL" => channel.is_encrypted() || channel.peer.ip().is_none(),
                 "LOGIN" => self.only_self && self.password.is_some(),
                 plus if plus.ends_with("-PLUS") => {
                     self.password.is_some()

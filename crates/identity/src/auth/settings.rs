@@ -8,7 +8,7 @@ use config::imapd::networks::{self, Network};
 use config::imapd::{GroupSource, Imapd, VirtDomains};
 use protocol::spoken::Protocol;
 
-use transport::peer::Channel;
+use transport::peer::{Channel, Peer};
 
 use super::Tickets;
 use crate::limits::FAILED_PAUSE;
@@ -56,6 +56,8 @@ pub struct Settings {
     pub unix_groups: bool,
     /// Users have groups that cannot be looked up (`auth_mech: pts`): each may be in any.
     pub unknown_groups: bool,
+    /// On a unified node: as whom its own proxies log in on a UNIX socket, by nothing but who they are.
+    pub own_proxy: Option<String>,
     /// `sasl_external_altname`: a certificate without a common name is known by its first alternative name.
     pub external_altname: bool,
     pub failed_pause: Duration,
@@ -93,6 +95,7 @@ impl Default for Settings {
             plus_detail: false,
             unix_groups: true,
             unknown_groups: false,
+            own_proxy: None,
             external_altname: false,
             failed_pause: FAILED_PAUSE,
             shared_addresses: Vec::new(),
@@ -140,6 +143,7 @@ impl Settings {
             },
             unix_groups: imapd.groups() == GroupSource::System,
             unknown_groups: imapd.groups() == GroupSource::Unknown,
+            own_proxy: imapd.proxyservers.first().filter(|_| imapd.is_unified()).cloned(),
             external_altname: imapd.sasl_external_altname,
             failed_pause: imapd.failedloginpause,
             shared_addresses: networks::parse_all(&imapd.failedlogin_shared_addresses),
@@ -164,7 +168,9 @@ impl Settings {
                 // only where an admin names it.
                 Needs::KeysAndBinding => self.auxprop && binding && self.lists(name, false),
                 Needs::Plaintext => plaintext && self.lists(name, true),
-                Needs::Certificate => certificate && self.lists(name, true),
+                Needs::Certificate => {
+                    (certificate && self.lists(name, true)) || self.proxy_beside(channel).is_some()
+                }
                 Needs::Keytab => self.tickets.is_some() && self.lists(name, true),
             })
             .map(|(name, _)| *name)
@@ -174,6 +180,13 @@ impl Settings {
     pub(super) fn allows_plaintext(&self, channel: &Channel) -> bool {
         let refused = self.tls_required || self.minimum_layer > 0 || !self.allowplaintext;
         channel.is_encrypted() || !refused
+    }
+
+    /// As whom the other end of a UNIX socket is known, where it is a process of this node's own user.
+    pub(super) fn proxy_beside(&self, channel: &Channel) -> Option<&str> {
+        let own = rustix::process::geteuid().as_raw();
+        let is_own = matches!(channel.peer, Peer::Unix { uid, .. } if uid == own);
+        self.own_proxy.as_deref().filter(|_| is_own)
     }
 
     /// What one who is nobody gives as a password (by custom, an address) is no secret, and needs no TLS.
@@ -226,7 +239,6 @@ mod tests {
     fn parse(text: &str) -> Imapd {
         Imapd::parse(Path::new("imapd.conf"), &format!("configdirectory: /v\n{text}"), "imap").unwrap()
     }
-    use transport::peer::Peer;
     use transport::tls::TlsInfo;
 
     fn clear() -> Channel {

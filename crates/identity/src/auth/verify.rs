@@ -81,7 +81,7 @@ impl SessionCallback for Verifier {
     ) -> Result<(), ValidationError> {
         let typed_authzid = context.get_ref::<AuthzId>().filter(|authzid| !authzid.is_empty());
         let proven = match session.mechanism().mechanism.as_str() {
-            "EXTERNAL" => self.certificate_name(),
+            "EXTERNAL" => self.shown_name(),
             "PLAIN" | "LOGIN" => match (context.get_ref::<AuthId>(), context.get_ref::<Password>()) {
                 (Some(user), Some(password)) => self.shared.check_password(user, password, &self.channel),
                 _ => Err(Failure::BadCredentials),
@@ -112,6 +112,14 @@ impl Verifier {
     fn scram_name(&self, typed: &str) -> Result<(String, Option<String>), Failure> {
         userid::typed_at(&self.shared.settings, &unescape(typed), &self.channel)
             .ok_or(Failure::BadCredentials)
+    }
+
+    /// Who the other end is without a password: a proxy of this node, or whom its certificate names.
+    fn shown_name(&self) -> Result<(String, Option<String>), Failure> {
+        match self.shared.settings.proxy_beside(&self.channel) {
+            Some(proxy) => Ok((proxy.to_owned(), None)),
+            None => self.certificate_name(),
+        }
     }
 
     /// The verified certificate's common name, as in Cyrus; where there is none, with `sasl_external_altname`, its first

@@ -125,6 +125,9 @@ async fn welcome(s: &mut Session, login: Login) -> Outcome {
     if let Err(why) = s.seat.login(&login, s.client.peer.stream.tls().is_some()) {
         return Err(Refusal::TooManySessions(why.to_string()).into());
     }
+    if login.proxy && s.listener.imapd().is_unified() {
+        return hand_over(s, &login).await;
+    }
     let inbox = s.node.namespace.inbox(&login.userid).ok();
     s.user = Some(User { login, utf8: s.enabled.manner().utf8_names, inbox });
     let patience = s.idle_bound();
@@ -139,4 +142,22 @@ async fn welcome(s: &mut Session, login: Login) -> Outcome {
     let words = s.capability_words(Moment::LoggedIn);
     let layer = if s.client.peer.stream.tls().is_some() { "tls protection" } else { "no protection" };
     Ok(Done::Here(Reply::ok(format!("User logged in ({layer})")).code(Code::Capability(words))))
+}
+
+/// What comes from a proxy is not proxied again: on a unified node it goes on at the backend beside, which has what is here.
+async fn hand_over(s: &mut Session, login: &Login) -> Outcome {
+    let own = s.listener.imapd().servername.clone();
+    match s.node.upstream.imap(&own, Some(&login.userid)).await {
+        Ok(connection) => {
+            let said = connection.text.clone();
+            s.seat.linked(&own, &said);
+            (s.beside, s.over) = (Some(connection), true);
+            Ok(Done::Here(Reply::ok(said)))
+        }
+        Err(error) => {
+            s.seat.logout();
+            tracing::warn!(user = login.userid, "{error}");
+            Err(Refusal::ServerDown.into())
+        }
+    }
 }

@@ -37,6 +37,7 @@ use service::Connection;
 use service::Context;
 use service::sessions::Seat;
 use tracing::debug;
+use upstream::wire::imap::Wire;
 
 use crate::limits::{BEFORE_LOGIN_BOUND, UNASKED};
 use crate::node::{Listener, Node};
@@ -66,6 +67,8 @@ pub struct Session {
     pub mistakes: u32,
     /// The last reply ends the session.
     pub over: bool,
+    /// Where another node's session goes on, unread: the backend of this unified node.
+    pub beside: Option<upstream::Connection<Wire>>,
     pub context: Context,
     /// The session's entry in the register of who is on.
     pub seat: Seat,
@@ -132,6 +135,7 @@ impl Session {
             follows_referrals: false,
             mistakes: 0,
             over: false,
+            beside: None,
             context,
             seat,
         }

@@ -8,9 +8,12 @@ use protocol::frame::Piece;
 use protocol::imap::capability::Moment;
 use protocol::imap::{Bye, Code, Reply};
 use protocol::name::MailboxName;
+use protocol::spoken::Protocol;
+use service::pipe::Through;
 use tokio::time::Instant;
 use tracing::{debug, info};
-use upstream::wire::imap::Event;
+use upstream::Connection;
+use upstream::wire::imap::{Event, Wire};
 
 use super::{Session, Stop, relay};
 use crate::limits::{GOOD_BYE_BOUND, IDLE_CHECK, LAST_COMMAND, rows};
@@ -36,11 +39,25 @@ impl Session {
             self.client.put_line(bye.line());
             let _ = tokio::time::timeout(GOOD_BYE_BOUND, self.client.flush()).await;
         }
+        if let (Ok(()), Some(connection)) = (&end, self.beside.take()) {
+            return self.go_on_beside(connection).await;
+        }
         match end {
             Ok(()) => self.park_links(),
             Err(_) => self.links.close(),
         }
         self.client.peer.stream.part().await;
+    }
+
+    /// Copies what another node and the backend of this one say to each other.
+    async fn go_on_beside(self, connection: Connection<Wire>) {
+        let patience = self.idle_bound();
+        let through = Through { context: &self.context, seat: &self.seat, patience };
+        let client = (self.client.peer.stream, self.client.peer.input);
+        let last_words = || Protocol::Imap.refusal("Server is shutting down");
+        if let Err(error) = through.between(client, (connection.stream, connection.input), last_words).await {
+            debug!("client: {error}");
+        }
     }
 
     async fn serve(&mut self) -> Result<(), Stop> {

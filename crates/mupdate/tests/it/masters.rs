@@ -179,3 +179,26 @@ async fn a_read_only_master_answers_and_is_followed_and_takes_no_change_from_any
     let writing = Node::master("").await;
     assert_eq!(writing.status().await["writes"], true);
 }
+
+#[tokio::test]
+async fn the_master_of_a_replicated_murder_says_yes_to_a_reserve_of_what_is_there_and_a_delete_of_what_is_not()
+ {
+    let master = Node::master("mupdate_config: replicated\n").await;
+    put(&master, &["user.a"]).await;
+    let mut client = master.client().await;
+    for place in ["be1!default", "be2!default"] {
+        client.reserve(&name("user.a"), &at(place)).await.unwrap();
+    }
+    client.delete(&name("user.none")).await.unwrap();
+    client.reserve(&name("user.b"), &at("be1!default")).await.unwrap();
+    client.reserve(&name("user.b"), &at("be2!default")).await.unwrap();
+    let entries = master.entries().await;
+    let shown: Vec<_> = entries.iter().map(|(name, e)| (name.as_str(), e.is_active(), e.server())).collect();
+    assert_eq!(shown, [("user.a", true, "be1"), ("user.b", false, "be1")], "nothing is taken from anybody");
+    client.delete(&name("user.b")).await.unwrap();
+    let standard = Node::master("").await;
+    put(&standard, &["user.a"]).await;
+    let mut client = standard.client().await;
+    client.reserve(&name("user.a"), &at("be2!default")).await.unwrap_err();
+    client.delete(&name("user.none")).await.unwrap_err();
+}

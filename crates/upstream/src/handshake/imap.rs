@@ -97,7 +97,8 @@ async fn authenticate(d: &mut Imap, imapd: &Imapd, user: Option<&str>) -> Result
 
 /// Compresses where `proxy_compress` and the server want it.
 async fn compress(d: &mut Imap, imapd: &Imapd) -> Result<(), Error> {
-    if imapd.proxy_compress && d.capabilities.has("COMPRESS=DEFLATE") {
+    let beside = d.stream.channel().peer.ip().is_none();
+    if imapd.proxy_compress && !beside && d.capabilities.has("COMPRESS=DEFLATE") {
         command(d, "COMPRESS DEFLATE", "COMPRESS").await?;
         d.compress()?;
     }

@@ -58,7 +58,14 @@ impl Credentials {
         if imapd.short_way(server, "").is_some() {
             // The other end sees who we are.
             let (authname, authzid) = (imapd.proxy_authname.clone(), authzid.map(str::to_owned));
-            return Credentials { authname, authzid, password: None, allowed: Vec::new(), only_self: false };
+            return Credentials {
+                authname,
+                authzid,
+                password: None,
+                allowed: Vec::new(),
+                only_self: false,
+                target: None,
+            };
         }
         // The password of a host is that of whoever proxies.
         let own = imapd.move_authname.as_deref() == Some(imapd.proxy_authname.as_str());

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use authority_etcd::{Etcd, Settings, admin::Admin};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 pub struct Cluster {
     members: Vec<Member>,
@@ -20,18 +22,28 @@ pub struct Cluster {
 struct Member {
     client: u16,
     peer: u16,
+    /// Where the others find it: a way to `peer`, or that itself.
+    advertised: u16,
     running: Option<Child>,
 }
 
 impl Cluster {
     /// None where there is no etcd on this machine: the test is skipped.
     pub async fn start(members: usize, arguments: &[&str]) -> Option<Cluster> {
+        let peers = (0..members).map(|_| test_host::port()).map(|port| (port, port));
+        Cluster::start_between(peers.collect(), arguments).await
+    }
+
+    /// The same with something between the members: for each the port that it listens on for the others, and the one by which they go.
+    pub async fn start_between(peers: Vec<(u16, u16)>, arguments: &[&str]) -> Option<Cluster> {
         if !test_host::has(&["etcd"]) {
             return None;
         }
-        let member = |_| Member { client: test_host::port(), peer: test_host::port(), running: None };
+        let member =
+            |(peer, advertised)| Member { client: test_host::port(), peer, advertised, running: None };
+        let members = peers.len();
         let mut cluster = Cluster {
-            members: (0..members).map(member).collect(),
+            members: peers.into_iter().map(member).collect(),
             directory: tempfile::tempdir().unwrap(),
             arguments: arguments.iter().map(|text| (*text).to_owned()).collect(),
         };
@@ -65,22 +77,28 @@ impl Cluster {
         self.members.iter().map(Member::endpoint).collect::<Vec<_>>().join(" ")
     }
 
+    /// Where each member listens for clients.
+    pub fn ports(&self) -> Vec<u16> {
+        self.members.iter().map(|member| member.client).collect()
+    }
+
     /// Starts a member, or starts it again.
     pub fn run(&mut self, member: usize) {
         let every: Vec<String> = self
             .members
             .iter()
             .enumerate()
-            .map(|(n, one)| format!("m{n}=http://127.0.0.1:{}", one.peer))
+            .map(|(n, one)| format!("m{n}=http://127.0.0.1:{}", one.advertised))
             .collect();
         let one = &mut self.members[member];
         let log = File::create(self.directory.path().join(format!("m{member}.log"))).unwrap();
         let (client, peer) = (one.endpoint(), format!("http://127.0.0.1:{}", one.peer));
+        let advertised = format!("http://127.0.0.1:{}", one.advertised);
         let mut command = Command::new("etcd");
         command
             .args(["--name", &format!("m{member}"), "--initial-cluster", &every.join(",")])
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
-            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &advertised])
             .arg("--data-dir")
             .arg(self.directory.path().join(format!("m{member}")))
             .args(&self.arguments)
@@ -133,6 +151,28 @@ impl Cluster {
     /// What an operator asks with.
     pub fn admin(&self) -> Admin {
         Admin::new(&self.settings("admin", "murder/", 120)).unwrap()
+    }
+
+    /// Forgets all history before now.
+    pub async fn compact(&self) {
+        // Somebody else's key: what came last is history, too.
+        let put = self.ask("kv/put", json!({"key": "b3RoZXI=", "value": ""})).await;
+        let now = put["header"]["revision"].as_str().unwrap();
+        self.ask("kv/compaction", json!({"revision": now, "physical": true})).await;
+    }
+
+    /// What a member that runs answers, in etcd's JSON.
+    pub async fn ask(&self, what: &str, question: Value) -> Value {
+        let there = self.members.iter().find(|member| member.running.is_some()).unwrap();
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", there.client)).await.unwrap();
+        let body = question.to_string();
+        let head = format!("POST /v3/{what} HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\n");
+        let all = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(all.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str(body).unwrap_or_else(|why| panic!("{what}: {why}: {answer}"))
     }
 
     fn signal(&self, member: usize, signal: Signal) {

@@ -1,7 +1,6 @@
 //! The contract of an authority, over a real etcd: the same clauses as of those without one.
 
 use authority_etcd::Etcd;
-use etcd_client::{Client, CompactionOptions};
 
 use crate::clauses::{Rig, contract};
 use crate::cluster::Cluster;
@@ -27,18 +26,8 @@ impl Rig for InEtcd {
     }
 
     async fn forget(&mut self) {
-        compact(&self.cluster).await;
+        self.cluster.compact().await;
     }
-}
-
-/// Forgets all history before now.
-pub async fn compact(cluster: &Cluster) {
-    let endpoints = cluster.endpoints();
-    let client = Client::connect(endpoints.split(' ').collect::<Vec<_>>(), None).await.unwrap();
-    let mut kv = client.kv_client();
-    // Somebody else's key: what came last is history, too.
-    let now = kv.put("other", "", None).await.unwrap().header().unwrap().revision();
-    kv.compact(now, Some(CompactionOptions::new().with_physical())).await.unwrap();
 }
 
 contract!(in_etcd, super::InEtcd::new().await);

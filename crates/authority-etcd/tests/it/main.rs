@@ -6,4 +6,10 @@
 mod clauses;
 mod cluster;
 mod contract;
+#[path = "../../../mailboxes/tests/it/linear.rs"]
+mod linear;
 mod masters;
+#[path = "../../../mailboxes/tests/it/questions.rs"]
+mod questions;
+#[path = "../../../mailboxes/tests/it/several.rs"]
+mod several;

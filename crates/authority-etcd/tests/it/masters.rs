@@ -7,7 +7,7 @@ use protocol::mupdate::state::Refusal;
 
 use crate::clauses::{active, name};
 use crate::cluster::Cluster;
-use crate::contract::compact;
+use crate::several::{self, Fault, Faulty};
 
 /// A master's list, which is complete.
 pub async fn master(cluster: &Cluster, servername: &str) -> List {
@@ -90,7 +90,7 @@ async fn a_master_that_comes_back_goes_on_from_its_own_disk_and_one_that_is_too_
         }
         a.commit(vec![Change::delete(name("user.latefalse.u7"))]).await.unwrap();
         if late {
-            compact(&cluster).await;
+            cluster.compact().await;
         }
         let b = open().await;
         b.barrier().await.unwrap();
@@ -101,4 +101,29 @@ async fn a_master_that_comes_back_goes_on_from_its_own_disk_and_one_that_is_too_
         a.barrier().await.unwrap();
         b.close().await.unwrap();
     }
+}
+
+/// None: what the clients of three masters were told can be true.
+async fn lie(cluster: &Cluster, fault: Fault, seed: u64) -> Option<String> {
+    let mut lists = Vec::new();
+    for servername in ["a", "b", "c"] {
+        let inner = cluster.open(servername, 120).await;
+        lists.push(several::list(Faulty { inner, fault }).await);
+    }
+    let history = several::ask(&lists, seed, 100, |_| {}).await;
+    history.lie()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_three_masters_say_can_be_true_and_where_they_find_without_a_barrier_that_is_found() {
+    let Some(cluster) = Cluster::start(1, &[]).await else { return };
+    assert_eq!(lie(&cluster, Fault::None, 1).await, None);
+    // The names are the same ones: each history is of a list of its own.
+    for seed in 2..20 {
+        let Some(cluster) = Cluster::start(1, &[]).await else { return };
+        if lie(&cluster, Fault::FindWithoutBarrier, seed).await.is_some() {
+            return;
+        }
+    }
+    panic!("a FIND without a barrier is not found");
 }

@@ -6,7 +6,11 @@ mod clauses;
 mod contract;
 mod crashes;
 mod damage;
+mod linear;
+mod masters;
 mod model;
+mod questions;
+mod several;
 
 use std::sync::Arc;
 

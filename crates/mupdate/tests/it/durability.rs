@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -13,50 +12,13 @@ use std::{
 
 use config::imapd::Imapd;
 use directory::client::{Client, Error};
-use tempfile::TempDir;
 use tokio::{net::UnixStream, time::timeout};
 
 use crate::{
+    process::{Process, socket},
     transcript::{BANNER, Player},
     world::{PATIENCE, at, eventually, follows, imapd, name},
 };
-
-struct Process {
-    child: Child,
-}
-
-impl Process {
-    fn start(dir: &TempDir, conf: &str, port: u16, arguments: &[&str]) -> Process {
-        let imapd = imapd(dir, conf);
-        let child = Command::new(env!("CARGO_BIN_EXE_mupdate"))
-            .arg("-C")
-            .arg(imapd.path())
-            .args(arguments)
-            .arg("--listen")
-            .arg(format!("mupdate=127.0.0.1:{port}"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Process { child }
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn socket(dir: &TempDir) -> std::path::PathBuf {
-    dir.path().join("murder/mupdate/socket")
-}
 
 async fn connect(socket: &Path) -> Client {
     eventually(async || Client::local(socket).await.ok()).await
@@ -167,13 +129,6 @@ async fn position(socket: &Path) -> serde_json::Value {
     connect(socket).await.status().await.unwrap()["position"].take()
 }
 
-/// Resident memory in KiB.
-fn memory(process: &Process) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.child.id())).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_that_stop_reading_cost_no_memory() {
     let dir = tempfile::tempdir().unwrap();
@@ -194,10 +149,10 @@ async fn streams_that_stop_reading_cost_no_memory() {
         }
     };
     churn(100).await;
-    let before = memory(&master);
+    let before = master.memory();
     churn(400).await;
     // 400 changes of 20 KB for each of 20 streams are 160 MB.
-    let grown = memory(&master).saturating_sub(before);
+    let grown = master.memory().saturating_sub(before);
     assert!(grown < 60 * 1024, "{grown} KiB for twenty stalled streams");
     assert_eq!(connect(&socket(&dir)).await.status().await.unwrap()["streams"], 20);
 }

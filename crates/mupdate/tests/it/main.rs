@@ -9,8 +9,17 @@ mod decisions;
 mod durability;
 #[cfg(feature = "etcd")]
 mod etcd;
+#[cfg(feature = "etcd")]
+mod hard;
 mod hostile;
+#[cfg(feature = "etcd")]
+#[path = "../../../mailboxes/tests/it/linear.rs"]
+mod linear;
 mod masters;
+mod process;
+#[cfg(feature = "etcd")]
+#[path = "../../../mailboxes/tests/it/questions.rs"]
+mod questions;
 mod replicas;
 mod security;
 mod transcript;

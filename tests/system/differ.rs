@@ -8,7 +8,7 @@ mod alike;
 mod meant;
 mod play;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -24,6 +24,9 @@ use meant::Table;
 use play::{Answer, Script, Stage, scripts, users};
 
 type Answers = Vec<Vec<Answer>>;
+
+/// What differs, by step.
+type Complaints = BTreeMap<String, String>;
 
 #[test]
 fn a_frontend_answers_as_its_backend_does_to_the_letter() {
@@ -44,17 +47,29 @@ fn a_frontend_before_two_backends_answers_as_one_backend_does_to_the_letter() {
 #[test]
 fn a_backend_answers_as_a_real_cyrus_does() {
     let Some(answers) = of_cyrus() else { return };
-    compare(answers, direct(), by_meaning, &table_of("cyrus"));
+    compare_with_cyrus(answers, direct(), &table_of("cyrus"), |disputed| {
+        let murder = mixed(&[("mupdate", Ours), ("be1", Cyrus)]).expect("a Cyrus");
+        let stage = Stage { murder: &murder, door: "be1", homes: None };
+        (stage.play(&scripts(), disputed), direct().clone())
+    });
 }
 
 #[test]
 fn a_cyrus_backend_answers_through_our_frontend_as_it_does_itself() {
     let Some(answers) = of_cyrus() else { return };
     let cast = [("mupdate", Ours), ("be1", Cyrus), ("fe1", Ours)];
-    let Some(murder) = mixed(&cast) else { return };
-    let stage = Stage { murder: &murder, door: "fe1", homes: Some(["be1", "be1"]) };
-    let carried = stage.play(&scripts(), is_of(version()));
-    compare(answers, &carried, by_meaning, &table_of("carried"));
+    let carried = |wanted: &(dyn Fn(&Script) -> bool + Sync)| {
+        let murder = mixed(&cast).expect("a Cyrus");
+        let stage = Stage { murder: &murder, door: "fe1", homes: Some(["be1", "be1"]) };
+        stage.play(&scripts(), wanted)
+    };
+    compare_with_cyrus(answers, &carried(&is_of(version())), &table_of("carried"), |disputed| {
+        let murder = mixed(&cast[..2]).expect("a Cyrus");
+        let stage = Stage { murder: &murder, door: "be1", homes: None };
+        let answers = stage.play(&scripts(), disputed);
+        drop(murder);
+        (answers, carried(disputed))
+    });
 }
 
 #[test]
@@ -63,7 +78,12 @@ fn our_backend_answers_through_a_cyrus_frontend_as_it_does_itself() {
     let Some(murder) = mixed(&cast) else { return };
     let stage = Stage { murder: &murder, door: "fe1", homes: Some(["be1", "be1"]) };
     let carrying = stage.play(&scripts(), is_of(version()));
-    compare(direct(), &carrying, by_meaning, &table_of("carrying"));
+    drop(murder);
+    compare_with_cyrus(direct(), &carrying, &table_of("carrying"), |disputed| {
+        let murder = mixed(&cast).expect("a Cyrus");
+        let stage = Stage { murder: &murder, door: "fe1", homes: Some(["be1", "be1"]) };
+        (direct().clone(), stage.play(&scripts(), disputed))
+    });
 }
 
 /// A word without a script is announced untried.
@@ -272,17 +292,61 @@ fn by_meaning(answer: &Answer, command: &str) -> Vec<String> {
 /// Fails with all steps that differ and should not, as rows of the table.
 fn compare(one: &Answers, other: &Answers, view: fn(&Answer, &str) -> Vec<String>, table: &str) {
     let mut table = Table::read(table);
-    let mut complaints = String::new();
+    let mut complaints = disputes(one, other, view, &mut table);
+    complaints.extend(table.end());
+    complain(&complaints);
+}
+
+/// The same for what a real Cyrus answers. Its processes tell each other of changes by files and signals, and on a busy host one of them
+/// may hear of something a step later than the next time. So the scripts in dispute are played again, at nodes that are new: a step that
+/// is not as the table says both times differs.
+fn compare_with_cyrus(
+    one: &Answers,
+    other: &Answers,
+    rows: &str,
+    again: impl FnOnce(&(dyn Fn(&Script) -> bool + Sync)) -> (Answers, Answers),
+) {
+    let mut table = Table::read(rows);
+    let mut complaints = disputes(one, other, by_meaning, &mut table);
+    complaints.extend(table.end());
+    if complaints.is_empty() {
+        return;
+    }
+    let disputed = |script: &Script| complaints.keys().any(|step| script.has(step));
+    let (one, other) = again(&disputed);
+    let mut second = disputes(&one, &other, by_meaning, &mut Table::read(rows));
+    let is_there = |step: &String| scripts().iter().any(|script| script.has(step));
+    complaints.retain(|step, text| match second.remove(step) {
+        Some(again) => {
+            if again != *text {
+                let _ = writeln!(text, "\n  and the second time:\n{again}");
+            }
+            true
+        }
+        None => !is_there(step),
+    });
+    complain(&complaints);
+}
+
+/// The steps that differ and should not, each with its row.
+fn disputes(
+    one: &Answers,
+    other: &Answers,
+    view: fn(&Answer, &str) -> Vec<String>,
+    table: &mut Table,
+) -> Complaints {
+    let mut complaints = Complaints::new();
     for (script, (one, other)) in scripts().iter().zip(one.iter().zip(other)) {
         for (step, (one, other)) in script.steps.iter().zip(one.iter().zip(other)) {
             let [one, other] = [one, other].map(|answer| view(answer, step.command));
-            table.judge(format!("{}: {}", script.name, step.name), &one, &other, &mut complaints);
+            let step = script.step_name(step);
+            complaints.extend(table.judge(&step, &one, &other).map(|row| (step, row)));
         }
     }
-    table.end(&mut complaints);
-    let count = complaints.lines().filter(|line| !line.starts_with("  ")).count();
-    if count > 0 {
-        let _ = write!(complaints, "{count} steps differ");
-    }
-    assert!(complaints.is_empty(), "{complaints}");
+    complaints
+}
+
+fn complain(complaints: &Complaints) {
+    let rows: String = complaints.iter().map(|(step, row)| format!("{step}\n{row}\n")).collect();
+    assert!(complaints.is_empty(), "{rows}{} steps differ", complaints.len());
 }

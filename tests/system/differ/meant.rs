@@ -4,7 +4,6 @@
 //! that the second has alone (`  + …`), or `  ~ order`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use super::alike::without_reason;
 
@@ -33,22 +32,22 @@ impl Table {
         Table { rows }
     }
 
-    /// Notes what differs in one step; complains where the table does not say so.
-    pub fn judge(&mut self, step: String, one: &[String], other: &[String], complaints: &mut String) {
+    /// What differs in one step, where the table does not say so.
+    pub fn judge(&mut self, step: &str, one: &[String], other: &[String]) -> Option<String> {
         let found = difference(one, other);
-        match self.rows.remove(&step) {
-            Some(row) if row == found => {}
-            None if found.is_empty() => {}
+        match self.rows.remove(step) {
+            Some(row) if row == found => None,
+            None if found.is_empty() => None,
             row => {
                 let stale = row.map(|row| format!("\n  the table says:\n{}", row.join("\n")));
-                let _ = writeln!(complaints, "{step}\n{}{}", found.join("\n"), stale.unwrap_or_default());
+                Some(found.join("\n") + &stale.unwrap_or_default())
             }
         }
     }
 
     /// Rows for steps that are not there.
-    pub fn end(self, complaints: &mut String) {
-        self.rows.keys().for_each(|step| *complaints += &format!("there is no such step: {step}\n"));
+    pub fn end(self) -> impl Iterator<Item = (String, String)> {
+        self.rows.into_keys().map(|step| (step, "  there is no such step".to_owned()))
     }
 }
 
@@ -91,13 +90,11 @@ fn a_difference_needs_a_row_and_a_row_a_difference() {
     let lines = |text: &str| -> Vec<String> { text.split(' ').map(str::to_owned).collect() };
     let text = "== why\ns: me: X\n  - a\n  + b\ns: me: Y\n  ~ order\ns: me: Z\n  - a\n";
     let mut table = Table::read(text);
-    let mut complaints = String::new();
-    table.judge("s: me: X".into(), &lines("a c"), &lines("c b"), &mut complaints);
-    table.judge("s: me: Y".into(), &lines("a c"), &lines("c a"), &mut complaints);
-    table.judge("s: me: W".into(), &lines("a"), &lines("a"), &mut complaints);
-    assert_eq!(complaints, "");
-    table.judge("s: me: V".into(), &lines("a"), &lines("b"), &mut complaints);
-    assert_eq!(complaints, "s: me: V\n  - a\n  + b\n");
-    table.end(&mut complaints);
-    assert!(complaints.ends_with("there is no such step: s: me: Z\n"));
+    let mut judge = |step, one, other| table.judge(step, &lines(one), &lines(other));
+    assert_eq!(judge("s: me: X", "a c", "c b"), None);
+    assert_eq!(judge("s: me: Y", "a c", "c a"), None);
+    assert_eq!(judge("s: me: W", "a", "a"), None);
+    assert_eq!(judge("s: me: V", "a", "b").as_deref(), Some("  - a\n  + b"));
+    let rest: Vec<_> = table.end().collect();
+    assert_eq!(rest, [("s: me: Z".to_owned(), "  there is no such step".to_owned())]);
 }

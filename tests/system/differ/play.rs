@@ -90,6 +90,17 @@ fn script(name: &'static str, text: &'static str) -> Script {
     script
 }
 
+impl Script {
+    /// As a table names it.
+    pub fn step_name(&self, step: &Step) -> String {
+        format!("{}: {}", self.name, step.name)
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.steps.iter().any(|step| self.step_name(step) == name)
+    }
+}
+
 impl Stage<'_> {
     /// The answers to all scripts that are asked for, in their order; none for those that are not.
     pub fn play(&self, scripts: &[Script], wanted: impl Fn(&Script) -> bool + Sync) -> Vec<Vec<Answer>> {

@@ -17,6 +17,8 @@ pub struct Cluster {
     members: Vec<Member>,
     directory: TempDir,
     arguments: Vec<String>,
+    /// Where each member listens with TLS as well.
+    secured: Option<u16>,
 }
 
 struct Member {
@@ -46,8 +48,19 @@ impl Cluster {
             members: peers.into_iter().map(member).collect(),
             directory: tempfile::tempdir().unwrap(),
             arguments: arguments.iter().map(|text| (*text).to_owned()).collect(),
+            secured: None,
         };
         (0..members).for_each(|n| cluster.run(n));
+        cluster.answers().await;
+        Some(cluster)
+    }
+
+    /// One member that also listens with TLS, at this port: by the arguments given, which say who it is and whom it lets in.
+    pub async fn secured(port: u16, arguments: &[&str]) -> Option<Cluster> {
+        let mut cluster = Cluster::start(1, arguments).await?;
+        cluster.secured = Some(port);
+        cluster.kill(0);
+        cluster.run(0);
         cluster.answers().await;
         Some(cluster)
     }
@@ -94,6 +107,10 @@ impl Cluster {
         let log = File::create(self.directory.path().join(format!("m{member}.log"))).unwrap();
         let (client, peer) = (one.endpoint(), format!("http://127.0.0.1:{}", one.peer));
         let advertised = format!("http://127.0.0.1:{}", one.advertised);
+        let client = match self.secured {
+            Some(port) => format!("{client},https://127.0.0.1:{port}"),
+            None => client,
+        };
         let mut command = Command::new("etcd");
         command
             .args(["--name", &format!("m{member}"), "--initial-cluster", &every.join(",")])
@@ -156,8 +173,12 @@ impl Cluster {
     /// Forgets all history before now.
     pub async fn compact(&self) {
         // Somebody else's key: what came last is history, too.
-        let put = self.ask("kv/put", json!({"key": "b3RoZXI=", "value": ""})).await;
-        let now = put["header"]["revision"].as_str().unwrap();
+        self.compact_to(self.ask("kv/put", json!({"key": "b3RoZXI=", "value": ""})).await).await;
+    }
+
+    /// The same before an answer of etcd's.
+    pub async fn compact_to(&self, answer: Value) {
+        let now = answer["header"]["revision"].as_str().unwrap();
         self.ask("kv/compaction", json!({"revision": now, "physical": true})).await;
     }
 
@@ -166,7 +187,7 @@ impl Cluster {
         let there = self.members.iter().find(|member| member.running.is_some()).unwrap();
         let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", there.client)).await.unwrap();
         let body = question.to_string();
-        let head = format!("POST /v3/{what} HTTP/1.1\r\nHost: etcd\r\nConnection: close\r\n");
+        let head = format!("POST /v3/{what} HTTP/1.0\r\nHost: etcd\r\n");
         let all = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
         stream.write_all(all.as_bytes()).await.unwrap();
         let mut answer = String::new();

@@ -11,5 +11,6 @@ mod linear;
 mod masters;
 #[path = "../../../mailboxes/tests/it/questions.rs"]
 mod questions;
+mod secured;
 #[path = "../../../mailboxes/tests/it/several.rs"]
 mod several;

@@ -14,7 +14,7 @@ use super::{
     stream::Stream,
 };
 use crate::client::masters;
-use crate::replica::limits::{ABSURD, FIRST_PAUSE, TOLD};
+use crate::replica::limits::{ABSURD, FIRST_PAUSE, LASTED, TOLD};
 
 pub(super) async fn run(shared: Arc<Shared>, mut waiters: Waiters, stop: CancellationToken) {
     let following = async {
@@ -27,13 +27,16 @@ pub(super) async fn run(shared: Arc<Shared>, mut waiters: Waiters, stop: Cancell
             let (longest, chance) = (shared.settings.load().retry_delay, shared.settings.load().chance);
             let was_live = shared.live.set(false);
             // An upstream that takes us and breaks off soon, again and again, is none that works.
-            if diary.live_since.take().is_some_and(|since| since.elapsed() >= longest) {
+            let lasted = diary.live_since.take().map_or(Duration::ZERO, |since| since.elapsed());
+            if lasted >= longest {
                 broken.reset();
                 diary.told.clear();
             }
             let mut pause = broken.pause(longest);
             let others = diary.reached.take().is_some_and(|server| leave(&shared, &server, &outcome));
-            if others && was_live && diary.moved.is_none_or(|at| at.elapsed() >= longest) {
+            // Masters may die one after the other; one that breaks off at once, again and again, is not asked without end.
+            let seldom = diary.moved.is_none_or(|at| at.elapsed() >= longest);
+            if others && was_live && (seldom || lasted >= LASTED) {
                 diary.moved = Some(Instant::now());
                 pause = Duration::ZERO;
             }

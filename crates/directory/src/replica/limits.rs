@@ -12,6 +12,8 @@ bounds::table! {
     pub(crate) RETRY: Duration = Duration::from_secs(2), Time Least "mupdate_retry_delay", "chosen: a master that starts must not be swamped";
     /// The first pause after a connection is lost; it doubles up to mupdate_retry_delay.
     pub(crate) FIRST_PAUSE: Duration = Duration::from_millis(500), Time, "chosen: a master that starts anew is back by then";
+    /// How long a stream must have lasted for another master to be asked without a pause, however soon after the last one.
+    pub(crate) LASTED: Duration = Duration::from_secs(1), Time, "chosen: at most so often a master that breaks off is asked again";
     /// The longest pause before a list that was too large is looked at again.
     pub(crate) ABSURD: Duration = Duration::from_secs(600), Time, "chosen: each look reads the whole list";
     /// Causes of trouble that are remembered, so that each is logged once.

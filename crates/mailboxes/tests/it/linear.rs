@@ -12,6 +12,7 @@
 #![allow(dead_code, reason = "each test binary uses some of it")]
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -52,35 +53,59 @@ pub struct Operation {
 #[derive(Clone)]
 pub struct History {
     began: Instant,
-    operations: Arc<Mutex<Vec<Operation>>>,
+    /// None: it was never heard.
+    operations: Arc<Mutex<Vec<Option<Operation>>>>,
+    answered: Arc<AtomicUsize>,
 }
+
+/// A question that is on its way.
+pub struct Asked(usize);
 
 impl Default for History {
     fn default() -> History {
-        History { began: Instant::now(), operations: Arc::default() }
+        History { began: Instant::now(), operations: Arc::default(), answered: Arc::default() }
     }
 }
 
 impl History {
-    /// Nanoseconds.
-    pub fn now(&self) -> u64 {
-        self.began.elapsed().as_nanos() as u64
+    /// Notes that something is asked now. Until it is answered, nobody knows whether it was heard.
+    pub fn ask(&self, by: &str, name: &str, ask: Ask) -> Asked {
+        let mut operations = self.operations.lock().unwrap();
+        let (by, name, called) = (by.to_owned(), name.to_owned(), self.now());
+        operations.push(Some(Operation { by, name, ask, answer: Answer::Lost, called, returned: u64::MAX }));
+        Asked(operations.len() - 1)
     }
 
-    /// Notes what was asked since `called`, and is answered now.
-    pub fn note(&self, by: &str, name: &str, ask: Ask, called: u64, answer: Answer) {
-        let returned = if answer == Answer::Lost { u64::MAX } else { self.now() };
-        let (by, name) = (by.to_owned(), name.to_owned());
-        self.operations.lock().unwrap().push(Operation { by, name, ask, answer, called, returned });
+    /// Notes its answer.
+    pub fn answer(&self, asked: Asked, answer: Answer) {
+        if answer != Answer::Lost {
+            let now = self.now();
+            let mut operations = self.operations.lock().unwrap();
+            let one = operations[asked.0].as_mut().unwrap();
+            (one.answer, one.returned) = (answer, now);
+            self.answered.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
-    /// How many have ended with an answer.
+    /// It was not heard, and never will be.
+    pub fn forget(&self, asked: Asked) {
+        self.operations.lock().unwrap()[asked.0] = None;
+    }
+
+    /// How many have an answer.
     pub fn answered(&self) -> usize {
-        self.operations.lock().unwrap().iter().filter(|one| one.answer != Answer::Lost).count()
+        self.answered.load(Ordering::Relaxed)
     }
 
+    /// How many have none.
     pub fn lost(&self) -> usize {
-        self.operations.lock().unwrap().iter().filter(|one| one.answer == Answer::Lost).count()
+        let operations = self.operations.lock().unwrap();
+        operations.iter().flatten().filter(|one| one.answer == Answer::Lost).count()
+    }
+
+    /// Nanoseconds.
+    fn now(&self) -> u64 {
+        self.began.elapsed().as_nanos() as u64
     }
 
     pub fn names(&self) -> Vec<String> {
@@ -94,7 +119,7 @@ impl History {
 
     fn by_name(&self) -> BTreeMap<String, Vec<Operation>> {
         let mut names: BTreeMap<String, Vec<Operation>> = BTreeMap::new();
-        for one in self.operations.lock().unwrap().iter() {
+        for one in self.operations.lock().unwrap().iter().flatten() {
             names.entry(one.name.clone()).or_default().push(one.clone());
         }
         names

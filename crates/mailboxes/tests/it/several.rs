@@ -143,25 +143,25 @@ pub async fn ask(
 
 /// Asks one thing, as a server of the list does, and notes the answer.
 async fn one(history: &History, by: &str, list: &List, name: &str, ask: Ask) {
-    let (called, key) = (history.now(), MailboxName::parse(name).unwrap());
-    let answer = match &ask {
+    let (asked, key) = (history.ask(by, name, ask.clone()), MailboxName::parse(name).unwrap());
+    let answer = match ask {
         Ask::Find => match list.barrier().await {
             Ok(()) => Answer::Found(list.get(&key).unwrap().map(|entry| {
                 let acl = entry.is_active().then(|| entry.acl.to_string().into());
                 (Location::parse(entry.location.as_str()).unwrap(), acl)
             })),
-            Err(_) => return,
+            Err(_) => return history.forget(asked),
         },
-        Ask::Write(write) => match list.commit(vec![Change::mupdate(key, write.clone())]).await {
+        Ask::Write(write) => match list.commit(vec![Change::mupdate(key, write)]).await {
             Ok(_) => Answer::Done,
             Err(CommitError::Refused { refusal, .. }) => Answer::Refused(refusal),
             Err(CommitError::Unknown(_)) => Answer::Lost,
             // It has not happened.
-            Err(CommitError::Unavailable(_)) => return,
+            Err(CommitError::Unavailable(_)) => return history.forget(asked),
             Err(other) => panic!("{other}"),
         },
     };
-    history.note(by, name, ask, called, answer);
+    history.answer(asked, answer);
 }
 
 const CLIENTS: u64 = 4;

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    linear::{Answer, Ask, Entry, History},
+    linear::{Answer, Ask, Asked, Entry, History},
     questions::{Chance, Questions},
     wire::CYRUS,
     world::at,
@@ -55,21 +55,19 @@ impl Crowd {
     /// Asks all at once, and notes the answers as they come.
     async fn burst(&self, by: &str, link: &mut Link, asked: Vec<(String, Ask)>) -> io::Result<()> {
         let commands: String = asked.iter().map(|(name, ask)| command(name, ask)).collect();
-        let called = self.history.now();
+        let history = &self.history;
+        let asked: Vec<Asked> = asked.iter().map(|(name, ask)| history.ask(by, name, ask.clone())).collect();
         let mut broken = link.say(&commands).await.err();
-        for (name, ask) in asked {
+        for asked in asked {
             let answer = match &broken {
                 None => timeout(PATIENCE, link.answer()).await.unwrap_or(Err(io::ErrorKind::TimedOut.into())),
-                Some(_) => Err(io::ErrorKind::BrokenPipe.into()),
+                // Nobody knows what became of it.
+                Some(_) => continue,
             };
-            match (answer, &ask) {
-                (Ok(Said::Answer(answer)), _) => self.history.note(by, &name, ask, called, answer),
-                (Ok(Said::NotDone), _) => {}
-                (Err(error), Ask::Write(_)) => {
-                    self.history.note(by, &name, ask, called, Answer::Lost);
-                    broken = Some(error);
-                }
-                (Err(error), Ask::Find) => broken = Some(error),
+            match answer {
+                Ok(Said::Answer(answer)) => history.answer(asked, answer),
+                Ok(Said::NotDone) => history.forget(asked),
+                Err(error) => broken = Some(error),
             }
         }
         broken.map_or(Ok(()), Err)

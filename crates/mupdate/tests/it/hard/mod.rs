@@ -4,7 +4,9 @@
 //! `MURDER_KILLS` says how often something happens, and `MURDER_SEED` with which seed.
 
 mod clients;
+mod full;
 mod murder;
+mod slaves;
 mod way;
 
 use std::time::{Duration, Instant};
@@ -127,7 +129,7 @@ async fn what_masters_acknowledged_is_true_whoever_of_them_and_of_etcd_is_killed
     for kill in 0..kills {
         let misfortune = Misfortune::any(&mut chance, long);
         hard.suffer(misfortune, &mut chance, long).await;
-        let more = 20 + chance.below(300) as usize;
+        let more = 20 + chance.below(if long { 300 } else { 60 }) as usize;
         assert!(
             hard.go_on(more, PATIENCE).await,
             "seed {seed}, {kill}: nothing is answered after {misfortune:?}"

@@ -124,7 +124,8 @@ impl Master {
         let endpoints: Vec<String> =
             ways.iter().map(|way| format!("http://127.0.0.1:{}", way.port())).collect();
         let conf = format!("servername: m{number}.example.org\netcd_endpoints: {}\n", endpoints.join(" "));
-        PasswordDb::new(imapd(&dir, &conf).password_db()).set("cyrus", "cyrus").unwrap();
+        let passwords = PasswordDb::new(imapd(&dir, &conf).password_db());
+        ["cyrus", "frontend"].iter().for_each(|user| passwords.set(user, user).unwrap());
         let port = test_host::port();
         let process = Process::start(&dir, &conf, port, &["-m"]);
         Master { port, process, dir, conf, ways }
@@ -133,6 +134,10 @@ impl Master {
     /// kill -9, and a new one at once.
     pub fn kill(&mut self) {
         self.process.kill();
+        self.run();
+    }
+
+    pub fn run(&mut self) {
         self.process = Process::start(&self.dir, &self.conf, self.port, &["-m"]);
     }
 

@@ -312,7 +312,8 @@ fn user() -> &'static str {
     if rustix::process::geteuid().is_root() { "root" } else { "cyrus" }
 }
 
-const WORDS: [&str; 7] = [" -other", " -crash", " -stubborn", " -mute", " -chatter", " -hold", " -fixed"];
+const WORDS: [&str; 8] =
+    [" -other", " -crash", " -stubborn", " -mute", " -chatter", " -hold", " -fixed", " -busy"];
 
 /// This test's own binary.
 fn itself() -> PathBuf {

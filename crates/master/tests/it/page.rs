@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Instant;
 
 use rustix::process::Signal;
 
@@ -53,6 +54,43 @@ fn the_page_shows_the_node_and_the_probes_tell_when_it_is_well() {
     node.imapd_conf("");
     master.reload();
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    master.stop();
+}
+
+#[test]
+fn a_program_that_takes_no_clients_for_now_keeps_a_node_from_being_ready_and_is_not_broken() {
+    let (port, served) = (test_host::port(), test_host::port());
+    let node = Node::new(&format!(
+        "SERVICES {{\n mupdate cmd=\"mupdate -m -busy\" listen=\"127.0.0.1:{served}\"\n}}\n"
+    ));
+    node.imapd_conf(&format!("status_listen: 127.0.0.1:{port}"));
+    let master = node.ready();
+    assert!(get(port, "/readyz").0.contains("200"));
+    let answer = || {
+        let mut text = String::new();
+        TcpStream::connect(("127.0.0.1", served)).unwrap().read_to_string(&mut text).unwrap();
+        text
+    };
+    assert!(answer().starts_with("mupdate"));
+    let until = Instant::now() + BOUND;
+    let becomes = |status: &str| {
+        while !get(port, "/readyz").0.contains(status) {
+            assert!(
+                Instant::now() < until,
+                "/readyz does not become {status}: {}",
+                get(port, "/status.json").1
+            );
+        }
+    };
+    becomes("503");
+    assert_eq!(get(port, "/healthz").1, "ok\n");
+    let board: serde_json::Value = serde_json::from_str(&get(port, "/status.json").1).unwrap();
+    let of_mupdate =
+        |one: &&serde_json::Value| one["name"].as_str().is_some_and(|name| name.contains("mupdate"));
+    let process = board["processes"].as_array().unwrap().iter().find(of_mupdate).unwrap();
+    assert_eq!((&process["state"], &process["status"]), (&"busy".into(), &"etcd does not answer".into()));
+    master.signal(Signal::HUP);
+    becomes("200");
     master.stop();
 }
 

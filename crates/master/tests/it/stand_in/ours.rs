@@ -1,7 +1,7 @@
 //! A daemon as this project's are: sockets by LISTEN_FDS, READY=1, lifeline. Sends each client "NAME PID" and closes.
 //!
 //! Words: -hold (keep the connection), -crash (end with 1 at once), -stubborn (ignore SIGTERM), -mute (never ready), -chatter
-//! (status messages without end), -fixed (takes no changes).
+//! (status messages without end), -fixed (takes no changes), -busy (takes no clients after the first, until SIGHUP: it says so).
 
 use std::fs::File;
 use std::io::{IoSliceMut, Write};
@@ -38,9 +38,12 @@ pub fn run(words: &[String]) -> ! {
     }
     let (mut listeners, control, lifeline) = inherit();
     let pid = std::process::id();
-    let stubborn = has("-stubborn");
+    let (stubborn, busy) = (has("-stubborn"), has("-busy"));
     on_signals(&[SignalKind::terminate(), SignalKind::hangup()], move |kind| {
         if kind == SignalKind::hangup() {
+            if busy {
+                report("X_BUSY=0");
+            }
             say(&format!("{pid} reloaded"));
         } else if !stubborn {
             say(&format!("{pid} drained"));
@@ -78,6 +81,9 @@ pub fn run(words: &[String]) -> ! {
             // One that fails was closed by master, who is about to say so.
             let Ok(client) = rustix::net::accept(&listener.socket) else { continue };
             let mut client = File::from(client);
+            if busy {
+                report("X_BUSY=1\nSTATUS=etcd does not answer");
+            }
             let _ = client.write_all(format!("{} {pid}\n", listener.name()).as_bytes());
             if has("-hold") {
                 held.push(client);

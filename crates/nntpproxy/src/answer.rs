@@ -28,6 +28,8 @@ pub enum Sieve {
     All,
     /// Those of groups that the list has at the server, and on which the user has these rights.
     Groups(Box<Map>, Rights),
+    /// The same of groups that are new: whoever misses one is not told of it again.
+    NewGroups(Box<Map>, Rights),
     /// Message-ids, each once.
     Ids(Ids),
     /// What begins with an article's number: 0, since it is not one of the selected group.
@@ -86,7 +88,7 @@ impl Answer {
         Progress::More
     }
 
-    /// A backend is gone in the middle. What lists groups goes on with the others', as if it had been down before.
+    /// A backend is gone in the middle. What lists all groups goes on with the others', as if it had been down before.
     fn went(&mut self, gone: &Gone, links: &Links) -> bool {
         self.line.clear();
         if let Some(link) = self.links.pop_front() {
@@ -118,7 +120,7 @@ impl Sieve {
         let word = line.split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
         match self {
             Sieve::All => out.extend_from_slice(line),
-            Sieve::Groups(map, rights) => {
+            Sieve::Groups(map, rights) | Sieve::NewGroups(map, rights) => {
                 if map.shows(word, server, *rights) {
                     out.extend_from_slice(line);
                 }

@@ -22,6 +22,14 @@ pub enum Gone {
 }
 
 impl Gone {
+    /// Whether the connection ended, and nothing else is wrong.
+    pub fn is_lost(&self) -> bool {
+        match self {
+            Gone::Lost { .. } => true,
+            Gone::Unreached(_) | Gone::Late { .. } | Gone::OutOfStep { .. } | Gone::Strange { .. } => false,
+        }
+    }
+
     /// Whether a new connection might do better: this one ended while nothing was under way on it.
     pub fn may_be_stale(&self) -> bool {
         match self {

@@ -158,16 +158,24 @@ impl Reach {
         transport::settings::client_timeout(&self.upstream.imapd())
     }
 
-    /// Asks on a connection that was kept, or on a new one.
+    /// Asks on a connection that was kept, or on a new one. One that ends before it has answered is made anew, once: no command that is
+    /// asked here has changed anything before its answer, IHAVE neither (a Cyrus ends a process that has served enough).
     pub async fn ask(&self, kept: Option<Link>, server: &str, text: &str) -> Result<(Link, Status), Gone> {
-        if let Some(mut link) = kept {
-            match link.ask(text).await {
-                Ok(status) => return Ok((link, status)),
-                Err(gone) if gone.may_be_stale() => debug!("{gone}: connecting anew"),
-                Err(gone) => return Err(gone),
+        let was_kept = kept.is_some();
+        match self.ask_on(kept, server, text).await {
+            Err(gone) if gone.is_lost() || (was_kept && gone.may_be_stale()) => {
+                debug!("{gone}: connecting anew");
+                self.ask_on(None, server, text).await
             }
+            asked => asked,
         }
-        let mut link = self.connect(server).await?;
+    }
+
+    async fn ask_on(&self, kept: Option<Link>, server: &str, text: &str) -> Result<(Link, Status), Gone> {
+        let mut link = match kept {
+            Some(link) => link,
+            None => self.connect(server).await?,
+        };
         let status = link.ask(text).await?;
         Ok((link, status))
     }

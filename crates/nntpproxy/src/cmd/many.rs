@@ -1,4 +1,4 @@
-//! What all backends answer together: LIST ACTIVE, LIST NEWSGROUPS, NEWNEWS.
+//! What all backends answer together: LIST ACTIVE, LIST NEWSGROUPS, NEWGROUPS, NEWNEWS.
 
 use protocol::acl::Rights;
 use protocol::nntp::command::{Command, List};
@@ -28,6 +28,39 @@ impl News {
         }
         let sieve = Sieve::Groups(Box::new(self.map.clone()), needed);
         Served::Follows(Reply::ListFollows(what).to_string(), Box::new(Answer::new(links, sieve)))
+    }
+
+    /// When a mailbox was made its backend knows, and the list does not. A client asks next time from this moment on: all of them answer,
+    /// or nobody does. Cyrus's cannot (503), and then neither can this server.
+    pub(super) async fn new_groups(&mut self, command: &Command) -> Served {
+        if !self.map.is_current().await {
+            return Served::Said(UNSURE.to_owned());
+        }
+        let needed = Rights::LOOKUP | Rights::READ;
+        let servers = self.map.servers(None, needed).await;
+        let asked = self.links.ask_all(servers, &command.to_string(), |_| false).await;
+        let (mut links, mut unable, mut failed) = (Vec::new(), false, false);
+        for answer in asked {
+            match answer {
+                Ok((link, status)) if status.code == NEW_GROUPS => links.push(link),
+                Ok((link, status)) => {
+                    unable |= status.code == CANNOT;
+                    failed |= status.code != CANNOT;
+                    self.links.give_back(link);
+                }
+                Err(_) => failed = true,
+            }
+        }
+        // Those that have answered are closed with their answers unread.
+        if unable {
+            return No::NoNewGroups.into();
+        }
+        if failed {
+            return Served::Said(UNAVAILABLE.to_owned());
+        }
+        links.sort_by(|a, b| a.server().cmp(b.server()));
+        let sieve = Sieve::NewGroups(Box::new(self.map.clone()), needed);
+        Served::Follows(Reply::NewGroupsFollow.to_string(), Box::new(Answer::new(links, sieve)))
     }
 
     /// News that a backend does not tell would be missed for ever: all of them answer, or nobody does.
@@ -69,3 +102,5 @@ impl News {
 
 const LIST: u16 = 215;
 const NEW_NEWS: u16 = 230;
+const NEW_GROUPS: u16 = 231;
+const CANNOT: u16 = 503;

@@ -5,9 +5,9 @@
 //! | GROUP, LISTGROUP | the group's backend, which becomes the current one ([`group`]) |
 //! | by number, NEXT, LAST | the current group's backend ([`current`]) |
 //! | by message-id | the current backend, then all with groups that the user reads, at once ([`by_id`]) |
-//! | LIST ACTIVE, LIST NEWSGROUPS, NEWNEWS | all of them, one after the other in what is told ([`many`]) |
+//! | LIST ACTIVE, LIST NEWSGROUPS, NEWGROUPS, NEWNEWS | all of them, one after the other in what is told ([`many`]) |
 //! | POST, IHAVE, CHECK, TAKETHIS | each backend that has one of the article's groups ([`post`]) |
-//! | DATE, HELP, the other LISTs, NEWGROUPS | this server ([`local`]) |
+//! | DATE, HELP, the other LISTs | this server ([`local`]) |
 
 mod by_id;
 mod current;
@@ -87,8 +87,7 @@ impl News {
                 local::list(list, metadata)
             }
             Command::NewNews { groups, .. } => self.new_news(groups.clone(), &command).await,
-            // When a mailbox was made the list does not know.
-            Command::NewGroups(_) => No::NoNewGroups.into(),
+            Command::NewGroups(_) => self.new_groups(&command).await,
             Command::Date => local::date(),
             Command::Help => local::help(),
             Command::Post => self.post(),

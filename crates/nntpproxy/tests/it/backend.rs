@@ -14,7 +14,7 @@ pub struct Backend(Arc<Mutex<State>>);
 pub struct State {
     /// Articles by group and number: message-id and text.
     pub groups: BTreeMap<String, BTreeMap<u32, (String, String)>>,
-    /// Commands that begin so are answered thus; `HANG`: never; `BREAK`: the connection ends.
+    /// Commands that begin so are answered thus; `HANG`: never; `BREAK`: the connection ends; `BREAK ONCE`: but not the next time.
     pub told: Vec<(&'static str, &'static str)>,
     /// An article that was sent is never answered.
     pub hangs_with_articles: bool,
@@ -88,6 +88,9 @@ impl Session {
             match told.iter().find(|(start, _)| command.starts_with(start)) {
                 Some((_, "HANG")) => return std::future::pending().await,
                 Some((_, "BREAK")) => return,
+                Some((_, "BREAK ONCE")) => {
+                    return self.backend.state().told.retain(|(_, answer)| *answer != "BREAK ONCE");
+                }
                 Some((_, answer)) => self.say(answer).await,
                 None if command.starts_with("IHAVE") => self.ihave(&command).await,
                 None => {
@@ -172,6 +175,7 @@ impl Session {
                 Some((_, number, _)) => format!("224 follows\r\n{number}\tsubject\r\n."),
                 None => "430 none".to_owned(),
             },
+            ["NEWGROUPS", ..] => "231 follow\r\ncomp.test 3 1 y\r\ncomp.secret 1 1 y\r\n.".to_owned(),
             ["LIST", "ACTIVE" | "NEWSGROUPS", ..] => {
                 let state = self.backend.state();
                 let lines: String = state.groups.keys().map(|group| format!("\r\n{group} 1 1 y")).collect();

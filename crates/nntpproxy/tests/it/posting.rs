@@ -59,6 +59,25 @@ async fn an_article_that_failed_on_one_backend_is_sent_again_and_stored_once() {
 }
 
 #[tokio::test]
+async fn a_connection_that_ends_before_an_answer_is_made_anew_once() {
+    for command in ["STAT", "IHAVE"] {
+        let world = World::new().await;
+        for backend in [&world.be1, &world.be2] {
+            backend.tell(command, "BREAK ONCE");
+        }
+        let mut alice = world.reader("alice").await;
+        let answer = alice.post("IHAVE <o@x>", "comp.test,alt.test", "<o@x>").await;
+        assert!(answer.starts_with("235"), "{command}: {answer}");
+        assert_eq!((copies(&world.be1, "<o@x>"), copies(&world.be2, "<o@x>")), (1, 1), "{command}");
+    }
+    let world = World::new().await;
+    world.be1.tell("IHAVE", "BREAK");
+    let mut alice = world.reader("alice").await;
+    assert!(alice.post("POST", "comp.test", "<o@x>").await.starts_with("441"));
+    assert_eq!(world.be1.asked("IHAVE"), 2, "and not again and again");
+}
+
+#[tokio::test]
 async fn a_backend_that_falls_silent_over_an_article_is_waited_for_once() {
     let world = World::new().await;
     world.be1.state().hangs_with_articles = true;

@@ -203,6 +203,27 @@ async fn news_of_all_backends_are_told_once_each() {
 }
 
 #[tokio::test]
+async fn new_groups_are_those_of_all_backends_or_none() {
+    let world = World::new().await;
+    world.be2.tell("NEWGROUPS", "231 follow\r\nalt.test 2 1 y\r\ncomp.test 9 9 y\r\n.");
+    let mut fred = world.reader("fred").await;
+    let (status, lines) = fred.fetch("NEWGROUPS 20200101 000000 GMT").await;
+    assert!(status.starts_with("231 "), "{status}");
+    assert_eq!(lines, ["comp.test 3 1 y", "alt.test 2 1 y"], "each from where it is, to who may read it");
+    for (told, code) in [("503 cannot", 503), ("BREAK", 403), ("HANG", 403), ("480 log in", 403)] {
+        world.be2.state().told.clear();
+        world.be2.tell("NEWGROUPS", told);
+        assert_eq!(fred.code("NEWGROUPS 20200101 000000 GMT").await, code, "{told}");
+    }
+    world.be2.state().told.clear();
+    world.be2.tell("NEWGROUPS", "231 follow\r\nalt.te");
+    let (_, lines) = fred.fetch("NEWGROUPS 20200101 000000 GMT").await;
+    assert_eq!(lines.last().unwrap(), "<end>", "a group that is missed is never told of again");
+    let behind = World::of("", false).await;
+    assert_eq!(behind.reader("fred").await.code("NEWGROUPS 20200101 000000 GMT").await, 403);
+}
+
+#[tokio::test]
 async fn before_login_nothing_is_read_but_the_list_that_everybody_sees() {
     let world = World::new().await;
     let mut stranger = world.client().await;

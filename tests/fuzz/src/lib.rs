@@ -14,11 +14,12 @@ pub mod names;
 pub mod nntp;
 pub mod sieve;
 pub mod sync;
+pub mod tickets;
 
 use driver::Target;
 
 /// All of them, with samples of what they are made for.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target {
         name: "configuration",
         run: configuration::run,
@@ -175,6 +176,15 @@ pub const TARGETS: [Target; 12] = [
             b"* MAILBOX %(UNIQUEID a MBOXNAME b LAST_UID 1 HIGHESTMODSEQ 2 RECENTUID 1 RECENTTIME 2 LAST_APPENDDATE 3 POP3_LAST_LOGIN 4 \
               UIDVALIDITY 5 PARTITION default ACL {3}\r\na\tl OPTIONS \"\" X-OPTIONS 5 X-GONE ((1 2 3 4)) X-FORGOTTEN ((1 2)) X-HISTORY \
               (%(MBOXNAME b MTIME 1)))",
+        ],
+    },
+    Target {
+        name: "tickets",
+        run: tickets::run,
+        samples: &[
+            b"\x07\x00\x10\x00",
+            b"\x01\0\0\0bob@MURDER.TEST",
+            b"\0\0\0\x13KRB5_SENDAUTH_V1.0\0\0\0\0\x09KPOPV1.0\0\0\0\0\x06n\x82ab\0\xffUSER alice\r\n",
         ],
     },
 ];

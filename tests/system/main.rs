@@ -4,6 +4,7 @@
 
 mod answers;
 mod bad_input;
+mod chaos;
 mod content;
 mod crashes;
 mod cyrus_follows;

@@ -8,5 +8,7 @@
 pub mod figures;
 pub mod forwarder;
 pub mod load;
+#[cfg(feature = "etcd")]
+pub mod masters;
 pub mod rows;
 pub mod system;

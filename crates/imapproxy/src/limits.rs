@@ -83,6 +83,8 @@ bounds::table! {
     pub(crate) WATCH_AGAIN_LAST: Duration = Duration::from_secs(5), Time, "chosen: often enough within client_timeout";
     /// How often a watched backend that says nothing is asked whether it lives.
     pub(crate) WATCH_ALIVE: Duration = Duration::from_secs(60), Time, "chosen: rarely";
+    /// How long a watched backend's connection stays after NOTIFY NONE, for the client's next NOTIFY SET.
+    pub(crate) WATCH_RESTS: Duration = Duration::from_secs(60), Time, "chosen: a client that looks at another mailbox is back sooner";
     /// Names that a client has changed itself, and of which it does not hear again.
     pub(crate) OWN_NAMES: usize = 64, Count, "chosen: what a client changes at once";
     /// How long they are remembered.

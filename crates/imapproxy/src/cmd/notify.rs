@@ -15,7 +15,8 @@ pub async fn notify(s: &mut Session, notify: notify::Notify) -> Outcome {
     }
     s.tell_news().await?;
     let notify::Notify::Set(set) = notify else {
-        s.notify = Some(Notify::none());
+        let resting = s.rest();
+        s.notify = Some(Notify { resting, ..Notify::none() });
         tell_links(s).await?;
         return Ok(Done::completed());
     };
@@ -23,14 +24,14 @@ pub async fn notify(s: &mut Session, notify: notify::Notify) -> Outcome {
         return Err(refusal.into());
     }
     let nothing = set.groups.iter().all(|group| group.events.is_empty());
-    let (watching, missing) = match nothing {
-        true => (None, Vec::new()),
+    let (watching, resting, missing) = match nothing {
+        true => (None, s.rest(), Vec::new()),
         false => {
             let (watching, missing) = s.watch(&set).await?;
-            (Some(Box::new(watching)), missing)
+            (Some(Box::new(watching)), None, missing)
         }
     };
-    s.notify = Some(Notify { own: own(set), is_due: true, watching });
+    s.notify = Some(Notify { own: own(set), is_due: true, watching, resting });
     tell_links(s).await?;
     s.tell_news().await?;
     s.tell_missing(&missing);

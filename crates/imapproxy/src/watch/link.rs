@@ -17,7 +17,7 @@ use upstream::wire::imap::{Answer, Id, Part};
 use super::inbox::{Inbox, Told};
 use super::line::Line;
 use crate::cmd::lines::ListLine;
-use crate::limits::{LINES_MAX, LIST_LINE, WATCH_AGAIN, WATCH_AGAIN_LAST, WATCH_ALIVE, rows};
+use crate::limits::{LINES_MAX, LIST_LINE, WATCH_AGAIN, WATCH_AGAIN_LAST, WATCH_ALIVE, WATCH_RESTS, rows};
 use crate::session::link::Link as Connection;
 use crate::session::links::Way;
 use crate::session::relay::kick_text;
@@ -33,8 +33,8 @@ pub struct Link {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Wanted {
     pub enabled: Enabled,
-    /// NOTIFY SET, without STATUS.
-    pub command: Vec<u8>,
+    /// NOTIFY SET, without STATUS; none: it tells of nothing, and rests.
+    pub command: Option<Vec<u8>>,
     /// All that the user is subscribed to.
     pub subscriptions: bool,
 }
@@ -63,8 +63,17 @@ impl Link {
     pub fn open(way: Way, wanted: Wanted, status: bool, inbox: Arc<Inbox>) -> Link {
         let (ask, asked) = watch::channel(Asked { wanted, round: 0, status });
         let (tell, state) = watch::channel(State::Opening);
-        let task =
-            Task { way, asked, round: 0, state: tell, inbox, status, subscribed: HashSet::new(), lines: 0 };
+        let task = Task {
+            way,
+            asked,
+            round: 0,
+            state: tell,
+            inbox,
+            status,
+            silent: false,
+            subscribed: HashSet::new(),
+            lines: 0,
+        };
         Link { asked: ask, state, _task: AbortOnDropHandle::new(tokio::spawn(task.run())) }
     }
 
@@ -82,6 +91,15 @@ impl Link {
     /// Asks for what the client has asked for anew. [`Link::settled`] waits for the answer.
     pub fn want_anew(&self, wanted: Wanted, status: bool) {
         self.asked.send_modify(|asked| *asked = Asked { wanted, round: asked.round + 1, status });
+    }
+
+    /// Asks for nothing. Whoever wants it for something else within [`WATCH_RESTS`] has a connection that is logged in.
+    pub fn rest(&self) {
+        self.asked.send_modify(|asked| {
+            asked.wanted.command = None;
+            asked.wanted.subscriptions = false;
+            (asked.round, asked.status) = (asked.round + 1, false);
+        });
     }
 
     /// The backend tells what it was asked for.
@@ -114,6 +132,8 @@ struct Task {
     state: watch::Sender<State>,
     inbox: Arc<Inbox>,
     status: bool,
+    /// It was asked for nothing: what still comes was on its way.
+    silent: bool,
     /// What LSUB has told so far.
     subscribed: HashSet<String>,
     lines: usize,
@@ -140,6 +160,9 @@ impl Task {
                 (lost, pauses) = (Instant::now(), Backoff::new(WATCH_AGAIN));
                 // What happens meanwhile is told when it is back.
                 self.status = true;
+            }
+            if self.rests() {
+                return;
             }
             if lost.elapsed() >= patience {
                 rows::WATCH_AGAIN.met(format_args!(
@@ -210,11 +233,16 @@ impl Task {
                 return Err("closed by the server".to_owned());
             }
             // One that is dead says nothing, and neither does one where nothing happens.
-            let bound = if open.is_some() { self.way.client_timeout() * 2 } else { WATCH_ALIVE };
+            let bound = match open {
+                Some(_) => self.way.client_timeout() * 2,
+                None if self.rests() => WATCH_RESTS,
+                None => WATCH_ALIVE,
+            };
             tokio::select! {
                 moved = timeout(bound.saturating_sub(asked_at.elapsed()), poll_fn(|cx| link.peer.poll_io(cx, true))) => match moved {
                     Ok(moved) => moved.map_err(|error| error.to_string())?,
                     Err(_) if open.is_some() => return Err("it does not answer".to_owned()),
+                    Err(_) if self.rests() => return Err("it has rested for long".to_owned()),
                     Err(_) => {
                         open = Some(link.command(b"NOOP").map_err(text)?);
                         asked_at = Instant::now();
@@ -244,20 +272,33 @@ impl Task {
             extension == Extension::Condstore || link.capabilities.has(extension.word())
         };
         let enable = enabled.command(understood).map(String::into_bytes);
-        let set = command.strip_prefix(b"NOTIFY SET").unwrap_or_default();
-        let set = [if status { &b"NOTIFY SET STATUS"[..] } else { b"NOTIFY SET" }, set].concat();
+        self.silent = command.is_none();
+        let notify = match command {
+            Some(command) => {
+                let set = command.strip_prefix(b"NOTIFY SET").unwrap_or_default();
+                [if status { &b"NOTIFY SET STATUS"[..] } else { b"NOTIFY SET" }, set].concat()
+            }
+            None => b"NOTIFY NONE".to_vec(),
+        };
         self.subscribed.clear();
         self.lines = 0;
         let lsub = subscriptions.then(|| b"LSUB \"\" \"*\"".to_vec());
         let mut last = None;
         // The subscriptions come last: what changes meanwhile is told.
-        for text in enable.into_iter().chain([set]).chain(lsub) {
+        for text in enable.into_iter().chain([notify]).chain(lsub) {
             last = Some(link.command(&text).map_err(|why| why.to_string())?);
         }
         Ok(last)
     }
 
+    fn rests(&self) -> bool {
+        self.asked.borrow().wanted.command.is_none()
+    }
+
     fn hear(&mut self, line: &[u8]) -> Option<End> {
+        if self.silent {
+            return None;
+        }
         let server = self.way.server();
         match Line::parse(server, line) {
             Some(Line::Told { key, mailbox, counts }) => {
@@ -292,10 +333,12 @@ impl Task {
         if *self.state.borrow() == up {
             return None;
         }
-        if self.asked.borrow().wanted.subscriptions {
-            self.inbox.subscribed(std::mem::take(&mut self.subscribed));
+        if !self.silent {
+            if self.asked.borrow().wanted.subscriptions {
+                self.inbox.subscribed(std::mem::take(&mut self.subscribed));
+            }
+            self.inbox.linked(self.way.server());
         }
-        self.inbox.linked(self.way.server());
         self.state.send_replace(up);
         None
     }

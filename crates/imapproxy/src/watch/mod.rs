@@ -15,8 +15,9 @@
 //! 3. Between two commands, or in IDLE, the session takes what is there (`tell_news`). Rights are the backend's to judge,
 //!    which does it at the moment when it speaks; LIST lines are made here, since only the list knows all of a mailbox's children.
 //!
-//! The connections are of this session alone, and end with it, or with its NOTIFY NONE. They are never parked. A NOTIFY SET after another
-//! one uses those that are there: they are asked anew. If a backend refuses that, what was asked before is asked once more.
+//! The connections are of this session alone, and end with it. They are never parked. A NOTIFY SET after another one uses those that are
+//! there: they are asked anew. If a backend refuses that, what was asked before is asked once more. With NOTIFY NONE they rest: a client
+//! that says both in turn logs in once. They end by themselves when they have rested for `limits::WATCH_RESTS`.
 
 mod inbox;
 mod line;
@@ -43,6 +44,14 @@ pub struct Notify {
     /// They have not heard it yet.
     pub is_due: bool,
     pub watching: Option<Box<Watching>>,
+    /// Connections of what the client wanted to hear of before; never beside `watching`.
+    pub resting: Option<Resting>,
+}
+
+/// Connections that tell of nothing, until the client wants to hear of something again.
+pub struct Resting {
+    inbox: Arc<Inbox>,
+    links: BTreeMap<String, Link>,
 }
 
 /// What is watched on behalf of a client.
@@ -65,7 +74,7 @@ pub struct Watching {
 impl Notify {
     /// A client that wants to hear of nothing.
     pub fn none() -> Notify {
-        Notify { own: b"NOTIFY NONE".to_vec(), is_due: true, watching: None }
+        Notify { own: b"NOTIFY NONE".to_vec(), is_due: true, watching: None, resting: None }
     }
 }
 

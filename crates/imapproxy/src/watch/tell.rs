@@ -16,7 +16,7 @@ use tracing::debug;
 
 use super::inbox::{Listed, News};
 use super::link::{Link, State, Wanted};
-use super::{Notify, Watching, commands, goes_by_subscriptions, needs_subscriptions};
+use super::{Notify, Resting, Watching, commands, goes_by_subscriptions, needs_subscriptions};
 use crate::cmd::lines::is_plain;
 use crate::cmd::look::look_around;
 use crate::cmd::lsub::subscriptions;
@@ -78,9 +78,13 @@ impl Session {
             return Err(Refusal::TooMuchToNotify.into());
         }
         watching.known = plan.known.clone();
-        let mut before = self.notify.as_mut().and_then(|notify| notify.watching.take());
+        let notify = self.notify.as_mut();
+        let (mut before, resting) =
+            notify.map_or((None, None), |notify| (notify.watching.take(), notify.resting.take()));
         if let Some(before) = &mut before {
             watching.inherit(before);
+        } else if let Some(resting) = resting {
+            watching.wake(resting);
         }
         watching.inbox.begin_trial();
         let tried = self.try_plan(&mut watching, plan, set.status).await;
@@ -93,8 +97,20 @@ impl Session {
                 self.watch_on(before, again)?;
                 Err(stop)
             }
-            (Err(stop), _) => Err(stop),
+            (Err(stop), _) => {
+                let resting = watching.rest();
+                if let Some(notify) = &mut self.notify {
+                    notify.resting = Some(resting);
+                }
+                Err(stop)
+            }
         }
+    }
+
+    /// Ends what the client hears of mailboxes that it has not selected, but keeps the connections for a while.
+    pub fn rest(&mut self) -> Option<Resting> {
+        let notify = self.notify.take()?;
+        notify.watching.map(|watching| watching.rest()).or(notify.resting)
     }
 
     /// What a client asks for, while nobody was asked yet.
@@ -187,7 +203,7 @@ impl Session {
         for (server, command) in plan.commands {
             let subscriptions =
                 watching.home.as_ref() == Some(&server) && needs_subscriptions(&watching.groups);
-            let wanted = Wanted { enabled: self.enabled, command, subscriptions };
+            let wanted = Wanted { enabled: self.enabled, command: Some(command), subscriptions };
             match watching.links.get(&server) {
                 Some(link) if anew => link.want_anew(wanted, status),
                 Some(link) => link.want(wanted),
@@ -482,6 +498,20 @@ impl Watching {
         self.inbox = before.inbox.clone();
         self.own = std::mem::take(&mut before.own);
         self.links = std::mem::take(&mut before.links);
+        self.links.retain(|_, link| link.is_up());
+    }
+
+    fn rest(mut self) -> Resting {
+        self.links.retain(|_, link| link.is_up());
+        self.links.values().for_each(Link::rest);
+        Resting { inbox: self.inbox, links: self.links }
+    }
+
+    /// Goes on with connections that have rested.
+    fn wake(&mut self, resting: Resting) {
+        // What was told before they rested was for the client's wish before that.
+        drop(resting.inbox.take());
+        (self.inbox, self.links) = (resting.inbox, resting.links);
         self.links.retain(|_, link| link.is_up());
     }
 

@@ -140,6 +140,49 @@ async fn a_client_that_asks_again_and_again_is_watched_on_the_same_connections()
     assert_eq!((be0.logins(), be1.logins()), before);
 }
 
+#[tokio::test]
+async fn a_client_that_wants_nothing_and_something_in_turn_logs_in_once() {
+    let (be0, be1, _world, mut fred) = two().await;
+    let set = "NOTIFY SET (personal (MessageNew MessageExpunge))";
+    fred.ok(set).await;
+    let before = (be0.logins(), be1.logins());
+    for round in 0..20 {
+        be1.say("* STATUS a (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 7)\r\n");
+        assert_eq!(fred.line().await, "* STATUS a (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 7)");
+        fred.ok("NOTIFY NONE").await;
+        if round % 2 == 0 {
+            fred.ok("NOTIFY NONE").await;
+            fred.ok("NOTIFY SET (selected (MessageNew MessageExpunge))").await;
+        }
+        assert_eq!(fred.ok(set).await, ["t OK Completed"]);
+    }
+    assert_eq!((be0.logins(), be1.logins()), before);
+    assert!(be1.has_heard("NOTIFY NONE"), "{:?}", be1.heard());
+}
+
+/// One that has just told of something when it is asked to tell of nothing.
+fn telling_at_the_end(command: &str) -> String {
+    match command.starts_with("NOTIFY NONE") {
+        true => "* STATUS a (MESSAGES 5 UIDNEXT 6 UIDVALIDITY 7)\r\n$ OK Completed\r\n".to_owned(),
+        false => away(command),
+    }
+}
+
+#[tokio::test]
+async fn what_was_on_its_way_to_a_client_that_wants_nothing_is_not_told_later() {
+    let (be0, be1) = (Backend::with(home, WORDS).await, Backend::with(telling_at_the_end, WORDS).await);
+    let world = World::new(&[&be0, &be1], &[("user.fred", 0), ("user.fred.a", 1)], "").await;
+    let mut fred = world.fred().await;
+    let set = "NOTIFY SET (personal (MessageNew MessageExpunge))";
+    for _ in 0..20 {
+        assert_eq!(fred.ok(set).await, ["t OK Completed"]);
+        be1.say("* STATUS a (MESSAGES 6 UIDNEXT 7 UIDVALIDITY 7)\r\n");
+        assert_eq!(fred.line().await, "* STATUS a (MESSAGES 6 UIDNEXT 7 UIDVALIDITY 7)");
+        assert_eq!(fred.ok("NOTIFY NONE").await, ["t OK Completed"]);
+    }
+    assert_eq!(be1.logins(), 1);
+}
+
 /// One that cannot tell of flags.
 fn refusing(command: &str) -> String {
     match command.starts_with("NOTIFY SET") && command.contains("FlagChange") {

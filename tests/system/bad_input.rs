@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     time::Duration,
 };
 
@@ -10,7 +10,12 @@ use system_tests::{Murder, Plan};
 
 /// Sends bytes as they are; gives what came back until the server paused or closed.
 fn exchange(murder: &Murder, node: &str, service: &str, input: &[u8]) -> String {
-    let mut stream = TcpStream::connect(murder.address(node, service)).expect("a connection");
+    exchange_at(murder.address(node, service), input)
+}
+
+/// The same with what listens there.
+pub fn exchange_at(address: SocketAddr, input: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).expect("a connection");
     stream.set_read_timeout(Some(Duration::from_millis(1500))).expect("a time-out");
     let mut writer = stream.try_clone().expect("a second handle");
     let owned = input.to_vec();

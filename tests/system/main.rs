@@ -22,6 +22,7 @@ mod faults;
 mod forget;
 mod formats;
 mod house_rules;
+mod kerberos;
 mod lost_master;
 mod manifests;
 mod metadata;

@@ -88,5 +88,5 @@ fn nobody_is_let_in_by_half_of_kpop(site: &Site, node: &str) {
         assert_eq!(exchange_at(at, &input), answer, "{node}: {}", input.escape_ascii());
     }
     let said = exchange_at(at, b"USER alice\r\nPASS x\r\nSTAT\r\nQUIT\r\n");
-    assert!(said.starts_with("+OK ") && !said[3..].contains("+OK Mailbox"), "{node}: {said}");
+    assert!(said.starts_with("+OK ") && !said.contains("+OK Mailbox"), "{node}: {said}");
 }

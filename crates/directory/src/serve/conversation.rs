@@ -175,6 +175,10 @@ impl Conversation {
             Ok(Command::Write { name, write, expect }) => {
                 if self.server.is_replicated() && expect.is_none() {
                     self.settle_all().await?;
+                    // What another master has acknowledged counts as well.
+                    if !self.proven(&tag, false).await? {
+                        return Ok(Flow::On);
+                    }
                     if self.server.is_done_already(&name, &write) {
                         return self.answer(&tag, Reply::ok("done")).await;
                     }

@@ -11,7 +11,11 @@ use crate::{
 };
 
 async fn master(cluster: &Cluster, servername: &str) -> Node {
-    let conf = format!("servername: {servername}\netcd_endpoints: {}\n", cluster.endpoints());
+    master_with(cluster, servername, "").await
+}
+
+async fn master_with(cluster: &Cluster, servername: &str, conf: &str) -> Node {
+    let conf = format!("servername: {servername}\netcd_endpoints: {}\n{conf}", cluster.endpoints());
     // A port that the system chose would be another one after the socket was closed.
     let address = format!("127.0.0.1:{}", test_host::port());
     Node::start(Mode::Master, &address, tempfile::tempdir().unwrap(), &conf).await
@@ -47,6 +51,21 @@ async fn what_one_master_said_ok_to_every_other_finds_lists_and_streams() {
         (masters.len() == 2).then_some(masters)
     });
     assert_eq!(masters.await[0].servername, "a.example.org");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_replicated_murder_a_master_deletes_what_another_one_has_just_acknowledged() {
+    let Some(cluster) = Cluster::start(1, &[]).await else { return };
+    let conf = "mupdate_config: replicated\n";
+    let a = master_with(&cluster, "a.example.org", conf).await;
+    let b = master_with(&cluster, "b.example.org", conf).await;
+    let (mut one, mut other) = (a.client().await, b.client().await);
+    for n in 0..50 {
+        let text = name(&format!("user.u{n}"));
+        one.reserve(&text, &at("be1!p")).await.unwrap();
+        other.delete(&text).await.unwrap();
+        assert!(one.find(&text).await.unwrap().is_none(), "{n}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

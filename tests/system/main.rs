@@ -41,6 +41,7 @@ mod packaging;
 mod parts;
 mod placement;
 mod proxied;
+mod recipients;
 mod replacing;
 mod roles;
 mod secrets;

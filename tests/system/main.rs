@@ -46,6 +46,7 @@ mod replacing;
 mod roles;
 mod secrets;
 mod sieve;
+mod sieve_import;
 mod sites;
 mod systemd;
 mod tools;

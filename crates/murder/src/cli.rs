@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use crate::{
-    certificate, config, cordon, demo, deny, doctor, drain, explain, forget, moving, passwd, sieve_test,
-    status, who,
+    certificate, config, cordon, demo, deny, doctor, drain, explain, forget, moving, passwd, sieve_import,
+    sieve_test, status, who,
 };
 
 /// Runs and looks after an IMAP murder
@@ -39,6 +39,7 @@ enum Command {
     Certificate(certificate::Args),
     Config(config::Args),
     SieveTest(sieve_test::Args),
+    SieveImport(sieve_import::Args),
     /// Prints completions for a shell
     #[command(after_help = AFTER_COMPLETIONS)]
     Completions {
@@ -69,6 +70,7 @@ impl Cli {
             Command::Certificate(args) => certificate::run(&args),
             Command::Config(args) => config::run(&args),
             Command::SieveTest(args) => sieve_test::run(&args),
+            Command::SieveImport(args) => sieve_import::run(&args),
             Command::Completions { shell } => {
                 let mut text = Vec::new();
                 clap_complete::generate(shell, &mut Cli::command(), "murder", &mut text);

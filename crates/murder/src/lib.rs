@@ -19,6 +19,7 @@ mod moving;
 mod node;
 pub mod passwd;
 mod runner;
+pub mod sieve_import;
 pub mod sieve_test;
 pub mod status;
 pub mod who;

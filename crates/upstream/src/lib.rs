@@ -22,6 +22,7 @@ mod handshake;
 pub mod limits;
 mod pool;
 mod sasl;
+mod scripts;
 mod tls;
 pub mod wire;
 
@@ -31,3 +32,4 @@ pub use connect::{Proto, Upstream};
 pub use dialog::Connection;
 pub use error::{Error, Objection};
 pub use pool::{Pool, Pooled};
+pub use scripts::{Listed, Scripts};

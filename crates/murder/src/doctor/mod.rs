@@ -14,6 +14,7 @@ mod names;
 mod peers;
 mod ports;
 mod report;
+mod scripts;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -77,6 +78,7 @@ fn examine(args: &Args) -> Report {
     match runtime {
         Ok(runtime) => runtime.block_on(async {
             names::check(&node, &mut report).await;
+            scripts::check(&node, !args.here, &mut report).await;
             if !args.here {
                 peers::check(&node, &mut report).await;
             }

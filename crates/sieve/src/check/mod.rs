@@ -5,6 +5,7 @@
 
 mod arguments;
 mod branches;
+mod conflicts;
 mod require;
 mod strings;
 mod variables;
@@ -95,6 +96,7 @@ impl<'r> Checker<'r> {
         let rest = self.requires(commands);
         self.block(rest);
         self.report_unused();
+        self.report_conflicts();
         let names = Names {
             locals: self.variables.locals(),
             globals: self.variables.globals(),

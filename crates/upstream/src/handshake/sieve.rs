@@ -84,7 +84,7 @@ async fn announced(d: &mut ManageSieve, doing: &'static str) -> Result<(), Error
     }
 }
 
-async fn answer(d: &mut ManageSieve, doing: &'static str) -> Result<Answer, Error> {
+pub(crate) async fn answer(d: &mut ManageSieve, doing: &'static str) -> Result<Answer, Error> {
     loop {
         if let Some(answer) = d.wire.next(&mut d.input).map_err(d.out_of_step(doing))? {
             return Ok(answer);

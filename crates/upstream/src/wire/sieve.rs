@@ -62,6 +62,26 @@ impl Wire {
         Ok(())
     }
 
+    /// A command with strings, each of which is a literal: any text may be one, and Cyrus takes no UTF-8 in quotes.
+    pub fn command_with(
+        &mut self,
+        word: &str,
+        strings: &[&[u8]],
+        out: &mut BytesMut,
+    ) -> Result<(), OutOfStep> {
+        if self.owed.contains(&Owed::Auth) {
+            return Err(OutOfStep::Busy);
+        }
+        out.extend_from_slice(word.as_bytes());
+        for string in strings {
+            out.extend_from_slice(format!(" {{{}+}}\r\n", string.len()).as_bytes());
+            out.extend_from_slice(string);
+        }
+        out.extend_from_slice(b"\r\n");
+        self.owed.push_back(Owed::Answer);
+        Ok(())
+    }
+
     /// TLS has begun: the server announces anew what it can do.
     pub fn expect_announcement(&mut self) {
         self.owed.push_back(Owed::Answer);
@@ -153,6 +173,17 @@ mod tests {
         assert_eq!(wire.next(&mut input), Ok(Some(Answer::Refused("no".to_owned()))));
         assert!(wire.is_at_rest(&input));
         assert_eq!(&out[..], b"AUTHENTICATE \"SCRAM-SHA-1\"\r\n\"eA==\"\r\n");
+    }
+
+    #[test]
+    fn strings_of_a_command_are_literals() {
+        let (mut wire, mut out) = (Wire::default(), BytesMut::new());
+        assert!(wire.next(&mut BytesMut::from("OK\r\n")).unwrap().is_some());
+        wire.command_with("PUTSCRIPT", &["ü\"".as_bytes(), b"keep;\r\n"], &mut out).unwrap();
+        assert_eq!(&out[..], "PUTSCRIPT {3+}\r\nü\" {7+}\r\nkeep;\r\n\r\n".as_bytes());
+        assert!(!wire.is_at_rest(b""));
+        assert_eq!(wire.next(&mut BytesMut::from("OK\r\n")), Ok(Some(Answer::Ok(vec![]))));
+        assert!(wire.is_at_rest(b""));
     }
 
     #[test]

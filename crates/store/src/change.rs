@@ -1,6 +1,8 @@
 //! A change of a mailbox under construction: what it does, to the log and to the view alike. How it is made and comes to hold is
 //! [`making`]'s.
 
+mod counted;
+mod large;
 mod making;
 #[cfg(test)]
 mod tests;
@@ -64,9 +66,22 @@ pub struct Working {
     pub saved: (u64, u64, u32),
 }
 
+impl Working {
+    /// Whether the index has many more bytes than its messages need.
+    fn is_bloated(&self) -> bool {
+        let messages = (self.tip.records.len() + self.tip.expunged.len()) as u64;
+        let needed = (messages.saturating_mul(COMPACT_RECORD))
+            .saturating_add(self.tip.tombstones.len() as u64 * COMPACT_RUN)
+            // Annotations of any size are no bloat, but those that were replaced.
+            .saturating_add(self.tip.annotation_bytes.saturating_mul(2));
+        self.end > COMPACT_FROM && self.end > needed
+    }
+}
+
 /// What a change is built on.
 struct Base {
     tip: Arc<View>,
+    end: u64,
     cache_end: u64,
     generation: u64,
     version: u32,
@@ -332,3 +347,10 @@ fn events_of(op: &Op) -> Events {
         _ => Events::NONE,
     }
 }
+
+/// An index smaller than this is not compacted.
+const COMPACT_FROM: u64 = 64 << 10;
+/// An index with more bytes per message is.
+const COMPACT_RECORD: u64 = 400;
+/// The same for each run of messages that are gone.
+const COMPACT_RUN: u64 = 64;

@@ -34,6 +34,21 @@ pub fn take_frame(bytes: &[u8], salt: u64) -> Option<(&[u8], usize)> {
     (len > 0 && checksum(salt, payload) == crc).then_some((payload, FRAME + len))
 }
 
+/// The frame as it stands in a log's file before it counts: its checksum is wrong in every bit, so that the log ends before it.
+pub fn unsealed(frame: &[u8]) -> Vec<u8> {
+    let mut out = frame.to_vec();
+    out.iter_mut().take(FRAME).skip(FRAME / 2).for_each(|byte| *byte = !*byte);
+    out
+}
+
+/// The payload of such a frame at the front, if it is whole.
+pub fn take_unsealed(bytes: &[u8], salt: u64) -> Option<&[u8]> {
+    let len = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
+    let crc = u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?);
+    let payload = bytes.get(FRAME..FRAME.checked_add(len)?)?;
+    (len > 0 && checksum(salt, payload) == !crc).then_some(payload)
+}
+
 /// Bytes before a frame's payload.
 pub const FRAME: usize = 8;
 
@@ -117,6 +132,21 @@ mod tests {
         }
         assert_eq!(take_frame(&log, 8), None);
         assert_eq!(take_frame(&log, 7), Some((&b"some payload"[..], log.len())));
+    }
+
+    #[test]
+    fn a_frame_that_is_not_sealed_is_the_end_and_can_be_read_by_who_asks_for_it() {
+        let mut frame = Vec::new();
+        put_frame(&mut frame, 7, b"some payload");
+        let bytes = unsealed(&frame);
+        assert_eq!((take_frame(&bytes, 7), take_unsealed(&bytes, 8)), (None, None));
+        assert_eq!(take_unsealed(&bytes, 7), Some(&b"some payload"[..]));
+        for cut in 0..bytes.len() {
+            assert_eq!(take_unsealed(&bytes[..cut], 7), None);
+        }
+        assert_eq!((take_unsealed(&frame, 7), take_unsealed(&[0; 64], 7)), (None, None));
+        let sealed = [&frame[..FRAME], &bytes[FRAME..]].concat();
+        assert_eq!(take_frame(&sealed, 7), Some((&b"some payload"[..], frame.len())));
     }
 
     proptest::proptest! {

@@ -16,7 +16,7 @@ use super::{
     stage::{Content, STAGE, Staged, fresh},
     view::View,
 };
-use crate::limits::THROUGH_LOG;
+use crate::limits::{MANY, THROUGH_LOG};
 
 /// What goes along with a message that is copied.
 #[derive(Debug, Clone)]
@@ -199,7 +199,8 @@ fn arrivals(
 /// copies, on another partition) that one sync of the file system makes safe.
 fn stage(from: &Mailbox, records: &[Record], partition: &Path) -> Result<Vec<Arc<Staged>>, StoreError> {
     let bytes: u64 = records.iter().map(|r| r.size).sum();
-    let small = bytes <= THROUGH_LOG;
+    let many = records.len() > MANY;
+    let small = bytes <= THROUGH_LOG && !many;
     let dir = partition.join(STAGE);
     if !small {
         fs::create_dir_all(&dir).doing("create", &dir)?;
@@ -222,7 +223,8 @@ fn stage(from: &Mailbox, records: &[Record], partition: &Path) -> Result<Vec<Arc
         let cached = from.cached(record)?;
         all.push(Arc::new(Staged::copied(record.size, record.header_size, record.guid, cached, content)));
     }
-    if !small {
+    // Many are synced once they are in their places.
+    if !small && !many {
         disk::sync_filesystem(partition)?;
     }
     Ok(all)

@@ -161,18 +161,26 @@ impl Header {
 
 /// Replaces a file by a synced one, and syncs its directory.
 pub(crate) fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let (new, _) = write_new(path, bytes)?;
+    fs::rename(&new, path).doing("rename", &new)?;
+    sync_dir(path.parent().unwrap_or(path))
+}
+
+/// A synced file beside another one, which can be renamed over it; open.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(PathBuf, fs::File), StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let new = PathBuf::from(name);
-    let mut file = fs::File::create(&new).doing("create", &new)?;
+    let mut options = fs::File::options();
+    let mut file =
+        options.read(true).write(true).create(true).truncate(true).open(&new).doing("create", &new)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if let Err(error) = written {
         // Best effort: what stays is overwritten the next time.
         let _ = fs::remove_file(&new);
         return Err(error).doing("write", &new);
     }
-    fs::rename(&new, path).doing("rename", &new)?;
-    sync_dir(path.parent().unwrap_or(path))
+    Ok((new, file))
 }
 
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use std::{fs, path::Path};
 use tracing::warn;
 
 use super::{
-    codec::{Reader, Truncated, put_frame, take_frame},
+    codec::{Reader, Truncated, put_frame, take_frame, take_unsealed},
     error::{Doing, StoreError},
     logfile,
     op::Op,
@@ -24,8 +24,10 @@ pub struct Loaded {
     pub generation: u64,
     /// Bytes of the file that count: where the next frame goes.
     pub len: u64,
-    /// The file is longer: its tail was torn or damaged.
+    /// The file is longer: its tail was torn or damaged, or never held.
     pub torn: bool,
+    /// UIDs of the messages that came with a change that never held: a crash came before its seal ([`crate::commit`]).
+    pub unsealed: Option<Vec<u32>>,
 }
 
 /// Reads the index of the mailbox in `dir`, and cuts a torn tail off the file.
@@ -42,13 +44,30 @@ pub fn load(dir: &Path) -> Result<Loaded, StoreError> {
         StoreError::damaged(&path, why)
     })?;
     if loaded.torn {
-        let kept = dir.join(DAMAGED);
-        warn!(index = %path.display(), at = loaded.len, lost = bytes.len() as u64 - loaded.len, "index cut at its last good record");
-        fs::write(&kept, bytes.get(loaded.len as usize..).unwrap_or_default()).doing("write", &kept)?;
+        match &loaded.unsealed {
+            Some(uids) => sweep(dir, uids),
+            None => keep_tail(dir, &loaded, &bytes)?,
+        }
         let file = fs::File::options().write(true).open(&path).doing("open", &path)?;
         file.set_len(loaded.len).and_then(|()| file.sync_all()).doing("cut", &path)?;
     }
     Ok(loaded)
+}
+
+/// Removes the files of messages that came with a change that never held.
+fn sweep(dir: &Path, uids: &[u32]) {
+    for uid in uids {
+        // What cannot be removed is known to nobody, and goes with the expiry.
+        let _ = fs::remove_file(dir.join(format!("{uid}.")));
+    }
+}
+
+/// Keeps what is cut off, for whoever wants to look.
+fn keep_tail(dir: &Path, loaded: &Loaded, bytes: &[u8]) -> Result<(), StoreError> {
+    let tail = bytes.get(loaded.len as usize..).unwrap_or_default();
+    let (kept, index) = (dir.join(DAMAGED), dir.join(FILE));
+    warn!(index = %index.display(), at = loaded.len, lost = tail.len(), "index cut at its last good record");
+    fs::write(&kept, tail).doing("write", &kept)
 }
 
 /// Reads the bytes of an index file; none where not even its first bytes are right.
@@ -66,7 +85,18 @@ pub fn parse(bytes: &[u8]) -> Option<Loaded> {
         at += len;
     }
     let torn = at != bytes.len();
-    Some(Loaded { view, version, generation, len: at as u64, torn })
+    let left = bytes.get(at..).and_then(|rest| take_unsealed(rest, generation));
+    let unsealed = left.and_then(|payload| decode(payload).ok()).map(|ops| arrivals(&view, &ops));
+    Some(Loaded { view, version, generation, len: at as u64, torn, unsealed })
+}
+
+/// The messages that operations bring to a mailbox which does not have them.
+fn arrivals(view: &View, ops: &[Op]) -> Vec<u32> {
+    let uid = |op: &Op| match op {
+        Op::Append(record) => Some(record.uid),
+        _ => None,
+    };
+    ops.iter().filter_map(uid).filter(|uid| *uid > view.last_uid).collect()
 }
 
 /// A whole index file that holds a view.
@@ -118,13 +148,17 @@ pub fn state(view: &View) -> Op {
 
 /// Applies the operations of a frame, all or none.
 fn play(view: &mut View, payload: &[u8]) -> Result<(), Truncated> {
+    decode(payload)?.into_iter().for_each(|op| view.apply(op));
+    Ok(())
+}
+
+fn decode(payload: &[u8]) -> Result<Vec<Op>, Truncated> {
     let mut r = Reader(payload);
     let mut ops = Vec::new();
     while !r.is_empty() {
         ops.push(Op::decode(&mut r)?);
     }
-    ops.into_iter().for_each(|op| view.apply(op));
-    Ok(())
+    Ok(ops)
 }
 
 /// Name of the file in a mailbox's directory.
@@ -133,7 +167,7 @@ pub const MAGIC: &[u8; 8] = b"MURDERIX";
 /// 1 knew nothing of messages whose records are gone. A file of it is read, and goes on as it is until it is compacted, since what
 /// is appended to it says the same in both; or until the mailbox gets annotations, which 1 did not know either ([`Op::format`]).
 pub const FORMAT: u32 = 2;
-/// A tail that was cut off, for who wants to look.
+/// A tail that was cut off.
 const DAMAGED: &str = "index.cut";
 /// Records in one frame of a compacted file.
 const SNAPSHOT_FRAME: usize = 1000;

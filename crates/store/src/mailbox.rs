@@ -379,7 +379,7 @@ impl Mailbox {
         self.expunge_in_runs(uids.to_vec(), false).await
     }
 
-    /// Some at a time: the files of very many would keep the commit log from everybody else.
+    /// Some at a time, so that others of the mailbox have their turn.
     async fn expunge_in_runs(
         self: &Arc<Self>,
         mut uids: Vec<u32>,

@@ -161,6 +161,8 @@ impl Store {
         };
         if let Some(mailbox) = mailbox {
             mailbox.leave();
+            // A large change that is being written ends, and takes back what it wrote.
+            drop(mailbox.turn.lock().await);
             self.inner.shared.commit.settle().await;
             // Whoever is at its text index sees that it is gone at the next message.
             blocking(move || {
@@ -199,16 +201,11 @@ fn begin(
 ) -> Result<Inner, StoreError> {
     let server = ServerName::parse(&imapd.servername)
         .map_err(|_| StoreError::List(format!("servername '{}' is no server name", imapd.servername)))?;
-    let dir = imapd.program_directory("backend");
-    fs::create_dir_all(&dir).doing("create", &dir)?;
-    for partition in imapd.partitions() {
-        fs::create_dir_all(&partition.path).doing("create", &partition.path)?;
-    }
+    let dir = directories(&imapd)?;
     let fresh_list = !dir.join("list.sled").exists();
     let list = List::open_when_free(&dir, Options::owner())?;
     let db = Database::open(&dir)?;
     let journal = Journal::open(&dir)?;
-    let quotas = Arc::new(Quotas::default());
     let duplicates = Arc::new(Duplicates::new(db.deliveries()?));
     let found = Found::read(&dir, faults.clone())?;
     for note in &found.notes {
@@ -221,37 +218,20 @@ fn begin(
         imapd: imapd.clone(),
         list: list.clone(),
         db: db.clone(),
-        quotas: quotas.clone(),
+        quotas: Arc::new(Quotas::default()),
         uncounted: Mutex::default(),
     });
-    if fresh_list || !db.is_complete() {
-        replay.play_all()?;
-        rebuild::all(&imapd, &server, &list, &db)?;
-        journal.forget()?;
-        db.set_complete()?;
-    } else {
-        recover_journal(&journal, &imapd, &list, &db)?;
+    match fresh_list || !db.is_complete() {
+        true => make_anew(&replay, &server, &journal)?,
+        false => recover_journal(&journal, &imapd, &list, &db)?,
     }
     let gates = Gates::default();
     kept::load(&imapd, &list, &db, &gates)?;
     replay::clear_stages(&imapd, &found.segments);
     let uidvalidity = load_quotas(&dir, &replay)?;
     let commit = Commit::start(surroundings(&dir, &replay, &duplicates, faults), found.segments)?;
-    let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64);
-    let shared = Shared {
-        commit,
-        replay,
-        quotas,
-        gates,
-        hub: Hub::default(),
-        texts: desk(imapd.search_engine),
-        articles: articles::open(db.articles()?),
-        expunge_mode: imapd.expunge_mode,
-        history: i64::try_from(imapd.expunge_history.as_secs()).unwrap_or(i64::MAX),
-        clock,
-    };
     Ok(Inner {
-        shared: Arc::new(shared),
+        shared: Arc::new(shared(&imapd, commit, replay, gates)?),
         list,
         namespace,
         server,
@@ -270,6 +250,40 @@ fn begin(
         policy: ArcSwap::from_pointee(imapd.clone()),
         imapd,
     })
+}
+
+/// What all open mailboxes have of the store.
+fn shared(imapd: &Imapd, commit: Commit, replay: Arc<Replay>, gates: Gates) -> Result<Shared, StoreError> {
+    Ok(Shared {
+        commit,
+        quotas: replay.quotas.clone(),
+        gates,
+        hub: Hub::default(),
+        texts: desk(imapd.search_engine),
+        articles: articles::open(replay.db.articles()?),
+        replay,
+        expunge_mode: imapd.expunge_mode,
+        history: i64::try_from(imapd.expunge_history.as_secs()).unwrap_or(i64::MAX),
+        clock: || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64),
+    })
+}
+
+/// Makes the store's directory and those of the partitions, where they lack.
+fn directories(imapd: &Imapd) -> Result<PathBuf, StoreError> {
+    let dir = imapd.program_directory("backend");
+    fs::create_dir_all(&dir).doing("create", &dir)?;
+    for partition in imapd.partitions() {
+        fs::create_dir_all(&partition.path).doing("create", &partition.path)?;
+    }
+    Ok(dir)
+}
+
+/// Makes the list and the database from the spool, with what the commit log has for it.
+fn make_anew(replay: &Replay, server: &ServerName, journal: &Journal) -> Result<(), StoreError> {
+    replay.play_all()?;
+    rebuild::all(&replay.imapd, server, &replay.list, &replay.db)?;
+    journal.forget()?;
+    replay.db.set_complete()
 }
 
 /// There is one kind of text index, whatever `search_engine` calls it; or none.

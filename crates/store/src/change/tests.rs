@@ -109,7 +109,7 @@ proptest! {
         let mut tip = Arc::new(View { uidvalidity: 7, ..View::default() });
         let mut file = index::snapshot(&tip, 1);
         for (act, now) in acts {
-            let base = Base { tip: tip.clone(), cache_end: 0, generation: 1, version: index::FORMAT };
+            let base = Base { tip: tip.clone(), end: 0, cache_end: 0, generation: 1, version: index::FORMAT };
             let mut change = Change::new(&base, header(), now, 500);
             run(&mut change, act);
             if !change.is_nothing() {

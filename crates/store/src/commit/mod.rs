@@ -8,8 +8,11 @@
 //! 4. After a crash the segments are played back ([`recover`]): the same frames to the same offsets, the same messages
 //!    to the same files. Doing it twice does no harm. Each log is, before it is opened; then the segment is freed as any other.
 //!
+//! A large change is written to its place before it is handed in, and its frame is sealed here ([`ahead`]).
+//!
 //! Jobs of one log are done in the order in which they were handed in, which is that of their offsets.
 
+mod ahead;
 mod checkpoint;
 mod entry;
 pub mod recover;
@@ -28,9 +31,14 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+pub use ahead::Ahead;
 pub use entry::{Note, Target};
 
-use super::{error::StoreError, stage::Staged};
+use super::{
+    error::{Doing, StoreError},
+    header::{sync_dir, write_new},
+    stage::Staged,
+};
 use crate::limits::QUEUE;
 
 /// The handle on the commit thread. Cheap to clone.
@@ -38,6 +46,7 @@ use crate::limits::QUEUE;
 pub struct Commit {
     shared: Arc<Shared>,
     queue: mpsc::Sender<Request>,
+    pub faults: Arc<Faults>,
 }
 
 /// An append-only file under the commit log.
@@ -122,6 +131,9 @@ pub struct Surroundings {
     pub faults: Arc<Faults>,
 }
 
+/// Hears the names of steps.
+type Watcher = Box<dyn Fn(&str) + Send + Sync>;
+
 /// Failures to order, for tests.
 #[derive(Default)]
 pub struct Faults {
@@ -131,6 +143,16 @@ pub struct Faults {
     pub full: AtomicBool,
     /// Called before each log that is played back for nobody in particular.
     pub play_back: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    /// Called after each step of a change.
+    pub steps: OnceLock<Watcher>,
+}
+
+impl Faults {
+    pub fn step(&self, step: &str) {
+        if let Some(watcher) = self.steps.get() {
+            watcher(step);
+        }
+    }
 }
 
 struct Shared {
@@ -155,8 +177,9 @@ impl Commit {
     pub fn start(surroundings: Surroundings, segments: Vec<recover::Left>) -> Result<Commit, StoreError> {
         let shared = Arc::new(Shared { permits: Arc::new(Semaphore::new(QUEUE)), poison: OnceLock::new() });
         let (queue, requests) = mpsc::channel();
+        let faults = surroundings.faults.clone();
         worker::start(shared.clone(), Arc::new(surroundings), segments, requests)?;
-        Ok(Commit { shared, queue })
+        Ok(Commit { shared, queue, faults })
     }
 
     /// Waits for room in the queue.
@@ -201,6 +224,12 @@ impl Commit {
         self.shared.poison.get().cloned()
     }
 
+    /// Nothing more is accepted until the store is opened again: nobody knows what of a log is on disk.
+    fn fail(&self, why: String) {
+        tracing::error!(%why, "commit log: nothing more is accepted until restart");
+        let _ = self.shared.poison.set(why.into());
+    }
+
     /// Finishes what waits, syncs everything, frees the segments, ends the thread. Blocks.
     pub fn close(&self) {
         self.shared.permits.close();
@@ -228,5 +257,16 @@ impl Log {
 
     pub fn file(&self) -> Arc<File> {
         self.file.lock().unwrap_or_else(|p| p.into_inner()).clone()
+    }
+
+    /// Puts a file of the next generation in its place: on disk when this returns. Nothing of the log may be on its way to the
+    /// commit thread meanwhile. Blocks.
+    pub fn replace(&self, bytes: &[u8], commit: &Commit) -> Result<(), StoreError> {
+        let path = self.dir.join(&self.name);
+        let (new, file) = write_new(&path, bytes)?;
+        std::fs::rename(&new, &path).doing("rename", &new)?;
+        *self.file.lock().unwrap_or_else(|p| p.into_inner()) = Arc::new(file);
+        // What follows is logged for the new file: it must not be the old one again after a crash.
+        sync_dir(&self.dir).inspect_err(|error| commit.fail(error.to_string()))
     }
 }

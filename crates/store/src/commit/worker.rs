@@ -143,6 +143,7 @@ impl Worker {
         if let Err(error) = self.write(&buffer) {
             return self.fail(batch, &error);
         }
+        self.surroundings.faults.step("logged");
         for (job, _permit) in batch {
             // An earlier job of the batch may have failed to be applied.
             match job.is_current() {
@@ -158,6 +159,7 @@ impl Worker {
         if let Err(error) = &applied {
             error!(%error, "a change was logged but could not be applied");
         }
+        self.surroundings.faults.step("applied");
         let Job { with, done, .. } = job;
         match (with, &applied) {
             (Some(with), Ok(())) => {
@@ -312,7 +314,8 @@ impl Job {
     }
 }
 
-/// Makes `<uid>.` of a message: written, or linked where the message is already a file of that partition.
+/// Makes `<uid>.` of a message: written, or linked where the message is already a file of that partition. What lies there came with
+/// a change that never held, and may be linked into other mailboxes: never written over in place.
 pub fn place_message(dir: &Path, uid: u32, staged: &stage::Staged) -> Result<(), StoreError> {
     let path = dir.join(format!("{uid}."));
     let origin = staged.origin(dir);
@@ -324,6 +327,12 @@ pub fn place_message(dir: &Path, uid: u32, staged: &stage::Staged) -> Result<(),
             }
             Err(error) => warn!(%error, from = %origin.display(), "cannot link a message; copying"),
         }
+    }
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).doing("remove", &path);
+        }
+        _ => {}
     }
     match &staged.content {
         stage::Content::Memory(bytes) => fs::write(&path, bytes).doing("write", &path)?,

@@ -1,5 +1,6 @@
 //! The store under test: a directory of its own, a master that can be told to fail, crashes by dropping everything.
 
+mod ahead;
 mod articles;
 mod copies;
 mod crash;

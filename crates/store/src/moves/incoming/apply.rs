@@ -1,7 +1,13 @@
 //! How a difference becomes part of an incoming copy: files first, then the view. What fails changes nothing but files that nobody
 //! knows.
 
-use std::{collections::HashSet, fs, os::unix::fs::FileExt, path::Path, sync::Arc};
+use std::{
+    collections::HashSet,
+    fs,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use mime::{Cached, Structure};
 
@@ -26,61 +32,90 @@ impl State {
     /// Takes a difference over. Blocks.
     pub(super) fn apply(&mut self, difference: Difference, messages: &Round) -> Result<(), StoreError> {
         self.check(&difference)?;
-        let Difference { whole, header, numbers, keywords, annotations, records, expunged, gone, tombstones } =
-            difference;
-        let header = header.map(|header| self.as_incoming(&header)).transpose()?;
+        let header = difference.header.as_ref().map(|header| self.as_incoming(header)).transpose()?;
         let mut view = (*self.view).clone();
-        let (mut unlink, mut cache) = (Vec::new(), Vec::new());
-        if let Some(words) = keywords {
+        if let Some(words) = difference.keywords {
             view.keywords = Arc::new(words);
         }
-        if whole {
-            let named: HashSet<u32> = records.iter().chain(&expunged).map(|record| record.uid).collect();
-            let there = view.records.iter().chain(view.expunged.iter()).map(|record| record.uid);
-            unlink.extend(there.filter(|uid| !named.contains(uid)));
-        }
-        unlink.extend(gone);
-        for uid in &unlink {
+        let gone = match difference.whole {
+            true => self.unnamed(&difference.records, &difference.expunged),
+            false => Vec::new(),
+        };
+        let gone: Vec<u32> = gone.into_iter().chain(difference.gone).collect();
+        for uid in &gone {
             view.take(*uid);
             view.expunged.remove(*uid);
         }
-        let mut coming = Coming { messages, cache: &mut cache, placed: Vec::new(), notes: Vec::new() };
-        for record in records {
-            let uid = record.uid;
-            let record = self.place(record, false, &mut coming)?;
-            view.expunged.remove(uid);
-            view.put(record);
-        }
-        for record in expunged {
-            let record = self.place(record, true, &mut coming)?;
-            view.take(record.uid);
-            view.expunged.put(record);
-        }
-        let Coming { placed, notes, .. } = coming;
-        if let Some(settings) = annotations {
+        let mut coming = Coming { messages, cache: Vec::new(), placed: Vec::new(), notes: Vec::new() };
+        self.take_messages(&mut view, (difference.records, difference.expunged), &mut coming)?;
+        if let Some(settings) = difference.annotations {
             let mut metadata = Metadata::default();
             settings.into_iter().for_each(|setting| metadata.set(setting));
             view.replace_metadata(metadata);
         }
-        if let Some(runs) = tombstones {
+        if let Some(runs) = difference.tombstones {
             view.tombstones = Tombstones::default();
             runs.into_iter().for_each(|run| view.tombstones.put(run));
         }
-        set_numbers(&mut view, numbers);
+        set_numbers(&mut view, difference.numbers);
         if let Some(header) = header {
             view.uidvalidity = header.uidvalidity;
             self.header = Arc::new(header);
             self.header_differs = true;
         }
+        let placed = self.keep(coming)?;
+        self.note_files(&gone, placed);
+        self.view = Arc::new(view);
+        self.index_differs = true;
+        self.digest_now();
+        Ok(())
+    }
+
+    /// Messages of the copy that are not among these.
+    fn unnamed(&self, records: &[Record], expunged: &[Record]) -> Vec<u32> {
+        let named: HashSet<u32> = records.iter().chain(expunged).map(|record| record.uid).collect();
+        let there = self.view.records.iter().chain(self.view.expunged.iter()).map(|record| record.uid);
+        there.filter(|uid| !named.contains(uid)).collect()
+    }
+
+    /// Puts messages in their places, live and expunged ones.
+    fn take_messages(
+        &self,
+        view: &mut View,
+        (records, expunged): (Vec<Record>, Vec<Record>),
+        coming: &mut Coming<'_>,
+    ) -> Result<(), StoreError> {
+        for record in records {
+            let uid = record.uid;
+            let record = self.place(record, false, coming)?;
+            view.expunged.remove(uid);
+            view.put(record);
+        }
+        for record in expunged {
+            let record = self.place(record, true, coming)?;
+            view.take(record.uid);
+            view.expunged.put(record);
+        }
+        Ok(())
+    }
+
+    /// Writes the structures that came and notes the deliveries. The files that were made.
+    fn keep(&mut self, coming: Coming<'_>) -> Result<Vec<PathBuf>, StoreError> {
+        let Coming { cache, placed, notes, .. } = coming;
         self.cache.write_all_at(&cache, self.cache_end).doing("write", &self.dir)?;
         self.cache_end += cache.len() as u64;
         for note in &notes {
             self.duplicates.put(note)?;
         }
         self.noted |= !notes.is_empty();
+        Ok(placed)
+    }
+
+    /// Removes the files of messages that are gone, and notes which have come: they are to be synced.
+    fn note_files(&mut self, gone: &[u32], placed: Vec<PathBuf>) {
         // A list with one more than are synced singly is not whole, and its files are not looked for.
         let is_whole = self.placed.len() <= SYNCED_SINGLY;
-        for uid in unlink {
+        for uid in gone {
             let path = self.dir.join(format!("{uid}."));
             // What stays is known to nobody, and goes with the next expiry.
             let _ = fs::remove_file(&path);
@@ -90,14 +125,14 @@ impl State {
         }
         let room = (SYNCED_SINGLY + 1).saturating_sub(self.placed.len());
         self.placed.extend(placed.into_iter().take(room));
-        self.view = Arc::new(view);
-        self.index_differs = true;
-        // Now, so that it takes no time when the copies are compared.
+    }
+
+    /// Now, so that it takes no time when the copies are compared.
+    fn digest_now(&mut self) {
         let (now, before) = (self.snapshot(), self.digested.take());
         before.iter().for_each(|before| now.follow(before));
         now.sum();
         self.digested = Some(now);
-        Ok(())
     }
 
     /// Refuses what no mailbox can be.
@@ -157,7 +192,7 @@ impl State {
             coming.notes.extend(note(&staged.cached, &self.header.uniqueid, record.savedate));
         }
         let cache = self.cache_end + coming.cache.len() as u64;
-        put_frame(coming.cache, u64::from(record.uid), staged.cached.bytes());
+        put_frame(&mut coming.cache, u64::from(record.uid), staged.cached.bytes());
         Ok(Record { cache, size: staged.size, header_size: staged.header_size, ..record })
     }
 
@@ -232,9 +267,9 @@ pub(super) fn check_header(header: &Header) -> Result<(), StoreError> {
 struct Coming<'a> {
     messages: &'a Round,
     /// What is to be added to the cache.
-    cache: &'a mut Vec<u8>,
+    cache: Vec<u8>,
     /// Files that were made: as many as are synced singly, and one more.
-    placed: Vec<std::path::PathBuf>,
+    placed: Vec<PathBuf>,
     notes: Vec<Note>,
 }
 

@@ -142,7 +142,9 @@ fn mover(murder: &Murder, over: &AtomicBool, moves: &Moves, mut chance: Chance) 
 fn misfortunes(murder: &Murder, lasts: Duration, moves: &Moves, chance: &mut Chance) {
     let until = Instant::now() + lasts;
     while Instant::now() < until {
-        std::thread::park_timeout(Duration::from_millis(200 + chance.below(1300)));
+        // Some time again and again in which a move can succeed.
+        let lull = chance.of(&[1300, 5000]);
+        std::thread::park_timeout(Duration::from_millis(200 + chance.below(lull)));
         let enough = Instant::now() + Duration::from_secs(1);
         while !moves.under_way.load(Ordering::SeqCst) && Instant::now() < enough {
             std::thread::park_timeout(Duration::from_millis(2));

@@ -28,6 +28,8 @@ mod manifests;
 mod metadata;
 mod modes;
 mod moves;
+mod moves_crowd;
+mod moves_met;
 mod mta;
 mod names;
 mod newcomers;

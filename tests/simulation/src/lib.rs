@@ -7,8 +7,8 @@
 //! cargo run -p simulation --example simulate -- --seed 4711       one, with all that happened
 //! ```
 //!
-//! [`moves`] is a simulation of its own, of how a move of a mailbox is decided. [`world`] has what befalls the nodes and what must hold; [`disk`], [`network`] and [`chance`] are what the daemons'
-//! code is handed; [`truth`] judges.
+//! [`moves`] is a simulation of its own, of how mailboxes move and of what crosses that. [`world`] has what befalls the nodes and
+//! what must hold; [`disk`], [`network`] and [`chance`] are what the daemons' code is handed; [`truth`] judges.
 
 pub mod backend;
 pub mod chance;

@@ -53,6 +53,8 @@ pub enum Canary {
 pub struct Report {
     pub violations: Vec<String>,
     pub acknowledged: usize,
+    /// How often things happened that a run must not do without.
+    pub counts: BTreeMap<&'static str, usize>,
     pub trace: Vec<String>,
 }
 
@@ -86,7 +88,12 @@ pub async fn run(seed: u64, canary: Option<Canary>) -> Report {
     for name in world.names() {
         world.crash(&name);
     }
-    Report { violations: truth.violations, acknowledged: truth.acknowledged, trace: chance::end() }
+    Report {
+        violations: truth.violations,
+        acknowledged: truth.acknowledged,
+        counts: BTreeMap::new(),
+        trace: chance::end(),
+    }
 }
 
 impl World {

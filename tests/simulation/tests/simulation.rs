@@ -1,7 +1,7 @@
 //! Seeds that every change must bear, and faults that must be seen.
 #![allow(clippy::unwrap_used)]
 
-use std::thread;
+use std::{collections::BTreeMap, thread};
 
 use simulation::{Canary, Report, moves};
 
@@ -68,31 +68,37 @@ fn run_moves(seed: u64, canary: Option<moves::Canary>) -> Report {
     runtime.block_on(moves::run(seed, canary))
 }
 
-/// What is wrong with each of these seeds, how to see it again, and how many moves came to their good end.
-fn failed_moves(seeds: impl Iterator<Item = u64>) -> (Vec<String>, usize) {
-    let mut moved = 0;
+/// What is wrong with each of these seeds and how to see it again; and what these runs did.
+fn failed_moves(seeds: impl Iterator<Item = u64>) -> (Vec<String>, BTreeMap<&'static str, usize>) {
+    let mut done: BTreeMap<&str, usize> = BTreeMap::new();
     let failed = seeds.filter_map(|seed| {
         let report = run_moves(seed, None);
-        moved += report.acknowledged;
+        *done.entry("moves").or_default() += report.acknowledged;
+        report.counts.iter().for_each(|(what, often)| *done.entry(what).or_default() += often);
         let first = report.violations.first()?;
         Some(format!(
             "seed {seed}: {first}\n    cargo run -p simulation --example simulate -- --moves --seed {seed}"
         ))
     });
-    (failed.collect(), moved)
+    (failed.collect(), done)
 }
 
 #[test]
 fn whatever_dies_in_a_move_the_mailbox_is_whole_on_the_one_backend_that_the_master_names() {
-    let (failed, moved) = thread::scope(|scope| {
+    let (failed, done) = thread::scope(|scope| {
         let other = scope.spawn(|| failed_moves((1..200).step_by(2)));
-        let (mut failed, moved) = failed_moves((0..200).step_by(2));
+        let (mut failed, mut done) = failed_moves((0..200).step_by(2));
         let (more, others) = other.join().unwrap();
         failed.extend(more);
-        (failed, moved + others)
+        others.iter().for_each(|(what, often)| *done.entry(what).or_default() += often);
+        (failed, done)
     });
     assert!(failed.is_empty(), "\n{}", failed.join("\n"));
-    assert!(moved > 1000, "two hundred murders moved {moved} mailboxes");
+    // Users went, and came back; copies differed, and were found out; clients were sent on in the middle of a COPY or MOVE.
+    let wanted = [("moves", 1000), ("moves back", 300), ("copies that differed", 20)];
+    for (what, least) in wanted.into_iter().chain([("copies told of", 10_000), ("commands sent on", 100)]) {
+        assert!(done.get(what).is_some_and(|often| *often >= least), "{what}: {done:?}");
+    }
 }
 
 #[test]
@@ -124,4 +130,14 @@ fn a_switch_that_names_the_place_and_not_the_change_is_told() {
 #[test]
 fn a_backend_whose_late_word_takes_back_what_it_gave_away_is_told() {
     is_told_of_moves(moves::Canary::PlainWords);
+}
+
+#[test]
+fn a_destination_that_does_not_compare_its_copy_is_told() {
+    is_told_of_moves(moves::Canary::DigestsNotCompared);
+}
+
+#[test]
+fn a_gate_that_forgets_the_user_log_is_told() {
+    is_told_of_moves(moves::Canary::GateForgetsLog);
 }

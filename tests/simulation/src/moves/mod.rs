@@ -1,13 +1,19 @@
-//! Moves of mailboxes between backends: a master with its real code, the real words that a source says to it, and backends
-//! whose stores, journals and talk with each other are models.
+//! Moves of mailboxes between backends: a master with its real code, the real machines of a move's two sides ([`moves::source`],
+//! [`moves::destination`]), the real words that a source says to the master, and backends whose stores, journals and talk with each
+//! other are models.
 //!
-//! For half a minute of simulated time users are moved to and fro, changed, and given other ACLs, while nodes die,
-//! connections stall and break, the master's disk is slow, and its list is lost or put back. Then everything is mended.
+//! For half a minute of simulated time users are moved there and back, changed, and given other ACLs, and clients copy and move
+//! messages between them (`clients`), while nodes die, before and after they write, connections stall and break, a round loses a
+//! message, the master's disk is slow, and its list is lost or put back. Then everything is mended.
 //!
-//! All the time, what `truth` says must hold: one backend at a time accepts changes of a mailbox, it is the one that the
-//! master names, and it has all changes that were ever acknowledged. In the end every move is over, and each mailbox is
-//! listed on one backend, and at the master there.
+//! All the time, what `truth` says must hold: one backend at a time accepts changes of a mailbox, it is the one that the master
+//! names, and it has all that was ever acknowledged, with the same UIDs and mod-sequences; while the master answers, changes wait
+//! two seconds at most; a client that hears OK hears the right UIDs; a copy is removed only while another backend lists the
+//! mailbox. In the end every move is over, each mailbox is listed on one backend, and at the master there, and each message is as
+//! often there as clients were told.
 
+mod clients;
+mod contents;
 mod journal;
 mod site;
 mod source;
@@ -25,6 +31,7 @@ use protocol::{location::Location, name::MailboxName};
 use tokio::time::{Duration, Instant, sleep, timeout};
 
 use self::{
+    contents::{Change, Contents},
     journal::{Reply, Request},
     site::Site,
     truth::Truth,
@@ -47,6 +54,10 @@ pub enum Canary {
     NoNumber,
     /// A backend's own operations tell the master whatever it has.
     PlainWords,
+    /// A destination believes that its copy is whole.
+    DigestsNotCompared,
+    /// A frozen user's subscriptions and seen states change on.
+    GateForgetsLog,
 }
 
 /// Cheap to clone.
@@ -58,10 +69,16 @@ pub struct World {
     canary: Option<Canary>,
 }
 
+#[derive(Default)]
 struct State {
     sites: BTreeMap<String, Site>,
     truth: Truth,
     moves: u64,
+    /// Connections between backends, and messages, that there ever were.
+    connections: u64,
+    messages: u64,
+    /// How often things happened that a run must not do without.
+    counts: BTreeMap<&'static str, usize>,
     ended: bool,
 }
 
@@ -75,14 +92,19 @@ pub async fn run(seed: u64, canary: Option<Canary>) -> Report {
     }
     tokio::spawn(changes(world.clone()));
     tokio::spawn(wishes(world.clone()));
+    (0..CLIENTS).for_each(|_| drop(tokio::spawn(clients::run(world.clone()))));
     world.misfortunes().await;
     world.state().ended = true;
     world.mend();
     world.settle().await;
-    let truth = std::mem::take(&mut world.state().truth);
+    world.state().check_contents();
+    let (truth, counts) = {
+        let mut state = world.state();
+        (std::mem::take(&mut state.truth), std::mem::take(&mut state.counts))
+    };
     SITES.iter().for_each(|name| world.stop_site(name));
     world.master().crash(&world.network);
-    Report { violations: truth.violations, acknowledged: truth.moved, trace: chance::end() }
+    Report { violations: truth.violations, acknowledged: truth.moved, counts, trace: chance::end() }
 }
 
 impl World {
@@ -91,7 +113,7 @@ impl World {
         let mut master = Node::new("master", Kind::Master);
         master.start(&network);
         let sites = SITES.iter().map(|name| ((*name).to_owned(), Site::default())).collect();
-        let state = State { sites, truth: Truth::default(), moves: 0, ended: false };
+        let state = State { sites, ..State::default() };
         World { network, master: Arc::new(Mutex::new(master)), state: Arc::new(Mutex::new(state)), canary }
     }
 
@@ -102,7 +124,7 @@ impl World {
             let mut client = self.dial(site).await.expect("everything works yet");
             let told = client.activate(&inbox(user), &place(site), ACL).await;
             told.expect("everything works yet");
-            self.state().site(site).held.insert((*user).to_owned(), Vec::new());
+            self.state().site(site).held.insert((*user).to_owned(), Contents::default());
         }
     }
 
@@ -131,25 +153,39 @@ impl World {
         dialed.ok()?.ok()
     }
 
-    /// Asks another backend. None: no answer, and whether it was heard is not known.
+    /// Asks another backend. None: no answer, and whether it was heard, or will be, is not known.
     async fn call(&self, from: &str, to: &str, request: Request) -> Option<Reply> {
         let way = async {
             sleep(chance::millis(1..15)).await;
             self.network.open(from, to).await;
-            if chance::odds(3) {
+            if self.is_unlucky(3) {
+                let (to, request) = (to.to_owned(), request.clone());
+                // It may lie in a buffer.
+                if chance::odds(50) {
+                    self.later(chance::millis(1000..9000), move |world| _ = world.hear(&to, request));
+                }
                 std::future::pending::<()>().await;
             }
         };
         timeout(PATIENCE, way).await.ok()?;
-        let reply = self.hear(to, request)?;
+        let reply = self.hear(to, request.clone())?;
         let back = async {
             sleep(chance::millis(1..15)).await;
-            if chance::odds(3) {
+            if self.is_unlucky(3) {
                 std::future::pending::<()>().await;
             }
         };
         timeout(PATIENCE, back).await.ok()?;
         Some(reply)
+    }
+
+    /// True so many times in a hundred, until everything is mended.
+    fn is_unlucky(&self, percent: usize) -> bool {
+        !self.state().ended && chance::odds(percent)
+    }
+
+    fn count(&self, what: &'static str) {
+        *self.state().counts.entry(what).or_default() += 1;
     }
 
     /// What the master's list has, as far as its process runs.
@@ -271,12 +307,25 @@ impl State {
         self.sites.entry(name.to_owned()).or_default()
     }
 
+    /// What waits longer than changes may wait, and not for the master's word.
+    fn note_pauses(&mut self) {
+        let mut long = Vec::new();
+        for (name, site) in &self.sites {
+            for (user, since) in &site.frozen {
+                if since.elapsed() > PAUSE && site.is_up() && !site.is_deciding(user) {
+                    long.push(format!("{name}: changes of {user} wait for {:?}", since.elapsed()));
+                }
+            }
+        }
+        long.into_iter().for_each(|what| self.truth.wrong(what));
+    }
+
     /// What is not yet as it must be in the end.
     fn unsettled(&self, entries: &BTreeMap<String, Entry>) -> Vec<String> {
         let mut open = Vec::new();
         for (name, site) in &self.sites {
-            let moves = site.journals.iter().filter(|(_, journal)| !journal.phase.is_over());
-            open.extend(moves.map(|(id, journal)| format!("{name}: move {id} is {:?}", journal.phase)));
+            let moves = site.journals.iter().filter(|(_, journal)| !journal.is_over());
+            open.extend(moves.map(|(id, journal)| format!("{name}: move {id} is {:?}", journal.role)));
             open.extend(site.incoming.keys().map(|id| format!("{name}: a copy of move {id} is left")));
         }
         for user in USERS {
@@ -294,16 +343,39 @@ impl State {
 
 /// Mail, and whatever else changes a mailbox: offered to all backends at once, of which one may take it.
 async fn changes(world: World) {
-    let mut number = 0;
     loop {
-        sleep(chance::millis(1..20)).await;
-        number += 1;
+        sleep(chance::millis(2..40)).await;
         let user = chance::pick(&USERS).copied().unwrap_or("u0");
+        let change = world.some_change(user);
         let listed = world.listed(user);
         let list = listed.as_ref().map(|(list, _)| *list);
-        world.state().offer(user, number, listed);
+        {
+            let mut state = world.state();
+            let taken = state.offer(user, &change, &listed, world.canary);
+            if let (Some(_), Change::Append(ids)) = (taken, &change) {
+                ids.iter().for_each(|id| state.truth.counts(*id, 1, 1));
+            }
+            state.note_pauses();
+        }
         if let (Some(list), Some(entries)) = (list, world.entries()) {
             world.state().note_agreement(list, &entries);
+        }
+    }
+}
+
+impl World {
+    fn some_change(&self, user: &str) -> Change {
+        let number = self.new_message();
+        let uids: Vec<u32> = {
+            let state = self.state();
+            let contents = state.truth.contents.get(user);
+            contents.map(|contents| contents.mail.keys().copied().collect()).unwrap_or_default()
+        };
+        match (chance::below(10), chance::pick(&uids)) {
+            (0..2, Some(uid)) => Change::Flag(*uid),
+            (2, Some(uid)) => Change::Expunge(*uid),
+            (3..5, _) => Change::Note(number),
+            _ => Change::Append(vec![number]),
         }
     }
 }
@@ -326,7 +398,11 @@ async fn wishes(world: World) {
             return;
         }
         let user = chance::pick(&USERS).copied().unwrap_or("u0");
-        let to = chance::pick(&SITES).copied().unwrap_or("be0");
+        let had = SITES.into_iter().find(|name| world.state().site(name).kept.contains_key(user));
+        let to = match had {
+            Some(had) if chance::odds(40) => had,
+            _ => chance::pick(&SITES).copied().unwrap_or("be0"),
+        };
         let has = SITES.into_iter().find(|name| world.state().site(name).held.contains_key(user));
         match has {
             Some(from) if chance::odds(25) => world.set_acl(from, user),
@@ -346,6 +422,10 @@ fn place(site: &str) -> Location {
 
 const SITES: [&str; 3] = ["be0", "be1", "be2"];
 const USERS: [&str; 3] = ["u0", "u1", "u2"];
+/// Who copy and move messages.
+const CLIENTS: usize = 3;
+/// How long changes wait at most while the master answers.
+const PAUSE: Duration = Duration::from_secs(2);
 const ACL: &str = "anyone\tlrs\t";
 /// How long a word to another node is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -1,19 +1,25 @@
 //! A backend: what is on its disk, what its process has in memory, and its agreement with the master's list.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use directory::client::{Activate, Client, Delete, Error};
 use mailboxes::{
     Entry, Expect, Local,
     reconcile::{Activation, Busy, Known, Reconciliation, Rule},
 };
+use moves::{
+    destination::{self, Event, Word},
+    source::{Gate, Source, Step},
+};
 use protocol::name::MailboxName;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ACL, Canary, PATIENCE, World, inbox,
-    journal::{Contents, Journal, Phase, Reply, Request},
+    ACL, Canary, PATIENCE, SITES, World,
+    contents::Contents,
+    inbox,
+    journal::{Journal, Reply, Request, Role},
     place,
 };
 use crate::chance;
@@ -25,11 +31,17 @@ pub struct Site {
     pub held: BTreeMap<String, Contents>,
     /// Copies that are not listed, by move.
     pub incoming: BTreeMap<u64, Contents>,
+    /// Copies of what was given away, by user: a move back begins with them.
+    pub kept: BTreeMap<String, Contents>,
     pub journals: BTreeMap<u64, Journal>,
 
     // In memory.
     up: bool,
-    pub frozen: BTreeSet<String>,
+    life: u64,
+    /// Closed gates, since when.
+    pub frozen: BTreeMap<String, Instant>,
+    /// Copies as they grow, and on which connection.
+    pub coming: BTreeMap<u64, (u64, Contents)>,
     /// Operations under way, by user.
     pub operations: BTreeMap<String, usize>,
     stop: CancellationToken,
@@ -38,34 +50,81 @@ pub struct Site {
 impl Site {
     /// Whether it takes a change of a user's INBOX now.
     pub fn accepts(&self, user: &str) -> bool {
-        self.up && self.held.contains_key(user) && !self.frozen.contains(user)
+        self.serves(user) && !self.frozen.contains_key(user)
+    }
+
+    /// Whether it has a user's INBOX, be its gate open or closed.
+    pub fn serves(&self, user: &str) -> bool {
+        self.up && self.held.contains_key(user)
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.up
+    }
+
+    /// Which of its processes runs.
+    pub fn life(&self) -> u64 {
+        self.life
     }
 
     /// Whether a move of the user is not over.
     pub fn moves(&self, user: &str) -> bool {
-        self.journals.values().any(|journal| journal.user == user && !journal.phase.is_over())
+        self.journals.values().any(|journal| journal.user == user && !journal.is_over())
     }
 
-    pub fn phase(&self, id: u64) -> Option<Phase> {
-        self.journals.get(&id).map(|journal| journal.phase)
+    /// Whether a copy of the user's INBOX waits here for the decision.
+    pub fn is_promised(&self, user: &str) -> bool {
+        let promised = |journal: &Journal| journal.arrives() == Some(destination::Phase::Prepared);
+        self.journals.values().any(|journal| journal.user == user && promised(journal))
     }
 
-    pub fn write(&mut self, id: u64, phase: Phase) {
-        if let Some(journal) = self.journals.get_mut(&id) {
-            chance::note(|| format!("move {id} of {}: {:?}", journal.user, phase));
-            journal.phase = phase;
+    /// Whether a move of the user waits for the word that decides, or for its own disk after that.
+    pub fn is_deciding(&self, user: &str) -> bool {
+        use moves::source::Phase::{Aborted, Copying, Kept, Queued, Switched, Switching};
+        let decides = |journal: &Journal| match journal.role {
+            Role::Source { phase, .. } => match phase {
+                Switching | Switched | Kept => true,
+                Queued | Copying | Aborted => false,
+            },
+            Role::Destination { .. } => false,
+        };
+        self.journals.values().any(|journal| journal.user == user && !journal.is_over() && decides(journal))
+    }
+
+    /// To where a user went who was here.
+    pub fn given_to(&self, user: &str) -> Option<String> {
+        let journal = self.journals.values().rfind(|journal| journal.user == user)?;
+        let went = matches!(journal.role, Role::Source { .. }) && !self.held.contains_key(user);
+        went.then(|| journal.peer.clone())
+    }
+
+    /// What a source says of its move.
+    fn word(&self, id: u64) -> Word {
+        use moves::source::Phase::{Aborted, Copying, Kept, Queued, Switched, Switching};
+        match self.journals.get(&id).map(|journal| journal.role) {
+            Some(Role::Source { phase, .. }) => match phase {
+                Queued | Copying | Switching => Word::Underway,
+                Switched | Kept => Word::Switched,
+                Aborted => Word::Aborted,
+            },
+            Some(Role::Destination { .. }) | None => Word::KnowsNothing,
         }
     }
 
     /// What moves have to do with a name: the latest of them counts.
     fn busy(&self, user: &str) -> Busy {
+        use moves::{destination::Phase::Done, source::Phase::Kept};
         if self.moves(user) {
             return Busy::Moving;
         }
-        let counts = |journal: &&Journal| journal.user == user && journal.phase != Phase::Aborted;
-        match self.journals.values().rfind(counts) {
-            Some(Journal { phase: Phase::Kept, peer, .. }) => Busy::Given { to: place(peer) },
-            Some(Journal { phase: Phase::Committed, peer, .. }) => Busy::Arrived { from: peer.clone() },
+        let is_aborted = |journal: &Journal| match journal.role {
+            Role::Source { phase, .. } => phase == moves::source::Phase::Aborted,
+            Role::Destination { phase, .. } => phase == destination::Phase::Aborted,
+        };
+        let latest = self.journals.values().rfind(|journal| journal.user == user && !is_aborted(journal));
+        match latest.map(|journal| (journal.role, &journal.peer)) {
+            Some((Role::Source { phase: Kept, .. }, peer)) => Busy::Given { to: place(peer) },
+            Some((Role::Destination { phase: Done, .. }, peer)) => Busy::Arrived { from: peer.clone() },
             _ => Busy::Free,
         }
     }
@@ -79,18 +138,16 @@ impl World {
             return;
         }
         chance::note(|| format!("{name}: starts"));
-        (site.up, site.stop) = (true, CancellationToken::new());
-        let open: Vec<(u64, Journal)> =
-            site.journals.iter().map(|(id, journal)| (*id, journal.clone())).collect();
-        for (id, journal) in open {
-            match journal.phase {
-                Phase::Copying => site.write(id, Phase::Aborted),
-                Phase::Switching | Phase::Switched => {
-                    site.frozen.insert(journal.user.clone());
-                }
-                _ => {}
-            }
-        }
+        (site.up, site.life, site.stop) = (true, site.life + 1, CancellationToken::new());
+        let giving = site.journals.values().filter_map(|journal| match journal.role {
+            Role::Source { phase, followed } => Some((journal.user.clone(), Source::resume(phase, followed))),
+            Role::Destination { .. } => None,
+        });
+        // Before anybody is let in: nobody knows yet whose the mailboxes are.
+        let closed =
+            giving.filter(|(_, machine)| machine.gate() == Gate::Closed || machine.step() == Step::Hide);
+        let closed: Vec<_> = closed.map(|(user, _)| (user, Instant::now())).collect();
+        site.frozen.extend(closed);
         drop(state);
         self.resume_source(name);
         self.resume_target(name);
@@ -106,6 +163,7 @@ impl World {
         site.stop.cancel();
         site.up = false;
         site.frozen.clear();
+        site.coming.clear();
         site.operations.clear();
         drop(state);
     }
@@ -116,15 +174,41 @@ impl World {
         tokio::spawn(async move { stop.run_until_cancelled(task).await });
     }
 
-    /// A backend is asked something. None: it is not there.
+    /// A backend is asked something. None: it is not there, or dies of it.
     pub fn hear(&self, name: &str, request: Request) -> Option<Reply> {
-        if !self.state().site(name).up {
+        let mut state = self.state();
+        let site = state.site(name);
+        if !site.up {
             return None;
         }
-        Some(match request {
-            Request::State { id } => Reply::Is(self.state().site(name).phase(id)),
-            other => self.hear_of_target(name, other),
-        })
+        match &request {
+            Request::State { id } => match site.journals.get(id).map(Journal::arrives) {
+                Some(None) => Some(Reply::Word(site.word(*id))),
+                known => Some(Reply::Is(known.flatten())),
+            },
+            Request::Lists { user } => {
+                Some(if site.held.contains_key(user) { Reply::Yes } else { Reply::No })
+            }
+            Request::Begin { .. } | Request::Round { .. } | Request::Prepare { .. } => {
+                drop(state);
+                self.hear_of_target(name, request)
+            }
+            Request::Commit { id } => {
+                drop(state);
+                self.carries_out(name, *id, Event::Commit)
+            }
+            Request::Abort { id } => {
+                drop(state);
+                self.carries_out(name, *id, Event::Abort)
+            }
+        }
+    }
+
+    /// A process dies in the middle of something, and comes back.
+    pub fn dies(&self, name: &str) {
+        if let Some(name) = SITES.into_iter().find(|site| *site == name) {
+            self.kill_site(name);
+        }
     }
 
     /// SETACL and its like: the master first. Whether it heard is not always known.
@@ -163,8 +247,29 @@ impl World {
                 // What is not told now is told the next time.
                 let _ = timeout(PATIENCE, self.agree(name, &mut client)).await;
             }
+            if chance::odds(10) {
+                let _ = timeout(PATIENCE, self.purge(name)).await;
+            }
             sleep(chance::millis(300..2500)).await;
         }
+    }
+
+    /// Removes a copy of what was given away, with proof: the master has it elsewhere, and whoever has it says so.
+    async fn purge(&self, name: &str) -> Option<()> {
+        let users: Vec<String> = self.state().site(name).kept.keys().cloned().collect();
+        let user = chance::pick(&users)?.clone();
+        let at = self.dial(name).await?.status_of(&inbox(&user)).await.ok()?;
+        let there = at.entry.filter(|entry| entry.is_active() && entry.server() != name)?.server().to_owned();
+        let lists = self.call(name, &there, Request::Lists { user: user.clone() }).await;
+        let mut state = self.state();
+        if lists == Some(Reply::Yes) && !state.site(name).moves(&user) {
+            chance::note(|| format!("{name}: the copy of {user} is removed"));
+            state.site(name).kept.remove(&user);
+            if !state.sites.values().any(|site| site.held.contains_key(&user)) {
+                state.truth.wrong(format!("{name} removes its copy of {user}, whom no backend lists"));
+            }
+        }
+        Some(())
     }
 
     async fn agree(&self, name: &str, master: &mut Client) -> Result<(), Error> {

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::{
+    commit::Watcher,
     disk::{mailbox_dir, sweep},
     error::{Doing, StoreError},
     header::{Header, replace_file, sync_dir},
@@ -53,9 +54,6 @@ pub struct Journal {
     unfinished: Mutex<BTreeMap<String, Written>>,
     watcher: OnceLock<Watcher>,
 }
-
-/// Told of each step of an operation: tests look at the disk there.
-pub type Watcher = Box<dyn Fn(&str) + Send + Sync>;
 
 /// A record that is on disk.
 pub struct Written {

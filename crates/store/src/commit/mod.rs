@@ -131,8 +131,8 @@ pub struct Surroundings {
     pub faults: Arc<Faults>,
 }
 
-/// Hears the names of steps.
-type Watcher = Box<dyn Fn(&str) + Send + Sync>;
+/// Told of each step of an operation: tests look at the disk there.
+pub type Watcher = Box<dyn Fn(&str) + Send + Sync>;
 
 /// Failures to order, for tests.
 #[derive(Default)]

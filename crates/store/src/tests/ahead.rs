@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     fs,
     os::unix::fs::{FileExt, MetadataExt},
-    sync::{Mutex, atomic::Ordering},
+    sync::atomic::Ordering,
 };
 
 use protocol::flag::Flag;
@@ -108,16 +108,8 @@ async fn a_crash_at_any_step_of_a_change_of_many_leaves_it_done_or_undone() {
     let bench = Bench::new("expunge_mode: immediate\n");
     let store = bench.open().await;
     let [many, to, _] = mailboxes(&store).await;
-    let states = Arc::new(Mutex::new(Vec::new()));
-    let kill = {
-        let (bench, states) = (bench.dir.path().to_owned(), states.clone());
-        move |step: &str| {
-            let copy = tempfile::tempdir().unwrap();
-            copy_tree(&bench, copy.path());
-            states.lock().unwrap().push((step.to_owned(), copy));
-        }
-    };
-    assert!(bench.faults.steps.set(Box::new(kill)).is_ok());
+    let (states, kill) = bench.kills();
+    assert!(bench.faults.steps.set(kill).is_ok());
     store.copy(&many, uids(&many), &to, along(), false).await.unwrap();
     let copied = states.lock().unwrap().len();
     store.relocate(&many, uids(&many), &to, along(), false).await.unwrap();

@@ -115,16 +115,8 @@ async fn a_crash_between_any_two_steps_of_an_operation_leaves_it_done_or_undone(
     create(&store, "user.fred").await;
     create(&store, "user.fred.a").await;
     append(&store.mailbox(&name("user.fred.a")).await.unwrap(), "kept").await.unwrap();
-    let states = Arc::new(Mutex::new(Vec::new()));
-    let kill = {
-        let (bench, states) = (bench.dir.path().to_owned(), states.clone());
-        move |step: &str| {
-            let copy = tempfile::tempdir().unwrap();
-            copy_tree(&bench, copy.path());
-            states.lock().unwrap().push((step.to_owned(), copy));
-        }
-    };
-    store.inner.journal.watch(Box::new(kill));
+    let (states, kill) = bench.kills();
+    store.inner.journal.watch(kill);
     let fred = Actor::user("fred");
     store.create(&fred, &name("user.fred.b"), Create::default()).await.unwrap();
     store.rename(&fred, &name("user.fred.a"), &name("user.fred.z"), None).await.unwrap();

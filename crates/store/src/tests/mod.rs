@@ -31,7 +31,7 @@ use protocol::{name::MailboxName, namespace::Namespace};
 
 use super::{
     Actor, Create, Mailbox, NewMessage, Staged, Store, StoreError,
-    commit::Faults,
+    commit::{Faults, Watcher},
     master::{Answer, Master, MasterError, MasterSession},
 };
 
@@ -77,7 +77,22 @@ impl Bench {
         copy_tree(self.dir.path(), copy.path());
         Bench { dir: copy, extra: self.extra.clone(), master: self.master.clone(), faults: Arc::default() }
     }
+
+    /// What a kill after each step leaves, filled by the watcher, which is told of the steps.
+    pub fn kills(&self) -> (States, Watcher) {
+        let states = States::default();
+        let (bench, kept) = (self.dir.path().to_owned(), states.clone());
+        let kill = move |step: &str| {
+            let copy = tempfile::tempdir().unwrap();
+            copy_tree(&bench, copy.path());
+            kept.lock().unwrap().push((step.to_owned(), copy));
+        };
+        (states, Box::new(kill))
+    }
 }
+
+/// Directories, each with the step after which it is so.
+pub type States = Arc<Mutex<Vec<(String, tempfile::TempDir)>>>;
 
 /// A MUPDATE master in memory.
 #[derive(Default)]

@@ -1,7 +1,6 @@
 //! New users.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 
 use protocol::acl::{Rights, Who};
 
@@ -12,16 +11,8 @@ async fn a_new_user_has_quota_and_folders_whenever_the_server_is_killed() {
     let options = "autocreate_quota: 1000\nautocreate_inbox_folders: Sent|Trash\nautocreate_subscribe_folders: Sent|Trash\n";
     let bench = Bench::new(options);
     let store = bench.open().await;
-    let states = Arc::new(Mutex::new(Vec::new()));
-    let kill = {
-        let (bench, states) = (bench.dir.path().to_owned(), states.clone());
-        move |step: &str| {
-            let copy = tempfile::tempdir().unwrap();
-            copy_tree(&bench, copy.path());
-            states.lock().unwrap().push((step.to_owned(), copy));
-        }
-    };
-    store.inner.journal.watch(Box::new(kill));
+    let (states, kill) = bench.kills();
+    store.inner.journal.watch(kill);
     assert!(store.autocreate("fred", &[], false).await.unwrap());
     store.close().await;
     let states = std::mem::take(&mut *states.lock().unwrap());
